@@ -1,0 +1,33 @@
+"""TFX components for people whose classes are unequal.
+
+Names are loaded when first used: TFX takes seconds to import, and who only wants
+`stratified_indices` does not need it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+  from tfx_balance.plan.stratified_indices import stratified_indices as stratified_indices
+  from tfx_balance.stratified_splitter.component import StratifiedSplitter as StratifiedSplitter
+
+__version__ = '0.1.0'
+
+_HOME = {
+  'StratifiedSplitter': 'tfx_balance.stratified_splitter.component',
+  'stratified_indices': 'tfx_balance.plan.stratified_indices',
+}
+
+__all__ = ['StratifiedSplitter', 'stratified_indices']
+
+
+def __getattr__(name: str) -> Any:
+  if name not in _HOME:
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+  return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+  return sorted([*globals(), *__all__])

@@ -1,0 +1,43 @@
+"""What this package raises: one root, and one class for each kind of fault."""
+
+from __future__ import annotations
+
+import re
+
+
+class TfxBalanceError(Exception):
+  """Root of every error that this package raises on purpose."""
+
+
+class ConfigError(TfxBalanceError, ValueError):
+  """An argument breaks a rule; nothing has been read or written."""
+
+
+class DataError(TfxBalanceError, ValueError):
+  """The data breaks a rule; nothing has been published."""
+
+
+def plain_cause(error: BaseException) -> TfxBalanceError | None:
+  """Returns the error of ours inside a runner's error, or None when there is none.
+
+  Beam runners hand an exception of a worker over as a RuntimeError whose text is the worker's
+  traceback; its last line is what a person needs.
+
+  Args:
+    error: what a Beam pipeline raised.
+  """
+  seen: BaseException | None = error
+  while seen is not None:
+    if isinstance(seen, TfxBalanceError):
+      return type(seen)(_without_step(str(seen)))
+    seen = seen.__cause__ or seen.__context__
+  found = re.findall(r'tfx_balance\.errors\.(ConfigError|DataError): (.*)', str(error))
+  if not found:
+    return None
+  kind, text = found[-1]
+  return {'ConfigError': ConfigError, 'DataError': DataError}[kind](_without_step(text))
+
+
+def _without_step(text: str) -> str:
+  """Drops the name of the Beam step that Beam appends to a message."""
+  return re.sub(r" \[while running '.*$", '', text.replace('\\n', '\n'))

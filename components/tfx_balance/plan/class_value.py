@@ -1,0 +1,115 @@
+"""A class: a value with its type, so that 1, '1' and b'1' stay three things.
+
+Features hold int64, bytes or float32. A float is a class when it is integral. Text is bytes in
+UTF-8. A record without a value is of the class `MISSING`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tfx_balance.errors import ConfigError
+
+Kind = Literal['int', 'bytes', 'float', 'missing']
+_ORDER: dict[str, int] = {'int': 0, 'float': 1, 'bytes': 2, 'missing': 3}
+
+
+@dataclass(frozen=True)
+class ClassValue:
+  """One class of one feature.
+
+  Attributes:
+    kind: the type of the feature's values; 'missing' where the record has none.
+    value: int, float or bytes as kind says; None for 'missing'.
+  """
+
+  kind: Kind
+  value: int | float | bytes | None
+
+  def __str__(self) -> str:
+    if self.kind == 'missing':
+      return '(missing)'
+    if isinstance(self.value, bytes):
+      return self.value.decode('utf-8', 'backslashreplace')
+    return str(int(self.value or 0))
+
+  def __lt__(self, other: ClassValue) -> bool:
+    return self.sort_key() < other.sort_key()
+
+  def sort_key(self) -> tuple[int, Any]:
+    """Returns what orders classes: by type, then by value."""
+    return _ORDER[self.kind], 0 if self.value is None else self.value
+
+  def to_json(self) -> dict[str, Any]:
+    """Returns `{type, value}`; bytes that are not UTF-8 get `encoding: base64`."""
+    if not isinstance(self.value, bytes):
+      return {'type': self.kind, 'value': self.value}
+    try:
+      return {'type': 'bytes', 'value': self.value.decode('utf-8')}
+    except UnicodeDecodeError:
+      text = base64.b64encode(self.value).decode('ascii')
+      return {'type': 'bytes', 'value': text, 'encoding': 'base64'}
+
+  @classmethod
+  def from_json(cls, data: Mapping[str, Any]) -> ClassValue:
+    """Returns the class that `to_json` wrote."""
+    kind, value = data['type'], data['value']
+    if kind == 'bytes':
+      value = base64.b64decode(value) if data.get('encoding') == 'base64' else value.encode('utf-8')
+    return cls(kind, float(value) if kind == 'float' else value)
+
+
+MISSING = ClassValue('missing', None)
+
+Stratum = tuple[ClassValue, ...]
+"""A class of each feature that the data is stratified by."""
+
+
+def stratum_name(stratum: Stratum) -> str:
+  """Returns how a stratum is shown to a person.
+
+  >>> stratum_name((ClassValue('int', 3), ClassValue('bytes', b'left')))
+  '3 / left'
+  """
+  return ' / '.join(str(value) for value in stratum)
+
+
+def stratum_key(stratum: Stratum) -> str:
+  """Returns a text that is equal for equal strata only: what ties are broken by."""
+  return json.dumps([value.to_json() for value in stratum], sort_keys=True)
+
+
+def match_class(key: Any, classes: Iterable[ClassValue]) -> ClassValue:
+  """Returns the class that a person means by the key of a dict.
+
+  An int means the int or the integral float of that value, a str or bytes the bytes; a str of
+  digits (as dicts in JSON have them) also means the number, where only one of these is a class.
+
+  Args:
+    key: int, float, str, bytes or ClassValue.
+    classes: the classes there are.
+
+  Raises:
+    ConfigError: if the key names no class, or more than one.
+  """
+  known = list(classes)
+  if isinstance(key, ClassValue):
+    found = [value for value in known if value == key]
+  elif isinstance(key, (str, bytes)):
+    raw = key.encode('utf-8', 'surrogateescape') if isinstance(key, str) else key
+    found = [value for value in known if value.value == raw or _as_number_text(value) == raw]
+  else:
+    found = [value for value in known if value.kind in ('int', 'float') and value.value == key]
+  if len(found) == 1:
+    return found[0]
+  names = ', '.join(str(value) for value in known)
+  fault = 'is not a class' if not found else 'is the name of two classes of different type'
+  raise ConfigError(f'{key!r} {fault}; the classes are: {names}')
+
+
+def _as_number_text(value: ClassValue) -> bytes | None:
+  return str(value).encode() if value.kind in ('int', 'float') else None

@@ -1,0 +1,236 @@
+"""The first k of a stratum by keyed hash: which records a quota means.
+
+Every record has a 64-bit hash of its bytes. A key, made from the seed and a purpose, turns hashes
+into ranks, and a stratum's records in the order of their ranks are dealt out: the first quota to
+part 0, the next to part 1, and so on. So the answer depends on the set of records and the seed, not
+on their order, files or runner. To find where in rank order each part ends without sorting all the
+records in one place:
+
+  1. `HistogramLayout` cuts each stratum's ranks into about sqrt(n) / 4 buckets, which are counted;
+  2. `boundary_buckets` says in which bucket each part ends, and after how many of its ranks;
+  3. `find_thresholds` takes the ranks of just these buckets and gives the rank where a part ends;
+  4. `Assigner` compares ranks with thresholds, a batch at a time.
+
+Records with equal bytes have equal ranks. They stay together, but where a part ends among them: then
+the first of them by position, shard by shard, go to the lower part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.plan.apportion import tie_break
+
+RANK_BITS = 63
+"""Ranks are below 2**63, so that the end of the last one still fits into 64 bits."""
+
+UInts = npt.NDArray[np.uint64]
+Ints = npt.NDArray[np.int64]
+
+
+def mix(values: UInts, key: int) -> UInts:
+  """Returns a 64-bit value for each value: a bijection that looks random, another for each key.
+
+  The finalizer of SplitMix64 (Steele, Lea and Flood 2014).
+  """
+  with np.errstate(over='ignore'):
+    z = (values ^ np.uint64(key)) + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def ranks(hashes: UInts, seed: int, purpose: str) -> UInts:
+  """Returns the rank of each record, 0 to 2**63 - 1, independent between purposes.
+
+  Args:
+    hashes: uint64 [n], of the records' bytes.
+    seed: the user's.
+    purpose: what is drawn for, such as 'split'.
+  """
+  return mix(hashes, tie_break(seed, 'rank', purpose)) >> np.uint64(64 - RANK_BITS)
+
+
+@dataclass(frozen=True)
+class HistogramLayout:
+  """Where each stratum's buckets are in one flat histogram.
+
+  A stratum of n records has 2**bits buckets, sqrt(n) / 8 to sqrt(n) / 2, so that both the histogram
+  and what one bucket holds stay small: for 10,000 strata of 5,000 records, 160,000 counters.
+
+  Attributes:
+    bits: uint64 [strata].
+    offsets: int64 [strata + 1], of a stratum's first bucket.
+  """
+
+  bits: UInts
+  offsets: Ints
+
+  @classmethod
+  def of(cls, records: Sequence[int]) -> HistogramLayout:
+    """Returns the layout for strata of these many records."""
+    bits = np.array([max(0, n.bit_length() // 2 - 2) for n in records], np.uint64)
+    sizes = np.left_shift(np.uint64(1), bits).astype(np.int64)
+    return cls(bits, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+
+  @property
+  def n_buckets(self) -> int:
+    return int(self.offsets[-1])
+
+  def buckets(self, strata: Ints, rank: UInts) -> Ints:
+    """Returns the bucket of each record: int64 [n] from strata and ranks [n]."""
+    within = rank >> (np.uint64(RANK_BITS) - self.bits[strata])
+    return self.offsets[strata] + within.astype(np.int64)
+
+
+def boundary_buckets(layout: HistogramLayout, histogram: Ints, quotas: Ints) -> tuple[Ints, Ints]:
+  """Returns in which bucket each part ends, and the how-manieth rank of that bucket is its last.
+
+  Args:
+    layout: of the histogram.
+    histogram: int64 [buckets], records in each.
+    quotas: int64 [strata, parts], records; rows sum to the stratum's records.
+
+  Returns:
+    buckets and positions, both int64 [strata, parts - 1]; -1 and 0 for an end that needs no search,
+    before the first record or after the last.
+  """
+  ends = np.cumsum(quotas, axis=1)
+  before = np.concatenate([[0], np.cumsum(histogram)])
+  first = before[layout.offsets[:-1]][:, None]
+  wanted = first + ends[:, :-1]
+  bucket = np.searchsorted(before, wanted, side='left') - 1
+  inner = (ends[:, :-1] > 0) & (ends[:, :-1] < ends[:, -1:])
+  bucket = np.where(inner, bucket, -1)
+  return bucket, np.where(inner, wanted - before[bucket], 0)
+
+
+@dataclass(frozen=True)
+class Candidates:
+  """The ranks that one shard, or several, hold in boundary buckets.
+
+  Attributes:
+    buckets: int64 [m], ascending.
+    ranks: uint64 [m], ascending within a bucket; a (bucket, rank, shard) is there once.
+    shards: int64 [m], which shard holds them.
+    counts: int64 [m], records with that rank.
+  """
+
+  buckets: Ints
+  ranks: UInts
+  shards: Ints
+  counts: Ints
+
+  @classmethod
+  def collect(cls, buckets: Ints, rank: UInts, shard: int) -> Candidates:
+    """Returns the candidates among one shard's records: buckets and ranks [n], in any order."""
+    order = np.lexsort((rank, buckets))
+    buckets, rank = buckets[order], rank[order]
+    new = np.ones(len(rank), bool)
+    new[1:] = (rank[1:] != rank[:-1]) | (buckets[1:] != buckets[:-1])
+    starts = np.flatnonzero(new)
+    counts = np.diff(np.append(starts, len(rank))).astype(np.int64)
+    return cls(buckets[starts], rank[starts], np.full(len(starts), shard, np.int64), counts)
+
+  @classmethod
+  def merge(cls, parts: Sequence[Candidates]) -> Candidates:
+    """Returns the candidates of several shards in canonical order."""
+    if not parts:
+      return cls.collect(np.empty(0, np.int64), np.empty(0, np.uint64), 0)
+    columns = [
+      np.concatenate([getattr(part, name) for part in parts])
+      for name in ('buckets', 'ranks', 'shards', 'counts')
+    ]
+    buckets, rank, shards, counts = columns
+    order = np.lexsort((shards, rank, buckets))
+    return cls(buckets[order], rank[order], shards[order], counts[order])
+
+
+@dataclass(frozen=True)
+class Cut:
+  """An end of a part among records of equal rank.
+
+  Attributes:
+    part: the one that ends here.
+    rank: of the equal records.
+    taken: shard to how many of its equal records, the first by position, the part still gets.
+  """
+
+  part: int
+  rank: int
+  taken: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+  """Where each part of each stratum ends.
+
+  Attributes:
+    ends: uint64 [strata, parts - 1]; a rank below ends[s, p] is in part p or a lower one.
+    cuts: stratum to its cuts, for the few strata that have any.
+  """
+
+  ends: UInts
+  cuts: Mapping[int, Sequence[Cut]]
+
+
+def find_thresholds(
+  quotas: Ints, buckets: Ints, positions: Ints, candidates: Candidates
+) -> Thresholds:
+  """Returns the ranks at which the parts end.
+
+  Args:
+    quotas: int64 [strata, parts].
+    buckets: int64 [strata, parts - 1], as from `boundary_buckets`.
+    positions: int64 [strata, parts - 1], as from `boundary_buckets`.
+    candidates: all the ranks of these buckets.
+  """
+  ends = np.zeros(buckets.shape, np.uint64)
+  ends[np.cumsum(quotas, axis=1)[:, :-1] == quotas.sum(axis=1)[:, None]] = 1 << RANK_BITS
+  cuts: dict[int, list[Cut]] = {}
+  for stratum, part in np.argwhere(buckets >= 0):
+    low, high = np.searchsorted(candidates.buckets, buckets[stratum, part] + np.array([0, 1]))
+    counts = np.cumsum(candidates.counts[low:high])
+    at = low + int(np.searchsorted(counts, positions[stratum, part]))
+    rank = candidates.ranks[at]
+    ends[stratum, part] = rank + np.uint64(1)
+    equal = low + np.flatnonzero(candidates.ranks[low:high] == rank)
+    left = int(positions[stratum, part] - (counts[equal[0] - low - 1] if equal[0] > low else 0))
+    if left < candidates.counts[equal].sum():
+      taken = _first_of(left, candidates.shards[equal], candidates.counts[equal])
+      cuts.setdefault(int(stratum), []).append(Cut(int(part), int(rank), taken))
+  return Thresholds(ends, cuts)
+
+
+def _first_of(left: int, shards: Ints, counts: Ints) -> dict[int, int]:
+  """Returns how many each shard gives when the first ones in shard order are taken."""
+  before = np.concatenate([[0], np.cumsum(counts)[:-1]])
+  taken = np.clip(left - before, 0, counts)
+  return {int(shard): int(n) for shard, n in zip(shards, taken, strict=True)}
+
+
+class Assigner:
+  """Tells the part of each record of one shard, a batch at a time and in the shard's order."""
+
+  def __init__(self, thresholds: Thresholds, shard: int):
+    self._ends = thresholds.ends
+    self._left = {
+      (stratum, cut.part): [cut.rank, cut.taken.get(shard, 0)]
+      for stratum, cuts in thresholds.cuts.items()
+      for cut in cuts
+    }
+
+  def assign(self, strata: Ints, rank: UInts) -> npt.NDArray[np.int64]:
+    """Returns the part of each record: int64 [n] from strata and ranks [n]."""
+    part = np.zeros(len(rank), np.int64)
+    for end in range(self._ends.shape[1]):  # a column at a time: no [n, parts] array
+      part += rank >= self._ends[strata, end]
+    for (stratum, _), budget in self._left.items():
+      equal = np.flatnonzero((rank == budget[0]) & (strata == stratum))
+      part[equal[budget[1] :]] += 1
+      budget[1] = max(0, budget[1] - len(equal))
+    return part

@@ -1,0 +1,222 @@
+"""From counts per stratum and weights per split to the number of records in each cell."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any
+
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.plan.apportion import controlled_rounding
+from tfx_balance.plan.class_value import Stratum, stratum_key
+
+DEFAULT_SPLITS: Mapping[str, int] = MappingProxyType({'train': 8, 'eval': 1, 'test': 1})
+_SPLIT_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_-]*')
+
+
+@dataclass(frozen=True)
+class SplitShares:
+  """What each split is to get: a weight, or a number of records.
+
+  Attributes:
+    weights: of the splits that share what `counts` leaves, in order; integers without a common
+      divisor.
+    counts: records, of the splits that ask for a number.
+    names: all the splits, in the order in which a person gave them.
+  """
+
+  weights: Mapping[str, int]
+  counts: Mapping[str, int]
+
+  @property
+  def names(self) -> tuple[str, ...]:
+    return (*self.weights, *self.counts)
+
+  @classmethod
+  def parse(
+    cls,
+    splits: Mapping[str, Any] | None = DEFAULT_SPLITS,
+    counts: Mapping[str, Any] | None = None,
+    rest: str | None = None,
+  ) -> SplitShares:
+    """Returns the checked shares.
+
+    >>> SplitShares.parse({'train': 0.8, 'test': 0.2})
+    SplitShares(weights={'train': 4, 'test': 1}, counts={})
+
+    Args:
+      splits: split name to weight: int, float (read as the decimal it shows) or Fraction. The
+        default gives way to `counts` and `rest`; weights that a person gave do not.
+      counts: split name to number of records.
+      rest: the split that gets all that `counts` leaves.
+
+    Raises:
+      ConfigError: if a name, weight or count breaks a rule.
+    """
+    counts = dict(counts or {})
+    if rest is not None:
+      weights = _only_rest(splits, counts, rest)
+    elif splits is None or splits == DEFAULT_SPLITS:
+      weights = {name: w for name, w in DEFAULT_SPLITS.items() if name not in counts}
+    else:
+      weights = dict(splits)
+    both = sorted(set(weights) & set(counts))
+    if both:
+      raise ConfigError(f'split {both[0]!r} is in splits= and in counts=; name it in one of them')
+    for name in (*weights, *counts):
+      check_split_name(name)
+    if not weights and not counts:
+      raise ConfigError('splits={} names no split; give each split a weight, as in {"train": 8}')
+    fractions = {name: _weight(name, weight) for name, weight in weights.items()}
+    return cls(_whole(fractions), {name: _count(name, count) for name, count in counts.items()})
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+  """How many records of each stratum go to each split.
+
+  Attributes:
+    strata: canonical order; the rows of `quotas`.
+    records: of each stratum.
+    splits: the columns of `quotas`.
+    quotas: records per stratum and split; every row sums to the stratum's records.
+    ideals: the exact shares that the quotas round.
+  """
+
+  strata: tuple[Stratum, ...]
+  records: tuple[int, ...]
+  splits: tuple[str, ...]
+  quotas: tuple[tuple[int, ...], ...]
+  ideals: tuple[tuple[Fraction, ...], ...]
+
+  def out_of_reach(self) -> list[Stratum]:
+    """Returns the strata that are too small to have a record in every split."""
+    wanted = [any(row[j] for row in self.ideals) for j in range(len(self.splits))]
+    return [
+      stratum
+      for stratum, row in zip(self.strata, self.quotas, strict=True)
+      if any(want and not quota for want, quota in zip(wanted, row, strict=True))
+    ]
+
+  def totals(self) -> list[int]:
+    """Returns the records of each split."""
+    return [sum(row[j] for row in self.quotas) for j in range(len(self.splits))]
+
+
+def plan_splits(records: Mapping[Stratum, int], shares: SplitShares, seed: int = 0) -> SplitPlan:
+  """Returns quotas within one record of ideal in every cell, class and split.
+
+  A cell is a stratum in a split. With several features, the bound also holds for the classes of
+  the first one. Which strata are rounded up depends on the seed and not on their order or name.
+
+  Args:
+    records: of each stratum.
+    shares: of the splits.
+    seed: chooses among the roundings.
+
+  Raises:
+    DataError: if there are no records, or the counts ask for more than there are.
+  """
+  strata = tuple(sorted(records, key=lambda s: [value.sort_key() for value in s]))
+  sizes = tuple(records[stratum] for stratum in strata)
+  table, denominator = _ideal_table(sizes, shares)
+  quotas = controlled_rounding(
+    table,
+    denominator,
+    groups=[stratum[0] for stratum in strata] if any(len(s) > 1 for s in strata) else None,
+    keys=[stratum_key(stratum) for stratum in strata],
+    seed=seed,
+  )
+  ideals = tuple(tuple(Fraction(cell, denominator) for cell in row) for row in table)
+  return SplitPlan(strata, sizes, shares.names, tuple(map(tuple, quotas)), ideals)
+
+
+def _ideal_table(sizes: Sequence[int], shares: SplitShares) -> tuple[list[list[int]], int]:
+  """Returns the exact share of each cell as numerators over one denominator.
+
+  With N records, C of them taken by counts, weights w that sum to W, and n records in a stratum: a
+  counted split's cell is n c / N, the others' n (N - C) / N * w / W.
+  """
+  total, taken, whole = sum(sizes), sum(shares.counts.values()), sum(shares.weights.values())
+  if not total:
+    raise DataError('the input holds no records; give at least one')
+  if taken > total:
+    raise DataError(
+      f'counts={dict(shares.counts)} ask for {taken} records, there are {total}; ask for fewer'
+    )
+  if not whole and taken < total:
+    raise DataError(
+      f'counts={dict(shares.counts)} take {taken} of {total} records; name the split that gets the '
+      f'other {total - taken} with rest='
+    )
+  whole = whole or 1
+  per_record = [w * (total - taken) for w in shares.weights.values()]
+  per_record += [count * whole for count in shares.counts.values()]
+  divisor = math.gcd(total * whole, *per_record)
+  unit = [part // divisor for part in per_record]
+  return [[n * part for part in unit] for n in sizes], total * whole // divisor
+
+
+def check_split_name(name: Any) -> None:
+  """Checks that TFX takes the name.
+
+  Raises:
+    ConfigError: if it does not.
+  """
+  if not isinstance(name, str) or not _SPLIT_NAME.fullmatch(name):
+    raise ConfigError(
+      f'split name {name!r} must be letters, digits, "_" and "-", the first a letter or a digit; '
+      f'rename it'
+    )
+
+
+def _only_rest(splits: Mapping[str, Any] | None, counts: Mapping[str, Any], rest: str) -> dict:
+  """Returns the weights when one split takes all that counts leave."""
+  if not counts:
+    raise ConfigError(f'rest={rest!r} takes what counts= leaves, and counts= is empty; give counts=')
+  if rest in counts:
+    raise ConfigError(f'split {rest!r} is in counts= and is rest=; name it in one of them')
+  if splits is not None and splits != DEFAULT_SPLITS and set(splits) != {rest}:
+    raise ConfigError(
+      f'rest={rest!r} takes all that counts= leaves, so splits={dict(splits)} would get nothing; '
+      f'drop splits= or rest='
+    )
+  return {rest: 1}
+
+
+def _weight(name: str, weight: Any) -> Fraction:
+  """Returns a weight as the fraction that a person wrote: 0.1 is one tenth."""
+  fault = ConfigError(
+    f'weight {weight!r} of split {name!r} must be a finite number above 0; '
+    f'give one such as 8, or leave the split out'
+  )
+  if isinstance(weight, bool) or not isinstance(weight, (int, float, Fraction, Decimal)):
+    raise fault
+  if isinstance(weight, float) and not math.isfinite(weight):
+    raise fault
+  value = Fraction(str(weight)) if isinstance(weight, float) else Fraction(weight)
+  if value <= 0:
+    raise fault
+  return value
+
+
+def _count(name: str, count: Any) -> int:
+  if isinstance(count, bool) or not isinstance(count, int) or count <= 0:
+    raise ConfigError(
+      f'count {count!r} of split {name!r} must be a whole number of records above 0; '
+      f'give one such as 1000'
+    )
+  return count
+
+
+def _whole(weights: Mapping[str, Fraction]) -> dict[str, int]:
+  """Returns the weights as integers in the same proportion, as small as can be."""
+  scale = math.lcm(*(weight.denominator for weight in weights.values()))
+  scaled = {name: int(weight * scale) for name, weight in weights.items()}
+  divisor = math.gcd(*scaled.values()) or 1
+  return {name: weight // divisor for name, weight in scaled.items()}
