@@ -46,7 +46,9 @@ def largest_remainder(total: int, weights: Sequence[int], seed: int = 0) -> list
     ValueError: if the total or a weight is negative, or all the weights are 0.
   """
   if total < 0 or min(weights) < 0 or sum(weights) == 0:
-    raise ValueError(f'total {total} and weights {list(weights)} must be 0 or more, one weight above 0')
+    raise ValueError(
+      f'total {total} and weights {list(weights)} must be 0 or more, one weight above 0'
+    )
   whole = sum(weights)
   quotas = [total * weight // whole for weight in weights]
   by_need = sorted(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class SplitShares:
     counts = dict(counts or {})
     if rest is not None:
       weights = _only_rest(splits, counts, rest)
-    elif splits is None or splits == DEFAULT_SPLITS:
+    elif splits is None or splits is DEFAULT_SPLITS:
       weights = {name: w for name, w in DEFAULT_SPLITS.items() if name not in counts}
     else:
       weights = dict(splits)
@@ -73,7 +74,9 @@ class SplitShares:
     if not weights and not counts:
       raise ConfigError('splits={} names no split; give each split a weight, as in {"train": 8}')
     fractions = {name: _weight(name, weight) for name, weight in weights.items()}
-    return cls(_whole(fractions), {name: _count(name, count) for name, count in counts.items()})
+    return cls(
+      _whole(fractions), {name: int(_count(name, count)) for name, count in counts.items()}
+    )
 
 
 @dataclass(frozen=True)
@@ -94,14 +97,9 @@ class SplitPlan:
   quotas: tuple[tuple[int, ...], ...]
   ideals: tuple[tuple[Fraction, ...], ...]
 
-  def out_of_reach(self) -> list[Stratum]:
-    """Returns the strata that are too small to have a record in every split."""
-    wanted = [any(row[j] for row in self.ideals) for j in range(len(self.splits))]
-    return [
-      stratum
-      for stratum, row in zip(self.strata, self.quotas, strict=True)
-      if any(want and not quota for want, quota in zip(wanted, row, strict=True))
-    ]
+  def out_of_reach(self) -> list[int]:
+    """Returns the rows of the strata that are too small to have a record in every split."""
+    return [i for i, row in enumerate(self.quotas) if not all(row)]
 
   def totals(self) -> list[int]:
     """Returns the records of each split."""
@@ -178,10 +176,12 @@ def check_split_name(name: Any) -> None:
 def _only_rest(splits: Mapping[str, Any] | None, counts: Mapping[str, Any], rest: str) -> dict:
   """Returns the weights when one split takes all that counts leave."""
   if not counts:
-    raise ConfigError(f'rest={rest!r} takes what counts= leaves, and counts= is empty; give counts=')
+    raise ConfigError(
+      f'rest={rest!r} takes what counts= leaves, and counts= is empty; give counts='
+    )
   if rest in counts:
     raise ConfigError(f'split {rest!r} is in counts= and is rest=; name it in one of them')
-  if splits is not None and splits != DEFAULT_SPLITS and set(splits) != {rest}:
+  if splits is not None and splits is not DEFAULT_SPLITS and set(splits) != {rest}:
     raise ConfigError(
       f'rest={rest!r} takes all that counts= leaves, so splits={dict(splits)} would get nothing; '
       f'drop splits= or rest='
@@ -206,7 +206,7 @@ def _weight(name: str, weight: Any) -> Fraction:
 
 
 def _count(name: str, count: Any) -> int:
-  if isinstance(count, bool) or not isinstance(count, int) or count <= 0:
+  if isinstance(count, bool) or not isinstance(count, numbers.Integral) or count <= 0:
     raise ConfigError(
       f'count {count!r} of split {name!r} must be a whole number of records above 0; '
       f'give one such as 1000'

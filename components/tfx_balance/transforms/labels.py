@@ -222,4 +222,3 @@ def _decoder(payload: Payload, kinds: dict[str, str] | None) -> Any:
   else:
     coder = example_coder.ExamplesToRecordBatchDecoder(serialized or None)
   return coder.DecodeBatch
-

@@ -10,7 +10,7 @@ import contextlib
 import gzip
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -43,7 +43,7 @@ class Frames:
     offsets: int64 [n + 1], where each frame starts, and where the last one ends.
   """
 
-  data: bytes
+  data: bytes | pa.Buffer
   offsets: npt.NDArray[np.int64]
 
   def __len__(self) -> int:
@@ -68,9 +68,17 @@ class Frames:
     )
     taken = column.take(pa.array(order))
     _, edges, data = taken.buffers()
-    return Frames(
-      b'' if data is None else data, np.frombuffer(edges, np.int64)[: len(order) + 1]
-    )
+    return Frames(b'' if data is None else data, np.frombuffer(edges, np.int64)[: len(order) + 1])
+
+
+def concatenate(parts: Sequence[Frames]) -> Frames:
+  """Returns the frames of all the parts, in order."""
+  if len(parts) == 1:
+    return parts[0]
+  bases = np.cumsum([0] + [int(part.offsets[-1]) for part in parts])
+  offsets = [part.offsets[:-1] + base for part, base in zip(parts, bases, strict=False)]
+  data = b''.join(memoryview(p.data)[: int(p.offsets[-1])] for p in parts)
+  return Frames(data, np.concatenate([*offsets, bases[-1:]]))
 
 
 def read_frames(path: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Frames]:

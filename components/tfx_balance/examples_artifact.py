@@ -1,0 +1,118 @@
+"""`Examples` artifacts of TFX: what is in them, and what a new one takes over from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tfx import types
+from tfx.components.util import examples_utils
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.transforms.labels import Payload
+from tfx_balance.transforms.records import GZIP_SUFFIX
+from tfx_balance.transforms.work_files import FileCopy
+
+_CARRIED_STRINGS = ('payload_format', 'file_format', 'span', 'version')
+_PAYLOADS: tuple[Payload, ...] = ('FORMAT_TF_EXAMPLE', 'FORMAT_TF_SEQUENCE_EXAMPLE')
+
+
+@dataclass(frozen=True)
+class ExamplesInput:
+  """One or several `Examples` artifacts, taken as one.
+
+  Attributes:
+    artifacts: the newest last, by span and version.
+  """
+
+  artifacts: tuple[types.Artifact, ...]
+
+  @classmethod
+  def of(cls, artifacts: Sequence[types.Artifact]) -> ExamplesInput:
+    """Returns the artifacts in order.
+
+    Raises:
+      ConfigError: if there is none.
+    """
+    if not artifacts:
+      raise ConfigError('examples= holds no artifact; connect an Examples output')
+    return cls(tuple(sorted(artifacts, key=lambda a: (_number(a, 'span'), _number(a, 'version')))))
+
+  @property
+  def splits(self) -> list[str]:
+    """The names of all the splits, sorted."""
+    return sorted(
+      {s for a in self.artifacts for s in artifact_utils.decode_split_names(a.split_names)}
+    )
+
+  def payload(self) -> Payload:
+    """Returns what a record is.
+
+    Raises:
+      DataError: if it is no tf.Example and no tf.SequenceExample, or differs between artifacts.
+    """
+    found = sorted({examples_utils.get_payload_format_string(a) for a in self.artifacts})
+    if len(found) > 1:
+      raise DataError(f'the artifacts have payload formats {found}; merge only those of one format')
+    for payload in _PAYLOADS:
+      if payload == found[0]:
+        return payload
+    raise DataError(
+      f'payload format {found[0]} is not one of {list(_PAYLOADS)}; '
+      f'let ExampleGen write tf.Example records'
+    )
+
+  def files(self, split: str) -> list[str]:
+    """Returns the paths of a split's files, sorted, artifact by artifact.
+
+    Raises:
+      DataError: if some are compressed and some are not: no TFX component reads these together.
+    """
+    paths = [path for a in self.artifacts for path in _files(a, split)]
+    if len({path.endswith(GZIP_SUFFIX) for path in paths}) > 1:
+      raise DataError(
+        f'split {split!r} has both {GZIP_SUFFIX} files and plain ones, such as {paths[0]}; '
+        f'compress all of them or none'
+      )
+    return paths
+
+  def copies(self, split: str, output_uri: str) -> Iterator[FileCopy]:
+    """Yields the copies that take a split over as it is; files of several artifacts are numbered."""
+    paths = self.files(split)
+    for i, path in enumerate(paths):
+      name = path.rsplit('/', 1)[-1]
+      if len(self.artifacts) > 1:
+        suffix = GZIP_SUFFIX if path.endswith(GZIP_SUFFIX) else ''
+        name = f'data_tfrecord-{i:05d}-of-{len(paths):05d}{suffix}'
+      yield FileCopy(path, f'{output_uri}/Split-{split}/{name}')
+
+  def carry_over(self, output: types.Artifact, splits: Sequence[str]) -> None:
+    """Gives an output the splits' names, and the newest input's formats, span and version."""
+    newest = self.artifacts[-1]
+    output.split_names = artifact_utils.encode_split_names(list(splits))
+    for name in ('span', 'version'):
+      if name in newest.mlmd_artifact.properties:
+        setattr(output, name, newest.mlmd_artifact.properties[name].int_value)
+    for name in _CARRIED_STRINGS:
+      if name in newest.mlmd_artifact.custom_properties:
+        value = newest.mlmd_artifact.custom_properties[name]
+        output.mlmd_artifact.custom_properties[name].CopyFrom(value)
+
+
+def _files(artifact: types.Artifact, split: str) -> list[str]:
+  if split not in artifact_utils.decode_split_names(artifact.split_names):
+    return []
+  (pattern,) = examples_utils.get_split_file_patterns([artifact], split)
+  return sorted(fileio.glob(pattern))
+
+
+def _number(artifact: types.Artifact, name: str) -> int:
+  """Returns a span or a version, wherever the artifact has it; 0 where it has none."""
+  proto = artifact.mlmd_artifact
+  for properties in (proto.properties, proto.custom_properties):
+    if name in properties:
+      value = properties[name]
+      return value.int_value or int(value.string_value or 0)
+  return 0

@@ -1,0 +1,79 @@
+"""Arguments of components on their way through TFX: str, int and float only, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tfx_balance.errors import ConfigError
+
+
+def is_runtime(value: Any) -> bool:
+  """Tells whether a value is known only when the pipeline runs."""
+  return value is not None and not isinstance(value, (str, int, float, Mapping, Sequence))
+
+
+def to_json(value: Any) -> Any:
+  """Returns a mapping or a sequence as a JSON string, None as '', and any other value as it is."""
+  if value is None:
+    return ''
+  if isinstance(value, Mapping):
+    return json.dumps(dict(value))
+  if isinstance(value, Sequence) and not isinstance(value, str):
+    return json.dumps(list(value))
+  return value
+
+
+def from_json(name: str, value: Any, kinds: type | tuple[type, ...]) -> Any:
+  """Returns what a JSON string holds; None for an empty one; what is no string as it is.
+
+  Args:
+    name: of the argument, for messages.
+    value: a JSON string or a value.
+    kinds: what it may be.
+
+  Raises:
+    ConfigError: if it is no JSON, names a key twice, or is of another kind.
+  """
+  if isinstance(value, str):
+    if not value.strip():
+      return None
+    try:
+      value = json.loads(value, object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+      raise ConfigError(
+        f'{name}={value!r} is no JSON ({error}); give it as in {{"train": 8}}'
+      ) from error
+  if value is not None and not isinstance(value, kinds):
+    raise ConfigError(
+      f'{name}={value!r} has the wrong type; give a value as the documentation says'
+    )
+  return value
+
+
+def names(argument: str, value: Any) -> tuple[str, ...]:
+  """Returns names from one name, a sequence of names, or a JSON list of them.
+
+  Raises:
+    ConfigError: if one is no string, empty, or there twice.
+  """
+  if isinstance(value, str):
+    value = from_json(argument, value, list) if value.lstrip().startswith('[') else [value]
+  found = tuple(value)
+  for name in found:
+    if not isinstance(name, str) or not name:
+      raise ConfigError(f'{argument}={value!r} must hold names; {name!r} is none')
+    if found.count(name) > 1:
+      raise ConfigError(f'{argument}={list(found)} names {name!r} twice; name it once')
+  if not found:
+    raise ConfigError(f'{argument}=[] names nothing; give at least one name')
+  return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+  keys = [key for key, _ in pairs]
+  for key in keys:
+    if keys.count(key) > 1:
+      raise ConfigError(f'{key!r} is there twice in {dict(pairs)}; name it once')
+  return dict(pairs)

@@ -1,0 +1,1 @@
+"""StratifiedSplitter: every class at its exact share in every split."""

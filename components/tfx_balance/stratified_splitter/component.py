@@ -1,0 +1,96 @@
+"""The StratifiedSplitter component."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from tfx_balance.plan.split_plan import DEFAULT_SPLITS
+from tfx_balance.stratified_splitter import executor
+from tfx_balance.stratified_splitter.parameters import SplitterParameters, encode
+
+
+class StratifiedSplitterSpec(types.ComponentSpec):
+  """Inputs, outputs and execution properties of `StratifiedSplitter`."""
+
+  PARAMETERS = {
+    name: component_spec.ExecutionParameter(type=kind)
+    for name, kind in SplitterParameters.TYPES.items()
+  }
+  # Not 'examples' twice: a spec takes its inputs and outputs as one set of keyword arguments.
+  INPUTS = {'input_examples': component_spec.ChannelParameter(type=standard_artifacts.Examples)}
+  OUTPUTS = {'examples': component_spec.ChannelParameter(type=standard_artifacts.Examples)}
+
+
+class StratifiedSplitter(base_beam_component.BaseBeamComponent):
+  """Re-splits `Examples` so that every class has its exact share in every split.
+
+  Each class in each split, and each split as a whole, is within one record of its ideal share.
+  Which records go where depends on the set of records and the seed alone: not on their order, the
+  number of files, or the runner.
+
+  `outputs['examples']` is an `Examples` artifact, with `class_distribution.json` at its root: the
+  records and the ideal share of each class in each split, the seed and a fingerprint of the input.
+
+  Example:
+
+      splitter = StratifiedSplitter(
+        examples=example_gen.outputs['examples'],
+        stratify_by='species',
+        splits={'train': 8, 'eval': 1, 'test': 1},
+      )
+  """
+
+  SPEC_CLASS = StratifiedSplitterSpec
+  EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
+
+  def __init__(
+    self,
+    examples: types.BaseChannel,
+    stratify_by: str | Sequence[str] = 'label',
+    splits: Mapping[str, Any] | str | None = DEFAULT_SPLITS,
+    counts: Mapping[str, int] | str | None = None,
+    rest: str | None = None,
+    input_splits: Sequence[str] | str | None = None,
+    seed: int = 0,
+    missing_label: str = 'error',
+    output_files: Mapping[str, int] | int | str | None = None,
+  ):
+    """Makes the component. Any argument but `examples` may be a RuntimeParameter of type str or int.
+
+    Args:
+      examples: channel of `Examples`: tf.Example or tf.SequenceExample records in TFRecord files.
+        Several artifacts are merged; span and version are those of the newest.
+      stratify_by: the feature that holds the class, one value a record: int64, bytes, or float that
+        is integral. Several features make joint strata; the first one is the class.
+      splits: split name to weight.
+      counts: split name to number of records, for splits that are to have a number; the splits in
+        `splits` share what is left.
+      rest: the split that gets all that `counts` leaves, in place of `splits`.
+      input_splits: the splits of the input that are re-split; None for all. The others pass through
+        unchanged.
+      seed: another seed, another split.
+      missing_label: what becomes of records without a class: 'error', 'own_stratum', or 'drop'.
+      output_files: files to write for each split; one number, or split name to number. None for
+        about 128 MiB of decompressed data a file.
+
+    Raises:
+      ConfigError: if an argument breaks a rule.
+    """
+    properties = encode(
+      stratify_by=stratify_by,
+      splits=splits,
+      counts=counts,
+      rest=rest,
+      input_splits=input_splits,
+      seed=seed,
+      missing_label=missing_label,
+      output_files=output_files,
+    )
+    output = types.Channel(type=standard_artifacts.Examples)
+    spec = StratifiedSplitterSpec(input_examples=examples, examples=output, **properties)
+    super().__init__(spec=spec)

@@ -1,0 +1,136 @@
+"""Runs StratifiedSplitter: decodes the artifacts, calls the Beam transform, describes the output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import apache_beam as beam
+from absl import logging
+from tfx import types
+from tfx.dsl.components.base import base_beam_executor
+from tfx.types import artifact_utils
+
+from tfx_balance.errors import ConfigError, DataError, plain_cause
+from tfx_balance.examples_artifact import ExamplesInput
+from tfx_balance.plan.sidecar import SIDECAR_NAME
+from tfx_balance.stratified_splitter.parameters import SplitterParameters
+from tfx_balance.transforms.count import InputFile
+from tfx_balance.transforms.records import GZIP_SUFFIX
+from tfx_balance.transforms.split import StratifiedSplit, publish_split
+from tfx_balance.transforms.split_job import SplitRequest
+from tfx_balance.transforms.work_files import FileCopy, copy_file, read_json, work_folder
+
+_SHOWN_WARNINGS = 10
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+  """Writes the split artifact."""
+
+  def Do(
+    self,
+    input_dict: dict[str, list[types.Artifact]],
+    output_dict: dict[str, list[types.Artifact]],
+    exec_properties: dict[str, Any],
+  ) -> None:
+    """Re-splits `input_examples` into `examples`.
+
+    Raises:
+      ConfigError: if an argument breaks a rule, alone or together with the input's splits.
+      DataError: if the data breaks one. Nothing has been published then.
+    """
+    self._log_startup(input_dict, output_dict, exec_properties)
+    parameters = SplitterParameters.decode(exec_properties)
+    source = ExamplesInput.of(input_dict['input_examples'])
+    output = artifact_utils.get_single_instance(output_dict['examples'])
+    split, passed = choose_splits(source.splits, parameters)
+    paths = [path for name in split for path in source.files(name)]
+    if not paths:
+      raise DataError(f'splits {split} of the input hold no files; give at least one record')
+    copies = [copy for name in passed for copy in source.copies(name, output.uri)]
+    with work_folder(output.uri) as work_dir:
+      request = SplitRequest(
+        features=parameters.features,
+        shares=parameters.shares,
+        seed=parameters.seed,
+        missing=parameters.missing,
+        payload=source.payload(),
+        output_uri=output.uri,
+        suffix=GZIP_SUFFIX if paths[0].endswith(GZIP_SUFFIX) else '',
+        n_files=parameters.output_files,
+        work_dir=work_dir,
+        parameters=parameters.describe(),
+      )
+      try:
+        self._run([InputFile(p, i) for i, p in enumerate(paths)], copies, passed, request)
+      except Exception as error:
+        plain = plain_cause(error)
+        if plain is None:
+          raise
+        raise plain from error
+    source.carry_over(output, [*parameters.shares.names, *passed])
+    _log_warnings(output.uri)
+
+  def _run(
+    self,
+    files: Sequence[InputFile],
+    copies: Sequence[FileCopy],
+    passed: Sequence[str],
+    request: SplitRequest,
+  ) -> None:
+    """Runs one Beam pipeline that writes all the files of the artifact."""
+    with self._make_beam_pipeline() as pipeline:
+      job, counts, written = (
+        pipeline | 'InputFiles' >> beam.Create(files) | 'Split' >> StratifiedSplit(request)
+      )
+      copied = (
+        pipeline
+        | 'PassedThrough' >> beam.Create(copies, reshuffle=True)
+        | 'Copy' >> beam.Map(copy_file, request.work_dir)
+      )
+      all_files = (written, copied) | 'WorkFiles' >> beam.Flatten()
+      _ = (
+        pipeline
+        | 'Once' >> beam.Create([list(passed)])
+        | 'Publish'
+        >> beam.Map(
+          publish_split,
+          beam.pvalue.AsSingleton(job),
+          beam.pvalue.AsSingleton(counts),
+          beam.pvalue.AsList(all_files),
+        )
+      )
+
+
+def choose_splits(
+  known: Sequence[str], parameters: SplitterParameters
+) -> tuple[list[str], list[str]]:
+  """Returns the input's splits that are split again, and those that pass through.
+
+  Raises:
+    ConfigError: if a split is asked for that there is not, or a name would be there twice.
+  """
+  chosen = list(known) if parameters.input_splits is None else list(parameters.input_splits)
+  for name in chosen:
+    if name not in known:
+      raise ConfigError(
+        f'split {name!r} is not in {list(known)}; pass one of these in input_splits='
+      )
+  passed = [name for name in known if name not in chosen]
+  for name in passed:
+    if name in parameters.shares.names:
+      raise ConfigError(
+        f'split {name!r} of the input passes through, and is a split to make too; '
+        f'name it in input_splits=, or give the new one another name'
+      )
+  return chosen, passed
+
+
+def _log_warnings(uri: str) -> None:
+  """Logs what the sidecar warns of."""
+  warnings = read_json(f'{uri}/{SIDECAR_NAME}')['warnings']
+  for warning in warnings[:_SHOWN_WARNINGS]:
+    logging.warning('StratifiedSplitter: %s', warning)
+  if len(warnings) > _SHOWN_WARNINGS:
+    more = len(warnings) - _SHOWN_WARNINGS
+    logging.warning('StratifiedSplitter: and %d more, in %s/%s', more, uri, SIDECAR_NAME)

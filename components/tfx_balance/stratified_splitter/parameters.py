@@ -1,0 +1,135 @@
+"""The arguments of StratifiedSplitter: checked at construction, and again by the executor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, get_args
+
+from tfx_balance.errors import ConfigError
+from tfx_balance.exec_properties import from_json, is_runtime, names, to_json
+from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares
+from tfx_balance.transforms.labels import MissingLabel
+
+ALGORITHM_VERSION = 1
+"""Raised whenever the same data and arguments give another split: it is part of TFX's cache key."""
+
+
+@dataclass(frozen=True)
+class SplitterParameters:
+  """The arguments, decoded.
+
+  Attributes:
+    features: that strata are made of.
+    shares: of the splits.
+    input_splits: to re-split; None for all.
+    seed: of all that is drawn.
+    missing: what becomes of records without a class.
+    output_files: split to number of files, for splits that are to have a number.
+  """
+
+  TYPES: ClassVar[dict[str, type]] = {
+    'stratify_by': str,
+    'splits': str,
+    'counts': str,
+    'rest': str,
+    'input_splits': str,
+    'seed': int,
+    'missing_label': str,
+    'output_files': str,
+    'algorithm_version': int,
+  }
+
+  features: tuple[str, ...]
+  shares: SplitShares
+  input_splits: tuple[str, ...] | None
+  seed: int
+  missing: MissingLabel
+  output_files: Mapping[str, int]
+
+  @classmethod
+  def decode(cls, properties: Mapping[str, Any]) -> SplitterParameters:
+    """Returns the parameters that the execution properties hold.
+
+    Raises:
+      ConfigError: if one breaks a rule.
+    """
+    splits = from_json('splits', properties.get('splits'), Mapping)
+    shares = SplitShares.parse(
+      DEFAULT_SPLITS if splits is None else splits,
+      from_json('counts', properties.get('counts'), Mapping),
+      properties.get('rest') or None,
+    )
+    chosen = properties.get('input_splits') or None
+    return cls(
+      features=names('stratify_by', properties['stratify_by']),
+      shares=shares,
+      input_splits=None if chosen is None else names('input_splits', chosen),
+      seed=_seed(properties.get('seed', 0)),
+      missing=_missing(properties.get('missing_label', 'error')),
+      output_files=_output_files(properties.get('output_files'), shares),
+    )
+
+  def describe(self) -> dict[str, Any]:
+    """Returns the parameters as the sidecar shows them."""
+    return {
+      'stratify_by': list(self.features),
+      'splits': dict(self.shares.weights),
+      'counts': dict(self.shares.counts),
+      'input_splits': None if self.input_splits is None else list(self.input_splits),
+      'seed': self.seed,
+      'missing_label': self.missing,
+      'algorithm_version': ALGORITHM_VERSION,
+    }
+
+
+def encode(**arguments: Any) -> dict[str, Any]:
+  """Returns the arguments of the component as execution properties.
+
+  What is known only at run time is left to the executor to check.
+
+  Raises:
+    ConfigError: if an argument breaks a rule.
+  """
+  if arguments['splits'] is DEFAULT_SPLITS:
+    arguments['splits'] = None
+  properties = {
+    name: value if is_runtime(value) else to_json(value) for name, value in arguments.items()
+  }
+  known = {name: value for name, value in properties.items() if not is_runtime(value)}
+  if any(is_runtime(arguments[name]) for name in ('splits', 'counts', 'rest')):
+    known.update(splits='', counts='', rest='', output_files='')
+  SplitterParameters.decode({'stratify_by': 'label', **known})
+  if isinstance(properties['output_files'], int):
+    properties['output_files'] = str(properties['output_files'])
+  return {**properties, 'algorithm_version': ALGORITHM_VERSION}
+
+
+def _seed(seed: Any) -> int:
+  if isinstance(seed, bool) or not isinstance(seed, int):
+    raise ConfigError(f'seed={seed!r} must be a whole number; give one such as 0')
+  return seed
+
+
+def _missing(value: Any) -> MissingLabel:
+  for choice in get_args(MissingLabel):
+    if value == choice:
+      return choice
+  raise ConfigError(f'missing_label={value!r} is not one of {list(get_args(MissingLabel))}')
+
+
+def _output_files(value: Any, shares: SplitShares) -> dict[str, int]:
+  """Returns the number of files of each split that asks for one."""
+  numbers = from_json('output_files', value, (int, Mapping))
+  if numbers is None:
+    return {}
+  if isinstance(numbers, int):
+    numbers = {name: numbers for name in shares.names}
+  for name, n in numbers.items():
+    if name not in shares.names:
+      raise ConfigError(
+        f'output_files names split {name!r}, which is not in {list(shares.names)}; name one of these'
+      )
+    if isinstance(n, bool) or not isinstance(n, int) or not 0 < n < 100_000:
+      raise ConfigError(f'output_files of split {name!r} is {n!r}; give a whole number from 1')
+  return dict(numbers)

@@ -1,0 +1,202 @@
+"""Pass one: each file is read once; what it holds is counted, and a small index of it is kept.
+
+The index (16 bytes a record, beside the data and not in memory) has each record's hash, stratum and
+size, so that later passes neither check nor decode anything again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import xxhash
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from tfx_balance.plan.class_value import Stratum
+from tfx_balance.plan.selection import mix
+from tfx_balance.transforms.labels import DROPPED, MissingLabel, Payload, StratumDecoder
+from tfx_balance.transforms.records import Frames, open_decompressed, read_frames, read_sized
+from tfx_balance.transforms.work_files import new_work_file
+
+INDEX_ROW = np.dtype([('hash', '<u8'), ('code', '<u4'), ('size', '<u4')])
+"""Of a record: the hash of its bytes, its stratum in the file's own numbering, its frame's bytes."""
+
+
+@dataclass(frozen=True)
+class InputFile:
+  """A TFRecord file to read.
+
+  Attributes:
+    path: of the file.
+    rank: its place among all the input files, from 0.
+  """
+
+  path: str
+  rank: int
+
+
+@dataclass(frozen=True)
+class ScannedFile:
+  """A file that was read once.
+
+  Attributes:
+    file: the file.
+    index_path: of its index.
+    chunks: records in each chunk, in which the index is to be read.
+    strata: what the codes in the index mean.
+    records: of each stratum.
+    dropped: records left out for want of a class.
+    n_bytes: of all its frames.
+    fingerprint: sum of the mixed hashes of its records, modulo 2**64: the same in any order.
+    feature_names: of its first records.
+    first_missing: feature to the position of the first record without it.
+  """
+
+  file: InputFile
+  index_path: str
+  chunks: tuple[int, ...]
+  strata: tuple[Stratum, ...]
+  records: tuple[int, ...]
+  dropped: int
+  n_bytes: int
+  fingerprint: int
+  feature_names: tuple[str, ...]
+  first_missing: dict[str, int]
+
+  def index_rows(self) -> Iterator[npt.NDArray[np.void]]:
+    """Yields the index, chunk by chunk: INDEX_ROW [records of the chunk]."""
+    with FileSystems.open(self.index_path, compression_type=CompressionTypes.UNCOMPRESSED) as index:
+      for n in self.chunks:
+        yield np.frombuffer(index.read(n * INDEX_ROW.itemsize), INDEX_ROW)
+
+  def frames(self) -> Iterator[tuple[npt.NDArray[np.void], Frames]]:
+    """Yields the index and the frames, chunk by chunk, without checking the frames again."""
+    with open_decompressed(self.file.path) as stream:
+      for rows in self.index_rows():
+        yield rows, read_sized(stream, rows['size'], self.file.path)
+
+
+@dataclass
+class Totals:
+  """What all the files hold together.
+
+  Attributes are as in `ScannedFile`, and:
+    missing_in: feature to a file and the position in it of a record without that feature.
+  """
+
+  records: dict[Stratum, int] = field(default_factory=dict)
+  dropped: int = 0
+  n_bytes: int = 0
+  n_files: int = 0
+  fingerprint: int = 0
+  feature_names: set[str] = field(default_factory=set)
+  missing_in: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+  @property
+  def n_records(self) -> int:
+    """The records that have a stratum."""
+    return sum(self.records.values())
+
+  def add(self, scanned: ScannedFile) -> Totals:
+    """Returns these totals with a file added."""
+    missing = {name: (scanned.file.path, at) for name, at in scanned.first_missing.items()}
+    return self.merge(
+      Totals(
+        dict(zip(scanned.strata, scanned.records, strict=True)),
+        scanned.dropped,
+        scanned.n_bytes,
+        1,
+        scanned.fingerprint,
+        set(scanned.feature_names),
+        missing,
+      )
+    )
+
+  def merge(self, other: Totals) -> Totals:
+    """Returns these totals with others added."""
+    for stratum, n in other.records.items():
+      self.records[stratum] = self.records.get(stratum, 0) + n
+    self.dropped += other.dropped
+    self.n_bytes += other.n_bytes
+    self.n_files += other.n_files
+    self.fingerprint = (self.fingerprint + other.fingerprint) % 2**64
+    self.feature_names |= other.feature_names
+    for name, place in other.missing_in.items():
+      self.missing_in[name] = min(place, self.missing_in.get(name, place))
+    return self
+
+
+class SumTotals(beam.CombineFn):
+  """Adds up scanned files to `Totals`."""
+
+  def create_accumulator(self) -> Totals:
+    return Totals()
+
+  def add_input(self, totals: Totals, scanned: ScannedFile) -> Totals:
+    return totals.add(scanned)
+
+  def merge_accumulators(self, several: Iterable[Totals]) -> Totals:
+    merged = Totals()
+    for totals in several:
+      merged.merge(totals)
+    return merged
+
+  def extract_output(self, totals: Totals) -> Totals:
+    return totals
+
+
+class ScanFile(beam.DoFn):
+  """Turns an `InputFile` into a `ScannedFile`."""
+
+  def __init__(
+    self, features: Sequence[str], payload: Payload, missing: MissingLabel, work_dir: str
+  ) -> None:
+    self._features = tuple(features)
+    self._payload: Payload = payload
+    self._missing: MissingLabel = missing
+    self._work_dir = work_dir
+
+  def process(self, file: InputFile) -> Iterator[ScannedFile]:
+    decoder = StratumDecoder(self._features, self._payload, self._missing, file.path)
+    index_path = new_work_file(self._work_dir, f'index-{file.rank:05d}')
+    counts = np.zeros(0, np.int64)
+    dropped = n_bytes = fingerprint = 0
+    chunks = []
+    with FileSystems.create(index_path, compression_type=CompressionTypes.UNCOMPRESSED) as index:
+      for frames in read_frames(file.path):
+        rows = _index(frames, decoder)
+        index.write(rows.tobytes())
+        kept = rows['code'] != DROPPED
+        found = np.bincount(rows['code'][kept], minlength=len(decoder.strata))
+        counts = found + np.pad(counts, (0, len(found) - len(counts)))
+        dropped += int(len(rows) - kept.sum())
+        n_bytes += int(frames.offsets[-1])
+        fingerprint += int(mix(rows['hash'], 0).sum())
+        chunks.append(len(rows))
+    yield ScannedFile(
+      file,
+      index_path,
+      tuple(chunks),
+      tuple(decoder.strata),
+      tuple(counts.tolist()),
+      dropped,
+      n_bytes,
+      fingerprint % 2**64,
+      tuple(decoder.feature_names),
+      decoder.first_missing,
+    )
+
+
+def _index(frames: Frames, decoder: StratumDecoder) -> npt.NDArray[np.void]:
+  """Returns the index of some frames: INDEX_ROW [n]."""
+  records = frames.payloads()
+  rows = np.empty(len(records), INDEX_ROW)
+  rows['hash'] = np.fromiter(map(xxhash.xxh3_64_intdigest, records), np.uint64, len(records))
+  rows['code'] = decoder.decode(records)
+  rows['size'] = frames.sizes
+  return rows
