@@ -1,0 +1,49 @@
+# What a developer and CI run. It needs make and Python 3.10 or 3.11 (on glibc 2.39 and later also
+# 3.12 or 3.13); everything else goes into .venv and .bootstrap here.
+
+PYTHON ?= python3
+RUN := .venv/bin/python
+TYPED := $(wildcard components pipelines benchmarks tools)
+BENCHMARKS := benchmarks/split.py
+
+# Quiet libraries: TensorFlow's C++ log, and Google's notices about this Python and its own versions.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export PYTHONWARNINGS ?= ignore:You are using a Python version:FutureWarning,ignore:Support for google-cloud-storage:FutureWarning
+
+.PHONY: help setup run test check format bench lock clean
+.DEFAULT_GOAL := help
+
+help:  ## Show this list
+	@echo 'make TARGET [PYTHON=/path/to/python3.11] [ARGS="..."]'
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup:  ## Make or update .venv from the lock that fits this machine
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo 'make: $(PYTHON) is not on PATH; install Python 3.11 or name one: make PYTHON=/path/to/python3.11' >&2; \
+	  exit 1; }
+	@$(PYTHON) tools/setup_env.py
+
+run: setup pipelines/local_runner.py  ## Run the sample pipeline on this machine; ARGS go to it
+	@$(RUN) pipelines/local_runner.py $(ARGS)
+
+test: setup  ## Run the tests; ARGS go to pytest
+	@$(RUN) -m pytest $(ARGS)
+
+check: setup  ## Check format, lint and types
+	$(RUN) -m ruff format --check
+	$(RUN) -m ruff check
+	$(RUN) -m mypy $(TYPED)
+
+format: setup  ## Format the code and mend what the linter can mend
+	$(RUN) -m ruff check --fix --exit-zero
+	$(RUN) -m ruff format
+
+bench: setup $(BENCHMARKS)  ## Run every benchmark, small
+	@for file in $(BENCHMARKS); do echo "$$file --small"; $(RUN) $$file --small $(ARGS) || exit 1; done
+
+lock:  ## Compile the locks anew from pyproject.toml; ARGS=--upgrade takes newer versions
+	@$(PYTHON) tools/compile_locks.py $(ARGS)
+
+clean:  ## Remove .venv, .bootstrap and caches
+	rm -rf .venv .bootstrap .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,55 @@
+"""Compiles every lock in requirements/ from pyproject.toml; options go on to uv (--upgrade)."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from progress import SetupError, say
+from stacks import STACKS, Stack, Version, dotted
+from uv import find_uv, run_uv
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def compile_lock(uv: str, stack: Stack, python: Version, *options: str) -> None:
+  """Writes the lock of a stack for a Python; the versions in it stay where nothing changed."""
+  lock = stack.lock(python)
+  say(lock)
+  command = ['pip', 'compile', 'pyproject.toml', '--extra', 'sample', '--extra', 'dev']
+  command += ['--quiet', '--no-header', '--no-annotate', '--output-file', lock]
+  command += ['--python-version', dotted(python), '--python-platform', stack.platform]
+  run_uv(uv, *command, *options)
+  check_lock(lock, (ROOT / lock).read_text(), stack)
+
+
+def check_lock(name: str, lock: str, stack: Stack) -> None:
+  r"""Raises where a lock holds another TFX than its name says, or a candidate of Beam.
+
+  >>> check_lock('a.txt', 'apache-beam==2.77.0\ntfx==1.21.0\n', STACKS[0])
+  >>> check_lock('a.txt', 'apache-beam==2.77.0\ntfx==1.17.0\n', STACKS[0])
+  Traceback (most recent call last):
+  ...
+  progress.SetupError: a.txt holds tfx==1.17.0, not 1.21; mend the limits in pyproject.toml
+  """
+  tfx = re.findall(r'^tfx==\S+', lock, re.MULTILINE)
+  if not tfx or not tfx[0].startswith(f'tfx=={stack.tfx}.'):
+    raise SetupError(
+      f'{name} holds {"".join(tfx) or "no tfx"}, not {stack.tfx}; mend the limits in pyproject.toml'
+    )
+  for candidate in re.findall(r'^apache-beam==\S*rc\d+', lock, re.MULTILINE):
+    raise SetupError(
+      f'{name} holds {candidate}, which is no release; '
+      'exclude it in constraint-dependencies in pyproject.toml'
+    )
+
+
+if __name__ == '__main__':
+  try:
+    os.chdir(str(ROOT))
+    uv = find_uv(ROOT / '.bootstrap')
+    for stack in STACKS:
+      for python in stack.pythons:
+        compile_lock(uv, stack, python, *sys.argv[1:])
+  except SetupError as error:
+    sys.exit(f'lock: {error}')
