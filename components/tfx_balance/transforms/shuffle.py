@@ -29,7 +29,7 @@ BUCKET_BYTES = 8 << 20
 """Decompressed bytes that a gather sorts at a time, about."""
 MAX_BUCKET_BYTES = 256 << 20
 """The same, for outputs so large that smaller buckets would be too many."""
-SPILL_BYTES = 16 << 20
+SPILL_BYTES = 8 << 20
 """Decompressed bytes that a scatter holds before it writes them."""
 MAX_BUCKETS = 256
 """Buckets that are small, in all the files of an output."""
