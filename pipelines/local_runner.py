@@ -1,0 +1,169 @@
+"""Runs the sample pipeline on this machine: the digits, or your own data.
+
+python pipelines/local_runner.py
+python pipelines/local_runner.py --examples FOLDER --label NAME
+"""
+
+import argparse
+import difflib
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+if __package__ in (None, ''):  # run as a script: make the project's packages importable
+  sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from pipelines import environment
+from pipelines.console import StepPrinter, make_console
+from pipelines.own_data import OwnData, OwnDataError, inspect
+
+SCHEMA = environment.PROJECT / 'schemas' / 'digits' / 'schema.pbtxt'
+LOCAL_BEAM = '--direct_running_mode=in_memory'  # Beam's default downloads a runner
+
+
+@dataclass(frozen=True)
+class RunSettings:
+  """What a person asked for.
+
+  Attributes:
+    examples: A folder of their own data; None runs the digits.
+    label: The feature to split by and to predict.
+    pipeline_root: Where everything is written.
+    seed: Of the sample data, the split and the training.
+    train_steps: Batches to train for.
+    verbose: Whether to print the libraries' logs.
+    beam_args: Handed to Beam.
+  """
+
+  examples: Path | None
+  label: str
+  pipeline_root: Path
+  seed: int = 0
+  train_steps: int = 300
+  verbose: bool = False
+  beam_args: tuple[str, ...] = (LOCAL_BEAM,)
+
+
+def make_parser() -> argparse.ArgumentParser:
+  """Returns the parser of the arguments that are not Beam's."""
+  parser = argparse.ArgumentParser(
+    description='Splits, trains and evaluates: the handwritten digits, or your own data.',
+    epilog='Arguments that are not listed here go to Beam.',
+    allow_abbrev=False,
+  )
+  add = parser.add_argument
+  add('--examples', type=Path, metavar='DIR', help='your TFRecords of tf.Example, or CSV files')
+  add('--label', metavar='NAME', help='the feature of yours to split by and to predict')
+  add('--pipeline_root', type=Path, metavar='DIR', help='where to write (default: runs/NAME)')
+  add('--seed', type=int, default=0, metavar='N', help='same seed, same split (default: 0)')
+  add('--train_steps', type=int, default=300, metavar='N', help='batches (default: 300)')
+  add('--verbose', action='store_true', help='print the logs of TensorFlow, Beam and TFX too')
+  return parser
+
+
+def parse_arguments(arguments: Sequence[str]) -> RunSettings:
+  """Returns the settings; leaves with a message and code 2 if the arguments make no sense."""
+  parser = make_parser()
+  known, beam_args = parser.parse_known_args(arguments)
+  own = [option for action in parser._actions for option in action.option_strings]
+  for name in (argument.split('=')[0] for argument in beam_args):
+    close = difflib.get_close_matches(name, own, n=1, cutoff=0.8)
+    if close:
+      parser.error(f'{name} is no argument; did you mean {close[0]}?')
+  if (known.examples is None) != (known.label is None):
+    given, other = ('--label', '--examples') if known.label else ('--examples', '--label')
+    parser.error(f'{given} is given without {other}; give both for your own data')
+  if known.train_steps < 1:
+    parser.error(f'--train_steps is {known.train_steps}; train for at least 1')
+  name = known.examples.resolve().name if known.examples else 'digits'
+  if not any(argument.startswith(('--direct_running_mode', '--runner')) for argument in beam_args):
+    beam_args.append(LOCAL_BEAM)
+  return RunSettings(
+    examples=known.examples,
+    label=known.label or 'label',
+    pipeline_root=(known.pipeline_root or Path('runs') / name).resolve(),
+    seed=known.seed,
+    train_steps=known.train_steps,
+    verbose=known.verbose,
+    beam_args=tuple(beam_args),
+  )
+
+
+def choose_input(settings: RunSettings, own_data: OwnData | None) -> dict[str, Any]:
+  """Returns what `create_pipeline` is told about the data; writes the digits if they are it."""
+  from pipelines import digits, pipeline
+
+  if own_data:
+    return {
+      'examples_folder': str(own_data.folder),
+      'file_kind': own_data.file_kind,
+      'model': pipeline.TABULAR_MODEL,
+    }
+  folders = digits.write_digits(settings.pipeline_root / 'data', settings.seed)
+  return {
+    'examples_folder': str(folders.long_tail),
+    'schema_path': str(SCHEMA),
+    'model': pipeline.DIGITS_MODEL,
+  }
+
+
+def run(settings: RunSettings, own_data: OwnData | None) -> int:
+  """Runs the pipeline and prints its summary; returns the exit code."""
+  screen = make_console()
+  printer = StepPrinter(screen)
+  with printer.step('Loading TensorFlow and TFX'):
+    # Here and not above: this takes ten seconds, which a mistyped folder should not.
+    from tfx.orchestration.metadata import sqlite_metadata_connection_config
+
+    from pipelines import artifacts, failure, run_log, summary
+    from pipelines.observed_runner import ObservedRunner
+    from pipelines.pipeline import create_pipeline
+
+  root = settings.pipeline_root
+  connection = sqlite_metadata_connection_config(str(root / 'metadata.sqlite'))
+  runner = ObservedRunner(lambda i, n, node: printer.step(f'[{i}/{n}] {node}'))
+  with run_log.recording(root, settings.verbose, printer) as log_file:
+    screen.print(environment.versions(), style='dim', soft_wrap=True)
+    try:
+      runner.run(
+        create_pipeline(
+          name=root.name,
+          root=str(root),
+          label=settings.label,
+          seed=settings.seed,
+          train_steps=settings.train_steps,
+          beam_pipeline_args=settings.beam_args,
+          metadata_connection_config=connection,
+          **choose_input(settings, own_data),
+        )
+      )
+    except Exception as error:
+      logging.exception('The pipeline failed.')
+      screen.print(f'\nThe whole log is in {log_file}', style='dim', soft_wrap=True)
+      sys.stdout.flush()
+      print(failure.own_message(error), file=sys.stderr)
+      return 1
+    published = artifacts.read_published(connection, runner.run_id)
+    numbers = summary.read_summary(published, settings.label)
+  summary.print_summary(screen, numbers, settings.label)
+  summary.print_outputs(screen, published, str(log_file))
+  return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+  """Runs the pipeline as the arguments say; returns 0, or 1 after a failure."""
+  settings = parse_arguments(sys.argv[1:] if arguments is None else arguments)
+  environment.prepare(settings.verbose)
+  try:
+    own_data = inspect(settings.examples, settings.label) if settings.examples else None
+    return run(settings, own_data)
+  except OwnDataError as error:
+    print(error, file=sys.stderr)
+    return 1
+
+
+if __name__ == '__main__':
+  sys.exit(main())

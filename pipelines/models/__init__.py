@@ -1,0 +1,1 @@
+"""The sample's models: what Transform and Trainer import by dotted name."""

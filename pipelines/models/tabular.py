@@ -1,0 +1,131 @@
+"""A small dense model for any tf.Examples: numbers, vectors of numbers and categories.
+
+A number (or a vector of a fixed length) is scaled to mean 0 and deviation 1, and a missing
+one becomes the mean; a string becomes one-hot over the training split's own values. The
+classes are the label's values in the training split, the most frequent first.
+"""
+
+from typing import Any, TypeAlias
+
+import tensorflow as tf
+import tensorflow_transform as tft
+import tf_keras
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from pipelines.models import training
+
+MOST_CATEGORIES = 1_000
+CLASSES_VOCABULARY = 'classes'
+
+RawFeature: TypeAlias = 'tf.Tensor | tf.SparseTensor'
+
+
+def vocabulary_name(feature: str) -> str:
+  """Returns a file name for the feature's vocabulary: letters and digits, others as _hex_.
+
+  >>> vocabulary_name('home town')
+  'values_of_home_20_town'
+  """
+  clean = (c if c.isascii() and c.isalnum() else f'_{ord(c):x}_' for c in feature)
+  return 'values_of_' + ''.join(clean)
+
+
+def is_category(feature: RawFeature) -> bool:
+  """Returns whether a raw feature is a string, and so one of a set of values."""
+  return feature.dtype == tf.string
+
+
+def first_values(feature: RawFeature, missing: str | float) -> tf.Tensor:
+  """Returns a dense tensor [n, length]; a sparse feature gives its first value, or `missing`."""
+  if not isinstance(feature, tf.SparseTensor):
+    return tf.reshape(feature, [-1, feature.shape[1:].num_elements()])
+  rows = tf.shape(feature, out_type=tf.int64)[0]
+  one_column = tf.sparse.slice(feature, [0, 0], tf.stack([rows, 1]))
+  filler = tf.constant(missing, feature.dtype)
+  dense = tf.sparse.to_dense(one_column, filler)
+  # A batch in which every value is missing has no column at all.
+  dense = tf.cond(
+    tf.shape(dense)[1] > 0, lambda: dense, lambda: tf.fill(tf.stack([rows, 1]), filler)
+  )
+  return tf.reshape(dense, [-1, 1])
+
+
+def scale(feature: RawFeature) -> tf.Tensor:
+  """Returns floats [n, length] of mean 0 and deviation 1 by column; a missing value is 0."""
+  if isinstance(feature, tf.SparseTensor):
+    feature = tf.SparseTensor(
+      feature.indices, tf.cast(feature.values, tf.float32), feature.dense_shape
+    )
+  values = tf.cast(first_values(feature, float('nan')), tf.float32)
+  scaled = tft.scale_to_z_score(values, elementwise=True)
+  return tf.where(tf.math.is_finite(scaled), scaled, tf.zeros_like(scaled))
+
+
+def to_category_id(feature: RawFeature, name: str) -> tf.Tensor:
+  """Returns ids [n, length] in the feature's vocabulary; rarer or new values share the last."""
+  return tft.compute_and_apply_vocabulary(
+    first_values(feature, ''),
+    top_k=MOST_CATEGORIES,
+    num_oov_buckets=1,
+    vocab_filename=vocabulary_name(name),
+  )
+
+
+def to_class_id(label: RawFeature) -> tf.Tensor:
+  """Returns ids [n, 1] of int, string or whole float labels; -1 for a class not in training."""
+  dense = label if isinstance(label, tf.Tensor) else first_values(label, '')
+  if dense.dtype.is_floating:
+    dense = tf.cast(dense, tf.int64)
+  names = dense if dense.dtype == tf.string else tf.strings.as_string(dense)
+  return tft.compute_and_apply_vocabulary(
+    tf.reshape(names, [-1, 1]), vocab_filename=CLASSES_VOCABULARY
+  )
+
+
+def preprocessing_fn(
+  inputs: dict[str, RawFeature], custom_config: dict[str, Any]
+) -> dict[str, tf.Tensor]:
+  """Returns every feature under its own name: scaled floats, category ids, class ids."""
+  label = custom_config['label']
+  outputs = {}
+  for name, feature in inputs.items():
+    if name == label:
+      outputs[name] = to_class_id(feature)
+    elif is_category(feature):
+      outputs[name] = to_category_id(feature, name)
+    else:
+      outputs[name] = scale(feature)
+  return outputs
+
+
+def build_model(transform: tft.TFTransformOutput, label: str) -> tf_keras.Model:
+  """Returns a model of two dense layers over all features side by side."""
+  inputs, columns = {}, []
+  for name, spec in sorted(transform.transformed_feature_spec().items()):
+    if name == label:
+      continue
+    inputs[name] = tf_keras.Input(spec.shape, dtype=spec.dtype)
+    column = inputs[name]
+    if spec.dtype == tf.int64:
+      size = transform.vocabulary_size_by_name(vocabulary_name(name)) + 1
+      column = tf_keras.layers.CategoryEncoding(size, output_mode='multi_hot')(column)
+    columns.append(column)
+  x = columns[0] if len(columns) == 1 else tf_keras.layers.Concatenate()(columns)
+  for width in (64, 32):
+    x = tf_keras.layers.Dense(width, activation='relu')(x)
+  classes = transform.vocabulary_size_by_name(CLASSES_VOCABULARY)
+  return tf_keras.Model(inputs, tf_keras.layers.Dense(classes, activation='softmax')(x))
+
+
+def run_fn(fn_args: FnArgs) -> None:
+  """Trains on the transformed train split and saves the model where the Trainer says."""
+  options = training.TrainingOptions(**fn_args.custom_config)
+  transform = tft.TFTransformOutput(fn_args.transform_output)
+  model = training.fit(
+    lambda: build_model(transform, options.label),
+    training.read_batches(fn_args.train_files, transform, options, training=True),
+    training.read_batches(fn_args.eval_files, transform, options, training=False),
+    fn_args.train_steps,
+    options.seed,
+  )
+  training.export(model, transform, options.label, fn_args.serving_model_dir)

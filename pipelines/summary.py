@@ -1,0 +1,270 @@
+"""The end of a run: how the classes were split and how well each is recognised.
+
+Reads published artifacts only: the splitter's sidecar, the Evaluator's results and the
+ExampleValidator's anomalies.
+"""
+
+import json
+import math
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow_model_analysis as tfma
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
+from tfx.dsl.io import fileio
+from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.distribution import imbalance_ratio
+from tfx_balance.plan.sidecar import SIDECAR_NAME
+
+from pipelines.artifacts import PublishedArtifacts
+
+EXAMPLES = ('StratifiedSplitter', 'examples')
+MODEL = ('Trainer', 'model')
+EVALUATION = ('Evaluator', 'evaluation')
+ANOMALIES = ('ExampleValidator', 'anomalies')
+
+BAR_WIDTH = 20
+MOST_ROWS = 40  # of more classes, the largest and the smallest are shown
+FEW_RECORDS = 10  # below, one test record moves a class's recall by more than 10 points
+
+
+@dataclass(frozen=True)
+class ClassResult:
+  """One class of the data.
+
+  Attributes:
+    name: As it is shown.
+    counts: Records by split.
+    recall: Share of its test records that the model got right; None if it has none.
+    tested: Test records that were evaluated.
+  """
+
+  name: str
+  counts: Mapping[str, int]
+  recall: float | None
+  tested: int
+
+  @property
+  def total(self) -> int:
+    """Records in all splits."""
+    return sum(self.counts.values())
+
+  @property
+  def hits(self) -> int:
+    """Test records that the model got right."""
+    return round((self.recall or 0.0) * self.tested)
+
+
+@dataclass(frozen=True)
+class Summary:
+  """The numbers of a run.
+
+  Attributes:
+    splits: Split names.
+    classes: By number of records, the largest first.
+    accuracy: Over all test records.
+    warnings: Of the splitter and of the ExampleValidator, for people.
+  """
+
+  splits: tuple[str, ...]
+  classes: tuple[ClassResult, ...]
+  accuracy: float
+  warnings: tuple[str, ...] = ()
+
+  @property
+  def tested(self) -> int:
+    """Test records that were evaluated."""
+    return sum(c.tested for c in self.classes)
+
+  @property
+  def macro_recall(self) -> float:
+    """Mean recall of the classes with test records, each counting the same; nan without any."""
+    recalls = [c.recall for c in self.classes if c.recall is not None]
+    return sum(recalls) / len(recalls) if recalls else math.nan
+
+  def split_total(self, split: str) -> int:
+    """Records in the split."""
+    return sum(c.counts[split] for c in self.classes)
+
+  def split_ratio(self, split: str) -> float:
+    """The split's largest class over its smallest; inf where a class has no record in it."""
+    return imbalance_ratio([c.counts[split] for c in self.classes])
+
+
+def slice_scores(
+  result: tfma.EvalResult, label: str
+) -> tuple[dict[str, float], dict[ClassValue, dict[str, float]]]:
+  """Returns the metrics of all test records, and those of each class, by metric name."""
+  overall: dict[str, float] = {}
+  by_class: dict[ClassValue, dict[str, float]] = {}
+  for key, outputs in result.slicing_metrics:
+    scores = {name: value['doubleValue'] for name, value in outputs[''][''].items()}
+    if not key:
+      overall = scores
+    elif len(key) == 1 and key[0][0] == label:
+      by_class[class_of(key[0][1])] = scores
+  return overall, by_class
+
+
+def class_of(value: int | float | str | bytes) -> ClassValue:
+  """Returns the class that a slice of TFMA's is of."""
+  if isinstance(value, (str, bytes)):
+    return ClassValue('bytes', value.encode() if isinstance(value, str) else value)
+  return ClassValue('float' if isinstance(value, float) else 'int', value)
+
+
+def summarize(
+  sidecar: Mapping[str, Any],
+  overall: Mapping[str, float],
+  by_class: Mapping[ClassValue, Mapping[str, float]],
+  anomalies: Sequence[str] = (),
+) -> Summary:
+  """Returns the run's numbers from the splitter's sidecar and the Evaluator's metrics."""
+  classes = []
+  for stratum in sidecar['strata']:
+    scores = by_class.get(ClassValue.from_json(stratum['stratum'][0]), {})
+    counts = {split: cell['records'] for split, cell in stratum['splits'].items()}
+    tested = int(scores.get('example_count', 0))
+    classes.append(ClassResult(stratum['name'], counts, scores.get('accuracy'), tested))
+  return Summary(
+    splits=tuple(sidecar['splits']),
+    classes=tuple(sorted(classes, key=lambda c: -c.total)),
+    accuracy=overall.get('accuracy', math.nan),
+    warnings=(*sidecar['warnings'], *anomalies),
+  )
+
+
+def read_anomalies(published: PublishedArtifacts) -> list[str]:
+  """Returns what the ExampleValidator found: a sentence for each feature of each split."""
+  sentences = []
+  for folder in sorted(fileio.glob(posixpath.join(published.uri(*ANOMALIES), 'Split-*'))):
+    found = anomalies_pb2.Anomalies()
+    with fileio.open(posixpath.join(folder, DEFAULT_FILE_NAME), 'rb') as file:
+      found.ParseFromString(file.read())
+    split = posixpath.basename(folder).removeprefix('Split-')
+    sentences += [
+      f'split {split!r}, feature {feature!r}: {info.short_description}. {info.description}'
+      for feature, info in sorted(found.anomaly_info.items())
+    ]
+  return sentences
+
+
+def read_summary(published: PublishedArtifacts, label: str) -> Summary:
+  """Returns the numbers of a run from what it published."""
+  sidecar_path = posixpath.join(published.uri(*EXAMPLES), SIDECAR_NAME)
+  with fileio.open(sidecar_path, 'r') as file:
+    sidecar = json.load(file)
+  result = tfma.load_eval_result(published.uri(*EVALUATION))
+  return summarize(sidecar, *slice_scores(result, label), read_anomalies(published))
+
+
+def shown_classes(classes: tuple[ClassResult, ...]) -> tuple[tuple[ClassResult, ...], int, int]:
+  """Returns the classes to show, and after how many of them how many are left out."""
+  if len(classes) <= MOST_ROWS:
+    return classes, len(classes), 0
+  half = MOST_ROWS // 2
+  return classes[:half] + classes[-half:], half, len(classes) - MOST_ROWS
+
+
+def bar(count: int, most: int) -> str:
+  """Returns a bar for a count, full for the largest; never empty for one record or more."""
+  return '█' * max(round(BAR_WIDTH * count / most), min(count, 1)) if most else ''
+
+
+def ratio_text(ratio: float) -> str:
+  """Returns an imbalance ratio for people."""
+  return '-' if math.isnan(ratio) else '∞' if math.isinf(ratio) else f'{ratio:.1f}'
+
+
+def class_row(result: ClassResult, summary: Summary) -> list[str]:
+  """Returns the cells of a class's row."""
+  records = sum(c.total for c in summary.classes)
+  most = max(c.total for c in summary.classes)
+  score = '-' if result.recall is None else f'{result.recall:.2f}'
+  of_tested = f'{result.hits} of {result.tested}' if result.tested else 'not tested'
+  return [
+    escape(result.name),
+    *(f'{result.counts[split]:,}' for split in summary.splits),
+    f'{result.total:,}',
+    f'{result.total / records:.1%}',
+    f'[cyan]{bar(result.total, most)}[/]',
+    f'{recall_colour(result.recall)}{score}[/]',
+    f'[dim]{of_tested}[/]',
+  ]
+
+
+def recall_colour(recall: float | None) -> str:
+  """Returns the markup of a recall: green from 0.9 on, yellow from 0.6 on, red below."""
+  if recall is None:
+    return '[dim]'
+  return '[green]' if recall >= 0.9 else '[yellow]' if recall >= 0.6 else '[red]'
+
+
+def class_table(summary: Summary, label: str) -> Table:
+  """Returns the table of classes by split, with shares and recall."""
+  table = Table(title=f'Classes of {escape(label)!r}', box=box.SIMPLE_HEAD, title_justify='left')
+  table.add_column('class', overflow='fold')
+  for name in (*summary.splits, 'total', 'share'):
+    table.add_column(name, justify='right', no_wrap=True)
+  table.add_column('')
+  table.add_column('recall', justify='right', no_wrap=True)
+  table.add_column('on test', no_wrap=True)
+  shown, half, left_out = shown_classes(summary.classes)
+  for i, result in enumerate(shown):
+    if i == half and left_out:
+      table.add_row(f'… {left_out:,} more …')
+    table.add_row(*class_row(result, summary))
+  table.add_section()
+  totals = [summary.split_total(split) for split in summary.splits]
+  table.add_row('records', *(f'{n:,}' for n in (*totals, sum(totals))), style='bold')
+  ratios = [summary.split_ratio(split) for split in summary.splits]
+  whole = imbalance_ratio([c.total for c in summary.classes])
+  table.add_row('largest : smallest', *(ratio_text(ratio) for ratio in (*ratios, whole)))
+  return table
+
+
+def score_lines(summary: Summary) -> list[str]:
+  """Returns the sentences about the model below the table."""
+  tested = [c for c in summary.classes if c.tested]
+  lines = [
+    f'macro recall [bold]{summary.macro_recall:.3f}[/]  '
+    f'(mean over {len(tested)} classes, each counting the same)',
+    f'accuracy     [bold]{summary.accuracy:.3f}[/]  (over {summary.tested:,} test records)',
+  ]
+  few = sum(c.tested < FEW_RECORDS for c in tested)
+  if few:
+    lines.append(
+      f'[dim]Classes with fewer than {FEW_RECORDS} test records: {few}. '
+      'One record moves the recall of these by more than 10 points.[/]'
+    )
+  return lines
+
+
+def print_summary(console: Console, summary: Summary, label: str) -> None:
+  """Prints the table, the model's scores and the splitter's warnings."""
+  console.print()
+  console.print(class_table(summary, label))
+  for line in score_lines(summary):
+    console.print(line, soft_wrap=True)
+  for warning in summary.warnings:
+    console.print(f'[yellow]![/] {escape(warning)}', soft_wrap=True)
+
+
+def print_outputs(console: Console, published: PublishedArtifacts, log_file: str) -> None:
+  """Prints where the things are that a person may want to open."""
+  outputs = {
+    'splits': published.uri(*EXAMPLES),
+    'model': published.uri(*MODEL),
+    'evaluation': published.uri(*EVALUATION),
+    'log': log_file,
+  }
+  console.print()
+  for name, uri in outputs.items():
+    console.print(f'[dim]{name:<12}[/] {escape(uri)}', soft_wrap=True)
