@@ -43,9 +43,7 @@ class ExamplesInput:
   @property
   def splits(self) -> list[str]:
     """The names of all the splits, sorted."""
-    return sorted(
-      {s for a in self.artifacts for s in artifact_utils.decode_split_names(a.split_names)}
-    )
+    return sorted({name for artifact in self.artifacts for name in _split_names(artifact)})
 
   def payload(self) -> Payload:
     """Returns what a record is.
@@ -79,7 +77,7 @@ class ExamplesInput:
     return paths
 
   def copies(self, split: str, output_uri: str) -> Iterator[FileCopy]:
-    """Yields the copies that take a split over as it is; files of several artifacts are numbered."""
+    """Yields copies that take a split over as it is; files of several artifacts are numbered."""
     paths = self.files(split)
     for i, path in enumerate(paths):
       name = path.rsplit('/', 1)[-1]
@@ -101,8 +99,12 @@ class ExamplesInput:
         output.mlmd_artifact.custom_properties[name].CopyFrom(value)
 
 
+def _split_names(artifact: types.Artifact) -> list[str]:
+  return artifact_utils.decode_split_names(artifact.split_names)
+
+
 def _files(artifact: types.Artifact, split: str) -> list[str]:
-  if split not in artifact_utils.decode_split_names(artifact.split_names):
+  if split not in _split_names(artifact):
     return []
   (pattern,) = examples_utils.get_split_file_patterns([artifact], split)
   return sorted(fileio.glob(pattern))

@@ -104,7 +104,7 @@ def controlled_rounding(
 def _add_margins(
   network: _Network, table: Sequence[Sequence[int]], groups: Sequence[Hashable] | None
 ) -> None:
-  """Adds an edge for each sum that must be rounded too: groups into columns, columns into a sink."""
+  """Adds an edge for each sum that is rounded too: groups into columns, columns into a sink."""
   width = len(table[0]) if table else 0
   if groups is not None:
     totals: dict[tuple[Hashable, int], int] = {}

@@ -11,8 +11,8 @@ records in one place:
   3. `find_thresholds` takes the ranks of just these buckets and gives the rank where a part ends;
   4. `Assigner` compares ranks with thresholds, a batch at a time.
 
-Records with equal bytes have equal ranks. They stay together, but where a part ends among them: then
-the first of them by position, shard by shard, go to the lower part.
+Records with equal bytes have equal ranks. They stay together, but where a part ends among them:
+then the first of them by position, shard by shard, go to the lower part.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ class HistogramLayout:
 
   @property
   def n_buckets(self) -> int:
+    """The buckets of all the strata."""
     return int(self.offsets[-1])
 
   def buckets(self, strata: Ints, rank: UInts) -> Ints:

@@ -85,8 +85,9 @@ def _reach(plan: SplitPlan, i: int) -> str:
   """Returns the sentence about a stratum that is too small to reach every split."""
   absent = [name for name, n in zip(plan.splits, plan.quotas[i], strict=True) if not n]
   n = plan.records[i]
+  count = f'{n} record{"s" if n != 1 else ""}'
   return (
-    f'class {stratum_name(plan.strata[i])} has {n} record{"s" if n != 1 else ""}, too few for every split: '
+    f'class {stratum_name(plan.strata[i])} has {count}, too few for every split: '
     f'none in {", ".join(absent)}'
   )
 

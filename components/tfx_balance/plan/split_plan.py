@@ -28,7 +28,6 @@ class SplitShares:
     weights: of the splits that share what `counts` leaves, in order; integers without a common
       divisor.
     counts: records, of the splits that ask for a number.
-    names: all the splits, in the order in which a person gave them.
   """
 
   weights: Mapping[str, int]
@@ -36,6 +35,7 @@ class SplitShares:
 
   @property
   def names(self) -> tuple[str, ...]:
+    """All the splits, those with a weight first."""
     return (*self.weights, *self.counts)
 
   @classmethod
@@ -74,9 +74,7 @@ class SplitShares:
     if not weights and not counts:
       raise ConfigError('splits={} names no split; give each split a weight, as in {"train": 8}')
     fractions = {name: _weight(name, weight) for name, weight in weights.items()}
-    return cls(
-      _whole(fractions), {name: int(_count(name, count)) for name, count in counts.items()}
-    )
+    return cls(_whole(fractions), {name: _count(name, count) for name, count in counts.items()})
 
 
 @dataclass(frozen=True)
@@ -173,7 +171,9 @@ def check_split_name(name: Any) -> None:
     )
 
 
-def _only_rest(splits: Mapping[str, Any] | None, counts: Mapping[str, Any], rest: str) -> dict:
+def _only_rest(
+  splits: Mapping[str, Any] | None, counts: Mapping[str, Any], rest: str
+) -> dict[str, Any]:
   """Returns the weights when one split takes all that counts leave."""
   if not counts:
     raise ConfigError(
@@ -211,7 +211,7 @@ def _count(name: str, count: Any) -> int:
       f'count {count!r} of split {name!r} must be a whole number of records above 0; '
       f'give one such as 1000'
     )
-  return count
+  return int(count)
 
 
 def _whole(weights: Mapping[str, Fraction]) -> dict[str, int]:

@@ -36,7 +36,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
   `outputs['examples']` is an `Examples` artifact, with `class_distribution.json` at its root: the
   records and the ideal share of each class in each split, the seed and a fingerprint of the input.
 
-  Example:
+  Example::
 
       splitter = StratifiedSplitter(
         examples=example_gen.outputs['examples'],
@@ -60,7 +60,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
     missing_label: str = 'error',
     output_files: Mapping[str, int] | int | str | None = None,
   ):
-    """Makes the component. Any argument but `examples` may be a RuntimeParameter of type str or int.
+    """Makes the component; any argument but `examples` may be a RuntimeParameter of str or int.
 
     Args:
       examples: channel of `Examples`: tf.Example or tf.SequenceExample records in TFRecord files.

@@ -1,4 +1,4 @@
-"""Runs StratifiedSplitter: decodes the artifacts, calls the Beam transform, describes the output."""
+"""Runs StratifiedSplitter: decodes artifacts, calls the Beam transform, describes the output."""
 
 from __future__ import annotations
 

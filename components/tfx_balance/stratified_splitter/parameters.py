@@ -128,7 +128,8 @@ def _output_files(value: Any, shares: SplitShares) -> dict[str, int]:
   for name, n in numbers.items():
     if name not in shares.names:
       raise ConfigError(
-        f'output_files names split {name!r}, which is not in {list(shares.names)}; name one of these'
+        f'output_files names split {name!r}, which is not in {list(shares.names)}; name one of '
+        f'these'
       )
     if isinstance(n, bool) or not isinstance(n, int) or not 0 < n < 100_000:
       raise ConfigError(f'output_files of split {name!r} is {n!r}; give a whole number from 1')

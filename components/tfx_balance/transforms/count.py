@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO
 
 import apache_beam as beam
 import numpy as np
@@ -24,7 +23,7 @@ from tfx_balance.transforms.records import Frames, open_decompressed, read_frame
 from tfx_balance.transforms.work_files import new_work_file
 
 INDEX_ROW = np.dtype([('hash', '<u8'), ('code', '<u4'), ('size', '<u4')])
-"""Of a record: the hash of its bytes, its stratum in the file's own numbering, its frame's bytes."""
+"""Of a record: hash of its bytes, stratum in the file's own numbering, bytes of its frame."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
-from isal import igzip_threaded, isal_zlib
+from isal import igzip_threaded
+from isal.igzip_lib import IsalError
 
 from tfx_balance.errors import DataError
 
@@ -159,10 +160,10 @@ def _read(stream: BinaryIO, n_bytes: int, path: str) -> bytes:
   """Returns the next n bytes, fewer at the end of the stream."""
   try:
     return stream.read(n_bytes)
-  except (EOFError, isal_zlib.error, zlib.error, gzip.BadGzipFile) as error:
+  except (EOFError, IsalError, zlib.error, gzip.BadGzipFile) as error:
     raise DataError(
-      f'{path} is not a whole gzip file ({error}); it is truncated or corrupted, or its name should '
-      f'not end in {GZIP_SUFFIX}: copy or write it again'
+      f'{path} is not a whole gzip file ({error}); it is truncated or corrupted, or its name '
+      f'should not end in {GZIP_SUFFIX}: copy or write it again'
     ) from error
 
 
@@ -183,7 +184,7 @@ def _frame_edges(data: bytes) -> list[int]:
 
 
 def _equal_frame_edges(data: bytes) -> list[int]:
-  """Returns the edges of the frames at the start that are as long as the first, if they are many."""
+  """Returns the edges of the first frames if many have the size of the first one, else [0]."""
   if len(data) < HEADER:
     return [0]
   length = _LENGTH(data, 0)[0]
@@ -191,7 +192,7 @@ def _equal_frame_edges(data: bytes) -> list[int]:
   whole = len(data) // size
   if whole < _RUN:
     return [0]
-  lengths = np.ndarray((whole,), '<u8', data, 0, (size,))
+  lengths: npt.NDArray[np.uint64] = np.ndarray((whole,), '<u8', data, 0, (size,))
   equal = lengths == length
   run = whole if equal.all() else int(np.argmin(equal))
   return list(range(0, (run + 1) * size, size)) if run >= _RUN else [0]

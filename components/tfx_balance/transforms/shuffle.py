@@ -9,9 +9,9 @@ input files that it draws from, whatever order those have.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import apache_beam as beam
 import numpy as np
@@ -30,11 +30,13 @@ BUCKET_BYTES = 8 << 20
 MAX_BUCKET_BYTES = 256 << 20
 """The same, for outputs so large that smaller buckets would be too many."""
 SPILL_BYTES = 8 << 20
-"""Decompressed bytes that a scatter holds before it writes them."""
+"""Decompressed bytes that a scatter holds before it writes them, at the least."""
+SEGMENT_BYTES = 64 << 10
+"""The same for each bucket, so that segments do not become many tiny ones."""
 MAX_BUCKETS = 256
 """Buckets that are small, in all the files of an output."""
 FAN_OUT = 64
-"""Output files that one input file writes to, at the most."""
+"""Files of an output that one input file writes to."""
 
 _ROW_BYTES = 16  # of a record in a segment, beside its frame: key and size
 
@@ -70,29 +72,19 @@ class OutputLayout:
 
 
 @dataclass(frozen=True)
-class Segment:
-  """Frames that a scatter wrote for one bucket of one output file.
+class Spill:
+  """What one input file has for one output file.
 
   Attributes:
-    bucket: its number among all the buckets of all the outputs.
-    offset: in the spill file, in bytes.
-    n_records: in the segment.
-    n_bytes: of the frames.
+    path: of the spill file.
+    rank: of the input file.
+    segments: int64 [m, 4]: the bucket's number among all the buckets of all the outputs, where in
+      the spill file the segment is, its records, and the bytes of its frames.
   """
-
-  bucket: int
-  offset: int
-  n_records: int
-  n_bytes: int
-
-
-@dataclass(frozen=True)
-class Spill:
-  """All the segments that one input file has for one output file."""
 
   path: str
   rank: int
-  segments: tuple[Segment, ...]
+  segments: Ints
 
 
 class Scatterer:
@@ -102,18 +94,22 @@ class Scatterer:
     self, layouts: Sequence[OutputLayout], rank: int, n_inputs: int, seed_key: int, work_dir: str
   ) -> None:
     self._layouts = layouts
-    self._files = np.array([len(layout.paths) for layout in layouts], np.uint64)
-    self._buckets = np.array([layout.n_buckets for layout in layouts], np.uint64)
-    sizes = self._files * self._buckets
-    self._base = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    self._first = self._files * np.uint64(rank) // np.uint64(n_inputs)
+    files = np.array([len(layout.paths) for layout in layouts])
+    buckets = np.array([layout.n_buckets for layout in layouts])
+    self._base = np.concatenate([[0], np.cumsum(files * buckets)])
+    self._files, self._buckets = files.astype(np.uint64), buckets.astype(np.uint64)
+    # An input file writes to FAN_OUT files of an output, or more where that leaves none out, and
+    # begins at its own share of them: the pieces stay few, and all the files equally full.
+    self._targets = np.minimum(files, np.maximum(FAN_OUT, -(-files // n_inputs))).astype(np.uint64)
+    self._first = np.where(files > FAN_OUT, files * rank // n_inputs, 0).astype(np.uint64)
     self._rank, self._seed_key, self._position = rank, seed_key, 0
     self._path = new_work_file(work_dir, f'spill-{rank:05d}')
     self._file = FileSystems.create(self._path, compression_type=CompressionTypes.UNCOMPRESSED)
-    self._offset = 0
+    self._spill_bytes = max(SPILL_BYTES, int(self._base[-1]) * SEGMENT_BYTES)
     self._held: list[tuple[Frames, Ints, UInts]] = []
     self._held_bytes = 0
-    self._segments: dict[int, list[Segment]] = {}
+    self._offset = 0
+    self._segments: list[Ints] = []
 
   def add(self, frames: Frames, outputs: Ints) -> None:
     """Takes frames, each for the output of that number; -1 leaves a frame out.
@@ -127,66 +123,62 @@ class Scatterer:
     keep = np.flatnonzero(outputs >= 0)
     if len(keep) < len(frames):
       frames, outputs, positions = frames.take(keep), outputs[keep], positions[keep]
-    destinations, keys = self._place(positions, outputs)
-    self._held.append((frames, destinations, keys))
+    buckets, keys = self._place(positions, outputs)
+    self._held.append((frames, buckets, keys))
     self._held_bytes += int(frames.offsets[-1])
-    if self._held_bytes >= SPILL_BYTES:
+    if self._held_bytes >= self._spill_bytes:
       self._flush()
 
-  def close(self) -> list[tuple[str, Spill]]:
-    """Ends the spill file and returns what is in it, by the path of the output file."""
+  def close(self) -> Iterator[tuple[str, Spill]]:
+    """Ends the spill file and yields what is in it, by the path of the output file."""
     self._flush()
     self._file.close()
-    by_path: dict[str, list[Segment]] = {}
-    for destination, segments in sorted(self._segments.items()):
-      output = int(np.searchsorted(self._base, destination, side='right')) - 1
-      file = (destination - int(self._base[output])) // self._layouts[output].n_buckets
-      by_path.setdefault(self._layouts[output].paths[file], []).extend(segments)
-    return [(path, Spill(self._path, self._rank, tuple(s))) for path, s in by_path.items()]
+    if not self._segments:
+      return
+    segments = np.concatenate(self._segments)
+    for output, layout in enumerate(self._layouts):
+      for file, path in enumerate(layout.paths):
+        first = self._base[output] + file * layout.n_buckets
+        mine = (segments[:, 0] >= first) & (segments[:, 0] < first + layout.n_buckets)
+        if mine.any():
+          yield path, Spill(self._path, self._rank, segments[mine])
 
   def _place(self, positions: UInts, outputs: Ints) -> tuple[Ints, UInts]:
-    """Returns the destination and the sort key of each frame.
+    """Returns the bucket and the sort key of each frame.
 
     A random number in [0, 1) times the number of files is the file, what is left of it the place
-    in the file: its multiple of the number of buckets is the bucket. Where an output has more than
-    FAN_OUT files, an input file writes to that many, beginning at its own share of them.
+    in the file: its multiple of the number of buckets is the bucket.
     """
     order = mix(positions + np.uint64(self._rank << 40), self._seed_key)
     high, low = order >> np.uint64(32), order & np.uint64(0xFFFFFFFF)
-    n_files, n_buckets = self._files[outputs], self._buckets[outputs]
-    scaled = high * np.minimum(n_files, np.uint64(FAN_OUT))
-    start = np.where(n_files > FAN_OUT, self._first[outputs], np.uint64(0))
-    file = (start + (scaled >> np.uint64(32))) % n_files
+    scaled = high * self._targets[outputs]
+    file = (self._first[outputs] + (scaled >> np.uint64(32))) % self._files[outputs]
     place = scaled & np.uint64(0xFFFFFFFF)
-    bucket = (place * n_buckets) >> np.uint64(32)
-    within = (file * n_buckets + bucket).astype(np.int64)
-    return self._base[outputs] + within, (place << np.uint64(32)) | low
+    bucket = (place * self._buckets[outputs]) >> np.uint64(32)
+    within = file * self._buckets[outputs] + bucket
+    return self._base[outputs] + within.astype(np.int64), (place << np.uint64(32)) | low
 
   def _flush(self) -> None:
-    """Writes what is held, sorted by destination, one segment for each."""
+    """Writes what is held as one segment for each bucket: keys, sizes, frames."""
     if not self._held:
       return
     frames = concatenate([held[0] for held in self._held])
-    destinations = np.concatenate([held[1] for held in self._held])
+    buckets = np.concatenate([held[1] for held in self._held])
     keys = np.concatenate([held[2] for held in self._held])
     self._held, self._held_bytes = [], 0
-    order = np.argsort(destinations, kind='stable')
-    frames, destinations, keys = frames.take(order), destinations[order], keys[order]
-    sizes = frames.sizes
-    starts = np.flatnonzero(np.diff(destinations, prepend=-1))
-    for start, end in zip(starts, np.append(starts[1:], len(keys)), strict=True):
-      self._write(int(destinations[start]), keys[start:end], sizes[start:end], frames, start, end)
-
-  def _write(
-    self, destination: int, keys: UInts, sizes: Ints, frames: Frames, start: int, end: int
-  ) -> None:
-    """Writes a segment: the keys, the sizes, the frames."""
-    first, last = int(frames.offsets[start]), int(frames.offsets[end])
-    for part in (keys.tobytes(), sizes.tobytes(), memoryview(frames.data)[first:last]):
-      self._file.write(part)
-    segment = Segment(destination, self._offset, end - start, last - first)
-    self._segments.setdefault(destination, []).append(segment)
-    self._offset += _ROW_BYTES * (end - start) + last - first
+    order = np.argsort(buckets, kind='stable')
+    frames, buckets, keys = frames.take(order), buckets[order], keys[order]
+    starts = np.flatnonzero(np.diff(buckets, prepend=-1))
+    edges = np.append(starts, len(keys))
+    counts, n_bytes = np.diff(edges), np.diff(frames.offsets[edges])
+    offsets = self._offset + np.cumsum(np.append(0, _ROW_BYTES * counts + n_bytes))
+    sizes, data = frames.sizes, memoryview(frames.data)
+    for start, end in itertools.pairwise(edges.tolist()):
+      first, last = frames.offsets[start], frames.offsets[end]
+      for part in (keys[start:end].tobytes(), sizes[start:end].tobytes(), data[first:last]):
+        self._file.write(part)
+    self._segments.append(np.stack([buckets[starts], offsets[:-1], counts, n_bytes], axis=1))
+    self._offset = int(offsets[-1])
 
 
 class GatherFile(beam.DoFn):
@@ -198,9 +190,9 @@ class GatherFile(beam.DoFn):
   def process(self, element: tuple[str, Iterable[Spill | None]]) -> Iterator[WorkFile]:
     path, spills = element
     found = sorted((spill for spill in spills if spill is not None), key=lambda s: s.rank)
-    buckets = sorted({segment.bucket for spill in found for segment in spill.segments})
+    buckets = sorted({bucket for spill in found for bucket in spill.segments[:, 0].tolist()})
     name = FileSystems.split(path)[1]
-    work_path = new_work_file(self._work_dir, 'out') + '-' + name  # keeps the suffix
+    work_path = f'{new_work_file(self._work_dir, "out")}-{name}'  # whose suffix says how to write
     records = 0
     with create_compressed(work_path) as out:
       for bucket in buckets:
@@ -214,19 +206,13 @@ def _read_bucket(spills: Sequence[Spill], bucket: int) -> Frames:
   """Returns the frames of a bucket in the order of their keys."""
   keys, parts = [], []
   for spill in spills:
-    segments = [segment for segment in spill.segments if segment.bucket == bucket]
-    if segments:
+    segments = spill.segments[spill.segments[:, 0] == bucket]
+    if len(segments):
       with FileSystems.open(spill.path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        for segment in segments:
-          keys.append(_read_segment(file, segment, parts))
+        for _, offset, n_records, n_bytes in segments.tolist():
+          file.seek(offset)
+          head = file.read(_ROW_BYTES * n_records)
+          keys.append(np.frombuffer(head, np.uint64, n_records))
+          sizes = np.frombuffer(head, np.int64, n_records, 8 * n_records)
+          parts.append(Frames(file.read(n_bytes), np.cumsum(np.append(0, sizes))))
   return concatenate(parts).take(np.argsort(np.concatenate(keys), kind='stable'))
-
-
-def _read_segment(file: BinaryIO, segment: Segment, parts: list[Frames]) -> UInts:
-  """Appends the frames of a segment to the parts and returns their keys."""
-  file.seek(segment.offset)
-  n = segment.n_records
-  head = file.read(_ROW_BYTES * n)
-  sizes = np.frombuffer(head, np.int64, n, 8 * n)
-  parts.append(Frames(file.read(segment.n_bytes), np.concatenate([[0], np.cumsum(sizes)])))
-  return np.frombuffer(head, np.uint64, n)

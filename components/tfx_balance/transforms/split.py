@@ -202,7 +202,9 @@ def publish_split(
     'files': job.totals.n_files,
     'fingerprint': f'{job.totals.fingerprint:016x}',
   }
-  n_files = {name: len(layout.paths) for name, layout in zip(job.plan.splits, job.layouts)}
+  n_files = {
+    name: len(layout.paths) for name, layout in zip(job.plan.splits, job.layouts, strict=True)
+  }
   data = split_sidecar(job.plan, job.request.parameters, source, n_files, passed_through)
   publish(files)
   write_json(f'{job.request.output_uri}/{SIDECAR_NAME}', data)
