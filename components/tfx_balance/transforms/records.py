@@ -12,7 +12,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import google_crc32c
 import numpy as np
@@ -31,6 +31,7 @@ CHUNK_BYTES = 2 << 20
 """Decompressed bytes held at a time: larger chunks leave the cache, smaller ones pay per chunk."""
 GZIP_SUFFIX = '.gz'
 _GZIP_LEVEL = 1
+_GZIP_FAULTS = (EOFError, zlib.error, gzip.BadGzipFile, cast('type[Exception]', IsalError))
 _LENGTH = struct.Struct('<Q').unpack_from
 _RUN = 64  # frames of equal length in a row, from which on they are found all at once
 
@@ -160,7 +161,7 @@ def _read(stream: BinaryIO, n_bytes: int, path: str) -> bytes:
   """Returns the next n bytes, fewer at the end of the stream."""
   try:
     return stream.read(n_bytes)
-  except (EOFError, IsalError, zlib.error, gzip.BadGzipFile) as error:
+  except _GZIP_FAULTS as error:
     raise DataError(
       f'{path} is not a whole gzip file ({error}); it is truncated or corrupted, or its name '
       f'should not end in {GZIP_SUFFIX}: copy or write it again'
