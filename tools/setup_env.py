@@ -7,13 +7,14 @@ import hashlib
 import os
 import platform
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Dict, Optional, Tuple
 
 from compiler import compiler_environment
 from machine import describe_python, find_python, glibc_version
-from progress import SetupError, say, stream
+from progress import SetupError, say
 from stacks import Stack, Version, choose_stack, dotted
 from uv import find_uv, run_uv
 
@@ -84,7 +85,7 @@ def digest_of(lock: Path, version: Version) -> str:
 
 def install(uv: str, lock: Path) -> None:
   """Makes .venv hold what the lock names and this project, editable, and nothing else."""
-  say('installing (the first time about 1.5 GB are downloaded; uv keeps them for the next)')
+  say('installing (the first time about 1 GB is downloaded; uv keeps them for the next)')
   variables: Dict[str, str] = {}
   if builds_extension(lock):
     python = describe_python(str(VENV_PYTHON))
@@ -104,12 +105,23 @@ def builds_extension(lock: Path) -> bool:
 
 def check_imports() -> None:
   """Imports TFX and this project once, and says what they are."""
-  say('importing TFX for the first time')
+  say('importing TFX, which takes 10 to 60 s')
   # Python may write bytecode here even where the user has it off: a later import of TFX then
   # takes 9 s in place of 23.
   environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL='3', PYTHONWARNINGS='ignore')
   environment.pop('PYTHONDONTWRITEBYTECODE', None)
-  stream([str(VENV_PYTHON), '-c', _IMPORTS], environment=environment)
+  # Apart from its log, for TensorFlow 2.21 writes one whatever it is told.
+  process = subprocess.Popen(
+    [str(VENV_PYTHON), '-c', _IMPORTS],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    env=environment,
+    universal_newlines=True,
+  )
+  output, log = process.communicate()
+  if process.returncode != 0:
+    raise SetupError(f'all packages are installed, but importing them fails:\n{log.strip()}')
+  say('  ' + output.strip())
 
 
 if __name__ == '__main__':

@@ -25,7 +25,7 @@ def find_uv(folder: Path) -> str:
   if not (_install_in_venv(folder) or _install_in_folder(folder)):
     raise SetupError(
       f'{sys.executable} can make no virtual environment and has no pip, so it cannot install uv; '
-      'run `apt-get install python3-venv`, or put uv on PATH by any other way'
+      'run `apt-get install python3-venv python3-dev`, or put uv on PATH by any other way'
     )
   return str(own)
 
