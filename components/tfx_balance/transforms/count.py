@@ -33,10 +33,12 @@ class InputFile:
   Attributes:
     path: of the file.
     rank: its place among all the input files, from 0.
+    group: what it is counted with, such as the name of its split; '' where all go together.
   """
 
   path: str
   rank: int
+  group: str = ''
 
 
 @dataclass(frozen=True)

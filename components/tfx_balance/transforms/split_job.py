@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING
-from tfx_balance.plan.selection import ranks
 from tfx_balance.plan.split_plan import SplitPlan, SplitShares, plan_splits
-from tfx_balance.transforms.count import ScannedFile, Totals
-from tfx_balance.transforms.labels import DROPPED, MissingLabel, Payload
+from tfx_balance.transforms.count import Totals
+from tfx_balance.transforms.labels import MissingLabel, Payload
+from tfx_balance.transforms.select import Selection
 from tfx_balance.transforms.shuffle import OutputLayout
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -59,25 +56,11 @@ class SplitJob:
   layouts: tuple[OutputLayout, ...]
 
   @property
-  def quotas(self) -> Ints:
-    """Records of each stratum for each split: int64 [strata, splits]."""
-    return np.array(self.plan.quotas, np.int64).reshape(-1, len(self.plan.splits))
-
-  def ranked(self, scanned: ScannedFile) -> Iterator[tuple[Ints, npt.NDArray[np.uint64]]]:
-    """Yields the plan's stratum and the rank of a file's records, a chunk at a time."""
-    rows = self.rows(scanned)
-    for index in scanned.index_rows():
-      index = index[index['code'] != DROPPED]
-      yield rows[index['code']], self.ranks(index['hash'])
-
-  def rows(self, scanned: ScannedFile) -> Ints:
-    """Returns the plan's row of each stratum of a file."""
-    row_of = {stratum: i for i, stratum in enumerate(self.plan.strata)}
-    return np.array([row_of[stratum] for stratum in scanned.strata], np.int64)
-
-  def ranks(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Returns the ranks by which records are dealt out."""
-    return ranks(hashes, self.request.seed, 'split')
+  def selection(self) -> Selection:
+    """Which records go to which split: a part is a split."""
+    rows = {('', stratum): row for row, stratum in enumerate(self.plan.strata)}
+    quotas = np.array(self.plan.quotas, np.int64).reshape(-1, len(self.plan.splits))
+    return Selection(rows, quotas, self.request.seed, 'split')
 
 
 def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
