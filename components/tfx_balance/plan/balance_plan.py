@@ -1,0 +1,294 @@
+"""From counts per class and a sampling strategy to the number of copies of each record.
+
+The words are those of imbalanced-learn (Lemaître, Nogueira and Aridas 2017): of its over-samplers,
+and with `undersample=True` of its under-samplers.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from statistics import median
+from typing import Any
+
+from tfx_balance.errors import ConfigError
+from tfx_balance.plan.class_value import ClassValue, match_class
+
+STRATEGIES = (
+  'majority',
+  'minority',
+  'not majority',
+  'not minority',
+  'all',
+  'auto',
+  'median',
+  'mean',
+)
+POWER = 'power:'
+"""'power:0.5' makes targets proportional to n ** 0.5: 0 is equal, 1 is natural."""
+_MAX_ROOT = 1000  # q has three decimals at the most, so that n ** q is rounded exactly
+
+
+@dataclass(frozen=True)
+class BalanceRequest:
+  """What is asked for, checked as far as it can be before the classes are known.
+
+  Attributes:
+    strategy: one of STRATEGIES, 'power:q', a ratio, or class to final count.
+    factors: class to the number of copies of each record, itself included; replaces the strategy.
+    max_copies: no record is there more often than this; None for no limit.
+    undersample: whether classes above their target lose records.
+  """
+
+  strategy: str | Fraction | Mapping[Any, int] = 'not majority'
+  factors: Mapping[Any, int] | None = None
+  max_copies: int | None = None
+  undersample: bool = False
+
+  def __post_init__(self) -> None:
+    if self.max_copies is not None and not _is_whole(self.max_copies, 1):
+      raise ConfigError(f'max_copies={self.max_copies!r} must be a whole number from 1')
+    if self.factors is not None:
+      _check_whole('factors', self.factors, 'copies of every record, itself included')
+    elif isinstance(self.strategy, Mapping):
+      _check_whole('sampling_strategy', self.strategy, 'records, the final count')
+    elif isinstance(self.strategy, str):
+      _check_word(self.strategy, self.undersample)
+
+  @classmethod
+  def parse(
+    cls,
+    sampling_strategy: Any = 'not majority',
+    factors: Mapping[Any, int] | None = None,
+    max_copies: int | None = None,
+    undersample: bool = False,
+  ) -> BalanceRequest:
+    """Returns the checked request.
+
+    Raises:
+      ConfigError: if an argument breaks a rule.
+    """
+    strategy = sampling_strategy
+    if factors is not None and strategy != 'not majority':
+      raise ConfigError(
+        f'factors= and sampling_strategy={strategy!r} both say how many; pass one of them'
+      )
+    if isinstance(strategy, numbers.Real) and not isinstance(strategy, bool):
+      strategy = _ratio(strategy)
+    elif not isinstance(strategy, (str, Mapping)):
+      raise ConfigError(
+        f'sampling_strategy={strategy!r} must be one of {list(STRATEGIES)}, "power:q", a ratio or '
+        f'a dict of class to final count'
+      )
+    return cls(strategy, factors, max_copies, undersample)
+
+
+@dataclass(frozen=True)
+class BalancePlan:
+  """How many records of each class there will be.
+
+  Attributes:
+    classes: canonical order.
+    records: of each class, now.
+    targets: of each class, afterwards.
+    held_back: the classes that `max_copies` keeps below what was asked for.
+  """
+
+  classes: tuple[ClassValue, ...]
+  records: tuple[int, ...]
+  targets: tuple[int, ...]
+  held_back: tuple[ClassValue, ...]
+
+  def copies(self) -> list[tuple[int, int]]:
+    """Returns, for each class, how many records are there once more, and how often the others are.
+
+    >>> one = ClassValue('int', 1)
+    >>> BalancePlan((one,), (3,), (7,), ()).copies()
+    [(1, 2)]
+    """
+    return [(target % n, target // n) for n, target in zip(self.records, self.targets, strict=True)]
+
+
+def plan_balance(records: Mapping[ClassValue, int], request: BalanceRequest) -> BalancePlan:
+  """Returns the target of every class, exactly as asked for.
+
+  Args:
+    records: of each class, 1 or more.
+    request: what is asked for.
+
+  Raises:
+    ConfigError: if a class is named that there is not, or a target is below the class's count and
+      nobody said `undersample`.
+  """
+  classes = sorted(records)
+  counts = [records[value] for value in classes]
+  wanted = _targets(classes, counts, request)
+  capped = wanted
+  if request.max_copies is not None:
+    most = request.max_copies
+    capped = [min(target, n * most) for target, n in zip(wanted, counts, strict=True)]
+  held_back = [c for c, asked, got in zip(classes, wanted, capped, strict=True) if got < asked]
+  return BalancePlan(tuple(classes), tuple(counts), tuple(capped), tuple(held_back))
+
+
+def _targets(
+  classes: Sequence[ClassValue], counts: Sequence[int], request: BalanceRequest
+) -> list[int]:
+  """Returns the target of each class, before any cap."""
+  if request.factors is not None:
+    factors = _by_class(request.factors, classes)
+    return [n * factors.get(c, 1) for c, n in zip(classes, counts, strict=True)]
+  if isinstance(request.strategy, Mapping):
+    finals = _by_class(request.strategy, classes)
+    asked = [finals.get(c, n) for c, n in zip(classes, counts, strict=True)]
+    _check_not_below(classes, counts, asked, request.undersample)
+    return asked
+  if isinstance(request.strategy, str) and request.strategy in _RESAMPLED:
+    return _resampled(counts, request.strategy, request.undersample)
+  goals = _goals(counts, request.strategy, request.undersample)
+  if request.undersample:
+    return goals
+  return [max(n, goal) for n, goal in zip(counts, goals, strict=True)]
+
+
+_RESAMPLED = ('majority', 'minority', 'not majority', 'not minority', 'all', 'auto')
+
+
+def _resampled(counts: Sequence[int], word: str, undersample: bool) -> list[int]:
+  """Returns targets as imbalanced-learn's over-samplers, or under-samplers, have them.
+
+  The classes that the word names go to the largest count, or to the smallest.
+  """
+  if word == 'auto':
+    word = 'not minority' if undersample else 'not majority'
+  goal, largest, smallest = (
+    min(counts) if undersample else max(counts),
+    counts.index(max(counts)),
+    counts.index(min(counts)),
+  )
+  chosen = {
+    'all': set(range(len(counts))),
+    'majority': {largest},
+    'minority': {smallest},
+    'not majority': set(range(len(counts))) - {largest},
+    'not minority': set(range(len(counts))) - {smallest},
+  }[word]
+  return [goal if i in chosen else n for i, n in enumerate(counts)]
+
+
+def _goals(
+  counts: Sequence[int], strategy: str | Fraction | Mapping[Any, int], undersample: bool
+) -> list[int]:
+  """Returns what each class is to be brought to, up or down."""
+  most = max(counts)
+  if isinstance(strategy, Fraction):
+    if undersample:
+      return [min(n, int(min(counts) / strategy)) for n in counts]
+    return [int(most * strategy)] * len(counts)
+  word = str(strategy)
+  if word == 'median':
+    return [int(median(Fraction(n) for n in counts))] * len(counts)
+  if word == 'mean':
+    return [sum(counts) // len(counts)] * len(counts)
+  power = _power(word)
+  return [_scaled_power(n, most, power) for n in counts]
+
+
+def _scaled_power(n: int, most: int, power: Fraction) -> int:
+  """Returns most * (n / most) ** power, rounded down, exactly.
+
+  >>> _scaled_power(25, 100, Fraction(1, 2)), _scaled_power(7, 100, Fraction(0))
+  (50, 100)
+  """
+  p, r = power.numerator, power.denominator
+  return _integer_root(n**p * most ** (r - p), r)
+
+
+def _integer_root(value: int, degree: int) -> int:
+  """Returns the largest integer whose power of that degree is not above the value."""
+  low, high = 0, 1 << (value.bit_length() // degree + 1)
+  while high - low > 1:
+    middle = (low + high) // 2
+    low, high = (middle, high) if middle**degree <= value else (low, middle)
+  return low
+
+
+def _by_class(
+  numbers_of: Mapping[Any, int], classes: Sequence[ClassValue]
+) -> dict[ClassValue, int]:
+  """Returns a person's dict with classes as keys."""
+  found: dict[ClassValue, int] = {}
+  for key, n in numbers_of.items():
+    value = match_class(key, classes)
+    if value in found:
+      raise ConfigError(f'class {value} is named twice in {dict(numbers_of)}; name it once')
+    found[value] = n
+  return found
+
+
+def _check_not_below(
+  classes: Sequence[ClassValue], counts: Sequence[int], targets: Sequence[int], undersample: bool
+) -> None:
+  for value, n, target in zip(classes, counts, targets, strict=True):
+    if target < n and not undersample:
+      raise ConfigError(
+        f'class {value} has {n} records and a target of {target}; '
+        f'pass undersample=True, or a target of {n} or more'
+      )
+
+
+def _check_word(word: str, undersample: bool) -> None:
+  if word.startswith(POWER):
+    _power(word)
+  elif word not in STRATEGIES:
+    raise ConfigError(
+      f'sampling_strategy={word!r} is not one of {list(STRATEGIES)} or "power:0.5"; '
+      f'pass one of these'
+    )
+  elif word == 'majority' and not undersample:
+    raise ConfigError(
+      "sampling_strategy='majority' brings the largest class down to the smallest; "
+      "pass undersample=True, or 'not majority' to bring the others up"
+    )
+  elif word == 'minority' and undersample:
+    raise ConfigError(
+      "sampling_strategy='minority' brings the smallest class up to the largest; "
+      "drop undersample=True, or pass 'not minority' to bring the others down"
+    )
+
+
+def _power(word: str) -> Fraction:
+  """Returns the q of 'power:q'."""
+  text = word[len(POWER) :]
+  try:
+    power = Fraction(text)
+  except (ValueError, ZeroDivisionError):
+    power = Fraction(-1)
+  if not 0 <= power <= 1 or power.denominator > _MAX_ROOT:
+    raise ConfigError(
+      f'sampling_strategy={word!r} must have a q from 0 (equal) to 1 (natural), with three '
+      f'decimals at the most; pass one such as "power:0.5"'
+    )
+  return power
+
+
+def _ratio(ratio: Any) -> Fraction:
+  value = Fraction(str(ratio)) if 0 < ratio <= 1 else Fraction(0)  # false for NaN too
+  if not value:
+    raise ConfigError(
+      f'sampling_strategy={ratio!r} must be a ratio above 0 and at most 1: the smallest count over '
+      f'the largest, afterwards; pass one such as 0.5'
+    )
+  return value
+
+
+def _check_whole(argument: str, values: Mapping[Any, int], meaning: str) -> None:
+  for key, n in values.items():
+    if not _is_whole(n, 1):
+      raise ConfigError(f'{argument}[{key!r}]={n!r} must be a whole number from 1: {meaning}')
+
+
+def _is_whole(value: Any, least: int) -> bool:
+  return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= least
