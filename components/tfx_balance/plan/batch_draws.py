@@ -1,0 +1,183 @@
+"""Which records make up each batch, as a pure function from one state to the next.
+
+The state is a few integers a class and the step, so a checkpoint is small and goes on with the same
+batch in any process. Nothing here knows of files or of TensorFlow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.plan.batch_quota import BatchQuota, check_batch_size
+from tfx_balance.plan.class_order import ClassOrder
+from tfx_balance.plan.keyed_order import mix, permuted, uniform
+from tfx_balance.plan.sampling import StrategyName, Weights
+from tfx_balance.plan.schedules import ScheduledWeights
+
+Ints = npt.NDArray[np.int64]
+_SLOT, _CLASS, _PASS, _RECORD = 11, 12, 13, 14  # what a draw of random bits is for
+
+
+class DrawState(NamedTuple):
+  """Where a run is, before the batch at `step`.
+
+  Attributes:
+    step: int64 scalar.
+    lag: int64 [n_classes + 1]: see BatchQuota; the last element is the resolution it is in.
+    drawn: int64 [n_classes], records of each class drawn so far.
+    epoch_start: int64 [n_classes], `drawn` when the present epoch began.
+  """
+
+  step: npt.NDArray[np.int64]
+  lag: Ints
+  drawn: Ints
+  epoch_start: Ints
+
+
+class Draws(NamedTuple):
+  """The records of several batches.
+
+  Attributes:
+    classes: int32 [n_batches, batch_size], class indices.
+    records: int64 [n_batches, batch_size], numbers as ClassOrder has them.
+    seeds: int32 [n_batches, batch_size, 2], a function of the seed, the record and how often its
+      class was drawn before.
+    repeats: bool [n_batches, batch_size], whether the class had been gone through once in this
+      epoch before.
+  """
+
+  classes: npt.NDArray[np.int32]
+  records: Ints
+  seeds: npt.NDArray[np.int32]
+  repeats: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class BatchDraws:
+  """The batches of one strategy.
+
+  Attributes:
+    order: of the records of each class.
+    strategy: 'exact', 'weighted' or 'natural'.
+    weights: at each step; 'natural' needs none.
+    batch_size: 1 or more.
+    epoch_steps: batches of an epoch.
+  """
+
+  order: ClassOrder
+  strategy: StrategyName
+  weights: ScheduledWeights
+  batch_size: int
+  epoch_steps: int
+  _quotas: dict[Weights, BatchQuota] = field(default_factory=dict, repr=False, compare=False)
+
+  def __post_init__(self) -> None:
+    check_batch_size(self.batch_size)
+
+  def start(self) -> DrawState:
+    """Returns the state before the first batch."""
+    n = len(self.order.records)
+    zeros = np.zeros(n, np.int64)
+    return DrawState(np.int64(0), np.append(zeros, 1), zeros, zeros)  # type: ignore[arg-type]
+
+  def next(self, state: DrawState, n_batches: int) -> tuple[Draws, DrawState]:
+    """Returns the next batches and the state after them.
+
+    Args:
+      state: from `start` or from the last call.
+      n_batches: 1 or more; the batches do not depend on how many are asked for at a time.
+    """
+    step = int(state.step)
+    classes, lag = self._classes(step, n_batches, state.lag)
+    flat = classes.reshape(-1)
+    draws = state.drawn[flat] + _ranks(flat)
+    records = self.order.record(flat, draws)
+    starts, epoch_start = self._epoch_starts(state, classes)
+    shown = draws.reshape(classes.shape) - np.take_along_axis(starts, classes, axis=1)
+    bits = mix(self.order.seed, _RECORD, records, draws)
+    batches = Draws(
+      classes.astype(np.int32),
+      records.reshape(classes.shape),
+      bits.view(np.int32).reshape(*classes.shape, 2),
+      shown >= self.order.records[classes],
+    )
+    drawn = state.drawn + np.bincount(flat, minlength=len(state.drawn))
+    after = DrawState(np.int64(step + n_batches), lag, drawn, epoch_start)  # type: ignore[arg-type]
+    return batches, after
+
+  def _classes(self, step: int, n_batches: int, lag: Ints) -> tuple[Ints, Ints]:
+    """Returns the class in every slot, int64 [n_batches, batch_size], and the lag after that."""
+    steps = np.arange(step, step + n_batches)
+    slots = steps[:, None] * self.batch_size + np.arange(self.batch_size)
+    if self.strategy == 'natural':
+      return self._natural(slots), lag
+    if self.strategy == 'weighted':
+      return np.stack([self._weighted(int(s), row) for s, row in zip(steps, slots)]), lag
+    rows = []
+    for s in steps.tolist():
+      counts, lag = self._exact(s, lag)
+      rows.append(np.repeat(np.arange(len(counts)), counts))
+    by_chance = np.argsort(mix(self.order.seed, _SLOT, slots), axis=1)
+    return np.take_along_axis(np.stack(rows), by_chance, axis=1), lag
+
+  def _natural(self, slots: Ints) -> Ints:
+    """Returns the classes of whole passes over all the records, each pass shuffled as one."""
+    total = int(self.order.starts[-1])
+    turn, position = np.divmod(slots.reshape(-1), total)
+    key = mix(self.order.seed, _PASS, turn)
+    item = permuted(position, np.full_like(position, total), key)
+    found = np.searchsorted(self.order.starts, item, side='right') - 1
+    return np.asarray(found.reshape(slots.shape), np.int64)
+
+  def _weighted(self, step: int, slots: Ints) -> Ints:
+    """Returns classes drawn independently with probabilities in proportion to the weights."""
+    edges = np.cumsum(np.array(self.weights.at(step), np.int64))
+    draw = uniform(self.order.seed, _CLASS, slots) * edges[-1]
+    return np.searchsorted(edges, draw.astype(np.int64), side='right')
+
+  def _exact(self, step: int, lag: Ints) -> tuple[Ints, Ints]:
+    """Returns a batch's quotas; what classes are owed is carried over a change of weights."""
+    weights = self.weights.at(step)
+    quota = self._quotas.get(weights)
+    if quota is None:
+      if len(self._quotas) >= 256:
+        self._quotas.clear()
+      quota = self._quotas[weights] = BatchQuota(
+        weights, self.batch_size, by_lag=self.weights.schedule is not None
+      )
+    owed, resolution = lag[:-1], int(lag[-1])
+    if resolution != quota.resolution:
+      owed = owed * quota.resolution // resolution
+    counts, owed = quota.next(owed)
+    return counts, np.append(owed, quota.resolution)
+
+  def _epoch_starts(self, state: DrawState, classes: Ints) -> tuple[Ints, Ints]:
+    """Returns what was drawn when each batch's epoch began, int64 [n_batches, n_classes]."""
+    step, n = int(state.step), len(state.drawn)
+    starts = np.broadcast_to(state.epoch_start, (len(classes), n))
+    first = -step % self.epoch_steps
+    if first >= len(classes):
+      return starts, state.epoch_start
+    starts = starts.copy()
+    for i in range(first, len(classes), self.epoch_steps):
+      starts[i:] = state.drawn + np.bincount(classes[:i].reshape(-1), minlength=n)
+    return starts, starts[-1]
+
+
+def _ranks(values: Ints) -> Ints:
+  """Returns how many equal values stand before each.
+
+  >>> _ranks(np.array([7, 5, 7, 7, 5])).tolist()
+  [0, 0, 1, 2, 1]
+  """
+  order = np.argsort(values, kind='stable')
+  ordered = values[order]
+  first = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+  group_start = np.maximum.accumulate(np.where(first, np.arange(len(values)), 0))
+  ranks = np.empty_like(values)
+  ranks[order] = np.arange(len(values)) - group_start
+  return ranks

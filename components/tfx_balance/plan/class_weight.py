@@ -1,0 +1,92 @@
+"""Weights and priors of classes: what a loss needs to know of how records are sampled.
+
+A class's emphasis is its share of the samples times its weight. Each scheme says what emphasis the
+classes should have; the weight is that over the share that they are sampled with. So a weight is
+1 throughout where sampling alone has done the work.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from tfx_balance.errors import ConfigError
+
+Scheme = Literal['balanced', 'effective']
+
+
+def sampled_shares(weights: Sequence[int]) -> list[float]:
+  """Returns weights as shares of 1.
+
+  >>> sampled_shares([1, 3])
+  [0.25, 0.75]
+  """
+  total = sum(weights)
+  return [weight / total for weight in weights]
+
+
+def class_weights(
+  records: Sequence[int],
+  sampling: Sequence[int],
+  scheme: str = 'balanced',
+  beta: float = 0.999,
+) -> list[float]:
+  """Returns the weight of each class in the loss, given how the classes are sampled.
+
+  'balanced' gives all classes equal emphasis. On natural samples it is scikit-learn's
+  n_samples / (n_classes * n_c):
+
+  >>> class_weights([3, 1], sampling=[3, 1])
+  [0.6666666666666666, 2.0]
+  >>> class_weights([3, 1], sampling=[1, 1])
+  [1.0, 1.0]
+
+  'effective' is (1 - beta) / (1 - beta^n_c), scaled to sum to the number of classes on natural
+  samples (Cui et al. 2019, "Class-balanced loss based on effective number of samples").
+
+  Args:
+    records: natural count of each class, 1 or more.
+    sampling: weight with which each class is sampled; a class of weight 0 gets weight 0.
+    scheme: 'balanced' or 'effective'.
+    beta: 0 or more and below 1; only 'effective' uses it.
+
+  Raises:
+    ConfigError: if the scheme is unknown or beta out of range.
+  """
+  total = sum(records)
+  if scheme == 'balanced':
+    natural = [total / (len(records) * n) for n in records]
+  elif scheme == 'effective':
+    natural = _effective(records, beta)
+  else:
+    raise ConfigError(f"scheme={scheme!r} is not in ['balanced', 'effective']; pass one of these")
+  shares = sampled_shares(sampling)
+  return [
+    (n / total / share) * weight if share else 0.0
+    for n, share, weight in zip(records, shares, natural, strict=True)
+  ]
+
+
+def _effective(records: Sequence[int], beta: float) -> list[float]:
+  if not 0 <= beta < 1:
+    raise ConfigError(f'beta={beta!r} must be 0 or more and below 1; 0.9 to 0.9999 are usual')
+  if beta == 0:
+    return [1.0] * len(records)
+  raw = [(1 - beta) / -math.expm1(n * math.log(beta)) for n in records]
+  return [weight * len(records) / sum(raw) for weight in raw]
+
+
+def log_shares(counts: Sequence[int]) -> list[float]:
+  """Returns the natural logarithm of each class's share; -inf for a class without any.
+
+  >>> log_shares([1, 1, 0])
+  [-0.6931471805599453, -0.6931471805599453, -inf]
+  """
+  total = math.log(sum(counts))
+  return [math.log(count) - total if count else -math.inf for count in counts]
+
+
+def does_nothing(values: Sequence[float]) -> bool:
+  """Returns whether weights are all alike: then they change no loss but its scale."""
+  return max(values) - min(values) <= 1e-9 * max(abs(value) for value in values)

@@ -1,0 +1,111 @@
+"""Quotas hold in every batch, and running totals never drift."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tfx_balance.errors import ConfigError
+from tfx_balance.plan.batch_draws import BatchDraws
+from tfx_balance.plan.batch_quota import MAX_RESOLUTION, BatchQuota, bounded_weights
+from tfx_balance.plan.class_order import ClassOrder
+from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.sampling import ClassCounts
+from tfx_balance.plan.schedules import ScheduledWeights, annealed, deferred, progressive
+
+SHAPES = [(2, 1), (2, 7), (5, 256), (10, 3), (37, 512), (256, 32), (1000, 1), (1000, 512)]
+
+
+def check(weights, batch_size, n_batches):
+  """Asserts both bounds, in integers, over a run."""
+  quota = BatchQuota(weights, batch_size)
+  share, total = np.array(weights, np.int64) * batch_size, sum(weights)
+  low, high = share // total, -(-share // total)
+  lag, sums = quota.start(), np.zeros(len(weights), np.int64)
+  for t in range(1, n_batches + 1):
+    counts, lag = quota.next(lag)
+    assert counts.sum() == batch_size
+    assert (low <= counts).all(), (weights, batch_size, t)
+    assert (counts <= high).all(), (weights, batch_size, t)
+    sums += counts
+    assert (np.abs(t * share - sums * total) < total).all(), (weights, batch_size, t)
+
+
+@pytest.mark.parametrize(('n_classes', 'batch_size'), SHAPES)
+@pytest.mark.parametrize('equal', [True, False], ids=['equal', 'unequal'])
+def test_quotas_hold_in_every_one_of_10000_batches(n_classes, batch_size, equal):
+  weights = np.random.default_rng(n_classes).integers(1, 500, n_classes).tolist()
+  check(bounded_weights([1] * n_classes if equal else weights), batch_size, 10_000)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=40).filter(any), st.integers(1, 64))
+def test_quotas_hold_for_any_weights(weights, batch_size):
+  check(bounded_weights(weights), batch_size, 120)
+
+
+def test_the_check_can_fail(monkeypatch):
+  monkeypatch.setattr(BatchQuota, '_most_urgent', lambda self, lag: np.arange(self._open))
+  with pytest.raises(AssertionError):
+    check((1, 2, 4), 3, 100)
+
+
+@pytest.mark.parametrize(('n_classes', 'batch_size'), [(3, 4), (5, 2), (7, 3), (10, 1), (4, 6)])
+def test_equal_ratios_hold_in_any_window(n_classes, batch_size):
+  quota = BatchQuota((1,) * n_classes, batch_size)
+  lag, rows = quota.start(), []
+  for _ in range(60):
+    counts, lag = quota.next(lag)
+    rows.append(counts)
+  for start, end in itertools.combinations(range(61), 2):
+    window = np.sum(rows[start:end], axis=0)
+    assert window.max() - window.min() <= 1
+
+
+SCHEDULES = {
+  'progressive': progressive(200),
+  'every step': progressive(200, stages=200),
+  'deferred': deferred(100),
+  'annealed': annealed(1, -1, 250, stages=250),
+  'saw': lambda step: (step % 7) / 6,
+  'erratic': lambda step: (step * 7919 % 31) / 30,
+}
+
+
+@pytest.mark.parametrize('schedule', SCHEDULES.values(), ids=SCHEDULES)
+@pytest.mark.parametrize('batch_size', [1, 7, 32, 256])
+def test_a_schedule_keeps_its_bound(schedule, batch_size):
+  for n_classes in (2, 5, 30, 300):
+    records = tuple(np.random.default_rng(n_classes).integers(1, 2000, n_classes).tolist())
+    counts = ClassCounts(tuple(ClassValue('int', i) for i in range(n_classes)), records)
+    weights = ScheduledWeights(counts, schedule=schedule)
+    order = ClassOrder.whole(records, seed=0)
+    draws = BatchDraws(order, 'exact', weights, batch_size, epoch_steps=50)
+    state, off = draws.start(), np.zeros(n_classes)
+    for step in range(300):
+      batch, state = draws.next(state, 1)
+      drawn = np.bincount(batch.classes[0], minlength=n_classes)
+      share = np.array(weights.at(step)) * batch_size / sum(weights.at(step))
+      assert (np.floor(share) <= drawn).all()
+      assert (drawn <= np.ceil(share)).all()
+      off += drawn - share
+      assert np.abs(off).max() < 1.001  # float noise of the sums
+
+
+@pytest.mark.parametrize('batch_size', [0, -3, 1.5, True, None])
+def test_a_wrong_batch_size_is_refused(batch_size):
+  with pytest.raises(ConfigError, match=r'batch_size=.* must be .*1 or more'):
+    BatchQuota((1, 1), batch_size)
+
+
+def test_large_weights_are_rounded_and_none_vanishes():
+  weights = bounded_weights([10**12, 1, 3 * 10**11])
+  assert sum(weights) == MAX_RESOLUTION
+  assert min(weights) == 1
+  assert abs(weights[0] / sum(weights) - 10 / 13) < 1e-7
+
+
+def test_weights_above_the_resolution_are_refused():
+  with pytest.raises(ConfigError, match='bounded_weights'):
+    BatchQuota((MAX_RESOLUTION, 1), 4)
