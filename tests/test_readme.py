@@ -1,0 +1,19 @@
+"""The README's Python runs as printed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / 'README.md'
+SNIPPETS = re.findall(r'```python\n(.*?)```', README.read_text(encoding='utf-8'), flags=re.S)
+
+
+def test_readme_has_snippets():
+  assert SNIPPETS
+
+
+@pytest.mark.parametrize('snippet', SNIPPETS, ids=range(len(SNIPPETS)))
+def test_snippet_runs(snippet, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  exec(compile(snippet, str(README), 'exec'), {})
