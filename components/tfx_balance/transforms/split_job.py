@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tfx_balance.errors import DataError
-from tfx_balance.plan.class_value import MISSING
 from tfx_balance.plan.split_plan import SplitPlan, SplitShares, plan_splits
 from tfx_balance.transforms.count import Totals
+from tfx_balance.transforms.features import check_features
 from tfx_balance.transforms.labels import MissingLabel, Payload
 from tfx_balance.transforms.select import Selection
 from tfx_balance.transforms.shuffle import OutputLayout
@@ -70,7 +69,7 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
     DataError: if a feature does not exist, is missing in records and must not be, or has several
       types; if there are no records, or fewer than asked for.
   """
-  _check_features(totals, request)
+  check_features(totals, request.features, request.missing, 'stratify_by')
   plan = plan_splits(totals.records, request.shares, request.seed)
   per_record = totals.n_bytes / (totals.n_records + totals.dropped)
   layouts = tuple(
@@ -83,30 +82,3 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
     for name, n in zip(plan.splits, plan.totals(), strict=True)
   )
   return SplitJob(request, totals, plan, layouts)
-
-
-def _check_features(totals: Totals, request: SplitRequest) -> None:
-  read = totals.n_records + totals.dropped
-  if not read:
-    raise DataError('the input holds no records; give at least one')
-  for i, feature in enumerate(request.features):
-    kinds = {stratum[i].kind for stratum in totals.records}
-    absent = sum(n for stratum, n in totals.records.items() if stratum[i] == MISSING)
-    if kinds <= {'missing'} and feature not in totals.feature_names:
-      known = ', '.join(sorted(totals.feature_names)) or 'none'
-      raise DataError(
-        f'feature {feature!r} is in none of the {read} records; stratify_by takes one of: {known}'
-      )
-    if absent and request.missing == 'error':
-      path, position = totals.missing_in[feature]
-      raise DataError(
-        f'feature {feature!r} has no value in {absent} of {read} records, the first of them record '
-        f"{position} of {path}; pass missing_label='own_stratum' or 'drop', or fill it in"
-      )
-    if len(kinds - {'missing'}) > 1:
-      raise DataError(
-        f'feature {feature!r} has values of types {sorted(kinds - {"missing"})}; '
-        f'give it one type in all files'
-      )
-  if not totals.n_records:
-    raise DataError(f'all {read} records lack a class and missing_label drops them; fill it in')
