@@ -1,0 +1,117 @@
+"""Components run for tests: alone through their executor, or in a pipeline by LocalDagRunner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ml_metadata as mlmd
+import tfx.v1 as tfx
+from ml_metadata.proto import metadata_store_pb2
+from tfx import types
+from tfx.dsl.components.base import base_beam_component, base_node
+from tfx.types import channel_utils, standard_artifacts
+
+from tests.helpers_examples import examples_artifact, write_splits
+
+# A container image is named so that TFX does not package itself for remote workers, which takes a
+# second for each executor; without any, nothing takes notice of it.
+IN_MEMORY = (
+  '--direct_running_mode=in_memory',
+  '--direct_num_workers=1',
+  '--sdk_container_image=none',
+)
+
+
+def input_artifact(
+  folder: Path, splits: Mapping[str, Any], suffix: str = '.gz', **artifact: Any
+) -> standard_artifacts.Examples:
+  """Writes split name to shards into a folder, and returns the artifact that names it."""
+  return examples_artifact(write_splits(folder, splits, suffix), splits, **artifact)
+
+
+def execute(
+  component_class: type[base_beam_component.BaseBeamComponent],
+  artifacts: Sequence[types.Artifact],
+  output_uri: Path,
+  **arguments: Any,
+) -> standard_artifacts.Examples:
+  """Runs a component's executor on artifacts, with the properties that its constructor makes."""
+  component = component_class(examples=channel_utils.as_channel(list(artifacts)), **arguments)
+  output_uri.mkdir(parents=True, exist_ok=True)
+  output = standard_artifacts.Examples()
+  output.uri = str(output_uri)
+  executor_class = component.executor_spec.executor_class
+  context = executor_class.Context(
+    beam_pipeline_args=list(IN_MEMORY), tmp_dir=f'{output_uri}.tmp', unique_id='1'
+  )
+  (key,) = component.spec.INPUTS
+  executor_class(context).Do(
+    {key: list(artifacts)}, {'examples': [output]}, dict(component.exec_properties)
+  )
+  return output
+
+
+def importer(artifact: types.Artifact, name: str = 'Importer') -> tfx.dsl.Importer:
+  """Returns a node that publishes an artifact as it is."""
+  known = artifact.mlmd_artifact
+  return tfx.dsl.Importer(
+    source_uri=artifact.uri,
+    artifact_type=type(artifact),
+    properties={
+      key: value.int_value if value.HasField('int_value') else value.string_value
+      for key, value in known.properties.items()
+    },
+    custom_properties={key: value.string_value for key, value in known.custom_properties.items()},
+  ).with_id(name)
+
+
+def run_pipeline(
+  folder: Path,
+  components: Iterable[base_node.BaseNode],
+  beam_args: Sequence[str] = IN_MEMORY,
+) -> Published:
+  """Runs components by LocalDagRunner, and returns what was published."""
+  published = Published(folder)
+  pipeline = tfx.dsl.Pipeline(
+    pipeline_name='test',
+    pipeline_root=str(folder / 'root'),
+    components=list(components),
+    metadata_connection_config=published.config,
+    beam_pipeline_args=list(beam_args),
+  )
+  tfx.orchestration.LocalDagRunner().run(pipeline)
+  return published
+
+
+class Published:
+  """What ML Metadata has of the pipeline that ran in a folder."""
+
+  def __init__(self, folder: Path) -> None:
+    self.folder = folder
+    path = str(folder / 'metadata.sqlite')
+    self.config = tfx.orchestration.metadata.sqlite_metadata_connection_config(path)
+
+  @property
+  def store(self) -> mlmd.MetadataStore:
+    return mlmd.MetadataStore(self.config)
+
+  def of_node(self, node: str, type_name: str = 'Examples') -> list[metadata_store_pb2.Artifact]:
+    """Returns the artifacts that a node published, oldest first."""
+    root = str(self.folder / 'root' / node) + '/'
+    found = self.store.get_artifacts_by_type(type_name)
+    return sorted((a for a in found if a.uri.startswith(root)), key=lambda a: a.id)
+
+  def files(self, node: str) -> list[Path]:
+    """Returns every file that a node left under the pipeline's root, but for its executor's."""
+    root = self.folder / 'root' / node
+    return sorted(
+      path for path in root.rglob('*') if path.is_file() and '.system' not in path.parts
+    )
+
+  def states(self) -> list[str]:
+    """Returns the states of all executions, oldest first."""
+    state = metadata_store_pb2.Execution.State
+    found = sorted(self.store.get_executions(), key=lambda execution: execution.id)
+    return [state.Name(execution.last_known_state) for execution in found]

@@ -1,0 +1,241 @@
+"""The exact split: nothing lost, nothing twice, every cell within one of ideal, any order."""
+
+import tempfile
+from collections import Counter
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing.util import assert_that
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tfx_balance.errors import DataError
+from tfx_balance.plan.split_plan import SplitShares
+from tfx_balance.transforms import split
+
+from tests.helpers_examples import as_sets, cells, example, in_shards, labelled, value_of
+from tests.helpers_split import (
+  input_files,
+  records_by_split,
+  run_split,
+  split_request,
+  split_without_runner,
+)
+
+SPLITS = {'train': 8, 'eval': 1, 'test': 1}
+
+
+def assert_exact(splits, weights, label='label'):
+  """Checks that every cell and every split's total is within one of its share."""
+  sizes = Counter(value_of(record, label) for records in splits.values() for record in records)
+  found, whole = cells(splits, label), sum(weights.values())
+  for name, weight in weights.items():
+    share = Fraction(weight, whole)
+    assert abs(len(splits[name]) - share * sizes.total()) < 1, name
+    for value, size in sizes.items():
+      assert abs(found[value, name] - share * size) < 1, (value, name)
+
+
+@st.composite
+def datasets(draw):
+  """Draws records with few classes, some of them equal, in shards of any size."""
+  rows = st.tuples(st.integers(0, 3), st.sampled_from([0, 0, 1, 2]) | st.integers(0, 1000))
+  records = [example(label=a, id=b) for a, b in draw(st.lists(rows, min_size=1, max_size=40))]
+  n = draw(st.integers(1, 4))
+  edges = sorted(draw(st.lists(st.integers(0, len(records)), min_size=n - 1, max_size=n - 1)))
+  return [records[low:high] for low, high in pairwise([0, *edges, len(records)])]
+
+
+WEIGHTS = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(
+  lambda weights: {f's{i}': weight for i, weight in enumerate(weights)}
+)
+
+
+@given(shards=datasets(), weights=WEIGHTS, seed=st.integers(0, 2**40))
+def test_every_record_goes_to_one_split_and_every_cell_is_exact(shards, weights, seed):
+  with tempfile.TemporaryDirectory() as folder:
+    splits = run_split(Path(folder), shards, weights, seed=seed)
+  assert sum(as_sets(splits).values(), Counter()) == Counter(r for shard in shards for r in shard)
+  assert set(splits) == set(weights)
+  assert_exact(splits, weights)
+
+
+@settings(max_examples=30)
+@given(data=st.data(), shards=datasets(), weights=WEIGHTS, seed=st.integers(0, 9))
+def test_order_and_shards_do_not_matter(data, shards, weights, seed):
+  records = [record for shard in shards for record in shard]
+  again = in_shards(data.draw(st.permutations(records)), data.draw(st.integers(1, 5)))
+  with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
+    first = run_split(Path(one), shards, weights, seed=seed)
+    second = run_split(Path(two), again, weights, seed=seed)
+  assert as_sets(first) == as_sets(second)
+
+
+@settings(max_examples=10)
+@given(shards=datasets(), n_files=st.integers(1, 5), seed=st.integers(0, 3))
+def test_the_number_of_files_does_not_matter(shards, n_files, seed):
+  with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
+    first = run_split(Path(one), shards, SPLITS, seed=seed)
+    numbers = dict.fromkeys(SPLITS, n_files)
+    second = run_split(Path(two), shards, SPLITS, seed=seed, n_files=numbers)
+  assert as_sets(first) == as_sets(second)
+
+
+@given(
+  shards=datasets(),
+  eval_count=st.integers(1, 20),
+  test_count=st.integers(1, 20),
+)
+def test_counts_are_met_to_the_record(shards, eval_count, test_count):
+  total = sum(map(len, shards))
+  counts = {'eval': eval_count, 'test': test_count}
+  with tempfile.TemporaryDirectory() as folder:
+    request = {'splits': {'train': 1}, 'counts': counts}
+    if eval_count + test_count > total:
+      with pytest.raises(DataError, match=f'ask for {eval_count + test_count} .*ask for fewer'):
+        run_split(Path(folder), shards, **request)
+      return
+    splits = run_split(Path(folder), shards, **request)
+  assert {name: len(splits[name]) for name in counts} == counts
+  assert len(splits['train']) == total - eval_count - test_count
+
+
+def test_equal_records_are_cut_where_the_quota_is(tmp_path):
+  same = example(label=1)
+  splits = run_split(tmp_path, [[same] * 6, [same] * 14], SPLITS)
+  assert {name: len(records) for name, records in splits.items()} == {
+    'train': 16,
+    'eval': 2,
+    'test': 2,
+  }
+
+
+def test_equal_records_stay_together_where_the_quota_allows(tmp_path):
+  # A record that is in train and in test too is a leak; only a cut may make one, at most one pair
+  # of splits and class has.
+  records = [record for record in labelled({0: 100, 1: 60}) for _ in range(3)]
+  splits = run_split(tmp_path, in_shards(records, 4), SPLITS)
+  parted = Counter(record for held in splits.values() for record in set(held))
+  assert sum(n > 1 for n in parted.values()) <= 2 * 2  # classes times inner ends of splits
+
+
+def test_a_thousand_classes_of_one_record_share_out(tmp_path):
+  splits = run_split(tmp_path, in_shards(labelled(dict.fromkeys(range(1000), 1)), 3), SPLITS)
+  assert {name: len(records) for name, records in splits.items()} == {
+    'train': 800,
+    'eval': 100,
+    'test': 100,
+  }
+
+
+def test_another_seed_gives_another_split(tmp_path):
+  shards = in_shards(labelled({0: 200, 1: 20, 2: 1}), 2)
+  one, again, two = (
+    as_sets(run_split(tmp_path / name, shards, SPLITS, seed=seed))
+    for name, seed in (('one', 1), ('again', 1), ('two', 2))
+  )
+  assert one == again
+  moved = sum(((one[name] - two[name]) for name in SPLITS), Counter()).total()
+  assert moved > 40  # of 221; about a third move between 80:10:10 splits that are independent
+
+
+def test_the_seed_chooses_which_one_record_classes_are_held_out(tmp_path):
+  shards = in_shards(labelled(dict.fromkeys(range(100), 1)), 2)
+  chosen = []
+  for seed in range(8):
+    splits = run_split(tmp_path / str(seed), shards, SPLITS, seed=seed)
+    chosen.append(frozenset(value_of(record) for record in splits['test']))
+    assert len(chosen[-1]) == 10
+  assert len(set(chosen)) == 8
+  assert len(frozenset.union(*chosen)) > 40  # of 100: no class is always left out
+
+
+def test_weights_that_change_a_little_move_few_records(tmp_path):
+  shards = [labelled({0: 1000, 1: 100})]
+  one = run_split(tmp_path / 'one', shards, {'train': 80, 'test': 20})
+  two = run_split(tmp_path / 'two', shards, {'train': 81, 'test': 19})
+  assert not set(one['train']) - set(two['train'])
+  assert len(set(two['train']) - set(one['train'])) == 11
+
+
+@pytest.mark.parametrize('missing', ['own_stratum', 'drop'])
+def test_a_file_of_which_no_record_has_a_label(tmp_path, missing):
+  with_label = labelled({1: 30, 2: 20})
+  without = [example(id=-i) for i in range(1, 11)]
+  splits = run_split(
+    tmp_path, [without[:6], with_label, without[6:]], {'train': 1, 'test': 1}, missing=missing
+  )
+  dropped = missing == 'drop'
+  assert Counter(r for held in splits.values() for r in held) == Counter(
+    with_label + ([] if dropped else without)
+  )
+  assert_exact(splits, {'train': 1, 'test': 1})
+
+
+def test_plus_and_minus_zero_are_one_class(tmp_path):
+  records = [example(label=(0.0, -0.0, 1.0)[i % 3], id=i) for i in range(30)]
+  splits = run_split(tmp_path, in_shards(records, 2), {'train': 1, 'test': 1})
+  assert cells(splits) == {(0.0, s): 10 for s in splits} | {(1.0, s): 5 for s in splits}
+
+
+def test_several_features_make_joint_strata_and_the_first_is_the_class(tmp_path):
+  rng = np.random.default_rng(0)
+  rows = [(a, 'xyz'[b]) for a, b in rng.integers(0, [7, 3], (300, 2)).tolist()]
+  records = [example(label=a, site=b, id=i) for i, (a, b) in enumerate(rows)]
+  shards = in_shards(records, 3)
+  splits = run_split(tmp_path, shards, SPLITS, features=('label', 'site'))
+  assert_exact(splits, SPLITS)  # the classes of the first feature
+  joint = Counter(rows)
+  for name, weight in SPLITS.items():
+    held = Counter((value_of(r), value_of(r, 'site').decode()) for r in splits[name])
+    for stratum, size in joint.items():
+      assert abs(held[stratum] - Fraction(weight * size, 10)) < 1, (stratum, name)
+
+
+def test_beam_gives_what_the_steps_give(tmp_path):
+  # The other tests here go without a runner; this one shows that they test what Beam runs.
+  shards = in_shards(labelled({0: 200, 1: 31, 2: 1}), 3)
+  files = input_files(tmp_path, [*shards, []], '.gz')
+  arguments = {'splits': {'train': 7, 'test': 3}, 'seed': 5, 'n_files': {'train': 2}}
+  job, counts, written = split_without_runner(files, split_request(tmp_path, **arguments))
+  plan, dealt, records = job.plan, counts.tolist(), records_by_split(written)
+  assert dealt == job.selection.quotas.tolist()
+
+  def same_job(found):
+    assert [each.plan for each in found] == [plan]
+
+  def same_counts(found):
+    assert [each.tolist() for each in found] == [dealt]
+
+  def same_records(found):
+    assert records_by_split(found) == records  # in the same order
+
+  options = PipelineOptions(['--direct_running_mode=in_memory', '--direct_num_workers=1'])
+  request = split_request(tmp_path / 'beam', **arguments)
+  with beam.Pipeline(options=options) as pipeline:
+    found = pipeline | beam.Create(files) | split.StratifiedSplit(request)
+    for part, check in zip(found, (same_job, same_counts, same_records), strict=True):
+      assert_that(part, check, label=check.__name__)
+
+
+@pytest.mark.parametrize('lost', ['count', 'file'])
+def test_what_is_written_is_checked_against_the_plan(tmp_path, lost):
+  files = input_files(tmp_path, [labelled({0: 10})])
+  job, counts, written = split_without_runner(files, split_request(tmp_path))
+  if lost == 'count':
+    counts = counts - np.eye(*counts.shape, dtype=np.int64)
+  else:
+    written = [
+      type(file)(file.work_path, file.final_path, file.records - (i == 0))
+      for i, file in enumerate(written)
+    ]
+  with pytest.raises(RuntimeError, match='planned'):
+    split.check_written(job, counts, written)
+
+
+def test_the_shares_here_are_those_of_the_component():
+  assert SplitShares.parse(SPLITS) == SplitShares.parse()
