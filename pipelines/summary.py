@@ -15,6 +15,7 @@ import tensorflow_model_analysis as tfma
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
@@ -30,7 +31,8 @@ MODEL = ('Trainer', 'model')
 EVALUATION = ('Evaluator', 'evaluation')
 ANOMALIES = ('ExampleValidator', 'anomalies')
 
-BAR_WIDTH = 20
+BAR_WIDTH = 10
+NAME_WIDTH = 24  # of a class; longer names go on in the next line
 MOST_ROWS = 40  # of more classes, the largest and the smallest are shown
 FEW_RECORDS = 10  # below, one test record moves a class's recall by more than 10 points
 
@@ -183,50 +185,48 @@ def ratio_text(ratio: float) -> str:
   return '-' if math.isnan(ratio) else '∞' if math.isinf(ratio) else f'{ratio:.1f}'
 
 
-def class_row(result: ClassResult, summary: Summary) -> list[str]:
+def recall_text(result: ClassResult) -> str:
+  """Returns a class's recall and what it is a share of; green from 0.9 on, red below 0.6."""
+  if result.recall is None:
+    return '[dim]not tested[/]'
+  colour = 'green' if result.recall >= 0.9 else 'yellow' if result.recall >= 0.6 else 'red'
+  return f'[{colour}]{result.recall:.2f}[/]  [dim]{result.hits} of {result.tested}[/]'
+
+
+def class_row(result: ClassResult, summary: Summary, bars: bool) -> list[str]:
   """Returns the cells of a class's row."""
   records = sum(c.total for c in summary.classes)
   most = max(c.total for c in summary.classes)
-  score = '-' if result.recall is None else f'{result.recall:.2f}'
-  of_tested = f'{result.hits} of {result.tested}' if result.tested else 'not tested'
   return [
     escape(result.name),
     *(f'{result.counts[split]:,}' for split in summary.splits),
     f'{result.total:,}',
     f'{result.total / records:.1%}',
-    f'[cyan]{bar(result.total, most)}[/]',
-    f'{recall_colour(result.recall)}{score}[/]',
-    f'[dim]{of_tested}[/]',
+    *([f'[cyan]{bar(result.total, most)}[/]'] if bars else []),
+    recall_text(result),
   ]
 
 
-def recall_colour(recall: float | None) -> str:
-  """Returns the markup of a recall: green from 0.9 on, yellow from 0.6 on, red below."""
-  if recall is None:
-    return '[dim]'
-  return '[green]' if recall >= 0.9 else '[yellow]' if recall >= 0.6 else '[red]'
-
-
-def class_table(summary: Summary, label: str) -> Table:
-  """Returns the table of classes by split, with shares and recall."""
-  table = Table(title=f'Classes of {escape(label)!r}', box=box.SIMPLE_HEAD, title_justify='left')
-  table.add_column('class', overflow='fold')
+def class_table(summary: Summary, bars: bool) -> Table:
+  """Returns the table of classes by split, with shares (and bars of these) and recall."""
+  table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+  table.add_column('class', overflow='fold', min_width=9, max_width=NAME_WIDTH)
   for name in (*summary.splits, 'total', 'share'):
     table.add_column(name, justify='right', no_wrap=True)
-  table.add_column('')
-  table.add_column('recall', justify='right', no_wrap=True)
-  table.add_column('on test', no_wrap=True)
+  if bars:
+    table.add_column('', no_wrap=True)
+  table.add_column('recall on test', no_wrap=True)
   shown, half, left_out = shown_classes(summary.classes)
   for i, result in enumerate(shown):
     if i == half and left_out:
       table.add_row(f'… {left_out:,} more …')
-    table.add_row(*class_row(result, summary))
+    table.add_row(*class_row(result, summary, bars))
   table.add_section()
   totals = [summary.split_total(split) for split in summary.splits]
   table.add_row('records', *(f'{n:,}' for n in (*totals, sum(totals))), style='bold')
   ratios = [summary.split_ratio(split) for split in summary.splits]
   whole = imbalance_ratio([c.total for c in summary.classes])
-  table.add_row('largest : smallest', *(ratio_text(ratio) for ratio in (*ratios, whole)))
+  table.add_row('max / min', *(ratio_text(ratio) for ratio in (*ratios, whole)))
   return table
 
 
@@ -235,7 +235,7 @@ def score_lines(summary: Summary) -> list[str]:
   tested = [c for c in summary.classes if c.tested]
   lines = [
     f'macro recall [bold]{summary.macro_recall:.3f}[/]  '
-    f'(mean over {len(tested)} classes, each counting the same)',
+    f'(mean over {len(tested):,} classes, each counting the same)',
     f'accuracy     [bold]{summary.accuracy:.3f}[/]  (over {summary.tested:,} test records)',
   ]
   few = sum(c.tested < FEW_RECORDS for c in tested)
@@ -247,10 +247,20 @@ def score_lines(summary: Summary) -> list[str]:
   return lines
 
 
+def natural_width(console: Console, table: Table) -> int:
+  """Returns the columns that the table takes when nothing in it is cut."""
+  return Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+
+
 def print_summary(console: Console, summary: Summary, label: str) -> None:
   """Prints the table, the model's scores and the splitter's warnings."""
-  console.print()
-  console.print(class_table(summary, label))
+  table = class_table(summary, bars=True)
+  if natural_width(console, table) > console.width:
+    table = class_table(summary, bars=False)
+    # A line that the terminal wraps can still be read, a number that is cut cannot.
+    console.width = max(console.width, natural_width(console, table))
+  console.print(f'\n[bold]Classes of {escape(label)}[/]', soft_wrap=True)
+  console.print(table)
   for line in score_lines(summary):
     console.print(line, soft_wrap=True)
   for warning in summary.warnings:

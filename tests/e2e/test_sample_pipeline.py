@@ -1,0 +1,157 @@
+"""The sample pipeline as a person runs it, through LocalDagRunner; in this process, since
+importing TFX takes ten seconds."""
+
+import collections
+import os
+import random
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+import pytest
+import tensorflow as tf
+from ml_metadata.metadata_store import metadata_store
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+
+from pipelines import local_runner
+from pipelines.artifacts import PublishedArtifacts, read_published
+from pipelines.digits import long_tail_counts
+from pipelines.summary import Summary, read_summary
+
+pytestmark = pytest.mark.e2e
+
+WEIGHTS = {'train': 0.8, 'eval': 0.1, 'test': 0.1}
+
+
+@pytest.fixture(autouse=True)
+def _process_as_before() -> Iterator[None]:
+  """Undoes what a run sets up for its own process."""
+  with mock.patch.dict(os.environ), warnings.catch_warnings():
+    yield
+
+
+def read_run(root: Path) -> PublishedArtifacts:
+  """What the one run below the root published."""
+  connection = sqlite_metadata_connection_config(str(root / 'metadata.sqlite'))
+  store = metadata_store.MetadataStore(connection)
+  (run,) = store.get_contexts_by_type('pipeline_run')
+  return read_published(connection, run.name)
+
+
+def count_labels(folder: Path, label: str) -> collections.Counter:
+  """Records by label in a split, from its files and not from any sidecar."""
+  counts: collections.Counter = collections.Counter()
+  for path in folder.iterdir():
+    for serialized in tf.data.TFRecordDataset(str(path), 'GZIP').as_numpy_iterator():
+      feature = tf.train.Example.FromString(serialized).features.feature[label]
+      (value,) = getattr(feature, feature.WhichOneof('kind')).value
+      counts[value] += 1
+  return counts
+
+
+def assert_split_exactly(uri: str, label: str, expected: dict) -> None:
+  """Every class is whole, and in each split within one record of its share."""
+  splits = {name: count_labels(Path(uri) / f'Split-{name}', label) for name in WEIGHTS}
+  assert sum(splits.values(), collections.Counter()) == expected
+  for name, weight in WEIGHTS.items():
+    for value, n in expected.items():
+      assert abs(splits[name][value] - weight * n) < 1
+
+
+def assert_scores_add_up(numbers: Summary) -> None:
+  """Recall by class, weighted with its records, is the accuracy."""
+  hits = sum(c.hits for c in numbers.classes)
+  assert numbers.tested == numbers.split_total('test')
+  assert numbers.accuracy == pytest.approx(hits / numbers.tested, abs=1e-6)
+  for c in numbers.classes:
+    assert c.tested == c.counts['test']
+    assert (c.recall is None) == (c.tested == 0)
+
+
+def test_digits_are_split_trained_and_evaluated(tmp_path, capsys):
+  assert local_runner.main(['--pipeline_root', str(tmp_path), '--train_steps', '20']) == 0
+
+  published = read_run(tmp_path)
+  expected = dict(enumerate(long_tail_counts(178, 20)))
+  assert_split_exactly(published.uri('StratifiedSplitter', 'examples'), 'label', expected)
+  assert (Path(published.uri('Trainer', 'model')) / 'Format-Serving' / 'saved_model.pb').is_file()
+
+  numbers = read_summary(published, 'label')
+  assert [c.name for c in numbers.classes] == [str(k) for k in range(10)]
+  assert [c.total for c in numbers.classes] == list(expected.values())
+  assert_scores_add_up(numbers)
+  assert numbers.warnings == ()
+
+  printed = capsys.readouterr().out
+  assert '[8/8] Evaluator … ' in printed
+  assert 'step 20 of 20  loss ' in printed
+  assert f'macro recall {numbers.macro_recall:.3f}' in printed
+  assert published.uri('Evaluator', 'evaluation') in printed
+
+
+def write_table(path: Path, kinds: list[str]) -> None:
+  """Writes rows with awkward column names, gaps, texts and numbers; all from the row's number."""
+  draw = random.Random(0)
+  rows = ['home town,size (cm),flag/x,kind']
+  for kind in kinds:
+    size = '' if draw.random() < 0.1 else f'{draw.gauss(len(kind), 1):.3f}'
+    rows.append(f'{draw.choice(["Ulm", "Köln", ""])},{size},{draw.randrange(3)},{kind}')
+  path.write_text('\n'.join(rows) + '\n', encoding='utf-8')
+
+
+def test_own_table_with_texts_gaps_and_classes_of_one(tmp_path):
+  once = [f'once {k}' for k in range(10)]
+  (tmp_path / 'in').mkdir()
+  write_table(tmp_path / 'in' / 'a.csv', ['often'] * 160 + ['seldom'] * 30 + once)
+  root = tmp_path / 'root'
+  code = local_runner.main(
+    f'--examples {tmp_path}/in --label kind --pipeline_root {root} --train_steps 20'.split()
+  )
+  assert code == 0
+  published = read_run(root)
+  expected = {b'often': 160, b'seldom': 30} | {name.encode(): 1 for name in once}
+  assert_split_exactly(published.uri('StratifiedSplitter', 'examples'), 'kind', expected)
+  numbers = read_summary(published, 'kind')
+  assert {c.name.encode(): c.total for c in numbers.classes} == expected
+  assert_scores_add_up(numbers)
+  (unknown,) = [c for c in numbers.classes if c.tested and not c.counts['train']]
+  assert unknown.recall == 0  # a class that is in test alone cannot be learned, and is counted
+  assert any('class once 0 has 1 record' in warning for warning in numbers.warnings)
+
+
+def test_a_failed_step_ends_with_the_errors_own_message(tmp_path, capsys):
+  (tmp_path / 'in').mkdir()
+  # The gap is past the records that are looked at before the pipeline starts.
+  write_table(tmp_path / 'in' / 'a.csv', ['a', 'b'] * 100 + [''])
+  root = tmp_path / 'root'
+  code = local_runner.main(f'--examples {tmp_path}/in --label kind --pipeline_root {root}'.split())
+  out, err = capsys.readouterr()
+  assert code == 1
+  assert '[2/8] StratifiedSplitter … failed after' in out
+  assert out.rstrip().endswith(str(root / 'run.log'))
+  assert err.startswith("feature 'kind' has no value in 1 of 201 records")
+  assert err.count('\n') == 1
+  assert 'Traceback' in (root / 'run.log').read_text()
+
+
+@pytest.mark.parametrize(
+  ('name', 'label', 'n_classes'),
+  [('penguins_processed.csv', 'species', 3), ('mnist.tfrecord', 'image_class', 10)],
+)
+def test_public_data(tmp_path, name, label, n_classes):
+  folder = os.environ.get('TFX_BALANCE_DATA')
+  if not folder or not (Path(folder) / name).is_file():
+    pytest.skip(f'not run on {name}: TFX_BALANCE_DATA names no folder that has it')
+  (tmp_path / 'in').mkdir()
+  shutil.copy(Path(folder) / name, tmp_path / 'in')
+  root = tmp_path / 'root'
+  code = local_runner.main(
+    f'--examples {tmp_path}/in --label {label} --pipeline_root {root} --train_steps 100'.split()
+  )
+  assert code == 0
+  numbers = read_summary(read_run(root), label)
+  assert len(numbers.classes) == n_classes
+  assert_scores_add_up(numbers)
+  assert numbers.macro_recall > 0.6

@@ -1,0 +1,43 @@
+import math
+
+import pytest
+import tensorflow as tf
+
+from pipelines.models import tabular, training
+
+
+@pytest.mark.parametrize('steps', [1, 4, 5, 7, 300])
+def test_rounds_add_up_to_the_steps(steps):
+  sizes = training.round_sizes(steps)
+  assert sum(sizes) == steps
+  assert len(sizes) == min(steps, training.ROUNDS)
+  assert max(sizes) - min(sizes) <= 1
+
+
+def sparse(rows: list[list], dtype: tf.DType) -> tf.SparseTensor:
+  return tf.RaggedTensor.from_row_lengths(
+    tf.constant([value for row in rows for value in row], dtype), [len(row) for row in rows]
+  ).to_sparse()
+
+
+def test_a_sparse_feature_gives_its_first_value_or_the_filler():
+  dense = tabular.first_values(sparse([['a', 'b'], [], ['c']], tf.string), '')
+  assert dense.numpy().tolist() == [[b'a'], [b''], [b'c']]
+
+
+def test_a_batch_in_which_every_value_is_missing_is_all_filler():
+  dense = tabular.first_values(sparse([[], []], tf.float32), math.nan)
+  assert dense.shape == (2, 1)
+  assert all(math.isnan(value) for value in dense.numpy().ravel())
+
+
+def test_a_dense_vector_keeps_its_length():
+  assert tabular.first_values(tf.zeros([4, 2, 3]), 0.0).shape == (4, 6)
+  assert tabular.first_values(tf.zeros([4]), 0.0).shape == (4, 1)
+
+
+def test_names_of_vocabularies_differ_where_the_features_do():
+  names = ['a b', 'a_b', 'a/b', 'ab', 'a_20_b', 'ä b']
+  files = [tabular.vocabulary_name(name) for name in names]
+  assert len(set(files)) == len(names)
+  assert all(name.replace('_', '').isalnum() and name.isascii() for name in files)
