@@ -1,0 +1,35 @@
+"""Augment functions: the contract, ready ones for images and tables, and Keras layers as one.
+
+    augment_fn = ImageAugment(flip_left_right=True, rotation=10, brightness=0.1)
+
+An object like this in a module of yours is what `BalancedAugmenter(augment_fn='module.augment_fn')`
+names.
+"""
+
+from tfx_balance.augment.apply import Applier, apply, augment_batch
+from tfx_balance.augment.checks import AugmentError
+from tfx_balance.augment.contract import (
+  AugmentFn,
+  PoolFn,
+  VectorAugment,
+  check_augment_fn,
+  function_name,
+  load_augment_fn,
+  source_hash,
+)
+from tfx_balance.augment.image import ImageAugment
+
+__all__ = [
+  'Applier',
+  'AugmentError',
+  'AugmentFn',
+  'ImageAugment',
+  'PoolFn',
+  'VectorAugment',
+  'apply',
+  'augment_batch',
+  'check_augment_fn',
+  'function_name',
+  'load_augment_fn',
+  'source_hash',
+]

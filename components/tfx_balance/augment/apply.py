@@ -1,0 +1,184 @@
+"""Runs an augment function over a batch, and tells which record it failed on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from tfx_balance.augment.checks import AugmentError, check_structure, value_faults
+from tfx_balance.augment.contract import AugmentFn, Features, PoolFn, VectorAugment, function_name
+from tfx_balance.augment.purity import stateful_ops
+from tfx_balance.errors import ConfigError, TfxBalanceError
+
+_PARALLEL = 8
+
+
+def augment_batch(augment_fn: AugmentFn, features: Features, seeds: tf.Tensor) -> Features:
+  """Returns the augmented batch: graph code, as in a tf.data map, and without checks of values.
+
+  Args:
+    augment_fn: with `batch`, called once; without, called for each record by `tf.map_fn`, in C++
+      and several at a time once it is traced.
+    features: feature to [n], [n, k] or ragged [n, None].
+    seeds: int64 [n, 2].
+
+  Raises:
+    AugmentError: if a feature is dropped, added, or has another dtype or shape.
+  """
+  batch = getattr(augment_fn, 'batch', None)
+  if batch is not None:
+    out = dict(batch(dict(features), seeds))
+    check_structure(features, out, function_name(augment_fn), records=True)
+    return out
+  return _map_records(augment_fn, features, seeds)
+
+
+class Applier:
+  """Applies one augment function to batches; it traces once for each signature.
+
+  Args:
+    augment_fn: bound to its pool already, if it needs one.
+    label: the feature that must not change; None checks none.
+    name: what messages call the function; by default its own name.
+  """
+
+  def __init__(self, augment_fn: Any, label: str | None = None, name: str | None = None):
+    self._name = name or function_name(augment_fn)
+    if isinstance(augment_fn, PoolFn):
+      raise ConfigError(f'{self._name} needs other records of the class; call its bind(pool) first')
+    self._fn = augment_fn
+    self._label = label
+    self._traced: dict[tuple[Any, ...], Any] = {}
+
+  def __call__(self, features: Features, seeds: tf.Tensor) -> Features:
+    """Returns the augmented batch, which has passed every check.
+
+    Args:
+      features: feature to [n], [n, k] or ragged [n, None]; tensors or arrays.
+      seeds: int64 [n, 2].
+
+    Raises:
+      AugmentError: if the function raises or breaks a rule; it carries the record's index.
+      ConfigError: if the function's outcome depends on more than features and seed.
+    """
+    features = {name: _as_tensor(value) for name, value in features.items()}
+    seeds = tf.convert_to_tensor(seeds, tf.int64)
+    if seeds.shape[0] == 0:
+      return features
+    try:
+      return self._run(features, seeds)
+    except (ConfigError, AugmentError):
+      raise
+    except Exception as error:
+      raise self._blame(features, seeds, error) from error
+
+  def _run(self, features: Features, seeds: tf.Tensor) -> Features:
+    """Returns the batch, or raises the first broken rule."""
+    out, faulty, faults = self._function(features)(features, seeds)
+    if faulty:
+      raise AugmentError.of_faults(self._name, {k: v.numpy() for k, v in faults.items()})
+    return out
+
+  def _function(self, features: Features) -> Any:
+    """Returns the step for features of this signature, traced when first asked for."""
+    if not getattr(self._fn, 'traced', True):
+      return self._step
+    specs = {name: _spec(value) for name, value in sorted(features.items())}
+    key = tuple(specs.items())
+    if key not in self._traced:
+      signature = [specs, tf.TensorSpec([None, 2], tf.int64)]
+      step = tf.function(self._step, input_signature=signature, autograph=False)
+      self._refuse_state(step.get_concrete_function())
+      self._traced[key] = step
+    return self._traced[key]
+
+  def _step(self, features: Features, seeds: tf.Tensor) -> tuple[Features, tf.Tensor, Features]:
+    """Returns the batch, whether a value breaks a rule, and which: fault to bool [n]."""
+    out = augment_batch(self._fn, features, seeds)
+    faults = value_faults(features, out, self._label)
+    found = [tf.reduce_any(fault) for fault in faults.values()]
+    return out, tf.reduce_any(tf.stack(found)) if found else tf.constant(False), faults
+
+  def _refuse_state(self, step: Any) -> None:
+    """Raises a ConfigError if the traced step draws from a state."""
+    found = stateful_ops(step.graph)
+    if found:
+      raise ConfigError(
+        f'augment function {self._name} uses {", ".join(found[:3])}, whose outcome differs between '
+        'runs; use tf.random.stateless_* with the seed that it is given'
+      )
+
+  def _blame(self, features: Features, seeds: tf.Tensor, error: Exception) -> AugmentError:
+    """Returns the error of the first record that fails by itself."""
+    for index in range(int(seeds.shape[0])):
+      one = {name: value[index : index + 1] for name, value in features.items()}
+      try:
+        self._run(one, seeds[index : index + 1])
+      except AugmentError as broken:
+        return AugmentError(broken.reason, self._name, index)
+      except Exception as raised:
+        return AugmentError(f'raised {_summary(raised)}', self._name, index)
+    return AugmentError(f'raised {_summary(error)} on a batch, on no record alone', self._name, None)
+
+
+def apply(
+  augment_fn: AugmentFn, features: Features, seeds: tf.Tensor, label: str | None = None
+) -> Features:
+  """Returns the augmented batch; for many batches keep one `Applier`, which traces once.
+
+  Args:
+    augment_fn: bound to its pool already, if it needs one.
+    features: feature to [n], [n, k] or ragged [n, None].
+    seeds: int64 [n, 2].
+    label: the feature that must not change.
+  """
+  return Applier(augment_fn, label)(features, seeds)
+
+
+def _map_records(augment_fn: AugmentFn, features: Features, seeds: tf.Tensor) -> Features:
+  """Returns the batch from one call a record."""
+  name = function_name(augment_fn)
+  # AutoGraph, which lets a user write `if` on tensors, hides the type of an error of ours.
+  call = augment_fn if isinstance(augment_fn, VectorAugment) else tf.function(augment_fn)
+
+  @tf.autograph.experimental.do_not_convert
+  def one(record: tuple[Features, tf.Tensor]) -> Features:
+    given, seed = record
+    out = call(dict(given), seed)
+    if not isinstance(out, dict):
+      raise AugmentError(f'returned a {type(out).__name__}; return a dict of features', name, 0)
+    check_structure(given, out, name, records=False)
+    return {key: tf.ensure_shape(value, given[key].shape) for key, value in out.items()}
+
+  specs = {key: _record_spec(value) for key, value in features.items()}
+  return tf.map_fn(one, (features, seeds), fn_output_signature=specs, parallel_iterations=_PARALLEL)
+
+
+def _as_tensor(value: Any) -> tf.Tensor:
+  """Returns a tensor or a ragged tensor."""
+  return value if isinstance(value, tf.RaggedTensor) else tf.convert_to_tensor(value)
+
+
+def _spec(value: Any) -> Any:
+  """Returns the signature of a feature in batches of any size."""
+  if isinstance(value, tf.RaggedTensor):
+    shape = [None, *value.shape[1:]]
+    return tf.RaggedTensorSpec(shape, value.dtype, value.ragged_rank, value.row_splits.dtype)
+  return tf.TensorSpec([None, *value.shape[1:]], value.dtype)
+
+
+def _record_spec(value: Any) -> Any:
+  """Returns the signature of one record's feature."""
+  if isinstance(value, tf.RaggedTensor):
+    return tf.RaggedTensorSpec([None], value.dtype, 0, value.row_splits.dtype)
+  return tf.TensorSpec(value.shape[1:], value.dtype)
+
+
+def _summary(error: BaseException) -> str:
+  """Returns an error's kind and what it says: the last line, where AutoGraph puts the cause."""
+  if isinstance(error, TfxBalanceError):
+    return str(error)
+  message = getattr(error, 'message', None) or str(error)
+  text = message.partition('\n\t [[')[0].partition('\n[[')[0].replace('\\n', '\n').strip(' \n\'"')
+  return f'{type(error).__name__}: {text.splitlines()[-1].strip() if text else ""}'

@@ -1,0 +1,143 @@
+"""What an augment function must leave as it was, and the error that says what it did not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from tfx_balance.augment.contract import Features
+from tfx_balance.errors import DataError
+
+
+class AugmentError(DataError):
+  """An augment function raised, or broke a rule.
+
+  Attributes:
+    reason: what it did.
+    function: its name.
+    index: of the record in the batch; None where no record fails alone.
+  """
+
+  def __init__(self, reason: str, function: str = '', index: int | None = None):
+    super().__init__(reason, function, index)
+    self.reason = reason
+    self.function = function
+    self.index = index
+
+  def __str__(self) -> str:
+    if not self.function:
+      return self.reason
+    where = '' if self.index is None else f' at record {self.index} of the batch'
+    return f'augment function {self.function}{where}: {self.reason}'
+
+  @classmethod
+  def of_faults(
+    cls, function: str, faults: Mapping[str, npt.NDArray[np.bool_]]
+  ) -> AugmentError:
+    """Returns the error for the first record with a fault.
+
+    Args:
+      function: its name.
+      faults: reason to bool [n], one of them True at least.
+    """
+    first = {reason: int(np.argmax(mask)) for reason, mask in faults.items() if mask.any()}
+    reason = min(first, key=lambda reason: first[reason])
+    return cls(reason, function, first[reason])
+
+
+def check_structure(before: Features, after: Any, function: str, records: bool) -> None:
+  """Raises if features, dtypes or shapes differ.
+
+  Args:
+    before: what the function was given.
+    after: what it returned; tensors, or what converts to them.
+    function: its name.
+    records: whether these are batches: then a shape that is known at run time only is checked then.
+
+  Raises:
+    AugmentError: at record 0, since every record is treated alike.
+    tf.errors.InvalidArgumentError: at run time, for a batch whose shape has changed.
+  """
+  dropped, added = sorted(set(before) - set(after)), sorted(set(after) - set(before))
+  if dropped:
+    raise AugmentError(f'dropped {dropped}; return every feature that it is given', function, 0)
+  if added:
+    raise AugmentError(f'added {added}; return only the features that it is given', function, 0)
+  for name, old in before.items():
+    new = _tensor(after[name])
+    if new.dtype != old.dtype:
+      reason = f'changed feature {name!r} from {old.dtype.name} to {new.dtype.name}; cast it back'
+      raise AugmentError(reason, function, 0)
+    if not old.shape.is_compatible_with(new.shape) or new.shape.rank != old.shape.rank:
+      reason = f'changed feature {name!r} from shape {old.shape} to {new.shape}; keep its shape'
+      raise AugmentError(reason, function, 0)
+    after[name] = _keep_rows(old, new, name) if records else new
+
+
+def value_faults(before: Features, after: Features, label: str | None) -> Features:
+  """Returns which records break a rule on values: reason to bool [n].
+
+  Args:
+    before: the batch.
+    after: the augmented batch, of the same structure.
+    label: the feature that must not change, or None.
+  """
+  faults = {}
+  if label is not None and label in before:
+    faults[f'changed the label {label!r}; leave it as it is'] = _differs(
+      before[label], after[label]
+    )
+  for name, old in before.items():
+    if old.dtype.is_floating and after[name] is not old:
+      new_nan = _any_of_record(after[name], tf.math.is_nan)
+      old_nan = _any_of_record(old, tf.math.is_nan)
+      faults[f'gave NaN in feature {name!r}, which had none'] = new_nan & ~old_nan
+  return faults
+
+
+def _tensor(value: Any) -> Any:
+  """Returns a tensor, or a ragged one as it is."""
+  return value if isinstance(value, tf.RaggedTensor) else tf.convert_to_tensor(value)
+
+
+def _keep_rows(old: Any, new: Any, name: str) -> Any:
+  """Returns the new batch, bound to fail if it runs with another shape than the old."""
+  if isinstance(old, tf.RaggedTensor):
+    return new
+  if new.shape.is_fully_defined() and old.shape.is_fully_defined():
+    return new
+  same = tf.debugging.assert_equal(
+    tf.shape(new), tf.shape(old), f'the shape of feature {name!r} changed; keep its shape'
+  )
+  with tf.control_dependencies([same] if same is not None else []):
+    return tf.ensure_shape(tf.identity(new), old.shape)
+
+
+def _differs(old: Any, new: Any) -> tf.Tensor:
+  """Returns whether each record's values differ: bool [n]; NaN equals NaN."""
+  if isinstance(old, tf.RaggedTensor):
+    old, new = _rows_as_strings(old), _rows_as_strings(new)
+  unequal = old != new
+  if old.dtype.is_floating:
+    unequal &= ~(tf.math.is_nan(old) & tf.math.is_nan(new))
+  return tf.reduce_any(tf.reshape(unequal, [tf.shape(unequal)[0], -1]), axis=1)
+
+
+def _rows_as_strings(values: Any) -> tf.Tensor:
+  """Returns a text a row that is the same if and only if its values are: string [n]."""
+  texts = values.flat_values
+  if texts.dtype != tf.string:
+    texts = tf.strings.as_string(texts, precision=17 if texts.dtype.is_floating else -1)
+  sized = tf.strings.join([tf.strings.as_string(tf.strings.length(texts)), ':', texts])
+  return tf.strings.reduce_join(values.with_flat_values(sized), axis=-1)
+
+
+def _any_of_record(values: Any, test: Any) -> tf.Tensor:
+  """Returns whether any of a record's values passes the test: bool [n]."""
+  if isinstance(values, tf.RaggedTensor):
+    return tf.reduce_any(values.with_flat_values(test(values.flat_values)), axis=-1)
+  return tf.reduce_any(tf.reshape(test(values), [tf.shape(values)[0], -1]), axis=1)

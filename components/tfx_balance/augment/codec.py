@@ -1,0 +1,172 @@
+"""Decodes a batch of PNG and JPEG files, hands the pixels to a function, and encodes as they came.
+
+Images of one size go through as one tensor; where a batch holds several sizes, each goes by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tfx_balance.augment.png import encode_pngs
+
+Pixels = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""From uint8 [m, h, w, c] and seeds [m, 2] to uint8 [m, h', w', c]."""
+
+_PNG, _JPEG = b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff'
+_PALETTE = 3
+_CHANNELS_OF_COLOR_TYPE = [1, 0, 3, 3, 2, 0, 4]
+_CHUNK_VALUES = 1 << 20
+"""Pixel values worked on at a time: 4 MB as float32, so that the steps meet them in the cache."""
+_PARALLEL = 8
+
+
+def map_encoded(files: tf.Tensor, seeds: tf.Tensor, pixels: Pixels, jpeg_quality: int) -> tf.Tensor:
+  """Returns the files with their pixels changed: string [n], PNG from PNG, JPEG from JPEG.
+
+  A palette becomes RGB. Metadata, such as EXIF's orientation, is not kept.
+
+  Args:
+    files: string [n], of 8 bits a channel: grey, RGB, or with alpha.
+    seeds: int64 [n, 2].
+    pixels: changes a batch of decoded images of one size.
+    jpeg_quality: 1 to 100.
+
+  Raises:
+    tf.errors.InvalidArgumentError: at run time, for a file that is neither, or has 16 bits.
+  """
+  is_png = tf.strings.substr(files, 0, len(_PNG)) == _PNG
+  files = _checked(files, is_png)
+  shapes, palette = _shapes(files, is_png)
+  same = tf.reduce_all(shapes == shapes[:1]) & tf.reduce_all(is_png == is_png[0]) & ~palette
+  if files.shape[0] == 1:
+    return _map_uniform(files, seeds, shapes[0], is_png[0], pixels, jpeg_quality)
+  return tf.cond(
+    same,
+    lambda: _map_uniform(files, seeds, shapes[0], is_png[0], pixels, jpeg_quality),
+    lambda: _map_each(files, seeds, shapes, is_png, pixels, jpeg_quality),
+  )
+
+
+def _checked(files: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
+  """Returns the files, bound to fail if one of them cannot be read as 8 bits a channel."""
+  is_jpeg = tf.strings.substr(files, 0, len(_JPEG)) == _JPEG
+  deep = is_png & (tf.strings.substr(files, 24, 1) == b'\x10')
+  known = tf.debugging.Assert(
+    tf.reduce_all(is_png | is_jpeg),
+    ['the image is neither PNG nor JPEG; for raw values pass shape='],
+  )
+  shallow = tf.debugging.Assert(
+    ~tf.reduce_any(deep), ['the PNG has 16 bits a channel; encode it with 8']
+  )
+  with tf.control_dependencies([step for step in (known, shallow) if step is not None]):
+    return tf.identity(files)
+
+
+def _shapes(files: tf.Tensor, is_png: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+  """Returns height, width and channels of each file, int32 [n, 3], and if any has a palette."""
+  headers = tf.where(is_png, tf.strings.substr(files, 16, 10), b'\0' * 10)
+  values = tf.cast(tf.io.decode_raw(headers, tf.uint8, fixed_length=10), tf.int32)
+  powers = tf.constant([1 << 24, 1 << 16, 1 << 8, 1])
+  width, height = (tf.reduce_sum(values[:, i : i + 4] * powers, -1) for i in (0, 4))
+  color = tf.minimum(values[:, 9], len(_CHANNELS_OF_COLOR_TYPE) - 1)
+  channels = tf.gather(tf.constant(_CHANNELS_OF_COLOR_TYPE), color)
+  of_png = tf.stack([height, width, channels], -1)
+  shapes = tf.cond(
+    tf.reduce_all(is_png),
+    lambda: of_png,
+    lambda: tf.map_fn(
+      lambda one: tf.cond(one[1], lambda: one[2], lambda: tf.io.extract_jpeg_shape(one[0])),
+      (files, is_png, of_png),
+      fn_output_signature=tf.TensorSpec([3], tf.int32),
+      parallel_iterations=_PARALLEL,
+    ),
+  )
+  return shapes, tf.reduce_any(is_png & (color == _PALETTE))
+
+
+def _map_uniform(
+  files: tf.Tensor,
+  seeds: tf.Tensor,
+  shape: tf.Tensor,
+  is_png: tf.Tensor,
+  pixels: Pixels,
+  jpeg_quality: int,
+) -> tf.Tensor:
+  """Returns the files of one kind and size, changed in chunks that fit a cache."""
+  if files.shape[0] == 1:
+    return _map_chunk(files, seeds, is_png, pixels, jpeg_quality)
+  n = tf.shape(files)[0]
+  rows = tf.maximum(_CHUNK_VALUES // tf.maximum(tf.reduce_prod(shape), 1), 1)
+  chunks = (n + rows - 1) // rows
+
+  def step(i: tf.Tensor, done: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+    part = slice(i * rows, tf.minimum((i + 1) * rows, n))
+    out = _map_chunk(files[part], seeds[part], is_png, pixels, jpeg_quality)
+    return i + 1, done.write(i, out)
+
+  array = tf.TensorArray(tf.string, chunks, infer_shape=False, element_shape=[None])
+  _, array = tf.while_loop(lambda i, _: i < chunks, step, (0, array), parallel_iterations=2)
+  return tf.ensure_shape(array.concat(), files.shape)
+
+
+def _map_chunk(
+  files: tf.Tensor, seeds: tf.Tensor, is_png: tf.Tensor, pixels: Pixels, jpeg_quality: int
+) -> tf.Tensor:
+  """Returns files of one kind and size, changed as one tensor."""
+  if files.shape[0] == 1:
+    images = _decode_one(files[0])[tf.newaxis]
+  else:
+    images = tf.map_fn(
+      tf.io.decode_png,  # JPEG too, by the file's first bytes
+      files,
+      fn_output_signature=tf.TensorSpec([None, None, None], tf.uint8),
+      parallel_iterations=_PARALLEL,
+    )
+  changed = pixels(images, seeds)
+  return tf.cond(is_png, lambda: encode_pngs(changed), lambda: _encode_jpegs(changed, jpeg_quality))
+
+
+def _map_each(
+  files: tf.Tensor,
+  seeds: tf.Tensor,
+  shapes: tf.Tensor,
+  is_png: tf.Tensor,
+  pixels: Pixels,
+  jpeg_quality: int,
+) -> tf.Tensor:
+  """Returns files of several kinds or sizes, changed one by one."""
+
+  def one(record: tuple[tf.Tensor, ...]) -> tf.Tensor:
+    file, seed, shape, png = record
+    done = _map_uniform(file[tf.newaxis], seed[tf.newaxis], shape, png, pixels, jpeg_quality)
+    return done[0]
+
+  return tf.map_fn(
+    one,
+    (files, seeds, shapes, is_png),
+    fn_output_signature=tf.TensorSpec([], tf.string),
+    parallel_iterations=_PARALLEL,
+  )
+
+
+def _decode_one(file: tf.Tensor) -> tf.Tensor:
+  """Returns an image, a palette's colours as RGB: uint8 [h, w, c]."""
+  is_png = tf.strings.substr(file, 0, len(_PNG)) == _PNG
+  palette = is_png & (tf.strings.substr(file, 25, 1) == bytes([_PALETTE]))
+  return tf.cond(
+    palette,
+    lambda: tf.io.decode_png(file, channels=3),
+    lambda: tf.io.decode_png(file),
+  )
+
+
+def _encode_jpegs(images: tf.Tensor, quality: int) -> tf.Tensor:
+  """Returns JPEG files: string [n] from uint8 [n, h, w, c], 1 or 3 channels."""
+  return tf.map_fn(
+    lambda image: tf.io.encode_jpeg(image, quality=quality, optimize_size=False),
+    images,
+    fn_output_signature=tf.TensorSpec([], tf.string),
+    parallel_iterations=_PARALLEL,
+  )

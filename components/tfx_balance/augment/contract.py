@@ -1,0 +1,210 @@
+"""What an augment function is, where it comes from, and how a cache knows it again.
+
+An augment function turns one example into another of the same class:
+
+    def augment(features: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]
+
+It is graph code for one example. A feature with exactly one value in every record is a scalar, one
+with k values in every record has shape [k], others are 1-D of varying length. It returns every
+feature with its dtype and a compatible shape (a varying length may change), and takes all its
+randomness from the seed: `tf.random.stateless_*(seed=seed)`. Two additions are optional:
+
+  - `batch(features, seeds)`, the same for [n, ...] tensors (ragged where lengths vary) and seeds
+    [n, 2], gives for each record exactly what the single call gives. The ready functions have it.
+  - `pool_size` and `bind(pool)`, for a function that needs other records of the class, as SMOTE
+    does: it is bound to a pool of them first, and what `bind` returns is the augment function.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import hashlib
+import importlib
+import inspect
+import re
+from types import ModuleType
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from tfx_balance.errors import ConfigError
+
+Features = dict[str, tf.Tensor]
+"""Of one example: scalars or 1-D; of a batch: [n], [n, k] or ragged [n, None]."""
+Pool = dict[str, npt.NDArray[Any]]
+"""Records of one class: feature to [p] or [p, k]; int64, float32, or object for bytes."""
+
+
+class AugmentFn(Protocol):
+  """A function from one example and a seed to another example of the same class."""
+
+  def __call__(self, features: Features, seed: tf.Tensor) -> Features:
+    """Returns the example's augmented features.
+
+    Args:
+      features: of one example.
+      seed: int64 [2].
+    """
+    ...
+
+
+@runtime_checkable
+class PoolFn(Protocol):
+  """An augment function to be, which needs other records of the record's class.
+
+  `BalancedAugmenter` hands over a pool drawn by hash rank from the records of the class in the same
+  file (shard), so neighbours never come from another shard: spread over many shards, a rare
+  class has small pools. Fewer shards, or one, give larger ones.
+
+  Attributes:
+    pool_size: how many records of the class it wants to see at most.
+  """
+
+  pool_size: int
+
+  def bind(self, pool: Pool) -> AugmentFn:
+    """Returns the augment function for records of the pool's class."""
+    ...
+
+
+class VectorAugment:
+  """Base of the ready functions: they are written for a batch, and one example is a batch of one.
+
+  Attributes:
+    traced: False where `batch` is better run eagerly than traced, as a function bound to a pool,
+      one for each class, is.
+  """
+
+  traced = True
+
+  def batch(self, features: Features, seeds: tf.Tensor) -> Features:
+    """Returns the augmented features of a batch.
+
+    Args:
+      features: feature to [n], [n, k] or ragged [n, None].
+      seeds: int64 [n, 2].
+    """
+    raise NotImplementedError
+
+  @tf.autograph.experimental.do_not_convert
+  def __call__(self, features: Features, seed: tf.Tensor) -> Features:
+    """Returns one example's augmented features; see `AugmentFn`."""
+    one = {name: tf.expand_dims(value, 0) for name, value in features.items()}
+    return {name: value[0] for name, value in self.batch(one, tf.expand_dims(seed, 0)).items()}
+
+
+def load_augment_fn(path: str) -> Any:
+  """Returns the augment function that a dotted path names.
+
+  Args:
+    path: 'package.module.name' of a function, or of an object such as an `ImageAugment`.
+
+  Raises:
+    ConfigError: if there is no such module or name, or it is not an augment function.
+  """
+  module_name, dot, name = path.rpartition('.')
+  if not dot or not all(part.isidentifier() for part in path.split('.')):
+    raise ConfigError(
+      f"augment_fn {path!r} is not a dotted path; pass 'package.module.function' or module_file="
+    )
+  try:
+    module = importlib.import_module(module_name)
+  except ImportError as error:
+    raise ConfigError(
+      f'augment_fn {path!r}: module {module_name!r} does not import ({error}); '
+      'install it where the component runs, or pass module_file='
+    ) from error
+  if not hasattr(module, name):
+    near = difflib.get_close_matches(name, dir(module), n=3) or 'nothing like it'
+    raise ConfigError(f'augment_fn {path!r}: {module_name!r} has no {name!r}; it has {near}')
+  return check_augment_fn(getattr(module, name), path)
+
+
+def check_augment_fn(augment_fn: Any, name: str) -> Any:
+  """Returns the function if it is one or can be bound to a pool.
+
+  Args:
+    augment_fn: what a module holds under the name.
+    name: for messages.
+
+  Raises:
+    ConfigError: if it is neither, or is a class.
+  """
+  if inspect.isclass(augment_fn):
+    raise ConfigError(f'augment_fn {name!r} is a class; make an object of it and name that')
+  if not callable(augment_fn) and not isinstance(augment_fn, PoolFn):
+    raise ConfigError(
+      f'augment_fn {name!r} is a {type(augment_fn).__name__}; '
+      'it must be a function of (features, seed)'
+    )
+  return augment_fn
+
+
+def function_name(augment_fn: Any) -> str:
+  """Returns what messages call the function: its dotted name, or a ready one's parameters."""
+  if isinstance(augment_fn, functools.partial):
+    return function_name(augment_fn.func)
+  if hasattr(augment_fn, '__qualname__'):
+    return f'{augment_fn.__module__}.{augment_fn.__qualname__}'
+  text = repr(augment_fn)
+  return type(augment_fn).__name__ if ' at 0x' in text else text
+
+
+def source_hash(augment_fn: Any) -> str:
+  """Returns a SHA-256, in hexadecimal, of all that the function's author can change.
+
+  It covers the source of the module that defines it, its name, defaults and closure, and a ready
+  object's parameters. It does not cover other modules that this one imports, nor versions.
+
+  Args:
+    augment_fn: a function, a `functools.partial`, or an object with a stable repr.
+
+  Raises:
+    ConfigError: if there is no source, or a repr holds an address and so differs in every run.
+  """
+  return hashlib.sha256(_identity(augment_fn).encode('utf-8', 'surrogatepass')).hexdigest()
+
+
+def _identity(value: Any) -> str:
+  """Returns a text that is the same in every process if and only if the value is the same."""
+  if isinstance(value, functools.partial):
+    return f'partial({_identity((value.func, value.args, sorted(value.keywords.items())))})'
+  if isinstance(value, np.ndarray):  # whose repr leaves out the middle
+    return f'array({value.dtype}, {value.shape}, {hashlib.sha256(value.tobytes()).hexdigest()})'
+  if isinstance(value, (list, tuple)):
+    return f'{type(value).__name__}({", ".join(map(_identity, value))})'
+  if isinstance(value, ModuleType):
+    return f'module({value.__name__})'
+  if inspect.isfunction(value):
+    cells = [cell.cell_contents for cell in value.__closure__ or ()]
+    parts = [value.__defaults__, sorted((value.__kwdefaults__ or {}).items()), cells]
+    line = value.__code__.co_firstlineno
+    return f'{_source(value)}\n{value.__qualname__}:{line}({_identity(parts)})'
+  if callable(value) or isinstance(value, PoolFn):
+    return f'{_source(value if inspect.isclass(value) else type(value))}\n{_stable_repr(value)}'
+  return _stable_repr(value)
+
+
+def _source(value: Any) -> str:
+  """Returns the source of the module that defines a function or class."""
+  try:
+    return inspect.getsource(inspect.getmodule(value) or value)
+  except (OSError, TypeError) as error:
+    raise ConfigError(
+      f'augment function {function_name(value)!r} has no source to tell its versions apart; '
+      'put it into a module file'
+    ) from error
+
+
+def _stable_repr(value: Any) -> str:
+  """Returns the repr of a value that says all about it."""
+  text = repr(value)
+  if re.search(r' at 0x[0-9a-f]+', text):
+    raise ConfigError(
+      f'{text} differs in every run, so a cache cannot know the augment function again; '
+      'make its class a frozen dataclass, or give it a __repr__ of its parameters'
+    )
+  return text

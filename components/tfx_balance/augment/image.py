@@ -1,0 +1,214 @@
+"""Augmented images: mirrored, turned, zoomed, brightened, contrasted, with a part cut out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from tfx_balance.augment.codec import map_encoded
+from tfx_balance.augment.contract import Features, VectorAugment
+from tfx_balance.augment.geometry import flip, warp
+from tfx_balance.augment.random import uniform
+from tfx_balance.errors import ConfigError
+
+_FILLS = ('reflect', 'nearest', 'wrap', 'constant')
+_MEAN_BITS = 20
+
+
+@dataclass(frozen=True)
+class ImageAugment(VectorAugment):
+  """Changes one image feature of each record, at random within these bounds.
+
+  The image is an encoded PNG or JPEG (bytes) and is encoded again as it came, or, with `shape`, raw
+  values: float32 or int64 [height * width * channels], or bytes of that length. Whatever is 0 or
+  False is not done at all; with nothing to do, features come back untouched. Two and four channels
+  have alpha as the last, which moves with the image and keeps its values.
+
+  >>> ImageAugment(rotation=10, brightness=0.1).feature
+  'image'
+
+  Attributes:
+    feature: the image's name.
+    flip_left_right: mirror every other image, at random.
+    flip_up_down: the same, top to bottom.
+    brightness: adds up to this share of the range, either way; 0 to 1.
+    contrast: multiplies differences from the channel's mean by 1 - contrast to 1 + contrast; 0 to 1.
+    crop: cuts away up to this share of height and width and scales what is left up; 0 to below 1.
+    rotation: turns by up to so many degrees, either way; 0 to 180.
+    cutout: blanks a square of this share of the shorter side, its middle anywhere in the image
+      (DeVries and Taylor 2017); 0 to 1.
+    shape: height, width and channels of raw values; None for encoded images.
+    value_range: of raw values; by default 0 to 1 for floats and 0 to 255 for the rest.
+    fill: what comes in from outside: 'reflect', 'nearest', 'wrap' or 'constant' (`fill_value`).
+    fill_value: share of the range, for 'constant' and for the cutout.
+    jpeg_quality: of what is encoded again, 1 to 100.
+  """
+
+  feature: str = 'image'
+  flip_left_right: bool = False
+  flip_up_down: bool = False
+  brightness: float = 0.0
+  contrast: float = 0.0
+  crop: float = 0.0
+  rotation: float = 0.0
+  cutout: float = 0.0
+  shape: tuple[int, int, int] | None = None
+  value_range: tuple[float, float] | None = None
+  fill: str = 'reflect'
+  fill_value: float = 0.0
+  jpeg_quality: int = 95
+
+  def __post_init__(self) -> None:
+    for name, most in (('brightness', 1), ('contrast', 1), ('crop', 1), ('cutout', 1)):
+      _check_share(name, getattr(self, name), most, below=name == 'crop')
+    _check_share('fill_value', self.fill_value, 1, below=False)
+    _check_share('rotation', self.rotation, 180, below=False)
+    if self.fill not in _FILLS:
+      raise ConfigError(f'fill {self.fill!r} is not in {list(_FILLS)}; pass one of these in fill=')
+    if not 1 <= self.jpeg_quality <= 100:
+      raise ConfigError(f'jpeg_quality {self.jpeg_quality} must be 1 to 100')
+    if self.shape is not None:
+      if len(self.shape) != 3 or min(self.shape) < 1 or self.shape[2] > 4:
+        raise ConfigError(
+          f'shape {self.shape} must be (height, width, channels), of 1 to 4 channels'
+        )
+      object.__setattr__(self, 'shape', tuple(self.shape))
+    if self.value_range is not None:
+      if not self.value_range[0] < self.value_range[1]:
+        raise ConfigError(f'value_range {self.value_range} must be (lowest, highest)')
+      object.__setattr__(self, 'value_range', tuple(self.value_range))
+
+  @tf.autograph.experimental.do_not_convert
+  def batch(self, features: Features, seeds: tf.Tensor) -> Features:
+    """Returns a batch with its images changed; see `VectorAugment`."""
+    if self.feature not in features:
+      raise ConfigError(
+        f'feature {self.feature!r} is not in {sorted(features)}; pass one of these in feature='
+      )
+    if not self._active():
+      return features
+    image = features[self.feature]
+    if isinstance(image, tf.RaggedTensor):
+      raise ConfigError(
+        f'feature {self.feature!r} has no fixed length; it must hold one image in every record'
+      )
+    change = self._encoded if self.shape is None else self._raw
+    return {**features, self.feature: change(image, seeds)}
+
+  def _active(self) -> bool:
+    """Returns whether there is anything to do."""
+    shares = (self.brightness, self.contrast, self.crop, self.rotation, self.cutout)
+    return any(shares) or self.flip_left_right or self.flip_up_down
+
+  def _encoded(self, files: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    """Returns encoded images: string [n] from string [n]."""
+    if files.dtype != tf.string or files.shape.rank != 1:
+      raise ConfigError(
+        f'feature {self.feature!r} is {files.dtype.name} of shape {files.shape[1:]}, not one '
+        'encoded image a record; for raw values pass shape=(height, width, channels)'
+      )
+    return map_encoded(files, seeds, self._whole_numbers, self.jpeg_quality)
+
+  def _raw(self, values: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    """Returns raw images: [n, k] from [n, k], or string [n] from string [n]."""
+    assert self.shape is not None
+    size = math.prod(self.shape)
+    if values.dtype == tf.string:
+      pixels = tf.io.decode_raw(values, tf.uint8)
+      pixels = self._whole_numbers(tf.reshape(pixels, [-1, *self.shape]), seeds)
+      table = tf.constant([bytes([i]) for i in range(256)])
+      flat = tf.reshape(tf.cast(pixels, tf.int32), [-1, size])
+      return tf.strings.reduce_join(tf.gather(table, flat), axis=-1)
+    if math.prod(values.shape[1:].as_list()) != size:
+      raise ConfigError(
+        f'feature {self.feature!r} has {values.shape[1:]} values a record; '
+        f'shape={self.shape} means {size}'
+      )
+    images = tf.reshape(values, [-1, *self.shape])
+    change = self._fractions if values.dtype.is_floating else self._whole_numbers
+    return tf.reshape(change(images, seeds), tf.shape(values))
+
+  def _whole_numbers(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    """Returns images of integers, rounded and within the range: dtype and shape as given."""
+    geometric = self.crop or self.rotation or self.brightness or self.contrast or self.cutout
+    if not geometric:
+      return flip(images, seeds, self.flip_left_right, self.flip_up_down)
+    low, high = self.value_range or (0.0, 255.0)
+    changed = self._change(images, tf.cast(images, tf.float32), seeds, low, high)
+    return tf.cast(tf.clip_by_value(tf.round(changed), low, high), images.dtype)
+
+  def _fractions(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    """Returns images of floats: dtype and shape as given."""
+    low, high = self.value_range or (0.0, 1.0)
+    changed = self._change(images, tf.cast(images, tf.float32), seeds, low, high)
+    if self.brightness or self.contrast:
+      changed = tf.clip_by_value(changed, low, high)
+    return tf.cast(changed, images.dtype)
+
+  def _change(
+    self, given: tf.Tensor, images: tf.Tensor, seeds: tf.Tensor, low: float, high: float
+  ) -> tf.Tensor:
+    """Returns images changed in all the ways asked for: float32 [n, h, w, c]."""
+    blank = low + self.fill_value * (high - low)
+    flips = (self.flip_left_right, self.flip_up_down)
+    if self.crop or self.rotation:
+      images = warp(
+        images, seeds, self.rotation, self.crop, flips, self.fill.upper(), float(blank)
+      )
+    else:
+      images = flip(images, seeds, *flips)
+    if self.brightness or self.contrast:
+      images = self._color(given, images, seeds, high - low)
+    return _cut_out(images, seeds, self.cutout, blank) if self.cutout else images
+
+  def _color(
+    self, given: tf.Tensor, images: tf.Tensor, seeds: tf.Tensor, width: float
+  ) -> tf.Tensor:
+    """Returns images with brightness and contrast changed in one multiplication and one addition."""
+    mean = _exact_mean(given, width)
+    factor = uniform(seeds, 'image/contrast', 1 - self.contrast, 1 + self.contrast)
+    most = self.brightness * width
+    shift = uniform(seeds, 'image/brightness', -most, most)
+    scale = tf.ones_like(mean) * factor[:, tf.newaxis]
+    offset = mean * (1.0 - scale) + shift[:, tf.newaxis]
+    opaque = _is_color(tf.shape(images)[-1])
+    scale = tf.cast(tf.where(opaque, scale, 1.0), tf.float32)
+    offset = tf.cast(tf.where(opaque, offset, 0.0), tf.float32)
+    return images * scale[:, tf.newaxis, tf.newaxis] + offset[:, tf.newaxis, tf.newaxis]
+
+
+def _exact_mean(images: tf.Tensor, width: float) -> tf.Tensor:
+  """Returns each channel's mean: float64 [n, c], summed as integers, so in any order the same."""
+  pixels = tf.cast(tf.shape(images)[1] * tf.shape(images)[2], tf.float64)
+  if images.dtype == tf.uint8:  # below 2**31 for images of up to 8 million pixels
+    return tf.cast(tf.reduce_sum(tf.cast(images, tf.int32), [1, 2]), tf.float64) / pixels
+  unit = 2.0 ** (math.frexp(width)[1] - _MEAN_BITS)
+  fixed = tf.cast(tf.round(tf.cast(images, tf.float64) / unit), tf.int64)
+  return tf.cast(tf.reduce_sum(fixed, [1, 2]), tf.float64) * unit / pixels
+
+
+def _is_color(channels: tf.Tensor) -> tf.Tensor:
+  """Returns whether each channel is not alpha: bool [c]."""
+  return (tf.range(channels) < channels - 1) | (channels % 2 == 1)
+
+
+def _cut_out(images: tf.Tensor, seeds: tf.Tensor, share: float, blank: float) -> tf.Tensor:
+  """Returns images with a square of the blank value: [n, h, w, c]."""
+  size = tf.shape(images)[1:3]
+  side = tf.cast(tf.round(share * tf.cast(tf.reduce_min(size), tf.float64)), tf.int32)
+  start = uniform(seeds, 'image/cutout', shape=(2,)) * tf.cast(size, tf.float64)
+  start = tf.cast(tf.floor(start), tf.int32) - side // 2
+  rows, columns = tf.range(size[0])[tf.newaxis], tf.range(size[1])[tf.newaxis]
+  in_rows = (rows >= start[:, :1]) & (rows < start[:, :1] + side)
+  in_columns = (columns >= start[:, 1:]) & (columns < start[:, 1:] + side)
+  inside = in_rows[:, :, tf.newaxis, tf.newaxis] & in_columns[:, tf.newaxis, :, tf.newaxis]
+  inside &= _is_color(tf.shape(images)[-1])
+  return tf.where(inside, tf.constant(blank, images.dtype), images)
+
+
+def _check_share(name: str, value: float, most: float, below: bool) -> None:
+  """Raises if a parameter is not within 0 to most."""
+  if not 0 <= value <= most or (below and value == most):
+    raise ConfigError(f'{name} {value} must be 0 to {"below " if below else ""}{most}')

@@ -1,0 +1,27 @@
+"""Finds what would make an augment function's outcome depend on more than its seed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_STATEFUL = re.compile(
+  r'(Random|Stateful|TruncatedNormal|ParameterizedTruncatedNormal|Multinomial|Rng|'
+  r'SampleDistortedBoundingBox|Assign\w*VariableOp|ResourceScatter)'
+)
+
+
+def stateful_ops(graph: Any) -> list[str]:
+  """Returns 'operation (name)' for all in a graph that draw from, or write to, a state.
+
+  Functions that the graph calls, loops and conditions among them, are looked into as well.
+  `StatelessRandom*` operations are not among them: they are a function of their seed.
+
+  Args:
+    graph: a `tf.Graph`, such as a concrete function's.
+  """
+  definition = graph.as_graph_def()
+  nodes = list(definition.node)
+  for function in definition.library.function:
+    nodes.extend(function.node_def)
+  return [f'{node.op} ({node.name})' for node in nodes if _STATEFUL.match(node.op)]

@@ -1,0 +1,181 @@
+"""SMOTE: a copy lies between its record and a near one of the same class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from tfx_balance.augment.contract import Features, Pool, VectorAugment
+from tfx_balance.augment.pool import (
+  Floats,
+  add_steps,
+  batch_matrix,
+  check_column,
+  matrix,
+  numeric_names,
+  spread,
+)
+from tfx_balance.augment.random import uniform
+from tfx_balance.errors import ConfigError
+
+_EXACT_BITS = 53
+
+
+@dataclass(frozen=True)
+class Smote:
+  """Moves each record's numbers towards one of its k nearest of the same class.
+
+  Chawla, Bowyer, Hall and Kegelmeyer, "SMOTE: synthetic minority over-sampling technique", 2002:
+  x + u (x' - x), with u uniform in [0, 1) and the same for all numbers, x' drawn from the k
+  nearest. Categorical features, as in its SMOTE-NC, count in the distance with the median of the
+  numbers' standard deviations wherever they differ, and take the value that most of the k nearest
+  have (of several, the nearest one's). Other features keep the record's own values.
+
+  Neighbours come from a pool of the record's class, which `BalancedAugmenter` draws from the same
+  file (shard); see `PoolFn`. In a pool of one, copies are duplicates.
+
+  Attributes:
+    features: numeric features, integers rounded.
+    categorical: features that are taken over whole, of any type, one value a record.
+    k: neighbours.
+    standardize: measure distances in the class's standard deviations, since data before Transform
+      has a unit a feature; False is the paper's plain distance.
+    pool_size: records of the class among which neighbours are sought.
+  """
+
+  features: Sequence[str]
+  categorical: Sequence[str] = ()
+  k: int = 5
+  standardize: bool = True
+  pool_size: int = 2000
+
+  def __post_init__(self) -> None:
+    for name in ('features', 'categorical'):
+      if isinstance(getattr(self, name), str):
+        raise ConfigError(f'{name} {getattr(self, name)!r} is a string; pass a list of names')
+      object.__setattr__(self, name, tuple(getattr(self, name)))
+    both = sorted(set(self.features) & set(self.categorical))
+    if both:
+      raise ConfigError(f'{both} are in features= and in categorical=; name each once')
+    if not self.features:
+      raise ConfigError('features () is empty; SMOTE needs a numeric feature to measure distances')
+    if self.k < 1 or self.pool_size < 1:
+      raise ConfigError(f'k {self.k} and pool_size {self.pool_size} must be 1 or more')
+
+  def bind(self, pool: Pool) -> BoundSmote:
+    """Returns the augment function for records of the pool's class.
+
+    Args:
+      pool: feature to [p] or [p, k].
+
+    Raises:
+      ConfigError: if a feature is not there, a numeric one holds no numbers, or a categorical one
+        holds several values a record.
+    """
+    numeric_names(pool, self.features, 'Smote')
+    for name in self.categorical:
+      check_column(pool, name, 'Smote')
+      if pool[name].ndim != 1:
+        raise ConfigError(f'Smote: categorical feature {name!r} must hold one value a record')
+    return BoundSmote(self, pool)
+
+
+class BoundSmote(VectorAugment):
+  """SMOTE for one class.
+
+  Distances are sums of products of whole numbers below 2**53, which are exact in float64 in any
+  order: so the neighbours do not depend on the batch, the number of threads or the processor.
+
+  Args:
+    smote: the parameters.
+    pool: records of the class, one at least.
+  """
+
+  traced = False
+
+  def __init__(self, smote: Smote, pool: Pool):
+    self._smote = smote
+    self._rows = matrix([pool[name] for name in smote.features])
+    self._categories = {name: tf.constant(pool[name]) for name in smote.categorical}
+    deviations = spread(self._rows)
+    units = np.where(deviations > 0, deviations, 1.0)
+    self._units = units if smote.standardize else np.ones_like(units)
+    seen = ~np.isnan(self._rows)
+    self._middle = np.nansum(self._rows, axis=0) / np.maximum(seen.sum(axis=0), 1)
+    dimensions = self._rows.shape[1] + len(self._categories)
+    # |x - p|**2 of so many differences below 2**(bits + 2), and the terms it is made of.
+    bits = (_EXACT_BITS - 6 - int(np.ceil(np.log2(dimensions)))) // 2
+    farthest = np.nanmax(np.abs((self._rows - self._middle) / self._units), initial=0.0)
+    self._scale = 2.0**bits / (farthest or 1.0)
+    self._limit = 2.0 ** (bits + 1)
+    whole = self._whole(tf.constant(self._rows))
+    self._pool_t = tf.transpose(whole)
+    self._squares = tf.reduce_sum(whole * whole, axis=1)
+    self._unlike = float(round(self._median_deviation(deviations) ** 2))
+
+  def __repr__(self) -> str:
+    return repr(self._smote)
+
+  def batch(self, features: Features, seeds: tf.Tensor) -> Features:
+    """Returns a batch moved towards neighbours; see `VectorAugment`."""
+    rows = batch_matrix(features, self._smote.features)
+    if rows.shape[1] != self._rows.shape[1]:
+      raise ConfigError(f'{self!r}: a batch has other numbers of values than the pool')
+    nearest, found = self._neighbours(rows, features)
+    drawn = tf.cast(uniform(seeds, 'smote/neighbour') * tf.cast(found, tf.float64), tf.int32)
+    neighbour = tf.gather(nearest, drawn, batch_dims=1)
+    share = uniform(seeds, 'smote/share')
+    steps = (tf.gather(tf.constant(self._rows), neighbour) - rows) * share[:, tf.newaxis]
+    steps = tf.where((found > 0)[:, tf.newaxis], steps, 0.0)
+    out = add_steps(features, self._smote.features, steps)
+    for name, values in self._categories.items():
+      out[name] = _majority(features[name], tf.gather(values, nearest), found)
+    return out
+
+  def _median_deviation(self, deviations: Floats) -> float:
+    """Returns the median of the numbers' standard deviations, in the unit of distances."""
+    return float(np.median(deviations / self._units)) * self._scale
+
+  def _whole(self, rows: tf.Tensor) -> tf.Tensor:
+    """Returns rows on a grid of whole numbers: float64 [n, d]; NaN is the middle."""
+    grid = tf.round((rows - self._middle) / self._units * self._scale)
+    grid = tf.clip_by_value(grid, -self._limit, self._limit)
+    return tf.where(tf.math.is_nan(grid), tf.zeros_like(grid), grid)
+
+  def _neighbours(self, rows: tf.Tensor, features: Features) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the nearest of the pool, int32 [n, K], and how many of these count, int32 [n].
+
+    One pool record at distance 0 is the record itself and is left out.
+    """
+    whole = self._whole(rows)
+    squares = tf.reduce_sum(whole * whole, axis=1)[:, tf.newaxis] + self._squares
+    distance = squares - 2.0 * tf.matmul(whole, self._pool_t)
+    for name, values in self._categories.items():
+      unlike = tf.convert_to_tensor(features[name])[:, tf.newaxis] != values
+      distance += tf.cast(unlike, tf.float64) * self._unlike
+    size = len(self._rows)
+    itself = tf.argmin(distance, axis=1, output_type=tf.int32)
+    in_pool = tf.reduce_min(distance, axis=1) == 0
+    masked = in_pool[:, tf.newaxis] & (tf.range(size) == itself[:, tf.newaxis])
+    distance = tf.where(masked, np.inf, distance)
+    most = min(self._smote.k, size)
+    _, nearest = tf.math.top_k(-distance, most)
+    return nearest, tf.minimum(most, size - tf.cast(in_pool, tf.int32))
+
+
+def _majority(own: tf.Tensor, values: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
+  """Returns the value that most neighbours have, the nearest one's of several, or one's own: [n].
+
+  Args:
+    own: [n].
+    values: [n, K], of the neighbours, nearest first.
+    found: int32 [n], how many of these count.
+  """
+  counts = tf.range(tf.shape(values)[1]) < found[:, tf.newaxis]
+  same = (values[:, :, tf.newaxis] == values[:, tf.newaxis, :]) & counts[:, tf.newaxis, :]
+  votes = tf.where(counts, tf.reduce_sum(tf.cast(same, tf.int32), axis=2), -1)
+  winner = tf.argmax(votes, axis=1, output_type=tf.int32)
+  return tf.where(found > 0, tf.gather(values, winner, batch_dims=1), own)
