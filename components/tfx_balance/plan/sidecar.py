@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfx_balance.plan.class_value import stratum_name
+from tfx_balance.plan.balance_plan import BalancePlan
+from tfx_balance.plan.class_value import ClassValue, stratum_name
 from tfx_balance.plan.distribution import imbalance_ratio
 from tfx_balance.plan.split_plan import SplitPlan
 
@@ -66,6 +67,88 @@ def split_sidecar(
     'passed_through': list(passed_through),
     'warnings': split_warnings(plan, source.get('dropped', 0)),
   }
+
+
+def balance_sidecar(
+  plans: Mapping[str, BalancePlan],
+  augmented_split: str | None,
+  parameters: Mapping[str, Any],
+  sources: Mapping[str, Mapping[str, Any]],
+  files: Mapping[str, int],
+  passed_through: Sequence[str],
+) -> dict[str, Any]:
+  """Returns the sidecar of a balanced artifact.
+
+  Args:
+    plans: of each split that was balanced.
+    augmented_split: the split that has the copies; None where they are with their originals.
+    parameters: of the component.
+    sources: what was read of each split: records, dropped, files, fingerprint.
+    files: split to number of files, of those that were written.
+    passed_through: splits that were copied unread.
+
+  Returns:
+    JSON data. `strata[i].splits[name]` holds the `records` written; those of a split that was
+    balanced also `records_before`.
+  """
+  columns = {name: _balanced_column(plan, augmented_split) for name, plan in plans.items()}
+  classes = sorted({value for plan in plans.values() for value in plan.classes})
+  strata = []
+  for value in classes:
+    cells = {name: column[value] for name, column in columns.items() if value in column}
+    if augmented_split:
+      added = sum(cell['target'] - cell['records'] for cell in cells.values())
+      cells[augmented_split] = {'records': added}
+    strata.append(
+      {
+        'stratum': [value.to_json()],
+        'name': str(value),
+        'records': sum(cell.get('records_before', 0) for cell in cells.values()),
+        'splits': cells,
+      }
+    )
+  names = [*plans, *([augmented_split] if augmented_split else [])]
+  return {
+    'format': 'tfx_balance.class_distribution',
+    'version': SIDECAR_VERSION,
+    'component': 'BalancedAugmenter',
+    'parameters': dict(parameters),
+    'input': {name: dict(source) for name, source in sources.items()},
+    'splits': {name: _split_summary(strata, name, files) for name in names},
+    'strata': strata,
+    'passed_through': list(passed_through),
+    'warnings': _balance_warnings(plans, parameters),
+  }
+
+
+def _balanced_column(
+  plan: BalancePlan, augmented_split: str | None
+) -> dict[ClassValue, dict[str, int]]:
+  """Returns a split's cells: the records written, those before, and the target."""
+  rows = zip(plan.classes, plan.records, plan.targets, strict=True)
+  return {
+    value: {'records': n if augmented_split else target, 'records_before': n, 'target': target}
+    for value, n, target in rows
+  }
+
+
+def _split_summary(
+  strata: Sequence[Mapping[str, Any]], name: str, files: Mapping[str, int]
+) -> dict[str, Any]:
+  """Returns a split's records, files where they were written here, and imbalance ratio."""
+  column = [stratum['splits'].get(name, {}).get('records', 0) for stratum in strata]
+  summary = {'records': sum(column), 'imbalance_ratio': _finite(imbalance_ratio(column))}
+  return {**summary, 'files': files[name]} if name in files else summary
+
+
+def _balance_warnings(plans: Mapping[str, BalancePlan], parameters: Mapping[str, Any]) -> list[str]:
+  """Returns which classes `max_copies` held back, a sentence each."""
+  return [
+    f'class {value} of split {name!r} has {plan.targets[plan.classes.index(value)]} records: '
+    f'max_copies={parameters["max_copies"]} keeps it below its target'
+    for name, plan in plans.items()
+    for value in plan.held_back
+  ]
 
 
 def split_warnings(plan: SplitPlan, dropped: int) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -102,6 +103,15 @@ class Totals:
   def n_records(self) -> int:
     """The records that have a stratum."""
     return sum(self.records.values())
+
+  def describe(self) -> dict[str, Any]:
+    """Returns what was read, as the sidecar shows it."""
+    return {
+      'records': self.n_records + self.dropped,
+      'dropped': self.dropped,
+      'files': self.n_files,
+      'fingerprint': f'{self.fingerprint:016x}',
+    }
 
   def add(self, scanned: ScannedFile) -> Totals:
     """Returns these totals with a file added."""

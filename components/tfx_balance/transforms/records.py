@@ -73,6 +73,21 @@ class Frames:
     return Frames(b'' if data is None else data, np.frombuffer(edges, np.int64)[: len(order) + 1])
 
 
+def frame(records: Sequence[bytes]) -> Frames:
+  """Returns records in frames, as TFRecord has them."""
+  lengths = np.array([len(record) for record in records], '<u8')
+  heads = np.empty((len(records), HEADER), np.uint8)
+  heads[:, :8] = lengths.view(np.uint8).reshape(-1, 8)
+  heads[:, 8:] = _masked(_length_crcs(lengths)).view(np.uint8).reshape(-1, 4)
+  crcs = np.fromiter(map(google_crc32c.value, records), np.uint32, len(records))
+  head, foot = heads.tobytes(), _masked(crcs).tobytes()
+  pieces: list[bytes] = []
+  for i, record in enumerate(records):
+    pieces += head[HEADER * i : HEADER * (i + 1)], record, foot[FOOTER * i : FOOTER * (i + 1)]
+  sizes = lengths.astype(np.int64) + HEADER + FOOTER
+  return Frames(b''.join(pieces), np.cumsum(np.append(0, sizes)))
+
+
 def concatenate(parts: Sequence[Frames]) -> Frames:
   """Returns the frames of all the parts, in order."""
   if len(parts) == 1:
@@ -210,9 +225,7 @@ def _check_headers(frames: Frames, path: str, position: int) -> int:
   headers = _gather(data, starts, HEADER)
   lengths = headers[:, :8].copy().view('<u8')[:, 0]
   stored = headers[:, 8:].copy().view('<u4')[:, 0]
-  distinct, which = np.unique(lengths, return_inverse=True)
-  crcs = np.array([google_crc32c.value(int(n).to_bytes(8, 'little')) for n in distinct], np.uint32)
-  _check(stored, crcs[which], starts, 'the length of a record', path, position)
+  _check(stored, _length_crcs(lengths), starts, 'the length of a record', path, position)
   return int(lengths[-1]) + HEADER + FOOTER if len(starts) == len(frames) + 1 else 0
 
 
@@ -231,14 +244,25 @@ def _check(
   path: str,
   position: int,
 ) -> None:
-  """Compares CRCs as TFRecord masks them: rotated by 15 bits, plus a constant."""
-  masked = ((crcs >> np.uint32(15)) | (crcs << np.uint32(17))) + np.uint32(0xA282EAD8)
-  wrong = np.flatnonzero(stored != masked)
+  """Compares stored CRCs with those of the data."""
+  wrong = np.flatnonzero(stored != _masked(crcs))
   if len(wrong):
     raise DataError(
       f'{path} is corrupted, or no TFRecord file: {what} does not match its checksum at byte '
       f'{position + int(starts[wrong[0]])} of its decompressed data; copy or write it again'
     )
+
+
+def _length_crcs(lengths: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint32]:
+  """Returns the CRC of each length; most lengths are the same few."""
+  distinct, which = np.unique(lengths, return_inverse=True)
+  crcs = [google_crc32c.value(int(n).to_bytes(8, 'little')) for n in distinct]
+  return np.array(crcs, np.uint32)[which]
+
+
+def _masked(crcs: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+  """Returns CRCs as TFRecord stores them: rotated by 15 bits, plus a constant."""
+  return ((crcs >> np.uint32(15)) | (crcs << np.uint32(17))) + np.uint32(0xA282EAD8)
 
 
 def _gather(data: bytes, starts: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import apache_beam as beam
 import numpy as np
@@ -69,6 +70,12 @@ class OutputLayout:
     bucket = min(max(BUCKET_BYTES, n_bytes // MAX_BUCKETS), MAX_BUCKET_BYTES)
     paths = (f'{folder}/data_tfrecord-{i:05d}-of-{n:05d}{suffix}' for i in range(n))
     return cls(tuple(paths), max(1, -(-n_bytes // n // bucket)))
+
+
+class LaidOut(Protocol):
+  """What has outputs."""
+
+  layouts: tuple[OutputLayout, ...]
 
 
 @dataclass(frozen=True)
@@ -200,6 +207,31 @@ class GatherFile(beam.DoFn):
         out.write(frames.data)
         records += len(frames)
     yield WorkFile(work_path, path, records)
+
+
+def gather_files(
+  spills: beam.PCollection[tuple[str, Spill]], job: beam.PCollection, work_dir: str
+) -> beam.PCollection[WorkFile]:
+  """Returns the output files, also those that no record goes to.
+
+  Args:
+    spills: by output file.
+    job: one element, whose `layouts` name all the files.
+    work_dir: for files that are in the making.
+  """
+  return (
+    (spills, job | 'OutputPaths' >> beam.FlatMap(output_paths))
+    | 'AllFiles' >> beam.Flatten()
+    | 'ByFile' >> beam.GroupByKey()
+    | 'GatherFile' >> beam.ParDo(GatherFile(work_dir))
+  )
+
+
+def output_paths(job: LaidOut) -> Iterator[tuple[str, Spill | None]]:
+  """Yields every file that must come out, also when it has no records."""
+  for layout in job.layouts:
+    for path in layout.paths:
+      yield path, None
 
 
 def _read_bucket(spills: Sequence[Spill], bucket: int) -> Frames:

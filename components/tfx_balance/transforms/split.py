@@ -17,12 +17,13 @@ import numpy.typing as npt
 
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.selection import Thresholds
-from tfx_balance.plan.sidecar import SIDECAR_NAME, split_sidecar
+from tfx_balance.plan.sidecar import split_sidecar
 from tfx_balance.transforms.count import InputFile, ScanFile, ScannedFile, SumTotals
+from tfx_balance.transforms.publish import publish_outputs
 from tfx_balance.transforms.select import FileAssigner, find_file_thresholds, sum_arrays
-from tfx_balance.transforms.shuffle import GatherFile, Scatterer, Spill
+from tfx_balance.transforms.shuffle import Scatterer, Spill, gather_files
 from tfx_balance.transforms.split_job import SplitJob, SplitRequest, plan_job
-from tfx_balance.transforms.work_files import WorkFile, publish, write_json
+from tfx_balance.transforms.work_files import WorkFile
 
 Ints = npt.NDArray[np.int64]
 
@@ -44,13 +45,6 @@ class DealOut(beam.DoFn):
       scatterer.add(frames, parts)
     yield from scatterer.close()
     yield beam.pvalue.TaggedOutput(self.COUNTS, assigner.counts)
-
-
-def output_paths(job: SplitJob) -> Iterator[tuple[str, Spill | None]]:
-  """Yields every file that must come out, also when it has no records."""
-  for layout in job.layouts:
-    for path in layout.paths:
-      yield path, None
 
 
 @dataclass
@@ -78,54 +72,14 @@ class StratifiedSplit(beam.PTransform):
       DealOut(), planned, beam.pvalue.AsSingleton(thresholds)
     ).with_outputs(DealOut.COUNTS, main='spills')
     counts = dealt[DealOut.COUNTS] | 'SumCounts' >> beam.CombineGlobally(sum_arrays)
-    written = (
-      (dealt.spills, job | 'OutputPaths' >> beam.FlatMap(output_paths))
-      | 'AllFiles' >> beam.Flatten()
-      | 'ByFile' >> beam.GroupByKey()
-      | 'GatherFile' >> beam.ParDo(GatherFile(r.work_dir))
-    )
-    return job, counts, written
-
-
-def check_written(job: SplitJob, counts: Ints, files: Sequence[WorkFile]) -> None:
-  """Checks that what was written is what was planned.
-
-  Raises:
-    RuntimeError: if it is not: a fault of this package, or data that changed meanwhile.
-  """
-  if not np.array_equal(counts, job.selection.quotas):
-    raise RuntimeError(f'dealt out {counts.tolist()}, planned {job.plan.quotas}')
-  in_file = {file.final_path: file.records for file in files}
-  for name, layout, planned in zip(job.plan.splits, job.layouts, job.plan.totals(), strict=True):
-    found = sum(in_file[path] for path in layout.paths)
-    if found != planned:
-      raise RuntimeError(f'split {name!r} has {found} records in its files, planned {planned}')
+    return job, counts, gather_files(dealt.spills, job, r.work_dir)
 
 
 def publish_split(
-  passed_through: Sequence[str],
-  job: SplitJob,
-  counts: Ints,
-  files: Sequence[WorkFile],
+  passed_through: Sequence[str], job: SplitJob, counts: Ints, files: Sequence[WorkFile]
 ) -> None:
-  """Moves all the files to where they belong, and writes the sidecar.
-
-  Args:
-    passed_through: splits whose files are among the files, copied unread.
-    job: what was done.
-    counts: int64 [strata, splits], as dealt out.
-    files: all that were written or copied.
-  """
-  check_written(job, counts, files)
-  source = {
-    'records': job.totals.n_records + job.totals.dropped,
-    'dropped': job.totals.dropped,
-    'files': job.totals.n_files,
-    'fingerprint': f'{job.totals.fingerprint:016x}',
-  }
-  n_files = {
-    name: len(layout.paths) for name, layout in zip(job.plan.splits, job.layouts, strict=True)
-  }
+  """Moves all the files to where they belong, and writes the sidecar; see `publish_outputs`."""
+  n_files = {name: len(x.paths) for name, x in zip(job.plan.splits, job.layouts, strict=True)}
+  source = job.totals.describe()
   data = split_sidecar(job.plan, job.request.parameters, source, n_files, passed_through)
-  publish(files)
-  write_json(f'{job.request.output_uri}/{SIDECAR_NAME}', data)
+  publish_outputs(job, counts, files, data)

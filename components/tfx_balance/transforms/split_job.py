@@ -61,6 +61,11 @@ class SplitJob:
     quotas = np.array(self.plan.quotas, np.int64).reshape(-1, len(self.plan.splits))
     return Selection(rows, quotas, self.request.seed, 'split')
 
+  @property
+  def written(self) -> tuple[int, ...]:
+    """Records of each split."""
+    return tuple(self.plan.totals())
+
 
 def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
   """Returns the job that the totals and the request make.

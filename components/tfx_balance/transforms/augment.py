@@ -1,0 +1,178 @@
+"""Balancing by copies as a Beam transform: count, plan, copy, write.
+
+files ── ScanFile ──┬── Totals of each split ── AugmentJob
+                    ├── Thresholds: which records are there once more, or stay
+                    ├── Layout of the features, where a function augments
+                    └── CopyRecords ── spills ── GatherFile ── publish, with the sidecar
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.augment.apply import Applier
+from tfx_balance.augment.contract import PoolFn
+from tfx_balance.plan.apportion import tie_break
+from tfx_balance.plan.selection import Thresholds
+from tfx_balance.plan.sidecar import balance_sidecar
+from tfx_balance.transforms.augment_job import AugmentJob, AugmentRequest, plan_augment
+from tfx_balance.transforms.copies import CopyMaker, Originals
+from tfx_balance.transforms.count import InputFile, ScanFile, ScannedFile, SumTotals
+from tfx_balance.transforms.examples import Layout, feature_layout, merge_layouts
+from tfx_balance.transforms.publish import publish_outputs
+from tfx_balance.transforms.records import CHUNK_BYTES, Frames
+from tfx_balance.transforms.select import FileAssigner, find_file_thresholds, sum_arrays
+from tfx_balance.transforms.shuffle import Scatterer, Spill, gather_files
+from tfx_balance.transforms.work_files import WorkFile
+
+Ints = npt.NDArray[np.int64]
+
+
+class CopyRecords(beam.DoFn):
+  """Turns a `ScannedFile` into spills by output file, and the counts of the records it used."""
+
+  COUNTS = 'counts'
+
+  def __init__(self, load_augment_fn: Callable[[], Any] | None, label: str) -> None:
+    self._load_augment_fn = load_augment_fn
+    self._label = label
+    self._augment: Applier | PoolFn | None = None
+
+  def setup(self) -> None:
+    if self._load_augment_fn is not None:
+      augment_fn = self._load_augment_fn()
+      ready = isinstance(augment_fn, PoolFn)
+      self._augment = augment_fn if ready else Applier(augment_fn, self._label)
+
+  def process(
+    self, scanned: ScannedFile, job: AugmentJob, thresholds: Thresholds, layout: Layout
+  ) -> Iterator[tuple[str, Spill] | beam.pvalue.TaggedOutput]:
+    request, rank = job.request, scanned.file.rank
+    key = tie_break(request.seed, 'order of copies')
+    scatterer = Scatterer(job.layouts, rank, job.n_files, key, request.work_dir)
+    assigner = FileAssigner(job.selection, thresholds, scanned)
+    maker = CopyMaker(scanned, job, layout, self._augment)
+    position = 0
+    for index, frames in scanned.frames():
+      rows, parts = assigner.assign(index)
+      times = np.where(rows >= 0, job.copies[rows, parts], 0)
+      if request.augmented_split is None:
+        scatterer.add(frames, np.where(times > 0, job.outputs[rows], -1))
+      for originals in to_copy(index, frames, rows, times - 1, position):
+        scatterer.add(maker.make(originals), job.outputs[originals.rows])
+      position += len(frames)
+    yield from scatterer.close()
+    yield beam.pvalue.TaggedOutput(self.COUNTS, assigner.counts)
+
+
+def to_copy(
+  index: npt.NDArray[np.void], frames: Frames, rows: Ints, times: Ints, position: int
+) -> Iterator[Originals]:
+  """Yields the records to be copied, each as often as it is to be, a bounded batch at a time.
+
+  Args:
+    index: of the frames.
+    frames: n of them.
+    rows: int64 [n], of the plan.
+    times: int64 [n], copies to make; nothing where it is below 1.
+    position: of the first frame in the file.
+  """
+  times = np.maximum(times, 0)
+  ends = np.cumsum(times)
+  order = np.repeat(np.arange(len(frames)), times)
+  numbers = np.arange(len(order)) - np.repeat(ends - times, times) + 1
+  batch = np.cumsum(frames.sizes[order]) // CHUNK_BYTES
+  for part in np.split(np.arange(len(order)), np.flatnonzero(np.diff(batch)) + 1):
+    if len(part):
+      which = order[part]
+      yield Originals(
+        frames.take(which), index['hash'][which], which + position, numbers[part], rows[which]
+      )
+
+
+def file_layout(scanned: ScannedFile) -> tuple[Layout, int]:
+  """Returns the layout of a file's features, and its records."""
+  parts = [
+    (feature_layout(frames.payloads(), scanned.file.path), len(frames))
+    for _, frames in scanned.frames()
+  ]
+  return merge_file_layouts(parts)
+
+
+def merge_file_layouts(parts: Iterable[tuple[Layout, int]]) -> tuple[Layout, int]:
+  """Returns what the layouts of several files have in common, and the records of all."""
+  found = list(parts)
+  numbers = [n for _, n in found]
+  return merge_layouts([layout for layout, _ in found], numbers), sum(numbers)
+
+
+@dataclass
+class BalancedAugment(beam.PTransform):
+  """Turns input files into balanced split files, which wait to be published.
+
+  Input: `InputFile`, whose group is its split. Output: (job, counts, files): `AugmentJob` and
+  int64 [rows, 2], one of each, and `WorkFile`, one a file.
+
+  Attributes:
+    request: what is asked for.
+    load_augment_fn: gives a worker the augment function; None for plain copies.
+  """
+
+  request: AugmentRequest
+  load_augment_fn: Callable[[], Any] | None
+
+  def expand(
+    self, files: beam.PCollection[InputFile]
+  ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
+    r = self.request
+    scan = ScanFile([r.label], r.payload, r.missing, r.work_dir)
+    scanned = files | 'SpreadFiles' >> beam.Reshuffle() | 'ScanFile' >> beam.ParDo(scan)
+    job = (
+      scanned
+      | 'BySplit' >> beam.Map(lambda one: (one.file.group, one))
+      | 'Total' >> beam.CombinePerKey(SumTotals())
+      | 'AllSplits' >> beam.combiners.ToDict()
+      | 'Plan' >> beam.Map(plan_augment, r)
+    )
+    thresholds = find_file_thresholds(
+      scanned, job | 'Selection' >> beam.Map(attrgetter('selection'))
+    )
+    copied = scanned | 'CopyRecords' >> beam.ParDo(
+      CopyRecords(self.load_augment_fn, r.label),
+      beam.pvalue.AsSingleton(job),
+      beam.pvalue.AsSingleton(thresholds),
+      beam.pvalue.AsSingleton(self._layout(scanned)),
+    ).with_outputs(CopyRecords.COUNTS, main='spills')
+    counts = copied[CopyRecords.COUNTS] | 'SumCounts' >> beam.CombineGlobally(sum_arrays)
+    return job, counts, gather_files(copied.spills, job, r.work_dir)
+
+  def _layout(self, scanned: beam.PCollection[ScannedFile]) -> beam.PCollection[Layout]:
+    """Returns the layout of all the features, one element; empty where no function needs it."""
+    if self.load_augment_fn is None:
+      return scanned.pipeline | 'NoLayout' >> beam.Create([{}])
+    return (
+      scanned
+      | 'FileLayout' >> beam.Map(file_layout)
+      | 'MergeLayouts' >> beam.CombineGlobally(merge_file_layouts)
+      | 'Layout' >> beam.Map(lambda merged: merged[0])
+    )
+
+
+def publish_augmented(
+  passed_through: Sequence[str], job: AugmentJob, counts: Ints, files: Sequence[WorkFile]
+) -> None:
+  """Moves all the files to where they belong, and writes the sidecar; see `publish_outputs`."""
+  n_files = {name: len(x.paths) for name, x in zip(job.names, job.layouts, strict=True)}
+  sources = {name: totals.describe() for name, totals in job.totals.items()}
+  request = job.request
+  data = balance_sidecar(
+    job.plans, request.augmented_split, request.parameters, sources, n_files, passed_through
+  )
+  publish_outputs(job, counts, files, data)

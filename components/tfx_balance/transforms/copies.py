@@ -1,0 +1,201 @@
+"""Copies of records: plain ones, or new ones that an augment function makes.
+
+The randomness of copy j of a record is a function of the seed, the record's bytes and j alone, so
+that a bundle that is retried, or runs elsewhere, makes the same copies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from tfx_balance.augment.apply import Applier
+from tfx_balance.augment.checks import AugmentError
+from tfx_balance.augment.contract import PoolFn, function_name
+from tfx_balance.errors import DataError
+from tfx_balance.plan.apportion import tie_break
+from tfx_balance.plan.class_value import stratum_name
+from tfx_balance.plan.selection import UInts, mix
+from tfx_balance.transforms.augment_job import AugmentJob
+from tfx_balance.transforms.count import ScannedFile
+from tfx_balance.transforms.examples import Column, FeatureShape, Layout, decode, encode
+from tfx_balance.transforms.records import Frames, frame
+
+PROVENANCE = ('tfx_balance_source_file', 'tfx_balance_source_record', 'tfx_balance_copy')
+"""Features of a copy, on request: the rank of its original's file, the place there, its number."""
+PROVENANCE_LAYOUT = {name: FeatureShape('int', 1, 1) for name in PROVENANCE}
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Originals:
+  """Records to be copied, one entry for each copy.
+
+  Attributes:
+    frames: of the originals, n of them; one with several copies is there several times.
+    hashes: uint64 [n], of their bytes.
+    positions: int64 [n], in the file.
+    numbers: int64 [n], of each copy among those of its original, from 1.
+    rows: int64 [n], of the plan.
+  """
+
+  frames: Frames
+  hashes: UInts
+  positions: Ints
+  numbers: Ints
+  rows: Ints
+
+  def take(self, which: Ints) -> Originals:
+    """Returns the entries at these places."""
+    return Originals(
+      self.frames.take(which),
+      self.hashes[which],
+      self.positions[which],
+      self.numbers[which],
+      self.rows[which],
+    )
+
+
+class CopyMaker:
+  """Makes the copies of one file's records.
+
+  Args:
+    scanned: the file.
+    job: what is to be done.
+    layout: of the features of all the records.
+    augment: an `Applier`, for an augment function; a `PoolFn`, which is bound to a pool of each
+      class first; None for plain copies.
+  """
+
+  def __init__(
+    self, scanned: ScannedFile, job: AugmentJob, layout: Layout, augment: Applier | PoolFn | None
+  ) -> None:
+    self._scanned = scanned
+    self._request = job.request
+    self._layout = layout
+    self._strata = {row: stratum for (_, stratum), row in job.selection.rows.items()}
+    self._augment_all = augment if isinstance(augment, Applier) else None
+    self._augment_row: dict[int, Applier] = {}
+    if isinstance(augment, PoolFn):
+      name = function_name(augment)
+      for row, pool in class_pools(scanned, job, layout, augment.pool_size).items():
+        self._augment_row[row] = Applier(augment.bind(pool), job.request.label, name)
+
+  def make(self, originals: Originals) -> Frames:
+    """Returns a new frame for each entry.
+
+    Raises:
+      DataError: if the function fails or breaks a rule; names it, the class and the record.
+    """
+    if self._augment_all is not None:
+      records = self._augment(self._augment_all, originals)
+    elif self._augment_row:
+      records = self._augment_by_class(originals)
+    elif self._request.provenance:
+      records = originals.frames.payloads()
+    else:
+      return originals.frames
+    if self._request.provenance:
+      records = with_provenance(records, originals, self._scanned.file.rank)
+    return frame(records)
+
+  def _augment_by_class(self, originals: Originals) -> list[bytes]:
+    """Returns the new records in order, each made by the function of its class."""
+    records = [b''] * len(originals.rows)
+    for row in np.unique(originals.rows).tolist():
+      which = np.flatnonzero(originals.rows == row)
+      made = self._augment(self._augment_row[row], originals.take(which))
+      for i, record in zip(which.tolist(), made, strict=True):
+        records[i] = record
+    return records
+
+  def _augment(self, applier: Applier, originals: Originals) -> list[bytes]:
+    columns = decode(originals.frames.payloads(), self._layout, self._scanned.file.path)
+    features = {name: to_tensor(column, self._layout[name]) for name, column in columns.items()}
+    seeds = copy_seeds(originals.hashes, originals.numbers, self._request.seed)
+    try:
+      made = applier(features, tf.constant(seeds))
+    except AugmentError as error:
+      at = error.index
+      name = stratum_name(self._strata[int(originals.rows[at])])
+      raise DataError(
+        f'{error}; it was given copy {originals.numbers[at]} of record {originals.positions[at]} '
+        f'of {self._scanned.file.path}, of class {name}'
+      ) from error
+    return encode({name: to_column(value) for name, value in made.items()}, self._layout)
+
+
+def class_pools(
+  scanned: ScannedFile, job: AugmentJob, layout: Layout, pool_size: int
+) -> dict[int, dict[str, npt.NDArray[Any]]]:
+  """Returns, for each row of the plan, up to pool_size of its records in this file.
+
+  They are the first ones by hash rank: the same in any order of the file's records.
+  """
+  lowest: dict[int, UInts] = {}
+  for rows, rank in job.selection.ranked(scanned):
+    for row in np.unique(rows).tolist():
+      seen = np.append(lowest.get(row, np.empty(0, np.uint64)), rank[rows == row])
+      lowest[row] = np.sort(seen)[:pool_size]
+  limits = np.zeros(len(job.outputs) + 1, np.uint64)  # the last is for row -1, of dropped records
+  for row, found in lowest.items():
+    limits[row] = found[-1]
+  rows_of = job.selection.rows_of(scanned)
+  records: dict[int, list[bytes]] = {row: [] for row in lowest}
+  for index, frames in scanned.frames():
+    rows = rows_of[np.minimum(index['code'], len(rows_of) - 1)]
+    chosen = np.flatnonzero((rows >= 0) & (job.selection.ranks(index) <= limits[rows]))
+    for row, record in zip(rows[chosen].tolist(), frames.take(chosen).payloads(), strict=True):
+      records[row].append(record)
+  return {
+    row: {
+      name: to_tensor(column, layout[name]).numpy()
+      for name, column in decode(chosen[:pool_size], layout, scanned.file.path).items()
+      if layout[name].is_fixed
+    }
+    for row, chosen in records.items()
+  }
+
+
+def copy_seeds(hashes: UInts, numbers: Ints, seed: int) -> Ints:
+  """Returns a seed for each copy, from the user's, the record and the copy: int64 [n, 2]."""
+  key = tie_break(seed, 'copy')
+  first = mix(mix(hashes, key) ^ numbers.astype(np.uint64), key)
+  return np.stack([first, mix(first, key)], axis=1).view(np.int64)
+
+
+def to_tensor(column: Column, shape: FeatureShape) -> tf.Tensor | tf.RaggedTensor:
+  """Returns a column as [n], as [n, k], or ragged, as its layout says."""
+  values = tf.constant(column.values, tf.string if shape.kind == 'bytes' else None)
+  if not shape.is_fixed:
+    return tf.RaggedTensor.from_row_splits(values, column.offsets, validate=False)
+  return values if shape.most == 1 else tf.reshape(values, [-1, shape.most])
+
+
+def to_column(value: tf.Tensor | tf.RaggedTensor) -> Column:
+  """Returns a batch of feature values as a column."""
+  if isinstance(value, tf.RaggedTensor):
+    return Column(value.values.numpy(), value.row_splits.numpy().astype(np.int64))
+  array = value.numpy()
+  each = 1 if array.ndim == 1 else array.shape[1]
+  return Column(array.reshape(-1), np.arange(len(array) + 1, dtype=np.int64) * each)
+
+
+def with_provenance(records: list[bytes], originals: Originals, file_rank: int) -> list[bytes]:
+  """Returns the records with features that say what they are copies of.
+
+  They are appended: a message may be written in pieces, so what a record was stays as it is.
+  """
+  n = len(records)
+  values = (np.full(n, file_rank), originals.positions, originals.numbers)
+  columns = {
+    name: Column(value.astype(np.int64), np.arange(n + 1, dtype=np.int64))
+    for name, value in zip(PROVENANCE, values, strict=True)
+  }
+  tails = encode(columns, PROVENANCE_LAYOUT)
+  return [record + tail for record, tail in zip(records, tails, strict=True)]

@@ -1,0 +1,67 @@
+"""The last step of a component: what was written is checked, moved into place, and described."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.plan.sidecar import SIDECAR_NAME
+from tfx_balance.transforms.select import Selection
+from tfx_balance.transforms.shuffle import OutputLayout
+from tfx_balance.transforms.work_files import WorkFile, publish, write_json
+
+
+class Request(Protocol):
+  """What was asked for."""
+
+  @property
+  def output_uri(self) -> str:
+    """Of the artifact to write."""
+
+
+class Job(Protocol):
+  """What was to be done."""
+
+  @property
+  def request(self) -> Request:
+    """What was asked for."""
+
+  @property
+  def selection(self) -> Selection:
+    """Which records were to go where."""
+
+  @property
+  def layouts(self) -> tuple[OutputLayout, ...]:
+    """Of the splits to write."""
+
+  @property
+  def written(self) -> tuple[int, ...]:
+    """Records to write, by layout."""
+
+
+def publish_outputs(
+  job: Job, counts: npt.NDArray[np.int64], files: Sequence[WorkFile], sidecar: Any
+) -> None:
+  """Moves all the files to where they belong, and writes the sidecar.
+
+  Args:
+    job: what was to be done.
+    counts: int64 [rows, parts], the records that were selected.
+    files: all that were written or copied.
+    sidecar: JSON data.
+
+  Raises:
+    RuntimeError: if that is not what was planned: a fault of this package, or changed data.
+  """
+  if not np.array_equal(counts, job.selection.quotas):
+    raise RuntimeError(f'selected {counts.tolist()}, planned {job.selection.quotas.tolist()}')
+  in_file = {file.final_path: file.records for file in files}
+  for layout, planned in zip(job.layouts, job.written, strict=True):
+    found = sum(in_file[path] for path in layout.paths)
+    if found != planned:
+      raise RuntimeError(f'{found} records in {layout.paths[0]} and so on, planned {planned}')
+  publish(files)
+  write_json(f'{job.request.output_uri}/{SIDECAR_NAME}', sidecar)
