@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 
 
 class TfxBalanceError(Exception):
@@ -36,6 +38,18 @@ def plain_cause(error: BaseException) -> TfxBalanceError | None:
     return None
   kind, text = found[-1]
   return {'ConfigError': ConfigError, 'DataError': DataError}[kind](_without_step(text))
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+  """Raises an error of ours as itself, whatever a runner wrapped around it."""
+  try:
+    yield
+  except Exception as error:
+    plain = plain_cause(error)
+    if plain is None:
+      raise
+    raise plain from error
 
 
 def _without_step(text: str) -> str:

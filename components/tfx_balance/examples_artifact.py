@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from absl import logging
 from tfx import types
 from tfx.components.util import examples_utils
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.plan.sidecar import SIDECAR_NAME
 from tfx_balance.transforms.labels import Payload
-from tfx_balance.transforms.records import GZIP_SUFFIX
-from tfx_balance.transforms.work_files import FileCopy
+from tfx_balance.transforms.records import GZIP_SUFFIX, suffix_of
+from tfx_balance.transforms.work_files import FileCopy, read_json
 
 _CARRIED_STRINGS = ('payload_format', 'file_format', 'span', 'version')
+_SHOWN_WARNINGS = 10
 _PAYLOADS: tuple[Payload, ...] = ('FORMAT_TF_EXAMPLE', 'FORMAT_TF_SEQUENCE_EXAMPLE')
 
 
@@ -82,8 +85,7 @@ class ExamplesInput:
     for i, path in enumerate(paths):
       name = path.rsplit('/', 1)[-1]
       if len(self.artifacts) > 1:
-        suffix = GZIP_SUFFIX if path.endswith(GZIP_SUFFIX) else ''
-        name = f'data_tfrecord-{i:05d}-of-{len(paths):05d}{suffix}'
+        name = f'data_tfrecord-{i:05d}-of-{len(paths):05d}{suffix_of(path)}'
       yield FileCopy(path, f'{output_uri}/Split-{split}/{name}')
 
   def carry_over(self, output: types.Artifact, splits: Sequence[str]) -> None:
@@ -118,3 +120,13 @@ def _number(artifact: types.Artifact, name: str) -> int:
       value = properties[name]
       return value.int_value or int(value.string_value or 0)
   return 0
+
+
+def log_warnings(component: str, uri: str) -> None:
+  """Logs what the sidecar of an artifact warns of."""
+  warnings = read_json(f'{uri}/{SIDECAR_NAME}')['warnings']
+  for warning in warnings[:_SHOWN_WARNINGS]:
+    logging.warning('%s: %s', component, warning)
+  if len(warnings) > _SHOWN_WARNINGS:
+    more = len(warnings) - _SHOWN_WARNINGS
+    logging.warning('%s: and %d more, in %s/%s', component, more, uri, SIDECAR_NAME)

@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import apache_beam as beam
-from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
-from tfx_balance.errors import ConfigError, DataError, plain_cause
-from tfx_balance.examples_artifact import ExamplesInput
-from tfx_balance.plan.sidecar import SIDECAR_NAME
+from tfx_balance.errors import ConfigError, DataError, plain_errors
+from tfx_balance.examples_artifact import ExamplesInput, log_warnings
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.transforms.count import InputFile
-from tfx_balance.transforms.records import GZIP_SUFFIX
+from tfx_balance.transforms.publish import write_outputs
+from tfx_balance.transforms.records import suffix_of
 from tfx_balance.transforms.split import StratifiedSplit, publish_split
 from tfx_balance.transforms.split_job import SplitRequest
-from tfx_balance.transforms.work_files import FileCopy, copy_file, read_json, work_folder
-
-_SHOWN_WARNINGS = 10
+from tfx_balance.transforms.work_files import work_folder
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -56,50 +52,18 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         missing=parameters.missing,
         payload=source.payload(),
         output_uri=output.uri,
-        suffix=GZIP_SUFFIX if paths[0].endswith(GZIP_SUFFIX) else '',
+        suffix=suffix_of(paths[0]),
         n_files=parameters.output_files,
         work_dir=work_dir,
         parameters=parameters.describe(),
       )
-      try:
-        self._run([InputFile(p, i) for i, p in enumerate(paths)], copies, passed, request)
-      except Exception as error:
-        plain = plain_cause(error)
-        if plain is None:
-          raise
-        raise plain from error
-    source.carry_over(output, [*parameters.shares.names, *passed])
-    _log_warnings(output.uri)
-
-  def _run(
-    self,
-    files: Sequence[InputFile],
-    copies: Sequence[FileCopy],
-    passed: Sequence[str],
-    request: SplitRequest,
-  ) -> None:
-    """Runs one Beam pipeline that writes all the files of the artifact."""
-    with self._make_beam_pipeline() as pipeline:
-      job, counts, written = (
-        pipeline | 'InputFiles' >> beam.Create(files) | 'Split' >> StratifiedSplit(request)
-      )
-      copied = (
-        pipeline
-        | 'PassedThrough' >> beam.Create(copies, reshuffle=True)
-        | 'Copy' >> beam.Map(copy_file, request.work_dir)
-      )
-      all_files = (written, copied) | 'WorkFiles' >> beam.Flatten()
-      _ = (
-        pipeline
-        | 'Once' >> beam.Create([list(passed)])
-        | 'Publish'
-        >> beam.Map(
-          publish_split,
-          beam.pvalue.AsSingleton(job),
-          beam.pvalue.AsSingleton(counts),
-          beam.pvalue.AsList(all_files),
+      files = [InputFile(path, rank) for rank, path in enumerate(paths)]
+      with plain_errors(), self._make_beam_pipeline() as pipeline:
+        write_outputs(
+          pipeline, files, StratifiedSplit(request), publish_split, copies, passed, work_dir
         )
-      )
+    source.carry_over(output, [*parameters.shares.names, *passed])
+    log_warnings('StratifiedSplitter', output.uri)
 
 
 def choose_splits(
@@ -124,13 +88,3 @@ def choose_splits(
         f'name it in input_splits=, or give the new one another name'
       )
   return chosen, passed
-
-
-def _log_warnings(uri: str) -> None:
-  """Logs what the sidecar warns of."""
-  warnings = read_json(f'{uri}/{SIDECAR_NAME}')['warnings']
-  for warning in warnings[:_SHOWN_WARNINGS]:
-    logging.warning('StratifiedSplitter: %s', warning)
-  if len(warnings) > _SHOWN_WARNINGS:
-    more = len(warnings) - _SHOWN_WARNINGS
-    logging.warning('StratifiedSplitter: and %d more, in %s/%s', more, uri, SIDECAR_NAME)

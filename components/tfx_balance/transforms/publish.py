@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.plan.sidecar import SIDECAR_NAME
+from tfx_balance.transforms.count import InputFile
 from tfx_balance.transforms.select import Selection
 from tfx_balance.transforms.shuffle import OutputLayout
-from tfx_balance.transforms.work_files import WorkFile, publish, write_json
+from tfx_balance.transforms.work_files import FileCopy, WorkFile, copy_file, publish, write_json
 
 
 class Request(Protocol):
@@ -40,6 +42,44 @@ class Job(Protocol):
   @property
   def written(self) -> tuple[int, ...]:
     """Records to write, by layout."""
+
+
+def write_outputs(
+  pipeline: beam.Pipeline,
+  files: Sequence[InputFile],
+  transform: beam.PTransform,
+  publish_fn: Callable[..., None],
+  copies: Sequence[FileCopy],
+  passed_through: Sequence[str],
+  work_dir: str,
+) -> None:
+  """Adds to a pipeline all that writes an artifact: the transform, the copies, the last step.
+
+  Args:
+    pipeline: to add to.
+    files: to read.
+    transform: from `InputFile` to (job, counts, files).
+    publish_fn: takes passed_through, job, counts and files.
+    copies: of files that pass through.
+    passed_through: their splits.
+    work_dir: for files that are in the making.
+  """
+  job, counts, written = pipeline | 'InputFiles' >> beam.Create(files) | 'Records' >> transform
+  copied = (
+    pipeline | 'PassedThrough' >> beam.Create(copies) | 'Copy' >> beam.Map(copy_file, work_dir)
+  )
+  all_files = (written, copied) | 'WorkFiles' >> beam.Flatten()
+  _ = (
+    pipeline
+    | 'Once' >> beam.Create([list(passed_through)])
+    | 'Publish'
+    >> beam.Map(
+      publish_fn,
+      beam.pvalue.AsSingleton(job),
+      beam.pvalue.AsSingleton(counts),
+      beam.pvalue.AsList(all_files),
+    )
+  )
 
 
 def publish_outputs(

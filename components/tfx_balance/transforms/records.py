@@ -98,6 +98,11 @@ def concatenate(parts: Sequence[Frames]) -> Frames:
   return Frames(data, np.concatenate([*offsets, bases[-1:]]))
 
 
+def suffix_of(path: str) -> str:
+  """Returns '.gz' for a file that is compressed, '' for a plain one, as the name says."""
+  return GZIP_SUFFIX if path.endswith(GZIP_SUFFIX) else ''
+
+
 def read_frames(path: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Frames]:
   """Yields a file's frames, about chunk_bytes of them at a time, with every CRC checked.
 
