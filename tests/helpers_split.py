@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 from tfx_balance.plan.selection import Candidates, find_thresholds
-from tfx_balance.plan.split_plan import SplitShares
+from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares
 from tfx_balance.transforms import select, split
 from tfx_balance.transforms.count import InputFile, ScanFile, SumTotals
 from tfx_balance.transforms.shuffle import GatherFile
 from tfx_balance.transforms.split_job import SplitJob, SplitRequest, plan_job
 from tfx_balance.transforms.work_files import WorkFile
 
-from tests.helpers_examples import Shards, read_tfrecords, write_tfrecords
+from tests.helpers_examples import Shards, read_splits, write_tfrecords
 
 
 def input_files(folder: Path, shards: Shards, suffix: str = '') -> list[InputFile]:
@@ -32,7 +32,7 @@ def split_request(
   counts, rest = arguments.pop('counts', None), arguments.pop('rest', None)
   defaults = {
     'features': ('label',),
-    'shares': SplitShares.parse(splits or {'train': 8, 'eval': 1, 'test': 1}, counts, rest),
+    'shares': SplitShares.parse(DEFAULT_SPLITS if splits is None else splits, counts, rest),
     'seed': 0,
     'missing': 'error',
     'payload': 'FORMAT_TF_EXAMPLE',
@@ -64,7 +64,7 @@ def split_without_runner(
     selection.quotas, search.buckets, search.positions, Candidates.merge(near)
   )
   counts = np.zeros_like(selection.quotas)
-  spills: dict[str, list[Any]] = {path: [] for path, _ in split.output_paths(job)}
+  spills: dict[str, list[Any]] = {path: [] for layout in job.layouts for path in layout.paths}
   for found in scanned:
     for dealt in split.DealOut().process(found, job, thresholds):
       if isinstance(dealt, tuple):
@@ -75,23 +75,12 @@ def split_without_runner(
   return job, counts, [file for item in spills.items() for file in gather.process(item)]
 
 
-def records_by_split(files: Sequence[WorkFile]) -> dict[str, list[bytes]]:
-  """Returns the records of each split, from files that wait to be published."""
-  found: dict[str, list[bytes]] = {}
-  for file in sorted(files, key=lambda f: f.final_path):
-    name = Path(file.final_path).parent.name.removeprefix('Split-')
-    records = read_tfrecords(file.work_path)
-    assert len(records) == file.records
-    found.setdefault(name, []).extend(records)
-  return found
-
-
 def run_split(
   folder: Path, shards: Shards, splits: Mapping[str, Any] | None = None, **arguments: Any
 ) -> dict[str, list[bytes]]:
   """Returns the records of each split that some shards make."""
   suffix = arguments.pop('input_suffix', '')
   request = split_request(folder, splits, **arguments)
-  job, counts, files = split_without_runner(input_files(folder, shards, suffix), request)
-  split.check_written(job, counts, files)
-  return records_by_split(files)
+  files = input_files(folder, shards, suffix)
+  split.publish_split([], *split_without_runner(files, request))
+  return read_splits(request.output_uri)

@@ -87,6 +87,14 @@ def test_a_frame_is_the_bytes_that_tensorflow_writes(tmp_path):
   assert joined.sizes.tolist() == [len(r) + records.HEADER + records.FOOTER for r in MIXED]
 
 
+@pytest.mark.parametrize('payloads', [MIXED, [b''], []], ids=['mixed', 'empty record', 'none'])
+def test_new_frames_are_the_bytes_that_tensorflow_writes(tmp_path, payloads):
+  write_tfrecords(tmp_path / 'in', payloads)
+  made = records.frame(payloads)
+  assert bytes(made.data) == (tmp_path / 'in').read_bytes()
+  assert [bytes(r) for r in made.payloads()] == payloads
+
+
 @given(data=st.data(), payloads=st.lists(st.binary(max_size=20), max_size=10))
 def test_take_gives_the_frames_at_the_positions(tmp_path_factory, data, payloads):
   path = write_tfrecords(tmp_path_factory.mktemp('take') / 'in', [*payloads, b'one at least'])

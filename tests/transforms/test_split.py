@@ -2,6 +2,7 @@
 
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -14,17 +15,10 @@ from apache_beam.testing.util import assert_that
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
-from tfx_balance.plan.split_plan import SplitShares
 from tfx_balance.transforms import split
 
-from tests.helpers_examples import as_sets, cells, example, in_shards, labelled, value_of
-from tests.helpers_split import (
-  input_files,
-  records_by_split,
-  run_split,
-  split_request,
-  split_without_runner,
-)
+from tests.helpers_examples import all_bytes, as_sets, cells, example, in_shards, labelled, value_of
+from tests.helpers_split import input_files, run_split, split_request, split_without_runner
 
 SPLITS = {'train': 8, 'eval': 1, 'test': 1}
 
@@ -201,9 +195,12 @@ def test_beam_gives_what_the_steps_give(tmp_path):
   shards = in_shards(labelled({0: 200, 1: 31, 2: 1}), 3)
   files = input_files(tmp_path, [*shards, []], '.gz')
   arguments = {'splits': {'train': 7, 'test': 3}, 'seed': 5, 'n_files': {'train': 2}}
-  job, counts, written = split_without_runner(files, split_request(tmp_path, **arguments))
-  plan, dealt, records = job.plan, counts.tolist(), records_by_split(written)
+  request = split_request(tmp_path, **arguments)
+  job, counts, written = split_without_runner(files, request)
+  plan, dealt = job.plan, counts.tolist()
   assert dealt == job.selection.quotas.tolist()
+  sizes = sorted((Path(file.final_path).name, file.records) for file in written)
+  split.publish_split([], job, counts, written)
 
   def same_job(found):
     assert [each.plan for each in found] == [plan]
@@ -211,31 +208,37 @@ def test_beam_gives_what_the_steps_give(tmp_path):
   def same_counts(found):
     assert [each.tolist() for each in found] == [dealt]
 
-  def same_records(found):
-    assert records_by_split(found) == records  # in the same order
+  def same_files(found):
+    assert sorted((Path(file.final_path).name, file.records) for file in found) == sizes
 
   options = PipelineOptions(['--direct_running_mode=in_memory', '--direct_num_workers=1'])
-  request = split_request(tmp_path / 'beam', **arguments)
+  again = split_request(tmp_path / 'beam', **arguments)
   with beam.Pipeline(options=options) as pipeline:
-    found = pipeline | beam.Create(files) | split.StratifiedSplit(request)
-    for part, check in zip(found, (same_job, same_counts, same_records), strict=True):
+    found = pipeline | beam.Create(files) | split.StratifiedSplit(again)
+    for part, check in zip(found, (same_job, same_counts, same_files), strict=True):
       assert_that(part, check, label=check.__name__)
+    _ = (
+      pipeline
+      | 'Once' >> beam.Create([[]])
+      | beam.Map(
+        split.publish_split,
+        beam.pvalue.AsSingleton(found[0]),
+        beam.pvalue.AsSingleton(found[1]),
+        beam.pvalue.AsList(found[2]),
+      )
+    )
+  assert all_bytes(again.output_uri) == all_bytes(request.output_uri)
 
 
 @pytest.mark.parametrize('lost', ['count', 'file'])
-def test_what_is_written_is_checked_against_the_plan(tmp_path, lost):
+def test_nothing_is_published_that_is_not_what_was_planned(tmp_path, lost):
   files = input_files(tmp_path, [labelled({0: 10})])
-  job, counts, written = split_without_runner(files, split_request(tmp_path))
+  request = split_request(tmp_path)
+  job, counts, written = split_without_runner(files, request)
   if lost == 'count':
     counts = counts - np.eye(*counts.shape, dtype=np.int64)
   else:
-    written = [
-      type(file)(file.work_path, file.final_path, file.records - (i == 0))
-      for i, file in enumerate(written)
-    ]
+    written[0] = replace(written[0], records=written[0].records - 1)
   with pytest.raises(RuntimeError, match='planned'):
-    split.check_written(job, counts, written)
-
-
-def test_the_shares_here_are_those_of_the_component():
-  assert SplitShares.parse(SPLITS) == SplitShares.parse()
+    split.publish_split([], job, counts, written)
+  assert not Path(request.output_uri).exists()
