@@ -10,17 +10,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+  from tfx_balance.balanced_augmenter.component import BalancedAugmenter as BalancedAugmenter
   from tfx_balance.plan.stratified_indices import stratified_indices as stratified_indices
   from tfx_balance.stratified_splitter.component import StratifiedSplitter as StratifiedSplitter
 
 __version__ = '0.1.0'
 
 _HOME = {
+  'BalancedAugmenter': 'tfx_balance.balanced_augmenter.component',
   'StratifiedSplitter': 'tfx_balance.stratified_splitter.component',
   'stratified_indices': 'tfx_balance.plan.stratified_indices',
 }
 
-__all__ = ['StratifiedSplitter', 'stratified_indices']
+__all__ = ['BalancedAugmenter', 'StratifiedSplitter', 'stratified_indices']
 
 
 def __getattr__(name: str) -> Any:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from tfx_balance.errors import ConfigError
+from tfx_balance.transforms.labels import MissingLabel
 
 
 def is_runtime(value: Any) -> bool:
@@ -19,7 +20,7 @@ def to_json(value: Any) -> Any:
   if value is None:
     return ''
   if isinstance(value, Mapping):
-    return json.dumps(dict(value))
+    return json.dumps({_text(key): content for key, content in value.items()})
   if isinstance(value, Sequence) and not isinstance(value, str):
     return json.dumps(list(value))
   return value
@@ -69,6 +70,45 @@ def names(argument: str, value: Any) -> tuple[str, ...]:
   if not found:
     raise ConfigError(f'{argument}=[] names nothing; give at least one name')
   return found
+
+
+def _text(key: Any) -> Any:
+  """Returns a key of a dict as JSON has it; bytes as the text that they are in UTF-8."""
+  return key.decode('utf-8', 'surrogateescape') if isinstance(key, bytes) else key
+
+
+def seed(value: Any) -> int:
+  """Returns a seed.
+
+  Raises:
+    ConfigError: if it is no whole number.
+  """
+  if isinstance(value, bool) or not isinstance(value, int):
+    raise ConfigError(f'seed={value!r} must be a whole number; give one such as 0')
+  return value
+
+
+def flag(argument: str, value: Any) -> bool:
+  """Returns a yes or no, which TFX carries as 1 or 0.
+
+  Raises:
+    ConfigError: if it is neither.
+  """
+  if not isinstance(value, int) or value not in (0, 1):
+    raise ConfigError(f'{argument}={value!r} must be True or False')
+  return bool(value)
+
+
+def missing_label(value: Any) -> MissingLabel:
+  """Returns what becomes of records without a class.
+
+  Raises:
+    ConfigError: if it is no such choice.
+  """
+  for choice in get_args(MissingLabel):
+    if value == choice:
+      return choice
+  raise ConfigError(f'missing_label={value!r} is not one of {list(get_args(MissingLabel))}')
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -275,7 +275,7 @@ def _power(word: str) -> Fraction:
 
 
 def _ratio(ratio: Any) -> Fraction:
-  value = Fraction(str(ratio)) if 0 < ratio <= 1 else Fraction(0)  # false for NaN too
+  value = Fraction(str(ratio)) if 0 < ratio <= 1 else Fraction(0)  # not so for NaN
   if not value:
     raise ConfigError(
       f'sampling_strategy={ratio!r} must be a ratio above 0 and at most 1: the smallest count over '

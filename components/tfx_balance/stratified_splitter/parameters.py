@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 from tfx_balance.errors import ConfigError
-from tfx_balance.exec_properties import from_json, is_runtime, names, to_json
+from tfx_balance.exec_properties import (
+  from_json,
+  is_runtime,
+  missing_label,
+  names,
+  seed,
+  to_json,
+)
 from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares
 from tfx_balance.transforms.labels import MissingLabel
 
@@ -65,8 +72,8 @@ class SplitterParameters:
       features=names('stratify_by', properties['stratify_by']),
       shares=shares,
       input_splits=None if chosen is None else names('input_splits', chosen),
-      seed=_seed(properties.get('seed', 0)),
-      missing=_missing(properties.get('missing_label', 'error')),
+      seed=seed(properties.get('seed', 0)),
+      missing=missing_label(properties.get('missing_label', 'error')),
       output_files=_output_files(properties.get('output_files'), shares),
     )
 
@@ -103,19 +110,6 @@ def encode(**arguments: Any) -> dict[str, Any]:
   if isinstance(properties['output_files'], int):
     properties['output_files'] = str(properties['output_files'])
   return {**properties, 'algorithm_version': ALGORITHM_VERSION}
-
-
-def _seed(seed: Any) -> int:
-  if isinstance(seed, bool) or not isinstance(seed, int):
-    raise ConfigError(f'seed={seed!r} must be a whole number; give one such as 0')
-  return seed
-
-
-def _missing(value: Any) -> MissingLabel:
-  for choice in get_args(MissingLabel):
-    if value == choice:
-      return choice
-  raise ConfigError(f'missing_label={value!r} is not one of {list(get_args(MissingLabel))}')
 
 
 def _output_files(value: Any, shares: SplitShares) -> dict[str, int]:

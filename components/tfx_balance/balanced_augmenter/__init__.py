@@ -1,0 +1,1 @@
+"""BalancedAugmenter: every class at its target, by copies that repeat."""

@@ -1,0 +1,134 @@
+"""The BalancedAugmenter component."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tfx import types
+from tfx.components.util import udf_utils
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from tfx_balance.balanced_augmenter import augment_source, executor
+from tfx_balance.balanced_augmenter.parameters import AugmenterParameters, encode
+
+
+class BalancedAugmenterSpec(types.ComponentSpec):
+  """Inputs, outputs and execution properties of `BalancedAugmenter`."""
+
+  PARAMETERS = {
+    **{
+      name: component_spec.ExecutionParameter(type=kind)
+      for name, kind in AugmenterParameters.TYPES.items()
+    },
+    # TFX puts the wheel that it makes of module_file into module_path.
+    'module_file': component_spec.ExecutionParameter(type=str, optional=True),
+    'module_path': component_spec.ExecutionParameter(type=str, optional=True),
+  }
+  INPUTS = {'input_examples': component_spec.ChannelParameter(type=standard_artifacts.Examples)}
+  OUTPUTS = {'examples': component_spec.ChannelParameter(type=standard_artifacts.Examples)}
+
+
+class BalancedAugmenter(base_beam_component.BaseBeamComponent):
+  """Brings each class of a split to its target count, by copies that repeat.
+
+  Every target is met exactly. Which records are there once more, or stay, and what each copy looks
+  like, depends on the records and the seed alone: not on their order, the runner, or retries.
+
+  `outputs['examples']` is an `Examples` artifact, with `class_distribution.json` at its root: the
+  records before and after, and the target of each class. Splits that are not named pass through
+  unchanged.
+
+  Balance before Transform with `augmented_split`: Transform then analyses the natural split, and
+  the Trainer reads both.
+
+  Example::
+
+      augmenter = BalancedAugmenter(
+        examples=splitter.outputs['examples'],
+        label='species',
+        sampling_strategy='not majority',
+        augment_fn=ImageAugment(rotation=10, brightness=0.1),
+        augmented_split='train_augmented',
+      )
+  """
+
+  SPEC_CLASS = BalancedAugmenterSpec
+  EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
+
+  def __init__(
+    self,
+    examples: types.BaseChannel,
+    label: str = 'label',
+    sampling_strategy: str | float | Mapping[Any, int] = 'not majority',
+    factors: Mapping[Any, int] | str | None = None,
+    augment_fn: Any = None,
+    module_file: str | None = None,
+    splits: Sequence[str] | str = ('train',),
+    augmented_split: str | None = None,
+    max_copies: int | None = None,
+    undersample: bool = False,
+    seed: int = 0,
+    missing_label: str = 'error',
+    allow_evaluation_splits: bool = False,
+    provenance: bool = False,
+  ):
+    """Makes the component; any argument but `examples` may be a RuntimeParameter.
+
+    Args:
+      examples: channel of `Examples`: tf.Example records (or tf.SequenceExample, for plain copies)
+        in TFRecord files. Several artifacts are merged.
+      label: the feature that holds the class, one value a record, as this artifact has it.
+      sampling_strategy: imbalanced-learn's words: 'not majority' (or 'auto'), 'not minority',
+        'minority' and 'all' bring classes up to the largest; with `undersample`, 'not minority' (or
+        'auto'), 'not majority', 'majority' and 'all' bring them down to the smallest. 'median' and
+        'mean' of the counts. 'power:q', proportional to n ** q: 0 is equal, 1 is natural. A ratio
+        of the smallest to the largest. A dict of class to its final count. Classes above their
+        target are left alone, or lose records with `undersample`.
+      factors: class to the number of copies of every record, itself included.
+      augment_fn: what makes a copy: a dotted path of a function, or an object such as
+        `tfx_balance.augment.ImageAugment(...)`; with `module_file`, the name in it ('augment_fn').
+        None for plain duplicates. See `tfx_balance.augment.contract`.
+      module_file: a Python file with the function; TFX takes it to the workers.
+      splits: to balance.
+      augmented_split: a new split for the copies alone; the originals stay as they are. None puts
+        copies and originals into one split, mixed and shuffled.
+      max_copies: a record is there at most so often; the sidecar says which classes that held back.
+      undersample: whether classes above their target lose records.
+      seed: another seed, other copies.
+      missing_label: what becomes of records without a class: 'error', 'own_stratum', or 'drop'.
+      allow_evaluation_splits: must be True where `splits` names 'eval', 'test' or 'validation'.
+      provenance: whether copies carry `tfx_balance_source_file`, `tfx_balance_source_record` and
+        `tfx_balance_copy`: the place of the input file, of the record in it, and the copy's number.
+
+    Raises:
+      ConfigError: if an argument breaks a rule.
+    """
+    text = augment_source.to_text(augment_fn)
+    properties = encode(
+      label=label,
+      sampling_strategy=sampling_strategy,
+      factors=factors,
+      augment_fn=text,
+      augment_source='' if module_file else augment_source.fingerprint(text),
+      splits=splits,
+      augmented_split=augmented_split,
+      max_copies=max_copies,
+      undersample=undersample,
+      allow_evaluation_splits=allow_evaluation_splits,
+      provenance=provenance,
+      missing_label=missing_label,
+      seed=seed,
+    )
+    output = types.Channel(type=standard_artifacts.Examples)
+    spec = BalancedAugmenterSpec(
+      input_examples=examples,
+      examples=output,
+      module_file=module_file,
+      module_path=None,
+      **properties,
+    )
+    super().__init__(spec=spec)
+    if module_file and udf_utils.should_package_user_modules():
+      udf_utils.add_user_module_dependency(self, 'module_file', 'module_path')

@@ -1,0 +1,116 @@
+"""Runs BalancedAugmenter: decodes artifacts, calls the Beam transform, describes the output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tfx import types
+from tfx.components.util import udf_utils
+from tfx.dsl.components.base import base_beam_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils
+
+from tfx_balance.balanced_augmenter import augment_source
+from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
+from tfx_balance.errors import ConfigError, DataError, plain_errors
+from tfx_balance.examples_artifact import ExamplesInput, log_warnings
+from tfx_balance.transforms.augment import BalancedAugment, publish_augmented
+from tfx_balance.transforms.augment_job import AugmentRequest
+from tfx_balance.transforms.count import InputFile
+from tfx_balance.transforms.publish import write_outputs
+from tfx_balance.transforms.records import suffix_of
+from tfx_balance.transforms.work_files import work_folder
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+  """Writes the balanced artifact."""
+
+  def Do(
+    self,
+    input_dict: dict[str, list[types.Artifact]],
+    output_dict: dict[str, list[types.Artifact]],
+    exec_properties: dict[str, Any],
+  ) -> None:
+    """Balances `input_examples` into `examples`.
+
+    Raises:
+      ConfigError: if an argument breaks a rule, alone or together with the input.
+      DataError: if the data or the augment function breaks one. Nothing has been published then.
+    """
+    self._log_startup(input_dict, output_dict, exec_properties)
+    parameters = AugmenterParameters.decode(exec_properties)
+    source = ExamplesInput.of(input_dict['input_examples'])
+    output = artifact_utils.get_single_instance(output_dict['examples'])
+    passed = passed_through(source.splits, parameters)
+    load_augment_fn = augment_source.loader(exec_properties)
+    files = _input_files(source, parameters.splits)
+    copies = [copy for name in passed for copy in source.copies(name, output.uri)]
+    wheels = self._wheels(exec_properties)
+    with work_folder(output.uri) as work_dir, udf_utils.TempPipInstallContext(wheels):
+      request = AugmentRequest(
+        label=parameters.label,
+        balance=parameters.balance,
+        augmented_split=parameters.augmented_split,
+        seed=parameters.seed,
+        missing=parameters.missing,
+        payload=source.payload(),
+        output_uri=output.uri,
+        suffix=suffix_of(files[0].path),
+        work_dir=work_dir,
+        provenance=parameters.provenance,
+        parameters=parameters.shown,
+      )
+      if load_augment_fn is not None:
+        check_augmentable(request, load_augment_fn())
+      with plain_errors(), self._make_beam_pipeline() as pipeline:
+        transform = BalancedAugment(request, load_augment_fn)
+        write_outputs(pipeline, files, transform, publish_augmented, copies, passed, work_dir)
+    made = [parameters.augmented_split] if parameters.augmented_split else list(parameters.splits)
+    source.carry_over(output, [*made, *passed])
+    log_warnings('BalancedAugmenter', output.uri)
+
+  def _wheels(self, exec_properties: dict[str, Any]) -> list[str]:
+    """Returns the wheels that TFX made of a module file, and has remote workers install them."""
+    _, packages = udf_utils.decode_user_module_key(exec_properties.get('module_path') or '')
+    wheels = [io_utils.ensure_local(package) for package in packages]
+    self._beam_pipeline_args += [f'--extra_package={wheel}' for wheel in wheels]
+    return wheels
+
+
+def passed_through(known: Sequence[str], parameters: AugmenterParameters) -> list[str]:
+  """Returns the splits that are copied as they are.
+
+  Raises:
+    ConfigError: if a split is to be balanced that there is not, or one would be there twice.
+  """
+  for name in parameters.splits:
+    if name not in known:
+      raise ConfigError(f'split {name!r} is not in {list(known)}; pass one of these in splits=')
+  apart = parameters.augmented_split
+  if apart in known:
+    raise ConfigError(
+      f'augmented_split={apart!r} is a split of the input already; give the new one another name'
+    )
+  return [name for name in known if apart or name not in parameters.splits]
+
+
+def check_augmentable(request: AugmentRequest, augment_fn: Any) -> None:
+  """Checks that there is a function, and that it can be run on the records.
+
+  Raises:
+    ConfigError: if not.
+  """
+  if augment_fn is not None and request.payload != 'FORMAT_TF_EXAMPLE':
+    raise ConfigError(
+      f'augment_fn= works on FORMAT_TF_EXAMPLE, the input is {request.payload}; drop augment_fn= '
+      f'for plain copies'
+    )
+
+
+def _input_files(source: ExamplesInput, splits: Sequence[str]) -> list[InputFile]:
+  """Returns the files of the splits to balance, each in the group of its split."""
+  found = [(path, name) for name in splits for path in source.files(name)]
+  if not found:
+    raise DataError(f'splits {list(splits)} of the input hold no files; give at least one record')
+  return [InputFile(path, rank, name) for rank, (path, name) in enumerate(found)]

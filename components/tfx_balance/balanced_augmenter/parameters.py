@@ -1,0 +1,177 @@
+"""The arguments of BalancedAugmenter: checked at construction, and again by the executor."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, ClassVar
+
+from tfx_balance.errors import ConfigError
+from tfx_balance.exec_properties import (
+  flag,
+  from_json,
+  is_runtime,
+  missing_label,
+  names,
+  seed,
+  to_json,
+)
+from tfx_balance.plan.balance_plan import BalanceRequest
+from tfx_balance.plan.split_plan import check_split_name
+from tfx_balance.transforms.augment_job import check_request
+from tfx_balance.transforms.labels import MissingLabel
+
+ALGORITHM_VERSION = 1
+"""Raised whenever the same data and arguments give other copies: it is part of TFX's cache key."""
+
+EVALUATION_SPLITS = ('eval', 'test', 'validation')
+"""Splits that are not balanced before a person says so twice."""
+
+
+@dataclass(frozen=True)
+class AugmenterParameters:
+  """The arguments, decoded.
+
+  Attributes:
+    label: the feature that holds the class.
+    balance: what each class is to be brought to.
+    splits: that are balanced.
+    augmented_split: the split that gets the copies; None for the split of their originals.
+    seed: of all that is drawn.
+    missing: what becomes of records without a class.
+    provenance: whether copies carry features that say what they are copies of.
+    shown: the arguments as the sidecar shows them.
+  """
+
+  TYPES: ClassVar[dict[str, type]] = {
+    'label': str,
+    'sampling_strategy': str,
+    'factors': str,
+    'augment_fn': str,
+    'augment_source': str,
+    'splits': str,
+    'augmented_split': str,
+    'max_copies': int,
+    'undersample': int,
+    'allow_evaluation_splits': int,
+    'provenance': int,
+    'missing_label': str,
+    'seed': int,
+    'algorithm_version': int,
+  }
+
+  label: str
+  balance: BalanceRequest
+  splits: tuple[str, ...]
+  augmented_split: str | None
+  seed: int
+  missing: MissingLabel
+  provenance: bool
+  shown: Mapping[str, Any]
+
+  @classmethod
+  def decode(cls, properties: Mapping[str, Any]) -> AugmenterParameters:
+    """Returns the parameters that the execution properties hold.
+
+    Raises:
+      ConfigError: if one breaks a rule.
+    """
+    strategy = _strategy(properties['sampling_strategy'])
+    factors = from_json('factors', properties.get('factors'), Mapping)
+    balance = BalanceRequest.parse(
+      strategy,
+      factors,
+      properties.get('max_copies') or None,
+      flag('undersample', properties.get('undersample', 0)),
+    )
+    splits = names('splits', properties['splits'])
+    augmented = properties.get('augmented_split') or None
+    evaluation = flag('allow_evaluation_splits', properties.get('allow_evaluation_splits', 0))
+    _check_splits(splits, augmented, evaluation)
+    check_request(balance, list(splits), augmented)
+    label = properties['label']
+    if not isinstance(label, str) or not label:
+      raise ConfigError(f'label={label!r} must be the name of the feature that holds the class')
+    shown = {
+      name: properties[name]
+      for name in ('label', 'augment_fn', 'augmented_split', 'max_copies', 'undersample', 'seed')
+      if properties.get(name) not in (None, '')
+    }
+    return cls(
+      label=label,
+      balance=balance,
+      splits=splits,
+      augmented_split=augmented,
+      seed=seed(properties.get('seed', 0)),
+      missing=missing_label(properties.get('missing_label', 'error')),
+      provenance=flag('provenance', properties.get('provenance', 0)),
+      shown={
+        **shown,
+        'sampling_strategy': None if factors else _shown(strategy),
+        'factors': factors,
+        'splits': list(splits),
+        'algorithm_version': ALGORITHM_VERSION,
+      },
+    )
+
+
+def encode(**arguments: Any) -> dict[str, Any]:
+  """Returns the arguments of the component as execution properties.
+
+  What is known only at run time is left to the executor to check.
+
+  Raises:
+    ConfigError: if an argument breaks a rule.
+  """
+  most = arguments['max_copies']
+  if most is not None and not is_runtime(most):
+    BalanceRequest.parse(max_copies=most)
+  arguments['max_copies'] = 0 if most is None else most
+  for name in ('undersample', 'allow_evaluation_splits', 'provenance'):
+    if not is_runtime(arguments[name]):
+      arguments[name] = int(flag(name, arguments[name]))
+  strategy = arguments['sampling_strategy']
+  if isinstance(strategy, numbers.Real):
+    BalanceRequest.parse(strategy)
+    arguments['sampling_strategy'] = str(strategy)
+  properties = {
+    name: value if is_runtime(value) else to_json(value) for name, value in arguments.items()
+  }
+  stand_in = {'label': 'label', 'sampling_strategy': 'not majority', 'splits': 'train'}
+  known = {name: value for name, value in properties.items() if not is_runtime(value)}
+  AugmenterParameters.decode({**stand_in, **known})
+  return {**properties, 'algorithm_version': ALGORITHM_VERSION}
+
+
+def _strategy(value: Any) -> Any:
+  """Returns a word, a ratio or a dict from its text."""
+  if not isinstance(value, str):
+    return value
+  if value.lstrip().startswith('{'):
+    return from_json('sampling_strategy', value, Mapping)
+  try:
+    return Fraction(value)
+  except (ValueError, ZeroDivisionError):
+    return value
+
+
+def _shown(strategy: Any) -> Any:
+  return str(strategy) if isinstance(strategy, Fraction) else strategy
+
+
+def _check_splits(splits: tuple[str, ...], augmented: str | None, evaluation: bool) -> None:
+  for name in splits:
+    if name in EVALUATION_SPLITS and not evaluation:
+      raise ConfigError(
+        f'splits={list(splits)} has {name!r}, whose copies would make evaluation wrong; leave it '
+        f'out, or pass allow_evaluation_splits=True as well'
+      )
+  if augmented is not None:
+    check_split_name(augmented)
+    if augmented in splits:
+      raise ConfigError(
+        f'augmented_split={augmented!r} is in splits={list(splits)}; give the copies a split of '
+        f'their own, or drop augmented_split='
+      )
