@@ -17,21 +17,11 @@ from hypothesis import strategies as st
 from tfx_balance.errors import DataError
 from tfx_balance.transforms import split
 
+from tests.helpers_checks import assert_conserved, assert_exact
 from tests.helpers_examples import all_bytes, as_sets, cells, example, in_shards, labelled, value_of
 from tests.helpers_split import input_files, run_split, split_request, split_without_runner
 
 SPLITS = {'train': 8, 'eval': 1, 'test': 1}
-
-
-def assert_exact(splits, weights, label='label'):
-  """Checks that every cell and every split's total is within one of its share."""
-  sizes = Counter(value_of(record, label) for records in splits.values() for record in records)
-  found, whole = cells(splits, label), sum(weights.values())
-  for name, weight in weights.items():
-    share = Fraction(weight, whole)
-    assert abs(len(splits[name]) - share * sizes.total()) < 1, name
-    for value, size in sizes.items():
-      assert abs(found[value, name] - share * size) < 1, (value, name)
 
 
 @st.composite
@@ -53,8 +43,7 @@ WEIGHTS = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(
 def test_every_record_goes_to_one_split_and_every_cell_is_exact(shards, weights, seed):
   with tempfile.TemporaryDirectory() as folder:
     splits = run_split(Path(folder), shards, weights, seed=seed)
-  assert sum(as_sets(splits).values(), Counter()) == Counter(r for shard in shards for r in shard)
-  assert set(splits) == set(weights)
+  assert_conserved(splits, (record for shard in shards for record in shard))
   assert_exact(splits, weights)
 
 
@@ -164,9 +153,7 @@ def test_a_file_of_which_no_record_has_a_label(tmp_path, missing):
     tmp_path, [without[:6], with_label, without[6:]], {'train': 1, 'test': 1}, missing=missing
   )
   dropped = missing == 'drop'
-  assert Counter(r for held in splits.values() for r in held) == Counter(
-    with_label + ([] if dropped else without)
-  )
+  assert_conserved(splits, with_label if dropped else with_label + without)
   assert_exact(splits, {'train': 1, 'test': 1})
 
 

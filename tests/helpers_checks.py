@@ -1,0 +1,88 @@
+"""What is true of every split artifact, recounted from its files without the package."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from tests.helpers_examples import cells, read_splits, split_files, value_of
+
+
+def assert_conserved(splits: Mapping[str, Iterable[bytes]], records: Iterable[bytes]) -> None:
+  """Checks that the splits hold the records, each as often as before: nothing lost, or twice."""
+  found, expected = Counter(r for held in splits.values() for r in held), Counter(records)
+  assert not expected - found, f'{(expected - found).total()} records are lost'
+  assert not found - expected, f'{(found - expected).total()} records are there too often'
+
+
+def assert_exact(
+  splits: Mapping[str, Any], weights: Mapping[str, Any], label: str = 'label'
+) -> None:
+  """Checks that every cell and every split's total is within one of its share."""
+  sizes = Counter(value_of(record, label) for held in splits.values() for record in held)
+  found, whole = cells(splits, label), sum(weights.values())
+  assert set(splits) == set(weights), f'splits {set(splits)}'
+  for name, weight in weights.items():
+    share = Fraction(weight) / Fraction(whole)
+    total = len(splits[name])
+    assert abs(total - share * sizes.total()) < 1, f'{name}: {total} of {sizes.total()} records'
+    for value, size in sizes.items():
+      n = found[value, name]
+      assert abs(n - share * size) < 1, f'class {value!r} in {name}: {n} of {size} records'
+
+
+def class_value(data: Mapping[str, Any]) -> Any:
+  """Returns the value that a class in JSON stands for; None for a missing one."""
+  if data['type'] != 'bytes':
+    return data['value']
+  if data.get('encoding') == 'base64':
+    return base64.b64decode(data['value'])
+  return data['value'].encode()
+
+
+def read_sidecar(uri: Path | str) -> dict[str, Any]:
+  """Returns the sidecar of an artifact."""
+  return json.loads((Path(uri) / 'class_distribution.json').read_text(encoding='utf-8'))
+
+
+def assert_sidecar(
+  uri: Path | str, weights: Mapping[str, Any], features: Iterable[str] = ('label',)
+) -> dict[str, Any]:
+  """Checks the counts of a sidecar against the artifact's files, and returns the sidecar."""
+  sidecar, features = read_sidecar(uri), tuple(features)
+  held = {name: read_splits(uri)[name] for name in weights}
+  counts = {
+    name: Counter(tuple(value_of(r, feature) for feature in features) for r in records)
+    for name, records in held.items()
+  }
+  sizes: Counter[Any] = sum(counts.values(), Counter())
+  whole = sum(map(Fraction, weights.values()))
+  assert set(sidecar['splits']) == set(weights)
+  for name, weight in weights.items():
+    told = sidecar['splits'][name]
+    by_stratum = [counts[name][stratum] for stratum in sizes]
+    assert told == {
+      'records': len(held[name]),
+      'ideal': float(sizes.total() * Fraction(weight) / whole),
+      'files': len(split_files(uri, name)),
+      'imbalance_ratio': max(by_stratum) / min(by_stratum) if min(by_stratum) else None,
+    }, f'{name}: {told}'
+  told_sizes = {}
+  for row in sidecar['strata']:
+    stratum = tuple(class_value(value) for value in row['stratum'])
+    told_sizes[stratum] = row['records']
+    for name, weight in weights.items():
+      told = row['splits'][name]
+      assert told['records'] == counts[name][stratum], f'{stratum} in {name}: {told}'
+      ideal = float(sizes[stratum] * Fraction(weight) / whole)
+      assert told['ideal'] == ideal, f'{stratum} in {name}: {told}, ideal {ideal}'
+  assert told_sizes == dict(sizes), f'{told_sizes}'
+  source = sidecar['input']
+  assert source['records'] - source['dropped'] == sizes.total()
+  assert len(source['fingerprint']) == 16
+  return sidecar
