@@ -17,8 +17,7 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.augment.apply import Applier
-from tfx_balance.augment.contract import PoolFn
+from tfx_balance.augment import Applier, PoolFn
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.selection import Thresholds
 from tfx_balance.plan.sidecar import balance_sidecar

@@ -13,9 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_balance.augment.apply import Applier
-from tfx_balance.augment.checks import AugmentError
-from tfx_balance.augment.contract import PoolFn, function_name
+from tfx_balance.augment import Applier, AugmentError, PoolFn, function_name
 from tfx_balance.errors import DataError
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.class_value import stratum_name

@@ -58,7 +58,8 @@ class Frames:
 
   def payloads(self) -> list[bytes]:
     """Returns the records, without what frames them."""
-    data, edges = self.data, self.offsets.tolist()
+    data = self.data if isinstance(self.data, bytes) else self.data.to_pybytes()
+    edges = self.offsets.tolist()
     starts, ends = edges[:-1], edges[1:]
     return [data[start + HEADER : end - FOOTER] for start, end in zip(starts, ends, strict=True)]
 
