@@ -1,0 +1,19 @@
+"""How Hypothesis looks for counterexamples, in all the tests."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# The same examples in every run of the same tests: a failure in CI is a failure here. No deadline,
+# since other processes share the cores. `HYPOTHESIS_PROFILE=search pytest` looks further.
+settings.register_profile(
+  'house',
+  deadline=None,
+  derandomize=True,
+  max_examples=60,
+  suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+  'search', settings.get_profile('house'), derandomize=False, max_examples=2000
+)
+settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'house'))

@@ -1,0 +1,101 @@
+"""The public names: each is there, public and documented, and none is there by accident."""
+
+import ast
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+import tfx_balance
+from tfx_balance.plan.split_plan import DEFAULT_SPLITS
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ast.parse(Path(tfx_balance.__file__).read_text(encoding='utf-8'))
+
+
+def names_for_type_checkers():
+  """Returns the names that are imported for type checkers only."""
+  (block,) = (
+    node
+    for node in SOURCE.body
+    if isinstance(node, ast.If) and ast.unparse(node.test) == 'TYPE_CHECKING'
+  )
+  return {alias.asname: node.module for node in block.body for alias in node.names}
+
+
+@pytest.mark.parametrize('name', tfx_balance.__all__)
+def test_every_name_is_public_and_documented(name):
+  member = getattr(tfx_balance, name)
+  assert not name.startswith('_')
+  assert member.__name__ == name
+  first_line = vars(member).get('__doc__', member.__doc__).splitlines()[0]
+  assert re.fullmatch(r'\S.*\.', first_line), f'{name} is documented as {first_line!r}'
+
+
+@pytest.mark.parametrize('name', tfx_balance.__all__)
+def test_every_name_is_what_type_checkers_take_it_for(name):
+  home = names_for_type_checkers()[name]
+  assert getattr(tfx_balance, name) is getattr(importlib.import_module(home), name)
+
+
+def test_type_checkers_see_the_same_names():
+  assert sorted(names_for_type_checkers()) == sorted(tfx_balance.__all__)
+
+
+def test_names_are_sorted_and_there_once():
+  assert tfx_balance.__all__ == sorted(set(tfx_balance.__all__))
+
+
+def test_dir_shows_every_name():
+  assert {*tfx_balance.__all__, '__version__'} <= set(dir(tfx_balance))
+  assert dir(tfx_balance) == sorted(dir(tfx_balance))
+
+
+def test_an_unknown_name_is_an_error():
+  with pytest.raises(AttributeError, match=r"module 'tfx_balance' has no attribute 'Nonsense'"):
+    _ = tfx_balance.Nonsense
+  with pytest.raises(ImportError, match=r"cannot import name 'Nonsense' from 'tfx_balance'"):
+    from tfx_balance import Nonsense  # noqa: F401
+
+
+def test_the_version_is_that_of_the_distribution():
+  written = re.search(r'^version = "(.+)"$', (ROOT / 'pyproject.toml').read_text(), re.MULTILINE)
+  assert written is not None
+  assert tfx_balance.__version__ == written[1]
+
+
+# People write these in their pipelines: a name may be added at the end, none renamed or moved.
+FIXED = {
+  'StratifiedSplitter': {
+    'examples': inspect.Parameter.empty,
+    'stratify_by': 'label',
+    'splits': DEFAULT_SPLITS,
+    'counts': None,
+    'rest': None,
+    'input_splits': None,
+    'seed': 0,
+    'missing_label': 'error',
+  },
+  'stratified_indices': {
+    'labels': inspect.Parameter.empty,
+    'splits': DEFAULT_SPLITS,
+    'seed': 0,
+    'counts': None,
+    'rest': None,
+  },
+}
+
+
+@pytest.mark.parametrize('name', FIXED)
+def test_fixed_names_keep_their_arguments(name):
+  assert name in tfx_balance.__all__
+  parameters = list(inspect.signature(getattr(tfx_balance, name)).parameters.values())
+  found = {p.name: p.default for p in parameters[: len(FIXED[name])]}
+  assert found == FIXED[name]
+  assert list(found) == list(FIXED[name])
+  assert all(p.default is not p.empty for p in parameters[len(FIXED[name]) :])
+
+
+def test_the_default_shares_stay():
+  assert dict(DEFAULT_SPLITS) == {'train': 8, 'eval': 1, 'test': 1}

@@ -1,0 +1,105 @@
+"""How the house is kept: small files, a source root, nothing of one machine in what is shared."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = sorted((ROOT / 'components/tfx_balance').rglob('*.py'))
+MAX_LINES = 300
+
+# Where somebody's machine or network is: addresses of a package index, hosts that only one network
+# knows. An option without an address (`--index-url "$INDEX"`) is fine, and so is this machine.
+PRIVATE = re.compile(
+  r"""(?: index[-_]url | find[-_]links | trusted[-_]host )
+    ["']? \s* [=:\s] \s* ["']? (?: https?:// | \w+\.\w )
+  | https?:// [^\s/"']+ \. (?: internal | intranet | corp | lan | local ) \b
+  | https?:// (?: [^\s/"'@]+ @ )? (?! 127\. | 0\.0\.0\.0 ) \d+\.\d+\.\d+\.\d+ \b
+  """,
+  re.VERBOSE | re.IGNORECASE,
+)
+
+
+def tracked_texts():
+  """Yields the path and the text of every tracked file that is text."""
+  done = subprocess.run(['git', 'ls-files', '-z'], cwd=ROOT, capture_output=True, check=True)
+  for name in filter(None, done.stdout.decode().split('\0')):
+    path = ROOT / name
+    if path.is_file() and b'\0' not in (raw := path.read_bytes()):
+      yield name, raw.decode('utf-8', 'replace')
+
+
+def machine_paths():
+  """Returns what an absolute path into this checkout, environment or home begins with."""
+  places = {ROOT, Path(sys.prefix), Path.home()}
+  return {str(place) for place in places if len(place.parts) > 2}
+
+
+def find_private(name, text, paths):
+  """Returns a line for every address or path of one machine in a text."""
+  return [
+    f'{name}:{number}: {line.strip()[:80]}'
+    for number, line in enumerate(text.splitlines(), 1)
+    if PRIVATE.search(line)
+    or any(re.search(rf'(?<![\w.]){re.escape(path)}(?![\w-])', line) for path in paths)
+  ]
+
+
+@pytest.mark.parametrize('path', PACKAGE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_holds_one_idea(path):
+  lines = len(path.read_text(encoding='utf-8').splitlines())
+  assert lines <= MAX_LINES, f'{lines} lines; a file past {MAX_LINES} is two ideas'
+
+
+def test_components_is_a_source_root_of_packages():
+  assert not (ROOT / 'components/__init__.py').exists()
+  assert {path.parent for path in PACKAGE} == {
+    path.parent for path in PACKAGE if path.name == '__init__.py'
+  }
+
+
+@pytest.mark.skipif(not (ROOT / '.git').exists(), reason='which files are shared, git knows')
+def test_nothing_of_one_machine_is_shared():
+  paths = machine_paths()
+  assert [
+    fault for name, text in tracked_texts() for fault in find_private(name, text, paths)
+  ] == []
+
+
+HOST = 'index-url'  # in two pieces below, so that this file keeps the rule
+
+
+@pytest.mark.parametrize(
+  'line',
+  [
+    pytest.param(f'--{HOST} ' + 'https://pypi.example.com/simple', id='option of pip'),
+    pytest.param(f'extra-{HOST} = ' + '"https://example.com"', id='setting'),
+    pytest.param('ENV PIP_INDEX_' + 'URL=https://example.com', id='variable'),
+    pytest.param('trusted-' + 'host = example.com', id='trusted host'),
+    pytest.param('FROM http://' + 'registry.corp/image', id='host of a company'),
+    pytest.param('http://' + '10.1.2.3:8080/simple', id='address'),
+    pytest.param('cd ' + '/somewhere/checkout && make', id='path'),
+    pytest.param('see file://' + '/somewhere/checkout/README.md', id='path in an address'),
+  ],
+)
+def test_what_is_of_one_machine_is_found(line):
+  (fault,) = find_private('file', f'first\n{line}\n', {'/somewhere/checkout'})
+  assert fault.startswith('file:2: ')
+
+
+@pytest.mark.parametrize(
+  'line',
+  [
+    'see https://pypi.org/project/tfx-balance',
+    f'pip install --{HOST} "$INDEX" tfx-balance',
+    'open http://127.0.0.1:8080 or http://localhost:8080',
+    'gs://bucket/somewhere/checkout.tar',
+    'an index-url is where pip looks',
+    '/somewhere/checkout-2',
+  ],
+)
+def test_what_is_of_no_machine_is_not(line):
+  assert find_private('file', line, {'/somewhere/checkout'}) == []

@@ -1,0 +1,307 @@
+"""Imports run one way: plan <- augment <- transforms, inputs <- component folders <- pipelines.
+
+The rule is read off the source, so that it also holds for imports inside functions; that importing
+the package is cheap is seen in a fresh interpreter.
+"""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OURS = {'tfx_balance', 'pipelines', 'tests', 'benchmarks', 'tools'}
+
+
+@dataclass(frozen=True)
+class Rule:
+  """What the modules under a prefix may import besides the standard library.
+
+  Attributes:
+    ours: prefixes of modules of this repository.
+    only: the other packages that are allowed; None for any.
+    never: other packages that are not.
+  """
+
+  ours: tuple[str, ...]
+  only: frozenset[str] | None = None
+  never: frozenset[str] = frozenset()
+
+  def allows(self, module: str) -> bool:
+    top = module.partition('.')[0]
+    if top in OURS:
+      return any(within(module, prefix) for prefix in self.ours)
+    if top in sys.stdlib_module_names:
+      return True
+    return top not in self.never and (self.only is None or top in self.only)
+
+
+ERRORS, PLAN, AUGMENT = 'tfx_balance.errors', 'tfx_balance.plan', 'tfx_balance.augment'
+PIPELINE_ONLY = frozenset({'tfx', 'apache_beam'})  # which no trainer should have to import
+RULES = {
+  ERRORS: Rule((), only=frozenset()),
+  PLAN: Rule((ERRORS, PLAN), only=frozenset({'numpy'})),
+  # Augment functions run in a Beam worker and in a trainer's tf.data alike.
+  AUGMENT: Rule((ERRORS, PLAN, AUGMENT), never=PIPELINE_ONLY),
+  'tfx_balance.transforms': Rule(
+    (ERRORS, PLAN, AUGMENT, 'tfx_balance.transforms'), never=frozenset({'tfx'})
+  ),
+  'tfx_balance.inputs': Rule((ERRORS, PLAN, AUGMENT, 'tfx_balance.inputs'), never=PIPELINE_ONLY),
+  'tfx_balance': Rule(('tfx_balance',)),  # component folders, and what they have in common
+  'pipelines': Rule(('tfx_balance', 'pipelines')),
+}
+
+
+def within(module: str, prefix: str) -> bool:
+  return module == prefix or module.startswith(prefix + '.')
+
+
+def modules_of(root: Path) -> dict[str, Path]:
+  """Returns every module of the package and of the sample pipeline, by name."""
+  found = {}
+  for folder, source_root in (('components/tfx_balance', 'components'), ('pipelines', '.')):
+    for path in sorted((root / folder).rglob('*.py')):
+      parts = path.relative_to(root / source_root).with_suffix('').parts
+      found['.'.join(parts[:-1] if parts[-1] == '__init__' else parts)] = path
+  return found
+
+
+def imports_of(module: str, path: Path, known: dict[str, Path]) -> Iterator[tuple[int, str]]:
+  """Yields the line and the name of every module that a module imports, in functions too."""
+  for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+    if isinstance(node, ast.Import):
+      for alias in node.names:
+        yield node.lineno, alias.name
+    elif isinstance(node, ast.ImportFrom):
+      base = node.module or ''
+      if node.level:
+        package = module.split('.') if path.stem == '__init__' else module.split('.')[:-1]
+        above = package[: len(package) - node.level + 1]
+        base = '.'.join([*above, base] if base else above)
+      for alias in node.names:
+        member = f'{base}.{alias.name}'
+        yield node.lineno, member if member in known else base
+
+
+def find_faults(root: Path) -> list[str]:
+  """Returns a line for every import that breaks a rule."""
+  known = modules_of(root)
+  faults = []
+  for module, path in known.items():
+    prefix = max((p for p in RULES if within(module, p)), key=len)
+    for line, imported in imports_of(module, path, known):
+      if not RULES[prefix].allows(imported):
+        faults.append(f'{path.relative_to(root)}:{line}: {prefix} may not import {imported}')
+  return sorted(set(faults))
+
+
+def test_imports_run_one_way():
+  assert find_faults(ROOT) == []
+
+
+def test_the_whole_tree_is_read():
+  known = modules_of(ROOT)
+  selection = 'tfx_balance.plan.selection'
+  assert {'tfx_balance', ERRORS, selection, 'tfx_balance.transforms.split'} <= set(known)
+  imported = {name for _, name in imports_of(selection, known[selection], known)}
+  assert {'numpy', 'tfx_balance.plan.apportion'} <= imported
+
+
+# --- the rule's test can fail
+
+
+def make_tree(root: Path, file: str, source: str) -> Path:
+  """Writes a small tree that keeps the rules, and one file more; returns its root."""
+  good = {
+    'components/tfx_balance/__init__.py': 'import importlib\n',
+    'components/tfx_balance/errors.py': 'import re\n',
+    'components/tfx_balance/plan/__init__.py': '',
+    'components/tfx_balance/plan/apportion.py': (
+      'import numpy.typing\nfrom ..errors import DataError\n'
+    ),
+    'components/tfx_balance/transforms/__init__.py': '',
+    'components/tfx_balance/transforms/split.py': (
+      'import apache_beam as beam\nfrom tfx_balance.plan.apportion import share\n'
+    ),
+    'components/tfx_balance/inputs/__init__.py': (
+      'import tensorflow as tf\nfrom tfx_balance import plan\n'
+    ),
+    'components/tfx_balance/splitter/__init__.py': '',
+    'components/tfx_balance/splitter/executor.py': (
+      'from tfx import types\nfrom tfx_balance.transforms import split\nfrom . import component\n'
+    ),
+    'components/tfx_balance/splitter/component.py': 'import tfx_balance.inputs\n',
+    'pipelines/pipeline.py': (
+      'from tfx import v1\nfrom tfx_balance import Splitter\nimport pipelines\n'
+    ),
+  }
+  for name, text in {**good, file: source}.items():
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+  return root
+
+
+def test_a_tree_that_keeps_the_rules_has_no_faults(tmp_path):
+  assert find_faults(make_tree(tmp_path, 'pipelines/__init__.py', '')) == []
+
+
+@pytest.mark.parametrize(
+  ('file', 'source', 'fault'),
+  [
+    pytest.param(
+      'errors.py', 'import numpy', '1: tfx_balance.errors may not import numpy', id='errors'
+    ),
+    pytest.param(
+      'plan/a.py', 'import apache_beam', '1: tfx_balance.plan may not import apache_beam', id='beam'
+    ),
+    pytest.param(
+      'plan/deep/a.py',
+      'import os\n\ndef f():\n  import tensorflow.io\n',
+      '4: tfx_balance.plan may not import tensorflow.io',
+      id='in a function, in a folder',
+    ),
+    pytest.param(
+      'plan/a.py',
+      'from tfx_balance.transforms.split import Split',
+      '1: tfx_balance.plan may not import tfx_balance.transforms.split',
+      id='plan to transforms',
+    ),
+    pytest.param(
+      'plan/a.py',
+      'from tfx_balance import transforms',
+      '1: tfx_balance.plan may not import tfx_balance.transforms',
+      id='by its package',
+    ),
+    pytest.param(
+      'plan/a.py',
+      'from ..transforms import split',
+      '1: tfx_balance.plan may not import tfx_balance.transforms.split',
+      id='relative',
+    ),
+    pytest.param(
+      'plan/a.py',
+      'from tfx_balance import Splitter',
+      '1: tfx_balance.plan may not import tfx_balance',
+      id='a public name',
+    ),
+    pytest.param(
+      'plan/a.py',
+      'from tfx_balance.planner import x',
+      '1: tfx_balance.plan may not import tfx_balance.planner',
+      id='a name that only begins alike',
+    ),
+    pytest.param(
+      'transforms/a.py',
+      'from tfx_balance.splitter import executor',
+      '1: tfx_balance.transforms may not import tfx_balance.splitter.executor',
+      id='transforms to a component',
+    ),
+    pytest.param(
+      'transforms/a.py',
+      'from tfx.dsl.io import fileio',
+      '1: tfx_balance.transforms may not import tfx.dsl.io',
+      id='transforms to TFX',
+    ),
+    pytest.param(
+      'transforms/a.py',
+      'import tfx_balance.inputs',
+      '1: tfx_balance.transforms may not import tfx_balance.inputs',
+      id='sideways',
+    ),
+    pytest.param(
+      'inputs/a.py',
+      'import numpy\nimport apache_beam as beam',
+      '2: tfx_balance.inputs may not import apache_beam',
+      id='inputs to Beam',
+    ),
+    pytest.param(
+      'inputs/a.py',
+      'from tfx import v1',
+      '1: tfx_balance.inputs may not import tfx',
+      id='inputs to TFX',
+    ),
+    pytest.param(
+      'augment/a.py',
+      'import tfx_balance.transforms',
+      '1: tfx_balance.augment may not import tfx_balance.transforms',
+      id='augment to transforms',
+    ),
+    pytest.param(
+      'plan/a.py',
+      'from tfx_balance.augment import image',
+      '1: tfx_balance.plan may not import tfx_balance.augment',
+      id='plan to augment',
+    ),
+    pytest.param(
+      'splitter/a.py',
+      'from pipelines.pipeline import x',
+      '1: tfx_balance may not import pipelines.pipeline',
+      id='a component to the sample',
+    ),
+    pytest.param(
+      '../../pipelines/a.py',
+      'import tests.conftest',
+      '1: pipelines may not import tests.conftest',
+      id='the sample to the tests',
+    ),
+  ],
+)
+def test_an_import_the_other_way_is_found(tmp_path, file, source, fault):
+  (found,) = find_faults(make_tree(tmp_path, f'components/tfx_balance/{file}', source))
+  assert found.endswith(f'{Path(file).name}:{fault}')
+
+
+# --- what an import loads
+
+
+LOADS = """
+import json, sys
+before = set(sys.modules)
+{statement}
+new = {{name: module for name, module in sys.modules.items() if name not in before}}
+# Cython's own modules come from no file and have no spec.
+print(json.dumps([name for name in new if getattr(new[name], '__spec__', None)]))
+"""
+
+
+def packages_loaded_by(statement: str) -> set[str]:
+  """Returns the packages, but those of the standard library, that a first statement loads."""
+  command = [sys.executable, '-c', LOADS.format(statement=statement)]
+  done = subprocess.run(command, capture_output=True, text=True, check=True)
+  names = {name.partition('.')[0] for name in json.loads(done.stdout.splitlines()[-1])}
+  return names - set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize(
+  'statement',
+  [
+    pytest.param('import tfx_balance', id='import'),
+    pytest.param('import tfx_balance; dir(tfx_balance); tfx_balance.__all__', id='names'),
+    pytest.param("import tfx_balance; hasattr(tfx_balance, 'Nonsense')", id='unknown name'),
+    pytest.param('import tfx_balance.errors', id='errors'),
+  ],
+)
+def test_importing_the_package_loads_nothing_else(statement):
+  assert packages_loaded_by(statement) == {'tfx_balance'}
+
+
+def test_importing_all_of_the_plan_loads_numpy_alone():
+  plan = [name for name in modules_of(ROOT) if within(name, PLAN)]
+  assert packages_loaded_by(f'import {", ".join(plan)}') == {'tfx_balance', 'numpy'}
+
+
+def test_what_is_loaded_is_seen():
+  assert 'pytest' in packages_loaded_by('import tfx_balance, pytest')
+
+
+@pytest.mark.parametrize('name', sorted(modules_of(ROOT).keys() & {'tfx_balance.inputs', AUGMENT}))
+def test_a_trainer_loads_neither_tfx_nor_beam(name):
+  loaded = packages_loaded_by(f'import {name}')
+  assert 'tfx_balance' in loaded
+  assert not loaded & PIPELINE_ONLY
