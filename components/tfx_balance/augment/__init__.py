@@ -6,7 +6,7 @@ An object like this in a module of yours is what `BalancedAugmenter(augment_fn='
 names.
 """
 
-from tfx_balance.augment.apply import Applier, apply, augment_batch
+from tfx_balance.augment.applier import Applier, apply, augment_batch
 from tfx_balance.augment.checks import AugmentError
 from tfx_balance.augment.contract import (
   AugmentFn,
@@ -18,6 +18,8 @@ from tfx_balance.augment.contract import (
   source_hash,
 )
 from tfx_balance.augment.image import ImageAugment
+from tfx_balance.augment.keras import from_keras
+from tfx_balance.augment.tabular import SmoothedBootstrap, Smote
 
 __all__ = [
   'Applier',
@@ -25,10 +27,13 @@ __all__ = [
   'AugmentFn',
   'ImageAugment',
   'PoolFn',
+  'SmoothedBootstrap',
+  'Smote',
   'VectorAugment',
   'apply',
   'augment_batch',
   'check_augment_fn',
+  'from_keras',
   'function_name',
   'load_augment_fn',
   'source_hash',

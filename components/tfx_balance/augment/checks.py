@@ -35,9 +35,7 @@ class AugmentError(DataError):
     return f'augment function {self.function}{where}: {self.reason}'
 
   @classmethod
-  def of_faults(
-    cls, function: str, faults: Mapping[str, npt.NDArray[np.bool_]]
-  ) -> AugmentError:
+  def of_faults(cls, function: str, faults: Mapping[str, npt.NDArray[np.bool_]]) -> AugmentError:
     """Returns the error for the first record with a fault.
 
     Args:
@@ -68,6 +66,8 @@ def check_structure(before: Features, after: Any, function: str, records: bool) 
   if added:
     raise AugmentError(f'added {added}; return only the features that it is given', function, 0)
   for name, old in before.items():
+    if after[name] is old:
+      continue
     new = _tensor(after[name])
     if new.dtype != old.dtype:
       reason = f'changed feature {name!r} from {old.dtype.name} to {new.dtype.name}; cast it back'
@@ -87,7 +87,7 @@ def value_faults(before: Features, after: Features, label: str | None) -> Featur
     label: the feature that must not change, or None.
   """
   faults = {}
-  if label is not None and label in before:
+  if label is not None and label in before and after[label] is not before[label]:
     faults[f'changed the label {label!r}; leave it as it is'] = _differs(
       before[label], after[label]
     )

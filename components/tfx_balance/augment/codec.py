@@ -15,6 +15,7 @@ Pixels = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """From uint8 [m, h, w, c] and seeds [m, 2] to uint8 [m, h', w', c]."""
 
 _PNG, _JPEG = b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff'
+_HEAD_BYTES = 26
 _PALETTE = 3
 _CHANNELS_OF_COLOR_TYPE = [1, 0, 3, 3, 2, 0, 4]
 _CHUNK_VALUES = 1 << 20
@@ -36,9 +37,10 @@ def map_encoded(files: tf.Tensor, seeds: tf.Tensor, pixels: Pixels, jpeg_quality
   Raises:
     tf.errors.InvalidArgumentError: at run time, for a file that is neither, or has 16 bits.
   """
-  is_png = tf.strings.substr(files, 0, len(_PNG)) == _PNG
-  files = _checked(files, is_png)
-  shapes, palette = _shapes(files, is_png)
+  heads = _heads(files)
+  is_png = tf.strings.substr(heads, 0, len(_PNG)) == _PNG
+  files = _checked(files, heads, is_png)
+  shapes, palette = _shapes(files, heads, is_png)
   same = tf.reduce_all(shapes == shapes[:1]) & tf.reduce_all(is_png == is_png[0]) & ~palette
   if files.shape[0] == 1:
     return _map_uniform(files, seeds, shapes[0], is_png[0], pixels, jpeg_quality)
@@ -49,10 +51,16 @@ def map_encoded(files: tf.Tensor, seeds: tf.Tensor, pixels: Pixels, jpeg_quality
   )
 
 
-def _checked(files: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
+def _heads(files: tf.Tensor) -> tf.Tensor:
+  """Returns the first bytes of each file, up to where a PNG says what it holds: string [n]."""
+  whole = tf.strings.length(files) >= _HEAD_BYTES
+  return tf.strings.substr(tf.where(whole, files, b'\0' * _HEAD_BYTES), 0, _HEAD_BYTES)
+
+
+def _checked(files: tf.Tensor, heads: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
   """Returns the files, bound to fail if one of them cannot be read as 8 bits a channel."""
-  is_jpeg = tf.strings.substr(files, 0, len(_JPEG)) == _JPEG
-  deep = is_png & (tf.strings.substr(files, 24, 1) == b'\x10')
+  is_jpeg = tf.strings.substr(heads, 0, len(_JPEG)) == _JPEG
+  deep = is_png & (tf.strings.substr(heads, 24, 1) == b'\x10')
   known = tf.debugging.Assert(
     tf.reduce_all(is_png | is_jpeg),
     ['the image is neither PNG nor JPEG; for raw values pass shape='],
@@ -64,9 +72,9 @@ def _checked(files: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
     return tf.identity(files)
 
 
-def _shapes(files: tf.Tensor, is_png: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _shapes(files: tf.Tensor, heads: tf.Tensor, is_png: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns height, width and channels of each file, int32 [n, 3], and if any has a palette."""
-  headers = tf.where(is_png, tf.strings.substr(files, 16, 10), b'\0' * 10)
+  headers = tf.where(is_png, tf.strings.substr(heads, 16, 10), b'\0' * 10)
   values = tf.cast(tf.io.decode_raw(headers, tf.uint8, fixed_length=10), tf.int32)
   powers = tf.constant([1 << 24, 1 << 16, 1 << 8, 1])
   width, height = (tf.reduce_sum(values[:, i : i + 4] * powers, -1) for i in (0, 4))
@@ -153,8 +161,9 @@ def _map_each(
 
 def _decode_one(file: tf.Tensor) -> tf.Tensor:
   """Returns an image, a palette's colours as RGB: uint8 [h, w, c]."""
-  is_png = tf.strings.substr(file, 0, len(_PNG)) == _PNG
-  palette = is_png & (tf.strings.substr(file, 25, 1) == bytes([_PALETTE]))
+  head = _heads(file)
+  is_png = tf.strings.substr(head, 0, len(_PNG)) == _PNG
+  palette = is_png & (tf.strings.substr(head, 25, 1) == bytes([_PALETTE]))
   return tf.cond(
     palette,
     lambda: tf.io.decode_png(file, channels=3),

@@ -17,6 +17,7 @@ randomness from the seed: `tf.random.stateless_*(seed=seed)`. Two additions are 
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import hashlib
@@ -145,12 +146,19 @@ def check_augment_fn(augment_fn: Any, name: str) -> Any:
 
 def function_name(augment_fn: Any) -> str:
   """Returns what messages call the function: its dotted name, or a ready one's parameters."""
+  if isinstance(getattr(augment_fn, 'name', None), str):
+    return augment_fn.name
   if isinstance(augment_fn, functools.partial):
     return function_name(augment_fn.func)
   if hasattr(augment_fn, '__qualname__'):
     return f'{augment_fn.__module__}.{augment_fn.__qualname__}'
-  text = repr(augment_fn)
-  return type(augment_fn).__name__ if ' at 0x' in text else text
+  kind = type(augment_fn).__name__
+  if not dataclasses.is_dataclass(augment_fn):
+    return kind if ' at 0x' in repr(augment_fn) else repr(augment_fn)
+  values = {field.name: getattr(augment_fn, field.name) for field in dataclasses.fields(augment_fn)}
+  defaults = {field.name: field.default for field in dataclasses.fields(augment_fn)}
+  changed = [f'{name}={value!r}' for name, value in values.items() if value != defaults[name]]
+  return f'{kind}({", ".join(changed)})'
 
 
 def source_hash(augment_fn: Any) -> str:

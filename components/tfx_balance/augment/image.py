@@ -34,7 +34,8 @@ class ImageAugment(VectorAugment):
     flip_left_right: mirror every other image, at random.
     flip_up_down: the same, top to bottom.
     brightness: adds up to this share of the range, either way; 0 to 1.
-    contrast: multiplies differences from the channel's mean by 1 - contrast to 1 + contrast; 0 to 1.
+    contrast: multiplies differences from the channel's mean by 1 - contrast to 1 + contrast;
+      0 to 1.
     crop: cuts away up to this share of height and width and scales what is left up; 0 to below 1.
     rotation: turns by up to so many degrees, either way; 0 to 180.
     cutout: blanks a square of this share of the shorter side, its middle anywhere in the image
@@ -154,9 +155,7 @@ class ImageAugment(VectorAugment):
     blank = low + self.fill_value * (high - low)
     flips = (self.flip_left_right, self.flip_up_down)
     if self.crop or self.rotation:
-      images = warp(
-        images, seeds, self.rotation, self.crop, flips, self.fill.upper(), float(blank)
-      )
+      images = warp(images, seeds, self.rotation, self.crop, flips, self.fill.upper(), float(blank))
     else:
       images = flip(images, seeds, *flips)
     if self.brightness or self.contrast:
@@ -166,7 +165,7 @@ class ImageAugment(VectorAugment):
   def _color(
     self, given: tf.Tensor, images: tf.Tensor, seeds: tf.Tensor, width: float
   ) -> tf.Tensor:
-    """Returns images with brightness and contrast changed in one multiplication and one addition."""
+    """Returns images with brightness and contrast changed, by one product and one sum."""
     mean = _exact_mean(given, width)
     factor = uniform(seeds, 'image/contrast', 1 - self.contrast, 1 + self.contrast)
     most = self.brightness * width

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 _STATEFUL = re.compile(
-  r'(Random|Stateful|TruncatedNormal|ParameterizedTruncatedNormal|Multinomial|Rng|'
+  r'(Random|Stateful(?!PartitionedCall)|TruncatedNormal|ParameterizedTruncatedNormal|Multinomial|Rng|'
   r'SampleDistortedBoundingBox|Assign\w*VariableOp|ResourceScatter)'
 )
 

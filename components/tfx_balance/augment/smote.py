@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from tfx_balance.augment.contract import Features, Pool, VectorAugment
+from tfx_balance.augment.contract import Features, Pool, VectorAugment, function_name
 from tfx_balance.augment.pool import (
   Floats,
   add_steps,
@@ -117,7 +117,7 @@ class BoundSmote(VectorAugment):
     self._unlike = float(round(self._median_deviation(deviations) ** 2))
 
   def __repr__(self) -> str:
-    return repr(self._smote)
+    return function_name(self._smote)
 
   def batch(self, features: Features, seeds: tf.Tensor) -> Features:
     """Returns a batch moved towards neighbours; see `VectorAugment`."""

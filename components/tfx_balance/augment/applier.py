@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import tensorflow as tf
@@ -119,7 +120,9 @@ class Applier:
         return AugmentError(broken.reason, self._name, index)
       except Exception as raised:
         return AugmentError(f'raised {_summary(raised)}', self._name, index)
-    return AugmentError(f'raised {_summary(error)} on a batch, on no record alone', self._name, None)
+    return AugmentError(
+      f'raised {_summary(error)} on a batch, on no record alone', self._name, None
+    )
 
 
 def apply(
@@ -176,9 +179,12 @@ def _record_spec(value: Any) -> Any:
 
 
 def _summary(error: BaseException) -> str:
-  """Returns an error's kind and what it says: the last line, where AutoGraph puts the cause."""
+  """Returns an error's kind and what it says, in one line."""
   if isinstance(error, TfxBalanceError):
     return str(error)
-  message = getattr(error, 'message', None) or str(error)
-  text = message.partition('\n\t [[')[0].partition('\n[[')[0].replace('\\n', '\n').strip(' \n\'"')
-  return f'{type(error).__name__}: {text.splitlines()[-1].strip() if text else ""}'
+  message = (getattr(error, 'message', None) or str(error)).replace('\\n', '\n')
+  at_node = re.split(r'\[\[\{\{', message)[0] if '[[{{' in message else message
+  lines = [line.strip(' \t\'"') for line in at_node.splitlines() if line.strip(' \t\'"')] or ['']
+  # AutoGraph and the graph executor put the cause last, after where in the code it came from.
+  traced = lines[0].startswith(('in user code', 'Graph execution error')) or '[[{{' in message
+  return f'{type(error).__name__}: {lines[-1] if traced else lines[0]}'
