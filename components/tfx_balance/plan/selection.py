@@ -219,19 +219,29 @@ class Assigner:
 
   def __init__(self, thresholds: Thresholds, shard: int):
     self._ends = thresholds.ends
-    self._left = {
-      (stratum, cut.part): [cut.rank, cut.taken.get(shard, 0)]
-      for stratum, cuts in thresholds.cuts.items()
-      for cut in cuts
-    }
+    # How many of the records just below an end are below it: all of them, but where a cut is.
+    self._taken = np.full(self._ends.shape, np.iinfo(np.int64).max)
+    for stratum, cuts in thresholds.cuts.items():
+      for cut in cuts:
+        self._taken[stratum, cut.part] = cut.taken.get(shard, 0)
+    self._seen = np.zeros(self._ends.shape, np.int64)
 
-  def assign(self, strata: Ints, rank: UInts) -> npt.NDArray[np.int64]:
+  def assign(self, strata: Ints, rank: UInts) -> Ints:
     """Returns the part of each record: int64 [n] from strata and ranks [n]."""
     part = np.zeros(len(rank), np.int64)
     for end in range(self._ends.shape[1]):  # a column at a time: no [n, parts] array
-      part += rank >= self._ends[strata, end]
-    for (stratum, _), budget in self._left.items():
-      equal = np.flatnonzero((rank == budget[0]) & (strata == stratum))
-      part[equal[budget[1] :]] += 1
-      budget[1] = max(0, budget[1] - len(equal))
+      ends = self._ends[strata, end]
+      part += rank >= ends
+      last = np.flatnonzero(rank + np.uint64(1) == ends)
+      part[last] += self._number(strata[last], end) >= self._taken[strata[last], end]
     return part
+
+  def _number(self, strata: Ints, end: int) -> Ints:
+    """Returns how many records just below an end of their stratum came before each: int64 [n]."""
+    order = np.argsort(strata, kind='stable')
+    grouped, starts, counts = np.unique(strata[order], return_index=True, return_counts=True)
+    number = np.empty(len(strata), np.int64)
+    number[order] = np.arange(len(strata)) - np.repeat(starts, counts)
+    number += self._seen[strata, end]
+    self._seen[grouped, end] += counts
+    return number

@@ -195,11 +195,11 @@ def _weight(name: str, weight: Any) -> Fraction:
     f'weight {weight!r} of split {name!r} must be a finite number above 0; '
     f'give one such as 8, or leave the split out'
   )
-  if isinstance(weight, bool) or not isinstance(weight, (int, float, Fraction, Decimal)):
+  if isinstance(weight, bool) or not isinstance(weight, (numbers.Real, Decimal)):
     raise fault
-  if isinstance(weight, float) and not math.isfinite(weight):
+  if not math.isfinite(weight):
     raise fault
-  value = Fraction(str(weight)) if isinstance(weight, float) else Fraction(weight)
+  value = Fraction(str(weight))
   if value <= 0:
     raise fault
   return value

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.errors import DataError
+from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.selection import ranks
 from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares, plan_splits
@@ -40,16 +41,23 @@ def stratified_indices(
     int64 [items of the split], ascending, for each split.
 
   Raises:
-    ConfigError: if a split's name, weight or count breaks a rule.
+    ConfigError: if the seed, or a split's name, weight or count, breaks a rule.
     DataError: if the labels are empty, not [n], or not classes; if counts ask for too many.
   """
+  if isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
+    raise ConfigError(f'seed={seed!r} must be a whole number; give one such as 0')
   values = np.asarray(labels)
   if values.ndim != 1:
     raise DataError(
       f'labels of shape {values.shape} must be of shape [n], one class an item; '
       f'turn one-hot rows into classes with labels.argmax(axis=1)'
     )
-  distinct, codes, sizes = np.unique(values, return_inverse=True, return_counts=True)
+  try:
+    distinct, codes, sizes = np.unique(values, return_inverse=True, return_counts=True)
+  except TypeError as error:
+    for value in values:
+      _class_of(value)  # tells which one is no class
+    raise DataError(f'labels are of types that do not compare ({error}); give them one') from error
   strata = [(_class_of(value),) for value in distinct]
   shares = SplitShares.parse(splits, counts, rest)
   plan = plan_splits(dict(zip(strata, sizes.tolist(), strict=True)), shares, seed)
