@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from absl import logging
+from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 
@@ -56,8 +58,10 @@ def work_folder(output_uri: str) -> Iterator[str]:
   try:
     yield folder
   finally:
-    if FileSystems.exists(folder):
-      FileSystems.delete([folder])
+    try:
+      FileSystems.delete([f'{folder}/'])  # the slash makes object stores take all that is below
+    except BeamIOError as error:
+      logging.warning('%s could not be deleted, delete it by hand: %s', folder, error)
 
 
 @dataclass(frozen=True)
