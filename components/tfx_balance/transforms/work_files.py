@@ -59,7 +59,8 @@ def work_folder(output_uri: str) -> Iterator[str]:
     yield folder
   finally:
     try:
-      FileSystems.delete([f'{folder}/'])  # the slash makes object stores take all that is below
+      is_there = FileSystems.exists(folder)  # not so on an object store, which takes a prefix
+      FileSystems.delete([folder if is_there else f'{folder}/'])
     except BeamIOError as error:
       logging.warning('%s could not be deleted, delete it by hand: %s', folder, error)
 
