@@ -20,15 +20,20 @@ def assert_conserved(splits: Mapping[str, Iterable[bytes]], records: Iterable[by
   assert not found - expected, f'{(found - expected).total()} records are there too often'
 
 
+def exact(weight: Any) -> Fraction:
+  """Returns a weight as the decimal that it shows."""
+  return Fraction(str(weight))
+
+
 def assert_exact(
   splits: Mapping[str, Any], weights: Mapping[str, Any], label: str = 'label'
 ) -> None:
   """Checks that every cell and every split's total is within one of its share."""
   sizes = Counter(value_of(record, label) for held in splits.values() for record in held)
-  found, whole = cells(splits, label), sum(weights.values())
+  found = cells(splits, label)
   assert set(splits) == set(weights), f'splits {set(splits)}'
   for name, weight in weights.items():
-    share = Fraction(weight) / Fraction(whole)
+    share = exact(weight) / sum(map(exact, weights.values()))
     total = len(splits[name])
     assert abs(total - share * sizes.total()) < 1, f'{name}: {total} of {sizes.total()} records'
     for value, size in sizes.items():
@@ -61,14 +66,14 @@ def assert_sidecar(
     for name, records in held.items()
   }
   sizes: Counter[Any] = sum(counts.values(), Counter())
-  whole = sum(map(Fraction, weights.values()))
+  whole = sum(map(exact, weights.values()))
   assert set(sidecar['splits']) == set(weights)
   for name, weight in weights.items():
     told = sidecar['splits'][name]
     by_stratum = [counts[name][stratum] for stratum in sizes]
     assert told == {
       'records': len(held[name]),
-      'ideal': float(sizes.total() * Fraction(weight) / whole),
+      'ideal': float(sizes.total() * exact(weight) / whole),
       'files': len(split_files(uri, name)),
       'imbalance_ratio': max(by_stratum) / min(by_stratum) if min(by_stratum) else None,
     }, f'{name}: {told}'
@@ -79,7 +84,7 @@ def assert_sidecar(
     for name, weight in weights.items():
       told = row['splits'][name]
       assert told['records'] == counts[name][stratum], f'{stratum} in {name}: {told}'
-      ideal = float(sizes[stratum] * Fraction(weight) / whole)
+      ideal = float(sizes[stratum] * exact(weight) / whole)
       assert told['ideal'] == ideal, f'{stratum} in {name}: {told}, ideal {ideal}'
   assert told_sizes == dict(sizes), f'{told_sizes}'
   source = sidecar['input']
