@@ -1,0 +1,86 @@
+"""Augment functions of tests, which components and workers import by their dotted path."""
+
+import os
+
+import tensorflow as tf
+
+MARKER = 'TFX_BALANCE_TEST_MARKER'
+"""Environment variable: a file that is there once a function has been called."""
+
+
+def jitter(features, seed):
+  noise = tf.random.stateless_normal(tf.shape(features['x']), seed, stddev=0.1)
+  return {**features, 'x': features['x'] + noise}
+
+
+def same(features, seed):
+  del seed
+  return {name: tf.identity(value) for name, value in features.items()}
+
+
+def fails_once(features, seed):
+  """Fails until its marker is there, as a worker that is lost with what it was doing."""
+  path = os.environ[MARKER]
+  if not os.path.exists(path):
+    with open(path, 'w') as marker:
+      marker.write('called')
+    raise OSError('the first attempt is lost')
+  return jitter(features, seed)
+
+
+def raises(features, seed):
+  raise RuntimeError('no idea')
+
+
+def raises_at_seven(features, seed):
+  seven = tf.debugging.Assert(features['id'] != 7, ['seven is not to be copied'])
+  with tf.control_dependencies([seven]):
+    return jitter(features, seed)
+
+
+def other_dtype(features, seed):
+  return {**features, 'x': tf.cast(features['x'], tf.float64)}
+
+
+def other_shape(features, seed):
+  return {**features, 'x': features['x'][:1]}
+
+
+def drops_label(features, seed):
+  return {name: value for name, value in features.items() if name != 'label'}
+
+
+def changes_label(features, seed):
+  return {**features, 'label': tf.where(features['id'] == 7, b'c', features['label'])}
+
+
+def gives_nan(features, seed):
+  nan = tf.constant(float('nan'))
+  return {**features, 'x': tf.where(features['id'] == 7, nan, features['x'])}
+
+
+def no_dict(features, seed):
+  return features['x']
+
+
+def draws_from_a_state(features, seed):
+  return {**features, 'x': features['x'] + tf.random.normal([3])}
+
+
+class OnlyAlone:
+  """Fails on every batch of more than one record."""
+
+  def __repr__(self):
+    return 'OnlyAlone()'
+
+  def batch(self, features, seeds):
+    alone = tf.debugging.Assert(tf.shape(seeds)[0] < 2, ['too many records'])
+    with tf.control_dependencies([alone]):
+      return {name: tf.identity(value) for name, value in features.items()}
+
+  def __call__(self, features, seed):
+    return features
+
+
+only_alone = OnlyAlone()
+not_a_function = 3
