@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfx_balance.augment.checks import AugmentError, check_structure, value_faults
-from tfx_balance.augment.contract import AugmentFn, Features, PoolFn, VectorAugment, function_name
+from tfx_balance.augment.contract import AugmentFn, Features, PoolFn, function_name
 from tfx_balance.augment.purity import stateful_ops
 from tfx_balance.errors import ConfigError, TfxBalanceError
 
@@ -143,7 +143,8 @@ def _map_records(augment_fn: AugmentFn, features: Features, seeds: tf.Tensor) ->
   """Returns the batch from one call a record."""
   name = function_name(augment_fn)
   # AutoGraph, which lets a user write `if` on tensors, hides the type of an error of ours.
-  call = augment_fn if isinstance(augment_fn, VectorAugment) else tf.function(augment_fn)
+  ready = getattr(augment_fn, 'graph_code', False)
+  call = augment_fn if ready else tf.function(augment_fn)
 
   @tf.autograph.experimental.do_not_convert
   def one(record: tuple[Features, tf.Tensor]) -> Features:
@@ -183,8 +184,12 @@ def _summary(error: BaseException) -> str:
   if isinstance(error, TfxBalanceError):
     return str(error)
   message = (getattr(error, 'message', None) or str(error)).replace('\\n', '\n')
-  at_node = re.split(r'\[\[\{\{', message)[0] if '[[{{' in message else message
-  lines = [line.strip(' \t\'"') for line in at_node.splitlines() if line.strip(' \t\'"')] or ['']
+  asserted = re.search(r'assertion failed: \[(.*?)\]', message)
+  if asserted:
+    return f'{type(error).__name__}: {asserted[1]}'
+  at_node = message.partition('[[{{')[0]
+  lines = [line.strip() for line in at_node.splitlines() if line.strip(' \t"')] or ['']
   # AutoGraph and the graph executor put the cause last, after where in the code it came from.
-  traced = lines[0].startswith(('in user code', 'Graph execution error')) or '[[{{' in message
-  return f'{type(error).__name__}: {lines[-1] if traced else lines[0]}'
+  traced = 'in user code' in lines[0] or 'Graph execution error' in lines[0] or at_node != message
+  said = lines[-1] if traced else lines[0]
+  return f'{type(error).__name__}: {said.removeprefix(f"{type(error).__name__}: ")}'

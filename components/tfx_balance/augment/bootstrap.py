@@ -92,6 +92,7 @@ class BoundBootstrap(VectorAugment):
   def __repr__(self) -> str:
     return f'SmoothedBootstrap({list(self._names)})'
 
+  @tf.autograph.experimental.do_not_convert
   def batch(self, features: Features, seeds: tf.Tensor) -> Features:
     """Returns a batch with noise added; see `VectorAugment`."""
     if not self._deviations.any():

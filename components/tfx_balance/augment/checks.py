@@ -111,7 +111,7 @@ def _keep_rows(old: Any, new: Any, name: str) -> Any:
   if new.shape.is_fully_defined() and old.shape.is_fully_defined():
     return new
   same = tf.debugging.assert_equal(
-    tf.shape(new), tf.shape(old), f'the shape of feature {name!r} changed; keep its shape'
+    tf.shape(new), tf.shape(old), f'changed the shape of feature {name}; keep its shape'
   )
   with tf.control_dependencies([same] if same is not None else []):
     return tf.ensure_shape(tf.identity(new), old.shape)

@@ -77,9 +77,11 @@ class VectorAugment:
   Attributes:
     traced: False where `batch` is better run eagerly than traced, as a function bound to a pool,
       one for each class, is.
+    graph_code: True, since AutoGraph has nothing to convert in them.
   """
 
   traced = True
+  graph_code = True
 
   def batch(self, features: Features, seeds: tf.Tensor) -> Features:
     """Returns the augmented features of a batch.

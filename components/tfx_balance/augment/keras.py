@@ -58,7 +58,10 @@ class KerasAugment:
 
   Attributes:
     name: what messages call it.
+    graph_code: True, since AutoGraph has nothing to convert in it.
   """
+
+  graph_code = True
 
   def __init__(
     self, layer: Any, feature: str, shape: tuple[int, int, int] | None, jpeg_quality: int
@@ -111,9 +114,11 @@ class KerasAugment:
 
   def _trace(self, spec: tf.TensorSpec) -> Any:
     """Returns the layers as a graph, which has no state."""
-    step = tf.function(self._step, autograph=False)
+    signature = (spec, tf.TensorSpec([2], tf.int64))
     try:
-      traced = step.get_concrete_function(spec, tf.TensorSpec([2], tf.int64))
+      # A Sequential that builds itself calls its layers, which then draw more often than later.
+      tf.function(self._step, autograph=False).get_concrete_function(*signature)
+      traced = tf.function(self._step, autograph=False).get_concrete_function(*signature)
     except (TypeError, ValueError) as error:
       if spec.shape.is_fully_defined():
         raise
@@ -134,7 +139,7 @@ class KerasAugment:
     """Raises a ConfigError if the traced layers draw from a state or write to one."""
     found = stateful_ops(graph)
     if found:
-      names = [part.name for part in _flat(self._layer)]
+      names = [part.name for part in _flat(self._layer) if len(_flat(part)) == 1]
       guilty = [name for name in names if any(name in op for op in found)] or names
       raise ConfigError(
         f'layers {guilty} keep a state of their own ({", ".join(found[:3])}), so the outcome would '

@@ -119,6 +119,7 @@ class BoundSmote(VectorAugment):
   def __repr__(self) -> str:
     return function_name(self._smote)
 
+  @tf.autograph.experimental.do_not_convert
   def batch(self, features: Features, seeds: tf.Tensor) -> Features:
     """Returns a batch moved towards neighbours; see `VectorAugment`."""
     rows = batch_matrix(features, self._smote.features)
@@ -129,7 +130,7 @@ class BoundSmote(VectorAugment):
     neighbour = tf.gather(nearest, drawn, batch_dims=1)
     share = uniform(seeds, 'smote/share')
     steps = (tf.gather(tf.constant(self._rows), neighbour) - rows) * share[:, tf.newaxis]
-    steps = tf.where((found > 0)[:, tf.newaxis], steps, 0.0)
+    steps = tf.where((found > 0)[:, tf.newaxis], steps, tf.zeros_like(steps))
     out = add_steps(features, self._smote.features, steps)
     for name, values in self._categories.items():
       out[name] = _majority(features[name], tf.gather(values, nearest), found)
@@ -160,7 +161,7 @@ class BoundSmote(VectorAugment):
     itself = tf.argmin(distance, axis=1, output_type=tf.int32)
     in_pool = tf.reduce_min(distance, axis=1) == 0
     masked = in_pool[:, tf.newaxis] & (tf.range(size) == itself[:, tf.newaxis])
-    distance = tf.where(masked, np.inf, distance)
+    distance = tf.where(masked, tf.constant(np.inf, tf.float64), distance)
     most = min(self._smote.k, size)
     _, nearest = tf.math.top_k(-distance, most)
     return nearest, tf.minimum(most, size - tf.cast(in_pool, tf.int32))
