@@ -12,9 +12,13 @@ class PublishedArtifacts:
 
   uris: dict[tuple[str, str], str] = field(default_factory=dict)
 
+  def has(self, node: str, key: str) -> bool:
+    """Returns whether the run published that output."""
+    return (node, key) in self.uris
+
   def uri(self, node: str, key: str) -> str:
     """Returns the URI of the node's output, which it must have published."""
-    if (node, key) not in self.uris:
+    if not self.has(node, key):
       raise KeyError(f'{node} published no {key!r}; this run has {sorted(self.uris)}')
     return self.uris[node, key]
 

@@ -32,7 +32,7 @@ class RunSettings:
     examples: A folder of their own data; None runs the digits.
     label: The feature to split by and to predict.
     pipeline_root: Where everything is written.
-    seed: Of the sample data, the split and the training.
+    seed: Of the sample data, the split, the copies and the training.
     train_steps: Batches to train for.
     verbose: Whether to print the libraries' logs.
     beam_args: Handed to Beam.
@@ -97,6 +97,8 @@ def choose_input(settings: RunSettings, own_data: OwnData | None) -> dict[str, A
   from pipelines import digits, pipeline
 
   if own_data:
+    # Not balanced: what changes a record and leaves its class depends on what the record is, so no
+    # augment function fits data that is not known.
     return {
       'examples_folder': str(own_data.folder),
       'file_kind': own_data.file_kind,
@@ -107,6 +109,7 @@ def choose_input(settings: RunSettings, own_data: OwnData | None) -> dict[str, A
     'examples_folder': str(folders.long_tail),
     'schema_path': str(SCHEMA),
     'model': pipeline.DIGITS_MODEL,
+    'augment_fn': pipeline.DIGITS_AUGMENT,
   }
 
 

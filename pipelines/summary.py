@@ -1,7 +1,7 @@
-"""The end of a run: how the classes were split and how well each is recognised.
+"""The end of a run: how the classes were split and balanced, and how well each is recognised.
 
-Reads published artifacts only: the splitter's sidecar, the Evaluator's results and the
-ExampleValidator's anomalies.
+Reads published artifacts only: the splitter's and the augmenter's sidecars, the Evaluator's results
+and the ExampleValidator's anomalies.
 """
 
 import json
@@ -27,11 +27,15 @@ from tfx_balance.plan.sidecar import SIDECAR_NAME
 from pipelines.artifacts import PublishedArtifacts
 
 EXAMPLES = ('StratifiedSplitter', 'examples')
+BALANCED_EXAMPLES = ('BalancedAugmenter', 'examples')
 MODEL = ('Trainer', 'model')
 EVALUATION = ('Evaluator', 'evaluation')
 ANOMALIES = ('ExampleValidator', 'anomalies')
 
-BAR_WIDTH = 10
+BALANCED_SPLIT = 'train'
+BALANCED, TOTAL = 'balanced', 'total'  # columns beside those of the splits
+
+BAR_WIDTH = 8
 NAME_WIDTH = 24  # of a class; longer names go on in the next line
 MOST_ROWS = 40  # of more classes, the largest and the smallest are shown
 FEW_RECORDS = 10  # below, one test record moves a class's recall by more than 10 points
@@ -46,17 +50,29 @@ class ClassResult:
     counts: Records by split.
     recall: Share of its test records that the model got right; None if it has none.
     tested: Test records that were evaluated.
+    balanced: Records in train after it was balanced; None if the run does not balance.
   """
 
   name: str
   counts: Mapping[str, int]
   recall: float | None
   tested: int
+  balanced: int | None = None
 
   @property
   def total(self) -> int:
-    """Records in all splits."""
+    """Records in all splits, copies not counted."""
     return sum(self.counts.values())
+
+  @property
+  def columns(self) -> dict[str, int]:
+    """Records by column of the table: the splits, the balanced one after its natural self, all."""
+    columns = {}
+    for split, records in self.counts.items():
+      columns[split] = records
+      if split == BALANCED_SPLIT and self.balanced is not None:
+        columns[BALANCED] = self.balanced
+    return {**columns, TOTAL: self.total}
 
   @property
   def hits(self) -> int:
@@ -69,13 +85,11 @@ class Summary:
   """The numbers of a run.
 
   Attributes:
-    splits: Split names.
     classes: By number of records, the largest first.
     accuracy: Over all test records.
-    warnings: Of the splitter and of the ExampleValidator, for people.
+    warnings: Of the splitter, the augmenter and the ExampleValidator, for people.
   """
 
-  splits: tuple[str, ...]
   classes: tuple[ClassResult, ...]
   accuracy: float
   warnings: tuple[str, ...] = ()
@@ -91,13 +105,19 @@ class Summary:
     recalls = [c.recall for c in self.classes if c.recall is not None]
     return sum(recalls) / len(recalls) if recalls else math.nan
 
-  def split_total(self, split: str) -> int:
-    """Records in the split."""
-    return sum(c.counts[split] for c in self.classes)
+  @property
+  def columns(self) -> dict[str, list[int]]:
+    """Records of each class, in order, by column of the table."""
+    rows = [c.columns for c in self.classes]
+    return {name: [row[name] for row in rows] for name in rows[0]}
 
-  def split_ratio(self, split: str) -> float:
-    """The split's largest class over its smallest; inf where a class has no record in it."""
-    return imbalance_ratio([c.counts[split] for c in self.classes])
+  def total(self, column: str) -> int:
+    """Records in the column, which is a split, or 'balanced', or 'total'."""
+    return sum(self.columns[column])
+
+  def ratio(self, column: str) -> float:
+    """The column's largest class over its smallest; inf where a class has no record in it."""
+    return imbalance_ratio(self.columns[column])
 
 
 def slice_scores(
@@ -127,20 +147,44 @@ def summarize(
   overall: Mapping[str, float],
   by_class: Mapping[ClassValue, Mapping[str, float]],
   anomalies: Sequence[str] = (),
+  balanced: Mapping[str, Any] | None = None,
 ) -> Summary:
-  """Returns the run's numbers from the splitter's sidecar and the Evaluator's metrics."""
+  """Returns the run's numbers.
+
+  Args:
+    sidecar: The splitter's.
+    overall: Metrics of all test records.
+    by_class: Metrics of each class's.
+    anomalies: Of the ExampleValidator.
+    balanced: The augmenter's sidecar; None if the run does not balance.
+  """
+  after = balanced_records(balanced) if balanced else {}
   classes = []
   for stratum in sidecar['strata']:
-    scores = by_class.get(ClassValue.from_json(stratum['stratum'][0]), {})
-    counts = {split: cell['records'] for split, cell in stratum['splits'].items()}
-    tested = int(scores.get('example_count', 0))
-    classes.append(ClassResult(stratum['name'], counts, scores.get('accuracy'), tested))
+    value = ClassValue.from_json(stratum['stratum'][0])
+    scores = by_class.get(value, {})
+    classes.append(
+      ClassResult(
+        name=stratum['name'],
+        counts={split: cell['records'] for split, cell in stratum['splits'].items()},
+        recall=scores.get('accuracy'),
+        tested=int(scores.get('example_count', 0)),
+        balanced=after.get(value, 0) if balanced else None,
+      )
+    )
   return Summary(
-    splits=tuple(sidecar['splits']),
     classes=tuple(sorted(classes, key=lambda c: -c.total)),
     accuracy=overall.get('accuracy', math.nan),
-    warnings=(*sidecar['warnings'], *anomalies),
+    warnings=(*sidecar['warnings'], *(balanced or {}).get('warnings', ()), *anomalies),
   )
+
+
+def balanced_records(sidecar: Mapping[str, Any]) -> dict[ClassValue, int]:
+  """Returns the records of each class that train has after balancing."""
+  return {
+    ClassValue.from_json(stratum['stratum'][0]): stratum['splits'][BALANCED_SPLIT]['records']
+    for stratum in sidecar['strata']
+  }
 
 
 def read_anomalies(published: PublishedArtifacts) -> list[str]:
@@ -160,11 +204,19 @@ def read_anomalies(published: PublishedArtifacts) -> list[str]:
 
 def read_summary(published: PublishedArtifacts, label: str) -> Summary:
   """Returns the numbers of a run from what it published."""
-  sidecar_path = posixpath.join(published.uri(*EXAMPLES), SIDECAR_NAME)
-  with fileio.open(sidecar_path, 'r') as file:
-    sidecar = json.load(file)
   result = tfma.load_eval_result(published.uri(*EVALUATION))
-  return summarize(sidecar, *slice_scores(result, label), read_anomalies(published))
+  return summarize(
+    read_sidecar(published.uri(*EXAMPLES)),
+    *slice_scores(result, label),
+    read_anomalies(published),
+    read_sidecar(published.uri(*BALANCED_EXAMPLES)) if published.has(*BALANCED_EXAMPLES) else None,
+  )
+
+
+def read_sidecar(uri: str) -> dict[str, Any]:
+  """Returns what a component of ours says of its artifact."""
+  with fileio.open(posixpath.join(uri, SIDECAR_NAME), 'r') as file:
+    return json.load(file)
 
 
 def shown_classes(classes: tuple[ClassResult, ...]) -> tuple[tuple[ClassResult, ...], int, int]:
@@ -195,13 +247,11 @@ def recall_text(result: ClassResult) -> str:
 
 def class_row(result: ClassResult, summary: Summary, bars: bool) -> list[str]:
   """Returns the cells of a class's row."""
-  records = sum(c.total for c in summary.classes)
-  most = max(c.total for c in summary.classes)
+  most = max(summary.columns[TOTAL])
   return [
     escape(result.name),
-    *(f'{result.counts[split]:,}' for split in summary.splits),
-    f'{result.total:,}',
-    f'{result.total / records:.1%}',
+    *(f'{records:,}' for records in result.columns.values()),
+    f'{result.total / summary.total(TOTAL):.1%}',
     *([f'[cyan]{bar(result.total, most)}[/]'] if bars else []),
     recall_text(result),
   ]
@@ -209,9 +259,10 @@ def class_row(result: ClassResult, summary: Summary, bars: bool) -> list[str]:
 
 def class_table(summary: Summary, bars: bool) -> Table:
   """Returns the table of classes by split, with shares (and bars of these) and recall."""
-  table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+  # Narrow gaps: with a column more for balanced counts the digits still fit 80 columns.
+  table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
   table.add_column('class', overflow='fold', min_width=9, max_width=NAME_WIDTH)
-  for name in (*summary.splits, 'total', 'share'):
+  for name in (*summary.columns, 'share'):
     table.add_column(name, justify='right', no_wrap=True)
   if bars:
     table.add_column('', no_wrap=True)
@@ -222,12 +273,21 @@ def class_table(summary: Summary, bars: bool) -> Table:
       table.add_row(f'… {left_out:,} more …')
     table.add_row(*class_row(result, summary, bars))
   table.add_section()
-  totals = [summary.split_total(split) for split in summary.splits]
-  table.add_row('records', *(f'{n:,}' for n in (*totals, sum(totals))), style='bold')
-  ratios = [summary.split_ratio(split) for split in summary.splits]
-  whole = imbalance_ratio([c.total for c in summary.classes])
-  table.add_row('max / min', *(ratio_text(ratio) for ratio in (*ratios, whole)))
+  names = summary.columns
+  table.add_row('records', *(f'{summary.total(name):,}' for name in names), style='bold')
+  table.add_row('max / min', *(ratio_text(summary.ratio(name)) for name in names))
   return table
+
+
+def balance_lines(summary: Summary) -> list[str]:
+  """Returns the sentence about what balancing did; none if the run does not balance."""
+  if BALANCED not in summary.columns:
+    return []
+  before, after = summary.total(BALANCED_SPLIT), summary.total(BALANCED)
+  return [
+    f'balanced     [bold]{after - before:,}[/] augmented copies '
+    f'(train was {before:,} records and is {after:,})'
+  ]
 
 
 def score_lines(summary: Summary) -> list[str]:
@@ -253,7 +313,7 @@ def natural_width(console: Console, table: Table) -> int:
 
 
 def print_summary(console: Console, summary: Summary, label: str) -> None:
-  """Prints the table, the model's scores and the splitter's warnings."""
+  """Prints the table, what balancing did, the model's scores and the warnings."""
   table = class_table(summary, bars=True)
   if natural_width(console, table) > console.width:
     table = class_table(summary, bars=False)
@@ -261,7 +321,7 @@ def print_summary(console: Console, summary: Summary, label: str) -> None:
     console.width = max(console.width, natural_width(console, table))
   console.print(f'\n[bold]Classes of {escape(label)}[/]', soft_wrap=True)
   console.print(table)
-  for line in score_lines(summary):
+  for line in (*balance_lines(summary), *score_lines(summary)):
     console.print(line, soft_wrap=True)
   for warning in summary.warnings:
     console.print(f'[yellow]![/] {escape(warning)}', soft_wrap=True)
@@ -270,11 +330,12 @@ def print_summary(console: Console, summary: Summary, label: str) -> None:
 def print_outputs(console: Console, published: PublishedArtifacts, log_file: str) -> None:
   """Prints where the things are that a person may want to open."""
   outputs = {
-    'splits': published.uri(*EXAMPLES),
-    'model': published.uri(*MODEL),
-    'evaluation': published.uri(*EVALUATION),
-    'log': log_file,
+    'splits': EXAMPLES,
+    'balanced': BALANCED_EXAMPLES,
+    'model': MODEL,
+    'evaluation': EVALUATION,
   }
+  uris = {name: published.uri(*key) for name, key in outputs.items() if published.has(*key)}
   console.print()
-  for name, uri in outputs.items():
+  for name, uri in {**uris, 'log': log_file}.items():
     console.print(f'[dim]{name:<12}[/] {escape(uri)}', soft_wrap=True)

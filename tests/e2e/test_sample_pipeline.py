@@ -12,6 +12,7 @@ from unittest import mock
 
 import pytest
 import tensorflow as tf
+import tensorflow_data_validation as tfdv
 from ml_metadata.metadata_store import metadata_store
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
@@ -40,6 +41,12 @@ def read_run(root: Path) -> PublishedArtifacts:
   return read_published(connection, run.name)
 
 
+def records_in(folder: Path) -> collections.Counter:
+  """The serialized records of a split, each with how often it is there."""
+  paths = [str(path) for path in folder.iterdir()]
+  return collections.Counter(tf.data.TFRecordDataset(paths, 'GZIP').as_numpy_iterator())
+
+
 def count_labels(folder: Path, label: str) -> collections.Counter:
   """Records by label in a split, from its files and not from any sidecar."""
   counts: collections.Counter = collections.Counter()
@@ -60,10 +67,20 @@ def assert_split_exactly(uri: str, label: str, expected: dict) -> None:
       assert abs(splits[name][value] - weight * n) < 1
 
 
+def counts_in_statistics(uri: str, split: str, label: str) -> dict[str, float]:
+  """Records by label as StatisticsGen counted them; exact, since the label is categorical."""
+  path = Path(uri) / f'Split-{split}' / 'FeatureStats.pb'
+  (dataset,) = tfdv.load_stats_binary(str(path)).datasets
+  (feature,) = [f for f in dataset.features if f.path.step[0] == label]
+  histogram = feature.string_stats.rank_histogram
+  assert sum(bucket.sample_count for bucket in histogram.buckets) == dataset.num_examples
+  return {bucket.label: bucket.sample_count for bucket in histogram.buckets}
+
+
 def assert_scores_add_up(numbers: Summary) -> None:
   """Recall by class, weighted with its records, is the accuracy."""
   hits = sum(c.hits for c in numbers.classes)
-  assert numbers.tested == numbers.split_total('test')
+  assert numbers.tested == numbers.total('test')
   assert numbers.accuracy == pytest.approx(hits / numbers.tested, abs=1e-6)
   for c in numbers.classes:
     assert c.tested == c.counts['test']
@@ -85,10 +102,43 @@ def test_digits_are_split_trained_and_evaluated(tmp_path, capsys):
   assert numbers.warnings == ()
 
   printed = capsys.readouterr().out
-  assert '[8/8] Evaluator … ' in printed
+  assert '[10/10] Evaluator … ' in printed
   assert 'step 20 of 20  loss ' in printed
   assert f'macro recall {numbers.macro_recall:.3f}' in printed
   assert published.uri('Evaluator', 'evaluation') in printed
+
+  assert_train_is_balanced(published, numbers, printed)
+
+
+def assert_train_is_balanced(published: PublishedArtifacts, numbers: Summary, printed: str) -> None:
+  """Equal classes in files, statistics and table; the originals and other splits as they were."""
+  natural = Path(published.uri('StratifiedSplitter', 'examples'))
+  balanced = Path(published.uri('BalancedAugmenter', 'examples'))
+  before = count_labels(natural / 'Split-train', 'label')
+  after = count_labels(balanced / 'Split-train', 'label')
+  most = max(before.values())
+  assert after == dict.fromkeys(range(10), most)
+  statistics = counts_in_statistics(
+    published.uri('BalancedStatisticsGen', 'statistics'), 'train', 'label'
+  )
+  assert statistics == {str(k): most for k in range(10)}
+  assert numbers.columns['train'] == [before[k] for k in range(10)]
+  assert numbers.columns['balanced'] == [most] * 10
+
+  originals, now = records_in(natural / 'Split-train'), records_in(balanced / 'Split-train')
+  assert originals <= now
+  copies = now - originals
+  assert len(set(copies) - set(originals)) > 0.9 * copies.total()  # augmented, not duplicated
+  for split in ('eval', 'test'):
+    assert records_in(balanced / f'Split-{split}') == records_in(natural / f'Split-{split}')
+
+  lines = [line.split() for line in printed.splitlines()]
+  (header,) = [line for line in lines if line[:1] == ['class']]
+  (ratios,) = [line[3:] for line in lines if line[:3] == ['max', '/', 'min']]
+  assert header[1:6] == ['train', 'balanced', 'eval', 'test', 'total']
+  assert ratios[1] == '1.0'
+  assert f'{copies.total():,} augmented copies' in printed
+  assert max(len(line) for line in printed.splitlines() if '█' in line) <= 80
 
 
 def write_table(path: Path, kinds: list[str]) -> None:

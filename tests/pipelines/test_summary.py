@@ -30,6 +30,18 @@ def make_sidecar(counts: dict, warnings: tuple[str, ...] = ()) -> dict:
   return {'splits': splits, 'strata': strata, 'warnings': list(warnings)}
 
 
+def make_balanced_sidecar(counts: dict, warnings: tuple[str, ...] = ()) -> dict:
+  """What BalancedAugmenter writes of a split that it balances in place, as far as it is read."""
+  strata = [
+    {
+      'stratum': [{'type': 'bytes' if isinstance(value, str) else 'int', 'value': value}],
+      'splits': {'train': {'records': after, 'records_before': before, 'target': after}},
+    }
+    for value, (before, after) in counts.items()
+  ]
+  return {'strata': strata, 'warnings': list(warnings)}
+
+
 def make_result(overall: dict, by_class: dict, label: str = 'kind') -> SimpleNamespace:
   """What tfma.load_eval_result returns, as far as the summary reads it."""
 
@@ -64,13 +76,51 @@ def print_to_text(numbers: summary.Summary, label: str = 'kind', width: int = 80
 def test_classes_come_by_size_with_their_counts(three_classes):
   assert [c.name for c in three_classes.classes] == ['a', 'b', 'c']
   assert [c.total for c in three_classes.classes] == [100, 11, 1]
-  assert three_classes.split_total('train') == 89
-  assert three_classes.split_total('eval') == 11
+  assert three_classes.total('train') == 89
+  assert three_classes.total('eval') == 11
+  assert three_classes.total('total') == 112
 
 
 def test_imbalance_is_the_largest_class_over_the_smallest(three_classes):
-  assert three_classes.split_ratio('train') == 80
-  assert three_classes.split_ratio('test') == math.inf
+  assert three_classes.ratio('train') == 80
+  assert three_classes.ratio('test') == math.inf
+
+
+@pytest.fixture
+def balanced_classes() -> summary.Summary:
+  """Train is balanced; none of 'c' is in it, so nothing could be copied."""
+  return summary.summarize(
+    make_sidecar({'a': (80, 10, 10), 'b': (8, 1, 2), 'c': (0, 0, 1)}, ('c is small',)),
+    {'accuracy': 1.0},
+    {},
+    ['odd'],
+    make_balanced_sidecar({'b': (8, 80), 'a': (80, 80)}, ('b is held back',)),
+  )
+
+
+def test_balanced_counts_are_a_column_after_those_of_train(balanced_classes):
+  assert list(balanced_classes.columns) == ['train', 'balanced', 'eval', 'test', 'total']
+  assert balanced_classes.columns['balanced'] == [80, 80, 0]
+  assert balanced_classes.total('total') == 112  # copies are no records of the data
+  assert balanced_classes.ratio('balanced') == math.inf
+
+
+def test_without_balancing_there_is_no_such_column(three_classes):
+  assert list(three_classes.columns) == ['train', 'eval', 'test', 'total']
+  assert summary.balance_lines(three_classes) == []
+  assert 'balanced' not in print_to_text(three_classes)
+
+
+def test_warnings_of_all_components_are_kept(balanced_classes):
+  assert balanced_classes.warnings == ('c is small', 'b is held back', 'odd')
+
+
+def test_how_many_copies_were_made_is_told(balanced_classes):
+  lines = [line.split() for line in print_to_text(balanced_classes).splitlines()]
+  assert ['b', '8', '80', '1', '2', '11', '9.8%', '█', 'not', 'tested'] in lines
+  assert ['records', '88', '160', '11', '13', '112'] in lines
+  told = 'balanced     72 augmented copies (train was 88 records and is 160)'
+  assert told.split() in lines
 
 
 def test_recall_is_the_accuracy_within_a_class(three_classes):
@@ -116,18 +166,23 @@ def test_printed_table_has_every_number(three_classes):
 def test_no_number_is_cut_however_narrow_the_screen(width):
   sidecar = make_sidecar({f'[bold] class {k} ' + 'x' * 60: (10**7, 10**6, 10**6) for k in range(3)})
   text = print_to_text(summary.summarize(sidecar, {'accuracy': 0.5}, {}), width=width)
-  assert text.count('10,000,000   1,000,000   1,000,000   12,000,000') == 3
+  assert text.count('10,000,000  1,000,000  1,000,000  12,000,000') == 3
   assert '…' not in text
   assert '\x1b' not in text
 
 
-def test_the_digits_table_fits_an_eighty_column_screen_with_its_bars():
+def test_the_balanced_digits_table_fits_an_eighty_column_screen_with_its_bars():
   counts = {
     k: (n - n // 10 * 2, n // 10, n // 10) for k, n in enumerate(digits.long_tail_counts(178, 20))
   }
   scores = {ClassValue('int', k): {'accuracy': 1.0, 'example_count': 18} for k in counts}
-  text = print_to_text(summary.summarize(make_sidecar(counts), {'accuracy': 1.0}, scores), 'label')
+  balanced = make_balanced_sidecar({k: (train, 144) for k, (train, _, _) in counts.items()})
+  numbers = summary.summarize(make_sidecar(counts), {'accuracy': 1.0}, scores, (), balanced)
+  text = print_to_text(numbers, 'label')
   assert '█' * summary.BAR_WIDTH in text
+  assert ['max', '/', 'min', '16.0', '1.0', '∞', '∞', '19.8'] in [
+    line.split() for line in text.splitlines()
+  ]
   assert max(len(line) for line in text.splitlines() if '█' in line) <= 80
 
 
@@ -139,7 +194,7 @@ def test_many_classes_show_the_largest_and_the_smallest():
   assert '… 60 more …' in text
 
 
-@pytest.mark.parametrize(('count', 'length'), [(100, 10), (50, 5), (1, 1), (0, 0)])
+@pytest.mark.parametrize(('count', 'length'), [(100, 8), (50, 4), (1, 1), (0, 0)])
 def test_a_bar_is_never_empty_for_a_class_with_records(count, length):
   assert len(summary.bar(count, 100)) == length
 
@@ -162,6 +217,8 @@ def test_anomalies_of_the_validator_are_sentences(tmp_path):
 def test_an_output_that_was_not_published_is_named():
   published = PublishedArtifacts({('Trainer', 'model'): '/m'})
   assert published.uri('Trainer', 'model') == '/m'
+  assert published.has('Trainer', 'model')
+  assert not published.has('Evaluator', 'evaluation')
   with pytest.raises(KeyError, match="Evaluator published no 'evaluation'"):
     published.uri('Evaluator', 'evaluation')
 
