@@ -162,20 +162,20 @@ class ImageAugment(VectorAugment):
       images = self._color(given, images, seeds, high - low)
     return _cut_out(images, seeds, self.cutout, blank) if self.cutout else images
 
-  def _color(
-    self, given: tf.Tensor, images: tf.Tensor, seeds: tf.Tensor, width: float
-  ) -> tf.Tensor:
+  def _color(self, given: tf.Tensor, images: tf.Tensor, seeds: tf.Tensor, span: float) -> tf.Tensor:
     """Returns images with brightness and contrast changed, by one product and one sum."""
-    mean = _exact_mean(given, width)
+    mean = _exact_mean(given, span)
     factor = uniform(seeds, 'image/contrast', 1 - self.contrast, 1 + self.contrast)
-    most = self.brightness * width
+    most = self.brightness * span
     shift = uniform(seeds, 'image/brightness', -most, most)
     scale = tf.ones_like(mean) * factor[:, tf.newaxis]
     offset = mean * (1.0 - scale) + shift[:, tf.newaxis]
     opaque = _is_color(tf.shape(images)[-1])
-    scale = tf.cast(tf.where(opaque, scale, 1.0), tf.float32)
-    offset = tf.cast(tf.where(opaque, offset, 0.0), tf.float32)
-    return images * scale[:, tf.newaxis, tf.newaxis] + offset[:, tf.newaxis, tf.newaxis]
+    scale = tf.cast(tf.where(opaque, scale, tf.ones_like(scale)), tf.float32)
+    offset = tf.cast(tf.where(opaque, offset, tf.zeros_like(offset)), tf.float32)
+    width = tf.shape(images)[2]
+    scale, offset = (tf.tile(values, [1, width])[:, tf.newaxis] for values in (scale, offset))
+    return tf.reshape(_rows(images) * scale + offset, tf.shape(images))
 
 
 def _exact_mean(images: tf.Tensor, width: float) -> tf.Tensor:
@@ -202,9 +202,16 @@ def _cut_out(images: tf.Tensor, seeds: tf.Tensor, share: float, blank: float) ->
   rows, columns = tf.range(size[0])[tf.newaxis], tf.range(size[1])[tf.newaxis]
   in_rows = (rows >= start[:, :1]) & (rows < start[:, :1] + side)
   in_columns = (columns >= start[:, 1:]) & (columns < start[:, 1:] + side)
-  inside = in_rows[:, :, tf.newaxis, tf.newaxis] & in_columns[:, tf.newaxis, :, tf.newaxis]
-  inside &= _is_color(tf.shape(images)[-1])
-  return tf.where(inside, tf.constant(blank, images.dtype), images)
+  inside = in_columns[:, :, tf.newaxis] & _is_color(tf.shape(images)[-1])
+  inside = tf.reshape(inside, [tf.shape(images)[0], 1, -1]) & in_rows[:, :, tf.newaxis]
+  flat = _rows(images)
+  return tf.reshape(tf.where(inside, tf.fill(tf.shape(flat), blank), flat), tf.shape(images))
+
+
+def _rows(images: tf.Tensor) -> tf.Tensor:
+  """Returns [n, h, w * c] from [n, h, w, c]: broadcasting over three channels is slow."""
+  shape = tf.shape(images)
+  return tf.reshape(images, [shape[0], shape[1], shape[2] * shape[3]])
 
 
 def _check_share(name: str, value: float, most: float, below: bool) -> None:

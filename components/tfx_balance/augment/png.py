@@ -63,16 +63,35 @@ def filtered(images: Bytes) -> Bytes:
     images: uint8 [n, h, w, c].
   """
   n, height, width, channels = images.shape
-  rows = images.reshape(n, height, width * channels)
-  padded = np.zeros((n, height + 1, (width + 1) * channels), np.int16)
-  padded[:, 1:, channels:] = rows
+  padded = np.zeros((n, height + 1, (width + 1) * channels), np.uint8)
+  padded[:, 1:, channels:] = images.reshape(n, height, width * channels)
   left, up = padded[:, 1:, :-channels], padded[:, :-1, channels:]
   corner = padded[:, :-1, :-channels]
-  from_left, from_up = np.abs(up - corner), np.abs(left - corner)
-  from_corner = np.abs(left + up - corner - corner)
-  nearest = np.where(from_up <= from_corner, up, corner)
-  use_left = (from_left <= from_up) & (from_left <= from_corner)
   out = np.empty((n, height, 1 + width * channels), np.uint8)
   out[..., 0] = _PAETH
-  np.subtract(rows, np.where(use_left, left, nearest), out=out[..., 1:], casting='unsafe')
+  np.subtract(padded[:, 1:, channels:], _nearest(left, up, corner), out=out[..., 1:])
   return out
+
+
+def _nearest(left: Bytes, up: Bytes, corner: Bytes) -> Bytes:
+  """Returns which of left, up and corner, in this order, is nearest to left + up - corner.
+
+  In bytes alone, which numpy does sixteen and more at a time. The distance of corner is the sum of
+  the two others', and so not the least, unless corner lies between left and up; then it is their
+  difference.
+  """
+  from_left, from_up = _distance(up, corner), _distance(left, corner)
+  between = (up >= corner) != (left >= corner)
+  from_corner = _distance(from_left, from_up)
+  use_corner = between & (from_corner < np.minimum(from_left, from_up))
+  return _choose(use_corner, corner, _choose(from_left <= from_up, left, up))
+
+
+def _distance(a: Bytes, b: Bytes) -> Bytes:
+  """Returns |a - b|."""
+  return np.maximum(a, b) - np.minimum(a, b)
+
+
+def _choose(condition: npt.NDArray[np.bool_], yes: Bytes, no: Bytes) -> Bytes:
+  """Returns what `np.where` does, several times faster for bytes."""
+  return no ^ ((no ^ yes) & np.negative(condition.view(np.uint8)))
