@@ -1,0 +1,380 @@
+"""The constructor: arguments are checked before anything runs, and travel as TFX can carry them."""
+
+import json
+import linecache
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import tfx.v1 as tfx
+from tfx.types import channel_utils, standard_artifacts
+from tfx_balance import BalancedAugmenter
+from tfx_balance.augment import ImageAugment, SmoothedBootstrap, Smote
+from tfx_balance.balanced_augmenter import augment_source
+from tfx_balance.balanced_augmenter.parameters import ALGORITHM_VERSION, AugmenterParameters
+from tfx_balance.errors import ConfigError
+from tfx_balance.plan.balance_plan import plan_balance
+from tfx_balance.plan.class_value import ClassValue
+
+from tests.balanced_augmenter import functions
+
+FUNCTIONS = 'tests.balanced_augmenter.functions'
+
+
+def augmenter(**arguments):
+  examples = channel_utils.as_channel([standard_artifacts.Examples()])
+  return BalancedAugmenter(examples=examples, **arguments)
+
+
+def properties(**arguments):
+  return dict(augmenter(**arguments).exec_properties)
+
+
+def parameters(**arguments):
+  """Returns what the executor makes of the arguments."""
+  return AugmenterParameters.decode(properties(**arguments))
+
+
+def targets(kind='int', **arguments):
+  """Returns the targets that the executor comes to for 100 of class 0 and 7 of class 1."""
+  values = {'int': (0, 1), 'float': (0.0, 1.0), 'bytes': (b'0', b'1')}[kind]
+  counts = dict(zip((ClassValue(kind, value) for value in values), (100, 7), strict=True))
+  return plan_balance(counts, parameters(**arguments).balance).targets
+
+
+TWICE = r'whose copies would make evaluation wrong; leave it out, or pass allow_evaluation_splits='
+NAME = r'must be letters, digits, "_" and "-", the first a letter or a digit; rename it'
+
+FAULTS = {
+  'word unknown': ({'sampling_strategy': 'none'}, "sampling_strategy='none' is not one of"),
+  'no word': ({'sampling_strategy': ''}, "sampling_strategy='' is not one of"),
+  'ratio': ({'sampling_strategy': 1.5}, 'must be a ratio above 0 and at most 1'),
+  'ratio as text': ({'sampling_strategy': '1.5'}, 'must be a ratio above 0 and at most 1'),
+  'power': ({'sampling_strategy': 'power:2'}, "'power:2' must have a q from 0"),
+  'majority': ({'sampling_strategy': 'majority'}, 'pass undersample=True'),
+  'minority': ({'sampling_strategy': 'minority', 'undersample': True}, 'drop undersample=True'),
+  'target zero': ({'sampling_strategy': {'a': 0}}, r"sampling_strategy\['a'\]=0 must be a whole"),
+  'target text': ({'sampling_strategy': {'a': '5'}}, "='5' must be a whole number"),
+  'class twice': ({'sampling_strategy': {1: 5, '1': 6}}, "'1' is there twice .*; name it once"),
+  'strategy no JSON': ({'sampling_strategy': '{"a": '}, 'is no JSON'),
+  'factor zero': ({'factors': {'a': 0}}, r"factors\['a'\]=0 must be a whole number"),
+  'factors no JSON': ({'factors': 'a'}, "factors='a' is no JSON"),
+  'factors a list': ({'factors': '[2]'}, r'factors=\[2\] has the wrong type'),
+  'factors and strategy': ({'factors': {'a': 2}, 'sampling_strategy': 'all'}, 'both say how many'),
+  'half a copy': ({'max_copies': 1.5}, 'max_copies=1.5 must be a whole number from 1'),
+  'undersample': ({'undersample': 2}, 'undersample=2 must be True or False'),
+  'provenance': ({'provenance': 'yes'}, "provenance='yes' must be True or False"),
+  'evaluation': ({'allow_evaluation_splits': 3}, 'allow_evaluation_splits=3 must be True or'),
+  'eval once': ({'splits': ['train', 'eval']}, f"has 'eval', {TWICE}"),
+  'test once': ({'splits': 'test'}, f"has 'test', {TWICE}"),
+  'validation once': ({'splits': 'validation'}, f"has 'validation', {TWICE}"),
+  'no splits': ({'splits': []}, r'splits=\[\] names nothing; give at least one name'),
+  'split twice': ({'splits': ['a', 'a']}, "names 'a' twice; name it once"),
+  'copies and undersample': (
+    {'augmented_split': 'more', 'undersample': True},
+    "augmented_split='more' leaves the originals as they are, .* drop one of them",
+  ),
+  'copies of several': (
+    {'augmented_split': 'more', 'splits': ['train', 'a']},
+    r"augmented_split='more' takes the copies of one split, splits=\['train', 'a'\] are several",
+  ),
+  'copies in their split': ({'augmented_split': 'train'}, "augmented_split='train' is in splits="),
+  'copies misnamed': ({'augmented_split': 'a b'}, f"split name 'a b' {NAME}"),
+  'label empty': ({'label': ''}, "label='' must be the name of the feature that holds the class"),
+  'seed a float': ({'seed': 1.5}, 'seed=1.5 must be a whole number'),
+  'missing_label': ({'missing_label': 'ignore'}, "missing_label='ignore' is not one of"),
+}
+AT_CONSTRUCTION = {
+  'no copies': ({'max_copies': 0}, 'max_copies=0 must be a whole number from 1'),
+  'strategy true': ({'sampling_strategy': True}, 'sampling_strategy=True must be one of'),
+  'function itself': ({'augment_fn': functions.jitter}, 'must be a dotted path .* import it anew'),
+  'a number': ({'augment_fn': 3}, 'augment_fn=3 must be a dotted path'),
+}
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'fault'),
+  [*FAULTS.values(), *AT_CONSTRUCTION.values()],
+  ids=[*FAULTS, *AT_CONSTRUCTION],
+)
+def test_an_argument_that_breaks_a_rule_is_refused_at_construction(arguments, fault):
+  with pytest.raises(ConfigError, match=fault):
+    augmenter(**arguments)
+
+
+@pytest.mark.parametrize('name', [name for name in FAULTS if name != 'no splits'])
+def test_the_executor_checks_again_what_came_as_a_runtime_parameter(name):
+  arguments, fault = FAULTS[name]
+  given = {
+    key: json.dumps(value)
+    if isinstance(value, (dict, list))
+    else str(value)
+    if key == 'sampling_strategy'
+    else value
+    for key, value in arguments.items()
+  }
+  if name == 'class twice':
+    given = {'sampling_strategy': '{"1": 5, "1": 6}'}
+  with pytest.raises(ConfigError, match=fault):
+    AugmenterParameters.decode({**properties(), **given})
+
+
+def test_eval_may_be_asked_for_twice():
+  found = parameters(splits=['eval', 'test', 'train'], allow_evaluation_splits=True)
+  assert found.splits == ('eval', 'test', 'train')
+
+
+def test_the_defaults_balance_train():
+  found = parameters()
+  assert (found.label, found.splits, found.seed, found.missing) == ('label', ('train',), 0, 'error')
+  assert (found.augmented_split, found.provenance) == (None, False)
+  assert (found.balance.max_copies, found.balance.undersample) == (None, False)
+  assert targets() == (100, 100)
+
+
+STRATEGIES = {
+  'word': ({'sampling_strategy': 'not majority'}, (100, 100)),
+  'ratio': ({'sampling_strategy': 0.3}, (100, 30)),
+  'one': ({'sampling_strategy': 1}, (100, 100)),
+  'ratio as text': ({'sampling_strategy': '0.3'}, (100, 30)),
+  'fraction': ({'sampling_strategy': Fraction(1, 3)}, (100, 33)),
+  'numpy ratio': ({'sampling_strategy': np.float32(0.1)}, (100, 10)),
+  'power': ({'sampling_strategy': 'power:0.5'}, (100, 26)),
+  'dict': ({'sampling_strategy': {1: 50}}, (100, 50)),
+  'dict of text': ({'sampling_strategy': {'1': 50}}, (100, 50)),
+  'dict as JSON': ({'sampling_strategy': '{"1": 50}'}, (100, 50)),
+  'empty dict': ({'sampling_strategy': {}}, (100, 7)),
+  'factors': ({'factors': {1: 3}}, (100, 21)),
+  'factors as JSON': ({'factors': ' {"1": 3}'}, (100, 21)),
+  'max_copies': ({'max_copies': 2}, (100, 14)),
+  'undersample': ({'sampling_strategy': 'auto', 'undersample': True}, (7, 7)),
+}
+
+
+@pytest.mark.parametrize(('arguments', 'expected'), STRATEGIES.values(), ids=STRATEGIES)
+def test_a_strategy_arrives(arguments, expected):
+  assert targets(**arguments) == expected
+
+
+@pytest.mark.parametrize(
+  ('kind', 'key'),
+  [
+    pytest.param('int', 1, id='int'),
+    pytest.param('int', '1', id='text for an int'),
+    pytest.param('int', 1.0, id='float for an int'),
+    pytest.param('float', 1.0, id='float'),
+    pytest.param('float', 1, id='int for a float'),
+    pytest.param('bytes', '1', id='text'),
+    pytest.param('bytes', b'1', id='bytes'),
+    pytest.param('int', np.int64(1), id='numpy int'),
+  ],
+)
+@pytest.mark.parametrize('argument', ['sampling_strategy', 'factors'])
+def test_a_class_is_named_as_it_is(kind, key, argument):
+  # Keys become text in JSON: 1.0 is '1.0' then, and means the class that it meant before.
+  number = {'sampling_strategy': 70, 'factors': 10}[argument]
+  assert targets(kind, **{argument: {key: number}}) == (100, 70)
+
+
+def test_bytes_that_are_no_text_are_named_as_they_are():
+  found = parameters(sampling_strategy={b'\xff\x00': 50}).balance
+  counts = {ClassValue('bytes', b'\xff\x00'): 3, ClassValue('bytes', b'ok'): 9}
+  assert plan_balance(counts, found).targets == (9, 50)
+
+
+def test_numbers_may_be_of_numpy():
+  # As from np.unique(labels, return_counts=True).
+  assert properties(seed=np.int64(3)) == properties(seed=3)
+  assert properties(max_copies=np.int64(3)) == properties(max_copies=3)
+  assert targets(sampling_strategy={1: np.int64(50)}) == (100, 50)
+  assert targets(factors={1: np.int64(2)}) == (100, 14)
+
+
+def test_the_properties_are_such_as_kubeflow_can_carry():
+  found = properties(
+    label='species',
+    sampling_strategy={'a': 5},
+    augment_fn=ImageAugment(rotation=10),
+    splits=('train', 'more'),
+    max_copies=3,
+    undersample=True,
+    provenance=True,
+    allow_evaluation_splits=True,
+    seed=7,
+  )
+  given = {name: value for name, value in found.items() if value is not None}
+  assert {type(value) for value in given.values()} == {str, int}
+  assert set(found) - set(given) == {'module_file', 'module_path'}
+  for arguments in ({'sampling_strategy': 0.5}, {'factors': {0: 2}}, {'augmented_split': 'more'}):
+    assert {type(v) for v in properties(**arguments).values() if v is not None} == {str, int}
+
+
+def test_the_sidecar_shows_the_arguments():
+  shown = parameters(sampling_strategy=0.5, max_copies=3, seed=9, label='species').shown
+  assert shown == {
+    'label': 'species',
+    'max_copies': 3,
+    'undersample': 0,
+    'seed': 9,
+    'sampling_strategy': '1/2',
+    'factors': None,
+    'splits': ['train'],
+    'algorithm_version': ALGORITHM_VERSION,
+  }
+  assert parameters(factors={'a': 2}).shown['sampling_strategy'] is None
+  assert json.loads(json.dumps(parameters(sampling_strategy={'a': 2}).shown))
+
+
+RUNTIME = {
+  'label': str,
+  'sampling_strategy': str,
+  'factors': str,
+  'augment_fn': str,
+  'module_file': str,
+  'splits': str,
+  'augmented_split': str,
+  'max_copies': int,
+  'undersample': int,
+  'seed': int,
+  'missing_label': str,
+  'allow_evaluation_splits': int,
+  'provenance': int,
+}
+
+
+@pytest.mark.parametrize('name', RUNTIME)
+def test_any_argument_may_be_a_runtime_parameter(name):
+  later = tfx.dsl.experimental.RuntimeParameter(name=name, ptype=RUNTIME[name])
+  assert properties(**{name: later})[name] is later
+
+
+def test_what_is_known_is_checked_beside_a_runtime_parameter():
+  later = tfx.dsl.experimental.RuntimeParameter(name='splits', ptype=str)
+  with pytest.raises(ConfigError, match=r'seed=1\.5'):
+    augmenter(splits=later, seed=1.5)
+
+
+CHANGES = [
+  {'label': 'species'},
+  {'sampling_strategy': 'median'},
+  {'sampling_strategy': 0.5},
+  {'sampling_strategy': {'a': 9}},
+  {'factors': {'a': 2}},
+  {'augment_fn': f'{FUNCTIONS}.jitter'},
+  {'augment_fn': ImageAugment()},
+  {'augment_fn': ImageAugment(rotation=1)},
+  {'augment_fn': SmoothedBootstrap()},
+  {'augment_fn': Smote(['x'])},
+  {'splits': 'other'},
+  {'augmented_split': 'more'},
+  {'max_copies': 2},
+  {'undersample': True},
+  {'seed': 1},
+  {'missing_label': 'drop'},
+  {'provenance': True},
+]
+
+
+def test_what_changes_the_result_changes_the_key_of_the_cache():
+  found = [properties(), *(properties(**change) for change in CHANGES)]
+  keys = [json.dumps(each, sort_keys=True) for each in found]
+  assert len(set(keys)) == len(keys)
+  assert properties(**CHANGES[3]) == properties(**CHANGES[3])
+  assert properties()['algorithm_version'] == ALGORITHM_VERSION
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+  """Returns a function that writes the source of a module and has it imported anew."""
+  monkeypatch.syspath_prepend(str(tmp_path))
+  monkeypatch.setattr(sys, 'dont_write_bytecode', True)
+
+  def write(source):
+    (tmp_path / 'of_a_user.py').write_text(source)
+    sys.modules.pop('of_a_user', None)
+    linecache.clearcache()
+    return properties(augment_fn='of_a_user.augment')['augment_source']
+
+  yield write
+  sys.modules.pop('of_a_user', None)
+
+
+def test_a_change_of_the_source_changes_the_key_of_the_cache(module):
+  source = 'def helper(x):\n  return x\ndef augment(features, seed):\n  return helper(features)\n'
+  first = module(source)
+  assert len(first) == 64
+  assert module(source) == first
+  assert module(source.replace('return helper', 'return  helper')) != first
+  assert module(source.replace('return x', 'return dict(x)')) != first  # in what it calls
+
+
+def test_a_function_that_is_not_here_is_left_to_the_workers(caplog):
+  assert properties(augment_fn='not.here.augment')['augment_source'] == ''
+  assert properties()['augment_source'] == ''
+
+
+READY = [
+  ImageAugment(),
+  ImageAugment(
+    feature='pixels',
+    flip_left_right=True,
+    rotation=12.5,
+    shape=(8, 8, 1),
+    value_range=(0.0, 16.0),
+    fill='nearest',
+  ),
+  SmoothedBootstrap(),
+  SmoothedBootstrap(['x', "it's"], shrink=0.5),
+  Smote(['x'], categorical=['c'], k=3, standardize=False),
+]
+
+
+@pytest.mark.parametrize('ready', READY, ids=repr)
+def test_a_ready_function_travels_as_text(ready):
+  text = properties(augment_fn=ready)['augment_fn']
+  assert augment_source.from_text(text) == ready
+  assert augment_source.loader({'augment_fn': text})() == ready
+  assert properties(augment_fn=text) == properties(augment_fn=ready)
+
+
+@pytest.mark.parametrize(
+  ('text', 'fault'),
+  [
+    pytest.param('Smote(["x"])', 'it is not one of .* with named arguments', id='positional'),
+    pytest.param('print(x=1)', 'it is not one of', id='no function of ours'),
+    pytest.param('os.system(command="true")', 'it is no call', id='attribute'),
+    pytest.param('ImageAugment(rotation=f())', 'no augment function', id='no literal'),
+    pytest.param('ImageAugment(speed=1)', 'speed', id='no such argument'),
+    pytest.param('ImageAugment(', 'no augment function', id='no syntax'),
+    pytest.param('ImageAugment(**{"rotation": 1})', 'no augment function', id='unpacked'),
+    pytest.param('ImageAugment(rotation=999)', 'rotation', id='out of range'),
+  ],
+)
+def test_text_that_is_no_ready_function_is_refused(text, fault):
+  with pytest.raises(ConfigError, match=fault):
+    augment_source.from_text(text)
+
+
+@pytest.mark.parametrize(
+  ('path', 'fault'),
+  [
+    pytest.param('jitter', "'jitter' is not a dotted path", id='no module'),
+    pytest.param('not.here.augment', "module 'not.here' does not import", id='no such module'),
+    pytest.param(f'{FUNCTIONS}.jiter', r"has no 'jiter'; it has \['jitter'\]", id='misspelt'),
+    pytest.param(f'{FUNCTIONS}.not_a_function', 'is a int; it must be a function', id='a number'),
+    pytest.param(f'{FUNCTIONS}.OnlyAlone', 'is a class; make an object of it', id='a class'),
+  ],
+)
+def test_a_dotted_path_that_leads_nowhere_is_refused(path, fault):
+  with pytest.raises(ConfigError, match=fault):
+    augment_source.loader({'augment_fn': path})()
+
+
+def test_a_loader_finds_the_function(tmp_path):
+  assert augment_source.loader({'augment_fn': ''}) is None
+  assert augment_source.loader({'augment_fn': f'{FUNCTIONS}.jitter'})() is functions.jitter
+  file = tmp_path / 'of_user.py'
+  file.write_text('def augment_fn(f, s):\n  return 1\ndef other(f, s):\n  return 2\n')
+  assert augment_source.loader({'module_file': str(file)})()(0, 0) == 1
+  assert augment_source.loader({'module_file': str(file), 'augment_fn': 'other'})()(0, 0) == 2
