@@ -1,5 +1,6 @@
 """The exact split: nothing lost, nothing twice, every cell within one of ideal, any order."""
 
+import struct
 import tempfile
 from collections import Counter
 from dataclasses import replace
@@ -229,3 +230,29 @@ def test_nothing_is_published_that_is_not_what_was_planned(tmp_path, lost):
   with pytest.raises(RuntimeError, match='planned'):
     split.publish_split([], job, counts, written)
   assert not Path(request.output_uri).exists()
+
+
+@pytest.mark.xfail(
+  reason='the hash is of the bytes, and protobuf 6 writes the features of a record in another '
+  'order in every process: stock ExampleGens run twice give other bytes'
+)
+def test_features_in_another_order_are_the_same_record(tmp_path):
+  entry = struct.Struct('BB')  # of the map of features: the key of field 1, and a length
+
+  def reversed_features(record):
+    body, parts = record[2:], []
+    while body:
+      _, length = entry.unpack_from(body)
+      parts.append(body[: 2 + length])
+      body = body[2 + length :]
+    return record[:2] + b''.join(reversed(parts))
+
+  records = labelled({0: 60, 1: 20})
+  other = [reversed_features(record) for record in records]
+  assert [value_of(r, 'id') for r in other] == [value_of(r, 'id') for r in records]
+  assert not set(other) & set(records)
+  ids = [
+    {name: {value_of(r, 'id') for r in held} for name, held in splits.items()}
+    for splits in (run_split(tmp_path / 'one', [records]), run_split(tmp_path / 'two', [other]))
+  ]
+  assert ids[0] == ids[1]
