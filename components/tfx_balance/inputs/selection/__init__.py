@@ -1,0 +1,23 @@
+"""Batches chosen by index from random-access data: by hand, by class, priority or difficulty."""
+
+from tfx_balance.inputs.selection.dataset import selection_dataset
+from tfx_balance.inputs.selection.prioritized import prioritized_model
+from tfx_balance.inputs.selection.selectors import (
+  ClassSelector,
+  CurriculumSelector,
+  PrioritySelector,
+  Selected,
+  UniformSelector,
+)
+from tfx_balance.inputs.selection.sum_tree import SumTree
+
+__all__ = [
+  'ClassSelector',
+  'CurriculumSelector',
+  'PrioritySelector',
+  'Selected',
+  'SumTree',
+  'UniformSelector',
+  'prioritized_model',
+  'selection_dataset',
+]

@@ -1,0 +1,96 @@
+"""Chosen batches as a dataset that `fit` takes: Keras 3's PyDataset, or tf_keras' Sequence."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal
+
+import numpy as np
+import tensorflow as tf
+
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.inputs.selection.selectors import Selector
+from tfx_balance.plan.batch_quota import check_batch_size
+
+KerasName = Literal['keras', 'tf_keras']
+
+
+def selection_dataset(
+  features: Any,
+  labels: Any,
+  selector: Selector,
+  batch_size: int,
+  steps: int | None = None,
+  with_items: bool = False,
+  keras: KerasName | None = None,
+  **arguments: Any,
+) -> Any:
+  """Returns random-access data as a dataset of chosen batches, for `fit` and for custom loops.
+
+  An item is (features, labels), or (features, labels, weights) where the selector weighs. Epochs go
+  on where the last one ended; Keras 3 draws one before `fit` and does not show it. `dataset[i]` of
+  a running epoch may be called in any order; a selector whose priorities change chooses by those of
+  the moment of the call.
+
+  Args:
+    features: arrays or nest of arrays, [n, ...], indexed by an integer array; memory maps work.
+    labels: the same.
+    selector: of items.
+    batch_size: 1 or more.
+    steps: batches of an epoch; by default as many as show n items.
+    with_items: whether features come as (features, items int64 [batch_size]), as
+      `prioritized_model` takes them.
+    keras: whose `fit` it is for: 'keras' (3) or 'tf_keras'. By default tf_keras where
+      TF_USE_LEGACY_KERAS is set, as in the child processes of TFX.
+    **arguments: of PyDataset or Sequence, such as workers.
+
+  Raises:
+    ConfigError: if an argument breaks a rule.
+    DataError: if lengths differ.
+  """
+  check_batch_size(batch_size)
+  for array in tf.nest.flatten((features, labels)):
+    if len(array) != selector.n_items:
+      raise DataError(
+        f'an array has {len(array)} rows and the selector chooses from {selector.n_items} items; '
+        f'give one row an item'
+      )
+  base = _base_class(keras)
+
+  class SelectionDataset(base):  # type: ignore[misc, valid-type]
+    """Batches that a selector chooses."""
+
+    def __init__(self) -> None:
+      super().__init__(**arguments)
+      self.selector = selector
+      self.epoch = 0
+
+    def __len__(self) -> int:
+      return steps or -(-selector.n_items // batch_size)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+      chosen = selector.select(self.epoch * len(self) + index, batch_size)
+      take = lambda array: np.asarray(array[chosen.items])  # noqa: E731
+      x, y = tf.nest.map_structure(take, features), tf.nest.map_structure(take, labels)
+      x = (x, chosen.items) if with_items else x
+      return (x, y) if chosen.weights is None else (x, y, chosen.weights)
+
+    def on_epoch_end(self) -> None:
+      self.epoch += 1
+
+  return SelectionDataset()
+
+
+def _base_class(keras: str | None) -> type:
+  """Returns what the dataset must be an instance of."""
+  legacy = os.environ.get('TF_USE_LEGACY_KERAS', '').lower() in ('1', 'true')
+  name = keras or ('tf_keras' if legacy else 'keras')
+  if name == 'tf_keras':
+    import tf_keras
+
+    return tf_keras.utils.Sequence
+  if name == 'keras':
+    import keras as keras_3
+
+    return keras_3.utils.PyDataset
+  raise ConfigError(f"keras={keras!r} is not in ['keras', 'tf_keras']; pass one of these")

@@ -1,0 +1,115 @@
+"""Priorities of many items: changed and drawn from in logarithmic time, a batch at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.errors import ConfigError
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+class SumTree:
+  """Weights of items in a complete binary tree whose nodes hold the sums of their children.
+
+  The sums are made anew from the children at every change, so no error adds up.
+  """
+
+  def __init__(self, n_items: int, weight: float = 1.0) -> None:
+    """Makes a tree of items of one weight.
+
+    Args:
+      n_items: 1 or more.
+      weight: 0 or more.
+
+    Raises:
+      ConfigError: if an argument is out of range.
+    """
+    if n_items < 1 or not weight >= 0:
+      raise ConfigError(
+        f'n_items={n_items} and weight={weight} must be 1 or more and 0 or more; mend them'
+      )
+    self.n_items = n_items
+    self._width = 1 << (n_items - 1).bit_length()
+    self._sums = np.zeros(2 * self._width)
+    self._sums[self._width : self._width + n_items] = weight
+    self._add_up()
+
+  @property
+  def total(self) -> float:
+    """The sum of all weights."""
+    return float(self._sums[1])
+
+  def weights(self, items: Ints | None = None) -> Floats:
+    """Returns the weights of items, of all by default: float64 [n]."""
+    leaves = self._sums[self._width : self._width + self.n_items]
+    return leaves.copy() if items is None else leaves[items]
+
+  def update(self, items: Ints, weights: Floats) -> None:
+    """Sets the weights of items; of an item named twice, the last one stays.
+
+    Args:
+      items: int64 [n], from 0 to n_items - 1.
+      weights: float64 [n], finite, 0 or more.
+
+    Raises:
+      ConfigError: if one is out of range; nothing has changed then.
+    """
+    items, weights = np.asarray(items, np.int64), np.asarray(weights, np.float64)
+    _check(items, weights, self.n_items)
+    if not len(items):
+      return
+    self._sums[items + self._width] = weights
+    nodes = np.unique(items + self._width) >> 1
+    while nodes[0]:
+      nodes = nodes[np.concatenate([[True], nodes[1:] != nodes[:-1]])]
+      self._sums[nodes] = self._sums[2 * nodes] + self._sums[2 * nodes + 1]
+      nodes = nodes >> 1
+
+  def replace(self, weights: Floats) -> None:
+    """Sets the weights of all items: float64 [n_items]; see `update`."""
+    weights = np.asarray(weights, np.float64)
+    _check(np.arange(self.n_items), weights, self.n_items)
+    self._sums[self._width : self._width + self.n_items] = weights
+    self._add_up()
+
+  def find(self, places: Floats) -> Ints:
+    """Returns the items in whose part of the total the places lie: int64 [n].
+
+    Args:
+      places: float64 [n], 0 or more and below `total`.
+    """
+    left = np.array(places, np.float64)
+    node = np.ones(len(left), np.int64)
+    while node[0] < self._width:  # all are on one level
+      node = 2 * node
+      first = self._sums[node]
+      right = (left >= first) & (self._sums[node + 1] > 0)
+      left = np.where(right, left - first, left)
+      node = node + right
+    return np.minimum(node - self._width, self.n_items - 1)
+
+  def _add_up(self) -> None:
+    width = self._width
+    while width > 1:
+      pairs = self._sums[width : 2 * width].reshape(-1, 2)
+      width //= 2
+      self._sums[width : 2 * width] = pairs.sum(axis=1)
+
+
+def _check(items: Ints, weights: Floats, n_items: int) -> None:
+  if items.shape != weights.shape or items.ndim != 1:
+    raise ConfigError(
+      f'items have shape {items.shape} and weights {weights.shape}; give one weight an item'
+    )
+  wrong = np.flatnonzero((items < 0) | (items >= n_items))
+  if len(wrong):
+    raise ConfigError(f'item {items[wrong[0]]} is not in 0 to {n_items - 1}; give an index of it')
+  wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+  if len(wrong):
+    raise ConfigError(
+      f'weight {weights[wrong[0]]} of item {items[wrong[0]]} must be finite and 0 or more; '
+      f'is the loss that it comes from finite?'
+    )

@@ -1,0 +1,191 @@
+"""Selectors choose as they say; Keras 3 and tf_keras train on what they choose."""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.inputs.selection import (
+  ClassSelector,
+  CurriculumSelector,
+  PrioritySelector,
+  SumTree,
+  UniformSelector,
+  prioritized_model,
+  selection_dataset,
+)
+
+
+@given(
+  st.lists(st.floats(0, 1e6), min_size=1, max_size=70),
+  st.lists(st.tuples(st.integers(0, 69), st.floats(0, 1e6)), max_size=30),
+)
+def test_a_sum_tree_is_a_cumulative_sum(start, changes):
+  tree, weights = SumTree(len(start)), np.array(start)
+  tree.replace(weights)
+  for item, weight in changes:
+    weights[item % len(start)] = weight
+    tree.update(np.array([item % len(start)]), np.array([weight]))
+  assert np.array_equal(tree.weights(), weights)
+  assert tree.total == pytest.approx(weights.sum())
+  if weights.sum() > 1e-3:
+    places = (np.arange(50) + 0.5) / 50 * tree.total
+    found = tree.find(places)
+    assert (weights[found] > 0).all()
+    edges = np.concatenate([[0], weights.cumsum()])
+    slack = 1e-9 * tree.total
+    assert (edges[found] <= places + slack).all()
+    assert (edges[found + 1] >= places - slack).all()
+
+
+def test_of_an_item_named_twice_the_last_weight_stays():
+  tree = SumTree(5)
+  tree.update(np.array([3, 3, 0]), np.array([7.0, 2.0, 0.0]))
+  assert tree.weights().tolist() == [0, 1, 1, 2, 1]
+  assert tree.total == 5
+
+
+@pytest.mark.parametrize(
+  ('items', 'weights', 'message'),
+  [
+    ([5], [1.0], 'item 5 is not in 0 to 4'),
+    ([1], [np.nan], 'weight nan of item 1 must be finite'),
+    ([1], [-1.0], 'weight -1.0 of item 1'),
+    ([1, 2], [1.0], 'one weight an item'),
+  ],
+)
+def test_a_wrong_update_is_refused_and_changes_nothing(items, weights, message):
+  tree = SumTree(5)
+  with pytest.raises(ConfigError, match=message):
+    tree.update(np.array(items), np.array(weights))
+  assert tree.weights().tolist() == [1] * 5
+
+
+def test_uniform_selection_is_whole_passes():
+  selector = UniformSelector(10)
+  items = np.concatenate([selector.select(step, 4).items for step in range(5)])
+  assert sorted(items[:10]) == sorted(items[10:]) == list(range(10))
+  assert items[:10].tolist() != items[10:].tolist()
+
+
+def test_class_selection_has_the_probabilities_asked_for():
+  labels = np.repeat(['a', 'b'], [95, 5])
+  for ratios, share in ((None, 0.5), ({'a': 1, 'b': 3}, 0.75)):
+    selector = ClassSelector(labels, ratios)
+    items = np.concatenate([selector.select(step, 100).items for step in range(100)])
+    assert abs((items >= 95).mean() - share) < 0.03
+    assert set(items) == set(range(100))
+
+
+def test_priority_selection_is_proportional_and_its_weights_undo_that():
+  selector = PrioritySelector(4, alpha=1.0, beta=1.0, epsilon=0.0)
+  selector.update(np.arange(4), [1, 2, 3, 4])
+  chosen = [selector.select(step, 50) for step in range(200)]
+  counts = np.bincount(np.concatenate([c.items for c in chosen]), minlength=4)
+  assert np.abs(counts / counts.sum() - [0.1, 0.2, 0.3, 0.4]).max() < 0.005
+  means = np.zeros(4)
+  for c in chosen:
+    np.add.at(means, c.items, c.weights)
+  assert np.abs(means / means.sum() - 0.25).max() < 0.01  # every item counts alike
+
+
+def test_curriculum_starts_easy_and_ends_with_all():
+  selector = CurriculumSelector(np.arange(100)[::-1], steps=10, start=0.1)
+  assert selector.select(0, 200).items.min() >= 90
+  assert len(set(selector.select(10, 5000).items)) == 100
+
+
+def test_a_million_items_are_chosen_and_updated_at_full_speed():
+  selector = PrioritySelector(1_000_000)
+  selector.select(0, 256)
+  start = time.perf_counter()
+  for step in range(100):
+    items = selector.select(step, 256).items
+    selector.update(items, np.linspace(0.1, 5, 256))
+  assert (time.perf_counter() - start) / 100 < 0.02  # 1 ms on a quiet core
+
+
+def keras_of(name):
+  return pytest.importorskip(name)
+
+
+@pytest.mark.parametrize('name', ['keras', 'tf_keras'])
+def test_fit_takes_it_and_priorities_follow_the_losses(name):
+  keras = keras_of(name)
+  rng = np.random.default_rng(0)
+  labels = np.repeat([0, 1], [90, 10])
+  features = (rng.normal(size=(100, 2)) + 3 * labels[:, None]).astype('float32')
+  selector = PrioritySelector(100, beta=lambda step: min(1.0, 0.4 + step / 100))
+  dataset = selection_dataset(features, labels, selector, 20, with_items=True, keras=name)
+  inner = keras.Sequential([keras.layers.Dense(2, activation='softmax')])
+  inner.build((None, 2))
+  model = prioritized_model(inner, selector, keras.losses.sparse_categorical_crossentropy)
+  model.compile(optimizer='adam')
+  before = inner.get_weights()[0].copy()
+  history = model.fit(dataset, epochs=4, verbose=0)
+  assert len(history.history['loss']) == 4
+  assert not np.array_equal(inner.get_weights()[0], before)
+  assert (selector.priorities() != 1).sum() > 50
+  assert inner.predict(features, verbose=0).shape == (100, 2)
+
+
+@pytest.mark.parametrize('name', ['keras', 'tf_keras'])
+def test_fit_takes_any_selector(name):
+  keras = keras_of(name)
+  labels = np.repeat([0, 1], [90, 10])
+  features = {'x': np.eye(2, dtype='float32')[labels]}
+  dataset = selection_dataset(features, labels, ClassSelector(labels), 10, steps=3, keras=name)
+  x = keras.Input((2,), name='x')
+  model = keras.Model({'x': x}, keras.layers.Dense(2, activation='softmax')(x))
+  model.compile('adam', 'sparse_categorical_crossentropy')
+  model.fit(dataset, epochs=2, verbose=0)
+  assert len(dataset) == 3
+  assert dataset.epoch >= 2  # Keras 3 looks at one epoch before it shows the first
+
+
+def test_a_custom_loop_chooses_and_updates():
+  selector = PrioritySelector(10)
+  dataset = selection_dataset(np.arange(10), np.arange(10), selector, 5, with_items=True)
+  for step in range(3):
+    (x, items), y, weights = dataset[step]
+    assert np.array_equal(x, items)
+    assert np.array_equal(y, items)
+    assert weights.max() == 1
+    selector.update(items, np.ones(5))
+  saved = selector.priorities()
+  other = PrioritySelector(10)
+  other.restore(saved)
+  assert np.array_equal(other.select(9, 5).items, selector.select(9, 5).items)
+
+
+@pytest.mark.parametrize(
+  ('make', 'error', 'message'),
+  [
+    (lambda: SumTree(0), ConfigError, 'n_items=0'),
+    (lambda: PrioritySelector(3, alpha=-1), ConfigError, 'alpha=-1'),
+    (lambda: PrioritySelector(3, beta=2), ConfigError, 'beta=2 must be 0 to 1'),
+    (lambda: CurriculumSelector([1, 2], steps=0), ConfigError, 'steps=0'),
+    (lambda: ClassSelector([0, 1], {0: 1, 5: 1}), ConfigError, '5 is not a class'),
+    (
+      lambda: selection_dataset(np.zeros(3), np.zeros(4), UniformSelector(4), 2),
+      DataError,
+      'an array has 3 rows',
+    ),
+    (
+      lambda: selection_dataset(np.zeros(4), np.zeros(4), UniformSelector(4), 0),
+      ConfigError,
+      'batch_size=0',
+    ),
+    (
+      lambda: selection_dataset(np.zeros(4), np.zeros(4), UniformSelector(4), 2, keras='jax'),
+      ConfigError,
+      "keras='jax' is not in",
+    ),
+    (lambda: prioritized_model(object(), PrioritySelector(2), None), ConfigError, 'no keras.Model'),
+  ],
+)
+def test_what_breaks_a_rule_is_refused(make, error, message):
+  with pytest.raises(error, match=message):
+    make()
