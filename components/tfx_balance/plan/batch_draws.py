@@ -116,7 +116,9 @@ class BatchDraws:
     if self.strategy == 'natural':
       return self._natural(slots), lag
     if self.strategy == 'weighted':
-      return np.stack([self._weighted(int(s), row) for s, row in zip(steps, slots)]), lag
+      return np.stack(
+        [self._weighted(int(s), row) for s, row in zip(steps, slots, strict=True)]
+      ), lag
     rows = []
     for s in steps.tolist():
       counts, lag = self._exact(s, lag)

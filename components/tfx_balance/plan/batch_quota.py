@@ -8,9 +8,10 @@ a batch is a time slot. PD2 schedules such tasks so that every running total sta
 from its ideal (Anderson and Srinivasan 2001, "Mixed Pfair/ERfair scheduling of asynchronous
 periodic tasks"; Baruah et al. 1996).
 
-Where the weights change from batch to batch, future deadlines mean nothing; the largest lag is then
-served first, which stays within O(log n_classes) of ideal whatever the weights do (the multi-processor
-cup game; Bender, Farach-Colton and Kuszmaul 2019). In 96 schedules tried, no class was ever one off.
+Where the weights change from batch to batch, future deadlines mean nothing. The largest lag is then
+served first, which stays within O(log n_classes) of ideal whatever the weights do (the
+multi-processor cup game; Bender, Farach-Colton and Kuszmaul 2019). In all schedules that the tests
+try, no class is ever one off.
 
 Deadlines are counted from the present batch and computed from each class's lag alone, so the state
 is one bounded integer a class: it never overflows, and it is all that a checkpoint must hold.
@@ -76,6 +77,10 @@ class BatchQuota:
   _part: Counts = field(init=False, repr=False, compare=False)
   _open: int = field(init=False, repr=False, compare=False)
   _total: int = field(init=False, repr=False, compare=False)
+  _safe: Counts = field(init=False, repr=False, compare=False)
+  _rest: Counts = field(init=False, repr=False, compare=False)
+  _heavy: npt.NDArray[np.bool_] | None = field(init=False, repr=False, compare=False)
+  _idle: npt.NDArray[np.bool_] | None = field(init=False, repr=False, compare=False)
 
   def __post_init__(self) -> None:
     total = sum(self.weights)
@@ -91,6 +96,10 @@ class BatchQuota:
     object.__setattr__(self, '_part', part)
     object.__setattr__(self, '_open', self.batch_size - int(whole.sum()))
     object.__setattr__(self, '_total', total)
+    object.__setattr__(self, '_safe', np.maximum(part, 1))
+    object.__setattr__(self, '_rest', np.maximum(total - part, 1))
+    object.__setattr__(self, '_heavy', 2 * part >= total if (2 * part >= total).any() else None)
+    object.__setattr__(self, '_idle', part == 0 if (part == 0).any() else None)
 
   @property
   def resolution(self) -> int:
@@ -153,17 +162,24 @@ class BatchQuota:
     deadline, which ends a row of windows that would all be forced (for p / D of one half or more).
     """
     total, part = self._total, self._part
-    safe = np.maximum(part, 1)
-    deadline = -((lag - total) // safe)
-    overlap = (total - lag) % safe != 0
-    rest = np.maximum(total - part, 1)
-    slack = -((lag - deadline * (total - part)) // total)  # the complement's windows up to then
-    group = np.where(overlap & (2 * part >= total), -(-(lag + slack * total) // rest), 0)
-    key = (deadline * 2 + ~overlap) << _GROUP_BITS
-    key += _GROUP_MAX - np.clip(group, 0, _GROUP_MAX)
+    missing = total - lag
+    deadline = -(-missing // self._safe)
+    key = deadline * 2 + (missing == deadline * self._safe)
+    key <<= _GROUP_BITS
+    if self._heavy is not None:
+      key += _GROUP_MAX - self._group_deadlines(lag, deadline, missing)
     key[lag <= -part] = _LATE  # not released yet
-    key[part == 0] = _LATE + 1
+    if self._idle is not None:
+      key[self._idle] = _LATE + 1
     return key
+
+  def _group_deadlines(self, lag: Counts, deadline: Counts, missing: Counts) -> Counts:
+    """Returns group deadlines, int64 [n_classes]: 0 for light classes and lone windows."""
+    total, rest = self._total, self._rest
+    slack = -((lag - deadline * (total - self._part)) // total)  # the complement's windows so far
+    group = -(-(lag + slack * total) // rest)
+    counts = self._heavy & (missing != deadline * self._safe)
+    return np.clip(np.where(counts, group, 0), 0, _GROUP_MAX)
 
 
 def check_batch_size(batch_size: object) -> int:

@@ -211,8 +211,8 @@ def _check_natural(natural: Mapping[str, Sequence[int]], n_classes: int) -> None
   for name, counts in natural.items():
     if len(counts) != n_classes or min(counts) < 0:
       raise ConfigError(
-        f'split {name!r} has natural counts {list(counts)[:20]}; it needs {n_classes}, one a class, '
-        f'each 0 or more'
+        f'split {name!r} has natural counts {list(counts)[:20]}; it needs {n_classes}, one a '
+        f'class, each 0 or more'
       )
 
 

@@ -21,7 +21,7 @@ Words = npt.NDArray[np.uint64]
 
 
 def mix(*keys: Any) -> Words:
-  """Returns a 64-bit hash of the keys, element by element: splitmix64 (Steele et al. 2014), chained.
+  """Returns a 64-bit hash of the keys, by element: splitmix64 (Steele et al. 2014), chained.
 
   >>> bool(mix(0, 1) == mix(0, 1)), bool(mix(0, 1) == mix(1, 0))
   (True, False)

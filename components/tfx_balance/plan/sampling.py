@@ -126,9 +126,9 @@ def check_epoch(epoch: Any) -> Epoch:
 def epoch_steps(
   records: Sequence[int], weights: Sequence[int], batch_size: int, epoch: Epoch
 ) -> int:
-  """Returns the batches of an epoch: the fewest after which the named class has all been shown.
+  """Returns the batches of an epoch: the fewest that surely show all of the named class.
 
-  With exact quotas they are exactly these, as t batches hold floor(t B w) of a class or more.
+  t batches of exact quotas hold floor(t B w) of a class or more.
 
   >>> epoch_steps([90, 10], [1, 1], batch_size=20, epoch='largest')
   9

@@ -3,9 +3,9 @@
 A schedule is any function of the step (int, from 0) that returns a `q`, a dict of ratios, or a
 `Mixture`. It must depend on nothing but the step: a restored run calls it again.
 
-Every batch under 'exact' holds the floor or the ceiling of each class's share at its own step. Running
-totals follow the sum of all those shares, within O(log n_classes) whatever the schedule does; in all
-that the tests try no class is as much as one record off (see `batch_quota`).
+Every batch under 'exact' holds the floor or the ceiling of each class's share at its own step.
+Running totals follow the sum of all those shares, within O(log n_classes) whatever the schedule
+does; in all that the tests try no class is as much as one record off (see `batch_quota`).
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _check_steps(steps: int) -> None:
 
 @dataclass
 class ScheduledWeights:
-  """The weights at each step: constant, or as a schedule says; a value seen before costs nothing."""
+  """The weights at each step: constant, or as a schedule says."""
 
   counts: ClassCounts
   constant: Weights | None = None

@@ -1,0 +1,104 @@
+"""Arrays in memory as a source of batches, and what a generator yields turned into arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.inputs.labels import count_labels
+from tfx_balance.inputs.source import DEFAULT_MEMORY_BUDGET, FeatureSpec, Read
+from tfx_balance.plan.sampling import ClassCounts
+
+
+@dataclass
+class ArraySource:
+  """Rows of arrays.
+
+  Attributes:
+    features: an array, or a dict, tuple or nest of arrays, each [n, ...].
+    labels: [n] or [n, 1].
+    seed: the default seed of what is drawn.
+  """
+
+  features: Any
+  labels: Any
+  seed: int = 0
+  counts: ClassCounts = field(init=False)
+  natural: Mapping[str, tuple[int, ...]] = field(init=False)
+  _rows: npt.NDArray[np.int64] = field(init=False, repr=False)
+
+  def __post_init__(self) -> None:
+    self.counts, self._rows = count_labels(self.labels)
+    self.natural = {'train': self.counts.records}
+    for array in tf.nest.flatten(self.features):
+      if len(array) != len(self._rows):
+        raise DataError(
+          f'a feature has {len(array)} rows and there are {len(self._rows)} labels; '
+          f'give one row a label'
+        )
+    self.features = tf.nest.map_structure(tf.convert_to_tensor, self.features)
+    self.labels = tf.convert_to_tensor(self.labels)
+
+  def windows(self) -> tuple[tuple[int, ...], ...]:
+    """Returns one window a class: all is in memory."""
+    return tuple((n,) for n in self.counts.records)
+
+  def reader(self, feature_spec: FeatureSpec | None) -> Read:
+    """Returns what gathers a batch; see Source."""
+    _refuse(feature_spec)
+    rows = tf.constant(self._rows)
+
+    def read(records: tf.Tensor, classes: tf.Tensor) -> tuple[Any, tf.Tensor]:
+      del classes
+      at = tf.gather(rows, records)
+      features = tf.nest.map_structure(lambda array: tf.gather(array, at), self.features)
+      return features, tf.gather(self.labels, at)
+
+    return read
+
+  def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
+    """Returns one pass over the rows in their order; see Source."""
+    _refuse(feature_spec)
+    return tf.data.Dataset.from_tensor_slices((self.features, self.labels)).batch(batch_size)
+
+
+def _refuse(feature_spec: FeatureSpec | None) -> None:
+  if feature_spec is not None:
+    raise ConfigError('feature_spec= is given, and arrays are not parsed; leave it out')
+
+
+def collect(
+  generator: Callable[[], Iterable[tuple[Any, Any]]],
+  memory_budget: int = DEFAULT_MEMORY_BUDGET,
+) -> tuple[Any, Any]:
+  """Returns what a generator yields as arrays of features and labels.
+
+  Args:
+    generator: called once; yields (features, label), features of one structure throughout.
+    memory_budget: bytes.
+
+  Raises:
+    DataError: if it yields nothing, or more than the budget.
+  """
+  rows: list[Any] = []
+  labels: list[Any] = []
+  used = 0
+  for features, label in generator():
+    row = tf.nest.map_structure(np.asarray, features)
+    used += sum(array.nbytes for array in tf.nest.flatten(row))
+    if used > memory_budget:
+      raise DataError(
+        f'the generator yields more than {memory_budget} bytes in {len(rows) + 1} records; raise '
+        f'memory_budget=, or write TFRecord files and let BalancedInputGen lay them out'
+      )
+    rows.append(row)
+    labels.append(label)
+  if not rows:
+    raise DataError('the generator yields nothing; it must yield (features, label) pairs')
+  return tf.nest.map_structure(lambda *arrays: np.stack(arrays), *rows), np.asarray(labels)

@@ -1,0 +1,281 @@
+"""BalancedInputs: balanced batches for a Trainer, and for people without a pipeline."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import tensorflow as tf
+
+from tfx_balance.errors import DataError
+from tfx_balance.inputs import fn_args as fn_args_lib
+from tfx_balance.inputs.array_source import ArraySource, collect
+from tfx_balance.inputs.augment import AugmentFn
+from tfx_balance.inputs.class_emphasis import ClassEmphasis
+from tfx_balance.inputs.file_source import FileSource, ordered_files
+from tfx_balance.inputs.labels import index_lookup
+from tfx_balance.inputs.pool_source import PoolSource, matching_files
+from tfx_balance.inputs.source import DEFAULT_MEMORY_BUDGET, FeatureSpec
+from tfx_balance.inputs.training import (
+  BatchWork,
+  Sampling,
+  check_label_as,
+  count_steps,
+  training_dataset,
+)
+from tfx_balance.plan.batch_quota import check_batch_size
+from tfx_balance.plan.sampling import Epoch
+from tfx_balance.plan.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class BalancedInputs(ClassEmphasis):
+  """Batches of records of unequal classes, sampled as a strategy says.
+
+  `strategy`, here and in all methods, is 'exact' (every batch holds the floor or the ceiling of
+  each class's share, and no running total is as much as one record off; Pfair PD2, Anderson and
+  Srinivasan 2001), 'weighted' (each record's class is drawn independently) or 'natural' (the data
+  as it is, shuffled). For the first two, shares are equal, or follow `q` (records^q), `ratios`
+  (class to weight, every class named) or, in `train`, a `schedule` (see
+  `tfx_balance.plan.schedules`).
+
+  Attributes:
+    feature_spec: the default of what records are parsed with, the label included.
+    label: name of the label feature, or None for arrays.
+    eval_files: patterns of the files that `eval` reads, by split.
+  """
+
+  feature_spec: FeatureSpec | None = None
+  label: str | None = None
+  eval_files: Mapping[str, Sequence[str]] | None = None
+
+  @classmethod
+  def from_fn_args(cls, fn_args: Any, memory_budget: int = DEFAULT_MEMORY_BUDGET) -> BalancedInputs:
+    """Returns the inputs of a TFX Trainer's `run_fn`.
+
+    The plan is taken from `fn_args.hyperparameters`, or where a Tuner owns these from beside the
+    train files; the feature spec from the transform graph, or from the schema.
+
+    Args:
+      fn_args: what `run_fn` gets.
+      memory_budget: bytes of records to hold; larger classes are streamed.
+
+    Raises:
+      ConfigError: if there are no train files.
+      DataError: if the plan, a file or the schema cannot be read.
+    """
+    source = FileSource(
+      fn_args_lib.find_plan(fn_args), fn_args_lib.find_root(fn_args), memory_budget
+    )
+    files = list(getattr(fn_args, 'eval_files', None) or [])
+    return cls(
+      source,
+      fn_args_lib.find_feature_spec(fn_args),
+      source.plan.label,
+      {'eval': files} if files else {},
+    )
+
+  @classmethod
+  def load(
+    cls,
+    uri: str,
+    feature_spec: FeatureSpec | None = None,
+    memory_budget: int = DEFAULT_MEMORY_BUDGET,
+  ) -> BalancedInputs:
+    """Returns the inputs that BalancedInputGen wrote at a place.
+
+    Args:
+      uri: root of the Examples artifact, which has `balanced_input.json`.
+      feature_spec: the default of `train` and `eval`.
+      memory_budget: bytes of records to hold; larger classes are streamed.
+
+    Raises:
+      DataError: if the plan cannot be read, or a file that it names is not there.
+    """
+    root = uri.rstrip('/')
+    source = FileSource(fn_args_lib.read_plan(root), root, memory_budget)
+    names = [name.rstrip('/') for name in tf.io.gfile.listdir(root)]
+    splits = [name[len('Split-') :] for name in names if name.startswith('Split-')]
+    files = {name: [os.path.join(root, f'Split-{name}', '*')] for name in sorted(splits)}
+    return cls(source, feature_spec, source.plan.label, files)
+
+  @classmethod
+  def from_arrays(cls, features: Any, labels: Any, seed: int = 0) -> BalancedInputs:
+    """Returns inputs over arrays in memory.
+
+    Args:
+      features: an array [n, ...], or a dict, tuple or nest of such.
+      labels: [n] or [n, 1]: integers, text, bytes or integral floats.
+      seed: the default of `train`.
+
+    Raises:
+      DataError: if the labels are no classes, or lengths differ.
+    """
+    return cls(ArraySource(features, labels, seed))
+
+  @classmethod
+  def from_files(
+    cls,
+    files: Sequence[str] | str,
+    label: str,
+    feature_spec: FeatureSpec,
+    seed: int = 0,
+    memory_budget: int = DEFAULT_MEMORY_BUDGET,
+  ) -> BalancedInputs:
+    """Returns inputs over TFRecord files of tf.Examples in any order, read into memory now.
+
+    Args:
+      files: paths or patterns; those that end in .gz are decompressed.
+      label: name of the label feature.
+      feature_spec: as `tf.io.parse_example` takes it, the label included.
+      seed: the default of `train`.
+      memory_budget: bytes of records to hold.
+
+    Raises:
+      DataError: if a file is missing, a record has no label, or the budget is too small.
+    """
+    source = PoolSource(matching_files(files), label, feature_spec, seed, memory_budget)
+    return cls(source, feature_spec, label)
+
+  @classmethod
+  def from_generator(
+    cls,
+    generator: Callable[[], Iterable[tuple[Any, Any]]],
+    seed: int = 0,
+    memory_budget: int = DEFAULT_MEMORY_BUDGET,
+  ) -> BalancedInputs:
+    """Returns inputs over what a finite generator of (features, label) yields, read now.
+
+    Raises:
+      DataError: if it yields nothing or more than the budget, or the labels are no classes.
+    """
+    return cls.from_arrays(*collect(generator, memory_budget), seed=seed)
+
+  def train(
+    self,
+    batch_size: int,
+    strategy: str = 'exact',
+    feature_spec: FeatureSpec | None = None,
+    *,
+    q: float | None = None,
+    ratios: Mapping[Any, Any] | None = None,
+    schedule: Schedule | None = None,
+    epoch: Epoch = 'largest',
+    seed: int | None = None,
+    label_as: str = 'parsed',
+    sample_weight: bool | str = False,
+    augment_fn: AugmentFn | None = None,
+    augment: str | Sequence[Any] = 'repeats',
+    input_context: tf.distribute.InputContext | None = None,
+  ) -> tf.data.Dataset:
+    """Returns an infinite, prefetched dataset of (features, label), or (..., sample weight).
+
+    The same seed gives the same batches; each pass over a class is in a fresh order. An iterator of
+    it can be saved by `tf.train.Checkpoint` and goes on with the next batch in any process.
+
+    Args:
+      batch_size: of all replicas together, 1 or more.
+      strategy: see the class.
+      feature_spec: what to parse with, where records are files and no default is known.
+      q: weights are records^q; 0 is balanced, 0.5 square-root sampling.
+      ratios: class to weight, every class named.
+      schedule: step (from 0) to q, ratios or Mixture.
+      epoch: see `steps_per_epoch`; here it only says what a repeat is.
+      seed: of all that is drawn; None for the plan's.
+      label_as: 'parsed' as in the data, or 'index' for the position in `classes`, int64 [B].
+      sample_weight: True or 'balanced', or 'effective', to give float32 [B] as well.
+      augment_fn: see `tfx_balance.inputs.augment`.
+      augment: 'repeats', 'all' or a list of classes that it is for.
+      input_context: from `tf.distribute`: this pipeline then gives its slice of every batch, in
+        batches of one replica each.
+
+    Raises:
+      ConfigError: if an argument breaks a rule.
+      DataError: if a file does not hold what the plan says. While the dataset is read, such faults
+        come as tf.errors.InvalidArgumentError with the same text.
+    """
+    sampling = Sampling(strategy, q, ratios, schedule)
+    check_batch_size(batch_size)
+    weights = None
+    if sample_weight:
+      scheme = 'balanced' if sample_weight is True else sample_weight
+      weights = self.weights_under(sampling, scheme)
+    work = BatchWork(label_as, weights, augment_fn, augment)
+    read = self.source.reader(feature_spec or self.feature_spec)
+    seed = self.source.seed if seed is None else seed
+    return training_dataset(
+      self.source, read, sampling, work, batch_size, epoch, seed, input_context
+    )
+
+  def eval(
+    self,
+    batch_size: int,
+    feature_spec: FeatureSpec | None = None,
+    *,
+    split: str = 'eval',
+    label_as: str = 'parsed',
+  ) -> tf.data.Dataset:
+    """Returns one ordered pass over a split, each record once: batches of (features, label).
+
+    Inputs without splits (arrays, a generator, `from_files`) give their own records.
+
+    Args:
+      batch_size: 1 or more; the last batch may be smaller.
+      feature_spec: what to parse with, where no default is known.
+      split: name of the split.
+      label_as: 'parsed', or 'index' for the position in `classes`; a label that is no class fails.
+
+    Raises:
+      ConfigError: if an argument breaks a rule.
+      DataError: if there is no such split.
+    """
+    check_batch_size(batch_size)
+    check_label_as(label_as)
+    spec = feature_spec or self.feature_spec
+    if self.eval_files is None:
+      batches = self.source.ordered(batch_size, spec)
+    elif split not in self.eval_files or self.label is None:
+      raise DataError(
+        f'split {split!r} is not in {sorted(self.eval_files)}; pass one of these in split=, or '
+        f"name it in the Trainer's eval_args"
+      )
+    else:
+      paths = matching_files(self.eval_files[split])
+      batches = ordered_files(paths, batch_size, self.label, spec)
+    if label_as == 'index':
+      lookup = index_lookup(self.classes)
+      batches = batches.map(lambda features, label: (features, lookup(label)))
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+  def steps_per_epoch(
+    self,
+    batch_size: int,
+    *,
+    epoch: Epoch = 'largest',
+    strategy: str = 'exact',
+    q: float | None = None,
+    ratios: Mapping[Any, Any] | None = None,
+    schedule: Schedule | None = None,
+  ) -> int:
+    """Returns the batches until every record of a class has been shown.
+
+    Args:
+      batch_size: as in `train`.
+      epoch: 'largest' or 'smallest' class, or a number of batches, which is returned. Under
+        'natural' the first two are one pass over all the records.
+      strategy: as in `train`, and so are q, ratios and schedule. Under 'weighted' it is an average.
+      q: see `train`.
+      ratios: see `train`.
+      schedule: see `train`; the first epoch's length is returned.
+
+    Raises:
+      ConfigError: if an argument breaks a rule.
+    """
+    sampling = Sampling(strategy, q, ratios, schedule)
+    return count_steps(sampling, self.source.counts, batch_size, epoch)
+
+  def with_feature_spec(self, feature_spec: FeatureSpec) -> BalancedInputs:
+    """Returns the same inputs with another default feature spec."""
+    return replace(self, feature_spec=feature_spec)

@@ -1,0 +1,160 @@
+"""Class-sharded TFRecord files as a source of batches.
+
+Small classes are held in memory, so that a thousand of them keep no file open and a batch is one
+native gather. Classes past the budget are streamed, a window of files at a time.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import threading
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from tfx_balance.errors import DataError
+from tfx_balance.inputs.file_cache import FileCache, gather_from_files
+from tfx_balance.inputs.file_layout import FileLayout
+from tfx_balance.inputs.parsing import parser, parsing_reader
+from tfx_balance.inputs.records import compression, read_all
+from tfx_balance.inputs.source import DEFAULT_MEMORY_BUDGET, FeatureSpec, Read
+from tfx_balance.plan.input_plan import InputPlan
+from tfx_balance.plan.sampling import ClassCounts
+
+
+@dataclass
+class FileSource:
+  """The records of a plan.
+
+  Attributes:
+    plan: what is where.
+    root: the artifact that the plan's paths are relative to.
+    memory_budget: bytes of records to hold.
+  """
+
+  plan: InputPlan
+  root: str
+  memory_budget: int = DEFAULT_MEMORY_BUDGET
+  counts: ClassCounts = field(init=False)
+  natural: Mapping[str, tuple[int, ...]] = field(init=False)
+  seed: int = field(init=False)
+  _layout: FileLayout = field(init=False, repr=False)
+  _pool: Any = field(default=None, repr=False)
+  _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+  def __post_init__(self) -> None:
+    self.counts = ClassCounts(self.plan.classes, self.plan.records)
+    self.natural, self.seed = self.plan.natural, self.plan.seed
+    self._layout = FileLayout.of(self.plan, self.memory_budget)
+    _check_present(self.plan, self.root)
+
+  def windows(self) -> tuple[tuple[int, ...], ...]:
+    """Returns the runs that are shuffled together; see Source."""
+    return self._layout.windows
+
+  def reader(self, feature_spec: FeatureSpec | None) -> Read:
+    """Returns what fetches and parses a batch; the first call reads what is held. See Source."""
+    layout = self._layout
+    pool, pool_starts = self._held_records()
+    starts = tf.constant(layout.starts)
+    shift = tf.constant(np.where(layout.held[layout.file], pool_starts, 0) - layout.starts)
+    streams = tf.constant(~layout.held[layout.file])
+    streamed = None if layout.held.all() else self._streamed()
+
+    def fetch(records: tf.Tensor) -> tf.Tensor:
+      segment = tf.searchsorted(starts, records, side='right') - 1
+      at = records + tf.gather(shift, segment)
+      if streamed is None:
+        return tf.gather(pool, at)
+      apart = tf.gather(streams, segment)
+      out_there, here = (tf.cast(tf.where(x)[:, 0], tf.int32) for x in (apart, ~apart))
+      read = tf.numpy_function(streamed, [tf.gather(records, out_there)], tf.string, stateful=False)
+      read = tf.ensure_shape(read, [None])
+      held = tf.gather(pool, tf.gather(at, here))
+      merged = tf.dynamic_stitch([out_there, here], [read, held])
+      return tf.ensure_shape(merged, records.shape)
+
+    return parsing_reader(fetch, self.plan.label, self.plan.classes, feature_spec)
+
+  def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
+    """Returns one pass over the files in order; see Source."""
+    return ordered_files(self._paths(), batch_size, self.plan.label, feature_spec)
+
+  def _paths(self) -> list[str]:
+    return [f'{self.root}/{file.path}' for file in self.plan.files]
+
+  def _held_records(self) -> tuple[tf.Tensor, npt.NDArray[np.int64]]:
+    """Returns the records held in memory, and each segment's place among them."""
+    with self._lock:
+      if self._pool is None:
+        files = np.flatnonzero(self._layout.held)
+        paths = [self._paths()[f] for f in files]
+        counts = [self.plan.files[f].records for f in files]
+        parts = read_all(paths, counts) if paths else []
+        self._pool = tf.concat([*parts, tf.zeros([0], tf.string)], 0)
+    counts_held = np.array(
+      [f.records if h else 0 for f, h in zip(self.plan.files, self._layout.held, strict=True)]
+    )
+    before = np.cumsum(counts_held) - counts_held
+    return self._pool, before[self._layout.file] + self._layout.offset
+
+  def _streamed(self) -> Any:
+    """Returns what reads records of streamed classes by their numbers."""
+    layout, plan = self._layout, self.plan
+    limit = max(self.memory_budget // 2, 2 * layout.window_bytes)
+    if limit > self.memory_budget // 2:
+      warnings.warn(
+        f'streaming the classes that memory_budget={self.memory_budget} does not hold needs '
+        f'{limit} bytes, two windows a class; raise memory_budget=, or write smaller files',
+        stacklevel=3,
+      )
+    cache = FileCache(
+      self._paths(), [f.records for f in plan.files], [f.n_bytes for f in plan.files], limit
+    )
+
+    def read(records: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+      segment = np.searchsorted(layout.starts, records, side='right') - 1
+      position = records - layout.starts[segment] + layout.offset[segment]
+      return gather_from_files(cache, layout.file[segment], position)
+
+    return read
+
+
+def ordered_files(
+  paths: list[str], batch_size: int, label: str, feature_spec: FeatureSpec | None
+) -> tf.data.Dataset:
+  """Returns one pass over files in order: batches of (features, label), the last one smaller."""
+  parse = parser(label, feature_spec)
+  groups = itertools.groupby(paths, key=compression)
+  parts = [tf.data.TFRecordDataset(list(group), kind) for kind, group in groups]
+  records = functools.reduce(lambda left, right: left.concatenate(right), parts)
+  return records.batch(batch_size).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _check_present(plan: InputPlan, root: str) -> None:
+  """Checks that every file is there, with one listing a folder.
+
+  Raises:
+    DataError: if one is not.
+  """
+  folders = sorted({os.path.dirname(file.path) for file in plan.files})
+  found: set[str] = set()
+  for folder in folders:
+    try:
+      found |= {f'{folder}/{name}' for name in tf.io.gfile.listdir(f'{root}/{folder}')}
+    except tf.errors.NotFoundError:
+      continue
+  missing = [file.path for file in plan.files if file.path not in found]
+  if missing:
+    more = f' and {len(missing) - 1} more' if len(missing) > 1 else ''
+    raise DataError(
+      f'{root}/{missing[0]}{more} does not exist, and the plan names it; put it back, or load the '
+      f'place where the artifact is now'
+    )

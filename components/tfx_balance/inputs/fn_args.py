@@ -1,0 +1,87 @@
+"""What a TFX Trainer hands to `run_fn`, read without TFX: the plan, the files, the feature spec."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import tensorflow as tf
+
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.inputs.source import FeatureSpec
+from tfx_balance.plan.input_plan import PLAN_NAME, InputPlan, is_plan
+
+_GRAPH_SCHEMA = ('transformed_metadata', 'schema.pbtxt')
+
+
+def find_root(fn_args: Any) -> str:
+  """Returns the folder of the artifact that the train files are in.
+
+  Raises:
+    ConfigError: if there are no train files.
+  """
+  files = list(getattr(fn_args, 'train_files', None) or [])
+  if not files:
+    raise ConfigError("fn_args.train_files is empty; give the Trainer BalancedInputGen's examples")
+  return os.path.dirname(os.path.dirname(files[0]))
+
+
+def find_plan(fn_args: Any) -> InputPlan:
+  """Returns the plan in the hyperparameters, or that beside the train files.
+
+  Raises:
+    DataError: if there is none, or it cannot be read.
+  """
+  hyperparameters = getattr(fn_args, 'hyperparameters', None)
+  if is_plan(hyperparameters):
+    return InputPlan.from_json(hyperparameters, 'fn_args.hyperparameters')
+  return read_plan(find_root(fn_args))
+
+
+def read_plan(root: str) -> InputPlan:
+  """Returns the plan at an artifact's root.
+
+  Raises:
+    DataError: if there is none, or it cannot be read.
+  """
+  path = os.path.join(root, PLAN_NAME)
+  try:
+    with tf.io.gfile.GFile(path) as file:
+      text = file.read()
+  except tf.errors.OpError as error:
+    raise DataError(
+      f'{path} cannot be read; give the examples that BalancedInputGen wrote, or use from_files '
+      f'for others'
+    ) from error
+  return InputPlan.from_json(text, path)
+
+
+def find_feature_spec(fn_args: Any) -> FeatureSpec | None:
+  """Returns the feature spec of the transform graph, or that of the schema; None without either."""
+  for name in ('transform_graph_path', 'transform_output'):
+    graph = getattr(fn_args, name, None)
+    if graph:
+      return read_feature_spec(os.path.join(graph, *_GRAPH_SCHEMA))
+  for name in ('schema_path', 'schema_file'):
+    path = getattr(fn_args, name, None)
+    if path:
+      return read_feature_spec(path)
+  return None
+
+
+def read_feature_spec(path: str) -> FeatureSpec:
+  """Returns the feature spec of a schema file in text form.
+
+  Raises:
+    DataError: if it cannot be read.
+  """
+  from google.protobuf import text_format
+  from tensorflow_metadata.proto.v0 import schema_pb2
+  from tensorflow_transform.tf_metadata import schema_utils
+
+  try:
+    with tf.io.gfile.GFile(path) as file:
+      schema = text_format.Parse(file.read(), schema_pb2.Schema())
+  except (tf.errors.OpError, text_format.ParseError) as error:
+    raise DataError(f'{path} is not a readable schema ({error}); pass feature_spec=') from error
+  return schema_utils.schema_as_feature_spec(schema).feature_spec

@@ -1,0 +1,58 @@
+"""Serialized examples to (features, label): one vectorised call a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tfx_balance.errors import ConfigError
+from tfx_balance.inputs.labels import check_label_spec, checked_label, class_values
+from tfx_balance.inputs.source import FeatureSpec, Read
+from tfx_balance.plan.class_value import ClassValue
+
+Fetch = Callable[[tf.Tensor], tf.Tensor]
+"""Graph code: record numbers int64 [B] to serialized examples, string [B]."""
+
+
+def parsing_reader(
+  fetch: Fetch, label: str, classes: Sequence[ClassValue], feature_spec: FeatureSpec | None
+) -> Read:
+  """Returns what fetches a batch, parses it, and checks its labels against the plan.
+
+  Raises:
+    ConfigError: if there is no feature spec, or its label does not fit.
+  """
+  parse = parser(label, feature_spec)
+  check_label_spec(label, feature_spec, classes)
+  values = class_values(classes)
+
+  def read(records: tf.Tensor, indices: tf.Tensor) -> tuple[Any, tf.Tensor]:
+    features, found = parse(fetch(records))
+    with tf.control_dependencies([checked_label(found, indices, values, classes)]):
+      return features, tf.nest.map_structure(tf.identity, found, expand_composites=True)
+
+  return read
+
+
+def parser(
+  label: str, feature_spec: FeatureSpec | None
+) -> Callable[[tf.Tensor], tuple[dict[str, Any], Any]]:
+  """Returns graph code from serialized examples, string [B], to (features, label).
+
+  Raises:
+    ConfigError: if there is no feature spec.
+  """
+  if feature_spec is None:
+    raise ConfigError(
+      'feature_spec=None, and the files must be parsed; pass feature_spec= as tf.io.parse_example '
+      'takes it, the label included, or use from_fn_args, which finds the schema'
+    )
+  spec = dict(feature_spec)
+
+  def parse(serialized: tf.Tensor) -> tuple[dict[str, Any], Any]:
+    features = tf.io.parse_example(serialized, spec)
+    return features, features.pop(label)
+
+  return parse

@@ -1,0 +1,113 @@
+"""Any TFRecord files and a label as a source of batches, held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from tfx_balance.errors import DataError
+from tfx_balance.inputs.file_source import ordered_files
+from tfx_balance.inputs.labels import count_labels, flat_label
+from tfx_balance.inputs.parsing import parser, parsing_reader
+from tfx_balance.inputs.records import compression
+from tfx_balance.inputs.source import DEFAULT_MEMORY_BUDGET, FeatureSpec, Read
+from tfx_balance.plan.sampling import ClassCounts
+
+_BATCH = 4096
+
+
+@dataclass
+class PoolSource:
+  """The records of files in any order, counted by one reading.
+
+  Attributes:
+    paths: files or patterns; those whose name ends in .gz are decompressed.
+    label: name of the feature that the classes are values of.
+    feature_spec: of the records, the label included.
+    seed: the default seed of what is drawn.
+    memory_budget: bytes of records to hold.
+  """
+
+  paths: Sequence[str]
+  label: str
+  feature_spec: FeatureSpec
+  seed: int = 0
+  memory_budget: int = DEFAULT_MEMORY_BUDGET
+  counts: ClassCounts = field(init=False)
+  natural: Mapping[str, tuple[int, ...]] = field(init=False)
+  _rows: npt.NDArray[np.int64] = field(init=False, repr=False)
+  _pool: Any = field(init=False, repr=False)
+
+  def __post_init__(self) -> None:
+    self.paths = matching_files(self.paths)
+    self._pool, labels = self._read()
+    self.counts, self._rows = count_labels(labels)
+    self.natural = {'train': self.counts.records}
+
+  def windows(self) -> tuple[tuple[int, ...], ...]:
+    """Returns one window a class: all is in memory."""
+    return tuple((n,) for n in self.counts.records)
+
+  def reader(self, feature_spec: FeatureSpec | None) -> Read:
+    """Returns what gathers and parses a batch; see Source."""
+    rows, pool = tf.constant(self._rows), self._pool
+    return parsing_reader(
+      lambda records: tf.gather(pool, tf.gather(rows, records)),
+      self.label,
+      self.counts.classes,
+      feature_spec or self.feature_spec,
+    )
+
+  def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
+    """Returns one pass over the files in order; see Source."""
+    spec = feature_spec or self.feature_spec
+    return ordered_files(list(self.paths), batch_size, self.label, spec)
+
+  def _read(self) -> tuple[tf.Tensor, npt.NDArray[Any]]:
+    """Returns all the records, string [n], and their labels."""
+    if self.label not in self.feature_spec:
+      raise DataError(
+        f'label {self.label!r} is not in the feature spec, which has {sorted(self.feature_spec)}; '
+        f'feature_spec= must hold the label too'
+      )
+    parse = parser(self.label, {self.label: self.feature_spec[self.label]})
+    parts, labels, used = [], [], 0
+    for path in self.paths:
+      for batch in tf.data.TFRecordDataset(path, compression(path)).batch(_BATCH):
+        found = flat_label(parse(batch)[1]).numpy()
+        if len(found) != len(batch):
+          raise DataError(
+            f'{len(batch)} records of {path} have {len(found)} labels {self.label!r}; every '
+            f'record needs one: leave the others out'
+          )
+        used += int(tf.reduce_sum(tf.strings.length(batch)))
+        if used > self.memory_budget:
+          raise DataError(
+            f'the files hold more than memory_budget={self.memory_budget} bytes; raise it, or let '
+            f'BalancedInputGen lay them out by class'
+          )
+        parts.append(batch)
+        labels.append(found)
+    if not parts:
+      raise DataError(f'the files {list(self.paths)[:5]} hold 0 records; give files that have some')
+    return tf.concat(parts, 0), np.concatenate(labels)
+
+
+def matching_files(patterns: Sequence[str] | str) -> list[str]:
+  """Returns the files that patterns match, each pattern's sorted.
+
+  Raises:
+    DataError: if a pattern matches nothing.
+  """
+  found: list[str] = []
+  for pattern in [patterns] if isinstance(patterns, str) else patterns:
+    paths = sorted(tf.io.gfile.glob(pattern))
+    if not paths:
+      raise DataError(f'{pattern} matches no file; give a file or a pattern that does')
+    found += paths
+  return found

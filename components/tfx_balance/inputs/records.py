@@ -1,0 +1,122 @@
+"""TFRecord files read whole, natively, with their counts checked."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import struct
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from tfx_balance.errors import DataError
+
+GZIP_SUFFIX = '.gz'
+_HEADER, _FOOTER = 12, 4
+_FRAME = _HEADER + _FOOTER
+_LENGTH = struct.Struct('<Q').unpack_from
+_FILES_AT_A_TIME = 64  # opening one is 1 ms of Python when done alone, and 0.1 ms in a list
+
+
+def compression(path: str) -> str:
+  """Returns the compression that a file's name says."""
+  return 'GZIP' if path.endswith(GZIP_SUFFIX) else ''
+
+
+def read_records(paths: Sequence[str], counts: Sequence[int]) -> tf.Tensor:
+  """Returns the records of files of one compression, in order: string [sum(counts)].
+
+  Raises:
+    DataError: if a file cannot be read, or does not hold as many records as it should.
+  """
+  expected = sum(counts)
+  files = tf.data.TFRecordDataset(list(paths), compression(paths[0]), buffer_size=1 << 18)
+  try:
+    records = files.batch(expected + 1).take(1).get_single_element()
+  except tf.errors.OpError as error:
+    raise DataError(_what_is_wrong(paths, error.message)) from error
+  if len(records) != expected:
+    raise DataError(_which_count_is_wrong(paths, counts))
+  return records
+
+
+def read_all(paths: Sequence[str], counts: Sequence[int]) -> list[tf.Tensor]:
+  """Returns the records of many files in order, some files a tensor; two threads read."""
+  chunks = _chunks(paths)
+  with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+    return list(
+      pool.map(lambda chunk: read_records(list(paths)[chunk], list(counts)[chunk]), chunks)
+    )
+
+
+def read_in_python(path: str, n_records: int) -> npt.NDArray[Any]:
+  """Returns the records of one file, bytes objects [n], without running any TensorFlow op.
+
+  For use inside `tf.numpy_function`, whose callers hold threads of the pool that an op run from
+  there may need. A gzip file's own checksum is checked, and that every frame is whole.
+
+  Raises:
+    DataError: if the file cannot be read, or does not hold as many records as it should.
+  """
+  try:
+    with tf.io.gfile.GFile(path, 'rb') as file:
+      data = file.read()
+    data = gzip.decompress(data) if compression(path) else data
+  except (tf.errors.OpError, OSError, EOFError, zlib.error) as error:
+    raise DataError(_what_is_wrong([path], str(error))) from error
+  records, position = [], 0
+  while position + _FRAME <= len(data):
+    end = position + _FRAME + _LENGTH(data, position)[0]
+    records.append(data[position + _HEADER : end - _FOOTER])
+    position = end
+  if position != len(data):
+    raise DataError(_what_is_wrong([path], 'it ends in the middle of a record'))
+  if len(records) != n_records:
+    raise DataError(_wrong_count(path, len(records), n_records))
+  out = np.empty(len(records), object)
+  out[:] = records
+  return out
+
+
+def _chunks(paths: Sequence[str]) -> list[slice]:
+  """Returns runs of files of one compression, of a limited length."""
+  chunks, start = [], 0
+  for i in range(1, len(paths) + 1):
+    ends = i == len(paths) or compression(paths[i]) != compression(paths[start])
+    if ends or i - start == _FILES_AT_A_TIME:
+      chunks.append(slice(start, i))
+      start = i
+  return chunks
+
+
+def _what_is_wrong(paths: Sequence[str], error: str) -> str:
+  for path in paths:
+    if not tf.io.gfile.exists(path):
+      return (
+        f'{path} does not exist, and the plan names it; put it back, or give the place the files '
+        f'were moved to'
+      )
+  return (
+    f'{paths[0]}{" or a file after it" if len(paths) > 1 else ""} cannot be read as TFRecord '
+    f'({error}); copy or write it again'
+  )
+
+
+def _which_count_is_wrong(paths: Sequence[str], counts: Sequence[int]) -> str:
+  for path, n in zip(paths, counts, strict=True):
+    found = int(tf.data.TFRecordDataset(path, compression(path)).reduce(0, lambda k, _: k + 1))
+    if found != n:
+      return _wrong_count(path, found, n)
+  return f'{paths[0]} changed while it was read; run again when nothing writes to it'
+
+
+def _wrong_count(path: str, found: int, planned: int) -> str:
+  return (
+    f'{path} holds {found} records, and the plan says {planned}; the plan and the files do not '
+    f'belong together: run BalancedInputGen again'
+  )

@@ -1,0 +1,235 @@
+"""Plans and files: the same promises, and every fault of the data is named."""
+
+import json
+import resource
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.inputs import BalancedInputs
+from tfx_balance.plan.input_plan import PLAN_NAME
+
+from tests.inputs.helpers_inputs import SPEC, example, write_artifact, write_file
+
+COUNTS = (60, 20, 7, 1)
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def artifact(tmp_path):
+  write_artifact(tmp_path / 'a', COUNTS, per_file=15, shared_below=10)
+  return str(tmp_path / 'a')
+
+
+def ids(dataset, n):
+  return [(f['id'].numpy().tolist(), label.numpy().tolist()) for f, label in dataset.take(n)]
+
+
+@pytest.mark.parametrize('budget', [1 << 30, 900, 0], ids=['held', 'part streamed', 'streamed'])
+@pytest.mark.filterwarnings('ignore:streaming the classes')
+def test_every_record_is_shown_once_a_pass_whatever_is_held(artifact, budget):
+  made = BalancedInputs.load(artifact, SPEC, memory_budget=budget)
+  batches = ids(made.train(8), 60)
+  for record, label in batches:
+    assert [int(np.searchsorted(np.cumsum(COUNTS), r, side='right')) for r in record] == label
+    assert np.bincount(label, minlength=4).tolist() == [2, 2, 2, 2]
+  shown = [r for record, _ in batches for r in record if r < 60]
+  assert sorted(shown[:60]) == sorted(shown[60:120]) == list(range(60))
+  assert shown[:60] != shown[60:120]
+
+
+def test_the_natural_order_is_whole_passes_when_streamed(artifact):
+  made = BalancedInputs.load(artifact, SPEC, memory_budget=20_000)
+  record = [r for batch, _ in ids(made.train(11, 'natural'), 16) for r in batch]
+  assert sorted(record[:88]) == sorted(record[88:]) == list(range(88))
+
+
+def test_streaming_past_the_budget_says_what_it_takes(artifact):
+  with pytest.warns(UserWarning, match=r'memory_budget=900 .* needs \d+ bytes'):
+    BalancedInputs.load(artifact, SPEC, memory_budget=900).train(8)
+
+
+def test_files_in_any_order_are_read_by_label(tmp_path):
+  rng = np.random.default_rng(0)
+  labels = rng.permutation(np.repeat([0, 1, 2], [50, 9, 1]))
+  write_file(tmp_path / 'a.gz', [example(i, int(label)) for i, label in enumerate(labels[:30])])
+  write_file(tmp_path / 'b', [example(i + 30, int(label)) for i, label in enumerate(labels[30:])])
+  made = BalancedInputs.from_files([str(tmp_path / '*')], 'label', SPEC)
+  for record, label in ids(made.train(9), 20):
+    assert np.bincount(label).tolist() == [3, 3, 3]
+    assert labels[record].tolist() == label
+  assert [r for batch, _ in ids(made.eval(7), 99) for r in batch] == list(range(60))
+  with pytest.raises(DataError, match='more than memory_budget=99 bytes'):
+    BalancedInputs.from_files([str(tmp_path / '*')], 'label', SPEC, memory_budget=99)
+  with pytest.raises(DataError, match='matches no file'):
+    BalancedInputs.from_files([str(tmp_path / 'x*')], 'label', SPEC)
+
+
+def test_bytes_labels_and_labels_of_variable_length(tmp_path):
+  write_file(tmp_path / 'a', [example(i, b'cat' if i % 5 else b'dog') for i in range(20)])
+  spec = {**SPEC, 'label': tf.io.VarLenFeature(tf.string)}
+  made = BalancedInputs.from_files(str(tmp_path / 'a'), 'label', spec)
+  ((_, label),) = list(made.train(6).take(1))
+  assert sorted(label.values.numpy()) == [b'cat'] * 3 + [b'dog'] * 3
+  ((_, index),) = list(made.eval(20, label_as='index').take(1))
+  assert index.numpy().tolist() == [0 if i % 5 else 1 for i in range(20)]
+
+
+def schema_text():
+  return ''.join(
+    f'feature {{ name: "{name}" type: INT presence {{ min_fraction: 1 }} shape {{}} }}\n'
+    for name in ('id', 'label')
+  )
+
+
+@pytest.mark.parametrize('with_plan', [True, False], ids=['hyperparameters', 'sidecar'])
+@pytest.mark.parametrize('with_graph', [True, False], ids=['transform graph', 'schema'])
+def test_a_trainers_arguments_are_enough(artifact, tmp_path, with_plan, with_graph):
+  (tmp_path / 'g' / 'transformed_metadata').mkdir(parents=True)
+  schema = tmp_path / 'g' / 'transformed_metadata' / 'schema.pbtxt'
+  schema.write_text(schema_text())
+  write_file(tmp_path / 'e.gz', [example(i, 3) for i in range(5)])
+  plan = json.loads((Path(artifact) / PLAN_NAME).read_text())
+  fn_args = types.SimpleNamespace(
+    train_files=[f'{artifact}/Split-train/*'],
+    eval_files=[str(tmp_path / 'e.gz')],
+    hyperparameters=plan if with_plan else {'space': []},
+    transform_graph_path=str(tmp_path / 'g') if with_graph else None,
+    schema_path=None if with_graph else str(schema),
+  )
+  made = BalancedInputs.from_fn_args(fn_args)
+  assert [np.bincount(label).tolist() for _, label in ids(made.train(4), 3)] == [[1] * 4] * 3
+  assert ids(made.eval(9), 9) == [(list(range(5)), [3] * 5)]
+  assert len(list(made.eval(9, label_as='index'))) == 1
+
+
+def test_the_splits_of_an_artifact_are_evaluated_by_name(artifact):
+  made = BalancedInputs.load(artifact, SPEC)
+  assert sum(len(r) for r, _ in ids(made.eval(50, split='train'), 9)) == 88
+  with pytest.raises(DataError, match=r"split 'eval' is not in \['train'\]"):
+    made.eval(50)
+
+
+def test_an_eval_label_that_is_no_class_is_named(artifact, tmp_path):
+  (Path(artifact) / 'Split-eval').mkdir()
+  write_file(Path(artifact) / 'Split-eval' / 'x.gz', [example(0, 77)])
+  made = BalancedInputs.load(artifact, SPEC)
+  with pytest.raises(tf.errors.InvalidArgumentError, match=r'a label is not in the plan[\s\S]*77'):
+    list(made.eval(5, label_as='index'))
+
+
+def test_a_label_that_is_not_the_plans_is_named(tmp_path):
+  write_artifact(tmp_path / 'a', (5, 5), labels={1: 9})
+  made = BalancedInputs.load(str(tmp_path / 'a'), SPEC)
+  with pytest.raises(
+    tf.errors.InvalidArgumentError, match=r'not the one that the plan says[\s\S]*9'
+  ):
+    next(iter(made.train(4)))
+
+
+def test_a_missing_file_is_named_at_once(artifact):
+  path = 'Split-train/data_tfrecord-00001-of-00007.gz'
+  (Path(artifact) / path).unlink()
+  with pytest.raises(DataError, match=f'{path} does not exist, and the plan names it'):
+    BalancedInputs.load(artifact, SPEC)
+
+
+def test_a_file_of_other_length_is_named(artifact):
+  path = Path(artifact) / 'Split-train/data_tfrecord-00001-of-00007.gz'
+  write_file(path, [example(15, 0)])
+  with pytest.raises(DataError, match=r'00001-of-00007.gz holds 1 records, and the plan says 15'):
+    BalancedInputs.load(artifact, SPEC).train(8)
+
+
+@pytest.mark.filterwarnings('ignore:streaming the classes')
+def test_a_streamed_file_that_vanishes_is_named(artifact):
+  made = BalancedInputs.load(artifact, SPEC, memory_budget=900).train(8)
+  for path in Path(artifact, 'Split-train').glob('*'):
+    path.unlink()
+  with pytest.raises(tf.errors.InvalidArgumentError, match='does not exist, and the plan names it'):
+    list(made.take(50))
+
+
+def test_a_corrupted_file_is_named(artifact):
+  path = Path(artifact) / 'Split-train/data_tfrecord-00001-of-00007.gz'
+  path.write_bytes(path.read_bytes()[:40])
+  with pytest.raises(DataError, match='cannot be read as TFRecord'):
+    BalancedInputs.load(artifact, SPEC).train(8)
+
+
+@pytest.mark.parametrize(
+  ('spec', 'message'),
+  [
+    (None, 'feature_spec=None, and the files must be parsed'),
+    ({'id': SPEC['id']}, r"label 'label' is not in the feature spec, which has \['id'\]"),
+    ({'label': tf.io.FixedLenFeature([], tf.string)}, 'is string in the feature spec'),
+  ],
+)
+def test_a_feature_spec_that_does_not_fit_is_refused(artifact, spec, message):
+  if spec is None or 'label' in spec:
+    with pytest.raises(ConfigError, match=message):
+      BalancedInputs.load(artifact).train(8, feature_spec=spec)
+  else:
+    with pytest.raises((ConfigError, KeyError)):
+      BalancedInputs.load(artifact).train(8, feature_spec=spec)
+
+
+def test_what_is_no_artifact_is_refused(tmp_path):
+  with pytest.raises(DataError, match='cannot be read; give the examples that BalancedInputGen'):
+    BalancedInputs.load(str(tmp_path))
+  with pytest.raises(ConfigError, match='train_files is empty'):
+    BalancedInputs.from_fn_args(types.SimpleNamespace(train_files=[]))
+
+
+def test_two_iterators_over_a_thousand_classes_need_few_descriptors(tmp_path):
+  write_artifact(tmp_path / 'a', [2] * 1000)
+  soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+  resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard), hard))
+  try:
+    dataset = BalancedInputs.load(str(tmp_path / 'a'), SPEC).train(500)
+    first, second = iter(dataset), iter(dataset)
+    for _ in range(4):
+      assert next(first)[0]['id'].numpy().tolist() == next(second)[0]['id'].numpy().tolist()
+  finally:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+_RUN = """
+import faulthandler
+faulthandler.dump_traceback_later(200, exit=True)  # a hang fails, and shows where
+import sys
+import tensorflow as tf
+sys.path.insert(0, {here!r})
+from helpers_inputs import SPEC
+from tfx_balance.inputs import BalancedInputs
+loaded = sorted(m for m in sys.modules if m.split('.')[0] in ('tfx', 'apache_beam'))
+assert not loaded, loaded
+iterator = iter(BalancedInputs.load({root!r}, SPEC, memory_budget={budget}).train(8, {strategy!r}))
+checkpoint = tf.train.Checkpoint(iterator=iterator)
+if {save}:
+  [next(iterator) for _ in range(7)]
+  checkpoint.write({path!r})
+else:
+  checkpoint.read({path!r})
+print('IDS', [next(iterator)[0]['id'].numpy().tolist() for _ in range(30)])
+"""
+
+
+@pytest.mark.parametrize(('strategy', 'budget'), [('exact', 900), ('weighted', 1 << 30)])
+def test_a_checkpoint_goes_on_with_the_same_batch_in_a_new_process(
+  artifact, tmp_path, strategy, budget
+):
+  found = []
+  for save in (True, False):
+    code = _RUN.format(
+      here=str(HERE), root=artifact, path=str(tmp_path / 'c'), **locals() | {'save': save}
+    )
+    run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False)
+    found.append([line for line in run.stdout.splitlines() if line.startswith('IDS')])
+    assert found[-1], run.stderr[-2000:]
+  assert found[0] == found[1]
