@@ -49,9 +49,8 @@ def read_all(paths: Sequence[str], counts: Sequence[int]) -> list[tf.Tensor]:
   """Returns the records of many files in order, some files a tensor; two threads read."""
   chunks = _chunks(paths)
   with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-    return list(
-      pool.map(lambda chunk: read_records(list(paths)[chunk], list(counts)[chunk]), chunks)
-    )
+    reading = [pool.submit(read_records, paths[chunk], counts[chunk]) for chunk in chunks]
+    return [one.result() for one in reading]
 
 
 def read_in_python(path: str, n_records: int) -> npt.NDArray[Any]:

@@ -139,7 +139,8 @@ class BatchDraws:
     """Returns classes drawn independently with probabilities in proportion to the weights."""
     edges = np.cumsum(np.array(self.weights.at(step), np.int64))
     draw = uniform(self.order.seed, _CLASS, slots) * edges[-1]
-    return np.searchsorted(edges, draw.astype(np.int64), side='right')
+    found: Ints = np.searchsorted(edges, draw.astype(np.int64), side='right')
+    return found
 
   def _exact(self, step: int, lag: Ints) -> tuple[Ints, Ints]:
     """Returns a batch's quotas; what classes are owed is carried over a change of weights."""

@@ -171,7 +171,8 @@ class BatchQuota:
     key[lag <= -part] = _LATE  # not released yet
     if self._idle is not None:
       key[self._idle] = _LATE + 1
-    return key
+    found: npt.NDArray[np.int64] = key
+    return found
 
   def _group_deadlines(self, lag: Counts, deadline: Counts, missing: Counts) -> Counts:
     """Returns group deadlines, int64 [n_classes]: 0 for light classes and lone windows."""

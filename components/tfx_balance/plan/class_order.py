@@ -85,7 +85,8 @@ class ClassOrder:
     window = order[place]
     inner = position - shown[place]
     c_, t_ = np.full_like(position, c), np.full_like(position, turn)
-    return self.starts[c] + first[window] + self._inner(c_, t_, window, sizes[window], inner)
+    found: Ints = self.starts[c] + first[window] + self._inner(c_, t_, window, sizes[window], inner)
+    return found
 
 
 @lru_cache(maxsize=4096)

@@ -87,7 +87,8 @@ def _feistel(
     left -= width * (left >= width)
     right = right + _below(_scrambled(key + _TURN[turn + 1], left), high)
     right -= height * (right >= height)
-  return left * height + right
+  place: npt.NDArray[np.int64] = left * height + right
+  return place
 
 
 def _scrambled(key: Words, value: npt.NDArray[np.int64]) -> Words:

@@ -116,7 +116,8 @@ def check_epoch(epoch: Any) -> Epoch:
   """
   whole = isinstance(epoch, int) and not isinstance(epoch, bool) and epoch >= 1
   if whole or epoch in ('largest', 'smallest'):
-    return epoch
+    checked: Epoch = epoch
+    return checked
   raise ConfigError(
     f"epoch={epoch!r} must be 'largest' or 'smallest' (that class is gone through once) or a "
     f'number of batches, 1 or more'
