@@ -75,7 +75,8 @@ def _segments(plan: InputPlan) -> list[list[Part]]:
 def _held(plan: InputPlan, segments: list[list[Part]], budget: int) -> npt.NDArray[np.bool_]:
   """Returns which files to hold: those of the smallest classes, as far as the budget reaches."""
   size = [file.n_bytes for file in plan.files]
-  per_class = [sum(size[f] * n // plan.files[f].records for f, _, n in own) for own in segments]
+  records = [file.records for file in plan.files]
+  per_class = [sum(size[f] * n // records[f] for f, _, n in own) for own in segments]
   held = np.zeros(len(plan.files), np.bool_)
   for c in np.argsort(per_class, kind='stable').tolist():
     new = {f for f, _, _ in segments[c] if not held[f]}
