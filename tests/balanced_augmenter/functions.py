@@ -3,6 +3,7 @@
 import os
 
 import tensorflow as tf
+from tfx_balance.augment import Smote
 
 MARKER = 'TFX_BALANCE_TEST_MARKER'
 """Environment variable: a file that is there once a function has been called."""
@@ -16,6 +17,12 @@ def jitter(features, seed):
 def same(features, seed):
   del seed
   return {name: tf.identity(value) for name, value in features.items()}
+
+
+def loses_tags(features, seed):
+  """Keeps some of the tags, however many there are."""
+  kept = tf.random.stateless_uniform(tf.shape(features['tags']), seed) < 0.5
+  return {**features, 'tags': features['tags'][kept]}
 
 
 def fails_once(features, seed):
@@ -83,4 +90,5 @@ class OnlyAlone:
 
 
 only_alone = OnlyAlone()
+smote = Smote(['x'], k=3)
 not_a_function = 3

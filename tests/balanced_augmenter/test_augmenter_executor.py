@@ -415,3 +415,30 @@ def test_a_ready_function_of_images(augment):
     assert len(image) == 64
     assert all(0 <= value <= 16 for value in image)
   assert read_sidecar(out.uri)['parameters']['augment_fn'].startswith('ImageAugment(')
+
+
+def test_a_dotted_path_may_name_a_ready_function(augment):
+  named = augment({'train': in_shards(RECORDS, 2)}, augment_fn=f'{FUNCTIONS}.smote')
+  given = augment({'train': in_shards(RECORDS, 2)}, augment_fn=functions.smote)
+  assert read_splits(named.uri) == read_splits(given.uri)
+
+
+def test_features_of_varying_length_may_change_it(augment):
+  tags = ['p', 'q', 'r', 's', 't']
+  records = [
+    example(label='aaab'[i % 4], id=i, tags=tags[: 1 + i % 5], more=[i] * (1 + i % 3))
+    for i in range(80)
+  ]
+  out = augment({'train': [records]}, augment_fn=f'{FUNCTIONS}.loses_tags', augmented_split='more')
+  copies = read_splits(out.uri)['more']
+  assert class_counts(copies) == {b'b': 40}
+  lengths = Counter()
+  for record in copies:
+    before = records[value_of(record, 'id')]
+    assert value_of(record, 'more') == value_of(before, 'more')
+    kept = value_of(record, 'tags') or []
+    kept = kept if isinstance(kept, list) else [kept]
+    assert kept == sorted(kept)
+    assert set(kept) <= {tag.encode() for tag in tags}
+    lengths[len(kept)] += 1
+  assert len(lengths) > 3
