@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
+
+import numpy as np
 
 from tfx_balance.errors import ConfigError
 from tfx_balance.transforms.labels import MissingLabel
@@ -12,7 +15,8 @@ from tfx_balance.transforms.labels import MissingLabel
 
 def is_runtime(value: Any) -> bool:
   """Tells whether a value is known only when the pipeline runs."""
-  return value is not None and not isinstance(value, (str, int, float, Mapping, Sequence))
+  plain = (str, numbers.Number, Mapping, Sequence, np.generic)
+  return value is not None and not isinstance(value, plain)
 
 
 def to_json(value: Any) -> Any:
@@ -20,10 +24,10 @@ def to_json(value: Any) -> Any:
   if value is None:
     return ''
   if isinstance(value, Mapping):
-    return json.dumps({_text(key): content for key, content in value.items()})
+    return json.dumps({_plain(key): _plain(content) for key, content in value.items()})
   if isinstance(value, Sequence) and not isinstance(value, str):
     return json.dumps(list(value))
-  return value
+  return _plain(value)
 
 
 def from_json(name: str, value: Any, kinds: type | tuple[type, ...]) -> Any:
@@ -72,9 +76,11 @@ def names(argument: str, value: Any) -> tuple[str, ...]:
   return found
 
 
-def _text(key: Any) -> Any:
-  """Returns a key of a dict as JSON has it; bytes as the text that they are in UTF-8."""
-  return key.decode('utf-8', 'surrogateescape') if isinstance(key, bytes) else key
+def _plain(value: Any) -> Any:
+  """Returns a value as JSON has it: bytes as text in UTF-8, NumPy's numbers as Python's."""
+  if isinstance(value, bytes):
+    return value.decode('utf-8', 'surrogateescape')
+  return value.item() if isinstance(value, np.generic) else value
 
 
 def seed(value: Any) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from absl import logging
 from tfx.components.util import udf_utils
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.utils import import_utils
 
 from tfx_balance import augment
@@ -21,15 +22,17 @@ IN_MODULE_FILE = 'augment_fn'
 """What the function is called in a module file, where nobody says otherwise."""
 
 
-def to_text(augment_fn: Any) -> str:
+def to_text(augment_fn: Any) -> Any:
   """Returns an augment function as a string: a dotted path, or the repr of a ready one.
+
+  What is known only at run time comes back as it is.
 
   Raises:
     ConfigError: if it is neither.
   """
   if augment_fn is None:
     return ''
-  if isinstance(augment_fn, str):
+  if isinstance(augment_fn, (str, RuntimeParameter)):
     return augment_fn
   if type(augment_fn).__name__ in READY:
     return repr(augment_fn)
@@ -62,12 +65,12 @@ def from_text(text: str) -> Any:
     ) from error
 
 
-def fingerprint(text: str) -> str:
+def fingerprint(text: Any) -> str:
   """Returns a hash of the function's source for TFX's cache, '' for one that is not here.
 
   A module file needs none: TFX makes a wheel of it, whose name has a hash.
   """
-  if not text:
+  if not text or not isinstance(text, str):
     return ''
   try:
     return source_hash(from_text(text))

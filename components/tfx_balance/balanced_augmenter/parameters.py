@@ -128,7 +128,7 @@ def encode(**arguments: Any) -> dict[str, Any]:
   most = arguments['max_copies']
   if most is not None and not is_runtime(most):
     BalanceRequest.parse(max_copies=most)
-  arguments['max_copies'] = 0 if most is None else most
+  arguments['max_copies'] = 0 if most is None else to_json(most)
   for name in ('undersample', 'allow_evaluation_splits', 'provenance'):
     if not is_runtime(arguments[name]):
       arguments[name] = int(flag(name, arguments[name]))

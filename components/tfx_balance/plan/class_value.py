@@ -114,8 +114,10 @@ def match_class(key: Any, classes: Iterable[ClassValue]) -> ClassValue:
 
 
 def _number_texts(value: ClassValue) -> tuple[str, ...]:
-  """Returns how JSON may write a number as the key of a dict."""
-  return (str(value), str(value.value)) if value.kind in ('int', 'float') else ()
+  """Returns how JSON may write a number as the key of a dict: 1 or 1.0."""
+  if value.kind not in ('int', 'float') or value.value is None:
+    return ()
+  return str(value), str(float(value.value))
 
 
 def _printable(text: str) -> str:

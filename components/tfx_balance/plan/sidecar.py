@@ -154,7 +154,8 @@ def _balance_warnings(plans: Mapping[str, BalancePlan], parameters: Mapping[str,
 def split_warnings(plan: SplitPlan, dropped: int) -> list[str]:
   """Returns what a person should know about the split, a sentence each."""
   warnings = [
-    f'split {name!r} is empty: its share of {sum(plan.records)} records is below one'
+    f'split {name!r} is empty: its share of {sum(plan.records)} records is below one; '
+    f'SchemaGen needs exclude_splits=[{name!r}]'
     for name, total in zip(plan.splits, plan.totals(), strict=True)
     if not total
   ]

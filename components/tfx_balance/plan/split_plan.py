@@ -96,8 +96,9 @@ class SplitPlan:
   ideals: tuple[tuple[Fraction, ...], ...]
 
   def out_of_reach(self) -> list[int]:
-    """Returns the rows of the strata that are too small to have a record in every split."""
-    return [i for i, row in enumerate(self.quotas) if not all(row)]
+    """Returns the rows of the strata too small to have a record in every split that has any."""
+    filled = [j for j, total in enumerate(self.totals()) if total]
+    return [i for i, row in enumerate(self.quotas) if not all(row[j] for j in filled)]
 
   def totals(self) -> list[int]:
     """Returns the records of each split."""

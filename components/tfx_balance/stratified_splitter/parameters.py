@@ -98,8 +98,8 @@ def encode(**arguments: Any) -> dict[str, Any]:
   Raises:
     ConfigError: if an argument breaks a rule.
   """
-  if arguments['splits'] is DEFAULT_SPLITS:
-    arguments['splits'] = None
+  if not any(is_runtime(arguments[name]) for name in ('splits', 'counts', 'rest')):
+    arguments.update(_plain_shares(arguments))
   properties = {
     name: value if is_runtime(value) else to_json(value) for name, value in arguments.items()
   }
@@ -110,6 +110,17 @@ def encode(**arguments: Any) -> dict[str, Any]:
   if isinstance(properties['output_files'], int):
     properties['output_files'] = str(properties['output_files'])
   return {**properties, 'algorithm_version': ALGORITHM_VERSION}
+
+
+def _plain_shares(arguments: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns `splits` and `counts` in whole numbers; the default `splits` are left out."""
+  default = arguments['splits'] is None or arguments['splits'] is DEFAULT_SPLITS
+  splits = DEFAULT_SPLITS if default else from_json('splits', arguments['splits'], Mapping)
+  counts = from_json('counts', arguments['counts'], Mapping)
+  shares = SplitShares.parse(
+    DEFAULT_SPLITS if splits is None else splits, counts, arguments['rest'] or None
+  )
+  return {'splits': None if default else shares.weights, 'counts': shares.counts or None}
 
 
 def _output_files(value: Any, shares: SplitShares) -> dict[str, int]:

@@ -119,13 +119,19 @@ class CopyMaker:
     try:
       made = applier(features, tf.constant(seeds))
     except AugmentError as error:
-      at = error.index
-      name = stratum_name(self._strata[int(originals.rows[at])])
-      raise DataError(
-        f'{error}; it was given copy {originals.numbers[at]} of record {originals.positions[at]} '
-        f'of {self._scanned.file.path}, of class {name}'
-      ) from error
+      raise DataError(f'{error}; {self._blamed(originals, error.index)}') from error
     return encode({name: to_column(value) for name, value in made.items()}, self._layout)
+
+  def _blamed(self, originals: Originals, at: int | None) -> str:
+    """Returns what the function was given: a record, or a batch of which no record fails alone."""
+    path = self._scanned.file.path
+    if at is None:
+      return f'it was given {len(originals.rows)} records of {path}'
+    name = stratum_name(self._strata[int(originals.rows[at])])
+    return (
+      f'it was given copy {originals.numbers[at]} of record {originals.positions[at]} of {path}, '
+      f'of class {name}'
+    )
 
 
 def class_pools(
@@ -144,20 +150,27 @@ def class_pools(
   for row, found in lowest.items():
     limits[row] = found[-1]
   rows_of = job.selection.rows_of(scanned)
-  records: dict[int, list[bytes]] = {row: [] for row in lowest}
+  pools: dict[int, list[tuple[int, bytes]]] = {row: [] for row in lowest}
   for index, frames in scanned.frames():
     rows = rows_of[np.minimum(index['code'], len(rows_of) - 1)]
-    chosen = np.flatnonzero((rows >= 0) & (job.selection.ranks(index) <= limits[rows]))
-    for row, record in zip(rows[chosen].tolist(), frames.take(chosen).payloads(), strict=True):
-      records[row].append(record)
+    rank = job.selection.ranks(index)
+    chosen = np.flatnonzero((rows >= 0) & (rank <= limits[rows]))
+    found_here = rows[chosen].tolist(), rank[chosen].tolist(), frames.take(chosen).payloads()
+    for row, place, record in zip(*found_here, strict=True):
+      pools[row].append((place, record))
   return {
     row: {
       name: to_tensor(column, layout[name]).numpy()
-      for name, column in decode(chosen[:pool_size], layout, scanned.file.path).items()
+      for name, column in decode(_first(pool, pool_size), layout, scanned.file.path).items()
       if layout[name].is_fixed
     }
-    for row, chosen in records.items()
+    for row, pool in pools.items()
   }
+
+
+def _first(pool: list[tuple[int, bytes]], pool_size: int) -> list[bytes]:
+  """Returns the first records by rank, in the order of their ranks."""
+  return [record for _, record in sorted(pool)[:pool_size]]
 
 
 def copy_seeds(hashes: UInts, numbers: Ints, seed: int) -> Ints:

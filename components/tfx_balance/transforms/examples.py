@@ -125,7 +125,10 @@ def encode(columns: Mapping[str, Column], layout: Layout) -> list[bytes]:
     column = columns[name]
     values = pa.array(column.values, _ARROW_TYPES[layout[name].kind])
     lists = pa.LargeListArray.from_arrays(pa.array(column.offsets), values)
-    pieces.append(encoder.encode(pa.RecordBatch.from_arrays([lists], [name])))
+    piece = encoder.encode(pa.RecordBatch.from_arrays([lists], [name]))
+    for i in np.flatnonzero(np.diff(column.offsets) == 0).tolist():
+      piece[i] = b''  # a feature without a value is left out, and not there and empty
+    pieces.append(piece)
   return [b''.join(record) for record in zip(*pieces, strict=True)]
 
 

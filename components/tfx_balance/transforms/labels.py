@@ -161,6 +161,7 @@ class _ClassColumn:
     """Returns the code of each value, after learning those that are new."""
     if self.kind == 'float':
       self._check_integral(values, position)
+      values = values + np.float32(0)  # -0.0 is 0.0
     column = pa.array(values, pa.binary() if self.kind == 'bytes' else None)
     if self._known is None:
       self._known = column.slice(0, 0)

@@ -116,7 +116,7 @@ def read_frames(path: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Frames]:
   """
   position, pending, wanted = 0, b'', 0
   with open_decompressed(path) as stream:
-    while block := _read(stream, max(chunk_bytes, wanted) - len(pending), path):
+    while block := _read(stream, max(chunk_bytes, wanted, HEADER) - len(pending), path):
       data = pending + block if pending else block
       frames = Frames(data, np.array(_frame_edges(data), np.int64))
       wanted = _check_headers(frames, path, position)
