@@ -1,7 +1,6 @@
 """The augmenter between stock components, run by LocalDagRunner."""
 
 import csv
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -319,22 +318,18 @@ def test_a_run_that_is_stopped_publishes_nothing(tmp_path, arguments, kind, faul
   assert published.states() == ['COMPLETE', 'FAILED']
 
 
-def test_worker_processes_give_the_same_bytes(tmp_path, monkeypatch):
+def test_worker_processes_give_the_same_bytes(tmp_path):
   # Two processes of their own, as Beam would have on other machines; they take 25 s to start.
   artifact = input_artifact(
     tmp_path / 'in', {'train': in_shards(tabular({'a': 900, 'b': 90, 'c': 1}), 4), 'm': [[b'asis']]}
   )
-  # They find the function as an installed one: they have the path, and not what is imported here.
-  (tmp_path / 'installed').mkdir()
-  (tmp_path / 'installed' / 'of_workers.py').write_text((HERE / 'module_file.py').read_text())
-  monkeypatch.syspath_prepend(str(tmp_path / 'installed'))
-  monkeypatch.setenv('PYTHONPATH', f'{tmp_path}/installed:{os.environ.get("PYTHONPATH", "")}')
 
+  # They find the function in the wheel that TFX makes of a module file.
   def run(name, beam_args):
     source = importer(artifact)
     augmenter = BalancedAugmenter(
       examples=source.outputs['result'],
-      augment_fn='of_workers.augment_fn',
+      module_file=str(HERE / 'module_file.py'),
       seed=3,
       provenance=True,
     )
