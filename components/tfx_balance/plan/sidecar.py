@@ -107,14 +107,18 @@ def balance_sidecar(
         'splits': cells,
       }
     )
-  names = [*plans, *([augmented_split] if augmented_split else [])]
+  splits = {name: _split_summary(strata, name, files) for name in plans}
+  if augmented_split:
+    splits[augmented_split] = _split_summary(strata, augmented_split, files)
+    for name in plans:  # is as it was: records without a class are still there
+      splits[name]['records'] += sources[name]['dropped']
   return {
     'format': 'tfx_balance.class_distribution',
     'version': SIDECAR_VERSION,
     'component': 'BalancedAugmenter',
     'parameters': dict(parameters),
     'input': {name: dict(source) for name, source in sources.items()},
-    'splits': {name: _split_summary(strata, name, files) for name in names},
+    'splits': splits,
     'strata': strata,
     'passed_through': list(passed_through),
     'warnings': _balance_warnings(plans, parameters),
