@@ -219,3 +219,13 @@ def test_a_hash_of_an_address_is_refused():
 def test_error_survives_being_rebuilt_from_its_text():
   error = AugmentError('raised', 'f', 3)
   assert str(type(error)(str(error))) == 'augment function f at record 3 of the batch: raised'
+
+
+def test_a_function_that_raises_leaves_nothing_behind():
+  def broken(features, seed):
+    raise ValueError('no')
+
+  with pytest.raises(AugmentError, match='no'):
+    apply(broken, {'x': tf.constant([1.0, 2.0])}, tf.zeros([2, 2], tf.int64))
+  with tf.distribute.OneDeviceStrategy('/cpu:0').scope():  # failed when a caching device was left
+    assert tf.Variable(1.0).numpy() == 1.0

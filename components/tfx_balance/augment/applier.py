@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -156,7 +158,25 @@ def _map_records(augment_fn: AugmentFn, features: Features, seeds: tf.Tensor) ->
     return {key: tf.ensure_shape(value, given[key].shape) for key, value in out.items()}
 
   specs = {key: _record_spec(value) for key, value in features.items()}
-  return tf.map_fn(one, (features, seeds), fn_output_signature=specs, parallel_iterations=_PARALLEL)
+  with _kept_caching_device():
+    return tf.map_fn(
+      one, (features, seeds), fn_output_signature=specs, parallel_iterations=_PARALLEL
+    )
+
+
+@contextlib.contextmanager
+def _kept_caching_device() -> Iterator[None]:
+  """Puts back what `tf.map_fn` sets in the variable scope, and leaves there if its function raises.
+
+  With it, `tf.distribute` and Keras fail in this process: "Caching devices is not yet supported".
+  """
+  scope = tf.compat.v1.get_variable_scope()
+  before = scope.caching_device
+  try:
+    yield
+  finally:
+    if scope.caching_device is not before:
+      scope.set_caching_device(before)
 
 
 def _as_tensor(value: Any) -> tf.Tensor:
