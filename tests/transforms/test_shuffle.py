@@ -40,7 +40,7 @@ def scatter(folder, layouts, shards, outputs, key=1, chunk_bytes=records.CHUNK_B
     for frames in records.read_frames(path, chunk_bytes):
       scatterer.add(frames, np.array(chosen[at : at + len(frames)], np.int64))
       at += len(frames)
-    for output_path, spill in scatterer.close():
+    for output_path, spill in scatterer.spills():
       spills[output_path].append(spill)
   return spills
 

@@ -116,7 +116,7 @@ def test_a_bundle_that_is_killed_and_tried_again_leaves_the_whole_file(tmp_path,
   scatterer = Scatterer([layout], 0, 1, 1, str(work))
   for frames in read_frames(write_tfrecords(tmp_path / 'in', payloads)):
     scatterer.add(frames, np.zeros(len(frames), np.int64))
-  element = next((path, [spill]) for path, spill in scatterer.close())
+  element = next((path, [spill]) for path, spill in scatterer.spills())
 
   read_bucket, calls = shuffle._read_bucket, []
 

@@ -55,19 +55,19 @@ class CopyRecords(beam.DoFn):
   ) -> Iterator[tuple[str, Spill] | beam.pvalue.TaggedOutput]:
     request, rank = job.request, scanned.file.rank
     key = tie_break(request.seed, 'order of copies')
-    scatterer = Scatterer(job.layouts, rank, job.n_files, key, request.work_dir)
     assigner = FileAssigner(job.selection, thresholds, scanned)
     maker = CopyMaker(scanned, job, layout, self._augment)
     position = 0
-    for index, frames in scanned.frames():
-      rows, parts = assigner.assign(index)
-      times = np.where(rows >= 0, job.copies[rows, parts], 0)
-      if request.augmented_split is None:
-        scatterer.add(frames, np.where(times > 0, job.outputs[rows], -1))
-      for originals in to_copy(index, frames, rows, times - 1, position):
-        scatterer.add(maker.make(originals), job.outputs[originals.rows])
-      position += len(frames)
-    yield from scatterer.close()
+    with Scatterer(job.layouts, rank, job.n_files, key, request.work_dir) as scatterer:
+      for index, frames in scanned.frames():
+        rows, parts = assigner.assign(index)
+        times = np.where(rows >= 0, job.copies[rows, parts], 0)
+        if request.augmented_split is None:
+          scatterer.add(frames, np.where(times > 0, job.outputs[rows], -1))
+        for originals in to_copy(index, frames, rows, times - 1, position):
+          scatterer.add(maker.make(originals), job.outputs[originals.rows])
+        position += len(frames)
+      yield from scatterer.spills()
     yield beam.pvalue.TaggedOutput(self.COUNTS, assigner.counts)
 
 

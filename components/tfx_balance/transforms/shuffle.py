@@ -95,7 +95,10 @@ class Spill:
 
 
 class Scatterer:
-  """Writes the frames of one input file to one spill file, by output file and bucket."""
+  """Writes the frames of one input file to one spill file, by output file and bucket.
+
+  A context manager: the spill file is closed at its end, whatever happens.
+  """
 
   def __init__(
     self, layouts: Sequence[OutputLayout], rank: int, n_inputs: int, seed_key: int, work_dir: str
@@ -118,6 +121,12 @@ class Scatterer:
     self._offset = 0
     self._segments: list[Ints] = []
 
+  def __enter__(self) -> Scatterer:
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    self._file.close()
+
   def add(self, frames: Frames, outputs: Ints) -> None:
     """Takes frames, each for the output of that number; -1 leaves a frame out.
 
@@ -136,7 +145,7 @@ class Scatterer:
     if self._held_bytes >= self._spill_bytes:
       self._flush()
 
-  def close(self) -> Iterator[tuple[str, Spill]]:
+  def spills(self) -> Iterator[tuple[str, Spill]]:
     """Ends the spill file and yields what is in it, by the path of the output file."""
     self._flush()
     self._file.close()

@@ -38,12 +38,12 @@ class DealOut(beam.DoFn):
   ) -> Iterator[tuple[str, Spill] | beam.pvalue.TaggedOutput]:
     request, rank = job.request, scanned.file.rank
     key = tie_break(request.seed, 'order')
-    scatterer = Scatterer(job.layouts, rank, job.totals.n_files, key, request.work_dir)
     assigner = FileAssigner(job.selection, thresholds, scanned)
-    for index, frames in scanned.frames():
-      _, parts = assigner.assign(index)
-      scatterer.add(frames, parts)
-    yield from scatterer.close()
+    with Scatterer(job.layouts, rank, job.totals.n_files, key, request.work_dir) as scatterer:
+      for index, frames in scanned.frames():
+        _, parts = assigner.assign(index)
+        scatterer.add(frames, parts)
+      yield from scatterer.spills()
     yield beam.pvalue.TaggedOutput(self.COUNTS, assigner.counts)
 
 
