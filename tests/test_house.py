@@ -93,7 +93,6 @@ def test_what_is_of_one_machine_is_found(line):
 @pytest.mark.parametrize(
   'line',
   [
-    'see https://pypi.org/project/tfx-balance',
     f'pip install --{HOST} "$INDEX" tfx-balance',
     'open http://127.0.0.1:8080 or http://localhost:8080',
     'gs://bucket/somewhere/checkout.tar',
