@@ -14,13 +14,11 @@ aimed at: 20 times the peer's records a second in copies, and twice in images.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,8 +28,8 @@ if __package__ in (None, ''):  # run as a script: make the project's packages im
 
 from benchmarks import augment_report
 from benchmarks.augment_results import Case, CaseResult
+from benchmarks.cases import progress, run_cases
 from benchmarks.data import DataSpec
-from benchmarks.machine import Machine
 from benchmarks.measure import Measured, PieceError, run_piece
 from benchmarks.split import remove_old_runs
 
@@ -136,7 +134,7 @@ def choose_cases(small: bool, only: str | None, cache: Path) -> tuple[Case, ...]
 
 def run_case(case: Case, settings: Settings) -> CaseResult:
   """Makes the files of a case, and measures each side on them."""
-  _progress(f'{case.name}: input files')
+  progress(f'{case.name}: input files')
   source = run_piece(case.source, **case.source_arguments).result
   runs: dict[str, list[Measured]] = {side: [] for side in case.pieces}
   errors = []
@@ -145,14 +143,14 @@ def run_case(case: Case, settings: Settings) -> CaseResult:
       try:
         runs[side].append(_run_side(case, side, source, settings))
       except PieceError as error:
-        _progress(f'{case.name}: {side} FAILED\n{error}')
+        progress(f'{case.name}: {side} FAILED\n{error}')
         errors.append(str(error))
   return CaseResult(case, runs, errors)
 
 
 def _run_side(case: Case, side: str, source: dict, settings: Settings) -> Measured:
   """Runs a side once, in a folder that is new before and gone after."""
-  _progress(f'{case.name}: {side}')
+  progress(f'{case.name}: {side}')
   remove_old_runs(settings.cache)
   root = settings.cache / f'run-{os.getpid()}'
   try:
@@ -165,29 +163,14 @@ def _run_side(case: Case, side: str, source: dict, settings: Settings) -> Measur
     )
   finally:
     shutil.rmtree(root, ignore_errors=True)
-  _progress(f'{case.name}: {side} took {found.seconds:.2f} s')
+  progress(f'{case.name}: {side} took {found.seconds:.2f} s')
   return found
-
-
-def _progress(text: str) -> None:
-  print(f'{time.strftime("%H:%M:%S")} {text}', file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
   """Runs the benchmark as the arguments say; returns 0, or 1 if a side failed."""
   settings = parse_arguments(arguments)
-  machine, results = Machine.now(), []
-  for case in settings.cases:
-    results.append(run_case(case, settings))
-    if settings.json:  # after each case: the whole list takes long
-      written = {
-        'machine': asdict(machine),
-        'beam_args': settings.beam_args,
-        'cases': [result.to_json() for result in results],
-      }
-      settings.json.write_text(json.dumps(written, indent=1) + '\n')
-  augment_report.print_report(machine, settings.beam_args, results)
-  return 1 if any(result.errors for result in results) else 0
+  return run_cases(settings, run_case, augment_report.print_report)
 
 
 if __name__ == '__main__':

@@ -12,14 +12,12 @@ examples, 4 times on 500,000 of 4 KB, and 12 bytes of memory a record.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import shlex
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,8 +26,8 @@ if __package__ in (None, ''):  # run as a script: make the project's packages im
   sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks import split_report
+from benchmarks.cases import progress, run_cases
 from benchmarks.data import KINDS, DataSpec
-from benchmarks.machine import Machine
 from benchmarks.measure import Measured, PieceError, run_piece
 from benchmarks.split_results import SIDES, CaseResult, Codec
 
@@ -117,7 +115,7 @@ def parse_case(text: str) -> DataSpec:
 
 def run_case(case: DataSpec, settings: Settings) -> CaseResult:
   """Makes the files of a case, and measures on them the floor and each side."""
-  _progress(f'{case}: input files')
+  progress(f'{case}: input files')
   cache = str(settings.cache)
   source = run_piece('benchmarks.data:make_data', spec=asdict(case), cache=cache).result
   floor = {name: _measure_codec(case, name, source) for name in ('zlib', 'isal')}
@@ -128,26 +126,26 @@ def run_case(case: DataSpec, settings: Settings) -> CaseResult:
       try:
         runs[side].append(_run_side(case, side, source, settings))
       except PieceError as error:
-        _progress(f'{case}: {side} FAILED\n{error}')
+        progress(f'{case}: {side} FAILED\n{error}')
         errors.append(str(error))
   return CaseResult(case, source, floor, runs, errors)
 
 
 def _measure_codec(case: DataSpec, library: str, source: dict) -> Codec:
-  _progress(f'{case}: {library} alone')
+  progress(f'{case}: {library} alone')
   return Codec(**run_piece('benchmarks.codec:recode', data=source, library=library).result)
 
 
 def _run_side(case: DataSpec, side: str, source: dict, settings: Settings) -> Measured:
   """Runs a side once, in a folder that is new before and gone after."""
-  _progress(f'{case}: {side}')
+  progress(f'{case}: {side}')
   remove_old_runs(settings.cache)
   root = settings.cache / f'run-{os.getpid()}'
   try:
     found = run_piece(_PIECES[side], data=source, root=str(root), beam_args=settings.beam_args)
   finally:
     shutil.rmtree(root, ignore_errors=True)
-  _progress(f'{case}: {side} took {found.seconds:.2f} s')
+  progress(f'{case}: {side} took {found.seconds:.2f} s')
   return found
 
 
@@ -169,25 +167,10 @@ def _is_running(process: int) -> bool:
   return True
 
 
-def _progress(text: str) -> None:
-  print(f'{time.strftime("%H:%M:%S")} {text}', file=sys.stderr, flush=True)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
   """Runs the benchmark as the arguments say; returns 0, or 1 if a side failed."""
   settings = parse_arguments(arguments)
-  machine, results = Machine.now(), []
-  for case in settings.cases:
-    results.append(run_case(case, settings))
-    if settings.json:  # after each case: the whole list takes long
-      written = {
-        'machine': asdict(machine),
-        'beam_args': settings.beam_args,
-        'cases': [result.to_json() for result in results],
-      }
-      settings.json.write_text(json.dumps(written, indent=1) + '\n')
-  split_report.print_report(machine, settings.beam_args, results)
-  return 1 if any(result.errors for result in results) else 0
+  return run_cases(settings, run_case, split_report.print_report)
 
 
 if __name__ == '__main__':
