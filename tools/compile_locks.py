@@ -10,13 +10,14 @@ from stacks import STACKS, Stack, Version, dotted
 from uv import find_uv, run_uv
 
 ROOT = Path(__file__).resolve().parent.parent
+EXTRAS = [part for name in ('sample', 'kubeflow', 'dev') for part in ('--extra', name)]
 
 
 def compile_lock(uv: str, stack: Stack, python: Version, *options: str) -> None:
   """Writes the lock of a stack for a Python; the versions in it stay where nothing changed."""
   lock = stack.lock(python)
   say(lock)
-  command = ['pip', 'compile', 'pyproject.toml', '--extra', 'sample', '--extra', 'dev']
+  command = ['pip', 'compile', 'pyproject.toml', *EXTRAS]
   command += ['--quiet', '--no-header', '--no-annotate', '--output-file', lock]
   command += ['--python-version', dotted(python), '--python-platform', stack.platform]
   run_uv(uv, *command, *options)
