@@ -1,0 +1,1 @@
+"""ClassDistributionValidator: stops a pipeline whose classes are not as they should be."""

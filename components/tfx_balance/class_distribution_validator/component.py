@@ -1,0 +1,171 @@
+"""The ClassDistributionValidator component."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from tfx_balance.class_distribution_validator import executor
+from tfx_balance.class_distribution_validator.parameters import ValidatorParameters, encode
+from tfx_balance.errors import ConfigError
+
+
+class ClassDistributionValidatorSpec(types.ComponentSpec):
+  """Inputs, outputs and execution properties of `ClassDistributionValidator`."""
+
+  PARAMETERS = {
+    name: component_spec.ExecutionParameter(type=kind)
+    for name, kind in ValidatorParameters.TYPES.items()
+  }
+  INPUTS = {
+    'statistics': component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
+    'examples': component_spec.ChannelParameter(type=standard_artifacts.Examples, optional=True),
+    'schema': component_spec.ChannelParameter(type=standard_artifacts.Schema, optional=True),
+    'baseline_statistics': component_spec.ChannelParameter(
+      type=standard_artifacts.ExampleStatistics, optional=True
+    ),
+  }
+  OUTPUTS = {'anomalies': component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies)}
+
+
+class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
+  """Stops a pipeline whose classes are not distributed as they should be.
+
+  `outputs['anomalies']` is an `ExampleAnomalies` artifact, as ExampleValidator's is: the anomalies
+  of the label for each split, and the property `blessed`, of each split 1 or 0. At its root,
+  `class_checks.json` has the exact counts and every check: measured value, limit, verdict.
+
+  A node that does not read the anomalies is not held back by itself: tie it with
+  `trainer.add_upstream_node(validator)`.
+
+  Example::
+
+      validator = ClassDistributionValidator(
+        statistics=statistics_gen.outputs['statistics'],
+        examples=splitter.outputs['examples'],
+        label='species',
+        min_count={'train': 50},
+      )
+      trainer.add_upstream_node(validator)
+  """
+
+  SPEC_CLASS = ClassDistributionValidatorSpec
+  EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
+
+  def __init__(
+    self,
+    statistics: types.BaseChannel,
+    label: str = 'label',
+    examples: types.BaseChannel | None = None,
+    schema: types.BaseChannel | None = None,
+    baseline_statistics: types.BaseChannel | None = None,
+    on_violation: str = 'fail',
+    report_dir: str | None = None,
+    max_l_infinity: float | Mapping[str, float] | str | None = 'auto',
+    max_jensen_shannon: float | Mapping[str, float] | str | None = 'auto',
+    max_baseline_l_infinity: float | Mapping[str, float] | str | None = 'auto',
+    max_baseline_jensen_shannon: float | Mapping[str, float] | str | None = 'auto',
+    compare: Sequence[tuple[str, str]] | str | None = None,
+    min_count: int | Mapping[str, int] | str | None = None,
+    min_share: float | Mapping[str, float] | str | None = None,
+    max_imbalance_ratio: float | Mapping[str, float] | str | None = None,
+    expected_shares: Mapping[Any, Any] | str | None = None,
+    share_tolerance: float = 0.01,
+    missing_classes: str = 'allow_too_small',
+    max_missing: float | Mapping[str, float] | str | None = 0.0,
+    check_leakage: str | None = None,
+    leakage_pairs: Sequence[tuple[str, str]] | str | None = None,
+    max_leakage: float | Mapping[str, float] | str | None = 0.0,
+    exclude_splits: Sequence[str] | str | None = None,
+    recount: bool = False,
+  ):
+    """Makes the component.
+
+    A limit is one number for all splits, or a mapping of split to number for some of them; None
+    turns its rule off. Any argument but the channels may be a RuntimeParameter: of int for
+    `recount`, of float for `share_tolerance`, of str for the others (numbers and mappings as JSON).
+
+    Args:
+      statistics: channel of `ExampleStatistics`; its splits are checked. Counts are taken from it
+        only if it holds all of them exactly, and without `examples`.
+      label: the feature that holds the class, one value a record: int64, bytes, or float that is
+        integral.
+      examples: channel of the `Examples` that the statistics describe. Exact counts come from its
+        sidecar, if that tells of these splits and this label, or from one pass over its records.
+      schema: channel of a `Schema`: its domain of the label, presence and type are rules; its skew
+        comparator limits the distances of splits, its drift comparator those of the baseline.
+      baseline_statistics: channel of the `ExampleStatistics` of earlier data. Where there is no
+        artifact in it (a first run), nothing is compared with it.
+      on_violation: 'fail' ends the run with all that broke; 'warn' logs it and goes on.
+      report_dir: a folder for copies of the anomalies, of `class_checks.json`, and of all that
+        broke as text: TFX deletes the outputs of a run that fails.
+      max_l_infinity: between two splits, the largest difference of a class's shares, 0 to 1.
+        'auto' takes the schema's, or 0.05, or what rounding to whole records explains if that is
+        more (twice the sum of one over the number of records of each).
+      max_jensen_shannon: between two splits, the Jensen-Shannon divergence, 0 to 1. 'auto' takes
+        the schema's, or none.
+      max_baseline_l_infinity: the same between a split and the baseline.
+      max_baseline_jensen_shannon: the same between a split and the baseline.
+      compare: pairs of what is compared with what, such as `[('eval', 'train'), ('train',
+        'baseline:train')]`; [] for nothing. None for all pairs of splits, and for each split with
+        that of the same name in the baseline.
+      min_count: the least records of each class, in every split or in some. A class of the schema's
+        domain counts, where that lists its classes.
+      min_share: the least share of each class.
+      max_imbalance_ratio: records of the largest class to those of the smallest;
+        `{'train': 1.01}` says that train is balanced within one percent.
+      expected_shares: class to the share that it should have, or split to such a mapping. Classes
+        that are not named may have any.
+      share_tolerance: how far a share may be from what is expected.
+      missing_classes: 'allow_too_small' lets a class be absent from a split where its fair share is
+        below one record; 'forbid' does not, and 'allow' does not look.
+      max_missing: the largest share of records without a class.
+      check_leakage: 'records' finds records that are in two splits, the name of a feature (a
+        patient, a scene) values of it that are. Needs `examples`.
+      leakage_pairs: pairs of splits that may have nothing in common; None for all pairs.
+      max_leakage: the largest share of a split's records that another may have too.
+      exclude_splits: that are not checked.
+      recount: whether to count the records even where a sidecar tells their number.
+
+    Raises:
+      ConfigError: if an argument breaks a rule.
+    """
+    properties = encode(
+      label=label,
+      max_l_infinity=max_l_infinity,
+      max_jensen_shannon=max_jensen_shannon,
+      max_baseline_l_infinity=max_baseline_l_infinity,
+      max_baseline_jensen_shannon=max_baseline_jensen_shannon,
+      compare=compare,
+      min_count=min_count,
+      min_share=min_share,
+      max_imbalance_ratio=max_imbalance_ratio,
+      expected_shares=expected_shares,
+      share_tolerance=share_tolerance,
+      missing_classes=missing_classes,
+      max_missing=max_missing,
+      check_leakage=check_leakage,
+      leakage_pairs=leakage_pairs,
+      max_leakage=max_leakage,
+      exclude_splits=exclude_splits,
+      recount=recount,
+      on_violation=on_violation,
+      report_dir=report_dir,
+    )
+    if examples is None and check_leakage is not None:
+      raise ConfigError(f'check_leakage={check_leakage!r} compares records; pass examples= as well')
+    if baseline_statistics is None and 'baseline:' in str(properties['compare']):
+      raise ConfigError(f'compare={compare!r} names a baseline; pass baseline_statistics= as well')
+    spec = ClassDistributionValidatorSpec(
+      statistics=statistics,
+      examples=examples,
+      schema=schema,
+      baseline_statistics=baseline_statistics,
+      anomalies=types.Channel(type=standard_artifacts.ExampleAnomalies),
+      **properties,
+    )
+    super().__init__(spec=spec)

@@ -1,0 +1,158 @@
+"""Where the counts come from: a sidecar, the records, or statistics that hold them exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+from absl import logging
+from apache_beam.io.filesystems import FileSystems
+from tensorflow_metadata.proto.v0 import statistics_pb2
+from tfx import types
+from tfx.components.statistics_gen import stats_artifact_utils
+from tfx.types import artifact_utils
+from tfx.utils import json_utils
+
+from tfx_balance.class_distribution_validator.label_statistics import default_slice, tallies_of
+from tfx_balance.errors import ConfigError, DataError, plain_errors
+from tfx_balance.examples_artifact import ExamplesInput
+from tfx_balance.plan.checks_sidecar import CountsFrom
+from tfx_balance.plan.class_counts import BASELINE
+from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.sidecar import SIDECAR_NAME
+from tfx_balance.plan.sidecar_counts import tallies_from_sidecar
+from tfx_balance.transforms.recount import read_tallies, recount
+from tfx_balance.transforms.work_files import new_work_file, read_json
+
+Tallies = Mapping[str, Mapping[ClassValue, int]]
+MakePipeline = Callable[[], beam.Pipeline]
+
+
+@dataclass(frozen=True)
+class SplitStatistics:
+  """The statistics of some splits of an artifact.
+
+  Attributes:
+    by_split: as TFDV has them.
+    sampled: the splits of which not all records are in them.
+  """
+
+  by_split: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList]
+  sampled: tuple[str, ...] = ()
+
+  @classmethod
+  def load(cls, artifact: types.Artifact, splits: Sequence[str]) -> SplitStatistics:
+    """Returns the statistics of some splits."""
+    found = {
+      split: stats_artifact_utils.load_statistics(artifact, split).proto() for split in splits
+    }
+    rates = _sample_rates(artifact)
+    return cls(found, tuple(split for split in splits if rates.get(split, 1) != 1))
+
+  def tallies(self, label: str, argument: str) -> dict[str, dict[ClassValue, int]]:
+    """Returns, of each split, class to records.
+
+    Args:
+      label: the feature that holds the class.
+      argument: by which the statistics were given, for messages.
+
+    Raises:
+      DataError: if they do not hold exact counts.
+    """
+    if self.sampled:
+      raise DataError(
+        f'{argument} is of a sample of splits {list(self.sampled)}; let StatisticsGen read all '
+        f'records (sample_rate), or pass examples=, and the records are counted'
+      )
+    return tallies_of(self.by_split, label, argument)
+
+  def warn_of_other_numbers(self, tallies: Tallies) -> None:
+    """Logs where statistics are of another number of records than what was counted."""
+    for split, statistics in self.by_split.items():
+      described, counted = default_slice(statistics).num_examples, sum(tallies[split].values())
+      if split not in self.sampled and described != counted:
+        logging.warning(
+          'ClassDistributionValidator: statistics= of split %r are of %d records, examples= has %d;'
+          ' connect those of the same artifact',
+          split,
+          described,
+          counted,
+        )
+
+
+def count_examples(
+  source: ExamplesInput,
+  label: str,
+  splits: Sequence[str],
+  always_read: bool,
+  make_pipeline: MakePipeline,
+  work_dir: str,
+) -> tuple[Tallies, CountsFrom]:
+  """Returns the counts of the records, and whether a sidecar or the records themselves told them.
+
+  Args:
+    source: the records.
+    label: the feature that holds the class.
+    splits: to count.
+    always_read: whether to count the records even where a sidecar tells their number.
+    make_pipeline: makes a Beam pipeline.
+    work_dir: for files that are in the making.
+
+  Raises:
+    ConfigError: if a split is not there.
+    DataError: if the label is not there, or no class.
+  """
+  for split in splits:
+    if split not in source.splits:
+      raise ConfigError(
+        f'split {split!r} of statistics= is not in {source.splits} of examples=; connect those of '
+        f'the same artifact, or pass exclude_splits=[{split!r}]'
+      )
+  known = None if always_read else _sidecar_tallies(source, label, splits)
+  if known is not None:
+    return known, 'sidecar'
+  path = new_work_file(work_dir, 'tallies')
+  files = source.input_files(splits)
+  with plain_errors(), make_pipeline() as pipeline:
+    recount(pipeline, files, label, source.payload(), work_dir, path)
+  counted = read_tallies(path)
+  return {split: counted.get(split, {}) for split in splits}, 'records'
+
+
+def count_baseline(
+  artifact: types.Artifact, splits: Sequence[str], label: str
+) -> dict[str, Mapping[ClassValue, int]]:
+  """Returns the counts of a baseline's splits, by names that say so.
+
+  Raises:
+    DataError: if its statistics do not hold exact counts.
+  """
+  if not splits:
+    return {}
+  tallies = SplitStatistics.load(artifact, splits).tallies(label, 'baseline_statistics=')
+  return {BASELINE + split: tally for split, tally in tallies.items()}
+
+
+def _sidecar_tallies(source: ExamplesInput, label: str, splits: Sequence[str]) -> Tallies | None:
+  """Returns what the sidecar tells, if it tells all; several artifacts have several."""
+  if len(source.artifacts) != 1:
+    return None
+  path = FileSystems.join(source.artifacts[0].uri, SIDECAR_NAME)
+  if not FileSystems.exists(path):
+    return None
+  return tallies_from_sidecar(read_json(path), label, splits)
+
+
+def _sample_rates(artifact: types.Artifact) -> dict[str, float]:
+  """Returns the share of each split's records that StatisticsGen read, where it says so."""
+  found: Any = artifact.get_json_value_custom_property('sample_rate_by_split')
+  if isinstance(found, str):  # TFX 1.16 writes JSON inside of JSON
+    found = json_utils.loads(found)
+  return dict(found or {})
+
+
+def splits_of(artifact: types.Artifact) -> list[str]:
+  """Returns the names of an artifact's splits."""
+  return list(artifact_utils.decode_split_names(artifact.split_names))

@@ -1,0 +1,206 @@
+"""The arguments of ClassDistributionValidator: checked at construction, and by the executor."""
+
+from __future__ import annotations
+
+import json
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from tfx_balance.errors import ConfigError
+from tfx_balance.exec_properties import flag, from_json, is_runtime, names, to_json
+from tfx_balance.plan.distance_rules import SplitPair
+from tfx_balance.plan.distribution_rules import (
+  DISTANCES,
+  Distance,
+  DistributionRules,
+  MissingClasses,
+  check_choice,
+)
+from tfx_balance.plan.limits import AUTO, ExpectedShares, SplitLimit, checked_number
+
+ALGORITHM_VERSION = 1
+"""Raised whenever the same data and arguments give another verdict: part of TFX's cache key."""
+
+OnViolation = Literal['fail', 'warn']
+RECORDS = 'records'
+"""The `check_leakage` that compares whole records."""
+
+_INFINITE = float('inf')
+_BOUNDS: dict[str, tuple[float, float, bool]] = {
+  **dict.fromkeys(DISTANCES, (0, 1, False)),
+  'min_count': (0, _INFINITE, True),
+  'min_share': (0, 1, False),
+  'max_imbalance_ratio': (1, _INFINITE, False),
+  'max_missing': (0, 1, False),
+  'max_leakage': (0, 1, False),
+}
+
+
+@dataclass(frozen=True)
+class ValidatorParameters:
+  """The arguments, decoded.
+
+  Attributes:
+    label: the feature that holds the class.
+    rules: what is to hold.
+    exclude_splits: that are not checked.
+    recount: whether the records are counted even where a sidecar has the counts.
+    leakage_key: `RECORDS`, or the feature whose values may not be in two splits; None for none.
+    leakage_pairs: of splits that may not have records in common; None for all pairs.
+    max_leakage: share of a split's records that may be in another.
+    on_violation: whether a rule that is broken ends the run.
+    report_dir: where copies of the results go; None for nowhere.
+  """
+
+  TYPES: ClassVar[dict[str, type]] = {
+    'label': str,
+    **dict.fromkeys(_BOUNDS, str),
+    'expected_shares': str,
+    'share_tolerance': float,
+    'missing_classes': str,
+    'compare': str,
+    'exclude_splits': str,
+    'recount': int,
+    'check_leakage': str,
+    'leakage_pairs': str,
+    'on_violation': str,
+    'report_dir': str,
+    'algorithm_version': int,
+  }
+
+  label: str
+  rules: DistributionRules
+  exclude_splits: tuple[str, ...]
+  recount: bool
+  leakage_key: str | None
+  leakage_pairs: tuple[SplitPair, ...] | None
+  max_leakage: SplitLimit
+  on_violation: OnViolation
+  report_dir: str | None
+
+  @classmethod
+  def decode(cls, properties: Mapping[str, Any]) -> ValidatorParameters:
+    """Returns the parameters that the execution properties hold.
+
+    Raises:
+      ConfigError: if one breaks a rule.
+    """
+    label = properties['label']
+    if not isinstance(label, str) or not label:
+      raise ConfigError(f'label={label!r} must be the name of the feature that holds the class')
+    excluded = properties.get('exclude_splits') or None
+    key = properties.get('check_leakage') or None
+    pairs = _pairs('leakage_pairs', properties)
+    if pairs is not None and key is None:
+      raise ConfigError(
+        f"leakage_pairs={properties['leakage_pairs']!r} has no effect; pass check_leakage='records'"
+      )
+    on_violation: OnViolation = properties.get('on_violation', 'fail')
+    check_choice('on_violation', on_violation, ('fail', 'warn'))
+    return cls(
+      label=label,
+      rules=_rules(properties),
+      exclude_splits=() if excluded is None else names('exclude_splits', excluded),
+      recount=flag('recount', properties.get('recount', 0)),
+      leakage_key=key,
+      leakage_pairs=pairs,
+      max_leakage=_split_limit('max_leakage', properties, 0.0),
+      on_violation=on_violation,
+      report_dir=properties.get('report_dir') or None,
+    )
+
+
+def encode(**arguments: Any) -> dict[str, Any]:
+  """Returns the arguments of the component as execution properties.
+
+  What is known only at run time is left to the executor to check.
+
+  Raises:
+    ConfigError: if an argument breaks a rule.
+  """
+  if not is_runtime(arguments['recount']):
+    arguments['recount'] = int(flag('recount', arguments['recount']))
+  if not is_runtime(arguments['share_tolerance']):
+    arguments['share_tolerance'] = _tolerance(arguments['share_tolerance'])
+  properties = {
+    name: value if is_runtime(value) else _property(name, value)
+    for name, value in arguments.items()
+  }
+  known = {name: value for name, value in properties.items() if not is_runtime(value)}
+  if is_runtime(arguments['check_leakage']):
+    known['check_leakage'] = RECORDS
+  ValidatorParameters.decode({'label': 'label', **known})
+  return {**properties, 'algorithm_version': ALGORITHM_VERSION}
+
+
+def _property(name: str, value: Any) -> Any:
+  """Returns a value as TFX carries it: limits and what has several values as JSON text."""
+  if name in _BOUNDS and isinstance(value, numbers.Real):
+    if isinstance(value, bool):
+      SplitLimit.parse(name, value, *_BOUNDS[name])
+    return str(int(value) if isinstance(value, numbers.Integral) else float(value))
+  if name == 'expected_shares' and isinstance(value, Mapping):
+    inner = {k: json.loads(to_json(v)) if isinstance(v, Mapping) else v for k, v in value.items()}
+    return to_json(inner)
+  if name == 'exclude_splits' and not value:
+    return ''
+  return to_json(value)
+
+
+def _rules(properties: Mapping[str, Any]) -> DistributionRules:
+  """Returns the rules on the distribution.
+
+  Raises:
+    ConfigError: if one is none.
+  """
+  missing: MissingClasses = properties.get('missing_classes', 'allow_too_small')
+  check_choice('missing_classes', missing, ('allow_too_small', 'forbid', 'allow'))
+  expected = from_json('expected_shares', properties.get('expected_shares'), Mapping)
+  return DistributionRules(
+    distances={name: _distance(name, properties) for name in DISTANCES},
+    pairs=_pairs('compare', properties),
+    min_count=_split_limit('min_count', properties),
+    min_share=_split_limit('min_share', properties),
+    max_imbalance_ratio=_split_limit('max_imbalance_ratio', properties),
+    expected_shares=ExpectedShares.parse(expected),
+    share_tolerance=_tolerance(properties.get('share_tolerance', 0.01)),
+    missing_classes=missing,
+    max_missing=_split_limit('max_missing', properties, 0.0),
+  )
+
+
+def _distance(name: str, properties: Mapping[str, Any]) -> Distance:
+  return AUTO if properties.get(name, AUTO) == AUTO else _split_limit(name, properties)
+
+
+def _split_limit(
+  name: str, properties: Mapping[str, Any], default: float | None = None
+) -> SplitLimit:
+  """Returns a limit from its text; the default where there is no such property."""
+  value = from_json(name, properties.get(name, default), (int, float, Mapping))
+  return SplitLimit.parse(name, value, *_BOUNDS[name])
+
+
+def _tolerance(value: Any) -> float:
+  return checked_number('share_tolerance', value, 0, 1, False)
+
+
+def _pairs(argument: str, properties: Mapping[str, Any]) -> tuple[SplitPair, ...] | None:
+  """Returns pairs of splits from a sequence of two names each; None where nothing is said.
+
+  Raises:
+    ConfigError: if an entry is no pair of two different names.
+  """
+  found: Sequence[Any] | None = from_json(argument, properties.get(argument), Sequence)
+  if found is None:
+    return None
+  for pair in found:
+    if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
+      raise ConfigError(
+        f"{argument}={found!r} must hold pairs of splits; give such as [('eval', 'train')]"
+      )
+    if not all(isinstance(name, str) and name for name in pair) or pair[0] == pair[1]:
+      raise ConfigError(f'{argument} has {pair!r}; a pair is of two different splits')
+  return tuple(SplitPair(*pair) for pair in found)

@@ -1,0 +1,78 @@
+"""How many records of each class each split holds, wherever the numbers come from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from tfx_balance.plan.class_value import MISSING, ClassValue
+
+BASELINE = 'baseline:'
+"""What stands before the name of a split of the baseline."""
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+  """Exact counts of classes by split.
+
+  Attributes:
+    records: split to class to its records; a class that a split lacks may be left out.
+    missing: split to its records without a class.
+  """
+
+  records: Mapping[str, Mapping[ClassValue, int]]
+  missing: Mapping[str, int]
+
+  @classmethod
+  def of(cls, tallies: Mapping[str, Mapping[ClassValue, int]]) -> ClassCounts:
+    """Returns the counts that some tallies make, in which `MISSING` may be a class.
+
+    >>> one = ClassValue('int', 1)
+    >>> counts = ClassCounts.of({'train': {one: 5, MISSING: 2}})
+    >>> counts.total('train'), counts.missing['train']
+    (5, 2)
+    """
+    return cls(
+      {
+        split: {value: n for value, n in tally.items() if value != MISSING and n}
+        for split, tally in tallies.items()
+      },
+      {split: tally.get(MISSING, 0) for split, tally in tallies.items()},
+    )
+
+  @property
+  def splits(self) -> tuple[str, ...]:
+    """The names of the splits, sorted; those of the baseline begin with `BASELINE`."""
+    return tuple(sorted(self.records))
+
+  @property
+  def kinds(self) -> set[str]:
+    """The types of all the classes."""
+    return {value.kind for tally in self.records.values() for value in tally}
+
+  def count(self, split: str, value: ClassValue) -> int:
+    """Returns the records of a class in a split."""
+    return self.records[split].get(value, 0)
+
+  def total(self, split: str) -> int:
+    """Returns the records of a split that have a class."""
+    return self._totals[split]
+
+  def share(self, split: str, value: ClassValue) -> float:
+    """Returns what part of a split's records with a class is of this class; 0 of an empty one."""
+    total = self.total(split)
+    return self.count(split, value) / total if total else 0.0
+
+  def classes(self, splits: Iterable[str]) -> list[ClassValue]:
+    """Returns the classes that at least one of the splits holds, in canonical order."""
+    return sorted({value for split in splits for value in self.records[split]})
+
+  def column(self, split: str, classes: Collection[ClassValue]) -> list[int]:
+    """Returns a split's records of each class."""
+    tally = self.records[split]
+    return [tally.get(value, 0) for value in classes]
+
+  @cached_property
+  def _totals(self) -> dict[str, int]:
+    return {split: sum(tally.values()) for split, tally in self.records.items()}

@@ -1,0 +1,233 @@
+"""All the rules on class distributions, and what comes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from tfx_balance.errors import ConfigError
+from tfx_balance.plan.checks import Check, violated_and_worst
+from tfx_balance.plan.class_counts import BASELINE, ClassCounts
+from tfx_balance.plan.class_domain import ClassDomain
+from tfx_balance.plan.class_rules import (
+  check_domain,
+  check_expected_share,
+  check_imbalance,
+  check_min_count,
+  check_min_share,
+  check_missing_classes,
+  check_missing_labels,
+)
+from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.distance_rules import (
+  DEFAULT_L_INFINITY,
+  DistanceLimit,
+  SplitPair,
+  check_jensen_shannon,
+  check_l_infinity,
+  default_pairs,
+)
+from tfx_balance.plan.limits import AUTO, Auto, ExpectedShares, SplitLimit, check_names
+
+MissingClasses = Literal['allow_too_small', 'forbid', 'allow']
+DISTANCES = (
+  'max_l_infinity',
+  'max_jensen_shannon',
+  'max_baseline_l_infinity',
+  'max_baseline_jensen_shannon',
+)
+Distance = SplitLimit | Auto
+_OFF = SplitLimit()
+_NONE = SplitLimit(0.0)
+_NOTHING_EXPECTED = ExpectedShares()
+
+
+@dataclass(frozen=True)
+class SchemaRules:
+  """What a schema says of the label.
+
+  Attributes:
+    domain: the classes that may occur; None for any.
+    distances: limits by the name of the argument that would set them, from the comparators.
+  """
+
+  domain: ClassDomain | None = None
+  distances: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DistributionRules:
+  """The limits that a person sets.
+
+  Attributes:
+    distances: by the name of their argument; 'auto' for what the schema says, and else the default.
+    pairs: what is compared with what; None for all splits, and those of a baseline by name.
+    min_count: records of each class.
+    min_share: of each class.
+    max_imbalance_ratio: of the largest class to the smallest.
+    expected_shares: of classes.
+    share_tolerance: how far a share may be from what is expected.
+    missing_classes: whether a class may have no record in a split.
+    max_missing: share of the records that may have no class.
+  """
+
+  distances: dict[str, Distance] = field(default_factory=lambda: {name: AUTO for name in DISTANCES})
+  pairs: tuple[SplitPair, ...] | None = None
+  min_count: SplitLimit = _OFF
+  min_share: SplitLimit = _OFF
+  max_imbalance_ratio: SplitLimit = _OFF
+  expected_shares: ExpectedShares = _NOTHING_EXPECTED
+  share_tolerance: float = 0.01
+  missing_classes: MissingClasses = 'allow_too_small'
+  max_missing: SplitLimit = _NONE
+
+  def with_schema(self, schema: SchemaRules) -> DistributionRules:
+    """Returns these rules with the schema's limits where they say 'auto' and the schema has one."""
+    distances = {
+      name: SplitLimit(schema.distances[name])
+      if limit == AUTO and name in schema.distances
+      else limit
+      for name, limit in self.distances.items()
+    }
+    return replace(self, distances=distances)
+
+  def without_baseline(self) -> DistributionRules:
+    """Returns these rules for a run that has no baseline yet."""
+    if self.pairs is None:
+      return self
+    kept = tuple(pair for pair in self.pairs if not pair.other.startswith(BASELINE))
+    return replace(self, pairs=kept)
+
+  def check_splits(self, splits: Sequence[str], baseline: Sequence[str]) -> None:
+    """Checks that every split that a rule names is there.
+
+    Args:
+      splits: that are checked.
+      baseline: the splits of the baseline.
+
+    Raises:
+      ConfigError: if one is not.
+    """
+    for name, limit in self.distances.items():
+      if isinstance(limit, SplitLimit):
+        limit.check_splits(name, splits)
+    for name in ('min_count', 'min_share', 'max_imbalance_ratio', 'max_missing'):
+      getattr(self, name).check_splits(name, splits)
+    check_names('expected_shares=', self.expected_shares.by_split, splits)
+    others = [*splits, *(BASELINE + name for name in baseline)]
+    for pair in self.pairs or ():
+      check_names('compare=', [pair.split], splits)
+      check_names('compare=', [pair.other], others)
+
+
+def check_distribution(
+  counts: ClassCounts, rules: DistributionRules, schema: SchemaRules
+) -> list[Check]:
+  """Returns what came of every rule.
+
+  Args:
+    counts: of the splits to check, and of those of a baseline, whose names begin with `BASELINE`.
+    rules: what is to hold.
+    schema: what the schema says.
+
+  Raises:
+    ConfigError: if a rule names a split or a class that there is not.
+  """
+  splits = [name for name in counts.splits if not name.startswith(BASELINE)]
+  baseline = [name.removeprefix(BASELINE) for name in counts.splits if name.startswith(BASELINE)]
+  rules = rules.with_schema(schema)
+  rules.check_splits(splits, baseline)
+  pairs = default_pairs(splits, baseline) if rules.pairs is None else list(rules.pairs)
+  checks = [check for pair in pairs for check in _compare(counts, rules, pair)]
+  known = _known_classes(counts, schema)
+  for split in splits:
+    checks += _check_split(counts, rules, schema, split, known)
+    if rules.missing_classes != 'allow':
+      partners = _partners(split, splits, pairs)
+      allow = rules.missing_classes == 'allow_too_small'
+      checks += check_missing_classes(counts, split, known, partners, allow)
+  return checks
+
+
+def _compare(counts: ClassCounts, rules: DistributionRules, pair: SplitPair) -> Iterator[Check]:
+  """Yields the checks of one pair."""
+  prefix = 'max_baseline_' if pair.other.startswith(BASELINE) else 'max_'
+  sizes = counts.total(pair.split), counts.total(pair.other)
+  for measure, check in (
+    ('l_infinity', check_l_infinity),
+    ('jensen_shannon', check_jensen_shannon),
+  ):
+    limit = _distance_limit(rules.distances[prefix + measure], measure, pair.split)
+    if limit is not None:
+      yield check(prefix + measure, counts, pair, limit.between(*sizes))
+
+
+def _distance_limit(distance: Distance, measure: str, split: str) -> DistanceLimit | None:
+  """Returns the limit of a distance, None where it is not limited."""
+  if isinstance(distance, SplitLimit):
+    limit = distance.of(split)
+    return None if limit is None else DistanceLimit(limit)
+  # No default for Jensen-Shannon: of 1,000 classes of one record each, no two splits share any.
+  return DistanceLimit(DEFAULT_L_INFINITY, rounding=True) if measure == 'l_infinity' else None
+
+
+def _check_split(
+  counts: ClassCounts,
+  rules: DistributionRules,
+  schema: SchemaRules,
+  split: str,
+  known: Sequence[ClassValue],
+) -> Iterator[Check]:
+  """Yields the checks of one split for itself."""
+  least, share = rules.min_count.of(split), rules.min_share.of(split)
+  if least is not None:
+    yield from check_min_count(counts, split, known, int(least))
+  if share is not None:
+    yield from check_min_share(counts, split, known, share)
+  ratio = rules.max_imbalance_ratio.of(split)
+  if ratio is not None:
+    seen = set(counts.classes(name for name in counts.splits if not name.startswith(BASELINE)))
+    yield from check_imbalance(counts, split, [value for value in known if value in seen], ratio)
+  expected = rules.expected_shares.of(split, known)
+  yield from violated_and_worst(
+    [
+      check_expected_share(counts, split, value, wanted, rules.share_tolerance)
+      for value, wanted in expected.items()
+    ]
+  )
+  if schema.domain is not None:
+    yield from check_domain(counts, split, schema.domain)
+  absent = rules.max_missing.of(split)
+  if absent is not None:
+    yield check_missing_labels(counts, split, absent)
+
+
+def _known_classes(counts: ClassCounts, schema: SchemaRules) -> list[ClassValue]:
+  """Returns the classes that a split or the baseline holds, or the schema lists.
+
+  One that the schema does not allow is none that a split could lack.
+  """
+  found = set(counts.classes(counts.splits))
+  if schema.domain is None:
+    return sorted(found)
+  kinds = {value.kind for value in found}
+  listed = schema.domain.classes(kinds.pop() if kinds else 'int') if len(kinds) < 2 else []
+  return sorted({value for value in found if value in schema.domain} | set(listed))
+
+
+def _partners(split: str, splits: Iterable[str], pairs: Iterable[SplitPair]) -> list[str]:
+  """Returns what a split is compared with, in either direction; all the others where nothing is."""
+  compared = {pair.other for pair in pairs if pair.split == split}
+  compared |= {pair.split for pair in pairs if pair.other == split}
+  return sorted(compared) or [name for name in splits if name != split]
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+  """Checks that an argument is one of its words.
+
+  Raises:
+    ConfigError: if not.
+  """
+  if value not in choices:
+    raise ConfigError(f'{name}={value!r} is not one of {list(choices)}; pass one of these')
