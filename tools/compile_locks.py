@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 from progress import SetupError, say
-from stacks import STACKS, Stack, Version, dotted
+from stacks import IMAGE_LOCK, IMAGE_OVERRIDES, IMAGE_PYTHON, STACKS, Stack, Version, dotted
 from uv import find_uv, run_uv
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = [part for name in ('sample', 'kubeflow', 'dev') for part in ('--extra', name)]
+IMAGE_EXTRAS = [part for name in ('report', 'kubeflow') for part in ('--extra', name)]
 
 
 def compile_lock(uv: str, stack: Stack, python: Version, *options: str) -> None:
@@ -22,6 +23,31 @@ def compile_lock(uv: str, stack: Stack, python: Version, *options: str) -> None:
   command += ['--python-version', dotted(python), '--python-platform', stack.platform]
   run_uv(uv, *command, *options)
   check_lock(lock, (ROOT / lock).read_text(), stack)
+
+
+def compile_image_lock(uv: str, *options: str) -> None:
+  """Writes what a task's container needs: versions as in the newest lock, TensorFlow for CPUs."""
+  stack = STACKS[0]
+  locked = stack.lock(IMAGE_PYTHON)
+  say(IMAGE_LOCK)
+  command = ['pip', 'compile', 'pyproject.toml', '-', *IMAGE_EXTRAS]
+  command += ['--quiet', '--no-header', '--no-annotate', '--output-file', IMAGE_LOCK]
+  command += ['--constraint', locked, '--override', IMAGE_OVERRIDES]
+  command += ['--python-version', dotted(IMAGE_PYTHON), '--python-platform', stack.platform]
+  run_uv(uv, *command, *options, given=cpu_tensorflow((ROOT / locked).read_text()))
+  check_lock(IMAGE_LOCK, (ROOT / IMAGE_LOCK).read_text(), stack)
+
+
+def cpu_tensorflow(lock: str) -> str:
+  r"""The requirement of TensorFlow for CPUs, in the version that a lock has.
+
+  >>> cpu_tensorflow('tensorboard==2.21.0\ntensorflow==2.21.1\n')
+  'tensorflow-cpu==2.21.1'
+  """
+  found = re.search(r'^tensorflow==(\S+)', lock, re.MULTILINE)
+  if not found:
+    raise SetupError('the lock holds no tensorflow; compile it anew from pyproject.toml')
+  return 'tensorflow-cpu==' + found.group(1)
 
 
 def check_lock(name: str, lock: str, stack: Stack) -> None:
@@ -52,5 +78,6 @@ if __name__ == '__main__':
     for stack in STACKS:
       for python in stack.pythons:
         compile_lock(uv, stack, python, *sys.argv[1:])
+    compile_image_lock(uv, *sys.argv[1:])
   except SetupError as error:
     sys.exit(f'lock: {error}')

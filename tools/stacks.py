@@ -40,6 +40,11 @@ STACKS = (
   Stack('1.16', (2, 28), ((3, 10), (3, 11))),
 )
 
+# The container image: the newest stack, on the Python of its base (Debian 13).
+IMAGE_PYTHON = (3, 13)
+IMAGE_LOCK = 'requirements/image.txt'
+IMAGE_OVERRIDES = 'docker/overrides.txt'
+
 
 def choose_stack(system: str, machine: str, glibc: Optional[Version]) -> Stack:
   """The newest stack whose wheels load on this machine.

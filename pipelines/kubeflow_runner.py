@@ -1,0 +1,120 @@
+"""Compiles the sample pipeline for Kubeflow: the digits in its image, or your own data in a bucket.
+
+python pipelines/kubeflow_runner.py --image REGISTRY/tfx-balance:0.1.0
+kfp run create --experiment-name digits --package-file digits.yaml
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+if __package__ in (None, ''):  # run as a script: make the project's packages importable
+  sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from pipelines import environment
+
+# Where docker/Dockerfile puts them.
+IMAGE_DIGITS = '/app/data/digits/long-tail'
+IMAGE_SCHEMA = '/app/schemas/digits/schema.pbtxt'
+# Beam's default downloads a runner of its own in every task.
+BEAM_RUNNER = '--runner=FnApiRunner'
+
+
+def make_parser() -> argparse.ArgumentParser:
+  """Returns the parser of the arguments that are not Beam's."""
+  parser = argparse.ArgumentParser(
+    description='Compiles the sample pipeline to YAML for Kubeflow Pipelines or Vertex AI.',
+    epilog='Arguments that are not listed here go to Beam.',
+    allow_abbrev=False,
+  )
+  add = parser.add_argument
+  add('--image', required=True, help='of docker/Dockerfile, where the cluster can pull it')
+  add('--output', default='digits.yaml', metavar='FILE', help='(default: digits.yaml)')
+  add('--name', default='digits', help="the pipeline's name (default: digits)")
+  add('--pipeline_root', default='', metavar='URI', help="(default: the cluster's own)")
+  add('--examples', metavar='URI', help='your TFRecords of tf.Example, or CSV files')
+  add('--file_kind', choices=('tfrecord', 'csv'), default='tfrecord', help='what these are')
+  add('--label', metavar='NAME', help='the feature of yours to split by and to predict')
+  add('--seed', type=int, default=0, metavar='N', help='same seed, same split (default: 0)')
+  add('--train_steps', type=int, default=300, metavar='N', help='batches (default: 300)')
+  add('--cpu', type=float, metavar='N', help='cores to reserve for each task')
+  add('--memory_gb', type=float, metavar='N', help='memory to reserve for each task')
+  add(
+    '--secret',
+    action='append',
+    default=[],
+    metavar='VARIABLE=NAME/KEY',
+    help='an environment variable of each task, from a Kubernetes Secret; may be repeated',
+  )
+  add(
+    '--secret_file',
+    action='append',
+    default=[],
+    metavar='FOLDER=NAME',
+    help='a folder in each task that holds a Kubernetes Secret; may be repeated',
+  )
+  return parser
+
+
+def choose_input(settings: argparse.Namespace) -> dict[str, Any]:
+  """Returns what `create_pipeline` is told about the data."""
+  from pipelines import pipeline
+
+  if settings.examples:
+    return {
+      'examples_folder': settings.examples,
+      'file_kind': settings.file_kind,
+      'label': settings.label,
+      'model': pipeline.TABULAR_MODEL,
+    }
+  return {
+    'examples_folder': IMAGE_DIGITS,
+    'schema_path': IMAGE_SCHEMA,
+    'label': 'label',
+    'model': pipeline.DIGITS_MODEL,
+    'augment_fn': pipeline.DIGITS_AUGMENT,
+  }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+  """Compiles the pipeline as the arguments say; returns 0."""
+  parser = make_parser()
+  settings, beam_args = parser.parse_known_args(arguments)
+  if (settings.examples is None) != (settings.label is None):
+    parser.error('--examples and --label go together; give both for your own data')
+  if not any(argument.startswith('--runner') for argument in beam_args):
+    beam_args.append(BEAM_RUNNER)
+  environment.prepare(verbose=False)
+  # Here and not above: this takes ten seconds, which a mistyped argument should not.
+  from tfx_balance.errors import ConfigError
+  from tfx_balance.kubeflow import SecretKey, TaskOptions, compile_pipeline
+
+  from pipelines import pipeline
+
+  try:
+    secrets = (value.split('=', 1) for value in settings.secret)
+    options = TaskOptions(
+      cpu=settings.cpu,
+      memory_gb=settings.memory_gb,
+      secrets={variable: SecretKey(*source.split('/', 1)) for variable, source in secrets},
+      secret_files=dict(value.split('=', 1) for value in settings.secret_file),
+    )
+    tfx_pipeline = pipeline.create_pipeline(
+      name=settings.name,
+      root=settings.pipeline_root,
+      seed=settings.seed,
+      train_steps=settings.train_steps,
+      beam_pipeline_args=beam_args,
+      **choose_input(settings),
+    )
+    compile_pipeline(tfx_pipeline, settings.output, settings.image, options)
+  except ConfigError as error:
+    parser.error(str(error))
+  print(settings.output)
+  return 0
+
+
+if __name__ == '__main__':
+  sys.exit(main())
