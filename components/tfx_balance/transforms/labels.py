@@ -48,7 +48,7 @@ class StratumDecoder:
     self.strata: list[Stratum] = []
     self.feature_names: list[str] = []
     self.first_missing: dict[str, int] = {}
-    self._columns = [_ClassColumn(name, payload, path) for name in features]
+    self._columns = [ClassColumn(name, payload, path) for name in features]
     self._payload = payload
     self._drops = missing == 'drop'
     self._path = path
@@ -70,7 +70,7 @@ class StratumDecoder:
 
   def _sniff(self, records: Sequence[bytes]) -> None:
     """Learns the features' names and types from the first records; most have them all."""
-    kinds = _feature_kinds(records, self._payload, self._path)
+    kinds = feature_kinds(records, self._payload, self._path)
     self.feature_names = sorted(kinds)
     for column in self._columns:
       column.kind = kinds.get(column.name)
@@ -106,7 +106,7 @@ class StratumDecoder:
     return self._codes[row]
 
 
-class _ClassColumn:
+class ClassColumn:
   """The classes of one feature, numbered as they are met; -1 is a missing one."""
 
   def __init__(self, name: str, payload: Payload, path: str) -> None:
@@ -129,7 +129,7 @@ class _ClassColumn:
       serialized: string [n].
       position: of the first of them in the file.
     """
-    values, row_splits = self._parse(serialized)
+    values, row_splits = self.parse(serialized)
     lengths = np.diff(row_splits)
     if len(lengths) and lengths.max() > 1:
       self._refuse_several(lengths, position)
@@ -138,7 +138,7 @@ class _ClassColumn:
       codes[lengths == 1] = self._known_codes(values, position)
     return codes
 
-  def _parse(self, serialized: tf.Tensor) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+  def parse(self, serialized: tf.Tensor) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """Returns the values of all the records, and where each record's begin and end."""
     kinds = [self.kind] if self.kind else list(_DTYPES)  # a type that is not known is tried
     fault: Exception | None = None
@@ -217,7 +217,7 @@ def _parse_column(
   return parsed.ragged_values[0].numpy(), parsed.ragged_row_splits[0].numpy()
 
 
-def _feature_kinds(
+def feature_kinds(
   records: Sequence[bytes], payload: Payload, path: str
 ) -> dict[str, ValueKind | None]:
   """Returns the features of some records, and their types where a record has a value."""
