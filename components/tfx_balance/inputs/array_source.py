@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.labels import count_labels
-from tfx_balance.inputs.source import DEFAULT_MEMORY_BUDGET, FeatureSpec, Read
+from tfx_balance.inputs.source import DEFAULT_MEMORY_BUDGET, FeatureSpec, Reader
 from tfx_balance.plan.sampling import ClassCounts
 
 
@@ -49,18 +49,15 @@ class ArraySource:
     """Returns one window a class: all is in memory."""
     return tuple((n,) for n in self.counts.records)
 
-  def reader(self, feature_spec: FeatureSpec | None) -> Read:
+  def reader(self, feature_spec: FeatureSpec | None) -> Reader:
     """Returns what gathers a batch; see Source."""
     _refuse(feature_spec)
-    rows = tf.constant(self._rows)
 
-    def read(records: tf.Tensor, classes: tf.Tensor) -> tuple[Any, tf.Tensor]:
-      del classes
-      at = tf.gather(rows, records)
-      features = tf.nest.map_structure(lambda array: tf.gather(array, at), self.features)
-      return features, tf.gather(self.labels, at)
+    def read(rows: tf.Tensor, classes: tf.Tensor, fetched: None) -> tuple[Any, tf.Tensor]:
+      features = tf.nest.map_structure(lambda array: tf.gather(array, rows), self.features)
+      return features, tf.gather(self.labels, rows)
 
-    return read
+    return Reader(self._rows.__getitem__, read)
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the rows in their order; see Source."""

@@ -203,10 +203,10 @@ class BalancedInputs(ClassEmphasis):
       scheme = 'balanced' if sample_weight is True else sample_weight
       weights = self.weights_under(sampling, scheme)
     work = BatchWork(label_as, weights, augment_fn, augment)
-    read = self.source.reader(feature_spec or self.feature_spec)
+    reader = self.source.reader(feature_spec or self.feature_spec)
     seed = self.source.seed if seed is None else seed
     return training_dataset(
-      self.source, read, sampling, work, batch_size, epoch, seed, input_context
+      self.source, reader, sampling, work, batch_size, epoch, seed, input_context
     )
 
   def eval(

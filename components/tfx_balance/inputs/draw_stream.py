@@ -10,9 +10,12 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfx_balance.errors import ConfigError
+from tfx_balance.inputs.python_calls import call_python
+from tfx_balance.inputs.source import Fetch, Reader
 from tfx_balance.plan.batch_draws import BatchDraws, DrawState
 
 _DRAWS_AT_A_TIME = 2048  # a call costs 0.3 ms of Python whatever it draws; more delays the start
+_FETCHED_BYTES_AT_A_TIME = 4 << 20  # they are in memory a few times over, and in a checkpoint
 _STATE = (tf.int64,) * 4
 _OUTPUT = (tf.int32, tf.int64, tf.int32, tf.bool)
 
@@ -60,37 +63,47 @@ class Shard:
     return own.reshape(-1, size // self.pieces, *array.shape[2:])
 
 
-def draw_dataset(draws: BatchDraws, shard: Shard) -> tf.data.Dataset:
+def draw_dataset(draws: BatchDraws, shard: Shard, reader: Reader) -> tf.data.Dataset:
   """Returns a dataset of one batch's draws an element.
 
   Args:
     draws: the strategy.
     shard: what part of each batch.
+    reader: of the records.
 
   Returns:
-    (classes int64 [B], records int64 [B], seeds int32 [B, 2], repeats bool [B]).
+    (classes int64 [B], rows int64 [B], seeds int32 [B, 2], repeats bool [B]), and where the reader
+    fetches, records string [B].
   """
   size = shard.size(draws.batch_size)
-  n_batches = max(1, _DRAWS_AT_A_TIME // draws.batch_size)
+  n_batches = _batches_at_a_time(draws.batch_size, reader.fetch)
 
   def advance(*state: Any) -> tuple[Any, ...]:
     batches, after = draws.next(DrawState(*state), n_batches)
-    cut = [np.ascontiguousarray(shard.cut(array)) for array in batches]
-    return (*(np.asarray(part, np.int64) for part in after), *cut)
+    classes, records, seeds, repeats = (np.ascontiguousarray(shard.cut(x)) for x in batches)
+    flat = records.reshape(-1)
+    made = [classes, reader.rows(flat).reshape(records.shape), seeds, repeats]
+    if reader.fetch is not None:
+      made.append(reader.fetch.records(flat).reshape(records.shape))
+    return (*(np.asarray(part, np.int64) for part in after), *made)
 
   start = tuple(tf.constant(part, tf.int64) for part in draws.start())
-  shapes = [part.shape for part in start]
+  dtypes = [*_OUTPUT, tf.string] if reader.fetch is not None else [*_OUTPUT]
+  rows = [n_batches * shard.pieces, size]
+  shapes = [*(part.shape for part in start), rows, rows, [*rows, 2], rows, rows]
 
   def scan(state: tuple[tf.Tensor, ...], _: tf.Tensor) -> tuple[Any, Any]:
-    results = tf.numpy_function(advance, state, [*_STATE, *_OUTPUT], stateful=False)
-    after = tuple(tf.ensure_shape(x, shape) for x, shape in zip(results[:4], shapes, strict=True))
-    classes, records, seeds, repeats = results[4:]
-    rows = [n_batches * shard.pieces, size]
-    return after, (
-      tf.cast(tf.ensure_shape(classes, rows), tf.int64),
-      tf.ensure_shape(records, rows),
-      tf.ensure_shape(seeds, [*rows, 2]),
-      tf.ensure_shape(repeats, rows),
-    )
+    results = call_python(advance, state, [*_STATE, *dtypes])
+    results = [tf.ensure_shape(x, s) for x, s in zip(results, shapes, strict=False)]
+    return tuple(results[:4]), (tf.cast(results[4], tf.int64), *results[5:])
 
-  return tf.data.Dataset.counter().scan(start, scan).unbatch()
+  # Draws of the next batches are made while these are parsed.
+  return tf.data.Dataset.counter().scan(start, scan).prefetch(1).unbatch()
+
+
+def _batches_at_a_time(batch_size: int, fetch: Fetch | None) -> int:
+  """Returns how many batches to draw in one call."""
+  records = _DRAWS_AT_A_TIME
+  if fetch is not None:
+    records = min(records, _FETCHED_BYTES_AT_A_TIME // max(fetch.mean_bytes, 1))
+  return max(1, records // batch_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
@@ -11,7 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.inputs.records import read_in_python
+from tfx_balance.inputs.records import RecordFile, read_in_python
+
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass
@@ -31,12 +34,12 @@ class FileCache:
   counts: list[int]
   n_bytes: list[int]
   limit: int
-  _held: OrderedDict[int, Future[npt.NDArray[Any]]] = field(default_factory=OrderedDict)
+  _held: OrderedDict[int, Future[RecordFile]] = field(default_factory=OrderedDict)
   _used: int = 0
   _lock: threading.Lock = field(default_factory=threading.Lock)
 
-  def get(self, file: int) -> npt.NDArray[Any]:
-    """Returns a file's records: bytes objects [n].
+  def get(self, file: int) -> RecordFile:
+    """Returns a file's records.
 
     Raises:
       DataError: if the file cannot be read.
@@ -51,7 +54,7 @@ class FileCache:
         future.set_exception(error)
     return future.result()
 
-  def _claim(self, file: int) -> tuple[Future[npt.NDArray[Any]], bool]:
+  def _claim(self, file: int) -> tuple[Future[RecordFile], bool]:
     """Returns the file's future, and whether the caller is the one to fulfil it."""
     with self._lock:
       if file in self._held:
@@ -70,12 +73,15 @@ class FileCache:
         self._used -= self.n_bytes[file]
 
 
-def gather_from_files(
-  cache: FileCache, file: npt.NDArray[np.int64], position: npt.NDArray[np.int64]
-) -> npt.NDArray[Any]:
+def gather_from_files(cache: FileCache, file: Ints, position: Ints) -> npt.NDArray[Any]:
   """Returns the records at positions in files: bytes objects [n]."""
+  order = np.argsort(file, kind='stable')
+  ordered, positions = file[order], position[order]
+  edges = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+  found: list[bytes] = []
+  for start, end in itertools.pairwise([0, *edges.tolist(), len(order)]):
+    if start < end:
+      found += cache.get(int(ordered[start])).take(positions[start:end])
   out = np.empty(len(file), object)
-  for f in np.unique(file).tolist():
-    mine = file == f
-    out[mine] = cache.get(f)[position[mine]]
+  out[order] = found
   return out

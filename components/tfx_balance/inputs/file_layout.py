@@ -96,11 +96,12 @@ def _windows(
   sizes: list[int] = []
   used, largest = 0, 0
   for f, _, n in own:
-    if sizes and used + plan.files[f].n_bytes <= window_bytes:
+    size = plan.files[f].n_bytes * n // plan.files[f].records  # of a shared file, its part
+    if sizes and used + size <= window_bytes:
       sizes[-1] += n
-      used += plan.files[f].n_bytes
+      used += size
     else:
       sizes.append(n)
-      used = plan.files[f].n_bytes
+      used = size
     largest = max(largest, used)
   return tuple(sizes), largest

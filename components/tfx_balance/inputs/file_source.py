@@ -23,8 +23,14 @@ from tfx_balance.errors import DataError
 from tfx_balance.inputs.file_cache import FileCache, gather_from_files
 from tfx_balance.inputs.file_layout import FileLayout
 from tfx_balance.inputs.parsing import parser, parsing_reader
-from tfx_balance.inputs.records import compression, read_all
-from tfx_balance.inputs.source import DEFAULT_MEMORY_BUDGET, FeatureSpec, Read
+from tfx_balance.inputs.records import RECORD_OVERHEAD, compression, read_all
+from tfx_balance.inputs.source import (
+  DEFAULT_MEMORY_BUDGET,
+  FeatureSpec,
+  Fetch,
+  Ints,
+  Reader,
+)
 from tfx_balance.plan.input_plan import InputPlan
 from tfx_balance.plan.sampling import ClassCounts
 
@@ -59,29 +65,26 @@ class FileSource:
     """Returns the runs that are shuffled together; see Source."""
     return self._layout.windows
 
-  def reader(self, feature_spec: FeatureSpec | None) -> Read:
+  def reader(self, feature_spec: FeatureSpec | None) -> Reader:
     """Returns what fetches and parses a batch; the first call reads what is held. See Source."""
     layout = self._layout
     pool, pool_starts = self._held_records()
-    starts = tf.constant(layout.starts)
-    shift = tf.constant(np.where(layout.held[layout.file], pool_starts, 0) - layout.starts)
-    streams = tf.constant(~layout.held[layout.file])
-    streamed = None if layout.held.all() else self._streamed()
+    shift = np.where(layout.held[layout.file], pool_starts - layout.starts, 0)
+    streams = ~layout.held[layout.file]
 
-    def fetch(records: tf.Tensor) -> tf.Tensor:
-      segment = tf.searchsorted(starts, records, side='right') - 1
-      at = records + tf.gather(shift, segment)
-      if streamed is None:
+    def rows(records: Ints) -> Ints:
+      segment = np.searchsorted(layout.starts, records, side='right') - 1
+      return np.where(streams[segment], -1, records + shift[segment])
+
+    def gather(at: tf.Tensor, fetched: tf.Tensor | None) -> tf.Tensor:
+      if fetched is None:
         return tf.gather(pool, at)
-      apart = tf.gather(streams, segment)
-      out_there, here = (tf.cast(tf.where(x)[:, 0], tf.int32) for x in (apart, ~apart))
-      read = tf.numpy_function(streamed, [tf.gather(records, out_there)], tf.string, stateful=False)
-      read = tf.ensure_shape(read, [None])
-      held = tf.gather(pool, tf.gather(at, here))
-      merged = tf.dynamic_stitch([out_there, here], [read, held])
-      return tf.ensure_shape(merged, records.shape)
+      if not layout.held.any():
+        return fetched
+      return tf.where(at < 0, fetched, tf.gather(pool, tf.maximum(at, 0)))
 
-    return parsing_reader(fetch, self.plan.label, self.plan.classes, feature_spec)
+    read = parsing_reader(gather, self.plan.label, self.plan.classes, feature_spec)
+    return Reader(rows, read, self._fetch() if streams.any() else None)
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see Source."""
@@ -105,26 +108,31 @@ class FileSource:
     before = np.cumsum(counts_held) - counts_held
     return self._pool, before[self._layout.file] + self._layout.offset
 
-  def _streamed(self) -> Any:
-    """Returns what reads records of streamed classes by their numbers."""
+  def _fetch(self) -> Fetch:
+    """Returns how records of streamed classes are got."""
     layout, plan = self._layout, self.plan
     limit = max(self.memory_budget // 2, 2 * layout.window_bytes)
     if limit > self.memory_budget // 2:
       warnings.warn(
         f'streaming the classes that memory_budget={self.memory_budget} does not hold needs '
         f'{limit} bytes, two windows a class; raise memory_budget=, or write smaller files',
-        stacklevel=3,
+        stacklevel=4,
       )
-    cache = FileCache(
-      self._paths(), [f.records for f in plan.files], [f.n_bytes for f in plan.files], limit
-    )
+    counts = [file.records for file in plan.files]
+    sizes = [file.n_bytes + RECORD_OVERHEAD * file.records for file in plan.files]
+    cache = FileCache(self._paths(), counts, sizes, limit)
+    streams = ~layout.held[layout.file]
 
-    def read(records: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    def fetch(records: Ints) -> npt.NDArray[Any]:
       segment = np.searchsorted(layout.starts, records, side='right') - 1
+      mine = streams[segment]
+      segment, records = segment[mine], records[mine]
       position = records - layout.starts[segment] + layout.offset[segment]
-      return gather_from_files(cache, layout.file[segment], position)
+      found = np.full(len(mine), b'', object)
+      found[mine] = gather_from_files(cache, layout.file[segment], position)
+      return found
 
-    return read
+    return Fetch(fetch, sum(file.n_bytes for file in plan.files) // sum(counts))
 
 
 def ordered_files(

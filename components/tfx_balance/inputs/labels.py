@@ -128,13 +128,17 @@ def checked_label(
       label = tf.boolean_mask(flat_label(label), present)
     wanted = tf.boolean_mask(wanted, present)
   found = flat_label(label)
-  same = tf.equal(tf.size(found), tf.size(wanted))
-  fits = tf.cond(same, lambda: tf.reduce_all(tf.equal(found, wanted)), lambda: tf.constant(False))
+  if found.shape.is_fully_defined() and found.shape == wanted.shape:
+    fits = tf.reduce_all(tf.equal(found, wanted))
+  else:
+    same = tf.equal(tf.size(found), tf.size(wanted))
+    fits = tf.cond(same, lambda: tf.reduce_all(tf.equal(found, wanted)), lambda: tf.constant(False))
   text = (
     'a record has a label that is not the one that the plan says: the plan and the files do not '
     'belong together; run BalancedInputGen again. Labels (found, then planned):'
   )
-  return tf.debugging.Assert(fits, [text, found, wanted], summarize=8)
+  # Not tf.debugging.Assert, which makes a conditional: 30 microseconds a batch.
+  return tf.raw_ops.Assert(condition=fits, data=[text, found, wanted], summarize=8)
 
 
 def index_lookup(classes: Sequence[ClassValue]) -> Any:

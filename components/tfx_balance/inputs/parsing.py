@@ -9,17 +9,17 @@ import tensorflow as tf
 
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.labels import check_label_spec, checked_label, class_values
-from tfx_balance.inputs.source import FeatureSpec, Read
+from tfx_balance.inputs.source import FeatureSpec
 from tfx_balance.plan.class_value import ClassValue
 
-Fetch = Callable[[tf.Tensor], tf.Tensor]
-"""Graph code: record numbers int64 [B] to serialized examples, string [B]."""
+Gather = Callable[[tf.Tensor, Any], tf.Tensor]
+"""Graph code: rows int64 [B] and fetched records string [B] to serialized examples, string [B]."""
 
 
 def parsing_reader(
-  fetch: Fetch, label: str, classes: Sequence[ClassValue], feature_spec: FeatureSpec | None
-) -> Read:
-  """Returns what fetches a batch, parses it, and checks its labels against the plan.
+  gather: Gather, label: str, classes: Sequence[ClassValue], feature_spec: FeatureSpec | None
+) -> Callable[[tf.Tensor, tf.Tensor, Any], tuple[Any, tf.Tensor]]:
+  """Returns the graph code that gathers a batch, parses it, and checks its labels against the plan.
 
   Raises:
     ConfigError: if there is no feature spec, or its label does not fit.
@@ -28,8 +28,8 @@ def parsing_reader(
   check_label_spec(label, feature_spec, classes)
   values = class_values(classes)
 
-  def read(records: tf.Tensor, indices: tf.Tensor) -> tuple[Any, tf.Tensor]:
-    features, found = parse(fetch(records))
+  def read(rows: tf.Tensor, indices: tf.Tensor, fetched: Any) -> tuple[Any, tf.Tensor]:
+    features, found = parse(gather(rows, fetched))
     with tf.control_dependencies([checked_label(found, indices, values, classes)]):
       return features, tf.nest.map_structure(tf.identity, found, expand_composites=True)
 

@@ -15,7 +15,7 @@ from tfx_balance.inputs.file_source import ordered_files
 from tfx_balance.inputs.labels import count_labels, flat_label
 from tfx_balance.inputs.parsing import parser, parsing_reader
 from tfx_balance.inputs.records import compression
-from tfx_balance.inputs.source import DEFAULT_MEMORY_BUDGET, FeatureSpec, Read
+from tfx_balance.inputs.source import DEFAULT_MEMORY_BUDGET, FeatureSpec, Reader
 from tfx_balance.plan.sampling import ClassCounts
 
 _BATCH = 4096
@@ -53,15 +53,13 @@ class PoolSource:
     """Returns one window a class: all is in memory."""
     return tuple((n,) for n in self.counts.records)
 
-  def reader(self, feature_spec: FeatureSpec | None) -> Read:
+  def reader(self, feature_spec: FeatureSpec | None) -> Reader:
     """Returns what gathers and parses a batch; see Source."""
-    rows, pool = tf.constant(self._rows), self._pool
-    return parsing_reader(
-      lambda records: tf.gather(pool, tf.gather(rows, records)),
-      self.label,
-      self.counts.classes,
-      feature_spec or self.feature_spec,
+    pool, spec = self._pool, feature_spec or self.feature_spec
+    read = parsing_reader(
+      lambda rows, fetched: tf.gather(pool, rows), self.label, self.counts.classes, spec
     )
+    return Reader(self._rows.__getitem__, read)
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see Source."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tfx_balance.plan.sampling import ClassCounts
@@ -12,11 +15,40 @@ from tfx_balance.plan.sampling import ClassCounts
 FeatureSpec = Mapping[str, Any]
 """What `tf.io.parse_example` takes, the label included."""
 
-Read = Callable[[tf.Tensor, tf.Tensor], tuple[Any, tf.Tensor]]
-"""Graph code: record numbers int64 [B] and classes int64 [B] to (features, label) of the batch."""
+Ints = npt.NDArray[np.int64]
+
 
 DEFAULT_MEMORY_BUDGET = 1 << 30
 """Bytes of records to hold in memory."""
+
+
+@dataclass(frozen=True)
+class Fetch:
+  """How records that are not held in memory are got.
+
+  Attributes:
+    records: record numbers int64 [n] to serialized records, bytes objects [n], b'' for the held.
+    mean_bytes: of a record.
+  """
+
+  records: Callable[[Ints], npt.NDArray[Any]]
+  mean_bytes: int
+
+
+@dataclass(frozen=True)
+class Reader:
+  """How a batch is read: what Python does before, for many batches at a time, and the graph code.
+
+  Attributes:
+    rows: record numbers int64 [n] to where they lie in memory, int64 [n].
+    read: graph code from rows int64 [B], classes int64 [B] and fetched records string [B] (None
+      without `fetch`) to (features, label) of the batch.
+    fetch: of records that are not held; None where all are.
+  """
+
+  rows: Callable[[Ints], Ints]
+  read: Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tuple[Any, tf.Tensor]]
+  fetch: Fetch | None = None
 
 
 class Source(Protocol):
@@ -35,7 +67,7 @@ class Source(Protocol):
   def windows(self) -> tuple[tuple[int, ...], ...]:
     """Returns, for each class, the sizes of the runs of records that are shuffled together."""
 
-  def reader(self, feature_spec: FeatureSpec | None) -> Read:
+  def reader(self, feature_spec: FeatureSpec | None) -> Reader:
     """Returns what reads a batch.
 
     Raises:

@@ -11,7 +11,8 @@ import tensorflow as tf
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.augment import AugmentFn, augmented, which_records
 from tfx_balance.inputs.draw_stream import Shard, draw_dataset
-from tfx_balance.inputs.source import Read, Source
+from tfx_balance.inputs.python_calls import ignoring_the_lock
+from tfx_balance.inputs.source import Reader, Source
 from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.batch_quota import check_batch_size
 from tfx_balance.plan.class_order import ClassOrder
@@ -135,13 +136,15 @@ class BatchWork:
   def __post_init__(self) -> None:
     check_label_as(self.label_as)
 
-  def maker(self, read: Read, counts: ClassCounts) -> Callable[..., tuple[Any, ...]]:
+  def maker(self, reader: Reader, counts: ClassCounts) -> Callable[..., tuple[Any, ...]]:
     """Returns graph code from the draws of a batch to the batch."""
     applies = which_records(self.augment, counts)
     weights = None if self.class_weights is None else tf.constant(self.class_weights, tf.float32)
 
-    def make(classes: Any, records: Any, seeds: Any, repeats: Any) -> tuple[Any, ...]:
-      features, label = read(records, classes)
+    def make(
+      classes: Any, rows: Any, seeds: Any, repeats: Any, fetched: Any = None
+    ) -> tuple[Any, ...]:
+      features, label = reader.read(rows, classes, fetched)
       if self.augment_fn is not None:
         features = augmented(features, applies(classes, repeats), seeds, self.augment_fn)
       batch = (features, classes if self.label_as == 'index' else label)
@@ -162,7 +165,7 @@ def check_label_as(label_as: str) -> None:
 
 def training_dataset(
   source: Source,
-  read: Read,
+  reader: Reader,
   sampling: Sampling,
   work: BatchWork,
   batch_size: int,
@@ -182,10 +185,10 @@ def training_dataset(
     batch_size,
     count_steps(sampling, source.counts, batch_size, epoch),
   )
-  batches = draw_dataset(draws, Shard.of(context)).map(
-    work.maker(read, source.counts), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+  batches = draw_dataset(draws, Shard.of(context), reader).map(
+    work.maker(reader, source.counts), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
   )
-  options = tf.data.Options()
+  options = ignoring_the_lock()
   # Batches are no files to share out: under tf.distribute every worker would read the same ones.
   options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
   return batches.with_options(options).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,103 @@
+"""A program that uses BalancedInputs ends, whatever its iterators do at that moment.
+
+Eight iterators that prefetch make it next to certain that some thread is about to call Python then;
+calls without the lock of `python_calls` hung or aborted in most of these runs.
+"""
+
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.inputs.helpers_inputs import write_artifact
+
+HERE = Path(__file__).parent
+TIMEOUT = 120  # seconds; a run takes 5
+
+_START = """
+import os, signal, sys, threading, time, warnings
+os.environ['TF_USE_LEGACY_KERAS'] = '{legacy}'
+warnings.simplefilter('ignore')
+sys.path.insert(0, {here!r})
+import tensorflow as tf
+from helpers_inputs import SPEC
+from tfx_balance.inputs import BalancedInputs
+dataset = BalancedInputs.load({root!r}, SPEC, memory_budget={budget}).train(4)
+iterators = [iter(dataset) for _ in range(8)]
+for iterator in iterators:
+  next(iterator)
+"""
+_ENDS = {
+  'in the middle of an epoch': (0, 'print("END", flush=True)'),
+  'by an exception': (1, 'raise ValueError("END")'),
+  'by Ctrl-C': (
+    -signal.SIGINT,
+    """
+threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT]).start()
+print('END', flush=True)
+for _ in dataset:
+  pass
+""",
+  ),
+  'with a thread that reads on': (
+    0,
+    """
+threading.Thread(target=lambda: [None for _ in dataset], daemon=True).start()
+time.sleep(0.3)
+print('END', flush=True)
+""",
+  ),
+  'after fit': (
+    0,
+    """
+model = tf.keras.Sequential([tf.keras.layers.Dense(3)])
+model.compile('sgd', tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+rows = dataset.map(lambda f, y: (tf.cast(f['id'], tf.float32)[:, None], y))
+model.fit(rows, steps_per_epoch=5, epochs=2, verbose=0)
+print('END', tf.keras.__name__, flush=True)
+""",
+  ),
+}
+CASES = [
+  (end, budget, legacy)
+  for end in _ENDS
+  for budget in (1 << 30, 500)
+  for legacy in ((0, 1) if end == 'after fit' else (0,))
+]
+
+
+def run(code: str) -> subprocess.CompletedProcess:
+  return subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True, check=False, timeout=TIMEOUT
+  )
+
+
+@pytest.fixture(scope='module')
+def ended(tmp_path_factory):
+  """Returns how each program ended: two run at a time, and none is waited for longer than that."""
+  root = tmp_path_factory.mktemp('exit') / 'a'
+  write_artifact(root, [40] * 3, per_file=10)
+  with ThreadPoolExecutor(2) as pool:
+    running = {
+      case: pool.submit(
+        run,
+        _START.format(here=str(HERE), root=str(root), budget=case[1], legacy=case[2])
+        + _ENDS[case[0]][1],
+      )
+      for case in CASES
+    }
+  return running
+
+
+@pytest.mark.parametrize(
+  'case', CASES, ids=[f'{e}-{"held" if b > 500 else "streamed"}-{k}' for e, b, k in CASES]
+)
+def test_a_program_ends(ended, case):
+  done = ended[case].result()
+  assert 'END' in done.stdout + done.stderr, done.stderr[-2000:]
+  assert done.returncode == _ENDS[case[0]][0], done.stderr[-2000:]
+  if case[0] == 'after fit':
+    assert ('tf_keras' in done.stdout) == bool(case[2]), done.stdout
