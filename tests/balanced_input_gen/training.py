@@ -1,0 +1,40 @@
+"""What a Trainer runs in the tests of BalancedInputGen: it tells what it reads, and how."""
+
+import json
+from pathlib import Path
+
+import tensorflow_transform as tft
+from tfx_balance.inputs import BalancedInputs
+from tfx_balance.plan.input_plan import is_plan
+from tfx_bsl.public import tfxio
+
+BATCH = 25
+STEPS = 20
+TOLD = 'told.json'
+
+
+def run_fn(fn_args):
+  """Writes what was read to where the model should be."""
+  folder = Path(fn_args.serving_model_dir)
+  folder.mkdir(parents=True)
+  inputs = BalancedInputs.from_fn_args(fn_args)
+  told = {
+    'has_plan': is_plan(fn_args.hyperparameters),
+    'balanced': [
+      label.numpy().reshape(-1).tolist() for _, label in inputs.train(BATCH).take(STEPS)
+    ],
+    'stock': _stock_labels(fn_args),
+    'natural': {name: list(counts) for name, counts in inputs.source.natural.items()},
+    'evaluated': sum(len(label) for _, label in inputs.eval(BATCH)),
+  }
+  (folder / TOLD).write_text(json.dumps(told))
+
+
+def _stock_labels(fn_args):
+  """Returns the labels in the order in which TFX's own reader gives the records."""
+  schema = tft.TFTransformOutput(fn_args.transform_output).transformed_metadata.schema
+  options = tfxio.TensorFlowDatasetOptions(
+    batch_size=BATCH, label_key='class_id', shuffle=False, num_epochs=1
+  )
+  dataset = fn_args.data_accessor.tf_dataset_factory(fn_args.train_files, options, schema)
+  return [n for _, label in dataset for n in label.numpy().reshape(-1).tolist()]
