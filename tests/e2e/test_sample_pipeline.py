@@ -232,9 +232,8 @@ def test_public_data(tmp_path, name, label, n_classes):
   (tmp_path / 'in').mkdir()
   shutil.copy(Path(folder) / name, tmp_path / 'in')
   root = tmp_path / 'root'
-  code = local_runner.main(
-    f'--examples {tmp_path}/in --label {label} --pipeline_root {root} --train_steps 100 --compare 0'.split()
-  )
+  arguments = f'--examples {tmp_path}/in --label {label} --pipeline_root {root} --train_steps 100'
+  code = local_runner.main([*arguments.split(), '--compare', '0'])
   assert code == 0
   numbers = read_summary(read_run(root), label)
   assert len(numbers.classes) == n_classes
