@@ -37,20 +37,27 @@ def execute(
   output_uri: Path,
   **arguments: Any,
 ) -> standard_artifacts.Examples:
-  """Runs a component's executor on artifacts, with the properties that its constructor makes."""
+  """Runs a component's executor on artifacts, with the properties that its constructor makes.
+
+  Returns the output `examples`, which is at output_uri; another one is at output_uri.<its key>.
+  """
   component = component_class(examples=channel_utils.as_channel(list(artifacts)), **arguments)
-  output_uri.mkdir(parents=True, exist_ok=True)
-  output = standard_artifacts.Examples()
-  output.uri = str(output_uri)
+  outputs = {key: channel.type() for key, channel in component.outputs.items()}
+  for key, artifact in outputs.items():
+    folder = output_uri if key == 'examples' else Path(f'{output_uri}.{key}')
+    folder.mkdir(parents=True, exist_ok=True)
+    artifact.uri = str(folder)
   executor_class = component.executor_spec.executor_class
   context = executor_class.Context(
     beam_pipeline_args=list(IN_MEMORY), tmp_dir=f'{output_uri}.tmp', unique_id='1'
   )
   (key,) = component.spec.INPUTS
   executor_class(context).Do(
-    {key: list(artifacts)}, {'examples': [output]}, dict(component.exec_properties)
+    {key: list(artifacts)},
+    {name: [artifact] for name, artifact in outputs.items()},
+    dict(component.exec_properties),
   )
-  return output
+  return outputs['examples']
 
 
 def importer(artifact: types.Artifact, name: str = 'Importer') -> tfx.dsl.Importer:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
   from tfx_balance.balanced_augmenter.component import BalancedAugmenter as BalancedAugmenter
+  from tfx_balance.balanced_input_gen.component import BalancedInputGen as BalancedInputGen
   from tfx_balance.plan.stratified_indices import stratified_indices as stratified_indices
   from tfx_balance.stratified_splitter.component import StratifiedSplitter as StratifiedSplitter
 
@@ -18,11 +19,12 @@ __version__ = '0.1.0'
 
 _HOME = {
   'BalancedAugmenter': 'tfx_balance.balanced_augmenter.component',
+  'BalancedInputGen': 'tfx_balance.balanced_input_gen.component',
   'StratifiedSplitter': 'tfx_balance.stratified_splitter.component',
   'stratified_indices': 'tfx_balance.plan.stratified_indices',
 }
 
-__all__ = ['BalancedAugmenter', 'StratifiedSplitter', 'stratified_indices']
+__all__ = ['BalancedAugmenter', 'BalancedInputGen', 'StratifiedSplitter', 'stratified_indices']
 
 
 def __getattr__(name: str) -> Any:

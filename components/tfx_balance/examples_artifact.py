@@ -13,6 +13,7 @@ from tfx.types import artifact_utils
 
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.sidecar import SIDECAR_NAME
+from tfx_balance.transforms.count import InputFile
 from tfx_balance.transforms.labels import Payload
 from tfx_balance.transforms.records import GZIP_SUFFIX, suffix_of
 from tfx_balance.transforms.work_files import FileCopy, read_json
@@ -78,6 +79,17 @@ class ExamplesInput:
         f'compress all of them or none'
       )
     return paths
+
+  def input_files(self, splits: Sequence[str]) -> list[InputFile]:
+    """Returns the files of some splits to read, each in the group of its split.
+
+    Raises:
+      DataError: if there is none, or as `files` says.
+    """
+    found = [(path, name) for name in splits for path in self.files(name)]
+    if not found:
+      raise DataError(f'splits {list(splits)} of the input hold no files; give at least one record')
+    return [InputFile(path, rank, name) for rank, (path, name) in enumerate(found)]
 
   def copies(self, split: str, output_uri: str) -> Iterator[FileCopy]:
     """Yields copies that take a split over as it is; files of several artifacts are numbered."""

@@ -21,6 +21,8 @@ PLAN_FORMAT = 'tfx_balance.balanced_input'
 PLAN_VERSION = 1
 MAX_FILE_BYTES = 32 << 20
 """What a writer should keep a file's decompressed size below: a file is what a reader holds."""
+SHARED_FILE_BYTES = 8 << 20
+"""The same for a file of several classes, of which a reader may want but one."""
 
 
 @dataclass(frozen=True)

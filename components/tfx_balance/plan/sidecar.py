@@ -8,6 +8,7 @@ from typing import Any
 from tfx_balance.plan.balance_plan import BalancePlan
 from tfx_balance.plan.class_value import ClassValue, stratum_name
 from tfx_balance.plan.distribution import imbalance_ratio
+from tfx_balance.plan.input_plan import InputPlan
 from tfx_balance.plan.split_plan import SplitPlan
 
 SIDECAR_NAME = 'class_distribution.json'
@@ -125,6 +126,54 @@ def balance_sidecar(
   }
 
 
+def input_sidecar(
+  plan: InputPlan,
+  parameters: Mapping[str, Any],
+  sources: Mapping[str, Mapping[str, Any]],
+  n_files: int,
+  passed_through: Sequence[str],
+) -> dict[str, Any]:
+  """Returns the sidecar of an artifact that is laid out by class.
+
+  Args:
+    plan: of what was written.
+    parameters: of the component.
+    sources: what was read of each input split: records, dropped, files, fingerprint.
+    n_files: that were written.
+    passed_through: splits that were copied unread.
+
+  Returns:
+    JSON data. `strata[i].splits[name]` holds the `records` written, and `merged`, how many of them
+    each input split had.
+  """
+  strata = [
+    {
+      'stratum': [value.to_json()],
+      'name': str(value),
+      'records': n,
+      'splits': {
+        plan.split: {
+          'records': n,
+          'merged': {name: counts[i] for name, counts in plan.natural.items()},
+        }
+      },
+    }
+    for i, (value, n) in enumerate(zip(plan.classes, plan.records, strict=True))
+  ]
+  dropped = sum(source['dropped'] for source in sources.values())
+  return {
+    'format': 'tfx_balance.class_distribution',
+    'version': SIDECAR_VERSION,
+    'component': 'BalancedInputGen',
+    'parameters': dict(parameters),
+    'input': {name: dict(source) for name, source in sources.items()},
+    'splits': {plan.split: _split_summary(strata, plan.split, {plan.split: n_files})},
+    'strata': strata,
+    'passed_through': list(passed_through),
+    'warnings': [_dropped(dropped)] if dropped else [],
+  }
+
+
 def _balanced_column(
   plan: BalancePlan, augmented_split: str | None
 ) -> dict[ClassValue, dict[str, int]]:
@@ -165,8 +214,12 @@ def split_warnings(plan: SplitPlan, dropped: int) -> list[str]:
   ]
   warnings += [_reach(plan, row) for row in plan.out_of_reach()]
   if dropped:
-    warnings.append(f'{dropped} records without a class were dropped')
+    warnings.append(_dropped(dropped))
   return warnings
+
+
+def _dropped(n: int) -> str:
+  return f'{n} records without a class were dropped'
 
 
 def _reach(plan: SplitPlan, i: int) -> str:

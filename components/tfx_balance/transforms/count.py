@@ -52,6 +52,7 @@ class ScannedFile:
     chunks: records in each chunk, in which the index is to be read.
     strata: what the codes in the index mean.
     records: of each stratum.
+    stratum_bytes: of the frames of each stratum.
     dropped: records left out for want of a class.
     n_bytes: of all its frames.
     fingerprint: sum of the mixed hashes of its records, modulo 2**64: the same in any order.
@@ -64,6 +65,7 @@ class ScannedFile:
   chunks: tuple[int, ...]
   strata: tuple[Stratum, ...]
   records: tuple[int, ...]
+  stratum_bytes: tuple[int, ...]
   dropped: int
   n_bytes: int
   fingerprint: int
@@ -92,6 +94,7 @@ class Totals:
   """
 
   records: dict[Stratum, int] = field(default_factory=dict)
+  stratum_bytes: dict[Stratum, int] = field(default_factory=dict)
   dropped: int = 0
   n_bytes: int = 0
   n_files: int = 0
@@ -119,6 +122,7 @@ class Totals:
     return self.merge(
       Totals(
         dict(zip(scanned.strata, scanned.records, strict=True)),
+        dict(zip(scanned.strata, scanned.stratum_bytes, strict=True)),
         scanned.dropped,
         scanned.n_bytes,
         1,
@@ -132,6 +136,8 @@ class Totals:
     """Returns these totals with others added."""
     for stratum, n in other.records.items():
       self.records[stratum] = self.records.get(stratum, 0) + n
+    for stratum, n in other.stratum_bytes.items():
+      self.stratum_bytes[stratum] = self.stratum_bytes.get(stratum, 0) + n
     self.dropped += other.dropped
     self.n_bytes += other.n_bytes
     self.n_files += other.n_files
@@ -175,17 +181,18 @@ class ScanFile(beam.DoFn):
   def process(self, file: InputFile) -> Iterator[ScannedFile]:
     decoder = StratumDecoder(self._features, self._payload, self._missing, file.path)
     index_path = new_work_file(self._work_dir, f'index-{file.rank:05d}')
-    counts = np.zeros(0, np.int64)
+    counts = sizes = np.zeros(0, np.int64)
     dropped = n_bytes = fingerprint = 0
     chunks = []
     with FileSystems.create(index_path, compression_type=CompressionTypes.UNCOMPRESSED) as index:
       for frames in read_frames(file.path):
         rows = _index(frames, decoder)
         index.write(rows.tobytes())
-        kept = rows['code'] != DROPPED
-        found = np.bincount(rows['code'][kept], minlength=len(decoder.strata))
-        counts = found + np.pad(counts, (0, len(found) - len(counts)))
-        dropped += int(len(rows) - kept.sum())
+        kept = rows[rows['code'] != DROPPED]
+        n_strata = len(decoder.strata)
+        counts = _grown(counts, np.bincount(kept['code'], minlength=n_strata))
+        sizes = _grown(sizes, np.bincount(kept['code'], kept['size'], minlength=n_strata))
+        dropped += len(rows) - len(kept)
         n_bytes += int(frames.offsets[-1])
         fingerprint += int(mix(rows['hash'], 0).sum())
         chunks.append(len(rows))
@@ -195,12 +202,18 @@ class ScanFile(beam.DoFn):
       tuple(chunks),
       tuple(decoder.strata),
       tuple(counts.tolist()),
+      tuple(sizes.tolist()),
       dropped,
       n_bytes,
       fingerprint % 2**64,
       tuple(decoder.feature_names),
       decoder.first_missing,
     )
+
+
+def _grown(sums: npt.NDArray[np.int64], added: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+  """Returns sums by stratum with more added, of which there may be more strata."""
+  return added.astype(np.int64) + np.pad(sums, (0, len(added) - len(sums)))
 
 
 def _index(frames: Frames, decoder: StratumDecoder) -> npt.NDArray[np.void]:

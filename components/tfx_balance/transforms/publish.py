@@ -24,7 +24,19 @@ class Request(Protocol):
     """Of the artifact to write."""
 
 
-class Job(Protocol):
+class Layouts(Protocol):
+  """What was to be written."""
+
+  @property
+  def layouts(self) -> tuple[OutputLayout, ...]:
+    """Of the outputs, such as splits."""
+
+  @property
+  def written(self) -> tuple[int, ...]:
+    """Records to write, by layout."""
+
+
+class Job(Layouts, Protocol):
   """What was to be done."""
 
   @property
@@ -34,14 +46,6 @@ class Job(Protocol):
   @property
   def selection(self) -> Selection:
     """Which records were to go where."""
-
-  @property
-  def layouts(self) -> tuple[OutputLayout, ...]:
-    """Of the splits to write."""
-
-  @property
-  def written(self) -> tuple[int, ...]:
-    """Records to write, by layout."""
 
 
 def write_outputs(
@@ -98,10 +102,19 @@ def publish_outputs(
   """
   if not np.array_equal(counts, job.selection.quotas):
     raise RuntimeError(f'selected {counts.tolist()}, planned {job.selection.quotas.tolist()}')
-  in_file = {file.final_path: file.records for file in files}
-  for layout, planned in zip(job.layouts, job.written, strict=True):
-    found = sum(in_file[path] for path in layout.paths)
-    if found != planned:
-      raise RuntimeError(f'{found} records in {layout.paths[0]} and so on, planned {planned}')
+  check_records(job, files)
   publish(files)
   write_json(f'{job.request.output_uri}/{SIDECAR_NAME}', sidecar)
+
+
+def check_records(job: Layouts, files: Sequence[WorkFile]) -> None:
+  """Checks that the files hold as many records of each output as were to be written.
+
+  Raises:
+    RuntimeError: if they do not.
+  """
+  by_path = {file.final_path: file for file in files}
+  for layout, planned in zip(job.layouts, job.written, strict=True):
+    found = sum(by_path[path].part_records(layout.part) for path in layout.paths)
+    if found != planned:
+      raise RuntimeError(f'{found} records in {layout.paths[0]} and so on, planned {planned}')

@@ -21,7 +21,13 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from tfx_balance.plan.selection import UInts, mix
-from tfx_balance.transforms.records import Frames, concatenate, create_compressed
+from tfx_balance.transforms.records import (
+  FOOTER,
+  HEADER,
+  Frames,
+  concatenate,
+  create_compressed,
+)
 from tfx_balance.transforms.work_files import WorkFile, new_work_file
 
 SHARD_BYTES = 128 << 20
@@ -34,6 +40,8 @@ SPILL_BYTES = 8 << 20
 """Decompressed bytes that a scatter holds before it writes them, at the least."""
 SEGMENT_BYTES = 64 << 10
 """The same for each bucket, so that segments do not become many tiny ones."""
+MAX_SPILL_BYTES = 64 << 20
+"""The same at the most, however many buckets there are."""
 MAX_BUCKETS = 256
 """Buckets that are small, in all the files of an output."""
 FAN_OUT = 64
@@ -49,12 +57,14 @@ class OutputLayout:
   """How one output, such as a split, is cut.
 
   Attributes:
-    paths: of its files.
+    paths: of its files. Several outputs may share these, and each has a part of a file then.
     n_buckets: in each file.
+    part: its place among the outputs in a bucket: that of part 0 comes first.
   """
 
   paths: tuple[str, ...]
   n_buckets: int
+  part: int = 0
 
   @classmethod
   def of(cls, n_bytes: int, folder: str, suffix: str, n_files: int | None = None) -> OutputLayout:
@@ -87,11 +97,13 @@ class Spill:
     rank: of the input file.
     segments: int64 [m, 4]: the bucket's number among all the buckets of all the outputs, where in
       the spill file the segment is, its records, and the bytes of its frames.
+    part_bits: the upper bits of a record's key, which are its part.
   """
 
   path: str
   rank: int
   segments: Ints
+  part_bits: int = 0
 
 
 class Scatterer:
@@ -103,11 +115,16 @@ class Scatterer:
   def __init__(
     self, layouts: Sequence[OutputLayout], rank: int, n_inputs: int, seed_key: int, work_dir: str
   ) -> None:
-    self._layouts = layouts
     files = np.array([len(layout.paths) for layout in layouts])
     buckets = np.array([layout.n_buckets for layout in layouts])
-    self._base = np.concatenate([[0], np.cumsum(files * buckets)])
     self._files, self._buckets = files.astype(np.uint64), buckets.astype(np.uint64)
+    self._parts = np.array([layout.part for layout in layouts], np.uint64)
+    self._part_bits = int(self._parts.max(initial=0)).bit_length()
+    sizes = {path: layout.n_buckets for layout in layouts for path in layout.paths}
+    self._paths = list(sizes)
+    self._edges = np.cumsum([0, *sizes.values()])  # of each file, the number of its first bucket
+    number = dict(zip(sizes, self._edges.tolist(), strict=False))
+    self._base = np.array([number[layout.paths[0]] for layout in layouts], np.int64)
     # An input file writes to FAN_OUT files of an output, or more where that leaves none out, and
     # begins at its own share of them: the pieces stay few, and all the files equally full.
     self._targets = np.minimum(files, np.maximum(FAN_OUT, -(-files // n_inputs))).astype(np.uint64)
@@ -115,7 +132,8 @@ class Scatterer:
     self._rank, self._seed_key, self._position = rank, seed_key, 0
     self._path = new_work_file(work_dir, f'spill-{rank:05d}')
     self._file = FileSystems.create(self._path, compression_type=CompressionTypes.UNCOMPRESSED)
-    self._spill_bytes = max(SPILL_BYTES, int(self._base[-1]) * SEGMENT_BYTES)
+    most = min(int(self._edges[-1]), int((self._targets * self._buckets).sum()))
+    self._spill_bytes = min(max(SPILL_BYTES, most * SEGMENT_BYTES), MAX_SPILL_BYTES)
     self._held: list[tuple[Frames, Ints, UInts]] = []
     self._held_bytes = 0
     self._offset = 0
@@ -149,21 +167,21 @@ class Scatterer:
     """Ends the spill file and yields what is in it, by the path of the output file."""
     self._flush()
     self._file.close()
-    if not self._segments:
+    segments = np.concatenate([np.empty((0, 4), np.int64), *self._segments])
+    if not len(segments):
       return
-    segments = np.concatenate(self._segments)
-    for output, layout in enumerate(self._layouts):
-      for file, path in enumerate(layout.paths):
-        first = self._base[output] + file * layout.n_buckets
-        mine = (segments[:, 0] >= first) & (segments[:, 0] < first + layout.n_buckets)
-        if mine.any():
-          yield path, Spill(self._path, self._rank, segments[mine])
+    file = np.searchsorted(self._edges, segments[:, 0], side='right') - 1
+    order = np.argsort(file, kind='stable')
+    starts = np.flatnonzero(np.diff(file[order], prepend=-1))
+    for mine in np.split(order, starts[1:]):
+      path = self._paths[file[mine[0]]]
+      yield path, Spill(self._path, self._rank, segments[mine], self._part_bits)
 
   def _place(self, positions: UInts, outputs: Ints) -> tuple[Ints, UInts]:
     """Returns the bucket and the sort key of each frame.
 
     A random number in [0, 1) times the number of files is the file, what is left of it the place
-    in the file: its multiple of the number of buckets is the bucket.
+    in the file: its multiple of the number of buckets is the bucket. Parts come before places.
     """
     order = mix(positions + np.uint64(self._rank << 40), self._seed_key)
     high, low = order >> np.uint64(32), order & np.uint64(0xFFFFFFFF)
@@ -172,7 +190,11 @@ class Scatterer:
     place = scaled & np.uint64(0xFFFFFFFF)
     bucket = (place * self._buckets[outputs]) >> np.uint64(32)
     within = file * self._buckets[outputs] + bucket
-    return self._base[outputs] + within.astype(np.int64), (place << np.uint64(32)) | low
+    keys = (place << np.uint64(32)) | low
+    if self._part_bits:
+      upper = self._parts[outputs] << np.uint64(64 - self._part_bits)
+      keys = upper | (keys >> np.uint64(self._part_bits))
+    return self._base[outputs] + within.astype(np.int64), keys
 
   def _flush(self) -> None:
     """Writes what is held as one segment for each bucket: keys, sizes, frames."""
@@ -209,13 +231,18 @@ class GatherFile(beam.DoFn):
     buckets = sorted({bucket for spill in found for bucket in spill.segments[:, 0].tolist()})
     name = FileSystems.split(path)[1]
     work_path = f'{new_work_file(self._work_dir, "out")}-{name}'  # whose suffix says how to write
-    records = 0
+    parts = np.zeros(0, np.int64)
+    n_bytes = 0
     with create_compressed(work_path) as out:
       for bucket in buckets:
-        frames = _read_bucket(found, bucket)
+        frames, in_parts = _read_bucket(found, bucket)
         out.write(frames.data)
-        records += len(frames)
-    yield WorkFile(work_path, path, records)
+        n_bytes += int(frames.offsets[-1])
+        parts = _sum(parts, in_parts)
+    records = int(parts.sum())
+    n_bytes -= records * (HEADER + FOOTER)
+    has_parts = any(spill.part_bits for spill in found)
+    yield WorkFile(work_path, path, records, n_bytes, tuple(parts.tolist()) if has_parts else ())
 
 
 def gather_files(
@@ -238,13 +265,18 @@ def gather_files(
 
 def output_paths(job: LaidOut) -> Iterator[tuple[str, Spill | None]]:
   """Yields every file that must come out, also when it has no records."""
-  for layout in job.layouts:
-    for path in layout.paths:
-      yield path, None
+  for path in dict.fromkeys(path for layout in job.layouts for path in layout.paths):
+    yield path, None
 
 
-def _read_bucket(spills: Sequence[Spill], bucket: int) -> Frames:
-  """Returns the frames of a bucket in the order of their keys."""
+def _sum(left: Ints, right: Ints) -> Ints:
+  """Returns the sum of two lists of counts, the shorter one of which goes on with zeros."""
+  n = max(len(left), len(right))
+  return np.pad(left, (0, n - len(left))) + np.pad(right, (0, n - len(right)))
+
+
+def _read_bucket(spills: Sequence[Spill], bucket: int) -> tuple[Frames, Ints]:
+  """Returns the frames of a bucket in the order of their keys, and the records of each part."""
   keys, parts = [], []
   for spill in spills:
     segments = spill.segments[spill.segments[:, 0] == bucket]
@@ -256,4 +288,6 @@ def _read_bucket(spills: Sequence[Spill], bucket: int) -> Frames:
           keys.append(np.frombuffer(head, np.uint64, n_records))
           sizes = np.frombuffer(head, np.int64, n_records, 8 * n_records)
           parts.append(Frames(file.read(n_bytes), np.cumsum(np.append(0, sizes))))
-  return concatenate(parts).take(np.argsort(np.concatenate(keys), kind='stable'))
+  key, bits = np.concatenate(keys), spills[0].part_bits
+  part = (key >> np.uint64(64 - bits)).astype(np.int64) if bits else np.zeros(len(key), np.int64)
+  return concatenate(parts).take(np.argsort(key, kind='stable')), np.bincount(part)

@@ -22,11 +22,21 @@ class WorkFile:
     work_path: where it is.
     final_path: where it goes.
     records: in it; -1 for a file that was copied unread.
+    n_bytes: of these records, decompressed and without what frames them.
+    parts: records of each part, where several outputs share the file.
   """
 
   work_path: str
   final_path: str
   records: int
+  n_bytes: int = 0
+  parts: tuple[int, ...] = ()
+
+  def part_records(self, part: int) -> int:
+    """Returns the records of one part; of the whole file where that has none."""
+    if not self.parts:
+      return self.records
+    return self.parts[part] if part < len(self.parts) else 0
 
 
 def new_work_file(work_dir: str, stem: str) -> str:
@@ -82,9 +92,13 @@ def copy_file(copy: FileCopy, work_dir: str) -> WorkFile:
 
 def write_json(path: str, data: Any) -> None:
   """Writes JSON that people can read and that is the same for the same data."""
-  text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
+  write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + '\n')
+
+
+def write_text(path: str, text: str) -> None:
+  """Writes a text file, which holds JSON."""
   with FileSystems.create(path, mime_type='application/json') as file:
-    file.write(text.encode('utf-8') + b'\n')
+    file.write(text.encode('utf-8'))
 
 
 def read_json(path: str) -> Any:

@@ -1,0 +1,91 @@
+"""The BalancedInputGen component."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tfx import types
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from tfx_balance.balanced_input_gen import executor
+from tfx_balance.balanced_input_gen.parameters import InputGenParameters, encode
+
+
+class BalancedInputGenSpec(types.ComponentSpec):
+  """Inputs, outputs and execution properties of `BalancedInputGen`."""
+
+  PARAMETERS = {
+    name: component_spec.ExecutionParameter(type=kind)
+    for name, kind in InputGenParameters.TYPES.items()
+  }
+  INPUTS = {'input_examples': component_spec.ChannelParameter(type=standard_artifacts.Examples)}
+  OUTPUTS = {
+    'examples': component_spec.ChannelParameter(type=standard_artifacts.Examples),
+    'hyperparameters': component_spec.ChannelParameter(type=standard_artifacts.HyperParameters),
+  }
+
+
+class BalancedInputGen(base_beam_component.BaseBeamComponent):
+  """Lays the training records out by class, so that a Trainer reads balanced batches at full speed.
+
+  The splits of `train_splits` are merged into one split, `train`. A large class has files of its
+  own, small classes share a file, one after another; within a class the records are shuffled.
+  Other splits pass through unchanged.
+
+  `outputs['examples']` is an `Examples` artifact, with the plan of what is where,
+  `balanced_input.json`, and `class_distribution.json` at its root. `outputs['hyperparameters']` is
+  the same plan as the stock Trainer takes it; with a Tuner, which has that input, leave it out. In
+  `run_fn`, `tfx_balance.inputs.BalancedInputs.from_fn_args(fn_args)` makes batches of it.
+
+  Every TFX component can read the output as plain `Examples`, and then finds it **in runs of one
+  class**: give StatisticsGen, Transform and Evaluator the artifact before this one, and do not
+  train on this one with `tf_dataset_factory`.
+
+  Example::
+
+      input_gen = BalancedInputGen(examples=transform.outputs['transformed_examples'])
+      trainer = tfx.components.Trainer(
+        module_file='trainer.py',
+        examples=input_gen.outputs['examples'],
+        hyperparameters=input_gen.outputs['hyperparameters'],
+        transform_graph=transform.outputs['transform_graph'],
+      )
+  """
+
+  SPEC_CLASS = BalancedInputGenSpec
+  EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
+
+  def __init__(
+    self,
+    examples: types.BaseChannel,
+    label: str = 'label',
+    train_splits: Sequence[str] | str = ('train',),
+    seed: int = 0,
+    missing_label: str = 'error',
+  ):
+    """Makes the component; any argument but `examples` may be a RuntimeParameter of str or int.
+
+    Args:
+      examples: channel of `Examples`: tf.Example or tf.SequenceExample records in TFRecord files.
+        Several artifacts are merged; span and version are those of the newest.
+      label: the feature of this artifact that holds the class, one value a record: int64, bytes, or
+        float that is integral. Transform may have renamed it or made it a vocabulary id.
+      train_splits: to merge into `train`, such as ('train', 'train_augmented').
+      seed: another seed, another order; also the default seed of what reads the files.
+      missing_label: what becomes of records without a class: 'error', 'own_stratum' (they are a
+        class), or 'drop'.
+
+    Raises:
+      ConfigError: if an argument breaks a rule.
+    """
+    properties = encode(
+      label=label, train_splits=train_splits, seed=seed, missing_label=missing_label
+    )
+    spec = BalancedInputGenSpec(
+      input_examples=examples,
+      examples=types.Channel(type=standard_artifacts.Examples),
+      hyperparameters=types.Channel(type=standard_artifacts.HyperParameters),
+      **properties,
+    )
+    super().__init__(spec=spec)

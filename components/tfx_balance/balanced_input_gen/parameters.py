@@ -1,0 +1,82 @@
+"""The arguments of BalancedInputGen: checked at construction, and again by the executor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tfx_balance.errors import ConfigError
+from tfx_balance.exec_properties import is_runtime, missing_label, names, seed, to_json
+from tfx_balance.transforms.labels import MissingLabel
+
+ALGORITHM_VERSION = 1
+"""Raised whenever the same data and arguments give other files: it is part of TFX's cache key."""
+
+
+@dataclass(frozen=True)
+class InputGenParameters:
+  """The arguments, decoded.
+
+  Attributes:
+    label: the feature that holds the class.
+    train_splits: that are merged.
+    seed: of the order of the records.
+    missing: what becomes of records without a class.
+  """
+
+  TYPES: ClassVar[dict[str, type]] = {
+    'label': str,
+    'train_splits': str,
+    'seed': int,
+    'missing_label': str,
+    'algorithm_version': int,
+  }
+
+  label: str
+  train_splits: tuple[str, ...]
+  seed: int
+  missing: MissingLabel
+
+  @classmethod
+  def decode(cls, properties: Mapping[str, Any]) -> InputGenParameters:
+    """Returns the parameters that the execution properties hold.
+
+    Raises:
+      ConfigError: if one breaks a rule.
+    """
+    label = properties['label']
+    if not isinstance(label, str) or not label:
+      raise ConfigError(f'label={label!r} must be the name of the feature that holds the class')
+    return cls(
+      label=label,
+      train_splits=names('train_splits', properties['train_splits']),
+      seed=seed(properties.get('seed', 0)),
+      missing=missing_label(properties.get('missing_label', 'error')),
+    )
+
+  def describe(self) -> dict[str, Any]:
+    """Returns the parameters as the sidecar shows them."""
+    return {
+      'label': self.label,
+      'train_splits': list(self.train_splits),
+      'seed': self.seed,
+      'missing_label': self.missing,
+      'algorithm_version': ALGORITHM_VERSION,
+    }
+
+
+def encode(**arguments: Any) -> dict[str, Any]:
+  """Returns the arguments of the component as execution properties.
+
+  What is known only at run time is left to the executor to check.
+
+  Raises:
+    ConfigError: if an argument breaks a rule.
+  """
+  properties = {
+    name: value if is_runtime(value) else to_json(value) for name, value in arguments.items()
+  }
+  known = {name: value for name, value in properties.items() if not is_runtime(value)}
+  InputGenParameters.decode({'label': 'label', 'train_splits': 'train', **known})
+  return {**properties, 'algorithm_version': ALGORITHM_VERSION}

@@ -1,0 +1,111 @@
+"""The types of a task's artifacts, from the component's own specification where KFP gives none.
+
+TFX's entrypoint takes an artifact's class from the type that comes with it. Vertex AI sends the
+type that the component declares. Open-source KFP sends an empty `instanceSchema`, and `kfp.local`
+the title of a type of its own, `system.Artifact`; TFX then fails in the first task that reads
+something (https://github.com/tensorflow/tfx/issues/7768).
+
+Messages are handled as the JSON that KFP writes, a `dict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from tfx_balance.errors import ConfigError
+
+# KFP publishes a task's log as one output more, if it is told to; its launcher writes it.
+LOGS = 'executor-logs'
+_KFP_NAMESPACE = 'system.'
+_WRAPPERS = {'list': list, 'struct': dict}
+
+
+def resolve_types(
+  executor_input: Mapping[str, Any],
+  inputs_spec: Mapping[str, Any],
+  outputs_spec: Mapping[str, Any],
+) -> dict[str, Any]:
+  """Returns an ExecutorInput in which every artifact has a type that TFX knows.
+
+  Where all of them have one already, it is the same as before.
+
+  Args:
+    executor_input: as KFP hands it over.
+    inputs_spec: the component's ComponentInputsSpec.
+    outputs_spec: its ComponentOutputsSpec.
+
+  Raises:
+    ConfigError: if an artifact has no type and the specification does not declare it.
+  """
+  inputs = dict(executor_input.get('inputs', {}))
+  outputs = dict(executor_input.get('outputs', {}))
+  if 'artifacts' in inputs:
+    inputs['artifacts'] = {
+      name: _typed_list('input', name, artifacts, inputs_spec)
+      for name, artifacts in inputs['artifacts'].items()
+    }
+  if 'artifacts' in outputs:
+    outputs['artifacts'] = {
+      name: _typed_list('output', name, artifacts, outputs_spec)
+      for name, artifacts in outputs['artifacts'].items()
+      if name != LOGS
+    }
+  return {**executor_input, 'inputs': inputs, 'outputs': outputs}
+
+
+def has_type(artifact: Mapping[str, Any]) -> bool:
+  """Returns whether TFX can tell a RuntimeArtifact's class.
+
+  >>> has_type({'type': {'schemaTitle': 'tfx.Examples'}})
+  True
+  >>> has_type({'type': {'schemaTitle': 'system.Artifact'}}), has_type({'type': {}})
+  (False, False)
+  """
+  schema = artifact.get('type') or {}
+  title = schema.get('schemaTitle') or _title(schema.get('instanceSchema'))
+  return bool(title) and not title.startswith(_KFP_NAMESPACE)
+
+
+def _title(instance_schema: str | None) -> str:
+  described = yaml.safe_load(instance_schema) if instance_schema else None
+  # TFX takes a schema without a title for its most general type.
+  return str(described.get('title', 'tfx.Artifact')) if isinstance(described, dict) else ''
+
+
+def _typed_list(
+  side: str, name: str, artifacts: Mapping[str, Any], spec: Mapping[str, Any]
+) -> dict[str, Any]:
+  declared = spec.get('artifacts', {}).get(name, {}).get('artifactType')
+  typed = [_typed(side, name, artifact, declared) for artifact in artifacts.get('artifacts', [])]
+  return {**artifacts, 'artifacts': typed}
+
+
+def _typed(
+  side: str, name: str, artifact: Mapping[str, Any], declared: Mapping[str, Any] | None
+) -> dict[str, Any]:
+  if has_type(artifact):
+    return dict(artifact)
+  if not declared:
+    raise ConfigError(
+      f'the {side} {name!r} comes with the type {artifact.get("type")!r}, and the component '
+      'declares none for it; compile the pipeline with tfx_balance.kubeflow.compile_pipeline'
+    )
+  typed = {**artifact, 'type': dict(declared)}
+  if side == 'input':
+    # The Evaluator tells by name which model it has seen, and cannot do so without any.
+    typed['name'] = artifact.get('name') or artifact.get('uri', '')
+    if (artifact.get('type') or {}).get('schemaTitle') is None:
+      typed['metadata'] = {k: _unwrap(v) for k, v in artifact.get('metadata', {}).items()}
+  return typed
+
+
+def _unwrap(value: Any) -> Any:
+  """Takes a list or a dict out of what open-source KFP's metadata store wraps it in."""
+  if isinstance(value, dict) and len(value) == 1:
+    ((key, inner),) = value.items()
+    if key in _WRAPPERS and isinstance(inner, _WRAPPERS[key]):
+      return inner
+  return value

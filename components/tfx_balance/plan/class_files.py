@@ -1,0 +1,57 @@
+"""Which classes get files of their own, and which share one: decided from the bytes of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tfx_balance.plan.input_plan import MAX_FILE_BYTES, SHARED_FILE_BYTES
+
+
+@dataclass(frozen=True)
+class ClassFiles:
+  """Several files of one class, or one file of several classes.
+
+  Attributes:
+    classes: indices of the classes, ascending.
+    n_files: how many; 1 where there are several classes.
+  """
+
+  classes: tuple[int, ...]
+  n_files: int
+
+
+def assign_files(
+  n_bytes: Sequence[int],
+  max_file_bytes: int = MAX_FILE_BYTES,
+  shared_file_bytes: int = SHARED_FILE_BYTES,
+) -> tuple[ClassFiles, ...]:
+  """Returns the files of every class, in the order of their first classes.
+
+  A class above half of what a shared file may hold gets files of its own. The others fill shared
+  files from the smallest class on, so that a reader who holds small classes and streams large ones
+  finds the small ones together. All shared files but one are at least half full.
+
+  >>> assign_files([50, 3, 1, 90, 2], max_file_bytes=40, shared_file_bytes=8)
+  (ClassFiles(classes=(0,), n_files=2), ClassFiles(classes=(1, 2, 4), n_files=1), \
+ClassFiles(classes=(3,), n_files=3))
+
+  Args:
+    n_bytes: of each class.
+    max_file_bytes: that a file of one class should hold at the most.
+    shared_file_bytes: that a file of several classes holds at the most.
+  """
+  own = [i for i, size in enumerate(n_bytes) if 2 * size > shared_file_bytes]
+  rare = [i for i, size in enumerate(n_bytes) if 2 * size <= shared_file_bytes]
+  groups = [ClassFiles((i,), -(-n_bytes[i] // max_file_bytes)) for i in own]
+  together: list[int] = []
+  used = 0
+  for i in sorted(rare, key=lambda i: (n_bytes[i], i)):
+    if together and used + n_bytes[i] > shared_file_bytes:
+      groups.append(ClassFiles(tuple(sorted(together)), 1))
+      together, used = [], 0
+    together.append(i)
+    used += n_bytes[i]
+  if together:
+    groups.append(ClassFiles(tuple(sorted(together)), 1))
+  return tuple(sorted(groups, key=lambda group: group.classes[0]))
