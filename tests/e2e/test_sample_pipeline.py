@@ -117,7 +117,7 @@ def test_digits_are_split_trained_and_evaluated(tmp_path, capsys):
   assert local_runner.main(arguments) == 0
 
   published = read_run(tmp_path)
-  expected = dict(enumerate(long_tail_counts(150, 20)))
+  expected = dict(enumerate(long_tail_counts(160, 18)))
   assert_split_exactly(published.uri('StratifiedSplitter', 'examples'), 'label', expected)
   assert (Path(published.uri('Trainer', 'model')) / 'Format-Serving' / 'saved_model.pb').is_file()
 
