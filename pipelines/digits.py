@@ -1,8 +1,8 @@
 """The sample's input: scikit-learn's handwritten digits, made long-tailed.
 
 `load_digits` has 1,797 real 8x8 images, about 180 a class. The long tail keeps a
-geometrically falling number of each: all of the zeros, a twentieth as many nines. What it
-leaves out becomes the held-out set.
+geometrically falling number of each: 160 of the zeros, an eighteenth as many nines. What it
+leaves out becomes the held-out set, so that the rarer a class, the more there is to test it with.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits
 
 LABEL = 'label'
 CLASSES = 10
+MOST = 160  # zeros in the long tail; of all classes some are left out
 WHITE = 16  # load_digits has grey values 0..16
 SHARDS = 3
 
@@ -31,8 +32,8 @@ class DigitFolders:
 def long_tail_counts(most: int, ratio: float, classes: int = CLASSES) -> list[int]:
   """Returns records to keep of each class, falling geometrically to `most / ratio`.
 
-  >>> long_tail_counts(178, 20)
-  [178, 128, 91, 66, 47, 34, 24, 17, 12, 9]
+  >>> long_tail_counts(160, 18)
+  [160, 116, 84, 61, 44, 32, 23, 17, 12, 9]
   """
   return [round(most * ratio ** (-k / (classes - 1))) for k in range(classes)]
 
@@ -47,11 +48,11 @@ def hash_rank(indices: Iterable[int], seed: int) -> list[int]:
 
 
 def choose_long_tail(
-  labels: Sequence[int], seed: int, ratio: float = 20.0
+  labels: Sequence[int], seed: int, ratio: float = 18.0
 ) -> tuple[list[int], list[int]]:
   """Returns the indices of the long tail and of what it leaves out, each shuffled."""
   members = [[i for i, label in enumerate(labels) if label == k] for k in range(CLASSES)]
-  counts = long_tail_counts(len(members[0]), ratio)
+  counts = long_tail_counts(MOST, ratio)
   kept = {
     index
     for indices, count in zip(members, counts, strict=True)

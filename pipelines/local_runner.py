@@ -34,6 +34,7 @@ class RunSettings:
     pipeline_root: Where everything is written.
     seed: Of the sample data, the split, the copies and the training.
     train_steps: Batches to train for.
+    compare: How often to train on balanced and on natural batches; 0 trains once, on balanced ones.
     verbose: Whether to print the libraries' logs.
     beam_args: Handed to Beam.
   """
@@ -43,6 +44,7 @@ class RunSettings:
   pipeline_root: Path
   seed: int = 0
   train_steps: int = 300
+  compare: int = 1
   verbose: bool = False
   beam_args: tuple[str, ...] = (LOCAL_BEAM,)
 
@@ -60,6 +62,13 @@ def make_parser() -> argparse.ArgumentParser:
   add('--pipeline_root', type=Path, metavar='DIR', help='where to write (default: runs/NAME)')
   add('--seed', type=int, default=0, metavar='N', help='same seed, same split (default: 0)')
   add('--train_steps', type=int, default=300, metavar='N', help='batches (default: 300)')
+  add(
+    '--compare',
+    type=int,
+    default=1,
+    metavar='N',
+    help='train N times, with N seeds, on balanced and on natural batches; 0: only balanced, once',
+  )
   add('--verbose', action='store_true', help='print the logs of TensorFlow, Beam and TFX too')
   return parser
 
@@ -78,6 +87,8 @@ def parse_arguments(arguments: Sequence[str]) -> RunSettings:
     parser.error(f'{given} is given without {other}; give both for your own data')
   if known.train_steps < 1:
     parser.error(f'--train_steps is {known.train_steps}; train for at least 1')
+  if known.compare < 0:
+    parser.error(f'--compare is {known.compare}; give a number of trainings, 0 or more')
   name = known.examples.resolve().name if known.examples else 'digits'
   if not any(argument.startswith(('--direct_running_mode', '--runner')) for argument in beam_args):
     beam_args.append(LOCAL_BEAM)
@@ -87,6 +98,7 @@ def parse_arguments(arguments: Sequence[str]) -> RunSettings:
     pipeline_root=(known.pipeline_root or Path('runs') / name).resolve(),
     seed=known.seed,
     train_steps=known.train_steps,
+    compare=known.compare,
     verbose=known.verbose,
     beam_args=tuple(beam_args),
   )
@@ -94,21 +106,22 @@ def parse_arguments(arguments: Sequence[str]) -> RunSettings:
 
 def choose_input(settings: RunSettings, own_data: OwnData | None) -> dict[str, Any]:
   """Returns what `create_pipeline` is told about the data; writes the digits if they are it."""
-  from pipelines import digits, pipeline
+  from pipelines import digits, model_nodes, pipeline
 
   if own_data:
-    # Not balanced: what changes a record and leaves its class depends on what the record is, so no
-    # augment function fits data that is not known.
+    # Without copies: what changes a record and leaves its class depends on what the record is, so
+    # no augment function fits data that is not known. The batches are balanced all the same.
     return {
       'examples_folder': str(own_data.folder),
       'file_kind': own_data.file_kind,
-      'model': pipeline.TABULAR_MODEL,
+      'model': model_nodes.TABULAR_MODEL,
     }
   folders = digits.write_digits(settings.pipeline_root / 'data', settings.seed)
   return {
     'examples_folder': str(folders.long_tail),
+    'held_out_folder': str(folders.held_out),
     'schema_path': str(SCHEMA),
-    'model': pipeline.DIGITS_MODEL,
+    'model': model_nodes.DIGITS_MODEL,
     'augment_fn': pipeline.DIGITS_AUGMENT,
   }
 
@@ -121,7 +134,7 @@ def run(settings: RunSettings, own_data: OwnData | None) -> int:
     # Here and not above: this takes ten seconds, which a mistyped folder should not.
     from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
-    from pipelines import artifacts, failure, run_log, summary
+    from pipelines import artifacts, failure, run_log, summary, summary_tables
     from pipelines.observed_runner import ObservedRunner
     from pipelines.pipeline import create_pipeline
 
@@ -138,6 +151,8 @@ def run(settings: RunSettings, own_data: OwnData | None) -> int:
           label=settings.label,
           seed=settings.seed,
           train_steps=settings.train_steps,
+          n_models=max(settings.compare, 1),
+          compare=settings.compare > 0,
           beam_pipeline_args=settings.beam_args,
           metadata_connection_config=connection,
           **choose_input(settings, own_data),
@@ -151,8 +166,8 @@ def run(settings: RunSettings, own_data: OwnData | None) -> int:
       return 1
     published = artifacts.read_published(connection, runner.run_id)
     numbers = summary.read_summary(published, settings.label)
-  summary.print_summary(screen, numbers, settings.label)
-  summary.print_outputs(screen, published, str(log_file))
+  summary_tables.print_summary(screen, numbers, settings.label)
+  summary_tables.print_outputs(screen, published, {'log': str(log_file)})
   return 0
 
 

@@ -28,7 +28,7 @@ def preprocessing_fn(
   return {IMAGE: image, label: inputs[label]}
 
 
-def build_model() -> tf_keras.Model:
+def build_model(transform: tft.TFTransformOutput, label: str) -> tf_keras.Model:
   """Returns two convolutions and a dense layer; the model takes {'image': [n, 8, 8, 1]}."""
   image = tf_keras.Input((SIDE, SIDE, 1), name=IMAGE)
   x = tf_keras.layers.Conv2D(16, 3, padding='same', activation='relu')(image)
@@ -40,14 +40,10 @@ def build_model() -> tf_keras.Model:
 
 
 def run_fn(fn_args: FnArgs) -> None:
-  """Trains on the transformed train split and saves the model where the Trainer says."""
-  options = training.TrainingOptions(**fn_args.custom_config)
-  transform = tft.TFTransformOutput(fn_args.transform_output)
-  model = training.fit(
-    build_model,
-    training.read_batches(fn_args.train_files, transform, options, training=True),
-    training.read_batches(fn_args.eval_files, transform, options, training=False),
-    fn_args.train_steps,
-    options.seed,
-  )
-  training.export(model, transform, options.label, fn_args.serving_model_dir)
+  """Trains on balanced batches."""
+  training.train_and_export(fn_args, training.balanced_batches, build_model)
+
+
+def natural_run_fn(fn_args: FnArgs) -> None:
+  """Trains the same model on natural batches, for comparison."""
+  training.train_and_export(fn_args, training.natural_batches, build_model)

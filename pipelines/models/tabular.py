@@ -118,14 +118,10 @@ def build_model(transform: tft.TFTransformOutput, label: str) -> tf_keras.Model:
 
 
 def run_fn(fn_args: FnArgs) -> None:
-  """Trains on the transformed train split and saves the model where the Trainer says."""
-  options = training.TrainingOptions(**fn_args.custom_config)
-  transform = tft.TFTransformOutput(fn_args.transform_output)
-  model = training.fit(
-    lambda: build_model(transform, options.label),
-    training.read_batches(fn_args.train_files, transform, options, training=True),
-    training.read_batches(fn_args.eval_files, transform, options, training=False),
-    fn_args.train_steps,
-    options.seed,
-  )
-  training.export(model, transform, options.label, fn_args.serving_model_dir)
+  """Trains on balanced batches."""
+  training.train_and_export(fn_args, training.balanced_batches, build_model)
+
+
+def natural_run_fn(fn_args: FnArgs) -> None:
+  """Trains the same model on natural batches, for comparison."""
+  training.train_and_export(fn_args, training.natural_batches, build_model)

@@ -1,13 +1,16 @@
-"""What the sample's models share: reading transformed records, fitting, exporting."""
+"""What the sample's models share: batches, fitting, exporting."""
 
 import dataclasses
 import logging
 import time
 from collections.abc import Callable
+from typing import TypeAlias
 
 import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras
+from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx_balance.inputs import BalancedInputs
 
 SHUFFLE_BUFFER = 20_000
 ROUNDS = 5  # how often training reports its progress
@@ -26,32 +29,85 @@ class TrainingOptions:
   batch_size: int = 64
 
 
-def read_batches(
-  patterns: list[str],
-  transform: tft.TFTransformOutput,
-  options: TrainingOptions,
-  training: bool,
-) -> tf.data.Dataset:
-  """Returns batches of (features, class id) from transformed records; endless when training.
+Batches: TypeAlias = tf.data.Dataset
+"""Of (features, class id int64 [n])."""
 
-  Records of a class which the training split does not have (class id -1) are left out: no loss
-  is defined on them. The Evaluator counts them, as missed.
+
+def balanced_batches(
+  fn_args: FnArgs, transform: tft.TFTransformOutput, options: TrainingOptions
+) -> tuple[Batches, Batches]:
+  """Returns endless training batches with each class's exact share, and one pass over eval.
+
+  Both are of transformed records: what BalancedInputGen wrote.
   """
-  spec = transform.transformed_feature_spec()
-  files = sorted(name for pattern in patterns for name in tf.io.gfile.glob(pattern))
-  records = tf.data.TFRecordDataset(files, compression_type='GZIP')
-  if training:
-    records = records.shuffle(SHUFFLE_BUFFER, seed=options.seed).repeat()
+  inputs = BalancedInputs.from_fn_args(fn_args)
+  train = inputs.train(options.batch_size, seed=options.seed)
+  return without_unknown(train), without_unknown(inputs.eval(options.batch_size))
+
+
+def natural_batches(
+  fn_args: FnArgs, transform: tft.TFTransformOutput, options: TrainingOptions
+) -> tuple[Batches, Batches]:
+  """Returns endless training batches of the data as it is, shuffled, and one pass over eval.
+
+  Both are of raw records, transformed here: no copy that balances is among them.
+  """
+  spec, layer = transform.raw_feature_spec(), transform.transform_features_layer()
 
   def parse(serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    features = tf.io.parse_example(serialized, spec)
-    label = tf.reshape(features.pop(options.label), [-1])
+    features = layer(tf.io.parse_example(serialized, spec))
+    return features, features.pop(options.label)
+
+  train = read_records(fn_args.train_files).shuffle(SHUFFLE_BUFFER, seed=options.seed).repeat()
+  both = train, read_records(fn_args.eval_files)
+  parsed = (r.batch(options.batch_size).map(parse, tf.data.AUTOTUNE) for r in both)
+  train, evaluation = (without_unknown(batches) for batches in parsed)
+  return train, evaluation
+
+
+def read_records(patterns: list[str]) -> tf.data.Dataset:
+  """Returns the serialized records of gzip TFRecord files."""
+  files = sorted(name for pattern in patterns for name in tf.io.gfile.glob(pattern))
+  return tf.data.TFRecordDataset(files, compression_type='GZIP')
+
+
+def without_unknown(batches: tf.data.Dataset) -> Batches:
+  """Returns the batches without records of a class which the training split lacks (class id -1).
+
+  No loss is defined on them. The Evaluator counts them, as missed.
+  """
+
+  def drop(
+    features: dict[str, tf.Tensor], label: tf.Tensor
+  ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    label = tf.reshape(label, [-1])
     known = label >= 0
     kept = {name: tf.boolean_mask(value, known) for name, value in features.items()}
     return kept, tf.boolean_mask(label, known)
 
-  batches = records.batch(options.batch_size).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+  batches = batches.map(drop, num_parallel_calls=tf.data.AUTOTUNE)
   return batches.filter(lambda _, label: tf.size(label) > 0).prefetch(tf.data.AUTOTUNE)
+
+
+def train_and_export(
+  fn_args: FnArgs,
+  read: Callable[[FnArgs, tft.TFTransformOutput, TrainingOptions], tuple[Batches, Batches]],
+  build: Callable[[tft.TFTransformOutput, str], tf_keras.Model],
+) -> None:
+  """Trains a model and saves it where the Trainer says.
+
+  Args:
+    fn_args: What a `run_fn` gets.
+    read: `balanced_batches` or `natural_batches`.
+    build: Makes the model from the transform graph and the label's name.
+  """
+  options = TrainingOptions(**fn_args.custom_config)
+  transform = tft.TFTransformOutput(fn_args.transform_output)
+  train, evaluation = read(fn_args, transform, options)
+  model = fit(
+    lambda: build(transform, options.label), train, evaluation, fn_args.train_steps, options.seed
+  )
+  export(model, transform, options.label, fn_args.serving_model_dir)
 
 
 def round_sizes(steps: int, rounds: int = ROUNDS) -> list[int]:

@@ -15,10 +15,12 @@ import tensorflow as tf
 import tensorflow_data_validation as tfdv
 from ml_metadata.metadata_store import metadata_store
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx_balance.inputs import BalancedInputs
 
 from pipelines import local_runner
 from pipelines.artifacts import PublishedArtifacts, read_published
 from pipelines.digits import long_tail_counts
+from pipelines.evaluation import Recall
 from pipelines.summary import Summary, read_summary
 
 pytestmark = pytest.mark.e2e
@@ -77,36 +79,66 @@ def counts_in_statistics(uri: str, split: str, label: str) -> dict[str, float]:
   return {bucket.label: bucket.sample_count for bucket in histogram.buckets}
 
 
-def assert_scores_add_up(numbers: Summary) -> None:
-  """Recall by class, weighted with its records, is the accuracy."""
-  hits = sum(c.hits for c in numbers.classes)
-  assert numbers.tested == numbers.total('test')
-  assert numbers.accuracy == pytest.approx(hits / numbers.tested, abs=1e-6)
-  for c in numbers.classes:
-    assert c.tested == c.counts['test']
-    assert (c.recall is None) == (c.tested == 0)
+def assert_scores_add_up(numbers: Summary, tested: dict) -> None:
+  """Every model was tested on those records, and its recalls, weighted with them, are its accuracy.
+
+  Args:
+    numbers: of the run.
+    tested: label to test records.
+  """
+  assert [c.model for c in numbers.models] == ['natural', 'balanced']
+  for comparison in numbers.models:
+    for scores in comparison.seeds:
+      recalls = {value.value: recall for value, recall in scores.recalls.items()}
+      assert {value: recall.tested for value, recall in recalls.items()} == tested
+      hits = sum(recall.hits for recall in recalls.values())
+      assert scores.accuracy == pytest.approx(hits / sum(tested.values()), abs=1e-6)
+
+
+def assert_trained_on_balanced_batches(published: PublishedArtifacts) -> None:
+  """Trainer's input has equal classes, each in files of its own or shared ones, and a plan."""
+  root = Path(published.uri('BalancedInputGen', 'examples'))
+  counts = count_labels(root / 'Split-train', 'label')
+  assert set(counts) == set(range(10))
+  assert len(set(counts.values())) == 1
+  inputs = BalancedInputs.load(str(root))
+  assert sum(n for n in inputs.source.counts.records) == sum(counts.values())
+  hyperparameters = Path(published.uri('BalancedInputGen', 'hyperparameters'))
+  assert (hyperparameters / 'best_hyperparameters.txt').read_text().strip()
+
+
+def in_test_split(numbers: Summary) -> dict:
+  """Records of split 'test' by class, as far as there are any."""
+  return {c.value.value: c.counts['test'] for c in numbers.classes if c.counts['test']}
 
 
 def test_digits_are_split_trained_and_evaluated(tmp_path, capsys):
-  assert local_runner.main(['--pipeline_root', str(tmp_path), '--train_steps', '20']) == 0
+  arguments = ['--pipeline_root', str(tmp_path), '--train_steps', '20', '--compare', '2']
+  assert local_runner.main(arguments) == 0
 
   published = read_run(tmp_path)
-  expected = dict(enumerate(long_tail_counts(178, 20)))
+  expected = dict(enumerate(long_tail_counts(160, 18)))
   assert_split_exactly(published.uri('StratifiedSplitter', 'examples'), 'label', expected)
   assert (Path(published.uri('Trainer', 'model')) / 'Format-Serving' / 'saved_model.pb').is_file()
 
   numbers = read_summary(published, 'label')
   assert [c.name for c in numbers.classes] == [str(k) for k in range(10)]
   assert [c.total for c in numbers.classes] == list(expected.values())
-  assert_scores_add_up(numbers)
+  held_out = count_labels(
+    Path(published.uri('HeldOutExampleGen', 'examples')) / 'Split-test', 'label'
+  )
+  assert_scores_add_up(numbers, dict(held_out))
+  assert min(held_out[k] for k in range(3, 10)) >= 100
+  assert [len(c.seeds) for c in numbers.models] == [2, 2]
   assert numbers.warnings == ()
 
   printed = capsys.readouterr().out
-  assert '[10/10] Evaluator … ' in printed
-  assert 'step 20 of 20  loss ' in printed
-  assert f'macro recall {numbers.macro_recall:.3f}' in printed
+  assert printed.count('step 20 of 20  loss ') == 4
+  for comparison in numbers.models:
+    assert str(comparison.macro_recall) in printed
+    assert str(comparison.worst) in printed
   assert published.uri('Evaluator', 'evaluation') in printed
-
+  assert_trained_on_balanced_batches(published)
   assert_train_is_balanced(published, numbers, printed)
 
 
@@ -133,7 +165,7 @@ def assert_train_is_balanced(published: PublishedArtifacts, numbers: Summary, pr
     assert records_in(balanced / f'Split-{split}') == records_in(natural / f'Split-{split}')
 
   lines = [line.split() for line in printed.splitlines()]
-  (header,) = [line for line in lines if line[:1] == ['class']]
+  header = next(line for line in lines if line[:1] == ['class'])
   (ratios,) = [line[3:] for line in lines if line[:3] == ['max', '/', 'min']]
   assert header[1:6] == ['train', 'balanced', 'eval', 'test', 'total']
   assert ratios[1] == '1.0'
@@ -165,9 +197,12 @@ def test_own_table_with_texts_gaps_and_classes_of_one(tmp_path):
   assert_split_exactly(published.uri('StratifiedSplitter', 'examples'), 'kind', expected)
   numbers = read_summary(published, 'kind')
   assert {c.name.encode(): c.total for c in numbers.classes} == expected
-  assert_scores_add_up(numbers)
-  (unknown,) = [c for c in numbers.classes if c.tested and not c.counts['train']]
-  assert unknown.recall == 0  # a class that is in test alone cannot be learned, and is counted
+  assert_scores_add_up(numbers, in_test_split(numbers))
+  (unknown,) = [c for c in numbers.classes if c.counts['test'] and not c.counts['train']]
+  for (
+    comparison
+  ) in numbers.models:  # a class that is in test alone cannot be learned, and is counted
+    assert comparison.recall(unknown.value) == Recall(0, 1)
   assert any('class once 0 has 1 record' in warning for warning in numbers.warnings)
 
 
@@ -179,7 +214,7 @@ def test_a_failed_step_ends_with_the_errors_own_message(tmp_path, capsys):
   code = local_runner.main(f'--examples {tmp_path}/in --label kind --pipeline_root {root}'.split())
   out, err = capsys.readouterr()
   assert code == 1
-  assert '[2/8] StratifiedSplitter … failed after' in out
+  assert '[2/10] StratifiedSplitter … failed after' in out
   assert out.rstrip().endswith(str(root / 'run.log'))
   assert err.startswith("feature 'kind' has no value in 1 of 201 records")
   assert err.count('\n') == 1
@@ -197,11 +232,11 @@ def test_public_data(tmp_path, name, label, n_classes):
   (tmp_path / 'in').mkdir()
   shutil.copy(Path(folder) / name, tmp_path / 'in')
   root = tmp_path / 'root'
-  code = local_runner.main(
-    f'--examples {tmp_path}/in --label {label} --pipeline_root {root} --train_steps 100'.split()
-  )
+  arguments = f'--examples {tmp_path}/in --label {label} --pipeline_root {root} --train_steps 100'
+  code = local_runner.main([*arguments.split(), '--compare', '0'])
   assert code == 0
   numbers = read_summary(read_run(root), label)
   assert len(numbers.classes) == n_classes
-  assert_scores_add_up(numbers)
-  assert numbers.macro_recall > 0.6
+  (balanced,) = numbers.models
+  assert balanced.model == 'balanced'
+  assert balanced.macro_recall.mean > 0.6

@@ -1,0 +1,141 @@
+"""The sample pipeline's nodes from the balanced data on: training and evaluation."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow_model_analysis as tfma
+from tfx import v1 as tfx
+from tfx.dsl.components.base.base_component import BaseComponent
+
+from pipelines.data_nodes import TEST, TRAIN
+from pipelines.models.training import CLASS_ID
+
+BALANCED_MODEL, NATURAL_MODEL = 'balanced', 'natural'
+"""The two models in the Evaluator's results."""
+
+
+@dataclass(frozen=True)
+class ModelCode:
+  """Dotted names of the user code, importable wherever Transform and Trainer run.
+
+  Attributes:
+    preprocessing_fn: Transform's.
+    run_fn: Trains on balanced batches.
+    natural_run_fn: Trains the same model on natural batches of raw records.
+  """
+
+  preprocessing_fn: str
+  run_fn: str
+  natural_run_fn: str
+
+  @classmethod
+  def of(cls, module: str) -> 'ModelCode':
+    """Returns the code in a module of `pipelines.models`."""
+    names = ('preprocessing_fn', 'run_fn', 'natural_run_fn')
+    return cls(*(f'pipelines.models.{module}.{name}' for name in names))
+
+
+DIGITS_MODEL = ModelCode.of('digits')
+TABULAR_MODEL = ModelCode.of('tabular')
+
+
+@dataclass(frozen=True)
+class ModelNodes:
+  """Makes the nodes that train and evaluate.
+
+  Attributes:
+    model: the user code.
+    natural: examples as they are, raw.
+    balanced: BalancedInputGen.
+    transform: Transform.
+    schema: of the raw examples.
+    test: examples to evaluate with, split 'test'.
+    label: the feature to predict.
+    steps: batches to train for.
+  """
+
+  model: ModelCode
+  natural: tfx.types.BaseChannel
+  balanced: BaseComponent
+  transform: BaseComponent
+  schema: tfx.types.BaseChannel
+  test: tfx.types.BaseChannel
+  label: str
+  steps: int
+
+  def of_seed(self, seed: int, compare: bool, suffix: str) -> Iterator[BaseComponent]:
+    """Yields a Trainer, another one for natural batches to compare with, and an Evaluator.
+
+    Args:
+      seed: of the models' weights and of the order of the data.
+      compare: whether to train on natural batches as well.
+      suffix: of the nodes' ids.
+    """
+    options = {'label': self.label, 'seed': seed}
+    trainer = self._trainer(
+      self.model.run_fn,
+      options,
+      examples=self.balanced.outputs['examples'],
+      hyperparameters=self.balanced.outputs['hyperparameters'],
+    ).with_id(f'Trainer{suffix}')
+    yield trainer
+    baseline = None
+    if compare:
+      baseline = self._trainer(self.model.natural_run_fn, options, examples=self.natural).with_id(
+        f'NaturalTrainer{suffix}'
+      )
+      yield baseline
+    yield tfx.components.Evaluator(
+      examples=self.test,
+      example_splits=[TEST],
+      model=trainer.outputs['model'],
+      baseline_model=baseline.outputs['model'] if baseline else None,
+      eval_config=evaluation_config(self.label, compare),
+    ).with_id(f'Evaluator{suffix}')
+
+  def _trainer(self, run_fn: str, options: Mapping[str, Any], **inputs: Any) -> BaseComponent:
+    return tfx.components.Trainer(
+      run_fn=run_fn,
+      transform_graph=self.transform.outputs['transform_graph'],
+      schema=self.schema,
+      train_args=tfx.proto.TrainArgs(splits=[TRAIN], num_steps=self.steps),
+      eval_args=tfx.proto.EvalArgs(splits=['eval']),
+      custom_config=dict(options),
+      **inputs,
+    )
+
+
+def evaluation_config(label: str, compare: bool) -> tfma.EvalConfig:
+  """Returns: accuracy over all records, and over those of each class, which is its recall.
+
+  Slices, and not metrics by class id, since how many classes there are (and so the ids of a
+  per-class metric or of TFMA's macro average) is not known before the data has been read.
+
+  Args:
+    label: the feature that holds the class.
+    compare: whether there is a baseline model, trained on natural batches.
+  """
+  names = [BALANCED_MODEL, NATURAL_MODEL] if compare else ['']
+  return tfma.EvalConfig(
+    model_specs=[
+      tfma.ModelSpec(
+        name=name,
+        is_baseline=name == NATURAL_MODEL,
+        model_type=tfma.TF_GENERIC,
+        signature_name='serving_default',
+        preprocessing_function_names=['transform_labels'],
+        label_key=CLASS_ID,
+      )
+      for name in names
+    ],
+    slicing_specs=[tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=[label])],
+    metrics_specs=[
+      tfma.MetricsSpec(
+        metrics=[
+          tfma.MetricConfig(class_name='ExampleCount'),
+          tfma.MetricConfig(class_name='SparseCategoricalAccuracy', config='{"name": "accuracy"}'),
+        ]
+      )
+    ],
+  )

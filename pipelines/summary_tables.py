@@ -1,0 +1,205 @@
+"""What a person sees at the end of a run: two tables, a few sentences, and where things are."""
+
+import math
+from collections.abc import Sequence
+from typing import TypeVar
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.measure import Measurement
+from rich.table import Table
+
+from pipelines.artifacts import PublishedArtifacts
+from pipelines.evaluation import EVALUATION, Comparison, Recall
+from pipelines.model_nodes import BALANCED_MODEL, NATURAL_MODEL
+from pipelines.summary import (
+  BALANCED,
+  BALANCED_EXAMPLES,
+  BALANCED_SPLIT,
+  EXAMPLES,
+  INPUT,
+  MODEL,
+  TOTAL,
+  ClassResult,
+  Summary,
+)
+
+BAR_WIDTH = 8
+NAME_WIDTH = 24  # of a class; longer names go on in the next line
+MOST_ROWS = 40  # of more classes, the largest and the smallest are shown
+FEW_RECORDS = 10  # below, one test record moves a class's recall by more than 10 points
+
+_T = TypeVar('_T')
+
+
+def shown_rows(rows: Sequence[_T]) -> tuple[Sequence[_T], int, int]:
+  """Returns the rows to show, and after how many of them how many are left out."""
+  if len(rows) <= MOST_ROWS:
+    return rows, len(rows), 0
+  half = MOST_ROWS // 2
+  return [*rows[:half], *rows[-half:]], half, len(rows) - MOST_ROWS
+
+
+def bar(count: int, most: int) -> str:
+  """Returns a bar for a count, full for the largest; never empty for one record or more."""
+  return '█' * max(round(BAR_WIDTH * count / most), min(count, 1)) if most else ''
+
+
+def ratio_text(ratio: float) -> str:
+  """Returns an imbalance ratio for people."""
+  return '-' if math.isnan(ratio) else '∞' if math.isinf(ratio) else f'{ratio:.1f}'
+
+
+def make_table() -> Table:
+  """Returns a table without columns yet; narrow gaps, so that ten digits fit 80 columns."""
+  table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+  table.add_column('class', overflow='fold', min_width=9, max_width=NAME_WIDTH)
+  return table
+
+
+def class_row(result: ClassResult, summary: Summary, bars: bool) -> list[str]:
+  """Returns the cells of a class's row."""
+  most = max(summary.columns[TOTAL])
+  return [
+    escape(result.name),
+    *(f'{records:,}' for records in result.columns.values()),
+    f'{result.total / summary.total(TOTAL):.1%}',
+    *([f'[cyan]{bar(result.total, most)}[/]'] if bars else []),
+  ]
+
+
+def class_table(summary: Summary, bars: bool) -> Table:
+  """Returns the table of classes by split, with shares (and bars of these)."""
+  table = make_table()
+  for name in (*summary.columns, 'share'):
+    table.add_column(name, justify='right', no_wrap=True)
+  if bars:
+    table.add_column('', no_wrap=True)
+  shown, half, left_out = shown_rows(summary.classes)
+  for i, result in enumerate(shown):
+    if i == half and left_out:
+      table.add_row(f'… {left_out:,} more …')
+    table.add_row(*class_row(result, summary, bars))
+  table.add_section()
+  names = summary.columns
+  table.add_row('records', *(f'{summary.total(name):,}' for name in names), style='bold')
+  table.add_row('max / min', *(ratio_text(summary.ratio(name)) for name in names))
+  return table
+
+
+def balance_lines(summary: Summary) -> list[str]:
+  """Returns the sentence about what balancing did; none if the run does not augment."""
+  if BALANCED not in summary.columns:
+    return []
+  before, after = summary.total(BALANCED_SPLIT), summary.total(BALANCED)
+  return [
+    f'[bold]{after - before:,}[/] augmented copies balance train: {before:,} records, now {after:,}'
+  ]
+
+
+def recall_text(recall: Recall | None) -> str:
+  """Returns a class's recall; green from 0.9 on, red below 0.6."""
+  if recall is None:
+    return '[dim]not tested[/]'
+  share = recall.share
+  colour = 'green' if share >= 0.9 else 'yellow' if share >= 0.6 else 'red'
+  return f'[{colour}]{share:.3f}[/]'
+
+
+def tested(result: ClassResult, models: Sequence[Comparison]) -> int:
+  """Returns the test records of a class; each seed tests the same ones."""
+  recall = models[0].recall(result.value)
+  return recall.tested // len(models[0].seeds) if recall else 0
+
+
+def recall_table(summary: Summary) -> Table:
+  """Returns the table of recall by class and model."""
+  titles = {NATURAL_MODEL: 'natural batches', BALANCED_MODEL: 'balanced batches'}
+  models = summary.models
+  table = make_table()
+  table.add_column('in train', justify='right', no_wrap=True)
+  table.add_column('tested', justify='right', no_wrap=True)
+  for comparison in models:
+    title = titles[comparison.model] if len(models) > 1 else 'recall'
+    table.add_column(title, justify='right', no_wrap=True)
+  shown, half, left_out = shown_rows(summary.classes)
+  for i, result in enumerate(shown):
+    if i == half and left_out:
+      table.add_row(f'… {left_out:,} more …')
+    cells = [recall_text(comparison.recall(result.value)) for comparison in models]
+    in_train = result.counts.get(BALANCED_SPLIT, 0)
+    table.add_row(escape(result.name), f'{in_train:,}', f'{tested(result, models):,}', *cells)
+  table.add_section()
+  total = sum(tested(result, models) for result in summary.classes)
+  rows = {
+    'macro recall': [str(c.macro_recall) for c in models],
+    'worst class': [str(c.worst) for c in models],
+    'accuracy': [str(c.accuracy) for c in models],
+  }
+  for i, (name, cells) in enumerate(rows.items()):
+    table.add_row(name, '', f'{total:,}' if i == 0 else '', *cells, style='' if i > 1 else 'bold')
+  return table
+
+
+def recall_lines(summary: Summary) -> list[str]:
+  """Returns the sentences below the table of recalls."""
+  lines = []
+  n_seeds = len(summary.models[0].seeds)
+  if n_seeds > 1:
+    lines.append(f'[dim]Mean and standard deviation of {n_seeds} trainings, seed by seed.[/]')
+  counts = [n for n in (tested(c, summary.models) for c in summary.classes) if n]
+  few = sum(n < FEW_RECORDS for n in counts)
+  if few:
+    lines.append(
+      f'[dim]Classes with fewer than {FEW_RECORDS} test records: {few}. '
+      'One record moves the recall of these by more than 10 points.[/]'
+    )
+  return lines
+
+
+def natural_width(console: Console, table: Table) -> int:
+  """Returns the columns that the table takes when nothing in it is cut."""
+  return Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+
+
+def print_summary(console: Console, summary: Summary, label: str) -> None:
+  """Prints the tables, what balancing did, and the warnings."""
+  table = class_table(summary, bars=True)
+  if natural_width(console, table) > console.width:
+    table = class_table(summary, bars=False)
+  tables = [table, recall_table(summary)] if summary.models else [table]
+  # A line that the terminal wraps can still be read, a number that is cut cannot.
+  console.width = max(console.width, *(natural_width(console, t) for t in tables))
+  console.print(f'\n[bold]Classes of {escape(label)}[/]', soft_wrap=True)
+  console.print(table)
+  for line in balance_lines(summary):
+    console.print(line, soft_wrap=True)
+  if summary.models:
+    console.print('\n[bold]Recall on records that no training saw[/]', soft_wrap=True)
+    console.print(tables[1])
+    for line in recall_lines(summary):
+      console.print(line, soft_wrap=True)
+  for warning in summary.warnings:
+    console.print(f'[yellow]![/] {escape(warning)}', soft_wrap=True)
+
+
+def print_outputs(console: Console, published: PublishedArtifacts, files: dict[str, str]) -> None:
+  """Prints where the things are that a person may want to open.
+
+  Args:
+    console: to print to.
+    published: what the run wrote.
+    files: other files, by name.
+  """
+  outputs = {
+    'splits': EXAMPLES,
+    'balanced': BALANCED_EXAMPLES,
+    'input': INPUT,
+    'model': MODEL,
+    'evaluation': EVALUATION,
+  }
+  uris = {name: published.uri(*key) for name, key in outputs.items() if published.has(*key)}
+  console.print()
+  for name, uri in {**uris, **files}.items():
+    console.print(f'[dim]{name:<12}[/] {escape(uri)}', soft_wrap=True)

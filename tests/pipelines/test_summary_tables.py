@@ -1,0 +1,129 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from pipelines import digits, summary_tables
+from pipelines.evaluation import compare
+from pipelines.summary import Summary, summarize
+from tests.pipelines.helpers_summary import (
+  make_balanced_sidecar,
+  make_models,
+  make_scores,
+  make_sidecar,
+)
+
+
+@pytest.fixture
+def three_classes() -> Summary:
+  """Of 'c' nothing is in test, so that it has no recall."""
+  sidecar = make_sidecar({'b': (8, 1, 2), 'a': (80, 10, 10), 'c': (1, 0, 0)}, ('c is small',))
+  return summarize(sidecar, make_models({'a': (9, 10), 'b': (1, 2)}))
+
+
+def print_to_text(numbers: Summary, label: str = 'kind', width: int = 80) -> str:
+  screen = Console(file=io.StringIO(), width=width)
+  summary_tables.print_summary(screen, numbers, label)
+  return screen.file.getvalue()
+
+
+def lines_of(numbers: Summary) -> list[str]:
+  return [' '.join(line.split()) for line in print_to_text(numbers).splitlines()]
+
+
+def test_printed_tables_have_every_number(three_classes):
+  lines = lines_of(three_classes)
+  bar = '█' * summary_tables.BAR_WIDTH
+  assert f'a 80 10 10 100 89.3% {bar}' in lines
+  assert 'c 1 0 0 1 0.9% █' in lines
+  assert 'records 89 11 12 112' in lines
+  assert 'max / min 80.0 ∞ ∞ 100.0' in lines
+  assert 'class in train tested recall' in lines
+  assert 'a 80 10 0.900' in lines
+  assert 'b 8 2 0.500' in lines
+  assert 'c 1 0 not tested' in lines
+  assert 'macro recall 12 0.700' in lines
+  assert 'worst class 0.500' in lines
+  assert 'accuracy 0.833' in lines
+  assert '! c is small' in lines
+
+
+def test_two_models_stand_beside_each_other_with_mean_and_spread(three_classes):
+  scores = [
+    make_scores('natural', {'a': (10, 10), 'b': (0, 2)}),
+    make_scores('balanced', {'a': (9, 10), 'b': (1, 2)}),
+    make_scores('natural', {'a': (10, 10), 'b': (1, 2)}),
+    make_scores('balanced', {'a': (9, 10), 'b': (2, 2)}),
+  ]
+  sidecar = make_sidecar({'b': (8, 1, 2), 'a': (80, 10, 10)})
+  lines = lines_of(summarize(sidecar, compare(scores)))
+  assert 'class in train tested natural batches balanced batches' in lines
+  assert 'b 8 2 0.250 0.750' in lines
+  assert 'macro recall 12 0.625 ± 0.177 0.825 ± 0.177' in lines
+  assert 'Mean and standard deviation of 2 trainings, seed by seed.' in lines
+
+
+def test_a_run_that_does_not_augment_says_nothing_of_copies(three_classes):
+  assert summary_tables.balance_lines(three_classes) == []
+  assert 'copies' not in print_to_text(three_classes)
+
+
+def test_a_run_without_a_model_has_one_table():
+  assert 'ecall' not in print_to_text(summarize(make_sidecar({'a': (1, 1, 1)})))
+
+
+def test_how_many_copies_were_made_is_told():
+  numbers = summarize(
+    make_sidecar({'a': (80, 10, 10), 'b': (8, 1, 2), 'c': (0, 0, 1)}),
+    balanced=make_balanced_sidecar({'b': (8, 80), 'a': (80, 80)}),
+  )
+  lines = lines_of(numbers)
+  assert 'b 8 80 1 2 11 9.8% █' in lines
+  assert 'records 88 160 11 13 112' in lines
+  assert '72 augmented copies balance train: 88 records, now 160' in lines
+
+
+@pytest.mark.parametrize('width', [40, 80, 1000])
+def test_no_number_is_cut_however_narrow_the_screen(width):
+  names = [f'[bold] class {k} ' + 'x' * 60 for k in range(3)]
+  numbers = summarize(
+    make_sidecar(dict.fromkeys(names, (10**7, 10**6, 10**6))),
+    make_models(dict.fromkeys(names, (10**6, 10**6)), dict.fromkeys(names, (0, 10**6))),
+  )
+  text = print_to_text(numbers, width=width)
+  assert text.count('10,000,000  1,000,000  1,000,000  12,000,000') == 3
+  assert text.count('10,000,000  1,000,000') == 6
+  assert '0.500 ± 0.707' in text
+  assert '…' not in text
+  assert '\x1b' not in text
+
+
+def test_the_balanced_digits_table_fits_an_eighty_column_screen_with_its_bars():
+  counts = {
+    k: (n - n // 10 * 2, n // 10, n // 10) for k, n in enumerate(digits.long_tail_counts(160, 18))
+  }
+  balanced = make_balanced_sidecar({k: (train, 120) for k, (train, _, _) in counts.items()})
+  scores = [
+    make_scores(model, {k: (n, 100) for k in counts})
+    for n in (90, 100)
+    for model in ('natural', 'balanced')
+  ]
+  text = print_to_text(summarize(make_sidecar(counts), compare(scores), balanced=balanced), 'label')
+  assert '█' * summary_tables.BAR_WIDTH in text
+  assert ['max', '/', 'min', '14.2', '1.0', '∞', '∞', '17.8'] in [
+    line.split() for line in text.splitlines()
+  ]
+  assert max(map(len, text.splitlines())) <= 80
+
+
+def test_many_classes_show_the_largest_and_the_smallest():
+  sidecar = make_sidecar({k: (1000 - k, 1, 1) for k in range(100)})
+  lines = lines_of(summarize(sidecar, make_models({0: (1, 1)})))
+  shown = [line.split()[0] for line in lines if 'not tested' in line]
+  assert shown == [str(k) for k in (*range(1, 20), *range(80, 100))]
+  assert lines.count('… 60 more …') == 2
+
+
+@pytest.mark.parametrize(('count', 'length'), [(100, 8), (50, 4), (1, 1), (0, 0)])
+def test_a_bar_is_never_empty_for_a_class_with_records(count, length):
+  assert len(summary_tables.bar(count, 100)) == length
