@@ -17,6 +17,7 @@ from pipelines import environment
 
 # Where docker/Dockerfile puts them.
 IMAGE_DIGITS = '/app/data/digits/long-tail'
+IMAGE_HELD_OUT = '/app/data/digits/held-out'
 IMAGE_SCHEMA = '/app/schemas/digits/schema.pbtxt'
 # Beam's default downloads a runner of its own in every task.
 BEAM_RUNNER = '--runner=FnApiRunner'
@@ -60,20 +61,21 @@ def make_parser() -> argparse.ArgumentParser:
 
 def choose_input(settings: argparse.Namespace) -> dict[str, Any]:
   """Returns what `create_pipeline` is told about the data."""
-  from pipelines import pipeline
+  from pipelines import model_nodes, pipeline
 
   if settings.examples:
     return {
       'examples_folder': settings.examples,
       'file_kind': settings.file_kind,
       'label': settings.label,
-      'model': pipeline.TABULAR_MODEL,
+      'model': model_nodes.TABULAR_MODEL,
     }
   return {
     'examples_folder': IMAGE_DIGITS,
+    'held_out_folder': IMAGE_HELD_OUT,
     'schema_path': IMAGE_SCHEMA,
     'label': 'label',
-    'model': pipeline.DIGITS_MODEL,
+    'model': model_nodes.DIGITS_MODEL,
     'augment_fn': pipeline.DIGITS_AUGMENT,
   }
 
