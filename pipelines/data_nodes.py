@@ -1,10 +1,13 @@
 """The sample pipeline's nodes before the model: reading, describing, balancing."""
 
+import posixpath
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_component import BaseComponent
-from tfx_balance import BalancedAugmenter
+from tfx_balance import BalancedAugmenter, ClassDistributionValidator
 from tfx_balance.augment import ImageAugment
 
 ALL = 'all'  # ExampleGen's only split: StratifiedSplitter divides it anew
@@ -32,10 +35,23 @@ def read_examples(folder: str, file_kind: str, split: str = ALL) -> BaseComponen
   )
 
 
-def describe(
-  examples: tfx.types.BaseChannel, schema_path: str | None
-) -> tuple[list[BaseComponent], tfx.types.BaseChannel]:
-  """Returns the components that describe and validate the data, and the schema.
+@dataclass(frozen=True)
+class Described:
+  """What describes the data.
+
+  Attributes:
+    components: all that do.
+    statistics: of each split.
+    schema: given or inferred.
+  """
+
+  components: list[BaseComponent]
+  statistics: tfx.types.BaseChannel
+  schema: tfx.types.BaseChannel
+
+
+def describe(examples: tfx.types.BaseChannel, schema_path: str | None) -> Described:
+  """Returns the components that describe and validate the data.
 
   A schema given comes first, since statistics take the label for categorical only if told.
   """
@@ -51,10 +67,58 @@ def describe(
     )
     schema = schema_gen.outputs['schema']
     components = [statistics_gen, schema_gen]
-  validator = tfx.components.ExampleValidator(
-    statistics=statistics_gen.outputs['statistics'], schema=schema
-  )
-  return [*components, validator], schema
+  statistics = statistics_gen.outputs['statistics']
+  validator = tfx.components.ExampleValidator(statistics=statistics, schema=schema)
+  return Described([*components, validator], statistics, schema)
+
+
+@dataclass(frozen=True)
+class Gates:
+  """Makes the components that stop a run whose classes are not as they should be.
+
+  Attributes:
+    label: the feature that holds the class.
+    schema: with the label's domain, and how far distributions may be from each other.
+    on_violation: 'fail' stops the run, 'warn' goes on.
+    report_dir: a folder for what they found, which outlives a run that fails; None for none.
+  """
+
+  label: str
+  schema: tfx.types.BaseChannel
+  on_violation: str
+  report_dir: str | None
+
+  def after_split(
+    self, examples: tfx.types.BaseChannel, statistics: tfx.types.BaseChannel
+  ) -> BaseComponent:
+    """Returns the check that the splits are alike, and that no record is in two of them."""
+    return self._gate(examples, statistics, 'splits', check_leakage='records')
+
+  def after_balancing(
+    self, examples: tfx.types.BaseChannel, statistics: tfx.types.BaseChannel
+  ) -> BaseComponent:
+    """Returns the check that the classes of train are equal, within one percent."""
+    gate = self._gate(
+      examples, statistics, 'balance', max_imbalance_ratio={TRAIN: 1.01}, compare=[]
+    )
+    return gate.with_id('BalanceValidator')
+
+  def _gate(
+    self,
+    examples: tfx.types.BaseChannel,
+    statistics: tfx.types.BaseChannel,
+    folder: str,
+    **rules: Any,
+  ) -> BaseComponent:
+    return ClassDistributionValidator(
+      statistics=statistics,
+      examples=examples,
+      schema=self.schema,
+      label=self.label,
+      on_violation=self.on_violation,
+      report_dir=self.report_dir and posixpath.join(self.report_dir, folder),
+      **rules,
+    )
 
 
 def balance(

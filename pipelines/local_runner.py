@@ -114,6 +114,7 @@ def choose_input(settings: RunSettings, own_data: OwnData | None) -> dict[str, A
     return {
       'examples_folder': str(own_data.folder),
       'file_kind': own_data.file_kind,
+      'on_violation': 'warn',
       'model': model_nodes.TABULAR_MODEL,
     }
   folders = digits.write_digits(settings.pipeline_root / 'data', settings.seed)
@@ -153,6 +154,7 @@ def run(settings: RunSettings, own_data: OwnData | None) -> int:
           train_steps=settings.train_steps,
           n_models=max(settings.compare, 1),
           compare=settings.compare > 0,
+          report_dir=str(root / 'report'),
           beam_pipeline_args=settings.beam_args,
           metadata_connection_config=connection,
           **choose_input(settings, own_data),

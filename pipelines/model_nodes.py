@@ -53,6 +53,7 @@ class ModelNodes:
     test: examples to evaluate with, split 'test'.
     label: the feature to predict.
     steps: batches to train for.
+    gates: must have passed before anything is trained.
   """
 
   model: ModelCode
@@ -63,6 +64,7 @@ class ModelNodes:
   test: tfx.types.BaseChannel
   label: str
   steps: int
+  gates: tuple[BaseComponent, ...]
 
   def of_seed(self, seed: int, compare: bool, suffix: str) -> Iterator[BaseComponent]:
     """Yields a Trainer, another one for natural batches to compare with, and an Evaluator.
@@ -95,7 +97,7 @@ class ModelNodes:
     ).with_id(f'Evaluator{suffix}')
 
   def _trainer(self, run_fn: str, options: Mapping[str, Any], **inputs: Any) -> BaseComponent:
-    return tfx.components.Trainer(
+    trainer = tfx.components.Trainer(
       run_fn=run_fn,
       transform_graph=self.transform.outputs['transform_graph'],
       schema=self.schema,
@@ -104,6 +106,9 @@ class ModelNodes:
       custom_config=dict(options),
       **inputs,
     )
+    # A node that no edge ties to the Trainer would not hold it back.
+    trainer.add_upstream_nodes(self.gates)
+    return trainer
 
 
 def evaluation_config(label: str, compare: bool) -> tfma.EvalConfig:

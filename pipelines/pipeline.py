@@ -8,7 +8,7 @@ from tfx import v1 as tfx
 from tfx_balance import BalancedInputGen, StratifiedSplitter
 from tfx_balance.augment import ImageAugment
 
-from pipelines.data_nodes import TEST, TRAIN, balance, describe, read_examples
+from pipelines.data_nodes import TEST, TRAIN, Gates, balance, describe, read_examples
 from pipelines.model_nodes import ModelCode, ModelNodes
 
 # Mild, since a digit here has 8x8 pixels and touches the edge: about one pixel's shift at most, and
@@ -27,6 +27,8 @@ def create_pipeline(
   held_out_folder: str | None = None,
   splits: Mapping[str, int] | None = None,
   augment_fn: ImageAugment | str | None = None,
+  on_violation: str = 'fail',
+  report_dir: str | None = None,
   seed: int = 0,
   train_steps: int = 300,
   n_models: int = 1,
@@ -48,6 +50,8 @@ def create_pipeline(
     splits: Weights by split name, which must have train, eval and test; 8, 1 and 1 if None.
     augment_fn: Makes the copies that bring each class of train up to the largest; a dotted path or
       an object of `tfx_balance.augment`. None leaves train as it is: batches are balanced anyway.
+    on_violation: 'fail' trains nothing where the classes are not as they should be; 'warn' does.
+    report_dir: A folder for what the validators found; a run that fails leaves it there.
     seed: Of the split and of the copies, and of the first training.
     train_steps: Batches to train for.
     n_models: How often to train, each time with another seed.
@@ -62,14 +66,18 @@ def create_pipeline(
     examples=example_gen.outputs['examples'], stratify_by=label, splits=weights, seed=seed
   )
   natural = splitter.outputs['examples']
-  described, schema = describe(natural, schema_path)
-  components = [example_gen, splitter, *described]
+  described = describe(natural, schema_path)
+  schema = described.schema
+  gates = Gates(label, schema, on_violation, report_dir)
+  passed = [gates.after_split(natural, described.statistics)]
+  components = [example_gen, splitter, *described.components]
   training = natural
   if augment_fn is not None:
     others = [split for split in weights if split != TRAIN]
-    balancing = balance(natural, label, seed, augment_fn, schema, others)
-    components += balancing
-    training = balancing[0].outputs['examples']
+    augmenter, statistics_gen = balance(natural, label, seed, augment_fn, schema, others)
+    components += [augmenter, statistics_gen]
+    training = augmenter.outputs['examples']
+    passed.append(gates.after_balancing(training, statistics_gen.outputs['statistics']))
   transform = tfx.components.Transform(
     examples=training,
     schema=schema,
@@ -79,13 +87,15 @@ def create_pipeline(
   input_gen = BalancedInputGen(
     examples=transform.outputs['transformed_examples'], label=label, seed=seed
   )
-  components += [transform, input_gen]
+  components += [*passed, transform, input_gen]
   test = natural  # how often each class really comes
   if held_out_folder:
     held_out = read_examples(held_out_folder, file_kind, TEST).with_id('HeldOutExampleGen')
     components.append(held_out)
     test = held_out.outputs['examples']
-  nodes = ModelNodes(model, natural, input_gen, transform, schema, test, label, train_steps)
+  nodes = ModelNodes(
+    model, natural, input_gen, transform, schema, test, label, train_steps, tuple(passed)
+  )
   for i in range(n_models):
     components += nodes.of_seed(seed + i, compare, f'_{i}' if i else '')
   return tfx.dsl.Pipeline(

@@ -12,6 +12,7 @@ from typing import Any
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
 from tfx.dsl.io import fileio
+from tfx_balance.plan.checks_sidecar import CHECKS_NAME
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distribution import imbalance_ratio
 from tfx_balance.plan.sidecar import SIDECAR_NAME
@@ -24,6 +25,7 @@ BALANCED_EXAMPLES = ('BalancedAugmenter', 'examples')
 INPUT = ('BalancedInputGen', 'examples')
 MODEL = ('Trainer', 'model')
 ANOMALIES = ('ExampleValidator', 'anomalies')
+CHECKS = (('ClassDistributionValidator', 'anomalies'), ('BalanceValidator', 'anomalies'))
 
 BALANCED_SPLIT = 'train'
 BALANCED, TOTAL = 'balanced', 'total'  # columns beside those of the splits
@@ -68,11 +70,13 @@ class Summary:
   Attributes:
     classes: By number of records, the largest first.
     models: What was trained, with its scores.
+    checks: Of class distributions, how many were made.
     warnings: Of our components and of the validators, for people.
   """
 
   classes: tuple[ClassResult, ...]
   models: tuple[Comparison, ...] = ()
+  checks: int = 0
   warnings: tuple[str, ...] = ()
 
   @property
@@ -95,14 +99,16 @@ def summarize(
   models: Sequence[Comparison] = (),
   anomalies: Sequence[str] = (),
   balanced: Mapping[str, Any] | None = None,
+  checks: Sequence[Mapping[str, Any]] = (),
 ) -> Summary:
   """Returns the run's numbers.
 
   Args:
     sidecar: The splitter's.
     models: The scores.
-    anomalies: Of the validators.
+    anomalies: Of the ExampleValidator.
     balanced: The augmenter's sidecar; None if the run does not augment.
+    checks: Of the class distributions, as in `class_checks.json`.
   """
   after = balanced_records(balanced) if balanced else {}
   classes = []
@@ -111,10 +117,12 @@ def summarize(
     counts = {split: cell['records'] for split, cell in stratum['splits'].items()}
     now = after.get(value, 0) if balanced else None
     classes.append(ClassResult(value, stratum['name'], counts, now))
+  broken = [check['message'] for check in checks if not check['passed']]
   return Summary(
     classes=tuple(sorted(classes, key=lambda c: -c.total)),
     models=tuple(models),
-    warnings=(*sidecar['warnings'], *(balanced or {}).get('warnings', ()), *anomalies),
+    checks=len(checks),
+    warnings=(*sidecar['warnings'], *(balanced or {}).get('warnings', ()), *anomalies, *broken),
   )
 
 
@@ -141,17 +149,25 @@ def read_anomalies(published: PublishedArtifacts) -> list[str]:
   return sentences
 
 
+def read_checks(published: PublishedArtifacts) -> list[dict[str, Any]]:
+  """Returns what the ClassDistributionValidators checked."""
+  found = [read_json(published.uri(*key), CHECKS_NAME) for key in CHECKS if published.has(*key)]
+  return [check for checks in found for check in checks['checks']]
+
+
 def read_summary(published: PublishedArtifacts, label: str) -> Summary:
   """Returns the numbers of a run from what it published."""
+  augmented = published.has(*BALANCED_EXAMPLES)
   return summarize(
-    read_sidecar(published.uri(*EXAMPLES)),
+    read_json(published.uri(*EXAMPLES), SIDECAR_NAME),
     compare(read_scores(published, label)),
     read_anomalies(published),
-    read_sidecar(published.uri(*BALANCED_EXAMPLES)) if published.has(*BALANCED_EXAMPLES) else None,
+    read_json(published.uri(*BALANCED_EXAMPLES), SIDECAR_NAME) if augmented else None,
+    read_checks(published),
   )
 
 
-def read_sidecar(uri: str) -> dict[str, Any]:
-  """Returns what a component of ours says of its artifact."""
-  with fileio.open(posixpath.join(uri, SIDECAR_NAME), 'r') as file:
+def read_json(uri: str, name: str) -> dict[str, Any]:
+  """Returns what a component of ours says of its artifact, in the file of that name."""
+  with fileio.open(posixpath.join(uri, name), 'r') as file:
     return json.load(file)

@@ -98,6 +98,13 @@ def balance_lines(summary: Summary) -> list[str]:
   ]
 
 
+def check_lines(summary: Summary) -> list[str]:
+  """Returns the sentence about the checks; none if there were none, or not all passed."""
+  if not summary.checks or summary.warnings:
+    return []
+  return [f'[green]✓[/] {summary.checks:,} checks of class distributions passed']
+
+
 def recall_text(recall: Recall | None) -> str:
   """Returns a class's recall; green from 0.9 on, red below 0.6."""
   if recall is None:
@@ -148,6 +155,8 @@ def recall_lines(summary: Summary) -> list[str]:
   n_seeds = len(summary.models[0].seeds)
   if n_seeds > 1:
     lines.append(f'[dim]Mean and standard deviation of {n_seeds} trainings, seed by seed.[/]')
+  elif len(summary.models) > 1:
+    lines.append('[dim]One training each: small differences are chance. See --compare 5.[/]')
   counts = [n for n in (tested(c, summary.models) for c in summary.classes) if n]
   few = sum(n < FEW_RECORDS for n in counts)
   if few:
@@ -173,7 +182,7 @@ def print_summary(console: Console, summary: Summary, label: str) -> None:
   console.width = max(console.width, *(natural_width(console, t) for t in tables))
   console.print(f'\n[bold]Classes of {escape(label)}[/]', soft_wrap=True)
   console.print(table)
-  for line in balance_lines(summary):
+  for line in (*balance_lines(summary), *check_lines(summary)):
     console.print(line, soft_wrap=True)
   if summary.models:
     console.print('\n[bold]Recall on records that no training saw[/]', soft_wrap=True)

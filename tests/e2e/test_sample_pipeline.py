@@ -214,7 +214,7 @@ def test_a_failed_step_ends_with_the_errors_own_message(tmp_path, capsys):
   code = local_runner.main(f'--examples {tmp_path}/in --label kind --pipeline_root {root}'.split())
   out, err = capsys.readouterr()
   assert code == 1
-  assert '[2/10] StratifiedSplitter … failed after' in out
+  assert '[2/11] StratifiedSplitter … failed after' in out
   assert out.rstrip().endswith(str(root / 'run.log'))
   assert err.startswith("feature 'kind' has no value in 1 of 201 records")
   assert err.count('\n') == 1

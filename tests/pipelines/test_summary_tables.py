@@ -63,6 +63,27 @@ def test_two_models_stand_beside_each_other_with_mean_and_spread(three_classes):
   assert 'Mean and standard deviation of 2 trainings, seed by seed.' in lines
 
 
+def test_one_training_each_is_no_proof():
+  scores = [make_scores(model, {'a': (9, 10)}) for model in ('natural', 'balanced')]
+  lines = lines_of(summarize(make_sidecar({'a': (8, 1, 1)}), compare(scores)))
+  assert 'One training each: small differences are chance. See --compare 5.' in lines
+
+
+CHECK = {'passed': True, 'message': 'train: all is well'}
+
+
+def test_passed_checks_are_counted():
+  lines = lines_of(summarize(make_sidecar({'a': (8, 1, 1)}), checks=[CHECK, CHECK]))
+  assert '✓ 2 checks of class distributions passed' in lines
+
+
+def test_a_broken_check_is_a_warning():
+  broken = {'passed': False, 'message': 'train: all is lost'}
+  lines = lines_of(summarize(make_sidecar({'a': (8, 1, 1)}), checks=[CHECK, broken]))
+  assert '! train: all is lost' in lines
+  assert not any('passed' in line for line in lines)
+
+
 def test_a_run_that_does_not_augment_says_nothing_of_copies(three_classes):
   assert summary_tables.balance_lines(three_classes) == []
   assert 'copies' not in print_to_text(three_classes)
