@@ -90,7 +90,7 @@ class DataSpec:
         f'{self.records} records cannot fill {self.shards} shards; '
         f'take at least one shard, and one record for each'
       )
-    if self.classes > 1 << 13:
+    if self.classes > (1 << 14) - _ONE_BYTE:
       raise ValueError(f'{self.classes} classes are too many for labels of two bytes')
 
   @property
