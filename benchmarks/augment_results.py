@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.measure import Measured
+from benchmarks.measure import Measured, median, most_other_cores
 
 PEERS = ('peer', 'lean peer')
 
@@ -48,11 +47,11 @@ class CaseResult:
 
   def seconds(self, side: str) -> float | None:
     """Returns the median of a side's runs; None if all failed."""
-    return _median([run.seconds for run in self.runs[side]])
+    return median([run.seconds for run in self.runs[side]])
 
   def cpu_seconds(self, side: str) -> float | None:
     """Returns the median of a side's core-seconds; None if all runs failed."""
-    return _median([run.cpu_seconds for run in self.runs[side]])
+    return median([run.cpu_seconds for run in self.runs[side]])
 
   def peak_bytes(self, side: str) -> int | None:
     """Returns the most memory that a side had; None if all runs failed."""
@@ -64,7 +63,7 @@ class CaseResult:
 
   def records_per_second(self, side: str) -> float | None:
     """Returns the median of a side's records that came out in a second; None if all runs failed."""
-    return _median([sum(run.result.values()) / run.seconds for run in self.runs[side]])
+    return median([sum(run.result.values()) / run.seconds for run in self.runs[side]])
 
   def ratio(self, side: str, to: str = 'peer') -> float | None:
     """Returns how many times the throughput of another side one has; None if either failed."""
@@ -74,7 +73,7 @@ class CaseResult:
   @property
   def other_cores(self) -> float:
     """The most cores that other processes kept busy during a run; 0 where the system tells none."""
-    return max((r.other_cores or 0.0 for runs in self.runs.values() for r in runs), default=0.0)
+    return most_other_cores(self.runs)
 
   def to_json(self) -> dict[str, Any]:
     """Returns all of it, raw."""
@@ -84,7 +83,3 @@ class CaseResult:
       'ratios': {to: self.ratio('component', to) for to in PEERS if to in self.runs},
       'errors': list(self.errors),
     }
-
-
-def _median(values: Sequence[float]) -> float | None:
-  return statistics.median(values) if values else None

@@ -24,7 +24,9 @@ from benchmarks.measure import Work
 SPLIT = 'all'
 """The one split of the files, as in `Split-all`."""
 CLASS_PERCENT = (60, 25, 10, 4, 1)
-"""The share of each class; labels are 0, 1, 2, ..."""
+"""The share of each of 5 classes, whose labels are 0, 1, 2, ...; more classes have a long tail."""
+_LONG_TAIL = 10  # the share of class i is as 1 / (i + this)
+_ONE_BYTE = 128  # labels below take one byte, those from here on two
 
 _VERSION = 1  # of what the files hold: raised, it makes cached ones useless
 _CHUNK_BYTES = 8 << 20  # made at a time
@@ -32,6 +34,8 @@ _LEVELS = {'isal': 1, 'zlib': 6}
 _GZIP_WINDOW = 31  # zlib's way to ask for a gzip header
 
 Bytes = npt.NDArray[np.uint8]
+Labels = npt.NDArray[Any]
+"""Of records: uint8, or uint16 where all take two bytes."""
 Compressor = Literal['isal', 'zlib']
 
 
@@ -66,13 +70,17 @@ KINDS = {
 
 @dataclass(frozen=True)
 class DataSpec:
-  """Which files are wanted: how many records of what kind, in how many files."""
+  """Which files are wanted: how many records of what kind and how many classes, in how many files.
+
+  Labels count up from 0, or of more than 128 classes, from 128.
+  """
 
   kind: str
   records: int
   shards: int
   compressor: Compressor = 'isal'
   seed: int = 0
+  classes: int = len(CLASS_PERCENT)
 
   def __post_init__(self) -> None:
     if self.kind not in KINDS:
@@ -82,20 +90,31 @@ class DataSpec:
         f'{self.records} records cannot fill {self.shards} shards; '
         f'take at least one shard, and one record for each'
       )
+    if self.classes > (1 << 14) - _ONE_BYTE:
+      raise ValueError(f'{self.classes} classes are too many for labels of two bytes')
 
   @property
   def folder_name(self) -> str:
     """The name of the folder that such files are in."""
     parts = (self.kind, self.records, self.shards, self.compressor, self.seed, f'v{_VERSION}')
-    return '-'.join(map(str, parts))
+    classes = () if self.classes == len(CLASS_PERCENT) else (f'{self.classes}-classes',)
+    return '-'.join(map(str, (*parts, *classes)))
 
   def __str__(self) -> str:
     return f'{self.kind}:{self.records}:{self.shards}'
 
   def class_counts(self) -> tuple[int, ...]:
     """Returns the records of each class."""
-    edges = [self.records * sum(CLASS_PERCENT[:i]) // 100 for i in range(len(CLASS_PERCENT) + 1)]
-    return tuple(int(n) for n in np.diff(edges))
+    share = np.array(CLASS_PERCENT) / 100
+    if self.classes != len(share):
+      share = 1 / (np.arange(self.classes) + _LONG_TAIL)
+    edges = np.round(np.concatenate([[0], np.cumsum(share) / share.sum()]) * self.records, 6)
+    return tuple(int(n) for n in np.diff(edges.astype(int)))
+
+  @property
+  def first_label(self) -> int:
+    """The label of the first class."""
+    return 0 if self.classes <= _ONE_BYTE else _ONE_BYTE
 
 
 @dataclass(frozen=True)
@@ -146,7 +165,9 @@ def find_or_write(spec: DataSpec, cache: Path) -> DataFiles:
 def write_files(spec: DataSpec, folder: Path) -> dict[str, int]:
   """Writes the files and returns their bytes, as in `DataFiles`."""
   rng = np.random.default_rng(spec.seed)
-  labels = np.repeat(np.arange(len(CLASS_PERCENT), dtype=np.uint8), spec.class_counts())
+  first = spec.first_label
+  kind = np.uint8 if first + spec.classes <= _ONE_BYTE else np.uint16
+  labels = np.repeat(np.arange(first, first + spec.classes, dtype=kind), spec.class_counts())
   rng.shuffle(labels)
   raw_bytes = file_bytes = 0
   for i, shard in enumerate(np.array_split(labels, spec.shards)):
@@ -169,9 +190,9 @@ def _write_file(path: Path, chunks: Iterator[bytes], compressor: Compressor) -> 
   return n_bytes
 
 
-def _frames(kind: Kind, labels: Bytes, rng: np.random.Generator) -> Iterator[bytes]:
+def _frames(kind: Kind, labels: Labels, rng: np.random.Generator) -> Iterator[bytes]:
   """Yields the TFRecord frames of one record a label, many at a time."""
-  templates = [Template.of(kind, length) for length in kind.lengths]
+  templates = [Template.of(kind, length, labels.itemsize) for length in kind.lengths]
   step = max(1, _CHUNK_BYTES // int(np.mean([len(t.frame) for t in templates])))
   for start in range(0, len(labels), step):
     chunk = labels[start : start + step]
@@ -193,32 +214,37 @@ class Template:
   Attributes:
     frame: length of the record, its CRC, the record, room for the record's CRC.
     length: of the record's values.
-    values_at: where the values begin in the frame. The label is the record's last byte.
+    values_at: where the values begin in the frame.
+    label_bytes: that the label takes at the end of the record, 1 or 2.
   """
 
   frame: bytes
   length: int
   values_at: int
+  label_bytes: int = 1
 
   @classmethod
-  def of(cls, kind: Kind, length: int) -> Template:
+  def of(cls, kind: Kind, length: int, label_bytes: int = 1) -> Template:
     """Returns the template for records of so many values."""
     values = b'\xff' * (length * np.dtype(kind.values).itemsize)
     feature = _field(2 if kind.values == 'float32' else 1, _field(1, values))
-    entries = _entry(b'x', feature) + _entry(b'label', _field(3, _field(1, b'\0')))
+    entries = _entry(b'x', feature) + _entry(b'label', _field(3, _field(1, bytes(label_bytes))))
     record = _field(1, entries)
     size = len(record).to_bytes(8, 'little')
     crc = _masked(np.array([google_crc32c.value(size)], np.uint32)).tobytes()
     frame = size + crc + record + bytes(4)
-    return cls(frame, length, frame.index(values))
+    return cls(frame, length, frame.index(values), label_bytes)
 
-  def fill(self, kind: Kind, labels: Bytes, rng: np.random.Generator) -> bytes:
+  def fill(self, kind: Kind, labels: Labels, rng: np.random.Generator) -> bytes:
     """Returns one frame a label."""
     n, size = len(labels), len(self.frame)
     frames = np.tile(np.frombuffer(self.frame, np.uint8), (n, 1))
     values = kind.draw(n, self.length, rng)
     frames[:, self.values_at : self.values_at + values.shape[1]] = values
-    frames[:, -5] = labels
+    if self.label_bytes == 1:
+      frames[:, -5] = labels
+    else:  # seven bits each, the low ones first, with a mark that more follow
+      frames[:, -6], frames[:, -5] = (labels & 127) | 128, labels >> 7
     data = frames.tobytes()
     records = (data[i + 12 : i + size - 4] for i in range(0, n * size, size))
     crcs = np.fromiter(map(google_crc32c.value, records), np.uint32, n)

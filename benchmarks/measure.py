@@ -12,11 +12,12 @@ import json
 import math
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,16 @@ class Measured:
   start_bytes: int
   other_cores: float | None
   result: Any
+
+
+def median(values: Sequence[float]) -> float | None:
+  """Returns the median; None of nothing, as where all runs failed."""
+  return statistics.median(values) if values else None
+
+
+def most_other_cores(runs: Mapping[str, Sequence[Measured]]) -> float:
+  """Returns the most cores that other processes kept busy during a run; 0 where none are known."""
+  return max((run.other_cores or 0.0 for side in runs.values() for run in side), default=0.0)
 
 
 class PieceError(RuntimeError):

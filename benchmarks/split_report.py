@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.codec import LEVEL
 from benchmarks.machine import Machine
 from benchmarks.split_results import CaseResult, memory_growth
-
-_PIPED_WIDTH = 120  # a pipe has no width, and rich would take 80
+from benchmarks.tables import make_console, make_table, megabytes, number
 
 
 def print_report(machine: Machine, beam_args: Sequence[str], results: Sequence[CaseResult]) -> None:
   """Prints the machine, a row a case for the splits and for the floor, and the memory's growth."""
-  console = Console(highlight=False)
-  if not console.is_terminal:
-    console = Console(highlight=False, width=_PIPED_WIDTH)
+  console = make_console()
   for line in [*machine.lines(), f'Beam: {" ".join(beam_args)}']:
     console.print(line, soft_wrap=True)
   runs = max(len(runs) for result in results for runs in result.runs.values())
@@ -31,7 +27,7 @@ def print_report(machine: Machine, beam_args: Sequence[str], results: Sequence[C
   others = max(result.other_cores for result in results)
   starts = [run.start_bytes for r in results for runs in r.runs.values() for run in runs]
   console.print(
-    f'Before the clock starts, a process has {_megabytes(min(starts, default=None))} MB; '
+    f'Before the clock starts, a process has {megabytes(min(starts, default=None))} MB; '
     f'other processes kept up to {others:.2f} cores busy during a run\n'
   )
   console.print(
@@ -45,7 +41,7 @@ def print_report(machine: Machine, beam_args: Sequence[str], results: Sequence[C
 
 def split_table(results: Sequence[CaseResult]) -> Table:
   """Returns the table of the two splits and the empty component, a row a case."""
-  table = _table('kind', 'records', 'shards', 'stock s', 'ours s', 'empty s')
+  table = make_table('kind', 'records', 'shards', 'stock s', 'ours s', 'empty s')
   for name in ('stock rec/s', 'ours rec/s', 'stock MB', 'ours MB', 'ratio'):
     table.add_column(name, justify='right')
   for r in results:
@@ -53,17 +49,17 @@ def split_table(results: Sequence[CaseResult]) -> Table:
       r.case.kind,
       f'{r.case.records:,}',
       str(r.case.shards),
-      *[_number(r.seconds(side), '.2f') for side in ('stock', 'ours', 'empty')],
-      *[_number(r.records_per_second(side), ',.0f') for side in ('stock', 'ours')],
-      *[_megabytes(r.peak_bytes(side)) for side in ('stock', 'ours')],
-      _number(r.ratio, '.2f'),
+      *[number(r.seconds(side), '.2f') for side in ('stock', 'ours', 'empty')],
+      *[number(r.records_per_second(side), ',.0f') for side in ('stock', 'ours')],
+      *[megabytes(r.peak_bytes(side)) for side in ('stock', 'ours')],
+      number(r.ratio, '.2f'),
     )
   return table
 
 
 def floor_table(results: Sequence[CaseResult]) -> Table:
   """Returns the table of the physical floor, a row a case."""
-  table = _table('kind', 'records', 'shards', 'raw MB', 'gzip MB')
+  table = make_table('kind', 'records', 'shards', 'raw MB', 'gzip MB')
   for name in (
     'zlib D',
     'zlib D+C',
@@ -88,9 +84,9 @@ def floor_table(results: Sequence[CaseResult]) -> Table:
       f'{isal.decompress:.2f}',
       f'{isal.decompress + isal.compress:.2f}',
       f'{r.floor_seconds:.2f}',
-      _number(r.cpu_seconds('stock'), '.2f'),
-      _number(ours, '.2f'),
-      _number(None if ours is None else ours / r.floor_seconds, '.2f'),
+      number(r.cpu_seconds('stock'), '.2f'),
+      number(ours, '.2f'),
+      number(None if ours is None else ours / r.floor_seconds, '.2f'),
     )
   return table
 
@@ -99,23 +95,7 @@ def growth_lines(results: Sequence[CaseResult]) -> list[str]:
   """Returns a line for each side and each two cases that show its memory grow."""
   return [
     f'Memory of {g.side}, {g.few.kind}, {g.few.shards} shards, from {g.few.records:,} to '
-    f'{g.many.records:,} records: {_megabytes(g.few_bytes)} to {_megabytes(g.many_bytes)} MB, '
+    f'{g.many.records:,} records: {megabytes(g.few_bytes)} to {megabytes(g.many_bytes)} MB, '
     f'{g.bytes_per_record:.1f} bytes a record'
     for g in memory_growth(results)
   ]
-
-
-def _table(*names: str) -> Table:
-  """Returns an empty table; the first column is text and the others are numbers."""
-  table = Table(box=None, header_style='bold', pad_edge=False, padding=(0, 2, 0, 0))
-  for i, name in enumerate(names):
-    table.add_column(name, justify='right' if i else 'left', no_wrap=True)
-  return table
-
-
-def _number(value: float | None, form: str) -> str:
-  return 'failed' if value is None else format(value, form)
-
-
-def _megabytes(value: int | None) -> str:
-  return 'failed' if value is None else f'{value / 1e6:,.0f}'

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks.data import DataSpec
-from benchmarks.measure import Measured
+from benchmarks.measure import Measured, median, most_other_cores
 
 SIDES = ('empty', 'stock', 'ours')
 
@@ -41,11 +40,11 @@ class CaseResult:
 
   def seconds(self, side: str) -> float | None:
     """Returns the median of a side's runs; None if all failed."""
-    return _median([run.seconds for run in self.runs[side]])
+    return median([run.seconds for run in self.runs[side]])
 
   def cpu_seconds(self, side: str) -> float | None:
     """Returns the median of a side's core-seconds; None if all runs failed."""
-    return _median([run.cpu_seconds for run in self.runs[side]])
+    return median([run.cpu_seconds for run in self.runs[side]])
 
   def peak_bytes(self, side: str) -> int | None:
     """Returns the most memory that a side had; None if all runs failed."""
@@ -59,7 +58,7 @@ class CaseResult:
   @property
   def other_cores(self) -> float:
     """The most cores that other processes kept busy during a run; 0 where the system tells none."""
-    return max((r.other_cores or 0.0 for runs in self.runs.values() for r in runs), default=0.0)
+    return most_other_cores(self.runs)
 
   @property
   def ratio(self) -> float | None:
@@ -121,7 +120,3 @@ def memory_growth(results: Sequence[CaseResult]) -> list[Growth]:
       if before is not None and after is not None:
         found.append(Growth(side, few.case, many.case, before, after))
   return found
-
-
-def _median(values: Sequence[float]) -> float | None:
-  return statistics.median(values) if values else None

@@ -16,13 +16,17 @@ from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
 from tfx_balance.class_distribution_validator.label_statistics import default_slice, tallies_of
+from tfx_balance.class_distribution_validator.parameters import RECORDS
 from tfx_balance.errors import ConfigError, DataError, plain_errors
 from tfx_balance.examples_artifact import ExamplesInput
 from tfx_balance.plan.checks_sidecar import CountsFrom
 from tfx_balance.plan.class_counts import BASELINE
 from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.distance_rules import SplitPair
+from tfx_balance.plan.leakage_rules import describe_leakage
 from tfx_balance.plan.sidecar import SIDECAR_NAME
 from tfx_balance.plan.sidecar_counts import tallies_from_sidecar
+from tfx_balance.transforms.leakage import LeakageRequest, find_leakage
 from tfx_balance.transforms.recount import read_tallies, recount
 from tfx_balance.transforms.work_files import new_work_file, read_json
 
@@ -119,6 +123,37 @@ def count_examples(
     recount(pipeline, files, label, source.payload(), work_dir, path)
   counted = read_tallies(path)
   return {split: counted.get(split, {}) for split in splits}, 'records'
+
+
+def leakage_of(
+  source: ExamplesInput,
+  key: str,
+  pairs: Sequence[SplitPair],
+  make_pipeline: MakePipeline,
+  work_dir: str,
+) -> dict[str, Any]:
+  """Returns what pairs of splits have in common, as the sidecar has it.
+
+  Args:
+    source: the records.
+    key: `RECORDS`, or the feature whose values are compared.
+    pairs: of splits.
+    make_pipeline: makes a Beam pipeline.
+    work_dir: for files that are in the making.
+
+  Raises:
+    DataError: if the feature is in no record, or of several types.
+  """
+  splits = tuple(sorted({name for pair in pairs for name in (pair.split, pair.other)}))
+  if not splits:
+    return describe_leakage({'splits': {}, 'pairs': []}, key, [])
+  path = new_work_file(work_dir, 'leakage')
+  request = LeakageRequest(
+    None if key == RECORDS else key, splits, source.payload(), work_dir, path
+  )
+  with plain_errors(), make_pipeline() as pipeline:
+    find_leakage(pipeline, source.input_files(splits), request)
+  return describe_leakage(read_json(path), key, pairs)
 
 
 def count_baseline(

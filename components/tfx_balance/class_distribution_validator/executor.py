@@ -18,6 +18,7 @@ from tfx_balance.class_distribution_validator.counting import (
   Tallies,
   count_baseline,
   count_examples,
+  leakage_of,
   splits_of,
 )
 from tfx_balance.class_distribution_validator.label_schema import schema_rules
@@ -32,7 +33,9 @@ from tfx_balance.examples_artifact import ExamplesInput
 from tfx_balance.plan.checks import Check, failed
 from tfx_balance.plan.checks_sidecar import CountsFrom, checks_sidecar
 from tfx_balance.plan.class_counts import BASELINE, ClassCounts
+from tfx_balance.plan.distance_rules import default_pairs
 from tfx_balance.plan.distribution_rules import SchemaRules, check_distribution
+from tfx_balance.plan.leakage_rules import check_leakage
 from tfx_balance.plan.limits import check_names
 from tfx_balance.transforms.work_files import work_folder
 
@@ -61,16 +64,19 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     splits = checked_splits(splits_of(source), parameters.exclude_splits)
     schema = read_schema(input_dict)
     rules = SchemaRules() if schema is None else schema_rules(schema, parameters.label)
+    baseline = baseline_of(input_dict)
+    limits = parameters.rules if baseline else parameters.rules.without_baseline()
+    limits.check_splits(splits, splits_of(baseline) if baseline else [])
     statistics = SplitStatistics.load(source, splits)
     with work_folder(output.uri) as work_dir:
       tallies, counts_from = self._count(input_dict, parameters, statistics, splits, work_dir)
-      leakage = None
-    tallies = {**tallies, **baseline_tallies(input_dict, parameters, splits)}
+      leakage = self._find_leakage(input_dict, parameters, splits, work_dir)
+    if baseline:
+      tallies = {**tallies, **baseline_tallies(baseline, parameters, splits)}
     counts = ClassCounts.of(tallies)
-    limits = parameters.rules
-    if not input_dict.get('baseline_statistics'):
-      limits = limits.without_baseline()
     checks = check_distribution(counts, limits, rules)
+    if leakage is not None:
+      checks += check_leakage(leakage, parameters.max_leakage)
     found = {}
     for split in splits:
       by_tfdv = anomalies_pb2.Anomalies()
@@ -106,6 +112,22 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     statistics.warn_of_other_numbers(tallies)
     return tallies, counts_from
 
+  def _find_leakage(
+    self, inputs: Inputs, parameters: ValidatorParameters, splits: Sequence[str], work_dir: str
+  ) -> dict[str, Any] | None:
+    """Returns what splits have in common, as the sidecar has it; None where nobody asks."""
+    key, pairs = parameters.leakage_key, parameters.leakage_pairs
+    if key is None:
+      return None
+    if not inputs.get('examples'):
+      raise ConfigError(f'check_leakage={key!r} compares records; pass examples= as well')
+    parameters.max_leakage.check_splits('max_leakage', splits)
+    for pair in pairs or ():
+      check_names('leakage_pairs=', [pair.split, pair.other], splits)
+    compared = default_pairs(splits, []) if pairs is None else list(pairs)
+    source = ExamplesInput.of(inputs['examples'])
+    return leakage_of(source, key, compared, self._make_beam_pipeline, work_dir)
+
 
 def checked_splits(known: Sequence[str], excluded: Sequence[str]) -> list[str]:
   """Returns the splits to check, sorted.
@@ -120,22 +142,24 @@ def checked_splits(known: Sequence[str], excluded: Sequence[str]) -> list[str]:
   return splits
 
 
-def baseline_tallies(
-  inputs: Inputs, parameters: ValidatorParameters, splits: Sequence[str]
-) -> Tallies:
-  """Returns the counts of those splits of the baseline that something is compared with."""
+def baseline_of(inputs: Inputs) -> types.Artifact | None:
+  """Returns the statistics of earlier data; None where there are none (yet)."""
   if not inputs.get('baseline_statistics'):
     logging.info('ClassDistributionValidator: no baseline; nothing is compared with one')
-    return {}
-  artifact = artifact_utils.get_single_instance(inputs['baseline_statistics'])
-  known = splits_of(artifact)
+    return None
+  return artifact_utils.get_single_instance(inputs['baseline_statistics'])
+
+
+def baseline_tallies(
+  baseline: types.Artifact, parameters: ValidatorParameters, splits: Sequence[str]
+) -> Tallies:
+  """Returns the counts of those splits of the baseline that something is compared with."""
   if parameters.rules.pairs is None:
-    wanted = [name for name in splits if name in known]
+    wanted = [name for name in splits_of(baseline) if name in splits]
   else:
     named = {pair.other for pair in parameters.rules.pairs if pair.other.startswith(BASELINE)}
     wanted = sorted(name.removeprefix(BASELINE) for name in named)
-    check_names('compare=, after "baseline:"', wanted, known)
-  return count_baseline(artifact, wanted, parameters.label)
+  return count_baseline(baseline, wanted, parameters.label)
 
 
 def read_schema(inputs: Inputs) -> schema_pb2.Schema | None:

@@ -1,0 +1,194 @@
+"""Ways to feed a model from files: as a dataset, batches of (features, label), that never ends.
+
+Every side parses whole batches where its recipe lets it, in parallel, and prefetches.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from benchmarks.input_data import InputFiles
+
+AUTOTUNE = tf.data.AUTOTUNE
+_SHUFFLED = 10_000  # records that `shuffle` holds
+_SHUFFLED_A_CLASS = 1_000
+_FLOATS = 20
+
+Side = Callable[[InputFiles, int], tf.data.Dataset]
+
+
+def feature_spec(files: InputFiles) -> dict[str, Any]:
+  """Returns what to parse the records with."""
+  label = tf.io.FixedLenFeature([], tf.int64)
+  if files.images:
+    return {'image': tf.io.FixedLenFeature([], tf.string), 'label': label}
+  return {'x': tf.io.FixedLenFeature([_FLOATS], tf.float32), 'label': label}
+
+
+def plain(files: InputFiles, batch_size: int) -> tf.data.Dataset:
+  """Returns natural batches as one writes them: shuffle, batch, parse."""
+  return finished(shuffled(files).repeat().batch(batch_size), files)
+
+
+def sample_from_datasets(files: InputFiles, batch_size: int) -> tf.data.Dataset:
+  """Returns balanced draws from one dataset a class, over a file a class."""
+  parts = [
+    tf.data.TFRecordDataset(path, 'GZIP').shuffle(_SHUFFLED_A_CLASS).repeat()
+    for path in files.class_paths()
+  ]
+  return finished(balanced_draws(parts).batch(batch_size), files)
+
+
+def group_by_window(files: InputFiles, batch_size: int) -> tf.data.Dataset:
+  """Returns windows of one label, as the recipe has them."""
+  grouped = (
+    shuffled(files)
+    .repeat()
+    .group_by_window(
+      key_func=functools.partial(class_of, files),
+      reduce_func=lambda _, window: window.batch(batch_size),
+      window_size=batch_size,
+    )
+  )
+  return finished(grouped, files)
+
+
+def filter_by_class(files: InputFiles, batch_size: int) -> tf.data.Dataset:
+  """Returns balanced draws from one filter a class, each of which reads all the mixed files."""
+  records = tf.data.TFRecordDataset(files.mixed_paths(), 'GZIP')
+  parts = [
+    records.filter(lambda record, i=i: class_of(files, record) == i).repeat()
+    for i in range(files.classes)
+  ]
+  return finished(balanced_draws(parts).batch(batch_size), files)
+
+
+def rejection_resample(files: InputFiles, batch_size: int) -> tf.data.Dataset:
+  """Returns natural draws, most of which are thrown away; the natural shares are told to it."""
+  import numpy as np
+  from tfx_balance.inputs.fn_args import read_plan
+
+  natural = np.array(read_plan(files.artifact).records, np.float32)
+  resampled = (
+    shuffled(files)
+    .repeat()
+    .rejection_resample(
+      class_func=lambda record: tf.cast(class_of(files, record), tf.int32),
+      target_dist=np.full(files.classes, 1 / files.classes, np.float32),
+      initial_dist=natural / natural.sum(),
+    )
+  )
+  return finished(resampled.map(lambda _, record: record).batch(batch_size), files)
+
+
+def tf_dataset_factory(files: InputFiles, batch_size: int) -> tf.data.Dataset:
+  """Returns natural batches as TFX's DataAccessor gives them to a Trainer."""
+  from google.protobuf import text_format
+  from tensorflow_metadata.proto.v0 import schema_pb2
+  from tfx.components.util import tfxio_utils
+  from tfx.types import standard_artifacts
+  from tfx_bsl.public import tfxio
+
+  artifact = standard_artifacts.Examples()
+  artifact.uri = files.mixed
+  artifact.set_string_custom_property('payload_format', 'FORMAT_TF_EXAMPLE')
+  name, kind, n = ('image', 'BYTES', 1) if files.images else ('x', 'FLOAT', _FLOATS)
+  dim = f'shape {{ dim {{ size: {n} }} }}' if n > 1 else 'shape {}'
+  text = ''.join(
+    f'feature {{ name: "{name}" type: {kind} presence {{ min_fraction: 1 }} {shape} }}\n'
+    for name, kind, shape in ((name, kind, dim), ('label', 'INT', 'shape {}'))
+  )
+  schema = text_format.Parse(text, schema_pb2.Schema())
+  factory = tfxio_utils.get_tf_dataset_factory_from_artifact([artifact], ['benchmark'])
+  options = tfxio.TensorFlowDatasetOptions(batch_size=batch_size, label_key='label')
+  return decoded(factory(files.mixed_paths(), options, schema), files).prefetch(AUTOTUNE)
+
+
+def ours(
+  files: InputFiles, batch_size: int, strategy: str, held: float | None = None
+) -> tf.data.Dataset:
+  """Returns the batches of BalancedInputs.
+
+  Args:
+    files: whose `artifact` is read.
+    batch_size: of a batch.
+    strategy: of `BalancedInputs.train`.
+    held: the part of the data that the memory budget is; None for the default budget.
+  """
+  from tfx_balance.inputs import BalancedInputs
+  from tfx_balance.inputs.fn_args import read_plan
+
+  budget = {}
+  if held is not None:
+    n_bytes = sum(file.n_bytes for file in read_plan(files.artifact).files)
+    budget = {'memory_budget': int(held * n_bytes)}
+  made = BalancedInputs.load(files.artifact, feature_spec(files), **budget)
+  batches = made.train(batch_size, strategy)
+  return decoded(batches, files).prefetch(AUTOTUNE) if files.images else batches
+
+
+_STREAMED = 0.25  # of the data fits into the memory budget
+
+SIDES: dict[str, Side] = {
+  'plain': plain,
+  'tf_dataset_factory': tf_dataset_factory,
+  'sample_from_datasets': sample_from_datasets,
+  'group_by_window': group_by_window,
+  'filter': filter_by_class,
+  'rejection_resample': rejection_resample,
+  'exact': functools.partial(ours, strategy='exact'),
+  'weighted': functools.partial(ours, strategy='weighted'),
+  'natural': functools.partial(ours, strategy='natural'),
+  'exact, streamed': functools.partial(ours, strategy='exact', held=_STREAMED),
+  'weighted, streamed': functools.partial(ours, strategy='weighted', held=_STREAMED),
+  'natural, streamed': functools.partial(ours, strategy='natural', held=_STREAMED),
+}
+"""The last six are ours."""
+PEERS = tuple(SIDES)[:6]
+
+
+def shuffled(files: InputFiles) -> tf.data.Dataset:
+  """Returns one pass over the mixed records, shuffled in a buffer."""
+  paths = tf.data.Dataset.from_tensor_slices(files.mixed_paths()).shuffle(100)
+  records = tf.data.TFRecordDataset(paths, 'GZIP', num_parallel_reads=AUTOTUNE)
+  return records.shuffle(_SHUFFLED)
+
+
+def balanced_draws(parts: list[tf.data.Dataset]) -> tf.data.Dataset:
+  """Returns draws from datasets with equal probability."""
+  return tf.data.Dataset.sample_from_datasets(parts, rerandomize_each_iteration=True)
+
+
+def class_of(files: InputFiles, record: tf.Tensor) -> tf.Tensor:
+  """Returns the number of a record's class, from 0."""
+  spec = {'label': tf.io.FixedLenFeature([], tf.int64)}
+  return tf.io.parse_single_example(record, spec)['label'] - files.first_label
+
+
+def finished(batches: tf.data.Dataset, files: InputFiles) -> tf.data.Dataset:
+  """Returns batches of serialized records parsed, decoded and prefetched."""
+  spec = feature_spec(files)
+
+  def parse(records: tf.Tensor) -> tuple[Any, tf.Tensor]:
+    features = tf.io.parse_example(records, spec)
+    return features, features.pop('label')
+
+  parsed = batches.map(parse, num_parallel_calls=AUTOTUNE)
+  return decoded(parsed, files).prefetch(AUTOTUNE)
+
+
+def decoded(batches: tf.data.Dataset, files: InputFiles) -> tf.data.Dataset:
+  """Returns the batches with their images decoded, all sides alike."""
+  if not files.images:
+    return batches
+
+  def decode(features: Any, label: tf.Tensor) -> tuple[Any, tf.Tensor]:
+    images = tf.reshape(features['image'], [-1])
+    one = functools.partial(tf.io.decode_png, channels=3)
+    return {'image': tf.map_fn(one, images, fn_output_signature=tf.uint8)}, label
+
+  return batches.map(decode, num_parallel_calls=AUTOTUNE)

@@ -1,0 +1,229 @@
+"""What occurs in more than one split: found by comparing 128-bit hashes, a range of them at a time.
+
+Each file's keys are hashed, sorted and written in runs; equal hashes are equal keys but for one
+chance in 2**128 a pair. A part is a range of hashes of all the runs, small enough for memory: in it
+equal keys meet, whichever splits and files they are in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+KEY_ROW = np.dtype([('high', '<u8'), ('low', '<u8'), ('count', '<u4'), ('position', '<u4')])
+"""A key of a run: the halves of its hash, how many records have it, and the first of them."""
+BUCKETS = 1024
+"""The ranges of hashes whose beginning in a run is known; a part is a run of them."""
+PART_ROWS = 1 << 21
+"""Keys that are compared at a time."""
+EXAMPLES = 3
+"""Of what two splits have in common, so many are shown."""
+_BLOCK = 1 << 16
+_BUCKET_SHIFT = np.uint64(64 - BUCKETS.bit_length() + 1)
+
+
+@dataclass(frozen=True)
+class Place:
+  """Where a record is.
+
+  Attributes:
+    file: the rank of its file.
+    position: in the file, from 0.
+  """
+
+  file: int
+  position: int
+
+
+@dataclass(frozen=True, order=True)
+class CommonKey:
+  """A key that two splits have, and the first record with it in each.
+
+  Attributes:
+    high: half of its hash.
+    low: the other half.
+    left: in the one split.
+    right: in the other one.
+  """
+
+  high: int
+  low: int
+  left: Place = field(compare=False)
+  right: Place = field(compare=False)
+
+
+@dataclass
+class Leakage:
+  """What splits have in common, by their numbers.
+
+  Attributes:
+    records: int64 [splits, splits], records of the first whose key the second has too.
+    keys: int64 [splits, splits], keys that both have.
+    examples: some of them, by pair of splits, the lower number first; those of the smallest hash.
+  """
+
+  records: Ints
+  keys: Ints
+  examples: dict[tuple[int, int], list[CommonKey]] = field(default_factory=dict)
+
+  @classmethod
+  def nothing(cls, n_splits: int) -> Leakage:
+    """Returns that nothing is in common."""
+    shape = (n_splits, n_splits)
+    return cls(np.zeros(shape, np.int64), np.zeros(shape, np.int64))
+
+  def merge(self, other: Leakage) -> Leakage:
+    """Returns what two parts, which have no key in common, found together."""
+    examples = {
+      pair: sorted([*self.examples.get(pair, ()), *other.examples.get(pair, ())])[:EXAMPLES]
+      for pair in sorted({*self.examples, *other.examples})
+    }
+    return Leakage(self.records + other.records, self.keys + other.keys, examples)
+
+
+@dataclass(frozen=True)
+class KeyColumns:
+  """Keys of several runs.
+
+  Attributes:
+    rows: KEY_ROW [n].
+    split: int64 [n], the number of the split that each is in.
+    file: int64 [n], the rank of its file.
+  """
+
+  rows: npt.NDArray[np.void]
+  split: Ints
+  file: Ints
+
+  @classmethod
+  def concatenate(cls, parts: Iterable[tuple[npt.NDArray[np.void], int, int]]) -> KeyColumns:
+    """Returns the keys of parts of runs, each given with its split and file."""
+    found = [(np.zeros(0, KEY_ROW), 0, 0), *parts]
+    lengths = [len(rows) for rows, _, _ in found]
+    return cls(
+      np.concatenate([rows for rows, _, _ in found]),
+      np.repeat(np.array([split for _, split, _ in found], np.int64), lengths),
+      np.repeat(np.array([file for _, _, file in found], np.int64), lengths),
+    )
+
+
+def make_run(
+  digests: npt.NDArray[np.uint64], positions: Ints
+) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int64]]:
+  """Returns keys as a run: sorted, each once, and where the buckets of hashes begin.
+
+  Args:
+    digests: uint64 [n, 2].
+    positions: int64 [n], of the records.
+
+  Returns:
+    KEY_ROW [m], and int64 [BUCKETS + 1].
+  """
+  order = np.lexsort((positions, digests[:, 1], digests[:, 0]))
+  high, low = digests[order, 0], digests[order, 1]
+  starts = np.flatnonzero(_is_new(high, low))
+  rows = np.empty(len(starts), KEY_ROW)
+  rows['high'], rows['low'] = high[starts], low[starts]
+  rows['count'] = np.diff(np.append(starts, len(order)))
+  rows['position'] = positions[order][starts]
+  edges = np.arange(BUCKETS, dtype=np.uint64) << _BUCKET_SHIFT
+  return rows, np.append(np.searchsorted(rows['high'], edges), len(rows)).astype(np.int64)
+
+
+def count_parts(n_rows: int) -> int:
+  """Returns in how many parts so many keys are compared, a power of two.
+
+  >>> count_parts(0), count_parts(PART_ROWS + 1), count_parts(10**15)
+  (1, 2, 1024)
+  """
+  parts = 1
+  while parts < BUCKETS and parts * PART_ROWS < n_rows:
+    parts *= 2
+  return parts
+
+
+def compare_keys(keys: KeyColumns, n_splits: int) -> Leakage:
+  """Returns what the splits have in common of some keys, which must be all of their hashes.
+
+  Args:
+    keys: of all the files.
+    n_splits: that there are.
+  """
+  rows, split, file = keys.rows, keys.split, keys.file
+  order = np.lexsort((rows['position'], file, split, rows['low'], rows['high']))
+  rows, split, file = rows[order], split[order], file[order]
+  starts = np.flatnonzero(_is_new(rows['high'], rows['low']))
+  ends = np.append(starts[1:], len(rows))
+  several = np.flatnonzero(split[starts] != split[ends - 1]) if len(rows) else starts
+  found = Leakage.nothing(n_splits)
+  for at in range(0, len(several), _BLOCK):
+    block = several[at : at + _BLOCK]
+    taken = _ranges(starts[block], ends[block])
+    part = KeyColumns(rows[taken], split[taken], file[taken])
+    found = found.merge(_compare_block(part, ends[block] - starts[block], n_splits))
+  return found
+
+
+def _compare_block(keys: KeyColumns, lengths: Ints, n_splits: int) -> Leakage:
+  """Returns what keys, each in two splits at least, are in common.
+
+  Args:
+    keys: in the order of hash, split, file, position.
+    lengths: the rows of each key.
+    n_splits: that there are.
+  """
+  cell = np.repeat(np.arange(len(lengths)), lengths) * n_splits + keys.split
+  counts = np.bincount(cell, keys.rows['count'], minlength=len(lengths) * n_splits)
+  table = counts.reshape(-1, n_splits)  # float64, exact up to 2**53
+  present = (table > 0).astype(np.float64)
+  first = np.full(len(lengths) * n_splits, -1, np.int64)
+  first[cell[::-1]] = np.arange(len(cell))[::-1]  # the last to be written is the first row
+  records = (table.T @ present).astype(np.int64)
+  both = (present.T @ present).astype(np.int64)
+  np.fill_diagonal(records, 0)
+  np.fill_diagonal(both, 0)
+  places = first.reshape(-1, n_splits)
+  return Leakage(records, both, _examples(keys, places, both))
+
+
+def _examples(keys: KeyColumns, places: Ints, both: Ints) -> dict[tuple[int, int], list[CommonKey]]:
+  """Returns the first keys that each two splits have in common."""
+  found = {}
+  for left, right in np.argwhere(np.triu(both)).tolist():
+    common = np.flatnonzero((places[:, left] >= 0) & (places[:, right] >= 0))[:EXAMPLES]
+    found[left, right] = [
+      _common_key(keys, int(places[i, left]), int(places[i, right])) for i in common
+    ]
+  return found
+
+
+def _common_key(keys: KeyColumns, left: int, right: int) -> CommonKey:
+  def place(row: int) -> Place:
+    return Place(int(keys.file[row]), int(keys.rows['position'][row]))
+
+  hashed = keys.rows[left]
+  return CommonKey(int(hashed['high']), int(hashed['low']), place(left), place(right))
+
+
+def _is_new(high: npt.NDArray[np.uint64], low: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+  """Returns which of some sorted hashes differ from the one before."""
+  new = np.ones(len(high), np.bool_)
+  new[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+  return new
+
+
+def _ranges(starts: Ints, ends: Ints) -> Ints:
+  """Returns all the integers of some ranges, one range after the other.
+
+  >>> _ranges(np.array([3, 10]), np.array([5, 11])).tolist()
+  [3, 4, 10]
+  """
+  lengths = ends - starts
+  offsets = np.cumsum(lengths) - lengths
+  found: Ints = np.repeat(starts - offsets, lengths) + np.arange(int(lengths.sum()))
+  return found

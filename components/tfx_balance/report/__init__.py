@@ -1,0 +1,47 @@
+"""The class-distribution report: one HTML file of what a run did to each class.
+
+`python -m tfx_balance.report URI...` writes it, `render_report` does so from Python, and in a
+notebook `%load_ext tfx_balance.report` has artifacts show themselves. It needs
+`pip install "tfx-balance[report]"`. Names are loaded when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+  from tfx_balance.report.notebook import load_ipython_extension as load_ipython_extension
+  from tfx_balance.report.notebook import register_visualizations as register_visualizations
+  from tfx_balance.report.run_view import RunView as RunView
+  from tfx_balance.report.sources import read_run as read_run
+  from tfx_balance.report.write import render_html as render_html
+  from tfx_balance.report.write import render_report as render_report
+
+_HOME = {
+  'RunView': 'tfx_balance.report.run_view',
+  'load_ipython_extension': 'tfx_balance.report.notebook',
+  'read_run': 'tfx_balance.report.sources',
+  'register_visualizations': 'tfx_balance.report.notebook',
+  'render_html': 'tfx_balance.report.write',
+  'render_report': 'tfx_balance.report.write',
+}
+
+__all__ = [
+  'RunView',
+  'load_ipython_extension',
+  'read_run',
+  'register_visualizations',
+  'render_html',
+  'render_report',
+]
+
+
+def __getattr__(name: str) -> Any:
+  if name not in _HOME:
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+  return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+  return sorted([*globals(), *__all__])

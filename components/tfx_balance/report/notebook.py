@@ -1,0 +1,82 @@
+"""In a notebook: artifacts of this package show the report of themselves.
+
+TFX keeps one visualisation for each type of artifact. Ours are for types that others write too, so
+each shows what it knows, and hands every other artifact to what was registered before it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, ClassVar
+
+from tfx import types
+from tfx.dsl.io import fileio
+from tfx.orchestration.experimental.interactive import visualizations
+from tfx.types import standard_artifacts
+
+from tfx_balance.plan.input_plan import PLAN_NAME
+from tfx_balance.plan.sidecar import SIDECAR_NAME
+from tfx_balance.report.page import render_fragment
+from tfx_balance.report.sources import CHECKS_NAME, read_run
+
+_SHOWN: tuple[tuple[type[types.Artifact], tuple[str, ...]], ...] = (
+  (standard_artifacts.Examples, (PLAN_NAME, SIDECAR_NAME)),
+  (standard_artifacts.ExampleAnomalies, (CHECKS_NAME,)),
+)
+_numbers = itertools.count(1)
+
+
+class ClassDistributionVisualization(visualizations.ArtifactVisualization):
+  """Shows the artifacts of one type that have a file of ours, and leaves the rest to another.
+
+  Attributes:
+    ARTIFACT_TYPE: what it is registered for.
+    FILES: of which one is at the root of an artifact of ours.
+    PREVIOUS: what shows the others; None where nothing does.
+  """
+
+  ARTIFACT_TYPE: Any = None
+  FILES: ClassVar[tuple[str, ...]] = ()
+  PREVIOUS: ClassVar[Any] = None
+
+  def display(self, artifact: types.Artifact) -> None:
+    """Displays the artifact in the notebook."""
+    uri = artifact.uri.rstrip('/')
+    if any(fileio.exists(f'{uri}/{name}') for name in self.FILES):
+      display_html(artifact_html(artifact))
+    elif self.PREVIOUS is not None:
+      self.PREVIOUS.display(artifact)
+
+
+def artifact_html(artifact: types.Artifact) -> str:
+  """Returns the report of one artifact as an element; no two in a notebook have equal ids."""
+  title = artifact.producer_component or artifact.type_name
+  return render_fragment(read_run([artifact.uri]), title, prefix=f'tfx-balance-{next(_numbers)}')
+
+
+def display_html(html: str) -> None:
+  """Displays HTML in the cell that is running."""
+  from IPython.display import HTML, display
+
+  display(HTML(html))
+
+
+def register_visualizations() -> None:
+  """Has artifacts of this package show themselves in notebooks; a second call changes nothing.
+
+  `InteractiveContext` registers the standard visualisations when it is made: call this afterwards.
+  """
+  registry = visualizations.get_registry()
+  for artifact_type, files in _SHOWN:
+    previous = registry.get_visualization(artifact_type.TYPE_NAME)
+    if isinstance(previous, ClassDistributionVisualization):
+      continue
+    attributes = {'ARTIFACT_TYPE': artifact_type, 'FILES': files, 'PREVIOUS': previous}
+    name = f'{artifact_type.TYPE_NAME}ClassDistribution'
+    registry.register(type(name, (ClassDistributionVisualization,), attributes))
+
+
+def load_ipython_extension(ipython: Any) -> None:
+  """Registers the visualisations on `%load_ext tfx_balance.report`."""
+  del ipython
+  register_visualizations()

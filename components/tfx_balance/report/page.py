@@ -1,0 +1,229 @@
+"""A run as HTML: a fragment for a notebook, and a page that stands alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tfx_balance.report import measures, palette, tables, text
+from tfx_balance.report.class_tables import ClassTables, class_tables, model_table, recall_tables
+from tfx_balance.report.extra import load
+from tfx_balance.report.picture_counts import counts_picture
+from tfx_balance.report.picture_fit import fit_picture
+from tfx_balance.report.picture_recall import recall_picture
+from tfx_balance.report.pictures import Picture
+from tfx_balance.report.run_view import Leakage, RunView, Stage
+from tfx_balance.report.svg import inline
+from tfx_balance.report.tables import Cell, Table, number, words
+
+DEFAULT_TITLE = 'Class distribution'
+MOST_WARNINGS = 20
+
+
+@dataclass(frozen=True)
+class Tile:
+  """One number of the headline.
+
+  Attributes:
+    name: what it is.
+    value: as it is shown.
+    note: below it.
+    tone: how it is coloured.
+  """
+
+  name: str
+  value: str
+  note: str = ''
+  tone: str = ''
+
+
+@dataclass(frozen=True)
+class Warnings:
+  """Sentences of one source; `more` of them are left out."""
+
+  title: str
+  shown: tuple[str, ...]
+  more: int = 0
+
+
+def pictures_of(view: RunView) -> list[Picture]:
+  """Returns the pictures that there is something to show in."""
+  found = [counts_picture(view)]
+  found += [fit_picture(view, stage) for stage in view.stages]
+  found.append(recall_picture(view))
+  return [picture for picture in found if picture is not None]
+
+
+def render_fragment(view: RunView, title: str = DEFAULT_TITLE, prefix: str = 'report') -> str:
+  """Returns the report as an element, with its style; prefix goes before every id."""
+  return _render('fragment.html.jinja', view, title, prefix)
+
+
+def render_page(view: RunView, title: str = DEFAULT_TITLE) -> str:
+  """Returns the report as a page that needs nothing from anywhere."""
+  return _render('page.html.jinja', view, title, 'report')
+
+
+def _render(template: str, view: RunView, title: str, prefix: str) -> str:
+  jinja2 = load('jinja2')
+  environment = jinja2.Environment(
+    loader=jinja2.PackageLoader('tfx_balance.report', 'templates'),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+  )
+  return environment.get_template(template).render(**context(view, title, prefix))
+
+
+def context(view: RunView, title: str, prefix: str) -> dict[str, Any]:
+  """Returns what the templates are filled with."""
+  jinja2_markup = load('markupsafe').Markup
+  drawn = {
+    picture.name: jinja2_markup(
+      inline(picture.svg(), f'{prefix}-{picture.name}', picture.title, picture.description)
+    )
+    for picture in pictures_of(view)
+  }
+  fits = [stage for stage in view.stages if stage.fits]
+  return {
+    'colours': palette.COLOURS,
+    'prefix': prefix,
+    'title': text.clean(title),
+    'label': text.clean(view.label),
+    'tiles': tiles(view),
+    'passed': view.passed,
+    'warnings': warnings_of(view),
+    'pictures': drawn,
+    'stages': tables.stage_table(view) if view.stages else None,
+    'confirmed': confirmations(view),
+    'classes': class_tables(view),
+    'fits': [(stage.kind, tables.fit_table(stage)) for stage in fits],
+    'divergences': tables.divergence_table(view),
+    'check_sets': [_check_set(view, i) for i in range(len(view.check_sets))],
+    'models': model_table(view) if view.models else None,
+    'recall': recall_tables(view) if view.models else ClassTables((), None),
+    'parameters': [_parameters(stage, i) for i, stage in enumerate(view.stages) if stage.uri],
+    'sources': sources(view),
+  }
+
+
+def tiles(view: RunView) -> list[Tile]:
+  """Returns the numbers of the headline."""
+  found = measures.headline(view)
+  result = []
+  if view.stages:
+    result.append(Tile('records', text.integer(found.records), view.stages[0].title))
+  result.append(Tile('classes', text.integer(found.classes), f'of {view.label}'))
+  if found.before is not None:
+    after = f' → {text.ratio(found.after)}' if found.after is not None else ''
+    note = 'largest class over smallest' + (', before and after' if after else '')
+    result.append(Tile('imbalance', f'{text.ratio(found.before)}{after}', note))
+  result += [_recall_tile(view)] if view.models else []
+  result.append(_verdict(view))
+  return result
+
+
+def _recall_tile(view: RunView) -> Tile:
+  best = max(view.models, key=lambda model: model.macro or 0.0)
+  note = 'mean over classes' + (f', best of {len(view.models)}' if len(view.models) > 1 else '')
+  return Tile('recall', text.decimal(best.macro), note)
+
+
+def _verdict(view: RunView) -> Tile:
+  if view.passed is None:
+    return Tile('checks', 'not checked', 'no artifact of a validator was given', 'soft')
+  broken = sum(len(found.failed) for found in view.check_sets)
+  rules = {
+    (i, check.rule, check.split, check.other)
+    for i, found in enumerate(view.check_sets)
+    for check in found.checks
+  }
+  note = f'{broken:,} violations' if broken else f'{len(rules):,} rules kept'
+  return Tile('checks', *(('passed', note, 'good') if view.passed else ('not passed', note, 'bad')))
+
+
+def warnings_of(view: RunView) -> list[Warnings]:
+  """Returns what the components, and the report itself, warn of."""
+  told = [(stage.title, stage.warnings) for stage in view.stages]
+  told.append(('This report', view.notes))
+  return [
+    Warnings(
+      text.clean(title),
+      tuple(text.clean(sentence) for sentence in sentences[:MOST_WARNINGS]),
+      max(len(sentences) - MOST_WARNINGS, 0),
+    )
+    for title, sentences in told
+    if sentences
+  ]
+
+
+def confirmations(view: RunView) -> list[str]:
+  """Returns which stages somebody else counted to the same numbers, a sentence each."""
+  return [
+    f'{stage.title}: {" and ".join(stage.confirmed_by)} counted the same.'
+    for stage in view.stages
+    if stage.confirmed_by
+  ]
+
+
+def _check_set(view: RunView, index: int) -> dict[str, Any]:
+  found = view.check_sets[index]
+  missing = {split: n for split, n in found.missing.items() if n}
+  return {
+    'title': found.title,
+    'passed': found.passed,
+    'counts_from': found.counts_from,
+    'missing': [f'{n:,} in {text.clean(split)}' for split, n in missing.items()],
+    'failed': tables.failed_table(found, index) if found.failed else None,
+    'rules': tables.rule_table(found, index),
+    'leakage': _leakage(found.leakage, index) if found.leakage else None,
+  }
+
+
+def _leakage(found: Leakage, index: int) -> Table:
+  rows = (
+    (
+      words(found.what, 'heading'),
+      number(text.integer(found.compared)),
+      number(text.integer(found.in_several), '' if found.passed else 'bad'),
+      number(text.percent(found.share), '' if found.passed else 'bad'),
+      number(text.decimal(found.limit)),
+      words(', '.join(text.short(text.clean(e)) for e in found.examples) or '-', 'soft'),
+    ),
+  )
+  return Table(
+    f'leakage-{index}',
+    'In more than one split',
+    (
+      Cell('what'),
+      Cell('compared', number=True),
+      Cell('in several splits', number=True),
+      Cell('share', number=True),
+      Cell('limit of the share', number=True),
+      Cell('for example'),
+    ),
+    rows,
+  )
+
+
+def _parameters(stage: Stage, index: int) -> Table:
+  rows = tuple(
+    (words(name, 'heading'), words(text.parameter(value))) for name, value in _items(stage)
+  )
+  return Table(f'parameters-{index}', stage.title, (Cell('parameter'), Cell('value')), rows)
+
+
+def _items(stage: Stage) -> Sequence[tuple[str, Any]]:
+  return [(name, value) for name, value in stage.parameters.items() if value is not None]
+
+
+def sources(view: RunView) -> Table:
+  """Returns where everything was read."""
+  found = [(stage.title, stage.uri) for stage in view.stages]
+  found += [(checks.title, checks.uri) for checks in view.check_sets]
+  found += [(model.title, model.uri) for model in view.models]
+  unique = dict.fromkeys((title, uri) for title, uri in found if uri)
+  rows = tuple((words(title, 'heading'), words(uri)) for title, uri in unique)
+  return Table('sources', 'Read from', (Cell('what'), Cell('where')), rows)

@@ -1,0 +1,175 @@
+"""Pictures of a run, drawn by matplotlib without a display or any state of its own."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from tfx_balance.report import palette
+from tfx_balance.report.extra import load
+from tfx_balance.report.text import class_name, short
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
+
+FEW = 30
+"""So many classes have a row each in a picture; more of them become a curve."""
+
+WIDTH = 9.0
+ROW = 0.27
+FONT_SIZE = 9
+DOTS_PER_INCH = 160
+LABEL_LENGTH = 30
+
+Namer = Callable[[str], str]
+"""Returns how the name of a class is written in a picture."""
+
+
+@dataclass(frozen=True)
+class Picture:
+  """One picture.
+
+  Attributes:
+    name: of its file, without what comes after the dot.
+    title: what it is.
+    description: what it shows, for people who do not see it.
+    draw: makes it anew, given how to write the names of classes.
+  """
+
+  name: str
+  title: str
+  description: str
+  draw: Callable[[Namer], Figure]
+
+  def svg(self) -> str:
+    """Returns the picture as an SVG file; the same picture gives the same text."""
+    with _settings(self.name):
+      return _saved(self.draw(_svg_name), 'svg', metadata={'Date': None}).decode('utf-8')
+
+  def png(self) -> bytes:
+    """Returns the picture as a PNG file; characters that the font does not have are escaped."""
+    with _settings(self.name):
+      return _saved(self.draw(_png_name), 'png', dpi=DOTS_PER_INCH, metadata={'Software': None})
+
+
+def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
+  buffer = io.BytesIO()
+  with warnings.catch_warnings():
+    # The viewer of an SVG has other fonts than the one that matplotlib measures with.
+    warnings.filterwarnings('ignore', message='.*[Gg]lyph')
+    figure.savefig(buffer, format=kind, **options)
+  return buffer.getvalue()
+
+
+def _svg_name(name: str) -> str:
+  return short(class_name(name), LABEL_LENGTH)
+
+
+def _png_name(name: str) -> str:
+  """Returns a name in characters that matplotlib's own font has."""
+  load('matplotlib')
+  from matplotlib import font_manager
+
+  font = font_manager.get_font(font_manager.findfont('DejaVu Sans'))
+  known = font.get_charmap()
+  name = ''.join(
+    c if ord(c) in known else c.encode('unicode_escape').decode('ascii') for c in class_name(name)
+  )
+  return short(name, LABEL_LENGTH)
+
+
+@contextmanager
+def _settings(salt: str) -> Iterator[None]:
+  """Sets what a picture looks like, for as long as it is drawn and saved."""
+  load('matplotlib')
+  import matplotlib as mpl
+
+  ink, soft, line = palette.INK.light, palette.SOFT.light, palette.LINE.light
+  settings: dict[Any, Any] = {
+    'axes.axisbelow': True,
+    'axes.edgecolor': line,
+    'axes.facecolor': 'none',
+    'axes.grid': True,
+    'axes.grid.axis': 'x',
+    'axes.labelcolor': soft,
+    'axes.labelsize': FONT_SIZE,
+    'axes.spines.right': False,
+    'axes.spines.top': False,
+    'axes.titlecolor': ink,
+    'axes.titlelocation': 'left',
+    'axes.titlesize': FONT_SIZE + 1,
+    'axes.titleweight': 'bold',
+    'figure.facecolor': palette.GROUND.light,
+    'font.family': ['DejaVu Sans'],
+    'font.size': FONT_SIZE,
+    'grid.color': line,
+    'grid.linewidth': 0.6,
+    'legend.frameon': False,
+    'legend.labelcolor': ink,
+    'legend.fontsize': FONT_SIZE,
+    'svg.fonttype': 'none',
+    'svg.hashsalt': salt,
+    'text.color': ink,
+    'text.parse_math': False,
+    'xtick.color': line,
+    'xtick.labelcolor': soft,
+    'ytick.color': line,
+    'ytick.labelcolor': ink,
+  }
+  with mpl.rc_context():
+    mpl.rcdefaults()  # not what a person has set for pictures of their own
+    mpl.rcParams.update(settings)
+    yield
+
+
+def new_figure(height: float) -> Figure:
+  """Returns an empty figure as wide as the page; its height is in inches."""
+  load('matplotlib')
+  from matplotlib.figure import Figure
+
+  return Figure(figsize=(WIDTH, height), layout='constrained')
+
+
+def class_rows(axes: Sequence[Axes], names: Sequence[str], namer: Namer) -> None:
+  """Gives panels a row a class, the first on top, with the names beside the first panel."""
+  for i, ax in enumerate(axes):
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    if i == 0:  # the others share its axis
+      ax.set_yticks(range(len(names)), [namer(name) for name in names])
+    ax.tick_params(length=0, labelleft=i == 0)
+    ax.grid(True, axis='y', linewidth=0.4)
+
+
+def count_scale(ax: Axes, side: Literal['x', 'y'], most: int, least: int, ticks: int = 8) -> None:
+  """Has an axis show counts on a log scale, from 0 or, where none is small, from a power of ten."""
+  load('matplotlib')
+  from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+  axis = ax.xaxis if side == 'x' else ax.yaxis
+  (ax.set_xscale if side == 'x' else ax.set_yscale)('symlog', linthresh=1, linscale=0.5)
+  low = 10 ** (len(str(least)) - 1) if least >= 10 else 0
+  high = max(most, low, 1)
+  limits = (low * 0.8 if low else -0.3), high * 1.6
+  (ax.set_xlim if side == 'x' else ax.set_ylim)(*limits)
+  powers = [10**i for i in range(20) if low <= 10**i <= high]
+  shown = powers[:: 1 + len(powers) // ticks]
+  axis.set_major_locator(FixedLocator(shown if low else [0, *shown]))
+  axis.set_minor_locator(NullLocator())
+  axis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
+
+
+def short_count(value: float) -> str:
+  """Returns a round count as an axis shows it.
+
+  >>> short_count(0), short_count(100), short_count(10_000), short_count(1_000_000)
+  ('0', '100', '10k', '1M')
+  """
+  for size, letter in ((10**12, 'T'), (10**9, 'G'), (10**6, 'M'), (10**3, 'k')):
+    if value >= size:
+      return f'{value / size:g}{letter}'
+  return f'{value:g}'

@@ -1,0 +1,264 @@
+"""What the JSON files of ours say: sidecars, plans of balanced input, checks, recall."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tfx_balance.errors import DataError
+from tfx_balance.plan.class_value import ClassValue, stratum_name
+from tfx_balance.plan.input_plan import PLAN_FORMAT, InputPlan
+from tfx_balance.report.findings import Findings, training_splits
+from tfx_balance.report.run_view import (
+  Check,
+  CheckSet,
+  Fit,
+  Leakage,
+  ModelRecall,
+  Recall,
+  SplitCounts,
+  Stage,
+)
+
+SIDECAR_FORMAT, CHECKS_FORMAT = 'tfx_balance.class_distribution', 'tfx_balance.class_checks'
+READS_VERSION = 1
+
+
+def findings_of(data: Any, source: str, title: str | None = None) -> Findings:
+  """Returns what a JSON file of ours says.
+
+  Args:
+    data: JSON data.
+    source: where it is from.
+    title: how to show it; where None, by the component that wrote it.
+
+  Raises:
+    DataError: if it is none of ours, of a newer version, or not whole.
+  """
+  read = _reader(data, source)
+  try:
+    return read(data, source, title)
+  except (KeyError, TypeError, AttributeError, IndexError) as error:
+    raise DataError(
+      f'{source} is not whole ({type(error).__name__}: {error}); write it again with this version '
+      f'of tfx-balance'
+    ) from error
+
+
+def _reader(data: Any, source: str) -> Callable[[Any, str, str | None], Findings]:
+  found = data.get('format') if isinstance(data, Mapping) else None
+  if found is None and isinstance(data, Mapping) and 'models' in data:
+    return _recall
+  known = {SIDECAR_FORMAT: _sidecar, CHECKS_FORMAT: _checks, PLAN_FORMAT: _plan}
+  if found not in known:
+    raise DataError(
+      f"{source} has the format {found!r}, which is not one of {sorted(known)}, and no 'models'; "
+      f'give what a component of tfx-balance wrote, or the recall of models'
+    )
+  version = data.get('version')
+  if not isinstance(version, int) or version > READS_VERSION:
+    raise DataError(
+      f'{source} has version {version!r} of {found}, and this tfx-balance reads versions up to '
+      f'{READS_VERSION}; upgrade tfx-balance'
+    )
+  return known[found]
+
+
+def _sidecar(data: Any, source: str, title: str | None) -> Findings:
+  if data['component'] == 'BalancedInputGen':
+    return _input_sidecar(data, source, title)
+  is_balance = any(
+    'records_before' in cell for row in data['strata'] for cell in row['splits'].values()
+  )
+  return (_balance_sidecar if is_balance else _split_sidecar)(data, source, title)
+
+
+def _split_sidecar(data: Any, source: str, title: str | None) -> Findings:
+  """Returns the stage of a split; joint strata are summed up by class, which comes first."""
+  names = list(data['splits'])
+  counts: dict[str, dict[ClassValue, int]] = {name: {} for name in names}
+  fits = []
+  for row in data['strata']:
+    stratum = _stratum(row)
+    for name, cell in row['splits'].items():
+      counts[name][stratum[0]] = counts[name].get(stratum[0], 0) + cell['records']
+      fits.append(Fit(stratum_name(stratum), name, cell['ideal'], cell['records']))
+  parameters = data['parameters']
+  keys = parameters.get('stratify_by') or [None]
+  stage = Stage(
+    title=title or 'Split',
+    kind='split',
+    splits=tuple(SplitCounts(name, counts[name]) for name in names),
+    training=training_splits(names),
+    fits=tuple(fits),
+    passed_through=tuple(data['passed_through']),
+    parameters={'component': data['component'], **parameters},
+    warnings=tuple(data['warnings']),
+    uri=source,
+  )
+  return Findings(keys if isinstance(keys, str) else keys[0], (stage,))
+
+
+def _balance_sidecar(data: Any, source: str, title: str | None) -> Findings:
+  """Returns the stage of balanced splits; their ideal is the target of each class."""
+  names = list(data['splits'])
+  counts: dict[str, dict[ClassValue, int]] = {name: {} for name in names}
+  before: dict[str, dict[ClassValue, int]] = {}
+  fits = []
+  apart = data['parameters'].get('augmented_split')
+  for row in data['strata']:
+    stratum = _stratum(row)
+    for name, cell in row['splits'].items():
+      counts[name][stratum[0]] = cell['records']
+      if 'records_before' in cell:
+        before.setdefault(name, {})[stratum[0]] = cell['records_before']
+      if 'target' in cell:
+        made = row['splits'][apart]['records'] if apart else 0
+        split = f'{name} + {apart}' if apart else name
+        fits.append(Fit(stratum_name(stratum), split, cell['target'], cell['records'] + made))
+  splits = tuple(
+    SplitCounts(
+      name, counts[name], before.get(name), data['splits'][name]['records'] - _n(counts[name])
+    )
+    for name in names
+  )
+  training = training_splits(list(before)) + ((apart,) if apart else ())
+  stage = Stage(
+    title=title or 'Balanced',
+    kind='balanced',
+    splits=splits,
+    training=training,
+    fits=tuple(fits) if not apart or len(before) == 1 else (),
+    passed_through=tuple(data['passed_through']),
+    parameters={'component': data['component'], **data['parameters']},
+    warnings=tuple(data['warnings']),
+    uri=source,
+  )
+  return Findings(data['parameters'].get('label'), (stage,))
+
+
+def _input_sidecar(data: Any, source: str, title: str | None) -> Findings:
+  """Returns what a Trainer is fed, from the sidecar that lies beside its plan."""
+  counts: dict[str, dict[ClassValue, int]] = {name: {} for name in data['splits']}
+  for row in data['strata']:
+    for name, cell in row['splits'].items():
+      counts[name][_stratum(row)[0]] = cell['records']
+  stage = Stage(
+    title=title or 'Fed to the Trainer',
+    kind='fed',
+    splits=tuple(SplitCounts(name, column) for name, column in counts.items()),
+    training=tuple(counts),
+    passed_through=tuple(data['passed_through']),
+    parameters={'component': data['component'], **data['parameters']},
+    warnings=tuple(data['warnings']),
+    uri=source,
+  )
+  return Findings(data['parameters'].get('label'), (stage,))
+
+
+def _plan(data: Any, source: str, title: str | None) -> Findings:
+  """Returns what a Trainer is fed, and what it was made of."""
+  plan = InputPlan.from_json(data, source)
+  fed = dict(zip(plan.classes, plan.records, strict=True))
+  stage = Stage(
+    title=title or 'Fed to the Trainer',
+    kind='fed',
+    splits=(SplitCounts(plan.split, fed),),
+    training=(plan.split,),
+    parameters={
+      'component': 'BalancedInputGen',
+      'label': plan.label,
+      'seed': plan.seed,
+      'files': len(plan.files),
+      'merged splits': list(plan.natural),
+    },
+    uri=source,
+  )
+  natural = Stage(
+    title='Input of BalancedInputGen',
+    kind='raw',
+    splits=tuple(
+      SplitCounts(name, dict(zip(plan.classes, counts, strict=True)))
+      for name, counts in plan.natural.items()
+    ),
+    training=tuple(plan.natural),
+    uri=source,
+  )
+  return Findings(plan.label, (stage,), inputs=(natural,))
+
+
+def _checks(data: Any, source: str, title: str | None) -> Findings:
+  """Returns what a validator found, and the counts that it found it in."""
+  counts: dict[str, dict[ClassValue, int]] = {}
+  for row in data['counts']:
+    for name, n in row['splits'].items():
+      counts.setdefault(name, {})[ClassValue.from_json(row['class'])] = n
+  missing = data.get('missing') or {}
+  splits = tuple(
+    SplitCounts(name, column, unlabelled=missing.get(name, 0)) for name, column in counts.items()
+  )
+  title = title or 'Validator'
+  found = CheckSet(
+    title=title,
+    counts_from=data['counts_from'],
+    checks=tuple(_check(row) for row in data['checks']),
+    missing=missing,
+    leakage=_leakage(data['leakage']) if data.get('leakage') else None,
+    passed=bool(data['blessed']),
+    uri=source,
+  )
+  counted = Stage(title, 'raw', splits, training_splits(list(counts)), uri=source)
+  return Findings(data['label'], counted=(counted,) if splits else (), check_sets=(found,))
+
+
+def _check(row: Mapping[str, Any]) -> Check:
+  value = row.get('class')
+  return Check(
+    rule=row['rule'],
+    split=row['split'],
+    other=row.get('other'),
+    name=str(ClassValue.from_json(value)) if value else row.get('name'),
+    measured=row.get('measured'),
+    limit=row.get('limit'),
+    passed=bool(row['passed']),
+    message=row['message'],
+  )
+
+
+def _leakage(row: Mapping[str, Any]) -> Leakage:
+  feature = row.get('feature')
+  return Leakage(
+    what=f'values of {feature}' if row['kind'] == 'feature' else 'records',
+    compared=row['compared'],
+    in_several=row['in_several'],
+    share=row['share'],
+    limit=row.get('limit'),
+    examples=tuple(map(str, row.get('examples') or ())),
+  )
+
+
+def _recall(data: Any, source: str, title: str | None) -> Findings:
+  """Returns the models of a file of recalls; a title goes before their names."""
+  models = []
+  for model in data['models']:
+    name = ' '.join(filter(None, (title, model['name'])))
+    models.append(
+      ModelRecall(
+        title=name or 'model',
+        recall={
+          ClassValue.from_json(row['class']): Recall(float(row['recall']), int(row['tested']))
+          for row in model['recall']
+          if row['recall'] is not None
+        },
+        uri=source,
+      )
+    )
+  return Findings(data.get('label'), models=tuple(models))
+
+
+def _stratum(row: Mapping[str, Any]) -> tuple[ClassValue, ...]:
+  return tuple(ClassValue.from_json(value) for value in row['stratum'])
+
+
+def _n(counts: Mapping[ClassValue, int]) -> int:
+  return sum(counts.values())

@@ -1,0 +1,164 @@
+"""What stock TFX artifacts say of the classes: ExampleStatistics and ModelEvaluation."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Mapping
+from typing import Any
+
+from tfx.dsl.io import fileio
+
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.plan.class_value import MISSING, ClassValue
+from tfx_balance.report.findings import Findings, training_splits
+from tfx_balance.report.run_view import ModelRecall, Recall, SplitCounts, Stage
+
+STATISTICS_FILE = 'FeatureStats.pb'
+EVALUATION_FILE = 'eval_config.json'
+_HIT_METRICS = (
+  'accuracy',
+  'sparse_categorical_accuracy',
+  'categorical_accuracy',
+  'binary_accuracy',
+  'recall',
+)
+"""Metrics that, over the records of one class, are its recall."""
+
+_MERGED = ('__BYTES_VALUE__', '__LARGE_BYTES__', '__OTHER__')
+"""What TFDV puts in place of values that it does not show, as one."""
+
+
+def read_statistics(uri: str, label: str, title: str) -> Findings:
+  """Returns the classes that TFDV counted, of the splits where it counted them exactly.
+
+  Args:
+    uri: of an ExampleStatistics artifact.
+    label: the feature that holds the class.
+    title: how to show it.
+  """
+  from tensorflow_metadata.proto.v0 import statistics_pb2
+
+  splits, notes = [], []
+  for path in sorted(fileio.glob(posixpath.join(uri, 'Split-*', STATISTICS_FILE))):
+    name = posixpath.basename(posixpath.dirname(path)).removeprefix('Split-')
+    found = statistics_pb2.DatasetFeatureStatisticsList()
+    with fileio.open(path, 'rb') as file:
+      found.ParseFromString(file.read())
+    try:
+      splits.append(_exact_counts(name, found, label))
+    except DataError as error:
+      notes.append(f'{title}: split {name!r} is not shown: {error}.')
+  if not splits:
+    return Findings(notes=tuple(notes))
+  stage = Stage(title, 'raw', tuple(splits), training_splits([s.name for s in splits]), uri=uri)
+  return Findings(counted=(stage,), notes=tuple(notes))
+
+
+def _exact_counts(split: str, statistics: Any, label: str) -> SplitCounts:
+  """Returns the records of each class.
+
+  Raises:
+    DataError: if the statistics do not tell exactly.
+  """
+  (dataset,) = statistics.datasets
+  feature = next((f for f in dataset.features if f.path.step[:] == [label]), None)
+  if feature is None:
+    raise DataError(f'its statistics have no feature {label!r}')
+  if feature.WhichOneof('stats') != 'string_stats':
+    raise DataError(
+      f'the histogram of {label!r} is approximate; give StatisticsGen a schema in which it is '
+      f'categorical (int_domain {{ is_categorical: true }})'
+    )
+  buckets = feature.string_stats.rank_histogram.buckets
+  common = feature.string_stats.common_stats
+  if any(bucket.label in _MERGED for bucket in buckets):
+    raise DataError(f'TFDV merges values of {label!r} that are not UTF-8 or very long')
+  if sum(int(bucket.sample_count) for bucket in buckets) != common.num_non_missing:
+    raise DataError(f'TFDV keeps the largest {len(buckets)} values of {label!r} only')
+  counts = {_class_of(b.label, feature.type): int(b.sample_count) for b in buckets}
+  return SplitCounts(split, counts, unlabelled=int(common.num_missing))
+
+
+def _class_of(text: str, kind: int) -> ClassValue:
+  """Returns the class of a bucket, which TFDV labels with text whatever the feature's type."""
+  from tensorflow_metadata.proto.v0 import statistics_pb2
+
+  if kind == statistics_pb2.FeatureNameStatistics.INT:
+    return ClassValue('int', int(text))
+  return ClassValue('bytes', text.encode('utf-8'))
+
+
+def read_evaluation(uri: str, label: str | None, title: str | None) -> Findings:
+  """Returns the recall of each class that an Evaluator measured on slices by the label.
+
+  Args:
+    uri: of a ModelEvaluation artifact.
+    label: the feature that the slices are by; where None, the only one there is.
+    title: how to show the model; where None, by its name in the evaluation's configuration.
+  """
+  import tensorflow_model_analysis as tfma
+
+  with fileio.open(posixpath.join(uri, EVALUATION_FILE), 'r') as file:
+    config = json.load(file).get('evalConfig', {})
+  names = [spec.get('name', '') for spec in config.get('modelSpecs', [])] or ['']
+  models = []
+  for name in names:
+    result = tfma.load_eval_result(uri, model_name=name if len(names) > 1 else None)
+    recall = slice_recall(result.slicing_metrics, label, uri)
+    models.append(ModelRecall(' '.join(filter(None, (title, name))) or 'model', recall, uri))
+  return Findings(label, models=tuple(models))
+
+
+def slice_recall(slices: Any, label: str | None, source: str) -> dict[ClassValue, Recall]:
+  """Returns the recall by class.
+
+  Args:
+    slices: pairs of a slice's key and its metrics, as TFMA loads them.
+    label: the feature that the slices are by; where None, the only one there is.
+    source: where they are from, for messages.
+
+  Raises:
+    ConfigError: if there are no slices by that feature, or it is not clear by which.
+  """
+  by = sorted({key[0][0] for key, _ in slices if len(key) == 1})
+  if label is None and len(by) == 1:
+    (label,) = by
+  if label not in by:
+    raise ConfigError(
+      f'{source} has slices by {by}, not by the label {label!r}; name one of these as label= '
+      f'(--label), or give the Evaluator SlicingSpec(feature_keys=[{label!r}])'
+    )
+  recall = {}
+  for key, outputs in slices:
+    if len(key) == 1 and key[0][0] == label:
+      metrics = _metrics(outputs)
+      name = next((name for name in _HIT_METRICS if name in metrics), None)
+      if name is None:
+        raise ConfigError(
+          f'{source} has none of {list(_HIT_METRICS)} by class, only {sorted(metrics)}; give the '
+          f'Evaluator one of these'
+        )
+      recall[_slice_class(key[0][1])] = Recall(
+        metrics[name], int(metrics.get('example_count', metrics.get('weighted_example_count', 0)))
+      )
+  return recall
+
+
+def _metrics(outputs: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, float]:
+  """Returns the numbers of the first output that are of no class or threshold."""
+  (first, *_) = outputs.values()
+  return {
+    name: value['doubleValue']
+    for name, value in first.get('', {}).items()
+    if 'doubleValue' in value
+  }
+
+
+def _slice_class(value: Any) -> ClassValue:
+  """Returns the class that a slice is of."""
+  if isinstance(value, (str, bytes)):
+    return ClassValue('bytes', value.encode() if isinstance(value, str) else value)
+  if value is None:
+    return MISSING
+  return ClassValue('float' if isinstance(value, float) else 'int', value)

@@ -1,0 +1,258 @@
+"""What a run did to each class: the values that the report is a function of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from tfx_balance.plan.class_value import ClassValue
+
+StageKind = Literal['raw', 'split', 'balanced', 'fed']
+KINDS: tuple[StageKind, ...] = ('raw', 'split', 'balanced', 'fed')
+"""The stages in the order that data passes them."""
+
+WHOLE = 'all'
+"""The name of a column that is the whole data, not one of its splits."""
+
+TRAIN = 'train'
+
+
+@dataclass(frozen=True)
+class SplitCounts:
+  """The classes of one split.
+
+  Attributes:
+    name: of the split.
+    counts: records by class; a class that is not named has none.
+    before: the same, before the stage changed the split; None where it is new.
+    unlabelled: records without a class that the split has besides.
+  """
+
+  name: str
+  counts: Mapping[ClassValue, int]
+  before: Mapping[ClassValue, int] | None = None
+  unlabelled: int = 0
+
+  @property
+  def records(self) -> int:
+    """Records of the split, those without a class included."""
+    return sum(self.counts.values()) + self.unlabelled
+
+  def column(self, classes: Sequence[ClassValue]) -> list[int]:
+    """Returns the records of each of the classes, in their order."""
+    return [self.counts.get(value, 0) for value in classes]
+
+
+@dataclass(frozen=True)
+class Fit:
+  """How near one cell came to its ideal.
+
+  Attributes:
+    name: of the class or stratum.
+    split: the split.
+    ideal: records that its share comes to.
+    actual: records that it has.
+  """
+
+  name: str
+  split: str
+  ideal: float
+  actual: int
+
+  @property
+  def deviation(self) -> float:
+    """Records above the ideal; negative below."""
+    return self.actual - self.ideal
+
+
+@dataclass(frozen=True)
+class Stage:
+  """The classes at one point of the pipeline.
+
+  Attributes:
+    title: as it is shown.
+    kind: where in the pipeline.
+    splits: counts by class, one a split.
+    training: names of the splits that a Trainer reads, together, at this stage.
+    fits: cells with their ideals; empty where the stage has none.
+    passed_through: names of splits that are as they were.
+    parameters: of the component.
+    warnings: of the component, sentences.
+    confirmed_by: titles of what counted the same.
+    uri: where it was read.
+  """
+
+  title: str
+  kind: StageKind
+  splits: tuple[SplitCounts, ...]
+  training: tuple[str, ...] = ()
+  fits: tuple[Fit, ...] = ()
+  passed_through: tuple[str, ...] = ()
+  parameters: Mapping[str, Any] = field(default_factory=dict)
+  warnings: tuple[str, ...] = ()
+  confirmed_by: tuple[str, ...] = ()
+  uri: str = ''
+
+  @cached_property
+  def total(self) -> dict[ClassValue, int]:
+    """Records by class in all its splits."""
+    return _sum(split.counts for split in self.splits)
+
+  @cached_property
+  def trained(self) -> dict[ClassValue, int]:
+    """Records by class that a Trainer reads at this stage; of all splits where none is named."""
+    if not self.training:
+      return self.total
+    return _sum(split.counts for split in self.splits if split.name in self.training)
+
+
+@dataclass(frozen=True)
+class Check:
+  """One rule, applied to one split.
+
+  Attributes:
+    rule: its name.
+    split: what was checked.
+    other: what it was compared with; None if nothing.
+    name: of the class that it is about; None if about all.
+    measured: the value; None where there is none.
+    limit: what it may be.
+    passed: whether the rule is kept.
+    message: a sentence.
+  """
+
+  rule: str
+  split: str
+  other: str | None
+  name: str | None
+  measured: float | None
+  limit: float | None
+  passed: bool
+  message: str
+
+
+@dataclass(frozen=True)
+class Leakage:
+  """What occurs in more than one split.
+
+  Attributes:
+    what: what was compared, for people: records, or values of a feature.
+    compared: how many.
+    in_several: how many of them are in more than one split.
+    share: of these in all.
+    limit: what the share may be; None if it is only told.
+    examples: a few, for people.
+  """
+
+  what: str
+  compared: int
+  in_several: int
+  share: float
+  limit: float | None
+  examples: tuple[str, ...] = ()
+
+  @property
+  def passed(self) -> bool:
+    """Whether the share is within its limit."""
+    return self.limit is None or self.share <= self.limit
+
+
+@dataclass(frozen=True)
+class CheckSet:
+  """What one validator found.
+
+  Attributes:
+    title: as it is shown.
+    counts_from: where its counts are from.
+    checks: in its order.
+    missing: records without a class by split.
+    leakage: None if it was not looked for.
+    passed: whether the data is blessed.
+    uri: where it was read.
+  """
+
+  title: str
+  counts_from: str
+  checks: tuple[Check, ...]
+  missing: Mapping[str, int]
+  leakage: Leakage | None
+  passed: bool
+  uri: str = ''
+
+  @property
+  def failed(self) -> tuple[Check, ...]:
+    """The checks whose rule is broken."""
+    return tuple(check for check in self.checks if not check.passed)
+
+
+@dataclass(frozen=True)
+class Recall:
+  """How well a class is recognised: the share of its tested records that the model got right."""
+
+  recall: float
+  tested: int
+
+
+@dataclass(frozen=True)
+class ModelRecall:
+  """One model's recall by class; a class without tested records is not in it."""
+
+  title: str
+  recall: Mapping[ClassValue, Recall]
+  uri: str = ''
+
+  @property
+  def macro(self) -> float | None:
+    """The mean recall of the classes, each counting the same; None without any."""
+    values = [r.recall for r in self.recall.values()]
+    return sum(values) / len(values) if values else None
+
+
+@dataclass(frozen=True)
+class RunView:
+  """A run as the report shows it.
+
+  Attributes:
+    label: name of the feature that holds the class; '' if nothing says it.
+    classes: the largest first, by the first stage. Those of a stage that shares no class with it
+      (Transform made them ids, say) are not among them.
+    stages: in the order that data passes them.
+    check_sets: of the validators, in the order given.
+    models: in the order given.
+    notes: what could not be shown, sentences.
+  """
+
+  label: str
+  classes: tuple[ClassValue, ...]
+  stages: tuple[Stage, ...]
+  check_sets: tuple[CheckSet, ...] = ()
+  models: tuple[ModelRecall, ...] = ()
+  notes: tuple[str, ...] = ()
+
+  @property
+  def passed(self) -> bool | None:
+    """Whether every validator blessed the data; None where none looked at it."""
+    return all(found.passed for found in self.check_sets) if self.check_sets else None
+
+  @cached_property
+  def comparable(self) -> tuple[Stage, ...]:
+    """The stages whose classes are among those of the run, so that they stand side by side."""
+    known = set(self.classes)
+    return tuple(stage for stage in self.stages if known & stage.total.keys())
+
+  @cached_property
+  def split_names(self) -> tuple[str, ...]:
+    """The names of all splits, in order of appearance; the whole is not one."""
+    names = (split.name for stage in self.stages for split in stage.splits)
+    return tuple(dict.fromkeys(name for name in names if name != WHOLE))
+
+
+def _sum(columns: Any) -> dict[ClassValue, int]:
+  """Returns the sum of counts by class."""
+  total: dict[ClassValue, int] = {}
+  for counts in columns:
+    for value, n in counts.items():
+      total[value] = total.get(value, 0) + n
+  return total

@@ -1,0 +1,279 @@
+"""The tables of the page, as values: what a cell says, and how it is to be read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from tfx_balance.report import measures, text
+from tfx_balance.report.run_view import Check, CheckSet, Fit, RunView, Stage
+
+Tone = Literal['', 'good', 'bad', 'soft', 'heading']
+MOST_FAILED = 200
+"""Broken rules that are told one by one; a schema gone wrong breaks one for every class."""
+MOST_RULES = 500
+LONG = 40
+"""Characters of a text that may be broken anywhere, so that no table is wider than the page."""
+
+
+@dataclass(frozen=True)
+class Cell:
+  """One cell.
+
+  Attributes:
+    text: what it says.
+    full: the same, uncut; '' where nothing was cut.
+    number: whether it is one, and stands at the right.
+    tone: how it is coloured; 'heading' for the name of its row.
+  """
+
+  text: str
+  full: str = ''
+  number: bool = False
+  tone: Tone = ''
+
+  @property
+  def css(self) -> str:
+    """The classes of its element."""
+    layout = 'n' if self.number else 'free' if len(self.text) > LONG else ''
+    return ' '.join(filter(None, (layout, '' if self.tone == 'heading' else self.tone)))
+
+
+@dataclass(frozen=True)
+class Table:
+  """One table.
+
+  Attributes:
+    name: unique in the page.
+    caption: what it is.
+    head: names of columns.
+    rows: each as long as head.
+    note: what to know about it; '' if nothing.
+  """
+
+  name: str
+  caption: str
+  head: tuple[Cell, ...]
+  rows: tuple[tuple[Cell, ...], ...]
+  note: str = ''
+
+
+def named(name: str, length: int = text.NAME_LENGTH) -> Cell:
+  """Returns the cell that names a row by a class."""
+  name = text.class_name(name)
+  cut = text.short(name, length)
+  return Cell(cut, name if cut != name else '', tone='heading')
+
+
+def number(shown: str, tone: Tone = '') -> Cell:
+  """Returns the cell of a number."""
+  return Cell(shown, number=True, tone='soft' if shown == '-' and not tone else tone)
+
+
+def words(shown: object, tone: Tone = '', length: int = 10_000) -> Cell:
+  """Returns a cell of text."""
+  full = text.clean(shown)
+  cut = text.short(full, length)
+  return Cell(cut, full if cut != full else '', tone=tone)
+
+
+def head(*columns: str, numbers: int = 0) -> tuple[Cell, ...]:
+  """Returns the names of columns, so many of which are of numbers, at the end."""
+  first = len(columns) - numbers
+  return tuple(
+    Cell(text.short(text.clean(name), 24), number=i >= first) for i, name in enumerate(columns)
+  )
+
+
+def stage_table(view: RunView) -> Table:
+  """Returns what each split is at each stage."""
+  rows: list[tuple[Cell, ...]] = []
+  for stage in view.stages:
+    for found in measures.summaries(stage):
+      notes = [found.note, *([f'{found.absent:,} classes absent'] if found.absent else [])]
+      rows.append(
+        (
+          words(stage.title, 'heading'),
+          words('whole' if found.split == 'all' else found.split),
+          number(text.integer(found.records)),
+          number(text.integer(found.classes)),
+          _extreme(found.largest),
+          _extreme(found.smallest),
+          number(text.ratio(found.ratio), 'bad' if found.absent else ''),
+          words('; '.join(filter(None, notes)), 'soft'),
+        )
+      )
+    if stage.passed_through:
+      rows.append(_unchanged(stage))
+  return Table(
+    'stages',
+    'Splits at every stage',
+    (
+      Cell('stage'),
+      Cell('split'),
+      Cell('records', number=True),
+      Cell('classes', number=True),
+      Cell('largest class', number=True),
+      Cell('smallest class', number=True),
+      Cell('largest / smallest', number=True),
+      Cell(''),
+    ),
+    tuple(rows),
+  )
+
+
+def _unchanged(stage: Stage) -> tuple[Cell, ...]:
+  empty = Cell('')
+  return (
+    words(stage.title, 'heading'),
+    words(', '.join(stage.passed_through)),
+    empty,
+    empty,
+    empty,
+    empty,
+    empty,
+    words('passed through unchanged', 'soft'),
+  )
+
+
+def _extreme(found: tuple[object, object] | None) -> Cell:
+  """Returns a class and its number in one cell."""
+  if found is None:
+    return number('-')
+  name = text.class_name(found[0])
+  cut = text.short(name, 18)
+  shown = text.integer(found[1]) if isinstance(found[1], int) else found[1]
+  return Cell(f'{cut}: {shown}', name if cut != name else '', number=True)
+
+
+def fit_table(stage: Stage) -> Table:
+  """Returns, for each split, its ideal, what it has, and the class that is furthest from its."""
+  totals: dict[str, list[Fit]] = {}
+  for fit in stage.fits:
+    totals.setdefault(fit.split, []).append(fit)
+  rows = []
+  for split, (worst, off) in measures.worst_fits(stage.fits).items():
+    ideal = sum(fit.ideal for fit in totals[split])
+    actual = sum(fit.actual for fit in totals[split])
+    rows.append(
+      (
+        words(split, 'heading'),
+        number(f'{round(ideal, 3):,}'),
+        number(text.integer(actual)),
+        number(text.signed(round(actual - ideal, 6))),
+        _extreme((worst.name, text.signed(worst.deviation))),
+        number(text.integer(off), 'bad' if off else 'good'),
+      )
+    )
+  return Table(
+    f'fit-{stage.kind}',
+    f'{stage.title}: ideal and actual records',
+    head('split', 'ideal', 'actual', 'difference', 'furthest class', 'off by 1 or more', numbers=5),
+    tuple(rows),
+    note='An ideal is a fraction: a class is on it when it is less than one record away.',
+  )
+
+
+def divergence_table(view: RunView) -> Table:
+  """Returns how far each split is from the first stage, and from equal classes."""
+  rows = tuple(
+    (
+      words(found.stage, 'heading'),
+      words(found.split),
+      words(text.class_name(found.class_name), length=24),
+      number(text.decimal(found.l_infinity)),
+      number(text.decimal(found.jensen_shannon)),
+      number(text.decimal(found.from_equal)),
+    )
+    for found in measures.divergences(view)
+  )
+  first = view.comparable[0].title if view.comparable else ''
+  return Table(
+    'divergences',
+    f'Distance of the class shares from “{first}”, and from equal classes',
+    (
+      Cell('stage'),
+      Cell('split'),
+      Cell('class that changed most'),
+      Cell('L∞', number=True),
+      Cell('Jensen-Shannon', number=True),
+      Cell('L∞ from equal', number=True),
+    ),
+    rows,
+    note='L∞ is the largest change of the share of one class; the Jensen-Shannon divergence is in '
+    'bits. Both go from 0 (the same) to 1 (nothing in common).',
+  )
+
+
+def failed_table(found: CheckSet, index: int) -> Table:
+  """Returns the rules that are broken, one by one."""
+  failed = found.failed
+  rows = tuple(
+    (
+      words(check.rule, 'heading'),
+      words(_compared(check.split, check.other)),
+      named(check.name, 24) if check.name is not None else Cell('', tone='soft'),
+      number(_measured(check), 'bad'),
+      number(text.decimal(check.limit)),
+      words(check.message),
+    )
+    for check in failed[:MOST_FAILED]
+  )
+  more = len(failed) - len(rows)
+  return Table(
+    f'failed-{index}',
+    f'{found.title}: broken rules',
+    (
+      Cell('rule'),
+      Cell('split'),
+      Cell('class'),
+      Cell('measured', number=True),
+      Cell('limit', number=True),
+      Cell('what is wrong'),
+    ),
+    rows,
+    note=f'and {more:,} more: class_checks.json has them all' if more else '',
+  )
+
+
+def rule_table(found: CheckSet, index: int) -> Table:
+  """Returns each rule for each split: whether it is kept, and what is worst or came nearest."""
+  groups: dict[tuple[str, str, str | None], list[int]] = {}
+  for i, check in enumerate(found.checks):
+    groups.setdefault((check.rule, check.split, check.other), []).append(i)
+  rows = []
+  for (rule, split, other), members in list(groups.items())[:MOST_RULES]:
+    checks = [found.checks[i] for i in members]
+    broken = [check for check in checks if not check.passed]
+    shown = (broken or checks)[0]
+    rows.append(
+      (
+        words(rule, 'heading'),
+        words(_compared(split, other)),
+        number(_measured(shown)),
+        number(text.decimal(shown.limit)),
+        Cell(f'{len(broken):,} broken', tone='bad') if broken else Cell('kept', tone='good'),
+      )
+    )
+  return Table(
+    f'rules-{index}',
+    f'{found.title}: every rule',
+    (
+      Cell('rule'),
+      Cell('split'),
+      Cell('measured', number=True),
+      Cell('limit', number=True),
+      Cell('result'),
+    ),
+    tuple(rows),
+  )
+
+
+def _measured(check: Check) -> str:
+  """Returns what was measured; what JSON cannot say is infinite."""
+  return text.decimal(math.inf if check.measured is None else check.measured)
+
+
+def _compared(split: str, other: str | None) -> str:
+  return f'{split} and {other}' if other else split
