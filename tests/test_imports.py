@@ -55,6 +55,7 @@ RULES = {
   'tfx_balance.inputs': Rule((ERRORS, PLAN, AUGMENT, 'tfx_balance.inputs'), never=PIPELINE_ONLY),
   # Reads what others wrote: what it shows it has from files alone.
   REPORT: Rule((ERRORS, PLAN, REPORT), never=frozenset({'apache_beam'})),
+  'tfx_balance.kubeflow': Rule((ERRORS, 'tfx_balance.kubeflow')),  # any pipeline, any component
   'tfx_balance': Rule(('tfx_balance',)),  # component folders, and what they have in common
   'pipelines': Rule(('tfx_balance', 'pipelines')),
 }
@@ -222,6 +223,12 @@ def test_a_tree_that_keeps_the_rules_has_no_faults(tmp_path):
       'import numpy\nimport apache_beam as beam',
       '2: tfx_balance.inputs may not import apache_beam',
       id='inputs to Beam',
+    ),
+    pytest.param(
+      'kubeflow/a.py',
+      'from tfx_balance.plan import x',
+      '1: tfx_balance.kubeflow may not import tfx_balance.plan',
+      id='kubeflow to the plan',
     ),
     pytest.param(
       'inputs/a.py',

@@ -130,12 +130,17 @@ def apply_options(
   Raises:
     ConfigError: if there is no such task.
   """
-  names = [name.removeprefix(COMPONENT_PREFIX) for name in spec['components']]
+  components = {
+    name.removeprefix(COMPONENT_PREFIX): component
+    for name, component in sorted(spec['components'].items())
+  }
   for name in by_task:
-    if name not in names:
-      raise ConfigError(f'task_options names {name!r}, which is no task; there are {names}')
+    if name not in components:
+      raise ConfigError(
+        f'task_options names {name!r}, which is no task; there are {list(components)}'
+      )
   platform: dict[str, Any] = {}
-  for name, component in zip(names, spec['components'].values(), strict=True):
+  for name, component in components.items():
     label = component.get('executorLabel')
     container = spec['deploymentSpec']['executors'].get(label, {}).get('container')
     if container is None:
