@@ -31,7 +31,7 @@ def scanned(rank, hashes, codes, n_strata, group=''):
   index = np.zeros(len(hashes), INDEX_ROW)
   index['hash'], index['code'] = hashes, codes
   strata = tuple((ClassValue('int', i),) for i in range(n_strata))
-  return InMemory(InputFile(f'f{rank}', rank, group), index, (), strata, (), 0, 0, 0, (), {})
+  return InMemory(InputFile(f'f{rank}', rank, group), index, (), strata, (), (), 0, 0, 0, (), {})
 
 
 def assign(files, selection):

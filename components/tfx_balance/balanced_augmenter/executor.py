@@ -7,12 +7,12 @@ from typing import Any
 
 from tfx import types
 from tfx.components.util import udf_utils
-from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from tfx_balance.balanced_augmenter import augment_source
 from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
+from tfx_balance.beam_executor import BeamExecutor
 from tfx_balance.errors import ConfigError, DataError, plain_errors
 from tfx_balance.examples_artifact import ExamplesInput, log_warnings
 from tfx_balance.transforms.augment import BalancedAugment, publish_augmented
@@ -23,7 +23,7 @@ from tfx_balance.transforms.records import suffix_of
 from tfx_balance.transforms.work_files import work_folder
 
 
-class Executor(base_beam_executor.BaseBeamExecutor):
+class Executor(BeamExecutor):
   """Writes the balanced artifact."""
 
   def Do(

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfx import types
-from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from tfx_balance.balanced_input_gen.parameters import InputGenParameters
+from tfx_balance.beam_executor import BeamExecutor
 from tfx_balance.errors import ConfigError, plain_errors
 from tfx_balance.examples_artifact import ExamplesInput, log_warnings
 from tfx_balance.transforms.class_shards import ClassShards, publish_shards
@@ -19,7 +19,7 @@ from tfx_balance.transforms.records import suffix_of
 from tfx_balance.transforms.work_files import work_folder
 
 
-class Executor(base_beam_executor.BaseBeamExecutor):
+class Executor(BeamExecutor):
   """Writes the artifact that is laid out by class, and its plan."""
 
   def Do(

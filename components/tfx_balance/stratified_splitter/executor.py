@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfx import types
-from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
+from tfx_balance.beam_executor import BeamExecutor
 from tfx_balance.errors import ConfigError, DataError, plain_errors
 from tfx_balance.examples_artifact import ExamplesInput, log_warnings
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
@@ -20,7 +20,7 @@ from tfx_balance.transforms.split_job import SplitRequest
 from tfx_balance.transforms.work_files import work_folder
 
 
-class Executor(base_beam_executor.BaseBeamExecutor):
+class Executor(BeamExecutor):
   """Writes the split artifact."""
 
   def Do(

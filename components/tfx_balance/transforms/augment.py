@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from functools import partial
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import apache_beam as beam
@@ -23,12 +24,13 @@ from tfx_balance.plan.selection import Thresholds
 from tfx_balance.plan.sidecar import balance_sidecar
 from tfx_balance.transforms.augment_job import AugmentJob, AugmentRequest, plan_augment
 from tfx_balance.transforms.copies import CopyMaker, Originals
-from tfx_balance.transforms.count import InputFile, ScanFile, ScannedFile, SumTotals
+from tfx_balance.transforms.count import InputFile, ScannedFile, SumGroups, scan_files
 from tfx_balance.transforms.examples import Layout, feature_layout, merge_layouts
 from tfx_balance.transforms.publish import publish_outputs
 from tfx_balance.transforms.records import CHUNK_BYTES, Frames
 from tfx_balance.transforms.select import FileAssigner, find_file_thresholds, sum_arrays
 from tfx_balance.transforms.shuffle import Scatterer, Spill, gather_files
+from tfx_balance.transforms.steps import same, summed
 from tfx_balance.transforms.work_files import WorkFile
 
 Ints = npt.NDArray[np.int64]
@@ -131,15 +133,8 @@ class BalancedAugment(beam.PTransform):
     self, files: beam.PCollection[InputFile]
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
     r = self.request
-    scan = ScanFile([r.label], r.payload, r.missing, r.work_dir)
-    scanned = files | 'SpreadFiles' >> beam.Reshuffle() | 'ScanFile' >> beam.ParDo(scan)
-    job = (
-      scanned
-      | 'BySplit' >> beam.Map(lambda one: (one.file.group, one))
-      | 'Total' >> beam.CombinePerKey(SumTotals())
-      | 'AllSplits' >> beam.combiners.ToDict()
-      | 'Plan' >> beam.Map(plan_augment, r)
-    )
+    scanned = scan_files(files, [r.label], r.payload, r.missing, r.work_dir)
+    job = summed(scanned, 'Total', same, SumGroups(), partial(plan_augment, request=r))
     thresholds = find_file_thresholds(
       scanned, job | 'Selection' >> beam.Map(attrgetter('selection'))
     )
@@ -147,21 +142,15 @@ class BalancedAugment(beam.PTransform):
       CopyRecords(self.load_augment_fn, r.label),
       beam.pvalue.AsSingleton(job),
       beam.pvalue.AsSingleton(thresholds),
-      beam.pvalue.AsSingleton(self._layout(scanned)),
+      {} if self.load_augment_fn is None else beam.pvalue.AsSingleton(_layout(scanned)),
     ).with_outputs(CopyRecords.COUNTS, main='spills')
-    counts = copied[CopyRecords.COUNTS] | 'SumCounts' >> beam.CombineGlobally(sum_arrays)
+    counts = summed(copied[CopyRecords.COUNTS], 'Counts', same, sum_arrays, same)
     return job, counts, gather_files(copied.spills, job, r.work_dir)
 
-  def _layout(self, scanned: beam.PCollection[ScannedFile]) -> beam.PCollection[Layout]:
-    """Returns the layout of all the features, one element; empty where no function needs it."""
-    if self.load_augment_fn is None:
-      return scanned.pipeline | 'NoLayout' >> beam.Create([{}])
-    return (
-      scanned
-      | 'FileLayout' >> beam.Map(file_layout)
-      | 'MergeLayouts' >> beam.CombineGlobally(merge_file_layouts)
-      | 'Layout' >> beam.Map(lambda merged: merged[0])
-    )
+
+def _layout(scanned: beam.PCollection[ScannedFile]) -> beam.PCollection[Layout]:
+  """Returns the layout of all the features, one element."""
+  return summed(scanned, 'Layout', file_layout, merge_file_layouts, itemgetter(0))
 
 
 def publish_augmented(

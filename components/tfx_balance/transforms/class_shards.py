@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import apache_beam as beam
 import numpy as np
@@ -17,10 +18,11 @@ from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.input_plan import PLAN_NAME
 from tfx_balance.plan.sidecar import SIDECAR_NAME, input_sidecar
 from tfx_balance.transforms.class_shards_job import ShardJob, ShardRequest, plan_shards
-from tfx_balance.transforms.count import InputFile, ScanFile, ScannedFile, SumTotals
+from tfx_balance.transforms.count import InputFile, ScannedFile, SumGroups, scan_files
 from tfx_balance.transforms.publish import check_records
 from tfx_balance.transforms.select import sum_arrays
 from tfx_balance.transforms.shuffle import Scatterer, Spill, gather_files
+from tfx_balance.transforms.steps import same, summed
 from tfx_balance.transforms.work_files import WorkFile, publish, write_json, write_text
 
 HYPERPARAMETERS_NAME = 'best_hyperparameters.txt'
@@ -63,19 +65,12 @@ class ClassShards(beam.PTransform):
     self, files: beam.PCollection[InputFile]
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
     r = self.request
-    scan = ScanFile([r.label], r.payload, r.missing, r.work_dir)
-    scanned = files | 'SpreadFiles' >> beam.Reshuffle() | 'ScanFile' >> beam.ParDo(scan)
-    job = (
-      scanned
-      | 'BySplit' >> beam.Map(lambda one: (one.file.group, one))
-      | 'Total' >> beam.CombinePerKey(SumTotals())
-      | 'AllSplits' >> beam.combiners.ToDict()
-      | 'Plan' >> beam.Map(plan_shards, r)
-    )
+    scanned = scan_files(files, [r.label], r.payload, r.missing, r.work_dir)
+    job = summed(scanned, 'Total', same, SumGroups(), partial(plan_shards, request=r))
     dealt = scanned | 'DealByClass' >> beam.ParDo(
       DealByClass(), beam.pvalue.AsSingleton(job)
     ).with_outputs(DealByClass.COUNTS, main='spills')
-    counts = dealt[DealByClass.COUNTS] | 'SumCounts' >> beam.CombineGlobally(sum_arrays)
+    counts = summed(dealt[DealByClass.COUNTS], 'Counts', same, sum_arrays, same)
     return job, counts, gather_files(dealt.spills, job, r.work_dir)
 
 

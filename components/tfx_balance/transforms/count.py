@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import apache_beam as beam
@@ -21,6 +22,7 @@ from tfx_balance.plan.class_value import Stratum
 from tfx_balance.plan.selection import mix
 from tfx_balance.transforms.labels import DROPPED, MissingLabel, Payload, StratumDecoder
 from tfx_balance.transforms.records import Frames, open_decompressed, read_frames, read_sized
+from tfx_balance.transforms.steps import spread
 from tfx_balance.transforms.work_files import new_work_file
 
 INDEX_ROW = np.dtype([('hash', '<u8'), ('code', '<u4'), ('size', '<u4')])
@@ -165,6 +167,39 @@ class SumTotals(beam.CombineFn):
 
   def extract_output(self, totals: Totals) -> Totals:
     return totals
+
+
+class SumGroups(beam.CombineFn):
+  """Adds up scanned files to `Totals` of each group."""
+
+  def create_accumulator(self) -> dict[str, Totals]:
+    return {}
+
+  def add_input(self, groups: dict[str, Totals], scanned: ScannedFile) -> dict[str, Totals]:
+    groups.setdefault(scanned.file.group, Totals()).add(scanned)
+    return groups
+
+  def merge_accumulators(self, several: Iterable[dict[str, Totals]]) -> dict[str, Totals]:
+    merged: dict[str, Totals] = {}
+    for groups in several:
+      for name, totals in groups.items():
+        merged.setdefault(name, Totals()).merge(totals)
+    return merged
+
+  def extract_output(self, groups: dict[str, Totals]) -> dict[str, Totals]:
+    return groups
+
+
+def scan_files(
+  files: beam.PCollection[InputFile],
+  features: Sequence[str],
+  payload: Payload,
+  missing: MissingLabel,
+  work_dir: str,
+) -> beam.PCollection[ScannedFile]:
+  """Returns the scanned files, each of which may be on another worker; see `ScanFile`."""
+  scan = ScanFile(features, payload, missing, work_dir)
+  return spread(files, 'SpreadFiles', attrgetter('rank')) | 'ScanFile' >> beam.ParDo(scan)
 
 
 class ScanFile(beam.DoFn):

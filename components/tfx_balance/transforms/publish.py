@@ -13,6 +13,7 @@ from tfx_balance.plan.sidecar import SIDECAR_NAME
 from tfx_balance.transforms.count import InputFile
 from tfx_balance.transforms.select import Selection
 from tfx_balance.transforms.shuffle import OutputLayout
+from tfx_balance.transforms.steps import create, spread
 from tfx_balance.transforms.work_files import FileCopy, WorkFile, copy_file, publish, write_json
 
 
@@ -68,22 +69,26 @@ def write_outputs(
     passed_through: their splits.
     work_dir: for files that are in the making.
   """
-  job, counts, written = pipeline | 'InputFiles' >> beam.Create(files) | 'Records' >> transform
-  copied = (
-    pipeline | 'PassedThrough' >> beam.Create(copies) | 'Copy' >> beam.Map(copy_file, work_dir)
-  )
-  all_files = (written, copied) | 'WorkFiles' >> beam.Flatten()
+  job, counts, written = create(pipeline, 'InputFiles', files) | 'Records' >> transform
+  if copies:
+    passed = spread(create(pipeline, 'PassedThrough', copies), 'SpreadCopies', _final_path)
+    copied = passed | 'Copy' >> beam.Map(copy_file, work_dir)
+    written = (written, copied) | 'WorkFiles' >> beam.Flatten()
   _ = (
     pipeline
-    | 'Once' >> beam.Create([list(passed_through)])
+    | 'Once' >> beam.Impulse()
     | 'Publish'
     >> beam.Map(
-      publish_fn,
+      lambda _, *done: publish_fn(list(passed_through), *done),
       beam.pvalue.AsSingleton(job),
       beam.pvalue.AsSingleton(counts),
-      beam.pvalue.AsList(all_files),
+      beam.pvalue.AsList(written),
     )
   )
+
+
+def _final_path(copy: FileCopy) -> str:
+  return copy.final_path
 
 
 def publish_outputs(

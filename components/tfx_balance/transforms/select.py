@@ -28,6 +28,7 @@ from tfx_balance.plan.selection import (
 )
 from tfx_balance.transforms.count import ScannedFile
 from tfx_balance.transforms.labels import DROPPED
+from tfx_balance.transforms.steps import summed
 
 Ints = npt.NDArray[np.int64]
 UInts = npt.NDArray[np.uint64]
@@ -96,17 +97,17 @@ def find_file_thresholds(
 ) -> beam.PCollection[Thresholds]:
   """Returns the thresholds, one element, for the selection, one element."""
   selected = beam.pvalue.AsSingleton(selection)
-  histogram = (
-    scanned
-    | 'CountRanks' >> beam.Map(count_ranks, selected)
-    | 'SumRanks' >> beam.CombineGlobally(sum_arrays)
+  search = beam.pvalue.AsSingleton(
+    summed(scanned, 'Ranks', count_ranks, sum_arrays, plan_search, selected)
   )
-  search = beam.pvalue.AsSingleton(histogram | 'Search' >> beam.Map(plan_search, selected))
-  return (
-    scanned
-    | 'CollectCandidates' >> beam.Map(collect_candidates, selected, search)
-    | 'MergeCandidates' >> beam.CombineGlobally(_merge_candidates)
-    | 'FindThresholds' >> beam.Map(_set_thresholds, selected, search)
+  return summed(
+    scanned,
+    'Candidates',
+    collect_candidates,
+    _merge_candidates,
+    _set_thresholds,
+    selected,
+    search,
   )
 
 

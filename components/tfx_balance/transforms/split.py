@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 
 import apache_beam as beam
@@ -18,11 +19,12 @@ import numpy.typing as npt
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.selection import Thresholds
 from tfx_balance.plan.sidecar import split_sidecar
-from tfx_balance.transforms.count import InputFile, ScanFile, ScannedFile, SumTotals
+from tfx_balance.transforms.count import InputFile, ScannedFile, SumTotals, scan_files
 from tfx_balance.transforms.publish import publish_outputs
 from tfx_balance.transforms.select import FileAssigner, find_file_thresholds, sum_arrays
 from tfx_balance.transforms.shuffle import Scatterer, Spill, gather_files
 from tfx_balance.transforms.split_job import SplitJob, SplitRequest, plan_job
+from tfx_balance.transforms.steps import same, summed
 from tfx_balance.transforms.work_files import WorkFile
 
 Ints = npt.NDArray[np.int64]
@@ -61,9 +63,8 @@ class StratifiedSplit(beam.PTransform):
     self, files: beam.PCollection[InputFile]
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
     r = self.request
-    scan = ScanFile(r.features, r.payload, r.missing, r.work_dir)
-    scanned = files | 'SpreadFiles' >> beam.Reshuffle() | 'ScanFile' >> beam.ParDo(scan)
-    job = scanned | 'Total' >> beam.CombineGlobally(SumTotals()) | 'Plan' >> beam.Map(plan_job, r)
+    scanned = scan_files(files, r.features, r.payload, r.missing, r.work_dir)
+    job = summed(scanned, 'Total', same, SumTotals(), partial(plan_job, request=r))
     planned = beam.pvalue.AsSingleton(job)
     thresholds = find_file_thresholds(
       scanned, job | 'Selection' >> beam.Map(attrgetter('selection'))
@@ -71,7 +72,7 @@ class StratifiedSplit(beam.PTransform):
     dealt = scanned | 'DealOut' >> beam.ParDo(
       DealOut(), planned, beam.pvalue.AsSingleton(thresholds)
     ).with_outputs(DealOut.COUNTS, main='spills')
-    counts = dealt[DealOut.COUNTS] | 'SumCounts' >> beam.CombineGlobally(sum_arrays)
+    counts = summed(dealt[DealOut.COUNTS], 'Counts', same, sum_arrays, same)
     return job, counts, gather_files(dealt.spills, job, r.work_dir)
 
 

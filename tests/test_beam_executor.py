@@ -1,0 +1,80 @@
+"""Executors start without packing TFX where Beam's workers are on this machine."""
+
+import pytest
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.utils import dependency_utils
+from tfx_balance.balanced_augmenter.executor import Executor as Augmenter
+from tfx_balance.balanced_input_gen.executor import Executor as InputGen
+from tfx_balance.beam_executor import BeamExecutor
+from tfx_balance.stratified_splitter.executor import Executor as Splitter
+
+
+@pytest.fixture
+def packed(monkeypatch):
+  """Returns the packages that TFX was asked to make of itself."""
+  made = []
+
+  def pack():
+    made.append('tfx.tar.gz')
+    return made[-1]
+
+  monkeypatch.setattr(dependency_utils, 'build_ephemeral_package', pack)
+  return made
+
+
+class Idle(BeamExecutor):
+  def Do(self, input_dict, output_dict, exec_properties):
+    pass
+
+
+def executor(*beam_args):
+  return Idle(BaseBeamExecutor.Context(beam_pipeline_args=list(beam_args)))
+
+
+LOCAL = {
+  'no runner': ['--direct_running_mode=in_memory'],
+  'processes': ['--direct_running_mode=multi_processing', '--direct_num_workers=2'],
+  'by name': ['--runner=DirectRunner'],
+  'by path': ['--runner', 'apache_beam.runners.direct.direct_runner.DirectRunner'],
+  'case': ['--runner=directrunner'],
+}
+REMOTE = {
+  'flink': ['--runner=FlinkRunner'],
+  'dataflow': ['--runner=DataflowRunner', '--project=p'],
+  'portable': ['--runner=PortableRunner', '--direct_running_mode=in_memory'],
+}
+
+
+@pytest.mark.parametrize('args', LOCAL.values(), ids=list(LOCAL))
+def test_this_machine_needs_no_package(args, packed):
+  assert executor(*args)._beam_pipeline_args == args
+  assert packed == []
+
+
+@pytest.mark.parametrize('args', REMOTE.values(), ids=list(REMOTE))
+def test_other_machines_get_tfx(args, packed):
+  assert '--extra_package=tfx.tar.gz' in executor(*args)._beam_pipeline_args
+  assert packed == ['tfx.tar.gz']
+
+
+def test_without_arguments_nothing_differs(packed):
+  assert executor()._beam_pipeline_args == []
+  assert Idle()._beam_pipeline_args == []
+  assert packed == []
+
+
+def test_the_context_is_left_as_it_was(packed):
+  context = BaseBeamExecutor.Context(beam_pipeline_args=['--runner=DirectRunner'], unique_id='7')
+  made = Idle(context)
+  assert context.beam_pipeline_args == ['--runner=DirectRunner']
+  assert made._context._unique_id == '7'
+
+
+def test_the_pipeline_has_the_arguments(packed):
+  options = executor('--direct_num_workers=3')._make_beam_pipeline()._options
+  assert options.get_all_options()['direct_num_workers'] == 3
+
+
+@pytest.mark.parametrize('component', [Splitter, Augmenter, InputGen])
+def test_every_component_starts_so(component):
+  assert issubclass(component, BeamExecutor)
