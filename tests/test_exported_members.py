@@ -86,6 +86,12 @@ FIXED = {
     'seed': 0,
     'missing_label': 'error',
   },
+  'BalancedInputGen': {
+    'examples': inspect.Parameter.empty,
+    'label': 'label',
+    'train_splits': ('train',),
+    'seed': 0,
+  },
   'stratified_indices': {
     'labels': inspect.Parameter.empty,
     'splits': DEFAULT_SPLITS,

@@ -30,6 +30,16 @@ def to_json(value: Any) -> Any:
   return _plain(value)
 
 
+def encoded(arguments: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns arguments as execution properties; what is known only at run time stays as it is."""
+  return {name: value if is_runtime(value) else to_json(value) for name, value in arguments.items()}
+
+
+def known(properties: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the properties that are known before the pipeline runs."""
+  return {name: value for name, value in properties.items() if not is_runtime(value)}
+
+
 def from_json(name: str, value: Any, kinds: type | tuple[type, ...]) -> Any:
   """Returns what a JSON string holds; None for an empty one; what is no string as it is.
 
@@ -81,6 +91,17 @@ def _plain(value: Any) -> Any:
   if isinstance(value, bytes):
     return value.decode('utf-8', 'surrogateescape')
   return value.item() if isinstance(value, np.generic) else value
+
+
+def label(value: Any) -> str:
+  """Returns the name of the feature that holds the class.
+
+  Raises:
+    ConfigError: if it is none.
+  """
+  if not isinstance(value, str) or not value:
+    raise ConfigError(f'label={value!r} must be the name of the feature that holds the class')
+  return value
 
 
 def seed(value: Any) -> int:

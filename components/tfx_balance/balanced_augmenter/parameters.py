@@ -10,9 +10,12 @@ from typing import Any, ClassVar
 
 from tfx_balance.errors import ConfigError
 from tfx_balance.exec_properties import (
+  encoded,
   flag,
   from_json,
   is_runtime,
+  known,
+  label,
   missing_label,
   names,
   seed,
@@ -91,16 +94,13 @@ class AugmenterParameters:
     evaluation = flag('allow_evaluation_splits', properties.get('allow_evaluation_splits', 0))
     _check_splits(splits, augmented, evaluation)
     check_request(balance, list(splits), augmented)
-    label = properties['label']
-    if not isinstance(label, str) or not label:
-      raise ConfigError(f'label={label!r} must be the name of the feature that holds the class')
     shown = {
       name: properties[name]
       for name in ('label', 'augment_fn', 'augmented_split', 'max_copies', 'undersample', 'seed')
       if properties.get(name) not in (None, '')
     }
     return cls(
-      label=label,
+      label=label(properties['label']),
       balance=balance,
       splits=splits,
       augmented_split=augmented,
@@ -136,12 +136,9 @@ def encode(**arguments: Any) -> dict[str, Any]:
   if isinstance(strategy, numbers.Real):
     BalanceRequest.parse(strategy)
     arguments['sampling_strategy'] = str(strategy)
-  properties = {
-    name: value if is_runtime(value) else to_json(value) for name, value in arguments.items()
-  }
+  properties = encoded(arguments)
   stand_in = {'label': 'label', 'sampling_strategy': 'not majority', 'splits': 'train'}
-  known = {name: value for name, value in properties.items() if not is_runtime(value)}
-  AugmenterParameters.decode({**stand_in, **known})
+  AugmenterParameters.decode({**stand_in, **known(properties)})
   return {**properties, 'algorithm_version': ALGORITHM_VERSION}
 
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tfx_balance.errors import ConfigError
-from tfx_balance.exec_properties import is_runtime, missing_label, names, seed, to_json
+from tfx_balance.exec_properties import encoded, known, label, missing_label, names, seed
 from tfx_balance.transforms.labels import MissingLabel
 
 ALGORITHM_VERSION = 1
@@ -45,11 +44,8 @@ class InputGenParameters:
     Raises:
       ConfigError: if one breaks a rule.
     """
-    label = properties['label']
-    if not isinstance(label, str) or not label:
-      raise ConfigError(f'label={label!r} must be the name of the feature that holds the class')
     return cls(
-      label=label,
+      label=label(properties['label']),
       train_splits=names('train_splits', properties['train_splits']),
       seed=seed(properties.get('seed', 0)),
       missing=missing_label(properties.get('missing_label', 'error')),
@@ -74,9 +70,6 @@ def encode(**arguments: Any) -> dict[str, Any]:
   Raises:
     ConfigError: if an argument breaks a rule.
   """
-  properties = {
-    name: value if is_runtime(value) else to_json(value) for name, value in arguments.items()
-  }
-  known = {name: value for name, value in properties.items() if not is_runtime(value)}
-  InputGenParameters.decode({'label': 'label', 'train_splits': 'train', **known})
+  properties = encoded(arguments)
+  InputGenParameters.decode({'label': 'label', 'train_splits': 'train', **known(properties)})
   return {**properties, 'algorithm_version': ALGORITHM_VERSION}

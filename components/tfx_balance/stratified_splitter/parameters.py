@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 
 from tfx_balance.errors import ConfigError
 from tfx_balance.exec_properties import (
+  encoded,
   from_json,
   is_runtime,
+  known,
   missing_label,
   names,
   seed,
-  to_json,
 )
 from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares
 from tfx_balance.transforms.labels import MissingLabel
@@ -100,13 +101,11 @@ def encode(**arguments: Any) -> dict[str, Any]:
   """
   if not any(is_runtime(arguments[name]) for name in ('splits', 'counts', 'rest')):
     arguments.update(_plain_shares(arguments))
-  properties = {
-    name: value if is_runtime(value) else to_json(value) for name, value in arguments.items()
-  }
-  known = {name: value for name, value in properties.items() if not is_runtime(value)}
+  properties = encoded(arguments)
+  checked = {'stratify_by': 'label', **known(properties)}
   if any(is_runtime(arguments[name]) for name in ('splits', 'counts', 'rest')):
-    known.update(splits='', counts='', rest='', output_files='')
-  SplitterParameters.decode({'stratify_by': 'label', **known})
+    checked.update(splits='', counts='', rest='', output_files='')
+  SplitterParameters.decode(checked)
   if isinstance(properties['output_files'], int):
     properties['output_files'] = str(properties['output_files'])
   return {**properties, 'algorithm_version': ALGORITHM_VERSION}
