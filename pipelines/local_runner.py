@@ -135,7 +135,7 @@ def run(settings: RunSettings, own_data: OwnData | None) -> int:
     # Here and not above: this takes ten seconds, which a mistyped folder should not.
     from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
-    from pipelines import artifacts, failure, run_log, summary, summary_tables
+    from pipelines import artifacts, failure, report, run_log, summary, summary_tables
     from pipelines.observed_runner import ObservedRunner
     from pipelines.pipeline import create_pipeline
 
@@ -154,7 +154,7 @@ def run(settings: RunSettings, own_data: OwnData | None) -> int:
           train_steps=settings.train_steps,
           n_models=max(settings.compare, 1),
           compare=settings.compare > 0,
-          report_dir=str(root / 'report'),
+          report_dir=str(root / report.FOLDER),
           beam_pipeline_args=settings.beam_args,
           metadata_connection_config=connection,
           **choose_input(settings, own_data),
@@ -168,8 +168,12 @@ def run(settings: RunSettings, own_data: OwnData | None) -> int:
       return 1
     published = artifacts.read_published(connection, runner.run_id)
     numbers = summary.read_summary(published, settings.label)
+    with printer.step('Report'):
+      page = report.write_report(
+        published, numbers, settings.label, root.name, root / report.FOLDER
+      )
   summary_tables.print_summary(screen, numbers, settings.label)
-  summary_tables.print_outputs(screen, published, {'log': str(log_file)})
+  summary_tables.print_outputs(screen, published, {'report': str(page), 'log': str(log_file)})
   return 0
 
 
