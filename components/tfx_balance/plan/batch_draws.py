@@ -116,15 +116,10 @@ class BatchDraws:
     if self.strategy == 'natural':
       return self._natural(slots), lag
     if self.strategy == 'weighted':
-      return np.stack(
-        [self._weighted(int(s), row) for s, row in zip(steps, slots, strict=True)]
-      ), lag
-    rows = []
-    for s in steps.tolist():
-      counts, lag = self._exact(s, lag)
-      rows.append(np.repeat(np.arange(len(counts)), counts))
+      return self._weighted(steps, slots), lag
+    rows, lag = self._exact(steps, lag)
     by_chance = np.argsort(mix(self.order.seed, _SLOT, slots), axis=1)
-    return np.take_along_axis(np.stack(rows), by_chance, axis=1), lag
+    return np.take_along_axis(rows, by_chance, axis=1), lag
 
   def _natural(self, slots: Ints) -> Ints:
     """Returns the classes of whole passes over all the records, each pass shuffled as one."""
@@ -135,16 +130,38 @@ class BatchDraws:
     found = np.searchsorted(self.order.starts, item, side='right') - 1
     return np.asarray(found.reshape(slots.shape), np.int64)
 
-  def _weighted(self, step: int, slots: Ints) -> Ints:
+  def _weighted(self, steps: Ints, slots: Ints) -> Ints:
     """Returns classes drawn independently with probabilities in proportion to the weights."""
-    edges = np.cumsum(np.array(self.weights.at(step), np.int64))
-    draw = uniform(self.order.seed, _CLASS, slots) * edges[-1]
-    found: Ints = np.searchsorted(edges, draw.astype(np.int64), side='right')
+    found = np.empty_like(slots)
+    for first, end in self._stages(steps):
+      edges = np.cumsum(np.array(self.weights.at(int(steps[first])), np.int64))
+      draw = uniform(self.order.seed, _CLASS, slots[first:end]) * edges[-1]
+      found[first:end] = np.searchsorted(edges, draw.astype(np.int64), side='right')
     return found
 
-  def _exact(self, step: int, lag: Ints) -> tuple[Ints, Ints]:
-    """Returns a batch's quotas; what classes are owed is carried over a change of weights."""
-    weights = self.weights.at(step)
+  def _exact(self, steps: Ints, lag: Ints) -> tuple[Ints, Ints]:
+    """Returns the classes of each batch; what classes are owed is carried over a change."""
+    owed, resolution = lag[:-1], int(lag[-1])
+    rows = np.empty((len(steps), self.batch_size), np.int64)
+    for first, end in self._stages(steps):
+      quota = self._quota(self.weights.at(int(steps[first])))
+      if resolution != quota.resolution:
+        owed = owed * quota.resolution // resolution
+        resolution = quota.resolution
+      extra, owed = quota.next_extra(owed, end - first)
+      whole = np.repeat(np.arange(len(owed)), quota.whole)
+      rows[first:end, : len(whole)] = whole
+      rows[first:end, len(whole) :] = extra
+    return rows, np.append(owed, resolution)
+
+  def _stages(self, steps: Ints) -> list[tuple[int, int]]:
+    """Returns the runs of steps under one choice of weights, from and to."""
+    if self.weights.schedule is None:
+      return [(0, len(steps))]
+    return [(i, i + 1) for i in range(len(steps))]
+
+  def _quota(self, weights: Weights) -> BatchQuota:
+    """Returns the quotas under weights, which are kept."""
     quota = self._quotas.get(weights)
     if quota is None:
       if len(self._quotas) >= 256:
@@ -152,11 +169,7 @@ class BatchDraws:
       quota = self._quotas[weights] = BatchQuota(
         weights, self.batch_size, by_lag=self.weights.schedule is not None
       )
-    owed, resolution = lag[:-1], int(lag[-1])
-    if resolution != quota.resolution:
-      owed = owed * quota.resolution // resolution
-    counts, owed = quota.next(owed)
-    return counts, np.append(owed, quota.resolution)
+    return quota
 
   def _epoch_starts(self, state: DrawState, classes: Ints) -> tuple[Ints, Ints]:
     """Returns what was drawn when each batch's epoch began, int64 [n_batches, n_classes]."""

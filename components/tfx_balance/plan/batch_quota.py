@@ -81,6 +81,7 @@ class BatchQuota:
   _rest: Counts = field(init=False, repr=False, compare=False)
   _heavy: npt.NDArray[np.bool_] | None = field(init=False, repr=False, compare=False)
   _idle: npt.NDArray[np.bool_] | None = field(init=False, repr=False, compare=False)
+  _even: Counts | None = field(init=False, repr=False, compare=False)
 
   def __post_init__(self) -> None:
     total = sum(self.weights)
@@ -100,6 +101,9 @@ class BatchQuota:
     object.__setattr__(self, '_rest', np.maximum(total - part, 1))
     object.__setattr__(self, '_heavy', 2 * part >= total if (2 * part >= total).any() else None)
     object.__setattr__(self, '_idle', part == 0 if (part == 0).any() else None)
+    parts = np.flatnonzero(part)
+    even = len(parts) and not self.by_lag and part[parts].min() == part[parts].max()
+    object.__setattr__(self, '_even', parts if even else None)
 
   @property
   def resolution(self) -> int:
@@ -129,14 +133,51 @@ class BatchQuota:
       lag: int64 [n_classes], each above -resolution and below resolution as long as the weights
         stay the same.
     """
-    counts = self._whole
-    due = lag + self._part
-    if self._open:
-      chosen = self._most_urgent(lag)
-      counts = counts.copy()
-      counts[chosen] += 1
-      due[chosen] -= self._total
+    chosen, due = self.next_extra(lag, 1)
+    counts = self._whole.copy()
+    counts[chosen[0]] += 1
     return counts, due
+
+  @property
+  def whole(self) -> Counts:
+    """What each class gets in every batch: int64 [n_classes]."""
+    return self._whole
+
+  def next_extra(self, lag: Counts, n_batches: int) -> tuple[Counts, Counts]:
+    """Returns the classes that get one record more than `whole` in the next batches.
+
+    Args:
+      lag: see `next`.
+      n_batches: 1 or more.
+
+    Returns:
+      chosen: int64 [n_batches, batch_size - sum(whole)].
+      lag: see `next`.
+    """
+    chosen = np.empty((n_batches, self._open), np.int64)
+    if not self._open:
+      return chosen, lag.copy()
+    if self._even is not None:
+      return self._in_turn(self._even, lag, n_batches)
+    due = lag
+    for row in chosen:
+      row[:] = self._most_urgent(due)
+      due = due + self._part
+      due[row] -= self._total
+    return chosen, due
+
+  def _in_turn(self, even: Counts, lag: Counts, n_batches: int) -> tuple[Counts, Counts]:
+    """Returns `next_extra` where all classes that take part do so alike: they take turns.
+
+    It is what PD2 comes to: of equal parts, who has got least has the earliest deadline.
+    """
+    own = lag[even]
+    served = own == own.min()
+    turn = 0 if served.all() else int(np.count_nonzero(served))
+    place = turn + np.arange(n_batches * self._open)
+    chosen = even[place % len(even)].reshape(n_batches, self._open)
+    got = np.bincount(chosen.reshape(-1), minlength=len(lag))
+    return chosen, lag + n_batches * self._part - got * self._total
 
   def _most_urgent(self, lag: Counts) -> npt.NDArray[np.intp]:
     """Returns the classes that get one record more, in order of class."""
