@@ -15,7 +15,7 @@ export PYTHONWARNINGS ?= ignore:You are using a Python version:FutureWarning,ign
 
 help:  ## Show this list
 	@echo 'make TARGET [PYTHON=/path/to/python3.11] [ARGS="..."]'
-	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 setup:  ## Make or update .venv from the lock that fits this machine
 	@command -v $(PYTHON) >/dev/null || { \
