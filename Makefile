@@ -10,12 +10,12 @@ BENCHMARKS := benchmarks/split.py benchmarks/augment.py
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONWARNINGS ?= ignore:You are using a Python version:FutureWarning,ignore:Support for google-cloud-storage:FutureWarning
 
-.PHONY: help setup run test test-browser check format bench lock clean
+.PHONY: help setup run test test-flink test-browser test-kubeflow check format bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
 	@echo 'make TARGET [PYTHON=/path/to/python3.11] [ARGS="..."]'
-	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 setup:  ## Make or update .venv from the lock that fits this machine
 	@command -v $(PYTHON) >/dev/null || { \
@@ -29,9 +29,15 @@ run: setup pipelines/local_runner.py  ## Run the sample pipeline on this machine
 test: setup  ## Run the tests; ARGS go to pytest
 	@$(RUN) -m pytest $(ARGS)
 
+test-flink: setup  ## Run the components on an Apache Flink cluster of processes; needs Java 11 or 17; ARGS go to pytest
+	@$(RUN) -m pytest -m flink tests/flink $(ARGS)
+
 test-browser: setup  ## Open the report in Chromium, which root on Debian gets installed; ARGS go to pytest
 	@$(RUN) tools/setup_chromium.py
 	@$(RUN) -m pytest -m browser tests/report/test_browser.py $(ARGS)
+
+test-kubeflow: setup  ## Build the image, run the sample and all tests in it (root on Debian)
+	@$(RUN) -m pytest -m containers -s tests/containers $(ARGS)
 
 check: setup  ## Check format, lint and types
 	$(RUN) -m ruff format --check

@@ -80,8 +80,25 @@ class ExamplesInput:
       )
     return paths
 
-  def input_files(self, splits: Sequence[str]) -> list[InputFile]:
-    """Returns the files of some splits to read, each in the group of its split.
+  def others(self, chosen: Sequence[str], argument: str) -> list[str]:
+    """Returns the splits that are not chosen.
+
+    Args:
+      chosen: names of splits.
+      argument: by which a person chose them.
+
+    Raises:
+      ConfigError: if one is chosen that there is not.
+    """
+    for name in chosen:
+      if name not in self.splits:
+        raise ConfigError(
+          f'split {name!r} is not in {self.splits}; pass one of these in {argument}='
+        )
+    return [name for name in self.splits if name not in chosen]
+
+  def input_files(self, splits: Sequence[str], grouped: bool = True) -> list[InputFile]:
+    """Returns the files of some splits to read, each in the group of its split, or all in one.
 
     Raises:
       DataError: if there is none, or as `files` says.
@@ -89,10 +106,15 @@ class ExamplesInput:
     found = [(path, name) for name in splits for path in self.files(name)]
     if not found:
       raise DataError(f'splits {list(splits)} of the input hold no files; give at least one record')
-    return [InputFile(path, rank, name) for rank, (path, name) in enumerate(found)]
+    return [
+      InputFile(path, rank, name if grouped else '') for rank, (path, name) in enumerate(found)
+    ]
 
-  def copies(self, split: str, output_uri: str) -> Iterator[FileCopy]:
-    """Yields copies that take a split over as it is; files of several artifacts are numbered."""
+  def copies(self, splits: Sequence[str], output_uri: str) -> list[FileCopy]:
+    """Returns copies that take splits over as they are; files of several artifacts are numbered."""
+    return [copy for split in splits for copy in self._copies(split, output_uri)]
+
+  def _copies(self, split: str, output_uri: str) -> Iterator[FileCopy]:
     paths = self.files(split)
     for i, path in enumerate(paths):
       name = path.rsplit('/', 1)[-1]

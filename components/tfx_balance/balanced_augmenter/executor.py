@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from tfx import types
@@ -13,11 +12,10 @@ from tfx.utils import io_utils
 from tfx_balance.balanced_augmenter import augment_source
 from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
 from tfx_balance.beam_executor import BeamExecutor
-from tfx_balance.errors import ConfigError, DataError, plain_errors
+from tfx_balance.errors import ConfigError, plain_errors
 from tfx_balance.examples_artifact import ExamplesInput, log_warnings
 from tfx_balance.transforms.augment import BalancedAugment, publish_augmented
 from tfx_balance.transforms.augment_job import AugmentRequest
-from tfx_balance.transforms.count import InputFile
 from tfx_balance.transforms.publish import write_outputs
 from tfx_balance.transforms.records import suffix_of
 from tfx_balance.transforms.work_files import work_folder
@@ -42,10 +40,10 @@ class Executor(BeamExecutor):
     parameters = AugmenterParameters.decode(exec_properties)
     source = ExamplesInput.of(input_dict['input_examples'])
     output = artifact_utils.get_single_instance(output_dict['examples'])
-    passed = passed_through(source.splits, parameters)
+    passed = passed_through(source, parameters)
     load_augment_fn = augment_source.loader(exec_properties)
-    files = _input_files(source, parameters.splits)
-    copies = [copy for name in passed for copy in source.copies(name, output.uri)]
+    files = source.input_files(parameters.splits)
+    copies = source.copies(passed, output.uri)
     wheels = self._wheels(exec_properties)
     with work_folder(output.uri) as work_dir, udf_utils.TempPipInstallContext(wheels):
       request = AugmentRequest(
@@ -78,21 +76,19 @@ class Executor(BeamExecutor):
     return wheels
 
 
-def passed_through(known: Sequence[str], parameters: AugmenterParameters) -> list[str]:
+def passed_through(source: ExamplesInput, parameters: AugmenterParameters) -> list[str]:
   """Returns the splits that are copied as they are.
 
   Raises:
     ConfigError: if a split is to be balanced that there is not, or one would be there twice.
   """
-  for name in parameters.splits:
-    if name not in known:
-      raise ConfigError(f'split {name!r} is not in {list(known)}; pass one of these in splits=')
+  others = source.others(parameters.splits, 'splits')
   apart = parameters.augmented_split
-  if apart in known:
+  if apart in source.splits:
     raise ConfigError(
       f'augmented_split={apart!r} is a split of the input already; give the new one another name'
     )
-  return [name for name in known if apart or name not in parameters.splits]
+  return source.splits if apart else others
 
 
 def check_augmentable(request: AugmentRequest, augment_fn: Any) -> None:
@@ -106,11 +102,3 @@ def check_augmentable(request: AugmentRequest, augment_fn: Any) -> None:
       f'augment_fn= works on FORMAT_TF_EXAMPLE, the input is {request.payload}; drop augment_fn= '
       f'for plain copies'
     )
-
-
-def _input_files(source: ExamplesInput, splits: Sequence[str]) -> list[InputFile]:
-  """Returns the files of the splits to balance, each in the group of its split."""
-  found = [(path, name) for name in splits for path in source.files(name)]
-  if not found:
-    raise DataError(f'splits {list(splits)} of the input hold no files; give at least one record')
-  return [InputFile(path, rank, name) for rank, (path, name) in enumerate(found)]

@@ -38,9 +38,9 @@ class Executor(BeamExecutor):
     parameters = InputGenParameters.decode(exec_properties)
     source = ExamplesInput.of(input_dict['input_examples'])
     output = artifact_utils.get_single_instance(output_dict['examples'])
-    passed = passed_through(source.splits, parameters.train_splits)
+    passed = passed_through(source, parameters.train_splits)
     files = source.input_files(parameters.train_splits)
-    copies = [copy for name in passed for copy in source.copies(name, output.uri)]
+    copies = source.copies(passed, output.uri)
     with work_folder(output.uri) as work_dir:
       request = ShardRequest(
         label=parameters.label,
@@ -62,18 +62,13 @@ class Executor(BeamExecutor):
     log_warnings('BalancedInputGen', output.uri)
 
 
-def passed_through(known: Sequence[str], train_splits: Sequence[str]) -> list[str]:
+def passed_through(source: ExamplesInput, train_splits: Sequence[str]) -> list[str]:
   """Returns the splits that are copied as they are.
 
   Raises:
     ConfigError: if a split is to be merged that there is not, or 'train' would be there twice.
   """
-  for name in train_splits:
-    if name not in known:
-      raise ConfigError(
-        f'split {name!r} is not in {list(known)}; pass one of these in train_splits='
-      )
-  passed = [name for name in known if name not in train_splits]
+  passed = source.others(train_splits, 'train_splits')
   if TRAIN in passed:
     raise ConfigError(
       f'split {TRAIN!r} of the input passes through, and is what train_splits='

@@ -1,0 +1,141 @@
+"""What a split costs, from its size alone: bytes, core-seconds, memory; fitted to measured runs.
+
+Bytes are counted, not fitted: which passes read and write what is known. Core-seconds are a sum of
+what a run, a file, a record, a byte and a (file, class) cost, each at least 0, by least squares on
+relative errors. Fitting on small runs and predicting a larger one tells what that is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+from tfx_balance.plan.selection import HistogramLayout
+from tfx_balance.transforms.count import INDEX_ROW
+from tfx_balance.transforms.shuffle import SEGMENT_BYTES
+
+_INDEX_READS = 3  # histogram, candidates, dealing out
+_SPILL_ROW = 16  # bytes of a record in a spill file, beside its frame: key and size
+_SEGMENT_ROW = 32  # bytes that tell where a segment of a spill file is
+_COUNTER = 8  # bytes of a counter of the histogram
+_CANDIDATE = 24  # bytes of a rank near the end of a part: bucket, rank, file
+_WORKER_BYTES = 1_100_000_000  # TFX, TensorFlow and the buffers of one file
+
+
+@dataclass(frozen=True)
+class Workload:
+  """A split to make.
+
+  Attributes:
+    records: of the input.
+    raw_bytes: of the input, decompressed.
+    file_bytes: of the input, as it is.
+    files: of the input.
+    classes: of equal size, or as near to it as matters.
+    splits: to make.
+  """
+
+  records: int
+  raw_bytes: int
+  file_bytes: int
+  files: int
+  classes: int
+  splits: int = 3
+
+  @property
+  def read(self) -> int:
+    """Bytes to read from files: the data twice, the index, the spilled records."""
+    index = _INDEX_READS * INDEX_ROW.itemsize * self.records
+    return 2 * self.file_bytes + index + self.spilled
+
+  @property
+  def written(self) -> int:
+    """Bytes to write to files: the index, the spilled records, the data once."""
+    return INDEX_ROW.itemsize * self.records + self.spilled + self.file_bytes
+
+  @property
+  def spilled(self) -> int:
+    """Bytes of the spill files, which are there at one time."""
+    return self.raw_bytes + _SPILL_ROW * self.records
+
+  @property
+  def work_bytes(self) -> int:
+    """Bytes that work files take, beside the input and the output."""
+    return INDEX_ROW.itemsize * self.records + self.spilled
+
+  @property
+  def histogram_bytes(self) -> int:
+    """Bytes of one histogram of ranks: every file makes one, and they are added up."""
+    return _COUNTER * self._buckets * self.classes
+
+  @property
+  def candidate_bytes(self) -> int:
+    """Bytes of the ranks that come together in one place to find the ends of the splits."""
+    in_bucket = max(1, self.records // self.classes) / self._buckets
+    return int(_CANDIDATE * in_bucket * self.classes * (self.splits - 1))
+
+  @property
+  def segment_bytes(self) -> int:
+    """Bytes that tell where the segments of the spill files are."""
+    return _SEGMENT_ROW * (self.raw_bytes // SEGMENT_BYTES + self.files * self.splits)
+
+  @property
+  def shuffled(self) -> int:
+    """Bytes that Beam moves between stages, at most: no record is among them."""
+    return self.files * self.histogram_bytes + self.candidate_bytes + self.segment_bytes
+
+  @property
+  def planner_bytes(self) -> int:
+    """Memory of the one worker in which counts, ranks and the list of files come together."""
+    return _WORKER_BYTES + 3 * (self.histogram_bytes + self.candidate_bytes) + 1000 * self.files
+
+  @property
+  def worker_bytes(self) -> int:
+    """Memory of a worker for each file that it reads or writes at a time."""
+    return _WORKER_BYTES
+
+  @property
+  def _buckets(self) -> int:
+    return HistogramLayout.of([max(1, self.records // self.classes)]).n_buckets
+
+  def _terms(self) -> list[float]:
+    per_pair = self.files * self.classes
+    return [1.0, self.files, self.records, self.raw_bytes, per_pair]
+
+
+@dataclass(frozen=True)
+class CostModel:
+  """Core-seconds of a run, and for each file, record, decompressed byte and (file, class)."""
+
+  run: float
+  file: float
+  record: float
+  byte: float
+  file_class: float
+
+  def core_seconds(self, workload: Workload) -> float:
+    """Returns the core-seconds that a split takes on a machine like the measured one."""
+    weights = [self.run, self.file, self.record, self.byte, self.file_class]
+    return float(np.dot(weights, workload._terms()))
+
+  @classmethod
+  def fit(cls, measured: Sequence[tuple[Workload, float]]) -> CostModel:
+    """Returns the model that explains measured core-seconds best, by relative errors.
+
+    Raises:
+      ValueError: if there are fewer measurements than numbers to find.
+    """
+    terms = np.array([workload._terms() for workload, _ in measured])
+    seconds = np.array([core_seconds for _, core_seconds in measured])
+    if len(seconds) < terms.shape[1]:
+      raise ValueError(f'{len(seconds)} runs cannot tell {terms.shape[1]} costs; measure more')
+    scale = terms.max(axis=0)
+    found, _ = nnls(terms / scale / seconds[:, None], np.ones(len(seconds)))
+    return cls(*(found / scale).tolist())
+
+
+def error(model: CostModel, workload: Workload, core_seconds: float) -> float:
+  """Returns by how much a prediction is off: 0.1 is a tenth too high."""
+  return model.core_seconds(workload) / core_seconds - 1
