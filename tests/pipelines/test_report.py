@@ -16,8 +16,8 @@ def test_recall_is_that_of_all_seeds_by_model():
   assert data['label'] == 'kind'
   assert [model['name'] for model in data['models']] == ['natural batches', 'balanced batches']
   natural, balanced = (
-    [(row['name'], row['recall'], row['tested']) for row in model['recall']]
+    {row['name']: (row['recall'], row['tested']) for row in model['recall']}
     for model in data['models']
   )
-  assert natural == [('a', 0.9, 20), ('b', 0.25, 4)]  # c was not tested
-  assert balanced == [('a', 0.9, 20), ('b', 0.75, 4)]
+  assert natural == {'a': (0.9, 20), 'b': (0.25, 4)}  # c was not tested
+  assert balanced == {'a': (0.9, 20), 'b': (0.75, 4)}
