@@ -99,7 +99,7 @@ def context(view: RunView, title: str, prefix: str) -> dict[str, Any]:
     'stages': tables.stage_table(view) if view.stages else None,
     'confirmed': confirmations(view),
     'classes': class_tables(view),
-    'fits': [(stage.kind, tables.fit_table(stage)) for stage in fits],
+    'fits': [(view.key(stage), tables.fit_table(view, stage)) for stage in fits],
     'divergences': tables.divergence_table(view),
     'check_sets': [_check_set(view, i) for i in range(len(view.check_sets))],
     'models': model_table(view) if view.models else None,

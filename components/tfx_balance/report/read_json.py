@@ -37,7 +37,7 @@ def findings_of(data: Any, source: str, title: str | None = None) -> Findings:
   """
   read = _reader(data, source)
   try:
-    return read(data, source, title)
+    return read(_characters(data), source, title)
   except (KeyError, TypeError, AttributeError, IndexError) as error:
     raise DataError(
       f'{source} is not whole ({type(error).__name__}: {error}); write it again with this version '
@@ -62,6 +62,17 @@ def _reader(data: Any, source: str) -> Callable[[Any, str, str | None], Findings
       f'{READS_VERSION}; upgrade tfx-balance'
     )
   return known[found]
+
+
+def _characters(data: Any) -> Any:
+  """Returns JSON data in whose texts what is no character (half of a surrogate pair) is escaped."""
+  if isinstance(data, str):
+    return data if data.isascii() else data.encode('utf-8', 'backslashreplace').decode('utf-8')
+  if isinstance(data, list):
+    return [_characters(item) for item in data]
+  if isinstance(data, Mapping):
+    return {_characters(key): _characters(value) for key, value in data.items()}
+  return data
 
 
 def _sidecar(data: Any, source: str, title: str | None) -> Findings:

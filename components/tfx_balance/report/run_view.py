@@ -216,8 +216,8 @@ class RunView:
 
   Attributes:
     label: name of the feature that holds the class; '' if nothing says it.
-    classes: the largest first, by the first stage. Those of a stage that shares no class with it
-      (Transform made them ids, say) are not among them.
+    classes: the largest first by the first stage, equal ones in canonical order. Those of a stage
+      that shares no class with it (Transform made them ids, say) are not among them.
     stages: in the order that data passes them.
     check_sets: of the validators, in the order given.
     models: in the order given.
@@ -241,6 +241,12 @@ class RunView:
     """The stages whose classes are among those of the run, so that they stand side by side."""
     known = set(self.classes)
     return tuple(stage for stage in self.stages if known & stage.total.keys())
+
+  def key(self, stage: Stage) -> str:
+    """Returns what a stage's pictures and tables are called: its kind, numbered from the second."""
+    alike = [other for other in self.stages if other.kind == stage.kind]
+    number = alike.index(stage) + 1
+    return stage.kind if number == 1 else f'{stage.kind}-{number}'
 
   @cached_property
   def split_names(self) -> tuple[str, ...]:
