@@ -55,7 +55,7 @@ _SETTINGS = {
   # What fails is tried again; the default is not to.
   'restart-strategy.type': 'fixed-delay',
   'restart-strategy.fixed-delay.attempts': 3,
-  'restart-strategy.fixed-delay.delay': '1 s',
+  'restart-strategy.fixed-delay.delay': '4 s',
   # All classes are on the class path of every process already.
   'classloader.resolve-order': 'parent-first',
 }
@@ -106,6 +106,9 @@ class FlinkCluster:
       f'--job_endpoint=127.0.0.1:{self._ports["job"]}',
       '--environment_type=PROCESS',
       '--environment_config=' + json.dumps({'command': str(self.folder / 'worker')}),
+      # Workers stay for the next stage, which saves their imports; not as long as a restart waits,
+      # for dead ones stay too.
+      '--environment_cache_millis=2000',
       f'--parallelism={self._n_task_managers}',
     ]
 
