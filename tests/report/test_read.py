@@ -122,7 +122,7 @@ def test_a_validator_alone_has_its_counts_shown():
   assert stage.trained == {A: 80, B: 24, C: 4}
   assert [summary.records for summary in summaries(stage)] == [111, 14, 13]
   assert view.passed is False
-  assert view.check_sets[0].leakage.in_several == 17
+  assert [pair.records for pair in view.check_sets[0].leakage.pairs] == [17]
 
 
 def test_a_plan_alone_shows_what_was_fed_and_what_it_was_made_of():

@@ -183,25 +183,26 @@ def _check_set(view: RunView, index: int) -> dict[str, Any]:
 
 
 def _leakage(found: Leakage, index: int) -> Table:
-  rows = (
+  rows = tuple(
     (
-      words(found.what, 'heading'),
-      number(text.integer(found.compared)),
-      number(text.integer(found.in_several), '' if found.passed else 'bad'),
-      number(text.percent(found.share), '' if found.passed else 'bad'),
-      number(text.decimal(found.limit)),
-      words(', '.join(text.short(text.clean(e)) for e in found.examples) or '-', 'soft'),
-    ),
+      words(text.clean(pair.split), 'heading'),
+      words(text.clean(pair.other)),
+      words(found.what),
+      number(text.integer(pair.records), 'bad' if pair.records else ''),
+      number(text.percent(pair.share)),
+      words(', '.join(text.short(text.clean(e)) for e in pair.examples) or '-', 'soft'),
+    )
+    for pair in found.pairs
   )
   return Table(
     f'leakage-{index}',
     'In more than one split',
     (
+      Cell('split'),
+      Cell('other split'),
       Cell('what'),
-      Cell('compared', number=True),
-      Cell('in several splits', number=True),
-      Cell('share', number=True),
-      Cell('limit of the share', number=True),
+      Cell('in both', number=True),
+      Cell('share of the split', number=True),
       Cell('for example'),
     ),
     rows,

@@ -12,6 +12,7 @@ from tfx_balance.report.findings import Findings, training_splits
 from tfx_balance.report.run_view import (
   Check,
   CheckSet,
+  CommonRecords,
   Fit,
   Leakage,
   ModelRecall,
@@ -236,16 +237,20 @@ def _check(row: Mapping[str, Any]) -> Check:
   )
 
 
-def _leakage(row: Mapping[str, Any]) -> Leakage:
-  feature = row.get('feature')
-  return Leakage(
-    what=f'values of {feature}' if row['kind'] == 'feature' else 'records',
-    compared=row['compared'],
-    in_several=row['in_several'],
-    share=row['share'],
-    limit=row.get('limit'),
-    examples=tuple(map(str, row.get('examples') or ())),
+def _leakage(data: Mapping[str, Any]) -> Leakage:
+  """Returns what a validator found in pairs of splits."""
+  pairs = tuple(
+    CommonRecords(
+      split=row['split'],
+      other=row['other'],
+      records=row['records'],
+      share=row['share'],
+      examples=tuple(str(example['text']) for example in row['examples']),
+    )
+    for row in data['pairs']
   )
+  key = data['key']
+  return Leakage('records' if key == 'records' else f'values of {key}', pairs)
 
 
 def _recall(data: Any, source: str, title: str | None) -> Findings:

@@ -134,29 +134,35 @@ class Check:
 
 
 @dataclass(frozen=True)
+class CommonRecords:
+  """What one split has in common with another one.
+
+  Attributes:
+    split: the one.
+    other: the other one.
+    records: of the one that the other has too, or a value of which it has.
+    share: of the one's records.
+    examples: a few, for people.
+  """
+
+  split: str
+  other: str
+  records: int
+  share: float
+  examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Leakage:
   """What occurs in more than one split.
 
   Attributes:
     what: what was compared, for people: records, or values of a feature.
-    compared: how many.
-    in_several: how many of them are in more than one split.
-    share: of these in all.
-    limit: what the share may be; None if it is only told.
-    examples: a few, for people.
+    pairs: of splits.
   """
 
   what: str
-  compared: int
-  in_several: int
-  share: float
-  limit: float | None
-  examples: tuple[str, ...] = ()
-
-  @property
-  def passed(self) -> bool:
-    """Whether the share is within its limit."""
-    return self.limit is None or self.share <= self.limit
+  pairs: tuple[CommonRecords, ...]
 
 
 @dataclass(frozen=True)
