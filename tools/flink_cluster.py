@@ -21,7 +21,7 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 from flink_jars import MAIN_CLASS, JarError, JobServerJars, find_jars
 
@@ -259,13 +259,6 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
       os.killpg(process.pid, sign)
     with contextlib.suppress(subprocess.TimeoutExpired):
       process.wait(seconds)
-
-
-@contextlib.contextmanager
-def running(**arguments: int) -> Iterator[FlinkCluster]:
-  """Runs a cluster for the time of a `with`."""
-  with FlinkCluster(**arguments) as cluster:
-    yield cluster
 
 
 def main() -> None:
