@@ -4,7 +4,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 TYPED := $(wildcard components pipelines benchmarks tools)
-BENCHMARKS := benchmarks/split.py benchmarks/augment.py
+BENCHMARKS := $(addprefix benchmarks/,split.py augment.py input.py input_priorities.py scale.py)
 
 # Quiet libraries: TensorFlow's C++ log, and Google's notices about this Python and its own versions.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -48,8 +48,8 @@ format: setup  ## Format the code and mend what the linter can mend
 	$(RUN) -m ruff check --fix --exit-zero
 	$(RUN) -m ruff format
 
-bench: setup $(BENCHMARKS)  ## Run every benchmark, small
-	@for file in $(BENCHMARKS); do echo "$$file --small"; $(RUN) $$file --small $(ARGS) || exit 1; done
+bench: setup $(BENCHMARKS)  ## Run every benchmark, small, and write docs/benchmarks.md
+	@$(RUN) benchmarks/write_docs.py $(BENCHMARKS) -- --small $(ARGS)
 
 lock:  ## Compile the locks anew from pyproject.toml; ARGS=--upgrade takes newer versions
 	@$(PYTHON) tools/compile_locks.py $(ARGS)

@@ -47,7 +47,7 @@ SIDES = (
   'weighted, streamed',
   'natural, streamed',
 )
-_SMALL = ('plain', 'sample_from_datasets', 'rejection_resample', 'exact', 'exact, streamed')
+SMALL_SIDES = ('plain', 'rejection_resample', 'exact', 'exact, streamed')
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Settings:
 def choose_cases(small: bool, sides: Sequence[str] | None, only: str | None) -> tuple[Case, ...]:
   """Returns the cases to run."""
   records, pictures, seconds = (50_000, 500, 1.0) if small else (500_000, 20_000, 5.0)
-  chosen = tuple(sides or (_SMALL if small else SIDES))
+  chosen = tuple(sides or (SMALL_SIDES if small else SIDES))
   few = DataSpec('small', records, _SHARDS)
   many = DataSpec('small', records, _SHARDS, classes=1_000)
   name = f'{records:,} small records'

@@ -1,7 +1,7 @@
 """Times StratifiedSplitter from half a million to 50 million records: does a record cost the same?
 
 python benchmarks/scale.py --small
-python benchmarks/scale.py --json docs/scale.json --picture docs/scale.png
+python benchmarks/scale.py --json docs/scale.json --resume --picture docs/scale.png
 
 Each case is a pipeline of the one component in a process of its own, on gzip files. Records,
 classes and files vary one at a time. What is aimed at: a record costs less than a fifth more in 50
@@ -11,6 +11,7 @@ million than in half a million, and memory does not grow.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 import shutil
@@ -59,6 +60,7 @@ class Settings:
     beam_args: handed to Beam.
     cache: folder of the input files, which stay, and of the output, which does not.
     json: file for the results.
+    known: results that are there already.
     picture: file for a picture of them.
   """
 
@@ -66,6 +68,7 @@ class Settings:
   beam_args: tuple[str, ...]
   cache: Path
   json: Path | None
+  known: tuple[CaseResult, ...]
   picture: Path | None
 
 
@@ -79,6 +82,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> Settings:
   add('--small', action='store_true', help='up to half a million records, a minute or two')
   add('--most', type=int, metavar='N', help='leave out cases of more records')
   add('--json', type=Path, metavar='FILE', help='write all the measurements there')
+  add('--resume', action='store_true', help='run only what is not in the file of --json yet')
   add('--picture', type=Path, metavar='FILE', help='draw them there, .png or .svg')
   add('--cache', type=Path, default=cache, metavar='DIR', help=f'input files (default: {cache})')
   add('--beam_args', default=_LOCAL_BEAM, metavar='ARGS', help=f'default: {_LOCAL_BEAM}')
@@ -90,8 +94,11 @@ def parse_arguments(arguments: Sequence[str] | None) -> Settings:
   )
   if not cases:
     parser.error(f'--most is {known.most}; no case has as few records')
+  if known.resume and not known.json:
+    parser.error('--resume goes on from the file of --json; name one')
   return Settings(
     cases=cases,
+    known=read_results(known.json) if known.resume else (),
     beam_args=tuple(shlex.split(known.beam_args)),
     cache=known.cache.resolve(),
     json=known.json,
@@ -99,8 +106,19 @@ def parse_arguments(arguments: Sequence[str] | None) -> Settings:
   )
 
 
+def read_results(path: Path) -> tuple[CaseResult, ...]:
+  """Returns the results in a file, of cases that did not fail; none where there is no file."""
+  if not path.exists():
+    return ()
+  cases = json.loads(path.read_text(encoding='utf-8'))['cases']
+  return tuple(CaseResult.from_json(case) for case in cases if not case['errors'])
+
+
 def run_case(case: DataSpec, settings: Settings) -> CaseResult:
-  """Makes the files of a case, and measures a split of them."""
+  """Makes the files of a case, and measures a split of them, where that is not known yet."""
+  for result in settings.known:
+    if result.case == case:
+      return result
   progress(f'{case}, {case.classes} classes: input files')
   source = run_piece(
     'benchmarks.data:make_data', spec=asdict(case), cache=str(settings.cache)

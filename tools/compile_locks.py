@@ -11,7 +11,7 @@ from uv import find_uv, run_uv
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = [part for name in ('sample', 'kubeflow', 'dev') for part in ('--extra', name)]
-IMAGE_EXTRAS = [part for name in ('report', 'kubeflow') for part in ('--extra', name)]
+IMAGE_EXTRAS = ['--extra', 'kubeflow']
 
 
 def compile_lock(uv: str, stack: Stack, python: Version, *options: str) -> None:

@@ -21,7 +21,7 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 from flink_jars import MAIN_CLASS, JarError, JobServerJars, find_jars
 
@@ -55,7 +55,7 @@ _SETTINGS = {
   # What fails is tried again; the default is not to.
   'restart-strategy.type': 'fixed-delay',
   'restart-strategy.fixed-delay.attempts': 3,
-  'restart-strategy.fixed-delay.delay': '1 s',
+  'restart-strategy.fixed-delay.delay': '4 s',
   # All classes are on the class path of every process already.
   'classloader.resolve-order': 'parent-first',
 }
@@ -106,6 +106,9 @@ class FlinkCluster:
       f'--job_endpoint=127.0.0.1:{self._ports["job"]}',
       '--environment_type=PROCESS',
       '--environment_config=' + json.dumps({'command': str(self.folder / 'worker')}),
+      # Workers stay for the next stage, which saves their imports; not as long as a restart waits,
+      # for dead ones stay too.
+      '--environment_cache_millis=2000',
       f'--parallelism={self._n_task_managers}',
     ]
 
@@ -256,13 +259,6 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
       os.killpg(process.pid, sign)
     with contextlib.suppress(subprocess.TimeoutExpired):
       process.wait(seconds)
-
-
-@contextlib.contextmanager
-def running(**arguments: int) -> Iterator[FlinkCluster]:
-  """Runs a cluster for the time of a `with`."""
-  with FlinkCluster(**arguments) as cluster:
-    yield cluster
 
 
 def main() -> None:

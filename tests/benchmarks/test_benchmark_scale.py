@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -161,6 +162,19 @@ def test_cases_may_be_limited(capsys):
   with pytest.raises(SystemExit):
     scale.parse_arguments(['--most', '5'])
   assert 'no case has as few records' in capsys.readouterr().err
+
+
+def test_what_is_known_is_not_run_again(tmp_path):
+  (case, *_) = scale.SMALL
+  known = CaseResult(case, 1, 1, result(1.0, 1_000).run)
+  failed = CaseResult(scale.SMALL[1], 1, 1, None, ('killed',))
+  path = tmp_path / 'scale.json'
+  path.write_text(json.dumps({'cases': [known.to_json(), failed.to_json()]}))
+
+  settings = scale.parse_arguments(['--small', '--json', str(path), '--resume'])
+
+  assert settings.known == (known,)
+  assert scale.run_case(case, settings) is settings.known[0]
 
 
 def test_the_page_has_what_was_printed_and_says_what_failed():

@@ -111,9 +111,7 @@ def test_the_splits_are_those_of_local_dag_runner(run, run_in_image, folder):
   found = counts(run[2])
   assert found == counts(local)
   assert {'StratifiedSplitter', 'BalancedAugmenter'} <= set(found)
-  assert len(found['StratifiedSplitter']) == 10
-  total = sum(n for splits in found['StratifiedSplitter'].values() for n in splits.values())
-  assert total == 606
+  assert list(found['StratifiedSplitter']) == [str(digit) for digit in range(10)]
 
 
 def test_nothing_of_this_machine_and_no_secret_is_compiled(package, folder):
@@ -132,7 +130,7 @@ def test_a_task_that_fails_fails_the_run(engine, image, package, folder):
   code, printed = run_package(engine, image, path, folder / 'fails')
   assert code != 0
   assert statuses(printed)[-1] == ('StratifiedSplitter', 'FAILURE')
-  assert "DataError: feature 'nothing' is in none of the 606 records" in printed
+  assert re.search(r"DataError: feature 'nothing' is in none of the \d+ records", printed)
   assert "Pipeline 'digits' finished with status FAILURE" in printed
 
 

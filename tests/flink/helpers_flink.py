@@ -13,8 +13,6 @@ from tests.helpers_pipeline import importer
 
 PORTABLE = ('--sdk_container_image=none',)
 """Beside the cluster's own arguments: workers of this environment need no package of TFX."""
-KEEP_WORKERS = '--environment_cache_millis=20000'
-"""Workers stay for the next stage, which is much faster; but a dead one is not replaced then."""
 
 
 def make_files(cache: Path, records: int, shards: int) -> DataFiles:

@@ -3,7 +3,7 @@
 import pytest
 from tfx_balance import StratifiedSplitter
 
-from tests.flink.helpers_flink import KEEP_WORKERS, PORTABLE, Accident, import_files, make_files
+from tests.flink.helpers_flink import PORTABLE, Accident, import_files, make_files
 from tests.helpers_examples import all_bytes
 from tests.helpers_pipeline import IN_MEMORY, Published, run_pipeline
 
@@ -48,7 +48,7 @@ def test_workers_that_are_killed_are_replaced(flink, files, expected, tmp_path, 
 
 def test_a_lost_task_manager_is_replaced(flink, files, expected, tmp_path):
   with Accident(tmp_path, LATE, lambda: flink.kill_task_manager(0)):
-    published = split(tmp_path, files, [*PORTABLE, KEEP_WORKERS, *flink.beam_args])
+    published = split(tmp_path, files, [*PORTABLE, *flink.beam_args])
 
   (artifact,) = published.of_node('StratifiedSplitter')
   assert all_bytes(artifact.uri) == expected
@@ -61,7 +61,7 @@ def test_a_run_whose_workers_keep_dying_fails_and_publishes_nothing(
     pytest.raises(RuntimeError, match='failed in state FAILED'),
     Accident(tmp_path, LATE, flink.kill_workers, again=True) as accident,
   ):
-    split(tmp_path, files, [*PORTABLE, KEEP_WORKERS, *flink.beam_args])
+    split(tmp_path, files, [*PORTABLE, *flink.beam_args])
 
   assert accident.times > 1
   published = Published(tmp_path)
@@ -72,7 +72,7 @@ def test_a_run_whose_workers_keep_dying_fails_and_publishes_nothing(
 
 
 def test_a_run_after_it_is_right(flink, files, expected, tmp_path):
-  published = split(tmp_path, files, [*PORTABLE, KEEP_WORKERS, *flink.beam_args])
+  published = split(tmp_path, files, [*PORTABLE, *flink.beam_args])
 
   (artifact,) = published.of_node('StratifiedSplitter')
   assert all_bytes(artifact.uri) == expected

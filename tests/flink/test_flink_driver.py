@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from benchmarks.measure import run_piece
-from tests.flink.helpers_flink import KEEP_WORKERS, PORTABLE, make_files
+from tests.flink.helpers_flink import PORTABLE, make_files
 
 FEW, MANY = 20_000, 2_000_000
 
@@ -16,7 +16,7 @@ def test_the_drivers_memory_does_not_grow_with_the_records(flink, tmp_path):
       'benchmarks.one_component:stratified_split',
       data=asdict(files),
       root=str(tmp_path / f'run-{files.records}'),
-      beam_args=[*PORTABLE, KEEP_WORKERS, *flink.beam_args],
+      beam_args=[*PORTABLE, *flink.beam_args],
     )
     for files in sources
   )

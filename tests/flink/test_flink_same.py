@@ -9,7 +9,7 @@ import tfx.v1 as tfx
 from tfx_balance import BalancedAugmenter, BalancedInputGen, StratifiedSplitter
 from tfx_balance.augment import SmoothedBootstrap
 
-from tests.flink.helpers_flink import KEEP_WORKERS, PORTABLE, import_files, make_files
+from tests.flink.helpers_flink import PORTABLE, import_files, make_files
 from tests.helpers_checks import assert_conserved, assert_exact
 from tests.helpers_examples import all_bytes, as_sets, read_splits
 from tests.helpers_pipeline import IN_MEMORY, run_pipeline
@@ -47,9 +47,7 @@ def runs(cluster, tmp_path_factory):
   files = make_files(folder / 'cache', RECORDS, 4)
   in_memory = run_pipeline(folder / 'memory', components(files), IN_MEMORY)
   before = len(cluster.jobs())
-  on_flink = run_pipeline(
-    folder / 'flink', components(files), [*PORTABLE, KEEP_WORKERS, *cluster.beam_args]
-  )
+  on_flink = run_pipeline(folder / 'flink', components(files), [*PORTABLE, *cluster.beam_args])
   return in_memory, on_flink, cluster.jobs()[before:], files
 
 

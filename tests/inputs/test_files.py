@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
+from tfx_balance.inputs.file_layout import FileLayout
 from tfx_balance.plan.input_plan import PLAN_NAME
 
 from tests.inputs.helpers_inputs import SPEC, example, write_artifact, write_file
@@ -197,6 +198,29 @@ def test_two_iterators_over_a_thousand_classes_need_few_descriptors(tmp_path):
       assert next(first)[0]['id'].numpy().tolist() == next(second)[0]['id'].numpy().tolist()
   finally:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize('budget', [1 << 30, 1000], ids=['held', 'streamed'])
+@pytest.mark.filterwarnings('ignore:streaming the classes')
+def test_ten_thousand_classes_that_share_a_file_work(tmp_path, budget):
+  write_artifact(tmp_path / 'a', [1] * 10_000, shared_below=2)
+  dataset = BalancedInputs.load(str(tmp_path / 'a'), SPEC, memory_budget=budget).train(500)
+  labels = [label for _, batch in ids(dataset, 40) for label in batch]
+  assert (np.bincount(labels) == 2).all()
+
+
+def test_a_file_that_classes_share_counts_once(tmp_path):
+  plan = write_artifact(tmp_path / 'a', [5] * 10, shared_below=10)
+  layout = FileLayout.of(plan, memory_budget=100)
+  assert not layout.held.any()
+  assert layout.window_bytes <= plan.files[0].n_bytes
+
+
+def test_a_plan_of_a_newer_version_is_refused(artifact):
+  path = Path(artifact) / PLAN_NAME
+  path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+  with pytest.raises(DataError, match=r'version 2 of the plan.*up to 1; upgrade tfx-balance'):
+    BalancedInputs.load(artifact, SPEC)
 
 
 _RUN = """

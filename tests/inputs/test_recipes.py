@@ -1,6 +1,7 @@
 """What the recipes that circulate really give, beside ours, on the same 950 + 40 + 10 records."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from tfx_balance.inputs import BalancedInputs
 
@@ -35,6 +36,16 @@ def test_weighted_choice_without_replacement_is_a_permutation():
   counts = histograms(chosen[:990].reshape(-1, 30))
   assert counts[0, 1:].sum() > 10  # the minorities all come first ...
   assert (counts[len(counts) // 2 :, 1:].sum(axis=0) == 0).any()  # ... and are used up
+
+
+def test_concatenate_without_an_argument_is_an_error_and_with_one_balances_nothing():
+  parts = [tf.data.Dataset.from_tensors(i).repeat(n) for i, n in enumerate(COUNTS)]
+  with pytest.raises(TypeError, match="missing 1 required positional argument: 'dataset'"):
+    parts[0].concatenate()
+  joined = parts[0].concatenate(parts[1]).concatenate(parts[2])
+  counts = histograms([y.numpy() for y in joined.batch(30)])
+  assert counts.sum(axis=0).tolist() == list(COUNTS)
+  assert ((counts > 0).sum(axis=1) > 1).sum() == 1  # one class after another, but for a seam
 
 
 def test_sample_from_datasets_goes_on_without_an_exhausted_minority():

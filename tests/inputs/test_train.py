@@ -156,6 +156,26 @@ def test_tf_keras_trains_on_it():
   assert len(history.history['loss']) == 1
 
 
+def test_a_custom_training_loop_reads_it():
+  made = BalancedInputs.from_arrays(np.eye(4)[LABELS].astype('float32'), LABELS)
+  weights = tf.Variable(tf.zeros([4, 4]))
+  loss_of = made.weighted_loss(strategy='natural')
+
+  @tf.function
+  def train(dataset):
+    seen = tf.zeros([4], tf.int32)
+    for features, label in dataset:
+      with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(loss_of(label, features @ weights))
+      weights.assign_sub(tape.gradient(loss, weights))
+      seen += tf.math.bincount(tf.cast(label, tf.int32), minlength=4)
+    return seen
+
+  seen = train(made.train(16, label_as='index').take(10))
+  assert seen.numpy().tolist() == [40] * 4
+  assert np.argmax(weights.numpy(), axis=1).tolist() == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [

@@ -45,6 +45,57 @@ def test_quotas_hold_for_any_weights(weights, batch_size):
   check(bounded_weights(weights), batch_size, 120)
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+  st.lists(st.integers(0, 3), min_size=1, max_size=30).filter(any),
+  st.integers(1, 64),
+  st.lists(st.integers(1, 9), min_size=1, max_size=9),
+)
+def test_batches_do_not_depend_on_how_many_are_planned_at_a_time(weights, batch_size, runs):
+  quota = BatchQuota(bounded_weights(weights), batch_size)
+  one, many = quota.start(), quota.start()
+  for n in runs:
+    chosen, many = quota.next_extra(many, n)
+    for row in chosen:
+      counts, one = quota.next(one)
+      assert (counts - quota.whole == np.bincount(row, minlength=len(weights))).all()
+    assert (one == many).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 40), st.integers(0, 5), st.integers(1, 90))
+def test_taking_turns_is_what_the_deadlines_come_to(n_classes, idle, batch_size):
+  quota = BatchQuota((1,) * n_classes + (0,) * idle, batch_size)
+  turns, _ = quota.next_extra(quota.start(), 100)
+  object.__setattr__(quota, '_even', None)
+  deadlines, _ = quota.next_extra(quota.start(), 100)
+  assert (np.sort(turns) == np.sort(deadlines)).all()
+
+
+DRAWS = [(2, 1, 1), (2, 7, 300), (10, 3, 2), (37, 64, 5), (256, 32, 1), (1000, 8, 1)]
+
+
+@pytest.mark.parametrize(('n_classes', 'batch_size', 'largest'), DRAWS)
+def test_quotas_hold_in_10000_batches_of_records(n_classes, batch_size, largest):
+  ratios = np.random.default_rng(1).integers(1, largest + 1, n_classes).tolist()
+  counts = ClassCounts(tuple(ClassValue('int', i) for i in range(n_classes)), (9,) * n_classes)
+  weights = ScheduledWeights(counts, bounded_weights(ratios))
+  draws = BatchDraws(ClassOrder.whole(counts.records, 0), 'exact', weights, batch_size, 50)
+  share, total = np.array(weights.at(0)) * batch_size, sum(weights.at(0))
+  state, sums = draws.start(), np.zeros(n_classes, np.int64)
+  for _ in range(20):
+    batches, state = draws.next(state, 500)
+    rows = np.repeat(np.arange(500), batch_size)
+    found = np.zeros((500, n_classes), np.int64)
+    np.add.at(found, (rows, batches.classes.reshape(-1)), 1)
+    assert (share // total <= found).all()
+    assert (found <= -(-share // total)).all()
+    running = sums + found.cumsum(axis=0)
+    steps = np.arange(int(state.step) - 499, int(state.step) + 1)[:, None]
+    assert (np.abs(steps * share - running * total) < total).all()
+    sums = running[-1]
+
+
 def test_the_check_can_fail(monkeypatch):
   monkeypatch.setattr(BatchQuota, '_most_urgent', lambda self, lag: np.arange(self._open))
   with pytest.raises(AssertionError):

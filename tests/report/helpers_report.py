@@ -156,13 +156,20 @@ def checks_data(split: Mapping[str, Any], blessed: bool) -> dict[str, Any]:
     'missing': {'train': 0, 'eval': 0, 'test': 0},
     'checks': checks,
     'leakage': {
-      'kind': 'records',
-      'feature': None,
-      'compared': 12345,
-      'in_several': 0 if blessed else 17,
-      'share': 0.0 if blessed else 17 / 12345,
-      'limit': 0.0,
-      'examples': [] if blessed else ['<b>id 7</b>', 'x' * 200],
+      'key': 'records',
+      'splits': {'train': {'records': 900, 'without_key': 0}},
+      'pairs': [
+        {
+          'split': 'test',
+          'other': 'train',
+          'keys': 0 if blessed else 17,
+          'records': 0 if blessed else 17,
+          'share': 0.0 if blessed else 17 / 12345,
+          'records_of_other': 0 if blessed else 18,
+          'share_of_other': 0.0 if blessed else 0.02,
+          'examples': [] if blessed else [{'text': '<b>id 7</b>'}, {'text': 'x' * 200}],
+        }
+      ],
     },
     'blessed': int(blessed),
   }

@@ -28,7 +28,7 @@ from tfx_balance.class_distribution_validator.results import (
   write_copies,
   write_results,
 )
-from tfx_balance.errors import ConfigError
+from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.examples_artifact import ExamplesInput
 from tfx_balance.plan.checks import Check, failed
 from tfx_balance.plan.checks_sidecar import CountsFrom, checks_sidecar
@@ -74,6 +74,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     if baseline:
       tallies = {**tallies, **baseline_tallies(baseline, parameters, splits)}
     counts = ClassCounts.of(tallies)
+    check_kinds(counts, parameters.label)
     checks = check_distribution(counts, limits, rules)
     if leakage is not None:
       checks += check_leakage(leakage, parameters.max_leakage)
@@ -160,6 +161,23 @@ def baseline_tallies(
     named = {pair.other for pair in parameters.rules.pairs if pair.other.startswith(BASELINE)}
     wanted = sorted(name.removeprefix(BASELINE) for name in named)
   return count_baseline(baseline, wanted, parameters.label)
+
+
+def check_kinds(counts: ClassCounts, label: str) -> None:
+  """Checks that the label has one type everywhere: 1 and '1' are never one class.
+
+  Raises:
+    DataError: if not.
+  """
+  if len(counts.kinds) > 1:
+    found = {
+      name: sorted({value.kind for value in tally})
+      for name, tally in sorted(counts.records.items())
+      if tally
+    }
+    raise DataError(
+      f'feature {label!r} has values of several types, by split: {found}; give it one'
+    )
 
 
 def read_schema(inputs: Inputs) -> schema_pb2.Schema | None:

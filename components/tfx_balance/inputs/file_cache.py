@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections import OrderedDict
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +17,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass
 class FileCache:
-  """The last used files within a number of bytes; a file is read once for all who wait for it.
+  """The last used files within a number of bytes; for one caller at a time.
 
   What it holds never changes what a batch is, only how soon it comes.
 
@@ -34,9 +32,8 @@ class FileCache:
   counts: list[int]
   n_bytes: list[int]
   limit: int
-  _held: OrderedDict[int, Future[RecordFile]] = field(default_factory=OrderedDict)
+  _held: OrderedDict[int, RecordFile] = field(default_factory=OrderedDict)
   _used: int = 0
-  _lock: threading.Lock = field(default_factory=threading.Lock)
 
   def get(self, file: int) -> RecordFile:
     """Returns a file's records.
@@ -44,33 +41,19 @@ class FileCache:
     Raises:
       DataError: if the file cannot be read.
     """
-    future, mine = self._claim(file)
-    if mine:
-      try:
-        path, n = self.paths[file], self.counts[file]
-        future.set_result(read_in_python(path, n))
-      except BaseException as error:
-        self._drop(file)
-        future.set_exception(error)
-    return future.result()
-
-  def _claim(self, file: int) -> tuple[Future[RecordFile], bool]:
-    """Returns the file's future, and whether the caller is the one to fulfil it."""
-    with self._lock:
-      if file in self._held:
-        self._held.move_to_end(file)
-        return self._held[file], False
-      future = self._held[file] = Future()
-      self._used += self.n_bytes[file]
-      while self._used > self.limit and len(self._held) > 1:
-        oldest, _ = self._held.popitem(last=False)
-        self._used -= self.n_bytes[oldest]
-      return future, True
-
-  def _drop(self, file: int) -> None:
-    with self._lock:
-      if self._held.pop(file, None) is not None:
-        self._used -= self.n_bytes[file]
+    if file in self._held:
+      self._held.move_to_end(file)
+      return self._held[file]
+    self._used += self.n_bytes[file]
+    while self._used > self.limit and self._held:  # before the file is read, not after
+      oldest, _ = self._held.popitem(last=False)
+      self._used -= self.n_bytes[oldest]
+    try:
+      found = self._held[file] = read_in_python(self.paths[file], self.counts[file])
+    except BaseException:
+      self._used -= self.n_bytes[file]
+      raise
+    return found
 
 
 def gather_from_files(cache: FileCache, file: Ints, position: Ints) -> npt.NDArray[Any]:

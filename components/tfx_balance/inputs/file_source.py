@@ -100,8 +100,7 @@ class FileSource:
         files = np.flatnonzero(self._layout.held)
         paths = [self._paths()[f] for f in files]
         counts = [self.plan.files[f].records for f in files]
-        parts = read_all(paths, counts) if paths else []
-        self._pool = tf.concat([*parts, tf.zeros([0], tf.string)], 0)
+        self._pool = read_all(paths, counts)
     counts_held = np.array(
       [f.records if h else 0 for f, h in zip(self.plan.files, self._layout.held, strict=True)]
     )

@@ -12,10 +12,13 @@ from __future__ import annotations
 import atexit
 import ctypes
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
+
+_MAKING = threading.Lock()
 
 
 def call_python(
@@ -47,12 +50,17 @@ def ignoring_the_lock() -> tf.data.Options:
 
 
 @functools.cache
-def _mutex() -> tf.Tensor:
-  """Returns the process's lock; the first call sees to it that the interpreter's end takes it."""
+def _only_mutex() -> tf.Tensor:
   with tf.init_scope(), tf.device('/CPU:0'):
     mutex = tf.raw_ops.MutexV2(shared_name='tfx_balance_python_calls')
   atexit.register(_end_calls, mutex)
   return mutex
+
+
+def _mutex() -> tf.Tensor:
+  """Returns the process's lock; the first call sees to it that the interpreter's end takes it."""
+  with _MAKING:  # the end may take it once only
+    return _only_mutex()
 
 
 def _end_calls(mutex: tf.Tensor) -> None:

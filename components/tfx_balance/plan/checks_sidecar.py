@@ -88,5 +88,4 @@ def _row(check: Check) -> tuple[str, ...]:
   where = check.split if check.other is None else f'{check.split} vs {check.other}'
   sign = '>=' if check.rule in ('min_count', 'min_share', 'missing_classes') else '<='
   name = '' if check.value is None else short_name(check.value)
-  measured = f'{check.measured:.6g}' if check.measured % 1 else number(check.measured)
-  return check.rule, cut(where, 40), name, measured, f'{sign} {number(check.limit)}'
+  return check.rule, cut(where, 40), name, number(check.measured), f'{sign} {number(check.limit)}'

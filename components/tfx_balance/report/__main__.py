@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from tfx_balance.errors import TfxBalanceError
 from tfx_balance.report.page import DEFAULT_TITLE
-from tfx_balance.report.write import PICTURE_KINDS, render_report
+from tfx_balance.report.pictures import PICTURE_KINDS
 
 EPILOG = """
 A URI is that of an artifact: Examples of StratifiedSplitter, BalancedAugmenter or BalancedInputGen,
@@ -40,9 +43,21 @@ def parser() -> argparse.ArgumentParser:
   return found
 
 
+def quiet() -> None:
+  """Keeps what libraries log out of the terminal; call it before they are imported."""
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+  if not sys.warnoptions:
+    warnings.simplefilter('ignore')
+  # A root logger without any handler makes logging print what libraries log at import.
+  logging.getLogger().addHandler(logging.NullHandler())
+  logging.getLogger('tensorflow').setLevel(logging.ERROR)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
   """Returns the exit status: 0, or 2 where an argument or an artifact is at fault."""
   given = parser().parse_intermixed_args(arguments)
+  from tfx_balance.report.write import render_report  # loads TFX, which takes seconds
+
   try:
     paths = render_report(
       given.uris, given.output, title=given.title, label=given.label, pictures=given.pictures
@@ -56,4 +71,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+  quiet()
   sys.exit(main())

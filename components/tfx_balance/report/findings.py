@@ -82,7 +82,18 @@ def arrange(
       stages.append(stage)
   if not any(stage.kind == 'raw' for stage in stages):
     stages += before(stages)
-  return tuple(sorted(stages, key=lambda stage: KINDS.index(stage.kind)))
+  return numbered(sorted(stages, key=lambda stage: KINDS.index(stage.kind)))
+
+
+def numbered(stages: Sequence[Stage]) -> tuple[Stage, ...]:
+  """Returns the stages with titles that differ: the second of the same title gets a 2."""
+  found: list[Stage] = []
+  seen: dict[str, int] = {}
+  for stage in stages:
+    seen[stage.title] = seen.get(stage.title, 0) + 1
+    number = seen[stage.title]
+    found.append(stage if number == 1 else replace(stage, title=f'{stage.title} {number}'))
+  return tuple(found)
 
 
 def is_same(counted: Stage, known: Stage) -> bool:
@@ -110,14 +121,14 @@ def before(stages: Iterable[Stage]) -> list[Stage]:
 
 
 def order_classes(stages: Sequence[Stage], models: Sequence[ModelRecall]) -> tuple[ClassValue, ...]:
-  """Returns the classes, the largest first: by the first stage, then by the later ones."""
+  """Returns the classes, the largest first by the first stage, equal ones in canonical order."""
   totals = [stage.total for stage in stages]
   if totals:
     totals = [total for total in totals if total.keys() & totals[0].keys()]
   classes = {value for total in totals for value in total}
   classes |= {value for model in models for value in model.recall}
-  ranks = {value: [-total.get(value, 0) for total in totals] for value in classes}
-  return tuple(sorted(classes, key=lambda value: (ranks[value], value.sort_key())))
+  first = totals[0] if totals else {}
+  return tuple(sorted(classes, key=lambda value: (-first.get(value, 0), value.sort_key())))
 
 
 def training_splits(names: Sequence[str]) -> tuple[str, ...]:

@@ -99,7 +99,7 @@ def context(view: RunView, title: str, prefix: str) -> dict[str, Any]:
     'stages': tables.stage_table(view) if view.stages else None,
     'confirmed': confirmations(view),
     'classes': class_tables(view),
-    'fits': [(stage.kind, tables.fit_table(stage)) for stage in fits],
+    'fits': [(view.key(stage), tables.fit_table(view, stage)) for stage in fits],
     'divergences': tables.divergence_table(view),
     'check_sets': [_check_set(view, i) for i in range(len(view.check_sets))],
     'models': model_table(view) if view.models else None,
@@ -183,25 +183,26 @@ def _check_set(view: RunView, index: int) -> dict[str, Any]:
 
 
 def _leakage(found: Leakage, index: int) -> Table:
-  rows = (
+  rows = tuple(
     (
-      words(found.what, 'heading'),
-      number(text.integer(found.compared)),
-      number(text.integer(found.in_several), '' if found.passed else 'bad'),
-      number(text.percent(found.share), '' if found.passed else 'bad'),
-      number(text.decimal(found.limit)),
-      words(', '.join(text.short(text.clean(e)) for e in found.examples) or '-', 'soft'),
-    ),
+      words(text.clean(pair.split), 'heading'),
+      words(text.clean(pair.other)),
+      words(found.what),
+      number(text.integer(pair.records), 'bad' if pair.records else ''),
+      number(text.percent(pair.share)),
+      words(', '.join(text.short(text.clean(e)) for e in pair.examples) or '-', 'soft'),
+    )
+    for pair in found.pairs
   )
   return Table(
     f'leakage-{index}',
     'In more than one split',
     (
+      Cell('split'),
+      Cell('other split'),
       Cell('what'),
-      Cell('compared', number=True),
-      Cell('in several splits', number=True),
-      Cell('share', number=True),
-      Cell('limit of the share', number=True),
+      Cell('in both', number=True),
+      Cell('share of the split', number=True),
       Cell('for example'),
     ),
     rows,

@@ -38,7 +38,7 @@ def fit_picture(view: RunView, stage: Stage) -> Picture | None:
 
   worst = worst_fits(stage.fits)
   return Picture(
-    name=f'ideal-{stage.kind}',
+    name=f'ideal-{view.key(stage)}',
     title=f'{stage.title}: actual records less ideal records of each class',
     description=' '.join(
       f'{split}: the furthest from its ideal is class {short(class_name(fit.name))} with '

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FEW = 30
 """So many classes have a row each in a picture; more of them become a curve."""
 
+PICTURE_KINDS = ('svg', 'png')
+
 WIDTH = 9.0
 ROW = 0.27
 FONT_SIZE = 9

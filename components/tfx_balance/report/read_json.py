@@ -12,6 +12,7 @@ from tfx_balance.report.findings import Findings, training_splits
 from tfx_balance.report.run_view import (
   Check,
   CheckSet,
+  CommonRecords,
   Fit,
   Leakage,
   ModelRecall,
@@ -37,7 +38,7 @@ def findings_of(data: Any, source: str, title: str | None = None) -> Findings:
   """
   read = _reader(data, source)
   try:
-    return read(data, source, title)
+    return read(_characters(data), source, title)
   except (KeyError, TypeError, AttributeError, IndexError) as error:
     raise DataError(
       f'{source} is not whole ({type(error).__name__}: {error}); write it again with this version '
@@ -62,6 +63,17 @@ def _reader(data: Any, source: str) -> Callable[[Any, str, str | None], Findings
       f'{READS_VERSION}; upgrade tfx-balance'
     )
   return known[found]
+
+
+def _characters(data: Any) -> Any:
+  """Returns JSON data in whose texts what is no character (half of a surrogate pair) is escaped."""
+  if isinstance(data, str):
+    return data if data.isascii() else data.encode('utf-8', 'backslashreplace').decode('utf-8')
+  if isinstance(data, list):
+    return [_characters(item) for item in data]
+  if isinstance(data, Mapping):
+    return {_characters(key): _characters(value) for key, value in data.items()}
+  return data
 
 
 def _sidecar(data: Any, source: str, title: str | None) -> Findings:
@@ -225,16 +237,20 @@ def _check(row: Mapping[str, Any]) -> Check:
   )
 
 
-def _leakage(row: Mapping[str, Any]) -> Leakage:
-  feature = row.get('feature')
-  return Leakage(
-    what=f'values of {feature}' if row['kind'] == 'feature' else 'records',
-    compared=row['compared'],
-    in_several=row['in_several'],
-    share=row['share'],
-    limit=row.get('limit'),
-    examples=tuple(map(str, row.get('examples') or ())),
+def _leakage(data: Mapping[str, Any]) -> Leakage:
+  """Returns what a validator found in pairs of splits."""
+  pairs = tuple(
+    CommonRecords(
+      split=row['split'],
+      other=row['other'],
+      records=row['records'],
+      share=row['share'],
+      examples=tuple(str(example['text']) for example in row['examples']),
+    )
+    for row in data['pairs']
   )
+  key = data['key']
+  return Leakage('records' if key == 'records' else f'values of {key}', pairs)
 
 
 def _recall(data: Any, source: str, title: str | None) -> Findings:

@@ -89,13 +89,16 @@ def _class_of(text: str, kind: int) -> ClassValue:
   return ClassValue('bytes', text.encode('utf-8'))
 
 
-def read_evaluation(uri: str, label: str | None, title: str | None) -> Findings:
+def read_evaluation(
+  uri: str, label: str | None, title: str | None, node: str | None = None
+) -> Findings:
   """Returns the recall of each class that an Evaluator measured on slices by the label.
 
   Args:
     uri: of a ModelEvaluation artifact.
     label: the feature that the slices are by; where None, the only one there is.
     title: how to show the model; where None, by its name in the evaluation's configuration.
+    node: how to show a model that has neither.
   """
   import tensorflow_model_analysis as tfma
 
@@ -106,7 +109,9 @@ def read_evaluation(uri: str, label: str | None, title: str | None) -> Findings:
   for name in names:
     result = tfma.load_eval_result(uri, model_name=name if len(names) > 1 else None)
     recall = slice_recall(result.slicing_metrics, label, uri)
-    models.append(ModelRecall(' '.join(filter(None, (title, name))) or 'model', recall, uri))
+    models.append(
+      ModelRecall(' '.join(filter(None, (title, name))) or node or 'model', recall, uri)
+    )
   return Findings(label, models=tuple(models))
 
 

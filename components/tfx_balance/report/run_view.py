@@ -134,29 +134,35 @@ class Check:
 
 
 @dataclass(frozen=True)
+class CommonRecords:
+  """What one split has in common with another one.
+
+  Attributes:
+    split: the one.
+    other: the other one.
+    records: of the one that the other has too, or a value of which it has.
+    share: of the one's records.
+    examples: a few, for people.
+  """
+
+  split: str
+  other: str
+  records: int
+  share: float
+  examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Leakage:
   """What occurs in more than one split.
 
   Attributes:
     what: what was compared, for people: records, or values of a feature.
-    compared: how many.
-    in_several: how many of them are in more than one split.
-    share: of these in all.
-    limit: what the share may be; None if it is only told.
-    examples: a few, for people.
+    pairs: of splits.
   """
 
   what: str
-  compared: int
-  in_several: int
-  share: float
-  limit: float | None
-  examples: tuple[str, ...] = ()
-
-  @property
-  def passed(self) -> bool:
-    """Whether the share is within its limit."""
-    return self.limit is None or self.share <= self.limit
+  pairs: tuple[CommonRecords, ...]
 
 
 @dataclass(frozen=True)
@@ -216,8 +222,8 @@ class RunView:
 
   Attributes:
     label: name of the feature that holds the class; '' if nothing says it.
-    classes: the largest first, by the first stage. Those of a stage that shares no class with it
-      (Transform made them ids, say) are not among them.
+    classes: the largest first by the first stage, equal ones in canonical order. Those of a stage
+      that shares no class with it (Transform made them ids, say) are not among them.
     stages: in the order that data passes them.
     check_sets: of the validators, in the order given.
     models: in the order given.
@@ -241,6 +247,12 @@ class RunView:
     """The stages whose classes are among those of the run, so that they stand side by side."""
     known = set(self.classes)
     return tuple(stage for stage in self.stages if known & stage.total.keys())
+
+  def key(self, stage: Stage) -> str:
+    """Returns what a stage's pictures and tables are called: its kind, numbered from the second."""
+    alike = [other for other in self.stages if other.kind == stage.kind]
+    number = alike.index(stage) + 1
+    return stage.kind if number == 1 else f'{stage.kind}-{number}'
 
   @cached_property
   def split_names(self) -> tuple[str, ...]:

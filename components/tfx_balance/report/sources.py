@@ -22,6 +22,7 @@ from tfx_balance.report.read_tfx import (
   read_statistics,
 )
 from tfx_balance.report.run_view import RunView
+from tfx_balance.report.text import clean
 
 CHECKS_NAME, RECALL_NAME = 'class_checks.json', 'recall.json'
 # A plan says more than the sidecar that may lie beside it.
@@ -48,7 +49,7 @@ class Source:
     text = str(text)
     named = _NAMED.fullmatch(text)
     if named and not fileio.exists(text):
-      return cls(_plain(named[2]), named[1].strip())
+      return cls(_plain(named[2]), clean(named[1].strip()))
     return cls(_plain(text))
 
   @property
@@ -89,7 +90,7 @@ def read_run(uris: Sequence[str], label: str | None = None) -> RunView:
   label = label or next((f.label for f in found.values() if f.label), None)
   for i, (source, kind) in enumerate(zip(sources, kinds, strict=True)):
     if kind == EVALUATION_FILE:
-      found[i] = read_evaluation(source.uri, label, source.title)
+      found[i] = read_evaluation(source.uri, label, source.title, source.node)
     elif kind == STATISTICS_PATTERN:
       title = source.title or source.node or 'Statistics'
       found[i] = read_statistics(source.uri, _known(label, source), title)

@@ -147,7 +147,7 @@ def _extreme(found: tuple[object, object] | None) -> Cell:
   return Cell(f'{cut}: {shown}', name if cut != name else '', number=True)
 
 
-def fit_table(stage: Stage) -> Table:
+def fit_table(view: RunView, stage: Stage) -> Table:
   """Returns, for each split, its ideal, what it has, and the class that is furthest from its."""
   totals: dict[str, list[Fit]] = {}
   for fit in stage.fits:
@@ -167,7 +167,7 @@ def fit_table(stage: Stage) -> Table:
       )
     )
   return Table(
-    f'fit-{stage.kind}',
+    f'fit-{view.key(stage)}',
     f'{stage.title}: ideal and actual records',
     head('split', 'ideal', 'actual', 'difference', 'furthest class', 'off by 1 or more', numbers=5),
     tuple(rows),

@@ -10,9 +10,8 @@ from tfx.dsl.io import fileio
 from tfx_balance.errors import ConfigError
 from tfx_balance.report.extra import load
 from tfx_balance.report.page import DEFAULT_TITLE, pictures_of, render_page
+from tfx_balance.report.pictures import PICTURE_KINDS
 from tfx_balance.report.sources import read_run
-
-PICTURE_KINDS = ('svg', 'png')
 
 
 def render_report(

@@ -1,0 +1,277 @@
+"""The page: numbers equal to a recount, names safe and legible, nothing that is not its own."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tfx_balance import BalancedAugmenter, BalancedInputGen, StratifiedSplitter
+from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.report import read_run, render_html
+from tfx_balance.report.class_tables import MOST_ROWS
+from tfx_balance.report.findings import merge
+from tfx_balance.report.page import render_fragment, render_page
+from tfx_balance.report.read_json import findings_of
+from tfx_balance.report.tables import MOST_FAILED
+from tfx_balance.report.text import class_name, short
+
+from tests.helpers_examples import cells, labelled, read_splits
+from tests.helpers_pipeline import execute, input_artifact
+from tests.report.helpers_report import (
+  NASTY,
+  Page,
+  checks_data,
+  long_tail,
+  recall_data,
+  split_data,
+  write_run,
+)
+
+
+def number(text):
+  return int(text.replace(',', ''))
+
+
+@pytest.fixture(scope='module')
+def artifacts(tmp_path_factory):
+  """Returns what three components made of records of 5 classes, and the records of each."""
+  root = tmp_path_factory.mktemp('artifacts')
+  records = labelled({b'<a>': 61, b'b': 30, 'ü'.encode(): 17, b'd': 4, b'e': 1})
+  raw = input_artifact(root / 'raw', {'all': [records]})
+  split = execute(StratifiedSplitter, [raw], root / 'split', stratify_by='label')
+  balanced = execute(BalancedAugmenter, [split], root / 'balanced')
+  fed = execute(BalancedInputGen, [balanced], root / 'fed', label='label')
+  found = [('Raw data', {'all': records}), ('Split', read_splits(split.uri))]
+  found += [('Balanced', read_splits(balanced.uri)), ('Fed to the Trainer', read_splits(fed.uri))]
+  return [split.uri, balanced.uri, fed.uri], found
+
+
+def test_the_numbers_of_the_page_are_those_of_a_recount(artifacts):
+  uris, found = artifacts
+  page = Page(render_html(uris))
+  head, *rows = page.tables['report-classes']
+  shown = {}
+  for row in rows[:-2]:
+    for column, text in zip(head[2:], row[2:], strict=True):
+      stage, _, split = column.partition(': ')
+      shown[stage, split or 'all', row[0]] = number(text)
+  counted = {
+    (stage, split, value.decode()): n
+    for stage, splits in found
+    for (value, split), n in cells(splits).items()
+  }
+  expected = {key: n for key, n in counted.items() if (key[0], key[1]) in {k[:2] for k in shown}}
+  assert {key: n for key, n in shown.items() if n} == expected
+  assert {key[:2] for key in shown} == {
+    ('Raw data', 'all'),
+    ('Split', 'train'),
+    ('Split', 'eval'),
+    ('Split', 'test'),
+    ('Balanced', 'train'),
+    ('Fed to the Trainer', 'train'),
+  }
+
+
+def test_the_sums_of_the_page_are_those_of_a_recount(artifacts):
+  uris, found = artifacts
+  page = Page(render_html(uris))
+  shown = {
+    (row[0], 'all' if row[1] == 'whole' else row[1]): number(row[2])
+    for row in page.tables['report-stages'][1:]
+    if row[2]
+  }
+  counted = {
+    (stage, split): len(records) for stage, splits in found for split, records in splits.items()
+  }
+  assert len(shown) == 6
+  assert shown == {key: counted[key] for key in shown}
+  assert '✓ Balanced: Input of BalancedInputGen counted the same.' in page.text
+
+
+def test_the_same_run_gives_the_same_page(artifacts):
+  uris, _ = artifacts
+  assert render_html(uris) == render_html(uris)
+
+
+# --- names
+
+
+@pytest.fixture(scope='module')
+def nasty(tmp_path_factory):
+  """Returns the page of classes whose names nobody wants to see, all of them."""
+  uris = write_run(tmp_path_factory.mktemp('nasty'), long_tail(len(NASTY), 3000, nasty=True), False)
+  return render_html(uris, title='<script>alert(3)</script>')
+
+
+def test_no_name_becomes_an_element(nasty):
+  page = Page(nasty)
+  assert not {'script', 'img', 'link', 'iframe', 'object', 'image', 'b'} & set(page.tags)
+  assert [link for link in page.links if not link.startswith('#')] == []
+  assert not re.search(r'\bon\w+=', re.sub(r'>[^<]*<', '><', nasty))
+
+
+@pytest.mark.parametrize('value', NASTY, ids=[f'{name[:12]!r}' for name in NASTY])
+def test_every_name_is_legible(nasty, value):
+  name = class_name(ClassValue('bytes', value))
+  page = Page(nasty)
+  names = [row[0] for row in page.tables['report-classes'][1:]]
+  assert short(name) in names
+  assert short(name) == name or name in page.titles
+  assert name.strip()
+
+
+def test_names_that_say_what_a_person_cannot_see(nasty):
+  names = [row[0] for row in Page(nasty).tables['report-classes'][1:]]
+  assert {'(empty)', '(2 spaces)', '\\u202egnp.exe', '\\xff\\xfe not UTF-8 \\x00'} <= set(names)
+  assert 'a\\nb\\tc \\x1b[31mred' in names
+
+
+def test_names_that_differ_at_their_ends_differ_when_they_are_cut(nasty):
+  names = [row[0] for row in Page(nasty).tables['report-classes'][1:]]
+  assert len(names) == len(set(names))
+
+
+def test_the_title_is_text(nasty):
+  assert nasty.count('&lt;script&gt;alert(3)&lt;/script&gt;') >= 2
+  assert '<script>' not in nasty
+
+
+@settings(max_examples=12)
+@given(
+  st.dictionaries(
+    st.binary(max_size=12).map(lambda value: ClassValue('bytes', value)),
+    st.integers(1, 500),
+    min_size=1,
+    max_size=6,
+  )
+)
+def test_any_bytes_make_a_page_that_is_whole(counts):
+  view = merge([findings_of(split_data(counts), 'x')])
+  page = Page(render_page(view))
+  rows = page.tables['report-classes'][1:-2]
+  assert [row[0] for row in rows] == [short(class_name(value)) for value in view.classes]
+  assert {'html', 'body', 'article', 'svg'} <= set(page.tags)
+  assert 'script' not in page.tags
+
+
+def test_halves_of_characters_are_escaped():
+  data = recall_data({ClassValue('bytes', b'a'): 100}, 1)
+  data['models'][0]['name'] = 'half \ud83d of a pair'
+  html = render_page(merge([findings_of(data, 'x')]))
+  assert 'half \\ud83d of a pair' in html
+  html.encode('utf-8')
+
+
+# --- what a page is made of
+
+
+def test_no_two_elements_have_the_same_id(nasty):
+  ids = Page(nasty).ids
+  assert len(ids) == len(set(ids)) > 20
+
+
+def test_two_reports_in_one_notebook_have_no_id_in_common():
+  view = merge([findings_of(split_data(long_tail(5)), 'x')])
+  first, second = (Page(render_fragment(view, prefix=prefix)).ids for prefix in ('one', 'two'))
+  assert first
+  assert not set(first) & set(second)
+
+
+def test_a_browser_may_load_nothing(nasty):
+  assert "default-src 'none'; style-src 'unsafe-inline'" in nasty
+  assert not re.search(r'url\((?!#)|@import|https?://(?!www\.w3\.org)', nasty)
+
+
+def test_pictures_have_words_and_tables_have_heads(nasty):
+  page = Page(nasty)
+  assert page.tags.count('svg') == page.tags.count('desc') == 3
+  assert page.tags.count('table') == page.tags.count('caption') == page.tags.count('thead')
+
+
+def test_colours_of_the_pictures_follow_the_page(nasty):
+  (style,) = re.findall(r'<style>\s*\.tfx-balance.*?</style>', nasty, re.DOTALL)
+  pictures = ''.join(re.findall(r'<svg.*?</svg>', nasty, re.DOTALL))
+  tags = ''.join(re.findall(r'<[^>]*>', pictures))
+  assert not re.search(r'#[0-9a-f]{6}\b', tags)
+  used = set(re.findall(r'var\(--([\w-]+)\)', tags))
+  assert {'ink', 'ground', 'series-1', 'series-2', 'series-3'} <= used
+  assert all(style.count(f'--{name}: #') == 3 for name in used)  # light, dark and on paper
+
+
+@pytest.mark.parametrize('n', [100, 1000])
+def test_many_classes_are_shown_by_their_extremes(tmp_path, n):
+  counts = long_tail(n)
+  html = render_html(write_run(tmp_path, counts))
+  page = Page(html)
+  names = [str(value) for value in counts]
+  assert [row[0] for row in page.tables['report-largest'][1:]] == names[:10]
+  assert [row[0] for row in page.tables['report-smallest'][1:]] == names[-10:]
+  assert [row[0] for row in page.tables['report-classes'][1:]] == names
+  lowest = [float(row[1]) for row in page.tables['report-worst'][1:]]
+  assert len(lowest) == 10
+  assert lowest == sorted(lowest)
+  assert page.tags.count('details') >= 2
+  assert len(html) < 300_000 + 1_000 * n
+  pictures = ''.join(re.findall(r'<svg.*?</svg>', html, re.DOTALL))
+  assert names[1] not in pictures  # curves, not a bar a class
+
+
+def test_ten_thousand_violations_are_summed_up():
+  data = checks_data(split_data(long_tail(10)), True)
+  broken = {**data['checks'][-1], 'passed': False}
+  data.update(checks=[broken] * 10_000, blessed=0)
+  page = Page(render_page(merge([findings_of(data, 'x')])))
+  assert len(page.tables['report-failed-0']) == 1 + MOST_FAILED
+  assert f'and {10_000 - MOST_FAILED:,} more' in page.text
+  assert '10,000 violations' in page.text
+
+
+def test_a_table_ends_somewhere():
+  data = recall_data({ClassValue('int', i): 10 for i in range(MOST_ROWS + 5)}, 1)
+  page = Page(render_page(merge([findings_of(data, 'x')])))
+  assert len(page.tables['report-recall']) == 1 + MOST_ROWS
+
+
+def test_what_was_checked_is_shown_with_its_limit(nasty):
+  page = Page(nasty)
+  rules = page.tables['report-rules-0']
+  assert ['l_infinity', 'train and baseline:train', '0.004', '0.01', 'kept'] in rules
+  assert any(row[0] == 'min_records' and row[-1].endswith(' broken') for row in rules)
+  leakage = page.tables['report-leakage-0'][1]
+  assert leakage[:5] == ['test', 'train', 'records', '17', '0.1%']
+  assert leakage[5].startswith('<b>id 7</b>, ')
+  assert 'not passed' in page.text
+
+
+def test_a_measurement_without_end_is_shown_as_such():
+  data = checks_data(split_data(long_tail(4)), False)
+  data['checks'] = [{**data['checks'][0], 'measured': None, 'passed': False}]
+  page = Page(render_page(merge([findings_of(data, 'x')])))
+  assert page.tables['report-failed-0'][1][3] == '∞'
+
+
+def test_parameters_and_warnings_are_shown(tmp_path):
+  counts = {**long_tail(4), ClassValue('bytes', b'rare'): 1}
+  view = read_run(write_run(tmp_path, counts))
+  page = Page(render_page(view))
+  rows = dict(row[:2] for row in page.tables['report-parameters-1'][1:])
+  assert rows['splits'] == '{"train": 8, "eval": 1, "test": 1}'
+  assert 'class rare has 1 record, too few for every split' in page.text
+
+
+def test_models_stand_beside_each_other(tmp_path):
+  page = Page(render_html(write_run(tmp_path, long_tail(12), models=7)))
+  assert len(page.tables['report-models']) == 1 + 7
+  assert page.tables['report-recall'][0][1:4] == ['natural', 'tested', 'balanced']
+
+
+def test_a_run_without_anything_but_models_is_shown():
+  page = Page(render_page(merge([findings_of(recall_data(long_tail(5), 2), 'x')])))
+  assert 'report-recall' in page.tables
+  assert 'not checked' in page.text
+
+
+def test_a_class_without_records_has_no_ratio():
+  counts = {ClassValue('int', 0): 9, ClassValue('int', 1): 0}
+  page = Page(render_page(merge([findings_of(split_data(counts), 'x')])))
+  assert [row[6] for row in page.tables['report-stages'][1:]] == ['∞'] * 4
