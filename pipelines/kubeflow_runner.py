@@ -45,6 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
   add(
     '--secret',
     action='append',
+    type=secret_variable,
     default=[],
     metavar='VARIABLE=NAME/KEY',
     help='an environment variable of each task, from a Kubernetes Secret; may be repeated',
@@ -52,11 +53,28 @@ def make_parser() -> argparse.ArgumentParser:
   add(
     '--secret_file',
     action='append',
+    type=secret_folder,
     default=[],
     metavar='FOLDER=NAME',
     help='a folder in each task that holds a Kubernetes Secret; may be repeated',
   )
   return parser
+
+
+def secret_variable(text: str) -> tuple[str, str]:
+  """Returns the variable, and NAME/KEY of a Secret."""
+  variable, _, source = text.partition('=')
+  if '/' not in source:
+    raise argparse.ArgumentTypeError(f'{text!r} is not complete; write it as VARIABLE=NAME/KEY')
+  return variable, source
+
+
+def secret_folder(text: str) -> tuple[str, str]:
+  """Returns the folder, and the name of a Secret."""
+  folder, _, name = text.partition('=')
+  if not name:
+    raise argparse.ArgumentTypeError(f'{text!r} is not complete; write it as FOLDER=NAME')
+  return folder, name
 
 
 def choose_input(settings: argparse.Namespace) -> dict[str, Any]:
@@ -96,12 +114,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
   from pipelines import pipeline
 
   try:
-    secrets = (value.split('=', 1) for value in settings.secret)
     options = TaskOptions(
       cpu=settings.cpu,
       memory_gb=settings.memory_gb,
-      secrets={variable: SecretKey(*source.split('/', 1)) for variable, source in secrets},
-      secret_files=dict(value.split('=', 1) for value in settings.secret_file),
+      secrets={variable: SecretKey(*source.split('/', 1)) for variable, source in settings.secret},
+      secret_files=dict(settings.secret_file),
     )
     tfx_pipeline = pipeline.create_pipeline(
       name=settings.name,

@@ -148,12 +148,11 @@ def _files(artifact: types.Artifact, split: str) -> list[str]:
 
 def _number(artifact: types.Artifact, name: str) -> int:
   """Returns a span or a version, wherever the artifact has it; 0 where it has none."""
-  proto = artifact.mlmd_artifact
-  for properties in (proto.properties, proto.custom_properties):
-    if name in properties:
-      value = properties[name]
-      return value.int_value or int(value.string_value or 0)
-  return 0
+  properties = artifact.mlmd_artifact.properties
+  if name in properties:
+    return properties[name].int_value or int(properties[name].string_value or 0)
+  # By TFX's accessor, for on Kubeflow a custom property is a JSON value.
+  return int(artifact.get_custom_property(name) or 0)
 
 
 def log_warnings(component: str, uri: str) -> None:

@@ -6,6 +6,8 @@ import re
 import pytest
 import tfx.v1 as tfx
 from absl import logging
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import aiplatform
 from google.protobuf import json_format
 from kfp import components
 from kfp.client.client import _extract_pipeline_yaml
@@ -75,6 +77,22 @@ def test_kfps_client_and_its_local_runner_read_it(package):
   assert json_format.MessageToDict(document.platform_spec) == platform
   component = components.load_component_from_file(str(package))
   assert list(component.component_spec.inputs) == ['seed']
+
+
+def test_vertex_ais_client_reads_it(tmp_path):
+  path = compile_pipeline(make_pipeline('gs://bucket/root'), str(tmp_path / 'small.yaml'), 'image')
+  job = aiplatform.PipelineJob(
+    display_name='small',
+    template_path=path,
+    pipeline_root='gs://bucket/root',
+    parameter_values={'seed': 3},
+    project='project',
+    location='us-central1',
+    credentials=AnonymousCredentials(),
+  )
+  spec = json_format.MessageToDict(job._gca_resource._pb)
+  assert spec['pipelineSpec'] == load_package(path)[0]
+  assert spec['runtimeConfig']['parameterValues'] == {'seed': 3.0}
 
 
 def test_every_task_calls_the_entrypoint_with_what_the_component_declares(package):
