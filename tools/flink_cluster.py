@@ -112,6 +112,16 @@ class FlinkCluster:
       f'--parallelism={self._n_task_managers}',
     ]
 
+  @property
+  def flink_runner_args(self) -> list[str]:
+    """The same for FlinkRunner, which starts a job server of its own."""
+    return [
+      '--runner=FlinkRunner',
+      f'--flink_master=127.0.0.1:{self._ports["rest"]}',
+      f'--flink_job_server_jar={self._jars.one_jar()}',
+      *self.beam_args[2:],
+    ]
+
   def worker_pids(self) -> list[int]:
     """Returns the processes of the Python workers that run now."""
     return [pid for name in self._task_managers() for pid in children(self._processes[name].pid)]

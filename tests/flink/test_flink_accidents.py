@@ -71,8 +71,8 @@ def test_a_run_whose_workers_keep_dying_fails_and_publishes_nothing(
   assert published.files('StratifiedSplitter') == []
 
 
-def test_a_run_after_it_is_right(flink, files, expected, tmp_path):
-  published = split(tmp_path, files, [*PORTABLE, *flink.beam_args])
+def test_a_run_after_it_is_right_through_a_job_server_of_its_own(flink, files, expected, tmp_path):
+  published = split(tmp_path, files, [*PORTABLE, *flink.flink_runner_args])
 
   (artifact,) = published.of_node('StratifiedSplitter')
   assert all_bytes(artifact.uri) == expected
