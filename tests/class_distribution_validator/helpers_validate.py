@@ -134,3 +134,24 @@ def validate(
     dict(component.exec_properties),
   )
   return Validated(output.uri, output)
+
+
+def synthetic_statistics(counts: Sequence[int]) -> statistics_pb2.DatasetFeatureStatisticsList:
+  """Returns statistics of a categorical int label, as of so many records of class 0, 1, ..."""
+  found = statistics_pb2.DatasetFeatureStatisticsList()
+  whole = found.datasets.add(num_examples=sum(counts))
+  feature = whole.features.add(type=statistics_pb2.FeatureNameStatistics.INT)
+  feature.path.step.append('label')
+  stats = feature.string_stats
+  stats.common_stats.num_non_missing = stats.common_stats.tot_num_values = sum(counts)
+  stats.common_stats.min_num_values = stats.common_stats.max_num_values = 1
+  stats.common_stats.avg_num_values = 1
+  held = sorted(((n, value) for value, n in enumerate(counts) if n), reverse=True)
+  stats.unique = len(held)
+  for rank, (n, value) in enumerate(held):
+    stats.rank_histogram.buckets.add(
+      low_rank=rank, high_rank=rank, label=str(value), sample_count=n
+    )
+  for n, value in held[:20]:
+    stats.top_values.add(value=str(value), frequency=n)
+  return found

@@ -140,7 +140,7 @@ def _property(name: str, value: Any) -> Any:
   if name in _BOUNDS and isinstance(value, numbers.Real):
     if isinstance(value, bool):
       SplitLimit.parse(name, value, *_BOUNDS[name])
-    return str(int(value) if isinstance(value, numbers.Integral) else float(value))
+    return json.dumps(int(value) if isinstance(value, numbers.Integral) else float(value))
   if name == 'expected_shares' and isinstance(value, Mapping):
     inner = {k: json.loads(to_json(v)) if isinstance(v, Mapping) else v for k, v in value.items()}
     return to_json(inner)

@@ -1,0 +1,199 @@
+"""Statistics by TFDV: exact counts where they hold them, and else what to change."""
+
+from pathlib import Path
+
+import pytest
+from tfx_balance.class_distribution_validator.anomalies import (
+  MAX_REASONS,
+  validate_label,
+  with_checks,
+)
+from tfx_balance.class_distribution_validator.label_schema import schema_rules
+from tfx_balance.class_distribution_validator.label_statistics import tallies_of
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.plan.checks import Check
+from tfx_balance.plan.class_domain import ClassDomain
+from tfx_balance.plan.class_value import MISSING, ClassValue
+
+from tests.class_distribution_validator.helpers_validate import (
+  CATEGORICAL,
+  schema_of,
+  statistics_of,
+)
+
+FLOATS = 'feature { name: "label" type: FLOAT float_domain { is_categorical: true } }'
+SKETCH = {'use_sketch_based_topk_uniques': True}
+
+
+def tally(counts, schema='', **options):
+  statistics = {'train': statistics_of(counts, schema, **options)}
+  return tallies_of(statistics, 'label', 'statistics=')['train']
+
+
+@pytest.mark.parametrize(
+  ('counts', 'kind', 'schema', 'options'),
+  [
+    pytest.param({0: 50, -7: 30, 2**62: 1}, 'int', CATEGORICAL, {}, id='categorical ints'),
+    pytest.param({0.0: 5, -1.0: 3, 1e10: 1}, 'float', FLOATS, SKETCH, id='categorical floats'),
+    pytest.param(
+      {b'a': 5, '🦊'.encode(): 3, b'': 2, b'<b>"\n': 1, b'x' * 300: 1}, 'bytes', '', {}, id='words'
+    ),
+    pytest.param(
+      {i: 1 + i % 3 for i in range(3000)},
+      'int',
+      CATEGORICAL,
+      {'num_top_values': 3000, 'num_rank_histogram_buckets': 3000},
+      id='3,000 classes',
+    ),
+  ],
+)
+def test_counts_are_exact(counts, kind, schema, options):
+  found = tally({**counts, None: 4}, schema, **options)
+  assert found == {**{ClassValue(kind, value): n for value, n in counts.items()}, MISSING: 4}
+
+
+@pytest.mark.parametrize(
+  ('counts', 'schema', 'options', 'fault'),
+  [
+    pytest.param(
+      {0: 5, 1: 3},
+      '',
+      {},
+      r'add "int_domain \{ is_categorical: true \}" to that feature in the schema, and give it to '
+      r'StatisticsGen \(schema=\), or pass examples=',
+      id='plain ints',
+    ),
+    pytest.param(
+      {0.0: 5, 1.0: 3}, '', {}, r'float_domain .* and stats_options=.*sketch', id='plain floats'
+    ),
+    pytest.param(
+      {i: 1 for i in range(1500)},
+      CATEGORICAL,
+      {},
+      r'counts 1000 of the 1500 values .*num_top_values=1500, num_rank_histogram_buckets=1500',
+      id='cut off',
+    ),
+    pytest.param(
+      {b'a': 5, b'\xff': 3}, '', {}, 'as __BYTES_VALUE__: .* pass examples=', id='bytes'
+    ),
+    pytest.param({0.5: 5}, FLOATS, SKETCH, 'has the value 0.5 in split', id='half'),
+  ],
+)
+def test_counts_that_are_not_exact_are_refused(counts, schema, options, fault):
+  with pytest.raises(DataError, match=fault):
+    tally(counts, schema, **options)
+
+
+def test_a_label_without_any_value_is_missing_everywhere():
+  assert tally({None: 3}) == {MISSING: 3}
+
+
+def test_a_label_that_is_in_no_split_is_refused():
+  statistics = {'train': statistics_of({0: 1})}
+  with pytest.raises(DataError, match="'class' is not in statistics=; label= takes one of: label"):
+    tallies_of(statistics, 'class', 'statistics=')
+
+
+def test_several_values_a_record_are_refused():
+  found = statistics_of({b'a': 1})
+  found.datasets[0].features[0].string_stats.common_stats.max_num_values = 3
+  with pytest.raises(DataError, match=r'up to 3 values a record in split .* turn a one-hot vector'):
+    tallies_of({'train': found}, 'label', 'statistics=')
+
+
+SCHEMA = """
+string_domain {{ name: "animals" value: "cat" value: "dog" }}
+feature {{ name: "label" {} }}
+"""
+
+
+@pytest.mark.parametrize(
+  ('text', 'domain'),
+  [
+    ('type: INT', None),
+    ('int_domain { is_categorical: true }', None),
+    (
+      'int_domain { min: 0 max: 9 is_categorical: true }',
+      ClassDomain(0, 9, listed=True),
+    ),
+    ('int_domain { min: 1 }', ClassDomain(1)),
+    ('float_domain { max: 2 }', ClassDomain(None, 2)),
+    ('bool_domain {}', ClassDomain(0, 1, listed=True)),
+    (
+      'bool_domain { true_value: "y" false_value: "n" }',
+      ClassDomain(values=frozenset([b'y', b'n']), listed=True),
+    ),
+    (
+      'domain: "animals" distribution_constraints { min_domain_mass: 0.9 }',
+      ClassDomain(values=frozenset([b'cat', b'dog']), listed=True, min_mass=0.9),
+    ),
+    ('string_domain { value: "é" }', ClassDomain(values=frozenset(['é'.encode()]), listed=True)),
+  ],
+)
+def test_the_domain_of_a_schema(text, domain):
+  assert schema_rules(schema_of(SCHEMA.format(text)), 'label').domain == domain
+
+
+def test_the_comparators_of_a_schema():
+  text = SCHEMA.format(
+    'skew_comparator { infinity_norm { threshold: 0.1 } } '
+    'drift_comparator { infinity_norm { threshold: 0.2 } '
+    'jensen_shannon_divergence { threshold: 0 } }'
+  )
+  assert schema_rules(schema_of(text), 'label').distances == {
+    'max_l_infinity': 0.1,
+    'max_baseline_l_infinity': 0.2,
+    'max_baseline_jensen_shannon': 0.0,
+  }
+
+
+def test_the_schema_of_the_digits_has_rules_for_their_classes():
+  text = (Path(__file__).parents[2] / 'schemas/digits/schema.pbtxt').read_text()
+  rules = schema_rules(schema_of(text), 'label')
+  assert [str(value) for value in rules.domain.classes('int')] == list('0123456789')
+  assert set(rules.distances) == {
+    'max_l_infinity',
+    'max_baseline_l_infinity',
+    'max_baseline_jensen_shannon',
+  }
+  anomalies = validate_label(
+    statistics_of(dict.fromkeys(range(10), 1), text), schema_of(text), 'label', has_domain=True
+  )
+  assert not anomalies.anomaly_info  # TFDV finds no fault with the schema itself
+
+
+def test_a_schema_without_the_label_is_refused():
+  with pytest.raises(ConfigError, match="'class' is not in schema=; label= takes one of: label"):
+    schema_rules(schema_of(SCHEMA.format('')), 'class')
+
+
+@pytest.mark.parametrize(
+  ('counts', 'text', 'fault'),
+  [
+    ({0: 9, None: 1}, 'type: INT presence { min_fraction: 1 }', 'actual = 0.9'),
+    ({b'a': 9}, 'type: INT', 'Expected data of type: INT but got STRING'),
+    ({0: 9}, 'type: INT int_domain { min: 3 } distribution_constraints {}', None),
+  ],
+  ids=['presence', 'type', 'domain is ours'],
+)
+def test_tfdv_says_what_it_says_well(counts, text, fault):
+  schema = schema_of(SCHEMA.format(text))
+  found = validate_label(statistics_of(counts), schema, 'label', has_domain=True)
+  texts = [info.description for info in found.anomaly_info.values()]
+  assert [fault in text for text in texts] == ([True] if fault else [])
+
+
+def test_anomalies_of_many_classes_end_somewhere():
+  checks = [
+    Check('min_count', 'train', None, ClassValue('int', i), 0, 1, False, f'class {i}')
+    for i in range(10_000)
+  ]
+  found = with_checks(
+    validate_label(statistics_of({0: 1}), schema_of(CATEGORICAL), 'label', has_domain=False),
+    checks,
+    'label',
+  )
+  info = found.anomaly_info['label']
+  assert len(info.reason) == MAX_REASONS + 1
+  assert info.reason[-1].description == '9900 more are in class_checks.json.'
+  assert (info.short_description, info.severity) == ('Multiple errors', info.ERROR)

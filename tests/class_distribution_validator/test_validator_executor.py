@@ -1,0 +1,325 @@
+"""The executor: what it counts, what it writes, what it refuses. No pipeline around it."""
+
+import json
+from collections import Counter
+
+import pytest
+import tensorflow_data_validation as tfdv
+from tfx_balance import BalancedAugmenter, StratifiedSplitter
+from tfx_balance.errors import ConfigError, DataError
+
+from tests.class_distribution_validator.helpers_validate import (
+  CATEGORICAL,
+  Validated,
+  labelled_artifact,
+  statistics_of,
+  synthetic_statistics,
+  validate,
+)
+from tests.helpers_examples import cells, example, labelled, read_splits, value_of
+from tests.helpers_pipeline import execute, input_artifact
+
+EVIL = [
+  b'<script>alert(1)</script>',
+  b'"it\'s"',
+  '🦊'.encode(),
+  b'a\nb\x1b[31m',
+  b'\xff\xfe\x00',
+  b'x' * 300,
+]
+
+
+def plain(splits):
+  """Returns statistics of splits, as StatisticsGen makes them without a schema."""
+  return {name: statistics_of(counts) for name, counts in splits.items()}
+
+
+def exact(splits):
+  return {name: statistics_of(counts, CATEGORICAL) for name, counts in splits.items()}
+
+
+def count_of(found):
+  """Returns the records of each (class, split) that a sidecar of checks tells of."""
+  return Counter(
+    {
+      (row['class']['value'], split): n
+      for row in found.checks['counts']
+      for split, n in row['splits'].items()
+      if n
+    }
+  )
+
+
+@pytest.mark.parametrize(
+  ('classes', 'kind'),
+  [((0, 1), 'int'), ((0.0, 1.0), 'float'), ((b'a', b'b'), 'bytes')],
+  ids=['int', 'float', 'bytes'],
+)
+def test_records_are_counted_where_statistics_are_not_exact(tmp_path, classes, kind):
+  a, b = classes
+  splits = {'train': {a: 40, b: 40, None: 1}, 'eval': {a: 5, b: 5}}
+  artifact = labelled_artifact(tmp_path / 'in', splits)
+  found = validate(tmp_path, plain(splits), artifact, max_missing=0.02)
+  assert found.checks['counts_from'] == 'records'
+  assert {row['class']['type'] for row in found.checks['counts']} == {kind}
+  assert found.counts() == {
+    str(row['name']): {'train': 40, 'eval': 5} for row in found.checks['counts']
+  }
+  assert found.checks['missing'] == {'train': 1, 'eval': 0}
+  assert found.broken() == []
+
+
+def test_sidecars_are_believed_unless_a_recount_is_asked_for(tmp_path):
+  records = labelled({0: 80, 1: 20})
+  split = execute(
+    StratifiedSplitter,
+    [input_artifact(tmp_path / 'in', {'all': [records]})],
+    tmp_path / 'split',
+    splits={'train': 3, 'eval': 1},
+  )
+  balanced = execute(BalancedAugmenter, [split], tmp_path / 'balanced')
+  statistics = exact({'train': {0: 60, 1: 15}, 'eval': {0: 20, 1: 5}})
+  by_sidecar = validate(tmp_path / 'a', statistics, split)
+  recounted = validate(tmp_path / 'b', statistics, split, recount=True)
+  assert (by_sidecar.checks['counts_from'], recounted.checks['counts_from']) == (
+    'sidecar',
+    'records',
+  )
+  assert count_of(by_sidecar) == count_of(recounted) == cells(read_splits(split.uri))
+  # The augmenter's tells of train alone: eval passed through unread.
+  train = validate(
+    tmp_path / 'c',
+    exact({'train': {0: 60, 1: 60}, 'eval': {0: 20, 1: 5}}),
+    balanced,
+    exclude_splits=['eval'],
+    max_imbalance_ratio=1.01,
+  )
+  assert train.checks['counts_from'] == 'sidecar'
+  assert train.broken() == []
+  both = validate(tmp_path / 'd', exact({'train': {0: 60, 1: 60}, 'eval': {0: 20, 1: 5}}), balanced)
+  assert both.checks['counts_from'] == 'records'
+  assert count_of(both) == cells(read_splits(balanced.uri))
+  assert [c['rule'] for c in both.broken()] == ['max_l_infinity']  # on purpose: so choose
+  chosen = validate(
+    tmp_path / 'e',
+    exact({'train': {0: 60, 1: 60}, 'eval': {0: 20, 1: 5}}),
+    balanced,
+    compare=[],
+    max_imbalance_ratio={'train': 1.01},
+  )
+  assert chosen.broken() == []
+
+
+def test_a_damaged_or_foreign_sidecar_is_not_believed(tmp_path):
+  splits = {'train': {0: 4}, 'eval': {0: 4}}
+  artifact = labelled_artifact(tmp_path / 'in', splits)
+  (tmp_path / 'in' / 'class_distribution.json').write_text(json.dumps({'format': 'other'}))
+  assert validate(tmp_path, plain(splits), artifact).checks['counts_from'] == 'records'
+
+
+def test_what_broke_is_named_whatever_it_is_called(tmp_path):
+  splits = {'train': dict.fromkeys(EVIL, 10), 'eval': dict.fromkeys(EVIL[:-1], 10)}
+  splits['eval'][EVIL[-1]] = 1
+  artifact = labelled_artifact(tmp_path / 'in', splits)
+  report = tmp_path / 'report'
+  with pytest.raises(DataError) as failure:
+    validate(
+      tmp_path,
+      plain(splits),
+      artifact,
+      min_count=11,
+      on_violation='fail',
+      report_dir=str(report),
+    )
+  told = str(failure.value)
+  lines = told.splitlines()
+  for shown in (
+    '<script>alert(1)</script>',
+    '"it\'s"',
+    '🦊',
+    r'a\nb\x1b[31m',
+    r'\xff\xfe\x00',
+    'xx…xx',
+  ):
+    assert any('min_count' in line and shown in line for line in lines), shown
+  assert all(len(line) < 400 for line in lines)
+  assert '\x1b' not in told
+  assert f'All of it is in {report}/violations.txt' in told
+  found = Validated(report)
+  assert [row['class'] for row in found.checks['counts']][-1] == {
+    'type': 'bytes',
+    'value': '//4A',
+    'encoding': 'base64',
+  }
+  frame = tfdv.utils.display_util.get_anomalies_dataframe(found.anomalies('eval'))
+  assert '🦊' in frame.to_string()
+  assert '<script>' not in frame.to_html()
+
+
+def test_a_long_table_is_cut_and_whole_in_the_report(tmp_path):
+  splits = {'train': dict.fromkeys(range(200), 1)}
+  with pytest.raises(DataError, match=r'200 checks of 20\d failed') as failure:
+    validate(
+      tmp_path,
+      exact(splits),
+      min_count=2,
+      on_violation='fail',
+      report_dir=str(tmp_path / 'report'),
+    )
+  assert len(str(failure.value).splitlines()) < 40
+  assert '... and 170 more' in str(failure.value)
+  whole = (tmp_path / 'report' / 'violations.txt').read_text()
+  assert sum(line.startswith('min_count') for line in whole.splitlines()) == 200
+
+
+def test_a_warning_goes_on_unblessed(tmp_path):
+  found = validate(tmp_path, exact({'train': {0: 9, 1: 9}, 'eval': {0: 99, 1: 1}}))
+  assert found.checks['blessed'] == 0
+  assert found.artifact.get_json_value_custom_property('blessed') == {'train': 1, 'eval': 0}
+  assert found.anomalies('eval').drift_skew_info[0].skew_measurements[0].threshold > 0.05
+  assert not found.anomalies('train').anomaly_info
+
+
+def test_a_baseline_is_compared_by_name(tmp_path):
+  now, before = {'train': {0: 50, 1: 50}, 'new': {0: 5, 1: 5}}, {'train': {0: 90, 1: 10}}
+  found = validate(tmp_path, exact(now), baseline=exact(before))
+  (broken,) = found.broken()
+  assert (broken['rule'], broken['split'], broken['other'], broken['measured']) == (
+    'max_baseline_l_infinity',
+    'train',
+    'baseline:train',
+    0.4,
+  )
+  assert found.checks['counts'][0]['baseline'] == {'train': 90}
+  assert found.anomalies('train').drift_skew_info[0].drift_measurements[0].value == 0.4
+  chosen = {'compare': [('new', 'baseline:train')], 'max_baseline_l_infinity': 0.4}
+  assert validate(tmp_path / 'b', exact(now), baseline=exact(before), **chosen).broken() == []
+
+
+def test_schemas_are_checked_by_tfdv_and_by_us(tmp_path):
+  text = (
+    'feature { name: "label" type: INT int_domain { min: 0 max: 1 is_categorical: true } '
+    'presence { min_fraction: 1 } skew_comparator { infinity_norm { threshold: 0.5 } } }'
+  )
+  splits = {'train': {0: 9, 1: 9, 7: 1}, 'eval': {0: 18, 1: 2, None: 1}}
+  found = validate(tmp_path, exact(splits), schema=text, max_missing=0.05)
+  assert [(c['rule'], c['split'], c['name']) for c in found.broken()] == [
+    ('domain', 'train', '7'),
+    ('schema', 'eval', None),
+  ]
+  (limit,) = [c['limit'] for c in found.checks['checks'] if c['rule'] == 'max_l_infinity']
+  assert limit == 0.5
+  assert 'actual = 0.95' in found.anomalies('eval').anomaly_info['label'].description
+  assert 'Class 7 is not in' in found.anomalies('train').anomaly_info['label'].description
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'fault'),
+  [
+    ({'exclude_splits': ['tset']}, r"'tset' is not in \['eval', 'train'\]; .* exclude_splits="),
+    ({'exclude_splits': ['train', 'eval']}, 'leaves no split to check'),
+    ({'min_count': {'tset': 1}}, "'tset' is not in .* min_count="),
+    ({'max_leakage': {'a': 1}, 'check_leakage': 'records'}, "'a' is not in .* max_leakage="),
+    ({'leakage_pairs': [('a', 'b')], 'check_leakage': 'id'}, "'a' is not in .* leakage_pairs="),
+    ({'label': 'class'}, "'class' is in none of the 4 records; label= takes one of: id, label"),
+    ({'check_leakage': 'name'}, "'name' is in none of the records; .*'records', or one of: id, la"),
+  ],
+)
+def test_what_is_not_there_is_refused(tmp_path, arguments, fault):
+  splits = {'train': {0: 2}, 'eval': {0: 2}}
+  artifact = labelled_artifact(tmp_path / 'in', splits)
+  with pytest.raises((ConfigError, DataError), match=fault):
+    validate(tmp_path, plain(splits), artifact, **arguments)
+
+
+def test_statistics_of_other_splits_than_the_examples_are_refused(tmp_path):
+  artifact = labelled_artifact(tmp_path / 'in', {'train': {0: 2}})
+  with pytest.raises(ConfigError, match=r"split 'eval' of statistics= is not in .* of examples="):
+    validate(tmp_path, plain({'train': {0: 2}, 'eval': {0: 2}}), artifact)
+
+
+def test_a_label_of_two_types_is_refused(tmp_path):
+  statistics = {'train': statistics_of({0: 2}, CATEGORICAL), 'eval': statistics_of({b'0': 2})}
+  with pytest.raises(DataError, match=r"'label' has values of several types, by split: \{'eval'"):
+    validate(tmp_path, statistics)
+
+
+def test_a_split_without_records_is_seen(tmp_path):
+  splits = {'train': {0: 5, 1: 5}, 'eval': {}}
+  artifact = labelled_artifact(tmp_path / 'in', splits)
+  found = validate(tmp_path, plain({'train': {0: 5, 1: 5}, 'eval': {None: 0}}), artifact)
+  assert [(c['rule'], c['measured']) for c in found.broken()] == [('max_l_infinity', 0.5)]
+
+
+def leaking():
+  """Returns splits of which eval has two records, and two patients, of train."""
+  record = [example(label=i % 2, id=i, patient=f'p{i // 3}', image=b'\xff' * 99) for i in range(90)]
+  return {'train': [record[:30], record[30:61]], 'eval': [record[59:70]], 'test': [record[72:]]}
+
+
+@pytest.mark.parametrize(
+  ('key', 'keys', 'share'), [('records', 2, 2 / 11), ('patient', 2, 4 / 11)], ids=str
+)
+def test_what_is_in_two_splits_is_found_and_shown(tmp_path, key, keys, share):
+  splits = leaking()
+  artifact = input_artifact(tmp_path / 'in', splits)
+  counts = {
+    name: Counter(value_of(r) for s in shards for r in s) for name, shards in splits.items()
+  }
+  found = validate(tmp_path, plain(counts), artifact, check_leakage=key, max_l_infinity=None)
+  held = {
+    name: Counter(r if key == 'records' else value_of(r, key) for s in shards for r in s)
+    for name, shards in splits.items()
+  }
+  rows = {(row['split'], row['other']): row for row in found.checks['leakage']['pairs']}
+  for (split, other), row in rows.items():
+    common = set(held[split]) & set(held[other])
+    assert row['keys'] == len(common)
+    assert row['records'] == sum(held[split][k] for k in common)
+    assert row['records_of_other'] == sum(held[other][k] for k in common)
+    for shown in row['examples']:
+      for name, place in ((split, shown['split']), (other, shown['other'])):
+        assert place['file'].startswith(f'Split-{name}/')
+  row = rows['eval', 'train']
+  assert (row['keys'], row['share']) == (keys, pytest.approx(share))
+  texts = {shown['text'] for shown in row['examples']}
+  if key == 'records':
+    assert 'id=59, image=<99 bytes>, label=1, patient=p19' in texts
+  else:
+    assert texts == {'patient=p19', 'patient=p20'}
+  assert [(c['rule'], c['split'], c['other']) for c in found.broken()] == [
+    ('max_leakage', 'eval', 'train')
+  ]
+  apart = validate(
+    tmp_path / 'b',
+    plain(counts),
+    artifact,
+    check_leakage=key,
+    leakage_pairs=[('test', 'train')],
+    max_l_infinity=None,
+  )
+  assert apart.broken() == []
+  assert [row['split'] for row in apart.checks['leakage']['pairs']] == ['test']
+
+
+def test_ten_thousand_classes_of_ten_million_records(tmp_path):
+  # A long tail from 103 to a million records a class, split exactly.
+  sizes = [1 + 1_021_600 // (i + 1) for i in range(10_000)]
+  splits = {
+    'train': [n - n // 10 * 2 for n in sizes],
+    'eval': [n // 10 for n in sizes],
+    'test': [n // 10 for n in sizes],
+  }
+  statistics = {name: synthetic_statistics(counts) for name, counts in splits.items()}
+  text = (
+    'feature { name: "label" type: INT int_domain { min: 0 max: 9999 is_categorical: true } '
+    'presence { min_fraction: 1 } }'
+  )
+  found = validate(
+    tmp_path, statistics, schema=text, baseline=statistics, max_jensen_shannon=0.1, min_count=0
+  )
+  assert found.broken() == []
+  assert len(found.checks['counts']) == 10_000
+  assert len(found.checks['checks']) < 50
+  counted = [[row['splits'][name] for row in found.checks['counts']] for name in splits]
+  assert counted == list(splits.values())

@@ -1,0 +1,205 @@
+"""The component between stock components, run by LocalDagRunner and compiled for others."""
+
+from pathlib import Path
+
+import pytest
+import tensorflow_data_validation as tfdv
+import tfx.v1 as tfx
+from tfx.dsl.compiler import compiler
+from tfx_balance import ClassDistributionValidator, StratifiedSplitter
+
+from tests.class_distribution_validator.helpers_validate import (
+  CATEGORICAL,
+  Validated,
+  labelled_artifact,
+  schema_artifact,
+  schema_of,
+  statistics_of,
+)
+from tests.class_distribution_validator.stand_in import StandIn
+from tests.helpers_examples import cells, labelled, read_splits
+from tests.helpers_pipeline import importer, input_artifact, run_pipeline
+
+SKEWED = {'train': {0: 300, 1: 300}, 'eval': {0: 10, 1: 90}}
+EVEN = {'train': {0: 300, 1: 300}, 'eval': {0: 50, 1: 50}}
+
+
+def as_words(splits):
+  return {
+    name: {{0: b'<cat>', 1: b'dog'}[label]: n for label, n in counts.items()}
+    for name, counts in splits.items()
+  }
+
+
+def gated(folder, splits, **arguments):
+  """Returns the components of a pipeline with a gate, the gate, and where its Trainer writes."""
+  source = importer(labelled_artifact(folder / 'in', splits))
+  examples = source.outputs['result']
+  statistics_gen = tfx.components.StatisticsGen(examples=examples)
+  validator = ClassDistributionValidator(
+    statistics=statistics_gen.outputs['statistics'], examples=examples, **arguments
+  )
+  marker = folder / 'trained'
+  trainer = StandIn(marker=str(marker)).with_id('Trainer')
+  trainer.add_upstream_node(validator)
+  return [source, statistics_gen, validator, trainer], marker
+
+
+@pytest.mark.parametrize('words', [False, True], ids=['int', 'bytes'])
+def test_a_skewed_eval_split_stops_the_run_before_the_trainer(tmp_path, words):
+  splits = as_words(SKEWED) if words else SKEWED
+  report = tmp_path / 'report'
+  components, marker = gated(tmp_path, splits, report_dir=str(report))
+  with pytest.raises(Exception, match='class that differs most is') as failure:
+    run_pipeline(tmp_path, components)
+  assert not marker.exists()
+  name = '<cat>' if words else '0'
+  told = str(failure.value)
+  assert f'differs most is {name}: 10 % of split ' in told
+  assert f'max_l_infinity  eval vs train  {name} ' in told
+  copy = Validated(report)
+  assert [check['measured'] for check in copy.broken()] == [0.4]
+  assert copy.checks['counts_from'] == 'records'
+  assert name in copy.anomalies('eval').anomaly_info['label'].description
+  assert not copy.anomalies('train').anomaly_info
+  assert name in (report / 'violations.txt').read_text()
+
+
+def test_an_even_split_passes_and_is_blessed(tmp_path):
+  components, marker = gated(tmp_path, as_words(EVEN))
+  published = run_pipeline(tmp_path, components)
+  assert marker.exists()
+  (artifact,) = published.of_node('ClassDistributionValidator', 'ExampleAnomalies')
+  blessed = artifact.custom_properties['blessed'].struct_value.fields
+  assert {name: value.number_value for name, value in blessed.items()} == {'train': 1, 'eval': 1}
+  assert artifact.properties['split_names'].string_value == '["eval", "train"]'
+  found = Validated(artifact.uri)
+  assert found.broken() == []
+  assert found.checks['blessed'] == 1
+  recount = cells(read_splits(tmp_path / 'in'))
+  assert recount == {
+    (row['class']['value'].encode(), split): n
+    for row in found.checks['counts']
+    for split, n in row['splits'].items()
+  }
+
+
+def test_tfdv_alone_reports_nothing_of_a_skewed_int_label():
+  # Kept as a fact: this is why the counts here are exact ones.
+  schema = schema_of(
+    'feature { name: "label" type: INT drift_comparator { infinity_norm { threshold: 0.01 } } }'
+  )
+  train, held = (statistics_of(SKEWED[name]) for name in ('train', 'eval'))
+  found = tfdv.validate_statistics(held, schema, previous_statistics=train)
+  assert not found.anomaly_info
+  (measured,) = found.drift_skew_info[0].drift_measurements
+  assert measured.value == 0
+  told = [statistics_of(SKEWED[name], CATEGORICAL) for name in ('eval', 'train')]
+  found = tfdv.validate_statistics(told[0], schema, previous_statistics=told[1])
+  assert found.drift_skew_info[0].drift_measurements[0].value == pytest.approx(0.4)
+
+
+def test_between_splitter_and_trainer_with_a_schema_and_its_own_sidecar(tmp_path):
+  text = (
+    'feature { name: "label" type: INT int_domain { min: 0 max: 2 is_categorical: true } '
+    'presence { min_fraction: 1 min_count: 1 } }'
+  )
+  source = importer(input_artifact(tmp_path / 'in', {'all': [labelled({0: 600, 1: 90, 2: 3})]}))
+  known = importer(schema_artifact(tmp_path / 'schema', text), 'Schema')
+  schema = known.outputs['result']
+  splitter = StratifiedSplitter(examples=source.outputs['result'])
+  examples = splitter.outputs['examples']
+  statistics_gen = tfx.components.StatisticsGen(examples=examples, schema=schema)
+  statistics = statistics_gen.outputs['statistics']
+  by_sidecar = ClassDistributionValidator(
+    statistics=statistics, examples=examples, schema=schema, check_leakage='records'
+  ).with_id('BySidecar')
+  by_statistics = ClassDistributionValidator(
+    statistics=statistics, baseline_statistics=statistics, schema=schema, max_l_infinity=0.02
+  ).with_id('ByStatistics')
+  nodes = [source, known, splitter, statistics_gen, by_sidecar, by_statistics]
+  published = run_pipeline(tmp_path, nodes)
+  found = {}
+  for node in ('BySidecar', 'ByStatistics'):
+    (artifact,) = published.of_node(node, 'ExampleAnomalies')
+    found[node] = Validated(artifact.uri).checks
+  assert found['BySidecar']['counts_from'] == 'sidecar'
+  assert found['ByStatistics']['counts_from'] == 'statistics'
+  assert all('baseline' in row for row in found['ByStatistics']['counts'])
+  (output,) = published.of_node('StratifiedSplitter')
+  splits = read_splits(output.uri)
+  recount = cells(splits)
+  compared = found['BySidecar']['leakage']['splits']
+  assert {name: row['records'] for name, row in compared.items()} == {
+    name: len(records) for name, records in splits.items()
+  }
+  for checks in found.values():
+    counted = {
+      (row['class']['value'], split): n
+      for row in checks['counts']
+      for split, n in row['splits'].items()
+      if n
+    }
+    assert counted == dict(recount)
+
+
+def a_pipeline(tmp_path):
+  components, _ = gated(tmp_path, EVEN)
+  return tfx.dsl.Pipeline(pipeline_name='p', pipeline_root=str(tmp_path), components=components)
+
+
+def test_the_compiled_pipeline_holds_the_trainer_back(tmp_path):
+  compiled = compiler.Compiler().compile(a_pipeline(tmp_path))
+  nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in compiled.nodes}
+  assert 'ClassDistributionValidator' in nodes['Trainer'].upstream_nodes
+  assert set(nodes['ClassDistributionValidator'].inputs.inputs) == {'statistics', 'examples'}
+
+
+def test_the_spec_for_kubeflow_has_the_edge_and_plain_properties(tmp_path):
+  kubeflow = pytest.importorskip('tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner')
+  config = kubeflow.KubeflowV2DagRunnerConfig(default_image='none')
+  runner = kubeflow.KubeflowV2DagRunner(config, str(tmp_path), 'p.json')
+  tasks = runner.run(a_pipeline(tmp_path), write_out=False)['pipelineSpec']['root']['dag']['tasks']
+  assert 'ClassDistributionValidator' in tasks['Trainer']['dependentTasks']
+  values = tasks['ClassDistributionValidator']['inputs']['parameters'].values()
+  assert all(
+    set(value['runtimeValue']['constantValue']) <= {'stringValue', 'intValue', 'doubleValue'}
+    for value in values
+  )
+
+
+def test_runtime_parameters_and_a_baseline_that_is_not_there_yet(tmp_path):
+  source = importer(labelled_artifact(tmp_path / 'in', SKEWED))
+  examples = source.outputs['result']
+  statistics_gen = tfx.components.StatisticsGen(examples=examples)
+  earlier = tfx.dsl.Resolver(
+    strategy_class=tfx.dsl.experimental.LatestArtifactStrategy,
+    statistics=tfx.dsl.Channel(
+      type=tfx.types.standard_artifacts.ExampleStatistics, producer_component_id='Earlier'
+    ),
+  )
+
+  def later(name, ptype, default):
+    return tfx.dsl.experimental.RuntimeParameter(name=name, ptype=ptype, default=default)
+
+  validator = ClassDistributionValidator(
+    statistics=statistics_gen.outputs['statistics'],
+    examples=examples,
+    baseline_statistics=earlier.outputs['statistics'],
+    label=later('label', str, 'label'),
+    max_l_infinity=later('distance', str, '0.41'),
+    min_count=later('least', str, '{"eval": 11}'),
+    share_tolerance=later('tolerance', float, 0.5),
+    on_violation=later('then', str, 'warn'),
+    missing_classes=later('absent', str, 'forbid'),
+    check_leakage=later('key', str, 'id'),
+  )
+  published = run_pipeline(tmp_path, [source, statistics_gen, earlier, validator])
+  (artifact,) = published.of_node('ClassDistributionValidator', 'ExampleAnomalies')
+  found = Validated(artifact.uri)
+  assert [(c['rule'], c['split'], c['other']) for c in found.broken()] == [
+    ('min_count', 'eval', None),
+    ('max_leakage', 'eval', 'train'),
+  ]
+  assert found.checks['leakage']['key'] == 'id'
+  assert Path(artifact.uri, 'Split-eval', 'SchemaDiff.pb').exists()
