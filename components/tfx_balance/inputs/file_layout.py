@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tfx_balance.inputs.records import RECORD_OVERHEAD
 from tfx_balance.plan.input_plan import InputPlan
 
 Ints = npt.NDArray[np.int64]
@@ -22,7 +23,7 @@ class FileLayout:
     offset: int64 [n_segments], records that stand before it in its file.
     held: bool [n_files], whether a file is held in memory.
     windows: for each class, the sizes of the runs of records that are shuffled together.
-    window_bytes: of one window of each streamed class, added up.
+    window_bytes: that one window of each streamed class takes, added up.
   """
 
   starts: Ints
@@ -96,7 +97,8 @@ def _windows(
   sizes: list[int] = []
   used, largest = 0, 0
   for f, _, n in own:
-    size = plan.files[f].n_bytes * n // plan.files[f].records  # of a shared file, its part
+    file = plan.files[f]
+    size = (file.n_bytes + RECORD_OVERHEAD * file.records) * n // file.records  # its part of it
     if sizes and used + size <= window_bytes:
       sizes[-1] += n
       used += size

@@ -110,15 +110,16 @@ class FileSource:
   def _fetch(self) -> Fetch:
     """Returns how records of streamed classes are got."""
     layout, plan = self._layout, self.plan
-    limit = max(self.memory_budget // 2, 2 * layout.window_bytes)
+    counts = [file.records for file in plan.files]
+    sizes = [file.n_bytes + RECORD_OVERHEAD * file.records for file in plan.files]
+    # What was used longest ago goes first, so the file that takes another's place needs room too.
+    limit = max(self.memory_budget // 2, layout.window_bytes + max(sizes))
     if limit > self.memory_budget // 2:
       warnings.warn(
         f'streaming the classes that memory_budget={self.memory_budget} does not hold needs '
-        f'{limit} bytes, two windows a class; raise memory_budget=, or write smaller files',
+        f'{limit} bytes, a window of each and a file; raise memory_budget=, or write smaller files',
         stacklevel=4,
       )
-    counts = [file.records for file in plan.files]
-    sizes = [file.n_bytes + RECORD_OVERHEAD * file.records for file in plan.files]
     cache = FileCache(self._paths(), counts, sizes, limit)
     streams = ~layout.held[layout.file]
 
