@@ -50,7 +50,7 @@ class Machine:
       load=os.getloadavg()[0],
       system=' '.join([platform.system(), *platform.libc_ver()]).strip(),
       python=platform.python_version(),
-      packages={name: importlib.metadata.version(name) for name in _PACKAGES},
+      packages={name: _version(name) for name in _PACKAGES},
     )
 
   def lines(self) -> list[str]:
@@ -68,3 +68,11 @@ def _cpu_model() -> str:
   info = Path('/proc/cpuinfo')
   found = re.search(r'model name\s*:\s*(.+)', info.read_text()) if info.exists() else None
   return found[1] if found else platform.processor() or platform.machine()
+
+
+def _version(name: str) -> str:
+  """Returns a package's version; TensorFlow for CPUs alone is one of another name."""
+  try:
+    return importlib.metadata.version(name)
+  except importlib.metadata.PackageNotFoundError:
+    return importlib.metadata.version(f'{name}-cpu')
