@@ -1,6 +1,10 @@
 """Executors start without packing TFX where Beam's workers are on this machine."""
 
+import apache_beam as beam
 import pytest
+from apache_beam.runners.portability import prism_runner
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.testing.util import assert_that, equal_to
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.utils import dependency_utils
 from tfx_balance.balanced_augmenter.executor import Executor as Augmenter
@@ -47,8 +51,16 @@ REMOTE = {
 
 @pytest.mark.parametrize('args', LOCAL.values(), ids=list(LOCAL))
 def test_this_machine_needs_no_package(args, packed):
-  assert executor(*args)._beam_pipeline_args == args
+  assert executor(*args)._beam_pipeline_args[: len(args)] == args
   assert packed == []
+
+
+def test_in_memory_is_in_memory_and_no_program_that_beam_downloads(packed, monkeypatch):
+  monkeypatch.setattr(prism_runner, 'PrismRunner', None)
+  pipeline = executor('--direct_running_mode=in_memory')._make_beam_pipeline()
+  assert isinstance(pipeline.runner, FnApiRunner)
+  with pipeline:
+    assert_that(pipeline | beam.Create([1, 2]) | beam.Map(abs), equal_to([1, 2]))
 
 
 @pytest.mark.parametrize('args', REMOTE.values(), ids=list(REMOTE))

@@ -11,6 +11,8 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from tfx.dsl.components.base import base_beam_executor
 
 _LOCAL_RUNNERS = {'directrunner', 'switchingdirectrunner', 'fnapirunner', 'bundlebaseddirectrunner'}
+_IN_MEMORY = {'--direct_running_mode=in_memory'}
+_IN_MEMORY_RUNNER = 'apache_beam.runners.portability.fn_api_runner.FnApiRunner'
 
 
 class BeamExecutor(base_beam_executor.BaseBeamExecutor):
@@ -18,7 +20,10 @@ class BeamExecutor(base_beam_executor.BaseBeamExecutor):
 
   TFX packs its own source for Beam's workers each time that an executor is made with arguments for
   Beam, which takes 1.2 s, also for the workers of Beam's direct runner: threads and processes of
-  this machine, which have it. Without arguments it leaves them alone.
+  this machine, which have it. Without arguments for Beam it does not either.
+
+  Where `--direct_running_mode=in_memory` is asked for, it is had: since Beam 2.68 the direct runner
+  tries Prism first, a program that it downloads, whatever the running mode.
   """
 
   def __init__(self, context: base_beam_executor.BaseBeamExecutor.Context | None = None) -> None:
@@ -29,6 +34,8 @@ class BeamExecutor(base_beam_executor.BaseBeamExecutor):
     bare = copy.copy(context)
     bare.beam_pipeline_args = []
     super().__init__(bare)
+    if _IN_MEMORY.intersection(args):
+      args.append(f'--runner={_IN_MEMORY_RUNNER}')
     self._beam_pipeline_args = args
     flags.FLAGS([*sys.argv, *args], known_only=True)  # as TFX does
 

@@ -66,8 +66,12 @@ class CopyRecords(beam.DoFn):
         times = np.where(rows >= 0, job.copies[rows, parts], 0)
         if request.augmented_split is None:
           scatterer.add(frames, np.where(times > 0, job.outputs[rows], -1))
-        for originals in to_copy(index, frames, rows, times - 1, position):
-          scatterer.add(maker.make(originals), job.outputs[originals.rows])
+        if maker.makes_duplicates:
+          for which, _ in copy_batches(frames, times - 1):
+            scatterer.add(frames, job.outputs[rows[which]], which)
+        else:
+          for originals in to_copy(index, frames, rows, times - 1, position):
+            scatterer.add(maker.make(originals), job.outputs[originals.rows])
         position += len(frames)
       yield from scatterer.spills()
     yield beam.pvalue.TaggedOutput(self.COUNTS, assigner.counts)
@@ -85,17 +89,26 @@ def to_copy(
     times: int64 [n], copies to make; nothing where it is below 1.
     position: of the first frame in the file.
   """
+  for which, numbers in copy_batches(frames, times):
+    yield Originals(
+      frames.take(which), index['hash'][which], which + position, numbers, rows[which]
+    )
+
+
+def copy_batches(frames: Frames, times: Ints) -> Iterator[tuple[Ints, Ints]]:
+  """Yields which frame each copy is of, and its number among those of its original, from 1.
+
+  A bounded batch at a time: both int64 [m].
+  """
   times = np.maximum(times, 0)
   ends = np.cumsum(times)
-  order = np.repeat(np.arange(len(frames)), times)
-  numbers = np.arange(len(order)) - np.repeat(ends - times, times) + 1
-  batch = np.cumsum(frames.sizes[order]) // CHUNK_BYTES
-  for part in np.split(np.arange(len(order)), np.flatnonzero(np.diff(batch)) + 1):
+  which = np.repeat(np.arange(len(frames)), times)
+  numbers = np.arange(len(which)) - np.repeat(ends - times, times) + 1
+  batch = np.cumsum(frames.sizes[which]) // CHUNK_BYTES
+  edges = np.flatnonzero(np.diff(batch)) + 1
+  for part in np.split(np.arange(len(which)), edges):
     if len(part):
-      which = order[part]
-      yield Originals(
-        frames.take(which), index['hash'][which], which + position, numbers[part], rows[which]
-      )
+      yield which[part], numbers[part]
 
 
 def file_layout(scanned: ScannedFile) -> tuple[Layout, int]:

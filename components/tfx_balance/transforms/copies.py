@@ -84,6 +84,11 @@ class CopyMaker:
       for row, pool in class_pools(scanned, job, layout, augment.pool_size).items():
         self._augment_row[row] = Applier(augment.bind(pool), job.request.label, name)
 
+  @property
+  def makes_duplicates(self) -> bool:
+    """Whether a copy is its original, so that none has to be made."""
+    return not (self._augment_all or self._augment_row or self._request.provenance)
+
   def make(self, originals: Originals) -> Frames:
     """Returns a new frame for each entry.
 

@@ -7,6 +7,7 @@ the record (4). It is the same going in and coming out, so a record is never enc
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import struct
 import zlib
@@ -56,22 +57,40 @@ class Frames:
     """The bytes of each frame: int64 [n]."""
     return np.diff(self.offsets)
 
+  @functools.cached_property
+  def _payloads(self) -> list[bytes]:
+    edges = np.empty(2 * len(self) + 1, np.int64)  # of what frames a record, and the record, ...
+    edges[0] = self.offsets[0]
+    edges[1::2] = self.offsets[:-1] + HEADER
+    edges[2::2] = self.offsets[1:] - FOOTER
+    return _column(self.data, edges).to_numpy(zero_copy_only=False)[1::2].tolist()
+
   def payloads(self) -> list[bytes]:
-    """Returns the records, without what frames them."""
-    data = self.data if isinstance(self.data, bytes) else self.data.to_pybytes()
-    edges = self.offsets.tolist()
-    starts, ends = edges[:-1], edges[1:]
-    return [data[start + HEADER : end - FOOTER] for start, end in zip(starts, ends, strict=True)]
+    """Returns the records, without what frames them; made once, three times as fast as slices."""
+    return self._payloads
 
   def take(self, order: npt.NDArray[np.int64]) -> Frames:
     """Returns the frames at these positions, in this order."""
-    offsets = pa.py_buffer(np.ascontiguousarray(self.offsets))
-    column = pa.LargeBinaryArray.from_buffers(
-      pa.large_binary(), len(self), [None, offsets, pa.py_buffer(self.data)]
-    )
-    taken = column.take(pa.array(order))
-    _, edges, data = taken.buffers()
-    return Frames(b'' if data is None else data, np.frombuffer(edges, np.int64)[: len(order) + 1])
+    size = self._equal_size()
+    if size:  # twice as fast
+      rows = np.frombuffer(self.data, np.uint8, len(self) * size).reshape(-1, size)
+      edges = np.arange(len(order) + 1, dtype=np.int64) * size
+      return Frames(pa.py_buffer(np.take(rows, order, axis=0)), edges)
+    taken = _column(self.data, self.offsets).take(pa.array(order))
+    _, offsets, data = taken.buffers()
+    return Frames(b'' if data is None else data, np.frombuffer(offsets, np.int64)[: len(order) + 1])
+
+  def _equal_size(self) -> int:
+    """Returns the bytes of each frame; 0 if they differ, if there are none or they begin later."""
+    first = int(self.offsets[1]) if len(self) and not self.offsets[0] else 0
+    equal = first * len(self) == self.offsets[-1] and (self.sizes == first).all()
+    return first if equal else 0
+
+
+def _column(data: bytes | pa.Buffer, offsets: npt.NDArray[np.int64]) -> pa.LargeBinaryArray:
+  """Returns the bytes between the offsets as values of an Arrow array, without copying them."""
+  buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(data)]
+  return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
 
 
 def frame(records: Sequence[bytes]) -> Frames:
@@ -118,7 +137,7 @@ def read_frames(path: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Frames]:
   with open_decompressed(path) as stream:
     while block := _read(stream, max(chunk_bytes, wanted, HEADER) - len(pending), path):
       data = pending + block if pending else block
-      frames = Frames(data, np.array(_frame_edges(data), np.int64))
+      frames = Frames(data, _frame_edges(data))
       wanted = _check_headers(frames, path, position)
       end = int(frames.offsets[-1])
       if len(frames):
@@ -189,35 +208,37 @@ def _read(stream: BinaryIO, n_bytes: int, path: str) -> bytes:
     ) from error
 
 
-def _frame_edges(data: bytes) -> list[int]:
+def _frame_edges(data: bytes) -> npt.NDArray[np.int64]:
   """Returns where each whole frame starts and where the last one ends, trusting the lengths.
 
   A loop over lengths, but for chunks that start with frames of one size: there all of them are
   found at once, 20 times faster.
   """
-  edges = _equal_frame_edges(data)
-  position, end = edges[-1], len(data)
+  equal = _equal_frame_edges(data)
+  position, end = int(equal[-1]), len(data)
+  edges = []
   while position + HEADER <= end:
     position += _LENGTH(data, position)[0] + HEADER + FOOTER
     edges.append(position)
   if position > end:
     edges.pop()
-  return edges
+  return np.append(equal, np.array(edges, np.int64)) if edges else equal
 
 
-def _equal_frame_edges(data: bytes) -> list[int]:
+def _equal_frame_edges(data: bytes) -> npt.NDArray[np.int64]:
   """Returns the edges of the first frames if many have the size of the first one, else [0]."""
+  none = np.zeros(1, np.int64)
   if len(data) < HEADER:
-    return [0]
+    return none
   length = _LENGTH(data, 0)[0]
   size = length + HEADER + FOOTER
   whole = len(data) // size
   if whole < _RUN:
-    return [0]
+    return none
   lengths: npt.NDArray[np.uint64] = np.ndarray((whole,), '<u8', data, 0, (size,))
   equal = lengths == length
   run = whole if equal.all() else int(np.argmin(equal))
-  return list(range(0, (run + 1) * size, size)) if run >= _RUN else [0]
+  return np.arange(run + 1, dtype=np.int64) * size if run >= _RUN else none
 
 
 def _check_headers(frames: Frames, path: str, position: int) -> int:

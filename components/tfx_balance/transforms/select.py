@@ -68,8 +68,10 @@ class Selection:
     """Yields the rows and the ranks of a file's records that are not dropped, chunk by chunk."""
     rows = self.rows_of(scanned)
     for index in scanned.index_rows():
-      kept = index[index['code'] != DROPPED]
-      yield rows[kept['code']], self.ranks(kept)
+      code = index['code']
+      if code.max(initial=0) == DROPPED:
+        index = index[code != DROPPED]
+      yield rows[index['code']], self.ranks(index)
 
 
 class FileAssigner:
@@ -85,11 +87,19 @@ class FileAssigner:
   def assign(self, index: npt.NDArray[np.void]) -> tuple[Ints, Ints]:
     """Returns rows and parts, int64 [n]; both -1 for a record that is dropped."""
     rows = self._rows[np.minimum(index['code'], len(self._rows) - 1)]
-    parts = np.full(len(rows), -1, np.int64)
-    kept = rows >= 0
-    parts[kept] = self._assigner.assign(rows[kept], self._selection.ranks(index[kept]))
-    np.add.at(self.counts, (rows[kept], parts[kept]), 1)
-    return rows, parts
+    ranks = self._selection.ranks(index)
+    if rows.min(initial=0) < 0:
+      kept = rows >= 0
+      parts = np.full(len(rows), -1, np.int64)
+      parts[kept] = self._assign(rows[kept], ranks[kept])
+      return rows, parts
+    return rows, self._assign(rows, ranks)
+
+  def _assign(self, rows: Ints, ranks: UInts) -> Ints:
+    parts = self._assigner.assign(rows, ranks)
+    cells = np.bincount(rows * self.counts.shape[1] + parts, minlength=self.counts.size)
+    self.counts += cells.reshape(self.counts.shape)
+    return parts
 
 
 def find_file_thresholds(

@@ -21,6 +21,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from tfx_balance.plan.selection import UInts, mix
+from tfx_balance.transforms.orders import order_of_groups, order_of_keys
 from tfx_balance.transforms.records import (
   FOOTER,
   HEADER,
@@ -134,7 +135,8 @@ class Scatterer:
     self._file = FileSystems.create(self._path, compression_type=CompressionTypes.UNCOMPRESSED)
     most = min(int(self._edges[-1]), int((self._targets * self._buckets).sum()))
     self._spill_bytes = min(max(SPILL_BYTES, most * SEGMENT_BYTES), MAX_SPILL_BYTES)
-    self._held: list[tuple[Frames, Ints, UInts]] = []
+    self._frames: list[Frames] = []
+    self._held: list[tuple[Ints, Ints, UInts]] = []  # of a record: which frame, its bucket, its key
     self._held_bytes = 0
     self._offset = 0
     self._segments: list[Ints] = []
@@ -145,21 +147,26 @@ class Scatterer:
   def __exit__(self, *_: object) -> None:
     self._file.close()
 
-  def add(self, frames: Frames, outputs: Ints) -> None:
+  def add(self, frames: Frames, outputs: Ints, which: Ints | None = None) -> None:
     """Takes frames, each for the output of that number; -1 leaves a frame out.
 
     Args:
-      frames: n of them, the next ones of the input file.
+      frames: the next ones of the input file.
       outputs: int64 [n].
+      which: int64 [n], the positions of those that are taken, some more than once; None for all.
     """
-    positions = np.arange(self._position, self._position + len(frames), dtype=np.uint64)
-    self._position += len(frames)
-    keep = np.flatnonzero(outputs >= 0)
-    if len(keep) < len(frames):
-      frames, outputs, positions = frames.take(keep), outputs[keep], positions[keep]
+    which = np.arange(len(frames)) if which is None else which
+    positions = np.arange(self._position, self._position + len(which), dtype=np.uint64)
+    self._position += len(which)
+    if outputs.min(initial=0) < 0:
+      keep = outputs >= 0
+      which, outputs, positions = which[keep], outputs[keep], positions[keep]
     buckets, keys = self._place(positions, outputs)
-    self._held.append((frames, buckets, keys))
-    self._held_bytes += int(frames.offsets[-1])
+    if not self._frames or self._frames[-1] is not frames:
+      self._frames.append(frames)
+    before = sum(map(len, self._frames[:-1]))
+    self._held.append((which + before, buckets, keys))
+    self._held_bytes += int(frames.sizes[which].sum())
     if self._held_bytes >= self._spill_bytes:
       self._flush()
 
@@ -200,12 +207,11 @@ class Scatterer:
     """Writes what is held as one segment for each bucket: keys, sizes, frames."""
     if not self._held:
       return
-    frames = concatenate([held[0] for held in self._held])
-    buckets = np.concatenate([held[1] for held in self._held])
-    keys = np.concatenate([held[2] for held in self._held])
-    self._held, self._held_bytes = [], 0
-    order = np.argsort(buckets, kind='stable')
-    frames, buckets, keys = frames.take(order), buckets[order], keys[order]
+    which, buckets, keys = map(np.concatenate, zip(*self._held, strict=True))
+    order = order_of_groups(buckets)
+    frames = concatenate(self._frames).take(which[order])
+    buckets, keys = buckets[order], keys[order]
+    self._frames, self._held, self._held_bytes = [], [], 0
     starts = np.flatnonzero(np.diff(buckets, prepend=-1))
     edges = np.append(starts, len(keys))
     counts, n_bytes = np.diff(edges), np.diff(frames.offsets[edges])
@@ -290,4 +296,4 @@ def _read_bucket(spills: Sequence[Spill], bucket: int) -> tuple[Frames, Ints]:
           parts.append(Frames(file.read(n_bytes), np.cumsum(np.append(0, sizes))))
   key, bits = np.concatenate(keys), spills[0].part_bits
   part = (key >> np.uint64(64 - bits)).astype(np.int64) if bits else np.zeros(len(key), np.int64)
-  return concatenate(parts).take(np.argsort(key, kind='stable')), np.bincount(part)
+  return concatenate(parts).take(order_of_keys(key)), np.bincount(part)
