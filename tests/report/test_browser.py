@@ -43,9 +43,18 @@ def test_the_report_is_no_wider_than_the_window(browser, report, width):
   assert found.width == width
 
 
-def test_the_report_prints_on_paper_without_error(browser, report):
-  found = browser.visit(report, media='print', width=700)
+def test_the_report_prints_on_paper(browser, report):
+  found = browser.visit(report, width=700, media='print')
   assert (found.console, found.exceptions, found.requests) == ((), (), ())
+  assert found.width == 700
+
+
+def test_paper_is_white_whatever_the_person_likes(browser, report):
+  light, dark = (
+    browser.visit(report, dark=dark, width=700, screenshot=True, media='print')
+    for dark in (False, True)
+  )
+  assert light.screenshot == dark.screenshot
 
 
 def test_colours_follow_what_the_person_likes(browser, report):

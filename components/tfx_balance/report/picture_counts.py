@@ -74,7 +74,7 @@ def draw_rows(view: RunView, stages: Sequence[Stage], namer: Namer) -> Figure:
 def dodge(stage: Stage, split: str) -> float:
   """Returns how far below its row a split's marker is: those of equal counts show side by side."""
   names = [other.name for other in stage.splits]
-  return 0.0 if len(names) < 2 else 0.36 * (names.index(split) / (len(names) - 1) - 0.5)
+  return 0.0 if len(names) < 2 else 0.44 * (names.index(split) / (len(names) - 1) - 0.5)
 
 
 def _draw_split(ax: Axes, view: RunView, split: SplitCounts, shift: float) -> None:
