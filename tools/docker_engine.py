@@ -1,8 +1,10 @@
 """A Docker engine of our own: Debian's dockerd from its packages, in a folder, for one run."""
 
 import contextlib
+import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -17,6 +19,7 @@ PACKAGES = ('containerd', 'docker.io', 'runc')
 CLIENT_PACKAGES = ('docker-buildx', 'docker-cli')
 START_SECONDS = 60
 BUILD_CACHE = '12GB'  # kept for the next run
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 # Containers get no network but that of this machine, when they are built: no bridge, no firewall
 # rules, nothing to clean up.
@@ -90,8 +93,18 @@ def start(engine: Engine, cache: Path, runtime: Path) -> 'subprocess.Popen[bytes
   with (runtime / 'dockerd.log').open('wb') as log:
     # A session of its own: Ctrl-C must reach the tests first, which then stop it.
     return subprocess.Popen(
-      command, env=engine.environment, stdout=log, stderr=log, start_new_session=True
+      command,
+      env=engine.environment,
+      stdout=log,
+      stderr=log,
+      start_new_session=True,
+      preexec_fn=end_with_parent,
     )
+
+
+def end_with_parent() -> None:
+  """Has the kernel end this process, gently, when the one that started it is killed."""
+  ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def wait(engine: Engine, process: 'subprocess.Popen[bytes]', log: Path) -> None:
