@@ -6,12 +6,14 @@ from collections import Counter
 import pytest
 import tensorflow_data_validation as tfdv
 from tfx_balance import BalancedAugmenter, StratifiedSplitter
+from tfx_balance.class_distribution_validator.counting import SplitStatistics
 from tfx_balance.errors import ConfigError, DataError
 
 from tests.class_distribution_validator.helpers_validate import (
   CATEGORICAL,
   Validated,
   labelled_artifact,
+  statistics_artifact,
   statistics_of,
   synthetic_statistics,
   validate,
@@ -170,6 +172,25 @@ def test_a_long_table_is_cut_and_whole_in_the_report(tmp_path):
   assert '... and 170 more' in str(failure.value)
   whole = (tmp_path / 'report' / 'violations.txt').read_text()
   assert sum(line.startswith('min_count') for line in whole.splitlines()) == 200
+
+
+def test_a_report_folder_may_be_used_again(tmp_path):
+  report = tmp_path / 'report'
+  for name, counts in (('skewed', {0: 1, 1: 99}), ('even', {0: 50, 1: 50})):
+    statistics = exact({'train': {0: 50, 1: 50}, 'eval': counts})
+    validate(tmp_path / name, statistics, report_dir=str(report))
+    assert Validated(report).checks['blessed'] == (name == 'even')
+  assert (report / 'violations.txt').read_text() == 'No rule of 3 is broken.\n'
+  assert not Validated(report).anomalies('eval').anomaly_info
+
+
+def test_statistics_of_a_sample_are_not_exact(tmp_path):
+  sampled = statistics_artifact(tmp_path / 'sampled', exact({'train': {0: 9}, 'eval': {0: 9}}))
+  sampled.set_json_value_custom_property('sample_rate_by_split', '{"train": 1.0, "eval": 0.5}')
+  found = SplitStatistics.load(sampled, ['train', 'eval'])
+  with pytest.raises(DataError, match=r"a sample of splits \['eval'\]; .*sample_rate.*examples="):
+    found.tallies('label', 'statistics=')
+  assert SplitStatistics.load(sampled, ['train']).tallies('label', 'statistics=')
 
 
 def test_a_warning_goes_on_unblessed(tmp_path):
