@@ -136,7 +136,7 @@ def test_the_title_is_text(nasty):
   assert '<script>' not in nasty
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(
   st.dictionaries(
     st.binary(max_size=12).map(lambda value: ClassValue('bytes', value)),
