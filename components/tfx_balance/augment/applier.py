@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,7 +39,7 @@ def augment_batch(augment_fn: AugmentFn, features: Features, seeds: tf.Tensor) -
 
 
 class Applier:
-  """Applies one augment function to batches; it traces once for each signature.
+  """Applies one augment function to batches, in any thread; it traces once for each signature.
 
   Args:
     augment_fn: bound to its pool already, if it needs one.
@@ -53,6 +54,7 @@ class Applier:
     self._fn = augment_fn
     self._label = label
     self._traced: dict[tuple[Any, ...], Any] = {}
+    self._tracing = threading.Lock()
 
   def __call__(self, features: Features, seeds: tf.Tensor) -> Features:
     """Returns the augmented batch, which has passed every check.
@@ -89,12 +91,13 @@ class Applier:
       return self._step
     specs = {name: _spec(value) for name, value in sorted(features.items())}
     key = tuple(specs.items())
-    if key not in self._traced:
-      signature = [specs, tf.TensorSpec([None, 2], tf.int64)]
-      step = tf.function(self._step, input_signature=signature, autograph=False)
-      self._refuse_state(step.get_concrete_function())
-      self._traced[key] = step
-    return self._traced[key]
+    with self._tracing:
+      if key not in self._traced:
+        signature = [specs, tf.TensorSpec([None, 2], tf.int64)]
+        step = tf.function(self._step, input_signature=signature, autograph=False)
+        self._refuse_state(step.get_concrete_function())
+        self._traced[key] = step
+      return self._traced[key]
 
   def _step(self, features: Features, seeds: tf.Tensor) -> tuple[Features, tf.Tensor, Features]:
     """Returns the batch, whether a value breaks a rule, and which: fault to bool [n]."""

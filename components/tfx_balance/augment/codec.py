@@ -21,6 +21,7 @@ _CHANNELS_OF_COLOR_TYPE = [1, 0, 3, 3, 2, 0, 4]
 _CHUNK_VALUES = 1 << 20
 """Pixel values worked on at a time: 4 MB as float32, so that the steps meet them in the cache."""
 _PARALLEL = 8
+_TOGETHER = 16
 
 
 def map_encoded(files: tf.Tensor, seeds: tf.Tensor, pixels: Pixels, jpeg_quality: int) -> tf.Tensor:
@@ -123,15 +124,7 @@ def _map_chunk(
   files: tf.Tensor, seeds: tf.Tensor, is_png: tf.Tensor, pixels: Pixels, jpeg_quality: int
 ) -> tf.Tensor:
   """Returns files of one kind and size, changed as one tensor."""
-  if files.shape[0] == 1:
-    images = _decode_one(files[0])[tf.newaxis]
-  else:
-    images = tf.map_fn(
-      tf.io.decode_png,  # JPEG too, by the file's first bytes
-      files,
-      fn_output_signature=tf.TensorSpec([None, None, None], tf.uint8),
-      parallel_iterations=_PARALLEL,
-    )
+  images = _decode_one(files[0])[tf.newaxis] if files.shape[0] == 1 else _decode(files)
   changed = pixels(images, seeds)
   return tf.cond(is_png, lambda: encode_pngs(changed), lambda: _encode_jpegs(changed, jpeg_quality))
 
@@ -157,6 +150,22 @@ def _map_each(
     fn_output_signature=tf.TensorSpec([], tf.string),
     parallel_iterations=_PARALLEL,
   )
+
+
+def _decode(files: tf.Tensor) -> tf.Tensor:
+  """Returns images of one size: [n, h, w, c].
+
+  Several in each step of a loop: a step costs 7 us, about what it takes to decode 28x28 pixels.
+  """
+  n = tf.shape(files)[0]
+  filled = tf.concat([files, tf.fill([-n % _TOGETHER], files[0])], 0)
+  images = tf.map_fn(
+    lambda some: tf.stack([tf.io.decode_png(file) for file in tf.unstack(some)]),  # JPEG too
+    tf.reshape(filled, [-1, _TOGETHER]),
+    fn_output_signature=tf.TensorSpec([_TOGETHER, None, None, None], tf.uint8),
+    parallel_iterations=_PARALLEL,
+  )
+  return tf.reshape(images, tf.concat([[-1], tf.shape(images)[2:]], 0))[:n]
 
 
 def _decode_one(file: tf.Tensor) -> tf.Tensor:

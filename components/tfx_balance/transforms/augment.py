@@ -26,6 +26,7 @@ from tfx_balance.transforms.augment_job import AugmentJob, AugmentRequest, plan_
 from tfx_balance.transforms.copies import CopyMaker, Originals
 from tfx_balance.transforms.count import InputFile, ScannedFile, SumGroups, scan_files
 from tfx_balance.transforms.examples import Layout, feature_layout, merge_layouts
+from tfx_balance.transforms.parallel import map_in_order
 from tfx_balance.transforms.publish import publish_outputs
 from tfx_balance.transforms.records import CHUNK_BYTES, Frames
 from tfx_balance.transforms.select import FileAssigner, find_file_thresholds, sum_arrays
@@ -59,22 +60,48 @@ class CopyRecords(beam.DoFn):
     key = tie_break(request.seed, 'order of copies')
     assigner = FileAssigner(job.selection, thresholds, scanned)
     maker = CopyMaker(scanned, job, layout, self._augment)
-    position = 0
+    batches = _batches(scanned, job, assigner, maker.makes_duplicates)
     with Scatterer(job.layouts, rank, job.n_files, key, request.work_dir) as scatterer:
-      for index, frames in scanned.frames():
-        rows, parts = assigner.assign(index)
-        times = np.where(rows >= 0, job.copies[rows, parts], 0)
-        if request.augmented_split is None:
-          scatterer.add(frames, np.where(times > 0, job.outputs[rows], -1))
-        if maker.makes_duplicates:
-          for which, _ in copy_batches(frames, times - 1):
-            scatterer.add(frames, job.outputs[rows[which]], which)
-        else:
-          for originals in to_copy(index, frames, rows, times - 1, position):
-            scatterer.add(maker.make(originals), job.outputs[originals.rows])
-        position += len(frames)
+      for frames, outputs, which in map_in_order(partial(_made, maker), batches, maker.threads):
+        scatterer.add(frames, outputs, which)
       yield from scatterer.spills()
     yield beam.pvalue.TaggedOutput(self.COUNTS, assigner.counts)
+
+
+Batch = tuple[Frames | Originals, Ints, Ints | None]
+"""Frames, or what is to become frames; their outputs; and which frames are meant, None for all."""
+
+
+def _batches(
+  scanned: ScannedFile, job: AugmentJob, assigner: FileAssigner, duplicates: bool
+) -> Iterator[Batch]:
+  """Yields what is to be written of a file: originals, and what is to be copied behind them.
+
+  Args:
+    scanned: the file.
+    job: what is to be done.
+    assigner: of the file.
+    duplicates: whether copies are the frames of their originals.
+  """
+  position = 0
+  for index, frames in scanned.frames():
+    rows, parts = assigner.assign(index)
+    times = np.where(rows >= 0, job.copies[rows, parts], 0)
+    if job.request.augmented_split is None:
+      yield frames, np.where(times > 0, job.outputs[rows], -1), None
+    if duplicates:
+      for which, _ in copy_batches(frames, times - 1):
+        yield frames, job.outputs[rows[which]], which
+    else:
+      for originals in to_copy(index, frames, rows, times - 1, position):
+        yield originals, job.outputs[originals.rows], None
+    position += len(frames)
+
+
+def _made(maker: CopyMaker, batch: Batch) -> tuple[Frames, Ints, Ints | None]:
+  """Returns a batch with the copies made."""
+  what, outputs, which = batch
+  return maker.make(what) if isinstance(what, Originals) else what, outputs, which
 
 
 def to_copy(

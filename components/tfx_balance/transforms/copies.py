@@ -21,6 +21,7 @@ from tfx_balance.plan.selection import UInts, mix
 from tfx_balance.transforms.augment_job import AugmentJob
 from tfx_balance.transforms.count import ScannedFile
 from tfx_balance.transforms.examples import Column, FeatureShape, Layout, decode, encode
+from tfx_balance.transforms.parallel import n_threads
 from tfx_balance.transforms.records import Frames, frame
 
 PROVENANCE = ('tfx_balance_source_file', 'tfx_balance_source_record', 'tfx_balance_copy')
@@ -89,8 +90,13 @@ class CopyMaker:
     """Whether a copy is its original, so that none has to be made."""
     return not (self._augment_all or self._augment_row or self._request.provenance)
 
+  @property
+  def threads(self) -> int:
+    """How many batches to make at a time: what an augment function does is done in C++."""
+    return 1 if self._augment_all is None else n_threads()
+
   def make(self, originals: Originals) -> Frames:
-    """Returns a new frame for each entry.
+    """Returns a new frame for each entry; may be called in several threads at a time.
 
     Raises:
       DataError: if the function fails or breaks a rule; names it, the class and the record.
