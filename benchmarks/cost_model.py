@@ -14,14 +14,21 @@ import numpy as np
 from scipy.optimize import nnls
 from tfx_balance.plan.selection import HistogramLayout
 from tfx_balance.transforms.count import INDEX_ROW
-from tfx_balance.transforms.shuffle import SEGMENT_BYTES
+from tfx_balance.transforms.shuffle import (
+  BUCKET_BYTES,
+  MAX_BUCKETS,
+  MAX_SPILL_BYTES,
+  SEGMENT_BYTES,
+  SHARD_BYTES,
+)
 
 _INDEX_READS = 3  # histogram, candidates, dealing out
 _SPILL_ROW = 16  # bytes of a record in a spill file, beside its frame: key and size
 _SEGMENT_ROW = 32  # bytes that tell where a segment of a spill file is
 _COUNTER = 8  # bytes of a counter of the histogram
 _CANDIDATE = 24  # bytes of a rank near the end of a part: bucket, rank, file
-_WORKER_BYTES = 1_100_000_000  # TFX, TensorFlow and the buffers of one file
+_BASE_BYTES = 1_000_000_000  # of a process that has TFX and TensorFlow imported
+_COPIES = 3  # of the bytes that are sorted at a time
 
 
 @dataclass(frozen=True)
@@ -89,12 +96,12 @@ class Workload:
   @property
   def planner_bytes(self) -> int:
     """Memory of the one worker in which counts, ranks and the list of files come together."""
-    return _WORKER_BYTES + 3 * (self.histogram_bytes + self.candidate_bytes) + 1000 * self.files
+    return _BASE_BYTES + _COPIES * (self.histogram_bytes + self.candidate_bytes) + 1000 * self.files
 
-  @property
-  def worker_bytes(self) -> int:
-    """Memory of a worker for each file that it reads or writes at a time."""
-    return _WORKER_BYTES
+  def worker_bytes(self, threads: int) -> int:
+    """Returns the memory of a worker process that has so many files in work at a time."""
+    bucket = min(max(BUCKET_BYTES, self.raw_bytes // MAX_BUCKETS), SHARD_BYTES)
+    return _BASE_BYTES + threads * _COPIES * max(bucket, MAX_SPILL_BYTES)
 
   @property
   def _buckets(self) -> int:

@@ -111,6 +111,8 @@ def draw(results: Sequence[CaseResult], path: Path) -> None:
     for axes, values in zip(column, (cost, memory), strict=True):
       axes.plot(x, values, marker='o', color=_COLOURS[one.what])
       axes.set_xscale('log')
+      axes.set_xticks(x, [f'{n:,}' for n in x])
+      axes.minorticks_off()
       axes.grid(alpha=0.25)
     column[1].set_xlabel(f'{one.what} ({others(one)})')
   rows[0, 0].set_ylabel('core-µs a record')
