@@ -130,8 +130,8 @@ class FirstAttemptFails(CopyRecords):
       patch.setattr(shuffle, 'SEGMENT_BYTES', 1)
       add = shuffle.Scatterer.add
 
-      def breaks(self, frames, outputs):
-        add(self, frames, outputs)
+      def breaks(self, frames, outputs, which=None):
+        add(self, frames, outputs, which)
         self._file.close()  # as the end of a process does
         raise OSError('the worker was lost')
 
