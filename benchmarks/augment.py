@@ -124,7 +124,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> Settings:
 
 def choose_cases(small: bool, only: str | None, cache: Path) -> tuple[Case, ...]:
   """Returns the cases to run."""
-  records, written = (20_000, 2_000) if small else (500_000, 20_000)
+  records, written = (20_000, 2_000) if small else (1_500_000, 50_000)
   cases = {
     'duplicates': (duplicates(records, cache),),
     'images': (images(written, 28, 1, cache), images(written, 64, 3, cache)),
