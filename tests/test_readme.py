@@ -17,3 +17,9 @@ def test_readme_has_snippets():
 def test_snippet_runs(snippet, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   exec(compile(snippet, str(README), 'exec'), {})
+
+
+def test_links_lead_to_files():
+  links = re.findall(r'\]\((?!https?:)([^)#]+)', README.read_text(encoding='utf-8'))
+  assert links
+  assert [link for link in links if not (README.parent / link).is_file()] == []
