@@ -140,9 +140,9 @@ def test_small_and_full_runs_have_the_same_cases(tmp_path):
   full = augment.parse_arguments(['--cache', str(tmp_path)]).cases
   assert [case.pieces for case in small] == [case.pieces for case in full]
   assert [case.name for case in full] == [
-    '500,000 small records',
-    '2,000 PNGs of 28x28x1',
-    '2,000 PNGs of 64x64x3',
+    '1,500,000 small records',
+    '5,000 PNGs of 28x28x1',
+    '5,000 PNGs of 64x64x3',
   ]
   (only,) = augment.parse_arguments(['--small', '--only', 'duplicates']).cases
   assert only.name == '20,000 small records'
