@@ -17,6 +17,7 @@ from tfx_balance.inputs.class_emphasis import ClassEmphasis
 from tfx_balance.inputs.file_source import FileSource, ordered_files
 from tfx_balance.inputs.labels import index_lookup
 from tfx_balance.inputs.pool_source import PoolSource, matching_files
+from tfx_balance.inputs.python_calls import options_of_all
 from tfx_balance.inputs.source import DEFAULT_MEMORY_BUDGET, FeatureSpec
 from tfx_balance.inputs.training import (
   BatchWork,
@@ -247,7 +248,7 @@ class BalancedInputs(ClassEmphasis):
     if label_as == 'index':
       lookup = index_lookup(self.classes)
       batches = batches.map(lambda features, label: (features, lookup(label)))
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return batches.with_options(options_of_all()).prefetch(tf.data.AUTOTUNE)
 
   def steps_per_epoch(
     self,

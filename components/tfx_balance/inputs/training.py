@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.augment import AugmentFn, augmented, which_records
 from tfx_balance.inputs.draw_stream import Shard, draw_dataset
-from tfx_balance.inputs.python_calls import ignoring_the_lock
+from tfx_balance.inputs.python_calls import options_of_calls
 from tfx_balance.inputs.source import Reader, Source
 from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.batch_quota import check_batch_size
@@ -188,7 +188,7 @@ def training_dataset(
   batches = draw_dataset(draws, Shard.of(context), reader).map(
     work.maker(reader, source.counts), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
   )
-  options = ignoring_the_lock()
+  options = options_of_calls()
   # Batches are no files to share out: under tf.distribute every worker would read the same ones.
   options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
   return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
