@@ -19,6 +19,7 @@ TIMEOUT = 120  # seconds; a run takes 5
 
 _START = """
 import os, signal, sys, threading, time, warnings
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 os.environ['TF_USE_LEGACY_KERAS'] = '{legacy}'
 warnings.simplefilter('ignore')
 sys.path.insert(0, {here!r})
