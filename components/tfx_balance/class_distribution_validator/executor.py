@@ -8,10 +8,10 @@ from typing import Any
 from absl import logging
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 from tfx import types
-from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
+from tfx_balance.beam_executor import BeamExecutor
 from tfx_balance.class_distribution_validator import anomalies as label_anomalies
 from tfx_balance.class_distribution_validator.counting import (
   SplitStatistics,
@@ -42,7 +42,7 @@ from tfx_balance.transforms.work_files import work_folder
 Inputs = dict[str, list[types.Artifact]]
 
 
-class Executor(base_beam_executor.BaseBeamExecutor):
+class Executor(BeamExecutor):
   """Writes the anomalies, and ends the run where a rule is broken."""
 
   def Do(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from tfx_balance.errors import ConfigError
-from tfx_balance.exec_properties import flag, from_json, is_runtime, names, to_json
+from tfx_balance.exec_properties import flag, from_json, is_runtime, known, label, names, to_json
 from tfx_balance.plan.distance_rules import SplitPair
 from tfx_balance.plan.distribution_rules import (
   DISTANCES,
@@ -87,9 +87,6 @@ class ValidatorParameters:
     Raises:
       ConfigError: if one breaks a rule.
     """
-    label = properties['label']
-    if not isinstance(label, str) or not label:
-      raise ConfigError(f'label={label!r} must be the name of the feature that holds the class')
     excluded = properties.get('exclude_splits') or None
     key = properties.get('check_leakage') or None
     pairs = _pairs('leakage_pairs', properties)
@@ -100,7 +97,7 @@ class ValidatorParameters:
     on_violation: OnViolation = properties.get('on_violation', 'fail')
     check_choice('on_violation', on_violation, ('fail', 'warn'))
     return cls(
-      label=label,
+      label=label(properties['label']),
       rules=_rules(properties),
       exclude_splits=() if excluded is None else names('exclude_splits', excluded),
       recount=flag('recount', properties.get('recount', 0)),
@@ -128,10 +125,10 @@ def encode(**arguments: Any) -> dict[str, Any]:
     name: value if is_runtime(value) else _property(name, value)
     for name, value in arguments.items()
   }
-  known = {name: value for name, value in properties.items() if not is_runtime(value)}
+  checked = known(properties)
   if is_runtime(arguments['check_leakage']):
-    known['check_leakage'] = RECORDS
-  ValidatorParameters.decode({'label': 'label', **known})
+    checked['check_leakage'] = RECORDS
+  ValidatorParameters.decode({'label': 'label', **checked})
   return {**properties, 'algorithm_version': ALGORITHM_VERSION}
 
 

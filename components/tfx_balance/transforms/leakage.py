@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter, itemgetter
 
 import apache_beam as beam
 import numpy as np
@@ -32,6 +33,7 @@ from tfx_balance.transforms.labels import Payload, ValueKind
 from tfx_balance.transforms.leakage_examples import ShowRecords, write_leakage
 from tfx_balance.transforms.record_keys import FeatureKeys, RecordKeys
 from tfx_balance.transforms.records import read_frames
+from tfx_balance.transforms.steps import create, spread
 from tfx_balance.transforms.work_files import new_work_file
 
 RUN_KEYS = 1 << 21
@@ -194,26 +196,20 @@ def find_leakage(
     request: what to look for.
   """
   n_splits = len(request.splits)
-  hashed = (
-    pipeline
-    | 'HashedFiles' >> beam.Create(list(files))
-    | 'SpreadHashed' >> beam.Reshuffle()
-    | 'HashFile' >> beam.ParDo(HashFile(request))
+  created = create(pipeline, 'HashedFiles', files)
+  hashed = spread(created, 'SpreadHashed', attrgetter('rank')) | 'HashFile' >> beam.ParDo(
+    HashFile(request)
   )
   all_hashed = beam.pvalue.AsList(hashed)
+  parts = create(pipeline, 'PlanOnce', [None]) | 'PlanParts' >> beam.FlatMap(plan_parts, all_hashed)
   found = (
-    pipeline
-    | 'PlanOnce' >> beam.Create([None])
-    | 'PlanParts' >> beam.FlatMap(plan_parts, all_hashed)
-    | 'SpreadParts' >> beam.Reshuffle()
+    spread(parts, 'SpreadParts', itemgetter(0))
     | 'ComparePart' >> beam.Map(compare_part, all_hashed, n_splits)
     | 'SumLeakage' >> beam.CombineGlobally(SumLeakage(n_splits))
   )
-  shown = (
-    found
-    | 'Examples' >> beam.FlatMap(ShowRecords.wanted, list(files))
-    | 'SpreadExamples' >> beam.Reshuffle()
-    | 'ShowExample' >> beam.ParDo(ShowRecords(request.feature, request.payload))
+  wanted = found | 'Examples' >> beam.FlatMap(ShowRecords.wanted, list(files))
+  shown = spread(wanted, 'SpreadExamples', _rank_of_file) | 'ShowExample' >> beam.ParDo(
+    ShowRecords(request.feature, request.payload)
   )
   _ = found | 'WriteLeakage' >> beam.Map(
     write_leakage,
@@ -223,3 +219,7 @@ def find_leakage(
     request.feature,
     request.path,
   )
+
+
+def _rank_of_file(wanted: tuple[InputFile, tuple[int, ...]]) -> int:
+  return wanted[0].rank

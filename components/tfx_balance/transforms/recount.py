@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
 
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.transforms.count import InputFile, ScanFile, ScannedFile, SumTotals, Totals
+from tfx_balance.transforms.count import InputFile, SumGroups, Totals, scan_files
 from tfx_balance.transforms.features import check_features
 from tfx_balance.transforms.labels import Payload
+from tfx_balance.transforms.steps import create, same, summed
 from tfx_balance.transforms.work_files import read_json, write_json
 
 
@@ -33,20 +35,10 @@ def recount(
     work_dir: for files that are in the making.
     path: of the JSON file to write, which `read_tallies` reads.
   """
-  scan = ScanFile((label,), payload, 'own_stratum', work_dir)
-  totals = (
-    pipeline
-    | 'CountedFiles' >> beam.Create(list(files))
-    | 'SpreadCounted' >> beam.Reshuffle()
-    | 'CountFile' >> beam.ParDo(scan)
-    | 'ByGroup' >> beam.Map(_by_group).with_output_types(tuple[str, ScannedFile])
-    | 'TotalOfGroup' >> beam.CombinePerKey(SumTotals())
-  )
-  _ = (
-    pipeline
-    | 'CountOnce' >> beam.Create([path])
-    | 'WriteTallies' >> beam.Map(write_tallies, beam.pvalue.AsDict(totals), label)
-  )
+  counted = create(pipeline, 'CountedFiles', files)
+  scanned = scan_files(counted, (label,), payload, 'own_stratum', work_dir)
+  write = partial(write_tallies, path, label=label)
+  summed(scanned, 'Tallies', same, SumGroups(), write)
 
 
 def write_tallies(path: str, totals: Mapping[str, Totals], label: str) -> None:
@@ -81,7 +73,3 @@ def read_tallies(path: str) -> dict[str, dict[ClassValue, int]]:
     row['group']: {ClassValue.from_json(c['class']): c['records'] for c in row['classes']}
     for row in rows
   }
-
-
-def _by_group(scanned: ScannedFile) -> tuple[str, ScannedFile]:
-  return scanned.file.group, scanned
