@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow_model_analysis as tfma
 from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.report.read_tfx import class_of_slice
 
 from pipelines.artifacts import PublishedArtifacts
 from pipelines.model_nodes import BALANCED_MODEL, NATURAL_MODEL
@@ -81,20 +82,13 @@ def score(model: str, result: tfma.EvalResult, label: str) -> ModelScores:
       accuracy = scores['accuracy']
     elif len(key) == 1 and key[0][0] == label:
       tested = round(scores['example_count'])
-      recalls[class_of(key[0][1])] = Recall(round(scores['accuracy'] * tested), tested)
+      recalls[class_of_slice(key[0][1])] = Recall(round(scores['accuracy'] * tested), tested)
   return ModelScores(model, accuracy, recalls)
 
 
 def _slices(result: tfma.EvalResult) -> Iterator[tuple[tuple[Any, ...], dict[str, float]]]:
   for key, outputs in result.slicing_metrics:
     yield key, {name: value['doubleValue'] for name, value in outputs[''][''].items()}
-
-
-def class_of(value: int | float | str | bytes) -> ClassValue:
-  """Returns the class that a slice of TFMA's is of."""
-  if isinstance(value, (str, bytes)):
-    return ClassValue('bytes', value.encode() if isinstance(value, str) else value)
-  return ClassValue('float' if isinstance(value, float) else 'int', value)
 
 
 @dataclass(frozen=True)

@@ -122,3 +122,21 @@ class Published:
     state = metadata_store_pb2.Execution.State
     found = sorted(self.store.get_executions(), key=lambda execution: execution.id)
     return [state.Name(execution.last_known_state) for execution in found]
+
+
+def in_new_folders(component_class: type[base_beam_component.BaseBeamComponent], folder: Path):
+  """Returns a function that executes a component into a new folder below this one each time.
+
+  It takes artifacts, or split name to shards, and arguments; `name` is the folder's.
+  """
+  made: list[str] = []
+
+  def run(*inputs: Any, suffix: str = '.gz', name: str | None = None, **arguments: Any):
+    made.append(name or f'out{len(made)}')
+    artifacts = [
+      input_artifact(folder / f'{made[-1]}-in{i}', each, suffix) if isinstance(each, dict) else each
+      for i, each in enumerate(inputs)
+    ]
+    return execute(component_class, artifacts, folder / made[-1], **arguments)
+
+  return run

@@ -6,8 +6,9 @@ Names are loaded when first used: TFX takes seconds to import, and who only want
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tfx_balance.lazy_names import lazy_names
 
 if TYPE_CHECKING:
   from tfx_balance.balanced_augmenter.component import BalancedAugmenter as BalancedAugmenter
@@ -36,12 +37,4 @@ __all__ = [
   'stratified_indices',
 ]
 
-
-def __getattr__(name: str) -> Any:
-  if name not in _HOME:
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-  return getattr(importlib.import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-  return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(globals(), _HOME)

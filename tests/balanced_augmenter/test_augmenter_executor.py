@@ -31,7 +31,7 @@ from tests.helpers_examples import (
   split_files,
   value_of,
 )
-from tests.helpers_pipeline import IN_MEMORY, execute, input_artifact
+from tests.helpers_pipeline import IN_MEMORY, in_new_folders, input_artifact
 
 FUNCTIONS = 'tests.balanced_augmenter.functions'
 RECORDS = tabular({'a': 30, 'b': 11, 'c': 2})
@@ -42,19 +42,7 @@ OTHERS = {'eval': [[b'no example at all'], [b'', b'x' * 99]], 'serving': [[]]}
 @pytest.fixture
 def augment(tmp_path):
   """Returns a function that balances artifacts, or split name to shards, into a new folder."""
-  made = []
-
-  def run(*inputs, suffix='.gz', name=None, **arguments):
-    made.append(name or f'out{len(made)}')
-    artifacts = [
-      input_artifact(tmp_path / f'{made[-1]}-in{i}', each, suffix)
-      if isinstance(each, dict)
-      else each
-      for i, each in enumerate(inputs)
-    ]
-    return execute(BalancedAugmenter, artifacts, tmp_path / made[-1], **arguments)
-
-  return run
+  return in_new_folders(BalancedAugmenter, tmp_path)
 
 
 def names_of(artifact):

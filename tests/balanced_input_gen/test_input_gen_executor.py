@@ -30,7 +30,7 @@ from tests.helpers_examples import (
   write_splits,
   write_tfrecords,
 )
-from tests.helpers_pipeline import IN_MEMORY, execute, input_artifact
+from tests.helpers_pipeline import IN_MEMORY, in_new_folders, input_artifact
 
 RECORDS = labelled({'b': 30, 'a': 11, 'c': 2})[::-1]
 MORE = [example(label='cd'[i % 2], id=1000 + i) for i in range(9)]
@@ -40,19 +40,7 @@ OTHERS = {'eval': [[b'no example at all'], [b'', b'x' * 99]], 'serving': [[]]}
 @pytest.fixture
 def lay_out(tmp_path):
   """Returns a function that lays out artifacts, or split name to shards, into a new folder."""
-  made = []
-
-  def run(*inputs, suffix='.gz', name=None, **arguments):
-    made.append(name or f'out{len(made)}')
-    artifacts = [
-      input_artifact(tmp_path / f'{made[-1]}-in{i}', each, suffix)
-      if isinstance(each, dict)
-      else each
-      for i, each in enumerate(inputs)
-    ]
-    return execute(BalancedInputGen, artifacts, tmp_path / made[-1], **arguments)
-
-  return run
+  return in_new_folders(BalancedInputGen, tmp_path)
 
 
 def small_files(monkeypatch, most=2000, shared=1000):

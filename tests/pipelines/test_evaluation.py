@@ -2,8 +2,9 @@ import math
 
 import pytest
 from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.report.read_tfx import class_of_slice
 
-from pipelines.evaluation import Recall, Spread, class_of, compare, score
+from pipelines.evaluation import Recall, Spread, compare, score
 from tests.pipelines.helpers_summary import make_models, make_result, make_scores
 
 A, B = ClassValue('bytes', b'a'), ClassValue('bytes', b'b')
@@ -43,7 +44,7 @@ def test_slices_of_other_features_are_no_classes():
   ids=['int', 'float', 'str', 'bytes'],
 )
 def test_a_slice_keeps_the_type_of_its_class(value, expected):
-  assert class_of(value) == expected
+  assert class_of_slice(value) == expected
 
 
 def test_several_seeds_have_a_mean_and_a_spread():

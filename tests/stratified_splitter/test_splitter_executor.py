@@ -25,7 +25,7 @@ from tests.helpers_examples import (
   split_files,
   value_of,
 )
-from tests.helpers_pipeline import IN_MEMORY, execute, input_artifact
+from tests.helpers_pipeline import IN_MEMORY, in_new_folders, input_artifact
 
 SPLITS = {'train': 8, 'eval': 1, 'test': 1}
 
@@ -33,19 +33,7 @@ SPLITS = {'train': 8, 'eval': 1, 'test': 1}
 @pytest.fixture
 def split(tmp_path):
   """Returns a function that splits artifacts, or split name to shards, into a new folder."""
-  made = []
-
-  def run(*inputs, suffix='.gz', name=None, **arguments):
-    made.append(name or f'out{len(made)}')
-    artifacts = [
-      input_artifact(tmp_path / f'{made[-1]}-in{i}', each, suffix)
-      if isinstance(each, dict)
-      else each
-      for i, each in enumerate(inputs)
-    ]
-    return execute(StratifiedSplitter, artifacts, tmp_path / made[-1], **arguments)
-
-  return run
+  return in_new_folders(StratifiedSplitter, tmp_path)
 
 
 def names_of(artifact):

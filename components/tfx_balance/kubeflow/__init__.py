@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tfx_balance.lazy_names import lazy_names
 
 if TYPE_CHECKING:
   from tfx_balance.kubeflow.compile import compile_pipeline as compile_pipeline
@@ -22,12 +23,4 @@ _HOME = {
 
 __all__ = ['SecretKey', 'TaskOptions', 'compile_pipeline']
 
-
-def __getattr__(name: str) -> Any:
-  if name not in _HOME:
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-  return getattr(importlib.import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-  return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(globals(), _HOME)

@@ -9,6 +9,7 @@ from tfx_balance.plan.checks import Check, cut, failed, number, short_name
 from tfx_balance.plan.class_counts import BASELINE, ClassCounts
 
 CHECKS_NAME = 'class_checks.json'
+CHECKS_FORMAT = 'tfx_balance.class_checks'
 CHECKS_VERSION = 1
 CountsFrom = Literal['sidecar', 'records', 'statistics']
 
@@ -46,7 +47,7 @@ def checks_sidecar(
       }
     rows.append(row)
   return {
-    'format': 'tfx_balance.class_checks',
+    'format': CHECKS_FORMAT,
     'version': CHECKS_VERSION,
     'label': label,
     'counts_from': counts_from,

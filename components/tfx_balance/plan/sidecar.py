@@ -12,6 +12,7 @@ from tfx_balance.plan.input_plan import InputPlan
 from tfx_balance.plan.split_plan import SplitPlan
 
 SIDECAR_NAME = 'class_distribution.json'
+SIDECAR_FORMAT = 'tfx_balance.class_distribution'
 SIDECAR_VERSION = 1
 
 
@@ -39,7 +40,7 @@ def split_sidecar(
   ideals = [sum(row[j] for row in plan.ideals) for j in range(len(plan.splits))]
   columns = [[row[j] for row in plan.quotas] for j in range(len(plan.splits))]
   return {
-    'format': 'tfx_balance.class_distribution',
+    'format': SIDECAR_FORMAT,
     'version': SIDECAR_VERSION,
     'component': 'StratifiedSplitter',
     'parameters': dict(parameters),
@@ -114,7 +115,7 @@ def balance_sidecar(
     for name in plans:  # is as it was: records without a class are still there
       splits[name]['records'] += sources[name]['dropped']
   return {
-    'format': 'tfx_balance.class_distribution',
+    'format': SIDECAR_FORMAT,
     'version': SIDECAR_VERSION,
     'component': 'BalancedAugmenter',
     'parameters': dict(parameters),
@@ -162,7 +163,7 @@ def input_sidecar(
   ]
   dropped = sum(source['dropped'] for source in sources.values())
   return {
-    'format': 'tfx_balance.class_distribution',
+    'format': SIDECAR_FORMAT,
     'version': SIDECAR_VERSION,
     'component': 'BalancedInputGen',
     'parameters': dict(parameters),

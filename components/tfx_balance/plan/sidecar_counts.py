@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfx_balance.plan.class_value import MISSING, ClassValue
-from tfx_balance.plan.sidecar import SIDECAR_VERSION
+from tfx_balance.plan.sidecar import SIDECAR_FORMAT, SIDECAR_VERSION
 
 
 def tallies_from_sidecar(
@@ -19,7 +19,7 @@ def tallies_from_sidecar(
     label: the feature that holds the class; one of several that strata are made of will do.
     splits: to have counts of.
   """
-  if data.get('format') != 'tfx_balance.class_distribution':
+  if data.get('format') != SIDECAR_FORMAT:
     return None
   if data.get('version') != SIDECAR_VERSION:
     return None

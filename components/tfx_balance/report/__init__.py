@@ -7,8 +7,9 @@ notebook `%load_ext tfx_balance.report` has artifacts show themselves. It needs
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tfx_balance.lazy_names import lazy_names
 
 if TYPE_CHECKING:
   from tfx_balance.report.notebook import load_ipython_extension as load_ipython_extension
@@ -36,12 +37,4 @@ __all__ = [
   'render_report',
 ]
 
-
-def __getattr__(name: str) -> Any:
-  if name not in _HOME:
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-  return getattr(importlib.import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-  return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(globals(), _HOME)

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tfx_balance.errors import DataError
+from tfx_balance.plan.checks_sidecar import CHECKS_FORMAT
 from tfx_balance.plan.class_value import ClassValue, stratum_name
 from tfx_balance.plan.input_plan import PLAN_FORMAT, InputPlan
+from tfx_balance.plan.sidecar import SIDECAR_FORMAT
 from tfx_balance.report.findings import Findings, training_splits
 from tfx_balance.report.run_view import (
   Check,
@@ -21,7 +23,6 @@ from tfx_balance.report.run_view import (
   Stage,
 )
 
-SIDECAR_FORMAT, CHECKS_FORMAT = 'tfx_balance.class_distribution', 'tfx_balance.class_checks'
 READS_VERSION = 1
 
 

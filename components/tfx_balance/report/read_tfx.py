@@ -144,7 +144,7 @@ def slice_recall(slices: Any, label: str | None, source: str) -> dict[ClassValue
           f'{source} has none of {list(_HIT_METRICS)} by class, only {sorted(metrics)}; give the '
           f'Evaluator one of these'
         )
-      recall[_slice_class(key[0][1])] = Recall(
+      recall[class_of_slice(key[0][1])] = Recall(
         metrics[name], int(metrics.get('example_count', metrics.get('weighted_example_count', 0)))
       )
   return recall
@@ -160,7 +160,7 @@ def _metrics(outputs: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str
   }
 
 
-def _slice_class(value: Any) -> ClassValue:
+def class_of_slice(value: Any) -> ClassValue:
   """Returns the class that a slice is of."""
   if isinstance(value, (str, bytes)):
     return ClassValue('bytes', value.encode() if isinstance(value, str) else value)

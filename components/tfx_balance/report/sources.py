@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from tfx.dsl.io import fileio
 
 from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.plan.checks_sidecar import CHECKS_NAME
 from tfx_balance.plan.input_plan import PLAN_NAME
 from tfx_balance.plan.sidecar import SIDECAR_NAME
 from tfx_balance.report.findings import Findings, merge
@@ -24,7 +25,7 @@ from tfx_balance.report.read_tfx import (
 from tfx_balance.report.run_view import RunView
 from tfx_balance.report.text import clean
 
-CHECKS_NAME, RECALL_NAME = 'class_checks.json', 'recall.json'
+RECALL_NAME = 'recall.json'
 # A plan says more than the sidecar that may lie beside it.
 JSON_NAMES = (PLAN_NAME, SIDECAR_NAME, CHECKS_NAME, RECALL_NAME)
 STATISTICS_PATTERN = f'Split-*/{STATISTICS_FILE}'
