@@ -43,9 +43,11 @@ class Rule:
 
 ERRORS, PLAN, AUGMENT = 'tfx_balance.errors', 'tfx_balance.plan', 'tfx_balance.augment'
 REPORT = 'tfx_balance.report'
+LAZY = 'tfx_balance.lazy_names'  # of packages' __init__
 PIPELINE_ONLY = frozenset({'tfx', 'apache_beam'})  # which no trainer should have to import
 RULES = {
   ERRORS: Rule((), only=frozenset()),
+  LAZY: Rule((), only=frozenset()),
   PLAN: Rule((ERRORS, PLAN), only=frozenset({'numpy'})),
   # Augment functions run in a Beam worker and in a trainer's tf.data alike.
   AUGMENT: Rule((ERRORS, PLAN, AUGMENT), never=PIPELINE_ONLY),
@@ -54,8 +56,8 @@ RULES = {
   ),
   'tfx_balance.inputs': Rule((ERRORS, PLAN, AUGMENT, 'tfx_balance.inputs'), never=PIPELINE_ONLY),
   # Reads what others wrote: what it shows it has from files alone.
-  REPORT: Rule((ERRORS, PLAN, REPORT), never=frozenset({'apache_beam'})),
-  'tfx_balance.kubeflow': Rule((ERRORS, 'tfx_balance.kubeflow')),  # any pipeline, any component
+  REPORT: Rule((ERRORS, LAZY, PLAN, REPORT), never=frozenset({'apache_beam'})),
+  'tfx_balance.kubeflow': Rule((ERRORS, LAZY, 'tfx_balance.kubeflow')),  # any pipeline, any component
   'tfx_balance': Rule(('tfx_balance',)),  # component folders, and what they have in common
   'pipelines': Rule(('tfx_balance', 'pipelines')),
 }
