@@ -57,7 +57,8 @@ RULES = {
   'tfx_balance.inputs': Rule((ERRORS, PLAN, AUGMENT, 'tfx_balance.inputs'), never=PIPELINE_ONLY),
   # Reads what others wrote: what it shows it has from files alone.
   REPORT: Rule((ERRORS, LAZY, PLAN, REPORT), never=frozenset({'apache_beam'})),
-  'tfx_balance.kubeflow': Rule((ERRORS, LAZY, 'tfx_balance.kubeflow')),  # any pipeline, any component
+  # Serves any pipeline, of any components.
+  'tfx_balance.kubeflow': Rule((ERRORS, LAZY, 'tfx_balance.kubeflow')),
   'tfx_balance': Rule(('tfx_balance',)),  # component folders, and what they have in common
   'pipelines': Rule(('tfx_balance', 'pipelines')),
 }

@@ -13,7 +13,7 @@ from tfx_balance.transforms import augment, shuffle
 from tfx_balance.transforms.augment import CopyRecords, to_copy
 from tfx_balance.transforms.copies import PROVENANCE
 from tfx_balance.transforms.count import INDEX_ROW
-from tfx_balance.transforms.records import frame
+from tfx_balance.transforms.frames import frame
 
 from tests.balanced_augmenter import functions
 from tests.balanced_augmenter.helpers_balance import (

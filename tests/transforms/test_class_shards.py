@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.plan import input_plan
-from tfx_balance.transforms import records, shuffle
+from tfx_balance.transforms import count, records, shuffle
 from tfx_balance.transforms.class_shards import DealByClass, publish_shards
 from tfx_balance.transforms.class_shards_job import ShardRequest, plan_shards
 from tfx_balance.transforms.count import InputFile, ScanFile, SumTotals
@@ -197,6 +197,7 @@ def test_memory_is_flat(tmp_path, monkeypatch):
   monkeypatch.setattr(input_plan, 'MAX_FILE_BYTES', 1 << 18)
   monkeypatch.setattr(input_plan, 'SHARED_FILE_BYTES', 1 << 18)
   monkeypatch.setattr(records.read_frames, '__defaults__', (1 << 18,))
+  monkeypatch.setattr(count, 'SECOND_CHUNK_BYTES', 1 << 18)
   small = peak_bytes(tmp_path / 'small', 4000, 5)
   assert small < 4 << 20
   # Twice, since how far a thread has read ahead is not the same in each run.

@@ -19,7 +19,7 @@ from tfx_balance.transforms.copies import (
   to_tensor,
 )
 from tfx_balance.transforms.examples import Column, FeatureShape
-from tfx_balance.transforms.records import concatenate
+from tfx_balance.transforms.frames import concatenate
 
 from tests.balanced_augmenter import functions
 from tests.balanced_augmenter.helpers_balance import (

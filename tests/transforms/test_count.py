@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue
-from tfx_balance.transforms import records
+from tfx_balance.transforms import count, records
 from tfx_balance.transforms.count import ScanFile, SumTotals
 from tfx_balance.transforms.labels import DROPPED
 
@@ -33,8 +33,14 @@ def total(scanned):
   return step.extract_output(totals)
 
 
+def small_chunks(monkeypatch, n_bytes, later=2):
+  """Has files read in small pieces first, and in pieces of several of these later."""
+  monkeypatch.setattr(records.read_frames, '__defaults__', (n_bytes,))
+  monkeypatch.setattr(count, 'SECOND_CHUNK_BYTES', later * n_bytes)
+
+
 def test_the_index_has_hash_class_and_size_of_each_record(tmp_path, monkeypatch):
-  monkeypatch.setattr(records.read_frames, '__defaults__', (1000,))  # several chunks
+  small_chunks(monkeypatch, 1000, later=0)
   payloads = [*labelled({'a': 40, 'b': 30}), example(label='a', text='x' * 3000)]
   (found,) = scan(tmp_path, [payloads])
   assert len(found.chunks) > 3
@@ -50,7 +56,7 @@ def test_the_index_has_hash_class_and_size_of_each_record(tmp_path, monkeypatch)
 
 
 def test_the_frames_are_read_again_beside_their_rows(tmp_path, monkeypatch):
-  monkeypatch.setattr(records.read_frames, '__defaults__', (500,))
+  small_chunks(monkeypatch, 500)
   payloads = labelled({0: 40, 1: 30})
   (found,) = scan(tmp_path, [payloads])
   again = [
@@ -61,8 +67,19 @@ def test_the_frames_are_read_again_beside_their_rows(tmp_path, monkeypatch):
   assert again == [(xxhash.xxh3_64_intdigest(r), r) for r in payloads]
 
 
+def test_a_later_reading_takes_more_at_a_time(tmp_path, monkeypatch):
+  payloads = labelled({0: 40, 1: 30})
+  read = []
+  for later in (0, 3):
+    small_chunks(monkeypatch, 500, later)
+    (found,) = scan(tmp_path, [payloads])
+    assert sum(found.chunks) == len(payloads)
+    read.append(found.chunks)
+  assert 3 <= len(read[0]) / len(read[1]) <= 5
+
+
 def test_classes_that_come_up_later_are_counted_too(tmp_path, monkeypatch):
-  monkeypatch.setattr(records.read_frames, '__defaults__', (300,))
+  small_chunks(monkeypatch, 300)
   counts = {value: 1 + value % 5 for value in range(40)}
   (found,) = scan(tmp_path, [labelled(counts)])
   assert len(found.chunks) > 3

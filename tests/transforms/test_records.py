@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
-from tfx_balance.transforms import records
+from tfx_balance.transforms import frames, records
 
 from tests.helpers_examples import read_tfrecords, write_tfrecords
 
@@ -26,7 +26,7 @@ def read(path, chunk_bytes=records.CHUNK_BYTES):
 def frames_of(tmp_path, payloads):
   """Returns the frames of some records, as TensorFlow writes them."""
   path = write_tfrecords(tmp_path / 'frames', payloads)
-  return records.concatenate(list(records.read_frames(path)))
+  return frames.concatenate(list(records.read_frames(path)))
 
 
 @pytest.mark.parametrize('suffix', SUFFIXES)
@@ -43,7 +43,7 @@ def test_reads_what_tensorflow_wrote(tmp_path, suffix, chunk_bytes):
     max_size=12,
   ),
   repeat=st.sampled_from([1, 1, 80]),
-  chunk_bytes=st.integers(records.HEADER, 6000),
+  chunk_bytes=st.integers(frames.HEADER, 6000),
 )
 def test_reads_any_records_at_any_chunk_size(tmp_path_factory, payloads, repeat, chunk_bytes):
   payloads = [record for record in payloads for _ in range(repeat)]
@@ -82,15 +82,15 @@ def test_a_frame_is_the_bytes_that_tensorflow_writes(tmp_path):
   path = write_tfrecords(tmp_path / 'in', MIXED)
   parts = list(records.read_frames(path, chunk_bytes=100))
   assert len(parts) > 5
-  joined = records.concatenate(parts)
+  joined = frames.concatenate(parts)
   assert bytes(joined.data) == (tmp_path / 'in').read_bytes()
-  assert joined.sizes.tolist() == [len(r) + records.HEADER + records.FOOTER for r in MIXED]
+  assert joined.sizes.tolist() == [len(r) + frames.HEADER + frames.FOOTER for r in MIXED]
 
 
 @pytest.mark.parametrize('payloads', [MIXED, [b''], []], ids=['mixed', 'empty record', 'none'])
 def test_new_frames_are_the_bytes_that_tensorflow_writes(tmp_path, payloads):
   write_tfrecords(tmp_path / 'in', payloads)
-  made = records.frame(payloads)
+  made = frames.frame(payloads)
   assert bytes(made.data) == (tmp_path / 'in').read_bytes()
   assert [bytes(r) for r in made.payloads()] == payloads
 
@@ -234,7 +234,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 def test_reading_again_takes_the_sizes_on_trust(tmp_path):
   path = write_tfrecords(tmp_path / 'in.gz', MIXED)
-  sizes = np.array([len(r) + records.HEADER + records.FOOTER for r in MIXED], np.uint32)
+  sizes = np.array([len(r) + frames.HEADER + frames.FOOTER for r in MIXED], np.uint32)
   with records.open_decompressed(path) as stream:
     first = records.read_sized(stream, sizes[:5], path)
     second = records.read_sized(stream, sizes[5:], path)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.transforms import records, shuffle
+from tfx_balance.transforms import count, records, shuffle
 from tfx_balance.transforms.shuffle import GatherFile, OutputLayout, Scatterer
 
 from tests.helpers_examples import example, in_shards, read_tfrecords, value_of, write_tfrecords
@@ -235,6 +235,7 @@ def peak_bytes(folder, n_records):
 def test_memory_is_flat(tmp_path, monkeypatch):
   make_buffers_small(monkeypatch, 256 << 10)
   monkeypatch.setattr(records.read_frames, '__defaults__', (256 << 10,))
+  monkeypatch.setattr(count, 'SECOND_CHUNK_BYTES', 256 << 10)
   small = peak_bytes(tmp_path / 'small', 4000)
   large = peak_bytes(tmp_path / 'large', 32_000)
   assert small < 4 << 20

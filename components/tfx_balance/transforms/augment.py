@@ -26,9 +26,10 @@ from tfx_balance.transforms.augment_job import AugmentJob, AugmentRequest, plan_
 from tfx_balance.transforms.copies import CopyMaker, Originals
 from tfx_balance.transforms.count import InputFile, ScannedFile, SumGroups, scan_files
 from tfx_balance.transforms.examples import Layout, feature_layout, merge_layouts
+from tfx_balance.transforms.frames import Frames
 from tfx_balance.transforms.parallel import map_in_order
 from tfx_balance.transforms.publish import publish_outputs
-from tfx_balance.transforms.records import CHUNK_BYTES, Frames
+from tfx_balance.transforms.records import CHUNK_BYTES
 from tfx_balance.transforms.select import FileAssigner, find_file_thresholds, sum_arrays
 from tfx_balance.transforms.shuffle import Scatterer, Spill, gather_files
 from tfx_balance.transforms.steps import same, summed

@@ -21,8 +21,8 @@ from tfx_balance.plan.selection import UInts, mix
 from tfx_balance.transforms.augment_job import AugmentJob
 from tfx_balance.transforms.count import ScannedFile
 from tfx_balance.transforms.examples import Column, FeatureShape, Layout, decode, encode
+from tfx_balance.transforms.frames import Frames, frame
 from tfx_balance.transforms.parallel import n_threads
-from tfx_balance.transforms.records import Frames, frame
 
 PROVENANCE = ('tfx_balance_source_file', 'tfx_balance_source_record', 'tfx_balance_copy')
 """Features of a copy, on request: the rank of its original's file, the place there, its number."""

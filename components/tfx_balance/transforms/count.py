@@ -20,11 +20,14 @@ from apache_beam.io.filesystems import FileSystems
 
 from tfx_balance.plan.class_value import Stratum
 from tfx_balance.plan.selection import mix
+from tfx_balance.transforms.frames import Frames
 from tfx_balance.transforms.labels import DROPPED, MissingLabel, Payload, StratumDecoder
-from tfx_balance.transforms.records import Frames, open_decompressed, read_frames, read_sized
+from tfx_balance.transforms.records import open_decompressed, read_frames, read_sized
 from tfx_balance.transforms.steps import spread
 from tfx_balance.transforms.work_files import new_work_file
 
+SECOND_CHUNK_BYTES = 8 << 20
+"""Bytes of frames that a later pass reads at a time: more than the first, which makes objects."""
 INDEX_ROW = np.dtype([('hash', '<u8'), ('code', '<u4'), ('size', '<u4')])
 """Of a record: hash of its bytes, stratum in the file's own numbering, bytes of its frame."""
 
@@ -51,7 +54,7 @@ class ScannedFile:
   Attributes:
     file: the file.
     index_path: of its index.
-    chunks: records in each chunk, in which the index is to be read.
+    chunks: records in each chunk, in which the index, and the file again, are to be read.
     strata: what the codes in the index mean.
     records: of each stratum.
     stratum_bytes: of the frames of each stratum.
@@ -218,7 +221,8 @@ class ScanFile(beam.DoFn):
     index_path = new_work_file(self._work_dir, f'index-{file.rank:05d}')
     counts = sizes = np.zeros(0, np.int64)
     dropped = n_bytes = fingerprint = 0
-    chunks = []
+    chunks = [0]
+    in_chunk = 0
     with FileSystems.create(index_path, compression_type=CompressionTypes.UNCOMPRESSED) as index:
       for frames in read_frames(file.path):
         rows = _index(frames, decoder)
@@ -230,11 +234,15 @@ class ScanFile(beam.DoFn):
         dropped += len(rows) - len(kept)
         n_bytes += int(frames.offsets[-1])
         fingerprint += int(mix(rows['hash'], 0).sum())
-        chunks.append(len(rows))
+        if in_chunk >= SECOND_CHUNK_BYTES:
+          chunks.append(0)
+          in_chunk = 0
+        chunks[-1] += len(rows)
+        in_chunk += int(frames.offsets[-1])
     yield ScannedFile(
       file,
       index_path,
-      tuple(chunks),
+      tuple(n for n in chunks if n),
       tuple(decoder.strata),
       tuple(counts.tolist()),
       tuple(sizes.tolist()),
@@ -256,6 +264,6 @@ def _index(frames: Frames, decoder: StratumDecoder) -> npt.NDArray[np.void]:
   records = frames.payloads()
   rows = np.empty(len(records), INDEX_ROW)
   rows['hash'] = np.fromiter(map(xxhash.xxh3_64_intdigest, records), np.uint64, len(records))
-  rows['code'] = decoder.decode(records)
+  rows['code'] = decoder.decode(records, frames.table())
   rows['size'] = frames.sizes
   return rows

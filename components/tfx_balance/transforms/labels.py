@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue, Stratum
+from tfx_balance.transforms.fixed_layout import FixedLayout, ValueKind
 
 Payload = Literal['FORMAT_TF_EXAMPLE', 'FORMAT_TF_SEQUENCE_EXAMPLE']
 """What a record is, by the names that TFX gives."""
@@ -27,7 +28,6 @@ BATCH_RECORDS = 4096
 DROPPED = 0xFFFFFFFF
 """The code of a record that is left out."""
 
-ValueKind = Literal['int', 'float', 'bytes']
 _DTYPES: dict[ValueKind, tf.DType] = {'int': tf.int64, 'float': tf.float32, 'bytes': tf.string}
 _KINDS: dict[str, ValueKind] = {'int64_list': 'int', 'float_list': 'float', 'bytes_list': 'bytes'}
 _SNIFFED_RECORDS = 64
@@ -54,9 +54,16 @@ class StratumDecoder:
     self._path = path
     self._position = 0
     self._codes: dict[tuple[int, ...], int] = {}
+    self._table = np.full(1, DROPPED, np.uint32)  # the same, of one column: of -1, 0, 1, ...
 
-  def decode(self, records: list[bytes]) -> npt.NDArray[np.uint32]:
+  def decode(
+    self, records: list[bytes], table: npt.NDArray[np.uint8] | None = None
+  ) -> npt.NDArray[np.uint32]:
     """Returns the code of each record's stratum, or DROPPED: uint32 [n].
+
+    Args:
+      records: the next ones of the file.
+      table: the same as rows, where they have one length: uint8 [n, bytes].
 
     Raises:
       DataError: if a record has several labels, or one that is no class, or if the records are
@@ -64,6 +71,14 @@ class StratumDecoder:
     """
     if not self._position:
       self._sniff(records[:_SNIFFED_RECORDS])
+    if table is not None and self._payload == 'FORMAT_TF_EXAMPLE':
+      columns = [
+        column.codes_of_table(records[0], table, self._position) for column in self._columns
+      ]
+      found = [column for column in columns if column is not None]
+      if len(found) == len(columns):
+        self._position += len(records)
+        return self._joint(found)
     batches = range(0, len(records), BATCH_RECORDS)
     codes = [self._decode_batch(records[i : i + BATCH_RECORDS]) for i in batches]
     return np.concatenate(codes) if codes else np.empty(0, np.uint32)
@@ -87,12 +102,24 @@ class StratumDecoder:
 
   def _joint(self, columns: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.uint32]:
     """Returns one code for the classes that a record has in the columns."""
+    if len(columns) == 1:
+      return self._of_one(columns[0])
     joint = columns[0]
     for column in columns[1:]:
       joint = (joint + 1) * (int(column.max(initial=0)) + 2) + column + 1
     _, first, which = np.unique(joint, return_index=True, return_inverse=True)
     rows = zip(*(column[first].tolist() for column in columns), strict=True)
     return np.array([self._code(row) for row in rows], np.uint32)[which]
+
+  def _of_one(self, codes: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
+    """Returns the same for one column, whose codes count up from 0; -1 is a missing class."""
+    lowest, n_known = int(codes.min(initial=0)), len(self._table) - 1
+    if lowest < 0:
+      self._table[0] = self._code((-1,))
+    new = [self._code((code,)) for code in range(n_known, int(codes.max(initial=-1)) + 1)]
+    if new:
+      self._table = np.append(self._table, np.array(new, np.uint32))
+    return self._table[codes + 1]
 
   def _code(self, row: tuple[int, ...]) -> int:
     """Returns the code of a stratum, given the codes of its classes; -1 is a missing one."""
@@ -137,6 +164,25 @@ class ClassColumn:
     if len(values):
       codes[lengths == 1] = self._known_codes(values, position)
     return codes
+
+  def codes_of_table(
+    self, record: bytes, table: npt.NDArray[np.uint8], position: int
+  ) -> npt.NDArray[np.int64] | None:
+    """Returns the same for records of one length, or None if the parser must tell.
+
+    Args:
+      record: the first one.
+      table: uint8 [n, bytes].
+      position: of the first one in the file.
+    """
+    layout = FixedLayout.of(record, self.name)
+    if layout is None or self.kind not in (None, layout.kind):
+      return None
+    values = layout.values(table)
+    if values is None:
+      return None
+    self.kind = layout.kind
+    return self._known_codes(values, position)
 
   def parse(self, serialized: tf.Tensor) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """Returns the values of all the records, and where each record's begin and end."""

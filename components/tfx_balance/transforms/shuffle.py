@@ -21,14 +21,9 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from tfx_balance.plan.selection import UInts, mix
+from tfx_balance.transforms.frames import FOOTER, HEADER, Frames, concatenate
 from tfx_balance.transforms.orders import order_of_groups, order_of_keys
-from tfx_balance.transforms.records import (
-  FOOTER,
-  HEADER,
-  Frames,
-  concatenate,
-  create_compressed,
-)
+from tfx_balance.transforms.records import create_compressed
 from tfx_balance.transforms.work_files import WorkFile, new_work_file
 
 SHARD_BYTES = 128 << 20
