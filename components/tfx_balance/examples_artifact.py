@@ -13,8 +13,8 @@ from tfx.types import artifact_utils
 
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.sidecar import SIDECAR_NAME
+from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.count import InputFile
-from tfx_balance.transforms.labels import Payload
 from tfx_balance.transforms.records import GZIP_SUFFIX, suffix_of
 from tfx_balance.transforms.work_files import FileCopy, read_json
 

@@ -232,7 +232,7 @@ def decoded(batches, tables, *features):
   """Returns the codes of each batch, given as a table or not, and what they stand for."""
   found = StratumDecoder(features, 'FORMAT_TF_EXAMPLE', 'own_stratum', '/data/in.gz')
   codes = [found.decode(b, table).tolist() for b, table in zip(batches, tables, strict=True)]
-  return codes, found.strata, found.first_missing
+  return codes, list(found.strata), found.first_missing
 
 
 PAIRS = st.tuples(st.none() | SMALL, st.none() | BYTE_STRINGS)

@@ -40,7 +40,7 @@ def test_a_class_is_the_value_with_its_type(values, kind):
 def test_minus_zero_is_zero():
   found = decoder()
   codes = found.decode([example(label=0.0), example(label=-0.0)])
-  assert found.strata == [(ClassValue('float', 0.0),)]
+  assert list(found.strata) == [(ClassValue('float', 0.0),)]
   assert codes.tolist() == [0, 0]
 
 
@@ -66,7 +66,7 @@ def test_a_feature_without_a_value_is_missing(values):
 def test_records_of_no_bytes_are_missing(n):
   found = decoder()
   assert set(found.decode([b''] * n).tolist()) == {0}
-  assert found.strata == [(MISSING,)]
+  assert list(found.strata) == [(MISSING,)]
 
 
 @pytest.mark.parametrize('missing', ['own_stratum', 'error'])
@@ -176,7 +176,7 @@ def test_a_sequence_example_has_its_class_in_the_context(values):
 def test_a_feature_list_is_no_class():
   found = decoder('step', payload=SEQUENCE)
   assert found.decode([sequence_example(steps=1)]).tolist() == [0]
-  assert found.strata == [(MISSING,)]
+  assert list(found.strata) == [(MISSING,)]
 
 
 def test_many_classes_keep_their_codes_from_batch_to_batch():

@@ -9,8 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from tfx_balance.errors import ConfigError
 
@@ -18,9 +17,8 @@ Kind = Literal['int', 'bytes', 'float', 'missing']
 _ORDER: dict[str, int] = {'int': 0, 'float': 1, 'bytes': 2, 'missing': 3}
 
 
-@dataclass(frozen=True)
-class ClassValue:
-  """One class of one feature.
+class ClassValue(NamedTuple):
+  """One class of one feature. There may be thousands in each of many files, hence no dataclass.
 
   Attributes:
     kind: the type of the feature's values; 'missing' where the record has none.
@@ -37,8 +35,11 @@ class ClassValue:
       return _printable(self.value.decode('utf-8', 'backslashreplace'))
     return str(int(self.value or 0))
 
-  def __lt__(self, other: ClassValue) -> bool:
+  def __lt__(self, other: ClassValue) -> bool:  # type: ignore[override]
     return self.sort_key() < other.sort_key()
+
+  def __gt__(self, other: ClassValue) -> bool:  # type: ignore[override]
+    return other < self
 
   def sort_key(self) -> tuple[int, Any]:
     """Returns what orders classes: by type, then by value."""

@@ -20,8 +20,10 @@ from apache_beam.io.filesystems import FileSystems
 
 from tfx_balance.plan.class_value import Stratum
 from tfx_balance.plan.selection import mix
+from tfx_balance.transforms.class_column import Payload
+from tfx_balance.transforms.file_strata import FileStrata
 from tfx_balance.transforms.frames import Frames
-from tfx_balance.transforms.labels import DROPPED, MissingLabel, Payload, StratumDecoder
+from tfx_balance.transforms.labels import DROPPED, MissingLabel, StratumDecoder
 from tfx_balance.transforms.records import open_decompressed, read_frames, read_sized
 from tfx_balance.transforms.steps import spread
 from tfx_balance.transforms.work_files import new_work_file
@@ -68,7 +70,7 @@ class ScannedFile:
   file: InputFile
   index_path: str
   chunks: tuple[int, ...]
-  strata: tuple[Stratum, ...]
+  strata: FileStrata
   records: tuple[int, ...]
   stratum_bytes: tuple[int, ...]
   dropped: int
@@ -123,26 +125,22 @@ class Totals:
 
   def add(self, scanned: ScannedFile) -> Totals:
     """Returns these totals with a file added."""
+    self._add(scanned.strata, scanned.records, scanned.stratum_bytes)
     missing = {name: (scanned.file.path, at) for name, at in scanned.first_missing.items()}
     return self.merge(
       Totals(
-        dict(zip(scanned.strata, scanned.records, strict=True)),
-        dict(zip(scanned.strata, scanned.stratum_bytes, strict=True)),
-        scanned.dropped,
-        scanned.n_bytes,
-        1,
-        scanned.fingerprint,
-        set(scanned.feature_names),
-        missing,
+        dropped=scanned.dropped,
+        n_bytes=scanned.n_bytes,
+        n_files=1,
+        fingerprint=scanned.fingerprint,
+        feature_names=set(scanned.feature_names),
+        missing_in=missing,
       )
     )
 
   def merge(self, other: Totals) -> Totals:
     """Returns these totals with others added."""
-    for stratum, n in other.records.items():
-      self.records[stratum] = self.records.get(stratum, 0) + n
-    for stratum, n in other.stratum_bytes.items():
-      self.stratum_bytes[stratum] = self.stratum_bytes.get(stratum, 0) + n
+    self._add(other.records, other.records.values(), other.stratum_bytes.values())
     self.dropped += other.dropped
     self.n_bytes += other.n_bytes
     self.n_files += other.n_files
@@ -151,6 +149,11 @@ class Totals:
     for name, place in other.missing_in.items():
       self.missing_in[name] = min(place, self.missing_in.get(name, place))
     return self
+
+  def _add(self, strata: Iterable[Stratum], records: Iterable[int], n_bytes: Iterable[int]) -> None:
+    for stratum, n, size in zip(strata, records, n_bytes, strict=True):
+      self.records[stratum] = self.records.get(stratum, 0) + n
+      self.stratum_bytes[stratum] = self.stratum_bytes.get(stratum, 0) + size
 
 
 class SumTotals(beam.CombineFn):
@@ -228,7 +231,7 @@ class ScanFile(beam.DoFn):
         rows = _index(frames, decoder)
         index.write(rows.tobytes())
         kept = rows[rows['code'] != DROPPED]
-        n_strata = len(decoder.strata)
+        n_strata = decoder.n_strata
         counts = _grown(counts, np.bincount(kept['code'], minlength=n_strata))
         sizes = _grown(sizes, np.bincount(kept['code'], kept['size'], minlength=n_strata))
         dropped += len(rows) - len(kept)
@@ -243,7 +246,7 @@ class ScanFile(beam.DoFn):
       file,
       index_path,
       tuple(n for n in chunks if n),
-      tuple(decoder.strata),
+      decoder.strata,
       tuple(counts.tolist()),
       tuple(sizes.tolist()),
       dropped,

@@ -18,7 +18,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.coders import example_coder
 
 from tfx_balance.errors import DataError
-from tfx_balance.transforms.labels import ValueKind
+from tfx_balance.transforms.fixed_layout import ValueKind
 
 _SCHEMA_TYPES = {'int': schema_pb2.INT, 'float': schema_pb2.FLOAT, 'bytes': schema_pb2.BYTES}
 _ARROW_TYPES = {'int': pa.int64(), 'float': pa.float32(), 'bytes': pa.large_binary()}

@@ -28,8 +28,9 @@ from tfx_balance.plan.leakage import (
   count_parts,
   make_run,
 )
+from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.count import InputFile
-from tfx_balance.transforms.labels import Payload, ValueKind
+from tfx_balance.transforms.fixed_layout import ValueKind
 from tfx_balance.transforms.leakage_examples import ShowRecords, write_leakage
 from tfx_balance.transforms.record_keys import FeatureKeys, RecordKeys
 from tfx_balance.transforms.records import read_frames

@@ -12,8 +12,9 @@ from tfx_balance.errors import DataError
 from tfx_balance.plan.checks import cut
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.leakage import CommonKey, Leakage, Place
+from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.count import InputFile
-from tfx_balance.transforms.labels import Payload, ValueKind
+from tfx_balance.transforms.fixed_layout import ValueKind
 from tfx_balance.transforms.records import read_frames
 from tfx_balance.transforms.work_files import write_json
 

@@ -10,13 +10,9 @@ import numpy.typing as npt
 import tensorflow as tf
 import xxhash
 
-from tfx_balance.transforms.labels import (
-  BATCH_RECORDS,
-  ClassColumn,
-  Payload,
-  ValueKind,
-  feature_kinds,
-)
+from tfx_balance.transforms.class_column import ClassColumn, Payload, feature_kinds
+from tfx_balance.transforms.fixed_layout import ValueKind
+from tfx_balance.transforms.labels import BATCH_RECORDS
 
 _SNIFFED_RECORDS = 64
 _SEEDS: dict[ValueKind, int] = {'int': 1, 'float': 2, 'bytes': 3}

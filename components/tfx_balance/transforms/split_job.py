@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from tfx_balance.plan.split_plan import SplitPlan, SplitShares, plan_splits
+from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.count import Totals
 from tfx_balance.transforms.features import check_features
-from tfx_balance.transforms.labels import MissingLabel, Payload
+from tfx_balance.transforms.labels import MissingLabel
 from tfx_balance.transforms.select import Selection
 from tfx_balance.transforms.shuffle import OutputLayout
 
