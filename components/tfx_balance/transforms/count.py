@@ -229,12 +229,14 @@ class ScanFile(beam.DoFn):
     with FileSystems.create(index_path, compression_type=CompressionTypes.UNCOMPRESSED) as index:
       for frames in read_frames(file.path):
         rows = _index(frames, decoder)
-        index.write(rows.tobytes())
-        kept = rows[rows['code'] != DROPPED]
-        n_strata = decoder.n_strata
-        counts = _grown(counts, np.bincount(kept['code'], minlength=n_strata))
-        sizes = _grown(sizes, np.bincount(kept['code'], kept['size'], minlength=n_strata))
-        dropped += len(rows) - len(kept)
+        index.write(rows.view(np.uint8).data)
+        codes, row_sizes = np.ascontiguousarray(rows['code']), rows['size']
+        if codes.max(initial=0) == DROPPED:
+          kept = codes != DROPPED
+          codes, row_sizes = codes[kept], row_sizes[kept]
+        counts = _grown(counts, np.bincount(codes, minlength=decoder.n_strata))
+        sizes = _grown(sizes, np.bincount(codes, row_sizes, minlength=decoder.n_strata))
+        dropped += len(rows) - len(codes)
         n_bytes += int(frames.offsets[-1])
         fingerprint += int(mix(rows['hash'], 0).sum())
         if in_chunk >= SECOND_CHUNK_BYTES:
