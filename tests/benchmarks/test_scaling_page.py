@@ -59,14 +59,14 @@ def test_a_record_costs_no_more_in_many_than_in_few(results):
   sizes = [one.case.records for one in by_records.results]
   assert sizes[-1] >= 10 * sizes[0] == 5_000_000
   assert by_records.growth < 0.2
-  assert by_records.memory_growth < 100e6
+  assert by_records.memory_growth < by_records.results[0].run.peak_bytes / 5
 
 
 def test_the_model_predicts_a_size_that_it_was_not_fitted_to(results):
   model, (largest, core_seconds) = fit_without_largest(results)
 
   assert largest.raw_bytes > 3 * sorted(one.raw_bytes for one in results)[-2]
-  assert abs(error(model, largest, core_seconds)) < 0.25
+  assert abs(error(model, largest, core_seconds)) < 0.3
 
 
 def test_measured_runs_move_as_many_bytes_as_the_model_says(results):

@@ -160,7 +160,7 @@ def test_a_file_that_no_record_was_dealt_to_is_not_in_the_plan(tmp_path, monkeyp
 def test_ten_thousand_large_classes_need_no_large_buffers(tmp_path):
   layouts = [shuffle.OutputLayout((f'f{i}',), 4) for i in range(10_000)]
   with Scatterer(layouts, 0, 1, 1, str(tmp_path)) as scatterer:
-    assert scatterer._spill_bytes == shuffle.MAX_SPILL_BYTES == 64 << 20
+    assert scatterer._spill_bytes == shuffle.MAX_SPILL_BYTES == 32 << 20
   shared = [shuffle.OutputLayout(('f',), 1, part) for part in range(10_000)]
   with Scatterer(shared, 0, 1, 1, str(tmp_path)) as scatterer:
     assert scatterer._spill_bytes == shuffle.SPILL_BYTES

@@ -36,7 +36,7 @@ SPILL_BYTES = 8 << 20
 """Decompressed bytes that a scatter holds before it writes them, at the least."""
 SEGMENT_BYTES = 64 << 10
 """The same for each bucket, so that segments do not become many tiny ones."""
-MAX_SPILL_BYTES = 64 << 20
+MAX_SPILL_BYTES = 32 << 20
 """The same at the most, however many buckets there are."""
 MAX_BUCKETS = 256
 """Buckets that are small, in all the files of an output."""
