@@ -1,5 +1,7 @@
 """Executors start without packing TFX where Beam's workers are on this machine."""
 
+import gc
+
 import apache_beam as beam
 import pytest
 from apache_beam.runners.portability import prism_runner
@@ -9,7 +11,7 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.utils import dependency_utils
 from tfx_balance.balanced_augmenter.executor import Executor as Augmenter
 from tfx_balance.balanced_input_gen.executor import Executor as InputGen
-from tfx_balance.beam_executor import BeamExecutor
+from tfx_balance.beam_executor import BeamExecutor, garbage_of_its_own
 from tfx_balance.stratified_splitter.executor import Executor as Splitter
 
 
@@ -85,6 +87,32 @@ def test_the_context_is_left_as_it_was(packed):
 def test_the_pipeline_has_the_arguments(packed):
   options = executor('--direct_num_workers=3')._make_beam_pipeline()._options
   assert options.get_all_options()['direct_num_workers'] == 3
+
+
+def test_garbage_is_looked_for_among_what_a_pipeline_makes():
+  found = []
+  with executor('--direct_running_mode=in_memory').beam_pipeline() as pipeline:
+    found.append(gc.get_freeze_count())
+    _ = pipeline | beam.Create([1])
+  assert found[0] > 100_000  # TFX and TensorFlow
+  assert gc.get_freeze_count() == 0
+
+
+def test_it_is_so_again_when_a_pipeline_fails():
+  with pytest.raises(ZeroDivisionError), garbage_of_its_own():
+    1 / 0  # noqa: B018
+  assert gc.get_freeze_count() == 0
+
+
+def test_what_was_set_aside_by_others_stays_so():
+  gc.freeze()
+  try:
+    before = gc.get_freeze_count()
+    with garbage_of_its_own():
+      pass
+    assert gc.get_freeze_count() >= before - 1000  # some were freed meanwhile
+  finally:
+    gc.unfreeze()
 
 
 @pytest.mark.parametrize('component', [Splitter, Augmenter, InputGen])

@@ -61,7 +61,7 @@ class Executor(BeamExecutor):
       )
       if load_augment_fn is not None:
         check_augmentable(request, load_augment_fn())
-      with plain_errors(), self._make_beam_pipeline() as pipeline:
+      with plain_errors(), self.beam_pipeline() as pipeline:
         transform = BalancedAugment(request, load_augment_fn)
         write_outputs(pipeline, files, transform, publish_augmented, copies, passed, work_dir)
     made = [parameters.augmented_split] if parameters.augmented_split else list(parameters.splits)

@@ -54,7 +54,7 @@ class Executor(BeamExecutor):
         work_dir=work_dir,
         parameters=parameters.describe(),
       )
-      with plain_errors(), self._make_beam_pipeline() as pipeline:
+      with plain_errors(), self.beam_pipeline() as pipeline:
         write_outputs(
           pipeline, files, ClassShards(request), publish_shards, copies, passed, work_dir
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,7 @@ from tfx_balance.transforms.recount import read_tallies, recount
 from tfx_balance.transforms.work_files import new_work_file, read_json
 
 Tallies = Mapping[str, Mapping[ClassValue, int]]
-MakePipeline = Callable[[], beam.Pipeline]
+MakePipeline = Callable[[], AbstractContextManager[beam.Pipeline]]
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def count_examples(
     label: the feature that holds the class.
     splits: to count.
     always_read: whether to count the records even where a sidecar tells their number.
-    make_pipeline: makes a Beam pipeline.
+    make_pipeline: makes a Beam pipeline that runs when its `with` ends.
     work_dir: for files that are in the making.
 
   Raises:
@@ -138,7 +139,7 @@ def leakage_of(
     source: the records.
     key: `RECORDS`, or the feature whose values are compared.
     pairs: of splits.
-    make_pipeline: makes a Beam pipeline.
+    make_pipeline: makes a Beam pipeline that runs when its `with` ends.
     work_dir: for files that are in the making.
 
   Raises:

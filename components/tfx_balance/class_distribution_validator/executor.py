@@ -108,7 +108,7 @@ class Executor(BeamExecutor):
       return statistics.tallies(parameters.label, 'statistics='), 'statistics'
     examples = ExamplesInput.of(inputs['examples'])
     tallies, counts_from = count_examples(
-      examples, parameters.label, splits, parameters.recount, self._make_beam_pipeline, work_dir
+      examples, parameters.label, splits, parameters.recount, self.beam_pipeline, work_dir
     )
     statistics.warn_of_other_numbers(tallies)
     return tallies, counts_from
@@ -127,7 +127,7 @@ class Executor(BeamExecutor):
       check_names('leakage_pairs=', [pair.split, pair.other], splits)
     compared = default_pairs(splits, []) if pairs is None else list(pairs)
     source = ExamplesInput.of(inputs['examples'])
-    return leakage_of(source, key, compared, self._make_beam_pipeline, work_dir)
+    return leakage_of(source, key, compared, self.beam_pipeline, work_dir)
 
 
 def checked_splits(known: Sequence[str], excluded: Sequence[str]) -> list[str]:
