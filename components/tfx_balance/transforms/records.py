@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
@@ -78,6 +79,13 @@ def read_sized(stream: BinaryIO, sizes: npt.NDArray[Any], path: str) -> Frames:
   if len(data) != offsets[-1]:
     raise DataError(f'{path} changed while it was read; run again when nothing writes to it')
   return Frames(data, offsets)
+
+
+def fill(stream: BinaryIO, array: npt.NDArray[Any], path: str) -> None:
+  """Fills an array with the next bytes of a work file; raises OSError if it has fewer."""
+  n = cast('io.BufferedReader', stream).readinto(array.data)
+  if n != array.nbytes:
+    raise OSError(f'{path} ends {array.nbytes - n} bytes early; is the disk full? run again')
 
 
 @contextlib.contextmanager

@@ -17,13 +17,14 @@ from typing import Protocol
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from tfx_balance.plan.selection import UInts, mix
 from tfx_balance.transforms.frames import FOOTER, HEADER, Frames, concatenate
 from tfx_balance.transforms.orders import order_of_groups, order_of_keys
-from tfx_balance.transforms.records import create_compressed
+from tfx_balance.transforms.records import create_compressed, fill
 from tfx_balance.transforms.work_files import WorkFile, new_work_file
 
 SHARD_BYTES = 128 << 20
@@ -150,18 +151,20 @@ class Scatterer:
       outputs: int64 [n].
       which: int64 [n], the positions of those that are taken, some more than once; None for all.
     """
+    n_bytes = int(frames.offsets[-1] if which is None else frames.sizes[which].sum())
     which = np.arange(len(frames)) if which is None else which
     positions = np.arange(self._position, self._position + len(which), dtype=np.uint64)
     self._position += len(which)
     if outputs.min(initial=0) < 0:
       keep = outputs >= 0
       which, outputs, positions = which[keep], outputs[keep], positions[keep]
+      n_bytes = int(frames.sizes[which].sum())
     buckets, keys = self._place(positions, outputs)
     if not self._frames or self._frames[-1] is not frames:
       self._frames.append(frames)
     before = sum(map(len, self._frames[:-1]))
     self._held.append((which + before, buckets, keys))
-    self._held_bytes += int(frames.sizes[which].sum())
+    self._held_bytes += n_bytes
     if self._held_bytes >= self._spill_bytes:
       self._flush()
 
@@ -278,17 +281,20 @@ def _sum(left: Ints, right: Ints) -> Ints:
 
 def _read_bucket(spills: Sequence[Spill], bucket: int) -> tuple[Frames, Ints]:
   """Returns the frames of a bucket in the order of their keys, and the records of each part."""
-  keys, parts = [], []
-  for spill in spills:
-    segments = spill.segments[spill.segments[:, 0] == bucket]
+  mine = [(spill.path, spill.segments[spill.segments[:, 0] == bucket]) for spill in spills]
+  n_records, n_bytes = sum(segments[:, 2:].sum(axis=0) for _, segments in mine).tolist()
+  keys, sizes = np.empty(n_records, np.uint64), np.empty(n_records, np.int64)
+  data = np.empty(n_bytes, np.uint8)
+  record = byte = 0
+  for path, segments in mine:
     if len(segments):
-      with FileSystems.open(spill.path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        for _, offset, n_records, n_bytes in segments.tolist():
+      with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        for _, offset, n, size in segments.tolist():
           file.seek(offset)
-          head = file.read(_ROW_BYTES * n_records)
-          keys.append(np.frombuffer(head, np.uint64, n_records))
-          sizes = np.frombuffer(head, np.int64, n_records, 8 * n_records)
-          parts.append(Frames(file.read(n_bytes), np.cumsum(np.append(0, sizes))))
-  key, bits = np.concatenate(keys), spills[0].part_bits
-  part = (key >> np.uint64(64 - bits)).astype(np.int64) if bits else np.zeros(len(key), np.int64)
-  return concatenate(parts).take(order_of_keys(key)), np.bincount(part)
+          for array in (keys[record:][:n], sizes[record:][:n], data[byte:][:size]):
+            fill(file, array, path)
+          record, byte = record + n, byte + size
+  bits = spills[0].part_bits
+  part = (keys >> np.uint64(64 - bits)).astype(np.int64) if bits else np.zeros(n_records, np.int64)
+  frames = Frames(pa.py_buffer(data), np.cumsum(np.append(0, sizes)))
+  return frames.take(order_of_keys(keys)), np.bincount(part)
