@@ -11,7 +11,6 @@ million than in half a million, and memory does not grow.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import shutil
@@ -29,7 +28,7 @@ from benchmarks.cases import progress, run_cases
 from benchmarks.data import DataSpec
 from benchmarks.machine import Machine
 from benchmarks.measure import PieceError, run_piece
-from benchmarks.scale_results import CaseResult
+from benchmarks.scale_results import CaseResult, read_results
 from benchmarks.split import remove_old_runs
 
 _LOCAL_BEAM = '--direct_running_mode=in_memory'  # Beam's default downloads a runner
@@ -98,20 +97,12 @@ def parse_arguments(arguments: Sequence[str] | None) -> Settings:
     parser.error('--resume goes on from the file of --json; name one')
   return Settings(
     cases=cases,
-    known=read_results(known.json) if known.resume else (),
+    known=read_results(known.json) if known.resume and known.json.exists() else (),
     beam_args=tuple(shlex.split(known.beam_args)),
     cache=known.cache.resolve(),
     json=known.json,
     picture=known.picture,
   )
-
-
-def read_results(path: Path) -> tuple[CaseResult, ...]:
-  """Returns the results in a file, of cases that did not fail; none where there is no file."""
-  if not path.exists():
-    return ()
-  cases = json.loads(path.read_text(encoding='utf-8'))['cases']
-  return tuple(CaseResult.from_json(case) for case in cases if not case['errors'])
 
 
 def run_case(case: DataSpec, settings: Settings) -> CaseResult:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from benchmarks.data import DataSpec
@@ -65,6 +67,12 @@ class CaseResult:
     return cls(
       DataSpec(**data['case']), data['raw_bytes'], data['file_bytes'], run, tuple(data['errors'])
     )
+
+
+def read_results(path: Path) -> tuple[CaseResult, ...]:
+  """Returns what `benchmarks/scale.py --json` wrote to a file, of cases that did not fail."""
+  cases = json.loads(path.read_text(encoding='utf-8'))['cases']
+  return tuple(CaseResult.from_json(case) for case in cases if not case['errors'])
 
 
 @dataclass(frozen=True)

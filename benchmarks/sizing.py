@@ -5,7 +5,6 @@ python benchmarks/sizing.py docs/scale.json
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ if __package__ in (None, ''):  # run as a script: make the project's packages im
 
 from benchmarks.cost_model import CostModel, Workload
 from benchmarks.scale_report import as_measured
-from benchmarks.scale_results import CaseResult
+from benchmarks.scale_results import read_results
 
 _SMALL_FILE, _LARGE_FILE = 256 << 20, 2 << 30  # decompressed bytes of an input file
 _MOST_FILES = 50_000  # the list of files travels with the pipeline, and services limit its size
@@ -91,9 +90,7 @@ def table(model: CostModel) -> str:
 
 def fitted(path: Path) -> CostModel:
   """Returns the model of the measurements in a file that `benchmarks/scale.py --json` wrote."""
-  cases = json.loads(path.read_text(encoding='utf-8'))['cases']
-  results = [CaseResult.from_json(case) for case in cases]
-  return CostModel.fit([as_measured(result) for result in results if result.run])
+  return CostModel.fit([as_measured(result) for result in read_results(path)])
 
 
 def _bytes(n: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -11,8 +10,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from benchmarks import sizing
 from benchmarks.cost_model import error
-from benchmarks.scale_report import fit_without_largest
-from benchmarks.scale_results import CaseResult, series
+from benchmarks.scale_report import as_measured, fit_without_largest
+from benchmarks.scale_results import read_results, series
 
 DOCS = Path(__file__).parent.parent.parent / 'docs'
 PAGE = (DOCS / 'scaling.md').read_text(encoding='utf-8')
@@ -45,8 +44,7 @@ def test_an_argument_that_beam_does_not_know_is_found(caplog):
 
 @pytest.fixture(scope='module')
 def results():
-  cases = json.loads((DOCS / 'scale.json').read_text(encoding='utf-8'))['cases']
-  return [CaseResult.from_json(case) for case in cases]
+  return read_results(DOCS / 'scale.json')
 
 
 def test_the_table_is_what_the_model_gives():
@@ -70,8 +68,6 @@ def test_the_model_predicts_a_size_that_it_was_not_fitted_to(results):
 
 
 def test_measured_runs_move_as_many_bytes_as_the_model_says(results):
-  from benchmarks.scale_report import as_measured
-
   for one in results:
     workload, _ = as_measured(one)
     assert one.read == pytest.approx(workload.read, rel=0.02)
