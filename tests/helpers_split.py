@@ -10,7 +10,8 @@ import numpy as np
 from tfx_balance.plan.selection import Candidates, find_thresholds
 from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares
 from tfx_balance.transforms import select, split
-from tfx_balance.transforms.count import InputFile, ScanFile, SumTotals
+from tfx_balance.transforms.count import InputFile, ScanFile
+from tfx_balance.transforms.totals import SumTotals
 from tfx_balance.transforms.shuffle import GatherFile
 from tfx_balance.transforms.split_job import SplitJob, SplitRequest, plan_job
 from tfx_balance.transforms.work_files import WorkFile

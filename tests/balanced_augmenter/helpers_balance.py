@@ -20,7 +20,8 @@ from tfx_balance.transforms.augment import (
   publish_augmented,
 )
 from tfx_balance.transforms.augment_job import AugmentJob, AugmentRequest, plan_augment
-from tfx_balance.transforms.count import InputFile, ScanFile, ScannedFile, SumTotals
+from tfx_balance.transforms.count import InputFile, ScanFile, ScannedFile
+from tfx_balance.transforms.totals import SumTotals
 from tfx_balance.transforms.examples import Layout
 from tfx_balance.transforms.shuffle import GatherFile
 

@@ -9,7 +9,7 @@ from tfx_balance.plan.balance_plan import BalanceRequest
 from tfx_balance.plan.class_value import MISSING, ClassValue
 from tfx_balance.transforms import shuffle
 from tfx_balance.transforms.augment_job import AugmentRequest, check_request, plan_augment
-from tfx_balance.transforms.count import Totals
+from tfx_balance.transforms.totals import Totals
 
 
 def stratum(value):

@@ -11,7 +11,8 @@ from apache_beam.testing.util import assert_that
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue
 from tfx_balance.transforms import count, records
-from tfx_balance.transforms.count import ScanFile, SumTotals
+from tfx_balance.transforms.count import ScanFile
+from tfx_balance.transforms.totals import SumTotals
 from tfx_balance.transforms.labels import DROPPED
 
 from tests.helpers_examples import example, in_shards, labelled

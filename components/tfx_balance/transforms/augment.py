@@ -24,7 +24,7 @@ from tfx_balance.plan.selection import Thresholds
 from tfx_balance.plan.sidecar import balance_sidecar
 from tfx_balance.transforms.augment_job import AugmentJob, AugmentRequest, plan_augment
 from tfx_balance.transforms.copies import CopyMaker, Originals
-from tfx_balance.transforms.count import InputFile, ScannedFile, SumGroups, scan_files
+from tfx_balance.transforms.count import InputFile, ScannedFile, scan_files
 from tfx_balance.transforms.examples import Layout, feature_layout, merge_layouts
 from tfx_balance.transforms.frames import Frames
 from tfx_balance.transforms.parallel import map_in_order
@@ -33,6 +33,7 @@ from tfx_balance.transforms.records import CHUNK_BYTES
 from tfx_balance.transforms.select import FileAssigner, find_file_thresholds, sum_arrays
 from tfx_balance.transforms.shuffle import Scatterer, Spill, gather_files
 from tfx_balance.transforms.steps import same, summed
+from tfx_balance.transforms.totals import SumGroups
 from tfx_balance.transforms.work_files import WorkFile
 
 Ints = npt.NDArray[np.int64]

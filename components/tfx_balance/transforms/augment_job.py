@@ -12,11 +12,11 @@ import numpy.typing as npt
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.balance_plan import BalancePlan, BalanceRequest, plan_balance
 from tfx_balance.transforms.class_column import Payload
-from tfx_balance.transforms.count import Totals
 from tfx_balance.transforms.features import check_features
 from tfx_balance.transforms.labels import MissingLabel
 from tfx_balance.transforms.select import Selection
 from tfx_balance.transforms.shuffle import OutputLayout
+from tfx_balance.transforms.totals import Totals
 
 Ints = npt.NDArray[np.int64]
 

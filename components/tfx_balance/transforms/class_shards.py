@@ -18,11 +18,12 @@ from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.input_plan import PLAN_NAME
 from tfx_balance.plan.sidecar import SIDECAR_NAME, input_sidecar
 from tfx_balance.transforms.class_shards_job import ShardJob, ShardRequest, plan_shards
-from tfx_balance.transforms.count import InputFile, ScannedFile, SumGroups, scan_files
+from tfx_balance.transforms.count import InputFile, ScannedFile, scan_files
 from tfx_balance.transforms.publish import check_records
 from tfx_balance.transforms.select import sum_arrays
 from tfx_balance.transforms.shuffle import Scatterer, Spill, gather_files
 from tfx_balance.transforms.steps import same, summed
+from tfx_balance.transforms.totals import SumGroups
 from tfx_balance.transforms.work_files import WorkFile, publish, write_json, write_text
 
 HYPERPARAMETERS_NAME = 'best_hyperparameters.txt'

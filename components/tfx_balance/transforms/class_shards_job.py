@@ -15,10 +15,11 @@ from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.input_plan import FileSegment, InputFile, InputPlan
 from tfx_balance.transforms import shuffle
 from tfx_balance.transforms.class_column import Payload
-from tfx_balance.transforms.count import ScannedFile, Totals
+from tfx_balance.transforms.count import ScannedFile
 from tfx_balance.transforms.features import check_features
 from tfx_balance.transforms.labels import MissingLabel
 from tfx_balance.transforms.shuffle import OutputLayout
+from tfx_balance.transforms.totals import Totals
 from tfx_balance.transforms.work_files import WorkFile
 
 TRAIN = 'train'

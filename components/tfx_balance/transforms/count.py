@@ -6,10 +6,11 @@ size, so that later passes neither check nor decode anything again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, Protocol
 
 import apache_beam as beam
 import numpy as np
@@ -18,7 +19,6 @@ import xxhash
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from tfx_balance.plan.class_value import Stratum
 from tfx_balance.plan.selection import mix
 from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.file_strata import FileStrata
@@ -92,108 +92,42 @@ class ScannedFile:
         yield rows, read_sized(stream, rows['size'], self.file.path)
 
 
-@dataclass
-class Totals:
-  """What all the files hold together.
+class Keeper(Protocol):
+  """Keeps the index of a file's records, and what else later passes need of them."""
 
-  Attributes are as in `ScannedFile`, and:
-    missing_in: feature to a file and the position in it of a record without that feature.
-  """
+  def add(self, rows: npt.NDArray[np.void], frames: Frames) -> None:
+    """Takes the next records of the file: INDEX_ROW [n], and their frames."""
 
-  records: dict[Stratum, int] = field(default_factory=dict)
-  stratum_bytes: dict[Stratum, int] = field(default_factory=dict)
-  dropped: int = 0
-  n_bytes: int = 0
-  n_files: int = 0
-  fingerprint: int = 0
-  feature_names: set[str] = field(default_factory=set)
-  missing_in: dict[str, tuple[str, int]] = field(default_factory=dict)
+  def scanned(self, **found: Any) -> ScannedFile:
+    """Returns what was kept, and what else was found in the file; once all are added."""
 
-  @property
-  def n_records(self) -> int:
-    """The records that have a stratum."""
-    return sum(self.records.values())
-
-  def describe(self) -> dict[str, Any]:
-    """Returns what was read, as the sidecar shows it."""
-    return {
-      'records': self.n_records + self.dropped,
-      'dropped': self.dropped,
-      'files': self.n_files,
-      'fingerprint': f'{self.fingerprint:016x}',
-    }
-
-  def add(self, scanned: ScannedFile) -> Totals:
-    """Returns these totals with a file added."""
-    self._add(scanned.strata, scanned.records, scanned.stratum_bytes)
-    missing = {name: (scanned.file.path, at) for name, at in scanned.first_missing.items()}
-    return self.merge(
-      Totals(
-        dropped=scanned.dropped,
-        n_bytes=scanned.n_bytes,
-        n_files=1,
-        fingerprint=scanned.fingerprint,
-        feature_names=set(scanned.feature_names),
-        missing_in=missing,
-      )
-    )
-
-  def merge(self, other: Totals) -> Totals:
-    """Returns these totals with others added."""
-    self._add(other.records, other.records.values(), other.stratum_bytes.values())
-    self.dropped += other.dropped
-    self.n_bytes += other.n_bytes
-    self.n_files += other.n_files
-    self.fingerprint = (self.fingerprint + other.fingerprint) % 2**64
-    self.feature_names |= other.feature_names
-    for name, place in other.missing_in.items():
-      self.missing_in[name] = min(place, self.missing_in.get(name, place))
-    return self
-
-  def _add(self, strata: Iterable[Stratum], records: Iterable[int], n_bytes: Iterable[int]) -> None:
-    for stratum, n, size in zip(strata, records, n_bytes, strict=True):
-      self.records[stratum] = self.records.get(stratum, 0) + n
-      self.stratum_bytes[stratum] = self.stratum_bytes.get(stratum, 0) + size
+  def close(self) -> None:
+    """Closes the files."""
 
 
-class SumTotals(beam.CombineFn):
-  """Adds up scanned files to `Totals`."""
+class IndexWriter:
+  """Keeps the index alone: whoever needs the records reads the file again."""
 
-  def create_accumulator(self) -> Totals:
-    return Totals()
+  def __init__(self, file: InputFile, work_dir: str) -> None:
+    self._path = new_work_file(work_dir, f'index-{file.rank:05d}')
+    self._file = FileSystems.create(self._path, compression_type=CompressionTypes.UNCOMPRESSED)
+    self._chunks = [0]
+    self._in_chunk = 0
 
-  def add_input(self, totals: Totals, scanned: ScannedFile) -> Totals:
-    return totals.add(scanned)
+  def add(self, rows: npt.NDArray[np.void], frames: Frames) -> None:
+    self._file.write(rows.view(np.uint8).data)
+    if self._in_chunk >= SECOND_CHUNK_BYTES:
+      self._chunks.append(0)
+      self._in_chunk = 0
+    self._chunks[-1] += len(rows)
+    self._in_chunk += int(frames.offsets[-1])
 
-  def merge_accumulators(self, several: Iterable[Totals]) -> Totals:
-    merged = Totals()
-    for totals in several:
-      merged.merge(totals)
-    return merged
+  def scanned(self, **found: Any) -> ScannedFile:
+    chunks = tuple(n for n in self._chunks if n)
+    return ScannedFile(index_path=self._path, chunks=chunks, **found)
 
-  def extract_output(self, totals: Totals) -> Totals:
-    return totals
-
-
-class SumGroups(beam.CombineFn):
-  """Adds up scanned files to `Totals` of each group."""
-
-  def create_accumulator(self) -> dict[str, Totals]:
-    return {}
-
-  def add_input(self, groups: dict[str, Totals], scanned: ScannedFile) -> dict[str, Totals]:
-    groups.setdefault(scanned.file.group, Totals()).add(scanned)
-    return groups
-
-  def merge_accumulators(self, several: Iterable[dict[str, Totals]]) -> dict[str, Totals]:
-    merged: dict[str, Totals] = {}
-    for groups in several:
-      for name, totals in groups.items():
-        merged.setdefault(name, Totals()).merge(totals)
-    return merged
-
-  def extract_output(self, groups: dict[str, Totals]) -> dict[str, Totals]:
-    return groups
+  def close(self) -> None:
+    self._file.close()
 
 
 def scan_files(
@@ -202,9 +136,10 @@ def scan_files(
   payload: Payload,
   missing: MissingLabel,
   work_dir: str,
+  keep: Callable[[InputFile, str], Keeper] = IndexWriter,
 ) -> beam.PCollection[ScannedFile]:
   """Returns the scanned files, each of which may be on another worker; see `ScanFile`."""
-  scan = ScanFile(features, payload, missing, work_dir)
+  scan = ScanFile(features, payload, missing, work_dir, keep)
   return spread(files, 'SpreadFiles', attrgetter('rank')) | 'ScanFile' >> beam.ParDo(scan)
 
 
@@ -212,51 +147,57 @@ class ScanFile(beam.DoFn):
   """Turns an `InputFile` into a `ScannedFile`."""
 
   def __init__(
-    self, features: Sequence[str], payload: Payload, missing: MissingLabel, work_dir: str
+    self,
+    features: Sequence[str],
+    payload: Payload,
+    missing: MissingLabel,
+    work_dir: str,
+    keep: Callable[[InputFile, str], Keeper] = IndexWriter,
   ) -> None:
+    """Takes what each file is to be read for.
+
+    Args:
+      features: that strata are made of.
+      payload: what a record is.
+      missing: what becomes of records without a class.
+      work_dir: for what is kept.
+      keep: makes the keeper of a file, given the file and the folder.
+    """
     self._features = tuple(features)
     self._payload: Payload = payload
     self._missing: MissingLabel = missing
     self._work_dir = work_dir
+    self._keep = keep
 
   def process(self, file: InputFile) -> Iterator[ScannedFile]:
     decoder = StratumDecoder(self._features, self._payload, self._missing, file.path)
-    index_path = new_work_file(self._work_dir, f'index-{file.rank:05d}')
     counts = sizes = np.zeros(0, np.int64)
     dropped = n_bytes = fingerprint = 0
-    chunks = [0]
-    in_chunk = 0
-    with FileSystems.create(index_path, compression_type=CompressionTypes.UNCOMPRESSED) as index:
+    with contextlib.closing(self._keep(file, self._work_dir)) as kept:
       for frames in read_frames(file.path):
         rows = _index(frames, decoder)
-        index.write(rows.view(np.uint8).data)
+        kept.add(rows, frames)
         codes, row_sizes = np.ascontiguousarray(rows['code']), rows['size']
         if codes.max(initial=0) == DROPPED:
-          kept = codes != DROPPED
-          codes, row_sizes = codes[kept], row_sizes[kept]
+          known = codes != DROPPED
+          codes, row_sizes = codes[known], row_sizes[known]
         counts = _grown(counts, np.bincount(codes, minlength=decoder.n_strata))
         sizes = _grown(sizes, np.bincount(codes, row_sizes, minlength=decoder.n_strata))
         dropped += len(rows) - len(codes)
         n_bytes += int(frames.offsets[-1])
         fingerprint += int(mix(rows['hash'], 0).sum())
-        if in_chunk >= SECOND_CHUNK_BYTES:
-          chunks.append(0)
-          in_chunk = 0
-        chunks[-1] += len(rows)
-        in_chunk += int(frames.offsets[-1])
-    yield ScannedFile(
-      file,
-      index_path,
-      tuple(n for n in chunks if n),
-      decoder.strata,
-      tuple(counts.tolist()),
-      tuple(sizes.tolist()),
-      dropped,
-      n_bytes,
-      fingerprint % 2**64,
-      tuple(decoder.feature_names),
-      decoder.first_missing,
-    )
+      scanned = kept.scanned(
+        file=file,
+        strata=decoder.strata,
+        records=tuple(counts.tolist()),
+        stratum_bytes=tuple(sizes.tolist()),
+        dropped=dropped,
+        n_bytes=n_bytes,
+        fingerprint=fingerprint % 2**64,
+        feature_names=tuple(decoder.feature_names),
+        first_missing=decoder.first_missing,
+      )
+    yield scanned
 
 
 def _grown(sums: npt.NDArray[np.int64], added: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

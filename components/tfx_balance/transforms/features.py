@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING
-from tfx_balance.transforms.count import Totals
 from tfx_balance.transforms.labels import MissingLabel
+from tfx_balance.transforms.totals import Totals
 
 
 def check_features(

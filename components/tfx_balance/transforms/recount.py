@@ -11,9 +11,10 @@ import apache_beam as beam
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.transforms.class_column import Payload
-from tfx_balance.transforms.count import InputFile, SumGroups, Totals, scan_files
+from tfx_balance.transforms.count import InputFile, scan_files
 from tfx_balance.transforms.features import check_features
 from tfx_balance.transforms.steps import create, same, summed
+from tfx_balance.transforms.totals import SumGroups, Totals
 from tfx_balance.transforms.work_files import read_json, write_json
 
 

@@ -79,6 +79,21 @@ class OutputLayout:
     return cls(tuple(paths), max(1, -(-n_bytes // n // bucket)))
 
 
+def fan_out(files: Ints, rank: int, n_inputs: int) -> tuple[Ints, Ints]:
+  """Returns how many files of an output one input file writes to, and the first of them.
+
+  FAN_OUT, or more where that leaves none out, beginning at the input's own share of them: the
+  pieces stay few, and all the files equally full.
+
+  Args:
+    files: int64 [outputs], how many each has.
+    rank: of the input file.
+    n_inputs: how many input files there are.
+  """
+  targets = np.minimum(files, np.maximum(FAN_OUT, -(-files // n_inputs)))
+  return targets, np.where(files > FAN_OUT, files * rank // n_inputs, 0)
+
+
 class LaidOut(Protocol):
   """What has outputs."""
 
@@ -122,10 +137,8 @@ class Scatterer:
     self._edges = np.cumsum([0, *sizes.values()])  # of each file, the number of its first bucket
     number = dict(zip(sizes, self._edges.tolist(), strict=False))
     self._base = np.array([number[layout.paths[0]] for layout in layouts], np.int64)
-    # An input file writes to FAN_OUT files of an output, or more where that leaves none out, and
-    # begins at its own share of them: the pieces stay few, and all the files equally full.
-    self._targets = np.minimum(files, np.maximum(FAN_OUT, -(-files // n_inputs))).astype(np.uint64)
-    self._first = np.where(files > FAN_OUT, files * rank // n_inputs, 0).astype(np.uint64)
+    targets, first = fan_out(files, rank, n_inputs)
+    self._targets, self._first = targets.astype(np.uint64), first.astype(np.uint64)
     self._rank, self._seed_key, self._position = rank, seed_key, 0
     self._path = new_work_file(work_dir, f'spill-{rank:05d}')
     self._file = FileSystems.create(self._path, compression_type=CompressionTypes.UNCOMPRESSED)

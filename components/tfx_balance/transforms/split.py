@@ -1,8 +1,8 @@
-"""Stratified splitting as a Beam transform: count, find the thresholds, deal out, write.
+"""Stratified splitting as a Beam transform: count and spill, find the thresholds, deal out, write.
 
 files ── ScanFile ──┬── Totals ── SplitJob
                     ├── Thresholds
-                    └── DealOut ── spills ── GatherFile ── publish, with the sidecar
+                    └── DealOut ── ranges ── GatherSplits ── publish, with the sidecar
 """
 
 from __future__ import annotations
@@ -15,37 +15,50 @@ from operator import attrgetter
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
 
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.selection import Thresholds
 from tfx_balance.plan.sidecar import split_sidecar
-from tfx_balance.transforms.count import InputFile, ScannedFile, SumTotals, scan_files
+from tfx_balance.transforms.count import InputFile, scan_files
+from tfx_balance.transforms.gather_splits import (
+  DEALT_ROW,
+  FileNumber,
+  GatherSplits,
+  SpillRange,
+  all_files,
+  spill_ranges,
+)
 from tfx_balance.transforms.publish import publish_outputs
 from tfx_balance.transforms.select import FileAssigner, find_file_thresholds, sum_arrays
-from tfx_balance.transforms.shuffle import Scatterer, Spill, gather_files
-from tfx_balance.transforms.split_job import SplitJob, SplitRequest, plan_job
+from tfx_balance.transforms.spill import SpilledFile, SpillWriter
+from tfx_balance.transforms.split_job import SplitJob, SplitRequest, n_buckets, plan_job
 from tfx_balance.transforms.steps import same, summed
-from tfx_balance.transforms.work_files import WorkFile
+from tfx_balance.transforms.totals import SumTotals
+from tfx_balance.transforms.work_files import WorkFile, new_work_file
 
 Ints = npt.NDArray[np.int64]
 
 
 class DealOut(beam.DoFn):
-  """Turns a `ScannedFile` into spills by output file, and the counts of what it dealt out."""
+  """Turns a `SpilledFile` into ranges by output file, and the counts of what it dealt out."""
 
   COUNTS = 'counts'
 
   def process(
-    self, scanned: ScannedFile, job: SplitJob, thresholds: Thresholds
-  ) -> Iterator[tuple[str, Spill] | beam.pvalue.TaggedOutput]:
-    request, rank = job.request, scanned.file.rank
-    key = tie_break(request.seed, 'order')
-    assigner = FileAssigner(job.selection, thresholds, scanned)
-    with Scatterer(job.layouts, rank, job.totals.n_files, key, request.work_dir) as scatterer:
-      for index, frames in scanned.frames():
-        _, parts = assigner.assign(index)
-        scatterer.add(frames, parts)
-      yield from scatterer.spills()
+    self, spilled: SpilledFile, job: SplitJob, thresholds: Thresholds
+  ) -> Iterator[tuple[FileNumber, SpillRange] | beam.pvalue.TaggedOutput]:
+    assigner = FileAssigner(job.selection, thresholds, spilled)
+    path = new_work_file(job.request.work_dir, f'dealt-{spilled.file.rank:05d}')
+    tables = []
+    with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+      for index, table in spilled.blocks():
+        rows = np.empty(len(index), DEALT_ROW)
+        rows['size'], (_, rows['part']) = index['size'], assigner.assign(index)
+        file.write(rows.view(np.uint8).data)
+        tables.append(table)
+    yield from spill_ranges(spilled, path, tables, job)
     yield beam.pvalue.TaggedOutput(self.COUNTS, assigner.counts)
 
 
@@ -63,17 +76,24 @@ class StratifiedSplit(beam.PTransform):
     self, files: beam.PCollection[InputFile]
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
     r = self.request
-    scanned = scan_files(files, r.features, r.payload, r.missing, r.work_dir)
-    job = summed(scanned, 'Total', same, SumTotals(), partial(plan_job, request=r))
+    keep = partial(SpillWriter, n_buckets=n_buckets(r.n_files), seed_key=tie_break(r.seed, 'order'))
+    spilled = scan_files(files, r.features, r.payload, r.missing, r.work_dir, keep)
+    job = summed(spilled, 'Total', same, SumTotals(), partial(plan_job, request=r))
     planned = beam.pvalue.AsSingleton(job)
     thresholds = find_file_thresholds(
-      scanned, job | 'Selection' >> beam.Map(attrgetter('selection'))
+      spilled, job | 'Selection' >> beam.Map(attrgetter('selection'))
     )
-    dealt = scanned | 'DealOut' >> beam.ParDo(
+    dealt = spilled | 'DealOut' >> beam.ParDo(
       DealOut(), planned, beam.pvalue.AsSingleton(thresholds)
-    ).with_outputs(DealOut.COUNTS, main='spills')
+    ).with_outputs(DealOut.COUNTS, main='ranges')
     counts = summed(dealt[DealOut.COUNTS], 'Counts', same, sum_arrays, same)
-    return job, counts, gather_files(dealt.spills, job, r.work_dir)
+    written = (
+      (dealt.ranges, job | 'AllFiles' >> beam.FlatMap(all_files))
+      | 'RangesAndFiles' >> beam.Flatten()
+      | 'ByFile' >> beam.GroupByKey()
+      | 'GatherSplits' >> beam.ParDo(GatherSplits(), planned)
+    )
+    return job, counts, written
 
 
 def publish_split(

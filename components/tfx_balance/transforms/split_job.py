@@ -10,11 +10,16 @@ import numpy as np
 
 from tfx_balance.plan.split_plan import SplitPlan, SplitShares, plan_splits
 from tfx_balance.transforms.class_column import Payload
-from tfx_balance.transforms.count import Totals
 from tfx_balance.transforms.features import check_features
 from tfx_balance.transforms.labels import MissingLabel
 from tfx_balance.transforms.select import Selection
-from tfx_balance.transforms.shuffle import OutputLayout
+from tfx_balance.transforms.shuffle import SHARD_BYTES, OutputLayout
+from tfx_balance.transforms.totals import Totals
+
+BUCKETS = 1024
+"""Of a block of a spilled file: enough to cut it into the files and chunks of all but huge data."""
+BUCKETS_PER_FILE = 4
+"""At the least, of those that one input file writes to: fewer would make them unequal."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +82,24 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
   """
   check_features(totals, request.features, request.missing, 'stratify_by')
   plan = plan_splits(totals.records, request.shares, request.seed)
-  per_record = totals.n_bytes / (totals.n_records + totals.dropped)
+  n_bytes = totals.n_bytes
+  most = totals.n_files * BUCKETS // BUCKETS_PER_FILE
   layouts = tuple(
     OutputLayout.of(
-      int(n * per_record),
+      n_bytes,
       f'{request.output_uri}/Split-{name}',
       request.suffix,
-      request.n_files.get(name),
+      request.n_files.get(name, min(most, max(1, -(-n_bytes // SHARD_BYTES)))),
     )
-    for name, n in zip(plan.splits, plan.totals(), strict=True)
+    for name in plan.splits
   )
   return SplitJob(request, totals, plan, layouts)
+
+
+def n_buckets(n_files: Mapping[str, int]) -> int:
+  """Returns how many buckets the blocks of spilled files are to have, before anything is known.
+
+  Args:
+    n_files: split to the number of its files, where one was asked for.
+  """
+  return max(BUCKETS, BUCKETS_PER_FILE * max(n_files.values(), default=1))

@@ -1,0 +1,131 @@
+"""Records shuffled onto disk as they are first read, before it is known where each of them goes.
+
+A file is cut into blocks. Within a block records lie in buckets, ranges of a random number, so that
+a range of buckets is a random part of the file, a piece of each block, whatever order the file has.
+What is known of the records lies beside them in the same order: `INDEX_ROW`, and a table of how
+much each bucket has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from tfx_balance.plan.selection import mix
+from tfx_balance.transforms.count import INDEX_ROW, InputFile, ScannedFile
+from tfx_balance.transforms.frames import Frames, concatenate
+from tfx_balance.transforms.labels import DROPPED
+from tfx_balance.transforms.orders import order_of_groups
+from tfx_balance.transforms.work_files import new_work_file
+
+BLOCK_BYTES = 16 << 20
+"""Decompressed bytes that are held until they are written, about."""
+
+Ints = npt.NDArray[np.int64]
+_TABLE = np.dtype('<u4')
+
+
+@dataclass(frozen=True)
+class SpilledFile(ScannedFile):
+  """A file that was read once, and need not be read again.
+
+  Attributes:
+    spill_path: of the frames, block by block.
+    n_buckets: in each block.
+
+  The chunks of the index are the blocks. Records that were dropped are in neither.
+  """
+
+  spill_path: str
+  n_buckets: int
+
+  def index_rows(self) -> Iterator[npt.NDArray[np.void]]:
+    return (rows for rows, _ in self.blocks())
+
+  def blocks(self) -> Iterator[tuple[npt.NDArray[np.void], Ints]]:
+    """Yields the index of each block, and what its buckets have: records and bytes, int64 [2, b]."""
+    table_bytes = 2 * self.n_buckets * _TABLE.itemsize
+    with FileSystems.open(self.index_path, compression_type=CompressionTypes.UNCOMPRESSED) as index:
+      for n in self.chunks:
+        rows = np.frombuffer(index.read(n * INDEX_ROW.itemsize), INDEX_ROW)
+        table = np.frombuffer(index.read(table_bytes), _TABLE).reshape(2, self.n_buckets)
+        yield rows, table.astype(np.int64)
+
+
+class SpillWriter:
+  """Keeps the records of a file as `SpilledFile` says: a `Keeper`."""
+
+  def __init__(self, file: InputFile, work_dir: str, n_buckets: int, seed_key: int) -> None:
+    """Opens the files.
+
+    Args:
+      file: whose records are to come.
+      work_dir: for the files.
+      n_buckets: in each block.
+      seed_key: of the random numbers.
+    """
+    self._rank, self._n_buckets, self._seed_key = file.rank, n_buckets, seed_key
+    self._paths = [
+      new_work_file(work_dir, f'{kind}-{file.rank:05d}') for kind in ('index', 'spill')
+    ]
+    self._index, self._spill = (
+      FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+      for path in self._paths
+    )
+    self._held: list[tuple[npt.NDArray[np.void], Frames]] = []
+    self._held_bytes = 0
+    self._position = 0
+    self._blocks: list[int] = []
+
+  def add(self, rows: npt.NDArray[np.void], frames: Frames) -> None:
+    """Takes the next records of the file: INDEX_ROW [n], and their frames."""
+    self._held.append((rows, frames))
+    self._held_bytes += int(frames.offsets[-1])
+    if self._held_bytes >= BLOCK_BYTES:
+      self._write()
+
+  def scanned(self, **found: Any) -> SpilledFile:
+    """Returns what was kept, and what else was found in the file."""
+    self._write()
+    index_path, spill_path = self._paths
+    return SpilledFile(
+      index_path=index_path,
+      chunks=tuple(self._blocks),
+      spill_path=spill_path,
+      n_buckets=self._n_buckets,
+      **found,
+    )
+
+  def close(self) -> None:
+    self._index.close()
+    self._spill.close()
+
+  def _write(self) -> None:
+    """Writes what is held as a block."""
+    if not self._held:
+      return
+    rows = np.concatenate([rows for rows, _ in self._held])
+    frames = concatenate([frames for _, frames in self._held])
+    self._held, self._held_bytes = [], 0
+    positions = np.arange(self._position, self._position + len(rows), dtype=np.uint64)
+    self._position += len(rows)
+    numbers = mix(positions + np.uint64(self._rank << 40), self._seed_key) >> np.uint64(32)
+    buckets = ((numbers * np.uint64(self._n_buckets)) >> np.uint64(32)).astype(np.int64)
+    order = order_of_groups(buckets)
+    if rows['code'].max() == DROPPED:
+      order = order[rows['code'][order] != DROPPED]
+      if not len(order):
+        return
+    frames = frames.take(order)
+    records = np.bincount(buckets[order], minlength=self._n_buckets)
+    n_bytes = np.diff(frames.offsets[np.append(0, np.cumsum(records))])
+    self._index.write(rows[order].view(np.uint8).data)
+    self._index.write(np.stack([records, n_bytes]).astype(_TABLE).tobytes())
+    self._spill.write(memoryview(frames.data)[: int(frames.offsets[-1])])
+    self._blocks.append(len(order))

@@ -1,0 +1,116 @@
+"""What the scanned files hold together: all of them, or group by group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+
+from tfx_balance.plan.class_value import Stratum
+from tfx_balance.transforms.count import ScannedFile
+
+
+@dataclass
+class Totals:
+  """What all the files hold together.
+
+  Attributes are as in `ScannedFile`, and:
+    missing_in: feature to a file and the position in it of a record without that feature.
+  """
+
+  records: dict[Stratum, int] = field(default_factory=dict)
+  stratum_bytes: dict[Stratum, int] = field(default_factory=dict)
+  dropped: int = 0
+  n_bytes: int = 0
+  n_files: int = 0
+  fingerprint: int = 0
+  feature_names: set[str] = field(default_factory=set)
+  missing_in: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+  @property
+  def n_records(self) -> int:
+    """The records that have a stratum."""
+    return sum(self.records.values())
+
+  def describe(self) -> dict[str, Any]:
+    """Returns what was read, as the sidecar shows it."""
+    return {
+      'records': self.n_records + self.dropped,
+      'dropped': self.dropped,
+      'files': self.n_files,
+      'fingerprint': f'{self.fingerprint:016x}',
+    }
+
+  def add(self, scanned: ScannedFile) -> Totals:
+    """Returns these totals with a file added."""
+    self._add(scanned.strata, scanned.records, scanned.stratum_bytes)
+    missing = {name: (scanned.file.path, at) for name, at in scanned.first_missing.items()}
+    return self.merge(
+      Totals(
+        dropped=scanned.dropped,
+        n_bytes=scanned.n_bytes,
+        n_files=1,
+        fingerprint=scanned.fingerprint,
+        feature_names=set(scanned.feature_names),
+        missing_in=missing,
+      )
+    )
+
+  def merge(self, other: Totals) -> Totals:
+    """Returns these totals with others added."""
+    self._add(other.records, other.records.values(), other.stratum_bytes.values())
+    self.dropped += other.dropped
+    self.n_bytes += other.n_bytes
+    self.n_files += other.n_files
+    self.fingerprint = (self.fingerprint + other.fingerprint) % 2**64
+    self.feature_names |= other.feature_names
+    for name, place in other.missing_in.items():
+      self.missing_in[name] = min(place, self.missing_in.get(name, place))
+    return self
+
+  def _add(self, strata: Iterable[Stratum], records: Iterable[int], n_bytes: Iterable[int]) -> None:
+    for stratum, n, size in zip(strata, records, n_bytes, strict=True):
+      self.records[stratum] = self.records.get(stratum, 0) + n
+      self.stratum_bytes[stratum] = self.stratum_bytes.get(stratum, 0) + size
+
+
+class SumTotals(beam.CombineFn):
+  """Adds up scanned files to `Totals`."""
+
+  def create_accumulator(self) -> Totals:
+    return Totals()
+
+  def add_input(self, totals: Totals, scanned: ScannedFile) -> Totals:
+    return totals.add(scanned)
+
+  def merge_accumulators(self, several: Iterable[Totals]) -> Totals:
+    merged = Totals()
+    for totals in several:
+      merged.merge(totals)
+    return merged
+
+  def extract_output(self, totals: Totals) -> Totals:
+    return totals
+
+
+class SumGroups(beam.CombineFn):
+  """Adds up scanned files to `Totals` of each group."""
+
+  def create_accumulator(self) -> dict[str, Totals]:
+    return {}
+
+  def add_input(self, groups: dict[str, Totals], scanned: ScannedFile) -> dict[str, Totals]:
+    groups.setdefault(scanned.file.group, Totals()).add(scanned)
+    return groups
+
+  def merge_accumulators(self, several: Iterable[dict[str, Totals]]) -> dict[str, Totals]:
+    merged: dict[str, Totals] = {}
+    for groups in several:
+      for name, totals in groups.items():
+        merged.setdefault(name, Totals()).merge(totals)
+    return merged
+
+  def extract_output(self, groups: dict[str, Totals]) -> dict[str, Totals]:
+    return groups
