@@ -11,9 +11,9 @@ from tfx_balance.plan.selection import Candidates, find_thresholds
 from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares
 from tfx_balance.transforms import select, split
 from tfx_balance.transforms.count import InputFile, ScanFile
-from tfx_balance.transforms.totals import SumTotals
-from tfx_balance.transforms.shuffle import GatherFile
+from tfx_balance.transforms.gather_splits import FileNumber, GatherSplits, all_files
 from tfx_balance.transforms.split_job import SplitJob, SplitRequest, plan_job
+from tfx_balance.transforms.totals import SumTotals
 from tfx_balance.transforms.work_files import WorkFile
 
 from tests.helpers_examples import Shards, read_splits, write_tfrecords
@@ -50,7 +50,8 @@ def split_without_runner(
   files: Sequence[InputFile], request: SplitRequest
 ) -> tuple[SplitJob, np.ndarray, list[WorkFile]]:
   """Returns what `StratifiedSplit` puts out: the job, the counts dealt out, and the files."""
-  scan = ScanFile(request.features, request.payload, request.missing, request.work_dir)
+  keep = split.StratifiedSplit(request).keeper()
+  scan = ScanFile(request.features, request.payload, request.missing, request.work_dir, keep)
   scanned = [found for file in files for found in scan.process(file)]
   summed = SumTotals()
   totals = summed.create_accumulator()
@@ -65,15 +66,15 @@ def split_without_runner(
     selection.quotas, search.buckets, search.positions, Candidates.merge(near)
   )
   counts = np.zeros_like(selection.quotas)
-  spills: dict[str, list[Any]] = {path: [] for layout in job.layouts for path in layout.paths}
+  ranges: dict[FileNumber, list[Any]] = {number: [None] for number, _ in all_files(job)}
   for found in scanned:
     for dealt in split.DealOut().process(found, job, thresholds):
       if isinstance(dealt, tuple):
-        spills[dealt[0]].append(dealt[1])
+        ranges[dealt[0]].append(dealt[1])
       else:
         counts = counts + dealt.value
-  gather = GatherFile(request.work_dir)
-  return job, counts, [file for item in spills.items() for file in gather.process(item)]
+  gather = GatherSplits()
+  return job, counts, [file for item in ranges.items() for file in gather.process(item, job)]
 
 
 def run_split(

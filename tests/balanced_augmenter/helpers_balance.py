@@ -21,9 +21,9 @@ from tfx_balance.transforms.augment import (
 )
 from tfx_balance.transforms.augment_job import AugmentJob, AugmentRequest, plan_augment
 from tfx_balance.transforms.count import InputFile, ScanFile, ScannedFile
-from tfx_balance.transforms.totals import SumTotals
 from tfx_balance.transforms.examples import Layout
 from tfx_balance.transforms.shuffle import GatherFile
+from tfx_balance.transforms.totals import SumTotals
 
 from tests.helpers_checks import class_value, read_sidecar
 from tests.helpers_examples import (

@@ -15,8 +15,8 @@ from tfx_balance.transforms import count, records, shuffle
 from tfx_balance.transforms.class_shards import DealByClass, publish_shards
 from tfx_balance.transforms.class_shards_job import ShardRequest, plan_shards
 from tfx_balance.transforms.count import InputFile, ScanFile
-from tfx_balance.transforms.totals import SumTotals
 from tfx_balance.transforms.shuffle import GatherFile, Scatterer
+from tfx_balance.transforms.totals import SumTotals
 
 from tests.balanced_input_gen.helpers_input_gen import assert_laid_out, runs
 from tests.helpers_examples import (

@@ -12,8 +12,8 @@ from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue
 from tfx_balance.transforms import count, records
 from tfx_balance.transforms.count import ScanFile
-from tfx_balance.transforms.totals import SumTotals
 from tfx_balance.transforms.labels import DROPPED
+from tfx_balance.transforms.totals import SumTotals
 
 from tests.helpers_examples import example, in_shards, labelled
 from tests.helpers_split import input_files

@@ -1,21 +1,19 @@
 """Records on their way from input files to output files: each once, mixed, in flat memory."""
 
 import tempfile
-import tracemalloc
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.transforms import count, records, shuffle
+from tfx_balance.transforms import records, shuffle
 from tfx_balance.transforms.shuffle import GatherFile, OutputLayout, Scatterer
 
 from tests.helpers_examples import example, in_shards, read_tfrecords, value_of, write_tfrecords
-from tests.helpers_split import input_files, split_request, split_without_runner
+from tests.helpers_memory import kilobyte_records, peak_bytes
 
 
 @pytest.fixture
@@ -213,30 +211,25 @@ def test_a_bucket_fits_into_memory(n_bytes):
   assert buckets <= 2 * max(shuffle.MAX_BUCKETS, n_bytes // shuffle.MAX_BUCKET_BYTES + 1)
 
 
-def peak_bytes(folder, n_records):
-  """Returns the most memory that a split of so many records of 1,000 bytes held at a time."""
-  noise = np.random.default_rng(0).bytes(1 << 20)
-  shard = (
-    example(label=i * 4 // n_records, id=i, data=noise[i : i + 950]) for i in range(n_records)
-  )
-  files = input_files(folder, [shard])
-  default = pa.default_memory_pool()
-  pool = pa.proxy_memory_pool(default)
-  pa.set_memory_pool(pool)
-  tracemalloc.start()
-  try:
-    split_without_runner(files, split_request(folder))
-    return tracemalloc.get_traced_memory()[1] + pool.max_memory()
-  finally:
-    tracemalloc.stop()
-    pa.set_memory_pool(default)
-
-
 def test_memory_is_flat(tmp_path, monkeypatch):
   make_buffers_small(monkeypatch, 256 << 10)
-  monkeypatch.setattr(records.read_frames, '__defaults__', (256 << 10,))
-  monkeypatch.setattr(count, 'SECOND_CHUNK_BYTES', 256 << 10)
-  small = peak_bytes(tmp_path / 'small', 4000)
-  large = peak_bytes(tmp_path / 'large', 32_000)
+
+  def peak(n):
+    folder = tmp_path / str(n)
+    folder.mkdir()
+    path = write_tfrecords(folder / 'in', kilobyte_records(n))
+    layout = OutputLayout.of(Path(path).stat().st_size, str(folder), '', 1)
+
+    def shuffled():
+      with Scatterer([layout], 0, 1, 1, str(folder)) as scatterer:
+        for frames in records.read_frames(path, 256 << 10):
+          scatterer.add(frames, np.zeros(len(frames), np.int64))
+        spills = list(scatterer.spills())
+      (file,) = GatherFile(str(folder)).process((layout.paths[0], [spill for _, spill in spills]))
+      assert file.records == n
+
+    return peak_bytes(shuffled)
+
+  small, large = peak(4000), peak(32_000)
   assert small < 4 << 20
   assert large < small * 1.5  # for eight times the data: 32 MB

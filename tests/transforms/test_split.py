@@ -16,10 +16,11 @@ from apache_beam.testing.util import assert_that
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
-from tfx_balance.transforms import split
+from tfx_balance.transforms import records, shuffle, spill, split
 
 from tests.helpers_checks import assert_conserved, assert_exact
 from tests.helpers_examples import all_bytes, as_sets, cells, example, in_shards, labelled, value_of
+from tests.helpers_memory import kilobyte_records, peak_bytes
 from tests.helpers_split import input_files, run_split, split_request, split_without_runner
 
 SPLITS = {'train': 8, 'eval': 1, 'test': 1}
@@ -230,6 +231,20 @@ def test_nothing_is_published_that_is_not_what_was_planned(tmp_path, lost):
   with pytest.raises(RuntimeError, match='planned'):
     split.publish_split([], job, counts, written)
   assert not Path(request.output_uri).exists()
+
+
+def test_memory_is_flat(tmp_path, monkeypatch):
+  monkeypatch.setattr(shuffle, 'BUCKET_BYTES', 256 << 10)
+  monkeypatch.setattr(spill, 'BLOCK_BYTES', 256 << 10)
+  monkeypatch.setattr(records.read_frames, '__defaults__', (256 << 10,))
+
+  def peak(n):
+    files = input_files(tmp_path / str(n), [kilobyte_records(n)])
+    return peak_bytes(lambda: split_without_runner(files, split_request(tmp_path / str(n))))
+
+  small, large = peak(4000), peak(32_000)
+  assert small < 4 << 20
+  assert large < small * 1.5  # for eight times the data: 32 MB
 
 
 @pytest.mark.xfail(

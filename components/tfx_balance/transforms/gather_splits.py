@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import apache_beam as beam
 import numpy as np
@@ -39,14 +40,15 @@ _PLACE_BITS = 48  # of a key; the part is above
 
 @dataclass(frozen=True)
 class SpillRange:
-  """Some neighbouring buckets of a spilled file.
+  """Some neighbouring buckets of a spilled file, cut into chunks: a random part of it each.
 
   Attributes:
     spill_path: of the frames.
     dealt_path: of the DEALT_ROWs, in the order of the frames.
     rank: of the input file.
-    records: int64 [blocks, buckets + 1], records of the file before each bucket, and after the last.
-    n_bytes: the same of the bytes of the frames.
+    records: int64 [blocks, chunks + 1], how many records of the file come before each chunk of a
+      block, and before its end.
+    n_bytes: the same of the bytes of their frames.
   """
 
   spill_path: str
@@ -55,38 +57,50 @@ class SpillRange:
   records: Ints
   n_bytes: Ints
 
-  def cut(self, i: int, n: int) -> tuple[Ints, Ints]:
-    """Returns where the i-th of n parts lies: records and bytes, int64 [blocks, 2] each."""
-    buckets = self.records.shape[1] - 1
-    edges = [i * buckets // n, (i + 1) * buckets // n]
-    return self.records[:, edges], self.n_bytes[:, edges]
+
+class SpillRanges:
+  """Finds the ranges of a spilled file, block by block, by the files that they go to."""
+
+  def __init__(self, spilled: SpilledFile, dealt_path: str, job: SplitJob) -> None:
+    """Takes what is to be cut.
+
+    Args:
+      spilled: the file.
+      dealt_path: of the DEALT_ROWs of all its records.
+      job: whose files the ranges go to.
+    """
+    self._spilled, self._dealt_path = spilled, dealt_path
+    self._before = np.zeros((2, 1), np.int64)  # records and bytes of the blocks so far
+    self._first, self._edges = dict[int, int](), dict[int, Ints]()
+    self._found: dict[int, list[Ints]] = {files: [] for files in file_numbers(job)}
+    for files in self._found:
+      fan = fan_out(np.array(files), spilled.file.rank, job.totals.n_files)
+      targets, self._first[files] = (int(n) for n in fan)
+      ends = -(-np.arange(targets + 1) * spilled.n_buckets // targets)  # of the files, in buckets
+      chunks = np.arange(n_chunks(job, files) + 1)
+      self._edges[files] = ends[:-1, None] + np.diff(ends)[:, None] * chunks // chunks[-1]
+
+  def add(self, table: Ints) -> None:
+    """Takes the next block, of whose buckets the table tells, as `SpilledFile.blocks` yields it."""
+    before = self._before + np.pad(np.cumsum(table, axis=1), ((0, 0), (1, 0)))
+    for files, edges in self._edges.items():
+      self._found[files].append(before[:, edges])
+    self._before = before[:, -1:]
+
+  def by_file(self) -> Iterator[tuple[FileNumber, SpillRange]]:
+    """Yields the ranges that have records."""
+    for files, found in self._found.items():
+      edges = np.stack(found, axis=2) if found else np.zeros((2, 0, 0, 2), np.int64)
+      for i, (records, n_bytes) in enumerate(zip(*edges, strict=True)):
+        if (records[:, -1] > records[:, 0]).any():
+          path, rank = self._spilled.spill_path, self._spilled.file.rank
+          number = files, (self._first[files] + i) % files
+          yield number, SpillRange(path, self._dealt_path, rank, records, n_bytes)
 
 
-def spill_ranges(
-  spilled: SpilledFile, dealt_path: str, tables: Sequence[Ints], job: SplitJob
-) -> Iterator[tuple[FileNumber, SpillRange]]:
-  """Yields the ranges of a file, by the files that they go to.
-
-  Args:
-    spilled: the file.
-    dealt_path: of the DEALT_ROWs of all its records.
-    tables: of its blocks, as `SpilledFile.blocks` yields them.
-    job: whose files they are.
-  """
-  if not tables:
-    return
-  rank, n = spilled.file.rank, spilled.n_buckets
-  edges = np.zeros((2, len(tables), n + 1), np.int64)
-  np.cumsum(np.stack(tables, axis=1), axis=2, out=edges[:, :, 1:])
-  in_block = edges[:, :, -1]
-  edges += (np.cumsum(in_block, axis=1) - in_block)[:, :, None]
-  for files in file_numbers(job):
-    targets, first = (int(a) for a in fan_out(np.array(files), rank, job.totals.n_files))
-    for i in range(targets):
-      records, n_bytes = edges[:, :, -(-i * n // targets) : -(-(i + 1) * n // targets) + 1]
-      if (records[:, -1] > records[:, 0]).any():
-        found = SpillRange(spilled.spill_path, dealt_path, rank, records, n_bytes)
-        yield (files, (first + i) % files), found
+def n_chunks(job: SplitJob, files: int) -> int:
+  """Returns in how many chunks the files are gathered, of splits that have so many files."""
+  return next(layout.n_buckets for layout in job.layouts if len(layout.paths) == files)
 
 
 def file_numbers(job: SplitJob) -> list[int]:
@@ -112,12 +126,11 @@ class GatherSplits(beam.DoFn):
     layouts = {part: x for part, x in enumerate(job.layouts) if len(x.paths) == files}
     key = tie_break(job.request.seed, 'place')
     paths = {part: _work_path(job, layout.paths[i]) for part, layout in layouts.items()}
-    n_chunks = next(iter(layouts.values())).n_buckets
     records, n_bytes = np.zeros((2, len(job.layouts)), np.int64)
     with contextlib.ExitStack() as stack:
       out = {part: stack.enter_context(create_compressed(path)) for part, path in paths.items()}
-      for chunk in range(n_chunks):
-        frames, ends = _read_chunk(ranges, chunk, n_chunks, list(out), len(job.layouts), key)
+      for chunk in range(n_chunks(job, files)):
+        frames, ends = _read_chunk(ranges, chunk, list(out), len(job.layouts), key)
         data, at = memoryview(frames.data), frames.offsets[ends]
         for part, file in out.items():
           file.write(data[at[part] : at[part + 1]])
@@ -135,14 +148,13 @@ def _work_path(job: SplitJob, path: str) -> str:
 
 
 def _read_chunk(
-  ranges: Sequence[SpillRange], i: int, n: int, wanted: Sequence[int], n_parts: int, key: int
+  ranges: Sequence[SpillRange], i: int, wanted: Sequence[int], n_parts: int, key: int
 ) -> tuple[Frames, Ints]:
-  """Returns the frames of the i-th of n parts of the ranges, those of one split after another.
+  """Returns the frames of the i-th chunk of the ranges, those of one split after another.
 
   Args:
     ranges: of the files.
-    i: which part.
-    n: how many there are.
+    i: which chunk.
     wanted: the splits whose records to return, ascending.
     n_parts: how many splits there are.
     key: of the random order within a split.
@@ -150,7 +162,7 @@ def _read_chunk(
   Returns:
     The frames, and int64 [splits + 1], which of them are the first of each split, and the last.
   """
-  cuts = [(r, *r.cut(i, n)) for r in ranges]
+  cuts = [(r, r.records[:, i : i + 2], r.n_bytes[:, i : i + 2]) for r in ranges]
   n_records = sum(int(np.diff(records).sum()) for _, records, _ in cuts)
   rows = np.empty(n_records, DEALT_ROW)
   places = np.empty(n_records, np.uint64)
@@ -179,5 +191,5 @@ def _read_chunk(
   return Frames(pa.py_buffer(data), offsets).take(order), np.append(0, np.cumsum(held))
 
 
-def _open(path: str):
+def _open(path: str) -> BinaryIO:
   return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)

@@ -49,7 +49,7 @@ class SpilledFile(ScannedFile):
     return (rows for rows, _ in self.blocks())
 
   def blocks(self) -> Iterator[tuple[npt.NDArray[np.void], Ints]]:
-    """Yields the index of each block, and what its buckets have: records and bytes, int64 [2, b]."""
+    """Yields each block: its index, and int64 [2, buckets], records and bytes of its buckets."""
     table_bytes = 2 * self.n_buckets * _TABLE.itemsize
     with FileSystems.open(self.index_path, compression_type=CompressionTypes.UNCOMPRESSED) as index:
       for n in self.chunks:

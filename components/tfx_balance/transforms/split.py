@@ -7,7 +7,7 @@ files ── ScanFile ──┬── Totals ── SplitJob
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
@@ -27,8 +27,8 @@ from tfx_balance.transforms.gather_splits import (
   FileNumber,
   GatherSplits,
   SpillRange,
+  SpillRanges,
   all_files,
-  spill_ranges,
 )
 from tfx_balance.transforms.publish import publish_outputs
 from tfx_balance.transforms.select import FileAssigner, find_file_thresholds, sum_arrays
@@ -51,14 +51,14 @@ class DealOut(beam.DoFn):
   ) -> Iterator[tuple[FileNumber, SpillRange] | beam.pvalue.TaggedOutput]:
     assigner = FileAssigner(job.selection, thresholds, spilled)
     path = new_work_file(job.request.work_dir, f'dealt-{spilled.file.rank:05d}')
-    tables = []
+    ranges = SpillRanges(spilled, path, job)
     with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
       for index, table in spilled.blocks():
         rows = np.empty(len(index), DEALT_ROW)
         rows['size'], (_, rows['part']) = index['size'], assigner.assign(index)
         file.write(rows.view(np.uint8).data)
-        tables.append(table)
-    yield from spill_ranges(spilled, path, tables, job)
+        ranges.add(table)
+    yield from ranges.by_file()
     yield beam.pvalue.TaggedOutput(self.COUNTS, assigner.counts)
 
 
@@ -76,7 +76,7 @@ class StratifiedSplit(beam.PTransform):
     self, files: beam.PCollection[InputFile]
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
     r = self.request
-    keep = partial(SpillWriter, n_buckets=n_buckets(r.n_files), seed_key=tie_break(r.seed, 'order'))
+    keep = self.keeper()
     spilled = scan_files(files, r.features, r.payload, r.missing, r.work_dir, keep)
     job = summed(spilled, 'Total', same, SumTotals(), partial(plan_job, request=r))
     planned = beam.pvalue.AsSingleton(job)
@@ -94,6 +94,11 @@ class StratifiedSplit(beam.PTransform):
       | 'GatherSplits' >> beam.ParDo(GatherSplits(), planned)
     )
     return job, counts, written
+
+  def keeper(self) -> Callable[[InputFile, str], SpillWriter]:
+    """Returns what makes the keeper of a file's records."""
+    r = self.request
+    return partial(SpillWriter, n_buckets=n_buckets(r.n_files), seed_key=tie_break(r.seed, 'order'))
 
 
 def publish_split(
