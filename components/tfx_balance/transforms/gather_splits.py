@@ -20,8 +20,8 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.selection import mix
-from tfx_balance.transforms.frames import FOOTER, HEADER, Frames
+from tfx_balance.plan.selection import UInts, mix
+from tfx_balance.transforms.frames import FOOTER, HEADER, Frames, Memory
 from tfx_balance.transforms.orders import order_of_keys
 from tfx_balance.transforms.records import create_compressed, fill
 from tfx_balance.transforms.shuffle import fan_out
@@ -124,13 +124,13 @@ class GatherSplits(beam.DoFn):
     (files, i), found = element
     ranges = sorted((r for r in found if r is not None), key=lambda r: r.rank)
     layouts = {part: x for part, x in enumerate(job.layouts) if len(x.paths) == files}
-    key = tie_break(job.request.seed, 'place')
     paths = {part: _work_path(job, layout.paths[i]) for part, layout in layouts.items()}
+    chunks = Chunks(ranges, list(layouts), len(job.layouts), tie_break(job.request.seed, 'place'))
     records, n_bytes = np.zeros((2, len(job.layouts)), np.int64)
     with contextlib.ExitStack() as stack:
       out = {part: stack.enter_context(create_compressed(path)) for part, path in paths.items()}
       for chunk in range(n_chunks(job, files)):
-        frames, ends = _read_chunk(ranges, chunk, list(out), len(job.layouts), key)
+        frames, ends = chunks.read(chunk)
         data, at = memoryview(frames.data), frames.offsets[ends]
         for part, file in out.items():
           file.write(data[at[part] : at[part + 1]])
@@ -147,48 +147,61 @@ def _work_path(job: SplitJob, path: str) -> str:
   return f'{new_work_file(job.request.work_dir, "out")}-{name}'
 
 
-def _read_chunk(
-  ranges: Sequence[SpillRange], i: int, wanted: Sequence[int], n_parts: int, key: int
-) -> tuple[Frames, Ints]:
-  """Returns the frames of the i-th chunk of the ranges, those of one split after another.
+class Chunks:
+  """Reads the chunks of some ranges."""
 
-  Args:
-    ranges: of the files.
-    i: which chunk.
-    wanted: the splits whose records to return, ascending.
-    n_parts: how many splits there are.
-    key: of the random order within a split.
+  def __init__(
+    self, ranges: Sequence[SpillRange], wanted: Sequence[int], n_parts: int, key: int
+  ) -> None:
+    """Takes what is to be read.
 
-  Returns:
-    The frames, and int64 [splits + 1], which of them are the first of each split, and the last.
-  """
-  cuts = [(r, r.records[:, i : i + 2], r.n_bytes[:, i : i + 2]) for r in ranges]
-  n_records = sum(int(np.diff(records).sum()) for _, records, _ in cuts)
-  rows = np.empty(n_records, DEALT_ROW)
-  places = np.empty(n_records, np.uint64)
-  data = np.empty(sum(int(np.diff(n_bytes).sum()) for _, _, n_bytes in cuts), np.uint8)
-  record = byte = 0
-  for found, records, n_bytes in cuts:
-    with _open(found.spill_path) as spill, _open(found.dealt_path) as dealt:
-      for (first, last), (low, high) in zip(records.tolist(), n_bytes.tolist(), strict=True):
-        if first == last:
-          continue
-        end = record + last - first
-        dealt.seek(first * DEALT_ROW.itemsize)
-        fill(dealt, rows[record:end].view(np.uint8), found.dealt_path)
-        spill.seek(low)
-        fill(spill, data[byte:][: high - low], found.spill_path)
-        places[record:end] = np.arange(first, last, dtype=np.uint64) + np.uint64(found.rank << 40)
-        record, byte = end, byte + high - low
-  parts = rows['part'].astype(np.uint64)
-  keys = mix(places, key) >> np.uint64(64 - _PLACE_BITS) | parts << np.uint64(_PLACE_BITS)
-  order = order_of_keys(keys)
-  held = np.bincount(rows['part'], minlength=n_parts)
-  if len(wanted) < n_parts:
-    order = order[np.isin(rows['part'][order], wanted)]
-    held[np.setdiff1d(np.arange(n_parts), wanted)] = 0
-  offsets = np.cumsum(np.append(0, rows['size'].astype(np.int64)))
-  return Frames(pa.py_buffer(data), offsets).take(order), np.append(0, np.cumsum(held))
+    Args:
+      ranges: of one output file, or of the n-th one of several splits.
+      wanted: the splits whose records to return, ascending.
+      n_parts: how many splits there are.
+      key: of the random order within a split.
+    """
+    self._ranges, self._wanted, self._n_parts, self._key = ranges, wanted, n_parts, key
+    self._read, self._taken = Memory(), Memory()
+
+  def read(self, i: int) -> tuple[Frames, Ints]:
+    """Returns the frames of the i-th chunk, those of one split after another.
+
+    Returns:
+      The frames, which hold until the next call; and int64 [splits + 1], which of them are the
+      first of each split, and the end.
+    """
+    rows, keys, data = self._fill(i)
+    parts = rows['part']
+    order = order_of_keys(parts.astype(np.uint64) << np.uint64(_PLACE_BITS) | keys)
+    held = np.bincount(parts, minlength=self._n_parts)
+    if len(self._wanted) < self._n_parts:
+      order = order[np.isin(parts[order], self._wanted)]
+      held[np.setdiff1d(np.arange(self._n_parts), self._wanted)] = 0
+    offsets = np.cumsum(np.append(0, rows['size'].astype(np.int64)))
+    frames = Frames(pa.py_buffer(data), offsets).take(order, self._taken)
+    return frames, np.append(0, np.cumsum(held))
+
+  def _fill(self, i: int) -> tuple[npt.NDArray[np.void], UInts, npt.NDArray[np.uint8]]:
+    """Returns a chunk as it lies in the files: DEALT_ROW [n], random uint64 [n], and the frames."""
+    cuts = [(r, r.records[:, i : i + 2], r.n_bytes[:, i : i + 2]) for r in self._ranges]
+    n_records = sum(int(np.diff(records).sum()) for _, records, _ in cuts)
+    rows, places = np.empty(n_records, DEALT_ROW), np.empty(n_records, np.uint64)
+    data = self._read.take(sum(int(np.diff(n_bytes).sum()) for _, _, n_bytes in cuts))
+    record = byte = 0
+    for found, records, n_bytes in cuts:
+      with _open(found.spill_path) as spill, _open(found.dealt_path) as dealt:
+        for (first, last), (low, high) in zip(records.tolist(), n_bytes.tolist(), strict=True):
+          if first == last:
+            continue
+          end = record + last - first
+          dealt.seek(first * DEALT_ROW.itemsize)
+          fill(dealt, rows[record:end].view(np.uint8), found.dealt_path)
+          spill.seek(low)
+          fill(spill, data[byte:][: high - low], found.spill_path)
+          places[record:end] = np.arange(first, last, dtype=np.uint64) + np.uint64(found.rank << 40)
+          record, byte = end, byte + high - low
+    return rows, mix(places, self._key) >> np.uint64(64 - _PLACE_BITS), data
 
 
 def _open(path: str) -> BinaryIO:

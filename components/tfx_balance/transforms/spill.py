@@ -19,7 +19,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from tfx_balance.plan.selection import mix
 from tfx_balance.transforms.count import INDEX_ROW, InputFile, ScannedFile
-from tfx_balance.transforms.frames import Frames, concatenate
+from tfx_balance.transforms.frames import Frames, Memory, concatenate
 from tfx_balance.transforms.labels import DROPPED
 from tfx_balance.transforms.orders import order_of_groups
 from tfx_balance.transforms.work_files import new_work_file
@@ -79,6 +79,7 @@ class SpillWriter:
       for path in self._paths
     )
     self._held: list[tuple[npt.NDArray[np.void], Frames]] = []
+    self._joined, self._taken = Memory(), Memory()
     self._held_bytes = 0
     self._position = 0
     self._blocks: list[int] = []
@@ -111,7 +112,7 @@ class SpillWriter:
     if not self._held:
       return
     rows = np.concatenate([rows for rows, _ in self._held])
-    frames = concatenate([frames for _, frames in self._held])
+    frames = concatenate([frames for _, frames in self._held], self._joined)
     self._held, self._held_bytes = [], 0
     positions = np.arange(self._position, self._position + len(rows), dtype=np.uint64)
     self._position += len(rows)
@@ -122,7 +123,7 @@ class SpillWriter:
       order = order[rows['code'][order] != DROPPED]
       if not len(order):
         return
-    frames = frames.take(order)
+    frames = frames.take(order, self._taken)
     records = np.bincount(buckets[order], minlength=self._n_buckets)
     n_bytes = np.diff(frames.offsets[np.append(0, np.cumsum(records))])
     self._index.write(rows[order].view(np.uint8).data)
