@@ -14,13 +14,8 @@ import numpy as np
 from scipy.optimize import nnls
 from tfx_balance.plan.selection import HistogramLayout
 from tfx_balance.transforms.count import INDEX_ROW
-from tfx_balance.transforms.shuffle import (
-  BUCKET_BYTES,
-  MAX_BUCKETS,
-  MAX_SPILL_BYTES,
-  SEGMENT_BYTES,
-  SHARD_BYTES,
-)
+from tfx_balance.transforms.output_layout import BUCKET_BYTES, MAX_BUCKETS, SHARD_BYTES
+from tfx_balance.transforms.shuffle import MAX_SPILL_BYTES, SEGMENT_BYTES
 
 _INDEX_READS = 3  # histogram, candidates, dealing out
 _SPILL_ROW = 16  # bytes of a record in a spill file, beside its frame: key and size

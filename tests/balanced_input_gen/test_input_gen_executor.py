@@ -13,7 +13,7 @@ from tfx_balance import BalancedInputGen
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
 from tfx_balance.plan import input_plan
-from tfx_balance.transforms import shuffle
+from tfx_balance.transforms import output_layout, shuffle
 
 from tests.balanced_input_gen.helpers_input_gen import assert_laid_out, read_plan, runs
 from tests.helpers_checks import read_sidecar
@@ -100,7 +100,7 @@ def test_a_split_without_records_merges_as_nothing(lay_out):
 
 def test_a_large_class_has_several_files_and_small_ones_share(lay_out, monkeypatch):
   small_files(monkeypatch)
-  monkeypatch.setattr(shuffle, 'BUCKET_BYTES', 500)
+  monkeypatch.setattr(output_layout, 'BUCKET_BYTES', 500)
   records = labelled({'big': 300, 'own': 20, 'x': 2, 'y': 7, 'z': 1})
   out = lay_out({'train': in_shards(records, 3)})
   plan = assert_laid_out(out.uri, {'train': records})
@@ -112,7 +112,7 @@ def test_a_large_class_has_several_files_and_small_ones_share(lay_out, monkeypat
 
 def test_a_class_larger_than_a_file_is_dealt_over_several_and_shuffled(lay_out, monkeypatch):
   small_files(monkeypatch, most=50_000)
-  monkeypatch.setattr(shuffle, 'BUCKET_BYTES', 10_000)
+  monkeypatch.setattr(output_layout, 'BUCKET_BYTES', 10_000)
   records = [example(label=0, id=i) for i in range(6000)]
   out = lay_out({'train': in_shards(records, 2)})
   plan = assert_laid_out(out.uri, {'train': records})

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.balance_plan import BalanceRequest
 from tfx_balance.plan.class_value import MISSING, ClassValue
-from tfx_balance.transforms import shuffle
+from tfx_balance.transforms import output_layout
 from tfx_balance.transforms.augment_job import AugmentRequest, check_request, plan_augment
 from tfx_balance.transforms.totals import Totals
 
@@ -99,7 +99,7 @@ def test_quotas_and_copies_come_to_the_targets(counts, strategy, undersample):
 
 
 def test_a_large_split_has_several_files_as_large_as_its_copies_make_it(monkeypatch):
-  monkeypatch.setattr(shuffle, 'SHARD_BYTES', 1000)
+  monkeypatch.setattr(output_layout, 'SHARD_BYTES', 1000)
   job = plan_augment({'train': totals({0: 30, 1: 10})}, request())
   assert len(job.layouts[0].paths) == 6  # 60 records of 100 bytes
   assert len(plan_augment({'train': totals({0: 30, 1: 10})}, request('more')).layouts[0].paths) == 2

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.plan import input_plan
-from tfx_balance.transforms import count, records, shuffle
+from tfx_balance.transforms import count, output_layout, records, shuffle
 from tfx_balance.transforms.class_shards import DealByClass, publish_shards
 from tfx_balance.transforms.class_shards_job import ShardRequest, plan_shards
 from tfx_balance.transforms.count import InputFile, ScanFile
@@ -107,7 +107,7 @@ def test_every_record_is_in_a_segment_of_its_class(splits, sizes, spill_bytes, b
     monkeypatch.setattr(input_plan, 'SHARED_FILE_BYTES', sizes[1])
     monkeypatch.setattr(shuffle, 'SPILL_BYTES', spill_bytes)
     monkeypatch.setattr(shuffle, 'SEGMENT_BYTES', 1)
-    monkeypatch.setattr(shuffle, 'BUCKET_BYTES', bucket_bytes)
+    monkeypatch.setattr(output_layout, 'BUCKET_BYTES', bucket_bytes)
     publish_shards([], *shards_without_runner(Path(folder), made))
     assert_laid_out(Path(folder) / 'out', merged)
 
@@ -159,10 +159,10 @@ def test_a_file_that_no_record_was_dealt_to_is_not_in_the_plan(tmp_path, monkeyp
 
 
 def test_ten_thousand_large_classes_need_no_large_buffers(tmp_path):
-  layouts = [shuffle.OutputLayout((f'f{i}',), 4) for i in range(10_000)]
+  layouts = [output_layout.OutputLayout((f'f{i}',), 4) for i in range(10_000)]
   with Scatterer(layouts, 0, 1, 1, str(tmp_path)) as scatterer:
     assert scatterer._spill_bytes == shuffle.MAX_SPILL_BYTES == 32 << 20
-  shared = [shuffle.OutputLayout(('f',), 1, part) for part in range(10_000)]
+  shared = [output_layout.OutputLayout(('f',), 1, part) for part in range(10_000)]
   with Scatterer(shared, 0, 1, 1, str(tmp_path)) as scatterer:
     assert scatterer._spill_bytes == shuffle.SPILL_BYTES
 

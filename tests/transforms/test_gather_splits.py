@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.plan.split_plan import SplitPlan
-from tfx_balance.transforms import gather_splits, records, shuffle, spill
+from tfx_balance.transforms import gather_splits, output_layout, records, spill
 from tfx_balance.transforms.count import ScanFile
 from tfx_balance.transforms.gather_splits import DEALT_ROW, GatherSplits, SpillRanges, all_files
-from tfx_balance.transforms.shuffle import OutputLayout
+from tfx_balance.transforms.output_layout import OutputLayout
 from tfx_balance.transforms.spill import SpillWriter
 from tfx_balance.transforms.split_job import SplitJob, n_buckets
 from tfx_balance.transforms.totals import Totals
@@ -131,7 +131,7 @@ def test_every_record_comes_out_once_in_its_split(
   parts = data.draw(st.lists(st.integers(0, len(n_files) - 1), min_size=1))
   with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
     make_small(monkeypatch, block_bytes)
-    monkeypatch.setattr(shuffle, 'FAN_OUT', fan_out)
+    monkeypatch.setattr(output_layout, 'FAN_OUT', fan_out)
     job = job_of(folder, n_files, n_inputs, n_chunks)
     dealt = deal(folder, in_shards(payloads, n_inputs), parts, buckets)
     files = gather(job, dealt)
@@ -179,7 +179,7 @@ def test_the_ranges_are_all_of_a_file_in_chunks(blocks, buckets, n_files, n_chun
 @pytest.mark.parametrize('n_inputs', [1, 2, 3, 7])
 def test_all_the_files_of_every_split_are_filled(tmp_path, monkeypatch, n_inputs):
   # An input file writes to some of the files only where there are many: none may stay empty.
-  monkeypatch.setattr(shuffle, 'FAN_OUT', 3)
+  monkeypatch.setattr(output_layout, 'FAN_OUT', 3)
   n, n_files = 4000, (20, 20, 8, 3)
   job = job_of(tmp_path, n_files, n_inputs, n_chunks=2)
   shards = in_shards(labelled({0: n}), n_inputs)

@@ -8,9 +8,9 @@ import apache_beam as beam
 import numpy as np
 import pytest
 from tfx_balance.transforms.count import InputFile
+from tfx_balance.transforms.output_layout import OutputLayout
 from tfx_balance.transforms.publish import publish_outputs, write_outputs
 from tfx_balance.transforms.select import Selection
-from tfx_balance.transforms.shuffle import OutputLayout
 from tfx_balance.transforms.work_files import FileCopy, WorkFile
 
 from tests.helpers_examples import all_bytes

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.transforms import records, shuffle
-from tfx_balance.transforms.shuffle import GatherFile, OutputLayout, Scatterer
+from tfx_balance.transforms import output_layout, records, shuffle
+from tfx_balance.transforms.output_layout import OutputLayout
+from tfx_balance.transforms.shuffle import GatherFile, Scatterer
 
 from tests.helpers_examples import example, in_shards, read_tfrecords, value_of, write_tfrecords
 from tests.helpers_memory import kilobyte_records, peak_bytes
@@ -23,7 +24,7 @@ def small_buffers(monkeypatch):
 
 
 def make_buffers_small(monkeypatch, n_bytes=2000):
-  monkeypatch.setattr(shuffle, 'BUCKET_BYTES', n_bytes)
+  monkeypatch.setattr(output_layout, 'BUCKET_BYTES', n_bytes)
   monkeypatch.setattr(shuffle, 'SPILL_BYTES', n_bytes)
   monkeypatch.setattr(shuffle, 'SEGMENT_BYTES', 1)
 
@@ -188,9 +189,9 @@ def test_all_the_files_asked_for_are_filled(tmp_path, n_files, n_inputs):
   [
     pytest.param(0, None, 1, id='nothing'),
     pytest.param(1000, None, 1, id='small'),
-    pytest.param(shuffle.SHARD_BYTES, None, 1, id='one shard'),
-    pytest.param(shuffle.SHARD_BYTES + 1, None, 2, id='more than one shard'),
-    pytest.param(10 * shuffle.SHARD_BYTES, None, 10, id='ten shards'),
+    pytest.param(output_layout.SHARD_BYTES, None, 1, id='one shard'),
+    pytest.param(output_layout.SHARD_BYTES + 1, None, 2, id='more than one shard'),
+    pytest.param(10 * output_layout.SHARD_BYTES, None, 10, id='ten shards'),
     pytest.param(1000, 3, 3, id='asked for'),
   ],
 )
@@ -206,9 +207,11 @@ def test_the_number_of_files_is_as_asked_for_or_as_is_sensible(n_bytes, n_files,
 def test_a_bucket_fits_into_memory(n_bytes):
   layout = OutputLayout.of(n_bytes, 'out', '')
   buckets = len(layout.paths) * layout.n_buckets
-  assert n_bytes / buckets <= shuffle.MAX_BUCKET_BYTES
+  assert n_bytes / buckets <= output_layout.MAX_BUCKET_BYTES
   # Small buckets are few, and large ones come only where the small ones would be too many.
-  assert buckets <= 2 * max(shuffle.MAX_BUCKETS, n_bytes // shuffle.MAX_BUCKET_BYTES + 1)
+  assert buckets <= 2 * max(
+    output_layout.MAX_BUCKETS, n_bytes // output_layout.MAX_BUCKET_BYTES + 1
+  )
 
 
 def test_memory_is_flat(tmp_path, monkeypatch):

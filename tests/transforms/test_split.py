@@ -16,7 +16,7 @@ from apache_beam.testing.util import assert_that
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
-from tfx_balance.transforms import records, shuffle, spill, split
+from tfx_balance.transforms import output_layout, records, spill, split
 
 from tests.helpers_checks import assert_conserved, assert_exact
 from tests.helpers_examples import all_bytes, as_sets, cells, example, in_shards, labelled, value_of
@@ -234,7 +234,7 @@ def test_nothing_is_published_that_is_not_what_was_planned(tmp_path, lost):
 
 
 def test_memory_is_flat(tmp_path, monkeypatch):
-  monkeypatch.setattr(shuffle, 'BUCKET_BYTES', 256 << 10)
+  monkeypatch.setattr(output_layout, 'BUCKET_BYTES', 256 << 10)
   monkeypatch.setattr(spill, 'BLOCK_BYTES', 256 << 10)
   monkeypatch.setattr(records.read_frames, '__defaults__', (256 << 10,))
 

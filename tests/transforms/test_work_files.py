@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from apache_beam.io.filesystems import FileSystems
-from tfx_balance.transforms import shuffle, work_files
-from tfx_balance.transforms.shuffle import GatherFile, OutputLayout, Scatterer
+from tfx_balance.transforms import output_layout, shuffle, work_files
+from tfx_balance.transforms.output_layout import OutputLayout
+from tfx_balance.transforms.shuffle import GatherFile, Scatterer
 from tfx_balance.transforms.work_files import FileCopy, WorkFile, publish, work_folder
 
 from tests.helpers_examples import all_bytes, labelled, read_tfrecords, write_tfrecords
@@ -110,7 +111,7 @@ def test_a_bundle_that_is_killed_and_tried_again_leaves_the_whole_file(tmp_path,
   payloads = labelled({0: 300})
   folder, work = tmp_path / 'out', tmp_path / 'work'
   work.mkdir()
-  monkeypatch.setattr(shuffle, 'BUCKET_BYTES', 1000)
+  monkeypatch.setattr(output_layout, 'BUCKET_BYTES', 1000)
   layout = OutputLayout.of(10_000, str(folder), '.gz', 1)
   assert layout.n_buckets > 5
   scatterer = Scatterer([layout], 0, 1, 1, str(work))

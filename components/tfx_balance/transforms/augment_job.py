@@ -14,8 +14,8 @@ from tfx_balance.plan.balance_plan import BalancePlan, BalanceRequest, plan_bala
 from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.features import check_features
 from tfx_balance.transforms.labels import MissingLabel
+from tfx_balance.transforms.output_layout import OutputLayout
 from tfx_balance.transforms.select import Selection
-from tfx_balance.transforms.shuffle import OutputLayout
 from tfx_balance.transforms.totals import Totals
 
 Ints = npt.NDArray[np.int64]

@@ -13,12 +13,12 @@ from tfx_balance.plan import input_plan
 from tfx_balance.plan.class_files import assign_files
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.input_plan import FileSegment, InputFile, InputPlan
-from tfx_balance.transforms import shuffle
+from tfx_balance.transforms import output_layout
 from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.count import ScannedFile
 from tfx_balance.transforms.features import check_features
 from tfx_balance.transforms.labels import MissingLabel
-from tfx_balance.transforms.shuffle import OutputLayout
+from tfx_balance.transforms.output_layout import OutputLayout
 from tfx_balance.transforms.totals import Totals
 from tfx_balance.transforms.work_files import WorkFile
 
@@ -152,7 +152,7 @@ def _layouts(n_bytes: Sequence[int], request: ShardRequest) -> tuple[OutputLayou
     first += group.n_files
     held = sum(n_bytes[i] for i in group.classes)
     alone = len(group.classes) == 1  # parts of several buckets would be in turns
-    n_buckets = -(-held // group.n_files // shuffle.BUCKET_BYTES) if alone else 1
+    n_buckets = -(-held // group.n_files // output_layout.BUCKET_BYTES) if alone else 1
     for part, i in enumerate(group.classes):
       layouts[i] = OutputLayout(own, n_buckets, part)
   return tuple(layouts[i] for i in sorted(layouts))

@@ -24,7 +24,7 @@ _RUN = 64  # frames of equal length in a row, from which on they are found all a
 
 
 class Memory:
-  """Bytes that are used again and again: new ones cost the system more than what is done in them."""
+  """Bytes that are used again and again: new ones cost more than what is done in them."""
 
   def __init__(self) -> None:
     self._bytes = np.empty(0, np.uint8)

@@ -23,8 +23,8 @@ from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.selection import UInts, mix
 from tfx_balance.transforms.frames import FOOTER, HEADER, Frames, Memory
 from tfx_balance.transforms.orders import order_of_keys
+from tfx_balance.transforms.output_layout import fan_out
 from tfx_balance.transforms.records import create_compressed, fill
-from tfx_balance.transforms.shuffle import fan_out
 from tfx_balance.transforms.spill import SpilledFile
 from tfx_balance.transforms.split_job import SplitJob
 from tfx_balance.transforms.work_files import WorkFile, new_work_file

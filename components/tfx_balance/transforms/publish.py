@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from tfx_balance.plan.sidecar import SIDECAR_NAME
 from tfx_balance.transforms.count import InputFile
+from tfx_balance.transforms.output_layout import OutputLayout
 from tfx_balance.transforms.select import Selection
-from tfx_balance.transforms.shuffle import OutputLayout
 from tfx_balance.transforms.steps import create, spread
 from tfx_balance.transforms.work_files import FileCopy, WorkFile, copy_file, publish, write_json
 

@@ -12,8 +12,8 @@ from tfx_balance.plan.split_plan import SplitPlan, SplitShares, plan_splits
 from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.features import check_features
 from tfx_balance.transforms.labels import MissingLabel
+from tfx_balance.transforms.output_layout import OutputLayout
 from tfx_balance.transforms.select import Selection
-from tfx_balance.transforms.shuffle import SHARD_BYTES, OutputLayout
 from tfx_balance.transforms.totals import Totals
 
 BUCKETS = 1024
@@ -82,14 +82,14 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
   """
   check_features(totals, request.features, request.missing, 'stratify_by')
   plan = plan_splits(totals.records, request.shares, request.seed)
-  n_bytes = totals.n_bytes
-  most = totals.n_files * BUCKETS // BUCKETS_PER_FILE
+  # The n-th files of all splits are written together, so that it is all the data that is cut.
   layouts = tuple(
     OutputLayout.of(
-      n_bytes,
+      totals.n_bytes,
       f'{request.output_uri}/Split-{name}',
       request.suffix,
-      request.n_files.get(name, min(most, max(1, -(-n_bytes // SHARD_BYTES)))),
+      request.n_files.get(name),
+      totals.n_files * BUCKETS // BUCKETS_PER_FILE,
     )
     for name in plan.splits
   )
