@@ -14,12 +14,20 @@ import numpy as np
 from scipy.optimize import nnls
 from tfx_balance.plan.selection import HistogramLayout
 from tfx_balance.transforms.count import INDEX_ROW
-from tfx_balance.transforms.output_layout import BUCKET_BYTES, MAX_BUCKETS, SHARD_BYTES
-from tfx_balance.transforms.shuffle import MAX_SPILL_BYTES, SEGMENT_BYTES
+from tfx_balance.transforms.gather_splits import DEALT_ROW
+from tfx_balance.transforms.output_layout import (
+  BUCKET_BYTES,
+  MAX_BUCKETS,
+  SHARD_BYTES,
+  OutputLayout,
+  fan_out,
+)
+from tfx_balance.transforms.spill import BLOCK_BYTES
+from tfx_balance.transforms.split_job import BUCKETS
 
 _INDEX_READS = 3  # histogram, candidates, dealing out
-_SPILL_ROW = 16  # bytes of a record in a spill file, beside its frame: key and size
-_SEGMENT_ROW = 32  # bytes that tell where a segment of a spill file is
+_TABLE_ROW = 8  # bytes that tell of a bucket of a block: its records and its bytes
+_RANGE_ROW = 16  # bytes that tell where a chunk of a block begins: its records and its bytes
 _COUNTER = 8  # bytes of a counter of the histogram
 _CANDIDATE = 24  # bytes of a rank near the end of a part: bucket, rank, file
 _BASE_BYTES = 1_000_000_000  # of a process that has TFX and TensorFlow imported
@@ -48,24 +56,33 @@ class Workload:
 
   @property
   def read(self) -> int:
-    """Bytes to read from files: the data twice, the index, the spilled records."""
-    index = _INDEX_READS * INDEX_ROW.itemsize * self.records
-    return 2 * self.file_bytes + index + self.spilled
+    """Bytes to read from files: the data, the index, how it was dealt out, the spilled records."""
+    return self.file_bytes + _INDEX_READS * self.index_bytes + self.dealt_bytes + self.raw_bytes
 
   @property
   def written(self) -> int:
-    """Bytes to write to files: the index, the spilled records, the data once."""
-    return INDEX_ROW.itemsize * self.records + self.spilled + self.file_bytes
+    """Bytes to write to files: what work files take, and the data."""
+    return self.work_bytes + self.file_bytes
 
   @property
-  def spilled(self) -> int:
-    """Bytes of the spill files, which are there at one time."""
-    return self.raw_bytes + _SPILL_ROW * self.records
+  def blocks(self) -> int:
+    """Blocks of the spilled files."""
+    return self.files * -(-self.raw_bytes // self.files // BLOCK_BYTES)
+
+  @property
+  def index_bytes(self) -> int:
+    """Bytes of the index: of each record, and of each bucket of a block."""
+    return INDEX_ROW.itemsize * self.records + _TABLE_ROW * BUCKETS * self.blocks
+
+  @property
+  def dealt_bytes(self) -> int:
+    """Bytes that tell where each record goes."""
+    return DEALT_ROW.itemsize * self.records
 
   @property
   def work_bytes(self) -> int:
-    """Bytes that work files take, beside the input and the output."""
-    return INDEX_ROW.itemsize * self.records + self.spilled
+    """Bytes that work files take, beside the input and the output: the records among them."""
+    return self.index_bytes + self.dealt_bytes + self.raw_bytes
 
   @property
   def histogram_bytes(self) -> int:
@@ -79,14 +96,16 @@ class Workload:
     return int(_CANDIDATE * in_bucket * self.classes * (self.splits - 1))
 
   @property
-  def segment_bytes(self) -> int:
-    """Bytes that tell where the segments of the spill files are."""
-    return _SEGMENT_ROW * (self.raw_bytes // SEGMENT_BYTES + self.files * self.splits)
+  def range_bytes(self) -> int:
+    """Bytes that tell where the chunks of the output files are in the spilled files."""
+    layout = OutputLayout.of(self.raw_bytes, '', '')
+    files, _ = fan_out(np.array(len(layout.paths)), 0, self.files)
+    return int(_RANGE_ROW * self.blocks * files * (layout.n_buckets + 1))
 
   @property
   def shuffled(self) -> int:
     """Bytes that Beam moves between stages, at most: no record is among them."""
-    return self.files * self.histogram_bytes + self.candidate_bytes + self.segment_bytes
+    return self.files * self.histogram_bytes + self.candidate_bytes + self.range_bytes
 
   @property
   def planner_bytes(self) -> int:
@@ -95,8 +114,8 @@ class Workload:
 
   def worker_bytes(self, threads: int) -> int:
     """Returns the memory of a worker process that has so many files in work at a time."""
-    bucket = min(max(BUCKET_BYTES, self.raw_bytes // MAX_BUCKETS), SHARD_BYTES)
-    return _BASE_BYTES + threads * _COPIES * max(bucket, MAX_SPILL_BYTES)
+    chunk = min(max(BUCKET_BYTES, self.raw_bytes // MAX_BUCKETS), SHARD_BYTES)
+    return _BASE_BYTES + threads * _COPIES * max(chunk, BLOCK_BYTES)
 
   @property
   def _buckets(self) -> int:

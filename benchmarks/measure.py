@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.touch_memory import touch_memory
+
 PROJECT = Path(__file__).resolve().parent.parent
 _SHOWN_LOG_LINES = 20
 
@@ -34,10 +36,12 @@ class Work:
     run: is timed.
     check: takes what `run` returned, after the clock has stopped; returns the result, as JSON, or
       raises if the work was not done right.
+    fresh_bytes: of memory that `run` fills anew, written files included, about; see `touch_memory`.
   """
 
   run: Callable[[], Any]
   check: Callable[[Any], Any] = lambda value: value
+  fresh_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ def run_piece(piece: str, **arguments: Any) -> Measured:
 
 def measure(work: Work) -> Measured:
   """Runs the work in this process and returns what it took."""
+  touch_memory(work.fresh_bytes)
   os.sync()  # what earlier pieces wrote is not this one's to wait for
   start_bytes = _peak_bytes()
   busy, cpu, start = _machine_seconds(), _cpu_seconds(), time.perf_counter()

@@ -16,7 +16,7 @@ from unittest import mock
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.runners.portability.fn_api_runner import execution
 
-_ROLES = re.compile(r'/\.work-[^/]*/(index|spill|out)-')
+_ROLES = re.compile(r'/\.work-[^/]*/(index|spill|dealt|out)-')
 
 
 @dataclass
@@ -24,8 +24,8 @@ class Meter:
   """What has been counted so far.
 
   Attributes:
-    read: what files are for to the bytes read from them: 'data' is the input, 'index', 'spill' and
-      'out', which becomes the output, are work files, 'other' is the sidecar.
+    read: what files are for to the bytes read from them: 'data' is the input, 'index', 'spill',
+      'dealt' and 'out', which becomes the output, are work files, 'other' is the sidecar.
     written: the same, of bytes written.
     shuffled: bytes of the elements that were kept between two stages of the Beam pipeline.
     largest: bytes of the largest of them.

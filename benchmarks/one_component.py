@@ -32,7 +32,7 @@ def stock_split(data: dict[str, Any], root: str, beam_args: Sequence[str]) -> Wo
   output = tfx.proto.Output(split_config=tfx.proto.SplitConfig(splits=splits))
   component = tfx.components.ImportExampleGen(input_base=files.split_folder, output_config=output)
   check = partial(check_split, Path(root, component.id), files.records, list(SPLITS))
-  return pipeline_work([component], root, beam_args, check)
+  return pipeline_work([component], root, beam_args, check, fresh_bytes(files))
 
 
 def stratified_split(data: dict[str, Any], root: str, beam_args: Sequence[str]) -> Work:
@@ -44,7 +44,7 @@ def stratified_split(data: dict[str, Any], root: str, beam_args: Sequence[str]) 
   source = import_examples(files)
   component = StratifiedSplitter(source.outputs['result'], splits=SPLITS)
   check = partial(check_split, Path(root, component.id), files.records, list(SPLITS))
-  return pipeline_work([source, component], root, beam_args, check)
+  return pipeline_work([source, component], root, beam_args, check, fresh_bytes(files))
 
 
 def nothing(data: dict[str, Any], root: str, beam_args: Sequence[str]) -> Work:
@@ -52,6 +52,11 @@ def nothing(data: dict[str, Any], root: str, beam_args: Sequence[str]) -> Work:
   source = import_examples(DataFiles(**data))
   component = DoNothing(input_examples=source.outputs['result'])
   return pipeline_work([source, component], root, beam_args)
+
+
+def fresh_bytes(files: DataFiles) -> int:
+  """Returns the memory that a split of files may fill, written files included, and more."""
+  return 3 * (files.raw_bytes + files.file_bytes)
 
 
 def import_examples(files: DataFiles) -> Any:
@@ -72,6 +77,7 @@ def pipeline_work(
   root: str,
   beam_args: Sequence[str],
   check: Callable[[], Any] = lambda: None,
+  fresh_bytes: int = 0,
 ) -> Work:
   """Returns the work of running a pipeline; its result is what `check` returns."""
   logging.set_verbosity(logging.WARNING)
@@ -86,4 +92,4 @@ def pipeline_work(
     beam_pipeline_args=list(beam_args),
   )
   runner = tfx.orchestration.LocalDagRunner()
-  return Work(lambda: runner.run(pipeline), lambda _: check())
+  return Work(lambda: runner.run(pipeline), lambda _: check(), fresh_bytes)

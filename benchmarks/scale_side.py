@@ -31,7 +31,7 @@ def split(data: dict[str, Any], root: str, beam_args: Sequence[str]) -> Work:
       )
     return {**counted, 'records': records}
 
-  return Work(run, check)
+  return Work(run, check, work.fresh_bytes)
 
 
 def count_records(root: Path) -> dict[str, int]:

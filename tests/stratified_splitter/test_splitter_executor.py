@@ -10,6 +10,7 @@ from tfx_balance import StratifiedSplitter
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.examples_artifact import ExamplesInput
 from tfx_balance.transforms import output_layout, spill
+from tfx_balance.transforms.gather_splits import GatherSplits
 
 from tests.helpers_checks import assert_conserved, assert_exact, assert_sidecar, read_sidecar
 from tests.helpers_examples import (
@@ -332,17 +333,20 @@ def test_every_bundle_may_run_twice(split, monkeypatch):
   # Beam runs every bundle once more and throws the first result away, as where a worker is lost.
   records = labelled({0: 80, 1: 20})
   shards = {'all': in_shards(records, 3), 'more': [[b'as it is']]}
-  expected = split(shards, input_splits='all')
+  expected = split(shards, input_splits='all', output_files=2)
   monkeypatch.setattr(
     'tests.helpers_pipeline.IN_MEMORY', (*IN_MEMORY, '--direct_runner_bundle_repeat=1')
   )
   gathered = []
-  gather = shuffle._read_bucket
-  monkeypatch.setattr(
-    shuffle, '_read_bucket', lambda *args: gathered.append(args[1]) or gather(*args)
-  )
-  out = split(shards, input_splits='all')
-  assert len(gathered) == 2 * len(set(gathered))  # each was gathered twice
+  gather = GatherSplits.process
+
+  def counted(step, element, job):
+    gathered.append(element[0])
+    yield from gather(step, element, job)
+
+  monkeypatch.setattr(GatherSplits, 'process', counted)
+  out = split(shards, input_splits='all', output_files=2)
+  assert len(gathered) == 2 * len(set(gathered)) == 4  # each was gathered twice
   assert all_bytes(out.uri) == all_bytes(expected.uri)
   assert not [path for path in Path(out.uri).iterdir() if path.name.startswith('.')]
 

@@ -189,12 +189,9 @@ def peak_bytes(folder, n_records, n_classes):
 
 
 def test_memory_is_flat(tmp_path, monkeypatch):
-  for name, n_bytes in {
-    'SPILL_BYTES': 1 << 18,
-    'BUCKET_BYTES': 1 << 18,
-    'SEGMENT_BYTES': 1,
-  }.items():
-    monkeypatch.setattr(shuffle, name, n_bytes)
+  monkeypatch.setattr(shuffle, 'SPILL_BYTES', 1 << 18)
+  monkeypatch.setattr(shuffle, 'SEGMENT_BYTES', 1)
+  monkeypatch.setattr(output_layout, 'BUCKET_BYTES', 1 << 18)
   monkeypatch.setattr(input_plan, 'MAX_FILE_BYTES', 1 << 18)
   monkeypatch.setattr(input_plan, 'SHARED_FILE_BYTES', 1 << 18)
   monkeypatch.setattr(records.read_frames, '__defaults__', (1 << 18,))

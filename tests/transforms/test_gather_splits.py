@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.plan.split_plan import SplitPlan
-from tfx_balance.transforms import gather_splits, output_layout, records, spill
+from tfx_balance.transforms import gather_splits, output_layout, records, spill, split_job
 from tfx_balance.transforms.count import ScanFile
 from tfx_balance.transforms.gather_splits import DEALT_ROW, GatherSplits, SpillRanges, all_files
 from tfx_balance.transforms.output_layout import OutputLayout
 from tfx_balance.transforms.spill import SpillWriter
-from tfx_balance.transforms.split_job import SplitJob, n_buckets
+from tfx_balance.transforms.split_job import SplitJob
 from tfx_balance.transforms.totals import Totals
 
 from tests.helpers_examples import example, in_shards, labelled, read_tfrecords, value_of
@@ -159,6 +159,7 @@ def test_the_ranges_are_all_of_a_file_in_chunks(blocks, buckets, n_files, n_chun
     job = job_of(folder, n_files, 1, n_chunks)
     ranges = replace(found, tables=list(np.stack([counts, n_bytes], axis=1))).ranges(job)
   assert len({number for number, _ in ranges}) == len(ranges)
+  assert all(np.ptp(each.records, axis=1).any() for _, each in ranges)  # none without records
   for files in n_files:
     mine = [each for (number, _), each in ranges if number == files]
     assert all(each.records.shape == each.n_bytes.shape == (blocks, n_chunks + 1) for each in mine)
@@ -180,17 +181,18 @@ def test_the_ranges_are_all_of_a_file_in_chunks(blocks, buckets, n_files, n_chun
 def test_all_the_files_of_every_split_are_filled(tmp_path, monkeypatch, n_inputs):
   # An input file writes to some of the files only where there are many: none may stay empty.
   monkeypatch.setattr(output_layout, 'FAN_OUT', 3)
-  n, n_files = 4000, (20, 20, 8, 3)
+  monkeypatch.setattr(split_job, 'BUCKETS', 1)  # so that there are as many as the files need
+  n_files, shards = (20, 20, 8, 3), in_shards(labelled({0: 4000}), n_inputs)
   job = job_of(tmp_path, n_files, n_inputs, n_chunks=2)
-  shards = in_shards(labelled({0: n}), n_inputs)
-  dealt = deal(tmp_path, shards, range(4), n_buckets(dict(zip('abcd', n_files, strict=True))))
+  buckets = split_job.n_buckets(dict(enumerate(n_files)))
+  dealt = deal(tmp_path, shards, range(4), buckets)
   for each in dealt:
     to = Counter(files for (files, _), _ in each.ranges(job))
     assert to == {files: min(files, max(3, -(-files // n_inputs))) for files in n_files}
   files = gather(job, dealt)
-  assert sum(file.records for file in files.values()) == n
+  assert sum(file.records for file in files.values()) == 4000
   for layout in job.layouts:
-    share = n / 4 / len(layout.paths)
+    share = 1000 / len(layout.paths)
     held = [files[path].records for path in layout.paths]
     assert min(held) > share / 3
     assert max(held) < share * 3
@@ -228,11 +230,11 @@ def test_what_was_spilled_is_read_once_for_each_number_of_files(tmp_path, monkey
     assert n_read == {path: Path(path).stat().st_size * times for path in paths}
 
 
-def test_the_same_spills_give_the_same_bytes_in_whatever_order_they_come(tmp_path, monkeypatch):
+@pytest.mark.parametrize('mix', [gather_splits.mix, lambda places, _: 0 * places])
+def test_the_same_spills_give_the_same_bytes_in_any_order(tmp_path, monkeypatch, mix):
   make_small(monkeypatch, 700)
-  one, two = (
-    deal(tmp_path / name, in_shards(varied(400), 4), [0, 1, 2]) for name in ('one', 'two')
-  )
+  monkeypatch.setattr(gather_splits, 'mix', mix)
+  one, two = (deal(tmp_path / name, in_shards(varied(400), 4), [0, 1, 2]) for name in 'ab')
   job = job_of(tmp_path, (2, 2, 3), 4, n_chunks=3, suffix='.gz')
   first, second = bytes_of(gather(job, one)), bytes_of(gather(job, two[::-1]))
   assert first == second
@@ -243,8 +245,7 @@ def test_another_seed_gives_another_order(tmp_path):
   dealt = deal(tmp_path, [labelled({0: 100})], [0])
   orders = []
   for seed in (0, 1):
-    (file,) = gather(job_of(tmp_path, (1,), 1, seed=seed), dealt).values()
-    orders.append(read_tfrecords(file.work_path))
+    orders += read(gather(job_of(tmp_path, (1,), 1, seed=seed), dealt)).values()
   assert orders[0] != orders[1]
   assert sorted(orders[0]) == sorted(orders[1])
 
