@@ -201,3 +201,23 @@ def test_the_files_are_closed_also_where_the_input_is_truncated(tmp_path, monkey
     next(scanned)
   assert [file.closed for file in opened] == [True, True]
   assert all(Path(file.name).stat().st_size for file in opened)  # it failed in the middle
+
+
+def test_frames_are_those_of_the_spill_beside_their_rows(tmp_path, monkeypatch):
+  small(monkeypatch, 700, 150)
+  found = scan(tmp_path, labelled({0: 20, 1: 10}))
+  hashes = [
+    (int(row['hash']), xxhash.xxh3_64_intdigest(record))
+    for rows, frames in found.frames()
+    for row, record in zip(rows, frames.payloads(), strict=True)
+  ]
+  assert len(hashes) == 30
+  assert all(known == seen for known, seen in hashes)
+
+
+@pytest.mark.parametrize('missing', [3, 200])
+def test_an_index_that_ends_early_is_named(tmp_path, missing):
+  found = scan(tmp_path, labelled({0: 20, 1: 10}))
+  Path(found.index_path).write_bytes(Path(found.index_path).read_bytes()[:-missing])
+  with pytest.raises(OSError, match=f'{found.index_path} ends .* early'):
+    list(found.blocks())

@@ -12,7 +12,7 @@ records in one place:
   4. `Assigner` compares ranks with thresholds, a batch at a time.
 
 Records with equal bytes have equal ranks. They stay together, but where a part ends among them:
-then the first of them by position, shard by shard, go to the lower part.
+then the first of them, shard by shard in the order in which they are kept, go to the lower part.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class Cut:
   Attributes:
     part: the one that ends here.
     rank: of the equal records.
-    taken: shard to how many of its equal records, the first by position, the part still gets.
+    taken: shard to how many of its equal records, the first ones, the part still gets.
   """
 
   part: int
@@ -215,7 +215,7 @@ def _first_of(left: int, shards: Ints, counts: Ints) -> dict[int, int]:
 
 
 class Assigner:
-  """Tells the part of each record of one shard, a batch at a time and in the shard's order."""
+  """Tells the part of each record of one shard, a batch at a time, the same order each time."""
 
   def __init__(self, thresholds: Thresholds, shard: int):
     self._ends = thresholds.ends

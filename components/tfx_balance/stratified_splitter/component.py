@@ -76,7 +76,8 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       seed: another seed, another split.
       missing_label: what becomes of records without a class: 'error', 'own_stratum', or 'drop'.
       output_files: files to write for each split; one number, or split name to number. None for
-        about 128 MiB of decompressed data a file.
+        one file in each split for each 128 MiB of decompressed input. Splits with different numbers
+        of files take a reading of the work files for each number.
 
     Raises:
       ConfigError: if an argument breaks a rule.

@@ -185,6 +185,7 @@ class Chunks:
   def _fill(self, i: int) -> tuple[npt.NDArray[np.void], UInts, npt.NDArray[np.uint8]]:
     """Returns a chunk as it lies in the files: DEALT_ROW [n], random uint64 [n], and the frames."""
     cuts = [(r, r.records[:, i : i + 2], r.n_bytes[:, i : i + 2]) for r in self._ranges]
+    cuts = [cut for cut in cuts if np.diff(cut[1]).any()]
     n_records = sum(int(np.diff(records).sum()) for _, records, _ in cuts)
     rows, places = np.empty(n_records, DEALT_ROW), np.empty(n_records, np.uint64)
     data = self._read.take(sum(int(np.diff(n_bytes).sum()) for _, _, n_bytes in cuts))

@@ -8,6 +8,7 @@ much each bucket has.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from tfx_balance.transforms.count import INDEX_ROW, InputFile, ScannedFile
 from tfx_balance.transforms.frames import Frames, Memory, concatenate
 from tfx_balance.transforms.labels import DROPPED
 from tfx_balance.transforms.orders import order_of_groups
+from tfx_balance.transforms.records import fill, read_sized
 from tfx_balance.transforms.work_files import new_work_file
 
 BLOCK_BYTES = 16 << 20
@@ -50,12 +52,18 @@ class SpilledFile(ScannedFile):
 
   def blocks(self) -> Iterator[tuple[npt.NDArray[np.void], Ints]]:
     """Yields each block: its index, and int64 [2, buckets], records and bytes of its buckets."""
-    table_bytes = 2 * self.n_buckets * _TABLE.itemsize
     with FileSystems.open(self.index_path, compression_type=CompressionTypes.UNCOMPRESSED) as index:
       for n in self.chunks:
-        rows = np.frombuffer(index.read(n * INDEX_ROW.itemsize), INDEX_ROW)
-        table = np.frombuffer(index.read(table_bytes), _TABLE).reshape(2, self.n_buckets)
+        rows, table = np.empty(n, INDEX_ROW), np.empty((2, self.n_buckets), _TABLE)
+        fill(index, rows.view(np.uint8), self.index_path)
+        fill(index, table.view(np.uint8), self.index_path)
         yield rows, table.astype(np.int64)
+
+  def frames(self) -> Iterator[tuple[npt.NDArray[np.void], Frames]]:
+    opened = FileSystems.open(self.spill_path, compression_type=CompressionTypes.UNCOMPRESSED)
+    with opened as spill:
+      for rows in self.index_rows():
+        yield rows, read_sized(spill, rows['size'], self.spill_path)
 
 
 class SpillWriter:
@@ -74,10 +82,14 @@ class SpillWriter:
     self._paths = [
       new_work_file(work_dir, f'{kind}-{file.rank:05d}') for kind in ('index', 'spill')
     ]
-    self._index, self._spill = (
-      FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
-      for path in self._paths
-    )
+    with contextlib.ExitStack() as stack:
+      self._index, self._spill = (
+        stack.enter_context(
+          FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+        )
+        for path in self._paths
+      )
+      self._files = stack.pop_all()
     self._held: list[tuple[npt.NDArray[np.void], Frames]] = []
     self._joined, self._taken = Memory(), Memory()
     self._held_bytes = 0
@@ -86,7 +98,8 @@ class SpillWriter:
 
   def add(self, rows: npt.NDArray[np.void], frames: Frames) -> None:
     """Takes the next records of the file: INDEX_ROW [n], and their frames."""
-    self._held.append((rows, frames))
+    # Without the records as objects, which `frames` keeps: they would take as much memory again.
+    self._held.append((rows, Frames(frames.data, frames.offsets)))
     self._held_bytes += int(frames.offsets[-1])
     if self._held_bytes >= BLOCK_BYTES:
       self._write()
@@ -104,8 +117,7 @@ class SpillWriter:
     )
 
   def close(self) -> None:
-    self._index.close()
-    self._spill.close()
+    self._files.close()
 
   def _write(self) -> None:
     """Writes what is held as a block."""

@@ -16,8 +16,9 @@ from tfx_balance.transforms.output_layout import OutputLayout
 from tfx_balance.transforms.select import Selection
 from tfx_balance.transforms.totals import Totals
 
-BUCKETS = 1024
-"""Of a block of a spilled file: enough to cut it into the files and chunks of all but huge data."""
+BUCKETS = 4096
+"""Of a block of a spilled file: as finely as this it can be cut into files and chunks, so that a
+chunk of 1 TB in a single output file is still 256 MB."""
 BUCKETS_PER_FILE = 4
 """At the least, of those that one input file writes to: fewer would make them unequal."""
 
