@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from tests.helpers_examples import cells, read_splits, split_files, value_of
 
@@ -91,3 +93,18 @@ def assert_sidecar(
   assert source['records'] - source['dropped'] == sizes.total()
   assert len(source['fingerprint']) == 16
   return sidecar
+
+
+def assert_mixed(order: Sequence[int], n: int) -> None:
+  """Checks that positions 0 to n - 1 in this order look like a random permutation.
+
+  The bounds are five standard deviations of a random one.
+  """
+  places = np.array(order)
+  assert abs(np.corrcoef(places, np.arange(len(places)))[0, 1]) < 5 / np.sqrt(len(places))
+  tenths = np.array_split(places * 10 // n, 10)
+  counts = np.array([np.bincount(tenth, minlength=10) for tenth in tenths])
+  share = len(places) / 100
+  assert (abs(counts - share) < 5 * np.sqrt(share)).all()
+  after = np.abs(np.diff(places))  # of two that follow each other, a third of n apart on average
+  assert abs(after.mean() / n - 1 / 3) < 5 * np.sqrt(1 / 18 / len(places))

@@ -21,9 +21,9 @@ from tfx_balance.transforms.spill import SpillWriter
 from tfx_balance.transforms.split_job import SplitJob
 from tfx_balance.transforms.totals import Totals
 
+from tests.helpers_checks import assert_mixed
 from tests.helpers_examples import example, in_shards, labelled, read_tfrecords, value_of
 from tests.helpers_split import input_files, split_request
-from tests.transforms.test_shuffle import assert_mixed
 
 LARGE = 1 << 20
 

@@ -13,6 +13,7 @@ from tfx_balance.transforms import output_layout, records, shuffle
 from tfx_balance.transforms.output_layout import OutputLayout
 from tfx_balance.transforms.shuffle import GatherFile, Scatterer
 
+from tests.helpers_checks import assert_mixed
 from tests.helpers_examples import example, in_shards, read_tfrecords, value_of, write_tfrecords
 from tests.helpers_memory import kilobyte_records, peak_bytes
 
@@ -115,21 +116,6 @@ def test_another_key_gives_another_order(tmp_path):
     orders.append(read_tfrecords(file))
   assert orders[0] != orders[1]
   assert sorted(orders[0]) == sorted(orders[1])
-
-
-def assert_mixed(order, n):
-  """Checks that positions 0 to n - 1 in this order look like a random permutation.
-
-  The bounds are five standard deviations of a random one.
-  """
-  order = np.array(order)
-  assert abs(np.corrcoef(order, np.arange(len(order)))[0, 1]) < 5 / np.sqrt(len(order))
-  tenths = np.array_split(order * 10 // n, 10)
-  counts = np.array([np.bincount(tenth, minlength=10) for tenth in tenths])
-  share = len(order) / 100
-  assert (abs(counts - share) < 5 * np.sqrt(share)).all()
-  after = np.abs(np.diff(order))  # of two that follow each other, a third of n apart on average
-  assert abs(after.mean() / n - 1 / 3) < 5 * np.sqrt(1 / 18 / len(order))
 
 
 @pytest.mark.usefixtures('small_buffers')
