@@ -190,7 +190,7 @@ def test_the_files_are_closed_also_where_the_input_is_truncated(tmp_path, monkey
     opened.append(create(*args, **kwargs))
     return opened[-1]
 
-  monkeypatch.setattr(spill.FileSystems, 'create', create)
+  monkeypatch.setattr(FileSystems, 'create', create)
   keep = partial(SpillWriter, n_buckets=8, seed_key=1)
   step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(tmp_path), keep)
   scanned = step.process(InputFile(str(path), 0))

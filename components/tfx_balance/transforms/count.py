@@ -16,8 +16,6 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import xxhash
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from tfx_balance.plan.selection import mix
 from tfx_balance.transforms.class_column import Payload
@@ -26,7 +24,7 @@ from tfx_balance.transforms.frames import Frames
 from tfx_balance.transforms.labels import DROPPED, MissingLabel, StratumDecoder
 from tfx_balance.transforms.records import open_decompressed, read_frames, read_sized
 from tfx_balance.transforms.steps import spread
-from tfx_balance.transforms.work_files import new_work_file
+from tfx_balance.transforms.work_files import create_as_is, new_work_file, open_as_is
 
 SECOND_CHUNK_BYTES = 8 << 20
 """Bytes of frames that a later pass reads at a time: more than the first, which makes objects."""
@@ -81,7 +79,7 @@ class ScannedFile:
 
   def index_rows(self) -> Iterator[npt.NDArray[np.void]]:
     """Yields the index, chunk by chunk: INDEX_ROW [records of the chunk]."""
-    with FileSystems.open(self.index_path, compression_type=CompressionTypes.UNCOMPRESSED) as index:
+    with open_as_is(self.index_path) as index:
       for n in self.chunks:
         yield np.frombuffer(index.read(n * INDEX_ROW.itemsize), INDEX_ROW)
 
@@ -110,7 +108,7 @@ class IndexWriter:
 
   def __init__(self, file: InputFile, work_dir: str) -> None:
     self._path = new_work_file(work_dir, f'index-{file.rank:05d}')
-    self._file = FileSystems.create(self._path, compression_type=CompressionTypes.UNCOMPRESSED)
+    self._file = create_as_is(self._path)
     self._chunks = [0]
     self._in_chunk = 0
 

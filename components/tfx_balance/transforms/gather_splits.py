@@ -10,13 +10,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from tfx_balance.plan.apportion import tie_break
@@ -27,7 +25,7 @@ from tfx_balance.transforms.output_layout import fan_out
 from tfx_balance.transforms.records import create_compressed, fill
 from tfx_balance.transforms.spill import SpilledFile
 from tfx_balance.transforms.split_job import SplitJob
-from tfx_balance.transforms.work_files import WorkFile, new_work_file
+from tfx_balance.transforms.work_files import WorkFile, new_work_file, open_as_is
 
 Ints = npt.NDArray[np.int64]
 FileNumber = tuple[int, int]
@@ -191,7 +189,7 @@ class Chunks:
     data = self._read.take(sum(int(np.diff(n_bytes).sum()) for _, _, n_bytes in cuts))
     record = byte = 0
     for found, records, n_bytes in cuts:
-      with _open(found.spill_path) as spill, _open(found.dealt_path) as dealt:
+      with open_as_is(found.spill_path) as spill, open_as_is(found.dealt_path) as dealt:
         for (first, last), (low, high) in zip(records.tolist(), n_bytes.tolist(), strict=True):
           if first == last:
             continue
@@ -203,7 +201,3 @@ class Chunks:
           places[record:end] = np.arange(first, last, dtype=np.uint64) + np.uint64(found.rank << 40)
           record, byte = end, byte + high - low
     return rows, mix(places, self._key) >> np.uint64(64 - _PLACE_BITS), data
-
-
-def _open(path: str) -> BinaryIO:
-  return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)

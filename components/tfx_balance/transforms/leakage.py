@@ -16,8 +16,6 @@ from operator import attrgetter, itemgetter
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from tfx_balance.plan.leakage import (
   BUCKETS,
@@ -35,7 +33,7 @@ from tfx_balance.transforms.leakage_examples import ShowRecords, write_leakage
 from tfx_balance.transforms.record_keys import FeatureKeys, RecordKeys
 from tfx_balance.transforms.records import read_frames
 from tfx_balance.transforms.steps import create, spread
-from tfx_balance.transforms.work_files import new_work_file
+from tfx_balance.transforms.work_files import create_as_is, new_work_file, open_as_is
 
 RUN_KEYS = 1 << 21
 """Keys of a file that are sorted at a time; one has 24 bytes, and as much again while it is."""
@@ -81,7 +79,7 @@ class KeyRun:
     low, high = int(self.edges[first]), int(self.edges[last])
     if low == high:
       return np.zeros(0, KEY_ROW)
-    with FileSystems.open(self.path, compression_type=CompressionTypes.UNCOMPRESSED) as run:
+    with open_as_is(self.path) as run:
       run.seek(low * KEY_ROW.itemsize)
       return np.frombuffer(run.read((high - low) * KEY_ROW.itemsize), KEY_ROW)
 
@@ -144,7 +142,7 @@ class HashFile(beam.DoFn):
     digests.clear()
     positions.clear()
     path = new_work_file(self._request.work_dir, f'keys-{file.rank:05d}')
-    with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as run:
+    with create_as_is(path) as run:
       run.write(rows.tobytes())
     return KeyRun(path, self._request.splits.index(file.group), file.rank, edges)
 

@@ -12,8 +12,7 @@ from typing import Any, BinaryIO, cast
 import google_crc32c
 import numpy as np
 import numpy.typing as npt
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
-from apache_beam.io.filesystems import FileSystems
+from apache_beam.io.filesystem import BeamIOError
 from isal import igzip_threaded
 from isal.igzip_lib import IsalError
 
@@ -27,6 +26,7 @@ from tfx_balance.transforms.frames import (
   masked,
   numbers_at,
 )
+from tfx_balance.transforms.work_files import create_as_is, open_as_is
 
 CHUNK_BYTES = 2 << 20
 """Decompressed bytes held at a time: larger chunks leave the cache, smaller ones pay per chunk."""
@@ -96,7 +96,7 @@ def open_decompressed(path: str) -> Iterator[BinaryIO]:
     DataError: if the file cannot be opened.
   """
   try:
-    raw = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    raw = open_as_is(path)
   except (OSError, BeamIOError) as error:
     raise DataError(f'{path} cannot be opened; check that it exists and may be read') from error
   with raw:
@@ -113,7 +113,7 @@ def create_compressed(path: str) -> Iterator[BinaryIO]:
 
   The gzip header carries no time and no name, so equal content gives equal bytes.
   """
-  with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as raw:
+  with create_as_is(path) as raw:
     if path.endswith(GZIP_SUFFIX):
       with igzip_threaded.open(raw, 'wb', compresslevel=_GZIP_LEVEL) as stream:
         yield stream

@@ -17,7 +17,6 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from tfx_balance.plan.selection import UInts, mix
@@ -25,7 +24,7 @@ from tfx_balance.transforms.frames import FOOTER, HEADER, Frames, concatenate
 from tfx_balance.transforms.orders import order_of_groups, order_of_keys
 from tfx_balance.transforms.output_layout import LaidOut, OutputLayout, fan_out
 from tfx_balance.transforms.records import create_compressed, fill
-from tfx_balance.transforms.work_files import WorkFile, new_work_file
+from tfx_balance.transforms.work_files import WorkFile, create_as_is, new_work_file, open_as_is
 
 SPILL_BYTES = 8 << 20
 """Decompressed bytes that a scatter holds before it writes them, at the least."""
@@ -80,7 +79,7 @@ class Scatterer:
     self._targets, self._first = targets.astype(np.uint64), first.astype(np.uint64)
     self._rank, self._seed_key, self._position = rank, seed_key, 0
     self._path = new_work_file(work_dir, f'spill-{rank:05d}')
-    self._file = FileSystems.create(self._path, compression_type=CompressionTypes.UNCOMPRESSED)
+    self._file = create_as_is(self._path)
     most = min(int(self._edges[-1]), int((self._targets * self._buckets).sum()))
     self._spill_bytes = min(max(SPILL_BYTES, most * SEGMENT_BYTES), MAX_SPILL_BYTES)
     self._frames: list[Frames] = []
@@ -240,7 +239,7 @@ def _read_bucket(spills: Sequence[Spill], bucket: int) -> tuple[Frames, Ints]:
   record = byte = 0
   for path, segments in mine:
     if len(segments):
-      with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+      with open_as_is(path) as file:
         for _, offset, n, size in segments.tolist():
           file.seek(offset)
           for array in (keys[record:][:n], sizes[record:][:n], data[byte:][:size]):

@@ -15,8 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from tfx_balance.plan.selection import mix
 from tfx_balance.transforms.count import INDEX_ROW, InputFile, ScannedFile
@@ -24,7 +22,7 @@ from tfx_balance.transforms.frames import Frames, Memory, concatenate
 from tfx_balance.transforms.labels import DROPPED
 from tfx_balance.transforms.orders import order_of_groups
 from tfx_balance.transforms.records import fill, read_sized
-from tfx_balance.transforms.work_files import new_work_file
+from tfx_balance.transforms.work_files import create_as_is, new_work_file, open_as_is
 
 BLOCK_BYTES = 16 << 20
 """Decompressed bytes that are held until they are written, about."""
@@ -52,7 +50,7 @@ class SpilledFile(ScannedFile):
 
   def blocks(self) -> Iterator[tuple[npt.NDArray[np.void], Ints]]:
     """Yields each block: its index, and int64 [2, buckets], records and bytes of its buckets."""
-    with FileSystems.open(self.index_path, compression_type=CompressionTypes.UNCOMPRESSED) as index:
+    with open_as_is(self.index_path) as index:
       for n in self.chunks:
         rows, table = np.empty(n, INDEX_ROW), np.empty((2, self.n_buckets), _TABLE)
         fill(index, rows.view(np.uint8), self.index_path)
@@ -60,7 +58,7 @@ class SpilledFile(ScannedFile):
         yield rows, table.astype(np.int64)
 
   def frames(self) -> Iterator[tuple[npt.NDArray[np.void], Frames]]:
-    opened = FileSystems.open(self.spill_path, compression_type=CompressionTypes.UNCOMPRESSED)
+    opened = open_as_is(self.spill_path)
     with opened as spill:
       for rows in self.index_rows():
         yield rows, read_sized(spill, rows['size'], self.spill_path)
@@ -83,12 +81,7 @@ class SpillWriter:
       new_work_file(work_dir, f'{kind}-{file.rank:05d}') for kind in ('index', 'spill')
     ]
     with contextlib.ExitStack() as stack:
-      self._index, self._spill = (
-        stack.enter_context(
-          FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
-        )
-        for path in self._paths
-      )
+      self._index, self._spill = (stack.enter_context(create_as_is(path)) for path in self._paths)
       self._files = stack.pop_all()
     self._held: list[tuple[npt.NDArray[np.void], Frames]] = []
     self._joined, self._taken = Memory(), Memory()

@@ -15,8 +15,6 @@ from operator import attrgetter
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.selection import Thresholds
@@ -36,7 +34,7 @@ from tfx_balance.transforms.spill import SpilledFile, SpillWriter
 from tfx_balance.transforms.split_job import SplitJob, SplitRequest, n_buckets, plan_job
 from tfx_balance.transforms.steps import same, summed
 from tfx_balance.transforms.totals import SumTotals
-from tfx_balance.transforms.work_files import WorkFile, new_work_file
+from tfx_balance.transforms.work_files import WorkFile, create_as_is, new_work_file
 
 Ints = npt.NDArray[np.int64]
 
@@ -52,7 +50,7 @@ class DealOut(beam.DoFn):
     assigner = FileAssigner(job.selection, thresholds, spilled)
     path = new_work_file(job.request.work_dir, f'dealt-{spilled.file.rank:05d}')
     ranges = SpillRanges(spilled, path, job)
-    with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+    with create_as_is(path) as file:
       for index, table in spilled.blocks():
         rows = np.empty(len(index), DEALT_ROW)
         rows['size'], (_, rows['part']) = index['size'], assigner.assign(index)

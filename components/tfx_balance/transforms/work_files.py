@@ -7,10 +7,10 @@ import json
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from absl import logging
-from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 
@@ -42,6 +42,16 @@ class WorkFile:
 def new_work_file(work_dir: str, stem: str) -> str:
   """Returns the path of a file that no other attempt of the same work uses."""
   return FileSystems.join(work_dir, f'{stem}-{uuid.uuid4().hex}')
+
+
+def open_as_is(path: str) -> BinaryIO:
+  """Opens a file for reading, on any of Beam's filesystems; nothing is decompressed."""
+  return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+
+
+def create_as_is(path: str) -> BinaryIO:
+  """Opens a file for writing, on any of Beam's filesystems; nothing is compressed."""
+  return FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
 def publish(files: Iterable[WorkFile]) -> None:
