@@ -68,7 +68,7 @@ class CaseResult:
 
   @property
   def floor_seconds(self) -> float:
-    """Core-seconds that two passes cannot do without: decompress twice and compress once."""
+    """Core-seconds to decompress twice and compress once: what two readings cannot do without."""
     return 2 * self.floor['isal'].decompress + self.floor['isal'].compress
 
   def to_json(self) -> dict[str, Any]:

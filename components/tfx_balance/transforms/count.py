@@ -1,7 +1,7 @@
-"""Pass one: each file is read once; what it holds is counted, and a small index of it is kept.
+"""The first reading of each file: what it holds is counted, and a small index of it is kept.
 
 The index (16 bytes a record, beside the data and not in memory) has each record's hash, stratum and
-size, so that later passes neither check nor decode anything again.
+size, so that later steps neither check nor decode anything again.
 """
 
 from __future__ import annotations
