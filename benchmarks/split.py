@@ -5,8 +5,9 @@ python benchmarks/split.py --cases small:500000:8 4k:50000:8 --repeat 3
 
 Each side is a pipeline of one component in a process of its own; its time is that of
 `LocalDagRunner.run()`, after the imports and with memory that was touched before. Every number that
-is printed is measured in this run. What is aimed at, on 8 shards: 10 times the records a second of the
-hash split on 5,000,000 small examples, 4 times on 500,000 of 4 KB, and 12 bytes of memory a record.
+is printed is measured in this run. What is aimed at, on 8 shards: 10 times the records a second of
+the hash split on 5,000,000 small examples, 4 times on 500,000 of 4 KB, and 12 bytes of memory a
+record.
 """
 
 from __future__ import annotations
