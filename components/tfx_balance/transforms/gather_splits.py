@@ -15,17 +15,16 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from apache_beam.io.filesystems import FileSystems
 
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.selection import UInts, mix
 from tfx_balance.transforms.frames import FOOTER, HEADER, Frames, Memory
-from tfx_balance.transforms.orders import order_of_keys
+from tfx_balance.transforms.orders import order_of_keys, record_numbers
 from tfx_balance.transforms.output_layout import fan_out
 from tfx_balance.transforms.records import create_compressed, fill
 from tfx_balance.transforms.spill import SpilledFile
 from tfx_balance.transforms.split_job import SplitJob
-from tfx_balance.transforms.work_files import WorkFile, new_work_file, open_as_is
+from tfx_balance.transforms.work_files import WorkFile, new_output_file, open_as_is
 
 Ints = npt.NDArray[np.int64]
 FileNumber = tuple[int, int]
@@ -70,10 +69,11 @@ class SpillRanges:
     self._spilled, self._dealt_path = spilled, dealt_path
     self._before = np.zeros((2, 1), np.int64)  # records and bytes of the blocks so far
     self._first, self._edges = dict[int, int](), dict[int, Ints]()
-    self._found: dict[int, list[Ints]] = {files: [] for files in file_numbers(job)}
-    for files in self._found:
-      fan = fan_out(np.array(files), spilled.file.rank, job.totals.n_files)
-      targets, self._first[files] = (int(n) for n in fan)
+    several = file_numbers(job)
+    self._found: dict[int, list[Ints]] = {files: [] for files in several}
+    fans = fan_out(np.array(several), spilled.file.rank, job.totals.n_files)
+    for files, targets, first in zip(several, *(fan.tolist() for fan in fans), strict=True):
+      self._first[files] = first
       ends = -(-np.arange(targets + 1) * spilled.n_buckets // targets)  # of the files, in buckets
       chunks = np.arange(n_chunks(job, files) + 1)
       self._edges[files] = ends[:-1, None] + np.diff(ends)[:, None] * chunks // chunks[-1]
@@ -122,7 +122,8 @@ class GatherSplits(beam.DoFn):
     (files, i), found = element
     ranges = sorted((r for r in found if r is not None), key=lambda r: r.rank)
     layouts = {part: x for part, x in enumerate(job.layouts) if len(x.paths) == files}
-    paths = {part: _work_path(job, layout.paths[i]) for part, layout in layouts.items()}
+    work_dir = job.request.work_dir
+    paths = {part: new_output_file(work_dir, layout.paths[i]) for part, layout in layouts.items()}
     chunks = Chunks(ranges, list(layouts), len(job.layouts), tie_break(job.request.seed, 'place'))
     records, n_bytes = np.zeros((2, len(job.layouts)), np.int64)
     with contextlib.ExitStack() as stack:
@@ -137,12 +138,6 @@ class GatherSplits(beam.DoFn):
     for part, layout in layouts.items():
       held, size = int(records[part]), int(n_bytes[part])
       yield WorkFile(paths[part], layout.paths[i], held, size - held * (HEADER + FOOTER))
-
-
-def _work_path(job: SplitJob, path: str) -> str:
-  """Returns where a file is written first; the suffix, which says how, stays."""
-  name = FileSystems.split(path)[1]
-  return f'{new_work_file(job.request.work_dir, "out")}-{name}'
 
 
 class Chunks:
@@ -185,7 +180,7 @@ class Chunks:
     cuts = [(r, r.records[:, i : i + 2], r.n_bytes[:, i : i + 2]) for r in self._ranges]
     cuts = [cut for cut in cuts if np.diff(cut[1]).any()]
     n_records = sum(int(np.diff(records).sum()) for _, records, _ in cuts)
-    rows, places = np.empty(n_records, DEALT_ROW), np.empty(n_records, np.uint64)
+    rows, numbers = np.empty(n_records, DEALT_ROW), np.empty(n_records, np.uint64)
     data = self._read.take(sum(int(np.diff(n_bytes).sum()) for _, _, n_bytes in cuts))
     record = byte = 0
     for found, records, n_bytes in cuts:
@@ -198,6 +193,6 @@ class Chunks:
           fill(dealt, rows[record:end].view(np.uint8), found.dealt_path)
           spill.seek(low)
           fill(spill, data[byte:][: high - low], found.spill_path)
-          places[record:end] = np.arange(first, last, dtype=np.uint64) + np.uint64(found.rank << 40)
+          numbers[record:end] = record_numbers(found.rank, first, last - first)
           record, byte = end, byte + high - low
-    return rows, mix(places, self._key) >> np.uint64(64 - _PLACE_BITS), data
+    return rows, mix(numbers, self._key) >> np.uint64(64 - _PLACE_BITS), data

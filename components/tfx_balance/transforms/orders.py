@@ -14,6 +14,17 @@ from tfx_balance.plan.selection import UInts
 Ints = npt.NDArray[np.int64]
 
 
+def record_numbers(rank: int, first: int, n: int) -> UInts:
+  """Returns a number for each of n records of an input file, which no other record has: uint64 [n].
+
+  Args:
+    rank: of the file.
+    first: position of the first of these records.
+    n: how many there are.
+  """
+  return np.arange(first, first + n, dtype=np.uint64) + np.uint64(rank << 40)
+
+
 def order_of_keys(keys: UInts) -> Ints:
   """Returns the positions of the keys in ascending order, equal ones as they come: int64 [n].
 

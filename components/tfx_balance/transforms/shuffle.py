@@ -17,14 +17,19 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from apache_beam.io.filesystems import FileSystems
 
 from tfx_balance.plan.selection import UInts, mix
 from tfx_balance.transforms.frames import FOOTER, HEADER, Frames, concatenate
-from tfx_balance.transforms.orders import order_of_groups, order_of_keys
+from tfx_balance.transforms.orders import order_of_groups, order_of_keys, record_numbers
 from tfx_balance.transforms.output_layout import LaidOut, OutputLayout, fan_out
 from tfx_balance.transforms.records import create_compressed, fill
-from tfx_balance.transforms.work_files import WorkFile, create_as_is, new_work_file, open_as_is
+from tfx_balance.transforms.work_files import (
+  WorkFile,
+  create_as_is,
+  new_output_file,
+  new_work_file,
+  open_as_is,
+)
 
 SPILL_BYTES = 8 << 20
 """Decompressed bytes that a scatter holds before it writes them, at the least."""
@@ -104,13 +109,13 @@ class Scatterer:
     """
     n_bytes = int(frames.offsets[-1] if which is None else frames.sizes[which].sum())
     which = np.arange(len(frames)) if which is None else which
-    positions = np.arange(self._position, self._position + len(which), dtype=np.uint64)
+    numbers = record_numbers(self._rank, self._position, len(which))
     self._position += len(which)
     if outputs.min(initial=0) < 0:
       keep = outputs >= 0
-      which, outputs, positions = which[keep], outputs[keep], positions[keep]
+      which, outputs, numbers = which[keep], outputs[keep], numbers[keep]
       n_bytes = int(frames.sizes[which].sum())
-    buckets, keys = self._place(positions, outputs)
+    buckets, keys = self._place(numbers, outputs)
     if not self._frames or self._frames[-1] is not frames:
       self._frames.append(frames)
     before = sum(map(len, self._frames[:-1]))
@@ -133,13 +138,13 @@ class Scatterer:
       path = self._paths[file[mine[0]]]
       yield path, Spill(self._path, self._rank, segments[mine], self._part_bits)
 
-  def _place(self, positions: UInts, outputs: Ints) -> tuple[Ints, UInts]:
+  def _place(self, numbers: UInts, outputs: Ints) -> tuple[Ints, UInts]:
     """Returns the bucket and the sort key of each frame.
 
     A random number in [0, 1) times the number of files is the file, what is left of it the place
     in the file: its multiple of the number of buckets is the bucket. Parts come before places.
     """
-    order = mix(positions + np.uint64(self._rank << 40), self._seed_key)
+    order = mix(numbers, self._seed_key)
     high, low = order >> np.uint64(32), order & np.uint64(0xFFFFFFFF)
     scaled = high * self._targets[outputs]
     file = (self._first[outputs] + (scaled >> np.uint64(32))) % self._files[outputs]
@@ -184,8 +189,7 @@ class GatherFile(beam.DoFn):
     path, spills = element
     found = sorted((spill for spill in spills if spill is not None), key=lambda s: s.rank)
     buckets = sorted({bucket for spill in found for bucket in spill.segments[:, 0].tolist()})
-    name = FileSystems.split(path)[1]
-    work_path = f'{new_work_file(self._work_dir, "out")}-{name}'  # whose suffix says how to write
+    work_path = new_output_file(self._work_dir, path)
     parts = np.zeros(0, np.int64)
     n_bytes = 0
     with create_compressed(work_path) as out:

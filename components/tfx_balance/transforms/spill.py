@@ -20,7 +20,7 @@ from tfx_balance.plan.selection import mix
 from tfx_balance.transforms.count import INDEX_ROW, InputFile, ScannedFile
 from tfx_balance.transforms.frames import Frames, Memory, concatenate
 from tfx_balance.transforms.labels import DROPPED
-from tfx_balance.transforms.orders import order_of_groups
+from tfx_balance.transforms.orders import order_of_groups, record_numbers
 from tfx_balance.transforms.records import fill, read_sized
 from tfx_balance.transforms.work_files import create_as_is, new_work_file, open_as_is
 
@@ -58,8 +58,7 @@ class SpilledFile(ScannedFile):
         yield rows, table.astype(np.int64)
 
   def frames(self) -> Iterator[tuple[npt.NDArray[np.void], Frames]]:
-    opened = open_as_is(self.spill_path)
-    with opened as spill:
+    with open_as_is(self.spill_path) as spill:
       for rows in self.index_rows():
         yield rows, read_sized(spill, rows['size'], self.spill_path)
 
@@ -119,10 +118,10 @@ class SpillWriter:
     rows = np.concatenate([rows for rows, _ in self._held])
     frames = concatenate([frames for _, frames in self._held], self._joined)
     self._held, self._held_bytes = [], 0
-    positions = np.arange(self._position, self._position + len(rows), dtype=np.uint64)
+    numbers = record_numbers(self._rank, self._position, len(rows))
     self._position += len(rows)
-    numbers = mix(positions + np.uint64(self._rank << 40), self._seed_key) >> np.uint64(32)
-    buckets = ((numbers * np.uint64(self._n_buckets)) >> np.uint64(32)).astype(np.int64)
+    random = mix(numbers, self._seed_key) >> np.uint64(32)
+    buckets = ((random * np.uint64(self._n_buckets)) >> np.uint64(32)).astype(np.int64)
     order = order_of_groups(buckets)
     if rows['code'].max() == DROPPED:
       order = order[rows['code'][order] != DROPPED]

@@ -54,6 +54,11 @@ def create_as_is(path: str) -> BinaryIO:
   return FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
+def new_output_file(work_dir: str, final_path: str) -> str:
+  """Returns where an output file is written first; the suffix, which says how, stays."""
+  return f'{new_work_file(work_dir, "out")}-{FileSystems.split(final_path)[1]}'
+
+
 def publish(files: Iterable[WorkFile]) -> None:
   """Moves files to where they belong. A second call after a failed one ends what it began."""
   pending = [
