@@ -1,4 +1,4 @@
-"""How the house is kept: small files, a source root, nothing of one machine in what is shared."""
+"""How the house is kept: no overlong file, a source root, nothing of one machine in what is shared."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = sorted((ROOT / 'components/tfx_balance').rglob('*.py'))
-MAX_LINES = 300
+MAX_LINES = 500
 
 # Where somebody's machine or network is: addresses of a package index, hosts that only one network
 # knows. An option without an address (`--index-url "$INDEX"`) is fine, and so is this machine.
@@ -51,7 +51,7 @@ def find_private(name, text, paths):
 @pytest.mark.parametrize('path', PACKAGE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_holds_one_idea(path):
   lines = len(path.read_text(encoding='utf-8').splitlines())
-  assert lines <= MAX_LINES, f'{lines} lines; a file past {MAX_LINES} is two ideas'
+  assert lines <= MAX_LINES, f'{lines} lines; a file past {MAX_LINES} is more than one idea'
 
 
 def test_components_is_a_source_root_of_packages():
