@@ -24,6 +24,7 @@ from tests.balanced_augmenter.helpers_balance import (
   expected_targets,
   tabular,
 )
+from tests.helpers_changes import CHANGES
 from tests.helpers_examples import all_bytes, example, in_shards, sequence_example, value_of
 
 RECORDS = tabular({'a': 60, 'b': 17, 'c': 1})
@@ -267,3 +268,15 @@ def test_copies_are_asked_for_as_often_as_they_are_wanted(wanted):
   ]
   for batch in batches:  # memory stays bounded: by a batch, and a record that is larger
     assert 0 < int(batch.frames.offsets[-1]) < 100 + 66 + 16
+
+
+@pytest.mark.parametrize('augment_fn', [None, functions.same], ids=['plain', 'function'])
+@pytest.mark.parametrize('change', CHANGES.values(), ids=CHANGES)
+def test_input_that_changes_after_it_was_counted_is_refused(tmp_path, change, augment_fn):
+  class ChangeFirst(CopyRecords):
+    def process(self, scanned, *planned):
+      change(scanned.file.path)
+      return super().process(scanned, *planned)
+
+  with pytest.raises(DataError, match='in-0 changed while it was read; run again'):
+    balance(tmp_path, {'train': [RECORDS]}, augment_fn, dofn=ChangeFirst)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tfx_balance.errors import DataError
 from tfx_balance.plan import input_plan
 from tfx_balance.transforms import count, output_layout, records, shuffle
 from tfx_balance.transforms.class_shards import DealByClass, publish_shards
@@ -19,6 +20,7 @@ from tfx_balance.transforms.shuffle import GatherFile, Scatterer
 from tfx_balance.transforms.totals import SumTotals
 
 from tests.balanced_input_gen.helpers_input_gen import assert_laid_out, runs
+from tests.helpers_changes import CHANGES
 from tests.helpers_examples import (
   all_bytes,
   example,
@@ -201,3 +203,16 @@ def test_memory_is_flat(tmp_path, monkeypatch):
   # Twice, since how far a thread has read ahead is not the same in each run.
   assert peak_bytes(tmp_path / 'large', 32_000, 5) < small * 2  # for eight times the data: 32 MB
   assert peak_bytes(tmp_path / 'classes', 4000, 1000) < small * 2  # for 200 times the classes
+
+
+@pytest.mark.parametrize('change', CHANGES.values(), ids=CHANGES)
+def test_input_that_changes_after_it_was_counted_is_refused(tmp_path, monkeypatch, change):
+  deal = DealByClass.process
+
+  def change_first(self, scanned, job):
+    change(scanned.file.path)
+    return deal(self, scanned, job)
+
+  monkeypatch.setattr(DealByClass, 'process', change_first)
+  with pytest.raises(DataError, match='in-0 changed while it was read; run again'):
+    shards_without_runner(tmp_path, {'in': [labelled({0: 30, 1: 20})]})

@@ -15,6 +15,7 @@ from tfx_balance.transforms.count import ScanFile
 from tfx_balance.transforms.labels import DROPPED
 from tfx_balance.transforms.totals import SumTotals
 
+from tests.helpers_changes import CHANGES, swap_labels
 from tests.helpers_examples import example, in_shards, labelled
 from tests.helpers_split import input_files
 
@@ -66,6 +67,28 @@ def test_the_frames_are_read_again_beside_their_rows(tmp_path, monkeypatch):
     for row, payload in zip(rows, frames.payloads(), strict=True)
   ]
   assert again == [(xxhash.xxh3_64_intdigest(r), r) for r in payloads]
+
+
+@pytest.mark.parametrize('suffix', ['', '.gz'])
+@pytest.mark.parametrize('change', CHANGES.values(), ids=CHANGES)
+def test_a_file_that_changed_since_it_was_scanned_is_refused(tmp_path, suffix, change):
+  (file,) = input_files(tmp_path, [labelled({0: 40, 1: 30})], suffix)
+  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(tmp_path))
+  (found,) = step.process(file)
+  assert sum(len(frames) for _, frames in found.frames()) == 70
+  change(file.path)
+  fault = rf'^{file.path} (changed while it was read; run again|is not a whole gzip file)'
+  with pytest.raises(DataError, match=fault):
+    list(found.frames())
+
+
+def test_each_part_of_a_changed_file_is_refused_before_it_is_used(tmp_path, monkeypatch):
+  small_chunks(monkeypatch, 500)
+  (found,) = scan(tmp_path, [labelled({0: 40, 1: 30})])
+  swap_labels(found.file.path)
+  given = found.frames()
+  with pytest.raises(DataError, match='changed while it was read'):
+    next(given)
 
 
 def test_a_later_reading_takes_more_at_a_time(tmp_path, monkeypatch):

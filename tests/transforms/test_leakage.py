@@ -12,10 +12,11 @@ from tfx_balance.transforms.leakage import HashFile, LeakageRequest, SumLeakage
 from tfx_balance.transforms.leakage_examples import ShowRecords, describe_record, write_leakage
 from tfx_balance.transforms.work_files import read_json
 
+from tests.helpers_changes import flip_byte, swap_labels, truncate
 from tests.helpers_examples import example, sequence_example, value_of, write_tfrecords
 
 
-def find(folder, splits, feature=None, payload='FORMAT_TF_EXAMPLE'):
+def find(folder, splits, feature=None, payload='FORMAT_TF_EXAMPLE', change=lambda path: None):
   """Returns what the transform writes, run step by step without a runner."""
   (folder / 'work').mkdir(parents=True)
   names = tuple(sorted(splits))
@@ -30,6 +31,7 @@ def find(folder, splits, feature=None, payload='FORMAT_TF_EXAMPLE'):
   found = total.merge_accumulators(
     leakage.compare_part(part, hashed, len(names)) for part in leakage.plan_parts(None, hashed)
   )
+  change(files[0].path)
   show = ShowRecords(feature, payload)
   texts = dict(t for wanted in ShowRecords.wanted(found, files) for t in show.process(wanted))
   write_leakage(found, hashed, texts, names, feature, request.path)
@@ -112,6 +114,24 @@ def test_the_context_of_sequence_examples_has_keys_too(tmp_path):
 def test_a_feature_that_is_no_key_is_refused(tmp_path, splits, fault):
   with pytest.raises(DataError, match=fault):
     find(tmp_path, splits, 'key')
+
+
+@pytest.mark.parametrize(
+  ('change', 'feature'),
+  [
+    pytest.param(flip_byte, None, id='flipped byte'),
+    pytest.param(swap_labels, None, id='swapped labels'),
+    pytest.param(swap_labels, 'label', id='swapped labels of a feature'),
+    pytest.param(truncate, None, id='truncated'),
+    pytest.param(lambda path: write_tfrecords(path, []), 'label', id='emptied'),
+  ],
+)
+def test_examples_are_not_taken_from_a_file_that_changed(tmp_path, change, feature):
+  records = [example(n=1, label=1), example(n=1, label=2), example(n=1, label=3)]
+  splits = {'a': [records], 'b': [records[::-1]]}
+  fault = r'Split-a/0.gz (changed while it was read|is not a whole gzip file)'
+  with pytest.raises(DataError, match=fault):
+    find(tmp_path, splits, feature, change=change)
 
 
 def test_no_records_have_nothing_in_common(tmp_path):

@@ -22,7 +22,13 @@ from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.file_strata import FileStrata
 from tfx_balance.transforms.frames import Frames
 from tfx_balance.transforms.labels import DROPPED, MissingLabel, StratumDecoder
-from tfx_balance.transforms.records import open_decompressed, read_frames, read_sized
+from tfx_balance.transforms.records import (
+  changed,
+  check_end,
+  open_decompressed,
+  read_frames,
+  read_sized,
+)
 from tfx_balance.transforms.steps import spread
 from tfx_balance.transforms.work_files import create_as_is, new_work_file, open_as_is
 
@@ -55,6 +61,8 @@ class ScannedFile:
     file: the file.
     index_path: of its index.
     chunks: records in each chunk, in which the index, and the file again, are to be read.
+    digests: xxh3 of the frames of each chunk, by which a file that changed meanwhile is known; none
+      for a file that is not read again.
     strata: what the codes in the index mean.
     records: of each stratum.
     stratum_bytes: of the frames of each stratum.
@@ -68,6 +76,7 @@ class ScannedFile:
   file: InputFile
   index_path: str
   chunks: tuple[int, ...]
+  digests: tuple[int, ...]
   strata: FileStrata
   records: tuple[int, ...]
   stratum_bytes: tuple[int, ...]
@@ -84,10 +93,19 @@ class ScannedFile:
         yield np.frombuffer(index.read(n * INDEX_ROW.itemsize), INDEX_ROW)
 
   def frames(self) -> Iterator[tuple[npt.NDArray[np.void], Frames]]:
-    """Yields the index and the frames, chunk by chunk, without checking the frames again."""
-    with open_decompressed(self.file.path) as stream:
-      for rows in self.index_rows():
-        yield rows, read_sized(stream, rows['size'], self.file.path)
+    """Yields the index and the frames, chunk by chunk; each chunk is what was read first.
+
+    Raises:
+      DataError: if the file has changed since it was scanned.
+    """
+    path = self.file.path
+    with open_decompressed(path) as stream:
+      for rows, digest in zip(self.index_rows(), self.digests, strict=True):
+        frames = read_sized(stream, rows['size'], path)
+        if xxhash.xxh3_64_intdigest(frames.data) != digest:
+          raise changed(path)
+        yield rows, frames
+      check_end(stream, path)
 
 
 class Keeper(Protocol):
@@ -110,19 +128,24 @@ class IndexWriter:
     self._path = new_work_file(work_dir, f'index-{file.rank:05d}')
     self._file = create_as_is(self._path)
     self._chunks = [0]
+    self._digests = [xxhash.xxh3_64()]
     self._in_chunk = 0
 
   def add(self, rows: npt.NDArray[np.void], frames: Frames) -> None:
     self._file.write(rows.view(np.uint8).data)
     if self._in_chunk >= SECOND_CHUNK_BYTES:
       self._chunks.append(0)
+      self._digests.append(xxhash.xxh3_64())
       self._in_chunk = 0
+    n_bytes = int(frames.offsets[-1])
     self._chunks[-1] += len(rows)
-    self._in_chunk += int(frames.offsets[-1])
+    self._digests[-1].update(memoryview(frames.data)[:n_bytes])
+    self._in_chunk += n_bytes
 
   def scanned(self, **found: Any) -> ScannedFile:
     chunks = tuple(n for n in self._chunks if n)
-    return ScannedFile(index_path=self._path, chunks=chunks, **found)
+    digests = tuple(digest.intdigest() for digest in self._digests[: len(chunks)])
+    return ScannedFile(index_path=self._path, chunks=chunks, digests=digests, **found)
 
   def close(self) -> None:
     self._file.close()

@@ -29,8 +29,8 @@ from tfx_balance.plan.leakage import (
 from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.count import InputFile
 from tfx_balance.transforms.fixed_layout import ValueKind
-from tfx_balance.transforms.leakage_examples import ShowRecords, write_leakage
-from tfx_balance.transforms.record_keys import FeatureKeys, RecordKeys
+from tfx_balance.transforms.leakage_examples import ShowRecords, Wanted, write_leakage
+from tfx_balance.transforms.record_keys import record_keys
 from tfx_balance.transforms.records import read_frames
 from tfx_balance.transforms.steps import create, spread
 from tfx_balance.transforms.work_files import create_as_is, new_work_file, open_as_is
@@ -113,7 +113,7 @@ class HashFile(beam.DoFn):
 
   def process(self, file: InputFile) -> Iterator[HashedFile]:
     r = self._request
-    keys = RecordKeys() if r.feature is None else FeatureKeys(r.feature, r.payload, file.path)
+    keys = record_keys(r.feature, r.payload, file.path)
     digests: list[npt.NDArray[np.uint64]] = []
     positions: list[npt.NDArray[np.int64]] = []
     runs: list[KeyRun] = []
@@ -220,5 +220,5 @@ def find_leakage(
   )
 
 
-def _rank_of_file(wanted: tuple[InputFile, tuple[int, ...]]) -> int:
+def _rank_of_file(wanted: Wanted) -> int:
   return wanted[0].rank

@@ -15,7 +15,8 @@ from tfx_balance.plan.leakage import CommonKey, Leakage, Place
 from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.count import InputFile
 from tfx_balance.transforms.fixed_layout import ValueKind
-from tfx_balance.transforms.records import read_frames
+from tfx_balance.transforms.record_keys import record_keys
+from tfx_balance.transforms.records import changed, read_frames
 from tfx_balance.transforms.work_files import write_json
 
 TEXT_WIDTH = 200
@@ -47,6 +48,10 @@ class Hashed(Protocol):
     """Of its first records."""
 
 
+Wanted = tuple[InputFile, dict[int, tuple[int, int]]]
+"""A file, and the positions of records in it, in order, with the halves of their key's hash."""
+
+
 class ShowRecords(beam.DoFn):
   """Turns a file and places in it into ((file rank, position), text)."""
 
@@ -55,30 +60,31 @@ class ShowRecords(beam.DoFn):
     self._payload: Payload = payload
 
   @staticmethod
-  def wanted(found: Leakage, files: Sequence[InputFile]) -> list[tuple[InputFile, tuple[int, ...]]]:
-    """Returns the files that have examples, and the positions of these in them."""
-    places = {key.left for keys in found.examples.values() for key in keys}
+  def wanted(found: Leakage, files: Sequence[InputFile]) -> list[Wanted]:
+    """Returns the files that have examples, and the places of these in them."""
+    places: dict[int, dict[int, tuple[int, int]]] = {}
+    for keys in found.examples.values():
+      for key in keys:
+        places.setdefault(key.left.file, {})[key.left.position] = (key.high, key.low)
     return [
-      (file, tuple(sorted(place.position for place in places if place.file == file.rank)))
-      for file in files
-      if any(place.file == file.rank for place in places)
+      (file, dict(sorted(places[file.rank].items()))) for file in files if file.rank in places
     ]
 
-  def process(
-    self, wanted: tuple[InputFile, tuple[int, ...]]
-  ) -> Iterator[tuple[tuple[int, int], str]]:
-    file, positions = wanted
-    at = 0
+  def process(self, wanted: Wanted) -> Iterator[tuple[tuple[int, int], str]]:
+    """Raises DataError if the file has changed since its keys were hashed."""
+    file, places = wanted
+    last, at = max(places), 0
     for frames in read_frames(file.path):
-      here = [position for position in positions if at <= position < at + len(frames)]
-      if here:
-        records = frames.payloads()
-        for position in here:
-          text = describe_record(records[position - at], self._feature, self._payload)
-          yield (file.rank, position), text
+      for position in [p for p in places if at <= p < at + len(frames)]:
+        record = frames.payloads()[position - at]
+        keys = record_keys(self._feature, self._payload, file.path)
+        if keys.digests([record])[0].tolist() != [list(places[position])]:
+          raise changed(file.path)
+        yield (file.rank, position), describe_record(record, self._feature, self._payload)
       at += len(frames)
-      if at > positions[-1]:
+      if at > last:
         return
+    raise changed(file.path)
 
 
 def describe_record(record: bytes, feature: str | None, payload: Payload) -> str:

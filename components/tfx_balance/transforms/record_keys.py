@@ -63,6 +63,11 @@ class FeatureKeys(RecordKeys):
     return np.concatenate(found), np.concatenate(present)
 
 
+def record_keys(feature: str | None, payload: Payload, path: str) -> RecordKeys:
+  """Returns what hashes a file's records, or the values that they have of a feature."""
+  return RecordKeys() if feature is None else FeatureKeys(feature, payload, path)
+
+
 def _digests_of_values(
   values: npt.NDArray[Any], row_splits: npt.NDArray[np.int64], kind: ValueKind
 ) -> npt.NDArray[np.uint64]:

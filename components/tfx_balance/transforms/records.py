@@ -77,8 +77,19 @@ def read_sized(stream: BinaryIO, sizes: npt.NDArray[Any], path: str) -> Frames:
   offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
   data = _read(stream, int(offsets[-1]), path)
   if len(data) != offsets[-1]:
-    raise DataError(f'{path} changed while it was read; run again when nothing writes to it')
+    raise changed(path)
   return Frames(data, offsets)
+
+
+def check_end(stream: BinaryIO, path: str) -> None:
+  """Checks that nothing follows in a stream; raises DataError if the file has grown."""
+  if _read(stream, 1, path):
+    raise changed(path)
+
+
+def changed(path: str) -> DataError:
+  """Returns the error for a file that is not what an earlier reading of it found."""
+  return DataError(f'{path} changed while it was read; run again when nothing writes to it')
 
 
 def fill(stream: BinaryIO, array: npt.NDArray[Any], path: str) -> None:

@@ -103,6 +103,7 @@ class SpillWriter:
     return SpilledFile(
       index_path=index_path,
       chunks=tuple(self._blocks),
+      digests=(),
       spill_path=spill_path,
       n_buckets=self._n_buckets,
       **found,

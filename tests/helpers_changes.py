@@ -1,0 +1,56 @@
+"""Changes of a file between two readings of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import tensorflow as tf
+
+from tests.helpers_examples import read_tfrecords, value_of, write_tfrecords
+
+
+def flip_byte(path: str) -> None:
+  """Changes one byte of a record, and the checksum to match: all lengths stay as they are."""
+  records = read_tfrecords(path)
+  changed = bytearray(records[1])
+  changed[-1] ^= 1
+  write_tfrecords(path, [records[0], bytes(changed), *records[2:]])
+
+
+def swap_labels(path: str) -> None:
+  """Swaps the labels of two records of equal length."""
+  examples = [tf.train.Example.FromString(record) for record in read_tfrecords(path)]
+  first, last = (examples[i].features.feature['label'] for i in (0, -1))
+  kept = tf.train.Feature.FromString(first.SerializeToString())
+  assert kept != last, f'{path} has one label only'
+  first.CopyFrom(last)
+  last.CopyFrom(kept)
+  write_tfrecords(path, [e.SerializeToString(deterministic=True) for e in examples])
+  assert [value_of(record) for record in read_tfrecords(path)]
+
+
+def add_records(path: str) -> None:
+  """Adds a record at the end."""
+  records = read_tfrecords(path)
+  write_tfrecords(path, [*records, records[0]])
+
+
+def drop_record(path: str) -> None:
+  """Takes the last record away."""
+  write_tfrecords(path, read_tfrecords(path)[:-1])
+
+
+def truncate(path: str) -> None:
+  """Cuts the file short."""
+  data = Path(path).read_bytes()
+  Path(path).write_bytes(data[: len(data) - len(data) // 4])
+
+
+CHANGES: dict[str, Callable[[str], None]] = {
+  'flipped byte': flip_byte,
+  'swapped labels': swap_labels,
+  'added records': add_records,
+  'dropped record': drop_record,
+  'truncated file': truncate,
+}
