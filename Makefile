@@ -10,7 +10,7 @@ BENCHMARKS := $(addprefix benchmarks/,split.py augment.py input.py input_priorit
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONWARNINGS ?= ignore:You are using a Python version:FutureWarning,ignore:Support for google-cloud-storage:FutureWarning
 
-.PHONY: help setup run test test-flink test-browser test-kubeflow check format bench lock clean
+.PHONY: help setup run test test-flink test-browser test-kubeflow fuzz check format bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -38,6 +38,9 @@ test-browser: setup  ## Open the report in Chromium, which root on Debian gets i
 
 test-kubeflow: setup  ## Build the image, run the sample and all tests in it (root on Debian)
 	@$(RUN) -m pytest -m containers -s tests/containers $(ARGS)
+
+fuzz: setup  ## Search for inputs that break the readers and the planners; ARGS="--minutes 60"
+	@$(RUN) -m tests.fuzz $(ARGS)
 
 check: setup  ## Check format, lint and types
 	$(RUN) -m ruff format --check

@@ -159,10 +159,11 @@ def test_a_one_hot_label_is_refused_and_told_what_to_do(n):
 
 @pytest.mark.parametrize('n', [0, 70, BATCH_RECORDS])
 @pytest.mark.parametrize('payload', [EXAMPLE, SEQUENCE])
-def test_records_that_are_no_examples_are_refused(n, payload):
+@pytest.mark.parametrize('bad', [b'no protocol buffer', b'\x9a\xff', b'\x0a\x05\x9a'], ids=repr)
+def test_records_that_are_no_examples_are_refused(n, payload, bad):
   good = sequence_example(label=1) if payload == SEQUENCE else example(label=1)
   with pytest.raises(DataError, match=rf'{PATH} holds records .*{payload}.*payload format'):
-    decoder(payload=payload).decode([good] * n + [b'no protocol buffer'])
+    decoder(payload=payload).decode([good] * n + [bad])
 
 
 @pytest.mark.parametrize('values', [[4, 5, 4], ['a', 'b', 'a'], [1.0, 2.0, 1.0]])

@@ -22,6 +22,8 @@ from tfx_balance.transforms.fixed_layout import FixedLayout, ValueKind
 Payload = Literal['FORMAT_TF_EXAMPLE', 'FORMAT_TF_SEQUENCE_EXAMPLE']
 """What a record is, by the names that TFX gives."""
 _DTYPES: dict[ValueKind, tf.DType] = {'int': tf.int64, 'float': tf.float32, 'bytes': tf.string}
+# TensorFlow's message quotes the record, which Python cannot always decode.
+_PARSER_FAULTS = (tf.errors.InvalidArgumentError, UnicodeDecodeError)
 _KINDS: dict[str, ValueKind] = {'int64_list': 'int', 'float_list': 'float', 'bytes_list': 'bytes'}
 
 
@@ -82,7 +84,7 @@ class ClassColumn:
     for kind in kinds:
       try:
         values, row_splits = _parse_column(serialized, self.name, kind, self._payload)
-      except tf.errors.InvalidArgumentError as error:
+      except _PARSER_FAULTS as error:
         fault = fault or error
         continue
       if len(values):

@@ -1,0 +1,246 @@
+"""What the fuzzer calls: each target takes bytes, and raises where a property does not hold.
+
+An input that is refused with an error of this package is a good answer; another exception, or a
+result that differs from that of an independent implementation, is a finding.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import struct
+import tempfile
+from collections.abc import Callable
+
+import atheris
+import google_crc32c
+import numpy as np
+from tensorflow.compat.v1.io import tf_record_iterator
+from tensorflow.errors import OpError
+from tensorflow.io import TFRecordOptions
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.plan.balance_plan import BalanceRequest, plan_balance
+from tfx_balance.plan.batch_quota import BatchQuota
+from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.input_plan import InputPlan
+from tfx_balance.plan.sidecar import SIDECAR_FORMAT, SIDECAR_VERSION
+from tfx_balance.plan.sidecar_counts import tallies_from_sidecar
+from tfx_balance.plan.split_plan import SplitShares, plan_splits
+from tfx_balance.transforms.frames import frame
+from tfx_balance.transforms.labels import BATCH_RECORDS, StratumDecoder
+from tfx_balance.transforms.records import read_frames
+
+FOLDER = tempfile.mkdtemp(prefix='fuzz-', dir='/dev/shm' if os.path.isdir('/dev/shm') else None)
+
+
+def frames(raw: bytes) -> None:
+  """A mutated TFRecord file is read as TensorFlow reads it, or refused."""
+  data = atheris.FuzzedDataProvider(raw)
+  compressed = data.ConsumeBool()
+  chunk_bytes = data.ConsumeIntInRange(1, 256)
+  sizes = [data.ConsumeIntInRange(0, 40) for _ in range(data.ConsumeIntInRange(0, 6))]
+  records = [data.ConsumeBytes(size) for size in sizes] * data.ConsumeIntInRange(1, 40)
+  content = bytearray(_framed(records))
+  _mutate(content, data)
+  file_bytes = bytearray(gzip.compress(bytes(content), 1, mtime=0)) if compressed else content
+  if compressed:
+    _mutate(file_bytes, data)
+  path = f'{FOLDER}/frames{".gz" if compressed else ""}'
+  with open(path, 'wb') as file:
+    file.write(file_bytes)
+  found, fault = _read(path, chunk_bytes)
+  if fault:
+    assert path in fault, fault
+    assert compressed or content != _framed(records), f'a whole file is refused: {fault}'
+    return
+  options = TFRecordOptions(compression_type='GZIP' if compressed else '')
+  try:
+    expected = list(tf_record_iterator(path, options))
+  except OpError as error:
+    raise AssertionError(f'read what TensorFlow refuses: {error}') from error
+  assert found == expected, (found, expected)
+
+
+def labels(raw: bytes) -> None:
+  """Records of one length get the same strata, or an error, by both ways of decoding."""
+  data = atheris.FuzzedDataProvider(raw)
+  features = ['label', 'b'][: data.ConsumeIntInRange(1, 2)]
+  record = data.ConsumeBytes(data.ConsumeIntInRange(0, 120))
+  if data.ConsumeBool():
+    record = _example(data)
+  rows = [bytearray(record) for _ in range(data.ConsumeIntInRange(1, 5))]
+  for row in rows:
+    _replace_bytes(row, data)
+  records = [bytes(row) for row in rows]
+  table = frame(records).table()
+  by_table, by_parser = _strata(records, features, table), _strata(records, features, None)
+  assert by_table == by_parser, (by_table, by_parser, records)
+
+
+def plans(raw: bytes) -> None:
+  """Quotas of splits, targets of classes and batches keep their bounds for any counts."""
+  data = atheris.FuzzedDataProvider(raw)
+  n_classes, n_features = data.ConsumeIntInRange(1, 8), data.ConsumeIntInRange(1, 2)
+  counts = data.ConsumeIntListInRange(n_classes, 1, 10 ** data.ConsumeIntInRange(0, 12))
+  strata = {
+    tuple(ClassValue('int', j) for j in (i // n_features, i)[:n_features]): n
+    for i, n in enumerate(counts)
+  }
+  weights = data.ConsumeIntListInRange(data.ConsumeIntInRange(1, 4), 1, 1000)
+  shares = SplitShares.parse({f'split{i}': w for i, w in enumerate(weights)})
+  plan = plan_splits(strata, shares, seed=data.ConsumeIntInRange(0, 9))
+  for row, ideals, n in zip(plan.quotas, plan.ideals, plan.records, strict=True):
+    assert sum(row) == n
+    assert all(abs(quota - ideal) < 1 for quota, ideal in zip(row, ideals, strict=True))
+  for j, total in enumerate(plan.totals()):
+    assert abs(total - sum(row[j] for row in plan.ideals)) < 1
+
+  classes = {ClassValue('int', i): n for i, n in enumerate(counts)}
+  ratio = data.ConsumeIntInRange(1, 20) / 10
+  undersample = data.ConsumeBool()
+  strategy = data.PickValueInList(['not majority', 'all', 'median', 'power:0.5', 'minority', ratio])
+  try:
+    balance = plan_balance(classes, BalanceRequest.parse(strategy, undersample=undersample))
+  except ConfigError:
+    balance = None
+  if balance is not None:
+    for n, target, (extra, copies) in zip(
+      balance.records, balance.targets, balance.copies(), strict=True
+    ):
+      assert extra * (copies + 1) + (n - extra) * copies == target
+      assert undersample or target >= n
+
+  batch_weights = [data.ConsumeIntInRange(0, 100) for _ in range(n_classes)]
+  if sum(batch_weights):
+    _check_quotas(batch_weights, data.ConsumeIntInRange(1, 64))
+
+
+def documents(raw: bytes) -> None:
+  """A damaged plan or sidecar is refused by name, or read as what it says."""
+  data = atheris.FuzzedDataProvider(raw)
+  text = bytearray(_PLAN if data.ConsumeBool() else _SIDECAR)
+  is_plan = bytes(text) == _PLAN
+  _mutate(text, data)
+  try:
+    if is_plan:
+      plan = InputPlan.from_json(bytes(text).decode('utf-8', 'replace'), 'the file')
+      assert InputPlan.from_json(plan.dumps()) == plan
+    else:
+      _tally(bytes(text))
+  except (DataError, ConfigError):
+    pass
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+  target.__name__: target for target in (frames, labels, plans, documents)
+}
+
+
+def _read(path: str, chunk_bytes: int) -> tuple[list[bytes], str]:
+  """Returns the records of a file, and why it is refused: '' if it is not."""
+  try:
+    return [record for part in read_frames(path, chunk_bytes) for record in part.payloads()], ''
+  except DataError as error:
+    return [], str(error)
+
+
+def _framed(records: list[bytes]) -> bytes:
+  """Returns the bytes of a TFRecord file, independently of the code under test."""
+
+  def masked(raw: bytes) -> bytes:
+    crc = google_crc32c.value(raw)
+    return struct.pack('<I', (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
+
+  heads = [struct.pack('<Q', len(record)) for record in records]
+  return b''.join(
+    head + masked(head) + record + masked(record)
+    for head, record in zip(heads, records, strict=True)
+  )
+
+
+def _mutate(content: bytearray, data: atheris.FuzzedDataProvider) -> None:
+  """Changes, inserts or removes up to three runs of bytes."""
+  for _ in range(data.ConsumeIntInRange(0, 3)):
+    at = data.ConsumeIntInRange(0, len(content))
+    removed = data.ConsumeIntInRange(0, 24)
+    content[at : at + removed] = data.ConsumeBytes(data.ConsumeIntInRange(0, 24))
+
+
+def _replace_bytes(row: bytearray, data: atheris.FuzzedDataProvider) -> None:
+  for _ in range(data.ConsumeIntInRange(0, 3)):
+    if row:
+      row[data.ConsumeIntInRange(0, len(row) - 1)] = data.ConsumeIntInRange(0, 255)
+
+
+def _example(data: atheris.FuzzedDataProvider) -> bytes:
+  """Returns a serialized example, mostly whole, with features in any order and encoding."""
+
+  def field(number: int, payload: bytes, wire: int = 2) -> bytes:
+    size = bytes([len(payload) & 0x7F]) if wire == 2 else b''
+    return bytes([number << 3 | wire]) + size + payload
+
+  entries = b''
+  for _ in range(data.ConsumeIntInRange(1, 3)):
+    name = data.PickValueInList([b'label', b'b', b'labe', b''])
+    kind = data.ConsumeIntInRange(1, 3)
+    wire = data.PickValueInList([2, 2, 0, 5])
+    payload = data.ConsumeBytes(4 if wire == 5 else data.ConsumeIntInRange(0, 9))
+    values = b''.join(field(1, payload, wire) for _ in range(data.ConsumeIntInRange(0, 2)))
+    entries += field(1, field(1, name) + field(2, field(kind, values)))
+  return field(1, entries)
+
+
+def _strata(
+  records: list[bytes], features: list[str], table: np.ndarray | None
+) -> list[object] | str:
+  """Returns the stratum of each record, or that they are refused."""
+  decoder = StratumDecoder(features, 'FORMAT_TF_EXAMPLE', 'own_stratum', 'the file')
+  assert len(records) <= BATCH_RECORDS
+  try:
+    codes = decoder.decode(records, table)
+  except DataError:
+    return 'refused'
+  strata = decoder.strata
+  return [strata[code] for code in codes.tolist()]
+
+
+def _check_quotas(weights: list[int], batch_size: int) -> None:
+  """Checks the bounds of 20 batches: in each, and in the running total."""
+  quota, whole = BatchQuota(tuple(weights), batch_size), sum(weights)
+  totals, lag = np.zeros(len(weights), np.int64), quota.start()
+  for t in range(1, 21):
+    counts, lag = quota.next(lag)
+    assert counts.sum() == batch_size
+    totals += counts
+    for n, total, w in zip(counts.tolist(), totals.tolist(), weights, strict=True):
+      assert abs(n * whole - batch_size * w) < whole
+      assert abs(total * whole - t * batch_size * w) < whole
+
+
+def _tally(text: bytes) -> None:
+  try:
+    data = json.loads(text)
+  except ValueError:
+    return
+  if isinstance(data, dict):
+    tallies_from_sidecar(data, 'label', ['train'])
+
+
+_PLAN = b"""{"format": "tfx_balance.balanced_input", "version": 1, "label": "label",
+"split": "train", "seed": 0, "classes": [{"type": "int", "value": 0, "records": 2},
+{"type": "bytes", "value": "x", "records": 1}], "natural": {"train": [2, 1]},
+"files": [{"path": "Split-train/data_tfrecord-00000-of-00001.gz", "bytes": 10,
+"segments": [[0, 2], [1, 1]]}]}"""
+_SIDECAR = json.dumps(
+  {
+    'format': SIDECAR_FORMAT,
+    'version': SIDECAR_VERSION,
+    'parameters': {'stratify_by': ['label']},
+    'splits': {'train': {'records': 3}},
+    'strata': [
+      {'stratum': [{'type': 'int', 'value': 0}], 'splits': {'train': {'records': 2}}},
+      {'stratum': [{'type': 'bytes', 'value': 'x'}], 'splits': {'train': {'records': 1}}},
+    ],
+  }
+).encode()
