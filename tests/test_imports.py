@@ -1,4 +1,4 @@
-"""Imports run one way: plan <- augment <- transforms, inputs <- component folders <- pipelines.
+"""Imports run one way: plan, tfrecord <- transforms, inputs <- component folders <- pipelines.
 
 The rule is read off the source, so that it also holds for imports inside functions; that importing
 the package is cheap is seen in a fresh interpreter.
@@ -42,6 +42,7 @@ class Rule:
 
 
 ERRORS, PLAN, AUGMENT = 'tfx_balance.errors', 'tfx_balance.plan', 'tfx_balance.augment'
+TFRECORD = 'tfx_balance.tfrecord'
 REPORT = 'tfx_balance.report'
 LAZY = 'tfx_balance.lazy_names'  # of packages' __init__
 PIPELINE_ONLY = frozenset({'tfx', 'apache_beam'})  # which no trainer should have to import
@@ -51,10 +52,14 @@ RULES = {
   PLAN: Rule((ERRORS, PLAN), only=frozenset({'numpy'})),
   # Augment functions run in a Beam worker and in a trainer's tf.data alike.
   AUGMENT: Rule((ERRORS, PLAN, AUGMENT), never=PIPELINE_ONLY),
+  # Read by Beam workers, which need no TensorFlow for it, and by trainers, which have no Beam.
+  TFRECORD: Rule((ERRORS, TFRECORD), never=PIPELINE_ONLY | {'tensorflow'}),
   'tfx_balance.transforms': Rule(
-    (ERRORS, PLAN, AUGMENT, 'tfx_balance.transforms'), never=frozenset({'tfx'})
+    (ERRORS, PLAN, AUGMENT, TFRECORD, 'tfx_balance.transforms'), never=frozenset({'tfx'})
   ),
-  'tfx_balance.inputs': Rule((ERRORS, PLAN, AUGMENT, 'tfx_balance.inputs'), never=PIPELINE_ONLY),
+  'tfx_balance.inputs': Rule(
+    (ERRORS, PLAN, AUGMENT, TFRECORD, 'tfx_balance.inputs'), never=PIPELINE_ONLY
+  ),
   # Reads what others wrote: what it shows it has from files alone.
   REPORT: Rule((ERRORS, LAZY, PLAN, REPORT), never=frozenset({'apache_beam'})),
   # Serves any pipeline, of any components.
@@ -238,6 +243,12 @@ def test_a_tree_that_keeps_the_rules_has_no_faults(tmp_path):
       'from tfx import v1',
       '1: tfx_balance.inputs may not import tfx',
       id='inputs to TFX',
+    ),
+    pytest.param(
+      'tfrecord/a.py',
+      'import tensorflow',
+      '1: tfx_balance.tfrecord may not import tensorflow',
+      id='frames to TensorFlow',
     ),
     pytest.param(
       'augment/a.py',

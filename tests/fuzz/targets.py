@@ -27,7 +27,7 @@ from tfx_balance.plan.input_plan import InputPlan
 from tfx_balance.plan.sidecar import SIDECAR_FORMAT, SIDECAR_VERSION
 from tfx_balance.plan.sidecar_counts import tallies_from_sidecar
 from tfx_balance.plan.split_plan import SplitShares, plan_splits
-from tfx_balance.transforms.frames import frame
+from tfx_balance.tfrecord.frames import frame
 from tfx_balance.transforms.labels import BATCH_RECORDS, StratumDecoder
 from tfx_balance.transforms.records import read_frames
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance.augment import Smote
 from tfx_balance.errors import DataError
+from tfx_balance.tfrecord.frames import frame
 from tfx_balance.transforms import augment, shuffle
 from tfx_balance.transforms.augment import CopyRecords, to_copy
 from tfx_balance.transforms.copies import PROVENANCE
 from tfx_balance.transforms.count import INDEX_ROW
-from tfx_balance.transforms.frames import frame
 
 from tests.balanced_augmenter import functions
 from tests.balanced_augmenter.helpers_balance import (

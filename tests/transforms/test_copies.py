@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.augment import Applier, SmoothedBootstrap, Smote
 from tfx_balance.errors import DataError
+from tfx_balance.tfrecord.frames import concatenate
 from tfx_balance.transforms.copies import (
   PROVENANCE,
   CopyMaker,
@@ -19,7 +20,6 @@ from tfx_balance.transforms.copies import (
   to_tensor,
 )
 from tfx_balance.transforms.examples import Column, FeatureShape
-from tfx_balance.transforms.frames import concatenate
 
 from tests.balanced_augmenter import functions
 from tests.balanced_augmenter.helpers_balance import (

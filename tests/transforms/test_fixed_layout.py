@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue
+from tfx_balance.tfrecord.frames import frame
 from tfx_balance.transforms.fixed_layout import FixedLayout
-from tfx_balance.transforms.frames import frame
 from tfx_balance.transforms.labels import BATCH_RECORDS, StratumDecoder
 
 from tests.helpers_examples import example

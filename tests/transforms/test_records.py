@@ -9,7 +9,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
-from tfx_balance.transforms import frames, records
+from tfx_balance.tfrecord import frames
+from tfx_balance.transforms import records
 
 from tests.helpers_examples import read_tfrecords, write_tfrecords
 

@@ -22,11 +22,11 @@ from tfx_balance.augment import Applier, PoolFn
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.selection import Thresholds
 from tfx_balance.plan.sidecar import balance_sidecar
+from tfx_balance.tfrecord.frames import Frames
 from tfx_balance.transforms.augment_job import AugmentJob, AugmentRequest, plan_augment
 from tfx_balance.transforms.copies import CopyMaker, Originals
 from tfx_balance.transforms.count import InputFile, ScannedFile, scan_files
 from tfx_balance.transforms.examples import Layout, feature_layout, merge_layouts
-from tfx_balance.transforms.frames import Frames
 from tfx_balance.transforms.parallel import map_in_order
 from tfx_balance.transforms.publish import publish_outputs
 from tfx_balance.transforms.records import CHUNK_BYTES

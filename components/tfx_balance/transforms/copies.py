@@ -18,10 +18,10 @@ from tfx_balance.errors import DataError
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.class_value import stratum_name
 from tfx_balance.plan.selection import UInts, mix
+from tfx_balance.tfrecord.frames import Frames, frame
 from tfx_balance.transforms.augment_job import AugmentJob
 from tfx_balance.transforms.count import ScannedFile
 from tfx_balance.transforms.examples import Column, FeatureShape, Layout, decode, encode
-from tfx_balance.transforms.frames import Frames, frame
 from tfx_balance.transforms.parallel import n_threads
 
 PROVENANCE = ('tfx_balance_source_file', 'tfx_balance_source_record', 'tfx_balance_copy')

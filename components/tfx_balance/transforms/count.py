@@ -18,9 +18,9 @@ import numpy.typing as npt
 import xxhash
 
 from tfx_balance.plan.selection import mix
+from tfx_balance.tfrecord.frames import Frames
 from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.file_strata import FileStrata
-from tfx_balance.transforms.frames import Frames
 from tfx_balance.transforms.labels import DROPPED, MissingLabel, StratumDecoder
 from tfx_balance.transforms.records import (
   changed,

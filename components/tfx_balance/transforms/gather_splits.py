@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.selection import UInts, mix
-from tfx_balance.transforms.frames import FOOTER, HEADER, Frames, Memory
+from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, Memory
 from tfx_balance.transforms.orders import order_of_keys, record_numbers
 from tfx_balance.transforms.output_layout import fan_out
 from tfx_balance.transforms.records import create_compressed, fill

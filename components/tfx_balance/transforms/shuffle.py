@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tfx_balance.plan.selection import UInts, mix
-from tfx_balance.transforms.frames import FOOTER, HEADER, Frames, concatenate
+from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, concatenate
 from tfx_balance.transforms.orders import order_of_groups, order_of_keys, record_numbers
 from tfx_balance.transforms.output_layout import LaidOut, OutputLayout, fan_out
 from tfx_balance.transforms.records import create_compressed, fill

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.plan.selection import mix
+from tfx_balance.tfrecord.frames import Frames, Memory, concatenate
 from tfx_balance.transforms.count import INDEX_ROW, InputFile, ScannedFile
-from tfx_balance.transforms.frames import Frames, Memory, concatenate
 from tfx_balance.transforms.labels import DROPPED
 from tfx_balance.transforms.orders import order_of_groups, record_numbers
 from tfx_balance.transforms.records import fill, read_sized

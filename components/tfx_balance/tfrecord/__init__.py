@@ -1,0 +1,1 @@
+"""TFRecord frames, found and checked: numpy and Arrow, no Beam, no TensorFlow."""

@@ -1,0 +1,116 @@
+"""TFRecord frames read from a stream a chunk at a time, every length and every record checked."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO, cast
+
+import google_crc32c
+import numpy as np
+import numpy.typing as npt
+from isal.igzip_lib import IsalError
+
+from tfx_balance.errors import DataError
+from tfx_balance.tfrecord.frames import (
+  FOOTER,
+  HEADER,
+  Frames,
+  frame_edges,
+  length_crcs,
+  masked,
+  numbers_at,
+)
+
+CHUNK_BYTES = 2 << 20
+"""Decompressed bytes held at a time: larger chunks leave the cache, smaller ones pay per chunk."""
+GZIP_SUFFIX = '.gz'
+GZIP_FAULTS = (EOFError, zlib.error, gzip.BadGzipFile, cast('type[Exception]', IsalError))
+
+
+def frames_of_stream(
+  stream: BinaryIO, path: str, chunk_bytes: int = CHUNK_BYTES
+) -> Iterator[Frames]:
+  """Yields the frames of a stream, about chunk_bytes of them at a time, with every CRC checked.
+
+  Args:
+    stream: Decompressed data of a TFRecord file.
+    path: Name of the file, for messages.
+    chunk_bytes: Bytes to hold; a larger record gets a chunk of its own.
+
+  Raises:
+    DataError: if the data is truncated or corrupted; names the file and the byte.
+  """
+  position, pending, wanted = 0, b'', 0
+  while block := read_bytes(stream, max(chunk_bytes, wanted, HEADER) - len(pending), path):
+    data = pending + block if pending else block
+    frames = Frames(data, frame_edges(data))
+    wanted = _check_headers(frames, path, position)
+    end = int(frames.offsets[-1])
+    if len(frames):
+      _check_records(frames, path, position)
+      yield frames
+    pending, position = data[end:], position + end
+  if pending:
+    raise DataError(
+      f'{path} ends in the middle of a record, {len(pending)} bytes after byte {position} of its '
+      f'decompressed data; the file is truncated: copy or write it again'
+    )
+
+
+def read_bytes(stream: BinaryIO, n_bytes: int, path: str) -> bytes:
+  """Returns the next n bytes of a stream, fewer at its end.
+
+  Raises:
+    DataError: if it is a gzip file that is truncated or corrupted.
+  """
+  try:
+    return stream.read(n_bytes)
+  except GZIP_FAULTS as error:
+    raise DataError(gzip_fault(path, error)) from error
+
+
+def gzip_fault(path: str, error: BaseException) -> str:
+  """Returns the message for a gzip file that cannot be decompressed."""
+  return (
+    f'{path} is not a whole gzip file ({error}); it is truncated or corrupted, or its name '
+    f'should not end in {GZIP_SUFFIX}: copy or write it again'
+  )
+
+
+def _check_headers(frames: Frames, path: str, position: int) -> int:
+  """Checks the CRC of every length, and returns the bytes that the frame after the last one needs.
+
+  A wrong length leads all later ones astray, so the first one that fails is the fault.
+  """
+  data, starts = frames.data, frames.offsets
+  if starts[-1] + HEADER > len(data):
+    starts = starts[:-1]
+  lengths, stored = numbers_at(data, starts, '<u8'), numbers_at(data, starts + 8, '<u4')
+  _check(stored, length_crcs(lengths), starts, 'the length of a record', path, position)
+  return int(lengths[-1]) + HEADER + FOOTER if len(starts) == len(frames) + 1 else 0
+
+
+def _check_records(frames: Frames, path: str, position: int) -> None:
+  """Checks the CRC of every record."""
+  stored = numbers_at(frames.data, frames.offsets[1:] - FOOTER, '<u4')
+  crcs = np.fromiter(map(google_crc32c.value, frames.payloads()), np.uint32, len(frames))
+  _check(stored, crcs, frames.offsets[:-1], 'a record', path, position)
+
+
+def _check(
+  stored: npt.NDArray[Any],
+  crcs: npt.NDArray[Any],
+  starts: npt.NDArray[np.int64],
+  what: str,
+  path: str,
+  position: int,
+) -> None:
+  """Compares stored CRCs with those of the data."""
+  wrong = np.flatnonzero(stored != masked(crcs))
+  if len(wrong):
+    raise DataError(
+      f'{path} is corrupted, or no TFRecord file: {what} does not match its checksum at byte '
+      f'{position + int(starts[wrong[0]])} of its decompressed data; copy or write it again'
+    )
