@@ -4,7 +4,7 @@ import random
 
 import pytest
 from tfx_balance.plan import split_plan
-from tfx_balance.transforms import records
+from tfx_balance.tfrecord import reading
 
 from tests.fuzz.targets import TARGETS
 
@@ -25,7 +25,7 @@ def test_a_target_holds_on_random_inputs(name):
 
 
 def test_unchecked_frames_are_found(monkeypatch):
-  monkeypatch.setattr(records, '_check_records', lambda *_: None)
+  monkeypatch.setattr(reading, '_check_records', lambda *_: None)
   with pytest.raises(AssertionError, match='read what TensorFlow refuses'):
     run('frames', 400)
 

@@ -59,7 +59,7 @@ def read_sized(stream: BinaryIO, sizes: npt.NDArray[Any], path: str) -> Frames:
 
 def check_end(stream: BinaryIO, path: str) -> None:
   """Checks that nothing follows in a stream; raises DataError if the file has grown."""
-  if _read(stream, 1, path):
+  if read_bytes(stream, 1, path):
     raise changed(path)
 
 
