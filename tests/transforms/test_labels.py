@@ -189,3 +189,33 @@ def test_many_classes_keep_their_codes_from_batch_to_batch():
   )
   assert [found.strata[code][0].value for code in codes] == values.tolist()
   assert len(found.strata) == len(set(values.tolist()))
+
+
+@pytest.mark.parametrize('as_table', [False, True], ids=['parsed', 'as a table'])
+@pytest.mark.parametrize(
+  ('n_features', 'n_classes'), [(33, 3), (23, 7), (70, 2)], ids=['33 of 3', '23 of 7', '70 of 2']
+)
+def test_many_features_make_strata_that_do_not_collide(n_features, n_classes, as_table):
+  values = np.random.default_rng(0).integers(0, n_classes, (150, n_features))
+  values = np.concatenate([values, values[::-1]])
+  names = [f'f{i:02}' for i in range(n_features)]
+  records = [example(**dict(zip(names, row, strict=True))) for row in values.tolist()]
+  table = np.array([list(record) for record in records], np.uint8) if as_table else None
+  found = decoder(*names)
+  codes = found.decode(records, table)
+  strata = list(found.strata)
+  assert [[c.value for c in strata[code]] for code in codes] == values.tolist()
+  assert codes.tolist() == [*range(150), *range(150)[::-1]]
+
+
+@pytest.mark.parametrize('features', [('label',), ('label', 'site')], ids=str)
+@pytest.mark.parametrize('n', [700, 3 * BATCH_RECORDS])
+def test_strata_are_numbered_as_they_first_appear_however_batches_are_cut(features, n):
+  rows = [(i * i % 31 or None, i * 7 % 11) for i in range(2 * BATCH_RECORDS + 9)][::-1]
+  records = [example(label=label, site=site) for label, site in rows]
+  found = decoder(*features)
+  codes = [code for i in range(0, len(rows), n) for code in found.decode(records[i : i + n])]
+  keys = [row[: len(features)] for row in rows]
+  first = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+  assert codes == [first[key] for key in keys]
+  assert [tuple(c.value for c in stratum) for stratum in found.strata] == list(first)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tfx_balance.errors import DataError
 from tfx_balance.transforms import output_layout, records, spill, split
 
-from tests.helpers_checks import assert_conserved, assert_exact
+from tests.helpers_checks import assert_conserved, assert_exact, read_sidecar
 from tests.helpers_examples import all_bytes, as_sets, cells, example, in_shards, labelled, value_of
 from tests.helpers_memory import kilobyte_records, peak_bytes
 from tests.helpers_split import input_files, run_split, split_request, split_without_runner
@@ -271,3 +271,23 @@ def test_features_in_another_order_are_the_same_record(tmp_path):
     for splits in (run_split(tmp_path / 'one', [records]), run_split(tmp_path / 'two', [other]))
   ]
   assert ids[0] == ids[1]
+
+
+@pytest.mark.parametrize(
+  ('n_features', 'n_classes'), [(33, 3), (23, 7)], ids=['33 of 3', '23 of 7']
+)
+def test_many_features_are_told_as_they_are_and_the_class_is_exact(tmp_path, n_features, n_classes):
+  rng = np.random.default_rng(0)
+  others = rng.integers(0, n_classes, (40, n_features - 1)).tolist()
+  classes = rng.choice(n_classes, 1000, p=[0.9, *[0.1 / (n_classes - 1)] * (n_classes - 1)])
+  rows = [(value, *others[i % 40]) for i, value in enumerate(classes.tolist())]
+  names = [f'f{i:02}' for i in range(n_features)]
+  records = [example(**dict(zip(names, row, strict=True))) for row in rows]
+  splits = run_split(tmp_path, in_shards(records, 2), SPLITS, features=tuple(names))
+  assert_conserved(splits, records)
+  assert_exact(splits, SPLITS, 'f00')
+  told = {
+    tuple(value['value'] for value in row['stratum']): row['records']
+    for row in read_sidecar(tmp_path / 'out')['strata']
+  }
+  assert told == Counter(rows)

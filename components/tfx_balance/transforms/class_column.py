@@ -6,17 +6,15 @@ floats here, where tfx_bsl's decoder with a schema of one feature takes 1.1 (ran
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import tensorflow as tf
 
 from tfx_balance.errors import DataError
-from tfx_balance.transforms.file_strata import Value
 from tfx_balance.transforms.fixed_layout import FixedLayout, ValueKind
 
 Payload = Literal['FORMAT_TF_EXAMPLE', 'FORMAT_TF_SEQUENCE_EXAMPLE']
@@ -28,22 +26,16 @@ _KINDS: dict[str, ValueKind] = {'int64_list': 'int', 'float_list': 'float', 'byt
 
 
 class ClassColumn:
-  """The classes of one feature, numbered as they are met; -1 is a missing one."""
+  """The classes of one feature; null is a missing one."""
 
   def __init__(self, name: str, payload: Payload, path: str) -> None:
     self.name = name
     self._payload = payload
     self._path = path
     self.kind: ValueKind | None = None  # not known before a record has a value
-    self._known: pa.Array | None = None
 
-  def values(self, codes: Iterable[int]) -> tuple[Value, ...]:
-    """Returns the values that codes stand for; None is a missing one."""
-    known = [] if self._known is None else self._known.to_pylist()
-    return tuple(None if code < 0 else known[code] for code in codes)
-
-  def codes(self, serialized: tf.Tensor, position: int) -> npt.NDArray[np.int64]:
-    """Returns the code of each record: int64 [n].
+  def classes(self, serialized: tf.Tensor, position: int) -> pa.Array:
+    """Returns the class of each record: int64, float32 or binary [n].
 
     Args:
       serialized: string [n].
@@ -53,14 +45,16 @@ class ClassColumn:
     lengths = np.diff(row_splits)
     if len(lengths) and lengths.max() > 1:
       self._refuse_several(lengths, position)
-    codes = np.full(len(lengths), -1, np.int64)
-    if len(values):
-      codes[lengths == 1] = self._known_codes(values, position)
-    return codes
+    if not len(values):
+      return pa.nulls(len(lengths), pa.int64())
+    classes = self._as_classes(values, position)
+    if len(values) == len(lengths):
+      return classes
+    return classes.take(pa.array(row_splits[:-1], mask=lengths == 0))
 
-  def codes_of_table(
+  def classes_of_table(
     self, record: bytes, table: npt.NDArray[np.uint8], position: int
-  ) -> npt.NDArray[np.int64] | None:
+  ) -> pa.Array | None:
     """Returns the same for records of one length, or None if the parser must tell.
 
     Args:
@@ -75,7 +69,7 @@ class ClassColumn:
     if values is None:
       return None
     self.kind = layout.kind
-    return self._known_codes(values, position)
+    return self._as_classes(values, position)
 
   def parse(self, serialized: tf.Tensor) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """Returns the values of all the records, and where each record's begin and end."""
@@ -96,20 +90,12 @@ class ClassColumn:
       f'its records'
     ) from fault
 
-  def _known_codes(self, values: npt.NDArray[Any], position: int) -> npt.NDArray[np.int64]:
-    """Returns the code of each value, after learning those that are new."""
+  def _as_classes(self, values: npt.NDArray[Any], position: int) -> pa.Array:
+    """Returns the values as classes, after checking that they can be such."""
     if self.kind == 'float':
       self._check_integral(values, position)
       values = values + np.float32(0)  # -0.0 is 0.0
-    column = pa.array(values, pa.binary() if self.kind == 'bytes' else None)
-    if self._known is None:
-      self._known = column.slice(0, 0)
-    found = pc.index_in(column, value_set=self._known)
-    if found.null_count:
-      new = pc.unique(column.filter(pc.is_null(found)))
-      self._known = pa.concat_arrays([self._known, new])
-      found = pc.index_in(column, value_set=self._known)
-    return found.to_numpy().astype(np.int64)
+    return pa.array(values, pa.binary() if self.kind == 'bytes' else None)
 
   def _refuse_several(self, lengths: npt.NDArray[np.int64], position: int) -> None:
     at = int(np.argmax(lengths > 1))

@@ -7,10 +7,12 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import tensorflow as tf
 
 from tfx_balance.transforms.class_column import ClassColumn, Payload, feature_kinds
-from tfx_balance.transforms.file_strata import FileStrata
+from tfx_balance.transforms.file_strata import FileStrata, Value
+from tfx_balance.transforms.numbering import Numbering
 
 MissingLabel = Literal['error', 'own_stratum', 'drop']
 """What becomes of records without a label; 'error' is raised by who plans, with their number."""
@@ -20,10 +22,12 @@ DROPPED = 0xFFFFFFFF
 """The code of a record that is left out."""
 
 _SNIFFED_RECORDS = 64
+_CLASS_BITS = 32  # of a pair; what the features before make is above
+_CLASS = (1 << _CLASS_BITS) - 1
 
 
 class StratumDecoder:
-  """Turns the records of one file into codes of strata, which it numbers as it meets them.
+  """Turns the records of one file into codes of strata, numbered as they first appear.
 
   Attributes:
     feature_names: the features that the first records have, for messages.
@@ -40,9 +44,9 @@ class StratumDecoder:
     self._drops = missing == 'drop'
     self._path = path
     self._position = 0
-    self._codes: dict[tuple[int, ...], int] = {}  # of the classes in a stratum, its own
-    self._rows: list[tuple[int, ...]] = []  # the other way round
-    self._table = np.full(1, DROPPED, np.uint32)  # the same, of one column: of -1, 0, 1, ...
+    self._met = [Numbering() for _ in self._columns]  # the classes of each feature
+    # (stratum by the features so far, class of the next one), as one number each.
+    self._pairs = [Numbering() for _ in self._columns[1:]]
 
   def decode(
     self, records: list[bytes], table: npt.NDArray[np.uint8] | None = None
@@ -60,11 +64,12 @@ class StratumDecoder:
     if not self._position:
       self._sniff(records[:_SNIFFED_RECORDS])
     if table is not None and self._payload == 'FORMAT_TF_EXAMPLE':
-      found = [column.codes_of_table(records[0], table, self._position) for column in self._columns]
-      columns = [codes for codes in found if codes is not None]
+      found = [
+        column.classes_of_table(records[0], table, self._position) for column in self._columns
+      ]
+      columns = [classes for classes in found if classes is not None]
       if len(columns) == len(found):
-        self._position += len(records)
-        return self._joint(columns)
+        return self._codes(columns)
     batches = range(0, len(records), BATCH_RECORDS)
     codes = [self._decode_batch(records[i : i + BATCH_RECORDS]) for i in batches]
     return np.concatenate(codes) if codes else np.empty(0, np.uint32)
@@ -72,16 +77,20 @@ class StratumDecoder:
   @property
   def strata(self) -> FileStrata:
     """The strata met so far; a record's code is the position of its stratum here."""
-    codes = zip(*self._rows, strict=True) if self._rows else iter([()] * len(self._columns))
-    return FileStrata(
-      tuple(column.kind or 'missing' for column in self._columns),
-      tuple(column.values(each) for column, each in zip(self._columns, codes, strict=True)),
-    )
+    joint = np.arange(self.n_strata)
+    found = []
+    for met, pairs in zip(self._met[:0:-1], self._pairs[::-1], strict=True):
+      pair = np.array(pairs.values, np.int64)[joint]
+      found.append(_taken(met, pair & _CLASS))
+      joint = pair >> _CLASS_BITS
+    found.append(_taken(self._met[0], joint))
+    kinds = tuple(column.kind or 'missing' for column in self._columns)
+    return FileStrata(kinds, tuple(found[::-1]))
 
   @property
   def n_strata(self) -> int:
     """How many they are."""
-    return len(self._rows)
+    return len([*self._met[:1], *self._pairs][-1])
 
   def _sniff(self, records: Sequence[bytes]) -> None:
     """Learns the features' names and types from the first records; most have them all."""
@@ -93,40 +102,36 @@ class StratumDecoder:
   def _decode_batch(self, records: list[bytes]) -> npt.NDArray[np.uint32]:
     with tf.device('CPU'):
       serialized = tf.constant(records)
-      columns = [column.codes(serialized, self._position) for column in self._columns]
-    for column, codes in zip(self._columns, columns, strict=True):
-      if column.name not in self.first_missing and codes.min(initial=0) < 0:
-        self.first_missing[column.name] = self._position + int(np.argmin(codes))
-    self._position += len(records)
-    return self._joint(columns)
+      columns = [column.classes(serialized, self._position) for column in self._columns]
+    for column, classes in zip(self._columns, columns, strict=True):
+      if classes.null_count and column.name not in self.first_missing:
+        self.first_missing[column.name] = self._position + classes.is_null().index(True).as_py()
+    return self._codes(columns)
 
-  def _joint(self, columns: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.uint32]:
-    """Returns one code for the classes that a record has in the columns."""
-    if len(columns) == 1:
-      return self._of_one(columns[0])
-    joint = columns[0]
-    for column in columns[1:]:
-      joint = (joint + 1) * (int(column.max(initial=0)) + 2) + column + 1
-    _, first, which = np.unique(joint, return_index=True, return_inverse=True)
-    rows = zip(*(column[first].tolist() for column in columns), strict=True)
-    return np.array([self._code(row) for row in rows], np.uint32)[which]
+  def _codes(self, columns: list[pa.Array]) -> npt.NDArray[np.uint32]:
+    """Returns the code of each record's stratum, given its class in each feature."""
+    n_records = len(columns[0])
+    self._position += n_records
+    if not self._drops or not any(classes.null_count for classes in columns):
+      return self._numbered(columns).astype(np.uint32)
+    kept = np.logical_and.reduce([classes.is_valid().to_numpy(False) for classes in columns])
+    codes = np.full(n_records, DROPPED, np.uint32)
+    codes[kept] = self._numbered([classes.filter(pa.array(kept)) for classes in columns])
+    return codes
 
-  def _of_one(self, codes: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
-    """Returns the same for one column, whose codes count up from 0; -1 is a missing class."""
-    lowest, n_known = int(codes.min(initial=0)), len(self._table) - 1
-    if lowest < 0:
-      self._table[0] = self._code((-1,))
-    new = [self._code((code,)) for code in range(n_known, int(codes.max(initial=-1)) + 1)]
-    if new:
-      self._table = np.append(self._table, np.array(new, np.uint32))
-    return self._table[codes + 1]
+  def _numbered(self, columns: list[pa.Array]) -> npt.NDArray[np.int64]:
+    """Returns the number of each stratum, in the order in which strata first appear.
 
-  def _code(self, row: tuple[int, ...]) -> int:
-    """Returns the code of a stratum, given the codes of its classes; -1 is a missing one."""
-    if row not in self._codes:
-      if self._drops and -1 in row:
-        self._codes[row] = DROPPED
-      else:
-        self._codes[row] = len(self._rows)
-        self._rows.append(row)
-    return self._codes[row]
+    One feature after another: so the numbers stay below that of the records, where a product of
+    the numbers of classes would outgrow 64 bits.
+    """
+    numbers, *others = (met.numbers(x) for met, x in zip(self._met, columns, strict=True))
+    for pairs, other in zip(self._pairs, others, strict=True):
+      numbers = pairs.numbers(pa.array(numbers << _CLASS_BITS | other))
+    return numbers
+
+
+def _taken(met: Numbering, numbers: npt.NDArray[np.int64]) -> tuple[Value, ...]:
+  """Returns the values that have the numbers."""
+  values = met.values
+  return tuple(values[number] for number in numbers.tolist())
