@@ -195,6 +195,8 @@ def test_smote_distances_do_not_break_on_nan():
     (lambda: Smote(['z']).bind(make_pool()), r"Smote: feature 'z' is not in \['a', 'b'"),
     (lambda: Smote(['color']).bind(make_pool()), r"'color' holds no numbers"),
     (lambda: Smote(['a'], ['b']).bind(make_pool()), r"'b' must hold one value a record"),
+    (lambda: Smote(['a'], max_pool_bytes=0), r'max_pool_bytes 0 must be 1 or more'),
+    (lambda: SmoothedBootstrap(max_pool_bytes=-1), r'max_pool_bytes -1 must be 1 or more'),
     (lambda: SmoothedBootstrap('a'), r"features 'a' is a string"),
     (lambda: SmoothedBootstrap(shrink=-1), r'shrink -1 must be 0 or more'),
     (lambda: SmoothedBootstrap(pool_size=0), r'pool_size 0 must be 1 or more'),

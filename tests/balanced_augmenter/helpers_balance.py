@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tfx_balance.augment import PoolFn
 from tfx_balance.plan.balance_plan import BalanceRequest
 from tfx_balance.plan.selection import Candidates, find_thresholds
 from tfx_balance.transforms import select
@@ -22,6 +23,16 @@ from tfx_balance.transforms.augment import (
 from tfx_balance.transforms.augment_job import AugmentJob, AugmentRequest, plan_augment
 from tfx_balance.transforms.count import InputFile, ScanFile, ScannedFile
 from tfx_balance.transforms.examples import Layout
+from tfx_balance.transforms.pools import (
+  NO_POOLS,
+  ClassPools,
+  collect_pool,
+  join_pools,
+  pool_request,
+  pool_selection,
+  with_pools,
+)
+from tfx_balance.transforms.select import Selection
 from tfx_balance.transforms.shuffle import GatherFile
 from tfx_balance.transforms.totals import SumTotals
 
@@ -227,9 +238,8 @@ def plan_of(scanned: Sequence[ScannedFile], request: AugmentRequest) -> AugmentJ
   return plan_augment(totals, request)
 
 
-def thresholds_of(scanned: Sequence[ScannedFile], job: AugmentJob) -> Any:
-  """Returns the thresholds of the job's selection."""
-  selection = job.selection
+def thresholds_of(scanned: Sequence[ScannedFile], selection: Selection) -> Any:
+  """Returns the thresholds of a selection."""
   search = select.plan_search(sum(select.count_ranks(s, selection) for s in scanned), selection)
   near = [select.collect_candidates(s, selection, search) for s in scanned]
   return find_thresholds(selection.quotas, search.buckets, search.positions, Candidates.merge(near))
@@ -238,6 +248,12 @@ def thresholds_of(scanned: Sequence[ScannedFile], job: AugmentJob) -> Any:
 def layout_of(scanned: Sequence[ScannedFile]) -> Layout:
   """Returns the layout of the features of all the files."""
   return merge_file_layouts([file_layout(found) for found in scanned])[0]
+
+
+def pools_of(scanned: Sequence[ScannedFile], job: AugmentJob, layout: Layout) -> ClassPools:
+  """Returns the pools of the job, from all the files."""
+  thresholds = thresholds_of(scanned, pool_selection(job))
+  return join_pools(collect_pool(s, job, thresholds, layout) for s in scanned).in_order()
 
 
 def balance(
@@ -251,14 +267,19 @@ def balance(
   request = augment_request(folder, **arguments)
   scanned = scan_splits(folder, splits, request)
   job = plan_of(scanned, request)
-  thresholds = thresholds_of(scanned, job)
+  thresholds = thresholds_of(scanned, job.selection)
+  layout = {} if augment_fn is None else layout_of(scanned)
+  pools = NO_POOLS
+  if isinstance(augment_fn, PoolFn):
+    job = with_pools(job, layout, pool_request(augment_fn))
+    pools = pools_of(scanned, job, layout)
   load = None if augment_fn is None else lambda: augment_fn
   copy = dofn(load, request.label)
   copy.setup()
   counts = np.zeros_like(job.selection.quotas)
   spills: dict[str, list[Any]] = {path: [] for layout in job.layouts for path in layout.paths}
   for found in scanned:
-    for made in copy.process(found, job, thresholds, layout_of(scanned) if load else {}):
+    for made in copy.process(found, job, thresholds, layout, pools):
       if isinstance(made, tuple):
         spills[made[0]].append(made[1])
       else:

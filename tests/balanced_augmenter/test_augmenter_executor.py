@@ -265,7 +265,7 @@ ASKED = {
   'no feature of a pool': (
     {'augment_fn': Smote(['y'])},
     ConfigError,
-    r"Smote: feature 'y' is not in \['id', 'label', 'x'\]",
+    r"Smote.*: feature 'y' is not in \['id', 'label', 'x'\]",
   ),
 }
 
@@ -386,6 +386,23 @@ def test_functions_with_a_pool(augment, ready):
       assert min(points[value]) <= x[0] <= max(points[value])
       assert abs(x[0] - value_of(original, 'x')[0]) <= 3
       assert abs(x[0] + x[1] - 0.25) < 1e-5
+
+
+def test_pools_are_in_the_sidecar_and_small_ones_in_a_warning(augment):
+  ready = Smote(['x'], max_pool_bytes=5 * 28)  # of 16 bytes and three floats each
+  records = tabular({'a': 30, 'b': 11, 'c': 1})
+  out = augment({'train': in_shards(records, 6)}, augment_fn=ready)
+  sidecar = read_sidecar(out.uri)
+  cells = {row['name']: row['splits']['train'] for row in sidecar['strata']}
+  assert {name: cell.get('pool') for name, cell in cells.items()} == {'a': None, 'b': 4, 'c': 1}
+  name = "Smote(features=('x',), max_pool_bytes=140)"
+  assert sidecar['warnings'] == [
+    f"max_pool_bytes=140 of {name} makes pools smaller, in records: b of 'train': 4 of 11; "
+    f'raise it, or name fewer features',
+    f"{name} has no other record of a class of one, whose copies are duplicates: c of 'train'",
+  ]
+  others = augment({'train': in_shards(records[::-1], 1)}, augment_fn=ready)
+  assert Counter(read_splits(out.uri)['train']) == Counter(read_splits(others.uri)['train'])
 
 
 def test_a_ready_function_of_images(augment):

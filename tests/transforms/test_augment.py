@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tfx_balance.augment import Smote
+from tfx_balance.augment import SmoothedBootstrap, Smote
 from tfx_balance.errors import DataError
 from tfx_balance.tfrecord.frames import frame
 from tfx_balance.transforms import augment, shuffle
@@ -25,6 +25,7 @@ from tests.balanced_augmenter.helpers_balance import (
   tabular,
 )
 from tests.helpers_changes import CHANGES
+from tests.helpers_checks import read_sidecar
 from tests.helpers_examples import all_bytes, example, in_shards, sequence_example, value_of
 
 RECORDS = tabular({'a': 60, 'b': 17, 'c': 1})
@@ -125,7 +126,7 @@ def test_bytes_do_not_depend_on_batches(tmp_path, monkeypatch, augment_fn):
 class FirstAttemptFails(CopyRecords):
   """Fails after it has written something; the bundle is then run again, by another worker."""
 
-  def process(self, scanned, job, thresholds, layout):
+  def process(self, scanned, job, thresholds, layout, pools):
     with pytest.MonkeyPatch.context() as patch:
       patch.setattr(shuffle, 'SPILL_BYTES', 1)
       patch.setattr(shuffle, 'SEGMENT_BYTES', 1)
@@ -138,20 +139,20 @@ class FirstAttemptFails(CopyRecords):
 
       patch.setattr(shuffle.Scatterer, 'add', breaks)
       with pytest.raises(OSError, match='the worker was lost'):
-        list(super().process(scanned, job, thresholds, layout))
+        list(super().process(scanned, job, thresholds, layout, pools))
     left = [path for path in Path(job.request.work_dir).glob('spill-*') if path.stat().st_size]
     assert len(left) == 2 * scanned.file.rank + 1  # those of all the attempts so far
     second = CopyRecords(self._load_augment_fn, self._label)
     second.setup()
-    yield from second.process(scanned, job, thresholds, layout)
+    yield from second.process(scanned, job, thresholds, layout, pools)
 
 
 class RunsTwice(CopyRecords):
   """Runs every bundle twice and throws the first result away."""
 
-  def process(self, scanned, job, thresholds, layout):
-    list(super().process(scanned, job, thresholds, layout))
-    yield from super().process(scanned, job, thresholds, layout)
+  def process(self, scanned, job, thresholds, layout, pools):
+    list(super().process(scanned, job, thresholds, layout, pools))
+    yield from super().process(scanned, job, thresholds, layout, pools)
 
 
 @pytest.mark.parametrize('dofn', [FirstAttemptFails, RunsTwice])
@@ -167,6 +168,31 @@ def test_a_bundle_that_is_retried_gives_the_same_bytes(tmp_path, augment_fn, dof
     'Split-train/data_tfrecord-00000-of-00001',
     'class_distribution.json',
   ]
+
+
+POOLED = {
+  'Smote': Smote(['x'], k=3),
+  'SMOTE-NC': Smote(['x'], ['note']),
+  'SmoothedBootstrap': SmoothedBootstrap(),
+}
+
+
+@pytest.mark.parametrize('augment_fn', POOLED.values(), ids=POOLED)
+def test_copies_have_their_whole_class_for_a_pool_whatever_the_files(tmp_path, augment_fn):
+  records = [
+    example(label='b' if i % 12 == 5 else 'a', id=i, x=[i**1.5, -float(i)], note=f'{i}')
+    for i in range(72)
+  ]
+  made = {}
+  for n in (1, 6, 64):
+    found = balance(tmp_path / str(n), {'train': in_shards(records, n)}, augment_fn)['train']
+    made[n] = Counter(found) - Counter(records)
+    (row,) = [
+      row for row in read_sidecar(tmp_path / str(n) / 'out')['strata'] if row['name'] == 'b'
+    ]
+    assert row['splits']['train']['pool'] == 6
+  assert made[1].total() == len(made[1]) == 60  # all copies differ
+  assert made[1] == made[6] == made[64]
 
 
 def test_provenance_finds_the_original(tmp_path):

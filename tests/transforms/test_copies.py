@@ -7,25 +7,26 @@ import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.augment import Applier, SmoothedBootstrap, Smote
+from tfx_balance.augment import Applier, PoolFn, SmoothedBootstrap, Smote
 from tfx_balance.errors import DataError
 from tfx_balance.tfrecord.frames import concatenate
 from tfx_balance.transforms.copies import (
   PROVENANCE,
   CopyMaker,
   Originals,
-  class_pools,
   copy_seeds,
   to_column,
   to_tensor,
 )
 from tfx_balance.transforms.examples import Column, FeatureShape
+from tfx_balance.transforms.pools import NO_POOLS, pool_request, with_pools
 
 from tests.balanced_augmenter import functions
 from tests.balanced_augmenter.helpers_balance import (
   augment_request,
   layout_of,
   plan_of,
+  pools_of,
   scan_splits,
   tabular,
 )
@@ -64,7 +65,11 @@ class Made:
     (self.scanned,) = scan_splits(folder, {'train': [records]}, self.request)
     self.job = plan_of([self.scanned], self.request)
     self.layout = layout_of([self.scanned])
-    self.maker = CopyMaker(self.scanned, self.job, self.layout, augment)
+    pools = NO_POOLS
+    if isinstance(augment, PoolFn):
+      self.job = with_pools(self.job, self.layout, pool_request(augment))
+      pools = pools_of([self.scanned], self.job, self.layout)
+    self.maker = CopyMaker(self.scanned, self.job, self.layout, augment, pools)
     parts = list(self.scanned.frames())
     self.frames = concatenate([frames for _, frames in parts])
     self.index = np.concatenate([index for index, _ in parts])
@@ -212,57 +217,6 @@ def test_columns_are_tensors_and_back(column, shape):
   assert tensor.shape.rank == ranks[shape.is_fixed]
 
 
-def pools(folder, records, pool_size, **arguments):
-  made = Made(folder, records, **arguments)
-  found = class_pools(made.scanned, made.job, made.layout, pool_size)
-  names = {row: key[1][0].value for key, row in made.job.selection.rows.items()}
-  return {names[row]: pool for row, pool in found.items()}
-
-
-def test_a_pool_is_of_one_class_and_of_fixed_features(tmp_path):
-  records = [
-    example(label='ab'[i % 2], id=i, x=[i + 0.5, 1.0, 2.0], more=['m'] * (i % 3) or None)
-    for i in range(20)
-  ]
-  found = pools(tmp_path, records, 100)
-  assert set(found) == {b'a', b'b'}
-  for value, pool in found.items():
-    assert set(pool) == {'label', 'id', 'x'}
-    assert pool['x'].shape == (10, 3)
-    assert pool['x'].dtype == np.float32
-    assert set(pool['label']) == {value}
-    assert sorted(pool['id']) == list(range(value == b'b', 20, 2))
-
-
-def test_a_pool_is_drawn_at_random(tmp_path):
-  records = tabular({'a': 300, 'b': 3})
-  found = pools(tmp_path / 'one', records, 100)
-  assert {value: len(pool['id']) for value, pool in found.items()} == {b'a': 100, b'b': 3}
-  assert 110 < found[b'a']['id'].mean() < 190  # of 149.5, within eight standard deviations
-  seeded = pools(tmp_path / 'two', records, 100, seed=1)
-  assert set(seeded[b'a']['id']) != set(found[b'a']['id'])
-
-
-def test_a_pool_is_the_same_in_any_order_of_the_records(tmp_path):
-  records = tabular({'a': 90, 'b': 20})
-  one = pools(tmp_path / 'one', records, 30)
-  two = pools(tmp_path / 'two', records[::-1], 30)
-  for value in (b'a', b'b'):
-    assert sorted(one[value]['id']) == sorted(two[value]['id'])
-
-
-def test_a_pool_is_the_same_in_any_order_of_records_that_are_there_several_times(tmp_path):
-  singles = tabular({'a': 12})
-  often = [record for record in singles for _ in range(3)]
-  one = pools(tmp_path / 'one', often, 7)
-  for name, order in (
-    ('two', often[::-1]),
-    ('three', singles * 3),
-    ('four', often[18:] + often[:18]),
-  ):
-    assert sorted(pools(tmp_path / name, order, 7)[b'a']['id']) == sorted(one[b'a']['id'])
-
-
 @pytest.mark.parametrize(
   'function', [Smote(['x'], k=3), SmoothedBootstrap()], ids=['Smote', 'SmoothedBootstrap']
 )
@@ -273,7 +227,7 @@ def test_functions_with_a_pool_stay_in_the_class(tmp_path, function):
     for i, label in enumerate('a' * 20 + 'b' * 20)
   ]
   wanted = [(i, number) for i in range(0, 40, 3) for number in (1, 2)]
-  made = Made(tmp_path, records, function)
+  made = Made(tmp_path, records, function, factors={'a': 2, 'b': 2})
   found = made.copy(*wanted)
   for record, (at, _) in zip(found, wanted, strict=True):
     x = np.array(value_of(record, 'x'))
@@ -281,14 +235,6 @@ def test_functions_with_a_pool_stay_in_the_class(tmp_path, function):
     assert np.all(np.abs(x - 1000 * (value_of(record) == b'b')) < 10)
     assert value_of(record, 'x') != value_of(records[at], 'x')
   assert [made.copy(one)[0] for one in wanted] == found  # in any batch
-
-
-def test_a_function_with_a_pool_that_fails_is_named(tmp_path):
-  records = [
-    example(label='a', id=i, x=[float(i), 1.0, 2.0], n=['x'] * (1 + i % 2)) for i in range(4)
-  ]
-  with pytest.raises(ValueError, match=r"Smote: feature 'n' is not in \['id', 'label', 'x'\]"):
-    Made(tmp_path, records, Smote(['x', 'n']))
 
 
 def test_originals_are_taken_in_order(tmp_path):

@@ -12,6 +12,7 @@ from tfx_balance.augment.contract import Features, Pool, VectorAugment
 from tfx_balance.augment.pool import Floats, add_steps, batch_matrix, matrix, numeric_names, spread
 from tfx_balance.augment.random import normal
 from tfx_balance.errors import ConfigError
+from tfx_balance.plan.pool_plan import DEFAULT_MAX_POOL_BYTES
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,14 @@ class SmoothedBootstrap:
     features: numeric features, integers rounded; None means every float feature.
     shrink: factor on the noise; 0 gives duplicates.
     pool_size: records of the class from which its spread is estimated.
+    max_pool_bytes: numbers of the pools of all classes together, for each worker; beyond it pools
+      are smaller, and a warning says so.
   """
 
   features: Sequence[str] | None = None
   shrink: float = 1.0
   pool_size: int = 2000
+  max_pool_bytes: int = DEFAULT_MAX_POOL_BYTES
 
   def __post_init__(self) -> None:
     if self.features is not None:
@@ -42,6 +46,13 @@ class SmoothedBootstrap:
       raise ConfigError(f'shrink {self.shrink} must be 0 or more')
     if self.pool_size < 1:
       raise ConfigError(f'pool_size {self.pool_size} must be 1 or more')
+    if self.max_pool_bytes < 1:
+      raise ConfigError(f'max_pool_bytes {self.max_pool_bytes} must be 1 or more')
+
+  @property
+  def pool_features(self) -> tuple[str, ...] | None:
+    """The features that a pool must hold; None for all numeric ones."""
+    return None if self.features is None else tuple(self.features)
 
   def bind(self, pool: Pool, n_records: int | None = None) -> BoundBootstrap:
     """Returns the augment function for records of the pool's class.

@@ -56,9 +56,12 @@ class AugmentFn(Protocol):
 class PoolFn(Protocol):
   """An augment function to be, which needs other records of the record's class.
 
-  `BalancedAugmenter` hands over a pool drawn by hash rank from the records of the class in the same
-  file (shard), so neighbours never come from another shard: spread over many shards, a rare
-  class has small pools. Fewer shards, or one, give larger ones.
+  `BalancedAugmenter` hands over the first pool_size records of the class by hash rank, over all
+  files: the same ones in the same order for any sharding. Two more attributes are optional:
+
+    pool_features: names of the features to be in the pool, each of a fixed number of values; by
+      default, or None, all numeric ones are.
+    max_pool_bytes: of the pools of all classes together; 100,000,000 by default.
 
   Attributes:
     pool_size: how many records of the class it wants to see at most.

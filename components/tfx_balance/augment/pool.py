@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,8 +38,8 @@ def numeric_names(pool: Pool, features: Sequence[str] | None, owner: str) -> tup
   return tuple(features)
 
 
-def check_column(pool: Pool, name: str, owner: str) -> None:
-  """Raises a ConfigError if the pool has no such feature."""
+def check_column(pool: Mapping[str, Any], name: str, owner: str) -> None:
+  """Raises a ConfigError if there is no such feature in a pool, or a layout."""
   if name not in pool:
     raise ConfigError(f'{owner}: feature {name!r} is not in {sorted(pool)}; name one of these')
 

@@ -20,6 +20,7 @@ from tfx_balance.augment.pool import (
 )
 from tfx_balance.augment.random import uniform
 from tfx_balance.errors import ConfigError
+from tfx_balance.plan.pool_plan import DEFAULT_MAX_POOL_BYTES
 
 _EXACT_BITS = 53
 
@@ -34,8 +35,9 @@ class Smote:
   numbers' standard deviations wherever they differ, and take the value that most of the k nearest
   have (of several, the nearest one's). Other features keep the record's own values.
 
-  Neighbours come from a pool of the record's class, which `BalancedAugmenter` draws from the same
-  file (shard); see `PoolFn`. In a pool of one, copies are duplicates.
+  Neighbours come from a pool of the record's class: in `BalancedAugmenter` its first pool_size
+  records by hash rank over all files, the same for any sharding. A record of a class of k or fewer
+  has all the others for neighbours; in a pool of one, copies are duplicates.
 
   Attributes:
     features: numeric features, integers rounded.
@@ -44,6 +46,9 @@ class Smote:
     standardize: measure distances in the class's standard deviations, since data before Transform
       has a unit a feature; False is the paper's plain distance.
     pool_size: records of the class among which neighbours are sought.
+    max_pool_bytes: numbers and categories of the pools of all classes together, for each worker;
+      beyond it pools are smaller, and a warning says so. A bound function takes some five times
+      its pool, as float64.
   """
 
   features: Sequence[str]
@@ -51,6 +56,7 @@ class Smote:
   k: int = 5
   standardize: bool = True
   pool_size: int = 2000
+  max_pool_bytes: int = DEFAULT_MAX_POOL_BYTES
 
   def __post_init__(self) -> None:
     for name in ('features', 'categorical'):
@@ -64,6 +70,13 @@ class Smote:
       raise ConfigError('features () is empty; SMOTE needs a numeric feature to measure distances')
     if self.k < 1 or self.pool_size < 1:
       raise ConfigError(f'k {self.k} and pool_size {self.pool_size} must be 1 or more')
+    if self.max_pool_bytes < 1:
+      raise ConfigError(f'max_pool_bytes {self.max_pool_bytes} must be 1 or more')
+
+  @property
+  def pool_features(self) -> tuple[str, ...]:
+    """The features that a pool must hold."""
+    return (*self.features, *self.categorical)
 
   def bind(self, pool: Pool) -> BoundSmote:
     """Returns the augment function for records of the pool's class.
@@ -125,7 +138,7 @@ class BoundSmote(VectorAugment):
     rows = batch_matrix(features, self._smote.features)
     if rows.shape[1] != self._rows.shape[1]:
       raise ConfigError(f'{self!r}: a batch has other numbers of values than the pool')
-    nearest, found = self._neighbours(rows, features)
+    nearest, found = self.neighbours(features)
     drawn = tf.cast(uniform(seeds, 'smote/neighbour') * tf.cast(found, tf.float64), tf.int32)
     neighbour = tf.gather(nearest, drawn, batch_dims=1)
     share = uniform(seeds, 'smote/share')
@@ -146,12 +159,12 @@ class BoundSmote(VectorAugment):
     grid = tf.clip_by_value(grid, -self._limit, self._limit)
     return tf.where(tf.math.is_nan(grid), tf.zeros_like(grid), grid)
 
-  def _neighbours(self, rows: tf.Tensor, features: Features) -> tuple[tf.Tensor, tf.Tensor]:
+  def neighbours(self, features: Features) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the nearest of the pool, int32 [n, K], and how many of these count, int32 [n].
 
     One pool record at distance 0 is the record itself and is left out.
     """
-    whole = self._whole(rows)
+    whole = self._whole(batch_matrix(features, self._smote.features))
     squares = tf.reduce_sum(whole * whole, axis=1)[:, tf.newaxis] + self._squares
     distance = squares - 2.0 * tf.matmul(whole, self._pool_t)
     for name, values in self._categories.items():

@@ -26,7 +26,7 @@ from tfx_balance.plan.split_plan import check_split_name
 from tfx_balance.transforms.augment_job import check_request
 from tfx_balance.transforms.labels import MissingLabel
 
-ALGORITHM_VERSION = 1
+ALGORITHM_VERSION = 2
 """Raised whenever the same data and arguments give other copies: it is part of TFX's cache key."""
 
 EVALUATION_SPLITS = ('eval', 'test', 'validation')

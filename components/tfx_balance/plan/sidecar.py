@@ -9,11 +9,13 @@ from tfx_balance.plan.balance_plan import BalancePlan
 from tfx_balance.plan.class_value import ClassValue, stratum_name
 from tfx_balance.plan.distribution import imbalance_ratio
 from tfx_balance.plan.input_plan import InputPlan
+from tfx_balance.plan.pool_plan import PoolPlan
 from tfx_balance.plan.split_plan import SplitPlan
 
 SIDECAR_NAME = 'class_distribution.json'
 SIDECAR_FORMAT = 'tfx_balance.class_distribution'
 SIDECAR_VERSION = 1
+_SHOWN_CLASSES = 5  # in a warning; the cells have them all
 
 
 def split_sidecar(
@@ -78,6 +80,7 @@ def balance_sidecar(
   sources: Mapping[str, Mapping[str, Any]],
   files: Mapping[str, int],
   passed_through: Sequence[str],
+  pools: PoolPlan | None = None,
 ) -> dict[str, Any]:
   """Returns the sidecar of a balanced artifact.
 
@@ -88,12 +91,18 @@ def balance_sidecar(
     sources: what was read of each split: records, dropped, files, fingerprint.
     files: split to number of files, of those that were written.
     passed_through: splits that were copied unread.
+    pools: that copies were made with, of the classes of each split, in order.
 
   Returns:
     JSON data. `strata[i].splits[name]` holds the `records` written; those of a split that was
-    balanced also `records_before`.
+    balanced also `records_before`, and `pool`, the records in the class's pool, if it has one.
   """
   columns = {name: _balanced_column(plan, augmented_split) for name, plan in plans.items()}
+  if pools is not None:
+    cells_of = [cell for column in columns.values() for cell in column.values()]
+    for cell, size in zip(cells_of, pools.sizes, strict=True):
+      if size:
+        cell['pool'] = size
   classes = sorted({value for plan in plans.values() for value in plan.classes})
   strata = []
   for value in classes:
@@ -123,7 +132,7 @@ def balance_sidecar(
     'splits': splits,
     'strata': strata,
     'passed_through': list(passed_through),
-    'warnings': _balance_warnings(plans, parameters),
+    'warnings': [*_balance_warnings(plans, parameters), *_pool_warnings(plans, pools)],
   }
 
 
@@ -203,6 +212,35 @@ def _balance_warnings(plans: Mapping[str, BalancePlan], parameters: Mapping[str,
     for name, plan in plans.items()
     for value in plan.held_back
   ]
+
+
+def _pool_warnings(plans: Mapping[str, BalancePlan], pools: PoolPlan | None) -> list[str]:
+  """Returns which classes have a smaller pool than is wanted, or nobody else in it: a sentence."""
+  if pools is None:
+    return []
+  names = [f'{value} of {name!r}' for name, plan in plans.items() for value in plan.classes]
+  counts = [n for plan in plans.values() for n in plan.records]
+  sizes = list(zip(names, pools.sizes, pools.wanted, strict=True))
+  owner = pools.request.owner
+  warnings = []
+  cut = [f'{name}: {size} of {wanted}' for name, size, wanted in sizes if size < wanted]
+  if cut:
+    warnings.append(
+      f'max_pool_bytes={pools.request.max_pool_bytes} of {owner} makes pools smaller, in records: '
+      f'{_some(cut)}; raise it, or name fewer features'
+    )
+  alone = [name for (name, size, _), n in zip(sizes, counts, strict=True) if size and n == 1]
+  if alone:
+    warnings.append(
+      f'{owner} has no other record of a class of one, whose copies are duplicates: {_some(alone)}'
+    )
+  return warnings
+
+
+def _some(names: Sequence[str]) -> str:
+  """Returns the first names, and how many there are more."""
+  more = len(names) - _SHOWN_CLASSES
+  return ', '.join(names[:_SHOWN_CLASSES]) + (f', and {more} more' if more > 0 else '')
 
 
 def split_warnings(plan: SplitPlan, dropped: int) -> list[str]:

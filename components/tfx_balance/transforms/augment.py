@@ -3,6 +3,7 @@
 files ── ScanFile ──┬── Totals of each split ── AugmentJob
                     ├── Thresholds: which records are there once more, or stay
                     ├── Layout of the features, where a function augments
+                    ├── Pools of the classes, where it needs other records
                     └── CopyRecords ── spills ── GatherFile ── publish, with the sidecar
 """
 
@@ -28,6 +29,13 @@ from tfx_balance.transforms.copies import CopyMaker, Originals
 from tfx_balance.transforms.count import InputFile, ScannedFile, scan_files
 from tfx_balance.transforms.examples import Layout, feature_layout, merge_layouts
 from tfx_balance.transforms.parallel import map_in_order
+from tfx_balance.transforms.pools import (
+  NO_POOLS,
+  ClassPools,
+  FindPools,
+  pool_request,
+  with_pools,
+)
 from tfx_balance.transforms.publish import publish_outputs
 from tfx_balance.transforms.records import CHUNK_BYTES
 from tfx_balance.transforms.select import FileAssigner, find_file_thresholds, sum_arrays
@@ -56,12 +64,17 @@ class CopyRecords(beam.DoFn):
       self._augment = augment_fn if ready else Applier(augment_fn, self._label)
 
   def process(
-    self, scanned: ScannedFile, job: AugmentJob, thresholds: Thresholds, layout: Layout
+    self,
+    scanned: ScannedFile,
+    job: AugmentJob,
+    thresholds: Thresholds,
+    layout: Layout,
+    pools: ClassPools,
   ) -> Iterator[tuple[str, Spill] | beam.pvalue.TaggedOutput]:
     request, rank = job.request, scanned.file.rank
     key = tie_break(request.seed, 'order of copies')
     assigner = FileAssigner(job.selection, thresholds, scanned)
-    maker = CopyMaker(scanned, job, layout, self._augment)
+    maker = CopyMaker(scanned, job, layout, self._augment, pools)
     batches = _batches(scanned, job, assigner, maker.makes_duplicates)
     with Scatterer(job.layouts, rank, job.n_files, key, request.work_dir) as scatterer:
       for frames, outputs, which in map_in_order(partial(_made, maker), batches, maker.threads):
@@ -180,11 +193,21 @@ class BalancedAugment(beam.PTransform):
     thresholds = find_file_thresholds(
       scanned, job | 'Selection' >> beam.Map(attrgetter('selection'))
     )
+    layout: Any = {}
+    pools: Any = NO_POOLS
+    if self.load_augment_fn is not None:
+      found = _layout(scanned)
+      layout = beam.pvalue.AsSingleton(found)
+      augment_fn = self.load_augment_fn()
+      if isinstance(augment_fn, PoolFn):
+        job = job | 'PlanPools' >> beam.Map(with_pools, layout, pool_request(augment_fn))
+        pools = beam.pvalue.AsSingleton((scanned, job, found) | 'Pools' >> FindPools())
     copied = scanned | 'CopyRecords' >> beam.ParDo(
       CopyRecords(self.load_augment_fn, r.label),
       beam.pvalue.AsSingleton(job),
       beam.pvalue.AsSingleton(thresholds),
-      {} if self.load_augment_fn is None else beam.pvalue.AsSingleton(_layout(scanned)),
+      layout,
+      pools,
     ).with_outputs(CopyRecords.COUNTS, main='spills')
     counts = summed(copied[CopyRecords.COUNTS], 'Counts', same, sum_arrays, same)
     return job, counts, gather_files(copied.spills, job, r.work_dir)
@@ -203,6 +226,12 @@ def publish_augmented(
   sources = {name: totals.describe() for name, totals in job.totals.items()}
   request = job.request
   data = balance_sidecar(
-    job.plans, request.augmented_split, request.parameters, sources, n_files, passed_through
+    job.plans,
+    request.augmented_split,
+    request.parameters,
+    sources,
+    n_files,
+    passed_through,
+    job.pools,
   )
   publish_outputs(job, counts, files, data)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.balance_plan import BalancePlan, BalanceRequest, plan_balance
+from tfx_balance.plan.pool_plan import PoolPlan
 from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.features import check_features
 from tfx_balance.transforms.labels import MissingLabel
@@ -66,6 +67,7 @@ class AugmentJob:
     names: of the splits that are written, by layout.
     layouts: of these splits.
     written: records of each layout.
+    pools: by row of the selection, where an augment function needs them.
   """
 
   request: AugmentRequest
@@ -77,6 +79,7 @@ class AugmentJob:
   names: tuple[str, ...]
   layouts: tuple[OutputLayout, ...]
   written: tuple[int, ...]
+  pools: PoolPlan | None = None
 
   @property
   def n_files(self) -> int:

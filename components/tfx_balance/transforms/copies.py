@@ -7,7 +7,6 @@ that a bundle that is retried, or runs elsewhere, makes the same copies.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +21,9 @@ from tfx_balance.tfrecord.frames import Frames, frame
 from tfx_balance.transforms.augment_job import AugmentJob
 from tfx_balance.transforms.count import ScannedFile
 from tfx_balance.transforms.examples import Column, FeatureShape, Layout, decode, encode
+from tfx_balance.transforms.labels import BATCH_RECORDS
 from tfx_balance.transforms.parallel import n_threads
+from tfx_balance.transforms.pools import NO_POOLS, ClassPools
 
 PROVENANCE = ('tfx_balance_source_file', 'tfx_balance_source_record', 'tfx_balance_copy')
 """Features of a copy, on request: the rank of its original's file, the place there, its number."""
@@ -67,28 +68,32 @@ class CopyMaker:
     scanned: the file.
     job: what is to be done.
     layout: of the features of all the records.
-    augment: an `Applier`, for an augment function; a `PoolFn`, which is bound to a pool of each
+    augment: an `Applier`, for an augment function; a `PoolFn`, which is bound to the pool of each
       class first; None for plain copies.
+    pools: of the classes, for a `PoolFn`.
   """
 
   def __init__(
-    self, scanned: ScannedFile, job: AugmentJob, layout: Layout, augment: Applier | PoolFn | None
+    self,
+    scanned: ScannedFile,
+    job: AugmentJob,
+    layout: Layout,
+    augment: Applier | PoolFn | None,
+    pools: ClassPools = NO_POOLS,
   ) -> None:
     self._scanned = scanned
     self._request = job.request
     self._layout = layout
     self._strata = {row: stratum for (_, stratum), row in job.selection.rows.items()}
     self._augment_all = augment if isinstance(augment, Applier) else None
+    self._pool_fn = augment if isinstance(augment, PoolFn) else None
+    self._pools = pools
     self._augment_row: dict[int, Applier] = {}
-    if isinstance(augment, PoolFn):
-      name = function_name(augment)
-      for row, pool in class_pools(scanned, job, layout, augment.pool_size).items():
-        self._augment_row[row] = Applier(augment.bind(pool), job.request.label, name)
 
   @property
   def makes_duplicates(self) -> bool:
     """Whether a copy is its original, so that none has to be made."""
-    return not (self._augment_all or self._augment_row or self._request.provenance)
+    return not (self._augment_all or self._pool_fn or self._request.provenance)
 
   @property
   def threads(self) -> int:
@@ -103,7 +108,7 @@ class CopyMaker:
     """
     if self._augment_all is not None:
       records = self._augment(self._augment_all, originals)
-    elif self._augment_row:
+    elif self._pool_fn is not None:
       records = self._augment_by_class(originals)
     elif self._request.provenance:
       records = originals.frames.payloads()
@@ -117,11 +122,22 @@ class CopyMaker:
     """Returns the new records in order, each made by the function of its class."""
     records = [b''] * len(originals.rows)
     for row in np.unique(originals.rows).tolist():
-      which = np.flatnonzero(originals.rows == row)
-      made = self._augment(self._augment_row[row], originals.take(which))
-      for i, record in zip(which.tolist(), made, strict=True):
-        records[i] = record
+      of_class = np.flatnonzero(originals.rows == row)
+      for start in range(0, len(of_class), BATCH_RECORDS):  # a row of distances for each
+        which = of_class[start : start + BATCH_RECORDS]
+        made = self._augment(self._applier(row), originals.take(which))
+        for i, record in zip(which.tolist(), made, strict=True):
+          records[i] = record
     return records
+
+  def _applier(self, row: int) -> Applier:
+    """Returns the function of a class, bound to its pool when first asked for."""
+    if row not in self._augment_row:
+      assert self._pool_fn is not None
+      bound = self._pool_fn.bind(self._pools.of(row))
+      name = function_name(self._pool_fn)
+      self._augment_row[row] = Applier(bound, self._request.label, name)
+    return self._augment_row[row]
 
   def _augment(self, applier: Applier, originals: Originals) -> list[bytes]:
     columns = decode(originals.frames.payloads(), self._layout, self._scanned.file.path)
@@ -143,45 +159,6 @@ class CopyMaker:
       f'it was given copy {originals.numbers[at]} of record {originals.positions[at]} of {path}, '
       f'of class {name}'
     )
-
-
-def class_pools(
-  scanned: ScannedFile, job: AugmentJob, layout: Layout, pool_size: int
-) -> dict[int, dict[str, npt.NDArray[Any]]]:
-  """Returns, for each row of the plan, up to pool_size of its records in this file.
-
-  They are the first ones by hash rank: the same in any order of the file's records.
-  """
-  lowest: dict[int, UInts] = {}
-  for rows, rank in job.selection.ranked(scanned):
-    for row in np.unique(rows).tolist():
-      seen = np.append(lowest.get(row, np.empty(0, np.uint64)), rank[rows == row])
-      lowest[row] = np.sort(seen)[:pool_size]
-  limits = np.zeros(len(job.outputs) + 1, np.uint64)  # the last is for row -1, of dropped records
-  for row, found in lowest.items():
-    limits[row] = found[-1]
-  rows_of = job.selection.rows_of(scanned)
-  pools: dict[int, list[tuple[int, bytes]]] = {row: [] for row in lowest}
-  for index, frames in scanned.frames():
-    rows = rows_of[np.minimum(index['code'], len(rows_of) - 1)]
-    rank = job.selection.ranks(index)
-    chosen = np.flatnonzero((rows >= 0) & (rank <= limits[rows]))
-    found_here = rows[chosen].tolist(), rank[chosen].tolist(), frames.take(chosen).payloads()
-    for row, place, record in zip(*found_here, strict=True):
-      pools[row].append((place, record))
-  return {
-    row: {
-      name: to_tensor(column, layout[name]).numpy()
-      for name, column in decode(_first(pool, pool_size), layout, scanned.file.path).items()
-      if layout[name].is_fixed
-    }
-    for row, pool in pools.items()
-  }
-
-
-def _first(pool: list[tuple[int, bytes]], pool_size: int) -> list[bytes]:
-  """Returns the first records by rank, in the order of their ranks."""
-  return [record for _, record in sorted(pool)[:pool_size]]
 
 
 def copy_seeds(hashes: UInts, numbers: Ints, seed: int) -> Ints:
