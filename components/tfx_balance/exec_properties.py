@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import numbers
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any, get_args
 
 import numpy as np
 
 from tfx_balance.errors import ConfigError
 from tfx_balance.transforms.labels import MissingLabel
+from tfx_balance.transforms.read_options import ReadOptions
 
 
 def is_runtime(value: Any) -> bool:
@@ -136,6 +138,16 @@ def missing_label(value: Any) -> MissingLabel:
     if value == choice:
       return choice
   raise ConfigError(f'missing_label={value!r} is not one of {list(get_args(MissingLabel))}')
+
+
+def read_options(properties: Mapping[str, Any]) -> ReadOptions:
+  """Returns how records are read, as execution properties say.
+
+  Raises:
+    ConfigError: if a value breaks a rule.
+  """
+  names = [field.name for field in fields(ReadOptions)]
+  return ReadOptions(**{name: properties[name] for name in names if name in properties})
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

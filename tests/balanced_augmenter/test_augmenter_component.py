@@ -83,6 +83,10 @@ FAULTS = {
   'copies misnamed': ({'augmented_split': 'a b'}, f"split name 'a b' {NAME}"),
   'label empty': ({'label': ''}, "label='' must be the name of the feature that holds the class"),
   'seed a float': ({'seed': 1.5}, 'seed=1.5 must be a whole number'),
+  'no bytes': (
+    {'max_record_bytes': 0},
+    'max_record_bytes=0 must be a whole number from 1 to 2147483647',
+  ),
   'missing_label': ({'missing_label': 'ignore'}, "missing_label='ignore' is not one of"),
 }
 AT_CONSTRUCTION = {

@@ -9,6 +9,7 @@ from tfx.types import channel_utils, standard_artifacts
 from tfx_balance import BalancedInputGen
 from tfx_balance.balanced_input_gen.parameters import ALGORITHM_VERSION, InputGenParameters
 from tfx_balance.errors import ConfigError
+from tfx_balance.transforms.read_options import ReadOptions
 
 
 def input_gen(**arguments):
@@ -26,6 +27,10 @@ def parameters(**arguments):
 
 
 FAULTS = {
+  'no bytes': (
+    {'max_record_bytes': 0},
+    'max_record_bytes=0 must be a whole number from 1 to 2147483647',
+  ),
   'label empty': ({'label': ''}, "label='' must be the name of the feature that holds the class"),
   'no splits': ({'train_splits': '[]'}, r'train_splits=\[\] names nothing; give at least one'),
   'split twice': ({'train_splits': '["a", "a"]'}, "names 'a' twice; name it once"),
@@ -55,9 +60,14 @@ def test_the_defaults():
 @pytest.mark.parametrize('splits', [('a', 'b'), ['a', 'b'], '["a", "b"]'], ids=str)
 def test_the_arguments_arrive(splits):
   found = parameters(
-    label='species', train_splits=splits, seed=np.int64(-3), missing_label='own_stratum'
+    label='species',
+    train_splits=splits,
+    seed=np.int64(-3),
+    missing_label='own_stratum',
+    max_record_bytes=9,
   )
-  assert found == InputGenParameters('species', ('a', 'b'), -3, 'own_stratum')
+  assert found == InputGenParameters('species', ('a', 'b'), -3, 'own_stratum', ReadOptions(9))
+  assert found.describe()['max_record_bytes'] == 9
 
 
 def test_one_split_may_be_named_by_itself():
@@ -71,7 +81,13 @@ def test_the_properties_are_such_as_kubeflow_can_carry():
 
 @pytest.mark.parametrize(
   'changed',
-  [{'label': 'a'}, {'train_splits': ['a']}, {'seed': 1}, {'missing_label': 'drop'}],
+  [
+    {'label': 'a'},
+    {'train_splits': ['a']},
+    {'seed': 1},
+    {'missing_label': 'drop'},
+    {'max_record_bytes': 9},
+  ],
   ids=str,
 )
 def test_what_changes_the_result_changes_the_key_of_the_cache(changed):
@@ -84,7 +100,13 @@ def test_the_version_of_the_algorithm_is_part_of_the_key_of_the_cache():
 
 @pytest.mark.parametrize(
   ('name', 'kind'),
-  [('label', str), ('train_splits', str), ('seed', int), ('missing_label', str)],
+  [
+    ('label', str),
+    ('train_splits', str),
+    ('seed', int),
+    ('missing_label', str),
+    ('max_record_bytes', int),
+  ],
 )
 def test_any_argument_may_be_a_runtime_parameter(name, kind):
   later = tfx.dsl.experimental.RuntimeParameter(name=name, ptype=kind)

@@ -95,6 +95,10 @@ FAULTS = {
     {'output_files': {'train': 1.5}},
     "output_files of split 'train' is 1.5; give a whole number from 1",
   ),
+  'no bytes': (
+    {'max_record_bytes': 0},
+    'max_record_bytes=0 must be a whole number from 1 to 2147483647',
+  ),
   'too many files': ({'output_files': 100_000}, 'is 100000; give a whole number from 1'),
 }
 

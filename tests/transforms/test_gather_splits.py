@@ -65,7 +65,7 @@ class Dealt:
 def deal(folder, shards, parts, buckets=16):
   """Returns the spilled shards, whose records go to any of these splits."""
   keep = partial(SpillWriter, n_buckets=buckets, seed_key=1)
-  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'drop', str(folder), keep)
+  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'drop', str(folder), keep=keep)
   return [
     _deal_file(spilled, parts)
     for file in input_files(Path(folder), shards)

@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
-from tfx_balance.tfrecord import frames
+from tfx_balance.tfrecord import frames, reading
 from tfx_balance.transforms import records
 
 from tests.helpers_examples import read_tfrecords, write_tfrecords
@@ -247,6 +248,59 @@ def test_a_file_that_became_shorter_meanwhile_is_found(tmp_path):
   fault = rf'{path} changed while it was read; run again'
   with records.open_decompressed(path) as stream, pytest.raises(DataError, match=fault):
     records.read_sized(stream, np.array([16, 17, 16, 16]), path)
+
+
+def header(length):
+  """Returns the head of a frame that claims a record of so many bytes."""
+  lengths = np.array([length], '<u8')
+  return lengths.tobytes() + frames.masked(frames.length_crcs(lengths)).tobytes()
+
+
+@pytest.mark.parametrize('claimed', [2**31, 12 * 10**9, 10**12, 2**64 - 1])
+@pytest.mark.parametrize('suffix', SUFFIXES)
+def test_a_record_that_claims_too_much_is_refused(tmp_path, suffix, claimed):
+  path = tmp_path / f'in{suffix}'
+  before = frames.frame([b'before']).data
+  path.write_bytes((gzip.compress if suffix else bytes)(before + header(claimed) + bytes(1000)))
+  fault = (
+    f'^{path} claims a record of {claimed} bytes at byte {len(before)} of .*'
+    'max_record_bytes=2147483647 allows no more: TensorFlow cannot parse more; write'
+  )
+  with pytest.raises(DataError, match=fault):
+    read(path)
+
+
+@pytest.mark.parametrize(('largest', 'fits'), [(40, True), (39, False)])
+def test_the_limit_holds_for_records_that_are_there(tmp_path, largest, fits):
+  path = write_tfrecords(tmp_path / 'in', [b'a', b'b' * 40, b'c'])
+  reading = records.read_frames(path, max_record_bytes=largest)
+  if fits:
+    assert sum(map(len, reading)) == 3
+  else:
+    fault = r'claims a record of 40 bytes at byte 17 .*=39 allows no more: raise it, up to 2147'
+    with pytest.raises(DataError, match=fault):
+      list(reading)
+
+
+@pytest.mark.parametrize('suffix', SUFFIXES)
+def test_no_memory_is_taken_for_what_a_length_claims(tmp_path, suffix):
+  path = tmp_path / f'in{suffix}'
+  path.write_bytes((gzip.compress if suffix else bytes)(header(10**9) + bytes(1000)))
+  tracemalloc.start()
+  try:
+    with pytest.raises(DataError, match='ends in the middle of a record, 1012 bytes after byte 0'):
+      read(path)
+    assert tracemalloc.get_traced_memory()[1] < 64 << 20
+  finally:
+    tracemalloc.stop()
+
+
+def test_a_record_larger_than_a_piece_is_read(tmp_path, monkeypatch):
+  monkeypatch.setattr(reading, '_PIECE_BYTES', 1000)
+  payloads = [b'a', bytes(range(256)) * 40, b'b' * 1000, b'']
+  path = write_tfrecords(tmp_path / 'in.gz', payloads)
+  for chunk_bytes in (100, 1000, 3000):
+    assert read(path, chunk_bytes) == payloads
 
 
 def test_the_checks_here_can_fail(tmp_path):

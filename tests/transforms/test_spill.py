@@ -38,7 +38,7 @@ def scan(folder, payloads, n_buckets=8, seed_key=1, missing='drop', rank=0, suff
   """Returns what a file of these records spills."""
   path = write_tfrecords(Path(folder) / f'in-{rank}{suffix}', payloads)
   keep = partial(SpillWriter, n_buckets=n_buckets, seed_key=seed_key)
-  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', missing, str(folder), keep)
+  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', missing, str(folder), keep=keep)
   (found,) = step.process(InputFile(path, rank))
   return found
 
@@ -192,7 +192,7 @@ def test_the_files_are_closed_also_where_the_input_is_truncated(tmp_path, monkey
 
   monkeypatch.setattr(FileSystems, 'create', create)
   keep = partial(SpillWriter, n_buckets=8, seed_key=1)
-  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(tmp_path), keep)
+  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(tmp_path), keep=keep)
   scanned = step.process(InputFile(str(path), 0))
   if cut:
     with pytest.raises(DataError, match=f'{path} .*truncated'):

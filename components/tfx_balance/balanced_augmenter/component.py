@@ -12,6 +12,7 @@ from tfx.types import component_spec, standard_artifacts
 
 from tfx_balance.balanced_augmenter import augment_source, executor
 from tfx_balance.balanced_augmenter.parameters import AugmenterParameters, encode
+from tfx_balance.tfrecord.reading import LARGEST_RECORD_BYTES
 
 
 class BalancedAugmenterSpec(types.ComponentSpec):
@@ -73,6 +74,7 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
     missing_label: str = 'error',
     allow_evaluation_splits: bool = False,
     provenance: bool = False,
+    max_record_bytes: int = LARGEST_RECORD_BYTES,
   ):
     """Makes the component; any argument but `examples` may be a RuntimeParameter.
 
@@ -101,6 +103,8 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
       allow_evaluation_splits: must be True where `splits` names 'eval', 'test' or 'validation'.
       provenance: whether copies carry `tfx_balance_source_file`, `tfx_balance_source_record` and
         `tfx_balance_copy`: the place of the input file, of the record in it, and the copy's number.
+      max_record_bytes: the length of the longest record that is read; 2 GiB less one byte, which
+        is the most that protobuf allows. A file with a longer one is refused.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -120,6 +124,7 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
       provenance=provenance,
       missing_label=missing_label,
       seed=seed,
+      max_record_bytes=max_record_bytes,
     )
     output = types.Channel(type=standard_artifacts.Examples)
     spec = BalancedAugmenterSpec(

@@ -56,6 +56,7 @@ class Executor(BeamExecutor):
         output_uri=output.uri,
         suffix=suffix_of(files[0].path),
         work_dir=work_dir,
+        reading=parameters.reading,
         provenance=parameters.provenance,
         parameters=parameters.shown,
       )

@@ -18,6 +18,7 @@ from tfx_balance.exec_properties import (
   label,
   missing_label,
   names,
+  read_options,
   seed,
   to_json,
 )
@@ -25,6 +26,7 @@ from tfx_balance.plan.balance_plan import BalanceRequest
 from tfx_balance.plan.split_plan import check_split_name
 from tfx_balance.transforms.augment_job import check_request
 from tfx_balance.transforms.labels import MissingLabel
+from tfx_balance.transforms.read_options import ReadOptions
 
 ALGORITHM_VERSION = 2
 """Raised whenever the same data and arguments give other copies: it is part of TFX's cache key."""
@@ -44,6 +46,7 @@ class AugmenterParameters:
     augmented_split: the split that gets the copies; None for the split of their originals.
     seed: of all that is drawn.
     missing: what becomes of records without a class.
+    reading: how records are read.
     provenance: whether copies carry features that say what they are copies of.
     shown: the arguments as the sidecar shows them.
   """
@@ -62,6 +65,7 @@ class AugmenterParameters:
     'provenance': int,
     'missing_label': str,
     'seed': int,
+    'max_record_bytes': int,
     'algorithm_version': int,
   }
 
@@ -71,6 +75,7 @@ class AugmenterParameters:
   augmented_split: str | None
   seed: int
   missing: MissingLabel
+  reading: ReadOptions
   provenance: bool
   shown: Mapping[str, Any]
 
@@ -106,6 +111,7 @@ class AugmenterParameters:
       augmented_split=augmented,
       seed=seed(properties.get('seed', 0)),
       missing=missing_label(properties.get('missing_label', 'error')),
+      reading=read_options(properties),
       provenance=flag('provenance', properties.get('provenance', 0)),
       shown={
         **shown,
@@ -113,6 +119,7 @@ class AugmenterParameters:
         'factors': factors,
         'splits': list(splits),
         'algorithm_version': ALGORITHM_VERSION,
+        **read_options(properties).describe(),
       },
     )
 

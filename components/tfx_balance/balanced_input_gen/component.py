@@ -10,6 +10,7 @@ from tfx.types import component_spec, standard_artifacts
 
 from tfx_balance.balanced_input_gen import executor
 from tfx_balance.balanced_input_gen.parameters import InputGenParameters, encode
+from tfx_balance.tfrecord.reading import LARGEST_RECORD_BYTES
 
 
 class BalancedInputGenSpec(types.ComponentSpec):
@@ -63,6 +64,7 @@ class BalancedInputGen(base_beam_component.BaseBeamComponent):
     train_splits: Sequence[str] | str = ('train',),
     seed: int = 0,
     missing_label: str = 'error',
+    max_record_bytes: int = LARGEST_RECORD_BYTES,
   ):
     """Makes the component; any argument but `examples` may be a RuntimeParameter of str or int.
 
@@ -75,12 +77,18 @@ class BalancedInputGen(base_beam_component.BaseBeamComponent):
       seed: another seed, another order; also the default seed of what reads the files.
       missing_label: what becomes of records without a class: 'error', 'own_stratum' (they are a
         class), or 'drop'.
+      max_record_bytes: the length of the longest record that is read; 2 GiB less one byte, which
+        is the most that protobuf allows. A file with a longer one is refused.
 
     Raises:
       ConfigError: if an argument breaks a rule.
     """
     properties = encode(
-      label=label, train_splits=train_splits, seed=seed, missing_label=missing_label
+      label=label,
+      train_splits=train_splits,
+      seed=seed,
+      missing_label=missing_label,
+      max_record_bytes=max_record_bytes,
     )
     spec = BalancedInputGenSpec(
       input_examples=examples,

@@ -52,6 +52,7 @@ class Executor(BeamExecutor):
         hyperparameters_uri=artifact_utils.get_single_uri(output_dict['hyperparameters']),
         suffix=suffix_of(files[0].path),
         work_dir=work_dir,
+        reading=parameters.reading,
         parameters=parameters.describe(),
       )
       with plain_errors(), self.beam_pipeline() as pipeline:

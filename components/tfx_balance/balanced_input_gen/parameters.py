@@ -6,8 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tfx_balance.exec_properties import encoded, known, label, missing_label, names, seed
+from tfx_balance.exec_properties import (
+  encoded,
+  known,
+  label,
+  missing_label,
+  names,
+  read_options,
+  seed,
+)
 from tfx_balance.transforms.labels import MissingLabel
+from tfx_balance.transforms.read_options import READ_DEFAULTS, ReadOptions
 
 ALGORITHM_VERSION = 1
 """Raised whenever the same data and arguments give other files: it is part of TFX's cache key."""
@@ -22,6 +31,7 @@ class InputGenParameters:
     train_splits: that are merged.
     seed: of the order of the records.
     missing: what becomes of records without a class.
+    reading: how records are read.
   """
 
   TYPES: ClassVar[dict[str, type]] = {
@@ -29,6 +39,7 @@ class InputGenParameters:
     'train_splits': str,
     'seed': int,
     'missing_label': str,
+    'max_record_bytes': int,
     'algorithm_version': int,
   }
 
@@ -36,6 +47,7 @@ class InputGenParameters:
   train_splits: tuple[str, ...]
   seed: int
   missing: MissingLabel
+  reading: ReadOptions = READ_DEFAULTS
 
   @classmethod
   def decode(cls, properties: Mapping[str, Any]) -> InputGenParameters:
@@ -49,6 +61,7 @@ class InputGenParameters:
       train_splits=names('train_splits', properties['train_splits']),
       seed=seed(properties.get('seed', 0)),
       missing=missing_label(properties.get('missing_label', 'error')),
+      reading=read_options(properties),
     )
 
   def describe(self) -> dict[str, Any]:
@@ -59,6 +72,7 @@ class InputGenParameters:
       'seed': self.seed,
       'missing_label': self.missing,
       'algorithm_version': ALGORITHM_VERSION,
+      **self.reading.describe(),
     }
 
 

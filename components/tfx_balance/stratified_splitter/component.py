@@ -12,6 +12,7 @@ from tfx.types import component_spec, standard_artifacts
 from tfx_balance.plan.split_plan import DEFAULT_SPLITS
 from tfx_balance.stratified_splitter import executor
 from tfx_balance.stratified_splitter.parameters import SplitterParameters, encode
+from tfx_balance.tfrecord.reading import LARGEST_RECORD_BYTES
 
 
 class StratifiedSplitterSpec(types.ComponentSpec):
@@ -59,6 +60,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
     seed: int = 0,
     missing_label: str = 'error',
     output_files: Mapping[str, int] | int | str | None = None,
+    max_record_bytes: int = LARGEST_RECORD_BYTES,
   ):
     """Makes the component; any argument but `examples` may be a RuntimeParameter of str or int.
 
@@ -78,6 +80,8 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       output_files: files to write for each split; one number, or split name to number. None for
         one file in each split for each 128 MiB of decompressed input. Splits with different numbers
         of files take a reading of the work files for each number.
+      max_record_bytes: the length of the longest record that is read; 2 GiB less one byte, which
+        is the most that protobuf allows. A file with a longer one is refused.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -91,6 +95,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       seed=seed,
       missing_label=missing_label,
       output_files=output_files,
+      max_record_bytes=max_record_bytes,
     )
     output = types.Channel(type=standard_artifacts.Examples)
     spec = StratifiedSplitterSpec(input_examples=examples, examples=output, **properties)

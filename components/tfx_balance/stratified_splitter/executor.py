@@ -53,6 +53,7 @@ class Executor(BeamExecutor):
         suffix=suffix_of(files[0].path),
         n_files=parameters.output_files,
         work_dir=work_dir,
+        reading=parameters.reading,
         parameters=parameters.describe(),
       )
       with plain_errors(), self.beam_pipeline() as pipeline:

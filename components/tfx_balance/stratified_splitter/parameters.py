@@ -14,10 +14,12 @@ from tfx_balance.exec_properties import (
   known,
   missing_label,
   names,
+  read_options,
   seed,
 )
 from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares
 from tfx_balance.transforms.labels import MissingLabel
+from tfx_balance.transforms.read_options import ReadOptions
 
 ALGORITHM_VERSION = 1
 """Raised whenever the same data and arguments give another split: it is part of TFX's cache key."""
@@ -33,6 +35,7 @@ class SplitterParameters:
     input_splits: to re-split; None for all.
     seed: of all that is drawn.
     missing: what becomes of records without a class.
+    reading: how records are read.
     output_files: split to number of files, for splits that are to have a number.
   """
 
@@ -45,6 +48,7 @@ class SplitterParameters:
     'seed': int,
     'missing_label': str,
     'output_files': str,
+    'max_record_bytes': int,
     'algorithm_version': int,
   }
 
@@ -53,6 +57,7 @@ class SplitterParameters:
   input_splits: tuple[str, ...] | None
   seed: int
   missing: MissingLabel
+  reading: ReadOptions
   output_files: Mapping[str, int]
 
   @classmethod
@@ -75,6 +80,7 @@ class SplitterParameters:
       input_splits=None if chosen is None else names('input_splits', chosen),
       seed=seed(properties.get('seed', 0)),
       missing=missing_label(properties.get('missing_label', 'error')),
+      reading=read_options(properties),
       output_files=_output_files(properties.get('output_files'), shares),
     )
 
@@ -88,6 +94,7 @@ class SplitterParameters:
       'seed': self.seed,
       'missing_label': self.missing,
       'algorithm_version': ALGORITHM_VERSION,
+      **self.reading.describe(),
     }
 
 

@@ -25,12 +25,18 @@ from tfx_balance.tfrecord.frames import (
 
 CHUNK_BYTES = 2 << 20
 """Decompressed bytes held at a time: larger chunks leave the cache, smaller ones pay per chunk."""
+LARGEST_RECORD_BYTES = 2**31 - 1
+"""What protobuf allows a message: from one byte more on, TensorFlow 2.16 crashes in its parser."""
 GZIP_SUFFIX = '.gz'
 GZIP_FAULTS = (EOFError, zlib.error, gzip.BadGzipFile, cast('type[Exception]', IsalError))
+_PIECE_BYTES = 16 << 20  # that are read at a time
 
 
 def frames_of_stream(
-  stream: BinaryIO, path: str, chunk_bytes: int = CHUNK_BYTES
+  stream: BinaryIO,
+  path: str,
+  chunk_bytes: int = CHUNK_BYTES,
+  max_record_bytes: int = LARGEST_RECORD_BYTES,
 ) -> Iterator[Frames]:
   """Yields the frames of a stream, about chunk_bytes of them at a time, with every CRC checked.
 
@@ -38,15 +44,17 @@ def frames_of_stream(
     stream: Decompressed data of a TFRecord file.
     path: Name of the file, for messages.
     chunk_bytes: Bytes to hold; a larger record gets a chunk of its own.
+    max_record_bytes: Length of the longest record.
 
   Raises:
-    DataError: if the data is truncated or corrupted; names the file and the byte.
+    DataError: if the data is truncated or corrupted, or claims a longer record; names the file and
+      the byte.
   """
   position, pending, wanted = 0, b'', 0
   while block := read_bytes(stream, max(chunk_bytes, wanted, HEADER) - len(pending), path):
     data = pending + block if pending else block
     frames = Frames(data, frame_edges(data))
-    wanted = _check_headers(frames, path, position)
+    wanted = _check_headers(frames, path, position, max_record_bytes)
     end = int(frames.offsets[-1])
     if len(frames):
       _check_records(frames, path, position)
@@ -62,11 +70,18 @@ def frames_of_stream(
 def read_bytes(stream: BinaryIO, n_bytes: int, path: str) -> bytes:
   """Returns the next n bytes of a stream, fewer at its end.
 
+  Memory is taken for what is there, a piece at a time, and not for what a length claims.
+
   Raises:
     DataError: if it is a gzip file that is truncated or corrupted.
   """
+  pieces = [b'']
   try:
-    return stream.read(n_bytes)
+    while n_bytes:
+      asked = min(n_bytes, _PIECE_BYTES)
+      pieces.append(stream.read(asked))
+      n_bytes = n_bytes - asked if len(pieces[-1]) == asked else 0
+    return pieces[1] if len(pieces) == 2 else b''.join(pieces)
   except GZIP_FAULTS as error:
     raise DataError(gzip_fault(path, error)) from error
 
@@ -79,8 +94,8 @@ def gzip_fault(path: str, error: BaseException) -> str:
   )
 
 
-def _check_headers(frames: Frames, path: str, position: int) -> int:
-  """Checks the CRC of every length, and returns the bytes that the frame after the last one needs.
+def _check_headers(frames: Frames, path: str, position: int, max_record_bytes: int) -> int:
+  """Checks each length and its CRC, and returns the bytes that the frame after the last one needs.
 
   A wrong length leads all later ones astray, so the first one that fails is the fault.
   """
@@ -89,6 +104,18 @@ def _check_headers(frames: Frames, path: str, position: int) -> int:
     starts = starts[:-1]
   lengths, stored = numbers_at(data, starts, '<u8'), numbers_at(data, starts + 8, '<u4')
   _check(stored, length_crcs(lengths), starts, 'the length of a record', path, position)
+  if lengths.max(initial=0) > max_record_bytes:
+    at = int(np.argmax(lengths > max_record_bytes))
+    fix = (
+      'TensorFlow cannot parse more;'
+      if max_record_bytes == LARGEST_RECORD_BYTES
+      else f'raise it, up to {LARGEST_RECORD_BYTES}, or'
+    )
+    raise DataError(
+      f'{path} claims a record of {lengths[at]} bytes at byte {position + int(starts[at])} of its '
+      f'decompressed data; max_record_bytes={max_record_bytes} allows no more: {fix} write the '
+      f'file again without that record'
+    )
   return int(lengths[-1]) + HEADER + FOOTER if len(starts) == len(frames) + 1 else 0
 
 

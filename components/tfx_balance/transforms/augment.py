@@ -188,7 +188,7 @@ class BalancedAugment(beam.PTransform):
     self, files: beam.PCollection[InputFile]
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
     r = self.request
-    scanned = scan_files(files, [r.label], r.payload, r.missing, r.work_dir)
+    scanned = scan_files(files, [r.label], r.payload, r.missing, r.work_dir, r.reading)
     job = summed(scanned, 'Total', same, SumGroups(), partial(plan_augment, request=r))
     thresholds = find_file_thresholds(
       scanned, job | 'Selection' >> beam.Map(attrgetter('selection'))

@@ -16,6 +16,7 @@ from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.features import check_features
 from tfx_balance.transforms.labels import MissingLabel
 from tfx_balance.transforms.output_layout import OutputLayout
+from tfx_balance.transforms.read_options import READ_DEFAULTS, ReadOptions
 from tfx_balance.transforms.select import Selection
 from tfx_balance.transforms.totals import Totals
 
@@ -38,6 +39,7 @@ class AugmentRequest:
     work_dir: for files that are in the making; on the artifact's filesystem.
     provenance: whether copies carry features that say what they are copies of.
     parameters: as given, for the sidecar.
+    reading: how records are read.
   """
 
   label: str
@@ -51,6 +53,7 @@ class AugmentRequest:
   work_dir: str
   provenance: bool
   parameters: Mapping[str, Any]
+  reading: ReadOptions = READ_DEFAULTS
 
 
 @dataclass(frozen=True)

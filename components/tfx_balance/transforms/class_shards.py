@@ -66,7 +66,7 @@ class ClassShards(beam.PTransform):
     self, files: beam.PCollection[InputFile]
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
     r = self.request
-    scanned = scan_files(files, [r.label], r.payload, r.missing, r.work_dir)
+    scanned = scan_files(files, [r.label], r.payload, r.missing, r.work_dir, r.reading)
     job = summed(scanned, 'Total', same, SumGroups(), partial(plan_shards, request=r))
     dealt = scanned | 'DealByClass' >> beam.ParDo(
       DealByClass(), beam.pvalue.AsSingleton(job)

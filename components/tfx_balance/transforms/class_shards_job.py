@@ -19,6 +19,7 @@ from tfx_balance.transforms.count import ScannedFile
 from tfx_balance.transforms.features import check_features
 from tfx_balance.transforms.labels import MissingLabel
 from tfx_balance.transforms.output_layout import OutputLayout
+from tfx_balance.transforms.read_options import READ_DEFAULTS, ReadOptions
 from tfx_balance.transforms.totals import Totals
 from tfx_balance.transforms.work_files import WorkFile
 
@@ -41,6 +42,7 @@ class ShardRequest:
     suffix: of the files to write.
     work_dir: for files that are in the making; on the artifact's filesystem.
     parameters: as given, for the sidecar.
+    reading: how records are read.
   """
 
   label: str
@@ -53,6 +55,7 @@ class ShardRequest:
   suffix: str
   work_dir: str
   parameters: Mapping[str, Any]
+  reading: ReadOptions = READ_DEFAULTS
 
   @property
   def folder(self) -> str:

@@ -22,6 +22,7 @@ from tfx_balance.tfrecord.frames import Frames
 from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.file_strata import FileStrata
 from tfx_balance.transforms.labels import DROPPED, MissingLabel, StratumDecoder
+from tfx_balance.transforms.read_options import READ_DEFAULTS, ReadOptions
 from tfx_balance.transforms.records import (
   changed,
   check_end,
@@ -157,10 +158,11 @@ def scan_files(
   payload: Payload,
   missing: MissingLabel,
   work_dir: str,
+  options: ReadOptions,
   keep: Callable[[InputFile, str], Keeper] = IndexWriter,
 ) -> beam.PCollection[ScannedFile]:
   """Returns the scanned files, each of which may be on another worker; see `ScanFile`."""
-  scan = ScanFile(features, payload, missing, work_dir, keep)
+  scan = ScanFile(features, payload, missing, work_dir, options, keep)
   return spread(files, 'SpreadFiles', attrgetter('rank')) | 'ScanFile' >> beam.ParDo(scan)
 
 
@@ -173,6 +175,7 @@ class ScanFile(beam.DoFn):
     payload: Payload,
     missing: MissingLabel,
     work_dir: str,
+    options: ReadOptions = READ_DEFAULTS,
     keep: Callable[[InputFile, str], Keeper] = IndexWriter,
   ) -> None:
     """Takes what each file is to be read for.
@@ -182,12 +185,14 @@ class ScanFile(beam.DoFn):
       payload: what a record is.
       missing: what becomes of records without a class.
       work_dir: for what is kept.
+      options: of reading.
       keep: makes the keeper of a file, given the file and the folder.
     """
     self._features = tuple(features)
     self._payload: Payload = payload
     self._missing: MissingLabel = missing
     self._work_dir = work_dir
+    self._options = options
     self._keep = keep
 
   def process(self, file: InputFile) -> Iterator[ScannedFile]:
@@ -195,7 +200,7 @@ class ScanFile(beam.DoFn):
     counts = sizes = np.zeros(0, np.int64)
     dropped = n_bytes = fingerprint = 0
     with contextlib.closing(self._keep(file, self._work_dir)) as kept:
-      for frames in read_frames(file.path):
+      for frames in read_frames(file.path, max_record_bytes=self._options.max_record_bytes):
         rows = _index(frames, decoder)
         kept.add(rows, frames)
         codes, row_sizes = np.ascontiguousarray(rows['code']), rows['size']

@@ -17,6 +17,7 @@ from tfx_balance.tfrecord.frames import Frames
 from tfx_balance.tfrecord.reading import (
   CHUNK_BYTES,
   GZIP_SUFFIX,
+  LARGEST_RECORD_BYTES,
   frames_of_stream,
   read_bytes,
 )
@@ -30,18 +31,22 @@ def suffix_of(path: str) -> str:
   return GZIP_SUFFIX if path.endswith(GZIP_SUFFIX) else ''
 
 
-def read_frames(path: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Frames]:
+def read_frames(
+  path: str, chunk_bytes: int = CHUNK_BYTES, *, max_record_bytes: int = LARGEST_RECORD_BYTES
+) -> Iterator[Frames]:
   """Yields a file's frames, about chunk_bytes of them at a time, with every CRC checked.
 
   Args:
     path: of a TFRecord file, gzip-compressed if its name ends in .gz; any Beam filesystem.
     chunk_bytes: decompressed bytes to hold; a larger record gets a chunk of its own.
+    max_record_bytes: length of the longest record.
 
   Raises:
-    DataError: if the file is truncated or corrupted; names the file and the place.
+    DataError: if the file is truncated or corrupted, or claims a longer record; names the file and
+      the place.
   """
   with open_decompressed(path) as stream:
-    yield from frames_of_stream(stream, path, chunk_bytes)
+    yield from frames_of_stream(stream, path, chunk_bytes, max_record_bytes)
 
 
 def read_sized(stream: BinaryIO, sizes: npt.NDArray[Any], path: str) -> Frames:

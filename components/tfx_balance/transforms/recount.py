@@ -13,6 +13,7 @@ from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.count import InputFile, scan_files
 from tfx_balance.transforms.features import check_features
+from tfx_balance.transforms.read_options import READ_DEFAULTS
 from tfx_balance.transforms.steps import create, same, summed
 from tfx_balance.transforms.totals import SumGroups, Totals
 from tfx_balance.transforms.work_files import read_json, write_json
@@ -37,7 +38,7 @@ def recount(
     path: of the JSON file to write, which `read_tallies` reads.
   """
   counted = create(pipeline, 'CountedFiles', files)
-  scanned = scan_files(counted, (label,), payload, 'own_stratum', work_dir)
+  scanned = scan_files(counted, (label,), payload, 'own_stratum', work_dir, READ_DEFAULTS)
   write = partial(write_tallies, path, label=label)
   summed(scanned, 'Tallies', same, SumGroups(), write)
 

@@ -75,7 +75,7 @@ class StratifiedSplit(beam.PTransform):
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
     r = self.request
     keep = self.keeper()
-    spilled = scan_files(files, r.features, r.payload, r.missing, r.work_dir, keep)
+    spilled = scan_files(files, r.features, r.payload, r.missing, r.work_dir, r.reading, keep)
     job = summed(spilled, 'Total', same, SumTotals(), partial(plan_job, request=r))
     planned = beam.pvalue.AsSingleton(job)
     thresholds = find_file_thresholds(

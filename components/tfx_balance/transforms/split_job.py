@@ -13,6 +13,7 @@ from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.features import check_features
 from tfx_balance.transforms.labels import MissingLabel
 from tfx_balance.transforms.output_layout import OutputLayout
+from tfx_balance.transforms.read_options import READ_DEFAULTS, ReadOptions
 from tfx_balance.transforms.select import Selection
 from tfx_balance.transforms.totals import Totals
 
@@ -38,6 +39,7 @@ class SplitRequest:
     n_files: split to the number of its files, where one was asked for.
     work_dir: for files that are in the making; on the artifact's filesystem.
     parameters: as given, for the sidecar.
+    reading: how records are read.
   """
 
   features: tuple[str, ...]
@@ -50,6 +52,7 @@ class SplitRequest:
   n_files: Mapping[str, int]
   work_dir: str
   parameters: Mapping[str, Any]
+  reading: ReadOptions = READ_DEFAULTS
 
 
 @dataclass(frozen=True)
