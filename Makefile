@@ -10,7 +10,7 @@ BENCHMARKS := $(addprefix benchmarks/,split.py augment.py input.py input_priorit
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONWARNINGS ?= ignore:You are using a Python version:FutureWarning,ignore:Support for google-cloud-storage:FutureWarning
 
-.PHONY: help setup run test test-flink test-browser test-kubeflow fuzz check format bench lock clean
+.PHONY: help setup run test test-flink test-browser test-kubeflow fuzz check format bench dist docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -54,9 +54,15 @@ format: setup  ## Format the code and mend what the linter can mend
 bench: setup $(BENCHMARKS)  ## Run every benchmark, small, and write docs/benchmarks.md
 	@$(RUN) benchmarks/write_docs.py $(BENCHMARKS) -- --small $(ARGS)
 
+dist: setup  ## Build the wheel and the source distribution, and check them in an environment of their own
+	@$(PYTHON) tools/build_dist.py
+
+docs:  ## Build the documentation site in site/
+	@$(PYTHON) tools/build_docs.py
+
 lock:  ## Compile the locks anew from pyproject.toml; ARGS=--upgrade takes newer versions
 	@$(PYTHON) tools/compile_locks.py $(ARGS)
 
 clean:  ## Remove .venv, .bootstrap and caches
-	rm -rf .venv .bootstrap .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .bootstrap site .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,6 +11,7 @@ from uv import find_uv, run_uv
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = [part for name in ('sample', 'kubeflow', 'dev') for part in ('--extra', name)]
+DOCS_REQUIREMENTS, DOCS_LOCK = 'requirements/docs.in', 'requirements/docs.txt'
 IMAGE_EXTRAS = ['--extra', 'kubeflow']
 
 
@@ -36,6 +37,15 @@ def compile_image_lock(uv: str, *options: str) -> None:
   command += ['--python-version', dotted(IMAGE_PYTHON), '--python-platform', stack.platform]
   run_uv(uv, *command, *options, given=cpu_tensorflow((ROOT / locked).read_text()))
   check_lock(IMAGE_LOCK, (ROOT / IMAGE_LOCK).read_text(), stack)
+
+
+def compile_docs_lock(uv: str, *options: str) -> None:
+  """Writes what builds the documentation, which imports neither TFX nor this package."""
+  say(DOCS_LOCK)
+  command = ['pip', 'compile', DOCS_REQUIREMENTS, '--quiet', '--no-header', '--no-annotate']
+  run_uv(
+    uv, *command, '--universal', '--python-version', '3.10', '--output-file', DOCS_LOCK, *options
+  )
 
 
 def cpu_tensorflow(lock: str) -> str:
@@ -79,5 +89,6 @@ if __name__ == '__main__':
       for python in stack.pythons:
         compile_lock(uv, stack, python, *sys.argv[1:])
     compile_image_lock(uv, *sys.argv[1:])
+    compile_docs_lock(uv, *sys.argv[1:])
   except SetupError as error:
     sys.exit(f'lock: {error}')

@@ -26,8 +26,9 @@ class ImageAugment(VectorAugment):
   False is not done at all; with nothing to do, features come back untouched. Two and four channels
   have alpha as the last, which moves with the image and keeps its values.
 
-  >>> ImageAugment(rotation=10, brightness=0.1).feature
-  'image'
+  Examples:
+    >>> ImageAugment(rotation=10, brightness=0.1).feature
+    'image'
 
   Attributes:
     feature: the image's name.

@@ -50,8 +50,9 @@ def progressive(steps: int, stages: int = 100) -> Schedule:
   Kang et al. 2020, "Decoupling representation and classifier for long-tailed recognition", where a
   stage is an epoch.
 
-  >>> [float(progressive(100, stages=4)(step).balanced) for step in (0, 30, 99, 500)]
-  [0.0, 0.25, 0.75, 1.0]
+  Examples:
+    >>> [float(progressive(100, stages=4)(step).balanced) for step in (0, 30, 99, 500)]
+    [0.0, 0.25, 0.75, 1.0]
 
   Args:
     steps: after which sampling is balanced.
@@ -66,8 +67,9 @@ def deferred(steps: int, q: float = 0.0) -> Schedule:
 
   Cao et al. 2019, "Learning imbalanced datasets with label-distribution-aware margin loss".
 
-  >>> [deferred(10)(step) for step in (9, 10)]
-  [1.0, 0.0]
+  Examples:
+    >>> [deferred(10)(step) for step in (9, 10)]
+    [1.0, 0.0]
   """
   _check_steps(steps)
   return lambda step: 1.0 if step < steps else q
@@ -76,8 +78,9 @@ def deferred(steps: int, q: float = 0.0) -> Schedule:
 def annealed(start: float, end: float, steps: int, stages: int = 100) -> Schedule:
   """Returns n_c^q with a q that goes from start to end linearly, in stages: a curriculum.
 
-  >>> [annealed(1, 0, 100, stages=4)(step) for step in (0, 30, 99, 500)]
-  [1.0, 0.75, 0.25, 0.0]
+  Examples:
+    >>> [annealed(1, 0, 100, stages=4)(step) for step in (0, 30, 99, 500)]
+    [1.0, 0.75, 0.25, 0.0]
   """
   _check_steps(steps)
   return lambda step: start + (end - start) * min(step * stages // steps, stages) / stages

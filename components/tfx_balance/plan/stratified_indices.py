@@ -26,9 +26,10 @@ def stratified_indices(
 
   Each class in each split, and each split, is within one item of its ideal share.
 
-  >>> parts = stratified_indices(['a'] * 80 + ['b'] * 20, {'train': 3, 'test': 1})
-  >>> {name: len(index) for name, index in parts.items()}
-  {'train': 75, 'test': 25}
+  Examples:
+    >>> parts = stratified_indices(['a'] * 80 + ['b'] * 20, {'train': 3, 'test': 1})
+    >>> {name: len(index) for name, index in parts.items()}
+    {'train': 75, 'test': 25}
 
   Args:
     labels: [n], integers, integral floats, text or bytes; one label an item.
