@@ -19,6 +19,10 @@ class DataError(TfxBalanceError, ValueError):
   """The data breaks a rule; nothing has been published."""
 
 
+class StorageError(TfxBalanceError, OSError):
+  """A file cannot be written, such as on a full disk; nothing has been published."""
+
+
 def plain_cause(error: BaseException) -> TfxBalanceError | None:
   """Returns the error of ours inside a runner's error, or None when there is none.
 
@@ -28,16 +32,24 @@ def plain_cause(error: BaseException) -> TfxBalanceError | None:
   Args:
     error: what a Beam pipeline raised.
   """
-  seen: BaseException | None = error
-  while seen is not None:
-    if isinstance(seen, TfxBalanceError):
-      return type(seen)(_without_step(str(seen)))
-    seen = seen.__cause__ or seen.__context__
+  for link in chain_of(error):
+    if isinstance(link, TfxBalanceError):
+      return type(link)(_without_step(str(link)))
   found = re.findall(r'tfx_balance\.errors\.(ConfigError|DataError): (.*)', str(error))
   if not found:
     return None
   kind, text = found[-1]
   return {'ConfigError': ConfigError, 'DataError': DataError}[kind](_without_step(text))
+
+
+def chain_of(error: BaseException) -> Iterator[BaseException]:
+  """Yields an error and what led to it, the latest first; each once, even in a cycle."""
+  seen = set[int]()
+  link: BaseException | None = error
+  while link is not None and id(link) not in seen:
+    yield link
+    seen.add(id(link))
+    link = link.__cause__ or link.__context__
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The last step: nothing is published that is not what was planned."""
 
+import errno
 import json
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 import apache_beam as beam
 import numpy as np
 import pytest
+from apache_beam.io.filesystems import FileSystems
 from tfx_balance.transforms.count import InputFile
 from tfx_balance.transforms.output_layout import OutputLayout
 from tfx_balance.transforms.publish import publish_outputs, write_outputs
@@ -28,7 +30,7 @@ class Job:
 
 def job(folder, **changes):
   paths = tuple(f'{folder}/out/Split-train/file-{i}' for i in range(2))
-  request = SimpleNamespace(output_uri=f'{folder}/out')
+  request = SimpleNamespace(output_uri=f'{folder}/out', work_dir=f'{folder}/work')
   return Job(request, (OutputLayout(paths, 1),), **changes)
 
 
@@ -83,6 +85,18 @@ def test_a_file_that_is_missing_is_not_passed_over(tmp_path):
 def test_a_value_that_json_does_not_have_is_an_error(tmp_path):
   with pytest.raises(ValueError, match='JSON'):
     publish_outputs(job(tmp_path), np.array([[2, 3]]), work_files(tmp_path), {'a': float('nan')})
+  assert all_bytes(tmp_path / 'out') == {}
+
+
+def test_nothing_is_published_where_there_is_no_room_for_the_sidecar(tmp_path, monkeypatch):
+  def full(path, **_):
+    raise OSError(errno.ENOSPC, 'No space left on device', path)
+
+  files = work_files(tmp_path)
+  monkeypatch.setattr(FileSystems, 'create', full)
+  with pytest.raises(OSError, match='No space left'):
+    publish_outputs(job(tmp_path), np.array([[2, 3]]), files, {})
+  assert all_bytes(tmp_path / 'out') == {}
 
 
 class Written(beam.PTransform):

@@ -1,5 +1,6 @@
 """TFRecord frames, against TensorFlow's own reader and writer."""
 
+import errno
 import gzip
 import struct
 import tracemalloc
@@ -312,3 +313,49 @@ def test_the_checks_here_can_fail(tmp_path):
   path.write_bytes(bytes(data))
   with pytest.raises(tf.errors.DataLossError):
     read_tfrecords(path)
+
+
+class Full:
+  """A buffered file on a disk that is full."""
+
+  def write(self, data):
+    if len(data) > 100:
+      self.flush()
+
+  def flush(self):
+    raise OSError(errno.ENOSPC, 'No space left on device')
+
+  def close(self):
+    self.flush()
+
+
+def write_two(suffix, n_writes, fault=None):
+  """Writes two files at a time."""
+  with records.create_compressed(f'a{suffix}') as a, records.create_compressed(f'b{suffix}') as b:
+    for _ in range(n_writes):
+      a.write(bytes(1 << 20))
+      b.write(bytes(1 << 20))
+    if fault:
+      raise fault
+
+
+@pytest.mark.parametrize('suffix', SUFFIXES)
+@pytest.mark.parametrize('n_writes', [0, 1, 20], ids=['by closing', 'one write', 'by writing'])
+def test_no_error_of_a_full_disk_leads_to_itself(monkeypatch, suffix, n_writes):
+  # `ExitStack` follows what led to an error to its end, and never comes back from a cycle.
+  monkeypatch.setattr(records, 'create_stream', lambda path: Full())
+  with pytest.raises(OSError, match='No space left on device') as found:
+    write_two(suffix, n_writes)
+  assert found.value.filename in (f'a{suffix}', f'b{suffix}')
+  links, link = [], found.value
+  while link is not None and link not in links:
+    links.append(link)
+    link = link.__context__
+  assert link is None
+
+
+@pytest.mark.parametrize('suffix', SUFFIXES)
+def test_an_error_beside_the_writing_is_the_one_that_is_told(monkeypatch, suffix):
+  monkeypatch.setattr(records, 'create_stream', lambda path: Full())
+  with pytest.raises(DataError, match=r'^the data$'):
+    write_two(suffix, 0, DataError('the data'))

@@ -9,7 +9,7 @@ from apache_beam.io.filesystems import FileSystems
 from tfx_balance.transforms import output_layout, shuffle, work_files
 from tfx_balance.transforms.output_layout import OutputLayout
 from tfx_balance.transforms.shuffle import GatherFile, Scatterer
-from tfx_balance.transforms.work_files import FileCopy, WorkFile, publish, work_folder
+from tfx_balance.transforms.work_files import FileCopy, WorkFile, publish
 
 from tests.helpers_examples import all_bytes, labelled, read_tfrecords, write_tfrecords
 
@@ -66,19 +66,6 @@ def test_a_file_that_is_nowhere_is_an_error(tmp_path):
 
 def test_no_two_work_files_have_one_name(tmp_path):
   assert len({work_files.new_work_file(str(tmp_path), 'out') for _ in range(100)}) == 100
-
-
-@pytest.mark.parametrize('fails', [False, True])
-def test_the_work_folder_goes_whatever_happens(tmp_path, fails):
-  try:
-    with work_folder(str(tmp_path)) as folder:
-      assert not Path(folder).name.startswith('Split-')
-      (Path(folder) / 'part').write_text('half')
-      if fails:
-        raise OSError('the disk is full')
-  except OSError:
-    assert fails
-  assert list(tmp_path.iterdir()) == []
 
 
 def test_a_copy_is_the_same_bytes(tmp_path):

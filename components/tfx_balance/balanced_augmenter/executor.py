@@ -18,7 +18,7 @@ from tfx_balance.transforms.augment import BalancedAugment, publish_augmented
 from tfx_balance.transforms.augment_job import AugmentRequest
 from tfx_balance.transforms.publish import write_outputs
 from tfx_balance.transforms.records import suffix_of
-from tfx_balance.transforms.work_files import work_folder
+from tfx_balance.transforms.work_folder import work_folder
 
 
 class Executor(BeamExecutor):
@@ -45,7 +45,8 @@ class Executor(BeamExecutor):
     files = source.input_files(parameters.splits)
     copies = source.copies(passed, output.uri)
     wheels = self._wheels(exec_properties)
-    with work_folder(output.uri) as work_dir, udf_utils.TempPipInstallContext(wheels):
+    reads = [file.path for file in files]
+    with work_folder(output.uri, reads) as work_dir, udf_utils.TempPipInstallContext(wheels):
       request = AugmentRequest(
         label=parameters.label,
         balance=parameters.balance,

@@ -16,7 +16,7 @@ from tfx_balance.transforms.class_shards import ClassShards, publish_shards
 from tfx_balance.transforms.class_shards_job import TRAIN, ShardRequest
 from tfx_balance.transforms.publish import write_outputs
 from tfx_balance.transforms.records import suffix_of
-from tfx_balance.transforms.work_files import work_folder
+from tfx_balance.transforms.work_folder import work_folder
 
 
 class Executor(BeamExecutor):
@@ -41,7 +41,7 @@ class Executor(BeamExecutor):
     passed = passed_through(source, parameters.train_splits)
     files = source.input_files(parameters.train_splits)
     copies = source.copies(passed, output.uri)
-    with work_folder(output.uri) as work_dir:
+    with work_folder(output.uri, [file.path for file in files]) as work_dir:
       request = ShardRequest(
         label=parameters.label,
         train_splits=parameters.train_splits,

@@ -24,9 +24,9 @@ from tfx_balance.class_distribution_validator.counting import (
 from tfx_balance.class_distribution_validator.label_schema import schema_rules
 from tfx_balance.class_distribution_validator.parameters import ValidatorParameters
 from tfx_balance.class_distribution_validator.results import (
+  publish_results,
   report_violations,
   write_copies,
-  write_results,
 )
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.examples_artifact import ExamplesInput
@@ -37,7 +37,7 @@ from tfx_balance.plan.distance_rules import default_pairs
 from tfx_balance.plan.distribution_rules import SchemaRules, check_distribution
 from tfx_balance.plan.leakage_rules import check_leakage
 from tfx_balance.plan.limits import check_names
-from tfx_balance.transforms.work_files import work_folder
+from tfx_balance.transforms.work_folder import work_folder
 
 Inputs = dict[str, list[types.Artifact]]
 
@@ -89,7 +89,8 @@ class Executor(BeamExecutor):
       of_split = [check for check in checks if check.split == split]
       found[split] = label_anomalies.with_checks(by_tfdv, of_split, parameters.label)
     sidecar = checks_sidecar(parameters.label, counts_from, counts, checks, leakage)
-    write_results(output.uri, found, sidecar)
+    with work_folder(output.uri) as work_dir:
+      publish_results(output.uri, found, sidecar, work_dir)
     if parameters.report_dir:
       write_copies(parameters.report_dir, found, sidecar, checks)
     describe_output(output, source, splits, checks)

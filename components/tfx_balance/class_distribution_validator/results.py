@@ -14,21 +14,27 @@ from tfx_balance.class_distribution_validator.parameters import ValidatorParamet
 from tfx_balance.errors import DataError
 from tfx_balance.plan.checks import Check, failed
 from tfx_balance.plan.checks_sidecar import CHECKS_NAME, violation_report, violation_table
-from tfx_balance.transforms.work_files import write_json
+from tfx_balance.transforms.work_files import json_text, publish, write_document, write_json
 
 ANOMALIES_NAME = 'SchemaDiff.pb'  # as ExampleValidator's
 VIOLATIONS_NAME = 'violations.txt'
 SHOWN_VIOLATIONS = 30
 
 
-def write_results(
-  folder: str, anomalies: Mapping[str, anomalies_pb2.Anomalies], sidecar: Mapping[str, Any]
+def publish_results(
+  folder: str,
+  anomalies: Mapping[str, anomalies_pb2.Anomalies],
+  sidecar: Mapping[str, Any],
+  work_dir: str,
 ) -> None:
-  """Writes the anomalies of each split, and the checks at the root."""
-  for split, found in anomalies.items():
-    path = f'{folder}/Split-{split}/{ANOMALIES_NAME}'
-    io_utils.write_bytes_file(path, found.SerializeToString())
-  write_json(f'{folder}/{CHECKS_NAME}', sidecar)
+  """Writes the anomalies of each split, and the checks at the root, which come there last."""
+  found = [
+    write_document(work_dir, path, data, 'application/octet-stream')
+    for path, data in _by_path(folder, anomalies).items()
+  ]
+  checks = write_document(work_dir, f'{folder}/{CHECKS_NAME}', json_text(sidecar))
+  publish(found)
+  publish([checks])
 
 
 def write_copies(
@@ -42,8 +48,18 @@ def write_copies(
   for name in (CHECKS_NAME, VIOLATIONS_NAME):
     if fileio.exists(f'{folder}/{name}'):
       fileio.remove(f'{folder}/{name}')
-  write_results(folder, anomalies, sidecar)
+  for path, data in _by_path(folder, anomalies).items():
+    io_utils.write_bytes_file(path, data)
+  write_json(f'{folder}/{CHECKS_NAME}', sidecar)
   io_utils.write_bytes_file(f'{folder}/{VIOLATIONS_NAME}', violation_report(checks).encode('utf-8'))
+
+
+def _by_path(folder: str, anomalies: Mapping[str, anomalies_pb2.Anomalies]) -> dict[str, bytes]:
+  """Returns what the files of the anomalies are to hold."""
+  return {
+    f'{folder}/Split-{split}/{ANOMALIES_NAME}': found.SerializeToString()
+    for split, found in anomalies.items()
+  }
 
 
 def report_violations(checks: Sequence[Check], parameters: ValidatorParameters) -> None:

@@ -16,7 +16,7 @@ from tfx_balance.transforms.publish import write_outputs
 from tfx_balance.transforms.records import suffix_of
 from tfx_balance.transforms.split import StratifiedSplit, publish_split
 from tfx_balance.transforms.split_job import SplitRequest
-from tfx_balance.transforms.work_files import work_folder
+from tfx_balance.transforms.work_folder import work_folder
 
 
 class Executor(BeamExecutor):
@@ -42,7 +42,7 @@ class Executor(BeamExecutor):
     passed = passed_through(source, chosen, parameters)
     files = source.input_files(chosen, grouped=False)
     copies = source.copies(passed, output.uri)
-    with work_folder(output.uri) as work_dir:
+    with work_folder(output.uri, [file.path for file in files]) as work_dir:
       request = SplitRequest(
         features=parameters.features,
         shares=parameters.shares,

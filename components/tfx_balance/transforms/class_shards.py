@@ -24,7 +24,7 @@ from tfx_balance.transforms.select import sum_arrays
 from tfx_balance.transforms.shuffle import Scatterer, Spill, gather_files
 from tfx_balance.transforms.steps import same, summed
 from tfx_balance.transforms.totals import SumGroups
-from tfx_balance.transforms.work_files import WorkFile, publish, write_json, write_text
+from tfx_balance.transforms.work_files import WorkFile, json_text, publish, write_document
 
 HYPERPARAMETERS_NAME = 'best_hyperparameters.txt'
 """As the stock Tuner names it; the Trainer takes whatever single file there is."""
@@ -78,7 +78,7 @@ class ClassShards(beam.PTransform):
 def publish_shards(
   passed_through: Sequence[str], job: ShardJob, counts: Ints, files: Sequence[WorkFile]
 ) -> None:
-  """Moves all the files to where they belong, and writes the plan, twice, and the sidecar.
+  """Moves all the files to where they belong, then the plan, twice, and the sidecar.
 
   Raises:
     RuntimeError: if that is not what was planned: a fault of this package, or changed data.
@@ -89,7 +89,12 @@ def publish_shards(
   plan, request = job.plan(files), job.request
   n_files = len({path for layout in job.layouts for path in layout.paths})
   sidecar = input_sidecar(plan, request.parameters, job.sources, n_files, passed_through)
+  documents = {
+    f'{request.hyperparameters_uri}/{HYPERPARAMETERS_NAME}': plan.dumps(),
+    f'{request.output_uri}/{PLAN_NAME}': plan.dumps(),
+    f'{request.output_uri}/{SIDECAR_NAME}': json_text(sidecar),
+  }
+  described = [write_document(request.work_dir, path, text) for path, text in documents.items()]
   publish(files)
-  write_text(f'{request.output_uri}/{PLAN_NAME}', plan.dumps())
-  write_text(f'{request.hyperparameters_uri}/{HYPERPARAMETERS_NAME}', plan.dumps())
-  write_json(f'{request.output_uri}/{SIDECAR_NAME}', sidecar)
+  for document in described:  # the sidecar last, as the mark that all is there
+    publish([document])

@@ -14,7 +14,14 @@ from tfx_balance.transforms.count import InputFile
 from tfx_balance.transforms.output_layout import OutputLayout
 from tfx_balance.transforms.select import Selection
 from tfx_balance.transforms.steps import create, spread
-from tfx_balance.transforms.work_files import FileCopy, WorkFile, copy_file, publish, write_json
+from tfx_balance.transforms.work_files import (
+  FileCopy,
+  WorkFile,
+  copy_file,
+  json_text,
+  publish,
+  write_document,
+)
 
 
 class Request(Protocol):
@@ -23,6 +30,10 @@ class Request(Protocol):
   @property
   def output_uri(self) -> str:
     """Of the artifact to write."""
+
+  @property
+  def work_dir(self) -> str:
+    """For files that are in the making."""
 
 
 class Layouts(Protocol):
@@ -94,7 +105,9 @@ def _final_path(copy: FileCopy) -> str:
 def publish_outputs(
   job: Job, counts: npt.NDArray[np.int64], files: Sequence[WorkFile], sidecar: Any
 ) -> None:
-  """Moves all the files to where they belong, and writes the sidecar.
+  """Moves all the files to where they belong, and the sidecar last.
+
+  It is written before, so that nothing is published where there is no room for all of it.
 
   Args:
     job: what was to be done.
@@ -108,8 +121,10 @@ def publish_outputs(
   if not np.array_equal(counts, job.selection.quotas):
     raise RuntimeError(f'selected {counts.tolist()}, planned {job.selection.quotas.tolist()}')
   check_records(job, files)
+  work_dir, path = job.request.work_dir, f'{job.request.output_uri}/{SIDECAR_NAME}'
+  described = write_document(work_dir, path, json_text(sidecar))
   publish(files)
-  write_json(f'{job.request.output_uri}/{SIDECAR_NAME}', sidecar)
+  publish([described])
 
 
 def check_records(job: Layouts, files: Sequence[WorkFile]) -> None:

@@ -21,7 +21,7 @@ from tfx_balance.tfrecord.reading import (
   frames_of_stream,
   read_bytes,
 )
-from tfx_balance.transforms.work_files import create_as_is, open_as_is
+from tfx_balance.transforms.work_files import OutputFile, create_stream, open_as_is
 
 _GZIP_LEVEL = 1
 
@@ -99,15 +99,12 @@ def open_decompressed(path: str) -> Iterator[BinaryIO]:
       yield raw
 
 
-@contextlib.contextmanager
-def create_compressed(path: str) -> Iterator[BinaryIO]:
+def create_compressed(path: str) -> OutputFile:
   """Opens a file for writing; if its name ends in .gz, it is compressed in a thread of its own.
 
   The gzip header carries no time and no name, so equal content gives equal bytes.
   """
-  with create_as_is(path) as raw:
-    if path.endswith(GZIP_SUFFIX):
-      with igzip_threaded.open(raw, 'wb', compresslevel=_GZIP_LEVEL) as stream:
-        yield stream
-    else:
-      yield raw
+  raw = create_stream(path)
+  if not path.endswith(GZIP_SUFFIX):
+    return OutputFile(path, raw)
+  return OutputFile(path, igzip_threaded.open(raw, 'wb', compresslevel=_GZIP_LEVEL), raw)

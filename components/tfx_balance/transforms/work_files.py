@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from absl import logging
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 
@@ -21,7 +19,7 @@ class WorkFile:
   Attributes:
     work_path: where it is.
     final_path: where it goes.
-    records: in it; -1 for a file that was copied unread.
+    records: in it; -1 for a file that was copied unread, or has none.
     n_bytes: of these records, decompressed and without what frames them.
     parts: records of each part, where several outputs share the file.
   """
@@ -39,6 +37,55 @@ class WorkFile:
     return self.parts[part] if part < len(self.parts) else 0
 
 
+class OutputFile:
+  """A file that is being written, each of whose errors is a new object.
+
+  What compresses in a thread keeps its error, and raises that same object whenever it is written to
+  or closed. Raised again while another file's error is handled, it becomes a cause of itself, and
+  `contextlib.ExitStack`, which looks for the end of that chain, never finds one.
+
+  Args:
+    path: of the file.
+    streams: to be closed, in this order; the first one takes what is written.
+  """
+
+  def __init__(self, path: str, *streams: Any) -> None:
+    self._path, self._streams = path, streams
+    self._failed = False
+
+  def write(self, data: Any) -> None:
+    """Writes bytes, or what has a buffer of them; raises OSError if that fails."""
+    fault = self._fault_of(self._streams[0].write, data)
+    if fault is not None:
+      self._failed = True
+      raise fault
+
+  def close(self) -> None:
+    """Closes the file; raises OSError if that is the first call that fails."""
+    streams, self._streams = self._streams, ()
+    faults = [self._fault_of(stream.close) for stream in streams]
+    fault = next((fault for fault in faults if fault is not None), None)
+    if fault is not None and not self._failed:
+      raise fault
+
+  def __enter__(self) -> OutputFile:
+    return self
+
+  def __exit__(self, kind: object, *_: object) -> None:
+    self._failed |= kind is not None  # which is to be told, not what closing makes of it
+    self.close()
+
+  def _fault_of(self, call: Callable[..., Any], *args: Any) -> OSError | None:
+    """Returns the error of a call, to be raised where the error that it had is not handled."""
+    try:
+      call(*args)
+    except OSError as error:
+      if error.errno is not None:
+        return OSError(error.errno, error.strerror, self._path)
+      return OSError(f'{self._path}: {error}')
+    return None
+
+
 def new_work_file(work_dir: str, stem: str) -> str:
   """Returns the path of a file that no other attempt of the same work uses."""
   return FileSystems.join(work_dir, f'{stem}-{uuid.uuid4().hex}')
@@ -49,8 +96,13 @@ def open_as_is(path: str) -> BinaryIO:
   return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
-def create_as_is(path: str) -> BinaryIO:
+def create_as_is(path: str) -> OutputFile:
   """Opens a file for writing, on any of Beam's filesystems; nothing is compressed."""
+  return OutputFile(path, create_stream(path))
+
+
+def create_stream(path: str) -> BinaryIO:
+  """Opens a file for writing, whose errors are as they come."""
   return FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
@@ -71,25 +123,6 @@ def publish(files: Iterable[WorkFile]) -> None:
     FileSystems.rename([f.work_path for f in pending], [f.final_path for f in pending])
 
 
-@contextlib.contextmanager
-def work_folder(output_uri: str) -> Iterator[str]:
-  """Makes a folder for work files at the root of an artifact, and deletes it in the end.
-
-  There it is on the artifact's own filesystem, where every worker can reach it and a move is one
-  step; outside `Split-*`, nothing reads it.
-  """
-  folder = new_work_file(output_uri, '.work')
-  FileSystems.mkdirs(folder)
-  try:
-    yield folder
-  finally:
-    try:
-      is_there = FileSystems.exists(folder)  # not so on an object store, which takes a prefix
-      FileSystems.delete([folder if is_there else f'{folder}/'])
-    except BeamIOError as error:
-      logging.warning('%s could not be deleted, delete it by hand: %s', folder, error)
-
-
 @dataclass(frozen=True)
 class FileCopy:
   """A file to be copied as it is."""
@@ -105,15 +138,25 @@ def copy_file(copy: FileCopy, work_dir: str) -> WorkFile:
   return WorkFile(work_path, copy.final_path, records=-1)
 
 
+def write_document(
+  work_dir: str, final_path: str, data: str | bytes, mime_type: str = 'application/json'
+) -> WorkFile:
+  """Writes a file that describes others, to where it can be published from once they are there."""
+  work_path = new_output_file(work_dir, final_path)
+  with FileSystems.create(work_path, mime_type=mime_type) as file:
+    file.write(data.encode('utf-8') if isinstance(data, str) else data)
+  return WorkFile(work_path, final_path, records=-1)
+
+
+def json_text(data: Any) -> str:
+  """Returns JSON that people can read and that is the same for the same data."""
+  return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + '\n'
+
+
 def write_json(path: str, data: Any) -> None:
-  """Writes JSON that people can read and that is the same for the same data."""
-  write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + '\n')
-
-
-def write_text(path: str, text: str) -> None:
-  """Writes a text file, which holds JSON."""
+  """Writes JSON in one go, to where nobody looks before it is whole."""
   with FileSystems.create(path, mime_type='application/json') as file:
-    file.write(text.encode('utf-8'))
+    file.write(json_text(data).encode('utf-8'))
 
 
 def read_json(path: str) -> Any:
