@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 import sys
-from pathlib import Path
 
 from machine import glibc_version
 from progress import SetupError, say, stream
@@ -38,7 +37,7 @@ def build_dist() -> None:
   run_uv(uv, 'tool', 'run', '--quiet', '--from', TWINE, 'twine', 'check', '--strict', *files)
   check_install(uv, next(file for file in files if file.endswith('.whl')))
   for file in files:
-    say('{}  {:,} bytes'.format(os.path.relpath(file, str(ROOT)), os.path.getsize(file)))
+    say(f'{os.path.relpath(file, str(ROOT))}  {os.path.getsize(file):,} bytes')
 
 
 def check_install(uv: str, wheel: str) -> None:
