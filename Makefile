@@ -4,7 +4,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 TYPED := $(wildcard components pipelines benchmarks tools)
-BENCHMARKS := $(addprefix benchmarks/,split.py augment.py input.py input_priorities.py scale.py)
+BENCHMARKS := $(addprefix benchmarks/,split.py augment.py augment_recall.py input.py input_priorities.py scale.py)
 
 # Quiet libraries: TensorFlow's C++ log, and Google's notices about this Python and its own versions.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
