@@ -7,8 +7,9 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tfx_balance.plan.balance_plan import BalanceRequest, plan_balance
 from tfx_balance.plan.class_value import MISSING, ClassValue
-from tfx_balance.plan.sidecar import split_sidecar, split_warnings
+from tfx_balance.plan.sidecar import balance_sidecar, split_sidecar, split_warnings
 from tfx_balance.plan.split_plan import SplitShares, plan_splits
 
 SOURCE = {'records': 0, 'dropped': 0, 'files': 3, 'fingerprint': '00ff'}
@@ -153,3 +154,24 @@ def test_warnings_name_what_is_small(records, arguments, dropped, expected):
   for warning, start in zip(warnings, expected, strict=True):
     assert warning.startswith(start)
   assert describe(plan, source={'dropped': dropped})['warnings'] == warnings
+
+
+@pytest.mark.parametrize(
+  ('apart', 'expected'),
+  [
+    pytest.param(None, "3 records of split 'train' without a class were dropped", id='joined'),
+    pytest.param(
+      'more',
+      "3 records of split 'train' without a class have no copies in 'more'",
+      id='apart',
+    ),
+  ],
+)
+def test_a_balanced_sidecar_warns_of_records_without_a_class(apart, expected):
+  classes = {ClassValue('bytes', b'a'): 5, ClassValue('bytes', b'b'): 2}
+  plans = {name: plan_balance(classes, BalanceRequest()) for name in ('eval', 'train')}
+  sources = {'eval': {'dropped': 0}, 'train': {'dropped': 3}}
+  files = {'eval': 1, 'train': 1, 'more': 1}
+  data = balance_sidecar(plans, apart, {}, sources, files, [])
+  assert data['warnings'] == [expected]
+  assert data['input'] == sources

@@ -132,7 +132,11 @@ def balance_sidecar(
     'splits': splits,
     'strata': strata,
     'passed_through': list(passed_through),
-    'warnings': [*_balance_warnings(plans, parameters), *_pool_warnings(plans, pools)],
+    'warnings': [
+      *_dropped_warnings(sources, augmented_split),
+      *_balance_warnings(plans, parameters),
+      *_pool_warnings(plans, pools),
+    ],
   }
 
 
@@ -202,6 +206,21 @@ def _split_summary(
   column = [stratum['splits'].get(name, {}).get('records', 0) for stratum in strata]
   summary = {'records': sum(column), 'imbalance_ratio': _finite(imbalance_ratio(column))}
   return {**summary, 'files': files[name]} if name in files else summary
+
+
+def _dropped_warnings(
+  sources: Mapping[str, Mapping[str, Any]], augmented_split: str | None
+) -> list[str]:
+  """Returns which splits have records without a class, and what became of these, a sentence each.
+
+  Where copies have a split of their own, the records stay with the originals.
+  """
+  became = 'were dropped' if augmented_split is None else f'have no copies in {augmented_split!r}'
+  return [
+    f'{source["dropped"]} records of split {name!r} without a class {became}'
+    for name, source in sources.items()
+    if source['dropped']
+  ]
 
 
 def _balance_warnings(plans: Mapping[str, BalancePlan], parameters: Mapping[str, Any]) -> list[str]:
