@@ -10,7 +10,7 @@ BENCHMARKS := $(addprefix benchmarks/,split.py augment.py augment_recall.py inpu
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONWARNINGS ?= ignore:You are using a Python version:FutureWarning,ignore:Support for google-cloud-storage:FutureWarning
 
-.PHONY: help setup run test test-flink test-browser test-kubeflow fuzz check format bench dist docs lock clean
+.PHONY: help setup run test test-flink test-browser test-kubeflow fuzz reliability check format bench dist docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -41,6 +41,9 @@ test-kubeflow: setup  ## Build the image, run the sample and all tests in it (ro
 
 fuzz: setup  ## Search for inputs that break the readers and the planners; ARGS="--minutes 60"
 	@$(RUN) -m tests.fuzz $(ARGS)
+
+reliability: setup  ## Kill the components, fill their disks (as root), damage their files; ARGS="kills --kills 20"
+	@$(RUN) -m tests.reliability $(ARGS)
 
 check: setup  ## Check format, lint and types
 	$(RUN) -m ruff format --check
