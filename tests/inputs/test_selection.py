@@ -131,6 +131,31 @@ def test_fit_takes_it_and_priorities_follow_the_losses(name):
   assert inner.predict(features, verbose=0).shape == (100, 2)
 
 
+@pytest.mark.parametrize(
+  ('name', 'built'), [('keras', True), ('keras', False), ('tf_keras', False)]
+)
+def test_the_loss_of_fit_and_of_validation_is_that_of_the_items(name, built):
+  keras = keras_of(name)
+  labels, features = np.zeros(30, int), np.ones((30, 2), 'float32')  # of one loss, all of them
+  selector = PrioritySelector(30, beta=0.0)
+  dataset = selection_dataset(features, labels, selector, 10, with_items=True, keras=name)
+  inner = keras.Sequential([keras.layers.Dense(2, 'softmax', kernel_regularizer='l2')])
+  if built:
+    inner.build((None, 2))
+  item_loss = keras.losses.sparse_categorical_crossentropy
+  model = prioritized_model(inner, selector, item_loss)
+  model.compile(keras.optimizers.SGD(0.0), metrics=['accuracy'])
+  history = model.fit(dataset, epochs=2, verbose=0, validation_data=(features, labels)).history
+  probabilities = inner.predict(features, verbose=0)
+  expected = -np.log(probabilities[0, 0]) + 0.01 * np.square(inner.get_weights()[0]).sum()
+  assert history['loss'] == history['val_loss'] == pytest.approx([expected] * 2)
+  right = float(probabilities[0].argmax() == 0)
+  assert history['accuracy'] == history['val_accuracy'] == [right] * 2
+  told = model.evaluate(features, labels, verbose=0, return_dict=True)
+  assert told == pytest.approx({'loss': expected, 'accuracy': right})
+  assert np.allclose(model.predict(features, verbose=0), probabilities)
+
+
 @pytest.mark.parametrize('name', ['keras', 'tf_keras'])
 def test_fit_takes_any_selector(name):
   keras = keras_of(name)

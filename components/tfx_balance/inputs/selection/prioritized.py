@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,10 @@ def prioritized_model(model: Any, selector: PrioritySelector, item_loss: ItemLos
   """Returns a model around a model, whose `fit` updates priorities after each batch.
 
   Keras' callbacks see a batch's mean loss only, so the training step is where losses per item are.
-  The inner model is trained in place: predict, evaluate and save with that one.
+  The inner model is trained in place: save it, and serve it. `fit` takes the selector's dataset;
+  `validation_data`, `evaluate` and `predict` take what the inner model does, without items. The
+  loss that is reported is the mean of `item_loss`, weighted as it is trained on, and what layers
+  add to it; `compile` takes an optimizer and metrics.
 
   Args:
     model: a Keras 3 (TensorFlow backend) or tf_keras model.
@@ -30,6 +34,7 @@ def prioritized_model(model: Any, selector: PrioritySelector, item_loss: ItemLos
     ConfigError: if the model is of neither Keras.
   """
   base = _model_class(model)
+  keras = importlib.import_module(base.__module__.partition('.')[0])
 
   class PrioritizedModel(base):  # type: ignore[misc, valid-type]
     """Trains the inner model on weighted losses and reports each item's loss."""
@@ -37,28 +42,66 @@ def prioritized_model(model: Any, selector: PrioritySelector, item_loss: ItemLos
     def __init__(self) -> None:
       super().__init__()
       self.inner = model
+      self.supports_jit = False  # XLA has no call of Python, by which the selector is told
+      self.mean_loss = keras.metrics.Mean(name='loss')
+      self.in_fit = False
+
+    @property
+    def metrics(self) -> list[Any]:
+      # Keras 3 has a loss of its own, which only its own training step updates.
+      return [self.mean_loss, *(metric for metric in super().metrics if metric.name != 'loss')]
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+      self.in_fit = True
+      try:
+        return super().fit(*args, **kwargs)
+      finally:
+        self.in_fit = False
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-      return self.inner(inputs[0], training=training)
+      # Keras 3 calls it on a batch of what `fit` is given, to build what is not built yet.
+      return self.inner(inputs[0] if self.in_fit and _has_items(inputs) else inputs, training)
 
     def train_step(self, data: Any) -> dict[str, Any]:
       (features, items), labels, weights = _unpacked(data)
       with tf.GradientTape() as tape:
         predictions = self.inner(features, training=True)
         losses = tf.reshape(item_loss(labels, predictions), [-1])
-        mean = losses if weights is None else losses * tf.cast(weights, losses.dtype)
-        loss = tf.reduce_mean(mean) + tf.add_n([*map(tf.reduce_sum, self.inner.losses), 0.0])
+        loss = self._total(losses, weights)
       variables = self.inner.trainable_variables
       self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
       told = tf.numpy_function(_tell, [items, losses], tf.int32)
       with tf.control_dependencies([told]):
-        return {'loss': tf.identity(loss)}
+        self.mean_loss.update_state(tf.identity(loss), sample_weight=tf.shape(losses)[0])
+      return self.compute_metrics(features, labels, predictions, weights)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+      features, labels, weights = _unpacked(data)
+      predictions = self.inner(features, training=False)
+      losses = tf.reshape(item_loss(labels, predictions), [-1])
+      self.mean_loss.update_state(self._total(losses, weights), sample_weight=tf.shape(losses)[0])
+      return self.compute_metrics(features, labels, predictions, weights)
+
+    def predict_step(self, data: Any) -> Any:
+      return self.inner(data[0] if isinstance(data, tuple) else data, training=False)
+
+    def _total(self, losses: Any, weights: Any) -> Any:
+      """Returns the mean of weighted losses, and what the inner model's layers add."""
+      weighted = losses if weights is None else losses * tf.cast(weights, losses.dtype)
+      return tf.reduce_mean(weighted) + tf.add_n([*map(tf.reduce_sum, self.inner.losses), 0.0])
 
   def _tell(items: Any, losses: Any) -> Any:
     selector.update(items, losses)
     return np.int32(len(items))
 
   return PrioritizedModel()
+
+
+def _has_items(inputs: Any) -> bool:
+  """Returns whether inputs are features with the numbers of items, int [batch_size]."""
+  if not isinstance(inputs, tuple) or len(inputs) != 2:
+    return False
+  return len(getattr(inputs[1], 'shape', ())) == 1 and 'int' in str(inputs[1].dtype)
 
 
 def _unpacked(data: Any) -> tuple[Any, Any, Any]:
