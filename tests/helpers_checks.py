@@ -57,6 +57,11 @@ def read_sidecar(uri: Path | str) -> dict[str, Any]:
   return json.loads((Path(uri) / 'class_distribution.json').read_text(encoding='utf-8'))
 
 
+def file_bytes(uri: Path | str, split: str) -> dict[str, int]:
+  """Returns the size of each file of a split, as a sidecar has it."""
+  return {path.name: path.stat().st_size for path in split_files(uri, split)}
+
+
 def assert_sidecar(
   uri: Path | str, weights: Mapping[str, Any], features: Iterable[str] = ('label',)
 ) -> dict[str, Any]:
@@ -77,6 +82,7 @@ def assert_sidecar(
       'records': len(held[name]),
       'ideal': float(sizes.total() * exact(weight) / whole),
       'files': len(split_files(uri, name)),
+      'file_bytes': file_bytes(uri, name),
       'imbalance_ratio': max(by_stratum) / min(by_stratum) if min(by_stratum) else None,
     }, f'{name}: {told}'
   told_sizes = {}

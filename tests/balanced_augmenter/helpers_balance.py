@@ -36,7 +36,7 @@ from tfx_balance.transforms.select import Selection
 from tfx_balance.transforms.shuffle import GatherFile
 from tfx_balance.transforms.totals import SumTotals
 
-from tests.helpers_checks import class_value, read_sidecar
+from tests.helpers_checks import class_value, file_bytes, read_sidecar
 from tests.helpers_examples import (
   Shards,
   example,
@@ -171,8 +171,8 @@ def assert_balance_sidecar(
   for name in names:
     told = sidecar['splits'][name]
     assert told['records'] == len(held[name])
-    if augmented_split in (None, name):
-      assert told['files'] == len(split_files(uri, name))
+    assert told['files'] == len(split_files(uri, name))
+    assert told['file_bytes'] == file_bytes(uri, name)
     by_class = [counts[name][c] for c in set().union(*targets.values())]
     ratio = max(by_class) / min(by_class) if min(by_class) else None
     assert told['imbalance_ratio'] == ratio

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tests.helpers_checks import class_value, read_sidecar
+from tests.helpers_checks import class_value, file_bytes, read_sidecar
 from tests.helpers_examples import read_tfrecords, split_files, value_of
 
 KIND_ORDER = ('int', 'float', 'bytes', 'missing')
@@ -94,6 +94,7 @@ def _assert_sidecar(uri, plan, classes, counts, n_files) -> None:
       'records': sum(records),
       'imbalance_ratio': max(records) / min(records),
       'files': n_files,
+      'file_bytes': file_bytes(uri, 'train'),
     }
   }
   assert [class_value(row['stratum'][0]) for row in sidecar['strata']] == classes

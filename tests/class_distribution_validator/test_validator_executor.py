@@ -1,10 +1,12 @@
 """The executor: what it counts, what it writes, what it refuses. No pipeline around it."""
 
 import json
+import shutil
 from collections import Counter
 
 import pytest
 import tensorflow_data_validation as tfdv
+from tfx.types import artifact_utils, standard_artifacts
 from tfx_balance import BalancedAugmenter, StratifiedSplitter
 from tfx_balance.class_distribution_validator.counting import SplitStatistics
 from tfx_balance.errors import ConfigError, DataError
@@ -110,6 +112,108 @@ def test_sidecars_are_believed_unless_a_recount_is_asked_for(tmp_path):
     max_imbalance_ratio={'train': 1.01},
   )
   assert chosen.broken() == []
+
+
+@pytest.fixture(scope='module')
+def splitted(tmp_path_factory):
+  """Returns the folder of a split artifact, two files a split, and its splits' statistics."""
+  folder = tmp_path_factory.mktemp('split')
+  records = [labelled({0: 40, 1: 10}), labelled({0: 40, 1: 10})]
+  artifact = input_artifact(folder / 'in', {'all': records})
+  arguments = {'splits': {'train': 3, 'eval': 1}, 'output_files': 2}
+  execute(StratifiedSplitter, [artifact], folder / 'out', **arguments)
+  return folder / 'out', exact({'train': {0: 60, 1: 15}, 'eval': {0: 20, 1: 5}})
+
+
+def change_sidecar(folder, change):
+  path = folder / 'class_distribution.json'
+  data = json.loads(path.read_text())
+  change(data)
+  path.write_text(json.dumps(data))
+
+
+def multiply(times, data, totals=True):
+  """Multiplies the counts of a sidecar."""
+  for row in data['strata']:
+    for cell in row['splits'].values():
+      cell['records'] *= times
+  for told in data['splits'].values():
+    told['records'] *= times if totals else 1
+
+
+def validate_copy(tmp_path, splitted, change, **arguments):
+  """Validates a changed copy of the split artifact."""
+  shutil.copytree(splitted[0], tmp_path / 'out')
+  change(tmp_path / 'out')
+  artifact = standard_artifacts.Examples()
+  artifact.uri = str(tmp_path / 'out')
+  artifact.split_names = artifact_utils.encode_split_names(['train', 'eval'])
+  return validate(tmp_path, splitted[1], artifact, **arguments)
+
+
+def remove_train(folder):
+  for path in (folder / 'Split-train').iterdir():
+    path.unlink()
+
+
+def cut(folder):
+  path = max((folder / 'Split-train').iterdir())
+  path.write_bytes(path.read_bytes()[:-1])
+
+
+def add(folder):
+  shutil.copy(max((folder / 'Split-eval').iterdir()), folder / 'Split-eval/data_tfrecord-more.gz')
+
+
+@pytest.mark.parametrize(
+  ('change', 'fault'),
+  [
+    pytest.param(
+      remove_train,
+      r'Split-train/data_tfrecord-00000-of-00002.gz is not there, and .*class_distribution.json '
+      r'tells that it has \d+ bytes: .* recount=True',
+      id='files are gone',
+    ),
+    pytest.param(
+      cut, r'Split-train/data_tfrecord-00001-of-00002.gz has \d+ bytes, and ', id='a file is cut'
+    ),
+    pytest.param(add, 'more.gz has .* bytes, and .* tells that it is not there', id='one has come'),
+    pytest.param(
+      lambda folder: change_sidecar(folder, lambda data: multiply(2, data, totals=False)),
+      "class_distribution.json tells of 50 records by class in split 'eval', and of 25 in all",
+      id='counts beyond the total',
+    ),
+  ],
+)
+def test_a_sidecar_of_other_files_is_refused(tmp_path, splitted, change, fault):
+  with pytest.raises(DataError, match=fault):
+    validate_copy(tmp_path, splitted, change)
+
+
+@pytest.mark.parametrize(
+  ('change', 'arguments'),
+  [
+    pytest.param(
+      lambda folder: change_sidecar(folder, lambda data: multiply(2, data)), {}, id='doubled counts'
+    ),
+    pytest.param(
+      lambda folder: change_sidecar(
+        folder, lambda data: [told.pop('file_bytes') for told in data['splits'].values()]
+      ),
+      {},
+      id='an older sidecar',
+    ),
+    pytest.param(
+      lambda folder: (folder / 'class_distribution.json').write_text('{'),
+      {'recount': True},
+      id='on request',
+    ),
+  ],
+)
+def test_records_are_counted_where_a_sidecar_may_be_wrong(tmp_path, splitted, change, arguments):
+  found = validate_copy(tmp_path, splitted, change, **arguments)
+  assert found.checks['counts_from'] == 'records'
+  assert found.counts() == {'0': {'train': 60, 'eval': 20}, '1': {'train': 15, 'eval': 5}}
 
 
 def test_a_damaged_or_foreign_sidecar_is_not_believed(tmp_path):

@@ -26,7 +26,7 @@ RECORDS = st.dictionaries(st.tuples(CLASSES, CLASSES), st.integers(0, 300), min_
 
 def describe(plan, parameters=None, source=None, passed_through=()):
   """Returns the sidecar as somebody reads it from the file, and checks that it is strict JSON."""
-  files = {name: i + 1 for i, name in enumerate(plan.splits)}
+  files = {name: {f'{name}{j}': 7 for j in range(i + 1)} for i, name in enumerate(plan.splits)}
   data = split_sidecar(plan, parameters or {}, {**SOURCE, **(source or {})}, files, passed_through)
   return json.loads(json.dumps(data, allow_nan=False))
 
@@ -74,8 +74,20 @@ def test_the_whole_of_a_small_sidecar():
     'parameters': {'seed': 0},
     'input': {'records': 100, 'dropped': 0, 'files': 3, 'fingerprint': '00ff'},
     'splits': {
-      'a': {'records': 80, 'ideal': 80, 'files': 1, 'imbalance_ratio': 9.0},
-      'b': {'records': 20, 'ideal': 20, 'files': 2, 'imbalance_ratio': 9.0},
+      'a': {
+        'records': 80,
+        'ideal': 80,
+        'imbalance_ratio': 9.0,
+        'files': 1,
+        'file_bytes': {'a0': 7},
+      },
+      'b': {
+        'records': 20,
+        'ideal': 20,
+        'imbalance_ratio': 9.0,
+        'files': 2,
+        'file_bytes': {'b0': 7, 'b1': 7},
+      },
     },
     'strata': [
       {
@@ -171,7 +183,7 @@ def test_a_balanced_sidecar_warns_of_records_without_a_class(apart, expected):
   classes = {ClassValue('bytes', b'a'): 5, ClassValue('bytes', b'b'): 2}
   plans = {name: plan_balance(classes, BalanceRequest()) for name in ('eval', 'train')}
   sources = {'eval': {'dropped': 0}, 'train': {'dropped': 3}}
-  files = {'eval': 1, 'train': 1, 'more': 1}
+  files = {name: {'data_tfrecord': 9} for name in ('eval', 'train', 'more')}
   data = balance_sidecar(plans, apart, {}, sources, files, [])
   assert data['warnings'] == [expected]
   assert data['input'] == sources

@@ -15,6 +15,7 @@ from tfx_balance.plan.input_plan import FileSegment, InputFile, InputPlan
 from tfx_balance.plan.sidecar import balance_sidecar, split_sidecar
 from tfx_balance.plan.split_plan import SplitShares, plan_splits
 
+FILES = {'data_tfrecord-00000-of-00001.gz': 100}
 SOURCE = {'records': 0, 'dropped': 0, 'files': 1, 'fingerprint': '00ff'}
 NASTY = (
   b'<script>alert(1)</script>',
@@ -88,7 +89,7 @@ def split_data(counts: Mapping[ClassValue, int], **parameters: Any) -> dict[str,
   plan = plan_splits({(value,): n for value, n in counts.items()}, SplitShares.parse(), 0)
   given = {'stratify_by': ['species'], 'splits': {'train': 8, 'eval': 1, 'test': 1}, 'seed': 0}
   source = {**SOURCE, 'records': sum(counts.values())}
-  return split_sidecar(plan, {**given, **parameters}, source, dict.fromkeys(plan.splits, 1), ())
+  return split_sidecar(plan, {**given, **parameters}, source, dict.fromkeys(plan.splits, FILES), ())
 
 
 def balance_data(
@@ -106,9 +107,14 @@ def balance_data(
   if augmented_split:
     given['augmented_split'] = augmented_split
   source = {**SOURCE, 'records': sum(train.values())}
-  made = {augmented_split: 1} if augmented_split else {'train': 1}
+  made = {augmented_split: FILES} if augmented_split else {}
   return balance_sidecar(
-    {'train': plan}, augmented_split, given, {'train': source}, made, ('eval', 'test')
+    {'train': plan},
+    augmented_split,
+    given,
+    {'train': source},
+    {'train': FILES, **made},
+    ('eval', 'test'),
   )
 
 

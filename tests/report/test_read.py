@@ -15,6 +15,7 @@ from tfx_balance.report.read_json import findings_of
 from tfx_balance.report.sources import Source
 
 from tests.report.helpers_report import (
+  FILES,
   SOURCE,
   balance_data,
   checks_data,
@@ -94,7 +95,7 @@ def test_strata_of_several_features_are_summed_up_by_class():
   records = {(A, left): 11, (A, right): 22, (B, left): 7, (B, right): 1}
   plan = plan_splits(records, SplitShares.parse({'train': 3, 'test': 1}), 0)
   parameters = {'stratify_by': ['species', 'side']}
-  data = split_sidecar(plan, parameters, SOURCE, {'train': 1, 'test': 1}, ())
+  data = split_sidecar(plan, parameters, SOURCE, {'train': FILES, 'test': FILES}, ())
   view = run_of(data)
   assert view.stages[-1].total == {A: 33, B: 8}
   assert {fit.name for fit in view.stages[-1].fits} == {'a / 0', 'a / 1', 'b / 0', 'b / 1'}

@@ -26,10 +26,11 @@ from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distance_rules import SplitPair
 from tfx_balance.plan.leakage_rules import describe_leakage
 from tfx_balance.plan.sidecar import SIDECAR_NAME
-from tfx_balance.plan.sidecar_counts import tallies_from_sidecar
+from tfx_balance.plan.sidecar_counts import check_files, tallies_from_sidecar, told_files
 from tfx_balance.transforms.leakage import LeakageRequest, find_leakage
+from tfx_balance.transforms.parallel import MAX_THREADS, map_in_order
 from tfx_balance.transforms.recount import read_tallies, recount
-from tfx_balance.transforms.work_files import new_work_file, read_json
+from tfx_balance.transforms.work_files import file_size, new_work_file, read_json
 
 Tallies = Mapping[str, Mapping[ClassValue, int]]
 MakePipeline = Callable[[], AbstractContextManager[beam.Pipeline]]
@@ -73,24 +74,22 @@ class SplitStatistics:
       )
     return tallies_of(self.by_split, label, argument)
 
-  def warn_of_other_numbers(self, tallies: Tallies) -> None:
-    """Logs where statistics are of another number of records than what was counted."""
+  def other_numbers(self, tallies: Tallies) -> list[str]:
+    """Returns where statistics are of another number of records than counts, a sentence each."""
+    found = []
     for split, statistics in self.by_split.items():
       described, counted = default_slice(statistics).num_examples, sum(tallies[split].values())
       if split not in self.sampled and described != counted:
-        logging.warning(
-          'ClassDistributionValidator: statistics= of split %r are of %d records, examples= has %d;'
-          ' connect those of the same artifact',
-          split,
-          described,
-          counted,
+        found.append(
+          f'statistics= of split {split!r} are of {described} records, examples= has {counted}'
         )
+    return found
 
 
 def count_examples(
   source: ExamplesInput,
   label: str,
-  splits: Sequence[str],
+  statistics: SplitStatistics,
   always_read: bool,
   make_pipeline: MakePipeline,
   work_dir: str,
@@ -100,15 +99,16 @@ def count_examples(
   Args:
     source: the records.
     label: the feature that holds the class.
-    splits: to count.
+    statistics: of the splits to count.
     always_read: whether to count the records even where a sidecar tells their number.
     make_pipeline: makes a Beam pipeline that runs when its `with` ends.
     work_dir: for files that are in the making.
 
   Raises:
     ConfigError: if a split is not there.
-    DataError: if the label is not there, or no class.
+    DataError: if the label is not there, or no class; if the sidecar is of other files.
   """
+  splits = list(statistics.by_split)
   for split in splits:
     if split not in source.splits:
       raise ConfigError(
@@ -117,13 +117,21 @@ def count_examples(
       )
   known = None if always_read else _sidecar_tallies(source, label, splits)
   if known is not None:
-    return known, 'sidecar'
+    others = statistics.other_numbers(known)
+    if not others:
+      return known, 'sidecar'
+    logging.warning(
+      'ClassDistributionValidator: by its sidecar, %s; the records are counted', others[0]
+    )
   path = new_work_file(work_dir, 'tallies')
   files = source.input_files(splits)
   with plain_errors(), make_pipeline() as pipeline:
     recount(pipeline, files, label, source.payload(), work_dir, path)
   counted = read_tallies(path)
-  return {split: counted.get(split, {}) for split in splits}, 'records'
+  tallies = {split: counted.get(split, {}) for split in splits}
+  for sentence in statistics.other_numbers(tallies):
+    logging.warning('ClassDistributionValidator: %s; connect those of the same artifact', sentence)
+  return tallies, 'records'
 
 
 def leakage_of(
@@ -172,13 +180,36 @@ def count_baseline(
 
 
 def _sidecar_tallies(source: ExamplesInput, label: str, splits: Sequence[str]) -> Tallies | None:
-  """Returns what the sidecar tells, if it tells all; several artifacts have several."""
+  """Returns what the sidecar tells, if it tells all; several artifacts have several.
+
+  Raises:
+    DataError: if it contradicts itself, or the files beside it.
+  """
   if len(source.artifacts) != 1:
     return None
   path = FileSystems.join(source.artifacts[0].uri, SIDECAR_NAME)
   if not FileSystems.exists(path):
     return None
-  return tallies_from_sidecar(read_json(path), label, splits)
+  data = read_json(path)
+  tallies = tallies_from_sidecar(data, label, splits, path)
+  if tallies is None:
+    return None
+  told = told_files(data, splits)
+  if told is None:
+    logging.warning(
+      'ClassDistributionValidator: %s is of a version that does not tell the sizes of files; the '
+      'records are counted',
+      path,
+    )
+    return None
+  check_files(told, {split: _sizes(source.files(split)) for split in splits}, path)
+  return tallies
+
+
+def _sizes(paths: Sequence[str]) -> dict[str, int]:
+  """Returns file name to bytes as stored."""
+  sizes = map_in_order(file_size, paths, MAX_THREADS)
+  return {path.rsplit('/', 1)[-1]: size for path, size in zip(paths, sizes, strict=True)}
 
 
 def _sample_rates(artifact: types.Artifact) -> dict[str, float]:

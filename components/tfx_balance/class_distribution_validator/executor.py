@@ -69,7 +69,7 @@ class Executor(BeamExecutor):
     limits.check_splits(splits, splits_of(baseline) if baseline else [])
     statistics = SplitStatistics.load(source, splits)
     with work_folder(output.uri) as work_dir:
-      tallies, counts_from = self._count(input_dict, parameters, statistics, splits, work_dir)
+      tallies, counts_from = self._count(input_dict, parameters, statistics, work_dir)
       leakage = self._find_leakage(input_dict, parameters, splits, work_dir)
     if baseline:
       tallies = {**tallies, **baseline_tallies(baseline, parameters, splits)}
@@ -101,18 +101,15 @@ class Executor(BeamExecutor):
     inputs: Inputs,
     parameters: ValidatorParameters,
     statistics: SplitStatistics,
-    splits: Sequence[str],
     work_dir: str,
   ) -> tuple[Tallies, CountsFrom]:
     """Returns the counts of the splits, and where they come from."""
     if not inputs.get('examples'):
       return statistics.tallies(parameters.label, 'statistics='), 'statistics'
     examples = ExamplesInput.of(inputs['examples'])
-    tallies, counts_from = count_examples(
-      examples, parameters.label, splits, parameters.recount, self.beam_pipeline, work_dir
+    return count_examples(
+      examples, parameters.label, statistics, parameters.recount, self.beam_pipeline, work_dir
     )
-    statistics.warn_of_other_numbers(tallies)
-    return tallies, counts_from
 
   def _find_leakage(
     self, inputs: Inputs, parameters: ValidatorParameters, splits: Sequence[str], work_dir: str

@@ -20,7 +20,7 @@ from tfx_balance.plan.distribution_rules import (
 )
 from tfx_balance.plan.limits import AUTO, ExpectedShares, SplitLimit, checked_number
 
-ALGORITHM_VERSION = 1
+ALGORITHM_VERSION = 2
 """Raised whenever the same data and arguments give another verdict: part of TFX's cache key."""
 
 OnViolation = Literal['fail', 'warn']

@@ -17,12 +17,15 @@ SIDECAR_FORMAT = 'tfx_balance.class_distribution'
 SIDECAR_VERSION = 1
 _SHOWN_CLASSES = 5  # in a warning; the cells have them all
 
+FileSizes = Mapping[str, Mapping[str, int]]
+"""Of each split, file name to bytes as stored (compressed)."""
+
 
 def split_sidecar(
   plan: SplitPlan,
   parameters: Mapping[str, Any],
   source: Mapping[str, Any],
-  files: Mapping[str, int],
+  files: FileSizes,
   passed_through: Sequence[str],
 ) -> dict[str, Any]:
   """Returns the sidecar of a split artifact.
@@ -31,12 +34,13 @@ def split_sidecar(
     plan: what was done.
     parameters: of the component.
     source: what was read: records, dropped, files, fingerprint.
-    files: split to number of files.
+    files: of the splits.
     passed_through: splits that were copied unread.
 
   Returns:
     JSON data. `strata[i].splits[name]` holds the `records` written and their `ideal` number, a
-    fraction; `splits[name]` the same of the whole split, its files and its imbalance ratio.
+    fraction; `splits[name]` the same of the whole split, its imbalance ratio, its number of `files`
+    and `file_bytes`, the size in bytes of each by its name.
   """
   totals = plan.totals()
   ideals = [sum(row[j] for row in plan.ideals) for j in range(len(plan.splits))]
@@ -51,8 +55,8 @@ def split_sidecar(
       name: {
         'records': totals[j],
         'ideal': _number(ideals[j]),
-        'files': files[name],
         'imbalance_ratio': _finite(imbalance_ratio(columns[j])),
+        **_files(files, name),
       }
       for j, name in enumerate(plan.splits)
     },
@@ -78,7 +82,7 @@ def balance_sidecar(
   augmented_split: str | None,
   parameters: Mapping[str, Any],
   sources: Mapping[str, Mapping[str, Any]],
-  files: Mapping[str, int],
+  files: FileSizes,
   passed_through: Sequence[str],
   pools: PoolPlan | None = None,
 ) -> dict[str, Any]:
@@ -89,7 +93,7 @@ def balance_sidecar(
     augmented_split: the split that has the copies; None where they are with their originals.
     parameters: of the component.
     sources: what was read of each split: records, dropped, files, fingerprint.
-    files: split to number of files, of those that were written.
+    files: of the splits, also of one that was copied as it was.
     passed_through: splits that were copied unread.
     pools: that copies were made with, of the classes of each split, in order.
 
@@ -144,7 +148,7 @@ def input_sidecar(
   plan: InputPlan,
   parameters: Mapping[str, Any],
   sources: Mapping[str, Mapping[str, Any]],
-  n_files: int,
+  files: FileSizes,
   passed_through: Sequence[str],
 ) -> dict[str, Any]:
   """Returns the sidecar of an artifact that is laid out by class.
@@ -153,7 +157,7 @@ def input_sidecar(
     plan: of what was written.
     parameters: of the component.
     sources: what was read of each input split: records, dropped, files, fingerprint.
-    n_files: that were written.
+    files: of the split.
     passed_through: splits that were copied unread.
 
   Returns:
@@ -181,7 +185,7 @@ def input_sidecar(
     'component': 'BalancedInputGen',
     'parameters': dict(parameters),
     'input': {name: dict(source) for name, source in sources.items()},
-    'splits': {plan.split: _split_summary(strata, plan.split, {plan.split: n_files})},
+    'splits': {plan.split: _split_summary(strata, plan.split, files)},
     'strata': strata,
     'passed_through': list(passed_through),
     'warnings': [_dropped(dropped)] if dropped else [],
@@ -200,12 +204,19 @@ def _balanced_column(
 
 
 def _split_summary(
-  strata: Sequence[Mapping[str, Any]], name: str, files: Mapping[str, int]
+  strata: Sequence[Mapping[str, Any]], name: str, files: FileSizes
 ) -> dict[str, Any]:
-  """Returns a split's records, files where they were written here, and imbalance ratio."""
+  """Returns a split's records, imbalance ratio and files."""
   column = [stratum['splits'].get(name, {}).get('records', 0) for stratum in strata]
-  summary = {'records': sum(column), 'imbalance_ratio': _finite(imbalance_ratio(column))}
-  return {**summary, 'files': files[name]} if name in files else summary
+  ratio = _finite(imbalance_ratio(column))
+  return {'records': sum(column), 'imbalance_ratio': ratio, **_files(files, name)}
+
+
+def _files(files: FileSizes, name: str) -> dict[str, Any]:
+  """Returns how many files a split has, and their sizes, where these are known."""
+  if name not in files:
+    return {}
+  return {'files': len(files[name]), 'file_bytes': dict(files[name])}
 
 
 def _dropped_warnings(

@@ -36,7 +36,7 @@ from tfx_balance.transforms.pools import (
   pool_request,
   with_pools,
 )
-from tfx_balance.transforms.publish import publish_outputs
+from tfx_balance.transforms.publish import file_sizes, publish_outputs
 from tfx_balance.transforms.records import CHUNK_BYTES
 from tfx_balance.transforms.select import FileAssigner, find_file_thresholds, sum_arrays
 from tfx_balance.transforms.shuffle import Scatterer, Spill, gather_files
@@ -222,7 +222,6 @@ def publish_augmented(
   passed_through: Sequence[str], job: AugmentJob, counts: Ints, files: Sequence[WorkFile]
 ) -> None:
   """Moves all the files to where they belong, and writes the sidecar; see `publish_outputs`."""
-  n_files = {name: len(x.paths) for name, x in zip(job.names, job.layouts, strict=True)}
   sources = {name: totals.describe() for name, totals in job.totals.items()}
   request = job.request
   data = balance_sidecar(
@@ -230,7 +229,7 @@ def publish_augmented(
     request.augmented_split,
     request.parameters,
     sources,
-    n_files,
+    file_sizes(files),
     passed_through,
     job.pools,
   )

@@ -19,7 +19,7 @@ from tfx_balance.plan.input_plan import PLAN_NAME
 from tfx_balance.plan.sidecar import SIDECAR_NAME, input_sidecar
 from tfx_balance.transforms.class_shards_job import ShardJob, ShardRequest, plan_shards
 from tfx_balance.transforms.count import InputFile, ScannedFile, scan_files
-from tfx_balance.transforms.publish import check_records
+from tfx_balance.transforms.publish import check_records, file_sizes
 from tfx_balance.transforms.select import sum_arrays
 from tfx_balance.transforms.shuffle import Scatterer, Spill, gather_files
 from tfx_balance.transforms.steps import same, summed
@@ -87,8 +87,8 @@ def publish_shards(
     raise RuntimeError(f'dealt out {counts.tolist()} records by class, planned {job.written}')
   check_records(job, files)
   plan, request = job.plan(files), job.request
-  n_files = len({path for layout in job.layouts for path in layout.paths})
-  sidecar = input_sidecar(plan, request.parameters, job.sources, n_files, passed_through)
+  sizes = file_sizes(files)
+  sidecar = input_sidecar(plan, request.parameters, job.sources, sizes, passed_through)
   documents = {
     f'{request.hyperparameters_uri}/{HYPERPARAMETERS_NAME}': plan.dumps(),
     f'{request.output_uri}/{PLAN_NAME}': plan.dumps(),

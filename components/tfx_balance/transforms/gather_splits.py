@@ -24,7 +24,7 @@ from tfx_balance.transforms.output_layout import fan_out
 from tfx_balance.transforms.records import create_compressed, fill
 from tfx_balance.transforms.spill import SpilledFile
 from tfx_balance.transforms.split_job import SplitJob
-from tfx_balance.transforms.work_files import WorkFile, new_output_file, open_as_is
+from tfx_balance.transforms.work_files import WorkFile, file_size, new_output_file, open_as_is
 
 Ints = npt.NDArray[np.int64]
 FileNumber = tuple[int, int]
@@ -137,7 +137,9 @@ class GatherSplits(beam.DoFn):
         n_bytes += np.diff(at)
     for part, layout in layouts.items():
       held, size = int(records[part]), int(n_bytes[part])
-      yield WorkFile(paths[part], layout.paths[i], held, size - held * (HEADER + FOOTER))
+      n_payload = size - held * (HEADER + FOOTER)
+      stored = file_size(paths[part])
+      yield WorkFile(paths[part], layout.paths[i], held, n_payload, size=stored)
 
 
 class Chunks:

@@ -127,6 +127,15 @@ def publish_outputs(
   publish([described])
 
 
+def file_sizes(files: Sequence[WorkFile]) -> dict[str, dict[str, int]]:
+  """Returns, of each split that is published, file name to bytes as stored, by name."""
+  sizes: dict[str, dict[str, int]] = {}
+  for file in sorted(files, key=lambda f: f.final_path):
+    folder, name = file.final_path.rsplit('/', 2)[1:]
+    sizes.setdefault(folder.removeprefix('Split-'), {})[name] = file.size
+  return sizes
+
+
 def check_records(job: Layouts, files: Sequence[WorkFile]) -> None:
   """Checks that the files hold as many records of each output as were to be written.
 

@@ -26,6 +26,7 @@ from tfx_balance.transforms.records import create_compressed, fill
 from tfx_balance.transforms.work_files import (
   WorkFile,
   create_as_is,
+  file_size,
   new_output_file,
   new_work_file,
   open_as_is,
@@ -201,7 +202,8 @@ class GatherFile(beam.DoFn):
     records = int(parts.sum())
     n_bytes -= records * (HEADER + FOOTER)
     has_parts = any(spill.part_bits for spill in found)
-    yield WorkFile(work_path, path, records, n_bytes, tuple(parts.tolist()) if has_parts else ())
+    told = tuple(parts.tolist()) if has_parts else ()
+    yield WorkFile(work_path, path, records, n_bytes, told, file_size(work_path))
 
 
 def gather_files(

@@ -28,7 +28,7 @@ from tfx_balance.transforms.gather_splits import (
   SpillRanges,
   all_files,
 )
-from tfx_balance.transforms.publish import publish_outputs
+from tfx_balance.transforms.publish import file_sizes, publish_outputs
 from tfx_balance.transforms.select import FileAssigner, find_file_thresholds, sum_arrays
 from tfx_balance.transforms.spill import SpilledFile, SpillWriter
 from tfx_balance.transforms.split_job import SplitJob, SplitRequest, n_buckets, plan_job
@@ -103,7 +103,6 @@ def publish_split(
   passed_through: Sequence[str], job: SplitJob, counts: Ints, files: Sequence[WorkFile]
 ) -> None:
   """Moves all the files to where they belong, and writes the sidecar; see `publish_outputs`."""
-  n_files = {name: len(x.paths) for name, x in zip(job.plan.splits, job.layouts, strict=True)}
-  source = job.totals.describe()
-  data = split_sidecar(job.plan, job.request.parameters, source, n_files, passed_through)
+  source, sizes = job.totals.describe(), file_sizes(files)
+  data = split_sidecar(job.plan, job.request.parameters, source, sizes, passed_through)
   publish_outputs(job, counts, files, data)

@@ -22,6 +22,7 @@ class WorkFile:
     records: in it; -1 for a file that was copied unread, or has none.
     n_bytes: of these records, decompressed and without what frames them.
     parts: records of each part, where several outputs share the file.
+    size: of the file in bytes, as it is stored.
   """
 
   work_path: str
@@ -29,6 +30,7 @@ class WorkFile:
   records: int
   n_bytes: int = 0
   parts: tuple[int, ...] = ()
+  size: int = 0
 
   def part_records(self, part: int) -> int:
     """Returns the records of one part; of the whole file where that has none."""
@@ -106,6 +108,11 @@ def create_stream(path: str) -> BinaryIO:
   return FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
+def file_size(path: str) -> int:
+  """Returns the bytes of a file as it is stored, on any of Beam's filesystems."""
+  return int(FileSystems.get_filesystem(path).size(path))
+
+
 def new_output_file(work_dir: str, final_path: str) -> str:
   """Returns where an output file is written first; the suffix, which says how, stays."""
   return f'{new_work_file(work_dir, "out")}-{FileSystems.split(final_path)[1]}'
@@ -135,7 +142,7 @@ def copy_file(copy: FileCopy, work_dir: str) -> WorkFile:
   """Copies a file, unread, to where it can be published from."""
   work_path = new_work_file(work_dir, 'copy')
   FileSystems.copy([copy.source], [work_path])
-  return WorkFile(work_path, copy.final_path, records=-1)
+  return WorkFile(work_path, copy.final_path, records=-1, size=file_size(work_path))
 
 
 def write_document(
