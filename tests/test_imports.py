@@ -43,7 +43,7 @@ class Rule:
 
 ERRORS, PLAN, AUGMENT = 'tfx_balance.errors', 'tfx_balance.plan', 'tfx_balance.augment'
 TFRECORD = 'tfx_balance.tfrecord'
-REPORT = 'tfx_balance.report'
+REPORT, STATISTICS = 'tfx_balance.report', 'tfx_balance.label_statistics'
 LAZY = 'tfx_balance.lazy_names'  # of packages' __init__
 PIPELINE_ONLY = frozenset({'tfx', 'apache_beam'})  # which no trainer should have to import
 RULES = {
@@ -60,8 +60,10 @@ RULES = {
   'tfx_balance.inputs': Rule(
     (ERRORS, PLAN, AUGMENT, TFRECORD, 'tfx_balance.inputs'), never=PIPELINE_ONLY
   ),
+  # Read by the validator and by the report.
+  STATISTICS: Rule((ERRORS, PLAN), never=PIPELINE_ONLY),
   # Reads what others wrote: what it shows it has from files alone.
-  REPORT: Rule((ERRORS, LAZY, PLAN, REPORT), never=frozenset({'apache_beam'})),
+  REPORT: Rule((ERRORS, LAZY, PLAN, REPORT, STATISTICS), never=frozenset({'apache_beam'})),
   # Serves any pipeline, of any components.
   'tfx_balance.kubeflow': Rule((ERRORS, LAZY, 'tfx_balance.kubeflow')),
   'tfx_balance': Rule(('tfx_balance',)),  # component folders, and what they have in common

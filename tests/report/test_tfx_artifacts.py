@@ -10,7 +10,7 @@ import tensorflow_model_analysis as tfma
 from apache_beam.options.pipeline_options import PipelineOptions
 from google.protobuf import text_format
 from tensorflow_data_validation.statistics import stats_impl
-from tensorflow_metadata.proto.v0 import schema_pb2
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.class_value import MISSING, ClassValue
 from tfx_balance.report import read_run
@@ -24,9 +24,9 @@ CATEGORICAL = text_format.Parse(
 )
 
 
-def write_statistics(root, splits, schema=None):
+def write_statistics(root, splits, schema=None, **others):
   """Writes an ExampleStatistics artifact: split name to the values of the label."""
-  options = tfdv.StatsOptions(schema=schema)
+  options = tfdv.StatsOptions(schema=schema, **others)
   for name, values in splits.items():
     cells = pa.array([None if value is None else [value] for value in values])
     batch = pa.RecordBatch.from_arrays([cells], ['label'])
@@ -56,9 +56,11 @@ def test_categorical_integers_are_counted(tmp_path):
 @pytest.mark.parametrize(
   ('values', 'fault'),
   [
-    pytest.param([1] * 30 + [2] * 12, "the histogram of 'label' is approximate", id='plain int'),
-    pytest.param([b'%d' % i for i in range(1100)], 'keeps the largest 1000 values', id='many'),
-    pytest.param([b'a', b'\xff', b'\xfe'], 'merges values', id='no UTF-8'),
+    pytest.param(
+      [1] * 30 + [2] * 12, "only an approximate histogram of feature 'label'", id='plain int'
+    ),
+    pytest.param([b'%d' % i for i in range(1100)], 'counts 1000 of the 1100 values', id='many'),
+    pytest.param([b'a', b'\xff', b'\xfe'], 'as __BYTES_VALUE__', id='no UTF-8'),
   ],
 )
 def test_what_is_not_exact_is_not_shown_and_told_of(tmp_path, values, fault):
@@ -69,6 +71,31 @@ def test_what_is_not_exact_is_not_shown_and_told_of(tmp_path, values, fault):
   (note,) = view.notes
   assert note.startswith("StatisticsGen: split 'train' is not shown: ")
   assert fault in note
+
+
+def test_slices_and_nothing_are_read(tmp_path):
+  slices = [('sex_male', [b'a']), ('All Examples', [b'a'] * 4 + [b'b'])]
+  found = statistics_pb2.DatasetFeatureStatisticsList()
+  for name, values in slices:
+    one = write_statistics(tmp_path / name, {'train': values})
+    dataset = tfdv.load_stats_binary(f'{one}/Split-train/FeatureStats.pb').datasets[0]
+    dataset.name = name
+    found.datasets.append(dataset)
+  uri = write_statistics(tmp_path / 'both', {'train': [b'a'], 'eval': [b'a']})
+  (tmp_path / 'both/Split-train/FeatureStats.pb').write_bytes(found.SerializeToString())
+  (tmp_path / 'both/Split-eval/FeatureStats.pb').write_bytes(b'')
+  (stage,) = read_run([uri], label='label').stages
+  assert stage.trained == {ClassValue('bytes', b'a'): 4, ClassValue('bytes', b'b'): 1}
+  assert {split.name: split.records for split in stage.splits} == {'train': 5, 'eval': 0}
+
+
+def test_categorical_floats_are_floats(tmp_path):
+  text = 'feature { name: "label" type: FLOAT float_domain { is_categorical: true } }'
+  schema = text_format.Parse(text, schema_pb2.Schema())
+  options = {'use_sketch_based_topk_uniques': True}
+  uri = write_statistics(tmp_path, {'train': [1.0] * 3 + [2.0]}, schema, **options)
+  (stage,) = read_run([uri], label='label').stages
+  assert stage.total == {ClassValue('float', 1.0): 3, ClassValue('float', 2.0): 1}
 
 
 def test_statistics_of_a_split_confirm_it(tmp_path):
@@ -83,7 +110,7 @@ def test_statistics_of_a_split_confirm_it(tmp_path):
 def test_a_label_that_is_not_there_is_told_of(tmp_path):
   uri = write_statistics(tmp_path, {'train': [b'a']})
   (note,) = read_run([uri], label='species').notes
-  assert "its statistics have no feature 'species'" in note
+  assert "feature 'species' is not in its statistics; label= takes one of: label" in note
 
 
 def test_statistics_alone_do_not_say_what_the_label_is(tmp_path):

@@ -8,7 +8,7 @@ import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
 from tfx_balance.class_distribution_validator.label_schema import schema_for_tfdv
-from tfx_balance.class_distribution_validator.label_statistics import label_only
+from tfx_balance.label_statistics import label_only
 from tfx_balance.plan.checks import Check, failed
 from tfx_balance.plan.class_counts import BASELINE
 

@@ -16,10 +16,10 @@ from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
-from tfx_balance.class_distribution_validator.label_statistics import default_slice, tallies_of
 from tfx_balance.class_distribution_validator.parameters import RECORDS
 from tfx_balance.errors import ConfigError, DataError, plain_errors
 from tfx_balance.examples_artifact import ExamplesInput
+from tfx_balance.label_statistics import default_slice, tallies_of
 from tfx_balance.plan.checks_sidecar import CountsFrom
 from tfx_balance.plan.class_counts import BASELINE
 from tfx_balance.plan.class_value import ClassValue
@@ -31,6 +31,8 @@ from tfx_balance.transforms.leakage import LeakageRequest, find_leakage
 from tfx_balance.transforms.parallel import MAX_THREADS, map_in_order
 from tfx_balance.transforms.recount import read_tallies, recount
 from tfx_balance.transforms.work_files import file_size, new_work_file, read_json
+
+_COUNT_RECORDS = 'pass examples=, and the records are counted'
 
 Tallies = Mapping[str, Mapping[ClassValue, int]]
 MakePipeline = Callable[[], AbstractContextManager[beam.Pipeline]]
@@ -70,9 +72,9 @@ class SplitStatistics:
     if self.sampled:
       raise DataError(
         f'{argument} is of a sample of splits {list(self.sampled)}; let StatisticsGen read all '
-        f'records (sample_rate), or pass examples=, and the records are counted'
+        f'records (sample_rate), or {_COUNT_RECORDS}'
       )
-    return tallies_of(self.by_split, label, argument)
+    return tallies_of(self.by_split, label, argument, _COUNT_RECORDS)
 
   def other_numbers(self, tallies: Tallies) -> list[str]:
     """Returns where statistics are of another number of records than counts, a sentence each."""

@@ -25,8 +25,9 @@ _HIT_METRICS = (
 )
 """Metrics that, over the records of one class, are its recall."""
 
-_MERGED = ('__BYTES_VALUE__', '__LARGE_BYTES__', '__OTHER__')
-"""What TFDV puts in place of values that it does not show, as one."""
+_SIDECAR_INSTEAD = (
+  'show what StratifiedSplitter or ClassDistributionValidator published, which count records'
+)
 
 
 def read_statistics(uri: str, label: str, title: str) -> Findings:
@@ -61,32 +62,11 @@ def _exact_counts(split: str, statistics: Any, label: str) -> SplitCounts:
   Raises:
     DataError: if the statistics do not tell exactly.
   """
-  (dataset,) = statistics.datasets
-  feature = next((f for f in dataset.features if f.path.step[:] == [label]), None)
-  if feature is None:
-    raise DataError(f'its statistics have no feature {label!r}')
-  if feature.WhichOneof('stats') != 'string_stats':
-    raise DataError(
-      f'the histogram of {label!r} is approximate; give StatisticsGen a schema in which it is '
-      f'categorical (int_domain {{ is_categorical: true }})'
-    )
-  buckets = feature.string_stats.rank_histogram.buckets
-  common = feature.string_stats.common_stats
-  if any(bucket.label in _MERGED for bucket in buckets):
-    raise DataError(f'TFDV merges values of {label!r} that are not UTF-8 or very long')
-  if sum(int(bucket.sample_count) for bucket in buckets) != common.num_non_missing:
-    raise DataError(f'TFDV keeps the largest {len(buckets)} values of {label!r} only')
-  counts = {_class_of(b.label, feature.type): int(b.sample_count) for b in buckets}
-  return SplitCounts(split, counts, unlabelled=int(common.num_missing))
+  from tfx_balance.label_statistics import tallies_of
 
-
-def _class_of(text: str, kind: int) -> ClassValue:
-  """Returns the class of a bucket, which TFDV labels with text whatever the feature's type."""
-  from tensorflow_metadata.proto.v0 import statistics_pb2
-
-  if kind == statistics_pb2.FeatureNameStatistics.INT:
-    return ClassValue('int', int(text))
-  return ClassValue('bytes', text.encode('utf-8'))
+  tally = tallies_of({split: statistics}, label, 'its statistics', _SIDECAR_INSTEAD)[split]
+  unlabelled = tally.pop(MISSING, 0)
+  return SplitCounts(split, tally, unlabelled=unlabelled)
 
 
 def read_evaluation(

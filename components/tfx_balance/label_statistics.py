@@ -1,26 +1,33 @@
-"""Exact counts of classes out of TFDV's statistics, where these are exact; else what to change."""
+"""Exact counts of classes out of TFDV's statistics, where these are exact; else what to change.
+
+The one reader of them, for the validator and for the report.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue
 
 _TYPES = statistics_pb2.FeatureNameStatistics  # whose constants are the types of features
-_PLACEHOLDERS = ('__BYTES_VALUE__', '__LARGE_BYTES__')  # what TFDV shows in place of a value
-_OR_EXAMPLES = 'or pass examples=, and the records are counted'
+_PLACEHOLDERS = (
+  '__BYTES_VALUE__',
+  '__LARGE_BYTES__',
+  '__OTHER__',
+)  # what TFDV shows in place of a value
+_ALL_RECORDS = 'All Examples'  # what TFDV calls the slice of them
 
 
 def default_slice(
   statistics: statistics_pb2.DatasetFeatureStatisticsList,
 ) -> statistics_pb2.DatasetFeatureStatistics:
   """Returns the statistics of all the records; empty ones where there are none."""
-  found = tfdv.DatasetListView(statistics).get_default_slice()
-  return statistics_pb2.DatasetFeatureStatistics() if found is None else found.proto()
+  slices = list(statistics.datasets)
+  whole = slices if len(slices) == 1 else [found for found in slices if found.name == _ALL_RECORDS]
+  return whole[0] if whole else statistics_pb2.DatasetFeatureStatistics()
 
 
 def label_only(
@@ -48,14 +55,16 @@ def find_feature(
 def tallies_of(
   statistics: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList],
   label: str,
-  argument: str,
+  source: str,
+  instead: str,
 ) -> dict[str, dict[ClassValue, int]]:
   """Returns, of each split, class to records; the class may be `MISSING`.
 
   Args:
     statistics: by split.
     label: the feature that holds the class.
-    argument: by which they were given, for messages.
+    source: what they are, for messages.
+    instead: what else to do where they are not exact, a sentence that goes on.
 
   Raises:
     DataError: if the statistics do not hold exact counts; names what to change.
@@ -64,10 +73,11 @@ def tallies_of(
   features = {name for found in slices.values() for name in _names(found)}
   if features and label not in features:
     raise DataError(
-      f'feature {label!r} is not in {argument}; label= takes one of: {", ".join(sorted(features))}'
+      f'feature {label!r} is not in {source}; label= takes one of: {", ".join(sorted(features))}'
     )
   return {
-    split: _tally(found, label, f'split {split!r} of {argument}') for split, found in slices.items()
+    split: _tally(found, label, f'split {split!r} of {source}', instead)
+    for split, found in slices.items()
   }
 
 
@@ -76,7 +86,7 @@ def _names(statistics: statistics_pb2.DatasetFeatureStatistics) -> list[str]:
 
 
 def _tally(
-  statistics: statistics_pb2.DatasetFeatureStatistics, label: str, where: str
+  statistics: statistics_pb2.DatasetFeatureStatistics, label: str, where: str, instead: str
 ) -> dict[ClassValue, int]:
   feature = find_feature(statistics, label)
   if feature is None:
@@ -90,7 +100,7 @@ def _tally(
     )
   counts = {MISSING: statistics.num_examples - common.tot_num_values}
   if common.tot_num_values:
-    _check_exact(feature, label, common.tot_num_values, where)
+    _check_exact(feature, label, common.tot_num_values, where, instead)
     for bucket in feature.string_stats.rank_histogram.buckets:
       value = _class_value(feature.type, bucket.label, label, where)
       counts[value] = counts.get(value, 0) + round(bucket.sample_count)
@@ -98,7 +108,7 @@ def _tally(
 
 
 def _check_exact(
-  feature: statistics_pb2.FeatureNameStatistics, label: str, values: int, where: str
+  feature: statistics_pb2.FeatureNameStatistics, label: str, values: int, where: str, instead: str
 ) -> None:
   """Checks that the statistics hold the count of every value.
 
@@ -106,34 +116,34 @@ def _check_exact(
     DataError: if not.
   """
   if feature.WhichOneof('stats') != 'string_stats':
-    raise DataError(_not_categorical(feature.type, label, where))
+    raise DataError(_not_categorical(feature.type, label, where, instead))
   stats = feature.string_stats
   buckets = stats.rank_histogram.buckets
   hidden = [bucket.label for bucket in buckets if bucket.label in _PLACEHOLDERS]
   if hidden:
     raise DataError(
       f'{where} shows values of feature {label!r} as {hidden[0]}: those that are not UTF-8, or too '
-      f'long; pass examples=, and the records are counted'
+      f'long; {instead}'
     )
   if len(buckets) < stats.unique or round(sum(b.sample_count for b in buckets)) != values:
     raise DataError(
       f'{where} counts {len(buckets)} of the {stats.unique} values of feature {label!r}; let '
       f'StatisticsGen keep all of them (stats_options=tfdv.StatsOptions('
-      f'num_top_values={stats.unique}, num_rank_histogram_buckets={stats.unique})), {_OR_EXAMPLES}'
+      f'num_top_values={stats.unique}, num_rank_histogram_buckets={stats.unique})), or {instead}'
     )
 
 
-def _not_categorical(kind: int, label: str, where: str) -> str:
+def _not_categorical(kind: int, label: str, where: str, instead: str) -> str:
   """Returns what to do about a histogram of numbers."""
   named = {_TYPES.INT: 'int', _TYPES.FLOAT: 'float'}.get(kind)
   if named is None:
-    return f'{where} has no counts of the values of feature {label!r}; pass examples= to count them'
+    return f'{where} has no counts of the values of feature {label!r}; {instead}'
   fault = f'{where} has only an approximate histogram of feature {label!r}, which is of numbers'
   line = f'{named}_domain {{ is_categorical: true }}'
   sketch = ' and stats_options=tfdv.StatsOptions(use_sketch_based_topk_uniques=True)'
   return (
     f'{fault}; add "{line}" to that feature in the schema, and give it to StatisticsGen (schema=)'
-    f'{sketch if named == "float" else ""}, {_OR_EXAMPLES}'
+    f'{sketch if named == "float" else ""}, or {instead}'
   )
 
 
