@@ -93,7 +93,7 @@ def test_several_values_a_record_are_refused():
 
 def test_of_slices_that_of_all_records_is_taken_wherever_it_is():
   whole, part = statistics_of({b'a': 5, b'b': 3}), statistics_of({b'a': 5})
-  part.datasets[0].name = 'sex_male'
+  part.datasets[0].name, whole.datasets[0].name = 'sex_male', 'All Examples'
   sliced = statistics_pb2.DatasetFeatureStatisticsList(
     datasets=[part.datasets[0], whole.datasets[0]]
   )

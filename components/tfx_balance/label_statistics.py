@@ -13,11 +13,7 @@ from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue
 
 _TYPES = statistics_pb2.FeatureNameStatistics  # whose constants are the types of features
-_PLACEHOLDERS = (
-  '__BYTES_VALUE__',
-  '__LARGE_BYTES__',
-  '__OTHER__',
-)  # what TFDV shows in place of a value
+_PLACEHOLDERS = ('__BYTES_VALUE__', '__LARGE_BYTES__')  # what TFDV shows in place of a value
 _ALL_RECORDS = 'All Examples'  # what TFDV calls the slice of them
 
 
