@@ -51,7 +51,9 @@ def split_without_runner(
 ) -> tuple[SplitJob, np.ndarray, list[WorkFile]]:
   """Returns what `StratifiedSplit` puts out: the job, the counts dealt out, and the files."""
   keep = split.StratifiedSplit(request).keeper()
-  scan = ScanFile(request.features, request.payload, request.missing, request.work_dir, keep=keep)
+  scan = ScanFile(
+    request.features, request.payload, request.missing, request.work_dir, request.reading, keep
+  )
   scanned = [found for file in files for found in scan.process(file)]
   summed = SumTotals()
   totals = summed.create_accumulator()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from absl import logging
 from tfx import types
@@ -16,7 +17,7 @@ from tfx_balance.plan.sidecar import SIDECAR_NAME
 from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.count import InputFile
 from tfx_balance.transforms.records import GZIP_SUFFIX, suffix_of
-from tfx_balance.transforms.work_files import FileCopy, read_json
+from tfx_balance.transforms.work_files import FileCopy
 
 _CARRIED_STRINGS = ('payload_format', 'file_format', 'span', 'version')
 _SHOWN_WARNINGS = 10
@@ -155,9 +156,9 @@ def _number(artifact: types.Artifact, name: str) -> int:
   return int(artifact.get_custom_property(name) or 0)
 
 
-def log_warnings(component: str, uri: str) -> None:
+def log_warnings(sidecar: Mapping[str, Any], uri: str) -> None:
   """Logs what the sidecar of an artifact warns of."""
-  warnings = read_json(f'{uri}/{SIDECAR_NAME}')['warnings']
+  component, warnings = sidecar['component'], sidecar['warnings']
   for warning in warnings[:_SHOWN_WARNINGS]:
     logging.warning('%s: %s', component, warning)
   if len(warnings) > _SHOWN_WARNINGS:

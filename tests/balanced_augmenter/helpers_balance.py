@@ -220,7 +220,9 @@ def scan_splits(
   folder: Path, splits: Mapping[str, Shards], request: AugmentRequest
 ) -> list[ScannedFile]:
   """Writes shards of splits, and returns them scanned, in order."""
-  scan = ScanFile([request.label], request.payload, request.missing, request.work_dir)
+  scan = ScanFile(
+    [request.label], request.payload, request.missing, request.work_dir, request.reading
+  )
   parts = [(name, shard) for name, shards in splits.items() for shard in shards]
   files = [
     InputFile(write_tfrecords(folder / f'in-{rank}', shard), rank, name)

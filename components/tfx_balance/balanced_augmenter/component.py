@@ -75,6 +75,8 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
     allow_evaluation_splits: bool = False,
     provenance: bool = False,
     max_record_bytes: int = LARGEST_RECORD_BYTES,
+    bad_records: str = 'error',
+    max_bad_records: int = 100,
   ):
     """Makes the component; any argument but `examples` may be a RuntimeParameter.
 
@@ -105,6 +107,10 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
         `tfx_balance_copy`: the place of the input file, of the record in it, and the copy's number.
       max_record_bytes: the length of the longest record that is read; 2 GiB less one byte, which
         is the most that protobuf allows. A file with a longer one is refused.
+      bad_records: what becomes of a record whose checksum is wrong, that is no example, whose class
+        is of another type than that of most or has several values, or that the file's end cuts
+        short: 'error', or 'skip', which counts it. Files damaged otherwise are refused.
+      max_bad_records: the number of bad records in all the files that may be skipped.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -125,6 +131,8 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
       missing_label=missing_label,
       seed=seed,
       max_record_bytes=max_record_bytes,
+      bad_records=bad_records,
+      max_bad_records=max_bad_records,
     )
     output = types.Channel(type=standard_artifacts.Examples)
     spec = BalancedAugmenterSpec(

@@ -14,10 +14,13 @@ from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
 from tfx_balance.beam_executor import BeamExecutor
 from tfx_balance.errors import ConfigError, plain_errors
 from tfx_balance.examples_artifact import ExamplesInput, log_warnings
+from tfx_balance.plan.sidecar import SIDECAR_NAME
 from tfx_balance.transforms.augment import BalancedAugment, publish_augmented
 from tfx_balance.transforms.augment_job import AugmentRequest
+from tfx_balance.transforms.counters import check_counters
 from tfx_balance.transforms.publish import write_outputs
 from tfx_balance.transforms.records import suffix_of
+from tfx_balance.transforms.work_files import read_json
 from tfx_balance.transforms.work_folder import work_folder
 
 
@@ -66,9 +69,11 @@ class Executor(BeamExecutor):
       with plain_errors(), self.beam_pipeline() as pipeline:
         transform = BalancedAugment(request, load_augment_fn)
         write_outputs(pipeline, files, transform, publish_augmented, copies, passed, work_dir)
+    sidecar = read_json(f'{output.uri}/{SIDECAR_NAME}')
+    check_counters(pipeline.result, sidecar)
     made = [parameters.augmented_split] if parameters.augmented_split else list(parameters.splits)
     source.carry_over(output, [*made, *passed])
-    log_warnings('BalancedAugmenter', output.uri)
+    log_warnings(sidecar, output.uri)
 
   def _wheels(self, exec_properties: dict[str, Any]) -> list[str]:
     """Returns the wheels that TFX made of a module file, and has remote workers install them."""

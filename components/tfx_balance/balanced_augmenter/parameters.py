@@ -66,6 +66,8 @@ class AugmenterParameters:
     'missing_label': str,
     'seed': int,
     'max_record_bytes': int,
+    'bad_records': str,
+    'max_bad_records': int,
     'algorithm_version': int,
   }
 

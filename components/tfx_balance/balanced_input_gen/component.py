@@ -65,6 +65,8 @@ class BalancedInputGen(base_beam_component.BaseBeamComponent):
     seed: int = 0,
     missing_label: str = 'error',
     max_record_bytes: int = LARGEST_RECORD_BYTES,
+    bad_records: str = 'error',
+    max_bad_records: int = 100,
   ):
     """Makes the component; any argument but `examples` may be a RuntimeParameter of str or int.
 
@@ -79,6 +81,10 @@ class BalancedInputGen(base_beam_component.BaseBeamComponent):
         class), or 'drop'.
       max_record_bytes: the length of the longest record that is read; 2 GiB less one byte, which
         is the most that protobuf allows. A file with a longer one is refused.
+      bad_records: what becomes of a record whose checksum is wrong, that is no example, whose class
+        is of another type than that of most or has several values, or that the file's end cuts
+        short: 'error', or 'skip', which counts it. Files damaged otherwise are refused.
+      max_bad_records: the number of bad records in all the files that may be skipped.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -89,6 +95,8 @@ class BalancedInputGen(base_beam_component.BaseBeamComponent):
       seed=seed,
       missing_label=missing_label,
       max_record_bytes=max_record_bytes,
+      bad_records=bad_records,
+      max_bad_records=max_bad_records,
     )
     spec = BalancedInputGenSpec(
       input_examples=examples,

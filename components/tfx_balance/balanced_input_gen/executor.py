@@ -12,10 +12,13 @@ from tfx_balance.balanced_input_gen.parameters import InputGenParameters
 from tfx_balance.beam_executor import BeamExecutor
 from tfx_balance.errors import ConfigError, plain_errors
 from tfx_balance.examples_artifact import ExamplesInput, log_warnings
+from tfx_balance.plan.sidecar import SIDECAR_NAME
 from tfx_balance.transforms.class_shards import ClassShards, publish_shards
 from tfx_balance.transforms.class_shards_job import TRAIN, ShardRequest
+from tfx_balance.transforms.counters import check_counters
 from tfx_balance.transforms.publish import write_outputs
 from tfx_balance.transforms.records import suffix_of
+from tfx_balance.transforms.work_files import read_json
 from tfx_balance.transforms.work_folder import work_folder
 
 
@@ -59,8 +62,10 @@ class Executor(BeamExecutor):
         write_outputs(
           pipeline, files, ClassShards(request), publish_shards, copies, passed, work_dir
         )
+    sidecar = read_json(f'{output.uri}/{SIDECAR_NAME}')
+    check_counters(pipeline.result, sidecar)
     source.carry_over(output, [TRAIN, *passed])
-    log_warnings('BalancedInputGen', output.uri)
+    log_warnings(sidecar, output.uri)
 
 
 def passed_through(source: ExamplesInput, train_splits: Sequence[str]) -> list[str]:

@@ -40,6 +40,8 @@ class InputGenParameters:
     'seed': int,
     'missing_label': str,
     'max_record_bytes': int,
+    'bad_records': str,
+    'max_bad_records': int,
     'algorithm_version': int,
   }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tfx_balance.plan.balance_plan import BalancePlan
@@ -73,7 +73,7 @@ def split_sidecar(
       for i, stratum in enumerate(plan.strata)
     ],
     'passed_through': list(passed_through),
-    'warnings': split_warnings(plan, source.get('dropped', 0)),
+    'warnings': [*split_warnings(plan, source.get('dropped', 0)), *_skipped([source])],
   }
 
 
@@ -140,6 +140,7 @@ def balance_sidecar(
       *_dropped_warnings(sources, augmented_split),
       *_balance_warnings(plans, parameters),
       *_pool_warnings(plans, pools),
+      *_skipped(sources.values()),
     ],
   }
 
@@ -188,7 +189,7 @@ def input_sidecar(
     'splits': {plan.split: _split_summary(strata, plan.split, files)},
     'strata': strata,
     'passed_through': list(passed_through),
-    'warnings': [_dropped(dropped)] if dropped else [],
+    'warnings': [*([_dropped(dropped)] if dropped else []), *_skipped(sources.values())],
   }
 
 
@@ -285,6 +286,15 @@ def split_warnings(plan: SplitPlan, dropped: int) -> list[str]:
   if dropped:
     warnings.append(_dropped(dropped))
   return warnings
+
+
+def _skipped(sources: Iterable[Mapping[str, Any]]) -> list[str]:
+  """Returns how many bad records were skipped, a sentence for each source that has such."""
+  return [
+    f'{source["bad_records"]} bad records were skipped, the first is {source["first_bad_record"]}'
+    for source in sources
+    if source.get('bad_records')
+  ]
 
 
 def _dropped(n: int) -> str:

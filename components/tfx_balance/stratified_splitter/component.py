@@ -61,6 +61,8 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
     missing_label: str = 'error',
     output_files: Mapping[str, int] | int | str | None = None,
     max_record_bytes: int = LARGEST_RECORD_BYTES,
+    bad_records: str = 'error',
+    max_bad_records: int = 100,
   ):
     """Makes the component; any argument but `examples` may be a RuntimeParameter of str or int.
 
@@ -82,6 +84,10 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
         of files take a reading of the work files for each number.
       max_record_bytes: the length of the longest record that is read; 2 GiB less one byte, which
         is the most that protobuf allows. A file with a longer one is refused.
+      bad_records: what becomes of a record whose checksum is wrong, that is no example, whose class
+        is of another type than that of most or has several values, or that the file's end cuts
+        short: 'error', or 'skip', which counts it. Files damaged otherwise are refused.
+      max_bad_records: the number of bad records in all the files that may be skipped.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -96,6 +102,8 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       missing_label=missing_label,
       output_files=output_files,
       max_record_bytes=max_record_bytes,
+      bad_records=bad_records,
+      max_bad_records=max_bad_records,
     )
     output = types.Channel(type=standard_artifacts.Examples)
     spec = StratifiedSplitterSpec(input_examples=examples, examples=output, **properties)

@@ -11,11 +11,14 @@ from tfx.types import artifact_utils
 from tfx_balance.beam_executor import BeamExecutor
 from tfx_balance.errors import ConfigError, plain_errors
 from tfx_balance.examples_artifact import ExamplesInput, log_warnings
+from tfx_balance.plan.sidecar import SIDECAR_NAME
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
+from tfx_balance.transforms.counters import check_counters
 from tfx_balance.transforms.publish import write_outputs
 from tfx_balance.transforms.records import suffix_of
 from tfx_balance.transforms.split import StratifiedSplit, publish_split
 from tfx_balance.transforms.split_job import SplitRequest
+from tfx_balance.transforms.work_files import read_json
 from tfx_balance.transforms.work_folder import work_folder
 
 
@@ -60,8 +63,10 @@ class Executor(BeamExecutor):
         write_outputs(
           pipeline, files, StratifiedSplit(request), publish_split, copies, passed, work_dir
         )
+    sidecar = read_json(f'{output.uri}/{SIDECAR_NAME}')
+    check_counters(pipeline.result, sidecar)
     source.carry_over(output, [*parameters.shares.names, *passed])
-    log_warnings('StratifiedSplitter', output.uri)
+    log_warnings(sidecar, output.uri)
 
 
 def passed_through(

@@ -49,6 +49,8 @@ class SplitterParameters:
     'missing_label': str,
     'output_files': str,
     'max_record_bytes': int,
+    'bad_records': str,
+    'max_bad_records': int,
     'algorithm_version': int,
   }
 

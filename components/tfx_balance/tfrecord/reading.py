@@ -5,14 +5,14 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import google_crc32c
 import numpy as np
-import numpy.typing as npt
 from isal.igzip_lib import IsalError
 
 from tfx_balance.errors import DataError
+from tfx_balance.tfrecord.bad_records import BadRecords
 from tfx_balance.tfrecord.frames import (
   FOOTER,
   HEADER,
@@ -37,6 +37,7 @@ def frames_of_stream(
   path: str,
   chunk_bytes: int = CHUNK_BYTES,
   max_record_bytes: int = LARGEST_RECORD_BYTES,
+  bad: BadRecords | None = None,
 ) -> Iterator[Frames]:
   """Yields the frames of a stream, about chunk_bytes of them at a time, with every CRC checked.
 
@@ -45,26 +46,33 @@ def frames_of_stream(
     path: Name of the file, for messages.
     chunk_bytes: Bytes to hold; a larger record gets a chunk of its own.
     max_record_bytes: Length of the longest record.
+    bad: What takes records whose checksum is wrong, which are among the frames nevertheless, and a
+      last one that is cut short; None refuses them. What follows a wrong length cannot be found,
+      nor what follows a fault of gzip: these are always refused.
 
   Raises:
     DataError: if the data is truncated or corrupted, or claims a longer record; names the file and
       the byte.
   """
-  position, pending, wanted = 0, b'', 0
+  bad = bad or BadRecords(path)
+  position, n_records, pending, wanted = 0, 0, b'', 0
   while block := read_bytes(stream, max(chunk_bytes, wanted, HEADER) - len(pending), path):
     data = pending + block if pending else block
     frames = Frames(data, frame_edges(data))
     wanted = _check_headers(frames, path, position, max_record_bytes)
     end = int(frames.offsets[-1])
     if len(frames):
-      _check_records(frames, path, position)
+      _check_records(frames, path, position, n_records, bad)
       yield frames
+    n_records += len(frames)
     pending, position = data[end:], position + end
   if pending:
-    raise DataError(
+    fault = DataError(
       f'{path} ends in the middle of a record, {len(pending)} bytes after byte {position} of its '
       f'decompressed data; the file is truncated: copy or write it again'
     )
+    bad.add(n_records, fault)
+    bad.cut_bytes = len(pending)
 
 
 def read_bytes(stream: BinaryIO, n_bytes: int, path: str) -> bytes:
@@ -103,7 +111,8 @@ def _check_headers(frames: Frames, path: str, position: int, max_record_bytes: i
   if starts[-1] + HEADER > len(data):
     starts = starts[:-1]
   lengths, stored = numbers_at(data, starts, '<u8'), numbers_at(data, starts + 8, '<u4')
-  _check(stored, length_crcs(lengths), starts, 'the length of a record', path, position)
+  for i in np.flatnonzero(stored != masked(length_crcs(lengths))):
+    raise _corrupted(path, 'the length of a record', position + int(starts[i]))
   if lengths.max(initial=0) > max_record_bytes:
     at = int(np.argmax(lengths > max_record_bytes))
     fix = (
@@ -119,25 +128,19 @@ def _check_headers(frames: Frames, path: str, position: int, max_record_bytes: i
   return int(lengths[-1]) + HEADER + FOOTER if len(starts) == len(frames) + 1 else 0
 
 
-def _check_records(frames: Frames, path: str, position: int) -> None:
+def _check_records(
+  frames: Frames, path: str, position: int, n_before: int, bad: BadRecords
+) -> None:
   """Checks the CRC of every record."""
   stored = numbers_at(frames.data, frames.offsets[1:] - FOOTER, '<u4')
   crcs = np.fromiter(map(google_crc32c.value, frames.payloads()), np.uint32, len(frames))
-  _check(stored, crcs, frames.offsets[:-1], 'a record', path, position)
+  for i in np.flatnonzero(stored != masked(crcs)).tolist():
+    bad.add(n_before + i, _corrupted(path, 'a record', position + int(frames.offsets[i])))
 
 
-def _check(
-  stored: npt.NDArray[Any],
-  crcs: npt.NDArray[Any],
-  starts: npt.NDArray[np.int64],
-  what: str,
-  path: str,
-  position: int,
-) -> None:
-  """Compares stored CRCs with those of the data."""
-  wrong = np.flatnonzero(stored != masked(crcs))
-  if len(wrong):
-    raise DataError(
-      f'{path} is corrupted, or no TFRecord file: {what} does not match its checksum at byte '
-      f'{position + int(starts[wrong[0]])} of its decompressed data; copy or write it again'
-    )
+def _corrupted(path: str, what: str, at: int) -> DataError:
+  """Returns the error for data that does not match its checksum."""
+  return DataError(
+    f'{path} is corrupted, or no TFRecord file: {what} does not match its checksum at byte {at} of '
+    f'its decompressed data; copy or write it again'
+  )

@@ -24,6 +24,7 @@ from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.selection import Thresholds
 from tfx_balance.plan.sidecar import balance_sidecar
 from tfx_balance.tfrecord.frames import Frames
+from tfx_balance.transforms import counters
 from tfx_balance.transforms.augment_job import AugmentJob, AugmentRequest, plan_augment
 from tfx_balance.transforms.copies import CopyMaker, Originals
 from tfx_balance.transforms.count import InputFile, ScannedFile, scan_files
@@ -106,9 +107,11 @@ def _batches(
       yield frames, np.where(times > 0, job.outputs[rows], -1), None
     if duplicates:
       for which, _ in copy_batches(frames, times - 1):
+        counters.COPIED.inc(len(which))
         yield frames, job.outputs[rows[which]], which
     else:
       for originals in to_copy(index, frames, rows, times - 1, position):
+        counters.COPIED.inc(len(originals.rows))
         yield originals, job.outputs[originals.rows], None
     position += len(frames)
 
@@ -157,7 +160,7 @@ def file_layout(scanned: ScannedFile) -> tuple[Layout, int]:
   """Returns the layout of a file's features, and its records."""
   parts = [
     (feature_layout(frames.payloads(), scanned.file.path), len(frames))
-    for _, frames in scanned.frames()
+    for frames in scanned.usable_frames()
   ]
   return merge_file_layouts(parts)
 

@@ -97,6 +97,10 @@ def plan_augment(totals: Mapping[str, Totals], request: AugmentRequest) -> Augme
     ConfigError: if the strategy does not fit the classes.
     DataError: if the label cannot be the class.
   """
+  merged = Totals()
+  for of_split in totals.values():
+    merged.merge(of_split)
+  merged.check_bad(request.reading.max_bad_records)
   for of_split in totals.values():
     check_features(of_split, [request.label], request.missing, 'label')
   plans = {
@@ -140,7 +144,7 @@ def _layout(
 ) -> OutputLayout:
   """Returns the layout of a split, taking its records to be as large as those that were read."""
   n_bytes = sum(of_split.n_bytes for of_split in totals.values())
-  read = sum(of_split.n_records + of_split.dropped for of_split in totals.values())
+  read = sum(of_split.n_records + of_split.dropped + of_split.bad for of_split in totals.values())
   folder = f'{request.output_uri}/Split-{name}'
   return OutputLayout.of(records * n_bytes // read, folder, request.suffix)
 

@@ -128,6 +128,7 @@ def plan_shards(totals: Mapping[str, Totals], request: ShardRequest) -> ShardJob
   merged = Totals()
   for of_split in totals.values():
     merged.merge(of_split)
+  merged.check_bad(request.reading.max_bad_records)
   check_features(merged, [request.label], request.missing, 'label')
   strata = sorted(merged.records)
   n_bytes = [merged.stratum_bytes[stratum] for stratum in strata]

@@ -19,9 +19,10 @@ import xxhash
 
 from tfx_balance.plan.selection import mix
 from tfx_balance.tfrecord.frames import Frames
+from tfx_balance.transforms import counters
 from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.file_strata import FileStrata
-from tfx_balance.transforms.labels import DROPPED, MissingLabel, StratumDecoder
+from tfx_balance.transforms.labels import BAD, DROPPED, MissingLabel, StratumDecoder
 from tfx_balance.transforms.read_options import READ_DEFAULTS, ReadOptions
 from tfx_balance.transforms.records import (
   changed,
@@ -72,6 +73,9 @@ class ScannedFile:
     fingerprint: sum of the mixed hashes of its records, modulo 2**64: the same in any order.
     feature_names: of its first records.
     first_missing: feature to the position of the first record without it.
+    bad: records that cannot be used and were skipped.
+    first_bad: what is wrong with the first of them, '' where there is none.
+    cut_bytes: left of a last record that is cut short, which is one of them.
   """
 
   file: InputFile
@@ -86,6 +90,9 @@ class ScannedFile:
   fingerprint: int
   feature_names: tuple[str, ...]
   first_missing: dict[str, int]
+  bad: int
+  first_bad: str
+  cut_bytes: int
 
   def index_rows(self) -> Iterator[npt.NDArray[np.void]]:
     """Yields the index, chunk by chunk: INDEX_ROW [records of the chunk]."""
@@ -106,7 +113,13 @@ class ScannedFile:
         if xxhash.xxh3_64_intdigest(frames.data) != digest:
           raise changed(path)
         yield rows, frames
-      check_end(stream, path)
+      check_end(stream, path, self.cut_bytes)
+
+  def usable_frames(self) -> Iterator[Frames]:
+    """Yields the frames without those of bad records."""
+    for rows, frames in self.frames():
+      usable = rows['code'] != BAD
+      yield frames if usable.all() else frames.take(np.flatnonzero(usable))
 
 
 class Keeper(Protocol):
@@ -196,22 +209,29 @@ class ScanFile(beam.DoFn):
     self._keep = keep
 
   def process(self, file: InputFile) -> Iterator[ScannedFile]:
-    decoder = StratumDecoder(self._features, self._payload, self._missing, file.path)
+    bad = self._options.bad_of(file.path)
+    decoder = StratumDecoder(self._features, self._payload, self._missing, file.path, bad)
     counts = sizes = np.zeros(0, np.int64)
-    dropped = n_bytes = fingerprint = 0
+    position = dropped = n_bytes = fingerprint = 0
     with contextlib.closing(self._keep(file, self._work_dir)) as kept:
-      for frames in read_frames(file.path, max_record_bytes=self._options.max_record_bytes):
-        rows = _index(frames, decoder)
+      most = self._options.max_record_bytes
+      for frames in read_frames(file.path, max_record_bytes=most, bad=bad):
+        wrong = [at - position for at in bad.positions if at >= position]
+        rows = _index(frames, decoder, wrong)
+        position += len(rows)
         kept.add(rows, frames)
         codes, row_sizes = np.ascontiguousarray(rows['code']), rows['size']
-        if codes.max(initial=0) == DROPPED:
-          known = codes != DROPPED
+        if codes.max(initial=0) >= BAD:
+          dropped += np.count_nonzero(codes == DROPPED)
+          known = codes < BAD
           codes, row_sizes = codes[known], row_sizes[known]
         counts = _grown(counts, np.bincount(codes, minlength=decoder.n_strata))
         sizes = _grown(sizes, np.bincount(codes, row_sizes, minlength=decoder.n_strata))
-        dropped += len(rows) - len(codes)
         n_bytes += int(frames.offsets[-1])
         fingerprint += int(mix(rows['hash'], 0).sum())
+      counters.READ.inc(position - len(bad.positions) + (bad.cut_bytes > 0))
+      counters.DROPPED.inc(dropped)
+      counters.SKIPPED.inc(len(bad.positions))
       scanned = kept.scanned(
         file=file,
         strata=decoder.strata,
@@ -222,6 +242,9 @@ class ScanFile(beam.DoFn):
         fingerprint=fingerprint % 2**64,
         feature_names=tuple(decoder.feature_names),
         first_missing=decoder.first_missing,
+        bad=len(bad.positions),
+        first_bad=bad.first,
+        cut_bytes=bad.cut_bytes,
       )
     yield scanned
 
@@ -231,11 +254,14 @@ def _grown(sums: npt.NDArray[np.int64], added: npt.NDArray[Any]) -> npt.NDArray[
   return added.astype(np.int64) + np.pad(sums, (0, len(added) - len(sums)))
 
 
-def _index(frames: Frames, decoder: StratumDecoder) -> npt.NDArray[np.void]:
-  """Returns the index of some frames: INDEX_ROW [n]."""
+def _index(frames: Frames, decoder: StratumDecoder, bad: Sequence[int]) -> npt.NDArray[np.void]:
+  """Returns the index of some frames, those at some positions bad: INDEX_ROW [n]."""
   records = frames.payloads()
   rows = np.empty(len(records), INDEX_ROW)
   rows['hash'] = np.fromiter(map(xxhash.xxh3_64_intdigest, records), np.uint64, len(records))
-  rows['code'] = decoder.decode(records, frames.table())
+  if bad:
+    rows['code'] = decoder.decode_around(records, bad)
+  else:
+    rows['code'] = decoder.decode(records, frames.table())
   rows['size'] = frames.sizes
   return rows

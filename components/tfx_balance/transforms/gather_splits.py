@@ -19,6 +19,7 @@ import pyarrow as pa
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.selection import UInts, mix
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, Memory
+from tfx_balance.transforms import counters
 from tfx_balance.transforms.orders import order_of_keys, record_numbers
 from tfx_balance.transforms.output_layout import fan_out
 from tfx_balance.transforms.records import create_compressed, fill
@@ -134,6 +135,7 @@ class GatherSplits(beam.DoFn):
         for part, file in out.items():
           file.write(data[at[part] : at[part + 1]])
         records += np.diff(ends)
+        counters.WRITTEN.inc(int(ends[-1] - ends[0]))
         n_bytes += np.diff(at)
     for part, layout in layouts.items():
       held, size = int(records[part]), int(n_bytes[part])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
@@ -10,8 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import tensorflow as tf
 
+from tfx_balance.errors import DataError
+from tfx_balance.tfrecord.bad_records import BadRecords
 from tfx_balance.transforms.class_column import ClassColumn, Payload, feature_kinds
 from tfx_balance.transforms.file_strata import FileStrata, Value
+from tfx_balance.transforms.fixed_layout import ValueKind
 from tfx_balance.transforms.numbering import Numbering
 
 MissingLabel = Literal['error', 'own_stratum', 'drop']
@@ -20,6 +24,9 @@ MissingLabel = Literal['error', 'own_stratum', 'drop']
 BATCH_RECORDS = 4096
 DROPPED = 0xFFFFFFFF
 """The code of a record that is left out."""
+
+BAD = 0xFFFFFFFE
+"""The code of a record that cannot be used; such codes, and DROPPED, are no strata."""
 
 _SNIFFED_RECORDS = 64
 _CLASS_BITS = 32  # of a pair; what the features before make is above
@@ -35,7 +42,12 @@ class StratumDecoder:
   """
 
   def __init__(
-    self, features: Sequence[str], payload: Payload, missing: MissingLabel, path: str
+    self,
+    features: Sequence[str],
+    payload: Payload,
+    missing: MissingLabel,
+    path: str,
+    bad: BadRecords | None = None,
   ) -> None:
     self.feature_names: list[str] = []
     self.first_missing: dict[str, int] = {}
@@ -43,7 +55,9 @@ class StratumDecoder:
     self._payload = payload
     self._drops = missing == 'drop'
     self._path = path
+    self._bad = bad or BadRecords(path)
     self._position = 0
+    self._sniffed = False
     self._met = [Numbering() for _ in self._columns]  # the classes of each feature
     # (stratum by the features so far, class of the next one), as one number each.
     self._pairs = [Numbering() for _ in self._columns[1:]]
@@ -51,7 +65,7 @@ class StratumDecoder:
   def decode(
     self, records: list[bytes], table: npt.NDArray[np.uint8] | None = None
   ) -> npt.NDArray[np.uint32]:
-    """Returns the code of each record's stratum, or DROPPED: uint32 [n].
+    """Returns the code of each record's stratum, or DROPPED, or BAD: uint32 [n].
 
     Args:
       records: the next ones of the file.
@@ -59,20 +73,30 @@ class StratumDecoder:
 
     Raises:
       DataError: if a record has several labels, or one that is no class, or if the records are
-        no examples; names the file, the feature and the record.
+        no examples, and such are not skipped; names the file, the feature and the record.
     """
-    if not self._position:
+    if not self._sniffed:
       self._sniff(records[:_SNIFFED_RECORDS])
+      self._sniffed = True
     if table is not None and self._payload == 'FORMAT_TF_EXAMPLE':
-      found = [
-        column.classes_of_table(records[0], table, self._position) for column in self._columns
-      ]
+      found = self._classes_of_table(records[0], table)
       columns = [classes for classes in found if classes is not None]
       if len(columns) == len(found):
         return self._codes(columns)
     batches = range(0, len(records), BATCH_RECORDS)
     codes = [self._decode_batch(records[i : i + BATCH_RECORDS]) for i in batches]
     return np.concatenate(codes) if codes else np.empty(0, np.uint32)
+
+  def decode_around(self, records: list[bytes], bad: Sequence[int]) -> npt.NDArray[np.uint32]:
+    """Returns the same where it is known that some records are bad, which are not looked at."""
+    codes = np.full(len(records), BAD, np.uint32)
+    start = 0
+    for end in [*bad, len(records)]:
+      if start < end:
+        codes[start:end] = self.decode(records[start:end])
+      self._position += end < len(records)
+      start = end + 1
+    return codes
 
   @property
   def strata(self) -> FileStrata:
@@ -94,19 +118,54 @@ class StratumDecoder:
 
   def _sniff(self, records: Sequence[bytes]) -> None:
     """Learns the features' names and types from the first records; most have them all."""
-    kinds = feature_kinds(records, self._payload, self._path)
-    self.feature_names = sorted(kinds)
-    for column in self._columns:
-      column.kind = kinds.get(column.name)
+    names: set[str] = set()
+    kinds: dict[str, Counter[ValueKind]] = {column.name: Counter() for column in self._columns}
+    for record in records:
+      try:
+        found = feature_kinds([record], self._payload, self._path)
+      except DataError:
+        if not self._bad.skips:
+          raise
+        continue
+      names.update(found)
+      for column in self._columns:
+        if kind := found.get(column.name):
+          kinds[column.name][kind] += 1
+    self.feature_names = sorted(names)
+    for column in self._columns:  # most, for a bad one may come first
+      column.kind = next((kind for kind, _ in kinds[column.name].most_common(1)), None)
+
+  def _classes_of_table(self, record: bytes, table: npt.NDArray[np.uint8]) -> list[pa.Array | None]:
+    """Returns the classes of each column, None where the parser must tell, or what to skip."""
+    try:
+      return [column.classes_of_table(record, table, self._position) for column in self._columns]
+    except DataError:
+      if not self._bad.skips:
+        raise
+      return [None]
 
   def _decode_batch(self, records: list[bytes]) -> npt.NDArray[np.uint32]:
-    with tf.device('CPU'):
-      serialized = tf.constant(records)
-      columns = [column.classes(serialized, self._position) for column in self._columns]
+    try:
+      with tf.device('CPU'):
+        serialized = tf.constant(records)
+        columns = [column.classes(serialized, self._position) for column in self._columns]
+    except DataError as fault:
+      if not self._bad.skips:
+        raise
+      return self._decode_halves(records, fault)
     for column, classes in zip(self._columns, columns, strict=True):
       if classes.null_count and column.name not in self.first_missing:
         self.first_missing[column.name] = self._position + classes.is_null().index(True).as_py()
     return self._codes(columns)
+
+  def _decode_halves(self, records: list[bytes], fault: DataError) -> npt.NDArray[np.uint32]:
+    """Returns the same where a record is bad: halved until it is alone."""
+    if len(records) == 1:
+      self._bad.add(self._position, fault)
+      self._position += 1
+      return np.array([BAD], np.uint32)
+    half = len(records) // 2
+    return np.append(self._decode_batch(records[:half]), self._decode_batch(records[half:]))
 
   def _codes(self, columns: list[pa.Array]) -> npt.NDArray[np.uint32]:
     """Returns the code of each record's stratum, given its class in each feature."""

@@ -13,6 +13,7 @@ from apache_beam.io.filesystem import BeamIOError
 from isal import igzip_threaded
 
 from tfx_balance.errors import DataError
+from tfx_balance.tfrecord.bad_records import BadRecords
 from tfx_balance.tfrecord.frames import Frames
 from tfx_balance.tfrecord.reading import (
   CHUNK_BYTES,
@@ -32,7 +33,11 @@ def suffix_of(path: str) -> str:
 
 
 def read_frames(
-  path: str, chunk_bytes: int = CHUNK_BYTES, *, max_record_bytes: int = LARGEST_RECORD_BYTES
+  path: str,
+  chunk_bytes: int = CHUNK_BYTES,
+  *,
+  max_record_bytes: int = LARGEST_RECORD_BYTES,
+  bad: BadRecords | None = None,
 ) -> Iterator[Frames]:
   """Yields a file's frames, about chunk_bytes of them at a time, with every CRC checked.
 
@@ -40,13 +45,14 @@ def read_frames(
     path: of a TFRecord file, gzip-compressed if its name ends in .gz; any Beam filesystem.
     chunk_bytes: decompressed bytes to hold; a larger record gets a chunk of its own.
     max_record_bytes: length of the longest record.
+    bad: what takes records that cannot be used, as in `frames_of_stream`; None refuses them.
 
   Raises:
     DataError: if the file is truncated or corrupted, or claims a longer record; names the file and
       the place.
   """
   with open_decompressed(path) as stream:
-    yield from frames_of_stream(stream, path, chunk_bytes, max_record_bytes)
+    yield from frames_of_stream(stream, path, chunk_bytes, max_record_bytes, bad)
 
 
 def read_sized(stream: BinaryIO, sizes: npt.NDArray[Any], path: str) -> Frames:
@@ -62,9 +68,9 @@ def read_sized(stream: BinaryIO, sizes: npt.NDArray[Any], path: str) -> Frames:
   return Frames(data, offsets)
 
 
-def check_end(stream: BinaryIO, path: str) -> None:
-  """Checks that nothing follows in a stream; raises DataError if the file has grown."""
-  if read_bytes(stream, 1, path):
+def check_end(stream: BinaryIO, path: str, left: int) -> None:
+  """Checks that so many bytes are left in a stream; raises DataError if the file has changed."""
+  if len(read_bytes(stream, left + 1, path)) != left:
     raise changed(path)
 
 

@@ -27,7 +27,7 @@ from tfx_balance.plan.selection import (
   ranks,
 )
 from tfx_balance.transforms.count import ScannedFile
-from tfx_balance.transforms.labels import DROPPED
+from tfx_balance.transforms.labels import BAD
 from tfx_balance.transforms.steps import summed
 
 Ints = npt.NDArray[np.int64]
@@ -69,8 +69,8 @@ class Selection:
     rows = self.rows_of(scanned)
     for index in scanned.index_rows():
       code = index['code']
-      if code.max(initial=0) == DROPPED:
-        index = index[code != DROPPED]
+      if code.max(initial=0) >= BAD:
+        index = index[code < BAD]
       yield rows[index['code']], self.ranks(index)
 
 

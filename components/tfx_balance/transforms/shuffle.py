@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from tfx_balance.plan.selection import UInts, mix
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, concatenate
+from tfx_balance.transforms import counters
 from tfx_balance.transforms.orders import order_of_groups, order_of_keys, record_numbers
 from tfx_balance.transforms.output_layout import LaidOut, OutputLayout, fan_out
 from tfx_balance.transforms.records import create_compressed, fill
@@ -197,6 +198,7 @@ class GatherFile(beam.DoFn):
       for bucket in buckets:
         frames, in_parts = _read_bucket(found, bucket)
         out.write(frames.data)
+        counters.WRITTEN.inc(len(frames))
         n_bytes += int(frames.offsets[-1])
         parts = _sum(parts, in_parts)
     records = int(parts.sum())

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from tfx_balance.plan.selection import mix
 from tfx_balance.tfrecord.frames import Frames, Memory, concatenate
 from tfx_balance.transforms.count import INDEX_ROW, InputFile, ScannedFile
-from tfx_balance.transforms.labels import DROPPED
+from tfx_balance.transforms.labels import BAD
 from tfx_balance.transforms.orders import order_of_groups, record_numbers
 from tfx_balance.transforms.records import fill, read_sized
 from tfx_balance.transforms.work_files import create_as_is, new_work_file, open_as_is
@@ -124,8 +124,8 @@ class SpillWriter:
     random = mix(numbers, self._seed_key) >> np.uint64(32)
     buckets = ((random * np.uint64(self._n_buckets)) >> np.uint64(32)).astype(np.int64)
     order = order_of_groups(buckets)
-    if rows['code'].max() == DROPPED:
-      order = order[rows['code'][order] != DROPPED]
+    if rows['code'].max() >= BAD:
+      order = order[rows['code'][order] < BAD]
       if not len(order):
         return
     frames = frames.take(order, self._taken)

@@ -84,6 +84,7 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
     DataError: if a feature does not exist, is missing in records and must not be, or has several
       types; if there are no records, or fewer than asked for.
   """
+  totals.check_bad(request.reading.max_bad_records)
   check_features(totals, request.features, request.missing, 'stratify_by')
   plan = plan_splits(totals.records, request.shares, request.seed)
   # The n-th files of all splits are written together, so that it is all the data that is cut.

@@ -9,6 +9,7 @@ from typing import Any
 import apache_beam as beam
 
 from tfx_balance.plan.class_value import Stratum
+from tfx_balance.tfrecord.bad_records import too_many
 from tfx_balance.transforms.count import ScannedFile
 
 
@@ -18,6 +19,7 @@ class Totals:
 
   Attributes are as in `ScannedFile`, and:
     missing_in: feature to a file and the position in it of a record without that feature.
+    first_bad: rank of the first file with bad records, and what is wrong with its first one.
   """
 
   records: dict[Stratum, int] = field(default_factory=dict)
@@ -28,6 +30,8 @@ class Totals:
   fingerprint: int = 0
   feature_names: set[str] = field(default_factory=set)
   missing_in: dict[str, tuple[str, int]] = field(default_factory=dict)
+  bad: int = 0
+  first_bad: tuple[int, str] | None = None
 
   @property
   def n_records(self) -> int:
@@ -36,12 +40,20 @@ class Totals:
 
   def describe(self) -> dict[str, Any]:
     """Returns what was read, as the sidecar shows it."""
-    return {
+    told = {
       'records': self.n_records + self.dropped,
       'dropped': self.dropped,
       'files': self.n_files,
       'fingerprint': f'{self.fingerprint:016x}',
     }
+    if self.first_bad:
+      told.update(bad_records=self.bad, first_bad_record=self.first_bad[1])
+    return told
+
+  def check_bad(self, most: int) -> None:
+    """Raises DataError if more records were skipped than may be."""
+    if self.first_bad and self.bad > most:
+      raise too_many(self.bad, most, self.first_bad[1])
 
   def add(self, scanned: ScannedFile) -> Totals:
     """Returns these totals with a file added."""
@@ -55,6 +67,8 @@ class Totals:
         fingerprint=scanned.fingerprint,
         feature_names=set(scanned.feature_names),
         missing_in=missing,
+        bad=scanned.bad,
+        first_bad=(scanned.file.rank, scanned.first_bad) if scanned.bad else None,
       )
     )
 
@@ -62,6 +76,8 @@ class Totals:
     """Returns these totals with others added."""
     self._add(other.records, other.records.values(), other.stratum_bytes.values())
     self.dropped += other.dropped
+    self.bad += other.bad
+    self.first_bad = min(filter(None, (self.first_bad, other.first_bad)), default=None)
     self.n_bytes += other.n_bytes
     self.n_files += other.n_files
     self.fingerprint = (self.fingerprint + other.fingerprint) % 2**64

@@ -1,0 +1,75 @@
+"""Beam counters of records, and their agreement with what a component says it did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from absl import logging
+from apache_beam.metrics import Metrics, MetricsFilter
+
+NAMESPACE = 'tfx_balance'
+READ, DROPPED, SKIPPED, COPIED, WRITTEN = (
+  Metrics.counter(NAMESPACE, f'records_{name}')
+  for name in ('read', 'dropped', 'skipped', 'copied', 'written')
+)
+"""Usable records read, those of them without a class that are dropped, bad records skipped, copies
+made, and records written: counted by file or by chunk, never by record."""
+
+
+def expected_counters(sidecar: Mapping[str, Any]) -> dict[str, int]:
+  """Returns what the counters must have come to, as the sidecar of a component has it."""
+  read = sidecar['input']
+  sources = [read] if 'records' in read else list(read.values())
+  cells = [cell for row in sidecar['strata'] for cell in row['splits'].values() if 'target' in cell]
+  return {
+    'records_read': sum(source['records'] for source in sources),
+    'records_dropped': sum(source['dropped'] for source in sources),
+    'records_skipped': sum(source.get('bad_records', 0) for source in sources),
+    'records_copied': sum(max(cell['target'] - cell['records_before'], 0) for cell in cells),
+    'records_written': sum(
+      split['records']
+      for name, split in sidecar['splits'].items()
+      if name not in sidecar['passed_through']
+    ),
+  }
+
+
+def check_counters(result: Any, sidecar: Mapping[str, Any]) -> None:
+  """Checks that the counters of a pipeline agree with what its sidecar says.
+
+  Only committed values are compared: attempted ones count a bundle that was retried twice. Where a
+  runner has none, that is logged and nothing is compared.
+
+  Args:
+    result: of the pipeline.
+    sidecar: of the component that ran it.
+
+  Raises:
+    RuntimeError: if they do not: a fault of this package, or of the runner.
+  """
+  counted = committed_counters(result)
+  if not counted:
+    logging.info('%s: this runner has no committed counters to compare', sidecar['component'])
+    return
+  for name, expected in expected_counters(sidecar).items():
+    if counted.get(name, 0) != expected:
+      raise RuntimeError(
+        f'{name} of {sidecar["component"]} is {counted.get(name, 0)} by the workers and {expected} '
+        f'by the sidecar; they must agree: run again, and report it if it stays so'
+      )
+
+
+def committed_counters(result: Any) -> dict[str, int]:
+  """Returns the counters that the runner has committed, by name; none where it has no such."""
+  try:
+    found = result.metrics().query(MetricsFilter().with_namespace(NAMESPACE))['counters']
+  except (AttributeError, NotImplementedError):  # a runner without metrics, or without a result
+    return {}
+  if any(metric.committed is None for metric in found):
+    return {}
+  counted: dict[str, int] = {}
+  for metric in found:  # of each step that counts it
+    name = metric.key.metric.name
+    counted[name] = counted.get(name, 0) + metric.committed
+  return counted if any(counted.values()) else {}
