@@ -14,10 +14,12 @@ from tfx_balance.inputs import fn_args as fn_args_lib
 from tfx_balance.inputs.array_source import ArraySource, collect
 from tfx_balance.inputs.augment import AugmentFn
 from tfx_balance.inputs.class_emphasis import ClassEmphasis
-from tfx_balance.inputs.file_source import FileSource, ordered_files
+from tfx_balance.inputs.file_names import matching_files, names_in, promised_records
+from tfx_balance.inputs.file_source import FileSource
 from tfx_balance.inputs.labels import index_lookup
-from tfx_balance.inputs.pool_source import PoolSource, matching_files
-from tfx_balance.inputs.python_calls import options_of_all
+from tfx_balance.inputs.ordered_files import ordered_files
+from tfx_balance.inputs.pool_source import PoolSource
+from tfx_balance.inputs.python_calls import options_of_calls
 from tfx_balance.inputs.source import DEFAULT_MEMORY_BUDGET, FeatureSpec
 from tfx_balance.inputs.training import (
   BatchWork,
@@ -97,9 +99,8 @@ class BalancedInputs(ClassEmphasis):
     """
     root = uri.rstrip('/')
     source = FileSource(fn_args_lib.read_plan(root), root, memory_budget)
-    names = [name.rstrip('/') for name in tf.io.gfile.listdir(root)]
-    splits = [name[len('Split-') :] for name in names if name.startswith('Split-')]
-    files = {name: [os.path.join(root, f'Split-{name}', '*')] for name in sorted(splits)}
+    splits = [name[len('Split-') :] for name in names_in(root) if name.startswith('Split-')]
+    files = {name: [os.path.join(root, f'Split-{name}', '*')] for name in splits}
     return cls(source, feature_spec, source.plan.label, files)
 
   @classmethod
@@ -230,7 +231,8 @@ class BalancedInputs(ClassEmphasis):
 
     Raises:
       ConfigError: if an argument breaks a rule.
-      DataError: if there is no such split.
+      DataError: if there is no such split. A file that is truncated or corrupted is named while the
+        dataset is read, by tf.errors.InvalidArgumentError with the same text.
     """
     check_batch_size(batch_size)
     check_label_as(label_as)
@@ -244,11 +246,11 @@ class BalancedInputs(ClassEmphasis):
       )
     else:
       paths = matching_files(self.eval_files[split])
-      batches = ordered_files(paths, batch_size, self.label, spec)
+      batches = ordered_files(paths, batch_size, self.label, spec, promised_records(paths))
     if label_as == 'index':
       lookup = index_lookup(self.classes)
       batches = batches.map(lambda features, label: (features, lookup(label)))
-    return batches.with_options(options_of_all()).prefetch(tf.data.AUTOTUNE)
+    return batches.with_options(options_of_calls()).prefetch(tf.data.AUTOTUNE)
 
   def steps_per_epoch(
     self,

@@ -6,8 +6,6 @@ native gather. Classes past the budget are streamed, a window of files at a time
 
 from __future__ import annotations
 
-import functools
-import itertools
 import os
 import threading
 import warnings
@@ -22,8 +20,9 @@ import tensorflow as tf
 from tfx_balance.errors import DataError
 from tfx_balance.inputs.file_cache import FileCache, gather_from_files
 from tfx_balance.inputs.file_layout import FileLayout
-from tfx_balance.inputs.parsing import parser, parsing_reader
-from tfx_balance.inputs.records import RECORD_OVERHEAD, compression, read_all
+from tfx_balance.inputs.ordered_files import ordered_files
+from tfx_balance.inputs.parsing import parsing_reader
+from tfx_balance.inputs.records import RECORD_OVERHEAD, read_all
 from tfx_balance.inputs.source import (
   DEFAULT_MEMORY_BUDGET,
   FeatureSpec,
@@ -88,7 +87,8 @@ class FileSource:
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see Source."""
-    return ordered_files(self._paths(), batch_size, self.plan.label, feature_spec)
+    planned = sum(self.plan.records)
+    return ordered_files(self._paths(), batch_size, self.plan.label, feature_spec, planned)
 
   def _paths(self) -> list[str]:
     return [f'{self.root}/{file.path}' for file in self.plan.files]
@@ -133,17 +133,6 @@ class FileSource:
       return found
 
     return Fetch(fetch, sum(file.n_bytes for file in plan.files) // sum(counts))
-
-
-def ordered_files(
-  paths: list[str], batch_size: int, label: str, feature_spec: FeatureSpec | None
-) -> tf.data.Dataset:
-  """Returns one pass over files in order: batches of (features, label), the last one smaller."""
-  parse = parser(label, feature_spec)
-  groups = itertools.groupby(paths, key=compression)
-  parts = [tf.data.TFRecordDataset(list(group), kind) for kind, group in groups]
-  records = functools.reduce(lambda left, right: left.concatenate(right), parts)
-  return records.batch(batch_size).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _check_present(plan: InputPlan, root: str) -> None:

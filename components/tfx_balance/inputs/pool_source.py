@@ -11,14 +11,13 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfx_balance.errors import DataError
-from tfx_balance.inputs.file_source import ordered_files
+from tfx_balance.inputs.file_names import check_promised, promised_records
 from tfx_balance.inputs.labels import count_labels, flat_label
+from tfx_balance.inputs.ordered_files import ordered_files
 from tfx_balance.inputs.parsing import parser, parsing_reader
-from tfx_balance.inputs.records import compression
+from tfx_balance.inputs.records import batches_of
 from tfx_balance.inputs.source import DEFAULT_MEMORY_BUDGET, FeatureSpec, Reader
 from tfx_balance.plan.sampling import ClassCounts
-
-_BATCH = 4096
 
 
 @dataclass
@@ -26,7 +25,7 @@ class PoolSource:
   """The records of files in any order, counted by one reading.
 
   Attributes:
-    paths: files or patterns; those whose name ends in .gz are decompressed.
+    paths: files; those whose name ends in .gz are decompressed.
     label: name of the feature that the classes are values of.
     feature_spec: of the records, the label included.
     seed: the default seed of what is drawn.
@@ -44,7 +43,6 @@ class PoolSource:
   _pool: Any = field(init=False, repr=False)
 
   def __post_init__(self) -> None:
-    self.paths = matching_files(self.paths)
     self._pool, labels = self._read()
     self.counts, self._rows = count_labels(labels)
     self.natural = {'train': self.counts.records}
@@ -64,7 +62,7 @@ class PoolSource:
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see Source."""
     spec = feature_spec or self.feature_spec
-    return ordered_files(list(self.paths), batch_size, self.label, spec)
+    return ordered_files(self.paths, batch_size, self.label, spec, sum(self.counts.records))
 
   def _read(self) -> tuple[tf.Tensor, npt.NDArray[Any]]:
     """Returns all the records, string [n], and their labels."""
@@ -76,7 +74,7 @@ class PoolSource:
     parse = parser(self.label, {self.label: self.feature_spec[self.label]})
     parts, labels, used = [], [], 0
     for path in self.paths:
-      for batch in tf.data.TFRecordDataset(path, compression(path)).batch(_BATCH):
+      for batch in batches_of(path):
         found = flat_label(parse(batch)[1]).numpy()
         if len(found) != len(batch):
           raise DataError(
@@ -91,21 +89,7 @@ class PoolSource:
           )
         parts.append(batch)
         labels.append(found)
+    check_promised(self.paths, sum(map(len, labels)), promised_records(self.paths))
     if not parts:
       raise DataError(f'the files {list(self.paths)[:5]} hold 0 records; give files that have some')
     return tf.concat(parts, 0), np.concatenate(labels)
-
-
-def matching_files(patterns: Sequence[str] | str) -> list[str]:
-  """Returns the files that patterns match, each pattern's sorted.
-
-  Raises:
-    DataError: if a pattern matches nothing.
-  """
-  found: list[str] = []
-  for pattern in [patterns] if isinstance(patterns, str) else patterns:
-    paths = sorted(tf.io.gfile.glob(pattern))
-    if not paths:
-      raise DataError(f'{pattern} matches no file; give a file or a pattern that does')
-    found += paths
-  return found

@@ -59,16 +59,12 @@ def call_python(
 
 def options_of_calls() -> tf.data.Options:
   """Returns options under which an iterator that calls Python can be saved, and goes at once."""
-  options = options_of_all()
-  options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
-  return options
-
-
-def options_of_all() -> tf.data.Options:
-  """Returns options under which an iterator goes at once."""
   options = tf.data.Options()
+  options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
   # Its thread may sleep through its cancellation: an iterator then took up to half a minute to go.
   options.autotune.enabled = False
+  # Batches are no files to share out: under tf.distribute every worker would read the same ones.
+  options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
   return options
 
 

@@ -188,7 +188,4 @@ def training_dataset(
   batches = draw_dataset(draws, Shard.of(context), reader).map(
     work.maker(reader, source.counts), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
   )
-  options = options_of_calls()
-  # Batches are no files to share out: under tf.distribute every worker would read the same ones.
-  options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-  return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
+  return batches.with_options(options_of_calls()).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,167 @@
+"""A file in which bytes are changed, cut or added is named, or all its records are right."""
+
+import gzip
+import json
+import random
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tfx_balance.errors import DataError
+from tfx_balance.inputs import BalancedInputs
+from tfx_balance.inputs.file_names import promised_records
+from tfx_balance.inputs.ordered_files import checked_batches
+from tfx_balance.inputs.records import batches_of, read_in_python, read_records
+from tfx_balance.plan.sidecar import SIDECAR_NAME
+
+from tests.inputs.helpers_inputs import SPEC, example, write_file
+
+N = 12
+RECORDS = [example(i, i % 3, padding=i % 2) for i in range(N)]
+FAULTS = (DataError, tf.errors.InvalidArgumentError)
+MUTATIONS = 150
+SUFFIXES = pytest.mark.parametrize('suffix', ['', '.gz'], ids=['plain', 'gzip'])
+
+
+def held(path):
+  return lambda: [r for part in read_records([path], [N]) for r in part.numpy()]
+
+
+def streamed(path):
+  return lambda: read_in_python(path, N).take(np.arange(N))
+
+
+def from_files(path):
+  return lambda: [r for batch in batches_of(path) for r in batch.numpy()]
+
+
+def evaluated(path):
+  dataset = checked_batches([path], 5)  # made once: it opens the file anew in each pass
+  return lambda: [r for batch in dataset for r in batch.numpy()]
+
+
+COUNTED = [held, streamed]
+READERS = [*COUNTED, from_files, evaluated]
+
+
+def mutate(data, rng):
+  """Returns the bytes with one fault in them."""
+  at = rng.randrange(len(data))
+  some = rng.randrange(1, 20)
+  return rng.choice(
+    [
+      data[:at] + bytes([data[at] ^ (1 << rng.randrange(8))]) + data[at + 1 :],
+      data[:at],
+      data[:at] + data[at + some :],
+      data[:at] + rng.randbytes(some) + data[at:],
+      data[:at] + bytes(some) + data[at + some :],
+      data + rng.randbytes(some),
+    ]
+  )
+
+
+@pytest.mark.parametrize('reader', READERS)
+@SUFFIXES
+def test_a_mutated_file_is_named_or_reads_as_before(tmp_path, reader, suffix):
+  path, rng = tmp_path / f'in{suffix}', random.Random(7)
+  write_file(path, RECORDS)
+  whole = path.read_bytes()
+  edges = {sum(len(r) + 16 for r in RECORDS[:i]) for i in range(N + 1)}
+  read = reader(str(path))
+  assert read() == RECORDS
+  named = 0
+  for _ in range(MUTATIONS):
+    data = mutate(whole, rng)
+    if reader not in COUNTED and data == whole[: len(data)] and len(data) in edges:
+      continue  # a shorter file without a fault, as only a count can tell
+    path.write_bytes(data)
+    try:
+      result = read()
+    except FAULTS as error:
+      result = str(error)
+    if isinstance(result, str):
+      assert str(path) in result
+      named += 1
+    else:
+      assert result == RECORDS, data
+  assert named > MUTATIONS // 2
+
+
+@pytest.mark.parametrize('reader', READERS)
+def test_the_byte_of_a_fault_is_named(tmp_path, reader):
+  path = tmp_path / 'in'
+  write_file(path, RECORDS)
+  data = bytearray(path.read_bytes())
+  start = sum(len(r) + 16 for r in RECORDS[:7])
+  data[start + 14] ^= 1
+  path.write_bytes(data)
+  with pytest.raises(FAULTS, match=rf'/in is corrupted.* a record .* at byte {start} of its'):
+    reader(str(path))()
+
+
+@pytest.mark.parametrize('reader', READERS)
+@SUFFIXES
+def test_a_header_that_is_cut_short_is_named(tmp_path, reader, suffix):
+  path = tmp_path / f'in{suffix}'
+  write_file(tmp_path / 'whole', RECORDS)
+  data = (tmp_path / 'whole').read_bytes()[: sum(len(r) + 16 for r in RECORDS[:-1]) + 5]
+  path.write_bytes(gzip.compress(data) if suffix else data)
+  with pytest.raises(FAULTS, match=r'/in\S* ends in the middle of a record, 5 bytes after byte'):
+    reader(str(path))()
+
+
+@SUFFIXES
+def test_an_ordered_pass_over_whole_files_is_as_before(tmp_path, suffix):
+  paths = [str(tmp_path / f'{i}{suffix}') for i in range(3)]
+  write_file(paths[0], RECORDS[:7])
+  write_file(paths[1], [])
+  write_file(paths[2], RECORDS[7:])
+  found = [batch.numpy().tolist() for batch in checked_batches(paths, 5)]
+  assert found == [RECORDS[:5], RECORDS[5:10], RECORDS[10:]]
+
+
+def test_gzip_members_are_read_or_named(tmp_path):
+  write_file(tmp_path / 'plain', RECORDS)
+  data, path = (tmp_path / 'plain').read_bytes(), tmp_path / 'in.gz'
+  path.write_bytes(gzip.compress(data[:90]) + gzip.compress(data[90:]))
+  assert all(reader(str(path))() == RECORDS for reader in READERS)
+  # TensorFlow stops at a member without content.
+  path.write_bytes(gzip.compress(data[:90]) + gzip.compress(b'') + gzip.compress(data[90:]))
+  assert streamed(str(path))() == RECORDS
+  for reader in (held, from_files, evaluated):
+    with pytest.raises(FAULTS, match=r'in\.gz'):
+      reader(str(path))()
+
+
+@pytest.fixture
+def split(tmp_path):
+  """Returns a split of two files, with a sidecar that counts it, in a folder with a bracket."""
+  folder = tmp_path / 'a[1]' / 'Split-eval'
+  folder.mkdir(parents=True)
+  write_file(folder / 'x', RECORDS[:4])
+  write_file(folder / 'y', RECORDS[4:])
+  sidecar = {'splits': {'eval': {'records': N}}}
+  (tmp_path / 'a[1]' / SIDECAR_NAME).write_text(json.dumps(sidecar))
+  return folder
+
+
+def test_a_file_cut_to_nothing_is_named_where_a_sidecar_promises_records(split):
+  made = BalancedInputs.from_files(f'{split}/*', 'label', SPEC)
+  assert sum(len(label) for _, label in made.eval(5)) == N
+  (split / 'y').write_bytes(b'')
+  message = r'Split-eval/y is empty: 4 records were read, and class_distribution.json promises 12'
+  with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+    list(made.eval(5))
+  with pytest.raises(DataError, match=message):
+    BalancedInputs.from_files(f'{split}/*', 'label', SPEC)
+
+
+def test_a_sidecar_promises_the_records_of_whole_splits(split):
+  paths = [f'{split}/{name}' for name in 'xy']
+  assert promised_records(paths) == N
+  assert promised_records(paths[:1]) is None
+  (split.parent / SIDECAR_NAME).write_text('{"splits": {}}')
+  assert promised_records(paths) is None
+  (split.parent / SIDECAR_NAME).write_text('{"splits"')
+  with pytest.raises(DataError, match=r'class_distribution\.json is not a whole sidecar'):
+    promised_records(paths)
