@@ -20,7 +20,6 @@ from tfx_balance import (
   StratifiedSplitter,
 )
 
-from tests.balanced_augmenter.functions import jitter
 from tests.class_distribution_validator.helpers_validate import (
   statistics_artifact,
   statistics_of,
@@ -96,7 +95,7 @@ CASES = (
     BalancedAugmenter,
     _EXAMPLES,
     'class_distribution.json',
-    {'splits': ['all'], 'seed': 7, 'augment_fn': jitter},
+    {'splits': ['all'], 'seed': 7, 'augment_fn': 'tests.balanced_augmenter.functions.jitter'},
   ),
   Case(
     BalancedInputGen,
