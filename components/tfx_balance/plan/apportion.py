@@ -13,10 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
-
-Node = tuple[Hashable, ...]
 
 
 def tie_break(seed: int, *key: Hashable) -> int:
@@ -105,115 +102,159 @@ def controlled_rounding(
       raise ValueError(f'the sum of row {list(row)} must be a multiple of {denominator}')
   names = list(keys) if keys is not None else list(range(len(table)))
   rank = sorted(range(len(table)), key=lambda i: tie_break(seed, 'row', names[i]))
-  network = _Network(denominator)
-  for i in rank:
-    for j, value in enumerate(table[i]):
-      column = ('column', j)
-      network.add(('row', i), column if groups is None else ('group', groups[i], j), value, (i, j))
-  _add_margins(network, [table[i] for i in rank], groups and [groups[i] for i in rank])
-  network.round(seed, {('row', i): names[i] for i in rank})
-  return [[network.rounded[i, j] for j in range(len(row))] for i, row in enumerate(table)]
+  ranked = [table[i] for i in rank]
+  network = _network(ranked, denominator, groups and [groups[i] for i in rank])
+  network.round(seed, [names[i] for i in rank])
+  rounded: list[list[int]] = [[] for _ in table]
+  edge = 0
+  for i, row in zip(rank, ranked, strict=True):
+    ups = network.parts[edge : edge + len(row)]
+    rounded[i] = [(value + up) // denominator for value, up in zip(row, ups, strict=True)]
+    edge += len(row)
+  return rounded
 
 
-def _add_margins(
-  network: _Network, table: Sequence[Sequence[int]], groups: Sequence[Hashable] | None
-) -> None:
-  """Adds an edge for each sum that is rounded too: groups into columns, columns into a sink."""
-  width = len(table[0]) if table else 0
-  if groups is not None:
-    totals: dict[tuple[Hashable, int], int] = {}
-    for group, row in zip(groups, table, strict=True):
+def _network(
+  table: Sequence[Sequence[int]], denominator: int, groups: Sequence[Hashable] | None
+) -> _Network:
+  """Returns the network of a table: an edge for each cell, row by row, then one for each margin.
+
+  Nodes are the rows, the columns, the sink that columns flow into, and each group in each column.
+  """
+  height, width = len(table), len(table[0]) if table else 0
+  sink = height + width
+  network = _Network(denominator, sink + 1)
+  if groups is None:
+    for i, row in enumerate(table):
       for j, value in enumerate(row):
-        totals[group, j] = totals.get((group, j), 0) + value
-    for (group, j), total in totals.items():
-      network.add(('group', group, j), ('column', j), total, ('group', group, j))
+        network.add(i, height + j, value)
+  else:
+    first: dict[Hashable, int] = {}  # of a group's nodes, one a column
+    totals: list[list[int]] = []
+    for i, (group, row) in enumerate(zip(groups, table, strict=True)):
+      if group not in first:
+        first[group] = network.add_nodes(width)
+        totals.append([0] * width)
+      total = totals[(first[group] - sink - 1) // width if width else 0]
+      for j, value in enumerate(row):
+        network.add(i, first[group] + j, value)
+        total[j] += value
+    for node, total in zip(first.values(), totals, strict=True):
+      for j, value in enumerate(total):
+        network.add(node + j, height + j, value)
   for j in range(width):
-    network.add(('column', j), ('sink',), sum(row[j] for row in table), ('column', j))
+    network.add(height + j, sink, sum(row[j] for row in table))
+  return network
 
 
-@dataclass
 class _Network:
   """A flow whose edges carry value / denominator; `round` makes every edge an integer.
 
-  An edge is kept as its whole part in `rounded` and its fractional part, 1 to denominator - 1, in
-  `fraction`; edges without one need no decision and are not kept in `edges`. Flow is conserved at
-  every node, so a node touches either no fractional edge or two and more, and a walk along
-  fractional edges must close a cycle.
+  Of an edge only the fractional part is kept, as a numerator; nodes and edges are numbers. An edge
+  whose part is 0 or the denominator needs no decision any more: it is dead. Flow is conserved at
+  every node, so a node touches either no live edge or two and more, and a walk along live edges
+  must close a cycle. A million rows take a minute at the most, for no step looks twice at what is
+  dead.
+
+  Attributes:
+    parts: of each edge, 0 to the denominator.
   """
 
-  denominator: int
-  rounded: dict[Hashable, int] = field(default_factory=dict)
-  fraction: dict[Hashable, int] = field(default_factory=dict)
-  ends: dict[Hashable, tuple[Node, Node]] = field(default_factory=dict)
-  edges: dict[Node, dict[Hashable, None]] = field(default_factory=dict)
+  def __init__(self, denominator: int, n_nodes: int) -> None:
+    self.parts: list[int] = []
+    self._denominator = denominator
+    self._tails: list[int] = []  # nodes at which edges begin
+    self._heads: list[int] = []  # nodes at which they end
+    self._edges: list[list[int]] = [[] for _ in range(n_nodes)]  # that touch each node
+    self._at = [0] * n_nodes  # where the first of these is that may be live
 
-  def add(self, tail: Node, head: Node, value: int, name: Hashable) -> None:
+  def add_nodes(self, n: int) -> int:
+    """Adds n nodes, and returns the first."""
+    first = len(self._edges)
+    self._edges += [[] for _ in range(n)]
+    self._at += [0] * n
+    return first
+
+  def add(self, tail: int, head: int, value: int) -> None:
     """Adds an edge from tail to head that carries value / denominator."""
-    self.rounded[name], part = divmod(value, self.denominator)
+    edge, part = len(self.parts), value % self._denominator
+    self.parts.append(part)
+    self._tails.append(tail)
+    self._heads.append(head)
     if part:
-      self.fraction[name] = part
-      self.ends[name] = (tail, head)
-      self.edges.setdefault(tail, {})[name] = None
-      self.edges.setdefault(head, {})[name] = None
+      self._edges[tail].append(edge)
+      self._edges[head].append(edge)
 
-  def round(self, seed: int, names: dict[Node, Hashable]) -> None:
-    """Rounds every edge, one walk from each named node after another."""
-    for start, name in names.items():
+  def round(self, seed: int, names: Sequence[Hashable]) -> None:
+    """Rounds every edge, one walk from each of the first nodes, which have names, after another."""
+    for start, name in enumerate(names):
       turn = 0
-      path: list[tuple[Node, Hashable]] = []  # a node, and the edge by which the walk leaves it
-      seen: dict[Node, int] = {}
-      node = start
-      while path or self.edges.get(node):
-        if node in seen:
-          at = seen[node]
-          self._shift([edge for _, edge in path[at:]], node, (seed, 'turn', name, turn))
-          turn += 1
-          path, node = self._shortened(path, start)
-          seen = {passed: i for i, (passed, _) in enumerate(path)}
+      nodes, edges = [start], list[int]()  # of the walk; an edge leads from a node to the next
+      place = {start: 0}  # of each node in the walk
+      while edges or self._is_live(start):
+        edge = self._way_out(nodes[-1], edges[-1] if edges else -1)
+        edges.append(edge)
+        node = self._heads[edge] + self._tails[edge] - nodes[-1]
+        if node not in place:
+          place[node] = len(nodes)
+          nodes.append(node)
           continue
-        came_by = path[-1][1] if path else None
-        edge = next(e for e in self.edges[node] if e != came_by)
-        seen[node] = len(path)
-        path.append((node, edge))
-        tail, head = self.ends[edge]
-        node = head if node == tail else tail
+        at = place[node]
+        self._shift(edges[at:], nodes[at:], (seed, 'turn', name, turn))
+        turn += 1
+        # The walk goes on from where it took the first edge that is dead now.
+        kept = next(i for i in range(at, len(edges)) if not self._undecided(edges[i]))
+        for passed in nodes[kept + 1 :]:
+          del place[passed]
+        del edges[kept:], nodes[kept + 1 :]
 
-  def _shortened(
-    self, path: list[tuple[Node, Hashable]], start: Node
-  ) -> tuple[list[tuple[Node, Hashable]], Node]:
-    """Returns the part of the path before its first edge that is whole now, and the node there."""
-    for i, (node, edge) in enumerate(path):
-      if edge not in self.fraction:
-        return path[:i], node
-    return [], start
+  def _undecided(self, edge: int) -> bool:
+    return 0 < self.parts[edge] < self._denominator
 
-  def _shift(self, cycle: list[Hashable], node: Node, key: tuple[Any, ...]) -> None:
-    """Moves flow around the cycle that starts at the node until an edge of it is whole.
+  def _is_live(self, node: int) -> bool:
+    """Returns whether a node touches a live edge."""
+    edges, at = self._edges[node], self._at[node]
+    while at < len(edges) and not self._undecided(edges[at]):
+      at += 1
+    self._at[node] = at
+    return at < len(edges)
+
+  def _way_out(self, node: int, came_by: int) -> int:
+    """Returns the first live edge of a node but for the one that led to it."""
+    edges, at = self._edges[node], self._at[node]
+    parts, denominator = self.parts, self._denominator
+    while not 0 < parts[edges[at]] < denominator:
+      at += 1
+    if edges[at] == came_by:
+      after = at + 1
+      while not 0 < parts[edges[after]] < denominator:
+        after += 1
+      edges[after - 1], at = came_by, after - 1  # so that what is dead is passed once
+      self._at[node] = at
+      return edges[after]
+    self._at[node] = at
+    return edges[at]
+
+  def _shift(self, cycle: Sequence[int], nodes: Sequence[int], key: tuple[Any, ...]) -> None:
+    """Moves flow around a cycle until an edge of it is whole.
 
     The key decides the direction, so that the mean step is 0.
-    """
-    forward: list[Hashable] = []
-    backward: list[Hashable] = []
-    for edge in cycle:
-      tail, head = self.ends[edge]
-      along = node == tail
-      (forward if along else backward).append(edge)
-      node = head if along else tail
-    room = self.denominator
-    more = min([room - self.fraction[e] for e in forward] + [self.fraction[e] for e in backward])
-    less = min([self.fraction[e] for e in forward] + [room - self.fraction[e] for e in backward])
-    step = more if draw(more + less, *key) < less else -less
-    for edge in forward:
-      self._set(edge, self.fraction[edge] + step)
-    for edge in backward:
-      self._set(edge, self.fraction[edge] - step)
 
-  def _set(self, edge: Hashable, part: int) -> None:
-    """Sets the fractional part of an edge, and drops the edge from the walk once it is whole."""
-    if 0 < part < self.denominator:
-      self.fraction[edge] = part
-      return
-    self.rounded[edge] += part // self.denominator
-    del self.fraction[edge]
-    for node in self.ends[edge]:
-      del self.edges[node][edge]
+    Args:
+      cycle: edges.
+      nodes: from which the walk took them.
+      key: of the draw.
+    """
+    parts, tails, room = self.parts, self._tails, self._denominator
+    more = less = room
+    signs = []
+    for edge, node in zip(cycle, nodes, strict=True):
+      above = parts[edge]
+      below = room - above
+      forward = tails[edge] == node
+      signs.append(1 if forward else -1)
+      more = min(more, below if forward else above)
+      less = min(less, above if forward else below)
+    step = more if draw(more + less, *key) < less else -less
+    for edge, sign in zip(cycle, signs, strict=True):
+      parts[edge] += sign * step
