@@ -192,18 +192,24 @@ def find_thresholds(
   """
   ends = np.zeros(buckets.shape, np.uint64)
   ends[np.cumsum(quotas, axis=1)[:, :-1] == quotas.sum(axis=1)[:, None]] = 1 << RANK_BITS
+  strata, parts = np.nonzero(buckets >= 0)
+  near = candidates
+  before = np.append(0, np.cumsum(near.counts))  # records with lower ranks, bucket after bucket
+  first = np.searchsorted(near.buckets, buckets[strata, parts])
+  wanted = before[first] + positions[strata, parts]
+  at = np.searchsorted(before, wanted) - 1
+  ends[strata, parts] = near.ranks[at] + np.uint64(1)
+  # Records of equal rank are neighbours, shard by shard: a run of them goes from edge to edge.
+  new = (near.ranks[1:] != near.ranks[:-1]) | (near.buckets[1:] != near.buckets[:-1])
+  edges = np.concatenate([[0], np.flatnonzero(new) + 1, [len(near.ranks)]])
+  run = np.searchsorted(edges, at, side='right') - 1
   cuts: dict[int, list[Cut]] = {}
-  for stratum, part in np.argwhere(buckets >= 0):
-    low, high = np.searchsorted(candidates.buckets, buckets[stratum, part] + np.array([0, 1]))
-    counts = np.cumsum(candidates.counts[low:high])
-    at = low + int(np.searchsorted(counts, positions[stratum, part]))
-    rank = candidates.ranks[at]
-    ends[stratum, part] = rank + np.uint64(1)
-    equal = low + np.flatnonzero(candidates.ranks[low:high] == rank)
-    left = int(positions[stratum, part] - (counts[equal[0] - low - 1] if equal[0] > low else 0))
-    if left < candidates.counts[equal].sum():
-      taken = _first_of(left, candidates.shards[equal], candidates.counts[equal])
-      cuts.setdefault(int(stratum), []).append(Cut(int(part), int(rank), taken))
+  for i in np.flatnonzero(wanted < before[edges[run + 1]]).tolist():
+    low, high = edges[run[i]], edges[run[i] + 1]
+    left = int(wanted[i] - before[low])
+    taken = _first_of(left, near.shards[low:high], near.counts[low:high])
+    cut = Cut(int(parts[i]), int(near.ranks[low]), taken)
+    cuts.setdefault(int(strata[i]), []).append(cut)
   return Thresholds(ends, cuts)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -86,14 +86,20 @@ class SplitPlan:
     records: of each stratum.
     splits: the columns of `quotas`.
     quotas: records per stratum and split; every row sums to the stratum's records.
-    ideals: the exact shares that the quotas round.
+    shares: the exact part of every stratum that each split is to get.
   """
 
   strata: tuple[Stratum, ...]
   records: tuple[int, ...]
   splits: tuple[str, ...]
   quotas: tuple[tuple[int, ...], ...]
-  ideals: tuple[tuple[Fraction, ...], ...]
+  shares: tuple[Fraction, ...]
+
+  @property
+  def ideals(self) -> tuple[tuple[Fraction, ...], ...]:
+    """The exact numbers of records that the quotas round."""
+    of = {n: tuple(n * share for share in self.shares) for n in set(self.records)}
+    return tuple(of[n] for n in self.records)
 
   def out_of_reach(self) -> list[int]:
     """Returns the rows of the strata too small to have a record in every split that has any."""
@@ -121,25 +127,26 @@ def plan_splits(records: Mapping[Stratum, int], shares: SplitShares, seed: int =
   """
   strata = tuple(sorted(records, key=lambda s: [value.sort_key() for value in s]))
   sizes = tuple(records[stratum] for stratum in strata)
-  table, denominator = _ideal_table(sizes, shares)
+  unit, denominator = _exact_shares(sum(sizes), shares)
+  rows = {n: [n * part for part in unit] for n in set(sizes)}
   quotas = controlled_rounding(
-    table,
+    [rows[n] for n in sizes],
     denominator,
     groups=[stratum[0] for stratum in strata] if any(len(s) > 1 for s in strata) else None,
     keys=[stratum_key(stratum) for stratum in strata],
     seed=seed,
   )
-  ideals = tuple(tuple(Fraction(cell, denominator) for cell in row) for row in table)
-  return SplitPlan(strata, sizes, shares.names, tuple(map(tuple, quotas)), ideals)
+  exact = tuple(Fraction(part, denominator) for part in unit)
+  return SplitPlan(strata, sizes, shares.names, tuple(map(tuple, quotas)), exact)
 
 
-def _ideal_table(sizes: Sequence[int], shares: SplitShares) -> tuple[list[list[int]], int]:
-  """Returns the exact share of each cell as numerators over one denominator.
+def _exact_shares(total: int, shares: SplitShares) -> tuple[list[int], int]:
+  """Returns the part of all records that each split is to get, as numerators and denominator.
 
-  With N records, C of them taken by counts, weights w that sum to W, and n records in a stratum: a
-  counted split's cell is n c / N, the others' n (N - C) / N * w / W.
+  Of N records, C of them taken by counts, and weights w that sum to W: c / N of a counted split,
+  (N - C) / N * w / W of the others.
   """
-  total, taken, whole = sum(sizes), sum(shares.counts.values()), sum(shares.weights.values())
+  taken, whole = sum(shares.counts.values()), sum(shares.weights.values())
   if not total:
     raise DataError('the input holds no records; give at least one')
   if taken > total:
@@ -155,8 +162,7 @@ def _ideal_table(sizes: Sequence[int], shares: SplitShares) -> tuple[list[list[i
   per_record = [w * (total - taken) for w in shares.weights.values()]
   per_record += [count * whole for count in shares.counts.values()]
   divisor = math.gcd(total * whole, *per_record)
-  unit = [part // divisor for part in per_record]
-  return [[n * part for part in unit] for n in sizes], total * whole // divisor
+  return [part // divisor for part in per_record], total * whole // divisor
 
 
 def check_split_name(name: Any) -> None:
