@@ -23,9 +23,9 @@ def test_balanced_weights_are_scikit_learns(made):
   assert list(made.class_weight().values()) == pytest.approx(wanted.tolist())
 
 
-def test_effective_weights_are_those_of_the_paper(made):
+def test_effective_weights_are_in_the_proportion_of_the_paper_and_1_on_average(made):
   raw = np.array([(1 - 0.99) / (1 - 0.99**n) for n in COUNTS])
-  wanted = raw / raw.sum() * 4
+  wanted = raw / np.average(raw, weights=COUNTS)
   assert list(made.class_weight('effective', beta=0.99).values()) == pytest.approx(wanted.tolist())
 
 
@@ -34,6 +34,14 @@ def test_weights_keep_a_classs_emphasis_whatever_is_sampled(made):
   sampled = np.array([1, 2, 3, 4]) / 10
   under = list(made.class_weight('effective', strategy='weighted', ratios=ODD).values())
   assert (sampled * under).tolist() == pytest.approx(natural.tolist())
+
+
+@pytest.mark.parametrize('scheme', ['balanced', 'effective'])
+def test_weights_are_1_on_average_over_the_samples(made, scheme):
+  natural = list(made.class_weight(scheme).values())
+  assert np.average(natural, weights=COUNTS) == pytest.approx(1)
+  sampled = list(made.class_weight(scheme, strategy='weighted', ratios=ODD).values())
+  assert np.average(sampled, weights=[1, 2, 3, 4]) == pytest.approx(1)
 
 
 def test_what_does_nothing_warns(made):

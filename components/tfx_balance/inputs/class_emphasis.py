@@ -49,7 +49,8 @@ class ClassEmphasis:
 
     Args:
       scheme: 'balanced' (scikit-learn's n_samples / (n_classes n_c) on natural batches), or
-        'effective' (effective number of samples, Cui et al. 2019).
+        'effective' (effective number of samples, Cui et al. 2019); their mean over the samples is
+        1 in both.
       strategy: how the batches are sampled, with q and ratios as in `train`.
       q: see `train`.
       ratios: see `train`.

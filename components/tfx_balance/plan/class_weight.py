@@ -42,8 +42,9 @@ def class_weights(
   >>> class_weights([3, 1], sampling=[1, 1])
   [1.0, 1.0]
 
-  'effective' is (1 - beta) / (1 - beta^n_c), scaled to sum to the number of classes on natural
-  samples (Cui et al. 2019, "Class-balanced loss based on effective number of samples").
+  'effective' is (1 - beta) / (1 - beta^n_c) on natural samples (Cui et al. 2019, "Class-balanced
+  loss based on effective number of samples"). Both are scaled to a mean of 1 over the samples, so
+  that the loss keeps its scale; Cui et al. scale to a mean of 1 over the classes.
 
   Args:
     records: natural count of each class, 1 or more.
@@ -74,7 +75,8 @@ def _effective(records: Sequence[int], beta: float) -> list[float]:
   if beta == 0:
     return [1.0] * len(records)
   raw = [(1 - beta) / -math.expm1(n * math.log(beta)) for n in records]
-  return [weight * len(records) / sum(raw) for weight in raw]
+  scale = sum(records) / sum(n * weight for n, weight in zip(records, raw, strict=True))
+  return [weight * scale for weight in raw]
 
 
 def log_shares(counts: Sequence[int]) -> list[float]:
