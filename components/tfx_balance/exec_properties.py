@@ -128,8 +128,12 @@ def flag(argument: str, value: Any) -> bool:
   return bool(value)
 
 
-def missing_label(value: Any) -> MissingLabel:
+def missing_label(value: Any, *others: str) -> MissingLabel:
   """Returns what becomes of records without a class.
+
+  Args:
+    value: of the argument.
+    others: words that the component knows besides, for the message.
 
   Raises:
     ConfigError: if it is no such choice.
@@ -137,7 +141,8 @@ def missing_label(value: Any) -> MissingLabel:
   for choice in get_args(MissingLabel):
     if value == choice:
       return choice
-  raise ConfigError(f'missing_label={value!r} is not one of {list(get_args(MissingLabel))}')
+  choices = [*get_args(MissingLabel), *others]
+  raise ConfigError(f'missing_label={value!r} is not one of {choices}')
 
 
 def read_options(properties: Mapping[str, Any]) -> ReadOptions:

@@ -58,7 +58,7 @@ def tabular(counts: Mapping[str, int], start: int = 0) -> list[bytes]:
 
 def expected_targets(
   counts: Mapping[Any, int],
-  sampling_strategy: Any = 'not majority',
+  sampling_strategy: Any = 'auto',
   factors: Mapping[Any, int] | None = None,
   max_copies: int | None = None,
   undersample: bool = False,

@@ -335,14 +335,24 @@ def test_several_artifacts_are_merged_and_the_newest_gives_its_properties(
 
 @pytest.mark.parametrize(
   ('missing', 'targets'),
-  [('drop', TARGETS), ('own_stratum', {**TARGETS, None: 30})],
-  ids=['drop', 'own_stratum'],
+  [
+    ('drop', TARGETS),
+    ('own_stratum', {**TARGETS, None: 4}),
+    ('own_class', {**TARGETS, None: 30}),
+  ],
+  ids=['drop', 'own_stratum', 'own_class'],
 )
 def test_records_without_a_class(augment, missing, targets):
   records = [*RECORDS, *(example(id=100 + i, x=[0.0] * 3) for i in range(4))]
   out = augment({'train': [records]}, missing_label=missing, augment_fn=f'{FUNCTIONS}.same')
   assert class_counts(read_splits(out.uri)['train']) == targets
-  source = read_sidecar(out.uri)['input']['train']
+  sidecar = read_sidecar(out.uri)
+  assert sidecar['splits']['train'] == {
+    'records': sum(targets.values()),
+    'imbalance_ratio': 1.0,
+    'files': 1,
+  }
+  source = sidecar['input']['train']
   assert (source['records'], source['dropped']) == (47, 4 if missing == 'drop' else 0)
 
 

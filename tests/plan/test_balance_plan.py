@@ -269,3 +269,46 @@ def test_targets_past_the_range_of_floats_are_exact():
   assert targets({0: large, 1: 1}, 0.1)[1] == 10**17
   assert targets({0: large, 1: large - 2}, 'mean') == {0: large, 1: 10**18}
   assert targets({0: 10**18, 1: 4}, 'power:0.5')[1] == 2 * 10**9
+
+
+@pytest.mark.parametrize('counts', [{0: 900, 1: 100}, {0: 800, 1: 150, 2: 50}], ids=str)
+def test_the_default_brings_all_classes_to_one_count_in_either_direction(counts):
+  assert set(targets(counts).values()) == {max(counts.values())}
+  assert set(targets(counts, undersample=True).values()) == {min(counts.values())}
+
+
+def test_classes_that_pass_are_not_looked_at():
+  counts = {of_class('a'): 8, of_class('b'): 2, MISSING: 1}
+  found = plan_balance(counts, BalanceRequest.parse(undersample=True), [MISSING])
+  assert dict(zip(found.classes, found.targets, strict=True)) == {
+    of_class('a'): 2,
+    of_class('b'): 2,
+    MISSING: 1,
+  }
+  assert found.records == (8, 2, 1)
+  assert found.passed == (MISSING,)
+  assert found.extremes() == ((8, 2), (2, 2))
+  assert plan_balance(counts, BalanceRequest.parse('all'), list(counts)).targets == (8, 2, 1)
+
+
+HELP = {
+  'up': ({}, True),
+  'down': ({'undersample': True}, True),
+  'part of the way': ({'sampling_strategy': 0.5}, True),
+  'not majority down': ({'sampling_strategy': 'not majority', 'undersample': True}, False),
+  'the smallest is left': ({'sampling_strategy': 'not minority'}, False),
+  'natural': ({'sampling_strategy': 'power:1'}, False),
+  'no class': ({'factors': {}}, False),
+  'a ratio that is met': ({'sampling_strategy': 0.01}, False),
+  'one copy': ({'max_copies': 1}, False),
+}
+
+
+@pytest.mark.parametrize(('arguments', 'expected'), HELP.values(), ids=HELP)
+def test_a_plan_helps_where_it_lowers_the_imbalance_ratio(arguments, expected):
+  assert plan(ABC, **arguments).helps() is expected
+
+
+@pytest.mark.parametrize(('factors', 'expected'), [({}, True), ({0: 2}, False)], ids=str)
+def test_a_plan_helps_where_there_is_no_imbalance_and_will_be_none(factors, expected):
+  assert plan({0: 5, 1: 5}, factors=factors).helps() is expected

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from fractions import Fraction
 
 import pytest
@@ -187,3 +188,31 @@ def test_a_balanced_sidecar_warns_of_records_without_a_class(apart, expected):
   data = balance_sidecar(plans, apart, {}, sources, files, [])
   assert data['warnings'] == [expected]
   assert data['input'] == sources
+
+
+@pytest.mark.parametrize(
+  ('counts', 'arguments', 'fault'),
+  [
+    pytest.param(
+      {'a': 900, 'b': 100},
+      {'sampling_strategy': 'not majority', 'undersample': True},
+      r"sampling_strategy='not majority', undersample=True leaves the imbalance ratio of split "
+      r"'train': 900 to 100 records \(9\) before, 900 to 100 \(9\) after; pass sampling_str",
+      id='left',
+    ),
+    pytest.param(
+      {'a': 800, 'b': 150, 'c': 50},
+      {'factors': {'a': 2}},
+      r"factors={'a': 2} raises .*: 800 to 50 records \(16\) before, 1600 to 50 \(32\) after; pass",
+      id='raised',
+    ),
+    pytest.param({'a': 9, 'b': 1}, {'undersample': True}, None, id='lowered'),
+    pytest.param({'a': 9}, {}, None, id='one class'),
+  ],
+)
+def test_a_strategy_that_does_not_lower_the_imbalance_ratio_is_a_warning(counts, arguments, fault):
+  records = {text(name)[0]: n for name, n in counts.items()}
+  plan = plan_balance(records, BalanceRequest.parse(**arguments))
+  data = balance_sidecar({'train': plan}, None, arguments, {'train': SOURCE}, {'train': {}}, [])
+  assert len(data['warnings']) == (fault is not None)
+  assert all(re.match(fault, warning) for warning in data['warnings'])

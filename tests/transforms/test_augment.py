@@ -244,12 +244,21 @@ def test_sequence_examples_are_copied(tmp_path):
   assert Counter(found) == Counter(records + [r for i, r in enumerate(records) if i % 3 == 2])
 
 
-@pytest.mark.parametrize('missing', ['drop', 'own_stratum'])
-def test_records_without_a_class(tmp_path, missing):
+WITHOUT_CLASS = {
+  'drop': ({'missing': 'drop'}, {b'a': 6, b'b': 6}),
+  'left as they are': ({'missing': 'own_stratum'}, {b'a': 6, b'b': 6, None: 3}),
+  'a class': (
+    {'missing': 'own_stratum', 'missing_is_class': True},
+    {b'a': 6, b'b': 6, None: 6},
+  ),
+}
+
+
+@pytest.mark.parametrize(('arguments', 'expected'), WITHOUT_CLASS.values(), ids=WITHOUT_CLASS)
+def test_records_without_a_class(tmp_path, arguments, expected):
   records = tabular({'a': 6, 'b': 2}) + [example(id=i, x=[0.0] * 3) for i in range(100, 103)]
-  found = balance(tmp_path, {'train': [records]}, functions.same, missing=missing)['train']
-  expected = {'drop': {b'a': 6, b'b': 6}, 'own_stratum': {b'a': 6, b'b': 6, None: 6}}
-  assert class_counts(found) == expected[missing]
+  found = balance(tmp_path, {'train': [records]}, functions.same, **arguments)['train']
+  assert class_counts(found) == expected
 
 
 def test_records_without_a_class_are_an_error(tmp_path):

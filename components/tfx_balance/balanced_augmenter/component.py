@@ -12,6 +12,7 @@ from tfx.types import component_spec, standard_artifacts
 
 from tfx_balance.balanced_augmenter import augment_source, executor
 from tfx_balance.balanced_augmenter.parameters import AugmenterParameters, encode
+from tfx_balance.plan.balance_plan import DEFAULT_STRATEGY
 from tfx_balance.tfrecord.reading import LARGEST_RECORD_BYTES
 
 
@@ -49,7 +50,7 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
       augmenter = BalancedAugmenter(
         examples=splitter.outputs['examples'],
         label='species',
-        sampling_strategy='not majority',
+        sampling_strategy='auto',
         augment_fn=ImageAugment(rotation=10, brightness=0.1),
         augmented_split='train_augmented',
       )
@@ -62,7 +63,7 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
     self,
     examples: types.BaseChannel,
     label: str = 'label',
-    sampling_strategy: str | float | Mapping[Any, int] = 'not majority',
+    sampling_strategy: str | float | Mapping[Any, int] = DEFAULT_STRATEGY,
     factors: Mapping[Any, int] | str | None = None,
     augment_fn: Any = None,
     module_file: str | None = None,
@@ -84,12 +85,13 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
       examples: channel of `Examples`: tf.Example records (or tf.SequenceExample, for plain copies)
         in TFRecord files. Several artifacts are merged.
       label: the feature that holds the class, one value a record, as this artifact has it.
-      sampling_strategy: imbalanced-learn's words: 'not majority' (or 'auto'), 'not minority',
-        'minority' and 'all' bring classes up to the largest; with `undersample`, 'not minority' (or
-        'auto'), 'not majority', 'majority' and 'all' bring them down to the smallest. 'median' and
-        'mean' of the counts. 'power:q', proportional to n ** q: 0 is equal, 1 is natural. A ratio
-        of the smallest to the largest. A dict of class to its final count. Classes above their
-        target are left alone, or lose records with `undersample`.
+      sampling_strategy: imbalanced-learn's words: 'auto' (which is 'not majority'), 'all',
+        'minority' and 'not minority' bring classes up to the largest; with `undersample`, 'auto'
+        (which is 'not minority'), 'all', 'majority' and 'not majority' bring them down to the
+        smallest. 'median' and 'mean' of the counts. 'power:q', proportional to n ** q: 0 is equal,
+        1 is natural. A ratio of the smallest to the largest. A dict of class to its final count.
+        Classes above their target are left alone, or lose records with `undersample`. A strategy
+        that does not lower the imbalance ratio is a warning.
       factors: class to the number of copies of every record, itself included.
       augment_fn: what makes a copy: a dotted path of a function, or an object such as
         `tfx_balance.augment.ImageAugment(...)`; with `module_file`, the name in it ('augment_fn').
@@ -101,7 +103,8 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
       max_copies: a record is there at most so often; the sidecar says which classes that held back.
       undersample: whether classes above their target lose records.
       seed: another seed, other copies.
-      missing_label: what becomes of records without a class: 'error', 'own_stratum', or 'drop'.
+      missing_label: what becomes of records without a class: 'error'; 'own_stratum', they stay as
+        they are; 'own_class', they are balanced as a class; or 'drop'.
       allow_evaluation_splits: must be True where `splits` names 'eval', 'test' or 'validation'.
       provenance: whether copies carry `tfx_balance_source_file`, `tfx_balance_source_record` and
         `tfx_balance_copy`: the place of the input file, of the record in it, and the copy's number.

@@ -56,6 +56,7 @@ class Executor(BeamExecutor):
         augmented_split=parameters.augmented_split,
         seed=parameters.seed,
         missing=parameters.missing,
+        missing_is_class=parameters.missing_is_class,
         payload=source.payload(),
         output_uri=output.uri,
         suffix=suffix_of(files[0].path),

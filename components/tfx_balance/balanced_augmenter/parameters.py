@@ -22,7 +22,7 @@ from tfx_balance.exec_properties import (
   seed,
   to_json,
 )
-from tfx_balance.plan.balance_plan import BalanceRequest
+from tfx_balance.plan.balance_plan import DEFAULT_STRATEGY, BalanceRequest
 from tfx_balance.plan.split_plan import check_split_name
 from tfx_balance.transforms.augment_job import check_request
 from tfx_balance.transforms.labels import MissingLabel
@@ -30,6 +30,9 @@ from tfx_balance.transforms.read_options import ReadOptions
 
 ALGORITHM_VERSION = 2
 """Raised whenever the same data and arguments give other copies: it is part of TFX's cache key."""
+
+OWN_CLASS = 'own_class'
+"""`missing_label` that has records without a class balanced as one."""
 
 EVALUATION_SPLITS = ('eval', 'test', 'validation')
 """Splits that are not balanced before a person says so twice."""
@@ -47,6 +50,7 @@ class AugmenterParameters:
     seed: of all that is drawn.
     missing: what becomes of records without a class.
     reading: how records are read.
+    missing_is_class: whether these are balanced, as a class, or left as they are.
     provenance: whether copies carry features that say what they are copies of.
     shown: the arguments as the sidecar shows them.
   """
@@ -78,6 +82,7 @@ class AugmenterParameters:
   seed: int
   missing: MissingLabel
   reading: ReadOptions
+  missing_is_class: bool
   provenance: bool
   shown: Mapping[str, Any]
 
@@ -101,6 +106,8 @@ class AugmenterParameters:
     evaluation = flag('allow_evaluation_splits', properties.get('allow_evaluation_splits', 0))
     _check_splits(splits, augmented, evaluation)
     check_request(balance, list(splits), augmented)
+    missing = properties.get('missing_label', 'error')
+    is_class = missing == OWN_CLASS
     shown = {
       name: properties[name]
       for name in ('label', 'augment_fn', 'augmented_split', 'max_copies', 'undersample', 'seed')
@@ -112,8 +119,9 @@ class AugmenterParameters:
       splits=splits,
       augmented_split=augmented,
       seed=seed(properties.get('seed', 0)),
-      missing=missing_label(properties.get('missing_label', 'error')),
       reading=read_options(properties),
+      missing='own_stratum' if is_class else missing_label(missing, OWN_CLASS),
+      missing_is_class=is_class,
       provenance=flag('provenance', properties.get('provenance', 0)),
       shown={
         **shown,
@@ -146,7 +154,7 @@ def encode(**arguments: Any) -> dict[str, Any]:
     BalanceRequest.parse(strategy)
     arguments['sampling_strategy'] = str(strategy)
   properties = encoded(arguments)
-  stand_in = {'label': 'label', 'sampling_strategy': 'not majority', 'splits': 'train'}
+  stand_in = {'label': 'label', 'sampling_strategy': DEFAULT_STRATEGY, 'splits': 'train'}
   AugmenterParameters.decode({**stand_in, **known(properties)})
   return {**properties, 'algorithm_version': ALGORITHM_VERSION}
 

@@ -7,7 +7,7 @@ and with `undersample=True` of its under-samplers.
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from statistics import median
@@ -26,6 +26,8 @@ STRATEGIES = (
   'median',
   'mean',
 )
+DEFAULT_STRATEGY = 'auto'
+"""'not majority', or with `undersample=True` 'not minority': all are brought to the extreme."""
 POWER = 'power:'
 """'power:0.5' makes targets proportional to n ** 0.5: 0 is equal, 1 is natural."""
 _MAX_ROOT = 1000  # q has three decimals at the most, so that n ** q is rounded exactly
@@ -42,7 +44,7 @@ class BalanceRequest:
     undersample: whether classes above their target lose records.
   """
 
-  strategy: str | Fraction | Mapping[Any, int] = 'not majority'
+  strategy: str | Fraction | Mapping[Any, int] = DEFAULT_STRATEGY
   factors: Mapping[Any, int] | None = None
   max_copies: int | None = None
   undersample: bool = False
@@ -60,7 +62,7 @@ class BalanceRequest:
   @classmethod
   def parse(
     cls,
-    sampling_strategy: Any = 'not majority',
+    sampling_strategy: Any = DEFAULT_STRATEGY,
     factors: Mapping[Any, int] | None = None,
     max_copies: int | None = None,
     undersample: bool = False,
@@ -71,7 +73,7 @@ class BalanceRequest:
       ConfigError: if an argument breaks a rule.
     """
     strategy = sampling_strategy
-    if factors is not None and strategy != 'not majority':
+    if factors is not None and strategy != DEFAULT_STRATEGY:
       raise ConfigError(
         f'factors= and sampling_strategy={strategy!r} both say how many; pass one of them'
       )
@@ -94,12 +96,14 @@ class BalancePlan:
     records: of each class, now.
     targets: of each class, afterwards.
     held_back: the classes that `max_copies` keeps below what was asked for.
+    passed: the classes that are no part of the balance, and keep their records.
   """
 
   classes: tuple[ClassValue, ...]
   records: tuple[int, ...]
   targets: tuple[int, ...]
   held_back: tuple[ClassValue, ...]
+  passed: tuple[ClassValue, ...] = ()
 
   def copies(self) -> list[tuple[int, int]]:
     """Returns, for each class, how many records are there once more, and how often the others are.
@@ -110,19 +114,38 @@ class BalancePlan:
     """
     return [(target % n, target // n) for n, target in zip(self.records, self.targets, strict=True)]
 
+  def extremes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Returns the largest and the smallest count of what is balanced: now, and afterwards.
 
-def plan_balance(records: Mapping[ClassValue, int], request: BalanceRequest) -> BalancePlan:
+    >>> BalancePlan((ClassValue('int', 1), ClassValue('int', 2)), (3, 9), (9, 9), ()).extremes()
+    ((9, 3), (9, 9))
+    """
+    rows = zip(self.classes, self.records, self.targets, strict=True)
+    pairs = [(n, target) for value, n, target in rows if value not in self.passed]
+    before, after = zip(*pairs, strict=True) if pairs else ((0,), (0,))
+    return (max(before), min(before)), (max(after), min(after))
+
+  def helps(self) -> bool:
+    """Returns whether the imbalance ratio falls, or there was no imbalance and will be none."""
+    (large, small), (most, least) = self.extremes()
+    return most * small < large * least or (large == small and most == least)
+
+
+def plan_balance(
+  records: Mapping[ClassValue, int], request: BalanceRequest, passed: Collection[ClassValue] = ()
+) -> BalancePlan:
   """Returns the target of every class, exactly as asked for.
 
   Args:
     records: of each class, 1 or more.
     request: what is asked for.
+    passed: classes that keep their records, and are not looked at.
 
   Raises:
     ConfigError: if a class is named that there is not, or a target is below the class's count and
       nobody said `undersample`.
   """
-  classes = sorted(records)
+  classes = sorted(value for value in records if value not in passed)
   counts = [records[value] for value in classes]
   wanted = _targets(classes, counts, request)
   capped = wanted
@@ -130,7 +153,18 @@ def plan_balance(records: Mapping[ClassValue, int], request: BalanceRequest) -> 
     most = request.max_copies
     capped = [min(target, n * most) for target, n in zip(wanted, counts, strict=True)]
   held_back = [c for c, asked, got in zip(classes, wanted, capped, strict=True) if got < asked]
-  return BalancePlan(tuple(classes), tuple(counts), tuple(capped), tuple(held_back))
+  targets = {
+    **dict(zip(classes, capped, strict=True)),
+    **{value: n for value, n in records.items() if value in passed},
+  }
+  order = tuple(sorted(records))
+  return BalancePlan(
+    order,
+    tuple(records[value] for value in order),
+    tuple(targets[value] for value in order),
+    tuple(held_back),
+    tuple(value for value in order if value in passed),
+  )
 
 
 def _targets(
@@ -163,6 +197,8 @@ def _resampled(counts: Sequence[int], word: str, undersample: bool) -> list[int]
   """
   if word == 'auto':
     word = 'not minority' if undersample else 'not majority'
+  if not counts:
+    return []
   goal, largest, smallest = (
     min(counts) if undersample else max(counts),
     counts.index(max(counts)),
@@ -182,6 +218,8 @@ def _goals(
   counts: Sequence[int], strategy: str | Fraction | Mapping[Any, int], undersample: bool
 ) -> list[int]:
   """Returns what each class is to be brought to, up or down."""
+  if not counts:
+    return []
   most = max(counts)
   if isinstance(strategy, Fraction):
     if undersample:

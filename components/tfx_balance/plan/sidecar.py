@@ -43,7 +43,9 @@ def split_sidecar(
     and `file_bytes`, the size in bytes of each by its name.
   """
   totals = plan.totals()
-  ideals = [sum(row[j] for row in plan.ideals) for j in range(len(plan.splits))]
+  n_records = sum(plan.records)
+  ideals = [n_records * share for share in plan.shares]
+  ideal_cells = {n: [_number(n * share) for share in plan.shares] for n in set(plan.records)}
   columns = [[row[j] for row in plan.quotas] for j in range(len(plan.splits))]
   return {
     'format': SIDECAR_FORMAT,
@@ -66,7 +68,7 @@ def split_sidecar(
         'name': stratum_name(stratum),
         'records': plan.records[i],
         'splits': {
-          name: {'records': plan.quotas[i][j], 'ideal': _number(plan.ideals[i][j])}
+          name: {'records': plan.quotas[i][j], 'ideal': ideal_cells[plan.records[i]][j]}
           for j, name in enumerate(plan.splits)
         },
       }
@@ -122,9 +124,11 @@ def balance_sidecar(
         'splits': cells,
       }
     )
-  splits = {name: _split_summary(strata, name, files) for name in plans}
+  passed = {value for plan in plans.values() for value in plan.passed}
+  balanced = [row for value, row in zip(classes, strata, strict=True) if value not in passed]
+  splits = {name: _split_summary(strata, name, files, balanced) for name in plans}
   if augmented_split:
-    splits[augmented_split] = _split_summary(strata, augmented_split, files)
+    splits[augmented_split] = _split_summary(strata, augmented_split, files, balanced)
     for name in plans:  # is as it was: records without a class are still there
       splits[name]['records'] += sources[name]['dropped']
   return {
@@ -205,12 +209,22 @@ def _balanced_column(
 
 
 def _split_summary(
-  strata: Sequence[Mapping[str, Any]], name: str, files: FileSizes
+  strata: Sequence[Mapping[str, Any]],
+  name: str,
+  files: FileSizes,
+  balanced: Sequence[Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-  """Returns a split's records, imbalance ratio and files."""
-  column = [stratum['splits'].get(name, {}).get('records', 0) for stratum in strata]
-  ratio = _finite(imbalance_ratio(column))
-  return {'records': sum(column), 'imbalance_ratio': ratio, **_files(files, name)}
+  """Returns a split's records, imbalance ratio and files.
+
+  Args:
+    strata: all of them.
+    name: of the split.
+    files: split to its files' names and sizes.
+    balanced: the strata that the ratio is of, or None for all.
+  """
+  ratio = imbalance_ratio(_column(strata if balanced is None else balanced, name))
+  n = sum(_column(strata, name))
+  return {'records': n, 'imbalance_ratio': _finite(ratio), **_files(files, name)}
 
 
 def _files(files: FileSizes, name: str) -> dict[str, Any]:
@@ -235,14 +249,40 @@ def _dropped_warnings(
   ]
 
 
+def _column(strata: Sequence[Mapping[str, Any]], name: str) -> list[int]:
+  """Returns a split's records of each stratum."""
+  return [stratum['splits'].get(name, {}).get('records', 0) for stratum in strata]
+
+
 def _balance_warnings(plans: Mapping[str, BalancePlan], parameters: Mapping[str, Any]) -> list[str]:
-  """Returns which classes `max_copies` held back, a sentence each."""
-  return [
-    f'class {value} of split {name!r} has {plan.targets[plan.classes.index(value)]} records: '
-    f'max_copies={parameters["max_copies"]} keeps it below its target'
-    for name, plan in plans.items()
-    for value in plan.held_back
+  """Returns where no balance comes about, and which classes `max_copies` held back."""
+  warnings = []
+  for name, plan in plans.items():
+    if not plan.helps():
+      warnings.append(_no_help(plan, name, parameters))
+    targets = dict(zip(plan.classes, plan.targets, strict=True))
+    warnings += [
+      f'class {value} of split {name!r} has {targets[value]} records: '
+      f'max_copies={parameters["max_copies"]} keeps it below its target'
+      for value in plan.held_back
+    ]
+  return warnings
+
+
+def _no_help(plan: BalancePlan, name: str, parameters: Mapping[str, Any]) -> str:
+  """Returns the sentence about a strategy that leaves the imbalance as it is, or adds to it."""
+  (large, small), (most, least) = plan.extremes()
+  shown = [
+    f'{argument}={True if argument == "undersample" else parameters[argument]!r}'
+    for argument in ('sampling_strategy', 'factors', 'undersample', 'max_copies')
+    if parameters.get(argument)
   ]
+  verb = 'leaves' if most * small == large * least else 'raises'
+  return (
+    f'{", ".join(shown)} {verb} the imbalance ratio of split {name!r}: {large} to {small} records '
+    f'({large / small:.4g}) before, {most} to {least} ({most / least:.4g}) after; '
+    f"pass sampling_strategy='auto' to bring all classes to one count, or a target between"
+  )
 
 
 def _pool_warnings(plans: Mapping[str, BalancePlan], pools: PoolPlan | None) -> list[str]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.balance_plan import BalancePlan, BalanceRequest, plan_balance
+from tfx_balance.plan.class_value import MISSING
 from tfx_balance.plan.pool_plan import PoolPlan
 from tfx_balance.transforms.class_column import Payload
 from tfx_balance.transforms.features import check_features
@@ -40,6 +41,7 @@ class AugmentRequest:
     provenance: whether copies carry features that say what they are copies of.
     parameters: as given, for the sidecar.
     reading: how records are read.
+    missing_is_class: whether records without a class are balanced as one, or left as they are.
   """
 
   label: str
@@ -54,6 +56,7 @@ class AugmentRequest:
   provenance: bool
   parameters: Mapping[str, Any]
   reading: ReadOptions = READ_DEFAULTS
+  missing_is_class: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,9 @@ def plan_augment(totals: Mapping[str, Totals], request: AugmentRequest) -> Augme
   merged.check_bad(request.reading.max_bad_records)
   for of_split in totals.values():
     check_features(of_split, [request.label], request.missing, 'label')
+  passed = () if request.missing_is_class else (MISSING,)
   plans = {
-    name: plan_balance({s[0]: n for s, n in of_split.records.items()}, request.balance)
+    name: plan_balance({s[0]: n for s, n in of_split.records.items()}, request.balance, passed)
     for name, of_split in sorted(totals.items())
   }
   apart = request.augmented_split
