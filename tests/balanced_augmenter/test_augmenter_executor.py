@@ -347,11 +347,8 @@ def test_records_without_a_class(augment, missing, targets):
   out = augment({'train': [records]}, missing_label=missing, augment_fn=f'{FUNCTIONS}.same')
   assert class_counts(read_splits(out.uri)['train']) == targets
   sidecar = read_sidecar(out.uri)
-  assert sidecar['splits']['train'] == {
-    'records': sum(targets.values()),
-    'imbalance_ratio': 1.0,
-    'files': 1,
-  }
+  told = sidecar['splits']['train']
+  assert (told['records'], told['imbalance_ratio']) == (sum(targets.values()), 1.0)
   source = sidecar['input']['train']
   assert (source['records'], source['dropped']) == (47, 4 if missing == 'drop' else 0)
 
