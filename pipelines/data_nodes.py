@@ -81,12 +81,14 @@ class Gates:
     schema: with the label's domain, and how far distributions may be from each other.
     on_violation: 'fail' stops the run, 'warn' goes on.
     report_dir: a folder for what they found, which outlives a run that fails; None for none.
+    max_missing: the largest share of records without a class; None for any.
   """
 
   label: str
   schema: tfx.types.BaseChannel
   on_violation: str
   report_dir: str | None
+  max_missing: float | None = 0.0
 
   def after_split(
     self, examples: tfx.types.BaseChannel, statistics: tfx.types.BaseChannel
@@ -116,6 +118,7 @@ class Gates:
       schema=self.schema,
       label=self.label,
       on_violation=self.on_violation,
+      max_missing=self.max_missing,
       report_dir=self.report_dir and posixpath.join(self.report_dir, folder),
       **rules,
     )

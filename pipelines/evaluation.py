@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import tensorflow_model_analysis as tfma
-from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.class_value import MISSING, ClassValue
 from tfx_balance.report.read_tfx import class_of_slice
 
 from pipelines.artifacts import PublishedArtifacts
@@ -75,14 +75,22 @@ def read_scores(published: PublishedArtifacts, label: str) -> list[ModelScores]:
 
 
 def score(model: str, result: tfma.EvalResult, label: str) -> ModelScores:
-  """Returns the scores in an Evaluator's result: over all records, and slice by slice."""
-  accuracy, recalls = math.nan, {}
+  """Returns the scores in an Evaluator's result: over all records, and slice by slice.
+
+  Records without a label are in no slice: they are those that are left of all.
+  """
+  accuracy, recalls, everything = math.nan, {}, Recall(0, 0)
   for key, scores in _slices(result):
+    tested = round(scores.get('example_count', 0))
+    recall = Recall(round(scores['accuracy'] * tested), tested)
     if not key:
-      accuracy = scores['accuracy']
+      accuracy, everything = scores['accuracy'], recall
     elif len(key) == 1 and key[0][0] == label:
-      tested = round(scores['example_count'])
-      recalls[class_of_slice(key[0][1])] = Recall(round(scores['accuracy'] * tested), tested)
+      recalls[class_of_slice(key[0][1])] = recall
+  unlabelled = everything.tested - sum(recall.tested for recall in recalls.values())
+  if recalls and unlabelled > 0:
+    hits = everything.hits - sum(recall.hits for recall in recalls.values())
+    recalls[MISSING] = Recall(hits, unlabelled)
   return ModelScores(model, accuracy, recalls)
 
 

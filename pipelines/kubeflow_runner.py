@@ -14,6 +14,7 @@ if __package__ in (None, ''):  # run as a script: make the project's packages im
   sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from pipelines import environment
+from pipelines.own_labels import MISSING_LABEL
 
 # Where docker/Dockerfile puts them.
 IMAGE_DIGITS = '/app/data/digits/long-tail'
@@ -38,6 +39,12 @@ def make_parser() -> argparse.ArgumentParser:
   add('--examples', metavar='URI', help='your TFRecords of tf.Example, or CSV files')
   add('--file_kind', choices=('tfrecord', 'csv'), default='tfrecord', help='what these are')
   add('--label', metavar='NAME', help='the feature of yours to split by and to predict')
+  add(
+    '--missing_label',
+    choices=MISSING_LABEL,
+    default='error',
+    help='records without a label: refused (default), one class more, or left out',
+  )
   add('--seed', type=int, default=0, metavar='N', help='same seed, same split (default: 0)')
   add('--train_steps', type=int, default=300, metavar='N', help='batches (default: 300)')
   add('--cpu', type=float, metavar='N', help='cores to reserve for each task')
@@ -86,6 +93,7 @@ def choose_input(settings: argparse.Namespace) -> dict[str, Any]:
       'examples_folder': settings.examples,
       'file_kind': settings.file_kind,
       'label': settings.label,
+      'missing_label': settings.missing_label,
       'model': model_nodes.TABULAR_MODEL,
     }
   return {

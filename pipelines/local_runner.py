@@ -2,6 +2,7 @@
 
 python pipelines/local_runner.py
 python pipelines/local_runner.py --examples FOLDER --label NAME
+python pipelines/local_runner.py --images FOLDER
 """
 
 import argparse
@@ -18,9 +19,11 @@ if __package__ in (None, ''):  # run as a script: make the project's packages im
 
 from pipelines import environment
 from pipelines.console import StepPrinter, make_console
-from pipelines.own_data import OwnData, OwnDataError, inspect
+from pipelines.own_data import IMAGE_LABEL, OwnData, inspect, inspect_images
+from pipelines.own_labels import MISSING_LABEL, OwnDataError
 
 SCHEMA = environment.PROJECT / 'schemas' / 'digits' / 'schema.pbtxt'
+WRITTEN = 'written-input'  # below the pipeline's root: own data in a form that ExampleGen reads
 LOCAL_BEAM = '--direct_running_mode=in_memory'  # Beam's default downloads a runner
 
 
@@ -29,9 +32,11 @@ class RunSettings:
   """What a person asked for.
 
   Attributes:
-    examples: A folder of their own data; None runs the digits.
+    examples: A folder of their own TFRecords or CSV files.
+    images: A folder of their own images, in a folder for each class. With neither, the digits run.
     label: The feature to split by and to predict.
     pipeline_root: Where everything is written.
+    missing_label: What becomes of records without a label.
     seed: Of the sample data, the split, the copies and the training.
     train_steps: Batches to train for.
     compare: How often to train on balanced and on natural batches; 0 trains once, on balanced ones.
@@ -40,8 +45,10 @@ class RunSettings:
   """
 
   examples: Path | None
+  images: Path | None
   label: str
   pipeline_root: Path
+  missing_label: str = 'error'
   seed: int = 0
   train_steps: int = 300
   compare: int = 1
@@ -59,6 +66,13 @@ def make_parser() -> argparse.ArgumentParser:
   add = parser.add_argument
   add('--examples', type=Path, metavar='DIR', help='your TFRecords of tf.Example, or CSV files')
   add('--label', metavar='NAME', help='the feature of yours to split by and to predict')
+  add('--images', type=Path, metavar='DIR', help='your PNG and JPEG files, a folder for each class')
+  add(
+    '--missing_label',
+    choices=MISSING_LABEL,
+    default='error',
+    help='records without a label: refused (default), one class more, or left out',
+  )
   add('--pipeline_root', type=Path, metavar='DIR', help='where to write (default: runs/NAME)')
   add('--seed', type=int, default=0, metavar='N', help='same seed, same split (default: 0)')
   add('--train_steps', type=int, default=300, metavar='N', help='batches (default: 300)')
@@ -77,24 +91,31 @@ def parse_arguments(arguments: Sequence[str]) -> RunSettings:
   """Returns the settings; leaves with a message and code 2 if the arguments make no sense."""
   parser = make_parser()
   known, beam_args = parser.parse_known_args(arguments)
-  own = [option for action in parser._actions for option in action.option_strings]
+  options = [option for action in parser._actions for option in action.option_strings]
   for name in (argument.split('=')[0] for argument in beam_args):
-    close = difflib.get_close_matches(name, own, n=1, cutoff=0.8)
+    close = difflib.get_close_matches(name, options, n=1, cutoff=0.8)
     if close:
       parser.error(f'{name} is no argument; did you mean {close[0]}?')
   if (known.examples is None) != (known.label is None):
     given, other = ('--label', '--examples') if known.label else ('--examples', '--label')
     parser.error(f'{given} is given without {other}; give both for your own data')
+  if known.images and known.examples:
+    parser.error('--images and --examples are both given; give one of them')
+  if known.missing_label != 'error' and not known.examples:
+    parser.error('--missing_label is given without --examples; only these may lack labels')
   if known.train_steps < 1:
     parser.error(f'--train_steps is {known.train_steps}; train for at least 1')
   if known.compare < 0:
     parser.error(f'--compare is {known.compare}; give a number of trainings, 0 or more')
-  name = known.examples.resolve().name if known.examples else 'digits'
+  own = known.examples or known.images
+  name = own.resolve().name if own else 'digits'
   if not any(argument.startswith(('--direct_running_mode', '--runner')) for argument in beam_args):
     beam_args.append(LOCAL_BEAM)
   return RunSettings(
     examples=known.examples,
-    label=known.label or 'label',
+    images=known.images,
+    label=known.label or IMAGE_LABEL,
+    missing_label=known.missing_label,
     pipeline_root=(known.pipeline_root or Path('runs') / name).resolve(),
     seed=known.seed,
     train_steps=known.train_steps,
@@ -104,18 +125,35 @@ def parse_arguments(arguments: Sequence[str]) -> RunSettings:
   )
 
 
+def inspect_own(settings: RunSettings) -> OwnData | None:
+  """Returns what the person's own data is; None runs the digits.
+
+  Raises:
+    OwnDataError: if it cannot be used.
+  """
+  if settings.images:
+    return inspect_images(settings.images)
+  if settings.examples:
+    return inspect(settings.examples, settings.label, settings.missing_label)
+  return None
+
+
 def choose_input(settings: RunSettings, own_data: OwnData | None) -> dict[str, Any]:
-  """Returns what `create_pipeline` is told about the data; writes the digits if they are it."""
+  """Returns what `create_pipeline` is told about the data; writes what ExampleGen cannot read.
+
+  Raises:
+    OwnDataError: if an image cannot be decoded.
+  """
   from pipelines import digits, model_nodes, pipeline
 
   if own_data:
     # Without copies: what changes a record and leaves its class depends on what the record is, so
     # no augment function fits data that is not known. The batches are balanced all the same.
     return {
-      'examples_folder': str(own_data.folder),
+      'examples_folder': str(own_data.prepare(settings.pipeline_root / WRITTEN)),
       'file_kind': own_data.file_kind,
       'on_violation': 'warn',
-      'model': model_nodes.TABULAR_MODEL,
+      'model': model_nodes.IMAGES_MODEL if own_data.images else model_nodes.TABULAR_MODEL,
     }
   folders = digits.write_digits(settings.pipeline_root / 'data', settings.seed)
   return {
@@ -144,12 +182,15 @@ def run(settings: RunSettings, own_data: OwnData | None) -> int:
   runner = ObservedRunner(lambda i, n, node: printer.step(f'[{i}/{n}] {node}'))
   with run_log.recording(root, settings.verbose, printer) as log_file:
     screen.print(environment.versions(), style='dim', soft_wrap=True)
+    with printer.step('Data'):
+      data = choose_input(settings, own_data)
     try:
       runner.run(
         create_pipeline(
           name=root.name,
           root=str(root),
           label=settings.label,
+          missing_label=settings.missing_label,
           seed=settings.seed,
           train_steps=settings.train_steps,
           n_models=max(settings.compare, 1),
@@ -157,7 +198,7 @@ def run(settings: RunSettings, own_data: OwnData | None) -> int:
           report_dir=str(root / report.FOLDER),
           beam_pipeline_args=settings.beam_args,
           metadata_connection_config=connection,
-          **choose_input(settings, own_data),
+          **data,
         )
       )
     except Exception as error:
@@ -182,8 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   settings = parse_arguments(sys.argv[1:] if arguments is None else arguments)
   environment.prepare(settings.verbose)
   try:
-    own_data = inspect(settings.examples, settings.label) if settings.examples else None
-    return run(settings, own_data)
+    return run(settings, inspect_own(settings))
   except OwnDataError as error:
     print(error, file=sys.stderr)
     return 1

@@ -38,6 +38,7 @@ class ModelCode:
 
 DIGITS_MODEL = ModelCode.of('digits')
 TABULAR_MODEL = ModelCode.of('tabular')
+IMAGES_MODEL = ModelCode.of('images')
 
 
 @dataclass(frozen=True)

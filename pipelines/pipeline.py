@@ -27,6 +27,7 @@ def create_pipeline(
   held_out_folder: str | None = None,
   splits: Mapping[str, int] | None = None,
   augment_fn: ImageAugment | str | None = None,
+  missing_label: str = 'error',
   on_violation: str = 'fail',
   report_dir: str | None = None,
   seed: int = 0,
@@ -50,6 +51,8 @@ def create_pipeline(
     splits: Weights by split name, which must have train, eval and test; 8, 1 and 1 if None.
     augment_fn: Makes the copies that bring each class of train up to the largest; a dotted path or
       an object of `tfx_balance.augment`. None leaves train as it is: batches are balanced anyway.
+    missing_label: What becomes of records without a label: 'error', 'own_stratum' (they are one
+      class more) or 'drop'.
     on_violation: 'fail' trains nothing where the classes are not as they should be; 'warn' does.
     report_dir: A folder for what the validators found; a run that fails leaves it there.
     seed: Of the split and of the copies, and of the first training.
@@ -63,12 +66,17 @@ def create_pipeline(
   example_gen = read_examples(examples_folder, file_kind)
   weights = dict(splits or {TRAIN: 8, 'eval': 1, TEST: 1})
   splitter = StratifiedSplitter(
-    examples=example_gen.outputs['examples'], stratify_by=label, splits=weights, seed=seed
+    examples=example_gen.outputs['examples'],
+    stratify_by=label,
+    splits=weights,
+    seed=seed,
+    missing_label=missing_label,
   )
   natural = splitter.outputs['examples']
   described = describe(natural, schema_path)
   schema = described.schema
-  gates = Gates(label, schema, on_violation, report_dir)
+  max_missing = None if missing_label == 'own_stratum' else 0.0
+  gates = Gates(label, schema, on_violation, report_dir, max_missing)
   passed = [gates.after_split(natural, described.statistics)]
   components = [example_gen, splitter, *described.components]
   training = natural

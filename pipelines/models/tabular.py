@@ -16,6 +16,7 @@ from pipelines.models import training
 
 MOST_CATEGORIES = 1_000
 CLASSES_VOCABULARY = 'classes'
+EMPTY, MISSING = '\\empty', '\\missing'  # in a vocabulary, where no other backslash stands alone
 
 RawFeature: TypeAlias = 'tf.Tensor | tf.SparseTensor'
 
@@ -61,22 +62,40 @@ def scale(feature: RawFeature) -> tf.Tensor:
   return tf.where(tf.math.is_finite(scaled), scaled, tf.zeros_like(scaled))
 
 
+def to_line(text: tf.Tensor) -> tf.Tensor:
+  r"""Returns texts in which \, \n and \r are escaped: Transform's vocabularies leave out others."""
+  for pattern, escaped in ((r'\\', r'\\\\'), ('\n', r'\\n'), ('\r', r'\\r')):
+    text = tf.strings.regex_replace(text, pattern, escaped)
+  return text
+
+
 def to_category_id(feature: RawFeature, name: str) -> tf.Tensor:
   """Returns ids [n, length] in the feature's vocabulary; rarer or new values share the last."""
   return tft.compute_and_apply_vocabulary(
-    first_values(feature, ''),
+    to_line(first_values(feature, '')),
     top_k=MOST_CATEGORIES,
     num_oov_buckets=1,
     vocab_filename=vocabulary_name(name),
   )
 
 
+def class_names(label: tf.Tensor) -> tf.Tensor:
+  """Returns the names that int, string or whole float labels have in the vocabulary."""
+  if label.dtype == tf.string:
+    return tf.where(tf.equal(label, ''), tf.constant(EMPTY), to_line(label))
+  return tf.strings.as_string(tf.cast(label, tf.int64))
+
+
 def to_class_id(label: RawFeature) -> tf.Tensor:
-  """Returns ids [n, 1] of int, string or whole float labels; -1 for a class not in training."""
-  dense = label if isinstance(label, tf.Tensor) else first_values(label, '')
-  if dense.dtype.is_floating:
-    dense = tf.cast(dense, tf.int64)
-  names = dense if dense.dtype == tf.string else tf.strings.as_string(dense)
+  """Returns ids [n, 1] of int, string or whole float labels; -1 for a class not in training.
+
+  A missing label is a class of its own, if it comes in training.
+  """
+  if isinstance(label, tf.SparseTensor):
+    named = tf.SparseTensor(label.indices, class_names(label.values), label.dense_shape)
+    names = first_values(named, MISSING)
+  else:
+    names = class_names(label)
   return tft.compute_and_apply_vocabulary(
     tf.reshape(names, [-1, 1]), vocab_filename=CLASSES_VOCABULARY
   )

@@ -21,7 +21,9 @@ from pipelines import local_runner
 from pipelines.artifacts import PublishedArtifacts, read_published
 from pipelines.digits import long_tail_counts
 from pipelines.evaluation import Recall
+from pipelines.own_data import OwnData
 from pipelines.summary import Summary, read_summary
+from tests.pipelines.helpers_own_data import write_image, write_records
 
 pytestmark = pytest.mark.e2e
 
@@ -50,13 +52,15 @@ def records_in(folder: Path) -> collections.Counter:
 
 
 def count_labels(folder: Path, label: str) -> collections.Counter:
-  """Records by label in a split, from its files and not from any sidecar."""
+  """Records by label (None without) in a split, from its files and not from any sidecar."""
   counts: collections.Counter = collections.Counter()
   for path in folder.iterdir():
     for serialized in tf.data.TFRecordDataset(str(path), 'GZIP').as_numpy_iterator():
       feature = tf.train.Example.FromString(serialized).features.feature[label]
-      (value,) = getattr(feature, feature.WhichOneof('kind')).value
-      counts[value] += 1
+      kind = feature.WhichOneof('kind')
+      values = getattr(feature, kind).value if kind else []
+      assert len(values) <= 1
+      counts[values[0] if values else None] += 1
   return counts
 
 
@@ -176,28 +180,37 @@ def assert_train_is_balanced(published: PublishedArtifacts, numbers: Summary, pr
 def write_table(path: Path, kinds: list[str]) -> None:
   """Writes rows with awkward column names, gaps, texts and numbers; all from the row's number."""
   draw = random.Random(0)
-  rows = ['home town,size (cm),flag/x,kind']
+  rows = ['"home town",size (cm),flag/x,"kind"']
   for kind in kinds:
     size = '' if draw.random() < 0.1 else f'{draw.gauss(len(kind), 1):.3f}'
     rows.append(f'{draw.choice(["Ulm", "Köln", ""])},{size},{draw.randrange(3)},{kind}')
-  path.write_text('\n'.join(rows) + '\n', encoding='utf-8')
+  path.write_text('\n'.join(rows) + '\n', encoding='utf-8-sig')
 
 
 def test_own_table_with_texts_gaps_and_classes_of_one(tmp_path):
   once = [f'once {k}' for k in range(10)]
   (tmp_path / 'in').mkdir()
-  write_table(tmp_path / 'in' / 'a.csv', ['often'] * 160 + ['seldom'] * 30 + once)
+  long = 'a label\nof two lines, and far longer than the others'
+  kinds = ['often'] * 160 + ['seldom'] * 30 + once + [f'"{long}"'] * 50 + [''] * 40
+  write_table(tmp_path / 'in' / 'a.csv', kinds)
   root = tmp_path / 'root'
   code = local_runner.main(
-    f'--examples {tmp_path}/in --label kind --pipeline_root {root} --train_steps 20'.split()
+    f'--examples {tmp_path}/in --label kind --missing_label own_stratum '
+    f'--pipeline_root {root} --train_steps 100'.split()
   )
   assert code == 0
   published = read_run(root)
-  expected = {b'often': 160, b'seldom': 30} | {name.encode(): 1 for name in once}
+  expected = {b'often': 160, b'seldom': 30, long.encode(): 50, None: 40}
+  expected |= {name.encode(): 1 for name in once}
   assert_split_exactly(published.uri('StratifiedSplitter', 'examples'), 'kind', expected)
   numbers = read_summary(published, 'kind')
-  assert {c.name.encode(): c.total for c in numbers.classes} == expected
+  assert {c.value.value: c.total for c in numbers.classes} == expected
   assert_scores_add_up(numbers, in_test_split(numbers))
+  balanced = numbers.models[-1]
+  for value in (long.encode(), None):  # both are learned: no other one is so long, or so short
+    (learned,) = [c for c in numbers.classes if c.value.value == value]
+    assert balanced.recall(learned.value).share > 0.5
+  assert not any('missing' in warning for warning in numbers.warnings)
   (unknown,) = [c for c in numbers.classes if c.counts['test'] and not c.counts['train']]
   for (
     comparison
@@ -206,12 +219,31 @@ def test_own_table_with_texts_gaps_and_classes_of_one(tmp_path):
   assert any('class once 0 has 1 record' in warning for warning in numbers.warnings)
 
 
-def test_a_failed_step_ends_with_the_errors_own_message(tmp_path, capsys):
-  (tmp_path / 'in').mkdir()
-  # The gap is past the records that are looked at before the pipeline starts.
-  write_table(tmp_path / 'in' / 'a.csv', ['a', 'b'] * 100 + [''])
+def test_own_images_of_many_sizes(tmp_path):
+  greys = {'black': 0, 'grey': 128, 'white': 250}
+  expected = {b'black': 30, b'grey': 20, b'white': 10}
+  for name, grey in greys.items():
+    for i in range(expected[name.encode()]):
+      suffix = 'png' if i % 2 else 'jpg'
+      write_image(tmp_path / 'in' / name / f'{i}.{suffix}', 9 + i, 40 - i, grey + i % 5)
   root = tmp_path / 'root'
-  code = local_runner.main(f'--examples {tmp_path}/in --label kind --pipeline_root {root}'.split())
+  arguments = f'--images {tmp_path}/in --pipeline_root {root} --train_steps 40 --compare 0'
+  assert local_runner.main(arguments.split()) == 0
+  published = read_run(root)
+  assert_split_exactly(published.uri('StratifiedSplitter', 'examples'), 'label', expected)
+  numbers = read_summary(published, 'label')
+  assert numbers.warnings == ()
+  (balanced,) = numbers.models
+  assert balanced.macro_recall.mean == 1.0
+
+
+def test_a_failed_step_ends_with_the_errors_own_message(tmp_path, capsys):
+  write_records(tmp_path / 'a', [*({'kind': k} for k in ('a', 'b') * 100), {'kind': None}])
+  root = tmp_path / 'root'
+  # As if the last record had come after the labels were looked at.
+  unseen = OwnData(tmp_path, 'tfrecord', {})
+  with mock.patch.object(local_runner, 'inspect_own', return_value=unseen):
+    code = local_runner.main(f'--examples {tmp_path} --label kind --pipeline_root {root}'.split())
   out, err = capsys.readouterr()
   assert code == 1
   assert '[2/11] StratifiedSplitter … failed after' in out

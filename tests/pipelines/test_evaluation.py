@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.class_value import MISSING, ClassValue
 from tfx_balance.report.read_tfx import class_of_slice
 
 from pipelines.evaluation import Recall, Spread, compare, score
@@ -23,6 +23,14 @@ def test_recall_is_the_accuracy_within_a_class():
   assert scores.accuracy == pytest.approx(10 / 12)
   assert scores.macro_recall == pytest.approx((0.9 + 0.5) / 2)  # each class counts the same
   assert scores.worst == 0.5
+
+
+def test_records_without_a_label_are_those_in_no_slice():
+  result = make_result(
+    {'accuracy': 0.6000000238418579, 'example_count': 15},
+    {'a': {'accuracy': 0.5, 'example_count': 10}},
+  )
+  assert score('balanced', result, 'kind').recalls == {A: Recall(5, 10), MISSING: Recall(4, 5)}
 
 
 def test_slices_of_other_features_are_no_classes():

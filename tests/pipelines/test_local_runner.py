@@ -4,6 +4,7 @@ import pytest
 
 from pipelines import local_runner
 from pipelines.local_runner import LOCAL_BEAM, parse_arguments
+from tests.pipelines.helpers_own_data import write_image
 
 
 def test_the_digits_are_the_default():
@@ -20,6 +21,19 @@ def test_own_data_is_written_to_a_folder_of_its_name():
   assert settings.label == 'kind'
   assert settings.seed == 7
   assert settings.pipeline_root == Path('runs/data').resolve()
+
+
+def test_own_images_are_written_to_a_folder_of_their_name():
+  settings = parse_arguments(['--images', 'my/pets'])
+  assert settings.images == Path('my/pets')
+  assert settings.examples is None
+  assert settings.pipeline_root == Path('runs/pets').resolve()
+
+
+def test_records_without_a_label_are_an_error_unless_one_says_otherwise():
+  own = ['--examples', 'x', '--label', 'y']
+  assert parse_arguments(own).missing_label == 'error'
+  assert parse_arguments([*own, '--missing_label', 'drop']).missing_label == 'drop'
 
 
 def test_other_arguments_go_to_beam():
@@ -40,6 +54,10 @@ def test_a_runner_of_ones_own_is_not_overridden(argument):
   [
     (['--examples', 'x'], '--examples is given without --label'),
     (['--label', 'x'], '--label is given without --examples'),
+    (['--images', 'x', '--examples', 'x', '--label', 'y'], '--images and --examples are both'),
+    (['--images', 'x', '--label', 'y'], '--label is given without --examples'),
+    (['--images', 'x', '--missing_label', 'drop'], '--missing_label is given without --examples'),
+    (['--examples', 'x', '--label', 'y', '--missing_label', 'no'], "invalid choice: 'no'"),
     (['--exmaples', 'x'], '--exmaples is no argument; did you mean --examples?'),
     (['--lable=x'], '--lable is no argument; did you mean --label?'),
     (['--train_steps', '0'], '--train_steps is 0; train for at least 1'),
@@ -51,6 +69,18 @@ def test_arguments_that_make_no_sense(arguments, message, capsys):
     parse_arguments(arguments)
   assert exit_info.value.code == 2
   assert message in capsys.readouterr().err
+
+
+def test_an_image_that_cannot_be_decoded_ends_the_run_before_the_pipeline(tmp_path, capsys):
+  for i in range(12):
+    write_image(tmp_path / 'in' / ('cat' if i % 2 else 'dog') / f'{i}.png', 9, 9, i)
+  (tmp_path / 'in' / 'dog' / '4.png').write_bytes(b'no image')
+  root = tmp_path / 'root'
+  assert local_runner.main(['--images', f'{tmp_path}/in', '--pipeline_root', str(root)]) == 1
+  out, err = capsys.readouterr()
+  assert err.startswith(f'{tmp_path}/in/dog/4.png cannot be decoded as PNG or JPEG; convert it')
+  assert err.count('\n') == 1
+  assert 'ExampleGen' not in out
 
 
 def test_wrong_data_ends_the_run_before_anything_is_written(tmp_path, capsys):

@@ -3,7 +3,7 @@ import math
 import pytest
 import tensorflow as tf
 
-from pipelines.models import tabular, training
+from pipelines.models import images, tabular, training
 
 
 @pytest.mark.parametrize('steps', [1, 4, 5, 7, 300])
@@ -41,3 +41,26 @@ def test_names_of_vocabularies_differ_where_the_features_do():
   files = [tabular.vocabulary_name(name) for name in names]
   assert len(set(files)) == len(names)
   assert all(name.replace('_', '').isalnum() and name.isascii() for name in files)
+
+
+@pytest.mark.parametrize(
+  ('values', 'names'),
+  [
+    (['a', 'a\nb', 'a\r\nb', 'a\\nb', ''], ['a', 'a\\nb', 'a\\r\\nb', 'a\\\\nb', '\\empty']),
+    ([1, -2], ['1', '-2']),
+    ([1.0, 2.0], ['1', '2']),
+  ],
+  ids=['text', 'int', 'float'],
+)
+def test_classes_have_names_of_one_line_that_differ(values, names):
+  found = tabular.class_names(tf.constant(values)).numpy()
+  assert [name.decode() for name in found] == names
+
+
+def test_images_of_any_size_and_kind_become_of_one_size():
+  grey = tf.io.encode_png(tf.fill([7, 90, 1], tf.constant(100, tf.uint8)))
+  colour = tf.io.encode_jpeg(tf.fill([200, 65, 3], tf.constant(100, tf.uint8)))
+  for encoded in (grey, colour):
+    pixels = images.resize(encoded).numpy()
+    assert pixels.shape == (64, 64, 3)
+    assert abs(pixels.astype(int) - 100).max() <= 2  # JPEG loses a little

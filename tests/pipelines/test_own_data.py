@@ -1,33 +1,15 @@
 import re
-from pathlib import Path
 
 import pytest
-import tensorflow as tf
 
-from pipelines import own_data
-from pipelines.own_data import OwnDataError, inspect
-
-
-def write_records(path: Path, rows: list[dict]) -> None:
-  """Writes tf.Examples whose features have one value each, or none for None."""
-  options = 'GZIP' if path.suffix == '.gz' else ''
-  with tf.io.TFRecordWriter(str(path), options=options) as writer:
-    for row in rows:
-      example = tf.train.Example()
-      for name, value in row.items():
-        feature = example.features.feature[name]
-        if isinstance(value, str):
-          feature.bytes_list.value.append(value.encode())
-        elif isinstance(value, float):
-          feature.float_list.value.append(value)
-        elif value is not None:
-          feature.int64_list.value.append(value)
-      writer.write(example.SerializeToString())
+from pipelines.own_data import OwnData, inspect, inspect_images
+from pipelines.own_labels import OwnDataError
+from tests.pipelines.helpers_own_data import CLASSES, write_records, write_table
 
 
 @pytest.mark.parametrize('name', ['a.tfrecord', 'a.tfrecord.gz', 'part-00000', 'a.tfrecords'])
 def test_tfrecords_of_any_name_are_read(tmp_path, name):
-  write_records(tmp_path / name, [{'kind': 'x', 'size': 1.5, 'n': 2, 'gap': None}])
+  write_records(tmp_path / name, [{'kind': k, 'size': 1.5, 'n': 2, 'gap': None} for k in CLASSES])
   found = inspect(tmp_path, 'kind')
   assert found.file_kind == 'tfrecord'
   assert found.folder == tmp_path
@@ -35,7 +17,7 @@ def test_tfrecords_of_any_name_are_read(tmp_path, name):
 
 
 def test_csv_is_read_with_its_types_and_gaps(tmp_path):
-  (tmp_path / 'a.csv').write_text('kind,size,n,gap\nx,1,2,\ny,1.5,3,\n')
+  write_table(tmp_path / 'a.csv', 'kind,size,n,gap', [f'{k},1.5,2,' for k in CLASSES])
   found = inspect(tmp_path, 'kind')
   assert found.file_kind == 'csv'
   assert found.features == {'gap': 'empty', 'kind': 'text', 'n': 'int', 'size': 'float'}
@@ -44,12 +26,12 @@ def test_csv_is_read_with_its_types_and_gaps(tmp_path):
 def test_hidden_files_do_not_count(tmp_path):
   (tmp_path / '.DS_Store').write_text('x')
   (tmp_path / '_SUCCESS').write_text('')
-  (tmp_path / 'a.csv').write_text('kind,n\n1,2\n')
+  write_table(tmp_path / 'a.csv', 'kind,n', [f'{k},2' for k in CLASSES])
   assert inspect(tmp_path, 'kind').file_kind == 'csv'
 
 
 def test_whole_floats_are_classes(tmp_path):
-  write_records(tmp_path / 'a', [{'kind': 1.0, 'n': 1}])
+  write_records(tmp_path / 'a', [{'kind': float(len(k)), 'n': 1} for k in CLASSES])
   assert inspect(tmp_path, 'kind').features['kind'] == 'float'
 
 
@@ -94,21 +76,9 @@ def test_an_unknown_label_lists_the_features(tmp_path, kind):
     inspect(tmp_path, 'sort')
 
 
-def test_a_measure_is_no_label(tmp_path):
-  (tmp_path / 'a.csv').write_text('kind,size\nx,1.5\n')
-  with pytest.raises(OwnDataError, match=r"'size' has the value 1\.5, which is no class"):
-    inspect(tmp_path, 'size')
-
-
 def test_a_label_alone(tmp_path):
   (tmp_path / 'a.csv').write_text('kind\nx\n')
   with pytest.raises(OwnDataError, match="'kind' is the only feature"):
-    inspect(tmp_path, 'kind')
-
-
-def test_a_table_without_rows(tmp_path):
-  (tmp_path / 'a.csv').write_text('kind,size\n')
-  with pytest.raises(OwnDataError, match='has no rows; it needs a line of column names'):
     inspect(tmp_path, 'kind')
 
 
@@ -118,30 +88,30 @@ def test_files_without_records(tmp_path):
     inspect(tmp_path, 'kind')
 
 
-def test_a_file_that_is_no_tfrecord(tmp_path):
-  (tmp_path / 'notes.txt').write_text('These are notes about the data in this folder.')
-  with pytest.raises(OwnDataError, match=r'notes.txt is not a TFRecord file of tf.Example'):
+def test_the_classes_are_checked(tmp_path):
+  write_table(tmp_path / 'a.csv', 'kind,n', [*(f'{k},1' for k in CLASSES), ',1'])
+  with pytest.raises(OwnDataError, match="'kind' is missing in 1 of 11 records, the first of them"):
     inspect(tmp_path, 'kind')
+  assert inspect(tmp_path, 'kind', 'drop').features == {'kind': 'text', 'n': 'int'}
 
 
-@pytest.mark.parametrize(
-  ('name', 'other', 'message'),
-  [
-    ('a.gz', 'a.tfrecord', 'a.gz is not compressed, and its name says otherwise'),
-    ('a.tfrecord', 'a.gz', 'a.tfrecord is compressed, and its name says otherwise'),
-  ],
-)
-def test_a_name_that_belies_the_compression(tmp_path, name, other, message):
-  write_records(tmp_path / other, [{'kind': 1, 'n': 1}])
-  (tmp_path / other).rename(tmp_path / name)
-  with pytest.raises(OwnDataError, match=message):
-    inspect(tmp_path, 'kind')
+def test_files_that_can_be_read_are_not_written_anew(tmp_path):
+  write_table(tmp_path / 'a.csv', 'kind,n', [f'{k},1' for k in CLASSES])
+  assert inspect(tmp_path, 'kind').prepare(tmp_path / 'new') == tmp_path
+  assert not (tmp_path / 'new').exists()
 
 
-@pytest.mark.parametrize(
-  ('cell', 'value'), [('1', 1), ('1.0', 1.0), ('x', 'x'), ('', None), ('-2e3', -2000.0)]
-)
-def test_cells_have_the_narrowest_type(cell, value):
-  parsed = own_data.parse_cell(cell)
-  assert parsed == value
-  assert type(parsed) is type(value)
+def test_what_is_written_anew_replaces_what_was_written_before(tmp_path):
+  (tmp_path / 'new').mkdir()
+  (tmp_path / 'new' / 'old.csv').touch()
+  data = OwnData(tmp_path, 'csv', {}, rewrite=lambda folder: (folder / 'b.csv').touch())
+  folder = data.prepare(tmp_path / 'new')
+  assert [path.name for path in folder.iterdir()] == ['b.csv']
+
+
+def test_images_of_too_few_classes(tmp_path):
+  (tmp_path / 'cat').mkdir()
+  for i in range(12):
+    (tmp_path / 'cat' / f'{i}.png').touch()
+  with pytest.raises(OwnDataError, match="has one class only, 'cat'"):
+    inspect_images(tmp_path)

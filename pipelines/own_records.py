@@ -1,0 +1,140 @@
+"""A person's own TFRecord files of tf.Example: the features they have, and all their labels."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.own_labels import LabelCounts, OwnDataError, check_number_of_classes
+
+SAMPLE = 100  # records of each file by which the features are told
+BATCH_RECORDS = 4096
+GZIP_MARK = b'\x1f\x8b'
+
+_WORDS = {'bytes_list': 'text', 'float_list': 'float', 'int64_list': 'int', None: 'empty'}
+
+
+@dataclass(frozen=True)
+class Records:
+  """What TFRecord files hold.
+
+  Attributes:
+    types: 'int', 'float', 'text' or 'empty' by feature, of the first records.
+    labels: The label's values in all records.
+  """
+
+  types: dict[str, str]
+  labels: LabelCounts
+
+
+def compression_of(path: Path) -> str:
+  """Returns 'GZIP' or '', which the file's name must tell as well."""
+  with path.open('rb') as file:
+    compression = 'GZIP' if file.read(len(GZIP_MARK)) == GZIP_MARK else ''
+  if bool(compression) != (path.suffix == '.gz'):
+    raise OwnDataError(
+      f'{path} is {"" if compression else "not "}compressed, and its name says otherwise; '
+      'end the names of gzip files, and only those, in .gz'
+    )
+  return compression
+
+
+def sample_types(path: Path, records: list[bytes]) -> dict[str, str]:
+  """Returns the types of the features in some records of a file."""
+  import tensorflow as tf
+
+  types: dict[str, str] = {}
+  for record in records:
+    # The context of a SequenceExample has the same field number as the features of an Example.
+    try:
+      example = tf.train.SequenceExample.FromString(record)
+    except Exception as error:  # protobuf's DecodeError, whose home differs between its versions
+      raise OwnDataError(not_examples(path)) from error
+    if example.feature_lists.feature_list:
+      names = ', '.join(sorted(example.feature_lists.feature_list))
+      raise OwnDataError(
+        f'{path} holds tf.SequenceExamples, with the sequences {names}; the model takes no '
+        'sequences: write tf.Examples in which each feature has a fixed number of values'
+      )
+    for name, feature in example.context.feature.items():
+      kind = feature.WhichOneof('kind')
+      word = _WORDS[kind if kind and getattr(feature, kind).value else None]
+      if types.get(name, 'empty') == 'empty':
+        types[name] = word
+  return types
+
+
+def not_examples(path: Path) -> str:
+  """Returns the sentence about a file of another kind."""
+  return (
+    f'{path} is not a TFRecord file of tf.Example; --examples takes a folder of those or of .csv'
+  )
+
+
+def read_records(files: list[Path], label: str) -> Records:
+  """Returns what the files hold; reads all labels, a batch at a time.
+
+  Raises:
+    OwnDataError: if a file is no TFRecord file of tf.Examples, if no feature has the label's name,
+      or if its values are no classes.
+  """
+  types: dict[str, str] = {}
+  compressions = [compression_of(path) for path in files]
+  for path, compression in zip(files, compressions, strict=True):
+    for name, word in sample_types(path, first_records(path, compression)).items():
+      if types.get(name, 'empty') == 'empty':
+        types[name] = word
+  counts = LabelCounts({})
+  if label in types:
+    counts = count_labels(files, compressions, label)
+  return Records(dict(sorted(types.items())), counts)
+
+
+def first_records(path: Path, compression: str) -> list[bytes]:
+  """Returns the first records of a file."""
+  import tensorflow as tf
+
+  try:
+    return list(tf.data.TFRecordDataset(str(path), compression).take(SAMPLE).as_numpy_iterator())
+  except tf.errors.OpError as error:
+    raise OwnDataError(not_examples(path)) from error
+
+
+def count_labels(files: list[Path], compressions: list[str], label: str) -> LabelCounts:
+  """Returns the label's values in all records of the files."""
+  import tensorflow as tf
+  from tfx_balance.errors import DataError
+  from tfx_balance.transforms.class_column import ClassColumn
+
+  records: Counter[Any] = Counter()
+  missing, first_missing, kind = 0, '', None
+  for path, compression in zip(files, compressions, strict=True):
+    column = ClassColumn(label, 'FORMAT_TF_EXAMPLE', str(path))
+    column.kind = kind
+    totals = np.zeros(0, np.int64)
+    position = 0
+    batches = tf.data.TFRecordDataset(str(path), compression, 8 << 20).batch(BATCH_RECORDS)
+    try:
+      for batch in batches.prefetch(1):
+        codes = column.codes(batch, position)
+        absent = codes < 0
+        if not missing and absent.any():
+          first_missing = f'record {position + int(absent.argmax())} of {path}'
+        missing += int(absent.sum())
+        found = np.bincount(codes[~absent], minlength=len(totals))
+        found[: len(totals)] += totals
+        totals = found
+        check_number_of_classes(label, len(totals))
+        position += len(codes)
+    except DataError as error:
+      raise OwnDataError(str(error)) from error
+    except tf.errors.OpError as error:
+      fault = error.message.split(' [Op:')[0].rpartition('}} ')[2]
+      raise OwnDataError(f'{path} is damaged ({fault}); write it again') from error
+    kind = column.kind
+    for value, n in zip(column.values(range(len(totals))), totals.tolist(), strict=True):
+      records[value] += n
+      check_number_of_classes(label, len(records))
+  return LabelCounts(records, missing, first_missing)

@@ -1,0 +1,78 @@
+import pytest
+import tensorflow as tf
+
+from pipelines import own_images
+from pipelines.own_labels import OwnDataError
+from tests.pipelines.helpers_own_data import write_image
+
+
+def touch(path):
+  """Makes an empty file, and its folder."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  path.touch()
+
+
+def test_the_folders_are_the_classes(tmp_path):
+  for name in (
+    'cat/b.png',
+    'cat/a.JPG',
+    'black dog/a.jpeg',
+    'cat/.DS_Store',
+    '.git/a',
+    'notes.txt',
+  ):
+    touch(tmp_path / name)
+  assert own_images.find_images(tmp_path) == {
+    'black dog': [tmp_path / 'black dog' / 'a.jpeg'],
+    'cat': [tmp_path / 'cat' / 'a.JPG', tmp_path / 'cat' / 'b.png'],
+  }
+
+
+@pytest.mark.parametrize(
+  ('names', 'message'),
+  [
+    (['cat/a.png', 'b.png'], 'has 1 images outside of its folders, such as b.png; move each'),
+    (['notes.txt'], 'has no folders; give it a folder of images for each class'),
+    (['train/cat/a.png'], r'train has the folder cat; .*: pass .*train if its folders are'),
+    (['cat/a.png', 'cat/b.gif'], 'cat has 1 files that are neither PNG nor JPEG, such as b.gif'),
+    (['cat/a.png', 'dog/.hidden'], 'dog has no images; put some in, or remove it from'),
+  ],
+  ids=['outside of folders', 'no folders', 'folders in folders', 'other files', 'no images'],
+)
+def test_another_layout_is_refused(tmp_path, names, message):
+  for name in names:
+    touch(tmp_path / name)
+  with pytest.raises(OwnDataError, match=message):
+    own_images.find_images(tmp_path)
+
+
+def test_no_such_folder(tmp_path):
+  with pytest.raises(OwnDataError, match='nowhere is no folder; pass one that has a folder'):
+    own_images.find_images(tmp_path / 'nowhere')
+
+
+def test_images_are_written_as_they_are_in_several_files(tmp_path, monkeypatch):
+  monkeypatch.setattr(own_images, 'FILE_IMAGES', 3)
+  monkeypatch.setattr(own_images, 'BATCH_IMAGES', 2)
+  classes = {
+    'cat': [write_image(tmp_path / 'cat' / f'{i}.png', 5, 4 + i, i) for i in range(3)],
+    'dög': [write_image(tmp_path / 'dög' / 'a.jpg', 9, 3, 7)],
+  }
+  (tmp_path / 'new').mkdir()
+  own_images.write_images(classes, 'label', tmp_path / 'new')
+  files = sorted(str(path) for path in (tmp_path / 'new').iterdir())
+  assert len(files) == 2
+  written = []
+  for record in tf.data.TFRecordDataset(files).as_numpy_iterator():
+    features = tf.train.Example.FromString(record).features.feature
+    assert set(features) == {'image', 'label'}
+    written.append(tuple(features[n].bytes_list.value[0] for n in ('label', 'image')))
+  expected = [(name.encode(), path.read_bytes()) for name, ps in classes.items() for path in ps]
+  assert written == expected
+
+
+def test_an_image_that_is_cut_off(tmp_path):
+  path = write_image(tmp_path / 'cat' / 'a.png', 30, 30, 3)
+  path.write_bytes(path.read_bytes()[:-30])
+  with pytest.raises(OwnDataError, match=r'a.png cannot be decoded as PNG or JPEG; convert it'):
+    own_images.write_images({'cat': [path]}, 'label', tmp_path)
