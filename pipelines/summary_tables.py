@@ -167,6 +167,15 @@ def recall_lines(summary: Summary) -> list[str]:
   return lines
 
 
+def warning_lines(summary: Summary) -> list[str]:
+  """Returns a line for each warning; of many, as many as rows of a table are shown."""
+  shown, half, left_out = shown_rows(summary.warnings)
+  lines = [f'[yellow]![/] {escape(warning)}' for warning in shown]
+  if left_out:
+    lines.insert(half, f'[yellow]![/] … {left_out:,} more warnings …')
+  return lines
+
+
 def natural_width(console: Console, table: Table) -> int:
   """Returns the columns that the table takes when nothing in it is cut."""
   return Measurement.get(console, console.options.update(max_width=10_000), table).maximum
@@ -189,8 +198,8 @@ def print_summary(console: Console, summary: Summary, label: str) -> None:
     console.print(tables[1])
     for line in recall_lines(summary):
       console.print(line, soft_wrap=True)
-  for warning in summary.warnings:
-    console.print(f'[yellow]![/] {escape(warning)}', soft_wrap=True)
+  for line in warning_lines(summary):
+    console.print(line, soft_wrap=True)
 
 
 def print_outputs(console: Console, published: PublishedArtifacts, files: dict[str, str]) -> None:

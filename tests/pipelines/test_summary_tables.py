@@ -145,6 +145,19 @@ def test_many_classes_show_the_largest_and_the_smallest():
   assert lines.count('… 60 more …') == 2
 
 
+def test_many_warnings_show_the_first_and_the_last():
+  sidecar = make_sidecar({'a': (8, 1, 1)}, tuple(f'class {k} is small' for k in range(100)))
+  lines = lines_of(summarize(sidecar, checks=[{'passed': False, 'message': 'all is lost'}]))
+  shown = [line for line in lines if line.startswith('!')]
+  assert len(shown) == summary_tables.MOST_ROWS + 1
+  assert shown[19:22] == [
+    '! class 19 is small',
+    '! … 61 more warnings …',
+    '! class 81 is small',
+  ]
+  assert shown[-1] == '! all is lost'
+
+
 @pytest.mark.parametrize(('count', 'length'), [(100, 8), (50, 4), (1, 1), (0, 0)])
 def test_a_bar_is_never_empty_for_a_class_with_records(count, length):
   assert len(summary_tables.bar(count, 100)) == length
