@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipelines.own_labels import LabelCounts, OwnDataError, check_number_of_classes
 
 SAMPLE = 100  # records of each file by which the features are told
@@ -104,6 +102,7 @@ def first_records(path: Path, compression: str) -> list[bytes]:
 
 def count_labels(files: list[Path], compressions: list[str], label: str) -> LabelCounts:
   """Returns the label's values in all records of the files."""
+  import pyarrow.compute as pc
   import tensorflow as tf
   from tfx_balance.errors import DataError
   from tfx_balance.transforms.class_column import ClassColumn
@@ -113,28 +112,23 @@ def count_labels(files: list[Path], compressions: list[str], label: str) -> Labe
   for path, compression in zip(files, compressions, strict=True):
     column = ClassColumn(label, 'FORMAT_TF_EXAMPLE', str(path))
     column.kind = kind
-    totals = np.zeros(0, np.int64)
     position = 0
     batches = tf.data.TFRecordDataset(str(path), compression, 8 << 20).batch(BATCH_RECORDS)
     try:
       for batch in batches.prefetch(1):
-        codes = column.codes(batch, position)
-        absent = codes < 0
-        if not missing and absent.any():
-          first_missing = f'record {position + int(absent.argmax())} of {path}'
-        missing += int(absent.sum())
-        found = np.bincount(codes[~absent], minlength=len(totals))
-        found[: len(totals)] += totals
-        totals = found
-        check_number_of_classes(label, len(totals))
-        position += len(codes)
+        classes = column.classes(batch, position)
+        if classes.null_count and not missing:
+          first = int(pc.index(pc.is_null(classes), True).as_py())
+          first_missing = f'record {position + first} of {path}'
+        missing += classes.null_count
+        for found in pc.value_counts(classes.drop_null()).to_pylist():
+          records[found['values']] += found['counts']
+        check_number_of_classes(label, len(records))
+        position += len(classes)
     except DataError as error:
       raise OwnDataError(str(error)) from error
     except tf.errors.OpError as error:
       fault = error.message.split(' [Op:')[0].rpartition('}} ')[2]
       raise OwnDataError(f'{path} is damaged ({fault}); write it again') from error
     kind = column.kind
-    for value, n in zip(column.values(range(len(totals))), totals.tolist(), strict=True):
-      records[value] += n
-      check_number_of_classes(label, len(records))
   return LabelCounts(records, missing, first_missing)
