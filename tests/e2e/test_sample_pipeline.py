@@ -227,7 +227,7 @@ def test_own_images_of_many_sizes(tmp_path):
       suffix = 'png' if i % 2 else 'jpg'
       write_image(tmp_path / 'in' / name / f'{i}.{suffix}', 9 + i, 40 - i, grey + i % 5)
   root = tmp_path / 'root'
-  arguments = f'--images {tmp_path}/in --pipeline_root {root} --train_steps 40 --compare 0'
+  arguments = f'--images {tmp_path}/in --pipeline_root {root} --train_steps 60 --compare 0'
   assert local_runner.main(arguments.split()) == 0
   published = read_run(root)
   assert_split_exactly(published.uri('StratifiedSplitter', 'examples'), 'label', expected)
