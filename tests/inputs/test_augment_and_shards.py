@@ -51,22 +51,6 @@ def test_named_classes_are_augmented(augment, classes):
     assert ((x[:, 0] > 0) == np.isin(y, list(classes))).all()
 
 
-@pytest.mark.parametrize(
-  ('function', 'message'),
-  [
-    (lambda f, s: {'x': f['x']}, r"augment_fn returns \['x'\]; it must return a dict of"),
-    (lambda f, s: {**f, 'x': tf.zeros([3])}, r"feature 'x' as float32 \(3,\); it must stay"),
-    (lambda f, s: {**f, 'x': tf.zeros([2], tf.int32)}, "feature 'x' as int32"),
-    (lambda f, s: None, 'augment_fn returns NoneType'),
-  ],
-)
-def test_what_breaks_the_contract_is_refused(function, message):
-  with pytest.raises(ConfigError, match=message):
-    inputs().train(4, augment_fn=function)
-  with pytest.raises(ConfigError, match='takes a dict of features'):
-    BalancedInputs.from_arrays(np.zeros(88), LABELS).train(4, augment_fn=function)
-
-
 def shard(index, count, replicas, **arguments):
   context = tf.distribute.InputContext(count, index, replicas)
   return inputs().train(24, input_context=context, **arguments)

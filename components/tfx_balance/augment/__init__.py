@@ -6,7 +6,8 @@ An object like this in a module of yours is what `BalancedAugmenter(augment_fn='
 names.
 """
 
-from tfx_balance.augment.applier import Applier, apply, augment_batch
+from tfx_balance.augment.applier import Applier, apply, augment_batch, checked_batch
+from tfx_balance.augment.by_class import augment_by_class
 from tfx_balance.augment.checks import AugmentError
 from tfx_balance.augment.contract import (
   AugmentFn,
@@ -32,7 +33,9 @@ __all__ = [
   'VectorAugment',
   'apply',
   'augment_batch',
+  'augment_by_class',
   'check_augment_fn',
+  'checked_batch',
   'from_keras',
   'function_name',
   'load_augment_fn',

@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
-from tfx_balance.augment.checks import AugmentError, check_structure, value_faults
+from tfx_balance.augment.checks import (
+  AugmentError,
+  check_structure,
+  fail_on_faults,
+  value_faults,
+)
 from tfx_balance.augment.contract import AugmentFn, Features, PoolFn, function_name
-from tfx_balance.augment.purity import stateful_ops
+from tfx_balance.augment.purity import refuse_state
 from tfx_balance.errors import ConfigError, TfxBalanceError
 
 _PARALLEL = 8
@@ -36,6 +41,28 @@ def augment_batch(augment_fn: AugmentFn, features: Features, seeds: tf.Tensor) -
     check_structure(features, out, function_name(augment_fn), records=True)
     return out
   return _map_records(augment_fn, features, seeds)
+
+
+def checked_batch(
+  step: Callable[..., Features], features: Features, name: str, *inputs: tf.Tensor
+) -> Features:
+  """Returns the augmented batch, bound to fail where a value breaks a rule: graph code.
+
+  Args:
+    step: graph code of features and inputs, such as `augment_batch` of some function.
+    features: feature to [n, ...].
+    name: what messages call the function.
+    inputs: of the step, such as the seeds.
+
+  Raises:
+    ConfigError: if the step draws from a state.
+    tf.errors.InvalidArgumentError: at run time, if a value breaks a rule.
+  """
+  specs = {key: _spec(value) for key, value in features.items()}
+  signature = [specs, *(tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in inputs)]
+  traced = tf.function(step, input_signature=signature, autograph=False)
+  refuse_state(traced.get_concrete_function().graph, name)
+  return fail_on_faults(features, traced(features, *inputs), name)
 
 
 class Applier:
@@ -95,7 +122,7 @@ class Applier:
       if key not in self._traced:
         signature = [specs, tf.TensorSpec([None, 2], tf.int64)]
         step = tf.function(self._step, input_signature=signature, autograph=False)
-        self._refuse_state(step.get_concrete_function())
+        refuse_state(step.get_concrete_function().graph, self._name)
         self._traced[key] = step
       return self._traced[key]
 
@@ -105,15 +132,6 @@ class Applier:
     faults = value_faults(features, out, self._label)
     found = [tf.reduce_any(fault) for fault in faults.values()]
     return out, tf.reduce_any(tf.stack(found)) if found else tf.constant(False), faults
-
-  def _refuse_state(self, step: Any) -> None:
-    """Raises a ConfigError if the traced step draws from a state."""
-    found = stateful_ops(step.graph)
-    if found:
-      raise ConfigError(
-        f'augment function {self._name} uses {", ".join(found[:3])}, whose outcome differs between '
-        'runs; use tf.random.stateless_* with the seed that it is given'
-      )
 
   def _blame(self, features: Features, seeds: tf.Tensor, error: Exception) -> AugmentError:
     """Returns the error of the first record that fails by itself."""

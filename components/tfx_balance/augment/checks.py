@@ -99,6 +99,22 @@ def value_faults(before: Features, after: Features, label: str | None) -> Featur
   return faults
 
 
+def fail_on_faults(before: Features, after: Features, function: str) -> Features:
+  """Returns the augmented batch, bound to fail at run time if a value breaks a rule: graph code.
+
+  Args:
+    before: the batch.
+    after: the augmented batch, of the same structure.
+    function: its name.
+  """
+  checks = []
+  for reason, fault in value_faults(before, after, None).items():
+    text = [f'augment function {function}: {reason}; of the records augmented together, in number']
+    checks.append(tf.debugging.Assert(~tf.reduce_any(fault), [*text, tf.argmax(fault)]))
+  with tf.control_dependencies(checks):
+    return {name: tf.identity(value) for name, value in after.items()}
+
+
 def _tensor(value: Any) -> Any:
   """Returns a tensor, or a ragged one as it is."""
   return value if isinstance(value, tf.RaggedTensor) else tf.convert_to_tensor(value)

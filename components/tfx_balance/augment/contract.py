@@ -4,10 +4,13 @@ An augment function turns one example into another of the same class:
 
     def augment(features: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]
 
-It is graph code for one example. A feature with exactly one value in every record is a scalar, one
-with k values in every record has shape [k], others are 1-D of varying length. It returns every
-feature with its dtype and a compatible shape (a varying length may change), and takes all its
-randomness from the seed: `tf.random.stateless_*(seed=seed)`. Two additions are optional:
+The same function makes copies in `BalancedAugmenter` and changes records in `BalancedInputs.train`.
+It is graph code for one example. In the augmenter a feature with exactly one value in every record
+is a scalar, one with k values in every record has shape [k], others are 1-D of varying length, and
+the label is among them; in training features have the shapes that the feature spec or the arrays
+give them, and the label, sparse and ragged features are not handed over. It returns every feature
+with its dtype and a compatible shape (a varying length may change), and takes all its randomness
+from the seed, int64 [2]: `tf.random.stateless_*(seed=seed)`. Two additions are optional:
 
   - `batch(features, seeds)`, the same for [n, ...] tensors (ragged where lengths vary) and seeds
     [n, 2], gives for each record exactly what the single call gives. The ready functions have it.
@@ -57,7 +60,9 @@ class PoolFn(Protocol):
   """An augment function to be, which needs other records of the record's class.
 
   `BalancedAugmenter` hands over the first pool_size records of the class by hash rank, over all
-  files: the same ones in the same order for any sharding. Two more attributes are optional:
+  files: the same ones in the same order for any sharding. `BalancedInputs.train` spreads the pool
+  evenly over the records of the class that it holds, or takes the first ones of a class that is
+  streamed. Two more attributes are optional:
 
     pool_features: names of the features to be in the pool, each of a fixed number of values; by
       default, or None, all numeric ones are.

@@ -22,7 +22,8 @@ class ImageAugment(VectorAugment):
   """Changes one image feature of each record, at random within these bounds.
 
   The image is an encoded PNG or JPEG (bytes) and is encoded again as it came, or, with `shape`, raw
-  values: float32 or int64 [height * width * channels], or bytes of that length. Whatever is 0 or
+  values: float32 or int64 [height * width * channels], or bytes of that length. Arrays of numbers
+  [height, width, channels], as in memory, need no `shape`. Whatever is 0 or
   False is not done at all; with nothing to do, features come back untouched. Two and four channels
   have alpha as the last, which moves with the image and keeps its values.
 
@@ -96,8 +97,11 @@ class ImageAugment(VectorAugment):
       raise ConfigError(
         f'feature {self.feature!r} has no fixed length; it must hold one image in every record'
       )
-    change = self._encoded if self.shape is None else self._raw
-    return {**features, self.feature: change(image, seeds)}
+    shape = self.shape
+    if shape is None and image.dtype != tf.string and image.shape.rank == 4:
+      shape = tuple(image.shape[1:].as_list())  # as arrays in memory are
+    made = self._encoded(image, seeds) if shape is None else self._raw(image, seeds, shape)
+    return {**features, self.feature: made}
 
   def _active(self) -> bool:
     """Returns whether there is anything to do."""
@@ -105,30 +109,31 @@ class ImageAugment(VectorAugment):
     return any(shares) or self.flip_left_right or self.flip_up_down
 
   def _encoded(self, files: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-    """Returns encoded images: string [n] from string [n]."""
-    if files.dtype != tf.string or files.shape.rank != 1:
+    """Returns encoded images: string [n] from string [n], or [n, 1] from [n, 1]."""
+    if files.dtype != tf.string or files.shape[1:].as_list() not in ([], [1]):
       raise ConfigError(
         f'feature {self.feature!r} is {files.dtype.name} of shape {files.shape[1:]}, not one '
         'encoded image a record; for raw values pass shape=(height, width, channels)'
       )
-    return map_encoded(files, seeds, self._whole_numbers, self.jpeg_quality)
+    flat = files if files.shape.rank == 1 else files[:, 0]
+    made = map_encoded(flat, seeds, self._whole_numbers, self.jpeg_quality)
+    return tf.reshape(made, tf.shape(files))
 
-  def _raw(self, values: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-    """Returns raw images: [n, k] from [n, k], or string [n] from string [n]."""
-    assert self.shape is not None
-    size = math.prod(self.shape)
+  def _raw(self, values: tf.Tensor, seeds: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    """Returns raw images: numbers or strings, [n, ...] from [n, ...]."""
+    size = math.prod(shape)
     if values.dtype == tf.string:
       pixels = tf.io.decode_raw(values, tf.uint8)
-      pixels = self._whole_numbers(tf.reshape(pixels, [-1, *self.shape]), seeds)
+      pixels = self._whole_numbers(tf.reshape(pixels, [-1, *shape]), seeds)
       table = tf.constant([bytes([i]) for i in range(256)])
       flat = tf.reshape(tf.cast(pixels, tf.int32), [-1, size])
-      return tf.strings.reduce_join(tf.gather(table, flat), axis=-1)
+      return tf.reshape(tf.strings.reduce_join(tf.gather(table, flat), axis=-1), tf.shape(values))
     if math.prod(values.shape[1:].as_list()) != size:
       raise ConfigError(
         f'feature {self.feature!r} has {values.shape[1:]} values a record; '
-        f'shape={self.shape} means {size}'
+        f'shape={shape} means {size}'
       )
-    images = tf.reshape(values, [-1, *self.shape])
+    images = tf.reshape(values, [-1, *shape])
     change = self._fractions if values.dtype.is_floating else self._whole_numbers
     return tf.reshape(change(images, seeds), tf.shape(values))
 

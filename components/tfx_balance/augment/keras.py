@@ -90,7 +90,8 @@ class KerasAugment:
     value = tf.convert_to_tensor(features[self._feature])
     if value.dtype == tf.string:
       files = tf.reshape(value, [1])
-      out = map_encoded(files, seed[tf.newaxis], self._pixels, self._jpeg_quality)[0]
+      out = map_encoded(files, seed[tf.newaxis], self._pixels, self._jpeg_quality)
+      out = tf.reshape(out, value.shape)
     else:
       given = tf.reshape(value, [1, *self._shape] if self._shape else [1, *value.shape])
       out = tf.cast(self._apply(given, seed), value.dtype)

@@ -53,7 +53,9 @@ def matrix(columns: Sequence[npt.NDArray[Any]]) -> Floats:
 def batch_matrix(features: Features, names: Sequence[str]) -> tf.Tensor:
   """Returns a batch's columns side by side: float64 [n, d]."""
   columns = [tf.cast(features[name], tf.float64) for name in names]
-  return tf.concat([tf.reshape(column, [tf.shape(column)[0], -1]) for column in columns], 1)
+  widths = [int(np.prod(column.shape[1:].as_list(), dtype=int)) for column in columns]
+  flat = [tf.reshape(c, [tf.shape(c)[0], width]) for c, width in zip(columns, widths, strict=True)]
+  return tf.concat(flat, 1)
 
 
 def spread(rows: Floats) -> Floats:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from tfx_balance.errors import ConfigError
+
 _STATEFUL = re.compile(
   r'(Random|Stateful(?!PartitionedCall)|TruncatedNormal|ParameterizedTruncatedNormal|Multinomial|Rng|'
   r'SampleDistortedBoundingBox|Assign\w*VariableOp|ResourceScatter)'
@@ -25,3 +27,18 @@ def stateful_ops(graph: Any) -> list[str]:
   for function in definition.library.function:
     nodes.extend(function.node_def)
   return [f'{node.op} ({node.name})' for node in nodes if _STATEFUL.match(node.op)]
+
+
+def refuse_state(graph: Any, function: str) -> None:
+  """Raises a ConfigError if a graph draws from a state.
+
+  Args:
+    graph: of the traced function.
+    function: its name.
+  """
+  found = stateful_ops(graph)
+  if found:
+    raise ConfigError(
+      f'augment function {function} uses {", ".join(found[:3])}, whose outcome differs between '
+      'runs; use tf.random.stateless_* with the seed that it is given'
+    )

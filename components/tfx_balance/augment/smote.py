@@ -91,7 +91,7 @@ class Smote:
     numeric_names(pool, self.features, 'Smote')
     for name in self.categorical:
       check_column(pool, name, 'Smote')
-      if pool[name].ndim != 1:
+      if pool[name].size != len(pool[name]):
         raise ConfigError(f'Smote: categorical feature {name!r} must hold one value a record')
     return BoundSmote(self, pool)
 
@@ -112,7 +112,7 @@ class BoundSmote(VectorAugment):
   def __init__(self, smote: Smote, pool: Pool):
     self._smote = smote
     self._rows = matrix([pool[name] for name in smote.features])
-    self._categories = {name: tf.constant(pool[name]) for name in smote.categorical}
+    self._categories = {name: tf.constant(pool[name].reshape(-1)) for name in smote.categorical}
     deviations = spread(self._rows)
     units = np.where(deviations > 0, deviations, 1.0)
     self._units = units if smote.standardize else np.ones_like(units)
@@ -146,7 +146,9 @@ class BoundSmote(VectorAugment):
     steps = tf.where((found > 0)[:, tf.newaxis], steps, tf.zeros_like(steps))
     out = add_steps(features, self._smote.features, steps)
     for name, values in self._categories.items():
-      out[name] = _majority(features[name], tf.gather(values, nearest), found)
+      own = tf.convert_to_tensor(features[name])
+      made = _majority(tf.reshape(own, [-1]), tf.gather(values, nearest), found)
+      out[name] = tf.reshape(made, tf.shape(own))
     return out
 
   def _median_deviation(self, deviations: Floats) -> float:
@@ -168,7 +170,7 @@ class BoundSmote(VectorAugment):
     squares = tf.reduce_sum(whole * whole, axis=1)[:, tf.newaxis] + self._squares
     distance = squares - 2.0 * tf.matmul(whole, self._pool_t)
     for name, values in self._categories.items():
-      unlike = tf.convert_to_tensor(features[name])[:, tf.newaxis] != values
+      unlike = tf.reshape(features[name], [-1, 1]) != values
       distance += tf.cast(unlike, tf.float64) * self._unlike
     size = len(self._rows)
     itself = tf.argmin(distance, axis=1, output_type=tf.int32)

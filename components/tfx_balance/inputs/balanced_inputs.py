@@ -9,10 +9,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfx_balance.augment import AugmentFn, PoolFn
 from tfx_balance.errors import DataError
 from tfx_balance.inputs import fn_args as fn_args_lib
 from tfx_balance.inputs.array_source import ArraySource, collect
-from tfx_balance.inputs.augment import AugmentFn
 from tfx_balance.inputs.class_emphasis import ClassEmphasis
 from tfx_balance.inputs.file_names import matching_files, names_in, promised_records
 from tfx_balance.inputs.file_source import FileSource
@@ -168,7 +168,7 @@ class BalancedInputs(ClassEmphasis):
     seed: int | None = None,
     label_as: str = 'parsed',
     sample_weight: bool | str = False,
-    augment_fn: AugmentFn | None = None,
+    augment_fn: AugmentFn | PoolFn | None = None,
     augment: str | Sequence[Any] = 'repeats',
     input_context: tf.distribute.InputContext | None = None,
   ) -> tf.data.Dataset:
@@ -188,12 +188,13 @@ class BalancedInputs(ClassEmphasis):
       seed: of all that is drawn; None for the plan's.
       label_as: 'parsed' as in the data, or 'index' for the position in `classes`, int64 [B].
       sample_weight: True or 'balanced', or 'effective', to give float32 [B] as well.
-      augment_fn: see `tfx_balance.inputs.augment`.
+      augment_fn: what changes records on their way: see `tfx_balance.augment.contract`.
       augment: 'repeats', 'all' or a list of classes that it is for.
       input_context: from `tf.distribute`: this pipeline then gives its slice of every batch, in
         batches of one replica each.
 
     Raises:
+      AugmentError: if augment_fn breaks a rule.
       ConfigError: if an argument breaks a rule.
       DataError: if a file does not hold what the plan says. While the dataset is read, such faults
         come as tf.errors.InvalidArgumentError with the same text.

@@ -8,8 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfx_balance.augment import AugmentFn, PoolFn
 from tfx_balance.errors import ConfigError
-from tfx_balance.inputs.augment import AugmentFn, augmented, which_records
+from tfx_balance.inputs.augment import BatchAugment
 from tfx_balance.inputs.draw_stream import Shard, draw_dataset
 from tfx_balance.inputs.python_calls import options_of_calls
 from tfx_balance.inputs.source import Reader, Source
@@ -124,13 +125,13 @@ class BatchWork:
   Attributes:
     label_as: 'parsed' or 'index'.
     class_weights: float [n_classes] to give as sample weights, or None.
-    augment_fn: see `augment`, or None.
+    augment_fn: see `tfx_balance.augment.contract`, or None.
     augment: which records it is for.
   """
 
   label_as: str = 'parsed'
   class_weights: Sequence[float] | None = None
-  augment_fn: AugmentFn | None = None
+  augment_fn: AugmentFn | PoolFn | None = None
   augment: str | Sequence[Any] = 'repeats'
 
   def __post_init__(self) -> None:
@@ -138,15 +139,17 @@ class BatchWork:
 
   def maker(self, reader: Reader, counts: ClassCounts) -> Callable[..., tuple[Any, ...]]:
     """Returns graph code from the draws of a batch to the batch."""
-    applies = which_records(self.augment, counts)
+    augmented = None
+    if self.augment_fn is not None:
+      augmented = BatchAugment.of(self.augment_fn, self.augment, reader, counts)
     weights = None if self.class_weights is None else tf.constant(self.class_weights, tf.float32)
 
     def make(
       classes: Any, rows: Any, seeds: Any, repeats: Any, fetched: Any = None
     ) -> tuple[Any, ...]:
       features, label = reader.read(rows, classes, fetched)
-      if self.augment_fn is not None:
-        features = augmented(features, applies(classes, repeats), seeds, self.augment_fn)
+      if augmented is not None:
+        features = augmented(features, classes, repeats, seeds)
       batch = (features, classes if self.label_as == 'index' else label)
       return batch if weights is None else (*batch, tf.gather(weights, classes))
 

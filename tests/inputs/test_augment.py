@@ -1,0 +1,207 @@
+"""Augment functions in training are those of the augmenter, ready ones included."""
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tfx_balance.augment import (
+  AugmentError,
+  ImageAugment,
+  SmoothedBootstrap,
+  Smote,
+  apply,
+  from_keras,
+)
+from tfx_balance.errors import ConfigError
+from tfx_balance.inputs import BalancedInputs
+
+from tests.augment.helpers_augment import make_images, png
+from tests.inputs.helpers_inputs import SPEC, write_artifact
+
+COUNTS = (60, 20, 7, 1)
+LABELS = np.repeat(np.arange(4), COUNTS)
+N = len(LABELS)
+
+
+@pytest.fixture(scope='module')
+def features():
+  images = make_images(N, 6, 8)
+  rng = np.random.default_rng(0)
+  return {
+    'id': np.arange(N),
+    'image': np.array([png(image).numpy() for image in images], object),
+    'column': np.array([[png(image).numpy()] for image in images], object),
+    'pixels': images,
+    'x': (rng.normal(size=(N, 2)) + 100 * LABELS[:, None]).astype(np.float32),
+    'color': np.array([[b'red'], [b'blue']] * (N // 2), object),
+  }
+
+
+def seeds_of(features, **arguments):
+  """Returns batches of which each record's seed is known: (features, seeds, augmented features)."""
+  seen = BalancedInputs.from_arrays({**features, 'seed': np.zeros((N, 2), np.int64)}, LABELS)
+
+  def add_seed(record, seed):
+    return {**record, 'seed': seed}
+
+  before = seen.train(12, augment='all', augment_fn=add_seed, **arguments).take(4)
+  return [f for f, _ in before]
+
+
+def test_seeds_are_int64_and_numbers_drawn_from_them_as_from_the_draws(features):
+  """An older function sees the numbers that 32-bit seeds gave."""
+
+  def noisy(record, seed):
+    assert seed.dtype == tf.int64
+    return {**record, 'x': tf.random.stateless_uniform([2], seed)}
+
+  batches = BalancedInputs.from_arrays(features, LABELS).train(12, augment='all', augment_fn=noisy)
+  for (made, _), given in zip(batches.take(4), seeds_of(features), strict=True):
+    narrow = tf.cast(given['seed'], tf.int32)
+    expected = [tf.random.stateless_uniform([2], seed).numpy() for seed in narrow]
+    np.testing.assert_array_equal(made['x'], expected)
+
+
+def keras_flip():
+  import keras
+
+  return keras.layers.RandomFlip()
+
+
+@pytest.mark.parametrize(
+  ('feature', 'make'),
+  [
+    pytest.param(feature, make, id=f'{name} of {feature}')
+    for feature in ('image', 'column', 'pixels')
+    for name, make in {
+      'ImageAugment': lambda feature: ImageAugment(feature, rotation=20, flip_left_right=True),
+      'from_keras': lambda feature: from_keras(keras_flip(), feature),
+    }.items()
+  ],
+)
+def test_ready_image_functions_change_records_as_in_the_augmenter(features, feature, make):
+  augment_fn = make(feature)
+  given = {'id': features['id'], feature: features[feature]}
+  batches = BalancedInputs.from_arrays(given, LABELS).train(
+    12, augment='all', augment_fn=augment_fn
+  )
+  for (made, _), before in zip(batches.take(2), seeds_of(given), strict=False):
+    seeds = before.pop('seed')
+    expected = apply(augment_fn, before, seeds)[feature].numpy()
+    np.testing.assert_array_equal(made[feature].numpy(), expected)
+    assert (expected != before[feature].numpy()).any()
+
+
+def test_image_augment_runs_batched(features, monkeypatch):
+  def refuse(*args, **kwargs):
+    raise AssertionError('one record at a time')
+
+  monkeypatch.setattr(ImageAugment, '__call__', refuse)
+  inputs = BalancedInputs.from_arrays({'pixels': features['pixels']}, LABELS)
+  augment_fn = ImageAugment('pixels', brightness=0.2)
+  ((made, _),) = inputs.train(12, augment='all', augment_fn=augment_fn).take(1)
+  assert made['pixels'].shape == (12, 6, 8, 3)
+
+
+@pytest.mark.parametrize('augment', ['all', [3, 1]], ids=['all', 'two classes'])
+@pytest.mark.parametrize(
+  'augment_fn',
+  [Smote(['x'], categorical=['color'], k=3), SmoothedBootstrap(['x'])],
+  ids=lambda f: type(f).__name__,
+)
+def test_functions_with_a_pool_are_bound_to_each_class(features, augment_fn, augment):
+  given = {name: features[name] for name in ('id', 'x', 'color')}
+  inputs = BalancedInputs.from_arrays(given, LABELS)
+  batches = inputs.train(12, augment=augment, augment_fn=augment_fn)
+  for (made, labels), before in zip(batches.take(4), seeds_of(given), strict=True):
+    seeds = before.pop('seed')
+    for c in range(4):
+      mine = labels.numpy() == c
+      expected = {name: value[mine] for name, value in before.items()}
+      if augment == 'all' or c in augment:
+        pool = {name: value[c == LABELS] for name, value in given.items()}
+        expected = apply(augment_fn.bind(pool), expected, seeds[mine])
+      for name, value in expected.items():
+        np.testing.assert_array_equal(made[name].numpy()[mine], value)
+
+
+def test_a_pool_is_spread_over_what_is_held_and_the_first_of_what_is_streamed(tmp_path):
+  write_artifact(tmp_path, (400, 20, 3), per_file=50)
+  spec = {**SPEC, 'label': tf.io.FixedLenFeature([], tf.int64)}
+  pools = []
+
+  class Spy:
+    pool_size = 10
+
+    def bind(self, pool):
+      pools.append(pool['id'].tolist())
+      return lambda record, seed: record
+
+  inputs = BalancedInputs.load(str(tmp_path), spec)
+  next(iter(inputs.train(6, augment_fn=Spy())))
+  assert pools == [list(range(0, 400, 40)), list(range(400, 420, 2)), [420, 421, 422]]
+  pools.clear()
+  streamed = BalancedInputs.load(str(tmp_path), spec, memory_budget=4_000)
+  with pytest.warns(UserWarning, match='streaming the classes that memory_budget'):
+    streamed.train(6, augment_fn=Spy())
+  assert pools == [list(range(10)), list(range(400, 420, 2)), [420, 421, 422]]
+
+
+BROKEN = {
+  'drops': lambda record: {'x': record['x']},
+  'shape': lambda record: {**record, 'x': tf.zeros([3])},
+  'dtype': lambda record: {**record, 'x': tf.zeros([2], tf.int32)},
+  'no dict': lambda record: None,
+  'state': lambda record: {**record, 'x': record['x'] + tf.random.normal([2])},
+  'nan': lambda record: {**record, 'x': record['x'] + float('nan')},
+}
+
+
+def broken(record, seed, how):
+  return BROKEN[how](record)
+
+
+@pytest.mark.parametrize(
+  ('how', 'error', 'message'),
+  [
+    ('drops', AugmentError, r"broken at record 0 of the batch: dropped \['id'\]; return every"),
+    ('shape', AugmentError, r"feature 'x' from shape \(2,\) to \(3,\); keep its shape"),
+    ('dtype', AugmentError, r"changed feature 'x' from float32 to int32; cast it back"),
+    ('no dict', AugmentError, 'returned a NoneType; return a dict of features'),
+    ('state', ConfigError, r'broken uses RandomStandardNormal .*; use tf.random.stateless_\*'),
+    ('nan', AugmentError, "gave NaN in feature 'x', which had none"),
+  ],
+)
+def test_what_breaks_the_contract_is_refused_as_in_the_augmenter(features, how, error, message):
+  inputs = BalancedInputs.from_arrays({'id': features['id'], 'x': features['x']}, LABELS)
+  with pytest.raises(error, match=message):
+    inputs.train(4, augment_fn=functools.partial(broken, how=how))
+
+
+def test_a_fault_on_a_later_record_names_function_and_rule(features):
+  def late(record, seed):
+    bad = record['id'] == N - 1
+    return {**record, 'x': record['x'] / tf.where(bad, 0.0, 1.0) * tf.where(bad, 0.0, 1.0)}
+
+  inputs = BalancedInputs.from_arrays({'id': features['id'], 'x': features['x']}, LABELS)
+  with pytest.raises(
+    tf.errors.InvalidArgumentError, match=r'late: gave NaN in feature .*x.*, which'
+  ):
+    for _ in inputs.train(4, augment='all', augment_fn=late).take(2):
+      pass
+
+
+@pytest.mark.parametrize(
+  ('augment_fn', 'message'),
+  [(Smote, 'is a class; make an object of it'), (3, 'it must be a function of')],
+  ids=['class', 'number'],
+)
+def test_what_is_no_function_is_refused(features, augment_fn, message):
+  with pytest.raises(ConfigError, match=message):
+    BalancedInputs.from_arrays({'x': features['x']}, LABELS).train(4, augment_fn=augment_fn)
+
+
+def test_features_that_are_no_dict_are_refused():
+  with pytest.raises(ConfigError, match='takes a dict of features'):
+    BalancedInputs.from_arrays(np.zeros(N), LABELS).train(4, augment_fn=lambda f, s: f)
