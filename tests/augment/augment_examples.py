@@ -69,6 +69,11 @@ def nan(features, seed):
   return {**features, 'x': tf.where(features['n'] == 4, float('nan'), features['x'])}
 
 
+def infinity(features, seed):
+  del seed
+  return {**features, 'x': features['x'] / tf.where(features['n'] == 4, 0.0, 1.0)}
+
+
 def raises(features, seed):
   del seed
   with tf.control_dependencies(

@@ -1,6 +1,9 @@
 """What a function may do, what it may not, and how errors name function and record."""
 
 import functools
+import itertools
+import random
+import time
 
 import numpy as np
 import pytest
@@ -99,6 +102,7 @@ def test_works_inside_a_dataset(features):
     ('hidden_shape', 4, r'raised InvalidArgumentError'),
     ('other_label', 4, r"changed the label 'label'"),
     ('nan', 4, r"gave NaN in feature 'x', which had none"),
+    ('infinity', 4, r"gave infinity in feature 'x', which had none"),
     ('raises', 4, r'raised InvalidArgumentError: .*n is 4'),
     ('asks_for_more', 0, r"raised KeyError: 'z'"),
     ('bad_batch', 0, r'changed the shape of feature x; keep its shape'),
@@ -141,6 +145,58 @@ def test_a_label_of_varying_length_is_compared_by_value(dtype):
 def test_randomness_from_a_state_is_refused(features):
   with pytest.raises(ConfigError, match=r'stateful uses RandomUniform .*use tf.random.stateless_'):
     Applier(augment_examples.stateful)(features, make_seeds(N))
+
+
+def shifted(features, amount):
+  return {**features, 'x': features['x'] + np.float32(amount)}
+
+
+def toss(features, seed):
+  return shifted(features, random.random() < 0.5)
+
+
+def at_run_time(features, seed):
+  drawn = tf.py_function(lambda: np.float32(np.random.random()), [], tf.float32)
+  return {**features, 'x': features['x'] + tf.ensure_shape(drawn, [])}
+
+
+class CallsCounted:
+  """A function that is not traced, as those bound to a pool are not."""
+
+  traced = False
+
+  def __init__(self):
+    self._calls = itertools.count()
+
+  def batch(self, features, seeds):
+    return shifted(features, next(self._calls))
+
+
+@pytest.mark.parametrize(
+  'augment_fn',
+  [
+    pytest.param(lambda f, s: shifted(f, np.random.random()), id='NumPy'),
+    pytest.param(lambda f, s: shifted(f, np.random.default_rng().random()), id='generator'),
+    pytest.param(lambda f, s: shifted(f, time.perf_counter()), id='clock'),
+    pytest.param(toss, id='a coin a trace'),
+    pytest.param(at_run_time, id='py_function'),
+    pytest.param(tf.function(lambda f, s: shifted(f, random.random())), id='tf.function'),
+    pytest.param(CallsCounted(), id='not traced'),
+  ],
+)
+def test_randomness_from_python_is_refused(features, augment_fn):
+  message = r'gives other values for the same record and seed; .* take all randomness from the seed'
+  with pytest.raises(ConfigError, match=message):
+    Applier(augment_fn)(features, make_seeds(N))
+
+
+def test_what_python_does_alike_in_every_trace_may_stay(features):
+  def pure(given, seed):
+    table = np.random.default_rng(0).random(2).astype(np.float32)
+    square = tf.py_function(lambda x: x * x, [given['x']], tf.float32)
+    return {**given, 'x': tf.ensure_shape(square, [2]) + table}
+
+  assert Applier(pure)(features, make_seeds(N))['x'].shape == (N, 2)
 
 
 def test_state_is_found_in_functions_that_are_called():

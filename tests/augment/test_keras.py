@@ -83,6 +83,15 @@ def test_a_layer_that_draws_behind_its_generator_is_refused(kind):
     Applier(from_keras(Careless(), 'x'))({'x': tf.zeros([2, 4])}, make_seeds(2))
 
 
+def test_a_layer_that_draws_in_numpy_is_refused():
+  class Drawn(keras.layers.Layer):
+    def call(self, x):
+      return x + np.random.random()
+
+  with pytest.raises(ConfigError, match=r'from_keras\(drawn.* gives other values for the same'):
+    Applier(from_keras(Drawn(), 'x'))({'x': tf.zeros([2, 4])}, make_seeds(2))
+
+
 def test_what_is_no_layer_or_mixes_records_is_refused():
   with pytest.raises(ConfigError, match='int is not a Keras layer'):
     from_keras(3)

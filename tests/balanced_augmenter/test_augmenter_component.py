@@ -1,5 +1,6 @@
 """The constructor: arguments are checked before anything runs, and travel as TFX can carry them."""
 
+import dataclasses
 import json
 import linecache
 import sys
@@ -340,6 +341,25 @@ def test_a_ready_function_travels_as_text(ready):
   assert augment_source.from_text(text) == ready
   assert augment_source.loader({'augment_fn': text})() == ready
   assert properties(augment_fn=text) == properties(augment_fn=ready)
+
+
+def test_a_class_of_the_same_name_is_not_taken_for_a_ready_one():
+  @dataclasses.dataclass(frozen=True)
+  class Ours:
+    features: tuple = ('x',)
+
+    def __call__(self, features, seed):
+      return features
+
+  Ours.__name__ = Ours.__qualname__ = 'Smote'
+
+  class Derived(Smote):
+    pass
+
+  Derived.__name__ = Derived.__qualname__ = 'Smote'
+  for mine in (Ours(), Derived(['x'])):
+    with pytest.raises(ConfigError, match=r'of .*\.Smote must be a dotted path'):
+      properties(augment_fn=mine)
 
 
 @pytest.mark.parametrize(

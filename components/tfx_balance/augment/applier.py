@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -14,13 +16,18 @@ from tfx_balance.augment.checks import (
   AugmentError,
   check_structure,
   fail_on_faults,
+  same_values,
   value_faults,
 )
 from tfx_balance.augment.contract import AugmentFn, Features, PoolFn, function_name
-from tfx_balance.augment.purity import refuse_state
+from tfx_balance.augment.purity import python_generators, refuse_state, untraced
 from tfx_balance.errors import ConfigError, TfxBalanceError
 
 _PARALLEL = 8
+_TRIED = 16
+"""Records that a function is given again to see whether it repeats."""
+_TRACES_OF_DRAWS = 10
+"""Of a function that draws in Python: a coin that it tosses once a trace may well come up twice."""
 
 
 def augment_batch(augment_fn: AugmentFn, features: Features, seeds: tf.Tensor) -> Features:
@@ -82,6 +89,7 @@ class Applier:
     self._label = label
     self._traced: dict[tuple[Any, ...], Any] = {}
     self._tracing = threading.Lock()
+    self._tried = getattr(augment_fn, 'repeatable', False)
 
   def __call__(self, features: Features, seeds: tf.Tensor) -> Features:
     """Returns the augmented batch, which has passed every check.
@@ -107,28 +115,65 @@ class Applier:
 
   def _run(self, features: Features, seeds: tf.Tensor) -> Features:
     """Returns the batch, or raises the first broken rule."""
-    out, faulty, faults = self._function(features)(features, seeds)
+    step = self._function(features)
+    self._try_twice(step, features, seeds)
+    out, faulty, faults = step(features, seeds)
     if faulty:
       raise AugmentError.of_faults(self._name, {k: v.numpy() for k, v in faults.items()})
     return out
 
   def _function(self, features: Features) -> Any:
     """Returns the step for features of this signature, traced when first asked for."""
-    if not getattr(self._fn, 'traced', True):
-      return self._step
-    specs = {name: _spec(value) for name, value in sorted(features.items())}
-    key = tuple(specs.items())
+    key = tuple((name, _spec(value)) for name, value in sorted(features.items()))
     with self._tracing:
       if key not in self._traced:
-        signature = [specs, tf.TensorSpec([None, 2], tf.int64)]
-        step = tf.function(self._step, input_signature=signature, autograph=False)
-        refuse_state(step.get_concrete_function().graph, self._name)
-        self._traced[key] = step
+        self._traced[key] = self._new_step(features, self._fn)
       return self._traced[key]
 
-  def _step(self, features: Features, seeds: tf.Tensor) -> tuple[Features, tf.Tensor, Features]:
+  def _try_twice(self, step: Any, features: Features, seeds: tf.Tensor) -> None:
+    """Raises a ConfigError if a few records come out otherwise when they are given again.
+
+    They are, by the same trace and by others: what a function draws in Python, it draws when it is
+    traced, and all batches of that trace get the same.
+    """
+    with self._tracing:
+      if self._tried:
+        return
+      few, few_seeds = {name: value[:_TRIED] for name, value in features.items()}, seeds[:_TRIED]
+      first = step(few, few_seeds)[0]
+      for again in itertools.chain([step], self._traced_anew(features)):
+        if not same_values(first, again(few, few_seeds)[0]):
+          raise ConfigError(
+            f'augment function {self._name} gives other values for the same record and seed; it '
+            'must give the same in every run: take all randomness from the seed, by '
+            'tf.random.stateless_*, and none from numpy.random, random, time or what it keeps'
+          )
+      self._tried = True
+
+  def _traced_anew(self, features: Features) -> Iterator[Any]:
+    """Yields the step traced twice more, or often where Python's generators were drawn from."""
+    before = python_generators()
+    yield self._new_step(features, untraced(self._fn))
+    drew = python_generators() != before
+    for _ in range(_TRACES_OF_DRAWS if drew else 1):
+      yield self._new_step(features, untraced(self._fn))
+
+  def _new_step(self, features: Features, augment_fn: Any) -> Any:
+    """Returns the step for features of this signature, traced anew."""
+    step = partial(self._step, augment_fn)
+    if not getattr(augment_fn, 'traced', True):
+      return step
+    specs = {name: _spec(value) for name, value in sorted(features.items())}
+    signature = [specs, tf.TensorSpec([None, 2], tf.int64)]
+    step = tf.function(step, input_signature=signature, autograph=False)
+    refuse_state(step.get_concrete_function().graph, self._name)
+    return step
+
+  def _step(
+    self, augment_fn: AugmentFn, features: Features, seeds: tf.Tensor
+  ) -> tuple[Features, tf.Tensor, Features]:
     """Returns the batch, whether a value breaks a rule, and which: fault to bool [n]."""
-    out = augment_batch(self._fn, features, seeds)
+    out = augment_batch(augment_fn, features, seeds)
     faults = value_faults(features, out, self._label)
     found = [tf.reduce_any(fault) for fault in faults.values()]
     return out, tf.reduce_any(tf.stack(found)) if found else tf.constant(False), faults
@@ -166,7 +211,7 @@ def _map_records(augment_fn: AugmentFn, features: Features, seeds: tf.Tensor) ->
   """Returns the batch from one call a record."""
   name = function_name(augment_fn)
   # AutoGraph, which lets a user write `if` on tensors, hides the type of an error of ours.
-  ready = getattr(augment_fn, 'graph_code', False)
+  ready = getattr(augment_fn, 'graph_code', False) or hasattr(augment_fn, 'python_function')
   call = augment_fn if ready else tf.function(augment_fn)
 
   @tf.autograph.experimental.do_not_convert

@@ -94,6 +94,7 @@ class BoundBootstrap(VectorAugment):
     deviations: float64 [d], the noise's, over the features' values side by side.
   """
 
+  repeatable = True
   traced = False
 
   def __init__(self, names: Sequence[str], deviations: Floats):

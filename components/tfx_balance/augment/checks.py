@@ -93,9 +93,9 @@ def value_faults(before: Features, after: Features, label: str | None) -> Featur
     )
   for name, old in before.items():
     if old.dtype.is_floating and after[name] is not old:
-      new_nan = _any_of_record(after[name], tf.math.is_nan)
-      old_nan = _any_of_record(old, tf.math.is_nan)
-      faults[f'gave NaN in feature {name!r}, which had none'] = new_nan & ~old_nan
+      for what, test in (('NaN', tf.math.is_nan), ('infinity', tf.math.is_inf)):
+        new, there = _any_of_record(after[name], test), _any_of_record(old, test)
+        faults[f'gave {what} in feature {name!r}, which had none'] = new & ~there
   return faults
 
 
@@ -113,6 +113,24 @@ def fail_on_faults(before: Features, after: Features, function: str) -> Features
     checks.append(tf.debugging.Assert(~tf.reduce_any(fault), [*text, tf.argmax(fault)]))
   with tf.control_dependencies(checks):
     return {name: tf.identity(value) for name, value in after.items()}
+
+
+def same_values(first: Features, second: Features) -> bool:
+  """Returns whether two batches hold the same bytes, NaN and the sign of 0 included."""
+  pairs = zip(
+    tf.nest.flatten(first, expand_composites=True),
+    tf.nest.flatten(second, expand_composites=True),
+    strict=True,
+  )
+  return all(_bytes(one) == _bytes(other) for one, other in pairs)
+
+
+def _bytes(value: tf.Tensor) -> Any:
+  """Returns what is equal if and only if shape and bytes of a tensor are."""
+  array = value.numpy()
+  if array.dtype == object:
+    return array.shape, array.reshape(-1).tolist()
+  return array.shape, array.tobytes()
 
 
 def _tensor(value: Any) -> Any:

@@ -83,11 +83,14 @@ class VectorAugment:
   """Base of the ready functions: they are written for a batch, and one example is a batch of one.
 
   Attributes:
+    repeatable: True where its outcome is known to be a function of features and seed, so that it is
+      not tried.
     traced: False where `batch` is better run eagerly than traced, as a function bound to a pool,
       one for each class, is.
     graph_code: True, since AutoGraph has nothing to convert in them.
   """
 
+  repeatable = False
   traced = True
   graph_code = True
 

@@ -63,6 +63,8 @@ class ImageAugment(VectorAugment):
   fill_value: float = 0.0
   jpeg_quality: int = 95
 
+  repeatable = True
+
   def __post_init__(self) -> None:
     for name, most in (('brightness', 1), ('contrast', 1), ('crop', 1), ('cutout', 1)):
       _check_share(name, getattr(self, name), most, below=name == 'crop')

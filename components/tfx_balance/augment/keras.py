@@ -98,6 +98,10 @@ class KerasAugment:
       out = tf.reshape(tf.ensure_shape(out, given.shape), tf.shape(value))
     return {**features, self._feature: out}
 
+  def untraced(self) -> KerasAugment:
+    """Returns the same function, which has traced nothing."""
+    return KerasAugment(self._layer, self._feature, self._shape, self._jpeg_quality)
+
   def _pixels(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
     """Returns a decoded image passed through the layers: uint8 [1, h, w, c]."""
     shape = [1, *(self._shape or (None, None, None))]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import re
 from typing import Any
+
+import numpy as np
 
 from tfx_balance.errors import ConfigError
 
@@ -42,3 +45,21 @@ def refuse_state(graph: Any, function: str) -> None:
       f'augment function {function} uses {", ".join(found[:3])}, whose outcome differs between '
       'runs; use tf.random.stateless_* with the seed that it is given'
     )
+
+
+def untraced(augment_fn: Any) -> Any:
+  """Returns the function without what it has traced, so that its Python code runs again.
+
+  Args:
+    augment_fn: with an `untraced()` of its own, a `tf.function`, or any other, which is returned.
+  """
+  if hasattr(augment_fn, 'untraced'):
+    return augment_fn.untraced()
+  clone = getattr(augment_fn, '_clone', None) if hasattr(augment_fn, 'python_function') else None
+  return augment_fn if clone is None else clone(None)
+
+
+def python_generators() -> tuple[Any, ...]:
+  """Returns the state of the generators that Python and NumPy keep: another after each draw."""
+  kind, keys, *rest = np.random.get_state()
+  return random.getstate(), kind, keys.tobytes(), *rest

@@ -107,6 +107,7 @@ class BoundSmote(VectorAugment):
     pool: records of the class, one at least.
   """
 
+  repeatable = True
   traced = False
 
   def __init__(self, smote: Smote, pool: Pool):

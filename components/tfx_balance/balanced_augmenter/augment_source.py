@@ -12,12 +12,17 @@ from tfx.components.util import udf_utils
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.utils import import_utils
 
-from tfx_balance import augment
-from tfx_balance.augment import load_augment_fn, source_hash
+from tfx_balance.augment import (
+  ImageAugment,
+  SmoothedBootstrap,
+  Smote,
+  load_augment_fn,
+  source_hash,
+)
 from tfx_balance.errors import ConfigError, TfxBalanceError
 
-READY = ('ImageAugment', 'SmoothedBootstrap', 'Smote')
-"""Classes of `tfx_balance.augment` whose objects may be given as they are."""
+READY = {kind.__name__: kind for kind in (ImageAugment, SmoothedBootstrap, Smote)}
+"""Classes whose objects may be given as they are, by name."""
 IN_MODULE_FILE = 'augment_fn'
 """What the function is called in a module file, where nobody says otherwise."""
 
@@ -34,11 +39,13 @@ def to_text(augment_fn: Any) -> Any:
     return ''
   if isinstance(augment_fn, (str, RuntimeParameter)):
     return augment_fn
-  if type(augment_fn).__name__ in READY:
+  if type(augment_fn) in READY.values():  # itself: a class of a user's may have the same name
     return repr(augment_fn)
+  kind = type(augment_fn)
   raise ConfigError(
-    f'augment_fn={augment_fn!r} must be a dotted path such as "package.module.function", or an '
-    f'object of {", ".join(READY)}: workers import it anew'
+    f'augment_fn={augment_fn!r} of {kind.__module__}.{kind.__qualname__} must be a dotted path '
+    f'such as "package.module.function", or an object of {", ".join(READY)} of tfx_balance.augment: '
+    f'workers import it anew; put it into a module and pass its path'
   )
 
 
@@ -57,7 +64,7 @@ def from_text(text: str) -> Any:
     arguments = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
     if call.func.id not in READY or call.args:
       raise ValueError(f'it is not one of {list(READY)} with named arguments')
-    return getattr(augment, call.func.id)(**arguments)
+    return READY[call.func.id](**arguments)
   except (SyntaxError, ValueError, TypeError) as error:
     raise ConfigError(
       f'augment_fn={text!r} is no augment function ({error}); give a dotted path, or one such as '
