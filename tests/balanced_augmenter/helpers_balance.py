@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from tfx_balance.augment import PoolFn
+from tfx_balance.augment.pool import pool_request
 from tfx_balance.plan.balance_plan import BalanceRequest
 from tfx_balance.plan.selection import Candidates, find_thresholds
 from tfx_balance.transforms import select
@@ -28,7 +29,6 @@ from tfx_balance.transforms.pools import (
   ClassPools,
   collect_pool,
   join_pools,
-  pool_request,
   pool_selection,
   with_pools,
 )

@@ -358,7 +358,7 @@ def test_a_class_of_the_same_name_is_not_taken_for_a_ready_one():
 
   Derived.__name__ = Derived.__qualname__ = 'Smote'
   for mine in (Ours(), Derived(['x'])):
-    with pytest.raises(ConfigError, match=r'of .*\.Smote must be a dotted path'):
+    with pytest.raises(ConfigError, match=r'must be a dotted path .* one of tests\..*\.Smote: '):
       properties(augment_fn=mine)
 
 

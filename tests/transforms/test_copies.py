@@ -8,6 +8,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.augment import Applier, PoolFn, SmoothedBootstrap, Smote
+from tfx_balance.augment.pool import pool_request
 from tfx_balance.errors import DataError
 from tfx_balance.tfrecord.frames import concatenate
 from tfx_balance.transforms.copies import (
@@ -19,7 +20,7 @@ from tfx_balance.transforms.copies import (
   to_tensor,
 )
 from tfx_balance.transforms.examples import Column, FeatureShape
-from tfx_balance.transforms.pools import NO_POOLS, pool_request, with_pools
+from tfx_balance.transforms.pools import NO_POOLS, with_pools
 
 from tests.balanced_augmenter import functions
 from tests.balanced_augmenter.helpers_balance import (

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from tfx_balance.augment import SmoothedBootstrap, Smote
+from tfx_balance.augment.pool import pool_request
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.pool_plan import PoolRequest
 from tfx_balance.transforms.pools import (
@@ -12,7 +13,6 @@ from tfx_balance.transforms.pools import (
   ClassPools,
   collect_pool,
   join_pools,
-  pool_request,
   with_pools,
 )
 

@@ -8,6 +8,7 @@ draws from a state, or writes to one, the layer is refused.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import threading
@@ -100,7 +101,9 @@ class KerasAugment:
 
   def untraced(self) -> KerasAugment:
     """Returns the same function, which has traced nothing."""
-    return KerasAugment(self._layer, self._feature, self._shape, self._jpeg_quality)
+    fresh = copy.copy(self)
+    fresh._traced = {}
+    return fresh
 
   def _pixels(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
     """Returns a decoded image passed through the layers: uint8 [1, h, w, c]."""

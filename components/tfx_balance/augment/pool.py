@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,10 +10,27 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_balance.augment.contract import Features, Pool
+from tfx_balance.augment.contract import Features, Pool, PoolFn, function_name
 from tfx_balance.errors import ConfigError
+from tfx_balance.plan.pool_plan import DEFAULT_MAX_POOL_BYTES, PoolRequest
 
 Floats = npt.NDArray[np.float64]
+
+
+def pool_request(augment_fn: PoolFn) -> PoolRequest:
+  """Returns what a function wants to see; it need not say more than its pool_size.
+
+  Raises:
+    ConfigError: if that is no number of records or bytes from 1.
+  """
+  max_bytes = getattr(augment_fn, 'max_pool_bytes', DEFAULT_MAX_POOL_BYTES)
+  features = getattr(augment_fn, 'pool_features', None)
+  owner = function_name(augment_fn)
+  for name, value in (('pool_size', augment_fn.pool_size), ('max_pool_bytes', max_bytes)):
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+      raise ConfigError(f'{owner}: {name} {value!r} must be a whole number from 1')
+  names = None if features is None else tuple(features)
+  return PoolRequest(owner, int(augment_fn.pool_size), names, int(max_bytes))
 
 
 def numeric_names(pool: Pool, features: Sequence[str] | None, owner: str) -> tuple[str, ...]:

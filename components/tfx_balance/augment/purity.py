@@ -61,5 +61,6 @@ def untraced(augment_fn: Any) -> Any:
 
 def python_generators() -> tuple[Any, ...]:
   """Returns the state of the generators that Python and NumPy keep: another after each draw."""
-  kind, keys, *rest = np.random.get_state()
+  state: Any = np.random.get_state()
+  kind, keys, *rest = state
   return random.getstate(), kind, keys.tobytes(), *rest

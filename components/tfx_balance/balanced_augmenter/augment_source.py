@@ -43,9 +43,9 @@ def to_text(augment_fn: Any) -> Any:
     return repr(augment_fn)
   kind = type(augment_fn)
   raise ConfigError(
-    f'augment_fn={augment_fn!r} of {kind.__module__}.{kind.__qualname__} must be a dotted path '
-    f'such as "package.module.function", or an object of {", ".join(READY)} of tfx_balance.augment: '
-    f'workers import it anew; put it into a module and pass its path'
+    f'augment_fn={augment_fn!r} must be a dotted path such as "package.module.function", or an '
+    f"object of tfx_balance.augment's {', '.join(READY)}, and is one of "
+    f'{kind.__module__}.{kind.__qualname__}: workers import it anew'
   )
 
 

@@ -7,12 +7,14 @@ is the same.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tfx_balance.augment import (
@@ -26,9 +28,11 @@ from tfx_balance.augment import (
   function_name,
 )
 from tfx_balance.augment.contract import Features, Pool
+from tfx_balance.augment.pool import pool_request
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.source import Ints, Reader
 from tfx_balance.plan.class_value import match_class
+from tfx_balance.plan.pool_plan import PoolRequest, plan_pools
 from tfx_balance.plan.sampling import ClassCounts
 
 Applies = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -57,6 +61,8 @@ def which_records(augment: str | Sequence[Any], counts: ClassCounts) -> tuple[Ap
   if isinstance(augment, str) or not isinstance(augment, Sequence):
     raise ConfigError(f"augment={augment!r} must be 'repeats', 'all' or a list of classes")
   chosen = {match_class(key, counts.classes) for key in augment}
+  if not chosen:
+    raise ConfigError('augment=[] names no class; name one, or leave augment_fn= out')
   flags = np.array([value in chosen for value in counts.classes])
   table = tf.constant(flags)
   return lambda classes, repeats: tf.gather(table, classes), np.flatnonzero(flags).tolist()
@@ -101,7 +107,7 @@ class BatchAugment:
     of_class = np.zeros(len(counts.classes), np.int64)
     functions: tuple[AugmentFn, ...] = (augment_fn,)
     if isinstance(augment_fn, PoolFn):
-      pools = class_pools(reader, counts, chosen, augment_fn.pool_size)
+      pools = class_pools(reader, counts, chosen, pool_request(augment_fn))
       functions = tuple(augment_fn.bind(pool) for pool in pools)
       of_class[chosen] = np.arange(len(chosen))
     made = cls(name, applies, functions, of_class)
@@ -155,35 +161,59 @@ class BatchAugment:
 
 
 def class_pools(
-  reader: Reader, counts: ClassCounts, classes: Sequence[int], pool_size: int
+  reader: Reader, counts: ClassCounts, classes: Sequence[int], request: PoolRequest
 ) -> Iterator[Pool]:
-  """Yields up to pool_size records of each class, in the order of the classes.
+  """Yields a pool of each class, in the order of the classes.
 
   They are spread evenly over the class, or are its first ones where it is streamed.
 
   Args:
     reader: of the records.
     counts: the classes.
-    classes: indices.
-    pool_size: 1 or more.
+    classes: indices, one at least.
+    request: what the function wants to see. A record is taken to be as large as the first one.
   """
-  numbers = [_pool_numbers(reader, counts, c, pool_size) for c in classes]
+  first = _columns(reader, np.array([_start(counts, classes[0])]), np.array(classes[:1]), request)
+  size = sum(
+    sum(map(len, column.flat)) if column.dtype == object else column.nbytes
+    for column in first.values()
+  )
+  plan = plan_pools([counts.records[c] for c in classes], [max(size, 1)] * len(classes), request)
+  if plan.sizes != plan.wanted:
+    warnings.warn(
+      f'max_pool_bytes={request.max_pool_bytes} of {request.owner} makes pools of '
+      f'{min(plan.sizes)} to {max(plan.sizes)} records where up to {max(plan.wanted)} are wanted; '
+      'raise it, or name fewer features',
+      stacklevel=5,
+    )
+  numbers = [_pool_numbers(reader, counts, *of) for of in zip(classes, plan.sizes, strict=True)]
   ends = np.cumsum([len(own) for own in numbers])
   groups = np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(ends // _READ_AT_A_TIME)) + 1)
   for group in groups:  # of classes, whose records are read at once
     sizes = [len(numbers[i]) for i in group]
-    of = np.repeat(np.array(classes, np.int64)[group], sizes)
-    features = _dense(_read(reader, np.concatenate([numbers[i] for i in group]), of))
-    columns = {name: value.numpy() for name, value in features.items()}
-    for end, size in zip(np.cumsum(sizes), sizes, strict=True):
-      yield {name: column[end - size : end] for name, column in columns.items()}
+    of_record = np.repeat(np.array(classes, np.int64)[group], sizes)
+    columns = _columns(reader, np.concatenate([numbers[i] for i in group]), of_record, request)
+    for end, n in zip(np.cumsum(sizes), sizes, strict=True):
+      yield {name: column[end - n : end] for name, column in columns.items()}
 
 
-def _pool_numbers(reader: Reader, counts: ClassCounts, c: int, pool_size: int) -> Ints:
+def _pool_numbers(reader: Reader, counts: ClassCounts, c: int, size: int) -> Ints:
   """Returns the numbers of the records of a class's pool."""
-  n, k = counts.records[c], min(counts.records[c], pool_size)
-  spread = _start(counts, c) + np.arange(k) * n // k
-  return spread if (reader.rows(spread) >= 0).all() else _start(counts, c) + np.arange(k)
+  spread = _start(counts, c) + np.arange(size) * counts.records[c] // size
+  return spread if (reader.rows(spread) >= 0).all() else _start(counts, c) + np.arange(size)
+
+
+def _columns(
+  reader: Reader, numbers: Ints, classes: Ints, request: PoolRequest
+) -> dict[str, npt.NDArray[Any]]:
+  """Returns the features of records that a pool holds."""
+  dense = _dense(_read(reader, numbers, classes))
+  wanted = request.features
+  return {
+    name: value.numpy()
+    for name, value in dense.items()
+    if (value.dtype != tf.string if wanted is None else name in wanted)
+  }
 
 
 def _start(counts: ClassCounts, c: int) -> int:

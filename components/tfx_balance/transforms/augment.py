@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.augment import Applier, PoolFn
+from tfx_balance.augment.pool import pool_request
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.selection import Thresholds
 from tfx_balance.plan.sidecar import balance_sidecar
@@ -34,7 +35,6 @@ from tfx_balance.transforms.pools import (
   NO_POOLS,
   ClassPools,
   FindPools,
-  pool_request,
   with_pools,
 )
 from tfx_balance.transforms.publish import file_sizes, publish_outputs

@@ -9,7 +9,6 @@ its records are in the order of their ranks, and those of equal rank in the orde
 from __future__ import annotations
 
 import dataclasses
-import numbers
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,15 +17,9 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.augment import PoolFn, function_name
 from tfx_balance.augment.pool import check_column
 from tfx_balance.errors import ConfigError
-from tfx_balance.plan.pool_plan import (
-  DEFAULT_MAX_POOL_BYTES,
-  PoolPlan,
-  PoolRequest,
-  plan_pools,
-)
+from tfx_balance.plan.pool_plan import PoolPlan, PoolRequest, plan_pools
 from tfx_balance.plan.selection import Thresholds, UInts
 from tfx_balance.transforms.augment_job import AugmentJob
 from tfx_balance.transforms.count import ScannedFile
@@ -94,22 +87,6 @@ def join_pools(parts: Iterable[ClassPools]) -> ClassPools:
     np.concatenate([part.ranks for part in held]),
     {name: np.concatenate([part.columns[name] for part in held]) for name in held[0].columns},
   )
-
-
-def pool_request(augment_fn: PoolFn) -> PoolRequest:
-  """Returns what a function wants to see; it need not say more than its pool_size.
-
-  Raises:
-    ConfigError: if that is no number of records or bytes from 1.
-  """
-  max_bytes = getattr(augment_fn, 'max_pool_bytes', DEFAULT_MAX_POOL_BYTES)
-  features = getattr(augment_fn, 'pool_features', None)
-  owner = function_name(augment_fn)
-  for name, value in (('pool_size', augment_fn.pool_size), ('max_pool_bytes', max_bytes)):
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-      raise ConfigError(f'{owner}: {name} {value!r} must be a whole number from 1')
-  names = None if features is None else tuple(features)
-  return PoolRequest(owner, int(augment_fn.pool_size), names, int(max_bytes))
 
 
 def pool_layout(layout: Layout, request: PoolRequest) -> dict[str, FeatureShape]:
