@@ -18,7 +18,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 if __package__ in (None, ''):  # run as a script: make the project's packages importable
@@ -47,7 +47,10 @@ SIDES = (
   'weighted, streamed',
   'natural, streamed',
 )
+AUGMENT_SIDES = ('exact', 'exact, augmented by record', 'exact, augmented')
+"""Of the case that augments every image of a batch on its way: by `tf.map_fn`, and batched."""
 SMALL_SIDES = ('plain', 'rejection_resample', 'exact', 'exact, streamed')
+ALL_SIDES = (*SIDES, *AUGMENT_SIDES[1:])
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,9 @@ def choose_cases(small: bool, sides: Sequence[str] | None, only: str | None) -> 
       chosen,
     ),
   }
+  cases['augment'] = replace(
+    cases['images'], name=f'{cases["images"].name}, augmented', sides=tuple(sides or AUGMENT_SIDES)
+  )
   return tuple(case for key, case in cases.items() if only in (None, key))
 
 
@@ -99,8 +105,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> Settings:
   )
   add, cache = parser.add_argument, Path(tempfile.gettempdir(), 'tfx-balance-benchmarks')
   add('--small', action='store_true', help='few records, few sides, two minutes')
-  add('--only', choices=('5', '1000', '1000x32', 'images'), help='one of the cases')
-  add('--sides', metavar='A;B', help=f'of {";".join(SIDES)}')
+  add('--only', choices=('5', '1000', '1000x32', 'images', 'augment'), help='one of the cases')
+  add('--sides', metavar='A;B', help=f'of {";".join(ALL_SIDES)}')
   add('--repeat', type=int, default=1, metavar='N', help='medians of N runs are shown (default: 1)')
   add('--json', type=Path, metavar='FILE', help='write all the measurements there')
   add('--cache', type=Path, default=cache, metavar='DIR', help=f'input files (default: {cache})')
@@ -109,8 +115,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> Settings:
   if known.repeat < 1:
     parser.error(f'--repeat is {known.repeat}; run each side at least once')
   sides = known.sides.split(';') if known.sides else None
-  if wrong := [side for side in sides or () if side not in SIDES]:
-    parser.error(f'--sides has {wrong[0]!r}, which is not in {list(SIDES)}')
+  if wrong := [side for side in sides or () if side not in ALL_SIDES]:
+    parser.error(f'--sides has {wrong[0]!r}, which is not in {list(ALL_SIDES)}')
   return Settings(
     cases=choose_cases(known.small, sides, known.only),
     repeat=known.repeat,

@@ -70,4 +70,8 @@ def ratio_lines(result: CaseResult) -> list[str]:
     for side in ours
     for to, form in ((PEER, '.2f'), (_SLOWEST, ',.0f'))
     if to in result.runs
+  ] + [
+    f'{side}: {number(result.ratio(side, to), ".2f")} times the examples/s of {to}'
+    for side, to in [('exact, augmented', 'exact, augmented by record')]
+    if side in result.runs and to in result.runs
   ]

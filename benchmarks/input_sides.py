@@ -109,7 +109,11 @@ def tf_dataset_factory(files: InputFiles, batch_size: int) -> tf.data.Dataset:
 
 
 def ours(
-  files: InputFiles, batch_size: int, strategy: str, held: float | None = None
+  files: InputFiles,
+  batch_size: int,
+  strategy: str,
+  held: float | None = None,
+  augment_fn: Any = None,
 ) -> tf.data.Dataset:
   """Returns the batches of BalancedInputs.
 
@@ -118,6 +122,7 @@ def ours(
     batch_size: of a batch.
     strategy: of `BalancedInputs.train`.
     held: the part of the data that the memory budget is; None for the default budget.
+    augment_fn: for every record.
   """
   from tfx_balance.inputs import BalancedInputs
   from tfx_balance.inputs.fn_args import read_plan
@@ -127,8 +132,23 @@ def ours(
     n_bytes = sum(file.n_bytes for file in read_plan(files.artifact).files)
     budget = {'memory_budget': int(held * n_bytes)}
   made = BalancedInputs.load(files.artifact, feature_spec(files), **budget)
-  batches = made.train(batch_size, strategy)
+  batches = made.train(batch_size, strategy, augment_fn=augment_fn, augment='all')
   return decoded(batches, files).prefetch(AUTOTUNE) if files.images else batches
+
+
+def augmented(files: InputFiles, batch_size: int, by_record: bool) -> tf.data.Dataset:
+  """Returns the batches of BalancedInputs with every image augmented.
+
+  Args:
+    files: of images.
+    batch_size: of a batch.
+    by_record: whether the function is called for each record, as a user's plain function is.
+  """
+  from tfx_balance.augment import ImageAugment
+
+  batched = ImageAugment(rotation=10, flip_left_right=True, brightness=0.1)
+  augment_fn = (lambda features, seed: batched(features, seed)) if by_record else batched
+  return ours(files, batch_size, 'exact', augment_fn=augment_fn)
 
 
 _STREAMED = 0.25  # of the data fits into the memory budget
@@ -146,8 +166,10 @@ SIDES: dict[str, Side] = {
   'exact, streamed': functools.partial(ours, strategy='exact', held=_STREAMED),
   'weighted, streamed': functools.partial(ours, strategy='weighted', held=_STREAMED),
   'natural, streamed': functools.partial(ours, strategy='natural', held=_STREAMED),
+  'exact, augmented by record': functools.partial(augmented, by_record=True),
+  'exact, augmented': functools.partial(augmented, by_record=False),
 }
-"""The last six are ours."""
+"""All but the first six are ours."""
 PEERS = tuple(SIDES)[:6]
 
 
