@@ -1,12 +1,16 @@
 """Augment functions of tests, which components and workers import by their dotted path."""
 
 import os
+import threading
 
 import tensorflow as tf
 from tfx_balance.augment import Smote
 
 MARKER = 'TFX_BALANCE_TEST_MARKER'
 """Environment variable: a file that is there once a function has been called."""
+
+GO_ON = threading.Event()
+"""What `waits` waits for."""
 
 
 def jitter(features, seed):
@@ -43,6 +47,17 @@ def raises_at_seven(features, seed):
   seven = tf.debugging.Assert(features['id'] != 7, ['seven is not to be copied'])
   with tf.control_dependencies([seven]):
     return jitter(features, seed)
+
+
+def waits(features, seed):
+  """Does not end before it may go on."""
+  shown = tf.numpy_function(_wait, [features['x']], tf.float32)
+  return {**features, 'x': tf.ensure_shape(shown, features['x'].shape)}
+
+
+def _wait(values):
+  GO_ON.wait()
+  return values
 
 
 def other_dtype(features, seed):

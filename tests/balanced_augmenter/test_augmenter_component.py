@@ -84,6 +84,8 @@ FAULTS = {
   'copies misnamed': ({'augmented_split': 'a b'}, f"split name 'a b' {NAME}"),
   'label empty': ({'label': ''}, "label='' must be the name of the feature that holds the class"),
   'seed a float': ({'seed': 1.5}, 'seed=1.5 must be a whole number'),
+  'no time': ({'augment_timeout': 0}, 'augment_timeout=0 must be a number of seconds above 0'),
+  'no number': ({'augment_timeout': 'a while'}, "augment_timeout='a while' must be a number of"),
   'no bytes': (
     {'max_record_bytes': 0},
     'max_record_bytes=0 must be a whole number from 1 to 2147483647',
@@ -196,6 +198,11 @@ def test_numbers_may_be_of_numpy():
   assert targets(factors={1: np.int64(2)}) == (100, 14)
 
 
+def test_a_timeout_arrives_and_is_off_by_default():
+  assert parameters().augment_timeout is None
+  assert parameters(augment_timeout=2.5).augment_timeout == 2.5
+
+
 def test_the_properties_are_such_as_kubeflow_can_carry():
   found = properties(
     label='species',
@@ -205,6 +212,7 @@ def test_the_properties_are_such_as_kubeflow_can_carry():
     max_copies=3,
     undersample=True,
     provenance=True,
+    augment_timeout=1.5,
     allow_evaluation_splits=True,
     seed=7,
   )
@@ -245,6 +253,7 @@ RUNTIME = {
   'missing_label': str,
   'allow_evaluation_splits': int,
   'provenance': int,
+  'augment_timeout': str,
 }
 
 

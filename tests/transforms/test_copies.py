@@ -1,6 +1,7 @@
 """Copies: their seeds, their bytes, and what an augment function may not do."""
 
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -165,6 +166,22 @@ def test_a_function_that_breaks_a_rule_is_named_with_class_and_record(tmp_path, 
   pattern = rf'functions\.{name} at record 0 of the batch: {FAULTS[name]}.*; {where}$'
   with pytest.raises(DataError, match=pattern):
     made.copy((0, 1), (7, 1))
+
+
+def test_a_function_that_does_not_end_is_named_with_class_file_and_records(tmp_path, monkeypatch):
+  go_on = threading.Event()
+  monkeypatch.setattr(functions, 'GO_ON', go_on)
+  made = Made(tmp_path, RECORDS, applier(functions.waits), augment_timeout=0.5)
+  path = re.escape(made.scanned.file.path)
+  pattern = (
+    r'functions\.waits: did not end within augment_timeout=0.5 seconds; .*; it was given 3 copies '
+    rf'of records 1 to 7 of {path}, of 2 classes: a, b$'
+  )
+  try:
+    with pytest.raises(DataError, match=pattern):
+      made.copy((1, 1), (6, 1), (7, 9))
+  finally:
+    go_on.set()
 
 
 AT_SEVEN = {

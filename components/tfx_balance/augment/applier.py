@@ -20,6 +20,7 @@ from tfx_balance.augment.checks import (
   value_faults,
 )
 from tfx_balance.augment.contract import AugmentFn, Features, PoolFn, function_name
+from tfx_balance.augment.deadline import call_within
 from tfx_balance.augment.purity import python_generators, refuse_state, untraced
 from tfx_balance.errors import ConfigError, TfxBalanceError
 
@@ -91,12 +92,15 @@ class Applier:
     self._tracing = threading.Lock()
     self._tried = getattr(augment_fn, 'repeatable', False)
 
-  def __call__(self, features: Features, seeds: tf.Tensor) -> Features:
+  def __call__(
+    self, features: Features, seeds: tf.Tensor, timeout: float | None = None
+  ) -> Features:
     """Returns the augmented batch, which has passed every check.
 
     Args:
       features: feature to [n], [n, k] or ragged [n, None]; tensors or arrays.
       seeds: int64 [n, 2].
+      timeout: seconds for the batch, tracing included; None for as long as it takes.
 
     Raises:
       AugmentError: if the function raises or breaks a rule; it carries the record's index.
@@ -106,6 +110,18 @@ class Applier:
     seeds = tf.convert_to_tensor(seeds, tf.int64)
     if seeds.shape[0] == 0:
       return features
+    try:
+      return call_within(timeout, lambda: self._checked(features, seeds))
+    except TimeoutError as error:
+      raise AugmentError(
+        f'did not end within augment_timeout={timeout:g} seconds; mend a loop that has no end, or '
+        'raise augment_timeout=',
+        self._name,
+        None,
+      ) from error
+
+  def _checked(self, features: Features, seeds: tf.Tensor) -> Features:
+    """Returns the batch, or raises an error that names the record."""
     try:
       return self._run(features, seeds)
     except (ConfigError, AugmentError):

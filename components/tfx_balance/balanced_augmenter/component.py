@@ -75,6 +75,7 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
     missing_label: str = 'error',
     allow_evaluation_splits: bool = False,
     provenance: bool = False,
+    augment_timeout: float | None = None,
     max_record_bytes: int = LARGEST_RECORD_BYTES,
     bad_records: str = 'error',
     max_bad_records: int = 100,
@@ -108,6 +109,8 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
       allow_evaluation_splits: must be True where `splits` names 'eval', 'test' or 'validation'.
       provenance: whether copies carry `tfx_balance_source_file`, `tfx_balance_source_record` and
         `tfx_balance_copy`: the place of the input file, of the record in it, and the copy's number.
+      augment_timeout: seconds that augment_fn may take for a batch, the first one's tracing
+        included, before the run fails; None for no limit.
       max_record_bytes: the length of the longest record that is read; 2 GiB less one byte, which
         is the most that protobuf allows. A file with a longer one is refused.
       bad_records: what becomes of a record whose checksum is wrong, that is no example, whose class
@@ -131,6 +134,7 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
       undersample=undersample,
       allow_evaluation_splits=allow_evaluation_splits,
       provenance=provenance,
+      augment_timeout=augment_timeout,
       missing_label=missing_label,
       seed=seed,
       max_record_bytes=max_record_bytes,

@@ -64,6 +64,7 @@ class Executor(BeamExecutor):
         reading=parameters.reading,
         provenance=parameters.provenance,
         parameters=parameters.shown,
+        augment_timeout=parameters.augment_timeout,
       )
       if load_augment_fn is not None:
         check_augmentable(request, load_augment_fn())

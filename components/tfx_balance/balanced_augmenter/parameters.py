@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class AugmenterParameters:
     reading: how records are read.
     missing_is_class: whether these are balanced, as a class, or left as they are.
     provenance: whether copies carry features that say what they are copies of.
+    augment_timeout: seconds that an augment function may take for a batch; None for no limit.
     shown: the arguments as the sidecar shows them.
   """
 
@@ -67,6 +69,7 @@ class AugmenterParameters:
     'undersample': int,
     'allow_evaluation_splits': int,
     'provenance': int,
+    'augment_timeout': str,
     'missing_label': str,
     'seed': int,
     'max_record_bytes': int,
@@ -84,6 +87,7 @@ class AugmenterParameters:
   reading: ReadOptions
   missing_is_class: bool
   provenance: bool
+  augment_timeout: float | None
   shown: Mapping[str, Any]
 
   @classmethod
@@ -123,6 +127,7 @@ class AugmenterParameters:
       missing='own_stratum' if is_class else missing_label(missing, OWN_CLASS),
       missing_is_class=is_class,
       provenance=flag('provenance', properties.get('provenance', 0)),
+      augment_timeout=timeout_of(properties.get('augment_timeout')),
       shown={
         **shown,
         'sampling_strategy': None if factors else _shown(strategy),
@@ -146,6 +151,10 @@ def encode(**arguments: Any) -> dict[str, Any]:
   if most is not None and not is_runtime(most):
     BalanceRequest.parse(max_copies=most)
   arguments['max_copies'] = 0 if most is None else to_json(most)
+  timeout = arguments['augment_timeout']
+  if not is_runtime(timeout):
+    seconds = timeout_of(timeout)
+    arguments['augment_timeout'] = '' if seconds is None else str(seconds)
   for name in ('undersample', 'allow_evaluation_splits', 'provenance'):
     if not is_runtime(arguments[name]):
       arguments[name] = int(flag(name, arguments[name]))
@@ -157,6 +166,25 @@ def encode(**arguments: Any) -> dict[str, Any]:
   stand_in = {'label': 'label', 'sampling_strategy': DEFAULT_STRATEGY, 'splits': 'train'}
   AugmenterParameters.decode({**stand_in, **known(properties)})
   return {**properties, 'algorithm_version': ALGORITHM_VERSION}
+
+
+def timeout_of(value: Any) -> float | None:
+  """Returns seconds from a number, or from the text that carries one; None where none is given.
+
+  Raises:
+    ConfigError: if they are no number above 0.
+  """
+  if value is None or value == '':
+    return None
+  try:
+    seconds = math.nan if isinstance(value, bool) else float(value)
+  except (TypeError, ValueError):
+    seconds = math.nan
+  if not 0 < seconds < math.inf:
+    raise ConfigError(
+      f'augment_timeout={value!r} must be a number of seconds above 0; leave it out for no limit'
+    )
+  return seconds
 
 
 def _strategy(value: Any) -> Any:

@@ -42,6 +42,7 @@ class AugmentRequest:
     parameters: as given, for the sidecar.
     reading: how records are read.
     missing_is_class: whether records without a class are balanced as one, or left as they are.
+    augment_timeout: seconds that an augment function may take for a batch; None for no limit.
   """
 
   label: str
@@ -57,6 +58,7 @@ class AugmentRequest:
   parameters: Mapping[str, Any]
   reading: ReadOptions = READ_DEFAULTS
   missing_is_class: bool = False
+  augment_timeout: float | None = None
 
 
 @dataclass(frozen=True)

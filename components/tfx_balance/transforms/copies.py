@@ -31,6 +31,8 @@ PROVENANCE_LAYOUT = {name: FeatureShape('int', 1, 1) for name in PROVENANCE}
 
 Ints = npt.NDArray[np.int64]
 
+_NAMED = 5  # classes in a message
+
 
 @dataclass(frozen=True)
 class Originals:
@@ -144,7 +146,7 @@ class CopyMaker:
     features = {name: to_tensor(column, self._layout[name]) for name, column in columns.items()}
     seeds = copy_seeds(originals.hashes, originals.numbers, self._request.seed)
     try:
-      made = applier(features, tf.constant(seeds))
+      made = applier(features, tf.constant(seeds), self._request.augment_timeout)
     except AugmentError as error:
       raise DataError(f'{error}; {self._blamed(originals, error.index)}') from error
     return encode({name: to_column(value) for name, value in made.items()}, self._layout)
@@ -153,7 +155,13 @@ class CopyMaker:
     """Returns what the function was given: a record, or a batch of which no record fails alone."""
     path = self._scanned.file.path
     if at is None:
-      return f'it was given {len(originals.rows)} records of {path}'
+      rows, positions = np.unique(originals.rows).tolist(), np.unique(originals.positions)
+      classes = [stratum_name(self._strata[row]) for row in rows[:_NAMED]]
+      classes += ['and more'] if len(rows) > _NAMED else []
+      return (
+        f'it was given {len(originals.rows)} copies of records {positions[0]} to {positions[-1]} '
+        f'of {path}, of {len(rows)} classes: {", ".join(classes)}'
+      )
     name = stratum_name(self._strata[int(originals.rows[at])])
     return (
       f'it was given copy {originals.numbers[at]} of record {originals.positions[at]} of {path}, '
