@@ -65,6 +65,7 @@ class ClassValue(NamedTuple):
 
 
 MISSING = ClassValue('missing', None)
+_KEYS = json.JSONEncoder(sort_keys=True)  # json.dumps makes one for each call, which takes longer
 
 Stratum = tuple[ClassValue, ...]
 """A class of each feature that the data is stratified by."""
@@ -81,7 +82,7 @@ def stratum_name(stratum: Stratum) -> str:
 
 def stratum_key(stratum: Stratum) -> str:
   """Returns a text that is equal for equal strata only: what ties are broken by."""
-  return json.dumps([value.to_json() for value in stratum], sort_keys=True)
+  return _KEYS.encode([value.to_json() for value in stratum])
 
 
 def match_class(key: Any, classes: Iterable[ClassValue]) -> ClassValue:
