@@ -3,7 +3,6 @@
 Reads published artifacts only: the components' sidecars, the Evaluators' results and the anomalies.
 """
 
-import json
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ from typing import Any
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
 from tfx.dsl.io import fileio
-from tfx_balance.plan.checks_sidecar import CHECKS_NAME
+from tfx_balance.plan.checks_sidecar import CHECKS, CHECKS_NAME
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distribution import imbalance_ratio
-from tfx_balance.plan.sidecar import SIDECAR_NAME
+from tfx_balance.plan.document import parse_document
+from tfx_balance.plan.sidecar import SIDECAR_NAME, parse_sidecar
 
 from pipelines.artifacts import PublishedArtifacts
 from pipelines.evaluation import Comparison, compare, read_scores
@@ -25,7 +25,7 @@ BALANCED_EXAMPLES = ('BalancedAugmenter', 'examples')
 INPUT = ('BalancedInputGen', 'examples')
 MODEL = ('Trainer', 'model')
 ANOMALIES = ('ExampleValidator', 'anomalies')
-CHECKS = (('ClassDistributionValidator', 'anomalies'), ('BalanceValidator', 'anomalies'))
+VALIDATORS = (('ClassDistributionValidator', 'anomalies'), ('BalanceValidator', 'anomalies'))
 
 BALANCED_SPLIT = 'train'
 BALANCED, TOTAL = 'balanced', 'total'  # columns beside those of the splits
@@ -151,7 +151,10 @@ def read_anomalies(published: PublishedArtifacts) -> list[str]:
 
 def read_checks(published: PublishedArtifacts) -> list[dict[str, Any]]:
   """Returns what the ClassDistributionValidators checked."""
-  found = [read_json(published.uri(*key), CHECKS_NAME) for key in CHECKS if published.has(*key)]
+  paths = [
+    posixpath.join(published.uri(*key), CHECKS_NAME) for key in VALIDATORS if published.has(*key)
+  ]
+  found = [parse_document(read_text(path), path, CHECKS) for path in paths]
   return [check for checks in found for check in checks['checks']]
 
 
@@ -159,15 +162,25 @@ def read_summary(published: PublishedArtifacts, label: str) -> Summary:
   """Returns the numbers of a run from what it published."""
   augmented = published.has(*BALANCED_EXAMPLES)
   return summarize(
-    read_json(published.uri(*EXAMPLES), SIDECAR_NAME),
+    read_sidecar(published.uri(*EXAMPLES)),
     compare(read_scores(published, label)),
     read_anomalies(published),
-    read_json(published.uri(*BALANCED_EXAMPLES), SIDECAR_NAME) if augmented else None,
+    read_sidecar(published.uri(*BALANCED_EXAMPLES)) if augmented else None,
     read_checks(published),
   )
 
 
-def read_json(uri: str, name: str) -> dict[str, Any]:
-  """Returns what a component of ours says of its artifact, in the file of that name."""
-  with fileio.open(posixpath.join(uri, name), 'r') as file:
-    return json.load(file)
+def read_sidecar(uri: str) -> dict[str, Any]:
+  """Returns what a component of ours says of its artifact.
+
+  Raises:
+    DataError: if its file is damaged.
+  """
+  path = posixpath.join(uri, SIDECAR_NAME)
+  return parse_sidecar(read_text(path), path)
+
+
+def read_text(path: str) -> bytes:
+  """Returns what is in a file."""
+  with fileio.open(path, 'rb') as file:
+    return bytes(file.read())

@@ -180,8 +180,13 @@ def add(folder):
     pytest.param(add, 'more.gz has .* bytes, and .* tells that it is not there', id='one has come'),
     pytest.param(
       lambda folder: change_sidecar(folder, lambda data: multiply(2, data, totals=False)),
-      "class_distribution.json tells of 50 records by class in split 'eval', and of 25 in all",
+      "class_distribution.json is not whole: split 'train' has 75 records, and its strata 150",
       id='counts beyond the total',
+    ),
+    pytest.param(
+      lambda folder: (folder / 'class_distribution.json').write_text('{'),
+      'class_distribution.json is not JSON .*, or pass recount=True to count the records',
+      id='a sidecar that is cut',
     ),
   ],
 )

@@ -163,9 +163,15 @@ def test_a_sidecar_beside_a_plan_adds_what_the_plan_does_not_say(tmp_path):
     'version': 1,
     'component': 'BalancedInputGen',
     'parameters': {'label': 'species', 'seed': 3},
+    'input': {},
     'splits': {'train': {'records': 8}},
     'strata': [
-      {'stratum': [value.to_json()], 'splits': {'train': {'records': 4, 'merged': {'train': 4}}}}
+      {
+        'stratum': [value.to_json()],
+        'name': str(value),
+        'records': 4,
+        'splits': {'train': {'records': 4, 'merged': {'train': 4}}},
+      }
       for value in (A, B)
     ],
     'passed_through': ['eval'],
@@ -243,8 +249,8 @@ def test_a_broken_file_is_an_error(tmp_path):
     pytest.param({'format': 'x'}, "has the format 'x', which is not one of", id='format'),
     pytest.param({'version': 99}, 'has version 99 .* upgrade tfx-balance', id='version'),
     pytest.param({'version': None}, 'has version None', id='no version'),
-    pytest.param({'splits': None}, 'is not whole', id='splits'),
-    pytest.param({'strata': [{'stratum': []}]}, 'is not whole', id='strata'),
+    pytest.param({'splits': None}, 'is not whole: splits is None, and must be a map', id='splits'),
+    pytest.param({'strata': [{'stratum': []}]}, r"strata\[0\] has no 'name'", id='strata'),
   ],
 )
 def test_a_sidecar_that_is_not_whole_is_an_error(change, fault):
@@ -255,11 +261,11 @@ def test_a_sidecar_that_is_not_whole_is_an_error(change, fault):
 @pytest.mark.parametrize('data', [[], 'text', {}, None])
 def test_what_is_none_of_ours_is_an_error(data):
   with pytest.raises(DataError, match='which is not one of'):
-    findings_of(json.loads(json.dumps(data)), 'x.json')
+    findings_of(json.dumps(data), 'x.json')
 
 
 def test_checks_that_are_not_whole_are_an_error():
   data = checks_data(split_data(COUNTS), True)
   del data['checks'][0]['rule']
-  with pytest.raises(DataError, match=r"is not whole \(KeyError: 'rule'\)"):
+  with pytest.raises(DataError, match=r"is not whole: checks\[0\] has no 'rule'; run the comp"):
     findings_of(data, 'class_checks.json')

@@ -24,8 +24,9 @@ from tfx_balance.plan.checks_sidecar import CountsFrom
 from tfx_balance.plan.class_counts import BASELINE
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distance_rules import SplitPair
+from tfx_balance.plan.document import parse_json
 from tfx_balance.plan.leakage_rules import describe_leakage
-from tfx_balance.plan.sidecar import SIDECAR_NAME
+from tfx_balance.plan.sidecar import SIDECAR_FORMAT, SIDECAR_NAME, parse_sidecar
 from tfx_balance.plan.sidecar_counts import check_files, tallies_from_sidecar, told_files
 from tfx_balance.transforms.leakage import LeakageRequest, find_leakage
 from tfx_balance.transforms.parallel import MAX_THREADS, map_in_order
@@ -117,7 +118,10 @@ def count_examples(
         f'split {split!r} of statistics= is not in {source.splits} of examples=; connect those of '
         f'the same artifact, or pass exclude_splits=[{split!r}]'
       )
-  known = None if always_read else _sidecar_tallies(source, label, splits)
+  try:
+    known = None if always_read else _sidecar_tallies(source, label, splits)
+  except DataError as error:
+    raise DataError(f'{error}, or pass recount=True to count the records that are there') from error
   if known is not None:
     others = statistics.other_numbers(known)
     if not others:
@@ -185,15 +189,18 @@ def _sidecar_tallies(source: ExamplesInput, label: str, splits: Sequence[str]) -
   """Returns what the sidecar tells, if it tells all; several artifacts have several.
 
   Raises:
-    DataError: if it contradicts itself, or the files beside it.
+    DataError: if it is damaged, or contradicts itself or the files beside it.
   """
   if len(source.artifacts) != 1:
     return None
   path = FileSystems.join(source.artifacts[0].uri, SIDECAR_NAME)
   if not FileSystems.exists(path):
     return None
-  data = read_json(path)
-  tallies = tallies_from_sidecar(data, label, splits, path)
+  with FileSystems.open(path) as file:
+    data = parse_json(file.read(), path)
+  if not isinstance(data, Mapping) or data.get('format') != SIDECAR_FORMAT:
+    return None  # another's file of that name
+  tallies = tallies_from_sidecar(parse_sidecar(data, path), label, splits)
   if tallies is None:
     return None
   told = told_files(data, splits)

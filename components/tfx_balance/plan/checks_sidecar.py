@@ -7,11 +7,44 @@ from typing import Any, Literal
 
 from tfx_balance.plan.checks import Check, cut, failed, number, short_name
 from tfx_balance.plan.class_counts import BASELINE, ClassCounts
+from tfx_balance.plan.document import Document, Maybe
 
 CHECKS_NAME = 'class_checks.json'
 CHECKS_FORMAT = 'tfx_balance.class_checks'
 CHECKS_VERSION = 1
 CountsFrom = Literal['sidecar', 'records', 'statistics']
+
+_CHECK = {
+  'rule': str,
+  'split': str,
+  'other': Maybe(str),
+  'class': Maybe('class'),
+  'name': Maybe(str),
+  'measured': Maybe('number'),
+  'limit': Maybe('number'),
+  'passed': 'flag',
+  'message': str,
+}
+_COMMON = {
+  'split': str,
+  'other': str,
+  'records': 'count',
+  'share': 'number',
+  'examples': [{'text': 'any'}],
+}
+CHECKS = Document(
+  CHECKS_FORMAT,
+  CHECKS_VERSION,
+  {
+    'label': str,
+    'counts_from': str,
+    'counts': [{'class': 'class', 'splits': {str: 'count'}}],
+    'missing': Maybe({str: 'count'}),
+    'checks': [_CHECK],
+    'leakage': Maybe({'key': str, 'pairs': [_COMMON]}),
+    'blessed': 'flag',
+  },
+)
 
 _HEADINGS = ('rule', 'split', 'class', 'measured', 'limit')
 

@@ -15,10 +15,23 @@ from typing import Any
 
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.document import REMEDY, Document, parse_document
 
 PLAN_NAME = 'balanced_input.json'
 PLAN_FORMAT = 'tfx_balance.balanced_input'
 PLAN_VERSION = 1
+PLAN = Document(
+  PLAN_FORMAT,
+  PLAN_VERSION,
+  {
+    'label': str,
+    'split': str,
+    'seed': 'int',
+    'classes': ['class'],
+    'natural': {str: ['count']},
+    'files': [{'path': str, 'bytes': 'count', 'segments': [['count']]}],
+  },
+)
 MAX_FILE_BYTES = 32 << 20
 """What a writer should keep a file's decompressed size below: a file is what a reader holds."""
 SHARED_FILE_BYTES = 8 << 20
@@ -134,21 +147,20 @@ class InputPlan:
     Raises:
       DataError: if it is no plan, of a newer version, or contradicts itself.
     """
-    found = _decoded(data, source)
+    found = parse_document(data, source, PLAN)
     try:
       plan = cls(
-        label=str(found['label']),
+        label=found['label'],
         classes=tuple(ClassValue.from_json(value) for value in found['classes']),
-        natural={str(name): tuple(map(int, n)) for name, n in found['natural'].items()},
+        natural={name: tuple(n) for name, n in found['natural'].items()},
         files=tuple(_file(file) for file in found['files']),
-        seed=int(found['seed']),
-        split=str(found['split']),
+        seed=found['seed'],
+        split=found['split'],
       )
-      stated = tuple(int(value['records']) for value in found['classes'])
-    except (KeyError, TypeError, AttributeError) as error:
+      stated = tuple(value['records'] for value in found['classes'])
+    except (KeyError, ValueError) as error:
       raise DataError(
-        f'{source} is not a whole balanced input plan ({type(error).__name__}: {error}); '
-        f'write it again with BalancedInputGen'
+        f'{source} is not whole ({type(error).__name__}: {error}); {REMEDY}'
       ) from error
     for value, n, m in zip(plan.classes, stated, plan.records, strict=True):
       if n != m:
@@ -164,29 +176,9 @@ def is_plan(data: Any) -> bool:
   return isinstance(data, Mapping) and data.get('format') == PLAN_FORMAT
 
 
-def _decoded(data: Any, source: str) -> Mapping[str, Any]:
-  if isinstance(data, (str, bytes)):
-    try:
-      data = json.loads(data)
-    except ValueError as error:
-      raise DataError(f'{source} is not JSON ({error}); write it again') from error
-  if not isinstance(data, Mapping) or not is_plan(data):
-    raise DataError(
-      f"{source} is not a balanced input plan: its 'format' is not {PLAN_FORMAT!r}; "
-      f'give the artifact that BalancedInputGen wrote'
-    )
-  version = data.get('version')
-  if not isinstance(version, int) or version > PLAN_VERSION:
-    raise DataError(
-      f'{source} has version {version!r} of the plan, and this tfx-balance reads versions up to '
-      f'{PLAN_VERSION}; upgrade tfx-balance, or write the plan again with this one'
-    )
-  return data
-
-
 def _file(data: Mapping[str, Any]) -> InputFile:
-  segments = tuple(FileSegment(int(index), int(n)) for index, n in data['segments'])
-  return InputFile(str(data['path']), segments, int(data['bytes']))
+  segments = tuple(FileSegment(index, n) for index, n in data['segments'])
+  return InputFile(data['path'], segments, data['bytes'])
 
 
 def _lines(value: Any) -> str:

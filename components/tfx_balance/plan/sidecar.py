@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tfx_balance.errors import DataError
 from tfx_balance.plan.balance_plan import BalancePlan
 from tfx_balance.plan.class_value import ClassValue, stratum_name
 from tfx_balance.plan.distribution import imbalance_ratio
+from tfx_balance.plan.document import REMEDY, Document, Maybe, parse_document
 from tfx_balance.plan.input_plan import InputPlan
 from tfx_balance.plan.pool_plan import PoolPlan
 from tfx_balance.plan.split_plan import SplitPlan
@@ -19,6 +21,63 @@ _SHOWN_CLASSES = 5  # in a warning; the cells have them all
 
 FileSizes = Mapping[str, Mapping[str, int]]
 """Of each split, file name to bytes as stored (compressed)."""
+
+_CELL = {
+  'records': 'count',
+  'ideal': Maybe('number', null=False),
+  'records_before': Maybe('count', null=False),
+  'target': Maybe('count', null=False),
+}
+SIDECAR = Document(
+  SIDECAR_FORMAT,
+  SIDECAR_VERSION,
+  {
+    'component': str,
+    'parameters': {
+      'stratify_by': Maybe([str]),
+      'label': Maybe(str),
+      'augmented_split': Maybe(str),
+    },
+    'input': {str: 'any'},
+    'splits': {str: {'records': 'count', 'file_bytes': Maybe({str: 'count'}, null=False)}},
+    'strata': [{'stratum': ['class'], 'name': str, 'records': 'count', 'splits': {str: _CELL}}],
+    'passed_through': [str],
+    'warnings': [str],
+  },
+)
+
+
+def parse_sidecar(data: Any, source: str) -> dict[str, Any]:
+  """Returns the JSON data of a sidecar, whose strata come to what it says of its splits.
+
+  Args:
+    data: JSON data, or its text.
+    source: its path, for messages.
+
+  Raises:
+    DataError: if it is no sidecar, of a newer version, not whole, or contradicts itself.
+  """
+  found: dict[str, Any] = parse_document(data, source, SIDECAR)
+  sums = dict.fromkeys(found['splits'], 0)
+  n_classes = len(found['parameters'].get('stratify_by') or [0])
+  for i, row in enumerate(found['strata']):
+    if len(row['stratum']) != n_classes or not set(row['splits']) <= set(sums):
+      raise DataError(
+        f'{source} is not whole: strata[{i}] is of {len(row["stratum"])} classes in splits '
+        f'{sorted(row["splits"])}, and must be of {n_classes}, in no split but {sorted(sums)}; '
+        f'{REMEDY}'
+      )
+    for name, cell in row['splits'].items():
+      sums[name] += cell['records']
+  for name, told in found['splits'].items():
+    read = found['input'].get(name)  # an augmenter leaves records without a class where they are
+    dropped = read.get('dropped', 0) if isinstance(read, Mapping) else 0
+    if told['records'] - sums[name] not in (0, dropped):
+      raise DataError(
+        f'{source} is not whole: split {name!r} has {told["records"]} records, and its strata '
+        f'{sums[name]}; {REMEDY}'
+      )
+  return found
 
 
 def split_sidecar(

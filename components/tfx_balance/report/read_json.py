@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tfx_balance.errors import DataError
-from tfx_balance.plan.checks_sidecar import CHECKS_FORMAT
+from tfx_balance.plan.checks_sidecar import CHECKS, CHECKS_FORMAT
 from tfx_balance.plan.class_value import ClassValue, stratum_name
-from tfx_balance.plan.input_plan import PLAN_FORMAT, InputPlan
-from tfx_balance.plan.sidecar import SIDECAR_FORMAT
+from tfx_balance.plan.document import REMEDY, Document, Maybe, check_document, parse_json
+from tfx_balance.plan.input_plan import PLAN, PLAN_FORMAT, InputPlan
+from tfx_balance.plan.sidecar import SIDECAR, SIDECAR_FORMAT, parse_sidecar
 from tfx_balance.report.findings import Findings, training_splits
 from tfx_balance.report.run_view import (
   Check,
@@ -23,47 +24,45 @@ from tfx_balance.report.run_view import (
   Stage,
 )
 
-READS_VERSION = 1
+RECALL = Document(
+  None,
+  1,
+  {
+    'models': [
+      {
+        'name': str,
+        'recall': [{'class': 'class', 'recall': Maybe('number'), 'tested': 'count'}],
+      }
+    ],
+    'label': Maybe(str),
+  },
+)
+DOCUMENTS = (SIDECAR, CHECKS, PLAN, RECALL)
 
 
 def findings_of(data: Any, source: str, title: str | None = None) -> Findings:
   """Returns what a JSON file of ours says.
 
   Args:
-    data: JSON data.
+    data: JSON data, or its text.
     source: where it is from.
     title: how to show it; where None, by the component that wrote it.
 
   Raises:
-    DataError: if it is none of ours, of a newer version, or not whole.
+    DataError: if it is no JSON, none of ours, of a newer version, or not whole.
   """
-  read = _reader(data, source)
+  if isinstance(data, (str, bytes)):
+    data = parse_json(data, source)
+  kind: Any = data.get('format') if isinstance(data, Mapping) else None
+  if kind == SIDECAR_FORMAT:
+    data = parse_sidecar(data, source)
+  else:
+    check_document(data, source, *DOCUMENTS)
+  read = {SIDECAR_FORMAT: _sidecar, CHECKS_FORMAT: _checks, PLAN_FORMAT: _plan}.get(kind, _recall)
   try:
     return read(_characters(data), source, title)
-  except (KeyError, TypeError, AttributeError, IndexError) as error:
-    raise DataError(
-      f'{source} is not whole ({type(error).__name__}: {error}); write it again with this version '
-      f'of tfx-balance'
-    ) from error
-
-
-def _reader(data: Any, source: str) -> Callable[[Any, str, str | None], Findings]:
-  found = data.get('format') if isinstance(data, Mapping) else None
-  if found is None and isinstance(data, Mapping) and 'models' in data:
-    return _recall
-  known = {SIDECAR_FORMAT: _sidecar, CHECKS_FORMAT: _checks, PLAN_FORMAT: _plan}
-  if found not in known:
-    raise DataError(
-      f"{source} has the format {found!r}, which is not one of {sorted(known)}, and no 'models'; "
-      f'give what a component of tfx-balance wrote, or the recall of models'
-    )
-  version = data.get('version')
-  if not isinstance(version, int) or version > READS_VERSION:
-    raise DataError(
-      f'{source} has version {version!r} of {found}, and this tfx-balance reads versions up to '
-      f'{READS_VERSION}; upgrade tfx-balance'
-    )
-  return known[found]
+  except (KeyError, TypeError) as error:  # what must be there in some files only
+    raise DataError(f'{source} is not whole ({type(error).__name__}: {error}); {REMEDY}') from error
 
 
 def _characters(data: Any) -> Any:

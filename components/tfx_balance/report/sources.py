@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from tfx.dsl.io import fileio
 
-from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.errors import ConfigError
 from tfx_balance.plan.checks_sidecar import CHECKS_NAME
 from tfx_balance.plan.input_plan import PLAN_NAME
 from tfx_balance.plan.sidecar import SIDECAR_NAME
@@ -139,12 +138,8 @@ def _read_json(source: Source, kind: str) -> Findings:
 def _read_file(source: Source, kind: str, path: str) -> Findings:
   with fileio.open(path, 'rb') as file:
     text = file.read()
-  try:
-    data = json.loads(text)
-  except ValueError as error:
-    raise DataError(f'{path} is not JSON ({error}); write it again') from error
   title = source.title or (source.node if kind == CHECKS_NAME else None)
-  return findings_of(data, path, title)
+  return findings_of(text, path, title)
 
 
 def _known(label: str | None, source: Source) -> str:
