@@ -7,7 +7,7 @@ names.
 """
 
 from tfx_balance.augment.applier import Applier, apply, augment_batch, checked_batch
-from tfx_balance.augment.by_class import augment_by_class
+from tfx_balance.augment.by_class import ByClass
 from tfx_balance.augment.checks import AugmentError
 from tfx_balance.augment.contract import (
   AugmentFn,
@@ -26,6 +26,7 @@ __all__ = [
   'Applier',
   'AugmentError',
   'AugmentFn',
+  'ByClass',
   'ImageAugment',
   'PoolFn',
   'SmoothedBootstrap',
@@ -33,7 +34,6 @@ __all__ = [
   'VectorAugment',
   'apply',
   'augment_batch',
-  'augment_by_class',
   'check_augment_fn',
   'checked_batch',
   'from_keras',

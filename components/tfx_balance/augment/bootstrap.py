@@ -99,7 +99,7 @@ class BoundBootstrap(VectorAugment):
 
   def __init__(self, names: Sequence[str], deviations: Floats):
     self._names = tuple(names)
-    self._deviations = deviations
+    self.arrays = {'deviations': deviations}
 
   def __repr__(self) -> str:
     return f'SmoothedBootstrap({list(self._names)})'
@@ -107,9 +107,11 @@ class BoundBootstrap(VectorAugment):
   @tf.autograph.experimental.do_not_convert
   def batch(self, features: Features, seeds: tf.Tensor) -> Features:
     """Returns a batch with noise added; see `VectorAugment`."""
-    if not self._deviations.any():
+    deviations = self.arrays['deviations']
+    if isinstance(deviations, np.ndarray) and not deviations.any():
       return features
-    if batch_matrix(features, self._names).shape[1] != len(self._deviations):
+    width = batch_matrix(features, self._names).shape[1]
+    if deviations.shape[0] not in (width, None):  # None in graph code for many classes
       raise ConfigError(f'{self!r}: a batch has other numbers of values than the pool')
-    noise = normal(seeds, 'bootstrap/noise', (len(self._deviations),))
-    return add_steps(features, self._names, noise * tf.constant(self._deviations))
+    noise = normal(seeds, 'bootstrap/noise', (width,))
+    return add_steps(features, self._names, noise * tf.convert_to_tensor(deviations))

@@ -20,6 +20,7 @@ from the seed, int64 [2]: `tf.random.stateless_*(seed=seed)`. Two additions are 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 import functools
@@ -27,6 +28,7 @@ import hashlib
 import importlib
 import inspect
 import re
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
@@ -88,11 +90,20 @@ class VectorAugment:
     traced: False where `batch` is better run eagerly than traced, as a function bound to a pool,
       one for each class, is.
     graph_code: True, since AutoGraph has nothing to convert in them.
+    arrays: all that a function which is bound to a pool has from it, by name, each of one dimension
+      or more; then one piece of graph code serves many classes. None for other functions.
   """
 
   repeatable = False
   traced = True
   graph_code = True
+  arrays: Any = None
+
+  def with_arrays(self, arrays: Mapping[str, Any]) -> Any:
+    """Returns the same function with other arrays, which may be tensors of a graph."""
+    other = copy.copy(self)
+    other.arrays = arrays
+    return other
 
   def batch(self, features: Features, seeds: tf.Tensor) -> Features:
     """Returns the augmented features of a batch.

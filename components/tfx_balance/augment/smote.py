@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from tfx_balance.augment.contract import Features, Pool, VectorAugment, function_name
 from tfx_balance.augment.pool import (
-  Floats,
   add_steps,
   batch_matrix,
   check_column,
@@ -112,23 +111,29 @@ class BoundSmote(VectorAugment):
 
   def __init__(self, smote: Smote, pool: Pool):
     self._smote = smote
-    self._rows = matrix([pool[name] for name in smote.features])
-    self._categories = {name: tf.constant(pool[name].reshape(-1)) for name in smote.categorical}
-    deviations = spread(self._rows)
+    rows = matrix([pool[name] for name in smote.features])
+    deviations = spread(rows)
     units = np.where(deviations > 0, deviations, 1.0)
-    self._units = units if smote.standardize else np.ones_like(units)
-    seen = ~np.isnan(self._rows)
-    self._middle = np.nansum(self._rows, axis=0) / np.maximum(seen.sum(axis=0), 1)
-    dimensions = self._rows.shape[1] + len(self._categories)
+    units = units if smote.standardize else np.ones_like(units)
+    seen = ~np.isnan(rows)
+    middle = np.nansum(rows, axis=0) / np.maximum(seen.sum(axis=0), 1)
     # |x - p|**2 of so many differences below 2**(bits + 2), and the terms it is made of.
+    dimensions = rows.shape[1] + len(smote.categorical)
     bits = (_EXACT_BITS - 6 - int(np.ceil(np.log2(dimensions)))) // 2
-    farthest = np.nanmax(np.abs((self._rows - self._middle) / self._units), initial=0.0)
-    self._scale = 2.0**bits / (farthest or 1.0)
-    self._limit = 2.0 ** (bits + 1)
-    whole = self._whole(tf.constant(self._rows))
-    self._pool_t = tf.transpose(whole)
-    self._squares = tf.reduce_sum(whole * whole, axis=1)
-    self._unlike = float(round(self._median_deviation(deviations) ** 2))
+    farthest = np.nanmax(np.abs((rows - middle) / units), initial=0.0)
+    scale = 2.0**bits / (farthest or 1.0)
+    unlike = float(round((float(np.median(deviations / units)) * scale) ** 2))
+    self.arrays = arrays = {
+      'rows': tf.constant(rows),
+      'units': units,
+      'middle': middle,
+      'scale': np.array([scale]),
+      'limit': np.array([2.0 ** (bits + 1)]),
+      'unlike': np.array([unlike]),
+      **{f'category/{name}': tf.constant(pool[name].reshape(-1)) for name in smote.categorical},
+    }
+    arrays['whole'] = whole = self._whole(arrays['rows'])
+    arrays['squares'] = tf.reduce_sum(whole * whole, axis=1)
 
   def __repr__(self) -> str:
     return function_name(self._smote)
@@ -137,29 +142,27 @@ class BoundSmote(VectorAugment):
   def batch(self, features: Features, seeds: tf.Tensor) -> Features:
     """Returns a batch moved towards neighbours; see `VectorAugment`."""
     rows = batch_matrix(features, self._smote.features)
-    if rows.shape[1] != self._rows.shape[1]:
+    if rows.shape[1] != self.arrays['rows'].shape[1]:
       raise ConfigError(f'{self!r}: a batch has other numbers of values than the pool')
     nearest, found = self.neighbours(features)
     drawn = tf.cast(uniform(seeds, 'smote/neighbour') * tf.cast(found, tf.float64), tf.int32)
     neighbour = tf.gather(nearest, drawn, batch_dims=1)
     share = uniform(seeds, 'smote/share')
-    steps = (tf.gather(tf.constant(self._rows), neighbour) - rows) * share[:, tf.newaxis]
+    steps = (tf.gather(self.arrays['rows'], neighbour) - rows) * share[:, tf.newaxis]
     steps = tf.where((found > 0)[:, tf.newaxis], steps, tf.zeros_like(steps))
     out = add_steps(features, self._smote.features, steps)
-    for name, values in self._categories.items():
+    for name in self._smote.categorical:
+      values = self.arrays[f'category/{name}']
       own = tf.convert_to_tensor(features[name])
       made = _majority(tf.reshape(own, [-1]), tf.gather(values, nearest), found)
       out[name] = tf.reshape(made, tf.shape(own))
     return out
 
-  def _median_deviation(self, deviations: Floats) -> float:
-    """Returns the median of the numbers' standard deviations, in the unit of distances."""
-    return float(np.median(deviations / self._units)) * self._scale
-
   def _whole(self, rows: tf.Tensor) -> tf.Tensor:
     """Returns rows on a grid of whole numbers: float64 [n, d]; NaN is the middle."""
-    grid = tf.round((rows - self._middle) / self._units * self._scale)
-    grid = tf.clip_by_value(grid, -self._limit, self._limit)
+    middle, units, scale, limit = (self.arrays[n] for n in ('middle', 'units', 'scale', 'limit'))
+    grid = tf.round((rows - middle) / units * scale)
+    grid = tf.clip_by_value(grid, -limit, limit)
     return tf.where(tf.math.is_nan(grid), tf.zeros_like(grid), grid)
 
   def neighbours(self, features: Features) -> tuple[tf.Tensor, tf.Tensor]:
@@ -168,17 +171,17 @@ class BoundSmote(VectorAugment):
     One pool record at distance 0 is the record itself and is left out.
     """
     whole = self._whole(batch_matrix(features, self._smote.features))
-    squares = tf.reduce_sum(whole * whole, axis=1)[:, tf.newaxis] + self._squares
-    distance = squares - 2.0 * tf.matmul(whole, self._pool_t)
-    for name, values in self._categories.items():
-      unlike = tf.reshape(features[name], [-1, 1]) != values
-      distance += tf.cast(unlike, tf.float64) * self._unlike
-    size = len(self._rows)
+    squares = tf.reduce_sum(whole * whole, axis=1)[:, tf.newaxis] + self.arrays['squares']
+    distance = squares - 2.0 * tf.matmul(whole, self.arrays['whole'], transpose_b=True)
+    for name in self._smote.categorical:
+      unlike = tf.reshape(features[name], [-1, 1]) != self.arrays[f'category/{name}']
+      distance += tf.cast(unlike, tf.float64) * self.arrays['unlike']
+    size = tf.shape(self.arrays['whole'])[0]
     itself = tf.argmin(distance, axis=1, output_type=tf.int32)
     in_pool = tf.reduce_min(distance, axis=1) == 0
     masked = in_pool[:, tf.newaxis] & (tf.range(size) == itself[:, tf.newaxis])
     distance = tf.where(masked, tf.constant(np.inf, tf.float64), distance)
-    most = min(self._smote.k, size)
+    most = tf.minimum(self._smote.k, size)
     _, nearest = tf.math.top_k(-distance, most)
     return nearest, tf.minimum(most, size - tf.cast(in_pool, tf.int32))
 

@@ -20,9 +20,9 @@ import tensorflow as tf
 from tfx_balance.augment import (
   Applier,
   AugmentFn,
+  ByClass,
   PoolFn,
   augment_batch,
-  augment_by_class,
   check_augment_fn,
   checked_batch,
   function_name,
@@ -146,8 +146,7 @@ class BatchAugment:
     if len(self.functions) == 1:
       (function,) = self.functions
       return checked_batch(partial(augment_batch, function), features, self.name, seeds)
-    step = partial(augment_by_class, self.functions)
-    return checked_batch(step, features, self.name, seeds, which)
+    return checked_batch(ByClass(self.functions).batch, features, self.name, seeds, which)
 
   def _try_out(self, reader: Reader, counts: ClassCounts, chosen: list[int]) -> None:
     """Runs a function on a few records of a class that is held in memory, if there is one."""
