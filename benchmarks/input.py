@@ -47,10 +47,10 @@ SIDES = (
   'weighted, streamed',
   'natural, streamed',
 )
-AUGMENT_SIDES = ('exact', 'exact, augmented by record', 'exact, augmented')
+AUGMENT_SIDES = ('plain', 'exact', 'exact, augmented by record', 'exact, augmented')
 """Of the case that augments every image of a batch on its way: by `tf.map_fn`, and batched."""
 SMALL_SIDES = ('plain', 'rejection_resample', 'exact', 'exact, streamed')
-ALL_SIDES = (*SIDES, *AUGMENT_SIDES[1:])
+ALL_SIDES = (*SIDES, *AUGMENT_SIDES[2:])
 
 
 @dataclass(frozen=True)
