@@ -1,4 +1,4 @@
-"""How the house is kept: no overlong file, a source root, nothing of one machine in what is shared."""
+"""How the house is kept: file lengths, a source root, nothing of one machine in what is shared."""
 
 import re
 import subprocess
