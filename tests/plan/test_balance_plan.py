@@ -1,5 +1,6 @@
 """The plan of copies, against imbalanced-learn's documentation and an independent reckoning."""
 
+import math
 from decimal import Decimal
 from fractions import Fraction
 
@@ -52,6 +53,8 @@ UNDER = {
   'not majority': {0: 100, 1: 7, 2: 7},
   'median': {0: 20, 1: 20, 2: 20},
   'mean': {0: 42, 1: 42, 2: 42},
+  'between:1': {0: 43, 1: 43, 2: 43},  # 127 / 3, so that no fewer are left
+  'between:0.5': {0: 63, 1: 32, 2: 32},
 }
 
 
@@ -161,6 +164,13 @@ FAULTS = {
   'power empty': (('power:',), {}, 'must have a q from 0'),
   'power of no end': (('power:1/0',), {}, 'must have a q from 0'),
   'power too fine': (('power:0.1234',), {}, 'with three decimals at the most'),
+  'between one way': (
+    ('between:0.5',),
+    {},
+    'raises some classes and lowers .* pass undersample=True',
+  ),
+  'between no ratio': (('between:2',), {'undersample': True}, 'must be a ratio above 0'),
+  'between no number': (('between:x',), {'undersample': True}, 'must be a ratio above 0'),
   'target zero': (({0: 0},), {'undersample': True}, r'sampling_strategy\[0\]=0 must be a whole'),
   'target a half': (({0: 100.5},), {}, r'sampling_strategy\[0\]=100.5 must be a whole number'),
   'target true': (({0: True},), {}, r'sampling_strategy\[0\]=True must be a whole number from 1'),
@@ -262,6 +272,20 @@ def test_powers_lie_between_equal_and_natural_and_keep_the_order(counts, power):
   order = sorted(counts, key=counts.get)
   assert [found[value] for value in order] == sorted(found.values())
   assert all(counts[value] <= n <= max(counts.values()) for value, n in found.items())
+
+
+@given(COUNTS, RATIOS)
+def test_a_range_has_its_ratio_and_keeps_the_total(counts, ratio):
+  found = targets(counts, f'between:{ratio}', undersample=True)
+  exact = Fraction(str(ratio))
+  assert min(found.values()) >= exact * max(found.values())
+  assert sum(found.values()) >= sum(counts.values())
+  lower = max(found.values()) - 1  # is not enough, unless all counts are lower anyhow
+  assert sum(min(max(n, math.ceil(exact * lower)), lower) for n in counts.values()) < sum(
+    counts.values()
+  )
+  if min(counts.values()) >= exact * max(counts.values()):
+    assert found == counts
 
 
 def test_targets_past_the_range_of_floats_are_exact():

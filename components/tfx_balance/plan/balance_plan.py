@@ -6,7 +6,9 @@ and with `undersample=True` of its under-samplers.
 
 from __future__ import annotations
 
+import math
 import numbers
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,6 +32,8 @@ DEFAULT_STRATEGY = 'auto'
 """'not majority', or with `undersample=True` 'not minority': all are brought to the extreme."""
 POWER = 'power:'
 """'power:0.5' makes targets proportional to n ** 0.5: 0 is equal, 1 is natural."""
+BETWEEN = 'between:'
+"""'between:0.5' brings all classes into a range whose ends have this ratio: both ways."""
 _MAX_ROOT = 1000  # q has three decimals at the most, so that n ** q is rounded exactly
 
 
@@ -38,7 +42,7 @@ class BalanceRequest:
   """What is asked for, checked as far as it can be before the classes are known.
 
   Attributes:
-    strategy: one of STRATEGIES, 'power:q', a ratio, or class to final count.
+    strategy: one of STRATEGIES, 'power:q', 'between:r', a ratio, or class to final count.
     factors: class to the number of copies of each record, itself included; replaces the strategy.
     max_copies: no record is there more often than this; None for no limit.
     undersample: whether classes above their target lose records.
@@ -81,8 +85,8 @@ class BalanceRequest:
       strategy = _ratio(strategy)
     elif not isinstance(strategy, (str, Mapping)):
       raise ConfigError(
-        f'sampling_strategy={strategy!r} must be one of {list(STRATEGIES)}, "power:q", a ratio or '
-        f'a dict of class to final count'
+        f'sampling_strategy={strategy!r} must be one of {list(STRATEGIES)}, "power:q", '
+        f'"between:r", a ratio or a dict of class to final count'
       )
     return cls(strategy, factors, max_copies, undersample)
 
@@ -230,8 +234,27 @@ def _goals(
     return [int(median(Fraction(n) for n in counts))] * len(counts)
   if word == 'mean':
     return [sum(counts) // len(counts)] * len(counts)
+  if word.startswith(BETWEEN):
+    low, high = _range(counts, _ratio(word[len(BETWEEN) :]))
+    return [min(max(n, low), high) for n in counts]
   power = _power(word)
   return [_scaled_power(n, most, power) for n in counts]
+
+
+def _range(counts: Sequence[int], ratio: Fraction) -> tuple[int, int]:
+  """Returns the lowest range of counts, low / high >= ratio, that does not lower the total.
+
+  >>> _range([800, 150, 50], Fraction(1, 2))
+  (250, 500)
+  """
+  distinct = Counter(counts)
+  below, high = 0, max(counts)
+  while high - below > 1:
+    middle = (below + high) // 2
+    low = math.ceil(middle * ratio)
+    total = sum(min(max(n, low), middle) * times for n, times in distinct.items())
+    below, high = (below, middle) if total >= sum(counts) else (middle, high)
+  return math.ceil(high * ratio), high
 
 
 def _scaled_power(n: int, most: int, power: Fraction) -> int:
@@ -280,9 +303,16 @@ def _check_not_below(
 def _check_word(word: str, undersample: bool) -> None:
   if word.startswith(POWER):
     _power(word)
+  elif word.startswith(BETWEEN):
+    _ratio(word[len(BETWEEN) :])
+    if not undersample:
+      raise ConfigError(
+        f'sampling_strategy={word!r} raises some classes and lowers others; pass undersample=True, '
+        f'or the ratio alone, which only raises'
+      )
   elif word not in STRATEGIES:
     raise ConfigError(
-      f'sampling_strategy={word!r} is not one of {list(STRATEGIES)} or "power:0.5"; '
+      f'sampling_strategy={word!r} is not one of {list(STRATEGIES)}, "power:0.5" or "between:0.5"; '
       f'pass one of these'
     )
   elif word == 'majority' and not undersample:
@@ -313,8 +343,11 @@ def _power(word: str) -> Fraction:
 
 
 def _ratio(ratio: Any) -> Fraction:
-  value = Fraction(str(ratio)) if 0 < ratio <= 1 else Fraction(0)  # not so for NaN
-  if not value:
+  try:
+    value = Fraction(str(ratio))
+  except (ValueError, ZeroDivisionError):  # NaN, infinity, or a text that is no number
+    value = Fraction(0)
+  if not 0 < value <= 1:
     raise ConfigError(
       f'sampling_strategy={ratio!r} must be a ratio above 0 and at most 1: the smallest count over '
       f'the largest, afterwards; pass one such as 0.5'
