@@ -186,7 +186,9 @@ def assert_balance_sidecar(
         'records_before': n,
         'target': targets[name][value],
       }
-      assert rows[value]['splits'][name] == cell
+      told = dict(rows[value]['splits'][name])
+      assert 1 <= told.pop('pool', n) <= n  # where copies are made from other records of the class
+      assert told == cell
       if augmented_split:
         assert rows[value]['splits'][augmented_split]['records'] == counts[augmented_split][value]
     source = sidecar['input'][name]

@@ -31,7 +31,23 @@ def scanned(rank, hashes, codes, n_strata, group=''):
   index = np.zeros(len(hashes), INDEX_ROW)
   index['hash'], index['code'] = hashes, codes
   strata = tuple((ClassValue('int', i),) for i in range(n_strata))
-  return InMemory(InputFile(f'f{rank}', rank, group), index, (), strata, (), (), 0, 0, 0, (), {})
+  return InMemory(
+    file=InputFile(f'f{rank}', rank, group),
+    index_path=index,
+    chunks=(),
+    digests=(),
+    strata=strata,
+    records=(),
+    stratum_bytes=(),
+    dropped=0,
+    n_bytes=0,
+    fingerprint=0,
+    feature_names=(),
+    first_missing={},
+    bad=0,
+    first_bad='',
+    cut_bytes=0,
+  )
 
 
 def assign(files, selection):
