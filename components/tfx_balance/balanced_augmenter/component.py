@@ -91,8 +91,9 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
         (which is 'not minority'), 'all', 'majority' and 'not majority' bring them down to the
         smallest. 'median' and 'mean' of the counts. 'power:q', proportional to n ** q: 0 is equal,
         1 is natural. A ratio of the smallest to the largest; with `undersample`, 'between:0.5'
-        meets it both ways and keeps the total. A dict of class to its final count. Classes above their target are left alone, or lose records with `undersample`. A strategy
-        that does not lower the imbalance ratio is a warning.
+        meets it both ways and keeps the total. A dict of class to its final count. Classes above
+        their target are left alone, or lose records with `undersample`. A strategy that does not
+        lower the imbalance ratio is a warning.
       factors: class to the number of copies of every record, itself included.
       augment_fn: what makes a copy: a dotted path of a function, or an object such as
         `tfx_balance.augment.ImageAugment(...)`; with `module_file`, the name in it ('augment_fn').
