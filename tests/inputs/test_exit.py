@@ -52,6 +52,27 @@ time.sleep(0.3)
 print('END', flush=True)
 """,
   ),
+  'in a call for which a cancelled one waited': (
+    0,
+    """
+from tfx_balance.inputs.python_calls import call_python, options_of_calls
+
+def calling(function):
+  numbers = tf.data.Dataset.range(1000)
+  called = numbers.map(lambda x: call_python(function, [x], [tf.int64])[0])
+  return iter(called.prefetch(1).with_options(options_of_calls()))
+
+def slow(x):
+  time.sleep(2)
+  return x
+
+first, second = calling(slow), calling(lambda x: x)
+next(second), next(first), next(second)  # and both call again
+time.sleep(0.3)
+del second
+print('END', flush=True)
+""",
+  ),
   'after fit': (
     0,
     """

@@ -1,10 +1,13 @@
 """Python functions called from graph code, none of which is left when the interpreter ends.
 
 The threads of tf.data run on while the interpreter ends. One that calls Python then waits for ever
-for the interpreter's lock, or is killed inside TensorFlow: the process hangs, or aborts. So each
-call here is made under a lock of TensorFlow's own, and only as long as a variable says that the
-interpreter is there. At its end that variable changes, under the same lock: calls that come later
-fail in TensorFlow, which the threads outlive.
+for the interpreter's lock, or is killed inside TensorFlow: the process hangs, or aborts. So calls
+are counted by TensorFlow, which the threads outlive: each before it asks for the interpreter's
+lock, and again when it has given that back. At the interpreter's end the count is shut, so that
+calls which come later fail in TensorFlow, and those that have begun are waited for.
+
+A lock of TensorFlow's own does not do: one that a cancelled iterator waits for is opened, though
+another call holds it.
 """
 
 from __future__ import annotations
@@ -12,24 +15,17 @@ from __future__ import annotations
 import atexit
 import functools
 import threading
+import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 _MAKING = threading.Lock()
-
-
-class _Gate(NamedTuple):
-  """What each call passes.
-
-  Attributes:
-    mutex: resource, held during a call.
-    is_open: resource of a bool variable. Of the raw kind: strategies would copy a tf.Variable.
-  """
-
-  mutex: tf.Tensor
-  is_open: tf.Tensor
+_ONE_AT_A_TIME = threading.Lock()
+_SHUT = 1 << 62
+_LONGEST_WAIT = 60.0  # seconds; only a function that hangs takes as long
 
 
 def call_python(
@@ -41,20 +37,36 @@ def call_python(
   dataset that is to be saved must ignore external state: see `options_of_calls`.
 
   Args:
-    function: gets and returns arrays; what it returns depends on them alone.
+    function: gets and returns arrays; what it returns depends on them alone. An error that it
+      raises comes as tf.errors.InvalidArgumentError with its text.
     inputs: its arguments.
     dtypes: of what it returns.
   """
-  gate = _gate()
-  lock = tf.raw_ops.MutexLock(mutex=gate.mutex)
-  with tf.control_dependencies([lock]):
-    is_open = tf.raw_ops.ReadVariableOp(resource=gate.is_open, dtype=tf.bool)
+
+  def call(*arrays: Any) -> tuple[Any, ...]:
+    # Errors are values until the call is counted as ended.
+    try:
+      with _ONE_AT_A_TIME:
+        found = function(*arrays)
+    except Exception as error:
+      return f'{type(error).__name__}: {error}', *(np.empty(0, t.as_numpy_dtype) for t in dtypes)
+    return '', *(found if isinstance(found, tuple) else (found,))
+
+  _open_gate()
+  begun, ended = _counter('begun'), _counter('ended')
   text = 'the interpreter ends, and reads no more batches'
-  with tf.control_dependencies([tf.raw_ops.Assert(condition=is_open, data=[text])]):
-    results = tf.numpy_function(function, inputs, dtypes, stateful=False)
-  with tf.control_dependencies(results):
-    tf.raw_ops.ConsumeMutexLock(mutex_lock=lock)
-  return results
+  check = tf.raw_ops.Assert(condition=_value(begun) < _SHUT, data=[text])
+  with tf.control_dependencies([check]):
+    # Compares and adds in one step: fails if the gate was shut since it was checked.
+    number = tf.raw_ops.ResourceCountUpTo(resource=begun, limit=_SHUT, T=tf.int64)
+  with tf.control_dependencies([number]):
+    fault, *results = tf.numpy_function(call, inputs, [tf.string, *dtypes], stateful=False)
+  with tf.control_dependencies([fault, *results]):
+    counted = _add(ended, 1)
+  with tf.control_dependencies([counted]):
+    fine = tf.raw_ops.Assert(condition=tf.equal(fault, ''), data=[fault])
+  with tf.control_dependencies([fine]):
+    return [tf.identity(result) for result in results]
 
 
 def options_of_calls() -> tf.data.Options:
@@ -68,28 +80,41 @@ def options_of_calls() -> tf.data.Options:
   return options
 
 
-def _gate() -> _Gate:
-  """Returns the process's gate; the first call sees to it that the interpreter's end shuts it."""
+def _open_gate() -> None:
+  """Makes the counters; the first call sees to it that the end of the interpreter shuts them."""
   with _MAKING:
-    return _made_gate()
+    _opened()
 
 
 @functools.cache
-def _made_gate() -> _Gate:
-  name = 'tfx_balance_python_calls'
+def _opened() -> None:
   with tf.init_scope(), tf.device('/CPU:0'):
-    mutex = tf.raw_ops.MutexV2(shared_name=name)
-    is_open = tf.raw_ops.VarHandleOp(dtype=tf.bool, shape=[], shared_name=name)
-    tf.raw_ops.AssignVariableOp(resource=is_open, value=tf.constant(True))
-  gate = _Gate(mutex, is_open)
-  atexit.register(_shut, gate)
-  return gate
+    for name in ('begun', 'ended'):
+      zero = tf.constant(0, tf.int64)
+      tf.raw_ops.AssignVariableOp(resource=_counter(name), value=zero)
+  atexit.register(_shut)
 
 
-def _shut(gate: _Gate) -> None:
-  """Waits for the call that is being made, if any, and lets no other begin."""
+def _counter(name: str) -> tf.Tensor:
+  """Returns the resource of a variable, found by its name: strategies would copy a tf.Variable."""
+  shared = f'tfx_balance_python_calls_{name}'
+  with tf.device('/CPU:0'):
+    return tf.raw_ops.VarHandleOp(dtype=tf.int64, shape=[], shared_name=shared)
+
+
+def _value(counter: tf.Tensor) -> tf.Tensor:
+  return tf.raw_ops.ReadVariableOp(resource=counter, dtype=tf.int64)
+
+
+def _add(counter: tf.Tensor, n: int) -> tf.Operation:
+  return tf.raw_ops.AssignAddVariableOp(resource=counter, value=tf.constant(n, tf.int64))
+
+
+def _shut() -> None:
+  """Lets no other call begin, and waits for those that have begun."""
   with tf.init_scope(), tf.device('/CPU:0'):
-    lock = tf.raw_ops.MutexLock(mutex=gate.mutex)
-    tf.raw_ops.AssignVariableOp(resource=gate.is_open, value=tf.constant(False))
-    tf.raw_ops.ConsumeMutexLock(mutex_lock=lock)
-    del lock  # which opens it
+    begun, ended = _counter('begun'), _counter('ended')
+    _add(begun, _SHUT)
+    until = time.monotonic() + _LONGEST_WAIT
+    while _value(ended) < _value(begun) - _SHUT and time.monotonic() < until:
+      time.sleep(0.005)
