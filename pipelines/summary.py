@@ -137,11 +137,13 @@ def balanced_records(sidecar: Mapping[str, Any]) -> dict[ClassValue, int]:
 def read_anomalies(published: PublishedArtifacts) -> list[str]:
   """Returns what the ExampleValidator found: a sentence for each feature of each split."""
   sentences = []
-  for folder in sorted(fileio.glob(posixpath.join(published.uri(*ANOMALIES), 'Split-*'))):
+  uri = published.uri(*ANOMALIES)
+  for name in sorted(n.rstrip('/') for n in fileio.listdir(uri) if n.startswith('Split-')):
+    folder = posixpath.join(uri, name)
     found = anomalies_pb2.Anomalies()
     with fileio.open(posixpath.join(folder, DEFAULT_FILE_NAME), 'rb') as file:
       found.ParseFromString(file.read())
-    split = posixpath.basename(folder).removeprefix('Split-')
+    split = name.removeprefix('Split-')
     sentences += [
       f'split {split!r}, feature {feature!r}: {info.short_description}. {info.description}'
       for feature, info in sorted(found.anomaly_info.items())

@@ -143,8 +143,11 @@ def _split_names(artifact: types.Artifact) -> list[str]:
 def _files(artifact: types.Artifact, split: str) -> list[str]:
   if split not in _split_names(artifact):
     return []
-  (pattern,) = examples_utils.get_split_file_patterns([artifact], split)
-  return sorted(fileio.glob(pattern))
+  (folder,) = artifact_utils.get_split_uris([artifact], split)
+  if not fileio.isdir(folder):
+    return []
+  # Listed, not matched: to a pattern, a bracket in the folder's path is not itself.
+  return sorted(f'{folder}/{name}' for name in fileio.listdir(folder))
 
 
 def _number(artifact: types.Artifact, name: str) -> int:

@@ -220,7 +220,7 @@ def test_a_file_that_classes_share_counts_once(tmp_path):
 def test_a_plan_of_a_newer_version_is_refused(artifact):
   path = Path(artifact) / PLAN_NAME
   path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
-  with pytest.raises(DataError, match=r'version 2 of the plan.*up to 1; upgrade tfx-balance'):
+  with pytest.raises(DataError, match=r'has version 2 of tfx_balance\.balanced_input'):
     BalancedInputs.load(artifact, SPEC)
 
 
@@ -260,3 +260,21 @@ def test_a_checkpoint_goes_on_with_the_same_batch_in_a_new_process(
     found.append([line for line in run.stdout.splitlines() if line.startswith('IDS')])
     assert found[-1], run.stderr[-2000:]
   assert found[0] == found[1]
+
+
+def test_paths_with_brackets_are_no_patterns(tmp_path):
+  root = tmp_path / 'run [1]*'
+  write_artifact(root, (4, 2))
+  (root / 'Split-eval').mkdir()
+  write_file(root / 'Split-eval' / 'x[0].gz', [example(i, i % 2) for i in range(6)])
+  made = BalancedInputs.load(str(root), SPEC)
+  assert sum(len(record) for record, _ in ids(made.eval(4), 9)) == 6
+  arguments = types.SimpleNamespace(
+    train_files=[f'{root}/Split-train/*'], eval_files=[f'{root}/Split-eval/x*']
+  )
+  made = BalancedInputs.from_fn_args(arguments).with_feature_spec(SPEC)
+  assert sum(len(record) for record, _ in ids(made.eval(4), 9)) == 6
+  for files in (f'{root}/Split-eval/x[0].gz', f'{root}/Split-eval/*'):
+    made = BalancedInputs.from_files(files, 'label', SPEC)
+    assert len(ids(made.train(4), 1)) == 1
+    assert made.source.counts.records == (3, 3)

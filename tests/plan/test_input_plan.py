@@ -99,3 +99,11 @@ def test_what_breaks_a_rule_is_refused(changes, message):
 def test_a_segment_of_an_unknown_class_is_refused():
   with pytest.raises(DataError, match=r'class number 3; it needs .* from 0 to 2'):
     make_plan(files=(InputFile('a', (FileSegment(3, 1),), 1),))
+
+
+@pytest.mark.parametrize(
+  'path', ['', '/etc/x', '../x', 'Split-train/../../x', 'gs://other/x', 'C:\\x', '..\\x', '//x']
+)
+def test_a_path_that_leaves_the_artifact_is_refused(path):
+  with pytest.raises(DataError, match=r'of the plan is not in the artifact; a path must be relat'):
+    InputFile(path, (FileSegment(0, 1),), 1)

@@ -39,7 +39,7 @@ def write_statistics(root, splits, schema=None, **others):
 
 def test_texts_are_counted(tmp_path):
   splits = {'train': [b'a'] * 7 + [b'b'] * 2 + [None], 'eval': [b'a', 'ü'.encode()]}
-  view = read_run([write_statistics(tmp_path, splits)], label='label')
+  view = read_run([write_statistics(tmp_path / 'run [1]', splits)], label='label')
   (stage,) = view.stages
   assert stage.trained == {ClassValue('bytes', b'a'): 7, ClassValue('bytes', b'b'): 2}
   assert {split.name: split.records for split in stage.splits} == {'train': 10, 'eval': 2}

@@ -65,6 +65,9 @@ class InputFile:
   segments: tuple[FileSegment, ...]
   n_bytes: int
 
+  def __post_init__(self) -> None:
+    _check_path(self.path)
+
   @property
   def records(self) -> int:
     """How many records the file holds."""
@@ -174,6 +177,16 @@ class InputPlan:
 def is_plan(data: Any) -> bool:
   """Returns whether JSON data says that it is a plan."""
   return isinstance(data, Mapping) and data.get('format') == PLAN_FORMAT
+
+
+def _check_path(path: str) -> None:
+  """Checks that a path stays in the artifact; raises DataError if it does not."""
+  parts = path.replace('\\', '/').split('/')
+  if not path or not parts[0] or '..' in parts or ':' in parts[0]:
+    raise DataError(
+      f'file {path!r} of the plan is not in the artifact; a path must be relative to its root and '
+      f"without '..': write the plan again with BalancedInputGen"
+    )
 
 
 def _file(data: Mapping[str, Any]) -> InputFile:

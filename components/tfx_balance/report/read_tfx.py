@@ -41,7 +41,7 @@ def read_statistics(uri: str, label: str, title: str) -> Findings:
   from tensorflow_metadata.proto.v0 import statistics_pb2
 
   splits, notes = [], []
-  for path in sorted(fileio.glob(posixpath.join(uri, 'Split-*', STATISTICS_FILE))):
+  for path in statistics_files(uri):
     name = posixpath.basename(posixpath.dirname(path)).removeprefix('Split-')
     found = statistics_pb2.DatasetFeatureStatisticsList()
     with fileio.open(path, 'rb') as file:
@@ -54,6 +54,16 @@ def read_statistics(uri: str, label: str, title: str) -> Findings:
     return Findings(notes=tuple(notes))
   stage = Stage(title, 'raw', tuple(splits), training_splits([s.name for s in splits]), uri=uri)
   return Findings(counted=(stage,), notes=tuple(notes))
+
+
+def statistics_files(uri: str) -> list[str]:
+  """Returns the files of an ExampleStatistics artifact, one a split; none where it is no such."""
+  if not fileio.isdir(uri):
+    return []
+  # Listed, not matched: to a pattern, a bracket in the artifact's path is not itself.
+  splits = sorted(n.rstrip('/') for n in fileio.listdir(uri) if n.startswith('Split-'))
+  paths = [posixpath.join(uri, name, STATISTICS_FILE) for name in splits]
+  return [path for path in paths if fileio.exists(path)]
 
 
 def _exact_counts(split: str, statistics: Any, label: str) -> SplitCounts:

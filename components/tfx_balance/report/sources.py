@@ -20,6 +20,7 @@ from tfx_balance.report.read_tfx import (
   STATISTICS_FILE,
   read_evaluation,
   read_statistics,
+  statistics_files,
 )
 from tfx_balance.report.run_view import RunView
 from tfx_balance.report.text import clean
@@ -108,7 +109,7 @@ def kind_of(source: Source) -> str:
   for name in (*JSON_NAMES, EVALUATION_FILE):
     if fileio.exists(source.path(name)):
       return name
-  if fileio.glob(source.path(STATISTICS_PATTERN)):
+  if statistics_files(source.uri):
     return STATISTICS_PATTERN
   there = 'is there, but none of these is in it' if fileio.exists(source.uri) else 'does not exist'
   raise ConfigError(
