@@ -42,7 +42,7 @@ test-kubeflow: setup  ## Build the image, run the sample and all tests in it (ro
 fuzz: setup  ## Search for inputs that break the readers and the planners; ARGS="--minutes 60"
 	@$(RUN) -m tests.fuzz $(ARGS)
 
-reliability: setup  ## Kill the components, fill their disks (as root), damage their files; ARGS="kills --kills 20"
+reliability: setup  ## Kill the components, fill their disks (as root), damage their files, pass wrong arguments; ARGS="kills --kills 20"
 	@$(RUN) -m tests.reliability $(ARGS)
 
 check: setup  ## Check format, lint and types

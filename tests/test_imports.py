@@ -42,6 +42,7 @@ class Rule:
 
 
 ERRORS, PLAN, AUGMENT = 'tfx_balance.errors', 'tfx_balance.plan', 'tfx_balance.augment'
+ARGUMENTS = 'tfx_balance.arguments'
 TFRECORD = 'tfx_balance.tfrecord'
 REPORT, STATISTICS = 'tfx_balance.report', 'tfx_balance.label_statistics'
 LAZY = 'tfx_balance.lazy_names'  # of packages' __init__
@@ -49,23 +50,26 @@ PIPELINE_ONLY = frozenset({'tfx', 'apache_beam'})  # which no trainer should hav
 RULES = {
   ERRORS: Rule((), only=frozenset()),
   LAZY: Rule((), only=frozenset()),
-  PLAN: Rule((ERRORS, PLAN), only=frozenset({'numpy'})),
+  ARGUMENTS: Rule((ERRORS,), only=frozenset()),
+  PLAN: Rule((ERRORS, ARGUMENTS, PLAN), only=frozenset({'numpy'})),
   # Augment functions run in a Beam worker and in a trainer's tf.data alike.
-  AUGMENT: Rule((ERRORS, PLAN, AUGMENT), never=PIPELINE_ONLY),
+  AUGMENT: Rule((ERRORS, ARGUMENTS, PLAN, AUGMENT), never=PIPELINE_ONLY),
   # Read by Beam workers, which need no TensorFlow for it, and by trainers, which have no Beam.
   TFRECORD: Rule((ERRORS, TFRECORD), never=PIPELINE_ONLY | {'tensorflow'}),
   'tfx_balance.transforms': Rule(
-    (ERRORS, PLAN, AUGMENT, TFRECORD, 'tfx_balance.transforms'), never=frozenset({'tfx'})
+    (ERRORS, ARGUMENTS, PLAN, AUGMENT, TFRECORD, 'tfx_balance.transforms'), never=frozenset({'tfx'})
   ),
   'tfx_balance.inputs': Rule(
-    (ERRORS, PLAN, AUGMENT, TFRECORD, 'tfx_balance.inputs'), never=PIPELINE_ONLY
+    (ERRORS, ARGUMENTS, PLAN, AUGMENT, TFRECORD, 'tfx_balance.inputs'), never=PIPELINE_ONLY
   ),
   # Read by the validator and by the report.
   STATISTICS: Rule((ERRORS, PLAN), never=PIPELINE_ONLY),
   # Reads what others wrote: what it shows it has from files alone.
-  REPORT: Rule((ERRORS, LAZY, PLAN, REPORT, STATISTICS), never=frozenset({'apache_beam'})),
+  REPORT: Rule(
+    (ERRORS, ARGUMENTS, LAZY, PLAN, REPORT, STATISTICS), never=frozenset({'apache_beam'})
+  ),
   # Serves any pipeline, of any components.
-  'tfx_balance.kubeflow': Rule((ERRORS, LAZY, 'tfx_balance.kubeflow')),
+  'tfx_balance.kubeflow': Rule((ERRORS, ARGUMENTS, LAZY, 'tfx_balance.kubeflow')),
   'tfx_balance': Rule(('tfx_balance',)),  # component folders, and what they have in common
   'pipelines': Rule(('tfx_balance', 'pipelines')),
 }

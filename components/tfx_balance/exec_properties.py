@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, get_args
 
 import numpy as np
+from tfx import types
+from tfx.dsl.placeholder.placeholder import Placeholder
+from tfx.orchestration.data_types import RuntimeParameter
 
+from tfx_balance.arguments import check_names, check_path, check_text, shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.transforms.labels import MissingLabel
 from tfx_balance.transforms.read_options import ReadOptions
 
 
 def is_runtime(value: Any) -> bool:
-  """Tells whether a value is known only when the pipeline runs."""
-  plain = (str, numbers.Number, Mapping, Sequence, np.generic)
-  return value is not None and not isinstance(value, plain)
+  """Returns whether a value is known only when the pipeline runs."""
+  return isinstance(value, (RuntimeParameter, Placeholder))
 
 
 def to_json(value: Any) -> Any:
@@ -33,8 +35,29 @@ def to_json(value: Any) -> Any:
 
 
 def encoded(arguments: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns arguments as execution properties; what is known only at run time stays as it is."""
+  """Returns checked arguments as execution properties; what is not known yet stays as it is."""
   return {name: value if is_runtime(value) else to_json(value) for name, value in arguments.items()}
+
+
+def make_spec(kind: type[types.ComponentSpec], **arguments: Any) -> types.ComponentSpec:
+  """Returns a component's specification of channels and checked execution properties.
+
+  Raises:
+    ConfigError: if a channel is none of its type, or a RuntimeParameter not of its property's.
+  """
+  for name, parameter in {**kind.INPUTS, **kind.PARAMETERS}.items():
+    value = arguments[name]
+    if value is None and parameter.optional:
+      continue
+    try:
+      parameter.type_check(name, value)
+    except (TypeError, ValueError) as error:
+      argument = name.removeprefix('input_') if name in kind.INPUTS else name
+      what = f'a channel of {parameter.type.TYPE_NAME}' if name in kind.INPUTS else 'of that type'
+      raise ConfigError(
+        f'{argument}={shown(value)} has the wrong type ({str(error)[:200]}); give {what}'
+      ) from error
+  return kind(**arguments)
 
 
 def known(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,13 +81,15 @@ def from_json(name: str, value: Any, kinds: type | tuple[type, ...]) -> Any:
       return None
     try:
       value = json.loads(value, object_pairs_hook=_once)
-    except json.JSONDecodeError as error:
+    except ConfigError:
+      raise
+    except (ValueError, RecursionError) as error:
       raise ConfigError(
-        f'{name}={value!r} is no JSON ({error}); give it as in {{"train": 8}}'
+        f'{name}={shown(value)} is no JSON ({error}); give it as in {{"train": 8}}'
       ) from error
-  if value is not None and not isinstance(value, kinds):
+  if value is not None and (not isinstance(value, kinds) or isinstance(value, (bool, bytes))):
     raise ConfigError(
-      f'{name}={value!r} has the wrong type; give a value as the documentation says'
+      f'{name}={shown(value)} has the wrong type; give a value as the documentation says'
     )
   return value
 
@@ -77,15 +102,29 @@ def names(argument: str, value: Any) -> tuple[str, ...]:
   """
   if isinstance(value, str):
     value = from_json(argument, value, list) if value.lstrip().startswith('[') else [value]
-  found = tuple(value)
-  for name in found:
-    if not isinstance(name, str) or not name:
-      raise ConfigError(f'{argument}={value!r} must hold names; {name!r} is none')
-    if found.count(name) > 1:
-      raise ConfigError(f'{argument}={list(found)} names {name!r} twice; name it once')
-  if not found:
-    raise ConfigError(f'{argument}=[] names nothing; give at least one name')
-  return found
+  return check_names(argument, value)
+
+
+def optional_names(argument: str, value: Any) -> tuple[str, ...] | None:
+  """Returns names as `names` does; None for None and ''."""
+  absent = value is None or (isinstance(value, str) and not value)
+  return None if absent else names(argument, value)
+
+
+def optional_text(argument: str, value: Any) -> str | None:
+  """Returns a text; None for None and '', as which TFX carries it.
+
+  Raises:
+    ConfigError: if it is none.
+  """
+  absent = value is None or (isinstance(value, str) and not value)
+  return None if absent else check_text(argument, value)
+
+
+def optional_path(argument: str, value: Any) -> str | None:
+  """Returns a path; None for None and ''; see `optional_text`."""
+  absent = value is None or (isinstance(value, str) and not value)
+  return None if absent else check_path(argument, value)
 
 
 def _plain(value: Any) -> Any:
@@ -93,39 +132,6 @@ def _plain(value: Any) -> Any:
   if isinstance(value, bytes):
     return value.decode('utf-8', 'surrogateescape')
   return value.item() if isinstance(value, np.generic) else value
-
-
-def label(value: Any) -> str:
-  """Returns the name of the feature that holds the class.
-
-  Raises:
-    ConfigError: if it is none.
-  """
-  if not isinstance(value, str) or not value:
-    raise ConfigError(f'label={value!r} must be the name of the feature that holds the class')
-  return value
-
-
-def seed(value: Any) -> int:
-  """Returns a seed.
-
-  Raises:
-    ConfigError: if it is no whole number.
-  """
-  if isinstance(value, bool) or not isinstance(value, int):
-    raise ConfigError(f'seed={value!r} must be a whole number; give one such as 0')
-  return value
-
-
-def flag(argument: str, value: Any) -> bool:
-  """Returns a yes or no, which TFX carries as 1 or 0.
-
-  Raises:
-    ConfigError: if it is neither.
-  """
-  if not isinstance(value, int) or value not in (0, 1):
-    raise ConfigError(f'{argument}={value!r} must be True or False')
-  return bool(value)
 
 
 def missing_label(value: Any, *others: str) -> MissingLabel:
@@ -139,10 +145,10 @@ def missing_label(value: Any, *others: str) -> MissingLabel:
     ConfigError: if it is no such choice.
   """
   for choice in get_args(MissingLabel):
-    if value == choice:
+    if isinstance(value, str) and value == choice:
       return choice
   choices = [*get_args(MissingLabel), *others]
-  raise ConfigError(f'missing_label={value!r} is not one of {choices}')
+  raise ConfigError(f'missing_label={shown(value)} is not one of {choices}')
 
 
 def read_options(properties: Mapping[str, Any]) -> ReadOptions:

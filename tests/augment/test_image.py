@@ -235,14 +235,14 @@ def test_raw_values_are_changed_as_pixels_are(dtype):
 @pytest.mark.parametrize(
   ('bad', 'says'),
   [
-    ({'brightness': 1.5}, r'brightness 1.5 must be 0 to 1'),
-    ({'crop': 1}, r'crop 1 must be 0 to below 1'),
-    ({'rotation': -5}, r'rotation -5 must be 0 to 180'),
-    ({'contrast': float('nan')}, r'contrast nan must be'),
-    ({'fill': 'black'}, r"fill 'black' is not in \['reflect'"),
-    ({'shape': (8, 8)}, r'shape \(8, 8\) must be \(height, width, channels\)'),
-    ({'value_range': (1, 0)}, r'value_range \(1, 0\) must be'),
-    ({'jpeg_quality': 0}, r'jpeg_quality 0 must be 1 to 100'),
+    ({'brightness': 1.5}, r'brightness=1.5 must be a number from 0 to 1'),
+    ({'crop': 1}, r'crop=1 must be a number from 0 to below 1'),
+    ({'rotation': -5}, r'rotation=-5 must be a number from 0 to 180'),
+    ({'contrast': float('nan')}, r'contrast=nan must be'),
+    ({'fill': 'black'}, r"fill='black' is not one of \['reflect'"),
+    ({'shape': (8, 8)}, r'shape=\(8, 8\) must be \(height, width, channels\)'),
+    ({'value_range': (1, 0)}, r'value_range=\(1, 0\) must be'),
+    ({'jpeg_quality': 0}, r'jpeg_quality=0 must be a whole number from 1 to 100'),
   ],
 )
 def test_bad_parameters_are_refused(bad, says):

@@ -93,7 +93,7 @@ def test_a_layer_that_draws_in_numpy_is_refused():
 
 
 def test_what_is_no_layer_or_mixes_records_is_refused():
-  with pytest.raises(ConfigError, match='int is not a Keras layer'):
+  with pytest.raises(ConfigError, match='layer=3 is not a Keras layer'):
     from_keras(3)
   if hasattr(keras.layers, 'MixUp'):
     with pytest.raises(ConfigError, match='mix records of a batch'):

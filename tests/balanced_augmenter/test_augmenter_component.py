@@ -84,8 +84,14 @@ FAULTS = {
   'copies misnamed': ({'augmented_split': 'a b'}, f"split name 'a b' {NAME}"),
   'label empty': ({'label': ''}, "label='' must be the name of the feature that holds the class"),
   'seed a float': ({'seed': 1.5}, 'seed=1.5 must be a whole number'),
-  'no time': ({'augment_timeout': 0}, 'augment_timeout=0 must be a number of seconds above 0'),
-  'no number': ({'augment_timeout': 'a while'}, "augment_timeout='a while' must be a number of"),
+  'no time': (
+    {'augment_timeout': 0},
+    'augment_timeout=0 must be a finite number above 0; give seconds',
+  ),
+  'no number': (
+    {'augment_timeout': 'a while'},
+    "augment_timeout='a while' must be a finite number",
+  ),
   'no bytes': (
     {'max_record_bytes': 0},
     'max_record_bytes=0 must be a whole number from 1 to 2147483647',

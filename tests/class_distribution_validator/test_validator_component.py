@@ -53,7 +53,10 @@ FAULTS = {
   'count true': ({'min_count': {'eval': True}}, r"min_count\['eval'\]=True must be a whole number"),
   'count negative': ({'min_count': -1}, 'min_count=-1 must be a whole number from 0;'),
   'share': ({'min_share': 5}, 'min_share=5 must be a number from 0 to 1'),
-  'ratio': ({'max_imbalance_ratio': 0.5}, 'max_imbalance_ratio=0.5 must be a number from 1;'),
+  'ratio': (
+    {'max_imbalance_ratio': 0.5},
+    'max_imbalance_ratio=0.5 must be a finite number from 1;',
+  ),
   'missing labels': ({'max_missing': {'a': '1'}}, r"max_missing\['a'\]='1' must be a number"),
   'limit a list': ({'max_missing': '[1]'}, r'max_missing=\[1\] has the wrong type'),
   'split twice': ({'min_count': '{"a": 1, "a": 2}'}, "'a' is there twice"),

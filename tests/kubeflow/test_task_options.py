@@ -71,9 +71,9 @@ def test_a_tasks_own_options_go_before_those_of_all():
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
-    pytest.param({'cpu': 0}, 'cpu is 0; give a number above 0', id='cpu'),
-    pytest.param({'memory_limit_gb': -1}, 'memory_limit_gb is -1', id='memory'),
-    pytest.param({'memory_gb': float('nan')}, 'memory_gb is nan', id='nan'),
+    pytest.param({'cpu': 0}, 'cpu=0 must be a finite number above 0', id='cpu'),
+    pytest.param({'memory_limit_gb': -1}, 'memory_limit_gb=-1 must be', id='memory'),
+    pytest.param({'memory_gb': float('nan')}, 'memory_gb=nan must be', id='nan'),
     pytest.param({'environment': {'A B': '1'}}, "'A B' names no environment", id='variable'),
     pytest.param({'secrets': {'1A': SecretKey('s', 'k')}}, "'1A' names no", id='secret variable'),
     pytest.param({'secret_files': {'a': 'one'}}, "'a' in secret_files is no", id='folder'),

@@ -174,7 +174,11 @@ FAULTS = {
   'target zero': (({0: 0},), {'undersample': True}, r'sampling_strategy\[0\]=0 must be a whole'),
   'target a half': (({0: 100.5},), {}, r'sampling_strategy\[0\]=100.5 must be a whole number'),
   'target true': (({0: True},), {}, r'sampling_strategy\[0\]=True must be a whole number from 1'),
-  'factor zero': ((), {'factors': {0: 0}}, r'factors\[0\]=0 must be a whole number from 1: copies'),
+  'factor zero': (
+    (),
+    {'factors': {0: 0}},
+    r'factors\[0\]=0 must be a whole number from 1 to 1000000',
+  ),
   'factor and strategy': (('all',), {'factors': {0: 2}}, "factors= and .*'all' both say how many"),
   'factor and dict': (({0: 200},), {'factors': {0: 2}}, 'both say how many; pass one of them'),
   'no copies': ((), {'max_copies': 0}, 'max_copies=0 must be a whole number from 1'),

@@ -146,7 +146,7 @@ def test_a_schedule_keeps_its_bound(schedule, batch_size):
 
 @pytest.mark.parametrize('batch_size', [0, -3, 1.5, True, None])
 def test_a_wrong_batch_size_is_refused(batch_size):
-  with pytest.raises(ConfigError, match=r'batch_size=.* must be .*1 or more'):
+  with pytest.raises(ConfigError, match=r'batch_size=.* must be a whole number from 1'):
     BatchQuota((1, 1), batch_size)
 
 

@@ -179,7 +179,7 @@ def test_weights_that_are_errors(weight):
   ],
 )
 def test_counts_that_are_errors(count):
-  with pytest.raises(ConfigError, match=r'of split .a. must be a whole number of records above 0'):
+  with pytest.raises(ConfigError, match=r'counts\[.a.\]=.* must be a whole number from 1'):
     SplitShares.parse({'train': 8}, {'a': count})
 
 

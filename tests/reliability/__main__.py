@@ -1,7 +1,7 @@
 """Runs the campaign: `python -m tests.reliability [PART ...] [--kills 24] [--mutations 300]`.
 
-Parts are kills, disks (for root, who may mount) and mutations. Each prints the rows of a table for
-docs/reliability.md; the exit code is 1 if something is wrong in one of them.
+Parts are kills, disks (for root, who may mount), mutations and arguments. Each prints the rows of a
+table for docs/reliability.md; the exit code is 1 if something is wrong in one of them.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import tempfile
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+PARTS = ('kills', 'disks', 'mutations', 'arguments')
 BAD = (
   *('error', 'hung', 'half-written file', 'sidecar before all was there'),
   *('work folder of what may be alive deleted', 'work folder left for ever'),
   *('rerun with other bytes', 'other bytes', 'files left'),
-  *('silently wrong', 'out of memory', 'error, no file'),
+  *('silently wrong', 'out of memory', 'error, no file', 'other exception'),
 )
 
 
@@ -32,19 +34,26 @@ def print_row(what: str, tried: int, seen: Counter[str]) -> bool:
   )
 
 
+def pass_arguments(folder: Path, only: str) -> Any:
+  """Returns what `try_arguments` does, whose module runs TensorFlow when it is imported."""
+  from tests.reliability.argument_tables import try_arguments
+
+  return try_arguments(folder, only)
+
+
 def main() -> int:
   """Runs the parts that are asked for, and returns the exit code."""
   parser = argparse.ArgumentParser(prog='python -m tests.reliability', description=__doc__)
-  parser.add_argument('parts', nargs='*', default=[], help='kills, disks, mutations; all if none')
-  parser.add_argument('--only', default='', help='of components or readers: part of the name')
+  parser.add_argument('parts', nargs='*', default=[], help=f'{", ".join(PARTS)}; all if none')
+  parser.add_argument('--only', default='', help='part of the name')
   parser.add_argument('--kills', type=int, default=24, help='of each component')
   parser.add_argument('--mutations', type=int, default=300, help='of each reader and compression')
   parser.add_argument('--seed', type=int, default=0)
   options = parser.parse_args()
-  unknown = sorted(set(options.parts) - {'kills', 'disks', 'mutations'})
+  unknown = sorted(set(options.parts) - set(PARTS))
   if unknown:
-    parser.error(f'{unknown[0]!r} is not in [kills, disks, mutations]')
-  parts = options.parts or ['kills', 'disks', 'mutations']
+    parser.error(f'{unknown[0]!r} is not in [{", ".join(PARTS)}]')
+  parts = options.parts or PARTS
 
   from tests.reliability.children import run_in_child
   from tests.reliability.components import CASES, write_inputs
@@ -90,6 +99,13 @@ def main() -> int:
           )
           seen = ended.result if ended.how == 'done' else Counter({f'error: {ended}': 1})
           good.append(print_row(f'damaged: {kind}, {reader}', seen['tried'], seen))
+    if 'arguments' in parts:
+      ended = run_in_child(partial(pass_arguments, folder / 'arguments', options.only), loud=True)
+      if ended.how != 'done':
+        raise RuntimeError(ended.result)
+      for api, seen, faults in ended.result:
+        good.append(print_row(f'wrong arguments: {api}', seen['tried'], seen))
+        print(*faults, sep='\n', end='\n' * bool(faults))
   return 0 if all(good) else 1
 
 

@@ -29,7 +29,7 @@ def parameters(**arguments):
 
 WEIGHT = r'of split .train. must be a finite number above 0; give one such as 8, or leave'
 NAME = r'must be letters, digits, "_" and "-", the first a letter or a digit; rename it'
-COUNT = r'of split .test. must be a whole number of records above 0; give one such as 1000'
+COUNT = r'must be a whole number from 1; give records such as 1000'
 
 FAULTS = {
   'weight zero': ({'splits': {'train': 0, 'test': 1}}, f'weight 0 {WEIGHT}'),
@@ -56,10 +56,10 @@ FAULTS = {
     {'splits': {'train': 8, 'test': 1}, 'counts': {'test': 5}},
     "split 'test' is in splits= and in counts=; name it in one of them",
   ),
-  'count zero': ({'counts': {'test': 0}}, f'count 0 {COUNT}'),
-  'count negative': ({'counts': {'test': -1}}, f'count -1 {COUNT}'),
-  'count no integer': ({'counts': {'test': 1.5}}, f'count 1.5 {COUNT}'),
-  'count true': ({'counts': {'test': True}}, f'count True {COUNT}'),
+  'count zero': ({'counts': {'test': 0}}, f'=0 {COUNT}'),
+  'count negative': ({'counts': {'test': -1}}, f'=-1 {COUNT}'),
+  'count no integer': ({'counts': {'test': 1.5}}, f'=1.5 {COUNT}'),
+  'count true': ({'counts': {'test': True}}, f'=True {COUNT}'),
   'rest alone': ({'rest': 'train'}, "rest='train' takes what counts= leaves, .*; give counts="),
   'rest counted': (
     {'rest': 'test', 'counts': {'test': 5}},
@@ -90,16 +90,16 @@ FAULTS = {
     {'output_files': {'tset': 2}},
     r"output_files names split 'tset', which is not in \['train', 'eval', 'test'\]; name one",
   ),
-  'no files': ({'output_files': 0}, 'output_files of split .* is 0; give a whole number from 1'),
+  'no files': ({'output_files': 0}, r'output_files\[.*\]=0 must be a whole number from 1 to 99999'),
   'half a file': (
     {'output_files': {'train': 1.5}},
-    "output_files of split 'train' is 1.5; give a whole number from 1",
+    r"output_files\['train'\]=1.5 must be a whole number from 1",
   ),
   'no bytes': (
     {'max_record_bytes': 0},
     'max_record_bytes=0 must be a whole number from 1 to 2147483647',
   ),
-  'too many files': ({'output_files': 100_000}, 'is 100000; give a whole number from 1'),
+  'too many files': ({'output_files': 100_000}, '=100000 must be a whole number from 1'),
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfx_balance.arguments import check_label, check_text, shown
 from tfx_balance.augment.checks import (
   AugmentError,
   check_structure,
@@ -19,7 +20,13 @@ from tfx_balance.augment.checks import (
   same_values,
   value_faults,
 )
-from tfx_balance.augment.contract import AugmentFn, Features, PoolFn, function_name
+from tfx_balance.augment.contract import (
+  AugmentFn,
+  Features,
+  PoolFn,
+  check_augment_fn,
+  function_name,
+)
 from tfx_balance.augment.deadline import call_within
 from tfx_balance.augment.purity import python_generators, refuse_state, untraced
 from tfx_balance.errors import ConfigError, TfxBalanceError
@@ -83,7 +90,11 @@ class Applier:
   """
 
   def __init__(self, augment_fn: Any, label: str | None = None, name: str | None = None):
-    self._name = name or function_name(augment_fn)
+    if not hasattr(augment_fn, 'batch'):
+      check_augment_fn(augment_fn, shown(augment_fn))
+    self._name = function_name(augment_fn) if name is None else check_text('name', name)
+    if label is not None:
+      check_label(label)
     if isinstance(augment_fn, PoolFn):
       raise ConfigError(f'{self._name} needs other records of the class; call its bind(pool) first')
     self._fn = augment_fn

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from tfx_balance.arguments import check_names, check_number, check_whole
 from tfx_balance.augment.contract import Features, Pool, VectorAugment
 from tfx_balance.augment.pool import Floats, add_steps, batch_matrix, matrix, numeric_names, spread
 from tfx_balance.augment.random import normal
@@ -39,15 +40,10 @@ class SmoothedBootstrap:
 
   def __post_init__(self) -> None:
     if self.features is not None:
-      if isinstance(self.features, str):
-        raise ConfigError(f'features {self.features!r} is a string; pass a list of names')
-      object.__setattr__(self, 'features', tuple(self.features))
-    if not self.shrink >= 0:
-      raise ConfigError(f'shrink {self.shrink} must be 0 or more')
-    if self.pool_size < 1:
-      raise ConfigError(f'pool_size {self.pool_size} must be 1 or more')
-    if self.max_pool_bytes < 1:
-      raise ConfigError(f'max_pool_bytes {self.max_pool_bytes} must be 1 or more')
+      object.__setattr__(self, 'features', check_names('features', self.features))
+    object.__setattr__(self, 'shrink', check_number('shrink', self.shrink, 0))
+    for name in ('pool_size', 'max_pool_bytes'):
+      object.__setattr__(self, name, check_whole(name, getattr(self, name)))
 
   @property
   def pool_features(self) -> tuple[str, ...] | None:

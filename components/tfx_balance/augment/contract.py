@@ -36,6 +36,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from tfx_balance.arguments import shown
 from tfx_balance.errors import ConfigError
 
 Features = dict[str, tf.Tensor]
@@ -130,14 +131,10 @@ def load_augment_fn(path: str) -> Any:
   Raises:
     ConfigError: if there is no such module or name, or it is not an augment function.
   """
-  module_name, dot, name = path.rpartition('.')
-  if not dot or not all(part.isidentifier() for part in path.split('.')):
-    raise ConfigError(
-      f"augment_fn {path!r} is not a dotted path; pass 'package.module.function' or module_file="
-    )
+  module_name, _, name = check_dotted_path(path).rpartition('.')
   try:
     module = importlib.import_module(module_name)
-  except ImportError as error:
+  except (ImportError, ValueError) as error:
     raise ConfigError(
       f'augment_fn {path!r}: module {module_name!r} does not import ({error}); '
       'install it where the component runs, or pass module_file='
@@ -146,6 +143,19 @@ def load_augment_fn(path: str) -> Any:
     near = difflib.get_close_matches(name, dir(module), n=3) or 'nothing like it'
     raise ConfigError(f'augment_fn {path!r}: {module_name!r} has no {name!r}; it has {near}')
   return check_augment_fn(getattr(module, name), path)
+
+
+def check_dotted_path(path: Any) -> str:
+  """Returns a dotted path of two names or more.
+
+  Raises:
+    ConfigError: if it is none.
+  """
+  if isinstance(path, str) and '.' in path and all(map(str.isidentifier, path.split('.'))):
+    return path
+  raise ConfigError(
+    f"augment_fn {shown(path)} is not a dotted path; pass 'package.module.function' or module_file="
+  )
 
 
 def check_augment_fn(augment_fn: Any, name: str) -> Any:

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
 
+from tfx_balance.arguments import (
+  check_choice,
+  check_flag,
+  check_number,
+  check_text,
+  check_whole,
+  shown,
+)
 from tfx_balance.augment.codec import map_encoded
 from tfx_balance.augment.contract import Features, VectorAugment
 from tfx_balance.augment.geometry import flip, warp
@@ -66,24 +76,18 @@ class ImageAugment(VectorAugment):
   repeatable = True
 
   def __post_init__(self) -> None:
-    for name, most in (('brightness', 1), ('contrast', 1), ('crop', 1), ('cutout', 1)):
-      _check_share(name, getattr(self, name), most, below=name == 'crop')
-    _check_share('fill_value', self.fill_value, 1, below=False)
-    _check_share('rotation', self.rotation, 180, below=False)
-    if self.fill not in _FILLS:
-      raise ConfigError(f'fill {self.fill!r} is not in {list(_FILLS)}; pass one of these in fill=')
-    if not 1 <= self.jpeg_quality <= 100:
-      raise ConfigError(f'jpeg_quality {self.jpeg_quality} must be 1 to 100')
-    if self.shape is not None:
-      if len(self.shape) != 3 or min(self.shape) < 1 or self.shape[2] > 4:
-        raise ConfigError(
-          f'shape {self.shape} must be (height, width, channels), of 1 to 4 channels'
-        )
-      object.__setattr__(self, 'shape', tuple(self.shape))
-    if self.value_range is not None:
-      if not self.value_range[0] < self.value_range[1]:
-        raise ConfigError(f'value_range {self.value_range} must be (lowest, highest)')
-      object.__setattr__(self, 'value_range', tuple(self.value_range))
+    checked: dict[str, Any] = {'feature': check_text('feature', self.feature, 'a name')}
+    for name in ('flip_left_right', 'flip_up_down'):
+      checked[name] = check_flag(name, getattr(self, name))
+    for name in ('brightness', 'contrast', 'crop', 'cutout', 'fill_value'):
+      checked[name] = check_number(name, getattr(self, name), 0, 1, below=name == 'crop')
+    checked['rotation'] = check_number('rotation', self.rotation, 0, 180)
+    checked['fill'] = check_choice('fill', self.fill, _FILLS)
+    checked['jpeg_quality'] = check_whole('jpeg_quality', self.jpeg_quality, 1, 100)
+    checked['shape'] = check_image_shape(self.shape)
+    checked['value_range'] = _check_range(self.value_range)
+    for name, value in checked.items():
+      object.__setattr__(self, name, value)
 
   @tf.autograph.experimental.do_not_convert
   def batch(self, features: Features, seeds: tf.Tensor) -> Features:
@@ -222,7 +226,39 @@ def _rows(images: tf.Tensor) -> tf.Tensor:
   return tf.reshape(images, [shape[0], shape[1], shape[2] * shape[3]])
 
 
-def _check_share(name: str, value: float, most: float, below: bool) -> None:
-  """Raises if a parameter is not within 0 to most."""
-  if not 0 <= value <= most or (below and value == most):
-    raise ConfigError(f'{name} {value} must be 0 to {"below " if below else ""}{most}')
+def check_image_shape(shape: Any) -> tuple[int, int, int] | None:
+  """Returns height, width and channels; None for None.
+
+  Raises:
+    ConfigError: if they are no such.
+  """
+  if shape is None:
+    return None
+  if not isinstance(shape, Sequence) or isinstance(shape, str) or len(shape) != 3:
+    raise ConfigError(
+      f'shape={shown(shape)} must be (height, width, channels), of 1 to 4 channels; give such'
+    )
+  height, width, channels = shape
+  return (
+    check_whole('shape: height', height, 1, 1 << 16),
+    check_whole('shape: width', width, 1, 1 << 16),
+    check_whole('shape: channels', channels, 1, 4),
+  )
+
+
+def _check_range(value_range: Any) -> tuple[float, float] | None:
+  """Returns the least and the largest value; None for None.
+
+  Raises:
+    ConfigError: if they are no such.
+  """
+  if value_range is None:
+    return None
+  pair = isinstance(value_range, Sequence) and not isinstance(value_range, str)
+  if pair and len(value_range) == 2:
+    low, high = (check_number('value_range: entry', value) for value in value_range)
+    if low < high:
+      return low, high
+  raise ConfigError(
+    f'value_range={shown(value_range)} must be (lowest, highest); give such as (0, 255)'
+  )

@@ -19,8 +19,10 @@ from unittest import mock
 
 import tensorflow as tf
 
+from tfx_balance.arguments import check_text, check_whole, shown
 from tfx_balance.augment.codec import map_encoded
 from tfx_balance.augment.contract import Features
+from tfx_balance.augment.image import check_image_shape
 from tfx_balance.augment.purity import stateful_ops
 from tfx_balance.augment.random import bits
 from tfx_balance.errors import ConfigError
@@ -51,7 +53,12 @@ def from_keras(
   Raises:
     ConfigError: if it is not a layer, Keras runs on another backend, or a layer mixes records.
   """
-  return KerasAugment(layer, feature, shape, jpeg_quality)
+  return KerasAugment(
+    layer,
+    check_text('feature', feature, 'a name'),
+    check_image_shape(shape),
+    check_whole('jpeg_quality', jpeg_quality, 1, 100),
+  )
 
 
 class KerasAugment:
@@ -161,7 +168,7 @@ def _check_layer(layer: Any) -> None:
   kind = _family(layer)
   if kind is None:
     raise ConfigError(
-      f'{type(layer).__name__} is not a Keras layer; pass a layer or a Sequential of layers'
+      f'layer={shown(layer)} is not a Keras layer; pass a layer or a Sequential of layers'
     )
   if kind == 'keras':
     import keras

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfx_balance.arguments import check_flag, check_names, check_whole
 from tfx_balance.augment.contract import Features, Pool, VectorAugment, function_name
 from tfx_balance.augment.pool import (
   add_steps,
@@ -58,19 +60,18 @@ class Smote:
   max_pool_bytes: int = DEFAULT_MAX_POOL_BYTES
 
   def __post_init__(self) -> None:
-    for name in ('features', 'categorical'):
-      if isinstance(getattr(self, name), str):
-        raise ConfigError(f'{name} {getattr(self, name)!r} is a string; pass a list of names')
-      object.__setattr__(self, name, tuple(getattr(self, name)))
+    checked: dict[str, Any] = {'features': check_names('features', self.features)}
+    given = self.categorical
+    empty = isinstance(given, Sequence) and not isinstance(given, (str, bytes)) and not given
+    checked['categorical'] = () if empty else check_names('categorical', given)
+    for name in ('k', 'pool_size', 'max_pool_bytes'):
+      checked[name] = check_whole(name, getattr(self, name))
+    checked['standardize'] = check_flag('standardize', self.standardize)
+    for name, value in checked.items():
+      object.__setattr__(self, name, value)
     both = sorted(set(self.features) & set(self.categorical))
     if both:
       raise ConfigError(f'{both} are in features= and in categorical=; name each once')
-    if not self.features:
-      raise ConfigError('features () is empty; SMOTE needs a numeric feature to measure distances')
-    if self.k < 1 or self.pool_size < 1:
-      raise ConfigError(f'k {self.k} and pool_size {self.pool_size} must be 1 or more')
-    if self.max_pool_bytes < 1:
-      raise ConfigError(f'max_pool_bytes {self.max_pool_bytes} must be 1 or more')
 
   @property
   def pool_features(self) -> tuple[str, ...]:

@@ -9,9 +9,10 @@ from typing import Any
 
 from absl import logging
 from tfx.components.util import udf_utils
-from tfx.orchestration.data_types import RuntimeParameter
+from tfx.dsl.io import fileio
 from tfx.utils import import_utils
 
+from tfx_balance.arguments import shown
 from tfx_balance.augment import (
   ImageAugment,
   SmoothedBootstrap,
@@ -19,7 +20,9 @@ from tfx_balance.augment import (
   load_augment_fn,
   source_hash,
 )
+from tfx_balance.augment.contract import check_dotted_path
 from tfx_balance.errors import ConfigError, TfxBalanceError
+from tfx_balance.exec_properties import is_runtime, optional_path
 
 READY = {kind.__name__: kind for kind in (ImageAugment, SmoothedBootstrap, Smote)}
 """Classes whose objects may be given as they are, by name."""
@@ -27,26 +30,50 @@ IN_MODULE_FILE = 'augment_fn'
 """What the function is called in a module file, where nobody says otherwise."""
 
 
-def to_text(augment_fn: Any) -> Any:
+def to_text(augment_fn: Any, in_module_file: bool = False) -> Any:
   """Returns an augment function as a string: a dotted path, or the repr of a ready one.
 
   What is known only at run time comes back as it is.
+
+  Args:
+    augment_fn: function.
+    in_module_file: whether a string is a name in a module file.
 
   Raises:
     ConfigError: if it is neither.
   """
   if augment_fn is None:
     return ''
-  if isinstance(augment_fn, (str, RuntimeParameter)):
+  if is_runtime(augment_fn):
     return augment_fn
+  if isinstance(augment_fn, str):
+    if '(' in augment_fn and not in_module_file:
+      from_text(augment_fn)
+    elif augment_fn:
+      check_dotted_path(f'{IN_MODULE_FILE}.{augment_fn}' if in_module_file else augment_fn)
+    return str(augment_fn)
   if type(augment_fn) in READY.values():  # itself: a class of a user's may have the same name
     return repr(augment_fn)
   kind = type(augment_fn)
   raise ConfigError(
-    f'augment_fn={augment_fn!r} must be a dotted path such as "package.module.function", or an '
-    f"object of tfx_balance.augment's {', '.join(READY)}, and is one of "
+    f'augment_fn={shown(augment_fn)} must be a dotted path such as "package.module.function", or '
+    f"an object of tfx_balance.augment's {', '.join(READY)}, and is one of "
     f'{kind.__module__}.{kind.__qualname__}: workers import it anew'
   )
+
+
+def check_module_file(path: Any) -> Any:
+  """Returns the path of a module file that is there; None for none.
+
+  Raises:
+    ConfigError: if it is no path, or there is no file where TFX is to take it from.
+  """
+  if is_runtime(path):
+    return path
+  path = optional_path('module_file', path)
+  if path and udf_utils.should_package_user_modules() and not fileio.exists(path):
+    raise ConfigError(f'module_file={path!r} does not exist; give the path of a Python file')
+  return path
 
 
 def from_text(text: str) -> Any:

@@ -12,6 +12,7 @@ from tfx.types import component_spec, standard_artifacts
 
 from tfx_balance.balanced_augmenter import augment_source, executor
 from tfx_balance.balanced_augmenter.parameters import AugmenterParameters, encode
+from tfx_balance.exec_properties import make_spec
 from tfx_balance.plan.balance_plan import DEFAULT_STRATEGY
 from tfx_balance.tfrecord.reading import LARGEST_RECORD_BYTES
 
@@ -122,7 +123,8 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
     Raises:
       ConfigError: if an argument breaks a rule.
     """
-    text = augment_source.to_text(augment_fn)
+    module_file = augment_source.check_module_file(module_file)
+    text = augment_source.to_text(augment_fn, in_module_file=module_file is not None)
     properties = encode(
       label=label,
       sampling_strategy=sampling_strategy,
@@ -143,7 +145,8 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
       max_bad_records=max_bad_records,
     )
     output = types.Channel(type=standard_artifacts.Examples)
-    spec = BalancedAugmenterSpec(
+    spec = make_spec(
+      BalancedAugmenterSpec,
       input_examples=examples,
       examples=output,
       module_file=module_file,

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
 
+from tfx_balance.arguments import check_flag, check_label, check_number, check_seed
 from tfx_balance.errors import ConfigError
 from tfx_balance.exec_properties import (
   encoded,
-  flag,
   from_json,
   is_runtime,
   known,
-  label,
   missing_label,
   names,
+  optional_text,
   read_options,
-  seed,
-  to_json,
 )
 from tfx_balance.plan.balance_plan import DEFAULT_STRATEGY, BalanceRequest
 from tfx_balance.plan.split_plan import check_split_name
@@ -97,36 +95,37 @@ class AugmenterParameters:
     Raises:
       ConfigError: if one breaks a rule.
     """
+    feature, seed = check_label(properties['label']), check_seed(properties.get('seed', 0))
     strategy = _strategy(properties['sampling_strategy'])
     factors = from_json('factors', properties.get('factors'), Mapping)
     balance = BalanceRequest.parse(
       strategy,
       factors,
       properties.get('max_copies') or None,
-      flag('undersample', properties.get('undersample', 0)),
+      check_flag('undersample', properties.get('undersample', 0)),
     )
     splits = names('splits', properties['splits'])
-    augmented = properties.get('augmented_split') or None
-    evaluation = flag('allow_evaluation_splits', properties.get('allow_evaluation_splits', 0))
+    augmented = optional_text('augmented_split', properties.get('augmented_split'))
+    evaluation = check_flag('allow_evaluation_splits', properties.get('allow_evaluation_splits', 0))
     _check_splits(splits, augmented, evaluation)
     check_request(balance, list(splits), augmented)
     missing = properties.get('missing_label', 'error')
-    is_class = missing == OWN_CLASS
+    is_class = isinstance(missing, str) and missing == OWN_CLASS
     shown = {
       name: properties[name]
       for name in ('label', 'augment_fn', 'augmented_split', 'max_copies', 'undersample', 'seed')
       if properties.get(name) not in (None, '')
     }
     return cls(
-      label=label(properties['label']),
+      label=feature,
       balance=balance,
       splits=splits,
       augmented_split=augmented,
-      seed=seed(properties.get('seed', 0)),
+      seed=seed,
       reading=read_options(properties),
       missing='own_stratum' if is_class else missing_label(missing, OWN_CLASS),
       missing_is_class=is_class,
-      provenance=flag('provenance', properties.get('provenance', 0)),
+      provenance=check_flag('provenance', properties.get('provenance', 0)),
       augment_timeout=timeout_of(properties.get('augment_timeout')),
       shown={
         **shown,
@@ -148,23 +147,23 @@ def encode(**arguments: Any) -> dict[str, Any]:
     ConfigError: if an argument breaks a rule.
   """
   most = arguments['max_copies']
-  if most is not None and not is_runtime(most):
+  if most is None:
+    arguments['max_copies'] = 0  # TFX has no None
+  elif not is_runtime(most):
     BalanceRequest.parse(max_copies=most)
-  arguments['max_copies'] = 0 if most is None else to_json(most)
+  stand_in = {'label': 'label', 'sampling_strategy': DEFAULT_STRATEGY, 'splits': 'train'}
+  AugmenterParameters.decode({**stand_in, **known(arguments)})
   timeout = arguments['augment_timeout']
   if not is_runtime(timeout):
     seconds = timeout_of(timeout)
     arguments['augment_timeout'] = '' if seconds is None else str(seconds)
   for name in ('undersample', 'allow_evaluation_splits', 'provenance'):
     if not is_runtime(arguments[name]):
-      arguments[name] = int(flag(name, arguments[name]))
-  strategy = arguments['sampling_strategy']
-  if isinstance(strategy, numbers.Real):
-    BalanceRequest.parse(strategy)
-    arguments['sampling_strategy'] = str(strategy)
+      arguments[name] = int(arguments[name])
+  if isinstance(arguments['sampling_strategy'], numbers.Real):
+    arguments['sampling_strategy'] = str(arguments['sampling_strategy'])
   properties = encoded(arguments)
-  stand_in = {'label': 'label', 'sampling_strategy': DEFAULT_STRATEGY, 'splits': 'train'}
-  AugmenterParameters.decode({**stand_in, **known(properties)})
+  AugmenterParameters.decode({**stand_in, **known(properties)})  # a class may be there as 1 and '1'
   return {**properties, 'algorithm_version': ALGORITHM_VERSION}
 
 
@@ -174,17 +173,13 @@ def timeout_of(value: Any) -> float | None:
   Raises:
     ConfigError: if they are no number above 0.
   """
-  if value is None or value == '':
+  if value is None or (isinstance(value, str) and not value):
     return None
-  try:
-    seconds = math.nan if isinstance(value, bool) else float(value)
-  except (TypeError, ValueError):
-    seconds = math.nan
-  if not 0 < seconds < math.inf:
-    raise ConfigError(
-      f'augment_timeout={value!r} must be a number of seconds above 0; leave it out for no limit'
-    )
-  return seconds
+  if isinstance(value, str):  # as TFX carries it
+    with contextlib.suppress(ValueError):
+      value = float(value)
+  fix = 'give seconds, or leave it out for no limit'
+  return float(check_number('augment_timeout', value, 0, above=True, fix=fix))
 
 
 def _strategy(value: Any) -> Any:

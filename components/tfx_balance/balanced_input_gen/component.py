@@ -10,6 +10,7 @@ from tfx.types import component_spec, standard_artifacts
 
 from tfx_balance.balanced_input_gen import executor
 from tfx_balance.balanced_input_gen.parameters import InputGenParameters, encode
+from tfx_balance.exec_properties import make_spec
 from tfx_balance.tfrecord.reading import LARGEST_RECORD_BYTES
 
 
@@ -98,7 +99,8 @@ class BalancedInputGen(base_beam_component.BaseBeamComponent):
       bad_records=bad_records,
       max_bad_records=max_bad_records,
     )
-    spec = BalancedInputGenSpec(
+    spec = make_spec(
+      BalancedInputGenSpec,
       input_examples=examples,
       examples=types.Channel(type=standard_artifacts.Examples),
       hyperparameters=types.Channel(type=standard_artifacts.HyperParameters),

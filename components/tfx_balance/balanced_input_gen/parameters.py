@@ -6,15 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tfx_balance.exec_properties import (
-  encoded,
-  known,
-  label,
-  missing_label,
-  names,
-  read_options,
-  seed,
-)
+from tfx_balance.arguments import check_label, check_seed
+from tfx_balance.exec_properties import encoded, known, missing_label, names, read_options
 from tfx_balance.transforms.labels import MissingLabel
 from tfx_balance.transforms.read_options import READ_DEFAULTS, ReadOptions
 
@@ -59,9 +52,9 @@ class InputGenParameters:
       ConfigError: if one breaks a rule.
     """
     return cls(
-      label=label(properties['label']),
+      label=check_label(properties['label']),
       train_splits=names('train_splits', properties['train_splits']),
-      seed=seed(properties.get('seed', 0)),
+      seed=check_seed(properties.get('seed', 0)),
       missing=missing_label(properties.get('missing_label', 'error')),
       reading=read_options(properties),
     )
@@ -86,6 +79,5 @@ def encode(**arguments: Any) -> dict[str, Any]:
   Raises:
     ConfigError: if an argument breaks a rule.
   """
-  properties = encoded(arguments)
-  InputGenParameters.decode({'label': 'label', 'train_splits': 'train', **known(properties)})
-  return {**properties, 'algorithm_version': ALGORITHM_VERSION}
+  InputGenParameters.decode({'label': 'label', 'train_splits': 'train', **known(arguments)})
+  return {**encoded(arguments), 'algorithm_version': ALGORITHM_VERSION}

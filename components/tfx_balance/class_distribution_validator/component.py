@@ -12,6 +12,7 @@ from tfx.types import component_spec, standard_artifacts
 from tfx_balance.class_distribution_validator import executor
 from tfx_balance.class_distribution_validator.parameters import ValidatorParameters, encode
 from tfx_balance.errors import ConfigError
+from tfx_balance.exec_properties import make_spec
 
 
 class ClassDistributionValidatorSpec(types.ComponentSpec):
@@ -160,7 +161,8 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
       raise ConfigError(f'check_leakage={check_leakage!r} compares records; pass examples= as well')
     if baseline_statistics is None and 'baseline:' in str(properties['compare']):
       raise ConfigError(f'compare={compare!r} names a baseline; pass baseline_statistics= as well')
-    spec = ClassDistributionValidatorSpec(
+    spec = make_spec(
+      ClassDistributionValidatorSpec,
       statistics=statistics,
       examples=examples,
       schema=schema,

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import json
 import numbers
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
+from tfx_balance.arguments import check_choice, check_flag, check_label, check_number, shown
 from tfx_balance.errors import ConfigError
-from tfx_balance.exec_properties import flag, from_json, is_runtime, known, label, names, to_json
+from tfx_balance.exec_properties import (
+  from_json,
+  is_runtime,
+  known,
+  optional_names,
+  optional_path,
+  optional_text,
+  to_json,
+)
 from tfx_balance.plan.distance_rules import SplitPair
 from tfx_balance.plan.distribution_rules import (
   DISTANCES,
   Distance,
   DistributionRules,
   MissingClasses,
-  check_choice,
 )
-from tfx_balance.plan.limits import AUTO, ExpectedShares, SplitLimit, checked_number
+from tfx_balance.plan.limits import AUTO, ExpectedShares, SplitLimit
 
 ALGORITHM_VERSION = 2
 """Raised whenever the same data and arguments give another verdict: part of TFX's cache key."""
@@ -87,25 +96,26 @@ class ValidatorParameters:
     Raises:
       ConfigError: if one breaks a rule.
     """
-    excluded = properties.get('exclude_splits') or None
-    key = properties.get('check_leakage') or None
+    excluded = properties.get('exclude_splits')
+    if isinstance(excluded, (list, tuple)) and not excluded:
+      excluded = None
+    key = optional_text('check_leakage', properties.get('check_leakage'))
     pairs = _pairs('leakage_pairs', properties)
     if pairs is not None and key is None:
-      raise ConfigError(
-        f"leakage_pairs={properties['leakage_pairs']!r} has no effect; pass check_leakage='records'"
-      )
-    on_violation: OnViolation = properties.get('on_violation', 'fail')
-    check_choice('on_violation', on_violation, ('fail', 'warn'))
+      given = shown(properties['leakage_pairs'])
+      raise ConfigError(f"leakage_pairs={given} has no effect; pass check_leakage='records'")
     return cls(
-      label=label(properties['label']),
+      label=check_label(properties['label']),
       rules=_rules(properties),
-      exclude_splits=() if excluded is None else names('exclude_splits', excluded),
-      recount=flag('recount', properties.get('recount', 0)),
+      exclude_splits=optional_names('exclude_splits', excluded) or (),
+      recount=check_flag('recount', properties.get('recount', 0)),
       leakage_key=key,
       leakage_pairs=pairs,
       max_leakage=_split_limit('max_leakage', properties, 0.0),
-      on_violation=on_violation,
-      report_dir=properties.get('report_dir') or None,
+      on_violation=check_choice(
+        'on_violation', properties.get('on_violation', 'fail'), ('fail', 'warn')
+      ),
+      report_dir=optional_path('report_dir', properties.get('report_dir')),
     )
 
 
@@ -117,32 +127,33 @@ def encode(**arguments: Any) -> dict[str, Any]:
   Raises:
     ConfigError: if an argument breaks a rule.
   """
-  if not is_runtime(arguments['recount']):
-    arguments['recount'] = int(flag('recount', arguments['recount']))
-  if not is_runtime(arguments['share_tolerance']):
-    arguments['share_tolerance'] = _tolerance(arguments['share_tolerance'])
+  checked = {'label': 'label', **known(arguments)}
+  if is_runtime(arguments['check_leakage']):
+    checked['check_leakage'] = RECORDS
+  ValidatorParameters.decode(checked)
   properties = {
     name: value if is_runtime(value) else _property(name, value)
     for name, value in arguments.items()
   }
-  checked = known(properties)
-  if is_runtime(arguments['check_leakage']):
-    checked['check_leakage'] = RECORDS
-  ValidatorParameters.decode({'label': 'label', **checked})
+  ValidatorParameters.decode({**checked, **known(properties)})  # a class may be there as 1 and '1'
   return {**properties, 'algorithm_version': ALGORITHM_VERSION}
 
 
 def _property(name: str, value: Any) -> Any:
   """Returns a value as TFX carries it: limits and what has several values as JSON text."""
   if name in _BOUNDS and isinstance(value, numbers.Real):
-    if isinstance(value, bool):
-      SplitLimit.parse(name, value, *_BOUNDS[name])
     return json.dumps(int(value) if isinstance(value, numbers.Integral) else float(value))
   if name == 'expected_shares' and isinstance(value, Mapping):
     inner = {k: json.loads(to_json(v)) if isinstance(v, Mapping) else v for k, v in value.items()}
     return to_json(inner)
   if name == 'exclude_splits' and not value:
     return ''
+  if name == 'recount':
+    return int(value)
+  if name == 'share_tolerance':
+    return float(value)
+  if name == 'report_dir' and value is not None:
+    return os.fspath(value)
   return to_json(value)
 
 
@@ -152,8 +163,11 @@ def _rules(properties: Mapping[str, Any]) -> DistributionRules:
   Raises:
     ConfigError: if one is none.
   """
-  missing: MissingClasses = properties.get('missing_classes', 'allow_too_small')
-  check_choice('missing_classes', missing, ('allow_too_small', 'forbid', 'allow'))
+  missing = check_choice(
+    'missing_classes',
+    properties.get('missing_classes', 'allow_too_small'),
+    get_args(MissingClasses),
+  )
   expected = from_json('expected_shares', properties.get('expected_shares'), Mapping)
   return DistributionRules(
     distances={name: _distance(name, properties) for name in DISTANCES},
@@ -162,26 +176,23 @@ def _rules(properties: Mapping[str, Any]) -> DistributionRules:
     min_share=_split_limit('min_share', properties),
     max_imbalance_ratio=_split_limit('max_imbalance_ratio', properties),
     expected_shares=ExpectedShares.parse(expected),
-    share_tolerance=_tolerance(properties.get('share_tolerance', 0.01)),
+    share_tolerance=check_number('share_tolerance', properties.get('share_tolerance', 0.01), 0, 1),
     missing_classes=missing,
     max_missing=_split_limit('max_missing', properties, 0.0),
   )
 
 
 def _distance(name: str, properties: Mapping[str, Any]) -> Distance:
-  return AUTO if properties.get(name, AUTO) == AUTO else _split_limit(name, properties)
+  value = properties.get(name, AUTO)
+  return AUTO if isinstance(value, str) and value == AUTO else _split_limit(name, properties)
 
 
 def _split_limit(
   name: str, properties: Mapping[str, Any], default: float | None = None
 ) -> SplitLimit:
   """Returns a limit from its text; the default where there is no such property."""
-  value = from_json(name, properties.get(name, default), (int, float, Mapping))
+  value = from_json(name, properties.get(name, default), (numbers.Real, Mapping))
   return SplitLimit.parse(name, value, *_BOUNDS[name])
-
-
-def _tolerance(value: Any) -> float:
-  return checked_number('share_tolerance', value, 0, 1, False)
 
 
 def _pairs(argument: str, properties: Mapping[str, Any]) -> tuple[SplitPair, ...] | None:
@@ -196,8 +207,8 @@ def _pairs(argument: str, properties: Mapping[str, Any]) -> tuple[SplitPair, ...
   for pair in found:
     if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
       raise ConfigError(
-        f"{argument}={found!r} must hold pairs of splits; give such as [('eval', 'train')]"
+        f"{argument}={shown(found)} must hold pairs of splits; give such as [('eval', 'train')]"
       )
     if not all(isinstance(name, str) and name for name in pair) or pair[0] == pair[1]:
-      raise ConfigError(f'{argument} has {pair!r}; a pair is of two different splits')
+      raise ConfigError(f'{argument} has {shown(pair)}; a pair is of two different splits')
   return tuple(SplitPair(*pair) for pair in found)

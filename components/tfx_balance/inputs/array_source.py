@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from tfx_balance.arguments import check_callable, check_seed, check_whole, shown
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.labels import count_labels
 from tfx_balance.inputs.source import DEFAULT_MEMORY_BUDGET, FeatureSpec, Reader
@@ -34,15 +35,11 @@ class ArraySource:
   _rows: npt.NDArray[np.int64] = field(init=False, repr=False)
 
   def __post_init__(self) -> None:
+    self.seed = check_seed(self.seed)
     self.counts, self._rows = count_labels(self.labels)
     self.natural = {'train': self.counts.records}
-    for array in tf.nest.flatten(self.features):
-      if len(array) != len(self._rows):
-        raise DataError(
-          f'a feature has {len(array)} rows and there are {len(self._rows)} labels; '
-          f'give one row a label'
-        )
-    self.features = tf.nest.map_structure(tf.convert_to_tensor, self.features)
+    check_rows(self.features, len(self._rows), 'labels')
+    self.features = tf.nest.map_structure(_as_tensor, self.features)
     self.labels = tf.convert_to_tensor(self.labels)
 
   def windows(self) -> tuple[tuple[int, ...], ...]:
@@ -63,6 +60,37 @@ class ArraySource:
     """Returns one pass over the rows in their order; see Source."""
     _refuse(feature_spec)
     return tf.data.Dataset.from_tensor_slices((self.features, self.labels)).batch(batch_size)
+
+
+def check_rows(arrays: Any, n: int, what: str) -> None:
+  """Checks that all arrays of a nest have so many rows.
+
+  Args:
+    arrays: array or nest of arrays.
+    n: rows.
+    what: there are n of, for the message.
+
+  Raises:
+    DataError: if there is no array, or one has another number of rows.
+  """
+  flat = tf.nest.flatten(arrays)
+  for array in flat:
+    rows = len(array) if hasattr(array, '__len__') and np.ndim(array) else None
+    if rows != n or isinstance(array, (str, bytes)):
+      raise DataError(
+        f'a feature has {rows or "no"} rows and there are {n} {what}; give one row for each'
+      )
+  if not flat:
+    raise DataError(f'features={shown(arrays)} hold no array; give one row for each of {n} {what}')
+
+
+def _as_tensor(array: Any) -> tf.Tensor:
+  try:
+    return tf.convert_to_tensor(array)
+  except (TypeError, ValueError) as error:
+    raise DataError(
+      f'feature {shown(array)} is no array ({error}); give numbers or text of one shape a row'
+    ) from error
 
 
 def _refuse(feature_spec: FeatureSpec | None) -> None:
@@ -86,7 +114,8 @@ def collect(
   rows: list[Any] = []
   labels: list[Any] = []
   used = 0
-  for features, label in generator():
+  check_whole('memory_budget', memory_budget)
+  for features, label in _pairs(generator):
     row = tf.nest.map_structure(np.asarray, features)
     used += sum(array.nbytes for array in tf.nest.flatten(row))
     if used > memory_budget:
@@ -99,3 +128,24 @@ def collect(
   if not rows:
     raise DataError('the generator yields nothing; it must yield (features, label) pairs')
   return tf.nest.map_structure(lambda *arrays: np.stack(arrays), *rows), np.asarray(labels)
+
+
+def _pairs(generator: Callable[[], Iterable[tuple[Any, Any]]]) -> Iterator[tuple[Any, Any]]:
+  """Yields what a generator yields.
+
+  Raises:
+    ConfigError: if it is no function that returns an iterable.
+    DataError: if it yields no pairs.
+  """
+  example = 'lambda: zip(features, labels)'
+  made = check_callable('generator', generator, example)
+  try:
+    pairs = iter(made())
+  except TypeError as error:
+    raise ConfigError(
+      f'generator={shown(generator)} must return an iterator ({error}); give one such as {example}'
+    ) from error
+  for pair in pairs:
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+      raise DataError(f'the generator yields {shown(pair)}; it must yield (features, label) pairs')
+    yield pair[0], pair[1]

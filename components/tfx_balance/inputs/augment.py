@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from tfx_balance.arguments import shown
 from tfx_balance.augment import (
   Applier,
   AugmentFn,
@@ -54,12 +55,12 @@ def which_records(augment: str | Sequence[Any], counts: ClassCounts) -> tuple[Ap
     ConfigError: if it is none of these.
   """
   everyone = list(range(len(counts.classes)))
-  if augment == 'repeats':
+  if isinstance(augment, str) and augment == 'repeats':
     return lambda classes, repeats: repeats, everyone
-  if augment == 'all':
+  if isinstance(augment, str) and augment == 'all':
     return lambda classes, repeats: tf.ones_like(repeats), everyone
-  if isinstance(augment, str) or not isinstance(augment, Sequence):
-    raise ConfigError(f"augment={augment!r} must be 'repeats', 'all' or a list of classes")
+  if isinstance(augment, (str, bytes)) or not isinstance(augment, Sequence):
+    raise ConfigError(f"augment={shown(augment)} must be 'repeats', 'all' or a list of classes")
   chosen = {match_class(key, counts.classes) for key in augment}
   if not chosen:
     raise ConfigError('augment=[] names no class; name one, or leave augment_fn= out')

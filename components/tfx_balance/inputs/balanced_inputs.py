@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfx_balance.arguments import check_flag, check_path, check_seed, check_text
 from tfx_balance.augment import AugmentFn, PoolFn
 from tfx_balance.errors import DataError
 from tfx_balance.inputs import fn_args as fn_args_lib
@@ -18,6 +19,7 @@ from tfx_balance.inputs.file_names import matching_files, names_in, promised_rec
 from tfx_balance.inputs.file_source import FileSource
 from tfx_balance.inputs.labels import index_lookup
 from tfx_balance.inputs.ordered_files import ordered_files
+from tfx_balance.inputs.parsing import check_feature_spec
 from tfx_balance.inputs.pool_source import PoolSource
 from tfx_balance.inputs.python_calls import options_of_calls
 from tfx_balance.inputs.source import DEFAULT_MEMORY_BUDGET, FeatureSpec
@@ -97,7 +99,8 @@ class BalancedInputs(ClassEmphasis):
     Raises:
       DataError: if the plan cannot be read, or a file that it names is not there.
     """
-    root = uri.rstrip('/')
+    root = check_path('uri', uri).rstrip('/')
+    check_feature_spec(feature_spec)
     source = FileSource(fn_args_lib.read_plan(root), root, memory_budget)
     splits = [name[len('Split-') :] for name in names_in(root) if name.startswith('Split-')]
     files = {name: [os.path.join(root, f'Split-{name}', '*')] for name in splits}
@@ -200,14 +203,15 @@ class BalancedInputs(ClassEmphasis):
         come as tf.errors.InvalidArgumentError with the same text.
     """
     sampling = Sampling(strategy, q, ratios, schedule)
-    check_batch_size(batch_size)
+    batch_size = check_batch_size(batch_size)
     weights = None
-    if sample_weight:
-      scheme = 'balanced' if sample_weight is True else sample_weight
-      weights = self.weights_under(sampling, scheme)
+    if isinstance(sample_weight, str):
+      weights = self.weights_under(sampling, sample_weight)
+    elif check_flag('sample_weight', sample_weight):
+      weights = self.weights_under(sampling, 'balanced')
     work = BatchWork(label_as, weights, augment_fn, augment)
-    reader = self.source.reader(feature_spec or self.feature_spec)
-    seed = self.source.seed if seed is None else seed
+    reader = self.source.reader(self._spec(feature_spec))
+    seed = self.source.seed if seed is None else check_seed(seed)
     return training_dataset(
       self.source, reader, sampling, work, batch_size, epoch, seed, input_context
     )
@@ -235,9 +239,10 @@ class BalancedInputs(ClassEmphasis):
       DataError: if there is no such split. A file that is truncated or corrupted is named while the
         dataset is read, by tf.errors.InvalidArgumentError with the same text.
     """
-    check_batch_size(batch_size)
+    batch_size = check_batch_size(batch_size)
     check_label_as(label_as)
-    spec = feature_spec or self.feature_spec
+    check_text('split', split)
+    spec = self._spec(feature_spec)
     if self.eval_files is None:
       batches = self.source.ordered(batch_size, spec)
     elif split not in self.eval_files or self.label is None:
@@ -282,4 +287,8 @@ class BalancedInputs(ClassEmphasis):
 
   def with_feature_spec(self, feature_spec: FeatureSpec) -> BalancedInputs:
     """Returns the same inputs with another default feature spec."""
-    return replace(self, feature_spec=feature_spec)
+    return replace(self, feature_spec=check_feature_spec(feature_spec))
+
+  def _spec(self, feature_spec: FeatureSpec | None) -> FeatureSpec | None:
+    """Returns a feature spec, or the default where there is none."""
+    return self.feature_spec if feature_spec is None else check_feature_spec(feature_spec)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from tfx_balance.arguments import check_choice, check_text
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.losses import Loss, logit_adjusted_cross_entropy, weighted_cross_entropy
 from tfx_balance.inputs.source import Source
 from tfx_balance.inputs.training import Sampling
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.class_weight import class_weights, does_nothing, log_shares
+from tfx_balance.plan.class_weight import Scheme, class_weights, does_nothing, log_shares
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,9 @@ class ClassEmphasis:
   ) -> list[float]:
     """Returns the weights of `class_weight` as a list, for batches sampled in any way."""
     counts = self.source.counts
+    if split is not None:
+      self._natural(split)
+    check_choice('scheme', scheme, get_args(Scheme))
     natural = self._natural(split) if scheme == 'effective' else counts.records
     found = class_weights(natural, sampling.constant(counts), scheme, beta)
     _warn_if_idle([weight for weight in found if weight], 'the class weights', sampling.strategy)
@@ -148,6 +152,8 @@ class ClassEmphasis:
   def _natural(self, split: str | None) -> tuple[int, ...]:
     """Returns the natural counts of a split, each above 0."""
     natural = self.source.natural
+    if split is not None:
+      check_text('split', split)
     if split is None and len(natural) > 1:
       raise ConfigError(
         f'splits {list(natural)} were merged, and with copies among them the prior would be '

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from tfx_balance.arguments import shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.python_calls import call_python
 from tfx_balance.inputs.source import Fetch, Reader
@@ -39,6 +40,11 @@ class Shard:
     """Returns the part that `tf.distribute` asks an input pipeline for; all of it for None."""
     if context is None:
       return cls()
+    if not isinstance(context, tf.distribute.InputContext):
+      raise ConfigError(
+        f'input_context={shown(context)} must be a tf.distribute.InputContext; leave it out, or '
+        f"call train in strategy.distribute_datasets_from_function's function"
+      )
     replicas = context.num_replicas_in_sync // context.num_input_pipelines
     return cls(context.input_pipeline_id, context.num_input_pipelines, max(replicas, 1))
 

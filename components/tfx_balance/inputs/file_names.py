@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfx_balance.errors import DataError
+from tfx_balance.arguments import check_path, shown
+from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.sidecar import SIDECAR_NAME
 
 _SPLIT = 'Split-'
@@ -22,11 +23,16 @@ def matching_files(patterns: Sequence[str] | str) -> list[str]:
   The path of a file or a folder that is there is taken as it is, whatever characters it has.
 
   Raises:
+    ConfigError: if they are no patterns.
     DataError: if a pattern matches nothing.
   """
   found: list[str] = []
-  for pattern in [patterns] if isinstance(patterns, str) else patterns:
-    paths = _matches(os.fspath(pattern))
+  if isinstance(patterns, (str, os.PathLike)):
+    patterns = [os.fspath(patterns)]
+  if not isinstance(patterns, Sequence) or isinstance(patterns, bytes) or not patterns:
+    raise ConfigError(f'files={shown(patterns)} must be paths or patterns; give one or more')
+  for pattern in patterns:
+    paths = _matches(check_path('files: entry', pattern))
     if not paths:
       raise DataError(f'{pattern} matches no file; give a file or a pattern that does')
     found += paths

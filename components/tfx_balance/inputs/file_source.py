@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from tfx_balance.arguments import check_whole
 from tfx_balance.errors import DataError
 from tfx_balance.inputs.file_cache import FileCache, gather_from_files
 from tfx_balance.inputs.file_layout import FileLayout
@@ -55,6 +56,7 @@ class FileSource:
   _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
   def __post_init__(self) -> None:
+    self.memory_budget = check_whole('memory_budget', self.memory_budget)
     self.counts = ClassCounts(self.plan.classes, self.plan.records)
     self.natural, self.seed = self.plan.natural, self.plan.seed
     self._layout = FileLayout.of(self.plan, self.memory_budget)

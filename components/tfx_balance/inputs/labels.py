@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from tfx_balance.arguments import shown
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.class_value import ClassValue, Kind
+from tfx_balance.plan.class_value import ClassValue, Kind, as_labels
 from tfx_balance.plan.sampling import ClassCounts
 
 _DTYPES: dict[str, tf.DType] = {'int': tf.int64, 'float': tf.float32, 'bytes': tf.string}
@@ -30,12 +31,12 @@ def count_labels(labels: Any) -> tuple[ClassCounts, npt.NDArray[np.int64]]:
   Raises:
     DataError: if there are none, or they are no classes.
   """
-  array = np.asarray(labels)
+  array = as_labels(labels)
   if array.ndim == 2 and array.shape[1] == 1:
     array = array[:, 0]
   if array.ndim != 1 or not len(array):
     raise DataError(
-      f'labels have shape {np.shape(labels)}; they must be one value a record, of one record or '
+      f'labels have shape {array.shape}; they must be one value a record, of one record or '
       f'more: turn a one-hot matrix into indices with argmax(axis=1)'
     )
   if array.dtype.kind in 'OU':
@@ -63,10 +64,12 @@ def _plain(kind: Kind, value: Any) -> Any:
 
 def _as_bytes(value: Any) -> bytes:
   if isinstance(value, str):
-    return value.encode('utf-8')
+    return value.encode('utf-8', 'surrogateescape')
   if isinstance(value, bytes):
     return value
-  raise DataError(f'label {value!r} is {type(value).__name__}; labels must all be text or bytes')
+  raise DataError(
+    f'label {shown(value)} is {type(value).__name__}; labels must all be text or bytes'
+  )
 
 
 def flat_label(label: Any) -> tf.Tensor:

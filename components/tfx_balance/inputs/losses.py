@@ -5,10 +5,15 @@ Plain functions of (labels, logits), so that Keras 3 and tf_keras take them alik
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+
+from tfx_balance.arguments import check_number, shown
+from tfx_balance.errors import ConfigError
 
 Loss = Callable[[Any, Any], tf.Tensor]
 
@@ -17,12 +22,13 @@ def weighted_cross_entropy(weights: Sequence[float]) -> Loss:
   """Returns the softmax cross-entropy of each record times the weight of its class.
 
   Args:
-    weights: [n_classes], in the plan's class order.
+    weights: [n_classes], in the plan's class order, each 0 or more.
 
   Returns:
     A function of labels (class indices, [B] or [B, 1]) and logits (float [B, n_classes]) that
     returns losses, float [B].
   """
+  weights = _numbers('weights', weights, 0)
 
   def weighted_cross_entropy(labels: Any, logits: Any) -> tf.Tensor:
     indices = _indices(labels)
@@ -47,6 +53,7 @@ def logit_adjusted_cross_entropy(log_prior: Sequence[float], tau: float = 1.0) -
     A function of labels (class indices, [B] or [B, 1]) and logits (float [B, n_classes]) that
     returns losses, float [B].
   """
+  tau, log_prior = check_number('tau', tau), _numbers('log_prior', log_prior)
 
   def logit_adjusted_cross_entropy(labels: Any, logits: Any) -> tf.Tensor:
     logits = tf.convert_to_tensor(logits)
@@ -54,6 +61,21 @@ def logit_adjusted_cross_entropy(log_prior: Sequence[float], tau: float = 1.0) -
     return tf.nn.sparse_softmax_cross_entropy_with_logits(_indices(labels), adjusted)
 
   return logit_adjusted_cross_entropy
+
+
+def _numbers(name: str, values: Any, least: float = -math.inf) -> list[float]:
+  """Returns one number a class, -inf among them where that is the least.
+
+  Raises:
+    ConfigError: if they are no such.
+  """
+  array = np.asarray(values, object)
+  for value in array.flat:
+    if value != least:
+      check_number(f'{name}: entry', value, least)
+  if array.ndim != 1 or not len(array):
+    raise ConfigError(f'{name}={shown(values)} must be a list of numbers; give one a class')
+  return [float(value) for value in array]
 
 
 def _indices(labels: Any) -> tf.Tensor:

@@ -7,11 +7,19 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfx_balance.arguments import check_mapping, shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.labels import check_label_spec, checked_label, class_values
 from tfx_balance.inputs.source import FeatureSpec
 from tfx_balance.plan.class_value import ClassValue
 
+_FEATURES = (
+  tf.io.FixedLenFeature,
+  tf.io.FixedLenSequenceFeature,
+  tf.io.RaggedFeature,
+  tf.io.SparseFeature,
+  tf.io.VarLenFeature,
+)
 Gather = Callable[[tf.Tensor, Any], tf.Tensor]
 """Graph code: rows int64 [B] and fetched records string [B] to serialized examples, string [B]."""
 
@@ -36,6 +44,26 @@ def parsing_reader(
   return read
 
 
+def check_feature_spec(feature_spec: FeatureSpec | None) -> FeatureSpec | None:
+  """Returns a feature spec, or None where there is none.
+
+  Raises:
+    ConfigError: if it is none.
+  """
+  if feature_spec is None:
+    return None
+  example = "{'label': tf.io.FixedLenFeature([], tf.int64)}"
+  for name, feature in check_mapping('feature_spec', feature_spec, example).items():
+    if not isinstance(name, str) or not isinstance(feature, _FEATURES):
+      raise ConfigError(
+        f'feature_spec={shown(feature_spec)} must be what tf.io.parse_example takes, and '
+        f'{shown(name)}: {shown(feature)} is not; give such as {example}'
+      )
+  if not feature_spec:
+    raise ConfigError(f'feature_spec={{}} has no feature; give such as {example}')
+  return feature_spec
+
+
 def parser(
   label: str, feature_spec: FeatureSpec | None
 ) -> Callable[[tf.Tensor], tuple[dict[str, Any], Any]]:
@@ -44,6 +72,7 @@ def parser(
   Raises:
     ConfigError: if there is no feature spec.
   """
+  check_feature_spec(feature_spec)
   if feature_spec is None:
     raise ConfigError(
       'feature_spec=None, and the files must be parsed; pass feature_spec= as tf.io.parse_example '

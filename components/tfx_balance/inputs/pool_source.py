@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from tfx_balance.arguments import check_label, check_seed, check_whole
 from tfx_balance.errors import DataError
 from tfx_balance.inputs.file_names import check_promised, promised_records
 from tfx_balance.inputs.labels import count_labels, flat_label
@@ -43,6 +44,10 @@ class PoolSource:
   _pool: Any = field(init=False, repr=False)
 
   def __post_init__(self) -> None:
+    self.seed = check_seed(self.seed)
+    self.memory_budget = check_whole('memory_budget', self.memory_budget)
+    check_label(self.label)
+    parser(self.label, self.feature_spec)  # which refuses what is no feature spec
     self._pool, labels = self._read()
     self.counts, self._rows = count_labels(labels)
     self.natural = {'train': self.counts.records}

@@ -8,9 +8,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfx_balance.augment import AugmentFn, PoolFn
+from tfx_balance.arguments import check_callable, check_choice, shown
+from tfx_balance.augment import AugmentFn, PoolFn, check_augment_fn
 from tfx_balance.errors import ConfigError
-from tfx_balance.inputs.augment import BatchAugment
+from tfx_balance.inputs.augment import BatchAugment, which_records
 from tfx_balance.inputs.draw_stream import Shard, draw_dataset
 from tfx_balance.inputs.python_calls import options_of_calls
 from tfx_balance.inputs.source import Reader, Source
@@ -48,6 +49,8 @@ class Sampling:
 
   def __post_init__(self) -> None:
     check_strategy(self.strategy)
+    if self.schedule is not None:
+      check_callable('schedule', self.schedule, 'progressive(steps=10_000)')
     given = [n for n in ('q', 'ratios', 'schedule') if getattr(self, n) is not None]
     if self.strategy == 'natural' and given:
       raise ConfigError(
@@ -92,7 +95,7 @@ def count_steps(sampling: Sampling, counts: ClassCounts, batch_size: int, epoch:
     ConfigError: if an argument breaks a rule.
   """
   check_batch_size(batch_size)
-  check_epoch(epoch)
+  epoch = check_epoch(epoch)
   if sampling.strategy == 'natural' and not isinstance(epoch, int):
     return -(-sum(counts.records) // batch_size)
   if sampling.schedule is None or isinstance(epoch, int):
@@ -136,10 +139,13 @@ class BatchWork:
 
   def __post_init__(self) -> None:
     check_label_as(self.label_as)
+    if self.augment_fn is not None:
+      check_augment_fn(self.augment_fn, shown(self.augment_fn))
 
   def maker(self, reader: Reader, counts: ClassCounts) -> Callable[..., tuple[Any, ...]]:
     """Returns graph code from the draws of a batch to the batch."""
     augmented = None
+    which_records(self.augment, counts)  # which is checked without a function too
     if self.augment_fn is not None:
       augmented = BatchAugment.of(self.augment_fn, self.augment, reader, counts)
     weights = None if self.class_weights is None else tf.constant(self.class_weights, tf.float32)
@@ -162,8 +168,7 @@ def check_label_as(label_as: str) -> None:
   Raises:
     ConfigError: if it is neither 'parsed' nor 'index'.
   """
-  if label_as not in ('parsed', 'index'):
-    raise ConfigError(f"label_as={label_as!r} is not in ['parsed', 'index']; pass one of these")
+  check_choice('label_as', label_as, ('parsed', 'index'))
 
 
 def training_dataset(
@@ -181,6 +186,7 @@ def training_dataset(
   Raises:
     ConfigError: if an argument breaks a rule.
   """
+  shard, make = Shard.of(context), work.maker(reader, source.counts)
   draws = BatchDraws(
     ClassOrder(source.windows(), seed),
     check_strategy(sampling.strategy),
@@ -188,7 +194,7 @@ def training_dataset(
     batch_size,
     count_steps(sampling, source.counts, batch_size, epoch),
   )
-  batches = draw_dataset(draws, Shard.of(context), reader).map(
-    work.maker(reader, source.counts), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+  batches = draw_dataset(draws, shard, reader).map(
+    make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
   )
   return batches.with_options(options_of_calls()).prefetch(tf.data.AUTOTUNE)

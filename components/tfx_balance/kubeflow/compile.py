@@ -12,6 +12,7 @@ from absl import logging
 from tfx import v1 as tfx
 from tfx.dsl.io import fileio
 
+from tfx_balance.arguments import check_mapping, check_path, check_text, shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.kubeflow.entrypoint import DRIVER, MODULE, OUTPUTS_SPEC
 from tfx_balance.kubeflow.task_options import TaskOptions
@@ -45,10 +46,24 @@ def compile_pipeline(
   Raises:
     ConfigError: if an argument breaks a rule, or the pipeline refers to a folder of this machine.
   """
+  output = check_path('output', output)
   if not output.endswith(('.yaml', '.yml')):
-    raise ConfigError(f'output is {output!r}; end it in .yaml, which is the form that KFP runs')
+    raise ConfigError(f'output={output!r} must end in .yaml, which is the form that KFP runs')
+  if not isinstance(pipeline, tfx.dsl.Pipeline) or not pipeline.components:
+    raise ConfigError(f'pipeline={shown(pipeline)} must be a tfx.dsl.Pipeline of components')
+  if not isinstance(image, Mapping) or not image:
+    check_text('image', image, 'the name of an image, or node id to such')
+  by_task = {} if task_options is None else task_options
+  check_mapping('task_options', by_task, "{'Trainer': TaskOptions(cpu=4)}")
+  everywhere = TaskOptions() if options is None else options
+  for value in (everywhere, *by_task.values()):
+    if not isinstance(value, TaskOptions):
+      raise ConfigError(f'options={shown(value)} must be TaskOptions; give such as TaskOptions()')
+  for node, name in image.items() if isinstance(image, Mapping) else ():
+    check_text('image: node id', node)
+    check_text(f'image[{node!r}]', name, 'the name of an image')
   spec = compile_spec(pipeline, image)
-  platform = apply_options(spec, options or TaskOptions(), task_options or {})
+  platform = apply_options(spec, everywhere, by_task)
   text = yaml.safe_dump_all([spec, platform] if platform else [spec], sort_keys=True)
   folder = posixpath.dirname(output)
   if folder:
@@ -137,7 +152,7 @@ def apply_options(
   for name in by_task:
     if name not in components:
       raise ConfigError(
-        f'task_options names {name!r}, which is no task; there are {list(components)}'
+        f'task_options names {shown(name)}, which is no task; there are {list(components)}'
       )
   platform: dict[str, Any] = {}
   for name, component in components.items():

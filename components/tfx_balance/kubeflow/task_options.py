@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from tfx_balance.arguments import check_mapping, check_number, check_text, shown
 from tfx_balance.errors import ConfigError
 
 _VARIABLE = re.compile(r'[A-Za-z_][A-Za-z0-9_]*')
 _SECRET_VARIABLE = re.compile(r'SECRET|PASSWORD|PASSWD|TOKEN|ACCESS_KEY|API_KEY|PRIVATE_KEY', re.I)
+_KEY = re.compile(r'[-._a-zA-Z0-9]{1,253}')
 _NAME = re.compile(r'[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?')
 
 
@@ -28,6 +30,11 @@ class SecretKey:
 
   def __post_init__(self) -> None:
     _check_name(self.name)
+    check_text('key', self.key, "the name of the value in the Secret's data")
+    if not _KEY.fullmatch(self.key):
+      raise ConfigError(
+        f'key={self.key!r} is no key of a Kubernetes Secret; use letters, digits, -, _ and .'
+      )
 
 
 @dataclass(frozen=True)
@@ -55,8 +62,23 @@ class TaskOptions:
   def __post_init__(self) -> None:
     for name in _RESOURCES:
       value = getattr(self, name)
-      if value is not None and not value > 0:
-        raise ConfigError(f'{name} is {value!r}; give a number above 0, or None')
+      if value is not None:
+        amount = check_number(name, value, 0, above=True, fix='leave it out for no reservation')
+        object.__setattr__(self, name, amount)
+    for name in ('environment', 'secrets', 'secret_files'):
+      for key in check_mapping(name, getattr(self, name), "{'NAME': ...}"):
+        check_text(f'{name}: key', key)
+    for variable, value in self.environment.items():
+      if not isinstance(value, str):
+        raise ConfigError(
+          f'environment[{variable!r}]={shown(value)} must be a text; give one such as "1"'
+        )
+    for variable, secret in self.secrets.items():
+      if not isinstance(secret, SecretKey):
+        raise ConfigError(
+          f'secrets[{variable!r}]={shown(secret)} must be a SecretKey; give one such as '
+          f"SecretKey('name', 'key')"
+        )
     for variable in (*self.environment, *self.secrets):
       if not _VARIABLE.fullmatch(variable):
         raise ConfigError(f'{variable!r} names no environment variable; use letters, digits and _')
@@ -123,7 +145,7 @@ _RESOURCES = {
 
 
 def _check_name(name: str) -> None:
-  if not _NAME.fullmatch(name):
+  if not isinstance(name, str) or not _NAME.fullmatch(name):
     raise ConfigError(
-      f'{name!r} is no name of a Kubernetes Secret; use small letters, digits, - and .'
+      f'{shown(name)} is no name of a Kubernetes Secret; use small letters, digits, - and .'
     )

@@ -15,8 +15,9 @@ from fractions import Fraction
 from statistics import median
 from typing import Any
 
+from tfx_balance.arguments import check_mapping, check_whole, shown
 from tfx_balance.errors import ConfigError
-from tfx_balance.plan.class_value import ClassValue, match_class
+from tfx_balance.plan.class_value import ClassValue, check_key, match_class
 
 STRATEGIES = (
   'majority',
@@ -34,6 +35,11 @@ POWER = 'power:'
 """'power:0.5' makes targets proportional to n ** 0.5: 0 is equal, 1 is natural."""
 BETWEEN = 'between:'
 """'between:0.5' brings all classes into a range whose ends have this ratio: both ways."""
+MOST_COPIES = 1_000_000
+"""The largest factor: more copies of one record than any model is trained on are a slip."""
+MOST_RECORDS = 10**12
+"""The most copies and the largest final count of a class that may be asked for by number: in
+TFRecord files the frames alone of so many take 16 TB."""
 _MAX_ROOT = 1000  # q has three decimals at the most, so that n ** q is rounded exactly
 
 
@@ -54,14 +60,25 @@ class BalanceRequest:
   undersample: bool = False
 
   def __post_init__(self) -> None:
-    if self.max_copies is not None and not _is_whole(self.max_copies, 1):
-      raise ConfigError(f'max_copies={self.max_copies!r} must be a whole number from 1')
+    if self.max_copies is not None:
+      most = check_whole('max_copies', self.max_copies, fix='leave it out for no limit')
+      object.__setattr__(self, 'max_copies', most)
     if self.factors is not None:
-      _check_whole('factors', self.factors, 'copies of every record, itself included')
+      fix = 'give the copies of every record, itself included'
+      self._check_numbers('factors', MOST_COPIES, fix)
     elif isinstance(self.strategy, Mapping):
-      _check_whole('sampling_strategy', self.strategy, 'records, the final count')
+      self._check_numbers('strategy', MOST_RECORDS, 'give the final count of records')
     elif isinstance(self.strategy, str):
       _check_word(self.strategy, self.undersample)
+
+  def _check_numbers(self, name: str, most: int, fix: str) -> None:
+    """Checks class to number, and keeps the numbers as Python's."""
+    argument = 'factors' if name == 'factors' else 'sampling_strategy'
+    checked = {
+      check_key(argument, key): check_whole(f'{argument}[{key!r}]', n, 1, most, fix)
+      for key, n in getattr(self, name).items()
+    }
+    object.__setattr__(self, name, checked)
 
   @classmethod
   def parse(
@@ -77,9 +94,11 @@ class BalanceRequest:
       ConfigError: if an argument breaks a rule.
     """
     strategy = sampling_strategy
+    if factors is not None:
+      check_mapping('factors', factors, '{1: 3}')
     if factors is not None and strategy != DEFAULT_STRATEGY:
       raise ConfigError(
-        f'factors= and sampling_strategy={strategy!r} both say how many; pass one of them'
+        f'factors= and sampling_strategy={shown(strategy)} both say how many; pass one of them'
       )
     if isinstance(strategy, numbers.Real) and not isinstance(strategy, bool):
       strategy = _ratio(strategy)
@@ -87,6 +106,8 @@ class BalanceRequest:
       raise ConfigError(
         f'sampling_strategy={strategy!r} must be one of {list(STRATEGIES)}, "power:q", '
         f'"between:r", a ratio or a dict of class to final count'
+        f'sampling_strategy={shown(strategy)} must be one of {list(STRATEGIES)}, "power:q", a '
+        f'ratio or a dict of class to final count'
       )
     return cls(strategy, factors, max_copies, undersample)
 
@@ -177,6 +198,12 @@ def _targets(
   """Returns the target of each class, before any cap."""
   if request.factors is not None:
     factors = _by_class(request.factors, classes)
+    for c, n in zip(classes, counts, strict=True):
+      if n * (factors.get(c, 1) - 1) > MOST_RECORDS:
+        raise ConfigError(
+          f'factors[{str(c)!r}]={factors[c]} makes over {MOST_RECORDS} copies of {n} records; '
+          f'give fewer'
+        )
     return [n * factors.get(c, 1) for c, n in zip(classes, counts, strict=True)]
   if isinstance(request.strategy, Mapping):
     finals = _by_class(request.strategy, classes)
@@ -349,17 +376,7 @@ def _ratio(ratio: Any) -> Fraction:
     value = Fraction(0)
   if not 0 < value <= 1:
     raise ConfigError(
-      f'sampling_strategy={ratio!r} must be a ratio above 0 and at most 1: the smallest count over '
-      f'the largest, afterwards; pass one such as 0.5'
+      f'sampling_strategy={shown(ratio)} must be a ratio above 0 and at most 1: the smallest count '
+      f'over the largest, afterwards; pass one such as 0.5'
     )
   return value
-
-
-def _check_whole(argument: str, values: Mapping[Any, int], meaning: str) -> None:
-  for key, n in values.items():
-    if not _is_whole(n, 1):
-      raise ConfigError(f'{argument}[{key!r}]={n!r} must be a whole number from 1: {meaning}')
-
-
-def _is_whole(value: Any, least: int) -> bool:
-  return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= least

@@ -25,11 +25,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from tfx_balance.arguments import check_whole
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.apportion import largest_remainder
 
 MAX_RESOLUTION = 1 << 26
 """Largest sum of weights: up to it, priorities are exact in 64 bits."""
+MOST_RECORDS = 1 << 24
+"""Most records of a batch: their numbers, seeds and classes take 500 MB, before any feature."""
 
 _LATE = np.int64(1 << 62)
 _GROUP_BITS = 29
@@ -228,10 +231,6 @@ def check_batch_size(batch_size: object) -> int:
   """Returns a batch size that is one.
 
   Raises:
-    ConfigError: if it is not an integer of 1 or more.
+    ConfigError: if it is not a whole number from 1 to `MOST_RECORDS`.
   """
-  if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)):
-    raise ConfigError(f'batch_size={batch_size!r} must be an integer of 1 or more; give an int')
-  if batch_size < 1:
-    raise ConfigError(f'batch_size={batch_size} must be 1 or more; give the records of a batch')
-  return int(batch_size)
+  return check_whole('batch_size', batch_size, 1, MOST_RECORDS, 'give the records of a batch')

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import base64
 import json
+import numbers
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from tfx_balance.errors import ConfigError
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.arguments import shown
+from tfx_balance.errors import ConfigError, DataError
 
 Kind = Literal['int', 'bytes', 'float', 'missing']
 _ORDER: dict[str, int] = {'int': 0, 'float': 1, 'bytes': 2, 'missing': 3}
@@ -85,6 +90,34 @@ def stratum_key(stratum: Stratum) -> str:
   return _KEYS.encode([value.to_json() for value in stratum])
 
 
+def check_key(argument: str, key: Any) -> Any:
+  """Returns the key of a dict, by which a person means a class.
+
+  Raises:
+    ConfigError: if it is of a type that names no class.
+  """
+  if isinstance(key, (str, bytes, numbers.Real, ClassValue)) and not isinstance(key, bool):
+    return key
+  raise ConfigError(f'{argument} has the key {shown(key)}; name a class by a number, text or bytes')
+
+
+def as_labels(labels: Any) -> npt.NDArray[Any]:
+  """Returns labels as an array.
+
+  Raises:
+    DataError: if rows differ in length, or text and numbers are mixed, which NumPy makes all text.
+  """
+  try:
+    values = np.asarray(labels)
+  except (TypeError, ValueError) as error:
+    raise DataError(f'labels are no array ({error}); give one label an item') from error
+  if values.dtype.kind in 'US' and values.ndim == 1 and not isinstance(labels, np.ndarray):
+    for label in labels:
+      if not isinstance(label, (str, bytes)):
+        raise DataError(f'label {shown(label)} is no text, and others are; give labels of one type')
+  return values
+
+
 def match_class(key: Any, classes: Iterable[ClassValue]) -> ClassValue:
   """Returns the class that a person means by the key of a dict.
 
@@ -112,7 +145,7 @@ def match_class(key: Any, classes: Iterable[ClassValue]) -> ClassValue:
     return found[0]
   names = ', '.join(str(value) for value in known)
   fault = 'is not a class' if not found else 'is the name of two classes of different type'
-  raise ConfigError(f'{key!r} {fault}; the classes are: {names}')
+  raise ConfigError(f'{shown(key)} {fault}; the classes are: {names}')
 
 
 def _number_texts(value: ClassValue) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
-from tfx_balance.errors import ConfigError
+from tfx_balance.arguments import check_choice, check_number
 
 Scheme = Literal['balanced', 'effective']
 
@@ -56,12 +56,11 @@ def class_weights(
     ConfigError: if the scheme is unknown or beta out of range.
   """
   total = sum(records)
+  check_choice('scheme', scheme, get_args(Scheme))
   if scheme == 'balanced':
     natural = [total / (len(records) * n) for n in records]
-  elif scheme == 'effective':
-    natural = _effective(records, beta)
   else:
-    raise ConfigError(f"scheme={scheme!r} is not in ['balanced', 'effective']; pass one of these")
+    natural = _effective(records, beta)
   shares = sampled_shares(sampling)
   return [
     (n / total / share) * weight if share else 0.0
@@ -70,8 +69,7 @@ def class_weights(
 
 
 def _effective(records: Sequence[int], beta: float) -> list[float]:
-  if not 0 <= beta < 1:
-    raise ConfigError(f'beta={beta!r} must be 0 or more and below 1; 0.9 to 0.9999 are usual')
+  beta = check_number('beta', beta, 0, 1, below=True, fix='0.9 to 0.9999 are usual')
   if beta == 0:
     return [1.0] * len(records)
   raw = [(1 - beta) / -math.expm1(n * math.log(beta)) for n in records]

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from tfx_balance.errors import ConfigError
 from tfx_balance.plan.checks import Check, violated_and_worst
 from tfx_balance.plan.class_counts import BASELINE, ClassCounts
 from tfx_balance.plan.class_domain import ClassDomain
@@ -221,13 +220,3 @@ def _partners(split: str, splits: Iterable[str], pairs: Iterable[SplitPair]) -> 
   compared = {pair.other for pair in pairs if pair.split == split}
   compared |= {pair.split for pair in pairs if pair.other == split}
   return sorted(compared) or [name for name in splits if name != split]
-
-
-def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
-  """Checks that an argument is one of its words.
-
-  Raises:
-    ConfigError: if not.
-  """
-  if value not in choices:
-    raise ConfigError(f'{name}={value!r} is not one of {list(choices)}; pass one of these')

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tfx_balance.arguments import check_number, check_text, check_whole, shown
 from tfx_balance.errors import ConfigError
-from tfx_balance.plan.class_value import ClassValue, match_class
+from tfx_balance.plan.class_value import ClassValue, check_key, match_class
 
 Auto = Literal['auto']
 AUTO: Auto = 'auto'
@@ -49,11 +49,11 @@ class SplitLimit:
     if isinstance(value, Mapping):
       return cls(
         by_split={
-          split: checked_number(f'{name}[{split!r}]', limit, low, high, whole)
+          check_text(f'{name}: split', split): _limit(f'{name}[{split!r}]', limit, low, high, whole)
           for split, limit in value.items()
         }
       )
-    return cls(checked_number(name, value, low, high, whole))
+    return cls(_limit(name, value, low, high, whole))
 
   def check_splits(self, name: str, known: Iterable[str]) -> None:
     """Checks that every split that has a limit of its own is there.
@@ -91,13 +91,14 @@ class ExpectedShares:
     nested = [isinstance(content, Mapping) for content in value.values()]
     if any(nested) and not all(nested):
       raise ConfigError(
-        f'expected_shares={value!r} has shares and mappings; give either class to share, or split '
-        f'to a mapping of class to share'
+        f'expected_shares={shown(value)} has shares and mappings; give either class to share, or '
+        f'split to a mapping of class to share'
       )
     if any(nested):
       return cls(
         by_split={
-          split: _shares(f'expected_shares[{split!r}]', inner) for split, inner in value.items()
+          check_text('expected_shares: split', split): _shares(f'expected_shares[{split!r}]', inner)
+          for split, inner in value.items()
         }
       )
     return cls(_shares('expected_shares', value))
@@ -133,21 +134,12 @@ def check_names(argument: str, names: Iterable[str], known: Iterable[str]) -> No
 
 def _shares(name: str, shares: Mapping[Any, Any]) -> dict[Any, float]:
   return {
-    key: checked_number(f'{name}[{key!r}]', share, 0, 1, False) for key, share in shares.items()
+    check_key(name, key): check_number(f'{name}[{key!r}]', share, 0, 1)
+    for key, share in shares.items()
   }
 
 
-def checked_number(name: str, value: Any, low: float, high: float, whole: bool) -> float:
-  """Returns a number that is within its bounds.
-
-  Raises:
-    ConfigError: if it is not.
-  """
-  kind = numbers.Integral if whole else numbers.Real
-  if isinstance(value, kind) and not isinstance(value, bool):
-    found = float(value)
-    if low <= found <= high:
-      return int(found) if whole else found
-  what = 'a whole number' if whole else 'a number'
-  bounds = f'from {low}' + ('' if high == float('inf') else f' to {high}')
-  raise ConfigError(f'{name}={value!r} must be {what} {bounds}; give such a one, or None for off')
+def _limit(name: str, value: Any, low: float, high: float, whole: bool) -> float:
+  if whole:
+    return check_whole(name, value, int(low), fix='give such a one, or None for off')
+  return check_number(name, value, low, high, fix='give such a one, or None for off')

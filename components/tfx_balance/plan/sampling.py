@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, get_args
 
+from tfx_balance.arguments import check_choice, check_mapping, check_number, check_whole, shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.batch_quota import MAX_RESOLUTION, bounded_weights
 from tfx_balance.plan.class_value import ClassValue, match_class
@@ -46,14 +46,13 @@ class ClassCounts:
       ConfigError: if both are given, or one breaks a rule.
     """
     if q is not None and ratios is not None:
-      raise ConfigError(f'q={q!r} and ratios={ratios!r} are both given; give one of them')
+      raise ConfigError(f'q={shown(q)} and ratios= are both given; give one of them')
     if ratios is not None:
       return self._from_ratios(ratios)
     return _powers(self.records, 0.0 if q is None else q)
 
   def _from_ratios(self, ratios: Mapping[Any, Any]) -> Weights:
-    if not isinstance(ratios, Mapping):
-      raise ConfigError(f'ratios={ratios!r} must be a dict of class to weight; give one')
+    check_mapping('ratios', ratios, '{0: 1, 1: 3}')
     found: dict[ClassValue, Fraction] = {}
     for key, ratio in ratios.items():
       value = match_class(key, self.classes)
@@ -77,16 +76,13 @@ Weights = tuple[int, ...]
 
 def _ratio(key: Any, ratio: Any) -> Fraction:
   """Returns a ratio exactly; a float is read as the decimal that it shows."""
-  real = isinstance(ratio, (numbers.Real, Fraction)) and not isinstance(ratio, bool)
-  if not real or not math.isfinite(ratio) or ratio < 0:
-    raise ConfigError(f'ratio {ratio!r} of class {key!r} must be a number of 0 or more; mend it')
-  return Fraction(ratio) if isinstance(ratio, (int, Fraction)) else Fraction(str(float(ratio)))
+  found = check_number(f'ratios[{key!r}]', ratio, 0)
+  return ratio if isinstance(ratio, Fraction) else Fraction(str(found))
 
 
 def _powers(records: Sequence[int], q: float) -> Weights:
   """Returns records^q: exact for q of 0 and 1, else in units of 1 / MAX_RESOLUTION."""
-  if isinstance(q, bool) or not isinstance(q, numbers.Real) or not math.isfinite(q):
-    raise ConfigError(f'q={q!r} must be a finite number: 1 is natural, 0 balanced; give one')
+  q = check_number('q', q, fix='give one such as 1, natural, or 0, balanced')
   if q == 0:
     return (1,) * len(records)
   if q == 1:
@@ -102,10 +98,8 @@ def check_strategy(strategy: Any) -> StrategyName:
   Raises:
     ConfigError: if there is none of this name.
   """
-  for name in STRATEGIES:
-    if strategy == name:
-      return name  # type: ignore[return-value]
-  raise ConfigError(f'strategy={strategy!r} is not in {list(STRATEGIES)}; pass one of these')
+  checked: StrategyName = check_choice('strategy', strategy, STRATEGIES)
+  return checked
 
 
 def check_epoch(epoch: Any) -> Epoch:
@@ -114,14 +108,9 @@ def check_epoch(epoch: Any) -> Epoch:
   Raises:
     ConfigError: if it is not 'largest', 'smallest' or an integer of 1 or more.
   """
-  whole = isinstance(epoch, int) and not isinstance(epoch, bool) and epoch >= 1
-  if whole or epoch in ('largest', 'smallest'):
-    checked: Epoch = epoch
-    return checked
-  raise ConfigError(
-    f"epoch={epoch!r} must be 'largest' or 'smallest' (that class is gone through once) or a "
-    f'number of batches, 1 or more'
-  )
+  if isinstance(epoch, str) and epoch in ('largest', 'smallest'):
+    return str(epoch)
+  return check_whole('epoch', epoch, fix="or 'largest' or 'smallest' class, gone through once")
 
 
 def epoch_steps(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from tfx_balance.errors import ConfigError
+from tfx_balance.arguments import check_number, check_whole
 from tfx_balance.plan.batch_quota import MAX_RESOLUTION, bounded_weights
 from tfx_balance.plan.sampling import ClassCounts, Weights
 
@@ -29,6 +29,11 @@ class Mixture:
   """
 
   balanced: Fraction
+
+  def __post_init__(self) -> None:
+    part = check_number('balanced', self.balanced, 0, 1)
+    exact = self.balanced if isinstance(self.balanced, Fraction) else Fraction(str(part))
+    object.__setattr__(self, 'balanced', exact)
 
   def weights(self, counts: ClassCounts) -> Weights:
     """Returns the weights: natural share * (1 - balanced) + balanced / n_classes, exactly."""
@@ -58,7 +63,7 @@ def progressive(steps: int, stages: int = 100) -> Schedule:
     steps: after which sampling is balanced.
     stages: of equal length, over which the mixture changes.
   """
-  _check_steps(steps)
+  steps, stages = check_whole('steps', steps), check_whole('stages', stages)
   return lambda step: Mixture(Fraction(min(step * stages // steps, stages), stages))
 
 
@@ -71,7 +76,7 @@ def deferred(steps: int, q: float = 0.0) -> Schedule:
     >>> [deferred(10)(step) for step in (9, 10)]
     [1.0, 0.0]
   """
-  _check_steps(steps)
+  steps, q = check_whole('steps', steps), check_number('q', q)
   return lambda step: 1.0 if step < steps else q
 
 
@@ -82,13 +87,9 @@ def annealed(start: float, end: float, steps: int, stages: int = 100) -> Schedul
     >>> [annealed(1, 0, 100, stages=4)(step) for step in (0, 30, 99, 500)]
     [1.0, 0.75, 0.25, 0.0]
   """
-  _check_steps(steps)
+  start, end = check_number('start', start), check_number('end', end)
+  steps, stages = check_whole('steps', steps), check_whole('stages', stages)
   return lambda step: start + (end - start) * min(step * stages // steps, stages) / stages
-
-
-def _check_steps(steps: int) -> None:
-  if steps < 1:
-    raise ConfigError(f'steps={steps} must be 1 or more; give the step at which the schedule ends')
 
 
 @dataclass
@@ -126,4 +127,4 @@ class ScheduledWeights:
       return value.weights(self.counts)
     if isinstance(value, Mapping):
       return self.counts.weights(ratios=value)
-    return self.counts.weights(q=value)
+    return self.counts.weights(q=check_number('the q of a schedule', value))

@@ -12,6 +12,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
+from tfx_balance.arguments import check_mapping, check_whole, shown
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.apportion import controlled_rounding
 from tfx_balance.plan.class_value import Stratum, stratum_key
@@ -59,7 +60,9 @@ class SplitShares:
     Raises:
       ConfigError: if a name, weight or count breaks a rule.
     """
-    counts = dict(counts or {})
+    counts = {} if counts is None else dict(check_mapping('counts', counts, '{"test": 1000}'))
+    if splits is not None:
+      check_mapping('splits', splits, '{"train": 8, "test": 2}')
     if rest is not None:
       weights = _only_rest(splits, counts, rest)
     elif splits is None or splits is DEFAULT_SPLITS:
@@ -173,8 +176,8 @@ def check_split_name(name: Any) -> None:
   """
   if not isinstance(name, str) or not _SPLIT_NAME.fullmatch(name):
     raise ConfigError(
-      f'split name {name!r} must be letters, digits, "_" and "-", the first a letter or a digit; '
-      f'rename it'
+      f'split name {shown(name)} must be letters, digits, "_" and "-", the first a letter or a '
+      f'digit; rename it'
     )
 
 
@@ -182,6 +185,7 @@ def _only_rest(
   splits: Mapping[str, Any] | None, counts: Mapping[str, Any], rest: str
 ) -> dict[str, Any]:
   """Returns the weights when one split takes all that counts leave."""
+  check_split_name(rest)
   if not counts:
     raise ConfigError(
       f'rest={rest!r} takes what counts= leaves, and counts= is empty; give counts='
@@ -199,26 +203,24 @@ def _only_rest(
 def _weight(name: str, weight: Any) -> Fraction:
   """Returns a weight as the fraction that a person wrote: 0.1 is one tenth."""
   fault = ConfigError(
-    f'weight {weight!r} of split {name!r} must be a finite number above 0; '
+    f'weight {shown(weight)} of split {name!r} must be a finite number above 0; '
     f'give one such as 8, or leave the split out'
   )
   if isinstance(weight, bool) or not isinstance(weight, (numbers.Real, Decimal)):
     raise fault
-  if not math.isfinite(weight):
+  if isinstance(weight, numbers.Integral):
+    value = Fraction(int(weight))
+  elif math.isfinite(weight):
+    value = Fraction(str(weight))
+  else:
     raise fault
-  value = Fraction(str(weight))
   if value <= 0:
     raise fault
   return value
 
 
 def _count(name: str, count: Any) -> int:
-  if isinstance(count, bool) or not isinstance(count, numbers.Integral) or count <= 0:
-    raise ConfigError(
-      f'count {count!r} of split {name!r} must be a whole number of records above 0; '
-      f'give one such as 1000'
-    )
-  return int(count)
+  return check_whole(f'counts[{name!r}]', count, fix='give records such as 1000')
 
 
 def _whole(weights: Mapping[str, Fraction]) -> dict[str, int]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.arguments import check_seed, shown
+from tfx_balance.errors import DataError
+from tfx_balance.plan.class_value import ClassValue, as_labels
 from tfx_balance.plan.selection import ranks
 from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares, plan_splits
 
@@ -45,9 +45,8 @@ def stratified_indices(
     ConfigError: if the seed, or a split's name, weight or count, breaks a rule.
     DataError: if the labels are empty, not [n], or not classes; if counts ask for too many.
   """
-  if isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
-    raise ConfigError(f'seed={seed!r} must be a whole number; give one such as 0')
-  values = np.asarray(labels)
+  seed = check_seed(seed)
+  values = as_labels(labels)
   if values.ndim != 1:
     raise DataError(
       f'labels of shape {values.shape} must be of shape [n], one class an item; '
@@ -82,4 +81,6 @@ def _class_of(value: Any) -> ClassValue:
     return ClassValue('int', int(plain))
   if isinstance(plain, float) and plain.is_integer():
     return ClassValue('float', plain)
-  raise DataError(f'label {plain!r} must be an integer, an integral float, text or bytes; bin it')
+  raise DataError(
+    f'label {shown(plain)} must be an integer, an integral float, text or bytes; bin it'
+  )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from tfx.dsl.io import fileio
 
+from tfx_balance.arguments import check_label, check_path, shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.checks_sidecar import CHECKS_NAME
 from tfx_balance.plan.input_plan import PLAN_NAME
@@ -47,7 +48,6 @@ class Source:
   @classmethod
   def of(cls, text: str) -> Source:
     """Returns the source of a URI, or of NAME=URI, where no file has the whole as its name."""
-    text = str(text)
     named = _NAMED.fullmatch(text)
     if named and not fileio.exists(text):
       return cls(_plain(named[2]), clean(named[1].strip()))
@@ -77,11 +77,13 @@ def read_run(uris: Sequence[str], label: str | None = None) -> RunView:
     ConfigError: if there is nothing that a report can show at a URI.
     DataError: if what is there is broken.
   """
-  if isinstance(uris, (str, bytes)):
-    raise ConfigError(f'uris={uris!r} is one text; pass a list of URIs')
-  sources = [Source.of(uri) for uri in uris]
-  if not sources:
+  if not isinstance(uris, Sequence) or isinstance(uris, (str, bytes)):
+    raise ConfigError(f'uris={shown(uris)} is no list; pass a list of URIs')
+  if not uris:
     raise ConfigError('uris=[] names nothing to report on; pass the URI of one artifact or more')
+  if label is not None:
+    check_label(label)
+  sources = [Source.of(check_path('uris: entry', uri)) for uri in uris]
   kinds = [kind_of(source) for source in sources]
   found = {}
   for i, (source, kind) in enumerate(zip(sources, kinds, strict=True)):

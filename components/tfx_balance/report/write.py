@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
+from typing import Any
 
 from tfx.dsl.io import fileio
 
+from tfx_balance.arguments import check_path, check_text, shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.report.extra import load
 from tfx_balance.report.page import DEFAULT_TITLE, pictures_of, render_page
@@ -37,14 +39,15 @@ def render_report(
   """
   for package in ('jinja2', 'matplotlib'):
     load(package)
-  unknown = [kind for kind in pictures if kind not in PICTURE_KINDS]
-  if isinstance(pictures, str) or unknown:
+  listed = isinstance(pictures, Sequence) and not isinstance(pictures, (str, bytes))
+  if not listed or any(kind not in PICTURE_KINDS for kind in pictures):
     raise ConfigError(
-      f'pictures={pictures!r} must be a list of kinds of {list(PICTURE_KINDS)}, such as '
+      f'pictures={shown(pictures)} must be a list of kinds of {list(PICTURE_KINDS)}, such as '
       f"pictures=['png']"
     )
-  output_path = str(output_path)
-  if not output_path or output_path.endswith('/') or fileio.isdir(output_path):
+  output_path = check_path('output_path', output_path)
+  _check_title(title)
+  if output_path.endswith('/') or fileio.isdir(output_path):
     raise ConfigError(f'output_path={output_path!r} is a folder; name a file, such as report.html')
   view = read_run(uris, label)
   files: dict[str, bytes] = {output_path: render_page(view, title).encode('utf-8')}
@@ -66,4 +69,10 @@ def render_html(
   uris: Sequence[str], *, title: str = DEFAULT_TITLE, label: str | None = None
 ) -> str:
   """Returns the report as the text of an HTML page; arguments as in `render_report`."""
+  _check_title(title)
   return render_page(read_run(uris, label), title)
+
+
+def _check_title(title: Any) -> None:
+  if not isinstance(title, str) or title:
+    check_text('title', title, 'the title of the page')

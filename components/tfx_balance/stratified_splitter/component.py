@@ -9,6 +9,7 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
+from tfx_balance.exec_properties import make_spec
 from tfx_balance.plan.split_plan import DEFAULT_SPLITS
 from tfx_balance.stratified_splitter import executor
 from tfx_balance.stratified_splitter.parameters import SplitterParameters, encode
@@ -106,5 +107,5 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       max_bad_records=max_bad_records,
     )
     output = types.Channel(type=standard_artifacts.Examples)
-    spec = StratifiedSplitterSpec(input_examples=examples, examples=output, **properties)
+    spec = make_spec(StratifiedSplitterSpec, input_examples=examples, examples=output, **properties)
     super().__init__(spec=spec)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from tfx_balance.arguments import check_seed, check_whole
 from tfx_balance.errors import ConfigError
 from tfx_balance.exec_properties import (
   encoded,
@@ -14,8 +16,9 @@ from tfx_balance.exec_properties import (
   known,
   missing_label,
   names,
+  optional_names,
+  optional_text,
   read_options,
-  seed,
 )
 from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares
 from tfx_balance.transforms.labels import MissingLabel
@@ -73,14 +76,13 @@ class SplitterParameters:
     shares = SplitShares.parse(
       DEFAULT_SPLITS if splits is None else splits,
       from_json('counts', properties.get('counts'), Mapping),
-      properties.get('rest') or None,
+      optional_text('rest', properties.get('rest')),
     )
-    chosen = properties.get('input_splits') or None
     return cls(
       features=names('stratify_by', properties['stratify_by']),
       shares=shares,
-      input_splits=None if chosen is None else names('input_splits', chosen),
-      seed=seed(properties.get('seed', 0)),
+      input_splits=optional_names('input_splits', properties.get('input_splits')),
+      seed=check_seed(properties.get('seed', 0)),
       missing=missing_label(properties.get('missing_label', 'error')),
       reading=read_options(properties),
       output_files=_output_files(properties.get('output_files'), shares),
@@ -108,42 +110,36 @@ def encode(**arguments: Any) -> dict[str, Any]:
   Raises:
     ConfigError: if an argument breaks a rule.
   """
-  if not any(is_runtime(arguments[name]) for name in ('splits', 'counts', 'rest')):
-    arguments.update(_plain_shares(arguments))
-  properties = encoded(arguments)
-  checked = {'stratify_by': 'label', **known(properties)}
-  if any(is_runtime(arguments[name]) for name in ('splits', 'counts', 'rest')):
+  checked = {'stratify_by': 'label', **known(arguments)}
+  late = any(is_runtime(arguments[name]) for name in ('splits', 'counts', 'rest'))
+  if late:
     checked.update(splits='', counts='', rest='', output_files='')
-  SplitterParameters.decode(checked)
+  parameters = SplitterParameters.decode(checked)
+  if not late:
+    arguments.update(_plain_shares(arguments['splits'], parameters.shares))
+  properties = encoded(arguments)
   if isinstance(properties['output_files'], int):
     properties['output_files'] = str(properties['output_files'])
   return {**properties, 'algorithm_version': ALGORITHM_VERSION}
 
 
-def _plain_shares(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _plain_shares(splits: Any, shares: SplitShares) -> dict[str, Any]:
   """Returns `splits` and `counts` in whole numbers; the default `splits` are left out."""
-  default = arguments['splits'] is None or arguments['splits'] is DEFAULT_SPLITS
-  splits = DEFAULT_SPLITS if default else from_json('splits', arguments['splits'], Mapping)
-  counts = from_json('counts', arguments['counts'], Mapping)
-  shares = SplitShares.parse(
-    DEFAULT_SPLITS if splits is None else splits, counts, arguments['rest'] or None
-  )
+  default = splits is None or splits is DEFAULT_SPLITS
   return {'splits': None if default else shares.weights, 'counts': shares.counts or None}
 
 
 def _output_files(value: Any, shares: SplitShares) -> dict[str, int]:
   """Returns the number of files of each split that asks for one."""
-  numbers = from_json('output_files', value, (int, Mapping))
-  if numbers is None:
+  given = from_json('output_files', value, (numbers.Integral, Mapping))
+  if given is None:
     return {}
-  if isinstance(numbers, int):
-    numbers = {name: numbers for name in shares.names}
-  for name, n in numbers.items():
+  if not isinstance(given, Mapping):
+    given = dict.fromkeys(shares.names, given)
+  for name in given:
     if name not in shares.names:
       raise ConfigError(
         f'output_files names split {name!r}, which is not in {list(shares.names)}; name one of '
         f'these'
       )
-    if isinstance(n, bool) or not isinstance(n, int) or not 0 < n < 100_000:
-      raise ConfigError(f'output_files of split {name!r} is {n!r}; give a whole number from 1')
-  return dict(numbers)
+  return {name: check_whole(f'output_files[{name!r}]', n, most=99_999) for name, n in given.items()}

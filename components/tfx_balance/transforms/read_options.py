@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from tfx_balance.errors import ConfigError
+from tfx_balance.arguments import check_choice, check_whole
 from tfx_balance.tfrecord.bad_records import BadRecords
 from tfx_balance.tfrecord.reading import LARGEST_RECORD_BYTES
 
@@ -31,19 +31,12 @@ class ReadOptions:
   max_bad_records: int = 100
 
   def __post_init__(self) -> None:
-    n = self.max_record_bytes
-    if isinstance(n, bool) or not isinstance(n, int) or not 0 < n <= LARGEST_RECORD_BYTES:
-      raise ConfigError(
-        f'max_record_bytes={n!r} must be a whole number from 1 to {LARGEST_RECORD_BYTES}, the '
-        f'largest message of protobuf; leave it out for that'
-      )
-    if self.bad_records not in get_args(OnBadRecord):
-      raise ConfigError(
-        f'bad_records={self.bad_records!r} is not one of {list(get_args(OnBadRecord))}; name one'
-      )
-    most = self.max_bad_records
-    if isinstance(most, bool) or not isinstance(most, int) or most < 0:
-      raise ConfigError(f'max_bad_records={most!r} must be a whole number from 0; give one as 100')
+    fix = 'leave it out for the largest message of protobuf'
+    n = check_whole('max_record_bytes', self.max_record_bytes, 1, LARGEST_RECORD_BYTES, fix)
+    most = check_whole('max_bad_records', self.max_bad_records, 0)
+    check_choice('bad_records', self.bad_records, get_args(OnBadRecord))
+    object.__setattr__(self, 'max_record_bytes', n)
+    object.__setattr__(self, 'max_bad_records', most)
 
   def bad_of(self, path: str) -> BadRecords:
     """Returns what takes the bad records of a file."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import tensorflow as tf
 
-from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.arguments import check_choice, check_flag, check_whole, shown
+from tfx_balance.errors import ConfigError
+from tfx_balance.inputs.array_source import check_rows
 from tfx_balance.inputs.selection.selectors import Selector
 from tfx_balance.plan.batch_quota import check_batch_size
 
@@ -48,13 +50,14 @@ def selection_dataset(
     ConfigError: if an argument breaks a rule.
     DataError: if lengths differ.
   """
-  check_batch_size(batch_size)
-  for array in tf.nest.flatten((features, labels)):
-    if len(array) != selector.n_items:
-      raise DataError(
-        f'an array has {len(array)} rows and the selector chooses from {selector.n_items} items; '
-        f'give one row an item'
-      )
+  batch_size, with_items = check_batch_size(batch_size), check_flag('with_items', with_items)
+  steps = None if steps is None else check_whole('steps', steps)
+  if not hasattr(selector, 'n_items') or not hasattr(selector, 'select'):
+    raise ConfigError(
+      f'selector={shown(selector)} must be a selector; give one such as UniformSelector(n_items)'
+    )
+  for arrays in (features, labels):
+    check_rows(arrays, selector.n_items, 'items of the selector')
   base = _base_class(keras)
 
   class SelectionDataset(base):  # type: ignore[misc, valid-type]
@@ -84,13 +87,11 @@ def selection_dataset(
 def _base_class(keras: str | None) -> type:
   """Returns what the dataset must be an instance of."""
   legacy = os.environ.get('TF_USE_LEGACY_KERAS', '').lower() in ('1', 'true')
-  name = keras or ('tf_keras' if legacy else 'keras')
-  if name == 'tf_keras':
+  name = ('tf_keras' if legacy else 'keras') if keras is None else keras
+  if check_choice('keras', name, get_args(KerasName)) == 'tf_keras':
     import tf_keras
 
     return tf_keras.utils.Sequence
-  if name == 'keras':
-    import keras as keras_3
+  import keras as keras_3
 
-    return keras_3.utils.PyDataset
-  raise ConfigError(f"keras={keras!r} is not in ['keras', 'tf_keras']; pass one of these")
+  return keras_3.utils.PyDataset

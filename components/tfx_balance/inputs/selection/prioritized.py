@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfx_balance.arguments import check_callable, shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.selection.selectors import PrioritySelector
 
@@ -34,6 +35,9 @@ def prioritized_model(model: Any, selector: PrioritySelector, item_loss: ItemLos
     ConfigError: if the model is of neither Keras.
   """
   base = _model_class(model)
+  if not isinstance(selector, PrioritySelector):
+    raise ConfigError(f'selector={shown(selector)} must be a PrioritySelector; give one')
+  check_callable('item_loss', item_loss, 'keras.losses.sparse_categorical_crossentropy')
   keras = importlib.import_module(base.__module__.partition('.')[0])
 
   class PrioritizedModel(base):  # type: ignore[misc, valid-type]
@@ -115,4 +119,6 @@ def _model_class(model: Any) -> type:
   for kind in type(model).__mro__:
     if kind.__name__ == 'Model' and kind.__module__.split('.')[0] in ('keras', 'tf_keras'):
       return kind
-  raise ConfigError(f'model {type(model).__name__} is no keras.Model and no tf_keras.Model')
+  raise ConfigError(
+    f'model={shown(model)} is no keras.Model and no tf_keras.Model; give one of these'
+  )

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tfx_balance.arguments import LARGEST, check_number, check_seed, check_whole, shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.labels import count_labels
-from tfx_balance.inputs.selection.sum_tree import SumTree
+from tfx_balance.inputs.selection.sum_tree import SumTree, as_floats
+from tfx_balance.plan.batch_quota import check_batch_size
 from tfx_balance.plan.keyed_order import mix, permuted, uniform
 
 Ints = npt.NDArray[np.int64]
@@ -53,8 +55,13 @@ class UniformSelector:
   n_items: int
   seed: int = 0
 
+  def __post_init__(self) -> None:
+    object.__setattr__(self, 'n_items', check_whole('n_items', self.n_items))
+    object.__setattr__(self, 'seed', check_seed(self.seed))
+
   def select(self, step: int, batch_size: int) -> Selected:
     """Returns the items of a batch; see Selector."""
+    step, batch_size = _check_batch(step, batch_size)
     draws = step * batch_size + np.arange(batch_size, dtype=np.int64)
     turn, position = np.divmod(draws, self.n_items)
     size = np.full_like(position, self.n_items)
@@ -82,6 +89,7 @@ class ClassSelector:
   _edges: Floats = field(init=False, repr=False)
 
   def __post_init__(self) -> None:
+    object.__setattr__(self, 'seed', check_seed(self.seed))
     counts, rows = count_labels(self.labels)
     weights = np.array(counts.weights(self.q, self.ratios), np.float64)
     starts = np.concatenate([[0], np.cumsum(counts.records)])
@@ -92,6 +100,7 @@ class ClassSelector:
 
   def select(self, step: int, batch_size: int) -> Selected:
     """Returns the items of a batch; see Selector."""
+    step, batch_size = _check_batch(step, batch_size)
     slots = np.arange(batch_size)
     which = uniform(self.seed, _DRAW, step, slots)
     classes = np.searchsorted(self._edges, which * self._edges[-1], side='right')
@@ -129,17 +138,18 @@ class PrioritySelector:
     Raises:
       ConfigError: if an argument is out of range.
     """
-    if not alpha >= 0 or not epsilon >= 0:
-      raise ConfigError(f'alpha={alpha} and epsilon={epsilon} must be 0 or more; mend them')
-    if not callable(beta) and not 0 <= beta <= 1:
-      raise ConfigError(f'beta={beta} must be 0 to 1, or a function of the step; mend it')
-    self.n_items, self._alpha, self._beta = n_items, alpha, beta
-    self._epsilon, self._seed = epsilon, seed
     self._tree = SumTree(n_items)
+    self.n_items = self._tree.n_items
+    self._alpha = check_number('alpha', alpha, 0)
+    self._epsilon = check_number('epsilon', epsilon, 0)
+    if not callable(beta):
+      beta = check_number('beta', beta, 0, 1, fix='or give a function of the step')
+    self._beta, self._seed = beta, check_seed(seed)
     self._lock = threading.Lock()
 
   def select(self, step: int, batch_size: int) -> Selected:
     """Returns the items of a batch and their importance weights; see Selector."""
+    step, batch_size = _check_batch(step, batch_size)
     part = np.arange(batch_size) + uniform(self._seed, _DRAW, step, np.arange(batch_size))
     with self._lock:
       total = self._tree.total
@@ -159,9 +169,9 @@ class PrioritySelector:
     Raises:
       ConfigError: if one is out of range.
     """
-    weights = (np.abs(np.asarray(priorities, np.float64)) + self._epsilon) ** self._alpha
+    weights = (np.abs(as_floats('priorities', priorities)) + self._epsilon) ** self._alpha
     with self._lock:
-      self._tree.update(np.asarray(items, np.int64), weights)
+      self._tree.update(items, weights)
 
   def priorities(self) -> Floats:
     """Returns the priorities of all items to the power of alpha: float64 [n_items], to save."""
@@ -195,17 +205,30 @@ class CurriculumSelector:
   _order: Ints = field(init=False, repr=False)
 
   def __post_init__(self) -> None:
-    if self.steps < 1 or not 0 < self.start <= 1:
-      raise ConfigError(
-        f'steps={self.steps} and start={self.start} must be 1 or more, and above 0 and up to 1'
-      )
-    order = np.argsort(np.asarray(self.difficulty), kind='stable')
+    object.__setattr__(self, 'steps', check_whole('steps', self.steps))
+    object.__setattr__(self, 'start', check_number('start', self.start, 0, 1, above=True))
+    object.__setattr__(self, 'seed', check_seed(self.seed))
+    difficulty = as_floats('difficulty', self.difficulty)
+    if not len(difficulty) or np.isnan(difficulty).any():
+      raise ConfigError(f'difficulty={shown(self.difficulty)} must be numbers; give one an item')
+    order = np.argsort(difficulty, kind='stable')
     object.__setattr__(self, 'n_items', len(order))
     object.__setattr__(self, '_order', order)
 
   def select(self, step: int, batch_size: int) -> Selected:
     """Returns the items of a batch; see Selector."""
+    step, batch_size = _check_batch(step, batch_size)
     part = min(1.0, self.start + (1 - self.start) * step / self.steps)
     size = max(1, round(part * self.n_items))
     place = uniform(self.seed, _DRAW, step, np.arange(batch_size)) * size
     return Selected(self._order[place.astype(np.int64)], None)
+
+
+def _check_batch(step: Any, batch_size: Any) -> tuple[int, int]:
+  """Returns the arguments of `select`.
+
+  Raises:
+    ConfigError: if one breaks a rule.
+  """
+  # So that a step's last draw has a number of 64 bits.
+  return check_whole('step', step, 0, LARGEST >> 25), check_batch_size(batch_size)

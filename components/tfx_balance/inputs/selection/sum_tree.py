@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from tfx_balance.arguments import check_number, check_whole, shown
 from tfx_balance.errors import ConfigError
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+
+
+MOST_ITEMS = 1 << 28
+"""Items of a tree at the most: it takes 4 GB then."""
 
 
 class SumTree:
@@ -27,11 +34,8 @@ class SumTree:
     Raises:
       ConfigError: if an argument is out of range.
     """
-    if n_items < 1 or not weight >= 0:
-      raise ConfigError(
-        f'n_items={n_items} and weight={weight} must be 1 or more and 0 or more; mend them'
-      )
-    self.n_items = n_items
+    self.n_items = n_items = check_whole('n_items', n_items, 1, MOST_ITEMS)
+    weight = check_number('weight', weight, 0)
     self._width = 1 << (n_items - 1).bit_length()
     self._sums = np.zeros(2 * self._width)
     self._sums[self._width : self._width + n_items] = weight
@@ -57,7 +61,7 @@ class SumTree:
     Raises:
       ConfigError: if one is out of range; nothing has changed then.
     """
-    items, weights = np.asarray(items, np.int64), np.asarray(weights, np.float64)
+    items, weights = as_items(items), as_floats('weights', weights)
     _check(items, weights, self.n_items)
     if not len(items):
       return
@@ -70,7 +74,7 @@ class SumTree:
 
   def replace(self, weights: Floats) -> None:
     """Sets the weights of all items: float64 [n_items]; see `update`."""
-    weights = np.asarray(weights, np.float64)
+    weights = as_floats('weights', weights)
     _check(np.arange(self.n_items), weights, self.n_items)
     self._sums[self._width : self._width + self.n_items] = weights
     self._add_up()
@@ -97,6 +101,34 @@ class SumTree:
       pairs = self._sums[width : 2 * width].reshape(-1, 2)
       width //= 2
       self._sums[width : 2 * width] = pairs.sum(axis=1)
+
+
+def as_items(items: Any) -> Ints:
+  """Returns items as int64 [n].
+
+  Raises:
+    ConfigError: if they are no whole numbers.
+  """
+  return _as_array('items', items, np.int64, 'iu')
+
+
+def as_floats(name: str, values: Any) -> Floats:
+  """Returns numbers as float64 [n].
+
+  Raises:
+    ConfigError: if they are no numbers.
+  """
+  return _as_array(name, values, np.float64, 'fiu')
+
+
+def _as_array(name: str, values: Any, dtype: Any, kinds: str) -> npt.NDArray[Any]:
+  try:
+    array = np.asarray(values)
+  except (TypeError, ValueError):
+    array = np.empty((), object)
+  if array.ndim != 1 or (array.dtype.kind not in kinds and array.size):
+    raise ConfigError(f'{name}={shown(values)} must be a list of numbers; give one an item')
+  return array.astype(dtype)
 
 
 def _check(items: Ints, weights: Floats, n_items: int) -> None:

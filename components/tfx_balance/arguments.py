@@ -1,0 +1,221 @@
+"""Checks of arguments: the value as Python has it, or an error with value, rule and fix.
+
+NumPy's numbers and texts are taken wherever Python's are, and come back as Python's.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tfx_balance.errors import ConfigError
+
+LARGEST = (1 << 63) - 1
+"""The largest whole number: TFX, TensorFlow and NumPy keep them in 64 bits."""
+_LONGEST_PATH = 4096  # of Linux
+
+
+def shown(value: Any) -> str:
+  """Returns a value as a message shows it, cut short."""
+  try:
+    text = repr(value)
+  except ValueError:  # Python writes no int of 5,000 digits
+    text = f'<{type(value).__name__}>'
+  return text if len(text) <= 200 else f'{text[:200]}...'
+
+
+def check_whole(
+  name: str, value: Any, least: int = 1, most: int = LARGEST, fix: str | None = None
+) -> int:
+  """Returns a whole number.
+
+  Args:
+    name: of the argument, or what the number is.
+    value: to check.
+    least: the least that is allowed.
+    most: the most.
+    fix: what to do, for the message.
+
+  Raises:
+    ConfigError: if it is none, or out of bounds.
+  """
+  whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+  if whole and least <= value <= most:
+    return int(value)
+  bounds = f' from {least}' if least > -LARGEST or whole else ''
+  if most < LARGEST or (whole and value > most):
+    bounds += f' to {most}'
+  raise ConfigError(
+    f'{name}={shown(value)} must be a whole number{bounds}; '
+    f'{fix or f"give one such as {max(least, 1)}"}'
+  )
+
+
+def check_seed(value: Any) -> int:
+  """Returns a seed.
+
+  Raises:
+    ConfigError: if it is no whole number of 64 bits.
+  """
+  return check_whole('seed', value, -LARGEST - 1, fix='give one such as 0')
+
+
+def check_number(
+  name: str,
+  value: Any,
+  low: float = -math.inf,
+  high: float = math.inf,
+  *,
+  above: bool = False,
+  below: bool = False,
+  fix: str | None = None,
+) -> float:
+  """Returns a finite number: an int stays one.
+
+  Args:
+    name: of the argument.
+    value: to check.
+    low: the least that is allowed.
+    high: the most.
+    above: whether the least itself is not allowed.
+    below: whether the most itself is not.
+    fix: what to do, for the message.
+
+  Raises:
+    ConfigError: if it is none, or out of bounds.
+  """
+  if isinstance(value, numbers.Real) and not isinstance(value, bool):
+    try:
+      found = float(value)
+    except OverflowError:
+      found = math.nan
+    inside = low < found if above else low <= found
+    if math.isfinite(found) and inside and (found < high if below else found <= high):
+      return int(value) if isinstance(value, numbers.Integral) else found
+  bounds = [f'{"above" if above else "from"} {low}'] if low > -math.inf else []
+  bounds += [f'{"to below" if below else "to"} {high}'] if high < math.inf else []
+  kind = 'a number' if len(bounds) == 2 else 'a finite number'
+  raise ConfigError(
+    f'{name}={shown(value)} must be {" ".join([kind, *bounds])}; '
+    f'{fix or f"give one such as {_example(low, high)}"}'
+  )
+
+
+def check_flag(name: str, value: Any) -> bool:
+  """Returns a yes or no, which may also be 1 or 0, as TFX carries it.
+
+  Raises:
+    ConfigError: if it is neither.
+  """
+  # NumPy's bool is no number to Python; its name is 'bool' since NumPy 2.
+  known = isinstance(value, numbers.Integral) or type(value).__name__ in ('bool', 'bool_')
+  if known and value in (0, 1):
+    return bool(value)
+  raise ConfigError(f'{name}={shown(value)} must be True or False; give one of them')
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> Any:
+  """Returns one of some words.
+
+  Raises:
+    ConfigError: if it is none of them.
+  """
+  if isinstance(value, str) and value in choices:
+    return str(value)
+  raise ConfigError(
+    f'{name}={shown(value)} is not one of {list(choices)}; pass one of these in {name}='
+  )
+
+
+def check_text(name: str, value: Any, what: str = 'a text', fix: str | None = None) -> str:
+  """Returns a text that is not empty.
+
+  Args:
+    name: of the argument.
+    value: to check.
+    what: the text is, for the message.
+    fix: what to do, for the message.
+
+  Raises:
+    ConfigError: if it is none, or cannot be written as UTF-8.
+  """
+  if isinstance(value, str) and value and value == value.encode('utf-8', 'ignore').decode('utf-8'):
+    return str(value)
+  raise ConfigError(
+    f'{name}={shown(value)} must be {what}; {fix or "give one, not empty, in UTF-8"}'
+  )
+
+
+def check_label(value: Any, name: str = 'label') -> str:
+  """Returns the name of the feature that holds the class.
+
+  Raises:
+    ConfigError: if it is none.
+  """
+  return check_text(
+    name, value, 'the name of the feature that holds the class', "give one such as 'label'"
+  )
+
+
+def check_path(name: str, value: Any) -> str:
+  """Returns a path, given as text or as what `open` takes for one.
+
+  Raises:
+    ConfigError: if it is none.
+  """
+  path = os.fspath(value) if isinstance(value, os.PathLike) else value
+  if isinstance(path, str) and '\0' not in path and len(path) <= _LONGEST_PATH:
+    return check_text(name, path, 'a path')
+  raise ConfigError(f'{name}={shown(value)} must be a path; give it as a text')
+
+
+def check_names(name: str, value: Any) -> tuple[str, ...]:
+  """Returns a list of names, of which there is at least one.
+
+  Raises:
+    ConfigError: if it is no list, or one in it is no name or there twice.
+  """
+  if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+    raise ConfigError(f"{name}={shown(value)} must be a list of names; give one such as ['a']")
+  for each in value:
+    if not isinstance(each, str) or not each:
+      raise ConfigError(
+        f'{name}={shown(value)} must hold names; {shown(each)} is none: leave it out'
+      )
+    if value.count(each) > 1:
+      raise ConfigError(f'{name}={shown(value)} names {each!r} twice; name it once')
+  if not value:
+    raise ConfigError(f'{name}=[] names nothing; give at least one name')
+  return tuple(check_text(name, each, 'names') for each in value)
+
+
+def check_mapping(name: str, value: Any, example: str) -> Mapping[Any, Any]:
+  """Returns a mapping.
+
+  Raises:
+    ConfigError: if it is none.
+  """
+  if isinstance(value, Mapping):
+    return value
+  raise ConfigError(f'{name}={shown(value)} must be a dict; give one such as {example}')
+
+
+def check_callable(name: str, value: Any, example: str) -> Any:
+  """Returns what can be called.
+
+  Raises:
+    ConfigError: if it cannot.
+  """
+  if callable(value):
+    return value
+  raise ConfigError(f'{name}={shown(value)} must be a function; give one such as {example}')
+
+
+def _example(low: float, high: float) -> float:
+  """Returns a number that is within bounds."""
+  if high < math.inf:
+    return (low + high) / 2
+  return max(low, 0) + 1

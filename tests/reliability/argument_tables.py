@@ -1,0 +1,259 @@
+"""What each argument of the components, the plan, Kubeflow and the report takes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import tfx_balance
+from tfx import types
+from tfx import v1 as tfx
+from tfx.types import standard_artifacts
+from tfx_balance import inputs, kubeflow, report
+
+from tests.inputs.helpers_inputs import write_artifact
+from tests.reliability.argument_tables_inputs import augment_apis, inputs_apis, selection_apis
+from tests.reliability.arguments import (
+  COUNT,
+  EMPTY,
+  FINAL_COUNTS,
+  FINITE,
+  FINITE_FROM_0,
+  FLAG,
+  INTEGERS,
+  JSON_NONE,
+  LABELS,
+  NAMES,
+  NONE,
+  PATH,
+  SEED,
+  SHARE,
+  SPLIT_NAME,
+  TEXTS,
+  Api,
+  try_api,
+  without,
+)
+
+
+def _channel(kind: Any) -> types.Channel:
+  return types.Channel(type=kind)
+
+
+def component_apis() -> Iterator[Api]:
+  """Yields the components; a RuntimeParameter is tried by their own tests."""
+  examples = {'examples': _channel(standard_artifacts.Examples)}
+  reading = {
+    'max_record_bytes': COUNT,
+    'bad_records': frozenset(),
+    'max_bad_records': COUNT | {'0'},
+  }
+  yield Api(
+    'StratifiedSplitter',
+    tfx_balance.StratifiedSplitter,
+    examples,
+    {
+      'examples': frozenset(),
+      'stratify_by': NAMES,
+      'splits': JSON_NONE | {'{"x": 1}'},
+      'counts': JSON_NONE | {'{}', '{"x": 1}'},
+      'input_splits': EMPTY | NAMES,
+      'seed': SEED,
+      'missing_label': frozenset(),
+      'output_files': JSON_NONE | INTEGERS | {'{}'},
+      **reading,
+    },
+  )
+  yield Api(
+    'StratifiedSplitter, counts',
+    tfx_balance.StratifiedSplitter,
+    {**examples, 'counts': {'test': 3}},
+    {'rest': EMPTY | SPLIT_NAME},
+  )
+  yield Api(
+    'BalancedAugmenter',
+    tfx_balance.BalancedAugmenter,
+    examples,
+    {
+      'examples': frozenset(),
+      'label': TEXTS,
+      'sampling_strategy': frozenset({'1', '0.5', '1.0', 'np.float32', 'Fraction'})
+      | FINAL_COUNTS
+      | {'{0: 10**9}'},
+      'factors': JSON_NONE | FINAL_COUNTS,
+      'augment_fn': EMPTY,
+      'augment_timeout': EMPTY | (FINITE_FROM_0 - {'0'}),
+      'module_file': EMPTY,
+      'splits': NAMES,
+      'augmented_split': EMPTY | SPLIT_NAME,
+      'max_copies': NONE | COUNT,
+      'undersample': FLAG,
+      'seed': SEED,
+      'missing_label': frozenset(),
+      'allow_evaluation_splits': FLAG,
+      'provenance': FLAG,
+      **reading,
+    },
+  )
+  yield Api(
+    'BalancedInputGen',
+    tfx_balance.BalancedInputGen,
+    examples,
+    {
+      'examples': frozenset(),
+      'label': TEXTS,
+      'train_splits': NAMES,
+      'seed': SEED,
+      'missing_label': frozenset(),
+      **reading,
+    },
+  )
+  share = JSON_NONE | SHARE | {'"0"', '{}', '{"x": 1}'}
+  distances = ('l_infinity', 'jensen_shannon', 'baseline_l_infinity', 'baseline_jensen_shannon')
+  yield Api(
+    'ClassDistributionValidator',
+    tfx_balance.ClassDistributionValidator,
+    {
+      **examples,
+      'statistics': _channel(standard_artifacts.ExampleStatistics),
+      'check_leakage': 'records',
+    },
+    {
+      'statistics': frozenset(),
+      'label': TEXTS,
+      'schema': NONE,
+      'baseline_statistics': NONE,
+      'on_violation': frozenset(),
+      'report_dir': EMPTY | PATH,
+      **{f'max_{name}': share for name in distances},
+      'compare': JSON_NONE | {'[]', '()'},
+      'min_count': JSON_NONE | COUNT | {'0', '"0"', '{}', '{"x": 1}'},
+      'min_share': share,
+      'max_imbalance_ratio': JSON_NONE | COUNT | {'1.0', '1.5', '10**30', '{}', '{"x": 1}'},
+      'expected_shares': JSON_NONE | {'{}', '{"x": 1}', '{1: 1}', '{"x": {}}'},
+      'share_tolerance': SHARE,
+      'missing_classes': frozenset(),
+      'max_missing': share,
+      'check_leakage': EMPTY | TEXTS,
+      'leakage_pairs': JSON_NONE | {'[]', '()'},
+      'max_leakage': share,
+      'exclude_splits': EMPTY | NAMES | {'[]', '()'},
+      'recount': FLAG,
+    },
+  )
+  yield Api(
+    'ClassDistributionValidator, examples',
+    tfx_balance.ClassDistributionValidator,
+    {'statistics': _channel(standard_artifacts.ExampleStatistics)},
+    {'examples': NONE},
+  )
+
+
+def plan_apis() -> Iterator[Api]:
+  """Yields what needs NumPy alone."""
+  labels = {'labels': ['a', 'a', 'b', 'b']}
+  yield Api(
+    'stratified_indices',
+    tfx_balance.stratified_indices,
+    labels,
+    {
+      'labels': LABELS,
+      'splits': NONE | {'{"x": 1}'},
+      'seed': SEED,
+      'counts': NONE | {'{}', '{"x": 1}'},
+    },
+    data=frozenset({'labels'}),
+  )
+  yield Api(
+    'stratified_indices, counts',
+    tfx_balance.stratified_indices,
+    {**labels, 'counts': {'test': 1}},
+    {'rest': NONE | SPLIT_NAME},
+  )
+  yield Api('Mixture', inputs.Mixture, {}, {'balanced': SHARE})
+  steps = {'steps': COUNT, 'stages': COUNT}
+  yield Api('progressive', inputs.progressive, {'steps': 9}, steps)
+  yield Api('deferred', inputs.deferred, {'steps': 9}, {'steps': COUNT, 'q': FINITE})
+  yield Api(
+    'annealed',
+    inputs.annealed,
+    {'start': 1, 'end': 0, 'steps': 9},
+    {**steps, 'start': FINITE, 'end': FINITE},
+  )
+
+
+def kubeflow_apis(folder: Path) -> Iterator[Api]:
+  """Yields what asks the cluster for things."""
+  name = frozenset({'np.str_', '"x"', '"0"', '"nan"', '"null"'})
+  yield Api('SecretKey', kubeflow.SecretKey, {'name': 'a', 'key': 'b'}, {'name': name, 'key': name})
+  amount = (FINITE_FROM_0 - {'0'}) | NONE
+  yield Api(
+    'TaskOptions',
+    kubeflow.TaskOptions,
+    {},
+    {
+      **dict.fromkeys(('cpu', 'cpu_limit', 'memory_gb', 'memory_limit_gb'), amount),
+      'environment': frozenset({'{}'}),
+      'secrets': frozenset({'{}'}),
+      'secret_files': frozenset({'{}'}),
+    },
+  )
+  pipeline = tfx.dsl.Pipeline(
+    'p', 'gs://bucket/root', components=[tfx.components.ImportExampleGen('gs://bucket/in')]
+  )
+  yield Api(
+    'compile_pipeline',
+    kubeflow.compile_pipeline,
+    {'pipeline': pipeline, 'output': str(folder / 'out.yaml'), 'image': 'image'},
+    {
+      'pipeline': frozenset(),
+      'output': frozenset(),
+      'image': TEXTS,
+      'options': NONE,
+      'task_options': NONE | {'{}'},
+    },
+  )
+
+
+def report_apis(folder: Path) -> Iterator[Api]:
+  """Yields what reads a run; nothing is drawn or written."""
+  run = {'uris': [str(folder)]}
+  text = TEXTS
+  page = mock.patch('tfx_balance.report.write.render_page', lambda view, title: title)
+  files = mock.patch('tfx_balance.report.write.fileio', **{'isdir.return_value': False})
+
+  yield Api('read_run', report.read_run, run, {'uris': frozenset(), 'label': NONE | text})
+  shown = {'uris': frozenset(), 'title': text | {'""'}, 'label': NONE | text}
+  yield Api('render_html', without(report.render_html, page, files), run, shown)
+  yield Api(
+    'render_report',
+    without(report.render_report, page, files),
+    {**run, 'output_path': str(folder / 'report.html')},
+    {**shown, 'output_path': PATH, 'pictures': frozenset({'[]', '()'})},
+  )
+
+
+def all_apis(folder: Path) -> Iterator[Api]:
+  """Yields every public function; see `inputs_apis` for the folder."""
+  yield from component_apis()
+  yield from plan_apis()
+  yield from inputs_apis(folder)
+  yield from selection_apis()
+  yield from augment_apis()
+  yield from kubeflow_apis(folder)
+  yield from report_apis(folder)
+
+
+def try_arguments(folder: Path, only: str = '') -> list[tuple[str, Counter[str], list[str]]]:
+  """Returns, for each function, its name, how often what was seen, and a line for each fault.
+
+  Args:
+    folder: that is made, for an artifact to read.
+    only: part of a function's name.
+  """
+  write_artifact(folder, [3, 2])
+  apis = (api for api in all_apis(folder) if only.lower() in api.name.lower())
+  return [(api.name, *try_api(api)) for api in apis]
