@@ -101,7 +101,10 @@ def test_merged_splits_must_be_named(tmp_path):
 
 @pytest.mark.parametrize(
   ('arguments', 'message'),
-  [({'scheme': 'fair'}, "scheme='fair' is not in"), ({'scheme': 'effective', 'beta': 1}, 'beta=1')],
+  [
+    ({'scheme': 'fair'}, "scheme='fair' is not one of"),
+    ({'scheme': 'effective', 'beta': 1}, 'beta=1'),
+  ],
 )
 def test_what_breaks_a_rule_is_refused(made, arguments, message):
   with pytest.raises(ConfigError, match=message):

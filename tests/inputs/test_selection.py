@@ -211,13 +211,13 @@ def test_a_custom_loop_chooses_and_updates():
   [
     (lambda: SumTree(0), ConfigError, 'n_items=0'),
     (lambda: PrioritySelector(3, alpha=-1), ConfigError, 'alpha=-1'),
-    (lambda: PrioritySelector(3, beta=2), ConfigError, 'beta=2 must be 0 to 1'),
+    (lambda: PrioritySelector(3, beta=2), ConfigError, 'beta=2 must be a number from 0 to 1'),
     (lambda: CurriculumSelector([1, 2], steps=0), ConfigError, 'steps=0'),
     (lambda: ClassSelector([0, 1], {0: 1, 5: 1}), ConfigError, '5 is not a class'),
     (
       lambda: selection_dataset(np.zeros(3), np.zeros(4), UniformSelector(4), 2),
       DataError,
-      'an array has 3 rows',
+      'a feature has 3 rows',
     ),
     (
       lambda: selection_dataset(np.zeros(4), np.zeros(4), UniformSelector(4), 0),
@@ -227,7 +227,7 @@ def test_a_custom_loop_chooses_and_updates():
     (
       lambda: selection_dataset(np.zeros(4), np.zeros(4), UniformSelector(4), 2, keras='jax'),
       ConfigError,
-      "keras='jax' is not in",
+      "keras='jax' is not one of",
     ),
     (lambda: prioritized_model(object(), PrioritySelector(2), None), ConfigError, 'no keras.Model'),
   ],

@@ -184,7 +184,7 @@ def test_a_module_file_below_a_local_root_is_an_error(tmp_path):
 
 @pytest.mark.parametrize('output', ['small.json', 'small', 'yaml'])
 def test_only_the_form_that_kfp_runs_is_written(tmp_path, output):
-  with pytest.raises(ConfigError, match=r'end it in \.yaml'):
+  with pytest.raises(ConfigError, match=r'must end in \.yaml'):
     compile_pipeline(make_pipeline(), str(tmp_path / output), 'image')
 
 

@@ -46,7 +46,7 @@ def inputs_apis(folder: Path) -> Iterator[Api]:
   loaded = made.load(str(folder), spec)
   files = sorted(map(str, (folder / 'Split-train').iterdir()))
   fn_args = SimpleNamespace(train_files=files)
-  budget = {'memory_budget': COUNT}
+  budget = {'memory_budget': COUNT | {'0'}}
   yield Api(
     'from_fn_args', made.from_fn_args, {'fn_args': fn_args}, {'fn_args': frozenset(), **budget}
   )

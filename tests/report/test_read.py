@@ -221,7 +221,7 @@ def test_nothing_is_an_error():
 
 
 def test_a_text_is_no_list():
-  with pytest.raises(ConfigError, match="uris='/a' is one text; pass a list"):
+  with pytest.raises(ConfigError, match="uris='/a' is no list; pass a list"):
     read_run('/a')
 
 

@@ -53,7 +53,7 @@ def test_pictures_of_no_known_kind_are_an_error(uris, tmp_path, pictures, shown)
 def test_a_folder_is_no_file(uris, tmp_path, monkeypatch, name):
   monkeypatch.chdir(tmp_path)
   (tmp_path / 'there').mkdir()
-  with pytest.raises(ConfigError, match=r"output_path='.*' is a folder; name a file"):
+  with pytest.raises(ConfigError, match=r"output_path='.*' (is a folder|must be a path); "):
     render_report(uris, name)
 
 

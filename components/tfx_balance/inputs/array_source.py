@@ -114,7 +114,7 @@ def collect(
   rows: list[Any] = []
   labels: list[Any] = []
   used = 0
-  check_whole('memory_budget', memory_budget)
+  check_whole('memory_budget', memory_budget, 0)
   for features, label in _pairs(generator):
     row = tf.nest.map_structure(np.asarray, features)
     used += sum(array.nbytes for array in tf.nest.flatten(row))

@@ -56,7 +56,7 @@ class FileSource:
   _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
   def __post_init__(self) -> None:
-    self.memory_budget = check_whole('memory_budget', self.memory_budget)
+    self.memory_budget = check_whole('memory_budget', self.memory_budget, 0)
     self.counts = ClassCounts(self.plan.classes, self.plan.records)
     self.natural, self.seed = self.plan.natural, self.plan.seed
     self._layout = FileLayout.of(self.plan, self.memory_budget)

@@ -45,7 +45,7 @@ class PoolSource:
 
   def __post_init__(self) -> None:
     self.seed = check_seed(self.seed)
-    self.memory_budget = check_whole('memory_budget', self.memory_budget)
+    self.memory_budget = check_whole('memory_budget', self.memory_budget, 0)
     check_label(self.label)
     parser(self.label, self.feature_spec)  # which refuses what is no feature spec
     self._pool, labels = self._read()

@@ -127,4 +127,4 @@ class ScheduledWeights:
       return value.weights(self.counts)
     if isinstance(value, Mapping):
       return self.counts.weights(ratios=value)
-    return self.counts.weights(q=check_number('the q of a schedule', value))
+    return self.counts.weights(q=check_number('q', value, fix='mend what the schedule returns'))
