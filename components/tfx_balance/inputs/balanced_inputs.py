@@ -11,12 +11,13 @@ import tensorflow as tf
 
 from tfx_balance.arguments import check_flag, check_path, check_seed, check_text
 from tfx_balance.augment import AugmentFn, PoolFn
-from tfx_balance.errors import DataError
+from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import fn_args as fn_args_lib
 from tfx_balance.inputs.array_source import ArraySource, collect
 from tfx_balance.inputs.class_emphasis import ClassEmphasis
-from tfx_balance.inputs.file_names import matching_files, names_in, promised_records
+from tfx_balance.inputs.file_names import files_in, matching_files, names_in, promised_records
 from tfx_balance.inputs.file_source import FileSource
+from tfx_balance.inputs.image_folder import read_images
 from tfx_balance.inputs.labels import index_lookup
 from tfx_balance.inputs.ordered_files import ordered_files
 from tfx_balance.inputs.parsing import check_feature_spec
@@ -123,24 +124,37 @@ class BalancedInputs(ClassEmphasis):
   @classmethod
   def from_files(
     cls,
-    files: Sequence[str] | str,
-    label: str,
-    feature_spec: FeatureSpec,
+    files: Sequence[str] | str | os.PathLike[str],
+    label: str | None = None,
+    feature_spec: FeatureSpec | None = None,
     seed: int = 0,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
   ) -> BalancedInputs:
-    """Returns inputs over TFRecord files of tf.Examples in any order, read into memory now.
+    """Returns inputs over TFRecord files in any order, or a folder of images, read into memory now.
 
     Args:
-      files: paths or patterns; those that end in .gz are decompressed.
-      label: name of the label feature.
-      feature_spec: as `tf.io.parse_example` takes it, the label included.
+      files: Paths or patterns of files of tf.Examples, or the folder that they are in; those that
+        end in .gz are decompressed. Without label and feature_spec, a folder that has a folder of
+        PNG and JPEG files for each class: features are {'image': the file's bytes}, and labels the
+        folders' names as bytes.
+      label: Name of the label feature.
+      feature_spec: Spec as `tf.io.parse_example` takes it, the label included.
       seed: the default of `train`.
       memory_budget: bytes of records to hold.
 
     Raises:
-      DataError: if a file is missing, a record has no label, or the budget is too small.
+      ConfigError: if label or feature_spec is missing for TFRecord files.
+      DataError: if a file is missing or damaged, a record has no label, or the budget is too small.
     """
+    if isinstance(files, (str, os.PathLike)):
+      files = os.fspath(files).rstrip('/') or '/'
+      if tf.io.gfile.isdir(files):
+        if label is None and feature_spec is None:
+          return cls(ArraySource(*read_images(files, memory_budget), seed))
+        files = files_in(files)
+    if label is None or feature_spec is None:
+      missing = 'label' if label is None else 'feature_spec'
+      raise ConfigError(f'{missing}=None, and TFRecord files need both label= and feature_spec=')
     source = PoolSource(matching_files(files), label, feature_spec, seed, memory_budget)
     return cls(source, feature_spec, label)
 

@@ -53,6 +53,22 @@ def names_in(folder: str) -> list[str]:
   return sorted(name.rstrip('/') for name in tf.io.gfile.listdir(folder))
 
 
+def files_in(folder: str) -> list[str]:
+  """Returns the files of a folder whose names begin with no dot, sorted.
+
+  Raises:
+    DataError: if there is none, or a folder among them.
+  """
+  paths = [os.path.join(folder, name) for name in names_in(folder) if name[0] != '.']
+  inner = [path for path in paths if tf.io.gfile.isdir(path)]
+  if inner or not paths:
+    raise DataError(
+      f'{folder} has {f"the folder {os.path.basename(inner[0])}" if inner else "no files"}; give a '
+      f'folder of TFRecord files, or for images leave label= and feature_spec= out'
+    )
+  return paths
+
+
 def promised_records(paths: Sequence[str]) -> int | None:
   """Returns the records that sidecars promise of files; None where one says nothing of them.
 

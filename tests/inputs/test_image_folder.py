@@ -1,0 +1,75 @@
+"""A folder of images is read as it is, and what does not belong in it is named."""
+
+import pytest
+import tensorflow as tf
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.inputs import BalancedInputs
+from tfx_balance.inputs.image_folder import read_images
+
+from tests.inputs.helpers_inputs import SPEC, example, write_file
+
+
+def png(value):
+  return tf.io.encode_png(tf.fill([2, 2, 1], tf.constant(value, tf.uint8))).numpy()
+
+
+@pytest.fixture
+def folder(tmp_path):
+  """Returns a folder of 4 cats and 2 dogs, with a bracket in its name."""
+  root = tmp_path / 'pets [1]'
+  for name, values in {'dog': (5, 6), 'cat': (1, 2, 3)}.items():
+    (root / name).mkdir(parents=True)
+    for value in values:
+      (root / name / f'{value}.png').write_bytes(png(value))
+  (root / 'cat' / '4.JPG').write_bytes(tf.io.encode_jpeg(tf.zeros([2, 2, 1], tf.uint8)).numpy())
+  (root / 'cat' / '.DS_Store').write_bytes(b'x')
+  return root
+
+
+def test_a_folder_of_images_gives_balanced_batches_and_an_ordered_pass(folder):
+  made = BalancedInputs.from_files(folder)
+  ((features, labels),) = made.train(4).take(1)
+  assert sorted(labels.numpy()) == [b'cat', b'cat', b'dog', b'dog']
+  values = [int(tf.io.decode_image(image)[0, 0, 0]) for image in features['image']]
+  assert all((value >= 5) == (label == b'dog') for value, label in zip(values, labels, strict=True))
+  ((features, labels),) = made.eval(99)
+  assert labels.numpy().tolist() == [b'cat'] * 4 + [b'dog'] * 2
+  assert features['image'].numpy()[0] == png(1)
+
+
+@pytest.mark.parametrize(
+  ('path', 'message'),
+  [
+    ('cat/notes.txt', r'cat/notes\.txt is neither a PNG nor a JPEG file'),
+    ('cat/broken.png', r'cat/broken\.png is neither a PNG nor a JPEG file'),
+    ('cat/more/1.png', r'cat/more is neither a PNG nor a JPEG file'),
+    ('loose.png', r'loose\.png is no folder; .* TFRecord files need label='),
+    ('empty/.hidden', r'empty has no images'),
+  ],
+)
+def test_what_does_not_belong_in_a_folder_of_images_is_named(folder, path, message):
+  (folder / path).parent.mkdir(exist_ok=True)
+  (folder / path).write_bytes(b'no image')
+  with pytest.raises(DataError, match=message):
+    read_images(str(folder), 1 << 20)
+
+
+def test_images_past_the_budget_or_none_are_refused(folder, tmp_path):
+  with pytest.raises(DataError, match='more than memory_budget=100 bytes of images'):
+    read_images(str(folder), 100)
+  (tmp_path / 'none').mkdir()
+  with pytest.raises(DataError, match='has no folders; give it a folder of images for each class'):
+    read_images(str(tmp_path / 'none'), 100)
+
+
+def test_a_folder_of_tfrecords_is_read_or_what_it_needs_is_said(tmp_path, folder):
+  (tmp_path / 'records').mkdir()
+  write_file(tmp_path / 'records' / 'a.gz', [example(i, i % 2) for i in range(6)])
+  made = BalancedInputs.from_files(tmp_path / 'records', 'label', SPEC)
+  assert made.source.counts.records == (3, 3)
+  with pytest.raises(DataError, match=r'a\.gz is no folder; .* TFRecord files need label='):
+    BalancedInputs.from_files(tmp_path / 'records')
+  with pytest.raises(DataError, match='has the folder cat; give a folder of TFRecord files'):
+    BalancedInputs.from_files(folder, 'label', SPEC)
+  with pytest.raises(ConfigError, match='feature_spec=None, and TFRecord files need both'):
+    BalancedInputs.from_files(str(tmp_path / 'records' / 'a.gz'), 'label')
