@@ -147,7 +147,7 @@ class BalancedInputs(ClassEmphasis):
       DataError: if a file is missing or damaged, a record has no label, or the budget is too small.
     """
     if isinstance(files, (str, os.PathLike)):
-      files = os.fspath(files).rstrip('/') or '/'
+      files = check_path('files', files)
       if tf.io.gfile.isdir(files):
         if label is None and feature_spec is None:
           return cls(ArraySource(*read_images(files, memory_budget), seed))

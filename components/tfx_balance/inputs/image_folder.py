@@ -38,7 +38,7 @@ def read_images(
   labels: list[bytes] = []
   used = 0
   for name in _visible(folder):
-    inner = f'{folder}/{name}'
+    inner = os.path.join(folder, name)
     if not tf.io.gfile.isdir(inner):
       raise DataError(
         f'{inner} is no folder; a folder of images holds a folder for each class, and TFRecord '
@@ -48,7 +48,7 @@ def read_images(
     if not files:
       raise DataError(f'{inner} has no images; put some in, or remove it')
     for file in files:
-      data = _image(f'{inner}/{file}')
+      data = _image(os.path.join(inner, file))
       used += len(data)
       if used > memory_budget:
         raise DataError(
