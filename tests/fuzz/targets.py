@@ -24,8 +24,8 @@ from tfx_balance.plan.balance_plan import BalanceRequest, plan_balance
 from tfx_balance.plan.batch_quota import BatchQuota
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.input_plan import InputPlan
-from tfx_balance.plan.sidecar import SIDECAR_FORMAT, SIDECAR_VERSION
-from tfx_balance.plan.sidecar_counts import tallies_from_sidecar
+from tfx_balance.plan.sidecar import parse_sidecar, split_sidecar
+from tfx_balance.plan.sidecar_counts import tallies_from_sidecar, told_files
 from tfx_balance.plan.split_plan import SplitShares, plan_splits
 from tfx_balance.tfrecord.frames import frame
 from tfx_balance.transforms.labels import BATCH_RECORDS, StratumDecoder
@@ -122,14 +122,18 @@ def documents(raw: bytes) -> None:
   text = bytearray(_PLAN if data.ConsumeBool() else _SIDECAR)
   is_plan = bytes(text) == _PLAN
   _mutate(text, data)
+  damaged = bytes(text).decode('utf-8', 'replace')
   try:
     if is_plan:
-      plan = InputPlan.from_json(bytes(text).decode('utf-8', 'replace'), 'the file')
+      plan = InputPlan.from_json(damaged, 'the file')
       assert InputPlan.from_json(plan.dumps()) == plan
     else:
-      _tally(bytes(text))
-  except (DataError, ConfigError):
-    pass
+      sidecar = parse_sidecar(damaged, 'the file')
+      tallies_from_sidecar(sidecar, 'label', ['train'])
+      told_files(sidecar, ['train'])
+  except DataError as error:
+    if 'the file' not in str(error):
+      raise
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
@@ -218,29 +222,18 @@ def _check_quotas(weights: list[int], batch_size: int) -> None:
       assert abs(total * whole - t * batch_size * w) < whole
 
 
-def _tally(text: bytes) -> None:
-  try:
-    data = json.loads(text)
-  except ValueError:
-    return
-  if isinstance(data, dict):
-    tallies_from_sidecar(data, 'label', ['train'])
-
-
+_SHARES = SplitShares.parse({'train': 1})
 _PLAN = b"""{"format": "tfx_balance.balanced_input", "version": 1, "label": "label",
 "split": "train", "seed": 0, "classes": [{"type": "int", "value": 0, "records": 2},
 {"type": "bytes", "value": "x", "records": 1}], "natural": {"train": [2, 1]},
 "files": [{"path": "Split-train/data_tfrecord-00000-of-00001.gz", "bytes": 10,
 "segments": [[0, 2], [1, 1]]}]}"""
 _SIDECAR = json.dumps(
-  {
-    'format': SIDECAR_FORMAT,
-    'version': SIDECAR_VERSION,
-    'parameters': {'stratify_by': ['label']},
-    'splits': {'train': {'records': 3}},
-    'strata': [
-      {'stratum': [{'type': 'int', 'value': 0}], 'splits': {'train': {'records': 2}}},
-      {'stratum': [{'type': 'bytes', 'value': 'x'}], 'splits': {'train': {'records': 1}}},
-    ],
-  }
+  split_sidecar(
+    plan_splits({(ClassValue('int', 0),): 2, (ClassValue('bytes', b'x'),): 1}, _SHARES),
+    {'stratify_by': ['label']},
+    {'records': 3, 'dropped': 0, 'files': 1, 'fingerprint': '0' * 16},
+    {'train': {'data_tfrecord-00000-of-00001.gz': 10}},
+    [],
+  )
 ).encode()
