@@ -4,7 +4,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 TYPED := $(wildcard components pipelines benchmarks tools)
-BENCHMARKS := $(addprefix benchmarks/,split.py augment.py augment_recall.py input.py input_priorities.py scale.py)
+BENCHMARKS := split augment input scale
 
 # Quiet libraries: TensorFlow's C++ log, and Google's notices about this Python and its own versions.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -54,8 +54,8 @@ format: setup  ## Format the code and mend what the linter can mend
 	$(RUN) -m ruff check --fix --exit-zero
 	$(RUN) -m ruff format
 
-bench: setup $(BENCHMARKS)  ## Run every benchmark, small, and write docs/benchmarks.md
-	@$(RUN) benchmarks/write_docs.py $(BENCHMARKS) -- --small $(ARGS)
+bench: setup  ## Run every benchmark, small, and write docs/benchmarks.md
+	@$(RUN) -m benchmarks $(BENCHMARKS) --small --page docs/benchmarks.md $(ARGS)
 
 dist: setup  ## Build the wheel and the source distribution, and check them in an environment of their own
 	@$(PYTHON) tools/build_dist.py

@@ -1,177 +1,215 @@
-"""Times BalancedAugmenter beside a peer: plain copies, and augmented images.
-
-python benchmarks/augment.py --small
-python benchmarks/augment.py --repeat 3 --json results.json
+"""Times BalancedAugmenter beside a peer: plain copies, augmented images, pools of neighbours.
 
 Plain copies bring 5 classes of 60, 25, 10, 4 and 1 percent up to the largest; the peer is a
-per-record Beam pipeline by the documented algorithm of tfx-addons' Sampler. Augmented images are 10
-copies of each record, mirrored, cropped, brightened and contrasted; the peer is a tf.data pipeline
-that maps the same steps over single records. Each side is a process of its own on the same files;
-its time begins after the imports. Every number that is printed is measured in this run. What is
-aimed at: 20 times the peer's records a second in copies, and twice in images.
+per-record Beam pipeline by the documented algorithm of tfx-addons' Sampler, lean: with bytes in
+place of parsed examples between its steps. Augmented images are 10 copies of each record, mirrored,
+cropped, brightened and contrasted; the peer is a tf.data pipeline that maps the same steps over
+single records. The component is timed as LocalDagRunner.run() of an importer and BalancedAugmenter,
+the transform as its Beam pipeline alone. What is aimed at: 20 times the peer's records a second in
+copies, and twice in images.
+
+`Smote` looks for neighbours among the first pool_size records of a class by hash rank. For 500
+records of a class of 8 numbers each, drawn from a normal distribution, the pool's 5 nearest are
+compared with the 5 nearest in the whole class. Recall is the share of these that the pool finds;
+distance is the mean distance to the pool's nearest over that to the class's.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import shlex
-import shutil
-import sys
-import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-if __package__ in (None, ''):  # run as a script: make the project's packages importable
-  sys.path[0] = str(Path(__file__).resolve().parent.parent)
+import numpy as np
+import numpy.typing as npt
 
-from benchmarks import augment_report
-from benchmarks.augment_results import Case, CaseResult
-from benchmarks.cases import progress, run_cases
-from benchmarks.data import DataSpec
-from benchmarks.measure import Measured, PieceError, run_piece
-from benchmarks.split import remove_old_runs
+from benchmarks.data import SPLIT, DataFiles, DataSpec
+from benchmarks.harness import Case, Piece, Work
 
-_LOCAL_BEAM = '--direct_running_mode=in_memory'  # Beam's default downloads a runner
-_COPIES = 10  # of each image
-_SHARDS = 8
+COPIES = 'copies'
+"""The split of the augmented images."""
+K = 5
+"""Number of neighbours that a pool is asked for."""
+_OURS = 'benchmarks.augment:ours'
+_N_COPIES = 10  # of each image
+_POOLS = (500, 2_000, 10_000)
+_NUMBERS = 8
+_ASKED = 500  # records whose neighbours are looked for
+_SIZES = {  # records, images written, records of a class
+  'full': (1_500_000, 50_000, 50_000),
+  'small': (20_000, 2_000, 10_000),
+  'tiny': (500, 1_000, 1_000),
+}
 
 
-@dataclass(frozen=True)
-class Settings:
-  """What a person asked for.
+def cases(size: str) -> list[Case]:
+  """Returns the cases of a size."""
+  records, written, of_class = _SIZES[size]
+  kinds = ('png12x12x1',) if size == 'tiny' else ('png28x28x1', 'png64x64x3')
+  images = [image_case(kind, written // _N_COPIES) for kind in kinds]
+  return [copy_case(records), *images, pool_case(of_class)]
 
-  Attributes:
-    cases: to run, in order.
-    repeat: times to run each side of each case.
-    beam_args: handed to Beam by all sides.
-    cache: folder of the input files, which stay, and of the output, which does not.
-    json: file for the results.
+
+def copy_case(records: int) -> Case:
+  """Returns the case of plain copies, of which there are three times as many as records."""
+  spec = DataSpec('small', records, 8)
+  written = spec.classes * max(spec.class_counts())
+  return Case(
+    name=f'plain copies of {records:,} small',
+    records=written,
+    make=Piece('benchmarks.data:make', {'spec': asdict(spec)}),
+    floor=Piece('benchmarks.floor:recode', {'output': written / records}),
+    sides={
+      'peer': Piece('benchmarks.augment_peers:sample', {'lean': False}),
+      'lean peer': Piece('benchmarks.augment_peers:sample', {'lean': True}),
+      'component': Piece(_OURS, {'n_copies': 0, 'alone': False}),
+      'transform': Piece(_OURS, {'n_copies': 0, 'alone': True}),
+    },
+    peers=('peer', 'lean peer'),
+    ours=('component',),
+    aim=20,
+  )
+
+
+def image_case(kind: str, records: int) -> Case:
+  """Returns the case of augmented images."""
+  given = {'n_copies': _N_COPIES}
+  return Case(
+    name=f'augmented {kind}',
+    records=records * _N_COPIES,
+    make=Piece('benchmarks.data:make', {'spec': asdict(DataSpec(kind, records, 2))}),
+    sides={
+      'peer': Piece('benchmarks.augment_peers:map_images', given),
+      'component': Piece(_OURS, {**given, 'alone': False}),
+      'transform': Piece(_OURS, {**given, 'alone': True}),
+    },
+    peers=('peer',),
+    ours=('component',),
+    aim=2,
+  )
+
+
+def pool_case(records: int) -> Case:
+  """Returns the case of pools of neighbours beside the whole class."""
+  pools = [n for n in _POOLS if n < records]
+  piece, given = 'benchmarks.augment:search_pool', {'records': records}
+  whole = {'whole class': Piece(piece, {**given, 'pool_size': records})}
+  return Case(
+    name=f'{K} neighbours in a class of {records:,}',
+    records=_ASKED,
+    sides=whole | {f'pool of {n:,}': Piece(piece, {**given, 'pool_size': n}) for n in pools},
+    peers=('whole class',),
+    ours=tuple(f'pool of {n:,}' for n in pools),
+  )
+
+
+def ours(
+  data: dict[str, Any], root: str, beam_args: Sequence[str], n_copies: int, alone: bool
+) -> Work:
+  """Returns the work of BalancedAugmenter: so many augmented copies of images, or if 0, plain ones.
+
+  It is the component in a pipeline with an importer, or its transform alone, without TFX around it.
   """
+  from benchmarks.checks import check_balanced, check_images
 
-  cases: tuple[Case, ...]
-  repeat: int
-  beam_args: tuple[str, ...]
-  cache: Path
-  json: Path | None
+  files = DataFiles.from_json(data)
+  counts, check = files.spec.class_counts(), check_balanced
+  options: dict[str, Any] = {}
+  if n_copies:
+    from tfx_balance.augment import ImageAugment
 
+    from benchmarks.augment_peers import BRIGHTNESS, CONTRAST, CROP
 
-def duplicates(records: int, cache: Path) -> Case:
-  """Returns the case of plain copies of so many records, which become three times as many."""
-  spec = asdict(DataSpec('small', records, _SHARDS))
-  return Case(
-    name=f'{records:,} small records',
-    source='benchmarks.data:make_data',
-    source_arguments={'spec': spec, 'cache': str(cache)},
-    pieces={
-      'peer': 'benchmarks.augment_sampler:sample',
-      'lean peer': 'benchmarks.augment_sampler:sample_lean',
-      'component': 'benchmarks.augment_ours:duplicate_component',
-      'transform': 'benchmarks.augment_ours:duplicate_transform',
-    },
-    arguments={'spec': spec},
-    at_least=20,
-  )
+    look: dict[str, Any] = {'brightness': BRIGHTNESS, 'contrast': CONTRAST, 'crop': CROP}
+    check = partial(check_images, side=files.spec.image_shape[0])
+    options = {
+      'factors': dict.fromkeys(range(files.spec.classes), n_copies + 1),
+      'augment_fn': ImageAugment(flip_left_right=True, **look),
+      'augmented_split': COPIES,
+    }
+  targets = [n * n_copies for n in counts] if n_copies else [max(counts)] * len(counts)
+  run, output = (_transform if alone else _component)(files, root, beam_args, **options)
+  found = f'{output}/Split-{COPIES if n_copies else SPLIT}/*'
+  return Work(run, lambda _: check(found, targets))
 
 
-def images(written: int, side: int, channels: int, cache: Path) -> Case:
-  """Returns the case that writes so many augmented images."""
-  records = written // _COPIES
-  return Case(
-    name=f'{records:,} PNGs of {side}x{side}x{channels}',
-    source='benchmarks.augment_images:make_images',
-    source_arguments={
-      'records': records,
-      'side': side,
-      'channels': channels,
-      'cache': str(cache),
-    },
-    pieces={
-      'peer': 'benchmarks.augment_tfdata:augment',
-      'component': 'benchmarks.augment_ours:image_component',
-      'transform': 'benchmarks.augment_ours:image_transform',
-    },
-    arguments={'copies': _COPIES},
-    at_least=2,
-  )
+def _component(
+  files: DataFiles, root: str, beam_args: Sequence[str], **options: Any
+) -> tuple[Callable[[], Any], str]:
+  """Returns the run of a pipeline of an importer and the component, and where its output is."""
+  from tfx_balance import BalancedAugmenter
+
+  from benchmarks.components import import_examples, pipeline_work
+
+  source = import_examples(files)
+  component = BalancedAugmenter(source.outputs['result'], splits=(SPLIT,), **options)
+  run = pipeline_work([source, component], root, beam_args).run
+  return run, f'{root}/{component.id}/examples/*'
 
 
-def parse_arguments(arguments: Sequence[str] | None) -> Settings:
-  """Returns the settings; leaves with a message and code 2 if the arguments make no sense."""
-  parser = argparse.ArgumentParser(
-    description='Times BalancedAugmenter beside a peer: plain copies, and augmented images.',
-    allow_abbrev=False,
-  )
-  add, cache = parser.add_argument, Path(tempfile.gettempdir(), 'tfx-balance-benchmarks')
-  add('--small', action='store_true', help='few records, two minutes')
-  add('--only', choices=('duplicates', 'images'), help='half of it')
-  add('--repeat', type=int, default=1, metavar='N', help='medians of N runs are shown (default: 1)')
-  add('--json', type=Path, metavar='FILE', help='write all the measurements there')
-  add('--cache', type=Path, default=cache, metavar='DIR', help=f'input files (default: {cache})')
-  add('--beam_args', default=_LOCAL_BEAM, metavar='ARGS', help=f'default: {_LOCAL_BEAM}')
-  known = parser.parse_args(arguments)
-  if known.repeat < 1:
-    parser.error(f'--repeat is {known.repeat}; run each side at least once')
-  return Settings(
-    cases=choose_cases(known.small, known.only, known.cache.resolve()),
-    repeat=known.repeat,
-    beam_args=tuple(shlex.split(known.beam_args)),
-    cache=known.cache.resolve(),
-    json=known.json,
-  )
+def _transform(
+  files: DataFiles, root: str, beam_args: Sequence[str], **options: Any
+) -> tuple[Callable[[], Any], str]:
+  """Returns the run of the transform's Beam pipeline, and where its output is."""
+  import apache_beam as beam
+  from apache_beam.options.pipeline_options import PipelineOptions
+  from tfx_balance.plan.balance_plan import BalanceRequest
+  from tfx_balance.transforms.augment import BalancedAugment, publish_augmented
+  from tfx_balance.transforms.augment_job import AugmentRequest
+  from tfx_balance.transforms.count import InputFile
+  from tfx_balance.transforms.publish import write_outputs
+
+  balance = BalanceRequest.parse(factors=options.get('factors'))
+  split, work_dir = options.get('augmented_split'), f'{root}/.work'
+  asked: dict[str, Any] = {'label': 'label', 'seed': 0, 'missing': 'error', 'provenance': False}
+  asked |= {'balance': balance, 'augmented_split': split, 'parameters': {}}
+  asked |= {'payload': 'FORMAT_TF_EXAMPLE', 'suffix': '.gz', 'output_uri': root}
+  request = AugmentRequest(**asked, work_dir=work_dir)
+  Path(work_dir).mkdir(parents=True)
+  inputs = [InputFile(path, rank, SPLIT) for rank, path in enumerate(files.paths())]
+  transform = BalancedAugment(request, (lambda: options['augment_fn']) if options else None)
+
+  def run() -> None:
+    with beam.Pipeline(options=PipelineOptions(list(beam_args))) as pipeline:
+      write_outputs(pipeline, inputs, transform, publish_augmented, [], [], work_dir)
+
+  return run, root
 
 
-def choose_cases(small: bool, only: str | None, cache: Path) -> tuple[Case, ...]:
-  """Returns the cases to run."""
-  records, written = (20_000, 2_000) if small else (1_500_000, 50_000)
-  cases = {
-    'duplicates': (duplicates(records, cache),),
-    'images': (images(written, 28, 1, cache), images(written, 64, 3, cache)),
-  }
-  return tuple(case for name, of_name in cases.items() if only in (None, name) for case in of_name)
+def search_pool(
+  records: int, pool_size: int, data: Any = None, root: str = '', beam_args: Sequence[str] = ()
+) -> Work:
+  """Returns the work of finding the nearest in a pool of a class, whose records are made here."""
+  rows = np.random.default_rng(0).normal(size=(records, _NUMBERS)).astype(np.float32)
+  search = _search(rows, pool_size)
+
+  def check(found: npt.NDArray[np.int64]) -> Mapping[str, Any]:
+    true = _search(rows, records)()
+    figures = {
+      'share': pool_size / records,
+      'recall': float((true[:, :, None] == found[:, None, :]).any(axis=2).mean()),
+      'distance': _distance(rows, found) / _distance(rows, true),
+    }
+    return {'records': len(found), 'figures': figures}
+
+  return Work(search, check)
 
 
-def run_case(case: Case, settings: Settings) -> CaseResult:
-  """Makes the files of a case, and measures each side on them."""
-  progress(f'{case.name}: input files')
-  source = run_piece(case.source, **case.source_arguments).result
-  runs: dict[str, list[Measured]] = {side: [] for side in case.pieces}
-  errors = []
-  for _ in range(settings.repeat):
-    for side in case.pieces:
-      try:
-        runs[side].append(_run_side(case, side, source, settings))
-      except PieceError as error:
-        progress(f'{case.name}: {side} FAILED\n{error}')
-        errors.append(str(error))
-  return CaseResult(case, runs, errors)
+def _search(rows: npt.NDArray[np.float32], pool_size: int) -> Callable[[], npt.NDArray[np.int64]]:
+  """Returns the search of the pool's nearest of the first records, int64 [asked, K]."""
+  import tensorflow as tf
+  from tfx_balance.augment import Smote
+  from tfx_balance.plan.selection import ranks
+
+  order = np.argsort(ranks(np.arange(len(rows), dtype=np.uint64), 0, 'balance'))[:pool_size]
+  bound = Smote(['x'], k=K, pool_size=pool_size).bind({'x': rows[order]})
+  asked = {'x': tf.constant(rows[:_ASKED])}
+  return lambda: order[bound.neighbours(asked)[0].numpy()]
 
 
-def _run_side(case: Case, side: str, source: dict, settings: Settings) -> Measured:
-  """Runs a side once, in a folder that is new before and gone after."""
-  progress(f'{case.name}: {side}')
-  remove_old_runs(settings.cache)
-  root = settings.cache / f'run-{os.getpid()}'
-  try:
-    found = run_piece(
-      case.pieces[side],
-      data=source,
-      root=str(root),
-      beam_args=settings.beam_args,
-      **case.arguments,
-    )
-  finally:
-    shutil.rmtree(root, ignore_errors=True)
-  progress(f'{case.name}: {side} took {found.seconds:.2f} s')
-  return found
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-  """Runs the benchmark as the arguments say; returns 0, or 1 if a side failed."""
-  settings = parse_arguments(arguments)
-  return run_cases(settings, run_case, augment_report.print_report)
-
-
-if __name__ == '__main__':
-  sys.exit(main())
+def _distance(rows: npt.NDArray[np.float32], nearest: npt.NDArray[np.int64]) -> float:
+  """Returns the mean distance of the first records to these."""
+  steps = rows[nearest] - rows[: len(nearest), None]
+  return float(np.sqrt((steps**2).sum(axis=2)).mean())

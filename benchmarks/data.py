@@ -1,25 +1,28 @@
 """TFRecord files of random tf.Examples, made fast and kept in a cache folder.
 
 Every value is drawn afresh: records that repeat would compress better than real ones, and make
-whoever decompresses look fast. A record is a list of values, `x`, and a class, `label`.
+whoever decompresses look fast. A record is a list of values, `x`, or a PNG, `image`, and a class,
+`label`. A PNG compresses about as a photograph does.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import google_crc32c
 import numpy as np
 import numpy.typing as npt
 from isal import isal_zlib
 
-from benchmarks.measure import Work
+from benchmarks.harness import Work
 
 SPLIT = 'all'
 """The one split of the files, as in `Split-all`."""
@@ -28,80 +31,69 @@ CLASS_PERCENT = (60, 25, 10, 4, 1)
 _LONG_TAIL = 10  # the share of class i is as 1 / (i + this)
 _ONE_BYTE = 128  # labels below take one byte, those from here on two
 
-_VERSION = 1  # of what the files hold: raised, it makes cached ones useless
+_VERSION = 2  # of what the files hold: raised, it makes cached ones useless
 _CHUNK_BYTES = 8 << 20  # made at a time
 _LEVELS = {'isal': 1, 'zlib': 6}
 _GZIP_WINDOW = 31  # zlib's way to ask for a gzip header
+_NOISE = 4.0  # standard deviation in an image, of 255
 
-Bytes = npt.NDArray[np.uint8]
 Labels = npt.NDArray[Any]
 """Of records: uint8, or uint16 where all take two bytes."""
-Compressor = Literal['isal', 'zlib']
 
 
-@dataclass(frozen=True)
-class Kind:
-  """What records look like.
-
-  Attributes:
-    values: 'float32' from a normal distribution, or 'uint8': bytes that do not compress, as of a
-      JPEG.
-    lengths: how many values a record may have, each as likely.
-  """
-
-  values: Literal['float32', 'uint8']
-  lengths: tuple[int, ...]
-
-  def draw(self, n: int, length: int, rng: np.random.Generator) -> Bytes:
-    """Returns the values of n records: uint8 [n, bytes]."""
-    if self.values == 'float32':
-      return rng.standard_normal((n, length), np.float32).view(np.uint8)
-    return rng.integers(0, 256, (n, length), np.uint8)
-
-
-KINDS = {
-  'small': Kind('float32', (20,)),
-  'small_varied': Kind('float32', tuple(range(13, 28))),
-  '4k': Kind('float32', tuple(range(768, 1281, 32))),
-  '4k_bytes': Kind('uint8', tuple(range(3072, 5121, 128))),
-}
-"""Mean values: 20 floats, the same, 1,024 floats, 4,096 bytes. Only the first has one length."""
+KINDS = {'small': (20,), '4k': tuple(range(768, 1281, 32))}
+"""How many floats a record may have, each as likely, from a normal distribution."""
 
 
 @dataclass(frozen=True)
 class DataSpec:
   """Which files are wanted: how many records of what kind and how many classes, in how many files.
 
+  The kind is one of `KINDS`, or of images 'png', side, side and channels, as in 'png64x64x3'.
   Labels count up from 0, or of more than 128 classes, from 128.
   """
 
   kind: str
   records: int
   shards: int
-  compressor: Compressor = 'isal'
+  compressor: str = 'isal'
   seed: int = 0
   classes: int = len(CLASS_PERCENT)
 
   def __post_init__(self) -> None:
-    if self.kind not in KINDS:
-      raise ValueError(f'kind {self.kind!r} is not in {list(KINDS)}; take one of these')
+    if self.kind not in KINDS and not any(self.image_shape):
+      raise ValueError(f'kind {self.kind!r} is not in {[*KINDS, "png64x64x3"]}; take one of these')
+    if self.compressor not in _LEVELS:
+      raise ValueError(f'compressor {self.compressor!r} is not in {list(_LEVELS)}; take one')
     if not 0 < self.shards <= self.records:
       raise ValueError(
         f'{self.records} records cannot fill {self.shards} shards; '
         f'take at least one shard, and one record for each'
       )
-    if self.classes > (1 << 14) - _ONE_BYTE:
-      raise ValueError(f'{self.classes} classes are too many for labels of two bytes')
+    if not 0 < self.classes <= (1 << 14) - _ONE_BYTE:
+      raise ValueError(f'{self.classes} classes have no labels of two bytes; take 1 to 16,256')
+
+  @classmethod
+  def parse(cls, text: str) -> DataSpec:
+    """Returns the files that are written KIND:RECORDS:SHARDS[:CLASSES[:COMPRESSOR]]."""
+    found = re.fullmatch(r'(\w+):([\d_,]+):(\d+)(?::(\d+))?(?::(\w+))?', text)
+    if not found:
+      raise ValueError(f'{text!r} is not KIND:RECORDS:SHARDS, as small:500000:8 is')
+    kind, records, shards, classes, compressor = found.groups()
+    n, many = int(re.sub('[_,]', '', records)), int(classes or len(CLASS_PERCENT))
+    return cls(kind, n, int(shards), compressor or 'isal', classes=many)
+
+  @property
+  def image_shape(self) -> tuple[int, int]:
+    """The side in pixels and the channels of an image; zeros of other records."""
+    found = re.fullmatch(r'png(\d+)x\1x([13])', self.kind)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
   @property
   def folder_name(self) -> str:
     """The name of the folder that such files are in."""
     parts = (self.kind, self.records, self.shards, self.compressor, self.seed, f'v{_VERSION}')
-    classes = () if self.classes == len(CLASS_PERCENT) else (f'{self.classes}-classes',)
-    return '-'.join(map(str, (*parts, *classes)))
-
-  def __str__(self) -> str:
-    return f'{self.kind}:{self.records}:{self.shards}'
+    return '-'.join(map(str, (*parts, f'{self.classes}-classes')))
 
   def class_counts(self) -> tuple[int, ...]:
     """Returns the records of each class."""
@@ -119,33 +111,52 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class DataFiles:
-  """Files that are there.
+  """Files that are there, in the root of an `Examples` artifact, and their size."""
 
-  Attributes:
-    folder: an `Examples` artifact's root.
-    records: in all the files.
-    raw_bytes: of all the files, decompressed.
-    file_bytes: of all the files, as they are.
-  """
-
+  spec: DataSpec
   folder: str
-  records: int
-  raw_bytes: int
+  raw_bytes: int  # decompressed
   file_bytes: int
+
+  @classmethod
+  def from_json(cls, data: dict[str, Any]) -> DataFiles:
+    """Returns what `asdict` gave."""
+    return cls(**{**data, 'spec': DataSpec(**data['spec'])})
+
+  @property
+  def records(self) -> int:
+    """Records in all the files."""
+    return self.spec.records
 
   @property
   def split_folder(self) -> str:
-    """Where the files are."""
+    """Folder of the files."""
     return f'{self.folder}/Split-{SPLIT}'
+
+  @property
+  def by_class(self) -> str:
+    """Folder with one gzip file a class, which `lay_out` makes."""
+    return f'{self.folder}-by-class'
+
+  @property
+  def artifact(self) -> str:
+    """Folder of what BalancedInputGen wrote, in `lay_out`."""
+    return f'{self.folder}-balanced-input'
 
   def paths(self) -> list[str]:
     """Returns the files, in order."""
     return sorted(str(path) for path in Path(self.split_folder).iterdir())
 
+  def class_paths(self, folder: str | None = None) -> list[str]:
+    """Returns the file of each class, which is named by its label."""
+    first = self.spec.first_label
+    labels = range(first, first + self.spec.classes)
+    return [f'{folder or self.by_class}/{label}.gz' for label in labels]
 
-def make_data(spec: dict[str, Any], cache: str) -> Work:
-  """Returns the work of making files, or of finding that they are there; it gives a `DataFiles`."""
-  return Work(lambda: find_or_write(DataSpec(**spec), Path(cache)), check=asdict)
+
+def make(spec: dict[str, Any], cache: str, beam_args: Any = None) -> Work:
+  """Returns the work of making files, or of finding that they are there: `DataFiles` as JSON."""
+  return Work(lambda: asdict(find_or_write(DataSpec(**spec), Path(cache))))
 
 
 def find_or_write(spec: DataSpec, cache: Path) -> DataFiles:
@@ -159,7 +170,54 @@ def find_or_write(spec: DataSpec, cache: Path) -> DataFiles:
       sizes = write_files(spec, part / f'Split-{SPLIT}')
       (part / 'sizes.json').write_text(json.dumps(sizes))
       part.rename(folder)
-  return DataFiles(str(folder), spec.records, **json.loads((folder / 'sizes.json').read_text()))
+  return DataFiles(spec, str(folder), **json.loads((folder / 'sizes.json').read_text()))
+
+
+def lay_out(spec: dict[str, Any], cache: str, beam_args: Sequence[str]) -> Work:
+  """Returns the work of `make`, and of laying files out by class, and as BalancedInputGen does."""
+
+  def run() -> dict[str, Any]:
+    files = find_or_write(DataSpec(**spec), Path(cache))
+    for folder, write in ((files.by_class, write_by_class), (files.artifact, write_artifact)):
+      if not Path(folder).exists():
+        with tempfile.TemporaryDirectory(dir=cache, prefix='part-') as temporary:
+          Path(write(files, temporary, beam_args)).rename(folder)
+    return asdict(files)
+
+  return Work(run)
+
+
+def write_by_class(files: DataFiles, temporary: str, beam_args: Sequence[str]) -> str:
+  """Writes a file a class and returns their folder."""
+  import tensorflow as tf  # not above: whoever asks for names and numbers need not wait for it
+
+  folder = Path(temporary, 'part')
+  folder.mkdir()
+  records = tf.data.TFRecordDataset(files.paths(), 'GZIP').batch(4096)
+  spec = {'label': tf.io.FixedLenFeature([], tf.int64)}
+  found: list[list[bytes]] = [[] for _ in range(files.spec.classes)]
+  for batch in records:
+    labels = tf.io.parse_example(batch, spec)['label'].numpy() - files.spec.first_label
+    for label, record in zip(labels.tolist(), batch.numpy(), strict=True):
+      found[label].append(record)
+  for path, own in zip(files.class_paths(str(folder)), found, strict=True):
+    with tf.io.TFRecordWriter(path, tf.io.TFRecordOptions('GZIP', compression_level=1)) as writer:
+      for record in own:
+        writer.write(record)
+  return str(folder)
+
+
+def write_artifact(files: DataFiles, temporary: str, beam_args: Sequence[str]) -> str:
+  """Runs BalancedInputGen and returns the root of what it wrote."""
+  from tfx_balance import BalancedInputGen
+
+  from benchmarks.components import import_examples, pipeline_work
+
+  source = import_examples(files)
+  component = BalancedInputGen(source.outputs['result'], train_splits=(SPLIT,))
+  pipeline_work([source, component], f'{temporary}/run', beam_args).run()
+  (output,) = Path(temporary, 'run', component.id, 'examples').iterdir()
+  return shutil.move(output, f'{temporary}/part')
 
 
 def write_files(spec: DataSpec, folder: Path) -> dict[str, int]:
@@ -172,12 +230,16 @@ def write_files(spec: DataSpec, folder: Path) -> dict[str, int]:
   raw_bytes = file_bytes = 0
   for i, shard in enumerate(np.array_split(labels, spec.shards)):
     path = folder / f'data_tfrecord-{i:05d}-of-{spec.shards:05d}.gz'
-    raw_bytes += _write_file(path, _frames(KINDS[spec.kind], shard, rng), spec.compressor)
+    shape = spec.image_shape
+    chunks = (
+      _image_frames(*shape, shard, rng) if any(shape) else _frames(KINDS[spec.kind], shard, rng)
+    )
+    raw_bytes += _write_file(path, chunks, spec.compressor)
     file_bytes += path.stat().st_size
   return {'raw_bytes': raw_bytes, 'file_bytes': file_bytes}
 
 
-def _write_file(path: Path, chunks: Iterator[bytes], compressor: Compressor) -> int:
+def _write_file(path: Path, chunks: Iterator[bytes], compressor: str) -> int:
   """Writes a gzip file and returns how many bytes are compressed in it."""
   library = isal_zlib if compressor == 'isal' else zlib
   squeeze = library.compressobj(_LEVELS[compressor], zlib.DEFLATED, _GZIP_WINDOW)
@@ -190,66 +252,77 @@ def _write_file(path: Path, chunks: Iterator[bytes], compressor: Compressor) -> 
   return n_bytes
 
 
-def _frames(kind: Kind, labels: Labels, rng: np.random.Generator) -> Iterator[bytes]:
+def _frames(lengths: Sequence[int], labels: Labels, rng: np.random.Generator) -> Iterator[bytes]:
   """Yields the TFRecord frames of one record a label, many at a time."""
-  templates = [Template.of(kind, length, labels.itemsize) for length in kind.lengths]
-  step = max(1, _CHUNK_BYTES // int(np.mean([len(t.frame) for t in templates])))
+  templates = [_template(length, labels.itemsize) for length in lengths]
+  step = max(1, _CHUNK_BYTES // int(np.mean([len(t) for t in templates])))
   for start in range(0, len(labels), step):
     chunk = labels[start : start + step]
     which = rng.integers(len(templates), size=len(chunk))
     frames: list[memoryview] = [memoryview(b'')] * len(chunk)
     for i, template in enumerate(templates):
       rows = np.flatnonzero(which == i)
-      made = memoryview(template.fill(kind, chunk[rows], rng))
-      size = len(template.frame)
+      made = memoryview(_fill(template, lengths[i], chunk[rows], rng))
+      size = len(template)
       for j, row in enumerate(rows.tolist()):
         frames[row] = made[j * size : (j + 1) * size]
     yield b''.join(frames)
 
 
-@dataclass(frozen=True)
-class Template:
-  """A frame of a record of one length, to be filled with values, label and checksum.
+def _template(length: int, label_bytes: int) -> bytes:
+  """Returns a frame with room for values, all bytes 255, label and checksum."""
+  entries = _entry(b'x', _field(2, _field(1, b'\xff' * (4 * length))))
+  record = _field(1, entries + _entry(b'label', _field(3, _field(1, bytes(label_bytes)))))
+  return _framed(record)[:-4] + bytes(4)
 
-  Attributes:
-    frame: length of the record, its CRC, the record, room for the record's CRC.
-    length: of the record's values.
-    values_at: where the values begin in the frame.
-    label_bytes: that the label takes at the end of the record, 1 or 2.
-  """
 
-  frame: bytes
-  length: int
-  values_at: int
-  label_bytes: int = 1
+def _fill(template: bytes, length: int, labels: Labels, rng: np.random.Generator) -> bytes:
+  """Returns one frame a label, with random values."""
+  n, size, at = len(labels), len(template), template.index(b'\xff' * (4 * length))
+  frames = np.tile(np.frombuffer(template, np.uint8), (n, 1))
+  frames[:, at : at + 4 * length] = rng.standard_normal((n, length), np.float32).view(np.uint8)
+  if labels.itemsize == 1:
+    frames[:, -5] = labels
+  else:  # seven bits each, the low ones first, with a mark that more follow
+    frames[:, -6], frames[:, -5] = (labels & 127) | 128, labels >> 7
+  data = frames.tobytes()
+  records = (data[i + 12 : i + size - 4] for i in range(0, n * size, size))
+  crcs = np.fromiter(map(google_crc32c.value, records), np.uint32, n)
+  frames[:, -4:] = _masked(crcs).astype('<u4').view(np.uint8).reshape(n, 4)
+  return frames.tobytes()
 
-  @classmethod
-  def of(cls, kind: Kind, length: int, label_bytes: int = 1) -> Template:
-    """Returns the template for records of so many values."""
-    values = b'\xff' * (length * np.dtype(kind.values).itemsize)
-    feature = _field(2 if kind.values == 'float32' else 1, _field(1, values))
-    entries = _entry(b'x', feature) + _entry(b'label', _field(3, _field(1, bytes(label_bytes))))
-    record = _field(1, entries)
-    size = len(record).to_bytes(8, 'little')
-    crc = _masked(np.array([google_crc32c.value(size)], np.uint32)).tobytes()
-    frame = size + crc + record + bytes(4)
-    return cls(frame, length, frame.index(values), label_bytes)
 
-  def fill(self, kind: Kind, labels: Labels, rng: np.random.Generator) -> bytes:
-    """Returns one frame a label."""
-    n, size = len(labels), len(self.frame)
-    frames = np.tile(np.frombuffer(self.frame, np.uint8), (n, 1))
-    values = kind.draw(n, self.length, rng)
-    frames[:, self.values_at : self.values_at + values.shape[1]] = values
-    if self.label_bytes == 1:
-      frames[:, -5] = labels
-    else:  # seven bits each, the low ones first, with a mark that more follow
-      frames[:, -6], frames[:, -5] = (labels & 127) | 128, labels >> 7
-    data = frames.tobytes()
-    records = (data[i + 12 : i + size - 4] for i in range(0, n * size, size))
-    crcs = np.fromiter(map(google_crc32c.value, records), np.uint32, n)
-    frames[:, -4:] = _masked(crcs).astype('<u4').view(np.uint8).reshape(n, 4)
-    return frames.tobytes()
+def _image_frames(
+  side: int, channels: int, labels: Labels, rng: np.random.Generator
+) -> Iterator[bytes]:
+  """Yields the TFRecord frame of an image for each label."""
+  from tensorflow import io  # not above: whoever asks for names and numbers need not wait for it
+
+  for label in labels.tolist():
+    image = io.encode_png(draw_image(side, channels, rng)).numpy()
+    entries = _entry(b'image', _field(1, _field(1, image)))
+    record = _field(1, entries + _entry(b'label', _field(3, _field(1, bytes([label])))))
+    yield _framed(record)
+
+
+def draw_image(side: int, channels: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+  """Returns an image: a few waves across it and a little noise, uint8 [side, side, channels]."""
+  rows, columns = np.mgrid[0:side, 0:side] / side
+  image = np.full((side, side, channels), 128.0)
+  for amplitude in (60.0, 30.0, 15.0):
+    down, right = rng.uniform(-3, 3, 2)
+    phases = rng.uniform(0, 2 * np.pi, channels)
+    wave = 2 * np.pi * (down * rows + right * columns)
+    image += amplitude * np.sin(wave[..., np.newaxis] + phases)
+  image += rng.normal(0, _NOISE, image.shape)
+  return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+def _framed(record: bytes) -> bytes:
+  """Returns the TFRecord frame of a record."""
+  size = len(record).to_bytes(8, 'little')
+  crcs = _masked(np.array([google_crc32c.value(size), google_crc32c.value(record)], np.uint32))
+  return size + crcs[:1].tobytes() + record + crcs[1:].tobytes()
 
 
 def _masked(crcs: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:

@@ -11,30 +11,31 @@ from typing import Any
 
 import tensorflow as tf
 
-from benchmarks.input_data import InputFiles
+from benchmarks.data import DataFiles
 
 AUTOTUNE = tf.data.AUTOTUNE
 _SHUFFLED = 10_000  # records that `shuffle` holds
 _SHUFFLED_A_CLASS = 1_000
 _FLOATS = 20
+STRATEGIES = ('exact', 'weighted', 'natural')
 
-Side = Callable[[InputFiles, int], tf.data.Dataset]
+Side = Callable[[DataFiles, int], tf.data.Dataset]
 
 
-def feature_spec(files: InputFiles) -> dict[str, Any]:
+def feature_spec(files: DataFiles) -> dict[str, Any]:
   """Returns what to parse the records with."""
   label = tf.io.FixedLenFeature([], tf.int64)
-  if files.images:
+  if files.spec.image_shape[0]:
     return {'image': tf.io.FixedLenFeature([], tf.string), 'label': label}
   return {'x': tf.io.FixedLenFeature([_FLOATS], tf.float32), 'label': label}
 
 
-def plain(files: InputFiles, batch_size: int) -> tf.data.Dataset:
+def plain(files: DataFiles, batch_size: int) -> tf.data.Dataset:
   """Returns natural batches as one writes them: shuffle, batch, parse."""
   return finished(shuffled(files).repeat().batch(batch_size), files)
 
 
-def sample_from_datasets(files: InputFiles, batch_size: int) -> tf.data.Dataset:
+def sample_from_datasets(files: DataFiles, batch_size: int) -> tf.data.Dataset:
   """Returns balanced draws from one dataset a class, over a file a class."""
   parts = [
     tf.data.TFRecordDataset(path, 'GZIP').shuffle(_SHUFFLED_A_CLASS).repeat()
@@ -43,7 +44,7 @@ def sample_from_datasets(files: InputFiles, batch_size: int) -> tf.data.Dataset:
   return finished(balanced_draws(parts).batch(batch_size), files)
 
 
-def group_by_window(files: InputFiles, batch_size: int) -> tf.data.Dataset:
+def group_by_window(files: DataFiles, batch_size: int) -> tf.data.Dataset:
   """Returns windows of one label, as the recipe has them."""
   grouped = (
     shuffled(files)
@@ -57,17 +58,17 @@ def group_by_window(files: InputFiles, batch_size: int) -> tf.data.Dataset:
   return finished(grouped, files)
 
 
-def filter_by_class(files: InputFiles, batch_size: int) -> tf.data.Dataset:
+def filter_by_class(files: DataFiles, batch_size: int) -> tf.data.Dataset:
   """Returns balanced draws from one filter a class, each of which reads all the mixed files."""
-  records = tf.data.TFRecordDataset(files.mixed_paths(), 'GZIP')
+  records = tf.data.TFRecordDataset(files.paths(), 'GZIP')
   parts = [
     records.filter(lambda record, i=i: class_of(files, record) == i).repeat()
-    for i in range(files.classes)
+    for i in range(files.spec.classes)
   ]
   return finished(balanced_draws(parts).batch(batch_size), files)
 
 
-def rejection_resample(files: InputFiles, batch_size: int) -> tf.data.Dataset:
+def rejection_resample(files: DataFiles, batch_size: int) -> tf.data.Dataset:
   """Returns natural draws, most of which are thrown away; the natural shares are told to it."""
   import numpy as np
   from tfx_balance.inputs.fn_args import read_plan
@@ -78,14 +79,14 @@ def rejection_resample(files: InputFiles, batch_size: int) -> tf.data.Dataset:
     .repeat()
     .rejection_resample(
       class_func=lambda record: tf.cast(class_of(files, record), tf.int32),
-      target_dist=np.full(files.classes, 1 / files.classes, np.float32),
+      target_dist=np.full(files.spec.classes, 1 / files.spec.classes, np.float32),
       initial_dist=natural / natural.sum(),
     )
   )
   return finished(resampled.map(lambda _, record: record).batch(batch_size), files)
 
 
-def tf_dataset_factory(files: InputFiles, batch_size: int) -> tf.data.Dataset:
+def tf_dataset_factory(files: DataFiles, batch_size: int) -> tf.data.Dataset:
   """Returns natural batches as TFX's DataAccessor gives them to a Trainer."""
   from google.protobuf import text_format
   from tensorflow_metadata.proto.v0 import schema_pb2
@@ -93,37 +94,29 @@ def tf_dataset_factory(files: InputFiles, batch_size: int) -> tf.data.Dataset:
   from tfx.types import standard_artifacts
   from tfx_bsl.public import tfxio
 
-  artifact = standard_artifacts.Examples()
-  artifact.uri = files.mixed
-  artifact.set_string_custom_property('payload_format', 'FORMAT_TF_EXAMPLE')
-  name, kind, n = ('image', 'BYTES', 1) if files.images else ('x', 'FLOAT', _FLOATS)
+  examples = standard_artifacts.Examples()
+  examples.uri = files.folder
+  examples.set_string_custom_property('payload_format', 'FORMAT_TF_EXAMPLE')
+  name, kind, n = ('image', 'BYTES', 1) if files.spec.image_shape[0] else ('x', 'FLOAT', _FLOATS)
   dim = f'shape {{ dim {{ size: {n} }} }}' if n > 1 else 'shape {}'
   text = ''.join(
     f'feature {{ name: "{name}" type: {kind} presence {{ min_fraction: 1 }} {shape} }}\n'
     for name, kind, shape in ((name, kind, dim), ('label', 'INT', 'shape {}'))
   )
   schema = text_format.Parse(text, schema_pb2.Schema())
-  factory = tfxio_utils.get_tf_dataset_factory_from_artifact([artifact], ['benchmark'])
+  factory = tfxio_utils.get_tf_dataset_factory_from_artifact([examples], ['benchmark'])
   options = tfxio.TensorFlowDatasetOptions(batch_size=batch_size, label_key='label')
-  return decoded(factory(files.mixed_paths(), options, schema), files).prefetch(AUTOTUNE)
+  return decoded(factory(files.paths(), options, schema), files).prefetch(AUTOTUNE)
 
 
 def ours(
-  files: InputFiles,
+  files: DataFiles,
   batch_size: int,
   strategy: str,
   held: float | None = None,
   augment_fn: Any = None,
 ) -> tf.data.Dataset:
-  """Returns the batches of BalancedInputs.
-
-  Args:
-    files: whose `artifact` is read.
-    batch_size: of a batch.
-    strategy: of `BalancedInputs.train`.
-    held: the part of the data that the memory budget is; None for the default budget.
-    augment_fn: for every record.
-  """
+  """Returns the batches of BalancedInputs; `held` is the memory budget as a part of the data."""
   from tfx_balance.inputs import BalancedInputs
   from tfx_balance.inputs.fn_args import read_plan
 
@@ -133,17 +126,11 @@ def ours(
     budget = {'memory_budget': int(held * n_bytes)}
   made = BalancedInputs.load(files.artifact, feature_spec(files), **budget)
   batches = made.train(batch_size, strategy, augment_fn=augment_fn, augment='all')
-  return decoded(batches, files).prefetch(AUTOTUNE) if files.images else batches
+  return decoded(batches, files).prefetch(AUTOTUNE) if files.spec.image_shape[0] else batches
 
 
-def augmented(files: InputFiles, batch_size: int, by_record: bool) -> tf.data.Dataset:
-  """Returns the batches of BalancedInputs with every image augmented.
-
-  Args:
-    files: of images.
-    batch_size: of a batch.
-    by_record: whether the function is called for each record, as a user's plain function is.
-  """
+def augmented(files: DataFiles, batch_size: int, by_record: bool) -> tf.data.Dataset:
+  """Returns the batches of BalancedInputs with every image augmented, one by one or batched."""
   from tfx_balance.augment import ImageAugment
 
   batched = ImageAugment(rotation=10, flip_left_right=True, brightness=0.1)
@@ -160,22 +147,17 @@ SIDES: dict[str, Side] = {
   'group_by_window': group_by_window,
   'filter': filter_by_class,
   'rejection_resample': rejection_resample,
-  'exact': functools.partial(ours, strategy='exact'),
-  'weighted': functools.partial(ours, strategy='weighted'),
-  'natural': functools.partial(ours, strategy='natural'),
-  'exact, streamed': functools.partial(ours, strategy='exact', held=_STREAMED),
-  'weighted, streamed': functools.partial(ours, strategy='weighted', held=_STREAMED),
-  'natural, streamed': functools.partial(ours, strategy='natural', held=_STREAMED),
+  **{s: functools.partial(ours, strategy=s) for s in STRATEGIES},
+  **{f'{s}, streamed': functools.partial(ours, strategy=s, held=_STREAMED) for s in STRATEGIES},
   'exact, augmented by record': functools.partial(augmented, by_record=True),
   'exact, augmented': functools.partial(augmented, by_record=False),
 }
 """All but the first six are ours."""
-PEERS = tuple(SIDES)[:6]
 
 
-def shuffled(files: InputFiles) -> tf.data.Dataset:
+def shuffled(files: DataFiles) -> tf.data.Dataset:
   """Returns one pass over the mixed records, shuffled in a buffer."""
-  paths = tf.data.Dataset.from_tensor_slices(files.mixed_paths()).shuffle(100)
+  paths = tf.data.Dataset.from_tensor_slices(files.paths()).shuffle(100)
   records = tf.data.TFRecordDataset(paths, 'GZIP', num_parallel_reads=AUTOTUNE)
   return records.shuffle(_SHUFFLED)
 
@@ -185,13 +167,13 @@ def balanced_draws(parts: list[tf.data.Dataset]) -> tf.data.Dataset:
   return tf.data.Dataset.sample_from_datasets(parts, rerandomize_each_iteration=True)
 
 
-def class_of(files: InputFiles, record: tf.Tensor) -> tf.Tensor:
+def class_of(files: DataFiles, record: tf.Tensor) -> tf.Tensor:
   """Returns the number of a record's class, from 0."""
   spec = {'label': tf.io.FixedLenFeature([], tf.int64)}
-  return tf.io.parse_single_example(record, spec)['label'] - files.first_label
+  return tf.io.parse_single_example(record, spec)['label'] - files.spec.first_label
 
 
-def finished(batches: tf.data.Dataset, files: InputFiles) -> tf.data.Dataset:
+def finished(batches: tf.data.Dataset, files: DataFiles) -> tf.data.Dataset:
   """Returns batches of serialized records parsed, decoded and prefetched."""
   spec = feature_spec(files)
 
@@ -203,9 +185,9 @@ def finished(batches: tf.data.Dataset, files: InputFiles) -> tf.data.Dataset:
   return decoded(parsed, files).prefetch(AUTOTUNE)
 
 
-def decoded(batches: tf.data.Dataset, files: InputFiles) -> tf.data.Dataset:
+def decoded(batches: tf.data.Dataset, files: DataFiles) -> tf.data.Dataset:
   """Returns the batches with their images decoded, all sides alike."""
-  if not files.images:
+  if not files.spec.image_shape[0]:
     return batches
 
   def decode(features: Any, label: tf.Tensor) -> tuple[Any, tf.Tensor]:

@@ -1,0 +1,133 @@
+"""Runs benchmarks, each of which measures a peer and this package on the same files.
+
+python -m benchmarks split augment input scale --small
+python -m benchmarks split --cases small:500000:8 4k:50000:8 --repeat 3
+python -m benchmarks scale --json docs/scale.json --resume --picture docs/scale.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks import augment, input, scale, split
+from benchmarks.data import KINDS, DataSpec
+from benchmarks.harness import Case, Result, Runner, progress, run_case, run_piece
+from benchmarks.report import machine_lines, page, report
+
+BENCHMARKS: dict[str, Any] = {'split': split, 'augment': augment, 'input': input, 'scale': scale}
+LOCAL_BEAM = '--direct_running_mode=in_memory'  # Beam's default downloads a runner
+_OF_SPECS = ('split', 'scale')
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+  """Returns the options; leaves with a message and code 2 if the arguments make no sense."""
+  parser = argparse.ArgumentParser(
+    prog='python -m benchmarks',
+    description='Runs benchmarks, each of which measures a peer and this package in one run.',
+    allow_abbrev=False,
+  )
+  add, cache = parser.add_argument, Path(tempfile.gettempdir(), 'tfx-balance-benchmarks')
+  add('benchmarks', nargs='+', metavar='BENCHMARK', help=f'of {", ".join(BENCHMARKS)}')
+  sizes = parser.add_mutually_exclusive_group()
+  small, tiny = 'few records, a minute or two each', 'fewest records, to see that all of it works'
+  for name, told in (('small', small), ('tiny', tiny)):
+    sizes.add_argument(f'--{name}', dest='size', action='store_const', const=name, help=told)
+  sizes.add_argument(
+    '--cases',
+    nargs='+',
+    default=(),
+    metavar='CASE',
+    help=f'for split and scale: KIND:RECORDS:SHARDS[:CLASSES[:isal|zlib]]; kinds: {[*KINDS]}',
+  )
+  add('--only', metavar='TEXT', help='cases whose names have that in them')
+  add('--sides', metavar='A;B', help='sides of these names')
+  add('--repeat', type=int, default=1, metavar='N', help='medians of N runs are shown (default: 1)')
+  add('--json', type=Path, metavar='FILE', help='write all the measurements there')
+  add('--resume', action='store_true', help='run only what is not in the file of --json yet')
+  add('--picture', type=Path, metavar='FILE', help='for scale: draw the series, .png or .svg')
+  add('--page', type=Path, metavar='FILE', help='write what is printed there, in Markdown')
+  add('--cache', type=Path, default=cache, metavar='DIR', help=f'input files (default: {cache})')
+  add('--beam_args', default=LOCAL_BEAM, metavar='ARGS', help=f'default: {LOCAL_BEAM}')
+  known = parser.parse_args(arguments)
+  known.size = known.size or 'full'
+  if wrong := [name for name in known.benchmarks if name not in BENCHMARKS]:
+    parser.error(f'{wrong[0]!r} is not in {list(BENCHMARKS)}; run one of these')
+  if known.repeat < 1:
+    parser.error(f'--repeat is {known.repeat}; run each side at least once')
+  if known.cases and not set(known.benchmarks) <= set(_OF_SPECS):
+    parser.error(f'--cases is for {list(_OF_SPECS)}; name only these')
+  if known.picture and known.benchmarks != ['scale']:
+    parser.error('--picture is for scale; run it alone')
+  if known.resume and not known.json:
+    parser.error('--resume goes on from the file of --json; name one')
+  try:
+    known.cases = [DataSpec.parse(text) for text in known.cases]
+  except ValueError as error:
+    parser.error(str(error))
+  known.chosen = {name: choose_cases(name, known) for name in known.benchmarks}
+  if not any(known.chosen.values()):
+    parser.error('--only and --sides leave no case; see the names without them')
+  return known
+
+
+def choose_cases(benchmark: str, known: argparse.Namespace) -> list[Case]:
+  """Returns the cases of a benchmark that are asked for, with the sides that are."""
+  given = (known.cases,) if known.cases else ()
+  sides = known.sides.split(';') if known.sides else None
+  found = []
+  for case in BENCHMARKS[benchmark].cases(known.size, *given):
+    kept = {side: piece for side, piece in case.sides.items() if sides is None or side in sides}
+    if kept and (known.only or '') in case.name:
+      found.append(replace(case, sides=kept))
+  return found
+
+
+def read_results(path: Path) -> list[Result]:
+  """Returns what `--json` wrote to a file, of cases that did not fail."""
+  results = json.loads(path.read_text(encoding='utf-8'))['results']
+  return [Result.from_json(result) for result in results if not result['errors']]
+
+
+def main(arguments: Sequence[str] | None = None, run: Runner = run_piece) -> int:
+  """Runs benchmarks as the arguments say; returns 0, or 1 if a side failed.
+
+  Args:
+    arguments: Command line; None for this process's.
+    run: Function that runs a piece: in a process of its own, or in a test, in this one.
+  """
+  known = parse_arguments(arguments)
+  asked = (known.repeat, shlex.split(known.beam_args), known.cache.resolve(), run)
+  machine = machine_lines()
+  there = read_results(known.json) if known.resume and known.json.exists() else []
+  done = {(result.benchmark, result.case.name): result for result in there}
+  results: list[Result] = []
+  printed = []
+  for name, cases in known.chosen.items():
+    for case in cases:
+      results.append(done.get((name, case.name)) or run_case(name, case, *asked))
+      if known.json:  # after each case: the whole list takes long
+        told = {'machine': machine, 'results': [asdict(result) for result in results]}
+        known.json.write_text(json.dumps(told, indent=1) + '\n')
+    own = [result for result in results if result.benchmark == name]
+    lines = ['', f'== {name}', *machine, f'Beam: {known.beam_args}']
+    failed = any(result.errors for result in own)
+    printed.append((name, BENCHMARKS[name].__doc__, report(own, lines), failed))
+  if known.picture:
+    scale.draw(results, known.picture)
+  if known.page:
+    size = '' if known.size == 'full' else f' --{known.size}'
+    known.page.write_text(page(machine, f'python -m benchmarks {{}}{size}', printed))
+    progress(f'{known.page} is written')
+  return 1 if any(result.errors for result in results) else 0
+
+
+if __name__ == '__main__':
+  sys.exit(main())

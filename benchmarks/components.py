@@ -1,0 +1,59 @@
+"""Pipelines of one component as pieces; before ours goes an importer, whose time is in theirs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+from tfx import v1 as tfx
+from tfx import version
+from tfx.dsl.component.experimental import decorators as component
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact
+from tfx.types import standard_artifacts
+
+from benchmarks.data import SPLIT, DataFiles
+from benchmarks.harness import Work
+
+
+@component.component
+def DoNothing(
+  input_examples: InputArtifact[standard_artifacts.Examples],
+  examples: OutputArtifact[standard_artifacts.Examples],
+) -> None:
+  """Does nothing: what any component of one input costs before it does anything."""
+
+
+def import_examples(files: DataFiles) -> Any:
+  """Returns a node that makes an `Examples` artifact of files."""
+  return tfx.dsl.Importer(
+    source_uri=files.folder,
+    artifact_type=standard_artifacts.Examples,
+    properties={'split_names': f'["{SPLIT}"]'},
+    custom_properties={
+      'payload_format': 'FORMAT_TF_EXAMPLE',
+      'tfx_version': version.__version__,  # without it, folders of splits have their old names
+    },
+  )
+
+
+def pipeline_work(
+  components: Sequence[Any],
+  root: str,
+  beam_args: Sequence[str],
+  check: Callable[[Any], Mapping[str, Any]] = lambda _: {},
+  fresh_bytes: int = 0,
+) -> Work:
+  """Returns the work of running a pipeline."""
+  logging.set_verbosity(logging.WARNING)
+  Path(root).mkdir(parents=True)
+  metadata = tfx.orchestration.metadata.sqlite_metadata_connection_config(f'{root}/metadata.sqlite')
+  pipeline = tfx.dsl.Pipeline(
+    pipeline_name='benchmark',
+    pipeline_root=root,
+    components=list(components),
+    enable_cache=False,
+    metadata_connection_config=metadata,
+    beam_pipeline_args=list(beam_args),
+  )
+  runner = tfx.orchestration.LocalDagRunner()
+  return Work(lambda: runner.run(pipeline), check, fresh_bytes)

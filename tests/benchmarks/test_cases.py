@@ -1,0 +1,184 @@
+"""Every side of every case does the work that it is timed for, by the command line, at the smallest
+size; the checks after the clock can fail."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+
+import pytest
+
+from benchmarks import checks
+from benchmarks.__main__ import LOCAL_BEAM, main, read_results
+from benchmarks.data import DataSpec, find_or_write, lay_out
+from benchmarks.harness import run_here
+
+CLASS_COUNTS = [300, 125, 50, 20, 5]  # of 500 records
+
+
+@pytest.fixture(scope='module')
+def cache(tmp_path_factory):
+  return tmp_path_factory.mktemp('cache')
+
+
+def run(name, cache):
+  """Returns the results of a benchmark, whose sides ran in this process."""
+  path = cache / f'{name}.json'
+  assert main([name, '--tiny', '--json', str(path), '--cache', str(cache)], run_here) == 0
+  return read_results(path)
+
+
+def counts(result):
+  return {side: measured.counts for side, (measured,) in result.runs.items()}
+
+
+def test_both_split_all_the_records(cache, capsys):
+  (result,) = run('split', cache)
+
+  found = counts(result)
+  assert found['ours'] == {'train': 400, 'eval': 50, 'test': 50}
+  assert set(found['stock']) == set(found['ours'])
+  assert sum(found['stock'].values()) == 500
+  assert set(result.floor) == {'zlib D', 'zlib D+C', 'isal D', 'isal D+C'}
+  printed = capsys.readouterr().out
+  assert 'ours  stock' in printed
+  assert 'empty' in printed
+  assert f'zlib D {result.floor["zlib D"]:.3f}' in printed
+
+
+def test_all_sides_augment_alike(cache):
+  plain, images, pools = run('augment', cache)
+
+  found = counts(plain)
+  assert found['component'] == found['transform'] == {str(i): 300 for i in range(5)}
+  for peer in ('peer', 'lean peer'):
+    # 300 / 125 is 2.4, which chance decides; the other counts divide 300.
+    assert {**found[peer], '1': 300} == found['component']
+    assert 250 <= found[peer]['1'] <= 375
+  assert plain.floor['isal D+C'] > plain.floor['isal D']
+  tenfold = {'0': 600, '1': 250, '2': 100, '3': 40, '4': 10}
+  assert counts(images) == dict.fromkeys(('peer', 'component', 'transform'), tenfold)
+  whole, half = (pools.runs[side][0].figures for side in ('whole class', 'pool of 500'))
+  assert (whole['recall'], whole['distance']) == (1, 1)
+  assert 0.45 < half['recall'] < 0.55  # 2,500 neighbours, within five standard deviations
+  assert 1 < half['distance'] < 2
+
+
+@pytest.mark.filterwarnings('ignore:streaming the classes')
+def test_all_sides_feed_the_classes_that_they_say(cache):
+  few, many, many_small, images, augmented, priority = run('input', cache)
+
+  for side, (measured,) in few.runs.items():
+    got = {name: n / measured.records for name, n in measured.counts.items()}
+    figures = measured.figures
+    assert measured.records == 256 * figures['batches'], side
+    if side == 'group_by_window':
+      assert figures['classes'] == 1
+    elif side in ('plain', 'tf_dataset_factory') or side.startswith('natural'):
+      assert got['0'] == pytest.approx(0.6, abs=0.1), side
+    elif side.startswith('exact'):
+      assert figures['top %'] == pytest.approx(100 * 52 / 256), side
+    else:
+      assert max(got.values()) < 0.4, side
+  for side in ('exact', 'exact, streamed'):
+    assert many.runs[side][0].figures['classes'] == 150
+    assert many_small.runs[side][0].figures['classes'] == 32
+    assert images.runs[side][0].figures['top %'] == pytest.approx(100 * 13 / 64)
+  assert len(augmented.runs) == 4
+  assert augmented.runs['exact, augmented'][0].figures['top %'] == pytest.approx(100 * 13 / 64)
+  assert all(run.records for runs in priority.runs.values() for run in runs)
+
+
+def test_files_by_class_hold_their_class(cache):
+  spec = DataSpec('small', 2_000, 8)
+  lay_out(asdict(spec), str(cache), [LOCAL_BEAM]).run()
+  files = find_or_write(spec, cache)
+  for label, path in enumerate(files.class_paths()):
+    assert checks.count_classes(path, 5) == [
+      n if i == label else 0 for i, n in enumerate((1200, 500, 200, 80, 20))
+    ]
+
+
+def test_the_scale_benchmark_counts_bytes_and_draws(cache, capsys):
+  small, large = run('scale', cache)
+
+  for result, n in ((small, 1_000), (large, 20_000)):
+    (measured,) = result.runs['ours']
+    assert sum(measured.counts.values()) == measured.records == n
+    assert measured.figures['read MB'] > sum(result.sizes.values()) / 1e6
+    assert measured.figures['written MB'] > result.sizes['raw_bytes'] / 1e6
+  # 20 times the records: counters and ranks near a threshold grow with the square root.
+  moved = [result.runs['ours'][0].figures['shuffled MB'] for result in (small, large)]
+  assert 0 < moved[0] < moved[1] < 5 * moved[0]
+  assert 'ours, from 1,000 to 20,000 records (small, 10 classes, 2 shards): a record costs' in (
+    capsys.readouterr().out
+  )
+  # What is known is not run again: the runner would fail.
+  path, picture = cache / 'scale.json', cache / 'scale.png'
+  before = json.loads(path.read_text())['results']
+  known = ['scale', '--tiny', '--json', str(path), '--resume', '--picture', str(picture)]
+  assert main([*known, '--cache', str(cache)], None) == 0
+  assert json.loads(path.read_text())['results'] == before
+  assert picture.stat().st_size > 10_000
+
+
+@pytest.fixture(scope='module')
+def records(cache):
+  return find_or_write(DataSpec('small', 500, 2), cache)
+
+
+def test_a_lost_record_is_refused(records):
+  pattern = f'{records.split_folder}/*'
+  assert checks.check_balanced(pattern, CLASS_COUNTS)['records'] == 500
+  with pytest.raises(RuntimeError, match='records were to come out, by class'):
+    checks.check_balanced(pattern, [301, *CLASS_COUNTS[1:]])
+  with pytest.raises(RuntimeError, match='about 300 records of each class'):
+    checks.check_about_balanced(pattern, CLASS_COUNTS)
+  with pytest.raises(RuntimeError, match='no file is there'):
+    checks.check_balanced(f'{records.folder}/nothing*', CLASS_COUNTS)
+
+
+def test_copies_that_were_not_augmented_are_refused(cache, tmp_path):
+  files = find_or_write(DataSpec('png12x12x1', 100, 2), cache)
+  targets = files.spec.class_counts()
+  assert checks.check_images(f'{files.split_folder}/*', targets, 12)['records'] == 100
+  with pytest.raises(RuntimeError, match='not of 13 x 13 pixels'):
+    checks.check_images(f'{files.split_folder}/*', targets, 13)
+  for i in range(2):
+    for j, path in enumerate(files.paths()):
+      shutil.copy(path, tmp_path / f'{i}-{j}.gz')
+  with pytest.raises(RuntimeError, match='100 of 200 images differ'):
+    checks.check_images(f'{tmp_path}/*', [2 * n for n in targets], 12)
+
+
+@pytest.fixture(scope='module')
+def split_output(tmp_path_factory):
+  """Returns a component's folder in a pipeline's root, with 30 records in train and 10 in eval."""
+  root = tmp_path_factory.mktemp('pipeline')
+  for name, n in {'train': 30, 'eval': 10}.items():
+    files = find_or_write(DataSpec('small', n, 2), root / 'cache')
+    shutil.copytree(files.split_folder, root / 'Splitter' / 'examples' / '1' / f'Split-{name}')
+  return root / 'Splitter'
+
+
+def test_a_whole_split_is_counted(split_output):
+  found = checks.check_split(split_output, 40, ['train', 'eval'])
+  assert found == {'records': 40, 'counts': {'train': 30, 'eval': 10}}
+
+
+@pytest.mark.parametrize(
+  ('n_records', 'splits'),
+  [(41, ['train', 'eval']), (39, ['train', 'eval']), (40, ['train']), (40, ['train', 'test'])],
+  ids=['lost', 'doubled', 'one too many', 'another name'],
+)
+def test_a_split_that_is_not_whole_is_refused(split_output, n_records, splits):
+  with pytest.raises(RuntimeError, match=f'^{n_records} records went in'):
+    checks.check_split(split_output, n_records, splits)
+
+
+@pytest.mark.parametrize(('before', 'times'), [(300, {1}), (100, {3}), (125, {2, 3})])
+def test_the_sampler_copies_as_documented(before, times):
+  from benchmarks.augment_peers import copies
+
+  assert {len(list(copies((0, b'x'), {0: before}, 300))) for _ in range(200)} == times
