@@ -42,7 +42,7 @@ _SIZES: dict[str, tuple[int, int, int, int, float, tuple[str, ...]]] = {
   # Small records, images, their side, classes where there are many, seconds a side, sides.
   'full': (500_000, 20_000, 64, 1_000, 5.0, SIDES),
   'small': (50_000, 500, 64, 1_000, 1.0, SMALL_SIDES),
-  'tiny': (2_000, 100, 12, 150, 0.05, SMALL_SIDES),
+  'tiny': (2_000, 100, 12, 150, 0.05, ('plain', 'exact', 'exact, streamed')),
 }
 
 

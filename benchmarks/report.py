@@ -69,10 +69,10 @@ def report(results: Sequence[Result], lines: Iterable[str] = ()) -> str:
     '',
     sides_table(results),
     '',
-    'Core-seconds to decompress (D) and compress (C) the same bytes and nothing else:',
     *[
-      f'{r.case.name}: {r.sizes["raw_bytes"] / 1e6:,.1f} MB, '
-      f'{r.sizes["file_bytes"] / 1e6:,.1f} compressed; '
+      f'Floor of {r.case.name}: {r.sizes["raw_bytes"] / 1e6:,.1f} MB, '
+      f'{r.sizes["file_bytes"] / 1e6:,.1f} compressed; core-seconds to '
+      + 'decompress (D) and compress (C): '
       + ', '.join(f'{name} {seconds:.3f}' for name, seconds in r.floor.items())
       for r in results
       if r.floor
