@@ -18,7 +18,12 @@ def stratum(value):
 
 def totals(counts, **attributes):
   records = {stratum(value): n for value, n in counts.items()}
-  known = {'n_bytes': 100 * sum(counts.values()), 'n_files': 1, 'feature_names': {'label', 'x'}}
+  known = {
+    'stratum_bytes': {each: 100 * n for each, n in records.items()},
+    'n_bytes': 100 * sum(counts.values()),
+    'n_files': 1,
+    'feature_names': {'label', 'x'},
+  }
   return Totals(records, **{**known, **attributes})
 
 
