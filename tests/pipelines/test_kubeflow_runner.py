@@ -82,8 +82,8 @@ def test_own_data_in_a_bucket_with_secrets(tmp_path):
   [
     (['--examples', 'gs://bucket/data'], '--examples and --label go together'),
     (['--label', 'species'], '--examples and --label go together'),
-    (['--output', 'digits.json'], 'end it in .yaml'),
-    (['--memory_gb', '-1'], 'memory_gb is -1.0'),
+    (['--output', 'digits.json'], 'must end in .yaml'),
+    (['--memory_gb', '-1'], 'memory_gb=-1.0 must be'),
     (['--secret', 'KEY_ID'], 'write it as VARIABLE=NAME/KEY'),
     (['--secret', 'KEY_ID=store'], 'write it as VARIABLE=NAME/KEY'),
     (['--secret_file', '/var/secrets'], 'write it as FOLDER=NAME'),

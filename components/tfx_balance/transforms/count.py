@@ -222,7 +222,7 @@ class ScanFile(beam.DoFn):
         kept.add(rows, frames)
         codes, row_sizes = np.ascontiguousarray(rows['code']), rows['size']
         if codes.max(initial=0) >= BAD:
-          dropped += np.count_nonzero(codes == DROPPED)
+          dropped += int(np.count_nonzero(codes == DROPPED))  # NumPy 2 counts in int64
           known = codes < BAD
           codes, row_sizes = codes[known], row_sizes[known]
         counts = _grown(counts, np.bincount(codes, minlength=decoder.n_strata))
