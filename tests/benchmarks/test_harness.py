@@ -118,9 +118,10 @@ def test_a_side_that_failed_is_told(tmp_path, capsys):
 
 
 def test_the_page_has_what_was_printed_and_says_what_failed():
-  text = page(machine_lines(), 'python -m benchmarks {} --small', [('split', 'A.', 'a  1', True)])
+  machine = machine_lines()
+  text = page(machine, 'python -m benchmarks {} --small', [('split', 'A.', 'a  1', True)])
 
-  assert all(line in text for line in machine_lines())
+  assert all(line in text for line in machine)
   assert '## split\n\nA.\n\n**Some of it failed.**\n\n```text\n' in text
   assert '```text\n$ python -m benchmarks split --small\na  1\n```\n' in text
 
