@@ -155,25 +155,37 @@ def _transform(
   """Returns the run of the transform's Beam pipeline, and where its output is."""
   import apache_beam as beam
   from apache_beam.options.pipeline_options import PipelineOptions
+  from tfx_balance.balanced_augmenter.job import AugmentRequest
+  from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
+  from tfx_balance.balanced_augmenter.transform import BalancedAugment
   from tfx_balance.plan.balance_plan import BalanceRequest
-  from tfx_balance.transforms.augment import BalancedAugment, publish_augmented
-  from tfx_balance.transforms.augment_job import AugmentRequest
-  from tfx_balance.transforms.count import InputFile
-  from tfx_balance.transforms.publish import write_outputs
+  from tfx_balance.scan.scan import InputFile
+  from tfx_balance.tfrecord.read_options import READ_DEFAULTS
+  from tfx_balance.writer import write_outputs
 
   balance = BalanceRequest.parse(factors=options.get('factors'))
   split, work_dir = options.get('augmented_split'), f'{root}/.work'
-  asked: dict[str, Any] = {'label': 'label', 'seed': 0, 'missing': 'error', 'provenance': False}
-  asked |= {'balance': balance, 'augmented_split': split, 'parameters': {}}
-  asked |= {'payload': 'FORMAT_TF_EXAMPLE', 'suffix': '.gz', 'output_uri': root}
-  request = AugmentRequest(**asked, work_dir=work_dir)
+  parameters = AugmenterParameters(
+    label='label',
+    balance=balance,
+    splits=(SPLIT,),
+    augmented_split=split,
+    seed=0,
+    missing='error',
+    reading=READ_DEFAULTS,
+    missing_is_class=False,
+    provenance=False,
+    augment_timeout=None,
+    shown={},
+  )
+  request = AugmentRequest(parameters, 'FORMAT_TF_EXAMPLE', root, '.gz', work_dir)
   Path(work_dir).mkdir(parents=True)
   inputs = [InputFile(path, rank, SPLIT) for rank, path in enumerate(files.paths())]
   transform = BalancedAugment(request, (lambda: options['augment_fn']) if options else None)
 
   def run() -> None:
     with beam.Pipeline(options=PipelineOptions(list(beam_args))) as pipeline:
-      write_outputs(pipeline, inputs, transform, publish_augmented, [], [], work_dir)
+      write_outputs(pipeline, inputs, transform, [], [], work_dir)
 
   return run, root
 
@@ -201,7 +213,7 @@ def _search(rows: npt.NDArray[np.float32], pool_size: int) -> Callable[[], npt.N
   """Returns the search of the pool's nearest of the first records, int64 [asked, K]."""
   import tensorflow as tf
   from tfx_balance.augment import Smote
-  from tfx_balance.plan.selection import ranks
+  from tfx_balance.plan.ranks import ranks
 
   order = np.argsort(ranks(np.arange(len(rows), dtype=np.uint64), 0, 'balance'))[:pool_size]
   bound = Smote(['x'], k=K, pool_size=pool_size).bind({'x': rows[order]})

@@ -102,7 +102,7 @@ def shuffled_bytes() -> Iterator[Counter[str]]:
 
 def count_records(root: Path) -> dict[str, int]:
   """Returns the records of each split, by the package's own reader: TensorFlow's takes minutes."""
-  from tfx_balance.transforms.records import read_frames
+  from tfx_balance.tfrecord.files import read_frames
 
   records: Counter[str] = Counter()
   for path in sorted(root.glob('StratifiedSplitter/examples/*/Split-*/*')):

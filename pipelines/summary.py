@@ -11,11 +11,11 @@ from typing import Any
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
 from tfx.dsl.io import fileio
-from tfx_balance.plan.checks_sidecar import CHECKS, CHECKS_NAME
+from tfx_balance.documents.class_checks import CHECKS, CHECKS_NAME
+from tfx_balance.documents.class_distribution import SIDECAR_NAME, parse_sidecar
+from tfx_balance.documents.json_document import parse_document
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distribution import imbalance_ratio
-from tfx_balance.plan.document import parse_document
-from tfx_balance.plan.sidecar import SIDECAR_NAME, parse_sidecar
 
 from pipelines.artifacts import PublishedArtifacts
 from pipelines.evaluation import Comparison, compare, read_scores

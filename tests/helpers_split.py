@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tfx_balance.plan.selection import Candidates, find_thresholds
+from tfx_balance.plan.ranks import Candidates, find_thresholds
 from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares
-from tfx_balance.transforms import select, split
-from tfx_balance.transforms.count import InputFile, ScanFile
-from tfx_balance.transforms.gather_splits import FileNumber, GatherSplits, all_files
-from tfx_balance.transforms.split_job import SplitJob, SplitRequest, plan_job
-from tfx_balance.transforms.totals import SumTotals
-from tfx_balance.transforms.work_files import WorkFile
+from tfx_balance.scan.scan import InputFile, ScanFile
+from tfx_balance.scan.totals import SumTotals
+from tfx_balance.shuffle import select
+from tfx_balance.shuffle.ranges import FileNumber, GatherRanges, all_files
+from tfx_balance.stratified_splitter import transform as split
+from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, plan_job
+from tfx_balance.stratified_splitter.parameters import SplitterParameters
+from tfx_balance.tfrecord.read_options import READ_DEFAULTS
+from tfx_balance.tfrecord.work_files import WorkFile
+from tfx_balance.writer import publish_outputs
 
 from tests.helpers_examples import Shards, read_splits, write_tfrecords
 
@@ -25,25 +29,34 @@ def input_files(folder: Path, shards: Shards, suffix: str = '') -> list[InputFil
   return [InputFile(path, rank) for rank, path in enumerate(paths)]
 
 
+def request_target(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+  """Returns the attributes of a `Request` but its parameters, those among arguments taken out."""
+  (folder / 'work').mkdir(parents=True, exist_ok=True)
+  defaults = {
+    'payload': 'FORMAT_TF_EXAMPLE',
+    'output_uri': str(folder / 'out'),
+    'suffix': '',
+    'work_dir': str(folder / 'work'),
+  }
+  return {name: arguments.pop(name, value) for name, value in defaults.items()}
+
+
 def split_request(
   folder: Path, splits: Mapping[str, Any] | None = None, **arguments: Any
 ) -> SplitRequest:
   """Returns a request whose output and work files are in a folder."""
-  (folder / 'work').mkdir(parents=True, exist_ok=True)
   counts, rest = arguments.pop('counts', None), arguments.pop('rest', None)
   defaults = {
     'features': ('label',),
     'shares': SplitShares.parse(DEFAULT_SPLITS if splits is None else splits, counts, rest),
     'seed': 0,
     'missing': 'error',
-    'payload': 'FORMAT_TF_EXAMPLE',
-    'output_uri': str(folder / 'out'),
-    'suffix': '',
-    'n_files': {},
-    'work_dir': str(folder / 'work'),
-    'parameters': {},
+    'reading': READ_DEFAULTS,
+    'output_files': {},
+    'input_splits': None,
   }
-  return SplitRequest(**{**defaults, **arguments})
+  target = request_target(folder, arguments)
+  return SplitRequest(SplitterParameters(**{**defaults, **arguments}), **target)
 
 
 def split_without_runner(
@@ -51,8 +64,14 @@ def split_without_runner(
 ) -> tuple[SplitJob, np.ndarray, list[WorkFile]]:
   """Returns what `StratifiedSplit` puts out: the job, the counts dealt out, and the files."""
   keep = split.StratifiedSplit(request).keeper()
+  parameters, work_dir = request.parameters, request.work_dir
   scan = ScanFile(
-    request.features, request.payload, request.missing, request.work_dir, request.reading, keep
+    parameters.features,
+    request.payload,
+    parameters.missing,
+    work_dir,
+    parameters.reading,
+    keep,
   )
   scanned = [found for file in files for found in scan.process(file)]
   summed = SumTotals()
@@ -70,12 +89,12 @@ def split_without_runner(
   counts = np.zeros_like(selection.quotas)
   ranges: dict[FileNumber, list[Any]] = {number: [None] for number, _ in all_files(job)}
   for found in scanned:
-    for dealt in split.DealOut().process(found, job, thresholds):
+    for dealt in split.AssignSplits().process(found, job, thresholds):
       if isinstance(dealt, tuple):
         ranges[dealt[0]].append(dealt[1])
       else:
         counts = counts + dealt.value
-  gather = GatherSplits()
+  gather = GatherRanges(work_dir, parameters.seed)
   return job, counts, [file for item in ranges.items() for file in gather.process(item, job)]
 
 
@@ -86,5 +105,5 @@ def run_split(
   suffix = arguments.pop('input_suffix', '')
   request = split_request(folder, splits, **arguments)
   files = input_files(folder, shards, suffix)
-  split.publish_split([], *split_without_runner(files, request))
+  publish_outputs(*split_without_runner(files, request))
   return read_splits(request.output_uri)

@@ -1,4 +1,4 @@
-"""Imports run one way: plan, tfrecord <- transforms, inputs <- component folders <- pipelines.
+"""Imports run one way: plan, documents <- tfrecord <- scan <- shuffle <- components <- pipelines.
 
 The rule is read off the source, so that it also holds for imports inside functions; that importing
 the package is cheap is seen in a fresh interpreter.
@@ -41,36 +41,40 @@ class Rule:
     return top not in self.never and (self.only is None or top in self.only)
 
 
-ERRORS, PLAN, AUGMENT = 'tfx_balance.errors', 'tfx_balance.plan', 'tfx_balance.augment'
-ARGUMENTS = 'tfx_balance.arguments'
-TFRECORD = 'tfx_balance.tfrecord'
-REPORT, STATISTICS = 'tfx_balance.report', 'tfx_balance.label_statistics'
-LAZY = 'tfx_balance.lazy_names'  # of packages' __init__
+ERRORS, ARGUMENTS, LAZY = 'tfx_balance.errors', 'tfx_balance.arguments', 'tfx_balance.lazy_names'
+PLAN, DOCUMENTS = 'tfx_balance.plan', 'tfx_balance.documents'
+AUGMENT, STATISTICS = 'tfx_balance.augment', 'tfx_balance.label_statistics'
+TFRECORD, BEAM = 'tfx_balance.tfrecord', 'tfx_balance.beam'
+SCAN, SHUFFLE, WRITER = 'tfx_balance.scan', 'tfx_balance.shuffle', 'tfx_balance.writer'
+INPUTS, REPORT, KUBEFLOW = 'tfx_balance.inputs', 'tfx_balance.report', 'tfx_balance.kubeflow'
+BASE = (ERRORS, ARGUMENTS, LAZY)
+# What a Trainer reads records with: no Beam, no TensorFlow.
+READING = tuple(f'{TFRECORD}.{name}' for name in ('frames', 'reading', 'read_options'))
 PIPELINE_ONLY = frozenset({'tfx', 'apache_beam'})  # which no trainer should have to import
 RULES = {
   ERRORS: Rule((), only=frozenset()),
   LAZY: Rule((), only=frozenset()),
   ARGUMENTS: Rule((ERRORS,), only=frozenset()),
-  PLAN: Rule((ERRORS, ARGUMENTS, PLAN), only=frozenset({'numpy'})),
+  PLAN: Rule((*BASE, PLAN), only=frozenset({'numpy'})),
+  DOCUMENTS: Rule((*BASE, PLAN, DOCUMENTS), only=frozenset()),
   # Augment functions run in a Beam worker and in a trainer's tf.data alike.
-  AUGMENT: Rule((ERRORS, ARGUMENTS, PLAN, AUGMENT), never=PIPELINE_ONLY),
-  # Read by Beam workers, which need no TensorFlow for it, and by trainers, which have no Beam.
-  TFRECORD: Rule((ERRORS, TFRECORD), never=PIPELINE_ONLY | {'tensorflow'}),
-  'tfx_balance.transforms': Rule(
-    (ERRORS, ARGUMENTS, PLAN, AUGMENT, TFRECORD, 'tfx_balance.transforms'), never=frozenset({'tfx'})
+  AUGMENT: Rule((*BASE, PLAN, AUGMENT), never=PIPELINE_ONLY),
+  **{name: Rule((*BASE, *READING), never=PIPELINE_ONLY | {'tensorflow'}) for name in READING},
+  TFRECORD: Rule((*BASE, TFRECORD), never=frozenset({'tfx', 'tensorflow'})),
+  BEAM: Rule((*BASE, BEAM), never=frozenset({'tfx', 'tensorflow'})),
+  SCAN: Rule((*BASE, PLAN, TFRECORD, BEAM, SCAN), never=frozenset({'tfx'})),
+  SHUFFLE: Rule(
+    (*BASE, PLAN, TFRECORD, BEAM, SCAN, SHUFFLE), never=frozenset({'tfx', 'tensorflow'})
   ),
-  'tfx_balance.inputs': Rule(
-    (ERRORS, ARGUMENTS, PLAN, AUGMENT, TFRECORD, 'tfx_balance.inputs'), never=PIPELINE_ONLY
-  ),
+  INPUTS: Rule((*BASE, PLAN, DOCUMENTS, AUGMENT, *READING, INPUTS), never=PIPELINE_ONLY),
   # Read by the validator and by the report.
   STATISTICS: Rule((ERRORS, PLAN), never=PIPELINE_ONLY),
   # Reads what others wrote: what it shows it has from files alone.
-  REPORT: Rule(
-    (ERRORS, ARGUMENTS, LAZY, PLAN, REPORT, STATISTICS), never=frozenset({'apache_beam'})
-  ),
+  REPORT: Rule((*BASE, PLAN, DOCUMENTS, REPORT, STATISTICS), never=frozenset({'apache_beam'})),
   # Serves any pipeline, of any components.
-  'tfx_balance.kubeflow': Rule((ERRORS, ARGUMENTS, LAZY, 'tfx_balance.kubeflow')),
-  'tfx_balance': Rule(('tfx_balance',)),  # component folders, and what they have in common
+  KUBEFLOW: Rule((*BASE, KUBEFLOW)),
+  # Component folders, and what they have in common.
+  'tfx_balance': Rule(('tfx_balance',)),
   'pipelines': Rule(('tfx_balance', 'pipelines')),
 }
 
@@ -124,8 +128,10 @@ def test_imports_run_one_way():
 
 def test_the_whole_tree_is_read():
   known = modules_of(ROOT)
-  selection = 'tfx_balance.plan.selection'
-  assert {'tfx_balance', ERRORS, selection, 'tfx_balance.transforms.split'} <= set(known)
+  selection = 'tfx_balance.plan.ranks'
+  assert {'tfx_balance', ERRORS, selection, 'tfx_balance.stratified_splitter.transform'} <= set(
+    known
+  )
   imported = {name for _, name in imports_of(selection, known[selection], known)}
   assert {'numpy', 'tfx_balance.plan.apportion'} <= imported
 
@@ -142,8 +148,8 @@ def make_tree(root: Path, file: str, source: str) -> Path:
     'components/tfx_balance/plan/apportion.py': (
       'import numpy.typing\nfrom ..errors import DataError\n'
     ),
-    'components/tfx_balance/transforms/__init__.py': '',
-    'components/tfx_balance/transforms/split.py': (
+    'components/tfx_balance/scan/__init__.py': '',
+    'components/tfx_balance/scan/split.py': (
       'import apache_beam as beam\nfrom tfx_balance.plan.apportion import share\n'
     ),
     'components/tfx_balance/inputs/__init__.py': (
@@ -151,7 +157,7 @@ def make_tree(root: Path, file: str, source: str) -> Path:
     ),
     'components/tfx_balance/splitter/__init__.py': '',
     'components/tfx_balance/splitter/executor.py': (
-      'from tfx import types\nfrom tfx_balance.transforms import split\nfrom . import component\n'
+      'from tfx import types\nfrom tfx_balance.scan import split\nfrom . import component\n'
     ),
     'components/tfx_balance/splitter/component.py': 'import tfx_balance.inputs\n',
     'pipelines/pipeline.py': (
@@ -186,20 +192,20 @@ def test_a_tree_that_keeps_the_rules_has_no_faults(tmp_path):
     ),
     pytest.param(
       'plan/a.py',
-      'from tfx_balance.transforms.split import Split',
-      '1: tfx_balance.plan may not import tfx_balance.transforms.split',
-      id='plan to transforms',
+      'from tfx_balance.scan.split import Split',
+      '1: tfx_balance.plan may not import tfx_balance.scan.split',
+      id='plan to scan',
     ),
     pytest.param(
       'plan/a.py',
-      'from tfx_balance import transforms',
-      '1: tfx_balance.plan may not import tfx_balance.transforms',
+      'from tfx_balance import scan',
+      '1: tfx_balance.plan may not import tfx_balance.scan',
       id='by its package',
     ),
     pytest.param(
       'plan/a.py',
-      'from ..transforms import split',
-      '1: tfx_balance.plan may not import tfx_balance.transforms.split',
+      'from ..scan import split',
+      '1: tfx_balance.plan may not import tfx_balance.scan.split',
       id='relative',
     ),
     pytest.param(
@@ -215,21 +221,21 @@ def test_a_tree_that_keeps_the_rules_has_no_faults(tmp_path):
       id='a name that only begins alike',
     ),
     pytest.param(
-      'transforms/a.py',
+      'scan/a.py',
       'from tfx_balance.splitter import executor',
-      '1: tfx_balance.transforms may not import tfx_balance.splitter.executor',
-      id='transforms to a component',
+      '1: tfx_balance.scan may not import tfx_balance.splitter.executor',
+      id='scan to a component',
     ),
     pytest.param(
-      'transforms/a.py',
+      'scan/a.py',
       'from tfx.dsl.io import fileio',
-      '1: tfx_balance.transforms may not import tfx.dsl.io',
-      id='transforms to TFX',
+      '1: tfx_balance.scan may not import tfx.dsl.io',
+      id='scan to TFX',
     ),
     pytest.param(
-      'transforms/a.py',
+      'scan/a.py',
       'import tfx_balance.inputs',
-      '1: tfx_balance.transforms may not import tfx_balance.inputs',
+      '1: tfx_balance.scan may not import tfx_balance.inputs',
       id='sideways',
     ),
     pytest.param(
@@ -258,9 +264,9 @@ def test_a_tree_that_keeps_the_rules_has_no_faults(tmp_path):
     ),
     pytest.param(
       'augment/a.py',
-      'import tfx_balance.transforms',
-      '1: tfx_balance.augment may not import tfx_balance.transforms',
-      id='augment to transforms',
+      'import tfx_balance.scan',
+      '1: tfx_balance.augment may not import tfx_balance.scan',
+      id='augment to scan',
     ),
     pytest.param(
       'plan/a.py',
@@ -270,9 +276,9 @@ def test_a_tree_that_keeps_the_rules_has_no_faults(tmp_path):
     ),
     pytest.param(
       'report/a.py',
-      'from tfx_balance.transforms.work_files import read_json',
-      '1: tfx_balance.report may not import tfx_balance.transforms.work_files',
-      id='report to transforms',
+      'from tfx_balance.tfrecord.scan import read_json',
+      '1: tfx_balance.report may not import tfx_balance.tfrecord.scan',
+      id='report to scan',
     ),
     pytest.param(
       'splitter/a.py',

@@ -12,12 +12,12 @@ from tfx.components.util import examples_utils
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
+from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.sidecar import SIDECAR_NAME
-from tfx_balance.transforms.class_column import Payload
-from tfx_balance.transforms.count import InputFile
-from tfx_balance.transforms.records import GZIP_SUFFIX, suffix_of
-from tfx_balance.transforms.work_files import FileCopy
+from tfx_balance.scan.class_column import Payload
+from tfx_balance.scan.scan import InputFile
+from tfx_balance.tfrecord.files import GZIP_SUFFIX, suffix_of
+from tfx_balance.tfrecord.work_files import FileCopy
 
 _CARRIED_STRINGS = ('payload_format', 'file_format', 'span', 'version')
 _SHOWN_WARNINGS = 10

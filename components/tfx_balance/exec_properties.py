@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
-from tfx import types
-from tfx.dsl.placeholder.placeholder import Placeholder
-from tfx.orchestration.data_types import RuntimeParameter
 
 from tfx_balance.arguments import check_names, check_path, check_text, shown
 from tfx_balance.errors import ConfigError
-from tfx_balance.transforms.labels import MissingLabel
-from tfx_balance.transforms.read_options import ReadOptions
+from tfx_balance.scan.strata import MissingLabel
+from tfx_balance.tfrecord.read_options import ReadOptions
+
+if TYPE_CHECKING:
+  from tfx import types
 
 
 def is_runtime(value: Any) -> bool:
   """Returns whether a value is known only when the pipeline runs."""
+  # Imported here: Beam's workers decode arguments too, and need no TFX, which takes 10 s.
+  from tfx.dsl.placeholder.placeholder import Placeholder
+  from tfx.orchestration.data_types import RuntimeParameter
+
   return isinstance(value, (RuntimeParameter, Placeholder))
 
 

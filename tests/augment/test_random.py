@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 from tfx_balance.augment.random import bits, normal, normal_edges, uniform
-from tfx_balance.plan.selection import mix
+from tfx_balance.plan.ranks import mix
 
 from tests.augment.helpers_augment import make_seeds
 

@@ -12,19 +12,10 @@ from typing import Any
 import numpy as np
 from tfx_balance.augment import PoolFn
 from tfx_balance.augment.pool import pool_request
-from tfx_balance.plan.balance_plan import BalanceRequest
-from tfx_balance.plan.selection import Candidates, find_thresholds
-from tfx_balance.transforms import select
-from tfx_balance.transforms.augment import (
-  CopyRecords,
-  file_layout,
-  merge_file_layouts,
-  publish_augmented,
-)
-from tfx_balance.transforms.augment_job import AugmentJob, AugmentRequest, plan_augment
-from tfx_balance.transforms.count import InputFile, ScanFile, ScannedFile
-from tfx_balance.transforms.examples import Layout
-from tfx_balance.transforms.pools import (
+from tfx_balance.balanced_augmenter.examples import Layout
+from tfx_balance.balanced_augmenter.job import AugmentJob, AugmentRequest, plan_augment
+from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
+from tfx_balance.balanced_augmenter.pools import (
   NO_POOLS,
   ClassPools,
   collect_pool,
@@ -32,9 +23,20 @@ from tfx_balance.transforms.pools import (
   pool_selection,
   with_pools,
 )
-from tfx_balance.transforms.select import Selection
-from tfx_balance.transforms.shuffle import GatherFile
-from tfx_balance.transforms.totals import SumTotals
+from tfx_balance.balanced_augmenter.transform import (
+  CopyRecords,
+  file_layout,
+  merge_file_layouts,
+)
+from tfx_balance.plan.balance_plan import BalanceRequest
+from tfx_balance.plan.ranks import Candidates, find_thresholds
+from tfx_balance.scan.scan import InputFile, ScanFile, ScannedFile
+from tfx_balance.scan.totals import SumTotals
+from tfx_balance.shuffle import select
+from tfx_balance.shuffle.scatter import GatherFile
+from tfx_balance.shuffle.select import Selection
+from tfx_balance.tfrecord.read_options import READ_DEFAULTS
+from tfx_balance.writer import publish_outputs
 
 from tests.helpers_checks import class_value, file_bytes, read_sidecar
 from tests.helpers_examples import (
@@ -45,6 +47,7 @@ from tests.helpers_examples import (
   value_of,
   write_tfrecords,
 )
+from tests.helpers_split import request_target
 
 
 def tabular(counts: Mapping[str, int], start: int = 0) -> list[bytes]:
@@ -199,7 +202,6 @@ def assert_balance_sidecar(
 
 def augment_request(folder: Path, **arguments: Any) -> AugmentRequest:
   """Returns a request whose output and work files are in a folder."""
-  (folder / 'work').mkdir(parents=True, exist_ok=True)
   words = ('sampling_strategy', 'factors', 'max_copies', 'undersample')
   balance = {name: arguments.pop(name) for name in words if name in arguments}
   defaults = {
@@ -208,22 +210,24 @@ def augment_request(folder: Path, **arguments: Any) -> AugmentRequest:
     'augmented_split': None,
     'seed': 0,
     'missing': 'error',
-    'payload': 'FORMAT_TF_EXAMPLE',
-    'output_uri': str(folder / 'out'),
-    'suffix': '',
-    'work_dir': str(folder / 'work'),
+    'splits': (),
+    'reading': READ_DEFAULTS,
+    'missing_is_class': False,
     'provenance': False,
-    'parameters': {'max_copies': balance.get('max_copies')},
+    'augment_timeout': None,
+    'shown': {'max_copies': balance.get('max_copies')},
   }
-  return AugmentRequest(**{**defaults, **arguments})
+  target = request_target(folder, arguments)
+  return AugmentRequest(AugmenterParameters(**{**defaults, **arguments}), **target)
 
 
 def scan_splits(
   folder: Path, splits: Mapping[str, Shards], request: AugmentRequest
 ) -> list[ScannedFile]:
   """Writes shards of splits, and returns them scanned, in order."""
+  parameters = request.parameters
   scan = ScanFile(
-    [request.label], request.payload, request.missing, request.work_dir, request.reading
+    [parameters.label], request.payload, parameters.missing, request.work_dir, parameters.reading
   )
   parts = [(name, shard) for name, shards in splits.items() for shard in shards]
   files = [
@@ -278,7 +282,7 @@ def balance(
     job = with_pools(job, layout, pool_request(augment_fn))
     pools = pools_of(scanned, job, layout)
   load = None if augment_fn is None else lambda: augment_fn
-  copy = dofn(load, request.label)
+  copy = dofn(load, request.parameters.label)
   copy.setup()
   counts = np.zeros_like(job.selection.quotas)
   spills: dict[str, list[Any]] = {path: [] for layout in job.layouts for path in layout.paths}
@@ -290,5 +294,5 @@ def balance(
         counts = counts + made.value
   gather = GatherFile(request.work_dir)
   files = [file for item in spills.items() for file in gather.process(item)]
-  publish_augmented([], job, counts, files)
+  publish_outputs(job, counts, files)
   return read_splits(request.output_uri)

@@ -9,9 +9,9 @@ from apache_beam.io.filesystems import FileSystems
 from tfx.types import artifact_utils
 from tfx_balance import BalancedAugmenter
 from tfx_balance.augment import ImageAugment, SmoothedBootstrap, Smote
+from tfx_balance.balanced_augmenter.copies import PROVENANCE
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.transforms import shuffle
-from tfx_balance.transforms.copies import PROVENANCE
+from tfx_balance.shuffle import scatter as shuffle
 
 from tests.balanced_augmenter import functions
 from tests.balanced_augmenter.helpers_balance import (

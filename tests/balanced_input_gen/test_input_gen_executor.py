@@ -12,8 +12,9 @@ from tfx.types import artifact_utils
 from tfx_balance import BalancedInputGen
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
-from tfx_balance.plan import input_plan
-from tfx_balance.transforms import output_layout, shuffle
+from tfx_balance.plan import class_files
+from tfx_balance.shuffle import output_layout
+from tfx_balance.shuffle import scatter as shuffle
 
 from tests.balanced_input_gen.helpers_input_gen import assert_laid_out, read_plan, runs
 from tests.helpers_checks import read_sidecar
@@ -45,8 +46,8 @@ def lay_out(tmp_path):
 
 def small_files(monkeypatch, most=2000, shared=1000):
   """Makes files so small that a few records fill them."""
-  monkeypatch.setattr(input_plan, 'MAX_FILE_BYTES', most)
-  monkeypatch.setattr(input_plan, 'SHARED_FILE_BYTES', shared)
+  monkeypatch.setattr(class_files, 'MAX_FILE_BYTES', most)
+  monkeypatch.setattr(class_files, 'SHARED_FILE_BYTES', shared)
 
 
 def everything(out):

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import tensorflow_transform as tft
+from tfx_balance.documents.balanced_input import is_plan
 from tfx_balance.inputs import BalancedInputs
-from tfx_balance.plan.input_plan import is_plan
 from tfx_bsl.public import tfxio
 
 BATCH = 25

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tfx_balance.transforms import records
+from tfx_balance.tfrecord import files as records
 
 from benchmarks.data import CLASS_PERCENT, KINDS, SPLIT, DataSpec, find_or_write
 from benchmarks.floor import LEVEL, recode

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.kubeflow.entrypoint import DRIVER, OUTPUTS_SPEC, TFX_MODULE
-from tfx_balance.plan.sidecar import SIDECAR_NAME
 
 pytestmark = pytest.mark.containers
 

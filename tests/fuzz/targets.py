@@ -19,17 +19,21 @@ import numpy as np
 from tensorflow.compat.v1.io import tf_record_iterator
 from tensorflow.errors import OpError
 from tensorflow.io import TFRecordOptions
+from tfx_balance.documents.balanced_input import InputPlan
+from tfx_balance.documents.class_distribution import (
+  parse_sidecar,
+  split_sidecar,
+  tallies_from_sidecar,
+  told_files,
+)
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.balance_plan import BalanceRequest, plan_balance
 from tfx_balance.plan.batch_quota import BatchQuota
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.input_plan import InputPlan
-from tfx_balance.plan.sidecar import parse_sidecar, split_sidecar
-from tfx_balance.plan.sidecar_counts import tallies_from_sidecar, told_files
 from tfx_balance.plan.split_plan import SplitShares, plan_splits
+from tfx_balance.scan.strata import BATCH_RECORDS, StratumDecoder
+from tfx_balance.tfrecord.files import read_frames
 from tfx_balance.tfrecord.frames import frame
-from tfx_balance.transforms.labels import BATCH_RECORDS, StratumDecoder
-from tfx_balance.transforms.records import read_frames
 
 FOLDER = tempfile.mkdtemp(prefix='fuzz-', dir='/dev/shm' if os.path.isdir('/dev/shm') else None)
 

@@ -1,8 +1,8 @@
 """A small balanced input artifact, as BalancedInputGen would write it."""
 
 import tensorflow as tf
+from tfx_balance.documents.balanced_input import PLAN_NAME, FileSegment, InputFile, InputPlan
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.input_plan import PLAN_NAME, FileSegment, InputFile, InputPlan
 
 SPEC = {
   'id': tf.io.FixedLenFeature([], tf.int64),

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tfx_balance.documents.balanced_input import PLAN_NAME
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
 from tfx_balance.inputs.file_layout import FileLayout
 from tfx_balance.inputs.records import RECORD_OVERHEAD
-from tfx_balance.plan.input_plan import PLAN_NAME
 
 from tests.inputs.helpers_inputs import SPEC, example, write_artifact, write_file
 

@@ -7,12 +7,12 @@ import random
 import numpy as np
 import pytest
 import tensorflow as tf
+from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.errors import DataError
 from tfx_balance.inputs import BalancedInputs
 from tfx_balance.inputs.file_names import promised_records
 from tfx_balance.inputs.ordered_files import checked_batches
 from tfx_balance.inputs.records import batches_of, read_in_python, read_records
-from tfx_balance.plan.sidecar import SIDECAR_NAME
 
 from tests.inputs.helpers_inputs import SPEC, example, write_file
 

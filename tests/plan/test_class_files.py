@@ -5,8 +5,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.plan.class_files import assign_files
-from tfx_balance.plan.input_plan import MAX_FILE_BYTES, SHARED_FILE_BYTES
+from tfx_balance.plan.class_files import MAX_FILE_BYTES, SHARED_FILE_BYTES, assign_files
 
 SIZES = st.lists(st.one_of(st.integers(1, 100), st.integers(1, 9)), min_size=1, max_size=60)
 

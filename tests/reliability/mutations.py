@@ -15,7 +15,7 @@ from typing import Any
 import google_crc32c
 import tensorflow as tf
 from tfx_balance.inputs import BalancedInputs
-from tfx_balance.transforms.count import InputFile, ScanFile
+from tfx_balance.scan.scan import InputFile, ScanFile
 
 SPEC = {
   'label': tf.io.FixedLenFeature([], tf.string),

@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from tfx_balance.documents.balanced_input import FileSegment, InputFile, InputPlan
+from tfx_balance.documents.class_distribution import balance_sidecar, split_sidecar
 from tfx_balance.plan.balance_plan import BalanceRequest, plan_balance
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.input_plan import FileSegment, InputFile, InputPlan
-from tfx_balance.plan.sidecar import balance_sidecar, split_sidecar
 from tfx_balance.plan.split_plan import SplitShares, plan_splits
 
 FILES = {'data_tfrecord-00000-of-00001.gz': 100}

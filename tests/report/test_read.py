@@ -4,9 +4,9 @@ import json
 from collections import Counter
 
 import pytest
+from tfx_balance.documents.class_distribution import split_sidecar
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.sidecar import split_sidecar
 from tfx_balance.plan.split_plan import SplitShares, plan_splits
 from tfx_balance.report import read_run
 from tfx_balance.report.findings import merge

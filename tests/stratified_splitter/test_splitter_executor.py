@@ -9,8 +9,9 @@ from tfx.types import artifact_utils
 from tfx_balance import StratifiedSplitter
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.examples_artifact import ExamplesInput
-from tfx_balance.transforms import output_layout, spill
-from tfx_balance.transforms.gather_splits import GatherSplits
+from tfx_balance.scan import spill
+from tfx_balance.shuffle import output_layout
+from tfx_balance.shuffle.ranges import GatherRanges
 
 from tests.helpers_checks import assert_conserved, assert_exact, assert_sidecar, read_sidecar
 from tests.helpers_examples import (
@@ -338,13 +339,13 @@ def test_every_bundle_may_run_twice(split, monkeypatch):
     'tests.helpers_pipeline.IN_MEMORY', (*IN_MEMORY, '--direct_runner_bundle_repeat=1')
   )
   gathered = []
-  gather = GatherSplits.process
+  gather = GatherRanges.process
 
   def counted(step, element, job):
     gathered.append(element[0])
     yield from gather(step, element, job)
 
-  monkeypatch.setattr(GatherSplits, 'process', counted)
+  monkeypatch.setattr(GatherRanges, 'process', counted)
   out = split(shards, input_splits='all', output_files=2)
   assert len(gathered) == 2 * len(set(gathered)) == 4  # each was gathered twice
   assert all_bytes(out.uri) == all_bytes(expected.uri)

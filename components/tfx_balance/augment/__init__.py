@@ -8,7 +8,6 @@ names.
 
 from tfx_balance.augment.applier import Applier, apply, augment_batch, checked_batch
 from tfx_balance.augment.by_class import ByClass
-from tfx_balance.augment.checks import AugmentError
 from tfx_balance.augment.contract import (
   AugmentFn,
   PoolFn,
@@ -20,6 +19,7 @@ from tfx_balance.augment.contract import (
 )
 from tfx_balance.augment.image import ImageAugment
 from tfx_balance.augment.keras import from_keras
+from tfx_balance.augment.output_checks import AugmentError
 from tfx_balance.augment.tabular import SmoothedBootstrap, Smote
 
 __all__ = [

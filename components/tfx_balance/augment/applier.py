@@ -13,13 +13,6 @@ from typing import Any
 import tensorflow as tf
 
 from tfx_balance.arguments import check_label, check_text, shown
-from tfx_balance.augment.checks import (
-  AugmentError,
-  check_structure,
-  fail_on_faults,
-  same_values,
-  value_faults,
-)
 from tfx_balance.augment.contract import (
   AugmentFn,
   Features,
@@ -28,6 +21,13 @@ from tfx_balance.augment.contract import (
   function_name,
 )
 from tfx_balance.augment.deadline import call_within
+from tfx_balance.augment.output_checks import (
+  AugmentError,
+  check_structure,
+  fail_on_faults,
+  same_values,
+  value_faults,
+)
 from tfx_balance.augment.purity import python_generators, refuse_state, untraced
 from tfx_balance.errors import ConfigError, TfxBalanceError
 

@@ -13,13 +13,7 @@ from tfx.dsl.io import fileio
 from tfx.utils import import_utils
 
 from tfx_balance.arguments import shown
-from tfx_balance.augment import (
-  ImageAugment,
-  SmoothedBootstrap,
-  Smote,
-  load_augment_fn,
-  source_hash,
-)
+from tfx_balance.augment import ImageAugment, SmoothedBootstrap, Smote, load_augment_fn, source_hash
 from tfx_balance.augment.contract import check_dotted_path
 from tfx_balance.errors import ConfigError, TfxBalanceError
 from tfx_balance.exec_properties import is_runtime, optional_path

@@ -14,7 +14,7 @@ from tfx_balance.balanced_augmenter import augment_source, executor
 from tfx_balance.balanced_augmenter.parameters import AugmenterParameters, encode
 from tfx_balance.exec_properties import make_spec
 from tfx_balance.plan.balance_plan import DEFAULT_STRATEGY
-from tfx_balance.tfrecord.reading import LARGEST_RECORD_BYTES
+from tfx_balance.tfrecord.read_options import LARGEST_RECORD_BYTES
 
 
 class BalancedAugmenterSpec(types.ComponentSpec):

@@ -10,21 +10,15 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from tfx_balance.balanced_augmenter import augment_source
+from tfx_balance.balanced_augmenter.job import AugmentRequest
 from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
-from tfx_balance.beam_executor import BeamExecutor
-from tfx_balance.errors import ConfigError, plain_errors
-from tfx_balance.examples_artifact import ExamplesInput, log_warnings
-from tfx_balance.plan.sidecar import SIDECAR_NAME
-from tfx_balance.transforms.augment import BalancedAugment, publish_augmented
-from tfx_balance.transforms.augment_job import AugmentRequest
-from tfx_balance.transforms.counters import check_counters
-from tfx_balance.transforms.publish import write_outputs
-from tfx_balance.transforms.records import suffix_of
-from tfx_balance.transforms.work_files import read_json
-from tfx_balance.transforms.work_folder import work_folder
+from tfx_balance.balanced_augmenter.transform import BalancedAugment
+from tfx_balance.errors import ConfigError
+from tfx_balance.examples_artifact import ExamplesInput
+from tfx_balance.executors import ExamplesExecutor
 
 
-class Executor(BeamExecutor):
+class Executor(ExamplesExecutor):
   """Writes the balanced artifact."""
 
   def Do(
@@ -46,36 +40,16 @@ class Executor(BeamExecutor):
     passed = passed_through(source, parameters)
     load_augment_fn = augment_source.loader(exec_properties)
     files = source.input_files(parameters.splits)
-    copies = source.copies(passed, output.uri)
-    wheels = self._wheels(exec_properties)
-    reads = [file.path for file in files]
-    with work_folder(output.uri, reads) as work_dir, udf_utils.TempPipInstallContext(wheels):
-      request = AugmentRequest(
-        label=parameters.label,
-        balance=parameters.balance,
-        augmented_split=parameters.augmented_split,
-        seed=parameters.seed,
-        missing=parameters.missing,
-        missing_is_class=parameters.missing_is_class,
-        payload=source.payload(),
-        output_uri=output.uri,
-        suffix=suffix_of(files[0].path),
-        work_dir=work_dir,
-        reading=parameters.reading,
-        provenance=parameters.provenance,
-        parameters=parameters.shown,
-        augment_timeout=parameters.augment_timeout,
-      )
+    made = [parameters.augmented_split] if parameters.augmented_split else parameters.splits
+
+    def transform_of(**target: Any) -> BalancedAugment:
+      request = AugmentRequest(parameters, **target)
       if load_augment_fn is not None:
         check_augmentable(request, load_augment_fn())
-      with plain_errors(), self.beam_pipeline() as pipeline:
-        transform = BalancedAugment(request, load_augment_fn)
-        write_outputs(pipeline, files, transform, publish_augmented, copies, passed, work_dir)
-    sidecar = read_json(f'{output.uri}/{SIDECAR_NAME}')
-    check_counters(pipeline.result, sidecar)
-    made = [parameters.augmented_split] if parameters.augmented_split else list(parameters.splits)
-    source.carry_over(output, [*made, *passed])
-    log_warnings(sidecar, output.uri)
+      return BalancedAugment(request, load_augment_fn)
+
+    with udf_utils.TempPipInstallContext(self._wheels(exec_properties)):
+      self.write_examples(source, output, files, passed, made, transform_of)
 
   def _wheels(self, exec_properties: dict[str, Any]) -> list[str]:
     """Returns the wheels that TFX made of a module file, and has remote workers install them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -23,9 +23,8 @@ from tfx_balance.exec_properties import (
 )
 from tfx_balance.plan.balance_plan import DEFAULT_STRATEGY, BalanceRequest
 from tfx_balance.plan.split_plan import check_split_name
-from tfx_balance.transforms.augment_job import check_request
-from tfx_balance.transforms.labels import MissingLabel
-from tfx_balance.transforms.read_options import ReadOptions
+from tfx_balance.scan.strata import MissingLabel
+from tfx_balance.tfrecord.read_options import ReadOptions
 
 ALGORITHM_VERSION = 2
 """Raised whenever the same data and arguments give other copies: it is part of TFX's cache key."""
@@ -108,7 +107,7 @@ class AugmenterParameters:
     augmented = optional_text('augmented_split', properties.get('augmented_split'))
     evaluation = check_flag('allow_evaluation_splits', properties.get('allow_evaluation_splits', 0))
     _check_splits(splits, augmented, evaluation)
-    check_request(balance, list(splits), augmented)
+    check_augmented_split(augmented, splits, balance)
     missing = properties.get('missing_label', 'error')
     is_class = isinstance(missing, str) and missing == OWN_CLASS
     shown = {
@@ -212,3 +211,25 @@ def _check_splits(splits: tuple[str, ...], augmented: str | None, evaluation: bo
         f'augmented_split={augmented!r} is in splits={list(splits)}; give the copies a split of '
         f'their own, or drop augmented_split='
       )
+
+
+def check_augmented_split(
+  augmented_split: str | None, splits: Sequence[str], balance: BalanceRequest
+) -> None:
+  """Checks that a split of copies fits the other arguments.
+
+  Raises:
+    ConfigError: if it does not.
+  """
+  if augmented_split is None:
+    return
+  if balance.undersample:
+    raise ConfigError(
+      f'augmented_split={augmented_split!r} leaves the originals as they are, undersample=True '
+      f'takes some away; drop one of them'
+    )
+  if len(splits) > 1:
+    raise ConfigError(
+      f'augmented_split={augmented_split!r} takes the copies of one split, splits='
+      f'{list(splits)} are several; use a component for each'
+    )

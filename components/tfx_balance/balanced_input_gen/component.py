@@ -11,7 +11,7 @@ from tfx.types import component_spec, standard_artifacts
 from tfx_balance.balanced_input_gen import executor
 from tfx_balance.balanced_input_gen.parameters import InputGenParameters, encode
 from tfx_balance.exec_properties import make_spec
-from tfx_balance.tfrecord.reading import LARGEST_RECORD_BYTES
+from tfx_balance.tfrecord.read_options import LARGEST_RECORD_BYTES
 
 
 class BalancedInputGenSpec(types.ComponentSpec):

@@ -8,21 +8,15 @@ from typing import Any
 from tfx import types
 from tfx.types import artifact_utils
 
+from tfx_balance.balanced_input_gen.job import TRAIN, ShardRequest
 from tfx_balance.balanced_input_gen.parameters import InputGenParameters
-from tfx_balance.beam_executor import BeamExecutor
-from tfx_balance.errors import ConfigError, plain_errors
-from tfx_balance.examples_artifact import ExamplesInput, log_warnings
-from tfx_balance.plan.sidecar import SIDECAR_NAME
-from tfx_balance.transforms.class_shards import ClassShards, publish_shards
-from tfx_balance.transforms.class_shards_job import TRAIN, ShardRequest
-from tfx_balance.transforms.counters import check_counters
-from tfx_balance.transforms.publish import write_outputs
-from tfx_balance.transforms.records import suffix_of
-from tfx_balance.transforms.work_files import read_json
-from tfx_balance.transforms.work_folder import work_folder
+from tfx_balance.balanced_input_gen.transform import ClassShards
+from tfx_balance.errors import ConfigError
+from tfx_balance.examples_artifact import ExamplesInput
+from tfx_balance.executors import ExamplesExecutor
 
 
-class Executor(BeamExecutor):
+class Executor(ExamplesExecutor):
   """Writes the artifact that is laid out by class, and its plan."""
 
   def Do(
@@ -41,31 +35,17 @@ class Executor(BeamExecutor):
     parameters = InputGenParameters.decode(exec_properties)
     source = ExamplesInput.of(input_dict['input_examples'])
     output = artifact_utils.get_single_instance(output_dict['examples'])
-    passed = passed_through(source, parameters.train_splits)
-    files = source.input_files(parameters.train_splits)
-    copies = source.copies(passed, output.uri)
-    with work_folder(output.uri, [file.path for file in files]) as work_dir:
-      request = ShardRequest(
-        label=parameters.label,
-        train_splits=parameters.train_splits,
-        seed=parameters.seed,
-        missing=parameters.missing,
-        payload=source.payload(),
-        output_uri=output.uri,
-        hyperparameters_uri=artifact_utils.get_single_uri(output_dict['hyperparameters']),
-        suffix=suffix_of(files[0].path),
-        work_dir=work_dir,
-        reading=parameters.reading,
-        parameters=parameters.describe(),
-      )
-      with plain_errors(), self.beam_pipeline() as pipeline:
-        write_outputs(
-          pipeline, files, ClassShards(request), publish_shards, copies, passed, work_dir
-        )
-    sidecar = read_json(f'{output.uri}/{SIDECAR_NAME}')
-    check_counters(pipeline.result, sidecar)
-    source.carry_over(output, [TRAIN, *passed])
-    log_warnings(sidecar, output.uri)
+    hyperparameters_uri = artifact_utils.get_single_uri(output_dict['hyperparameters'])
+    self.write_examples(
+      source,
+      output,
+      source.input_files(parameters.train_splits),
+      passed_through(source, parameters.train_splits),
+      [TRAIN],
+      lambda **target: ClassShards(
+        ShardRequest(parameters, hyperparameters_uri=hyperparameters_uri, **target)
+      ),
+    )
 
 
 def passed_through(source: ExamplesInput, train_splits: Sequence[str]) -> list[str]:

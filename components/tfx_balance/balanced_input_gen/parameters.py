@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from tfx_balance.arguments import check_label, check_seed
 from tfx_balance.exec_properties import encoded, known, missing_label, names, read_options
-from tfx_balance.transforms.labels import MissingLabel
-from tfx_balance.transforms.read_options import READ_DEFAULTS, ReadOptions
+from tfx_balance.scan.strata import MissingLabel
+from tfx_balance.tfrecord.read_options import READ_DEFAULTS, ReadOptions
 
 ALGORITHM_VERSION = 1
 """Raised whenever the same data and arguments give other files: it is part of TFX's cache key."""

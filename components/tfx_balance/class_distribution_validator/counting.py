@@ -16,22 +16,28 @@ from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
+from tfx_balance.beam.parallel import MAX_THREADS, map_in_order
+from tfx_balance.class_distribution_validator.leakage import LeakageRequest, find_leakage
 from tfx_balance.class_distribution_validator.parameters import RECORDS
+from tfx_balance.class_distribution_validator.recount import read_tallies, recount
+from tfx_balance.documents.class_checks import CountsFrom
+from tfx_balance.documents.class_distribution import (
+  SIDECAR_FORMAT,
+  SIDECAR_NAME,
+  check_files,
+  parse_sidecar,
+  tallies_from_sidecar,
+  told_files,
+)
+from tfx_balance.documents.json_document import parse_json
 from tfx_balance.errors import ConfigError, DataError, plain_errors
 from tfx_balance.examples_artifact import ExamplesInput
 from tfx_balance.label_statistics import default_slice, tallies_of
-from tfx_balance.plan.checks_sidecar import CountsFrom
 from tfx_balance.plan.class_counts import BASELINE
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distance_rules import SplitPair
-from tfx_balance.plan.document import parse_json
 from tfx_balance.plan.leakage_rules import describe_leakage
-from tfx_balance.plan.sidecar import SIDECAR_FORMAT, SIDECAR_NAME, parse_sidecar
-from tfx_balance.plan.sidecar_counts import check_files, tallies_from_sidecar, told_files
-from tfx_balance.transforms.leakage import LeakageRequest, find_leakage
-from tfx_balance.transforms.parallel import MAX_THREADS, map_in_order
-from tfx_balance.transforms.recount import read_tallies, recount
-from tfx_balance.transforms.work_files import file_size, new_work_file, read_json
+from tfx_balance.tfrecord.work_files import file_size, new_work_file, read_json
 
 _COUNT_RECORDS = 'pass examples=, and the records are counted'
 

@@ -11,7 +11,6 @@ from tfx import types
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from tfx_balance.beam_executor import BeamExecutor
 from tfx_balance.class_distribution_validator import anomalies as label_anomalies
 from tfx_balance.class_distribution_validator.counting import (
   SplitStatistics,
@@ -28,16 +27,17 @@ from tfx_balance.class_distribution_validator.results import (
   report_violations,
   write_copies,
 )
+from tfx_balance.documents.class_checks import CountsFrom, checks_sidecar
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.examples_artifact import ExamplesInput
+from tfx_balance.executors import BeamExecutor
 from tfx_balance.plan.checks import Check, failed
-from tfx_balance.plan.checks_sidecar import CountsFrom, checks_sidecar
 from tfx_balance.plan.class_counts import BASELINE, ClassCounts
 from tfx_balance.plan.distance_rules import default_pairs
 from tfx_balance.plan.distribution_rules import SchemaRules, check_distribution
 from tfx_balance.plan.leakage_rules import check_leakage
 from tfx_balance.plan.limits import check_names
-from tfx_balance.transforms.work_folder import work_folder
+from tfx_balance.tfrecord.work_folder import work_folder
 
 Inputs = dict[str, list[types.Artifact]]
 

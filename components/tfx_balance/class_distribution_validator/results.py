@@ -11,10 +11,10 @@ from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
 from tfx_balance.class_distribution_validator.parameters import ValidatorParameters
+from tfx_balance.documents.class_checks import CHECKS_NAME, violation_report, violation_table
 from tfx_balance.errors import DataError
 from tfx_balance.plan.checks import Check, failed
-from tfx_balance.plan.checks_sidecar import CHECKS_NAME, violation_report, violation_table
-from tfx_balance.transforms.work_files import json_text, publish, write_document, write_json
+from tfx_balance.tfrecord.work_files import json_text, publish, write_document, write_json
 
 ANOMALIES_NAME = 'SchemaDiff.pb'  # as ExampleValidator's
 VIOLATIONS_NAME = 'violations.txt'

@@ -16,7 +16,7 @@ from tfx_balance.inputs.losses import Loss, logit_adjusted_cross_entropy, weight
 from tfx_balance.inputs.source import Source
 from tfx_balance.inputs.training import Sampling
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.class_weight import Scheme, class_weights, does_nothing, log_shares
+from tfx_balance.plan.class_weight import Scheme, all_equal, class_weights, log_shares
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class ClassEmphasis:
 
 
 def _warn_if_idle(values: Sequence[float], what: str, strategy: str) -> None:
-  if does_nothing(values):
+  if all_equal(values):
     warnings.warn(
       f'{what} does nothing: under strategy={strategy!r} all classes are sampled alike; leave it '
       f"out, or sample with strategy='natural'",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tfx_balance.documents.balanced_input import InputPlan
 from tfx_balance.inputs.records import RECORD_OVERHEAD
-from tfx_balance.plan.input_plan import InputPlan
 
 Ints = npt.NDArray[np.int64]
 

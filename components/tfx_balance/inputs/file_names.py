@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfx_balance.arguments import check_path, shown
+from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.sidecar import SIDECAR_NAME
 
 _SPLIT = 'Split-'
 _SPECIAL = frozenset('*?[\\')

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfx_balance.arguments import check_whole
+from tfx_balance.documents.balanced_input import InputPlan
 from tfx_balance.errors import DataError
 from tfx_balance.inputs.file_cache import FileCache, gather_from_files
 from tfx_balance.inputs.file_layout import FileLayout
@@ -31,7 +32,6 @@ from tfx_balance.inputs.source import (
   Ints,
   Reader,
 )
-from tfx_balance.plan.input_plan import InputPlan
 from tfx_balance.plan.sampling import ClassCounts
 
 

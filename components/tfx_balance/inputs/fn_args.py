@@ -7,9 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfx_balance.documents.balanced_input import PLAN_NAME, InputPlan, is_plan
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.source import FeatureSpec
-from tfx_balance.plan.input_plan import PLAN_NAME, InputPlan, is_plan
 
 _GRAPH_SCHEMA = ('transformed_metadata', 'schema.pbtxt')
 

@@ -11,8 +11,8 @@ import tensorflow as tf
 from tfx_balance.arguments import check_callable, check_choice, shown
 from tfx_balance.augment import AugmentFn, PoolFn, check_augment_fn
 from tfx_balance.errors import ConfigError
-from tfx_balance.inputs.augment import BatchAugment, which_records
 from tfx_balance.inputs.draw_stream import Shard, draw_dataset
+from tfx_balance.inputs.online_augment import BatchAugment, which_records
 from tfx_balance.inputs.python_calls import options_of_calls
 from tfx_balance.inputs.source import Reader, Source
 from tfx_balance.plan.batch_draws import BatchDraws

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tfx_balance.plan.input_plan import MAX_FILE_BYTES, SHARED_FILE_BYTES
+MAX_FILE_BYTES = 32 << 20
+"""What a writer should keep a file's decompressed size below: a file is what a reader holds."""
+SHARED_FILE_BYTES = 8 << 20
+"""The same for a file of several classes, of which a reader may want but one."""
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,6 @@ def log_shares(counts: Sequence[int]) -> list[float]:
   return [math.log(count) - total if count else -math.inf for count in counts]
 
 
-def does_nothing(values: Sequence[float]) -> bool:
+def all_equal(values: Sequence[float]) -> bool:
   """Returns whether weights are all alike: then they change no loss but its scale."""
   return max(values) - min(values) <= 1e-9 * max(abs(value) for value in values)

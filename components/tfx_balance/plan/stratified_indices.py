@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tfx_balance.arguments import check_seed, shown
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue, as_labels
-from tfx_balance.plan.selection import ranks
+from tfx_balance.plan.ranks import ranks
 from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares, plan_splits
 
 

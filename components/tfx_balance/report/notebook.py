@@ -14,8 +14,8 @@ from tfx.dsl.io import fileio
 from tfx.orchestration.experimental.interactive import visualizations
 from tfx.types import standard_artifacts
 
-from tfx_balance.plan.input_plan import PLAN_NAME
-from tfx_balance.plan.sidecar import SIDECAR_NAME
+from tfx_balance.documents.balanced_input import PLAN_NAME
+from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.report.page import render_fragment
 from tfx_balance.report.sources import CHECKS_NAME, read_run
 

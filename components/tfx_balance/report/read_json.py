@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tfx_balance.documents.balanced_input import PLAN, PLAN_FORMAT, InputPlan
+from tfx_balance.documents.class_checks import CHECKS, CHECKS_FORMAT
+from tfx_balance.documents.class_distribution import SIDECAR, SIDECAR_FORMAT, parse_sidecar
+from tfx_balance.documents.json_document import REMEDY, Document, Maybe, check_document, parse_json
 from tfx_balance.errors import DataError
-from tfx_balance.plan.checks_sidecar import CHECKS, CHECKS_FORMAT
 from tfx_balance.plan.class_value import ClassValue, stratum_name
-from tfx_balance.plan.document import REMEDY, Document, Maybe, check_document, parse_json
-from tfx_balance.plan.input_plan import PLAN, PLAN_FORMAT, InputPlan
-from tfx_balance.plan.sidecar import SIDECAR, SIDECAR_FORMAT, parse_sidecar
 from tfx_balance.report.findings import Findings, training_splits
 from tfx_balance.report.run_view import (
   Check,

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from tfx.dsl.io import fileio
 
 from tfx_balance.arguments import check_label, check_path, shown
+from tfx_balance.documents.balanced_input import PLAN_NAME
+from tfx_balance.documents.class_checks import CHECKS_NAME
+from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.errors import ConfigError
-from tfx_balance.plan.checks_sidecar import CHECKS_NAME
-from tfx_balance.plan.input_plan import PLAN_NAME
-from tfx_balance.plan.sidecar import SIDECAR_NAME
 from tfx_balance.report.findings import Findings, merge
 from tfx_balance.report.read_json import findings_of
 from tfx_balance.report.read_tfx import (

@@ -13,7 +13,7 @@ from tfx_balance.exec_properties import make_spec
 from tfx_balance.plan.split_plan import DEFAULT_SPLITS
 from tfx_balance.stratified_splitter import executor
 from tfx_balance.stratified_splitter.parameters import SplitterParameters, encode
-from tfx_balance.tfrecord.reading import LARGEST_RECORD_BYTES
+from tfx_balance.tfrecord.read_options import LARGEST_RECORD_BYTES
 
 
 class StratifiedSplitterSpec(types.ComponentSpec):

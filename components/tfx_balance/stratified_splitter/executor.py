@@ -8,21 +8,15 @@ from typing import Any
 from tfx import types
 from tfx.types import artifact_utils
 
-from tfx_balance.beam_executor import BeamExecutor
-from tfx_balance.errors import ConfigError, plain_errors
-from tfx_balance.examples_artifact import ExamplesInput, log_warnings
-from tfx_balance.plan.sidecar import SIDECAR_NAME
+from tfx_balance.errors import ConfigError
+from tfx_balance.examples_artifact import ExamplesInput
+from tfx_balance.executors import ExamplesExecutor
+from tfx_balance.stratified_splitter.job import SplitRequest
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
-from tfx_balance.transforms.counters import check_counters
-from tfx_balance.transforms.publish import write_outputs
-from tfx_balance.transforms.records import suffix_of
-from tfx_balance.transforms.split import StratifiedSplit, publish_split
-from tfx_balance.transforms.split_job import SplitRequest
-from tfx_balance.transforms.work_files import read_json
-from tfx_balance.transforms.work_folder import work_folder
+from tfx_balance.stratified_splitter.transform import StratifiedSplit
 
 
-class Executor(BeamExecutor):
+class Executor(ExamplesExecutor):
   """Writes the split artifact."""
 
   def Do(
@@ -43,30 +37,14 @@ class Executor(BeamExecutor):
     output = artifact_utils.get_single_instance(output_dict['examples'])
     chosen = source.splits if parameters.input_splits is None else parameters.input_splits
     passed = passed_through(source, chosen, parameters)
-    files = source.input_files(chosen, grouped=False)
-    copies = source.copies(passed, output.uri)
-    with work_folder(output.uri, [file.path for file in files]) as work_dir:
-      request = SplitRequest(
-        features=parameters.features,
-        shares=parameters.shares,
-        seed=parameters.seed,
-        missing=parameters.missing,
-        payload=source.payload(),
-        output_uri=output.uri,
-        suffix=suffix_of(files[0].path),
-        n_files=parameters.output_files,
-        work_dir=work_dir,
-        reading=parameters.reading,
-        parameters=parameters.describe(),
-      )
-      with plain_errors(), self.beam_pipeline() as pipeline:
-        write_outputs(
-          pipeline, files, StratifiedSplit(request), publish_split, copies, passed, work_dir
-        )
-    sidecar = read_json(f'{output.uri}/{SIDECAR_NAME}')
-    check_counters(pipeline.result, sidecar)
-    source.carry_over(output, [*parameters.shares.names, *passed])
-    log_warnings(sidecar, output.uri)
+    self.write_examples(
+      source,
+      output,
+      source.input_files(chosen, grouped=False),
+      passed,
+      parameters.shares.names,
+      lambda **target: StratifiedSplit(SplitRequest(parameters, **target)),
+    )
 
 
 def passed_through(

@@ -21,8 +21,8 @@ from tfx_balance.exec_properties import (
   read_options,
 )
 from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares
-from tfx_balance.transforms.labels import MissingLabel
-from tfx_balance.transforms.read_options import ReadOptions
+from tfx_balance.scan.strata import MissingLabel
+from tfx_balance.tfrecord.read_options import ReadOptions
 
 ALGORITHM_VERSION = 1
 """Raised whenever the same data and arguments give another split: it is part of TFX's cache key."""

@@ -12,7 +12,6 @@ import numpy as np
 from isal.igzip_lib import IsalError
 
 from tfx_balance.errors import DataError
-from tfx_balance.tfrecord.bad_records import BadRecords
 from tfx_balance.tfrecord.frames import (
   FOOTER,
   HEADER,
@@ -22,11 +21,10 @@ from tfx_balance.tfrecord.frames import (
   masked,
   numbers_at,
 )
+from tfx_balance.tfrecord.read_options import LARGEST_RECORD_BYTES, BadRecords
 
 CHUNK_BYTES = 2 << 20
 """Decompressed bytes held at a time: larger chunks leave the cache, smaller ones pay per chunk."""
-LARGEST_RECORD_BYTES = 2**31 - 1
-"""What protobuf allows a message: from one byte more on, TensorFlow 2.16 crashes in its parser."""
 GZIP_SUFFIX = '.gz'
 GZIP_FAULTS = (EOFError, zlib.error, gzip.BadGzipFile, cast('type[Exception]', IsalError))
 _PIECE_BYTES = 16 << 20  # that are read at a time

@@ -1,0 +1,208 @@
+"""Copies of records: plain ones, or new ones that an augment function makes.
+
+The randomness of copy j of a record is a function of the seed, the record's bytes and j alone, so
+that a bundle that is retried, or runs elsewhere, makes the same copies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from tfx_balance.augment import Applier, AugmentError, PoolFn, function_name
+from tfx_balance.balanced_augmenter.examples import Column, FeatureShape, Layout, decode, encode
+from tfx_balance.balanced_augmenter.job import AugmentJob
+from tfx_balance.balanced_augmenter.pools import NO_POOLS, ClassPools
+from tfx_balance.beam.parallel import n_threads
+from tfx_balance.errors import DataError
+from tfx_balance.plan.apportion import tie_break
+from tfx_balance.plan.class_value import stratum_name
+from tfx_balance.plan.ranks import UInts, mix
+from tfx_balance.scan.scan import ScannedFile
+from tfx_balance.scan.strata import BATCH_RECORDS
+from tfx_balance.tfrecord.frames import Frames, frame
+
+PROVENANCE = ('tfx_balance_source_file', 'tfx_balance_source_record', 'tfx_balance_copy')
+"""Features of a copy, on request: the rank of its original's file, the place there, its number."""
+PROVENANCE_LAYOUT = {name: FeatureShape('int', 1, 1) for name in PROVENANCE}
+
+Ints = npt.NDArray[np.int64]
+
+_NAMED = 5  # classes in a message
+
+
+@dataclass(frozen=True)
+class Originals:
+  """Records to be copied, one entry for each copy.
+
+  Attributes:
+    frames: of the originals, n of them; one with several copies is there several times.
+    hashes: uint64 [n], of their bytes.
+    positions: int64 [n], in the file.
+    numbers: int64 [n], of each copy among those of its original, from 1.
+    rows: int64 [n], of the plan.
+  """
+
+  frames: Frames
+  hashes: UInts
+  positions: Ints
+  numbers: Ints
+  rows: Ints
+
+  def take(self, which: Ints) -> Originals:
+    """Returns the entries at these places."""
+    return Originals(
+      self.frames.take(which),
+      self.hashes[which],
+      self.positions[which],
+      self.numbers[which],
+      self.rows[which],
+    )
+
+
+class CopyMaker:
+  """Makes the copies of one file's records.
+
+  Args:
+    scanned: the file.
+    job: what is to be done.
+    layout: of the features of all the records.
+    augment: an `Applier`, for an augment function; a `PoolFn`, which is bound to the pool of each
+      class first; None for plain copies.
+    pools: of the classes, for a `PoolFn`.
+  """
+
+  def __init__(
+    self,
+    scanned: ScannedFile,
+    job: AugmentJob,
+    layout: Layout,
+    augment: Applier | PoolFn | None,
+    pools: ClassPools = NO_POOLS,
+  ) -> None:
+    self._scanned = scanned
+    self._parameters = job.request.parameters
+    self._layout = layout
+    self._strata = {row: stratum for (_, stratum), row in job.selection.rows.items()}
+    self._augment_all = augment if isinstance(augment, Applier) else None
+    self._pool_fn = augment if isinstance(augment, PoolFn) else None
+    self._pools = pools
+    self._augment_row: dict[int, Applier] = {}
+
+  @property
+  def makes_duplicates(self) -> bool:
+    """Whether a copy is its original, so that none has to be made."""
+    return not (self._augment_all or self._pool_fn or self._parameters.provenance)
+
+  @property
+  def threads(self) -> int:
+    """How many batches to make at a time: what an augment function does is done in C++."""
+    return 1 if self._augment_all is None else n_threads()
+
+  def make(self, originals: Originals) -> Frames:
+    """Returns a new frame for each entry; may be called in several threads at a time.
+
+    Raises:
+      DataError: if the function fails or breaks a rule; names it, the class and the record.
+    """
+    if self._augment_all is not None:
+      records = self._augment(self._augment_all, originals)
+    elif self._pool_fn is not None:
+      records = self._augment_by_class(originals)
+    elif self._parameters.provenance:
+      records = originals.frames.payloads()
+    else:
+      return originals.frames
+    if self._parameters.provenance:
+      records = with_provenance(records, originals, self._scanned.file.rank)
+    return frame(records)
+
+  def _augment_by_class(self, originals: Originals) -> list[bytes]:
+    """Returns the new records in order, each made by the function of its class."""
+    records = [b''] * len(originals.rows)
+    for row in np.unique(originals.rows).tolist():
+      of_class = np.flatnonzero(originals.rows == row)
+      for start in range(0, len(of_class), BATCH_RECORDS):  # a row of distances for each
+        which = of_class[start : start + BATCH_RECORDS]
+        made = self._augment(self._applier(row), originals.take(which))
+        for i, record in zip(which.tolist(), made, strict=True):
+          records[i] = record
+    return records
+
+  def _applier(self, row: int) -> Applier:
+    """Returns the function of a class, bound to its pool when first asked for."""
+    if row not in self._augment_row:
+      assert self._pool_fn is not None
+      bound = self._pool_fn.bind(self._pools.of(row))
+      name = function_name(self._pool_fn)
+      self._augment_row[row] = Applier(bound, self._parameters.label, name)
+    return self._augment_row[row]
+
+  def _augment(self, applier: Applier, originals: Originals) -> list[bytes]:
+    columns = decode(originals.frames.payloads(), self._layout, self._scanned.file.path)
+    features = {name: to_tensor(column, self._layout[name]) for name, column in columns.items()}
+    seeds = copy_seeds(originals.hashes, originals.numbers, self._parameters.seed)
+    try:
+      made = applier(features, tf.constant(seeds), self._parameters.augment_timeout)
+    except AugmentError as error:
+      raise DataError(f'{error}; {self._blamed(originals, error.index)}') from error
+    return encode({name: to_column(value) for name, value in made.items()}, self._layout)
+
+  def _blamed(self, originals: Originals, at: int | None) -> str:
+    """Returns what the function was given: a record, or a batch of which no record fails alone."""
+    path = self._scanned.file.path
+    if at is None:
+      rows, positions = np.unique(originals.rows).tolist(), np.unique(originals.positions)
+      classes = [stratum_name(self._strata[row]) for row in rows[:_NAMED]]
+      classes += ['and more'] if len(rows) > _NAMED else []
+      return (
+        f'it was given {len(originals.rows)} copies of records {positions[0]} to {positions[-1]} '
+        f'of {path}, of {len(rows)} classes: {", ".join(classes)}'
+      )
+    name = stratum_name(self._strata[int(originals.rows[at])])
+    return (
+      f'it was given copy {originals.numbers[at]} of record {originals.positions[at]} of {path}, '
+      f'of class {name}'
+    )
+
+
+def copy_seeds(hashes: UInts, numbers: Ints, seed: int) -> Ints:
+  """Returns a seed for each copy, from the user's, the record and the copy: int64 [n, 2]."""
+  key = tie_break(seed, 'copy')
+  first = mix(mix(hashes, key) ^ numbers.astype(np.uint64), key)
+  return np.stack([first, mix(first, key)], axis=1).view(np.int64)
+
+
+def to_tensor(column: Column, shape: FeatureShape) -> tf.Tensor | tf.RaggedTensor:
+  """Returns a column as [n], as [n, k], or ragged, as its layout says."""
+  values = tf.constant(column.values, tf.string if shape.kind == 'bytes' else None)
+  if not shape.is_fixed:
+    return tf.RaggedTensor.from_row_splits(values, column.offsets, validate=False)
+  return values if shape.most == 1 else tf.reshape(values, [-1, shape.most])
+
+
+def to_column(value: tf.Tensor | tf.RaggedTensor) -> Column:
+  """Returns a batch of feature values as a column."""
+  if isinstance(value, tf.RaggedTensor):
+    return Column(value.values.numpy(), value.row_splits.numpy().astype(np.int64))
+  array = value.numpy()
+  each = 1 if array.ndim == 1 else array.shape[1]
+  return Column(array.reshape(-1), np.arange(len(array) + 1, dtype=np.int64) * each)
+
+
+def with_provenance(records: list[bytes], originals: Originals, file_rank: int) -> list[bytes]:
+  """Returns the records with features that say what they are copies of.
+
+  They are appended: a message may be written in pieces, so what a record was stays as it is.
+  """
+  n = len(records)
+  values = (np.full(n, file_rank), originals.positions, originals.numbers)
+  columns = {
+    name: Column(value.astype(np.int64), np.arange(n + 1, dtype=np.int64))
+    for name, value in zip(PROVENANCE, values, strict=True)
+  }
+  tails = encode(columns, PROVENANCE_LAYOUT)
+  return [record + tail for record, tail in zip(records, tails, strict=True)]

@@ -1,0 +1,166 @@
+"""Whole examples as columns and back: decoded and encoded in C++, a batch at a time.
+
+A column is encoded alone and the pieces of a record are joined in the order of the features' names:
+a message may be written in pieces, and so its bytes are the same at every run, which those of
+tfx_bsl's encoder are not when it is given several columns (ran).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx_bsl.coders import example_coder
+
+from tfx_balance.errors import DataError
+from tfx_balance.scan.fixed_layout import ValueKind
+
+_SCHEMA_TYPES = {'int': schema_pb2.INT, 'float': schema_pb2.FLOAT, 'bytes': schema_pb2.BYTES}
+_ARROW_TYPES = {'int': pa.int64(), 'float': pa.float32(), 'bytes': pa.large_binary()}
+
+
+@dataclass(frozen=True)
+class FeatureShape:
+  """What all records' values of a feature have in common.
+
+  Attributes:
+    kind: the type of the values.
+    fewest: values in a record.
+    most: values in a record.
+  """
+
+  kind: ValueKind
+  fewest: int
+  most: int
+
+  @property
+  def is_fixed(self) -> bool:
+    """Whether every record has the same number of values, one or more."""
+    return self.fewest == self.most > 0
+
+  def merge(self, other: FeatureShape) -> FeatureShape:
+    """Returns what holds for both.
+
+    Raises:
+      ValueError: if the types differ.
+    """
+    if self.kind != other.kind:
+      raise ValueError(f'{self.kind} and {other.kind}')
+    return FeatureShape(self.kind, min(self.fewest, other.fewest), max(self.most, other.most))
+
+
+Layout = Mapping[str, FeatureShape]
+"""The features of the records, by name."""
+
+
+@dataclass(frozen=True)
+class Column:
+  """A feature of some records.
+
+  Attributes:
+    values: [m], of all the records one after another: int64, float32, or bytes as objects.
+    offsets: int64 [n + 1], where each record's values begin and end.
+  """
+
+  values: npt.NDArray[Any]
+  offsets: npt.NDArray[np.int64]
+
+
+def feature_layout(records: Sequence[bytes], path: str) -> dict[str, FeatureShape]:
+  """Returns the layout of some tf.Examples; features without any value are left out."""
+  columns = _decode(records, None, path)
+  layout = {}
+  for name, column in columns.items():
+    kind = _kind(column.type)
+    if kind is not None:
+      lengths = np.diff(_offsets(column))
+      layout[name] = FeatureShape(kind, int(lengths.min()), int(lengths.max()))
+  return layout
+
+
+def merge_layouts(layouts: Iterable[Layout], records: Iterable[int]) -> dict[str, FeatureShape]:
+  """Returns what several layouts have in common; a feature that one lacks may have no value.
+
+  Args:
+    layouts: of batches, or of files.
+    records: of each, so that empty ones do not count.
+
+  Raises:
+    DataError: if a feature has values of different types.
+  """
+  merged: dict[str, FeatureShape] = {}
+  seen = [layout for layout, n in zip(layouts, records, strict=True) if n]
+  for layout in seen:
+    for name, shape in layout.items():
+      try:
+        merged[name] = merged[name].merge(shape) if name in merged else shape
+      except ValueError as error:
+        raise DataError(
+          f'feature {name!r} has values of different types ({error}); give it one'
+        ) from error
+  return {
+    name: shape
+    if all(name in layout for layout in seen)
+    else FeatureShape(shape.kind, 0, shape.most)
+    for name, shape in merged.items()
+  }
+
+
+def decode(records: Sequence[bytes], layout: Layout, path: str) -> dict[str, Column]:
+  """Returns the features of some tf.Examples as columns."""
+  columns = _decode(records, layout, path)
+  return {name: Column(_values(c), _offsets(c)) for name, c in columns.items()}
+
+
+def encode(columns: Mapping[str, Column], layout: Layout) -> list[bytes]:
+  """Returns tf.Examples with these features; the same columns give the same bytes."""
+  encoder = example_coder.RecordBatchToExamplesEncoder()
+  pieces = []
+  for name in sorted(columns):
+    column = columns[name]
+    values = pa.array(column.values, _ARROW_TYPES[layout[name].kind])
+    lists = pa.LargeListArray.from_arrays(pa.array(column.offsets), values)
+    piece = encoder.encode(pa.RecordBatch.from_arrays([lists], [name]))
+    for i in np.flatnonzero(np.diff(column.offsets) == 0).tolist():
+      piece[i] = b''  # a feature without a value is left out, and not there and empty
+    pieces.append(piece)
+  return [b''.join(record) for record in zip(*pieces, strict=True)]
+
+
+def _decode(records: Sequence[bytes], layout: Layout | None, path: str) -> dict[str, pa.Array]:
+  schema = schema_pb2.Schema()
+  for name, shape in (layout or {}).items():
+    schema.feature.add(name=name, type=_SCHEMA_TYPES[shape.kind])
+  serialized = schema.SerializeToString() if layout else None
+  try:
+    batch = example_coder.ExamplesToRecordBatchDecoder(serialized).DecodeBatch(list(records))
+  except RuntimeError as error:
+    raise DataError(
+      f'{path} holds records that cannot be decoded as tf.Example ({error}); give each feature one '
+      f'type in all records'
+    ) from error
+  return {name: batch.column(i) for i, name in enumerate(batch.schema.names)}
+
+
+def _kind(column_type: pa.DataType) -> ValueKind | None:
+  """Returns the type of a decoded column's values; None for a column of nulls."""
+  if pa.types.is_null(column_type) or pa.types.is_null(column_type.value_type):
+    return None
+  if pa.types.is_integer(column_type.value_type):
+    return 'int'
+  return 'float' if pa.types.is_floating(column_type.value_type) else 'bytes'
+
+
+def _values(column: pa.Array) -> npt.NDArray[Any]:
+  return column.flatten().to_numpy(zero_copy_only=False)
+
+
+def _offsets(column: pa.Array) -> npt.NDArray[np.int64]:
+  """Returns where each record's values begin in the flattened column; a null has none."""
+  lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+  return np.cumsum(np.append(0, lengths)).astype(np.int64)

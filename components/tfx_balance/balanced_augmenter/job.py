@@ -1,0 +1,132 @@
+"""What balancing is to do: asked for before the data is read, decided once it is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
+from tfx_balance.documents.class_distribution import SIDECAR_NAME, balance_sidecar
+from tfx_balance.plan.balance_plan import BalancePlan, plan_balance
+from tfx_balance.plan.class_value import MISSING, Stratum
+from tfx_balance.plan.pool_plan import PoolPlan
+from tfx_balance.scan.totals import Totals, check_features
+from tfx_balance.shuffle.output_layout import OutputLayout
+from tfx_balance.shuffle.select import Selection
+from tfx_balance.tfrecord.work_files import WorkFile, json_text
+from tfx_balance.writer import Job, Request, file_sizes
+
+Ints = npt.NDArray[np.int64]
+
+
+AugmentRequest = Request[AugmenterParameters]
+
+
+@dataclass(frozen=True)
+class AugmentJob(Job):
+  """What is to be done, decided from the totals; quotas are [rows of the selection, 2 parts].
+
+  Attributes:
+    totals: Totals of each split.
+    plans: Plan of each split.
+    selection: Selection of records: those of part 0 of a row are there more often than the others.
+    copies: int64 [rows, 2], how often a record of that row and part will be there.
+    outputs: int64 [rows], the number of the layout that a row's records are written to.
+    names: Name of the split of each layout.
+    pools: Pools by row of the selection, where an augment function needs them.
+  """
+
+  totals: Mapping[str, Totals]
+  plans: Mapping[str, BalancePlan]
+  selection: Selection
+  copies: Ints
+  outputs: Ints
+  names: tuple[str, ...]
+  pools: PoolPlan | None = None
+
+  @property
+  def n_files(self) -> int:
+    """The input files of all the splits."""
+    return sum(totals.n_files for totals in self.totals.values())
+
+  def documents(self, files: Sequence[WorkFile], passed_through: Sequence[str]) -> dict[str, str]:
+    """Returns the sidecar by its path."""
+    parameters = self.request.parameters
+    data = balance_sidecar(
+      self.plans,
+      parameters.augmented_split,
+      parameters.shown,
+      {name: totals.describe() for name, totals in self.totals.items()},
+      file_sizes(files),
+      passed_through,
+      self.pools,
+    )
+    return {f'{self.request.output_uri}/{SIDECAR_NAME}': json_text(data)}
+
+
+def plan_augment(totals: Mapping[str, Totals], request: AugmentRequest) -> AugmentJob:
+  """Returns the job that the totals of the splits and the request make.
+
+  Raises:
+    ConfigError: if the strategy does not fit the classes.
+    DataError: if the label cannot be the class.
+  """
+  merged = Totals()
+  for of_split in totals.values():
+    merged.merge(of_split)
+  parameters = request.parameters
+  merged.check_bad(parameters.reading.max_bad_records)
+  for of_split in totals.values():
+    check_features(of_split, [parameters.label], parameters.missing, 'label')
+  passed = () if parameters.missing_is_class else (MISSING,)
+  plans = {
+    name: plan_balance({s[0]: n for s, n in of_split.records.items()}, parameters.balance, passed)
+    for name, of_split in sorted(totals.items())
+  }
+  apart = parameters.augmented_split
+  names = (apart,) if apart else tuple(plans)
+  classes = [(name, value) for name, plan in plans.items() for value in plan.classes]
+  counts = np.array([n for plan in plans.values() for n in plan.records], np.int64)
+  targets = np.array([n for plan in plans.values() for n in plan.targets], np.int64)
+  outputs = np.array([0 if apart else names.index(name) for name, _ in classes], np.int64)
+  quotas, copies = _parts(counts, targets)
+  emitted = targets - counts if apart else targets
+  written = tuple(int(emitted[outputs == i].sum()) for i in range(len(names)))
+  rows: dict[tuple[str, Stratum], int] = {
+    (name, (value,)): row for row, (name, value) in enumerate(classes)
+  }
+  return AugmentJob(
+    request,
+    tuple(_layout(totals, request, name, n) for name, n in zip(names, written, strict=True)),
+    written,
+    quotas,
+    totals,
+    plans,
+    Selection(rows, quotas, parameters.seed, 'balance'),
+    copies,
+    outputs,
+    names,
+  )
+
+
+def _parts(counts: Ints, targets: Ints) -> tuple[Ints, Ints]:
+  """Returns how many records each part of a class has, and how often these will be there.
+
+  target = copies * n + extra: the first `extra` records by rank are there once more. Below n,
+  copies is 0, and the first `target` records are those that stay.
+  """
+  copies, extra = np.divmod(targets, counts)
+  return np.stack([extra, counts - extra], axis=1), np.stack([copies + 1, copies], axis=1)
+
+
+def _layout(
+  totals: Mapping[str, Totals], request: AugmentRequest, name: str, records: int
+) -> OutputLayout:
+  """Returns the layout of a split, taking its records to be as large as those that were read."""
+  n_bytes = sum(of_split.n_bytes for of_split in totals.values())
+  read = sum(of_split.n_records + of_split.dropped + of_split.bad for of_split in totals.values())
+  folder = f'{request.output_uri}/Split-{name}'
+  return OutputLayout.of(records * n_bytes // read, folder, request.suffix)

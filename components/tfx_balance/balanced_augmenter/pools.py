@@ -1,0 +1,190 @@
+"""Pools: the first records of each class by rank, over all files, for functions that need others.
+
+files, job, layout ── Thresholds: which records are in a pool ── Collect ── ClassPools
+
+A pool is the same for any order, sharding and runner, to the last bit of what is summed over it:
+its records are in the order of their ranks, and those of equal rank in the order of their values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.augment.pool import check_column
+from tfx_balance.balanced_augmenter.examples import Column, FeatureShape, Layout, decode
+from tfx_balance.balanced_augmenter.job import AugmentJob
+from tfx_balance.beam.steps import summed
+from tfx_balance.errors import ConfigError
+from tfx_balance.plan.pool_plan import PoolPlan, PoolRequest, plan_pools
+from tfx_balance.plan.ranks import Thresholds, UInts
+from tfx_balance.scan.scan import ScannedFile
+from tfx_balance.shuffle.select import FileAssigner, Selection, find_file_thresholds
+
+Ints = npt.NDArray[np.int64]
+
+_NUMBER_BYTES = {'int': 8, 'float': 4}
+_OBJECT_BYTES = 48
+"""Of a value of bytes, besides its own: an object, and the pointer to it."""
+_RECORD_BYTES = 16
+"""Of a record's row and rank."""
+
+
+@dataclass(frozen=True)
+class ClassPools:
+  """Records of several classes, m of them.
+
+  Attributes:
+    rows: int64 [m], of the plan; which class a record is of.
+    ranks: uint64 [m].
+    columns: feature to [m] or [m, k]: int64, float32, or object for bytes.
+  """
+
+  rows: Ints
+  ranks: UInts
+  columns: Mapping[str, npt.NDArray[Any]]
+
+  def of(self, row: int) -> dict[str, npt.NDArray[Any]]:
+    """Returns the pool of a class, once the records are in order: feature to [p] or [p, k]."""
+    low, high = np.searchsorted(self.rows, [row, row + 1])
+    return {name: column[low:high] for name, column in self.columns.items()}
+
+  def in_order(self) -> ClassPools:
+    """Returns the records by row, rank and values."""
+    order = np.lexsort((self.ranks, self.rows))
+    rows, ranks = self.rows[order], self.ranks[order]
+    new = np.ones(len(order) + 1, bool)
+    new[1:-1] = (rows[1:] != rows[:-1]) | (ranks[1:] != ranks[:-1])
+    edges = np.flatnonzero(new)
+    for i in np.flatnonzero(np.diff(edges) > 1):  # few, or the same record several times
+      equal = slice(edges[i], edges[i + 1])
+      order[equal] = sorted(order[equal], key=self._values)
+    columns = {name: column[order] for name, column in self.columns.items()}
+    return ClassPools(rows, ranks, columns)
+
+  def _values(self, at: int) -> list[Any]:
+    """Returns what a record among those of equal rank is ordered by."""
+    cells = (self.columns[name][at : at + 1] for name in sorted(self.columns))
+    return [cell.ravel().tolist() if cell.dtype == object else cell.tobytes() for cell in cells]
+
+
+NO_POOLS = ClassPools(np.empty(0, np.int64), np.empty(0, np.uint64), {})
+
+
+def join_pools(parts: Iterable[ClassPools]) -> ClassPools:
+  """Returns the records of all the parts, one part after another."""
+  held = [part for part in parts if len(part.rows)]
+  if not held:
+    return NO_POOLS
+  return ClassPools(
+    np.concatenate([part.rows for part in held]),
+    np.concatenate([part.ranks for part in held]),
+    {name: np.concatenate([part.columns[name] for part in held]) for name in held[0].columns},
+  )
+
+
+def pool_layout(layout: Layout, request: PoolRequest) -> dict[str, FeatureShape]:
+  """Returns the layout of the features that pools hold, each of a fixed number of values.
+
+  Raises:
+    ConfigError: if one that the function names is not there, or not with that.
+  """
+  fixed = {name: shape for name, shape in layout.items() if shape.is_fixed}
+  if request.features is None:
+    return {name: shape for name, shape in fixed.items() if shape.kind != 'bytes'}
+  for name in request.features:
+    if name in layout and name not in fixed:
+      shape = layout[name]
+      raise ConfigError(
+        f'{request.owner}: feature {name!r} has {shape.fewest} to {shape.most} values in a record; '
+        f'give every record as many, or leave it out'
+      )
+    check_column(fixed, name, request.owner)
+  return {name: fixed[name] for name in request.features}
+
+
+def with_pools(job: AugmentJob, layout: Layout, request: PoolRequest) -> AugmentJob:
+  """Returns the job with the plan of its pools.
+
+  Raises:
+    ConfigError: if the records lack a feature that the function names.
+  """
+  shapes = pool_layout(layout, request).values()
+  fixed = sum(_NUMBER_BYTES.get(shape.kind, _OBJECT_BYTES) * shape.most for shape in shapes)
+  has_bytes = any(shape.kind == 'bytes' for shape in shapes)
+  copied = np.any((job.copies > 1) & (job.selection.quotas > 0), axis=1)
+  records, record_bytes = [], []
+  for (split, stratum), row in job.selection.rows.items():
+    totals = job.totals[split]
+    n = totals.records[stratum]
+    records.append(n if copied[row] else 0)
+    # Bytes are as long as they are: a record of the class has no more, on average.
+    longest = -(-totals.stratum_bytes[stratum] // n) if has_bytes else 0
+    record_bytes.append(_RECORD_BYTES + fixed + longest)
+  return dataclasses.replace(job, pools=plan_pools(records, record_bytes, request))
+
+
+def pool_selection(job: AugmentJob) -> Selection:
+  """Returns the selection whose part 0 is what the pools hold."""
+  sizes = np.array(_planned(job).sizes, np.int64)
+  quotas = np.stack([sizes, job.selection.quotas.sum(axis=1) - sizes], axis=1)
+  return dataclasses.replace(job.selection, quotas=quotas)
+
+
+def collect_pool(
+  scanned: ScannedFile, job: AugmentJob, thresholds: Thresholds, layout: Layout
+) -> ClassPools:
+  """Returns the records of a file that are in a pool, in any order."""
+  selection = pool_selection(job)
+  if not selection.quotas[selection.rows_of(scanned)[:-1], 0].any():
+    return NO_POOLS
+  wanted = pool_layout(layout, _planned(job).request)
+  assigner = FileAssigner(selection, thresholds, scanned)
+  parts = []
+  for index, frames in scanned.frames():
+    rows, part = assigner.assign(index)
+    chosen = np.flatnonzero(part == 0)
+    records = frames.take(chosen).payloads()
+    columns = decode(records, wanted, scanned.file.path) if wanted else {}
+    arrays = {name: to_array(column, wanted[name]) for name, column in columns.items()}
+    parts.append(ClassPools(rows[chosen], selection.ranks(index[chosen]), arrays))
+  return join_pools(parts)
+
+
+def _planned(job: AugmentJob) -> PoolPlan:
+  assert job.pools is not None
+  return job.pools
+
+
+def to_array(column: Column, shape: FeatureShape) -> npt.NDArray[Any]:
+  """Returns a column of a fixed number of values as [n] or [n, k]."""
+  return column.values if shape.most == 1 else column.values.reshape(-1, shape.most)
+
+
+@dataclass
+class FindPools(beam.PTransform):
+  """Finds the records of the pools, and gives them to whoever makes copies.
+
+  Input: (scanned, job, layout): `ScannedFile`, and one `AugmentJob` with pools and one `Layout`.
+  Output: `ClassPools`, one.
+  """
+
+  def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection:
+    scanned, job, layout = inputs
+    thresholds = find_file_thresholds(scanned, job | 'Selection' >> beam.Map(pool_selection))
+    return summed(
+      scanned,
+      'Collect',
+      collect_pool,
+      join_pools,
+      lambda pools, *_: pools.in_order(),
+      beam.pvalue.AsSingleton(job),
+      beam.pvalue.AsSingleton(thresholds),
+      beam.pvalue.AsSingleton(layout),
+    )

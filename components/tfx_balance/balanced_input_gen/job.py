@@ -1,0 +1,148 @@
+"""What laying out by class is to do: asked for first, decided once the data is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.balanced_input_gen.parameters import InputGenParameters
+from tfx_balance.documents.balanced_input import PLAN_NAME, FileSegment, InputFile, InputPlan
+from tfx_balance.documents.class_distribution import SIDECAR_NAME, input_sidecar
+from tfx_balance.plan import class_files
+from tfx_balance.plan.class_files import assign_files
+from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.scan.scan import ScannedFile
+from tfx_balance.scan.totals import Totals, check_features
+from tfx_balance.shuffle import output_layout
+from tfx_balance.shuffle.output_layout import OutputLayout
+from tfx_balance.tfrecord.work_files import WorkFile, json_text
+from tfx_balance.writer import Job, Request, file_sizes
+
+TRAIN = 'train'
+"""Name of the merged split."""
+HYPERPARAMETERS_NAME = 'best_hyperparameters.txt'
+"""As the stock Tuner names it; the Trainer takes whatever single file there is."""
+
+
+@dataclass(frozen=True)
+class ShardRequest(Request[InputGenParameters]):
+  """What is asked for, before any data is read.
+
+  Attributes:
+    hyperparameters_uri: Root of the artifact that gets the plan.
+  """
+
+  hyperparameters_uri: str
+
+
+@dataclass(frozen=True)
+class ShardJob(Job):
+  """What is to be done, decided from the totals; an output is a class, quotas are [classes].
+
+  Attributes:
+    sources: What was read of each split.
+    classes: Classes in canonical order.
+    natural: Number of records of each class, by split.
+    n_files: Number of input files of all splits.
+  """
+
+  request: ShardRequest
+  sources: Mapping[str, Mapping[str, Any]]
+  classes: tuple[ClassValue, ...]
+  natural: Mapping[str, tuple[int, ...]]
+  n_files: int
+
+  def documents(self, files: Sequence[WorkFile], passed_through: Sequence[str]) -> dict[str, str]:
+    """Returns the plan, twice, and the sidecar, by path."""
+    plan, root = self.plan(files), self.request.output_uri
+    described = self.request.parameters.describe()
+    sidecar = input_sidecar(plan, described, self.sources, file_sizes(files), passed_through)
+    return {
+      f'{self.request.hyperparameters_uri}/{HYPERPARAMETERS_NAME}': plan.dumps(),
+      f'{root}/{PLAN_NAME}': plan.dumps(),
+      f'{root}/{SIDECAR_NAME}': json_text(sidecar),
+    }
+
+  def outputs(self, scanned: ScannedFile) -> npt.NDArray[np.int64]:
+    """Returns the class of each code in a file's index; the last one, -1, is of dropped records."""
+    number = {value: i for i, value in enumerate(self.classes)}
+    return np.array([*(number[value] for (value,) in scanned.strata), -1], np.int64)
+
+  def plan(self, files: Sequence[WorkFile]) -> InputPlan:
+    """Returns the plan that the files make."""
+    classes: dict[str, list[int]] = {}  # of a file, by part
+    for i, layout in enumerate(self.layouts):
+      for path in layout.paths:
+        classes.setdefault(path, []).append(i)
+    found = {file.final_path: file for file in files}
+    return InputPlan(
+      label=self.request.parameters.label,
+      classes=self.classes,
+      natural=self.natural,
+      files=tuple(
+        self._input_file(found[path], classes[path])
+        for path in sorted(classes)
+        if found[path].records
+      ),
+      seed=self.request.parameters.seed,
+      split=TRAIN,
+    )
+
+  def _input_file(self, file: WorkFile, classes: Sequence[int]) -> InputFile:
+    path = file.final_path.removeprefix(f'{self.request.output_uri}/')
+    records = ((i, file.part_records(part)) for part, i in enumerate(classes))
+    return InputFile(path, tuple(FileSegment(i, n) for i, n in records if n), file.n_bytes)
+
+
+def plan_shards(totals: Mapping[str, Totals], request: ShardRequest) -> ShardJob:
+  """Returns the job that the totals of the splits and the request make.
+
+  Raises:
+    DataError: if the label cannot be the class, or there are no records.
+  """
+  merged = Totals()
+  for of_split in totals.values():
+    merged.merge(of_split)
+  parameters = request.parameters
+  merged.check_bad(parameters.reading.max_bad_records)
+  check_features(merged, [parameters.label], parameters.missing, 'label')
+  strata = sorted(merged.records)
+  n_bytes = [merged.stratum_bytes[stratum] for stratum in strata]
+  splits = {name: totals.get(name, Totals()) for name in parameters.train_splits}
+  natural = {
+    name: tuple(t.records.get(stratum, 0) for stratum in strata) for name, t in splits.items()
+  }
+  written = tuple(merged.records[stratum] for stratum in strata)
+  return ShardJob(
+    request,
+    _layouts(n_bytes, request),
+    written,
+    np.array(written, np.int64),
+    {name: of_split.describe() for name, of_split in splits.items()},
+    tuple(value for (value,) in strata),
+    natural,
+    merged.n_files,
+  )
+
+
+def _layouts(n_bytes: Sequence[int], request: ShardRequest) -> tuple[OutputLayout, ...]:
+  """Returns the layout of each class, given its bytes; files are numbered group by group."""
+  groups = assign_files(n_bytes, class_files.MAX_FILE_BYTES, class_files.SHARED_FILE_BYTES)
+  n = sum(group.n_files for group in groups)
+  folder = f'{request.output_uri}/Split-{TRAIN}'
+  paths = [f'{folder}/data_tfrecord-{i:05d}-of-{n:05d}{request.suffix}' for i in range(n)]
+  layouts: dict[int, OutputLayout] = {}
+  first = 0
+  for group in groups:
+    own = tuple(paths[first : first + group.n_files])
+    first += group.n_files
+    held = sum(n_bytes[i] for i in group.classes)
+    alone = len(group.classes) == 1  # parts of several buckets would be in turns
+    n_buckets = -(-held // group.n_files // output_layout.BUCKET_BYTES) if alone else 1
+    for part, i in enumerate(group.classes):
+      layouts[i] = OutputLayout(own, n_buckets, part)
+  return tuple(layouts[i] for i in sorted(layouts))

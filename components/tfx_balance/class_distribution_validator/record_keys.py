@@ -1,0 +1,97 @@
+"""The 128-bit hashes of a file's records, or of the values of one feature in them."""
+
+from __future__ import annotations
+
+from itertools import pairwise, repeat
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+import xxhash
+
+from tfx_balance.scan.class_column import ClassColumn, Payload, feature_kinds
+from tfx_balance.scan.fixed_layout import ValueKind
+from tfx_balance.scan.strata import BATCH_RECORDS
+
+_SNIFFED_RECORDS = 64
+_SEEDS: dict[ValueKind, int] = {'int': 1, 'float': 2, 'bytes': 3}
+_LIST_OF_BYTES = 4
+
+
+class RecordKeys:
+  """Hashes whole records.
+
+  Attributes:
+    kind: of the values that are hashed; None for whole records, or where no value was met yet.
+    feature_names: of the first records.
+  """
+
+  kind: ValueKind | None = None
+
+  def __init__(self) -> None:
+    self.feature_names: list[str] = []
+
+  def digests(self, records: list[bytes]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
+    """Returns the hash of each key, and which records have one: uint64 [m, 2], bool [n]."""
+    return _as_numbers(map(xxhash.xxh3_128_digest, records)), np.ones(len(records), np.bool_)
+
+
+class FeatureKeys(RecordKeys):
+  """Hashes the values that records have of one feature; one value or several, in their order."""
+
+  def __init__(self, feature: str, payload: Payload, path: str) -> None:
+    super().__init__()
+    self._column = ClassColumn(feature, payload, path)
+    self._payload = payload
+    self._path = path
+
+  def digests(self, records: list[bytes]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
+    """Returns the hash of each key, and which records have one; see `RecordKeys.digests`."""
+    if not self.feature_names:
+      kinds = feature_kinds(records[:_SNIFFED_RECORDS], self._payload, self._path)
+      self.feature_names = sorted(kinds)
+      self._column.kind = kinds.get(self._column.name)
+    found, present = [np.zeros((0, 2), np.uint64)], [np.zeros(0, np.bool_)]
+    for i in range(0, len(records), BATCH_RECORDS):
+      with tf.device('CPU'):
+        values, row_splits = self._column.parse(tf.constant(records[i : i + BATCH_RECORDS]))
+      self.kind = self._column.kind
+      filled = np.diff(row_splits) > 0
+      present.append(filled)
+      if self.kind is not None:
+        found.append(_digests_of_values(values, row_splits, self.kind))
+    return np.concatenate(found), np.concatenate(present)
+
+
+def record_keys(feature: str | None, payload: Payload, path: str) -> RecordKeys:
+  """Returns what hashes a file's records, or the values that they have of a feature."""
+  return RecordKeys() if feature is None else FeatureKeys(feature, payload, path)
+
+
+def _digests_of_values(
+  values: npt.NDArray[Any], row_splits: npt.NDArray[np.int64], kind: ValueKind
+) -> npt.NDArray[np.uint64]:
+  """Returns the hash of each row that has values: uint64 [m, 2]. Types never give equal ones."""
+  edges = row_splits[np.append(True, np.diff(row_splits) > 0)].tolist()
+  if kind == 'bytes':
+    rows = [values[low:high] for low, high in pairwise(edges)]
+    return _as_numbers(_digest_of_bytes(row) for row in rows)
+  if kind == 'float':
+    values = values + np.float32(0)  # -0.0 is 0.0
+  data, width = values.tobytes(), values.itemsize
+  cells = (data[low * width : high * width] for low, high in pairwise(edges))
+  return _as_numbers(map(xxhash.xxh3_128_digest, cells, repeat(_SEEDS[kind])))
+
+
+def _digest_of_bytes(row: npt.NDArray[Any]) -> bytes:
+  """Returns the hash of a value, or of several, whose lengths then keep them apart."""
+  if len(row) == 1:
+    return xxhash.xxh3_128_digest(row[0], _SEEDS['bytes'])
+  cells = b''.join(len(value).to_bytes(8, 'little') + value for value in row)
+  return xxhash.xxh3_128_digest(cells, _LIST_OF_BYTES)
+
+
+def _as_numbers(digests: Any) -> npt.NDArray[np.uint64]:
+  """Returns 16-byte hashes as two numbers each."""
+  return np.frombuffer(b''.join(digests), '>u8').reshape(-1, 2).astype(np.uint64)

@@ -1,0 +1,1 @@
+"""The JSON documents that components write, and how they are read."""

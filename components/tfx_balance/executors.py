@@ -1,0 +1,125 @@
+"""What the executors of the components have in common."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import gc
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+import apache_beam as beam
+from absl import flags
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from tfx import types
+from tfx.dsl.components.base import base_beam_executor
+
+from tfx_balance.beam.counters import check_counters
+from tfx_balance.documents.class_distribution import SIDECAR_NAME
+from tfx_balance.errors import plain_errors
+from tfx_balance.examples_artifact import ExamplesInput, log_warnings
+from tfx_balance.scan.scan import InputFile
+from tfx_balance.tfrecord.files import suffix_of
+from tfx_balance.tfrecord.work_files import read_json
+from tfx_balance.tfrecord.work_folder import work_folder
+from tfx_balance.writer import write_outputs
+
+_LOCAL_RUNNERS = {'directrunner', 'switchingdirectrunner', 'fnapirunner', 'bundlebaseddirectrunner'}
+_IN_MEMORY = {'--direct_running_mode=in_memory'}
+_IN_MEMORY_RUNNER = 'apache_beam.runners.portability.fn_api_runner.FnApiRunner'
+
+
+class BeamExecutor(base_beam_executor.BaseBeamExecutor):
+  """A Beam executor that leaves TFX unpacked where no other machine needs it.
+
+  TFX packs its own source for Beam's workers each time that an executor is made with arguments for
+  Beam, which takes 1.2 s, also for the workers of Beam's direct runner: threads and processes of
+  this machine, which have it. Without arguments for Beam it does not either.
+
+  Where `--direct_running_mode=in_memory` is asked for, it is had: since Beam 2.68 the direct runner
+  tries Prism first, a program that it downloads, whatever the running mode.
+  """
+
+  def __init__(self, context: base_beam_executor.BaseBeamExecutor.Context | None = None) -> None:
+    args = list(getattr(context, 'beam_pipeline_args', None) or [])
+    if context is None or not args or not runs_on_this_machine(args):
+      super().__init__(context)
+      return
+    bare = copy.copy(context)
+    bare.beam_pipeline_args = []
+    super().__init__(bare)
+    if _IN_MEMORY.intersection(args):
+      args.append(f'--runner={_IN_MEMORY_RUNNER}')
+    self._beam_pipeline_args = args
+    flags.FLAGS([*sys.argv, *args], known_only=True)  # as TFX does
+
+  @contextlib.contextmanager
+  def beam_pipeline(self) -> Iterator[beam.Pipeline]:
+    """Gives a Beam pipeline, which runs when the `with` ends."""
+    with gc_frozen(), self._make_beam_pipeline() as pipeline:
+      yield pipeline
+
+
+class ExamplesExecutor(BeamExecutor):
+  """An executor that reads `Examples` and writes `Examples`, with a sidecar at their root."""
+
+  def write_examples(
+    self,
+    source: ExamplesInput,
+    output: types.Artifact,
+    files: Sequence[InputFile],
+    passed_through: Sequence[str],
+    made: Sequence[str],
+    transform_of: Callable[..., beam.PTransform],
+  ) -> None:
+    """Writes an artifact: what a transform makes of some files, and splits that pass through.
+
+    Args:
+      source: Input artifacts.
+      output: Artifact to write.
+      files: Files to read.
+      passed_through: Splits that are copied as they are.
+      made: Splits that the transform makes.
+      transform_of: Function from the attributes of a `Request` but the parameters to the transform.
+
+    Raises:
+      ConfigError: if an argument breaks a rule together with the data.
+      DataError: if the data breaks one. Nothing has been published then.
+    """
+    copies = source.copies(passed_through, output.uri)
+    target = {
+      'payload': source.payload(),
+      'output_uri': output.uri,
+      'suffix': suffix_of(files[0].path),
+    }
+    with work_folder(output.uri, [file.path for file in files]) as work_dir:
+      transform = transform_of(work_dir=work_dir, **target)
+      with plain_errors(), self.beam_pipeline() as pipeline:
+        write_outputs(pipeline, files, transform, copies, passed_through, work_dir)
+    sidecar = read_json(f'{output.uri}/{SIDECAR_NAME}')
+    check_counters(pipeline.result, sidecar)
+    source.carry_over(output, [*made, *passed_through])
+    log_warnings(sidecar, output.uri)
+
+
+@contextlib.contextmanager
+def gc_frozen() -> Iterator[None]:
+  """Has Python look for garbage only among what is made in a `with`.
+
+  One search of all that TFX and TensorFlow keep takes a second, and a run with thousands of classes
+  has several. What a program has set aside itself, by `gc.freeze`, stays so.
+  """
+  if gc.get_freeze_count():
+    yield
+    return
+  gc.freeze()
+  try:
+    yield
+  finally:
+    gc.unfreeze()
+
+
+def runs_on_this_machine(beam_pipeline_args: Sequence[str]) -> bool:
+  """Returns whether these arguments choose the direct runner."""
+  chosen = PipelineOptions(list(beam_pipeline_args)).view_as(StandardOptions).runner
+  return not chosen or chosen.rpartition('.')[2].lower() in _LOCAL_RUNNERS

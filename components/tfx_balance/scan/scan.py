@@ -1,0 +1,266 @@
+"""The first reading of each file: what it holds is counted, and a small index of it is kept.
+
+The index (16 bytes a record, beside the data and not in memory) has each record's hash, stratum and
+size, so that later steps neither check nor decode anything again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, Protocol
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from tfx_balance.beam import counters
+from tfx_balance.beam.steps import spread
+from tfx_balance.plan.ranks import mix
+from tfx_balance.scan.class_column import Payload
+from tfx_balance.scan.strata import BAD, DROPPED, FileStrata, MissingLabel, StratumDecoder
+from tfx_balance.tfrecord.files import (
+  changed,
+  check_end,
+  open_decompressed,
+  read_frames,
+  read_sized,
+)
+from tfx_balance.tfrecord.frames import Frames
+from tfx_balance.tfrecord.read_options import READ_DEFAULTS, ReadOptions
+from tfx_balance.tfrecord.work_files import create_as_is, new_work_file, open_as_is
+
+SECOND_CHUNK_BYTES = 8 << 20
+"""Bytes of frames that a later pass reads at a time: more than the first, which makes objects."""
+INDEX_ROW = np.dtype([('hash', '<u8'), ('code', '<u4'), ('size', '<u4')])
+"""Of a record: hash of its bytes, stratum in the file's own numbering, bytes of its frame."""
+
+
+@dataclass(frozen=True)
+class InputFile:
+  """A TFRecord file to read.
+
+  Attributes:
+    path: of the file.
+    rank: its place among all the input files, from 0.
+    group: what it is counted with, such as the name of its split; '' where all go together.
+  """
+
+  path: str
+  rank: int
+  group: str = ''
+
+
+@dataclass(frozen=True)
+class ScannedFile:
+  """A file that was read once.
+
+  Attributes:
+    file: the file.
+    index_path: of its index.
+    chunks: records in each chunk, in which the index, and the file again, are to be read.
+    digests: xxh3 of the frames of each chunk, by which a file that changed meanwhile is known; none
+      for a file that is not read again.
+    strata: what the codes in the index mean.
+    records: of each stratum.
+    stratum_bytes: of the frames of each stratum.
+    dropped: records left out for want of a class.
+    n_bytes: of all its frames.
+    fingerprint: sum of the mixed hashes of its records, modulo 2**64: the same in any order.
+    feature_names: of its first records.
+    first_missing: feature to the position of the first record without it.
+    bad: records that cannot be used and were skipped.
+    first_bad: what is wrong with the first of them, '' where there is none.
+    cut_bytes: left of a last record that is cut short, which is one of them.
+  """
+
+  file: InputFile
+  index_path: str
+  chunks: tuple[int, ...]
+  digests: tuple[int, ...]
+  strata: FileStrata
+  records: tuple[int, ...]
+  stratum_bytes: tuple[int, ...]
+  dropped: int
+  n_bytes: int
+  fingerprint: int
+  feature_names: tuple[str, ...]
+  first_missing: dict[str, int]
+  bad: int
+  first_bad: str
+  cut_bytes: int
+
+  def index_rows(self) -> Iterator[npt.NDArray[np.void]]:
+    """Yields the index, chunk by chunk: INDEX_ROW [records of the chunk]."""
+    with open_as_is(self.index_path) as index:
+      for n in self.chunks:
+        yield np.frombuffer(index.read(n * INDEX_ROW.itemsize), INDEX_ROW)
+
+  def frames(self) -> Iterator[tuple[npt.NDArray[np.void], Frames]]:
+    """Yields the index and the frames, chunk by chunk; each chunk is what was read first.
+
+    Raises:
+      DataError: if the file has changed since it was scanned.
+    """
+    path = self.file.path
+    with open_decompressed(path) as stream:
+      for rows, digest in zip(self.index_rows(), self.digests, strict=True):
+        frames = read_sized(stream, rows['size'], path)
+        if xxhash.xxh3_64_intdigest(frames.data) != digest:
+          raise changed(path)
+        yield rows, frames
+      check_end(stream, path, self.cut_bytes)
+
+  def usable_frames(self) -> Iterator[Frames]:
+    """Yields the frames without those of bad records."""
+    for rows, frames in self.frames():
+      usable = rows['code'] != BAD
+      yield frames if usable.all() else frames.take(np.flatnonzero(usable))
+
+
+class Keeper(Protocol):
+  """Keeps the index of a file's records, and what else later passes need of them."""
+
+  def add(self, rows: npt.NDArray[np.void], frames: Frames) -> None:
+    """Takes the next records of the file: INDEX_ROW [n], and their frames."""
+
+  def scanned(self, **found: Any) -> ScannedFile:
+    """Returns what was kept, and what else was found in the file; once all are added."""
+
+  def close(self) -> None:
+    """Closes the files."""
+
+
+class IndexWriter:
+  """Keeps the index alone: whoever needs the records reads the file again."""
+
+  def __init__(self, file: InputFile, work_dir: str) -> None:
+    self._path = new_work_file(work_dir, f'index-{file.rank:05d}')
+    self._file = create_as_is(self._path)
+    self._chunks = [0]
+    self._digests = [xxhash.xxh3_64()]
+    self._in_chunk = 0
+
+  def add(self, rows: npt.NDArray[np.void], frames: Frames) -> None:
+    self._file.write(rows.view(np.uint8).data)
+    if self._in_chunk >= SECOND_CHUNK_BYTES:
+      self._chunks.append(0)
+      self._digests.append(xxhash.xxh3_64())
+      self._in_chunk = 0
+    n_bytes = int(frames.offsets[-1])
+    self._chunks[-1] += len(rows)
+    self._digests[-1].update(memoryview(frames.data)[:n_bytes])
+    self._in_chunk += n_bytes
+
+  def scanned(self, **found: Any) -> ScannedFile:
+    chunks = tuple(n for n in self._chunks if n)
+    digests = tuple(digest.intdigest() for digest in self._digests[: len(chunks)])
+    return ScannedFile(index_path=self._path, chunks=chunks, digests=digests, **found)
+
+  def close(self) -> None:
+    self._file.close()
+
+
+def scan_files(
+  files: beam.PCollection[InputFile],
+  features: Sequence[str],
+  payload: Payload,
+  missing: MissingLabel,
+  work_dir: str,
+  options: ReadOptions,
+  keep: Callable[[InputFile, str], Keeper] = IndexWriter,
+) -> beam.PCollection[ScannedFile]:
+  """Returns the scanned files, each of which may be on another worker; see `ScanFile`."""
+  scan = ScanFile(features, payload, missing, work_dir, options, keep)
+  return spread(files, 'SpreadFiles', attrgetter('rank')) | 'ScanFile' >> beam.ParDo(scan)
+
+
+class ScanFile(beam.DoFn):
+  """Turns an `InputFile` into a `ScannedFile`."""
+
+  def __init__(
+    self,
+    features: Sequence[str],
+    payload: Payload,
+    missing: MissingLabel,
+    work_dir: str,
+    options: ReadOptions = READ_DEFAULTS,
+    keep: Callable[[InputFile, str], Keeper] = IndexWriter,
+  ) -> None:
+    """Takes what each file is to be read for.
+
+    Args:
+      features: that strata are made of.
+      payload: what a record is.
+      missing: what becomes of records without a class.
+      work_dir: for what is kept.
+      options: of reading.
+      keep: makes the keeper of a file, given the file and the folder.
+    """
+    self._features = tuple(features)
+    self._payload: Payload = payload
+    self._missing: MissingLabel = missing
+    self._work_dir = work_dir
+    self._options = options
+    self._keep = keep
+
+  def process(self, file: InputFile) -> Iterator[ScannedFile]:
+    bad = self._options.bad_of(file.path)
+    decoder = StratumDecoder(self._features, self._payload, self._missing, file.path, bad)
+    counts = sizes = np.zeros(0, np.int64)
+    position = dropped = n_bytes = fingerprint = 0
+    with contextlib.closing(self._keep(file, self._work_dir)) as kept:
+      most = self._options.max_record_bytes
+      for frames in read_frames(file.path, max_record_bytes=most, bad=bad):
+        wrong = [at - position for at in bad.positions if at >= position]
+        rows = _index(frames, decoder, wrong)
+        position += len(rows)
+        kept.add(rows, frames)
+        codes, row_sizes = np.ascontiguousarray(rows['code']), rows['size']
+        if codes.max(initial=0) >= BAD:
+          dropped += int(np.count_nonzero(codes == DROPPED))  # NumPy 2 counts in int64
+          known = codes < BAD
+          codes, row_sizes = codes[known], row_sizes[known]
+        counts = _grown(counts, np.bincount(codes, minlength=decoder.n_strata))
+        sizes = _grown(sizes, np.bincount(codes, row_sizes, minlength=decoder.n_strata))
+        n_bytes += int(frames.offsets[-1])
+        fingerprint += int(mix(rows['hash'], 0).sum())
+      counters.READ.inc(position - len(bad.positions) + (bad.cut_bytes > 0))
+      counters.DROPPED.inc(dropped)
+      counters.SKIPPED.inc(len(bad.positions))
+      scanned = kept.scanned(
+        file=file,
+        strata=decoder.strata,
+        records=tuple(counts.tolist()),
+        stratum_bytes=tuple(sizes.tolist()),
+        dropped=dropped,
+        n_bytes=n_bytes,
+        fingerprint=fingerprint % 2**64,
+        feature_names=tuple(decoder.feature_names),
+        first_missing=decoder.first_missing,
+        bad=len(bad.positions),
+        first_bad=bad.first,
+        cut_bytes=bad.cut_bytes,
+      )
+    yield scanned
+
+
+def _grown(sums: npt.NDArray[np.int64], added: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+  """Returns sums by stratum with more added, of which there may be more strata."""
+  return added.astype(np.int64) + np.pad(sums, (0, len(added) - len(sums)))
+
+
+def _index(frames: Frames, decoder: StratumDecoder, bad: Sequence[int]) -> npt.NDArray[np.void]:
+  """Returns the index of some frames, those at some positions bad: INDEX_ROW [n]."""
+  records = frames.payloads()
+  rows = np.empty(len(records), INDEX_ROW)
+  rows['hash'] = np.fromiter(map(xxhash.xxh3_64_intdigest, records), np.uint64, len(records))
+  if bad:
+    rows['code'] = decoder.decode_around(records, bad)
+  else:
+    rows['code'] = decoder.decode(records, frames.table())
+  rows['size'] = frames.sizes
+  return rows

@@ -1,0 +1,270 @@
+"""Records to the strata that they belong to, one file at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import tensorflow as tf
+
+from tfx_balance.errors import DataError
+from tfx_balance.plan.class_value import MISSING, ClassValue, Kind, Stratum
+from tfx_balance.scan.class_column import ClassColumn, Payload, feature_kinds
+from tfx_balance.scan.fixed_layout import ValueKind
+from tfx_balance.tfrecord.read_options import BadRecords
+
+
+class Numbering:
+  """Numbers values from 0 as they are met: the same numbers however batches are cut.
+
+  >>> met = Numbering()
+  >>> met.numbers(pa.array([7, None, 7])).tolist(), met.numbers(pa.array([3, None])).tolist()
+  ([0, 1, 0], [2, 1])
+  >>> met.values
+  [7, None, 3]
+  """
+
+  def __init__(self) -> None:
+    # A dict, for pyarrow's index_in would hash all that is known again with every batch.
+    self._known: dict[Value, int] = {}
+
+  def __len__(self) -> int:
+    return len(self._known)
+
+  @property
+  def values(self) -> list[Value]:
+    """The values by their numbers."""
+    return list(self._known)
+
+  def numbers(self, column: pa.Array) -> npt.NDArray[np.int64]:
+    """Returns the number of each value, int64 [n]; null is a value like another.
+
+    Args:
+      column: of one type in all batches.
+    """
+    encoded = column.dictionary_encode(null_encoding='encode')
+    known = self._known
+    numbers = [known.setdefault(value, len(known)) for value in _as_list(encoded.dictionary)]
+    return np.array(numbers, np.int64)[encoded.indices.to_numpy()]
+
+
+def _as_list(column: pa.Array) -> list[Value]:
+  """Returns the values; by way of numpy, which is ten times faster, where none is null."""
+  return column.to_pylist() if column.null_count else column.to_numpy(False).tolist()
+
+
+Value = int | float | bytes | None
+
+
+@dataclass(frozen=True)
+class FileStrata:
+  """Strata, made when they are asked for.
+
+  As objects that stay they would have Python's collector of garbage search the whole heap, TFX and
+  TensorFlow included, over and over: half of all the time where a file has 10,000 classes.
+
+  Attributes:
+    kinds: of the values of each feature; 'missing' where none is known.
+    columns: the values of each feature, one for each stratum; None is a missing one.
+  """
+
+  kinds: tuple[Kind, ...]
+  columns: tuple[tuple[Value, ...], ...]
+
+  def __len__(self) -> int:
+    return len(self.columns[0])
+
+  def __getitem__(self, code: int) -> Stratum:
+    return self._stratum([column[code] for column in self.columns])
+
+  def __iter__(self) -> Iterator[Stratum]:
+    return map(self._stratum, zip(*self.columns, strict=True))
+
+  def _stratum(self, values: Iterable[Value]) -> Stratum:
+    return tuple(
+      MISSING if value is None else ClassValue(kind, value)
+      for kind, value in zip(self.kinds, values, strict=True)
+    )
+
+
+MissingLabel = Literal['error', 'own_stratum', 'drop']
+"""What becomes of records without a label; 'error' is raised by who plans, with their number."""
+
+BATCH_RECORDS = 4096
+DROPPED = 0xFFFFFFFF
+"""The code of a record that is left out."""
+
+BAD = 0xFFFFFFFE
+"""The code of a record that cannot be used; such codes, and DROPPED, are no strata."""
+
+_SNIFFED_RECORDS = 64
+_CLASS_BITS = 32  # of a pair; what the features before make is above
+_CLASS = (1 << _CLASS_BITS) - 1
+
+
+class StratumDecoder:
+  """Turns the records of one file into codes of strata, numbered as they first appear.
+
+  Attributes:
+    feature_names: the features that the first records have, for messages.
+    first_missing: position of the first record without a class in each feature that has such.
+  """
+
+  def __init__(
+    self,
+    features: Sequence[str],
+    payload: Payload,
+    missing: MissingLabel,
+    path: str,
+    bad: BadRecords | None = None,
+  ) -> None:
+    self.feature_names: list[str] = []
+    self.first_missing: dict[str, int] = {}
+    self._columns = [ClassColumn(name, payload, path) for name in features]
+    self._payload = payload
+    self._drops = missing == 'drop'
+    self._path = path
+    self._bad = bad or BadRecords(path)
+    self._position = 0
+    self._sniffed = False
+    self._met = [Numbering() for _ in self._columns]  # the classes of each feature
+    # (stratum by the features so far, class of the next one), as one number each.
+    self._pairs = [Numbering() for _ in self._columns[1:]]
+
+  def decode(
+    self, records: list[bytes], table: npt.NDArray[np.uint8] | None = None
+  ) -> npt.NDArray[np.uint32]:
+    """Returns the code of each record's stratum, or DROPPED, or BAD: uint32 [n].
+
+    Args:
+      records: the next ones of the file.
+      table: the same as rows, where they have one length: uint8 [n, bytes].
+
+    Raises:
+      DataError: if a record has several labels, or one that is no class, or if the records are
+        no examples, and such are not skipped; names the file, the feature and the record.
+    """
+    if not self._sniffed:
+      self._sniff(records[:_SNIFFED_RECORDS])
+      self._sniffed = True
+    if table is not None and self._payload == 'FORMAT_TF_EXAMPLE':
+      found = self._classes_of_table(records[0], table)
+      columns = [classes for classes in found if classes is not None]
+      if len(columns) == len(found):
+        return self._codes(columns)
+    batches = range(0, len(records), BATCH_RECORDS)
+    codes = [self._decode_batch(records[i : i + BATCH_RECORDS]) for i in batches]
+    return np.concatenate(codes) if codes else np.empty(0, np.uint32)
+
+  def decode_around(self, records: list[bytes], bad: Sequence[int]) -> npt.NDArray[np.uint32]:
+    """Returns the same where it is known that some records are bad, which are not looked at."""
+    codes = np.full(len(records), BAD, np.uint32)
+    start = 0
+    for end in [*bad, len(records)]:
+      if start < end:
+        codes[start:end] = self.decode(records[start:end])
+      self._position += end < len(records)
+      start = end + 1
+    return codes
+
+  @property
+  def strata(self) -> FileStrata:
+    """The strata met so far; a record's code is the position of its stratum here."""
+    joint = np.arange(self.n_strata)
+    found = []
+    for met, pairs in zip(self._met[:0:-1], self._pairs[::-1], strict=True):
+      pair = np.array(pairs.values, np.int64)[joint]
+      found.append(_taken(met, pair & _CLASS))
+      joint = pair >> _CLASS_BITS
+    found.append(_taken(self._met[0], joint))
+    kinds = tuple(column.kind or 'missing' for column in self._columns)
+    return FileStrata(kinds, tuple(found[::-1]))
+
+  @property
+  def n_strata(self) -> int:
+    """How many they are."""
+    return len([*self._met[:1], *self._pairs][-1])
+
+  def _sniff(self, records: Sequence[bytes]) -> None:
+    """Learns the features' names and types from the first records; most have them all."""
+    names: set[str] = set()
+    kinds: dict[str, Counter[ValueKind]] = {column.name: Counter() for column in self._columns}
+    for record in records:
+      try:
+        found = feature_kinds([record], self._payload, self._path)
+      except DataError:
+        if not self._bad.skips:
+          raise
+        continue
+      names.update(found)
+      for column in self._columns:
+        if kind := found.get(column.name):
+          kinds[column.name][kind] += 1
+    self.feature_names = sorted(names)
+    for column in self._columns:  # most, for a bad one may come first
+      column.kind = next((kind for kind, _ in kinds[column.name].most_common(1)), None)
+
+  def _classes_of_table(self, record: bytes, table: npt.NDArray[np.uint8]) -> list[pa.Array | None]:
+    """Returns the classes of each column, None where the parser must tell, or what to skip."""
+    try:
+      return [column.classes_of_table(record, table, self._position) for column in self._columns]
+    except DataError:
+      if not self._bad.skips:
+        raise
+      return [None]
+
+  def _decode_batch(self, records: list[bytes]) -> npt.NDArray[np.uint32]:
+    try:
+      with tf.device('CPU'):
+        serialized = tf.constant(records)
+        columns = [column.classes(serialized, self._position) for column in self._columns]
+    except DataError as fault:
+      if not self._bad.skips:
+        raise
+      return self._decode_halves(records, fault)
+    for column, classes in zip(self._columns, columns, strict=True):
+      if classes.null_count and column.name not in self.first_missing:
+        self.first_missing[column.name] = self._position + classes.is_null().index(True).as_py()
+    return self._codes(columns)
+
+  def _decode_halves(self, records: list[bytes], fault: DataError) -> npt.NDArray[np.uint32]:
+    """Returns the same where a record is bad: halved until it is alone."""
+    if len(records) == 1:
+      self._bad.add(self._position, fault)
+      self._position += 1
+      return np.array([BAD], np.uint32)
+    half = len(records) // 2
+    return np.append(self._decode_batch(records[:half]), self._decode_batch(records[half:]))
+
+  def _codes(self, columns: list[pa.Array]) -> npt.NDArray[np.uint32]:
+    """Returns the code of each record's stratum, given its class in each feature."""
+    n_records = len(columns[0])
+    self._position += n_records
+    if not self._drops or not any(classes.null_count for classes in columns):
+      return self._numbered(columns).astype(np.uint32)
+    kept = np.logical_and.reduce([classes.is_valid().to_numpy(False) for classes in columns])
+    codes = np.full(n_records, DROPPED, np.uint32)
+    codes[kept] = self._numbered([classes.filter(pa.array(kept)) for classes in columns])
+    return codes
+
+  def _numbered(self, columns: list[pa.Array]) -> npt.NDArray[np.int64]:
+    """Returns the number of each stratum, in the order in which strata first appear.
+
+    One feature after another: so the numbers stay below that of the records, where a product of
+    the numbers of classes would outgrow 64 bits.
+    """
+    numbers, *others = (met.numbers(x) for met, x in zip(self._met, columns, strict=True))
+    for pairs, other in zip(self._pairs, others, strict=True):
+      numbers = pairs.numbers(pa.array(numbers << _CLASS_BITS | other))
+    return numbers
+
+
+def _taken(met: Numbering, numbers: npt.NDArray[np.int64]) -> tuple[Value, ...]:
+  """Returns the values that have the numbers."""
+  values = met.values
+  return tuple(values[number] for number in numbers.tolist())

@@ -1,0 +1,1 @@
+"""From records that were scanned to shuffled output files."""

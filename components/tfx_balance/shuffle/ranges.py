@@ -1,0 +1,212 @@
+"""The files of several splits, made of ranges of what the input files have spilled.
+
+The n-th files of all splits that have equally many are written together: they are the records of
+the same ranges of the spilled files, each record in the file of its split. So what was spilled is
+read once, or where splits were asked to have different numbers of files, once for each number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tfx_balance.beam import counters
+from tfx_balance.plan.apportion import tie_break
+from tfx_balance.plan.ranks import UInts, mix
+from tfx_balance.plan.sorting import order_of_keys, record_numbers
+from tfx_balance.scan.spill import SpilledFile
+from tfx_balance.shuffle.output_layout import LaidOut, OutputLayout, fan_out
+from tfx_balance.tfrecord.files import create_compressed, fill
+from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, Memory
+from tfx_balance.tfrecord.work_files import WorkFile, file_size, new_output_file, open_as_is
+
+Ints = npt.NDArray[np.int64]
+FileNumber = tuple[int, int]
+"""How many files splits have, and which of these it is."""
+
+ASSIGNED_ROW = np.dtype([('size', '<u4'), ('part', '<u2')])
+"""Of a spilled record: bytes of its frame, and its split."""
+_PLACE_BITS = 48  # of a key; the part is above
+
+
+@dataclass(frozen=True)
+class SpillRange:
+  """Some neighbouring buckets of a spilled file, cut into chunks: a random part of it each.
+
+  Attributes:
+    spill_path: of the frames.
+    assigned_path: of the DEALT_ROWs, in the order of the frames.
+    rank: of the input file.
+    records: int64 [blocks, chunks + 1], how many records of the file come before each chunk of a
+      block, and before its end.
+    n_bytes: the same of the bytes of their frames.
+  """
+
+  spill_path: str
+  assigned_path: str
+  rank: int
+  records: Ints
+  n_bytes: Ints
+
+
+class SpillRanges:
+  """Finds the ranges of a spilled file, block by block, by the files that they go to."""
+
+  def __init__(
+    self,
+    spilled: SpilledFile,
+    assigned_path: str,
+    layouts: Sequence[OutputLayout],
+    n_inputs: int,
+  ) -> None:
+    """Takes what is to be cut.
+
+    Args:
+      spilled: the file.
+      assigned_path: of the DEALT_ROWs of all its records.
+      layouts: Outputs that the ranges go to.
+      n_inputs: Number of input files.
+    """
+    self._spilled, self._dealt_path = spilled, assigned_path
+    self._before = np.zeros((2, 1), np.int64)  # records and bytes of the blocks so far
+    self._first, self._edges = dict[int, int](), dict[int, Ints]()
+    several = file_numbers(layouts)
+    self._found: dict[int, list[Ints]] = {files: [] for files in several}
+    fans = fan_out(np.array(several), spilled.file.rank, n_inputs)
+    for files, targets, first in zip(several, *(fan.tolist() for fan in fans), strict=True):
+      self._first[files] = first
+      ends = -(-np.arange(targets + 1) * spilled.n_buckets // targets)  # of the files, in buckets
+      chunks = np.arange(n_chunks(layouts, files) + 1)
+      self._edges[files] = ends[:-1, None] + np.diff(ends)[:, None] * chunks // chunks[-1]
+
+  def add(self, table: Ints) -> None:
+    """Takes the next block, of whose buckets the table tells, as `SpilledFile.blocks` yields it."""
+    before = self._before + np.pad(np.cumsum(table, axis=1), ((0, 0), (1, 0)))
+    for files, edges in self._edges.items():
+      self._found[files].append(before[:, edges])
+    self._before = before[:, -1:]
+
+  def by_file(self) -> Iterator[tuple[FileNumber, SpillRange]]:
+    """Yields the ranges that have records."""
+    for files, found in self._found.items():
+      edges = np.stack(found, axis=2) if found else np.zeros((2, 0, 0, 2), np.int64)
+      for i, (records, n_bytes) in enumerate(zip(*edges, strict=True)):
+        if (records[:, -1] > records[:, 0]).any():
+          path, rank = self._spilled.spill_path, self._spilled.file.rank
+          number = files, (self._first[files] + i) % files
+          yield number, SpillRange(path, self._dealt_path, rank, records, n_bytes)
+
+
+def n_chunks(layouts: Sequence[OutputLayout], files: int) -> int:
+  """Returns in how many chunks the files are gathered, of splits that have so many files."""
+  return next(layout.n_buckets for layout in layouts if len(layout.paths) == files)
+
+
+def file_numbers(layouts: Sequence[OutputLayout]) -> list[int]:
+  """Returns how many files the splits have: every number once."""
+  return sorted({len(layout.paths) for layout in layouts})
+
+
+def all_files(job: LaidOut) -> Iterator[tuple[FileNumber, None]]:
+  """Yields every file that must come out, also when it has no records."""
+  for files in file_numbers(job.layouts):
+    for i in range(files):
+      yield (files, i), None
+
+
+class GatherRanges(beam.DoFn):
+  """Turns (number of a file, its ranges) into a `WorkFile` for each split with so many files."""
+
+  def __init__(self, work_dir: str, seed: int) -> None:
+    self._work_dir, self._key = work_dir, tie_break(seed, 'place')
+
+  def process(
+    self, element: tuple[FileNumber, Iterable[SpillRange | None]], job: LaidOut
+  ) -> Iterator[WorkFile]:
+    (files, i), found = element
+    ranges = sorted((r for r in found if r is not None), key=lambda r: r.rank)
+    layouts = {part: x for part, x in enumerate(job.layouts) if len(x.paths) == files}
+    paths = {
+      part: new_output_file(self._work_dir, layout.paths[i]) for part, layout in layouts.items()
+    }
+    chunks = Chunks(ranges, list(layouts), len(job.layouts), self._key)
+    records, n_bytes = np.zeros((2, len(job.layouts)), np.int64)
+    with contextlib.ExitStack() as stack:
+      out = {part: stack.enter_context(create_compressed(path)) for part, path in paths.items()}
+      for chunk in range(n_chunks(job.layouts, files)):
+        frames, ends = chunks.read(chunk)
+        data, at = memoryview(frames.data), frames.offsets[ends]
+        for part, file in out.items():
+          file.write(data[at[part] : at[part + 1]])
+        records += np.diff(ends)
+        counters.WRITTEN.inc(int(ends[-1] - ends[0]))
+        n_bytes += np.diff(at)
+    for part, layout in layouts.items():
+      held, size = int(records[part]), int(n_bytes[part])
+      n_payload = size - held * (HEADER + FOOTER)
+      stored = file_size(paths[part])
+      yield WorkFile(paths[part], layout.paths[i], held, n_payload, size=stored)
+
+
+class Chunks:
+  """Reads the chunks of some ranges."""
+
+  def __init__(
+    self, ranges: Sequence[SpillRange], wanted: Sequence[int], n_parts: int, key: int
+  ) -> None:
+    """Takes what is to be read.
+
+    Args:
+      ranges: of one output file, or of the n-th one of several splits.
+      wanted: the splits whose records to return, ascending.
+      n_parts: how many splits there are.
+      key: of the random order within a split.
+    """
+    self._ranges, self._wanted, self._n_parts, self._key = ranges, wanted, n_parts, key
+    self._read, self._taken = Memory(), Memory()
+
+  def read(self, i: int) -> tuple[Frames, Ints]:
+    """Returns the frames of the i-th chunk, those of one split after another.
+
+    Returns:
+      The frames, which hold until the next call; and int64 [splits + 1], which of them are the
+      first of each split, and the end.
+    """
+    rows, keys, data = self._fill(i)
+    parts = rows['part']
+    order = order_of_keys(parts.astype(np.uint64) << np.uint64(_PLACE_BITS) | keys)
+    held = np.bincount(parts, minlength=self._n_parts)
+    if len(self._wanted) < self._n_parts:
+      order = order[np.isin(parts[order], self._wanted)]
+      held[np.setdiff1d(np.arange(self._n_parts), self._wanted)] = 0
+    offsets = np.cumsum(np.append(0, rows['size'].astype(np.int64)))
+    frames = Frames(pa.py_buffer(data), offsets).take(order, self._taken)
+    return frames, np.append(0, np.cumsum(held))
+
+  def _fill(self, i: int) -> tuple[npt.NDArray[np.void], UInts, npt.NDArray[np.uint8]]:
+    """Returns a chunk as it is stored: ASSIGNED_ROW [n], random uint64 [n], and the frames."""
+    cuts = [(r, r.records[:, i : i + 2], r.n_bytes[:, i : i + 2]) for r in self._ranges]
+    cuts = [cut for cut in cuts if np.diff(cut[1]).any()]
+    n_records = sum(int(np.diff(records).sum()) for _, records, _ in cuts)
+    rows, numbers = np.empty(n_records, ASSIGNED_ROW), np.empty(n_records, np.uint64)
+    data = self._read.take(sum(int(np.diff(n_bytes).sum()) for _, _, n_bytes in cuts))
+    record = byte = 0
+    for found, records, n_bytes in cuts:
+      with open_as_is(found.spill_path) as spill, open_as_is(found.assigned_path) as dealt:
+        for (first, last), (low, high) in zip(records.tolist(), n_bytes.tolist(), strict=True):
+          if first == last:
+            continue
+          end = record + last - first
+          dealt.seek(first * ASSIGNED_ROW.itemsize)
+          fill(dealt, rows[record:end].view(np.uint8), found.assigned_path)
+          spill.seek(low)
+          fill(spill, data[byte:][: high - low], found.spill_path)
+          numbers[record:end] = record_numbers(found.rank, first, last - first)
+          record, byte = end, byte + high - low
+    return rows, mix(numbers, self._key) >> np.uint64(64 - _PLACE_BITS), data

@@ -1,0 +1,82 @@
+"""What a split is to do: asked for before the data is read, decided once it is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfx_balance.documents.class_distribution import SIDECAR_NAME, split_sidecar
+from tfx_balance.plan.split_plan import SplitPlan, plan_splits
+from tfx_balance.scan.totals import Totals, check_features
+from tfx_balance.shuffle.output_layout import OutputLayout
+from tfx_balance.shuffle.select import Selection
+from tfx_balance.stratified_splitter.parameters import SplitterParameters
+from tfx_balance.tfrecord.work_files import WorkFile, json_text
+from tfx_balance.writer import Job, Request, file_sizes
+
+BUCKETS = 4096
+"""Of a block of a spilled file: as finely as this it can be cut into files and chunks, so that a
+chunk of 1 TB in a single output file is still 256 MB."""
+BUCKETS_PER_FILE = 4
+"""At the least, of those that one input file writes to: fewer would make them unequal."""
+
+
+SplitRequest = Request[SplitterParameters]
+
+
+@dataclass(frozen=True)
+class SplitJob(Job):
+  """What is to be done, decided from the totals; quotas are [strata, splits]."""
+
+  totals: Totals
+  plan: SplitPlan
+
+  @property
+  def selection(self) -> Selection:
+    """Which records go to which split: a part is a split."""
+    rows = {('', stratum): row for row, stratum in enumerate(self.plan.strata)}
+    return Selection(rows, self.quotas, self.request.parameters.seed, 'split')
+
+  def documents(self, files: Sequence[WorkFile], passed_through: Sequence[str]) -> dict[str, str]:
+    """Returns the sidecar by its path."""
+    source, sizes = self.totals.describe(), file_sizes(files)
+    described = self.request.parameters.describe()
+    data = split_sidecar(self.plan, described, source, sizes, passed_through)
+    return {f'{self.request.output_uri}/{SIDECAR_NAME}': json_text(data)}
+
+
+def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
+  """Returns the job that the totals and the request make.
+
+  Raises:
+    DataError: if a feature does not exist, is missing in records and must not be, or has several
+      types; if there are no records, or fewer than asked for.
+  """
+  parameters = request.parameters
+  totals.check_bad(parameters.reading.max_bad_records)
+  check_features(totals, parameters.features, parameters.missing, 'stratify_by')
+  plan = plan_splits(totals.records, parameters.shares, parameters.seed)
+  # The n-th files of all splits are written together, so that it is all the data that is cut.
+  layouts = tuple(
+    OutputLayout.of(
+      totals.n_bytes,
+      f'{request.output_uri}/Split-{name}',
+      request.suffix,
+      parameters.output_files.get(name),
+      totals.n_files * BUCKETS // BUCKETS_PER_FILE,
+    )
+    for name in plan.splits
+  )
+  quotas = np.array(plan.quotas, np.int64).reshape(-1, len(plan.splits))
+  return SplitJob(request, layouts, tuple(plan.totals()), quotas, totals, plan)
+
+
+def n_buckets(n_files: Mapping[str, int]) -> int:
+  """Returns how many buckets the blocks of spilled files are to have, before anything is known.
+
+  Args:
+    n_files: split to the number of its files, where one was asked for.
+  """
+  return max(BUCKETS, BUCKETS_PER_FILE * max(n_files.values(), default=1))

@@ -1,0 +1,116 @@
+"""TFRecord files, read and written a chunk of frames at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+from apache_beam.io.filesystem import BeamIOError
+from isal import igzip_threaded
+
+from tfx_balance.errors import DataError
+from tfx_balance.tfrecord.frames import Frames
+from tfx_balance.tfrecord.read_options import BadRecords
+from tfx_balance.tfrecord.reading import (
+  CHUNK_BYTES,
+  GZIP_SUFFIX,
+  LARGEST_RECORD_BYTES,
+  frames_of_stream,
+  read_bytes,
+)
+from tfx_balance.tfrecord.work_files import OutputFile, create_stream, open_as_is
+
+_GZIP_LEVEL = 1
+
+
+def suffix_of(path: str) -> str:
+  """Returns '.gz' for a file that is compressed, '' for a plain one, as the name says."""
+  return GZIP_SUFFIX if path.endswith(GZIP_SUFFIX) else ''
+
+
+def read_frames(
+  path: str,
+  chunk_bytes: int = CHUNK_BYTES,
+  *,
+  max_record_bytes: int = LARGEST_RECORD_BYTES,
+  bad: BadRecords | None = None,
+) -> Iterator[Frames]:
+  """Yields a file's frames, about chunk_bytes of them at a time, with every CRC checked.
+
+  Args:
+    path: of a TFRecord file, gzip-compressed if its name ends in .gz; any Beam filesystem.
+    chunk_bytes: decompressed bytes to hold; a larger record gets a chunk of its own.
+    max_record_bytes: length of the longest record.
+    bad: what takes records that cannot be used, as in `frames_of_stream`; None refuses them.
+
+  Raises:
+    DataError: if the file is truncated or corrupted, or claims a longer record; names the file and
+      the place.
+  """
+  with open_decompressed(path) as stream:
+    yield from frames_of_stream(stream, path, chunk_bytes, max_record_bytes, bad)
+
+
+def read_sized(stream: BinaryIO, sizes: npt.NDArray[Any], path: str) -> Frames:
+  """Returns the next frames of a stream, whose sizes are known from an earlier, checked reading.
+
+  Raises:
+    DataError: if the stream ends early: the file has changed in between.
+  """
+  offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+  data = read_bytes(stream, int(offsets[-1]), path)
+  if len(data) != offsets[-1]:
+    raise changed(path)
+  return Frames(data, offsets)
+
+
+def check_end(stream: BinaryIO, path: str, left: int) -> None:
+  """Checks that so many bytes are left in a stream; raises DataError if the file has changed."""
+  if len(read_bytes(stream, left + 1, path)) != left:
+    raise changed(path)
+
+
+def changed(path: str) -> DataError:
+  """Returns the error for a file that is not what an earlier reading of it found."""
+  return DataError(f'{path} changed while it was read; run again when nothing writes to it')
+
+
+def fill(stream: BinaryIO, array: npt.NDArray[Any], path: str) -> None:
+  """Fills an array with the next bytes of a work file; raises OSError if it has fewer."""
+  n = cast('io.BufferedReader', stream).readinto(array.data)
+  if n != array.nbytes:
+    raise OSError(f'{path} ends {array.nbytes - n} bytes early; is the disk full? run again')
+
+
+@contextlib.contextmanager
+def open_decompressed(path: str) -> Iterator[BinaryIO]:
+  """Opens a file for reading; a gzip file is decompressed in a thread of its own.
+
+  Raises:
+    DataError: if the file cannot be opened.
+  """
+  try:
+    raw = open_as_is(path)
+  except (OSError, BeamIOError) as error:
+    raise DataError(f'{path} cannot be opened; check that it exists and may be read') from error
+  with raw:
+    if path.endswith(GZIP_SUFFIX):
+      with igzip_threaded.open(raw, 'rb') as stream:
+        yield stream
+    else:
+      yield raw
+
+
+def create_compressed(path: str) -> OutputFile:
+  """Opens a file for writing; if its name ends in .gz, it is compressed in a thread of its own.
+
+  The gzip header carries no time and no name, so equal content gives equal bytes.
+  """
+  raw = create_stream(path)
+  if not path.endswith(GZIP_SUFFIX):
+    return OutputFile(path, raw)
+  return OutputFile(path, igzip_threaded.open(raw, 'wb', compresslevel=_GZIP_LEVEL), raw)

@@ -1,0 +1,161 @@
+"""How a component writes `Examples`: its Beam pipeline, and publication of what was planned."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.beam.steps import create, spread
+from tfx_balance.scan.class_column import Payload
+from tfx_balance.scan.scan import InputFile
+from tfx_balance.shuffle.output_layout import OutputLayout
+from tfx_balance.tfrecord.work_files import (
+  FileCopy,
+  WorkFile,
+  copy_file,
+  publish,
+  write_document,
+)
+
+Ints = npt.NDArray[np.int64]
+P = TypeVar('P')
+
+
+@dataclass(frozen=True)
+class Request(Generic[P]):
+  """What is asked of a component before any data is read.
+
+  Attributes:
+    parameters: Arguments of the component, decoded.
+    payload: Type of the records.
+    output_uri: Root of the artifact to write.
+    suffix: End of the names of the files to write: '.gz', or '' for plain ones.
+    work_dir: Folder of files that are in the making; on the artifact's filesystem.
+  """
+
+  parameters: P
+  payload: Payload
+  output_uri: str
+  suffix: str
+  work_dir: str
+
+
+@dataclass(frozen=True)
+class Job(abc.ABC):
+  """What a component does, decided once its input is counted.
+
+  Attributes:
+    request: What was asked for.
+    layouts: Files of each output, such as a split.
+    written: Number of records of each output.
+    quotas: Numbers of records to select, int64, as the step that assigns records counts them.
+  """
+
+  request: Request[Any]
+  layouts: tuple[OutputLayout, ...]
+  written: tuple[int, ...]
+  quotas: Ints
+
+  @abc.abstractmethod
+  def documents(self, files: Sequence[WorkFile], passed_through: Sequence[str]) -> dict[str, str]:
+    """Returns the JSON texts to publish by path, the sidecar last: it marks a whole artifact.
+
+    Args:
+      files: All files that were written or copied.
+      passed_through: Splits that were copied unread.
+    """
+
+
+def write_outputs(
+  pipeline: beam.Pipeline,
+  files: Sequence[InputFile],
+  transform: beam.PTransform,
+  copies: Sequence[FileCopy],
+  passed_through: Sequence[str],
+  work_dir: str,
+) -> None:
+  """Adds to a pipeline all that writes an artifact: the transform, the copies, the last step.
+
+  Args:
+    pipeline: Pipeline to add to.
+    files: Files to read.
+    transform: Transform from `InputFile` to (`Job`, counts, `WorkFile`).
+    copies: Files that pass through.
+    passed_through: Splits that pass through.
+    work_dir: Folder of files that are in the making.
+  """
+  job, counts, written = create(pipeline, 'InputFiles', files) | 'Records' >> transform
+  if copies:
+    passed = spread(create(pipeline, 'PassedThrough', copies), 'SpreadCopies', _final_path)
+    copied = passed | 'Copy' >> beam.Map(copy_file, work_dir)
+    written = (written, copied) | 'WorkFiles' >> beam.Flatten()
+  _ = (
+    pipeline
+    | 'Once' >> beam.Impulse()
+    | 'Publish'
+    >> beam.Map(
+      lambda _, job, counts, written: publish_outputs(job, counts, written, passed_through),
+      beam.pvalue.AsSingleton(job),
+      beam.pvalue.AsSingleton(counts),
+      beam.pvalue.AsList(written),
+    )
+  )
+
+
+def _final_path(copy: FileCopy) -> str:
+  return copy.final_path
+
+
+def publish_outputs(
+  job: Job, counts: Ints, files: Sequence[WorkFile], passed_through: Sequence[str] = ()
+) -> None:
+  """Moves all files to where they belong, then the documents, the sidecar last.
+
+  The documents are written before that, so that nothing is published where there is no room for
+  all of it.
+
+  Args:
+    job: What was to be done.
+    counts: Numbers of records that were selected, as `Job.quotas`.
+    files: All files that were written or copied.
+    passed_through: Splits that were copied unread.
+
+  Raises:
+    RuntimeError: if that is not what was planned: a fault of this package, or changed data.
+  """
+  if not np.array_equal(counts, job.quotas):
+    raise RuntimeError(f'selected {counts.tolist()}, planned {job.quotas.tolist()}')
+  check_records(job, files)
+  documents = job.documents(files, passed_through)
+  described = [write_document(job.request.work_dir, *item) for item in documents.items()]
+  publish(files)
+  for document in described:
+    publish([document])
+
+
+def file_sizes(files: Sequence[WorkFile]) -> dict[str, dict[str, int]]:
+  """Returns, of each split that is published, file name to bytes as stored, by name."""
+  sizes: dict[str, dict[str, int]] = {}
+  for file in sorted(files, key=lambda f: f.final_path):
+    folder, name = file.final_path.rsplit('/', 2)[1:]
+    sizes.setdefault(folder.removeprefix('Split-'), {})[name] = file.size
+  return sizes
+
+
+def check_records(job: Job, files: Sequence[WorkFile]) -> None:
+  """Checks that the files hold as many records of each output as were to be written.
+
+  Raises:
+    RuntimeError: if they do not.
+  """
+  by_path = {file.final_path: file for file in files}
+  for layout, planned in zip(job.layouts, job.written, strict=True):
+    found = sum(by_path[path].part_records(layout.part) for path in layout.paths)
+    if found != planned:
+      raise RuntimeError(f'{found} records in {layout.paths[0]} and so on, planned {planned}')

@@ -1,0 +1,164 @@
+"""What balancing is to do, decided from totals."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tfx_balance.balanced_augmenter.job import AugmentRequest, plan_augment
+from tfx_balance.balanced_augmenter.parameters import AugmenterParameters, check_augmented_split
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.plan.balance_plan import BalanceRequest
+from tfx_balance.plan.class_value import MISSING, ClassValue
+from tfx_balance.scan.totals import Totals
+from tfx_balance.shuffle import output_layout
+from tfx_balance.tfrecord.read_options import READ_DEFAULTS
+
+
+def stratum(value):
+  return (ClassValue('int', value) if isinstance(value, int) else value,)
+
+
+def totals(counts, **attributes):
+  records = {stratum(value): n for value, n in counts.items()}
+  known = {
+    'stratum_bytes': {each: 100 * n for each, n in records.items()},
+    'n_bytes': 100 * sum(counts.values()),
+    'n_files': 1,
+    'feature_names': {'label', 'x'},
+  }
+  return Totals(records, **{**known, **attributes})
+
+
+def request(augmented_split=None, missing='error', missing_is_class=False, **balance):
+  parameters = AugmenterParameters(
+    label='label',
+    balance=BalanceRequest.parse(**balance),
+    splits=('train',),
+    augmented_split=augmented_split,
+    seed=0,
+    missing=missing,
+    reading=READ_DEFAULTS,
+    missing_is_class=missing_is_class,
+    provenance=False,
+    augment_timeout=None,
+    shown={},
+  )
+  return AugmentRequest(parameters, 'FORMAT_TF_EXAMPLE', 'out', '.gz', 'work')
+
+
+TWO = {'train': totals({0: 10, 1: 3}), 'extra': totals({1: 4, 2: 4, 3: 1})}
+
+
+def test_each_split_is_balanced_by_itself():
+  job = plan_augment(TWO, request())
+  assert job.names == ('extra', 'train')
+  assert job.written == (12, 20)
+  assert job.plans['extra'].targets == (4, 4, 4)
+  assert job.plans['train'].targets == (10, 10)
+  assert job.n_files == 2
+  assert job.outputs.tolist() == [0, 0, 0, 1, 1]
+  assert [layout.paths for layout in job.layouts] == [
+    (f'out/Split-{name}/data_tfrecord-00000-of-00001.gz',) for name in ('extra', 'train')
+  ]
+  rows = {(name, key[0].value): row for (name, key), row in job.selection.rows.items()}
+  assert rows == {
+    ('extra', 1): 0,
+    ('extra', 2): 1,
+    ('extra', 3): 2,
+    ('train', 0): 3,
+    ('train', 1): 4,
+  }
+
+
+def test_some_records_are_there_once_more_than_others():
+  job = plan_augment({'train': totals({0: 10, 1: 3})}, request())
+  assert job.selection.quotas.tolist() == [[0, 10], [1, 2]]
+  assert job.copies.tolist() == [[2, 1], [4, 3]]
+
+
+def test_a_split_of_copies_holds_what_was_added():
+  job = plan_augment({'train': TWO['train']}, request('more'))
+  assert (job.names, job.written, job.outputs.tolist()) == (('more',), (7,), [0, 0])
+  assert job.layouts[0].paths == ('out/Split-more/data_tfrecord-00000-of-00001.gz',)
+
+
+def test_undersampling_keeps_the_first_of_a_class():
+  job = plan_augment(
+    {'train': totals({0: 10, 1: 3})}, request(sampling_strategy='auto', undersample=True)
+  )
+  assert job.selection.quotas.tolist() == [[3, 7], [0, 3]]
+  assert job.copies.tolist() == [[1, 0], [2, 1]]
+  assert job.written == (6,)
+
+
+@given(
+  st.dictionaries(st.integers(0, 40), st.integers(1, 1000), min_size=1),
+  st.sampled_from(['not majority', 'median', 'mean', 0.3, 'power:0.5', 'all']),
+  st.booleans(),
+)
+def test_quotas_and_copies_come_to_the_targets(counts, strategy, undersample):
+  asked = request(sampling_strategy=strategy, undersample=undersample)
+  job = plan_augment({'train': totals(counts)}, asked)
+  records, plan = job.selection.quotas.sum(axis=1), job.plans['train']
+  assert records.tolist() == list(plan.records)
+  assert (job.selection.quotas * job.copies).sum(axis=1).tolist() == list(plan.targets)
+  assert job.written == (sum(plan.targets),)
+  assert np.all(job.copies[:, 0] == job.copies[:, 1] + 1)
+
+
+def test_a_large_split_has_several_files_as_large_as_its_copies_make_it(monkeypatch):
+  monkeypatch.setattr(output_layout, 'SHARD_BYTES', 1000)
+  job = plan_augment({'train': totals({0: 30, 1: 10})}, request())
+  assert len(job.layouts[0].paths) == 6  # 60 records of 100 bytes
+  assert len(plan_augment({'train': totals({0: 30, 1: 10})}, request('more')).layouts[0].paths) == 2
+
+
+def test_dropped_records_count_for_the_size_of_a_record_alone():
+  job = plan_augment({'train': totals({0: 3}, dropped=7, n_bytes=1000)}, request(missing='drop'))
+  assert job.written == (3,)
+
+
+FAULTS = {
+  'no records': ({'train': totals({})}, {}, DataError, 'record'),
+  'one split without records': ({**TWO, 'empty': totals({})}, {}, DataError, 'record'),
+  'all dropped': (
+    {'train': totals({}, dropped=9, n_bytes=900)},
+    {'missing': 'drop'},
+    DataError,
+    'label',
+  ),
+  'label missing': (
+    {'train': totals({0: 3, MISSING: 1}, missing_in={'label': ('file-7', 2)})},
+    {},
+    DataError,
+    'label.*file-7|file-7.*label',
+  ),
+  'class unknown': (TWO, {'sampling_strategy': {0: 50}}, ConfigError, '0 is not a class'),
+  'below': ({'train': TWO['train']}, {'sampling_strategy': {0: 5}}, ConfigError, 'a target of 5'),
+}
+
+
+@pytest.mark.parametrize(('read', 'asked', 'kind', 'fault'), FAULTS.values(), ids=FAULTS)
+def test_what_cannot_be_balanced_is_refused(read, asked, kind, fault):
+  with pytest.raises(kind, match=fault):
+    plan_augment(read, request(**asked))
+
+
+@pytest.mark.parametrize(
+  ('balance', 'splits', 'fault'),
+  [
+    pytest.param(
+      {'undersample': True},
+      ['train'],
+      r"augmented_split='more' leaves the originals .*, undersample=True takes some away; drop one",
+      id='undersample',
+    ),
+    pytest.param(
+      {}, ['train', 'extra'], r"splits=\['train', 'extra'\] are several; use a", id='several'
+    ),
+  ],
+)
+def test_a_split_of_copies_is_of_one_split_and_of_nothing_else(balance, splits, fault):
+  with pytest.raises(ConfigError, match=fault):
+    check_augmented_split('more', splits, BalanceRequest.parse(**balance))
+  check_augmented_split(None, splits, BalanceRequest.parse(**balance))

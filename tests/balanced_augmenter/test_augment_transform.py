@@ -1,0 +1,318 @@
+"""Balancing's steps in their order, without a runner."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tfx_balance.augment import SmoothedBootstrap, Smote
+from tfx_balance.balanced_augmenter import transform as augment
+from tfx_balance.balanced_augmenter.copies import PROVENANCE
+from tfx_balance.balanced_augmenter.transform import CopyRecords, to_copy
+from tfx_balance.errors import DataError
+from tfx_balance.scan.scan import INDEX_ROW
+from tfx_balance.shuffle import scatter as shuffle
+from tfx_balance.tfrecord.frames import frame
+
+from tests.balanced_augmenter import functions
+from tests.balanced_augmenter.helpers_balance import (
+  assert_balance_sidecar,
+  assert_balanced,
+  balance,
+  class_counts,
+  expected_targets,
+  tabular,
+)
+from tests.helpers_changes import CHANGES
+from tests.helpers_checks import read_sidecar
+from tests.helpers_examples import all_bytes, example, in_shards, sequence_example, value_of
+
+RECORDS = tabular({'a': 60, 'b': 17, 'c': 1})
+COUNTS = class_counts(RECORDS)
+
+STRATEGIES = {
+  'not majority': {},
+  'auto': {'sampling_strategy': 'auto'},
+  'all': {'sampling_strategy': 'all'},
+  'minority': {'sampling_strategy': 'minority'},
+  'not minority': {'sampling_strategy': 'not minority'},
+  'median': {'sampling_strategy': 'median'},
+  'mean': {'sampling_strategy': 'mean'},
+  'power': {'sampling_strategy': 'power:0.5'},
+  'ratio': {'sampling_strategy': 0.6},
+  'dict': {'sampling_strategy': {b'b': 100, b'c': 13}},
+  'factors': {'factors': {b'b': 3, b'c': 5}},
+  'max_copies': {'max_copies': 3},
+  'auto down': {'sampling_strategy': 'auto', 'undersample': True},
+  'majority down': {'sampling_strategy': 'majority', 'undersample': True},
+  'median both ways': {'sampling_strategy': 'median', 'undersample': True},
+  'mean both ways': {'sampling_strategy': 'mean', 'undersample': True},
+  'ratio down': {'sampling_strategy': 0.1, 'undersample': True},
+  'dict both ways': {'sampling_strategy': {b'a': 7, b'c': 13}, 'undersample': True},
+}
+
+
+@pytest.mark.parametrize('augment_fn', [None, functions.same], ids=['plain', 'function'])
+@pytest.mark.parametrize('arguments', STRATEGIES.values(), ids=STRATEGIES)
+def test_every_strategy_meets_its_targets(tmp_path, arguments, augment_fn):
+  shards = in_shards(RECORDS, 3)
+  found = balance(tmp_path, {'train': shards}, augment_fn, **arguments)['train']
+  targets = expected_targets(COUNTS, **arguments)
+  assert_balanced(RECORDS, found, targets, plain=augment_fn is None)
+  assert_balance_sidecar(tmp_path / 'out', {'train': RECORDS}, {'train': targets})
+
+
+# Of several largest (or smallest) classes these words leave one alone, and which is not told.
+WITHOUT_TIES = sorted({*STRATEGIES} - {'majority down', 'minority', 'not minority', 'factors'})
+
+
+@settings(max_examples=30)
+@given(
+  st.dictionaries(st.integers(0, 9), st.integers(1, 12), min_size=1, max_size=4),
+  st.lists(st.integers(0, 9), max_size=8),
+  st.sampled_from(WITHOUT_TIES),
+  st.integers(1, 4),
+  st.integers(-3, 3),
+)
+def test_targets_are_met_whatever_the_classes(
+  tmp_path_factory, counts, repeated, strategy, n_shards, seed
+):
+  # With records that are there several times, which no selection by hash can tell apart.
+  arguments = dict(STRATEGIES[strategy])
+  if isinstance(arguments.get('sampling_strategy'), dict):
+    arguments['sampling_strategy'] = {min(counts): 40}
+  records = [example(label=value, id=i) for value, n in counts.items() for i in range(n)]
+  records += [example(label=value, id=0) for value in repeated if value in counts]
+  folder = tmp_path_factory.mktemp('any')
+  shards = in_shards(records, n_shards)
+  found = balance(folder, {'train': shards}, seed=seed, **arguments)['train']
+  assert class_counts(found) == expected_targets(class_counts(records), **arguments)
+  assert set(found) <= set(records)
+  if not arguments.get('undersample'):
+    assert not Counter(records) - Counter(found)
+
+
+def test_the_same_records_and_seed_copy_the_same_records_in_any_order(tmp_path):
+  one = balance(tmp_path / 'one', {'train': in_shards(RECORDS, 2)}, functions.jitter)
+  two = balance(tmp_path / 'two', {'train': in_shards(RECORDS[::-1], 5)}, functions.jitter)
+  assert Counter(one['train']) == Counter(two['train'])
+  assert one != two
+  seeded = balance(tmp_path / 'three', {'train': in_shards(RECORDS, 2)}, functions.jitter, seed=1)
+  made = [set(out['train']) - set(RECORDS) for out in (one, seeded)]
+  assert len(made[0]) == 60 * 3 - 78
+  assert not made[0] & made[1]
+
+
+def test_the_same_records_keep_the_same_ones_in_any_order(tmp_path):
+  arguments = {'sampling_strategy': {b'a': 20}, 'undersample': True}
+  one = balance(tmp_path / 'one', {'train': in_shards(RECORDS, 2)}, **arguments)['train']
+  two = balance(tmp_path / 'two', {'train': in_shards(RECORDS[::-1], 5)}, **arguments)['train']
+  assert Counter(one) == Counter(two)
+  three = balance(tmp_path / 'three', {'train': [RECORDS]}, seed=1, **arguments)['train']
+  assert Counter(three) != Counter(one)
+
+
+@pytest.mark.parametrize(
+  'augment_fn', [None, functions.jitter, Smote(['x'])], ids=['plain', 'function', 'pool']
+)
+def test_bytes_do_not_depend_on_batches(tmp_path, monkeypatch, augment_fn):
+  balance(tmp_path / 'one', {'train': in_shards(RECORDS, 2)}, augment_fn, provenance=True)
+  monkeypatch.setattr(augment, 'CHUNK_BYTES', 200)
+  balance(tmp_path / 'two', {'train': in_shards(RECORDS, 2)}, augment_fn, provenance=True)
+  assert all_bytes(tmp_path / 'one/out') == all_bytes(tmp_path / 'two/out')
+
+
+class FirstAttemptFails(CopyRecords):
+  """Fails after it has written something; the bundle is then run again, by another worker."""
+
+  def process(self, scanned, job, thresholds, layout, pools):
+    with pytest.MonkeyPatch.context() as patch:
+      patch.setattr(shuffle, 'SPILL_BYTES', 1)
+      patch.setattr(shuffle, 'SEGMENT_BYTES', 1)
+      add = shuffle.Scatterer.add
+
+      def breaks(self, frames, outputs, which=None):
+        add(self, frames, outputs, which)
+        self._file.close()  # as the end of a process does
+        raise OSError('the worker was lost')
+
+      patch.setattr(shuffle.Scatterer, 'add', breaks)
+      with pytest.raises(OSError, match='the worker was lost'):
+        list(super().process(scanned, job, thresholds, layout, pools))
+    left = [path for path in Path(job.request.work_dir).glob('spill-*') if path.stat().st_size]
+    assert len(left) == 2 * scanned.file.rank + 1  # those of all the attempts so far
+    second = CopyRecords(self._load_augment_fn, self._label)
+    second.setup()
+    yield from second.process(scanned, job, thresholds, layout, pools)
+
+
+class RunsTwice(CopyRecords):
+  """Runs every bundle twice and throws the first result away."""
+
+  def process(self, scanned, job, thresholds, layout, pools):
+    list(super().process(scanned, job, thresholds, layout, pools))
+    yield from super().process(scanned, job, thresholds, layout, pools)
+
+
+@pytest.mark.parametrize('dofn', [FirstAttemptFails, RunsTwice])
+@pytest.mark.parametrize(
+  'augment_fn', [None, functions.jitter, Smote(['x'])], ids=['plain', 'function', 'pool']
+)
+def test_a_bundle_that_is_retried_gives_the_same_bytes(tmp_path, augment_fn, dofn):
+  shards = {'train': in_shards(RECORDS, 3)}
+  balance(tmp_path / 'once', shards, augment_fn, provenance=True)
+  balance(tmp_path / 'again', shards, augment_fn, dofn, provenance=True)
+  assert all_bytes(tmp_path / 'once/out') == all_bytes(tmp_path / 'again/out')
+  assert sorted(all_bytes(tmp_path / 'again/out')) == [
+    'Split-train/data_tfrecord-00000-of-00001',
+    'class_distribution.json',
+  ]
+
+
+POOLED = {
+  'Smote': Smote(['x'], k=3),
+  'SMOTE-NC': Smote(['x'], ['note']),
+  'SmoothedBootstrap': SmoothedBootstrap(),
+}
+
+
+@pytest.mark.parametrize('augment_fn', POOLED.values(), ids=POOLED)
+def test_copies_have_their_whole_class_for_a_pool_whatever_the_files(tmp_path, augment_fn):
+  records = [
+    example(label='b' if i % 12 == 5 else 'a', id=i, x=[i**1.5, -float(i)], note=f'{i}')
+    for i in range(72)
+  ]
+  made = {}
+  for n in (1, 6, 64):
+    found = balance(tmp_path / str(n), {'train': in_shards(records, n)}, augment_fn)['train']
+    made[n] = Counter(found) - Counter(records)
+    (row,) = [
+      row for row in read_sidecar(tmp_path / str(n) / 'out')['strata'] if row['name'] == 'b'
+    ]
+    assert row['splits']['train']['pool'] == 6
+  assert made[1].total() == len(made[1]) == 60  # all copies differ
+  assert made[1] == made[6] == made[64]
+
+
+def test_provenance_finds_the_original(tmp_path):
+  shards = in_shards(RECORDS, 3)
+  found = balance(tmp_path, {'train': shards}, functions.same, provenance=True)['train']
+  copies = [record for record in found if value_of(record, PROVENANCE[2]) is not None]
+  assert len(copies) == 180 - len(RECORDS)
+  assert not Counter(RECORDS) - Counter(found)  # the originals have none
+  numbers = Counter()
+  for record in copies:
+    file, at, number = (value_of(record, name) for name in PROVENANCE)
+    numbers[file, at] += 1
+    original = shards[file][at]
+    assert [value_of(record, name) for name in ('label', 'id', 'x')] == [
+      value_of(original, name) for name in ('label', 'id', 'x')
+    ]
+    assert number >= 1
+  told = {tuple(value_of(record, name) for name in PROVENANCE) for record in copies}
+  assert told == {(*place, i) for place, n in numbers.items() for i in range(1, n + 1)}
+
+
+def test_originals_are_in_their_split_and_copies_in_another(tmp_path):
+  found = balance(tmp_path, {'train': in_shards(RECORDS, 2)}, augmented_split='more')
+  assert set(found) == {'more'}
+  assert class_counts(found['more']) == {b'b': 43, b'c': 59}
+  assert set(found['more']) <= set(RECORDS)
+
+
+def test_a_balanced_split_of_copies_is_empty(tmp_path):
+  records = tabular({'a': 3, 'b': 3})
+  assert balance(tmp_path, {'train': [records]}, augmented_split='more') == {'more': []}
+
+
+def test_several_splits_are_balanced_each_by_itself(tmp_path):
+  more = tabular({'b': 5, 'd': 2}, start=1000)
+  found = balance(tmp_path, {'train': in_shards(RECORDS, 2), 'more': [more]}, functions.same)
+  targets = {'train': expected_targets(COUNTS), 'more': {b'b': 5, b'd': 5}}
+  before = {'train': RECORDS, 'more': more}
+  for name, records in before.items():
+    assert_balanced(records, found[name], targets[name], plain=False)
+    ids = {value_of(record, 'id') for record in records}
+    assert {value_of(record, 'id') for record in found[name]} == ids
+  assert_balance_sidecar(tmp_path / 'out', before, targets)
+
+
+def test_sequence_examples_are_copied(tmp_path):
+  records = [sequence_example(steps=1 + i % 3, label='aab'[i % 3], id=i) for i in range(9)]
+  found = balance(tmp_path, {'train': [records]}, payload='FORMAT_TF_SEQUENCE_EXAMPLE')['train']
+  assert Counter(found) == Counter(records + [r for i, r in enumerate(records) if i % 3 == 2])
+
+
+WITHOUT_CLASS = {
+  'drop': ({'missing': 'drop'}, {b'a': 6, b'b': 6}),
+  'left as they are': ({'missing': 'own_stratum'}, {b'a': 6, b'b': 6, None: 3}),
+  'a class': (
+    {'missing': 'own_stratum', 'missing_is_class': True},
+    {b'a': 6, b'b': 6, None: 6},
+  ),
+}
+
+
+@pytest.mark.parametrize(('arguments', 'expected'), WITHOUT_CLASS.values(), ids=WITHOUT_CLASS)
+def test_records_without_a_class(tmp_path, arguments, expected):
+  records = tabular({'a': 6, 'b': 2}) + [example(id=i, x=[0.0] * 3) for i in range(100, 103)]
+  found = balance(tmp_path, {'train': [records]}, functions.same, **arguments)['train']
+  assert class_counts(found) == expected
+
+
+def test_records_without_a_class_are_an_error(tmp_path):
+  with pytest.raises(DataError, match='label'):
+    balance(tmp_path, {'train': [[*RECORDS, example(id=3)]]})
+
+
+def test_copies_come_out_mixed(tmp_path):
+  records = tabular({'a': 1000, 'b': 10})
+  order = [value_of(r) for r in balance(tmp_path, {'train': in_shards(records, 2)})['train']]
+  for part in in_shards(order, 10):
+    assert 60 < part.count(b'b') < 140  # 100 of 200, within six standard deviations
+
+
+def test_a_fault_of_a_function_leaves_nothing_published(tmp_path):
+  with pytest.raises(DataError, match=r'functions\.gives_nan .*record 7 .*, of class b$'):
+    balance(tmp_path, {'train': [tabular({'a': 6, 'b': 4})]}, functions.gives_nan)
+  assert all_bytes(tmp_path / 'out') == {}
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(-1, 6)), min_size=1, max_size=30))
+def test_copies_are_asked_for_as_often_as_they_are_wanted(wanted):
+  sizes, times = zip(*wanted, strict=True)
+  records = [bytes([i]) * n for i, n in enumerate(sizes)]
+  index = np.zeros(len(records), INDEX_ROW)
+  index['hash'] = np.arange(len(records)) + 500
+  rows = np.arange(len(records)) % 3
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(augment, 'CHUNK_BYTES', 100)
+    batches = list(to_copy(index, frame(records), rows, np.array(times), 1000))
+  made = [
+    entry
+    for batch in batches
+    for entry in zip(
+      batch.frames.payloads(), batch.hashes, batch.positions, batch.numbers, batch.rows, strict=True
+    )
+  ]
+  assert made == [
+    (record, 500 + i, 1000 + i, number, i % 3)
+    for i, (record, n) in enumerate(zip(records, times, strict=True))
+    for number in range(1, n + 1)
+  ]
+  for batch in batches:  # memory stays bounded: by a batch, and a record that is larger
+    assert 0 < int(batch.frames.offsets[-1]) < 100 + 66 + 16
+
+
+@pytest.mark.parametrize('augment_fn', [None, functions.same], ids=['plain', 'function'])
+@pytest.mark.parametrize('change', CHANGES.values(), ids=CHANGES)
+def test_input_that_changes_after_it_was_counted_is_refused(tmp_path, change, augment_fn):
+  class ChangeFirst(CopyRecords):
+    def process(self, scanned, *planned):
+      change(scanned.file.path)
+      return super().process(scanned, *planned)
+
+  with pytest.raises(DataError, match='in-0 changed while it was read; run again'):
+    balance(tmp_path, {'train': [RECORDS]}, augment_fn, dofn=ChangeFirst)

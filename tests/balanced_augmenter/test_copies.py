@@ -1,0 +1,276 @@
+"""Copies: their seeds, their bytes, and what an augment function may not do."""
+
+import re
+import threading
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+from tfx_balance.augment import Applier, PoolFn, SmoothedBootstrap, Smote
+from tfx_balance.augment.pool import pool_request
+from tfx_balance.balanced_augmenter.copies import (
+  PROVENANCE,
+  CopyMaker,
+  Originals,
+  copy_seeds,
+  to_column,
+  to_tensor,
+)
+from tfx_balance.balanced_augmenter.examples import Column, FeatureShape
+from tfx_balance.balanced_augmenter.pools import NO_POOLS, with_pools
+from tfx_balance.errors import DataError
+from tfx_balance.tfrecord.frames import concatenate
+
+from tests.balanced_augmenter import functions
+from tests.balanced_augmenter.helpers_balance import (
+  augment_request,
+  layout_of,
+  plan_of,
+  pools_of,
+  scan_splits,
+  tabular,
+)
+from tests.helpers_examples import example, in_shards, sequence_example, value_of
+
+HASHES = st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=40, unique=True)
+
+
+@given(HASHES, st.integers(-5, 2**63), st.data())
+def test_a_seed_is_a_function_of_seed_record_and_copy_alone(hashes, seed, data):
+  numbers = [data.draw(st.integers(1, 1000)) for _ in hashes]
+  found = copy_seeds(np.array(hashes, np.uint64), np.array(numbers), seed)
+  assert found.shape == (len(hashes), 2)
+  assert found.dtype == np.int64
+  order = data.draw(st.permutations(range(len(hashes))))
+  for i in order:
+    alone = copy_seeds(np.array([hashes[i]], np.uint64), np.array([numbers[i]]), seed)
+    np.testing.assert_array_equal(alone[0], found[i])
+
+
+def test_seeds_differ_between_records_copies_and_seeds():
+  hashes = np.repeat(np.arange(200, dtype=np.uint64), 50)
+  numbers = np.tile(np.arange(1, 51), 200)
+  seeds = np.concatenate([copy_seeds(hashes, numbers, seed) for seed in (0, 1, -1)])
+  for column in seeds.T:  # each half alone is enough
+    assert len(np.unique(column)) == len(seeds)
+  ones = np.unpackbits(seeds.view(np.uint8)).mean()
+  assert abs(ones - 0.5) < 6 * 0.5 / np.sqrt(seeds.size * 64)
+
+
+class Made:
+  """The copies of one file's records."""
+
+  def __init__(self, folder, records, augment=None, **arguments):
+    self.request = augment_request(folder, **arguments)
+    (self.scanned,) = scan_splits(folder, {'train': [records]}, self.request)
+    self.job = plan_of([self.scanned], self.request)
+    self.layout = layout_of([self.scanned])
+    pools = NO_POOLS
+    if isinstance(augment, PoolFn):
+      self.job = with_pools(self.job, self.layout, pool_request(augment))
+      pools = pools_of([self.scanned], self.job, self.layout)
+    self.maker = CopyMaker(self.scanned, self.job, self.layout, augment, pools)
+    parts = list(self.scanned.frames())
+    self.frames = concatenate([frames for _, frames in parts])
+    self.index = np.concatenate([index for index, _ in parts])
+    self.rows = self.job.selection.rows_of(self.scanned)[self.index['code']]
+
+  def copy(self, *wanted):
+    """Returns a copy of each (position, number)."""
+    at, numbers = (np.array(column) for column in zip(*wanted, strict=True))
+    originals = Originals(self.frames.take(at), self.index['hash'][at], at, numbers, self.rows[at])
+    return self.maker.make(originals).payloads()
+
+
+RECORDS = tabular({'a': 6, 'b': 4})
+WANTED = [(0, 1), (7, 1), (0, 2), (3, 1), (7, 9)]
+
+
+def applier(function):
+  return Applier(function, 'label')
+
+
+def test_without_a_function_a_copy_is_its_original(tmp_path):
+  assert Made(tmp_path, RECORDS).copy(*WANTED) == [RECORDS[at] for at, _ in WANTED]
+
+
+def test_a_sequence_example_is_copied_as_it_is(tmp_path):
+  records = [sequence_example(steps=i, label='a', id=i) for i in range(3)]
+  made = Made(tmp_path, [example(label='a')], payload='FORMAT_TF_SEQUENCE_EXAMPLE')
+  assert made.copy((0, 1)) == [example(label='a')]
+  made = Made(tmp_path / 's', records, payload='FORMAT_TF_SEQUENCE_EXAMPLE', provenance=True)
+  (found,) = made.copy((2, 1))
+  assert found.startswith(records[2])
+  message = tf.train.SequenceExample.FromString(found)
+  step = tf.train.SequenceExample.FromString(records[2]).feature_lists
+  assert message.feature_lists == step
+  told = [message.context.feature[name].int64_list.value[0] for name in PROVENANCE]
+  assert told == [0, 2, 1]
+
+
+def test_a_copy_of_a_function_is_what_the_function_gives(tmp_path):
+  made = Made(tmp_path, RECORDS, applier(functions.jitter), seed=5)
+  seeds = copy_seeds(
+    made.index['hash'][[at for at, _ in WANTED]], np.array([number for _, number in WANTED]), 5
+  )
+  for record, (at, _), seed in zip(made.copy(*WANTED), WANTED, seeds, strict=True):
+    before = {'x': tf.constant(value_of(RECORDS[at], 'x'))}
+    expected = functions.jitter(before, tf.constant(seed))['x']
+    np.testing.assert_array_equal(np.float32(value_of(record, 'x')), expected)
+    assert [value_of(record, name) for name in ('label', 'id')] == [
+      value_of(RECORDS[at], name) for name in ('label', 'id')
+    ]
+
+
+def test_a_copy_is_the_same_alone_as_among_others_and_in_another_file(tmp_path):
+  one = Made(tmp_path / 'one', RECORDS, applier(functions.jitter))
+  found = one.copy(*WANTED)
+  assert [one.copy(wanted)[0] for wanted in WANTED] == found
+  assert len(set(found)) == len(found)
+  other = Made(tmp_path / 'two', RECORDS[::-1], applier(functions.jitter))
+  assert other.copy(*[(len(RECORDS) - 1 - at, number) for at, number in WANTED]) == found
+  seeded = Made(tmp_path / 'three', RECORDS, applier(functions.jitter), seed=1)
+  assert not set(seeded.copy(*WANTED)) & set(found)
+
+
+@pytest.mark.parametrize('function', [None, functions.same], ids=['plain', 'function'])
+def test_provenance_is_what_a_copy_is_of(tmp_path, function):
+  augment = function and applier(function)
+  plain = Made(tmp_path / 'plain', RECORDS, augment).copy(*WANTED)
+  found = Made(tmp_path / 'told', RECORDS, augment, provenance=True).copy(*WANTED)
+  for record, without, (at, number) in zip(found, plain, WANTED, strict=True):
+    assert record.startswith(without)  # which keeps the bytes that it had
+    assert [value_of(record, name) for name in PROVENANCE] == [0, at, number]
+    features = tf.train.Example.FromString(record).features.feature
+    for name in PROVENANCE:
+      assert value_of(without, name) is None
+      del features[name]
+    assert features == tf.train.Example.FromString(without).features.feature
+
+
+FAULTS = {
+  'raises': 'raised RuntimeError: no idea',
+  'other_dtype': "changed feature 'x' from float32 to float64; cast it back",
+  'other_shape': r"changed feature 'x' from shape \(3,\) to \(1,\); keep its shape",
+  'drops_label': r"dropped \['label'\]; return every feature",
+  'no_dict': 'returned a .*; return a dict of features',
+}
+
+
+@pytest.mark.parametrize('name', FAULTS)
+def test_a_function_that_breaks_a_rule_is_named_with_class_and_record(tmp_path, name):
+  made = Made(tmp_path, RECORDS, applier(getattr(functions, name)))
+  where = f'it was given copy 1 of record 0 of {re.escape(made.scanned.file.path)}, of class a'
+  pattern = rf'functions\.{name} at record 0 of the batch: {FAULTS[name]}.*; {where}$'
+  with pytest.raises(DataError, match=pattern):
+    made.copy((0, 1), (7, 1))
+
+
+def test_a_function_that_does_not_end_is_named_with_class_file_and_records(tmp_path, monkeypatch):
+  go_on = threading.Event()
+  monkeypatch.setattr(functions, 'GO_ON', go_on)
+  made = Made(tmp_path, RECORDS, applier(functions.waits), augment_timeout=0.5)
+  path = re.escape(made.scanned.file.path)
+  pattern = (
+    r'functions\.waits: did not end within augment_timeout=0.5 seconds; .*; it was given 3 copies '
+    rf'of records 1 to 7 of {path}, of 2 classes: a, b$'
+  )
+  try:
+    with pytest.raises(DataError, match=pattern):
+      made.copy((1, 1), (6, 1), (7, 9))
+  finally:
+    go_on.set()
+
+
+AT_SEVEN = {
+  'raises_at_seven': 'raised InvalidArgumentError: .*seven is not to be copied',
+  'changes_label': "changed the label 'label'; leave it as it is",
+  'gives_nan': "gave NaN in feature 'x', which had none",
+}
+
+
+@pytest.mark.parametrize('name', AT_SEVEN)
+def test_a_function_that_fails_on_one_record_is_named_with_it(tmp_path, name):
+  made = Made(tmp_path, RECORDS, applier(getattr(functions, name)))
+  path = re.escape(made.scanned.file.path)
+  pattern = rf'functions\.{name} .*{AT_SEVEN[name]}.*copy 9 of record 7 of {path}, of class b$'
+  with pytest.raises(DataError, match=pattern):
+    made.copy((0, 1), (6, 1), (7, 9), (1, 2))
+
+
+def test_a_function_that_fails_on_no_record_alone_is_named_too(tmp_path):
+  made = Made(tmp_path, RECORDS, applier(functions.only_alone))
+  with pytest.raises(DataError, match=r'OnlyAlone.*too many records'):
+    made.copy((0, 1), (7, 1))
+
+
+def test_nan_that_was_there_may_stay(tmp_path):
+  records = [example(label='a', id=i, x=[float('nan')] * 3) for i in range(2)]
+  found = Made(tmp_path, records, applier(functions.jitter)).copy((0, 1), (1, 1))
+  assert all(np.isnan(value_of(record, 'x')).all() for record in found)
+
+
+@pytest.mark.parametrize(
+  ('column', 'shape'),
+  [
+    pytest.param(([1, 2, 3], [0, 1, 2, 3]), FeatureShape('int', 1, 1), id='one value'),
+    pytest.param(([1.0, 2.0], [0, 2]), FeatureShape('float', 2, 2), id='two values'),
+    pytest.param(([b'x', b'y\xff'], [0, 0, 2, 2]), FeatureShape('bytes', 0, 2), id='varying'),
+    pytest.param(([b'x', b'', b'z', b'u'], [0, 2, 4]), FeatureShape('bytes', 2, 2), id='bytes'),
+    pytest.param(([], [0, 0]), FeatureShape('int', 0, 3), id='no values'),
+  ],
+)
+def test_columns_are_tensors_and_back(column, shape):
+  kind = {'int': np.int64, 'float': np.float32, 'bytes': object}[shape.kind]
+  before = Column(np.array(column[0], kind), np.array(column[1]))
+  tensor = to_tensor(before, shape)
+  after = to_column(tensor)
+  assert after.values.tolist() == before.values.tolist()
+  assert after.values.dtype == before.values.dtype
+  assert after.offsets.tolist() == before.offsets.tolist()
+  assert tensor.shape.as_list()[0] == len(column[1]) - 1
+  ranks = {True: 1 if shape.most == 1 else 2, False: 2}
+  assert tensor.shape.rank == ranks[shape.is_fixed]
+
+
+@pytest.mark.parametrize(
+  'function', [Smote(['x'], k=3), SmoothedBootstrap()], ids=['Smote', 'SmoothedBootstrap']
+)
+def test_functions_with_a_pool_stay_in_the_class(tmp_path, function):
+  rng = np.random.default_rng(0)
+  records = [
+    example(label=label, id=i, x=(rng.normal(size=3) + 1000 * (label == 'b')).tolist())
+    for i, label in enumerate('a' * 20 + 'b' * 20)
+  ]
+  wanted = [(i, number) for i in range(0, 40, 3) for number in (1, 2)]
+  made = Made(tmp_path, records, function, factors={'a': 2, 'b': 2})
+  found = made.copy(*wanted)
+  for record, (at, _) in zip(found, wanted, strict=True):
+    x = np.array(value_of(record, 'x'))
+    assert value_of(record) == value_of(records[at])
+    assert np.all(np.abs(x - 1000 * (value_of(record) == b'b')) < 10)
+    assert value_of(record, 'x') != value_of(records[at], 'x')
+  assert [made.copy(one)[0] for one in wanted] == found  # in any batch
+
+
+def test_originals_are_taken_in_order(tmp_path):
+  made = Made(tmp_path, RECORDS)
+  everything = np.arange(len(RECORDS))
+  originals = Originals(made.frames, made.index['hash'], everything, everything + 1, made.rows)
+  found = originals.take(np.array([7, 0]))
+  assert found.frames.payloads() == [RECORDS[7], RECORDS[0]]
+  assert found.positions.tolist() == [7, 0]
+  assert found.numbers.tolist() == [8, 1]
+  assert found.rows.tolist() == [1, 0]
+  assert found.hashes.tolist() == made.index['hash'][[7, 0]].tolist()
+
+
+def test_shards_share_their_layout(tmp_path):
+  # A feature that one file has always and another never is ragged in both, or functions would meet
+  # it as another shape.
+  records = [example(label='a', x=[1.0, 2.0]), example(label='a')]
+  request = augment_request(tmp_path)
+  found = layout_of(scan_splits(tmp_path, {'train': in_shards(records, 2)}, request))
+  assert found['x'] == FeatureShape('float', 0, 2)

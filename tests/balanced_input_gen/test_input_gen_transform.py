@@ -1,0 +1,217 @@
+"""Records laid out by class, step by step and without a runner: milliseconds, not seconds."""
+
+import tempfile
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tfx_balance.balanced_input_gen.job import ShardRequest, plan_shards
+from tfx_balance.balanced_input_gen.parameters import InputGenParameters
+from tfx_balance.balanced_input_gen.transform import AssignClasses
+from tfx_balance.errors import DataError
+from tfx_balance.plan import class_files
+from tfx_balance.scan import scan as count
+from tfx_balance.scan.scan import InputFile, ScanFile
+from tfx_balance.scan.totals import SumTotals
+from tfx_balance.shuffle import output_layout
+from tfx_balance.shuffle import scatter as shuffle
+from tfx_balance.shuffle.scatter import GatherFile, Scatterer
+from tfx_balance.tfrecord import files as records
+from tfx_balance.writer import publish_outputs
+
+from tests.balanced_input_gen.helpers_input_gen import assert_laid_out, runs
+from tests.helpers_changes import CHANGES
+from tests.helpers_examples import (
+  all_bytes,
+  example,
+  in_shards,
+  labelled,
+  read_splits,
+  write_tfrecords,
+)
+from tests.helpers_split import request_target
+
+
+def request_in(folder, splits, **changes):
+  for name in ('work', 'out', 'hyper'):
+    (folder / name).mkdir(exist_ok=True)
+  target = request_target(folder, changes)
+  parameters = InputGenParameters('label', tuple(splits), seed=0, missing='error')
+  return ShardRequest(
+    replace(parameters, **changes), hyperparameters_uri=str(folder / 'hyper'), **target
+  )
+
+
+def shards_without_runner(folder, splits, **changes):
+  """Returns what `ClassShards` puts out: the job, the counts dealt out, and the files."""
+  paths = [
+    (write_tfrecords(folder / f'{name}-{i}', shard), name)
+    for name, shards in splits.items()
+    for i, shard in enumerate(shards)
+  ]
+  return lay_out(request_in(folder, splits, **changes), paths)
+
+
+def lay_out(request, paths):
+  """Returns the job, the counts and the files, given the path and the split of every file."""
+  parameters, work_dir = request.parameters, request.work_dir
+  scan = ScanFile([parameters.label], request.payload, parameters.missing, work_dir)
+  scanned = [
+    found
+    for rank, (path, name) in enumerate(paths)
+    for found in scan.process(InputFile(path, rank, name))
+  ]
+  totals = {name: SumTotals().create_accumulator() for name in parameters.train_splits}
+  for found in scanned:
+    totals[found.file.group].add(found)
+  job = plan_shards(totals, request)
+  counts = np.zeros(len(job.classes), np.int64)
+  spills = {path: [] for layout in job.layouts for path in layout.paths}
+  for found in scanned:
+    for dealt in AssignClasses().process(found, job):
+      if isinstance(dealt, tuple):
+        spills[dealt[0]].append(dealt[1])
+      else:
+        counts = counts + dealt.value
+  gather = GatherFile(request.work_dir)
+  return job, counts, [file for item in spills.items() for file in gather.process(item)]
+
+
+RECORDS = st.lists(st.tuples(st.integers(-2, 12), st.binary(max_size=40)), max_size=80)
+
+
+@given(
+  splits=st.dictionaries(
+    st.sampled_from(['train', 'b', 'c']), st.lists(RECORDS, min_size=1, max_size=3), min_size=1
+  ),
+  sizes=st.sampled_from([(400, 200), (100, 90), (5000, 2000), (1 << 20, 1 << 20)]),
+  spill_bytes=st.sampled_from([1, 300, 1 << 20]),
+  bucket_bytes=st.sampled_from([60, 1 << 20]),
+)
+def test_every_record_is_in_a_segment_of_its_class(splits, sizes, spill_bytes, bucket_bytes):
+  # Whatever is in the inputs, in whatever number of files, buckets and segments: the recount of
+  # `assert_laid_out` holds, natural counts and bytes included.
+  made = {
+    name: [[example(label=c, data=data) for c, data in shard] for shard in shards]
+    for name, shards in splits.items()
+  }
+  merged = {name: [r for shard in shards for r in shard] for name, shards in made.items()}
+  if not any(merged.values()):
+    return
+  with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
+    monkeypatch.setattr(class_files, 'MAX_FILE_BYTES', sizes[0])
+    monkeypatch.setattr(class_files, 'SHARED_FILE_BYTES', sizes[1])
+    monkeypatch.setattr(shuffle, 'SPILL_BYTES', spill_bytes)
+    monkeypatch.setattr(shuffle, 'SEGMENT_BYTES', 1)
+    monkeypatch.setattr(output_layout, 'BUCKET_BYTES', bucket_bytes)
+    publish_outputs(*shards_without_runner(Path(folder), made))
+    assert_laid_out(Path(folder) / 'out', merged)
+
+
+def test_records_of_a_shared_file_are_shuffled_within_their_class(tmp_path):
+  held = [example(label=i // 1000, id=i) for i in range(3000)]
+  publish_outputs(*shards_without_runner(tmp_path, {'train': in_shards(held, 2)}))
+  found = read_splits(tmp_path / 'out')['train']
+  assert runs(found) == [0, 1, 2]
+  place = {record: i for i, record in enumerate(held)}
+  for start in (0, 1000, 2000):
+    order = [place[record] for record in found[start : start + 1000]]
+    assert abs(np.corrcoef(order, np.arange(1000))[0, 1]) < 5 / np.sqrt(1000)
+
+
+@pytest.mark.parametrize('lost', ['count', 'part', 'file', 'swap'])
+def test_nothing_is_published_that_is_not_what_was_planned(tmp_path, lost):
+  splits = {'train': [labelled({0: 10, 1: 7, 2: 30})]}
+  job, counts, (file,) = shards_without_runner(tmp_path, splits)
+  assert file.parts == (10, 7, 30)
+  if lost == 'count':
+    counts = counts - np.array([0, 1, 0])
+  elif lost == 'part':
+    file = replace(file, parts=(10, 7))
+  elif lost == 'swap':
+    file = replace(file, parts=(11, 6, 30))
+  files = [] if lost == 'file' else [file]
+  with pytest.raises((RuntimeError, KeyError), match=r'planned|data_tfrecord-00000'):
+    publish_outputs(job, counts, files)
+  assert all_bytes(tmp_path / 'out') == all_bytes(tmp_path / 'hyper') == {}
+
+
+def test_publishing_again_changes_nothing(tmp_path):
+  made = shards_without_runner(tmp_path, {'train': [labelled({0: 10, 1: 7})]})
+  publish_outputs(*made)
+  first = all_bytes(tmp_path / 'out')
+  publish_outputs(*made)
+  assert all_bytes(tmp_path / 'out') == first
+  assert len(first) == 3
+
+
+def test_a_file_that_no_record_was_dealt_to_is_not_in_the_plan(tmp_path, monkeypatch):
+  monkeypatch.setattr(class_files, 'MAX_FILE_BYTES', 60)
+  monkeypatch.setattr(class_files, 'SHARED_FILE_BYTES', 60)
+  held = labelled({0: 8})
+  publish_outputs(*shards_without_runner(tmp_path, {'train': [held]}))
+  plan = assert_laid_out(tmp_path / 'out', {'train': held})
+  assert len(plan['files']) < len(list((tmp_path / 'out/Split-train').iterdir()))
+
+
+def test_ten_thousand_large_classes_need_no_large_buffers(tmp_path):
+  layouts = [output_layout.OutputLayout((f'f{i}',), 4) for i in range(10_000)]
+  with Scatterer(layouts, 0, 1, 1, str(tmp_path)) as scatterer:
+    assert scatterer._spill_bytes == shuffle.MAX_SPILL_BYTES == 32 << 20
+  shared = [output_layout.OutputLayout(('f',), 1, part) for part in range(10_000)]
+  with Scatterer(shared, 0, 1, 1, str(tmp_path)) as scatterer:
+    assert scatterer._spill_bytes == shuffle.SPILL_BYTES
+
+
+def peak_bytes(folder, n_records, n_classes):
+  """Returns the most memory that laying out so many records of 1,000 bytes held at a time."""
+  noise = np.random.default_rng(0).bytes(1 << 20)
+  folder.mkdir()
+  path = write_tfrecords(
+    folder / 'in',
+    (example(label=i % n_classes, data=noise[i : i + 950]) for i in range(n_records)),
+  )
+  default = pa.default_memory_pool()
+  pool = pa.proxy_memory_pool(default)
+  pa.set_memory_pool(pool)
+  tracemalloc.start()
+  try:
+    _, _, files = lay_out(request_in(folder, ['train']), [(path, 'train')])
+    assert len(files) > 10
+    return tracemalloc.get_traced_memory()[1] + pool.max_memory()
+  finally:
+    tracemalloc.stop()
+    pa.set_memory_pool(default)
+
+
+def test_memory_is_flat(tmp_path, monkeypatch):
+  monkeypatch.setattr(shuffle, 'SPILL_BYTES', 1 << 18)
+  monkeypatch.setattr(shuffle, 'SEGMENT_BYTES', 1)
+  monkeypatch.setattr(output_layout, 'BUCKET_BYTES', 1 << 18)
+  monkeypatch.setattr(class_files, 'MAX_FILE_BYTES', 1 << 18)
+  monkeypatch.setattr(class_files, 'SHARED_FILE_BYTES', 1 << 18)
+  monkeypatch.setattr(records.read_frames, '__defaults__', (1 << 18,))
+  monkeypatch.setattr(count, 'SECOND_CHUNK_BYTES', 1 << 18)
+  small = peak_bytes(tmp_path / 'small', 4000, 5)
+  assert small < 4 << 20
+  # Twice, since how far a thread has read ahead is not the same in each run.
+  assert peak_bytes(tmp_path / 'large', 32_000, 5) < small * 2  # for eight times the data: 32 MB
+  assert peak_bytes(tmp_path / 'classes', 4000, 1000) < small * 2  # for 200 times the classes
+
+
+@pytest.mark.parametrize('change', CHANGES.values(), ids=CHANGES)
+def test_input_that_changes_after_it_was_counted_is_refused(tmp_path, monkeypatch, change):
+  deal = AssignClasses.process
+
+  def change_first(self, scanned, job):
+    change(scanned.file.path)
+    return deal(self, scanned, job)
+
+  monkeypatch.setattr(AssignClasses, 'process', change_first)
+  with pytest.raises(DataError, match='in-0 changed while it was read; run again'):
+    shards_without_runner(tmp_path, {'in': [labelled({0: 30, 1: 20})]})

@@ -1,0 +1,34 @@
+"""Few-step forms of Beam's composites."""
+
+import operator
+
+import apache_beam as beam
+import pytest
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.util import assert_that, equal_to
+from tfx_balance.beam.steps import create, identity, spread, summed
+
+
+@pytest.mark.parametrize('values', [[], [3], [1, 2, 2]], ids=['none', 'one', 'equal ones'])
+def test_created_values_are_elements(values):
+  with TestPipeline() as pipeline:
+    assert_that(create(pipeline, 'Create', values), equal_to(values))
+
+
+def test_spread_elements_are_the_same_also_where_keys_are():
+  with TestPipeline() as pipeline:
+    made = create(pipeline, 'Create', [1, 2, 3, 4])
+    assert_that(spread(made, 'Spread', lambda n: n % 2), equal_to([1, 2, 3, 4]))
+
+
+def test_every_element_and_the_side_input_are_summed():
+  with TestPipeline() as pipeline:
+    factor = beam.pvalue.AsSingleton(create(pipeline, 'Factor', [10]))
+    made = create(pipeline, 'Create', [1, 2, 3])
+    total = summed(made, 'Sum', operator.mul, sum, operator.sub, factor)
+    assert_that(total, equal_to([60 - 10]))
+
+
+def test_of_none_comes_nothing():
+  with TestPipeline() as pipeline:
+    assert_that(summed(create(pipeline, 'None', []), 'Sum', identity, sum, identity), equal_to([]))

@@ -1,0 +1,54 @@
+"""One counting pass: tallies by group equal a recount; what cannot be a class is refused."""
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from tfx_balance.class_distribution_validator.recount import read_tallies, recount
+from tfx_balance.errors import DataError, plain_errors
+from tfx_balance.plan.class_value import MISSING, ClassValue
+from tfx_balance.scan.scan import InputFile
+
+from tests.helpers_examples import example, labelled, write_tfrecords
+from tests.helpers_pipeline import IN_MEMORY
+
+
+def tallies(folder, groups, label='label'):
+  files = []
+  for group, shards in groups.items():
+    for records in shards:
+      path = write_tfrecords(folder / f'{len(files)}.gz', records)
+      files.append(InputFile(path, len(files), group))
+  (folder / 'work').mkdir()
+  path = str(folder / 'tallies.json')
+  with plain_errors(), beam.Pipeline(options=PipelineOptions(list(IN_MEMORY))) as pipeline:
+    recount(pipeline, files, label, 'FORMAT_TF_EXAMPLE', str(folder / 'work'), path)
+  return read_tallies(path)
+
+
+def test_each_group_is_counted_for_itself(tmp_path):
+  groups = {
+    'train': [labelled({b'a': 5, b'\xff': 2}), labelled({b'a': 1, None: 3})],
+    'eval': [labelled({b'a': 2})],
+    'test': [[]],
+  }
+  a, other = ClassValue('bytes', b'a'), ClassValue('bytes', b'\xff')
+  assert tallies(tmp_path, groups) == {
+    'train': {a: 6, other: 2, MISSING: 3},
+    'eval': {a: 2},
+    'test': {},
+  }
+
+
+@pytest.mark.parametrize(
+  ('groups', 'fault'),
+  [
+    ({'a': [[example(id=1)]]}, "'label' is in none of the 1 records; label= takes one of: id"),
+    ({'a': [labelled({1: 1})], 'b': [labelled({b'1': 1})]}, r"values of types \['bytes', 'int'\]"),
+    ({'a': [[example(label=[1, 2])]]}, r"'label' has 2 values in record 0 .*one-hot"),
+    ({'a': [[example(label=0.5)]]}, r"'label' has the value 0.5 .*integral"),
+  ],
+  ids=['absent', 'types', 'several', 'half'],
+)
+def test_what_is_no_class_is_refused(tmp_path, groups, fault):
+  with pytest.raises(DataError, match=fault):
+    tallies(tmp_path, groups)

@@ -1,0 +1,110 @@
+"""The table of what broke, and class_checks.json: legible and safe whatever classes are named."""
+
+import json
+import math
+
+import pytest
+from tfx_balance.documents.class_checks import checks_sidecar, violation_report, violation_table
+from tfx_balance.plan.checks import Check, cut, short_name
+from tfx_balance.plan.class_counts import ClassCounts
+from tfx_balance.plan.class_value import ClassValue
+
+NAMES = {
+  'markup': (b'<script>alert(1)</script>', '<script>alert(1)</script>'),
+  'quotes': (b'"it\'s"', '"it\'s"'),
+  'emoji': ('🦊'.encode(), '🦊'),
+  'line ends and colours': (b'a\nb\x1b[31m', r'a\nb\x1b[31m'),
+  'text that runs backwards': ('\u202eevil'.encode(), r'\u202eevil'),
+  'no UTF-8': (b'\xff\xfe', r'\xff\xfe'),
+  'empty': (b'', ''),
+}
+
+
+def a_check(value=None, **fields):
+  known = dict(
+    rule='min_count',
+    split='eval',
+    other=None,
+    value=value,
+    measured=3,
+    limit=5,
+    passed=False,
+    message='it is so',
+  )
+  return Check(**{**known, **fields})
+
+
+@pytest.mark.parametrize(('raw', 'shown'), NAMES.values(), ids=NAMES)
+def test_a_name_is_legible_on_one_line(raw, shown):
+  value = ClassValue('bytes', raw)
+  assert short_name(value) == shown
+  header, row = violation_table([a_check(value)])
+  assert row.split()[:2] == ['min_count', 'eval']
+  assert shown in row
+  assert json.loads(json.dumps(a_check(value).to_json()))['name'] == shown
+  assert header.split() == ['rule', 'split', 'class', 'measured', 'limit']
+
+
+def test_of_a_long_name_both_ends_are_shown():
+  shown = short_name(ClassValue('bytes', b'a' * 150 + b'b' * 150))
+  assert len(shown) == 60
+  assert shown.startswith('aaa')
+  assert shown.endswith('bbb')
+  assert '…' in shown
+  assert cut('x' * 60, 60) == 'x' * 60
+
+
+def test_a_long_table_says_what_it_leaves_out():
+  checks = [a_check(ClassValue('int', i)) for i in range(100)]
+  lines = violation_table([*checks, a_check(passed=True)], most=30)
+  assert len(lines) == 32
+  assert lines[-1] == '... and 70 more'
+  assert len(violation_table(checks)) == 101
+  report = violation_report(checks)
+  assert report.count('- min_count: it is so') == 100
+
+
+def test_a_table_compares_in_the_right_direction():
+  rows = violation_table(
+    [
+      a_check(),
+      a_check(rule='max_imbalance_ratio', measured=math.inf, limit=1.01),
+      a_check(rule='max_l_infinity', other='baseline:train', measured=0.4, limit=0.05),
+    ]
+  )
+  assert [row.split()[-3:] for row in rows[1:]] == [
+    ['3', '>=', '5'],
+    ['infinite', '<=', '1.01'],
+    ['0.4', '<=', '0.05'],
+  ]
+  assert 'eval vs baseline:train' in rows[3]
+
+
+def test_nothing_broken_is_said():
+  assert violation_report([a_check(passed=True)]) == 'No rule of 1 is broken.\n'
+
+
+def test_the_sidecar_has_the_counts_of_all_and_of_the_baseline_apart():
+  zero, one = ClassValue('int', 0), ClassValue('bytes', b'\xff')
+  counts = ClassCounts.of(
+    {'train': {zero: 3, one: 1}, 'eval': {zero: 2}, 'baseline:train': {one: 9}}
+  )
+  data = checks_sidecar('label', 'records', counts, [a_check(passed=True)], None)
+  assert data['counts'] == [
+    {
+      'class': {'type': 'int', 'value': 0},
+      'name': '0',
+      'splits': {'eval': 2, 'train': 3},
+      'baseline': {'train': 0},
+    },
+    {
+      'class': {'type': 'bytes', 'value': '/w==', 'encoding': 'base64'},
+      'name': r'\xff',
+      'splits': {'eval': 0, 'train': 1},
+      'baseline': {'train': 9},
+    },
+  ]
+  assert (data['format'], data['version'], data['blessed']) == ('tfx_balance.class_checks', 1, 1)
+  assert data['missing'] == {'eval': 0, 'train': 0}
+  json.dumps(data, allow_nan=False)
+  assert checks_sidecar('label', 'records', counts, [a_check()], None)['blessed'] == 0

@@ -1,0 +1,159 @@
+"""Damaged JSON is named by its path, whatever is wrong with it, and by every reader."""
+
+import copy
+import json
+import re
+import traceback
+from collections import Counter
+
+import pytest
+from tfx_balance.documents.balanced_input import InputPlan
+from tfx_balance.documents.class_checks import CHECKS
+from tfx_balance.documents.class_distribution import (
+  SIDECAR,
+  parse_sidecar,
+  tallies_from_sidecar,
+  told_files,
+)
+from tfx_balance.documents.json_document import parse_document, parse_json
+from tfx_balance.errors import DataError
+from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.report.findings import merge
+from tfx_balance.report.read_json import findings_of
+
+from tests.report.helpers_report import (
+  balance_data,
+  checks_data,
+  plan_data,
+  recall_data,
+  split_data,
+)
+
+PATH = '/x/document.json'
+COUNTS = {ClassValue('bytes', b'a'): 30, ClassValue('int', 7): 10}
+SPLIT = split_data(COUNTS)
+OTHERS = (None, 'x', -1, 1.5, float('nan'), True, [], {}, [1], {'type': 'int', 'value': 'x'})
+
+
+def report(data):
+  merge([findings_of(data, PATH)], 'species')
+
+
+def count(data):
+  found = parse_sidecar(data, PATH)
+  if tallies_from_sidecar(found, 'species', ['train', 'eval']):
+    told_files(found, ['train', 'eval'])
+
+
+def plan(data):
+  InputPlan.from_json(data, PATH)
+
+
+READERS = [
+  pytest.param(report, SPLIT, id='report, split'),
+  pytest.param(report, balance_data(COUNTS), id='report, balanced'),
+  pytest.param(report, checks_data(SPLIT, blessed=False), id='report, checks'),
+  pytest.param(report, plan_data(COUNTS), id='report, plan'),
+  pytest.param(report, recall_data(COUNTS, 1), id='report, recall'),
+  pytest.param(count, SPLIT, id='validator'),
+  pytest.param(plan, plan_data(COUNTS), id='plan'),
+]
+
+
+def damaged(data):
+  """Yields the data without each of its parts, and with each replaced by what it is not."""
+  data = json.loads(json.dumps(data))
+
+  def places(value, at):
+    items = value.items() if isinstance(value, dict) else ()
+    items = enumerate(value) if isinstance(value, list) else items
+    for key, inner in items:
+      yield (*at, key)
+      yield from places(inner, (*at, key))
+
+  for place in list(places(data, ())):
+    for other in ('delete', *OTHERS):
+      changed = copy.deepcopy(data)
+      inner = changed
+      for key in place[:-1]:
+        inner = inner[key]
+      if other == 'delete':
+        del inner[place[-1]]
+      else:
+        inner[place[-1]] = other
+      yield changed
+
+
+@pytest.mark.parametrize(('read', 'data'), READERS)
+def test_what_is_damaged_is_read_or_named(read, data):
+  found = Counter(fault_of(read, changed) for changed in damaged(data))
+  assert found.pop('named') > 100
+  found.pop('read', None)
+  assert found == {}
+
+
+def fault_of(read, data):
+  """Returns 'read', 'named', or what was raised without a name."""
+  try:
+    read(data)
+  except Exception as error:
+    is_named = isinstance(error, DataError) and PATH in str(error)
+    return 'named' if is_named else ''.join(traceback.format_exception(error)[-3:])
+  return 'read'
+
+
+@pytest.mark.parametrize(('read', 'data'), READERS)
+def test_what_is_cut_is_named(read, data):
+  text = json.dumps(data)
+  read(text)
+  for end in range(0, len(text), 7):
+    with pytest.raises(DataError, match=f'^{PATH} is not JSON .*; run the component that wrote it'):
+      read(text[:end])
+
+
+@pytest.mark.parametrize(
+  'text',
+  [b'\xff', b'[' * 100_000, b'{"a": NaN}', b''],
+  ids=['no UTF-8', 'deep', 'NaN', 'empty'],
+)
+def test_what_is_no_json_is_named(text):
+  with pytest.raises(DataError, match=f'^{PATH} is not JSON'):
+    parse_json(text, PATH)
+
+
+@pytest.mark.parametrize('version', [2, 0, None, 'x'])
+def test_a_version_that_is_not_known_is_named(version):
+  data = {**SPLIT, 'version': version}
+  fault = re.escape(f'{PATH} has version {version!r} of {SIDECAR.format}, and this tfx-balance ')
+  with pytest.raises(DataError, match=fault + r'reads versions up to 1; upgrade tfx-balance, or'):
+    parse_document(data, PATH, SIDECAR)
+
+
+def test_another_document_is_named():
+  with pytest.raises(DataError, match=f"^{PATH} has the format '{SIDECAR.format}', which is not"):
+    parse_document(SPLIT, PATH, CHECKS)
+
+
+@pytest.mark.parametrize(
+  ('change', 'fault'),
+  [
+    pytest.param(
+      lambda data: data['strata'][0]['splits']['train'].update(records=99),
+      r"split 'train' has 32 records, and its strata \d+; run",
+      id='counts',
+    ),
+    pytest.param(
+      lambda data: data['strata'][1]['splits'].update(new={'records': 0}),
+      r'strata\[1\] is of 1 classes in splits .*, in no split but',
+      id='split',
+    ),
+    pytest.param(
+      lambda data: data['strata'][0]['stratum'].clear(), r'strata\[0\] is of 0 cl', id='class'
+    ),
+  ],
+)
+def test_a_sidecar_that_contradicts_itself_is_refused(change, fault):
+  data = copy.deepcopy(SPLIT)
+  change(data)
+  with pytest.raises(DataError, match=f'^{PATH} is not whole: {fault}'):
+    parse_sidecar(data, PATH)

@@ -1,0 +1,140 @@
+"""What is in several splits, against sets in plain Python; in runs and parts of any size."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tfx_balance.plan import common_keys as leakage
+from tfx_balance.plan.checks import failed
+from tfx_balance.plan.common_keys import (
+  BUCKETS,
+  EXAMPLES,
+  KEY_ROW,
+  KeyColumns,
+  Leakage,
+  compare_keys,
+  count_parts,
+  make_run,
+)
+from tfx_balance.plan.distance_rules import SplitPair
+from tfx_balance.plan.leakage_rules import check_leakage, describe_leakage
+from tfx_balance.plan.limits import SplitLimit
+
+N_SPLITS = 3
+TOP = 2**64 - 1
+# Hashes that share a half, or lie at the edges of the buckets, as real ones hardly ever do.
+HASHES = st.tuples(
+  st.sampled_from([0, 1, 2**54 - 1, 2**54, 2**63, TOP]), st.sampled_from([0, 1, TOP])
+)
+FILES = st.lists(st.tuples(st.integers(0, N_SPLITS - 1), st.lists(HASHES, max_size=12)), max_size=6)
+
+
+def run_of(hashes):
+  digests = np.array(hashes, np.uint64).reshape(-1, 2)
+  return make_run(digests, np.arange(len(hashes), dtype=np.int64))
+
+
+def compare(files, n_parts):
+  """Returns what files have in common, compared in so many parts."""
+  runs = [(run_of(hashes), split, rank) for rank, (split, hashes) in enumerate(files)]
+  width = BUCKETS // n_parts
+  found = Leakage.nothing(N_SPLITS)
+  for i in range(n_parts):
+    keys = KeyColumns.concatenate(
+      (rows[edges[i * width] : edges[(i + 1) * width]], split, rank)
+      for (rows, edges), split, rank in runs
+    )
+    found = found.merge(compare_keys(keys, N_SPLITS))
+  return found
+
+
+@given(FILES, st.sampled_from([1, 2, 64, BUCKETS]))
+def test_all_that_splits_have_in_common_is_found(files, n_parts):
+  found = compare(files, n_parts)
+  held = [
+    Counter(h for s, hashes in files if s == split for h in hashes) for split in range(N_SPLITS)
+  ]
+  for a in range(N_SPLITS):
+    for b in range(N_SPLITS):
+      common = set(held[a]) & set(held[b]) if a != b else set()
+      assert found.keys[a, b] == len(common)
+      assert found.records[a, b] == sum(held[a][key] for key in common)
+      if a < b:
+        shown = found.examples.get((a, b), [])
+        assert [(key.high, key.low) for key in shown] == sorted(common)[:EXAMPLES]
+        for key in shown:
+          for place, split in ((key.left, a), (key.right, b)):
+            assert files[place.file][0] == split
+            assert files[place.file][1][place.position] == (key.high, key.low)
+
+
+def test_blocks_of_common_keys_add_up(monkeypatch):
+  files = [(0, [(i, i) for i in range(50)]), (2, [(i, i) for i in range(10, 90)] * 2)]
+  whole = compare(files, 1)
+  monkeypatch.setattr(leakage, '_BLOCK', 7)
+  parts = compare(files, 1)
+  assert (whole.records == parts.records).all()
+  assert whole.records[0, 2] == 40
+  assert whole.records[2, 0] == 80
+  assert whole.examples == parts.examples
+
+
+def test_a_run_has_each_key_once_and_its_first_record():
+  rows, edges = run_of([(5, 1), (TOP, 0), (5, 1), (5, 0)])
+  assert rows.tolist() == [(5, 0, 1, 3), (5, 1, 2, 0), (TOP, 0, 1, 1)]
+  assert rows.dtype == KEY_ROW
+  assert (edges[0], edges[1], edges[BUCKETS - 1], edges[BUCKETS]) == (0, 2, 2, 3)
+
+
+@pytest.mark.parametrize('n', [0, 1, leakage.PART_ROWS, leakage.PART_ROWS + 1, 10**9])
+def test_parts_are_small_and_divide_the_buckets(n):
+  parts = count_parts(n)
+  assert BUCKETS % parts == 0
+  assert parts * leakage.PART_ROWS >= n or parts == BUCKETS
+
+
+FOUND = {
+  'splits': {
+    'eval': {'records': 100, 'without_key': 0},
+    'train': {'records': 1000, 'without_key': 3},
+  },
+  'pairs': [
+    {
+      'splits': ['eval', 'train'],
+      'keys': 4,
+      'records': [5, 40],
+      'examples': [
+        {'text': 'id=1', 'places': [{'file': 'e', 'record': 0}, {'file': 't', 'record': 9}]}
+      ],
+    }
+  ],
+}
+
+
+@pytest.mark.parametrize(
+  ('pair', 'share'),
+  [(SplitPair('eval', 'train'), 0.05), (SplitPair('train', 'eval'), 0.04)],
+  ids=['eval', 'train'],
+)
+def test_the_limit_is_of_the_share_of_the_split(pair, share):
+  described = describe_leakage(FOUND, 'records', [pair])
+  (row,) = described['pairs']
+  assert (row['share'], row['keys'], row['split']) == (share, 4, pair.split)
+  assert row['share_of_other'] == pytest.approx(0.09 - share)
+  assert row['examples'][0]['split']['file'] == pair.split[0]
+  assert failed(check_leakage(described, SplitLimit(share))) == []
+  (fault,) = failed(check_leakage(described, SplitLimit(share - 0.0001)))
+  assert (fault.rule, fault.split, fault.other) == ('max_leakage', pair.split, pair.other)
+  assert 'such as id=1, record' in fault.message
+  assert check_leakage(described, SplitLimit()) == []
+
+
+def test_a_key_is_named():
+  described = describe_leakage(FOUND, 'patient', [SplitPair('eval', 'train')])
+  (fault,) = check_leakage(described, SplitLimit(0.0))
+  assert (
+    "5 records of split 'eval' have a value of 'patient' that is in split 'train' too: 5 %"
+    in (fault.message)
+  )

@@ -1,0 +1,199 @@
+"""Pass one: what it counts, and the index that it keeps."""
+
+import random
+from collections import Counter
+
+import apache_beam as beam
+import pytest
+import xxhash
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing.util import assert_that
+from tfx_balance.errors import DataError
+from tfx_balance.plan.class_value import MISSING, ClassValue
+from tfx_balance.scan import scan as count
+from tfx_balance.scan.scan import ScanFile
+from tfx_balance.scan.strata import DROPPED
+from tfx_balance.scan.totals import SumTotals
+from tfx_balance.tfrecord import files as records
+
+from tests.helpers_changes import CHANGES, swap_labels
+from tests.helpers_examples import example, in_shards, labelled
+from tests.helpers_split import input_files
+
+
+def scan(tmp_path, shards, missing='own_stratum', features=('label',)):
+  """Returns what is found in each of some shards."""
+  step = ScanFile(features, 'FORMAT_TF_EXAMPLE', missing, str(tmp_path))
+  return [found for file in input_files(tmp_path, shards) for found in step.process(file)]
+
+
+def total(scanned):
+  """Returns the totals of some scanned files."""
+  step = SumTotals()
+  totals = step.create_accumulator()
+  for found in scanned:
+    totals = step.add_input(totals, found)
+  return step.extract_output(totals)
+
+
+def small_chunks(monkeypatch, n_bytes, later=2):
+  """Has files read in small pieces first, and in pieces of several of these later."""
+  monkeypatch.setattr(records.read_frames, '__defaults__', (n_bytes,))
+  monkeypatch.setattr(count, 'SECOND_CHUNK_BYTES', later * n_bytes)
+
+
+def test_the_index_has_hash_class_and_size_of_each_record(tmp_path, monkeypatch):
+  small_chunks(monkeypatch, 1000, later=0)
+  payloads = [*labelled({'a': 40, 'b': 30}), example(label='a', text='x' * 3000)]
+  (found,) = scan(tmp_path, [payloads])
+  assert len(found.chunks) > 3
+  rows = [row for chunk in found.index_rows() for row in chunk.tolist()]
+  assert [row[0] for row in rows] == [xxhash.xxh3_64_intdigest(r) for r in payloads]
+  assert [str(found.strata[row[1]][0]) for row in rows] == ['a'] * 40 + ['b'] * 30 + ['a']
+  assert [row[2] for row in rows] == [len(r) + 16 for r in payloads]
+  assert dict(zip(found.strata, found.records, strict=True)) == {
+    (ClassValue('bytes', b'a'),): 41,
+    (ClassValue('bytes', b'b'),): 30,
+  }
+  assert found.n_bytes == sum(len(r) + 16 for r in payloads)
+
+
+def test_the_frames_are_read_again_beside_their_rows(tmp_path, monkeypatch):
+  small_chunks(monkeypatch, 500)
+  payloads = labelled({0: 40, 1: 30})
+  (found,) = scan(tmp_path, [payloads])
+  again = [
+    (int(row['hash']), payload)
+    for rows, frames in found.frames()
+    for row, payload in zip(rows, frames.payloads(), strict=True)
+  ]
+  assert again == [(xxhash.xxh3_64_intdigest(r), r) for r in payloads]
+
+
+@pytest.mark.parametrize('suffix', ['', '.gz'])
+@pytest.mark.parametrize('change', CHANGES.values(), ids=CHANGES)
+def test_a_file_that_changed_since_it_was_scanned_is_refused(tmp_path, suffix, change):
+  (file,) = input_files(tmp_path, [labelled({0: 40, 1: 30})], suffix)
+  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(tmp_path))
+  (found,) = step.process(file)
+  assert sum(len(frames) for _, frames in found.frames()) == 70
+  change(file.path)
+  fault = rf'^{file.path} (changed while it was read; run again|is not a whole gzip file)'
+  with pytest.raises(DataError, match=fault):
+    list(found.frames())
+
+
+def test_each_part_of_a_changed_file_is_refused_before_it_is_used(tmp_path, monkeypatch):
+  small_chunks(monkeypatch, 500)
+  (found,) = scan(tmp_path, [labelled({0: 40, 1: 30})])
+  swap_labels(found.file.path)
+  given = found.frames()
+  with pytest.raises(DataError, match='changed while it was read'):
+    next(given)
+
+
+def test_a_later_reading_takes_more_at_a_time(tmp_path, monkeypatch):
+  payloads = labelled({0: 40, 1: 30})
+  read = []
+  for later in (0, 3):
+    small_chunks(monkeypatch, 500, later)
+    (found,) = scan(tmp_path, [payloads])
+    assert sum(found.chunks) == len(payloads)
+    read.append(found.chunks)
+  assert 3 <= len(read[0]) / len(read[1]) <= 5
+
+
+def test_classes_that_come_up_later_are_counted_too(tmp_path, monkeypatch):
+  small_chunks(monkeypatch, 300)
+  counts = {value: 1 + value % 5 for value in range(40)}
+  (found,) = scan(tmp_path, [labelled(counts)])
+  assert len(found.chunks) > 3
+  assert {s[0].value: n for s, n in zip(found.strata, found.records, strict=True)} == counts
+
+
+def test_a_file_without_records(tmp_path):
+  (found,) = scan(tmp_path, [[]])
+  assert (found.chunks, list(found.strata), found.records, found.n_bytes) == ((), [], (), 0)
+  assert list(found.frames()) == []
+
+
+def test_dropped_records_are_counted_and_marked(tmp_path):
+  payloads = [example(label=1, id=1), example(id=2), example(label=2, id=3), example(id=4)]
+  (found,) = scan(tmp_path, [payloads], 'drop')
+  (rows,) = found.index_rows()
+  assert (rows['code'] == DROPPED).tolist() == [False, True, False, True]
+  assert (found.dropped, sum(found.records)) == (2, 2)
+
+
+def test_totals_are_those_of_all_files_in_any_order_and_grouping(tmp_path):
+  payloads = labelled({0: 30, 1: 5, 2: 1}) + [example(other=i) for i in range(4)]
+  random.Random(0).shuffle(payloads)
+  scanned = scan(tmp_path, in_shards(payloads, 5))
+  step = SumTotals()
+  whole = total(scanned)
+  grouped = step.merge_accumulators([total(scanned[3:]), total(scanned[:1]), total(scanned[1:3])])
+  assert grouped == whole
+  assert whole.n_records == 40
+  assert {str(s[0]): n for s, n in whole.records.items()} == {
+    '0': 30,
+    '1': 5,
+    '2': 1,
+    '(missing)': 4,
+  }
+  assert whole.n_files == 5
+  assert whole.feature_names == {'label', 'id', 'other'}
+
+
+def test_the_first_record_without_a_label_is_the_one_of_the_first_file(tmp_path):
+  good, bad = example(label=1), example(other=1)
+  scanned = scan(tmp_path, [[good], [good, good, bad, bad], [bad]])
+  expected = {'label': (scanned[1].file.path, 2)}
+  assert total(scanned).missing_in == expected
+  assert total(scanned[::-1]).missing_in == expected
+
+
+def test_the_fingerprint_is_of_the_set_of_records(tmp_path):
+  payloads = labelled({0: 20, 1: 5})
+
+  def fingerprint(name, shards, missing='own_stratum'):
+    return total(scan(tmp_path / name, shards, missing)).fingerprint
+
+  whole = fingerprint('whole', [payloads])
+  assert fingerprint('shards', in_shards(payloads[::-1], 4)) == whole
+  assert fingerprint('one less', [payloads[1:]]) != whole
+  assert fingerprint('one twice', [[*payloads, payloads[0]]]) != whole
+  other = [*payloads, example(id=99)]
+  assert fingerprint('kept', [other]) == fingerprint('dropped', [other], 'drop') != whole
+
+
+def test_a_file_that_is_no_tfrecord_is_named(tmp_path):
+  (file,) = input_files(tmp_path, [labelled({0: 3})])
+  with open(file.path, 'r+b') as opened:
+    opened.truncate(20)
+  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(tmp_path))
+  with pytest.raises(DataError, match=f'{file.path} .*truncated'):
+    list(step.process(file))
+
+
+def test_beam_adds_the_files_up(tmp_path):
+  payloads = [*labelled({0: 30, 1: 5}), example(other=1)]
+  files = input_files(tmp_path, [*in_shards(payloads, 4), []])
+  expected = total(scan(tmp_path / 'again', in_shards(payloads, 4)))
+
+  def same_totals(found):
+    assert len(found) == 1
+    assert Counter(found[0].records) == Counter(expected.records)
+    assert found[0].fingerprint == expected.fingerprint
+    assert found[0].n_files == 5
+    assert found[0].missing_in['label'][1] == expected.missing_in['label'][1]
+    assert (MISSING,) in found[0].records
+
+  options = PipelineOptions(['--direct_running_mode=in_memory', '--direct_num_workers=1'])
+  with beam.Pipeline(options=options) as pipeline:
+    totals = (
+      pipeline
+      | beam.Create(files)
+      | beam.ParDo(ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'own_stratum', str(tmp_path)))
+      | beam.CombineGlobally(SumTotals())
+    )
+    assert_that(totals, same_totals)

@@ -1,0 +1,134 @@
+"""Thresholds in Beam's steps, against sorting all the records in one place."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.ranks import Candidates, find_thresholds, ranks
+from tfx_balance.scan.scan import INDEX_ROW, InputFile, ScannedFile
+from tfx_balance.scan.strata import DROPPED
+from tfx_balance.shuffle.select import (
+  FileAssigner,
+  Selection,
+  collect_candidates,
+  count_ranks,
+  plan_search,
+  sum_arrays,
+)
+
+
+class InMemory(ScannedFile):
+  """A scanned file whose index is in memory, in chunks of three."""
+
+  def index_rows(self):
+    index = self.index_path
+    for start in range(0, len(index), 3):
+      yield index[start : start + 3]
+
+
+def scanned(rank, hashes, codes, n_strata, group=''):
+  index = np.zeros(len(hashes), INDEX_ROW)
+  index['hash'], index['code'] = hashes, codes
+  strata = tuple((ClassValue('int', i),) for i in range(n_strata))
+  return InMemory(
+    file=InputFile(f'f{rank}', rank, group),
+    index_path=index,
+    chunks=(),
+    digests=(),
+    strata=strata,
+    records=(),
+    stratum_bytes=(),
+    dropped=0,
+    n_bytes=0,
+    fingerprint=0,
+    feature_names=(),
+    first_missing={},
+    bad=0,
+    first_bad='',
+    cut_bytes=0,
+  )
+
+
+def assign(files, selection):
+  """Returns rows and parts of each file by the transform's steps, and the counts."""
+  histogram = sum_arrays(count_ranks(file, selection) for file in files)
+  search = plan_search(histogram, selection)
+  near = [collect_candidates(file, selection, search) for file in files]
+  thresholds = find_thresholds(
+    selection.quotas, search.buckets, search.positions, Candidates.merge(near)
+  )
+  found, counts = [], []
+  for file in files:
+    assigner = FileAssigner(selection, thresholds, file)
+    parts = [assigner.assign(index) for index in file.index_rows()]
+    found.append([np.concatenate(columns) for columns in zip(*parts, strict=True)])
+    counts.append(assigner.counts)
+  return found, sum_arrays(counts)
+
+
+@given(st.data())
+def test_the_first_of_each_row_by_rank_go_to_part_zero(data):
+  n_strata = data.draw(st.integers(1, 3))
+  hashes = st.integers(0, 20) | st.integers(0, 2**64 - 1)  # with many equal ones
+  files = []
+  for rank in range(data.draw(st.integers(1, 3))):
+    of_file = data.draw(st.lists(hashes, min_size=1, max_size=30))
+    codes = [data.draw(st.sampled_from([*range(n_strata), DROPPED])) for _ in of_file]
+    files.append(scanned(rank, np.array(of_file, np.uint64), codes, n_strata, f'g{rank % 2}'))
+  keys = [(f'g{g}', (ClassValue('int', i),)) for g in range(2) for i in range(n_strata)]
+  rows = {key: row for row, key in enumerate(keys)}
+  everything = [
+    (rows[file.file.group, file.strata[code]], int(rank), file.file.rank, at)
+    for file in files
+    for at, (code, rank) in enumerate(
+      zip(file.index_path['code'], ranks(file.index_path['hash'], 5, 'balance'), strict=True)
+    )
+    if code != DROPPED
+  ]
+  sizes = [sum(entry[0] == row for entry in everything) for row in range(len(rows))]
+  first = [data.draw(st.integers(0, n)) for n in sizes]
+  quotas = np.array([[k, n - k] for k, n in zip(first, sizes, strict=True)])
+  found, counts = assign(files, Selection(rows, quotas, 5, 'balance'))
+
+  np.testing.assert_array_equal(counts, quotas)
+  in_part_zero = {
+    entry[2:]
+    for row, k in enumerate(first)
+    for entry in sorted(entry for entry in everything if entry[0] == row)[:k]
+  }
+  for file, (of_row, part) in zip(files, found, strict=True):
+    for at, code in enumerate(file.index_path['code']):
+      if code == DROPPED:
+        assert (of_row[at], part[at]) == (-1, -1)
+      else:
+        assert of_row[at] == rows[file.file.group, file.strata[code]]
+        assert part[at] == (0 if (file.file.rank, at) in in_part_zero else 1)
+
+
+def test_splits_are_selected_from_apart():
+  one = (ClassValue('int', 0),)
+  files = [
+    scanned(rank, np.arange(40, dtype=np.uint64), np.zeros(40), 1, group)
+    for rank, group in enumerate(('train', 'extra'))
+  ]
+  rows = {('train', one): 0, ('extra', one): 1}
+  found, counts = assign(files, Selection(rows, np.array([[3, 37], [40, 0]]), 0, 'balance'))
+  assert [int((parts == 0).sum()) for _, parts in found] == [3, 40]
+  assert counts.tolist() == [[3, 37], [40, 0]]
+
+
+def test_another_seed_or_purpose_selects_others():
+  file = scanned(0, np.arange(400, dtype=np.uint64), np.zeros(400), 1)
+  rows, quotas = {('', (ClassValue('int', 0),)): 0}, np.array([[200, 200]])
+  chosen = [
+    set(np.flatnonzero(assign([file], Selection(rows, quotas, *key))[0][0][1] == 0))
+    for key in ((0, 'balance'), (1, 'balance'), (0, 'split'))
+  ]
+  for one, other in ((0, 1), (0, 2), (1, 2)):
+    assert 60 < len(chosen[one] & chosen[other]) < 140  # a half of 200, within six deviations
+
+
+@pytest.mark.parametrize('arrays', [[], [np.array([1, 2])], [np.array([1, 2]), np.array([3, 4])]])
+def test_arrays_are_summed(arrays):
+  assert np.array_equal(sum_arrays(iter(arrays)), np.sum(arrays, axis=0) if arrays else 0)

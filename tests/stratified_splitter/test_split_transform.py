@@ -1,0 +1,297 @@
+"""The exact split: nothing lost, nothing twice, every cell within one of ideal, any order."""
+
+import struct
+import tempfile
+from collections import Counter
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing.util import assert_that
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tfx_balance.errors import DataError
+from tfx_balance.scan import spill
+from tfx_balance.shuffle import output_layout
+from tfx_balance.stratified_splitter import transform as split
+from tfx_balance.tfrecord import files as records
+from tfx_balance.writer import publish_outputs
+
+from tests.helpers_checks import assert_conserved, assert_exact, read_sidecar
+from tests.helpers_examples import all_bytes, as_sets, cells, example, in_shards, labelled, value_of
+from tests.helpers_memory import kilobyte_records, peak_bytes
+from tests.helpers_split import input_files, run_split, split_request, split_without_runner
+
+SPLITS = {'train': 8, 'eval': 1, 'test': 1}
+
+
+@st.composite
+def datasets(draw):
+  """Draws records with few classes, some of them equal, in shards of any size."""
+  rows = st.tuples(st.integers(0, 3), st.sampled_from([0, 0, 1, 2]) | st.integers(0, 1000))
+  records = [example(label=a, id=b) for a, b in draw(st.lists(rows, min_size=1, max_size=40))]
+  n = draw(st.integers(1, 4))
+  edges = sorted(draw(st.lists(st.integers(0, len(records)), min_size=n - 1, max_size=n - 1)))
+  return [records[low:high] for low, high in pairwise([0, *edges, len(records)])]
+
+
+WEIGHTS = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(
+  lambda weights: {f's{i}': weight for i, weight in enumerate(weights)}
+)
+
+
+@given(shards=datasets(), weights=WEIGHTS, seed=st.integers(0, 2**40))
+def test_every_record_goes_to_one_split_and_every_cell_is_exact(shards, weights, seed):
+  with tempfile.TemporaryDirectory() as folder:
+    splits = run_split(Path(folder), shards, weights, seed=seed)
+  assert_conserved(splits, (record for shard in shards for record in shard))
+  assert_exact(splits, weights)
+
+
+@settings(max_examples=30)
+@given(data=st.data(), shards=datasets(), weights=WEIGHTS, seed=st.integers(0, 9))
+def test_order_and_shards_do_not_matter(data, shards, weights, seed):
+  records = [record for shard in shards for record in shard]
+  again = in_shards(data.draw(st.permutations(records)), data.draw(st.integers(1, 5)))
+  with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
+    first = run_split(Path(one), shards, weights, seed=seed)
+    second = run_split(Path(two), again, weights, seed=seed)
+  assert as_sets(first) == as_sets(second)
+
+
+@settings(max_examples=10)
+@given(shards=datasets(), n_files=st.integers(1, 5), seed=st.integers(0, 3))
+def test_the_number_of_files_does_not_matter(shards, n_files, seed):
+  with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
+    first = run_split(Path(one), shards, SPLITS, seed=seed)
+    numbers = dict.fromkeys(SPLITS, n_files)
+    second = run_split(Path(two), shards, SPLITS, seed=seed, output_files=numbers)
+  assert as_sets(first) == as_sets(second)
+
+
+@given(
+  shards=datasets(),
+  eval_count=st.integers(1, 20),
+  test_count=st.integers(1, 20),
+)
+def test_counts_are_met_to_the_record(shards, eval_count, test_count):
+  total = sum(map(len, shards))
+  counts = {'eval': eval_count, 'test': test_count}
+  with tempfile.TemporaryDirectory() as folder:
+    request = {'splits': {'train': 1}, 'counts': counts}
+    if eval_count + test_count > total:
+      with pytest.raises(DataError, match=f'ask for {eval_count + test_count} .*ask for fewer'):
+        run_split(Path(folder), shards, **request)
+      return
+    splits = run_split(Path(folder), shards, **request)
+  assert {name: len(splits[name]) for name in counts} == counts
+  assert len(splits['train']) == total - eval_count - test_count
+
+
+def test_equal_records_are_cut_where_the_quota_is(tmp_path):
+  same = example(label=1)
+  splits = run_split(tmp_path, [[same] * 6, [same] * 14], SPLITS)
+  assert {name: len(records) for name, records in splits.items()} == {
+    'train': 16,
+    'eval': 2,
+    'test': 2,
+  }
+
+
+def test_equal_records_stay_together_where_the_quota_allows(tmp_path):
+  # A record that is in train and in test too is a leak; only a cut may make one, at most one pair
+  # of splits and class has.
+  records = [record for record in labelled({0: 100, 1: 60}) for _ in range(3)]
+  splits = run_split(tmp_path, in_shards(records, 4), SPLITS)
+  parted = Counter(record for held in splits.values() for record in set(held))
+  assert sum(n > 1 for n in parted.values()) <= 2 * 2  # classes times inner ends of splits
+
+
+def test_a_thousand_classes_of_one_record_share_out(tmp_path):
+  splits = run_split(tmp_path, in_shards(labelled(dict.fromkeys(range(1000), 1)), 3), SPLITS)
+  assert {name: len(records) for name, records in splits.items()} == {
+    'train': 800,
+    'eval': 100,
+    'test': 100,
+  }
+
+
+def test_another_seed_gives_another_split(tmp_path):
+  shards = in_shards(labelled({0: 200, 1: 20, 2: 1}), 2)
+  one, again, two = (
+    as_sets(run_split(tmp_path / name, shards, SPLITS, seed=seed))
+    for name, seed in (('one', 1), ('again', 1), ('two', 2))
+  )
+  assert one == again
+  moved = sum(((one[name] - two[name]) for name in SPLITS), Counter()).total()
+  assert moved > 40  # of 221; about a third move between 80:10:10 splits that are independent
+
+
+def test_the_seed_chooses_which_one_record_classes_are_held_out(tmp_path):
+  shards = in_shards(labelled(dict.fromkeys(range(100), 1)), 2)
+  chosen = []
+  for seed in range(8):
+    splits = run_split(tmp_path / str(seed), shards, SPLITS, seed=seed)
+    chosen.append(frozenset(value_of(record) for record in splits['test']))
+    assert len(chosen[-1]) == 10
+  assert len(set(chosen)) == 8
+  assert len(frozenset.union(*chosen)) > 40  # of 100: no class is always left out
+
+
+def test_weights_that_change_a_little_move_few_records(tmp_path):
+  shards = [labelled({0: 1000, 1: 100})]
+  one = run_split(tmp_path / 'one', shards, {'train': 80, 'test': 20})
+  two = run_split(tmp_path / 'two', shards, {'train': 81, 'test': 19})
+  assert not set(one['train']) - set(two['train'])
+  assert len(set(two['train']) - set(one['train'])) == 11
+
+
+@pytest.mark.parametrize('missing', ['own_stratum', 'drop'])
+def test_a_file_of_which_no_record_has_a_label(tmp_path, missing):
+  with_label = labelled({1: 30, 2: 20})
+  without = [example(id=-i) for i in range(1, 11)]
+  splits = run_split(
+    tmp_path, [without[:6], with_label, without[6:]], {'train': 1, 'test': 1}, missing=missing
+  )
+  dropped = missing == 'drop'
+  assert_conserved(splits, with_label if dropped else with_label + without)
+  assert_exact(splits, {'train': 1, 'test': 1})
+
+
+def test_plus_and_minus_zero_are_one_class(tmp_path):
+  records = [example(label=(0.0, -0.0, 1.0)[i % 3], id=i) for i in range(30)]
+  splits = run_split(tmp_path, in_shards(records, 2), {'train': 1, 'test': 1})
+  assert cells(splits) == {(0.0, s): 10 for s in splits} | {(1.0, s): 5 for s in splits}
+
+
+def test_several_features_make_joint_strata_and_the_first_is_the_class(tmp_path):
+  rng = np.random.default_rng(0)
+  rows = [(a, 'xyz'[b]) for a, b in rng.integers(0, [7, 3], (300, 2)).tolist()]
+  records = [example(label=a, site=b, id=i) for i, (a, b) in enumerate(rows)]
+  shards = in_shards(records, 3)
+  splits = run_split(tmp_path, shards, SPLITS, features=('label', 'site'))
+  assert_exact(splits, SPLITS)  # the classes of the first feature
+  joint = Counter(rows)
+  for name, weight in SPLITS.items():
+    held = Counter((value_of(r), value_of(r, 'site').decode()) for r in splits[name])
+    for stratum, size in joint.items():
+      assert abs(held[stratum] - Fraction(weight * size, 10)) < 1, (stratum, name)
+
+
+def test_beam_gives_what_the_steps_give(tmp_path):
+  # The other tests here go without a runner; this one shows that they test what Beam runs.
+  shards = in_shards(labelled({0: 200, 1: 31, 2: 1}), 3)
+  files = input_files(tmp_path, [*shards, []], '.gz')
+  arguments = {'splits': {'train': 7, 'test': 3}, 'seed': 5, 'output_files': {'train': 2}}
+  request = split_request(tmp_path, **arguments)
+  job, counts, written = split_without_runner(files, request)
+  plan, dealt = job.plan, counts.tolist()
+  assert dealt == job.selection.quotas.tolist()
+  sizes = sorted((Path(file.final_path).name, file.records) for file in written)
+  publish_outputs(job, counts, written)
+
+  def same_job(found):
+    assert [each.plan for each in found] == [plan]
+
+  def same_counts(found):
+    assert [each.tolist() for each in found] == [dealt]
+
+  def same_files(found):
+    assert sorted((Path(file.final_path).name, file.records) for file in found) == sizes
+
+  options = PipelineOptions(['--direct_running_mode=in_memory', '--direct_num_workers=1'])
+  again = split_request(tmp_path / 'beam', **arguments)
+  with beam.Pipeline(options=options) as pipeline:
+    found = pipeline | beam.Create(files) | split.StratifiedSplit(again)
+    for part, check in zip(found, (same_job, same_counts, same_files), strict=True):
+      assert_that(part, check, label=check.__name__)
+    _ = (
+      pipeline
+      | 'Once' >> beam.Create([None])
+      | beam.Map(
+        lambda _, *done: publish_outputs(*done),
+        beam.pvalue.AsSingleton(found[0]),
+        beam.pvalue.AsSingleton(found[1]),
+        beam.pvalue.AsList(found[2]),
+      )
+    )
+  assert all_bytes(again.output_uri) == all_bytes(request.output_uri)
+
+
+@pytest.mark.parametrize('lost', ['count', 'file'])
+def test_nothing_is_published_that_is_not_what_was_planned(tmp_path, lost):
+  files = input_files(tmp_path, [labelled({0: 10})])
+  request = split_request(tmp_path)
+  job, counts, written = split_without_runner(files, request)
+  if lost == 'count':
+    counts = counts - np.eye(*counts.shape, dtype=np.int64)
+  else:
+    written[0] = replace(written[0], records=written[0].records - 1)
+  with pytest.raises(RuntimeError, match='planned'):
+    publish_outputs(job, counts, written)
+  assert not Path(request.output_uri).exists()
+
+
+def test_memory_is_flat(tmp_path, monkeypatch):
+  monkeypatch.setattr(output_layout, 'BUCKET_BYTES', 256 << 10)
+  monkeypatch.setattr(spill, 'BLOCK_BYTES', 256 << 10)
+  monkeypatch.setattr(records.read_frames, '__defaults__', (256 << 10,))
+
+  def peak(n):
+    files = input_files(tmp_path / str(n), [kilobyte_records(n)])
+    return peak_bytes(lambda: split_without_runner(files, split_request(tmp_path / str(n))))
+
+  small, large = peak(4000), peak(32_000)
+  assert small < 4 << 20
+  assert large < small * 1.5  # for eight times the data: 32 MB
+
+
+@pytest.mark.xfail(
+  reason='the hash is of the bytes, and protobuf 6 writes the features of a record in another '
+  'order in every process: stock ExampleGens run twice give other bytes'
+)
+def test_features_in_another_order_are_the_same_record(tmp_path):
+  entry = struct.Struct('BB')  # of the map of features: the key of field 1, and a length
+
+  def reversed_features(record):
+    body, parts = record[2:], []
+    while body:
+      _, length = entry.unpack_from(body)
+      parts.append(body[: 2 + length])
+      body = body[2 + length :]
+    return record[:2] + b''.join(reversed(parts))
+
+  records = labelled({0: 60, 1: 20})
+  other = [reversed_features(record) for record in records]
+  assert [value_of(r, 'id') for r in other] == [value_of(r, 'id') for r in records]
+  assert not set(other) & set(records)
+  ids = [
+    {name: {value_of(r, 'id') for r in held} for name, held in splits.items()}
+    for splits in (run_split(tmp_path / 'one', [records]), run_split(tmp_path / 'two', [other]))
+  ]
+  assert ids[0] == ids[1]
+
+
+@pytest.mark.parametrize(
+  ('n_features', 'n_classes'), [(33, 3), (23, 7)], ids=['33 of 3', '23 of 7']
+)
+def test_many_features_are_told_as_they_are_and_the_class_is_exact(tmp_path, n_features, n_classes):
+  rng = np.random.default_rng(0)
+  others = rng.integers(0, n_classes, (40, n_features - 1)).tolist()
+  classes = rng.choice(n_classes, 1000, p=[0.9, *[0.1 / (n_classes - 1)] * (n_classes - 1)])
+  rows = [(value, *others[i % 40]) for i, value in enumerate(classes.tolist())]
+  names = [f'f{i:02}' for i in range(n_features)]
+  records = [example(**dict(zip(names, row, strict=True))) for row in rows]
+  splits = run_split(tmp_path, in_shards(records, 2), SPLITS, features=tuple(names))
+  assert_conserved(splits, records)
+  assert_exact(splits, SPLITS, 'f00')
+  told = {
+    tuple(value['value'] for value in row['stratum']): row['records']
+    for row in read_sidecar(tmp_path / 'out')['strata']
+  }
+  assert told == Counter(rows)

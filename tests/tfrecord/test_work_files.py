@@ -1,0 +1,129 @@
+"""Files that no one sees until they are whole."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from apache_beam.io.filesystems import FileSystems
+from tfx_balance.shuffle import output_layout
+from tfx_balance.shuffle import scatter as shuffle
+from tfx_balance.shuffle.output_layout import OutputLayout
+from tfx_balance.shuffle.scatter import GatherFile, Scatterer
+from tfx_balance.tfrecord import work_files
+from tfx_balance.tfrecord.work_files import FileCopy, WorkFile, publish
+
+from tests.helpers_examples import all_bytes, labelled, read_tfrecords, write_tfrecords
+
+
+def work_files_in(tmp_path, n=3):
+  """Returns files that wait to be published in two folders."""
+  (tmp_path / 'work').mkdir()
+  files = []
+  for i in range(n):
+    path = Path(work_files.new_work_file(str(tmp_path / 'work'), 'out'))
+    path.write_text(f'content {i}')
+    files.append(WorkFile(str(path), str(tmp_path / 'out' / f'Split-{i % 2}' / f'f{i}'), 1))
+  return files
+
+
+def published(tmp_path):
+  return {name: data.decode() for name, data in all_bytes(tmp_path / 'out').items()}
+
+
+EXPECTED = {'Split-0/f0': 'content 0', 'Split-0/f2': 'content 2', 'Split-1/f1': 'content 1'}
+
+
+def test_files_are_moved_to_where_they_belong(tmp_path):
+  publish(work_files_in(tmp_path))
+  assert published(tmp_path) == EXPECTED
+  assert all_bytes(tmp_path / 'work') == {}
+
+
+@pytest.mark.parametrize('moved', [0, 1, 2, 3])
+def test_a_second_call_ends_what_a_failed_one_began(tmp_path, monkeypatch, moved):
+  files, rename = work_files_in(tmp_path), FileSystems.rename
+
+  def breaks(sources, destinations):
+    rename(sources[:moved], destinations[:moved])
+    raise OSError('the worker was killed')
+
+  monkeypatch.setattr(FileSystems, 'rename', breaks)
+  with pytest.raises(OSError, match='killed'):
+    publish(files)
+  assert len(published(tmp_path)) == moved
+  monkeypatch.undo()
+  publish(files)
+  assert published(tmp_path) == EXPECTED
+  publish(files)  # and a third changes nothing
+  assert published(tmp_path) == EXPECTED
+
+
+def test_a_file_that_is_nowhere_is_an_error(tmp_path):
+  files = work_files_in(tmp_path)
+  Path(files[1].work_path).unlink()
+  with pytest.raises(Exception, match=r'[Rr]ename|No such file|not found'):
+    publish(files)
+
+
+def test_no_two_work_files_have_one_name(tmp_path):
+  assert len({work_files.new_work_file(str(tmp_path), 'out') for _ in range(100)}) == 100
+
+
+def test_a_copy_is_the_same_bytes(tmp_path):
+  (tmp_path / 'in').write_bytes(b'no record at all')
+  copied = work_files.copy_file(FileCopy(str(tmp_path / 'in'), 'final'), str(tmp_path))
+  assert Path(copied.work_path).read_bytes() == b'no record at all'
+  assert (copied.final_path, copied.records) == ('final', -1)
+  assert (tmp_path / 'in').exists()
+
+
+def test_json_is_for_people_and_the_same_for_the_same_data(tmp_path):
+  data = {'name': 'Größe', 'n': 2**63 - 1, 'list': [1.5, None]}
+  for name in ('a', 'b'):
+    work_files.write_json(str(tmp_path / name), data)
+  text = (tmp_path / 'a').read_text(encoding='utf-8')
+  assert text == (tmp_path / 'b').read_text(encoding='utf-8')
+  assert 'Größe' in text
+  assert text.count('\n') > 3
+  assert work_files.read_json(str(tmp_path / 'a')) == json.loads(text) == data
+
+
+def test_json_without_nan(tmp_path):
+  with pytest.raises(ValueError, match='not JSON compliant'):
+    work_files.write_json(str(tmp_path / 'a'), {'n': float('nan')})
+
+
+def test_a_bundle_that_is_killed_and_tried_again_leaves_the_whole_file(tmp_path, monkeypatch):
+  from tfx_balance.tfrecord.files import read_frames
+
+  payloads = labelled({0: 300})
+  folder, work = tmp_path / 'out', tmp_path / 'work'
+  work.mkdir()
+  monkeypatch.setattr(output_layout, 'BUCKET_BYTES', 1000)
+  layout = OutputLayout.of(10_000, str(folder), '.gz', 1)
+  assert layout.n_buckets > 5
+  scatterer = Scatterer([layout], 0, 1, 1, str(work))
+  for frames in read_frames(write_tfrecords(tmp_path / 'in', payloads)):
+    scatterer.add(frames, np.zeros(len(frames), np.int64))
+  element = next((path, [spill]) for path, spill in scatterer.spills())
+
+  read_bucket, calls = shuffle._read_bucket, []
+
+  def breaks(spills, bucket):
+    calls.append(bucket)
+    if len(calls) == 3:
+      raise OSError('the worker was killed')
+    return read_bucket(spills, bucket)
+
+  monkeypatch.setattr(shuffle, '_read_bucket', breaks)
+  with pytest.raises(OSError, match='killed'):
+    list(GatherFile(str(work)).process(element))
+  assert not folder.exists()
+  first = list(GatherFile(str(work)).process(element))  # this attempt is whole, and not taken
+  second = list(GatherFile(str(work)).process(element))
+  assert first[0].work_path != second[0].work_path
+  publish(second)
+  assert [path.name for path in folder.iterdir()] == ['data_tfrecord-00000-of-00001.gz']
+  assert sorted(read_tfrecords(next(folder.iterdir()))) == sorted(payloads)
+  assert Path(first[0].work_path).read_bytes() == next(folder.iterdir()).read_bytes()
