@@ -33,7 +33,7 @@ test-flink: setup  ## Run the components on an Apache Flink cluster of processes
 	@$(RUN) -m pytest -m flink tests/flink $(ARGS)
 
 test-browser: setup  ## Open the report in Chromium, which root on Debian gets installed; ARGS go to pytest
-	@$(RUN) tools/setup_chromium.py
+	@$(RUN) -m tests.report.setup_chromium
 	@$(RUN) -m pytest -m browser tests/report/test_browser.py $(ARGS)
 
 test-kubeflow: setup  ## Build the image, run the sample and all tests in it (root on Debian)

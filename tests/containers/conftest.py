@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from docker_engine import Engine, docker_engine, import_base
+
+from tests.containers.docker_engine import Engine, docker_engine, import_base
 
 ROOT = Path(__file__).parent.parent.parent
 BASE, IMAGE, TEST_IMAGE = 'tfx-balance-base:trixie', 'tfx-balance:checked', 'tfx-balance:tests'

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from flink_cluster import FlinkCluster
+
+from tests.flink.flink_cluster import FlinkCluster
 
 
 def pytest_collection_modifyitems(items):
   for item in items:
-    if 'tests/flink/' in item.path.as_posix():
+    if 'tests/flink/' in item.path.as_posix() and 'cluster' in getattr(item, 'fixturenames', ()):
       item.add_marker(pytest.mark.flink)
 
 

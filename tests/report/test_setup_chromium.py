@@ -1,8 +1,9 @@
 """Chromium is found, installed where that may be, and asked for in words everywhere else."""
 
 import pytest
-import setup_chromium
-from progress import SetupError
+
+from tests.report import setup_chromium
+from tests.report.setup_chromium import SetupError
 
 
 @pytest.fixture

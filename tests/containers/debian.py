@@ -8,8 +8,8 @@ import fcntl
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence
 
 from progress import SetupError, say
 
@@ -88,7 +88,7 @@ def base_tar(cache: Path) -> Path:
 
 
 def run(
-  command: List[str], folder: Path = Path(), variables: Optional[Dict[str, str]] = None
+  command: list[str], folder: Path = Path(), variables: dict[str, str] | None = None
 ) -> str:
   """Runs a command and returns what it printed; raises a SetupError with that where it fails."""
   done = subprocess.run(

@@ -8,12 +8,11 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
-from progress import SetupError, say
+from tests.report.chromium import NAMES, find_chromium
 
-NAMES = ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable')
 PACKAGE = 'chromium'
 APT = (
   'apt-get',
@@ -30,9 +29,8 @@ ADVICE = (
 )
 
 
-def find_chromium() -> Optional[str]:
-  """Returns the path of a Chromium or Chrome on PATH; None where there is none."""
-  return next(filter(None, map(shutil.which, NAMES)), None)
+class SetupError(Exception):
+  """There is no Chromium; the message says what to install."""
 
 
 def may_install() -> bool:
@@ -46,7 +44,7 @@ def install() -> None:
   Raises:
     SetupError: if that fails.
   """
-  say(f'installing {PACKAGE} with apt-get')
+  print(f'installing {PACKAGE} with apt-get', flush=True)
   if run(INSTALL):
     return
   run((*APT, 'update'))  # may fail for a source that does not matter

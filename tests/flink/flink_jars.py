@@ -46,8 +46,8 @@ class JobServerJars:
   """Where the classes of a job server are; those of Flink itself are among them.
 
   Attributes:
-    paths: of the jars.
-    version: of Flink and of Beam's runner, in words.
+    paths: Paths of the jars.
+    version: Version of Flink and of Beam's runner.
   """
 
   paths: tuple[str, ...]

@@ -2,9 +2,10 @@
 
 import hashlib
 
-import flink_jars
 import pytest
 from apache_beam.utils.subprocess_server import JavaJarServer
+
+from tests.flink import flink_jars
 
 
 @pytest.fixture(autouse=True)

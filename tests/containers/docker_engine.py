@@ -8,11 +8,12 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, List
 
-from debian import base_tar, only_one, require_debian, run, unpack
 from progress import SetupError, say
+
+from tests.containers.debian import base_tar, only_one, require_debian, run, unpack
 
 # Newer Debian has the client and the builder in packages of their own.
 PACKAGES = ('containerd', 'docker.io', 'runc')
@@ -30,7 +31,7 @@ class Engine:
   """A running dockerd.
 
   Attributes:
-    socket: what clients connect to.
+    socket: Path of the socket that clients connect to.
   """
 
   def __init__(self, programs: Path, socket: Path) -> None:
@@ -62,7 +63,7 @@ def docker_engine(cache: Path) -> Iterator[Engine]:
   """Starts an engine, and stops it with all its containers when the block ends.
 
   Args:
-    cache: keeps images and downloads for the next time.
+    cache: Folder that keeps images and downloads for the next time.
   """
   require_debian()
   with only_one(cache):
@@ -80,7 +81,7 @@ def docker_engine(cache: Path) -> Iterator[Engine]:
       shutil.rmtree(str(runtime), ignore_errors=True)
 
 
-def packages() -> List[str]:
+def packages() -> list[str]:
   """The packages that make an engine on this Debian."""
   known = subprocess.check_output(['apt-cache', 'pkgnames', 'docker-'], universal_newlines=True)
   return [*PACKAGES, *(name for name in CLIENT_PACKAGES if name in known.split())]
@@ -120,7 +121,7 @@ def wait(engine: Engine, process: 'subprocess.Popen[bytes]', log: Path) -> None:
   raise SetupError('dockerd does not start:\n  {}'.format('\n  '.join(last_lines(log))))
 
 
-def last_lines(path: Path) -> List[str]:
+def last_lines(path: Path) -> list[str]:
   """The end of a log."""
   return path.read_text(errors='replace').splitlines()[-20:]
 

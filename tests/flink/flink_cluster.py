@@ -3,7 +3,7 @@
 Every part is a process of its own, as on a real cluster, so that any of them can be killed. The
 workers are Python processes in this environment, started by the task managers.
 
-    python tools/flink_cluster.py        # runs until Ctrl-C, and prints the arguments for Beam
+    python -m tests.flink.flink_cluster    # runs until Ctrl-C, and prints the arguments for Beam
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from flink_jars import MAIN_CLASS, JarError, JobServerJars, find_jars
+from tests.flink.flink_jars import MAIN_CLASS, JarError, JobServerJars, find_jars
 
 _SECONDS_TO_START = 90
 _ENTRY = 'org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint'
@@ -69,9 +69,9 @@ class FlinkCluster:
   """A running cluster; a context manager, at whose end all its processes end.
 
   Attributes:
-    version: of Flink and of Beam's runner, in words.
-    folder: of its settings and logs.
-    slots: tasks that run at once.
+    version: Version of Flink and of Beam's runner.
+    folder: Folder of its settings and logs.
+    slots: Number of tasks that run at once.
   """
 
   def __init__(self, task_managers: int = 2, slots_each: int = 2) -> None:
@@ -163,7 +163,7 @@ class FlinkCluster:
 
   def _start(self) -> None:
     names = ('rpc', 'rest', 'job', 'artifact', 'expansion')
-    self._ports = dict(zip(names, free_ports(len(names))))
+    self._ports = dict(zip(names, free_ports(len(names)), strict=True))
     settings = {
       **_SETTINGS,
       'jobmanager.rpc.port': self._ports['rpc'],
