@@ -13,7 +13,7 @@ from tfx_balance.scan.scan import InputFile, ScanFile
 from tfx_balance.scan.totals import SumTotals
 from tfx_balance.shuffle import select
 from tfx_balance.shuffle.ranges import FileNumber, GatherRanges, all_files
-from tfx_balance.stratified_splitter import transform as split
+from tfx_balance.stratified_splitter import transform
 from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, plan_job
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.tfrecord.read_options import READ_DEFAULTS
@@ -63,7 +63,7 @@ def split_without_runner(
   files: Sequence[InputFile], request: SplitRequest
 ) -> tuple[SplitJob, np.ndarray, list[WorkFile]]:
   """Returns what `StratifiedSplit` puts out: the job, the counts dealt out, and the files."""
-  keep = split.StratifiedSplit(request).keeper()
+  keep = transform.StratifiedSplit(request).keeper()
   parameters, work_dir = request.parameters, request.work_dir
   scan = ScanFile(
     parameters.features,
@@ -89,7 +89,7 @@ def split_without_runner(
   counts = np.zeros_like(selection.quotas)
   ranges: dict[FileNumber, list[Any]] = {number: [None] for number, _ in all_files(job)}
   for found in scanned:
-    for dealt in split.AssignSplits().process(found, job, thresholds):
+    for dealt in transform.AssignSplits().process(found, job, thresholds):
       if isinstance(dealt, tuple):
         ranges[dealt[0]].append(dealt[1])
       else:

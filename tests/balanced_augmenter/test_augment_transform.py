@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance.augment import SmoothedBootstrap, Smote
-from tfx_balance.balanced_augmenter import transform as augment
+from tfx_balance.balanced_augmenter import transform
 from tfx_balance.balanced_augmenter.copies import PROVENANCE
 from tfx_balance.balanced_augmenter.transform import CopyRecords, to_copy
 from tfx_balance.errors import DataError
 from tfx_balance.scan.scan import INDEX_ROW
-from tfx_balance.shuffle import scatter as shuffle
+from tfx_balance.shuffle import scatter
 from tfx_balance.tfrecord.frames import frame
 
 from tests.balanced_augmenter import functions
@@ -119,7 +119,7 @@ def test_the_same_records_keep_the_same_ones_in_any_order(tmp_path):
 )
 def test_bytes_do_not_depend_on_batches(tmp_path, monkeypatch, augment_fn):
   balance(tmp_path / 'one', {'train': in_shards(RECORDS, 2)}, augment_fn, provenance=True)
-  monkeypatch.setattr(augment, 'CHUNK_BYTES', 200)
+  monkeypatch.setattr(transform, 'CHUNK_BYTES', 200)
   balance(tmp_path / 'two', {'train': in_shards(RECORDS, 2)}, augment_fn, provenance=True)
   assert all_bytes(tmp_path / 'one/out') == all_bytes(tmp_path / 'two/out')
 
@@ -129,16 +129,16 @@ class FirstAttemptFails(CopyRecords):
 
   def process(self, scanned, job, thresholds, layout, pools):
     with pytest.MonkeyPatch.context() as patch:
-      patch.setattr(shuffle, 'SPILL_BYTES', 1)
-      patch.setattr(shuffle, 'SEGMENT_BYTES', 1)
-      add = shuffle.Scatterer.add
+      patch.setattr(scatter, 'SPILL_BYTES', 1)
+      patch.setattr(scatter, 'SEGMENT_BYTES', 1)
+      add = scatter.Scatterer.add
 
       def breaks(self, frames, outputs, which=None):
         add(self, frames, outputs, which)
         self._file.close()  # as the end of a process does
         raise OSError('the worker was lost')
 
-      patch.setattr(shuffle.Scatterer, 'add', breaks)
+      patch.setattr(scatter.Scatterer, 'add', breaks)
       with pytest.raises(OSError, match='the worker was lost'):
         list(super().process(scanned, job, thresholds, layout, pools))
     left = [path for path in Path(job.request.work_dir).glob('spill-*') if path.stat().st_size]
@@ -288,7 +288,7 @@ def test_copies_are_asked_for_as_often_as_they_are_wanted(wanted):
   index['hash'] = np.arange(len(records)) + 500
   rows = np.arange(len(records)) % 3
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(augment, 'CHUNK_BYTES', 100)
+    patch.setattr(transform, 'CHUNK_BYTES', 100)
     batches = list(to_copy(index, frame(records), rows, np.array(times), 1000))
   made = [
     entry

@@ -11,7 +11,7 @@ from tfx_balance import BalancedAugmenter
 from tfx_balance.augment import ImageAugment, SmoothedBootstrap, Smote
 from tfx_balance.balanced_augmenter.copies import PROVENANCE
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.shuffle import scatter as shuffle
+from tfx_balance.shuffle import scatter
 
 from tests.balanced_augmenter import functions
 from tests.balanced_augmenter.helpers_balance import (
@@ -162,9 +162,9 @@ def test_every_bundle_may_run_twice(augment, monkeypatch, augment_fn):
   monkeypatch.setattr(
     'tests.helpers_pipeline.IN_MEMORY', (*IN_MEMORY, '--direct_runner_bundle_repeat=1')
   )
-  gathered, gather = [], shuffle._read_bucket
+  gathered, gather = [], scatter._read_bucket
   monkeypatch.setattr(
-    shuffle, '_read_bucket', lambda *args: gathered.append(args[1]) or gather(*args)
+    scatter, '_read_bucket', lambda *args: gathered.append(args[1]) or gather(*args)
   )
   out = augment(shards, augment_fn=augment_fn)
   assert len(gathered) == 2 * len(set(gathered))  # each was gathered twice

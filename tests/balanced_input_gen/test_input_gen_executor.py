@@ -13,8 +13,7 @@ from tfx_balance import BalancedInputGen
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
 from tfx_balance.plan import class_files
-from tfx_balance.shuffle import output_layout
-from tfx_balance.shuffle import scatter as shuffle
+from tfx_balance.shuffle import output_layout, scatter
 
 from tests.balanced_input_gen.helpers_input_gen import assert_laid_out, read_plan, runs
 from tests.helpers_checks import read_sidecar
@@ -155,9 +154,9 @@ def test_every_bundle_may_run_twice(lay_out, monkeypatch):
   monkeypatch.setattr(
     'tests.helpers_pipeline.IN_MEMORY', (*IN_MEMORY, '--direct_runner_bundle_repeat=1')
   )
-  gathered, gather = [], shuffle._read_bucket
+  gathered, gather = [], scatter._read_bucket
   monkeypatch.setattr(
-    shuffle, '_read_bucket', lambda *args: gathered.append(args[1]) or gather(*args)
+    scatter, '_read_bucket', lambda *args: gathered.append(args[1]) or gather(*args)
   )
   out = lay_out(shards, train_splits=['train', 'more'])
   assert len(gathered) == 2 * len(set(gathered))  # each was gathered twice

@@ -18,8 +18,7 @@ from tfx_balance.plan import class_files
 from tfx_balance.scan import scan as count
 from tfx_balance.scan.scan import InputFile, ScanFile
 from tfx_balance.scan.totals import SumTotals
-from tfx_balance.shuffle import output_layout
-from tfx_balance.shuffle import scatter as shuffle
+from tfx_balance.shuffle import output_layout, scatter
 from tfx_balance.shuffle.scatter import GatherFile, Scatterer
 from tfx_balance.tfrecord import files as records
 from tfx_balance.writer import publish_outputs
@@ -106,8 +105,8 @@ def test_every_record_is_in_a_segment_of_its_class(splits, sizes, spill_bytes, b
   with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
     monkeypatch.setattr(class_files, 'MAX_FILE_BYTES', sizes[0])
     monkeypatch.setattr(class_files, 'SHARED_FILE_BYTES', sizes[1])
-    monkeypatch.setattr(shuffle, 'SPILL_BYTES', spill_bytes)
-    monkeypatch.setattr(shuffle, 'SEGMENT_BYTES', 1)
+    monkeypatch.setattr(scatter, 'SPILL_BYTES', spill_bytes)
+    monkeypatch.setattr(scatter, 'SEGMENT_BYTES', 1)
     monkeypatch.setattr(output_layout, 'BUCKET_BYTES', bucket_bytes)
     publish_outputs(*shards_without_runner(Path(folder), made))
     assert_laid_out(Path(folder) / 'out', merged)
@@ -162,10 +161,10 @@ def test_a_file_that_no_record_was_dealt_to_is_not_in_the_plan(tmp_path, monkeyp
 def test_ten_thousand_large_classes_need_no_large_buffers(tmp_path):
   layouts = [output_layout.OutputLayout((f'f{i}',), 4) for i in range(10_000)]
   with Scatterer(layouts, 0, 1, 1, str(tmp_path)) as scatterer:
-    assert scatterer._spill_bytes == shuffle.MAX_SPILL_BYTES == 32 << 20
+    assert scatterer._spill_bytes == scatter.MAX_SPILL_BYTES == 32 << 20
   shared = [output_layout.OutputLayout(('f',), 1, part) for part in range(10_000)]
   with Scatterer(shared, 0, 1, 1, str(tmp_path)) as scatterer:
-    assert scatterer._spill_bytes == shuffle.SPILL_BYTES
+    assert scatterer._spill_bytes == scatter.SPILL_BYTES
 
 
 def peak_bytes(folder, n_records, n_classes):
@@ -190,8 +189,8 @@ def peak_bytes(folder, n_records, n_classes):
 
 
 def test_memory_is_flat(tmp_path, monkeypatch):
-  monkeypatch.setattr(shuffle, 'SPILL_BYTES', 1 << 18)
-  monkeypatch.setattr(shuffle, 'SEGMENT_BYTES', 1)
+  monkeypatch.setattr(scatter, 'SPILL_BYTES', 1 << 18)
+  monkeypatch.setattr(scatter, 'SEGMENT_BYTES', 1)
   monkeypatch.setattr(output_layout, 'BUCKET_BYTES', 1 << 18)
   monkeypatch.setattr(class_files, 'MAX_FILE_BYTES', 1 << 18)
   monkeypatch.setattr(class_files, 'SHARED_FILE_BYTES', 1 << 18)

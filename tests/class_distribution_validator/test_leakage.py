@@ -11,7 +11,7 @@ from tfx_balance.class_distribution_validator.leakage_examples import (
   write_leakage,
 )
 from tfx_balance.errors import DataError
-from tfx_balance.plan import common_keys as plan_leakage
+from tfx_balance.plan import common_keys
 from tfx_balance.plan.common_keys import BUCKETS
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.tfrecord.work_files import read_json
@@ -67,7 +67,7 @@ def recounted(splits, key):
 def test_what_is_found_equals_a_recount(tmp_path, monkeypatch, kind, feature, small):
   if small:
     monkeypatch.setattr(leakage, 'RUN_KEYS', 1)
-    monkeypatch.setattr(plan_leakage, 'PART_ROWS', 3)
+    monkeypatch.setattr(common_keys, 'PART_ROWS', 3)
     monkeypatch.setattr(record_keys, 'BATCH_RECORDS', 7)
   splits = splits_of(kind)
   data, hashed = find(tmp_path, splits, feature)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.plan import common_keys as leakage
+from tfx_balance.plan import common_keys
 from tfx_balance.plan.checks import failed
 from tfx_balance.plan.common_keys import (
   BUCKETS,
@@ -73,7 +73,7 @@ def test_all_that_splits_have_in_common_is_found(files, n_parts):
 def test_blocks_of_common_keys_add_up(monkeypatch):
   files = [(0, [(i, i) for i in range(50)]), (2, [(i, i) for i in range(10, 90)] * 2)]
   whole = compare(files, 1)
-  monkeypatch.setattr(leakage, '_BLOCK', 7)
+  monkeypatch.setattr(common_keys, '_BLOCK', 7)
   parts = compare(files, 1)
   assert (whole.records == parts.records).all()
   assert whole.records[0, 2] == 40
@@ -88,11 +88,11 @@ def test_a_run_has_each_key_once_and_its_first_record():
   assert (edges[0], edges[1], edges[BUCKETS - 1], edges[BUCKETS]) == (0, 2, 2, 3)
 
 
-@pytest.mark.parametrize('n', [0, 1, leakage.PART_ROWS, leakage.PART_ROWS + 1, 10**9])
+@pytest.mark.parametrize('n', [0, 1, common_keys.PART_ROWS, common_keys.PART_ROWS + 1, 10**9])
 def test_parts_are_small_and_divide_the_buckets(n):
   parts = count_parts(n)
   assert BUCKETS % parts == 0
-  assert parts * leakage.PART_ROWS >= n or parts == BUCKETS
+  assert parts * common_keys.PART_ROWS >= n or parts == BUCKETS
 
 
 FOUND = {

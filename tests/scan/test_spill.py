@@ -16,7 +16,7 @@ from tfx_balance.errors import DataError
 from tfx_balance.scan import spill
 from tfx_balance.scan.scan import INDEX_ROW, InputFile, ScanFile
 from tfx_balance.scan.spill import SpillWriter
-from tfx_balance.tfrecord import files as records
+from tfx_balance.tfrecord import files
 
 from tests.helpers_examples import example, labelled, read_tfrecords, value_of, write_tfrecords
 
@@ -47,7 +47,7 @@ def scan(folder, payloads, n_buckets=8, seed_key=1, missing='drop', rank=0, suff
 def small(monkeypatch, block_bytes, chunk_bytes):
   """Has blocks written once they have so many bytes, and files read in chunks of so many."""
   monkeypatch.setattr(spill, 'BLOCK_BYTES', block_bytes)
-  monkeypatch.setattr(records.read_frames, '__defaults__', (chunk_bytes,))
+  monkeypatch.setattr(files.read_frames, '__defaults__', (chunk_bytes,))
 
 
 def with_a_label(payloads):

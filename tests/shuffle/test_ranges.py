@@ -17,8 +17,7 @@ from tfx_balance.scan import spill
 from tfx_balance.scan.scan import ScanFile
 from tfx_balance.scan.spill import SpillWriter
 from tfx_balance.scan.totals import Totals
-from tfx_balance.shuffle import ranges as gather_splits
-from tfx_balance.shuffle import output_layout
+from tfx_balance.shuffle import output_layout, ranges
 from tfx_balance.shuffle.output_layout import OutputLayout
 from tfx_balance.shuffle.ranges import ASSIGNED_ROW, GatherRanges, SpillRanges, all_files
 from tfx_balance.stratified_splitter import job as split_job
@@ -229,7 +228,7 @@ def test_what_was_spilled_is_read_once_for_each_number_of_files(tmp_path, monkey
     n_read[path] += array.nbytes
     fill(stream, array, path)
 
-  monkeypatch.setattr(gather_splits, 'fill', fill)
+  monkeypatch.setattr(ranges, 'fill', fill)
   for n_files, times in (((2, 2, 2), 1), ((2, 4, 2), 2)):
     n_read.clear()
     gather(job_of(tmp_path, n_files, 3, n_chunks=4), dealt)
@@ -237,10 +236,10 @@ def test_what_was_spilled_is_read_once_for_each_number_of_files(tmp_path, monkey
     assert n_read == {path: Path(path).stat().st_size * times for path in paths}
 
 
-@pytest.mark.parametrize('mix', [gather_splits.mix, lambda places, _: 0 * places])
+@pytest.mark.parametrize('mix', [ranges.mix, lambda places, _: 0 * places])
 def test_the_same_spills_give_the_same_bytes_in_any_order(tmp_path, monkeypatch, mix):
   make_small(monkeypatch, 700)
-  monkeypatch.setattr(gather_splits, 'mix', mix)
+  monkeypatch.setattr(ranges, 'mix', mix)
   one, two = (deal(tmp_path / name, in_shards(varied(400), 4), [0, 1, 2]) for name in 'ab')
   job = job_of(tmp_path, (2, 2, 3), 4, n_chunks=3, suffix='.gz')
   first, second = bytes_of(gather(job, one)), bytes_of(gather(job, two[::-1]))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tfx_balance.errors import DataError
 from tfx_balance.scan import spill
 from tfx_balance.shuffle import output_layout
-from tfx_balance.stratified_splitter import transform as split
+from tfx_balance.stratified_splitter import transform
 from tfx_balance.tfrecord import files as records
 from tfx_balance.writer import publish_outputs
 
@@ -207,7 +207,7 @@ def test_beam_gives_what_the_steps_give(tmp_path):
   options = PipelineOptions(['--direct_running_mode=in_memory', '--direct_num_workers=1'])
   again = split_request(tmp_path / 'beam', **arguments)
   with beam.Pipeline(options=options) as pipeline:
-    found = pipeline | beam.Create(files) | split.StratifiedSplit(again)
+    found = pipeline | beam.Create(files) | transform.StratifiedSplit(again)
     for part, check in zip(found, (same_job, same_counts, same_files), strict=True):
       assert_that(part, check, label=check.__name__)
     _ = (

@@ -11,25 +11,24 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
-from tfx_balance.tfrecord import files as records
-from tfx_balance.tfrecord import frames, reading
+from tfx_balance.tfrecord import files, frames, reading
 
 from tests.helpers_examples import read_tfrecords, write_tfrecords
 
 MIXED = [b'', b'a', b'', b'b' * 5000, *[b'c%03d' % i for i in range(200)], b'd' * 70, b'']
-CHUNKS = [1, 11, 12, 16, 17, 100, 4096, records.CHUNK_BYTES]
+CHUNKS = [1, 11, 12, 16, 17, 100, 4096, files.CHUNK_BYTES]
 SUFFIXES = ['', '.gz']
 
 
-def read(path, chunk_bytes=records.CHUNK_BYTES):
+def read(path, chunk_bytes=files.CHUNK_BYTES):
   """Returns the records that `read_frames` finds."""
-  return [r for frames in records.read_frames(str(path), chunk_bytes) for r in frames.payloads()]
+  return [r for frames in files.read_frames(str(path), chunk_bytes) for r in frames.payloads()]
 
 
 def frames_of(tmp_path, payloads):
   """Returns the frames of some records, as TensorFlow writes them."""
   path = write_tfrecords(tmp_path / 'frames', payloads)
-  return frames.concatenate(list(records.read_frames(path)))
+  return frames.concatenate(list(files.read_frames(path)))
 
 
 @pytest.mark.parametrize('suffix', SUFFIXES)
@@ -67,7 +66,7 @@ def test_tensorflow_reads_what_is_written(tmp_path, suffix):
   frames = frames_of(tmp_path, MIXED)
   order = np.arange(len(frames))[::-1].copy()
   path = str(tmp_path / f'out{suffix}')
-  with records.create_compressed(path) as out:
+  with files.create_compressed(path) as out:
     out.write(frames.take(order).data)
   assert read_tfrecords(path) == MIXED[::-1]
 
@@ -75,7 +74,7 @@ def test_tensorflow_reads_what_is_written(tmp_path, suffix):
 @pytest.mark.parametrize('suffix', SUFFIXES)
 def test_tensorflow_reads_a_file_without_records(tmp_path, suffix):
   path = str(tmp_path / f'out{suffix}')
-  with records.create_compressed(path):
+  with files.create_compressed(path):
     pass
   assert read_tfrecords(path) == []
   assert read(path) == []
@@ -83,7 +82,7 @@ def test_tensorflow_reads_a_file_without_records(tmp_path, suffix):
 
 def test_a_frame_is_the_bytes_that_tensorflow_writes(tmp_path):
   path = write_tfrecords(tmp_path / 'in', MIXED)
-  parts = list(records.read_frames(path, chunk_bytes=100))
+  parts = list(files.read_frames(path, chunk_bytes=100))
   assert len(parts) > 5
   joined = frames.concatenate(parts)
   assert bytes(joined.data) == (tmp_path / 'in').read_bytes()
@@ -101,7 +100,7 @@ def test_new_frames_are_the_bytes_that_tensorflow_writes(tmp_path, payloads):
 @given(data=st.data(), payloads=st.lists(st.binary(max_size=20), max_size=10))
 def test_take_gives_the_frames_at_the_positions(tmp_path_factory, data, payloads):
   path = write_tfrecords(tmp_path_factory.mktemp('take') / 'in', [*payloads, b'one at least'])
-  (frames,) = records.read_frames(path)
+  (frames,) = files.read_frames(path)
   order = data.draw(st.lists(st.integers(0, len(payloads)), max_size=15))
   taken = frames.take(np.array(order, np.int64))
   assert [bytes(r) for r in taken.payloads()] == [[*payloads, b'one at least'][i] for i in order]
@@ -125,7 +124,7 @@ def test_a_gzip_header_has_neither_time_nor_name(tmp_path, monkeypatch):
   written = []
   for name, now in (('first.gz', 1e9), ('another.gz', 2e9)):
     monkeypatch.setattr('time.time', lambda now=now: now)
-    with records.create_compressed(str(tmp_path / name)) as out:
+    with files.create_compressed(str(tmp_path / name)) as out:
       out.write(frames.data)
     written.append((tmp_path / name).read_bytes())
   assert written[0] == written[1]
@@ -238,17 +237,17 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 def test_reading_again_takes_the_sizes_on_trust(tmp_path):
   path = write_tfrecords(tmp_path / 'in.gz', MIXED)
   sizes = np.array([len(r) + frames.HEADER + frames.FOOTER for r in MIXED], np.uint32)
-  with records.open_decompressed(path) as stream:
-    first = records.read_sized(stream, sizes[:5], path)
-    second = records.read_sized(stream, sizes[5:], path)
+  with files.open_decompressed(path) as stream:
+    first = files.read_sized(stream, sizes[:5], path)
+    second = files.read_sized(stream, sizes[5:], path)
   assert first.payloads() + second.payloads() == MIXED
 
 
 def test_a_file_that_became_shorter_meanwhile_is_found(tmp_path):
   path = write_tfrecords(tmp_path / 'in', MIXED[:3])
   fault = rf'{path} changed while it was read; run again'
-  with records.open_decompressed(path) as stream, pytest.raises(DataError, match=fault):
-    records.read_sized(stream, np.array([16, 17, 16, 16]), path)
+  with files.open_decompressed(path) as stream, pytest.raises(DataError, match=fault):
+    files.read_sized(stream, np.array([16, 17, 16, 16]), path)
 
 
 def header(length):
@@ -274,7 +273,7 @@ def test_a_record_that_claims_too_much_is_refused(tmp_path, suffix, claimed):
 @pytest.mark.parametrize(('largest', 'fits'), [(40, True), (39, False)])
 def test_the_limit_holds_for_records_that_are_there(tmp_path, largest, fits):
   path = write_tfrecords(tmp_path / 'in', [b'a', b'b' * 40, b'c'])
-  reading = records.read_frames(path, max_record_bytes=largest)
+  reading = files.read_frames(path, max_record_bytes=largest)
   if fits:
     assert sum(map(len, reading)) == 3
   else:
@@ -331,7 +330,7 @@ class Full:
 
 def write_two(suffix, n_writes, fault=None):
   """Writes two files at a time."""
-  with records.create_compressed(f'a{suffix}') as a, records.create_compressed(f'b{suffix}') as b:
+  with files.create_compressed(f'a{suffix}') as a, files.create_compressed(f'b{suffix}') as b:
     for _ in range(n_writes):
       a.write(bytes(1 << 20))
       b.write(bytes(1 << 20))
@@ -343,7 +342,7 @@ def write_two(suffix, n_writes, fault=None):
 @pytest.mark.parametrize('n_writes', [0, 1, 20], ids=['by closing', 'one write', 'by writing'])
 def test_no_error_of_a_full_disk_leads_to_itself(monkeypatch, suffix, n_writes):
   # `ExitStack` follows what led to an error to its end, and never comes back from a cycle.
-  monkeypatch.setattr(records, 'create_stream', lambda path: Full())
+  monkeypatch.setattr(files, 'create_stream', lambda path: Full())
   with pytest.raises(OSError, match='No space left on device') as found:
     write_two(suffix, n_writes)
   assert found.value.filename in (f'a{suffix}', f'b{suffix}')
@@ -356,6 +355,6 @@ def test_no_error_of_a_full_disk_leads_to_itself(monkeypatch, suffix, n_writes):
 
 @pytest.mark.parametrize('suffix', SUFFIXES)
 def test_an_error_beside_the_writing_is_the_one_that_is_told(monkeypatch, suffix):
-  monkeypatch.setattr(records, 'create_stream', lambda path: Full())
+  monkeypatch.setattr(files, 'create_stream', lambda path: Full())
   with pytest.raises(DataError, match=r'^the data$'):
     write_two(suffix, 0, DataError('the data'))

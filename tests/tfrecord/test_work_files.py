@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from apache_beam.io.filesystems import FileSystems
-from tfx_balance.shuffle import output_layout
-from tfx_balance.shuffle import scatter as shuffle
+from tfx_balance.shuffle import output_layout, scatter
 from tfx_balance.shuffle.output_layout import OutputLayout
 from tfx_balance.shuffle.scatter import GatherFile, Scatterer
 from tfx_balance.tfrecord import work_files
@@ -108,7 +107,7 @@ def test_a_bundle_that_is_killed_and_tried_again_leaves_the_whole_file(tmp_path,
     scatterer.add(frames, np.zeros(len(frames), np.int64))
   element = next((path, [spill]) for path, spill in scatterer.spills())
 
-  read_bucket, calls = shuffle._read_bucket, []
+  read_bucket, calls = scatter._read_bucket, []
 
   def breaks(spills, bucket):
     calls.append(bucket)
@@ -116,7 +115,7 @@ def test_a_bundle_that_is_killed_and_tried_again_leaves_the_whole_file(tmp_path,
       raise OSError('the worker was killed')
     return read_bucket(spills, bucket)
 
-  monkeypatch.setattr(shuffle, '_read_bucket', breaks)
+  monkeypatch.setattr(scatter, '_read_bucket', breaks)
   with pytest.raises(OSError, match='killed'):
     list(GatherFile(str(work)).process(element))
   assert not folder.exists()
