@@ -87,9 +87,7 @@ def base_tar(cache: Path) -> Path:
   return tar
 
 
-def run(
-  command: list[str], folder: Path = Path(), variables: dict[str, str] | None = None
-) -> str:
+def run(command: list[str], folder: Path = Path(), variables: dict[str, str] | None = None) -> str:
   """Runs a command and returns what it printed; raises a SetupError with that where it fails."""
   done = subprocess.run(
     command,
