@@ -62,7 +62,7 @@ def split_request(
 def split_without_runner(
   files: Sequence[InputFile], request: SplitRequest
 ) -> tuple[SplitJob, np.ndarray, list[WorkFile]]:
-  """Returns what `StratifiedSplit` puts out: the job, the counts dealt out, and the files."""
+  """Returns what `StratifiedSplit` puts out: the job, the counts assigned, and the files."""
   keep = transform.StratifiedSplit(request).keeper()
   parameters, work_dir = request.parameters, request.work_dir
   scan = ScanFile(
@@ -87,15 +87,19 @@ def split_without_runner(
     selection.quotas, search.buckets, search.positions, Candidates.merge(near)
   )
   counts = np.zeros_like(selection.quotas)
-  ranges: dict[FileNumber, list[Any]] = {number: [None] for number, _ in all_files(job)}
+  ranges: dict[FileNumber, list[Any]] = {number: [None] for number, _ in all_files(job.layouts)}
   for found in scanned:
-    for dealt in transform.AssignSplits().process(found, job, thresholds):
-      if isinstance(dealt, tuple):
-        ranges[dealt[0]].append(dealt[1])
+    for assigned in transform.AssignSplits().process(found, job, thresholds):
+      if isinstance(assigned, tuple):
+        ranges[assigned[0]].append(assigned[1])
       else:
-        counts = counts + dealt.value
+        counts = counts + assigned.value
   gather = GatherRanges(work_dir, parameters.seed)
-  return job, counts, [file for item in ranges.items() for file in gather.process(item, job)]
+  return (
+    job,
+    counts,
+    [file for item in ranges.items() for file in gather.process(item, job.layouts)],
+  )
 
 
 def run_split(

@@ -156,6 +156,6 @@ def check_records(job: Job, files: Sequence[WorkFile]) -> None:
   """
   by_path = {file.final_path: file for file in files}
   for layout, planned in zip(job.layouts, job.written, strict=True):
-    found = sum(by_path[path].part_records(layout.part) for path in layout.paths)
+    found = sum(by_path[path].section_records(layout.section) for path in layout.paths)
     if found != planned:
       raise RuntimeError(f'{found} records in {layout.paths[0]} and so on, planned {planned}')

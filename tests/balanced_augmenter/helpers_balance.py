@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tfx_balance.augment import PoolFn
 from tfx_balance.augment.pool import pool_request
-from tfx_balance.balanced_augmenter.examples import Layout
+from tfx_balance.balanced_augmenter.examples import FeatureShapes
 from tfx_balance.balanced_augmenter.job import AugmentJob, AugmentRequest, plan_augment
 from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
 from tfx_balance.balanced_augmenter.pools import (
@@ -25,8 +25,8 @@ from tfx_balance.balanced_augmenter.pools import (
 )
 from tfx_balance.balanced_augmenter.transform import (
   CopyRecords,
-  file_layout,
-  merge_file_layouts,
+  file_shapes,
+  merge_file_shapes,
 )
 from tfx_balance.plan.balance_plan import BalanceRequest
 from tfx_balance.plan.ranks import Candidates, find_thresholds
@@ -253,15 +253,15 @@ def thresholds_of(scanned: Sequence[ScannedFile], selection: Selection) -> Any:
   return find_thresholds(selection.quotas, search.buckets, search.positions, Candidates.merge(near))
 
 
-def layout_of(scanned: Sequence[ScannedFile]) -> Layout:
-  """Returns the layout of the features of all the files."""
-  return merge_file_layouts([file_layout(found) for found in scanned])[0]
+def shapes_of(scanned: Sequence[ScannedFile]) -> FeatureShapes:
+  """Returns the shapes of the features of all the files."""
+  return merge_file_shapes([file_shapes(found) for found in scanned])[0]
 
 
-def pools_of(scanned: Sequence[ScannedFile], job: AugmentJob, layout: Layout) -> ClassPools:
+def pools_of(scanned: Sequence[ScannedFile], job: AugmentJob, shapes: FeatureShapes) -> ClassPools:
   """Returns the pools of the job, from all the files."""
   thresholds = thresholds_of(scanned, pool_selection(job))
-  return join_pools(collect_pool(s, job, thresholds, layout) for s in scanned).in_order()
+  return join_pools(collect_pool(s, job, thresholds, shapes) for s in scanned).in_order()
 
 
 def balance(
@@ -276,23 +276,23 @@ def balance(
   scanned = scan_splits(folder, splits, request)
   job = plan_of(scanned, request)
   thresholds = thresholds_of(scanned, job.selection)
-  layout = {} if augment_fn is None else layout_of(scanned)
+  shapes = {} if augment_fn is None else shapes_of(scanned)
   pools = NO_POOLS
   if isinstance(augment_fn, PoolFn):
-    job = with_pools(job, layout, pool_request(augment_fn))
-    pools = pools_of(scanned, job, layout)
+    job = with_pools(job, shapes, pool_request(augment_fn))
+    pools = pools_of(scanned, job, shapes)
   load = None if augment_fn is None else lambda: augment_fn
   copy = dofn(load, request.parameters.label)
   copy.setup()
   counts = np.zeros_like(job.selection.quotas)
-  spills: dict[str, list[Any]] = {path: [] for layout in job.layouts for path in layout.paths}
+  segments: dict[str, list[Any]] = {path: [] for layout in job.layouts for path in layout.paths}
   for found in scanned:
-    for made in copy.process(found, job, thresholds, layout, pools):
+    for made in copy.process(found, job, thresholds, shapes, pools):
       if isinstance(made, tuple):
-        spills[made[0]].append(made[1])
+        segments[made[0]].append(made[1])
       else:
         counts = counts + made.value
   gather = GatherFile(request.work_dir)
-  files = [file for item in spills.items() for file in gather.process(item)]
+  files = [file for item in segments.items() for file in gather.process(item)]
   publish_outputs(job, counts, files)
   return read_splits(request.output_uri)

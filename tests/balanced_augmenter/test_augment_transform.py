@@ -127,9 +127,9 @@ def test_bytes_do_not_depend_on_batches(tmp_path, monkeypatch, augment_fn):
 class FirstAttemptFails(CopyRecords):
   """Fails after it has written something; the bundle is then run again, by another worker."""
 
-  def process(self, scanned, job, thresholds, layout, pools):
+  def process(self, scanned, job, thresholds, shapes, pools):
     with pytest.MonkeyPatch.context() as patch:
-      patch.setattr(scatter, 'SPILL_BYTES', 1)
+      patch.setattr(scatter, 'SCATTER_BYTES', 1)
       patch.setattr(scatter, 'SEGMENT_BYTES', 1)
       add = scatter.Scatterer.add
 
@@ -140,20 +140,20 @@ class FirstAttemptFails(CopyRecords):
 
       patch.setattr(scatter.Scatterer, 'add', breaks)
       with pytest.raises(OSError, match='the worker was lost'):
-        list(super().process(scanned, job, thresholds, layout, pools))
-    left = [path for path in Path(job.request.work_dir).glob('spill-*') if path.stat().st_size]
+        list(super().process(scanned, job, thresholds, shapes, pools))
+    left = [path for path in Path(job.request.work_dir).glob('scatter-*') if path.stat().st_size]
     assert len(left) == 2 * scanned.file.rank + 1  # those of all the attempts so far
     second = CopyRecords(self._load_augment_fn, self._label)
     second.setup()
-    yield from second.process(scanned, job, thresholds, layout, pools)
+    yield from second.process(scanned, job, thresholds, shapes, pools)
 
 
 class RunsTwice(CopyRecords):
   """Runs every bundle twice and throws the first result away."""
 
-  def process(self, scanned, job, thresholds, layout, pools):
-    list(super().process(scanned, job, thresholds, layout, pools))
-    yield from super().process(scanned, job, thresholds, layout, pools)
+  def process(self, scanned, job, thresholds, shapes, pools):
+    list(super().process(scanned, job, thresholds, shapes, pools))
+    yield from super().process(scanned, job, thresholds, shapes, pools)
 
 
 @pytest.mark.parametrize('dofn', [FirstAttemptFails, RunsTwice])

@@ -26,10 +26,10 @@ from tfx_balance.tfrecord.frames import concatenate
 from tests.balanced_augmenter import functions
 from tests.balanced_augmenter.helpers_balance import (
   augment_request,
-  layout_of,
   plan_of,
   pools_of,
   scan_splits,
+  shapes_of,
   tabular,
 )
 from tests.helpers_examples import example, in_shards, sequence_example, value_of
@@ -66,12 +66,12 @@ class Made:
     self.request = augment_request(folder, **arguments)
     (self.scanned,) = scan_splits(folder, {'train': [records]}, self.request)
     self.job = plan_of([self.scanned], self.request)
-    self.layout = layout_of([self.scanned])
+    self.shapes = shapes_of([self.scanned])
     pools = NO_POOLS
     if isinstance(augment, PoolFn):
-      self.job = with_pools(self.job, self.layout, pool_request(augment))
-      pools = pools_of([self.scanned], self.job, self.layout)
-    self.maker = CopyMaker(self.scanned, self.job, self.layout, augment, pools)
+      self.job = with_pools(self.job, self.shapes, pool_request(augment))
+      pools = pools_of([self.scanned], self.job, self.shapes)
+    self.maker = CopyMaker(self.scanned, self.job, self.shapes, augment, pools)
     parts = list(self.scanned.frames())
     self.frames = concatenate([frames for _, frames in parts])
     self.index = np.concatenate([index for index, _ in parts])
@@ -272,5 +272,5 @@ def test_shards_share_their_layout(tmp_path):
   # it as another shape.
   records = [example(label='a', x=[1.0, 2.0]), example(label='a')]
   request = augment_request(tmp_path)
-  found = layout_of(scan_splits(tmp_path, {'train': in_shards(records, 2)}, request))
+  found = shapes_of(scan_splits(tmp_path, {'train': in_shards(records, 2)}, request))
   assert found['x'] == FeatureShape('float', 0, 2)

@@ -18,10 +18,10 @@ from tfx_balance.plan.pool_plan import PoolRequest
 
 from tests.balanced_augmenter.helpers_balance import (
   augment_request,
-  layout_of,
   plan_of,
   pools_of,
   scan_splits,
+  shapes_of,
   tabular,
 )
 from tests.helpers_examples import example, in_shards
@@ -33,9 +33,9 @@ def pools(folder, shards, request, **arguments):
   """Returns the pool of each class, and the plan of all."""
   asked = augment_request(folder, **{**BOTH, **arguments})
   scanned = scan_splits(folder, {'train': shards}, asked)
-  layout = layout_of(scanned)
-  job = with_pools(plan_of(scanned, asked), layout, request)
-  found = pools_of(scanned, job, layout)
+  shapes = shapes_of(scanned)
+  job = with_pools(plan_of(scanned, asked), shapes, request)
+  found = pools_of(scanned, job, shapes)
   rows = {stratum[0].value: row for (_, stratum), row in job.selection.rows.items()}
   return {value: found.of(row) for value, row in rows.items()}, job.pools
 
@@ -135,10 +135,10 @@ def test_no_records_make_no_pool():
 def test_a_file_without_records_of_a_pool_is_not_read_again(tmp_path):
   asked = augment_request(tmp_path)
   scanned = scan_splits(tmp_path, {'train': [SINGLES, tabular({'a': 9}, start=99)]}, asked)
-  layout = layout_of(scanned)
-  job = with_pools(plan_of(scanned, asked), layout, asking(9))
+  shapes = shapes_of(scanned)
+  job = with_pools(plan_of(scanned, asked), shapes, asking(9))
   away = replace(scanned[1], file=replace(scanned[1].file, path=str(tmp_path / 'nowhere')))
-  assert collect_pool(away, job, None, layout) is NO_POOLS
+  assert collect_pool(away, job, None, shapes) is NO_POOLS
 
 
 def test_memory_is_kept_by_smaller_pools(tmp_path):

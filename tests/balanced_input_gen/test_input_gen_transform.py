@@ -47,7 +47,7 @@ def request_in(folder, splits, **changes):
 
 
 def shards_without_runner(folder, splits, **changes):
-  """Returns what `ClassShards` puts out: the job, the counts dealt out, and the files."""
+  """Returns what `ClassShards` puts out: the job, the counts assigned, and the files."""
   paths = [
     (write_tfrecords(folder / f'{name}-{i}', shard), name)
     for name, shards in splits.items()
@@ -70,15 +70,15 @@ def lay_out(request, paths):
     totals[found.file.group].add(found)
   job = plan_shards(totals, request)
   counts = np.zeros(len(job.classes), np.int64)
-  spills = {path: [] for layout in job.layouts for path in layout.paths}
+  segments = {path: [] for layout in job.layouts for path in layout.paths}
   for found in scanned:
-    for dealt in AssignClasses().process(found, job):
-      if isinstance(dealt, tuple):
-        spills[dealt[0]].append(dealt[1])
+    for assigned in AssignClasses().process(found, job):
+      if isinstance(assigned, tuple):
+        segments[assigned[0]].append(assigned[1])
       else:
-        counts = counts + dealt.value
+        counts = counts + assigned.value
   gather = GatherFile(request.work_dir)
-  return job, counts, [file for item in spills.items() for file in gather.process(item)]
+  return job, counts, [file for item in segments.items() for file in gather.process(item)]
 
 
 RECORDS = st.lists(st.tuples(st.integers(-2, 12), st.binary(max_size=40)), max_size=80)
@@ -89,10 +89,10 @@ RECORDS = st.lists(st.tuples(st.integers(-2, 12), st.binary(max_size=40)), max_s
     st.sampled_from(['train', 'b', 'c']), st.lists(RECORDS, min_size=1, max_size=3), min_size=1
   ),
   sizes=st.sampled_from([(400, 200), (100, 90), (5000, 2000), (1 << 20, 1 << 20)]),
-  spill_bytes=st.sampled_from([1, 300, 1 << 20]),
+  scatter_bytes=st.sampled_from([1, 300, 1 << 20]),
   bucket_bytes=st.sampled_from([60, 1 << 20]),
 )
-def test_every_record_is_in_a_segment_of_its_class(splits, sizes, spill_bytes, bucket_bytes):
+def test_every_record_is_in_a_segment_of_its_class(splits, sizes, scatter_bytes, bucket_bytes):
   # Whatever is in the inputs, in whatever number of files, buckets and segments: the recount of
   # `assert_laid_out` holds, natural counts and bytes included.
   made = {
@@ -105,7 +105,7 @@ def test_every_record_is_in_a_segment_of_its_class(splits, sizes, spill_bytes, b
   with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
     monkeypatch.setattr(class_files, 'MAX_FILE_BYTES', sizes[0])
     monkeypatch.setattr(class_files, 'SHARED_FILE_BYTES', sizes[1])
-    monkeypatch.setattr(scatter, 'SPILL_BYTES', spill_bytes)
+    monkeypatch.setattr(scatter, 'SCATTER_BYTES', scatter_bytes)
     monkeypatch.setattr(scatter, 'SEGMENT_BYTES', 1)
     monkeypatch.setattr(output_layout, 'BUCKET_BYTES', bucket_bytes)
     publish_outputs(*shards_without_runner(Path(folder), made))
@@ -123,17 +123,17 @@ def test_records_of_a_shared_file_are_shuffled_within_their_class(tmp_path):
     assert abs(np.corrcoef(order, np.arange(1000))[0, 1]) < 5 / np.sqrt(1000)
 
 
-@pytest.mark.parametrize('lost', ['count', 'part', 'file', 'swap'])
+@pytest.mark.parametrize('lost', ['count', 'section', 'file', 'swap'])
 def test_nothing_is_published_that_is_not_what_was_planned(tmp_path, lost):
   splits = {'train': [labelled({0: 10, 1: 7, 2: 30})]}
   job, counts, (file,) = shards_without_runner(tmp_path, splits)
-  assert file.parts == (10, 7, 30)
+  assert file.sections == (10, 7, 30)
   if lost == 'count':
     counts = counts - np.array([0, 1, 0])
-  elif lost == 'part':
-    file = replace(file, parts=(10, 7))
+  elif lost == 'section':
+    file = replace(file, sections=(10, 7))
   elif lost == 'swap':
-    file = replace(file, parts=(11, 6, 30))
+    file = replace(file, sections=(11, 6, 30))
   files = [] if lost == 'file' else [file]
   with pytest.raises((RuntimeError, KeyError), match=r'planned|data_tfrecord-00000'):
     publish_outputs(job, counts, files)
@@ -161,10 +161,10 @@ def test_a_file_that_no_record_was_dealt_to_is_not_in_the_plan(tmp_path, monkeyp
 def test_ten_thousand_large_classes_need_no_large_buffers(tmp_path):
   layouts = [output_layout.OutputLayout((f'f{i}',), 4) for i in range(10_000)]
   with Scatterer(layouts, 0, 1, 1, str(tmp_path)) as scatterer:
-    assert scatterer._spill_bytes == scatter.MAX_SPILL_BYTES == 32 << 20
+    assert scatterer._scatter_bytes == scatter.MAX_SCATTER_BYTES == 32 << 20
   shared = [output_layout.OutputLayout(('f',), 1, part) for part in range(10_000)]
   with Scatterer(shared, 0, 1, 1, str(tmp_path)) as scatterer:
-    assert scatterer._spill_bytes == scatter.SPILL_BYTES
+    assert scatterer._scatter_bytes == scatter.SCATTER_BYTES
 
 
 def peak_bytes(folder, n_records, n_classes):
@@ -189,7 +189,7 @@ def peak_bytes(folder, n_records, n_classes):
 
 
 def test_memory_is_flat(tmp_path, monkeypatch):
-  monkeypatch.setattr(scatter, 'SPILL_BYTES', 1 << 18)
+  monkeypatch.setattr(scatter, 'SCATTER_BYTES', 1 << 18)
   monkeypatch.setattr(scatter, 'SEGMENT_BYTES', 1)
   monkeypatch.setattr(output_layout, 'BUCKET_BYTES', 1 << 18)
   monkeypatch.setattr(class_files, 'MAX_FILE_BYTES', 1 << 18)
@@ -205,11 +205,11 @@ def test_memory_is_flat(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('change', CHANGES.values(), ids=CHANGES)
 def test_input_that_changes_after_it_was_counted_is_refused(tmp_path, monkeypatch, change):
-  deal = AssignClasses.process
+  assign = AssignClasses.process
 
   def change_first(self, scanned, job):
     change(scanned.file.path)
-    return deal(self, scanned, job)
+    return assign(self, scanned, job)
 
   monkeypatch.setattr(AssignClasses, 'process', change_first)
   with pytest.raises(DataError, match='in-0 changed while it was read; run again'):

@@ -52,8 +52,8 @@ def job_of(folder, n_files, n_inputs, n_chunks=1, suffix='', seed=0):
 
 
 @dataclass
-class Dealt:
-  """A spilled file whose records were dealt out by chance, each with its split."""
+class Assigned:
+  """A spilled file whose records were assigned by chance, each with its split."""
 
   spilled: spill.SpilledFile
   path: str
@@ -67,7 +67,7 @@ class Dealt:
     return list(found.by_file())
 
 
-def deal(folder, shards, parts, buckets=16):
+def assign(folder, shards, parts, buckets=16):
   """Returns the spilled shards, whose records go to any of these splits."""
   keep = partial(SpillWriter, n_buckets=buckets, seed_key=1)
   step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'drop', str(folder), keep=keep)
@@ -82,22 +82,22 @@ def _deal_file(spilled, parts):
   blocks = list(spilled.blocks())
   chosen = np.random.default_rng(spilled.file.rank).choice(parts, sum(spilled.chunks))
   rows = np.empty(len(chosen), ASSIGNED_ROW)
-  rows['part'] = chosen
+  rows['output'] = chosen
   rows['size'] = np.concatenate([*(index['size'] for index, _ in blocks), []])
-  path = f'{spilled.file.path}-dealt'
+  path = f'{spilled.file.path}-assigned'
   Path(path).write_bytes(rows.tobytes())
   held = zip(read_tfrecords(spilled.spill_path), chosen.tolist(), strict=True)
-  return Dealt(spilled, path, [table for _, table in blocks], list(held))
+  return Assigned(spilled, path, [table for _, table in blocks], list(held))
 
 
-def gather(job, dealt):
+def gather(job, assigned):
   """Returns the work file of each output file, by its final path."""
-  found = {number: [nothing] for number, nothing in all_files(job)}
-  for each in dealt:
+  found = {number: [nothing] for number, nothing in all_files(job.layouts)}
+  for each in assigned:
     for number, mine in each.ranges(job):
       found[number].append(mine)
   gather = GatherRanges(job.request.work_dir, job.request.parameters.seed)
-  files = [file for item in found.items() for file in gather.process(item, job)]
+  files = [file for item in found.items() for file in gather.process(item, job.layouts)]
   by_path = {file.final_path: file for file in files}
   assert len(by_path) == len(files)
   assert set(by_path) == {path for layout in job.layouts for path in layout.paths}
@@ -139,10 +139,10 @@ def test_every_record_comes_out_once_in_its_split(
     make_small(monkeypatch, block_bytes)
     monkeypatch.setattr(output_layout, 'FAN_OUT', fan_out)
     job = job_of(folder, n_files, n_inputs, n_chunks)
-    dealt = deal(folder, in_shards(payloads, n_inputs), parts, buckets)
-    files = gather(job, dealt)
+    assigned = assign(folder, in_shards(payloads, n_inputs), parts, buckets)
+    files = gather(job, assigned)
     found = read(files)
-  held = [item for each in dealt for item in each.records]
+  held = [item for each in assigned for item in each.records]
   assert len(held) == sum(value_of(record) is not None for record in payloads)
   for part, layout in enumerate(job.layouts):
     mine = Counter(record for path in layout.paths for record in found[path])
@@ -161,7 +161,7 @@ def test_the_ranges_are_all_of_a_file_in_chunks(blocks, buckets, n_files, n_chun
   counts = rng.integers(even, 2 if even else 3, (blocks, buckets))
   n_bytes = counts * rng.integers(16, 30, counts.shape)
   with tempfile.TemporaryDirectory() as folder:
-    (found,) = deal(folder, [[]], [0], buckets)
+    (found,) = assign(folder, [[]], [0], buckets)
     job = job_of(folder, n_files, 1, n_chunks)
     ranges = replace(found, tables=list(np.stack([counts, n_bytes], axis=1))).ranges(job)
   assert len({number for number, _ in ranges}) == len(ranges)
@@ -191,11 +191,11 @@ def test_all_the_files_of_every_split_are_filled(tmp_path, monkeypatch, n_inputs
   n_files, shards = (20, 20, 8, 3), in_shards(labelled({0: 4000}), n_inputs)
   job = job_of(tmp_path, n_files, n_inputs, n_chunks=2)
   buckets = split_job.n_buckets(dict(enumerate(n_files)))
-  dealt = deal(tmp_path, shards, range(4), buckets)
-  for each in dealt:
+  assigned = assign(tmp_path, shards, range(4), buckets)
+  for each in assigned:
     to = Counter(files for (files, _), _ in each.ranges(job))
     assert to == {files: min(files, max(3, -(-files // n_inputs))) for files in n_files}
-  files = gather(job, dealt)
+  files = gather(job, assigned)
   assert sum(file.records for file in files.values()) == 4000
   for layout in job.layouts:
     share = 1000 / len(layout.paths)
@@ -207,21 +207,21 @@ def test_all_the_files_of_every_split_are_filled(tmp_path, monkeypatch, n_inputs
 def test_every_file_of_a_split_is_as_full_as_the_others(tmp_path, monkeypatch):
   make_small(monkeypatch, 5000)
   job = job_of(tmp_path, (5, 7), n_inputs=2)
-  files = gather(job, deal(tmp_path, in_shards(labelled({0: 3000}), 2), [0, 1], 1024))
+  files = gather(job, assign(tmp_path, in_shards(labelled({0: 3000}), 2), [0, 1], 1024))
   for layout in job.layouts:
     share = 1500 / len(layout.paths)
     assert all(abs(files[p].records - share) < 5 * np.sqrt(share) for p in layout.paths)
 
 
 def test_files_are_named_by_how_many_a_split_has(tmp_path):
-  assert Counter(all_files(job_of(tmp_path, (2, 3, 2), 1))) == {
+  assert Counter(all_files(job_of(tmp_path, (2, 3, 2), 1).layouts)) == {
     ((n, i), None): 1 for n in (2, 3) for i in range(n)
   }
 
 
 def test_what_was_spilled_is_read_once_for_each_number_of_files(tmp_path, monkeypatch):
   make_small(monkeypatch, 700)
-  dealt = deal(tmp_path, in_shards(varied(300), 3), [0, 1, 2])
+  assigned = assign(tmp_path, in_shards(varied(300), 3), [0, 1, 2])
   n_read = Counter()
 
   def fill(stream, array, path, fill=records.fill):
@@ -231,8 +231,8 @@ def test_what_was_spilled_is_read_once_for_each_number_of_files(tmp_path, monkey
   monkeypatch.setattr(ranges, 'fill', fill)
   for n_files, times in (((2, 2, 2), 1), ((2, 4, 2), 2)):
     n_read.clear()
-    gather(job_of(tmp_path, n_files, 3, n_chunks=4), dealt)
-    paths = [path for each in dealt for path in (each.path, each.spilled.spill_path)]
+    gather(job_of(tmp_path, n_files, 3, n_chunks=4), assigned)
+    paths = [path for each in assigned for path in (each.path, each.spilled.spill_path)]
     assert n_read == {path: Path(path).stat().st_size * times for path in paths}
 
 
@@ -240,7 +240,7 @@ def test_what_was_spilled_is_read_once_for_each_number_of_files(tmp_path, monkey
 def test_the_same_spills_give_the_same_bytes_in_any_order(tmp_path, monkeypatch, mix):
   make_small(monkeypatch, 700)
   monkeypatch.setattr(ranges, 'mix', mix)
-  one, two = (deal(tmp_path / name, in_shards(varied(400), 4), [0, 1, 2]) for name in 'ab')
+  one, two = (assign(tmp_path / name, in_shards(varied(400), 4), [0, 1, 2]) for name in 'ab')
   job = job_of(tmp_path, (2, 2, 3), 4, n_chunks=3, suffix='.gz')
   first, second = bytes_of(gather(job, one)), bytes_of(gather(job, two[::-1]))
   assert first == second
@@ -248,10 +248,10 @@ def test_the_same_spills_give_the_same_bytes_in_any_order(tmp_path, monkeypatch,
 
 
 def test_another_seed_gives_another_order(tmp_path):
-  dealt = deal(tmp_path, [labelled({0: 100})], [0])
+  assigned = assign(tmp_path, [labelled({0: 100})], [0])
   orders = []
   for seed in (0, 1):
-    orders += read(gather(job_of(tmp_path, (1,), 1, seed=seed), dealt)).values()
+    orders += read(gather(job_of(tmp_path, (1,), 1, seed=seed), assigned)).values()
   assert orders[0] != orders[1]
   assert sorted(orders[0]) == sorted(orders[1])
 
@@ -260,21 +260,21 @@ def test_another_seed_gives_another_order(tmp_path):
 @pytest.mark.parametrize('n_records', [0, 3], ids=['no records', 'few records'])
 def test_a_file_that_gets_nothing_is_written_for_each_split(tmp_path, suffix, n_records):
   job = job_of(tmp_path, (20, 20, 2), 2, n_chunks=2, suffix=suffix)
-  dealt = deal(tmp_path, [labelled({0: n_records}), varied(1)], [0])  # the only one is dropped
-  files = gather(job, dealt)
+  assigned = assign(tmp_path, [labelled({0: n_records}), varied(1)], [0])  # the only one is dropped
+  files = gather(job, assigned)
   assert all(file.work_path.endswith(suffix) for file in files.values())
   found = read(files)
   assert sum(map(len, found.values())) == n_records
   assert not any(found[path] for layout in job.layouts[1:] for path in layout.paths)
 
 
-@pytest.mark.parametrize('short', ['spill', 'dealt'])
+@pytest.mark.parametrize('short', ['spill', 'assigned'])
 def test_a_work_file_that_is_short_is_named(tmp_path, short):
-  (dealt,) = deal(tmp_path, [labelled({0: 40})], [0, 1])
-  path = dealt.path if short == 'dealt' else dealt.spilled.spill_path
+  (assigned,) = assign(tmp_path, [labelled({0: 40})], [0, 1])
+  path = assigned.path if short == 'assigned' else assigned.spilled.spill_path
   os.truncate(path, Path(path).stat().st_size - 1)
   with pytest.raises(OSError, match=f'{path} ends 1 bytes early'):
-    gather(job_of(tmp_path, (2, 2), 1), [dealt])
+    gather(job_of(tmp_path, (2, 2), 1), [assigned])
 
 
 def order_of(file):
@@ -286,10 +286,10 @@ def test_a_class_sorted_file_of_many_blocks_comes_out_mixed(tmp_path, monkeypatc
   make_small(monkeypatch, 2000, 500)
   n = 8000
   payloads = [example(label=i * 4 // n, id=i) for i in range(n)]
-  dealt = deal(tmp_path, [payloads], [0, 1], 64)
-  assert len(dealt[0].tables) > 50
+  assigned = assign(tmp_path, [payloads], [0, 1], 64)
+  assert len(assigned[0].tables) > 50
   job = job_of(tmp_path, n_files, 1, n_chunks=10)
-  for file in gather(job, dealt).values():
+  for file in gather(job, assigned).values():
     assert file.records > 1000
     assert_mixed(order_of(file), n)
     runs = [len(list(run)) for _, run in groupby(i * 4 // n for i in order_of(file))]
@@ -299,6 +299,6 @@ def test_a_class_sorted_file_of_many_blocks_comes_out_mixed(tmp_path, monkeypatc
 @pytest.mark.parametrize('n_chunks', [1, 16])
 def test_the_files_of_an_input_come_out_mixed(tmp_path, n_chunks):
   n = 4000
-  dealt = deal(tmp_path, in_shards([example(label=0, id=i) for i in range(n)], 8), [0], 64)
-  (file,) = gather(job_of(tmp_path, (1,), 8, n_chunks), dealt).values()
+  assigned = assign(tmp_path, in_shards([example(label=0, id=i) for i in range(n)], 8), [0], 64)
+  (file,) = gather(job_of(tmp_path, (1,), 8, n_chunks), assigned).values()
   assert_mixed(order_of(file), n)

@@ -28,13 +28,13 @@ def small_buffers(monkeypatch):
 
 def make_buffers_small(monkeypatch, n_bytes=2000):
   monkeypatch.setattr(output_layout, 'BUCKET_BYTES', n_bytes)
-  monkeypatch.setattr(shuffle, 'SPILL_BYTES', n_bytes)
+  monkeypatch.setattr(shuffle, 'SCATTER_BYTES', n_bytes)
   monkeypatch.setattr(shuffle, 'SEGMENT_BYTES', 1)
 
 
 def scatter(folder, layouts, shards, outputs, key=1, chunk_bytes=records.CHUNK_BYTES):
-  """Returns the spills of each output file."""
-  spills = {path: [] for layout in layouts for path in layout.paths}
+  """Returns the segments of each output file."""
+  segments = {path: [] for layout in layouts for path in layout.paths}
   for rank, (shard, chosen) in enumerate(zip(shards, outputs, strict=True)):
     path = write_tfrecords(folder / f'in-{rank}', shard)
     scatterer = Scatterer(layouts, rank, len(shards), key, str(folder))
@@ -42,15 +42,15 @@ def scatter(folder, layouts, shards, outputs, key=1, chunk_bytes=records.CHUNK_B
     for frames in records.read_frames(path, chunk_bytes):
       scatterer.add(frames, np.array(chosen[at : at + len(frames)], np.int64))
       at += len(frames)
-    for output_path, spill in scatterer.spills():
-      spills[output_path].append(spill)
-  return spills
+    for output_path, mine in scatterer.segments():
+      segments[output_path].append(mine)
+  return segments
 
 
-def gather(folder, spills):
+def gather(folder, segments):
   """Returns the work file of each output file."""
   step = GatherFile(str(folder))
-  return {path: file.work_path for item in spills.items() for path, file in [*_named(step, item)]}
+  return {path: file.work_path for item in segments.items() for path, file in [*_named(step, item)]}
 
 
 def _named(step, item):
@@ -68,18 +68,18 @@ def layout_of(name, n_files, n_buckets, suffix=''):
   data=st.data(),
   shards=st.lists(st.lists(st.binary(max_size=30), max_size=30), min_size=1, max_size=4),
   layouts=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 4)), min_size=1, max_size=3),
-  spill_bytes=st.sampled_from([1, 100, 1 << 20]),
+  scatter_bytes=st.sampled_from([1, 100, 1 << 20]),
   chunk_bytes=st.sampled_from([20, 300, 1 << 20]),
 )
-def test_every_frame_goes_to_its_output_once(data, shards, layouts, spill_bytes, chunk_bytes):
+def test_every_frame_goes_to_its_output_once(data, shards, layouts, scatter_bytes, chunk_bytes):
   layouts = [layout_of(f'out{i}', *sizes) for i, sizes in enumerate(layouts)]
   choice = st.integers(-1, len(layouts) - 1)
   outputs = [[data.draw(choice) for _ in shard] for shard in shards]
   with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
-    monkeypatch.setattr(shuffle, 'SPILL_BYTES', spill_bytes)
+    monkeypatch.setattr(shuffle, 'SCATTER_BYTES', scatter_bytes)
     monkeypatch.setattr(shuffle, 'SEGMENT_BYTES', 1)
-    spills = scatter(Path(folder), layouts, shards, outputs, chunk_bytes=chunk_bytes)
-    found = {path: read_tfrecords(file) for path, file in gather(folder, spills).items()}
+    segments = scatter(Path(folder), layouts, shards, outputs, chunk_bytes=chunk_bytes)
+    found = {path: read_tfrecords(file) for path, file in gather(folder, segments).items()}
   for i, layout in enumerate(layouts):
     mine = Counter(record for path in layout.paths for record in found[path])
     assert mine == Counter(
@@ -92,9 +92,9 @@ def test_every_frame_goes_to_its_output_once(data, shards, layouts, spill_bytes,
 
 def test_a_file_that_gets_nothing_is_written_too(tmp_path):
   layouts = [layout_of('a', 1, 1, '.gz'), layout_of('b', 2, 2)]
-  spills = scatter(tmp_path, layouts, [[b'x', b'y']], [[-1, -1]])
-  assert all(spills[path] == [] for path in spills)
-  files = gather(tmp_path, {path: [None] for path in spills})
+  segments = scatter(tmp_path, layouts, [[b'x', b'y']], [[-1, -1]])
+  assert all(segments[path] == [] for path in segments)
+  files = gather(tmp_path, {path: [None] for path in segments})
   assert [read_tfrecords(file) for file in files.values()] == [[], [], []]
 
 
@@ -104,8 +104,8 @@ def test_the_same_spills_give_the_same_bytes_in_whatever_order_they_come(tmp_pat
   shards, layouts = in_shards(payloads, 3), [layout_of('a', 2, 3, '.gz')]
   outputs = [[0] * len(shard) for shard in shards]
   first = gather(tmp_path, scatter(tmp_path, layouts, shards, outputs))
-  spills = scatter(tmp_path, layouts, shards, outputs)
-  second = gather(tmp_path, {path: [None, *found[::-1]] for path, found in spills.items()})
+  segments = scatter(tmp_path, layouts, shards, outputs)
+  second = gather(tmp_path, {path: [None, *found[::-1]] for path, found in segments.items()})
   for path, file in first.items():
     assert Path(file).read_bytes() == Path(second[path]).read_bytes()
 
@@ -126,13 +126,13 @@ def test_a_class_sorted_shard_larger_than_the_buffers_comes_out_mixed(tmp_path, 
   n = 6000
   payloads = [example(label=i * 4 // n, id=i) for i in range(n)]
   path = write_tfrecords(tmp_path / 'sorted', payloads)
-  assert Path(path).stat().st_size > 50 * shuffle.SPILL_BYTES
+  assert Path(path).stat().st_size > 50 * shuffle.SCATTER_BYTES
   layout = OutputLayout.of(Path(path).stat().st_size, 'out', '', n_files)
   assert layout.n_buckets > 20
-  spills = scatter(tmp_path, [layout], [payloads], [[0] * n], chunk_bytes=1500)
-  assert all(len(spill[0].segments) > 100 for spill in spills.values())
+  segments = scatter(tmp_path, [layout], [payloads], [[0] * n], chunk_bytes=1500)
+  assert all(len(mine[0].segments) > 100 for mine in segments.values())
   seen = []
-  for file in gather(tmp_path, spills).values():
+  for file in gather(tmp_path, segments).values():
     found = read_tfrecords(file)
     assert abs(len(found) - n / n_files) < 5 * np.sqrt(n / n_files)
     assert_mixed([value_of(record, 'id') for record in found], n)
@@ -155,8 +155,8 @@ def test_the_shards_of_an_input_come_out_mixed(tmp_path):
   n = 4000
   payloads = [example(id=i) for i in range(n)]
   shards = in_shards(payloads, 8)
-  spills = scatter(tmp_path, [layout_of('a', 1, 16)], shards, [[0] * len(s) for s in shards])
-  (file,) = gather(tmp_path, spills).values()
+  segments = scatter(tmp_path, [layout_of('a', 1, 16)], shards, [[0] * len(s) for s in shards])
+  (file,) = gather(tmp_path, segments).values()
   assert_mixed([value_of(record, 'id') for record in read_tfrecords(file)], n)
 
 
@@ -165,8 +165,8 @@ def test_all_the_files_asked_for_are_filled(tmp_path, n_files, n_inputs):
   # An input file writes to some of the files only where there are many: none may stay empty.
   n = 100 * n_files
   shards = in_shards([b'%d' % i for i in range(n)], n_inputs)
-  spills = scatter(tmp_path, [layout_of('a', n_files, 1)], shards, [[0] * len(s) for s in shards])
-  sizes = [sum(int(s.segments[:, 2].sum()) for s in found) for found in spills.values()]
+  segments = scatter(tmp_path, [layout_of('a', n_files, 1)], shards, [[0] * len(s) for s in shards])
+  sizes = [sum(int(s.segments[:, 2].sum()) for s in found) for found in segments.values()]
   assert sum(sizes) == n
   assert min(sizes) > 20
   assert max(sizes) < 300
@@ -215,8 +215,8 @@ def test_memory_is_flat(tmp_path, monkeypatch):
       with Scatterer([layout], 0, 1, 1, str(folder)) as scatterer:
         for frames in records.read_frames(path, 256 << 10):
           scatterer.add(frames, np.zeros(len(frames), np.int64))
-        spills = list(scatterer.spills())
-      (file,) = GatherFile(str(folder)).process((layout.paths[0], [spill for _, spill in spills]))
+        segments = list(scatterer.segments())
+      (file,) = GatherFile(str(folder)).process((layout.paths[0], [mine for _, mine in segments]))
       assert file.records == n
 
     return peak_bytes(shuffled)

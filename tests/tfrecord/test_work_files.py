@@ -105,15 +105,15 @@ def test_a_bundle_that_is_killed_and_tried_again_leaves_the_whole_file(tmp_path,
   scatterer = Scatterer([layout], 0, 1, 1, str(work))
   for frames in read_frames(write_tfrecords(tmp_path / 'in', payloads)):
     scatterer.add(frames, np.zeros(len(frames), np.int64))
-  element = next((path, [spill]) for path, spill in scatterer.spills())
+  element = next((path, [mine]) for path, mine in scatterer.segments())
 
   read_bucket, calls = scatter._read_bucket, []
 
-  def breaks(spills, bucket):
+  def breaks(segments, bucket):
     calls.append(bucket)
     if len(calls) == 3:
       raise OSError('the worker was killed')
-    return read_bucket(spills, bucket)
+    return read_bucket(segments, bucket)
 
   monkeypatch.setattr(scatter, '_read_bucket', breaks)
   with pytest.raises(OSError, match='killed'):

@@ -13,7 +13,13 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfx_balance.augment import Applier, AugmentError, PoolFn, function_name
-from tfx_balance.balanced_augmenter.examples import Column, FeatureShape, Layout, decode, encode
+from tfx_balance.balanced_augmenter.examples import (
+  Column,
+  FeatureShape,
+  FeatureShapes,
+  decode,
+  encode,
+)
 from tfx_balance.balanced_augmenter.job import AugmentJob
 from tfx_balance.balanced_augmenter.pools import NO_POOLS, ClassPools
 from tfx_balance.beam.parallel import n_threads
@@ -27,7 +33,7 @@ from tfx_balance.tfrecord.frames import Frames, frame
 
 PROVENANCE = ('tfx_balance_source_file', 'tfx_balance_source_record', 'tfx_balance_copy')
 """Features of a copy, on request: the rank of its original's file, the place there, its number."""
-PROVENANCE_LAYOUT = {name: FeatureShape('int', 1, 1) for name in PROVENANCE}
+PROVENANCE_SHAPES = {name: FeatureShape('int', 1, 1) for name in PROVENANCE}
 
 Ints = npt.NDArray[np.int64]
 
@@ -69,7 +75,7 @@ class CopyMaker:
   Args:
     scanned: the file.
     job: what is to be done.
-    layout: of the features of all the records.
+    shapes: Shapes of the features of all the records.
     augment: an `Applier`, for an augment function; a `PoolFn`, which is bound to the pool of each
       class first; None for plain copies.
     pools: of the classes, for a `PoolFn`.
@@ -79,13 +85,13 @@ class CopyMaker:
     self,
     scanned: ScannedFile,
     job: AugmentJob,
-    layout: Layout,
+    shapes: FeatureShapes,
     augment: Applier | PoolFn | None,
     pools: ClassPools = NO_POOLS,
   ) -> None:
     self._scanned = scanned
     self._parameters = job.request.parameters
-    self._layout = layout
+    self._shapes = shapes
     self._strata = {row: stratum for (_, stratum), row in job.selection.rows.items()}
     self._augment_all = augment if isinstance(augment, Applier) else None
     self._pool_fn = augment if isinstance(augment, PoolFn) else None
@@ -142,14 +148,14 @@ class CopyMaker:
     return self._augment_row[row]
 
   def _augment(self, applier: Applier, originals: Originals) -> list[bytes]:
-    columns = decode(originals.frames.payloads(), self._layout, self._scanned.file.path)
-    features = {name: to_tensor(column, self._layout[name]) for name, column in columns.items()}
+    columns = decode(originals.frames.payloads(), self._shapes, self._scanned.file.path)
+    features = {name: to_tensor(column, self._shapes[name]) for name, column in columns.items()}
     seeds = copy_seeds(originals.hashes, originals.numbers, self._parameters.seed)
     try:
       made = applier(features, tf.constant(seeds), self._parameters.augment_timeout)
     except AugmentError as error:
       raise DataError(f'{error}; {self._blamed(originals, error.index)}') from error
-    return encode({name: to_column(value) for name, value in made.items()}, self._layout)
+    return encode({name: to_column(value) for name, value in made.items()}, self._shapes)
 
   def _blamed(self, originals: Originals, at: int | None) -> str:
     """Returns what the function was given: a record, or a batch of which no record fails alone."""
@@ -177,7 +183,7 @@ def copy_seeds(hashes: UInts, numbers: Ints, seed: int) -> Ints:
 
 
 def to_tensor(column: Column, shape: FeatureShape) -> tf.Tensor | tf.RaggedTensor:
-  """Returns a column as [n], as [n, k], or ragged, as its layout says."""
+  """Returns a column as [n], as [n, k], or ragged, as its shape says."""
   values = tf.constant(column.values, tf.string if shape.kind == 'bytes' else None)
   if not shape.is_fixed:
     return tf.RaggedTensor.from_row_splits(values, column.offsets, validate=False)
@@ -204,5 +210,5 @@ def with_provenance(records: list[bytes], originals: Originals, file_rank: int) 
     name: Column(value.astype(np.int64), np.arange(n + 1, dtype=np.int64))
     for name, value in zip(PROVENANCE, values, strict=True)
   }
-  tails = encode(columns, PROVENANCE_LAYOUT)
+  tails = encode(columns, PROVENANCE_SHAPES)
   return [record + tail for record, tail in zip(records, tails, strict=True)]

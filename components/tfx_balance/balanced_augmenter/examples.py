@@ -54,7 +54,7 @@ class FeatureShape:
     return FeatureShape(self.kind, min(self.fewest, other.fewest), max(self.most, other.most))
 
 
-Layout = Mapping[str, FeatureShape]
+FeatureShapes = Mapping[str, FeatureShape]
 """The features of the records, by name."""
 
 
@@ -71,32 +71,34 @@ class Column:
   offsets: npt.NDArray[np.int64]
 
 
-def feature_layout(records: Sequence[bytes], path: str) -> dict[str, FeatureShape]:
-  """Returns the layout of some tf.Examples; features without any value are left out."""
+def feature_shapes(records: Sequence[bytes], path: str) -> dict[str, FeatureShape]:
+  """Returns the features of some tf.Examples; those without any value are left out."""
   columns = _decode(records, None, path)
-  layout = {}
+  shapes = {}
   for name, column in columns.items():
     kind = _kind(column.type)
     if kind is not None:
       lengths = np.diff(_offsets(column))
-      layout[name] = FeatureShape(kind, int(lengths.min()), int(lengths.max()))
-  return layout
+      shapes[name] = FeatureShape(kind, int(lengths.min()), int(lengths.max()))
+  return shapes
 
 
-def merge_layouts(layouts: Iterable[Layout], records: Iterable[int]) -> dict[str, FeatureShape]:
-  """Returns what several layouts have in common; a feature that one lacks may have no value.
+def merge_shapes(
+  several: Iterable[FeatureShapes], records: Iterable[int]
+) -> dict[str, FeatureShape]:
+  """Returns what they have in common; a feature that one lacks may have no value.
 
   Args:
-    layouts: of batches, or of files.
-    records: of each, so that empty ones do not count.
+    several: Shapes of batches, or of files.
+    records: Number of records of each, so that empty ones do not count.
 
   Raises:
     DataError: if a feature has values of different types.
   """
   merged: dict[str, FeatureShape] = {}
-  seen = [layout for layout, n in zip(layouts, records, strict=True) if n]
-  for layout in seen:
-    for name, shape in layout.items():
+  seen = [shapes for shapes, n in zip(several, records, strict=True) if n]
+  for shapes in seen:
+    for name, shape in shapes.items():
       try:
         merged[name] = merged[name].merge(shape) if name in merged else shape
       except ValueError as error:
@@ -105,25 +107,25 @@ def merge_layouts(layouts: Iterable[Layout], records: Iterable[int]) -> dict[str
         ) from error
   return {
     name: shape
-    if all(name in layout for layout in seen)
+    if all(name in shapes for shapes in seen)
     else FeatureShape(shape.kind, 0, shape.most)
     for name, shape in merged.items()
   }
 
 
-def decode(records: Sequence[bytes], layout: Layout, path: str) -> dict[str, Column]:
+def decode(records: Sequence[bytes], shapes: FeatureShapes, path: str) -> dict[str, Column]:
   """Returns the features of some tf.Examples as columns."""
-  columns = _decode(records, layout, path)
+  columns = _decode(records, shapes, path)
   return {name: Column(_values(c), _offsets(c)) for name, c in columns.items()}
 
 
-def encode(columns: Mapping[str, Column], layout: Layout) -> list[bytes]:
+def encode(columns: Mapping[str, Column], shapes: FeatureShapes) -> list[bytes]:
   """Returns tf.Examples with these features; the same columns give the same bytes."""
   encoder = example_coder.RecordBatchToExamplesEncoder()
   pieces = []
   for name in sorted(columns):
     column = columns[name]
-    values = pa.array(column.values, _ARROW_TYPES[layout[name].kind])
+    values = pa.array(column.values, _ARROW_TYPES[shapes[name].kind])
     lists = pa.LargeListArray.from_arrays(pa.array(column.offsets), values)
     piece = encoder.encode(pa.RecordBatch.from_arrays([lists], [name]))
     for i in np.flatnonzero(np.diff(column.offsets) == 0).tolist():
@@ -132,11 +134,13 @@ def encode(columns: Mapping[str, Column], layout: Layout) -> list[bytes]:
   return [b''.join(record) for record in zip(*pieces, strict=True)]
 
 
-def _decode(records: Sequence[bytes], layout: Layout | None, path: str) -> dict[str, pa.Array]:
+def _decode(
+  records: Sequence[bytes], shapes: FeatureShapes | None, path: str
+) -> dict[str, pa.Array]:
   schema = schema_pb2.Schema()
-  for name, shape in (layout or {}).items():
+  for name, shape in (shapes or {}).items():
     schema.feature.add(name=name, type=_SCHEMA_TYPES[shape.kind])
-  serialized = schema.SerializeToString() if layout else None
+  serialized = schema.SerializeToString() if shapes else None
   try:
     batch = example_coder.ExamplesToRecordBatchDecoder(serialized).DecodeBatch(list(records))
   except RuntimeError as error:

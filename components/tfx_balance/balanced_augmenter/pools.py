@@ -1,6 +1,6 @@
 """Pools: the first records of each class by rank, over all files, for functions that need others.
 
-files, job, layout ── Thresholds: which records are in a pool ── Collect ── ClassPools
+files, job, shapes ── Thresholds: which records are in a pool ── Collect ── ClassPools
 
 A pool is the same for any order, sharding and runner, to the last bit of what is summed over it:
 its records are in the order of their ranks, and those of equal rank in the order of their values.
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.augment.pool import check_column
-from tfx_balance.balanced_augmenter.examples import Column, FeatureShape, Layout, decode
+from tfx_balance.balanced_augmenter.examples import Column, FeatureShape, FeatureShapes, decode
 from tfx_balance.balanced_augmenter.job import AugmentJob
 from tfx_balance.beam.steps import summed
 from tfx_balance.errors import ConfigError
@@ -77,30 +77,30 @@ class ClassPools:
 NO_POOLS = ClassPools(np.empty(0, np.int64), np.empty(0, np.uint64), {})
 
 
-def join_pools(parts: Iterable[ClassPools]) -> ClassPools:
-  """Returns the records of all the parts, one part after another."""
-  held = [part for part in parts if len(part.rows)]
+def join_pools(several: Iterable[ClassPools]) -> ClassPools:
+  """Returns the records of all of them, one after another."""
+  held = [pools for pools in several if len(pools.rows)]
   if not held:
     return NO_POOLS
   return ClassPools(
-    np.concatenate([part.rows for part in held]),
-    np.concatenate([part.ranks for part in held]),
-    {name: np.concatenate([part.columns[name] for part in held]) for name in held[0].columns},
+    np.concatenate([pools.rows for pools in held]),
+    np.concatenate([pools.ranks for pools in held]),
+    {name: np.concatenate([pools.columns[name] for pools in held]) for name in held[0].columns},
   )
 
 
-def pool_layout(layout: Layout, request: PoolRequest) -> dict[str, FeatureShape]:
-  """Returns the layout of the features that pools hold, each of a fixed number of values.
+def pool_shapes(shapes: FeatureShapes, request: PoolRequest) -> dict[str, FeatureShape]:
+  """Returns the shapes of the features that pools hold, each of a fixed number of values.
 
   Raises:
     ConfigError: if one that the function names is not there, or not with that.
   """
-  fixed = {name: shape for name, shape in layout.items() if shape.is_fixed}
+  fixed = {name: shape for name, shape in shapes.items() if shape.is_fixed}
   if request.features is None:
     return {name: shape for name, shape in fixed.items() if shape.kind != 'bytes'}
   for name in request.features:
-    if name in layout and name not in fixed:
-      shape = layout[name]
+    if name in shapes and name not in fixed:
+      shape = shapes[name]
       raise ConfigError(
         f'{request.owner}: feature {name!r} has {shape.fewest} to {shape.most} values in a record; '
         f'give every record as many, or leave it out'
@@ -109,15 +109,15 @@ def pool_layout(layout: Layout, request: PoolRequest) -> dict[str, FeatureShape]
   return {name: fixed[name] for name in request.features}
 
 
-def with_pools(job: AugmentJob, layout: Layout, request: PoolRequest) -> AugmentJob:
+def with_pools(job: AugmentJob, shapes: FeatureShapes, request: PoolRequest) -> AugmentJob:
   """Returns the job with the plan of its pools.
 
   Raises:
     ConfigError: if the records lack a feature that the function names.
   """
-  shapes = pool_layout(layout, request).values()
-  fixed = sum(_NUMBER_BYTES.get(shape.kind, _OBJECT_BYTES) * shape.most for shape in shapes)
-  has_bytes = any(shape.kind == 'bytes' for shape in shapes)
+  held = pool_shapes(shapes, request).values()
+  fixed = sum(_NUMBER_BYTES.get(shape.kind, _OBJECT_BYTES) * shape.most for shape in held)
+  has_bytes = any(shape.kind == 'bytes' for shape in held)
   copied = np.any((job.copies > 1) & (job.selection.quotas > 0), axis=1)
   records, record_bytes = [], []
   for (split, stratum), row in job.selection.rows.items():
@@ -138,13 +138,13 @@ def pool_selection(job: AugmentJob) -> Selection:
 
 
 def collect_pool(
-  scanned: ScannedFile, job: AugmentJob, thresholds: Thresholds, layout: Layout
+  scanned: ScannedFile, job: AugmentJob, thresholds: Thresholds, shapes: FeatureShapes
 ) -> ClassPools:
   """Returns the records of a file that are in a pool, in any order."""
   selection = pool_selection(job)
   if not selection.quotas[selection.rows_of(scanned)[:-1], 0].any():
     return NO_POOLS
-  wanted = pool_layout(layout, _planned(job).request)
+  wanted = pool_shapes(shapes, _planned(job).request)
   assigner = FileAssigner(selection, thresholds, scanned)
   parts = []
   for index, frames in scanned.frames():
@@ -171,12 +171,12 @@ def to_array(column: Column, shape: FeatureShape) -> npt.NDArray[Any]:
 class FindPools(beam.PTransform):
   """Finds the records of the pools, and gives them to whoever makes copies.
 
-  Input: (scanned, job, layout): `ScannedFile`, and one `AugmentJob` with pools and one `Layout`.
+  Input: (scanned, job, shapes): `ScannedFile`, one `AugmentJob` with pools, one `FeatureShapes`.
   Output: `ClassPools`, one.
   """
 
   def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection:
-    scanned, job, layout = inputs
+    scanned, job, shapes = inputs
     thresholds = find_file_thresholds(scanned, job | 'Selection' >> beam.Map(pool_selection))
     return summed(
       scanned,
@@ -186,5 +186,5 @@ class FindPools(beam.PTransform):
       lambda pools, *_: pools.in_order(),
       beam.pvalue.AsSingleton(job),
       beam.pvalue.AsSingleton(thresholds),
-      beam.pvalue.AsSingleton(layout),
+      beam.pvalue.AsSingleton(shapes),
     )

@@ -2,9 +2,9 @@
 
 files ── ScanFile ──┬── Totals of each split ── AugmentJob
                     ├── Thresholds: which records are there once more, or stay
-                    ├── Layout of the features, where a function augments
+                    ├── Shapes of the features, where a function augments
                     ├── Pools of the classes, where it needs other records
-                    └── CopyRecords ── spills ── GatherFile ── publish, with the sidecar
+                    └── CopyRecords ── segments ── GatherFile ── publish, with the sidecar
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy.typing as npt
 from tfx_balance.augment import Applier, PoolFn
 from tfx_balance.augment.pool import pool_request
 from tfx_balance.balanced_augmenter.copies import CopyMaker, Originals
-from tfx_balance.balanced_augmenter.examples import Layout, feature_layout, merge_layouts
+from tfx_balance.balanced_augmenter.examples import FeatureShapes, feature_shapes, merge_shapes
 from tfx_balance.balanced_augmenter.job import AugmentJob, AugmentRequest, plan_augment
 from tfx_balance.balanced_augmenter.pools import (
   NO_POOLS,
@@ -37,7 +37,7 @@ from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import Thresholds
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.totals import SumGroups
-from tfx_balance.shuffle.scatter import Scatterer, Spill, gather_files
+from tfx_balance.shuffle.scatter import ScatteredSegments, Scatterer, gather_files
 from tfx_balance.shuffle.select import FileAssigner, find_file_thresholds, sum_arrays
 from tfx_balance.tfrecord.files import CHUNK_BYTES
 from tfx_balance.tfrecord.frames import Frames
@@ -46,7 +46,7 @@ Ints = npt.NDArray[np.int64]
 
 
 class CopyRecords(beam.DoFn):
-  """Turns a `ScannedFile` into spills by output file, and the counts of the records it used."""
+  """Turns a `ScannedFile` into segments by output file, and the counts of the records it used."""
 
   COUNTS = 'counts'
 
@@ -66,18 +66,18 @@ class CopyRecords(beam.DoFn):
     scanned: ScannedFile,
     job: AugmentJob,
     thresholds: Thresholds,
-    layout: Layout,
+    shapes: FeatureShapes,
     pools: ClassPools,
-  ) -> Iterator[tuple[str, Spill] | beam.pvalue.TaggedOutput]:
+  ) -> Iterator[tuple[str, ScatteredSegments] | beam.pvalue.TaggedOutput]:
     request, rank = job.request, scanned.file.rank
     key = tie_break(request.parameters.seed, 'order of copies')
     assigner = FileAssigner(job.selection, thresholds, scanned)
-    maker = CopyMaker(scanned, job, layout, self._augment, pools)
+    maker = CopyMaker(scanned, job, shapes, self._augment, pools)
     batches = _batches(scanned, job, assigner, maker.makes_duplicates)
     with Scatterer(job.layouts, rank, job.n_files, key, request.work_dir) as scatterer:
       for frames, outputs, which in map_in_order(partial(_made, maker), batches, maker.threads):
         scatterer.add(frames, outputs, which)
-      yield from scatterer.spills()
+      yield from scatterer.segments()
     yield beam.pvalue.TaggedOutput(self.COUNTS, assigner.counts)
 
 
@@ -153,20 +153,20 @@ def copy_batches(frames: Frames, times: Ints) -> Iterator[tuple[Ints, Ints]]:
       yield which[part], numbers[part]
 
 
-def file_layout(scanned: ScannedFile) -> tuple[Layout, int]:
-  """Returns the layout of a file's features, and its records."""
-  parts = [
-    (feature_layout(frames.payloads(), scanned.file.path), len(frames))
+def file_shapes(scanned: ScannedFile) -> tuple[FeatureShapes, int]:
+  """Returns the shapes of a file's features, and its records."""
+  batches = [
+    (feature_shapes(frames.payloads(), scanned.file.path), len(frames))
     for frames in scanned.usable_frames()
   ]
-  return merge_file_layouts(parts)
+  return merge_file_shapes(batches)
 
 
-def merge_file_layouts(parts: Iterable[tuple[Layout, int]]) -> tuple[Layout, int]:
-  """Returns what the layouts of several files have in common, and the records of all."""
-  found = list(parts)
+def merge_file_shapes(several: Iterable[tuple[FeatureShapes, int]]) -> tuple[FeatureShapes, int]:
+  """Returns what the features of several files have in common, and the records of all."""
+  found = list(several)
   numbers = [n for _, n in found]
-  return merge_layouts([layout for layout, _ in found], numbers), sum(numbers)
+  return merge_shapes([shapes for shapes, _ in found], numbers), sum(numbers)
 
 
 @dataclass
@@ -200,26 +200,21 @@ class BalancedAugment(beam.PTransform):
     thresholds = find_file_thresholds(
       scanned, job | 'Selection' >> beam.Map(attrgetter('selection'))
     )
-    layout: Any = {}
+    shapes: Any = {}
     pools: Any = NO_POOLS
     if self.load_augment_fn is not None:
-      found = _layout(scanned)
-      layout = beam.pvalue.AsSingleton(found)
+      found = summed(scanned, 'FeatureShapes', file_shapes, merge_file_shapes, itemgetter(0))
+      shapes = beam.pvalue.AsSingleton(found)
       augment_fn = self.load_augment_fn()
       if isinstance(augment_fn, PoolFn):
-        job = job | 'PlanPools' >> beam.Map(with_pools, layout, pool_request(augment_fn))
+        job = job | 'PlanPools' >> beam.Map(with_pools, shapes, pool_request(augment_fn))
         pools = beam.pvalue.AsSingleton((scanned, job, found) | 'Pools' >> FindPools())
     copied = scanned | 'CopyRecords' >> beam.ParDo(
       CopyRecords(self.load_augment_fn, parameters.label),
       beam.pvalue.AsSingleton(job),
       beam.pvalue.AsSingleton(thresholds),
-      layout,
+      shapes,
       pools,
-    ).with_outputs(CopyRecords.COUNTS, main='spills')
+    ).with_outputs(CopyRecords.COUNTS, main='segments')
     counts = summed(copied[CopyRecords.COUNTS], 'Counts', identity, sum_arrays, identity)
-    return job, counts, gather_files(copied.spills, job, request.work_dir)
-
-
-def _layout(scanned: beam.PCollection[ScannedFile]) -> beam.PCollection[Layout]:
-  """Returns the layout of all the features, one element."""
-  return summed(scanned, 'Layout', file_layout, merge_file_layouts, itemgetter(0))
+    return job, counts, gather_files(copied.segments, job, request.work_dir)

@@ -74,7 +74,7 @@ class ShardJob(Job):
 
   def plan(self, files: Sequence[WorkFile]) -> InputPlan:
     """Returns the plan that the files make."""
-    classes: dict[str, list[int]] = {}  # of a file, by part
+    classes: dict[str, list[int]] = {}  # of a file, by section
     for i, layout in enumerate(self.layouts):
       for path in layout.paths:
         classes.setdefault(path, []).append(i)
@@ -94,7 +94,7 @@ class ShardJob(Job):
 
   def _input_file(self, file: WorkFile, classes: Sequence[int]) -> InputFile:
     path = file.final_path.removeprefix(f'{self.request.output_uri}/')
-    records = ((i, file.part_records(part)) for part, i in enumerate(classes))
+    records = ((i, file.section_records(section)) for section, i in enumerate(classes))
     return InputFile(path, tuple(FileSegment(i, n) for i, n in records if n), file.n_bytes)
 
 
@@ -141,8 +141,8 @@ def _layouts(n_bytes: Sequence[int], request: ShardRequest) -> tuple[OutputLayou
     own = tuple(paths[first : first + group.n_files])
     first += group.n_files
     held = sum(n_bytes[i] for i in group.classes)
-    alone = len(group.classes) == 1  # parts of several buckets would be in turns
+    alone = len(group.classes) == 1  # sections of several buckets would be in turns
     n_buckets = -(-held // group.n_files // output_layout.BUCKET_BYTES) if alone else 1
-    for part, i in enumerate(group.classes):
-      layouts[i] = OutputLayout(own, n_buckets, part)
+    for section, i in enumerate(group.classes):
+      layouts[i] = OutputLayout(own, n_buckets, section)
   return tuple(layouts[i] for i in sorted(layouts))

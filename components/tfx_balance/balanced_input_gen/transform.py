@@ -1,7 +1,7 @@
-"""Records laid out by class as a Beam transform: count, plan, deal out, write.
+"""Records laid out by class as a Beam transform: count, plan, assign, write.
 
 files ── ScanFile ──┬── Totals of each split ── ShardJob
-                    └── AssignClasses ── spills ── GatherFile ── publish, with plan and sidecar
+                    └── AssignClasses ── segments ── GatherFile ── publish, with plan and sidecar
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from tfx_balance.beam.steps import identity, summed
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.totals import SumGroups
-from tfx_balance.shuffle.scatter import Scatterer, Spill, gather_files
+from tfx_balance.shuffle.scatter import ScatteredSegments, Scatterer, gather_files
 from tfx_balance.shuffle.select import sum_arrays
 
 Ints = npt.NDArray[np.int64]
 
 
 class AssignClasses(beam.DoFn):
-  """Turns a `ScannedFile` into spills by output file, and the records of each class in it."""
+  """Turns a `ScannedFile` into segments by output file, and the records of each class in it."""
 
   COUNTS = 'counts'
 
   def process(
     self, scanned: ScannedFile, job: ShardJob
-  ) -> Iterator[tuple[str, Spill] | beam.pvalue.TaggedOutput]:
+  ) -> Iterator[tuple[str, ScatteredSegments] | beam.pvalue.TaggedOutput]:
     request, outputs = job.request, job.outputs(scanned)
     key = tie_break(request.parameters.seed, 'order in classes')
     counts = np.zeros(len(job.classes) + 1, np.int64)  # the first is of dropped records
@@ -41,7 +41,7 @@ class AssignClasses(beam.DoFn):
         chosen = outputs[np.minimum(index['code'], len(outputs) - 1)]
         scatterer.add(frames, chosen)
         counts += np.bincount(chosen + 1, minlength=len(counts))
-      yield from scatterer.spills()
+      yield from scatterer.segments()
     yield beam.pvalue.TaggedOutput(self.COUNTS, counts[1:])
 
 
@@ -68,8 +68,8 @@ class ClassShards(beam.PTransform):
       parameters.reading,
     )
     job = summed(scanned, 'Total', identity, SumGroups(), partial(plan_shards, request=request))
-    dealt = scanned | 'AssignClasses' >> beam.ParDo(
+    assigned = scanned | 'AssignClasses' >> beam.ParDo(
       AssignClasses(), beam.pvalue.AsSingleton(job)
-    ).with_outputs(AssignClasses.COUNTS, main='spills')
-    counts = summed(dealt[AssignClasses.COUNTS], 'Counts', identity, sum_arrays, identity)
-    return job, counts, gather_files(dealt.spills, job, request.work_dir)
+    ).with_outputs(AssignClasses.COUNTS, main='segments')
+    counts = summed(assigned[AssignClasses.COUNTS], 'Counts', identity, sum_arrays, identity)
+    return job, counts, gather_files(assigned.segments, job, request.work_dir)

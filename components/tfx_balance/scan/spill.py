@@ -21,7 +21,7 @@ from tfx_balance.plan.sorting import order_of_groups, record_numbers
 from tfx_balance.scan.scan import INDEX_ROW, InputFile, ScannedFile
 from tfx_balance.scan.strata import BAD
 from tfx_balance.tfrecord.files import fill, read_sized
-from tfx_balance.tfrecord.frames import Frames, Memory, concatenate
+from tfx_balance.tfrecord.frames import Frames, ScratchBuffer, concatenate
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file, open_as_is
 
 BLOCK_BYTES = 16 << 20
@@ -83,7 +83,7 @@ class SpillWriter:
       self._index, self._spill = (stack.enter_context(create_as_is(path)) for path in self._paths)
       self._files = stack.pop_all()
     self._held: list[tuple[npt.NDArray[np.void], Frames]] = []
-    self._joined, self._taken = Memory(), Memory()
+    self._joined, self._taken = ScratchBuffer(), ScratchBuffer()
     self._held_bytes = 0
     self._position = 0
     self._blocks: list[int] = []

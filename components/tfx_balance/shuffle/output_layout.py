@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,14 +27,14 @@ class OutputLayout:
   """How one output, such as a split, is cut.
 
   Attributes:
-    paths: of its files. Several outputs may share these, and each has a part of a file then.
-    n_buckets: in each file.
-    part: its place among the outputs in a bucket: that of part 0 comes first.
+    paths: Paths of its files. Several outputs may share these; each has a section of a file then.
+    n_buckets: Number of buckets in each file.
+    section: Number of its section: that of number 0 comes first in a bucket.
   """
 
   paths: tuple[str, ...]
   n_buckets: int
-  part: int = 0
+  section: int = 0
 
   @classmethod
   def of(
@@ -49,11 +48,11 @@ class OutputLayout:
     """Returns the layout for about n_bytes, in as many files as asked for or as are sensible.
 
     Args:
-      n_bytes: decompressed.
-      folder: of the files.
-      suffix: of their names: '.gz', or '' for plain ones.
-      n_files: how many, or None.
-      most_files: where nobody asked for a number.
+      n_bytes: Decompressed bytes of all the files.
+      folder: Folder of the files.
+      suffix: End of their names: '.gz', or '' for plain ones.
+      n_files: Number of files; None for as many as are sensible.
+      most_files: Largest number of files where `n_files` is None.
     """
     n = n_files or min(max(1, -(-n_bytes // SHARD_BYTES)), most_files)
     bucket = min(max(BUCKET_BYTES, n_bytes // MAX_BUCKETS), MAX_BUCKET_BYTES)
@@ -68,15 +67,9 @@ def fan_out(files: Ints, rank: int, n_inputs: int) -> tuple[Ints, Ints]:
   pieces stay few, and all the files equally full.
 
   Args:
-    files: int64 [outputs], how many each has.
-    rank: of the input file.
-    n_inputs: how many input files there are.
+    files: Number of files of each output: int64 [outputs].
+    rank: Rank of the input file.
+    n_inputs: Number of input files.
   """
   targets = np.minimum(files, np.maximum(FAN_OUT, -(-files // n_inputs)))
   return targets, np.where(files > FAN_OUT, files * rank // n_inputs, 0)
-
-
-class LaidOut(Protocol):
-  """What has outputs."""
-
-  layouts: tuple[OutputLayout, ...]

@@ -21,18 +21,18 @@ from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import UInts, mix
 from tfx_balance.plan.sorting import order_of_keys, record_numbers
 from tfx_balance.scan.spill import SpilledFile
-from tfx_balance.shuffle.output_layout import LaidOut, OutputLayout, fan_out
+from tfx_balance.shuffle.output_layout import OutputLayout, fan_out
 from tfx_balance.tfrecord.files import create_compressed, fill
-from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, Memory
+from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, ScratchBuffer
 from tfx_balance.tfrecord.work_files import WorkFile, file_size, new_output_file, open_as_is
 
 Ints = npt.NDArray[np.int64]
 FileNumber = tuple[int, int]
 """How many files splits have, and which of these it is."""
 
-ASSIGNED_ROW = np.dtype([('size', '<u4'), ('part', '<u2')])
-"""Of a spilled record: bytes of its frame, and its split."""
-_PLACE_BITS = 48  # of a key; the part is above
+ASSIGNED_ROW = np.dtype([('size', '<u4'), ('output', '<u2')])
+"""Bytes of a spilled record's frame, and the number of its output (its split)."""
+_PLACE_BITS = 48  # of a key; the output is above
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class SpillRange:
   """Some neighbouring buckets of a spilled file, cut into chunks: a random part of it each.
 
   Attributes:
-    spill_path: of the frames.
-    assigned_path: of the DEALT_ROWs, in the order of the frames.
-    rank: of the input file.
-    records: int64 [blocks, chunks + 1], how many records of the file come before each chunk of a
-      block, and before its end.
-    n_bytes: the same of the bytes of their frames.
+    spill_path: Path of the frames.
+    assigned_path: Path of the ASSIGNED_ROWs, in the order of the frames.
+    rank: Rank of the input file.
+    records: Number of records of the file before each chunk of a block, and before its end: int64
+      [blocks, chunks + 1].
+    n_bytes: Bytes of their frames, likewise.
   """
 
   spill_path: str
@@ -65,15 +65,15 @@ class SpillRanges:
     layouts: Sequence[OutputLayout],
     n_inputs: int,
   ) -> None:
-    """Takes what is to be cut.
+    """Takes what is cut.
 
     Args:
-      spilled: the file.
-      assigned_path: of the DEALT_ROWs of all its records.
+      spilled: File to cut.
+      assigned_path: Path of the ASSIGNED_ROWs of all its records.
       layouts: Outputs that the ranges go to.
       n_inputs: Number of input files.
     """
-    self._spilled, self._dealt_path = spilled, assigned_path
+    self._spilled, self._assigned_path = spilled, assigned_path
     self._before = np.zeros((2, 1), np.int64)  # records and bytes of the blocks so far
     self._first, self._edges = dict[int, int](), dict[int, Ints]()
     several = file_numbers(layouts)
@@ -100,7 +100,7 @@ class SpillRanges:
         if (records[:, -1] > records[:, 0]).any():
           path, rank = self._spilled.spill_path, self._spilled.file.rank
           number = files, (self._first[files] + i) % files
-          yield number, SpillRange(path, self._dealt_path, rank, records, n_bytes)
+          yield number, SpillRange(path, self._assigned_path, rank, records, n_bytes)
 
 
 def n_chunks(layouts: Sequence[OutputLayout], files: int) -> int:
@@ -113,9 +113,9 @@ def file_numbers(layouts: Sequence[OutputLayout]) -> list[int]:
   return sorted({len(layout.paths) for layout in layouts})
 
 
-def all_files(job: LaidOut) -> Iterator[tuple[FileNumber, None]]:
+def all_files(layouts: Sequence[OutputLayout]) -> Iterator[tuple[FileNumber, None]]:
   """Yields every file that must come out, also when it has no records."""
-  for files in file_numbers(job.layouts):
+  for files in file_numbers(layouts):
     for i in range(files):
       yield (files, i), None
 
@@ -127,49 +127,48 @@ class GatherRanges(beam.DoFn):
     self._work_dir, self._key = work_dir, tie_break(seed, 'place')
 
   def process(
-    self, element: tuple[FileNumber, Iterable[SpillRange | None]], job: LaidOut
+    self,
+    element: tuple[FileNumber, Iterable[SpillRange | None]],
+    layouts: Sequence[OutputLayout],
   ) -> Iterator[WorkFile]:
     (files, i), found = element
     ranges = sorted((r for r in found if r is not None), key=lambda r: r.rank)
-    layouts = {part: x for part, x in enumerate(job.layouts) if len(x.paths) == files}
-    paths = {
-      part: new_output_file(self._work_dir, layout.paths[i]) for part, layout in layouts.items()
-    }
-    chunks = Chunks(ranges, list(layouts), len(job.layouts), self._key)
-    records, n_bytes = np.zeros((2, len(job.layouts)), np.int64)
+    finals = {n: layout.paths[i] for n, layout in enumerate(layouts) if len(layout.paths) == files}
+    paths = {n: new_output_file(self._work_dir, path) for n, path in finals.items()}
+    chunks = Chunks(ranges, list(paths), len(layouts), self._key)
+    records, n_bytes = np.zeros((2, len(layouts)), np.int64)
     with contextlib.ExitStack() as stack:
-      out = {part: stack.enter_context(create_compressed(path)) for part, path in paths.items()}
-      for chunk in range(n_chunks(job.layouts, files)):
+      out = {n: stack.enter_context(create_compressed(path)) for n, path in paths.items()}
+      for chunk in range(n_chunks(layouts, files)):
         frames, ends = chunks.read(chunk)
         data, at = memoryview(frames.data), frames.offsets[ends]
-        for part, file in out.items():
-          file.write(data[at[part] : at[part + 1]])
+        for n, file in out.items():
+          file.write(data[at[n] : at[n + 1]])
         records += np.diff(ends)
         counters.WRITTEN.inc(int(ends[-1] - ends[0]))
         n_bytes += np.diff(at)
-    for part, layout in layouts.items():
-      held, size = int(records[part]), int(n_bytes[part])
-      n_payload = size - held * (HEADER + FOOTER)
-      stored = file_size(paths[part])
-      yield WorkFile(paths[part], layout.paths[i], held, n_payload, size=stored)
+    for n, path in paths.items():
+      held = int(records[n])
+      n_payload = int(n_bytes[n]) - held * (HEADER + FOOTER)
+      yield WorkFile(path, finals[n], held, n_payload, size=file_size(path))
 
 
 class Chunks:
   """Reads the chunks of some ranges."""
 
   def __init__(
-    self, ranges: Sequence[SpillRange], wanted: Sequence[int], n_parts: int, key: int
+    self, ranges: Sequence[SpillRange], wanted: Sequence[int], n_outputs: int, key: int
   ) -> None:
-    """Takes what is to be read.
+    """Takes what is read.
 
     Args:
-      ranges: of one output file, or of the n-th one of several splits.
-      wanted: the splits whose records to return, ascending.
-      n_parts: how many splits there are.
-      key: of the random order within a split.
+      ranges: Ranges of one output file, or of the n-th one of several splits.
+      wanted: Numbers of the splits whose records to return, ascending.
+      n_outputs: Number of all splits.
+      key: Key of the random order within a split.
     """
-    self._ranges, self._wanted, self._n_parts, self._key = ranges, wanted, n_parts, key
-    self._read, self._taken = Memory(), Memory()
+    self._ranges, self._wanted, self._n_outputs, self._key = ranges, wanted, n_outputs, key
+    self._read, self._taken = ScratchBuffer(), ScratchBuffer()
 
   def read(self, i: int) -> tuple[Frames, Ints]:
     """Returns the frames of the i-th chunk, those of one split after another.
@@ -179,12 +178,12 @@ class Chunks:
       first of each split, and the end.
     """
     rows, keys, data = self._fill(i)
-    parts = rows['part']
-    order = order_of_keys(parts.astype(np.uint64) << np.uint64(_PLACE_BITS) | keys)
-    held = np.bincount(parts, minlength=self._n_parts)
-    if len(self._wanted) < self._n_parts:
-      order = order[np.isin(parts[order], self._wanted)]
-      held[np.setdiff1d(np.arange(self._n_parts), self._wanted)] = 0
+    outputs = rows['output']
+    order = order_of_keys(outputs.astype(np.uint64) << np.uint64(_PLACE_BITS) | keys)
+    held = np.bincount(outputs, minlength=self._n_outputs)
+    if len(self._wanted) < self._n_outputs:
+      order = order[np.isin(outputs[order], self._wanted)]
+      held[np.setdiff1d(np.arange(self._n_outputs), self._wanted)] = 0
     offsets = np.cumsum(np.append(0, rows['size'].astype(np.int64)))
     frames = Frames(pa.py_buffer(data), offsets).take(order, self._taken)
     return frames, np.append(0, np.cumsum(held))
@@ -198,13 +197,13 @@ class Chunks:
     data = self._read.take(sum(int(np.diff(n_bytes).sum()) for _, _, n_bytes in cuts))
     record = byte = 0
     for found, records, n_bytes in cuts:
-      with open_as_is(found.spill_path) as spill, open_as_is(found.assigned_path) as dealt:
+      with open_as_is(found.spill_path) as spill, open_as_is(found.assigned_path) as assigned:
         for (first, last), (low, high) in zip(records.tolist(), n_bytes.tolist(), strict=True):
           if first == last:
             continue
           end = record + last - first
-          dealt.seek(first * ASSIGNED_ROW.itemsize)
-          fill(dealt, rows[record:end].view(np.uint8), found.assigned_path)
+          assigned.seek(first * ASSIGNED_ROW.itemsize)
+          fill(assigned, rows[record:end].view(np.uint8), found.assigned_path)
           spill.seek(low)
           fill(spill, data[byte:][: high - low], found.spill_path)
           numbers[record:end] = record_numbers(found.rank, first, last - first)

@@ -1,6 +1,6 @@
 """Records on their way from input files to output files, shuffled, in memory that does not grow.
 
-Each input file's frames are scattered into one spill file, as segments: the frames that belong to
+Each input file's frames are scattered into one work file, as segments: the frames that belong to
 the same bucket of the same output file. A bucket fits into memory. Each output file gathers its
 buckets one after another, puts the frames of each into the order of their keys, and is written.
 Keys are random and buckets are ranges of keys, so an output file is one thorough shuffle of the
@@ -21,7 +21,7 @@ import pyarrow as pa
 from tfx_balance.beam import counters
 from tfx_balance.plan.ranks import UInts, mix
 from tfx_balance.plan.sorting import order_of_groups, order_of_keys, record_numbers
-from tfx_balance.shuffle.output_layout import LaidOut, OutputLayout, fan_out
+from tfx_balance.shuffle.output_layout import OutputLayout, fan_out
 from tfx_balance.tfrecord.files import create_compressed, fill
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, concatenate
 from tfx_balance.tfrecord.work_files import (
@@ -33,11 +33,11 @@ from tfx_balance.tfrecord.work_files import (
   open_as_is,
 )
 
-SPILL_BYTES = 8 << 20
+SCATTER_BYTES = 8 << 20
 """Decompressed bytes that a scatter holds before it writes them, at the least."""
 SEGMENT_BYTES = 64 << 10
 """The same for each bucket, so that segments do not become many tiny ones."""
-MAX_SPILL_BYTES = 32 << 20
+MAX_SCATTER_BYTES = 32 << 20
 """The same at the most, however many buckets there are."""
 
 _ROW_BYTES = 16  # of a record in a segment, beside its frame: key and size
@@ -46,27 +46,27 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Spill:
-  """What one input file has for one output file.
+class ScatteredSegments:
+  """The segments that one input file has for one output file.
 
   Attributes:
-    path: of the spill file.
-    rank: of the input file.
+    path: Path of the work file.
+    rank: Rank of the input file.
     segments: int64 [m, 4]: the bucket's number among all the buckets of all the outputs, where in
-      the spill file the segment is, its records, and the bytes of its frames.
-    part_bits: the upper bits of a record's key, which are its part.
+      the work file the segment is, its records, and the bytes of its frames.
+    section_bits: Number of upper bits of a record's key that are its section.
   """
 
   path: str
   rank: int
   segments: Ints
-  part_bits: int = 0
+  section_bits: int = 0
 
 
 class Scatterer:
-  """Writes the frames of one input file to one spill file, by output file and bucket.
+  """Writes the frames of one input file to one work file, by output file and bucket.
 
-  A context manager: the spill file is closed at its end, whatever happens.
+  A context manager: the work file is closed at its end, whatever happens.
   """
 
   def __init__(
@@ -75,8 +75,8 @@ class Scatterer:
     files = np.array([len(layout.paths) for layout in layouts])
     buckets = np.array([layout.n_buckets for layout in layouts])
     self._files, self._buckets = files.astype(np.uint64), buckets.astype(np.uint64)
-    self._parts = np.array([layout.part for layout in layouts], np.uint64)
-    self._part_bits = int(self._parts.max(initial=0)).bit_length()
+    self._sections = np.array([layout.section for layout in layouts], np.uint64)
+    self._section_bits = int(self._sections.max(initial=0)).bit_length()
     sizes = {path: layout.n_buckets for layout in layouts for path in layout.paths}
     self._paths = list(sizes)
     self._edges = np.cumsum([0, *sizes.values()])  # of each file, the number of its first bucket
@@ -85,10 +85,10 @@ class Scatterer:
     targets, first = fan_out(files, rank, n_inputs)
     self._targets, self._first = targets.astype(np.uint64), first.astype(np.uint64)
     self._rank, self._seed_key, self._position = rank, seed_key, 0
-    self._path = new_work_file(work_dir, f'spill-{rank:05d}')
+    self._path = new_work_file(work_dir, f'scatter-{rank:05d}')
     self._file = create_as_is(self._path)
     most = min(int(self._edges[-1]), int((self._targets * self._buckets).sum()))
-    self._spill_bytes = min(max(SPILL_BYTES, most * SEGMENT_BYTES), MAX_SPILL_BYTES)
+    self._scatter_bytes = min(max(SCATTER_BYTES, most * SEGMENT_BYTES), MAX_SCATTER_BYTES)
     self._frames: list[Frames] = []
     self._held: list[tuple[Ints, Ints, UInts]] = []  # of a record: which frame, its bucket, its key
     self._held_bytes = 0
@@ -123,11 +123,11 @@ class Scatterer:
     before = sum(map(len, self._frames[:-1]))
     self._held.append((which + before, buckets, keys))
     self._held_bytes += n_bytes
-    if self._held_bytes >= self._spill_bytes:
+    if self._held_bytes >= self._scatter_bytes:
       self._flush()
 
-  def spills(self) -> Iterator[tuple[str, Spill]]:
-    """Ends the spill file and yields what is in it, by the path of the output file."""
+  def segments(self) -> Iterator[tuple[str, ScatteredSegments]]:
+    """Ends the work file and yields what is in it, by the path of the output file."""
     self._flush()
     self._file.close()
     segments = np.concatenate([np.empty((0, 4), np.int64), *self._segments])
@@ -138,13 +138,13 @@ class Scatterer:
     starts = np.flatnonzero(np.diff(file[order], prepend=-1))
     for mine in np.split(order, starts[1:]):
       path = self._paths[file[mine[0]]]
-      yield path, Spill(self._path, self._rank, segments[mine], self._part_bits)
+      yield path, ScatteredSegments(self._path, self._rank, segments[mine], self._section_bits)
 
   def _place(self, numbers: UInts, outputs: Ints) -> tuple[Ints, UInts]:
     """Returns the bucket and the sort key of each frame.
 
     A random number in [0, 1) times the number of files is the file, what is left of it the place
-    in the file: its multiple of the number of buckets is the bucket. Parts come before places.
+    in the file: its multiple of the number of buckets is the bucket. Sections come before places.
     """
     order = mix(numbers, self._seed_key)
     high, low = order >> np.uint64(32), order & np.uint64(0xFFFFFFFF)
@@ -154,9 +154,9 @@ class Scatterer:
     bucket = (place * self._buckets[outputs]) >> np.uint64(32)
     within = file * self._buckets[outputs] + bucket
     keys = (place << np.uint64(32)) | low
-    if self._part_bits:
-      upper = self._parts[outputs] << np.uint64(64 - self._part_bits)
-      keys = upper | (keys >> np.uint64(self._part_bits))
+    if self._section_bits:
+      upper = self._sections[outputs] << np.uint64(64 - self._section_bits)
+      keys = upper | (keys >> np.uint64(self._section_bits))
     return self._base[outputs] + within.astype(np.int64), keys
 
   def _flush(self) -> None:
@@ -175,60 +175,60 @@ class Scatterer:
     sizes, data = frames.sizes, memoryview(frames.data)
     for start, end in itertools.pairwise(edges.tolist()):
       first, last = frames.offsets[start], frames.offsets[end]
-      for part in (keys[start:end].tobytes(), sizes[start:end].tobytes(), data[first:last]):
-        self._file.write(part)
+      for piece in (keys[start:end].tobytes(), sizes[start:end].tobytes(), data[first:last]):
+        self._file.write(piece)
     self._segments.append(np.stack([buckets[starts], offsets[:-1], counts, n_bytes], axis=1))
     self._offset = int(offsets[-1])
 
 
 class GatherFile(beam.DoFn):
-  """Turns (path of an output file, its spills) into a `WorkFile` that holds them, shuffled."""
+  """Turns (path of an output file, its segments) into a `WorkFile` that holds them, shuffled."""
 
   def __init__(self, work_dir: str) -> None:
     self._work_dir = work_dir
 
-  def process(self, element: tuple[str, Iterable[Spill | None]]) -> Iterator[WorkFile]:
-    path, spills = element
-    found = sorted((spill for spill in spills if spill is not None), key=lambda s: s.rank)
-    buckets = sorted({bucket for spill in found for bucket in spill.segments[:, 0].tolist()})
+  def process(self, element: tuple[str, Iterable[ScatteredSegments | None]]) -> Iterator[WorkFile]:
+    path, scattered = element
+    found = sorted((mine for mine in scattered if mine is not None), key=lambda mine: mine.rank)
+    buckets = sorted({bucket for mine in found for bucket in mine.segments[:, 0].tolist()})
     work_path = new_output_file(self._work_dir, path)
-    parts = np.zeros(0, np.int64)
+    sections = np.zeros(0, np.int64)
     n_bytes = 0
     with create_compressed(work_path) as out:
       for bucket in buckets:
-        frames, in_parts = _read_bucket(found, bucket)
+        frames, in_sections = _read_bucket(found, bucket)
         out.write(frames.data)
         counters.WRITTEN.inc(len(frames))
         n_bytes += int(frames.offsets[-1])
-        parts = _sum(parts, in_parts)
-    records = int(parts.sum())
+        sections = _sum(sections, in_sections)
+    records = int(sections.sum())
     n_bytes -= records * (HEADER + FOOTER)
-    has_parts = any(spill.part_bits for spill in found)
-    told = tuple(parts.tolist()) if has_parts else ()
+    shared = any(mine.section_bits for mine in found)
+    told = tuple(sections.tolist()) if shared else ()
     yield WorkFile(work_path, path, records, n_bytes, told, file_size(work_path))
 
 
 def gather_files(
-  spills: beam.PCollection[tuple[str, Spill]], job: beam.PCollection, work_dir: str
+  scattered: beam.PCollection[tuple[str, ScatteredSegments]], job: beam.PCollection, work_dir: str
 ) -> beam.PCollection[WorkFile]:
   """Returns the output files, also those that no record goes to.
 
   Args:
-    spills: by output file.
-    job: one element, whose `layouts` name all the files.
-    work_dir: for files that are in the making.
+    scattered: Segments by the path of their output file.
+    job: One `Job`, whose `layouts` name all the files.
+    work_dir: Folder of files that are in the making.
   """
   return (
-    (spills, job | 'OutputPaths' >> beam.FlatMap(output_paths))
+    (scattered, job | 'OutputPaths' >> beam.FlatMap(lambda job: output_paths(job.layouts)))
     | 'AllFiles' >> beam.Flatten()
     | 'ByFile' >> beam.GroupByKey()
     | 'GatherFile' >> beam.ParDo(GatherFile(work_dir))
   )
 
 
-def output_paths(job: LaidOut) -> Iterator[tuple[str, Spill | None]]:
+def output_paths(layouts: Sequence[OutputLayout]) -> Iterator[tuple[str, None]]:
   """Yields every file that must come out, also when it has no records."""
-  for path in dict.fromkeys(path for layout in job.layouts for path in layout.paths):
+  for path in dict.fromkeys(path for layout in layouts for path in layout.paths):
     yield path, None
 
 
@@ -238,9 +238,9 @@ def _sum(left: Ints, right: Ints) -> Ints:
   return np.pad(left, (0, n - len(left))) + np.pad(right, (0, n - len(right)))
 
 
-def _read_bucket(spills: Sequence[Spill], bucket: int) -> tuple[Frames, Ints]:
-  """Returns the frames of a bucket in the order of their keys, and the records of each part."""
-  mine = [(spill.path, spill.segments[spill.segments[:, 0] == bucket]) for spill in spills]
+def _read_bucket(scattered: Sequence[ScatteredSegments], bucket: int) -> tuple[Frames, Ints]:
+  """Returns the frames of a bucket in the order of their keys, and the records of each section."""
+  mine = [(found.path, found.segments[found.segments[:, 0] == bucket]) for found in scattered]
   n_records, n_bytes = sum(segments[:, 2:].sum(axis=0) for _, segments in mine).tolist()
   keys, sizes = np.empty(n_records, np.uint64), np.empty(n_records, np.int64)
   data = np.empty(n_bytes, np.uint8)
@@ -253,7 +253,7 @@ def _read_bucket(spills: Sequence[Spill], bucket: int) -> tuple[Frames, Ints]:
           for array in (keys[record:][:n], sizes[record:][:n], data[byte:][:size]):
             fill(file, array, path)
           record, byte = record + n, byte + size
-  bits = spills[0].part_bits
-  part = (keys >> np.uint64(64 - bits)).astype(np.int64) if bits else np.zeros(n_records, np.int64)
+  bits = scattered[0].section_bits
+  section = (keys >> np.uint64(64 - bits)).astype(np.int64) if bits else np.zeros_like(sizes)
   frames = Frames(pa.py_buffer(data), np.cumsum(np.append(0, sizes)))
-  return frames.take(order_of_keys(keys)), np.bincount(part)
+  return frames.take(order_of_keys(keys)), np.bincount(section)

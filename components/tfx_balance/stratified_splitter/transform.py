@@ -1,4 +1,4 @@
-"""Stratified splitting as a Beam transform: count and spill, find the thresholds, deal out, write.
+"""Stratified splitting as a Beam transform: count and spill, find the thresholds, assign, write.
 
 files ── ScanFile ──┬── Totals ── SplitJob
                     ├── Thresholds
@@ -38,7 +38,7 @@ Ints = npt.NDArray[np.int64]
 
 
 class AssignSplits(beam.DoFn):
-  """Turns a `SpilledFile` into ranges by output file, and the counts of what it dealt out."""
+  """Turns a `SpilledFile` into ranges by output file, and the counts of the assigned records."""
 
   COUNTS = 'counts'
 
@@ -46,12 +46,12 @@ class AssignSplits(beam.DoFn):
     self, spilled: SpilledFile, job: SplitJob, thresholds: Thresholds
   ) -> Iterator[tuple[FileNumber, SpillRange] | beam.pvalue.TaggedOutput]:
     assigner = FileAssigner(job.selection, thresholds, spilled)
-    path = new_work_file(job.request.work_dir, f'dealt-{spilled.file.rank:05d}')
+    path = new_work_file(job.request.work_dir, f'assigned-{spilled.file.rank:05d}')
     ranges = SpillRanges(spilled, path, job.layouts, job.totals.n_files)
     with create_as_is(path) as file:
       for index, table in spilled.blocks():
         rows = np.empty(len(index), ASSIGNED_ROW)
-        rows['size'], (_, rows['part']) = index['size'], assigner.assign(index)
+        rows['size'], (_, rows['output']) = index['size'], assigner.assign(index)
         file.write(rows.view(np.uint8).data)
         ranges.add(table)
     yield from ranges.by_file()
@@ -82,19 +82,20 @@ class StratifiedSplit(beam.PTransform):
       self.keeper(),
     )
     job = summed(spilled, 'Total', identity, SumTotals(), partial(plan_job, request=request))
-    planned = beam.pvalue.AsSingleton(job)
     thresholds = find_file_thresholds(
       spilled, job | 'Selection' >> beam.Map(attrgetter('selection'))
     )
-    dealt = spilled | 'AssignSplits' >> beam.ParDo(
-      AssignSplits(), planned, beam.pvalue.AsSingleton(thresholds)
+    assigned = spilled | 'AssignSplits' >> beam.ParDo(
+      AssignSplits(), beam.pvalue.AsSingleton(job), beam.pvalue.AsSingleton(thresholds)
     ).with_outputs(AssignSplits.COUNTS, main='ranges')
-    counts = summed(dealt[AssignSplits.COUNTS], 'Counts', identity, sum_arrays, identity)
+    counts = summed(assigned[AssignSplits.COUNTS], 'Counts', identity, sum_arrays, identity)
+    layouts = job | 'Layouts' >> beam.Map(attrgetter('layouts'))
+    gather = GatherRanges(request.work_dir, parameters.seed)
     written = (
-      (dealt.ranges, job | 'AllFiles' >> beam.FlatMap(all_files))
+      (assigned.ranges, layouts | 'AllFiles' >> beam.FlatMap(all_files))
       | 'RangesAndFiles' >> beam.Flatten()
       | 'ByFile' >> beam.GroupByKey()
-      | 'GatherRanges' >> beam.ParDo(GatherRanges(request.work_dir, parameters.seed), planned)
+      | 'GatherRanges' >> beam.ParDo(gather, beam.pvalue.AsSingleton(layouts))
     )
     return job, counts, written
 

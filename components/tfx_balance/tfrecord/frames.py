@@ -23,8 +23,8 @@ _LENGTH = struct.Struct('<Q').unpack_from
 _RUN = 64  # frames of equal length in a row, from which on they are found all at once
 
 
-class Memory:
-  """Bytes that are used again and again: new ones cost more than what is done in them."""
+class ScratchBuffer:
+  """A buffer that is used again: to allocate one costs more than what is done in it."""
 
   def __init__(self) -> None:
     self._bytes = np.empty(0, np.uint8)
@@ -79,13 +79,13 @@ class Frames:
     """Returns the records, without what frames them; made once, three times as fast as slices."""
     return self._payloads
 
-  def take(self, order: npt.NDArray[np.int64], memory: Memory | None = None) -> Frames:
-    """Returns the frames at these positions, in this order, in the memory where one is given."""
+  def take(self, order: npt.NDArray[np.int64], buffer: ScratchBuffer | None = None) -> Frames:
+    """Returns the frames at these positions, in this order, in the buffer where one is given."""
     size = self._equal_size
     if size:  # twice as fast
       rows = np.frombuffer(self.data, np.uint8, len(self) * size).reshape(-1, size)
       edges = np.arange(len(order) + 1, dtype=np.int64) * size
-      taken = (memory or Memory()).take(len(order) * size).reshape(-1, size)
+      taken = (buffer or ScratchBuffer()).take(len(order) * size).reshape(-1, size)
       np.take(rows, order, axis=0, out=taken, mode='clip')  # 'raise' would copy twice
       return Frames(pa.py_buffer(taken), edges)
     taken = _column(self.data, self.offsets).take(pa.array(order))
@@ -121,16 +121,16 @@ def frame(records: Sequence[bytes]) -> Frames:
   return Frames(b''.join(pieces), np.cumsum(np.append(0, sizes)))
 
 
-def concatenate(parts: Sequence[Frames], memory: Memory | None = None) -> Frames:
-  """Returns the frames of all the parts, in order, in the memory where one is given."""
-  if len(parts) == 1:
-    return parts[0]
-  bases = np.cumsum([0] + [int(part.offsets[-1]) for part in parts])
-  offsets = [part.offsets[:-1] + base for part, base in zip(parts, bases, strict=False)]
-  data = (memory or Memory()).take(int(bases[-1]))
-  for part, base in zip(parts, bases.tolist(), strict=False):
-    n = int(part.offsets[-1])
-    data[base : base + n] = np.frombuffer(part.data, np.uint8, n)
+def concatenate(several: Sequence[Frames], buffer: ScratchBuffer | None = None) -> Frames:
+  """Returns the frames of all of them, in order, in the buffer where one is given."""
+  if len(several) == 1:
+    return several[0]
+  bases = np.cumsum([0] + [int(frames.offsets[-1]) for frames in several])
+  offsets = [frames.offsets[:-1] + base for frames, base in zip(several, bases, strict=False)]
+  data = (buffer or ScratchBuffer()).take(int(bases[-1]))
+  for frames, base in zip(several, bases.tolist(), strict=False):
+    n = int(frames.offsets[-1])
+    data[base : base + n] = np.frombuffer(frames.data, np.uint8, n)
   return Frames(pa.py_buffer(data), np.concatenate([*offsets, bases[-1:]]))
 
 

@@ -20,26 +20,26 @@ class WorkFile:
   """A file that was written and is to be published.
 
   Attributes:
-    work_path: where it is.
-    final_path: where it goes.
-    records: in it; -1 for a file that was copied unread, or has none.
-    n_bytes: of these records, decompressed and without what frames them.
-    parts: records of each part, where several outputs share the file.
-    size: of the file in bytes, as it is stored.
+    work_path: Path at which it was written.
+    final_path: Path at which it is published.
+    records: Number of records; -1 for a file that was copied unread, or has none.
+    n_bytes: Bytes of these records, decompressed and without what frames them.
+    sections: Number of records of each section, where several outputs share the file.
+    size: Bytes of the file, as it is stored.
   """
 
   work_path: str
   final_path: str
   records: int
   n_bytes: int = 0
-  parts: tuple[int, ...] = ()
+  sections: tuple[int, ...] = ()
   size: int = 0
 
-  def part_records(self, part: int) -> int:
-    """Returns the records of one part; of the whole file where that has none."""
-    if not self.parts:
+  def section_records(self, section: int) -> int:
+    """Returns the records of one section; of the whole file where that has none."""
+    if not self.sections:
       return self.records
-    return self.parts[part] if part < len(self.parts) else 0
+    return self.sections[section] if section < len(self.sections) else 0
 
 
 class OutputFile:

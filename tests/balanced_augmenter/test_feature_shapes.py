@@ -10,8 +10,8 @@ from tfx_balance.balanced_augmenter.examples import (
   FeatureShape,
   decode,
   encode,
-  feature_layout,
-  merge_layouts,
+  feature_shapes,
+  merge_shapes,
 )
 from tfx_balance.errors import DataError
 
@@ -29,12 +29,12 @@ def message(record):
 
 
 def round_trip(records):
-  layout = feature_layout(records, 'file')
-  return encode(decode(records, layout, 'file'), layout)
+  shapes = feature_shapes(records, 'file')
+  return encode(decode(records, shapes, 'file'), shapes)
 
 
 def test_the_layout_is_what_all_records_have_in_common():
-  assert feature_layout(RECORDS, 'file') == {
+  assert feature_shapes(RECORDS, 'file') == {
     'label': FeatureShape('bytes', 1, 1),
     'id': FeatureShape('int', 1, 1),
     'x': FeatureShape('float', 2, 2),
@@ -42,12 +42,12 @@ def test_the_layout_is_what_all_records_have_in_common():
     'note': FeatureShape('bytes', 0, 1),
     'raw': FeatureShape('bytes', 1, 1),
   }
-  fixed = {name for name, shape in feature_layout(RECORDS, 'file').items() if shape.is_fixed}
+  fixed = {name for name, shape in feature_shapes(RECORDS, 'file').items() if shape.is_fixed}
   assert fixed == {'label', 'id', 'x', 'raw'}
 
 
 def test_no_records_have_no_features():
-  assert feature_layout([], 'file') == {}
+  assert feature_shapes([], 'file') == {}
 
 
 def test_examples_with_all_their_values_come_back_as_they_were():
@@ -68,7 +68,7 @@ def test_a_copy_of_a_record_without_a_value_is_parsed_as_the_record_is():
 
 
 def test_columns_hold_the_values_of_all_records_one_after_another():
-  columns = decode(RECORDS, feature_layout(RECORDS, 'file'), 'file')
+  columns = decode(RECORDS, feature_shapes(RECORDS, 'file'), 'file')
   assert columns['x'].values.dtype == np.float32
   np.testing.assert_array_equal(columns['x'].offsets, [0, 2, 4, 6])
   assert columns['id'].values.dtype == np.int64
@@ -118,25 +118,25 @@ def test_nan_comes_back():
 
 
 def test_columns_may_be_made_anew():
-  layout = {'i': FeatureShape('int', 0, 2), 'b': FeatureShape('bytes', 1, 1)}
+  shapes = {'i': FeatureShape('int', 0, 2), 'b': FeatureShape('bytes', 1, 1)}
   columns = {
     'i': Column(np.array([1, 2, 3]), np.array([0, 2, 3])),
     'b': Column(np.array([b'x', b'y'], object), np.array([0, 1, 2])),
   }
   expected = [example(i=[1, 2], b='x'), example(i=3, b='y')]
-  assert [message(r) for r in encode(columns, layout)] == [message(r) for r in expected]
+  assert [message(r) for r in encode(columns, shapes)] == [message(r) for r in expected]
 
 
 def test_mixed_types_in_one_file_are_an_error_that_names_file_and_feature():
   mixed = [example(label='a', x=1.0), example(label='b', x=1)]
   with pytest.raises(DataError, match=r'in/file-0 .*"x".*; give each feature one type'):
-    feature_layout(mixed, 'in/file-0')
+    feature_shapes(mixed, 'in/file-0')
 
 
 def test_mixed_types_in_several_files_are_an_error_that_names_the_feature():
-  layouts = [feature_layout([example(label='a', x=x)], 'file') for x in (1.0, 1)]
+  several = [feature_shapes([example(label='a', x=x)], 'file') for x in (1.0, 1)]
   with pytest.raises(DataError, match=r"feature 'x' has values of different types \(float and int"):
-    merge_layouts(layouts, [1, 1])
+    merge_shapes(several, [1, 1])
 
 
 def test_a_type_that_the_layout_does_not_have_is_an_error():
@@ -146,7 +146,7 @@ def test_a_type_that_the_layout_does_not_have_is_an_error():
 
 def test_no_example_is_an_error():
   with pytest.raises(DataError, match='broken holds records that cannot be decoded'):
-    feature_layout([b'no example at all'], 'broken')
+    feature_shapes([b'no example at all'], 'broken')
 
 
 @pytest.mark.parametrize(
@@ -171,18 +171,18 @@ def test_no_example_is_an_error():
   ],
 )
 def test_layouts_are_merged(parts, expected):
-  assert merge_layouts(parts, [5] * len(parts)) == expected
+  assert merge_shapes(parts, [5] * len(parts)) == expected
 
 
 def test_a_file_without_records_says_nothing_of_the_layout():
-  layout = {'x': FeatureShape('int', 2, 2)}
-  assert merge_layouts([layout, {}], [5, 0]) == layout
+  shapes = {'x': FeatureShape('int', 2, 2)}
+  assert merge_shapes([shapes, {}], [5, 0]) == shapes
 
 
 def test_layouts_do_not_depend_on_where_files_are_cut():
-  whole = feature_layout(RECORDS, 'file')
-  parts = [feature_layout([record], 'file') for record in RECORDS]
-  assert merge_layouts(parts, [1] * 3) == whole
+  whole = feature_shapes(RECORDS, 'file')
+  parts = [feature_shapes([record], 'file') for record in RECORDS]
+  assert merge_shapes(parts, [1] * 3) == whole
 
 
 def test_a_sequence_example_is_not_taken_for_an_example():
