@@ -27,7 +27,7 @@ run: setup pipelines/local_runner.py  ## Run the sample pipeline on this machine
 	@$(RUN) pipelines/local_runner.py $(ARGS)
 
 test: setup  ## Run the tests; ARGS go to pytest
-	@$(RUN) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
+	@$(RUN) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 test-flink: setup  ## Run the components on an Apache Flink cluster of processes; needs Java 11 or 17; ARGS go to pytest
 	@$(RUN) -m pytest -m flink tests/flink $(ARGS)

@@ -91,6 +91,7 @@ def create_pipeline(
     schema=schema,
     preprocessing_fn=model.preprocessing_fn,
     custom_config=options,
+    disable_statistics=True,  # StatisticsGen has those of what goes in
   )
   input_gen = BalancedInputGen(
     examples=transform.outputs['transformed_examples'], label=label, seed=seed

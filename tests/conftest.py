@@ -1,4 +1,4 @@
-"""How Hypothesis looks for counterexamples, in all the tests."""
+"""How Hypothesis looks for counterexamples, in all the tests, and which tests run first."""
 
 import os
 
@@ -17,3 +17,8 @@ settings.register_profile(
   'search', settings.get_profile('house'), derandomize=False, max_examples=2000
 )
 settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'house'))
+
+
+def pytest_collection_modifyitems(items):
+  """Puts whole pipelines first, so that no worker is left alone with them at the end."""
+  items.sort(key=lambda item: item.get_closest_marker('e2e') is None)

@@ -79,6 +79,7 @@ def stock(tmp_path_factory):
     examples=apart.outputs['examples'],
     schema=schema.outputs['schema'],
     preprocessing_fn='tests.balanced_augmenter.preprocessing.preprocessing_fn',
+    disable_statistics=True,
     splits_config=tfx.proto.SplitsConfig(
       analyze=['train'], transform=['train', 'train_augmented', 'eval']
     ),

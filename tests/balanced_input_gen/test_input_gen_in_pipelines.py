@@ -75,6 +75,7 @@ def stock(tmp_path_factory):
     examples=augmenter.outputs['examples'],
     schema=schema.outputs['schema'],
     preprocessing_fn=f'{HERE}.preprocessing.preprocessing_fn',
+    disable_statistics=True,
     splits_config=tfx.proto.SplitsConfig(
       analyze=['train'], transform=['train', 'train_augmented', 'eval']
     ),

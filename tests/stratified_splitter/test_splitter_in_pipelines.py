@@ -88,6 +88,7 @@ def stock(tmp_path_factory):
     examples=splitter.outputs['examples'],
     schema=schema.outputs['schema'],
     preprocessing_fn='tests.stratified_splitter.preprocessing.preprocessing_fn',
+    disable_statistics=True,
   )
   return run_pipeline(folder, [gen, splitter, statistics, schema, transform])
 
