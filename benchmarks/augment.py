@@ -160,7 +160,7 @@ def _transform(
   from tfx_balance.balanced_augmenter.transform import BalancedAugment
   from tfx_balance.plan.balance_plan import BalanceRequest
   from tfx_balance.scan.scan import InputFile
-  from tfx_balance.tfrecord.read_options import READ_DEFAULTS
+  from tfx_balance.tfrecord.reading import READ_DEFAULTS
   from tfx_balance.writer import write_outputs
 
   balance = BalanceRequest.parse(factors=options.get('factors'))

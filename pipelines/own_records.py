@@ -105,7 +105,7 @@ def count_labels(files: list[Path], compressions: list[str], label: str) -> Labe
   import pyarrow.compute as pc
   import tensorflow as tf
   from tfx_balance.errors import DataError
-  from tfx_balance.scan.class_column import ClassColumn
+  from tfx_balance.scan.strata import ClassColumn
 
   records: Counter[Any] = Counter()
   missing, first_missing, kind = 0, '', None

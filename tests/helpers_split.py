@@ -16,7 +16,7 @@ from tfx_balance.shuffle.ranges import FileNumber, GatherRanges, all_files
 from tfx_balance.stratified_splitter import transform
 from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, plan_job
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
-from tfx_balance.tfrecord.read_options import READ_DEFAULTS
+from tfx_balance.tfrecord.reading import READ_DEFAULTS
 from tfx_balance.tfrecord.work_files import WorkFile
 from tfx_balance.writer import publish_outputs
 
@@ -63,7 +63,7 @@ def split_without_runner(
   files: Sequence[InputFile], request: SplitRequest
 ) -> tuple[SplitJob, np.ndarray, list[WorkFile]]:
   """Returns what `StratifiedSplit` puts out: the job, the counts assigned, and the files."""
-  keep = transform.StratifiedSplit(request).keeper()
+  keep = transform.StratifiedSplit(request).new_writer()
   parameters, work_dir = request.parameters, request.work_dir
   scan = ScanFile(
     parameters.features,

@@ -49,7 +49,7 @@ SCAN, SHUFFLE, WRITER = 'tfx_balance.scan', 'tfx_balance.shuffle', 'tfx_balance.
 INPUTS, REPORT, KUBEFLOW = 'tfx_balance.inputs', 'tfx_balance.report', 'tfx_balance.kubeflow'
 BASE = (ERRORS, ARGUMENTS, LAZY)
 # What a Trainer reads records with: no Beam, no TensorFlow.
-READING = tuple(f'{TFRECORD}.{name}' for name in ('frames', 'reading', 'read_options'))
+READING = tuple(f'{TFRECORD}.{name}' for name in ('frames', 'reading'))
 PIPELINE_ONLY = frozenset({'tfx', 'apache_beam'})  # which no trainer should have to import
 RULES = {
   ERRORS: Rule((), only=frozenset()),

@@ -1,6 +1,7 @@
 """Checks of arguments: the value as Python has it, or an error with value, rule and fix.
 
-NumPy's numbers and texts are taken wherever Python's are, and come back as Python's.
+NumPy's numbers and texts are taken wherever Python's are, and come back as Python's. Every check
+raises a ConfigError for a value that it does not return.
 """
 
 from __future__ import annotations
@@ -33,14 +34,11 @@ def check_whole(
   """Returns a whole number.
 
   Args:
-    name: of the argument, or what the number is.
-    value: to check.
-    least: the least that is allowed.
-    most: the most.
-    fix: what to do, for the message.
-
-  Raises:
-    ConfigError: if it is none, or out of bounds.
+    name: Name of the argument, or of what the number is.
+    value: Value to check.
+    least: Least value that is allowed.
+    most: Largest value that is allowed.
+    fix: Remedy, for the message.
   """
   whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
   if whole and least <= value <= most:
@@ -55,11 +53,7 @@ def check_whole(
 
 
 def check_seed(value: Any) -> int:
-  """Returns a seed.
-
-  Raises:
-    ConfigError: if it is no whole number of 64 bits.
-  """
+  """Returns a seed."""
   return check_whole('seed', value, -LARGEST - 1, fix='give one such as 0')
 
 
@@ -76,16 +70,13 @@ def check_number(
   """Returns a finite number: an int stays one.
 
   Args:
-    name: of the argument.
-    value: to check.
-    low: the least that is allowed.
-    high: the most.
-    above: whether the least itself is not allowed.
-    below: whether the most itself is not.
-    fix: what to do, for the message.
-
-  Raises:
-    ConfigError: if it is none, or out of bounds.
+    name: Name of the argument.
+    value: Value to check.
+    low: Lower bound.
+    high: Upper bound.
+    above: Whether the lower bound itself is not allowed.
+    below: Whether the upper bound itself is not allowed.
+    fix: Remedy, for the message.
   """
   if isinstance(value, numbers.Real) and not isinstance(value, bool):
     try:
@@ -105,11 +96,7 @@ def check_number(
 
 
 def check_flag(name: str, value: Any) -> bool:
-  """Returns a yes or no, which may also be 1 or 0, as TFX carries it.
-
-  Raises:
-    ConfigError: if it is neither.
-  """
+  """Returns a yes or no, which may also be 1 or 0, as TFX carries it."""
   # NumPy's bool is no number to Python; its name is 'bool' since NumPy 2.
   known = isinstance(value, numbers.Integral) or type(value).__name__ in ('bool', 'bool_')
   if known and value in (0, 1):
@@ -118,11 +105,7 @@ def check_flag(name: str, value: Any) -> bool:
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> Any:
-  """Returns one of some words.
-
-  Raises:
-    ConfigError: if it is none of them.
-  """
+  """Returns one of some words."""
   if isinstance(value, str) and value in choices:
     return str(value)
   raise ConfigError(
@@ -134,13 +117,10 @@ def check_text(name: str, value: Any, what: str = 'a text', fix: str | None = No
   """Returns a text that is not empty.
 
   Args:
-    name: of the argument.
-    value: to check.
-    what: the text is, for the message.
-    fix: what to do, for the message.
-
-  Raises:
-    ConfigError: if it is none, or cannot be written as UTF-8.
+    name: Name of the argument.
+    value: Value to check.
+    what: Kind of text, for the message.
+    fix: Remedy, for the message.
   """
   if isinstance(value, str) and value and value == value.encode('utf-8', 'ignore').decode('utf-8'):
     return str(value)
@@ -150,22 +130,14 @@ def check_text(name: str, value: Any, what: str = 'a text', fix: str | None = No
 
 
 def check_label(value: Any, name: str = 'label') -> str:
-  """Returns the name of the feature that holds the class.
-
-  Raises:
-    ConfigError: if it is none.
-  """
+  """Returns the name of the feature that holds the class."""
   return check_text(
     name, value, 'the name of the feature that holds the class', "give one such as 'label'"
   )
 
 
 def check_path(name: str, value: Any) -> str:
-  """Returns a path, given as text or as what `open` takes for one.
-
-  Raises:
-    ConfigError: if it is none.
-  """
+  """Returns a path, given as text or as what `open` takes for one."""
   path = os.fspath(value) if isinstance(value, os.PathLike) else value
   if isinstance(path, str) and '\0' not in path and len(path) <= _LONGEST_PATH:
     return check_text(name, path, 'a path')
@@ -173,11 +145,7 @@ def check_path(name: str, value: Any) -> str:
 
 
 def check_names(name: str, value: Any) -> tuple[str, ...]:
-  """Returns a list of names, of which there is at least one.
-
-  Raises:
-    ConfigError: if it is no list, or one in it is no name or there twice.
-  """
+  """Returns a list of names, of which there is at least one."""
   if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
     raise ConfigError(f"{name}={shown(value)} must be a list of names; give one such as ['a']")
   for each in value:
@@ -193,22 +161,14 @@ def check_names(name: str, value: Any) -> tuple[str, ...]:
 
 
 def check_mapping(name: str, value: Any, example: str) -> Mapping[Any, Any]:
-  """Returns a mapping.
-
-  Raises:
-    ConfigError: if it is none.
-  """
+  """Returns a mapping."""
   if isinstance(value, Mapping):
     return value
   raise ConfigError(f'{name}={shown(value)} must be a dict; give one such as {example}')
 
 
 def check_callable(name: str, value: Any, example: str) -> Any:
-  """Returns what can be called.
-
-  Raises:
-    ConfigError: if it cannot.
-  """
+  """Returns what can be called."""
   if callable(value):
     return value
   raise ConfigError(f'{name}={shown(value)} must be a function; give one such as {example}')

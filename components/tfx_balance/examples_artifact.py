@@ -14,8 +14,8 @@ from tfx.types import artifact_utils
 
 from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.scan.class_column import Payload
 from tfx_balance.scan.scan import InputFile
+from tfx_balance.scan.strata import Payload
 from tfx_balance.tfrecord.files import GZIP_SUFFIX, suffix_of
 from tfx_balance.tfrecord.work_files import FileCopy
 

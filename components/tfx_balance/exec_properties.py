@@ -1,4 +1,7 @@
-"""Arguments of components on their way through TFX: str, int and float only, and back."""
+"""Arguments of components on their way through TFX: str, int and float only, and back.
+
+Every function raises a ConfigError for a value that breaks a rule.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,20 @@ import numpy as np
 from tfx_balance.arguments import check_names, check_path, check_text, shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.scan.strata import MissingLabel
-from tfx_balance.tfrecord.read_options import ReadOptions
+from tfx_balance.tfrecord.reading import ReadOptions
 
 if TYPE_CHECKING:
   from tfx import types
+
+COMMON_TYPES: dict[str, type] = {
+  'seed': int,
+  'missing_label': str,
+  'max_record_bytes': int,
+  'bad_records': str,
+  'max_bad_records': int,
+  'algorithm_version': int,
+}
+"""Types of the execution properties that all components have which write `Examples`."""
 
 
 def is_runtime(value: Any) -> bool:
@@ -44,11 +57,7 @@ def encoded(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make_spec(kind: type[types.ComponentSpec], **arguments: Any) -> types.ComponentSpec:
-  """Returns a component's specification of channels and checked execution properties.
-
-  Raises:
-    ConfigError: if a channel is none of its type, or a RuntimeParameter not of its property's.
-  """
+  """Returns a component's specification of channels and checked execution properties."""
   for name, parameter in {**kind.INPUTS, **kind.PARAMETERS}.items():
     value = arguments[name]
     if value is None and parameter.optional:
@@ -73,12 +82,9 @@ def from_json(name: str, value: Any, kinds: type | tuple[type, ...]) -> Any:
   """Returns what a JSON string holds; None for an empty one; what is no string as it is.
 
   Args:
-    name: of the argument, for messages.
-    value: a JSON string or a value.
-    kinds: what it may be.
-
-  Raises:
-    ConfigError: if it is no JSON, names a key twice, or is of another kind.
+    name: Name of the argument, for messages.
+    value: JSON string or value.
+    kinds: Types that it may have.
   """
   if isinstance(value, str):
     if not value.strip():
@@ -99,11 +105,7 @@ def from_json(name: str, value: Any, kinds: type | tuple[type, ...]) -> Any:
 
 
 def names(argument: str, value: Any) -> tuple[str, ...]:
-  """Returns names from one name, a sequence of names, or a JSON list of them.
-
-  Raises:
-    ConfigError: if one is no string, empty, or there twice.
-  """
+  """Returns names from one name, a sequence of names, or a JSON list of them."""
   if isinstance(value, str):
     value = from_json(argument, value, list) if value.lstrip().startswith('[') else [value]
   return check_names(argument, value)
@@ -111,24 +113,21 @@ def names(argument: str, value: Any) -> tuple[str, ...]:
 
 def optional_names(argument: str, value: Any) -> tuple[str, ...] | None:
   """Returns names as `names` does; None for None and ''."""
-  absent = value is None or (isinstance(value, str) and not value)
-  return None if absent else names(argument, value)
+  return None if _is_absent(value) else names(argument, value)
 
 
 def optional_text(argument: str, value: Any) -> str | None:
-  """Returns a text; None for None and '', as which TFX carries it.
-
-  Raises:
-    ConfigError: if it is none.
-  """
-  absent = value is None or (isinstance(value, str) and not value)
-  return None if absent else check_text(argument, value)
+  """Returns a text; None for None and '', as which TFX carries it."""
+  return None if _is_absent(value) else check_text(argument, value)
 
 
 def optional_path(argument: str, value: Any) -> str | None:
   """Returns a path; None for None and ''; see `optional_text`."""
-  absent = value is None or (isinstance(value, str) and not value)
-  return None if absent else check_path(argument, value)
+  return None if _is_absent(value) else check_path(argument, value)
+
+
+def _is_absent(value: Any) -> bool:
+  return value is None or (isinstance(value, str) and not value)
 
 
 def _plain(value: Any) -> Any:
@@ -139,14 +138,11 @@ def _plain(value: Any) -> Any:
 
 
 def missing_label(value: Any, *others: str) -> MissingLabel:
-  """Returns what becomes of records without a class.
+  """Returns the treatment of records without a class.
 
   Args:
-    value: of the argument.
-    others: words that the component knows besides, for the message.
-
-  Raises:
-    ConfigError: if it is no such choice.
+    value: Value of the argument.
+    others: Further words that the component knows, for the message.
   """
   for choice in get_args(MissingLabel):
     if isinstance(value, str) and value == choice:
@@ -156,11 +152,7 @@ def missing_label(value: Any, *others: str) -> MissingLabel:
 
 
 def read_options(properties: Mapping[str, Any]) -> ReadOptions:
-  """Returns how records are read, as execution properties say.
-
-  Raises:
-    ConfigError: if a value breaks a rule.
-  """
+  """Returns how records are read, as execution properties say."""
   names = [field.name for field in fields(ReadOptions)]
   return ReadOptions(**{name: properties[name] for name in names if name in properties})
 

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.beam.steps import create, spread
-from tfx_balance.scan.class_column import Payload
 from tfx_balance.scan.scan import InputFile
+from tfx_balance.scan.strata import Payload
 from tfx_balance.shuffle.output_layout import OutputLayout
 from tfx_balance.tfrecord.work_files import (
   FileCopy,

@@ -20,7 +20,7 @@ from tfx_balance.augment import (
   load_augment_fn,
   source_hash,
 )
-from tfx_balance.augment.purity import stateful_ops
+from tfx_balance.augment.contract_checks import stateful_ops
 from tfx_balance.errors import ConfigError, DataError
 
 from tests.augment import augment_examples

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tfx_balance.augment import Applier, SmoothedBootstrap, Smote
-from tfx_balance.augment.bootstrap import bandwidth
+from tfx_balance.augment.tabular import bandwidth
 from tfx_balance.errors import ConfigError
 
 from tests.augment.helpers_augment import make_seeds

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from tfx_balance.augment import PoolFn
-from tfx_balance.augment.pool import pool_request
+from tfx_balance.augment.contract import pool_request
 from tfx_balance.balanced_augmenter.examples import FeatureShapes
 from tfx_balance.balanced_augmenter.job import AugmentJob, AugmentRequest, plan_augment
 from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
@@ -35,7 +35,7 @@ from tfx_balance.scan.totals import SumTotals
 from tfx_balance.shuffle import select
 from tfx_balance.shuffle.scatter import GatherFile
 from tfx_balance.shuffle.select import Selection
-from tfx_balance.tfrecord.read_options import READ_DEFAULTS
+from tfx_balance.tfrecord.reading import READ_DEFAULTS
 from tfx_balance.writer import publish_outputs
 
 from tests.helpers_checks import class_value, file_bytes, read_sidecar

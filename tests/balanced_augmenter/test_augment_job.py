@@ -11,7 +11,7 @@ from tfx_balance.plan.balance_plan import BalanceRequest
 from tfx_balance.plan.class_value import MISSING, ClassValue
 from tfx_balance.scan.totals import Totals
 from tfx_balance.shuffle import output_layout
-from tfx_balance.tfrecord.read_options import READ_DEFAULTS
+from tfx_balance.tfrecord.reading import READ_DEFAULTS
 
 
 def stratum(value):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.augment import Applier, PoolFn, SmoothedBootstrap, Smote
-from tfx_balance.augment.pool import pool_request
+from tfx_balance.augment.contract import pool_request
 from tfx_balance.balanced_augmenter.copies import (
   PROVENANCE,
   CopyMaker,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from tfx_balance.augment import SmoothedBootstrap, Smote
-from tfx_balance.augment.pool import pool_request
+from tfx_balance.augment.contract import pool_request
 from tfx_balance.balanced_augmenter.pools import (
   NO_POOLS,
   ClassPools,

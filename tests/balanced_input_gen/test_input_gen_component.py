@@ -9,7 +9,7 @@ from tfx.types import channel_utils, standard_artifacts
 from tfx_balance import BalancedInputGen
 from tfx_balance.balanced_input_gen.parameters import ALGORITHM_VERSION, InputGenParameters
 from tfx_balance.errors import ConfigError
-from tfx_balance.tfrecord.read_options import ReadOptions
+from tfx_balance.tfrecord.reading import ReadOptions
 
 
 def input_gen(**arguments):

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 from tfx_balance.errors import ConfigError
-from tfx_balance.kubeflow.artifact_types import has_type, resolve_types
+from tfx_balance.kubeflow.task_artifacts import has_type, resolve_types
 
 EXAMPLES = {'instanceSchema': 'title: tfx.Examples\ntype: object\n'}
 MODEL = {'instanceSchema': 'title: tfx.Model\ntype: object\n'}

@@ -1,8 +1,8 @@
 """Object stores that KFP's launcher mirrors in local folders."""
 
 import pytest
-from tfx_balance.kubeflow import launcher_folders
-from tfx_balance.kubeflow.launcher_folders import launcher_is_here, local_path, to_local, to_remote
+from tfx_balance.kubeflow import task_artifacts
+from tfx_balance.kubeflow.task_artifacts import launcher_is_here, local_path, to_local, to_remote
 
 KEY = 'mlpipeline/v2/artifacts/digits/1/StratifiedSplitter/examples'
 
@@ -71,7 +71,7 @@ def test_artifacts_go_to_the_folders_and_come_back(scheme):
 
 
 def test_the_launcher_is_where_its_folders_are(tmp_path, monkeypatch):
-  monkeypatch.setattr(launcher_folders, 'FOLDERS', {'minio://': f'{tmp_path}/'})
+  monkeypatch.setattr(task_artifacts, 'FOLDERS', {'minio://': f'{tmp_path}/'})
   assert not launcher_is_here(message())
   (tmp_path / KEY).mkdir(parents=True)
   assert launcher_is_here(message())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tfx.v1 as tfx
 from tfx_balance import StratifiedSplitter
-from tfx_balance.kubeflow import compile_pipeline, entrypoint, launcher_folders
+from tfx_balance.kubeflow import compile_pipeline, entrypoint, task_artifacts
 from tfx_balance.kubeflow.entrypoint import (
   DRIVER,
   OUTPUTS_SPEC,
@@ -110,7 +110,7 @@ def test_by_tfxs_own_entrypoint_the_first_consumer_fails(
 
 def test_a_pipeline_runs_in_the_launchers_folders(spec, tmp_path, monkeypatch):
   minio = tmp_path / 'minio'
-  monkeypatch.setattr(launcher_folders, 'FOLDERS', {'minio://': f'{minio}/'})
+  monkeypatch.setattr(task_artifacts, 'FOLDERS', {'minio://': f'{minio}/'})
 
   class InPod(OpenSourceKfp):
     def run_one(self, name, run):

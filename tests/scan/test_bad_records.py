@@ -5,12 +5,11 @@ import gzip
 import pytest
 from tfx_balance.documents.class_distribution import split_sidecar
 from tfx_balance.errors import DataError
-from tfx_balance.scan.scan import IndexWriter, ScanFile
-from tfx_balance.scan.spill import SpillWriter
+from tfx_balance.scan.scan import IndexWriter, ScanFile, SpillWriter
 from tfx_balance.scan.strata import BAD
 from tfx_balance.scan.totals import Totals
 from tfx_balance.tfrecord.frames import frame
-from tfx_balance.tfrecord.read_options import ReadOptions
+from tfx_balance.tfrecord.reading import ReadOptions
 
 from tests.balanced_augmenter.helpers_balance import balance, class_counts, tabular
 from tests.helpers_examples import example, labelled, read_tfrecords, write_tfrecords

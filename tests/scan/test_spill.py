@@ -13,9 +13,8 @@ from hypothesis import example as explicit
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
-from tfx_balance.scan import spill
-from tfx_balance.scan.scan import INDEX_ROW, InputFile, ScanFile
-from tfx_balance.scan.spill import SpillWriter
+from tfx_balance.scan import scan
+from tfx_balance.scan.scan import INDEX_ROW, InputFile, ScanFile, SpillWriter
 from tfx_balance.tfrecord import files
 
 from tests.helpers_examples import example, labelled, read_tfrecords, value_of, write_tfrecords
@@ -35,7 +34,7 @@ def payloads_of_a_file(draw):
   return [example(label=a, id=i, text='x' * size) for i, (a, size) in enumerate(rows)]
 
 
-def scan(folder, payloads, n_buckets=8, seed_key=1, missing='drop', rank=0, suffix=''):
+def spill(folder, payloads, n_buckets=8, seed_key=1, missing='drop', rank=0, suffix=''):
   """Returns what a file of these records spills."""
   path = write_tfrecords(Path(folder) / f'in-{rank}{suffix}', payloads)
   keep = partial(SpillWriter, n_buckets=n_buckets, seed_key=seed_key)
@@ -46,7 +45,7 @@ def scan(folder, payloads, n_buckets=8, seed_key=1, missing='drop', rank=0, suff
 
 def small(monkeypatch, block_bytes, chunk_bytes):
   """Has blocks written once they have so many bytes, and files read in chunks of so many."""
-  monkeypatch.setattr(spill, 'BLOCK_BYTES', block_bytes)
+  monkeypatch.setattr(scan, 'BLOCK_BYTES', block_bytes)
   monkeypatch.setattr(files.read_frames, '__defaults__', (chunk_bytes,))
 
 
@@ -67,7 +66,7 @@ def buckets_by_id(found):
 def test_every_record_is_spilled_once_beside_its_row(payloads, n_buckets, block_bytes, chunk_bytes):
   with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
     small(monkeypatch, block_bytes, chunk_bytes)
-    found = scan(folder, payloads, n_buckets)
+    found = spill(folder, payloads, n_buckets)
     spilled = read_tfrecords(found.spill_path)
     rows = [row for block in found.index_rows() for row in block.tolist()]
   known = with_a_label(payloads)
@@ -85,7 +84,7 @@ def test_every_record_is_spilled_once_beside_its_row(payloads, n_buckets, block_
 def test_the_tables_cut_the_blocks_into_buckets(payloads, n_buckets, block_bytes, chunk_bytes):
   with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
     small(monkeypatch, block_bytes, chunk_bytes)
-    found = scan(folder, payloads, n_buckets)
+    found = spill(folder, payloads, n_buckets)
     blocks = list(found.blocks())
     spill_bytes = Path(found.spill_path).stat().st_size
     index_bytes = Path(found.index_path).stat().st_size
@@ -107,12 +106,12 @@ def test_a_record_s_bucket_depends_on_its_place_in_the_file_alone(
 ):
   with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
     small(monkeypatch, LARGE, LARGE)
-    whole = buckets_by_id(scan(folder, payloads, n_buckets, missing='own_stratum', rank=rank))
+    whole = buckets_by_id(spill(folder, payloads, n_buckets, missing='own_stratum', rank=rank))
     small(monkeypatch, block_bytes, chunk_bytes)
-    pieces = buckets_by_id(scan(folder, payloads, n_buckets, missing='own_stratum', rank=rank))
-    kept = buckets_by_id(scan(folder, payloads, n_buckets, rank=rank))
+    pieces = buckets_by_id(spill(folder, payloads, n_buckets, missing='own_stratum', rank=rank))
+    kept = buckets_by_id(spill(folder, payloads, n_buckets, rank=rank))
     others = [example(label=1, id=i) for i in range(len(payloads))]
-    assert buckets_by_id(scan(folder, others, n_buckets, rank=rank)) == whole
+    assert buckets_by_id(spill(folder, others, n_buckets, rank=rank)) == whole
   assert pieces == whole
   assert len(whole) == len(payloads)
   assert kept == {i: whole[i] for i in kept}
@@ -120,7 +119,7 @@ def test_a_record_s_bucket_depends_on_its_place_in_the_file_alone(
 
 def test_a_block_holds_as_much_as_it_may_and_a_chunk_more_at_the_most(tmp_path, monkeypatch):
   small(monkeypatch, 2000, 300)
-  found = scan(tmp_path, labelled({0: 200, 1: 100}))
+  found = spill(tmp_path, labelled({0: 200, 1: 100}))
   n_bytes = [int(table[1].sum()) for _, table in found.blocks()]
   assert len(n_bytes) > 4
   assert min(n_bytes[:-1]) >= 2000
@@ -131,7 +130,7 @@ def test_a_block_holds_as_much_as_it_may_and_a_chunk_more_at_the_most(tmp_path, 
 def test_a_bucket_is_a_random_part_of_every_block(tmp_path, monkeypatch):
   small(monkeypatch, 40_000, 1000)
   n, n_buckets = 4000, 8
-  found = scan(tmp_path, labelled({0: n // 2, 1: n // 2}), n_buckets)
+  found = spill(tmp_path, labelled({0: n // 2, 1: n // 2}), n_buckets)
   tables = [table for _, table in found.blocks()]
   assert len(tables) > 3
   for table in tables:
@@ -146,7 +145,7 @@ def test_a_bucket_is_a_random_part_of_every_block(tmp_path, monkeypatch):
 @pytest.mark.parametrize('n_dropped', [0, 1, 40])
 def test_a_file_of_which_nothing_is_kept(tmp_path, monkeypatch, n_dropped):
   small(monkeypatch, 200, 100)
-  found = scan(tmp_path, [example(other=i) for i in range(n_dropped)])
+  found = spill(tmp_path, [example(other=i) for i in range(n_dropped)])
   assert (found.chunks, found.dropped, sum(found.records)) == ((), n_dropped, 0)
   assert list(found.blocks()) == list(found.index_rows()) == []
   assert read_tfrecords(found.spill_path) == []
@@ -160,7 +159,7 @@ def contents(found):
 def test_the_same_records_give_the_same_bytes(tmp_path, monkeypatch):
   small(monkeypatch, 500, 100)
   payloads = [example(label=i % 3 or None, id=i, text='x' * (i % 7)) for i in range(100)]
-  one, again, zipped = (scan(tmp_path, payloads, suffix=suffix) for suffix in ('', '', '.gz'))
+  one, again, zipped = (spill(tmp_path, payloads, suffix=suffix) for suffix in ('', '', '.gz'))
   assert len(one.chunks) > 3
   assert one.spill_path != again.spill_path
   assert contents(one) == contents(again) == contents(zipped)
@@ -169,14 +168,14 @@ def test_the_same_records_give_the_same_bytes(tmp_path, monkeypatch):
 @pytest.mark.parametrize('other', [{'seed_key': 2}, {'rank': 1}], ids=['seed key', 'rank'])
 def test_another_key_and_another_file_give_another_order(tmp_path, other):
   payloads = labelled({0: 100, 1: 100})
-  one, two = (read_tfrecords(scan(tmp_path, payloads, **how).spill_path) for how in ({}, other))
+  one, two = (read_tfrecords(spill(tmp_path, payloads, **how).spill_path) for how in ({}, other))
   assert one != two
   assert sorted(one) == sorted(two) == sorted(payloads)
 
 
 def test_the_order_is_not_that_of_the_file(tmp_path):
   payloads = labelled({0: 200})
-  ids = [value_of(r, 'id') for r in read_tfrecords(scan(tmp_path, payloads, 64).spill_path)]
+  ids = [value_of(r, 'id') for r in read_tfrecords(spill(tmp_path, payloads, 64).spill_path)]
   assert abs(np.corrcoef(ids, np.arange(200))[0, 1]) < 5 / np.sqrt(200)
 
 
@@ -206,7 +205,7 @@ def test_the_files_are_closed_also_where_the_input_is_truncated(tmp_path, monkey
 
 def test_frames_are_those_of_the_spill_beside_their_rows(tmp_path, monkeypatch):
   small(monkeypatch, 700, 150)
-  found = scan(tmp_path, labelled({0: 20, 1: 10}))
+  found = spill(tmp_path, labelled({0: 20, 1: 10}))
   hashes = [
     (int(row['hash']), xxhash.xxh3_64_intdigest(record))
     for rows, frames in found.frames()
@@ -218,7 +217,7 @@ def test_frames_are_those_of_the_spill_beside_their_rows(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('missing', [3, 200])
 def test_an_index_that_ends_early_is_named(tmp_path, missing):
-  found = scan(tmp_path, labelled({0: 20, 1: 10}))
+  found = spill(tmp_path, labelled({0: 20, 1: 10}))
   Path(found.index_path).write_bytes(Path(found.index_path).read_bytes()[:-missing])
   with pytest.raises(OSError, match=f'{found.index_path} ends .* early'):
     list(found.blocks())

@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.plan.split_plan import SplitPlan
-from tfx_balance.scan import spill
-from tfx_balance.scan.scan import ScanFile
-from tfx_balance.scan.spill import SpillWriter
+from tfx_balance.scan import scan
+from tfx_balance.scan.scan import ScanFile, SpillWriter
 from tfx_balance.scan.totals import Totals
 from tfx_balance.shuffle import output_layout, ranges
 from tfx_balance.shuffle.output_layout import OutputLayout
@@ -33,7 +32,7 @@ LARGE = 1 << 20
 
 def make_small(monkeypatch, block_bytes, chunk_bytes=100):
   """Has blocks spilled once they have so many bytes, and files read in chunks of so many."""
-  monkeypatch.setattr(spill, 'BLOCK_BYTES', block_bytes)
+  monkeypatch.setattr(scan, 'BLOCK_BYTES', block_bytes)
   monkeypatch.setattr(records.read_frames, '__defaults__', (chunk_bytes,))
 
 
@@ -55,7 +54,7 @@ def job_of(folder, n_files, n_inputs, n_chunks=1, suffix='', seed=0):
 class Assigned:
   """A spilled file whose records were assigned by chance, each with its split."""
 
-  spilled: spill.SpilledFile
+  spilled: scan.SpilledFile
   path: str
   tables: list
   records: list[tuple[bytes, int]]

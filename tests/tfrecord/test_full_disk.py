@@ -10,8 +10,7 @@ import subprocess
 import pytest
 from apache_beam.io.filesystem import BeamIOError
 from tfx_balance.errors import DataError, StorageError, plain_cause
-from tfx_balance.tfrecord.full_disk import needed_bytes, no_room
-from tfx_balance.tfrecord.work_folder import work_folder
+from tfx_balance.tfrecord.work_folder import needed_bytes, no_room, work_folder
 
 from tests.helpers_examples import all_bytes, example, in_shards, write_tfrecords
 from tests.helpers_split import input_files, split_request, split_without_runner

@@ -2,7 +2,7 @@
 
 import pytest
 from tfx_balance.errors import ConfigError
-from tfx_balance.tfrecord.read_options import READ_DEFAULTS, ReadOptions
+from tfx_balance.tfrecord.reading import READ_DEFAULTS, ReadOptions
 
 
 @pytest.mark.parametrize('value', [0, -1, 2**31, 1.5, True, '1', None])

@@ -6,8 +6,7 @@ An object like this in a module of yours is what `BalancedAugmenter(augment_fn='
 names.
 """
 
-from tfx_balance.augment.applier import Applier, apply, augment_batch, checked_batch
-from tfx_balance.augment.by_class import ByClass
+from tfx_balance.augment.applier import Applier, ByClass, apply, augment_batch, checked_batch
 from tfx_balance.augment.contract import (
   AugmentFn,
   PoolFn,
@@ -17,9 +16,9 @@ from tfx_balance.augment.contract import (
   load_augment_fn,
   source_hash,
 )
+from tfx_balance.augment.contract_checks import AugmentError
 from tfx_balance.augment.image import ImageAugment
 from tfx_balance.augment.keras import from_keras
-from tfx_balance.augment.output_checks import AugmentError
 from tfx_balance.augment.tabular import SmoothedBootstrap, Smote
 
 __all__ = [

@@ -27,6 +27,7 @@ import functools
 import hashlib
 import importlib
 import inspect
+import numbers
 import re
 from collections.abc import Mapping
 from types import ModuleType
@@ -38,6 +39,7 @@ import tensorflow as tf
 
 from tfx_balance.arguments import shown
 from tfx_balance.errors import ConfigError
+from tfx_balance.plan.pool_plan import DEFAULT_MAX_POOL_BYTES, PoolRequest
 
 Features = dict[str, tf.Tensor]
 """Of one example: scalars or 1-D; of a batch: [n], [n, k] or ragged [n, None]."""
@@ -193,6 +195,28 @@ def function_name(augment_fn: Any) -> str:
   defaults = {field.name: field.default for field in dataclasses.fields(augment_fn)}
   changed = [f'{name}={value!r}' for name, value in values.items() if value != defaults[name]]
   return f'{kind}({", ".join(changed)})'
+
+
+def pool_request(augment_fn: PoolFn) -> PoolRequest:
+  """Returns what a function wants to see; it need not say more than its pool_size.
+
+  Raises:
+    ConfigError: if that is no number of records or bytes from 1.
+  """
+  max_bytes = getattr(augment_fn, 'max_pool_bytes', DEFAULT_MAX_POOL_BYTES)
+  features = getattr(augment_fn, 'pool_features', None)
+  owner = function_name(augment_fn)
+  for name, value in (('pool_size', augment_fn.pool_size), ('max_pool_bytes', max_bytes)):
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+      raise ConfigError(f'{owner}: {name} {value!r} must be a whole number from 1')
+  names = None if features is None else tuple(features)
+  return PoolRequest(owner, int(augment_fn.pool_size), names, int(max_bytes))
+
+
+def check_column(pool: Mapping[str, Any], name: str, owner: str) -> None:
+  """Raises a ConfigError if there is no such feature in a pool, or a layout."""
+  if name not in pool:
+    raise ConfigError(f'{owner}: feature {name!r} is not in {sorted(pool)}; name one of these')
 
 
 def source_hash(augment_fn: Any) -> str:

@@ -22,8 +22,8 @@ import tensorflow as tf
 from tfx_balance.arguments import check_text, check_whole, shown
 from tfx_balance.augment.codec import map_encoded
 from tfx_balance.augment.contract import Features
+from tfx_balance.augment.contract_checks import stateful_ops
 from tfx_balance.augment.image import check_image_shape
-from tfx_balance.augment.purity import stateful_ops
 from tfx_balance.augment.random import bits
 from tfx_balance.errors import ConfigError
 

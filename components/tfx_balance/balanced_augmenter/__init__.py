@@ -1,1 +1,1 @@
-"""BalancedAugmenter: every class at its target, by copies that repeat."""
+"""BalancedAugmenter: every class at its target, by reproducible copies."""

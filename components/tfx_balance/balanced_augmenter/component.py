@@ -14,7 +14,7 @@ from tfx_balance.balanced_augmenter import augment_source, executor
 from tfx_balance.balanced_augmenter.parameters import AugmenterParameters, encode
 from tfx_balance.exec_properties import make_spec
 from tfx_balance.plan.balance_plan import DEFAULT_STRATEGY
-from tfx_balance.tfrecord.read_options import LARGEST_RECORD_BYTES
+from tfx_balance.tfrecord.reading import LARGEST_RECORD_BYTES
 
 
 class BalancedAugmenterSpec(types.ComponentSpec):
@@ -34,9 +34,9 @@ class BalancedAugmenterSpec(types.ComponentSpec):
 
 
 class BalancedAugmenter(base_beam_component.BaseBeamComponent):
-  """Brings each class of a split to its target count, by copies that repeat.
+  """Brings each class of a split to its target count, by reproducible copies.
 
-  Every target is met exactly. Which records are there once more, or stay, and what each copy looks
+  Every target is met exactly. Which records get one copy more, or stay, and what each copy looks
   like, depends on the records and the seed alone: not on their order, the runner, or retries.
 
   `outputs['examples']` is an `Examples` artifact, with `class_distribution.json` at its root: the
@@ -84,41 +84,39 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
     """Makes the component; any argument but `examples` may be a RuntimeParameter.
 
     Args:
-      examples: channel of `Examples`: tf.Example records (or tf.SequenceExample, for plain copies)
+      examples: Channel of `Examples`: tf.Example records (or tf.SequenceExample, for plain copies)
         in TFRecord files. Several artifacts are merged.
-      label: the feature that holds the class, one value a record, as this artifact has it.
-      sampling_strategy: imbalanced-learn's words: 'auto' (which is 'not majority'), 'all',
-        'minority' and 'not minority' bring classes up to the largest; with `undersample`, 'auto'
-        (which is 'not minority'), 'all', 'majority' and 'not majority' bring them down to the
-        smallest. 'median' and 'mean' of the counts. 'power:q', proportional to n ** q: 0 is equal,
-        1 is natural. A ratio of the smallest to the largest; with `undersample`, 'between:0.5'
-        meets it both ways and keeps the total. A dict of class to its final count. Classes above
-        their target are left alone, or lose records with `undersample`. A strategy that does not
-        lower the imbalance ratio is a warning.
-      factors: class to the number of copies of every record, itself included.
-      augment_fn: what makes a copy: a dotted path of a function, or an object such as
+      label: Feature of this artifact that holds the class, one value a record.
+      sampling_strategy: Target of each class, in imbalanced-learn's words. 'auto' (which is 'not
+        majority'), 'all', 'minority' and 'not minority' bring classes up to the largest; with
+        `undersample`, 'auto' (which is 'not minority'), 'all', 'majority' and 'not majority' bring
+        them down to the smallest. 'median' and 'mean' of the counts. 'power:q', proportional to n
+        ** q: 0 is equal, 1 is natural. A ratio of the smallest to the largest; with `undersample`,
+        'between:0.5' meets it both ways and keeps the total. A dict of class to its final count.
+        Classes above their target are left alone, or lose records with `undersample`. A strategy
+        that does not lower the imbalance ratio is a warning.
+      factors: Numbers by class: how often every record is written, itself included.
+      augment_fn: Function that makes a copy: a dotted path, or an object such as
         `tfx_balance.augment.ImageAugment(...)`; with `module_file`, the name in it ('augment_fn').
         None for plain duplicates. See `tfx_balance.augment.contract`.
-      module_file: a Python file with the function; TFX takes it to the workers.
-      splits: to balance.
-      augmented_split: a new split for the copies alone; the originals stay as they are. None puts
+      module_file: Python file with the function; TFX takes it to the workers.
+      splits: Splits to balance.
+      augmented_split: New split for the copies alone; the originals stay as they are. None puts
         copies and originals into one split, mixed and shuffled.
-      max_copies: a record is there at most so often; the sidecar says which classes that held back.
-      undersample: whether classes above their target lose records.
-      seed: another seed, other copies.
-      missing_label: what becomes of records without a class: 'error'; 'own_stratum', they stay as
-        they are; 'own_class', they are balanced as a class; or 'drop'.
-      allow_evaluation_splits: must be True where `splits` names 'eval', 'test' or 'validation'.
-      provenance: whether copies carry `tfx_balance_source_file`, `tfx_balance_source_record` and
+      max_copies: Largest number of times that a record is written; the sidecar names the classes
+        that this kept below their target.
+      undersample: Whether classes above their target lose records.
+      seed: Seed of the selection and of the copies.
+      missing_label: Treatment of records without a class: 'error'; 'own_stratum', they stay as they
+        are; 'own_class', they are balanced as a class; or 'drop'.
+      allow_evaluation_splits: Permission for `splits` to name 'eval', 'test' or 'validation'.
+      provenance: Whether copies carry `tfx_balance_source_file`, `tfx_balance_source_record` and
         `tfx_balance_copy`: the place of the input file, of the record in it, and the copy's number.
-      augment_timeout: seconds that augment_fn may take for a batch, the first one's tracing
+      augment_timeout: Seconds that augment_fn may take for a batch, the first one's tracing
         included, before the run fails; None for no limit.
-      max_record_bytes: the length of the longest record that is read; 2 GiB less one byte, which
-        is the most that protobuf allows. A file with a longer one is refused.
-      bad_records: what becomes of a record whose checksum is wrong, that is no example, whose class
-        is of another type than that of most or has several values, or that the file's end cuts
-        short: 'error', or 'skip', which counts it. Files damaged otherwise are refused.
-      max_bad_records: the number of bad records in all the files that may be skipped.
+      max_record_bytes: Bytes of the longest record; a file with a longer one is refused.
+      bad_records: Treatment of records that cannot be used: 'error', or 'skip', which counts them.
+      max_bad_records: Number of bad records in all the files that may be skipped.
 
     Raises:
       ConfigError: if an argument breaks a rule.

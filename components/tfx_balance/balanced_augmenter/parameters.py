@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from tfx_balance.arguments import check_flag, check_label, check_number, check_seed
 from tfx_balance.errors import ConfigError
 from tfx_balance.exec_properties import (
+  COMMON_TYPES,
   encoded,
   from_json,
   is_runtime,
@@ -24,7 +25,7 @@ from tfx_balance.exec_properties import (
 from tfx_balance.plan.balance_plan import DEFAULT_STRATEGY, BalanceRequest
 from tfx_balance.plan.split_plan import check_split_name
 from tfx_balance.scan.strata import MissingLabel
-from tfx_balance.tfrecord.read_options import ReadOptions
+from tfx_balance.tfrecord.reading import ReadOptions
 
 ALGORITHM_VERSION = 2
 """Raised whenever the same data and arguments give other copies: it is part of TFX's cache key."""
@@ -41,20 +42,21 @@ class AugmenterParameters:
   """The arguments, decoded.
 
   Attributes:
-    label: the feature that holds the class.
-    balance: what each class is to be brought to.
-    splits: that are balanced.
-    augmented_split: the split that gets the copies; None for the split of their originals.
-    seed: of all that is drawn.
-    missing: what becomes of records without a class.
-    reading: how records are read.
-    missing_is_class: whether these are balanced, as a class, or left as they are.
-    provenance: whether copies carry features that say what they are copies of.
-    augment_timeout: seconds that an augment function may take for a batch; None for no limit.
-    shown: the arguments as the sidecar shows them.
+    label: Feature that holds the class.
+    balance: Targets of the classes.
+    splits: Splits that are balanced.
+    augmented_split: Split that gets the copies; None for the split of their originals.
+    seed: Seed of the selection and of the copies.
+    missing: Treatment of records without a class.
+    reading: Options of reading.
+    missing_is_class: Whether these are balanced as a class, or left as they are.
+    provenance: Whether copies carry features that name their original.
+    augment_timeout: Seconds that an augment function may take for a batch; None for no limit.
+    shown: Arguments as the sidecar shows them.
   """
 
   TYPES: ClassVar[dict[str, type]] = {
+    **COMMON_TYPES,
     'label': str,
     'sampling_strategy': str,
     'factors': str,
@@ -67,12 +69,6 @@ class AugmenterParameters:
     'allow_evaluation_splits': int,
     'provenance': int,
     'augment_timeout': str,
-    'missing_label': str,
-    'seed': int,
-    'max_record_bytes': int,
-    'bad_records': str,
-    'max_bad_records': int,
-    'algorithm_version': int,
   }
 
   label: str

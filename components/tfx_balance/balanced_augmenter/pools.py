@@ -17,7 +17,7 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.augment.pool import check_column
+from tfx_balance.augment.contract import check_column
 from tfx_balance.balanced_augmenter.examples import Column, FeatureShape, FeatureShapes, decode
 from tfx_balance.balanced_augmenter.job import AugmentJob
 from tfx_balance.beam.steps import summed

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.augment import Applier, PoolFn
-from tfx_balance.augment.pool import pool_request
+from tfx_balance.augment.contract import pool_request
 from tfx_balance.balanced_augmenter.copies import CopyMaker, Originals
 from tfx_balance.balanced_augmenter.examples import FeatureShapes, feature_shapes, merge_shapes
 from tfx_balance.balanced_augmenter.job import AugmentJob, AugmentRequest, plan_augment

@@ -11,7 +11,7 @@ from tfx.types import component_spec, standard_artifacts
 from tfx_balance.balanced_input_gen import executor
 from tfx_balance.balanced_input_gen.parameters import InputGenParameters, encode
 from tfx_balance.exec_properties import make_spec
-from tfx_balance.tfrecord.read_options import LARGEST_RECORD_BYTES
+from tfx_balance.tfrecord.reading import LARGEST_RECORD_BYTES
 
 
 class BalancedInputGenSpec(types.ComponentSpec):
@@ -72,20 +72,17 @@ class BalancedInputGen(base_beam_component.BaseBeamComponent):
     """Makes the component; any argument but `examples` may be a RuntimeParameter of str or int.
 
     Args:
-      examples: channel of `Examples`: tf.Example or tf.SequenceExample records in TFRecord files.
+      examples: Channel of `Examples`: tf.Example or tf.SequenceExample records in TFRecord files.
         Several artifacts are merged; span and version are those of the newest.
-      label: the feature of this artifact that holds the class, one value a record: int64, bytes, or
+      label: Feature of this artifact that holds the class, one value a record: int64, bytes, or
         float that is integral. Transform may have renamed it or made it a vocabulary id.
-      train_splits: to merge into `train`, such as ('train', 'train_augmented').
-      seed: another seed, another order; also the default seed of what reads the files.
-      missing_label: what becomes of records without a class: 'error', 'own_stratum' (they are a
-        class), or 'drop'.
-      max_record_bytes: the length of the longest record that is read; 2 GiB less one byte, which
-        is the most that protobuf allows. A file with a longer one is refused.
-      bad_records: what becomes of a record whose checksum is wrong, that is no example, whose class
-        is of another type than that of most or has several values, or that the file's end cuts
-        short: 'error', or 'skip', which counts it. Files damaged otherwise are refused.
-      max_bad_records: the number of bad records in all the files that may be skipped.
+      train_splits: Splits to merge into `train`, such as ('train', 'train_augmented').
+      seed: Seed of the order of the records; also the default seed of `BalancedInputs`.
+      missing_label: Treatment of records without a class: 'error', 'own_stratum' (one class more),
+        or 'drop'.
+      max_record_bytes: Bytes of the longest record; a file with a longer one is refused.
+      bad_records: Treatment of records that cannot be used: 'error', or 'skip', which counts them.
+      max_bad_records: Number of bad records in all the files that may be skipped.
 
     Raises:
       ConfigError: if an argument breaks a rule.

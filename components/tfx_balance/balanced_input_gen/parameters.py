@@ -7,9 +7,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tfx_balance.arguments import check_label, check_seed
-from tfx_balance.exec_properties import encoded, known, missing_label, names, read_options
+from tfx_balance.exec_properties import (
+  COMMON_TYPES,
+  encoded,
+  known,
+  missing_label,
+  names,
+  read_options,
+)
 from tfx_balance.scan.strata import MissingLabel
-from tfx_balance.tfrecord.read_options import READ_DEFAULTS, ReadOptions
+from tfx_balance.tfrecord.reading import READ_DEFAULTS, ReadOptions
 
 ALGORITHM_VERSION = 1
 """Raised whenever the same data and arguments give other files: it is part of TFX's cache key."""
@@ -20,22 +27,17 @@ class InputGenParameters:
   """The arguments, decoded.
 
   Attributes:
-    label: the feature that holds the class.
-    train_splits: that are merged.
-    seed: of the order of the records.
-    missing: what becomes of records without a class.
-    reading: how records are read.
+    label: Feature that holds the class.
+    train_splits: Splits that are merged.
+    seed: Seed of the order of the records.
+    missing: Treatment of records without a class.
+    reading: Options of reading.
   """
 
   TYPES: ClassVar[dict[str, type]] = {
+    **COMMON_TYPES,
     'label': str,
     'train_splits': str,
-    'seed': int,
-    'missing_label': str,
-    'max_record_bytes': int,
-    'bad_records': str,
-    'max_bad_records': int,
-    'algorithm_version': int,
   }
 
   label: str

@@ -33,9 +33,9 @@ from tfx_balance.plan.common_keys import (
   count_parts,
   make_run,
 )
-from tfx_balance.scan.class_column import Payload
 from tfx_balance.scan.fixed_layout import ValueKind
 from tfx_balance.scan.scan import InputFile
+from tfx_balance.scan.strata import Payload
 from tfx_balance.tfrecord.files import read_frames
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file, open_as_is
 

@@ -13,9 +13,9 @@ from tfx_balance.errors import DataError
 from tfx_balance.plan.checks import cut
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.common_keys import CommonKey, Leakage, Place
-from tfx_balance.scan.class_column import Payload
 from tfx_balance.scan.fixed_layout import ValueKind
 from tfx_balance.scan.scan import InputFile
+from tfx_balance.scan.strata import Payload
 from tfx_balance.tfrecord.files import changed, read_frames
 from tfx_balance.tfrecord.work_files import write_json
 

@@ -10,9 +10,8 @@ import numpy.typing as npt
 import tensorflow as tf
 import xxhash
 
-from tfx_balance.scan.class_column import ClassColumn, Payload, feature_kinds
 from tfx_balance.scan.fixed_layout import ValueKind
-from tfx_balance.scan.strata import BATCH_RECORDS
+from tfx_balance.scan.strata import BATCH_RECORDS, ClassColumn, Payload, feature_kinds
 
 _SNIFFED_RECORDS = 64
 _SEEDS: dict[ValueKind, int] = {'int': 1, 'float': 2, 'bytes': 3}

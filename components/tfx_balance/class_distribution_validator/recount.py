@@ -11,10 +11,10 @@ import apache_beam as beam
 from tfx_balance.beam.steps import create, identity, summed
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.scan.class_column import Payload
 from tfx_balance.scan.scan import InputFile, scan_files
+from tfx_balance.scan.strata import Payload
 from tfx_balance.scan.totals import SumGroups, Totals, check_features
-from tfx_balance.tfrecord.read_options import READ_DEFAULTS
+from tfx_balance.tfrecord.reading import READ_DEFAULTS
 from tfx_balance.tfrecord.work_files import read_json, write_json
 
 

@@ -28,8 +28,7 @@ from tfx_balance.augment import (
   checked_batch,
   function_name,
 )
-from tfx_balance.augment.contract import Features, Pool
-from tfx_balance.augment.pool import pool_request
+from tfx_balance.augment.contract import Features, Pool, pool_request
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.source import Ints, Reader
 from tfx_balance.plan.class_value import match_class

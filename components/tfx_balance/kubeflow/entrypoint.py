@@ -3,8 +3,7 @@
 Takes the arguments of TFX's own (`tfx.orchestration.kubeflow.v2.container`), and hands over to it
 in the same process once
 
-- every artifact has a type (`artifact_types`),
-- artifacts are at paths that TFX can open (`launcher_folders`),
+- every artifact has a type, and is at a path that TFX can open (`task_artifacts`),
 - a file-based ExampleGen knows the span and the files of its input, for which it has a driver that
   Vertex AI runs before the task and open-source KFP does not.
 
@@ -23,8 +22,7 @@ from typing import Any
 
 from tfx.dsl.io import fileio
 
-from tfx_balance.kubeflow.artifact_types import resolve_types
-from tfx_balance.kubeflow.launcher_folders import launcher_is_here, to_local, to_remote
+from tfx_balance.kubeflow.task_artifacts import launcher_is_here, resolve_types, to_local, to_remote
 
 MODULE = 'tfx_balance.kubeflow.entrypoint'
 TFX_MODULE = 'tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor'

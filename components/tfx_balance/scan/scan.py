@@ -1,7 +1,11 @@
-"""The first reading of each file: what it holds is counted, and a small index of it is kept.
+"""The first reading of each file: what it holds is counted, and what later steps need is kept.
 
-The index (16 bytes a record, beside the data and not in memory) has each record's hash, stratum and
-size, so that later steps neither check nor decode anything again.
+Of each record an index (16 bytes, beside the data and not in memory) has its hash, stratum and
+size, so that later steps neither check nor decode anything again. `IndexWriter` keeps that alone.
+
+`SpillWriter` keeps the records as well, shuffled, before it is known where each of them goes. A
+file is cut into blocks. Within a block records lie in buckets, ranges of a random number, so that a
+range of buckets is a random sample of the file, a piece of each block, whatever order the file has.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -20,23 +24,28 @@ import xxhash
 from tfx_balance.beam import counters
 from tfx_balance.beam.steps import spread
 from tfx_balance.plan.ranks import mix
-from tfx_balance.scan.class_column import Payload
-from tfx_balance.scan.strata import BAD, DROPPED, FileStrata, MissingLabel, StratumDecoder
+from tfx_balance.plan.sorting import order_of_groups, record_numbers
+from tfx_balance.scan.strata import BAD, DROPPED, FileStrata, MissingLabel, Payload, StratumDecoder
 from tfx_balance.tfrecord.files import (
   changed,
   check_end,
+  fill,
   open_decompressed,
   read_frames,
   read_sized,
 )
-from tfx_balance.tfrecord.frames import Frames
-from tfx_balance.tfrecord.read_options import READ_DEFAULTS, ReadOptions
+from tfx_balance.tfrecord.frames import Frames, ScratchBuffer, concatenate
+from tfx_balance.tfrecord.reading import READ_DEFAULTS, ReadOptions
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file, open_as_is
 
+Ints = npt.NDArray[np.int64]
+BLOCK_BYTES = 16 << 20
+"""Decompressed bytes that are held until they are written, about."""
 SECOND_CHUNK_BYTES = 8 << 20
 """Bytes of frames that a later pass reads at a time: more than the first, which makes objects."""
 INDEX_ROW = np.dtype([('hash', '<u8'), ('code', '<u4'), ('size', '<u4')])
 """Of a record: hash of its bytes, stratum in the file's own numbering, bytes of its frame."""
+_TABLE = np.dtype('<u4')
 
 
 @dataclass(frozen=True)
@@ -121,17 +130,36 @@ class ScannedFile:
       yield frames if usable.all() else frames.take(np.flatnonzero(usable))
 
 
-class Keeper(Protocol):
-  """Keeps the index of a file's records, and what else later passes need of them."""
+@dataclass(frozen=True)
+class SpilledFile(ScannedFile):
+  """A file that was read once, and need not be read again.
 
-  def add(self, rows: npt.NDArray[np.void], frames: Frames) -> None:
-    """Takes the next records of the file: INDEX_ROW [n], and their frames."""
+  Attributes:
+    spill_path: of the frames, block by block.
+    n_buckets: in each block.
 
-  def scanned(self, **found: Any) -> ScannedFile:
-    """Returns what was kept, and what else was found in the file; once all are added."""
+  The chunks of the index are the blocks. Records that were dropped are in neither.
+  """
 
-  def close(self) -> None:
-    """Closes the files."""
+  spill_path: str
+  n_buckets: int
+
+  def index_rows(self) -> Iterator[npt.NDArray[np.void]]:
+    return (rows for rows, _ in self.blocks())
+
+  def blocks(self) -> Iterator[tuple[npt.NDArray[np.void], Ints]]:
+    """Yields each block: its index, and int64 [2, buckets], records and bytes of its buckets."""
+    with open_as_is(self.index_path) as index:
+      for n in self.chunks:
+        rows, table = np.empty(n, INDEX_ROW), np.empty((2, self.n_buckets), _TABLE)
+        fill(index, rows.view(np.uint8), self.index_path)
+        fill(index, table.view(np.uint8), self.index_path)
+        yield rows, table.astype(np.int64)
+
+  def frames(self) -> Iterator[tuple[npt.NDArray[np.void], Frames]]:
+    with open_as_is(self.spill_path) as spill:
+      for rows in self.index_rows():
+        yield rows, read_sized(spill, rows['size'], self.spill_path)
 
 
 class IndexWriter:
@@ -164,6 +192,80 @@ class IndexWriter:
     self._file.close()
 
 
+class SpillWriter:
+  """Keeps the records of a file as `SpilledFile` says."""
+
+  def __init__(self, file: InputFile, work_dir: str, n_buckets: int, seed_key: int) -> None:
+    """Opens the files.
+
+    Args:
+      file: whose records are to come.
+      work_dir: for the files.
+      n_buckets: in each block.
+      seed_key: of the random numbers.
+    """
+    self._rank, self._n_buckets, self._seed_key = file.rank, n_buckets, seed_key
+    self._paths = [
+      new_work_file(work_dir, f'{kind}-{file.rank:05d}') for kind in ('index', 'spill')
+    ]
+    with contextlib.ExitStack() as stack:
+      self._index, self._spill = (stack.enter_context(create_as_is(path)) for path in self._paths)
+      self._files = stack.pop_all()
+    self._held: list[tuple[npt.NDArray[np.void], Frames]] = []
+    self._joined, self._taken = ScratchBuffer(), ScratchBuffer()
+    self._held_bytes = 0
+    self._position = 0
+    self._blocks: list[int] = []
+
+  def add(self, rows: npt.NDArray[np.void], frames: Frames) -> None:
+    """Takes the next records of the file: INDEX_ROW [n], and their frames."""
+    # Without the records as objects, which `frames` keeps: they would take as much memory again.
+    self._held.append((rows, Frames(frames.data, frames.offsets)))
+    self._held_bytes += int(frames.offsets[-1])
+    if self._held_bytes >= BLOCK_BYTES:
+      self._write()
+
+  def scanned(self, **found: Any) -> SpilledFile:
+    """Returns what was kept, and what else was found in the file."""
+    self._write()
+    index_path, spill_path = self._paths
+    return SpilledFile(
+      index_path=index_path,
+      chunks=tuple(self._blocks),
+      digests=(),
+      spill_path=spill_path,
+      n_buckets=self._n_buckets,
+      **found,
+    )
+
+  def close(self) -> None:
+    self._files.close()
+
+  def _write(self) -> None:
+    """Writes what is held as a block."""
+    if not self._held:
+      return
+    rows = np.concatenate([rows for rows, _ in self._held])
+    frames = concatenate([frames for _, frames in self._held], self._joined)
+    self._held, self._held_bytes = [], 0
+    numbers = record_numbers(self._rank, self._position, len(rows))
+    self._position += len(rows)
+    random = mix(numbers, self._seed_key) >> np.uint64(32)
+    buckets = ((random * np.uint64(self._n_buckets)) >> np.uint64(32)).astype(np.int64)
+    order = order_of_groups(buckets)
+    if rows['code'].max() >= BAD:
+      order = order[rows['code'][order] < BAD]
+      if not len(order):
+        return
+    frames = frames.take(order, self._taken)
+    records = np.bincount(buckets[order], minlength=self._n_buckets)
+    n_bytes = np.diff(frames.offsets[np.append(0, np.cumsum(records))])
+    self._index.write(rows[order].view(np.uint8).data)
+    self._index.write(np.stack([records, n_bytes]).astype(_TABLE).tobytes())
+    self._spill.write(memoryview(frames.data)[: int(frames.offsets[-1])])
+    self._blocks.append(len(order))
+
+
 def scan_files(
   files: beam.PCollection[InputFile],
   features: Sequence[str],
@@ -171,7 +273,7 @@ def scan_files(
   missing: MissingLabel,
   work_dir: str,
   options: ReadOptions,
-  keep: Callable[[InputFile, str], Keeper] = IndexWriter,
+  keep: Callable[[InputFile, str], IndexWriter | SpillWriter] = IndexWriter,
 ) -> beam.PCollection[ScannedFile]:
   """Returns the scanned files, each of which may be on another worker; see `ScanFile`."""
   scan = ScanFile(features, payload, missing, work_dir, options, keep)
@@ -188,7 +290,7 @@ class ScanFile(beam.DoFn):
     missing: MissingLabel,
     work_dir: str,
     options: ReadOptions = READ_DEFAULTS,
-    keep: Callable[[InputFile, str], Keeper] = IndexWriter,
+    keep: Callable[[InputFile, str], IndexWriter | SpillWriter] = IndexWriter,
   ) -> None:
     """Takes what each file is to be read for.
 
@@ -198,7 +300,7 @@ class ScanFile(beam.DoFn):
       missing: what becomes of records without a class.
       work_dir: for what is kept.
       options: of reading.
-      keep: makes the keeper of a file, given the file and the folder.
+      keep: Function from a file and the folder to the writer of what is kept.
     """
     self._features = tuple(features)
     self._payload: Payload = payload

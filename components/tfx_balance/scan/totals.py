@@ -12,7 +12,7 @@ from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING, Stratum
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.strata import MissingLabel
-from tfx_balance.tfrecord.read_options import too_many
+from tfx_balance.tfrecord.reading import too_many
 
 
 def check_features(

@@ -13,7 +13,7 @@ from tfx_balance.exec_properties import make_spec
 from tfx_balance.plan.split_plan import DEFAULT_SPLITS
 from tfx_balance.stratified_splitter import executor
 from tfx_balance.stratified_splitter.parameters import SplitterParameters, encode
-from tfx_balance.tfrecord.read_options import LARGEST_RECORD_BYTES
+from tfx_balance.tfrecord.reading import LARGEST_RECORD_BYTES
 
 
 class StratifiedSplitterSpec(types.ComponentSpec):
@@ -68,27 +68,22 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
     """Makes the component; any argument but `examples` may be a RuntimeParameter of str or int.
 
     Args:
-      examples: channel of `Examples`: tf.Example or tf.SequenceExample records in TFRecord files.
+      examples: Channel of `Examples`: tf.Example or tf.SequenceExample records in TFRecord files.
         Several artifacts are merged; span and version are those of the newest.
-      stratify_by: the feature that holds the class, one value a record: int64, bytes, or float that
-        is integral. Several features make joint strata; the first one is the class.
-      splits: split name to weight.
-      counts: split name to number of records, for splits that are to have a number; the splits in
-        `splits` share what is left.
-      rest: the split that gets all that `counts` leaves, in place of `splits`.
-      input_splits: the splits of the input that are re-split; None for all. The others pass through
-        unchanged.
-      seed: another seed, another split.
-      missing_label: what becomes of records without a class: 'error', 'own_stratum', or 'drop'.
-      output_files: files to write for each split; one number, or split name to number. None for
-        one file in each split for each 128 MiB of decompressed input. Splits with different numbers
-        of files take a reading of the work files for each number.
-      max_record_bytes: the length of the longest record that is read; 2 GiB less one byte, which
-        is the most that protobuf allows. A file with a longer one is refused.
-      bad_records: what becomes of a record whose checksum is wrong, that is no example, whose class
-        is of another type than that of most or has several values, or that the file's end cuts
-        short: 'error', or 'skip', which counts it. Files damaged otherwise are refused.
-      max_bad_records: the number of bad records in all the files that may be skipped.
+      stratify_by: Feature that holds the class, one value a record: int64, bytes, or float that is
+        integral. Several features make joint strata; the first one is the class.
+      splits: Weights by split.
+      counts: Numbers of records by split; the splits in `splits` share the remaining records.
+      rest: Split that gets all records that `counts` leaves, in place of `splits`.
+      input_splits: Splits of the input to re-split; None for all. Others pass through unchanged.
+      seed: Seed of the selection.
+      missing_label: Treatment of records without a class: 'error', 'own_stratum', or 'drop'.
+      output_files: Number of files of each split, or numbers by split. None for one file in each
+        split for each 128 MiB of decompressed input. Splits with different numbers of files take a
+        reading of the work files for each number.
+      max_record_bytes: Bytes of the longest record; a file with a longer one is refused.
+      bad_records: Treatment of records that cannot be used: 'error', or 'skip', which counts them.
+      max_bad_records: Number of bad records in all the files that may be skipped.
 
     Raises:
       ConfigError: if an argument breaks a rule.

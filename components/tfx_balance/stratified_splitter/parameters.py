@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from tfx_balance.arguments import check_seed, check_whole
 from tfx_balance.errors import ConfigError
 from tfx_balance.exec_properties import (
+  COMMON_TYPES,
   encoded,
   from_json,
   is_runtime,
@@ -22,7 +23,7 @@ from tfx_balance.exec_properties import (
 )
 from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares
 from tfx_balance.scan.strata import MissingLabel
-from tfx_balance.tfrecord.read_options import ReadOptions
+from tfx_balance.tfrecord.reading import ReadOptions
 
 ALGORITHM_VERSION = 1
 """Raised whenever the same data and arguments give another split: it is part of TFX's cache key."""
@@ -33,28 +34,23 @@ class SplitterParameters:
   """The arguments, decoded.
 
   Attributes:
-    features: that strata are made of.
-    shares: of the splits.
-    input_splits: to re-split; None for all.
-    seed: of all that is drawn.
-    missing: what becomes of records without a class.
-    reading: how records are read.
-    output_files: split to number of files, for splits that are to have a number.
+    features: Features that strata are made of.
+    shares: Weights and counts of the splits.
+    input_splits: Splits to re-split; None for all.
+    seed: Seed of the selection.
+    missing: Treatment of records without a class.
+    reading: Options of reading.
+    output_files: Numbers of files by split, for splits with a given number.
   """
 
   TYPES: ClassVar[dict[str, type]] = {
+    **COMMON_TYPES,
     'stratify_by': str,
     'splits': str,
     'counts': str,
     'rest': str,
     'input_splits': str,
-    'seed': int,
-    'missing_label': str,
     'output_files': str,
-    'max_record_bytes': int,
-    'bad_records': str,
-    'max_bad_records': int,
-    'algorithm_version': int,
   }
 
   features: tuple[str, ...]

@@ -19,8 +19,7 @@ import numpy.typing as npt
 from tfx_balance.beam.steps import identity, summed
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import Thresholds
-from tfx_balance.scan.scan import InputFile, scan_files
-from tfx_balance.scan.spill import SpilledFile, SpillWriter
+from tfx_balance.scan.scan import InputFile, SpilledFile, SpillWriter, scan_files
 from tfx_balance.scan.totals import SumTotals
 from tfx_balance.shuffle.ranges import (
   ASSIGNED_ROW,
@@ -79,7 +78,7 @@ class StratifiedSplit(beam.PTransform):
       parameters.missing,
       request.work_dir,
       parameters.reading,
-      self.keeper(),
+      self.new_writer(),
     )
     job = summed(spilled, 'Total', identity, SumTotals(), partial(plan_job, request=request))
     thresholds = find_file_thresholds(
@@ -99,8 +98,8 @@ class StratifiedSplit(beam.PTransform):
     )
     return job, counts, written
 
-  def keeper(self) -> Callable[[InputFile, str], SpillWriter]:
-    """Returns what makes the keeper of a file's records."""
+  def new_writer(self) -> Callable[[InputFile, str], SpillWriter]:
+    """Returns the function that makes the writer of a file's records."""
     parameters = self.request.parameters
     key = tie_break(parameters.seed, 'order')
     return partial(SpillWriter, n_buckets=n_buckets(parameters.output_files), seed_key=key)

@@ -14,11 +14,11 @@ from isal import igzip_threaded
 
 from tfx_balance.errors import DataError
 from tfx_balance.tfrecord.frames import Frames
-from tfx_balance.tfrecord.read_options import BadRecords
 from tfx_balance.tfrecord.reading import (
   CHUNK_BYTES,
   GZIP_SUFFIX,
   LARGEST_RECORD_BYTES,
+  BadRecords,
   frames_of_stream,
   read_bytes,
 )
