@@ -1,1 +1,1 @@
-"""The sample pipeline: handwritten digits with a long tail, or a person's own data."""
+"""The sample pipeline: handwritten digits with a long tail, or the user's own data."""

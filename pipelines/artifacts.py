@@ -1,4 +1,4 @@
-"""Where a run's published artifacts are, from its metadata."""
+"""URIs of the artifacts that a run published, from its metadata."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from ml_metadata.proto import metadata_store_pb2
 
 @dataclass(frozen=True)
 class PublishedArtifacts:
-  """URIs of what a run published, by node id and output key."""
+  """URIs of the artifacts that a run published, by node id and output key."""
 
   uris: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -17,7 +17,7 @@ class PublishedArtifacts:
     return (node, key) in self.uris
 
   def uri(self, node: str, key: str) -> str:
-    """Returns the URI of the node's output, which it must have published."""
+    """Returns the URI of a published output of a node."""
     if not self.has(node, key):
       raise KeyError(f'{node} published no {key!r}; this run has {sorted(self.uris)}')
     return self.uris[node, key]
@@ -26,7 +26,7 @@ class PublishedArtifacts:
 def read_published(
   connection: metadata_store_pb2.ConnectionConfig, run_id: str
 ) -> PublishedArtifacts:
-  """Returns what the run with that id published; one artifact an output."""
+  """Returns the artifacts that a run published, one per output."""
   store = metadata_store.MetadataStore(connection)
   context = store.get_context_by_type_and_name('pipeline_run', run_id)
   if context is None:
@@ -44,7 +44,7 @@ def read_published(
 
 
 def node_id(store: metadata_store.MetadataStore, execution_id: int) -> str:
-  """Returns the id, in its pipeline, of the node that an execution is of."""
+  """Returns the pipeline node id of an execution."""
   contexts = store.get_contexts_by_execution(execution_id)
   types = {t.id: t.name for t in store.get_context_types()}
   name = next(c.name for c in contexts if types[c.type_id] == 'node')

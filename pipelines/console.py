@@ -1,4 +1,4 @@
-"""What a person sees of a run: one line a step, with its time, and what the step reports."""
+"""Console output of a run: one line per step, with its duration and its log messages."""
 
 import logging
 import sys
@@ -9,23 +9,23 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-PIPED_WIDTH = 1_000  # a file has no width: nothing may be cut or wrapped there
+PIPED_WIDTH = 1_000  # prevents truncation and wrapping in files
 
 
 def make_console() -> Console:
-  """Returns a console for standard output: colour on a terminal, whole plain lines elsewhere."""
+  """Returns a console for standard output: colored on a terminal, else unwrapped plain text."""
   return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
 
 
 class StepPrinter(logging.Handler):
-  """Prints steps as they run, and between them what the sample's own loggers say.
+  """Prints steps as they run, and the messages of the sample's own loggers.
 
-  On a terminal the running step has a spinner and a clock; in a file it is one line, which
-  starts when the step starts.
+  On a terminal the running step has a spinner and a timer; in a file it is one line, whose
+  beginning is written when the step starts.
   """
 
   def __init__(self, console: Console):
-    """Takes the console to print to."""
+    """Makes a printer for a console."""
     super().__init__(logging.INFO)
     self._console = console
     self._line_open = False
@@ -37,7 +37,7 @@ class StepPrinter(logging.Handler):
 
   @contextmanager
   def step(self, title: str) -> Iterator[None]:
-    """Prints the title, and when the block ends its time or that it failed."""
+    """Prints the title and, when the block ends, its duration or its failure."""
     start = time.monotonic()
     with self._running(title):
       try:

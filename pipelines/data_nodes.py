@@ -1,4 +1,4 @@
-"""The sample pipeline's nodes before the model: reading, describing, balancing."""
+"""Nodes of the sample pipeline that read, describe, validate and balance the data."""
 
 import posixpath
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from tfx.dsl.components.base.base_component import BaseComponent
 from tfx_balance import BalancedAugmenter, ClassDistributionValidator
 from tfx_balance.augment import ImageAugment
 
-ALL = 'all'  # ExampleGen's only split: StratifiedSplitter divides it anew
+ALL = 'all'  # ExampleGen's only split, which StratifiedSplitter splits
 TRAIN, TEST = 'train', 'test'
-DATA_FILES = '[!._]*'  # not .DS_Store and not _SUCCESS
+DATA_FILES = '[!._]*'  # excludes .DS_Store and _SUCCESS
 
 
 def read_examples(folder: str, file_kind: str, split: str = ALL) -> BaseComponent:
-  """Returns the ExampleGen of a folder of 'tfrecord' or 'csv' files; one split of all records."""
+  """Returns an ExampleGen that reads a folder of 'tfrecord' or 'csv' files into one split."""
   one_split = tfx.proto.Input(
     splits=[tfx.proto.Input.Split(name=split, pattern=DATA_FILES)],
   )
@@ -37,12 +37,12 @@ def read_examples(folder: str, file_kind: str, split: str = ALL) -> BaseComponen
 
 @dataclass(frozen=True)
 class Described:
-  """What describes the data.
+  """Components that describe the data, and their outputs.
 
   Attributes:
-    components: all that do.
-    statistics: of each split.
-    schema: given or inferred.
+    components: All these components.
+    statistics: Statistics of each split.
+    schema: Given or inferred schema.
   """
 
   components: list[BaseComponent]
@@ -53,7 +53,8 @@ class Described:
 def describe(examples: tfx.types.BaseChannel, schema_path: str | None) -> Described:
   """Returns the components that describe and validate the data.
 
-  A schema given comes first, since statistics take the label for categorical only if told.
+  A given schema comes first, since statistics treat an int label as categorical only if the schema
+  declares it so.
   """
   if schema_path:
     schema_gen = tfx.components.ImportSchemaGen(schema_file=schema_path)
@@ -74,14 +75,14 @@ def describe(examples: tfx.types.BaseChannel, schema_path: str | None) -> Descri
 
 @dataclass(frozen=True)
 class Gates:
-  """Makes the components that stop a run whose classes are not as they should be.
+  """Makes the validators that stop a run whose class distribution violates the limits.
 
   Attributes:
-    label: the feature that holds the class.
-    schema: with the label's domain, and how far distributions may be from each other.
-    on_violation: 'fail' stops the run, 'warn' goes on.
-    report_dir: a folder for what they found, which outlives a run that fails; None for none.
-    max_missing: the largest share of records without a class; None for any.
+    label: Name of the feature that holds the class.
+    schema: Schema with the label's domain and the limits of distances between distributions.
+    on_violation: 'fail' stops the run, 'warn' continues.
+    report_dir: Folder for the findings, which is kept if the run fails; None writes none.
+    max_missing: Maximum share of records without a class; None for no limit.
   """
 
   label: str
@@ -93,13 +94,13 @@ class Gates:
   def after_split(
     self, examples: tfx.types.BaseChannel, statistics: tfx.types.BaseChannel
   ) -> BaseComponent:
-    """Returns the check that the splits are alike, and that no record is in two of them."""
+    """Returns a validator of the distances between splits and of leakage between them."""
     return self._gate(examples, statistics, 'splits', check_leakage='records')
 
   def after_balancing(
     self, examples: tfx.types.BaseChannel, statistics: tfx.types.BaseChannel
   ) -> BaseComponent:
-    """Returns the check that the classes of train are equal, within one percent."""
+    """Returns a validator that the classes of train are equal in size, within one percent."""
     gate = self._gate(
       examples, statistics, 'balance', max_imbalance_ratio={TRAIN: 1.01}, compare=[]
     )
@@ -132,18 +133,19 @@ def balance(
   schema: tfx.types.BaseChannel,
   others: Sequence[str],
 ) -> tuple[BaseComponent, BaseComponent]:
-  """Returns the components that give 'train' equal classes, and describe what it is then.
+  """Returns the components that balance split 'train', and compute its new statistics.
 
-  In place, so that Transform analyses the balanced split. The digits' preprocessing takes nothing
-  from the data; a model whose does would set `augmented_split` and let Trainer read both.
+  The copies are added to 'train' itself, so Transform analyzes the balanced split. This is correct
+  for the digits, whose preprocessing has no analyzers; with analyzers, set `augmented_split` and
+  let Trainer read both splits.
 
   Args:
-    examples: naturally distributed.
-    label: the feature that holds the class.
-    seed: of the copies.
-    augment_fn: what makes a copy.
-    schema: tells the statistics that the label is categorical.
-    others: the other splits, which pass through; they were described before.
+    examples: Examples with natural class distribution.
+    label: Name of the feature that holds the class.
+    seed: Seed of the copies.
+    augment_fn: Augment function that makes a copy.
+    schema: Schema that declares the label categorical.
+    others: Names of the other splits, which pass through and whose statistics exist already.
   """
   augmenter = BalancedAugmenter(
     examples=examples,

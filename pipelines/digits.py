@@ -1,8 +1,8 @@
-"""The sample's input: scikit-learn's handwritten digits, made long-tailed.
+"""Long-tailed input of the sample: a subset of scikit-learn's handwritten digits.
 
-`load_digits` has 1,797 real 8x8 images, about 180 a class. The long tail keeps a
-geometrically falling number of each: 160 of the zeros, an eighteenth as many nines. What it
-leaves out becomes the held-out set, so that the rarer a class, the more there is to test it with.
+`load_digits` has 1,797 real 8x8 images, about 180 per class. The long tail keeps a geometrically
+decreasing number of each class, from 160 zeros to 9 nines. All other images are the held-out set,
+so the rarer a class, the more test records it has.
 """
 
 import hashlib
@@ -16,21 +16,21 @@ from sklearn.datasets import load_digits
 
 LABEL = 'label'
 CLASSES = 10
-MOST = 160  # zeros in the long tail; of all classes some are left out
-WHITE = 16  # load_digits has grey values 0..16
+MOST = 160  # zeros in the long tail; fewer than there are, so every class has held-out images
+WHITE = 16  # load_digits has gray values 0..16
 SHARDS = 3
 
 
 @dataclass(frozen=True)
 class DigitFolders:
-  """Where the two sets are: TFRecord shards of tf.Examples with `image` and `label`."""
+  """Folders of the two sets: TFRecord shards of tf.Examples with `image` and `label`."""
 
   long_tail: Path
   held_out: Path
 
 
 def long_tail_counts(most: int, ratio: float, classes: int = CLASSES) -> list[int]:
-  """Returns records to keep of each class, falling geometrically to `most / ratio`.
+  """Returns the number of records per class, decreasing geometrically from most to `most / ratio`.
 
   >>> long_tail_counts(160, 18)
   [160, 116, 84, 61, 44, 32, 23, 17, 12, 9]
@@ -39,7 +39,7 @@ def long_tail_counts(most: int, ratio: float, classes: int = CLASSES) -> list[in
 
 
 def hash_rank(indices: Iterable[int], seed: int) -> list[int]:
-  """Returns the indices by their hash with the seed: same seed, same order, anywhere."""
+  """Returns the indices ordered by a keyed hash, which depends on the seed and the index only."""
 
   def key(index: int) -> bytes:
     return hashlib.blake2b(f'{seed}/{index}'.encode(), digest_size=8).digest()
@@ -50,7 +50,7 @@ def hash_rank(indices: Iterable[int], seed: int) -> list[int]:
 def choose_long_tail(
   labels: Sequence[int], seed: int, ratio: float = 18.0
 ) -> tuple[list[int], list[int]]:
-  """Returns the indices of the long tail and of what it leaves out, each shuffled."""
+  """Returns the indices of the long tail and of the held-out set, each shuffled."""
   members = [[i for i, label in enumerate(labels) if label == k] for k in range(CLASSES)]
   counts = long_tail_counts(MOST, ratio)
   kept = {
@@ -63,7 +63,7 @@ def choose_long_tail(
 
 
 def encode_png(image: np.ndarray) -> bytes:
-  """Returns the PNG (8-bit grey) of an 8x8 array of values 0..16, scaled to 0..255."""
+  """Returns the PNG (8-bit grayscale) of an 8x8 array of values 0..16, scaled to 0..255."""
   grey = np.rint(image * (255 / WHITE)).astype(np.uint8)
   return tf.io.encode_png(grey[..., np.newaxis]).numpy()
 
@@ -79,7 +79,7 @@ def make_example(image: np.ndarray, label: int) -> bytes:
 
 
 def write_shards(records: Sequence[bytes], folder: Path, shards: int = SHARDS) -> None:
-  """Writes the records, dealt out in turn, as gzip TFRecord files into the folder."""
+  """Writes the records round-robin to gzip TFRecord files in the folder."""
   folder.mkdir(parents=True, exist_ok=True)
   for shard in range(shards):
     path = folder / f'digits-{shard:05d}-of-{shards:05d}.tfrecord.gz'
@@ -89,7 +89,7 @@ def write_shards(records: Sequence[bytes], folder: Path, shards: int = SHARDS) -
 
 
 def write_digits(folder: Path, seed: int = 0) -> DigitFolders:
-  """Writes `long-tail/` and `held-out/` into the folder; the same bytes for the same seed."""
+  """Writes `long-tail/` and `held-out/` to the folder; the same bytes for the same seed."""
   images, labels = load_digits(return_X_y=True)
   images = images.reshape(-1, 8, 8)
   folders = DigitFolders(folder / 'long-tail', folder / 'held-out')

@@ -1,10 +1,10 @@
-"""What must be settled before TensorFlow is imported: which Keras, how loud, which path.
+"""Process settings that must precede the import of TensorFlow: Keras version, logging, path.
 
-Keras 2 (`tf_keras`), and not Keras 3, because everything around the model is Keras 2: the
-layer that Transform hands to the model is a `tf_keras.Model`, TFMA's metrics are `tf_keras`
-ones, `import tfx.v1` sets `TF_USE_LEGACY_KERAS=1` itself, and so does TFX's own 1.21 image.
-TFX 1.16 and 1.21 both install `tf_keras`. The models import it by that name, so they get the
-same Keras whatever `tf.keras` points to in the process.
+The sample uses Keras 2 (`tf_keras`) instead of Keras 3, because everything around the model does:
+the layer that Transform passes to the model is a `tf_keras.Model`, TFMA's metrics are those of
+`tf_keras`, and both `import tfx.v1` and TFX's 1.21 image set `TF_USE_LEGACY_KERAS=1`. TFX 1.16 and
+1.21 both install `tf_keras`. The models import it by that name, so they get the same Keras
+regardless of `tf.keras` in the process.
 """
 
 import logging
@@ -21,7 +21,7 @@ def prepare(verbose: bool) -> None:
   if not verbose:
     os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
     warnings.simplefilter('ignore')
-    # A root logger without any handler makes logging print what libraries log at import.
+    # Without a handler on the root logger, messages logged at import are printed.
     logging.getLogger().addHandler(logging.NullHandler())
   # Beam's worker processes import the model modules by their dotted names.
   paths = os.environ.get('PYTHONPATH', '').split(os.pathsep)
@@ -30,7 +30,7 @@ def prepare(verbose: bool) -> None:
 
 
 def versions() -> str:
-  """Returns a line that says which TFX, TensorFlow, Keras and Beam this process runs."""
+  """Returns a line with the versions of TFX, TensorFlow, Keras and Beam."""
   import apache_beam
   import tensorflow as tf
   import tf_keras

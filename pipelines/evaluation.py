@@ -1,4 +1,4 @@
-"""How well each class is recognised, by each model: read from the Evaluators' results."""
+"""Recall of each class by each model, from the Evaluators' results."""
 
 import math
 import statistics
@@ -18,11 +18,11 @@ EVALUATION = ('Evaluator', 'evaluation')
 
 @dataclass(frozen=True)
 class Recall:
-  """How many records of a class a model got right.
+  """Recall of a class.
 
   Attributes:
-    hits: of those tested.
-    tested: 1 or more.
+    hits: Number of test records that were predicted correctly.
+    tested: Number of test records, 1 or more.
   """
 
   hits: int
@@ -30,18 +30,18 @@ class Recall:
 
   @property
   def share(self) -> float:
-    """Of the class's records, 0 to 1."""
+    """Recall, 0 to 1."""
     return self.hits / self.tested
 
 
 @dataclass(frozen=True)
 class ModelScores:
-  """One trained model's scores.
+  """Scores of one trained model.
 
   Attributes:
-    model: 'balanced' or 'natural', after the batches that it was trained on.
-    accuracy: over all test records.
-    recalls: of each class that has test records.
+    model: 'balanced' or 'natural', the kind of its training batches.
+    accuracy: Accuracy over all test records.
+    recalls: Recall of each class that has test records.
   """
 
   model: str
@@ -50,18 +50,18 @@ class ModelScores:
 
   @property
   def macro_recall(self) -> float:
-    """Mean recall of the classes, each counting the same; nan without any."""
+    """Unweighted mean recall of the classes; nan if there are none."""
     shares = [recall.share for recall in self.recalls.values()]
     return statistics.fmean(shares) if shares else math.nan
 
   @property
   def worst(self) -> float:
-    """Recall of the class with the lowest; nan without any."""
+    """Lowest recall of all classes; nan if there are none."""
     return min((recall.share for recall in self.recalls.values()), default=math.nan)
 
 
 def read_scores(published: PublishedArtifacts, label: str) -> list[ModelScores]:
-  """Returns the scores of every model that a run evaluated, seed by seed, natural ones first."""
+  """Returns the scores of all evaluated models of a run, by seed, natural models first."""
   nodes = [node for node, key in published.uris if key == 'evaluation']
   found = []
   for node in sorted(nodes, key=lambda name: (len(name), name)):
@@ -75,9 +75,9 @@ def read_scores(published: PublishedArtifacts, label: str) -> list[ModelScores]:
 
 
 def score(model: str, result: tfma.EvalResult, label: str) -> ModelScores:
-  """Returns the scores in an Evaluator's result: over all records, and slice by slice.
+  """Returns the scores in an Evaluator's result, over all records and per slice.
 
-  Records without a label are in no slice: they are those that are left of all.
+  Records without a label are in no slice; their scores are computed as the remainder.
   """
   accuracy, recalls, everything = math.nan, {}, Recall(0, 0)
   for key, scores in _slices(result):
@@ -101,12 +101,12 @@ def _slices(result: tfma.EvalResult) -> Iterator[tuple[tuple[Any, ...], dict[str
 
 @dataclass(frozen=True)
 class Spread:
-  """A score over several seeds.
+  """Score over several seeds.
 
   Attributes:
-    mean: of the seeds.
-    deviation: the sample's standard deviation; nan of one seed.
-    n: seeds.
+    mean: Mean over the seeds.
+    deviation: Sample standard deviation; nan for one seed.
+    n: Number of seeds.
   """
 
   mean: float
@@ -115,7 +115,7 @@ class Spread:
 
   @classmethod
   def of(cls, values: Sequence[float]) -> 'Spread':
-    """Returns the mean and the spread of one score or more."""
+    """Returns the mean and the standard deviation of one or more scores."""
     deviation = statistics.stdev(values) if len(values) > 1 else math.nan
     return cls(statistics.fmean(values), deviation, len(values))
 
@@ -125,28 +125,28 @@ class Spread:
 
 @dataclass(frozen=True)
 class Comparison:
-  """The scores of one kind of model over its seeds."""
+  """Scores of one kind of model over its seeds."""
 
   model: str
   seeds: tuple[ModelScores, ...]
 
   @property
   def macro_recall(self) -> Spread:
-    """Mean over the classes."""
+    """Unweighted mean recall of the classes."""
     return Spread.of([scores.macro_recall for scores in self.seeds])
 
   @property
   def worst(self) -> Spread:
-    """Of the class with the lowest recall, which need not be the same for each seed."""
+    """Lowest recall of all classes; the class may differ between seeds."""
     return Spread.of([scores.worst for scores in self.seeds])
 
   @property
   def accuracy(self) -> Spread:
-    """Over all test records."""
+    """Accuracy over all test records."""
     return Spread.of([scores.accuracy for scores in self.seeds])
 
   def recall(self, value: ClassValue) -> Recall | None:
-    """Returns a class's hits and tests over all seeds; None if it was not tested."""
+    """Returns the recall of a class over all seeds; None if it was not tested."""
     found = [scores.recalls[value] for scores in self.seeds if value in scores.recalls]
     if not found:
       return None
@@ -154,7 +154,7 @@ class Comparison:
 
 
 def compare(scores: Iterable[ModelScores]) -> list[Comparison]:
-  """Returns the scores by model, in the order in which the models first come."""
+  """Returns the scores grouped by model, in order of first occurrence."""
   by_model: dict[str, list[ModelScores]] = {}
   for one in scores:
     by_model.setdefault(one.model, []).append(one)

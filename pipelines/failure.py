@@ -1,4 +1,4 @@
-"""The message of an error, out of what TFX and Beam wrap around it."""
+"""Extraction of the original error message from the errors of TFX and Beam."""
 
 import re
 
@@ -9,9 +9,9 @@ _BEAM_STEP = re.compile(r" \[while running '[^\n]*$")
 
 
 def own_message(error: BaseException) -> str:
-  """Returns what the error itself says, with its type, and without any traceback.
+  """Returns the type and the message of the original error, without traceback.
 
-  Beam raises a worker's exception again with the worker's whole traceback as its text.
+  Beam re-raises a worker's exception with the worker's whole traceback as its message.
   """
   ours = plain_cause(error)
   if ours:

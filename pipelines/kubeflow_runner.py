@@ -1,4 +1,4 @@
-"""Compiles the sample pipeline for Kubeflow: the digits in its image, or your own data in a bucket.
+"""Compiles the sample pipeline for Kubeflow, with the digits in its image or data in a bucket.
 
 python pipelines/kubeflow_runner.py --image REGISTRY/tfx-balance:0.1.0
 kfp run create --experiment-name digits --package-file digits.yaml
@@ -16,37 +16,52 @@ if __package__ in (None, ''):  # run as a script: make the project's packages im
 from pipelines import environment
 from pipelines.own_labels import MISSING_LABEL
 
-# Where docker/Dockerfile puts them.
+# Paths that docker/Dockerfile creates.
 IMAGE_DIGITS = '/app/data/digits/long-tail'
 IMAGE_HELD_OUT = '/app/data/digits/held-out'
 IMAGE_SCHEMA = '/app/schemas/digits/schema.pbtxt'
-# Beam's default downloads a runner of its own in every task.
+# Beam's default downloads another runner in every task.
 BEAM_RUNNER = '--runner=FnApiRunner'
 
 
 def make_parser() -> argparse.ArgumentParser:
-  """Returns the parser of the arguments that are not Beam's."""
+  """Returns the parser of all arguments except those of Beam."""
   parser = argparse.ArgumentParser(
     description='Compiles the sample pipeline to YAML for Kubeflow Pipelines or Vertex AI.',
-    epilog='Arguments that are not listed here go to Beam.',
+    epilog='All other arguments are passed to Beam.',
     allow_abbrev=False,
   )
   add = parser.add_argument
-  add('--image', required=True, help='of docker/Dockerfile, where the cluster can pull it')
-  add('--output', default='digits.yaml', metavar='FILE', help='(default: digits.yaml)')
-  add('--name', default='digits', help="the pipeline's name (default: digits)")
-  add('--pipeline_root', default='', metavar='URI', help="(default: the cluster's own)")
-  add('--examples', metavar='URI', help='your TFRecords of tf.Example, or CSV files')
-  add('--file_kind', choices=('tfrecord', 'csv'), default='tfrecord', help='what these are')
-  add('--label', metavar='NAME', help='the feature of yours to split by and to predict')
+  add(
+    '--image',
+    required=True,
+    help='image built from docker/Dockerfile, in a registry of the cluster',
+  )
+  add('--output', default='digits.yaml', metavar='FILE', help='output file (default: digits.yaml)')
+  add('--name', default='digits', help='name of the pipeline (default: digits)')
+  add(
+    '--pipeline_root',
+    default='',
+    metavar='URI',
+    help="root of the artifacts (default: the cluster's)",
+  )
+  add('--examples', metavar='URI', help='folder of TFRecords of tf.Example, or of CSV files')
+  add('--file_kind', choices=('tfrecord', 'csv'), default='tfrecord', help='kind of these files')
+  add('--label', metavar='NAME', help='feature of --examples to split by and to predict')
   add(
     '--missing_label',
     choices=MISSING_LABEL,
     default='error',
-    help='records without a label: refused (default), one class more, or left out',
+    help='records without a label: reject (default), use as an additional class, or leave out',
   )
-  add('--seed', type=int, default=0, metavar='N', help='same seed, same split (default: 0)')
-  add('--train_steps', type=int, default=300, metavar='N', help='batches (default: 300)')
+  add('--seed', type=int, default=0, metavar='N', help='random seed (default: 0)')
+  add(
+    '--train_steps',
+    type=int,
+    default=300,
+    metavar='N',
+    help='number of training batches (default: 300)',
+  )
   add('--cpu', type=float, metavar='N', help='cores to reserve for each task')
   add('--memory_gb', type=float, metavar='N', help='memory to reserve for each task')
   add(
@@ -55,7 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
     type=secret_variable,
     default=[],
     metavar='VARIABLE=NAME/KEY',
-    help='an environment variable of each task, from a Kubernetes Secret; may be repeated',
+    help='environment variable of each task, from a Kubernetes Secret; may be repeated',
   )
   add(
     '--secret_file',
@@ -63,13 +78,13 @@ def make_parser() -> argparse.ArgumentParser:
     type=secret_folder,
     default=[],
     metavar='FOLDER=NAME',
-    help='a folder in each task that holds a Kubernetes Secret; may be repeated',
+    help='folder in each task with the keys of a Kubernetes Secret; may be repeated',
   )
   return parser
 
 
 def secret_variable(text: str) -> tuple[str, str]:
-  """Returns the variable, and NAME/KEY of a Secret."""
+  """Returns the variable, and the NAME/KEY of its Secret."""
   variable, _, source = text.partition('=')
   if '/' not in source:
     raise argparse.ArgumentTypeError(f'{text!r} is not complete; write it as VARIABLE=NAME/KEY')
@@ -77,7 +92,7 @@ def secret_variable(text: str) -> tuple[str, str]:
 
 
 def secret_folder(text: str) -> tuple[str, str]:
-  """Returns the folder, and the name of a Secret."""
+  """Returns the folder, and the name of its Secret."""
   folder, _, name = text.partition('=')
   if not name:
     raise argparse.ArgumentTypeError(f'{text!r} is not complete; write it as FOLDER=NAME')
@@ -85,7 +100,7 @@ def secret_folder(text: str) -> tuple[str, str]:
 
 
 def choose_input(settings: argparse.Namespace) -> dict[str, Any]:
-  """Returns what `create_pipeline` is told about the data."""
+  """Returns the data arguments of `create_pipeline`."""
   from pipelines import model_nodes, pipeline
 
   if settings.examples:
@@ -107,7 +122,7 @@ def choose_input(settings: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-  """Compiles the pipeline as the arguments say; returns 0."""
+  """Compiles the pipeline with the given arguments; returns 0."""
   parser = make_parser()
   settings, beam_args = parser.parse_known_args(arguments)
   if (settings.examples is None) != (settings.label is None):
@@ -115,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   if not any(argument.startswith('--runner') for argument in beam_args):
     beam_args.append(BEAM_RUNNER)
   environment.prepare(verbose=False)
-  # Here and not above: this takes ten seconds, which a mistyped argument should not.
+  # Imported here because it takes ten seconds: invalid arguments are reported before.
   from tfx_balance.errors import ConfigError
   from tfx_balance.kubeflow import SecretKey, TaskOptions, compile_pipeline
 

@@ -23,25 +23,27 @@ from pipelines.own_data import IMAGE_LABEL, OwnData, inspect, inspect_images
 from pipelines.own_labels import MISSING_LABEL, OwnDataError
 
 SCHEMA = environment.PROJECT / 'schemas' / 'digits' / 'schema.pbtxt'
-WRITTEN = 'written-input'  # below the pipeline's root: own data in a form that ExampleGen reads
+WRITTEN = 'written-input'  # subfolder of the pipeline root: own data converted for ExampleGen
 LOCAL_BEAM = '--direct_running_mode=in_memory'  # Beam's default downloads a runner
 
 
 @dataclass(frozen=True)
 class RunSettings:
-  """What a person asked for.
+  """Settings of a run.
 
   Attributes:
-    examples: A folder of their own TFRecords or CSV files.
-    images: A folder of their own images, in a folder for each class. With neither, the digits run.
-    label: The feature to split by and to predict.
-    pipeline_root: Where everything is written.
-    missing_label: What becomes of records without a label.
-    seed: Of the sample data, the split, the copies and the training.
-    train_steps: Batches to train for.
-    compare: How often to train on balanced and on natural batches; 0 trains once, on balanced ones.
+    examples: Folder of the user's TFRecords or CSV files.
+    images: Folder of the user's images, with one subfolder per class. If neither is set, the
+      digits are used.
+    label: Name of the feature to split by and to predict.
+    pipeline_root: Folder for all output.
+    missing_label: Treatment of records without a label.
+    seed: Seed of the sample data, the split, the copies and the training.
+    train_steps: Number of training batches.
+    compare: Number of trainings on balanced and on natural batches each; 0 trains once, on balanced
+      batches only.
     verbose: Whether to print the libraries' logs.
-    beam_args: Handed to Beam.
+    beam_args: Arguments passed to Beam.
   """
 
   examples: Path | None
@@ -57,45 +59,61 @@ class RunSettings:
 
 
 def make_parser() -> argparse.ArgumentParser:
-  """Returns the parser of the arguments that are not Beam's."""
+  """Returns the parser of all arguments except those of Beam."""
   parser = argparse.ArgumentParser(
-    description='Splits, trains and evaluates: the handwritten digits, or your own data.',
-    epilog='Arguments that are not listed here go to Beam.',
+    description='Splits, trains and evaluates on the handwritten digits or on your own data.',
+    epilog='All other arguments are passed to Beam.',
     allow_abbrev=False,
   )
   add = parser.add_argument
-  add('--examples', type=Path, metavar='DIR', help='your TFRecords of tf.Example, or CSV files')
-  add('--label', metavar='NAME', help='the feature of yours to split by and to predict')
-  add('--images', type=Path, metavar='DIR', help='your PNG and JPEG files, a folder for each class')
+  add(
+    '--examples',
+    type=Path,
+    metavar='DIR',
+    help='folder of TFRecords of tf.Example, or of CSV files',
+  )
+  add('--label', metavar='NAME', help='feature of --examples to split by and to predict')
+  add(
+    '--images',
+    type=Path,
+    metavar='DIR',
+    help='folder with a subfolder of PNG and JPEG files per class',
+  )
   add(
     '--missing_label',
     choices=MISSING_LABEL,
     default='error',
-    help='records without a label: refused (default), one class more, or left out',
+    help='records without a label: reject (default), use as an additional class, or leave out',
   )
-  add('--pipeline_root', type=Path, metavar='DIR', help='where to write (default: runs/NAME)')
-  add('--seed', type=int, default=0, metavar='N', help='same seed, same split (default: 0)')
-  add('--train_steps', type=int, default=300, metavar='N', help='batches (default: 300)')
+  add('--pipeline_root', type=Path, metavar='DIR', help='output folder (default: runs/NAME)')
+  add('--seed', type=int, default=0, metavar='N', help='random seed (default: 0)')
+  add(
+    '--train_steps',
+    type=int,
+    default=300,
+    metavar='N',
+    help='number of training batches (default: 300)',
+  )
   add(
     '--compare',
     type=int,
     default=1,
     metavar='N',
-    help='train N times, with N seeds, on balanced and on natural batches; 0: only balanced, once',
+    help='trainings on balanced and on natural batches each (default: 1); 0: one, balanced',
   )
   add('--verbose', action='store_true', help='print the logs of TensorFlow, Beam and TFX too')
   return parser
 
 
 def parse_arguments(arguments: Sequence[str]) -> RunSettings:
-  """Returns the settings; leaves with a message and code 2 if the arguments make no sense."""
+  """Returns the settings; exits with a message and code 2 if the arguments are invalid."""
   parser = make_parser()
   known, beam_args = parser.parse_known_args(arguments)
   options = [option for action in parser._actions for option in action.option_strings]
   for name in (argument.split('=')[0] for argument in beam_args):
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.8)
     if close:
-      parser.error(f'{name} is no argument; did you mean {close[0]}?')
+      parser.error(f'{name} is not an argument; did you mean {close[0]}?')
   if (known.examples is None) != (known.label is None):
     given, other = ('--label', '--examples') if known.label else ('--examples', '--label')
     parser.error(f'{given} is given without {other}; give both for your own data')
@@ -126,10 +144,10 @@ def parse_arguments(arguments: Sequence[str]) -> RunSettings:
 
 
 def inspect_own(settings: RunSettings) -> OwnData | None:
-  """Returns what the person's own data is; None runs the digits.
+  """Returns the description of the user's own data, or None for the digits.
 
   Raises:
-    OwnDataError: if it cannot be used.
+    OwnDataError: If the data cannot be used.
   """
   if settings.images:
     return inspect_images(settings.images)
@@ -139,16 +157,16 @@ def inspect_own(settings: RunSettings) -> OwnData | None:
 
 
 def choose_input(settings: RunSettings, own_data: OwnData | None) -> dict[str, Any]:
-  """Returns what `create_pipeline` is told about the data; writes what ExampleGen cannot read.
+  """Returns the data arguments of `create_pipeline`; converts data that ExampleGen cannot read.
 
   Raises:
-    OwnDataError: if an image cannot be decoded.
+    OwnDataError: If an image cannot be decoded.
   """
   from pipelines import digits, model_nodes, pipeline
 
   if own_data:
-    # Without copies: what changes a record and leaves its class depends on what the record is, so
-    # no augment function fits data that is not known. The batches are balanced all the same.
+    # Without augmentation: which changes preserve the class of a record depends on the data, so no
+    # augment function suits unknown data. The batches are balanced nevertheless.
     return {
       'examples_folder': str(own_data.prepare(settings.pipeline_root / WRITTEN)),
       'file_kind': own_data.file_kind,
@@ -170,7 +188,7 @@ def run(settings: RunSettings, own_data: OwnData | None) -> int:
   screen = make_console()
   printer = StepPrinter(screen)
   with printer.step('Loading TensorFlow and TFX'):
-    # Here and not above: this takes ten seconds, which a mistyped folder should not.
+    # Imported here because it takes ten seconds: invalid arguments are reported before.
     from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
     from pipelines import artifacts, failure, report, run_log, summary, summary_tables
@@ -203,7 +221,7 @@ def run(settings: RunSettings, own_data: OwnData | None) -> int:
       )
     except Exception as error:
       logging.exception('The pipeline failed.')
-      screen.print(f'\nThe whole log is in {log_file}', style='dim', soft_wrap=True)
+      screen.print(f'\nThe full log is in {log_file}', style='dim', soft_wrap=True)
       sys.stdout.flush()
       print(failure.own_message(error), file=sys.stderr)
       return 1
@@ -219,7 +237,7 @@ def run(settings: RunSettings, own_data: OwnData | None) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-  """Runs the pipeline as the arguments say; returns 0, or 1 after a failure."""
+  """Runs the pipeline with the given arguments; returns 0, or 1 after a failure."""
   settings = parse_arguments(sys.argv[1:] if arguments is None else arguments)
   environment.prepare(settings.verbose)
   try:

@@ -1,4 +1,4 @@
-"""The sample pipeline's nodes from the balanced data on: training and evaluation."""
+"""Nodes of the sample pipeline that train and evaluate models."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from pipelines.data_nodes import TEST, TRAIN
 from pipelines.models.training import CLASS_ID
 
 BALANCED_MODEL, NATURAL_MODEL = 'balanced', 'natural'
-"""The two models in the Evaluator's results."""
+"""Names of the two models in the Evaluator's results."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class ModelCode:
   """Dotted names of the user code, importable wherever Transform and Trainer run.
 
   Attributes:
-    preprocessing_fn: Transform's.
-    run_fn: Trains on balanced batches.
-    natural_run_fn: Trains the same model on natural batches of raw records.
+    preprocessing_fn: Function of Transform.
+    run_fn: Function that trains on balanced batches.
+    natural_run_fn: Function that trains the same model on natural batches of raw records.
   """
 
   preprocessing_fn: str
@@ -31,7 +31,7 @@ class ModelCode:
 
   @classmethod
   def of(cls, module: str) -> 'ModelCode':
-    """Returns the code in a module of `pipelines.models`."""
+    """Returns the dotted names of the functions in a module of `pipelines.models`."""
     names = ('preprocessing_fn', 'run_fn', 'natural_run_fn')
     return cls(*(f'pipelines.models.{module}.{name}' for name in names))
 
@@ -46,15 +46,15 @@ class ModelNodes:
   """Makes the nodes that train and evaluate.
 
   Attributes:
-    model: the user code.
-    natural: examples as they are, raw.
-    balanced: BalancedInputGen.
-    transform: Transform.
-    schema: of the raw examples.
-    test: examples to evaluate with, split 'test'.
-    label: the feature to predict.
-    steps: batches to train for.
-    gates: must have passed before anything is trained.
+    model: Dotted names of the user code.
+    natural: Raw examples with natural class distribution.
+    balanced: BalancedInputGen component.
+    transform: Transform component.
+    schema: Schema of the raw examples.
+    test: Examples whose split 'test' is evaluated.
+    label: Name of the feature to predict.
+    steps: Number of training batches.
+    gates: Validators that must pass before training.
   """
 
   model: ModelCode
@@ -68,12 +68,12 @@ class ModelNodes:
   gates: tuple[BaseComponent, ...]
 
   def of_seed(self, seed: int, compare: bool, suffix: str) -> Iterator[BaseComponent]:
-    """Yields a Trainer, another one for natural batches to compare with, and an Evaluator.
+    """Yields a Trainer, optionally a second one for natural batches, and an Evaluator.
 
     Args:
-      seed: of the models' weights and of the order of the data.
-      compare: whether to train on natural batches as well.
-      suffix: of the nodes' ids.
+      seed: Seed of the models' weights and of the order of the data.
+      compare: Whether to train on natural batches as well.
+      suffix: Suffix of the node ids.
     """
     options = {'label': self.label, 'seed': seed}
     trainer = self._trainer(
@@ -107,20 +107,20 @@ class ModelNodes:
       custom_config=dict(options),
       **inputs,
     )
-    # A node that no edge ties to the Trainer would not hold it back.
+    # Trainer reads no output of the validators, so it needs an explicit dependency on them.
     trainer.add_upstream_nodes(self.gates)
     return trainer
 
 
 def evaluation_config(label: str, compare: bool) -> tfma.EvalConfig:
-  """Returns: accuracy over all records, and over those of each class, which is its recall.
+  """Returns the configuration that measures overall accuracy, and accuracy (recall) per class.
 
-  Slices, and not metrics by class id, since how many classes there are (and so the ids of a
-  per-class metric or of TFMA's macro average) is not known before the data has been read.
+  It uses slices instead of metrics by class id, because the number of classes, and with it the ids
+  of a per-class metric or of TFMA's macro average, is unknown before the data has been read.
 
   Args:
-    label: the feature that holds the class.
-    compare: whether there is a baseline model, trained on natural batches.
+    label: Name of the feature that holds the class.
+    compare: Whether there is a baseline model, trained on natural batches.
   """
   names = [BALANCED_MODEL, NATURAL_MODEL] if compare else ['']
   return tfma.EvalConfig(

@@ -1,4 +1,4 @@
-"""A LocalDagRunner that tells when each node starts and ends."""
+"""LocalDagRunner with an observer of the start and end of each node."""
 
 import datetime
 from collections.abc import Callable
@@ -10,19 +10,19 @@ from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
 Observer = Callable[[int, int, str], AbstractContextManager[None]]
-"""Called with a node's number (from 1), how many there are, and its id; entered while it runs."""
+"""Returns the context of a node's run from its number (from 1), the number of nodes, and its id."""
 
 
 class ObservedRunner(LocalDagRunner):
-  """Runs a pipeline as LocalDagRunner does, with an observer around each node.
+  """LocalDagRunner that runs each node in the context of an observer.
 
-  LocalDagRunner runs a whole pipeline in one call and has no hooks. But it leaves out the nodes
-  that are marked to be skipped, so this runner calls it once a node with all others so
-  marked, and with the same run id: in the metadata it is one run.
+  LocalDagRunner runs a whole pipeline in one call, without hooks, but leaves out nodes that are
+  marked to be skipped. This runner therefore calls it once per node with all other nodes marked,
+  and with the same run id, so that the metadata contains one run.
   """
 
   def __init__(self, observe: Observer):
-    """Takes what to call around each node."""
+    """Makes a runner with an observer."""
     super().__init__()
     self._observe = observe
     self.run_id = ''
@@ -32,7 +32,7 @@ class ObservedRunner(LocalDagRunner):
     pipeline: pipeline_pb2.Pipeline,
     run_options: pipeline_pb2.RunOptions | None = None,
   ) -> None:
-    """Runs the compiled pipeline, node by node."""
+    """Runs the compiled pipeline node by node."""
     if run_options is not None:
       raise ValueError('ObservedRunner runs whole pipelines; use LocalDagRunner for partial runs')
     self.run_id = datetime.datetime.now().isoformat()

@@ -1,4 +1,4 @@
-"""A person's own folder of data: what kind it is, which features it has, what is wrong with it."""
+"""Inspection of the user's own data: kind of files, features, and errors."""
 
 import functools
 import shutil
@@ -11,7 +11,7 @@ from pipelines.own_labels import LabelCounts, OwnDataError, check_classes
 from pipelines.own_records import read_records
 from pipelines.own_tables import read_tables, write_plain
 
-IMAGE_LABEL = 'label'  # the feature that the name of an image's folder goes into
+IMAGE_LABEL = 'label'  # feature for the name of an image's folder
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,12 @@ class OwnData:
   """Data that the pipeline can read.
 
   Attributes:
-    folder: Where the files are; all of them are of one kind.
-    file_kind: 'tfrecord' or 'csv', of what ExampleGen reads; images are written as TFRecords first.
+    folder: Folder of the files, which are all of the same kind.
+    file_kind: Kind of the files that ExampleGen reads, 'tfrecord' or 'csv'; images are first
+      converted to TFRecords.
     features: Name and type of each feature in the first records, in name order.
-    images: Whether these are images, whose model is another one.
-    rewrite: Writes what ExampleGen can read into a folder; None where it can read the files.
+    images: Whether the data are images, which have a separate model.
+    rewrite: Function that writes files for ExampleGen to a folder; None if it can read the folder.
   """
 
   folder: Path
@@ -33,7 +34,7 @@ class OwnData:
   rewrite: Callable[[Path], None] | None = None
 
   def prepare(self, folder: Path) -> Path:
-    """Returns the folder for ExampleGen: the person's own, or the given one, written anew."""
+    """Returns the folder for ExampleGen: the user's, or the given one with converted files."""
     if self.rewrite is None:
       return self.folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -43,11 +44,11 @@ class OwnData:
 
 
 def data_files(folder: Path) -> list[Path]:
-  """Returns the folder's files but those whose name starts with a dot or an underscore."""
+  """Returns the files in a folder, except those whose name starts with a dot or an underscore."""
   if not folder.exists():
     raise OwnDataError(f'{folder} does not exist; pass the folder with your files as --examples')
   if not folder.is_dir():
-    raise OwnDataError(f'{folder} is a file; pass the folder that it is in as --examples')
+    raise OwnDataError(f'{folder} is a file; pass its folder as --examples')
   entries = sorted(path for path in folder.iterdir() if path.name[0] not in '._')
   files = [path for path in entries if path.is_file()]
   if not files:
@@ -58,7 +59,7 @@ def data_files(folder: Path) -> list[Path]:
 
 
 def file_kind(files: list[Path]) -> str:
-  """Returns 'csv' or 'tfrecord', the kind that all of the files are of."""
+  """Returns the common kind of the files, 'csv' or 'tfrecord'."""
   tables = [path for path in files if path.suffix.lower() == '.csv']
   if not tables:
     return 'tfrecord'
@@ -66,13 +67,13 @@ def file_kind(files: list[Path]) -> str:
   if others:
     raise OwnDataError(
       f'{files[0].parent} mixes kinds of files: {tables[0].name} is CSV, {others[0].name} is not; '
-      'put files of one kind into a folder of their own'
+      'use a separate folder for each kind'
     )
   return 'csv'
 
 
 def check_features(label: str, types: dict[str, str]) -> None:
-  """Raises an OwnDataError if no feature is the label, or no other one is there to learn from."""
+  """Raises an OwnDataError if the label or any other feature is missing."""
   if label not in types:
     listing = ', '.join(f'{name} ({kind})' for name, kind in types.items())
     raise OwnDataError(f'no feature is called {label!r}; pass one of these as --label: {listing}')
@@ -81,18 +82,18 @@ def check_features(label: str, types: dict[str, str]) -> None:
 
 
 def inspect(folder: Path, label: str, missing_label: str = 'error') -> OwnData:
-  """Returns what the pipeline needs to know about a folder of TFRecords or CSV files.
+  """Returns the description of a folder of TFRecords or CSV files.
 
-  Reads each label, which takes a small part of the time of ExampleGen, and the first records.
+  Reads all labels, which takes a fraction of the time of ExampleGen, and the first records.
 
   Args:
-    folder: That holds the files.
-    label: The feature to split by and to predict.
-    missing_label: What becomes of records without a label: 'error', 'own_stratum' or 'drop'.
+    folder: Folder of the files.
+    label: Name of the feature to split by and to predict.
+    missing_label: Treatment of records without a label: 'error', 'own_stratum' or 'drop'.
 
   Raises:
-    OwnDataError: If there is no such folder, no file or no such label, if kinds of files are mixed,
-      if a file is not what its name says, or if no model can learn the labels.
+    OwnDataError: If the folder, its files or the label are missing, if kinds of files are mixed,
+      if a file's content contradicts its name, or if no model can learn the labels.
   """
   files = data_files(folder)
   kind = file_kind(files)
@@ -113,10 +114,10 @@ def inspect(folder: Path, label: str, missing_label: str = 'error') -> OwnData:
 
 
 def inspect_images(folder: Path) -> OwnData:
-  """Returns what the pipeline needs to know about a folder with a folder of images for each class.
+  """Returns the description of a folder with one subfolder of images per class.
 
   Raises:
-    OwnDataError: If that is not what it is, or if no model can learn the classes.
+    OwnDataError: If the folder has another structure, or if no model can learn the classes.
   """
   classes = find_images(folder)
   counts = LabelCounts({name: len(paths) for name, paths in classes.items()})

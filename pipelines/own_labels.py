@@ -1,18 +1,18 @@
-"""What a person's own labels must be, so that a model can be trained and tested on them."""
+"""Requirements on the user's own labels for training and testing a model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-FEWEST_RECORDS = 10  # at 8:1:1, fewer leave eval or test without a record
-MOST_CLASSES = 100_000  # the model has an output for each
+FEWEST_RECORDS = 10  # with fewer, an 8:1:1 split leaves eval or test empty
+MOST_CLASSES = 100_000  # the model has one output per class
 
 MISSING_LABEL = ('error', 'own_stratum', 'drop')
-"""What may become of records without a label; StratifiedSplitter's words."""
+"""Treatments of records without a label, as in StratifiedSplitter."""
 
 
 class OwnDataError(ValueError):
-  """The folder or the label cannot be used; the message says why and what to do."""
+  """Unusable folder or label; the message gives the reason and the fix."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class LabelCounts:
   """The values of a label in all records.
 
   Attributes:
-    records: By class (text, bytes or a number); not the records without one.
-    missing: Records without a label.
-    first_missing: Where the first of these is; empty if there are none.
+    records: Number of records of each class (text, bytes or a number).
+    missing: Number of records without a label.
+    first_missing: Location of the first of these; empty if there are none.
   """
 
   records: Mapping[Any, int]
@@ -31,20 +31,20 @@ class LabelCounts:
 
 
 def check_number_of_classes(label: str, n_classes: int) -> None:
-  """Raises an OwnDataError if a label has more values than a model has outputs."""
+  """Raises an OwnDataError if a label has too many values for the model."""
   if n_classes > MOST_CLASSES:
     raise OwnDataError(
       f'the label {label!r} has more than {MOST_CLASSES:,} values, and the model takes no more '
-      'classes; pass another --label, or put the values into groups first'
+      'classes; pass another --label, or group the values first'
     )
 
 
 def check_classes(label: str, counts: LabelCounts, missing_label: str) -> None:
-  """Raises an OwnDataError unless the records can be split, and a model learn two classes or more.
+  """Raises an OwnDataError unless the records can be split and two or more classes be learned.
 
   Args:
-    label: The label's name.
-    counts: Of its values.
+    label: Name of the label.
+    counts: Number of records of each value.
     missing_label: One of MISSING_LABEL.
   """
   if counts.missing and missing_label == 'error':
@@ -60,7 +60,7 @@ def check_classes(label: str, counts: LabelCounts, missing_label: str) -> None:
   if total < FEWEST_RECORDS:
     raise OwnDataError(
       f'there are {total} records with a label, too few for train, eval and test; '
-      f'give {FEWEST_RECORDS} or more'
+      f'provide {FEWEST_RECORDS} or more'
     )
   if len(records) == 1:
     (value,) = records
@@ -72,14 +72,14 @@ def check_classes(label: str, counts: LabelCounts, missing_label: str) -> None:
   if sum(n > 1 for n in records.values()) < 2:
     raise OwnDataError(
       f'the label {label!r} has {len(records):,} classes, and fewer than 2 of them have more than '
-      'one record, so none can be both learned and tested; pass another label, or put its values '
-      'into groups first'
+      'one record, so none can be both learned and tested; pass another label, or group its values '
+      'first'
     )
   for value in records:
     if isinstance(value, bytes) and not is_text(value):
       raise OwnDataError(
-        f'the label {label!r} has the value {value!r}, which is not UTF-8, and Evaluator takes no '
-        'other text; write the labels as UTF-8'
+        f'the label {label!r} has the value {value!r}, which is not UTF-8, as Evaluator '
+        'requires; write the labels as UTF-8'
       )
 
 

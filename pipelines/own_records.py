@@ -1,4 +1,4 @@
-"""A person's own TFRecord files of tf.Example: the features they have, and all their labels."""
+"""Inspection of the user's own TFRecord files of tf.Example: feature types and label counts."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 from pipelines.own_labels import LabelCounts, OwnDataError, check_number_of_classes
 
-SAMPLE = 100  # records of each file by which the features are told
+SAMPLE = 100  # records per file from which feature types are inferred
 BATCH_RECORDS = 4096
 GZIP_MARK = b'\x1f\x8b'
 
@@ -16,11 +16,11 @@ _WORDS = {'bytes_list': 'text', 'float_list': 'float', 'int64_list': 'int', None
 
 @dataclass(frozen=True)
 class Records:
-  """What TFRecord files hold.
+  """Content of TFRecord files.
 
   Attributes:
-    types: 'int', 'float', 'text' or 'empty' by feature, of the first records.
-    labels: The label's values in all records.
+    types: Type of each feature in the first records: 'int', 'float', 'text' or 'empty'.
+    labels: Label values in all records.
   """
 
   types: dict[str, str]
@@ -28,13 +28,13 @@ class Records:
 
 
 def compression_of(path: Path) -> str:
-  """Returns 'GZIP' or '', which the file's name must tell as well."""
+  """Returns 'GZIP' or ''; the suffix of the file must agree."""
   with path.open('rb') as file:
     compression = 'GZIP' if file.read(len(GZIP_MARK)) == GZIP_MARK else ''
   if bool(compression) != (path.suffix == '.gz'):
     raise OwnDataError(
-      f'{path} is {"" if compression else "not "}compressed, and its name says otherwise; '
-      'end the names of gzip files, and only those, in .gz'
+      f'{path} is {"" if compression else "not "}compressed, which its name contradicts; '
+      'use the suffix .gz for gzip files only'
     )
   return compression
 
@@ -48,7 +48,7 @@ def sample_types(path: Path, records: list[bytes]) -> dict[str, str]:
     # The context of a SequenceExample has the same field number as the features of an Example.
     try:
       example = tf.train.SequenceExample.FromString(record)
-    except Exception as error:  # protobuf's DecodeError, whose home differs between its versions
+    except Exception as error:  # protobuf's DecodeError, whose module depends on the version
       raise OwnDataError(not_examples(path)) from error
     if example.feature_lists.feature_list:
       names = ', '.join(sorted(example.feature_lists.feature_list))
@@ -65,18 +65,18 @@ def sample_types(path: Path, records: list[bytes]) -> dict[str, str]:
 
 
 def not_examples(path: Path) -> str:
-  """Returns the sentence about a file of another kind."""
+  """Returns the message about a file of another kind."""
   return (
     f'{path} is not a TFRecord file of tf.Example; --examples takes a folder of those or of .csv'
   )
 
 
 def read_records(files: list[Path], label: str) -> Records:
-  """Returns what the files hold; reads all labels, a batch at a time.
+  """Returns the content of the files; reads all labels, in batches.
 
   Raises:
-    OwnDataError: if a file is no TFRecord file of tf.Examples, if no feature has the label's name,
-      or if its values are no classes.
+    OwnDataError: If a file is not a TFRecord file of tf.Examples, or if the label's values are not
+      classes.
   """
   types: dict[str, str] = {}
   compressions = [compression_of(path) for path in files]
@@ -101,7 +101,7 @@ def first_records(path: Path, compression: str) -> list[bytes]:
 
 
 def count_labels(files: list[Path], compressions: list[str], label: str) -> LabelCounts:
-  """Returns the label's values in all records of the files."""
+  """Returns the label values in all records of the files."""
   import pyarrow.compute as pc
   import tensorflow as tf
   from tfx_balance.errors import DataError

@@ -1,4 +1,4 @@
-"""The sample pipeline itself, for any runner: one function with plain arguments."""
+"""The sample pipeline, for any runner."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,8 +11,8 @@ from tfx_balance.augment import ImageAugment
 from pipelines.data_nodes import TEST, TRAIN, Gates, balance, describe, read_examples
 from pipelines.model_nodes import ModelCode, ModelNodes
 
-# Mild, since a digit here has 8x8 pixels and touches the edge: about one pixel's shift at most, and
-# black comes in from outside. No flips: a mirrored 2 is no 2.
+# Weak augmentation, since digits have 8x8 pixels and touch the edge: shifts of about one pixel at
+# most, filled with black. No flips: a mirrored 2 is not a 2.
 DIGITS_AUGMENT = ImageAugment(rotation=10, crop=0.1, brightness=0.05, contrast=0.2, fill='constant')
 
 
@@ -40,27 +40,27 @@ def create_pipeline(
   """Returns the pipeline from a folder of records to an evaluated model.
 
   Args:
-    name: The pipeline's name in the metadata.
-    root: Where the artifacts go; a folder or a bucket.
+    name: Name of the pipeline in the metadata.
+    root: Root folder or bucket of the artifacts.
     examples_folder: Folder of TFRecords of tf.Example (.gz or plain), or of CSV files.
-    model: Which preprocessing_fn and run_fn to use.
-    label: The feature to split by and to predict.
+    model: Dotted names of the preprocessing_fn and run_fn.
+    label: Name of the feature to split by and to predict.
     file_kind: 'tfrecord' or 'csv'.
-    schema_path: A schema.pbtxt; without one the schema is inferred from the statistics.
-    held_out_folder: More records, of the same kind, to test with; None tests with split 'test'.
-    splits: Weights by split name, which must have train, eval and test; 8, 1 and 1 if None.
-    augment_fn: Makes the copies that bring each class of train up to the largest; a dotted path or
-      an object of `tfx_balance.augment`. None leaves train as it is: batches are balanced anyway.
-    missing_label: What becomes of records without a label: 'error', 'own_stratum' (they are one
-      class more) or 'drop'.
-    on_violation: 'fail' trains nothing where the classes are not as they should be; 'warn' does.
-    report_dir: A folder for what the validators found; a run that fails leaves it there.
-    seed: Of the split and of the copies, and of the first training.
-    train_steps: Batches to train for.
-    n_models: How often to train, each time with another seed.
-    compare: Whether to train as often on natural batches.
-    beam_pipeline_args: Handed to Beam by every component that uses it.
-    metadata_connection_config: Where runs are recorded; None leaves that to the runner.
+    schema_path: Path of a schema.pbtxt; None infers the schema from the statistics.
+    held_out_folder: Folder of additional test records of the same kind; None uses split 'test'.
+    splits: Weights by split name, including train, eval and test; 8, 1 and 1 if None.
+    augment_fn: Augment function for oversampling each class of train to the largest; a dotted path
+      or an object of `tfx_balance.augment`. None leaves train unchanged (batches are balanced).
+    missing_label: Treatment of records without a label: 'error', 'own_stratum' (an additional
+      class) or 'drop'.
+    on_violation: 'fail' stops the run before training if a class check fails; 'warn' continues.
+    report_dir: Folder for the validators' findings, which is kept if the run fails.
+    seed: Seed of the split, of the copies and of the first training.
+    train_steps: Number of training batches.
+    n_models: Number of trainings, each with a different seed.
+    compare: Whether to train the same number of models on natural batches.
+    beam_pipeline_args: Beam arguments of every component that uses Beam.
+    metadata_connection_config: Connection to the metadata store; None leaves it to the runner.
   """
   options: dict[str, Any] = {'label': label, 'seed': seed}
   example_gen = read_examples(examples_folder, file_kind)
@@ -97,7 +97,7 @@ def create_pipeline(
     examples=transform.outputs['transformed_examples'], label=label, seed=seed
   )
   components += [*passed, transform, input_gen]
-  test = natural  # how often each class really comes
+  test = natural  # with the natural class distribution
   if held_out_folder:
     held_out = read_examples(held_out_folder, file_kind, TEST).with_id('HeldOutExampleGen')
     components.append(held_out)

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file of what each step did to each class."""
+"""HTML report on the class distribution after each step of a run."""
 
 import json
 from pathlib import Path
@@ -8,8 +8,8 @@ from tfx_balance.report import render_report
 from pipelines.artifacts import PublishedArtifacts
 from pipelines.summary import Summary
 
-FOLDER = 'report'  # below the pipeline's root
-# In the order of the pipeline: what the report shows stage by stage.
+FOLDER = 'report'  # subfolder of the pipeline root
+# Outputs that the report shows as stages, in pipeline order.
 STEPS = (
   ('StratifiedSplitter', 'examples'),
   ('ClassDistributionValidator', 'anomalies'),
@@ -22,7 +22,7 @@ STEPS = (
 def write_report(
   published: PublishedArtifacts, numbers: Summary, label: str, name: str, folder: Path
 ) -> Path:
-  """Writes `report.html` into the folder, with `recall.json` beside it, and returns its path."""
+  """Writes `report.html` and `recall.json` to the folder; returns the path of the report."""
   folder.mkdir(parents=True, exist_ok=True)
   recall = folder / 'recall.json'
   recall.write_text(json.dumps(recall_data(numbers, label), indent=1), encoding='utf-8')
@@ -33,7 +33,7 @@ def write_report(
 
 
 def recall_data(numbers: Summary, label: str) -> dict:
-  """Returns the recall of each class by model, over all its seeds, as the report reads it."""
+  """Returns the recall of each class by model over all seeds, in the format of the report."""
   models = []
   for comparison in numbers.models:
     rows = []

@@ -1,4 +1,4 @@
-"""Where the logs of TensorFlow, Beam and TFX go: into a file, and to the screen if wanted."""
+"""Redirection of the logs of TensorFlow, Beam and TFX to a file, and optionally to the console."""
 
 import logging
 import sys
@@ -9,21 +9,21 @@ from pathlib import Path
 from absl import logging as absl_logging
 
 LOG_FILE = 'run.log'
-LIBRARIES = ('absl', 'tensorflow', 'apache_beam', 'tfx')  # bring handlers of their own, which print
+LIBRARIES = ('absl', 'tensorflow', 'apache_beam', 'tfx')  # install their own printing handlers
 FORMAT = '%(asctime)s %(levelname)s %(name)s: %(message)s'
 
 
 @contextmanager
 def recording(folder: Path, verbose: bool, own_handler: logging.Handler) -> Iterator[Path]:
-  """Sends all logs to a file while the block runs; begin it after the libraries' imports.
+  """Sends all logs to a file within the context; enter it after importing the libraries.
 
   Args:
-    folder: Where the log file goes; a run overwrites that of the last.
-    verbose: Whether all logs go to standard error as well.
-    own_handler: Gets what the loggers below 'pipelines' say as well.
+    folder: Folder of the log file, which each run overwrites.
+    verbose: Whether to print all logs to standard error as well.
+    own_handler: Additional handler of the loggers below 'pipelines'.
 
   Yields:
-    The log file.
+    Path of the log file.
   """
   folder.mkdir(parents=True, exist_ok=True)
   path = folder / LOG_FILE

@@ -1,6 +1,6 @@
-"""The numbers of a run: how the classes were split and balanced, and how well each is recognised.
+"""Class counts and scores of a run, from its published artifacts.
 
-Reads published artifacts only: the components' sidecars, the Evaluators' results and the anomalies.
+These are the components' sidecars, the Evaluators' results and the anomalies.
 """
 
 import posixpath
@@ -28,18 +28,18 @@ ANOMALIES = ('ExampleValidator', 'anomalies')
 VALIDATORS = (('ClassDistributionValidator', 'anomalies'), ('BalanceValidator', 'anomalies'))
 
 BALANCED_SPLIT = 'train'
-BALANCED, TOTAL = 'balanced', 'total'  # columns beside those of the splits
+BALANCED, TOTAL = 'balanced', 'total'  # columns in addition to the splits
 
 
 @dataclass(frozen=True)
 class ClassResult:
-  """One class of the data.
+  """Counts of one class.
 
   Attributes:
-    value: the class.
-    name: As it is shown.
-    counts: Records by split.
-    balanced: Records in train after it was balanced; None if the run does not augment.
+    value: Value of the class.
+    name: Display name.
+    counts: Number of records in each split.
+    balanced: Number of records in train after balancing; None if the run does not augment.
   """
 
   value: ClassValue
@@ -49,12 +49,12 @@ class ClassResult:
 
   @property
   def total(self) -> int:
-    """Records in all splits, copies not counted."""
+    """Number of records in all splits, without copies."""
     return sum(self.counts.values())
 
   @property
   def columns(self) -> dict[str, int]:
-    """Records by column of the table: the splits, the balanced one after its natural self, all."""
+    """Number of records in each table column: the splits, balanced train after train, the total."""
     columns = {}
     for split, records in self.counts.items():
       columns[split] = records
@@ -65,13 +65,13 @@ class ClassResult:
 
 @dataclass(frozen=True)
 class Summary:
-  """The numbers of a run.
+  """Class counts and scores of a run.
 
   Attributes:
-    classes: By number of records, the largest first.
-    models: What was trained, with its scores.
-    checks: Of class distributions, how many were made.
-    warnings: Of our components and of the validators, for people.
+    classes: Classes by number of records, in decreasing order.
+    models: Trained models with their scores.
+    checks: Number of checks of class distributions.
+    warnings: Warnings of this package's components and of the validators.
   """
 
   classes: tuple[ClassResult, ...]
@@ -81,16 +81,16 @@ class Summary:
 
   @property
   def columns(self) -> dict[str, list[int]]:
-    """Records of each class, in order, by column of the table."""
+    """Number of records of each class, in order, for each table column."""
     rows = [c.columns for c in self.classes]
     return {name: [row[name] for row in rows] for name in rows[0]}
 
   def total(self, column: str) -> int:
-    """Records in the column, which is a split, or 'balanced', or 'total'."""
+    """Returns the number of records in a column: a split, 'balanced' or 'total'."""
     return sum(self.columns[column])
 
   def ratio(self, column: str) -> float:
-    """The column's largest class over its smallest; inf where a class has no record in it."""
+    """Returns the imbalance ratio of a column; inf if it has no record of a class."""
     return imbalance_ratio(self.columns[column])
 
 
@@ -101,14 +101,14 @@ def summarize(
   balanced: Mapping[str, Any] | None = None,
   checks: Sequence[Mapping[str, Any]] = (),
 ) -> Summary:
-  """Returns the run's numbers.
+  """Returns the summary of a run.
 
   Args:
-    sidecar: The splitter's.
-    models: The scores.
-    anomalies: Of the ExampleValidator.
-    balanced: The augmenter's sidecar; None if the run does not augment.
-    checks: Of the class distributions, as in `class_checks.json`.
+    sidecar: Sidecar of the splitter.
+    models: Scores of the models.
+    anomalies: Findings of the ExampleValidator.
+    balanced: Sidecar of the augmenter; None if the run does not augment.
+    checks: Checks of class distributions, as in `class_checks.json`.
   """
   after = balanced_records(balanced) if balanced else {}
   classes = []
@@ -127,7 +127,7 @@ def summarize(
 
 
 def balanced_records(sidecar: Mapping[str, Any]) -> dict[ClassValue, int]:
-  """Returns the records of each class that train has after balancing."""
+  """Returns the number of records of each class in train after balancing."""
   return {
     ClassValue.from_json(stratum['stratum'][0]): stratum['splits'][BALANCED_SPLIT]['records']
     for stratum in sidecar['strata']
@@ -135,7 +135,7 @@ def balanced_records(sidecar: Mapping[str, Any]) -> dict[ClassValue, int]:
 
 
 def read_anomalies(published: PublishedArtifacts) -> list[str]:
-  """Returns what the ExampleValidator found: a sentence for each feature of each split."""
+  """Returns the findings of the ExampleValidator, one sentence per feature and split."""
   sentences = []
   uri = published.uri(*ANOMALIES)
   for name in sorted(n.rstrip('/') for n in fileio.listdir(uri) if n.startswith('Split-')):
@@ -152,7 +152,7 @@ def read_anomalies(published: PublishedArtifacts) -> list[str]:
 
 
 def read_checks(published: PublishedArtifacts) -> list[dict[str, Any]]:
-  """Returns what the ClassDistributionValidators checked."""
+  """Returns the checks of all ClassDistributionValidators."""
   paths = [
     posixpath.join(published.uri(*key), CHECKS_NAME) for key in VALIDATORS if published.has(*key)
   ]
@@ -161,7 +161,7 @@ def read_checks(published: PublishedArtifacts) -> list[dict[str, Any]]:
 
 
 def read_summary(published: PublishedArtifacts, label: str) -> Summary:
-  """Returns the numbers of a run from what it published."""
+  """Returns the summary of a run from its published artifacts."""
   augmented = published.has(*BALANCED_EXAMPLES)
   return summarize(
     read_sidecar(published.uri(*EXAMPLES)),
@@ -173,16 +173,16 @@ def read_summary(published: PublishedArtifacts, label: str) -> Summary:
 
 
 def read_sidecar(uri: str) -> dict[str, Any]:
-  """Returns what a component of ours says of its artifact.
+  """Returns the sidecar of an artifact of this package.
 
   Raises:
-    DataError: if its file is damaged.
+    DataError: If the sidecar is corrupted.
   """
   path = posixpath.join(uri, SIDECAR_NAME)
   return parse_sidecar(read_text(path), path)
 
 
 def read_text(path: str) -> bytes:
-  """Returns what is in a file."""
+  """Returns the content of a file."""
   with fileio.open(path, 'rb') as file:
     return bytes(file.read())

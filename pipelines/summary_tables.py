@@ -1,4 +1,4 @@
-"""What a person sees at the end of a run: two tables, a few sentences, and where things are."""
+"""Console output at the end of a run: tables of counts and recall, notes, and output paths."""
 
 import math
 from collections.abc import Sequence
@@ -26,15 +26,15 @@ from pipelines.summary import (
 )
 
 BAR_WIDTH = 8
-NAME_WIDTH = 24  # of a class; longer names go on in the next line
-MOST_ROWS = 40  # of more classes, the largest and the smallest are shown
-FEW_RECORDS = 10  # below, one test record moves a class's recall by more than 10 points
+NAME_WIDTH = 24  # of a class; longer names are wrapped
+MOST_ROWS = 40  # with more classes, only the largest and the smallest are shown
+FEW_RECORDS = 10  # with fewer, one test record changes a class's recall by more than 10 points
 
 _T = TypeVar('_T')
 
 
 def shown_rows(rows: Sequence[_T]) -> tuple[Sequence[_T], int, int]:
-  """Returns the rows to show, and after how many of them how many are left out."""
+  """Returns the rows to show, the position of omitted rows, and their number."""
   if len(rows) <= MOST_ROWS:
     return rows, len(rows), 0
   half = MOST_ROWS // 2
@@ -42,17 +42,17 @@ def shown_rows(rows: Sequence[_T]) -> tuple[Sequence[_T], int, int]:
 
 
 def bar(count: int, most: int) -> str:
-  """Returns a bar for a count, full for the largest; never empty for one record or more."""
+  """Returns a bar proportional to a count; at least one block for one or more records."""
   return '█' * max(round(BAR_WIDTH * count / most), min(count, 1)) if most else ''
 
 
 def ratio_text(ratio: float) -> str:
-  """Returns an imbalance ratio for people."""
+  """Returns the text of an imbalance ratio."""
   return '-' if math.isnan(ratio) else '∞' if math.isinf(ratio) else f'{ratio:.1f}'
 
 
 def make_table() -> Table:
-  """Returns a table without columns yet; narrow gaps, so that ten digits fit 80 columns."""
+  """Returns a table with a column for the class; narrow gaps let ten digits fit 80 columns."""
   table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
   table.add_column('class', overflow='fold', min_width=9, max_width=NAME_WIDTH)
   return table
@@ -70,7 +70,7 @@ def class_row(result: ClassResult, summary: Summary, bars: bool) -> list[str]:
 
 
 def class_table(summary: Summary, bars: bool) -> Table:
-  """Returns the table of classes by split, with shares (and bars of these)."""
+  """Returns the table of class counts by split, with shares and optional bars."""
   table = make_table()
   for name in (*summary.columns, 'share'):
     table.add_column(name, justify='right', no_wrap=True)
@@ -89,7 +89,7 @@ def class_table(summary: Summary, bars: bool) -> Table:
 
 
 def balance_lines(summary: Summary) -> list[str]:
-  """Returns the sentence about what balancing did; none if the run does not augment."""
+  """Returns the note on augmented copies; none if the run does not augment."""
   if BALANCED not in summary.columns:
     return []
   before, after = summary.total(BALANCED_SPLIT), summary.total(BALANCED)
@@ -99,14 +99,14 @@ def balance_lines(summary: Summary) -> list[str]:
 
 
 def check_lines(summary: Summary) -> list[str]:
-  """Returns the sentence about the checks; none if there were none, or not all passed."""
+  """Returns the note on passed checks; none without checks, or if there are warnings."""
   if not summary.checks or summary.warnings:
     return []
   return [f'[green]✓[/] {summary.checks:,} checks of class distributions passed']
 
 
 def recall_text(recall: Recall | None) -> str:
-  """Returns a class's recall; green from 0.9 on, red below 0.6."""
+  """Returns the text of a class's recall; green from 0.9 on, red below 0.6."""
   if recall is None:
     return '[dim]not tested[/]'
   share = recall.share
@@ -115,7 +115,7 @@ def recall_text(recall: Recall | None) -> str:
 
 
 def tested(result: ClassResult, models: Sequence[Comparison]) -> int:
-  """Returns the test records of a class; each seed tests the same ones."""
+  """Returns the number of test records of a class, which are the same for each seed."""
   recall = models[0].recall(result.value)
   return recall.tested // len(models[0].seeds) if recall else 0
 
@@ -150,25 +150,29 @@ def recall_table(summary: Summary) -> Table:
 
 
 def recall_lines(summary: Summary) -> list[str]:
-  """Returns the sentences below the table of recalls."""
+  """Returns the notes below the recall table."""
   lines = []
   n_seeds = len(summary.models[0].seeds)
   if n_seeds > 1:
-    lines.append(f'[dim]Mean and standard deviation of {n_seeds} trainings, seed by seed.[/]')
+    lines.append(
+      f'[dim]Mean and standard deviation of {n_seeds} trainings with different seeds.[/]'
+    )
   elif len(summary.models) > 1:
-    lines.append('[dim]One training each: small differences are chance. See --compare 5.[/]')
+    lines.append(
+      '[dim]One training each: small differences are not significant. See --compare 5.[/]'
+    )
   counts = [n for n in (tested(c, summary.models) for c in summary.classes) if n]
   few = sum(n < FEW_RECORDS for n in counts)
   if few:
     lines.append(
       f'[dim]Classes with fewer than {FEW_RECORDS} test records: {few}. '
-      'One record moves the recall of these by more than 10 points.[/]'
+      'One record changes their recall by more than 10 points.[/]'
     )
   return lines
 
 
 def warning_lines(summary: Summary) -> list[str]:
-  """Returns a line for each warning; of many, as many as rows of a table are shown."""
+  """Returns a line per warning, limited to the number of rows in a table."""
   shown, half, left_out = shown_rows(summary.warnings)
   lines = [f'[yellow]![/] {escape(warning)}' for warning in shown]
   if left_out:
@@ -177,24 +181,24 @@ def warning_lines(summary: Summary) -> list[str]:
 
 
 def natural_width(console: Console, table: Table) -> int:
-  """Returns the columns that the table takes when nothing in it is cut."""
+  """Returns the width of a table without truncation."""
   return Measurement.get(console, console.options.update(max_width=10_000), table).maximum
 
 
 def print_summary(console: Console, summary: Summary, label: str) -> None:
-  """Prints the tables, what balancing did, and the warnings."""
+  """Prints the tables, the notes and the warnings."""
   table = class_table(summary, bars=True)
   if natural_width(console, table) > console.width:
     table = class_table(summary, bars=False)
   tables = [table, recall_table(summary)] if summary.models else [table]
-  # A line that the terminal wraps can still be read, a number that is cut cannot.
+  # Lines wrapped by the terminal remain readable; truncated numbers do not.
   console.width = max(console.width, *(natural_width(console, t) for t in tables))
   console.print(f'\n[bold]Classes of {escape(label)}[/]', soft_wrap=True)
   console.print(table)
   for line in (*balance_lines(summary), *check_lines(summary)):
     console.print(line, soft_wrap=True)
   if summary.models:
-    console.print('\n[bold]Recall on records that no training saw[/]', soft_wrap=True)
+    console.print('\n[bold]Recall on records not used in training[/]', soft_wrap=True)
     console.print(tables[1])
     for line in recall_lines(summary):
       console.print(line, soft_wrap=True)
@@ -203,12 +207,12 @@ def print_summary(console: Console, summary: Summary, label: str) -> None:
 
 
 def print_outputs(console: Console, published: PublishedArtifacts, files: dict[str, str]) -> None:
-  """Prints where the things are that a person may want to open.
+  """Prints the locations of the outputs.
 
   Args:
-    console: to print to.
-    published: what the run wrote.
-    files: other files, by name.
+    console: Console to print to.
+    published: Artifacts that the run published.
+    files: Other files by name.
   """
   outputs = {
     'splits': EXAMPLES,

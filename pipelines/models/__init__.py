@@ -1,1 +1,1 @@
-"""The sample's models: what Transform and Trainer import by dotted name."""
+"""Models of the sample pipeline, which Transform and Trainer import by dotted name."""

@@ -17,7 +17,7 @@ CLASSES = 10
 def preprocessing_fn(
   inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
 ) -> dict[str, tf.Tensor]:
-  """Returns the images as floats 0..1, [n, 8, 8, 1]; a label is its class id already."""
+  """Returns the images as floats 0..1, [n, 8, 8, 1], and the labels, which are class ids."""
   label = custom_config['label']
   pixels = tf.map_fn(
     lambda png: tf.io.decode_png(png, channels=1),
@@ -29,7 +29,7 @@ def preprocessing_fn(
 
 
 def build_model(transform: tft.TFTransformOutput, label: str) -> tf_keras.Model:
-  """Returns two convolutions and a dense layer; the model takes {'image': [n, 8, 8, 1]}."""
+  """Returns a model of two convolutions and two dense layers for {'image': [n, 8, 8, 1]}."""
   image = tf_keras.Input((SIDE, SIDE, 1), name=IMAGE)
   x = tf_keras.layers.Conv2D(16, 3, padding='same', activation='relu')(image)
   x = tf_keras.layers.Conv2D(32, 3, padding='same', activation='relu')(x)

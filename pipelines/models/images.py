@@ -1,6 +1,6 @@
-"""A small convolutional model of images of any size: PNG or JPEG bytes in, a class's share out.
+"""A small convolutional model for images of any size: PNG or JPEG bytes in, probabilities out.
 
-The classes are the label's values in the training split, the most frequent first.
+The classes are the label values in the training split, in decreasing order of frequency.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ CHANNELS = 3
 
 
 def resize(encoded: tf.Tensor) -> tf.Tensor:
-  """Returns uint8 [64, 64, 3] of an encoded image; grey becomes colour, proportions may change."""
+  """Returns an encoded image as RGB uint8 [64, 64, 3]; the aspect ratio may change."""
   pixels = tf.io.decode_png(encoded, channels=CHANNELS)  # JPEG too
   resized = tf.image.resize(pixels, (SIDE, SIDE), antialias=True)
   return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
@@ -39,7 +39,7 @@ def preprocessing_fn(
 
 
 def build_model(transform: tft.TFTransformOutput, label: str) -> tf_keras.Model:
-  """Returns four convolutions and a dense layer; the model takes {'image': [n, 64, 64, 3]}."""
+  """Returns a model of four convolutions and two dense layers for {'image': [n, 64, 64, 3]}."""
   image = tf_keras.Input((SIDE, SIDE, CHANNELS), name=IMAGE)
   x = image
   for filters in (16, 32, 64, 64):

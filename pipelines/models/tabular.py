@@ -1,8 +1,8 @@
-"""A small dense model for any tf.Examples: numbers, vectors of numbers and categories.
+"""A small dense model for any tf.Examples of numbers, numeric vectors and categories.
 
-A number (or a vector of a fixed length) is scaled to mean 0 and deviation 1, and a missing
-one becomes the mean; a string becomes one-hot over the training split's own values. The
-classes are the label's values in the training split, the most frequent first.
+Numbers and vectors of fixed length are scaled to mean 0 and standard deviation 1; missing ones are
+replaced by the mean. Strings are one-hot encoded with the vocabulary of the training split. The
+classes are the label values in the training split, in decreasing order of frequency.
 """
 
 from typing import Any, TypeAlias
@@ -16,13 +16,13 @@ from pipelines.models import training
 
 MOST_CATEGORIES = 1_000
 CLASSES_VOCABULARY = 'classes'
-EMPTY, MISSING = '\\empty', '\\missing'  # in a vocabulary, where no other backslash stands alone
+EMPTY, MISSING = '\\empty', '\\missing'  # vocabulary entries; all other backslashes are doubled
 
 RawFeature: TypeAlias = 'tf.Tensor | tf.SparseTensor'
 
 
 def vocabulary_name(feature: str) -> str:
-  """Returns a file name for the feature's vocabulary: letters and digits, others as _hex_.
+  """Returns a file name for a feature's vocabulary; other than letters and digits become _hex_.
 
   >>> vocabulary_name('home town')
   'values_of_home_20_town'
@@ -32,7 +32,7 @@ def vocabulary_name(feature: str) -> str:
 
 
 def is_category(feature: RawFeature) -> bool:
-  """Returns whether a raw feature is a string, and so one of a set of values."""
+  """Returns whether a raw feature is categorical, that is, a string."""
   return feature.dtype == tf.string
 
 
@@ -52,7 +52,7 @@ def first_values(feature: RawFeature, missing: str | float) -> tf.Tensor:
 
 
 def scale(feature: RawFeature) -> tf.Tensor:
-  """Returns floats [n, length] of mean 0 and deviation 1 by column; a missing value is 0."""
+  """Returns floats [n, length] with mean 0 and deviation 1 per column; missing values are 0."""
   if isinstance(feature, tf.SparseTensor):
     feature = tf.SparseTensor(
       feature.indices, tf.cast(feature.values, tf.float32), feature.dense_shape
@@ -63,14 +63,14 @@ def scale(feature: RawFeature) -> tf.Tensor:
 
 
 def to_line(text: tf.Tensor) -> tf.Tensor:
-  r"""Returns texts in which \, \n and \r are escaped: Transform's vocabularies leave out others."""
+  r"""Returns texts with \, \n and \r escaped, since Transform's vocabularies omit line breaks."""
   for pattern, escaped in ((r'\\', r'\\\\'), ('\n', r'\\n'), ('\r', r'\\r')):
     text = tf.strings.regex_replace(text, pattern, escaped)
   return text
 
 
 def to_category_id(feature: RawFeature, name: str) -> tf.Tensor:
-  """Returns ids [n, length] in the feature's vocabulary; rarer or new values share the last."""
+  """Returns ids [n, length] in a feature's vocabulary; rare and new values share the last id."""
   return tft.compute_and_apply_vocabulary(
     to_line(first_values(feature, '')),
     top_k=MOST_CATEGORIES,
@@ -80,16 +80,16 @@ def to_category_id(feature: RawFeature, name: str) -> tf.Tensor:
 
 
 def class_names(label: tf.Tensor) -> tf.Tensor:
-  """Returns the names that int, string or whole float labels have in the vocabulary."""
+  """Returns the vocabulary entries of int, string or integral float labels."""
   if label.dtype == tf.string:
     return tf.where(tf.equal(label, ''), tf.constant(EMPTY), to_line(label))
   return tf.strings.as_string(tf.cast(label, tf.int64))
 
 
 def to_class_id(label: RawFeature) -> tf.Tensor:
-  """Returns ids [n, 1] of int, string or whole float labels; -1 for a class not in training.
+  """Returns ids [n, 1] of int, string or integral float labels; -1 for classes not in training.
 
-  A missing label is a class of its own, if it comes in training.
+  Missing labels are a class if they occur in training.
   """
   if isinstance(label, tf.SparseTensor):
     named = tf.SparseTensor(label.indices, class_names(label.values), label.dense_shape)
@@ -104,7 +104,7 @@ def to_class_id(label: RawFeature) -> tf.Tensor:
 def preprocessing_fn(
   inputs: dict[str, RawFeature], custom_config: dict[str, Any]
 ) -> dict[str, tf.Tensor]:
-  """Returns every feature under its own name: scaled floats, category ids, class ids."""
+  """Returns all features by name: scaled floats, category ids, class ids."""
   label = custom_config['label']
   outputs = {}
   for name, feature in inputs.items():
@@ -118,7 +118,7 @@ def preprocessing_fn(
 
 
 def build_model(transform: tft.TFTransformOutput, label: str) -> tf_keras.Model:
-  """Returns a model of two dense layers over all features side by side."""
+  """Returns a dense model with two hidden layers over the concatenated features."""
   inputs, columns = {}, []
   for name, spec in sorted(transform.transformed_feature_spec().items()):
     if name == label:

@@ -1,4 +1,4 @@
-"""What the sample's models share: batches, fitting, exporting."""
+"""Common code of the sample's models: batches, training, export."""
 
 import dataclasses
 import logging
@@ -13,8 +13,8 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx_balance.inputs import BalancedInputs
 
 SHUFFLE_BUFFER = 20_000
-ROUNDS = 5  # how often training reports its progress
-CLASS_ID = 'class_id'  # what the Evaluator compares predictions with
+ROUNDS = 5  # number of progress reports
+CLASS_ID = 'class_id'  # label key of the Evaluator
 
 _SERIALIZED = [tf.TensorSpec([None], tf.string, name='examples')]
 _log = logging.getLogger('pipelines.training')
@@ -22,7 +22,7 @@ _log = logging.getLogger('pipelines.training')
 
 @dataclasses.dataclass(frozen=True)
 class TrainingOptions:
-  """What the pipeline tells a model: the Trainer's (and Transform's) `custom_config`."""
+  """Options of a model: the `custom_config` of Trainer and Transform."""
 
   label: str
   seed: int = 0
@@ -30,15 +30,15 @@ class TrainingOptions:
 
 
 Batches: TypeAlias = tf.data.Dataset
-"""Of (features, class id int64 [n])."""
+"""Dataset of (features, class id int64 [n])."""
 
 
 def balanced_batches(
   fn_args: FnArgs, transform: tft.TFTransformOutput, options: TrainingOptions
 ) -> tuple[Batches, Batches]:
-  """Returns endless training batches with each class's exact share, and one pass over eval.
+  """Returns infinite training batches with exact class shares, and one pass over eval.
 
-  Both are of transformed records: what BalancedInputGen wrote.
+  Both contain the transformed records that BalancedInputGen wrote.
   """
   inputs = BalancedInputs.from_fn_args(fn_args)
   train = inputs.train(options.batch_size, seed=options.seed)
@@ -48,9 +48,9 @@ def balanced_batches(
 def natural_batches(
   fn_args: FnArgs, transform: tft.TFTransformOutput, options: TrainingOptions
 ) -> tuple[Batches, Batches]:
-  """Returns endless training batches of the data as it is, shuffled, and one pass over eval.
+  """Returns infinite, shuffled training batches of the natural data, and one pass over eval.
 
-  Both are of raw records, transformed here: no copy that balances is among them.
+  Both contain raw records, transformed here, without augmented copies.
   """
   spec, layer = transform.raw_feature_spec(), transform.transform_features_layer()
 
@@ -72,9 +72,9 @@ def read_records(patterns: list[str]) -> tf.data.Dataset:
 
 
 def without_unknown(batches: tf.data.Dataset) -> Batches:
-  """Returns the batches without records of a class which the training split lacks (class id -1).
+  """Returns the batches without records of classes that training lacks (class id -1).
 
-  No loss is defined on them. The Evaluator counts them, as missed.
+  Their loss is undefined. The Evaluator counts them as errors.
   """
 
   def drop(
@@ -94,12 +94,12 @@ def train_and_export(
   read: Callable[[FnArgs, tft.TFTransformOutput, TrainingOptions], tuple[Batches, Batches]],
   build: Callable[[tft.TFTransformOutput, str], tf_keras.Model],
 ) -> None:
-  """Trains a model and saves it where the Trainer says.
+  """Trains a model and saves it to the Trainer's output folder.
 
   Args:
-    fn_args: What a `run_fn` gets.
+    fn_args: Argument of a `run_fn`.
     read: `balanced_batches` or `natural_batches`.
-    build: Makes the model from the transform graph and the label's name.
+    build: Function that makes the model from the transform graph and the label's name.
   """
   options = TrainingOptions(**fn_args.custom_config)
   transform = tft.TFTransformOutput(fn_args.transform_output)
@@ -111,7 +111,7 @@ def train_and_export(
 
 
 def round_sizes(steps: int, rounds: int = ROUNDS) -> list[int]:
-  """Returns the steps in at most `rounds` parts which differ by no more than one.
+  """Returns the steps divided into at most `rounds` parts that differ by at most one.
 
   >>> round_sizes(303), round_sizes(3)
   ([61, 61, 61, 60, 60], [1, 1, 1])
@@ -127,12 +127,12 @@ def fit(
   steps: int,
   seed: int,
 ) -> tf_keras.Model:
-  """Returns a model trained for `steps` batches; logs its scores a few times on the way."""
+  """Returns a model trained for `steps` batches; logs its scores after each round."""
   tf_keras.utils.set_random_seed(seed)
   model = make_model()
   model.compile('adam', 'sparse_categorical_crossentropy', metrics=['accuracy'])
-  # TensorFlow's autograph knows that `keras` needs no conversion but not that `tf_keras` is the
-  # same: it rewrites all of it for the first step, which then takes 11 s instead of 0.9 s.
+  # AutoGraph exempts `keras` from conversion, but not `tf_keras`, and would rewrite all of it for
+  # the first step, which then takes 11 s instead of 0.9 s.
   model.train_step = tf.autograph.experimental.do_not_convert(model.train_step)
   model.test_step = tf.autograph.experimental.do_not_convert(model.test_step)
   start, done, batches = time.monotonic(), 0, iter(train)
@@ -148,9 +148,9 @@ def fit(
 
 
 class _Export(tf.Module):
-  """The model with its preprocessing, as signatures that take serialized tf.Examples.
+  """Model with preprocessing, and signatures that take serialized tf.Examples.
 
-  A plain SavedModel, which loads without any Keras: TFMA, Serving and a later TFX read it.
+  It is saved without Keras metadata, so TFMA, Serving and later versions of TFX can load it.
   """
 
   def __init__(self, model: tf_keras.Model, transform: tft.TFTransformOutput, label: str):
@@ -162,14 +162,14 @@ class _Export(tf.Module):
 
   @tf.function(input_signature=_SERIALIZED, autograph=False)
   def serve(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Returns class probabilities of raw examples, which need not have the label."""
+    """Returns class probabilities of raw examples; the label is not required."""
     spec = {name: value for name, value in self._spec.items() if name != self._label}
     features = self._layer(tf.io.parse_example(examples, spec))
     return {'probabilities': self._model(features, training=False)}
 
   @tf.function(input_signature=_SERIALIZED, autograph=False)
   def transform_labels(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Returns class ids of raw examples, -1 for a class which the training split lacks."""
+    """Returns class ids of raw examples; -1 for classes that training lacks."""
     features = self._layer(tf.io.parse_example(examples, self._spec))
     return {CLASS_ID: tf.reshape(features[self._label], [-1])}
 

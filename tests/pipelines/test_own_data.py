@@ -43,7 +43,7 @@ def test_no_such_folder(tmp_path):
 def test_a_file_in_place_of_its_folder(tmp_path):
   path = tmp_path / 'a.csv'
   path.write_text('kind,n\n1,2\n')
-  with pytest.raises(OwnDataError, match='is a file; pass the folder that it is in'):
+  with pytest.raises(OwnDataError, match='is a file; pass its folder as --examples'):
     inspect(path, 'kind')
 
 

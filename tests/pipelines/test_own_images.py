@@ -31,11 +31,11 @@ def test_the_folders_are_the_classes(tmp_path):
 @pytest.mark.parametrize(
   ('names', 'message'),
   [
-    (['cat/a.png', 'b.png'], 'has 1 images outside of its folders, such as b.png; move each'),
-    (['notes.txt'], 'has no folders; give it a folder of images for each class'),
-    (['train/cat/a.png'], r'train has the folder cat; .*: pass .*train if its folders are'),
+    (['cat/a.png', 'b.png'], 'has 1 images outside of its subfolders, such as b.png; move each'),
+    (['notes.txt'], 'has no subfolders; add a folder of images for each class'),
+    (['train/cat/a.png'], r'train has the subfolder cat; .*: pass .*train if its subfolders are'),
     (['cat/a.png', 'cat/b.gif'], 'cat has 1 files that are neither PNG nor JPEG, such as b.gif'),
-    (['cat/a.png', 'dog/.hidden'], 'dog has no images; put some in, or remove it from'),
+    (['cat/a.png', 'dog/.hidden'], 'dog has no images; add images, or remove it from'),
   ],
   ids=['outside of folders', 'no folders', 'folders in folders', 'other files', 'no images'],
 )
@@ -47,7 +47,7 @@ def test_another_layout_is_refused(tmp_path, names, message):
 
 
 def test_no_such_folder(tmp_path):
-  with pytest.raises(OwnDataError, match='nowhere is no folder; pass one that has a folder'):
+  with pytest.raises(OwnDataError, match='nowhere is not a folder; pass one that has a folder'):
     own_images.find_images(tmp_path / 'nowhere')
 
 

@@ -33,7 +33,7 @@ def test_records_without_a_label_are_no_fault_if_one_says_what_becomes_of_them(m
     (
       LabelCounts({b'caf\xe9': 90, b'b': 90}),
       'error',
-      r"has the value b'caf\\xe9', which is not UTF-8, and Evaluator takes no other text; write",
+      r"has the value b'caf\\xe9', which is not UTF-8, as Evaluator requires; write",
     ),
   ],
   ids=[

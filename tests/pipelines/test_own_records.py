@@ -96,8 +96,8 @@ def test_records_that_are_no_examples(tmp_path):
 @pytest.mark.parametrize(
   ('name', 'other', 'message'),
   [
-    ('a.gz', 'a.tfrecord', 'a.gz is not compressed, and its name says otherwise'),
-    ('a.tfrecord', 'a.gz', 'a.tfrecord is compressed, and its name says otherwise'),
+    ('a.gz', 'a.tfrecord', 'a.gz is not compressed, which its name contradicts'),
+    ('a.tfrecord', 'a.gz', 'a.tfrecord is compressed, which its name contradicts'),
   ],
 )
 def test_a_name_that_belies_the_compression(tmp_path, name, other, message):

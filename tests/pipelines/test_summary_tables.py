@@ -60,13 +60,13 @@ def test_two_models_stand_beside_each_other_with_mean_and_spread(three_classes):
   assert 'class in train tested natural batches balanced batches' in lines
   assert 'b 8 2 0.250 0.750' in lines
   assert 'macro recall 12 0.625 ± 0.177 0.825 ± 0.177' in lines
-  assert 'Mean and standard deviation of 2 trainings, seed by seed.' in lines
+  assert 'Mean and standard deviation of 2 trainings with different seeds.' in lines
 
 
 def test_one_training_each_is_no_proof():
   scores = [make_scores(model, {'a': (9, 10)}) for model in ('natural', 'balanced')]
   lines = lines_of(summarize(make_sidecar({'a': (8, 1, 1)}), compare(scores)))
-  assert 'One training each: small differences are chance. See --compare 5.' in lines
+  assert 'One training each: small differences are not significant. See --compare 5.' in lines
 
 
 CHECK = {'passed': True, 'message': 'train: all is well'}
