@@ -28,9 +28,6 @@ def plain_cause(error: BaseException) -> TfxBalanceError | None:
 
   Beam runners hand an exception of a worker over as a RuntimeError whose text is the worker's
   traceback; its last line is what a person needs.
-
-  Args:
-    error: what a Beam pipeline raised.
   """
   for link in chain_of(error):
     if isinstance(link, TfxBalanceError):

@@ -29,7 +29,7 @@ class ExamplesInput:
   """One or several `Examples` artifacts, taken as one.
 
   Attributes:
-    artifacts: the newest last, by span and version.
+    artifacts: Artifacts by span and version, the newest last.
   """
 
   artifacts: tuple[types.Artifact, ...]
@@ -83,10 +83,6 @@ class ExamplesInput:
 
   def others(self, chosen: Sequence[str], argument: str) -> list[str]:
     """Returns the splits that are not chosen.
-
-    Args:
-      chosen: names of splits.
-      argument: by which a person chose them.
 
     Raises:
       ConfigError: if one is chosen that there is not.

@@ -13,8 +13,8 @@ def lazy_names(
   """Returns `__getattr__` and `__dir__` of a package whose names live in modules of it.
 
   Args:
-    package: its `globals()`.
-    home: name to the module that has it.
+    package: `globals()` of the package.
+    home: Modules by the names that they have.
   """
 
   def load(name: str) -> Any:

@@ -50,10 +50,10 @@ def augment_batch(augment_fn: AugmentFn, features: Features, seeds: tf.Tensor) -
   """Returns the augmented batch: graph code, as in a tf.data map, and without checks of values.
 
   Args:
-    augment_fn: with `batch`, called once; without, called for each record by `tf.map_fn`, in C++
-      and several at a time once it is traced.
-    features: feature to [n], [n, k] or ragged [n, None].
-    seeds: int64 [n, 2].
+    augment_fn: Function; with `batch`, called once; without, called for each record by
+      `tf.map_fn`, in C++ and several at a time once it is traced.
+    features: Tensors by feature: [n], [n, k] or ragged [n, None].
+    seeds: Seed of each record: int64 [n, 2].
 
   Raises:
     AugmentError: if a feature is dropped, added, or has another dtype or shape.
@@ -71,12 +71,6 @@ def checked_batch(
 ) -> Features:
   """Returns the augmented batch, bound to fail where a value breaks a rule: graph code.
 
-  Args:
-    step: graph code of features and inputs, such as `augment_batch` of some function.
-    features: feature to [n, ...].
-    name: what messages call the function.
-    inputs: of the step, such as the seeds.
-
   Raises:
     ConfigError: if the step draws from a state.
     tf.errors.InvalidArgumentError: at run time, if a value breaks a rule.
@@ -92,9 +86,9 @@ class Applier:
   """Applies one augment function to batches, in any thread; it traces once for each signature.
 
   Args:
-    augment_fn: bound to its pool already, if it needs one.
-    label: the feature that must not change; None checks none.
-    name: what messages call the function; by default its own name.
+    augment_fn: Function, bound to its pool if it needs one.
+    label: Feature that must not change; None checks none.
+    name: Name of the function in messages; its own by default.
   """
 
   def __init__(self, augment_fn: Any, label: str | None = None, name: str | None = None):
@@ -117,9 +111,9 @@ class Applier:
     """Returns the augmented batch, which has passed every check.
 
     Args:
-      features: feature to [n], [n, k] or ragged [n, None]; tensors or arrays.
-      seeds: int64 [n, 2].
-      timeout: seconds for the batch, tracing included; None for as long as it takes.
+      features: Tensors or arrays by feature: [n], [n, k] or ragged [n, None].
+      seeds: Seed of each record: int64 [n, 2].
+      timeout: Seconds for the batch, tracing included; None for no limit.
 
     Raises:
       AugmentError: if the function raises or breaks a rule; it carries the record's index.
@@ -234,10 +228,10 @@ def apply(
   """Returns the augmented batch; for many batches keep one `Applier`, which traces once.
 
   Args:
-    augment_fn: bound to its pool already, if it needs one.
-    features: feature to [n], [n, k] or ragged [n, None].
-    seeds: int64 [n, 2].
-    label: the feature that must not change.
+    augment_fn: Function, bound to its pool if it needs one.
+    features: Tensors by feature: [n], [n, k] or ragged [n, None].
+    seeds: Seed of each record: int64 [n, 2].
+    label: Feature that must not change; None checks none.
   """
   return Applier(augment_fn, label)(features, seeds)
 
@@ -321,9 +315,6 @@ class ByClass:
 
   Functions with `arrays` (see `VectorAugment`) are one piece of graph code for any number of
   classes. Of others each is a piece of its own, which takes about 0.2 s to make.
-
-  Args:
-    functions: bound by one `PoolFn`.
   """
 
   def __init__(self, functions: Sequence[AugmentFn]):
@@ -334,9 +325,9 @@ class ByClass:
     """Returns the augmented batch: graph code.
 
     Args:
-      features: feature to [n, ...].
-      seeds: int64 [n, 2].
-      which: int64 [n], places of the functions.
+      features: Tensors by feature: [n, ...].
+      seeds: Seed of each record: int64 [n, 2].
+      which: Number of each record's function: int64 [n].
     """
     order = tf.argsort(which, stable=True)
     present, _, counts = tf.unique_with_counts(tf.gather(which, order))
@@ -389,8 +380,8 @@ def call_within(seconds: float | None, call: Callable[[], Result]) -> Result:
   never ends cannot be stopped from outside.
 
   Args:
-    seconds: above 0; None calls at once, in this thread, for as long as it takes.
-    call: takes no arguments.
+    seconds: Time limit, above 0; None calls in this thread, without a limit.
+    call: Function without arguments.
   """
   if seconds is None:
     return call()

@@ -30,10 +30,10 @@ def map_encoded(files: tf.Tensor, seeds: tf.Tensor, pixels: Pixels, jpeg_quality
   A palette becomes RGB. Metadata, such as EXIF's orientation, is not kept.
 
   Args:
-    files: string [n], of 8 bits a channel: grey, RGB, or with alpha.
-    seeds: int64 [n, 2].
-    pixels: changes a batch of decoded images of one size.
-    jpeg_quality: 1 to 100.
+    files: PNG or JPEG files, string [n], of 8 bits a channel: grey, RGB, or with alpha.
+    seeds: Seed of each file: int64 [n, 2].
+    pixels: Function that changes a batch of decoded images of one size.
+    jpeg_quality: Quality of JPEG files, 1 to 100.
 
   Raises:
     tf.errors.InvalidArgumentError: at run time, for a file that is neither, or has 16 bits.

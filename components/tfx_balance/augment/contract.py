@@ -54,8 +54,8 @@ class AugmentFn(Protocol):
     """Returns the example's augmented features.
 
     Args:
-      features: of one example.
-      seed: int64 [2].
+      features: Tensors of one example, by feature.
+      seed: Seed of the example: int64 [2].
     """
     ...
 
@@ -69,12 +69,12 @@ class PoolFn(Protocol):
   evenly over the records of the class that it holds, or takes the first ones of a class that is
   streamed. Two more attributes are optional:
 
-    pool_features: names of the features to be in the pool, each of a fixed number of values; by
+    pool_features: Features of the pool, each of a fixed number of values; by
       default, or None, all numeric ones are.
-    max_pool_bytes: of the pools of all classes together; 100,000,000 by default.
+    max_pool_bytes: Bytes of the pools of all classes together; 100,000,000 by default.
 
   Attributes:
-    pool_size: how many records of the class it wants to see at most.
+    pool_size: Largest number of records of the class in its pool.
   """
 
   pool_size: int
@@ -88,12 +88,12 @@ class VectorAugment:
   """Base of the ready functions: they are written for a batch, and one example is a batch of one.
 
   Attributes:
-    repeatable: True where its outcome is known to be a function of features and seed, so that it is
+    repeatable: Whether its outcome is known to be a function of features and seed, so that it is
       not tried.
-    traced: False where `batch` is better run eagerly than traced, as a function bound to a pool,
-      one for each class, is.
-    graph_code: True, since AutoGraph has nothing to convert in them.
-    arrays: all that a function which is bound to a pool has from it, by name, each of one dimension
+    traced: Whether to trace `batch`; False where it runs better eagerly, such as in a function that
+      is bound to the pool of one class.
+    graph_code: True: AutoGraph has nothing to convert.
+    arrays: All that a bound function has from its pool, by name, each of one dimension
       or more; then one piece of graph code serves many classes. None for other functions.
   """
 
@@ -112,8 +112,8 @@ class VectorAugment:
     """Returns the augmented features of a batch.
 
     Args:
-      features: feature to [n], [n, k] or ragged [n, None].
-      seeds: int64 [n, 2].
+      features: Tensors by feature: [n], [n, k] or ragged [n, None].
+      seeds: Seed of each record: int64 [n, 2].
     """
     raise NotImplementedError
 
@@ -162,10 +162,6 @@ def check_dotted_path(path: Any) -> str:
 
 def check_augment_fn(augment_fn: Any, name: str) -> Any:
   """Returns the function if it is one or can be bound to a pool.
-
-  Args:
-    augment_fn: what a module holds under the name.
-    name: for messages.
 
   Raises:
     ConfigError: if it is neither, or is a class.
@@ -226,7 +222,7 @@ def source_hash(augment_fn: Any) -> str:
   object's parameters. It does not cover other modules that this one imports, nor versions.
 
   Args:
-    augment_fn: a function, a `functools.partial`, or an object with a stable repr.
+    augment_fn: Function, `functools.partial`, or object with a stable repr.
 
   Raises:
     ConfigError: if there is no source, or a repr holds an address and so differs in every run.

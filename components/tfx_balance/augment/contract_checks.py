@@ -24,9 +24,9 @@ class AugmentError(DataError):
   """An augment function raised, or broke a rule.
 
   Attributes:
-    reason: what it did.
-    function: its name.
-    index: of the record in the batch; None where no record fails alone.
+    reason: Rule that it broke.
+    function: Name of the function.
+    index: Index of the record in the batch; None where no record fails alone.
   """
 
   def __init__(self, reason: str, function: str = '', index: int | None = None):
@@ -43,12 +43,7 @@ class AugmentError(DataError):
 
   @classmethod
   def of_faults(cls, function: str, faults: Mapping[str, npt.NDArray[np.bool_]]) -> AugmentError:
-    """Returns the error for the first record with a fault.
-
-    Args:
-      function: its name.
-      faults: reason to bool [n], one of them True at least.
-    """
+    """Returns the error for the first record with a fault."""
     first = {reason: int(np.argmax(mask)) for reason, mask in faults.items() if mask.any()}
     reason = min(first, key=lambda reason: first[reason])
     return cls(reason, function, first[reason])
@@ -58,10 +53,10 @@ def check_structure(before: Features, after: Any, function: str, records: bool) 
   """Raises if features, dtypes or shapes differ.
 
   Args:
-    before: what the function was given.
-    after: what it returned; tensors, or what converts to them.
-    function: its name.
-    records: whether these are batches: then a shape that is known at run time only is checked then.
+    before: Features that the function was given.
+    after: Features that it returned, as tensors or what converts to them.
+    function: Name of the function.
+    records: Whether these are batches; a shape known at run time only is then checked at run time.
 
   Raises:
     AugmentError: at record 0, since every record is treated alike.
@@ -86,13 +81,7 @@ def check_structure(before: Features, after: Any, function: str, records: bool) 
 
 
 def value_faults(before: Features, after: Features, label: str | None) -> Features:
-  """Returns which records break a rule on values: reason to bool [n].
-
-  Args:
-    before: the batch.
-    after: the augmented batch, of the same structure.
-    label: the feature that must not change, or None.
-  """
+  """Returns which records break a rule on values: reason to bool [n]."""
   faults = {}
   if label is not None and label in before and after[label] is not before[label]:
     faults[f'changed the label {label!r}; leave it as it is'] = _differs(
@@ -107,13 +96,7 @@ def value_faults(before: Features, after: Features, label: str | None) -> Featur
 
 
 def fail_on_faults(before: Features, after: Features, function: str) -> Features:
-  """Returns the augmented batch, bound to fail at run time if a value breaks a rule: graph code.
-
-  Args:
-    before: the batch.
-    after: the augmented batch, of the same structure.
-    function: its name.
-  """
+  """Returns the augmented batch, bound to fail at run time if a value breaks a rule: graph code."""
   checks = []
   for reason, fault in value_faults(before, after, None).items():
     text = [f'augment function {function}: {reason}; of the records augmented together, in number']
@@ -189,9 +172,6 @@ def stateful_ops(graph: Any) -> list[str]:
 
   Functions that the graph calls, loops and conditions among them, are looked into as well.
   `StatelessRandom*` operations are not among them: they are a function of their seed.
-
-  Args:
-    graph: a `tf.Graph`, such as a concrete function's.
   """
   definition = graph.as_graph_def()
   nodes = list(definition.node)
@@ -201,12 +181,7 @@ def stateful_ops(graph: Any) -> list[str]:
 
 
 def refuse_state(graph: Any, function: str) -> None:
-  """Raises a ConfigError if a graph draws from a state.
-
-  Args:
-    graph: of the traced function.
-    function: its name.
-  """
+  """Raises a ConfigError if a graph draws from a state."""
   found = stateful_ops(graph)
   if found:
     raise ConfigError(
@@ -219,7 +194,7 @@ def untraced(augment_fn: Any) -> Any:
   """Returns the function without what it has traced, so that its Python code runs again.
 
   Args:
-    augment_fn: with an `untraced()` of its own, a `tf.function`, or any other, which is returned.
+    augment_fn: Object with `untraced()`, `tf.function`, or any other, which is returned.
   """
   if hasattr(augment_fn, 'untraced'):
     return augment_fn.untraced()

@@ -45,21 +45,21 @@ class ImageAugment(VectorAugment):
     'image'
 
   Attributes:
-    feature: the image's name.
-    flip_left_right: mirror every other image, at random.
-    flip_up_down: the same, top to bottom.
-    brightness: adds up to this share of the range, either way; 0 to 1.
-    contrast: multiplies differences from the channel's mean by 1 - contrast to 1 + contrast;
+    feature: Name of the image feature.
+    flip_left_right: Whether to mirror half of the images, at random.
+    flip_up_down: Likewise, top to bottom.
+    brightness: Largest share of the range that is added or taken away; 0 to 1.
+    contrast: Largest change of the factor on differences from the channel's mean, about 1;
       0 to 1.
-    crop: cuts away up to this share of height and width and scales what is left up; 0 to below 1.
-    rotation: turns by up to so many degrees, either way; 0 to 180.
-    cutout: blanks a square of this share of the shorter side, its middle anywhere in the image
+    crop: Largest share of height and width that is cut away, before scaling up; 0 to below 1.
+    rotation: Largest rotation in degrees, either way; 0 to 180.
+    cutout: Share of the shorter side that a blanked square has, its middle anywhere in the image
       (DeVries and Taylor 2017); 0 to 1.
-    shape: height, width and channels of raw values; None for encoded images.
-    value_range: of raw values; by default 0 to 1 for floats and 0 to 255 for the rest.
-    fill: what comes in from outside: 'reflect', 'nearest', 'wrap' or 'constant' (`fill_value`).
-    fill_value: share of the range, for 'constant' and for the cutout.
-    jpeg_quality: of what is encoded again, 1 to 100.
+    shape: Height, width and channels of raw values; None for encoded images.
+    value_range: Range of raw values; by default 0 to 1 for floats and 0 to 255 for the rest.
+    fill: Fill mode outside the image: 'reflect', 'nearest', 'wrap' or 'constant' (`fill_value`).
+    fill_value: Share of the range, for 'constant' and for the cutout.
+    jpeg_quality: Quality of JPEG files that are encoded again, 1 to 100.
   """
 
   feature: str = 'image'
@@ -273,14 +273,7 @@ def coin(seeds: tf.Tensor, purpose: str) -> tf.Tensor:
 
 
 def flip(images: tf.Tensor, seeds: tf.Tensor, left_right: bool, up_down: bool) -> tf.Tensor:
-  """Returns images of which a half, drawn at random, are mirrored: same shape and dtype.
-
-  Args:
-    images: [n, h, w, c].
-    seeds: int64 [n, 2].
-    left_right: whether to mirror the columns.
-    up_down: whether to mirror the rows.
-  """
+  """Returns images of which a half, drawn at random, are mirrored: same shape and dtype."""
   for wanted, axis, purpose in (
     (left_right, 2, 'image/flip_left_right'),
     (up_down, 1, 'image/flip_up_down'),
@@ -300,17 +293,7 @@ def warp(
   fill: str,
   fill_value: float,
 ) -> tf.Tensor:
-  """Returns images turned, zoomed into and mirrored, sampled bilinearly once: same shape.
-
-  Args:
-    images: float32 [n, h, w, c].
-    seeds: int64 [n, 2].
-    rotation: degrees, at most so far either way.
-    crop: up to this share of height and width is cut away, in [0, 1).
-    flips: left_right, up_down.
-    fill: what is outside, by the names of `ImageProjectiveTransformV3`.
-    fill_value: the value outside for 'CONSTANT'.
-  """
+  """Returns images turned, zoomed into and mirrored, sampled bilinearly once: same shape."""
   size = tf.shape(images)[1:3]
   matrices = _matrices(seeds, tf.cast(size, tf.float64), rotation, crop, flips)
   out = tf.raw_ops.ImageProjectiveTransformV3(

@@ -4,6 +4,9 @@ A Keras layer draws from a state that moves on with every call. While such a lay
 of its generators is replaced by one that gives numbers made from the record's seed, from the
 layer's position and from how often it has been asked. What has been traced is searched: if it still
 draws from a state, or writes to one, the layer is refused.
+
+That takes private attributes: tf_keras offers no other way to its generators, and `stateless_call`
+of Keras 3 would change what layers with several draws give, and hide a layer's writes to a state.
 """
 
 from __future__ import annotations
@@ -44,11 +47,11 @@ def from_keras(
   batch of one, and must keep their shape.
 
   Args:
-    layer: a layer or a `Sequential`, of Keras 3 on TensorFlow or of tf_keras.
-    feature: the feature's name.
-    shape: height, width and channels: what raw values are reshaped to, and what a layer that needs
+    layer: Layer or `Sequential`, of Keras 3 on TensorFlow or of tf_keras.
+    feature: Name of the feature.
+    shape: Height, width and channels: what raw values are reshaped to, and what a layer that needs
       to know it is told about encoded images.
-    jpeg_quality: of what is encoded again, 1 to 100.
+    jpeg_quality: Quality of JPEG files that are encoded again, 1 to 100.
 
   Raises:
     ConfigError: if it is not a layer, Keras runs on another backend, or a layer mixes records.
@@ -65,8 +68,8 @@ class KerasAugment:
   """Keras layers as an augment function; see `from_keras`.
 
   Attributes:
-    name: what messages call it.
-    graph_code: True, since AutoGraph has nothing to convert in it.
+    name: Name in messages.
+    graph_code: True: AutoGraph has nothing to convert.
   """
 
   graph_code = True

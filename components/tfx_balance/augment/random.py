@@ -28,9 +28,9 @@ def bits(seeds: tf.Tensor, purpose: str, shape: Sequence[int] = ()) -> tf.Tensor
   """Returns uniform 64-bit integers: uint64 [..., *shape].
 
   Args:
-    seeds: int64 [..., 2], one seed a record: [2] for one, [n, 2] for a batch.
-    purpose: what is drawn for, such as 'image/rotation'; purposes are independent of each other.
-    shape: numbers for each record.
+    seeds: Seed of each record, int64 [..., 2]: [2] for one, [n, 2] for a batch.
+    purpose: Name of the draw, such as 'image/rotation'; purposes are independent of each other.
+    shape: Shape of the numbers of each record.
   """
   halves = tf.bitcast(tf.convert_to_tensor(seeds, tf.int64), tf.uint64)
   state = _mix(halves[..., 0] ^ _word(tie_break(0, 'augment', purpose)))
@@ -50,15 +50,7 @@ def uniform(
   high: float = 1.0,
   shape: Sequence[int] = (),
 ) -> tf.Tensor:
-  """Returns numbers uniform in [low, high): float64 [..., *shape], multiples of 2**-53 scaled.
-
-  Args:
-    seeds: int64 [..., 2].
-    purpose: what is drawn for.
-    low: the least.
-    high: above the greatest.
-    shape: numbers for each record.
-  """
+  """Returns numbers uniform in [low, high): float64 [..., *shape], multiples of 2**-53 scaled."""
   whole = tf.bitwise.right_shift(bits(seeds, purpose, shape), _word(11))
   unit = tf.cast(tf.bitcast(whole, tf.int64), tf.float64) * 2.0**-53
   return unit * (high - low) + low if (low, high) != (0.0, 1.0) else unit
@@ -69,11 +61,6 @@ def normal(seeds: tf.Tensor, purpose: str, shape: Sequence[int] = ()) -> tf.Tens
 
   The density is constant in each of 4,096 cells of equal probability. The outermost two end where
   the variance comes to 1 exactly.
-
-  Args:
-    seeds: int64 [..., 2].
-    purpose: what is drawn for.
-    shape: numbers for each record.
   """
   drawn = bits(seeds, purpose, shape)
   cell = tf.cast(tf.bitwise.right_shift(drawn, _word(64 - _NORMAL_CELLS_LOG2)), tf.int32)

@@ -35,13 +35,13 @@ class Smote:
   has all the others for neighbours; in a pool of one, copies are duplicates.
 
   Attributes:
-    features: numeric features, integers rounded.
-    categorical: features that are taken over whole, of any type, one value a record.
-    k: neighbours.
-    standardize: measure distances in the class's standard deviations, since data before Transform
-      has a unit a feature; False is the paper's plain distance.
-    pool_size: records of the class among which neighbours are sought.
-    max_pool_bytes: numbers and categories of the pools of all classes together, for each worker;
+    features: Numeric features; integers are rounded.
+    categorical: Features that are taken over whole, of any type, one value a record.
+    k: Number of neighbours.
+    standardize: Whether distances are in the class's standard deviations, since features before
+      Transform differ in unit; False is the paper's plain distance.
+    pool_size: Number of records of the class among which neighbours are sought.
+    max_pool_bytes: Bytes of the pools of all classes together, for each worker;
       beyond it pools are smaller, and a warning says so. A bound function takes some five times
       its pool, as float64.
   """
@@ -76,7 +76,7 @@ class Smote:
     """Returns the augment function for records of the pool's class.
 
     Args:
-      pool: feature to [p] or [p, k].
+      pool: Arrays by feature: [p] or [p, k].
 
     Raises:
       ConfigError: if a feature is not there, a numeric one holds no numbers, or a categorical one
@@ -95,10 +95,6 @@ class BoundSmote(VectorAugment):
 
   Distances are sums of products of whole numbers below 2**53, which are exact in float64 in any
   order: so the neighbours do not depend on the batch, the number of threads or the processor.
-
-  Args:
-    smote: the parameters.
-    pool: records of the class, one at least.
   """
 
   repeatable = True
@@ -182,12 +178,9 @@ class BoundSmote(VectorAugment):
 
 
 def _majority(own: tf.Tensor, values: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
-  """Returns the value that most neighbours have, the nearest one's of several, or one's own: [n].
+  """Returns the value that most neighbours have, of several the nearest one's, or `own`: [n].
 
-  Args:
-    own: [n].
-    values: [n, K], of the neighbours, nearest first.
-    found: int32 [n], how many of these count.
+  The values [n, K] are the neighbours', nearest first, of which the first `found` [n] count.
   """
   counts = tf.range(tf.shape(values)[1]) < found[:, tf.newaxis]
   same = (values[:, :, tf.newaxis] == values[:, tf.newaxis, :]) & counts[:, tf.newaxis, :]
@@ -206,10 +199,10 @@ class SmoothedBootstrap:
   record's values. A pool of one record has no spread, so its copies are duplicates.
 
   Attributes:
-    features: numeric features, integers rounded; None means every float feature.
-    shrink: factor on the noise; 0 gives duplicates.
-    pool_size: records of the class from which its spread is estimated.
-    max_pool_bytes: numbers of the pools of all classes together, for each worker; beyond it pools
+    features: Numeric features, integers rounded; None for every float feature.
+    shrink: Factor on the noise; 0 gives duplicates.
+    pool_size: Number of records of the class from which its spread is estimated.
+    max_pool_bytes: Bytes of the pools of all classes together, for each worker; beyond it pools
       are smaller, and a warning says so.
   """
 
@@ -234,8 +227,8 @@ class SmoothedBootstrap:
     """Returns the augment function for records of the pool's class.
 
     Args:
-      pool: feature to [p] or [p, k].
-      n_records: of the whole class, where that is known; the bandwidth falls with it.
+      pool: Arrays by feature: [p] or [p, k].
+      n_records: Number of records of the whole class, if known; the bandwidth falls with it.
 
     Raises:
       ConfigError: if a feature is not there or is not a number.
@@ -254,10 +247,6 @@ def bandwidth(n: int, d: int) -> float:
 
   >>> round(bandwidth(100, 2), 4)
   0.4642
-
-  Args:
-    n: records, 1 or more.
-    d: numbers a record, 1 or more.
   """
   return (4 / ((d + 2) * n)) ** (1 / (d + 4))
 
@@ -266,8 +255,8 @@ class BoundBootstrap(VectorAugment):
   """A smoothed bootstrap for one class.
 
   Args:
-    names: features to add noise to.
-    deviations: float64 [d], the noise's, over the features' values side by side.
+    names: Features to add noise to.
+    deviations: Standard deviations of the noise, float64 [d], of the features side by side.
   """
 
   repeatable = True
@@ -295,11 +284,6 @@ class BoundBootstrap(VectorAugment):
 
 def numeric_names(pool: Pool, features: Sequence[str] | None, owner: str) -> tuple[str, ...]:
   """Returns the numeric features to work on: those named, or all floats of fixed length.
-
-  Args:
-    pool: records of one class.
-    features: names, or None for every float feature.
-    owner: whose parameter it is, for messages.
 
   Raises:
     ConfigError: if a feature is not there, is not a number, or varies in length.
@@ -342,9 +326,9 @@ def add_steps(features: Features, names: Sequence[str], steps: tf.Tensor) -> Fea
   """Returns the features moved by steps, integers by rounded ones; a NaN step moves nothing.
 
   Args:
-    features: of a batch.
-    names: features that the columns of the steps belong to, in order.
-    steps: float64 [n, d].
+    features: Tensors of a batch, by feature.
+    names: Features that the columns of the steps belong to, in order.
+    steps: Changes of the values: float64 [n, d].
   """
   out = dict(features)
   steps = tf.where(tf.math.is_nan(steps), tf.zeros_like(steps), steps)

@@ -29,10 +29,6 @@ def to_text(augment_fn: Any, in_module_file: bool = False) -> Any:
 
   What is known only at run time comes back as it is.
 
-  Args:
-    augment_fn: function.
-    in_module_file: whether a string is a name in a module file.
-
   Raises:
     ConfigError: if it is neither.
   """
@@ -111,7 +107,7 @@ def loader(properties: Mapping[str, Any]) -> Callable[[], Any] | None:
   """Returns what gives a worker the function; None where records are copied as they are.
 
   Args:
-    properties: execution properties: augment_fn, and module_path or module_file.
+    properties: Execution properties: augment_fn, and module_path or module_file.
   """
   text = properties.get('augment_fn') or ''
   if properties.get('module_path'):

@@ -45,11 +45,11 @@ class Originals:
   """Records to be copied, one entry for each copy.
 
   Attributes:
-    frames: of the originals, n of them; one with several copies is there several times.
-    hashes: uint64 [n], of their bytes.
-    positions: int64 [n], in the file.
-    numbers: int64 [n], of each copy among those of its original, from 1.
-    rows: int64 [n], of the plan.
+    frames: Frames of the originals, n of them; one with several copies is there several times.
+    hashes: Hashes of their bytes: uint64 [n].
+    positions: Positions in the file: int64 [n].
+    numbers: Number of each copy among those of its original, from 1: int64 [n].
+    rows: Rows of the plan: int64 [n].
   """
 
   frames: Frames
@@ -73,12 +73,12 @@ class CopyMaker:
   """Makes the copies of one file's records.
 
   Args:
-    scanned: the file.
-    job: what is to be done.
+    scanned: File whose records are copied.
+    job: Plan of the run.
     shapes: Shapes of the features of all the records.
-    augment: an `Applier`, for an augment function; a `PoolFn`, which is bound to the pool of each
+    augment: `Applier` of an augment function; or `PoolFn`, which is bound to the pool of each
       class first; None for plain copies.
-    pools: of the classes, for a `PoolFn`.
+    pools: Pools of the classes, for a `PoolFn`.
   """
 
   def __init__(

@@ -29,9 +29,9 @@ class FeatureShape:
   """What all records' values of a feature have in common.
 
   Attributes:
-    kind: the type of the values.
-    fewest: values in a record.
-    most: values in a record.
+    kind: Type of the values.
+    fewest: Least number of values in a record.
+    most: Largest number of values in a record.
   """
 
   kind: ValueKind
@@ -63,8 +63,8 @@ class Column:
   """A feature of some records.
 
   Attributes:
-    values: [m], of all the records one after another: int64, float32, or bytes as objects.
-    offsets: int64 [n + 1], where each record's values begin and end.
+    values: Values of all the records one after another: [m], int64, float32, or bytes as objects.
+    offsets: Bounds of each record's values: int64 [n + 1].
   """
 
   values: npt.NDArray[Any]

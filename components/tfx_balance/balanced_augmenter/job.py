@@ -33,8 +33,8 @@ class AugmentJob(Job):
     totals: Totals of each split.
     plans: Plan of each split.
     selection: Selection of records: those of part 0 of a row are there more often than the others.
-    copies: int64 [rows, 2], how often a record of that row and part will be there.
-    outputs: int64 [rows], the number of the layout that a row's records are written to.
+    copies: Number of times that a record of a row and part is written: int64 [rows, 2].
+    outputs: Number of the output of each row's records: int64 [rows].
     names: Name of the split of each layout.
     pools: Pools by row of the selection, where an augment function needs them.
   """

@@ -41,9 +41,9 @@ class ClassPools:
   """Records of several classes, m of them.
 
   Attributes:
-    rows: int64 [m], of the plan; which class a record is of.
-    ranks: uint64 [m].
-    columns: feature to [m] or [m, k]: int64, float32, or object for bytes.
+    rows: Rows of the plan, one for each class: int64 [m].
+    ranks: Ranks of the records: uint64 [m].
+    columns: Arrays by feature, [m] or [m, k]: int64, float32, or object for bytes.
   """
 
   rows: Ints

@@ -88,14 +88,7 @@ Batch = tuple[Frames | Originals, Ints, Ints | None]
 def _batches(
   scanned: ScannedFile, job: AugmentJob, assigner: FileAssigner, duplicates: bool
 ) -> Iterator[Batch]:
-  """Yields what is to be written of a file: originals, and what is to be copied behind them.
-
-  Args:
-    scanned: the file.
-    job: what is to be done.
-    assigner: of the file.
-    duplicates: whether copies are the frames of their originals.
-  """
+  """Yields what is to be written of a file: originals, and what is to be copied behind them."""
   position = 0
   for index, frames in scanned.frames():
     rows, parts = assigner.assign(index)
@@ -122,15 +115,7 @@ def _made(maker: CopyMaker, batch: Batch) -> tuple[Frames, Ints, Ints | None]:
 def to_copy(
   index: npt.NDArray[np.void], frames: Frames, rows: Ints, times: Ints, position: int
 ) -> Iterator[Originals]:
-  """Yields the records to be copied, each as often as it is to be, a bounded batch at a time.
-
-  Args:
-    index: of the frames.
-    frames: n of them.
-    rows: int64 [n], of the plan.
-    times: int64 [n], copies to make; nothing where it is below 1.
-    position: of the first frame in the file.
-  """
+  """Yields the records to be copied, each as often as it is to be, a bounded batch at a time."""
   for which, numbers in copy_batches(frames, times):
     yield Originals(
       frames.take(which), index['hash'][which], which + position, numbers, rows[which]
@@ -177,8 +162,8 @@ class BalancedAugment(beam.PTransform):
   int64 [rows, 2], one of each, and `WorkFile`, one a file.
 
   Attributes:
-    request: what is asked for.
-    load_augment_fn: gives a worker the augment function; None for plain copies.
+    request: Arguments of the run.
+    load_augment_fn: Function that loads the augment function; None for plain copies.
   """
 
   request: AugmentRequest

@@ -1,4 +1,4 @@
-"""Several calls at a time, their results in order: for calls that leave the interpreter alone."""
+"""Several calls at a time, their results in order: for calls that release the GIL."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def map_in_order(
   Items are taken as results are: so many of both are held at a time as there are threads, and one.
 
   Args:
-    call: may run in several threads at a time.
-    items: taken in the caller's thread.
-    threads: how many.
+    call: Function that may run in several threads at a time.
+    items: Arguments, taken in the caller's thread.
+    threads: Number of threads.
 
   Raises:
     What the call of the first item that fails raises; no further items are taken.

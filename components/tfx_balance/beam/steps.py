@@ -18,13 +18,7 @@ def create(pipeline: beam.Pipeline, label: str, values: Sequence[Any]) -> beam.P
 
 
 def spread(elements: beam.PCollection, label: str, key: Callable[[Any], Any]) -> beam.PCollection:
-  """Returns the elements, each of which may go to another worker.
-
-  Args:
-    elements: some.
-    label: of the step.
-    key: gives each of them another key.
-  """
+  """Returns the elements, each of which may go to another worker."""
   return (
     elements
     | f'{label}Keys' >> beam.Map(lambda element: (key(element), element))
@@ -44,12 +38,12 @@ def summed(
   """Returns one element: what `then` makes of what `combine` makes of what `each` makes.
 
   Args:
-    elements: one at least; of none comes nothing.
-    label: of the steps.
-    each: takes an element, and the side inputs.
-    combine: as `beam.CombineGlobally` takes it.
-    then: takes what was combined, and the side inputs.
-    *side_inputs: of `each` and `then`.
+    elements: Elements, one at least; of none comes nothing.
+    label: Label of the steps.
+    each: Function of an element and the side inputs.
+    combine: Function or `CombineFn`, as `beam.CombineGlobally` takes it.
+    then: Function of what was combined and the side inputs.
+    *side_inputs: Side inputs of `each` and `then`.
   """
   return (
     elements

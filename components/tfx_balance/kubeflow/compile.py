@@ -35,13 +35,13 @@ def compile_pipeline(
   arguments, caching, runtime parameters and `with_platform_config` are taken from the pipeline.
 
   Args:
-    pipeline: any TFX pipeline; every task goes through our entrypoint, stock components' too. A
+    pipeline: Any TFX pipeline; every task goes through our entrypoint, stock components' too. A
       `pipeline_root` with a scheme becomes the default root.
-    output: a path that ends in .yaml.
-    image: of the containers; or node id to image, with 'default_image_path' for all others. Each
-      has this package, TFX and the modules that the pipeline names.
-    options: of every task.
-    task_options: node id to options, which go before those of every task.
+    output: Path that ends in .yaml.
+    image: Image of the containers; or images by node id, with 'default_image_path' for all
+      others. Each has this package, TFX and the modules that the pipeline names.
+    options: Options of every task.
+    task_options: Options by node id, which go before those of every task.
 
   Raises:
     ConfigError: if an argument breaks a rule, or the pipeline refers to a folder of this machine.

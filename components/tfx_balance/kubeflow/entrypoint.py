@@ -38,11 +38,11 @@ class Invocation:
   """The arguments of a task.
 
   Attributes:
-    executor_input: what KFP says of this execution.
-    inputs_spec: the component's ComponentInputsSpec.
-    outputs_spec: its ComponentOutputsSpec; empty if TFX compiled the pipeline.
-    driver: the module that is to run before, and that KFP may not have run.
-    others: TFX's other arguments, and Beam's.
+    executor_input: KFP's ExecutorInput of this execution.
+    inputs_spec: ComponentInputsSpec of the component.
+    outputs_spec: Its ComponentOutputsSpec; empty if TFX compiled the pipeline.
+    driver: Module to run before, which KFP may not have run.
+    others: Other arguments of TFX, and Beam's.
   """
 
   executor_input: Mapping[str, Any]
@@ -77,9 +77,6 @@ class Invocation:
 
 def run_task(arguments: Sequence[str]) -> None:
   """Runs a task as TFX's entrypoint does, given what it needs.
-
-  Args:
-    arguments: of the command line.
 
   Raises:
     ConfigError: if an artifact's type cannot be told.

@@ -39,9 +39,9 @@ def resolve_types(
   Where all of them have one already, it is the same as before.
 
   Args:
-    executor_input: as KFP hands it over.
-    inputs_spec: the component's ComponentInputsSpec.
-    outputs_spec: its ComponentOutputsSpec.
+    executor_input: ExecutorInput as KFP hands it over.
+    inputs_spec: ComponentInputsSpec of the component.
+    outputs_spec: Its ComponentOutputsSpec.
 
   Raises:
     ConfigError: if an artifact has no type and the specification does not declare it.
@@ -159,8 +159,8 @@ def to_remote(
   """Returns an ExecutorOutput that speaks of URIs where it spoke of the launcher's folders.
 
   Args:
-    executor_output: what a task wrote.
-    executor_input: what it was given, as KFP handed it over.
+    executor_output: ExecutorOutput that a task wrote.
+    executor_input: ExecutorInput of the task, as KFP handed it over.
   """
   uris = {
     local_path(artifact['uri']): artifact['uri']

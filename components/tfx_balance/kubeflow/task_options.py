@@ -21,8 +21,8 @@ class SecretKey:
   """One value in a Kubernetes Secret of the namespace that the pipeline runs in.
 
   Attributes:
-    name: of the Secret.
-    key: in it.
+    name: Name of the Secret.
+    key: Name of the value in it.
   """
 
   name: str
@@ -42,13 +42,13 @@ class TaskOptions:
   """What a task is given. What is not named here is left to the cluster.
 
   Attributes:
-    cpu: cores to reserve.
-    cpu_limit: cores it may use.
-    memory_gb: memory to reserve, in 10^9 bytes.
-    memory_limit_gb: memory it may use.
-    environment: variable to value, in the compiled pipeline for everyone to read.
-    secrets: variable to what is its value.
-    secret_files: folder in the container to the name of a Secret, whose keys are files there.
+    cpu: Cores to reserve.
+    cpu_limit: Cores that it may use.
+    memory_gb: Memory to reserve, in 10^9 bytes.
+    memory_limit_gb: Memory that it may use, in 10^9 bytes.
+    environment: Values by variable, in the compiled pipeline for everyone to read.
+    secrets: Secret values by variable.
+    secret_files: Names of Secrets by folder in the container, where their keys become files.
   """
 
   cpu: float | None = None

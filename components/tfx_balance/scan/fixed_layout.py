@@ -38,11 +38,11 @@ class FixedLayout:
   """Where all but the values is in an example, and where the one value of a feature is.
 
   Attributes:
-    record: uint8 [bytes], the example.
-    fixed: uint8 [bytes], the bits of each byte that are no value.
-    kind: of the feature's value.
-    start: of the value's bytes.
-    end: of the value's bytes.
+    record: Bytes of the example: uint8 [bytes].
+    fixed: Bits of each byte that are no value: uint8 [bytes].
+    kind: Type of the feature's value.
+    start: Offset of the value's first byte.
+    end: Offset behind the value's last byte.
   """
 
   record: Bytes
@@ -65,7 +65,7 @@ class FixedLayout:
     """Returns the feature's value in each record, or None if a record has another layout.
 
     Args:
-      records: uint8 [n, bytes]; the rows may be apart.
+      records: Records as rows, which may be apart: uint8 [n, bytes].
 
     Returns:
       int64 [n], float32 [n], or bytes as object [n].

@@ -53,9 +53,9 @@ class InputFile:
   """A TFRecord file to read.
 
   Attributes:
-    path: of the file.
-    rank: its place among all the input files, from 0.
-    group: what it is counted with, such as the name of its split; '' where all go together.
+    path: Path of the file.
+    rank: Number among all the input files, from 0.
+    group: Group in which it is counted, such as its split; '' where all files are one group.
   """
 
   path: str
@@ -68,22 +68,22 @@ class ScannedFile:
   """A file that was read once.
 
   Attributes:
-    file: the file.
-    index_path: of its index.
-    chunks: records in each chunk, in which the index, and the file again, are to be read.
-    digests: xxh3 of the frames of each chunk, by which a file that changed meanwhile is known; none
+    file: File that was read.
+    index_path: Path of its index.
+    chunks: Number of records in each chunk in which the index, and the file again, are read.
+    digests: xxh3 of the frames of each chunk, by which a changed file is recognized; none
       for a file that is not read again.
-    strata: what the codes in the index mean.
-    records: of each stratum.
-    stratum_bytes: of the frames of each stratum.
-    dropped: records left out for want of a class.
-    n_bytes: of all its frames.
-    fingerprint: sum of the mixed hashes of its records, modulo 2**64: the same in any order.
-    feature_names: of its first records.
-    first_missing: feature to the position of the first record without it.
-    bad: records that cannot be used and were skipped.
-    first_bad: what is wrong with the first of them, '' where there is none.
-    cut_bytes: left of a last record that is cut short, which is one of them.
+    strata: Strata by their codes in the index.
+    records: Number of records of each stratum.
+    stratum_bytes: Bytes of the frames of each stratum.
+    dropped: Number of records without a class that were left out.
+    n_bytes: Bytes of all its frames.
+    fingerprint: Sum of the mixed hashes of its records, modulo 2**64: the same in any order.
+    feature_names: Features of its first records.
+    first_missing: Position of the first record without a feature, by feature.
+    bad: Number of records that cannot be used and were skipped.
+    first_bad: Fault of the first of them, '' where there is none.
+    cut_bytes: Bytes left of a last record that is cut short, which is one of them.
   """
 
   file: InputFile
@@ -135,8 +135,8 @@ class SpilledFile(ScannedFile):
   """A file that was read once, and need not be read again.
 
   Attributes:
-    spill_path: of the frames, block by block.
-    n_buckets: in each block.
+    spill_path: Path of the frames, block by block.
+    n_buckets: Number of buckets in each block.
 
   The chunks of the index are the blocks. Records that were dropped are in neither.
   """
@@ -196,14 +196,7 @@ class SpillWriter:
   """Keeps the records of a file as `SpilledFile` says."""
 
   def __init__(self, file: InputFile, work_dir: str, n_buckets: int, seed_key: int) -> None:
-    """Opens the files.
-
-    Args:
-      file: whose records are to come.
-      work_dir: for the files.
-      n_buckets: in each block.
-      seed_key: of the random numbers.
-    """
+    """Opens the files."""
     self._rank, self._n_buckets, self._seed_key = file.rank, n_buckets, seed_key
     self._paths = [
       new_work_file(work_dir, f'{kind}-{file.rank:05d}') for kind in ('index', 'spill')
@@ -295,11 +288,11 @@ class ScanFile(beam.DoFn):
     """Takes what each file is to be read for.
 
     Args:
-      features: that strata are made of.
-      payload: what a record is.
-      missing: what becomes of records without a class.
-      work_dir: for what is kept.
-      options: of reading.
+      features: Features that strata are made of.
+      payload: Type of the records.
+      missing: Treatment of records without a class.
+      work_dir: Folder of what is kept.
+      options: Options of reading.
       keep: Function from a file and the folder to the writer of what is kept.
     """
     self._features = tuple(features)

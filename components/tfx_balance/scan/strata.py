@@ -51,12 +51,7 @@ class ClassColumn:
     self.kind: ValueKind | None = None  # not known before a record has a value
 
   def classes(self, serialized: tf.Tensor, position: int) -> pa.Array:
-    """Returns the class of each record: int64, float32 or binary [n].
-
-    Args:
-      serialized: string [n].
-      position: of the first of them in the file.
-    """
+    """Returns the class of each record: int64, float32 or binary [n]."""
     values, row_splits = self.parse(serialized)
     lengths = np.diff(row_splits)
     if len(lengths) and lengths.max() > 1:
@@ -74,9 +69,9 @@ class ClassColumn:
     """Returns the same for records of one length, or None if the parser must tell.
 
     Args:
-      record: the first one.
-      table: uint8 [n, bytes].
-      position: of the first one in the file.
+      record: First record.
+      table: Records as rows: uint8 [n, bytes].
+      position: Position of the first one in the file.
     """
     layout = FixedLayout.of(record, self.name)
     if layout is None or self.kind not in (None, layout.kind):
@@ -208,11 +203,7 @@ class Numbering:
     return list(self._known)
 
   def numbers(self, column: pa.Array) -> npt.NDArray[np.int64]:
-    """Returns the number of each value, int64 [n]; null is a value like another.
-
-    Args:
-      column: of one type in all batches.
-    """
+    """Returns the number of each value, int64 [n]; null is a value like another."""
     encoded = column.dictionary_encode(null_encoding='encode')
     known = self._known
     numbers = [known.setdefault(value, len(known)) for value in _as_list(encoded.dictionary)]
@@ -232,8 +223,8 @@ class FileStrata:
   TensorFlow included, over and over: half of all the time where a file has 10,000 classes.
 
   Attributes:
-    kinds: of the values of each feature; 'missing' where none is known.
-    columns: the values of each feature, one for each stratum; None is a missing one.
+    kinds: Type of the values of each feature; 'missing' where none is known.
+    columns: Values of each feature, one for each stratum; None is a missing one.
   """
 
   kinds: tuple[Kind, ...]
@@ -259,8 +250,8 @@ class StratumDecoder:
   """Turns the records of one file into codes of strata, numbered as they first appear.
 
   Attributes:
-    feature_names: the features that the first records have, for messages.
-    first_missing: position of the first record without a class in each feature that has such.
+    feature_names: Features of the first records, for messages.
+    first_missing: Position of the first record without a class, by feature.
   """
 
   def __init__(
@@ -290,8 +281,8 @@ class StratumDecoder:
     """Returns the code of each record's stratum, or DROPPED, or BAD: uint32 [n].
 
     Args:
-      records: the next ones of the file.
-      table: the same as rows, where they have one length: uint8 [n, bytes].
+      records: Next records of the file.
+      table: Same records as rows, where they have one length: uint8 [n, bytes].
 
     Raises:
       DataError: if a record has several labels, or one that is no class, or if the records are

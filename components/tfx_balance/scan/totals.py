@@ -21,10 +21,10 @@ def check_features(
   """Checks that the features can be classes.
 
   Args:
-    totals: of what was read.
-    features: by which the records were counted.
-    missing: what becomes of records without a class.
-    argument: by which a person named the features.
+    totals: Totals of the files that were read.
+    features: Features by which the records were counted.
+    missing: Treatment of records without a class.
+    argument: Argument that names the features, for messages.
 
   Raises:
     DataError: if there are no records, or if a feature does not exist, is missing in records and
@@ -61,8 +61,8 @@ class Totals:
   """What all the files hold together.
 
   Attributes are as in `ScannedFile`, and:
-    missing_in: feature to a file and the position in it of a record without that feature.
-    first_bad: rank of the first file with bad records, and what is wrong with its first one.
+    missing_in: File and position of a record without a feature, by feature.
+    first_bad: Rank of the first file with bad records, and fault of its first one.
   """
 
   records: dict[Stratum, int] = field(default_factory=dict)

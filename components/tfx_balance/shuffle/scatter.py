@@ -105,9 +105,9 @@ class Scatterer:
     """Takes frames, each for the output of that number; -1 leaves a frame out.
 
     Args:
-      frames: the next ones of the input file.
-      outputs: int64 [n].
-      which: int64 [n], the positions of those that are taken, some more than once; None for all.
+      frames: Next frames of the input file.
+      outputs: Number of each frame's output: int64 [n].
+      which: Positions of the frames to take, some more than once: int64 [n]; None for all.
     """
     n_bytes = int(frames.offsets[-1] if which is None else frames.sizes[which].sum())
     which = np.arange(len(frames)) if which is None else which

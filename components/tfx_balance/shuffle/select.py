@@ -39,10 +39,10 @@ class Selection:
   """What is to be selected from each stratum of each group of files.
 
   Attributes:
-    rows: (group, stratum) to its row in `quotas`.
-    quotas: int64 [rows, parts], records for each part; a row sums to the stratum's records.
-    seed: the user's.
-    purpose: what is drawn for; another purpose gives independent ranks.
+    rows: Row in `quotas` by (group, stratum).
+    quotas: Number of records for each part: int64 [rows, parts]; a row sums to its stratum.
+    seed: Seed of the component.
+    purpose: Name of the draw; another purpose gives independent ranks.
   """
 
   rows: Mapping[tuple[str, Stratum], int]

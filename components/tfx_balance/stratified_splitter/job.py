@@ -74,9 +74,5 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
 
 
 def n_buckets(n_files: Mapping[str, int]) -> int:
-  """Returns how many buckets the blocks of spilled files are to have, before anything is known.
-
-  Args:
-    n_files: split to the number of its files, where one was asked for.
-  """
+  """Returns how many buckets the blocks of spilled files are to have, before anything is known."""
   return max(BUCKETS, BUCKETS_PER_FILE * max(n_files.values(), default=1))

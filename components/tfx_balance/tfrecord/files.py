@@ -42,10 +42,10 @@ def read_frames(
   """Yields a file's frames, about chunk_bytes of them at a time, with every CRC checked.
 
   Args:
-    path: of a TFRecord file, gzip-compressed if its name ends in .gz; any Beam filesystem.
-    chunk_bytes: decompressed bytes to hold; a larger record gets a chunk of its own.
-    max_record_bytes: length of the longest record.
-    bad: what takes records that cannot be used, as in `frames_of_stream`; None refuses them.
+    path: Path of a TFRecord file, gzip-compressed if it ends in .gz; any Beam filesystem.
+    chunk_bytes: Decompressed bytes to hold; a larger record gets a chunk of its own.
+    max_record_bytes: Bytes of the longest record.
+    bad: Collector of records that cannot be used, as in `frames_of_stream`; None refuses them.
 
   Raises:
     DataError: if the file is truncated or corrupted, or claims a longer record; names the file and

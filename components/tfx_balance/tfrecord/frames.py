@@ -41,8 +41,8 @@ class Frames:
   """Frames that follow each other without a gap.
 
   Attributes:
-    data: the bytes.
-    offsets: int64 [n + 1], where each frame starts, and where the last one ends.
+    data: Bytes of the frames.
+    offsets: Start of each frame, and end of the last one: int64 [n + 1].
   """
 
   data: bytes | pa.Buffer

@@ -89,9 +89,9 @@ class ReadOptions:
   """How records are read.
 
   Attributes:
-    max_record_bytes: length of the longest record; a file that claims more is refused.
-    bad_records: what becomes of records that cannot be used.
-    max_bad_records: of all the files, to skip.
+    max_record_bytes: Bytes of the longest record; a file that claims more is refused.
+    bad_records: Treatment of records that cannot be used.
+    max_bad_records: Number of bad records in all the files that may be skipped.
 
   Raises:
     ConfigError: if a value breaks a rule.

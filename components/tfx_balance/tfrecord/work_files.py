@@ -50,8 +50,8 @@ class OutputFile:
   `contextlib.ExitStack`, which looks for the end of that chain, never finds one.
 
   Args:
-    path: of the file.
-    streams: to be closed, in this order; the first one takes what is written.
+    path: Path of the file.
+    streams: Streams to close, in this order; the first one takes what is written.
   """
 
   def __init__(self, path: str, *streams: Any) -> None:

@@ -51,8 +51,8 @@ def work_folder(output_uri: str, input_paths: Sequence[str] = ()) -> Iterator[st
   step; outside `Split-*`, nothing reads it. Folders of runs that were killed are deleted first.
 
   Args:
-    output_uri: of the artifact.
-    input_paths: of the files that are read, for an error that says how much room is needed.
+    output_uri: Root of the artifact.
+    input_paths: Paths of the files that are read, for an error that says how much room is needed.
 
   Raises:
     ConfigError: if the environment has no number of hours where it names them.
@@ -93,8 +93,8 @@ def work_folders(output_uri: str, beside: bool = False) -> dict[str, float]:
   """Returns the work folders of an artifact, and for each when something was last written there.
 
   Args:
-    output_uri: of the artifact.
-    beside: whether to look in all the artifacts of the same output instead.
+    output_uri: Root of the artifact.
+    beside: Whether to look in all the artifacts of the same output instead.
 
   Returns:
     Path to seconds, by the clock of the filesystem; 0 where that does not tell.
@@ -195,9 +195,9 @@ def full_disk_named(
   """Raises a StorageError in place of whatever a full disk has led to.
 
   Args:
-    output_uri: of the artifact that is written.
-    work_dir: of the files in the making.
-    input_paths: of the files that are read.
+    output_uri: Root of the artifact that is written.
+    work_dir: Folder of unpublished files.
+    input_paths: Paths of the files that are read.
   """
   try:
     yield
