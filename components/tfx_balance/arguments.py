@@ -168,7 +168,7 @@ def check_mapping(name: str, value: Any, example: str) -> Mapping[Any, Any]:
 
 
 def check_callable(name: str, value: Any, example: str) -> Any:
-  """Returns what can be called."""
+  """Returns a callable."""
   if callable(value):
     return value
   raise ConfigError(f'{name}={shown(value)} must be a function; give one such as {example}')

@@ -61,7 +61,11 @@ class BeamExecutor(base_beam_executor.BaseBeamExecutor):
 
 
 class ExamplesExecutor(BeamExecutor):
-  """An executor that reads `Examples` and writes `Examples`, with a sidecar at their root."""
+  """An executor that reads `Examples` and writes `Examples`, with a sidecar at their root.
+
+  Its `Do` raises a ConfigError if an argument breaks a rule, alone or together with the input, and
+  a DataError if the data or an augment function does. Nothing has been published then.
+  """
 
   def write_examples(
     self,
@@ -74,13 +78,7 @@ class ExamplesExecutor(BeamExecutor):
   ) -> None:
     """Writes an artifact: what a transform makes of some files, and splits that pass through.
 
-    Args:
-      source: Input artifacts.
-      output: Artifact to write.
-      files: Files to read.
-      passed_through: Splits that are copied as they are.
-      made: Splits that the transform makes.
-      transform_of: Function from the attributes of a `Request` but the parameters to the transform.
+    The transform is made from the attributes of a `Request`, but for its parameters.
 
     Raises:
       ConfigError: if an argument breaks a rule together with the data.
@@ -104,7 +102,7 @@ class ExamplesExecutor(BeamExecutor):
 
 @contextlib.contextmanager
 def gc_frozen() -> Iterator[None]:
-  """Has Python look for garbage only among what is made in a `with`.
+  """Keeps objects from before a `with` out of garbage collection in it.
 
   One search of all that TFX and TensorFlow keep takes a second, and a run with thousands of classes
   has several. What a program has set aside itself, by `gc.freeze`, stays so.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 import apache_beam as beam
 import numpy as np
-import numpy.typing as npt
 
 from tfx_balance.beam.steps import create, spread
+from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.scan.strata import Payload
 from tfx_balance.shuffle.output_layout import OutputLayout
@@ -23,13 +24,12 @@ from tfx_balance.tfrecord.work_files import (
   write_document,
 )
 
-Ints = npt.NDArray[np.int64]
 P = TypeVar('P')
 
 
 @dataclass(frozen=True)
 class Request(Generic[P]):
-  """What is asked of a component before any data is read.
+  """The arguments of a component's run, and where it writes.
 
   Attributes:
     parameters: Arguments of the component, decoded.
@@ -48,10 +48,10 @@ class Request(Generic[P]):
 
 @dataclass(frozen=True)
 class Job(abc.ABC):
-  """What a component does, decided once its input is counted.
+  """The plan of a component's run, made once its input is counted.
 
   Attributes:
-    request: What was asked for.
+    request: Arguments of the run.
     layouts: Files of each output, such as a split.
     written: Number of records of each output.
     quotas: Numbers of records to select, int64, as the step that assigns records counts them.
@@ -64,12 +64,7 @@ class Job(abc.ABC):
 
   @abc.abstractmethod
   def documents(self, files: Sequence[WorkFile], passed_through: Sequence[str]) -> dict[str, str]:
-    """Returns the JSON texts to publish by path, the sidecar last: it marks a whole artifact.
-
-    Args:
-      files: All files that were written or copied.
-      passed_through: Splits that were copied unread.
-    """
+    """Returns the JSON texts to publish by path, the sidecar last: it marks a whole artifact."""
 
 
 def write_outputs(
@@ -82,17 +77,12 @@ def write_outputs(
 ) -> None:
   """Adds to a pipeline all that writes an artifact: the transform, the copies, the last step.
 
-  Args:
-    pipeline: Pipeline to add to.
-    files: Files to read.
-    transform: Transform from `InputFile` to (`Job`, counts, `WorkFile`).
-    copies: Files that pass through.
-    passed_through: Splits that pass through.
-    work_dir: Folder of files that are in the making.
+  The transform takes `InputFile` to (`Job`, counts, `WorkFile`).
   """
   job, counts, written = create(pipeline, 'InputFiles', files) | 'Records' >> transform
   if copies:
-    passed = spread(create(pipeline, 'PassedThrough', copies), 'SpreadCopies', _final_path)
+    passed = create(pipeline, 'PassedThrough', copies)
+    passed = spread(passed, 'SpreadCopies', attrgetter('final_path'))
     copied = passed | 'Copy' >> beam.Map(copy_file, work_dir)
     written = (written, copied) | 'WorkFiles' >> beam.Flatten()
   _ = (
@@ -108,10 +98,6 @@ def write_outputs(
   )
 
 
-def _final_path(copy: FileCopy) -> str:
-  return copy.final_path
-
-
 def publish_outputs(
   job: Job, counts: Ints, files: Sequence[WorkFile], passed_through: Sequence[str] = ()
 ) -> None:
@@ -120,14 +106,8 @@ def publish_outputs(
   The documents are written before that, so that nothing is published where there is no room for
   all of it.
 
-  Args:
-    job: What was to be done.
-    counts: Numbers of records that were selected, as `Job.quotas`.
-    files: All files that were written or copied.
-    passed_through: Splits that were copied unread.
-
   Raises:
-    RuntimeError: if that is not what was planned: a fault of this package, or changed data.
+    RuntimeError: if counts differ from the plan: a fault of this package, or changed data.
   """
   if not np.array_equal(counts, job.quotas):
     raise RuntimeError(f'selected {counts.tolist()}, planned {job.quotas.tolist()}')
@@ -149,7 +129,7 @@ def file_sizes(files: Sequence[WorkFile]) -> dict[str, dict[str, int]]:
 
 
 def check_records(job: Job, files: Sequence[WorkFile]) -> None:
-  """Checks that the files hold as many records of each output as were to be written.
+  """Checks that the files hold as many records of each output as planned.
 
   Raises:
     RuntimeError: if they do not.

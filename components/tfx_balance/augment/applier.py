@@ -43,7 +43,7 @@ _PARALLEL = 8
 _TRIED = 16
 """Records that a function is given again to see whether it repeats."""
 _TRACES_OF_DRAWS = 10
-"""Of a function that draws in Python: a coin that it tosses once a trace may well come up twice."""
+"""Traces of a function that draws in Python: one draw a trace may well be the same twice."""
 
 
 def augment_batch(augment_fn: AugmentFn, features: Features, seeds: tf.Tensor) -> Features:
@@ -152,7 +152,7 @@ class Applier:
     return out
 
   def _function(self, features: Features) -> Any:
-    """Returns the step for features of this signature, traced when first asked for."""
+    """Returns the step for features of this signature, traced at its first use."""
     key = tuple((name, _spec(value)) for name, value in sorted(features.items()))
     with self._tracing:
       if key not in self._traced:

@@ -42,7 +42,7 @@ from tfx_balance.errors import ConfigError
 from tfx_balance.plan.pool_plan import DEFAULT_MAX_POOL_BYTES, PoolRequest
 
 Features = dict[str, tf.Tensor]
-"""Of one example: scalars or 1-D; of a batch: [n], [n, k] or ragged [n, None]."""
+"""Tensors of one example, scalars or 1-D, or of a batch, [n], [n, k] or ragged [n, None]."""
 Pool = dict[str, npt.NDArray[Any]]
 """Records of one class: feature to [p] or [p, k]; int64, float32, or object for bytes."""
 
@@ -62,7 +62,7 @@ class AugmentFn(Protocol):
 
 @runtime_checkable
 class PoolFn(Protocol):
-  """An augment function to be, which needs other records of the record's class.
+  """An augment function that needs other records of the class, and is bound to a pool of them.
 
   `BalancedAugmenter` hands over the first pool_size records of the class by hash rank, over all
   files: the same ones in the same order for any sharding. `BalancedInputs.train` spreads the pool

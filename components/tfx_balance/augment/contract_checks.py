@@ -116,7 +116,7 @@ def same_values(first: Features, second: Features) -> bool:
 
 
 def _bytes(value: tf.Tensor) -> Any:
-  """Returns what is equal if and only if shape and bytes of a tensor are."""
+  """Returns a value that is equal for equal shape and bytes of a tensor, and for these alone."""
   array = value.numpy()
   if array.dtype == object:
     return array.shape, array.reshape(-1).tolist()

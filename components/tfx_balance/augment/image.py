@@ -166,7 +166,7 @@ class ImageAugment(VectorAugment):
   def _change(
     self, given: tf.Tensor, images: tf.Tensor, seeds: tf.Tensor, low: float, high: float
   ) -> tf.Tensor:
-    """Returns images changed in all the ways asked for: float32 [n, h, w, c]."""
+    """Returns images with all changes applied: float32 [n, h, w, c]."""
     blank = low + self.fill_value * (high - low)
     flips = (self.flip_left_right, self.flip_up_down)
     if self.crop or self.rotation:

@@ -1,4 +1,7 @@
-"""Where the augment function comes from, on its way from a pipeline's code to Beam's workers."""
+"""Where the augment function comes from, on its way from a pipeline's code to Beam's workers.
+
+What is no augment function, or not there, is a ConfigError.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from tfx_balance.errors import ConfigError, TfxBalanceError
 from tfx_balance.exec_properties import is_runtime, optional_path
 
 READY = {kind.__name__: kind for kind in (ImageAugment, SmoothedBootstrap, Smote)}
-"""Classes whose objects may be given as they are, by name."""
+"""Classes whose objects are taken for augment_fn, by name."""
 IN_MODULE_FILE = 'augment_fn'
 """What the function is called in a module file, where nobody says otherwise."""
 
@@ -28,9 +31,6 @@ def to_text(augment_fn: Any, in_module_file: bool = False) -> Any:
   """Returns an augment function as a string: a dotted path, or the repr of a ready one.
 
   What is known only at run time comes back as it is.
-
-  Raises:
-    ConfigError: if it is neither.
   """
   if augment_fn is None:
     return ''
@@ -53,11 +53,7 @@ def to_text(augment_fn: Any, in_module_file: bool = False) -> Any:
 
 
 def check_module_file(path: Any) -> Any:
-  """Returns the path of a module file that is there; None for none.
-
-  Raises:
-    ConfigError: if it is no path, or there is no file where TFX is to take it from.
-  """
+  """Returns the path of a module file that is there; None for none."""
   if is_runtime(path):
     return path
   path = optional_path('module_file', path)
@@ -67,11 +63,7 @@ def check_module_file(path: Any) -> Any:
 
 
 def from_text(text: str) -> Any:
-  """Returns the augment function that `to_text` wrote.
-
-  Raises:
-    ConfigError: if there is none.
-  """
+  """Returns the augment function that `to_text` wrote."""
   if '(' not in text:
     return load_augment_fn(text)
   try:

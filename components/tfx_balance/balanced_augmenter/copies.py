@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from tfx_balance.augment import Applier, AugmentError, PoolFn, function_name
@@ -26,7 +25,7 @@ from tfx_balance.beam.parallel import n_threads
 from tfx_balance.errors import DataError
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.class_value import stratum_name
-from tfx_balance.plan.ranks import UInts, mix
+from tfx_balance.plan.ranks import Ints, UInts, mix
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.strata import BATCH_RECORDS
 from tfx_balance.tfrecord.frames import Frames, frame
@@ -35,14 +34,13 @@ PROVENANCE = ('tfx_balance_source_file', 'tfx_balance_source_record', 'tfx_balan
 """Features of a copy, on request: the rank of its original's file, the place there, its number."""
 PROVENANCE_SHAPES = {name: FeatureShape('int', 1, 1) for name in PROVENANCE}
 
-Ints = npt.NDArray[np.int64]
 
 _NAMED = 5  # classes in a message
 
 
 @dataclass(frozen=True)
 class Originals:
-  """Records to be copied, one entry for each copy.
+  """Records to copy, one entry for each copy.
 
   Attributes:
     frames: Frames of the originals, n of them; one with several copies is there several times.
@@ -139,7 +137,7 @@ class CopyMaker:
     return records
 
   def _applier(self, row: int) -> Applier:
-    """Returns the function of a class, bound to its pool when first asked for."""
+    """Returns the function of a class, bound to its pool at its first use."""
     if row not in self._augment_row:
       assert self._pool_fn is not None
       bound = self._pool_fn.bind(self._pools.of(row))

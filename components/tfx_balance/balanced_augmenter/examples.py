@@ -88,10 +88,6 @@ def merge_shapes(
 ) -> dict[str, FeatureShape]:
   """Returns what they have in common; a feature that one lacks may have no value.
 
-  Args:
-    several: Shapes of batches, or of files.
-    records: Number of records of each, so that empty ones do not count.
-
   Raises:
     DataError: if a feature has values of different types.
   """

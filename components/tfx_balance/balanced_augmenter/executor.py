@@ -27,12 +27,7 @@ class Executor(ExamplesExecutor):
     output_dict: dict[str, list[types.Artifact]],
     exec_properties: dict[str, Any],
   ) -> None:
-    """Balances `input_examples` into `examples`.
-
-    Raises:
-      ConfigError: if an argument breaks a rule, alone or together with the input.
-      DataError: if the data or the augment function breaks one. Nothing has been published then.
-    """
+    """Balances `input_examples` into `examples`."""
     self._log_startup(input_dict, output_dict, exec_properties)
     parameters = AugmenterParameters.decode(exec_properties)
     source = ExamplesInput.of(input_dict['input_examples'])

@@ -1,4 +1,4 @@
-"""What balancing is to do: asked for before the data is read, decided once it is counted."""
+"""The request and the plan of a run of BalancedAugmenter."""
 
 from __future__ import annotations
 
@@ -6,28 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
 from tfx_balance.documents.class_distribution import SIDECAR_NAME, balance_sidecar
 from tfx_balance.plan.balance_plan import BalancePlan, plan_balance
 from tfx_balance.plan.class_value import MISSING, Stratum
 from tfx_balance.plan.pool_plan import PoolPlan
+from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.totals import Totals, check_features
 from tfx_balance.shuffle.output_layout import OutputLayout
 from tfx_balance.shuffle.select import Selection
 from tfx_balance.tfrecord.work_files import WorkFile, json_text
 from tfx_balance.writer import Job, Request, file_sizes
 
-Ints = npt.NDArray[np.int64]
-
-
 AugmentRequest = Request[AugmenterParameters]
 
 
 @dataclass(frozen=True)
 class AugmentJob(Job):
-  """What is to be done, decided from the totals; quotas are [rows of the selection, 2 parts].
+  """The plan of a run, made from the totals; quotas are [rows of the selection, 2 parts].
 
   Attributes:
     totals: Totals of each split.
@@ -113,7 +110,7 @@ def plan_augment(totals: Mapping[str, Totals], request: AugmentRequest) -> Augme
 
 
 def _parts(counts: Ints, targets: Ints) -> tuple[Ints, Ints]:
-  """Returns how many records each part of a class has, and how often these will be there.
+  """Returns how many records each part of a class has, and how often each is written.
 
   target = copies * n + extra: the first `extra` records by rank are there once more. Below n,
   copies is 0, and the first `target` records are those that stay.

@@ -34,7 +34,7 @@ OWN_CLASS = 'own_class'
 """`missing_label` that has records without a class balanced as one."""
 
 EVALUATION_SPLITS = ('eval', 'test', 'validation')
-"""Splits that are not balanced before a person says so twice."""
+"""Splits that are balanced only with allow_evaluation_splits."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,7 @@ class AugmenterParameters:
 
   @classmethod
   def decode(cls, properties: Mapping[str, Any]) -> AugmenterParameters:
-    """Returns the parameters that the execution properties hold.
-
-    Raises:
-      ConfigError: if one breaks a rule.
-    """
+    """Returns the parameters of execution properties; raises a ConfigError for a broken rule."""
     feature, seed = check_label(properties['label']), check_seed(properties.get('seed', 0))
     strategy = _strategy(properties['sampling_strategy'])
     factors = from_json('factors', properties.get('factors'), Mapping)
@@ -134,13 +130,7 @@ class AugmenterParameters:
 
 
 def encode(**arguments: Any) -> dict[str, Any]:
-  """Returns the arguments of the component as execution properties.
-
-  What is known only at run time is left to the executor to check.
-
-  Raises:
-    ConfigError: if an argument breaks a rule.
-  """
+  """Returns checked arguments as execution properties; the executor checks runtime parameters."""
   most = arguments['max_copies']
   if most is None:
     arguments['max_copies'] = 0  # TFX has no None

@@ -23,17 +23,15 @@ from tfx_balance.balanced_augmenter.job import AugmentJob
 from tfx_balance.beam.steps import summed
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.pool_plan import PoolPlan, PoolRequest, plan_pools
-from tfx_balance.plan.ranks import Thresholds, UInts
+from tfx_balance.plan.ranks import Ints, Thresholds, UInts
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.shuffle.select import FileAssigner, Selection, find_file_thresholds
 
-Ints = npt.NDArray[np.int64]
-
 _NUMBER_BYTES = {'int': 8, 'float': 4}
 _OBJECT_BYTES = 48
-"""Of a value of bytes, besides its own: an object, and the pointer to it."""
+"""Bytes of a bytes value besides its own: an object, and the pointer to it."""
 _RECORD_BYTES = 16
-"""Of a record's row and rank."""
+"""Bytes of a record's row and rank."""
 
 
 @dataclass(frozen=True)

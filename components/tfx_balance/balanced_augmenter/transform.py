@@ -34,15 +34,13 @@ from tfx_balance.beam import counters
 from tfx_balance.beam.parallel import map_in_order
 from tfx_balance.beam.steps import identity, summed
 from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.ranks import Thresholds
+from tfx_balance.plan.ranks import Ints, Thresholds
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.totals import SumGroups
 from tfx_balance.shuffle.scatter import ScatteredSegments, Scatterer, gather_files
 from tfx_balance.shuffle.select import FileAssigner, find_file_thresholds, sum_arrays
 from tfx_balance.tfrecord.files import CHUNK_BYTES
 from tfx_balance.tfrecord.frames import Frames
-
-Ints = npt.NDArray[np.int64]
 
 
 class CopyRecords(beam.DoFn):
@@ -82,13 +80,13 @@ class CopyRecords(beam.DoFn):
 
 
 Batch = tuple[Frames | Originals, Ints, Ints | None]
-"""Frames, or what is to become frames; their outputs; and which frames are meant, None for all."""
+"""Frames, or originals to copy; their outputs; and positions of the frames, None for all."""
 
 
 def _batches(
   scanned: ScannedFile, job: AugmentJob, assigner: FileAssigner, duplicates: bool
 ) -> Iterator[Batch]:
-  """Yields what is to be written of a file: originals, and what is to be copied behind them."""
+  """Yields the output of a file: originals, and after them the records to copy."""
   position = 0
   for index, frames in scanned.frames():
     rows, parts = assigner.assign(index)
@@ -115,7 +113,7 @@ def _made(maker: CopyMaker, batch: Batch) -> tuple[Frames, Ints, Ints | None]:
 def to_copy(
   index: npt.NDArray[np.void], frames: Frames, rows: Ints, times: Ints, position: int
 ) -> Iterator[Originals]:
-  """Yields the records to be copied, each as often as it is to be, a bounded batch at a time."""
+  """Yields the records to copy, an entry for each copy, a bounded batch at a time."""
   for which, numbers in copy_batches(frames, times):
     yield Originals(
       frames.take(which), index['hash'][which], which + position, numbers, rows[which]

@@ -25,12 +25,7 @@ class Executor(ExamplesExecutor):
     output_dict: dict[str, list[types.Artifact]],
     exec_properties: dict[str, Any],
   ) -> None:
-    """Lays `input_examples` out by class in `examples`, and writes the plan to `hyperparameters`.
-
-    Raises:
-      ConfigError: if an argument breaks a rule, alone or together with the input's splits.
-      DataError: if the data breaks one. Nothing has been published then.
-    """
+    """Lays `input_examples` out by class in `examples`; `hyperparameters` gets the plan."""
     self._log_startup(input_dict, output_dict, exec_properties)
     parameters = InputGenParameters.decode(exec_properties)
     source = ExamplesInput.of(input_dict['input_examples'])

@@ -1,4 +1,4 @@
-"""What laying out by class is to do: asked for first, decided once the data is counted."""
+"""The request and the plan of a run of BalancedInputGen."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HYPERPARAMETERS_NAME = 'best_hyperparameters.txt'
 
 @dataclass(frozen=True)
 class ShardRequest(Request[InputGenParameters]):
-  """What is asked for, before any data is read.
+  """The arguments of a run, and where it writes.
 
   Attributes:
     hyperparameters_uri: Root of the artifact that gets the plan.
@@ -41,7 +41,7 @@ class ShardRequest(Request[InputGenParameters]):
 
 @dataclass(frozen=True)
 class ShardJob(Job):
-  """What is to be done, decided from the totals; an output is a class, quotas are [classes].
+  """The plan of a run, made from the totals; an output is a class, quotas are [classes].
 
   Attributes:
     sources: What was read of each split.

@@ -48,11 +48,7 @@ class InputGenParameters:
 
   @classmethod
   def decode(cls, properties: Mapping[str, Any]) -> InputGenParameters:
-    """Returns the parameters that the execution properties hold.
-
-    Raises:
-      ConfigError: if one breaks a rule.
-    """
+    """Returns the parameters of execution properties; raises a ConfigError for a broken rule."""
     return cls(
       label=check_label(properties['label']),
       train_splits=names('train_splits', properties['train_splits']),
@@ -74,12 +70,6 @@ class InputGenParameters:
 
 
 def encode(**arguments: Any) -> dict[str, Any]:
-  """Returns the arguments of the component as execution properties.
-
-  What is known only at run time is left to the executor to check.
-
-  Raises:
-    ConfigError: if an argument breaks a rule.
-  """
+  """Returns checked arguments as execution properties; the executor checks runtime parameters."""
   InputGenParameters.decode({'label': 'label', 'train_splits': 'train', **known(arguments)})
   return {**encoded(arguments), 'algorithm_version': ALGORITHM_VERSION}

@@ -12,7 +12,6 @@ from functools import partial
 
 import apache_beam as beam
 import numpy as np
-import numpy.typing as npt
 
 from tfx_balance.balanced_input_gen.job import ShardJob, ShardRequest, plan_shards
 from tfx_balance.beam.steps import identity, summed
@@ -21,8 +20,6 @@ from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.totals import SumGroups
 from tfx_balance.shuffle.scatter import ScatteredSegments, Scatterer, gather_files
 from tfx_balance.shuffle.select import sum_arrays
-
-Ints = npt.NDArray[np.int64]
 
 
 class AssignClasses(beam.DoFn):

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 MAX_THREADS = 4
-"""Of one step: each has a batch and what comes of it, and other steps may run beside it."""
+"""Threads of one step: each holds a batch and its result, and other steps may run beside it."""
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')

@@ -23,7 +23,7 @@ import xxhash
 
 from tfx_balance.beam import counters
 from tfx_balance.beam.steps import spread
-from tfx_balance.plan.ranks import mix
+from tfx_balance.plan.ranks import Ints, mix
 from tfx_balance.plan.sorting import order_of_groups, record_numbers
 from tfx_balance.scan.strata import BAD, DROPPED, FileStrata, MissingLabel, Payload, StratumDecoder
 from tfx_balance.tfrecord.files import (
@@ -38,13 +38,12 @@ from tfx_balance.tfrecord.frames import Frames, ScratchBuffer, concatenate
 from tfx_balance.tfrecord.reading import READ_DEFAULTS, ReadOptions
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file, open_as_is
 
-Ints = npt.NDArray[np.int64]
 BLOCK_BYTES = 16 << 20
 """Decompressed bytes that are held until they are written, about."""
 SECOND_CHUNK_BYTES = 8 << 20
 """Bytes of frames that a later pass reads at a time: more than the first, which makes objects."""
 INDEX_ROW = np.dtype([('hash', '<u8'), ('code', '<u4'), ('size', '<u4')])
-"""Of a record: hash of its bytes, stratum in the file's own numbering, bytes of its frame."""
+"""Hash of a record's bytes, its stratum in the file's own numbering, bytes of its frame."""
 _TABLE = np.dtype('<u4')
 
 
@@ -132,7 +131,7 @@ class ScannedFile:
 
 @dataclass(frozen=True)
 class SpilledFile(ScannedFile):
-  """A file that was read once, and need not be read again.
+  """A file that was read once, with its records spilled, so that it is not read again.
 
   Attributes:
     spill_path: Path of the frames, block by block.
@@ -285,16 +284,6 @@ class ScanFile(beam.DoFn):
     options: ReadOptions = READ_DEFAULTS,
     keep: Callable[[InputFile, str], IndexWriter | SpillWriter] = IndexWriter,
   ) -> None:
-    """Takes what each file is to be read for.
-
-    Args:
-      features: Features that strata are made of.
-      payload: Type of the records.
-      missing: Treatment of records without a class.
-      work_dir: Folder of what is kept.
-      options: Options of reading.
-      keep: Function from a file and the folder to the writer of what is kept.
-    """
     self._features = tuple(features)
     self._payload: Payload = payload
     self._missing: MissingLabel = missing

@@ -30,7 +30,7 @@ _KINDS: dict[str, ValueKind] = {'int64_list': 'int', 'float_list': 'float', 'byt
 
 Value = int | float | bytes | None
 MissingLabel = Literal['error', 'own_stratum', 'drop']
-"""What becomes of records without a label; 'error' is raised by who plans, with their number."""
+"""Treatment of records without a class; for 'error' the planner raises, with their number."""
 BATCH_RECORDS = 4096
 DROPPED = 0xFFFFFFFF
 """The code of a record that is left out."""
@@ -217,7 +217,7 @@ def _as_list(column: pa.Array) -> list[Value]:
 
 @dataclass(frozen=True)
 class FileStrata:
-  """Strata, made when they are asked for.
+  """Strata as columns, made into objects at access.
 
   As objects that stay they would have Python's collector of garbage search the whole heap, TFX and
   TensorFlow included, over and over: half of all the time where a file has 10,000 classes.

@@ -20,12 +20,6 @@ def check_features(
 ) -> None:
   """Checks that the features can be classes.
 
-  Args:
-    totals: Totals of the files that were read.
-    features: Features by which the records were counted.
-    missing: Treatment of records without a class.
-    argument: Argument that names the features, for messages.
-
   Raises:
     DataError: if there are no records, or if a feature does not exist, is missing in records and
       must not be, or has several types.
@@ -94,7 +88,7 @@ class Totals:
     return told
 
   def check_bad(self, most: int) -> None:
-    """Raises DataError if more records were skipped than may be."""
+    """Raises DataError if more than `most` records were skipped."""
     if self.first_bad and self.bad > most:
       raise too_many(self.bad, most, self.first_bad[1])
 

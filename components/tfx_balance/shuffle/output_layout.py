@@ -6,20 +6,19 @@ import sys
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+
+from tfx_balance.plan.ranks import Ints
 
 SHARD_BYTES = 128 << 20
 """Decompressed bytes of an output file, about, where nobody asks for a number of files."""
 BUCKET_BYTES = 8 << 20
 """Decompressed bytes that a gather sorts at a time, about."""
 MAX_BUCKET_BYTES = 256 << 20
-"""The same, for outputs so large that smaller buckets would be too many."""
+"""Largest bucket, for outputs so large that smaller ones would be too many."""
 MAX_BUCKETS = 256
 """Buckets that are small, in all the files of an output."""
 FAN_OUT = 64
 """Files of an output that one input file writes to."""
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class OutputLayout:
     n_files: int | None = None,
     most_files: int = sys.maxsize,
   ) -> OutputLayout:
-    """Returns the layout for about n_bytes, in as many files as asked for or as are sensible.
+    """Returns the layout for about n_bytes, in the given or a sensible number of files.
 
     Args:
       n_bytes: Decompressed bytes of all the files.

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from tfx_balance.beam import counters
 from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.ranks import UInts, mix
+from tfx_balance.plan.ranks import Ints, UInts, mix
 from tfx_balance.plan.sorting import order_of_keys, record_numbers
 from tfx_balance.scan.scan import SpilledFile
 from tfx_balance.shuffle.output_layout import OutputLayout, fan_out
@@ -26,7 +26,6 @@ from tfx_balance.tfrecord.files import create_compressed, fill
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, ScratchBuffer
 from tfx_balance.tfrecord.work_files import WorkFile, file_size, new_output_file, open_as_is
 
-Ints = npt.NDArray[np.int64]
 FileNumber = tuple[int, int]
 """How many files splits have, and which of these it is."""
 
@@ -65,14 +64,6 @@ class SpillRanges:
     layouts: Sequence[OutputLayout],
     n_inputs: int,
   ) -> None:
-    """Takes what is cut.
-
-    Args:
-      spilled: File to cut.
-      assigned_path: Path of the ASSIGNED_ROWs of all its records.
-      layouts: Outputs that the ranges go to.
-      n_inputs: Number of input files.
-    """
     self._spilled, self._assigned_path = spilled, assigned_path
     self._before = np.zeros((2, 1), np.int64)  # records and bytes of the blocks so far
     self._first, self._edges = dict[int, int](), dict[int, Ints]()
@@ -154,19 +145,14 @@ class GatherRanges(beam.DoFn):
 
 
 class Chunks:
-  """Reads the chunks of some ranges."""
+  """Reads the chunks of the ranges of one output file, or of the n-th one of several splits.
+
+  Returned are the records of the splits `wanted`, numbers in ascending order.
+  """
 
   def __init__(
     self, ranges: Sequence[SpillRange], wanted: Sequence[int], n_outputs: int, key: int
   ) -> None:
-    """Takes what is read.
-
-    Args:
-      ranges: Ranges of one output file, or of the n-th one of several splits.
-      wanted: Numbers of the splits whose records to return, ascending.
-      n_outputs: Number of all splits.
-      key: Key of the random order within a split.
-    """
     self._ranges, self._wanted, self._n_outputs, self._key = ranges, wanted, n_outputs, key
     self._read, self._taken = ScratchBuffer(), ScratchBuffer()
 

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from tfx_balance.beam import counters
-from tfx_balance.plan.ranks import UInts, mix
+from tfx_balance.plan.ranks import Ints, UInts, mix
 from tfx_balance.plan.sorting import order_of_groups, order_of_keys, record_numbers
 from tfx_balance.shuffle.output_layout import OutputLayout, fan_out
 from tfx_balance.tfrecord.files import create_compressed, fill
@@ -36,13 +35,11 @@ from tfx_balance.tfrecord.work_files import (
 SCATTER_BYTES = 8 << 20
 """Decompressed bytes that a scatter holds before it writes them, at the least."""
 SEGMENT_BYTES = 64 << 10
-"""The same for each bucket, so that segments do not become many tiny ones."""
+"""Bytes held for each bucket at the least, so that segments do not become many tiny ones."""
 MAX_SCATTER_BYTES = 32 << 20
-"""The same at the most, however many buckets there are."""
+"""Bytes held at the most, however many buckets there are."""
 
 _ROW_BYTES = 16  # of a record in a segment, beside its frame: key and size
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -211,13 +208,7 @@ class GatherFile(beam.DoFn):
 def gather_files(
   scattered: beam.PCollection[tuple[str, ScatteredSegments]], job: beam.PCollection, work_dir: str
 ) -> beam.PCollection[WorkFile]:
-  """Returns the output files, also those that no record goes to.
-
-  Args:
-    scattered: Segments by the path of their output file.
-    job: One `Job`, whose `layouts` name all the files.
-    work_dir: Folder of files that are in the making.
-  """
+  """Returns the output files, also those that no record goes to."""
   return (
     (scattered, job | 'OutputPaths' >> beam.FlatMap(lambda job: output_paths(job.layouts)))
     | 'AllFiles' >> beam.Flatten()

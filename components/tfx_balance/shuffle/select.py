@@ -22,7 +22,9 @@ from tfx_balance.plan.ranks import (
   Assigner,
   Candidates,
   HistogramLayout,
+  Ints,
   Thresholds,
+  UInts,
   boundary_buckets,
   find_thresholds,
   ranks,
@@ -30,13 +32,10 @@ from tfx_balance.plan.ranks import (
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.strata import BAD
 
-Ints = npt.NDArray[np.int64]
-UInts = npt.NDArray[np.uint64]
-
 
 @dataclass(frozen=True)
 class Selection:
-  """What is to be selected from each stratum of each group of files.
+  """Numbers of records to select from each stratum of each group of files.
 
   Attributes:
     rows: Row in `quotas` by (group, stratum).
@@ -123,7 +122,7 @@ def find_file_thresholds(
 
 @dataclass(frozen=True)
 class Search:
-  """Where the ends of the parts are to be looked for, as from `boundary_buckets`."""
+  """Buckets in which parts end, as `boundary_buckets` returns them."""
 
   buckets: Ints
   positions: Ints

@@ -1,4 +1,4 @@
-"""What a split is to do: asked for before the data is read, decided once it is counted."""
+"""The request and the plan of a run of StratifiedSplitter."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tfx_balance.tfrecord.work_files import WorkFile, json_text
 from tfx_balance.writer import Job, Request, file_sizes
 
 BUCKETS = 4096
-"""Of a block of a spilled file: as finely as this it can be cut into files and chunks, so that a
+"""Buckets of a block of a spilled file: as finely it can be cut into files and chunks, so that a
 chunk of 1 TB in a single output file is still 256 MB."""
 BUCKETS_PER_FILE = 4
-"""At the least, of those that one input file writes to: fewer would make them unequal."""
+"""Least number of buckets for each file that one input file writes to: fewer make them unequal."""
 
 
 SplitRequest = Request[SplitterParameters]
@@ -28,7 +28,7 @@ SplitRequest = Request[SplitterParameters]
 
 @dataclass(frozen=True)
 class SplitJob(Job):
-  """What is to be done, decided from the totals; quotas are [strata, splits]."""
+  """The plan of a run, made from the totals; quotas are [strata, splits]."""
 
   totals: Totals
   plan: SplitPlan
@@ -74,5 +74,5 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
 
 
 def n_buckets(n_files: Mapping[str, int]) -> int:
-  """Returns how many buckets the blocks of spilled files are to have, before anything is known."""
+  """Returns the number of buckets of each block, given the number of files asked for by split."""
   return max(BUCKETS, BUCKETS_PER_FILE * max(n_files.values(), default=1))

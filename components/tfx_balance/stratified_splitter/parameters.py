@@ -63,11 +63,7 @@ class SplitterParameters:
 
   @classmethod
   def decode(cls, properties: Mapping[str, Any]) -> SplitterParameters:
-    """Returns the parameters that the execution properties hold.
-
-    Raises:
-      ConfigError: if one breaks a rule.
-    """
+    """Returns the parameters of execution properties; raises a ConfigError for a broken rule."""
     splits = from_json('splits', properties.get('splits'), Mapping)
     shares = SplitShares.parse(
       DEFAULT_SPLITS if splits is None else splits,
@@ -99,13 +95,7 @@ class SplitterParameters:
 
 
 def encode(**arguments: Any) -> dict[str, Any]:
-  """Returns the arguments of the component as execution properties.
-
-  What is known only at run time is left to the executor to check.
-
-  Raises:
-    ConfigError: if an argument breaks a rule.
-  """
+  """Returns checked arguments as execution properties; the executor checks runtime parameters."""
   checked = {'stratify_by': 'label', **known(arguments)}
   late = any(is_runtime(arguments[name]) for name in ('splits', 'counts', 'rest'))
   if late:

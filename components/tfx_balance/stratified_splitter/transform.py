@@ -14,7 +14,6 @@ from operator import attrgetter
 
 import apache_beam as beam
 import numpy as np
-import numpy.typing as npt
 
 from tfx_balance.beam.steps import identity, summed
 from tfx_balance.plan.apportion import tie_break
@@ -32,8 +31,6 @@ from tfx_balance.shuffle.ranges import (
 from tfx_balance.shuffle.select import FileAssigner, find_file_thresholds, sum_arrays
 from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, n_buckets, plan_job
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
-
-Ints = npt.NDArray[np.int64]
 
 
 class AssignSplits(beam.DoFn):

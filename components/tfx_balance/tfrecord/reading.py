@@ -38,7 +38,7 @@ OnBadRecord = Literal['error', 'skip']
 
 
 class BadRecords:
-  """Takes the faults of a file's records as they are met.
+  """Collects the bad records of a file as they are met.
 
   Attributes:
     skips: Whether bad records are skipped.
@@ -77,7 +77,7 @@ class BadRecords:
 
 
 def too_many(n: int, most: int, first: str) -> DataError:
-  """Returns the error for more bad records than are to be skipped."""
+  """Returns the error for more bad records than max_bad_records."""
   return DataError(
     f'{n} bad records or more are above max_bad_records={most}; mend the files, or raise it. The '
     f'first is {first}'

@@ -17,7 +17,7 @@ _JSON_PIECES = 10_000
 
 @dataclass(frozen=True)
 class WorkFile:
-  """A file that was written and is to be published.
+  """A file that was written under a temporary name, to publish under its final one.
 
   Attributes:
     work_path: Path at which it was written.
@@ -135,7 +135,7 @@ def publish(files: Iterable[WorkFile]) -> None:
 
 @dataclass(frozen=True)
 class FileCopy:
-  """A file to be copied as it is."""
+  """A file to copy as it is."""
 
   source: str
   final_path: str

@@ -36,7 +36,7 @@ HEARTBEAT = 'heartbeat.json'
 BEAT_SECONDS = 60.0
 STALE_HOURS = 24.0
 STALE_VARIABLE = 'TFX_BALANCE_STALE_AFTER_HOURS'
-"""Of the environment; not an argument, since it changes nothing of what is written."""
+"""Environment variable; not an argument, since it changes nothing of what is written."""
 MIN_STALE_HOURS = 0.1
 """Six heartbeats: a run that is merely slow to write one is alive."""
 
@@ -192,13 +192,7 @@ def _write_heartbeat(folder: str) -> None:
 def full_disk_named(
   output_uri: str, work_dir: str, input_paths: Sequence[str] = ()
 ) -> Iterator[None]:
-  """Raises a StorageError in place of whatever a full disk has led to.
-
-  Args:
-    output_uri: Root of the artifact that is written.
-    work_dir: Folder of unpublished files.
-    input_paths: Paths of the files that are read.
-  """
+  """Raises a StorageError in place of any error that a full disk led to."""
   try:
     yield
   except Exception as error:
