@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from tfx_balance.documents.recall import RECALL_NAME, ClassRecall, ModelRecall, RecallDocument
 from tfx_balance.report import render_report
 
 from pipelines.artifacts import PublishedArtifacts
@@ -24,23 +25,20 @@ def write_report(
 ) -> Path:
   """Writes `report.html` and `recall.json` to the folder; returns the path of the report."""
   folder.mkdir(parents=True, exist_ok=True)
-  recall = folder / 'recall.json'
-  recall.write_text(json.dumps(recall_data(numbers, label), indent=1), encoding='utf-8')
+  recall = folder / RECALL_NAME
+  recall_data = describe_recall(numbers, label).to_json()
+  recall.write_text(json.dumps(recall_data, indent=1), encoding='utf-8')
   uris = [published.uri(*step) for step in STEPS if published.has(*step)]
   path = folder / 'report.html'
   render_report([*uris, str(recall)], str(path), title=f'Classes of {label}: {name}', label=label)
   return path
 
 
-def recall_data(numbers: Summary, label: str) -> dict:
+def describe_recall(numbers: Summary, label: str) -> RecallDocument:
   """Returns the recall of each class by model over all seeds, in the format of the report."""
   models = []
   for comparison in numbers.models:
-    rows = []
-    for result in numbers.classes:
-      recall = comparison.recall(result.value)
-      if recall:
-        scores = {'recall': recall.share, 'tested': recall.tested}
-        rows.append({'class': result.value.to_json(), 'name': result.name, **scores})
-    models.append({'name': f'{comparison.model} batches', 'recall': rows})
-  return {'label': label, 'models': models}
+    found = [(result.value, comparison.recall(result.value)) for result in numbers.classes]
+    rows = tuple(ClassRecall(value, of.share, of.tested) for value, of in found if of)
+    models.append(ModelRecall(f'{comparison.model} batches', rows))
+  return RecallDocument(tuple(models), label)

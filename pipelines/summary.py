@@ -6,14 +6,13 @@ These are the components' sidecars, the Evaluators' results and the anomalies.
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
 from tfx.dsl.io import fileio
-from tfx_balance.documents.class_checks import CHECKS, CHECKS_NAME
-from tfx_balance.documents.class_distribution import SIDECAR_NAME, parse_sidecar
-from tfx_balance.documents.json_document import parse_document
+from tfx_balance.documents.class_checks import CHECKS_NAME, ClassChecks
+from tfx_balance.documents.class_distribution import SIDECAR_NAME, ClassDistribution
+from tfx_balance.plan.checks import Check, failed
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distribution import imbalance_ratio
 
@@ -95,11 +94,11 @@ class Summary:
 
 
 def summarize(
-  sidecar: Mapping[str, Any],
+  sidecar: ClassDistribution,
   models: Sequence[Comparison] = (),
   anomalies: Sequence[str] = (),
-  balanced: Mapping[str, Any] | None = None,
-  checks: Sequence[Mapping[str, Any]] = (),
+  balanced: ClassDistribution | None = None,
+  checks: Sequence[Check] = (),
 ) -> Summary:
   """Returns the summary of a run.
 
@@ -112,26 +111,27 @@ def summarize(
   """
   after = balanced_records(balanced) if balanced else {}
   classes = []
-  for stratum in sidecar['strata']:
-    value = ClassValue.from_json(stratum['stratum'][0])
-    counts = {split: cell['records'] for split, cell in stratum['splits'].items()}
-    now = after.get(value, 0) if balanced else None
-    classes.append(ClassResult(value, stratum['name'], counts, now))
-  broken = [check['message'] for check in checks if not check['passed']]
+  for row in sidecar.strata:
+    counts = {split: cell.records for split, cell in row.splits.items()}
+    now = after.get(row.stratum[0], 0) if balanced else None
+    classes.append(ClassResult(row.stratum[0], row.name, counts, now))
+  broken = [check.message for check in failed(checks)]
   return Summary(
     classes=tuple(sorted(classes, key=lambda c: -c.total)),
     models=tuple(models),
     checks=len(checks),
-    warnings=(*sidecar['warnings'], *(balanced or {}).get('warnings', ()), *anomalies, *broken),
+    warnings=(
+      *sidecar.warnings,
+      *(balanced.warnings if balanced else ()),
+      *anomalies,
+      *broken,
+    ),
   )
 
 
-def balanced_records(sidecar: Mapping[str, Any]) -> dict[ClassValue, int]:
+def balanced_records(sidecar: ClassDistribution) -> dict[ClassValue, int]:
   """Returns the number of records of each class in train after balancing."""
-  return {
-    ClassValue.from_json(stratum['stratum'][0]): stratum['splits'][BALANCED_SPLIT]['records']
-    for stratum in sidecar['strata']
-  }
+  return {row.stratum[0]: row.splits[BALANCED_SPLIT].records for row in sidecar.strata}
 
 
 def read_anomalies(published: PublishedArtifacts) -> list[str]:
@@ -151,13 +151,12 @@ def read_anomalies(published: PublishedArtifacts) -> list[str]:
   return sentences
 
 
-def read_checks(published: PublishedArtifacts) -> list[dict[str, Any]]:
+def read_checks(published: PublishedArtifacts) -> list[Check]:
   """Returns the checks of all ClassDistributionValidators."""
   paths = [
     posixpath.join(published.uri(*key), CHECKS_NAME) for key in VALIDATORS if published.has(*key)
   ]
-  found = [parse_document(read_text(path), path, CHECKS) for path in paths]
-  return [check for checks in found for check in checks['checks']]
+  return [check for path in paths for check in ClassChecks.from_json(read_text(path), path).checks]
 
 
 def read_summary(published: PublishedArtifacts, label: str) -> Summary:
@@ -172,14 +171,14 @@ def read_summary(published: PublishedArtifacts, label: str) -> Summary:
   )
 
 
-def read_sidecar(uri: str) -> dict[str, Any]:
+def read_sidecar(uri: str) -> ClassDistribution:
   """Returns the sidecar of an artifact of this package.
 
   Raises:
     DataError: If the sidecar is corrupted.
   """
   path = posixpath.join(uri, SIDECAR_NAME)
-  return parse_sidecar(read_text(path), path)
+  return ClassDistribution.from_json(read_text(path), path)
 
 
 def read_text(path: str) -> bytes:

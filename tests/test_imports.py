@@ -60,9 +60,9 @@ RULES = {
   # Augment functions run in a Beam worker and in a trainer's tf.data alike.
   AUGMENT: Rule((*BASE, PLAN, AUGMENT), never=PIPELINE_ONLY),
   **{name: Rule((*BASE, *READING), never=PIPELINE_ONLY | {'tensorflow'}) for name in READING},
-  TFRECORD: Rule((*BASE, TFRECORD), never=frozenset({'tfx', 'tensorflow'})),
-  BEAM: Rule((*BASE, BEAM), never=frozenset({'tfx', 'tensorflow'})),
-  SCAN: Rule((*BASE, PLAN, TFRECORD, BEAM, SCAN), never=frozenset({'tfx'})),
+  TFRECORD: Rule((*BASE, DOCUMENTS, TFRECORD), never=frozenset({'tfx', 'tensorflow'})),
+  BEAM: Rule((*BASE, DOCUMENTS, BEAM), never=frozenset({'tfx', 'tensorflow'})),
+  SCAN: Rule((*BASE, PLAN, DOCUMENTS, TFRECORD, BEAM, SCAN), never=frozenset({'tfx'})),
   SHUFFLE: Rule(
     (*BASE, PLAN, TFRECORD, BEAM, SCAN, SHUFFLE), never=frozenset({'tfx', 'tensorflow'})
   ),

@@ -9,9 +9,10 @@ import apache_beam as beam
 import numpy as np
 import pytest
 from apache_beam.io.filesystems import FileSystems
+from tfx_balance.documents.json_document import json_text
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.shuffle.output_layout import OutputLayout
-from tfx_balance.tfrecord.work_files import FileCopy, WorkFile, json_text
+from tfx_balance.tfrecord.work_files import FileCopy, WorkFile
 from tfx_balance.writer import Job, Request, publish_outputs, write_outputs
 
 from tests.helpers_examples import all_bytes

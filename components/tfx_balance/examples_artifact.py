@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from absl import logging
 from tfx import types
@@ -12,7 +11,7 @@ from tfx.components.util import examples_utils
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from tfx_balance.documents.class_distribution import SIDECAR_NAME
+from tfx_balance.documents.class_distribution import SIDECAR_NAME, ClassDistribution
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.scan.strata import Payload
@@ -155,9 +154,9 @@ def _number(artifact: types.Artifact, name: str) -> int:
   return int(artifact.get_custom_property(name) or 0)
 
 
-def log_warnings(sidecar: Mapping[str, Any], uri: str) -> None:
+def log_warnings(sidecar: ClassDistribution, uri: str) -> None:
   """Logs what the sidecar of an artifact warns of."""
-  component, warnings = sidecar['component'], sidecar['warnings']
+  component, warnings = sidecar.component, sidecar.warnings
   for warning in warnings[:_SHOWN_WARNINGS]:
     logging.warning('%s: %s', component, warning)
   if len(warnings) > _SHOWN_WARNINGS:

@@ -15,12 +15,12 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 
 from tfx_balance.beam.counters import check_counters
-from tfx_balance.documents.class_distribution import SIDECAR_NAME
+from tfx_balance.documents.class_distribution import SIDECAR_NAME, ClassDistribution
 from tfx_balance.errors import plain_errors
 from tfx_balance.examples_artifact import ExamplesInput, log_warnings
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.tfrecord.files import suffix_of
-from tfx_balance.tfrecord.work_files import read_json
+from tfx_balance.tfrecord.work_files import read_whole
 from tfx_balance.tfrecord.work_folder import work_folder
 from tfx_balance.writer import write_outputs
 
@@ -94,7 +94,8 @@ class ExamplesExecutor(BeamExecutor):
       transform = transform_of(work_dir=work_dir, **target)
       with plain_errors(), self.beam_pipeline() as pipeline:
         write_outputs(pipeline, files, transform, copies, passed_through, work_dir)
-    sidecar = read_json(f'{output.uri}/{SIDECAR_NAME}')
+    path = f'{output.uri}/{SIDECAR_NAME}'
+    sidecar = ClassDistribution.from_json(read_whole(path), path)
     check_counters(pipeline.result, sidecar)
     source.carry_over(output, [*made, *passed_through])
     log_warnings(sidecar, output.uri)

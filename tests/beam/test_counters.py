@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from tfx_balance import BalancedAugmenter, BalancedInputGen, StratifiedSplitter
 from tfx_balance.beam import counters
+from tfx_balance.documents.class_distribution import ClassDistribution, InputRecords
 
 from tests.helpers_checks import read_sidecar
 from tests.helpers_examples import example, in_shards, labelled
@@ -80,13 +81,7 @@ def unsupported():
   raise NotImplementedError
 
 
-SIDECAR = {
-  'component': 'StratifiedSplitter',
-  'input': {'records': 10, 'dropped': 0},
-  'strata': [],
-  'splits': {},
-  'passed_through': [],
-}
+SIDECAR = ClassDistribution('StratifiedSplitter', {}, InputRecords(10, 0), {}, (), (), ())
 
 
 @pytest.mark.parametrize(

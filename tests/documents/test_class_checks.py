@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from tfx_balance.documents.class_checks import checks_sidecar, violation_report, violation_table
+from tfx_balance.documents.class_checks import ClassChecks, violation_report, violation_table
 from tfx_balance.plan.checks import Check, cut, short_name
 from tfx_balance.plan.class_counts import ClassCounts
 from tfx_balance.plan.class_value import ClassValue
@@ -89,7 +89,9 @@ def test_the_sidecar_has_the_counts_of_all_and_of_the_baseline_apart():
   counts = ClassCounts.of(
     {'train': {zero: 3, one: 1}, 'eval': {zero: 2}, 'baseline:train': {one: 9}}
   )
-  data = checks_sidecar('label', 'records', counts, [a_check(passed=True)], None)
+  found = ClassChecks.of('label', 'records', counts, [a_check(passed=True)], None)
+  data = found.to_json()
+  assert ClassChecks.from_json(json.dumps(data), 'x') == found
   assert data['counts'] == [
     {
       'class': {'type': 'int', 'value': 0},
@@ -107,4 +109,4 @@ def test_the_sidecar_has_the_counts_of_all_and_of_the_baseline_apart():
   assert (data['format'], data['version'], data['blessed']) == ('tfx_balance.class_checks', 1, 1)
   assert data['missing'] == {'eval': 0, 'train': 0}
   json.dumps(data, allow_nan=False)
-  assert checks_sidecar('label', 'records', counts, [a_check()], None)['blessed'] == 0
+  assert not ClassChecks.of('label', 'records', counts, [a_check()], None).blessed

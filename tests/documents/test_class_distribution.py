@@ -3,17 +3,22 @@
 import json
 import math
 import re
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.documents.class_distribution import balance_sidecar, split_sidecar, split_warnings
+from tfx_balance.documents.class_distribution import (
+  ClassDistribution,
+  InputRecords,
+)
+from tfx_balance.documents.descriptions import describe_balance, describe_split, split_warnings
 from tfx_balance.plan.balance_plan import BalanceRequest, plan_balance
 from tfx_balance.plan.class_value import MISSING, ClassValue
 from tfx_balance.plan.split_plan import SplitShares, plan_splits
 
-SOURCE = {'records': 0, 'dropped': 0, 'files': 3, 'fingerprint': '00ff'}
+SOURCE = InputRecords(0, 0, 3, '00ff')
 CLASSES = st.one_of(
   st.integers(-5, 5).map(lambda value: ClassValue('int', value)),
   st.integers(-5, 5).map(lambda value: ClassValue('float', float(value))),
@@ -28,8 +33,12 @@ RECORDS = st.dictionaries(st.tuples(CLASSES, CLASSES), st.integers(0, 300), min_
 def describe(plan, parameters=None, source=None, passed_through=()):
   """Returns the sidecar as somebody reads it from the file, and checks that it is strict JSON."""
   files = {name: {f'{name}{j}': 7 for j in range(i + 1)} for i, name in enumerate(plan.splits)}
-  data = split_sidecar(plan, parameters or {}, {**SOURCE, **(source or {})}, files, passed_through)
-  return json.loads(json.dumps(data, allow_nan=False))
+  read = replace(SOURCE, **(source or {}))
+  found = describe_split(plan, parameters or {}, read, files, passed_through)
+  data = json.loads(json.dumps(found.to_json(), allow_nan=False))
+  assert json.loads(found.dumps()) == data
+  assert ClassDistribution.from_json(found.dumps(), 'x') == found
+  return data
 
 
 def text(value):
@@ -39,7 +48,7 @@ def text(value):
 @given(RECORDS, st.integers(0, 99))
 def test_a_recount_of_the_strata_gives_the_numbers_of_the_splits(records, seed):
   plan = plan_splits(records, SplitShares.parse({'train': 7, 'eval': 2, 'test': 1}), seed)
-  data = describe(plan)
+  data = describe(plan, {'stratify_by': ['kind', 'side']})
   found = {
     tuple(ClassValue.from_json(value) for value in row['stratum']): row for row in data['strata']
   }
@@ -183,11 +192,12 @@ def test_warnings_name_what_is_small(records, arguments, dropped, expected):
 def test_a_balanced_sidecar_warns_of_records_without_a_class(apart, expected):
   classes = {ClassValue('bytes', b'a'): 5, ClassValue('bytes', b'b'): 2}
   plans = {name: plan_balance(classes, BalanceRequest()) for name in ('eval', 'train')}
-  sources = {'eval': {'dropped': 0}, 'train': {'dropped': 3}}
+  sources = {'eval': InputRecords(7, 0), 'train': InputRecords(10, 3)}
   files = {name: {'data_tfrecord': 9} for name in ('eval', 'train', 'more')}
-  data = balance_sidecar(plans, apart, {}, sources, files, [])
-  assert data['warnings'] == [expected]
-  assert data['input'] == sources
+  found = describe_balance(plans, apart, {}, sources, files, [])
+  assert found.warnings == (expected,)
+  assert found.input == sources
+  assert ClassDistribution.from_json(found.dumps(), 'x') == found
 
 
 @pytest.mark.parametrize(
@@ -213,6 +223,6 @@ def test_a_balanced_sidecar_warns_of_records_without_a_class(apart, expected):
 def test_a_strategy_that_does_not_lower_the_imbalance_ratio_is_a_warning(counts, arguments, fault):
   records = {text(name)[0]: n for name, n in counts.items()}
   plan = plan_balance(records, BalanceRequest.parse(**arguments))
-  data = balance_sidecar({'train': plan}, None, arguments, {'train': SOURCE}, {'train': {}}, [])
-  assert len(data['warnings']) == (fault is not None)
-  assert all(re.match(fault, warning) for warning in data['warnings'])
+  found = describe_balance({'train': plan}, None, arguments, {'train': SOURCE}, {'train': {}}, [])
+  assert len(found.warnings) == (fault is not None)
+  assert all(re.match(fault, warning) for warning in found.warnings)

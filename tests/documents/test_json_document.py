@@ -8,14 +8,9 @@ from collections import Counter
 
 import pytest
 from tfx_balance.documents.balanced_input import InputPlan
-from tfx_balance.documents.class_checks import CHECKS
-from tfx_balance.documents.class_distribution import (
-  SIDECAR,
-  parse_sidecar,
-  tallies_from_sidecar,
-  told_files,
-)
-from tfx_balance.documents.json_document import parse_document, parse_json
+from tfx_balance.documents.class_checks import ClassChecks
+from tfx_balance.documents.class_distribution import ClassDistribution, split_records
+from tfx_balance.documents.json_document import parse_json
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.report.findings import merge
@@ -32,6 +27,7 @@ from tests.report.helpers_report import (
 PATH = '/x/document.json'
 COUNTS = {ClassValue('bytes', b'a'): 30, ClassValue('int', 7): 10}
 SPLIT = split_data(COUNTS)
+FORMAT = ClassDistribution.FORMAT
 OTHERS = (None, 'x', -1, 1.5, float('nan'), True, [], {}, [1], {'type': 'int', 'value': 'x'})
 
 
@@ -40,9 +36,13 @@ def report(data):
 
 
 def count(data):
-  found = parse_sidecar(data, PATH)
-  if tallies_from_sidecar(found, 'species', ['train', 'eval']):
-    told_files(found, ['train', 'eval'])
+  found = ClassDistribution.from_json(data, PATH)
+  if found.tallies('species', ['train', 'eval']):
+    found.check_files({}, PATH)
+
+
+def count_splits(data):
+  split_records(data, PATH)
 
 
 def plan(data):
@@ -56,6 +56,7 @@ READERS = [
   pytest.param(report, plan_data(COUNTS), id='report, plan'),
   pytest.param(report, recall_data(COUNTS, 1), id='report, recall'),
   pytest.param(count, SPLIT, id='validator'),
+  pytest.param(count_splits, SPLIT, id='input'),
   pytest.param(plan, plan_data(COUNTS), id='plan'),
 ]
 
@@ -124,14 +125,14 @@ def test_what_is_no_json_is_named(text):
 @pytest.mark.parametrize('version', [2, 0, None, 'x'])
 def test_a_version_that_is_not_known_is_named(version):
   data = {**SPLIT, 'version': version}
-  fault = re.escape(f'{PATH} has version {version!r} of {SIDECAR.format}, and this tfx-balance ')
+  fault = re.escape(f'{PATH} has version {version!r} of {FORMAT}, and this tfx-balance ')
   with pytest.raises(DataError, match=fault + r'reads versions up to 1; upgrade tfx-balance, or'):
-    parse_document(data, PATH, SIDECAR)
+    ClassDistribution.from_json(data, PATH)
 
 
 def test_another_document_is_named():
-  with pytest.raises(DataError, match=f"^{PATH} has the format '{SIDECAR.format}', which is not"):
-    parse_document(SPLIT, PATH, CHECKS)
+  with pytest.raises(DataError, match=f"^{PATH} has the format '{FORMAT}', which is not"):
+    ClassChecks.from_json(SPLIT, PATH)
 
 
 @pytest.mark.parametrize(
@@ -156,4 +157,4 @@ def test_a_sidecar_that_contradicts_itself_is_refused(change, fault):
   data = copy.deepcopy(SPLIT)
   change(data)
   with pytest.raises(DataError, match=f'^{PATH} is not whole: {fault}'):
-    parse_sidecar(data, PATH)
+    ClassDistribution.from_json(data, PATH)

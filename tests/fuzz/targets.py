@@ -21,11 +21,10 @@ from tensorflow.errors import OpError
 from tensorflow.io import TFRecordOptions
 from tfx_balance.documents.balanced_input import InputPlan
 from tfx_balance.documents.class_distribution import (
-  parse_sidecar,
-  split_sidecar,
-  tallies_from_sidecar,
-  told_files,
+  ClassDistribution,
+  InputRecords,
 )
+from tfx_balance.documents.descriptions import describe_split
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.balance_plan import BalanceRequest, plan_balance
 from tfx_balance.plan.batch_quota import BatchQuota
@@ -134,9 +133,9 @@ def documents(raw: bytes) -> None:
       plan = InputPlan.from_json(damaged, 'the file')
       assert InputPlan.from_json(plan.dumps()) == plan
     else:
-      sidecar = parse_sidecar(damaged, 'the file')
-      tallies_from_sidecar(sidecar, 'label', ['train'])
-      told_files(sidecar, ['train'])
+      sidecar = ClassDistribution.from_json(damaged, 'the file')
+      sidecar.tallies('label', ['train'])
+      sidecar.check_files({}, 'the file')
   except DataError as error:
     if 'the file' not in str(error):
       raise
@@ -235,11 +234,11 @@ _PLAN = b"""{"format": "tfx_balance.balanced_input", "version": 1, "label": "lab
 "files": [{"path": "Split-train/data_tfrecord-00000-of-00001.gz", "bytes": 10,
 "segments": [[0, 2], [1, 1]]}]}"""
 _SIDECAR = json.dumps(
-  split_sidecar(
+  describe_split(
     plan_splits({(ClassValue('int', 0),): 2, (ClassValue('bytes', b'x'),): 1}, _SHARES),
     {'stratify_by': ['label']},
-    {'records': 3, 'dropped': 0, 'files': 1, 'fingerprint': '0' * 16},
+    InputRecords(3, 0, 1, '0' * 16),
     {'train': {'data_tfrecord-00000-of-00001.gz': 10}},
     [],
-  )
+  ).to_json()
 ).encode()

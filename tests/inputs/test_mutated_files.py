@@ -140,7 +140,8 @@ def split(tmp_path):
   folder.mkdir(parents=True)
   write_file(folder / 'x', RECORDS[:4])
   write_file(folder / 'y', RECORDS[4:])
-  sidecar = {'splits': {'eval': {'records': N}}}
+  kind = {'format': 'tfx_balance.class_distribution', 'version': 1}
+  sidecar = {**kind, 'splits': {'eval': {'records': N}}}
   (tmp_path / 'a[1]' / SIDECAR_NAME).write_text(json.dumps(sidecar))
   return folder
 
@@ -160,8 +161,10 @@ def test_a_sidecar_promises_the_records_of_whole_splits(split):
   paths = [f'{split}/{name}' for name in 'xy']
   assert promised_records(paths) == N
   assert promised_records(paths[:1]) is None
-  (split.parent / SIDECAR_NAME).write_text('{"splits": {}}')
+  (split.parent / SIDECAR_NAME).write_text(
+    '{"format": "tfx_balance.class_distribution", "version": 1, "splits": {}}'
+  )
   assert promised_records(paths) is None
   (split.parent / SIDECAR_NAME).write_text('{"splits"')
-  with pytest.raises(DataError, match=r'class_distribution\.json is not a whole sidecar'):
+  with pytest.raises(DataError, match=r'class_distribution\.json is not JSON'):
     promised_records(paths)

@@ -2,6 +2,13 @@
 
 from types import SimpleNamespace
 
+from tfx_balance.documents.class_distribution import (
+  CellRecords,
+  ClassDistribution,
+  InputRecords,
+  SplitRecords,
+  StratumRecords,
+)
 from tfx_balance.plan.class_value import ClassValue
 
 from pipelines.evaluation import Comparison, ModelScores, Recall, compare
@@ -11,30 +18,41 @@ def as_json(value: int | str) -> dict:
   return {'type': 'bytes' if isinstance(value, str) else 'int', 'value': value}
 
 
-def make_sidecar(counts: dict, warnings: tuple[str, ...] = ()) -> dict:
+def class_of(value: int | str) -> ClassValue:
+  return ClassValue.from_json(as_json(value))
+
+
+def make_sidecar(counts: dict, warnings: tuple[str, ...] = ()) -> ClassDistribution:
   """What StratifiedSplitter writes."""
   names = ('train', 'eval', 'test')
-  strata = [
-    {
-      'stratum': [as_json(value)],
-      'name': str(value),
-      'splits': {split: {'records': n} for split, n in zip(names, row, strict=True)},
-    }
+  strata = tuple(
+    StratumRecords(
+      (class_of(value),),
+      sum(row),
+      {split: CellRecords(n) for split, n in zip(names, row, strict=True)},
+    )
     for value, row in counts.items()
-  ]
-  return {'splits': {split: {} for split in names}, 'strata': strata, 'warnings': list(warnings)}
+  )
+  splits = {
+    split: SplitRecords(sum(row[i] for row in counts.values())) for i, split in enumerate(names)
+  }
+  return ClassDistribution(
+    'StratifiedSplitter', {}, InputRecords(0, 0), splits, strata, (), warnings
+  )
 
 
-def make_balanced_sidecar(counts: dict, warnings: tuple[str, ...] = ()) -> dict:
+def make_balanced_sidecar(counts: dict, warnings: tuple[str, ...] = ()) -> ClassDistribution:
   """What BalancedAugmenter writes of a split that it balances in place."""
-  strata = [
-    {
-      'stratum': [as_json(value)],
-      'splits': {'train': {'records': after, 'records_before': before, 'target': after}},
-    }
+  strata = tuple(
+    StratumRecords(
+      (class_of(value),),
+      before,
+      {'train': CellRecords(after, records_before=before, target=after)},
+    )
     for value, (before, after) in counts.items()
-  ]
-  return {'strata': strata, 'warnings': list(warnings)}
+  )
+  splits = {'train': SplitRecords(sum(after for _, after in counts.values()))}
+  return ClassDistribution('BalancedAugmenter', {}, {}, splits, strata, (), warnings)
 
 
 def make_result(overall: dict, by_class: dict, label: str = 'kind') -> SimpleNamespace:
@@ -57,6 +75,6 @@ def make_models(
 
 def make_scores(model: str, hits: dict[int | str, tuple[int, int]]) -> ModelScores:
   """Scores of one model, from hits and tests by class."""
-  recalls = {ClassValue.from_json(as_json(value)): Recall(*pair) for value, pair in hits.items()}
+  recalls = {class_of(value): Recall(*pair) for value, pair in hits.items()}
   tested = sum(recall.tested for recall in recalls.values())
   return ModelScores(model, sum(r.hits for r in recalls.values()) / tested, recalls)

@@ -1,5 +1,5 @@
 from pipelines.evaluation import compare
-from pipelines.report import recall_data
+from pipelines.report import describe_recall
 from pipelines.summary import summarize
 from tests.pipelines.helpers_summary import make_scores, make_sidecar
 
@@ -12,7 +12,7 @@ def test_recall_is_that_of_all_seeds_by_model():
     make_scores('balanced', {'a': (9, 10), 'b': (2, 2)}),
   ]
   sidecar = make_sidecar({'b': (8, 1, 2), 'a': (80, 10, 10), 'c': (1, 0, 0)})
-  data = recall_data(summarize(sidecar, compare(scores)), 'kind')
+  data = describe_recall(summarize(sidecar, compare(scores)), 'kind').to_json()
   assert data['label'] == 'kind'
   assert [model['name'] for model in data['models']] == ['natural batches', 'balanced batches']
   natural, balanced = (

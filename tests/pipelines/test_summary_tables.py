@@ -1,7 +1,9 @@
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
+from tfx_balance.plan.checks import Check
 
 from pipelines import digits, summary_tables
 from pipelines.evaluation import compare
@@ -69,7 +71,7 @@ def test_one_training_each_is_no_proof():
   assert 'One training each: small differences are not significant. See --compare 5.' in lines
 
 
-CHECK = {'passed': True, 'message': 'train: all is well'}
+CHECK = Check('min_count', 'train', None, None, 5, 5, True, 'train: all is well')
 
 
 def test_passed_checks_are_counted():
@@ -78,7 +80,7 @@ def test_passed_checks_are_counted():
 
 
 def test_a_broken_check_is_a_warning():
-  broken = {'passed': False, 'message': 'train: all is lost'}
+  broken = replace(CHECK, passed=False, message='train: all is lost')
   lines = lines_of(summarize(make_sidecar({'a': (8, 1, 1)}), checks=[CHECK, broken]))
   assert '! train: all is lost' in lines
   assert not any('passed' in line for line in lines)
@@ -147,7 +149,7 @@ def test_many_classes_show_the_largest_and_the_smallest():
 
 def test_many_warnings_show_the_first_and_the_last():
   sidecar = make_sidecar({'a': (8, 1, 1)}, tuple(f'class {k} is small' for k in range(100)))
-  lines = lines_of(summarize(sidecar, checks=[{'passed': False, 'message': 'all is lost'}]))
+  lines = lines_of(summarize(sidecar, checks=[replace(CHECK, passed=False, message='all is lost')]))
   shown = [line for line in lines if line.startswith('!')]
   assert len(shown) == summary_tables.MOST_ROWS + 1
   assert shown[19:22] == [

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tfx_balance.class_distribution_validator.leakage_rules import check_leakage, describe_leakage
 from tfx_balance.plan import common_keys
 from tfx_balance.plan.checks import failed
 from tfx_balance.plan.common_keys import (
@@ -19,7 +20,6 @@ from tfx_balance.plan.common_keys import (
   make_run,
 )
 from tfx_balance.plan.distance_rules import SplitPair
-from tfx_balance.plan.leakage_rules import check_leakage, describe_leakage
 from tfx_balance.plan.limits import SplitLimit
 
 N_SPLITS = 3
@@ -120,10 +120,10 @@ FOUND = {
 )
 def test_the_limit_is_of_the_share_of_the_split(pair, share):
   described = describe_leakage(FOUND, 'records', [pair])
-  (row,) = described['pairs']
-  assert (row['share'], row['keys'], row['split']) == (share, 4, pair.split)
-  assert row['share_of_other'] == pytest.approx(0.09 - share)
-  assert row['examples'][0]['split']['file'] == pair.split[0]
+  (row,) = described.pairs
+  assert (row.share, row.keys, row.split) == (share, 4, pair.split)
+  assert row.share_of_other == pytest.approx(0.09 - share)
+  assert row.examples[0].split.file == pair.split[0]
   assert failed(check_leakage(described, SplitLimit(share))) == []
   (fault,) = failed(check_leakage(described, SplitLimit(share - 0.0001)))
   assert (fault.rule, fault.split, fault.other) == ('max_leakage', pair.split, pair.other)

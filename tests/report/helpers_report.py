@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 from tfx_balance.documents.balanced_input import FileSegment, InputFile, InputPlan
-from tfx_balance.documents.class_distribution import balance_sidecar, split_sidecar
+from tfx_balance.documents.class_distribution import (
+  InputRecords,
+)
+from tfx_balance.documents.descriptions import describe_balance, describe_split
 from tfx_balance.plan.balance_plan import BalanceRequest, plan_balance
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.split_plan import SplitShares, plan_splits
 
 FILES = {'data_tfrecord-00000-of-00001.gz': 100}
-SOURCE = {'records': 0, 'dropped': 0, 'files': 1, 'fingerprint': '00ff'}
+SOURCE = InputRecords(0, 0, 1, '00ff')
 NASTY = (
   b'<script>alert(1)</script>',
   b'</title><img src=x onerror=alert(2)>',
@@ -88,8 +92,9 @@ def split_data(counts: Mapping[ClassValue, int], **parameters: Any) -> dict[str,
   """Returns the sidecar of StratifiedSplitter."""
   plan = plan_splits({(value,): n for value, n in counts.items()}, SplitShares.parse(), 0)
   given = {'stratify_by': ['species'], 'splits': {'train': 8, 'eval': 1, 'test': 1}, 'seed': 0}
-  source = {**SOURCE, 'records': sum(counts.values())}
-  return split_sidecar(plan, {**given, **parameters}, source, dict.fromkeys(plan.splits, FILES), ())
+  source = replace(SOURCE, records=sum(counts.values()))
+  files = dict.fromkeys(plan.splits, FILES)
+  return describe_split(plan, {**given, **parameters}, source, files, ()).to_json()
 
 
 def balance_data(
@@ -106,16 +111,16 @@ def balance_data(
   }
   if augmented_split:
     given['augmented_split'] = augmented_split
-  source = {**SOURCE, 'records': sum(train.values())}
+  source = replace(SOURCE, records=sum(train.values()))
   made = {augmented_split: FILES} if augmented_split else {}
-  return balance_sidecar(
+  return describe_balance(
     {'train': plan},
     augmented_split,
     given,
     {'train': source},
     {'train': FILES, **made},
     ('eval', 'test'),
-  )
+  ).to_json()
 
 
 def plan_data(fed: Mapping[ClassValue, int]) -> dict[str, Any]:
@@ -131,6 +136,7 @@ def plan_data(fed: Mapping[ClassValue, int]) -> dict[str, Any]:
 
 def checks_data(split: Mapping[str, Any], blessed: bool) -> dict[str, Any]:
   """Returns what a validator found in a split artifact; or that some classes are too small."""
+  place = {'file': 'Split-test/data_tfrecord-00000-of-00001.gz', 'record': 7}
   checks: list[dict[str, Any]] = [
     check('l_infinity', name, other, None, None, measured, 0.01, True, 'the shares are alike')
     for name, other, measured in (
@@ -173,7 +179,10 @@ def checks_data(split: Mapping[str, Any], blessed: bool) -> dict[str, Any]:
           'share': 0.0 if blessed else 17 / 12345,
           'records_of_other': 0 if blessed else 18,
           'share_of_other': 0.0 if blessed else 0.02,
-          'examples': [] if blessed else [{'text': '<b>id 7</b>'}, {'text': 'x' * 200}],
+          'examples': [
+            {'text': text, 'split': place, 'other': place}
+            for text in (() if blessed else ('<b>id 7</b>', 'x' * 200))
+          ],
         }
       ],
     },

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 
 import pytest
-from tfx_balance.documents.class_distribution import split_sidecar
+from tfx_balance.documents.descriptions import describe_split
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.split_plan import SplitShares, plan_splits
@@ -52,7 +52,7 @@ def test_a_whole_run_is_read_in_the_order_of_the_data(tmp_path):
   assert view.label == 'species'
   assert list(view.classes) == list(long_tail(50))
   assert view.passed is True
-  assert [model.title for model in view.models] == ['natural', 'balanced']
+  assert [model.name for model in view.models] == ['natural', 'balanced']
   assert view.comparable == view.stages
   assert view.notes == ()
 
@@ -95,7 +95,8 @@ def test_strata_of_several_features_are_summed_up_by_class():
   records = {(A, left): 11, (A, right): 22, (B, left): 7, (B, right): 1}
   plan = plan_splits(records, SplitShares.parse({'train': 3, 'test': 1}), 0)
   parameters = {'stratify_by': ['species', 'side']}
-  data = split_sidecar(plan, parameters, SOURCE, {'train': FILES, 'test': FILES}, ())
+  files = {'train': FILES, 'test': FILES}
+  data = describe_split(plan, parameters, SOURCE, files, ()).to_json()
   view = run_of(data)
   assert view.stages[-1].total == {A: 33, B: 8}
   assert {fit.name for fit in view.stages[-1].fits} == {'a / 0', 'a / 1', 'b / 0', 'b / 1'}
@@ -123,7 +124,7 @@ def test_a_validator_alone_has_its_counts_shown():
   assert stage.trained == {A: 80, B: 24, C: 4}
   assert [summary.records for summary in summaries(stage)] == [111, 14, 13]
   assert view.passed is False
-  assert [pair.records for pair in view.check_sets[0].leakage.pairs] == [17]
+  assert [pair.records for pair in view.check_sets[0].found.leakage.pairs] == [17]
 
 
 def test_a_plan_alone_shows_what_was_fed_and_what_it_was_made_of():
@@ -191,7 +192,7 @@ def test_a_sidecar_beside_a_plan_adds_what_the_plan_does_not_say(tmp_path):
 def test_a_file_may_be_named_instead_of_its_folder(tmp_path):
   write(tmp_path, 'mine.json', recall_data(COUNTS, 2))
   view = read_run([f'second run={tmp_path}/mine.json'])
-  assert [model.title for model in view.models] == ['second run natural', 'second run balanced']
+  assert [model.name for model in view.models] == ['second run natural', 'second run balanced']
 
 
 def test_a_title_may_be_given(tmp_path):
@@ -250,7 +251,7 @@ def test_a_broken_file_is_an_error(tmp_path):
     pytest.param({'version': 99}, 'has version 99 .* upgrade tfx-balance', id='version'),
     pytest.param({'version': None}, 'has version None', id='no version'),
     pytest.param({'splits': None}, 'is not whole: splits is None, and must be a map', id='splits'),
-    pytest.param({'strata': [{'stratum': []}]}, r"strata\[0\] has no 'name'", id='strata'),
+    pytest.param({'strata': [{'stratum': []}]}, r"strata\[0\] has no 'records'", id='strata'),
   ],
 )
 def test_a_sidecar_that_is_not_whole_is_an_error(change, fault):

@@ -177,20 +177,20 @@ CAT, DOG, EMU = (ClassValue('bytes', name) for name in (b'cat', b'dog', b'emu'))
 
 def test_recall_is_read_of_every_model_of_an_evaluation(evaluation):
   view = read_run([evaluation])
-  found = {model.title: model.recall for model in view.models}
+  found = {model.name: model.recall for model in view.models}
   assert set(found) == {'one', 'two'}
   one = found['one']
-  assert {value: (r.recall, r.tested) for value, r in one.items()} == {
+  assert {r.value: (r.recall, r.tested) for r in one} == {
     CAT: (0.75, 4),
     DOG: (0.5, 2),
     EMU: (0.0, 1),
   }
-  assert {r.recall for r in found['two'].values()} == {1.0}
+  assert {r.recall for r in found['two']} == {1.0}
 
 
 def test_a_name_goes_before_those_of_the_models(evaluation):
   view = read_run([f'second={evaluation}'], label='species')
-  assert [model.title for model in view.models] == ['second one', 'second two']
+  assert [model.name for model in view.models] == ['second one', 'second two']
 
 
 def test_slices_by_something_else_are_an_error(evaluation):
@@ -202,7 +202,7 @@ def test_models_of_several_artifacts_stand_beside_each_other(evaluation, tmp_pat
   counts = {CAT: 40, DOG: 20, EMU: 10}
   recall = write(tmp_path, 'recall.json', {**recall_data(counts, 1), 'label': 'species'})
   view = read_run([recall, evaluation])
-  assert [model.title for model in view.models] == ['natural', 'one', 'two']
+  assert [model.name for model in view.models] == ['natural', 'one', 'two']
   assert set(view.classes) == {CAT, DOG, EMU}
 
 
@@ -219,7 +219,7 @@ def test_slices_of_all_types_are_read():
     ((('label', ''),), metrics(accuracy=0.0, weighted_example_count=5.0)),
   ]
   found = slice_recall(slices, 'label', 'here')
-  assert {value: (r.recall, r.tested) for value, r in found.items()} == {
+  assert {r.value: (r.recall, r.tested) for r in found} == {
     ClassValue('int', 3): (0.25, 4),
     ClassValue('float', 3.0): (0.5, 2),
     ClassValue('bytes', b''): (0.0, 5),

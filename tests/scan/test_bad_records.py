@@ -3,7 +3,7 @@
 import gzip
 
 import pytest
-from tfx_balance.documents.class_distribution import split_sidecar
+from tfx_balance.documents.descriptions import describe_split
 from tfx_balance.errors import DataError
 from tfx_balance.scan.scan import IndexWriter, ScanFile, SpillWriter
 from tfx_balance.scan.strata import BAD
@@ -117,7 +117,7 @@ def test_the_limit_is_that_of_all_files_together(tmp_path):
   for i in range(2):
     (tmp_path / str(i)).mkdir()
     totals.add(scan(tmp_path / str(i), damaged([5, 6]), SKIP))
-  assert totals.describe()['bad_records'] == 4
+  assert totals.describe().bad_records == 4
   with pytest.raises(DataError, match='4 bad records or more are above max_bad_records=3'):
     totals.check_bad(3)
   totals.check_bad(4)
@@ -148,8 +148,9 @@ def test_a_split_leaves_bad_records_out_and_says_so(tmp_path):
   written = [record for f in files for record in read_tfrecords(f.work_path)]
   assert sorted(written) == sorted(without([3, 50, 69]))
   source = job.totals.describe()
-  assert (source['records'], source['bad_records']) == (67, 3)
-  sidecar = split_sidecar(job.plan, {}, source, {name: {} for name in job.plan.splits}, [])
+  assert (source.records, source.bad_records) == (67, 3)
+  files = {name: {} for name in job.plan.splits}
+  sidecar = describe_split(job.plan, {}, source, files, []).to_json()
   assert sidecar['warnings'][-1].startswith('3 bad records were skipped, the first is record 3 of')
 
 

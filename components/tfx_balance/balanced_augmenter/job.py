@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
-from tfx_balance.documents.class_distribution import SIDECAR_NAME, balance_sidecar
+from tfx_balance.documents.class_distribution import SIDECAR_NAME
+from tfx_balance.documents.descriptions import describe_balance
 from tfx_balance.plan.balance_plan import BalancePlan, plan_balance
 from tfx_balance.plan.class_value import MISSING, Stratum
 from tfx_balance.plan.pool_plan import PoolPlan
@@ -16,7 +17,7 @@ from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.totals import Totals, check_features
 from tfx_balance.shuffle.output_layout import OutputLayout
 from tfx_balance.shuffle.select import Selection
-from tfx_balance.tfrecord.work_files import WorkFile, json_text
+from tfx_balance.tfrecord.work_files import WorkFile
 from tfx_balance.writer import Job, Request, file_sizes
 
 AugmentRequest = Request[AugmenterParameters]
@@ -52,7 +53,7 @@ class AugmentJob(Job):
   def documents(self, files: Sequence[WorkFile], passed_through: Sequence[str]) -> dict[str, str]:
     """Returns the sidecar by its path."""
     parameters = self.request.parameters
-    data = balance_sidecar(
+    found = describe_balance(
       self.plans,
       parameters.augmented_split,
       parameters.shown,
@@ -61,7 +62,7 @@ class AugmentJob(Job):
       passed_through,
       self.pools,
     )
-    return {f'{self.request.output_uri}/{SIDECAR_NAME}': json_text(data)}
+    return {f'{self.request.output_uri}/{SIDECAR_NAME}': found.dumps()}
 
 
 def plan_augment(totals: Mapping[str, Totals], request: AugmentRequest) -> AugmentJob:

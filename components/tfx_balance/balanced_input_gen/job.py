@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.balanced_input_gen.parameters import InputGenParameters
 from tfx_balance.documents.balanced_input import PLAN_NAME, FileSegment, InputFile, InputPlan
-from tfx_balance.documents.class_distribution import SIDECAR_NAME, input_sidecar
+from tfx_balance.documents.class_distribution import SIDECAR_NAME, InputRecords
+from tfx_balance.documents.descriptions import describe_input
 from tfx_balance.plan import class_files
 from tfx_balance.plan.class_files import assign_files
 from tfx_balance.plan.class_value import ClassValue
@@ -19,7 +19,7 @@ from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.totals import Totals, check_features
 from tfx_balance.shuffle import output_layout
 from tfx_balance.shuffle.output_layout import OutputLayout
-from tfx_balance.tfrecord.work_files import WorkFile, json_text
+from tfx_balance.tfrecord.work_files import WorkFile
 from tfx_balance.writer import Job, Request, file_sizes
 
 TRAIN = 'train'
@@ -51,7 +51,7 @@ class ShardJob(Job):
   """
 
   request: ShardRequest
-  sources: Mapping[str, Mapping[str, Any]]
+  sources: Mapping[str, InputRecords]
   classes: tuple[ClassValue, ...]
   natural: Mapping[str, tuple[int, ...]]
   n_files: int
@@ -60,11 +60,11 @@ class ShardJob(Job):
     """Returns the plan, twice, and the sidecar, by path."""
     plan, root = self.plan(files), self.request.output_uri
     described = self.request.parameters.describe()
-    sidecar = input_sidecar(plan, described, self.sources, file_sizes(files), passed_through)
+    sidecar = describe_input(plan, described, self.sources, file_sizes(files), passed_through)
     return {
       f'{self.request.hyperparameters_uri}/{HYPERPARAMETERS_NAME}': plan.dumps(),
       f'{root}/{PLAN_NAME}': plan.dumps(),
-      f'{root}/{SIDECAR_NAME}': json_text(sidecar),
+      f'{root}/{SIDECAR_NAME}': sidecar.dumps(),
     }
 
   def outputs(self, scanned: ScannedFile) -> npt.NDArray[np.int64]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from absl import logging
 from apache_beam.metrics import Metrics, MetricsFilter
+
+from tfx_balance.documents.class_distribution import ClassDistribution
 
 NAMESPACE = 'tfx_balance'
 READ, DROPPED, SKIPPED, COPIED, WRITTEN = (
@@ -17,45 +18,43 @@ READ, DROPPED, SKIPPED, COPIED, WRITTEN = (
 made, and records written: counted by file or by chunk, never by record."""
 
 
-def expected_counters(sidecar: Mapping[str, Any]) -> dict[str, int]:
+def expected_counters(sidecar: ClassDistribution) -> dict[str, int]:
   """Returns what the counters must have come to, as the sidecar of a component has it."""
-  read = sidecar['input']
-  sources = [read] if 'records' in read else list(read.values())
-  cells = [cell for row in sidecar['strata'] for cell in row['splits'].values() if 'target' in cell]
+  cells = (cell for row in sidecar.strata for cell in row.splits.values())
   return {
-    'records_read': sum(source['records'] for source in sources),
-    'records_dropped': sum(source['dropped'] for source in sources),
-    'records_skipped': sum(source.get('bad_records', 0) for source in sources),
-    'records_copied': sum(max(cell['target'] - cell['records_before'], 0) for cell in cells),
+    'records_read': sum(source.records for source in sidecar.sources),
+    'records_dropped': sum(source.dropped for source in sidecar.sources),
+    'records_skipped': sum(source.bad_records or 0 for source in sidecar.sources),
+    'records_copied': sum(
+      max(cell.target - (cell.records_before or 0), 0) for cell in cells if cell.target is not None
+    ),
     'records_written': sum(
-      split['records']
-      for name, split in sidecar['splits'].items()
-      if name not in sidecar['passed_through']
+      split.records for name, split in sidecar.splits.items() if name not in sidecar.passed_through
     ),
   }
 
 
-def check_counters(result: Any, sidecar: Mapping[str, Any]) -> None:
+def check_counters(result: Any, sidecar: ClassDistribution) -> None:
   """Checks that the counters of a pipeline agree with what its sidecar says.
 
   Only committed values are compared: attempted ones count a bundle that was retried twice. Where a
   runner has none, that is logged and nothing is compared.
 
   Args:
-    result: of the pipeline.
-    sidecar: of the component that ran it.
+    result: Result of the pipeline.
+    sidecar: Sidecar of the component that ran it.
 
   Raises:
     RuntimeError: if they do not: a fault of this package, or of the runner.
   """
   counted = committed_counters(result)
   if not counted:
-    logging.info('%s: this runner has no committed counters to compare', sidecar['component'])
+    logging.info('%s: this runner has no committed counters to compare', sidecar.component)
     return
   for name, expected in expected_counters(sidecar).items():
     if counted.get(name, 0) != expected:
       raise RuntimeError(
-        f'{name} of {sidecar["component"]} is {counted.get(name, 0)} by the workers and {expected} '
+        f'{name} of {sidecar.component} is {counted.get(name, 0)} by the workers and {expected} '
         f'by the sidecar; they must agree: run again, and report it if it stays so'
       )
 

@@ -18,26 +18,22 @@ from tfx.utils import json_utils
 
 from tfx_balance.beam.parallel import MAX_THREADS, map_in_order
 from tfx_balance.class_distribution_validator.leakage import LeakageRequest, find_leakage
+from tfx_balance.class_distribution_validator.leakage_rules import describe_leakage
 from tfx_balance.class_distribution_validator.parameters import RECORDS
 from tfx_balance.class_distribution_validator.recount import read_tallies, recount
-from tfx_balance.documents.class_checks import CountsFrom
+from tfx_balance.documents.class_checks import CountsFrom, Leakage
 from tfx_balance.documents.class_distribution import (
-  SIDECAR_FORMAT,
   SIDECAR_NAME,
-  check_files,
-  parse_sidecar,
-  tallies_from_sidecar,
-  told_files,
+  ClassDistribution,
 )
-from tfx_balance.documents.json_document import parse_json
+from tfx_balance.documents.json_document import is_document, parse_json
 from tfx_balance.errors import ConfigError, DataError, plain_errors
 from tfx_balance.examples_artifact import ExamplesInput
 from tfx_balance.label_statistics import default_slice, tallies_of
 from tfx_balance.plan.class_counts import BASELINE
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distance_rules import SplitPair
-from tfx_balance.plan.leakage_rules import describe_leakage
-from tfx_balance.tfrecord.work_files import file_size, new_work_file, read_json
+from tfx_balance.tfrecord.work_files import file_size, new_work_file, read_json, read_whole
 
 _COUNT_RECORDS = 'pass examples=, and the records are counted'
 
@@ -152,7 +148,7 @@ def leakage_of(
   pairs: Sequence[SplitPair],
   make_pipeline: MakePipeline,
   work_dir: str,
-) -> dict[str, Any]:
+) -> Leakage:
   """Returns what pairs of splits have in common, as the sidecar has it.
 
   Args:
@@ -202,22 +198,20 @@ def _sidecar_tallies(source: ExamplesInput, label: str, splits: Sequence[str]) -
   path = FileSystems.join(source.artifacts[0].uri, SIDECAR_NAME)
   if not FileSystems.exists(path):
     return None
-  with FileSystems.open(path) as file:
-    data = parse_json(file.read(), path)
-  if not isinstance(data, Mapping) or data.get('format') != SIDECAR_FORMAT:
+  data = parse_json(read_whole(path), path)
+  if not is_document(data, ClassDistribution):
     return None  # another's file of that name
-  tallies = tallies_from_sidecar(parse_sidecar(data, path), label, splits)
+  sidecar = ClassDistribution.from_json(data, path)
+  tallies = sidecar.tallies(label, splits)
   if tallies is None:
     return None
-  told = told_files(data, splits)
-  if told is None:
+  if not sidecar.check_files({split: _sizes(source.files(split)) for split in splits}, path):
     logging.warning(
       'ClassDistributionValidator: %s is of a version that does not tell the sizes of files; the '
       'records are counted',
       path,
     )
     return None
-  check_files(told, {split: _sizes(source.files(split)) for split in splits}, path)
   return tallies
 
 

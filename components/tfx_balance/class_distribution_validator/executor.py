@@ -21,13 +21,14 @@ from tfx_balance.class_distribution_validator.counting import (
   splits_of,
 )
 from tfx_balance.class_distribution_validator.label_schema import schema_rules
+from tfx_balance.class_distribution_validator.leakage_rules import check_leakage
 from tfx_balance.class_distribution_validator.parameters import ValidatorParameters
 from tfx_balance.class_distribution_validator.results import (
   publish_results,
   report_violations,
   write_copies,
 )
-from tfx_balance.documents.class_checks import CountsFrom, checks_sidecar
+from tfx_balance.documents.class_checks import ClassChecks, CountsFrom, Leakage
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.examples_artifact import ExamplesInput
 from tfx_balance.executors import BeamExecutor
@@ -35,7 +36,6 @@ from tfx_balance.plan.checks import Check, failed
 from tfx_balance.plan.class_counts import BASELINE, ClassCounts
 from tfx_balance.plan.distance_rules import default_pairs
 from tfx_balance.plan.distribution_rules import SchemaRules, check_distribution
-from tfx_balance.plan.leakage_rules import check_leakage
 from tfx_balance.plan.limits import check_names
 from tfx_balance.tfrecord.work_folder import work_folder
 
@@ -88,11 +88,11 @@ class Executor(BeamExecutor):
         checks += label_anomalies.schema_checks(by_tfdv, split)
       of_split = [check for check in checks if check.split == split]
       found[split] = label_anomalies.with_checks(by_tfdv, of_split, parameters.label)
-    sidecar = checks_sidecar(parameters.label, counts_from, counts, checks, leakage)
+    document = ClassChecks.of(parameters.label, counts_from, counts, checks, leakage)
     with work_folder(output.uri) as work_dir:
-      publish_results(output.uri, found, sidecar, work_dir)
+      publish_results(output.uri, found, document, work_dir)
     if parameters.report_dir:
-      write_copies(parameters.report_dir, found, sidecar, checks)
+      write_copies(parameters.report_dir, found, document)
     describe_output(output, source, splits, checks)
     report_violations(checks, parameters)
 
@@ -113,7 +113,7 @@ class Executor(BeamExecutor):
 
   def _find_leakage(
     self, inputs: Inputs, parameters: ValidatorParameters, splits: Sequence[str], work_dir: str
-  ) -> dict[str, Any] | None:
+  ) -> Leakage | None:
     """Returns what splits have in common, as the sidecar has it; None where nobody asks."""
     key, pairs = parameters.leakage_key, parameters.leakage_pairs
     if key is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from absl import logging
 from tensorflow_metadata.proto.v0 import anomalies_pb2
@@ -11,10 +10,16 @@ from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
 from tfx_balance.class_distribution_validator.parameters import ValidatorParameters
-from tfx_balance.documents.class_checks import CHECKS_NAME, violation_report, violation_table
+from tfx_balance.documents.class_checks import (
+  CHECKS_NAME,
+  ClassChecks,
+  violation_report,
+  violation_table,
+)
+from tfx_balance.documents.json_document import json_text
 from tfx_balance.errors import DataError
 from tfx_balance.plan.checks import Check, failed
-from tfx_balance.tfrecord.work_files import json_text, publish, write_document, write_json
+from tfx_balance.tfrecord.work_files import publish, write_document, write_json
 
 ANOMALIES_NAME = 'SchemaDiff.pb'  # as ExampleValidator's
 VIOLATIONS_NAME = 'violations.txt'
@@ -24,7 +29,7 @@ SHOWN_VIOLATIONS = 30
 def publish_results(
   folder: str,
   anomalies: Mapping[str, anomalies_pb2.Anomalies],
-  sidecar: Mapping[str, Any],
+  document: ClassChecks,
   work_dir: str,
 ) -> None:
   """Writes the anomalies of each split, and the checks at the root, which come there last."""
@@ -32,7 +37,7 @@ def publish_results(
     write_document(work_dir, path, data, 'application/octet-stream')
     for path, data in _by_path(folder, anomalies).items()
   ]
-  checks = write_document(work_dir, f'{folder}/{CHECKS_NAME}', json_text(sidecar))
+  checks = write_document(work_dir, f'{folder}/{CHECKS_NAME}', json_text(document))
   publish(found)
   publish([checks])
 
@@ -40,8 +45,7 @@ def publish_results(
 def write_copies(
   folder: str,
   anomalies: Mapping[str, anomalies_pb2.Anomalies],
-  sidecar: Mapping[str, Any],
-  checks: Sequence[Check],
+  document: ClassChecks,
 ) -> None:
   """Writes the same, and all that broke as text, where they outlive a run that fails."""
   fileio.makedirs(folder)
@@ -50,8 +54,10 @@ def write_copies(
       fileio.remove(f'{folder}/{name}')
   for path, data in _by_path(folder, anomalies).items():
     io_utils.write_bytes_file(path, data)
-  write_json(f'{folder}/{CHECKS_NAME}', sidecar)
-  io_utils.write_bytes_file(f'{folder}/{VIOLATIONS_NAME}', violation_report(checks).encode('utf-8'))
+  write_json(f'{folder}/{CHECKS_NAME}', document)
+  io_utils.write_bytes_file(
+    f'{folder}/{VIOLATIONS_NAME}', violation_report(document.checks).encode('utf-8')
+  )
 
 
 def _by_path(folder: str, anomalies: Mapping[str, anomalies_pb2.Anomalies]) -> dict[str, bytes]:

@@ -11,40 +11,25 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
-from tfx_balance.documents.json_document import REMEDY, Document, parse_document
+from tfx_balance.documents.json_document import Count, parse_json, parsed_document
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
 
 PLAN_NAME = 'balanced_input.json'
-PLAN_FORMAT = 'tfx_balance.balanced_input'
-PLAN_VERSION = 1
-PLAN = Document(
-  PLAN_FORMAT,
-  PLAN_VERSION,
-  {
-    'label': str,
-    'split': str,
-    'seed': 'int',
-    'classes': ['class'],
-    'natural': {str: ['count']},
-    'files': [{'path': str, 'bytes': 'count', 'segments': [['count']]}],
-  },
-)
 
 
-@dataclass(frozen=True)
-class FileSegment:
+class FileSegment(NamedTuple):
   """Records of one class that follow each other in a file.
 
   Attributes:
-    class_index: position of the class in `InputPlan.classes`.
-    records: how many, 1 or more.
+    class_index: Position of the class in `InputPlan.classes`.
+    records: Number of records, 1 or more.
   """
 
-  class_index: int
-  records: int
+  class_index: Count
+  records: Count
 
 
 @dataclass(frozen=True)
@@ -52,21 +37,22 @@ class InputFile:
   """One TFRecord file.
 
   Attributes:
-    path: relative to the artifact's root, with forward slashes.
-    segments: what it holds, in order.
-    n_bytes: of its records, decompressed and without frames: what holding it in memory takes.
+    path: Path relative to the artifact's root, with forward slashes.
+    segments: Records that it holds, in order.
+    n_bytes: Number of bytes of its records, decompressed and without frames: what holding it in
+      memory takes.
   """
 
   path: str
   segments: tuple[FileSegment, ...]
-  n_bytes: int
+  n_bytes: Count = field(metadata={'key': 'bytes'})
 
   def __post_init__(self) -> None:
     _check_path(self.path)
 
   @property
   def records(self) -> int:
-    """How many records the file holds."""
+    """The number of records in the file."""
     return sum(segment.records for segment in self.segments)
 
 
@@ -75,17 +61,21 @@ class InputPlan:
   """What a set of class-sharded files holds.
 
   Attributes:
-    label: name of the feature that the classes are values of.
-    classes: in canonical order (see `ClassValue.sort_key`); a class's index is its position here.
-    natural: records per class, int [n_classes], of each input split before the splits were merged.
-    files: at least one.
-    seed: that the records were laid out with; the default seed of what reads them.
-    split: the name of the split that the files are in.
+    label: Name of the feature that the classes are values of.
+    classes: Classes in canonical order (see `ClassValue.sort_key`); its index is its position.
+    natural: Records per class, int [n_classes], of each input split before the splits were merged.
+    files: Files, at least one.
+    seed: Seed that the records were laid out with; the default seed of what reads them.
+    split: Name of the split that the files are in.
+    records: Records per class, int [n_classes].
   """
+
+  FORMAT: ClassVar[str] = 'tfx_balance.balanced_input'
+  VERSION: ClassVar[int] = 1
 
   label: str
   classes: tuple[ClassValue, ...]
-  natural: Mapping[str, tuple[int, ...]]
+  natural: Mapping[str, tuple[Count, ...]]
   files: tuple[InputFile, ...]
   seed: int = 0
   split: str = 'train'
@@ -109,8 +99,8 @@ class InputPlan:
     `segments` a list of `[class index, records]` in the order of the file.
     """
     return {
-      'format': PLAN_FORMAT,
-      'version': PLAN_VERSION,
+      'format': self.FORMAT,
+      'version': self.VERSION,
       'label': self.label,
       'split': self.split,
       'seed': self.seed,
@@ -123,7 +113,7 @@ class InputPlan:
         {
           'path': file.path,
           'bytes': file.n_bytes,
-          'segments': [[segment.class_index, segment.records] for segment in file.segments],
+          'segments': [list(segment) for segment in file.segments],
         }
         for file in self.files
       ],
@@ -141,38 +131,26 @@ class InputPlan:
 
     Args:
       data: JSON data, or its text.
-      source: where it is from, for messages.
+      source: Path of the file, for messages.
 
     Raises:
       DataError: if it is no plan, of a newer version, or contradicts itself.
     """
-    found = parse_document(data, source, PLAN)
-    try:
-      plan = cls(
-        label=found['label'],
-        classes=tuple(ClassValue.from_json(value) for value in found['classes']),
-        natural={name: tuple(n) for name, n in found['natural'].items()},
-        files=tuple(_file(file) for file in found['files']),
-        seed=found['seed'],
-        split=found['split'],
-      )
-      stated = tuple(value['records'] for value in found['classes'])
-    except (KeyError, ValueError) as error:
-      raise DataError(
-        f'{source} is not whole ({type(error).__name__}: {error}); {REMEDY}'
-      ) from error
-    for value, n, m in zip(plan.classes, stated, plan.records, strict=True):
-      if n != m:
+    if isinstance(data, (str, bytes)):
+      data = parse_json(data, source)
+    plan = parsed_document(data, source, cls)
+    for value, row, m in zip(plan.classes, data['classes'], plan.records, strict=True):
+      if row.get('records') != m:
         raise DataError(
-          f'class {value} has {n} records in {source}, and {m} in the files that it names; both '
-          f'must be equal: write it again with BalancedInputGen'
+          f'class {value} has {row.get("records")} records in {source}, and {m} in the files that '
+          f'it names; both must be equal: write it again with BalancedInputGen'
         )
     return plan
 
 
 def is_plan(data: Any) -> bool:
   """Returns whether JSON data says that it is a plan."""
-  return isinstance(data, Mapping) and data.get('format') == PLAN_FORMAT
+  return isinstance(data, Mapping) and data.get('format') == InputPlan.FORMAT
 
 
 def _check_path(path: str) -> None:
@@ -183,11 +161,6 @@ def _check_path(path: str) -> None:
       f'file {path!r} of the plan is not in the artifact; a path must be relative to its root and '
       f"without '..': write the plan again with BalancedInputGen"
     )
-
-
-def _file(data: Mapping[str, Any]) -> InputFile:
-  segments = tuple(FileSegment(index, n) for index, n in data['segments'])
-  return InputFile(data['path'], segments, data['bytes'])
 
 
 def _lines(value: Any) -> str:

@@ -3,101 +3,177 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Literal
 
-from tfx_balance.documents.json_document import Document, Maybe
+from tfx_balance.documents.json_document import Count, read_document
 from tfx_balance.plan.checks import Check, cut, failed, number, short_name
 from tfx_balance.plan.class_counts import BASELINE, ClassCounts
+from tfx_balance.plan.class_value import ClassValue
 
 CHECKS_NAME = 'class_checks.json'
-CHECKS_FORMAT = 'tfx_balance.class_checks'
-CHECKS_VERSION = 1
 CountsFrom = Literal['sidecar', 'records', 'statistics']
-
-_CHECK = {
-  'rule': str,
-  'split': str,
-  'other': Maybe(str),
-  'class': Maybe('class'),
-  'name': Maybe(str),
-  'measured': Maybe('number'),
-  'limit': Maybe('number'),
-  'passed': 'flag',
-  'message': str,
-}
-_COMMON = {
-  'split': str,
-  'other': str,
-  'records': 'count',
-  'share': 'number',
-  'examples': [{'text': 'any'}],
-}
-CHECKS = Document(
-  CHECKS_FORMAT,
-  CHECKS_VERSION,
-  {
-    'label': str,
-    'counts_from': str,
-    'counts': [{'class': 'class', 'splits': {str: 'count'}}],
-    'missing': Maybe({str: 'count'}),
-    'checks': [_CHECK],
-    'leakage': Maybe({'key': str, 'pairs': [_COMMON]}),
-    'blessed': 'flag',
-  },
-)
 
 _HEADINGS = ('rule', 'split', 'class', 'measured', 'limit')
 
 
-def checks_sidecar(
-  label: str,
-  counts_from: CountsFrom,
-  counts: ClassCounts,
-  checks: Sequence[Check],
-  leakage: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-  """Returns the JSON data of `class_checks.json`.
+@dataclass(frozen=True)
+class ClassRow:
+  """Number of records of one class, in splits and in those of the baseline if there is one."""
 
-  Args:
-    label: the feature that holds the class.
-    counts_from: where the counts of the splits come from; a baseline's are from its statistics.
-    counts: of the splits and of the baseline.
-    checks: what came of the rules.
-    leakage: what occurs in several splits; None where that was not looked for.
+  value: ClassValue = field(metadata={'key': 'class'})
+  splits: Mapping[str, Count]
+  baseline: Mapping[str, Count] | None = None
+
+  def to_json(self) -> dict[str, Any]:
+    """Returns JSON data."""
+    found = {'class': self.value.to_json(), 'name': str(self.value), 'splits': dict(self.splits)}
+    return found if self.baseline is None else {**found, 'baseline': dict(self.baseline)}
+
+
+@dataclass(frozen=True)
+class KeyedRecords:
+  """Number of records of a split that have a key, and of those that have none."""
+
+  records: Count
+  without_key: Count
+
+
+@dataclass(frozen=True)
+class RecordPlace:
+  """A record, by its file and its position in it."""
+
+  file: str
+  record: Count
+
+
+@dataclass(frozen=True)
+class CommonExample:
+  """A key that two splits have in common: as text, and the first record with it in each."""
+
+  text: str
+  split: RecordPlace
+  other: RecordPlace
+
+
+@dataclass(frozen=True)
+class CommonRecords:
+  """What two splits have in common.
+
+  Attributes:
+    split: Name of the one.
+    other: Name of the other.
+    keys: Number of keys that both have.
+    records: Number of records of the one whose key the other has too.
+    share: Share of these in the one's records.
+    records_of_other: Number of records of the other whose key the one has too.
+    share_of_other: Share of these in the other's records.
+    examples: A few keys.
   """
-  splits = [name for name in counts.splits if not name.startswith(BASELINE)]
-  baseline = [name for name in counts.splits if name.startswith(BASELINE)]
-  rows = []
-  for value in counts.classes(counts.splits):
-    row: dict[str, Any] = {
-      'class': value.to_json(),
-      'name': str(value),
-      'splits': {name: counts.count(name, value) for name in splits},
+
+  split: str
+  other: str
+  keys: Count
+  records: Count
+  share: float
+  records_of_other: Count
+  share_of_other: float
+  examples: tuple[CommonExample, ...]
+
+
+@dataclass(frozen=True)
+class Leakage:
+  """What occurs in more than one split.
+
+  Attributes:
+    key: 'records', or the feature whose values were compared.
+    splits: Number of records, by split.
+    pairs: What each pair of splits has in common.
+  """
+
+  key: str
+  splits: Mapping[str, KeyedRecords]
+  pairs: tuple[CommonRecords, ...]
+
+
+@dataclass(frozen=True)
+class ClassChecks:
+  """What a validator counted and checked.
+
+  Attributes:
+    label: Feature that holds the class.
+    counts_from: Where the counts of the splits are from: a `CountsFrom`.
+    counts: Number of records of each class.
+    checks: Results of the rules.
+    blessed: Whether all rules hold.
+    missing: Number of records without a class, by split.
+    leakage: What occurs in several splits; None where that was not looked for.
+  """
+
+  FORMAT: ClassVar[str] = 'tfx_balance.class_checks'
+  VERSION: ClassVar[int] = 1
+
+  label: str
+  counts_from: str
+  counts: tuple[ClassRow, ...]
+  checks: tuple[Check, ...]
+  blessed: bool
+  missing: Mapping[str, Count] = field(default_factory=dict, metadata={'null': {}})
+  leakage: Leakage | None = None
+
+  @classmethod
+  def of(
+    cls,
+    label: str,
+    counts_from: CountsFrom,
+    counts: ClassCounts,
+    checks: Sequence[Check],
+    leakage: Leakage | None,
+  ) -> ClassChecks:
+    """Returns the document of what was found; a baseline's counts are from its statistics."""
+    splits = [name for name in counts.splits if not name.startswith(BASELINE)]
+    baseline = [name for name in counts.splits if name.startswith(BASELINE)]
+    rows = tuple(
+      ClassRow(
+        value,
+        {name: counts.count(name, value) for name in splits},
+        {name.removeprefix(BASELINE): counts.count(name, value) for name in baseline} or None,
+      )
+      for value in counts.classes(counts.splits)
+    )
+    missing = {name: counts.missing[name] for name in splits}
+    return cls(label, counts_from, rows, tuple(checks), not failed(checks), missing, leakage)
+
+  def to_json(self) -> dict[str, Any]:
+    """Returns JSON data; `from_json` reads it back."""
+    return {
+      'format': self.FORMAT,
+      'version': self.VERSION,
+      'label': self.label,
+      'counts_from': self.counts_from,
+      'counts': [row.to_json() for row in self.counts],
+      'missing': dict(self.missing),
+      'checks': [check.to_json() for check in self.checks],
+      'leakage': None if self.leakage is None else asdict(self.leakage),
+      'blessed': int(self.blessed),
     }
-    if baseline:
-      row['baseline'] = {
-        name.removeprefix(BASELINE): counts.count(name, value) for name in baseline
-      }
-    rows.append(row)
-  return {
-    'format': CHECKS_FORMAT,
-    'version': CHECKS_VERSION,
-    'label': label,
-    'counts_from': counts_from,
-    'counts': rows,
-    'missing': {name: counts.missing[name] for name in splits},
-    'checks': [check.to_json() for check in checks],
-    'leakage': leakage,
-    'blessed': int(not failed(checks)),
-  }
+
+  @classmethod
+  def from_json(cls, data: Any, source: str) -> ClassChecks:
+    """Returns the document that JSON data, or its text, is.
+
+    Raises:
+      DataError: if it is none, of a newer version, or not whole.
+    """
+    return read_document(data, source, cls)
 
 
 def violation_table(checks: Sequence[Check], most: int | None = None) -> list[str]:
   """Returns the lines of a table of the checks that did not pass.
 
   Args:
-    checks: of all rules.
-    most: the lines to show of a longer table; None for all.
+    checks: Results of all rules.
+    most: Number of lines to show of a longer table; None for all.
   """
   rows = [_row(check) for check in failed(checks)]
   shown = rows if most is None or len(rows) <= most else rows[:most]

@@ -1,76 +1,73 @@
-"""JSON that a component wrote, read back: what is damaged is named by its file and its place.
+"""JSON that a component wrote, read back as dataclasses: damage is named by its file and its place.
 
-A `Document` says what must be there, not all that may be: readers of a version take what later
-releases add to it.
+The fields of a document's dataclass say what must be in the file. One that has a default, or may be
+None, may be absent or null; keys that are no fields are left alone, so that readers of a version
+take what later releases add. A field's metadata may have its `key` in the file, and what `null` is.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import gc
+import itertools
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, fields
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue
 
 REMEDY = 'run the component that wrote it again, or copy the file again'
+Count = Annotated[int, '0 or more']
 _SHOWN = 60  # characters of a value
+_PIECES = 10_000  # of JSON that are joined at a time; a stratum has 25
+_CLASS_TYPES = {'int': int, 'float': float, 'bytes': bytes, 'missing': type(None)}
+
+T = TypeVar('T')
+_Read = Callable[[Any], Any]
 
 
-@dataclass(frozen=True)
-class Maybe:
-  """A part that may be absent, and where `null` says so, null."""
-
-  shape: Shape
-  null: bool = True
-
-
-Shape = Any
-"""What a value must be: 'count', 'int', 'number', 'flag', 'class' or 'any'; the type str; a list of
-one shape, of all its items; a dict of key to shape, or of the type str to the shape of all values;
-a `Maybe`."""
-
-
-@dataclass(frozen=True)
-class Document:
-  """A kind of JSON file.
-
-  Attributes:
-    format: what its 'format' is; None for one that has none.
-    version: the newest that is read.
-    shape: a dict.
-  """
-
-  format: str | None
-  version: int
-  shape: Shape
-
-
-def parse_document(data: Any, source: str, *documents: Document) -> Any:
-  """Returns JSON data that is whole, as one of some documents says.
+def read_document(data: Any, source: str, *kinds: type[T]) -> T:
+  """Returns the document that JSON data is.
 
   Args:
     data: JSON data, or its text.
-    source: its path, for messages.
-    documents: that it may be.
+    source: Path of the file, for messages.
+    kinds: Dataclasses that it may be. `FORMAT` is what their key 'format' says, None where a file
+      has none; `VERSION` is the newest that is read.
 
   Raises:
     DataError: if it is no JSON, none of the documents, of a newer version, or not whole.
   """
   if isinstance(data, (str, bytes)):
     data = parse_json(data, source)
-  return check_document(data, source, *documents)
+  return parsed_document(data, source, *kinds)
 
 
-def check_document(data: Any, source: str, *documents: Document) -> Any:
-  """Returns JSON data, checked as `parse_document` does."""
-  document = _document_of(data, source, documents)
-  fault = _fault(data, document.shape, '')
-  if fault:
-    raise DataError(f'{source} is not whole: {fault}; {REMEDY}')
-  return data
+def parsed_document(data: Any, source: str, *kinds: type[T]) -> T:
+  """Returns the document that JSON data is, as `read_document` does of data that is no text."""
+  with _without_gc():
+    try:
+      found: T = _reader(_kind_of(data, source, kinds))(data)
+    except _Fault as fault:
+      raise DataError(f'{source} is not whole: {fault}; {REMEDY}') from fault
+  return found
+
+
+@contextlib.contextmanager
+def _without_gc() -> Iterator[None]:
+  """Keeps Python from looking for garbage in a `with`: documents have no cycles, it takes half."""
+  was_enabled = gc.isenabled()
+  gc.disable()
+  try:
+    yield
+  finally:
+    if was_enabled:
+      gc.enable()
 
 
 def parse_json(text: str | bytes, source: str) -> Any:
@@ -80,96 +77,230 @@ def parse_json(text: str | bytes, source: str) -> Any:
     DataError: if it is none.
   """
   try:
-    return json.loads(text, parse_constant=_no_number)
+    with _without_gc():
+      return json.loads(text, parse_constant=_no_number)
   except (ValueError, RecursionError) as error:
     raise DataError(f'{source} is not JSON ({error}); {REMEDY}') from error
+
+
+def json_text(data: Any) -> str:
+  """Returns JSON that people can read and that is the same for the same data.
+
+  Args:
+    data: JSON data, in which a value may also be an object that has `to_json`.
+  """
+  encoder = json.JSONEncoder(
+    indent=1,
+    ensure_ascii=False,
+    allow_nan=False,
+    check_circular=False,
+    default=lambda value: value.to_json(),
+  )
+  pieces = encoder.iterencode(data)  # a million classes' at once are too many
+  joined = iter(lambda: ''.join(itertools.islice(pieces, _PIECES)), '')
+  with _without_gc():
+    return ''.join(joined) + '\n'
+
+
+def is_document(data: Any, kind: Any) -> bool:
+  """Returns whether JSON data says that it is a document of a kind."""
+  return isinstance(data, Mapping) and data.get('format') == kind.FORMAT
+
+
+def told(part: Any) -> dict[str, Any]:
+  """Returns the fields of a dataclass that are not None, by their names."""
+  names = type(part).__dataclass_fields__
+  return {name: value for name in names if (value := getattr(part, name)) is not None}
 
 
 def _no_number(text: str) -> Any:
   raise ValueError(f'{text} is not a number in JSON')
 
 
-def _document_of(data: Any, source: str, documents: tuple[Document, ...]) -> Document:
+def _kind_of(data: Any, source: str, kinds: tuple[Any, ...]) -> Any:
   found = data.get('format') if isinstance(data, Mapping) else None
-  for document in documents:
-    if document.format is None and found is None and isinstance(data, Mapping):
-      if set(document.shape) & set(data):
-        return document
-    elif document.format == found and found is not None:
+  for kind in kinds:
+    if kind.FORMAT is None and found is None and isinstance(data, Mapping):
+      if {field.name for field in fields(kind)} & set(data):
+        return kind
+    elif found == kind.FORMAT and found is not None:
       version = data.get('version')
-      if isinstance(version, int) and 1 <= version <= document.version:
-        return document
+      if isinstance(version, int) and 1 <= version <= kind.VERSION:
+        return kind
       raise DataError(
         f'{source} has version {_shown(version)} of {found}, and this tfx-balance reads versions '
-        f'up to {document.version}; upgrade tfx-balance, or {REMEDY}'
+        f'up to {kind.VERSION}; upgrade tfx-balance, or {REMEDY}'
       )
-  known = sorted(document.format for document in documents if document.format)
+  known = sorted(kind.FORMAT for kind in kinds if kind.FORMAT)
   raise DataError(
     f'{source} has the format {_shown(found)}, which is not one of {known}; give the file that a '
     f'component of tfx-balance wrote'
   )
 
 
-def _fault(value: Any, shape: Shape, place: str) -> str | None:
-  """Returns what is wrong with a value, with its place; None if nothing is."""
-  if isinstance(shape, Maybe):
-    return None if value is None and shape.null else _fault(value, shape.shape, place)
-  if isinstance(shape, dict):
-    return _fault_in_dict(value, shape, place)
-  if isinstance(shape, list):
-    if not isinstance(value, list):
-      return _told(value, place, 'a list')
-    faults = (_fault(item, shape[0], f'{place}[{i}]') for i, item in enumerate(value))
-    return next(filter(None, faults), None)
-  wanted, is_right = _KINDS[shape]
-  return None if is_right(value) else _told(value, place, wanted)
+class _Fault(Exception):
+  """What is wrong with a value. Its place is put together on the way out of the readers."""
+
+  def __init__(self, text: str, names_place: bool = False) -> None:
+    super().__init__(text)
+    self.text, self.names_place, self.place = text, names_place, ''
+
+  def inside(self, place: str) -> _Fault:
+    """Returns the fault, seen from what holds the value at a place."""
+    self.place = place + self.place
+    return self
+
+  def __str__(self) -> str:
+    place = self.place.removeprefix('.')
+    if self.names_place:
+      return f'{place}: {self.text}' if place else self.text
+    return f'{place or "it"} {self.text}'
 
 
-def _fault_in_dict(value: Any, shape: Mapping[Any, Shape], place: str) -> str | None:
-  if not isinstance(value, Mapping):
-    return _told(value, place, 'a mapping')
-  for key, inner in shape.items():
-    for name in value if key is str else [key]:
-      if name not in value:
-        if isinstance(inner, Maybe):
-          continue
-        return f'{place or "it"} has no {name!r}'
-      at = f'{place}[{name!r}]' if key is str else f'{place}.{name}'.lstrip('.')
-      fault = _fault(value[name], inner, at)
-      if fault:
-        return fault
-  return None
+def _wrong(value: Any, wanted: str) -> _Fault:
+  return _Fault(f'is {_shown(value)}, and must be {wanted}')
 
 
-def _is_int(value: Any) -> bool:
-  return isinstance(value, int) and not isinstance(value, bool)
+@functools.cache
+def _reader(kind: Any) -> _Read:
+  """Returns what turns JSON data into a value of a type, or raises a fault."""
+  if kind in _SCALARS:
+    return _SCALARS[kind]
+  origin, arguments = get_origin(kind), get_args(kind)
+  if origin in (Union, types.UnionType):
+    return _first_of([_reader(inner) for inner in arguments if inner is not type(None)])
+  if origin is tuple:
+    return _items(_reader(arguments[0]))
+  if origin is Mapping:
+    return _values(_reader(arguments[1]))
+  return _row(kind) if issubclass(kind, tuple) else _record(kind)
 
 
-def _is_class(value: Any) -> bool:
-  try:
+def _scalar(wanted: str, is_right: Callable[[Any], bool], convert: _Read | None = None) -> _Read:
+  def read(value: Any) -> Any:
+    if not is_right(value):
+      raise _wrong(value, wanted)
+    return convert(value) if convert else value
+
+  return read
+
+
+def _first_of(readers: list[_Read]) -> _Read:
+  def read(value: Any) -> Any:
+    for attempt in readers[:-1]:
+      with contextlib.suppress(_Fault):
+        return attempt(value)
+    return readers[-1](value)
+
+  return read
+
+
+def _items(read_item: _Read) -> _Read:
+  def read(value: Any) -> Any:
+    if not isinstance(value, (list, tuple)):
+      raise _wrong(value, 'a list')
+    found: list[Any] = []
+    try:
+      for item in value:
+        found.append(read_item(item))
+    except _Fault as fault:
+      raise fault.inside(f'[{len(found)}]') from None
+    return tuple(found)
+
+  return read
+
+
+def _values(read_value: _Read) -> _Read:
+  def read(value: Any) -> Any:
+    if not isinstance(value, (dict, Mapping)):
+      raise _wrong(value, 'a mapping')
+    found, name = {}, None
+    try:
+      for name, inner in value.items():
+        found[name] = read_value(inner)
+    except _Fault as fault:
+      raise fault.inside(f'[{name!r}]') from None
+    return found
+
+  return read
+
+
+def _row(kind: Any) -> _Read:
+  """Returns the reader of a NamedTuple, which is a list in JSON."""
+  readers = [_reader(hint) for hint in get_type_hints(kind, include_extras=True).values()]
+
+  def read(value: Any) -> Any:
+    if not isinstance(value, (list, tuple)) or len(value) != len(readers):
+      raise _wrong(value, f'a list of {len(readers)}')
+    return kind(*(read_item(item) for read_item, item in zip(readers, value, strict=True)))
+
+  return read
+
+
+def _record(kind: Any) -> _Read:
+  """Returns the reader of a dataclass, which is a mapping in JSON."""
+  hints = get_type_hints(kind, include_extras=True)
+  known, absent, needed = {}, {}, []  # by key, by name, keys
+  for field in fields(kind):
+    if field.init:
+      key, hint = field.metadata.get('key', field.name), hints[field.name]
+      known[key] = field.name, _reader(hint)
+      if type(None) in get_args(hint) or 'null' in field.metadata:
+        absent[field.name] = field.metadata.get('null')
+      elif field.default is MISSING:
+        needed.append(key)
+  nullable = {key for key in known if key not in needed}
+
+  def read(value: Any) -> Any:
+    if not isinstance(value, (dict, Mapping)):
+      raise _wrong(value, 'a mapping')
+    for key in needed:
+      if key not in value:
+        raise _Fault(f'has no {key!r}')
+    found, key = absent.copy(), ''
+    try:
+      for key, item in value.items():
+        if key in known and not (item is None and key in nullable):
+          name, read_field = known[key]
+          found[name] = read_field(item)
+      return kind(**found)
+    except _Fault as fault:
+      raise fault.inside(f'.{key}') from None
+    except ValueError as error:  # of a dataclass that checks itself
+      raise _Fault(str(error), names_place=True) from error
+
+  return read
+
+
+def _read_class(value: Any) -> ClassValue:
+  with contextlib.suppress(KeyError, TypeError, AttributeError, ValueError):
     found = ClassValue.from_json(value)
-  except (KeyError, TypeError, AttributeError, ValueError):
-    return False
-  of_kind = {'int': int, 'float': float, 'bytes': bytes, 'missing': type(None)}
-  return isinstance(found.kind, str) and type(found.value) is of_kind.get(found.kind)
+    if type(found.value) is _CLASS_TYPES.get(found.kind):
+      return found
+  raise _wrong(value, 'a class, with its type and value')
 
 
-_KINDS: dict[Any, Any] = {
-  str: ('a text', lambda value: isinstance(value, str)),
-  'any': ('anything', lambda value: True),
-  'int': ('a whole number', _is_int),
-  'count': ('a whole number, 0 or more', lambda value: _is_int(value) and value >= 0),
-  'number': (
-    'a finite number',
-    lambda value: _is_int(value) or (isinstance(value, float) and math.isfinite(value)),
-  ),
-  'flag': ('true or false', lambda value: isinstance(value, int) and value in (0, 1)),
-  'class': ('a class, with its type and value', _is_class),
+def _read_count(value: Any) -> int:
+  if type(value) is int and value >= 0:
+    return value
+  raise _wrong(value, 'a whole number, 0 or more')
+
+
+def _read_number(value: Any) -> float:
+  if type(value) is int or (type(value) is float and math.isfinite(value)):
+    return value
+  raise _wrong(value, 'a finite number')
+
+
+_SCALARS: dict[Any, _Read] = {
+  str: _scalar('a text', lambda value: type(value) is str),
+  int: _scalar('a whole number', lambda value: type(value) is int),
+  bool: _scalar('true or false', lambda value: isinstance(value, int) and value in (0, 1), bool),
+  Count: _read_count,
+  float: _read_number,
+  ClassValue: _read_class,
+  Any: lambda value: value,
 }
-
-
-def _told(value: Any, place: str, wanted: str) -> str:
-  return f'{place or "it"} is {_shown(value)}, and must be {wanted}'
 
 
 def _shown(value: Any) -> str:

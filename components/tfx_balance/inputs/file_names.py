@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import os
 from collections.abc import Sequence
 
 import tensorflow as tf
 
 from tfx_balance.arguments import check_path, shown
-from tfx_balance.documents.class_distribution import SIDECAR_NAME
+from tfx_balance.documents.class_distribution import SIDECAR_NAME, split_records
 from tfx_balance.errors import ConfigError, DataError
 
 _SPLIT = 'Split-'
@@ -97,13 +96,9 @@ def _splits_of(sidecar: str) -> dict[str, int]:
   """Returns the records of each split that a sidecar counts."""
   try:
     with tf.io.gfile.GFile(sidecar) as file:
-      splits = json.load(file)['splits']
-    return {name: int(summary['records']) for name, summary in splits.items()}
-  except (tf.errors.OpError, ValueError, KeyError, TypeError, AttributeError) as error:
-    raise DataError(
-      f'{sidecar} is not a whole sidecar ({type(error).__name__}: {error}); write the artifact '
-      f'again'
-    ) from error
+      return split_records(file.read(), sidecar)
+  except tf.errors.OpError as error:
+    raise DataError(f'{sidecar} cannot be read ({error}); write the artifact again') from error
 
 
 def check_promised(paths: Sequence[str], found: int, promised: int | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tfx_balance.plan.class_value import ClassValue
@@ -18,21 +18,21 @@ class Check:
   """What came of one rule in one place.
 
   Attributes:
-    rule: the name of the argument that sets its limit; 'domain' or 'schema' for a schema's rules.
-    split: that was checked.
-    other: what it was compared with: a split, or one of the baseline; None for nothing.
-    value: the class that it is about; None for the split as a whole.
-    measured: may be inf.
-    limit: measured may be equal to it.
-    passed: whether the rule holds.
-    message: a sentence.
+    rule: Name of the argument that sets its limit; 'domain' or 'schema' for a schema's rules.
+    split: Name of the split that was checked.
+    other: Name of what it was compared with: a split, or one of the baseline; None for nothing.
+    value: Class that it is about; None for the split as a whole.
+    measured: Value that was measured; inf is null in JSON.
+    limit: Least or largest value that is allowed.
+    passed: Whether the rule holds.
+    message: Sentence for a person.
   """
 
   rule: str
   split: str
   other: str | None
-  value: ClassValue | None
-  measured: float
+  value: ClassValue | None = field(metadata={'key': 'class'})
+  measured: float = field(metadata={'null': math.inf})
   limit: float
   passed: bool
   message: str

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tfx_balance.documents.recall import ModelRecall
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.report import text
 from tfx_balance.report.measures import ratio_of
-from tfx_balance.report.run_view import WHOLE, ModelRecall, RunView, SplitCounts
+from tfx_balance.report.run_view import WHOLE, RunView, SplitCounts
 from tfx_balance.report.tables import Cell, Table, named, number, words
 
 FEW_ROWS = 40
@@ -123,17 +124,17 @@ def model_table(view: RunView) -> Table:
   """Returns each model in numbers."""
   rows = []
   for model in view.models:
-    values = [recall.recall for recall in model.recall.values()]
-    worst = min(model.recall, key=lambda value: model.recall[value].recall, default=None)
+    values = list(model.by_class.values())
+    worst = min(model.by_class, key=model.by_class.__getitem__, default=None)
     rows.append(
       (
-        words(model.title, 'heading', length=40),
+        words(model.name, 'heading', length=40),
         number(text.decimal(model.macro)),
         words('-' if worst is None else text.class_name(worst), length=24),
         number(text.decimal(min(values)) if values else '-'),
         number(text.integer(sum(recall == 0 for recall in values))),
         number(text.integer(len(values))),
-        number(text.integer(sum(recall.tested for recall in model.recall.values()))),
+        number(text.integer(sum(model.tested.values()))),
       )
     )
   return Table(
@@ -155,7 +156,7 @@ def model_table(view: RunView) -> Table:
 
 def recall_tables(view: RunView) -> ClassTables:
   """Returns the tables of the models' recall by class."""
-  tested = [value for value in view.classes if any(value in m.recall for m in view.models)]
+  tested = [value for value in view.classes if any(value in m.by_class for m in view.models)]
   if len(tested) <= FEW_ROWS:
     return ClassTables((_recall_table('recall', 'Recall', view.models, tested),), None)
   title = f'The {EXTREMES} of {len(tested):,} classes with the lowest recall'
@@ -168,12 +169,12 @@ def recall_tables(view: RunView) -> ClassTables:
 
 def _lowest(models: Sequence[ModelRecall], value: ClassValue) -> tuple[float, int]:
   """Returns what to sort by: the lowest recall, and of equal ones the most tested records."""
-  found = [model.recall[value] for model in models if value in model.recall]
-  return min(recall.recall for recall in found), -max(recall.tested for recall in found)
+  found = [model for model in models if value in model.by_class]
+  return min(m.by_class[value] for m in found), -max(m.tested[value] for m in found)
 
 
 def _model_head(model: ModelRecall) -> Cell:
-  title = text.clean(model.title)
+  title = text.clean(model.name)
   cut = text.short(title, 28)
   return Cell(cut, title if cut != title else '', number=True)
 
@@ -185,9 +186,9 @@ def _recall_table(
   for value in classes[:MOST_ROWS]:
     cells = [named(str(value))]
     for model in models:
-      found = model.recall.get(value)
-      cells.append(number(f'{found.recall:.2f}' if found else '-'))
-      cells.append(number(text.integer(found.tested) if found else '-', 'soft'))
+      known = value in model.by_class
+      cells.append(number(f'{model.by_class[value]:.2f}' if known else '-'))
+      cells.append(number(text.integer(model.tested[value]) if known else '-', 'soft'))
     rows.append(tuple(cells))
   heads = [
     cell

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tfx_balance.documents.recall import ModelRecall
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.report.run_view import (
   KINDS,
   TRAIN,
   WHOLE,
   CheckSet,
-  ModelRecall,
   RunView,
   SplitCounts,
   Stage,
@@ -32,6 +32,7 @@ class Findings:
     inputs: what a component says that it read: shown where nothing else comes before it.
     check_sets: of a validator.
     models: of an evaluation.
+    uri: Where the models were read.
     notes: what could not be used, sentences.
   """
 
@@ -41,6 +42,7 @@ class Findings:
   inputs: tuple[Stage, ...] = ()
   check_sets: tuple[CheckSet, ...] = ()
   models: tuple[ModelRecall, ...] = ()
+  uri: str = ''
   notes: tuple[str, ...] = ()
 
 
@@ -62,6 +64,7 @@ def merge(findings: Sequence[Findings], label: str | None = None) -> RunView:
     stages=stages,
     check_sets=tuple(checks for found in findings for checks in found.check_sets),
     models=models,
+    model_uris=tuple((model.name, f.uri) for f in findings for model in f.models),
   )
   notes = [note for found in findings for note in found.notes]
   notes += [_apart(stage) for stage in stages if stage not in view.comparable]
@@ -126,7 +129,7 @@ def order_classes(stages: Sequence[Stage], models: Sequence[ModelRecall]) -> tup
   if totals:
     totals = [total for total in totals if total.keys() & totals[0].keys()]
   classes = {value for total in totals for value in total}
-  classes |= {value for model in models for value in model.recall}
+  classes |= {value for model in models for value in model.by_class}
   first = totals[0] if totals else {}
   return tuple(sorted(classes, key=lambda value: (-first.get(value, 0), value.sort_key())))
 

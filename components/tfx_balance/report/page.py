@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tfx_balance.documents.class_checks import Leakage
 from tfx_balance.report import measures, palette, tables, text
 from tfx_balance.report.class_tables import ClassTables, class_tables, model_table, recall_tables
 from tfx_balance.report.extra import load
@@ -13,7 +14,7 @@ from tfx_balance.report.picture_counts import counts_picture
 from tfx_balance.report.picture_fit import fit_picture
 from tfx_balance.report.picture_recall import recall_picture
 from tfx_balance.report.pictures import Picture
-from tfx_balance.report.run_view import Leakage, RunView, Stage
+from tfx_balance.report.run_view import RunView, Stage
 from tfx_balance.report.svg import inline
 from tfx_balance.report.tables import Cell, Table, number, words
 
@@ -138,7 +139,7 @@ def _verdict(view: RunView) -> Tile:
   rules = {
     (i, check.rule, check.split, check.other)
     for i, found in enumerate(view.check_sets)
-    for check in found.checks
+    for check in found.found.checks
   }
   note = f'{broken:,} violations' if broken else f'{len(rules):,} rules kept'
   return Tile('checks', *(('passed', note, 'good') if view.passed else ('not passed', note, 'bad')))
@@ -169,28 +170,30 @@ def confirmations(view: RunView) -> list[str]:
 
 
 def _check_set(view: RunView, index: int) -> dict[str, Any]:
-  found = view.check_sets[index]
+  checks = view.check_sets[index]
+  found = checks.found
   missing = {split: n for split, n in found.missing.items() if n}
   return {
-    'title': found.title,
-    'passed': found.passed,
+    'title': checks.title,
+    'passed': found.blessed,
     'counts_from': found.counts_from,
     'missing': [f'{n:,} in {text.clean(split)}' for split, n in missing.items()],
-    'failed': tables.failed_table(found, index) if found.failed else None,
-    'rules': tables.rule_table(found, index),
+    'failed': tables.failed_table(checks, index) if checks.failed else None,
+    'rules': tables.rule_table(checks, index),
     'leakage': _leakage(found.leakage, index) if found.leakage else None,
   }
 
 
 def _leakage(found: Leakage, index: int) -> Table:
+  what = 'records' if found.key == 'records' else f'values of {found.key}'
   rows = tuple(
     (
       words(text.clean(pair.split), 'heading'),
       words(text.clean(pair.other)),
-      words(found.what),
+      words(what),
       number(text.integer(pair.records), 'bad' if pair.records else ''),
       number(text.percent(pair.share)),
-      words(', '.join(text.short(text.clean(e)) for e in pair.examples) or '-', 'soft'),
+      words(', '.join(text.short(text.clean(e.text)) for e in pair.examples) or '-', 'soft'),
     )
     for pair in found.pairs
   )
@@ -224,7 +227,7 @@ def sources(view: RunView) -> Table:
   """Returns where everything was read."""
   found = [(stage.title, stage.uri) for stage in view.stages]
   found += [(checks.title, checks.uri) for checks in view.check_sets]
-  found += [(model.title, model.uri) for model in view.models]
+  found += view.model_uris
   unique = dict.fromkeys((title, uri) for title, uri in found if uri)
   rows = tuple((words(title, 'heading'), words(uri)) for title, uri in unique)
   return Table('sources', 'Read from', (Cell('what'), Cell('where')), rows)

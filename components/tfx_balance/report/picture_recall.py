@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from tfx_balance.documents.recall import ModelRecall
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.report import palette
 from tfx_balance.report.measures import wilson
@@ -18,7 +19,7 @@ from tfx_balance.report.pictures import (
   count_scale,
   new_figure,
 )
-from tfx_balance.report.run_view import ModelRecall, RunView
+from tfx_balance.report.run_view import RunView
 from tfx_balance.report.text import class_name, decimal, short
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 
 def recall_picture(view: RunView) -> Picture | None:
   """Returns the picture of the models' recall by class; None without any."""
-  models = [model for model in view.models if model.recall]
+  models = [model for model in view.models if model.by_class]
   if not models:
     return None
-  tested = [value for value in view.classes if any(value in model.recall for model in models)]
+  tested = [value for value in view.classes if any(value in model.by_class for model in models)]
   few = len(tested) <= FEW
 
   def draw(namer: Namer) -> Figure:
@@ -45,10 +46,10 @@ def recall_picture(view: RunView) -> Picture | None:
 
 
 def _sentence(model: ModelRecall) -> str:
-  worst = min(model.recall, key=lambda value: model.recall[value].recall)
+  worst = min(model.by_class, key=model.by_class.__getitem__)
   return (
-    f'{model.title}: mean recall {decimal(model.macro)} over {len(model.recall):,} classes; lowest '
-    f'{decimal(model.recall[worst].recall)} for class {short(class_name(worst))}.'
+    f'{model.name}: mean recall {decimal(model.macro)} over {len(model.by_class):,} classes; '
+    f'lowest {decimal(model.by_class[worst])} for class {short(class_name(worst))}.'
   )
 
 
@@ -62,9 +63,9 @@ def _draw_rows(
   for i, model in enumerate(models):
     colour, marker = palette.series(i).light, palette.marker(i)
     shift = 0.56 * ((i + 0.5) / len(models) - 0.5)
-    rows = [row for row, value in enumerate(classes) if value in model.recall]
-    found = [model.recall[classes[row]] for row in rows]
-    spans = [wilson(recall.recall, recall.tested) for recall in found]
+    rows = [row for row, value in enumerate(classes) if value in model.by_class]
+    found = [model.by_class[classes[row]] for row in rows]
+    spans = [wilson(model.by_class[v], model.tested[v]) for v in (classes[row] for row in rows)]
     heights = [row + shift for row in rows]
     ax.hlines(
       heights,
@@ -75,13 +76,13 @@ def _draw_rows(
       alpha=0.4,
     )
     ax.plot(
-      [recall.recall for recall in found],
+      found,
       heights,
       linestyle='none',
       marker=marker,
       markersize=6,
       color=colour,
-      label=model.title,
+      label=model.name,
       clip_on=False,
     )
   ax.set_xlim(-0.01, 1.01)
@@ -99,7 +100,7 @@ def _draw_sizes(view: RunView, models: Sequence[ModelRecall]) -> Figure:
   sizes = (stages or list(view.comparable))[-1].trained if view.comparable else {}
   for i, model in enumerate(models):
     colour, marker = palette.series(i).light, palette.marker(i)
-    points = [(sizes.get(v, 0), r.recall) for v, r in model.recall.items()]
+    points = [(sizes.get(v, 0), recall) for v, recall in model.by_class.items()]
     ax.plot(
       [n for n, _ in points],
       [recall for _, recall in points],
@@ -112,7 +113,7 @@ def _draw_sizes(view: RunView, models: Sequence[ModelRecall]) -> Figure:
     )
     middles, means = mean_by_size(model, sizes)
     ax.plot(middles, means, color=colour, linewidth=2.2, marker=marker, markersize=6)
-  tested = [sizes.get(value, 0) for model in models for value in model.recall]
+  tested = [sizes.get(value, 0) for model in models for value in model.by_class]
   count_scale(ax, 'x', max(tested), min(tested))
   ax.set_ylim(-0.02, 1.02)
   ax.grid(True, axis='y')
@@ -131,10 +132,10 @@ def mean_by_size(
   Three groups for each power of ten.
   """
   groups: dict[int, list[tuple[int, float]]] = {}
-  for value, recall in model.recall.items():
+  for value, recall in model.by_class.items():
     n = sizes.get(value, 0)
     group = math.floor(3 * math.log10(n)) if n else -1
-    groups.setdefault(group, []).append((n, recall.recall))
+    groups.setdefault(group, []).append((n, recall))
   ordered = [groups[group] for group in sorted(groups)]
   return (
     [sum(n for n, _ in group) / len(group) for group in ordered],
@@ -152,7 +153,7 @@ def _legend(figure: Figure, models: Sequence[ModelRecall]) -> None:
       color=palette.series(i).light,
       marker=palette.marker(i),
       linestyle='none',
-      label=short(model.title),
+      label=short(model.name),
     )
     for i, model in enumerate(models)
   ]

@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from tfx_balance.documents.balanced_input import PLAN, PLAN_FORMAT, InputPlan
-from tfx_balance.documents.class_checks import CHECKS, CHECKS_FORMAT
-from tfx_balance.documents.class_distribution import SIDECAR, SIDECAR_FORMAT, parse_sidecar
-from tfx_balance.documents.json_document import REMEDY, Document, Maybe, check_document, parse_json
-from tfx_balance.errors import DataError
+from tfx_balance.documents.balanced_input import InputPlan
+from tfx_balance.documents.class_checks import ClassChecks
+from tfx_balance.documents.class_distribution import ClassDistribution
+from tfx_balance.documents.json_document import is_document, parse_json, parsed_document
+from tfx_balance.documents.recall import RecallDocument
 from tfx_balance.plan.class_value import ClassValue, stratum_name
 from tfx_balance.report.findings import Findings, training_splits
-from tfx_balance.report.run_view import (
-  Check,
-  CheckSet,
-  CommonRecords,
-  Fit,
-  Leakage,
-  ModelRecall,
-  Recall,
-  SplitCounts,
-  Stage,
-)
-
-RECALL = Document(
-  None,
-  1,
-  {
-    'models': [
-      {
-        'name': str,
-        'recall': [{'class': 'class', 'recall': Maybe('number'), 'tested': 'count'}],
-      }
-    ],
-    'label': Maybe(str),
-  },
-)
-DOCUMENTS = (SIDECAR, CHECKS, PLAN, RECALL)
+from tfx_balance.report.run_view import CheckSet, Fit, SplitCounts, Stage, StageKind
 
 
 def findings_of(data: Any, source: str, title: str | None = None) -> Findings:
@@ -45,24 +21,28 @@ def findings_of(data: Any, source: str, title: str | None = None) -> Findings:
 
   Args:
     data: JSON data, or its text.
-    source: where it is from.
-    title: how to show it; where None, by the component that wrote it.
+    source: Path of the file.
+    title: Title to show it by; where None, by the component that wrote it.
 
   Raises:
     DataError: if it is no JSON, none of ours, of a newer version, or not whole.
   """
   if isinstance(data, (str, bytes)):
     data = parse_json(data, source)
-  kind: Any = data.get('format') if isinstance(data, Mapping) else None
-  if kind == SIDECAR_FORMAT:
-    data = parse_sidecar(data, source)
-  else:
-    check_document(data, source, *DOCUMENTS)
-  read = {SIDECAR_FORMAT: _sidecar, CHECKS_FORMAT: _checks, PLAN_FORMAT: _plan}.get(kind, _recall)
-  try:
-    return read(_characters(data), source, title)
-  except (KeyError, TypeError) as error:  # what must be there in some files only
-    raise DataError(f'{source} is not whole ({type(error).__name__}: {error}); {REMEDY}') from error
+  data = _characters(data)
+  if is_document(data, InputPlan):
+    return _plan(InputPlan.from_json(data, source), source, title)
+  kinds: tuple[Any, ...] = (ClassDistribution, ClassChecks, InputPlan, RecallDocument)
+  found = parsed_document(data, source, *kinds)
+  if isinstance(found, ClassDistribution):
+    return _distribution(found, source, title)
+  if isinstance(found, ClassChecks):
+    return _checks(found, source, title or 'Validator')
+  models = [
+    replace(model, name=' '.join(filter(None, (title, model.name))) or 'model')
+    for model in found.models
+  ]
+  return Findings(found.label, models=tuple(models), uri=source)
 
 
 def _characters(data: Any) -> Any:
@@ -76,101 +56,53 @@ def _characters(data: Any) -> Any:
   return data
 
 
-def _sidecar(data: Any, source: str, title: str | None) -> Findings:
-  if data['component'] == 'BalancedInputGen':
-    return _input_sidecar(data, source, title)
-  is_balance = any(
-    'records_before' in cell for row in data['strata'] for cell in row['splits'].values()
-  )
-  return (_balance_sidecar if is_balance else _split_sidecar)(data, source, title)
+def _distribution(found: ClassDistribution, source: str, title: str | None) -> Findings:
+  """Returns the stage of a component; joint strata are summed up by class, which comes first.
 
-
-def _split_sidecar(data: Any, source: str, title: str | None) -> Findings:
-  """Returns the stage of a split; joint strata are summed up by class, which comes first."""
-  names = list(data['splits'])
-  counts: dict[str, dict[ClassValue, int]] = {name: {} for name in names}
-  fits = []
-  for row in data['strata']:
-    stratum = _stratum(row)
-    for name, cell in row['splits'].items():
-      counts[name][stratum[0]] = counts[name].get(stratum[0], 0) + cell['records']
-      fits.append(Fit(stratum_name(stratum), name, cell['ideal'], cell['records']))
-  parameters = data['parameters']
-  keys = parameters.get('stratify_by') or [None]
-  stage = Stage(
-    title=title or 'Split',
-    kind='split',
-    splits=tuple(SplitCounts(name, counts[name]) for name in names),
-    training=training_splits(names),
-    fits=tuple(fits),
-    passed_through=tuple(data['passed_through']),
-    parameters={'component': data['component'], **parameters},
-    warnings=tuple(data['warnings']),
-    uri=source,
-  )
-  return Findings(keys if isinstance(keys, str) else keys[0], (stage,))
-
-
-def _balance_sidecar(data: Any, source: str, title: str | None) -> Findings:
-  """Returns the stage of balanced splits; their ideal is the target of each class."""
-  names = list(data['splits'])
-  counts: dict[str, dict[ClassValue, int]] = {name: {} for name in names}
+  The ideal of a cell is what the splitter's shares come to, or what the augmenter aimed at.
+  """
+  counts: dict[str, dict[ClassValue, int]] = {name: {} for name in found.splits}
   before: dict[str, dict[ClassValue, int]] = {}
   fits = []
-  apart = data['parameters'].get('augmented_split')
-  for row in data['strata']:
-    stratum = _stratum(row)
-    for name, cell in row['splits'].items():
-      counts[name][stratum[0]] = cell['records']
-      if 'records_before' in cell:
-        before.setdefault(name, {})[stratum[0]] = cell['records_before']
-      if 'target' in cell:
-        made = row['splits'][apart]['records'] if apart else 0
-        split = f'{name} + {apart}' if apart else name
-        fits.append(Fit(stratum_name(stratum), split, cell['target'], cell['records'] + made))
-  splits = tuple(
-    SplitCounts(
-      name, counts[name], before.get(name), data['splits'][name]['records'] - _n(counts[name])
-    )
-    for name in names
-  )
-  training = training_splits(list(before)) + ((apart,) if apart else ())
+  apart = found.parameters.get('augmented_split')
+  for row in found.strata:
+    value, name = row.stratum[0], stratum_name(row.stratum)
+    for split, cell in row.splits.items():
+      counts[split][value] = counts[split].get(value, 0) + cell.records
+      if cell.records_before is not None:
+        before.setdefault(split, {})[value] = cell.records_before
+      if cell.ideal is not None:
+        fits.append(Fit(name, split, cell.ideal, cell.records))
+      elif cell.target is not None:
+        made = row.splits[apart].records if apart and apart in row.splits else 0
+        fits.append(
+          Fit(name, f'{split} + {apart}' if apart else split, cell.target, cell.records + made)
+        )
+  kind: StageKind = 'split'
+  training = training_splits(list(counts))
+  if found.component == 'BalancedInputGen':
+    kind, training = 'fed', tuple(counts)
+  elif before:
+    kind, training = 'balanced', training_splits(list(before)) + ((apart,) if apart else ())
   stage = Stage(
-    title=title or 'Balanced',
-    kind='balanced',
-    splits=splits,
-    training=training,
+    title or {'split': 'Split', 'balanced': 'Balanced', 'fed': 'Fed to the Trainer'}[kind],
+    kind,
+    tuple(
+      SplitCounts(name, column, before.get(name), found.splits[name].records - sum(column.values()))
+      for name, column in counts.items()
+    ),
+    training,
     fits=tuple(fits) if not apart or len(before) == 1 else (),
-    passed_through=tuple(data['passed_through']),
-    parameters={'component': data['component'], **data['parameters']},
-    warnings=tuple(data['warnings']),
+    passed_through=found.passed_through,
+    parameters={'component': found.component, **found.parameters},
+    warnings=found.warnings,
     uri=source,
   )
-  return Findings(data['parameters'].get('label'), (stage,))
+  return Findings(found.features[0], (stage,))
 
 
-def _input_sidecar(data: Any, source: str, title: str | None) -> Findings:
-  """Returns what a Trainer is fed, from the sidecar that lies beside its plan."""
-  counts: dict[str, dict[ClassValue, int]] = {name: {} for name in data['splits']}
-  for row in data['strata']:
-    for name, cell in row['splits'].items():
-      counts[name][_stratum(row)[0]] = cell['records']
-  stage = Stage(
-    title=title or 'Fed to the Trainer',
-    kind='fed',
-    splits=tuple(SplitCounts(name, column) for name, column in counts.items()),
-    training=tuple(counts),
-    passed_through=tuple(data['passed_through']),
-    parameters={'component': data['component'], **data['parameters']},
-    warnings=tuple(data['warnings']),
-    uri=source,
-  )
-  return Findings(data['parameters'].get('label'), (stage,))
-
-
-def _plan(data: Any, source: str, title: str | None) -> Findings:
+def _plan(plan: InputPlan, source: str, title: str | None) -> Findings:
   """Returns what a Trainer is fed, and what it was made of."""
-  plan = InputPlan.from_json(data, source)
   fed = dict(zip(plan.classes, plan.records, strict=True))
   stage = Stage(
     title=title or 'Fed to the Trainer',
@@ -199,82 +131,16 @@ def _plan(data: Any, source: str, title: str | None) -> Findings:
   return Findings(plan.label, (stage,), inputs=(natural,))
 
 
-def _checks(data: Any, source: str, title: str | None) -> Findings:
+def _checks(found: ClassChecks, source: str, title: str) -> Findings:
   """Returns what a validator found, and the counts that it found it in."""
   counts: dict[str, dict[ClassValue, int]] = {}
-  for row in data['counts']:
-    for name, n in row['splits'].items():
-      counts.setdefault(name, {})[ClassValue.from_json(row['class'])] = n
-  missing = data.get('missing') or {}
+  for row in found.counts:
+    for name, n in row.splits.items():
+      counts.setdefault(name, {})[row.value] = n
   splits = tuple(
-    SplitCounts(name, column, unlabelled=missing.get(name, 0)) for name, column in counts.items()
-  )
-  title = title or 'Validator'
-  found = CheckSet(
-    title=title,
-    counts_from=data['counts_from'],
-    checks=tuple(_check(row) for row in data['checks']),
-    missing=missing,
-    leakage=_leakage(data['leakage']) if data.get('leakage') else None,
-    passed=bool(data['blessed']),
-    uri=source,
+    SplitCounts(name, column, unlabelled=found.missing.get(name, 0))
+    for name, column in counts.items()
   )
   counted = Stage(title, 'raw', splits, training_splits(list(counts)), uri=source)
-  return Findings(data['label'], counted=(counted,) if splits else (), check_sets=(found,))
-
-
-def _check(row: Mapping[str, Any]) -> Check:
-  value = row.get('class')
-  return Check(
-    rule=row['rule'],
-    split=row['split'],
-    other=row.get('other'),
-    name=str(ClassValue.from_json(value)) if value else row.get('name'),
-    measured=row.get('measured'),
-    limit=row.get('limit'),
-    passed=bool(row['passed']),
-    message=row['message'],
-  )
-
-
-def _leakage(data: Mapping[str, Any]) -> Leakage:
-  """Returns what a validator found in pairs of splits."""
-  pairs = tuple(
-    CommonRecords(
-      split=row['split'],
-      other=row['other'],
-      records=row['records'],
-      share=row['share'],
-      examples=tuple(str(example['text']) for example in row['examples']),
-    )
-    for row in data['pairs']
-  )
-  key = data['key']
-  return Leakage('records' if key == 'records' else f'values of {key}', pairs)
-
-
-def _recall(data: Any, source: str, title: str | None) -> Findings:
-  """Returns the models of a file of recalls; a title goes before their names."""
-  models = []
-  for model in data['models']:
-    name = ' '.join(filter(None, (title, model['name'])))
-    models.append(
-      ModelRecall(
-        title=name or 'model',
-        recall={
-          ClassValue.from_json(row['class']): Recall(float(row['recall']), int(row['tested']))
-          for row in model['recall']
-          if row['recall'] is not None
-        },
-        uri=source,
-      )
-    )
-  return Findings(data.get('label'), models=tuple(models))
-
-
-def _stratum(row: Mapping[str, Any]) -> tuple[ClassValue, ...]:
-  return tuple(ClassValue.from_json(value) for value in row['stratum'])
-
-
-def _n(counts: Mapping[ClassValue, int]) -> int:
-  return sum(counts.values())
+  check_set = CheckSet(title, found, source)
+  return Findings(found.label, counted=(counted,) if splits else (), check_sets=(check_set,))

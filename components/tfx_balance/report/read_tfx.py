@@ -9,10 +9,11 @@ from typing import Any
 
 from tfx.dsl.io import fileio
 
+from tfx_balance.documents.recall import ClassRecall, ModelRecall
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue
 from tfx_balance.report.findings import Findings, training_splits
-from tfx_balance.report.run_view import ModelRecall, Recall, SplitCounts, Stage
+from tfx_balance.report.run_view import SplitCounts, Stage
 
 STATISTICS_FILE = 'FeatureStats.pb'
 EVALUATION_FILE = 'eval_config.json'
@@ -99,13 +100,11 @@ def read_evaluation(
   for name in names:
     result = tfma.load_eval_result(uri, model_name=name if len(names) > 1 else None)
     recall = slice_recall(result.slicing_metrics, label, uri)
-    models.append(
-      ModelRecall(' '.join(filter(None, (title, name))) or node or 'model', recall, uri)
-    )
-  return Findings(label, models=tuple(models))
+    models.append(ModelRecall(' '.join(filter(None, (title, name))) or node or 'model', recall))
+  return Findings(label, models=tuple(models), uri=uri)
 
 
-def slice_recall(slices: Any, label: str | None, source: str) -> dict[ClassValue, Recall]:
+def slice_recall(slices: Any, label: str | None, source: str) -> tuple[ClassRecall, ...]:
   """Returns the recall by class.
 
   Args:
@@ -124,7 +123,7 @@ def slice_recall(slices: Any, label: str | None, source: str) -> dict[ClassValue
       f'{source} has slices by {by}, not by the label {label!r}; name one of these as label= '
       f'(--label), or give the Evaluator SlicingSpec(feature_keys=[{label!r}])'
     )
-  recall = {}
+  found = []
   for key, outputs in slices:
     if len(key) == 1 and key[0][0] == label:
       metrics = _metrics(outputs)
@@ -134,10 +133,9 @@ def slice_recall(slices: Any, label: str | None, source: str) -> dict[ClassValue
           f'{source} has none of {list(_HIT_METRICS)} by class, only {sorted(metrics)}; give the '
           f'Evaluator one of these'
         )
-      recall[class_of_slice(key[0][1])] = Recall(
-        metrics[name], int(metrics.get('example_count', metrics.get('weighted_example_count', 0)))
-      )
-  return recall
+      tested = metrics.get('example_count', metrics.get('weighted_example_count', 0))
+      found.append(ClassRecall(class_of_slice(key[0][1]), metrics[name], int(tested)))
+  return tuple(found)
 
 
 def _metrics(outputs: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, float]:

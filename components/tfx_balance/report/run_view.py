@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from tfx_balance.documents.class_checks import ClassChecks
+from tfx_balance.documents.recall import ModelRecall
+from tfx_balance.plan.checks import Check, failed
 from tfx_balance.plan.class_value import ClassValue
 
 StageKind = Literal['raw', 'split', 'balanced', 'fed']
@@ -109,111 +112,17 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Check:
-  """One rule, applied to one split.
-
-  Attributes:
-    rule: its name.
-    split: what was checked.
-    other: what it was compared with; None if nothing.
-    name: of the class that it is about; None if about all.
-    measured: the value; None where there is none.
-    limit: what it may be.
-    passed: whether the rule is kept.
-    message: a sentence.
-  """
-
-  rule: str
-  split: str
-  other: str | None
-  name: str | None
-  measured: float | None
-  limit: float | None
-  passed: bool
-  message: str
-
-
-@dataclass(frozen=True)
-class CommonRecords:
-  """What one split has in common with another one.
-
-  Attributes:
-    split: the one.
-    other: the other one.
-    records: of the one that the other has too, or a value of which it has.
-    share: of the one's records.
-    examples: a few, for people.
-  """
-
-  split: str
-  other: str
-  records: int
-  share: float
-  examples: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Leakage:
-  """What occurs in more than one split.
-
-  Attributes:
-    what: what was compared, for people: records, or values of a feature.
-    pairs: of splits.
-  """
-
-  what: str
-  pairs: tuple[CommonRecords, ...]
-
-
-@dataclass(frozen=True)
 class CheckSet:
-  """What one validator found.
-
-  Attributes:
-    title: as it is shown.
-    counts_from: where its counts are from.
-    checks: in its order.
-    missing: records without a class by split.
-    leakage: None if it was not looked for.
-    passed: whether the data is blessed.
-    uri: where it was read.
-  """
+  """What one validator found, how it is titled, and where it was read."""
 
   title: str
-  counts_from: str
-  checks: tuple[Check, ...]
-  missing: Mapping[str, int]
-  leakage: Leakage | None
-  passed: bool
+  found: ClassChecks
   uri: str = ''
 
   @property
-  def failed(self) -> tuple[Check, ...]:
+  def failed(self) -> list[Check]:
     """The checks whose rule is broken."""
-    return tuple(check for check in self.checks if not check.passed)
-
-
-@dataclass(frozen=True)
-class Recall:
-  """How well a class is recognised: the share of its tested records that the model got right."""
-
-  recall: float
-  tested: int
-
-
-@dataclass(frozen=True)
-class ModelRecall:
-  """One model's recall by class; a class without tested records is not in it."""
-
-  title: str
-  recall: Mapping[ClassValue, Recall]
-  uri: str = ''
-
-  @property
-  def macro(self) -> float | None:
-    """The mean recall of the classes, each counting the same; None without any."""
-    values = [r.recall for r in self.recall.values()]
-    return sum(values) / len(values) if values else None
+    return failed(self.found.checks)
 
 
 @dataclass(frozen=True)
@@ -227,6 +136,7 @@ class RunView:
     stages: in the order that data passes them.
     check_sets: of the validators, in the order given.
     models: in the order given.
+    model_uris: Name of each model and where it was read.
     notes: what could not be shown, sentences.
   """
 
@@ -235,12 +145,13 @@ class RunView:
   stages: tuple[Stage, ...]
   check_sets: tuple[CheckSet, ...] = ()
   models: tuple[ModelRecall, ...] = ()
+  model_uris: tuple[tuple[str, str], ...] = ()
   notes: tuple[str, ...] = ()
 
   @property
   def passed(self) -> bool | None:
     """Whether every validator blessed the data; None where none looked at it."""
-    return all(found.passed for found in self.check_sets) if self.check_sets else None
+    return all(checks.found.blessed for checks in self.check_sets) if self.check_sets else None
 
   @cached_property
   def comparable(self) -> tuple[Stage, ...]:

@@ -13,6 +13,7 @@ from tfx_balance.arguments import check_label, check_path, shown
 from tfx_balance.documents.balanced_input import PLAN_NAME
 from tfx_balance.documents.class_checks import CHECKS_NAME
 from tfx_balance.documents.class_distribution import SIDECAR_NAME
+from tfx_balance.documents.recall import RECALL_NAME
 from tfx_balance.errors import ConfigError
 from tfx_balance.report.findings import Findings, merge
 from tfx_balance.report.read_json import findings_of
@@ -26,7 +27,6 @@ from tfx_balance.report.read_tfx import (
 from tfx_balance.report.run_view import RunView
 from tfx_balance.report.text import clean
 
-RECALL_NAME = 'recall.json'
 # A plan says more than the sidecar that may lie beside it.
 JSON_NAMES = (PLAN_NAME, SIDECAR_NAME, CHECKS_NAME, RECALL_NAME)
 STATISTICS_PATTERN = f'Split-*/{STATISTICS_FILE}'

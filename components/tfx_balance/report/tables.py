@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 from tfx_balance.report import measures, text
-from tfx_balance.report.run_view import Check, CheckSet, Fit, RunView, Stage
+from tfx_balance.report.run_view import CheckSet, Fit, RunView, Stage
 
 Tone = Literal['', 'good', 'bad', 'soft', 'heading']
 MOST_FAILED = 200
@@ -213,8 +212,8 @@ def failed_table(found: CheckSet, index: int) -> Table:
     (
       words(check.rule, 'heading'),
       words(_compared(check.split, check.other)),
-      named(check.name, 24) if check.name is not None else Cell('', tone='soft'),
-      number(_measured(check), 'bad'),
+      named(str(check.value), 24) if check.value is not None else Cell('', tone='soft'),
+      number(text.decimal(check.measured), 'bad'),
       number(text.decimal(check.limit)),
       words(check.message),
     )
@@ -240,18 +239,18 @@ def failed_table(found: CheckSet, index: int) -> Table:
 def rule_table(found: CheckSet, index: int) -> Table:
   """Returns each rule for each split: whether it is kept, and what is worst or came nearest."""
   groups: dict[tuple[str, str, str | None], list[int]] = {}
-  for i, check in enumerate(found.checks):
+  for i, check in enumerate(found.found.checks):
     groups.setdefault((check.rule, check.split, check.other), []).append(i)
   rows = []
   for (rule, split, other), members in list(groups.items())[:MOST_RULES]:
-    checks = [found.checks[i] for i in members]
+    checks = [found.found.checks[i] for i in members]
     broken = [check for check in checks if not check.passed]
     shown = (broken or checks)[0]
     rows.append(
       (
         words(rule, 'heading'),
         words(_compared(split, other)),
-        number(_measured(shown)),
+        number(text.decimal(shown.measured)),
         number(text.decimal(shown.limit)),
         Cell(f'{len(broken):,} broken', tone='bad') if broken else Cell('kept', tone='good'),
       )
@@ -268,11 +267,6 @@ def rule_table(found: CheckSet, index: int) -> Table:
     ),
     tuple(rows),
   )
-
-
-def _measured(check: Check) -> str:
-  """Returns what was measured; what JSON cannot say is infinite."""
-  return text.decimal(math.inf if check.measured is None else check.measured)
 
 
 def _compared(split: str, other: str | None) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import apache_beam as beam
 
+from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING, Stratum
 from tfx_balance.scan.scan import ScannedFile
@@ -75,17 +75,15 @@ class Totals:
     """The records that have a stratum."""
     return sum(self.records.values())
 
-  def describe(self) -> dict[str, Any]:
+  def describe(self) -> InputRecords:
     """Returns what was read, as the sidecar shows it."""
-    told = {
-      'records': self.n_records + self.dropped,
-      'dropped': self.dropped,
-      'files': self.n_files,
-      'fingerprint': f'{self.fingerprint:016x}',
-    }
-    if self.first_bad:
-      told.update(bad_records=self.bad, first_bad_record=self.first_bad[1])
-    return told
+    return InputRecords(
+      self.n_records + self.dropped,
+      self.dropped,
+      self.n_files,
+      f'{self.fingerprint:016x}',
+      *((self.bad, self.first_bad[1]) if self.first_bad else ()),
+    )
 
   def check_bad(self, most: int) -> None:
     """Raises DataError if more than `most` records were skipped."""

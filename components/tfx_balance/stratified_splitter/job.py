@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfx_balance.documents.class_distribution import SIDECAR_NAME, split_sidecar
+from tfx_balance.documents.class_distribution import SIDECAR_NAME
+from tfx_balance.documents.descriptions import describe_split
 from tfx_balance.plan.split_plan import SplitPlan, plan_splits
 from tfx_balance.scan.totals import Totals, check_features
 from tfx_balance.shuffle.output_layout import OutputLayout
 from tfx_balance.shuffle.select import Selection
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
-from tfx_balance.tfrecord.work_files import WorkFile, json_text
+from tfx_balance.tfrecord.work_files import WorkFile
 from tfx_balance.writer import Job, Request, file_sizes
 
 BUCKETS = 4096
@@ -43,8 +44,8 @@ class SplitJob(Job):
     """Returns the sidecar by its path."""
     source, sizes = self.totals.describe(), file_sizes(files)
     described = self.request.parameters.describe()
-    data = split_sidecar(self.plan, described, source, sizes, passed_through)
-    return {f'{self.request.output_uri}/{SIDECAR_NAME}': json_text(data)}
+    found = describe_split(self.plan, described, source, sizes, passed_through)
+    return {f'{self.request.output_uri}/{SIDECAR_NAME}': found.dumps()}
 
 
 def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import uuid
 from collections.abc import Callable, Iterable
@@ -12,7 +11,7 @@ from typing import Any, BinaryIO
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-_JSON_PIECES = 10_000
+from tfx_balance.documents.json_document import json_text
 
 
 @dataclass(frozen=True)
@@ -158,14 +157,6 @@ def write_document(
   return WorkFile(work_path, final_path, records=-1)
 
 
-def json_text(data: Any) -> str:
-  """Returns JSON that people can read and that is the same for the same data."""
-  encoder = json.JSONEncoder(indent=1, ensure_ascii=False, allow_nan=False)
-  pieces = encoder.iterencode(data)  # 25 for each class: a million classes' at once are too many
-  joined = iter(lambda: ''.join(itertools.islice(pieces, _JSON_PIECES)), '')
-  return ''.join(joined) + '\n'
-
-
 def write_json(path: str, data: Any) -> None:
   """Writes JSON in one go, to where nobody looks before it is whole."""
   with FileSystems.create(path, mime_type='application/json') as file:
@@ -174,5 +165,10 @@ def write_json(path: str, data: Any) -> None:
 
 def read_json(path: str) -> Any:
   """Returns what `write_json` wrote."""
+  return json.loads(read_whole(path))
+
+
+def read_whole(path: str) -> bytes:
+  """Returns the bytes of a file, on any of Beam's filesystems."""
   with FileSystems.open(path) as file:
-    return json.loads(file.read())
+    return bytes(file.read())

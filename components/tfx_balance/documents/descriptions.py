@@ -1,0 +1,299 @@
+"""What each component did to each class, as a `ClassDistribution`, with warnings for people."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tfx_balance.documents.balanced_input import InputPlan
+from tfx_balance.documents.class_distribution import (
+  CellRecords,
+  ClassDistribution,
+  FileSizes,
+  InputRecords,
+  SplitRecords,
+  StratumRecords,
+)
+from tfx_balance.plan.balance_plan import BalancePlan
+from tfx_balance.plan.class_value import ClassValue, stratum_name
+from tfx_balance.plan.distribution import imbalance_ratio
+from tfx_balance.plan.pool_plan import PoolPlan
+from tfx_balance.plan.split_plan import SplitPlan
+
+_SHOWN_CLASSES = 5  # in a warning; the cells have them all
+
+
+def describe_split(
+  plan: SplitPlan,
+  parameters: Mapping[str, Any],
+  source: InputRecords,
+  files: FileSizes,
+  passed_through: Sequence[str],
+) -> ClassDistribution:
+  """Returns what StratifiedSplitter wrote: of each cell the records and their ideal number.
+
+  Args:
+    plan: Plan that was carried out.
+    parameters: Arguments of the component.
+    source: What was read.
+    files: Files of the splits.
+    passed_through: Names of splits that were copied unread.
+  """
+  cell = functools.cache(CellRecords)  # of many strata, few cells differ
+  n_records = sum(plan.records)
+  ideals = {n: [_number(n * share) for share in plan.shares] for n in {*plan.records, n_records}}
+  columns = [[row[j] for row in plan.quotas] for j in range(len(plan.splits))]
+  return ClassDistribution(
+    'StratifiedSplitter',
+    parameters,
+    source,
+    {
+      name: SplitRecords(sum(column), ideal, _finite(imbalance_ratio(column)), files.get(name))
+      for name, column, ideal in zip(plan.splits, columns, ideals[n_records], strict=True)
+    },
+    tuple(
+      StratumRecords(stratum, n, dict(zip(plan.splits, map(cell, row, ideals[n]), strict=True)))
+      for stratum, n, row in zip(plan.strata, plan.records, plan.quotas, strict=True)
+    ),
+    tuple(passed_through),
+    (*split_warnings(plan, source.dropped), *_skipped([source])),
+  )
+
+
+def describe_balance(
+  plans: Mapping[str, BalancePlan],
+  augmented_split: str | None,
+  parameters: Mapping[str, Any],
+  sources: Mapping[str, InputRecords],
+  files: FileSizes,
+  passed_through: Sequence[str],
+  pools: PoolPlan | None = None,
+) -> ClassDistribution:
+  """Returns what BalancedAugmenter wrote: of each balanced cell also what was there before.
+
+  Args:
+    plans: Plan of each split that was balanced.
+    augmented_split: Name of the split that has the copies; None where they are with the originals.
+    parameters: Arguments of the component.
+    sources: What was read of each split.
+    files: Files of the splits, also of one that was copied as it was.
+    passed_through: Names of splits that were copied unread.
+    pools: Pools that copies were made with, of the classes of each split, in order.
+  """
+  sizes = iter(pools.sizes) if pools else itertools.repeat(0)
+  cells: dict[ClassValue, dict[str, CellRecords]] = {}
+  for name, plan in plans.items():
+    for value, n, target in zip(plan.classes, plan.records, plan.targets, strict=True):
+      written = n if augmented_split else target
+      cell = CellRecords(written, None, n, target, pool=next(sizes) or None)
+      cells.setdefault(value, {})[name] = cell
+  strata = []
+  for value in sorted(cells):
+    row = cells[value]
+    before = sum(cell.records_before or 0 for cell in row.values())
+    if augmented_split:
+      added = sum((cell.target or 0) - cell.records for cell in row.values())
+      row[augmented_split] = CellRecords(added)
+    strata.append(StratumRecords((value,), before, row))
+  passed = {value for plan in plans.values() for value in plan.passed}
+  balanced = [row for row in strata if row.stratum[0] not in passed]
+  # Of a split that is as it was, records without a class are still there.
+  kept = {name: sources[name].dropped for name in plans} if augmented_split else {}
+  return ClassDistribution(
+    'BalancedAugmenter',
+    parameters,
+    sources,
+    {
+      name: _split_records(strata, name, files, balanced, kept.get(name, 0))
+      for name in (*plans, *filter(None, [augmented_split]))
+    },
+    tuple(strata),
+    tuple(passed_through),
+    (
+      *_dropped_warnings(sources, augmented_split),
+      *_balance_warnings(plans, parameters),
+      *_pool_warnings(plans, pools),
+      *_skipped(sources.values()),
+    ),
+  )
+
+
+def describe_input(
+  plan: InputPlan,
+  parameters: Mapping[str, Any],
+  sources: Mapping[str, InputRecords],
+  files: FileSizes,
+  passed_through: Sequence[str],
+) -> ClassDistribution:
+  """Returns what BalancedInputGen wrote: of each cell also how many records each input split had.
+
+  Args:
+    plan: Plan of what was written.
+    parameters: Arguments of the component.
+    sources: What was read of each input split.
+    files: Files of the split.
+    passed_through: Names of splits that were copied unread.
+  """
+  strata = []
+  for i, (value, n) in enumerate(zip(plan.classes, plan.records, strict=True)):
+    merged = {name: counts[i] for name, counts in plan.natural.items()}
+    strata.append(StratumRecords((value,), n, {plan.split: CellRecords(n, merged=merged)}))
+  dropped = sum(source.dropped for source in sources.values())
+  return ClassDistribution(
+    'BalancedInputGen',
+    parameters,
+    sources,
+    {plan.split: _split_records(strata, plan.split, files, strata)},
+    tuple(strata),
+    tuple(passed_through),
+    (*([_dropped(dropped)] if dropped else []), *_skipped(sources.values())),
+  )
+
+
+def _split_records(
+  strata: Sequence[StratumRecords],
+  name: str,
+  files: FileSizes,
+  balanced: Sequence[StratumRecords],
+  unlabelled: int = 0,
+) -> SplitRecords:
+  """Returns a split's records, imbalance ratio and files.
+
+  Args:
+    strata: All of them.
+    name: Name of the split.
+    files: Files of the splits.
+    balanced: Strata that the ratio is of.
+    unlabelled: Number of records without a class that the split has besides.
+  """
+
+  def column(rows: Sequence[StratumRecords]) -> list[int]:
+    return [row.splits[name].records if name in row.splits else 0 for row in rows]
+
+  ratio = _finite(imbalance_ratio(column(balanced)))
+  return SplitRecords(sum(column(strata)) + unlabelled, None, ratio, files.get(name))
+
+
+def _dropped_warnings(
+  sources: Mapping[str, InputRecords], augmented_split: str | None
+) -> list[str]:
+  """Returns which splits have records without a class, and what became of these, a sentence each.
+
+  Where copies have a split of their own, the records stay with the originals.
+  """
+  became = 'were dropped' if augmented_split is None else f'have no copies in {augmented_split!r}'
+  return [
+    f'{source.dropped} records of split {name!r} without a class {became}'
+    for name, source in sources.items()
+    if source.dropped
+  ]
+
+
+def _balance_warnings(plans: Mapping[str, BalancePlan], parameters: Mapping[str, Any]) -> list[str]:
+  """Returns where no balance comes about, and which classes `max_copies` held back."""
+  warnings = []
+  for name, plan in plans.items():
+    if not plan.helps():
+      warnings.append(_no_help(plan, name, parameters))
+    targets = dict(zip(plan.classes, plan.targets, strict=True))
+    warnings += [
+      f'class {value} of split {name!r} has {targets[value]} records: '
+      f'max_copies={parameters["max_copies"]} keeps it below its target'
+      for value in plan.held_back
+    ]
+  return warnings
+
+
+def _no_help(plan: BalancePlan, name: str, parameters: Mapping[str, Any]) -> str:
+  """Returns the sentence about a strategy that leaves the imbalance as it is, or adds to it."""
+  (large, small), (most, least) = plan.extremes()
+  shown = [
+    f'{argument}={True if argument == "undersample" else parameters[argument]!r}'
+    for argument in ('sampling_strategy', 'factors', 'undersample', 'max_copies')
+    if parameters.get(argument)
+  ]
+  verb = 'leaves' if most * small == large * least else 'raises'
+  return (
+    f'{", ".join(shown)} {verb} the imbalance ratio of split {name!r}: {large} to {small} records '
+    f'({large / small:.4g}) before, {most} to {least} ({most / least:.4g}) after; '
+    f"pass sampling_strategy='auto' to bring all classes to one count, or a target between"
+  )
+
+
+def _pool_warnings(plans: Mapping[str, BalancePlan], pools: PoolPlan | None) -> list[str]:
+  """Returns which classes have a smaller pool than is wanted, or nobody else in it: a sentence."""
+  if pools is None:
+    return []
+  names = [f'{value} of {name!r}' for name, plan in plans.items() for value in plan.classes]
+  counts = [n for plan in plans.values() for n in plan.records]
+  sizes = list(zip(names, pools.sizes, pools.wanted, strict=True))
+  owner = pools.request.owner
+  warnings = []
+  cut = [f'{name}: {size} of {wanted}' for name, size, wanted in sizes if size < wanted]
+  if cut:
+    warnings.append(
+      f'max_pool_bytes={pools.request.max_pool_bytes} of {owner} makes pools smaller, in records: '
+      f'{_some(cut)}; raise it, or name fewer features'
+    )
+  alone = [name for (name, size, _), n in zip(sizes, counts, strict=True) if size and n == 1]
+  if alone:
+    warnings.append(
+      f'{owner} has no other record of a class of one, whose copies are duplicates: {_some(alone)}'
+    )
+  return warnings
+
+
+def _some(names: Sequence[str]) -> str:
+  """Returns the first names, and how many there are more."""
+  more = len(names) - _SHOWN_CLASSES
+  return ', '.join(names[:_SHOWN_CLASSES]) + (f', and {more} more' if more > 0 else '')
+
+
+def split_warnings(plan: SplitPlan, dropped: int) -> list[str]:
+  """Returns what a person should know about the split, a sentence each."""
+  warnings = [
+    f'split {name!r} is empty: its share of {sum(plan.records)} records is below one; '
+    f'SchemaGen needs exclude_splits=[{name!r}]'
+    for name, total in zip(plan.splits, plan.totals(), strict=True)
+    if not total
+  ]
+  warnings += [_reach(plan, row) for row in plan.out_of_reach()]
+  if dropped:
+    warnings.append(_dropped(dropped))
+  return warnings
+
+
+def _skipped(sources: Iterable[InputRecords]) -> list[str]:
+  """Returns how many bad records were skipped, a sentence for each source that has such."""
+  return [
+    f'{source.bad_records} bad records were skipped, the first is {source.first_bad_record}'
+    for source in sources
+    if source.bad_records
+  ]
+
+
+def _dropped(n: int) -> str:
+  return f'{n} records without a class were dropped'
+
+
+def _reach(plan: SplitPlan, i: int) -> str:
+  """Returns the sentence about a stratum that is too small to reach every split."""
+  absent = [name for name, n in zip(plan.splits, plan.quotas[i], strict=True) if not n]
+  n = plan.records[i]
+  count = f'{n} record{"s" if n != 1 else ""}'
+  return (
+    f'class {stratum_name(plan.strata[i])} has {count}, too few for every split: '
+    f'none in {", ".join(absent)}'
+  )
+
+
+def _number(value: Any) -> float | int:
+  """Returns a fraction as JSON has it: whole numbers as such."""
+  return int(value) if value == int(value) else float(value)
+
+
+def _finite(ratio: float) -> float | None:
+  """Returns a ratio as JSON has it: none where a class is absent."""
+  return ratio if ratio not in (float('inf'),) and ratio == ratio else None

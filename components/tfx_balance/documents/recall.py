@@ -1,0 +1,83 @@
+"""`recall.json`: how well models recognise each class. The sample writes it for the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+from tfx_balance.documents.json_document import Count, read_document
+from tfx_balance.plan.class_value import ClassValue
+
+RECALL_NAME = 'recall.json'
+
+
+@dataclass(frozen=True)
+class ClassRecall:
+  """How well a model recognises one class.
+
+  Attributes:
+    value: The class.
+    recall: Share of its tested records that the model got right; None where none was tested.
+    tested: Number of tested records.
+  """
+
+  value: ClassValue = field(metadata={'key': 'class'})
+  recall: float | None
+  tested: Count
+
+  def to_json(self) -> dict[str, Any]:
+    """Returns JSON data."""
+    value = {'class': self.value.to_json(), 'name': str(self.value)}
+    return {**value, 'recall': self.recall, 'tested': self.tested}
+
+
+@dataclass(frozen=True)
+class ModelRecall:
+  """How well one model recognises each class."""
+
+  name: str
+  recall: tuple[ClassRecall, ...]
+
+  @cached_property
+  def by_class(self) -> dict[ClassValue, float]:
+    """Recall of each class that was tested."""
+    return {row.value: row.recall for row in self.recall if row.recall is not None}
+
+  @cached_property
+  def tested(self) -> dict[ClassValue, int]:
+    """Number of tested records of each class that was tested."""
+    return {row.value: row.tested for row in self.recall if row.recall is not None}
+
+  @property
+  def macro(self) -> float | None:
+    """The mean recall of the classes, each counting the same; None without any."""
+    return sum(self.by_class.values()) / len(self.by_class) if self.by_class else None
+
+
+@dataclass(frozen=True)
+class RecallDocument:
+  """How well models recognise each class of a label; None where no label is named."""
+
+  FORMAT: ClassVar[None] = None
+  VERSION: ClassVar[int] = 1
+
+  models: tuple[ModelRecall, ...]
+  label: str | None = None
+
+  def to_json(self) -> dict[str, Any]:
+    """Returns JSON data; `from_json` reads it back."""
+    models = [
+      {'name': model.name, 'recall': [row.to_json() for row in model.recall]}
+      for model in self.models
+    ]
+    return {'label': self.label, 'models': models}
+
+  @classmethod
+  def from_json(cls, data: Any, source: str) -> RecallDocument:
+    """Returns the document that JSON data, or its text, is.
+
+    Raises:
+      DataError: if it is none, or not whole.
+    """
+    return read_document(data, source, cls)
