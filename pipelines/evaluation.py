@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow_model_analysis as tfma
 from tfx_balance.plan.class_value import MISSING, ClassValue
-from tfx_balance.report.read_tfx import class_of_slice
+from tfx_balance.report.sources import class_of_slice
 
 from pipelines.artifacts import PublishedArtifacts
 from pipelines.model_nodes import BALANCED_MODEL, NATURAL_MODEL

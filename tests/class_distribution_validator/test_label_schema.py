@@ -11,7 +11,7 @@ from tfx_balance.class_distribution_validator.anomalies import (
 from tfx_balance.class_distribution_validator.label_schema import schema_rules
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.checks import Check
-from tfx_balance.plan.class_domain import ClassDomain
+from tfx_balance.plan.class_counts import ClassDomain
 from tfx_balance.plan.class_value import ClassValue
 
 from tests.class_distribution_validator.helpers_validate import (

@@ -3,10 +3,12 @@
 from collections import Counter
 
 import pytest
-from tfx_balance.class_distribution_validator import leakage, record_keys
-from tfx_balance.class_distribution_validator.leakage import HashFile, LeakageRequest, SumLeakage
-from tfx_balance.class_distribution_validator.leakage_examples import (
+from tfx_balance.class_distribution_validator import leakage
+from tfx_balance.class_distribution_validator.leakage import (
+  HashFile,
+  LeakageRequest,
   ShowRecords,
+  SumLeakage,
   describe_record,
   write_leakage,
 )
@@ -68,7 +70,7 @@ def test_what_is_found_equals_a_recount(tmp_path, monkeypatch, kind, feature, sm
   if small:
     monkeypatch.setattr(leakage, 'RUN_KEYS', 1)
     monkeypatch.setattr(common_keys, 'PART_ROWS', 3)
-    monkeypatch.setattr(record_keys, 'BATCH_RECORDS', 7)
+    monkeypatch.setattr(leakage, 'BATCH_RECORDS', 7)
   splits = splits_of(kind)
   data, hashed = find(tmp_path, splits, feature)
   key = (lambda r: r) if feature is None else (lambda r: value_of(r, 'key'))

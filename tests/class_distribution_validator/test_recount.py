@@ -3,7 +3,7 @@
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
-from tfx_balance.class_distribution_validator.recount import read_tallies, recount
+from tfx_balance.class_distribution_validator.counting import read_tallies, recount
 from tfx_balance.errors import DataError, plain_errors
 from tfx_balance.plan.class_value import MISSING, ClassValue
 from tfx_balance.scan.scan import InputFile

@@ -11,10 +11,9 @@ from tfx_balance.class_distribution_validator.parameters import (
   ValidatorParameters,
 )
 from tfx_balance.errors import ConfigError
+from tfx_balance.plan.checks import SplitPair
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.distance_rules import SplitPair
-from tfx_balance.plan.distribution_rules import DISTANCES
-from tfx_balance.plan.limits import SplitLimit
+from tfx_balance.plan.distribution_rules import DISTANCES, SplitLimit
 
 ARTIFACTS = {
   'statistics': standard_artifacts.ExampleStatistics,

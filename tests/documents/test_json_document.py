@@ -13,8 +13,8 @@ from tfx_balance.documents.class_distribution import ClassDistribution, split_re
 from tfx_balance.documents.json_document import parse_json
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.report.findings import merge
-from tfx_balance.report.read_json import findings_of
+from tfx_balance.report.run_view import merge
+from tfx_balance.report.sources import findings_of
 
 from tests.report.helpers_report import (
   balance_data,

@@ -2,7 +2,7 @@ import math
 
 import pytest
 from tfx_balance.plan.class_value import MISSING, ClassValue
-from tfx_balance.report.read_tfx import class_of_slice
+from tfx_balance.report.sources import class_of_slice
 
 from pipelines.evaluation import Recall, Spread, compare, score
 from tests.pipelines.helpers_summary import make_models, make_result, make_scores

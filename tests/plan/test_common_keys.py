@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.class_distribution_validator.leakage_rules import check_leakage, describe_leakage
 from tfx_balance.plan import common_keys
-from tfx_balance.plan.checks import failed
+from tfx_balance.plan.checks import SplitPair, failed
 from tfx_balance.plan.common_keys import (
   BUCKETS,
   EXAMPLES,
@@ -19,8 +19,7 @@ from tfx_balance.plan.common_keys import (
   count_parts,
   make_run,
 )
-from tfx_balance.plan.distance_rules import SplitPair
-from tfx_balance.plan.limits import SplitLimit
+from tfx_balance.plan.distribution_rules import SplitLimit
 
 N_SPLITS = 3
 TOP = 2**64 - 1

@@ -7,18 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from tfx_balance.errors import ConfigError
-from tfx_balance.plan.checks import failed
-from tfx_balance.plan.class_counts import ClassCounts
-from tfx_balance.plan.class_domain import MAX_LISTED, ClassDomain
+from tfx_balance.plan.checks import SplitPair, failed
+from tfx_balance.plan.class_counts import MAX_LISTED, ClassCounts, ClassDomain
 from tfx_balance.plan.class_value import MISSING, ClassValue
-from tfx_balance.plan.distance_rules import SplitPair
 from tfx_balance.plan.distribution_rules import (
   DISTANCES,
   DistributionRules,
+  ExpectedShares,
   SchemaRules,
+  SplitLimit,
   check_distribution,
 )
-from tfx_balance.plan.limits import ExpectedShares, SplitLimit
 from tfx_balance.plan.split_plan import SplitShares, plan_splits
 
 OFF = SplitLimit()

@@ -222,8 +222,8 @@ def report_apis(folder: Path) -> Iterator[Api]:
   """Yields what reads a run; nothing is drawn or written."""
   run = {'uris': [str(folder)]}
   text = TEXTS
-  page = mock.patch('tfx_balance.report.write.render_page', lambda view, title: title)
-  files = mock.patch('tfx_balance.report.write.fileio', **{'isdir.return_value': False})
+  page = mock.patch('tfx_balance.report.page.render_page', lambda view, title: title)
+  files = mock.patch('tfx_balance.report.page.fileio', **{'isdir.return_value': False})
 
   yield Api('read_run', report.read_run, run, {'uris': frozenset(), 'label': NONE | text})
   shown = {'uris': frozenset(), 'title': text | {'""'}, 'label': NONE | text}

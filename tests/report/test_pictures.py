@@ -14,8 +14,7 @@ from tfx_balance.report.measures import wilson
 from tfx_balance.report.page import pictures_of
 from tfx_balance.report.picture_counts import rank_frequency
 from tfx_balance.report.picture_fit import furthest
-from tfx_balance.report.pictures import LABEL_LENGTH
-from tfx_balance.report.svg import inline
+from tfx_balance.report.pictures import LABEL_LENGTH, inline
 from tfx_balance.report.text import class_name, short
 
 from tests.report.helpers_report import NASTY, long_tail, write_run

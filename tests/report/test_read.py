@@ -9,10 +9,9 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.split_plan import SplitShares, plan_splits
 from tfx_balance.report import read_run
-from tfx_balance.report.findings import merge
 from tfx_balance.report.measures import headline, summaries, worst_fits
-from tfx_balance.report.read_json import findings_of
-from tfx_balance.report.sources import Source
+from tfx_balance.report.run_view import merge
+from tfx_balance.report.sources import Source, findings_of
 
 from tests.report.helpers_report import (
   FILES,

@@ -14,7 +14,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.class_value import MISSING, ClassValue
 from tfx_balance.report import read_run
-from tfx_balance.report.read_tfx import slice_recall
+from tfx_balance.report.sources import slice_recall
 
 from tests.helpers_pipeline import IN_MEMORY
 from tests.report.helpers_report import recall_data, split_data, write

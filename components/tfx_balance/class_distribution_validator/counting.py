@@ -1,10 +1,11 @@
-"""Where the counts come from: a sidecar, the records, or statistics that hold them exactly."""
+"""Where the counts come from: a sidecar, one pass over the records, or exact statistics."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -17,10 +18,10 @@ from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
 from tfx_balance.beam.parallel import MAX_THREADS, map_in_order
+from tfx_balance.beam.steps import create, identity, summed
 from tfx_balance.class_distribution_validator.leakage import LeakageRequest, find_leakage
 from tfx_balance.class_distribution_validator.leakage_rules import describe_leakage
 from tfx_balance.class_distribution_validator.parameters import RECORDS
-from tfx_balance.class_distribution_validator.recount import read_tallies, recount
 from tfx_balance.documents.class_checks import CountsFrom, Leakage
 from tfx_balance.documents.class_distribution import (
   SIDECAR_NAME,
@@ -30,10 +31,20 @@ from tfx_balance.documents.json_document import is_document, parse_json
 from tfx_balance.errors import ConfigError, DataError, plain_errors
 from tfx_balance.examples_artifact import ExamplesInput
 from tfx_balance.label_statistics import default_slice, tallies_of
+from tfx_balance.plan.checks import SplitPair
 from tfx_balance.plan.class_counts import BASELINE
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.distance_rules import SplitPair
-from tfx_balance.tfrecord.work_files import file_size, new_work_file, read_json, read_whole
+from tfx_balance.scan.scan import InputFile, scan_files
+from tfx_balance.scan.strata import Payload
+from tfx_balance.scan.totals import SumGroups, Totals, check_features
+from tfx_balance.tfrecord.reading import READ_DEFAULTS
+from tfx_balance.tfrecord.work_files import (
+  file_size,
+  new_work_file,
+  read_json,
+  read_whole,
+  write_json,
+)
 
 _COUNT_RECORDS = 'pass examples=, and the records are counted'
 
@@ -232,3 +243,61 @@ def _sample_rates(artifact: types.Artifact) -> dict[str, float]:
 def splits_of(artifact: types.Artifact) -> list[str]:
   """Returns the names of an artifact's splits."""
   return list(artifact_utils.decode_split_names(artifact.split_names))
+
+
+def recount(
+  pipeline: beam.Pipeline,
+  files: Sequence[InputFile],
+  label: str,
+  payload: Payload,
+  work_dir: str,
+  path: str,
+) -> None:
+  """Adds to a pipeline what counts the classes of each group of files, and writes the tallies.
+
+  Args:
+    pipeline: to add to.
+    files: to read, each in the group of its split.
+    label: the feature that holds the class.
+    payload: what a record is.
+    work_dir: for files that are in the making.
+    path: of the JSON file to write, which `read_tallies` reads.
+  """
+  counted = create(pipeline, 'CountedFiles', files)
+  scanned = scan_files(counted, (label,), payload, 'own_stratum', work_dir, READ_DEFAULTS)
+  write = partial(write_tallies, path, label=label)
+  summed(scanned, 'Tallies', identity, SumGroups(), write)
+
+
+def write_tallies(path: str, totals: Mapping[str, Totals], label: str) -> None:
+  """Writes the counts of each group.
+
+  Raises:
+    DataError: if the label is in no record, or has several types.
+  """
+  whole = Totals()
+  for part in totals.values():
+    whole.merge(part)
+  if whole.n_records:
+    check_features(whole, [label], 'own_stratum', 'label')
+  rows = [
+    {
+      'group': group,
+      'classes': [
+        {'class': stratum[0].to_json(), 'records': n} for stratum, n in part.records.items()
+      ],
+    }
+    for group, part in sorted(totals.items())
+  ]
+  write_json(path, rows)
+
+
+def read_tallies(path: str) -> dict[str, dict[ClassValue, int]]:
+  """Returns, of each group, class to records; the class may be `MISSING`."""
+  rows: list[Any] = read_json(path)
+  if not rows:
+    raise DataError(f'{path} holds no counts; run again')
+  return {
+    row['group']: {ClassValue.from_json(c['class']): c['records'] for c in row['classes']}
+    for row in rows
+  }

@@ -32,11 +32,9 @@ from tfx_balance.documents.class_checks import ClassChecks, CountsFrom, Leakage
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.examples_artifact import ExamplesInput
 from tfx_balance.executors import BeamExecutor
-from tfx_balance.plan.checks import Check, failed
+from tfx_balance.plan.checks import Check, default_pairs, failed
 from tfx_balance.plan.class_counts import BASELINE, ClassCounts
-from tfx_balance.plan.distance_rules import default_pairs
-from tfx_balance.plan.distribution_rules import SchemaRules, check_distribution
-from tfx_balance.plan.limits import check_names
+from tfx_balance.plan.distribution_rules import SchemaRules, check_distribution, check_names
 from tfx_balance.tfrecord.work_folder import work_folder
 
 Inputs = dict[str, list[types.Artifact]]

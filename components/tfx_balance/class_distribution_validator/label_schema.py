@@ -5,7 +5,7 @@ from __future__ import annotations
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from tfx_balance.errors import ConfigError
-from tfx_balance.plan.class_domain import ClassDomain
+from tfx_balance.plan.class_counts import ClassDomain
 from tfx_balance.plan.distribution_rules import SchemaRules
 
 # A drift comparator is on data of another time, as a baseline is; a skew comparator is on data of

@@ -9,35 +9,275 @@ memory is a run while it is made, or a part while it is compared, and never all 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise, repeat
 from operator import attrgetter, itemgetter
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
+import xxhash
 
 from tfx_balance.beam.steps import create, spread
-from tfx_balance.class_distribution_validator.leakage_examples import (
-  ShowRecords,
-  Wanted,
-  write_leakage,
-)
-from tfx_balance.class_distribution_validator.record_keys import record_keys
+from tfx_balance.errors import DataError
+from tfx_balance.plan.checks import cut
+from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.common_keys import (
   BUCKETS,
   KEY_ROW,
+  CommonKey,
   KeyColumns,
   Leakage,
+  Place,
   compare_keys,
   count_parts,
   make_run,
 )
 from tfx_balance.scan.fixed_layout import ValueKind
 from tfx_balance.scan.scan import InputFile
-from tfx_balance.scan.strata import Payload
-from tfx_balance.tfrecord.files import read_frames
-from tfx_balance.tfrecord.work_files import create_as_is, new_work_file, open_as_is
+from tfx_balance.scan.strata import BATCH_RECORDS, ClassColumn, Payload, feature_kinds
+from tfx_balance.tfrecord.files import changed, read_frames
+from tfx_balance.tfrecord.work_files import create_as_is, new_work_file, open_as_is, write_json
+
+_SNIFFED_RECORDS = 64
+_SEEDS: dict[ValueKind, int] = {'int': 1, 'float': 2, 'bytes': 3}
+_LIST_OF_BYTES = 4
+
+
+class RecordKeys:
+  """Hashes whole records.
+
+  Attributes:
+    kind: of the values that are hashed; None for whole records, or where no value was met yet.
+    feature_names: of the first records.
+  """
+
+  kind: ValueKind | None = None
+
+  def __init__(self) -> None:
+    self.feature_names: list[str] = []
+
+  def digests(self, records: list[bytes]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
+    """Returns the hash of each key, and which records have one: uint64 [m, 2], bool [n]."""
+    return _as_numbers(map(xxhash.xxh3_128_digest, records)), np.ones(len(records), np.bool_)
+
+
+class FeatureKeys(RecordKeys):
+  """Hashes the values that records have of one feature; one value or several, in their order."""
+
+  def __init__(self, feature: str, payload: Payload, path: str) -> None:
+    super().__init__()
+    self._column = ClassColumn(feature, payload, path)
+    self._payload = payload
+    self._path = path
+
+  def digests(self, records: list[bytes]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
+    """Returns the hash of each key, and which records have one; see `RecordKeys.digests`."""
+    if not self.feature_names:
+      kinds = feature_kinds(records[:_SNIFFED_RECORDS], self._payload, self._path)
+      self.feature_names = sorted(kinds)
+      self._column.kind = kinds.get(self._column.name)
+    found, present = [np.zeros((0, 2), np.uint64)], [np.zeros(0, np.bool_)]
+    for i in range(0, len(records), BATCH_RECORDS):
+      with tf.device('CPU'):
+        values, row_splits = self._column.parse(tf.constant(records[i : i + BATCH_RECORDS]))
+      self.kind = self._column.kind
+      filled = np.diff(row_splits) > 0
+      present.append(filled)
+      if self.kind is not None:
+        found.append(_digests_of_values(values, row_splits, self.kind))
+    return np.concatenate(found), np.concatenate(present)
+
+
+def record_keys(feature: str | None, payload: Payload, path: str) -> RecordKeys:
+  """Returns what hashes a file's records, or the values that they have of a feature."""
+  return RecordKeys() if feature is None else FeatureKeys(feature, payload, path)
+
+
+def _digests_of_values(
+  values: npt.NDArray[Any], row_splits: npt.NDArray[np.int64], kind: ValueKind
+) -> npt.NDArray[np.uint64]:
+  """Returns the hash of each row that has values: uint64 [m, 2]. Types never give equal ones."""
+  edges = row_splits[np.append(True, np.diff(row_splits) > 0)].tolist()
+  if kind == 'bytes':
+    rows = [values[low:high] for low, high in pairwise(edges)]
+    return _as_numbers(_digest_of_bytes(row) for row in rows)
+  if kind == 'float':
+    values = values + np.float32(0)  # -0.0 is 0.0
+  data, width = values.tobytes(), values.itemsize
+  cells = (data[low * width : high * width] for low, high in pairwise(edges))
+  return _as_numbers(map(xxhash.xxh3_128_digest, cells, repeat(_SEEDS[kind])))
+
+
+def _digest_of_bytes(row: npt.NDArray[Any]) -> bytes:
+  """Returns the hash of a value, or of several, whose lengths then keep them apart."""
+  if len(row) == 1:
+    return xxhash.xxh3_128_digest(row[0], _SEEDS['bytes'])
+  cells = b''.join(len(value).to_bytes(8, 'little') + value for value in row)
+  return xxhash.xxh3_128_digest(cells, _LIST_OF_BYTES)
+
+
+def _as_numbers(digests: Any) -> npt.NDArray[np.uint64]:
+  """Returns 16-byte hashes as two numbers each."""
+  return np.frombuffer(b''.join(digests), '>u8').reshape(-1, 2).astype(np.uint64)
+
+
+TEXT_WIDTH = 200
+_VALUE_WIDTH = 40
+_VALUES = 4
+
+
+Wanted = tuple[InputFile, dict[int, tuple[int, int]]]
+"""A file, and the positions of records in it, in order, with the halves of their key's hash."""
+
+
+class ShowRecords(beam.DoFn):
+  """Turns a file and places in it into ((file rank, position), text)."""
+
+  def __init__(self, feature: str | None, payload: Payload) -> None:
+    self._feature = feature
+    self._payload: Payload = payload
+
+  @staticmethod
+  def wanted(found: Leakage, files: Sequence[InputFile]) -> list[Wanted]:
+    """Returns the files that have examples, and the places of these in them."""
+    places: dict[int, dict[int, tuple[int, int]]] = {}
+    for keys in found.examples.values():
+      for key in keys:
+        places.setdefault(key.left.file, {})[key.left.position] = (key.high, key.low)
+    return [
+      (file, dict(sorted(places[file.rank].items()))) for file in files if file.rank in places
+    ]
+
+  def process(self, wanted: Wanted) -> Iterator[tuple[tuple[int, int], str]]:
+    """Raises DataError if the file has changed since its keys were hashed."""
+    file, places = wanted
+    last, at = max(places), 0
+    for frames in read_frames(file.path):
+      for position in [p for p in places if at <= p < at + len(frames)]:
+        record = frames.payloads()[position - at]
+        keys = record_keys(self._feature, self._payload, file.path)
+        if keys.digests([record])[0].tolist() != [list(places[position])]:
+          raise changed(file.path)
+        yield (file.rank, position), describe_record(record, self._feature, self._payload)
+      at += len(frames)
+      if at > last:
+        return
+    raise changed(file.path)
+
+
+def describe_record(record: bytes, feature: str | None, payload: Payload) -> str:
+  """Returns a record, or one feature of it, as a line of text that is safe to print.
+
+  Args:
+    record: serialized.
+    feature: the one to show; None for all, in the order of their names.
+    payload: what a record is.
+  """
+  if payload == 'FORMAT_TF_SEQUENCE_EXAMPLE':
+    features = tf.train.SequenceExample.FromString(record).context.feature
+  else:
+    features = tf.train.Example.FromString(record).features.feature
+  names = sorted(features) if feature is None else [feature]
+  return cut(', '.join(f'{name}={_describe(features[name])}' for name in names), TEXT_WIDTH)
+
+
+def _describe(feature: Any) -> str:
+  """Returns a feature's values; bytes that are no text by their number."""
+  kind = feature.WhichOneof('kind')
+  values = list(getattr(feature, kind).value) if kind else []
+  texts = [_describe_value(value) for value in values[:_VALUES]]
+  if len(values) > _VALUES:
+    texts.append(f'... {len(values)} values')
+  return texts[0] if len(values) == 1 else f'[{", ".join(texts)}]'
+
+
+def _describe_value(value: Any) -> str:
+  if not isinstance(value, bytes):
+    return f'{value:.6g}' if isinstance(value, float) else str(value)
+  try:
+    value.decode('utf-8')
+  except UnicodeDecodeError:
+    if len(value) > _VALUE_WIDTH:
+      return f'<{len(value)} bytes>'
+  return cut(str(ClassValue('bytes', value)), _VALUE_WIDTH)
+
+
+def write_leakage(
+  found: Leakage,
+  hashed: Iterable[HashedFile],
+  texts: Mapping[tuple[int, int], str],
+  splits: Sequence[str],
+  feature: str | None,
+  path: str,
+) -> None:
+  """Writes what the splits have in common as JSON.
+
+  Raises:
+    DataError: if the feature is in no record, or of several types.
+  """
+  files = {one.file.rank: one for one in hashed}
+  if feature is not None:
+    _check_feature(list(files.values()), feature)
+  sizes = {name: [one for one in files.values() if one.file.group == name] for name in splits}
+  pairs = []
+  for i, left in enumerate(splits):
+    for j in range(i + 1, len(splits)):
+      examples = [_example(key, texts, files) for key in found.examples.get((i, j), ())]
+      pairs.append(
+        {
+          'splits': [left, splits[j]],
+          'keys': int(found.keys[i, j]),
+          'records': [int(found.records[i, j]), int(found.records[j, i])],
+          'examples': examples,
+        }
+      )
+  data = {
+    'splits': {
+      name: {
+        'records': sum(one.records for one in of_split),
+        'without_key': sum(one.without_key for one in of_split),
+      }
+      for name, of_split in sizes.items()
+    },
+    'pairs': pairs,
+  }
+  write_json(path, data)
+
+
+def _example(
+  key: CommonKey, texts: Mapping[tuple[int, int], str], files: Mapping[int, HashedFile]
+) -> dict[str, Any]:
+  def show(place: Place) -> dict[str, Any]:
+    parts = files[place.file].file.path.split('/')
+    return {'file': '/'.join(parts[-2:]), 'record': place.position}
+
+  text = texts[key.left.file, key.left.position]
+  return {'text': text, 'places': [show(key.left), show(key.right)]}
+
+
+def _check_feature(files: Sequence[HashedFile], feature: str) -> None:
+  """Checks that a feature can be a key.
+
+  Raises:
+    DataError: if it cannot.
+  """
+  kinds = {one.kind for one in files if one.kind is not None}
+  if len(kinds) > 1:
+    raise DataError(
+      f'feature {feature!r} has values of types {sorted(kinds)}, which are never equal; '
+      f'give it one type in all files'
+    )
+  if not kinds and any(one.without_key for one in files):
+    known = ', '.join(sorted({name for one in files for name in one.feature_names})) or 'none'
+    raise DataError(
+      f'feature {feature!r} is in none of the records; check_leakage= takes '
+      f"'records', or one of: {known}"
+    )
+
 
 RUN_KEYS = 1 << 21
 """Keys of a file that are sorted at a time; one has 24 bytes, and as much again while it is."""

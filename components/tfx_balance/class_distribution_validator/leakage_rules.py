@@ -12,9 +12,8 @@ from tfx_balance.documents.class_checks import (
   Leakage,
   RecordPlace,
 )
-from tfx_balance.plan.checks import Check, percent
-from tfx_balance.plan.distance_rules import SplitPair, shown
-from tfx_balance.plan.limits import SplitLimit
+from tfx_balance.plan.checks import Check, SplitPair, percent, shown
+from tfx_balance.plan.distribution_rules import SplitLimit
 
 
 def describe_leakage(found: Mapping[str, Any], key: str, pairs: Sequence[SplitPair]) -> Leakage:

@@ -20,14 +20,16 @@ from tfx_balance.exec_properties import (
   optional_text,
   to_json,
 )
-from tfx_balance.plan.distance_rules import SplitPair
+from tfx_balance.plan.checks import SplitPair
 from tfx_balance.plan.distribution_rules import (
+  AUTO,
   DISTANCES,
   Distance,
   DistributionRules,
+  ExpectedShares,
   MissingClasses,
+  SplitLimit,
 )
-from tfx_balance.plan.limits import AUTO, ExpectedShares, SplitLimit
 
 ALGORITHM_VERSION = 2
 """Raised whenever the same data and arguments give another verdict: part of TFX's cache key."""

@@ -1,4 +1,4 @@
-"""A check: a rule, what was measured, the limit, and a sentence for a person."""
+"""Checks of class distributions: a rule, what was measured, its limit, and a sentence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tfx_balance.plan.class_counts import BASELINE, ClassCounts, ClassDomain
 from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.distribution import imbalance_ratio, jensen_shannon
 
 NAME_WIDTH = 60
 """Characters of a class's name that a table or a sentence shows."""
@@ -102,3 +104,287 @@ def percent(share: float) -> str:
   '12.5 %'
   """
   return f'{number(round(share * 100, 10))} %'
+
+
+DEFAULT_L_INFINITY = 0.05
+
+
+@dataclass(frozen=True)
+class SplitPair:
+  """A split, and what it is compared with."""
+
+  split: str
+  other: str
+
+
+@dataclass(frozen=True)
+class DistanceLimit:
+  """The largest distance.
+
+  Attributes:
+    limit: of the distance.
+    rounding: whether a limit below what whole records can reach is raised to that. A split whose
+      classes are each within one record of their ideal, and as a whole too, has shares within
+      2 / records of theirs; so two of them differ by at most the sum.
+  """
+
+  limit: float
+  rounding: bool = False
+
+  def between(self, left: int, right: int) -> float:
+    """Returns the limit for two splits of so many records.
+
+    >>> DistanceLimit(0.05, rounding=True).between(1000, 20)
+    0.102
+    """
+    if not self.rounding or not left or not right:
+      return self.limit
+    return max(self.limit, 2 * (left + right) / (left * right))
+
+
+def default_pairs(splits: Sequence[str], baseline: Sequence[str]) -> list[SplitPair]:
+  """Returns every pair of splits, and each split with that of the same name in the baseline.
+
+  Of two splits, what is compared with is 'train', or else the first in the alphabet.
+
+  >>> [(pair.split, pair.other) for pair in default_pairs(['eval', 'train'], ['train'])]
+  [('eval', 'train'), ('train', 'baseline:train')]
+  """
+  ordered = sorted(splits, key=lambda name: (name != 'train', name))
+  pairs = [SplitPair(split, other) for i, other in enumerate(ordered) for split in ordered[i + 1 :]]
+  return pairs + [SplitPair(name, BASELINE + name) for name in splits if name in baseline]
+
+
+def check_l_infinity(rule: str, counts: ClassCounts, pair: SplitPair, limit: float) -> Check:
+  """Returns the check of the largest difference between the shares of a class.
+
+  Args:
+    rule: its name.
+    counts: of both.
+    pair: what to compare.
+    limit: of the distance.
+  """
+  classes, left, right = _columns(counts, pair)
+  total_left, total_right = sum(left), sum(right)
+  scale = (total_left or 1) * (total_right or 1)
+  gaps = [
+    abs(a * (total_right or 1) - b * (total_left or 1)) for a, b in zip(left, right, strict=True)
+  ]
+  worst = max(range(len(gaps)), key=gaps.__getitem__, default=None)
+  measured = 0.0 if worst is None else gaps[worst] / scale
+  value = None if worst is None else classes[worst]
+  return _distance_check(rule, 'L-infinity', counts, pair, value, measured, limit)
+
+
+def check_jensen_shannon(rule: str, counts: ClassCounts, pair: SplitPair, limit: float) -> Check:
+  """Returns the check of the Jensen-Shannon divergence in bits; names the class that adds most.
+
+  An empty split has no class in common with any other: 1.
+  """
+  classes, left, right = _columns(counts, pair)
+  total_left, total_right = sum(left), sum(right)
+  parts = [
+    _contribution(a / (total_left or 1), b / (total_right or 1))
+    for a, b in zip(left, right, strict=True)
+  ]
+  worst = max(range(len(parts)), key=parts.__getitem__, default=None)
+  if total_left and total_right:
+    measured = jensen_shannon(left, right)
+  else:
+    measured = 1.0 if total_left or total_right else 0.0
+  value = None if worst is None else classes[worst]
+  return _distance_check(rule, 'Jensen-Shannon', counts, pair, value, measured, limit)
+
+
+def _columns(counts: ClassCounts, pair: SplitPair) -> tuple[list[ClassValue], list[int], list[int]]:
+  classes = counts.classes([pair.split, pair.other])
+  return classes, counts.column(pair.split, classes), counts.column(pair.other, classes)
+
+
+def _contribution(p: float, q: float) -> float:
+  """Returns what a class adds to the Jensen-Shannon divergence."""
+  middle = (p + q) / 2
+  return sum(x * math.log2(x / middle) for x in (p, q) if x) / 2
+
+
+def _distance_check(
+  rule: str,
+  name: str,
+  counts: ClassCounts,
+  pair: SplitPair,
+  value: ClassValue | None,
+  measured: float,
+  limit: float,
+) -> Check:
+  text = (
+    f'the {name} distance of {shown(pair.split)} from {shown(pair.other)} is {number(measured)}, '
+    f'the limit {number(limit)}'
+  )
+  if value is not None:
+    here, there = counts.share(pair.split, value), counts.share(pair.other, value)
+    text += (
+      f'; the class that differs most is {short_name(value)}: {percent(here)} of '
+      f'{shown(pair.split)}, {percent(there)} of {shown(pair.other)}'
+    )
+  return Check(rule, pair.split, pair.other, value, measured, limit, measured <= limit, text)
+
+
+def shown(split: str) -> str:
+  """Returns how a sentence names a split.
+
+  >>> shown('eval'), shown('baseline:train')
+  ("split 'eval'", "the baseline's split 'train'")
+  """
+  if split.startswith(BASELINE):
+    return f"the baseline's split {split.removeprefix(BASELINE)!r}"
+  return f'split {split!r}'
+
+
+def check_min_count(
+  counts: ClassCounts, split: str, classes: Iterable[ClassValue], limit: int
+) -> Iterator[Check]:
+  """Yields which classes have too few records in a split."""
+  yield from violated_and_worst(
+    [
+      Check('min_count', split, None, value, n, limit, n >= limit, _few(split, value, n, limit))
+      for value in classes
+      for n in [counts.count(split, value)]
+    ]
+  )
+
+
+def _few(split: str, value: ClassValue, n: int, limit: int) -> str:
+  return f'class {short_name(value)} has {records(n)} in {shown(split)}, the least is {limit}'
+
+
+def check_min_share(
+  counts: ClassCounts, split: str, classes: Iterable[ClassValue], limit: float
+) -> Iterator[Check]:
+  """Yields which classes have too small a share of a split."""
+  checks = []
+  for value in classes:
+    share = counts.share(split, value)
+    text = (
+      f'class {short_name(value)} is {percent(share)} of {shown(split)}, '
+      f'the least is {percent(limit)}'
+    )
+    checks.append(Check('min_share', split, None, value, share, limit, share >= limit, text))
+  yield from violated_and_worst(checks)
+
+
+def check_imbalance(
+  counts: ClassCounts, split: str, classes: Sequence[ClassValue], limit: float
+) -> Iterator[Check]:
+  """Yields whether the largest class is too many times the smallest; inf where one is absent."""
+  column = counts.column(split, classes)
+  ratio = imbalance_ratio(column)
+  if math.isnan(ratio):
+    return  # nothing to compare
+  least = classes[column.index(min(column))]
+  most = classes[column.index(max(column))]
+  text = (
+    f'the largest class of {shown(split)}, {short_name(most)} with {records(max(column))}, is '
+    f'{number(ratio)} times the smallest, {short_name(least)} with {min(column)}; '
+    f'the limit is {number(limit)}'
+  )
+  yield Check('max_imbalance_ratio', split, None, least, ratio, limit, ratio <= limit, text)
+
+
+def check_expected_share(
+  counts: ClassCounts, split: str, value: ClassValue, expected: float, tolerance: float
+) -> Check:
+  """Returns whether a class has the share of a split that a person expects."""
+  share = counts.share(split, value)
+  off = round(abs(share - expected), 12)
+  text = (
+    f'class {short_name(value)} is {percent(share)} of {shown(split)}, expected are '
+    f'{percent(expected)}; the difference may be {percent(tolerance)}'
+  )
+  return Check('expected_shares', split, None, value, off, tolerance, off <= tolerance, text)
+
+
+def check_missing_classes(
+  counts: ClassCounts,
+  split: str,
+  classes: Iterable[ClassValue],
+  partners: Sequence[str],
+  allow_too_small: bool,
+) -> Iterator[Check]:
+  """Yields which classes have no record in a split, and whether they are too small to reach it.
+
+  A class is too small when its fair share of the split, by what it has in the splits compared with
+  it, is below one record. A split whose records were dealt out in proportion, each class and the
+  whole rounded up or down, then never lacks a class that is not.
+
+  Args:
+    counts: of all the splits.
+    split: to check.
+    classes: that there are.
+    partners: the splits that it is compared with.
+    allow_too_small: whether a class that is too small may be absent.
+  """
+  checks = []
+  whole = counts.total(split) + sum(counts.total(name) for name in partners)
+  for value in classes:
+    if counts.count(split, value):
+      continue
+    elsewhere = sum(counts.count(name, value) for name in partners)
+    fair = elsewhere * counts.total(split) / whole if whole else 0.0
+    small = elsewhere * (counts.total(split) - 1) < whole
+    text = (
+      f'class {short_name(value)} has no record in {shown(split)}; it has {records(elsewhere)} in '
+      f'what this is compared with, so its fair share here is {number(fair)}'
+    )
+    passed = allow_too_small and small
+    checks.append(Check('missing_classes', split, None, value, 0, 1, passed, text))
+  yield from (check for check in checks if not check.passed)
+  excused = [check.value for check in checks if check.passed and check.value]
+  if excused:
+    text = (
+      f'{len(excused)} classes, such as {short_name(excused[0])}, have no record in '
+      f'{shown(split)}: too small to reach it'
+    )
+    yield Check('missing_classes', split, None, excused[0], 0, 1, True, text)
+
+
+def check_domain(counts: ClassCounts, split: str, domain: ClassDomain) -> Iterator[Check]:
+  """Yields which classes of a split are not in the schema's domain."""
+  limit, total = domain.max_outside, counts.total(split)
+  outside = [value for value in counts.classes([split]) if value not in domain]
+  share = sum(counts.count(split, value) for value in outside) / total if total else 0.0
+  passed = share <= limit
+  if passed:
+    text = (
+      f"{percent(share)} of {shown(split)} are of classes that are not in the schema's domain, "
+      f'the limit is {percent(limit)}'
+    )
+    yield Check('domain', split, None, None, share, limit, True, text)
+    return
+  for value in sorted(outside, key=lambda value: -counts.count(split, value)):
+    text = (
+      f"class {short_name(value)} is not in the schema's domain: "
+      f'{records(counts.count(split, value))} of {shown(split)}; all of them are {percent(share)}, '
+      f'the limit is {percent(limit)}'
+    )
+    yield Check('domain', split, None, value, counts.share(split, value), limit, False, text)
+
+
+def check_missing_labels(counts: ClassCounts, split: str, limit: float) -> Check:
+  """Returns whether too many records of a split have no class."""
+  absent = counts.missing[split]
+  every = absent + counts.total(split)
+  share = absent / every if every else 0.0
+  text = (
+    f'{records(absent)} of {every} in {shown(split)} have no class: {percent(share)}, '
+    f'the limit is {percent(limit)}'
+  )
+  return Check('max_missing', split, None, None, share, limit, share <= limit, text)
+
+
+def records(n: int) -> str:
+  """Returns a number of records in words.
+
+  >>> records(1), records(2)
+  ('1 record', '2 records')
+  """
+  return f'{n} record{"" if n == 1 else "s"}'

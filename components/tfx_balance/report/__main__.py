@@ -56,7 +56,7 @@ def quiet() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
   """Returns the exit status: 0, or 2 where an argument or an artifact is at fault."""
   given = parser().parse_intermixed_args(arguments)
-  from tfx_balance.report.write import render_report  # loads TFX, which takes seconds
+  from tfx_balance.report.page import render_report  # loads TFX, which takes seconds
 
   try:
     paths = render_report(

@@ -1,22 +1,34 @@
-"""A run as HTML: a fragment for a notebook, and a page that stands alone."""
+"""A run as HTML: a fragment for a notebook, a page that stands alone, and files of both."""
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tfx.dsl.io import fileio
+
+from tfx_balance.arguments import check_path, check_text, shown
 from tfx_balance.documents.class_checks import Leakage
+from tfx_balance.errors import ConfigError
 from tfx_balance.report import measures, palette, tables, text
-from tfx_balance.report.class_tables import ClassTables, class_tables, model_table, recall_tables
-from tfx_balance.report.extra import load
 from tfx_balance.report.picture_counts import counts_picture
 from tfx_balance.report.picture_fit import fit_picture
 from tfx_balance.report.picture_recall import recall_picture
-from tfx_balance.report.pictures import Picture
+from tfx_balance.report.pictures import PICTURE_KINDS, Picture, inline, load
 from tfx_balance.report.run_view import RunView, Stage
-from tfx_balance.report.svg import inline
-from tfx_balance.report.tables import Cell, Table, number, words
+from tfx_balance.report.sources import read_run
+from tfx_balance.report.tables import (
+  Cell,
+  ClassTables,
+  Table,
+  class_tables,
+  model_table,
+  number,
+  recall_tables,
+  words,
+)
 
 DEFAULT_TITLE = 'Class distribution'
 MOST_WARNINGS = 20
@@ -231,3 +243,65 @@ def sources(view: RunView) -> Table:
   unique = dict.fromkeys((title, uri) for title, uri in found if uri)
   rows = tuple((words(title, 'heading'), words(uri)) for title, uri in unique)
   return Table('sources', 'Read from', (Cell('what'), Cell('where')), rows)
+
+
+def render_report(
+  uris: Sequence[str],
+  output_path: str,
+  *,
+  title: str = DEFAULT_TITLE,
+  label: str | None = None,
+  pictures: Sequence[str] = (),
+) -> list[str]:
+  """Returns the paths of what it writes: the report, and its pictures.
+
+  Args:
+    uris: what `read_run` takes: of artifacts, in the order of the pipeline.
+    output_path: of the HTML file, local or remote; its folder is made.
+    title: of the page.
+    label: the feature that holds the class; where None, the artifacts say it.
+    pictures: 'svg', 'png' or both, to have the pictures as files beside the page too.
+
+  Raises:
+    ConfigError: if an argument breaks a rule, or jinja2 or matplotlib is not installed.
+    DataError: if an artifact is broken.
+  """
+  for package in ('jinja2', 'matplotlib'):
+    load(package)
+  listed = isinstance(pictures, Sequence) and not isinstance(pictures, (str, bytes))
+  if not listed or any(kind not in PICTURE_KINDS for kind in pictures):
+    raise ConfigError(
+      f'pictures={shown(pictures)} must be a list of kinds of {list(PICTURE_KINDS)}, such as '
+      f"pictures=['png']"
+    )
+  output_path = check_path('output_path', output_path)
+  _check_title(title)
+  if output_path.endswith('/') or fileio.isdir(output_path):
+    raise ConfigError(f'output_path={output_path!r} is a folder; name a file, such as report.html')
+  view = read_run(uris, label)
+  files: dict[str, bytes] = {output_path: render_page(view, title).encode('utf-8')}
+  stem = posixpath.splitext(output_path)[0]
+  for picture in pictures_of(view) if pictures else ():
+    for kind in pictures:
+      data = picture.svg().encode('utf-8') if kind == 'svg' else picture.png()
+      files[f'{stem}-{picture.name}.{kind}'] = data
+  folder = posixpath.dirname(output_path)
+  if folder:
+    fileio.makedirs(folder)
+  for path, data in files.items():
+    with fileio.open(path, 'wb') as file:
+      file.write(data)
+  return list(files)
+
+
+def render_html(
+  uris: Sequence[str], *, title: str = DEFAULT_TITLE, label: str | None = None
+) -> str:
+  """Returns the report as the text of an HTML page; arguments as in `render_report`."""
+  _check_title(title)
+  return render_page(read_run(uris, label), title)
+
+
+def _check_title(title: Any) -> None:
+  if not isinstance(title, str) or title:
+    check_text('title', title, 'the title of the page')

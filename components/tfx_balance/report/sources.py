@@ -1,32 +1,39 @@
-"""What is at a URI, and a run read from several."""
+"""What is at a URI: the JSON files of ours, stock TFX artifacts, and a run read from several."""
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tfx.dsl.io import fileio
 
 from tfx_balance.arguments import check_label, check_path, shown
-from tfx_balance.documents.balanced_input import PLAN_NAME
-from tfx_balance.documents.class_checks import CHECKS_NAME
-from tfx_balance.documents.class_distribution import SIDECAR_NAME
-from tfx_balance.documents.recall import RECALL_NAME
-from tfx_balance.errors import ConfigError
-from tfx_balance.report.findings import Findings, merge
-from tfx_balance.report.read_json import findings_of
-from tfx_balance.report.read_tfx import (
-  EVALUATION_FILE,
-  STATISTICS_FILE,
-  read_evaluation,
-  read_statistics,
-  statistics_files,
+from tfx_balance.documents.balanced_input import PLAN_NAME, InputPlan
+from tfx_balance.documents.class_checks import CHECKS_NAME, ClassChecks
+from tfx_balance.documents.class_distribution import SIDECAR_NAME, ClassDistribution
+from tfx_balance.documents.json_document import is_document, parse_json, parsed_document
+from tfx_balance.documents.recall import RECALL_NAME, ClassRecall, ModelRecall, RecallDocument
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.plan.class_value import MISSING, ClassValue, stratum_name
+from tfx_balance.report.run_view import (
+  CheckSet,
+  Findings,
+  Fit,
+  RunView,
+  SplitCounts,
+  Stage,
+  StageKind,
+  merge,
+  training_splits,
 )
-from tfx_balance.report.run_view import RunView
 from tfx_balance.report.text import clean
 
+STATISTICS_FILE = 'FeatureStats.pb'
+EVALUATION_FILE = 'eval_config.json'
 # A plan says more than the sidecar that may lie beside it.
 JSON_NAMES = (PLAN_NAME, SIDECAR_NAME, CHECKS_NAME, RECALL_NAME)
 STATISTICS_PATTERN = f'Split-*/{STATISTICS_FILE}'
@@ -156,3 +163,273 @@ def _known(label: str | None, source: Source) -> str:
 
 def _plain(uri: str) -> str:
   return uri.rstrip('/') or uri
+
+
+def findings_of(data: Any, source: str, title: str | None = None) -> Findings:
+  """Returns what a JSON file of ours says.
+
+  Args:
+    data: JSON data, or its text.
+    source: Path of the file.
+    title: Title to show it by; where None, by the component that wrote it.
+
+  Raises:
+    DataError: if it is no JSON, none of ours, of a newer version, or not whole.
+  """
+  if isinstance(data, (str, bytes)):
+    data = parse_json(data, source)
+  data = _characters(data)
+  if is_document(data, InputPlan):
+    return _plan(InputPlan.from_json(data, source), source, title)
+  kinds: tuple[Any, ...] = (ClassDistribution, ClassChecks, InputPlan, RecallDocument)
+  found = parsed_document(data, source, *kinds)
+  if isinstance(found, ClassDistribution):
+    return _distribution(found, source, title)
+  if isinstance(found, ClassChecks):
+    return _checks(found, source, title or 'Validator')
+  models = [
+    replace(model, name=' '.join(filter(None, (title, model.name))) or 'model')
+    for model in found.models
+  ]
+  return Findings(found.label, models=tuple(models), uri=source)
+
+
+def _characters(data: Any) -> Any:
+  """Returns JSON data in whose texts what is no character (half of a surrogate pair) is escaped."""
+  if isinstance(data, str):
+    return data if data.isascii() else data.encode('utf-8', 'backslashreplace').decode('utf-8')
+  if isinstance(data, list):
+    return [_characters(item) for item in data]
+  if isinstance(data, Mapping):
+    return {_characters(key): _characters(value) for key, value in data.items()}
+  return data
+
+
+def _distribution(found: ClassDistribution, source: str, title: str | None) -> Findings:
+  """Returns the stage of a component; joint strata are summed up by class, which comes first.
+
+  The ideal of a cell is what the splitter's shares come to, or what the augmenter aimed at.
+  """
+  counts: dict[str, dict[ClassValue, int]] = {name: {} for name in found.splits}
+  before: dict[str, dict[ClassValue, int]] = {}
+  fits = []
+  apart = found.parameters.get('augmented_split')
+  for row in found.strata:
+    value, name = row.stratum[0], stratum_name(row.stratum)
+    for split, cell in row.splits.items():
+      counts[split][value] = counts[split].get(value, 0) + cell.records
+      if cell.records_before is not None:
+        before.setdefault(split, {})[value] = cell.records_before
+      if cell.ideal is not None:
+        fits.append(Fit(name, split, cell.ideal, cell.records))
+      elif cell.target is not None:
+        made = row.splits[apart].records if apart and apart in row.splits else 0
+        fits.append(
+          Fit(name, f'{split} + {apart}' if apart else split, cell.target, cell.records + made)
+        )
+  kind: StageKind = 'split'
+  training = training_splits(list(counts))
+  if found.component == 'BalancedInputGen':
+    kind, training = 'fed', tuple(counts)
+  elif before:
+    kind, training = 'balanced', training_splits(list(before)) + ((apart,) if apart else ())
+  stage = Stage(
+    title or {'split': 'Split', 'balanced': 'Balanced', 'fed': 'Fed to the Trainer'}[kind],
+    kind,
+    tuple(
+      SplitCounts(name, column, before.get(name), found.splits[name].records - sum(column.values()))
+      for name, column in counts.items()
+    ),
+    training,
+    fits=tuple(fits) if not apart or len(before) == 1 else (),
+    passed_through=found.passed_through,
+    parameters={'component': found.component, **found.parameters},
+    warnings=found.warnings,
+    uri=source,
+  )
+  return Findings(found.features[0], (stage,))
+
+
+def _plan(plan: InputPlan, source: str, title: str | None) -> Findings:
+  """Returns what a Trainer is fed, and what it was made of."""
+  fed = dict(zip(plan.classes, plan.records, strict=True))
+  stage = Stage(
+    title=title or 'Fed to the Trainer',
+    kind='fed',
+    splits=(SplitCounts(plan.split, fed),),
+    training=(plan.split,),
+    parameters={
+      'component': 'BalancedInputGen',
+      'label': plan.label,
+      'seed': plan.seed,
+      'files': len(plan.files),
+      'merged splits': list(plan.natural),
+    },
+    uri=source,
+  )
+  natural = Stage(
+    title='Input of BalancedInputGen',
+    kind='raw',
+    splits=tuple(
+      SplitCounts(name, dict(zip(plan.classes, counts, strict=True)))
+      for name, counts in plan.natural.items()
+    ),
+    training=tuple(plan.natural),
+    uri=source,
+  )
+  return Findings(plan.label, (stage,), inputs=(natural,))
+
+
+def _checks(found: ClassChecks, source: str, title: str) -> Findings:
+  """Returns what a validator found, and the counts that it found it in."""
+  counts: dict[str, dict[ClassValue, int]] = {}
+  for row in found.counts:
+    for name, n in row.splits.items():
+      counts.setdefault(name, {})[row.value] = n
+  splits = tuple(
+    SplitCounts(name, column, unlabelled=found.missing.get(name, 0))
+    for name, column in counts.items()
+  )
+  counted = Stage(title, 'raw', splits, training_splits(list(counts)), uri=source)
+  check_set = CheckSet(title, found, source)
+  return Findings(found.label, counted=(counted,) if splits else (), check_sets=(check_set,))
+
+
+_HIT_METRICS = (
+  'accuracy',
+  'sparse_categorical_accuracy',
+  'categorical_accuracy',
+  'binary_accuracy',
+  'recall',
+)
+"""Metrics that, over the records of one class, are its recall."""
+
+_SIDECAR_INSTEAD = (
+  'show what StratifiedSplitter or ClassDistributionValidator published, which count records'
+)
+
+
+def read_statistics(uri: str, label: str, title: str) -> Findings:
+  """Returns the classes that TFDV counted, of the splits where it counted them exactly.
+
+  Args:
+    uri: of an ExampleStatistics artifact.
+    label: the feature that holds the class.
+    title: how to show it.
+  """
+  from tensorflow_metadata.proto.v0 import statistics_pb2
+
+  splits, notes = [], []
+  for path in statistics_files(uri):
+    name = posixpath.basename(posixpath.dirname(path)).removeprefix('Split-')
+    found = statistics_pb2.DatasetFeatureStatisticsList()
+    with fileio.open(path, 'rb') as file:
+      found.ParseFromString(file.read())
+    try:
+      splits.append(_exact_counts(name, found, label))
+    except DataError as error:
+      notes.append(f'{title}: split {name!r} is not shown: {error}.')
+  if not splits:
+    return Findings(notes=tuple(notes))
+  stage = Stage(title, 'raw', tuple(splits), training_splits([s.name for s in splits]), uri=uri)
+  return Findings(counted=(stage,), notes=tuple(notes))
+
+
+def statistics_files(uri: str) -> list[str]:
+  """Returns the files of an ExampleStatistics artifact, one a split; none where it is no such."""
+  if not fileio.isdir(uri):
+    return []
+  # Listed, not matched: to a pattern, a bracket in the artifact's path is not itself.
+  splits = sorted(n.rstrip('/') for n in fileio.listdir(uri) if n.startswith('Split-'))
+  paths = [posixpath.join(uri, name, STATISTICS_FILE) for name in splits]
+  return [path for path in paths if fileio.exists(path)]
+
+
+def _exact_counts(split: str, statistics: Any, label: str) -> SplitCounts:
+  """Returns the records of each class.
+
+  Raises:
+    DataError: if the statistics do not tell exactly.
+  """
+  from tfx_balance.label_statistics import tallies_of
+
+  tally = tallies_of({split: statistics}, label, 'its statistics', _SIDECAR_INSTEAD)[split]
+  unlabelled = tally.pop(MISSING, 0)
+  return SplitCounts(split, tally, unlabelled=unlabelled)
+
+
+def read_evaluation(
+  uri: str, label: str | None, title: str | None, node: str | None = None
+) -> Findings:
+  """Returns the recall of each class that an Evaluator measured on slices by the label.
+
+  Args:
+    uri: of a ModelEvaluation artifact.
+    label: the feature that the slices are by; where None, the only one there is.
+    title: how to show the model; where None, by its name in the evaluation's configuration.
+    node: how to show a model that has neither.
+  """
+  import tensorflow_model_analysis as tfma
+
+  with fileio.open(posixpath.join(uri, EVALUATION_FILE), 'r') as file:
+    config = json.load(file).get('evalConfig', {})
+  names = [spec.get('name', '') for spec in config.get('modelSpecs', [])] or ['']
+  models = []
+  for name in names:
+    result = tfma.load_eval_result(uri, model_name=name if len(names) > 1 else None)
+    recall = slice_recall(result.slicing_metrics, label, uri)
+    models.append(ModelRecall(' '.join(filter(None, (title, name))) or node or 'model', recall))
+  return Findings(label, models=tuple(models), uri=uri)
+
+
+def slice_recall(slices: Any, label: str | None, source: str) -> tuple[ClassRecall, ...]:
+  """Returns the recall by class.
+
+  Args:
+    slices: pairs of a slice's key and its metrics, as TFMA loads them.
+    label: the feature that the slices are by; where None, the only one there is.
+    source: where they are from, for messages.
+
+  Raises:
+    ConfigError: if there are no slices by that feature, or it is not clear by which.
+  """
+  by = sorted({key[0][0] for key, _ in slices if len(key) == 1})
+  if label is None and len(by) == 1:
+    (label,) = by
+  if label not in by:
+    raise ConfigError(
+      f'{source} has slices by {by}, not by the label {label!r}; name one of these as label= '
+      f'(--label), or give the Evaluator SlicingSpec(feature_keys=[{label!r}])'
+    )
+  found = []
+  for key, outputs in slices:
+    if len(key) == 1 and key[0][0] == label:
+      metrics = _metrics(outputs)
+      name = next((name for name in _HIT_METRICS if name in metrics), None)
+      if name is None:
+        raise ConfigError(
+          f'{source} has none of {list(_HIT_METRICS)} by class, only {sorted(metrics)}; give the '
+          f'Evaluator one of these'
+        )
+      tested = metrics.get('example_count', metrics.get('weighted_example_count', 0))
+      found.append(ClassRecall(class_of_slice(key[0][1]), metrics[name], int(tested)))
+  return tuple(found)
+
+
+def _metrics(outputs: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, float]:
+  """Returns the numbers of the first output that are of no class or threshold."""
+  (first, *_) = outputs.values()
+  return {
+    name: value['doubleValue']
+    for name, value in first.get('', {}).items()
+    if 'doubleValue' in value
+  }
+
+
+def class_of_slice(value: Any) -> ClassValue:
+  """Returns the class that a slice is of."""
+  if isinstance(value, (str, bytes)):
+    return ClassValue('bytes', value.encode() if isinstance(value, str) else value)
+  if value is None:
+    return MISSING
+  return ClassValue('float' if isinstance(value, float) else 'int', value)
