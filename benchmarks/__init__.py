@@ -1,1 +1,1 @@
-"""Benchmarks: each runs a peer and this package on the same data, and prints a ratio."""
+"""Benchmarks that compare this package with peers on the same data."""

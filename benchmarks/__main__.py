@@ -1,4 +1,4 @@
-"""Runs benchmarks, each of which measures a peer and this package on the same files.
+"""Runs benchmarks that measure a peer and this package on the same files.
 
 python -m benchmarks split augment input scale --small
 python -m benchmarks split --cases small:500000:8 4k:50000:8 --repeat 3
@@ -23,21 +23,21 @@ from benchmarks.harness import Case, Result, Runner, progress, run_case, run_pie
 from benchmarks.report import machine_lines, page, report
 
 BENCHMARKS: dict[str, Any] = {'split': split, 'augment': augment, 'input': input, 'scale': scale}
-LOCAL_BEAM = '--direct_running_mode=in_memory'  # Beam's default downloads a runner
+LOCAL_BEAM = '--direct_running_mode=in_memory'  # Beam's default downloads another runner
 _OF_SPECS = ('split', 'scale')
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-  """Returns the options; leaves with a message and code 2 if the arguments make no sense."""
+  """Returns the options; exits with a message and code 2 if the arguments are invalid."""
   parser = argparse.ArgumentParser(
     prog='python -m benchmarks',
-    description='Runs benchmarks, each of which measures a peer and this package in one run.',
+    description='Runs benchmarks that measure a peer and this package in one run.',
     allow_abbrev=False,
   )
   add, cache = parser.add_argument, Path(tempfile.gettempdir(), 'tfx-balance-benchmarks')
-  add('benchmarks', nargs='+', metavar='BENCHMARK', help=f'of {", ".join(BENCHMARKS)}')
+  add('benchmarks', nargs='+', metavar='BENCHMARK', help=f'one of {", ".join(BENCHMARKS)}')
   sizes = parser.add_mutually_exclusive_group()
-  small, tiny = 'few records, a minute or two each', 'fewest records, to see that all of it works'
+  small, tiny = 'few records, a minute or two each', 'very few records, as a smoke test'
   for name, told in (('small', small), ('tiny', tiny)):
     sizes.add_argument(f'--{name}', dest='size', action='store_const', const=name, help=told)
   sizes.add_argument(
@@ -47,14 +47,20 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     metavar='CASE',
     help=f'for split and scale: KIND:RECORDS:SHARDS[:CLASSES[:isal|zlib]]; kinds: {[*KINDS]}',
   )
-  add('--only', metavar='TEXT', help='cases whose names have that in them')
-  add('--sides', metavar='A;B', help='sides of these names')
-  add('--repeat', type=int, default=1, metavar='N', help='medians of N runs are shown (default: 1)')
-  add('--json', type=Path, metavar='FILE', help='write all the measurements there')
-  add('--resume', action='store_true', help='run only what is not in the file of --json yet')
-  add('--picture', type=Path, metavar='FILE', help='for scale: draw the series, .png or .svg')
-  add('--page', type=Path, metavar='FILE', help='write what is printed there, in Markdown')
-  add('--cache', type=Path, default=cache, metavar='DIR', help=f'input files (default: {cache})')
+  add('--only', metavar='TEXT', help='run only cases whose names contain TEXT')
+  add('--sides', metavar='A;B', help='run only sides with these names')
+  add('--repeat', type=int, default=1, metavar='N', help='show medians of N runs (default: 1)')
+  add('--json', type=Path, metavar='FILE', help='write all measurements to FILE')
+  add('--resume', action='store_true', help='run only cases that are not in the file of --json')
+  add('--picture', type=Path, metavar='FILE', help='for scale: plot the series, as .png or .svg')
+  add('--page', type=Path, metavar='FILE', help='write the printed output to FILE in Markdown')
+  add(
+    '--cache',
+    type=Path,
+    default=cache,
+    metavar='DIR',
+    help=f'folder of input files (default: {cache})',
+  )
   add('--beam_args', default=LOCAL_BEAM, metavar='ARGS', help=f'default: {LOCAL_BEAM}')
   known = parser.parse_args(arguments)
   known.size = known.size or 'full'
@@ -65,21 +71,21 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
   if known.cases and not set(known.benchmarks) <= set(_OF_SPECS):
     parser.error(f'--cases is for {list(_OF_SPECS)}; name only these')
   if known.picture and known.benchmarks != ['scale']:
-    parser.error('--picture is for scale; run it alone')
+    parser.error('--picture is for scale; run scale alone')
   if known.resume and not known.json:
-    parser.error('--resume goes on from the file of --json; name one')
+    parser.error('--resume reads the file of --json; pass --json')
   try:
     known.cases = [DataSpec.parse(text) for text in known.cases]
   except ValueError as error:
     parser.error(str(error))
   known.chosen = {name: choose_cases(name, known) for name in known.benchmarks}
   if not any(known.chosen.values()):
-    parser.error('--only and --sides leave no case; see the names without them')
+    parser.error('--only and --sides select no case; run without them to see the names')
   return known
 
 
 def choose_cases(benchmark: str, known: argparse.Namespace) -> list[Case]:
-  """Returns the cases of a benchmark that are asked for, with the sides that are."""
+  """Returns the selected cases of a benchmark, with the selected sides."""
   given = (known.cases,) if known.cases else ()
   sides = known.sides.split(';') if known.sides else None
   found = []
@@ -91,17 +97,17 @@ def choose_cases(benchmark: str, known: argparse.Namespace) -> list[Case]:
 
 
 def read_results(path: Path) -> list[Result]:
-  """Returns what `--json` wrote to a file, of cases that did not fail."""
+  """Returns the results in a file of `--json`, without failed cases."""
   results = json.loads(path.read_text(encoding='utf-8'))['results']
   return [Result.from_json(result) for result in results if not result['errors']]
 
 
 def main(arguments: Sequence[str] | None = None, run: Runner = run_piece) -> int:
-  """Runs benchmarks as the arguments say; returns 0, or 1 if a side failed.
+  """Runs benchmarks with the given arguments; returns 0, or 1 if a side failed.
 
   Args:
-    arguments: Command line; None for this process's.
-    run: Function that runs a piece: in a process of its own, or in a test, in this one.
+    arguments: Command line; None for that of this process.
+    run: Function that runs a piece in a new process or, in tests, in this one.
   """
   known = parse_arguments(arguments)
   asked = (known.repeat, shlex.split(known.beam_args), known.cache.resolve(), run)
@@ -113,7 +119,7 @@ def main(arguments: Sequence[str] | None = None, run: Runner = run_piece) -> int
   for name, cases in known.chosen.items():
     for case in cases:
       results.append(done.get((name, case.name)) or run_case(name, case, *asked))
-      if known.json:  # after each case: the whole list takes long
+      if known.json:  # after each case, since the whole list takes long
         told = {'machine': machine, 'results': [asdict(result) for result in results]}
         known.json.write_text(json.dumps(told, indent=1) + '\n')
     own = [result for result in results if result.benchmark == name]

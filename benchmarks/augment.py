@@ -1,17 +1,18 @@
-"""Times BalancedAugmenter beside a peer: plain copies, augmented images, pools of neighbours.
+"""Compares BalancedAugmenter with peers: plain copies, augmented images, pools of neighbors.
 
-Plain copies bring 5 classes of 60, 25, 10, 4 and 1 percent up to the largest; the peer is a
-per-record Beam pipeline by the documented algorithm of tfx-addons' Sampler, lean: with bytes in
-place of parsed examples between its steps. Augmented images are 10 copies of each record, mirrored,
-cropped, brightened and contrasted; the peer is a tf.data pipeline that maps the same steps over
-single records. The component is timed as LocalDagRunner.run() of an importer and BalancedAugmenter,
-the transform as its Beam pipeline alone. What is aimed at: 20 times the peer's records a second in
-copies, and twice in images.
+Plain copies oversample 5 classes of 60, 25, 10, 4 and 1 percent to the largest. The peer is a
+per-record Beam pipeline that implements the documented algorithm of tfx-addons' Sampler; the lean
+peer passes bytes instead of parsed examples between its steps. Augmented images are 10 copies of
+each record with random flips, crops, brightness and contrast; the peer is a tf.data pipeline that
+maps the same operations over single records. The component is timed as LocalDagRunner.run() of an
+importer and BalancedAugmenter, the transform as its Beam pipeline alone. Targets: 20 times the
+peer's records per second for copies, and twice for images.
 
-`Smote` looks for neighbours among the first pool_size records of a class by hash rank. For 500
-records of a class of 8 numbers each, drawn from a normal distribution, the pool's 5 nearest are
-compared with the 5 nearest in the whole class. Recall is the share of these that the pool finds;
-distance is the mean distance to the pool's nearest over that to the class's.
+`Smote` searches neighbors among the first pool_size records of a class by hash rank. For 500
+records of a class of 8 normally distributed numbers each, the 5 nearest neighbors in the pool are
+compared with the 5 nearest in the whole class. Recall is the share of the latter that the pool
+search finds; distance is the mean distance to the neighbors in the pool divided by that to the
+neighbors in the class.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ from benchmarks.data import SPLIT, DataFiles, DataSpec
 from benchmarks.harness import Case, Piece, Work
 
 COPIES = 'copies'
-"""The split of the augmented images."""
+"""Name of the split of augmented images."""
 K = 5
-"""Number of neighbours that a pool is asked for."""
+"""Number of neighbors to search for."""
 _OURS = 'benchmarks.augment:ours'
-_N_COPIES = 10  # of each image
+_N_COPIES = 10  # copies of each image
 _POOLS = (500, 2_000, 10_000)
 _NUMBERS = 8
-_ASKED = 500  # records whose neighbours are looked for
+_ASKED = 500  # records whose neighbors are searched
 _SIZES = {  # records, images written, records of a class
   'full': (1_500_000, 50_000, 50_000),
   'small': (20_000, 2_000, 10_000),
@@ -53,7 +54,7 @@ def cases(size: str) -> list[Case]:
 
 
 def copy_case(records: int) -> Case:
-  """Returns the case of plain copies, of which there are three times as many as records."""
+  """Returns the case of plain copies; the output has three times as many records as the input."""
   spec = DataSpec('small', records, 8)
   written = spec.classes * max(spec.class_counts())
   return Case(
@@ -92,12 +93,12 @@ def image_case(kind: str, records: int) -> Case:
 
 
 def pool_case(records: int) -> Case:
-  """Returns the case of pools of neighbours beside the whole class."""
+  """Returns the case that compares pools of neighbors with the whole class."""
   pools = [n for n in _POOLS if n < records]
   piece, given = 'benchmarks.augment:search_pool', {'records': records}
   whole = {'whole class': Piece(piece, {**given, 'pool_size': records})}
   return Case(
-    name=f'{K} neighbours in a class of {records:,}',
+    name=f'{K} neighbors in a class of {records:,}',
     records=_ASKED,
     sides=whole | {f'pool of {n:,}': Piece(piece, {**given, 'pool_size': n}) for n in pools},
     peers=('whole class',),
@@ -108,9 +109,9 @@ def pool_case(records: int) -> Case:
 def ours(
   data: dict[str, Any], root: str, beam_args: Sequence[str], n_copies: int, alone: bool
 ) -> Work:
-  """Returns the work of BalancedAugmenter: so many augmented copies of images, or if 0, plain ones.
+  """Returns the work of BalancedAugmenter: n_copies augmented copies per image, or plain ones if 0.
 
-  It is the component in a pipeline with an importer, or its transform alone, without TFX around it.
+  It runs the component in a pipeline with an importer or, if `alone`, its transform without TFX.
   """
   from benchmarks.checks import check_balanced, check_images
 
@@ -138,7 +139,7 @@ def ours(
 def _component(
   files: DataFiles, root: str, beam_args: Sequence[str], **options: Any
 ) -> tuple[Callable[[], Any], str]:
-  """Returns the run of a pipeline of an importer and the component, and where its output is."""
+  """Returns the run of a pipeline of an importer and the component, and its output folder."""
   from tfx_balance import BalancedAugmenter
 
   from benchmarks.components import import_examples, pipeline_work
@@ -152,7 +153,7 @@ def _component(
 def _transform(
   files: DataFiles, root: str, beam_args: Sequence[str], **options: Any
 ) -> tuple[Callable[[], Any], str]:
-  """Returns the run of the transform's Beam pipeline, and where its output is."""
+  """Returns the run of the transform's Beam pipeline, and its output folder."""
   import apache_beam as beam
   from apache_beam.options.pipeline_options import PipelineOptions
   from tfx_balance.balanced_augmenter.job import AugmentRequest
@@ -193,7 +194,7 @@ def _transform(
 def search_pool(
   records: int, pool_size: int, data: Any = None, root: str = '', beam_args: Sequence[str] = ()
 ) -> Work:
-  """Returns the work of finding the nearest in a pool of a class, whose records are made here."""
+  """Returns the work of a neighbor search in a pool of a class of generated records."""
   rows = np.random.default_rng(0).normal(size=(records, _NUMBERS)).astype(np.float32)
   search = _search(rows, pool_size)
 
@@ -210,7 +211,7 @@ def search_pool(
 
 
 def _search(rows: npt.NDArray[np.float32], pool_size: int) -> Callable[[], npt.NDArray[np.int64]]:
-  """Returns the search of the pool's nearest of the first records, int64 [asked, K]."""
+  """Returns a search for the first records' nearest neighbors in the pool, int64 [asked, K]."""
   import tensorflow as tf
   from tfx_balance.augment import Smote
   from tfx_balance.plan.ranks import ranks
@@ -222,6 +223,6 @@ def _search(rows: npt.NDArray[np.float32], pool_size: int) -> Callable[[], npt.N
 
 
 def _distance(rows: npt.NDArray[np.float32], nearest: npt.NDArray[np.int64]) -> float:
-  """Returns the mean distance of the first records to these."""
+  """Returns the mean distance of the first records to the given neighbors."""
   steps = rows[nearest] - rows[: len(nearest), None]
   return float(np.sqrt((steps**2).sum(axis=2)).mean())

@@ -1,10 +1,10 @@
-"""Peers of BalancedAugmenter: a Sampler of records one at a time, and a tf.data map of images.
+"""Peers of BalancedAugmenter: a per-record Sampler, and a tf.data map of images.
 
-The Sampler is that of tfx-addons, by its documented algorithm. Parse each record; count those of
-each class; the largest count is every class's target; emit each record `int(target / count)` times,
-and at random once more; records without a class stay as they are. One thing is better than in the
-original, which reads all records on the driver: here Beam reads the files. In its lean form a
-record's bytes, and not the parsed example, go between the steps, and every record has a class.
+The Sampler implements the documented algorithm of tfx-addons: parse each record; count the records
+of each class; the largest count is the target of all classes; emit each record
+`int(target / count)` times, and once more at random; pass through records without a class. Unlike
+the original, which reads all records on the driver, Beam reads the files. The lean form passes
+bytes instead of parsed examples between the steps, and requires a class in every record.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks.harness import Work
 Record = TypeVar('Record')
 
 BRIGHTNESS, CONTRAST, CROP = 0.1, 0.2, 0.1
-"""What both sides do to an image, besides mirroring every other one."""
+"""Augmentation parameters of both sides, in addition to random flips."""
 _FEATURES = {
   'image': tf.io.FixedLenFeature([], tf.string),
   'label': tf.io.FixedLenFeature([], tf.int64),
@@ -33,7 +33,7 @@ _FEATURES = {
 
 
 def sample(data: dict[str, Any], root: str, beam_args: Sequence[str], lean: bool) -> Work:
-  """Returns the work of bringing each class up to about the largest."""
+  """Returns the work of oversampling each class to about the size of the largest."""
   files, prefix = DataFiles.from_json(data), f'{root}/sampled'
   sampler = sample_bytes if lean else sample_examples
 
@@ -46,7 +46,7 @@ def sample(data: dict[str, Any], root: str, beam_args: Sequence[str], lean: bool
 
 
 def sample_examples(serialized: beam.PCollection[bytes]) -> beam.PCollection[bytes]:
-  """Returns the sampled records, which are parsed on the way."""
+  """Returns the sampled records; parsed examples are passed between steps."""
   records = serialized | 'Parse' >> beam.Map(with_class)
   counts, target = count(records)
   sampled = (
@@ -63,14 +63,14 @@ def sample_examples(serialized: beam.PCollection[bytes]) -> beam.PCollection[byt
 
 
 def sample_bytes(serialized: beam.PCollection[bytes]) -> beam.PCollection[bytes]:
-  """Returns the sampled records, which stay as they are."""
+  """Returns the sampled records; bytes are passed between steps."""
   records = serialized | 'ByClass' >> beam.Map(lambda r: (with_class(r)[0], r))
   counts, target = count(records)
   return records | 'Sample' >> beam.FlatMap(copies, beam.pvalue.AsDict(counts), target)
 
 
 def count(records: beam.PCollection) -> tuple[beam.PCollection, Any]:
-  """Returns the records of each class, and the largest of these counts as a side input."""
+  """Returns the number of records of each class, and the largest of these as a side input."""
   counts = records | 'Count' >> beam.combiners.Count.PerKey()
   target = (
     counts
@@ -82,26 +82,26 @@ def count(records: beam.PCollection) -> tuple[beam.PCollection, Any]:
 
 
 def with_class(record: bytes) -> tuple[int | None, tf.train.Example]:
-  """Returns the parsed record behind its class."""
+  """Returns the class of a record, and the parsed record."""
   example = tf.train.Example.FromString(record)
   values = example.features.feature['label'].int64_list.value
   return (values[0] if values else None), example
 
 
 def has_class(record: tuple[int | None, Any]) -> bool:
-  """Returns whether what comes first is a class."""
+  """Returns whether a record has a class."""
   return record[0] is not None
 
 
 def copies(record: tuple[int, Record], counts: Mapping[int, int], target: int) -> Iterator[Record]:
-  """Yields the record, without its class, as often as that calls for, on average."""
+  """Yields the record without its class, target / count times on average."""
   ratio = target / counts[record[0]]
   times = int(ratio) + (random.random() < ratio % 1)
   yield from [record[1]] * times
 
 
 def map_images(data: dict[str, Any], root: str, beam_args: Sequence[str], n_copies: int) -> Work:
-  """Returns the work of writing augmented copies of each record, as one does without Beam."""
+  """Returns the work of writing augmented copies of each record with tf.data."""
   files, output = DataFiles.from_json(data), Path(root, 'augmented.gz')
   output.parent.mkdir(parents=True)
   targets, side = [n * n_copies for n in files.spec.class_counts()], files.spec.image_shape[0]
@@ -112,7 +112,7 @@ def map_images(data: dict[str, Any], root: str, beam_args: Sequence[str], n_copi
 
 
 def write_copies(files: DataFiles, n_copies: int, output: str) -> None:
-  """Reads the files once for each copy, and writes one gzip TFRecord file."""
+  """Reads the files once per copy, and writes one gzip TFRecord file."""
   records = tf.data.TFRecordDataset(files.paths(), 'GZIP', num_parallel_reads=tf.data.AUTOTUNE)
   made = (
     records.repeat(n_copies)
@@ -131,7 +131,7 @@ def write_copies(files: DataFiles, n_copies: int, output: str) -> None:
 
 
 def augment_record(side: int, channels: int) -> Any:
-  """Returns graph code from a number and a record to the PNG of an augmented image, and a class."""
+  """Returns graph code that maps a number and a record to an augmented PNG and its class."""
   cut = round(side * (1 - CROP))
 
   def augment_one(number: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,4 +1,4 @@
-"""Pipelines of one component as pieces; before ours goes an importer, whose time is in theirs."""
+"""Work of pipelines of one component and, for this package, an importer, which is timed too."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,18 +20,18 @@ def DoNothing(
   input_examples: InputArtifact[standard_artifacts.Examples],
   examples: OutputArtifact[standard_artifacts.Examples],
 ) -> None:
-  """Does nothing: what any component of one input costs before it does anything."""
+  """Does nothing, to measure the fixed cost of a component with one input."""
 
 
 def import_examples(files: DataFiles) -> Any:
-  """Returns a node that makes an `Examples` artifact of files."""
+  """Returns a node that imports files as an `Examples` artifact."""
   return tfx.dsl.Importer(
     source_uri=files.folder,
     artifact_type=standard_artifacts.Examples,
     properties={'split_names': f'["{SPLIT}"]'},
     custom_properties={
       'payload_format': 'FORMAT_TF_EXAMPLE',
-      'tfx_version': version.__version__,  # without it, folders of splits have their old names
+      'tfx_version': version.__version__,  # without it, TFX expects the old names of split folders
     },
   )
 

@@ -1,8 +1,8 @@
-"""TFRecord files of random tf.Examples, made fast and kept in a cache folder.
+"""TFRecord files of random tf.Examples, generated quickly and cached in a folder.
 
-Every value is drawn afresh: records that repeat would compress better than real ones, and make
-whoever decompresses look fast. A record is a list of values, `x`, or a PNG, `image`, and a class,
-`label`. A PNG compresses about as a photograph does.
+Every value is drawn independently: repeated records would compress better than real ones, and
+bias the measured decompression. A record has a list of values, `x`, or a PNG, `image`, and a class,
+`label`. A PNG compresses about as well as a photograph.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ from isal import isal_zlib
 from benchmarks.harness import Work
 
 SPLIT = 'all'
-"""The one split of the files, as in `Split-all`."""
+"""Name of the only split."""
 CLASS_PERCENT = (60, 25, 10, 4, 1)
-"""The share of each of 5 classes, whose labels are 0, 1, 2, ...; more classes have a long tail."""
-_LONG_TAIL = 10  # the share of class i is as 1 / (i + this)
-_ONE_BYTE = 128  # labels below take one byte, those from here on two
+"""Shares of 5 classes, whose labels are 0 to 4; other numbers of classes have a long tail."""
+_LONG_TAIL = 10  # the share of class i is proportional to 1 / (i + _LONG_TAIL)
+_ONE_BYTE = 128  # smaller labels take one byte, others two
 
-_VERSION = 2  # of what the files hold: raised, it makes cached ones useless
-_CHUNK_BYTES = 8 << 20  # made at a time
+_VERSION = 2  # of the file contents; raising it invalidates cached files
+_CHUNK_BYTES = 8 << 20  # generated at a time
 _LEVELS = {'isal': 1, 'zlib': 6}
-_GZIP_WINDOW = 31  # zlib's way to ask for a gzip header
-_NOISE = 4.0  # standard deviation in an image, of 255
+_GZIP_WINDOW = 31  # selects a gzip header in zlib
+_NOISE = 4.0  # standard deviation of pixel values 0..255
 
 Labels = npt.NDArray[Any]
-"""Of records: uint8, or uint16 where all take two bytes."""
+"""Labels of records: uint8, or uint16 if all take two bytes."""
 
 
 KINDS = {'small': (20,), '4k': tuple(range(768, 1281, 32))}
-"""How many floats a record may have, each as likely, from a normal distribution."""
+"""Numbers of floats per record, chosen with equal probability; values are normally distributed."""
 
 
 @dataclass(frozen=True)
 class DataSpec:
-  """Which files are wanted: how many records of what kind and how many classes, in how many files.
+  """Specification of input files: kind and number of records, number of classes and of files.
 
-  The kind is one of `KINDS`, or of images 'png', side, side and channels, as in 'png64x64x3'.
-  Labels count up from 0, or of more than 128 classes, from 128.
+  The kind is one of `KINDS`, or for images 'png' with side, side and channels, as in 'png64x64x3'.
+  Labels start at 0 or, with more than 128 classes, at 128.
   """
 
   kind: str
@@ -62,41 +62,43 @@ class DataSpec:
 
   def __post_init__(self) -> None:
     if self.kind not in KINDS and not any(self.image_shape):
-      raise ValueError(f'kind {self.kind!r} is not in {[*KINDS, "png64x64x3"]}; take one of these')
+      raise ValueError(f'kind {self.kind!r} is not in {[*KINDS, "png64x64x3"]}; use one of these')
     if self.compressor not in _LEVELS:
-      raise ValueError(f'compressor {self.compressor!r} is not in {list(_LEVELS)}; take one')
+      raise ValueError(f'compressor {self.compressor!r} is not in {list(_LEVELS)}; use one')
     if not 0 < self.shards <= self.records:
       raise ValueError(
         f'{self.records} records cannot fill {self.shards} shards; '
-        f'take at least one shard, and one record for each'
+        f'use at least one shard, and one record for each'
       )
     if not 0 < self.classes <= (1 << 14) - _ONE_BYTE:
-      raise ValueError(f'{self.classes} classes have no labels of two bytes; take 1 to 16,256')
+      raise ValueError(
+        f'{self.classes} classes do not fit into labels of two bytes; use 1 to 16,256'
+      )
 
   @classmethod
   def parse(cls, text: str) -> DataSpec:
-    """Returns the files that are written KIND:RECORDS:SHARDS[:CLASSES[:COMPRESSOR]]."""
+    """Returns the specification written as KIND:RECORDS:SHARDS[:CLASSES[:COMPRESSOR]]."""
     found = re.fullmatch(r'(\w+):([\d_,]+):(\d+)(?::(\d+))?(?::(\w+))?', text)
     if not found:
-      raise ValueError(f'{text!r} is not KIND:RECORDS:SHARDS, as small:500000:8 is')
+      raise ValueError(f'{text!r} is not KIND:RECORDS:SHARDS, such as small:500000:8')
     kind, records, shards, classes, compressor = found.groups()
     n, many = int(re.sub('[_,]', '', records)), int(classes or len(CLASS_PERCENT))
     return cls(kind, n, int(shards), compressor or 'isal', classes=many)
 
   @property
   def image_shape(self) -> tuple[int, int]:
-    """The side in pixels and the channels of an image; zeros of other records."""
+    """Side in pixels and number of channels of an image; zeros for other records."""
     found = re.fullmatch(r'png(\d+)x\1x([13])', self.kind)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
   @property
   def folder_name(self) -> str:
-    """The name of the folder that such files are in."""
+    """Name of the folder of these files."""
     parts = (self.kind, self.records, self.shards, self.compressor, self.seed, f'v{_VERSION}')
     return '-'.join(map(str, (*parts, f'{self.classes}-classes')))
 
   def class_counts(self) -> tuple[int, ...]:
-    """Returns the records of each class."""
+    """Returns the number of records of each class."""
     share = np.array(CLASS_PERCENT) / 100
     if self.classes != len(share):
       share = 1 / (np.arange(self.classes) + _LONG_TAIL)
@@ -105,13 +107,13 @@ class DataSpec:
 
   @property
   def first_label(self) -> int:
-    """The label of the first class."""
+    """Label of the first class."""
     return 0 if self.classes <= _ONE_BYTE else _ONE_BYTE
 
 
 @dataclass(frozen=True)
 class DataFiles:
-  """Files that are there, in the root of an `Examples` artifact, and their size."""
+  """Existing input files in the root of an `Examples` artifact, and their size."""
 
   spec: DataSpec
   folder: str
@@ -120,12 +122,12 @@ class DataFiles:
 
   @classmethod
   def from_json(cls, data: dict[str, Any]) -> DataFiles:
-    """Returns what `asdict` gave."""
+    """Returns the files that `asdict` converted."""
     return cls(**{**data, 'spec': DataSpec(**data['spec'])})
 
   @property
   def records(self) -> int:
-    """Records in all the files."""
+    """Number of records in all files."""
     return self.spec.records
 
   @property
@@ -135,32 +137,32 @@ class DataFiles:
 
   @property
   def by_class(self) -> str:
-    """Folder with one gzip file a class, which `lay_out` makes."""
+    """Folder with one gzip file per class, which `lay_out` makes."""
     return f'{self.folder}-by-class'
 
   @property
   def artifact(self) -> str:
-    """Folder of what BalancedInputGen wrote, in `lay_out`."""
+    """Folder of the output of BalancedInputGen, which `lay_out` makes."""
     return f'{self.folder}-balanced-input'
 
   def paths(self) -> list[str]:
-    """Returns the files, in order."""
+    """Returns the sorted paths of the files."""
     return sorted(str(path) for path in Path(self.split_folder).iterdir())
 
   def class_paths(self, folder: str | None = None) -> list[str]:
-    """Returns the file of each class, which is named by its label."""
+    """Returns the path of each class's file, which is named after its label."""
     first = self.spec.first_label
     labels = range(first, first + self.spec.classes)
     return [f'{folder or self.by_class}/{label}.gz' for label in labels]
 
 
 def make(spec: dict[str, Any], cache: str, beam_args: Any = None) -> Work:
-  """Returns the work of making files, or of finding that they are there: `DataFiles` as JSON."""
+  """Returns the work of making files unless they are cached; its result is `DataFiles` as JSON."""
   return Work(lambda: asdict(find_or_write(DataSpec(**spec), Path(cache))))
 
 
 def find_or_write(spec: DataSpec, cache: Path) -> DataFiles:
-  """Returns the files of a cache folder, which are written first if need be."""
+  """Returns the files in a cache folder, which are written if missing."""
   folder = cache / spec.folder_name
   if not folder.exists():
     cache.mkdir(parents=True, exist_ok=True)
@@ -174,7 +176,7 @@ def find_or_write(spec: DataSpec, cache: Path) -> DataFiles:
 
 
 def lay_out(spec: dict[str, Any], cache: str, beam_args: Sequence[str]) -> Work:
-  """Returns the work of `make`, and of laying files out by class, and as BalancedInputGen does."""
+  """Returns the work of `make`, plus files by class and the output of BalancedInputGen."""
 
   def run() -> dict[str, Any]:
     files = find_or_write(DataSpec(**spec), Path(cache))
@@ -188,8 +190,8 @@ def lay_out(spec: dict[str, Any], cache: str, beam_args: Sequence[str]) -> Work:
 
 
 def write_by_class(files: DataFiles, temporary: str, beam_args: Sequence[str]) -> str:
-  """Writes a file a class and returns their folder."""
-  import tensorflow as tf  # not above: whoever asks for names and numbers need not wait for it
+  """Writes one file per class and returns their folder."""
+  import tensorflow as tf  # imported here to keep the import of this module fast
 
   folder = Path(temporary, 'part')
   folder.mkdir()
@@ -208,7 +210,7 @@ def write_by_class(files: DataFiles, temporary: str, beam_args: Sequence[str]) -
 
 
 def write_artifact(files: DataFiles, temporary: str, beam_args: Sequence[str]) -> str:
-  """Runs BalancedInputGen and returns the root of what it wrote."""
+  """Runs BalancedInputGen and returns the root of its output."""
   from tfx_balance import BalancedInputGen
 
   from benchmarks.components import import_examples, pipeline_work
@@ -221,7 +223,7 @@ def write_artifact(files: DataFiles, temporary: str, beam_args: Sequence[str]) -
 
 
 def write_files(spec: DataSpec, folder: Path) -> dict[str, int]:
-  """Writes the files and returns their bytes, as in `DataFiles`."""
+  """Writes the files and returns their sizes, as in `DataFiles`."""
   rng = np.random.default_rng(spec.seed)
   first = spec.first_label
   kind = np.uint8 if first + spec.classes <= _ONE_BYTE else np.uint16
@@ -240,7 +242,7 @@ def write_files(spec: DataSpec, folder: Path) -> dict[str, int]:
 
 
 def _write_file(path: Path, chunks: Iterator[bytes], compressor: str) -> int:
-  """Writes a gzip file and returns how many bytes are compressed in it."""
+  """Writes a gzip file and returns its decompressed size in bytes."""
   library = isal_zlib if compressor == 'isal' else zlib
   squeeze = library.compressobj(_LEVELS[compressor], zlib.DEFLATED, _GZIP_WINDOW)
   n_bytes = 0
@@ -253,7 +255,7 @@ def _write_file(path: Path, chunks: Iterator[bytes], compressor: str) -> int:
 
 
 def _frames(lengths: Sequence[int], labels: Labels, rng: np.random.Generator) -> Iterator[bytes]:
-  """Yields the TFRecord frames of one record a label, many at a time."""
+  """Yields chunks of TFRecord frames, one record per label."""
   templates = [_template(length, labels.itemsize) for length in lengths]
   step = max(1, _CHUNK_BYTES // int(np.mean([len(t) for t in templates])))
   for start in range(0, len(labels), step):
@@ -270,20 +272,20 @@ def _frames(lengths: Sequence[int], labels: Labels, rng: np.random.Generator) ->
 
 
 def _template(length: int, label_bytes: int) -> bytes:
-  """Returns a frame with room for values, all bytes 255, label and checksum."""
+  """Returns a frame with placeholders: bytes 255 for the values, zeros for label and checksum."""
   entries = _entry(b'x', _field(2, _field(1, b'\xff' * (4 * length))))
   record = _field(1, entries + _entry(b'label', _field(3, _field(1, bytes(label_bytes)))))
   return _framed(record)[:-4] + bytes(4)
 
 
 def _fill(template: bytes, length: int, labels: Labels, rng: np.random.Generator) -> bytes:
-  """Returns one frame a label, with random values."""
+  """Returns one frame per label, with random values."""
   n, size, at = len(labels), len(template), template.index(b'\xff' * (4 * length))
   frames = np.tile(np.frombuffer(template, np.uint8), (n, 1))
   frames[:, at : at + 4 * length] = rng.standard_normal((n, length), np.float32).view(np.uint8)
   if labels.itemsize == 1:
     frames[:, -5] = labels
-  else:  # seven bits each, the low ones first, with a mark that more follow
+  else:  # seven bits each, low bits first, with a continuation bit
     frames[:, -6], frames[:, -5] = (labels & 127) | 128, labels >> 7
   data = frames.tobytes()
   records = (data[i + 12 : i + size - 4] for i in range(0, n * size, size))
@@ -295,8 +297,8 @@ def _fill(template: bytes, length: int, labels: Labels, rng: np.random.Generator
 def _image_frames(
   side: int, channels: int, labels: Labels, rng: np.random.Generator
 ) -> Iterator[bytes]:
-  """Yields the TFRecord frame of an image for each label."""
-  from tensorflow import io  # not above: whoever asks for names and numbers need not wait for it
+  """Yields the TFRecord frame of one image per label."""
+  from tensorflow import io  # imported here to keep the import of this module fast
 
   for label in labels.tolist():
     image = io.encode_png(draw_image(side, channels, rng)).numpy()
@@ -306,7 +308,7 @@ def _image_frames(
 
 
 def draw_image(side: int, channels: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-  """Returns an image: a few waves across it and a little noise, uint8 [side, side, channels]."""
+  """Returns an image of a few waves and some noise, uint8 [side, side, channels]."""
   rows, columns = np.mgrid[0:side, 0:side] / side
   image = np.full((side, side, channels), 128.0)
   for amplitude in (60.0, 30.0, 15.0):
@@ -326,7 +328,7 @@ def _framed(record: bytes) -> bytes:
 
 
 def _masked(crcs: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-  """Returns the CRCs as TFRecord stores them."""
+  """Returns the masked CRCs, as stored in TFRecord files."""
   return ((crcs >> np.uint32(15)) | (crcs << np.uint32(17))) + np.uint32(0xA282EAD8)
 
 
@@ -336,7 +338,7 @@ def _entry(name: bytes, feature: bytes) -> bytes:
 
 
 def _field(number: int, payload: bytes) -> bytes:
-  """Returns a serialized field of a protocol buffer that has a length."""
+  """Returns a serialized length-delimited field of a protocol buffer."""
   n, length = len(payload), b''
   while n >= 128:
     length += bytes([n % 128 + 128])

@@ -1,4 +1,4 @@
-"""The physical floor: what decompressing and compressing the same bytes takes, and nothing else."""
+"""Lower bound of the cost: decompression and compression of the same bytes alone."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from isal import isal_zlib
 from benchmarks.data import DataFiles
 from benchmarks.harness import Work
 
-LEVEL = 1  # at which the package compresses
+LEVEL = 1  # compression level of the package
 _LIBRARIES: dict[str, Any] = {'zlib': zlib, 'isal': isal_zlib}
 _GZIP_WINDOW = 31
-_BLOCK = 64 << 10  # compressed, at a time: much larger ones decompress slower
+_BLOCK = 64 << 10  # compressed bytes at a time; much larger blocks decompress slower
 
 
 def recode(
   data: dict[str, Any], libraries: Sequence[str] = tuple(_LIBRARIES), output: float = 1.0
 ) -> Work:
-  """Returns the work of decompressing gzip files and compressing the bytes again, to nowhere.
+  """Returns the work of decompressing gzip files and compressing the bytes again, without output.
 
-  The result is the core-seconds of each library, in one thread: {'isal D': ...} to decompress, and
-  {'isal D+C': ...} to compress as well, `output` times the bytes.
+  The result is the core-seconds of each library in one thread: {'isal D': ...} for decompression,
+  and {'isal D+C': ...} for decompression and compression of `output` times the bytes.
   """
 
   def run() -> dict[str, float]:
@@ -39,7 +39,7 @@ def recode(
 
 
 def _recode(path: str, library: Any) -> tuple[float, float]:
-  """Returns the core-seconds of decompressing a file, and of compressing what is in it."""
+  """Returns the core-seconds of decompressing a file, and of compressing its content."""
   clock, decompress, compress = time.thread_time, 0.0, 0.0
   squeeze = library.compressobj(LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
   expand = library.decompressobj(_GZIP_WINDOW)
@@ -54,5 +54,5 @@ def _recode(path: str, library: Any) -> tuple[float, float]:
   start = clock()
   squeeze.flush()
   if not expand.eof or expand.unused_data:
-    raise RuntimeError(f'{path} is not one whole gzip member; make the files again')
+    raise RuntimeError(f'{path} is not one complete gzip member; make the files again')
   return decompress, compress + clock() - start

@@ -1,8 +1,8 @@
-"""Runs the cases of every benchmark: each side in a process of its own, measured there.
+"""Runs the cases of every benchmark; each side is measured in its own process.
 
 A piece is a function, named as 'module:function', that takes keyword arguments and returns a
-`Work`. Its process imports the module and calls the function before the clock starts, so that
-imports and preparations are not in the time.
+`Work`. Its process imports the module and calls the function before timing starts, so that imports
+and preparation are not measured.
 """
 
 from __future__ import annotations
@@ -26,19 +26,20 @@ import psutil
 
 PROJECT = Path(__file__).resolve().parent.parent
 FLOOR = 'isal D+C'
-"""The figure that is the floor: to decompress once and compress once, as the package does."""
+"""Name of the floor: the time of one decompression and one compression, as in the package."""
 _SHOWN_LOG_LINES = 20
 
 
 @dataclass(frozen=True)
 class Work:
-  """What a piece is to do.
+  """Work of a piece.
 
   Attributes:
     run: Function that is timed.
-    check: Function that takes what `run` returned, after the clock has stopped, and returns fields
-      of `Measured` to set, or raises if the work was not done right.
-    fresh_bytes: Memory that `run` fills anew, written files included, about; see `touch_memory`.
+    check: Function of the result of `run` that returns fields of `Measured`, or raises if the
+      result is wrong; not timed.
+    fresh_bytes: Approximate bytes of memory that `run` uses, including written files; see
+      `touch_memory`.
   """
 
   run: Callable[[], Any]
@@ -48,19 +49,19 @@ class Work:
 
 @dataclass(frozen=True)
 class Measured:
-  """What one piece took.
+  """Measurements of one piece.
 
   Attributes:
     seconds: Wall time of `Work.run`, or of the part of it in which records were counted.
-    core_seconds: CPU time in these, of all threads and of child processes that ended meanwhile.
-    peak_bytes: Largest resident memory until `Work.run` ended, imported libraries included. The
-      kernel counts that of the process that starts it in, so this one should stay small.
-    start_bytes: The same, when the clock started.
-    other_cores: Cores that other processes kept busy meanwhile, on average.
-    records: Number of records that came out.
-    counts: The same by class or split.
-    figures: What else is printed of a side, by the name of its column.
-    result: What a piece that is no side of a case returned.
+    core_seconds: CPU time during `seconds`, of all threads and of child processes that ended.
+    peak_bytes: Peak resident memory until the end of `Work.run`, including imported libraries. The
+      kernel includes that of the parent process, so the parent should stay small.
+    start_bytes: Peak resident memory when timing started.
+    other_cores: Average number of cores used by other processes.
+    records: Number of output records.
+    counts: Number of output records by class or split.
+    figures: Additional printed values by column name.
+    result: Result of a piece that is not a side of a case.
   """
 
   seconds: float
@@ -76,7 +77,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Piece:
-  """A function, named as 'module:function', and its arguments, as JSON can hold them."""
+  """Function, named as 'module:function', and its JSON-serializable arguments."""
 
   function: str
   arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -84,18 +85,18 @@ class Piece:
 
 @dataclass(frozen=True)
 class Case:
-  """What is to be measured.
+  """Case of a benchmark: one input and the sides that are measured on it.
 
   Attributes:
-    name: Input, in words.
-    records: Number of records that come out, about.
-    sides: Name of a side to its piece, which takes `data`, `root` and `beam_args` as well.
-    peers: Sides that ours are compared with; the first is what every ratio refers to.
-    ours: Sides that are compared with them.
-    make: Piece that makes the input files; it takes `cache` and `beam_args` as well.
-    floor: Piece that measures the floor; it takes `data` as well.
-    shape: Sizes of the input, by name: cases that differ in one of them make a series.
-    aim: Ratio that is aimed at in a full run.
+    name: Description of the input.
+    records: Approximate number of output records.
+    sides: Piece of each side by name; it also receives `data`, `root` and `beam_args`.
+    peers: Names of the peers' sides; ratios refer to the first.
+    ours: Names of this package's sides.
+    make: Piece that makes the input files; it also receives `cache` and `beam_args`.
+    floor: Piece that measures the floor; it also receives `data`.
+    shape: Sizes of the input by name; cases that differ in one of them form a series.
+    aim: Target ratio in a full run.
   """
 
   name: str
@@ -111,15 +112,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-  """What was measured on one case of any benchmark.
+  """Measurements of one case of a benchmark.
 
   Attributes:
     benchmark: Name of the benchmark.
-    case: What was to be measured; `case.records` is what all the seconds are of.
-    sizes: Bytes of the input: 'raw_bytes' decompressed, 'file_bytes' as it is.
-    floor: Core-seconds of decompressing (D) and compressing (C) by each library, and nothing else.
-    runs: Side to its runs.
-    errors: Ends of the logs of runs that failed.
+    case: Measured case; all seconds refer to `case.records` records.
+    sizes: Bytes of the input: 'raw_bytes' decompressed, 'file_bytes' compressed.
+    floor: Core-seconds of decompression (D) and compression (C) alone, for each library.
+    runs: Measurements of each side.
+    errors: Last log lines of failed runs.
   """
 
   benchmark: str
@@ -131,50 +132,50 @@ class Result:
 
   @classmethod
   def from_json(cls, data: Mapping[str, Any]) -> Result:
-    """Returns what `asdict` gave."""
+    """Returns the result that `asdict` converted."""
     runs = {side: [Measured(**run) for run in runs] for side, runs in data['runs'].items()}
     return cls(**{**data, 'case': Case(**data['case']), 'runs': runs})
 
   def median(self, side: str, figure: Callable[[Measured], float]) -> float | None:
-    """Returns the median of a figure of a side's runs; None if all failed."""
+    """Returns the median of a figure over a side's runs; None if all failed."""
     values = [figure(run) for run in self.runs.get(side, ())]
     return statistics.median(values) if values else None
 
   def rate(self, side: str) -> float | None:
-    """Returns the records a second of a side; None if all runs failed."""
+    """Returns the records per second of a side; None if all runs failed."""
     return self.median(side, lambda run: run.records / run.seconds)
 
   def seconds(self, side: str) -> float | None:
-    """Returns the seconds that a side takes for all the records; None if all runs failed."""
+    """Returns the seconds of a side for all records; None if all runs failed."""
     rate = self.rate(side)
     return self.case.records / rate if rate else None
 
   def core_seconds(self, side: str) -> float | None:
-    """Returns the core-seconds that a side takes for these; None if all runs failed."""
+    """Returns the core-seconds of a side for all records; None if all runs failed."""
     each = self.median(side, lambda run: run.core_seconds / run.records)
     return None if each is None else each * self.case.records
 
   def peak_bytes(self, side: str) -> int | None:
-    """Returns the most memory that a side had; None if all runs failed."""
+    """Returns the peak memory of a side in bytes; None if all runs failed."""
     return max((run.peak_bytes for run in self.runs.get(side, ())), default=None)
 
   def ratio(self, side: str, peer: str | None = None) -> float | None:
-    """Returns how many times the records a second of a peer a side has; None if either failed."""
+    """Returns the ratio of the records per second of a side and a peer; None if either failed."""
     peer = peer or next(iter(self.case.peers), '')
     own, other = self.rate(side), self.rate(peer)
     return own / other if own and other else None
 
 
 class PieceError(RuntimeError):
-  """A piece failed: the message has the end of its log."""
+  """Failure of a piece; the message contains the end of its log."""
 
 
 Runner = Callable[..., Measured]
-"""Runs a piece: `run_piece`, or in a test, `run_here`."""
+"""Function that runs a piece: `run_piece` or, in tests, `run_here`."""
 
 
 def run_piece(piece: Piece, **more: Any) -> Measured:
-  """Returns what a piece took in a new process; raises `PieceError` if that fails."""
+  """Runs a piece in a new process and returns its measurements; raises `PieceError` on failure."""
   with tempfile.TemporaryDirectory(prefix='tfx-balance-') as folder:
     answer, log = Path(folder, 'answer.json'), Path(folder, 'log.txt')
     given = json.dumps({**piece.arguments, **more})
@@ -189,15 +190,15 @@ def run_piece(piece: Piece, **more: Any) -> Measured:
 
 
 def run_here(piece: Piece, **more: Any) -> Measured:
-  """Runs a piece in this process and returns what it took."""
+  """Runs a piece in this process and returns its measurements."""
   module, function = piece.function.split(':')
   return measure(getattr(importlib.import_module(module), function)(**piece.arguments, **more))
 
 
 def measure(work: Work) -> Measured:
-  """Runs the work in this process and returns what it took."""
+  """Runs the work in this process and returns its measurements."""
   touch_memory(work.fresh_bytes)
-  os.sync()  # what earlier pieces wrote is not this one's to wait for
+  os.sync()  # so that pending writes of earlier pieces are not measured
   start_bytes = _peak_bytes()
   clocks = (time.perf_counter, core_seconds, _machine_seconds)
   before = [clock() for clock in clocks]
@@ -212,7 +213,7 @@ _FILL = """
 import mmap, sys
 n = int(sys.argv[1])
 with mmap.mmap(-1, n, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
-  if hasattr(mmap, 'MADV_HUGEPAGE'):  # whole free blocks are what a host takes
+  if hasattr(mmap, 'MADV_HUGEPAGE'):  # hosts reclaim whole free blocks
     memory.madvise(mmap.MADV_HUGEPAGE)
   for start in range(0, n, 1 << 20):
     memory[start : start + (1 << 20)] = b'1' * min(1 << 20, n - start)
@@ -220,11 +221,11 @@ with mmap.mmap(-1, n, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
 
 
 def touch_memory(n_bytes: int) -> None:
-  """Fills about n_bytes and gives them back, so that what is measured does not pay for first use.
+  """Fills and releases about n_bytes, so that the cost of their first use is not measured.
 
-  A virtual machine may give free memory back to its host and fetch it again page by page, in 2.5
-  seconds a GB where filling it takes 0.1. At most three quarters of what is free is filled, in a
-  process of its own: in this one it would count as peak memory.
+  A virtual machine may return free memory to its host and fetch it again page by page, in 2.5
+  seconds per GB, where filling it takes 0.1. At most three quarters of the free memory is filled,
+  in a separate process, since it would count as peak memory in this one.
   """
   n = min(n_bytes, psutil.virtual_memory().free * 3 // 4)
   if n > 0:
@@ -232,13 +233,13 @@ def touch_memory(n_bytes: int) -> None:
 
 
 def core_seconds() -> float:
-  """Returns the CPU time of this process so far, and of its children that ended."""
+  """Returns the CPU time of this process and of its children that ended."""
   used = psutil.Process().cpu_times()
   return used.user + used.system + used.children_user + used.children_system
 
 
 def _machine_seconds() -> float:
-  """Returns the core-seconds that all processes have used since the machine started."""
+  """Returns the CPU time of all processes since the machine started."""
   used = psutil.cpu_times()
   return sum(getattr(used, name, 0.0) for name in _BUSY)
 
@@ -247,16 +248,16 @@ _BUSY = ('user', 'nice', 'system', 'irq', 'softirq', 'steal')
 
 
 def _peak_bytes() -> int:
-  """Returns the largest resident memory so far, which psutil does not tell on Linux."""
+  """Returns the peak resident memory in bytes, which psutil does not report on Linux."""
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _environment() -> dict[str, str]:
-  """Returns the environment of pieces: this one, the project on the path, TensorFlow quiet."""
+  """Returns this environment with the project on the path and TensorFlow's logs disabled."""
   path = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get('PYTHONPATH')])])
   quiet = {'PYTHONWARNINGS': 'ignore', 'TF_CPP_MIN_LOG_LEVEL': '3'}
   environment = {**os.environ, **quiet, 'PYTHONPATH': path}
-  if environment.pop('PYTHONDONTWRITEBYTECODE', None):  # or each piece compiles all it imports
+  if environment.pop('PYTHONDONTWRITEBYTECODE', None):  # otherwise each piece compiles all imports
     folder = f'tfx-balance-bytecode-{os.getuid()}'
     environment['PYTHONPYCACHEPREFIX'] = os.path.join(tempfile.gettempdir(), folder)
   return environment
@@ -265,7 +266,7 @@ def _environment() -> dict[str, str]:
 def run_case(
   benchmark: str, case: Case, repeat: int, beam_args: Sequence[str], cache: Path, run: Runner
 ) -> Result:
-  """Makes the files of a case in the cache, and measures the floor and each side on them."""
+  """Makes the input files of a case in the cache, and measures the floor and each side."""
   data, runs, errors = None, {side: list[Measured]() for side in case.sides}, []
   if case.make:
     progress(f'{case.name}: input files')
@@ -287,7 +288,7 @@ def run_case(
 
 
 def _new_folder(cache: Path) -> Path:
-  """Returns a folder for a run that is not there, and removes what killed runs have left."""
+  """Returns the path of a new folder for a run, and removes folders of killed runs."""
   for folder in cache.glob('run-*'):
     process = int(folder.name.removeprefix('run-'))
     if process == os.getpid() or not psutil.pid_exists(process):
@@ -297,13 +298,13 @@ def _new_folder(cache: Path) -> Path:
 
 
 def progress(text: str) -> None:
-  """Prints a line with the time to standard error."""
+  """Prints a line with a timestamp to standard error."""
   print(f'{time.strftime("%H:%M:%S")} {text}', file=sys.stderr, flush=True)
 
 
 def main(function: str, arguments: str, answer: str) -> None:
-  """Runs a piece in this process and writes what it took to a file."""
-  # A logger without a handler makes the libraries log to stderr, at length, at import.
+  """Runs a piece in this process and writes its measurements to a file."""
+  # Without a handler on the root logger, the libraries log extensively to stderr at import.
   import logging
 
   logging.basicConfig(level=logging.WARNING)

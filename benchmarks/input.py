@@ -1,17 +1,17 @@
-"""Times ways to feed a model from imbalanced data: BalancedInputs beside the usual recipes.
+"""Compares BalancedInputs with the usual input pipelines for imbalanced data.
 
-Each side is a process of its own on the same records, small ones of 5 and of 1,000 classes and PNG
-images, these also augmented on the way. Its batches are read from a graph for a few seconds, and
-what they hold is counted; seconds are what as many examples as the data has take at that rate.
-Peers that read by class get one file a class, the others get mixed files; ours gets what
-BalancedInputGen wrote. Streamed: a quarter of the data fits into the memory budget. start s: to the
-first batch, the making of the dataset included; batches: read while examples were counted, after a
-warm-up; classes, top %: classes in a batch and the share of its largest, on average; rarest %:
-share of the class that was seen least. What is aimed at: at least the examples/s of the plain
-pipeline, which balances nothing, 500 times those of rejection_resample, and a first batch within
-2 s.
+Each side reads the same records in its own process: small records of 5 and of 1,000 classes, and
+PNG images, with and without augmentation. Its batches are read from a graph for a few seconds, and
+their contents are counted; the reported seconds are those of all records at this rate. Peers that
+read by class get one file per class, the others mixed files, and BalancedInputs the output of
+BalancedInputGen. Streamed: a quarter of the data fits into the memory budget. start s: time to the
+first batch, including construction of the dataset; batches: number of batches counted, after a
+warm-up; classes, top %: average number of classes in a batch, and share of its largest class;
+rarest %: share of the least frequent class. Targets: at least the examples/s of the plain pipeline
+without balancing, 500 times those of rejection_resample, and a first batch within 2 s.
 
-By priority: a step draws 256 items by priority and changes theirs, beside numpy's weighted choice.
+By priority: each step draws 256 items by priority and updates their priorities; the peer is
+NumPy's weighted choice.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _PEERS = 'plain tf_dataset_factory sample_from_datasets group_by_window filter r
 _STRATEGIES = ('exact', 'weighted', 'natural')
 SIDES = (*_PEERS.split(), *_STRATEGIES, *(f'{strategy}, streamed' for strategy in _STRATEGIES))
 AUGMENT_SIDES = ('plain', 'exact', 'exact, augmented by record', 'exact, augmented')
-"""Of the case that augments every image of a batch on its way: by `tf.map_fn`, and batched."""
+"""Sides of the case that augments every image of a batch, with `tf.map_fn` and batched."""
 SMALL_SIDES = ('plain', 'rejection_resample', 'exact', 'exact, streamed')
 PRIORITY_BATCH = 256
-_ITEMS = 1_000_000  # to choose from by priority
-_WARM_UP = 0.2  # of the seconds, before they are counted
-_SHORT = 0.1  # seconds: as long as a call takes less, the next one reads twice as many batches
+_ITEMS = 1_000_000  # for selection by priority
+_WARM_UP = 0.2  # fraction of the seconds, before counting starts
+_SHORT = 0.1  # seconds; after shorter calls, the number of batches per call is doubled
 
 _SIZES: dict[str, tuple[int, int, int, int, float, tuple[str, ...]]] = {
-  # Small records, images, their side, classes where there are many, seconds a side, sides.
+  # Small records, images, side of an image, classes if there are many, seconds per side, sides.
   'full': (500_000, 20_000, 64, 1_000, 5.0, SIDES),
   'small': (50_000, 500, 64, 1_000, 1.0, SMALL_SIDES),
   'tiny': (2_000, 100, 12, 150, 0.05, ('plain', 'exact', 'exact, streamed')),
@@ -64,7 +64,7 @@ def cases(size: str) -> list[Case]:
 def case_of(
   spec: DataSpec, batch_size: int, seconds: float, sides: Sequence[str], augmented: bool = False
 ) -> Case:
-  """Returns the case that reads such files by several sides."""
+  """Returns the case that reads the specified files with several sides."""
   name = f'{spec.records:,} {spec.kind}, {spec.classes:,} classes, by {batch_size}'
   given = {'batch_size': batch_size, 'seconds': seconds}
   pieces = {side: Piece('benchmarks.input:read', {'side': side, **given}) for side in sides}
@@ -79,7 +79,7 @@ def case_of(
 
 
 def priority_case(items: int, seconds: float) -> Case:
-  """Returns the case that chooses items by priority."""
+  """Returns the case that selects items by priority."""
   given = {'items': items, 'seconds': seconds}
   sides = {
     'numpy.random.choice': Piece('benchmarks.input:choose', {'ours': False, **given}),
@@ -92,7 +92,7 @@ def priority_case(items: int, seconds: float) -> Case:
 def read(
   data: dict[str, Any], root: str, beam_args: Any, side: str, batch_size: int, seconds: float
 ) -> Work:
-  """Returns the work of reading a side's batches for some seconds."""
+  """Returns the work of reading a side's batches for a number of seconds."""
   from benchmarks.input_sides import SIDES as READERS
 
   files = DataFiles.from_json(data)
@@ -103,11 +103,11 @@ def read(
 
 
 Reading = tuple[float, float, float, list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]]]
-"""Seconds to the first batch, seconds and core-seconds counted, labels and batch sizes."""
+"""Seconds to the first batch, measured seconds and core-seconds, labels and batch sizes."""
 
 
 def summed_up(reading: Reading, first_label: int, classes: int) -> dict[str, Any]:
-  """Returns what was read as fields of `Measured`; labels count up from the first."""
+  """Returns a reading as fields of `Measured`; labels are consecutive from the first."""
   start, seconds, core, runs = reading
   total, kinds, tops = np.zeros(classes, np.int64), [], []
   for labels, sizes in runs:
@@ -129,7 +129,7 @@ def summed_up(reading: Reading, first_label: int, classes: int) -> dict[str, Any
 
 
 def read_batches(make: Callable[[], Any], seconds: float) -> Reading:
-  """Returns what a dataset gave in some seconds, after its start and a warm-up."""
+  """Returns the batches that a dataset gives in a number of seconds, after a warm-up."""
   import tensorflow as tf
 
   start = time.perf_counter()
@@ -137,7 +137,7 @@ def read_batches(make: Callable[[], Any], seconds: float) -> Reading:
   next(iterator)[1].numpy()
   started = time.perf_counter()
 
-  # As `fit` reads them: from a graph, so that Python is not what is measured.
+  # Read from a graph, as in `fit`, to exclude Python overhead.
   @tf.function(reduce_retracing=True)
   def several(n: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     labels = tf.TensorArray(tf.int64, n, element_shape=[None], infer_shape=False)
@@ -162,9 +162,9 @@ def read_batches(make: Callable[[], Any], seconds: float) -> Reading:
 
 
 def choose(data: Any, root: str, beam_args: Any, ours: bool, items: int, seconds: float) -> Work:
-  """Returns the work of steps for some seconds, each of which draws items by priority."""
+  """Returns the work of drawing items by priority for a number of seconds."""
   losses, rng = np.linspace(0.1, 5, PRIORITY_BATCH), np.random.default_rng(0)
-  if ours:  # or the peer's memory would hold what is ours
+  if ours:  # imported here so that the peer does not load this package
     from tfx_balance.inputs.selection import PrioritySelector
 
     selector = PrioritySelector(items)

@@ -1,6 +1,6 @@
-"""Ways to feed a model from files: as a dataset, batches of (features, label), that never ends.
+"""Input pipelines from files: infinite datasets of batches of (features, label).
 
-Every side parses whole batches where its recipe lets it, in parallel, and prefetches.
+All sides prefetch, and parse whole batches in parallel if their method permits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tensorflow as tf
 from benchmarks.data import DataFiles
 
 AUTOTUNE = tf.data.AUTOTUNE
-_SHUFFLED = 10_000  # records that `shuffle` holds
+_SHUFFLED = 10_000  # records in the shuffle buffer
 _SHUFFLED_A_CLASS = 1_000
 _FLOATS = 20
 STRATEGIES = ('exact', 'weighted', 'natural')
@@ -23,7 +23,7 @@ Side = Callable[[DataFiles, int], tf.data.Dataset]
 
 
 def feature_spec(files: DataFiles) -> dict[str, Any]:
-  """Returns what to parse the records with."""
+  """Returns the feature spec of the records."""
   label = tf.io.FixedLenFeature([], tf.int64)
   if files.spec.image_shape[0]:
     return {'image': tf.io.FixedLenFeature([], tf.string), 'label': label}
@@ -31,12 +31,12 @@ def feature_spec(files: DataFiles) -> dict[str, Any]:
 
 
 def plain(files: DataFiles, batch_size: int) -> tf.data.Dataset:
-  """Returns natural batches as one writes them: shuffle, batch, parse."""
+  """Returns natural batches by the usual steps: shuffle, batch, parse."""
   return finished(shuffled(files).repeat().batch(batch_size), files)
 
 
 def sample_from_datasets(files: DataFiles, batch_size: int) -> tf.data.Dataset:
-  """Returns balanced draws from one dataset a class, over a file a class."""
+  """Returns balanced draws from one dataset per class, with one file per class."""
   parts = [
     tf.data.TFRecordDataset(path, 'GZIP').shuffle(_SHUFFLED_A_CLASS).repeat()
     for path in files.class_paths()
@@ -45,7 +45,7 @@ def sample_from_datasets(files: DataFiles, batch_size: int) -> tf.data.Dataset:
 
 
 def group_by_window(files: DataFiles, batch_size: int) -> tf.data.Dataset:
-  """Returns windows of one label, as the recipe has them."""
+  """Returns batches of a single label from `group_by_window`."""
   grouped = (
     shuffled(files)
     .repeat()
@@ -59,7 +59,7 @@ def group_by_window(files: DataFiles, batch_size: int) -> tf.data.Dataset:
 
 
 def filter_by_class(files: DataFiles, batch_size: int) -> tf.data.Dataset:
-  """Returns balanced draws from one filter a class, each of which reads all the mixed files."""
+  """Returns balanced draws from one filter per class, each of which reads all mixed files."""
   records = tf.data.TFRecordDataset(files.paths(), 'GZIP')
   parts = [
     records.filter(lambda record, i=i: class_of(files, record) == i).repeat()
@@ -69,7 +69,7 @@ def filter_by_class(files: DataFiles, batch_size: int) -> tf.data.Dataset:
 
 
 def rejection_resample(files: DataFiles, batch_size: int) -> tf.data.Dataset:
-  """Returns natural draws, most of which are thrown away; the natural shares are told to it."""
+  """Returns balanced draws by rejection, with known natural shares."""
   import numpy as np
   from tfx_balance.inputs.fn_args import read_plan
 
@@ -87,7 +87,7 @@ def rejection_resample(files: DataFiles, batch_size: int) -> tf.data.Dataset:
 
 
 def tf_dataset_factory(files: DataFiles, batch_size: int) -> tf.data.Dataset:
-  """Returns natural batches as TFX's DataAccessor gives them to a Trainer."""
+  """Returns natural batches from TFX's DataAccessor, as in a Trainer."""
   from google.protobuf import text_format
   from tensorflow_metadata.proto.v0 import schema_pb2
   from tfx.components.util import tfxio_utils
@@ -116,7 +116,7 @@ def ours(
   held: float | None = None,
   augment_fn: Any = None,
 ) -> tf.data.Dataset:
-  """Returns the batches of BalancedInputs; `held` is the memory budget as a part of the data."""
+  """Returns the batches of BalancedInputs; `held` is the memory budget as a share of the data."""
   from tfx_balance.inputs import BalancedInputs
   from tfx_balance.inputs.fn_args import read_plan
 
@@ -130,7 +130,7 @@ def ours(
 
 
 def augmented(files: DataFiles, batch_size: int, by_record: bool) -> tf.data.Dataset:
-  """Returns the batches of BalancedInputs with every image augmented, one by one or batched."""
+  """Returns the batches of BalancedInputs with all images augmented, singly or batched."""
   from tfx_balance.augment import ImageAugment
 
   batched = ImageAugment(rotation=10, flip_left_right=True, brightness=0.1)
@@ -138,7 +138,7 @@ def augmented(files: DataFiles, batch_size: int, by_record: bool) -> tf.data.Dat
   return ours(files, batch_size, 'exact', augment_fn=augment_fn)
 
 
-_STREAMED = 0.25  # of the data fits into the memory budget
+_STREAMED = 0.25  # memory budget as a fraction of the data
 
 SIDES: dict[str, Side] = {
   'plain': plain,
@@ -152,11 +152,11 @@ SIDES: dict[str, Side] = {
   'exact, augmented by record': functools.partial(augmented, by_record=True),
   'exact, augmented': functools.partial(augmented, by_record=False),
 }
-"""All but the first six are ours."""
+"""Input pipelines by name; all but the first six use this package."""
 
 
 def shuffled(files: DataFiles) -> tf.data.Dataset:
-  """Returns one pass over the mixed records, shuffled in a buffer."""
+  """Returns one pass over the mixed records, with a shuffle buffer."""
   paths = tf.data.Dataset.from_tensor_slices(files.paths()).shuffle(100)
   records = tf.data.TFRecordDataset(paths, 'GZIP', num_parallel_reads=AUTOTUNE)
   return records.shuffle(_SHUFFLED)
@@ -168,7 +168,7 @@ def balanced_draws(parts: list[tf.data.Dataset]) -> tf.data.Dataset:
 
 
 def class_of(files: DataFiles, record: tf.Tensor) -> tf.Tensor:
-  """Returns the number of a record's class, from 0."""
+  """Returns the class index of a record."""
   spec = {'label': tf.io.FixedLenFeature([], tf.int64)}
   return tf.io.parse_single_example(record, spec)['label'] - files.spec.first_label
 
@@ -186,7 +186,7 @@ def finished(batches: tf.data.Dataset, files: DataFiles) -> tf.data.Dataset:
 
 
 def decoded(batches: tf.data.Dataset, files: DataFiles) -> tf.data.Dataset:
-  """Returns the batches with their images decoded, all sides alike."""
+  """Returns the batches with decoded images; used by all sides."""
   if not files.spec.image_shape[0]:
     return batches
 

@@ -1,4 +1,4 @@
-"""Prints what any benchmark measured, in tables of the same columns, and writes it to a page."""
+"""Tables of the results of all benchmarks, and the Markdown page of these."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from benchmarks.harness import FLOOR, Result
 
 _PACKAGES = ('tfx-balance', 'tfx', 'apache-beam', 'tfx-bsl', 'numpy', 'isal')
 _TENSORFLOW = ('tensorflow', 'tensorflow-cpu')
-_WIDTH = 170  # a pipe has no width, and rich would take 80
+_WIDTH = 170  # rich's default for pipes is 80
 _ABOUT = """\
-records: that come out, which seconds, core-s and floor are of, by the median of the runs; ratio:
-records/s over the peer's; core-s and MB: of the peer / of ours, core-seconds of all threads and
-largest peak of memory, imported libraries included; floor: core-seconds to decompress what goes in
-and compress what comes out, once each, by isal at the package's level, and nothing else; aim: ratio
-that is aimed at in a full run"""
+records: output records, to which seconds, core-s and floor refer (medians of the runs); ratio:
+records/s divided by the peer's; core-s and MB: peer / ours, core-seconds of all threads and peak
+memory, including imported libraries; floor: core-seconds of one decompression of the input and one
+compression of the output alone, by isal at the package's level; aim: target ratio in a full run"""
 _PAGE = """# Benchmarks, small
 
-What `make bench` printed, which writes this page. The cases are small: fixed costs of a pipeline, a
-second or so, weigh more here than in the figures of the README. Without `--small` they are full.
+Output of `make bench`, which writes this page. The cases are small, so the fixed cost of a
+pipeline, about one second, weighs more than in the README, whose figures are of full size (without
+`--small`).
 
 """
 
 
 def machine_lines() -> list[str]:
-  """Returns what the benchmark runs on, and how busy that is."""
+  """Returns the hardware, its load, and the versions of the software."""
   cores = len(psutil.Process().cpu_affinity() or ())
-  info = Path('/proc/cpuinfo')  # psutil does not tell the model
+  info = Path('/proc/cpuinfo')  # psutil does not report the model
   model = re.search(r'model name\s*:\s*(.+)', info.read_text()) if info.exists() else None
   versions = {one.name: one.version for one in importlib.metadata.distributions()}
   names = [name for name in (*_PACKAGES, *_TENSORFLOW) if name in versions]
@@ -55,7 +55,7 @@ def machine_lines() -> list[str]:
 
 
 def report(results: Sequence[Result], lines: Iterable[str] = ()) -> str:
-  """Prints lines and the tables of the results of a benchmark, and returns what was printed."""
+  """Prints lines and the result tables of a benchmark, and returns the printed text."""
   console = Console(highlight=False, width=_WIDTH, record=True)
   all_runs = [run for result in results for runs in result.runs.values() for run in runs]
   start = min((run.start_bytes for run in all_runs), default=None)
@@ -77,8 +77,8 @@ def report(results: Sequence[Result], lines: Iterable[str] = ()) -> str:
       for r in results
       if r.floor
     ],
-    f'Before the clock starts, a process has {_megabytes(start)} MB or more; '
-    f'other processes kept up to {others:.2f} cores busy during a run',
+    f'When timing starts, a process uses {_megabytes(start)} MB or more; '
+    f'other processes used up to {others:.2f} cores during a run',
     *[line for one in series(results) for line in one.lines()],
     *[f'{r.case.name}: FAILED: {error}' for r in results for error in r.errors],
   ]
@@ -88,7 +88,7 @@ def report(results: Sequence[Result], lines: Iterable[str] = ()) -> str:
 
 
 def results_table(results: Sequence[Result]) -> Table:
-  """Returns the table of ratios: a row for each of our sides and each peer."""
+  """Returns the table of ratios, with one row per side of this package and peer."""
   names = ('records', 'runs', 'peer s', 'our s', 'ratio', 'core-s', 'MB', 'floor', 'aim')
   table = _table('case', 'ours', 'peer', *names, words=3)
   for r in results:
@@ -107,7 +107,7 @@ def results_table(results: Sequence[Result]) -> Table:
 
 
 def sides_table(results: Sequence[Result]) -> Table:
-  """Returns the table of all sides, with the figures that they told."""
+  """Returns the table of all sides, with their additional figures."""
   all_runs = [run for result in results for runs in result.runs.values() for run in runs]
   figures = list(dict.fromkeys(name for run in all_runs for name in run.figures))
   names = ('records/s', 'seconds', 'core-s', 'core-us', 'of floor', 'MB', 'ratio')
@@ -131,43 +131,43 @@ def sides_table(results: Sequence[Result]) -> Table:
 
 @dataclass(frozen=True)
 class Series:
-  """Results that differ in one thing only, such as 'records', smallest first."""
+  """Results that differ only in one size, such as 'records', in increasing order."""
 
   what: str
   results: Sequence[Result]
 
   def growth(self, side: str) -> float | None:
-    """Returns how much more a record costs in the largest than in the smallest; 0.2 is a fifth."""
+    """Returns the relative change of the cost per record from the smallest to the largest case."""
     first, last = ((self.results[i].core_seconds(side) or 0) for i in (0, -1))
     scale = self.results[0].case.records / self.results[-1].case.records
     return last / first * scale - 1 if first and last else None
 
   @property
   def fixed(self) -> str:
-    """What is the same in all of them, in words."""
+    """Description of the sizes that are equal in all results."""
     shape = self.results[0].case.shape
     names = [name for name in ('records', 'classes', 'shards') if name != self.what]
     return ', '.join(f'{shape[name]:,} {name}' for name in names)
 
   def lines(self) -> list[str]:
-    """Returns a line for each side: how the cost of a record and the memory change."""
+    """Returns one line per side with the change of cost per record and of peak memory."""
     few, many = (self.results[i].case.shape[self.what] for i in (0, -1))
     found = []
     for side in self.results[0].runs:
       cost, peaks = self.growth(side), [self.results[i].peak_bytes(side) for i in (0, -1)]
       if cost is not None:
         memory = (peaks[1] or 0) - (peaks[0] or 0)
-        each = f', {memory / (many - few):,.1f} bytes a record' if self.what == 'records' else ''
+        each = f', {memory / (many - few):,.1f} bytes per record' if self.what == 'records' else ''
         found.append(
           f'{side}, from {few:,} to {many:,} {self.what} ({self.results[0].case.shape["kind"]}, '
-          f'{self.fixed}): a record costs {cost:+.0%}, and the peak of memory changes by '
-          f'{memory / 1e6:+,.0f} MB{each}'
+          f'{self.fixed}): cost per record {cost:+.0%}, '
+          f'peak memory {memory / 1e6:+,.0f} MB{each}'
         )
     return found
 
 
 def series(results: Sequence[Result]) -> list[Series]:
-  """Returns all the series of two or more results whose first side of ours did not fail."""
+  """Returns all series of two or more results whose first side of this package succeeded."""
   found = []
   for what in ('records', 'classes', 'shards'):
     groups: dict[tuple[Any, ...], list[Result]] = {}
@@ -186,17 +186,17 @@ def series(results: Sequence[Result]) -> list[Series]:
 def page(
   machine: Sequence[str], command: str, printed: Sequence[tuple[str, str, str, bool]]
 ) -> str:
-  """Returns the page, in Markdown: each benchmark by name, docstring, text and failure."""
+  """Returns the Markdown page from each benchmark's name, docstring, text and failure."""
   parts = [_PAGE, *(f'    {line}\n' for line in machine)]
   for name, about, text, failed in printed:
-    told = '**Some of it failed.**\n\n' if failed else ''
+    told = '**Some cases failed.**\n\n' if failed else ''
     shown = f'```text\n$ {command.format(name)}\n{text}\n```\n'
     parts.append(f'\n## {name}\n\n{about.strip()}\n\n{told}{shown}')
   return ''.join(parts)
 
 
 def _table(*names: str, words: int) -> Table:
-  """Returns an empty table, whose first columns hold words and the others numbers."""
+  """Returns an empty table whose first columns contain words and the others numbers."""
   table = Table(box=None, header_style='bold', pad_edge=False, padding=(0, 2, 0, 0))
   for i, name in enumerate(names):
     table.add_column(name, justify='left' if i < words else 'right', no_wrap=True)

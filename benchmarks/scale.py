@@ -1,10 +1,10 @@
-"""Times StratifiedSplitter from half a million to 50 million records: does a record cost the same?
+"""Measures how the cost of StratifiedSplitter per record scales from 0.5 to 50 million records.
 
-Each case is a pipeline of the one component in a process of its own, on gzip files. Records,
-classes and files vary one at a time. core-us: core-microseconds a record, which are core-seconds a
-million; read, written: MB that go through files, work files included, as the system counts them;
-shuffled: MB of the elements between stages of the Beam pipeline. What is aimed at: a record costs
-less than a fifth more in 50 million than in half a million, and memory does not grow.
+Each case is a pipeline of this component in its own process, on gzip files. The number of records,
+classes and files is varied one at a time. core-us: core-microseconds per record; read, written: MB
+of file I/O including work files, as counted by the system; shuffled: MB of elements between stages
+of the Beam pipeline. Targets: a record costs at most a fifth more in 50 million than in half a
+million, and memory does not grow.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _COLOURS = {'records': '#1b6ca8', 'classes': '#c8553d', 'shards': '#588157'}
 
 
 def cases(size: str, specs: Sequence[DataSpec] = ()) -> list[Case]:
-  """Returns the cases of a size, or of the given files."""
+  """Returns the cases of a size, or those of the given input files."""
   return [case_of(spec) for spec in specs or map(DataSpec.parse, SPECS[size].split())]
 
 
 def case_of(spec: DataSpec) -> Case:
-  """Returns the case that splits such files."""
+  """Returns the case that splits the specified files."""
   return Case(
     name=f'{spec.records:,} {spec.kind}, {spec.classes:,} classes, {spec.shards} shards',
     records=spec.records,
@@ -53,7 +53,7 @@ def case_of(spec: DataSpec) -> Case:
 
 
 def split(data: dict[str, Any], root: str, beam_args: Sequence[str]) -> Work:
-  """Returns the work of splitting files, which also counts the bytes that it moves."""
+  """Returns the work of splitting files, which also measures the transferred bytes."""
   from benchmarks.split import stratified_split
 
   files, work = DataFiles.from_json(data), stratified_split(data, root, beam_args)
@@ -68,21 +68,23 @@ def split(data: dict[str, Any], root: str, beam_args: Sequence[str]) -> Work:
   def check(figures: dict[str, float]) -> dict[str, Any]:
     counts = count_records(Path(root))
     if sum(counts.values()) != files.records:
-      raise RuntimeError(f'{files.records} records went in, {counts} came out; mend the splitter')
+      raise RuntimeError(
+        f'{files.records} input records gave {counts} output records; fix the splitter'
+      )
     return {'records': files.records, 'counts': counts, 'figures': figures}
 
   return Work(run, check, work.fresh_bytes)
 
 
 def _file_bytes() -> dict[str, int]:
-  """Returns the bytes that this process has read and written so far."""
+  """Returns the bytes that this process has read and written."""
   used = psutil.Process().io_counters()
   return {'read MB': used.read_chars, 'written MB': used.write_chars}
 
 
 @contextlib.contextmanager
 def shuffled_bytes() -> Iterator[Counter[str]]:
-  """Counts, for the time of a `with`, bytes that Beam's local runner keeps between two stages."""
+  """Counts the bytes that Beam's local runner stores between stages within the context."""
   from apache_beam.runners.portability.fn_api_runner import execution
 
   counter: Counter[str] = Counter()
@@ -101,7 +103,7 @@ def shuffled_bytes() -> Iterator[Counter[str]]:
 
 
 def count_records(root: Path) -> dict[str, int]:
-  """Returns the records of each split, by the package's own reader: TensorFlow's takes minutes."""
+  """Returns the number of records of each split; TensorFlow's reader would take minutes."""
   from tfx_balance.tfrecord.files import read_frames
 
   records: Counter[str] = Counter()
@@ -111,7 +113,7 @@ def count_records(root: Path) -> dict[str, int]:
 
 
 def draw(results: Sequence[Result], path: Path) -> None:
-  """Draws what a record costs, and the peak of memory, along the longest series of each size."""
+  """Plots cost per record and peak memory for the longest series of each size."""
   import matplotlib
 
   matplotlib.use('Agg')
@@ -135,9 +137,9 @@ def draw(results: Sequence[Result], path: Path) -> None:
       axes.minorticks_off()
       axes.grid(alpha=0.25)
     column[1].set_xlabel(f'{one.what} ({one.fixed})')
-  for axes, label in zip(rows[:, 0], ('core-µs a record', 'peak memory, GB'), strict=True):
+  for axes, label in zip(rows[:, 0], ('core-µs per record', 'peak memory, GB'), strict=True):
     axes.set_ylabel(label)
     axes.set_ylim(bottom=0)
-  figure.suptitle('StratifiedSplitter: what a record costs, and how much memory a run takes')
+  figure.suptitle('StratifiedSplitter: cost per record and peak memory')
   figure.savefig(path, dpi=110)
   pyplot.close(figure)

@@ -92,7 +92,7 @@ def test_every_record_has_a_class(n):
     ('small:3', "'small:3' is not KIND:RECORDS:SHARDS"),
     ('tiny:3:1', "kind 'tiny' is not in"),
     ('small:3:1:5:lzma', "compressor 'lzma' is not in"),
-    ('small:3:1:20000', '20000 classes have no labels of two bytes'),
+    ('small:3:1:20000', '20000 classes do not fit into labels of two bytes'),
   ],
 )
 def test_files_that_cannot_be_are_refused(text, message):
@@ -115,5 +115,5 @@ def test_a_file_that_is_cut_has_no_floor(tmp_path):
   files = find_or_write(DataSpec('small', 100, 1), tmp_path)
   (path,) = files.paths()
   Path(path).write_bytes(Path(path).read_bytes()[:-20])
-  with pytest.raises(RuntimeError, match='is not one whole gzip member'):
+  with pytest.raises(RuntimeError, match='is not one complete gzip member'):
     recode(asdict(files)).run()

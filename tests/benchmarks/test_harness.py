@@ -86,8 +86,8 @@ def test_a_series_has_cases_that_differ_in_one_thing():
   assert files.growth('ours') == pytest.approx(0.5)
   (line,) = records.lines()
   assert line == (
-    'ours, from 1,000 to 3,000 records (small, 5 classes, 8 shards): a record costs +10%, '
-    'and the peak of memory changes by +0 MB, 12.0 bytes a record'
+    'ours, from 1,000 to 3,000 records (small, 5 classes, 8 shards): cost per record +10%, '
+    'peak memory +0 MB, 12.0 bytes per record'
   )
 
 
@@ -122,7 +122,7 @@ def test_the_page_has_what_was_printed_and_says_what_failed():
   text = page(machine, 'python -m benchmarks {} --small', [('split', 'A.', 'a  1', True)])
 
   assert all(line in text for line in machine)
-  assert '## split\n\nA.\n\n**Some of it failed.**\n\n```text\n' in text
+  assert '## split\n\nA.\n\n**Some cases failed.**\n\n```text\n' in text
   assert '```text\n$ python -m benchmarks split --small\na  1\n```\n' in text
 
 
@@ -155,11 +155,11 @@ def test_cases_and_sides_are_chosen():
   [
     (['train'], "'train' is not in ['split', 'augment', 'input', 'scale']"),
     (['split', '--repeat', '0'], 'run each side at least once'),
-    (['split', '--only', 'nothing'], 'leave no case'),
-    (['input', '--sides', 'fast'], 'leave no case'),
+    (['split', '--only', 'nothing'], 'select no case'),
+    (['input', '--sides', 'fast'], 'select no case'),
     (['input', '--cases', 'small:5:1'], "--cases is for ['split', 'scale']"),
     (['split', '--cases', 'small:5'], 'is not KIND:RECORDS:SHARDS'),
-    (['scale', '--resume'], 'goes on from the file of --json'),
+    (['scale', '--resume'], 'reads the file of --json'),
     (['split', '--picture', 'a.png'], '--picture is for scale'),
   ],
 )
