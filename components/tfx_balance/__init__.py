@@ -16,7 +16,7 @@ if TYPE_CHECKING:
   from tfx_balance.class_distribution_validator.component import (
     ClassDistributionValidator as ClassDistributionValidator,
   )
-  from tfx_balance.plan.stratified_indices import stratified_indices as stratified_indices
+  from tfx_balance.plan.labels import stratified_indices as stratified_indices
   from tfx_balance.stratified_splitter.component import StratifiedSplitter as StratifiedSplitter
 
 __version__ = '0.1.0'
@@ -26,7 +26,7 @@ _HOME = {
   'BalancedInputGen': 'tfx_balance.balanced_input_gen.component',
   'ClassDistributionValidator': 'tfx_balance.class_distribution_validator.component',
   'StratifiedSplitter': 'tfx_balance.stratified_splitter.component',
-  'stratified_indices': 'tfx_balance.plan.stratified_indices',
+  'stratified_indices': 'tfx_balance.plan.labels',
 }
 
 __all__ = [

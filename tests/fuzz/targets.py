@@ -219,7 +219,8 @@ def _check_quotas(weights: list[int], batch_size: int) -> None:
   quota, whole = BatchQuota(tuple(weights), batch_size), sum(weights)
   totals, lag = np.zeros(len(weights), np.int64), quota.start()
   for t in range(1, 21):
-    counts, lag = quota.next(lag)
+    chosen, lag = quota.next_extra(lag, 1)
+    counts = quota.whole + np.bincount(chosen[0], minlength=len(weights))
     assert counts.sum() == batch_size
     totals += counts
     for n, total, w in zip(counts.tolist(), totals.tolist(), weights, strict=True):

@@ -13,8 +13,8 @@ import tensorflow as tf
 from tfx_balance.documents.balanced_input import PLAN_NAME
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
-from tfx_balance.inputs.file_layout import FileLayout
-from tfx_balance.inputs.records import RECORD_OVERHEAD
+from tfx_balance.inputs.file_source import SegmentTable
+from tfx_balance.inputs.record_files import RECORD_OVERHEAD
 
 from tests.inputs.helpers_inputs import SPEC, example, write_artifact, write_file
 
@@ -212,9 +212,9 @@ def test_ten_thousand_classes_that_share_a_file_work(tmp_path, budget):
 
 def test_a_file_that_classes_share_counts_once(tmp_path):
   plan = write_artifact(tmp_path / 'a', [5] * 10, shared_below=10)
-  layout = FileLayout.of(plan, memory_budget=100)
-  assert not layout.held.any()
-  assert layout.window_bytes <= plan.files[0].n_bytes + 50 * RECORD_OVERHEAD
+  table = SegmentTable.of(plan, memory_budget=100)
+  assert not table.held.any()
+  assert table.window_bytes <= plan.files[0].n_bytes + 50 * RECORD_OVERHEAD
 
 
 def test_a_plan_of_a_newer_version_is_refused(artifact):

@@ -10,9 +10,13 @@ import tensorflow as tf
 from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.errors import DataError
 from tfx_balance.inputs import BalancedInputs
-from tfx_balance.inputs.file_names import promised_records
-from tfx_balance.inputs.ordered_files import checked_batches
-from tfx_balance.inputs.records import batches_of, read_in_python, read_records
+from tfx_balance.inputs.record_files import (
+  batches_of,
+  checked_batches,
+  promised_records,
+  read_in_python,
+  read_records,
+)
 
 from tests.inputs.helpers_inputs import SPEC, example, write_file
 

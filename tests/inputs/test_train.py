@@ -205,8 +205,8 @@ def test_what_breaks_a_rule_is_refused(arguments, message):
   ('labels', 'message'),
   [
     (np.eye(3), 'argmax'),
-    (np.array([0.5, 1.0]), 'label 0.5 is not integral'),
-    (np.array([]), 'one record or more'),
+    (np.array([0.5, 1.0]), 'label 0.5 must be an integer, an integral float'),
+    (np.array([]), 'one item or more'),
   ],
 )
 def test_labels_that_are_no_classes_are_refused(labels, message):

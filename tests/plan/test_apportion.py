@@ -269,9 +269,9 @@ def test_four_times_the_rows_take_four_times_the_steps(grouped):
   for height in (300, 1200):
     groups = [i // 3 for i in range(height)] if grouped else None
     network = apportion._network([[8, 1, 1]] * height, 10, groups)
-    network.parts = CountedList(network.parts)
+    network.fractions = CountedList(network.fractions)
     network.round(0, range(height))
-    reads.append(network.parts.n_reads)
+    reads.append(network.fractions.n_reads)
   assert 3 * reads[0] < reads[1] < 5 * reads[0]
 
 

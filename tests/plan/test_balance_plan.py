@@ -141,7 +141,7 @@ FAULTS = {
   'unknown class': (({9: 200},), {}, r'9 is not a class; the classes are: 0, 1, 2$'),
   'unknown class of factors': ((), {'factors': {'x': 2}}, r"'x' is not a class; .* 0, 1, 2$"),
   'text for a number': (({'zero': 200},), {}, "'zero' is not a class; the classes are: 0, 1, 2"),
-  'named twice': (({1: 30, '1': 40},), {}, 'class 1 is named twice in .*; name it once'),
+  'named twice': (({1: 30, '1': 40},), {}, 'sampling_strategy= names class 1 twice; name it once'),
   'below the count': (
     ({0: 99},),
     {},

@@ -9,12 +9,18 @@ from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.batch_quota import MAX_RESOLUTION, BatchQuota, bounded_weights
-from tfx_balance.plan.class_order import ClassOrder
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.sampling import ClassCounts
-from tfx_balance.plan.schedules import ScheduledWeights, annealed, deferred, progressive
+from tfx_balance.plan.record_order import RecordOrder
+from tfx_balance.plan.sampling import ScheduledWeights, TrainingCounts
+from tfx_balance.plan.schedules import annealed, deferred, progressive
 
 SHAPES = [(2, 1), (2, 7), (5, 256), (10, 3), (37, 512), (256, 32), (1000, 1), (1000, 512)]
+
+
+def next_counts(quota, lag):
+  """Returns the next batch's records of each class, and the lag after it."""
+  chosen, lag = quota.next_extra(lag, 1)
+  return quota.whole + np.bincount(chosen[0], minlength=len(lag)), lag
 
 
 def check(weights, batch_size, n_batches):
@@ -24,7 +30,7 @@ def check(weights, batch_size, n_batches):
   low, high = share // total, -(-share // total)
   lag, sums = quota.start(), np.zeros(len(weights), np.int64)
   for t in range(1, n_batches + 1):
-    counts, lag = quota.next(lag)
+    counts, lag = next_counts(quota, lag)
     assert counts.sum() == batch_size
     assert (low <= counts).all(), (weights, batch_size, t)
     assert (counts <= high).all(), (weights, batch_size, t)
@@ -57,7 +63,7 @@ def test_batches_do_not_depend_on_how_many_are_planned_at_a_time(weights, batch_
   for n in runs:
     chosen, many = quota.next_extra(many, n)
     for row in chosen:
-      counts, one = quota.next(one)
+      counts, one = next_counts(quota, one)
       assert (counts - quota.whole == np.bincount(row, minlength=len(weights))).all()
     assert (one == many).all()
 
@@ -78,9 +84,9 @@ DRAWS = [(2, 1, 1), (2, 7, 300), (10, 3, 2), (37, 64, 5), (256, 32, 1), (1000, 8
 @pytest.mark.parametrize(('n_classes', 'batch_size', 'largest'), DRAWS)
 def test_quotas_hold_in_10000_batches_of_records(n_classes, batch_size, largest):
   ratios = np.random.default_rng(1).integers(1, largest + 1, n_classes).tolist()
-  counts = ClassCounts(tuple(ClassValue('int', i) for i in range(n_classes)), (9,) * n_classes)
+  counts = TrainingCounts(tuple(ClassValue('int', i) for i in range(n_classes)), (9,) * n_classes)
   weights = ScheduledWeights(counts, bounded_weights(ratios))
-  draws = BatchDraws(ClassOrder.whole(counts.records, 0), 'exact', weights, batch_size, 50)
+  draws = BatchDraws(RecordOrder(((9,),) * n_classes, 0), 'exact', weights, batch_size, 50)
   share, total = np.array(weights.at(0)) * batch_size, sum(weights.at(0))
   state, sums = draws.start(), np.zeros(n_classes, np.int64)
   for _ in range(20):
@@ -107,7 +113,7 @@ def test_equal_ratios_hold_in_any_window(n_classes, batch_size):
   quota = BatchQuota((1,) * n_classes, batch_size)
   lag, rows = quota.start(), []
   for _ in range(60):
-    counts, lag = quota.next(lag)
+    counts, lag = next_counts(quota, lag)
     rows.append(counts)
   for start, end in itertools.combinations(range(61), 2):
     window = np.sum(rows[start:end], axis=0)
@@ -129,9 +135,9 @@ SCHEDULES = {
 def test_a_schedule_keeps_its_bound(schedule, batch_size):
   for n_classes in (2, 5, 30, 300):
     records = tuple(np.random.default_rng(n_classes).integers(1, 2000, n_classes).tolist())
-    counts = ClassCounts(tuple(ClassValue('int', i) for i in range(n_classes)), records)
+    counts = TrainingCounts(tuple(ClassValue('int', i) for i in range(n_classes)), records)
     weights = ScheduledWeights(counts, schedule=schedule)
-    order = ClassOrder.whole(records, seed=0)
+    order = RecordOrder(tuple((n,) for n in records), seed=0)
     draws = BatchDraws(order, 'exact', weights, batch_size, epoch_steps=50)
     state, off = draws.start(), np.zeros(n_classes)
     for step in range(300):

@@ -12,7 +12,7 @@ from tfx_balance.plan.apportion import largest_remainder
 from tfx_balance.plan.ranks import (
   Assigner,
   Candidates,
-  HistogramLayout,
+  RankHistogram,
   boundary_buckets,
   find_thresholds,
   mix,
@@ -85,7 +85,7 @@ def search(problem):
   """Returns the thresholds, found as a pipeline does it: each shard on its own, then together."""
   rank, shards = problem.ranks, shards_of(problem)
   sizes = np.bincount(problem.strata, minlength=len(problem.quotas))
-  layout = HistogramLayout.of(sizes.tolist())
+  layout = RankHistogram.of(sizes.tolist())
   in_bucket = [layout.buckets(problem.strata[shard], rank[shard]) for shard in shards]
   histogram = np.zeros(layout.n_buckets, np.int64)
   for buckets in in_bucket:
@@ -191,22 +191,22 @@ def test_ranks_are_independent_between(seed, purpose):
   assert 140 < len(np.intersect1d(first, second[:2000])) < 260
 
 
-# --- HistogramLayout
+# --- RankHistogram
 
 
 @pytest.mark.parametrize('n', [4, 15, 16, 31, 32, 1000, 5000, 2**20 - 1, 2**20, 10**12])
 def test_a_stratum_has_about_a_quarter_of_its_root_in_buckets(n):
-  n_buckets = HistogramLayout.of([n]).n_buckets
+  n_buckets = RankHistogram.of([n]).n_buckets
   assert n**0.5 / 8 <= n_buckets <= n**0.5 / 2
 
 
 def test_many_strata_need_few_counters():
-  assert HistogramLayout.of([5000] * 10_000).n_buckets == 160_000
+  assert RankHistogram.of([5000] * 10_000).n_buckets == 160_000
 
 
 @given(st.lists(st.integers(0, 10**7), min_size=1, max_size=20), st.data())
 def test_a_bucket_holds_a_range_of_one_stratum_in_order(records, data):
-  layout = HistogramLayout.of(records)
+  layout = RankHistogram.of(records)
   places = st.tuples(st.integers(0, len(records) - 1), st.integers(0, 2**63 - 1))
   drawn = sorted(data.draw(st.lists(places, min_size=1)))
   drawn = [(0, 0), *drawn, (len(records) - 1, 2**63 - 1)]
@@ -264,7 +264,7 @@ def test_only_equal_records_are_cut(problem):
   # A cut costs time for every record of its shard.
   copies = Counter(zip(problem.strata.tolist(), problem.ranks.tolist(), strict=True))
   for stratum, cuts in search(problem).cuts.items():
-    assert len({cut.part for cut in cuts}) == len(cuts)
+    assert len({cut.partition for cut in cuts}) == len(cuts)
     for cut in cuts:
       assert 0 < sum(cut.taken.values()) < copies[stratum, cut.rank]
 

@@ -103,7 +103,7 @@ def inputs_apis(folder: Path) -> Iterator[Api]:
   epoch = COUNT
   yield Api(
     'train',
-    without(arrays.train, mock.patch('tfx_balance.inputs.training.draw_dataset')),
+    without(arrays.train, mock.patch('tfx_balance.inputs.balanced_inputs.draw_dataset')),
     {'batch_size': 2},
     {
       'batch_size': INTEGERS,

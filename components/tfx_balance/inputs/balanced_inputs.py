@@ -3,41 +3,52 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_balance.arguments import check_flag, check_path, check_seed, check_text
-from tfx_balance.augment import AugmentFn, PoolFn
+from tfx_balance.arguments import (
+  check_choice,
+  check_flag,
+  check_path,
+  check_seed,
+  check_text,
+  shown,
+)
+from tfx_balance.augment import AugmentFn, PoolFn, check_augment_fn
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import fn_args as fn_args_lib
-from tfx_balance.inputs.array_source import ArraySource, collect
-from tfx_balance.inputs.class_emphasis import ClassEmphasis
-from tfx_balance.inputs.file_names import files_in, matching_files, names_in, promised_records
+from tfx_balance.inputs.file_names import SPLIT_PREFIX, files_in, matching_files, names_in
 from tfx_balance.inputs.file_source import FileSource
 from tfx_balance.inputs.image_folder import read_images
-from tfx_balance.inputs.labels import index_lookup
-from tfx_balance.inputs.ordered_files import ordered_files
-from tfx_balance.inputs.parsing import check_feature_spec
-from tfx_balance.inputs.pool_source import PoolSource
+from tfx_balance.inputs.losses import Loss, logit_adjusted_cross_entropy, weighted_cross_entropy
+from tfx_balance.inputs.parsing import FeatureSpec, check_feature_spec, index_lookup, parser
 from tfx_balance.inputs.python_calls import options_of_calls
-from tfx_balance.inputs.source import DEFAULT_MEMORY_BUDGET, FeatureSpec
-from tfx_balance.inputs.training import (
-  BatchWork,
-  Sampling,
-  check_label_as,
-  count_steps,
-  training_dataset,
+from tfx_balance.inputs.record_files import ordered_examples, promised_records
+from tfx_balance.inputs.record_source import (
+  DEFAULT_MEMORY_BUDGET,
+  ArraySource,
+  ExampleSource,
+  RecordSource,
+  collect,
 )
+from tfx_balance.inputs.training import LABEL_FORMS, BatchSlice, batch_maker, draw_dataset
+from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.batch_quota import check_batch_size
-from tfx_balance.plan.sampling import Epoch
+from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.class_weight import SCHEMES, all_equal, class_weights, log_shares
+from tfx_balance.plan.record_order import RecordOrder
+from tfx_balance.plan.sampling import Epoch, Sampling, epoch_steps
 from tfx_balance.plan.schedules import Schedule
 
 
 @dataclass(frozen=True)
-class BalancedInputs(ClassEmphasis):
+class BalancedInputs:
   """Batches of records of unequal classes, sampled as a strategy says.
 
   `strategy`, here and in all methods, is 'exact' (every batch holds the floor or the ceiling of
@@ -48,11 +59,13 @@ class BalancedInputs(ClassEmphasis):
   `tfx_balance.plan.schedules`).
 
   Attributes:
-    feature_spec: the default of what records are parsed with, the label included.
-    label: name of the label feature, or None for arrays.
-    eval_files: patterns of the files that `eval` reads, by split.
+    source: Source of the records.
+    feature_spec: Default feature spec, the label included.
+    label: Name of the label feature, or None for arrays.
+    eval_files: Patterns of the files that `eval` reads, by split.
   """
 
+  source: RecordSource
   feature_spec: FeatureSpec | None = None
   label: str | None = None
   eval_files: Mapping[str, Sequence[str]] | None = None
@@ -65,8 +78,8 @@ class BalancedInputs(ClassEmphasis):
     train files; the feature spec from the transform graph, or from the schema.
 
     Args:
-      fn_args: what `run_fn` gets.
-      memory_budget: bytes of records to hold; larger classes are streamed.
+      fn_args: Argument of `run_fn`.
+      memory_budget: Bytes of records to hold; larger classes are streamed.
 
     Raises:
       ConfigError: if there are no train files.
@@ -90,12 +103,12 @@ class BalancedInputs(ClassEmphasis):
     feature_spec: FeatureSpec | None = None,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
   ) -> BalancedInputs:
-    """Returns the inputs that BalancedInputGen wrote at a place.
+    """Returns the inputs that BalancedInputGen wrote.
 
     Args:
-      uri: root of the Examples artifact, which has `balanced_input.json`.
-      feature_spec: the default of `train` and `eval`.
-      memory_budget: bytes of records to hold; larger classes are streamed.
+      uri: Root of the Examples artifact, which has `balanced_input.json`.
+      feature_spec: Default feature spec of `train` and `eval`.
+      memory_budget: Bytes of records to hold; larger classes are streamed.
 
     Raises:
       DataError: if the plan cannot be read, or a file that it names is not there.
@@ -103,8 +116,8 @@ class BalancedInputs(ClassEmphasis):
     root = check_path('uri', uri).rstrip('/')
     check_feature_spec(feature_spec)
     source = FileSource(fn_args_lib.read_plan(root), root, memory_budget)
-    splits = [name[len('Split-') :] for name in names_in(root) if name.startswith('Split-')]
-    files = {name: [os.path.join(root, f'Split-{name}', '*')] for name in splits}
+    folders = [name for name in names_in(root) if name.startswith(SPLIT_PREFIX)]
+    files = {name.removeprefix(SPLIT_PREFIX): [os.path.join(root, name, '*')] for name in folders}
     return cls(source, feature_spec, source.plan.label, files)
 
   @classmethod
@@ -112,9 +125,9 @@ class BalancedInputs(ClassEmphasis):
     """Returns inputs over arrays in memory.
 
     Args:
-      features: an array [n, ...], or a dict, tuple or nest of such.
+      features: Array [n, ...], or a dict, tuple or nest of such.
       labels: [n] or [n, 1]: integers, text, bytes or integral floats.
-      seed: the default of `train`.
+      seed: Default seed of `train`.
 
     Raises:
       DataError: if the labels are no classes, or lengths differ.
@@ -138,9 +151,9 @@ class BalancedInputs(ClassEmphasis):
         PNG and JPEG files for each class: features are {'image': the file's bytes}, and labels the
         folders' names as bytes.
       label: Name of the label feature.
-      feature_spec: Spec as `tf.io.parse_example` takes it, the label included.
-      seed: the default of `train`.
-      memory_budget: bytes of records to hold.
+      feature_spec: Feature spec as `tf.io.parse_example` takes it, the label included.
+      seed: Default seed of `train`.
+      memory_budget: Bytes of records to hold.
 
     Raises:
       ConfigError: if label or feature_spec is missing for TFRecord files.
@@ -155,7 +168,7 @@ class BalancedInputs(ClassEmphasis):
     if label is None or feature_spec is None:
       missing = 'label' if label is None else 'feature_spec'
       raise ConfigError(f'{missing}=None, and TFRecord files need both label= and feature_spec=')
-    source = PoolSource(matching_files(files), label, feature_spec, seed, memory_budget)
+    source = ExampleSource(matching_files(files), label, feature_spec, seed, memory_budget)
     return cls(source, feature_spec, label)
 
   @classmethod
@@ -195,20 +208,20 @@ class BalancedInputs(ClassEmphasis):
     it can be saved by `tf.train.Checkpoint` and goes on with the next batch in any process.
 
     Args:
-      batch_size: of all replicas together, 1 or more.
-      strategy: see the class.
-      feature_spec: what to parse with, where records are files and no default is known.
-      q: weights are records^q; 0 is balanced, 0.5 square-root sampling.
-      ratios: class to weight, every class named.
-      schedule: step (from 0) to q, ratios or Mixture.
-      epoch: see `steps_per_epoch`; here it only says what a repeat is.
-      seed: of all that is drawn; None for the plan's.
+      batch_size: Records in a batch of all replicas together, 1 or more.
+      strategy: 'exact', 'weighted' or 'natural'; see the class.
+      feature_spec: Feature spec of the records of files, where there is no default.
+      q: Exponent of weights records^q; 0 is balanced, 0.5 square-root sampling.
+      ratios: Weight by class, every class named.
+      schedule: Function of the step, from 0, that returns a q, ratios or a Mixture.
+      epoch: Length of an epoch, after which nothing counts as a repeat; see `steps_per_epoch`.
+      seed: Seed of all draws; None for the plan's.
       label_as: 'parsed' as in the data, or 'index' for the position in `classes`, int64 [B].
       sample_weight: True or 'balanced', or 'effective', to give float32 [B] as well.
-      augment_fn: what changes records on their way: see `tfx_balance.augment.contract`.
-      augment: 'repeats', 'all' or a list of classes that it is for.
-      input_context: from `tf.distribute`: this pipeline then gives its slice of every batch, in
-        batches of one replica each.
+      augment_fn: Augment function; see `tfx_balance.augment.contract`.
+      augment: Records to augment: 'repeats', 'all' or a list of classes.
+      input_context: Context from `tf.distribute`: this pipeline then gives its slice of every
+        batch, in batches of one replica each.
 
     Raises:
       AugmentError: if augment_fn breaks a rule.
@@ -216,19 +229,30 @@ class BalancedInputs(ClassEmphasis):
       DataError: if a file does not hold what the plan says. While the dataset is read, such faults
         come as tf.errors.InvalidArgumentError with the same text.
     """
-    sampling = Sampling(strategy, q, ratios, schedule)
+    sampling, counts = Sampling(strategy, q, ratios, schedule), self.source.counts
     batch_size = check_batch_size(batch_size)
     weights = None
-    if isinstance(sample_weight, str):
-      weights = self.weights_under(sampling, sample_weight)
-    elif check_flag('sample_weight', sample_weight):
-      weights = self.weights_under(sampling, 'balanced')
-    work = BatchWork(label_as, weights, augment_fn, augment)
+    if isinstance(sample_weight, str) or check_flag('sample_weight', sample_weight):
+      scheme = sample_weight if isinstance(sample_weight, str) else 'balanced'
+      weights = self._class_weights(sampling, scheme)
+    check_choice('label_as', label_as, LABEL_FORMS)
+    if augment_fn is not None:
+      check_augment_fn(augment_fn, shown(augment_fn))
     reader = self.source.reader(self._spec(feature_spec))
     seed = self.source.seed if seed is None else check_seed(seed)
-    return training_dataset(
-      self.source, reader, sampling, work, batch_size, epoch, seed, input_context
+    batch_slice = BatchSlice.of(input_context)
+    make = batch_maker(reader, counts, label_as, weights, augment_fn, augment)
+    draws = BatchDraws(
+      RecordOrder(self.source.windows(), seed),
+      strategy,
+      sampling.weights(counts),
+      batch_size,
+      epoch_steps(sampling, counts, batch_size, epoch),
     )
+    batches = draw_dataset(draws, batch_slice, reader).map(
+      make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    return batches.with_options(options_of_calls()).prefetch(tf.data.AUTOTUNE)
 
   def eval(
     self,
@@ -243,9 +267,9 @@ class BalancedInputs(ClassEmphasis):
     Inputs without splits (arrays, a generator, `from_files`) give their own records.
 
     Args:
-      batch_size: 1 or more; the last batch may be smaller.
-      feature_spec: what to parse with, where no default is known.
-      split: name of the split.
+      batch_size: Records in a batch, 1 or more; the last batch may be smaller.
+      feature_spec: Feature spec of the records of files, where there is no default.
+      split: Name of the split.
       label_as: 'parsed', or 'index' for the position in `classes`; a label that is no class fails.
 
     Raises:
@@ -254,7 +278,7 @@ class BalancedInputs(ClassEmphasis):
         dataset is read, by tf.errors.InvalidArgumentError with the same text.
     """
     batch_size = check_batch_size(batch_size)
-    check_label_as(label_as)
+    check_choice('label_as', label_as, LABEL_FORMS)
     check_text('split', split)
     spec = self._spec(feature_spec)
     if self.eval_files is None:
@@ -266,7 +290,8 @@ class BalancedInputs(ClassEmphasis):
       )
     else:
       paths = matching_files(self.eval_files[split])
-      batches = ordered_files(paths, batch_size, self.label, spec, promised_records(paths))
+      parse = parser(self.label, spec)
+      batches = ordered_examples(paths, batch_size, parse, promised_records(paths))
     if label_as == 'index':
       lookup = index_lookup(self.classes)
       batches = batches.map(lambda features, label: (features, lookup(label)))
@@ -284,25 +309,160 @@ class BalancedInputs(ClassEmphasis):
   ) -> int:
     """Returns the batches until every record of a class has been shown.
 
+    Under 'weighted' it is an average; under a schedule it is the first epoch's length.
+
     Args:
-      batch_size: as in `train`.
+      batch_size: Records in a batch, as in `train`.
       epoch: 'largest' or 'smallest' class, or a number of batches, which is returned. Under
         'natural' the first two are one pass over all the records.
-      strategy: as in `train`, and so are q, ratios and schedule. Under 'weighted' it is an average.
-      q: see `train`.
-      ratios: see `train`.
-      schedule: see `train`; the first epoch's length is returned.
+      strategy: Strategy of the batches, as in `train`.
+      q: Exponent of the weights, as in `train`.
+      ratios: Weight by class, as in `train`.
+      schedule: Schedule of the weights, as in `train`.
 
     Raises:
       ConfigError: if an argument breaks a rule.
     """
     sampling = Sampling(strategy, q, ratios, schedule)
-    return count_steps(sampling, self.source.counts, batch_size, epoch)
+    return epoch_steps(sampling, self.source.counts, batch_size, epoch)
 
   def with_feature_spec(self, feature_spec: FeatureSpec) -> BalancedInputs:
     """Returns the same inputs with another default feature spec."""
     return replace(self, feature_spec=check_feature_spec(feature_spec))
 
+  @property
+  def classes(self) -> tuple[ClassValue, ...]:
+    """The classes in the plan's order, which indices, weights and priors share."""
+    return self.source.counts.classes
+
+  def class_weight(
+    self,
+    scheme: str = 'balanced',
+    *,
+    strategy: str = 'natural',
+    q: float | None = None,
+    ratios: Mapping[Any, Any] | None = None,
+    beta: float = 0.999,
+    split: str | None = None,
+  ) -> dict[int, float]:
+    """Returns class index to weight in the loss, as `fit(class_weight=...)` takes it.
+
+    Weights are relative to the sampling of the batches: for balanced batches they are 1, and a
+    warning says so.
+
+    Args:
+      scheme: 'balanced' (scikit-learn's n_samples / (n_classes n_c) on natural batches), or
+        'effective' (effective number of samples, Cui et al. 2019); their mean over the samples is
+        1 in both.
+      strategy: Strategy of the batches, as in `train`.
+      q: Exponent of the weights, as in `train`.
+      ratios: Weight by class, as in `train`.
+      beta: Parameter of 'effective', 0 or more and below 1.
+      split: Split whose natural counts 'effective' uses; see `log_prior`.
+
+    Raises:
+      ConfigError: if an argument breaks a rule.
+    """
+    sampling = Sampling(strategy, q, ratios)
+    return dict(enumerate(self._class_weights(sampling, scheme, beta, split)))
+
+  def weighted_loss(self, scheme: str = 'balanced', **arguments: Any) -> Loss:
+    """Returns a cross-entropy of class indices and logits, weighted by `class_weight`.
+
+    Args:
+      scheme: 'balanced' or 'effective'; see `class_weight`.
+      **arguments: Other arguments of `class_weight`.
+    """
+    return weighted_cross_entropy(list(self.class_weight(scheme, **arguments).values()))
+
+  def log_prior(self, split: str | None = None) -> npt.NDArray[np.float32]:
+    """Returns the log of each class's natural share: float32 [n_classes].
+
+    Args:
+      split: One of the input splits that were merged; None where there was only one.
+
+    Raises:
+      ConfigError: if several were merged and none is named: copies among them flatten the prior.
+      DataError: if a class has no record in it.
+    """
+    return np.array(log_shares(self.source.natural_counts(split)), np.float32)
+
+  def prior_correction(
+    self,
+    *,
+    split: str | None = None,
+    strategy: str = 'exact',
+    q: float | None = None,
+    ratios: Mapping[Any, Any] | None = None,
+  ) -> npt.NDArray[np.float32]:
+    """Returns log natural share - log sampled share: float32 [n_classes].
+
+    Add it to the logits of a model that was trained on such batches: its probabilities then are
+    those of the natural classes.
+
+    Args:
+      split: Split with the natural shares; see `log_prior`.
+      strategy: Strategy of the batches, as in `train`.
+      q: Exponent of the weights, as in `train`.
+      ratios: Weight by class, as in `train`; a ratio of 0 gives +inf.
+
+    Raises:
+      ConfigError: if an argument breaks a rule.
+    """
+    sampled = Sampling(strategy, q, ratios).constant(self.source.counts)
+    correction = self.log_prior(split) - np.array(log_shares(sampled), np.float32)
+    _warn_if_equal(correction.tolist(), 'the correction', strategy)
+    return correction
+
+  def logit_adjusted_loss(
+    self,
+    tau: float = 1.0,
+    *,
+    strategy: str = 'natural',
+    q: float | None = None,
+    ratios: Mapping[Any, Any] | None = None,
+  ) -> Loss:
+    """Returns the logit-adjusted cross-entropy (Menon et al. 2021) of class indices and logits.
+
+    The prior is that of the batches: on balanced ones this is plain cross-entropy, and a
+    warning says so.
+
+    Args:
+      tau: Factor of the log prior.
+      strategy: Strategy of the batches, as in `train`.
+      q: Exponent of the weights, as in `train`.
+      ratios: Weight by class, as in `train`.
+
+    Raises:
+      ConfigError: if an argument breaks a rule.
+    """
+    sampled = Sampling(strategy, q, ratios).constant(self.source.counts)
+    _warn_if_equal([float(weight) for weight in sampled], 'the adjustment', strategy)
+    return logit_adjusted_cross_entropy(log_shares(sampled), tau)
+
+  def _class_weights(
+    self, sampling: Sampling, scheme: str, beta: float = 0.999, split: str | None = None
+  ) -> list[float]:
+    """Returns the weights of `class_weight` as a list, for batches sampled in any way."""
+    counts, natural = self.source.counts, None
+    check_choice('scheme', scheme, SCHEMES)
+    if split is not None or scheme == 'effective':
+      natural = self.source.natural_counts(split)
+    records = natural if natural and scheme == 'effective' else counts.records
+    found = class_weights(records, sampling.constant(counts), scheme, beta)
+    _warn_if_equal([weight for weight in found if weight], 'the class weights', sampling.strategy)
+    return found
+
   def _spec(self, feature_spec: FeatureSpec | None) -> FeatureSpec | None:
     """Returns a feature spec, or the default where there is none."""
     return self.feature_spec if feature_spec is None else check_feature_spec(feature_spec)
+
+
+def _warn_if_equal(values: Sequence[float], what: str, strategy: str) -> None:
+  """Warns the caller of a public method where values are all equal."""
+  if all_equal(values):
+    warnings.warn(
+      f'{what} does nothing: under strategy={strategy!r} all classes are sampled alike; leave it '
+      f"out, or sample with strategy='natural'",
+      stacklevel=4,
+    )

@@ -6,12 +6,14 @@ native gather. Classes past the budget are streamed, a window of files at a time
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import warnings
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,132 +22,121 @@ import tensorflow as tf
 from tfx_balance.arguments import check_whole
 from tfx_balance.documents.balanced_input import InputPlan
 from tfx_balance.errors import DataError
-from tfx_balance.inputs.file_cache import FileCache, gather_from_files
-from tfx_balance.inputs.file_layout import FileLayout
-from tfx_balance.inputs.ordered_files import ordered_files
-from tfx_balance.inputs.parsing import parsing_reader
-from tfx_balance.inputs.records import RECORD_OVERHEAD, read_all
-from tfx_balance.inputs.source import (
-  DEFAULT_MEMORY_BUDGET,
-  FeatureSpec,
-  Fetch,
-  Ints,
-  Reader,
+from tfx_balance.inputs.parsing import FeatureSpec, parser, parsing_reader
+from tfx_balance.inputs.record_files import (
+  RECORD_OVERHEAD,
+  RecordFile,
+  ordered_examples,
+  read_all,
+  read_in_python,
 )
-from tfx_balance.plan.sampling import ClassCounts
+from tfx_balance.inputs.record_source import DEFAULT_MEMORY_BUDGET, Reader, RecordSource
+from tfx_balance.plan.ranks import Ints
+from tfx_balance.plan.sampling import TrainingCounts
 
 
-@dataclass
-class FileSource:
-  """The records of a plan.
+class FileSource(RecordSource):
+  """The records of a plan's files."""
 
-  Attributes:
-    plan: what is where.
-    root: the artifact that the plan's paths are relative to.
-    memory_budget: bytes of records to hold.
-  """
+  def __init__(
+    self, plan: InputPlan, root: str, memory_budget: int = DEFAULT_MEMORY_BUDGET
+  ) -> None:
+    """Checks that the files are there.
 
-  plan: InputPlan
-  root: str
-  memory_budget: int = DEFAULT_MEMORY_BUDGET
-  counts: ClassCounts = field(init=False)
-  natural: Mapping[str, tuple[int, ...]] = field(init=False)
-  seed: int = field(init=False)
-  _layout: FileLayout = field(init=False, repr=False)
-  _pool: Any = field(default=None, repr=False)
-  _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    Args:
+      plan: Plan of the files.
+      root: Root of the artifact, which the plan's paths are relative to.
+      memory_budget: Bytes of records to hold.
 
-  def __post_init__(self) -> None:
-    self.memory_budget = check_whole('memory_budget', self.memory_budget, 0)
-    self.counts = ClassCounts(self.plan.classes, self.plan.records)
-    self.natural, self.seed = self.plan.natural, self.plan.seed
-    self._layout = FileLayout.of(self.plan, self.memory_budget)
-    _check_present(self.plan, self.root)
+    Raises:
+      ConfigError: if the budget is no whole number.
+      DataError: if a file is not there.
+    """
+    self.plan = plan
+    self.counts = TrainingCounts(plan.classes, plan.records)
+    self.natural, self.seed = plan.natural, plan.seed
+    self._memory_budget = check_whole('memory_budget', memory_budget, 0)
+    self._table = SegmentTable.of(plan, self._memory_budget)
+    self._paths = [f'{root}/{file.path}' for file in plan.files]
+    self._records: tf.Tensor | None = None  # those held in memory, once they are read
+    self._lock = threading.Lock()
+    _check_present(plan, root)
 
   def windows(self) -> tuple[tuple[int, ...], ...]:
-    """Returns the runs that are shuffled together; see Source."""
-    return self._layout.windows
+    """Returns the sizes of the runs that are shuffled together; see `RecordSource`."""
+    return self._table.windows
 
   def reader(self, feature_spec: FeatureSpec | None) -> Reader:
-    """Returns what fetches and parses a batch; the first call reads what is held. See Source."""
-    layout = self._layout
-    pool, pool_starts = self._held_records()
-    shift = np.where(layout.held[layout.file], pool_starts - layout.starts, 0)
-    streams = ~layout.held[layout.file]
+    """Returns the reader of batches; the first call reads what is held. See `RecordSource`."""
+    table = self._table
+    records, places = self._held_records()
+    streamed = ~table.held[table.file]
+    shift = np.where(streamed, 0, places - table.starts)
 
-    def rows(records: Ints) -> Ints:
-      segment = np.searchsorted(layout.starts, records, side='right') - 1
-      return np.where(streams[segment], -1, records + shift[segment])
+    def rows(numbers: Ints) -> Ints:
+      segment = table.segment(numbers)
+      return np.where(streamed[segment], -1, numbers + shift[segment])
 
     def gather(at: tf.Tensor, fetched: tf.Tensor | None) -> tf.Tensor:
       if fetched is None:
-        return tf.gather(pool, at)
-      if not layout.held.any():
+        return tf.gather(records, at)
+      if not table.held.any():
         return fetched
-      return tf.where(at < 0, fetched, tf.gather(pool, tf.maximum(at, 0)))
+      return tf.where(at < 0, fetched, tf.gather(records, tf.maximum(at, 0)))
 
     read = parsing_reader(gather, self.plan.label, self.plan.classes, feature_spec)
-    return Reader(rows, read, self._fetch() if streams.any() else None)
+    if not streamed.any():
+      return Reader(rows, read)
+    mean_bytes = sum(file.n_bytes for file in self.plan.files) // sum(self.plan.records)
+    return Reader(rows, read, self._fetch(streamed), mean_bytes)
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
-    """Returns one pass over the files in order; see Source."""
-    planned = sum(self.plan.records)
-    return ordered_files(self._paths(), batch_size, self.plan.label, feature_spec, planned)
+    """Returns one pass over the files in order; see `RecordSource`."""
+    parse = parser(self.plan.label, feature_spec)
+    return ordered_examples(self._paths, batch_size, parse, sum(self.plan.records))
 
-  def _paths(self) -> list[str]:
-    return [f'{self.root}/{file.path}' for file in self.plan.files]
-
-  def _held_records(self) -> tuple[tf.Tensor, npt.NDArray[np.int64]]:
-    """Returns the records held in memory, and each segment's place among them."""
+  def _held_records(self) -> tuple[tf.Tensor, Ints]:
+    """Returns the records held in memory, and the place of each segment's first one."""
+    counts = np.array([file.records for file in self.plan.files])
     with self._lock:
-      if self._pool is None:
-        files = np.flatnonzero(self._layout.held)
-        paths = [self._paths()[f] for f in files]
-        counts = [self.plan.files[f].records for f in files]
-        self._pool = read_all(paths, counts)
-    counts_held = np.array(
-      [f.records if h else 0 for f, h in zip(self.plan.files, self._layout.held, strict=True)]
-    )
-    before = np.cumsum(counts_held) - counts_held
-    return self._pool, before[self._layout.file] + self._layout.offset
+      if self._records is None:
+        files = np.flatnonzero(self._table.held)
+        self._records = read_all([self._paths[f] for f in files], counts[files].tolist())
+    counts[~self._table.held] = 0
+    before = np.cumsum(counts) - counts
+    return self._records, before[self._table.file] + self._table.offset
 
-  def _fetch(self) -> Fetch:
-    """Returns how records of streamed classes are got."""
-    layout, plan = self._layout, self.plan
-    counts = [file.records for file in plan.files]
-    sizes = [file.n_bytes + RECORD_OVERHEAD * file.records for file in plan.files]
-    # What was used longest ago goes first, so the file that takes another's place needs room too.
-    limit = max(self.memory_budget // 2, layout.window_bytes + max(sizes))
-    if limit > self.memory_budget // 2:
+  def _fetch(self, streamed: npt.NDArray[np.bool_]) -> Callable[[Ints], npt.NDArray[Any]]:
+    """Returns the function that reads records of the segments that are streamed."""
+    table, files = self._table, self.plan.files
+    counts = [file.records for file in files]
+    sizes = [file.n_bytes + RECORD_OVERHEAD * file.records for file in files]
+    # The file used longest ago goes first, so the file that takes its place needs room too.
+    limit = max(self._memory_budget // 2, table.window_bytes + max(sizes))
+    if limit > self._memory_budget // 2:
       warnings.warn(
-        f'streaming the classes that memory_budget={self.memory_budget} does not hold needs '
+        f'streaming the classes that memory_budget={self._memory_budget} does not hold needs '
         f'{limit} bytes, a window of each and a file; raise memory_budget=, or write smaller files',
         stacklevel=4,
       )
-    cache = FileCache(self._paths(), counts, sizes, limit)
-    streams = ~layout.held[layout.file]
+    cache = FileCache(self._paths, counts, sizes, limit)
 
-    def fetch(records: Ints) -> npt.NDArray[Any]:
-      segment = np.searchsorted(layout.starts, records, side='right') - 1
-      mine = streams[segment]
-      segment, records = segment[mine], records[mine]
-      position = records - layout.starts[segment] + layout.offset[segment]
+    def fetch(numbers: Ints) -> npt.NDArray[Any]:
+      segment = table.segment(numbers)
+      mine = streamed[segment]
+      segment, numbers = segment[mine], numbers[mine]
+      position = numbers - table.starts[segment] + table.offset[segment]
       found = np.full(len(mine), b'', object)
-      found[mine] = gather_from_files(cache, layout.file[segment], position)
+      found[mine] = cache.take(table.file[segment], position)
       return found
 
-    return Fetch(fetch, sum(file.n_bytes for file in plan.files) // sum(counts))
+    return fetch
 
 
 def _check_present(plan: InputPlan, root: str) -> None:
-  """Checks that every file is there, with one listing a folder.
-
-  Raises:
-    DataError: if one is not.
-  """
-  folders = sorted({os.path.dirname(file.path) for file in plan.files})
+  """Checks that every file is there, with one listing a folder; raises DataError if one is not."""
   found: set[str] = set()
-  for folder in folders:
+  for folder in sorted({os.path.dirname(file.path) for file in plan.files}):
     try:
       found |= {f'{folder}/{name}' for name in tf.io.gfile.listdir(f'{root}/{folder}')}
     except tf.errors.NotFoundError:
@@ -157,3 +148,167 @@ def _check_present(plan: InputPlan, root: str) -> None:
       f'{root}/{missing[0]}{more} does not exist, and the plan names it; put it back, or load the '
       f'place where the artifact is now'
     )
+
+
+class Segment(NamedTuple):
+  """Records of one class that follow each other in a file.
+
+  Attributes:
+    file: Index of the file in the plan.
+    offset: Number of records before them in the file.
+    records: Number of records.
+  """
+
+  file: int
+  offset: int
+  records: int
+
+
+@dataclass(frozen=True)
+class SegmentTable:
+  """The segments of a plan's files in the order of the records' numbers, and what is held.
+
+  Attributes:
+    starts: int64 [n_segments], number of each segment's first record.
+    file: int64 [n_segments], index of its file in the plan.
+    offset: int64 [n_segments], records before it in its file.
+    held: bool [n_files], whether a file is held in memory.
+    windows: Sizes of the runs of records that are shuffled together, for each class.
+    window_bytes: Bytes of one window of each streamed class, added up.
+  """
+
+  starts: Ints
+  file: Ints
+  offset: Ints
+  held: npt.NDArray[np.bool_]
+  windows: tuple[tuple[int, ...], ...]
+  window_bytes: int
+
+  @classmethod
+  def of(cls, plan: InputPlan, memory_budget: int) -> SegmentTable:
+    """Returns the table under a budget of bytes.
+
+    All is held where the budget allows. Otherwise half the budget holds the smallest classes, and
+    the other half is for windows of the rest, each a file or several.
+    """
+    by_class = _segments(plan)
+    total = sum(file.n_bytes for file in plan.files)
+    budget = memory_budget if total <= memory_budget else memory_budget // 2
+    held = _held(plan, by_class, budget)
+    streamed = sum(any(not held[segment.file] for segment in own) for own in by_class)
+    window = budget // (2 * streamed) if streamed else 0
+    grouped = [_windows(plan, own, held, window) for own in by_class]
+    file, offset, records = np.array([x for own in by_class for x in own], np.int64).T.copy()
+    return cls(
+      starts=np.cumsum(records) - records,
+      file=file,
+      offset=offset,
+      held=held,
+      windows=tuple(sizes for sizes, _ in grouped),
+      window_bytes=sum(n_bytes for _, n_bytes in grouped),
+    )
+
+  def segment(self, numbers: Ints) -> Ints:
+    """Returns the segments that records of these numbers are in: int64 [n]."""
+    return np.searchsorted(self.starts, numbers, side='right') - 1
+
+
+def _segments(plan: InputPlan) -> list[list[Segment]]:
+  """Returns each class's segments, in the order of files."""
+  found: list[list[Segment]] = [[] for _ in plan.classes]
+  for i, file in enumerate(plan.files):
+    before = 0
+    for segment in file.segments:
+      found[segment.class_index].append(Segment(i, before, segment.records))
+      before += segment.records
+  return found
+
+
+def _held(plan: InputPlan, by_class: list[list[Segment]], budget: int) -> npt.NDArray[np.bool_]:
+  """Returns which files to hold: those of the smallest classes, as far as the budget reaches."""
+  size = [file.n_bytes for file in plan.files]
+  records = [file.records for file in plan.files]
+  per_class = [sum(size[f] * n // records[f] for f, _, n in own) for own in by_class]
+  held = np.zeros(len(plan.files), np.bool_)
+  for c in np.argsort(per_class, kind='stable').tolist():
+    new = {f for f, _, _ in by_class[c] if not held[f]}
+    budget -= sum(size[f] for f in new)
+    if budget < 0:
+      break
+    held[list(new)] = True
+  return held
+
+
+def _windows(
+  plan: InputPlan, own: list[Segment], held: npt.NDArray[np.bool_], window_bytes: int
+) -> tuple[tuple[int, ...], int]:
+  """Returns the sizes of a class's windows, and the bytes of the largest one (0 if held)."""
+  if all(held[f] for f, _, _ in own):
+    return (sum(n for _, _, n in own),), 0
+  sizes: list[int] = []
+  used, largest = 0, 0
+  for f, _, n in own:
+    file = plan.files[f]
+    size = (file.n_bytes + RECORD_OVERHEAD * file.records) * n // file.records
+    if sizes and used + size <= window_bytes:
+      sizes[-1] += n
+      used += size
+    else:
+      sizes.append(n)
+      used = size
+    largest = max(largest, used)
+  return tuple(sizes), largest
+
+
+@dataclass
+class FileCache:
+  """The last used files within a number of bytes; for one caller at a time.
+
+  What it holds never changes what a batch is, only how soon it comes.
+
+  Attributes:
+    paths: Paths of the files.
+    counts: Number of records of each file.
+    n_bytes: Bytes that each file takes in memory.
+    limit: Bytes to hold; the file in use is held in any case.
+  """
+
+  paths: list[str]
+  counts: list[int]
+  n_bytes: list[int]
+  limit: int
+  _held: OrderedDict[int, RecordFile] = field(default_factory=OrderedDict)
+  _used: int = 0
+
+  def get(self, file: int) -> RecordFile:
+    """Returns a file's records.
+
+    Raises:
+      DataError: if the file cannot be read.
+    """
+    if file in self._held:
+      self._held.move_to_end(file)
+      return self._held[file]
+    self._used += self.n_bytes[file]
+    while self._used > self.limit and self._held:  # before the file is read, not after
+      oldest, _ = self._held.popitem(last=False)
+      self._used -= self.n_bytes[oldest]
+    try:
+      found = self._held[file] = read_in_python(self.paths[file], self.counts[file])
+    except BaseException:
+      self._used -= self.n_bytes[file]
+      raise
+    return found
+
+  def take(self, file: Ints, position: Ints) -> npt.NDArray[Any]:
+    """Returns the records at positions [n] in files [n]: bytes objects [n]."""
+    order = np.argsort(file, kind='stable')
+    ordered, positions = file[order], position[order]
+    edges = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+    found: list[bytes] = []
+    for start, end in itertools.pairwise([0, *edges.tolist(), len(order)]):
+      if start < end:
+        found += self.get(int(ordered[start])).take(positions[start:end])
+    out = np.empty(len(file), object)
+    out[order] = found
+    return out

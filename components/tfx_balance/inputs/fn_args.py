@@ -1,4 +1,4 @@
-"""What a TFX Trainer hands to `run_fn`, read without TFX: the plan, the files, the feature spec."""
+"""The plan, the files and the feature spec in a TFX Trainer's `fn_args`, read without TFX."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import tensorflow as tf
 
 from tfx_balance.documents.balanced_input import PLAN_NAME, InputPlan, is_plan
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.inputs.source import FeatureSpec
-
-_GRAPH_SCHEMA = ('transformed_metadata', 'schema.pbtxt')
+from tfx_balance.inputs.parsing import FeatureSpec
 
 
 def find_root(fn_args: Any) -> str:
@@ -59,12 +57,10 @@ def read_plan(root: str) -> InputPlan:
 def find_feature_spec(fn_args: Any) -> FeatureSpec | None:
   """Returns the feature spec of the transform graph, or that of the schema; None without either."""
   for name in ('transform_graph_path', 'transform_output'):
-    graph = getattr(fn_args, name, None)
-    if graph:
-      return read_feature_spec(os.path.join(graph, *_GRAPH_SCHEMA))
+    if graph := getattr(fn_args, name, None):
+      return read_feature_spec(os.path.join(graph, 'transformed_metadata', 'schema.pbtxt'))
   for name in ('schema_path', 'schema_file'):
-    path = getattr(fn_args, name, None)
-    if path:
+    if path := getattr(fn_args, name, None):
       return read_feature_spec(path)
   return None
 

@@ -19,20 +19,20 @@ _STARTS = (b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff')
 def read_images(
   folder: str, memory_budget: int
 ) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any]]:
-  """Returns the images of a folder, encoded as they are, and the classes that they are of.
+  """Returns the encoded images of a folder and their labels.
 
-  Names that begin with a dot or an underscore are passed over.
+  Names that begin with a dot or an underscore are ignored.
 
   Args:
     folder: Folder of folders of PNG and JPEG files, each named for its class.
     memory_budget: Bytes of images to hold.
 
   Returns:
-    {'image': bytes objects [n]} and labels, bytes objects [n]: the folders' names in UTF-8. In the
-    order of the classes' names, and of the files' names in each.
+    {'image': bytes objects [n]} and labels, bytes objects [n]: the folders' names in UTF-8. They
+    are in the order of the folders' names, and of the files' names in each.
 
   Raises:
-    DataError: if there is anything else in it, a class has no image, or the budget is too small.
+    DataError: if the folder has anything else, a class has no image, or the budget is too small.
   """
   images: list[bytes] = []
   labels: list[bytes] = []
@@ -67,7 +67,7 @@ def _visible(folder: str) -> list[str]:
 
 
 def _image(path: str) -> bytes:
-  """Returns a file's bytes; raises DataError if its name or its start is not that of an image."""
+  """Returns a file's bytes; raises DataError if its name or its first bytes are no image's."""
   if os.path.splitext(path)[1].lower() in SUFFIXES and not tf.io.gfile.isdir(path):
     with tf.io.gfile.GFile(path, 'rb') as file:
       data: bytes = file.read()

@@ -1,6 +1,6 @@
-"""Losses that know the classes' weights or priors, for `compile(loss=...)` and for custom loops.
+"""Losses with the classes' weights or priors, for `compile(loss=...)` and for custom loops.
 
-Plain functions of (labels, logits), so that Keras 3 and tf_keras take them alike.
+They are plain functions of (labels, logits), so that both Keras 3 and tf_keras take them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def weighted_cross_entropy(weights: Sequence[float]) -> Loss:
   """Returns the softmax cross-entropy of each record times the weight of its class.
 
   Args:
-    weights: [n_classes], in the plan's class order, each 0 or more.
+    weights: [n_classes], weights in the plan's class order, each 0 or more.
 
   Returns:
     A function of labels (class indices, [B] or [B, 1]) and logits (float [B, n_classes]) that
@@ -46,8 +46,8 @@ def logit_adjusted_cross_entropy(log_prior: Sequence[float], tau: float = 1.0) -
   least balanced error, read off the unadjusted logits.
 
   Args:
-    log_prior: [n_classes], of the batches trained on, in the plan's class order.
-    tau: strength; 1 is the consistent one.
+    log_prior: [n_classes], log shares of the batches trained on, in the plan's class order.
+    tau: Factor of the log prior; 1 is consistent.
 
   Returns:
     A function of labels (class indices, [B] or [B, 1]) and logits (float [B, n_classes]) that
@@ -67,7 +67,7 @@ def _numbers(name: str, values: Any, least: float = -math.inf) -> list[float]:
   """Returns one number a class, -inf among them where that is the least.
 
   Raises:
-    ConfigError: if they are no such.
+    ConfigError: if they are not.
   """
   array = np.asarray(values, object)
   for value in array.flat:

@@ -1,8 +1,7 @@
-"""An augment function, applied to some of a batch's records on their way to the model.
+"""An augment function, applied to some records of each batch in graph code.
 
-What such a function is, `tfx_balance.augment.contract` says. Its seed is a function of the record
-and of how often its class was drawn before: no two repeats are alike, and a run that is done again
-is the same.
+`tfx_balance.augment.contract` defines such functions. The seed is a function of the record and of
+how often its class was drawn before: no two repeats are alike, and runs are reproducible.
 """
 
 from __future__ import annotations
@@ -24,34 +23,34 @@ from tfx_balance.augment import (
   ByClass,
   PoolFn,
   augment_batch,
-  check_augment_fn,
   checked_batch,
   function_name,
 )
 from tfx_balance.augment.contract import Features, Pool, pool_request
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.inputs.source import Ints, Reader
+from tfx_balance.inputs.record_source import Reader
 from tfx_balance.plan.class_value import match_class
 from tfx_balance.plan.pool_plan import PoolRequest, plan_pools
-from tfx_balance.plan.sampling import ClassCounts
+from tfx_balance.plan.ranks import Ints
+from tfx_balance.plan.sampling import TrainingCounts
 
-Applies = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""Graph code: classes int64 [B] and repeats bool [B] to which records are augmented, bool [B]."""
+Mask = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""Graph code: classes int64 [B] and repeats bool [B] to the mask of augmented records, bool [B]."""
 
 _TRIED = 4  # records on which a function is tried before the first batch
 _READ_AT_A_TIME = 4096
 
 
-def which_records(augment: str | Sequence[Any], counts: ClassCounts) -> tuple[Applies, list[int]]:
-  """Returns what tells the records to augment, and the classes that they may be of.
+def augment_mask(augment: str | Sequence[Any], counts: TrainingCounts) -> tuple[Mask, list[int]]:
+  """Returns the mask of the records to augment, and the indices of the classes that it may take.
 
   Args:
     augment: 'repeats' (records drawn after their class was gone through once in the epoch), 'all',
       or a list of classes.
-    counts: the classes.
+    counts: Classes and their records.
 
   Raises:
-    ConfigError: if it is none of these.
+    ConfigError: if augment is none of these.
   """
   everyone = list(range(len(counts.classes)))
   if isinstance(augment, str) and augment == 'repeats':
@@ -70,47 +69,47 @@ def which_records(augment: str | Sequence[Any], counts: ClassCounts) -> tuple[Ap
 
 @dataclass(frozen=True)
 class BatchAugment:
-  """Graph code that augments the records of a batch that are to be.
+  """Graph code that augments some records of a batch.
 
   Attributes:
-    name: what messages call the function.
-    applies: which records are augmented.
-    functions: one for all classes, or one for each class that may be augmented, bound to its pool.
-    of_class: int64 [n_classes], which of the functions is a class's.
+    name: Name of the function in messages.
+    mask: Mask of the records to augment.
+    functions: One function for all classes, or one for each class that may be augmented, bound to
+      its pool.
+    of_class: int64 [n_classes], index of each class's function.
   """
 
   name: str
-  applies: Applies
+  mask: Mask
   functions: tuple[AugmentFn, ...]
   of_class: Ints
 
   @classmethod
   def of(
-    cls, augment_fn: Any, augment: str | Sequence[Any], reader: Reader, counts: ClassCounts
+    cls, augment_fn: Any, augment: str | Sequence[Any], reader: Reader, counts: TrainingCounts
   ) -> BatchAugment:
     """Returns the code, with the function bound to pools if it needs them, and tried on records.
 
     Args:
-      augment_fn: an augment function, or a `PoolFn`.
-      augment: see `which_records`.
-      reader: of the records.
-      counts: the classes.
+      augment_fn: Augment function, or a `PoolFn`.
+      augment: Records to augment; see `augment_mask`.
+      reader: Reader of the records.
+      counts: Classes and their records.
 
     Raises:
       AugmentError: if the function breaks a rule on records that are held in memory.
-      ConfigError: if the features are no dict, or something given is not what it must be.
+      ConfigError: if the features are no dict, or `augment` breaks a rule.
       DataError: if records cannot be read.
     """
     name = function_name(augment_fn)
-    check_augment_fn(augment_fn, name)
-    applies, chosen = which_records(augment, counts)
+    mask, chosen = augment_mask(augment, counts)
     of_class = np.zeros(len(counts.classes), np.int64)
     functions: tuple[AugmentFn, ...] = (augment_fn,)
     if isinstance(augment_fn, PoolFn):
       pools = class_pools(reader, counts, chosen, pool_request(augment_fn))
       functions = tuple(augment_fn.bind(pool) for pool in pools)
       of_class[chosen] = np.arange(len(chosen))
-    made = cls(name, applies, functions, of_class)
+    made = cls(name, mask, functions, of_class)
     made._try_out(reader, counts, chosen)
     return made
 
@@ -120,7 +119,7 @@ class BatchAugment:
     """Returns a batch's features with some records augmented.
 
     Args:
-      features: name to tensor [B, ...]; sparse and ragged ones stay as they are.
+      features: Tensor [B, ...] by name; sparse and ragged ones stay as they are.
       classes: int64 [B].
       repeats: bool [B].
       seeds: [B, 2], integers.
@@ -130,7 +129,7 @@ class BatchAugment:
       ConfigError: while the graph is built, if the features are no dict.
     """
     dense = _dense(features)
-    rows = tf.where(self.applies(classes, repeats))[:, 0]
+    rows = tf.where(self.mask(classes, repeats))[:, 0]
 
     def changed() -> Features:
       own = {name: tf.gather(value, rows) for name, value in dense.items()}
@@ -148,7 +147,7 @@ class BatchAugment:
       return checked_batch(partial(augment_batch, function), features, self.name, seeds)
     return checked_batch(ByClass(self.functions).batch, features, self.name, seeds, which)
 
-  def _try_out(self, reader: Reader, counts: ClassCounts, chosen: list[int]) -> None:
+  def _try_out(self, reader: Reader, counts: TrainingCounts, chosen: list[int]) -> None:
     """Runs a function on a few records of a class that is held in memory, if there is one."""
     for c in sorted(chosen, key=lambda c: -counts.records[c]):
       numbers = _start(counts, c) + np.arange(min(counts.records[c], _TRIED))
@@ -160,17 +159,17 @@ class BatchAugment:
 
 
 def class_pools(
-  reader: Reader, counts: ClassCounts, classes: Sequence[int], request: PoolRequest
+  reader: Reader, counts: TrainingCounts, classes: Sequence[int], request: PoolRequest
 ) -> Iterator[Pool]:
   """Yields a pool of each class, in the order of the classes.
 
-  They are spread evenly over the class, or are its first ones where it is streamed.
+  Its records are spread evenly over the class, or are the first ones where it is streamed.
 
   Args:
-    reader: of the records.
-    counts: the classes.
-    classes: indices, one at least.
-    request: what the function wants to see. A record is taken to be as large as the first one.
+    reader: Reader of the records.
+    counts: Classes and their records.
+    classes: Class indices, one at least.
+    request: Request of the function. A record is taken to be as large as the first one.
   """
   first = _columns(reader, np.array([_start(counts, classes[0])]), np.array(classes[:1]), request)
   size = sum(
@@ -196,7 +195,7 @@ def class_pools(
       yield {name: column[end - n : end] for name, column in columns.items()}
 
 
-def _pool_numbers(reader: Reader, counts: ClassCounts, c: int, size: int) -> Ints:
+def _pool_numbers(reader: Reader, counts: TrainingCounts, c: int, size: int) -> Ints:
   """Returns the numbers of the records of a class's pool."""
   spread = _start(counts, c) + np.arange(size) * counts.records[c] // size
   return spread if (reader.rows(spread) >= 0).all() else _start(counts, c) + np.arange(size)
@@ -215,7 +214,7 @@ def _columns(
   }
 
 
-def _start(counts: ClassCounts, c: int) -> int:
+def _start(counts: TrainingCounts, c: int) -> int:
   """Returns the number of a class's first record."""
   return sum(counts.records[:c])
 
@@ -227,9 +226,7 @@ def _read(reader: Reader, numbers: Ints, classes: Ints) -> Any:
     DataError: if they cannot be read.
   """
   with tf.init_scope():
-    fetched = (
-      None if reader.fetch is None else tf.constant(reader.fetch.records(numbers), tf.string)
-    )
+    fetched = None if reader.fetch is None else tf.constant(reader.fetch(numbers), tf.string)
     try:
       return reader.read(tf.constant(reader.rows(numbers)), tf.constant(classes), fetched)[0]
     except tf.errors.InvalidArgumentError as error:

@@ -1,10 +1,10 @@
-"""Python functions called from graph code, none of which is left when the interpreter ends.
+"""Python functions called from graph code, all of which end before the interpreter does.
 
 The threads of tf.data run on while the interpreter ends. One that calls Python then waits for ever
-for the interpreter's lock, or is killed inside TensorFlow: the process hangs, or aborts. So calls
-are counted by TensorFlow, which the threads outlive: each before it asks for the interpreter's
-lock, and again when it has given that back. At the interpreter's end the count is shut, so that
-calls which come later fail in TensorFlow, and those that have begun are waited for.
+for the GIL, or is killed inside TensorFlow: the process hangs, or aborts. So calls are counted by
+TensorFlow, which the threads outlive: each before it asks for the GIL, and again when it has
+released it. At the interpreter's end the counter is shut, so that later calls fail in TensorFlow,
+and those that have begun are waited for.
 
 A lock of TensorFlow's own does not do: one that a cancelled iterator waits for is opened, though
 another call holds it.
@@ -33,14 +33,14 @@ def call_python(
 ) -> list[tf.Tensor]:
   """Returns what a function of arrays returns, as `tf.numpy_function` does; for graph code.
 
-  Calls are made one after another in the whole process. The gate makes the op stateful, so a
-  dataset that is to be saved must ignore external state: see `options_of_calls`.
+  Calls are made one after another in the whole process. The counters make the op stateful, so a
+  dataset that is saved must ignore external state: see `options_of_calls`.
 
   Args:
-    function: gets and returns arrays; what it returns depends on them alone. An error that it
-      raises comes as tf.errors.InvalidArgumentError with its text.
-    inputs: its arguments.
-    dtypes: of what it returns.
+    function: Pure function of arrays that returns arrays. An error that it raises comes as
+      tf.errors.InvalidArgumentError with its text.
+    inputs: Arguments of the function.
+    dtypes: Dtypes of the returned arrays.
   """
 
   def call(*arrays: Any) -> tuple[Any, ...]:
@@ -52,12 +52,13 @@ def call_python(
       return f'{type(error).__name__}: {error}', *(np.empty(0, t.as_numpy_dtype) for t in dtypes)
     return '', *(found if isinstance(found, tuple) else (found,))
 
-  _open_gate()
+  with _MAKING:
+    _make_counters()
   begun, ended = _counter('begun'), _counter('ended')
   text = 'the interpreter ends, and reads no more batches'
   check = tf.raw_ops.Assert(condition=_value(begun) < _SHUT, data=[text])
   with tf.control_dependencies([check]):
-    # Compares and adds in one step: fails if the gate was shut since it was checked.
+    # Compares and adds in one step: fails if the counter was shut since it was checked.
     number = tf.raw_ops.ResourceCountUpTo(resource=begun, limit=_SHUT, T=tf.int64)
   with tf.control_dependencies([number]):
     fault, *results = tf.numpy_function(call, inputs, [tf.string, *dtypes], stateful=False)
@@ -70,24 +71,19 @@ def call_python(
 
 
 def options_of_calls() -> tf.data.Options:
-  """Returns options under which an iterator that calls Python can be saved, and goes at once."""
+  """Returns options under which an iterator that calls Python can be saved and deleted at once."""
   options = tf.data.Options()
   options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
-  # Its thread may sleep through its cancellation: an iterator then took up to half a minute to go.
+  # Its thread may sleep through a cancellation: deleting an iterator then took half a minute.
   options.autotune.enabled = False
   # Batches are no files to share out: under tf.distribute every worker would read the same ones.
   options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
   return options
 
 
-def _open_gate() -> None:
-  """Makes the counters; the first call sees to it that the end of the interpreter shuts them."""
-  with _MAKING:
-    _opened()
-
-
 @functools.cache
-def _opened() -> None:
+def _make_counters() -> None:
+  """Makes the counters, once, and has them shut at the interpreter's end."""
   with tf.init_scope(), tf.device('/CPU:0'):
     for name in ('begun', 'ended'):
       zero = tf.constant(0, tf.int64)

@@ -1,200 +1,159 @@
-"""The infinite dataset of training batches: draws, then records, then what is done to them."""
+"""The infinite dataset of training batches: draws, then records, then what is done to them.
+
+The whole state of an iterator is a few integers a class, so that a checkpoint is small.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_balance.arguments import check_callable, check_choice, shown
-from tfx_balance.augment import AugmentFn, PoolFn, check_augment_fn
+from tfx_balance.arguments import shown
+from tfx_balance.augment import AugmentFn, PoolFn
 from tfx_balance.errors import ConfigError
-from tfx_balance.inputs.draw_stream import Shard, draw_dataset
-from tfx_balance.inputs.online_augment import BatchAugment, which_records
-from tfx_balance.inputs.python_calls import options_of_calls
-from tfx_balance.inputs.source import Reader, Source
-from tfx_balance.plan.batch_draws import BatchDraws
-from tfx_balance.plan.batch_quota import check_batch_size
-from tfx_balance.plan.class_order import ClassOrder
-from tfx_balance.plan.sampling import (
-  ClassCounts,
-  Epoch,
-  Weights,
-  check_epoch,
-  check_strategy,
-  epoch_steps,
-)
-from tfx_balance.plan.schedules import Schedule, ScheduledWeights
+from tfx_balance.inputs.online_augment import BatchAugment, augment_mask
+from tfx_balance.inputs.python_calls import call_python
+from tfx_balance.inputs.record_source import Reader
+from tfx_balance.plan.batch_draws import BatchDraws, DrawState
+from tfx_balance.plan.sampling import TrainingCounts
 
-_LONGEST_SEARCH = 1_000_000  # batches
+_DRAWS_AT_A_TIME = 2048  # a call costs 0.3 ms of Python whatever it draws; more delays the start
+_FETCHED_BYTES_AT_A_TIME = 4 << 20  # they are in memory a few times over, and in a checkpoint
+_STATE = (tf.int64,) * 4
+_OUTPUT = (tf.int32, tf.int64, tf.int32, tf.bool)
+LABEL_FORMS = ('parsed', 'index')
 
 
 @dataclass(frozen=True)
-class Sampling:
-  """How classes are sampled.
+class BatchSlice:
+  """The records of every global batch that one input pipeline gives.
 
   Attributes:
-    strategy: 'exact', 'weighted' or 'natural'.
-    q: weights are records^q.
-    ratios: class to weight.
-    schedule: step to q, ratios or Mixture.
+    index: Index of the pipeline, from 0.
+    count: Number of pipelines.
+    replicas: Number of replicas that a pipeline feeds, each with a batch of its own.
   """
 
-  strategy: str = 'exact'
-  q: float | None = None
-  ratios: Mapping[Any, Any] | None = None
-  schedule: Schedule | None = None
+  index: int = 0
+  count: int = 1
+  replicas: int = 1
 
-  def __post_init__(self) -> None:
-    check_strategy(self.strategy)
-    if self.schedule is not None:
-      check_callable('schedule', self.schedule, 'progressive(steps=10_000)')
-    given = [n for n in ('q', 'ratios', 'schedule') if getattr(self, n) is not None]
-    if self.strategy == 'natural' and given:
+  @classmethod
+  def of(cls, context: tf.distribute.InputContext | None) -> BatchSlice:
+    """Returns the slice that `tf.distribute` asks an input pipeline for; all of it for None."""
+    if context is None:
+      return cls()
+    if not isinstance(context, tf.distribute.InputContext):
       raise ConfigError(
-        f"strategy='natural' takes the data as it is, and {given[0]}= is given; "
-        f"leave it out, or pass strategy='exact' or 'weighted'"
+        f'input_context={shown(context)} must be a tf.distribute.InputContext; leave it out, or '
+        f"call train in strategy.distribute_datasets_from_function's function"
       )
-    if len(given) > 1:
-      raise ConfigError(f'{given[0]}= and {given[1]}= are both given; give one of them')
+    replicas = context.num_replicas_in_sync // context.num_input_pipelines
+    return cls(context.input_pipeline_id, context.num_input_pipelines, max(replicas, 1))
 
-  def weights(self, counts: ClassCounts) -> ScheduledWeights:
-    """Returns the weights at each step; the schedule's first is tried at once.
+  def size(self, batch_size: int) -> int:
+    """Returns the records that one replica gets of a batch.
 
     Raises:
-      ConfigError: if they break a rule.
+      ConfigError: if the global batch does not divide by the replicas.
     """
-    if self.schedule is None:
-      return ScheduledWeights(counts, self.constant(counts))
-    scheduled = ScheduledWeights(counts, schedule=self.schedule)
-    scheduled.at(0)
-    return scheduled
-
-  def constant(self, counts: ClassCounts) -> Weights:
-    """Returns the weights that each batch is sampled with.
-
-    Raises:
-      ConfigError: if they change with the step.
-    """
-    if self.schedule is not None:
+    n = self.count * self.replicas
+    if batch_size % n:
       raise ConfigError(
-        'a schedule has other weights at each step, and one weight a class is asked for; '
-        'pass the q= or ratios= of one stage'
+        f'batch_size={batch_size} is that of all {n} replicas together and must be a multiple '
+        f'of {n}; give {batch_size // n * n or n}'
       )
-    if self.strategy == 'natural':
-      return counts.records
-    return counts.weights(self.q, self.ratios)
+    return batch_size // n
+
+  def cut(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Returns [n_batches, batch_size, ...] as [n_batches * replicas, size, ...]."""
+    size = array.shape[1] // self.count
+    own = array[:, self.index * size : (self.index + 1) * size]
+    return own.reshape(-1, size // self.replicas, *array.shape[2:])
 
 
-def count_steps(sampling: Sampling, counts: ClassCounts, batch_size: int, epoch: Epoch) -> int:
-  """Returns the batches of an epoch; of the first one, where a schedule changes the shares.
+def draw_dataset(draws: BatchDraws, batch_slice: BatchSlice, reader: Reader) -> tf.data.Dataset:
+  """Returns an infinite dataset whose element is the draws of one batch.
 
-  Raises:
-    ConfigError: if an argument breaks a rule.
+  Args:
+    draws: Draws of a strategy.
+    batch_slice: Slice of each batch that is given.
+    reader: Reader of the records.
+
+  Returns:
+    (classes int64 [B], rows int64 [B], seeds int32 [B, 2], repeats bool [B]), and where the reader
+    fetches, records string [B].
   """
-  check_batch_size(batch_size)
-  epoch = check_epoch(epoch)
-  if sampling.strategy == 'natural' and not isinstance(epoch, int):
-    return -(-sum(counts.records) // batch_size)
-  if sampling.schedule is None or isinstance(epoch, int):
-    weights = (1,) if isinstance(epoch, int) else sampling.constant(counts)
-    return epoch_steps(counts.records, weights, batch_size, epoch)
-  return _scheduled_steps(sampling.weights(counts), counts, batch_size, epoch)
+  size = batch_slice.size(draws.batch_size)
+  n_batches = _batches_at_a_time(draws.batch_size, reader)
+
+  def advance(*state: Any) -> tuple[Any, ...]:
+    batches, after = draws.next(DrawState(*state), n_batches)
+    classes, records, seeds, repeats = (np.ascontiguousarray(batch_slice.cut(x)) for x in batches)
+    flat = records.reshape(-1)
+    made = [classes, reader.rows(flat).reshape(records.shape), seeds, repeats]
+    if reader.fetch is not None:
+      made.append(reader.fetch(flat).reshape(records.shape))
+    return (*(np.asarray(value, np.int64) for value in after), *made)
+
+  start = tuple(tf.constant(value, tf.int64) for value in draws.start())
+  dtypes = [*_OUTPUT, tf.string] if reader.fetch is not None else [*_OUTPUT]
+  rows = [n_batches * batch_slice.replicas, size]
+  shapes = [*(value.shape for value in start), rows, rows, [*rows, 2], rows, rows]
+
+  def scan(state: tuple[tf.Tensor, ...], _: tf.Tensor) -> tuple[Any, Any]:
+    results = call_python(advance, state, [*_STATE, *dtypes])
+    results = [tf.ensure_shape(x, s) for x, s in zip(results, shapes, strict=False)]
+    return tuple(results[:4]), (tf.cast(results[4], tf.int64), *results[5:])
+
+  # Draws of the next batches are made while these are parsed.
+  return tf.data.Dataset.counter().scan(start, scan).prefetch(1).unbatch()
 
 
-def _scheduled_steps(
-  weights: ScheduledWeights, counts: ClassCounts, batch_size: int, epoch: str
-) -> int:
-  """Returns the first step by which the named class's shares add up to its records."""
-  size = (max if epoch == 'largest' else min)(counts.records)
-  at, left = counts.records.index(size), float(size)
-  for step in range(_LONGEST_SEARCH):
-    now = weights.at(step)
-    left -= batch_size * now[at] / sum(now)
-    if left <= 0:
-      return step + 1
-  raise ConfigError(
-    f'under this schedule the {epoch} class is not gone through in {_LONGEST_SEARCH} batches; '
-    f'give epoch= as a number of batches'
-  )
+def _batches_at_a_time(batch_size: int, reader: Reader) -> int:
+  """Returns the number of batches to draw in one call."""
+  records = _DRAWS_AT_A_TIME
+  if reader.fetch is not None:
+    records = min(records, _FETCHED_BYTES_AT_A_TIME // max(reader.mean_bytes, 1))
+  return max(1, records // batch_size)
 
 
-@dataclass(frozen=True)
-class BatchWork:
-  """What is done to the records of a batch.
-
-  Attributes:
-    label_as: 'parsed' or 'index'.
-    class_weights: float [n_classes] to give as sample weights, or None.
-    augment_fn: see `tfx_balance.augment.contract`, or None.
-    augment: which records it is for.
-  """
-
-  label_as: str = 'parsed'
-  class_weights: Sequence[float] | None = None
-  augment_fn: AugmentFn | PoolFn | None = None
-  augment: str | Sequence[Any] = 'repeats'
-
-  def __post_init__(self) -> None:
-    check_label_as(self.label_as)
-    if self.augment_fn is not None:
-      check_augment_fn(self.augment_fn, shown(self.augment_fn))
-
-  def maker(self, reader: Reader, counts: ClassCounts) -> Callable[..., tuple[Any, ...]]:
-    """Returns graph code from the draws of a batch to the batch."""
-    augmented = None
-    which_records(self.augment, counts)  # which is checked without a function too
-    if self.augment_fn is not None:
-      augmented = BatchAugment.of(self.augment_fn, self.augment, reader, counts)
-    weights = None if self.class_weights is None else tf.constant(self.class_weights, tf.float32)
-
-    def make(
-      classes: Any, rows: Any, seeds: Any, repeats: Any, fetched: Any = None
-    ) -> tuple[Any, ...]:
-      features, label = reader.read(rows, classes, fetched)
-      if augmented is not None:
-        features = augmented(features, classes, repeats, seeds)
-      batch = (features, classes if self.label_as == 'index' else label)
-      return batch if weights is None else (*batch, tf.gather(weights, classes))
-
-    return tf.autograph.experimental.do_not_convert(make)
-
-
-def check_label_as(label_as: str) -> None:
-  """Checks how labels are asked for.
-
-  Raises:
-    ConfigError: if it is neither 'parsed' nor 'index'.
-  """
-  check_choice('label_as', label_as, ('parsed', 'index'))
-
-
-def training_dataset(
-  source: Source,
+def batch_maker(
   reader: Reader,
-  sampling: Sampling,
-  work: BatchWork,
-  batch_size: int,
-  epoch: Epoch,
-  seed: int,
-  context: tf.distribute.InputContext | None = None,
-) -> tf.data.Dataset:
-  """Returns the infinite, prefetched dataset.
+  counts: TrainingCounts,
+  label_as: str,
+  class_weights: Sequence[float] | None,
+  augment_fn: AugmentFn | PoolFn | None,
+  augment: str | Sequence[Any],
+) -> Callable[..., tuple[Any, ...]]:
+  """Returns graph code from an element of `draw_dataset` to (features, label, ...).
 
-  Raises:
-    ConfigError: if an argument breaks a rule.
+  Args:
+    reader: Reader of the records.
+    counts: Classes and their records.
+    label_as: One of LABEL_FORMS.
+    class_weights: float [n_classes], weights to give as sample weights, or None.
+    augment_fn: Augment function (see `tfx_balance.augment.contract`), or None.
+    augment: Records to augment; see `augment_mask`.
   """
-  shard, make = Shard.of(context), work.maker(reader, source.counts)
-  draws = BatchDraws(
-    ClassOrder(source.windows(), seed),
-    check_strategy(sampling.strategy),
-    sampling.weights(source.counts),
-    batch_size,
-    count_steps(sampling, source.counts, batch_size, epoch),
-  )
-  batches = draw_dataset(draws, shard, reader).map(
-    make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-  )
-  return batches.with_options(options_of_calls()).prefetch(tf.data.AUTOTUNE)
+  augment_mask(augment, counts)  # which is checked without a function too
+  augmented = None
+  if augment_fn is not None:
+    augmented = BatchAugment.of(augment_fn, augment, reader, counts)
+  weights = None if class_weights is None else tf.constant(class_weights, tf.float32)
+
+  def make(
+    classes: Any, rows: Any, seeds: Any, repeats: Any, fetched: Any = None
+  ) -> tuple[Any, ...]:
+    features, label = reader.read(rows, classes, fetched)
+    if augmented is not None:
+      features = augmented(features, classes, repeats, seeds)
+    batch = (features, classes if label_as == 'index' else label)
+    return batch if weights is None else (*batch, tf.gather(weights, classes))
+
+  return tf.autograph.experimental.do_not_convert(make)

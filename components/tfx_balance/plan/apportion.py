@@ -17,7 +17,7 @@ from typing import Any
 
 
 def tie_break(seed: int, *key: Hashable) -> int:
-  """Returns a 64-bit integer that depends on nothing but the seed and the key.
+  """Returns a 64-bit hash of the seed and the key.
 
   >>> tie_break(0, 'cat') == tie_break(0, 'cat'), tie_break(0, 'cat') == tie_break(1, 'cat')
   (True, False)
@@ -26,7 +26,7 @@ def tie_break(seed: int, *key: Hashable) -> int:
 
 
 def draw(below: int, seed: int, *key: Hashable) -> int:
-  """Returns an integer from 0 up to, but not including, below; each as likely, but for 2**-64.
+  """Returns an integer from 0 to below - 1, uniform but for 2**-64.
 
   >>> 0 <= draw(10**30, 0, 'cat') < 10**30
   True
@@ -49,9 +49,9 @@ def largest_remainder(total: int, weights: Sequence[int], seed: int = 0) -> list
   [3, 2, 5]
 
   Args:
-    total: what is shared out, 0 or more.
-    weights: integers, 0 or more, one of them above 0.
-    seed: breaks ties.
+    total: Sum of the integers, 0 or more.
+    weights: Integers, 0 or more, one of them above 0.
+    seed: Seed of the order of ties.
 
   Raises:
     ValueError: if the total or a weight is negative, or all the weights are 0.
@@ -87,12 +87,12 @@ def controlled_rounding(
   True
 
   Args:
-    table: numerators, integers of 0 or more, rows of equal length; the sum of every row must be a
+    table: Numerators, integers of 0 or more, rows of equal length; the sum of every row must be a
       multiple of the denominator.
-    denominator: of every cell, above 0.
-    groups: the group of each row, or None for one group a row.
-    keys: what names each row in ties, or None for its position.
-    seed: chooses among the roundings.
+    denominator: Denominator of every cell, above 0.
+    groups: Group of each row, or None for one group a row.
+    keys: Name of each row in ties, or None for its position.
+    seed: Seed of the rounding.
 
   Raises:
     ValueError: if the sum of a row is not a multiple of the denominator.
@@ -108,7 +108,7 @@ def controlled_rounding(
   rounded: list[list[int]] = [[] for _ in table]
   edge = 0
   for i, row in zip(rank, ranked, strict=True):
-    ups = network.parts[edge : edge + len(row)]
+    ups = network.fractions[edge : edge + len(row)]
     rounded[i] = [(value + up) // denominator for value, up in zip(row, ups, strict=True)]
     edge += len(row)
   return rounded
@@ -150,18 +150,18 @@ def _network(
 class _Network:
   """A flow whose edges carry value / denominator; `round` makes every edge an integer.
 
-  Of an edge only the fractional part is kept, as a numerator; nodes and edges are numbers. An edge
-  whose part is 0 or the denominator needs no decision any more: it is dead. Flow is conserved at
+  Of an edge only the fraction above its floor is kept, as a numerator; nodes and edges are numbers.
+  An edge whose fraction is 0 or 1 needs no decision any more: it is dead. Flow is conserved at
   every node, so a node touches either no live edge or two and more, and a walk along live edges
   must close a cycle. A million rows take a minute at the most, for no step looks twice at what is
   dead.
 
   Attributes:
-    parts: of each edge, 0 to the denominator.
+    fractions: Numerator of each edge, 0 to the denominator.
   """
 
   def __init__(self, denominator: int, n_nodes: int) -> None:
-    self.parts: list[int] = []
+    self.fractions: list[int] = []
     self._denominator = denominator
     self._tails: list[int] = []  # nodes at which edges begin
     self._heads: list[int] = []  # nodes at which they end
@@ -177,11 +177,11 @@ class _Network:
 
   def add(self, tail: int, head: int, value: int) -> None:
     """Adds an edge from tail to head that carries value / denominator."""
-    edge, part = len(self.parts), value % self._denominator
-    self.parts.append(part)
+    edge, fraction = len(self.fractions), value % self._denominator
+    self.fractions.append(fraction)
     self._tails.append(tail)
     self._heads.append(head)
-    if part:
+    if fraction:
       self._edges[tail].append(edge)
       self._edges[head].append(edge)
 
@@ -209,7 +209,7 @@ class _Network:
         del edges[kept:], nodes[kept + 1 :]
 
   def _undecided(self, edge: int) -> bool:
-    return 0 < self.parts[edge] < self._denominator
+    return 0 < self.fractions[edge] < self._denominator
 
   def _is_live(self, node: int) -> bool:
     """Returns whether a node touches a live edge."""
@@ -222,12 +222,12 @@ class _Network:
   def _way_out(self, node: int, came_by: int) -> int:
     """Returns the first live edge of a node but for the one that led to it."""
     edges, at = self._edges[node], self._at[node]
-    parts, denominator = self.parts, self._denominator
-    while not 0 < parts[edges[at]] < denominator:
+    fractions, denominator = self.fractions, self._denominator
+    while not 0 < fractions[edges[at]] < denominator:
       at += 1
     if edges[at] == came_by:
       after = at + 1
-      while not 0 < parts[edges[after]] < denominator:
+      while not 0 < fractions[edges[after]] < denominator:
         after += 1
       edges[after - 1], at = came_by, after - 1  # so that what is dead is passed once
       self._at[node] = at
@@ -241,15 +241,15 @@ class _Network:
     The key decides the direction, so that the mean step is 0.
 
     Args:
-      cycle: edges.
-      nodes: from which the walk took them.
-      key: of the draw.
+      cycle: Edges of the cycle.
+      nodes: Node from which the walk took each edge.
+      key: Key of the draw.
     """
-    parts, tails, room = self.parts, self._tails, self._denominator
+    fractions, tails, room = self.fractions, self._tails, self._denominator
     more = less = room
     signs = []
     for edge, node in zip(cycle, nodes, strict=True):
-      above = parts[edge]
+      above = fractions[edge]
       below = room - above
       forward = tails[edge] == node
       signs.append(1 if forward else -1)
@@ -257,4 +257,4 @@ class _Network:
       less = min(less, above if forward else below)
     step = more if draw(more + less, *key) < less else -less
     for edge, sign in zip(cycle, signs, strict=True):
-      parts[edge] += sign * step
+      fractions[edge] += sign * step

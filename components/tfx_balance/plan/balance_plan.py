@@ -17,18 +17,10 @@ from typing import Any
 
 from tfx_balance.arguments import check_mapping, check_whole, shown
 from tfx_balance.errors import ConfigError
-from tfx_balance.plan.class_value import ClassValue, check_key, match_class
+from tfx_balance.plan.class_value import ClassValue, check_key, match_classes
 
-STRATEGIES = (
-  'majority',
-  'minority',
-  'not majority',
-  'not minority',
-  'all',
-  'auto',
-  'median',
-  'mean',
-)
+_RESAMPLED = ('majority', 'minority', 'not majority', 'not minority', 'all', 'auto')
+STRATEGIES = (*_RESAMPLED, 'median', 'mean')
 DEFAULT_STRATEGY = 'auto'
 """'not majority', or with `undersample=True` 'not minority': all are brought to the extreme."""
 POWER = 'power:'
@@ -45,13 +37,13 @@ _MAX_ROOT = 1000  # q has three decimals at the most, so that n ** q is rounded 
 
 @dataclass(frozen=True)
 class BalanceRequest:
-  """What is asked for, checked as far as it can be before the classes are known.
+  """The requested balance, checked as far as is possible before the classes are known.
 
   Attributes:
-    strategy: one of STRATEGIES, 'power:q', 'between:r', a ratio, or class to final count.
-    factors: class to the number of copies of each record, itself included; replaces the strategy.
-    max_copies: no record is there more often than this; None for no limit.
-    undersample: whether classes above their target lose records.
+    strategy: One of STRATEGIES, 'power:q', 'between:r', a ratio, or final count by class.
+    factors: Number of copies of each record, itself included, by class; replaces the strategy.
+    max_copies: Largest number of copies of a record, itself included; None for no limit.
+    undersample: Whether classes above their target lose records.
   """
 
   strategy: str | Fraction | Mapping[Any, int] = DEFAULT_STRATEGY
@@ -104,24 +96,22 @@ class BalanceRequest:
       strategy = _ratio(strategy)
     elif not isinstance(strategy, (str, Mapping)):
       raise ConfigError(
-        f'sampling_strategy={strategy!r} must be one of {list(STRATEGIES)}, "power:q", '
-        f'"between:r", a ratio or a dict of class to final count'
-        f'sampling_strategy={shown(strategy)} must be one of {list(STRATEGIES)}, "power:q", a '
-        f'ratio or a dict of class to final count'
+        f'sampling_strategy={shown(strategy)} must be one of {list(STRATEGIES)}, "power:q", '
+        f'"between:r", a ratio or a dict of class to final count; pass one of these'
       )
     return cls(strategy, factors, max_copies, undersample)
 
 
 @dataclass(frozen=True)
 class BalancePlan:
-  """How many records of each class there will be.
+  """The records of each class, before and after.
 
   Attributes:
-    classes: canonical order.
-    records: of each class, now.
-    targets: of each class, afterwards.
-    held_back: the classes that `max_copies` keeps below what was asked for.
-    passed: the classes that are no part of the balance, and keep their records.
+    classes: Classes in canonical order.
+    records: Records of each class before.
+    targets: Records of each class after.
+    held_back: Classes that `max_copies` keeps below the requested count.
+    passed: Classes that are not balanced, and keep their records.
   """
 
   classes: tuple[ClassValue, ...]
@@ -131,7 +121,7 @@ class BalancePlan:
   passed: tuple[ClassValue, ...] = ()
 
   def copies(self) -> list[tuple[int, int]]:
-    """Returns, for each class, how many records are there once more, and how often the others are.
+    """Returns, for each class, how many records get one copy more, and the copies of the others.
 
     >>> one = ClassValue('int', 1)
     >>> BalancePlan((one,), (3,), (7,), ()).copies()
@@ -140,7 +130,7 @@ class BalancePlan:
     return [(target % n, target // n) for n, target in zip(self.records, self.targets, strict=True)]
 
   def extremes(self) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Returns the largest and the smallest count of what is balanced: now, and afterwards.
+    """Returns the largest and the smallest count of the balanced classes: before, and after.
 
     >>> BalancePlan((ClassValue('int', 1), ClassValue('int', 2)), (3, 9), (9, 9), ()).extremes()
     ((9, 3), (9, 9))
@@ -162,26 +152,22 @@ def plan_balance(
   """Returns the target of every class, exactly as asked for.
 
   Args:
-    records: of each class, 1 or more.
-    request: what is asked for.
-    passed: classes that keep their records, and are not looked at.
+    records: Records of each class, 1 or more.
+    request: Requested balance.
+    passed: Classes that are not balanced, and keep their records.
 
   Raises:
-    ConfigError: if a class is named that there is not, or a target is below the class's count and
-      nobody said `undersample`.
+    ConfigError: if a class is named that there is not, or a target is below the class's count
+      without `undersample`.
   """
   classes = sorted(value for value in records if value not in passed)
   counts = [records[value] for value in classes]
   wanted = _targets(classes, counts, request)
   capped = wanted
-  if request.max_copies is not None:
-    most = request.max_copies
+  if (most := request.max_copies) is not None:
     capped = [min(target, n * most) for target, n in zip(wanted, counts, strict=True)]
   held_back = [c for c, asked, got in zip(classes, wanted, capped, strict=True) if got < asked]
-  targets = {
-    **dict(zip(classes, capped, strict=True)),
-    **{value: n for value, n in records.items() if value in passed},
-  }
+  targets = {**records, **dict(zip(classes, capped, strict=True))}
   order = tuple(sorted(records))
   return BalancePlan(
     order,
@@ -197,7 +183,7 @@ def _targets(
 ) -> list[int]:
   """Returns the target of each class, before any cap."""
   if request.factors is not None:
-    factors = _by_class(request.factors, classes)
+    factors = match_classes('factors', request.factors, classes)
     for c, n in zip(classes, counts, strict=True):
       if n * (factors.get(c, 1) - 1) > MOST_RECORDS:
         raise ConfigError(
@@ -206,7 +192,7 @@ def _targets(
         )
     return [n * factors.get(c, 1) for c, n in zip(classes, counts, strict=True)]
   if isinstance(request.strategy, Mapping):
-    finals = _by_class(request.strategy, classes)
+    finals = match_classes('sampling_strategy', request.strategy, classes)
     asked = [finals.get(c, n) for c, n in zip(classes, counts, strict=True)]
     _check_not_below(classes, counts, asked, request.undersample)
     return asked
@@ -218,9 +204,6 @@ def _targets(
   return [max(n, goal) for n, goal in zip(counts, goals, strict=True)]
 
 
-_RESAMPLED = ('majority', 'minority', 'not majority', 'not minority', 'all', 'auto')
-
-
 def _resampled(counts: Sequence[int], word: str, undersample: bool) -> list[int]:
   """Returns targets as imbalanced-learn's over-samplers, or under-samplers, have them.
 
@@ -230,25 +213,19 @@ def _resampled(counts: Sequence[int], word: str, undersample: bool) -> list[int]
     word = 'not minority' if undersample else 'not majority'
   if not counts:
     return []
-  goal, largest, smallest = (
-    min(counts) if undersample else max(counts),
-    counts.index(max(counts)),
-    counts.index(min(counts)),
-  )
-  chosen = {
-    'all': set(range(len(counts))),
-    'majority': {largest},
-    'minority': {smallest},
-    'not majority': set(range(len(counts))) - {largest},
-    'not minority': set(range(len(counts))) - {smallest},
-  }[word]
+  goal = min(counts) if undersample else max(counts)
+  extreme = {counts.index(min(counts) if 'minority' in word else max(counts))}
+  everyone = set(range(len(counts)))
+  chosen = everyone - extreme if word.startswith('not') else extreme
+  if word == 'all':
+    chosen = everyone
   return [goal if i in chosen else n for i, n in enumerate(counts)]
 
 
 def _goals(
   counts: Sequence[int], strategy: str | Fraction | Mapping[Any, int], undersample: bool
 ) -> list[int]:
-  """Returns what each class is to be brought to, up or down."""
+  """Returns the count that each class is brought to, up or down."""
   if not counts:
     return []
   most = max(counts)
@@ -301,19 +278,6 @@ def _integer_root(value: int, degree: int) -> int:
     middle = (low + high) // 2
     low, high = (middle, high) if middle**degree <= value else (low, middle)
   return low
-
-
-def _by_class(
-  numbers_of: Mapping[Any, int], classes: Sequence[ClassValue]
-) -> dict[ClassValue, int]:
-  """Returns a person's dict with classes as keys."""
-  found: dict[ClassValue, int] = {}
-  for key, n in numbers_of.items():
-    value = match_class(key, classes)
-    if value in found:
-      raise ConfigError(f'class {value} is named twice in {dict(numbers_of)}; name it once')
-    found[value] = n
-  return found
 
 
 def _check_not_below(

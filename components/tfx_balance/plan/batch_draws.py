@@ -12,14 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.plan.batch_quota import BatchQuota, check_batch_size
-from tfx_balance.plan.class_order import ClassOrder
-from tfx_balance.plan.keyed_order import mix, permuted, uniform
-from tfx_balance.plan.sampling import StrategyName, Weights
-from tfx_balance.plan.schedules import ScheduledWeights
+from tfx_balance.plan.batch_quota import BatchQuota, Weights, check_batch_size
+from tfx_balance.plan.ranks import Ints
+from tfx_balance.plan.record_order import RecordOrder, keyed_hash, permuted, uniform
+from tfx_balance.plan.sampling import ScheduledWeights
 
-Ints = npt.NDArray[np.int64]
-_SLOT, _CLASS, _PASS, _RECORD = 11, 12, 13, 14  # what a draw of random bits is for
+_SLOT, _CLASS, _PASS, _RECORD = 11, 12, 13, 14  # purposes of random bits
 
 
 class DrawState(NamedTuple):
@@ -27,7 +25,7 @@ class DrawState(NamedTuple):
 
   Attributes:
     step: int64 scalar.
-    lag: int64 [n_classes + 1]: see BatchQuota; the last element is the resolution it is in.
+    lag: int64 [n_classes + 1]: see BatchQuota; the last element is its resolution.
     drawn: int64 [n_classes], records of each class drawn so far.
     epoch_start: int64 [n_classes], `drawn` when the present epoch began.
   """
@@ -43,7 +41,7 @@ class Draws(NamedTuple):
 
   Attributes:
     classes: int32 [n_batches, batch_size], class indices.
-    records: int64 [n_batches, batch_size], numbers as ClassOrder has them.
+    records: int64 [n_batches, batch_size], record numbers; see RecordOrder.
     seeds: int32 [n_batches, batch_size, 2], a function of the seed, the record and how often its
       class was drawn before.
     repeats: bool [n_batches, batch_size], whether the class had been gone through once in this
@@ -61,15 +59,15 @@ class BatchDraws:
   """The batches of one strategy.
 
   Attributes:
-    order: of the records of each class.
+    order: Order of the records of each class.
     strategy: 'exact', 'weighted' or 'natural'.
-    weights: at each step; 'natural' needs none.
-    batch_size: 1 or more.
-    epoch_steps: batches of an epoch.
+    weights: Weights at each step; 'natural' needs none.
+    batch_size: Records of a batch, 1 or more.
+    epoch_steps: Batches of an epoch.
   """
 
-  order: ClassOrder
-  strategy: StrategyName
+  order: RecordOrder
+  strategy: str
   weights: ScheduledWeights
   batch_size: int
   epoch_steps: int
@@ -88,8 +86,8 @@ class BatchDraws:
     """Returns the next batches and the state after them.
 
     Args:
-      state: from `start` or from the last call.
-      n_batches: 1 or more; the batches do not depend on how many are asked for at a time.
+      state: State from `start` or from the last call.
+      n_batches: Number of batches, 1 or more; what they hold does not depend on it.
     """
     step = int(state.step)
     classes, lag = self._classes(step, n_batches, state.lag)
@@ -98,7 +96,7 @@ class BatchDraws:
     records = self.order.record(flat, draws)
     starts, epoch_start = self._epoch_starts(state, classes)
     shown = draws.reshape(classes.shape) - np.take_along_axis(starts, classes, axis=1)
-    bits = mix(self.order.seed, _RECORD, records, draws)
+    bits = keyed_hash(self.order.seed, _RECORD, records, draws)
     batches = Draws(
       classes.astype(np.int32),
       records.reshape(classes.shape),
@@ -118,14 +116,14 @@ class BatchDraws:
     if self.strategy == 'weighted':
       return self._weighted(steps, slots), lag
     rows, lag = self._exact(steps, lag)
-    by_chance = np.argsort(mix(self.order.seed, _SLOT, slots), axis=1)
+    by_chance = np.argsort(keyed_hash(self.order.seed, _SLOT, slots), axis=1)
     return np.take_along_axis(rows, by_chance, axis=1), lag
 
   def _natural(self, slots: Ints) -> Ints:
     """Returns the classes of whole passes over all the records, each pass shuffled as one."""
     total = int(self.order.starts[-1])
     turn, position = np.divmod(slots.reshape(-1), total)
-    key = mix(self.order.seed, _PASS, turn)
+    key = keyed_hash(self.order.seed, _PASS, turn)
     item = permuted(position, np.full_like(position, total), key)
     found = np.searchsorted(self.order.starts, item, side='right') - 1
     return np.asarray(found.reshape(slots.shape), np.int64)

@@ -2,7 +2,7 @@
 
 Class c has the share w[c] = weights[c] / sum(weights). In a batch of B it gets the floor or the
 ceiling of B w[c], and after any number t of batches the floor or the ceiling of t B w[c] in total.
-The whole part of B w[c] goes to the class in every batch. What is left, u[c] = B w[c] mod 1, is a
+The floor of B w[c] goes to the class in every batch. What is left, u[c] = B w[c] mod 1, is a
 periodic task that needs a share u[c] of a processor, on as many processors as the u[c] add up to;
 a batch is a time slot. PD2 schedules such tasks so that every running total stays less than one
 from its ideal (Anderson and Srinivasan 2001, "Mixed Pfair/ERfair scheduling of asynchronous
@@ -28,6 +28,7 @@ import numpy.typing as npt
 from tfx_balance.arguments import check_whole
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.apportion import largest_remainder
+from tfx_balance.plan.ranks import Ints
 
 MAX_RESOLUTION = 1 << 26
 """Largest sum of weights: up to it, priorities are exact in 64 bits."""
@@ -38,10 +39,11 @@ _LATE = np.int64(1 << 62)
 _GROUP_BITS = 29
 _GROUP_MAX = np.int64((1 << _GROUP_BITS) - 1)
 
-Counts = npt.NDArray[np.int64]
+Weights = tuple[int, ...]
+"""Integer weights of the classes, 0 or more, one above 0, summing to MAX_RESOLUTION or less."""
 
 
-def bounded_weights(weights: Sequence[int], limit: int = MAX_RESOLUTION) -> tuple[int, ...]:
+def bounded_weights(weights: Sequence[int], limit: int = MAX_RESOLUTION) -> Weights:
   """Returns weights in the same proportions whose sum is at most the limit.
 
   A common divisor is taken out. Where that is not enough, the weights are rounded to units of
@@ -51,8 +53,8 @@ def bounded_weights(weights: Sequence[int], limit: int = MAX_RESOLUTION) -> tupl
   (2, 3)
 
   Args:
-    weights: integers, 0 or more, one of them above 0.
-    limit: of the sum, at least the number of weights.
+    weights: Integers, 0 or more, one of them above 0.
+    limit: Largest sum, at least the number of weights.
   """
   divisor = int(np.gcd.reduce(np.array([int(w) for w in weights], object)))
   reduced = [int(w) // divisor for w in weights]
@@ -68,23 +70,25 @@ class BatchQuota:
   """The quotas of all batches of one size under constant weights.
 
   Attributes:
-    weights: of the classes, integers, 0 or more, one above 0, summing to MAX_RESOLUTION or less.
-    batch_size: 1 or more.
-    by_lag: whether to serve the largest lag first, for weights that change.
+    weights: Integer weights, 0 or more, one above 0, summing to MAX_RESOLUTION or less.
+    batch_size: Records of a batch, 1 or more.
+    by_lag: Whether to serve the largest lag first, for weights that change.
+    whole: int64 [n_classes], records that each class gets in every batch.
+    resolution: Sum of the weights: a lag is counted in units of one record over it.
   """
 
-  weights: tuple[int, ...]
+  weights: Weights
   batch_size: int
   by_lag: bool = False
-  _whole: Counts = field(init=False, repr=False, compare=False)
-  _part: Counts = field(init=False, repr=False, compare=False)
+  whole: Ints = field(init=False, repr=False, compare=False)
+  resolution: int = field(init=False, repr=False, compare=False)
+  _rest: Ints = field(init=False, repr=False, compare=False)
   _open: int = field(init=False, repr=False, compare=False)
-  _total: int = field(init=False, repr=False, compare=False)
-  _safe: Counts = field(init=False, repr=False, compare=False)
-  _rest: Counts = field(init=False, repr=False, compare=False)
+  _safe: Ints = field(init=False, repr=False, compare=False)
+  _complement: Ints = field(init=False, repr=False, compare=False)
   _heavy: npt.NDArray[np.bool_] | None = field(init=False, repr=False, compare=False)
   _idle: npt.NDArray[np.bool_] | None = field(init=False, repr=False, compare=False)
-  _even: Counts | None = field(init=False, repr=False, compare=False)
+  _even: Ints | None = field(init=False, repr=False, compare=False)
 
   def __post_init__(self) -> None:
     total = sum(self.weights)
@@ -94,68 +98,41 @@ class BatchQuota:
         f'{MAX_RESOLUTION}; pass them through bounded_weights'
       )
     check_batch_size(self.batch_size)
-    share = np.array(self.weights, np.int64) * self.batch_size
-    whole, part = np.divmod(share, total)
-    object.__setattr__(self, '_whole', whole)
-    object.__setattr__(self, '_part', part)
-    object.__setattr__(self, '_open', self.batch_size - int(whole.sum()))
-    object.__setattr__(self, '_total', total)
-    object.__setattr__(self, '_safe', np.maximum(part, 1))
-    object.__setattr__(self, '_rest', np.maximum(total - part, 1))
-    object.__setattr__(self, '_heavy', 2 * part >= total if (2 * part >= total).any() else None)
-    object.__setattr__(self, '_idle', part == 0 if (part == 0).any() else None)
-    parts = np.flatnonzero(part)
-    even = len(parts) and not self.by_lag and part[parts].min() == part[parts].max()
-    object.__setattr__(self, '_even', parts if even else None)
+    whole, rest = np.divmod(np.array(self.weights, np.int64) * self.batch_size, total)
+    heavy, idle, shared = 2 * rest >= total, rest == 0, np.flatnonzero(rest)
+    even = len(shared) and not self.by_lag and rest[shared].min() == rest[shared].max()
+    for name, value in {
+      'whole': whole,
+      'resolution': total,
+      '_rest': rest,
+      '_open': self.batch_size - int(whole.sum()),
+      '_safe': np.maximum(rest, 1),
+      '_complement': np.maximum(total - rest, 1),
+      '_heavy': heavy if heavy.any() else None,
+      '_idle': idle if idle.any() else None,
+      '_even': shared if even else None,
+    }.items():
+      object.__setattr__(self, name, value)
 
-  @property
-  def resolution(self) -> int:
-    """The sum of the weights: what a lag is counted in parts of."""
-    return self._total
-
-  def start(self) -> Counts:
+  def start(self) -> Ints:
     """Returns the state before the first batch: int64 [n_classes]."""
     return np.zeros(len(self.weights), np.int64)
 
-  def next(self, lag: Counts) -> tuple[Counts, Counts]:
-    """Returns the next batch's quotas and the state after it.
+  def next_extra(self, lag: Ints, n_batches: int) -> tuple[Ints, Ints]:
+    """Returns the classes that get one record more than `whole` in the next batches.
 
     >>> quota = BatchQuota((1, 1, 1), 4)
-    >>> lag, batches = quota.start(), []
-    >>> for _ in range(3):
-    ...   counts, lag = quota.next(lag)
-    ...   batches.append(counts.tolist())
-    >>> batches
-    [[2, 1, 1], [1, 2, 1], [1, 1, 2]]
+    >>> quota.whole.tolist(), quota.next_extra(quota.start(), 3)[0].tolist()
+    ([1, 1, 1], [[0], [1], [2]])
 
     Args:
       lag: int64 [n_classes], (ideal - actual running total) * resolution.
-
-    Returns:
-      counts: int64 [n_classes], summing to batch_size.
-      lag: int64 [n_classes], each above -resolution and below resolution as long as the weights
-        stay the same.
-    """
-    chosen, due = self.next_extra(lag, 1)
-    counts = self._whole.copy()
-    counts[chosen[0]] += 1
-    return counts, due
-
-  @property
-  def whole(self) -> Counts:
-    """What each class gets in every batch: int64 [n_classes]."""
-    return self._whole
-
-  def next_extra(self, lag: Counts, n_batches: int) -> tuple[Counts, Counts]:
-    """Returns the classes that get one record more than `whole` in the next batches.
-
-    Args:
-      lag: see `next`.
-      n_batches: 1 or more.
+      n_batches: Number of batches, 1 or more.
 
     Returns:
       chosen: int64 [n_batches, batch_size - sum(whole)].
-      lag: see `next`.
+      lag: int64 [n_classes], each above -resolution and below resolution as long as the weights
+        stay the same.
     """
     chosen = np.empty((n_batches, self._open), np.int64)
     if not self._open:
@@ -165,14 +142,14 @@ class BatchQuota:
     due = lag
     for row in chosen:
       row[:] = self._most_urgent(due)
-      due = due + self._part
-      due[row] -= self._total
+      due = due + self._rest
+      due[row] -= self.resolution
     return chosen, due
 
-  def _in_turn(self, even: Counts, lag: Counts, n_batches: int) -> tuple[Counts, Counts]:
-    """Returns `next_extra` where all classes that take part do so alike: they take turns.
+  def _in_turn(self, even: Ints, lag: Ints, n_batches: int) -> tuple[Ints, Ints]:
+    """Returns `next_extra` where all classes with a rest have the same one: they take turns.
 
-    It is what PD2 comes to: of equal parts, who has got least has the earliest deadline.
+    It is what PD2 comes to: of equal rests, who has got least has the earliest deadline.
     """
     own = lag[even]
     served = own == own.min()
@@ -180,9 +157,9 @@ class BatchQuota:
     place = turn + np.arange(n_batches * self._open)
     chosen = even[place % len(even)].reshape(n_batches, self._open)
     got = np.bincount(chosen.reshape(-1), minlength=len(lag))
-    return chosen, lag + n_batches * self._part - got * self._total
+    return chosen, lag + n_batches * self._rest - got * self.resolution
 
-  def _most_urgent(self, lag: Counts) -> npt.NDArray[np.intp]:
+  def _most_urgent(self, lag: Ints) -> npt.NDArray[np.intp]:
     """Returns the classes that get one record more, in order of class."""
     priority = self._lags(lag) if self.by_lag else self._priorities(lag)
     n = self._open
@@ -193,36 +170,36 @@ class BatchQuota:
     ties = np.flatnonzero(priority == bound)[: n - len(first)]
     return np.concatenate([first, ties])
 
-  def _lags(self, lag: Counts) -> Counts:
+  def _lags(self, lag: Ints) -> Ints:
     """Returns an order by what is owed, int64 [n_classes]: the smallest is the most urgent."""
-    return np.where(self._part == 0, _LATE, -(lag + self._part))
+    return np.where(self._rest == 0, _LATE, -(lag + self._rest))
 
-  def _priorities(self, lag: Counts) -> Counts:
+  def _priorities(self, lag: Ints) -> Ints:
     """Returns PD2's order, int64 [n_classes]: the smallest is the most urgent.
 
-    With total D and part p, a class that has got k records by batch t has lag = t p - k D. Its next
+    With total D and rest p, a class that has got k records by batch t has lag = t p - k D. Its next
     one is released at floor(k D / p) and due at ceil((k + 1) D / p). Of equal deadlines that goes
     first whose window overlaps the next one of its class, and of these the one with the later group
     deadline, which ends a row of windows that would all be forced (for p / D of one half or more).
     """
-    total, part = self._total, self._part
+    total, rest = self.resolution, self._rest
     missing = total - lag
     deadline = -(-missing // self._safe)
     key = deadline * 2 + (missing == deadline * self._safe)
     key <<= _GROUP_BITS
     if self._heavy is not None:
       key += _GROUP_MAX - self._group_deadlines(lag, deadline, missing)
-    key[lag <= -part] = _LATE  # not released yet
+    key[lag <= -rest] = _LATE  # not released yet
     if self._idle is not None:
       key[self._idle] = _LATE + 1
-    found: npt.NDArray[np.int64] = key
+    found: Ints = key
     return found
 
-  def _group_deadlines(self, lag: Counts, deadline: Counts, missing: Counts) -> Counts:
+  def _group_deadlines(self, lag: Ints, deadline: Ints, missing: Ints) -> Ints:
     """Returns group deadlines, int64 [n_classes]: 0 for light classes and lone windows."""
-    total, rest = self._total, self._rest
-    slack = -((lag - deadline * (total - self._part)) // total)  # the complement's windows so far
-    group = -(-(lag + slack * total) // rest)
+    total, complement = self.resolution, self._complement
+    slack = -((lag - deadline * (total - self._rest)) // total)  # the complement's windows so far
+    group = -(-(lag + slack * total) // complement)
     counts = self._heavy & (missing != deadline * self._safe)
     return np.clip(np.where(counts, group, 0), 0, _GROUP_MAX)
 

@@ -1,4 +1,4 @@
-"""Which classes get files of their own, and which share one: decided from the bytes of each."""
+"""Which classes get files of their own, and which share one: a function of the bytes of each."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MAX_FILE_BYTES = 32 << 20
-"""What a writer should keep a file's decompressed size below: a file is what a reader holds."""
+"""Largest decompressed size of a file of one class: a reader holds whole files."""
 SHARED_FILE_BYTES = 8 << 20
-"""The same for a file of several classes, of which a reader may want but one."""
+"""The same for a file of several classes, of which a reader may need only one."""
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class ClassFiles:
   """Several files of one class, or one file of several classes.
 
   Attributes:
-    classes: indices of the classes, ascending.
-    n_files: how many; 1 where there are several classes.
+    classes: Class indices, ascending.
+    n_files: Number of files; 1 where there are several classes.
   """
 
   classes: tuple[int, ...]
@@ -32,7 +32,7 @@ def assign_files(
   """Returns the files of every class, in the order of their first classes.
 
   A class above half of what a shared file may hold gets files of its own. The others fill shared
-  files from the smallest class on, so that a reader who holds small classes and streams large ones
+  files from the smallest class on, so that a reader that holds small classes and streams large ones
   finds the small ones together. All shared files but one are at least half full.
 
   >>> assign_files([50, 3, 1, 90, 2], max_file_bytes=40, shared_file_bytes=8)
@@ -40,9 +40,9 @@ def assign_files(
 ClassFiles(classes=(3,), n_files=3))
 
   Args:
-    n_bytes: of each class.
-    max_file_bytes: that a file of one class should hold at the most.
-    shared_file_bytes: that a file of several classes holds at the most.
+    n_bytes: Bytes of each class.
+    max_file_bytes: Largest size of a file of one class.
+    shared_file_bytes: Largest size of a file of several classes.
   """
   own = [i for i, size in enumerate(n_bytes) if 2 * size > shared_file_bytes]
   rare = [i for i, size in enumerate(n_bytes) if 2 * size <= shared_file_bytes]

@@ -12,11 +12,8 @@ import numbers
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from tfx_balance.arguments import shown
-from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.errors import ConfigError
 
 Kind = Literal['int', 'bytes', 'float', 'missing']
 _ORDER: dict[str, int] = {'int': 0, 'float': 1, 'bytes': 2, 'missing': 3}
@@ -26,8 +23,8 @@ class ClassValue(NamedTuple):
   """One class of one feature. There may be thousands in each of many files, hence no dataclass.
 
   Attributes:
-    kind: the type of the feature's values; 'missing' where the record has none.
-    value: int, float or bytes as kind says; None for 'missing'.
+    kind: Type of the feature's values; 'missing' where the record has none.
+    value: int, float or bytes according to kind; None for 'missing'.
   """
 
   kind: Kind
@@ -47,7 +44,7 @@ class ClassValue(NamedTuple):
     return other < self
 
   def sort_key(self) -> tuple[int, Any]:
-    """Returns what orders classes: by type, then by value."""
+    """Returns the key of the canonical order: by type, then by value."""
     return _ORDER[self.kind], 0 if self.value is None else self.value
 
   def to_json(self) -> dict[str, Any]:
@@ -77,7 +74,7 @@ Stratum = tuple[ClassValue, ...]
 
 
 def stratum_name(stratum: Stratum) -> str:
-  """Returns how a stratum is shown to a person.
+  """Returns a stratum as text for people.
 
   >>> stratum_name((ClassValue('int', 3), ClassValue('bytes', b'left')))
   '3 / left'
@@ -86,12 +83,12 @@ def stratum_name(stratum: Stratum) -> str:
 
 
 def stratum_key(stratum: Stratum) -> str:
-  """Returns a text that is equal for equal strata only: what ties are broken by."""
+  """Returns a text that is equal for equal strata only, which ties are broken by."""
   return _KEYS.encode([value.to_json() for value in stratum])
 
 
 def check_key(argument: str, key: Any) -> Any:
-  """Returns the key of a dict, by which a person means a class.
+  """Returns the key of a person's dict by class.
 
   Raises:
     ConfigError: if it is of a type that names no class.
@@ -101,32 +98,15 @@ def check_key(argument: str, key: Any) -> Any:
   raise ConfigError(f'{argument} has the key {shown(key)}; name a class by a number, text or bytes')
 
 
-def as_labels(labels: Any) -> npt.NDArray[Any]:
-  """Returns labels as an array.
-
-  Raises:
-    DataError: if rows differ in length, or text and numbers are mixed, which NumPy makes all text.
-  """
-  try:
-    values = np.asarray(labels)
-  except (TypeError, ValueError) as error:
-    raise DataError(f'labels are no array ({error}); give one label an item') from error
-  if values.dtype.kind in 'US' and values.ndim == 1 and not isinstance(labels, np.ndarray):
-    for label in labels:
-      if not isinstance(label, (str, bytes)):
-        raise DataError(f'label {shown(label)} is no text, and others are; give labels of one type')
-  return values
-
-
 def match_class(key: Any, classes: Iterable[ClassValue]) -> ClassValue:
-  """Returns the class that a person means by the key of a dict.
+  """Returns the class that the key of a person's dict names.
 
   An int means the int or the integral float of that value, a str or bytes the bytes; a str of
   digits (as dicts in JSON have them) also means the number, where only one of these is a class.
 
   Args:
     key: int, float, str, bytes or ClassValue.
-    classes: the classes there are.
+    classes: Known classes.
 
   Raises:
     ConfigError: if the key names no class, or more than one.
@@ -148,15 +128,33 @@ def match_class(key: Any, classes: Iterable[ClassValue]) -> ClassValue:
   raise ConfigError(f'{shown(key)} {fault}; the classes are: {names}')
 
 
+def match_classes(
+  argument: str, by_key: Mapping[Any, Any], classes: Iterable[ClassValue]
+) -> dict[ClassValue, Any]:
+  """Returns a person's dict with classes as keys; see `match_class`.
+
+  Raises:
+    ConfigError: if a key names no class or more than one, or two keys name one.
+  """
+  known = list(classes)
+  found: dict[ClassValue, Any] = {}
+  for key, item in by_key.items():
+    value = match_class(key, known)
+    if value in found:
+      raise ConfigError(f'{argument}= names class {value} twice; name it once')
+    found[value] = item
+  return found
+
+
 def _number_texts(value: ClassValue) -> tuple[str, ...]:
-  """Returns how JSON may write a number as the key of a dict: 1 or 1.0."""
+  """Returns the texts of a number as the key of a dict in JSON: 1 or 1.0."""
   if value.kind not in ('int', 'float') or value.value is None:
     return ()
   return str(value), str(float(value.value))
 
 
 def _printable(text: str) -> str:
-  """Returns a text in which what a terminal would act on is escaped: line ends, colours, bidi."""
+  """Returns a text with what is not printable escaped: line ends, colours, bidi controls."""
   return ''.join(
     char if char.isprintable() else char.encode('unicode_escape').decode('ascii') for char in text
   )

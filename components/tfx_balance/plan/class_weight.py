@@ -9,28 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 from tfx_balance.arguments import check_choice, check_number
 
-Scheme = Literal['balanced', 'effective']
-
-
-def sampled_shares(weights: Sequence[int]) -> list[float]:
-  """Returns weights as shares of 1.
-
-  >>> sampled_shares([1, 3])
-  [0.25, 0.75]
-  """
-  total = sum(weights)
-  return [weight / total for weight in weights]
+SCHEMES = ('balanced', 'effective')
 
 
 def class_weights(
-  records: Sequence[int],
-  sampling: Sequence[int],
-  scheme: str = 'balanced',
-  beta: float = 0.999,
+  records: Sequence[int], sampling: Sequence[int], scheme: str = 'balanced', beta: float = 0.999
 ) -> list[float]:
   """Returns the weight of each class in the loss, given how the classes are sampled.
 
@@ -47,24 +33,24 @@ def class_weights(
   that the loss keeps its scale; Cui et al. scale to a mean of 1 over the classes.
 
   Args:
-    records: natural count of each class, 1 or more.
-    sampling: weight with which each class is sampled; a class of weight 0 gets weight 0.
+    records: Natural count of each class, 1 or more.
+    sampling: Weight with which each class is sampled; a class of weight 0 gets weight 0.
     scheme: 'balanced' or 'effective'.
-    beta: 0 or more and below 1; only 'effective' uses it.
+    beta: Parameter of 'effective', 0 or more and below 1.
 
   Raises:
     ConfigError: if the scheme is unknown or beta out of range.
   """
   total = sum(records)
-  check_choice('scheme', scheme, get_args(Scheme))
+  check_choice('scheme', scheme, SCHEMES)
   if scheme == 'balanced':
     natural = [total / (len(records) * n) for n in records]
   else:
     natural = _effective(records, beta)
-  shares = sampled_shares(sampling)
+  sampled = sum(sampling)
   return [
-    (n / total / share) * weight if share else 0.0
-    for n, share, weight in zip(records, shares, natural, strict=True)
+    (n / total / (drawn / sampled)) * weight if drawn else 0.0
+    for n, drawn, weight in zip(records, sampling, natural, strict=True)
   ]
 
 
@@ -88,5 +74,5 @@ def log_shares(counts: Sequence[int]) -> list[float]:
 
 
 def all_equal(values: Sequence[float]) -> bool:
-  """Returns whether weights are all alike: then they change no loss but its scale."""
+  """Returns whether weights are all equal: then they change only the scale of a loss."""
   return max(values) - min(values) <= 1e-9 * max(abs(value) for value in values)

@@ -1,4 +1,4 @@
-"""How many records of each class a pool holds: as many as are wanted, within a limit on bytes."""
+"""The number of records in each class's pool: as many as are requested, within a limit on bytes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ DEFAULT_MAX_POOL_BYTES = 100_000_000
 
 @dataclass(frozen=True)
 class PoolRequest:
-  """What an augment function wants to see of the classes of which it makes copies.
+  """The records that an augment function needs of the classes of which it makes copies.
 
   Attributes:
-    owner: the function's name, for messages.
-    pool_size: records of each class, at most.
-    features: to see of these records; None for all numeric ones of a fixed number of values.
-    max_pool_bytes: of the pools of all classes together, at most, but one record of each is kept.
+    owner: Name of the function, for messages.
+    pool_size: Largest number of records of a class.
+    features: Names of the features; None for all numeric ones of a fixed number of values.
+    max_pool_bytes: Largest size of all pools together, but one record of each is kept.
   """
 
   owner: str
@@ -30,9 +30,9 @@ class PoolPlan:
   """The records in the pool of each class.
 
   Attributes:
-    request: what was wanted.
-    sizes: of the pools; 0 for a class of which no copies are made.
-    wanted: what the sizes would be without a limit on bytes.
+    request: Request that the plan is for.
+    sizes: Number of records of each pool; 0 for a class of which no copies are made.
+    wanted: Sizes without a limit on bytes.
   """
 
   request: PoolRequest
@@ -43,7 +43,7 @@ class PoolPlan:
 def plan_pools(
   records: Sequence[int], record_bytes: Sequence[int], request: PoolRequest
 ) -> PoolPlan:
-  """Returns pools of the size that is wanted, or as large as an equal share of the bytes allows.
+  """Returns pools of the requested size, or as large as an equal share of the bytes allows.
 
   What a small class leaves of its share goes to the larger ones.
 
@@ -52,9 +52,9 @@ def plan_pools(
   (3, 48, 49, 0)
 
   Args:
-    records: of each class; 0 for one of which no copies are made.
-    record_bytes: of what a pool holds of a record, by class; 1 or more.
-    request: what is wanted.
+    records: Records of each class; 0 for one of which no copies are made.
+    record_bytes: Bytes of a record in a pool, by class; 1 or more.
+    request: Requested records.
   """
   wanted = [min(n, request.pool_size) for n in records]
   needs = [n * size for n, size in zip(wanted, record_bytes, strict=True)]

@@ -1,18 +1,19 @@
-"""The first k of a stratum by keyed hash: which records a quota means.
+"""Partitions of each stratum by keyed hash: which records a quota takes.
 
 Every record has a 64-bit hash of its bytes. A key, made from the seed and a purpose, turns hashes
-into ranks, and a stratum's records in the order of their ranks are dealt out: the first quota to
-part 0, the next to part 1, and so on. So the answer depends on the set of records and the seed, not
-on their order, files or runner. To find where in rank order each part ends without sorting all the
-records in one place:
+into ranks. In the order of their ranks, the first records of a stratum are partition 0, as many as
+its quota, the next are partition 1, and so on. So the answer depends on the set of records and the
+seed, not on their order, files or runner. To find the rank at which each partition ends without
+sorting all the records in one place:
 
-  1. `HistogramLayout` cuts each stratum's ranks into about sqrt(n) / 4 buckets, which are counted;
-  2. `boundary_buckets` says in which bucket each part ends, and after how many of its ranks;
-  3. `find_thresholds` takes the ranks of just these buckets and gives the rank where a part ends;
+  1. `RankHistogram` cuts each stratum's ranks into about sqrt(n) / 4 buckets, which are counted;
+  2. `boundary_buckets` says in which bucket each partition ends, and after how many of its ranks;
+  3. `find_thresholds` gives, from the ranks of just these buckets, the rank where a partition ends;
   4. `Assigner` compares ranks with thresholds, a batch at a time.
 
-Records with equal bytes have equal ranks. They stay together, but where a part ends among them:
-then the first of them, shard by shard in the order in which they are kept, go to the lower part.
+Records with equal bytes have equal ranks. They stay together, but where a partition ends among
+them: then the first of them, shard by shard in the order in which they are kept, go to the lower
+partition.
 """
 
 from __future__ import annotations
@@ -32,47 +33,51 @@ UInts = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
 
 
-def mix(values: UInts, key: int) -> UInts:
+def mix(values: UInts, key: int | UInts) -> UInts:
   """Returns a 64-bit value for each value: a bijection that looks random, another for each key.
 
-  The finalizer of SplitMix64 (Steele, Lea and Flood 2014).
+  SplitMix64 (Steele, Lea and Flood 2014).
   """
   with np.errstate(over='ignore'):
-    z = (values ^ np.uint64(key)) + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    return finalized((values ^ np.uint64(key)) + np.uint64(0x9E3779B97F4A7C15))
+
+
+def finalized(z: UInts) -> UInts:
+  """Returns SplitMix64's finalizer of the values; on scalars NumPy warns of the overflow."""
+  z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+  z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+  return z ^ (z >> np.uint64(31))
 
 
 def ranks(hashes: UInts, seed: int, purpose: str) -> UInts:
   """Returns the rank of each record, 0 to 2**63 - 1, independent between purposes.
 
   Args:
-    hashes: uint64 [n], of the records' bytes.
-    seed: the user's.
-    purpose: what is drawn for, such as 'split'.
+    hashes: uint64 [n], hashes of the records' bytes.
+    seed: Seed of the user.
+    purpose: Purpose of the draw, such as 'split'.
   """
   return mix(hashes, tie_break(seed, 'rank', purpose)) >> np.uint64(64 - RANK_BITS)
 
 
 @dataclass(frozen=True)
-class HistogramLayout:
-  """Where each stratum's buckets are in one flat histogram.
+class RankHistogram:
+  """The buckets of all strata in one flat histogram of ranks.
 
   A stratum of n records has 2**bits buckets, sqrt(n) / 8 to sqrt(n) / 2, so that both the histogram
   and what one bucket holds stay small: for 10,000 strata of 5,000 records, 160,000 counters.
 
   Attributes:
-    bits: uint64 [strata].
-    offsets: int64 [strata + 1], of a stratum's first bucket.
+    bits: uint64 [strata], binary logarithm of each stratum's number of buckets.
+    offsets: int64 [strata + 1], index of each stratum's first bucket.
   """
 
   bits: UInts
   offsets: Ints
 
   @classmethod
-  def of(cls, records: Sequence[int]) -> HistogramLayout:
-    """Returns the layout for strata of these many records."""
+  def of(cls, records: Sequence[int]) -> RankHistogram:
+    """Returns the buckets for strata of these many records."""
     bits = np.array([max(0, n.bit_length() // 2 - 2) for n in records], np.uint64)
     sizes = np.left_shift(np.uint64(1), bits).astype(np.int64)
     return cls(bits, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
@@ -88,21 +93,21 @@ class HistogramLayout:
     return self.offsets[strata] + within.astype(np.int64)
 
 
-def boundary_buckets(layout: HistogramLayout, histogram: Ints, quotas: Ints) -> tuple[Ints, Ints]:
-  """Returns in which bucket each part ends, and the how-manieth rank of that bucket is its last.
+def boundary_buckets(histogram: RankHistogram, counts: Ints, quotas: Ints) -> tuple[Ints, Ints]:
+  """Returns the bucket in which each partition ends, and the number of its ranks in that bucket.
 
   Args:
-    layout: of the histogram.
-    histogram: int64 [buckets], records in each.
-    quotas: int64 [strata, parts], records; rows sum to the stratum's records.
+    histogram: Buckets of the strata.
+    counts: int64 [buckets], records in each.
+    quotas: int64 [strata, partitions], records; rows sum to the stratum's records.
 
   Returns:
-    buckets and positions, both int64 [strata, parts - 1]; -1 and 0 for an end that needs no search,
+    buckets and positions, both int64 [strata, partitions - 1]; -1 and 0 for an end without search,
     before the first record or after the last.
   """
   ends = np.cumsum(quotas, axis=1)
-  before = np.concatenate([[0], np.cumsum(histogram)])
-  first = before[layout.offsets[:-1]][:, None]
+  before = np.concatenate([[0], np.cumsum(counts)])
+  first = before[histogram.offsets[:-1]][:, None]
   wanted = first + ends[:, :-1]
   bucket = np.searchsorted(before, wanted, side='left') - 1
   inner = (ends[:, :-1] > 0) & (ends[:, :-1] < ends[:, -1:])
@@ -117,7 +122,7 @@ class Candidates:
   Attributes:
     buckets: int64 [m], ascending.
     ranks: uint64 [m], ascending within a bucket; a (bucket, rank, shard) is there once.
-    shards: int64 [m], which shard holds them.
+    shards: int64 [m], shard that holds them.
     counts: int64 [m], records with that rank.
   """
 
@@ -138,12 +143,12 @@ class Candidates:
     return cls(buckets[starts], rank[starts], np.full(len(starts), shard, np.int64), counts)
 
   @classmethod
-  def merge(cls, parts: Sequence[Candidates]) -> Candidates:
+  def merge(cls, by_shard: Sequence[Candidates]) -> Candidates:
     """Returns the candidates of several shards in canonical order."""
-    if not parts:
+    if not by_shard:
       return cls.collect(np.empty(0, np.int64), np.empty(0, np.uint64), 0)
     columns = [
-      np.concatenate([getattr(part, name) for part in parts])
+      np.concatenate([getattr(candidates, name) for candidates in by_shard])
       for name in ('buckets', 'ranks', 'shards', 'counts')
     ]
     buckets, rank, shards, counts = columns
@@ -153,26 +158,26 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Cut:
-  """An end of a part among records of equal rank.
+  """An end of a partition among records of equal rank.
 
   Attributes:
-    part: the one that ends here.
-    rank: of the equal records.
-    taken: shard to how many of its equal records, the first ones, the part still gets.
+    partition: Partition that ends here.
+    rank: Rank of the equal records.
+    taken: Number of equal records, the first ones, that the partition still gets, by shard.
   """
 
-  part: int
+  partition: int
   rank: int
   taken: Mapping[int, int]
 
 
 @dataclass(frozen=True)
 class Thresholds:
-  """Where each part of each stratum ends.
+  """The ends of the partitions of each stratum.
 
   Attributes:
-    ends: uint64 [strata, parts - 1]; a rank below ends[s, p] is in part p or a lower one.
-    cuts: stratum to its cuts, for the few strata that have any.
+    ends: uint64 [strata, partitions - 1]; a rank below ends[s, p] is in partition p or a lower one.
+    cuts: Cuts by stratum, for the few strata that have any.
   """
 
   ends: UInts
@@ -182,23 +187,23 @@ class Thresholds:
 def find_thresholds(
   quotas: Ints, buckets: Ints, positions: Ints, candidates: Candidates
 ) -> Thresholds:
-  """Returns the ranks at which the parts end.
+  """Returns the ranks at which the partitions end.
 
   Args:
-    quotas: int64 [strata, parts].
-    buckets: int64 [strata, parts - 1], as from `boundary_buckets`.
-    positions: int64 [strata, parts - 1], as from `boundary_buckets`.
-    candidates: all the ranks of these buckets.
+    quotas: int64 [strata, partitions].
+    buckets: int64 [strata, partitions - 1], as from `boundary_buckets`.
+    positions: int64 [strata, partitions - 1], as from `boundary_buckets`.
+    candidates: All the ranks of these buckets.
   """
   ends = np.zeros(buckets.shape, np.uint64)
   ends[np.cumsum(quotas, axis=1)[:, :-1] == quotas.sum(axis=1)[:, None]] = 1 << RANK_BITS
-  strata, parts = np.nonzero(buckets >= 0)
+  strata, partitions = np.nonzero(buckets >= 0)
   near = candidates
   before = np.append(0, np.cumsum(near.counts))  # records with lower ranks, bucket after bucket
-  first = np.searchsorted(near.buckets, buckets[strata, parts])
-  wanted = before[first] + positions[strata, parts]
+  first = np.searchsorted(near.buckets, buckets[strata, partitions])
+  wanted = before[first] + positions[strata, partitions]
   at = np.searchsorted(before, wanted) - 1
-  ends[strata, parts] = near.ranks[at] + np.uint64(1)
+  ends[strata, partitions] = near.ranks[at] + np.uint64(1)
   # Records of equal rank are neighbours, shard by shard: a run of them goes from edge to edge.
   new = (near.ranks[1:] != near.ranks[:-1]) | (near.buckets[1:] != near.buckets[:-1])
   edges = np.concatenate([[0], np.flatnonzero(new) + 1, [len(near.ranks)]])
@@ -208,20 +213,20 @@ def find_thresholds(
     low, high = edges[run[i]], edges[run[i] + 1]
     left = int(wanted[i] - before[low])
     taken = _first_of(left, near.shards[low:high], near.counts[low:high])
-    cut = Cut(int(parts[i]), int(near.ranks[low]), taken)
+    cut = Cut(int(partitions[i]), int(near.ranks[low]), taken)
     cuts.setdefault(int(strata[i]), []).append(cut)
   return Thresholds(ends, cuts)
 
 
 def _first_of(left: int, shards: Ints, counts: Ints) -> dict[int, int]:
-  """Returns how many each shard gives when the first ones in shard order are taken."""
+  """Returns the number that each shard gives when the first ones in shard order are taken."""
   before = np.concatenate([[0], np.cumsum(counts)[:-1]])
   taken = np.clip(left - before, 0, counts)
   return {int(shard): int(n) for shard, n in zip(shards, taken, strict=True)}
 
 
 class Assigner:
-  """Tells the part of each record of one shard, a batch at a time, the same order each time."""
+  """Assigns the records of one shard to partitions, a batch at a time, always in one order."""
 
   def __init__(self, thresholds: Thresholds, shard: int):
     self._ends = thresholds.ends
@@ -229,18 +234,18 @@ class Assigner:
     self._taken = np.full(self._ends.shape, np.iinfo(np.int64).max)
     for stratum, cuts in thresholds.cuts.items():
       for cut in cuts:
-        self._taken[stratum, cut.part] = cut.taken.get(shard, 0)
+        self._taken[stratum, cut.partition] = cut.taken.get(shard, 0)
     self._seen = np.zeros(self._ends.shape, np.int64)
 
   def assign(self, strata: Ints, rank: UInts) -> Ints:
-    """Returns the part of each record: int64 [n] from strata and ranks [n]."""
-    part = np.zeros(len(rank), np.int64)
-    for end in range(self._ends.shape[1]):  # a column at a time: no [n, parts] array
+    """Returns the partition of each record: int64 [n] from strata and ranks [n]."""
+    partition = np.zeros(len(rank), np.int64)
+    for end in range(self._ends.shape[1]):  # a column at a time: no [n, partitions] array
       ends = self._ends[strata, end]
-      part += rank >= ends
+      partition += rank >= ends
       last = np.flatnonzero(rank + np.uint64(1) == ends)
-      part[last] += self._number(strata[last], end) >= self._taken[strata[last], end]
-    return part
+      partition[last] += self._number(strata[last], end) >= self._taken[strata[last], end]
+    return partition
 
   def _number(self, strata: Ints, end: int) -> Ints:
     """Returns how many records just below an end of their stratum came before each: int64 [n]."""

@@ -1,31 +1,44 @@
-"""From what a person asks of a sampling strategy to integer weights, and what follows from them."""
+"""How classes are sampled: integer weights at each step, and the batches of an epoch."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal, get_args
+from typing import Any
 
-from tfx_balance.arguments import check_choice, check_mapping, check_number, check_whole, shown
+from tfx_balance.arguments import (
+  check_callable,
+  check_choice,
+  check_mapping,
+  check_number,
+  check_whole,
+  shown,
+)
 from tfx_balance.errors import ConfigError
-from tfx_balance.plan.batch_quota import MAX_RESOLUTION, bounded_weights
-from tfx_balance.plan.class_value import ClassValue, match_class
+from tfx_balance.plan.batch_quota import (
+  MAX_RESOLUTION,
+  Weights,
+  bounded_weights,
+  check_batch_size,
+)
+from tfx_balance.plan.class_value import ClassValue, match_classes
+from tfx_balance.plan.schedules import Mixture, Schedule
 
-StrategyName = Literal['exact', 'weighted', 'natural']
-STRATEGIES: tuple[str, ...] = get_args(StrategyName)
+BATCH_STRATEGIES = ('exact', 'weighted', 'natural')
 Epoch = str | int
 """'largest' or 'smallest' class, or a number of batches."""
+_LONGEST_SEARCH = 1_000_000  # batches
 
 
 @dataclass(frozen=True)
-class ClassCounts:
-  """The classes that are sampled from, and how many records each has.
+class TrainingCounts:
+  """The classes that batches are sampled from, with their records.
 
   Attributes:
-    classes: in canonical order.
-    records: 1 or more each.
+    classes: Classes in canonical order.
+    records: Records of each class, 1 or more.
   """
 
   classes: tuple[ClassValue, ...]
@@ -34,13 +47,14 @@ class ClassCounts:
   def weights(self, q: float | None = None, ratios: Mapping[Any, Any] | None = None) -> Weights:
     """Returns the sampling weights of the classes.
 
-    >>> two = ClassCounts((ClassValue('int', 0), ClassValue('int', 1)), (90, 10))
+    >>> two = TrainingCounts((ClassValue('int', 0), ClassValue('int', 1)), (90, 10))
     >>> two.weights(), two.weights(q=1), two.weights(ratios={0: 0.25, 1: 0.75})
     ((1, 1), (9, 1), (1, 3))
 
     Args:
-      q: weights are records^q: 1 is natural, 0 balanced (the default), 0.5 square-root sampling.
-      ratios: class to weight, every class named; 0 leaves a class out.
+      q: Exponent of weights records^q: 1 is natural, 0 balanced (the default), 0.5 square-root
+        sampling.
+      ratios: Weight by class, every class named; 0 leaves a class out.
 
     Raises:
       ConfigError: if both are given, or one breaks a rule.
@@ -53,12 +67,8 @@ class ClassCounts:
 
   def _from_ratios(self, ratios: Mapping[Any, Any]) -> Weights:
     check_mapping('ratios', ratios, '{0: 1, 1: 3}')
-    found: dict[ClassValue, Fraction] = {}
-    for key, ratio in ratios.items():
-      value = match_class(key, self.classes)
-      if value in found:
-        raise ConfigError(f'ratios= names class {value} twice; name each class once')
-      found[value] = _ratio(key, ratio)
+    checked = {key: _ratio(key, ratio) for key, ratio in ratios.items()}
+    found = match_classes('ratios', checked, self.classes)
     missing = [str(value) for value in self.classes if value not in found]
     if missing:
       raise ConfigError(
@@ -69,9 +79,6 @@ class ClassCounts:
       raise ConfigError('ratios= are all 0; give one class or more a ratio above 0')
     common = math.lcm(*(fraction.denominator for fraction in fractions))
     return bounded_weights([int(fraction * common) for fraction in fractions])
-
-
-Weights = tuple[int, ...]
 
 
 def _ratio(key: Any, ratio: Any) -> Fraction:
@@ -92,46 +99,138 @@ def _powers(records: Sequence[int], q: float) -> Weights:
   return bounded_weights([max(1, round(math.exp(x - top) * MAX_RESOLUTION)) for x in logs])
 
 
-def check_strategy(strategy: Any) -> StrategyName:
-  """Returns a strategy's name.
+@dataclass
+class ScheduledWeights:
+  """The weights at each step: constant, or as a schedule says."""
 
-  Raises:
-    ConfigError: if there is none of this name.
+  counts: TrainingCounts
+  constant: Weights | None = None
+  schedule: Schedule | None = None
+  _known: dict[Any, Weights] = field(default_factory=dict, repr=False)
+
+  def at(self, step: int) -> Weights:
+    """Returns the weights of the batch at a step.
+
+    Raises:
+      ConfigError: if the schedule returns neither a q nor ratios nor a `Mixture`.
+    """
+    if self.schedule is None:
+      assert self.constant is not None
+      return self.constant
+    value = self.schedule(step)
+    key = tuple(value.items()) if isinstance(value, Mapping) else value
+    if key not in self._known:
+      if len(self._known) >= 256:
+        self._known.clear()
+      weights = self._weights(value)
+      fine = MAX_RESOLUTION // sum(weights)  # what a change carries over is rounded to these units
+      self._known[key] = tuple(weight * fine for weight in weights)
+    return self._known[key]
+
+  def _weights(self, value: Any) -> Weights:
+    if isinstance(value, Mixture):
+      return value.weights(self.counts.records)
+    if isinstance(value, Mapping):
+      return self.counts.weights(ratios=value)
+    return self.counts.weights(q=check_number('q', value, fix='mend what the schedule returns'))
+
+
+@dataclass(frozen=True)
+class Sampling:
+  """How classes are sampled.
+
+  Attributes:
+    strategy: 'exact', 'weighted' or 'natural'.
+    q: Exponent of weights records^q.
+    ratios: Weight by class.
+    schedule: Function of the step that returns a q, ratios or a `Mixture`.
   """
-  checked: StrategyName = check_choice('strategy', strategy, STRATEGIES)
-  return checked
+
+  strategy: str = 'exact'
+  q: float | None = None
+  ratios: Mapping[Any, Any] | None = None
+  schedule: Schedule | None = None
+
+  def __post_init__(self) -> None:
+    check_choice('strategy', self.strategy, BATCH_STRATEGIES)
+    if self.schedule is not None:
+      check_callable('schedule', self.schedule, 'progressive(steps=10_000)')
+    given = [n for n in ('q', 'ratios', 'schedule') if getattr(self, n) is not None]
+    if self.strategy == 'natural' and given:
+      raise ConfigError(
+        f"strategy='natural' takes the data as it is, and {given[0]}= is given; "
+        f"leave it out, or pass strategy='exact' or 'weighted'"
+      )
+    if len(given) > 1:
+      raise ConfigError(f'{given[0]}= and {given[1]}= are both given; give one of them')
+
+  def weights(self, counts: TrainingCounts) -> ScheduledWeights:
+    """Returns the weights at each step; the schedule's first is tried at once.
+
+    Raises:
+      ConfigError: if they break a rule.
+    """
+    if self.schedule is None:
+      return ScheduledWeights(counts, self.constant(counts))
+    scheduled = ScheduledWeights(counts, schedule=self.schedule)
+    scheduled.at(0)
+    return scheduled
+
+  def constant(self, counts: TrainingCounts) -> Weights:
+    """Returns the weights that each batch is sampled with.
+
+    Raises:
+      ConfigError: if they change with the step.
+    """
+    if self.schedule is not None:
+      raise ConfigError(
+        'a schedule has other weights at each step, and one weight a class is asked for; '
+        'pass the q= or ratios= of one stage'
+      )
+    if self.strategy == 'natural':
+      return counts.records
+    return counts.weights(self.q, self.ratios)
 
 
-def check_epoch(epoch: Any) -> Epoch:
-  """Returns an epoch's definition.
+def epoch_steps(sampling: Sampling, counts: TrainingCounts, batch_size: int, epoch: Epoch) -> int:
+  """Returns the batches of an epoch; of the first one, where a schedule changes the shares.
 
-  Raises:
-    ConfigError: if it is not 'largest', 'smallest' or an integer of 1 or more.
-  """
-  if isinstance(epoch, str) and epoch in ('largest', 'smallest'):
-    return str(epoch)
-  return check_whole('epoch', epoch, fix="or 'largest' or 'smallest' class, gone through once")
+  They are the fewest that surely show all records of the class that `epoch` names: t batches of
+  exact quotas hold floor(t B w) records of a class or more. Classes of weight 0 are never shown and
+  do not count.
 
-
-def epoch_steps(
-  records: Sequence[int], weights: Sequence[int], batch_size: int, epoch: Epoch
-) -> int:
-  """Returns the batches of an epoch: the fewest that surely show all of the named class.
-
-  t batches of exact quotas hold floor(t B w) of a class or more.
-
-  >>> epoch_steps([90, 10], [1, 1], batch_size=20, epoch='largest')
+  >>> two = TrainingCounts((ClassValue('int', 0), ClassValue('int', 1)), (90, 10))
+  >>> epoch_steps(Sampling('exact'), two, batch_size=20, epoch='largest')
   9
 
-  Args:
-    records: of the classes.
-    weights: of the classes; classes of weight 0 are never shown and do not count.
-    batch_size: 1 or more.
-    epoch: 'largest' or 'smallest' class by its records, or a number of batches.
+  Raises:
+    ConfigError: if an argument breaks a rule.
   """
-  if isinstance(epoch, int):
-    return epoch
-  shown = [(n, w) for n, w in zip(records, weights, strict=True) if w]
-  size = (max if epoch == 'largest' else min)(n for n, _ in shown)
-  weight = min(w for n, w in shown if n == size)
+  check_batch_size(batch_size)
+  if not isinstance(epoch, str) or epoch not in ('largest', 'smallest'):
+    return check_whole('epoch', epoch, fix="or 'largest' or 'smallest' class, gone through once")
+  if sampling.strategy == 'natural':
+    return -(-sum(counts.records) // batch_size)
+  extreme = max if epoch == 'largest' else min
+  if sampling.schedule is not None:
+    named = counts.records.index(extreme(counts.records))
+    return _scheduled_steps(sampling.weights(counts), named, batch_size, epoch)
+  weights = sampling.constant(counts)
+  sampled = [(n, w) for n, w in zip(counts.records, weights, strict=True) if w]
+  size = extreme(n for n, _ in sampled)
+  weight = min(w for n, w in sampled if n == size)
   return -(-size * sum(weights) // (batch_size * weight))
+
+
+def _scheduled_steps(weights: ScheduledWeights, named: int, batch_size: int, epoch: str) -> int:
+  """Returns the first step by which the named class's shares add up to its records."""
+  left = float(weights.counts.records[named])
+  for step in range(_LONGEST_SEARCH):
+    now = weights.at(step)
+    left -= batch_size * now[named] / sum(now)
+    if left <= 0:
+      return step + 1
+  raise ConfigError(
+    f'under this schedule the {epoch} class is not gone through in {_LONGEST_SEARCH} batches; '
+    f'give epoch= as a number of batches'
+  )

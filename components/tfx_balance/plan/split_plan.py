@@ -23,12 +23,12 @@ _SPLIT_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_-]*')
 
 @dataclass(frozen=True)
 class SplitShares:
-  """What each split is to get: a weight, or a number of records.
+  """The share of each split: a weight, or a number of records.
 
   Attributes:
-    weights: of the splits that share what `counts` leaves, in order; integers without a common
-      divisor.
-    counts: records, of the splits that ask for a number.
+    weights: Weights of the splits that share what `counts` leaves, in order; integers without a
+      common divisor.
+    counts: Number of records of the other splits.
   """
 
   weights: Mapping[str, int]
@@ -52,10 +52,10 @@ class SplitShares:
     SplitShares(weights={'train': 4, 'test': 1}, counts={})
 
     Args:
-      splits: split name to weight: int, float (read as the decimal it shows) or Fraction. The
-        default gives way to `counts` and `rest`; weights that a person gave do not.
-      counts: split name to number of records.
-      rest: the split that gets all that `counts` leaves.
+      splits: Weight by split: int, float (read as the decimal it shows) or Fraction. The default
+        gives way to `counts` and `rest`; other weights do not.
+      counts: Number of records by split.
+      rest: Name of the split that gets all that `counts` leaves.
 
     Raises:
       ConfigError: if a name, weight or count breaks a rule.
@@ -77,19 +77,21 @@ class SplitShares:
     if not weights and not counts:
       raise ConfigError('splits={} names no split; give each split a weight, as in {"train": 8}')
     fractions = {name: _weight(name, weight) for name, weight in weights.items()}
-    return cls(_whole(fractions), {name: _count(name, count) for name, count in counts.items()})
+    fix = 'give records such as 1000'
+    checked = {name: check_whole(f'counts[{name!r}]', n, fix=fix) for name, n in counts.items()}
+    return cls(_whole(fractions), checked)
 
 
 @dataclass(frozen=True)
 class SplitPlan:
-  """How many records of each stratum go to each split.
+  """The number of records of each stratum in each split.
 
   Attributes:
-    strata: canonical order; the rows of `quotas`.
-    records: of each stratum.
-    splits: the columns of `quotas`.
-    quotas: records per stratum and split; every row sums to the stratum's records.
-    shares: the exact part of every stratum that each split is to get.
+    strata: Strata in canonical order; the rows of `quotas`.
+    records: Records of each stratum.
+    splits: Names of the splits; the columns of `quotas`.
+    quotas: Records per stratum and split; every row sums to the stratum's records.
+    shares: Exact share of each split in every stratum.
   """
 
   strata: tuple[Stratum, ...]
@@ -121,17 +123,17 @@ def plan_splits(records: Mapping[Stratum, int], shares: SplitShares, seed: int =
   the first one. Which strata are rounded up depends on the seed and not on their order or name.
 
   Args:
-    records: of each stratum.
-    shares: of the splits.
-    seed: chooses among the roundings.
+    records: Records of each stratum.
+    shares: Shares of the splits.
+    seed: Seed of the rounding.
 
   Raises:
     DataError: if there are no records, or the counts ask for more than there are.
   """
   strata = tuple(sorted(records, key=lambda s: [value.sort_key() for value in s]))
   sizes = tuple(records[stratum] for stratum in strata)
-  unit, denominator = _exact_shares(sum(sizes), shares)
-  rows = {n: [n * part for part in unit] for n in set(sizes)}
+  numerators, denominator = _exact_shares(sum(sizes), shares)
+  rows = {n: [n * numerator for numerator in numerators] for n in set(sizes)}
   quotas = controlled_rounding(
     [rows[n] for n in sizes],
     denominator,
@@ -139,12 +141,12 @@ def plan_splits(records: Mapping[Stratum, int], shares: SplitShares, seed: int =
     keys=[stratum_key(stratum) for stratum in strata],
     seed=seed,
   )
-  exact = tuple(Fraction(part, denominator) for part in unit)
+  exact = tuple(Fraction(numerator, denominator) for numerator in numerators)
   return SplitPlan(strata, sizes, shares.names, tuple(map(tuple, quotas)), exact)
 
 
 def _exact_shares(total: int, shares: SplitShares) -> tuple[list[int], int]:
-  """Returns the part of all records that each split is to get, as numerators and denominator.
+  """Returns each split's share of all records, as numerators and denominator.
 
   Of N records, C of them taken by counts, and weights w that sum to W: c / N of a counted split,
   (N - C) / N * w / W of the others.
@@ -162,10 +164,10 @@ def _exact_shares(total: int, shares: SplitShares) -> tuple[list[int], int]:
       f'other {total - taken} with rest='
     )
   whole = whole or 1
-  per_record = [w * (total - taken) for w in shares.weights.values()]
-  per_record += [count * whole for count in shares.counts.values()]
-  divisor = math.gcd(total * whole, *per_record)
-  return [part // divisor for part in per_record], total * whole // divisor
+  numerators = [w * (total - taken) for w in shares.weights.values()]
+  numerators += [count * whole for count in shares.counts.values()]
+  divisor = math.gcd(total * whole, *numerators)
+  return [numerator // divisor for numerator in numerators], total * whole // divisor
 
 
 def check_split_name(name: Any) -> None:
@@ -208,19 +210,12 @@ def _weight(name: str, weight: Any) -> Fraction:
   )
   if isinstance(weight, bool) or not isinstance(weight, (numbers.Real, Decimal)):
     raise fault
-  if isinstance(weight, numbers.Integral):
-    value = Fraction(int(weight))
-  elif math.isfinite(weight):
-    value = Fraction(str(weight))
-  else:
+  if not isinstance(weight, numbers.Integral) and not math.isfinite(weight):
     raise fault
+  value = Fraction(int(weight) if isinstance(weight, numbers.Integral) else str(weight))
   if value <= 0:
     raise fault
   return value
-
-
-def _count(name: str, count: Any) -> int:
-  return check_whole(f'counts[{name!r}]', count, fix='give records such as 1000')
 
 
 def _whole(weights: Mapping[str, Fraction]) -> dict[str, int]:

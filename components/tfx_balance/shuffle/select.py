@@ -21,8 +21,8 @@ from tfx_balance.plan.class_value import Stratum
 from tfx_balance.plan.ranks import (
   Assigner,
   Candidates,
-  HistogramLayout,
   Ints,
+  RankHistogram,
   Thresholds,
   UInts,
   boundary_buckets,
@@ -50,9 +50,9 @@ class Selection:
   purpose: str
 
   @property
-  def layout(self) -> HistogramLayout:
+  def layout(self) -> RankHistogram:
     """Where each row's buckets are."""
-    return HistogramLayout.of(self.quotas.sum(axis=1).tolist())
+    return RankHistogram.of(self.quotas.sum(axis=1).tolist())
 
   def rows_of(self, scanned: ScannedFile) -> Ints:
     """Returns the row of each code in a file's index; the last one, -1, is for dropped records."""

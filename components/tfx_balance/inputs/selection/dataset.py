@@ -1,4 +1,4 @@
-"""Chosen batches as a dataset that `fit` takes: Keras 3's PyDataset, or tf_keras' Sequence."""
+"""Batches of a selector as a dataset of Keras: Keras 3's PyDataset, or tf_keras' Sequence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfx_balance.arguments import check_choice, check_flag, check_whole, shown
 from tfx_balance.errors import ConfigError
-from tfx_balance.inputs.array_source import check_rows
+from tfx_balance.inputs.record_source import check_rows
 from tfx_balance.inputs.selection.selectors import Selector
 from tfx_balance.plan.batch_quota import check_batch_size
 
@@ -27,24 +27,24 @@ def selection_dataset(
   keras: KerasName | None = None,
   **arguments: Any,
 ) -> Any:
-  """Returns random-access data as a dataset of chosen batches, for `fit` and for custom loops.
+  """Returns the batches of a selector over random-access data, for `fit` and for custom loops.
 
-  An item is (features, labels), or (features, labels, weights) where the selector weighs. Epochs go
-  on where the last one ended; Keras 3 draws one before `fit` and does not show it. `dataset[i]` of
-  a running epoch may be called in any order; a selector whose priorities change chooses by those of
-  the moment of the call.
+  An item is (features, labels), or (features, labels, weights) where the selector gives weights.
+  Epochs go on where the last one ended; Keras 3 draws one before `fit` and does not show it.
+  `dataset[i]` of a running epoch may be called in any order; a selector whose priorities change
+  chooses by those at the time of the call.
 
   Args:
-    features: arrays or nest of arrays, [n, ...], indexed by an integer array; memory maps work.
-    labels: the same.
-    selector: of items.
-    batch_size: 1 or more.
-    steps: batches of an epoch; by default as many as show n items.
-    with_items: whether features come as (features, items int64 [batch_size]), as
+    features: Arrays or nest of arrays, [n, ...], indexed by an integer array; memory maps work.
+    labels: Arrays or nest of arrays, [n, ...], as features.
+    selector: Selector of items.
+    batch_size: Items in a batch, 1 or more.
+    steps: Batches of an epoch; by default as many as show n items.
+    with_items: Whether features come as (features, items int64 [batch_size]), as
       `prioritized_model` takes them.
-    keras: whose `fit` it is for: 'keras' (3) or 'tf_keras'. By default tf_keras where
+    keras: Keras whose `fit` takes the dataset: 'keras' (3) or 'tf_keras'. By default tf_keras where
       TF_USE_LEGACY_KERAS is set, as in the child processes of TFX.
-    **arguments: of PyDataset or Sequence, such as workers.
+    **arguments: Arguments of PyDataset or Sequence, such as workers.
 
   Raises:
     ConfigError: if an argument breaks a rule.
@@ -85,7 +85,7 @@ def selection_dataset(
 
 
 def _base_class(keras: str | None) -> type:
-  """Returns what the dataset must be an instance of."""
+  """Returns the base class of a Keras's datasets."""
   legacy = os.environ.get('TF_USE_LEGACY_KERAS', '').lower() in ('1', 'true')
   name = ('tf_keras' if legacy else 'keras') if keras is None else keras
   if check_choice('keras', name, get_args(KerasName)) == 'tf_keras':

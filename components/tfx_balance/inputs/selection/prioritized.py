@@ -1,4 +1,4 @@
-"""A model whose training step tells a selector the loss of every item."""
+"""A model whose training step reports the loss of every item to a selector."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def prioritized_model(model: Any, selector: PrioritySelector, item_loss: ItemLos
   add to it; `compile` takes an optimizer and metrics.
 
   Args:
-    model: a Keras 3 (TensorFlow backend) or tf_keras model.
-    selector: whose dataset was made with `with_items=True`.
-    item_loss: not reduced, such as `keras.losses.sparse_categorical_crossentropy`.
+    model: Keras 3 (TensorFlow backend) or tf_keras model.
+    selector: Selector of a dataset that was made with `with_items=True`.
+    item_loss: Loss that is not reduced, such as `keras.losses.sparse_categorical_crossentropy`.
 
   Raises:
     ConfigError: if the model is of neither Keras.
@@ -46,7 +46,7 @@ def prioritized_model(model: Any, selector: PrioritySelector, item_loss: ItemLos
     def __init__(self) -> None:
       super().__init__()
       self.inner = model
-      self.supports_jit = False  # XLA has no call of Python, by which the selector is told
+      self.supports_jit = False  # XLA cannot call Python, which updates the selector
       self.mean_loss = keras.metrics.Mean(name='loss')
       self.in_fit = False
 
@@ -74,8 +74,8 @@ def prioritized_model(model: Any, selector: PrioritySelector, item_loss: ItemLos
         loss = self._total(losses, weights)
       variables = self.inner.trainable_variables
       self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-      told = tf.numpy_function(_tell, [items, losses], tf.int32)
-      with tf.control_dependencies([told]):
+      updated = tf.numpy_function(_update, [items, losses], tf.int32)
+      with tf.control_dependencies([updated]):
         self.mean_loss.update_state(tf.identity(loss), sample_weight=tf.shape(losses)[0])
       return self.compute_metrics(features, labels, predictions, weights)
 
@@ -94,7 +94,7 @@ def prioritized_model(model: Any, selector: PrioritySelector, item_loss: ItemLos
       weighted = losses if weights is None else losses * tf.cast(weights, losses.dtype)
       return tf.reduce_mean(weighted) + tf.add_n([*map(tf.reduce_sum, self.inner.losses), 0.0])
 
-  def _tell(items: Any, losses: Any) -> Any:
+  def _update(items: Any, losses: Any) -> Any:
     selector.update(items, losses)
     return np.int32(len(items))
 

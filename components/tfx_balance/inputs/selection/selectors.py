@@ -1,4 +1,4 @@
-"""Who chooses the items of a batch: uniformly, by class, by priority, or by difficulty."""
+"""Selectors of the items of a batch: uniform, by class, by priority, by difficulty."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import numpy.typing as npt
 
 from tfx_balance.arguments import LARGEST, check_number, check_seed, check_whole, shown
 from tfx_balance.errors import ConfigError
-from tfx_balance.inputs.labels import count_labels
 from tfx_balance.inputs.selection.sum_tree import SumTree, as_floats
 from tfx_balance.plan.batch_quota import check_batch_size
-from tfx_balance.plan.keyed_order import mix, permuted, uniform
+from tfx_balance.plan.labels import count_labels
+from tfx_balance.plan.ranks import Ints
+from tfx_balance.plan.record_order import keyed_hash, permuted, uniform
 
-Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-_DRAW = 21  # what random bits are for
+_DRAW = 21  # purpose of random bits
 
 
 class Selected(NamedTuple):
   """The items of a batch.
 
   Attributes:
-    items: int64 [batch_size].
-    weights: float32 [batch_size], to weigh losses with; None for all alike.
+    items: int64 [batch_size], indices of the items.
+    weights: float32 [batch_size], weights of the losses; None for equal ones.
   """
 
   items: Ints
@@ -35,7 +35,7 @@ class Selected(NamedTuple):
 
 
 class Selector(Protocol):
-  """Chooses items; the step, from 0, is all that tells batches apart."""
+  """Chooses the items of batches; these are a function of the step, from 0."""
 
   n_items: int
 
@@ -48,8 +48,8 @@ class UniformSelector:
   """Every item once a pass, each pass in a fresh order.
 
   Attributes:
-    n_items: 1 or more.
-    seed: of the order.
+    n_items: Number of items, 1 or more.
+    seed: Seed of the order.
   """
 
   n_items: int
@@ -60,12 +60,12 @@ class UniformSelector:
     object.__setattr__(self, 'seed', check_seed(self.seed))
 
   def select(self, step: int, batch_size: int) -> Selected:
-    """Returns the items of a batch; see Selector."""
+    """Returns the items of a batch; see `Selector`."""
     step, batch_size = _check_batch(step, batch_size)
     draws = step * batch_size + np.arange(batch_size, dtype=np.int64)
     turn, position = np.divmod(draws, self.n_items)
     size = np.full_like(position, self.n_items)
-    return Selected(permuted(position, size, mix(self.seed, turn)), None)
+    return Selected(permuted(position, size, keyed_hash(self.seed, turn)), None)
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ class ClassSelector:
 
   Attributes:
     labels: [n_items], integers, text or bytes.
-    ratios: class to weight, every class named; None for q.
-    q: a class's weight is its count^q; 0 is balanced.
-    seed: of the draws.
+    ratios: Weight by class, every class named; None for q.
+    q: Exponent of weights count^q; 0 is balanced.
+    seed: Seed of the draws.
   """
 
   labels: Any
@@ -94,12 +94,12 @@ class ClassSelector:
     weights = np.array(counts.weights(self.q, self.ratios), np.float64)
     starts = np.concatenate([[0], np.cumsum(counts.records)])
     edges = np.cumsum(weights) / weights.sum()
-    for name, value in (('n_items', len(rows)), ('_rows', rows), ('_starts', starts)):
+    found = {'n_items': len(rows), '_rows': rows, '_starts': starts, '_edges': edges}
+    for name, value in found.items():
       object.__setattr__(self, name, value)
-    object.__setattr__(self, '_edges', edges)
 
   def select(self, step: int, batch_size: int) -> Selected:
-    """Returns the items of a batch; see Selector."""
+    """Returns the items of a batch; see `Selector`."""
     step, batch_size = _check_batch(step, batch_size)
     slots = np.arange(batch_size)
     which = uniform(self.seed, _DRAW, step, slots)
@@ -113,7 +113,7 @@ class PrioritySelector:
   """Items drawn with replacement in proportion to priority^alpha, with weights that undo the bias.
 
   Proportional prioritised experience replay (Schaul et al. 2016, "Prioritized experience replay"):
-  a batch takes one draw from each of batch_size equal parts of the total; weights are
+  a batch takes one draw from each of batch_size equal intervals of the total; weights are
   (n_items P(i))^-beta, divided by the batch's largest. Items start with the largest priority seen,
   so that each is drawn before it is judged. Safe to update from one thread and draw from others.
   """
@@ -129,11 +129,12 @@ class PrioritySelector:
     """Makes a selector of items that all have priority 1.
 
     Args:
-      n_items: 1 or more.
-      alpha: 0 (uniform) or more.
-      beta: 0 (no correction) to 1 (full), or a function of the step that anneals it.
-      epsilon: added to every priority, so that none is 0.
-      seed: of the draws.
+      n_items: Number of items, 1 or more.
+      alpha: Exponent of the priorities, 0 (uniform) or more.
+      beta: Exponent of the weights, 0 (no correction) to 1 (full), or a function of the step that
+        anneals it.
+      epsilon: Number added to every priority, so that none is 0.
+      seed: Seed of the draws.
 
     Raises:
       ConfigError: if an argument is out of range.
@@ -148,23 +149,24 @@ class PrioritySelector:
     self._lock = threading.Lock()
 
   def select(self, step: int, batch_size: int) -> Selected:
-    """Returns the items of a batch and their importance weights; see Selector."""
+    """Returns the items of a batch and their importance weights; see `Selector`."""
     step, batch_size = _check_batch(step, batch_size)
-    part = np.arange(batch_size) + uniform(self._seed, _DRAW, step, np.arange(batch_size))
+    slots = np.arange(batch_size)
+    places = slots + uniform(self._seed, _DRAW, step, slots)
     with self._lock:
       total = self._tree.total
-      items = self._tree.find(part * (total / batch_size))
+      items = self._tree.find(places * (total / batch_size))
       share = self._tree.weights(items) / total
     beta = self._beta(step) if callable(self._beta) else self._beta
     weights = (self.n_items * share) ** -beta
     return Selected(items, (weights / weights.max()).astype(np.float32))
 
   def update(self, items: Any, priorities: Any) -> None:
-    """Sets priorities, such as the last losses of items; what is negative counts by its size.
+    """Sets priorities, such as the last losses of items; of negative ones, the absolute values.
 
     Args:
-      items: integers [n].
-      priorities: numbers [n], finite.
+      items: Integers [n].
+      priorities: Numbers [n], finite.
 
     Raises:
       ConfigError: if one is out of range.
@@ -179,22 +181,22 @@ class PrioritySelector:
       return self._tree.weights()
 
   def restore(self, priorities: Floats) -> None:
-    """Takes what `priorities` returned."""
+    """Sets the priorities that `priorities` returned."""
     with self._lock:
       self._tree.replace(priorities)
 
 
 @dataclass(frozen=True)
 class CurriculumSelector:
-  """Easy items first: each step draws uniformly, with replacement, from the easiest part.
+  """Easy items first: each step draws uniformly, with replacement, from the easiest items.
 
-  Bengio et al. 2009, "Curriculum learning"; the part grows linearly from `start` to all.
+  Bengio et al. 2009, "Curriculum learning"; their share grows linearly from `start` to 1.
 
   Attributes:
     difficulty: float [n_items], small is easy.
-    steps: after which all items take part, 1 or more.
-    start: the part that takes part at first, above 0 and up to 1.
-    seed: of the draws.
+    steps: Number of steps until all items are drawn from, 1 or more.
+    start: Share of the items at first, above 0 and up to 1.
+    seed: Seed of the draws.
   """
 
   difficulty: Any
@@ -216,19 +218,14 @@ class CurriculumSelector:
     object.__setattr__(self, '_order', order)
 
   def select(self, step: int, batch_size: int) -> Selected:
-    """Returns the items of a batch; see Selector."""
+    """Returns the items of a batch; see `Selector`."""
     step, batch_size = _check_batch(step, batch_size)
-    part = min(1.0, self.start + (1 - self.start) * step / self.steps)
-    size = max(1, round(part * self.n_items))
+    share = min(1.0, self.start + (1 - self.start) * step / self.steps)
+    size = max(1, round(share * self.n_items))
     place = uniform(self.seed, _DRAW, step, np.arange(batch_size)) * size
     return Selected(self._order[place.astype(np.int64)], None)
 
 
 def _check_batch(step: Any, batch_size: Any) -> tuple[int, int]:
-  """Returns the arguments of `select`.
-
-  Raises:
-    ConfigError: if one breaks a rule.
-  """
-  # So that a step's last draw has a number of 64 bits.
+  """Returns the checked arguments of `select`; a step's last draw has a number of 64 bits."""
   return check_whole('step', step, 0, LARGEST >> 25), check_batch_size(batch_size)

@@ -1,4 +1,4 @@
-"""Priorities of many items: changed and drawn from in logarithmic time, a batch at a time."""
+"""Weights of many items, changed and drawn from in logarithmic time, a batch at a time."""
 
 from __future__ import annotations
 
@@ -9,27 +9,25 @@ import numpy.typing as npt
 
 from tfx_balance.arguments import check_number, check_whole, shown
 from tfx_balance.errors import ConfigError
+from tfx_balance.plan.ranks import Ints
 
-Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-
-
 MOST_ITEMS = 1 << 28
-"""Items of a tree at the most: it takes 4 GB then."""
+"""Largest number of items of a tree, which then takes 4 GB."""
 
 
 class SumTree:
   """Weights of items in a complete binary tree whose nodes hold the sums of their children.
 
-  The sums are made anew from the children at every change, so no error adds up.
+  The sums are computed from the children at every change, so no error adds up.
   """
 
   def __init__(self, n_items: int, weight: float = 1.0) -> None:
     """Makes a tree of items of one weight.
 
     Args:
-      n_items: 1 or more.
-      weight: 0 or more.
+      n_items: Number of items, 1 or more.
+      weight: Weight of each item, 0 or more.
 
     Raises:
       ConfigError: if an argument is out of range.
@@ -38,7 +36,7 @@ class SumTree:
     weight = check_number('weight', weight, 0)
     self._width = 1 << (n_items - 1).bit_length()
     self._sums = np.zeros(2 * self._width)
-    self._sums[self._width : self._width + n_items] = weight
+    self._leaves()[:] = weight
     self._add_up()
 
   @property
@@ -48,8 +46,7 @@ class SumTree:
 
   def weights(self, items: Ints | None = None) -> Floats:
     """Returns the weights of items, of all by default: float64 [n]."""
-    leaves = self._sums[self._width : self._width + self.n_items]
-    return leaves.copy() if items is None else leaves[items]
+    return self._leaves().copy() if items is None else self._leaves()[items]
 
   def update(self, items: Ints, weights: Floats) -> None:
     """Sets the weights of items; of an item named twice, the last one stays.
@@ -61,7 +58,7 @@ class SumTree:
     Raises:
       ConfigError: if one is out of range; nothing has changed then.
     """
-    items, weights = as_items(items), as_floats('weights', weights)
+    items, weights = _as_array('items', items, np.int64, 'iu'), as_floats('weights', weights)
     _check(items, weights, self.n_items)
     if not len(items):
       return
@@ -76,11 +73,11 @@ class SumTree:
     """Sets the weights of all items: float64 [n_items]; see `update`."""
     weights = as_floats('weights', weights)
     _check(np.arange(self.n_items), weights, self.n_items)
-    self._sums[self._width : self._width + self.n_items] = weights
+    self._leaves()[:] = weights
     self._add_up()
 
   def find(self, places: Floats) -> Ints:
-    """Returns the items in whose part of the total the places lie: int64 [n].
+    """Returns the items whose intervals of the running total hold the places: int64 [n].
 
     Args:
       places: float64 [n], 0 or more and below `total`.
@@ -95,21 +92,15 @@ class SumTree:
       node = node + right
     return np.minimum(node - self._width, self.n_items - 1)
 
+  def _leaves(self) -> Floats:
+    return self._sums[self._width : self._width + self.n_items]
+
   def _add_up(self) -> None:
     width = self._width
     while width > 1:
       pairs = self._sums[width : 2 * width].reshape(-1, 2)
       width //= 2
       self._sums[width : 2 * width] = pairs.sum(axis=1)
-
-
-def as_items(items: Any) -> Ints:
-  """Returns items as int64 [n].
-
-  Raises:
-    ConfigError: if they are no whole numbers.
-  """
-  return _as_array('items', items, np.int64, 'iu')
 
 
 def as_floats(name: str, values: Any) -> Floats:

@@ -1,21 +1,24 @@
-"""TFRecord files read whole or a batch at a time, with every checksum and their counts checked."""
+"""TFRecord files, read whole or in order: every checksum and every count is checked."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from isal import igzip
 
+from tfx_balance.documents.class_distribution import SIDECAR_NAME, split_records
 from tfx_balance.errors import DataError
+from tfx_balance.inputs.file_names import SPLIT_PREFIX, names_in
+from tfx_balance.inputs.python_calls import call_python
+from tfx_balance.plan.ranks import Ints
 from tfx_balance.tfrecord.frames import FOOTER, HEADER
 from tfx_balance.tfrecord.reading import (
   GZIP_FAULTS,
@@ -25,15 +28,14 @@ from tfx_balance.tfrecord.reading import (
 )
 
 RECORD_OVERHEAD = 32
-"""Bytes that a record of a `RecordFile` takes beside its own: its frame, and where it lies."""
+"""Bytes that a record of a `RecordFile` takes beside its own: its frame, its start and its end."""
 
-Ints = npt.NDArray[np.int64]
 _RECORDS_AT_A_TIME = 4096
 _FILES_AT_A_TIME = 64  # opening one is 1 ms of Python when done alone, and 0.1 ms in a list
 
 
 def compression(path: str) -> str:
-  """Returns the compression that a file's name says."""
+  """Returns 'GZIP' or '', as the file's name says."""
   return 'GZIP' if path.endswith(GZIP_SUFFIX) else ''
 
 
@@ -52,7 +54,7 @@ def read_records(paths: Sequence[str], counts: Sequence[int]) -> list[tf.Tensor]
     for path in paths:
       check_file(path)
     raise _changed(paths[0]) from error
-  if sum(len(part) for part in found) != expected:
+  if sum(map(len, found)) != expected:
     for path, n in zip(paths, counts, strict=True):
       _check_count(path, check_file(path).records, n)
     raise _changed(paths[0])
@@ -61,11 +63,10 @@ def read_records(paths: Sequence[str], counts: Sequence[int]) -> list[tf.Tensor]
 
 def read_all(paths: Sequence[str], counts: Sequence[int]) -> tf.Tensor:
   """Returns the records of many files in order, string [sum(counts)]; some threads read."""
-  chunks = _chunks(paths)
   with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-    reading = [pool.submit(read_records, paths[chunk], counts[chunk]) for chunk in chunks]
-    parts = [part for one in reading for part in one.result()]
-  return tf.concat([tf.zeros([0], tf.string), *parts], 0)
+    reading = [pool.submit(read_records, paths[run], counts[run]) for run in _runs(paths)]
+    batches = [batch for one in reading for batch in one.result()]
+  return tf.concat([tf.zeros([0], tf.string), *batches], 0)
 
 
 def batches_of(path: str) -> Iterator[tf.Tensor]:
@@ -96,9 +97,9 @@ class RecordFile:
   """The records of a file, in one run of bytes.
 
   Attributes:
-    data: the file, decompressed.
-    starts: int64 [n], where each record begins in it.
-    ends: int64 [n], where it ends.
+    data: Bytes of the file, decompressed.
+    starts: int64 [n], position of each record's first byte.
+    ends: int64 [n], position after its last byte.
   """
 
   data: bytes
@@ -137,11 +138,11 @@ def read_in_python(path: str, n_records: int) -> RecordFile:
 
 @dataclass(frozen=True)
 class FileSize:
-  """What a file holds.
+  """The size of a file.
 
   Attributes:
-    records: how many.
-    n_bytes: of these with their frames, decompressed.
+    records: Number of records.
+    n_bytes: Bytes of the records with their frames, decompressed.
   """
 
   records: int
@@ -149,7 +150,7 @@ class FileSize:
 
 
 def check_file(path: str) -> FileSize:
-  """Returns what a file holds, having checked every byte of it, without any TensorFlow op.
+  """Returns the size of a file, every byte of which is checked, without any TensorFlow op.
 
   Raises:
     DataError: if it is truncated or corrupted; names the file and the byte.
@@ -163,17 +164,17 @@ def check_file(path: str) -> FileSize:
 
 
 def check_read_whole(path: str, n_bytes: int) -> None:
-  """Checks that the bytes which TensorFlow's reader gave of a file are all.
+  """Checks that TensorFlow's reader has read a file to its end.
 
   That reader takes a header that is cut short for the file's end, and so it does a gzip member
   without content.
 
   Args:
-    path: of the file.
-    n_bytes: of the records that were read, with their frames.
+    path: Path of the file.
+    n_bytes: Bytes of the records that were read, with their frames.
 
   Raises:
-    DataError: if they are not.
+    DataError: if it has not.
   """
   stated = _stated_bytes(path)
   if n_bytes and stated == (n_bytes % (1 << 32) if compression(path) else n_bytes):
@@ -197,7 +198,7 @@ def _stated_bytes(path: str) -> int:
 
 
 def _check_count(path: str, found: int, planned: int) -> None:
-  """Checks a file's records against the plan; raises DataError if they are not as many."""
+  """Checks the number of a file's records against the plan; raises DataError if it differs."""
   if found != planned:
     raise DataError(
       f'{path} holds {found} records, and the plan says {planned}; the plan and the files do not '
@@ -222,7 +223,7 @@ def _opened(path: str) -> Iterator[tf.io.gfile.GFile]:
 
 
 class _Readable(io.RawIOBase):
-  """A file of TensorFlow's as the standard library has them, which igzip wants."""
+  """A file of TensorFlow's with the interface of the standard library, which igzip needs."""
 
   def __init__(self, file: tf.io.gfile.GFile) -> None:
     self._file = file
@@ -242,12 +243,125 @@ def _changed(path: str) -> DataError:
   )
 
 
-def _chunks(paths: Sequence[str]) -> list[slice]:
+def _runs(paths: Sequence[str]) -> list[slice]:
   """Returns runs of files of one compression, of a limited length."""
-  chunks, start = [], 0
+  runs, start = [], 0
   for i in range(1, len(paths) + 1):
     ends = i == len(paths) or compression(paths[i]) != compression(paths[start])
     if ends or i - start == _FILES_AT_A_TIME:
-      chunks.append(slice(start, i))
+      runs.append(slice(start, i))
       start = i
-  return chunks
+  return runs
+
+
+def ordered_examples(
+  paths: Sequence[str],
+  batch_size: int,
+  parse: Callable[[tf.Tensor], Any],
+  promised: int | None = None,
+) -> tf.data.Dataset:
+  """Returns one pass over files in order: parsed batches, the last one smaller.
+
+  Args:
+    paths: Paths of the files, of any compression.
+    batch_size: Records in a batch.
+    parse: Graph code from serialized records, string [B], to an element of the dataset.
+    promised: Number of records of all the files together, where it is known.
+  """
+  records = checked_batches(paths, batch_size, promised)
+  return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def checked_batches(
+  paths: Sequence[str], batch_size: int, promised: int | None = None
+) -> tf.data.Dataset:
+  """Returns batches of serialized records, string [B], that end in an error if a file is not whole.
+
+  TensorFlow's reader checks the CRCs, but its errors name no file, and it takes a header that is
+  cut short for the file's end. So its errors only end the file, and at that end Python compares
+  what was read with the file's size, and finds the fault where it differs.
+  """
+  kinds = [compression(path) for path in paths]
+  nothing = tf.constant([], tf.string)
+
+  def of_file(path: tf.Tensor, kind: tf.Tensor) -> tf.data.Dataset:
+    batches = tf.data.TFRecordDataset(path, kind).batch(batch_size).ignore_errors()
+    ending = tf.data.Dataset.from_tensors(nothing)
+    return tf.data.Dataset.zip(
+      (tf.data.Dataset.from_tensors(path).repeat(), batches.concatenate(ending))
+    )
+
+  def check(path: bytes, n_bytes: np.int64, n_records: np.int64) -> np.bool_:
+    if path:
+      check_read_whole(path.decode(), int(n_bytes))
+    else:
+      check_promised(paths, int(n_records), promised)
+    return np.bool_(True)
+
+  def count(
+    state: tuple[tf.Tensor, tf.Tensor], element: tuple[tf.Tensor, tf.Tensor]
+  ) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
+    (n_bytes, n_records), (path, batch) = state, element
+    ends = tf.equal(tf.size(batch), 0)
+    whole = tf.cond(
+      ends,
+      lambda: call_python(check, [path, n_bytes, n_records], [tf.bool])[0],
+      lambda: tf.constant(True),
+    )
+    with tf.control_dependencies([whole]):
+      n_bytes = tf.where(ends, tf.constant(0, tf.int64), n_bytes + framed_bytes(batch))
+    return (n_bytes, n_records + tf.size(batch, tf.int64)), batch
+
+  files = tf.data.Dataset.from_tensor_slices((list(paths), kinds)).flat_map(of_file)
+  marked = files.concatenate(tf.data.Dataset.from_tensors((tf.constant(b''), nothing)))
+  zero = tf.constant(0, tf.int64)
+  return marked.scan((zero, zero), count).rebatch(batch_size)
+
+
+def promised_records(paths: Sequence[str]) -> int | None:
+  """Returns the records that sidecars promise of files; None where one says nothing of them.
+
+  Args:
+    paths: Files; a sidecar counts a whole split, so it says something of all its files only.
+
+  Raises:
+    DataError: if a sidecar cannot be read.
+  """
+  promised = 0
+  for folder in sorted({os.path.dirname(path) for path in paths}):
+    split = os.path.basename(folder)
+    sidecar = os.path.join(os.path.dirname(folder), SIDECAR_NAME)
+    if not split.startswith(SPLIT_PREFIX) or not tf.io.gfile.exists(sidecar):
+      return None
+    if not {os.path.join(folder, name) for name in names_in(folder)} <= set(paths):
+      return None
+    summary = _splits_of(sidecar).get(split.removeprefix(SPLIT_PREFIX))
+    if summary is None:  # a split that was passed through
+      return None
+    promised += summary
+  return promised
+
+
+def _splits_of(sidecar: str) -> dict[str, int]:
+  """Returns the records of each split that a sidecar counts."""
+  try:
+    with tf.io.gfile.GFile(sidecar) as file:
+      return split_records(file.read(), sidecar)
+  except tf.errors.OpError as error:
+    raise DataError(f'{sidecar} cannot be read ({error}); write the artifact again') from error
+
+
+def check_promised(paths: Sequence[str], found: int, promised: int | None) -> None:
+  """Checks the records of files against what their sidecars promise.
+
+  Raises:
+    DataError: if they differ; names the files of 0 bytes first, if there are any.
+  """
+  if promised is None or found == promised:
+    return
+  empty = [path for path in paths if not tf.io.gfile.stat(path).length]
+  where = empty[0] if empty else os.path.dirname(paths[0])
+  raise DataError(
+    f'{where} is {"empty" if empty else "not whole"}: {found} records were read, and '
+    f'{SIDECAR_NAME} promises {promised}; copy the files again, or write the artifact again'
+  )

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.labels import stratified_indices
 from tfx_balance.plan.split_plan import SplitShares, plan_splits
-from tfx_balance.plan.stratified_indices import stratified_indices
 
 LABELS = st.one_of(
   st.lists(st.integers(-4, 4), min_size=1, max_size=200),
@@ -152,7 +152,7 @@ def test_rest_takes_what_counts_leave():
 @pytest.mark.parametrize(
   ('labels', 'message'),
   [
-    pytest.param([], r'the input holds no records', id='empty'),
+    pytest.param([], r'shape \(0,\) must be .* one item or more', id='empty'),
     pytest.param(np.eye(3), r'shape \(3, 3\) must be of shape \[n\].*labels.argmax', id='one-hot'),
     pytest.param(7, r'shape \(\) must be of shape \[n\]', id='scalar'),
     pytest.param([0.5, 1.0], r'label 0.5 must be an integer, an integral float', id='fraction'),

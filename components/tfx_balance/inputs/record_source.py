@@ -1,0 +1,316 @@
+"""Sources of batches: classes with their records, and records by number; those held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from tfx_balance.arguments import (
+  check_callable,
+  check_label,
+  check_seed,
+  check_text,
+  check_whole,
+  shown,
+)
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.inputs.parsing import (
+  FeatureSpec,
+  flat_label,
+  parser,
+  parsing_reader,
+)
+from tfx_balance.inputs.record_files import (
+  batches_of,
+  check_promised,
+  ordered_examples,
+  promised_records,
+)
+from tfx_balance.plan.labels import count_labels
+from tfx_balance.plan.ranks import Ints
+from tfx_balance.plan.sampling import TrainingCounts
+
+DEFAULT_MEMORY_BUDGET = 1 << 30
+"""Bytes of records to hold in memory."""
+
+
+@dataclass(frozen=True)
+class Reader:
+  """Reads batches: in Python for many batches at a time, then in graph code for each.
+
+  Attributes:
+    rows: Function of record numbers int64 [n] that returns their places in memory, int64 [n].
+    read: Graph code from rows int64 [B], classes int64 [B] and fetched records string [B] (None
+      without `fetch`) to (features, label) of the batch.
+    fetch: Function of record numbers int64 [n] that reads those which are not held in memory, and
+      returns serialized records, bytes objects [n], b'' for the others; None where all are held.
+    mean_bytes: Mean size of a record that is fetched.
+  """
+
+  rows: Callable[[Ints], Ints]
+  read: Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tuple[Any, tf.Tensor]]
+  fetch: Callable[[Ints], npt.NDArray[Any]] | None = None
+  mean_bytes: int = 0
+
+
+class RecordSource:
+  """Records numbered class by class, in the canonical order of the classes.
+
+  Attributes:
+    counts: Classes and their records.
+    natural: Records per class of each input split before splits were merged.
+    seed: Default seed of the draws.
+  """
+
+  counts: TrainingCounts
+  natural: Mapping[str, tuple[int, ...]]
+  seed: int
+
+  def windows(self) -> tuple[tuple[int, ...], ...]:
+    """Returns, for each class, the sizes of the runs of records that are shuffled together."""
+    return tuple((n,) for n in self.counts.records)
+
+  def reader(self, feature_spec: FeatureSpec | None) -> Reader:
+    """Returns the reader of batches.
+
+    Raises:
+      ConfigError: if the feature spec does not fit.
+      DataError: if the data does not fit.
+    """
+    raise NotImplementedError
+
+  def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
+    """Returns one pass over the records in the order of the data: batches of (features, label)."""
+    raise NotImplementedError
+
+  def natural_counts(self, split: str | None) -> tuple[int, ...]:
+    """Returns the natural counts of an input split, each above 0.
+
+    Args:
+      split: Name of the split; None where there was only one.
+
+    Raises:
+      ConfigError: if several splits were merged and none is named, or there is no such split.
+      DataError: if a class has no record in it.
+    """
+    if split is not None:
+      check_text('split', split)
+    elif len(self.natural) > 1:
+      raise ConfigError(
+        f'splits {list(self.natural)} were merged, and with copies among them the prior would be '
+        f'flattened; name the one that is natural in split='
+      )
+    name = next(iter(self.natural)) if split is None else split
+    if name not in self.natural:
+      raise ConfigError(
+        f'split {name!r} is not in {list(self.natural)}; pass one of these in split='
+      )
+    for value, n in zip(self.counts.classes, self.natural[name], strict=True):
+      if not n:
+        raise DataError(
+          f'class {value} has 0 records in split {name!r}, so it has no prior there; name a split '
+          f'in split= that has all classes'
+        )
+    return self.natural[name]
+
+  def _count(self, labels: Any, seed: int) -> Ints:
+    """Keeps the classes of labels in memory; returns the rows of the labels, class by class."""
+    self.counts, rows = count_labels(labels)
+    self.natural, self.seed = {'train': self.counts.records}, seed
+    return rows
+
+
+class ArraySource(RecordSource):
+  """Rows of arrays in memory."""
+
+  def __init__(self, features: Any, labels: Any, seed: int = 0) -> None:
+    """Checks the arrays.
+
+    Args:
+      features: Array, or dict, tuple or nest of arrays, each [n, ...].
+      labels: [n] or [n, 1].
+      seed: Default seed of the draws.
+
+    Raises:
+      DataError: if the labels are no classes, or lengths differ.
+    """
+    self._rows = self._count(labels, check_seed(seed))
+    check_rows(features, len(self._rows), 'labels')
+    self._features = tf.nest.map_structure(_as_tensor, features)
+    self._labels = tf.convert_to_tensor(labels)
+
+  def reader(self, feature_spec: FeatureSpec | None) -> Reader:
+    """Returns the reader of batches; see `RecordSource`."""
+    _refuse(feature_spec)
+
+    def read(rows: tf.Tensor, classes: tf.Tensor, fetched: None) -> tuple[Any, tf.Tensor]:
+      features = tf.nest.map_structure(lambda array: tf.gather(array, rows), self._features)
+      return features, tf.gather(self._labels, rows)
+
+    return Reader(self._rows.__getitem__, read)
+
+  def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
+    """Returns one pass over the rows in their order; see `RecordSource`."""
+    _refuse(feature_spec)
+    return tf.data.Dataset.from_tensor_slices((self._features, self._labels)).batch(batch_size)
+
+
+def check_rows(arrays: Any, n: int, what: str) -> None:
+  """Checks the rows of all arrays of a nest.
+
+  Args:
+    arrays: Array or nest of arrays.
+    n: Number of rows that each must have.
+    what: Things that there are n of, for the message.
+
+  Raises:
+    DataError: if there is no array, or one has another number of rows.
+  """
+  flat = tf.nest.flatten(arrays)
+  for array in flat:
+    rows = len(array) if hasattr(array, '__len__') and np.ndim(array) else None
+    if rows != n or isinstance(array, (str, bytes)):
+      raise DataError(
+        f'a feature has {rows or "no"} rows and there are {n} {what}; give one row for each'
+      )
+  if not flat:
+    raise DataError(f'features={shown(arrays)} hold no array; give one row for each of {n} {what}')
+
+
+def _as_tensor(array: Any) -> tf.Tensor:
+  try:
+    return tf.convert_to_tensor(array)
+  except (TypeError, ValueError) as error:
+    raise DataError(
+      f'feature {shown(array)} is no array ({error}); give numbers or text of one shape a row'
+    ) from error
+
+
+def _refuse(feature_spec: FeatureSpec | None) -> None:
+  if feature_spec is not None:
+    raise ConfigError('feature_spec= is given, and arrays are not parsed; leave it out')
+
+
+def collect(
+  generator: Callable[[], Iterable[tuple[Any, Any]]], memory_budget: int = DEFAULT_MEMORY_BUDGET
+) -> tuple[Any, Any]:
+  """Returns what a generator yields as arrays of features and labels.
+
+  Args:
+    generator: Function, called once, that returns an iterable of (features, label), features of
+      one structure throughout.
+    memory_budget: Bytes of arrays to hold.
+
+  Raises:
+    ConfigError: if it is no function that returns an iterable.
+    DataError: if it yields nothing, no pairs, or more than the budget.
+  """
+  rows: list[Any] = []
+  labels: list[Any] = []
+  used = 0
+  check_whole('memory_budget', memory_budget, 0)
+  example = 'lambda: zip(features, labels)'
+  made = check_callable('generator', generator, example)
+  try:
+    pairs = iter(made())
+  except TypeError as error:
+    raise ConfigError(
+      f'generator={shown(generator)} must return an iterator ({error}); give one such as {example}'
+    ) from error
+  for pair in pairs:
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+      raise DataError(f'the generator yields {shown(pair)}; it must yield (features, label) pairs')
+    features, label = pair
+    row = tf.nest.map_structure(np.asarray, features)
+    used += sum(array.nbytes for array in tf.nest.flatten(row))
+    if used > memory_budget:
+      raise DataError(
+        f'the generator yields more than {memory_budget} bytes in {len(rows) + 1} records; raise '
+        f'memory_budget=, or write TFRecord files and let BalancedInputGen lay them out'
+      )
+    rows.append(row)
+    labels.append(label)
+  if not rows:
+    raise DataError('the generator yields nothing; it must yield (features, label) pairs')
+  return tf.nest.map_structure(lambda *arrays: np.stack(arrays), *rows), np.asarray(labels)
+
+
+class ExampleSource(RecordSource):
+  """The records of TFRecord files in any order, read into memory and counted by label."""
+
+  def __init__(
+    self,
+    paths: Sequence[str],
+    label: str,
+    feature_spec: FeatureSpec,
+    seed: int = 0,
+    memory_budget: int = DEFAULT_MEMORY_BUDGET,
+  ) -> None:
+    """Reads the files.
+
+    Args:
+      paths: Paths of the files; those that end in .gz are decompressed.
+      label: Name of the feature that the classes are values of.
+      feature_spec: Default feature spec, the label included.
+      seed: Default seed of the draws.
+      memory_budget: Bytes of records to hold.
+
+    Raises:
+      ConfigError: if an argument breaks a rule.
+      DataError: if a file is damaged, a record has no label, or the budget is too small.
+    """
+    seed, budget = check_seed(seed), check_whole('memory_budget', memory_budget, 0)
+    self._paths, self._label, self._spec = paths, check_label(label), feature_spec
+    parser(label, feature_spec)  # which refuses what is no feature spec
+    self._records, labels = self._read(budget)
+    self._rows = self._count(labels, seed)
+
+  def reader(self, feature_spec: FeatureSpec | None) -> Reader:
+    """Returns the reader of batches; see `RecordSource`."""
+    records, spec = self._records, feature_spec or self._spec
+    read = parsing_reader(
+      lambda rows, fetched: tf.gather(records, rows), self._label, self.counts.classes, spec
+    )
+    return Reader(self._rows.__getitem__, read)
+
+  def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
+    """Returns one pass over the files in order; see `RecordSource`."""
+    parse = parser(self._label, feature_spec or self._spec)
+    return ordered_examples(self._paths, batch_size, parse, sum(self.counts.records))
+
+  def _read(self, memory_budget: int) -> tuple[tf.Tensor, npt.NDArray[Any]]:
+    """Returns all the records, string [n], and their labels."""
+    if self._label not in self._spec:
+      raise DataError(
+        f'label {self._label!r} is not in the feature spec, which has {sorted(self._spec)}; '
+        f'feature_spec= must hold the label too'
+      )
+    parse = parser(self._label, {self._label: self._spec[self._label]})
+    batches, labels, used = [], [], 0
+    for path in self._paths:
+      for batch in batches_of(path):
+        found = flat_label(parse(batch)[1]).numpy()
+        if len(found) != len(batch):
+          raise DataError(
+            f'{len(batch)} records of {path} have {len(found)} labels {self._label!r}; every '
+            f'record needs one: leave the others out'
+          )
+        used += int(tf.reduce_sum(tf.strings.length(batch)))
+        if used > memory_budget:
+          raise DataError(
+            f'the files hold more than memory_budget={memory_budget} bytes; raise it, or let '
+            f'BalancedInputGen lay them out by class'
+          )
+        batches.append(batch)
+        labels.append(found)
+    check_promised(self._paths, sum(map(len, labels)), promised_records(self._paths))
+    if not labels:
+      raise DataError(
+        f'the files {list(self._paths)[:5]} hold 0 records; give files that have some'
+      )
+    return tf.concat(batches, 0), np.concatenate(labels)

@@ -1,0 +1,135 @@
+"""Labels in memory: their classes, and a stratified split of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.arguments import check_seed, shown
+from tfx_balance.errors import DataError
+from tfx_balance.plan.class_value import ClassValue, Stratum
+from tfx_balance.plan.ranks import Ints, ranks
+from tfx_balance.plan.sampling import TrainingCounts
+from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares, plan_splits
+
+
+def stratified_indices(
+  labels: npt.ArrayLike,
+  splits: Mapping[str, Any] = DEFAULT_SPLITS,
+  seed: int = 0,
+  counts: Mapping[str, int] | None = None,
+  rest: str | None = None,
+) -> dict[str, Ints]:
+  """Returns the indices of each split, with every class at its exact share in each.
+
+  Each class in each split, and each split, is within one item of its ideal share.
+
+  Examples:
+    >>> indices = stratified_indices(['a'] * 80 + ['b'] * 20, {'train': 3, 'test': 1})
+    >>> {name: len(index) for name, index in indices.items()}
+    {'train': 75, 'test': 25}
+
+  Args:
+    labels: [n], integers, integral floats, text or bytes; one label an item.
+    splits: Weight by split.
+    seed: Seed of the draw.
+    counts: Number of items by split, as in `StratifiedSplitter`.
+    rest: Name of the split that gets what `counts` leaves.
+
+  Returns:
+    int64 [items of the split], ascending, for each split.
+
+  Raises:
+    ConfigError: if the seed, or a split's name, weight or count, breaks a rule.
+    DataError: if the labels are empty, not [n], or not classes; if counts ask for too many.
+  """
+  seed = check_seed(seed)
+  classes, rows = count_labels(labels)
+  shares = SplitShares.parse(splits, counts, rest)
+  strata: dict[Stratum, int] = {
+    (value,): n for value, n in zip(classes.classes, classes.records, strict=True)
+  }
+  plan = plan_splits(strata, shares, seed)
+  rank = ranks(rows.astype(np.uint64), seed, 'indices')
+  order = rows[np.lexsort((rank, np.repeat(np.arange(len(strata)), classes.records)))]
+  split = np.empty(len(rows), np.int64)
+  split[order] = np.repeat(np.tile(np.arange(len(plan.splits)), len(strata)), np.ravel(plan.quotas))
+  return {name: np.flatnonzero(split == i) for i, name in enumerate(plan.splits)}
+
+
+def count_labels(labels: Any) -> tuple[TrainingCounts, Ints]:
+  """Returns the classes of labels and, class by class, the rows that have them.
+
+  Args:
+    labels: [n] or [n, 1]: integers, booleans, text, bytes, or floats that are integral.
+
+  Returns:
+    counts: Counts of the classes, in canonical order.
+    rows: int64 [n], the rows of the first class in order, then of the second, and so on.
+
+  Raises:
+    DataError: if there are no labels, or their values are no classes.
+  """
+  values = _as_array(labels)
+  if values.ndim == 2 and values.shape[1] == 1:
+    values = values[:, 0]
+  if values.ndim != 1 or not len(values):
+    raise DataError(
+      f'labels of shape {values.shape} must be of shape [n], one class an item and one item or '
+      f'more; turn one-hot rows into classes with labels.argmax(axis=1)'
+    )
+  try:
+    distinct, codes = np.unique(values, return_inverse=True)
+  except TypeError as error:
+    for value in values:
+      _class_of(value)  # tells which one is no class
+    raise DataError(f'labels are of types that do not compare ({error}); give them one') from error
+  classes = [_class_of(value) for value in distinct]
+  order = sorted(range(len(classes)), key=lambda i: classes[i].sort_key())
+  codes = np.argsort(order)[codes]  # a text may come before another whose bytes come after
+  counts = TrainingCounts(tuple(classes[i] for i in order), tuple(np.bincount(codes).tolist()))
+  return counts, np.argsort(codes, kind='stable').astype(np.int64)
+
+
+def _as_array(labels: Any) -> npt.NDArray[Any]:
+  """Returns labels as an array, text among objects as bytes.
+
+  Raises:
+    DataError: if rows differ in length, or text and numbers are mixed, which NumPy makes all text.
+  """
+  try:
+    values = np.asarray(labels)
+  except (TypeError, ValueError) as error:
+    raise DataError(f'labels are no array ({error}); give one label an item') from error
+  if values.dtype.kind in 'US' and values.ndim == 1 and not isinstance(labels, np.ndarray):
+    for label in labels:
+      if not isinstance(label, (str, bytes)):
+        raise DataError(f'label {shown(label)} is no text, and others are; give labels of one type')
+  if values.dtype.kind == 'O' and values.ndim == 1 and len(values):
+    plain = [_encoded(value) if isinstance(value, str) else value for value in values]
+    if all(isinstance(value, bytes) for value in plain):
+      return np.array(plain)  # which sorts several times faster than objects do
+  return values
+
+
+def _class_of(value: Any) -> ClassValue:
+  """Returns the class of a NumPy scalar."""
+  plain = value.item() if isinstance(value, np.generic) else value
+  if isinstance(plain, str):
+    return ClassValue('bytes', _encoded(plain))
+  if isinstance(plain, bytes):
+    return ClassValue('bytes', plain)
+  if isinstance(plain, (bool, int)):
+    return ClassValue('int', int(plain))
+  if isinstance(plain, float) and plain.is_integer():
+    return ClassValue('float', plain)
+  raise DataError(
+    f'label {shown(plain)} must be an integer, an integral float, text or bytes; bin it'
+  )
+
+
+def _encoded(text: str) -> bytes:
+  return text.encode('utf-8', 'surrogateescape')

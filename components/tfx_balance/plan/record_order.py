@@ -1,0 +1,170 @@
+"""In which order the records of each class are drawn, as a function of (seed, class, draw).
+
+No permutation is stored: the place of one item follows from a key, so a class of a million records
+costs as little to shuffle as one of ten, and any batch can be found again without replay. Each pass
+over a class is a fresh shuffle. A class that is held in memory is shuffled as a whole; one that is
+streamed window by window (its windows in a fresh order each pass, and the records of each), so that
+one window at a time is enough.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.plan.ranks import Ints, UInts, finalized, mix
+
+_ROUNDS = 8  # of the Feistel network; Luby and Rackoff (1988) ask for 4, tiny ranges for more
+_TURN = [np.uint64((turn + 1) * 0xD1B54A32D192ED03 % 2**64) for turn in range(_ROUNDS)]
+_INNER, _OUTER = 1, 2  # purposes of keys
+
+
+def keyed_hash(*keys: Any) -> UInts:
+  """Returns a 64-bit hash of the keys, by element: SplitMix64, chained.
+
+  >>> bool(keyed_hash(0, 1) == keyed_hash(0, 1)), bool(keyed_hash(0, 1) == keyed_hash(1, 0))
+  (True, False)
+
+  Args:
+    keys: Integers or integer arrays that broadcast together; negative ones wrap around.
+
+  Returns:
+    uint64, of the keys' common shape.
+  """
+  state = np.asarray(0, np.uint64)
+  for key in keys:
+    state = mix(state, _as_words(key))
+  return state
+
+
+def uniform(*keys: Any) -> npt.NDArray[np.float64]:
+  """Returns a number in [0, 1) for the keys, by element; see `keyed_hash`."""
+  return (keyed_hash(*keys) >> np.uint64(11)) * 2.0**-53
+
+
+def permuted(position: Ints, size: Ints, key: UInts) -> Ints:
+  """Returns the item at a position of the permutation that the key names.
+
+  A Feistel network over a rectangle of a by b >= size, walked again from where it leaves the range
+  (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"); a b < size + 2 sqrt(size) + 1,
+  so walks are short.
+
+  >>> order = permuted(np.arange(5), np.full(5, 5), np.full(5, keyed_hash(7), np.uint64))
+  >>> sorted(order.tolist())
+  [0, 1, 2, 3, 4]
+
+  Args:
+    position: int64 [n], from 0 to size - 1.
+    size: int64 [n], items of the permutation, 1 or more.
+    key: uint64 [n].
+  """
+  width = np.ceil(np.sqrt(size)).astype(np.int64)
+  height = -(-size // width)
+  item = _feistel(position, width, height, key)
+  while len(outside := np.flatnonzero(item >= size)):
+    item[outside] = _feistel(item[outside], width[outside], height[outside], key[outside])
+  return item
+
+
+def _feistel(value: Ints, width: Ints, height: Ints, key: UInts) -> Ints:
+  """Returns a bijection of 0 .. width * height - 1, by element."""
+  left, right = np.divmod(value, height)
+  wide, high = width.astype(np.uint64), height.astype(np.uint64)
+  for turn in range(0, _ROUNDS, 2):
+    left = left + _below(finalized((key + _TURN[turn]) ^ right.view(np.uint64)), wide)
+    left -= width * (left >= width)
+    right = right + _below(finalized((key + _TURN[turn + 1]) ^ left.view(np.uint64)), high)
+    right -= height * (right >= height)
+  place: Ints = left * height + right
+  return place
+
+
+def _below(words: UInts, bound: UInts) -> Ints:
+  """Returns the words, scaled to 0 .. bound - 1; bound is below 2^32."""
+  scaled = ((words >> np.uint64(32)) * bound) >> np.uint64(32)
+  return scaled.view(np.int64)
+
+
+def _as_words(key: Any) -> UInts:
+  if isinstance(key, int):
+    return np.asarray(key & 0xFFFFFFFFFFFFFFFF, np.uint64)
+  array = np.asarray(key)
+  return array if array.dtype == np.uint64 else array.astype(np.int64).view(np.uint64)
+
+
+@dataclass(frozen=True)
+class RecordOrder:
+  """The order of each class's records, which are numbered class by class.
+
+  Class c has the numbers starts[c] to starts[c + 1] - 1.
+
+  Attributes:
+    windows: Sizes of the runs of records that are shuffled together, for each class.
+    seed: Any integer.
+  """
+
+  windows: tuple[tuple[int, ...], ...]
+  seed: int
+  records: Ints = field(init=False, repr=False, compare=False)
+  starts: Ints = field(init=False, repr=False, compare=False)
+  _single: npt.NDArray[np.bool_] = field(init=False, repr=False, compare=False)
+
+  def __post_init__(self) -> None:
+    records = np.array([sum(sizes) for sizes in self.windows], np.int64)
+    object.__setattr__(self, 'records', records)
+    object.__setattr__(self, 'starts', np.concatenate([[0], np.cumsum(records)]))
+    object.__setattr__(self, '_single', np.array([len(sizes) == 1 for sizes in self.windows]))
+
+  def record(self, classes: Ints, draws: Ints) -> Ints:
+    """Returns the number of the record that each draw gives: int64 [n].
+
+    >>> order = RecordOrder(((1,), (3,)), seed=0)
+    >>> sorted(order.record(np.array([1, 1, 1, 0]), np.array([3, 4, 5, 9])).tolist())
+    [0, 1, 2, 3]
+
+    Args:
+      classes: int64 [n], class indices.
+      draws: int64 [n], records of that class that were drawn before.
+    """
+    turn, position = np.divmod(draws, self.records[classes])
+    record = np.empty_like(draws)
+    whole = self._single[classes]
+    if whole.all():
+      return self.starts[classes] + self._inner(classes, turn, 0, self.records[classes], position)
+    at = np.flatnonzero(whole)
+    c, t = classes[at], turn[at]
+    record[at] = self.starts[c] + self._inner(c, t, 0, self.records[c], position[at])
+    streamed = np.flatnonzero(~whole)
+    pairs = np.stack([classes[streamed], turn[streamed]])
+    for c, t in np.unique(pairs, axis=1).T.tolist():
+      mine = streamed[(pairs[0] == c) & (pairs[1] == t)]
+      record[mine] = self._windowed(c, t, position[mine])
+    return record
+
+  def _inner(self, classes: Ints, turn: Ints, window: Ints | int, size: Ints, at: Ints) -> Ints:
+    return permuted(at, size, keyed_hash(self.seed, _INNER, classes, turn, window))
+
+  def _windowed(self, c: int, turn: int, position: Ints) -> Ints:
+    """Returns the records at positions of one pass over a class of several windows."""
+    order, before, first, sizes = _pass_over(self, c, turn)
+    place = np.searchsorted(before, position, side='right') - 1
+    window = order[place]
+    inner = position - before[place]
+    c_, t_ = np.full_like(position, c), np.full_like(position, turn)
+    found: Ints = self.starts[c] + first[window] + self._inner(c_, t_, window, sizes[window], inner)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _pass_over(order: RecordOrder, c: int, turn: int) -> tuple[Ints, Ints, Ints, Ints]:
+  """Returns a pass's windows in order, the records before each, and their starts and sizes."""
+  sizes = np.array(order.windows[c], np.int64)
+  n = len(sizes)
+  key = np.full(n, keyed_hash(order.seed, _OUTER, c, turn), np.uint64)
+  shuffled = permuted(np.arange(n), np.full(n, n), key)
+  before = np.concatenate([[0], np.cumsum(sizes[shuffled])[:-1]])
+  return shuffled, before, np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes
