@@ -254,13 +254,11 @@ def test_every_cell_class_and_split_is_within_one_record_of_ideal(problem, seed)
     of_split[name] = Fraction(total - taken, total) * weight / sum(shares.weights.values())
   assert plan.splits == (*shares.weights, *shares.counts)
   of_class = defaultdict(Counter)
-  for stratum, n, quotas, ideals in zip(
-    plan.strata, plan.records, plan.quotas, plan.ideals, strict=True
-  ):
+  assert plan.shares == tuple(of_split[name] for name in plan.splits)
+  for stratum, n, quotas in zip(plan.strata, plan.records, plan.quotas, strict=True):
     assert sum(quotas) == n
-    for name, quota, ideal in zip(plan.splits, quotas, ideals, strict=True):
-      assert ideal == n * of_split[name]
-      assert is_rounded(quota, ideal)
+    for name, quota, share in zip(plan.splits, quotas, plan.shares, strict=True):
+      assert is_rounded(quota, n * share)
       of_class[stratum[0]].update({name: quota, 'all': quota})
   for counter in of_class.values():
     assert all(is_rounded(counter[name], counter['all'] * of_split[name]) for name in plan.splits)

@@ -29,7 +29,7 @@ from tfx_balance.inputs.image_folder import read_images
 from tfx_balance.inputs.losses import Loss, logit_adjusted_cross_entropy, weighted_cross_entropy
 from tfx_balance.inputs.parsing import FeatureSpec, check_feature_spec, index_lookup, parser
 from tfx_balance.inputs.python_calls import options_of_calls
-from tfx_balance.inputs.record_files import ordered_examples, promised_records
+from tfx_balance.inputs.record_files import checked_batches, promised_records
 from tfx_balance.inputs.record_source import (
   DEFAULT_MEMORY_BUDGET,
   ArraySource,
@@ -85,16 +85,11 @@ class BalancedInputs:
       ConfigError: if there are no train files.
       DataError: if the plan, a file or the schema cannot be read.
     """
-    source = FileSource(
-      fn_args_lib.find_plan(fn_args), fn_args_lib.find_root(fn_args), memory_budget
-    )
+    root = fn_args_lib.find_root(fn_args)
+    source = FileSource(fn_args_lib.find_plan(fn_args), root, memory_budget)
     files = list(getattr(fn_args, 'eval_files', None) or [])
-    return cls(
-      source,
-      fn_args_lib.find_feature_spec(fn_args),
-      source.plan.label,
-      {'eval': files} if files else {},
-    )
+    spec = fn_args_lib.find_feature_spec(fn_args)
+    return cls(source, spec, source.plan.label, {'eval': files} if files else {})
 
   @classmethod
   def load(
@@ -291,7 +286,8 @@ class BalancedInputs:
     else:
       paths = matching_files(self.eval_files[split])
       parse = parser(self.label, spec)
-      batches = ordered_examples(paths, batch_size, parse, promised_records(paths))
+      records = checked_batches(paths, batch_size, promised_records(paths))
+      batches = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
     if label_as == 'index':
       lookup = index_lookup(self.classes)
       batches = batches.map(lambda features, label: (features, lookup(label)))

@@ -26,7 +26,7 @@ from tfx_balance.inputs.parsing import FeatureSpec, parser, parsing_reader
 from tfx_balance.inputs.record_files import (
   RECORD_OVERHEAD,
   RecordFile,
-  ordered_examples,
+  checked_batches,
   read_all,
   read_in_python,
 )
@@ -93,7 +93,8 @@ class FileSource(RecordSource):
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see `RecordSource`."""
     parse = parser(self.plan.label, feature_spec)
-    return ordered_examples(self._paths, batch_size, parse, sum(self.plan.records))
+    records = checked_batches(self._paths, batch_size, sum(self.plan.records))
+    return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 
   def _held_records(self) -> tuple[tf.Tensor, Ints]:
     """Returns the records held in memory, and the place of each segment's first one."""
@@ -151,13 +152,7 @@ def _check_present(plan: InputPlan, root: str) -> None:
 
 
 class Segment(NamedTuple):
-  """Records of one class that follow each other in a file.
-
-  Attributes:
-    file: Index of the file in the plan.
-    offset: Number of records before them in the file.
-    records: Number of records.
-  """
+  """Records of one class that follow each other in a file, after `offset` others."""
 
   file: int
   offset: int

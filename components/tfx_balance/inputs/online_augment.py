@@ -182,7 +182,7 @@ def class_pools(
       f'max_pool_bytes={request.max_pool_bytes} of {request.owner} makes pools of '
       f'{min(plan.sizes)} to {max(plan.sizes)} records where up to {max(plan.wanted)} are wanted; '
       'raise it, or name fewer features',
-      stacklevel=5,
+      stacklevel=6,
     )
   numbers = [_pool_numbers(reader, counts, *of) for of in zip(classes, plan.sizes, strict=True)]
   ends = np.cumsum([len(own) for own in numbers])
@@ -205,11 +205,10 @@ def _columns(
   reader: Reader, numbers: Ints, classes: Ints, request: PoolRequest
 ) -> dict[str, npt.NDArray[Any]]:
   """Returns the features of records that a pool holds."""
-  dense = _dense(_read(reader, numbers, classes))
   wanted = request.features
   return {
     name: value.numpy()
-    for name, value in dense.items()
+    for name, value in _dense(_read(reader, numbers, classes)).items()
     if (value.dtype != tf.string if wanted is None else name in wanted)
   }
 

@@ -34,36 +34,12 @@ def flat_label(label: Any) -> tf.Tensor:
   return tf.reshape(label, [-1])
 
 
-def label_dtype(classes: Sequence[ClassValue]) -> tf.DType:
-  """Returns the dtype that a label of these classes is parsed as."""
-  return _DTYPES[next((value.kind for value in classes if value.kind != 'missing'), 'int')]
-
-
 def class_values(classes: Sequence[ClassValue]) -> tf.Tensor:
-  """Returns the label of each class: [n_classes]; anything for a class of missing labels."""
-  dtype = label_dtype(classes)
+  """Returns the label of each class as it is parsed: [n_classes]; 0 or b'' for missing labels."""
+  dtype = _DTYPES[next((value.kind for value in classes if value.kind != 'missing'), 'int')]
   nothing: Any = b'' if dtype == tf.string else 0
   values = [nothing if value.kind == 'missing' else value.value for value in classes]
   return tf.constant(values, dtype)
-
-
-def check_label_spec(name: str, feature_spec: Any, classes: Sequence[ClassValue]) -> None:
-  """Checks that a feature spec parses the label as what the plan's classes are.
-
-  Raises:
-    ConfigError: if the label is not in it, or of another type.
-  """
-  if name not in feature_spec:
-    raise ConfigError(
-      f'label {name!r} is not in the feature spec, which has {sorted(feature_spec)}; '
-      f'feature_spec= must hold the label too'
-    )
-  found, wanted = feature_spec[name].dtype, label_dtype(classes)
-  if found != wanted:
-    raise ConfigError(
-      f'label {name!r} is {found.name} in the feature spec, and the classes of the plan are '
-      f'{wanted.name}; give the spec of the files that the plan describes'
-    )
 
 
 def checked_label(
@@ -134,8 +110,18 @@ def parsing_reader(
     ConfigError: if there is no feature spec, or its label does not fit.
   """
   parse = parser(label, feature_spec)
-  check_label_spec(label, feature_spec, classes)
   values = class_values(classes)
+  spec = dict(feature_spec or {})
+  if label not in spec:
+    raise ConfigError(
+      f'label {label!r} is not in the feature spec, which has {sorted(spec)}; '
+      f'feature_spec= must hold the label too'
+    )
+  if spec[label].dtype != values.dtype:
+    raise ConfigError(
+      f'label {label!r} is {spec[label].dtype.name} in the feature spec, and the classes of the '
+      f'plan are {values.dtype.name}; give the spec of the files that the plan describes'
+    )
 
   def read(rows: tf.Tensor, indices: tf.Tensor, fetched: Any) -> tuple[Any, tf.Tensor]:
     features, found = parse(gather(rows, fetched))

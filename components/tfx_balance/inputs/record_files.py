@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
@@ -20,12 +20,7 @@ from tfx_balance.inputs.file_names import SPLIT_PREFIX, names_in
 from tfx_balance.inputs.python_calls import call_python
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.tfrecord.frames import FOOTER, HEADER
-from tfx_balance.tfrecord.reading import (
-  GZIP_FAULTS,
-  GZIP_SUFFIX,
-  frames_of_stream,
-  gzip_fault,
-)
+from tfx_balance.tfrecord.reading import GZIP_FAULTS, GZIP_SUFFIX, frames_of_stream, gzip_fault
 
 RECORD_OVERHEAD = 32
 """Bytes that a record of a `RecordFile` takes beside its own: its frame, its start and its end."""
@@ -56,7 +51,7 @@ def read_records(paths: Sequence[str], counts: Sequence[int]) -> list[tf.Tensor]
     raise _changed(paths[0]) from error
   if sum(map(len, found)) != expected:
     for path, n in zip(paths, counts, strict=True):
-      _check_count(path, check_file(path).records, n)
+      _check_count(path, check_file(path)[0], n)
     raise _changed(paths[0])
   return found
 
@@ -136,21 +131,10 @@ def read_in_python(path: str, n_records: int) -> RecordFile:
   return RecordFile(data, offsets[:-1] + HEADER, offsets[1:] - FOOTER)
 
 
-@dataclass(frozen=True)
-class FileSize:
-  """The size of a file.
+def check_file(path: str) -> tuple[int, int]:
+  """Returns the records of a file, and their bytes with frames; runs no TensorFlow op.
 
-  Attributes:
-    records: Number of records.
-    n_bytes: Bytes of the records with their frames, decompressed.
-  """
-
-  records: int
-  n_bytes: int
-
-
-def check_file(path: str) -> FileSize:
-  """Returns the size of a file, every byte of which is checked, without any TensorFlow op.
+  Every byte of the file is checked.
 
   Raises:
     DataError: if it is truncated or corrupted; names the file and the byte.
@@ -160,7 +144,7 @@ def check_file(path: str) -> FileSize:
     stream = igzip.GzipFile(fileobj=_Readable(raw), mode='rb') if compression(path) else raw
     for frames in frames_of_stream(cast('BinaryIO', stream), path):
       records, n_bytes = records + len(frames), n_bytes + int(frames.offsets[-1])
-  return FileSize(records, n_bytes)
+  return records, n_bytes
 
 
 def check_read_whole(path: str, n_bytes: int) -> None:
@@ -176,25 +160,19 @@ def check_read_whole(path: str, n_bytes: int) -> None:
   Raises:
     DataError: if it has not.
   """
-  stated = _stated_bytes(path)
+  with _opened(path) as file:
+    stated = file.size()
+    if compression(path):  # the last gzip member states its bytes modulo 2^32
+      file.seek(max(stated - 4, 0))
+      stated = int.from_bytes(file.read(), 'little')
   if n_bytes and stated == (n_bytes % (1 << 32) if compression(path) else n_bytes):
     return
-  found = check_file(path).n_bytes  # of a whole gzip file only if it has several members
+  _, found = check_file(path)  # of a whole gzip file only if it has several members
   if found != n_bytes:
     raise DataError(
       f'{path} holds {found} bytes of records, and TensorFlow reads {n_bytes} of them: it stops at '
       f'a gzip member without content, or the file changed; write it again as one member'
     )
-
-
-def _stated_bytes(path: str) -> int:
-  """Returns a plain file's bytes, or those that a gzip file's last member states, modulo 2^32."""
-  with _opened(path) as file:
-    size = file.size()
-    if not compression(path):
-      return size
-    file.seek(max(size - 4, 0))
-    return int.from_bytes(file.read(), 'little')
 
 
 def _check_count(path: str, found: int, planned: int) -> None:
@@ -254,32 +232,20 @@ def _runs(paths: Sequence[str]) -> list[slice]:
   return runs
 
 
-def ordered_examples(
-  paths: Sequence[str],
-  batch_size: int,
-  parse: Callable[[tf.Tensor], Any],
-  promised: int | None = None,
-) -> tf.data.Dataset:
-  """Returns one pass over files in order: parsed batches, the last one smaller.
-
-  Args:
-    paths: Paths of the files, of any compression.
-    batch_size: Records in a batch.
-    parse: Graph code from serialized records, string [B], to an element of the dataset.
-    promised: Number of records of all the files together, where it is known.
-  """
-  records = checked_batches(paths, batch_size, promised)
-  return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
-
-
 def checked_batches(
   paths: Sequence[str], batch_size: int, promised: int | None = None
 ) -> tf.data.Dataset:
-  """Returns batches of serialized records, string [B], that end in an error if a file is not whole.
+  """Returns one pass over files in order: batches of serialized records, string [B].
 
-  TensorFlow's reader checks the CRCs, but its errors name no file, and it takes a header that is
-  cut short for the file's end. So its errors only end the file, and at that end Python compares
-  what was read with the file's size, and finds the fault where it differs.
+  It ends in an error if a file is not whole. TensorFlow's reader checks the CRCs, but its errors
+  name no file, and it takes a header that is cut short for the file's end. So its errors only end
+  the file, and at that end Python compares what was read with the file's size, and finds the fault
+  where it differs.
+
+  Args:
+    paths: Paths of the files, of any compression.
+    batch_size: Records in a batch; the last one may be smaller.
+    promised: Number of records of all the files together, where it is known.
   """
   kinds = [compression(path) for path in paths]
   nothing = tf.constant([], tf.string)

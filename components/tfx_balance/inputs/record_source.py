@@ -19,16 +19,11 @@ from tfx_balance.arguments import (
   shown,
 )
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.inputs.parsing import (
-  FeatureSpec,
-  flat_label,
-  parser,
-  parsing_reader,
-)
+from tfx_balance.inputs.parsing import FeatureSpec, flat_label, parser, parsing_reader
 from tfx_balance.inputs.record_files import (
   batches_of,
   check_promised,
-  ordered_examples,
+  checked_batches,
   promised_records,
 )
 from tfx_balance.plan.labels import count_labels
@@ -281,7 +276,8 @@ class ExampleSource(RecordSource):
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see `RecordSource`."""
     parse = parser(self._label, feature_spec or self._spec)
-    return ordered_examples(self._paths, batch_size, parse, sum(self.counts.records))
+    records = checked_batches(self._paths, batch_size, sum(self.counts.records))
+    return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 
   def _read(self, memory_budget: int) -> tuple[tf.Tensor, npt.NDArray[Any]]:
     """Returns all the records, string [n], and their labels."""

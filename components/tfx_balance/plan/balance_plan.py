@@ -120,15 +120,6 @@ class BalancePlan:
   held_back: tuple[ClassValue, ...]
   passed: tuple[ClassValue, ...] = ()
 
-  def copies(self) -> list[tuple[int, int]]:
-    """Returns, for each class, how many records get one copy more, and the copies of the others.
-
-    >>> one = ClassValue('int', 1)
-    >>> BalancePlan((one,), (3,), (7,), ()).copies()
-    [(1, 2)]
-    """
-    return [(target % n, target // n) for n, target in zip(self.records, self.targets, strict=True)]
-
   def extremes(self) -> tuple[tuple[int, int], tuple[int, int]]:
     """Returns the largest and the smallest count of the balanced classes: before, and after.
 
@@ -193,9 +184,15 @@ def _targets(
     return [n * factors.get(c, 1) for c, n in zip(classes, counts, strict=True)]
   if isinstance(request.strategy, Mapping):
     finals = match_classes('sampling_strategy', request.strategy, classes)
-    asked = [finals.get(c, n) for c, n in zip(classes, counts, strict=True)]
-    _check_not_below(classes, counts, asked, request.undersample)
-    return asked
+    for c, n in zip(classes, counts, strict=True):
+      if finals.get(c, n) < n and not request.undersample:
+        raise ConfigError(
+          f'class {c} has {n} records and a target of {finals[c]}; '
+          f'pass undersample=True, or a target of {n} or more'
+        )
+    return [finals.get(c, n) for c, n in zip(classes, counts, strict=True)]
+  if not counts:
+    return []
   if isinstance(request.strategy, str) and request.strategy in _RESAMPLED:
     return _resampled(counts, request.strategy, request.undersample)
   goals = _goals(counts, request.strategy, request.undersample)
@@ -211,8 +208,6 @@ def _resampled(counts: Sequence[int], word: str, undersample: bool) -> list[int]
   """
   if word == 'auto':
     word = 'not minority' if undersample else 'not majority'
-  if not counts:
-    return []
   goal = min(counts) if undersample else max(counts)
   extreme = {counts.index(min(counts) if 'minority' in word else max(counts))}
   everyone = set(range(len(counts)))
@@ -226,8 +221,6 @@ def _goals(
   counts: Sequence[int], strategy: str | Fraction | Mapping[Any, int], undersample: bool
 ) -> list[int]:
   """Returns the count that each class is brought to, up or down."""
-  if not counts:
-    return []
   most = max(counts)
   if isinstance(strategy, Fraction):
     if undersample:
@@ -278,17 +271,6 @@ def _integer_root(value: int, degree: int) -> int:
     middle = (low + high) // 2
     low, high = (middle, high) if middle**degree <= value else (low, middle)
   return low
-
-
-def _check_not_below(
-  classes: Sequence[ClassValue], counts: Sequence[int], targets: Sequence[int], undersample: bool
-) -> None:
-  for value, n, target in zip(classes, counts, targets, strict=True):
-    if target < n and not undersample:
-      raise ConfigError(
-        f'class {value} has {n} records and a target of {target}; '
-        f'pass undersample=True, or a target of {n} or more'
-      )
 
 
 def _check_word(word: str, undersample: bool) -> None:

@@ -6,18 +6,20 @@ batch in any process. Nothing here knows of files or of TensorFlow.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.plan.batch_quota import BatchQuota, Weights, check_batch_size
+from tfx_balance.plan.batch_quota import BatchQuota
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.record_order import RecordOrder, keyed_hash, permuted, uniform
 from tfx_balance.plan.sampling import ScheduledWeights
 
 _SLOT, _CLASS, _PASS, _RECORD = 11, 12, 13, 14  # purposes of random bits
+_quota = lru_cache(maxsize=256)(BatchQuota)
 
 
 class DrawState(NamedTuple):
@@ -71,10 +73,6 @@ class BatchDraws:
   weights: ScheduledWeights
   batch_size: int
   epoch_steps: int
-  _quotas: dict[Weights, BatchQuota] = field(default_factory=dict, repr=False, compare=False)
-
-  def __post_init__(self) -> None:
-    check_batch_size(self.batch_size)
 
   def start(self) -> DrawState:
     """Returns the state before the first batch."""
@@ -140,9 +138,10 @@ class BatchDraws:
   def _exact(self, steps: Ints, lag: Ints) -> tuple[Ints, Ints]:
     """Returns the classes of each batch; what classes are owed is carried over a change."""
     owed, resolution = lag[:-1], int(lag[-1])
+    changing = self.weights.schedule is not None
     rows = np.empty((len(steps), self.batch_size), np.int64)
     for first, end in self._stages(steps):
-      quota = self._quota(self.weights.at(int(steps[first])))
+      quota = _quota(self.weights.at(int(steps[first])), self.batch_size, changing)
       if resolution != quota.resolution:
         owed = owed * quota.resolution // resolution
         resolution = quota.resolution
@@ -157,17 +156,6 @@ class BatchDraws:
     if self.weights.schedule is None:
       return [(0, len(steps))]
     return [(i, i + 1) for i in range(len(steps))]
-
-  def _quota(self, weights: Weights) -> BatchQuota:
-    """Returns the quotas under weights, which are kept."""
-    quota = self._quotas.get(weights)
-    if quota is None:
-      if len(self._quotas) >= 256:
-        self._quotas.clear()
-      quota = self._quotas[weights] = BatchQuota(
-        weights, self.batch_size, by_lag=self.weights.schedule is not None
-      )
-    return quota
 
   def _epoch_starts(self, state: DrawState, classes: Ints) -> tuple[Ints, Ints]:
     """Returns what was drawn when each batch's epoch began, int64 [n_batches, n_classes]."""

@@ -20,7 +20,6 @@ is one bounded integer a class: it never overflows, and it is all that a checkpo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -65,58 +64,43 @@ def bounded_weights(weights: Sequence[int], limit: int = MAX_RESOLUTION) -> Weig
   return tuple(a + b for a, b in zip(floor, spread, strict=True))
 
 
-@dataclass(frozen=True)
 class BatchQuota:
   """The quotas of all batches of one size under constant weights.
 
   Attributes:
-    weights: Integer weights, 0 or more, one above 0, summing to MAX_RESOLUTION or less.
-    batch_size: Records of a batch, 1 or more.
-    by_lag: Whether to serve the largest lag first, for weights that change.
     whole: int64 [n_classes], records that each class gets in every batch.
     resolution: Sum of the weights: a lag is counted in units of one record over it.
   """
 
-  weights: Weights
-  batch_size: int
-  by_lag: bool = False
-  whole: Ints = field(init=False, repr=False, compare=False)
-  resolution: int = field(init=False, repr=False, compare=False)
-  _rest: Ints = field(init=False, repr=False, compare=False)
-  _open: int = field(init=False, repr=False, compare=False)
-  _safe: Ints = field(init=False, repr=False, compare=False)
-  _complement: Ints = field(init=False, repr=False, compare=False)
-  _heavy: npt.NDArray[np.bool_] | None = field(init=False, repr=False, compare=False)
-  _idle: npt.NDArray[np.bool_] | None = field(init=False, repr=False, compare=False)
-  _even: Ints | None = field(init=False, repr=False, compare=False)
+  def __init__(self, weights: Weights, batch_size: int, by_lag: bool = False) -> None:
+    """Checks the weights.
 
-  def __post_init__(self) -> None:
-    total = sum(self.weights)
-    if min(self.weights) < 0 or not 0 < total <= MAX_RESOLUTION:
+    Args:
+      weights: Integer weights, 0 or more, one above 0, summing to MAX_RESOLUTION or less.
+      batch_size: Records of a batch, 1 or more.
+      by_lag: Whether to serve the largest lag first, for weights that change.
+
+    Raises:
+      ConfigError: if an argument breaks a rule.
+    """
+    self.resolution = total = sum(weights)
+    if min(weights) < 0 or not 0 < total <= MAX_RESOLUTION:
       raise ConfigError(
-        f'weights {list(self.weights)[:20]} must be 0 or more, with a sum from 1 to '
+        f'weights {list(weights)[:20]} must be 0 or more, with a sum from 1 to '
         f'{MAX_RESOLUTION}; pass them through bounded_weights'
       )
-    check_batch_size(self.batch_size)
-    whole, rest = np.divmod(np.array(self.weights, np.int64) * self.batch_size, total)
-    heavy, idle, shared = 2 * rest >= total, rest == 0, np.flatnonzero(rest)
-    even = len(shared) and not self.by_lag and rest[shared].min() == rest[shared].max()
-    for name, value in {
-      'whole': whole,
-      'resolution': total,
-      '_rest': rest,
-      '_open': self.batch_size - int(whole.sum()),
-      '_safe': np.maximum(rest, 1),
-      '_complement': np.maximum(total - rest, 1),
-      '_heavy': heavy if heavy.any() else None,
-      '_idle': idle if idle.any() else None,
-      '_even': shared if even else None,
-    }.items():
-      object.__setattr__(self, name, value)
+    share = np.array(weights, np.int64) * check_batch_size(batch_size)
+    self.whole, self._rest = np.divmod(share, total)
+    self._open, self._by_lag = batch_size - int(self.whole.sum()), by_lag
+    self._safe, self._complement = np.maximum(self._rest, 1), np.maximum(total - self._rest, 1)
+    heavy, idle, shared = 2 * self._rest >= total, self._rest == 0, np.flatnonzero(self._rest)
+    self._heavy, self._idle = heavy if heavy.any() else None, idle if idle.any() else None
+    even = len(shared) and not by_lag and self._rest[shared].min() == self._rest[shared].max()
+    self._even = shared if even else None
 
   def start(self) -> Ints:
     """Returns the state before the first batch: int64 [n_classes]."""
-    return np.zeros(len(self.weights), np.int64)
+    return np.zeros(len(self.whole), np.int64)
 
   def next_extra(self, lag: Ints, n_batches: int) -> tuple[Ints, Ints]:
     """Returns the classes that get one record more than `whole` in the next batches.
@@ -161,7 +145,7 @@ class BatchQuota:
 
   def _most_urgent(self, lag: Ints) -> npt.NDArray[np.intp]:
     """Returns the classes that get one record more, in order of class."""
-    priority = self._lags(lag) if self.by_lag else self._priorities(lag)
+    priority = self._lags(lag) if self._by_lag else self._priorities(lag)
     n = self._open
     if n >= len(priority):
       return np.arange(len(priority))

@@ -34,7 +34,9 @@ class ClassValue(NamedTuple):
     if self.kind == 'missing':
       return '(missing)'
     if isinstance(self.value, bytes):
-      return _printable(self.value.decode('utf-8', 'backslashreplace'))
+      text = self.value.decode('utf-8', 'backslashreplace')
+      # What a terminal would act on is escaped: line ends, colours, bidirectional controls.
+      return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in text)
     return str(int(self.value or 0))
 
   def __lt__(self, other: ClassValue) -> bool:  # type: ignore[override]
@@ -151,10 +153,3 @@ def _number_texts(value: ClassValue) -> tuple[str, ...]:
   if value.kind not in ('int', 'float') or value.value is None:
     return ()
   return str(value), str(float(value.value))
-
-
-def _printable(text: str) -> str:
-  """Returns a text with what is not printable escaped: line ends, colours, bidi controls."""
-  return ''.join(
-    char if char.isprintable() else char.encode('unicode_escape').decode('ascii') for char in text
-  )

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 
 def shares(counts: Sequence[int]) -> list[Fraction]:
-  """Returns each class's share of the whole, exactly; all 0 where there is nothing.
+  """Returns each class's share of the total, exactly; all 0 where the total is 0.
 
   >>> shares([1, 3])
   [Fraction(1, 4), Fraction(3, 4)]
@@ -35,8 +35,8 @@ def l_infinity(left: Sequence[int], right: Sequence[int]) -> float:
   0.25
 
   Args:
-    left: counts, one a class.
-    right: counts of the same classes in the same order.
+    left: Counts, one a class.
+    right: Counts of the same classes in the same order.
   """
   pairs = zip(shares(left), shares(right), strict=True)
   return float(max((abs(a - b) for a, b in pairs), default=Fraction(0)))
@@ -49,15 +49,13 @@ def jensen_shannon(left: Sequence[int], right: Sequence[int]) -> float:
   1.0
 
   Args:
-    left: counts, one a class.
-    right: counts of the same classes in the same order.
+    left: Counts, one a class.
+    right: Counts of the same classes in the same order.
   """
   p, q = [float(x) for x in shares(left)], [float(x) for x in shares(right)]
   middle = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
-  divergence = (_kullback_leibler(p, middle) + _kullback_leibler(q, middle)) / 2
-  return min(max(divergence, 0.0), 1.0)  # what rounding puts outside
-
-
-def _kullback_leibler(p: Sequence[float], q: Sequence[float]) -> float:
-  """Returns the sum of p log2(p / q) over the classes that p has."""
-  return math.fsum(a * math.log2(a / b) for a, b in zip(p, q, strict=True) if a)
+  to_p, to_q = (
+    math.fsum(a * math.log2(a / m) for a, m in zip(side, middle, strict=True) if a)
+    for side in (p, q)
+  )
+  return min(max((to_p + to_q) / 2, 0.0), 1.0)  # rounding may leave this range

@@ -9,7 +9,6 @@ one window at a time is enough.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -96,28 +95,21 @@ def _as_words(key: Any) -> UInts:
   return array if array.dtype == np.uint64 else array.astype(np.int64).view(np.uint64)
 
 
-@dataclass(frozen=True)
 class RecordOrder:
   """The order of each class's records, which are numbered class by class.
-
-  Class c has the numbers starts[c] to starts[c + 1] - 1.
 
   Attributes:
     windows: Sizes of the runs of records that are shuffled together, for each class.
     seed: Any integer.
+    records: int64 [n_classes], records of each class.
+    starts: int64 [n_classes + 1]; class c has the numbers starts[c] to starts[c + 1] - 1.
   """
 
-  windows: tuple[tuple[int, ...], ...]
-  seed: int
-  records: Ints = field(init=False, repr=False, compare=False)
-  starts: Ints = field(init=False, repr=False, compare=False)
-  _single: npt.NDArray[np.bool_] = field(init=False, repr=False, compare=False)
-
-  def __post_init__(self) -> None:
-    records = np.array([sum(sizes) for sizes in self.windows], np.int64)
-    object.__setattr__(self, 'records', records)
-    object.__setattr__(self, 'starts', np.concatenate([[0], np.cumsum(records)]))
-    object.__setattr__(self, '_single', np.array([len(sizes) == 1 for sizes in self.windows]))
+  def __init__(self, windows: tuple[tuple[int, ...], ...], seed: int) -> None:
+    self.windows, self.seed = windows, seed
+    self.records = np.array([sum(sizes) for sizes in windows], np.int64)
+    self.starts = np.concatenate([[0], np.cumsum(self.records)])
+    self._single = np.array([len(sizes) == 1 for sizes in windows])
 
   def record(self, classes: Ints, draws: Ints) -> Ints:
     """Returns the number of the record that each draw gives: int64 [n].

@@ -17,12 +17,7 @@ from tfx_balance.arguments import (
   shown,
 )
 from tfx_balance.errors import ConfigError
-from tfx_balance.plan.batch_quota import (
-  MAX_RESOLUTION,
-  Weights,
-  bounded_weights,
-  check_batch_size,
-)
+from tfx_balance.plan.batch_quota import MAX_RESOLUTION, Weights, bounded_weights, check_batch_size
 from tfx_balance.plan.class_value import ClassValue, match_classes
 from tfx_balance.plan.schedules import Mixture, Schedule
 

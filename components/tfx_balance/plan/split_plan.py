@@ -100,12 +100,6 @@ class SplitPlan:
   quotas: tuple[tuple[int, ...], ...]
   shares: tuple[Fraction, ...]
 
-  @property
-  def ideals(self) -> tuple[tuple[Fraction, ...], ...]:
-    """The exact numbers of records that the quotas round."""
-    of = {n: tuple(n * share for share in self.shares) for n in set(self.records)}
-    return tuple(of[n] for n in self.records)
-
   def out_of_reach(self) -> list[int]:
     """Returns the rows of the strata too small to have a record in every split that has any."""
     filled = [j for j, total in enumerate(self.totals()) if total]
@@ -204,17 +198,17 @@ def _only_rest(
 
 def _weight(name: str, weight: Any) -> Fraction:
   """Returns a weight as the fraction that a person wrote: 0.1 is one tenth."""
-  fault = ConfigError(
-    f'weight {shown(weight)} of split {name!r} must be a finite number above 0; '
-    f'give one such as 8, or leave the split out'
-  )
-  if isinstance(weight, bool) or not isinstance(weight, (numbers.Real, Decimal)):
-    raise fault
-  if not isinstance(weight, numbers.Integral) and not math.isfinite(weight):
-    raise fault
-  value = Fraction(int(weight) if isinstance(weight, numbers.Integral) else str(weight))
+  known = isinstance(weight, (numbers.Real, Decimal)) and not isinstance(weight, bool)
+  value = Fraction(0)
+  if known and isinstance(weight, numbers.Integral):
+    value = Fraction(int(weight))
+  elif known and math.isfinite(weight):
+    value = Fraction(str(weight))
   if value <= 0:
-    raise fault
+    raise ConfigError(
+      f'weight {shown(weight)} of split {name!r} must be a finite number above 0; '
+      f'give one such as 8, or leave the split out'
+    )
   return value
 
 

@@ -1,7 +1,6 @@
 """Batches chosen by index from random-access data: by hand, by class, priority or difficulty."""
 
-from tfx_balance.inputs.selection.dataset import selection_dataset
-from tfx_balance.inputs.selection.prioritized import prioritized_model
+from tfx_balance.inputs.selection.keras_fit import prioritized_model, selection_dataset
 from tfx_balance.inputs.selection.selectors import (
   ClassSelector,
   CurriculumSelector,

@@ -43,7 +43,7 @@ class Selector(Protocol):
     """Returns the items of a batch."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class UniformSelector:
   """Every item once a pass, each pass in a fresh order.
 
@@ -56,8 +56,7 @@ class UniformSelector:
   seed: int = 0
 
   def __post_init__(self) -> None:
-    object.__setattr__(self, 'n_items', check_whole('n_items', self.n_items))
-    object.__setattr__(self, 'seed', check_seed(self.seed))
+    self.n_items, self.seed = check_whole('n_items', self.n_items), check_seed(self.seed)
 
   def select(self, step: int, batch_size: int) -> Selected:
     """Returns the items of a batch; see `Selector`."""
@@ -68,7 +67,7 @@ class UniformSelector:
     return Selected(permuted(position, size, keyed_hash(self.seed, turn)), None)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ClassSelector:
   """Items drawn with replacement, each class with a probability of its own.
 
@@ -84,19 +83,14 @@ class ClassSelector:
   q: float | None = None
   seed: int = 0
   n_items: int = field(init=False)
-  _rows: Ints = field(init=False, repr=False)
-  _starts: Ints = field(init=False, repr=False)
-  _edges: Floats = field(init=False, repr=False)
 
   def __post_init__(self) -> None:
-    object.__setattr__(self, 'seed', check_seed(self.seed))
-    counts, rows = count_labels(self.labels)
+    self.seed = check_seed(self.seed)
+    counts, self._rows = count_labels(self.labels)
+    self.n_items = len(self._rows)
     weights = np.array(counts.weights(self.q, self.ratios), np.float64)
-    starts = np.concatenate([[0], np.cumsum(counts.records)])
-    edges = np.cumsum(weights) / weights.sum()
-    found = {'n_items': len(rows), '_rows': rows, '_starts': starts, '_edges': edges}
-    for name, value in found.items():
-      object.__setattr__(self, name, value)
+    self._starts = np.concatenate([[0], np.cumsum(counts.records)])
+    self._edges = np.cumsum(weights) / weights.sum()
 
   def select(self, step: int, batch_size: int) -> Selected:
     """Returns the items of a batch; see `Selector`."""
@@ -114,8 +108,8 @@ class PrioritySelector:
 
   Proportional prioritised experience replay (Schaul et al. 2016, "Prioritized experience replay"):
   a batch takes one draw from each of batch_size equal intervals of the total; weights are
-  (n_items P(i))^-beta, divided by the batch's largest. Items start with the largest priority seen,
-  so that each is drawn before it is judged. Safe to update from one thread and draw from others.
+  (n_items P(i))^-beta, divided by the batch's largest. All items start with priority 1. It is safe
+  to update from one thread and draw from others.
   """
 
   def __init__(
@@ -186,7 +180,7 @@ class PrioritySelector:
       self._tree.replace(priorities)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class CurriculumSelector:
   """Easy items first: each step draws uniformly, with replacement, from the easiest items.
 
@@ -204,18 +198,15 @@ class CurriculumSelector:
   start: float = 0.2
   seed: int = 0
   n_items: int = field(init=False)
-  _order: Ints = field(init=False, repr=False)
 
   def __post_init__(self) -> None:
-    object.__setattr__(self, 'steps', check_whole('steps', self.steps))
-    object.__setattr__(self, 'start', check_number('start', self.start, 0, 1, above=True))
-    object.__setattr__(self, 'seed', check_seed(self.seed))
+    self.steps, self.seed = check_whole('steps', self.steps), check_seed(self.seed)
+    self.start = check_number('start', self.start, 0, 1, above=True)
     difficulty = as_floats('difficulty', self.difficulty)
     if not len(difficulty) or np.isnan(difficulty).any():
       raise ConfigError(f'difficulty={shown(self.difficulty)} must be numbers; give one an item')
-    order = np.argsort(difficulty, kind='stable')
-    object.__setattr__(self, 'n_items', len(order))
-    object.__setattr__(self, '_order', order)
+    self._order = np.argsort(difficulty, kind='stable')
+    self.n_items = len(self._order)
 
   def select(self, step: int, batch_size: int) -> Selected:
     """Returns the items of a batch; see `Selector`."""
