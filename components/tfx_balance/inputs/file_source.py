@@ -67,7 +67,7 @@ class FileSource(RecordSource):
     return self._table.windows
 
   def reader(self, feature_spec: FeatureSpec | None) -> Reader:
-    """Returns the reader of batches; the first call reads what is held. See `RecordSource`."""
+    """Returns the reader of batches; the first call reads the files to hold. See `RecordSource`."""
     table = self._table
     records, places = self._held_records()
     streamed = ~table.held[table.file]
@@ -161,7 +161,7 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True)
 class SegmentTable:
-  """The segments of a plan's files in the order of the records' numbers, and what is held.
+  """The segments of a plan's files in the order of the records' numbers, and which files are held.
 
   Attributes:
     starts: int64 [n_segments], number of each segment's first record.

@@ -45,8 +45,8 @@ def augment_mask(augment: str | Sequence[Any], counts: TrainingCounts) -> tuple[
   """Returns the mask of the records to augment, and the indices of the classes that it may take.
 
   Args:
-    augment: 'repeats' (records drawn after their class was gone through once in the epoch), 'all',
-      or a list of classes.
+    augment: 'repeats' (records drawn after all of their class were drawn in the epoch), 'all', or a
+      list of classes.
     counts: Classes and their records.
 
   Raises:

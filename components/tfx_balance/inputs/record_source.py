@@ -261,7 +261,7 @@ class ExampleSource(RecordSource):
     """
     seed, budget = check_seed(seed), check_whole('memory_budget', memory_budget, 0)
     self._paths, self._label, self._spec = paths, check_label(label), feature_spec
-    parser(label, feature_spec)  # which refuses what is no feature spec
+    parser(label, feature_spec)  # which checks the feature spec
     self._records, labels = self._read(budget)
     self._rows = self._count(labels, seed)
 

@@ -1,4 +1,4 @@
-"""The infinite dataset of training batches: draws, then records, then what is done to them.
+"""The infinite dataset of training batches: draws, records, augmentation, labels.
 
 The whole state of an iterator is a few integers a class, so that a checkpoint is small.
 """

@@ -153,8 +153,8 @@ class _Network:
   Of an edge only the fraction above its floor is kept, as a numerator; nodes and edges are numbers.
   An edge whose fraction is 0 or 1 needs no decision any more: it is dead. Flow is conserved at
   every node, so a node touches either no live edge or two and more, and a walk along live edges
-  must close a cycle. A million rows take a minute at the most, for no step looks twice at what is
-  dead.
+  must close a cycle. A million rows take a minute at the most, for no step looks twice at a
+  dead edge.
 
   Attributes:
     fractions: Numerator of each edge, 0 to the denominator.
@@ -229,7 +229,7 @@ class _Network:
       after = at + 1
       while not 0 < fractions[edges[after]] < denominator:
         after += 1
-      edges[after - 1], at = came_by, after - 1  # so that what is dead is passed once
+      edges[after - 1], at = came_by, after - 1  # so that dead edges are passed once
       self._at[node] = at
       return edges[after]
     self._at[node] = at

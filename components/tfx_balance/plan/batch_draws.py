@@ -46,7 +46,7 @@ class Draws(NamedTuple):
     records: int64 [n_batches, batch_size], record numbers; see RecordOrder.
     seeds: int32 [n_batches, batch_size, 2], a function of the seed, the record and how often its
       class was drawn before.
-    repeats: bool [n_batches, batch_size], whether the class had been gone through once in this
+    repeats: bool [n_batches, batch_size], whether all records of the class had been drawn in this
       epoch before.
   """
 

@@ -133,7 +133,7 @@ class BatchQuota:
   def _in_turn(self, even: Ints, lag: Ints, n_batches: int) -> tuple[Ints, Ints]:
     """Returns `next_extra` where all classes with a rest have the same one: they take turns.
 
-    It is what PD2 comes to: of equal rests, who has got least has the earliest deadline.
+    PD2 comes to that: of equal rests, the class with the fewest records is due first.
     """
     own = lag[even]
     served = own == own.min()
@@ -155,7 +155,7 @@ class BatchQuota:
     return np.concatenate([first, ties])
 
   def _lags(self, lag: Ints) -> Ints:
-    """Returns an order by what is owed, int64 [n_classes]: the smallest is the most urgent."""
+    """Returns an order by the records owed, int64 [n_classes]: the smallest is the most urgent."""
     return np.where(self._rest == 0, _LATE, -(lag + self._rest))
 
   def _priorities(self, lag: Ints) -> Ints:
