@@ -8,7 +8,7 @@ from tfx_balance.class_distribution_validator.leakage import (
   HashFile,
   LeakageRequest,
   ShowRecords,
-  SumLeakage,
+  SumCommonKeys,
   describe_record,
   write_leakage,
 )
@@ -33,7 +33,7 @@ def find(folder, splits, feature=None, payload='FORMAT_TF_EXAMPLE', change=lambd
       path = write_tfrecords(folder / f'Split-{name}' / f'{i}.gz', records)
       files.append(InputFile(path, len(files), name))
   hashed = [found for file in files for found in HashFile(request).process(file)]
-  total = SumLeakage(len(names))
+  total = SumCommonKeys(len(names))
   found = total.merge_accumulators(
     leakage.compare_part(part, hashed, len(names)) for part in leakage.plan_parts(None, hashed)
   )

@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.documents.balanced_input import FileSegment, InputFile, InputPlan
+from tfx_balance.documents.balanced_input import FileSegment, InputPlan, PlanFile
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
 
@@ -22,8 +22,8 @@ def make_plan(**changes):
     'classes': (CAT, DOG, RAW),
     'natural': {'train': (7, 2, 1), 'augmented': (0, 5, 6)},
     'files': (
-      InputFile('Split-train/data_tfrecord-00000-of-00002.gz', (FileSegment(0, 7),), 700),
-      InputFile(
+      PlanFile('Split-train/data_tfrecord-00000-of-00002.gz', (FileSegment(0, 7),), 700),
+      PlanFile(
         'Split-train/data_tfrecord-00001-of-00002.gz', (FileSegment(1, 7), FileSegment(2, 7)), 1400
       ),
     ),
@@ -45,7 +45,7 @@ def test_classes_of_any_kind_come_back(values):
   classes = tuple(sorted(ClassValue(kinds[type(value)], value) for value in values))
   segments = tuple(FileSegment(i, i + 1) for i in range(len(classes)))
   plan = make_plan(
-    classes=classes, natural={'train': (1,) * len(classes)}, files=(InputFile('a', segments, 9),)
+    classes=classes, natural={'train': (1,) * len(classes)}, files=(PlanFile('a', segments, 9),)
   )
   assert InputPlan.from_json(json.loads(plan.dumps())) == plan
 
@@ -77,7 +77,7 @@ def test_counts_that_contradict_the_files_are_refused():
 
 
 def test_an_empty_class_is_refused():
-  files = (InputFile('a', (FileSegment(0, 7), FileSegment(1, 7)), 1),)
+  files = (PlanFile('a', (FileSegment(0, 7), FileSegment(1, 7)), 1),)
   with pytest.raises(DataError, match=r'class \\xff has 0 records in the files'):
     make_plan(files=files)
 
@@ -98,7 +98,7 @@ def test_what_breaks_a_rule_is_refused(changes, message):
 
 def test_a_segment_of_an_unknown_class_is_refused():
   with pytest.raises(DataError, match=r'class number 3; it needs .* from 0 to 2'):
-    make_plan(files=(InputFile('a', (FileSegment(3, 1),), 1),))
+    make_plan(files=(PlanFile('a', (FileSegment(3, 1),), 1),))
 
 
 @pytest.mark.parametrize(
@@ -106,4 +106,4 @@ def test_a_segment_of_an_unknown_class_is_refused():
 )
 def test_a_path_that_leaves_the_artifact_is_refused(path):
   with pytest.raises(DataError, match=r'of the plan is not in the artifact; a path must be relat'):
-    InputFile(path, (FileSegment(0, 1),), 1)
+    PlanFile(path, (FileSegment(0, 1),), 1)

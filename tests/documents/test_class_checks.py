@@ -6,7 +6,7 @@ import math
 import pytest
 from tfx_balance.documents.class_checks import ClassChecks, violation_report, violation_table
 from tfx_balance.plan.checks import Check, cut, short_name
-from tfx_balance.plan.class_counts import ClassCounts
+from tfx_balance.plan.class_counts import CountsBySplit
 from tfx_balance.plan.class_value import ClassValue
 
 NAMES = {
@@ -86,7 +86,7 @@ def test_nothing_broken_is_said():
 
 def test_the_sidecar_has_the_counts_of_all_and_of_the_baseline_apart():
   zero, one = ClassValue('int', 0), ClassValue('bytes', b'\xff')
-  counts = ClassCounts.of(
+  counts = CountsBySplit.of(
     {'train': {zero: 3, one: 1}, 'eval': {zero: 2}, 'baseline:train': {one: 9}}
   )
   found = ClassChecks.of('label', 'records', counts, [a_check(passed=True)], None)

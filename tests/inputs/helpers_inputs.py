@@ -1,7 +1,7 @@
 """A small balanced input artifact, as BalancedInputGen would write it."""
 
 import tensorflow as tf
-from tfx_balance.documents.balanced_input import PLAN_NAME, FileSegment, InputFile, InputPlan
+from tfx_balance.documents.balanced_input import PLAN_NAME, FileSegment, InputPlan, PlanFile
 from tfx_balance.plan.class_value import ClassValue
 
 SPEC = {
@@ -58,7 +58,7 @@ def write_artifact(root, counts, per_file=10**9, shared_below=0, natural=None, l
     records = [record for _, own in parts for record in own]
     write_file(root / path, records)
     segments = tuple(FileSegment(i, len(own)) for i, own in parts)
-    files.append(InputFile(path, segments, sum(map(len, records))))
+    files.append(PlanFile(path, segments, sum(map(len, records))))
   plan = InputPlan(
     'label',
     tuple(ClassValue('int', i) for i in range(len(counts))),

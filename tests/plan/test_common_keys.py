@@ -13,8 +13,8 @@ from tfx_balance.plan.common_keys import (
   BUCKETS,
   EXAMPLES,
   KEY_ROW,
+  CommonKeys,
   KeyColumns,
-  Leakage,
   compare_keys,
   count_parts,
   make_run,
@@ -39,7 +39,7 @@ def compare(files, n_parts):
   """Returns what files have in common, compared in so many parts."""
   runs = [(run_of(hashes), split, rank) for rank, (split, hashes) in enumerate(files)]
   width = BUCKETS // n_parts
-  found = Leakage.nothing(N_SPLITS)
+  found = CommonKeys.nothing(N_SPLITS)
   for i in range(n_parts):
     keys = KeyColumns.concatenate(
       (rows[edges[i * width] : edges[(i + 1) * width]], split, rank)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.checks import SplitPair, failed
-from tfx_balance.plan.class_counts import MAX_LISTED, ClassCounts, ClassDomain
+from tfx_balance.plan.class_counts import MAX_LISTED, ClassDomain, CountsBySplit
 from tfx_balance.plan.class_value import MISSING, ClassValue
 from tfx_balance.plan.distribution_rules import (
   DISTANCES,
@@ -31,7 +31,7 @@ def value(x):
 
 def counts_of(**splits):
   """Returns counts; `baseline_train` is the baseline's split of that name."""
-  return ClassCounts.of(
+  return CountsBySplit.of(
     {
       name.replace('baseline_', 'baseline:'): {value(x): n for x, n in tally.items()}
       for name, tally in splits.items()
@@ -210,7 +210,7 @@ LONG_TAIL = st.lists(st.integers(1, 3) | st.integers(1, 3000), min_size=1, max_s
 def test_no_exact_split_breaks_the_defaults(sizes, weights, seed):
   sizes = {(value(i),): n for i, n in enumerate(sizes)}
   plan = plan_splits(sizes, SplitShares.parse(weights), seed)
-  counts = ClassCounts.of(
+  counts = CountsBySplit.of(
     {
       name: {stratum[0]: row[j] for stratum, row in zip(plan.strata, plan.quotas, strict=True)}
       for j, name in enumerate(plan.splits)
@@ -225,7 +225,7 @@ def test_a_thousand_classes_of_one_record_pass_by_default_and_not_when_forbidden
   plan = plan_splits(
     {(value(i),): 1 for i in range(1000)}, SplitShares.parse({'train': 9, 'eval': 1})
   )
-  counts = ClassCounts.of(
+  counts = CountsBySplit.of(
     {
       name: {s[0]: row[j] for s, row in zip(plan.strata, plan.quotas, strict=True)}
       for j, name in enumerate(plan.splits)

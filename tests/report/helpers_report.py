@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from tfx_balance.documents.balanced_input import FileSegment, InputFile, InputPlan
+from tfx_balance.documents.balanced_input import FileSegment, InputPlan, PlanFile
 from tfx_balance.documents.class_distribution import (
   InputRecords,
 )
@@ -127,7 +127,7 @@ def plan_data(fed: Mapping[ClassValue, int]) -> dict[str, Any]:
   """Returns the plan of BalancedInputGen."""
   classes = sorted(fed)
   files = tuple(
-    InputFile(f'Split-train/data_tfrecord-{i:05d}', (FileSegment(i, fed[value]),), fed[value])
+    PlanFile(f'Split-train/data_tfrecord-{i:05d}', (FileSegment(i, fed[value]),), fed[value])
     for i, value in enumerate(classes)
   )
   natural = {'train': tuple(fed[value] for value in classes)}

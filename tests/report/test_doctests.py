@@ -8,7 +8,7 @@ import pytest
 from tfx_balance import report
 
 MODULES = [info.name for info in pkgutil.walk_packages(report.__path__, report.__name__ + '.')]
-WITH_EXAMPLES = ('text', 'pictures', 'picture_counts', 'picture_fit')
+WITH_EXAMPLES = ('text', 'pictures', 'class_pictures')
 
 
 @pytest.mark.parametrize('name', MODULES)

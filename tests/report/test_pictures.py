@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.report import palette, read_run
+from tfx_balance.report.class_pictures import furthest, rank_frequency
 from tfx_balance.report.measures import wilson
 from tfx_balance.report.page import pictures_of
-from tfx_balance.report.picture_counts import rank_frequency
-from tfx_balance.report.picture_fit import furthest
 from tfx_balance.report.pictures import LABEL_LENGTH, inline
 from tfx_balance.report.text import class_name, short
 

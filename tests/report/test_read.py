@@ -11,7 +11,7 @@ from tfx_balance.plan.split_plan import SplitShares, plan_splits
 from tfx_balance.report import read_run
 from tfx_balance.report.measures import headline, summaries, worst_fits
 from tfx_balance.report.run_view import merge
-from tfx_balance.report.sources import Source, findings_of
+from tfx_balance.report.sources import Location, findings_of
 
 from tests.report.helpers_report import (
   FILES,
@@ -204,12 +204,12 @@ def test_what_is_there_is_no_title(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   write(tmp_path / 'a=b', 'class_distribution.json', split_data(COUNTS))
   assert read_run(['a=b']).stages[-1].title == 'Split'
-  assert Source.of('gs://bucket/date=2026/x').title is None
+  assert Location.of('gs://bucket/date=2026/x').title is None
 
 
 def test_the_node_is_told_from_a_uri_of_tfx():
-  assert Source.of('gs://bucket/root/Gate/anomalies/17').node == 'Gate'
-  assert Source.of('gs://bucket/root/Gate/anomalies').node is None
+  assert Location.of('gs://bucket/root/Gate/anomalies/17').node == 'Gate'
+  assert Location.of('gs://bucket/root/Gate/anomalies').node is None
 
 
 # --- errors

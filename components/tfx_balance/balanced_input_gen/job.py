@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.balanced_input_gen.parameters import InputGenParameters
-from tfx_balance.documents.balanced_input import PLAN_NAME, FileSegment, InputFile, InputPlan
+from tfx_balance.documents.balanced_input import PLAN_NAME, FileSegment, InputPlan, PlanFile
 from tfx_balance.documents.class_distribution import SIDECAR_NAME, InputRecords
 from tfx_balance.documents.descriptions import describe_input
 from tfx_balance.plan import class_files
@@ -92,10 +92,10 @@ class ShardJob(Job):
       split=TRAIN,
     )
 
-  def _input_file(self, file: WorkFile, classes: Sequence[int]) -> InputFile:
+  def _input_file(self, file: WorkFile, classes: Sequence[int]) -> PlanFile:
     path = file.final_path.removeprefix(f'{self.request.output_uri}/')
     records = ((i, file.section_records(section)) for section, i in enumerate(classes))
-    return InputFile(path, tuple(FileSegment(i, n) for i, n in records if n), file.n_bytes)
+    return PlanFile(path, tuple(FileSegment(i, n) for i, n in records if n), file.n_bytes)
 
 
 def plan_shards(totals: Mapping[str, Totals], request: ShardRequest) -> ShardJob:

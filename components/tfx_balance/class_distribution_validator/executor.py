@@ -33,7 +33,7 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.examples_artifact import ExamplesInput
 from tfx_balance.executors import BeamExecutor
 from tfx_balance.plan.checks import Check, default_pairs, failed
-from tfx_balance.plan.class_counts import BASELINE, ClassCounts
+from tfx_balance.plan.class_counts import BASELINE, CountsBySplit
 from tfx_balance.plan.distribution_rules import SchemaRules, check_distribution, check_names
 from tfx_balance.tfrecord.work_folder import work_folder
 
@@ -71,7 +71,7 @@ class Executor(BeamExecutor):
       leakage = self._find_leakage(input_dict, parameters, splits, work_dir)
     if baseline:
       tallies = {**tallies, **baseline_tallies(baseline, parameters, splits)}
-    counts = ClassCounts.of(tallies)
+    counts = CountsBySplit.of(tallies)
     check_kinds(counts, parameters.label)
     checks = check_distribution(counts, limits, rules)
     if leakage is not None:
@@ -159,7 +159,7 @@ def baseline_tallies(
   return count_baseline(baseline, wanted, parameters.label)
 
 
-def check_kinds(counts: ClassCounts, label: str) -> None:
+def check_kinds(counts: CountsBySplit, label: str) -> None:
   """Checks that the label has one type everywhere: 1 and '1' are never one class.
 
   Raises:

@@ -29,8 +29,8 @@ from tfx_balance.plan.common_keys import (
   BUCKETS,
   KEY_ROW,
   CommonKey,
+  CommonKeys,
   KeyColumns,
-  Leakage,
   Place,
   compare_keys,
   count_parts,
@@ -142,7 +142,7 @@ class ShowRecords(beam.DoFn):
     self._payload: Payload = payload
 
   @staticmethod
-  def wanted(found: Leakage, files: Sequence[InputFile]) -> list[Wanted]:
+  def wanted(found: CommonKeys, files: Sequence[InputFile]) -> list[Wanted]:
     """Returns the files that have examples, and the places of these in them."""
     places: dict[int, dict[int, tuple[int, int]]] = {}
     for keys in found.examples.values():
@@ -207,7 +207,7 @@ def _describe_value(value: Any) -> str:
 
 
 def write_leakage(
-  found: Leakage,
+  found: CommonKeys,
   hashed: Iterable[HashedFile],
   texts: Mapping[tuple[int, int], str],
   splits: Sequence[str],
@@ -398,7 +398,7 @@ def plan_parts(_: None, hashed: Iterable[HashedFile]) -> list[tuple[int, int]]:
   return [(i * width, (i + 1) * width) for i in range(n)]
 
 
-def compare_part(part: tuple[int, int], hashed: Sequence[HashedFile], n_splits: int) -> Leakage:
+def compare_part(part: tuple[int, int], hashed: Sequence[HashedFile], n_splits: int) -> CommonKeys:
   """Returns what the splits have in common of some buckets."""
   runs = [run for file in hashed for run in file.runs]
   return compare_keys(
@@ -406,25 +406,25 @@ def compare_part(part: tuple[int, int], hashed: Sequence[HashedFile], n_splits: 
   )
 
 
-class SumLeakage(beam.CombineFn):
+class SumCommonKeys(beam.CombineFn):
   """Adds up what the parts have found."""
 
   def __init__(self, n_splits: int) -> None:
     self._n_splits = n_splits
 
-  def create_accumulator(self) -> Leakage:
-    return Leakage.nothing(self._n_splits)
+  def create_accumulator(self) -> CommonKeys:
+    return CommonKeys.nothing(self._n_splits)
 
-  def add_input(self, found: Leakage, part: Leakage) -> Leakage:
+  def add_input(self, found: CommonKeys, part: CommonKeys) -> CommonKeys:
     return found.merge(part)
 
-  def merge_accumulators(self, several: Iterable[Leakage]) -> Leakage:
+  def merge_accumulators(self, several: Iterable[CommonKeys]) -> CommonKeys:
     merged = self.create_accumulator()
     for found in several:
       merged = merged.merge(found)
     return merged
 
-  def extract_output(self, found: Leakage) -> Leakage:
+  def extract_output(self, found: CommonKeys) -> CommonKeys:
     return found
 
 
@@ -448,7 +448,7 @@ def find_leakage(
   found = (
     spread(parts, 'SpreadParts', itemgetter(0))
     | 'ComparePart' >> beam.Map(compare_part, all_hashed, n_splits)
-    | 'SumLeakage' >> beam.CombineGlobally(SumLeakage(n_splits))
+    | 'SumLeakage' >> beam.CombineGlobally(SumCommonKeys(n_splits))
   )
   wanted = found | 'Examples' >> beam.FlatMap(ShowRecords.wanted, list(files))
   shown = spread(wanted, 'SpreadExamples', _rank_of_file) | 'ShowExample' >> beam.ParDo(

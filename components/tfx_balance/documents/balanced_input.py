@@ -33,7 +33,7 @@ class FileSegment(NamedTuple):
 
 
 @dataclass(frozen=True)
-class InputFile:
+class PlanFile:
   """One TFRecord file.
 
   Attributes:
@@ -76,7 +76,7 @@ class InputPlan:
   label: str
   classes: tuple[ClassValue, ...]
   natural: Mapping[str, tuple[Count, ...]]
-  files: tuple[InputFile, ...]
+  files: tuple[PlanFile, ...]
   seed: int = 0
   split: str = 'train'
   records: tuple[int, ...] = field(init=False)
@@ -192,7 +192,7 @@ def _check_natural(natural: Mapping[str, Sequence[int]], n_classes: int) -> None
       )
 
 
-def _class_records(files: Sequence[InputFile], n_classes: int) -> tuple[int, ...]:
+def _class_records(files: Sequence[PlanFile], n_classes: int) -> tuple[int, ...]:
   records = [0] * n_classes
   for file in files:
     for segment in file.segments:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from tfx_balance.documents.json_document import Count, read_document
 from tfx_balance.plan.checks import Check, cut, failed, number, short_name
-from tfx_balance.plan.class_counts import BASELINE, ClassCounts
+from tfx_balance.plan.class_counts import BASELINE, CountsBySplit
 from tfx_balance.plan.class_value import ClassValue
 
 CHECKS_NAME = 'class_checks.json'
@@ -126,7 +126,7 @@ class ClassChecks:
     cls,
     label: str,
     counts_from: CountsFrom,
-    counts: ClassCounts,
+    counts: CountsBySplit,
     checks: Sequence[Check],
     leakage: Leakage | None,
   ) -> ClassChecks:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tfx_balance.plan.class_counts import BASELINE, ClassCounts, ClassDomain
+from tfx_balance.plan.class_counts import BASELINE, ClassDomain, CountsBySplit
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distribution import imbalance_ratio, jensen_shannon
 
@@ -155,7 +155,7 @@ def default_pairs(splits: Sequence[str], baseline: Sequence[str]) -> list[SplitP
   return pairs + [SplitPair(name, BASELINE + name) for name in splits if name in baseline]
 
 
-def check_l_infinity(rule: str, counts: ClassCounts, pair: SplitPair, limit: float) -> Check:
+def check_l_infinity(rule: str, counts: CountsBySplit, pair: SplitPair, limit: float) -> Check:
   """Returns the check of the largest difference between the shares of a class.
 
   Args:
@@ -176,7 +176,7 @@ def check_l_infinity(rule: str, counts: ClassCounts, pair: SplitPair, limit: flo
   return _distance_check(rule, 'L-infinity', counts, pair, value, measured, limit)
 
 
-def check_jensen_shannon(rule: str, counts: ClassCounts, pair: SplitPair, limit: float) -> Check:
+def check_jensen_shannon(rule: str, counts: CountsBySplit, pair: SplitPair, limit: float) -> Check:
   """Returns the check of the Jensen-Shannon divergence in bits; names the class that adds most.
 
   An empty split has no class in common with any other: 1.
@@ -196,7 +196,9 @@ def check_jensen_shannon(rule: str, counts: ClassCounts, pair: SplitPair, limit:
   return _distance_check(rule, 'Jensen-Shannon', counts, pair, value, measured, limit)
 
 
-def _columns(counts: ClassCounts, pair: SplitPair) -> tuple[list[ClassValue], list[int], list[int]]:
+def _columns(
+  counts: CountsBySplit, pair: SplitPair
+) -> tuple[list[ClassValue], list[int], list[int]]:
   classes = counts.classes([pair.split, pair.other])
   return classes, counts.column(pair.split, classes), counts.column(pair.other, classes)
 
@@ -210,7 +212,7 @@ def _contribution(p: float, q: float) -> float:
 def _distance_check(
   rule: str,
   name: str,
-  counts: ClassCounts,
+  counts: CountsBySplit,
   pair: SplitPair,
   value: ClassValue | None,
   measured: float,
@@ -241,7 +243,7 @@ def shown(split: str) -> str:
 
 
 def check_min_count(
-  counts: ClassCounts, split: str, classes: Iterable[ClassValue], limit: int
+  counts: CountsBySplit, split: str, classes: Iterable[ClassValue], limit: int
 ) -> Iterator[Check]:
   """Yields which classes have too few records in a split."""
   yield from violated_and_worst(
@@ -258,7 +260,7 @@ def _few(split: str, value: ClassValue, n: int, limit: int) -> str:
 
 
 def check_min_share(
-  counts: ClassCounts, split: str, classes: Iterable[ClassValue], limit: float
+  counts: CountsBySplit, split: str, classes: Iterable[ClassValue], limit: float
 ) -> Iterator[Check]:
   """Yields which classes have too small a share of a split."""
   checks = []
@@ -273,7 +275,7 @@ def check_min_share(
 
 
 def check_imbalance(
-  counts: ClassCounts, split: str, classes: Sequence[ClassValue], limit: float
+  counts: CountsBySplit, split: str, classes: Sequence[ClassValue], limit: float
 ) -> Iterator[Check]:
   """Yields whether the largest class is too many times the smallest; inf where one is absent."""
   column = counts.column(split, classes)
@@ -291,7 +293,7 @@ def check_imbalance(
 
 
 def check_expected_share(
-  counts: ClassCounts, split: str, value: ClassValue, expected: float, tolerance: float
+  counts: CountsBySplit, split: str, value: ClassValue, expected: float, tolerance: float
 ) -> Check:
   """Returns whether a class has the share of a split that a person expects."""
   share = counts.share(split, value)
@@ -304,7 +306,7 @@ def check_expected_share(
 
 
 def check_missing_classes(
-  counts: ClassCounts,
+  counts: CountsBySplit,
   split: str,
   classes: Iterable[ClassValue],
   partners: Sequence[str],
@@ -347,7 +349,7 @@ def check_missing_classes(
     yield Check('missing_classes', split, None, excused[0], 0, 1, True, text)
 
 
-def check_domain(counts: ClassCounts, split: str, domain: ClassDomain) -> Iterator[Check]:
+def check_domain(counts: CountsBySplit, split: str, domain: ClassDomain) -> Iterator[Check]:
   """Yields which classes of a split are not in the schema's domain."""
   limit, total = domain.max_outside, counts.total(split)
   outside = [value for value in counts.classes([split]) if value not in domain]
@@ -369,7 +371,7 @@ def check_domain(counts: ClassCounts, split: str, domain: ClassDomain) -> Iterat
     yield Check('domain', split, None, value, counts.share(split, value), limit, False, text)
 
 
-def check_missing_labels(counts: ClassCounts, split: str, limit: float) -> Check:
+def check_missing_labels(counts: CountsBySplit, split: str, limit: float) -> Check:
   """Returns whether too many records of a split have no class."""
   absent = counts.missing[split]
   every = absent + counts.total(split)

@@ -13,7 +13,7 @@ BASELINE = 'baseline:'
 
 
 @dataclass(frozen=True)
-class ClassCounts:
+class CountsBySplit:
   """Exact counts of classes by split.
 
   Attributes:
@@ -25,11 +25,11 @@ class ClassCounts:
   missing: Mapping[str, int]
 
   @classmethod
-  def of(cls, tallies: Mapping[str, Mapping[ClassValue, int]]) -> ClassCounts:
+  def of(cls, tallies: Mapping[str, Mapping[ClassValue, int]]) -> CountsBySplit:
     """Returns the counts that some tallies make, in which `MISSING` may be a class.
 
     >>> one = ClassValue('int', 1)
-    >>> counts = ClassCounts.of({'train': {one: 5, MISSING: 2}})
+    >>> counts = CountsBySplit.of({'train': {one: 5, MISSING: 2}})
     >>> counts.total('train'), counts.missing['train']
     (5, 2)
     """

@@ -58,7 +58,7 @@ class CommonKey:
 
 
 @dataclass
-class Leakage:
+class CommonKeys:
   """What splits have in common, by their numbers.
 
   Attributes:
@@ -72,18 +72,18 @@ class Leakage:
   examples: dict[tuple[int, int], list[CommonKey]] = field(default_factory=dict)
 
   @classmethod
-  def nothing(cls, n_splits: int) -> Leakage:
+  def nothing(cls, n_splits: int) -> CommonKeys:
     """Returns that nothing is in common."""
     shape = (n_splits, n_splits)
     return cls(np.zeros(shape, np.int64), np.zeros(shape, np.int64))
 
-  def merge(self, other: Leakage) -> Leakage:
+  def merge(self, other: CommonKeys) -> CommonKeys:
     """Returns what two parts, which have no key in common, found together."""
     examples = {
       pair: sorted([*self.examples.get(pair, ()), *other.examples.get(pair, ())])[:EXAMPLES]
       for pair in sorted({*self.examples, *other.examples})
     }
-    return Leakage(self.records + other.records, self.keys + other.keys, examples)
+    return CommonKeys(self.records + other.records, self.keys + other.keys, examples)
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def count_parts(n_rows: int) -> int:
   return parts
 
 
-def compare_keys(keys: KeyColumns, n_splits: int) -> Leakage:
+def compare_keys(keys: KeyColumns, n_splits: int) -> CommonKeys:
   """Returns what the splits have in common of some keys, which must be all of their hashes.
 
   Args:
@@ -160,7 +160,7 @@ def compare_keys(keys: KeyColumns, n_splits: int) -> Leakage:
   starts = np.flatnonzero(_is_new(rows['high'], rows['low']))
   ends = np.append(starts[1:], len(rows))
   several = np.flatnonzero(split[starts] != split[ends - 1]) if len(rows) else starts
-  found = Leakage.nothing(n_splits)
+  found = CommonKeys.nothing(n_splits)
   for at in range(0, len(several), _BLOCK):
     block = several[at : at + _BLOCK]
     taken = _ranges(starts[block], ends[block])
@@ -169,7 +169,7 @@ def compare_keys(keys: KeyColumns, n_splits: int) -> Leakage:
   return found
 
 
-def _compare_block(keys: KeyColumns, lengths: Ints, n_splits: int) -> Leakage:
+def _compare_block(keys: KeyColumns, lengths: Ints, n_splits: int) -> CommonKeys:
   """Returns what keys, each in two splits at least, are in common.
 
   Args:
@@ -188,7 +188,7 @@ def _compare_block(keys: KeyColumns, lengths: Ints, n_splits: int) -> Leakage:
   np.fill_diagonal(records, 0)
   np.fill_diagonal(both, 0)
   places = first.reshape(-1, n_splits)
-  return Leakage(records, both, _examples(keys, places, both))
+  return CommonKeys(records, both, _examples(keys, places, both))
 
 
 def _examples(keys: KeyColumns, places: Ints, both: Ints) -> dict[tuple[int, int], list[CommonKey]]:

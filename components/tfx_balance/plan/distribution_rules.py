@@ -25,7 +25,7 @@ from tfx_balance.plan.checks import (
   default_pairs,
   violated_and_worst,
 )
-from tfx_balance.plan.class_counts import BASELINE, ClassCounts, ClassDomain
+from tfx_balance.plan.class_counts import BASELINE, ClassDomain, CountsBySplit
 from tfx_balance.plan.class_value import ClassValue, check_key, match_class
 
 Auto = Literal['auto']
@@ -230,7 +230,7 @@ class DistributionRules:
 
 
 def check_distribution(
-  counts: ClassCounts, rules: DistributionRules, schema: SchemaRules
+  counts: CountsBySplit, rules: DistributionRules, schema: SchemaRules
 ) -> list[Check]:
   """Returns what came of every rule.
 
@@ -258,7 +258,7 @@ def check_distribution(
   return checks
 
 
-def _compare(counts: ClassCounts, rules: DistributionRules, pair: SplitPair) -> Iterator[Check]:
+def _compare(counts: CountsBySplit, rules: DistributionRules, pair: SplitPair) -> Iterator[Check]:
   """Yields the checks of one pair."""
   prefix = 'max_baseline_' if pair.other.startswith(BASELINE) else 'max_'
   sizes = counts.total(pair.split), counts.total(pair.other)
@@ -281,7 +281,7 @@ def _distance_limit(distance: Distance, measure: str, split: str) -> DistanceLim
 
 
 def _check_split(
-  counts: ClassCounts,
+  counts: CountsBySplit,
   rules: DistributionRules,
   schema: SchemaRules,
   split: str,
@@ -311,7 +311,7 @@ def _check_split(
     yield check_missing_labels(counts, split, absent)
 
 
-def _known_classes(counts: ClassCounts, schema: SchemaRules) -> list[ClassValue]:
+def _known_classes(counts: CountsBySplit, schema: SchemaRules) -> list[ClassValue]:
   """Returns the classes that a split or the baseline holds, or the schema lists.
 
   One that the schema does not allow is none that a split could lack.

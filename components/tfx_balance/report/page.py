@@ -13,9 +13,7 @@ from tfx_balance.arguments import check_path, check_text, shown
 from tfx_balance.documents.class_checks import Leakage
 from tfx_balance.errors import ConfigError
 from tfx_balance.report import measures, palette, tables, text
-from tfx_balance.report.picture_counts import counts_picture
-from tfx_balance.report.picture_fit import fit_picture
-from tfx_balance.report.picture_recall import recall_picture
+from tfx_balance.report.class_pictures import counts_picture, fit_picture, recall_picture
 from tfx_balance.report.pictures import PICTURE_KINDS, Picture, inline, load
 from tfx_balance.report.run_view import RunView, Stage
 from tfx_balance.report.sources import read_run
@@ -24,6 +22,7 @@ from tfx_balance.report.tables import (
   ClassTables,
   Table,
   class_tables,
+  head,
   model_table,
   number,
   recall_tables,
@@ -36,14 +35,7 @@ MOST_WARNINGS = 20
 
 @dataclass(frozen=True)
 class Tile:
-  """One number of the headline.
-
-  Attributes:
-    name: what it is.
-    value: as it is shown.
-    note: below it.
-    tone: how it is coloured.
-  """
+  """One number of the headline, with a note below it."""
 
   name: str
   value: str
@@ -213,11 +205,7 @@ def _leakage(found: Leakage, index: int) -> Table:
     f'leakage-{index}',
     'In more than one split',
     (
-      Cell('split'),
-      Cell('other split'),
-      Cell('what'),
-      Cell('in both', number=True),
-      Cell('share of the split', number=True),
+      *head('split', 'other split', 'what', 'in both', 'share of the split', numbers=2),
       Cell('for example'),
     ),
     rows,
@@ -226,13 +214,11 @@ def _leakage(found: Leakage, index: int) -> Table:
 
 def _parameters(stage: Stage, index: int) -> Table:
   rows = tuple(
-    (words(name, 'heading'), words(text.parameter(value))) for name, value in _items(stage)
+    (words(name, 'heading'), words(text.parameter(value)))
+    for name, value in stage.parameters.items()
+    if value is not None
   )
-  return Table(f'parameters-{index}', stage.title, (Cell('parameter'), Cell('value')), rows)
-
-
-def _items(stage: Stage) -> Sequence[tuple[str, Any]]:
-  return [(name, value) for name, value in stage.parameters.items() if value is not None]
+  return Table(f'parameters-{index}', stage.title, head('parameter', 'value'), rows)
 
 
 def sources(view: RunView) -> Table:
@@ -242,7 +228,7 @@ def sources(view: RunView) -> Table:
   found += view.model_uris
   unique = dict.fromkeys((title, uri) for title, uri in found if uri)
   rows = tuple((words(title, 'heading'), words(uri)) for title, uri in unique)
-  return Table('sources', 'Read from', (Cell('what'), Cell('where')), rows)
+  return Table('sources', 'Read from', head('what', 'where'), rows)
 
 
 def render_report(

@@ -27,10 +27,10 @@ class SplitCounts:
   """The classes of one split.
 
   Attributes:
-    name: of the split.
-    counts: records by class; a class that is not named has none.
-    before: the same, before the stage changed the split; None where it is new.
-    unlabelled: records without a class that the split has besides.
+    name: Name of the split.
+    counts: Number of records by class; a class that is not there has none.
+    before: Counts before the stage changed the split; None where it is new.
+    unlabelled: Number of records without a class that the split has besides.
   """
 
   name: str
@@ -50,14 +50,7 @@ class SplitCounts:
 
 @dataclass(frozen=True)
 class Fit:
-  """How near one cell came to its ideal.
-
-  Attributes:
-    name: of the class or stratum.
-    split: the split.
-    ideal: records that its share comes to.
-    actual: records that it has.
-  """
+  """How near the records of one class or stratum in a split came to their ideal number."""
 
   name: str
   split: str
@@ -75,16 +68,16 @@ class Stage:
   """The classes at one point of the pipeline.
 
   Attributes:
-    title: as it is shown.
-    kind: where in the pipeline.
-    splits: counts by class, one a split.
-    training: names of the splits that a Trainer reads, together, at this stage.
-    fits: cells with their ideals; empty where the stage has none.
-    passed_through: names of splits that are as they were.
-    parameters: of the component.
-    warnings: of the component, sentences.
-    confirmed_by: titles of what counted the same.
-    uri: where it was read.
+    title: Title, unique in the run.
+    kind: Place in the pipeline.
+    splits: Counts by class of each split.
+    training: Names of the splits that a Trainer reads, together, at this stage.
+    fits: Cells with their ideals; empty where the stage has none.
+    passed_through: Names of splits that are as they were.
+    parameters: Arguments of the component.
+    warnings: Sentences of the component.
+    confirmed_by: Titles of what counted the same.
+    uri: Place that it was read from.
   """
 
   title: str
@@ -130,14 +123,14 @@ class RunView:
   """A run as the report shows it.
 
   Attributes:
-    label: name of the feature that holds the class; '' if nothing says it.
-    classes: the largest first by the first stage, equal ones in canonical order. Those of a stage
-      that shares no class with it (Transform made them ids, say) are not among them.
-    stages: in the order that data passes them.
-    check_sets: of the validators, in the order given.
-    models: in the order given.
+    label: Name of the feature that holds the class; '' if nothing says it.
+    classes: Classes, the largest first by the first stage, equal ones in canonical order. Those of
+      a stage that shares no class with it (Transform made them ids, say) are not among them.
+    stages: Stages in the order that data passes them.
+    check_sets: Results of the validators, in the order given.
+    models: Recall of the models, in the order given.
     model_uris: Name of each model and where it was read.
-    notes: what could not be shown, sentences.
+    notes: Sentences about what could not be shown.
   """
 
   label: str
@@ -189,15 +182,15 @@ class Findings:
   """What was read of one artifact.
 
   Attributes:
-    label: name of the feature that holds the class; None if it does not say.
-    stages: of a component of ours.
-    counted: stages that were only counted, by statistics or a validator: shown where no component
+    label: Name of the feature that holds the class; None if it does not say.
+    stages: Stages of a component of ours.
+    counted: Stages that were only counted, by statistics or a validator: shown where no component
       of ours says the same.
-    inputs: what a component says that it read: shown where nothing else comes before it.
-    check_sets: of a validator.
-    models: of an evaluation.
-    uri: Where the models were read.
-    notes: what could not be used, sentences.
+    inputs: Stages that a component says that it read: shown where nothing else comes before it.
+    check_sets: Results of a validator.
+    models: Recall of the models of an evaluation.
+    uri: Place that the models were read from.
+    notes: Sentences about what could not be used.
   """
 
   label: str | None = None
@@ -214,8 +207,8 @@ def merge(findings: Sequence[Findings], label: str | None = None) -> RunView:
   """Returns the run that findings are of.
 
   Args:
-    findings: of its artifacts.
-    label: the feature that holds the class; where None, the first that an artifact names.
+    findings: Findings of its artifacts.
+    label: Feature that holds the class; where None, the first that an artifact names.
   """
   known = [stage for found in findings for stage in found.stages]
   counted = [stage for found in findings for stage in found.counted]

@@ -41,7 +41,7 @@ _NAMED = re.compile(r'([^/:=]+)=(.+)', re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Source:
+class Location:
   """One artifact, or a JSON file.
 
   Attributes:
@@ -53,7 +53,7 @@ class Source:
   title: str | None = None
 
   @classmethod
-  def of(cls, text: str) -> Source:
+  def of(cls, text: str) -> Location:
     """Returns the source of a URI, or of NAME=URI, where no file has the whole as its name."""
     named = _NAMED.fullmatch(text)
     if named and not fileio.exists(text):
@@ -90,7 +90,7 @@ def read_run(uris: Sequence[str], label: str | None = None) -> RunView:
     raise ConfigError('uris=[] names nothing to report on; pass the URI of one artifact or more')
   if label is not None:
     check_label(label)
-  sources = [Source.of(check_path('uris: entry', uri)) for uri in uris]
+  sources = [Location.of(check_path('uris: entry', uri)) for uri in uris]
   kinds = [kind_of(source) for source in sources]
   found = {}
   for i, (source, kind) in enumerate(zip(sources, kinds, strict=True)):
@@ -107,7 +107,7 @@ def read_run(uris: Sequence[str], label: str | None = None) -> RunView:
   return merge([found[i] for i in range(len(sources))], label)
 
 
-def kind_of(source: Source) -> str:
+def kind_of(source: Location) -> str:
   """Returns the name of the file, or the pattern of files, that tells what is at a URI.
 
   Raises:
@@ -128,7 +128,7 @@ def kind_of(source: Source) -> str:
   )
 
 
-def _read_json(source: Source, kind: str) -> Findings:
+def _read_json(source: Location, kind: str) -> Findings:
   """Returns what a file says; a plan, what the sidecar beside it adds."""
   path = source.uri if kind == source.uri else source.path(kind)
   found = _read_file(source, kind, path)
@@ -145,14 +145,14 @@ def _read_json(source: Source, kind: str) -> Findings:
   return replace(found, stages=(stage,))
 
 
-def _read_file(source: Source, kind: str, path: str) -> Findings:
+def _read_file(source: Location, kind: str, path: str) -> Findings:
   with fileio.open(path, 'rb') as file:
     text = file.read()
   title = source.title or (source.node if kind == CHECKS_NAME else None)
   return findings_of(text, path, title)
 
 
-def _known(label: str | None, source: Source) -> str:
+def _known(label: str | None, source: Location) -> str:
   if label is None:
     raise ConfigError(
       f'label=None: of {source.uri} alone it is not known which feature holds the class; pass '

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tfx_balance.documents.recall import ModelRecall
+from tfx_balance.plan.checks import Check
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.report import measures, text
 from tfx_balance.report.measures import ratio_of
@@ -25,10 +26,10 @@ class Cell:
   """One cell.
 
   Attributes:
-    text: what it says.
-    full: the same, uncut; '' where nothing was cut.
-    number: whether it is one, and stands at the right.
-    tone: how it is coloured; 'heading' for the name of its row.
+    text: Text, cut to what fits.
+    full: Uncut text; '' where nothing was cut.
+    number: Whether it is a number, which stands at the right.
+    tone: Colour by its meaning; 'heading' for the name of the row.
   """
 
   text: str
@@ -45,15 +46,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-  """One table.
-
-  Attributes:
-    name: unique in the page.
-    caption: what it is.
-    head: names of columns.
-    rows: each as long as head.
-    note: what to know about it; '' if nothing.
-  """
+  """One table; its name is unique in the page, its rows are as long as its head."""
 
   name: str
   caption: str
@@ -113,13 +106,8 @@ def stage_table(view: RunView) -> Table:
     'stages',
     'Splits at every stage',
     (
-      Cell('stage'),
-      Cell('split'),
-      Cell('records', number=True),
-      Cell('classes', number=True),
-      Cell('largest class', number=True),
-      Cell('smallest class', number=True),
-      Cell('largest / smallest', number=True),
+      *head('stage', 'split', 'records', 'classes', numbers=2),
+      *head('largest class', 'smallest class', 'largest / smallest', numbers=3),
       Cell(''),
     ),
     tuple(rows),
@@ -127,17 +115,8 @@ def stage_table(view: RunView) -> Table:
 
 
 def _unchanged(stage: Stage) -> tuple[Cell, ...]:
-  empty = Cell('')
-  return (
-    words(stage.title, 'heading'),
-    words(', '.join(stage.passed_through)),
-    empty,
-    empty,
-    empty,
-    empty,
-    empty,
-    words('passed through unchanged', 'soft'),
-  )
+  name, unchanged = words(stage.title, 'heading'), words('passed through unchanged', 'soft')
+  return name, words(', '.join(stage.passed_through)), *[Cell('')] * 5, unchanged
 
 
 def _extreme(found: tuple[object, object] | None) -> Cell:
@@ -192,17 +171,11 @@ def divergence_table(view: RunView) -> Table:
     for found in measures.divergences(view)
   )
   first = view.comparable[0].title if view.comparable else ''
+  names = 'stage', 'split', 'class that changed most', 'L∞', 'Jensen-Shannon', 'L∞ from equal'
   return Table(
     'divergences',
     f'Distance of the class shares from “{first}”, and from equal classes',
-    (
-      Cell('stage'),
-      Cell('split'),
-      Cell('class that changed most'),
-      Cell('L∞', number=True),
-      Cell('Jensen-Shannon', number=True),
-      Cell('L∞ from equal', number=True),
-    ),
+    head(*names, numbers=3),
     rows,
     note='L∞ is the largest change of the share of one class; the Jensen-Shannon divergence is in '
     'bits. Both go from 0 (the same) to 1 (nothing in common).',
@@ -227,14 +200,7 @@ def failed_table(found: CheckSet, index: int) -> Table:
   return Table(
     f'failed-{index}',
     f'{found.title}: broken rules',
-    (
-      Cell('rule'),
-      Cell('split'),
-      Cell('class'),
-      Cell('measured', number=True),
-      Cell('limit', number=True),
-      Cell('what is wrong'),
-    ),
+    (*head('rule', 'split', 'class', 'measured', 'limit', numbers=2), Cell('what is wrong')),
     rows,
     note=f'and {more:,} more: class_checks.json has them all' if more else '',
   )
@@ -242,12 +208,11 @@ def failed_table(found: CheckSet, index: int) -> Table:
 
 def rule_table(found: CheckSet, index: int) -> Table:
   """Returns each rule for each split: whether it is kept, and what is worst or came nearest."""
-  groups: dict[tuple[str, str, str | None], list[int]] = {}
-  for i, check in enumerate(found.found.checks):
-    groups.setdefault((check.rule, check.split, check.other), []).append(i)
+  groups: dict[tuple[str, str, str | None], list[Check]] = {}
+  for check in found.found.checks:
+    groups.setdefault((check.rule, check.split, check.other), []).append(check)
   rows = []
-  for (rule, split, other), members in list(groups.items())[:MOST_RULES]:
-    checks = [found.found.checks[i] for i in members]
+  for (rule, split, other), checks in list(groups.items())[:MOST_RULES]:
     broken = [check for check in checks if not check.passed]
     shown = (broken or checks)[0]
     rows.append(
@@ -262,13 +227,7 @@ def rule_table(found: CheckSet, index: int) -> Table:
   return Table(
     f'rules-{index}',
     f'{found.title}: every rule',
-    (
-      Cell('rule'),
-      Cell('split'),
-      Cell('measured', number=True),
-      Cell('limit', number=True),
-      Cell('result'),
-    ),
+    (*head('rule', 'split', 'measured', 'limit', numbers=2), Cell('result')),
     tuple(rows),
   )
 
@@ -287,12 +246,7 @@ MOST_ROWS = 10_000
 
 @dataclass(frozen=True)
 class ClassTables:
-  """Tables with a row a class.
-
-  Attributes:
-    shown: in the page.
-    whole: every class; None where that is shown already.
-  """
+  """Tables with a row a class: those shown, and all classes where these are not shown yet."""
 
   shown: tuple[Table, ...]
   whole: Table | None
@@ -335,11 +289,7 @@ def counts_table(
   for value in classes[:MOST_ROWS]:
     share = first.get(value, 0) / whole if whole else 0.0
     rows.append(
-      (
-        named(str(value)),
-        number(text.percent(share)),
-        *(_count(split, value) for _, split in columns),
-      )
+      (named(str(value)), number(text.percent(share)), *(_count(s, value) for _, s in columns))
     )
   if classes == view.classes and len(classes) <= FEW_ROWS:
     rows += _footer(view, columns)
@@ -347,11 +297,7 @@ def counts_table(
   return Table(
     name,
     caption,
-    (
-      Cell('class'),
-      Cell('share', number=True),
-      *(_column_head(title, split) for title, split in columns),
-    ),
+    (*head('class', 'share', numbers=1), *(_column_head(*column) for column in columns)),
     tuple(rows),
     note=f'and {more:,} smaller ones' if more > 0 else '',
   )
@@ -455,12 +401,5 @@ def _recall_table(
       cells.append(number(f'{model.by_class[value]:.2f}' if known else '-'))
       cells.append(number(text.integer(model.tested[value]) if known else '-', 'soft'))
     rows.append(tuple(cells))
-  heads = [
-    cell
-    for model in models
-    for cell in (
-      _model_head(model),
-      Cell('tested', number=True),
-    )
-  ]
+  heads = [cell for m in models for cell in (_model_head(m), Cell('tested', number=True))]
   return Table(name, caption, (Cell('class'), *heads), tuple(rows))

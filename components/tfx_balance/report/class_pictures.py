@@ -1,0 +1,451 @@
+"""Pictures of the classes: records at every stage, deviation from the ideal, recall."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tfx_balance.documents.recall import ModelRecall
+from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.report import palette
+from tfx_balance.report.measures import ratio_of, wilson, worst_fits
+from tfx_balance.report.pictures import (
+  FEW,
+  ROW,
+  Namer,
+  Picture,
+  class_rows,
+  count_scale,
+  new_figure,
+)
+from tfx_balance.report.run_view import WHOLE, Fit, RunView, SplitCounts, Stage
+from tfx_balance.report.text import class_name, clean, decimal, ratio, short, signed
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
+
+
+LINES: tuple[Any, ...] = ('-', (0, (5, 1.5)), (0, (1.5, 1.2)), '-.')
+
+
+def counts_picture(view: RunView) -> Picture | None:
+  """Returns the picture of all stages side by side; None where no stage has records."""
+  stages = tuple(stage for stage in view.comparable if any(stage.total.values()))
+  if not stages:
+    return None
+  few = len(view.classes) <= FEW
+
+  def draw(namer: Namer) -> Figure:
+    return _draw_count_rows(view, stages, namer) if few else _draw_curves(view, stages)
+
+  return Picture(
+    name='counts',
+    title='Records of each class by split, at every stage',
+    description=' '.join(_count_sentence(view, stage) for stage in stages),
+    draw=draw,
+  )
+
+
+def _count_sentence(view: RunView, stage: Stage) -> str:
+  """Returns what a stage's panel shows, in words."""
+  parts = [
+    f'{split.name} has {split.records:,} records, largest over smallest class '
+    f'{ratio(ratio_of(split.counts, view.classes))}'
+    for split in stage.splits
+  ]
+  return f'{stage.title}: {"; ".join(parts)}.'
+
+
+def _draw_count_rows(view: RunView, stages: Sequence[Stage], namer: Namer) -> Figure:
+  """Returns a row a class and a panel a stage; a marker is the count of one split."""
+  figure = new_figure(1.15 + ROW * len(view.classes))
+  axes = figure.subplots(1, len(stages), sharey=True, squeeze=False)[0]
+  extent = _extent(view, stages)
+  for ax, stage in zip(axes, stages, strict=True):
+    count_scale(ax, 'x', *extent, ticks=max(24 // len(stages), 4))
+    ax.set_title(short(clean(stage.title), 84 // len(stages)))
+    for split in stage.splits:
+      _draw_split(ax, view, split, _dodge(stage, split.name))
+  class_rows(axes, [str(value) for value in view.classes], namer)
+  figure.supxlabel('records', fontsize='medium', color=palette.SOFT.light)
+  _split_legend(figure, view, stages)
+  return figure
+
+
+def _dodge(stage: Stage, split: str) -> float:
+  """Returns how far below its row a split's marker is: those of equal counts show side by side."""
+  names = [other.name for other in stage.splits]
+  return 0.0 if len(names) < 2 else 0.44 * (names.index(split) / (len(names) - 1) - 0.5)
+
+
+def _draw_split(ax: Axes, view: RunView, split: SplitCounts, shift: float) -> None:
+  """Draws the markers of a split, and a line from where each class came from."""
+  column = split.column(view.classes)
+  colour, marker = _style(view, split.name)
+  rows = [row for row, value in enumerate(view.classes) if value in split.counts]
+  if split.before is not None:
+    moved = [(row, split.before.get(view.classes[row], 0)) for row in rows]
+    moved = [(row, n) for row, n in moved if n != column[row]]
+    ax.hlines(
+      [row + shift for row, _ in moved],
+      [n for _, n in moved],
+      [column[row] for row, _ in moved],
+      colors=colour,
+      linewidth=1.6,
+      alpha=0.45,
+    )
+    ax.plot(
+      [n for _, n in moved],
+      [row + shift for row, _ in moved],
+      linestyle='none',
+      marker=marker,
+      markersize=5,
+      markerfacecolor=palette.GROUND.light,
+      markeredgecolor=colour,
+    )
+  ax.plot(
+    [column[row] for row in rows],
+    [row + shift for row in rows],
+    linestyle='none',
+    marker=marker,
+    markersize=5.5,
+    markerfacecolor=colour,
+    markeredgecolor=palette.GROUND.light,
+    markeredgewidth=0.5,
+    clip_on=False,
+  )
+
+
+def _draw_curves(view: RunView, stages: Sequence[Stage]) -> Figure:
+  """Returns a panel a stage; a curve is a split's counts, the largest class first."""
+  figure = new_figure(3.6)
+  axes = figure.subplots(1, len(stages), sharey=True, squeeze=False)[0]
+  extent = _extent(view, stages)
+  for i, (ax, stage) in enumerate(zip(axes, stages, strict=True)):
+    ax.grid(True, axis='y')
+    ax.grid(False, axis='x')
+    count_scale(ax, 'y', *extent)
+    ax.set_title(short(clean(stage.title), 84 // len(stages)))
+    ax.set_xlim(0.5, len(view.classes) + 0.5)
+    ax.locator_params(axis='x', nbins=4, integer=True)
+    for split in stage.splits:
+      _draw_curve(ax, view, split.name, split.column(view.classes))
+    if i == 0:
+      ax.set_ylabel('records of the class')
+    ax.tick_params(axis='both', length=0, labelcolor=palette.SOFT.light)
+  figure.supxlabel(
+    'rank of the class, the largest first', fontsize='medium', color=palette.SOFT.light
+  )
+  _split_legend(figure, view, stages)
+  return figure
+
+
+def _draw_curve(ax: Axes, view: RunView, name: str, column: Sequence[int]) -> None:
+  ranks, counts = rank_frequency(column)
+  index = _index(view, name)
+  ax.plot(
+    ranks,
+    counts,
+    color=_style(view, name)[0],
+    linewidth=1.8,
+    linestyle=LINES[max(index, 0) % len(LINES)],
+    solid_joinstyle='round',
+  )
+
+
+def rank_frequency(column: Sequence[int]) -> tuple[list[int], list[int]]:
+  """Returns ranks from 1 and counts, the largest first; of equal counts the first and the last.
+
+  >>> rank_frequency([3, 9, 3, 3])
+  ([1, 2, 4], [9, 3, 3])
+  """
+  ranks: list[int] = []
+  counts: list[int] = []
+  rank = 1
+  for n, run in itertools.groupby(sorted(column, reverse=True)):
+    length = len(list(run))
+    ranks += [rank, rank + length - 1][: min(length, 2)]
+    counts += [n] * min(length, 2)
+    rank += length
+  return ranks, counts
+
+
+def _split_legend(figure: Figure, view: RunView, stages: Sequence[Stage]) -> None:
+  """Says which marker or line is which split, above the panels."""
+  from matplotlib.lines import Line2D
+
+  names = tuple(dict.fromkeys(split.name for stage in stages for split in stage.splits))
+  few = len(view.classes) <= FEW
+  handles = []
+  for name in names:
+    colour, marker = _style(view, name)
+    line: Any = 'none' if few else LINES[max(_index(view, name), 0) % len(LINES)]
+    shown = 'whole' if name == WHOLE else name
+    handles.append(
+      Line2D([], [], color=colour, marker=marker if few else '', linestyle=line, label=shown)
+    )
+  if few and any(split.before is not None for stage in stages for split in stage.splits):
+    hollow: dict[str, Any] = {'markerfacecolor': palette.GROUND.light, 'linestyle': 'none'}
+    colour = palette.SOFT.light
+    handles.append(Line2D([], [], color=colour, marker='o', label='before the stage', **hollow))
+  figure.legend(handles=handles, loc='outside upper left', ncols=min(len(handles), 6))
+
+
+def _extent(view: RunView, stages: Sequence[Stage]) -> tuple[int, int]:
+  """Returns the largest and the smallest count of all panels."""
+  counts = [n for stage in stages for s in stage.splits for n in s.column(view.classes)]
+  counts += [n for stage in stages for s in stage.splits for n in (s.before or {}).values()]
+  return max(counts), min(counts)
+
+
+def _index(view: RunView, split: str) -> int:
+  """Returns the number of a split; -1 for the whole, 0 for two splits together."""
+  if split == WHOLE:
+    return -1
+  return view.split_names.index(split) if split in view.split_names else 0
+
+
+def _style(view: RunView, split: str) -> tuple[str, str]:
+  """Returns a split's colour and marker."""
+  index = _index(view, split)
+  if index < 0:
+    return palette.SOFT.light, 'd'
+  return palette.series(index).light, palette.marker(index)
+
+
+MOST_POINTS = 1200
+"""Of one panel; of more cells that follow each other the furthest from its ideal is drawn."""
+
+
+def fit_picture(view: RunView, stage: Stage) -> Picture | None:
+  """Returns the picture of a stage's deviations; None where every cell is on its ideal."""
+  if all(fit.deviation == 0 for fit in stage.fits):
+    return None
+  by_split: dict[str, list[Fit]] = {}
+  for fit in stage.fits:
+    by_split.setdefault(fit.split, []).append(fit)
+  for fits in by_split.values():
+    fits.sort(key=lambda fit: -fit.ideal)
+  first = next(iter(by_split.values()))
+  few = len(first) <= FEW and all(
+    [fit.name for fit in fits] == [fit.name for fit in first] for fits in by_split.values()
+  )
+
+  def draw(namer: Namer) -> Figure:
+    return _draw_fit_rows(view, by_split, namer) if few else _draw_ranks(view, by_split)
+
+  worst = worst_fits(stage.fits)
+  return Picture(
+    name=f'ideal-{view.key(stage)}',
+    title=f'{stage.title}: actual records less ideal records of each class',
+    description=' '.join(
+      f'{split}: the furthest from its ideal is class {short(class_name(fit.name))} with '
+      f'{signed(fit.deviation)} records; {off:,} classes are one record or more away.'
+      for split, (fit, off) in worst.items()
+    ),
+    draw=draw,
+  )
+
+
+def _draw_fit_rows(view: RunView, by_split: dict[str, list[Fit]], namer: Namer) -> Figure:
+  """Returns a row a class and a panel a split."""
+  first = next(iter(by_split.values()))
+  figure = new_figure(0.95 + ROW * len(first))
+  axes = figure.subplots(1, len(by_split), sharey=True, sharex=True, squeeze=False)[0]
+  for ax, (split, fits) in zip(axes, by_split.items(), strict=True):
+    colour, marker = _style(view, split)
+    ax.axvspan(-1, 1, color=palette.BAND.light, linewidth=0)
+    ax.axvline(0, color=palette.SOFT.light, linewidth=0.8)
+    deviations = [fit.deviation for fit in fits]
+    ax.hlines(range(len(fits)), 0, deviations, colors=colour, linewidth=1.6)
+    ax.plot(deviations, range(len(fits)), linestyle='none', marker=marker, ms=5, color=colour)
+    ax.set_title(split)
+    _limit(ax, 'x', by_split)
+  class_rows(axes, [fit.name for fit in first], namer)
+  figure.supxlabel(
+    'records above or below the ideal; shaded: less than one record',
+    fontsize='medium',
+    color=palette.SOFT.light,
+  )
+  return figure
+
+
+def _draw_ranks(view: RunView, by_split: dict[str, list[Fit]]) -> Figure:
+  """Returns a panel a split, one above the other; from left to right the classes by size."""
+  figure = new_figure(0.8 + 1.15 * len(by_split))
+  axes = figure.subplots(len(by_split), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+  for ax, (split, fits) in zip(axes, by_split.items(), strict=True):
+    ax.axhspan(-1, 1, color=palette.BAND.light, linewidth=0)
+    ax.axhline(0, color=palette.SOFT.light, linewidth=0.8)
+    xs, ys = [], []
+    for rank, deviation in furthest([fit.deviation for fit in fits], MOST_POINTS):
+      xs += [rank, rank, None]  # one path for all, with gaps
+      ys += [0.0, deviation, None]
+    ax.plot(xs, ys, color=_style(view, split)[0], linewidth=1)
+    ax.grid(False)
+    ax.set_title(split)
+    ax.set_xlim(0, len(fits) + 1)
+    ax.tick_params(axis='both', length=0, labelcolor=palette.SOFT.light)
+    _limit(ax, 'y', by_split)
+  axes[-1].locator_params(axis='x', nbins=8, integer=True)
+  figure.supxlabel(
+    'rank of the class, the largest first', fontsize='medium', color=palette.SOFT.light
+  )
+  figure.supylabel('records above or below the ideal', fontsize='medium', color=palette.SOFT.light)
+  return figure
+
+
+def furthest(deviations: Sequence[float], most: int) -> list[tuple[int, float]]:
+  """Returns ranks from 1 with deviations, at most so many: of each run of ranks the furthest.
+
+  >>> furthest([0.1, -0.7, 0.2, 0.3], 2)
+  [(2, -0.7), (4, 0.3)]
+  """
+  size = -(-len(deviations) // most)
+  runs = (range(low, min(low + size, len(deviations))) for low in range(0, len(deviations), size))
+  chosen = (max(run, key=lambda i: abs(deviations[i])) for run in runs)
+  return [(i + 1, deviations[i]) for i in chosen]
+
+
+def _limit(ax: Axes, side: str, by_split: dict[str, list[Fit]]) -> None:
+  """Makes the axis as long on both sides of the ideal."""
+  most = max(abs(fit.deviation) for fits in by_split.values() for fit in fits)
+  limit = max(1.15, most * 1.1)
+  (ax.set_xlim if side == 'x' else ax.set_ylim)(-limit, limit)
+
+
+def recall_picture(view: RunView) -> Picture | None:
+  """Returns the picture of the models' recall by class; None without any."""
+  models = [model for model in view.models if model.by_class]
+  if not models:
+    return None
+  tested = [value for value in view.classes if any(value in model.by_class for model in models)]
+  few = len(tested) <= FEW
+
+  def draw(namer: Namer) -> Figure:
+    return _draw_recall_rows(models, tested, namer) if few else _draw_sizes(view, models)
+
+  return Picture(
+    name='recall',
+    title='Recall of each class',
+    description=' '.join(_recall_sentence(model) for model in models),
+    draw=draw,
+  )
+
+
+def _recall_sentence(model: ModelRecall) -> str:
+  worst = min(model.by_class, key=model.by_class.__getitem__)
+  return (
+    f'{model.name}: mean recall {decimal(model.macro)} over {len(model.by_class):,} classes; '
+    f'lowest {decimal(model.by_class[worst])} for class {short(class_name(worst))}.'
+  )
+
+
+def _draw_recall_rows(
+  models: Sequence[ModelRecall], classes: Sequence[ClassValue], namer: Namer
+) -> Figure:
+  """Returns a row a class; a marker is a model's recall, a line the interval it may be in."""
+  height = ROW * max(1.0, 0.55 * len(models))
+  figure = new_figure(1.15 + height * len(classes))
+  ax = figure.subplots()
+  for i, model in enumerate(models):
+    colour, marker = palette.series(i).light, palette.marker(i)
+    shift = 0.56 * ((i + 0.5) / len(models) - 0.5)
+    rows = [row for row, value in enumerate(classes) if value in model.by_class]
+    found = [model.by_class[classes[row]] for row in rows]
+    spans = [wilson(model.by_class[v], model.tested[v]) for v in (classes[row] for row in rows)]
+    heights = [row + shift for row in rows]
+    ax.hlines(
+      heights,
+      [low for low, _ in spans],
+      [high for _, high in spans],
+      colors=colour,
+      linewidth=2,
+      alpha=0.4,
+    )
+    ax.plot(
+      found,
+      heights,
+      linestyle='none',
+      marker=marker,
+      markersize=6,
+      color=colour,
+      label=model.name,
+      clip_on=False,
+    )
+  ax.set_xlim(-0.01, 1.01)
+  ax.set_xlabel('recall; the line is its 95% interval for so many tested records')
+  class_rows([ax], [str(value) for value in classes], namer)
+  _model_legend(figure, models)
+  return figure
+
+
+def _draw_sizes(view: RunView, models: Sequence[ModelRecall]) -> Figure:
+  """Returns recall over the size of the class: a dot a class, and the mean of classes alike."""
+  figure = new_figure(3.8)
+  ax = figure.subplots()
+  stages = [stage for stage in view.comparable if stage.kind in ('raw', 'split')]
+  sizes = (stages or list(view.comparable))[-1].trained if view.comparable else {}
+  for i, model in enumerate(models):
+    colour, marker = palette.series(i).light, palette.marker(i)
+    points = [(sizes.get(v, 0), recall) for v, recall in model.by_class.items()]
+    ax.plot(
+      [n for n, _ in points],
+      [recall for _, recall in points],
+      linestyle='none',
+      marker=marker,
+      markersize=3,
+      markeredgewidth=0,
+      alpha=0.3,
+      color=colour,
+    )
+    middles, means = mean_by_size(model, sizes)
+    ax.plot(middles, means, color=colour, linewidth=2.2, marker=marker, markersize=6)
+  tested = [sizes.get(value, 0) for model in models for value in model.by_class]
+  count_scale(ax, 'x', max(tested), min(tested))
+  ax.set_ylim(-0.02, 1.02)
+  ax.grid(True, axis='y')
+  ax.tick_params(axis='both', length=0, labelcolor=palette.SOFT.light)
+  ax.set_xlabel('records of the class in training, before balancing')
+  ax.set_ylabel('recall; the line is the mean')
+  _model_legend(figure, models)
+  return figure
+
+
+def mean_by_size(
+  model: ModelRecall, sizes: Mapping[ClassValue, int]
+) -> tuple[list[float], list[float]]:
+  """Returns, for classes of about the same size, their mean size and their mean recall.
+
+  Three groups for each power of ten.
+  """
+  groups: dict[int, list[tuple[int, float]]] = {}
+  for value, recall in model.by_class.items():
+    n = sizes.get(value, 0)
+    group = math.floor(3 * math.log10(n)) if n else -1
+    groups.setdefault(group, []).append((n, recall))
+  ordered = [groups[group] for group in sorted(groups)]
+  return (
+    [sum(n for n, _ in group) / len(group) for group in ordered],
+    [sum(recall for _, recall in group) / len(group) for group in ordered],
+  )
+
+
+def _model_legend(figure: Figure, models: Sequence[ModelRecall]) -> None:
+  from matplotlib.lines import Line2D
+
+  handles = [
+    Line2D(
+      [],
+      [],
+      color=palette.series(i).light,
+      marker=palette.marker(i),
+      linestyle='none',
+      label=short(model.name),
+    )
+    for i, model in enumerate(models)
+  ]
+  figure.legend(handles=handles, loc='outside upper left', ncols=min(len(handles), 4))
