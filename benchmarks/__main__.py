@@ -38,8 +38,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
   add('benchmarks', nargs='+', metavar='BENCHMARK', help=f'one of {", ".join(BENCHMARKS)}')
   sizes = parser.add_mutually_exclusive_group()
   small, tiny = 'few records, a minute or two each', 'very few records, as a smoke test'
-  for name, told in (('small', small), ('tiny', tiny)):
-    sizes.add_argument(f'--{name}', dest='size', action='store_const', const=name, help=told)
+  for name, text in (('small', small), ('tiny', tiny)):
+    sizes.add_argument(f'--{name}', dest='size', action='store_const', const=name, help=text)
   sizes.add_argument(
     '--cases',
     nargs='+',
@@ -120,8 +120,8 @@ def main(arguments: Sequence[str] | None = None, run: Runner = run_piece) -> int
     for case in cases:
       results.append(done.get((name, case.name)) or run_case(name, case, *asked))
       if known.json:  # after each case, since the whole list takes long
-        told = {'machine': machine, 'results': [asdict(result) for result in results]}
-        known.json.write_text(json.dumps(told, indent=1) + '\n')
+        content = {'machine': machine, 'results': [asdict(result) for result in results]}
+        known.json.write_text(json.dumps(content, indent=1) + '\n')
     own = [result for result in results if result.benchmark == name]
     lines = ['', f'== {name}', *machine, f'Beam: {known.beam_args}']
     failed = any(result.errors for result in own)

@@ -124,8 +124,8 @@ def summed_up(reading: Reading, first_label: int, classes: int) -> dict[str, Any
     'rarest %': 100 * float(total.min() / total.sum()),
   }
   by_label = {str(i + first_label): n for i, n in enumerate(total.tolist())}
-  told = {'records': int(total.sum()), 'counts': by_label, 'figures': figures}
-  return {**told, 'seconds': seconds, 'core_seconds': core}
+  fields = {'records': int(total.sum()), 'counts': by_label, 'figures': figures}
+  return {**fields, 'seconds': seconds, 'core_seconds': core}
 
 
 def read_batches(make: Callable[[], Any], seconds: float) -> Reading:

@@ -116,7 +116,7 @@ def sides_table(results: Sequence[Result]) -> Table:
     for side, runs in r.runs.items():
       core = r.core_seconds(side)
       each = core / r.case.records * 1e6 if core else None
-      told = [[run.figures[name] for run in runs if name in run.figures] for name in figures]
+      found = [[run.figures[name] for run in runs if name in run.figures] for name in figures]
       table.add_row(
         *(r.case.name, side),
         _number(r.rate(side), ',.0f'),
@@ -124,7 +124,7 @@ def sides_table(results: Sequence[Result]) -> Table:
         _number(core / r.floor[FLOOR] if core and r.floor else None, '.2f'),
         _megabytes(r.peak_bytes(side)),
         _number(r.ratio(side), '.3g'),
-        *(_number(statistics.median(values) if values else None, ',.5g') for values in told),
+        *(_number(statistics.median(values) if values else None, ',.5g') for values in found),
       )
   return table
 
@@ -189,9 +189,9 @@ def page(
   """Returns the Markdown page from each benchmark's name, docstring, text and failure."""
   parts = [_PAGE, *(f'    {line}\n' for line in machine)]
   for name, about, text, failed in printed:
-    told = '**Some cases failed.**\n\n' if failed else ''
+    failure = '**Some cases failed.**\n\n' if failed else ''
     shown = f'```text\n$ {command.format(name)}\n{text}\n```\n'
-    parts.append(f'\n## {name}\n\n{about.strip()}\n\n{told}{shown}')
+    parts.append(f'\n## {name}\n\n{about.strip()}\n\n{failure}{shown}')
   return ''.join(parts)
 
 
