@@ -57,10 +57,10 @@ def tallies_of(
   """Returns, of each split, class to records; the class may be `MISSING`.
 
   Args:
-    statistics: by split.
-    label: the feature that holds the class.
-    source: what they are, for messages.
-    instead: what else to do where they are not exact, a sentence that goes on.
+    statistics: Statistics of each split.
+    label: Feature that holds the class.
+    source: Name of the statistics, for messages.
+    instead: What else to do where they are not exact, the rest of a sentence.
 
   Raises:
     DataError: if the statistics do not hold exact counts; names what to change.

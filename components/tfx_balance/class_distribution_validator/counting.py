@@ -57,8 +57,8 @@ class SplitStatistics:
   """The statistics of some splits of an artifact.
 
   Attributes:
-    by_split: as TFDV has them.
-    sampled: the splits of which not all records are in them.
+    by_split: Statistics of each split, as TFDV has them.
+    sampled: Names of the splits of which they cover a sample.
   """
 
   by_split: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList]
@@ -77,8 +77,8 @@ class SplitStatistics:
     """Returns, of each split, class to records.
 
     Args:
-      label: the feature that holds the class.
-      argument: by which the statistics were given, for messages.
+      label: Feature that holds the class.
+      argument: Name of the argument that gave the statistics, for messages.
 
     Raises:
       DataError: if they do not hold exact counts.
@@ -113,12 +113,12 @@ def count_examples(
   """Returns the counts of the records, and whether a sidecar or the records themselves told them.
 
   Args:
-    source: the records.
-    label: the feature that holds the class.
-    statistics: of the splits to count.
-    always_read: whether to count the records even where a sidecar tells their number.
-    make_pipeline: makes a Beam pipeline that runs when its `with` ends.
-    work_dir: for files that are in the making.
+    source: Records to count.
+    label: Feature that holds the class.
+    statistics: Statistics of the splits to count.
+    always_read: Whether to count the records even where a sidecar tells their number.
+    make_pipeline: Function that makes a Beam pipeline, which runs when its `with` ends.
+    work_dir: Folder of files that are in the making.
 
   Raises:
     ConfigError: if a split is not there.
@@ -163,11 +163,11 @@ def leakage_of(
   """Returns what pairs of splits have in common, as the sidecar has it.
 
   Args:
-    source: the records.
+    source: Records to compare.
     key: `RECORDS`, or the feature whose values are compared.
-    pairs: of splits.
-    make_pipeline: makes a Beam pipeline that runs when its `with` ends.
-    work_dir: for files that are in the making.
+    pairs: Pairs of splits.
+    make_pipeline: Function that makes a Beam pipeline, which runs when its `with` ends.
+    work_dir: Folder of files that are in the making.
 
   Raises:
     DataError: if the feature is in no record, or of several types.

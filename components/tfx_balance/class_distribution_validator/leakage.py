@@ -51,8 +51,8 @@ class RecordKeys:
   """Hashes whole records.
 
   Attributes:
-    kind: of the values that are hashed; None for whole records, or where no value was met yet.
-    feature_names: of the first records.
+    kind: Type of the values that are hashed; None for whole records, or before the first value.
+    feature_names: Names of the features of the first records.
   """
 
   kind: ValueKind | None = None
@@ -173,9 +173,9 @@ def describe_record(record: bytes, feature: str | None, payload: Payload) -> str
   """Returns a record, or one feature of it, as a line of text that is safe to print.
 
   Args:
-    record: serialized.
-    feature: the one to show; None for all, in the order of their names.
-    payload: what a record is.
+    record: Serialized record.
+    feature: Feature to show; None for all, in the order of their names.
+    payload: Type of the record.
   """
   if payload == 'FORMAT_TF_SEQUENCE_EXAMPLE':
     features = tf.train.SequenceExample.FromString(record).context.feature
@@ -288,11 +288,11 @@ class LeakageRequest:
   """What to look for.
 
   Attributes:
-    feature: whose values may not be in two splits; None for whole records.
-    splits: by their numbers.
-    payload: what a record is.
-    work_dir: for files that are in the making.
-    path: of the JSON file to write.
+    feature: Feature whose values may not be in two splits; None for whole records.
+    splits: Names of the splits, by their numbers.
+    payload: Type of the records.
+    work_dir: Folder of files that are in the making.
+    path: Path of the JSON file to write.
   """
 
   feature: str | None
@@ -307,10 +307,10 @@ class KeyRun:
   """Keys of a file, on disk.
 
   Attributes:
-    path: of the run.
-    split: the number of the file's split.
-    file: the rank of the file.
-    edges: int64 [BUCKETS + 1], where the keys of each bucket begin.
+    path: Path of the run.
+    split: Number of the file's split.
+    file: Rank of the file.
+    edges: Index of the first key of each bucket: int64 [BUCKETS + 1].
   """
 
   path: str
@@ -333,12 +333,12 @@ class HashedFile:
   """A file whose keys are in runs.
 
   Attributes:
-    file: the file.
-    records: that have a key.
-    without_key: records that have none.
-    kind: of the values; None for whole records, and where there are none.
-    feature_names: of its first records.
-    runs: where the keys are.
+    file: File that was read.
+    records: Number of records that have a key.
+    without_key: Number of records that have none.
+    kind: Type of the values; None for whole records, and where there are none.
+    feature_names: Names of the features of its first records.
+    runs: Runs that hold the keys.
   """
 
   file: InputFile
@@ -434,9 +434,9 @@ def find_leakage(
   """Adds to a pipeline what compares the splits and writes what they have in common.
 
   Args:
-    pipeline: to add to.
-    files: to read, each in the group of its split.
-    request: what to look for.
+    pipeline: Pipeline to add to.
+    files: Files to read, each in the group of its split.
+    request: What to look for.
   """
   n_splits = len(request.splits)
   created = create(pipeline, 'HashedFiles', files)

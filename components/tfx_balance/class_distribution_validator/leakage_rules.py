@@ -22,7 +22,7 @@ def describe_leakage(found: Mapping[str, Any], key: str, pairs: Sequence[SplitPa
   Args:
     found: JSON data of all pairs, as the transform wrote it.
     key: 'records', or the name of the feature that was compared.
-    pairs: to describe, in this order.
+    pairs: Pairs to describe, in this order.
   """
   by_pair = {tuple(row['splits']): row for row in found['pairs']}
   rows = []

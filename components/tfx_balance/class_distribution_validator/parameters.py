@@ -54,15 +54,15 @@ class ValidatorParameters:
   """The arguments, decoded.
 
   Attributes:
-    label: the feature that holds the class.
-    rules: what is to hold.
-    exclude_splits: that are not checked.
-    recount: whether the records are counted even where a sidecar has the counts.
+    label: Feature that holds the class.
+    rules: Rules on the distribution.
+    exclude_splits: Names of splits that are not checked.
+    recount: Whether the records are counted even where a sidecar has the counts.
     leakage_key: `RECORDS`, or the feature whose values may not be in two splits; None for none.
-    leakage_pairs: of splits that may not have records in common; None for all pairs.
-    max_leakage: share of a split's records that may be in another.
-    on_violation: whether a rule that is broken ends the run.
-    report_dir: where copies of the results go; None for nowhere.
+    leakage_pairs: Pairs of splits that may not have records in common; None for all pairs.
+    max_leakage: Largest share of a split's records that may be in another.
+    on_violation: Whether a rule that is broken ends the run.
+    report_dir: Folder for copies of the results; None for none.
   """
 
   TYPES: ClassVar[dict[str, type]] = {

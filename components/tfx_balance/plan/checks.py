@@ -122,8 +122,8 @@ class DistanceLimit:
   """The largest distance.
 
   Attributes:
-    limit: of the distance.
-    rounding: whether a limit below what whole records can reach is raised to that. A split whose
+    limit: Largest distance.
+    rounding: Whether a limit below what whole records can reach is raised to that. A split whose
       classes are each within one record of their ideal, and as a whole too, has shares within
       2 / records of theirs; so two of them differ by at most the sum.
   """
@@ -159,10 +159,10 @@ def check_l_infinity(rule: str, counts: CountsBySplit, pair: SplitPair, limit: f
   """Returns the check of the largest difference between the shares of a class.
 
   Args:
-    rule: its name.
-    counts: of both.
-    pair: what to compare.
-    limit: of the distance.
+    rule: Name of the rule.
+    counts: Counts of both.
+    pair: Splits to compare.
+    limit: Largest distance.
   """
   classes, left, right = _columns(counts, pair)
   total_left, total_right = sum(left), sum(right)
@@ -319,11 +319,11 @@ def check_missing_classes(
   whole rounded up or down, then never lacks a class that is not.
 
   Args:
-    counts: of all the splits.
-    split: to check.
-    classes: that there are.
-    partners: the splits that it is compared with.
-    allow_too_small: whether a class that is too small may be absent.
+    counts: Counts of all the splits.
+    split: Name of the split to check.
+    classes: Classes that there are.
+    partners: Names of the splits that it is compared with.
+    allow_too_small: Whether a class that is too small may be absent.
   """
   checks = []
   whole = counts.total(split) + sum(counts.total(name) for name in partners)

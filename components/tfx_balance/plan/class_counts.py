@@ -17,8 +17,8 @@ class CountsBySplit:
   """Exact counts of classes by split.
 
   Attributes:
-    records: split to class to its records; a class that a split lacks may be left out.
-    missing: split to its records without a class.
+    records: Number of records by split and class; a class that a split lacks may be left out.
+    missing: Number of records without a class, by split.
   """
 
   records: Mapping[str, Mapping[ClassValue, int]]
@@ -87,11 +87,11 @@ class ClassDomain:
   """The classes that may occur: a range of numbers, or a set of values.
 
   Attributes:
-    low: the smallest number; None for no bound.
-    high: the largest one.
-    values: bytes that may occur; None where numbers may.
-    listed: whether each class of the domain is one to be expected, as a categorical domain says.
-    min_mass: the least share of the records that must be of the domain.
+    low: Smallest number; None for no bound.
+    high: Largest number; None for no bound.
+    values: Bytes that may occur; None where numbers may.
+    listed: Whether each class of the domain is to be expected, as a categorical domain says.
+    min_mass: Least share of the records that must be of the domain.
   """
 
   low: float | None = None
@@ -125,7 +125,7 @@ class ClassDomain:
     ['0', '1', '2']
 
     Args:
-      kind: of the label's values.
+      kind: Type of the label's values.
     """
     if self.values is not None:
       return sorted(ClassValue('bytes', value) for value in self.values)

@@ -29,12 +29,7 @@ _BUCKET_SHIFT = np.uint64(64 - BUCKETS.bit_length() + 1)
 
 @dataclass(frozen=True)
 class Place:
-  """Where a record is.
-
-  Attributes:
-    file: the rank of its file.
-    position: in the file, from 0.
-  """
+  """A record, by the rank of its file and its position in it, from 0."""
 
   file: int
   position: int
@@ -42,14 +37,7 @@ class Place:
 
 @dataclass(frozen=True, order=True)
 class CommonKey:
-  """A key that two splits have, and the first record with it in each.
-
-  Attributes:
-    high: half of its hash.
-    low: the other half.
-    left: in the one split.
-    right: in the other one.
-  """
+  """The halves of the hash of a key that two splits have, and the first record with it in each."""
 
   high: int
   low: int
@@ -62,9 +50,10 @@ class CommonKeys:
   """What splits have in common, by their numbers.
 
   Attributes:
-    records: int64 [splits, splits], records of the first whose key the second has too.
-    keys: int64 [splits, splits], keys that both have.
-    examples: some of them, by pair of splits, the lower number first; those of the smallest hash.
+    records: Number of records of the first split whose key the second has too: int64
+      [splits, splits].
+    keys: Number of keys that both have: int64 [splits, splits].
+    examples: Keys of the smallest hashes, by pair of splits, the lower number first.
   """
 
   records: Ints
@@ -91,9 +80,9 @@ class KeyColumns:
   """Keys of several runs.
 
   Attributes:
-    rows: KEY_ROW [n].
-    split: int64 [n], the number of the split that each is in.
-    file: int64 [n], the rank of its file.
+    rows: Keys: KEY_ROW [n].
+    split: Number of the split of each: int64 [n].
+    file: Rank of the file of each: int64 [n].
   """
 
   rows: npt.NDArray[np.void]
@@ -118,8 +107,8 @@ def make_run(
   """Returns keys as a run: sorted, each once, and where the buckets of hashes begin.
 
   Args:
-    digests: uint64 [n, 2].
-    positions: int64 [n], of the records.
+    digests: Hashes of the keys: uint64 [n, 2].
+    positions: Positions of the records: int64 [n].
 
   Returns:
     KEY_ROW [m], and int64 [BUCKETS + 1].
@@ -151,8 +140,8 @@ def compare_keys(keys: KeyColumns, n_splits: int) -> CommonKeys:
   """Returns what the splits have in common of some keys, which must be all of their hashes.
 
   Args:
-    keys: of all the files.
-    n_splits: that there are.
+    keys: Keys of all the files.
+    n_splits: Number of splits.
   """
   rows, split, file = keys.rows, keys.split, keys.file
   order = np.lexsort((rows['position'], file, split, rows['low'], rows['high']))
@@ -173,9 +162,9 @@ def _compare_block(keys: KeyColumns, lengths: Ints, n_splits: int) -> CommonKeys
   """Returns what keys, each in two splits at least, are in common.
 
   Args:
-    keys: in the order of hash, split, file, position.
-    lengths: the rows of each key.
-    n_splits: that there are.
+    keys: Rows in the order of hash, split, file, position.
+    lengths: Number of rows of each key.
+    n_splits: Number of splits.
   """
   cell = np.repeat(np.arange(len(lengths)), lengths) * n_splits + keys.split
   counts = np.bincount(cell, keys.rows['count'], minlength=len(lengths) * n_splits)

@@ -37,8 +37,8 @@ class SplitLimit:
   """A limit for all splits, for some, or for none.
 
   Attributes:
-    common: for all splits; None for none.
-    by_split: for these splits.
+    common: Limit of all other splits; None for none.
+    by_split: Limits of single splits.
   """
 
   common: float | None = None
@@ -53,11 +53,11 @@ class SplitLimit:
     """Returns the limit that an argument sets.
 
     Args:
-      name: of the argument.
+      name: Name of the argument.
       value: None, a number, or a mapping of split to number.
-      low: the least that makes sense.
-      high: the most.
-      whole: whether it must be a whole number.
+      low: Least number that makes sense.
+      high: Largest number that makes sense.
+      whole: Whether it must be a whole number.
 
     Raises:
       ConfigError: if a number is not such.
@@ -87,8 +87,8 @@ class ExpectedShares:
   """The shares that a person expects classes to have.
 
   Attributes:
-    common: class, as a key of a dict names it, to its share of every split.
-    by_split: the same for single splits.
+    common: Share of every other split by class, as a key of a dict names it.
+    by_split: Shares of single splits.
   """
 
   common: Mapping[Any, float] = field(default_factory=dict)
@@ -156,8 +156,8 @@ class SchemaRules:
   """What a schema says of the label.
 
   Attributes:
-    domain: the classes that may occur; None for any.
-    distances: limits by the name of the argument that would set them, from the comparators.
+    domain: Classes that may occur; None for any.
+    distances: Limits of the comparators, by the name of the argument that would set them.
   """
 
   domain: ClassDomain | None = None
@@ -169,15 +169,16 @@ class DistributionRules:
   """The limits that a person sets.
 
   Attributes:
-    distances: by the name of their argument; 'auto' for what the schema says, and else the default.
-    pairs: what is compared with what; None for all splits, and those of a baseline by name.
-    min_count: records of each class.
-    min_share: of each class.
-    max_imbalance_ratio: of the largest class to the smallest.
-    expected_shares: of classes.
-    share_tolerance: how far a share may be from what is expected.
-    missing_classes: whether a class may have no record in a split.
-    max_missing: share of the records that may have no class.
+    distances: Limits of distances, by the name of their argument; 'auto' for what the schema says,
+      and else the default.
+    pairs: Splits to compare; None for all of them, and those of a baseline by name.
+    min_count: Least number of records of each class.
+    min_share: Least share of each class.
+    max_imbalance_ratio: Largest ratio of the largest class to the smallest.
+    expected_shares: Shares that classes should have.
+    share_tolerance: Largest difference of a share from what is expected.
+    missing_classes: Whether a class may have no record in a split.
+    max_missing: Largest share of records without a class.
   """
 
   distances: dict[str, Distance] = field(default_factory=lambda: {name: AUTO for name in DISTANCES})
@@ -211,8 +212,8 @@ class DistributionRules:
     """Checks that every split that a rule names is there.
 
     Args:
-      splits: that are checked.
-      baseline: the splits of the baseline.
+      splits: Names of the splits that are checked.
+      baseline: Names of the splits of the baseline.
 
     Raises:
       ConfigError: if one is not.
@@ -235,9 +236,9 @@ def check_distribution(
   """Returns what came of every rule.
 
   Args:
-    counts: of the splits to check, and of those of a baseline, whose names begin with `BASELINE`.
-    rules: what is to hold.
-    schema: what the schema says.
+    counts: Counts of the splits to check, and of a baseline's, whose names begin with `BASELINE`.
+    rules: Limits that a person sets.
+    schema: Limits that the schema sets.
 
   Raises:
     ConfigError: if a rule names a split or a class that there is not.

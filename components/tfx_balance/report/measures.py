@@ -16,15 +16,15 @@ class SplitSummary:
   """One split of one stage in numbers.
 
   Attributes:
-    stage: its title.
-    split: its name.
-    records: in it, those without a class included.
-    classes: how many have one record or more.
-    absent: how many classes of the stage have none.
-    largest: the largest class; None where there is nothing.
-    smallest: the smallest class, with the most common reading of 'smallest': of those there are.
-    ratio: the largest over the smallest; inf where a class is absent, nan where there is nothing.
-    note: what else there is to say.
+    stage: Title of the stage.
+    split: Name of the split.
+    records: Number of records, those without a class included.
+    classes: Number of classes that have one record or more.
+    absent: Number of classes of the stage that have none.
+    largest: Largest class; None where there is nothing.
+    smallest: Smallest class of those that have records; None where there is nothing.
+    ratio: Largest over smallest class; inf where a class is absent, nan where there is nothing.
+    note: What else there is to say.
   """
 
   stage: str
@@ -67,12 +67,12 @@ class Divergence:
   """How far the classes of a split are from those of the first stage, and from equal shares.
 
   Attributes:
-    stage: title of the stage.
-    split: name of the split.
-    l_infinity: the largest change of a class's share, 0 to 1.
-    class_name: the class whose share changed most.
-    jensen_shannon: in bits, 0 to 1.
-    from_equal: the largest distance of a class's share from one n-th.
+    stage: Title of the stage.
+    split: Name of the split.
+    l_infinity: Largest change of a class's share, 0 to 1.
+    class_name: Class whose share changed most.
+    jensen_shannon: Divergence in bits, 0 to 1.
+    from_equal: Largest distance of a class's share from one n-th.
   """
 
   stage: str
@@ -120,10 +120,10 @@ class Headline:
   """What matters most.
 
   Attributes:
-    records: of the first stage.
-    classes: of the run.
-    before: imbalance ratio of what a Trainer would have read first; None where nothing says it.
-    after: imbalance ratio of what it reads in the end; None where there is but one stage.
+    records: Number of records of the first stage.
+    classes: Number of classes of the run.
+    before: Imbalance ratio of what a Trainer would have read first; None where nothing says it.
+    after: Imbalance ratio of what it reads in the end; None where there is but one stage.
   """
 
   records: int
@@ -175,9 +175,9 @@ def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
   """Returns the interval that a share of n records is in, at 95% confidence; Wilson 1927.
 
   Args:
-    share: that was measured, 0 to 1.
-    n: records.
-    z: of the normal distribution.
+    share: Measured share, 0 to 1.
+    n: Number of records.
+    z: Quantile of the normal distribution.
   """
   if n <= 0:
     return 0.0, 1.0

@@ -30,9 +30,9 @@ class ClassDistributionVisualization(visualizations.ArtifactVisualization):
   """Shows the artifacts of one type that have a file of ours, and leaves the rest to another.
 
   Attributes:
-    ARTIFACT_TYPE: what it is registered for.
-    FILES: of which one is at the root of an artifact of ours.
-    PREVIOUS: what shows the others; None where nothing does.
+    ARTIFACT_TYPE: Type of the artifacts that it is registered for.
+    FILES: Names of files, one of which is at the root of an artifact of ours.
+    PREVIOUS: Visualisation of the others; None where there is none.
   """
 
   ARTIFACT_TYPE: Any = None

@@ -242,10 +242,10 @@ def render_report(
   """Returns the paths of what it writes: the report, and its pictures.
 
   Args:
-    uris: what `read_run` takes: of artifacts, in the order of the pipeline.
-    output_path: of the HTML file, local or remote; its folder is made.
-    title: of the page.
-    label: the feature that holds the class; where None, the artifacts say it.
+    uris: URIs of artifacts, in the order of the pipeline, as `read_run` takes them.
+    output_path: Path of the HTML file, local or remote; its folder is made.
+    title: Title of the page.
+    label: Feature that holds the class; where None, the artifacts say it.
     pictures: 'svg', 'png' or both, to have the pictures as files beside the page too.
 
   Raises:

@@ -11,13 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Colour:
-  """One colour by its use.
-
-  Attributes:
-    name: of the variable in CSS.
-    light: on light ground.
-    dark: on dark ground.
-  """
+  """One colour by its use: the name of its variable in CSS, its values on light and dark ground."""
 
   name: str
   light: str

@@ -43,10 +43,10 @@ class Picture:
   """One picture.
 
   Attributes:
-    name: of its file, without what comes after the dot.
-    title: what it is.
-    description: what it shows, for people who do not see it.
-    draw: makes it anew, given how to write the names of classes.
+    name: Name of its file, without the suffix.
+    title: Title of the picture.
+    description: What it shows, for people who do not see it.
+    draw: Function that makes it anew, given how to write the names of classes.
   """
 
   name: str
@@ -208,10 +208,10 @@ def inline(svg: str, name: str, title: str, description: str) -> str:
   """Returns a picture's `<svg>` element for a page: in its colours and its font.
 
   Args:
-    svg: a file that matplotlib wrote, in the light colours.
-    name: unique in the page; goes before every id.
-    title: what the picture is.
-    description: what it shows, for people who do not see it.
+    svg: Text of a file that matplotlib wrote, in the light colours.
+    name: Name, unique in the page, that goes before every id.
+    title: Title of the picture.
+    description: What it shows, for people who do not see it.
   """
   body = svg[svg.index('<svg') :].strip()
   body = re.sub(r'<metadata>.*?</metadata>\s*', '', body, flags=re.DOTALL)

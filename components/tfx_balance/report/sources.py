@@ -42,12 +42,7 @@ _NAMED = re.compile(r'([^/:=]+)=(.+)', re.DOTALL)
 
 @dataclass(frozen=True)
 class Location:
-  """One artifact, or a JSON file.
-
-  Attributes:
-    uri: where it is, without a slash at its end.
-    title: what a person calls it; None to take a name from what is there.
-  """
+  """The URI of an artifact or a JSON file, and its title; None to take that from what is there."""
 
   uri: str
   title: str | None = None
@@ -75,10 +70,10 @@ def read_run(uris: Sequence[str], label: str | None = None) -> RunView:
   """Returns what the artifacts of a run say of its classes.
 
   Args:
-    uris: of artifacts, in the order of the pipeline: `Examples` of this package's components,
+    uris: URIs of artifacts, in the order of the pipeline: `Examples` of this package's components,
       `ExampleAnomalies` of its validator, stock `ExampleStatistics` and `ModelEvaluation`; or of a
       `recall.json`. Local or remote. NAME=URI gives one a name.
-    label: the feature that holds the class; where None, the artifacts say it.
+    label: Feature that holds the class; where None, the artifacts say it.
 
   Raises:
     ConfigError: if there is nothing that a report can show at a URI.
@@ -313,9 +308,9 @@ def read_statistics(uri: str, label: str, title: str) -> Findings:
   """Returns the classes that TFDV counted, of the splits where it counted them exactly.
 
   Args:
-    uri: of an ExampleStatistics artifact.
-    label: the feature that holds the class.
-    title: how to show it.
+    uri: URI of an ExampleStatistics artifact.
+    label: Feature that holds the class.
+    title: Title to show it by.
   """
   from tensorflow_metadata.proto.v0 import statistics_pb2
 
@@ -364,10 +359,10 @@ def read_evaluation(
   """Returns the recall of each class that an Evaluator measured on slices by the label.
 
   Args:
-    uri: of a ModelEvaluation artifact.
-    label: the feature that the slices are by; where None, the only one there is.
-    title: how to show the model; where None, by its name in the evaluation's configuration.
-    node: how to show a model that has neither.
+    uri: URI of a ModelEvaluation artifact.
+    label: Feature that the slices are by; where None, the only one there is.
+    title: Title of the model; where None, its name in the evaluation's configuration.
+    node: Title of a model that has neither.
   """
   import tensorflow_model_analysis as tfma
 
@@ -386,9 +381,9 @@ def slice_recall(slices: Any, label: str | None, source: str) -> tuple[ClassReca
   """Returns the recall by class.
 
   Args:
-    slices: pairs of a slice's key and its metrics, as TFMA loads them.
-    label: the feature that the slices are by; where None, the only one there is.
-    source: where they are from, for messages.
+    slices: Pairs of a slice's key and its metrics, as TFMA loads them.
+    label: Feature that the slices are by; where None, the only one there is.
+    source: Path of the evaluation, for messages.
 
   Raises:
     ConfigError: if there are no slices by that feature, or it is not clear by which.
