@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,15 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = sorted((ROOT / 'components/tfx_balance').rglob('*.py'))
 MAX_LINES = 500
+OF_EACH_COMPONENT = {
+  '__init__',
+  '__main__',
+  'component',
+  'executor',
+  'job',
+  'parameters',
+  'transform',
+}
 
 # Where somebody's machine or network is: addresses of a package index, hosts that only one network
 # knows. An option without an address (`--index-url "$INDEX"`) is fine, and so is this machine.
@@ -59,6 +69,21 @@ def test_components_is_a_source_root_of_packages():
   assert {path.parent for path in PACKAGE} == {
     path.parent for path in PACKAGE if path.name == '__init__.py'
   }
+
+
+def same_names(paths):
+  """Returns the names of modules that are there several times, but those of each component."""
+  counts = Counter(path.stem for path in paths)
+  return sorted(name for name, n in counts.items() if n > 1 and name not in OF_EACH_COMPONENT)
+
+
+def test_no_two_modules_have_one_name():
+  assert same_names(PACKAGE) == []
+
+
+def test_two_modules_with_one_name_are_found():
+  paths = [Path('a/labels.py'), Path('b/labels.py'), Path('a/job.py'), Path('b/job.py')]
+  assert same_names(paths) == ['labels']
 
 
 @pytest.mark.skipif(not (ROOT / '.git').exists(), reason='which files are shared, git knows')
