@@ -30,12 +30,13 @@ class Executor(ExamplesExecutor):
     parameters = InputGenParameters.decode(exec_properties)
     source = ExamplesInput.of(input_dict['input_examples'])
     output = artifact_utils.get_single_instance(output_dict['examples'])
+    passed = passed_through(source, parameters.train_splits)
     hyperparameters_uri = artifact_utils.get_single_uri(output_dict['hyperparameters'])
     self.write_examples(
       source,
       output,
       source.input_files(parameters.train_splits),
-      passed_through(source, parameters.train_splits),
+      passed,
       [TRAIN],
       lambda **target: ClassShards(
         ShardRequest(parameters, hyperparameters_uri=hyperparameters_uri, **target)

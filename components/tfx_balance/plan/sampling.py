@@ -201,7 +201,7 @@ def epoch_steps(sampling: Sampling, counts: TrainingCounts, batch_size: int, epo
   Raises:
     ConfigError: if an argument breaks a rule.
   """
-  check_batch_size(batch_size)
+  batch_size = check_batch_size(batch_size)
   if not isinstance(epoch, str) or epoch not in ('largest', 'smallest'):
     return check_whole('epoch', epoch, fix="or 'largest' or 'smallest' class, gone through once")
   if sampling.strategy == 'natural':
