@@ -27,7 +27,7 @@ from tfx_balance.inputs.file_names import SPLIT_PREFIX, files_in, matching_files
 from tfx_balance.inputs.file_source import FileSource
 from tfx_balance.inputs.image_folder import read_images
 from tfx_balance.inputs.losses import Loss, logit_adjusted_cross_entropy, weighted_cross_entropy
-from tfx_balance.inputs.parsing import FeatureSpec, check_feature_spec, index_lookup, parser
+from tfx_balance.inputs.parsing import FeatureSpec, check_feature_spec, example_parser, index_lookup
 from tfx_balance.inputs.python_calls import options_of_calls
 from tfx_balance.inputs.record_files import checked_batches, promised_records
 from tfx_balance.inputs.record_source import (
@@ -285,7 +285,7 @@ class BalancedInputs:
       )
     else:
       paths = matching_files(self.eval_files[split])
-      parse = parser(self.label, spec)
+      parse = example_parser(self.label, spec)
       records = checked_batches(paths, batch_size, promised_records(paths))
       batches = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
     if label_as == 'index':

@@ -22,7 +22,7 @@ import tensorflow as tf
 from tfx_balance.arguments import check_whole
 from tfx_balance.documents.balanced_input import InputPlan
 from tfx_balance.errors import DataError
-from tfx_balance.inputs.parsing import FeatureSpec, parser, parsing_reader
+from tfx_balance.inputs.parsing import FeatureSpec, example_parser, parsing_reader
 from tfx_balance.inputs.record_files import (
   RECORD_OVERHEAD,
   RecordFile,
@@ -92,7 +92,7 @@ class FileSource(RecordSource):
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see `RecordSource`."""
-    parse = parser(self.plan.label, feature_spec)
+    parse = example_parser(self.plan.label, feature_spec)
     records = checked_batches(self._paths, batch_size, sum(self.plan.records))
     return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 

@@ -109,7 +109,7 @@ def parsing_reader(
   Raises:
     ConfigError: if there is no feature spec, or its label does not fit.
   """
-  parse = parser(label, feature_spec)
+  parse = example_parser(label, feature_spec)
   values = class_values(classes)
   spec = dict(feature_spec or {})
   if label not in spec:
@@ -151,7 +151,7 @@ def check_feature_spec(feature_spec: FeatureSpec | None) -> FeatureSpec | None:
   return feature_spec
 
 
-def parser(
+def example_parser(
   label: str, feature_spec: FeatureSpec | None
 ) -> Callable[[tf.Tensor], tuple[dict[str, Any], Any]]:
   """Returns graph code from serialized examples, string [B], to (features, label).

@@ -19,7 +19,7 @@ from tfx_balance.arguments import (
   shown,
 )
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.inputs.parsing import FeatureSpec, flat_label, parser, parsing_reader
+from tfx_balance.inputs.parsing import FeatureSpec, example_parser, flat_label, parsing_reader
 from tfx_balance.inputs.record_files import (
   batches_of,
   check_promised,
@@ -261,7 +261,7 @@ class ExampleSource(RecordSource):
     """
     seed, budget = check_seed(seed), check_whole('memory_budget', memory_budget, 0)
     self._paths, self._label, self._spec = paths, check_label(label), feature_spec
-    parser(label, feature_spec)  # which checks the feature spec
+    example_parser(label, feature_spec)  # which checks the feature spec
     self._records, labels = self._read(budget)
     self._rows = self._count(labels, seed)
 
@@ -275,7 +275,7 @@ class ExampleSource(RecordSource):
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see `RecordSource`."""
-    parse = parser(self._label, feature_spec or self._spec)
+    parse = example_parser(self._label, feature_spec or self._spec)
     records = checked_batches(self._paths, batch_size, sum(self.counts.records))
     return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 
@@ -286,7 +286,7 @@ class ExampleSource(RecordSource):
         f'label {self._label!r} is not in the feature spec, which has {sorted(self._spec)}; '
         f'feature_spec= must hold the label too'
       )
-    parse = parser(self._label, {self._label: self._spec[self._label]})
+    parse = example_parser(self._label, {self._label: self._spec[self._label]})
     batches, labels, used = [], [], 0
     for path in self._paths:
       for batch in batches_of(path):

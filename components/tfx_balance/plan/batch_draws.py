@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tfx_balance.plan.batch_quota import BatchQuota
 from tfx_balance.plan.ranks import Ints
-from tfx_balance.plan.record_order import RecordOrder, keyed_hash, permuted, uniform
+from tfx_balance.plan.record_order import RecordOrder, keyed_hash, keyed_uniform, permuted
 from tfx_balance.plan.sampling import ScheduledWeights
 
 _SLOT, _CLASS, _PASS, _RECORD = 11, 12, 13, 14  # purposes of random bits
@@ -131,7 +131,7 @@ class BatchDraws:
     found = np.empty_like(slots)
     for first, end in self._stages(steps):
       edges = np.cumsum(np.array(self.weights.at(int(steps[first])), np.int64))
-      draw = uniform(self.order.seed, _CLASS, slots[first:end]) * edges[-1]
+      draw = keyed_uniform(self.order.seed, _CLASS, slots[first:end]) * edges[-1]
       found[first:end] = np.searchsorted(edges, draw.astype(np.int64), side='right')
     return found
 

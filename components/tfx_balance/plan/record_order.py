@@ -40,7 +40,7 @@ def keyed_hash(*keys: Any) -> UInts:
   return state
 
 
-def uniform(*keys: Any) -> npt.NDArray[np.float64]:
+def keyed_uniform(*keys: Any) -> npt.NDArray[np.float64]:
   """Returns a number in [0, 1) for the keys, by element; see `keyed_hash`."""
   return (keyed_hash(*keys) >> np.uint64(11)) * 2.0**-53
 

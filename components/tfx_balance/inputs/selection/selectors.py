@@ -16,7 +16,7 @@ from tfx_balance.inputs.selection.sum_tree import SumTree, as_floats
 from tfx_balance.plan.batch_quota import check_batch_size
 from tfx_balance.plan.labels import count_labels
 from tfx_balance.plan.ranks import Ints
-from tfx_balance.plan.record_order import keyed_hash, permuted, uniform
+from tfx_balance.plan.record_order import keyed_hash, keyed_uniform, permuted
 
 Floats = npt.NDArray[np.float64]
 _DRAW = 21  # purpose of random bits
@@ -96,10 +96,10 @@ class ClassSelector:
     """Returns the items of a batch; see `Selector`."""
     step, batch_size = _check_batch(step, batch_size)
     slots = np.arange(batch_size)
-    which = uniform(self.seed, _DRAW, step, slots)
+    which = keyed_uniform(self.seed, _DRAW, step, slots)
     classes = np.searchsorted(self._edges, which * self._edges[-1], side='right')
     first, size = self._starts[classes], np.diff(self._starts)[classes]
-    inside = (uniform(self.seed, _DRAW + 1, step, slots) * size).astype(np.int64)
+    inside = (keyed_uniform(self.seed, _DRAW + 1, step, slots) * size).astype(np.int64)
     return Selected(self._rows[first + inside], None)
 
 
@@ -146,7 +146,7 @@ class PrioritySelector:
     """Returns the items of a batch and their importance weights; see `Selector`."""
     step, batch_size = _check_batch(step, batch_size)
     slots = np.arange(batch_size)
-    places = slots + uniform(self._seed, _DRAW, step, slots)
+    places = slots + keyed_uniform(self._seed, _DRAW, step, slots)
     with self._lock:
       total = self._tree.total
       items = self._tree.find(places * (total / batch_size))
@@ -213,7 +213,7 @@ class CurriculumSelector:
     step, batch_size = _check_batch(step, batch_size)
     share = min(1.0, self.start + (1 - self.start) * step / self.steps)
     size = max(1, round(share * self.n_items))
-    place = uniform(self.seed, _DRAW, step, np.arange(batch_size)) * size
+    place = keyed_uniform(self.seed, _DRAW, step, np.arange(batch_size)) * size
     return Selected(self._order[place.astype(np.int64)], None)
 
 
