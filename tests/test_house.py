@@ -86,6 +86,23 @@ def test_two_modules_with_one_name_are_found():
   assert same_names(paths) == ['labels']
 
 
+def named_paths(text):
+  """Returns the paths that a text names in backticks: folders end in /, files in a suffix."""
+  return sorted({*re.findall(r'`([\w./-]+(?:/|\.(?:py|md|jinja)))`', text)})
+
+
+def test_every_path_in_contributing_exists():
+  package = ROOT / 'components/tfx_balance'
+  bases = [ROOT, package, package / 'stratified_splitter']  # the last has each component's files
+  names = named_paths((ROOT / 'CONTRIBUTING.md').read_text(encoding='utf-8'))
+  assert 'tests/' in names
+  assert [name for name in names if not any((base / name).exists() for base in bases)] == []
+
+
+def test_paths_are_told_from_other_names():
+  assert named_paths('`a/b.py`, `a/`, `make x`, `tf.io.gfile`, c.py') == ['a/', 'a/b.py']
+
+
 @pytest.mark.skipif(not (ROOT / '.git').exists(), reason='which files are shared, git knows')
 def test_nothing_of_one_machine_is_shared():
   paths = machine_paths()
