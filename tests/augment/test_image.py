@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 from tfx_balance.augment import Applier, AugmentError, ImageAugment
-from tfx_balance.augment.png import encode_pngs, filtered
+from tfx_balance.augment.codec import encode_pngs, filtered
 from tfx_balance.errors import ConfigError
 
 from tests.augment.helpers_augment import decode, make_images, make_seeds, png

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from tfx_balance.class_distribution_validator.anomalies import (
   MAX_REASONS,
+  schema_rules,
   validate_label,
   with_checks,
 )
-from tfx_balance.class_distribution_validator.label_schema import schema_rules
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.checks import Check
 from tfx_balance.plan.class_counts import ClassDomain

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.report import palette, read_run
+from tfx_balance.report import pictures, read_run
 from tfx_balance.report.class_pictures import furthest, rank_frequency
 from tfx_balance.report.measures import wilson
 from tfx_balance.report.page import pictures_of
@@ -135,16 +135,16 @@ def contrast(one, other):
   return (light + 0.05) / (dark + 0.05)
 
 
-@pytest.mark.parametrize('ground', [palette.GROUND, palette.PANEL], ids=lambda c: c.name)
+@pytest.mark.parametrize('ground', [pictures.GROUND, pictures.PANEL], ids=lambda c: c.name)
 @pytest.mark.parametrize('side', ['light', 'dark'])
 def test_colours_stand_out_as_much_as_wcag_asks_for(ground, side):
   behind = getattr(ground, side)
-  for colour in (palette.INK, palette.SOFT, palette.GOOD, palette.BAD, palette.WARN):
+  for colour in (pictures.INK, pictures.SOFT, pictures.GOOD, pictures.BAD, pictures.WARN):
     assert contrast(getattr(colour, side), behind) >= 4.5, colour.name  # text
-  for colour in palette.SERIES:
+  for colour in pictures.SERIES:
     assert contrast(getattr(colour, side), behind) >= 3, colour.name  # pictures
 
 
 def test_colours_are_told_apart_by_their_light_value():
-  values = [colour.light for colour in palette.COLOURS]
+  values = [colour.light for colour in pictures.COLOURS]
   assert len(values) == len(set(values))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfx_balance.documents.recall import ModelRecall
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.report import palette
+from tfx_balance.report import pictures as palette
 from tfx_balance.report.measures import ratio_of, wilson, worst_fits
 from tfx_balance.report.pictures import (
   FEW,

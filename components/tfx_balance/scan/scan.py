@@ -23,8 +23,7 @@ import xxhash
 
 from tfx_balance.beam import counters
 from tfx_balance.beam.steps import spread
-from tfx_balance.plan.ranks import Ints, mix
-from tfx_balance.plan.sorting import order_of_groups, record_numbers
+from tfx_balance.plan.ranks import Ints, mix, order_of_groups, record_numbers
 from tfx_balance.scan.strata import BAD, DROPPED, FileStrata, MissingLabel, Payload, StratumDecoder
 from tfx_balance.tfrecord.files import (
   changed,

@@ -18,8 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from tfx_balance.beam import counters
-from tfx_balance.plan.ranks import Ints, UInts, mix
-from tfx_balance.plan.sorting import order_of_groups, order_of_keys, record_numbers
+from tfx_balance.plan.ranks import Ints, UInts, mix, order_of_groups, order_of_keys, record_numbers
 from tfx_balance.shuffle.output_layout import OutputLayout, fan_out
 from tfx_balance.tfrecord.files import create_compressed, fill
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, concatenate

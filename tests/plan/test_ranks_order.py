@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.plan.sorting import order_of_groups, order_of_keys
+from tfx_balance.plan.ranks import order_of_groups, order_of_keys
 
 WORDS = st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3))
 
