@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
-from tfx_balance.inputs.image_folder import read_images
+from tfx_balance.inputs.file_names import read_images
 
 from tests.inputs.helpers_inputs import SPEC, example, write_file
 

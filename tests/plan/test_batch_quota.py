@@ -11,8 +11,13 @@ from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.batch_quota import MAX_RESOLUTION, BatchQuota, bounded_weights
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.record_order import RecordOrder
-from tfx_balance.plan.sampling import ScheduledWeights, TrainingCounts
-from tfx_balance.plan.schedules import annealed, deferred, progressive
+from tfx_balance.plan.sampling import (
+  ScheduledWeights,
+  TrainingCounts,
+  annealed,
+  deferred,
+  progressive,
+)
 
 SHAPES = [(2, 1), (2, 7), (5, 256), (10, 3), (37, 512), (256, 32), (1000, 1), (1000, 512)]
 

@@ -2,7 +2,7 @@
 
 from tfx_balance.inputs.balanced_inputs import BalancedInputs
 from tfx_balance.inputs.losses import logit_adjusted_cross_entropy, weighted_cross_entropy
-from tfx_balance.plan.schedules import Mixture, annealed, deferred, progressive
+from tfx_balance.plan.sampling import Mixture, annealed, deferred, progressive
 
 __all__ = [
   'BalancedInputs',

@@ -23,9 +23,14 @@ from tfx_balance.arguments import (
 from tfx_balance.augment import AugmentFn, PoolFn, check_augment_fn
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import fn_args as fn_args_lib
-from tfx_balance.inputs.file_names import SPLIT_PREFIX, files_in, matching_files, names_in
+from tfx_balance.inputs.file_names import (
+  SPLIT_PREFIX,
+  files_in,
+  matching_files,
+  names_in,
+  read_images,
+)
 from tfx_balance.inputs.file_source import FileSource
-from tfx_balance.inputs.image_folder import read_images
 from tfx_balance.inputs.losses import Loss, logit_adjusted_cross_entropy, weighted_cross_entropy
 from tfx_balance.inputs.parsing import FeatureSpec, check_feature_spec, example_parser, index_lookup
 from tfx_balance.inputs.python_calls import options_of_calls
@@ -41,10 +46,17 @@ from tfx_balance.inputs.training import LABEL_FORMS, BatchSlice, batch_maker, dr
 from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.batch_quota import check_batch_size
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.class_weight import SCHEMES, all_equal, class_weights, log_shares
 from tfx_balance.plan.record_order import RecordOrder
-from tfx_balance.plan.sampling import Epoch, Sampling, epoch_steps
-from tfx_balance.plan.schedules import Schedule
+from tfx_balance.plan.sampling import (
+  SCHEMES,
+  Epoch,
+  Sampling,
+  Schedule,
+  all_equal,
+  class_weights,
+  epoch_steps,
+  log_shares,
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,7 @@ class BalancedInputs:
   Srinivasan 2001), 'weighted' (each record's class is drawn independently) or 'natural' (the data
   as it is, shuffled). For the first two, shares are equal, or follow `q` (records^q), `ratios`
   (class to weight, every class named) or, in `train`, a `schedule` (see
-  `tfx_balance.plan.schedules`).
+  `tfx_balance.plan.sampling`).
 
   Attributes:
     source: Source of the records.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -19,7 +19,141 @@ from tfx_balance.arguments import (
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.batch_quota import MAX_RESOLUTION, Weights, bounded_weights, check_batch_size
 from tfx_balance.plan.class_value import ClassValue, match_classes
-from tfx_balance.plan.schedules import Mixture, Schedule
+
+SCHEMES = ('balanced', 'effective')
+
+
+def class_weights(
+  records: Sequence[int], sampling: Sequence[int], scheme: str = 'balanced', beta: float = 0.999
+) -> list[float]:
+  """Returns the weight of each class in the loss, given how the classes are sampled.
+
+  'balanced' gives all classes equal emphasis. On natural samples it is scikit-learn's
+  n_samples / (n_classes * n_c):
+
+  >>> class_weights([3, 1], sampling=[3, 1])
+  [0.6666666666666666, 2.0]
+  >>> class_weights([3, 1], sampling=[1, 1])
+  [1.0, 1.0]
+
+  'effective' is (1 - beta) / (1 - beta^n_c) on natural samples (Cui et al. 2019, "Class-balanced
+  loss based on effective number of samples"). Both are scaled to a mean of 1 over the samples, so
+  that the loss keeps its scale; Cui et al. scale to a mean of 1 over the classes.
+
+  Args:
+    records: Natural count of each class, 1 or more.
+    sampling: Weight with which each class is sampled; a class of weight 0 gets weight 0.
+    scheme: 'balanced' or 'effective'.
+    beta: Parameter of 'effective', 0 or more and below 1.
+
+  Raises:
+    ConfigError: if the scheme is unknown or beta out of range.
+  """
+  total = sum(records)
+  check_choice('scheme', scheme, SCHEMES)
+  if scheme == 'balanced':
+    natural = [total / (len(records) * n) for n in records]
+  else:
+    natural = _effective(records, beta)
+  sampled = sum(sampling)
+  return [
+    (n / total / (drawn / sampled)) * weight if drawn else 0.0
+    for n, drawn, weight in zip(records, sampling, natural, strict=True)
+  ]
+
+
+def _effective(records: Sequence[int], beta: float) -> list[float]:
+  beta = check_number('beta', beta, 0, 1, below=True, fix='0.9 to 0.9999 are usual')
+  if beta == 0:
+    return [1.0] * len(records)
+  raw = [(1 - beta) / -math.expm1(n * math.log(beta)) for n in records]
+  scale = sum(records) / sum(n * weight for n, weight in zip(records, raw, strict=True))
+  return [weight * scale for weight in raw]
+
+
+def log_shares(counts: Sequence[int]) -> list[float]:
+  """Returns the natural logarithm of each class's share; -inf for a class without any.
+
+  >>> log_shares([1, 1, 0])
+  [-0.6931471805599453, -0.6931471805599453, -inf]
+  """
+  total = math.log(sum(counts))
+  return [math.log(count) - total if count else -math.inf for count in counts]
+
+
+def all_equal(values: Sequence[float]) -> bool:
+  """Returns whether weights are all equal: then they change only the scale of a loss."""
+  return max(values) - min(values) <= 1e-9 * max(abs(value) for value in values)
+
+
+@dataclass(frozen=True)
+class Mixture:
+  """Shares between natural and balanced.
+
+  Attributes:
+    balanced: Weight of the balanced shares, 0 (natural) to 1 (balanced).
+  """
+
+  balanced: Fraction
+
+  def __post_init__(self) -> None:
+    balanced = check_number('balanced', self.balanced, 0, 1)
+    exact = self.balanced if isinstance(self.balanced, Fraction) else Fraction(str(balanced))
+    object.__setattr__(self, 'balanced', exact)
+
+  def weights(self, records: Sequence[int]) -> Weights:
+    """Returns the weights: natural share * (1 - balanced) + balanced / n_classes, exactly."""
+    total, n = sum(records), len(records)
+    shares = [(1 - self.balanced) * Fraction(own, total) + self.balanced / n for own in records]
+    common = self.balanced.denominator * total * n
+    return bounded_weights([int(share * common) for share in shares])
+
+
+Schedule = Callable[[int], Any]
+
+
+def progressive(steps: int, stages: int = 100) -> Schedule:
+  """Returns progressively balanced sampling: natural shares that turn linearly into balanced ones.
+
+  Kang et al. 2020, "Decoupling representation and classifier for long-tailed recognition", where a
+  stage is an epoch.
+
+  Examples:
+    >>> [float(progressive(100, stages=4)(step).balanced) for step in (0, 30, 99, 500)]
+    [0.0, 0.25, 0.75, 1.0]
+
+  Args:
+    steps: Number of steps until sampling is balanced.
+    stages: Number of stages of equal length, each with one mixture.
+  """
+  steps, stages = check_whole('steps', steps), check_whole('stages', stages)
+  return lambda step: Mixture(Fraction(min(step * stages // steps, stages), stages))
+
+
+def deferred(steps: int, q: float = 0.0) -> Schedule:
+  """Returns natural sampling for a number of steps, and n_c^q from then on.
+
+  Cao et al. 2019, "Learning imbalanced datasets with label-distribution-aware margin loss".
+
+  Examples:
+    >>> [deferred(10)(step) for step in (9, 10)]
+    [1.0, 0.0]
+  """
+  steps, q = check_whole('steps', steps), check_number('q', q)
+  return lambda step: 1.0 if step < steps else q
+
+
+def annealed(start: float, end: float, steps: int, stages: int = 100) -> Schedule:
+  """Returns n_c^q with a q that goes from start to end linearly, in stages: a curriculum.
+
+  Examples:
+    >>> [annealed(1, 0, 100, stages=4)(step) for step in (0, 30, 99, 500)]
+    [1.0, 0.75, 0.25, 0.0]
+  """
+  start, end = check_number('start', start), check_number('end', end)
+  steps, stages = check_whole('steps', steps), check_whole('stages', stages)
+  return lambda step: start + (end - start) * min(step * stages // steps, stages) / stages
+
 
 BATCH_STRATEGIES = ('exact', 'weighted', 'natural')
 Epoch = str | int
