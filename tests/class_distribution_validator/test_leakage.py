@@ -8,8 +8,8 @@ from tfx_balance.class_distribution_validator.leakage import (
   HashFile,
   LeakageRequest,
   ShowRecords,
-  SumCommonKeys,
   describe_record,
+  merge_keys,
   write_leakage,
 )
 from tfx_balance.errors import DataError
@@ -33,10 +33,8 @@ def find(folder, splits, feature=None, payload='FORMAT_TF_EXAMPLE', change=lambd
       path = write_tfrecords(folder / f'Split-{name}' / f'{i}.gz', records)
       files.append(InputFile(path, len(files), name))
   hashed = [found for file in files for found in HashFile(request).process(file)]
-  total = SumCommonKeys(len(names))
-  found = total.merge_accumulators(
-    leakage.compare_part(part, hashed, len(names)) for part in leakage.plan_parts(None, hashed)
-  )
+  parts = leakage.plan_parts(None, hashed)
+  found = merge_keys([leakage.compare_part(p, hashed, len(names)) for p in parts], len(names))
   change(files[0].path)
   show = ShowRecords(feature, payload)
   texts = dict(t for wanted in ShowRecords.wanted(found, files) for t in show.process(wanted))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.class_distribution_validator.leakage_rules import check_leakage, describe_leakage
+from tfx_balance.class_distribution_validator.counting import check_leakage, describe_leakage
 from tfx_balance.plan import common_keys
 from tfx_balance.plan.checks import SplitPair, failed
 from tfx_balance.plan.common_keys import (

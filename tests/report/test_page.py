@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from tfx_balance import BalancedAugmenter, BalancedInputGen, StratifiedSplitter
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.report import read_run, render_html
+from tfx_balance.report.measures import class_name, short
 from tfx_balance.report.page import render_fragment, render_page
 from tfx_balance.report.run_view import merge
 from tfx_balance.report.sources import findings_of
 from tfx_balance.report.tables import MOST_FAILED, MOST_ROWS
-from tfx_balance.report.text import class_name, short
 
 from tests.helpers_examples import cells, labelled, read_splits
 from tests.helpers_pipeline import execute, input_artifact

@@ -11,10 +11,9 @@ from PIL import Image
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.report import pictures, read_run
 from tfx_balance.report.class_pictures import furthest, rank_frequency
-from tfx_balance.report.measures import wilson
+from tfx_balance.report.measures import class_name, short, wilson
 from tfx_balance.report.page import pictures_of
 from tfx_balance.report.pictures import LABEL_LENGTH, inline
-from tfx_balance.report.text import class_name, short
 
 from tests.report.helpers_report import NASTY, long_tail, write_run
 

@@ -140,11 +140,7 @@ def validate_label(
 ) -> anomalies_pb2.Anomalies:
   """Returns what TFDV finds in the label's statistics by the schema: presence, type, shape.
 
-  Args:
-    statistics: of one split.
-    schema: with all the features.
-    label: the feature that holds the class.
-    has_domain: whether the domain is checked here, so that TFDV's word on it is left out.
+  Where `has_domain`, the domain is checked here, and TFDV's word on it is left out.
   """
   found = tfdv.validate_statistics(label_only(statistics, label), schema_for_tfdv(schema, label))
   kept = anomalies_pb2.Anomalies(
@@ -172,13 +168,7 @@ def schema_checks(anomalies: anomalies_pb2.Anomalies, split: str) -> list[Check]
 def with_checks(
   anomalies: anomalies_pb2.Anomalies, checks: Sequence[Check], label: str
 ) -> anomalies_pb2.Anomalies:
-  """Returns anomalies with those that our checks of the split found, and their distances.
-
-  Args:
-    anomalies: what TFDV found.
-    checks: of the split; those by TFDV itself are left out.
-    label: the feature that holds the class.
-  """
+  """Returns anomalies with those that our checks, but not TFDV's, found, and their distances."""
   merged = anomalies_pb2.Anomalies()
   merged.CopyFrom(anomalies)
   merged.anomaly_name_format = anomalies_pb2.Anomalies.SERIALIZED_PATH

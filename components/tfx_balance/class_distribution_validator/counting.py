@@ -20,9 +20,15 @@ from tfx.utils import json_utils
 from tfx_balance.beam.parallel import MAX_THREADS, map_in_order
 from tfx_balance.beam.steps import create, identity, summed
 from tfx_balance.class_distribution_validator.leakage import LeakageRequest, find_leakage
-from tfx_balance.class_distribution_validator.leakage_rules import describe_leakage
 from tfx_balance.class_distribution_validator.parameters import RECORDS
-from tfx_balance.documents.class_checks import CountsFrom, Leakage
+from tfx_balance.documents.class_checks import (
+  CommonExample,
+  CommonRecords,
+  CountsFrom,
+  KeyedRecords,
+  Leakage,
+  RecordPlace,
+)
 from tfx_balance.documents.class_distribution import (
   SIDECAR_NAME,
   ClassDistribution,
@@ -31,9 +37,10 @@ from tfx_balance.documents.json_document import is_document, parse_json
 from tfx_balance.errors import ConfigError, DataError, plain_errors
 from tfx_balance.examples_artifact import ExamplesInput
 from tfx_balance.label_statistics import default_slice, tallies_of
-from tfx_balance.plan.checks import SplitPair
+from tfx_balance.plan.checks import Check, SplitPair, percent, shown
 from tfx_balance.plan.class_counts import BASELINE
 from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.distribution_rules import SplitLimit
 from tfx_balance.scan.scan import InputFile, scan_files
 from tfx_balance.scan.strata import Payload
 from tfx_balance.scan.totals import SumGroups, Totals, check_features
@@ -45,6 +52,70 @@ from tfx_balance.tfrecord.work_files import (
   read_whole,
   write_json,
 )
+
+
+def describe_leakage(found: Mapping[str, Any], key: str, pairs: Sequence[SplitPair]) -> Leakage:
+  """Returns what pairs of splits have in common, from the JSON data that `find_leakage` wrote."""
+  by_pair = {tuple(row['splits']): row for row in found['pairs']}
+  rows = []
+  for pair in pairs:
+    forward = (pair.split, pair.other) in by_pair
+    row = by_pair[(pair.split, pair.other) if forward else (pair.other, pair.split)]
+    step = 1 if forward else -1
+    here, there = row['records'][::step]
+    rows.append(
+      CommonRecords(
+        pair.split,
+        pair.other,
+        row['keys'],
+        here,
+        _share(here, found, pair.split),
+        there,
+        _share(there, found, pair.other),
+        tuple(
+          CommonExample(
+            example['text'], *(RecordPlace(**place) for place in example['places'][::step])
+          )
+          for example in row['examples']
+        ),
+      )
+    )
+  splits = {name: KeyedRecords(**told) for name, told in found['splits'].items()}
+  return Leakage(key, splits, tuple(rows))
+
+
+def check_leakage(leakage: Leakage, limit: SplitLimit) -> list[Check]:
+  """Returns whether splits have too many records in common with others."""
+  checks = []
+  for pair in leakage.pairs:
+    most = limit.of(pair.split)
+    if most is not None:
+      text, passed = _sentence(leakage.key, pair, most), pair.share <= most
+      checks.append(
+        Check('max_leakage', pair.split, pair.other, None, pair.share, most, passed, text)
+      )
+  return checks
+
+
+def _sentence(key: str, pair: CommonRecords, limit: float) -> str:
+  what = 'are' if key == 'records' else f'have a value of {key!r} that is'
+  text = (
+    f'{pair.records} records of {shown(pair.split)} {what} in {shown(pair.other)} too: '
+    f'{percent(pair.share)}, the limit is {percent(limit)}'
+  )
+  if pair.examples:
+    first = pair.examples[0]
+    text += (
+      f'; such as {first.text}, record {first.split.record} of {first.split.file} '
+      f'and record {first.other.record} of {first.other.file}'
+    )
+  return text
+
+
+def _share(records: int, found: Mapping[str, Any], split: str) -> float:
+  total = found['splits'][split]['records']
+  return records / total if total else 0.0
+
 
 _COUNT_RECORDS = 'pass examples=, and the records are counted'
 
@@ -160,14 +231,7 @@ def leakage_of(
   make_pipeline: MakePipeline,
   work_dir: str,
 ) -> Leakage:
-  """Returns what pairs of splits have in common, as the sidecar has it.
-
-  Args:
-    source: Records to compare.
-    key: `RECORDS`, or the feature whose values are compared.
-    pairs: Pairs of splits.
-    make_pipeline: Function that makes a Beam pipeline, which runs when its `with` ends.
-    work_dir: Folder of files that are in the making.
+  """Returns what pairs of splits have in common: of `RECORDS`, or of the values of a feature.
 
   Raises:
     DataError: if the feature is in no record, or of several types.
@@ -253,16 +317,7 @@ def recount(
   work_dir: str,
   path: str,
 ) -> None:
-  """Adds to a pipeline what counts the classes of each group of files, and writes the tallies.
-
-  Args:
-    pipeline: to add to.
-    files: to read, each in the group of its split.
-    label: the feature that holds the class.
-    payload: what a record is.
-    work_dir: for files that are in the making.
-    path: of the JSON file to write, which `read_tallies` reads.
-  """
+  """Adds to a pipeline what counts the classes of each group of files, for `read_tallies`."""
   counted = create(pipeline, 'CountedFiles', files)
   scanned = scan_files(counted, (label,), payload, 'own_stratum', work_dir, READ_DEFAULTS)
   write = partial(write_tallies, path, label=label)

@@ -17,12 +17,12 @@ from tfx_balance.class_distribution_validator.anomalies import schema_rules
 from tfx_balance.class_distribution_validator.counting import (
   SplitStatistics,
   Tallies,
+  check_leakage,
   count_baseline,
   count_examples,
   leakage_of,
   splits_of,
 )
-from tfx_balance.class_distribution_validator.leakage_rules import check_leakage
 from tfx_balance.class_distribution_validator.parameters import ValidatorParameters
 from tfx_balance.documents.class_checks import (
   CHECKS_NAME,

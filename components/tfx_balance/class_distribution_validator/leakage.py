@@ -9,6 +9,7 @@ memory is a run while it is made, or a part while it is compared, and never all 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, repeat
@@ -170,13 +171,7 @@ class ShowRecords(beam.DoFn):
 
 
 def describe_record(record: bytes, feature: str | None, payload: Payload) -> str:
-  """Returns a record, or one feature of it, as a line of text that is safe to print.
-
-  Args:
-    record: Serialized record.
-    feature: Feature to show; None for all, in the order of their names.
-    payload: Type of the record.
-  """
+  """Returns a record, or one feature of it, as a line of text that is safe to print."""
   if payload == 'FORMAT_TF_SEQUENCE_EXAMPLE':
     features = tf.train.SequenceExample.FromString(record).context.feature
   else:
@@ -406,38 +401,15 @@ def compare_part(part: tuple[int, int], hashed: Sequence[HashedFile], n_splits: 
   )
 
 
-class SumCommonKeys(beam.CombineFn):
-  """Adds up what the parts have found."""
-
-  def __init__(self, n_splits: int) -> None:
-    self._n_splits = n_splits
-
-  def create_accumulator(self) -> CommonKeys:
-    return CommonKeys.nothing(self._n_splits)
-
-  def add_input(self, found: CommonKeys, part: CommonKeys) -> CommonKeys:
-    return found.merge(part)
-
-  def merge_accumulators(self, several: Iterable[CommonKeys]) -> CommonKeys:
-    merged = self.create_accumulator()
-    for found in several:
-      merged = merged.merge(found)
-    return merged
-
-  def extract_output(self, found: CommonKeys) -> CommonKeys:
-    return found
+def merge_keys(found: Iterable[CommonKeys], n_splits: int) -> CommonKeys:
+  """Returns what several parts have found together."""
+  return functools.reduce(CommonKeys.merge, found, CommonKeys.nothing(n_splits))
 
 
 def find_leakage(
   pipeline: beam.Pipeline, files: Sequence[InputFile], request: LeakageRequest
 ) -> None:
-  """Adds to a pipeline what compares the splits and writes what they have in common.
-
-  Args:
-    pipeline: Pipeline to add to.
-    files: Files to read, each in the group of its split.
-    request: What to look for.
-  """
+  """Adds to a pipeline what compares the splits, each a group of files, and writes the result."""
   n_splits = len(request.splits)
   created = create(pipeline, 'HashedFiles', files)
   hashed = spread(created, 'SpreadHashed', attrgetter('rank')) | 'HashFile' >> beam.ParDo(
@@ -448,7 +420,7 @@ def find_leakage(
   found = (
     spread(parts, 'SpreadParts', itemgetter(0))
     | 'ComparePart' >> beam.Map(compare_part, all_hashed, n_splits)
-    | 'SumLeakage' >> beam.CombineGlobally(SumCommonKeys(n_splits))
+    | 'SumLeakage' >> beam.CombineGlobally(merge_keys, n_splits)
   )
   wanted = found | 'Examples' >> beam.FlatMap(ShowRecords.wanted, list(files))
   shown = spread(wanted, 'SpreadExamples', _rank_of_file) | 'ShowExample' >> beam.ParDo(

@@ -1,4 +1,8 @@
-"""What each component did to each class, as a `ClassDistribution`, with warnings for people."""
+"""What each component did to each class, as a `ClassDistribution`, with warnings for people.
+
+`parameters` are the arguments of the component, `sources` what was read of each split, `files` the
+files of the splits, and `passed_through` the splits that were copied unread.
+"""
 
 from __future__ import annotations
 
@@ -32,15 +36,7 @@ def describe_split(
   files: FileSizes,
   passed_through: Sequence[str],
 ) -> ClassDistribution:
-  """Returns what StratifiedSplitter wrote: of each cell the records and their ideal number.
-
-  Args:
-    plan: Plan that was carried out.
-    parameters: Arguments of the component.
-    source: What was read.
-    files: Files of the splits.
-    passed_through: Names of splits that were copied unread.
-  """
+  """Returns what StratifiedSplitter wrote: of each cell the records and their ideal number."""
   cell = functools.cache(CellRecords)  # of many strata, few cells differ
   n_records = sum(plan.records)
   ideals = {n: [_number(n * share) for share in plan.shares] for n in {*plan.records, n_records}}
@@ -73,14 +69,8 @@ def describe_balance(
 ) -> ClassDistribution:
   """Returns what BalancedAugmenter wrote: of each balanced cell also what was there before.
 
-  Args:
-    plans: Plan of each split that was balanced.
-    augmented_split: Name of the split that has the copies; None where they are with the originals.
-    parameters: Arguments of the component.
-    sources: What was read of each split.
-    files: Files of the splits, also of one that was copied as it was.
-    passed_through: Names of splits that were copied unread.
-    pools: Pools that copies were made with, of the classes of each split, in order.
+  The copies are in `augmented_split`, or where it is None with the originals. `pools` are those of
+  the classes of each split, in order.
   """
   sizes = iter(pools.sizes) if pools else itertools.repeat(0)
   cells: dict[ClassValue, dict[str, CellRecords]] = {}
@@ -127,15 +117,7 @@ def describe_input(
   files: FileSizes,
   passed_through: Sequence[str],
 ) -> ClassDistribution:
-  """Returns what BalancedInputGen wrote: of each cell also how many records each input split had.
-
-  Args:
-    plan: Plan of what was written.
-    parameters: Arguments of the component.
-    sources: What was read of each input split.
-    files: Files of the split.
-    passed_through: Names of splits that were copied unread.
-  """
+  """Returns what BalancedInputGen wrote: also how many records of a cell each input split had."""
   strata = []
   for i, (value, n) in enumerate(zip(plan.classes, plan.records, strict=True)):
     merged = {name: counts[i] for name, counts in plan.natural.items()}
@@ -159,15 +141,7 @@ def _split_records(
   balanced: Sequence[StratumRecords],
   unlabelled: int = 0,
 ) -> SplitRecords:
-  """Returns a split's records, imbalance ratio and files.
-
-  Args:
-    strata: All of them.
-    name: Name of the split.
-    files: Files of the splits.
-    balanced: Strata that the ratio is of.
-    unlabelled: Number of records without a class that the split has besides.
-  """
+  """Returns a split with its unlabelled records, and the imbalance ratio of the balanced strata."""
 
   def column(rows: Sequence[StratumRecords]) -> list[int]:
     return [row.splits[name].records if name in row.splits else 0 for row in rows]

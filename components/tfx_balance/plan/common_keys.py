@@ -137,12 +137,7 @@ def count_parts(n_rows: int) -> int:
 
 
 def compare_keys(keys: KeyColumns, n_splits: int) -> CommonKeys:
-  """Returns what the splits have in common of some keys, which must be all of their hashes.
-
-  Args:
-    keys: Keys of all the files.
-    n_splits: Number of splits.
-  """
+  """Returns what the splits have in common of some keys, which must be all of their hashes."""
   rows, split, file = keys.rows, keys.split, keys.file
   order = np.lexsort((rows['position'], file, split, rows['low'], rows['high']))
   rows, split, file = rows[order], split[order], file[order]

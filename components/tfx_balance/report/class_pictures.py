@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 from tfx_balance.documents.recall import ModelRecall
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.report import pictures as palette
-from tfx_balance.report.measures import ratio_of, wilson, worst_fits
+from tfx_balance.report.measures import (
+  class_name,
+  clean,
+  decimal,
+  ratio,
+  ratio_of,
+  short,
+  signed,
+  wilson,
+  worst_fits,
+)
 from tfx_balance.report.pictures import (
   FEW,
   ROW,
@@ -21,7 +31,6 @@ from tfx_balance.report.pictures import (
   new_figure,
 )
 from tfx_balance.report.run_view import WHOLE, Fit, RunView, SplitCounts, Stage
-from tfx_balance.report.text import class_name, clean, decimal, ratio, short, signed
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes

@@ -2,13 +2,117 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distribution import imbalance_ratio, jensen_shannon, l_infinity
 from tfx_balance.report.run_view import Fit, RunView, Stage
+
+NAME_LENGTH = 36
+
+
+def short(name: str, length: int = NAME_LENGTH) -> str:
+  """Returns a name that fits, cut in the middle: names often differ at one of their ends.
+
+  >>> short('a' * 30 + 'b' * 30, 11)
+  'aaaaa…bbbbb'
+  """
+  if len(name) <= length:
+    return name
+  keep = length - 1
+  return f'{name[: keep - keep // 2]}…{name[len(name) - keep // 2 :]}'
+
+
+def clean(text: Any) -> str:
+  """Returns a text that a file in UTF-8 can hold and that shows what is in it.
+
+  Escaped are what is no character (halves of surrogate pairs) and what cannot be seen or would
+  turn the text around: control characters and marks of direction.
+  """
+  text = str(text).encode('utf-8', 'backslashreplace').decode('utf-8')
+  return ''.join(c if c.isprintable() or c == '\n' else _escape(c) for c in text)
+
+
+def class_name(value: object) -> str:
+  """Returns the name of a class, or what it is where there is nothing to see.
+
+  >>> class_name('cat'), class_name(''), class_name('  ')
+  ('cat', '(empty)', '(2 spaces)')
+  """
+  name = clean(value)
+  if name.strip():
+    return name
+  return f'({len(name)} space{"s" if len(name) > 1 else ""})' if name else '(empty)'
+
+
+def _escape(char: str) -> str:
+  return char if char == '\u200d' else char.encode('unicode_escape').decode('ascii')
+
+
+def integer(n: int) -> str:
+  """Returns a count with commas."""
+  return f'{n:,}'
+
+
+def decimal(x: float | None) -> str:
+  """Returns a measured number, three digits long where it is small.
+
+  >>> decimal(0.123456), decimal(12.5), decimal(1250.0), decimal(0.0000479), decimal(None)
+  ('0.123', '12.5', '1,250', '0.000048', '-')
+  """
+  if x is None or math.isnan(x):
+    return '-'
+  if math.isinf(x):
+    return '∞' if x > 0 else '-∞'
+  if x == int(x):
+    return f'{int(x):,}'
+  if abs(x) >= 1000:
+    return f'{x:,.1f}'
+  if abs(x) >= 0.001:
+    return f'{x:.3g}'
+  return f'{x:.6f}'.rstrip('0') if abs(x) >= 0.0000005 else f'{x:.1e}'
+
+
+def ratio(x: float | None) -> str:
+  """Returns an imbalance ratio.
+
+  >>> ratio(1.0), ratio(20.28), ratio(float('inf')), ratio(None)
+  ('1.0', '20.3', '∞', '-')
+  """
+  if x is None or not math.isfinite(x):
+    return decimal(x)
+  return f'{x:,.1f}' if x < 1000 else f'{x:,.0f}'
+
+
+def signed(x: float) -> str:
+  """Returns a difference with its sign.
+
+  >>> signed(0.2), signed(-1.0), signed(0)
+  ('+0.2', '-1', '0')
+  """
+  if round(x, 6) == 0:
+    return '0'
+  return ('+' if x > 0 else '-') + decimal(round(abs(x), 6))
+
+
+def percent(x: float | None) -> str:
+  """Returns a share as per cent; what is not nothing is not shown as nothing.
+
+  >>> percent(0.5), percent(0.00001), percent(0)
+  ('50.0%', '<0.1%', '0.0%')
+  """
+  if x is None:
+    return '-'
+  return '<0.1%' if 0 < x < 0.0005 else f'{x:.1%}'
+
+
+def parameter(value: Any) -> str:
+  """Returns a parameter's value: text as it is, everything else as JSON."""
+  return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 @dataclass(frozen=True)

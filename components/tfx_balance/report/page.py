@@ -12,7 +12,8 @@ from tfx.dsl.io import fileio
 from tfx_balance.arguments import check_path, check_text, shown
 from tfx_balance.documents.class_checks import Leakage
 from tfx_balance.errors import ConfigError
-from tfx_balance.report import measures, tables, text
+from tfx_balance.report import measures, tables
+from tfx_balance.report import measures as text
 from tfx_balance.report import pictures as palette
 from tfx_balance.report.class_pictures import counts_picture, fit_picture, recall_picture
 from tfx_balance.report.pictures import PICTURE_KINDS, Picture, inline, load

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tfx_balance.errors import ConfigError
 from tfx_balance.report import pictures as palette
-from tfx_balance.report.text import class_name, short
+from tfx_balance.report.measures import class_name, short
 
 
 @dataclass(frozen=True)

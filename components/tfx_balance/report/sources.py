@@ -19,6 +19,7 @@ from tfx_balance.documents.json_document import is_document, parse_json, parsed_
 from tfx_balance.documents.recall import RECALL_NAME, ClassRecall, ModelRecall, RecallDocument
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue, stratum_name
+from tfx_balance.report.measures import clean
 from tfx_balance.report.run_view import (
   CheckSet,
   Findings,
@@ -30,7 +31,6 @@ from tfx_balance.report.run_view import (
   merge,
   training_splits,
 )
-from tfx_balance.report.text import clean
 
 STATISTICS_FILE = 'FeatureStats.pb'
 EVALUATION_FILE = 'eval_config.json'

@@ -9,7 +9,8 @@ from typing import Literal
 from tfx_balance.documents.recall import ModelRecall
 from tfx_balance.plan.checks import Check
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.report import measures, text
+from tfx_balance.report import measures
+from tfx_balance.report import measures as text
 from tfx_balance.report.measures import ratio_of
 from tfx_balance.report.run_view import WHOLE, CheckSet, Fit, RunView, SplitCounts, Stage
 
