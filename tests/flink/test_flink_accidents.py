@@ -59,7 +59,7 @@ def test_a_run_whose_workers_keep_dying_fails_and_publishes_nothing(
 ):
   with (
     pytest.raises(RuntimeError, match='failed in state FAILED'),
-    Accident(tmp_path, LATE, flink.kill_workers, again=True) as accident,
+    Accident(tmp_path, EARLY, flink.kill_workers, again=True) as accident,
   ):
     split(tmp_path, files, [*PORTABLE, *flink.beam_args])
 
