@@ -103,12 +103,7 @@ def read_results(path: Path) -> list[Result]:
 
 
 def main(arguments: Sequence[str] | None = None, run: Runner = run_piece) -> int:
-  """Runs benchmarks with the given arguments; returns 0, or 1 if a side failed.
-
-  Args:
-    arguments: Command line; None for that of this process.
-    run: Function that runs a piece in a new process or, in tests, in this one.
-  """
+  """Runs benchmarks with the given arguments; returns 0, or 1 if a side failed."""
   known = parse_arguments(arguments)
   asked = (known.repeat, shlex.split(known.beam_args), known.cache.resolve(), run)
   machine = machine_lines()

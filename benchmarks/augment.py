@@ -159,26 +159,13 @@ def _transform(
   from tfx_balance.balanced_augmenter.job import AugmentRequest
   from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
   from tfx_balance.balanced_augmenter.transform import BalancedAugment
-  from tfx_balance.plan.balance_plan import BalanceRequest
   from tfx_balance.scan.scan import InputFile
-  from tfx_balance.tfrecord.reading import READ_DEFAULTS
   from tfx_balance.writer import write_outputs
 
-  balance = BalanceRequest.parse(factors=options.get('factors'))
   split, work_dir = options.get('augmented_split'), f'{root}/.work'
-  parameters = AugmenterParameters(
-    label='label',
-    balance=balance,
-    splits=(SPLIT,),
-    augmented_split=split,
-    seed=0,
-    missing='error',
-    reading=READ_DEFAULTS,
-    missing_is_class=False,
-    provenance=False,
-    augment_timeout=None,
-    shown={},
-  )
+  arguments = {'label': 'label', 'splits': SPLIT, 'sampling_strategy': 'auto'}
+  arguments |= {'factors': options.get('factors'), 'augmented_split': split}
+  parameters = AugmenterParameters.decode(arguments)
   request = AugmentRequest(parameters, 'FORMAT_TF_EXAMPLE', root, '.gz', work_dir)
   Path(work_dir).mkdir(parents=True)
   inputs = [InputFile(path, rank, SPLIT) for rank, path in enumerate(files.paths())]

@@ -36,10 +36,8 @@ class Work:
 
   Attributes:
     run: Function that is timed.
-    check: Function of the result of `run` that returns fields of `Measured`, or raises if the
-      result is wrong; not timed.
-    fresh_bytes: Approximate bytes of memory that `run` uses, including written files; see
-      `touch_memory`.
+    check: Function from the result of `run` to fields of `Measured`, not timed; raises if wrong.
+    fresh_bytes: Approximate bytes that `run` uses, written files included; see `touch_memory`.
   """
 
   run: Callable[[], Any]
@@ -54,12 +52,10 @@ class Measured:
   Attributes:
     seconds: Wall time of `Work.run`, or of the part of it in which records were counted.
     core_seconds: CPU time during `seconds`, of all threads and of child processes that ended.
-    peak_bytes: Peak resident memory until the end of `Work.run`, including imported libraries. The
-      kernel includes that of the parent process, so the parent should stay small.
+    peak_bytes: Peak resident memory until the end of `Work.run`; that of the parent is included.
     start_bytes: Peak resident memory when timing started.
     other_cores: Average number of cores used by other processes.
-    records: Number of output records.
-    counts: Number of output records by class or split.
+    records, counts: Number of output records, in all and by class or split.
     figures: Additional printed values by column name.
     result: Result of a piece that is not a side of a case.
   """
@@ -88,7 +84,6 @@ class Case:
   """Case of a benchmark: one input and the sides that are measured on it.
 
   Attributes:
-    name: Description of the input.
     records: Approximate number of output records.
     sides: Piece of each side by name; it also receives `data`, `root` and `beam_args`.
     peers: Names of the peers' sides; ratios refer to the first.
@@ -115,7 +110,6 @@ class Result:
   """Measurements of one case of a benchmark.
 
   Attributes:
-    benchmark: Name of the benchmark.
     case: Measured case; all seconds refer to `case.records` records.
     sizes: Bytes of the input: 'raw_bytes' decompressed, 'file_bytes' compressed.
     floor: Core-seconds of decompression (D) and compression (C) alone, for each library.
