@@ -50,6 +50,30 @@ for _ in dataset:
   pass
 """,
   ),
+  'by Ctrl-C, and again while a call is waited for': (
+    -signal.SIGINT,
+    """
+from tfx_balance.inputs.python_calls import call_python, options_of_calls
+
+def slow(x):
+  time.sleep(2)
+  return x
+
+def interrupt():
+  while True:
+    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGINT)
+
+numbers = tf.data.Dataset.range(1000)
+called = numbers.map(lambda x: call_python(slow, [x], [tf.int64])[0])
+calls = iter(called.prefetch(1).with_options(options_of_calls()))
+next(calls)
+threading.Thread(target=interrupt, daemon=True).start()
+print('END', flush=True)
+for _ in calls:
+  pass
+""",
+  ),
   'with a thread that reads on': (
     0,
     """

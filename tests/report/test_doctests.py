@@ -8,7 +8,7 @@ import pytest
 from tfx_balance import report
 
 MODULES = [info.name for info in pkgutil.walk_packages(report.__path__, report.__name__ + '.')]
-WITH_EXAMPLES = ('text', 'pictures', 'class_pictures')
+WITH_EXAMPLES = ('measures', 'pictures', 'class_pictures')
 
 
 @pytest.mark.parametrize('name', MODULES)

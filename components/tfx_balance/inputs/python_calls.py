@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -108,6 +109,8 @@ def _add(counter: tf.Tensor, n: int) -> tf.Operation:
 
 def _shut() -> None:
   """Lets no other call begin, and waits for those that have begun."""
+  # A second Ctrl-C would end the wait, and what it waits for would keep the process for ever.
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
   with tf.init_scope(), tf.device('/CPU:0'):
     begun, ended = _counter('begun'), _counter('ended')
     _add(begun, _SHUT)

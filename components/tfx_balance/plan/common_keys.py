@@ -154,13 +154,7 @@ def compare_keys(keys: KeyColumns, n_splits: int) -> CommonKeys:
 
 
 def _compare_block(keys: KeyColumns, lengths: Ints, n_splits: int) -> CommonKeys:
-  """Returns what keys, each in two splits at least, are in common.
-
-  Args:
-    keys: Rows in the order of hash, split, file, position.
-    lengths: Number of rows of each key.
-    n_splits: Number of splits.
-  """
+  """Returns what keys are in common: sorted by hash, split, file, position, each in two splits."""
   cell = np.repeat(np.arange(len(lengths)), lengths) * n_splits + keys.split
   counts = np.bincount(cell, keys.rows['count'], minlength=len(lengths) * n_splits)
   table = counts.reshape(-1, n_splits)  # float64, exact up to 2**53
