@@ -163,7 +163,7 @@ def _transform(
   from tfx_balance.writer import write_outputs
 
   split, work_dir = options.get('augmented_split'), f'{root}/.work'
-  arguments = {'label': 'label', 'splits': SPLIT, 'sampling_strategy': 'auto'}
+  arguments: dict[str, Any] = {'label': 'label', 'splits': SPLIT, 'sampling_strategy': 'auto'}
   arguments |= {'factors': options.get('factors'), 'augmented_split': split}
   parameters = AugmenterParameters.decode(arguments)
   request = AugmentRequest(parameters, 'FORMAT_TF_EXAMPLE', root, '.gz', work_dir)
