@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,3 +55,15 @@ CHANGES: dict[str, Callable[[str], None]] = {
   'dropped record': drop_record,
   'truncated file': truncate,
 }
+
+
+def stop_moves(monkeypatch, moved):
+  """Has the next moves of files fail after so many."""
+  calls, move = [], shutil.move
+
+  def fail(source, target):
+    if len(calls) >= moved:
+      raise OSError('the worker was killed')
+    calls.append(move(source, target))
+
+  monkeypatch.setattr(shutil, 'move', fail)

@@ -50,6 +50,8 @@ INPUTS, REPORT, KUBEFLOW = 'tfx_balance.inputs', 'tfx_balance.report', 'tfx_bala
 BASE = (ERRORS, ARGUMENTS, LAZY)
 # What a Trainer reads records with: no Beam, no TensorFlow.
 READING = tuple(f'{TFRECORD}.{name}' for name in ('frames', 'reading'))
+# Where files are: imported by all, and imports Beam when a path asks for it.
+STORAGE = tuple(f'{TFRECORD}.{name}' for name in ('object_store', 'storage'))
 PIPELINE_ONLY = frozenset({'tfx', 'apache_beam'})  # which no trainer should have to import
 RULES = {
   ERRORS: Rule((), only=frozenset()),
@@ -60,19 +62,22 @@ RULES = {
   # Augment functions run in a Beam worker and in a trainer's tf.data alike.
   AUGMENT: Rule((*BASE, PLAN, AUGMENT), never=PIPELINE_ONLY),
   **{name: Rule((*BASE, *READING), never=PIPELINE_ONLY | {'tensorflow'}) for name in READING},
+  **{name: Rule(STORAGE, never=frozenset({'tfx', 'tensorflow'})) for name in STORAGE},
   TFRECORD: Rule((*BASE, DOCUMENTS, TFRECORD), never=frozenset({'tfx', 'tensorflow'})),
   BEAM: Rule((*BASE, DOCUMENTS, BEAM), never=frozenset({'tfx', 'tensorflow'})),
   SCAN: Rule((*BASE, PLAN, DOCUMENTS, TFRECORD, BEAM, SCAN), never=frozenset({'tfx'})),
   SHUFFLE: Rule(
     (*BASE, PLAN, TFRECORD, BEAM, SCAN, SHUFFLE), never=frozenset({'tfx', 'tensorflow'})
   ),
-  INPUTS: Rule((*BASE, PLAN, DOCUMENTS, AUGMENT, *READING, INPUTS), never=PIPELINE_ONLY),
+  INPUTS: Rule((*BASE, PLAN, DOCUMENTS, AUGMENT, *READING, *STORAGE, INPUTS), never=PIPELINE_ONLY),
   # Read by the validator and by the report.
   STATISTICS: Rule((ERRORS, PLAN), never=PIPELINE_ONLY),
   # Reads what others wrote: what it shows it has from files alone.
-  REPORT: Rule((*BASE, PLAN, DOCUMENTS, REPORT, STATISTICS), never=frozenset({'apache_beam'})),
+  REPORT: Rule(
+    (*BASE, PLAN, DOCUMENTS, *STORAGE, REPORT, STATISTICS), never=frozenset({'apache_beam'})
+  ),
   # Serves any pipeline, of any components.
-  KUBEFLOW: Rule((*BASE, KUBEFLOW)),
+  KUBEFLOW: Rule((*BASE, *STORAGE, KUBEFLOW)),
   # Component folders, and what they have in common.
   'tfx_balance': Rule(('tfx_balance',)),
   'pipelines': Rule(('tfx_balance', 'pipelines')),

@@ -8,10 +8,10 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pytest
-from apache_beam.io.filesystems import FileSystems
 from tfx_balance.documents.json_document import json_text
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.shuffle.output_layout import OutputLayout
+from tfx_balance.tfrecord.storage import LocalFiles
 from tfx_balance.tfrecord.work_files import FileCopy, WorkFile
 from tfx_balance.writer import Job, Request, publish_outputs, write_outputs
 
@@ -90,11 +90,11 @@ def test_a_value_that_json_does_not_have_is_an_error(tmp_path):
 
 
 def test_nothing_is_published_where_there_is_no_room_for_the_sidecar(tmp_path, monkeypatch):
-  def full(path, **_):
+  def full(self, path):
     raise OSError(errno.ENOSPC, 'No space left on device', path)
 
   files = work_files(tmp_path)
-  monkeypatch.setattr(FileSystems, 'create', full)
+  monkeypatch.setattr(LocalFiles, 'create', full)
   with pytest.raises(OSError, match='No space left'):
     publish_outputs(job(tmp_path), np.array([[2, 3]]), files)
   assert all_bytes(tmp_path / 'out') == {}

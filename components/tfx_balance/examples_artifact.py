@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from absl import logging
 from tfx import types
 from tfx.components.util import examples_utils
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from tfx_balance.documents.class_distribution import SIDECAR_NAME, ClassDistribution
@@ -16,6 +15,7 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.scan.strata import Payload
 from tfx_balance.tfrecord.files import GZIP_SUFFIX, suffix_of
+from tfx_balance.tfrecord.storage import storage_of
 from tfx_balance.tfrecord.work_files import FileCopy
 
 _CARRIED_STRINGS = ('payload_format', 'file_format', 'span', 'version')
@@ -139,10 +139,11 @@ def _files(artifact: types.Artifact, split: str) -> list[str]:
   if split not in _split_names(artifact):
     return []
   (folder,) = artifact_utils.get_split_uris([artifact], split)
-  if not fileio.isdir(folder):
+  storage = storage_of(folder)
+  if not storage.is_folder(folder):
     return []
   # Listed, not matched: to a pattern, a bracket in the folder's path is not itself.
-  return sorted(f'{folder}/{name}' for name in fileio.listdir(folder))
+  return sorted(f'{folder}/{name}' for name in storage.names(folder))
 
 
 def _number(artifact: types.Artifact, name: str) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import apache_beam as beam
 from absl import flags
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
@@ -20,9 +21,12 @@ from tfx_balance.errors import plain_errors
 from tfx_balance.examples_artifact import ExamplesInput, log_warnings
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.tfrecord.files import suffix_of
-from tfx_balance.tfrecord.work_files import read_whole
+from tfx_balance.tfrecord.storage import read_whole
 from tfx_balance.tfrecord.work_folder import work_folder
+from tfx_balance.tfx_object_store import register_object_stores
 from tfx_balance.writer import write_outputs
+
+register_object_stores()
 
 _LOCAL_RUNNERS = {'directrunner', 'switchingdirectrunner', 'fnapirunner', 'bundlebaseddirectrunner'}
 _IN_MEMORY = {'--direct_running_mode=in_memory'}
@@ -52,6 +56,13 @@ class BeamExecutor(base_beam_executor.BaseBeamExecutor):
       args.append(f'--runner={_IN_MEMORY_RUNNER}')
     self._beam_pipeline_args = args
     flags.FLAGS([*sys.argv, *args], known_only=True)  # as TFX does
+
+  def work_folder(
+    self, output_uri: str, input_paths: Sequence[str] = ()
+  ) -> contextlib.AbstractContextManager[str]:
+    """Gives a folder for work files that all of the pipeline's workers reach."""
+    FileSystems.set_options(PipelineOptions(self._beam_pipeline_args))  # of which S3's are read
+    return work_folder(output_uri, input_paths, runs_on_this_machine(self._beam_pipeline_args))
 
   @contextlib.contextmanager
   def beam_pipeline(self) -> Iterator[beam.Pipeline]:
@@ -90,7 +101,7 @@ class ExamplesExecutor(BeamExecutor):
       'output_uri': output.uri,
       'suffix': suffix_of(files[0].path),
     }
-    with work_folder(output.uri, [file.path for file in files]) as work_dir:
+    with self.work_folder(output.uri, [file.path for file in files]) as work_dir:
       transform = transform_of(work_dir=work_dir, **target)
       with plain_errors(), self.beam_pipeline() as pipeline:
         write_outputs(pipeline, files, transform, copies, passed_through, work_dir)

@@ -5,7 +5,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from apache_beam.io.filesystems import FileSystems
 from tfx.types import artifact_utils
 from tfx_balance import BalancedAugmenter
 from tfx_balance.augment import ImageAugment, SmoothedBootstrap, Smote
@@ -21,6 +20,7 @@ from tests.balanced_augmenter.helpers_balance import (
   expected_targets,
   tabular,
 )
+from tests.helpers_changes import stop_moves
 from tests.helpers_checks import read_sidecar
 from tests.helpers_examples import (
   all_bytes,
@@ -188,13 +188,7 @@ def test_a_run_whose_first_attempt_failed_gives_the_same_bytes(augment, tmp_path
 
 @pytest.mark.parametrize('moved', [0, 1])
 def test_a_worker_that_dies_leaves_no_half_file(augment, tmp_path, monkeypatch, moved):
-  rename = FileSystems.rename
-
-  def breaks(sources, destinations):
-    rename(sources[:moved], destinations[:moved])
-    raise OSError('the worker was killed')
-
-  monkeypatch.setattr(FileSystems, 'rename', breaks)
+  stop_moves(monkeypatch, moved)
   with pytest.raises(Exception, match='the worker was killed'):
     augment({'train': [RECORDS], **OTHERS}, name='out')
   left = all_bytes(tmp_path / 'out')

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from apache_beam.io.filesystems import FileSystems
 from tfx.types import artifact_utils
 from tfx_balance import BalancedInputGen
 from tfx_balance.errors import ConfigError, DataError
@@ -16,6 +15,7 @@ from tfx_balance.plan import class_files
 from tfx_balance.shuffle import output_layout, scatter
 
 from tests.balanced_input_gen.helpers_input_gen import assert_laid_out, read_plan, runs
+from tests.helpers_changes import stop_moves
 from tests.helpers_checks import read_sidecar
 from tests.helpers_examples import (
   all_bytes,
@@ -166,13 +166,7 @@ def test_every_bundle_may_run_twice(lay_out, monkeypatch):
 
 @pytest.mark.parametrize('moved', [0, 1])
 def test_a_worker_that_dies_leaves_no_half_file(lay_out, tmp_path, monkeypatch, moved):
-  rename = FileSystems.rename
-
-  def breaks(sources, destinations):
-    rename(sources[:moved], destinations[:moved])
-    raise OSError('the worker was killed')
-
-  monkeypatch.setattr(FileSystems, 'rename', breaks)
+  stop_moves(monkeypatch, moved)
   with pytest.raises(Exception, match='the worker was killed'):
     lay_out({'train': [RECORDS], **OTHERS}, name='out')
   left = all_bytes(tmp_path / 'out')

@@ -223,7 +223,7 @@ def report_apis(folder: Path) -> Iterator[Api]:
   run = {'uris': [str(folder)]}
   text = TEXTS
   page = mock.patch('tfx_balance.report.page.render_page', lambda view, title: title)
-  files = mock.patch('tfx_balance.report.page.fileio', **{'isdir.return_value': False})
+  files = mock.patch('tfx_balance.report.page.write_whole')
 
   yield Api('read_run', report.read_run, run, {'uris': frozenset(), 'label': NONE | text})
   shown = {'uris': frozenset(), 'title': text | {'""'}, 'label': NONE | text}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import select
+import shutil
 import signal
 import sys
 import time
@@ -85,24 +86,25 @@ def _child(call: Callable[[], Any], read: int, write: int, loud: bool) -> None:
 
 
 class KillAt:
-  """Kills this process before or after its n-th change of files through Beam.
+  """Kills this process before or after its n-th change of files.
 
   Args:
     n: which one, from 0; None only counts them.
     after: whether it is done before the end.
   """
 
-  CHANGES = ('create', 'rename', 'copy', 'delete', 'mkdirs')
+  CHANGES = ('create', 'delete', 'delete_folder')
 
   def __init__(self, n: int | None, after: bool = False) -> None:
     self.n, self.after, self.count = n, after, 0
 
   def install(self) -> KillAt:
-    """Has Beam's filesystems count."""
-    from apache_beam.io.filesystems import FileSystems
+    """Has this machine's files count."""
+    from tfx_balance.tfrecord.storage import LocalFiles
 
     for name in self.CHANGES:
-      setattr(FileSystems, name, staticmethod(self._counting(getattr(FileSystems, name))))
+      setattr(LocalFiles, name, self._counting(getattr(LocalFiles, name)))
+    shutil.move = self._counting(shutil.move)
     return self
 
   def _counting(self, change: Callable[..., Any]) -> Callable[..., Any]:

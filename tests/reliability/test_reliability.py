@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from apache_beam.io.filesystems import FileSystems
+from tfx_balance.tfrecord.work_files import create_as_is
 
 from tests.helpers_examples import write_tfrecords
 from tests.reliability.children import KillAt, run_in_child
@@ -39,7 +39,7 @@ def test_a_child_is_killed_around_a_change_of_files(tmp_path, after, there):
   def run():
     KillAt(1, after).install()
     for i in range(3):
-      FileSystems.create(str(tmp_path / str(i))).close()
+      create_as_is(str(tmp_path / str(i))).close()
 
   assert run_in_child(run).how == 'killed'
   assert sorted(path.name for path in tmp_path.iterdir()) == there

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xxhash
-from apache_beam.io.filesystems import FileSystems
 from hypothesis import example as explicit
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from tfx_balance.errors import DataError
 from tfx_balance.scan import scan
 from tfx_balance.scan.scan import INDEX_ROW, InputFile, ScanFile, SpillWriter
 from tfx_balance.tfrecord import files
+from tfx_balance.tfrecord.storage import LocalFiles
 
 from tests.helpers_examples import example, labelled, read_tfrecords, value_of, write_tfrecords
 
@@ -186,11 +186,11 @@ def test_the_files_are_closed_also_where_the_input_is_truncated(tmp_path, monkey
   path.write_bytes(path.read_bytes()[: path.stat().st_size - cut])
   opened = []
 
-  def create(*args, create=FileSystems.create, **kwargs):
-    opened.append(create(*args, **kwargs))
+  def create(*args, create=LocalFiles.create):
+    opened.append(create(*args))
     return opened[-1]
 
-  monkeypatch.setattr(FileSystems, 'create', create)
+  monkeypatch.setattr(LocalFiles, 'create', create)
   keep = partial(SpillWriter, n_buckets=8, seed_key=1)
   step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(tmp_path), keep=keep)
   scanned = step.process(InputFile(str(path), 0))

@@ -4,7 +4,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from apache_beam.io.filesystems import FileSystems
 from tfx.types import artifact_utils
 from tfx_balance import StratifiedSplitter
 from tfx_balance.errors import ConfigError, DataError
@@ -13,6 +12,7 @@ from tfx_balance.scan import scan
 from tfx_balance.shuffle import output_layout
 from tfx_balance.shuffle.ranges import GatherRanges
 
+from tests.helpers_changes import stop_moves
 from tests.helpers_checks import assert_conserved, assert_exact, assert_sidecar, read_sidecar
 from tests.helpers_examples import (
   all_bytes,
@@ -354,13 +354,7 @@ def test_every_bundle_may_run_twice(split, monkeypatch):
 
 @pytest.mark.parametrize('moved', [0, 2])
 def test_a_worker_that_dies_leaves_no_half_file(split, tmp_path, monkeypatch, moved):
-  rename = FileSystems.rename
-
-  def breaks(sources, destinations):
-    rename(sources[:moved], destinations[:moved])
-    raise OSError('the worker was killed')
-
-  monkeypatch.setattr(FileSystems, 'rename', breaks)
+  stop_moves(monkeypatch, moved)
   records = labelled({0: 50, 1: 30})
   with pytest.raises(Exception, match='the worker was killed'):
     split({'all': [records]}, name='out')

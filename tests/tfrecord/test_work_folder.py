@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tfx_balance.errors import ConfigError
 from tfx_balance.tfrecord import work_folder as module
+from tfx_balance.tfrecord.storage import BeamFiles, storage_of
 from tfx_balance.tfrecord.work_folder import HEARTBEAT, STALE_VARIABLE, work_folder
 
 HOUR = 3600
@@ -17,7 +18,7 @@ HOUR = 3600
 def _filesystem(request, monkeypatch):
   """Has all of it done as on this machine, then as on a filesystem that Beam alone knows."""
   if not request.param:
-    monkeypatch.setattr(module, 'is_local', lambda path: False)
+    monkeypatch.setattr(module, 'storage_of', lambda path: BeamFiles())
 
 
 def left(artifact: Path, hours: float = 0, name: str = '.work-' + 'a' * 32) -> Path:
@@ -51,7 +52,7 @@ def test_it_goes_whatever_happens(tmp_path, fails):
 
 
 def test_a_path_that_looks_like_a_pattern_is_none(tmp_path, monkeypatch):
-  monkeypatch.setattr(module, 'is_local', lambda path: True)  # Beam takes it for a pattern
+  monkeypatch.setattr(module, 'storage_of', storage_of)  # Beam takes it for a pattern
   dead = left(tmp_path / 'a[1]*?' / '1', 25)
   with work_folder(str(tmp_path / 'a[1]*?' / '2')):
     assert not dead.exists()

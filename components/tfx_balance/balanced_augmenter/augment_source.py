@@ -12,7 +12,6 @@ from typing import Any
 
 from absl import logging
 from tfx.components.util import udf_utils
-from tfx.dsl.io import fileio
 from tfx.utils import import_utils
 
 from tfx_balance.arguments import shown
@@ -20,6 +19,7 @@ from tfx_balance.augment import ImageAugment, SmoothedBootstrap, Smote, load_aug
 from tfx_balance.augment.contract import check_dotted_path
 from tfx_balance.errors import ConfigError, TfxBalanceError
 from tfx_balance.exec_properties import is_runtime, optional_path
+from tfx_balance.tfrecord.storage import exists
 
 READY = {kind.__name__: kind for kind in (ImageAugment, SmoothedBootstrap, Smote)}
 """Classes whose objects are taken for augment_fn, by name."""
@@ -57,7 +57,7 @@ def check_module_file(path: Any) -> Any:
   if is_runtime(path):
     return path
   path = optional_path('module_file', path)
-  if path and udf_utils.should_package_user_modules() and not fileio.exists(path):
+  if path and udf_utils.should_package_user_modules() and not exists(path):
     raise ConfigError(f'module_file={path!r} does not exist; give the path of a Python file')
   return path
 

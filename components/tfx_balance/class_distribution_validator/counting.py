@@ -10,7 +10,6 @@ from typing import Any
 
 import apache_beam as beam
 from absl import logging
-from apache_beam.io.filesystems import FileSystems
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx import types
 from tfx.components.statistics_gen import stats_artifact_utils
@@ -45,11 +44,11 @@ from tfx_balance.scan.scan import InputFile, scan_files
 from tfx_balance.scan.strata import Payload
 from tfx_balance.scan.totals import SumGroups, Totals, check_features
 from tfx_balance.tfrecord.reading import READ_DEFAULTS
+from tfx_balance.tfrecord.storage import read_whole, storage_of
 from tfx_balance.tfrecord.work_files import (
   file_size,
   new_work_file,
   read_json,
-  read_whole,
   write_json,
 )
 
@@ -270,8 +269,8 @@ def _sidecar_tallies(source: ExamplesInput, label: str, splits: Sequence[str]) -
   """
   if len(source.artifacts) != 1:
     return None
-  path = FileSystems.join(source.artifacts[0].uri, SIDECAR_NAME)
-  if not FileSystems.exists(path):
+  path = f'{source.artifacts[0].uri}/{SIDECAR_NAME}'
+  if not storage_of(path).exists(path):
     return None
   data = parse_json(read_whole(path), path)
   if not is_document(data, ClassDistribution):

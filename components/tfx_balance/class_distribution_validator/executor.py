@@ -8,7 +8,6 @@ from typing import Any
 from absl import logging
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 from tfx import types
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
@@ -39,8 +38,8 @@ from tfx_balance.executors import BeamExecutor
 from tfx_balance.plan.checks import Check, default_pairs, failed
 from tfx_balance.plan.class_counts import BASELINE, CountsBySplit
 from tfx_balance.plan.distribution_rules import SchemaRules, check_distribution, check_names
+from tfx_balance.tfrecord.storage import storage_of, write_whole
 from tfx_balance.tfrecord.work_files import publish, write_document, write_json
-from tfx_balance.tfrecord.work_folder import work_folder
 
 ANOMALIES_NAME = 'SchemaDiff.pb'  # as ExampleValidator's
 VIOLATIONS_NAME = 'violations.txt'
@@ -55,8 +54,7 @@ def publish_results(
 ) -> None:
   """Writes the anomalies of each split, and the checks at the root, which come there last."""
   found = [
-    write_document(work_dir, path, data, 'application/octet-stream')
-    for path, data in _by_path(folder, anomalies).items()
+    write_document(work_dir, path, data) for path, data in _by_path(folder, anomalies).items()
   ]
   checks = write_document(work_dir, f'{folder}/{CHECKS_NAME}', json_text(document))
   publish(found)
@@ -69,16 +67,15 @@ def write_copies(
   document: ClassChecks,
 ) -> None:
   """Writes the same, and all that broke as text, where they outlive a run that fails."""
-  fileio.makedirs(folder)
+  storage = storage_of(folder)
   for name in (CHECKS_NAME, VIOLATIONS_NAME):
-    if fileio.exists(f'{folder}/{name}'):
-      fileio.remove(f'{folder}/{name}')
+    if storage.exists(f'{folder}/{name}'):
+      storage.delete(f'{folder}/{name}')
   for path, data in _by_path(folder, anomalies).items():
-    io_utils.write_bytes_file(path, data)
+    write_whole(path, data)
   write_json(f'{folder}/{CHECKS_NAME}', document)
-  io_utils.write_bytes_file(
-    f'{folder}/{VIOLATIONS_NAME}', violation_report(document.checks).encode('utf-8')
-  )
+  told = violation_report(document.checks)
+  write_whole(f'{folder}/{VIOLATIONS_NAME}', told.encode('utf-8'))
 
 
 def _by_path(folder: str, anomalies: Mapping[str, anomalies_pb2.Anomalies]) -> dict[str, bytes]:
@@ -155,7 +152,7 @@ class Executor(BeamExecutor):
     limits = parameters.rules if baseline else parameters.rules.without_baseline()
     limits.check_splits(splits, splits_of(baseline) if baseline else [])
     statistics = SplitStatistics.load(source, splits)
-    with work_folder(output.uri) as work_dir:
+    with self.work_folder(output.uri) as work_dir:
       tallies, counts_from = self._count(input_dict, parameters, statistics, work_dir)
       leakage = self._find_leakage(input_dict, parameters, splits, work_dir)
     if baseline:
@@ -176,7 +173,7 @@ class Executor(BeamExecutor):
       of_split = [check for check in checks if check.split == split]
       found[split] = label_anomalies.with_checks(by_tfdv, of_split, parameters.label)
     document = ClassChecks.of(parameters.label, counts_from, counts, checks, leakage)
-    with work_folder(output.uri) as work_dir:
+    with self.work_folder(output.uri) as work_dir:
       publish_results(output.uri, found, document, work_dir)
     if parameters.report_dir:
       write_copies(parameters.report_dir, found, document)

@@ -42,6 +42,7 @@ from tfx_balance.inputs.record_source import (
   RecordSource,
   collect,
 )
+from tfx_balance.inputs.staging import staged, staged_pattern
 from tfx_balance.inputs.training import LABEL_FORMS, BatchSlice, batch_maker, draw_dataset
 from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.batch_quota import check_batch_size
@@ -97,9 +98,13 @@ class BalancedInputs:
       ConfigError: if there are no train files.
       DataError: if the plan, a file or the schema cannot be read.
     """
-    root = fn_args_lib.find_root(fn_args)
+    given = fn_args_lib.find_root(fn_args)
+    root = staged(given)
     source = FileSource(fn_args_lib.find_plan(fn_args), root, memory_budget)
-    files = list(getattr(fn_args, 'eval_files', None) or [])
+    files = [
+      f'{root}{file.removeprefix(given)}' if file.startswith(given) else staged_pattern(file)
+      for file in getattr(fn_args, 'eval_files', None) or ()
+    ]
     spec = fn_args_lib.find_feature_spec(fn_args)
     return cls(source, spec, source.plan.label, {'eval': files} if files else {})
 
@@ -120,7 +125,7 @@ class BalancedInputs:
     Raises:
       DataError: if the plan cannot be read, or a file that it names is not there.
     """
-    root = check_path('uri', uri).rstrip('/')
+    root = staged(check_path('uri', uri)).rstrip('/')
     check_feature_spec(feature_spec)
     source = FileSource(fn_args_lib.read_plan(root), root, memory_budget)
     folders = [name for name in names_in(root) if name.startswith(SPLIT_PREFIX)]
@@ -167,7 +172,7 @@ class BalancedInputs:
       DataError: if a file is missing or damaged, a record has no label, or the budget is too small.
     """
     if isinstance(files, (str, os.PathLike)):
-      files = check_path('files', files)
+      files = staged_pattern(check_path('files', files))
       if tf.io.gfile.isdir(files):
         if label is None and feature_spec is None:
           return cls(ArraySource(*read_images(files, memory_budget), seed))

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tfx_balance.arguments import check_path, shown
 from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.inputs.staging import SPECIAL, staged_pattern
 
 SUFFIXES = ('.jpeg', '.jpg', '.png')
 _STARTS = (b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff')
@@ -86,7 +87,6 @@ def _objects(values: list[bytes]) -> npt.NDArray[Any]:
 
 
 SPLIT_PREFIX = 'Split-'
-_SPECIAL = frozenset('*?[\\')
 
 
 def matching_files(patterns: Sequence[str] | str) -> list[str]:
@@ -104,7 +104,7 @@ def matching_files(patterns: Sequence[str] | str) -> list[str]:
   if not isinstance(patterns, Sequence) or isinstance(patterns, bytes) or not patterns:
     raise ConfigError(f'files={shown(patterns)} must be paths or patterns; give one or more')
   for pattern in patterns:
-    paths = _matches(check_path('files: entry', pattern))
+    paths = _matches(staged_pattern(check_path('files: entry', pattern)))
     if not paths:
       raise DataError(f'{pattern} matches no file; give a file or a pattern that does')
     found += paths
@@ -115,7 +115,7 @@ def _matches(pattern: str) -> list[str]:
   folder, name = os.path.split(pattern)
   if tf.io.gfile.exists(pattern):
     return [pattern]
-  if _SPECIAL & set(folder) and tf.io.gfile.isdir(folder):
+  if SPECIAL & set(folder) and tf.io.gfile.isdir(folder):
     return [os.path.join(folder, n) for n in fnmatch.filter(names_in(folder), name)]
   return sorted(tf.io.gfile.glob(pattern))
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfx_balance.documents.balanced_input import PLAN_NAME, InputPlan, is_plan
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.parsing import FeatureSpec
+from tfx_balance.inputs.staging import staged
 
 
 def find_root(fn_args: Any) -> str:
@@ -44,7 +45,7 @@ def read_plan(root: str) -> InputPlan:
   """
   path = os.path.join(root, PLAN_NAME)
   try:
-    with tf.io.gfile.GFile(path) as file:
+    with tf.io.gfile.GFile(staged(path)) as file:
       text = file.read()
   except tf.errors.OpError as error:
     raise DataError(
@@ -76,7 +77,7 @@ def read_feature_spec(path: str) -> FeatureSpec:
   from tensorflow_transform.tf_metadata import schema_utils
 
   try:
-    with tf.io.gfile.GFile(path) as file:
+    with tf.io.gfile.GFile(staged(path)) as file:
       schema = text_format.Parse(file.read(), schema_pb2.Schema())
   except (tf.errors.OpError, text_format.ParseError) as error:
     raise DataError(f'{path} is not a readable schema ({error}); pass feature_spec=') from error

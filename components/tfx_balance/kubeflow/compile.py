@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
 from absl import logging
 from tfx import v1 as tfx
-from tfx.dsl.io import fileio
 
 from tfx_balance.arguments import check_mapping, check_path, check_text, shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.kubeflow.entrypoint import DRIVER, MODULE, OUTPUTS_SPEC
 from tfx_balance.kubeflow.task_options import TaskOptions
+from tfx_balance.tfrecord.storage import write_whole
 
 COMMAND = ('python', '-m', MODULE)
 # KFP names its own components so, and kfp.local cuts the prefix off whatever name there is.
@@ -65,11 +64,8 @@ def compile_pipeline(
   spec = compile_spec(pipeline, image)
   platform = apply_options(spec, everywhere, by_task)
   text = yaml.safe_dump_all([spec, platform] if platform else [spec], sort_keys=True)
-  folder = posixpath.dirname(output)
-  if folder:
-    fileio.makedirs(folder)
-  with fileio.open(output, 'w') as file:
-    file.write(f'# PIPELINE DEFINITION\n# Name: {spec["pipelineInfo"]["name"]}\n{text}')
+  head = f'# PIPELINE DEFINITION\n# Name: {spec["pipelineInfo"]["name"]}\n'
+  write_whole(output, f'{head}{text}'.encode())
   return output
 
 

@@ -20,9 +20,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tfx.dsl.io import fileio
-
 from tfx_balance.kubeflow.task_artifacts import launcher_is_here, resolve_types, to_local, to_remote
+from tfx_balance.tfrecord.storage import exists, read_whole, write_whole
 
 MODULE = 'tfx_balance.kubeflow.entrypoint'
 TFX_MODULE = 'tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor'
@@ -89,7 +88,7 @@ def run_task(arguments: Sequence[str]) -> None:
   in_folders = launcher_is_here(given.executor_input)
   if in_folders:
     task = replace(task, executor_input=to_local(task.executor_input))
-  if task.driver and not fileio.exists(task.output_file):
+  if task.driver and not exists(task.output_file):
     run_module(task.driver, task.for_tfx())
     task = replace(task, executor_input=add_metadata(task.executor_input, read(task.output_file)))
   run_module(TFX_MODULE, task.for_tfx())
@@ -138,14 +137,12 @@ def add_metadata(
 
 def read(path: str) -> dict[str, Any]:
   """Returns the JSON in a file."""
-  with fileio.open(path, 'r') as file:
-    return json.load(file)
+  return json.loads(read_whole(path))
 
 
 def write(path: str, message: Mapping[str, Any]) -> None:
   """Writes a file of JSON."""
-  with fileio.open(path, 'w') as file:
-    json.dump(message, file)
+  write_whole(path, json.dumps(message).encode())
 
 
 if __name__ == '__main__':

@@ -10,7 +10,6 @@ import itertools
 from typing import Any, ClassVar
 
 from tfx import types
-from tfx.dsl.io import fileio
 from tfx.orchestration.experimental.interactive import visualizations
 from tfx.types import standard_artifacts
 
@@ -18,6 +17,7 @@ from tfx_balance.documents.balanced_input import PLAN_NAME
 from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.report.page import render_fragment
 from tfx_balance.report.sources import CHECKS_NAME, read_run
+from tfx_balance.tfrecord.storage import exists
 
 _SHOWN: tuple[tuple[type[types.Artifact], tuple[str, ...]], ...] = (
   (standard_artifacts.Examples, (PLAN_NAME, SIDECAR_NAME)),
@@ -42,7 +42,7 @@ class ClassDistributionVisualization(visualizations.ArtifactVisualization):
   def display(self, artifact: types.Artifact) -> None:
     """Displays the artifact in the notebook."""
     uri = artifact.uri.rstrip('/')
-    if any(fileio.exists(f'{uri}/{name}') for name in self.FILES):
+    if any(exists(f'{uri}/{name}') for name in self.FILES):
       display_html(artifact_html(artifact))
     elif self.PREVIOUS is not None:
       self.PREVIOUS.display(artifact)

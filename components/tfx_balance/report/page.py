@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfx.dsl.io import fileio
-
 from tfx_balance.arguments import check_path, check_text, shown
 from tfx_balance.documents.class_checks import Leakage
 from tfx_balance.errors import ConfigError
@@ -30,6 +28,7 @@ from tfx_balance.report.tables import (
   recall_tables,
   words,
 )
+from tfx_balance.tfrecord.storage import storage_of, write_whole
 
 DEFAULT_TITLE = 'Class distribution'
 MOST_WARNINGS = 20
@@ -264,7 +263,7 @@ def render_report(
     )
   output_path = check_path('output_path', output_path)
   _check_title(title)
-  if output_path.endswith('/') or fileio.isdir(output_path):
+  if output_path.endswith('/') or storage_of(output_path).is_folder(output_path):
     raise ConfigError(f'output_path={output_path!r} is a folder; name a file, such as report.html')
   view = read_run(uris, label)
   files: dict[str, bytes] = {output_path: render_page(view, title).encode('utf-8')}
@@ -273,12 +272,8 @@ def render_report(
     for kind in pictures:
       data = picture.svg().encode('utf-8') if kind == 'svg' else picture.png()
       files[f'{stem}-{picture.name}.{kind}'] = data
-  folder = posixpath.dirname(output_path)
-  if folder:
-    fileio.makedirs(folder)
   for path, data in files.items():
-    with fileio.open(path, 'wb') as file:
-      file.write(data)
+    write_whole(path, data)
   return list(files)
 
 

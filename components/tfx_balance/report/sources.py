@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tfx.dsl.io import fileio
-
 from tfx_balance.arguments import check_label, check_path, shown
 from tfx_balance.documents.balanced_input import PLAN_NAME, InputPlan
 from tfx_balance.documents.class_checks import CHECKS_NAME, ClassChecks
@@ -31,6 +29,7 @@ from tfx_balance.report.run_view import (
   merge,
   training_splits,
 )
+from tfx_balance.tfrecord.storage import exists, read_whole, storage_of
 
 STATISTICS_FILE = 'FeatureStats.pb'
 EVALUATION_FILE = 'eval_config.json'
@@ -51,7 +50,7 @@ class Location:
   def of(cls, text: str) -> Location:
     """Returns the source of a URI, or of NAME=URI, where no file has the whole as its name."""
     named = _NAMED.fullmatch(text)
-    if named and not fileio.exists(text):
+    if named and not exists(text):
       return cls(_plain(named[2]), clean(named[1].strip()))
     return cls(_plain(text))
 
@@ -108,14 +107,14 @@ def kind_of(source: Location) -> str:
   Raises:
     ConfigError: if nothing is there that a report can show.
   """
-  if source.uri.endswith('.json') and fileio.exists(source.uri):
+  if source.uri.endswith('.json') and exists(source.uri):
     return source.uri
   for name in (*JSON_NAMES, EVALUATION_FILE):
-    if fileio.exists(source.path(name)):
+    if exists(source.path(name)):
       return name
   if statistics_files(source.uri):
     return STATISTICS_PATTERN
-  there = 'is there, but none of these is in it' if fileio.exists(source.uri) else 'does not exist'
+  there = 'is there, but none of these is in it' if exists(source.uri) else 'does not exist'
   raise ConfigError(
     f'{source.uri} {there}: {", ".join((*JSON_NAMES, EVALUATION_FILE, STATISTICS_PATTERN))}; give '
     f'the URI of an artifact that StratifiedSplitter, BalancedAugmenter, BalancedInputGen, '
@@ -127,7 +126,7 @@ def _read_json(source: Location, kind: str) -> Findings:
   """Returns what a file says; a plan, what the sidecar beside it adds."""
   path = source.uri if kind == source.uri else source.path(kind)
   found = _read_file(source, kind, path)
-  if kind != PLAN_NAME or not fileio.exists(source.path(SIDECAR_NAME)):
+  if kind != PLAN_NAME or not exists(source.path(SIDECAR_NAME)):
     return found
   (told,) = _read_file(source, SIDECAR_NAME, source.path(SIDECAR_NAME)).stages
   (stage,) = found.stages
@@ -141,8 +140,7 @@ def _read_json(source: Location, kind: str) -> Findings:
 
 
 def _read_file(source: Location, kind: str, path: str) -> Findings:
-  with fileio.open(path, 'rb') as file:
-    text = file.read()
+  text = read_whole(path)
   title = source.title or (source.node if kind == CHECKS_NAME else None)
   return findings_of(text, path, title)
 
@@ -318,8 +316,7 @@ def read_statistics(uri: str, label: str, title: str) -> Findings:
   for path in statistics_files(uri):
     name = posixpath.basename(posixpath.dirname(path)).removeprefix('Split-')
     found = statistics_pb2.DatasetFeatureStatisticsList()
-    with fileio.open(path, 'rb') as file:
-      found.ParseFromString(file.read())
+    found.ParseFromString(read_whole(path))
     try:
       splits.append(_exact_counts(name, found, label))
     except DataError as error:
@@ -332,12 +329,12 @@ def read_statistics(uri: str, label: str, title: str) -> Findings:
 
 def statistics_files(uri: str) -> list[str]:
   """Returns the files of an ExampleStatistics artifact, one a split; none where it is no such."""
-  if not fileio.isdir(uri):
+  if not storage_of(uri).is_folder(uri):
     return []
   # Listed, not matched: to a pattern, a bracket in the artifact's path is not itself.
-  splits = sorted(n.rstrip('/') for n in fileio.listdir(uri) if n.startswith('Split-'))
+  splits = sorted(n for n in storage_of(uri).names(uri) if n.startswith('Split-'))
   paths = [posixpath.join(uri, name, STATISTICS_FILE) for name in splits]
-  return [path for path in paths if fileio.exists(path)]
+  return [path for path in paths if exists(path)]
 
 
 def _exact_counts(split: str, statistics: Any, label: str) -> SplitCounts:
@@ -366,8 +363,7 @@ def read_evaluation(
   """
   import tensorflow_model_analysis as tfma
 
-  with fileio.open(posixpath.join(uri, EVALUATION_FILE), 'r') as file:
-    config = json.load(file).get('evalConfig', {})
+  config = json.loads(read_whole(posixpath.join(uri, EVALUATION_FILE))).get('evalConfig', {})
   names = [spec.get('name', '') for spec in config.get('modelSpecs', [])] or ['']
   models = []
   for name in names:

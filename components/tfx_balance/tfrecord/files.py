@@ -9,7 +9,6 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
-from apache_beam.io.filesystem import BeamIOError
 from isal import igzip_threaded
 
 from tfx_balance.errors import DataError
@@ -42,7 +41,7 @@ def read_frames(
   """Yields a file's frames, about chunk_bytes of them at a time, with every CRC checked.
 
   Args:
-    path: Path of a TFRecord file, gzip-compressed if it ends in .gz; any Beam filesystem.
+    path: Path of a TFRecord file, gzip-compressed if it ends in .gz; any storage.
     chunk_bytes: Decompressed bytes to hold; a larger record gets a chunk of its own.
     max_record_bytes: Bytes of the longest record.
     bad: Collector of records that cannot be used, as in `frames_of_stream`; None refuses them.
@@ -95,7 +94,7 @@ def open_decompressed(path: str) -> Iterator[BinaryIO]:
   """
   try:
     raw = open_as_is(path)
-  except (OSError, BeamIOError) as error:
+  except OSError as error:
     raise DataError(f'{path} cannot be opened; check that it exists and may be read') from error
   with raw:
     if path.endswith(GZIP_SUFFIX):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
-
 from tfx_balance.documents.json_document import json_text
+from tfx_balance.tfrecord.storage import copy, move, read_whole, storage_of, write_whole
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,8 @@ class OutputFile:
   def close(self) -> None:
     """Closes the file; raises OSError if that is the first call that fails."""
     streams, self._streams = self._streams, ()
+    if self._failed and streams and hasattr(streams[-1], 'discard'):  # the stream of an object
+      streams[-1].discard()
     faults = [self._fault_of(stream.close) for stream in streams]
     fault = next((fault for fault in faults if fault is not None), None)
     if fault is not None and not self._failed:
@@ -92,44 +93,53 @@ class OutputFile:
 
 def new_work_file(work_dir: str, stem: str) -> str:
   """Returns the path of a file that no other attempt of the same work uses."""
-  return FileSystems.join(work_dir, f'{stem}-{uuid.uuid4().hex}')
+  return f'{work_dir}/{stem}-{uuid.uuid4().hex}'
 
 
 def open_as_is(path: str) -> BinaryIO:
-  """Opens a file for reading, on any of Beam's filesystems; nothing is decompressed."""
-  return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+  """Opens a file for reading; nothing is decompressed."""
+  return storage_of(path).open(path)
 
 
 def create_as_is(path: str) -> OutputFile:
-  """Opens a file for writing, on any of Beam's filesystems; nothing is compressed."""
+  """Opens a file for writing; nothing is compressed."""
   return OutputFile(path, create_stream(path))
 
 
 def create_stream(path: str) -> BinaryIO:
   """Opens a file for writing, whose errors are as they come."""
-  return FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+  return storage_of(path).create(path)
 
 
 def file_size(path: str) -> int:
-  """Returns the bytes of a file as it is stored, on any of Beam's filesystems."""
-  return int(FileSystems.get_filesystem(path).size(path))
+  """Returns the bytes of a file as it is stored."""
+  return storage_of(path).size(path)
 
 
 def new_output_file(work_dir: str, final_path: str) -> str:
-  """Returns where an output file is written first; the suffix, which says how, stays."""
-  return f'{new_work_file(work_dir, "out")}-{FileSystems.split(final_path)[1]}'
+  """Returns where an output file is written first; the suffix, which says how, stays.
+
+  That is its final path where files cannot be moved in one step: an object is never seen half.
+  """
+  if not storage_of(final_path).renames:
+    return final_path
+  return f'{new_work_file(work_dir, "out")}-{posixpath.basename(final_path)}'
 
 
 def publish(files: Iterable[WorkFile]) -> None:
   """Moves files to where they belong. A second call after a failed one ends what it began."""
-  pending = [
-    f for f in files if FileSystems.exists(f.work_path) or not FileSystems.exists(f.final_path)
-  ]
-  for folder in sorted({FileSystems.split(f.final_path)[0] for f in pending}):
-    if not FileSystems.exists(folder):
-      FileSystems.mkdirs(folder)
-  if pending:
-    FileSystems.rename([f.work_path for f in pending], [f.final_path for f in pending])
+  moved = [file for file in files if file.work_path != file.final_path]
+  pending = [file for file in moved if _is_pending(file)]
+  for folder in sorted({posixpath.dirname(file.final_path) for file in pending}):
+    storage_of(folder).make_folder(folder)
+  for file in pending:
+    move(file.work_path, file.final_path)
+
+
+def _is_pending(file: WorkFile) -> bool:
+  return storage_of(file.work_path).exists(file.work_path) or not storage_of(
+    file.final_path
+  ).exists(file.final_path)
 
 
 @dataclass(frozen=True)
@@ -140,35 +150,25 @@ class FileCopy:
   final_path: str
 
 
-def copy_file(copy: FileCopy, work_dir: str) -> WorkFile:
+def copy_file(file: FileCopy, work_dir: str) -> WorkFile:
   """Copies a file, unread, to where it can be published from."""
-  work_path = new_work_file(work_dir, 'copy')
-  FileSystems.copy([copy.source], [work_path])
-  return WorkFile(work_path, copy.final_path, records=-1, size=file_size(work_path))
+  work_path = new_output_file(work_dir, file.final_path)
+  copy(file.source, work_path)
+  return WorkFile(work_path, file.final_path, records=-1, size=file_size(work_path))
 
 
-def write_document(
-  work_dir: str, final_path: str, data: str | bytes, mime_type: str = 'application/json'
-) -> WorkFile:
+def write_document(work_dir: str, final_path: str, data: str | bytes) -> WorkFile:
   """Writes a file that describes others, to where it can be published from once they are there."""
   work_path = new_output_file(work_dir, final_path)
-  with FileSystems.create(work_path, mime_type=mime_type) as file:
-    file.write(data.encode('utf-8') if isinstance(data, str) else data)
+  write_whole(work_path, data.encode('utf-8') if isinstance(data, str) else data)
   return WorkFile(work_path, final_path, records=-1)
 
 
 def write_json(path: str, data: Any) -> None:
   """Writes JSON in one go, to where nobody looks before it is whole."""
-  with FileSystems.create(path, mime_type='application/json') as file:
-    file.write(json_text(data).encode('utf-8'))
+  write_whole(path, json_text(data).encode('utf-8'))
 
 
 def read_json(path: str) -> Any:
   """Returns what `write_json` wrote."""
   return json.loads(read_whole(path))
-
-
-def read_whole(path: str) -> bytes:
-  """Returns the bytes of a file, on any of Beam's filesystems."""
-  with FileSystems.open(path) as file:
-    return bytes(file.read())

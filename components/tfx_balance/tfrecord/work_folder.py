@@ -10,22 +10,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
+import getpass
 import json
 import os
 import posixpath
 import re
 import shutil
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 
 from absl import logging
-from apache_beam.io.filesystem import BeamIOError
-from apache_beam.io.filesystems import FileSystems
 
 from tfx_balance.errors import ConfigError, StorageError, chain_of
 from tfx_balance.tfrecord.files import GZIP_SUFFIX
+from tfx_balance.tfrecord.storage import storage_of
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file, open_as_is
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -37,6 +37,8 @@ BEAT_SECONDS = 60.0
 STALE_HOURS = 24.0
 STALE_VARIABLE = 'TFX_BALANCE_STALE_AFTER_HOURS'
 """Environment variable; not an argument, since it changes nothing of what is written."""
+WORK_VARIABLE = 'TFX_BALANCE_WORK_DIR'
+"""Environment variable with a folder for work files; likewise."""
 MIN_STALE_HOURS = 0.1
 """Six heartbeats: a run that is merely slow to write one is alive."""
 
@@ -44,33 +46,77 @@ _OURS = re.compile(rf'{re.escape(PREFIX)}-[0-9a-f]{{32}}')  # as `new_work_file`
 
 
 @contextlib.contextmanager
-def work_folder(output_uri: str, input_paths: Sequence[str] = ()) -> Iterator[str]:
-  """Makes a folder for work files at the root of an artifact, and deletes it in the end.
+def work_folder(
+  output_uri: str, input_paths: Sequence[str] = (), one_machine: bool = True
+) -> Iterator[str]:
+  """Makes a folder for work files, and deletes it in the end; see `work_root` for where.
 
-  There it is on the artifact's own filesystem, where every worker can reach it and a move is one
-  step; outside `Split-*`, nothing reads it. Folders of runs that were killed are deleted first.
+  In an artifact it is outside `Split-*`, where nothing reads it. Folders of runs that were killed
+  are deleted first, and of an artifact in an object store what an earlier attempt at the same
+  execution wrote. If the run fails, so is what it wrote itself.
 
   Args:
     output_uri: Root of the artifact.
     input_paths: Paths of the files that are read, for an error that says how much room is needed.
+    one_machine: Whether all that work on the run are processes of this machine.
 
   Raises:
     ConfigError: if the environment has no number of hours where it names them.
     StorageError: if a disk is full.
   """
   stale_seconds = stale_hours() * 3600
+  root = work_root(output_uri, one_machine)
   for folder in work_folders(output_uri):
     delete_folder(folder)
-  folder = new_work_file(output_uri, PREFIX)
+  delete_output(output_uri)
+  folder = new_work_file(root, PREFIX)
   try:
     with full_disk_named(output_uri, folder, input_paths):
-      with contextlib.suppress(OSError, BeamIOError):  # there may be room without stale folders
+      with contextlib.suppress(OSError):  # there may be room without stale folders
         _write_heartbeat(folder)
-      _delete_stale(output_uri, folder, stale_seconds)
+      _delete_stale(folder, _roots(root, output_uri), stale_seconds)
       with _heartbeat(folder):
         yield folder
+  except BaseException:
+    delete_output(output_uri)
+    raise
   finally:
     delete_folder(folder)
+
+
+def work_root(output_uri: str, one_machine: bool) -> str:
+  """Returns the folder in which a run makes the folder of its work files, and logs why.
+
+  That is what the environment names, else the artifact, where every worker reaches them and a move
+  is one step; but for an artifact in an object store that is written by one machine's processes it
+  is the temporary folder of that machine.
+  """
+  given = os.environ.get(WORK_VARIABLE)
+  if given:
+    root, why = given.rstrip('/'), f'{WORK_VARIABLE} names it'
+  elif one_machine and not storage_of(output_uri).renames:
+    root = posixpath.join(tempfile.gettempdir(), f'tfx-balance-{getpass.getuser()}')
+    why = f'only processes of this machine work; {WORK_VARIABLE} changes it'
+  else:
+    root, why = output_uri.rstrip('/'), 'every worker reaches the artifact'
+  logging.info('work files are in %s: %s', root, why)
+  return root
+
+
+def delete_output(output_uri: str) -> None:
+  """Deletes what an attempt that did not end wrote of an artifact in an object store.
+
+  On a filesystem there is nothing: files are moved there at the end.
+  """
+  storage = storage_of(output_uri)
+  if storage.renames or not storage.is_folder(output_uri):
+    return
+  for name in storage.names(output_uri):
+    path = f'{output_uri.rstrip("/")}/{name}'
+    if name.startswith('Split-'):
+      delete_folder(path)
+    elif name.endswith('.json'):
+      storage.delete(path)
 
 
 def stale_hours() -> float:
@@ -89,64 +135,47 @@ def stale_hours() -> float:
   )
 
 
-def work_folders(output_uri: str, beside: bool = False) -> dict[str, float]:
-  """Returns the work folders of an artifact, and for each when something was last written there.
+def work_folders(root: str) -> dict[str, float]:
+  """Returns the work folders in a folder, and for each when something was last written there.
 
   Args:
-    output_uri: Root of the artifact.
-    beside: Whether to look in all the artifacts of the same output instead.
+    root: Root of an artifact, or another folder that work folders are in.
 
   Returns:
     Path to seconds, by the clock of the filesystem; 0 where that does not tell.
   """
-  uri = output_uri.rstrip('/')
-  where = f'{glob.escape(posixpath.dirname(uri))}/*' if beside else glob.escape(uri)
-  pattern = f'{where}/{PREFIX}-*'
-  found: dict[str, float] = {}
-  if is_local(uri):
-    changed = ((path, _changed(path)) for path in glob.glob(pattern))
-  else:
-    (listed,) = FileSystems.match([f'{pattern}/*'])
-    changed = (
-      (posixpath.dirname(file.path), file.last_updated_in_seconds) for file in listed.metadata_list
-    )
-  for path, seconds in changed:
-    if _OURS.fullmatch(posixpath.basename(path)):
-      found[path] = max(seconds, found.get(path, 0))
-  return found
+  storage = storage_of(root)
+  try:
+    names = [name for name in storage.names(root) if _OURS.fullmatch(name)]
+  except OSError:  # no folder, or just being deleted
+    return {}
+  folders = [posixpath.join(root, name) for name in names]
+  return {folder: max(storage.times(folder).values(), default=0.0) for folder in folders}
 
 
 def delete_folder(folder: str) -> None:
   """Deletes a folder and what is in it, or logs why that cannot be done."""
   try:
-    if is_local(folder):  # by name: Beam takes it for a pattern
-      shutil.rmtree(folder)
-    else:
-      is_there = FileSystems.exists(folder)  # not so on an object store, which takes a prefix
-      FileSystems.delete([folder if is_there else f'{folder}/'])
+    storage_of(folder).delete_folder(folder)
   except FileNotFoundError:
     pass
-  except (OSError, BeamIOError) as error:
+  except OSError as error:
     logging.warning('%s could not be deleted, delete it by hand: %s', folder, error)
 
 
-def is_local(path: str) -> bool:
-  """Returns whether a path is one of this machine's own filesystem."""
-  return FileSystems.get_scheme(path) is None
+def _roots(root: str, output_uri: str) -> list[str]:
+  """Returns the folders where dead runs may have left theirs: all artifacts of the output."""
+  if root != output_uri.rstrip('/'):
+    return [root]
+  above = posixpath.dirname(root)
+  return [posixpath.join(above, name) for name in storage_of(above).names(above)]
 
 
-def _changed(folder: str) -> float:
-  """Returns when something in a local folder was last written; 0 if it is just being deleted."""
-  try:
-    with os.scandir(folder) as entries:
-      return max([os.stat(folder).st_mtime, *(entry.stat().st_mtime for entry in entries)])
-  except OSError:
-    return 0.0
-
-
-def _delete_stale(output_uri: str, mine: str, stale_seconds: float) -> None:
-  """Deletes the folders of runs that were killed, among those of artifacts of the same output."""
-  found = work_folders(output_uri, beside=True)
+def _delete_stale(mine: str, roots: Sequence[str], stale_seconds: float) -> None:
+  """Deletes the folders of runs that were killed."""
+  found: dict[str, float] = {}
+  for root in roots:
+    found |= work_folders(root)
   now = found.get(mine, 0)  # what was written just now: the filesystem's clock, not this machine's
   for folder, changed in found.items():
     if 0 < changed < now - stale_seconds:
@@ -164,7 +193,7 @@ def _heartbeat(folder: str) -> Iterator[None]:
     while not ended.wait(BEAT_SECONDS):
       try:
         _write_heartbeat(folder)
-      except (OSError, BeamIOError) as error:  # what needs the disk will tell, if that is full
+      except OSError as error:  # what needs the disk will tell, if that is full
         logging.warning('no heartbeat in %s: %s', folder, error)
 
   _write_heartbeat(folder)
@@ -235,7 +264,7 @@ def needed_bytes(paths: Sequence[str]) -> int:
   Records lie decompressed in work files until the output, of about the input's size, is whole.
   """
   needed = 0
-  with contextlib.suppress(OSError, BeamIOError):
+  with contextlib.suppress(OSError):
     for path in paths:
       with open_as_is(path) as file:
         size = file.seek(0, os.SEEK_END)

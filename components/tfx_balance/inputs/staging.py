@@ -1,0 +1,62 @@
+"""Copies on this machine of what TensorFlow cannot open: objects of S3 and MinIO."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.tfrecord.storage import copy, storage_of
+
+SPECIAL = frozenset('*?[\\')
+"""Characters that make a path a pattern."""
+_SCHEMES = ('s3://', 'minio://')
+_COPIES_AT_A_TIME = 8
+
+
+def staged(path: str) -> str:
+  """Returns where TensorFlow can read a file or a folder: the path itself, or a copy.
+
+  An object of S3 is copied to the temporary folder of this machine, and a folder with all that is
+  below it, once a process; the copies are deleted when the process ends.
+
+  Raises:
+    DataError: if it is not there or cannot be read.
+  """
+  return _copied(path.rstrip('/')) if path.startswith(_SCHEMES) else path
+
+
+def staged_pattern(pattern: str) -> str:
+  """Returns a path or a pattern of files as `staged` does; the pattern's folder is copied.
+
+  Raises:
+    ConfigError: if a folder in S3 has characters of a pattern.
+    DataError: if it is not there or cannot be read.
+  """
+  folder, name = os.path.split(pattern)
+  if not pattern.startswith(_SCHEMES) or not set(pattern) & SPECIAL:
+    return staged(pattern)
+  if set(folder) & SPECIAL:
+    raise ConfigError(
+      f'{pattern} has a pattern in a folder of S3; name the folder, or each of them'
+    )
+  return os.path.join(staged(folder), name)
+
+
+@functools.cache
+def _copied(path: str) -> str:
+  storage = storage_of(path)
+  try:
+    found = list(storage.times(path)) or [path]
+    folder = tempfile.mkdtemp(prefix='tfx-balance-staged-')
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    target = os.path.join(folder, os.path.basename(path))
+    with ThreadPoolExecutor(_COPIES_AT_A_TIME) as pool:
+      list(pool.map(copy, found, [f'{target}{each.removeprefix(path)}' for each in found]))
+  except OSError as error:
+    raise DataError(f'{path} cannot be read ({error}); check that it exists') from error
+  return target

@@ -1,0 +1,291 @@
+"""Files by their paths: of this machine, of object stores, and of Beam's other filesystems.
+
+Everything that this package reads or writes goes through here. Without a scheme a path is one of
+this machine; `s3://`, `minio://` and `gs://` are objects; any other scheme is left to the
+filesystem that Beam has for it. Every error is an OSError that names the path.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import errno
+import io
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO, cast
+
+import obstore
+
+from tfx_balance.tfrecord.object_store import (
+  JOINED_BYTES,
+  RANGE_BYTES,
+  SCHEMES,
+  ObjectReader,
+  Upload,
+  ask,
+  bucket_of,
+  delete_below,
+  list_below,
+  list_in,
+  place,
+)
+
+
+class Storage(abc.ABC):
+  """A place of files.
+
+  Attributes:
+    renames: Whether a file is moved in one step; an object is copied and deleted.
+  """
+
+  renames = True
+
+  @abc.abstractmethod
+  def open(self, path: str) -> BinaryIO:
+    """Opens a file for reading; raises OSError if it cannot be read."""
+
+  @abc.abstractmethod
+  def create(self, path: str) -> BinaryIO:
+    """Opens a file for writing, with the folders above it; an object is there once it is closed."""
+
+  @abc.abstractmethod
+  def size(self, path: str) -> int:
+    """Returns the bytes of a file."""
+
+  @abc.abstractmethod
+  def exists(self, path: str) -> bool:
+    """Returns whether there is a file or a folder of that name."""
+
+  @abc.abstractmethod
+  def is_folder(self, path: str) -> bool:
+    """Returns whether that is a folder; of objects, whether any is below it."""
+
+  @abc.abstractmethod
+  def names(self, folder: str) -> list[str]:
+    """Returns the names of the files and folders in a folder, sorted."""
+
+  @abc.abstractmethod
+  def times(self, folder: str) -> dict[str, float]:
+    """Returns when each file below a folder was last written: path to seconds, 0 if unknown."""
+
+  @abc.abstractmethod
+  def delete(self, path: str) -> None:
+    """Deletes a file."""
+
+  @abc.abstractmethod
+  def delete_folder(self, folder: str) -> None:
+    """Deletes a folder and all that is in it."""
+
+  def make_folder(self, folder: str) -> None:
+    """Makes a folder and those above it, where files need one; objects need none."""
+    return
+
+  def read_ranges(
+    self, path: str, starts: Sequence[int], ends: Sequence[int]
+  ) -> Sequence[bytes | memoryview]:
+    """Returns the bytes of a file from each start to its end."""
+    with self.open(path) as file:
+      found = []
+      for start, end in zip(starts, ends, strict=True):
+        file.seek(start)
+        found.append(file.read(end - start))
+    return found
+
+
+class LocalFiles(Storage):
+  """Files of this machine."""
+
+  def open(self, path: str) -> BinaryIO:
+    return open(path, 'rb')
+
+  def create(self, path: str) -> BinaryIO:
+    self.make_folder(os.path.dirname(path))
+    return open(path, 'wb')
+
+  def size(self, path: str) -> int:
+    return os.stat(path).st_size
+
+  def exists(self, path: str) -> bool:
+    return os.path.exists(path)
+
+  def is_folder(self, path: str) -> bool:
+    return os.path.isdir(path)
+
+  def names(self, folder: str) -> list[str]:
+    return sorted(os.listdir(folder))
+
+  def times(self, folder: str) -> dict[str, float]:
+    found = {}
+    for parent, _, names in os.walk(folder):
+      for path in (parent, *(os.path.join(parent, name) for name in names)):
+        with contextlib.suppress(FileNotFoundError):
+          found[path] = os.stat(path).st_mtime
+    return found
+
+  def delete(self, path: str) -> None:
+    os.remove(path)
+
+  def delete_folder(self, folder: str) -> None:
+    shutil.rmtree(folder)
+
+  def make_folder(self, folder: str) -> None:
+    os.makedirs(folder or '.', exist_ok=True)
+
+
+class Objects(Storage):
+  """Objects of a bucket; a folder is what the names of some of them begin with."""
+
+  renames = False
+
+  def open(self, path: str) -> BinaryIO:
+    return io.BufferedReader(cast('io.RawIOBase', ObjectReader(path)), 64 << 10)
+
+  def create(self, path: str) -> BinaryIO:
+    return cast('BinaryIO', Upload(path))
+
+  def size(self, path: str) -> int:
+    return int(ask(obstore.head, path)['size'])
+
+  def exists(self, path: str) -> bool:
+    try:
+      self.size(path)
+    except FileNotFoundError:
+      return self.is_folder(path)
+    return True
+
+  def is_folder(self, path: str) -> bool:
+    return bool(ask(list_below, path, most=1))
+
+  def names(self, folder: str) -> list[str]:
+    found = ask(list_in, folder)
+    if not found:
+      raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+    return found
+
+  def times(self, folder: str) -> dict[str, float]:
+    found, root = ask(list_below, folder), bucket_of(folder)
+    return {f'{root}/{each["path"]}': each['last_modified'].timestamp() for each in found}
+
+  def delete(self, path: str) -> None:
+    ask(obstore.delete, path)
+
+  def delete_folder(self, folder: str) -> None:
+    ask(delete_below, folder)
+
+  def read_ranges(
+    self, path: str, starts: Sequence[int], ends: Sequence[int]
+  ) -> Sequence[bytes | memoryview]:
+    found = ask(obstore.get_ranges, path, starts=starts, ends=ends, coalesce=JOINED_BYTES)
+    return [memoryview(each) for each in found]
+
+
+class BeamFiles(Storage):
+  """Files of a filesystem that only Beam knows, such as HDFS."""
+
+  def open(self, path: str) -> BinaryIO:
+    with _beam(path) as (systems, as_is):
+      return systems.open(path, compression_type=as_is)
+
+  def create(self, path: str) -> BinaryIO:
+    with _beam(path) as (systems, as_is):
+      return systems.create(path, compression_type=as_is)
+
+  def size(self, path: str) -> int:
+    with _beam(path) as (systems, _):
+      return int(systems.get_filesystem(path).size(path))
+
+  def exists(self, path: str) -> bool:
+    with _beam(path) as (systems, _):
+      return systems.exists(path)
+
+  def is_folder(self, path: str) -> bool:
+    return bool(self.times(path))
+
+  def names(self, folder: str) -> list[str]:
+    start = len(folder.rstrip('/')) + 1
+    return sorted({path[start:].split('/')[0] for path in self.times(folder)})
+
+  def times(self, folder: str) -> dict[str, float]:
+    with _beam(folder) as (systems, _):
+      (listed,) = systems.match([f'{folder.rstrip("/")}/**'])
+    return {found.path: found.last_updated_in_seconds for found in listed.metadata_list}
+
+  def delete(self, path: str) -> None:
+    with _beam(path) as (systems, _):
+      systems.delete([path])
+
+  def delete_folder(self, folder: str) -> None:
+    self.delete(folder)
+
+  def make_folder(self, folder: str) -> None:
+    with _beam(folder) as (systems, _):
+      if not systems.exists(folder):
+        systems.mkdirs(folder)
+
+
+_LOCAL, _OBJECTS, _BEAM = LocalFiles(), Objects(), BeamFiles()
+
+
+def storage_of(path: str) -> Storage:
+  """Returns the storage that a path is in."""
+  scheme, found, _ = path.partition('://')
+  if not found or not scheme.isalnum():
+    return _LOCAL
+  return _OBJECTS if scheme in SCHEMES else _BEAM
+
+
+def is_local(path: str) -> bool:
+  """Returns whether a path is one of this machine's own filesystem."""
+  return storage_of(path) is _LOCAL
+
+
+def exists(path: str) -> bool:
+  """Returns whether there is a file or a folder of that name."""
+  return storage_of(path).exists(path)
+
+
+def read_whole(path: str) -> bytes:
+  """Returns the bytes of a file."""
+  with storage_of(path).open(path) as file:
+    return bytes(file.read())
+
+
+def write_whole(path: str, data: bytes) -> None:
+  """Writes a file."""
+  with storage_of(path).create(path) as file:
+    file.write(data)
+
+
+def copy(source: str, target: str) -> None:
+  """Copies a file, which may be in another storage; objects of one bucket are not downloaded."""
+  if storage_of(source) is _OBJECTS and bucket_of(source) == bucket_of(target):
+    ask(obstore.copy, source, place(target)[1])
+    return
+  with storage_of(source).open(source) as file, storage_of(target).create(target) as out:
+    shutil.copyfileobj(file, out, RANGE_BYTES)
+
+
+def move(source: str, target: str) -> None:
+  """Moves a file, in one step where both paths are on one filesystem."""
+  if is_local(source) and is_local(target):
+    shutil.move(source, target)
+  elif storage_of(source) is storage_of(target) is _BEAM:
+    with _beam(source) as (systems, _):
+      systems.rename([source], [target])
+  else:
+    copy(source, target)
+    storage_of(source).delete(source)
+
+
+@contextlib.contextmanager
+def _beam(path: str) -> Iterator[tuple[Any, str]]:
+  """Gives Beam's `FileSystems`, and its word for no compression; its errors become OSErrors."""
+  from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+  from apache_beam.io.filesystems import FileSystems
+
+  try:
+    yield FileSystems, CompressionTypes.UNCOMPRESSED
+  except (BeamIOError, ValueError) as error:  # a scheme that is not known is a ValueError
+    raise OSError(errno.EIO, f'{os.strerror(errno.EIO)} ({error})', path) from error

@@ -1,0 +1,195 @@
+"""Files of this machine, objects, and what only Beam knows: all of it by one interface.
+
+The objects here are those of a store in a folder; tests/objectstore has them in servers.
+"""
+
+import random
+import shutil
+
+import obstore
+import pytest
+from obstore.exceptions import GenericError, PermissionDeniedError
+from obstore.store import LocalStore
+from tfx_balance.tfrecord import object_store
+from tfx_balance.tfrecord.storage import (
+  BeamFiles,
+  LocalFiles,
+  Objects,
+  copy,
+  exists,
+  is_local,
+  move,
+  read_whole,
+  storage_of,
+  write_whole,
+)
+
+SMALL_RANGE = 1000
+
+
+@pytest.fixture(autouse=True)
+def _buckets(tmp_path, monkeypatch):
+  """Has every bucket in a folder, and objects read in small ranges."""
+  (tmp_path / 'buckets').mkdir()
+
+  def bucket(scheme, name, *_):
+    return LocalStore(tmp_path / 'buckets' / name, mkdir=True, automatic_cleanup=True)
+
+  monkeypatch.setattr(object_store, '_bucket', bucket)
+  monkeypatch.setattr(object_store, 'RANGE_BYTES', SMALL_RANGE)
+  monkeypatch.setattr(object_store, '_FIRST_WAIT', 0)
+
+
+@pytest.fixture(params=['local', 's3', 'gs', 'minio', 'beam'])
+def root(request, tmp_path, monkeypatch):
+  if request.param in ('local', 'beam'):
+    if request.param == 'beam':
+      monkeypatch.setattr('tfx_balance.tfrecord.storage._LOCAL', BeamFiles())
+    return str(tmp_path / 'files')
+  return f'{request.param}://bucket/files'
+
+
+def test_a_path_says_where_it_is():
+  assert isinstance(storage_of('/a/b'), LocalFiles)
+  assert isinstance(storage_of('a:b://c'), LocalFiles)
+  for path in ('s3://b/a', 'gs://b/a', 'minio://b/a'):
+    assert isinstance(storage_of(path), Objects)
+  assert isinstance(storage_of('hdfs://a/b'), BeamFiles)
+  assert is_local('/a/b')
+  assert not is_local('s3://b/a')
+
+
+@pytest.mark.parametrize('n', [0, 1, SMALL_RANGE - 1, SMALL_RANGE, SMALL_RANGE * 7 + 3])
+def test_what_is_written_is_read(root, n):
+  path, data = f'{root}/deep/a b#[1].gz', random.Random(n).randbytes(n)
+  write_whole(path, data)
+  assert read_whole(path) == data
+  assert storage_of(path).size(path) == n
+  with storage_of(path).open(path) as file:
+    pieces = iter(lambda: file.read(300), b'')
+    assert b''.join(pieces) == data
+
+
+def test_any_place_of_a_file_is_read(root):
+  path, data = f'{root}/a', random.Random(1).randbytes(10_000)
+  write_whole(path, data)
+  draw = random.Random(2)
+  with storage_of(path).open(path) as file:
+    for _ in range(50):
+      start, n = draw.randrange(10_001), draw.randrange(4000)
+      file.seek(start)
+      assert file.read(n) == data[start : start + n]
+    assert file.seek(0, 2) == 10_000
+    assert file.read() == b''
+
+
+def test_ranges_are_read(root):
+  path, data = f'{root}/a', random.Random(1).randbytes(10_000)
+  write_whole(path, data)
+  starts, ends = [0, 5, 9_000, 9_999], [5, 5_000, 9_001, 10_000]
+  found = storage_of(path).read_ranges(path, starts, ends)
+  assert [bytes(each) for each in found] == [data[a:b] for a, b in zip(starts, ends, strict=True)]
+
+
+def test_folders(root):
+  storage = storage_of(root)
+  assert not exists(root)
+  assert not storage.is_folder(root)
+  for name in ('b', 'Split-train/1', 'Split-train/2', 'Split-train-more/1'):
+    write_whole(f'{root}/{name}', b'x')
+  assert storage.is_folder(root)
+  assert storage.is_folder(f'{root}/Split-train')
+  assert not storage.is_folder(f'{root}/Split-tr')
+  assert not exists(f'{root}/Split-tr')
+  assert storage.names(root) == ['Split-train', 'Split-train-more', 'b']
+  assert storage.names(f'{root}/Split-train') == ['1', '2']
+  times = storage.times(f'{root}/Split-train')
+  assert {f'{root}/Split-train/{i}' for i in (1, 2)} <= set(times)
+  assert all(seconds >= 0 for seconds in times.values())
+  storage.delete_folder(f'{root}/Split-train')
+  assert storage.names(root) == ['Split-train-more', 'b']
+  storage.delete(f'{root}/b')
+  assert not exists(f'{root}/b')
+
+
+def test_what_is_not_there(root):
+  write_whole(f'{root}/there', b'x')
+  with pytest.raises(OSError, match='absent'):
+    read_whole(f'{root}/absent')
+  with pytest.raises(OSError, match='absent'):
+    storage_of(root).size(f'{root}/absent')
+
+
+@pytest.mark.parametrize('target', ['other', 's3://bucket/other', 'gs://second/other'])
+def test_copies_and_moves_between_storages(tmp_path, root, target):
+  target = target if '://' in target else f'{tmp_path}/{target}'
+  write_whole(f'{root}/a', b'12345')
+  copy(f'{root}/a', f'{target}/b')
+  assert read_whole(f'{target}/b') == read_whole(f'{root}/a') == b'12345'
+  move(f'{root}/a', f'{target}/c')
+  assert read_whole(f'{target}/c') == b'12345'
+  assert not exists(f'{root}/a')
+
+
+def test_an_object_is_whole_or_not_there():
+  path = 's3://bucket/a'
+
+  def write_half():
+    with storage_of(path).create(path) as file:
+      file.write(b'half')
+      assert not exists(path)
+      raise ValueError('in between')
+
+  with pytest.raises(ValueError, match='in between'):
+    write_half()
+  assert not exists(path)
+
+
+@pytest.mark.parametrize(
+  ('fault', 'error'), [(PermissionDeniedError, PermissionError), (GenericError, OSError)]
+)
+def test_errors_name_the_path(monkeypatch, fault, error):
+  def fail(*_, **__):
+    raise fault('some reason\n\nDebug source:\ninternals')
+
+  monkeypatch.setattr(obstore, 'head', fail)
+  with pytest.raises(error, match=r'some reason.*s3://bucket/a') as found:
+    storage_of('s3://bucket/a').size('s3://bucket/a')
+  assert 'internals' not in str(found.value)
+
+
+def test_a_call_that_fails_is_made_again(monkeypatch):
+  write_whole('s3://bucket/a', b'123')
+  calls, get_range = [], obstore.get_range
+
+  def fail_twice(*args, **options):
+    calls.append(args)
+    if len(calls) < 3:
+      raise GenericError('connection reset')
+    return get_range(*args, **options)
+
+  monkeypatch.setattr(obstore, 'get_range', fail_twice)
+  assert object_store.ask(object_store._read_range, 's3://bucket/a', 1, 3) == b'23'
+  assert len(calls) == 3
+
+
+def test_settings_of_s3(monkeypatch):
+  from apache_beam.io.filesystems import FileSystems
+  from apache_beam.options.pipeline_options import PipelineOptions
+
+  monkeypatch.setattr(FileSystems, '_pipeline_options', None)
+  assert object_store._s3_options() == ()
+  given = ['--s3_endpoint_url=http://here:9', '--s3_region_name=eu-west-1']
+  FileSystems.set_options(PipelineOptions(given))
+  assert dict(object_store._s3_options()) == {'endpoint': 'http://here:9', 'region': 'eu-west-1'}
+
+
+def test_a_move_to_another_disk(tmp_path, monkeypatch):
+  def rename(*_):
+    raise OSError(18, 'Invalid cross-device link')
+
+  monkeypatch.setattr(shutil.os, 'rename', rename)
+  write_whole(f'{tmp_path}/a', b'1')
+  move(f'{tmp_path}/a', f'{tmp_path}/b')
+  assert read_whole(f'{tmp_path}/b') == b'1'
+  assert not exists(f'{tmp_path}/a')
