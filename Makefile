@@ -10,7 +10,7 @@ BENCHMARKS := split augment input scale
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONWARNINGS ?= ignore:You are using a Python version:FutureWarning,ignore:Support for google-cloud-storage:FutureWarning
 
-.PHONY: help setup run test test-flink test-browser test-kubeflow fuzz reliability check format bench dist docs lock clean
+.PHONY: help setup run test test-objectstore test-flink test-browser test-kubeflow fuzz reliability check format bench dist docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -28,6 +28,9 @@ run: setup pipelines/local_runner.py  ## Run the sample pipeline on this machine
 
 test: setup  ## Run the tests; ARGS go to pytest
 	@$(RUN) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
+
+test-objectstore: setup  ## Run the components on an object store, which Go builds the first time; ARGS go to pytest
+	@$(RUN) -m pytest -m objectstore tests/objectstore $(ARGS)
 
 test-flink: setup  ## Run the components on an Apache Flink cluster of processes; needs Java 11 or 17; ARGS go to pytest
 	@$(RUN) -m pytest -m flink tests/flink $(ARGS)
