@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tfx_balance.plan.ranks import Candidates, find_thresholds
+from tfx_balance.plan.ranks import Candidates, Thresholds
+from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares
-from tfx_balance.scan.scan import InputFile, ScanFile
-from tfx_balance.scan.totals import SumTotals
-from tfx_balance.shuffle import select
+from tfx_balance.scan.scan import InputFile, ScanFile, ScannedFile
+from tfx_balance.scan.totals import Totals
 from tfx_balance.shuffle.ranges import FileNumber, GatherRanges, all_files
+from tfx_balance.shuffle.select import (
+  Selection,
+  collect_candidates,
+  count_ranks,
+  join_thresholds,
+  plan_search,
+  set_thresholds,
+)
 from tfx_balance.stratified_splitter import transform
 from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, plan_job
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
@@ -37,6 +47,7 @@ def request_target(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     'output_uri': str(folder / 'out'),
     'suffix': '',
     'work_dir': str(folder / 'work'),
+    'n_files': 1,
   }
   return {name: arguments.pop(name, value) for name, value in defaults.items()}
 
@@ -59,6 +70,30 @@ def split_request(
   return SplitRequest(SplitterParameters(**{**defaults, **arguments}), **target)
 
 
+def totals_of(scanned: Iterable[ScannedFile]) -> Totals:
+  """Returns what some files hold together."""
+  return functools.reduce(Totals.merge, map(Totals.of, scanned), Totals()).sum_up()
+
+
+def thresholds_of(scanned: Sequence[ScannedFile], selection: Selection) -> Thresholds:
+  """Returns the thresholds of a selection, range by range of its rows."""
+
+  def merged(found: Iterable[tuple[int, Any]], merge: Callable[[list[Any]], Any]) -> list[Any]:
+    by_range = defaultdict(list)
+    for number, part in found:
+      by_range[number].append(part)
+    return [(number, merge(parts)) for number, parts in by_range.items()]
+
+  counted = (found for file in scanned for found in count_ranks(file, selection))
+  histograms = merged(counted, SparseCounts.merge)
+  searches = [plan_search(number, counts, selection) for number, counts in histograms]
+  near = (found for file in scanned for found in collect_candidates(file, selection, searches))
+  return join_thresholds(
+    set_thresholds(number, candidates, selection, searches)
+    for number, candidates in merged(near, Candidates.merge)
+  )
+
+
 def split_without_runner(
   files: Sequence[InputFile], request: SplitRequest
 ) -> tuple[SplitJob, np.ndarray, list[WorkFile]]:
@@ -74,26 +109,16 @@ def split_without_runner(
     keep,
   )
   scanned = [found for file in files for found in scan.process(file)]
-  summed = SumTotals()
-  totals = summed.create_accumulator()
-  for found in scanned:
-    totals = summed.add_input(totals, found)
-  job = plan_job(summed.extract_output(totals), request)
-  selection = job.selection
-  histogram = sum(select.count_ranks(found, selection) for found in scanned)
-  search = select.plan_search(histogram, selection)
-  near = [select.collect_candidates(found, selection, search) for found in scanned]
-  thresholds = find_thresholds(
-    selection.quotas, search.buckets, search.positions, Candidates.merge(near)
-  )
-  counts = np.zeros_like(selection.quotas)
+  job = plan_job(totals_of(scanned), request)
+  thresholds = thresholds_of(scanned, job.selection)
+  counts = np.zeros_like(job.quotas)
   ranges: dict[FileNumber, list[Any]] = {number: [None] for number, _ in all_files(job.layouts)}
   for found in scanned:
     for assigned in transform.AssignSplits().process(found, job, thresholds):
       if isinstance(assigned, tuple):
         ranges[assigned[0]].append(assigned[1])
       else:
-        counts = counts + assigned.value
+        counts = counts + assigned.value[1].dense()
   gather = GatherRanges(work_dir, parameters.seed)
   return (
     job,

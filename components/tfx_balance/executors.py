@@ -100,6 +100,7 @@ class ExamplesExecutor(BeamExecutor):
       'payload': source.payload(),
       'output_uri': output.uri,
       'suffix': suffix_of(files[0].path),
+      'n_files': len(files),
     }
     with self.work_folder(output.uri, [file.path for file in files]) as work_dir:
       transform = transform_of(work_dir=work_dir, **target)

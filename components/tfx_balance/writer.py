@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
@@ -37,6 +37,7 @@ class Request(Generic[P]):
     output_uri: Root of the artifact to write.
     suffix: End of the names of the files to write: '.gz', or '' for plain ones.
     work_dir: Folder of files that are in the making; on the artifact's filesystem.
+    n_files: Number of files to read.
   """
 
   parameters: P
@@ -44,6 +45,7 @@ class Request(Generic[P]):
   output_uri: str
   suffix: str
   work_dir: str
+  n_files: int = field(default=1, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,9 @@ def publish_outputs(
     RuntimeError: if counts differ from the plan: a fault of this package, or changed data.
   """
   if not np.array_equal(counts, job.quotas):
-    raise RuntimeError(f'selected {counts.tolist()}, planned {job.quotas.tolist()}')
+    row = np.argwhere(counts != job.quotas)[0][:1]
+    found, planned = counts[row].tolist(), job.quotas[row].tolist()
+    raise RuntimeError(f'selected {found}, planned {planned}, in row {row[0]}')
   check_records(job, files)
   documents = job.documents(files, passed_through)
   described = [write_document(job.request.work_dir, *item) for item in documents.items()]

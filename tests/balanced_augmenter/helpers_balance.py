@@ -29,12 +29,8 @@ from tfx_balance.balanced_augmenter.transform import (
   merge_file_shapes,
 )
 from tfx_balance.plan.balance_plan import BalanceRequest
-from tfx_balance.plan.ranks import Candidates, find_thresholds
 from tfx_balance.scan.scan import InputFile, ScanFile, ScannedFile
-from tfx_balance.scan.totals import SumTotals
-from tfx_balance.shuffle import select
 from tfx_balance.shuffle.scatter import GatherFile
-from tfx_balance.shuffle.select import Selection
 from tfx_balance.tfrecord.reading import READ_DEFAULTS
 from tfx_balance.writer import publish_outputs
 
@@ -47,7 +43,7 @@ from tests.helpers_examples import (
   value_of,
   write_tfrecords,
 )
-from tests.helpers_split import request_target
+from tests.helpers_split import request_target, thresholds_of, totals_of
 
 
 def tabular(counts: Mapping[str, int], start: int = 0) -> list[bytes]:
@@ -239,18 +235,9 @@ def scan_splits(
 
 def plan_of(scanned: Sequence[ScannedFile], request: AugmentRequest) -> AugmentJob:
   """Returns the job that the scanned files and the request make."""
-  summed, totals = SumTotals(), {}
-  for found in scanned:
-    name = found.file.group
-    totals[name] = summed.add_input(totals.get(name) or summed.create_accumulator(), found)
+  names = {found.file.group for found in scanned}
+  totals = {name: totals_of(s for s in scanned if s.file.group == name) for name in names}
   return plan_augment(totals, request)
-
-
-def thresholds_of(scanned: Sequence[ScannedFile], selection: Selection) -> Any:
-  """Returns the thresholds of a selection."""
-  search = select.plan_search(sum(select.count_ranks(s, selection) for s in scanned), selection)
-  near = [select.collect_candidates(s, selection, search) for s in scanned]
-  return find_thresholds(selection.quotas, search.buckets, search.positions, Candidates.merge(near))
 
 
 def shapes_of(scanned: Sequence[ScannedFile]) -> FeatureShapes:
@@ -291,7 +278,7 @@ def balance(
       if isinstance(made, tuple):
         segments[made[0]].append(made[1])
       else:
-        counts = counts + made.value
+        counts = counts + made.value[1].dense()
   gather = GatherFile(request.work_dir)
   files = [file for item in segments.items() for file in gather.process(item)]
   publish_outputs(job, counts, files)

@@ -13,20 +13,21 @@ from tfx_balance.scan.totals import Totals
 from tfx_balance.shuffle import output_layout
 from tfx_balance.tfrecord.reading import READ_DEFAULTS
 
+from tests.helpers_counts import counts_of
+
 
 def stratum(value):
   return (ClassValue('int', value) if isinstance(value, int) else value,)
 
 
 def totals(counts, **attributes):
-  records = {stratum(value): n for value, n in counts.items()}
   known = {
-    'stratum_bytes': {each: 100 * n for each, n in records.items()},
     'n_bytes': 100 * sum(counts.values()),
     'n_files': 1,
     'feature_names': {'label', 'x'},
   }
-  return Totals(records, **{**known, **attributes})
+  records = counts_of({stratum(value): n for value, n in counts.items()}, 100)
+  return Totals([records], **{**known, **attributes})
 
 
 def request(augmented_split=None, missing='error', missing_is_class=False, **balance):
@@ -53,14 +54,16 @@ def test_each_split_is_balanced_by_itself():
   job = plan_augment(TWO, request())
   assert job.names == ('extra', 'train')
   assert job.written == (12, 20)
-  assert job.plans['extra'].targets == (4, 4, 4)
-  assert job.plans['train'].targets == (10, 10)
+  assert job.plans['extra'].targets.tolist() == [4, 4, 4]
+  assert job.plans['train'].targets.tolist() == [10, 10]
   assert job.n_files == 2
   assert job.outputs.tolist() == [0, 0, 0, 1, 1]
   assert [layout.paths for layout in job.layouts] == [
     (f'out/Split-{name}/data_tfrecord-00000-of-00001.gz',) for name in ('extra', 'train')
   ]
-  rows = {(name, key[0].value): row for (name, key), row in job.selection.rows.items()}
+  strata = job.selection.strata
+  keys = [(name, key[0].value) for name, of_split in strata.items() for key in of_split]
+  rows = {key: row for row, key in enumerate(keys)}
   assert rows == {
     ('extra', 1): 0,
     ('extra', 2): 1,

@@ -19,6 +19,7 @@ from tfx_balance.plan.balance_plan import plan_balance
 from tfx_balance.plan.class_value import ClassValue
 
 from tests.balanced_augmenter import functions
+from tests.helpers_counts import by_class
 
 FUNCTIONS = 'tests.balanced_augmenter.functions'
 
@@ -41,7 +42,7 @@ def targets(kind='int', **arguments):
   """Returns the targets that the executor comes to for 100 of class 0 and 7 of class 1."""
   values = {'int': (0, 1), 'float': (0.0, 1.0), 'bytes': (b'0', b'1')}[kind]
   counts = dict(zip((ClassValue(kind, value) for value in values), (100, 7), strict=True))
-  return plan_balance(counts, parameters(**arguments).balance).targets
+  return tuple(plan_balance(*by_class(counts), parameters(**arguments).balance).targets.tolist())
 
 
 TWICE = r'whose copies would make evaluation wrong; leave it out, or pass allow_evaluation_splits='
@@ -193,7 +194,7 @@ def test_a_class_is_named_as_it_is(kind, key, argument):
 def test_bytes_that_are_no_text_are_named_as_they_are():
   found = parameters(sampling_strategy={b'\xff\x00': 50}).balance
   counts = {ClassValue('bytes', b'\xff\x00'): 3, ClassValue('bytes', b'ok'): 9}
-  assert plan_balance(counts, found).targets == (9, 50)
+  assert plan_balance(*by_class(counts), found).targets.tolist() == [9, 50]
 
 
 def test_numbers_may_be_of_numpy():

@@ -36,7 +36,7 @@ def pools(folder, shards, request, **arguments):
   shapes = shapes_of(scanned)
   job = with_pools(plan_of(scanned, asked), shapes, request)
   found = pools_of(scanned, job, shapes)
-  rows = {stratum[0].value: row for (_, stratum), row in job.selection.rows.items()}
+  rows = {s[0].value: row for row, s in enumerate(job.selection.strata['train'])}
   return {value: found.of(row) for value, row in rows.items()}, job.pools
 
 

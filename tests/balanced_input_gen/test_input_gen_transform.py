@@ -17,7 +17,6 @@ from tfx_balance.errors import DataError
 from tfx_balance.plan import class_files
 from tfx_balance.scan import scan as count
 from tfx_balance.scan.scan import InputFile, ScanFile
-from tfx_balance.scan.totals import SumTotals
 from tfx_balance.shuffle import output_layout, scatter
 from tfx_balance.shuffle.scatter import GatherFile, Scatterer
 from tfx_balance.tfrecord import files as records
@@ -33,7 +32,7 @@ from tests.helpers_examples import (
   read_splits,
   write_tfrecords,
 )
-from tests.helpers_split import request_target
+from tests.helpers_split import request_target, totals_of
 
 
 def request_in(folder, splits, **changes):
@@ -65,9 +64,10 @@ def lay_out(request, paths):
     for rank, (path, name) in enumerate(paths)
     for found in scan.process(InputFile(path, rank, name))
   ]
-  totals = {name: SumTotals().create_accumulator() for name in parameters.train_splits}
-  for found in scanned:
-    totals[found.file.group].add(found)
+  totals = {
+    name: totals_of(found for found in scanned if found.file.group == name)
+    for name in parameters.train_splits
+  }
   job = plan_shards(totals, request)
   counts = np.zeros(len(job.classes), np.int64)
   segments = {path: [] for layout in job.layouts for path in layout.paths}
@@ -76,7 +76,7 @@ def lay_out(request, paths):
       if isinstance(assigned, tuple):
         segments[assigned[0]].append(assigned[1])
       else:
-        counts = counts + assigned.value
+        counts = counts + assigned.value[1].dense()
   gather = GatherFile(request.work_dir)
   return job, counts, [file for item in segments.items() for file in gather.process(item)]
 

@@ -18,6 +18,8 @@ from tfx_balance.plan.balance_plan import BalanceRequest, plan_balance
 from tfx_balance.plan.class_value import MISSING, ClassValue
 from tfx_balance.plan.split_plan import SplitShares, plan_splits
 
+from tests.helpers_counts import by_class, by_stratum
+
 SOURCE = InputRecords(0, 0, 3, '00ff')
 CLASSES = st.one_of(
   st.integers(-5, 5).map(lambda value: ClassValue('int', value)),
@@ -47,7 +49,9 @@ def text(value):
 
 @given(RECORDS, st.integers(0, 99))
 def test_a_recount_of_the_strata_gives_the_numbers_of_the_splits(records, seed):
-  plan = plan_splits(records, SplitShares.parse({'train': 7, 'eval': 2, 'test': 1}), seed)
+  plan = plan_splits(
+    *by_stratum(records), SplitShares.parse({'train': 7, 'eval': 2, 'test': 1}), seed
+  )
   data = describe(plan, {'stratify_by': ['kind', 'side']})
   found = {
     tuple(ClassValue.from_json(value) for value in row['stratum']): row for row in data['strata']
@@ -75,7 +79,9 @@ def test_a_recount_of_the_strata_gives_the_numbers_of_the_splits(records, seed):
 
 
 def test_the_whole_of_a_small_sidecar():
-  plan = plan_splits({text('cat'): 90, text('dög'): 10}, SplitShares.parse({'a': 4, 'b': 1}))
+  plan = plan_splits(
+    *by_stratum({text('cat'): 90, text('dög'): 10}), SplitShares.parse({'a': 4, 'b': 1})
+  )
   data = describe(plan, {'seed': 0}, {'records': 100}, ['old'])
   assert data == {
     'format': 'tfx_balance.class_distribution',
@@ -122,7 +128,7 @@ def test_the_whole_of_a_small_sidecar():
   ('n_records', 'kind'), [pytest.param(10, int, id='whole'), pytest.param(11, float, id='part')]
 )
 def test_an_ideal_is_a_whole_number_where_it_is_one(n_records, kind):
-  plan = plan_splits({text('cat'): n_records}, SplitShares.parse({'a': 1, 'b': 1}))
+  plan = plan_splits(*by_stratum({text('cat'): n_records}), SplitShares.parse({'a': 1, 'b': 1}))
   ideal = describe(plan)['splits']['a']['ideal']
   assert type(ideal) is kind
   assert ideal == n_records / 2
@@ -138,7 +144,7 @@ def test_an_ideal_is_a_whole_number_where_it_is_one(n_records, kind):
   ],
 )
 def test_a_ratio_that_is_no_number_is_null(records, arguments):
-  data = describe(plan_splits(records, SplitShares.parse(**arguments)))
+  data = describe(plan_splits(*by_stratum(records), SplitShares.parse(**arguments)))
   ratios = [split['imbalance_ratio'] for split in data['splits'].values()]
   assert None in ratios
   assert all(ratio is None or math.isfinite(ratio) for ratio in ratios)
@@ -170,7 +176,7 @@ def test_a_ratio_that_is_no_number_is_null(records, arguments):
   ],
 )
 def test_warnings_name_what_is_small(records, arguments, dropped, expected):
-  plan = plan_splits(records, SplitShares.parse(**arguments))
+  plan = plan_splits(*by_stratum(records), SplitShares.parse(**arguments))
   warnings = split_warnings(plan, dropped)
   assert len(warnings) == len(expected)
   for warning, start in zip(warnings, expected, strict=True):
@@ -191,7 +197,7 @@ def test_warnings_name_what_is_small(records, arguments, dropped, expected):
 )
 def test_a_balanced_sidecar_warns_of_records_without_a_class(apart, expected):
   classes = {ClassValue('bytes', b'a'): 5, ClassValue('bytes', b'b'): 2}
-  plans = {name: plan_balance(classes, BalanceRequest()) for name in ('eval', 'train')}
+  plans = {name: plan_balance(*by_class(classes), BalanceRequest()) for name in ('eval', 'train')}
   sources = {'eval': InputRecords(7, 0), 'train': InputRecords(10, 3)}
   files = {name: {'data_tfrecord': 9} for name in ('eval', 'train', 'more')}
   found = describe_balance(plans, apart, {}, sources, files, [])
@@ -222,7 +228,7 @@ def test_a_balanced_sidecar_warns_of_records_without_a_class(apart, expected):
 )
 def test_a_strategy_that_does_not_lower_the_imbalance_ratio_is_a_warning(counts, arguments, fault):
   records = {text(name)[0]: n for name, n in counts.items()}
-  plan = plan_balance(records, BalanceRequest.parse(**arguments))
+  plan = plan_balance(*by_class(records), BalanceRequest.parse(**arguments))
   found = describe_balance({'train': plan}, None, arguments, {'train': SOURCE}, {'train': {}}, [])
   assert len(found.warnings) == (fault is not None)
   assert all(re.match(fault, warning) for warning in found.warnings)

@@ -34,6 +34,8 @@ from tfx_balance.scan.strata import BATCH_RECORDS, StratumDecoder
 from tfx_balance.tfrecord.files import read_frames
 from tfx_balance.tfrecord.frames import frame
 
+from tests.helpers_counts import by_class, by_stratum
+
 FOLDER = tempfile.mkdtemp(prefix='fuzz-', dir='/dev/shm' if os.path.isdir('/dev/shm') else None)
 
 
@@ -94,9 +96,9 @@ def plans(raw: bytes) -> None:
   }
   weights = data.ConsumeIntListInRange(data.ConsumeIntInRange(1, 4), 1, 1000)
   shares = SplitShares.parse({f'split{i}': w for i, w in enumerate(weights)})
-  plan = plan_splits(strata, shares, seed=data.ConsumeIntInRange(0, 9))
-  ideal = [[n * share for share in plan.shares] for n in plan.records]
-  for row, ideals, n in zip(plan.quotas, ideal, plan.records, strict=True):
+  plan = plan_splits(*by_stratum(strata), shares, seed=data.ConsumeIntInRange(0, 9))
+  ideal = [[n * share for share in plan.shares] for n in plan.records.tolist()]
+  for row, ideals, n in zip(plan.quotas.tolist(), ideal, plan.records, strict=True):
     assert sum(row) == n
     assert all(abs(quota - ideal) < 1 for quota, ideal in zip(row, ideals, strict=True))
   for j, total in enumerate(plan.totals()):
@@ -107,7 +109,9 @@ def plans(raw: bytes) -> None:
   undersample = data.ConsumeBool()
   strategy = data.PickValueInList(['not majority', 'all', 'median', 'power:0.5', 'minority', ratio])
   try:
-    balance = plan_balance(classes, BalanceRequest.parse(strategy, undersample=undersample))
+    balance = plan_balance(
+      *by_class(classes), BalanceRequest.parse(strategy, undersample=undersample)
+    )
   except ConfigError:
     balance = None
   if balance is not None:
@@ -234,7 +238,7 @@ _PLAN = b"""{"format": "tfx_balance.balanced_input", "version": 1, "label": "lab
 "segments": [[0, 2], [1, 1]]}]}"""
 _SIDECAR = json.dumps(
   describe_split(
-    plan_splits({(ClassValue('int', 0),): 2, (ClassValue('bytes', b'x'),): 1}, _SHARES),
+    plan_splits([(ClassValue('int', 0),), (ClassValue('bytes', b'x'),)], [2, 1], _SHARES),
     {'stratify_by': ['label']},
     InputRecords(3, 0, 1, '0' * 16),
     {'train': {'data_tfrecord-00000-of-00001.gz': 10}},

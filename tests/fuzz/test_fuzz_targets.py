@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 from tfx_balance.plan import split_plan
 from tfx_balance.tfrecord import reading
@@ -32,7 +33,7 @@ def test_unchecked_frames_are_found(monkeypatch):
 
 def test_wrong_rounding_is_found(monkeypatch):
   def all_to_the_first(table, denominator, **_):
-    return [[sum(row) // denominator] + [0] * (len(row) - 1) for row in table]
+    return np.array([[sum(row) // denominator] + [0] * (len(row) - 1) for row in table])
 
   monkeypatch.setattr(split_plan, 'controlled_rounding', all_to_the_first)
   with pytest.raises(AssertionError):

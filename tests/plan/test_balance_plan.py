@@ -13,6 +13,7 @@ from tfx_balance.plan.balance_plan import STRATEGIES, BalanceRequest, plan_balan
 from tfx_balance.plan.class_value import MISSING, ClassValue
 
 from tests.balanced_augmenter.helpers_balance import expected_targets
+from tests.helpers_counts import by_class
 
 
 def of_class(value):
@@ -22,12 +23,12 @@ def of_class(value):
 
 def plan(counts, *strategy, **arguments):
   request = BalanceRequest.parse(*strategy, **arguments)
-  return plan_balance({of_class(value): n for value, n in counts.items()}, request)
+  return plan_balance(*by_class({of_class(value): n for value, n in counts.items()}), request)
 
 
 def targets(counts, *strategy, **arguments):
   found = plan(counts, *strategy, **arguments)
-  return dict(zip((c.value for c in found.classes), found.targets, strict=True))
+  return dict(zip((c.value for c in found.classes), found.targets.tolist(), strict=True))
 
 
 ABC = {0: 100, 1: 20, 2: 7}
@@ -110,11 +111,11 @@ def test_factors_are_copies_of_every_record_itself_included():
 
 def test_max_copies_caps_a_class_and_names_it():
   found = plan(ABC, max_copies=5)
-  assert found.targets == (100, 100, 35)
+  assert found.targets.tolist() == [100, 100, 35]
   assert found.held_back == (of_class(2),)  # class 1 has five copies of each, just as asked for
   assert plan(ABC, factors={1: 9}, max_copies=2).held_back == (of_class(1),)
   assert plan(ABC, max_copies=15).held_back == ()
-  assert plan(ABC, max_copies=1).targets == (100, 20, 7)
+  assert plan(ABC, max_copies=1).targets.tolist() == [100, 20, 7]
 
 
 @pytest.mark.parametrize('key', [3, '3', 3.0, np.int64(3), of_class(3)], ids=repr)
@@ -128,8 +129,11 @@ def test_text_is_bytes(key):
 
 
 def test_missing_is_a_class_as_others_are():
-  found = plan_balance({MISSING: 2, of_class('a'): 5}, BalanceRequest.parse('all'))
-  assert dict(zip(found.classes, found.targets, strict=True)) == {MISSING: 5, of_class('a'): 5}
+  found = plan_balance(*by_class({MISSING: 2, of_class('a'): 5}), BalanceRequest.parse('all'))
+  assert dict(zip(found.classes, found.targets.tolist(), strict=True)) == {
+    MISSING: 5,
+    of_class('a'): 5,
+  }
 
 
 def test_one_class_is_balanced_as_it_is():
@@ -252,8 +256,8 @@ def test_no_record_has_more_copies_than_are_allowed(counts, strategy, undersampl
   found = plan(counts, strategy, undersample=undersample, max_copies=max_copies)
   for n, target in zip(found.records, found.targets, strict=True):
     assert target <= n * (max_copies or target)
-  assert found.classes == tuple(sorted(found.classes))
-  assert found.records == tuple(counts[c.value] for c in found.classes)
+  assert found.classes == sorted(found.classes)
+  assert found.records.tolist() == [counts[c.value] for c in found.classes]
   assert all(target >= 1 for target in found.targets)
   if not undersample:
     assert all(target >= n for target, n in zip(found.targets, found.records, strict=True))
@@ -305,16 +309,18 @@ def test_the_default_brings_all_classes_to_one_count_in_either_direction(counts)
 
 def test_classes_that_pass_are_not_looked_at():
   counts = {of_class('a'): 8, of_class('b'): 2, MISSING: 1}
-  found = plan_balance(counts, BalanceRequest.parse(undersample=True), [MISSING])
-  assert dict(zip(found.classes, found.targets, strict=True)) == {
+  found = plan_balance(*by_class(counts), BalanceRequest.parse(undersample=True), [MISSING])
+  assert dict(zip(found.classes, found.targets.tolist(), strict=True)) == {
     of_class('a'): 2,
     of_class('b'): 2,
     MISSING: 1,
   }
-  assert found.records == (8, 2, 1)
+  assert found.records.tolist() == [8, 2, 1]
   assert found.passed == (MISSING,)
   assert found.extremes() == ((8, 2), (2, 2))
-  assert plan_balance(counts, BalanceRequest.parse('all'), list(counts)).targets == (8, 2, 1)
+  assert plan_balance(
+    *by_class(counts), BalanceRequest.parse('all'), list(counts)
+  ).targets.tolist() == [8, 2, 1]
 
 
 HELP = {

@@ -20,6 +20,8 @@ from tfx_balance.plan.distribution_rules import (
 )
 from tfx_balance.plan.split_plan import SplitShares, plan_splits
 
+from tests.helpers_counts import by_stratum
+
 OFF = SplitLimit()
 NO_DISTANCES = dict.fromkeys(DISTANCES, OFF)
 
@@ -209,10 +211,12 @@ LONG_TAIL = st.lists(st.integers(1, 3) | st.integers(1, 3000), min_size=1, max_s
 @given(LONG_TAIL, WEIGHTS, st.integers(0, 99))
 def test_no_exact_split_breaks_the_defaults(sizes, weights, seed):
   sizes = {(value(i),): n for i, n in enumerate(sizes)}
-  plan = plan_splits(sizes, SplitShares.parse(weights), seed)
+  plan = plan_splits(*by_stratum(sizes), SplitShares.parse(weights), seed)
   counts = CountsBySplit.of(
     {
-      name: {stratum[0]: row[j] for stratum, row in zip(plan.strata, plan.quotas, strict=True)}
+      name: {
+        stratum[0]: row[j] for stratum, row in zip(plan.strata, plan.quotas.tolist(), strict=True)
+      }
       for j, name in enumerate(plan.splits)
       if plan.totals()[j]  # an empty split is one that a person should know of
     }
@@ -223,11 +227,11 @@ def test_no_exact_split_breaks_the_defaults(sizes, weights, seed):
 
 def test_a_thousand_classes_of_one_record_pass_by_default_and_not_when_forbidden():
   plan = plan_splits(
-    {(value(i),): 1 for i in range(1000)}, SplitShares.parse({'train': 9, 'eval': 1})
+    *by_stratum({(value(i),): 1 for i in range(1000)}), SplitShares.parse({'train': 9, 'eval': 1})
   )
   counts = CountsBySplit.of(
     {
-      name: {s[0]: row[j] for s, row in zip(plan.strata, plan.quotas, strict=True)}
+      name: {s[0]: row[j] for s, row in zip(plan.strata, plan.quotas.tolist(), strict=True)}
       for j, name in enumerate(plan.splits)
     }
   )

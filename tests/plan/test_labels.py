@@ -13,6 +13,8 @@ from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.labels import stratified_indices
 from tfx_balance.plan.split_plan import SplitShares, plan_splits
 
+from tests.helpers_counts import by_stratum
+
 LABELS = st.one_of(
   st.lists(st.integers(-4, 4), min_size=1, max_size=200),
   st.lists(st.sampled_from(['a', 'b', 'zwölf 🐈', '']), min_size=1, max_size=200),
@@ -56,13 +58,13 @@ def test_every_class_and_split_is_within_one_item_of_its_share(labels, weights, 
 def test_counts_are_those_that_the_component_plans(labels, seed, data):
   counts = {'test': data.draw(st.integers(1, len(labels) - 1))}
   plan = plan_splits(
-    {(ClassValue('int', label),): n for label, n in Counter(labels).items()},
+    *by_stratum({(ClassValue('int', label),): n for label, n in Counter(labels).items()}),
     SplitShares.parse({'train': 3, 'eval': 1}, counts),
     seed,
   )
   parts = stratified_indices(labels, {'train': 3, 'eval': 1}, seed, counts)
   assert tuple(parts) == plan.splits
-  for name, *column in zip(plan.splits, *plan.quotas, strict=True):
+  for name, column in zip(plan.splits, plan.quotas.T.tolist(), strict=True):
     found = Counter(labels[i] for i in parts[name])
     assert [found[stratum[0].value] for stratum in plan.strata] == column
   assert len(parts['test']) == counts['test']

@@ -103,7 +103,7 @@ def deal_out(problem, batch=64):
   thresholds, rank = search(problem), problem.ranks
   parts = np.full(len(rank), -1, np.int64)
   for number, shard in enumerate(shards_of(problem)):
-    assigner = Assigner(thresholds, number)
+    assigner = Assigner(thresholds, np.arange(len(problem.quotas)), number)
     for start in range(0, len(shard), batch):
       rows = shard[start : start + batch]
       parts[rows] = assigner.assign(problem.strata[rows], rank[rows])
@@ -263,10 +263,12 @@ def test_equal_records_stay_together_but_where_a_part_ends(problem):
 def test_only_equal_records_are_cut(problem):
   # A cut costs time for every record of its shard.
   copies = Counter(zip(problem.strata.tolist(), problem.ranks.tolist(), strict=True))
-  for stratum, cuts in search(problem).cuts.items():
-    assert len({cut.partition for cut in cuts}) == len(cuts)
-    for cut in cuts:
-      assert 0 < sum(cut.taken.values()) < copies[stratum, cut.rank]
+  thresholds = search(problem)
+  cuts, n_ends = thresholds.cuts, thresholds.ends.shape[1]
+  assert cuts.ends.tolist() == sorted(set(cuts.ends.tolist()))
+  for i, end in enumerate(cuts.ends.tolist()):
+    rank = int(thresholds.ends[divmod(end, n_ends)]) - 1
+    assert 0 < cuts.taken[cuts.of == i].sum() < copies[end // n_ends, rank]
 
 
 def test_distinct_records_are_not_cut_wherever_a_part_ends():
@@ -275,7 +277,7 @@ def test_distinct_records_are_not_cut_wherever_a_part_ends():
   problem = Problem(np.zeros(n, np.int64), hashes, np.zeros(n, np.int64), np.array([[n, 0]]))
   for end in range(n + 1):
     thresholds = search(replace(problem, quotas=np.array([[end, n - end]])))
-    assert thresholds.cuts == {}
+    assert len(thresholds.cuts.ends) == 0
     assert (problem.ranks < thresholds.ends[0, 0]).sum() == end
 
 

@@ -19,6 +19,8 @@ from tfx_balance.plan.balance_plan import BalanceRequest, plan_balance
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.split_plan import SplitShares, plan_splits
 
+from tests.helpers_counts import by_class, by_stratum
+
 FILES = {'data_tfrecord-00000-of-00001.gz': 100}
 SOURCE = InputRecords(0, 0, 1, '00ff')
 NASTY = (
@@ -90,7 +92,9 @@ def write_run(
 
 def split_data(counts: Mapping[ClassValue, int], **parameters: Any) -> dict[str, Any]:
   """Returns the sidecar of StratifiedSplitter."""
-  plan = plan_splits({(value,): n for value, n in counts.items()}, SplitShares.parse(), 0)
+  plan = plan_splits(
+    *by_stratum({(value,): n for value, n in counts.items()}), SplitShares.parse(), 0
+  )
   given = {'stratify_by': ['species'], 'splits': {'train': 8, 'eval': 1, 'test': 1}, 'seed': 0}
   source = replace(SOURCE, records=sum(counts.values()))
   files = dict.fromkeys(plan.splits, FILES)
@@ -101,7 +105,7 @@ def balance_data(
   train: Mapping[ClassValue, int], augmented_split: str | None = None, **request: Any
 ) -> dict[str, Any]:
   """Returns the sidecar of BalancedAugmenter; 'eval' and 'test' pass through."""
-  plan = plan_balance(train, BalanceRequest.parse('power:0.5', **request))
+  plan = plan_balance(*by_class(train), BalanceRequest.parse('power:0.5', **request))
   given = {
     'label': 'species',
     'sampling_strategy': 'power:0.5',

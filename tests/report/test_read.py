@@ -13,6 +13,7 @@ from tfx_balance.report.measures import headline, summaries, worst_fits
 from tfx_balance.report.run_view import merge
 from tfx_balance.report.sources import Location, findings_of
 
+from tests.helpers_counts import by_stratum
 from tests.report.helpers_report import (
   FILES,
   SOURCE,
@@ -92,7 +93,7 @@ def test_a_class_that_was_held_back_is_off_its_ideal_nowhere_and_warned_of():
 def test_strata_of_several_features_are_summed_up_by_class():
   left, right = ClassValue('int', 0), ClassValue('int', 1)
   records = {(A, left): 11, (A, right): 22, (B, left): 7, (B, right): 1}
-  plan = plan_splits(records, SplitShares.parse({'train': 3, 'test': 1}), 0)
+  plan = plan_splits(*by_stratum(records), SplitShares.parse({'train': 3, 'test': 1}), 0)
   parameters = {'stratify_by': ['species', 'side']}
   files = {'train': FILES, 'test': FILES}
   data = describe_split(plan, parameters, SOURCE, files, ()).to_json()

@@ -116,7 +116,7 @@ def test_the_limit_is_that_of_all_files_together(tmp_path):
   totals = Totals()
   for i in range(2):
     (tmp_path / str(i)).mkdir()
-    totals.add(scan(tmp_path / str(i), damaged([5, 6]), SKIP))
+    totals.merge(Totals.of(scan(tmp_path / str(i), damaged([5, 6]), SKIP)))
   assert totals.describe().bad_records == 4
   with pytest.raises(DataError, match='4 bad records or more are above max_bad_records=3'):
     totals.check_bad(3)

@@ -1,7 +1,7 @@
 """Pass one: what it counts, and the index that it keeps."""
 
 import random
-from collections import Counter
+from dataclasses import replace
 
 import apache_beam as beam
 import pytest
@@ -9,16 +9,16 @@ import xxhash
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that
 from tfx_balance.errors import DataError
-from tfx_balance.plan.class_value import MISSING, ClassValue
+from tfx_balance.plan.class_value import ClassValue, stratum_name
 from tfx_balance.scan import scan as count
 from tfx_balance.scan.scan import ScanFile
 from tfx_balance.scan.strata import DROPPED
-from tfx_balance.scan.totals import SumTotals
+from tfx_balance.scan.totals import SumGroups, sum_groups
 from tfx_balance.tfrecord import files as records
 
 from tests.helpers_changes import CHANGES, swap_labels
 from tests.helpers_examples import example, in_shards, labelled
-from tests.helpers_split import input_files
+from tests.helpers_split import input_files, totals_of
 
 
 def scan(tmp_path, shards, missing='own_stratum', features=('label',)):
@@ -27,13 +27,10 @@ def scan(tmp_path, shards, missing='own_stratum', features=('label',)):
   return [found for file in input_files(tmp_path, shards) for found in step.process(file)]
 
 
-def total(scanned):
-  """Returns the totals of some scanned files."""
-  step = SumTotals()
-  totals = step.create_accumulator()
-  for found in scanned:
-    totals = step.add_input(totals, found)
-  return step.extract_output(totals)
+def rows_of(totals):
+  """Returns the strata as text, their records and their bytes."""
+  counts = totals.strata()
+  return list(map(stratum_name, counts.strata)), counts.records.tolist(), counts.n_bytes.tolist()
 
 
 def small_chunks(monkeypatch, n_bytes, later=2):
@@ -113,7 +110,7 @@ def test_classes_that_come_up_later_are_counted_too(tmp_path, monkeypatch):
 
 def test_a_file_without_records(tmp_path):
   (found,) = scan(tmp_path, [[]])
-  assert (found.chunks, list(found.strata), found.records, found.n_bytes) == ((), [], (), 0)
+  assert (found.chunks, list(found.strata), len(found.records), found.n_bytes) == ((), [], 0, 0)
   assert list(found.frames()) == []
 
 
@@ -129,17 +126,15 @@ def test_totals_are_those_of_all_files_in_any_order_and_grouping(tmp_path):
   payloads = labelled({0: 30, 1: 5, 2: 1}) + [example(other=i) for i in range(4)]
   random.Random(0).shuffle(payloads)
   scanned = scan(tmp_path, in_shards(payloads, 5))
-  step = SumTotals()
-  whole = total(scanned)
-  grouped = step.merge_accumulators([total(scanned[3:]), total(scanned[:1]), total(scanned[1:3])])
-  assert grouped == whole
+  step = SumGroups()
+  whole = totals_of(scanned)
+  parts = [scanned[3:], scanned[:1], scanned[1:3]]
+  grouped = step.extract_output(step.merge_accumulators({'': totals_of(p)} for p in parts))['']
+  assert rows_of(grouped) == rows_of(whole)
+  assert replace(grouped, counts=[]) == replace(whole, counts=[])
   assert whole.n_records == 40
-  assert {str(s[0]): n for s, n in whole.records.items()} == {
-    '0': 30,
-    '1': 5,
-    '2': 1,
-    '(missing)': 4,
-  }
+  assert rows_of(whole)[0] == ['0', '1', '2', '(missing)']
+  assert rows_of(whole)[1] == [30, 5, 1, 4]
   assert whole.n_files == 5
   assert whole.feature_names == {'label', 'id', 'other'}
 
@@ -148,15 +143,15 @@ def test_the_first_record_without_a_label_is_the_one_of_the_first_file(tmp_path)
   good, bad = example(label=1), example(other=1)
   scanned = scan(tmp_path, [[good], [good, good, bad, bad], [bad]])
   expected = {'label': (scanned[1].file.path, 2)}
-  assert total(scanned).missing_in == expected
-  assert total(scanned[::-1]).missing_in == expected
+  assert totals_of(scanned).missing_in == expected
+  assert totals_of(scanned[::-1]).missing_in == expected
 
 
 def test_the_fingerprint_is_of_the_set_of_records(tmp_path):
   payloads = labelled({0: 20, 1: 5})
 
   def fingerprint(name, shards, missing='own_stratum'):
-    return total(scan(tmp_path / name, shards, missing)).fingerprint
+    return totals_of(scan(tmp_path / name, shards, missing)).fingerprint
 
   whole = fingerprint('whole', [payloads])
   assert fingerprint('shards', in_shards(payloads[::-1], 4)) == whole
@@ -178,22 +173,21 @@ def test_a_file_that_is_no_tfrecord_is_named(tmp_path):
 def test_beam_adds_the_files_up(tmp_path):
   payloads = [*labelled({0: 30, 1: 5}), example(other=1)]
   files = input_files(tmp_path, [*in_shards(payloads, 4), []])
-  expected = total(scan(tmp_path / 'again', in_shards(payloads, 4)))
+  expected = totals_of(scan(tmp_path / 'again', in_shards(payloads, 4)))
 
   def same_totals(found):
     assert len(found) == 1
-    assert Counter(found[0].records) == Counter(expected.records)
+    assert rows_of(found[0]) == rows_of(expected)
     assert found[0].fingerprint == expected.fingerprint
     assert found[0].n_files == 5
     assert found[0].missing_in['label'][1] == expected.missing_in['label'][1]
-    assert (MISSING,) in found[0].records
+    assert rows_of(found[0])[0][-1] == '(missing)'
 
   options = PipelineOptions(['--direct_running_mode=in_memory', '--direct_num_workers=1'])
   with beam.Pipeline(options=options) as pipeline:
-    totals = (
+    scanned = (
       pipeline
       | beam.Create(files)
       | beam.ParDo(ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'own_stratum', str(tmp_path)))
-      | beam.CombineGlobally(SumTotals())
     )
-    assert_that(totals, same_totals)
+    assert_that(sum_groups(scanned, lambda totals: totals[''], len(files)), same_totals)

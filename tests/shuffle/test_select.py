@@ -5,17 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.ranks import Candidates, find_thresholds, ranks
+from tfx_balance.plan.ranks import ranks
+from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import INDEX_ROW, InputFile, ScannedFile
 from tfx_balance.scan.strata import DROPPED
-from tfx_balance.shuffle.select import (
-  FileAssigner,
-  Selection,
-  collect_candidates,
-  count_ranks,
-  plan_search,
-  sum_arrays,
-)
+from tfx_balance.scan.stratum_columns import StratumColumns
+from tfx_balance.shuffle import select
+from tfx_balance.shuffle.select import FileAssigner, Selection
+
+from tests.helpers_split import thresholds_of
+
+
+def strata_of(n):
+  return StratumColumns.of(['int'], [range(n)])
 
 
 class InMemory(ScannedFile):
@@ -30,7 +32,7 @@ class InMemory(ScannedFile):
 def scanned(rank, hashes, codes, n_strata, group=''):
   index = np.zeros(len(hashes), INDEX_ROW)
   index['hash'], index['code'] = hashes, codes
-  strata = tuple((ClassValue('int', i),) for i in range(n_strata))
+  strata = strata_of(n_strata)
   return InMemory(
     file=InputFile(f'f{rank}', rank, group),
     index_path=index,
@@ -52,19 +54,14 @@ def scanned(rank, hashes, codes, n_strata, group=''):
 
 def assign(files, selection):
   """Returns rows and parts of each file by the transform's steps, and the counts."""
-  histogram = sum_arrays(count_ranks(file, selection) for file in files)
-  search = plan_search(histogram, selection)
-  near = [collect_candidates(file, selection, search) for file in files]
-  thresholds = find_thresholds(
-    selection.quotas, search.buckets, search.positions, Candidates.merge(near)
-  )
+  thresholds = thresholds_of(files, selection)
   found, counts = [], []
   for file in files:
     assigner = FileAssigner(selection, thresholds, file)
     parts = [assigner.assign(index) for index in file.index_rows()]
     found.append([np.concatenate(columns) for columns in zip(*parts, strict=True)])
     counts.append(assigner.counts)
-  return found, sum_arrays(counts)
+  return found, SparseCounts.merge(counts).dense()
 
 
 @given(st.data())
@@ -89,7 +86,10 @@ def test_the_first_of_each_row_by_rank_go_to_part_zero(data):
   sizes = [sum(entry[0] == row for entry in everything) for row in range(len(rows))]
   first = [data.draw(st.integers(0, n)) for n in sizes]
   quotas = np.array([[k, n - k] for k, n in zip(first, sizes, strict=True)])
-  found, counts = assign(files, Selection(rows, quotas, 5, 'balance'))
+  strata = {f'g{g}': strata_of(n_strata) for g in range(2)}
+  with pytest.MonkeyPatch.context() as monkeypatch:
+    monkeypatch.setattr(select, 'RANGE_ROWS', data.draw(st.sampled_from([1, 20, 1 << 22])))
+    found, counts = assign(files, Selection(strata, quotas, 5, 'balance'))
 
   np.testing.assert_array_equal(counts, quotas)
   in_part_zero = {
@@ -107,28 +107,22 @@ def test_the_first_of_each_row_by_rank_go_to_part_zero(data):
 
 
 def test_splits_are_selected_from_apart():
-  one = (ClassValue('int', 0),)
   files = [
     scanned(rank, np.arange(40, dtype=np.uint64), np.zeros(40), 1, group)
     for rank, group in enumerate(('train', 'extra'))
   ]
-  rows = {('train', one): 0, ('extra', one): 1}
-  found, counts = assign(files, Selection(rows, np.array([[3, 37], [40, 0]]), 0, 'balance'))
+  strata = {'train': strata_of(1), 'extra': strata_of(1)}
+  found, counts = assign(files, Selection(strata, np.array([[3, 37], [40, 0]]), 0, 'balance'))
   assert [int((parts == 0).sum()) for _, parts in found] == [3, 40]
   assert counts.tolist() == [[3, 37], [40, 0]]
 
 
 def test_another_seed_or_purpose_selects_others():
   file = scanned(0, np.arange(400, dtype=np.uint64), np.zeros(400), 1)
-  rows, quotas = {('', (ClassValue('int', 0),)): 0}, np.array([[200, 200]])
+  strata, quotas = {'': strata_of(1)}, np.array([[200, 200]])
   chosen = [
-    set(np.flatnonzero(assign([file], Selection(rows, quotas, *key))[0][0][1] == 0))
+    set(np.flatnonzero(assign([file], Selection(strata, quotas, *key))[0][0][1] == 0))
     for key in ((0, 'balance'), (1, 'balance'), (0, 'split'))
   ]
   for one, other in ((0, 1), (0, 2), (1, 2)):
     assert 60 < len(chosen[one] & chosen[other]) < 140  # a half of 200, within six deviations
-
-
-@pytest.mark.parametrize('arrays', [[], [np.array([1, 2])], [np.array([1, 2]), np.array([3, 4])]])
-def test_arrays_are_summed(arrays):
-  assert np.array_equal(sum_arrays(iter(arrays)), np.sum(arrays, axis=0) if arrays else 0)

@@ -15,9 +15,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tfx_balance.beam import steps
 from tfx_balance.errors import DataError
 from tfx_balance.scan import scan
-from tfx_balance.shuffle import output_layout
+from tfx_balance.shuffle import output_layout, select
 from tfx_balance.stratified_splitter import transform
 from tfx_balance.tfrecord import files as records
 from tfx_balance.writer import publish_outputs
@@ -183,7 +184,8 @@ def test_several_features_make_joint_strata_and_the_first_is_the_class(tmp_path)
       assert abs(held[stratum] - Fraction(weight * size, 10)) < 1, (stratum, name)
 
 
-def test_beam_gives_what_the_steps_give(tmp_path):
+@pytest.mark.parametrize('many', [False, True], ids=['few files', 'a tree and ranges of strata'])
+def test_beam_gives_what_the_steps_give(tmp_path, monkeypatch, many):
   # The other tests here go without a runner; this one shows that they test what Beam runs.
   shards = in_shards(labelled({0: 200, 1: 31, 2: 1}), 3)
   files = input_files(tmp_path, [*shards, []], '.gz')
@@ -194,9 +196,12 @@ def test_beam_gives_what_the_steps_give(tmp_path):
   assert dealt == job.selection.quotas.tolist()
   sizes = sorted((Path(file.final_path).name, file.records) for file in written)
   publish_outputs(job, counts, written)
+  if many:
+    monkeypatch.setattr(steps, 'FAN_IN', 2)
+    monkeypatch.setattr(select, 'RANGE_ROWS', 1)
 
   def same_job(found):
-    assert [each.plan for each in found] == [plan]
+    assert [each.plan.quotas.tolist() for each in found] == [plan.quotas.tolist()]
 
   def same_counts(found):
     assert [each.tolist() for each in found] == [dealt]
@@ -205,7 +210,7 @@ def test_beam_gives_what_the_steps_give(tmp_path):
     assert sorted((Path(file.final_path).name, file.records) for file in found) == sizes
 
   options = PipelineOptions(['--direct_running_mode=in_memory', '--direct_num_workers=1'])
-  again = split_request(tmp_path / 'beam', **arguments)
+  again = split_request(tmp_path / 'beam', n_files=len(files), **arguments)
   with beam.Pipeline(options=options) as pipeline:
     found = pipeline | beam.Create(files) | transform.StratifiedSplit(again)
     for part, check in zip(found, (same_job, same_counts, same_files), strict=True):

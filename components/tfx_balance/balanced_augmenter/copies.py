@@ -90,7 +90,7 @@ class CopyMaker:
     self._scanned = scanned
     self._parameters = job.request.parameters
     self._shapes = shapes
-    self._strata = {row: stratum for (_, stratum), row in job.selection.rows.items()}
+    self._stratum = job.selection.stratum
     self._augment_all = augment if isinstance(augment, Applier) else None
     self._pool_fn = augment if isinstance(augment, PoolFn) else None
     self._pools = pools
@@ -160,13 +160,13 @@ class CopyMaker:
     path = self._scanned.file.path
     if at is None:
       rows, positions = np.unique(originals.rows).tolist(), np.unique(originals.positions)
-      classes = [stratum_name(self._strata[row]) for row in rows[:_NAMED]]
+      classes = [stratum_name(self._stratum(row)) for row in rows[:_NAMED]]
       classes += ['and more'] if len(rows) > _NAMED else []
       return (
         f'it was given {len(originals.rows)} copies of records {positions[0]} to {positions[-1]} '
         f'of {path}, of {len(rows)} classes: {", ".join(classes)}'
       )
-    name = stratum_name(self._strata[int(originals.rows[at])])
+    name = stratum_name(self._stratum(int(originals.rows[at])))
     return (
       f'it was given copy {originals.numbers[at]} of record {originals.positions[at]} of {path}, '
       f'of class {name}'

@@ -11,7 +11,7 @@ from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
 from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.documents.descriptions import describe_balance
 from tfx_balance.plan.balance_plan import BalancePlan, plan_balance
-from tfx_balance.plan.class_value import MISSING, Stratum
+from tfx_balance.plan.class_value import MISSING
 from tfx_balance.plan.pool_plan import PoolPlan
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.totals import Totals, check_features
@@ -80,22 +80,21 @@ def plan_augment(totals: Mapping[str, Totals], request: AugmentRequest) -> Augme
   for of_split in totals.values():
     check_features(of_split, [parameters.label], parameters.missing, 'label')
   passed = () if parameters.missing_is_class else (MISSING,)
+  counts_of = {name: of_split.strata() for name, of_split in sorted(totals.items())}
   plans = {
-    name: plan_balance({s[0]: n for s, n in of_split.records.items()}, parameters.balance, passed)
-    for name, of_split in sorted(totals.items())
+    name: plan_balance(of_split.strata.classes, of_split.records, parameters.balance, passed)
+    for name, of_split in counts_of.items()
   }
   apart = parameters.augmented_split
   names = (apart,) if apart else tuple(plans)
-  classes = [(name, value) for name, plan in plans.items() for value in plan.classes]
-  counts = np.array([n for plan in plans.values() for n in plan.records], np.int64)
-  targets = np.array([n for plan in plans.values() for n in plan.targets], np.int64)
-  outputs = np.array([0 if apart else names.index(name) for name, _ in classes], np.int64)
+  counts = np.concatenate([plan.records for plan in plans.values()])
+  targets = np.concatenate([plan.targets for plan in plans.values()])
+  numbers = [0 if apart else names.index(name) for name in plans]
+  outputs = np.repeat(np.array(numbers, np.int64), [len(plan.records) for plan in plans.values()])
   quotas, copies = _parts(counts, targets)
   emitted = targets - counts if apart else targets
   written = tuple(int(emitted[outputs == i].sum()) for i in range(len(names)))
-  rows: dict[tuple[str, Stratum], int] = {
-    (name, (value,)): row for row, (name, value) in enumerate(classes)
-  }
+  strata = {name: of_split.strata for name, of_split in counts_of.items()}
   return AugmentJob(
     request,
     tuple(_layout(totals, request, name, n) for name, n in zip(names, written, strict=True)),
@@ -103,7 +102,7 @@ def plan_augment(totals: Mapping[str, Totals], request: AugmentRequest) -> Augme
     quotas,
     totals,
     plans,
-    Selection(rows, quotas, parameters.seed, 'balance'),
+    Selection(strata, quotas, parameters.seed, 'balance'),
     copies,
     outputs,
     names,

@@ -117,15 +117,13 @@ def with_pools(job: AugmentJob, shapes: FeatureShapes, request: PoolRequest) -> 
   fixed = sum(_NUMBER_BYTES.get(shape.kind, _OBJECT_BYTES) * shape.most for shape in held)
   has_bytes = any(shape.kind == 'bytes' for shape in held)
   copied = np.any((job.copies > 1) & (job.selection.quotas > 0), axis=1)
-  records, record_bytes = [], []
-  for (split, stratum), row in job.selection.rows.items():
-    totals = job.totals[split]
-    n = totals.records[stratum]
-    records.append(n if copied[row] else 0)
-    # Bytes are as long as they are: a record of the class has no more, on average.
-    longest = -(-totals.stratum_bytes[stratum] // n) if has_bytes else 0
-    record_bytes.append(_RECORD_BYTES + fixed + longest)
-  return dataclasses.replace(job, pools=plan_pools(records, record_bytes, request))
+  counts = [job.totals[split].strata() for split in job.plans]
+  n = np.concatenate([of_split.records for of_split in counts])
+  # Bytes are as long as they are: a record of the class has no more, on average.
+  longest = -(-np.concatenate([of_split.n_bytes for of_split in counts]) // n)
+  record_bytes = _RECORD_BYTES + fixed + (longest if has_bytes else np.zeros_like(n))
+  records = np.where(copied, n, 0).tolist()
+  return dataclasses.replace(job, pools=plan_pools(records, record_bytes.tolist(), request))
 
 
 def pool_selection(job: AugmentJob) -> Selection:
@@ -171,11 +169,17 @@ class FindPools(beam.PTransform):
 
   Input: (scanned, job, shapes): `ScannedFile`, one `AugmentJob` with pools, one `FeatureShapes`.
   Output: `ClassPools`, one.
+
+  Attributes:
+    n_files: Number of scanned files.
   """
+
+  n_files: int
 
   def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection:
     scanned, job, shapes = inputs
-    thresholds = find_file_thresholds(scanned, job | 'Selection' >> beam.Map(pool_selection))
+    selection = job | 'Selection' >> beam.Map(pool_selection)
+    thresholds = find_file_thresholds(scanned, selection, self.n_files)
     return summed(
       scanned,
       'Collect',

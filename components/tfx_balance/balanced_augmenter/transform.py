@@ -32,13 +32,13 @@ from tfx_balance.balanced_augmenter.pools import (
 )
 from tfx_balance.beam import counters
 from tfx_balance.beam.parallel import map_in_order
-from tfx_balance.beam.steps import identity, summed
+from tfx_balance.beam.steps import summed
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import Ints, Thresholds
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
-from tfx_balance.scan.totals import SumGroups
+from tfx_balance.scan.totals import sum_groups
 from tfx_balance.shuffle.scatter import ScatteredSegments, Scatterer, gather_files
-from tfx_balance.shuffle.select import FileAssigner, find_file_thresholds, sum_arrays
+from tfx_balance.shuffle.select import FileAssigner, find_file_thresholds, sum_file_counts
 from tfx_balance.tfrecord.files import CHUNK_BYTES
 from tfx_balance.tfrecord.frames import Frames
 
@@ -76,7 +76,7 @@ class CopyRecords(beam.DoFn):
       for frames, outputs, which in map_in_order(partial(_made, maker), batches, maker.threads):
         scatterer.add(frames, outputs, which)
       yield from scatterer.segments()
-    yield beam.pvalue.TaggedOutput(self.COUNTS, assigner.counts)
+    yield beam.pvalue.TaggedOutput(self.COUNTS, (rank, assigner.counts))
 
 
 Batch = tuple[Frames | Originals, Ints, Ints | None]
@@ -179,9 +179,9 @@ class BalancedAugment(beam.PTransform):
       request.work_dir,
       parameters.reading,
     )
-    job = summed(scanned, 'Total', identity, SumGroups(), partial(plan_augment, request=request))
+    job = sum_groups(scanned, partial(plan_augment, request=request), request.n_files)
     thresholds = find_file_thresholds(
-      scanned, job | 'Selection' >> beam.Map(attrgetter('selection'))
+      scanned, job | 'Selection' >> beam.Map(attrgetter('selection')), request.n_files
     )
     shapes: Any = {}
     pools: Any = NO_POOLS
@@ -191,7 +191,8 @@ class BalancedAugment(beam.PTransform):
       augment_fn = self.load_augment_fn()
       if isinstance(augment_fn, PoolFn):
         job = job | 'PlanPools' >> beam.Map(with_pools, shapes, pool_request(augment_fn))
-        pools = beam.pvalue.AsSingleton((scanned, job, found) | 'Pools' >> FindPools())
+        find = FindPools(request.n_files)
+        pools = beam.pvalue.AsSingleton((scanned, job, found) | 'Pools' >> find)
     copied = scanned | 'CopyRecords' >> beam.ParDo(
       CopyRecords(self.load_augment_fn, parameters.label),
       beam.pvalue.AsSingleton(job),
@@ -199,5 +200,5 @@ class BalancedAugment(beam.PTransform):
       shapes,
       pools,
     ).with_outputs(CopyRecords.COUNTS, main='segments')
-    counts = summed(copied[CopyRecords.COUNTS], 'Counts', identity, sum_arrays, identity)
+    counts = sum_file_counts(copied[CopyRecords.COUNTS], request.n_files)
     return job, counts, gather_files(copied.segments, job, request.work_dir)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from tfx_balance.balanced_input_gen.parameters import InputGenParameters
 from tfx_balance.documents.balanced_input import PLAN_NAME, FileSegment, InputPlan, PlanFile
@@ -15,7 +14,9 @@ from tfx_balance.documents.descriptions import describe_input
 from tfx_balance.plan import class_files
 from tfx_balance.plan.class_files import assign_files
 from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.scan import ScannedFile
+from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.scan.totals import Totals, check_features
 from tfx_balance.shuffle import output_layout
 from tfx_balance.shuffle.output_layout import OutputLayout
@@ -45,16 +46,21 @@ class ShardJob(Job):
 
   Attributes:
     sources: What was read of each split.
-    classes: Classes in canonical order.
+    strata: Strata of one feature, the classes, in canonical order.
     natural: Number of records of each class, by split.
     n_files: Number of input files of all splits.
   """
 
   request: ShardRequest
   sources: Mapping[str, InputRecords]
-  classes: tuple[ClassValue, ...]
+  strata: StratumColumns
   natural: Mapping[str, tuple[int, ...]]
   n_files: int
+
+  @property
+  def classes(self) -> tuple[ClassValue, ...]:
+    """The classes in canonical order."""
+    return tuple(self.strata.classes)
 
   def documents(self, files: Sequence[WorkFile], passed_through: Sequence[str]) -> dict[str, str]:
     """Returns the plan, twice, and the sidecar, by path."""
@@ -67,10 +73,9 @@ class ShardJob(Job):
       f'{root}/{SIDECAR_NAME}': sidecar.dumps(),
     }
 
-  def outputs(self, scanned: ScannedFile) -> npt.NDArray[np.int64]:
+  def outputs(self, scanned: ScannedFile) -> Ints:
     """Returns the class of each code in a file's index; the last one, -1, is of dropped records."""
-    number = {value: i for i, value in enumerate(self.classes)}
-    return np.array([*(number[value] for (value,) in scanned.strata), -1], np.int64)
+    return np.append(self.strata.rows_of(scanned.strata), -1)
 
   def plan(self, files: Sequence[WorkFile]) -> InputPlan:
     """Returns the plan that the files make."""
@@ -110,23 +115,26 @@ def plan_shards(totals: Mapping[str, Totals], request: ShardRequest) -> ShardJob
   parameters = request.parameters
   merged.check_bad(parameters.reading.max_bad_records)
   check_features(merged, [parameters.label], parameters.missing, 'label')
-  strata = sorted(merged.records)
-  n_bytes = [merged.stratum_bytes[stratum] for stratum in strata]
+  counts = merged.strata()
   splits = {name: totals.get(name, Totals()) for name in parameters.train_splits}
-  natural = {
-    name: tuple(t.records.get(stratum, 0) for stratum in strata) for name, t in splits.items()
-  }
-  written = tuple(merged.records[stratum] for stratum in strata)
   return ShardJob(
     request,
-    _layouts(n_bytes, request),
-    written,
-    np.array(written, np.int64),
+    _layouts(counts.n_bytes.tolist(), request),
+    tuple(counts.records.tolist()),
+    counts.records,
     {name: of_split.describe() for name, of_split in splits.items()},
-    tuple(value for (value,) in strata),
-    natural,
+    counts.strata,
+    {name: _records(of_split, counts.strata) for name, of_split in splits.items()},
     merged.n_files,
   )
+
+
+def _records(totals: Totals, strata: StratumColumns) -> tuple[int, ...]:
+  """Returns the records of each stratum in some totals."""
+  records = np.zeros(len(strata), np.int64)
+  for counts in totals.counts:
+    np.add.at(records, strata.rows_of(counts.strata), counts.records)
+  return tuple(records.tolist())
 
 
 def _layouts(n_bytes: Sequence[int], request: ShardRequest) -> tuple[OutputLayout, ...]:

@@ -14,12 +14,12 @@ import apache_beam as beam
 import numpy as np
 
 from tfx_balance.balanced_input_gen.job import ShardJob, ShardRequest, plan_shards
-from tfx_balance.beam.steps import identity, summed
 from tfx_balance.plan.apportion import tie_break
+from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
-from tfx_balance.scan.totals import SumGroups
+from tfx_balance.scan.totals import sum_groups
 from tfx_balance.shuffle.scatter import ScatteredSegments, Scatterer, gather_files
-from tfx_balance.shuffle.select import sum_arrays
+from tfx_balance.shuffle.select import sum_file_counts
 
 
 class AssignClasses(beam.DoFn):
@@ -32,14 +32,15 @@ class AssignClasses(beam.DoFn):
   ) -> Iterator[tuple[str, ScatteredSegments] | beam.pvalue.TaggedOutput]:
     request, outputs = job.request, job.outputs(scanned)
     key = tie_break(request.parameters.seed, 'order in classes')
-    counts = np.zeros(len(job.classes) + 1, np.int64)  # the first is of dropped records
+    counts = np.zeros(len(outputs), np.int64)  # the last is of dropped records
     with Scatterer(job.layouts, scanned.file.rank, job.n_files, key, request.work_dir) as scatterer:
       for index, frames in scanned.frames():
-        chosen = outputs[np.minimum(index['code'], len(outputs) - 1)]
-        scatterer.add(frames, chosen)
-        counts += np.bincount(chosen + 1, minlength=len(counts))
+        codes = np.minimum(index['code'], len(outputs) - 1)
+        scatterer.add(frames, outputs[codes])
+        counts += np.bincount(codes, minlength=len(counts))
       yield from scatterer.segments()
-    yield beam.pvalue.TaggedOutput(self.COUNTS, counts[1:])
+    found = SparseCounts.of(job.quotas.shape, outputs[:-1], counts[:-1])
+    yield beam.pvalue.TaggedOutput(self.COUNTS, (scanned.file.rank, found))
 
 
 @dataclass
@@ -64,9 +65,9 @@ class ClassShards(beam.PTransform):
       request.work_dir,
       parameters.reading,
     )
-    job = summed(scanned, 'Total', identity, SumGroups(), partial(plan_shards, request=request))
+    job = sum_groups(scanned, partial(plan_shards, request=request), request.n_files)
     assigned = scanned | 'AssignClasses' >> beam.ParDo(
       AssignClasses(), beam.pvalue.AsSingleton(job)
     ).with_outputs(AssignClasses.COUNTS, main='segments')
-    counts = summed(assigned[AssignClasses.COUNTS], 'Counts', identity, sum_arrays, identity)
+    counts = sum_file_counts(assigned[AssignClasses.COUNTS], request.n_files)
     return job, counts, gather_files(assigned.segments, job, request.work_dir)

@@ -27,6 +27,70 @@ def spread(elements: beam.PCollection, label: str, key: Callable[[Any], Any]) ->
   )
 
 
+FAN_IN = 256
+"""Elements that one worker combines: more are combined in a tree, so many at a time first."""
+BATCH_ROWS = 1 << 20
+"""Rows that wait to be merged; a row takes 16 to 32 bytes."""
+_BATCH_PARTS = 1024
+
+
+class MergeRows(beam.CombineFn):
+  """Merges elements of some rows each, such as sorted columns, in batches."""
+
+  def __init__(self, merge: Callable[[Iterable[Any]], Any]) -> None:
+    """Takes the function from several elements to one, whose length is its number of rows."""
+    self._merge = merge
+
+  def create_accumulator(self) -> list[Any]:
+    return []
+
+  def add_input(self, held: list[Any], element: Any) -> list[Any]:
+    held.append(element)
+    # What is merged already, the first, is merged again once as much has come.
+    if len(held) < _BATCH_PARTS and sum(map(len, held[1:])) < max(BATCH_ROWS, len(held[0])):
+      return held
+    return self.compact(held)
+
+  def merge_accumulators(self, several: Iterable[list[Any]]) -> list[Any]:
+    merged: list[Any] = []
+    for held in several:
+      for element in held:
+        merged = self.add_input(merged, element)
+    return merged
+
+  def compact(self, held: list[Any]) -> list[Any]:
+    return [self._merge(held)] if len(held) > 1 else held
+
+  def extract_output(self, held: list[Any]) -> Any:
+    return self._merge(held)
+
+
+def group_of(rank: int, n: int) -> int:
+  """Returns the group of an element of n: 0 of few, that of FAN_IN neighbours of many."""
+  return rank // FAN_IN if n > FAN_IN else 0
+
+
+def combined(
+  keyed: beam.PCollection,
+  label: str,
+  combine: Callable[[Iterable[Any]], Any] | beam.CombineFn,
+  n: int,
+) -> beam.PCollection:
+  """Returns ((key, 0), what is combined of a key's values) of ((key, group), value), n of a key.
+
+  Args:
+    keyed: Values with keys, and with groups from `group_of`.
+    label: Label of the steps.
+    combine: Function or `CombineFn`; it also takes what it makes.
+    n: Number of values of a key, at the most.
+  """
+  found = keyed | label >> beam.CombinePerKey(combine)
+  if n > FAN_IN:
+    found |= f'{label}Groups' >> beam.Map(lambda element: ((element[0][0], 0), element[1]))
+    found |= f'{label}OfGroups' >> beam.CombinePerKey(combine)
+  return found
+
+
 def summed(
   elements: beam.PCollection,
   label: str,
@@ -34,6 +98,8 @@ def summed(
   combine: Callable[[Iterable[Any]], Any] | beam.CombineFn,
   then: Callable[..., Any],
   *side_inputs: Any,
+  rank: Callable[[Any], int] = lambda _: 0,
+  n: int = 1,
 ) -> beam.PCollection:
   """Returns one element: what `then` makes of what `combine` makes of what `each` makes.
 
@@ -41,15 +107,18 @@ def summed(
     elements: Elements, one at least; of none comes nothing.
     label: Label of the steps.
     each: Function of an element and the side inputs.
-    combine: Function or `CombineFn`, as `beam.CombineGlobally` takes it.
+    combine: Function or `CombineFn`, as `beam.CombineGlobally` takes it; where n are many, it also
+      takes what it makes.
     then: Function of what was combined and the side inputs.
     *side_inputs: Side inputs of `each` and `then`.
+    rank: Function of an element to its number, where there may be many.
+    n: Number of elements, at the most; many are combined in a tree.
   """
-  return (
-    elements
-    | f'{label}Each' >> beam.Map(lambda element, *side: (None, each(element, *side)), *side_inputs)
-    | label >> beam.CombinePerKey(combine)
-    | f'{label}Then' >> beam.Map(lambda keyed, *side: then(keyed[1], *side), *side_inputs)
+  keyed = elements | f'{label}Each' >> beam.Map(
+    lambda element, *side: ((None, group_of(rank(element), n)), each(element, *side)), *side_inputs
+  )
+  return combined(keyed, label, combine, n) | f'{label}Then' >> beam.Map(
+    lambda keyed, *side: then(keyed[1], *side), *side_inputs
   )
 
 

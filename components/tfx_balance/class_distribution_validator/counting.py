@@ -17,7 +17,7 @@ from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
 from tfx_balance.beam.parallel import MAX_THREADS, map_in_order
-from tfx_balance.beam.steps import create, identity, summed
+from tfx_balance.beam.steps import create
 from tfx_balance.class_distribution_validator.leakage import LeakageRequest, find_leakage
 from tfx_balance.class_distribution_validator.parameters import RECORDS
 from tfx_balance.documents.class_checks import (
@@ -42,7 +42,7 @@ from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distribution_rules import SplitLimit
 from tfx_balance.scan.scan import InputFile, scan_files
 from tfx_balance.scan.strata import Payload
-from tfx_balance.scan.totals import SumGroups, Totals, check_features
+from tfx_balance.scan.totals import Totals, check_features, sum_groups
 from tfx_balance.tfrecord.reading import READ_DEFAULTS
 from tfx_balance.tfrecord.storage import read_whole, storage_of
 from tfx_balance.tfrecord.work_files import (
@@ -320,7 +320,7 @@ def recount(
   counted = create(pipeline, 'CountedFiles', files)
   scanned = scan_files(counted, (label,), payload, 'own_stratum', work_dir, READ_DEFAULTS)
   write = partial(write_tallies, path, label=label)
-  summed(scanned, 'Tallies', identity, SumGroups(), write)
+  sum_groups(scanned, write, len(files))
 
 
 def write_tallies(path: str, totals: Mapping[str, Totals], label: str) -> None:
@@ -338,10 +338,12 @@ def write_tallies(path: str, totals: Mapping[str, Totals], label: str) -> None:
     {
       'group': group,
       'classes': [
-        {'class': stratum[0].to_json(), 'records': n} for stratum, n in part.records.items()
+        {'class': value.to_json(), 'records': n}
+        for value, n in zip(found.strata.classes, found.records.tolist(), strict=True)
       ],
     }
-    for group, part in sorted(totals.items())
+    for group in sorted(totals)
+    for found in [totals[group].strata()]
   ]
   write_json(path, rows)
 

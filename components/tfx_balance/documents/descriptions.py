@@ -38,9 +38,10 @@ def describe_split(
 ) -> ClassDistribution:
   """Returns what StratifiedSplitter wrote: of each cell the records and their ideal number."""
   cell = functools.cache(CellRecords)  # of many strata, few cells differ
-  n_records = sum(plan.records)
-  ideals = {n: [_number(n * share) for share in plan.shares] for n in {*plan.records, n_records}}
-  columns = [[row[j] for row in plan.quotas] for j in range(len(plan.splits))]
+  records, quotas = plan.records.tolist(), plan.quotas.tolist()
+  n_records = sum(records)
+  ideals = {n: [_number(n * share) for share in plan.shares] for n in {*records, n_records}}
+  columns = plan.quotas.T.tolist()
   return ClassDistribution(
     'StratifiedSplitter',
     parameters,
@@ -51,7 +52,7 @@ def describe_split(
     },
     tuple(
       StratumRecords(stratum, n, dict(zip(plan.splits, map(cell, row, ideals[n]), strict=True)))
-      for stratum, n, row in zip(plan.strata, plan.records, plan.quotas, strict=True)
+      for stratum, n, row in zip(plan.strata, records, quotas, strict=True)
     ),
     tuple(passed_through),
     (*split_warnings(plan, source.dropped), *_skipped([source])),
@@ -75,7 +76,8 @@ def describe_balance(
   sizes = iter(pools.sizes) if pools else itertools.repeat(0)
   cells: dict[ClassValue, dict[str, CellRecords]] = {}
   for name, plan in plans.items():
-    for value, n, target in zip(plan.classes, plan.records, plan.targets, strict=True):
+    pairs = zip(plan.records.tolist(), plan.targets.tolist(), strict=True)
+    for value, (n, target) in zip(plan.classes, pairs, strict=True):
       written = n if augmented_split else target
       cell = CellRecords(written, None, n, target, pool=next(sizes) or None)
       cells.setdefault(value, {})[name] = cell
@@ -171,7 +173,9 @@ def _balance_warnings(plans: Mapping[str, BalancePlan], parameters: Mapping[str,
   for name, plan in plans.items():
     if not plan.helps():
       warnings.append(_no_help(plan, name, parameters))
-    targets = dict(zip(plan.classes, plan.targets, strict=True))
+    held = set(plan.held_back)
+    pairs = zip(plan.classes, plan.targets.tolist(), strict=True) if held else ()
+    targets = {value: target for value, target in pairs if value in held}
     warnings += [
       f'class {value} of split {name!r} has {targets[value]} records: '
       f'max_copies={parameters["max_copies"]} keeps it below its target'
@@ -201,7 +205,7 @@ def _pool_warnings(plans: Mapping[str, BalancePlan], pools: PoolPlan | None) -> 
   if pools is None:
     return []
   names = [f'{value} of {name!r}' for name, plan in plans.items() for value in plan.classes]
-  counts = [n for plan in plans.values() for n in plan.records]
+  counts = [n for plan in plans.values() for n in plan.records.tolist()]
   sizes = list(zip(names, pools.sizes, pools.wanted, strict=True))
   owner = pools.request.owner
   warnings = []
@@ -228,7 +232,7 @@ def _some(names: Sequence[str]) -> str:
 def split_warnings(plan: SplitPlan, dropped: int) -> list[str]:
   """Returns what a person should know about the split, a sentence each."""
   warnings = [
-    f'split {name!r} is empty: its share of {sum(plan.records)} records is below one; '
+    f'split {name!r} is empty: its share of {plan.records.sum()} records is below one; '
     f'SchemaGen needs exclude_splits=[{name!r}]'
     for name, total in zip(plan.splits, plan.totals(), strict=True)
     if not total
@@ -255,7 +259,7 @@ def _dropped(n: int) -> str:
 def _reach(plan: SplitPlan, i: int) -> str:
   """Returns the sentence about a stratum that is too small to reach every split."""
   absent = [name for name, n in zip(plan.splits, plan.quotas[i], strict=True) if not n]
-  n = plan.records[i]
+  n = int(plan.records[i])
   count = f'{n} record{"s" if n != 1 else ""}'
   return (
     f'class {stratum_name(plan.strata[i])} has {count}, too few for every split: '

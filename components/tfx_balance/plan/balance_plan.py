@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from statistics import median
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from tfx_balance.arguments import check_mapping, check_whole, shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.class_value import ClassValue, check_key, match_classes
+from tfx_balance.plan.ranks import Ints
 
 _RESAMPLED = ('majority', 'minority', 'not majority', 'not minority', 'all', 'auto')
 STRATEGIES = (*_RESAMPLED, 'median', 'mean')
@@ -32,6 +34,7 @@ MOST_COPIES = 1_000_000
 MOST_RECORDS = 10**12
 """The most copies and the largest final count of a class that may be asked for by number: in
 TFRecord files the frames alone of so many take 16 TB."""
+_NO_LIMIT = 2**62
 _MAX_ROOT = 1000  # q has three decimals at the most, so that n ** q is rounded exactly
 
 
@@ -102,34 +105,36 @@ class BalanceRequest:
     return cls(strategy, factors, max_copies, undersample)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BalancePlan:
   """The records of each class, before and after.
 
   Attributes:
     classes: Classes in canonical order.
-    records: Records of each class before.
-    targets: Records of each class after.
+    records: Records of each class before: int64 [classes].
+    targets: Records of each class after: int64 [classes].
     held_back: Classes that `max_copies` keeps below the requested count.
     passed: Classes that are not balanced, and keep their records.
   """
 
-  classes: tuple[ClassValue, ...]
-  records: tuple[int, ...]
-  targets: tuple[int, ...]
+  classes: Sequence[ClassValue]
+  records: Ints
+  targets: Ints
   held_back: tuple[ClassValue, ...]
   passed: tuple[ClassValue, ...] = ()
 
   def extremes(self) -> tuple[tuple[int, int], tuple[int, int]]:
     """Returns the largest and the smallest count of the balanced classes: before, and after.
 
-    >>> BalancePlan((ClassValue('int', 1), ClassValue('int', 2)), (3, 9), (9, 9), ()).extremes()
+    >>> classes = [ClassValue('int', 1), ClassValue('int', 2)]
+    >>> BalancePlan(classes, np.array([3, 9]), np.array([9, 9]), ()).extremes()
     ((9, 3), (9, 9))
     """
-    rows = zip(self.classes, self.records, self.targets, strict=True)
-    pairs = [(n, target) for value, n, target in rows if value not in self.passed]
-    before, after = zip(*pairs, strict=True) if pairs else ((0,), (0,))
-    return (max(before), min(before)), (max(after), min(after))
+    chosen = _not_in(self.passed, self.classes)
+    if not chosen.any():
+      return (0, 0), (0, 0)
+    before, after = self.records[chosen], self.targets[chosen]
+    return (int(before.max()), int(before.min())), (int(after.max()), int(after.min()))
 
   def helps(self) -> bool:
     """Returns whether the imbalance ratio falls, or there was no imbalance and will be none."""
@@ -138,12 +143,16 @@ class BalancePlan:
 
 
 def plan_balance(
-  records: Mapping[ClassValue, int], request: BalanceRequest, passed: Collection[ClassValue] = ()
+  classes: Sequence[ClassValue],
+  records: Sequence[int] | Ints,
+  request: BalanceRequest,
+  passed: Collection[ClassValue] = (),
 ) -> BalancePlan:
   """Returns the target of every class, exactly as asked for.
 
   Args:
-    records: Records of each class, 1 or more.
+    classes: Classes in canonical order.
+    records: Records of each class, 1 or more: integers [classes].
     request: Requested balance.
     passed: Classes that are not balanced, and keep their records.
 
@@ -151,106 +160,110 @@ def plan_balance(
     ConfigError: if a class is named that there is not, or a target is below the class's count
       without `undersample`.
   """
-  classes = sorted(value for value in records if value not in passed)
-  counts = [records[value] for value in classes]
-  wanted = _targets(classes, counts, request)
-  capped = wanted
-  if (most := request.max_copies) is not None:
-    capped = [min(target, n * most) for target, n in zip(wanted, counts, strict=True)]
-  held_back = [c for c, asked, got in zip(classes, wanted, capped, strict=True) if got < asked]
-  targets = {**records, **dict(zip(classes, capped, strict=True))}
-  order = tuple(sorted(records))
+  counts = np.asarray(records, np.int64)
+  rows = np.flatnonzero(_not_in(passed, classes))
+  balanced = classes if len(rows) == len(classes) else [classes[i] for i in rows.tolist()]
+  wanted = _targets(balanced, counts[rows], request)
+  most = min(request.max_copies or _NO_LIMIT, _NO_LIMIT)
+  held = counts[rows] <= (wanted - 1) // most  # as counts * most < wanted, within 64 bits
+  targets = counts.copy()
+  targets[rows] = np.where(held, counts[rows] * most, wanted)
+  kept = np.delete(np.arange(len(classes)), rows)
   return BalancePlan(
-    order,
-    tuple(records[value] for value in order),
-    tuple(targets[value] for value in order),
-    tuple(held_back),
-    tuple(value for value in order if value in passed),
+    classes,
+    counts,
+    targets,
+    tuple(balanced[i] for i in np.flatnonzero(held).tolist()),
+    tuple(classes[i] for i in kept.tolist()),
   )
 
 
-def _targets(
-  classes: Sequence[ClassValue], counts: Sequence[int], request: BalanceRequest
-) -> list[int]:
-  """Returns the target of each class, before any cap."""
+def _not_in(few: Collection[ClassValue], classes: Sequence[ClassValue]) -> npt.NDArray[np.bool_]:
+  """Returns of each class whether it is not among some: bool [classes]."""
+  if not few:
+    return np.ones(len(classes), bool)
+  return np.array([value not in few for value in classes], bool)
+
+
+def _targets(classes: Sequence[ClassValue], counts: Ints, request: BalanceRequest) -> Ints:
+  """Returns the target of each class, before any cap: int64 [classes]."""
   if request.factors is not None:
-    factors = match_classes('factors', request.factors, classes)
-    for c, n in zip(classes, counts, strict=True):
-      if n * (factors.get(c, 1) - 1) > MOST_RECORDS:
-        raise ConfigError(
-          f'factors[{str(c)!r}]={factors[c]} makes over {MOST_RECORDS} copies of {n} records; '
-          f'give fewer'
-        )
-    return [n * factors.get(c, 1) for c, n in zip(classes, counts, strict=True)]
+    by_class = match_classes('factors', request.factors, classes)
+    factors = np.array([by_class.get(c, 1) for c in classes], np.int64)
+    for i in np.flatnonzero(counts * (factors - 1) > MOST_RECORDS):
+      raise ConfigError(
+        f'factors[{str(classes[i])!r}]={factors[i]} makes over {MOST_RECORDS} copies of '
+        f'{counts[i]} records; give fewer'
+      )
+    return counts * factors
   if isinstance(request.strategy, Mapping):
-    finals = match_classes('sampling_strategy', request.strategy, classes)
-    for c, n in zip(classes, counts, strict=True):
-      if finals.get(c, n) < n and not request.undersample:
-        raise ConfigError(
-          f'class {c} has {n} records and a target of {finals[c]}; '
-          f'pass undersample=True, or a target of {n} or more'
-        )
-    return [finals.get(c, n) for c, n in zip(classes, counts, strict=True)]
-  if not counts:
-    return []
+    by_class = match_classes('sampling_strategy', request.strategy, classes)
+    pairs = zip(classes, counts.tolist(), strict=True)
+    finals = np.array([by_class.get(c, n) for c, n in pairs], np.int64)
+    for i in np.flatnonzero(finals < counts) if not request.undersample else ():
+      raise ConfigError(
+        f'class {classes[i]} has {counts[i]} records and a target of {finals[i]}; '
+        f'pass undersample=True, or a target of {counts[i]} or more'
+      )
+    return finals
+  if not len(counts):
+    return counts
   if isinstance(request.strategy, str) and request.strategy in _RESAMPLED:
     return _resampled(counts, request.strategy, request.undersample)
   goals = _goals(counts, request.strategy, request.undersample)
-  if request.undersample:
-    return goals
-  return [max(n, goal) for n, goal in zip(counts, goals, strict=True)]
+  return goals if request.undersample else np.maximum(counts, goals)
 
 
-def _resampled(counts: Sequence[int], word: str, undersample: bool) -> list[int]:
+def _resampled(counts: Ints, word: str, undersample: bool) -> Ints:
   """Returns targets as imbalanced-learn's over-samplers, or under-samplers, have them.
 
   The classes that the word names go to the largest count, or to the smallest.
   """
   if word == 'auto':
     word = 'not minority' if undersample else 'not majority'
-  goal = min(counts) if undersample else max(counts)
-  extreme = {counts.index(min(counts) if 'minority' in word else max(counts))}
-  everyone = set(range(len(counts)))
-  chosen = everyone - extreme if word.startswith('not') else extreme
-  if word == 'all':
-    chosen = everyone
-  return [goal if i in chosen else n for i, n in enumerate(counts)]
+  goal = counts.min() if undersample else counts.max()
+  chosen = np.full(len(counts), word.startswith('not') or word == 'all')
+  if word != 'all':
+    chosen[counts.argmin() if 'minority' in word else counts.argmax()] ^= True
+  return np.where(chosen, goal, counts)
 
 
-def _goals(
-  counts: Sequence[int], strategy: str | Fraction | Mapping[Any, int], undersample: bool
-) -> list[int]:
-  """Returns the count that each class is brought to, up or down."""
-  most = max(counts)
+def _goals(counts: Ints, strategy: str | Fraction | Mapping[Any, int], undersample: bool) -> Ints:
+  """Returns the count that each class is brought to, up or down: int64 [classes]."""
+  most = int(counts.max())
   if isinstance(strategy, Fraction):
     if undersample:
-      return [min(n, int(min(counts) / strategy)) for n in counts]
-    return [int(most * strategy)] * len(counts)
+      return np.minimum(counts, min(most, int(int(counts.min()) / strategy)))
+    return np.full_like(counts, int(most * strategy))
   word = str(strategy)
   if word == 'median':
-    return [int(median(Fraction(n) for n in counts))] * len(counts)
+    ordered, n = np.sort(counts).tolist(), len(counts)
+    return np.full_like(counts, (ordered[(n - 1) // 2] + ordered[n // 2]) // 2)
   if word == 'mean':
-    return [sum(counts) // len(counts)] * len(counts)
+    return np.full_like(counts, sum(counts.tolist()) // len(counts))
   if word.startswith(BETWEEN):
     low, high = _range(counts, _ratio(word[len(BETWEEN) :]))
-    return [min(max(n, low), high) for n in counts]
+    return np.minimum(np.maximum(counts, low), high)
   power = _power(word)
-  return [_scaled_power(n, most, power) for n in counts]
+  distinct, which = np.unique(counts, return_inverse=True)
+  goals = np.array([_scaled_power(n, most, power) for n in distinct.tolist()], np.int64)
+  return np.take(goals, which.reshape(-1))
 
 
-def _range(counts: Sequence[int], ratio: Fraction) -> tuple[int, int]:
+def _range(counts: Ints, ratio: Fraction) -> tuple[int, int]:
   """Returns the lowest range of counts, low / high >= ratio, that does not lower the total.
 
-  >>> _range([800, 150, 50], Fraction(1, 2))
+  >>> _range(np.array([800, 150, 50]), Fraction(1, 2))
   (250, 500)
   """
-  distinct = Counter(counts)
-  below, high = 0, max(counts)
+  distinct, times = (column.tolist() for column in np.unique(counts, return_counts=True))
+  whole = sum(n * t for n, t in zip(distinct, times, strict=True))
+  below, high = 0, distinct[-1]
   while high - below > 1:
     middle = (below + high) // 2
     low = math.ceil(middle * ratio)
-    total = sum(min(max(n, low), middle) * times for n, times in distinct.items())
-    below, high = (below, middle) if total >= sum(counts) else (middle, high)
+    total = sum(min(max(n, low), middle) * t for n, t in zip(distinct, times, strict=True))
+    below, high = (below, middle) if total >= whole else (middle, high)
   return math.ceil(high * ratio), high
 
 

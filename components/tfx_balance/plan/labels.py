@@ -49,10 +49,8 @@ def stratified_indices(
   seed = check_seed(seed)
   classes, rows = count_labels(labels)
   shares = SplitShares.parse(splits, counts, rest)
-  strata: dict[Stratum, int] = {
-    (value,): n for value, n in zip(classes.classes, classes.records, strict=True)
-  }
-  plan = plan_splits(strata, shares, seed)
+  strata: list[Stratum] = [(value,) for value in classes.classes]
+  plan = plan_splits(strata, classes.records, shares, seed)
   rank = ranks(rows.astype(np.uint64), seed, 'indices')
   order = rows[np.lexsort((rank, np.repeat(np.arange(len(strata)), classes.records)))]
   split = np.empty(len(rows), np.int64)

@@ -18,7 +18,7 @@ partition.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,9 +111,9 @@ class RankHistogram:
   offsets: Ints
 
   @classmethod
-  def of(cls, records: Sequence[int]) -> RankHistogram:
+  def of(cls, records: Sequence[int] | Ints) -> RankHistogram:
     """Returns the buckets for strata of these many records."""
-    bits = np.array([max(0, n.bit_length() // 2 - 2) for n in records], np.uint64)
+    bits = np.maximum(0, _bit_lengths(np.asarray(records, np.int64)) // 2 - 2).astype(np.uint64)
     sizes = np.left_shift(np.uint64(1), bits).astype(np.int64)
     return cls(bits, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
 
@@ -122,10 +122,24 @@ class RankHistogram:
     """The buckets of all the strata."""
     return int(self.offsets[-1])
 
+  def between(self, low: int, high: int) -> RankHistogram:
+    """Returns the buckets of the strata from low to high - 1, which are numbered from 0 then."""
+    return RankHistogram(self.bits[low:high], self.offsets[low : high + 1] - self.offsets[low])
+
   def buckets(self, strata: Ints, rank: UInts) -> Ints:
     """Returns the bucket of each record: int64 [n] from strata and ranks [n]."""
     within = rank >> (np.uint64(RANK_BITS) - self.bits[strata])
     return self.offsets[strata] + within.astype(np.int64)
+
+
+def _bit_lengths(values: Ints) -> Ints:
+  """Returns the number of bits of each value: int64 [n], 0 for 0."""
+  left, lengths = values.copy(), np.zeros(len(values), np.int64)
+  for bits in (32, 16, 8, 4, 2, 1):
+    more = bits * (left >= 1 << bits)
+    lengths += more
+    left >>= more
+  return lengths + left
 
 
 def boundary_buckets(histogram: RankHistogram, counts: Ints, quotas: Ints) -> tuple[Ints, Ints]:
@@ -166,6 +180,9 @@ class Candidates:
   shards: Ints
   counts: Ints
 
+  def __len__(self) -> int:
+    return len(self.counts)
+
   @classmethod
   def collect(cls, buckets: Ints, rank: UInts, shard: int) -> Candidates:
     """Returns the candidates among one shard's records: buckets and ranks [n], in any order."""
@@ -178,45 +195,84 @@ class Candidates:
     return cls(buckets[starts], rank[starts], np.full(len(starts), shard, np.int64), counts)
 
   @classmethod
-  def merge(cls, by_shard: Sequence[Candidates]) -> Candidates:
+  def merge(cls, by_shard: Iterable[Candidates]) -> Candidates:
     """Returns the candidates of several shards in canonical order."""
-    if not by_shard:
+    several = list(by_shard)
+    if not several:
       return cls.collect(np.empty(0, np.int64), np.empty(0, np.uint64), 0)
     columns = [
-      np.concatenate([getattr(candidates, name) for candidates in by_shard])
+      np.concatenate([getattr(candidates, name) for candidates in several])
       for name in ('buckets', 'ranks', 'shards', 'counts')
     ]
     buckets, rank, shards, counts = columns
     order = np.lexsort((shards, rank, buckets))
     return cls(buckets[order], rank[order], shards[order], counts[order])
 
+  def between(self, low: int, high: int) -> Candidates:
+    """Returns the candidates in the buckets from low to high - 1."""
+    of = slice(*np.searchsorted(self.buckets, [low, high]).tolist())
+    return Candidates(self.buckets[of], self.ranks[of], self.shards[of], self.counts[of])
 
-@dataclass(frozen=True)
-class Cut:
-  """An end of a partition among records of equal rank.
+
+@dataclass(frozen=True, eq=False)
+class Cuts:
+  """Ends of partitions among records of equal rank, of which some shards' are below the end.
 
   Attributes:
-    partition: Partition that ends here.
-    rank: Rank of the equal records.
-    taken: Number of equal records, the first ones, that the partition still gets, by shard.
+    ends: Ends that are among equal records: int64 [cuts], stratum * (partitions - 1) + partition.
+    of: Cut of each entry, a number below that of cuts: int64 [m].
+    shards: Shard of each entry: int64 [m].
+    taken: Number of the shard's equal records, the first ones, that are below the end: int64 [m].
   """
 
-  partition: int
-  rank: int
-  taken: Mapping[int, int]
+  ends: Ints
+  of: Ints
+  shards: Ints
+  taken: Ints
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Thresholds:
   """The ends of the partitions of each stratum.
 
   Attributes:
     ends: uint64 [strata, partitions - 1]; a rank below ends[s, p] is in partition p or a lower one.
-    cuts: Cuts by stratum, for the few strata that have any.
+    cuts: Ends among records of equal rank, of which there are few.
   """
 
   ends: UInts
-  cuts: Mapping[int, Sequence[Cut]]
+  cuts: Cuts
+
+  @classmethod
+  def join(cls, several: Sequence[Thresholds]) -> Thresholds:
+    """Returns the thresholds of strata that follow each other."""
+    n_ends = np.cumsum([0, *(part.ends.size for part in several)])
+    n_cuts = np.cumsum([0, *(len(part.cuts.ends) for part in several)])
+    pairs = list(zip(several, n_ends.tolist(), n_cuts.tolist(), strict=False))
+    cuts = Cuts(
+      np.concatenate([part.cuts.ends + first for part, first, _ in pairs]),
+      np.concatenate([part.cuts.of + first for part, _, first in pairs]),
+      np.concatenate([part.cuts.shards for part in several]),
+      np.concatenate([part.cuts.taken for part in several]),
+    )
+    return cls(np.concatenate([part.ends for part in several]), cuts)
+
+  def taken(self, strata: Ints, shard: int) -> Ints:
+    """Returns how many of a shard's records just below an end are below it.
+
+    All of them, but where a cut is: int64 [n, partitions - 1] from strata [n].
+    """
+    n_ends = self.ends.shape[1]
+    taken = np.full((len(strata), n_ends), np.iinfo(np.int64).max)
+    if len(self.cuts.ends):
+      own = np.flatnonzero(self.cuts.shards == shard)
+      of_cut = np.zeros(len(self.cuts.ends), np.int64)
+      of_cut[self.cuts.of[own]] = self.cuts.taken[own]
+      of_end = strata[:, None] * n_ends + np.arange(n_ends)
+      at = np.minimum(np.searchsorted(self.cuts.ends, of_end), len(of_cut) - 1)
+      is_cut = self.cuts.ends[at] == of_end
+      taken[is_cut] = of_cut[at[is_cut]]
+    return taken
 
 
 def find_thresholds(
@@ -243,37 +299,27 @@ def find_thresholds(
   new = (near.ranks[1:] != near.ranks[:-1]) | (near.buckets[1:] != near.buckets[:-1])
   edges = np.concatenate([[0], np.flatnonzero(new) + 1, [len(near.ranks)]])
   run = np.searchsorted(edges, at, side='right') - 1
-  cuts: dict[int, list[Cut]] = {}
-  for i in np.flatnonzero(wanted < before[edges[run + 1]]).tolist():
-    low, high = edges[run[i]], edges[run[i] + 1]
-    left = int(wanted[i] - before[low])
-    taken = _first_of(left, near.shards[low:high], near.counts[low:high])
-    cut = Cut(int(partitions[i]), int(near.ranks[low]), taken)
-    cuts.setdefault(int(strata[i]), []).append(cut)
-  return Thresholds(ends, cuts)
-
-
-def _first_of(left: int, shards: Ints, counts: Ints) -> dict[int, int]:
-  """Returns the number that each shard gives when the first ones in shard order are taken."""
-  before = np.concatenate([[0], np.cumsum(counts)[:-1]])
-  taken = np.clip(left - before, 0, counts)
-  return {int(shard): int(n) for shard, n in zip(shards, taken, strict=True)}
+  cut = np.flatnonzero(wanted < before[edges[run + 1]])  # by stratum, then by partition
+  low, sizes = edges[run[cut]], edges[run[cut] + 1] - edges[run[cut]]
+  of = np.repeat(np.arange(len(cut)), sizes)
+  entry = np.arange(len(of)) + np.repeat(low - np.cumsum(sizes) + sizes, sizes)
+  taken = np.clip(wanted[cut][of] - before[entry], 0, near.counts[entry])
+  some = np.flatnonzero(taken)
+  places = strata[cut] * buckets.shape[1] + partitions[cut]
+  return Thresholds(ends, Cuts(places, of[some], near.shards[entry[some]], taken[some]))
 
 
 class Assigner:
   """Assigns the records of one shard to partitions, a batch at a time, always in one order."""
 
-  def __init__(self, thresholds: Thresholds, shard: int):
-    self._ends = thresholds.ends
-    # How many of the records just below an end are below it: all of them, but where a cut is.
-    self._taken = np.full(self._ends.shape, np.iinfo(np.int64).max)
-    for stratum, cuts in thresholds.cuts.items():
-      for cut in cuts:
-        self._taken[stratum, cut.partition] = cut.taken.get(shard, 0)
+  def __init__(self, thresholds: Thresholds, strata: Ints, shard: int) -> None:
+    """Takes the thresholds of the shard's strata alone, which are numbered from 0 from here on."""
+    self._ends = thresholds.ends[strata]
+    self._taken = thresholds.taken(strata, shard)
     self._seen = np.zeros(self._ends.shape, np.int64)
 
   def assign(self, strata: Ints, rank: UInts) -> Ints:
-    """Returns the partition of each record: int64 [n] from strata and ranks [n]."""
+    """Returns the partition of each record: int64 [n] from strata, as numbered here, and ranks."""
     partition = np.zeros(len(rank), np.int64)
     for end in range(self._ends.shape[1]):  # a column at a time: no [n, partitions] array
       ends = self._ends[strata, end]

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 import numbers
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from tfx_balance.arguments import check_mapping, check_whole, shown
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.apportion import controlled_rounding
 from tfx_balance.plan.class_value import Stratum, stratum_key
+from tfx_balance.plan.ranks import Ints
 
 DEFAULT_SPLITS: Mapping[str, int] = MappingProxyType({'train': 8, 'eval': 1, 'test': 1})
 _SPLIT_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_-]*')
@@ -82,61 +85,66 @@ class SplitShares:
     return cls(_whole(fractions), checked)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SplitPlan:
   """The number of records of each stratum in each split.
 
   Attributes:
     strata: Strata in canonical order; the rows of `quotas`.
-    records: Records of each stratum.
+    records: Records of each stratum: int64 [strata].
     splits: Names of the splits; the columns of `quotas`.
-    quotas: Records per stratum and split; every row sums to the stratum's records.
+    quotas: Records per stratum and split: int64 [strata, splits]; every row sums to the stratum's
+      records.
     shares: Exact share of each split in every stratum.
   """
 
-  strata: tuple[Stratum, ...]
-  records: tuple[int, ...]
+  strata: Sequence[Stratum]
+  records: Ints
   splits: tuple[str, ...]
-  quotas: tuple[tuple[int, ...], ...]
+  quotas: Ints
   shares: tuple[Fraction, ...]
 
   def out_of_reach(self) -> list[int]:
     """Returns the rows of the strata too small to have a record in every split that has any."""
-    filled = [j for j, total in enumerate(self.totals()) if total]
-    return [i for i, row in enumerate(self.quotas) if not all(row[j] for j in filled)]
+    filled = self.quotas[:, self.quotas.any(axis=0)]
+    return [int(row) for row in np.flatnonzero((filled == 0).any(axis=1))]
 
   def totals(self) -> list[int]:
     """Returns the records of each split."""
-    return [sum(row[j] for row in self.quotas) for j in range(len(self.splits))]
+    return [int(total) for total in self.quotas.sum(axis=0)]
 
 
-def plan_splits(records: Mapping[Stratum, int], shares: SplitShares, seed: int = 0) -> SplitPlan:
+def plan_splits(
+  strata: Sequence[Stratum], records: Sequence[int] | Ints, shares: SplitShares, seed: int = 0
+) -> SplitPlan:
   """Returns quotas within one record of ideal in every cell, class and split.
 
   A cell is a stratum in a split. With several features, the bound also holds for the classes of
   the first one. Which strata are rounded up depends on the seed and not on their order or name.
 
   Args:
-    records: Records of each stratum.
+    strata: Strata in canonical order.
+    records: Records of each stratum: integers [strata].
     shares: Shares of the splits.
     seed: Seed of the rounding.
 
   Raises:
     DataError: if there are no records, or the counts ask for more than there are.
   """
-  strata = tuple(sorted(records, key=lambda s: [value.sort_key() for value in s]))
-  sizes = tuple(records[stratum] for stratum in strata)
-  numerators, denominator = _exact_shares(sum(sizes), shares)
-  rows = {n: [n * numerator for numerator in numerators] for n in set(sizes)}
+  sizes = np.asarray(records, np.int64)
+  numerators, denominator = _exact_shares(int(sizes.sum()), shares)
+  distinct, which = np.unique(sizes, return_inverse=True)
+  rows = [[n * numerator for numerator in numerators] for n in distinct.tolist()]
+  joint = len(strata[0]) > 1
   quotas = controlled_rounding(
-    [rows[n] for n in sizes],
+    [rows[i] for i in which.reshape(-1).tolist()],
     denominator,
-    groups=[stratum[0] for stratum in strata] if any(len(s) > 1 for s in strata) else None,
+    groups=[stratum[0] for stratum in strata] if joint else None,
     keys=[stratum_key(stratum) for stratum in strata],
     seed=seed,
   )
   exact = tuple(Fraction(numerator, denominator) for numerator in numerators)
-  return SplitPlan(strata, sizes, shares.names, tuple(map(tuple, quotas)), exact)
+  return SplitPlan(strata, sizes, shares.names, quotas, exact)
 
 
 def _exact_shares(total: int, shares: SplitShares) -> tuple[list[int], int]:

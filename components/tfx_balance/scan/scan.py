@@ -24,7 +24,8 @@ import xxhash
 from tfx_balance.beam import counters
 from tfx_balance.beam.steps import spread
 from tfx_balance.plan.ranks import Ints, mix, order_of_groups, record_numbers
-from tfx_balance.scan.strata import BAD, DROPPED, FileStrata, MissingLabel, Payload, StratumDecoder
+from tfx_balance.scan.strata import BAD, DROPPED, MissingLabel, Payload, StratumDecoder
+from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.tfrecord.files import (
   changed,
   check_end,
@@ -72,8 +73,8 @@ class ScannedFile:
     digests: xxh3 of the frames of each chunk, by which a changed file is recognized; none
       for a file that is not read again.
     strata: Strata by their codes in the index.
-    records: Number of records of each stratum.
-    stratum_bytes: Bytes of the frames of each stratum.
+    records: Number of records of each stratum: int64 [strata].
+    stratum_bytes: Bytes of the frames of each stratum: int64 [strata].
     dropped: Number of records without a class that were left out.
     n_bytes: Bytes of all its frames.
     fingerprint: Sum of the mixed hashes of its records, modulo 2**64: the same in any order.
@@ -88,9 +89,9 @@ class ScannedFile:
   index_path: str
   chunks: tuple[int, ...]
   digests: tuple[int, ...]
-  strata: FileStrata
-  records: tuple[int, ...]
-  stratum_bytes: tuple[int, ...]
+  strata: StratumColumns
+  records: Ints
+  stratum_bytes: Ints
   dropped: int
   n_bytes: int
   fingerprint: int
@@ -317,8 +318,8 @@ class ScanFile(beam.DoFn):
       scanned = kept.scanned(
         file=file,
         strata=decoder.strata,
-        records=tuple(counts.tolist()),
-        stratum_bytes=tuple(sizes.tolist()),
+        records=counts,
+        stratum_bytes=sizes,
         dropped=dropped,
         n_bytes=n_bytes,
         fingerprint=fingerprint % 2**64,

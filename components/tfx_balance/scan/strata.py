@@ -7,8 +7,7 @@ floats here, where tfx_bsl's decoder with a schema of one feature takes 1.1 (ran
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -17,8 +16,8 @@ import pyarrow as pa
 import tensorflow as tf
 
 from tfx_balance.errors import DataError
-from tfx_balance.plan.class_value import MISSING, ClassValue, Kind, Stratum
 from tfx_balance.scan.fixed_layout import FixedLayout, ValueKind
+from tfx_balance.scan.stratum_columns import StratumColumns, as_list
 from tfx_balance.tfrecord.reading import BadRecords
 
 Payload = Literal['FORMAT_TF_EXAMPLE', 'FORMAT_TF_SEQUENCE_EXAMPLE']
@@ -206,44 +205,8 @@ class Numbering:
     """Returns the number of each value, int64 [n]; null is a value like another."""
     encoded = column.dictionary_encode(null_encoding='encode')
     known = self._known
-    numbers = [known.setdefault(value, len(known)) for value in _as_list(encoded.dictionary)]
+    numbers = [known.setdefault(value, len(known)) for value in as_list(encoded.dictionary)]
     return np.array(numbers, np.int64)[encoded.indices.to_numpy()]
-
-
-def _as_list(column: pa.Array) -> list[Value]:
-  """Returns the values; by way of numpy, which is ten times faster, where none is null."""
-  return column.to_pylist() if column.null_count else column.to_numpy(False).tolist()
-
-
-@dataclass(frozen=True)
-class FileStrata:
-  """Strata as columns, made into objects at access.
-
-  As objects that stay they would have Python's collector of garbage search the whole heap, TFX and
-  TensorFlow included, over and over: half of all the time where a file has 10,000 classes.
-
-  Attributes:
-    kinds: Type of the values of each feature; 'missing' where none is known.
-    columns: Values of each feature, one for each stratum; None is a missing one.
-  """
-
-  kinds: tuple[Kind, ...]
-  columns: tuple[tuple[Value, ...], ...]
-
-  def __len__(self) -> int:
-    return len(self.columns[0])
-
-  def __getitem__(self, code: int) -> Stratum:
-    return self._stratum([column[code] for column in self.columns])
-
-  def __iter__(self) -> Iterator[Stratum]:
-    return map(self._stratum, zip(*self.columns, strict=True))
-
-  def _stratum(self, values: Iterable[Value]) -> Stratum:
-    return tuple(
-      MISSING if value is None else ClassValue(kind, value)
-      for kind, value in zip(self.kinds, values, strict=True)
-    )
 
 
 class StratumDecoder:
@@ -312,7 +275,7 @@ class StratumDecoder:
     return codes
 
   @property
-  def strata(self) -> FileStrata:
+  def strata(self) -> StratumColumns:
     """The strata met so far; a record's code is the position of its stratum here."""
     joint = np.arange(self.n_strata)
     found = []
@@ -322,7 +285,7 @@ class StratumDecoder:
       joint = pair >> _CLASS_BITS
     found.append(_taken(self._met[0], joint))
     kinds = tuple(column.kind or 'missing' for column in self._columns)
-    return FileStrata(kinds, tuple(found[::-1]))
+    return StratumColumns.of(kinds, found[::-1])
 
   @property
   def n_strata(self) -> int:

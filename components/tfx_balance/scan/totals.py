@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any
 
 import apache_beam as beam
 
+from tfx_balance.beam.steps import summed
 from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.errors import DataError
-from tfx_balance.plan.class_value import MISSING, Stratum
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.strata import MissingLabel
+from tfx_balance.scan.stratum_columns import StratumCounts, sum_by_kinds, sum_counts
 from tfx_balance.tfrecord.reading import too_many
+
+BATCH_ROWS = 1 << 21
+"""Rows of counts that are held until they are summed: each row takes 24 bytes and its values."""
 
 
 def check_features(
@@ -28,9 +35,10 @@ def check_features(
   if not read:
     raise DataError('the input holds no records; give at least one')
   for i, feature in enumerate(features):
-    kinds = {stratum[i].kind for stratum in totals.records}
-    absent = sum(n for stratum, n in totals.records.items() if stratum[i] == MISSING)
-    if kinds <= {'missing'} and feature not in totals.feature_names:
+    columns = [(counts.strata.columns[i], counts.records) for counts in totals.counts]
+    kinds = {counts.strata.kinds[i] for counts in totals.counts} - {'missing'}
+    absent = sum(int(n[column.is_null().to_numpy(False)].sum()) for column, n in columns)
+    if absent == totals.n_records and feature not in totals.feature_names:
       known = ', '.join(sorted(totals.feature_names)) or 'none'
       raise DataError(
         f'feature {feature!r} is in none of the {read} records; {argument}= takes one of: {known}'
@@ -41,10 +49,9 @@ def check_features(
         f'feature {feature!r} has no value in {absent} of {read} records, the first of them record '
         f"{position} of {path}; pass missing_label='own_stratum' or 'drop', or fill it in"
       )
-    if len(kinds - {'missing'}) > 1:
+    if len(kinds) > 1:
       raise DataError(
-        f'feature {feature!r} has values of types {sorted(kinds - {"missing"})}; '
-        f'give it one type in all files'
+        f'feature {feature!r} has values of types {sorted(kinds)}; give it one type in all files'
       )
   if not totals.n_records:
     raise DataError(f'all {read} records lack a class and missing_label drops them; fill it in')
@@ -55,12 +62,13 @@ class Totals:
   """What all the files hold together.
 
   Attributes are as in `ScannedFile`, and:
+    counts: Counts of the strata: one of each combination of features' types once they are summed,
+      as many as files before.
     missing_in: File and position of a record without a feature, by feature.
     first_bad: Rank of the first file with bad records, and fault of its first one.
   """
 
-  records: dict[Stratum, int] = field(default_factory=dict)
-  stratum_bytes: dict[Stratum, int] = field(default_factory=dict)
+  counts: list[StratumCounts] = field(default_factory=list)
   dropped: int = 0
   n_bytes: int = 0
   n_files: int = 0
@@ -70,10 +78,19 @@ class Totals:
   bad: int = 0
   first_bad: tuple[int, str] | None = None
 
+  def __post_init__(self) -> None:
+    self._waiting = sum(map(len, self.counts))  # rows that are not summed yet
+
   @property
   def n_records(self) -> int:
     """The records that have a stratum."""
-    return sum(self.records.values())
+    return sum(int(counts.records.sum()) for counts in self.counts)
+
+  def strata(self) -> StratumCounts:
+    """Returns the counts of all the strata, in canonical order; each feature is of one type."""
+    if len(self.counts) != 1 or self._waiting:
+      self.counts, self._waiting = [sum_counts(self.counts)], 0
+    return self.counts[0]
 
   def describe(self) -> InputRecords:
     """Returns what was read, as the sidecar shows it."""
@@ -90,26 +107,27 @@ class Totals:
     if self.first_bad and self.bad > most:
       raise too_many(self.bad, most, self.first_bad[1])
 
-  def add(self, scanned: ScannedFile) -> Totals:
-    """Returns these totals with a file added."""
-    self._add(scanned.strata, scanned.records, scanned.stratum_bytes)
-    missing = {name: (scanned.file.path, at) for name, at in scanned.first_missing.items()}
-    return self.merge(
-      Totals(
-        dropped=scanned.dropped,
-        n_bytes=scanned.n_bytes,
-        n_files=1,
-        fingerprint=scanned.fingerprint,
-        feature_names=set(scanned.feature_names),
-        missing_in=missing,
-        bad=scanned.bad,
-        first_bad=(scanned.file.rank, scanned.first_bad) if scanned.bad else None,
-      )
+  @classmethod
+  def of(cls, scanned: ScannedFile) -> Totals:
+    """Returns the totals of one file."""
+    return cls(
+      [StratumCounts(scanned.strata, scanned.records, scanned.stratum_bytes)],
+      dropped=scanned.dropped,
+      n_bytes=scanned.n_bytes,
+      n_files=1,
+      fingerprint=scanned.fingerprint,
+      feature_names=set(scanned.feature_names),
+      missing_in={name: (scanned.file.path, at) for name, at in scanned.first_missing.items()},
+      bad=scanned.bad,
+      first_bad=(scanned.file.rank, scanned.first_bad) if scanned.bad else None,
     )
 
   def merge(self, other: Totals) -> Totals:
     """Returns these totals with others added."""
-    self._add(other.records, other.records.values(), other.stratum_bytes.values())
+    self.counts += other.counts
+    self._waiting += sum(map(len, other.counts))
+    if self._waiting > BATCH_ROWS:
+      self.sum_up()
     self.dropped += other.dropped
     self.bad += other.bad
     self.first_bad = min(filter(None, (self.first_bad, other.first_bad)), default=None)
@@ -121,47 +139,43 @@ class Totals:
       self.missing_in[name] = min(place, self.missing_in.get(name, place))
     return self
 
-  def _add(self, strata: Iterable[Stratum], records: Iterable[int], n_bytes: Iterable[int]) -> None:
-    for stratum, n, size in zip(strata, records, n_bytes, strict=True):
-      self.records[stratum] = self.records.get(stratum, 0) + n
-      self.stratum_bytes[stratum] = self.stratum_bytes.get(stratum, 0) + size
-
-
-class SumTotals(beam.CombineFn):
-  """Adds up scanned files to `Totals`."""
-
-  def create_accumulator(self) -> Totals:
-    return Totals()
-
-  def add_input(self, totals: Totals, scanned: ScannedFile) -> Totals:
-    return totals.add(scanned)
-
-  def merge_accumulators(self, several: Iterable[Totals]) -> Totals:
-    merged = Totals()
-    for totals in several:
-      merged.merge(totals)
-    return merged
-
-  def extract_output(self, totals: Totals) -> Totals:
-    return totals
+  def sum_up(self) -> Totals:
+    """Returns these totals with what was added to the counts summed."""
+    self.counts, self._waiting = sum_by_kinds(self.counts), 0
+    return self
 
 
 class SumGroups(beam.CombineFn):
-  """Adds up scanned files to `Totals` of each group."""
+  """Adds up the totals of groups, such as splits."""
 
   def create_accumulator(self) -> dict[str, Totals]:
     return {}
 
-  def add_input(self, groups: dict[str, Totals], scanned: ScannedFile) -> dict[str, Totals]:
-    groups.setdefault(scanned.file.group, Totals()).add(scanned)
+  def add_input(self, groups: dict[str, Totals], more: dict[str, Totals]) -> dict[str, Totals]:
+    for name, totals in more.items():
+      groups.setdefault(name, Totals()).merge(totals)
     return groups
 
   def merge_accumulators(self, several: Iterable[dict[str, Totals]]) -> dict[str, Totals]:
-    merged: dict[str, Totals] = {}
-    for groups in several:
-      for name, totals in groups.items():
-        merged.setdefault(name, Totals()).merge(totals)
-    return merged
+    return functools.reduce(self.add_input, several, self.create_accumulator())
+
+  def compact(self, groups: dict[str, Totals]) -> dict[str, Totals]:
+    return {name: totals.sum_up() for name, totals in groups.items()}
 
   def extract_output(self, groups: dict[str, Totals]) -> dict[str, Totals]:
-    return groups
+    return self.compact(groups)
+
+
+def sum_groups(
+  scanned: beam.PCollection[ScannedFile], then: Callable[[dict[str, Totals]], Any], n_files: int
+) -> beam.PCollection:
+  """Returns one element: what `then` makes of the totals of the groups of n_files files."""
+  return summed(
+    scanned,
+    'Total',
+    lambda file: {file.file.group: Totals.of(file)},
+    SumGroups(),
+    then,
+    rank=attrgetter('file.rank'),
+    n=n_files,
+  )

@@ -3,20 +3,24 @@
     scanned files ──┬── histogram of ranks ──┐
                     └── candidates ──────────┴── Thresholds
 
-The records stay where they are; only counts, and the few ranks near a threshold, come together.
+The records stay where they are; only counts, and the few ranks near a threshold, come together: in
+a tree, and where strata are many range by range of them, so that no worker gets more than a few
+hundred MB.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.beam.steps import summed
+from tfx_balance.beam.steps import MergeRows, combined, group_of, summed
 from tfx_balance.plan.class_value import Stratum
 from tfx_balance.plan.ranks import (
   Assigner,
@@ -29,35 +33,65 @@ from tfx_balance.plan.ranks import (
   find_thresholds,
   ranks,
 )
+from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.strata import BAD
+from tfx_balance.scan.stratum_columns import StratumColumns
+
+RANGE_ROWS = 1 << 22
+"""Buckets and candidates of a range of strata, about: they take 32 bytes each."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Selection:
   """Numbers of records to select from each stratum of each group of files.
 
   Attributes:
-    rows: Row in `quotas` by (group, stratum).
+    strata: Strata by group; the rows of `quotas` are those of the first group, then of the next.
     quotas: Number of records for each part: int64 [rows, parts]; a row sums to its stratum.
     seed: Seed of the component.
     purpose: Name of the draw; another purpose gives independent ranks.
   """
 
-  rows: Mapping[tuple[str, Stratum], int]
+  strata: Mapping[str, StratumColumns]
   quotas: Ints
   seed: int
   purpose: str
 
-  @property
+  @cached_property
   def layout(self) -> RankHistogram:
     """Where each row's buckets are."""
-    return RankHistogram.of(self.quotas.sum(axis=1).tolist())
+    return RankHistogram.of(self.quotas.sum(axis=1))
+
+  @cached_property
+  def edges(self) -> Ints:
+    """The rows with which ranges of rows begin, and the number of rows: int64 [ranges + 1]."""
+    buckets = np.diff(self.layout.offsets)
+    records = self.quotas.sum(axis=1)
+    inner = (self.quotas > 0).sum(axis=1) - 1  # ends, in each of which a bucket is looked into
+    rows = np.cumsum(buckets + np.maximum(0, inner) * (records // buckets))
+    return np.append(np.flatnonzero(np.diff(rows // RANGE_ROWS, prepend=-1)), len(rows))
+
+  def range_of(self, number: int) -> tuple[int, int]:
+    """Returns the first row of a range, and that of the next."""
+    return int(self.edges[number]), int(self.edges[number + 1])
+
+  def stratum(self, row: int) -> Stratum:
+    """Returns the stratum of a row."""
+    for strata in self.strata.values():
+      if row < len(strata):
+        return strata[row]
+      row -= len(strata)
+    raise IndexError(row)
 
   def rows_of(self, scanned: ScannedFile) -> Ints:
     """Returns the row of each code in a file's index; the last one, -1, is for dropped records."""
-    group = scanned.file.group
-    return np.array([*(self.rows[group, stratum] for stratum in scanned.strata), -1], np.int64)
+    first, group = 0, scanned.file.group
+    for name, strata in self.strata.items():
+      if name == group:
+        break
+      first += len(strata)
+    return np.append(first + self.strata[group].rows_of(scanned.strata), -1)
 
   def ranks(self, index: npt.NDArray[np.void]) -> UInts:
     """Returns the ranks of the records of an index."""
@@ -79,93 +113,156 @@ class FileAssigner:
   def __init__(self, selection: Selection, thresholds: Thresholds, scanned: ScannedFile) -> None:
     self._selection = selection
     self._rows = selection.rows_of(scanned)
-    self._assigner = Assigner(thresholds, scanned.file.rank)
-    self.counts = np.zeros_like(selection.quotas)
-    """int64 [rows, parts], the records told so far."""
+    self._assigner = Assigner(thresholds, self._rows[:-1], scanned.file.rank)
+    self._counts = np.zeros((len(self._rows) - 1, selection.quotas.shape[1]), np.int64)
+
+  @property
+  def counts(self) -> SparseCounts:
+    """The number of records told so far by row and part."""
+    shape = self._selection.quotas.shape
+    cells = self._rows[:-1, None] * shape[1] + np.arange(shape[1])
+    return SparseCounts.of(shape, cells.reshape(-1), self._counts.reshape(-1))
 
   def assign(self, index: npt.NDArray[np.void]) -> tuple[Ints, Ints]:
     """Returns rows and parts, int64 [n]; both -1 for a record that is dropped."""
-    rows = self._rows[np.minimum(index['code'], len(self._rows) - 1)]
+    codes = np.minimum(index['code'], len(self._rows) - 1).astype(np.int64)
     ranks = self._selection.ranks(index)
+    rows = self._rows[codes]
     if rows.min(initial=0) < 0:
       kept = rows >= 0
       parts = np.full(len(rows), -1, np.int64)
-      parts[kept] = self._assign(rows[kept], ranks[kept])
+      parts[kept] = self._assign(codes[kept], ranks[kept])
       return rows, parts
-    return rows, self._assign(rows, ranks)
+    return rows, self._assign(codes, ranks)
 
-  def _assign(self, rows: Ints, ranks: UInts) -> Ints:
-    parts = self._assigner.assign(rows, ranks)
-    cells = np.bincount(rows * self.counts.shape[1] + parts, minlength=self.counts.size)
-    self.counts += cells.reshape(self.counts.shape)
+  def _assign(self, codes: Ints, ranks: UInts) -> Ints:
+    parts = self._assigner.assign(codes, ranks)
+    cells = np.bincount(codes * self._counts.shape[1] + parts, minlength=self._counts.size)
+    self._counts += cells.reshape(self._counts.shape)
     return parts
 
 
 def find_file_thresholds(
-  scanned: beam.PCollection[ScannedFile], selection: beam.PCollection[Selection]
+  scanned: beam.PCollection[ScannedFile], selection: beam.PCollection[Selection], n_files: int
 ) -> beam.PCollection[Thresholds]:
-  """Returns the thresholds, one element, for the selection, one element."""
+  """Returns the thresholds, one element, for the selection, one element, in n_files files."""
+
+  def keyed(label: str, each: Any, *side: Any) -> beam.PCollection:
+    return scanned | f'{label}Each' >> beam.FlatMap(
+      lambda file, *side: (
+        ((number, group_of(file.file.rank, n_files)), part) for number, part in each(file, *side)
+      ),
+      *side,
+    )
+
   selected = beam.pvalue.AsSingleton(selection)
-  search = beam.pvalue.AsSingleton(
-    summed(scanned, 'Ranks', count_ranks, sum_arrays, plan_search, selected)
-  )
-  return summed(
-    scanned,
+  searches = combined(
+    keyed('Ranks', count_ranks, selected), 'Ranks', MergeRows(SparseCounts.merge), n_files
+  ) | 'RanksThen' >> beam.Map(lambda found, s: plan_search(found[0][0], found[1], s), selected)
+  several = beam.pvalue.AsList(searches)
+  found = combined(
+    keyed('Candidates', collect_candidates, selected, several),
     'Candidates',
-    collect_candidates,
-    _merge_candidates,
-    _set_thresholds,
-    selected,
-    search,
+    MergeRows(Candidates.merge),
+    n_files,
+  ) | 'CandidatesThen' >> beam.Map(
+    lambda found, *side: set_thresholds(found[0][0], found[1], *side), selected, several
+  )
+  return (
+    scanned.pipeline
+    | 'OnceThresholds' >> beam.Impulse()
+    | 'Thresholds' >> beam.Map(lambda _, found: join_thresholds(found), beam.pvalue.AsList(found))
   )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Search:
-  """Buckets in which parts end, as `boundary_buckets` returns them."""
+  """Buckets in which parts end, as `boundary_buckets` returns them, for a range of rows."""
 
+  number: int
   buckets: Ints
   positions: Ints
 
 
-def count_ranks(scanned: ScannedFile, selection: Selection) -> Ints:
-  """Returns how many of a file's records have their rank in each bucket."""
+def count_ranks(scanned: ScannedFile, selection: Selection) -> Iterator[tuple[int, SparseCounts]]:
+  """Yields how many of a file's records have their rank in each bucket, by range of rows."""
   layout = selection.layout
-  counts = np.zeros(layout.n_buckets, np.int64)
-  for rows, rank in selection.ranked(scanned):
-    counts += np.bincount(layout.buckets(rows, rank), minlength=layout.n_buckets)
-  return counts
+  shape = (layout.n_buckets,)
+  each = [
+    SparseCounts.count(shape, layout.buckets(rows, rank))
+    for rows, rank in selection.ranked(scanned)
+  ]
+  if each:
+    counts = SparseCounts.merge(each)
+    for number in _ranges(selection, scanned):
+      low, high = layout.offsets[list(selection.range_of(number))].tolist()
+      yield number, counts.between(low, high)
 
 
-def plan_search(histogram: Ints, selection: Selection) -> Search:
-  """Returns the buckets in which parts end."""
-  return Search(*boundary_buckets(selection.layout, histogram, selection.quotas))
+def plan_search(number: int, histogram: SparseCounts, selection: Selection) -> Search:
+  """Returns the buckets in which parts end, for a range of rows."""
+  low, high = selection.range_of(number)
+  layout, quotas = selection.layout.between(low, high), selection.quotas[low:high]
+  buckets, positions = boundary_buckets(layout, histogram.dense(), quotas)
+  first = selection.layout.offsets[low]
+  return Search(number, np.where(buckets >= 0, buckets + first, -1), positions)
 
 
-def collect_candidates(scanned: ScannedFile, selection: Selection, search: Search) -> Candidates:
-  """Returns a file's ranks in the buckets in which parts end."""
+def collect_candidates(
+  scanned: ScannedFile, selection: Selection, searches: Sequence[Search]
+) -> Iterator[tuple[int, Candidates]]:
+  """Yields a file's ranks in the buckets in which parts end, by range of rows."""
   layout = selection.layout
-  wanted = np.zeros(layout.n_buckets, bool)
-  wanted[search.buckets[search.buckets >= 0]] = True
+  ends = np.concatenate([search.buckets for search in sorted(searches, key=_number)])
   buckets, near = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
   for rows, rank in selection.ranked(scanned):
     bucket = layout.buckets(rows, rank)
-    buckets.append(bucket[wanted[bucket]])
-    near.append(rank[wanted[bucket]])
-  return Candidates.collect(np.concatenate(buckets), np.concatenate(near), scanned.file.rank)
+    wanted = np.zeros(len(rows), bool)
+    for part in range(ends.shape[1]):  # a column at a time: no [n, parts] array
+      wanted |= ends[rows, part] == bucket
+    buckets.append(bucket[wanted])
+    near.append(rank[wanted])
+  found = Candidates.collect(np.concatenate(buckets), np.concatenate(near), scanned.file.rank)
+  for number in _ranges(selection, scanned):
+    low, high = layout.offsets[list(selection.range_of(number))]
+    yield number, found.between(low, high)
 
 
-def sum_arrays(arrays: Iterable[Any]) -> Any:
-  """Returns the sum of arrays of one shape; 0 for none."""
-  total: Any = 0
-  for array in arrays:
-    total = total + array
-  return total
+def set_thresholds(
+  number: int, candidates: Candidates, selection: Selection, searches: Sequence[Search]
+) -> tuple[int, Thresholds]:
+  """Returns the thresholds of a range of rows, with its number."""
+  low, high = selection.range_of(number)
+  (search,) = (search for search in searches if search.number == number)
+  quotas = selection.quotas[low:high]
+  return number, find_thresholds(quotas, search.buckets, search.positions, candidates)
 
 
-def _merge_candidates(parts: Iterable[Candidates]) -> Candidates:
-  return Candidates.merge(list(parts))
+def join_thresholds(found: Iterable[tuple[int, Thresholds]]) -> Thresholds:
+  """Returns the thresholds of all ranges of rows."""
+  return Thresholds.join([thresholds for _, thresholds in sorted(found, key=itemgetter(0))])
 
 
-def _set_thresholds(candidates: Candidates, selection: Selection, search: Search) -> Thresholds:
-  return find_thresholds(selection.quotas, search.buckets, search.positions, candidates)
+def sum_file_counts(
+  counts: beam.PCollection[tuple[int, SparseCounts]], n_files: int
+) -> beam.PCollection[Ints]:
+  """Returns the sum of the counts of files, with the ranks of these, as one dense array."""
+  return summed(
+    counts,
+    'Counts',
+    itemgetter(1),
+    MergeRows(SparseCounts.merge),
+    SparseCounts.dense,
+    rank=itemgetter(0),
+    n=n_files,
+  )
+
+
+def _number(search: Search) -> int:
+  return search.number
+
+
+def _ranges(selection: Selection, scanned: ScannedFile) -> list[int]:
+  """Returns the ranges that a file's rows are in."""
+  rows = selection.rows_of(scanned)[:-1]
+  return np.unique(np.searchsorted(selection.edges, rows, side='right') - 1).tolist()

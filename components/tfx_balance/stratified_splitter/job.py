@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.documents.descriptions import describe_split
 from tfx_balance.plan.split_plan import SplitPlan, plan_splits
@@ -37,8 +35,9 @@ class SplitJob(Job):
   @property
   def selection(self) -> Selection:
     """Which records go to which split: a part is a split."""
-    rows = {('', stratum): row for row, stratum in enumerate(self.plan.strata)}
-    return Selection(rows, self.quotas, self.request.parameters.seed, 'split')
+    return Selection(
+      {'': self.totals.strata().strata}, self.quotas, self.request.parameters.seed, 'split'
+    )
 
   def documents(self, files: Sequence[WorkFile], passed_through: Sequence[str]) -> dict[str, str]:
     """Returns the sidecar by its path."""
@@ -58,7 +57,8 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
   parameters = request.parameters
   totals.check_bad(parameters.reading.max_bad_records)
   check_features(totals, parameters.features, parameters.missing, 'stratify_by')
-  plan = plan_splits(totals.records, parameters.shares, parameters.seed)
+  counts = totals.strata()
+  plan = plan_splits(counts.strata, counts.records, parameters.shares, parameters.seed)
   # The n-th files of all splits are written together, so that it is all the data that is cut.
   layouts = tuple(
     OutputLayout.of(
@@ -70,8 +70,7 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
     )
     for name in plan.splits
   )
-  quotas = np.array(plan.quotas, np.int64).reshape(-1, len(plan.splits))
-  return SplitJob(request, layouts, tuple(plan.totals()), quotas, totals, plan)
+  return SplitJob(request, layouts, tuple(plan.totals()), plan.quotas, totals, plan)
 
 
 def n_buckets(n_files: Mapping[str, int]) -> int:

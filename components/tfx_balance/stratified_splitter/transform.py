@@ -15,11 +15,10 @@ from operator import attrgetter
 import apache_beam as beam
 import numpy as np
 
-from tfx_balance.beam.steps import identity, summed
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import Thresholds
 from tfx_balance.scan.scan import InputFile, SpilledFile, SpillWriter, scan_files
-from tfx_balance.scan.totals import SumTotals
+from tfx_balance.scan.totals import sum_groups
 from tfx_balance.shuffle.ranges import (
   ASSIGNED_ROW,
   FileNumber,
@@ -28,7 +27,7 @@ from tfx_balance.shuffle.ranges import (
   SpillRanges,
   all_files,
 )
-from tfx_balance.shuffle.select import FileAssigner, find_file_thresholds, sum_arrays
+from tfx_balance.shuffle.select import FileAssigner, find_file_thresholds, sum_file_counts
 from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, n_buckets, plan_job
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
 
@@ -51,7 +50,7 @@ class AssignSplits(beam.DoFn):
         file.write(rows.view(np.uint8).data)
         ranges.add(table)
     yield from ranges.by_file()
-    yield beam.pvalue.TaggedOutput(self.COUNTS, assigner.counts)
+    yield beam.pvalue.TaggedOutput(self.COUNTS, (spilled.file.rank, assigner.counts))
 
 
 @dataclass
@@ -77,14 +76,14 @@ class StratifiedSplit(beam.PTransform):
       parameters.reading,
       self.new_writer(),
     )
-    job = summed(spilled, 'Total', identity, SumTotals(), partial(plan_job, request=request))
+    job = sum_groups(spilled, lambda totals: plan_job(totals[''], request), request.n_files)
     thresholds = find_file_thresholds(
-      spilled, job | 'Selection' >> beam.Map(attrgetter('selection'))
+      spilled, job | 'Selection' >> beam.Map(attrgetter('selection')), request.n_files
     )
     assigned = spilled | 'AssignSplits' >> beam.ParDo(
       AssignSplits(), beam.pvalue.AsSingleton(job), beam.pvalue.AsSingleton(thresholds)
     ).with_outputs(AssignSplits.COUNTS, main='ranges')
-    counts = summed(assigned[AssignSplits.COUNTS], 'Counts', identity, sum_arrays, identity)
+    counts = sum_file_counts(assigned[AssignSplits.COUNTS], request.n_files)
     layouts = job | 'Layouts' >> beam.Map(attrgetter('layouts'))
     gather = GatherRanges(request.work_dir, parameters.seed)
     written = (

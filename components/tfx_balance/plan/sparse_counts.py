@@ -1,0 +1,65 @@
+"""Counts of a few of very many cells: what one of many files knows of a million classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfx_balance.plan.ranks import Ints
+
+
+@dataclass(frozen=True, eq=False)
+class SparseCounts:
+  """Counts that are not 0, by the number of their cell.
+
+  Attributes:
+    shape: Shape of the table that the cells make, row by row.
+    cells: Numbers of the cells: int64 [m], ascending.
+    counts: Counts: int64 [m].
+  """
+
+  shape: tuple[int, ...]
+  cells: Ints
+  counts: Ints
+
+  def __len__(self) -> int:
+    return len(self.cells)
+
+  @classmethod
+  def count(cls, shape: tuple[int, ...], cells: Ints) -> SparseCounts:
+    """Returns how often each cell is there.
+
+    >>> SparseCounts.count((2, 3), np.array([5, 1, 5])).dense().tolist()
+    [[0, 1, 0], [0, 0, 2]]
+    """
+    return cls(shape, *np.unique(cells, return_counts=True))
+
+  @classmethod
+  def of(cls, shape: tuple[int, ...], cells: Ints, counts: Ints) -> SparseCounts:
+    """Returns counts of cells that are there once each, in any order."""
+    order = np.argsort(cells)
+    return cls(shape, cells[order], counts[order])
+
+  @classmethod
+  def merge(cls, several: Iterable[SparseCounts]) -> SparseCounts:
+    """Returns the sum of counts of one shape, one or more of them."""
+    held = list(several)
+    if len(held) == 1:
+      return held[0]
+    cells, places = np.unique(np.concatenate([one.cells for one in held]), return_inverse=True)
+    counts = np.zeros(len(cells), np.int64)
+    np.add.at(counts, places.reshape(-1), np.concatenate([one.counts for one in held]))
+    return cls(held[0].shape, cells, counts)
+
+  def between(self, low: int, high: int) -> SparseCounts:
+    """Returns the counts of the cells from low to high - 1, which are numbered from 0 then."""
+    first, last = np.searchsorted(self.cells, [low, high])
+    return SparseCounts((high - low,), self.cells[first:last] - low, self.counts[first:last])
+
+  def dense(self) -> Ints:
+    """Returns all the counts: int64 of the shape."""
+    table = np.zeros(self.shape, np.int64)
+    table.reshape(-1)[self.cells] = self.counts
+    return table
