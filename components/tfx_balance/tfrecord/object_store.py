@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO
 
@@ -47,13 +47,11 @@ _PARTS = 4  # of one object that are uploaded at a time
 _ATTEMPTS = 4  # at what obstore itself does not repeat, such as a list that breaks off
 _FIRST_WAIT = 0.2  # seconds before the second attempt, doubled before each other one
 # An answer that stalls is asked for again after ten seconds; obstore's default is to wait for all
-# of it for 30, which a large object needs on a slow line.
-_CLIENT: Any = {
-  'allow_http': True,
-  'connect_timeout': '5s',
-  'read_timeout': '10s',
-  'timeout': '300s',
-}
+# of it for 30, which a large object needs on a slow line. Of a writing request these ten seconds
+# would include the sending, so its limit is one for the whole.
+_CLIENT: Any = {'allow_http': True, 'connect_timeout': '5s'}
+_READS: Any = {'read_timeout': '10s', 'timeout': '300s'}
+_WRITES: Any = {'timeout': '120s'}
 _OBJECTS_AT_A_TIME = 1000  # that one request deletes
 _VARIABLES = ('AWS_', 'GOOGLE_')
 _S3_OPTIONS = {  # Beam's name to obstore's
@@ -164,7 +162,8 @@ def upload(file: BinaryIO, path: str) -> None:
   Whoever wants no part of a failed upload to stay in the bucket sets a lifecycle rule for that.
   """
   large = file.seek(0, os.SEEK_END) > WHOLE_BYTES
-  ask(_put, path, file, use_multipart=large, chunk_size=PART_BYTES, max_concurrency=_PARTS)
+  options = {'use_multipart': large, 'chunk_size': PART_BYTES, 'max_concurrency': _PARTS}
+  ask(_put, path, file, writes=True, **options)
 
 
 def _put(store: Any, key: str, file: BinaryIO, **options: Any) -> None:
@@ -189,12 +188,19 @@ def list_in(store: Any, key: str) -> list[str]:
   return sorted({posixpath.basename(path.rstrip('/')) for path in paths} - {''})
 
 
-def delete_below(store: Any, key: str) -> None:
-  """Deletes all objects below a folder."""
-  paths = [each['path'] for each in list_below(store, key)]
+def delete_all(paths: Sequence[str]) -> None:
+  """Deletes objects of one bucket; those that are not there are no error."""
+  if paths and paths[0].startswith('gs://'):  # one request each, at whose failure the others go on
+    list(_pool().map(_delete, paths))
+    return
   for i in range(0, len(paths), _OBJECTS_AT_A_TIME):
-    with contextlib.suppress(FileNotFoundError):
-      obstore.delete(store, paths[i : i + _OBJECTS_AT_A_TIME])
+    some = [place(path)[1] for path in paths[i : i + _OBJECTS_AT_A_TIME]]
+    ask(lambda store, _, keys: obstore.delete(store, keys), paths[i], some)
+
+
+def _delete(path: str) -> None:
+  with contextlib.suppress(FileNotFoundError):
+    ask(obstore.delete, path)
 
 
 def _read_first(store: Any, key: str) -> tuple[int, bytes]:
@@ -213,13 +219,16 @@ def _read_range(store: Any, key: str, start: int, end: int) -> bytes:
   return obstore.get_range(store, key, start=start, end=end).to_bytes()
 
 
-def ask(call: Callable[..., Any], path: str, *args: Any, **options: Any) -> Any:
+def ask(
+  call: Callable[..., Any], path: str, *args: Any, writes: bool = False, **options: Any
+) -> Any:
   """Returns what a call answers of an object, asking again where that can help.
 
   Args:
     call: Function of the bucket, the object's name in it, and what else is given; repeatable.
     path: Path of the object.
     *args: Other arguments.
+    writes: Whether the call sends or copies an object, which may take long.
     **options: Other arguments, by name.
 
   Raises:
@@ -227,10 +236,17 @@ def ask(call: Callable[..., Any], path: str, *args: Any, **options: Any) -> Any:
     PermissionError: if it may not be used.
     OSError: if the last attempt fails too.
   """
+  if _parent_has_asked:
+    raise OSError(
+      errno.ENOTSUP,
+      'objects cannot be used in a process that was forked when its parent had used some already; '
+      "start it by multiprocessing's 'spawn'",
+      path,
+    )
   wait = _FIRST_WAIT
   for attempt in range(1, _ATTEMPTS + 1):
     try:
-      return call(*place(path), *args, **options)
+      return call(*place(path, writes), *args, **options)
     except (FileNotFoundError, exceptions.NotFoundError) as error:
       raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
@@ -248,25 +264,31 @@ def _told(error: Exception) -> str:
   return str(error).partition('\n\nDebug source:')[0]
 
 
-def place(path: str) -> tuple[S3Store | GCSStore, str]:
+def place(path: str, writes: bool = False) -> tuple[S3Store | GCSStore, str]:
   """Returns the bucket that an object is in, and its name there."""
   scheme, _, rest = path.partition('://')
   bucket, _, key = rest.partition('/')
   settings = [item for item in os.environ.items() if item[0].startswith(_VARIABLES)]
-  return _bucket(scheme, bucket, tuple(settings), () if scheme == 'gs' else _s3_options()), key
+  options = () if scheme == 'gs' else _s3_options()
+  return _bucket(scheme, bucket, tuple(settings), options, writes), key
 
 
 @functools.lru_cache(maxsize=64)
 def _bucket(
-  scheme: str, bucket: str, settings: tuple[Any, ...], options: tuple[tuple[str, str], ...]
+  scheme: str,
+  bucket: str,
+  settings: tuple[Any, ...],
+  options: tuple[tuple[str, str], ...],
+  writes: bool,
 ) -> S3Store | GCSStore:
   """Returns a bucket, one for equal settings of the environment, which obstore reads itself."""
+  client: Any = {**_CLIENT, **(_WRITES if writes else _READS)}
   if scheme == 'gs':
-    return GCSStore(bucket, client_options=_CLIENT)
+    return GCSStore(bucket, client_options=client)
   given: dict[str, Any] = dict(options)
   if scheme == 'minio' and not {'AWS_ENDPOINT_URL', 'AWS_ENDPOINT_URL_S3'} & set(dict(settings)):
     given.setdefault('endpoint', MINIO_ENDPOINT)
-  return S3Store(bucket, client_options=_CLIENT, **given)
+  return S3Store(bucket, client_options=client, **given)
 
 
 def _s3_options() -> tuple[tuple[str, str], ...]:
@@ -280,6 +302,16 @@ def _s3_options() -> tuple[tuple[str, str], ...]:
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
   return ThreadPoolExecutor(_REQUESTS, 'tfx-balance-storage')
+
+
+def _after_fork() -> None:
+  global _parent_has_asked
+  _parent_has_asked = bool(_bucket.cache_info().misses)
+
+
+# obstore's threads do not exist in a forked process: its first call would wait for ever.
+_parent_has_asked = False
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def bucket_of(path: str) -> str:

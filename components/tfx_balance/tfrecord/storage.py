@@ -26,7 +26,7 @@ from tfx_balance.tfrecord.object_store import (
   Upload,
   ask,
   bucket_of,
-  delete_below,
+  delete_all,
   list_below,
   list_in,
   place,
@@ -172,7 +172,7 @@ class Objects(Storage):
     ask(obstore.delete, path)
 
   def delete_folder(self, folder: str) -> None:
-    ask(delete_below, folder)
+    delete_all([*self.times(folder)])
 
   def read_ranges(
     self, path: str, starts: Sequence[int], ends: Sequence[int]
@@ -261,7 +261,7 @@ def write_whole(path: str, data: bytes) -> None:
 def copy(source: str, target: str) -> None:
   """Copies a file, which may be in another storage; objects of one bucket are not downloaded."""
   if storage_of(source) is _OBJECTS and bucket_of(source) == bucket_of(target):
-    ask(obstore.copy, source, place(target)[1])
+    ask(obstore.copy, source, place(target)[1], writes=True)
     return
   with storage_of(source).open(source) as file, storage_of(target).create(target) as out:
     shutil.copyfileobj(file, out, RANGE_BYTES)
