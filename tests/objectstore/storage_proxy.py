@@ -42,7 +42,7 @@ class Settings:
   Attributes:
     delay: Seconds before each request goes on to the server.
     rates: Share of the requests that meets each kind of fault, from 0 to 1.
-    seed: Seed of the faults. The same request for the n-th time meets the same fault.
+    seed: Seed of the faults. The same request meets the same fault the n-th time, in any bucket.
     stall: Seconds for which a stalled connection is silent; it is closed afterwards.
     operations: Operations that faults are restricted to; all if empty.
   """
@@ -216,7 +216,9 @@ class _Server:
     settings = self.settings
     if not settings.rates or (settings.operations and kind not in settings.operations):
       return None
-    key = f'{head.method} {head.target} {head.get("range")}'
+    # Without the names of bucket and upload, so that a test is the same each time.
+    place = re.sub(r'^/[^/?]*|[?&]uploadId=[^&]*', '', head.target)
+    key = f'{kind} {place} {head.get("range")}'
     with self._lock:
       self._seen[key] += 1
       nth = self._seen[key]
@@ -259,7 +261,7 @@ class _Server:
         b'HTTP/1.1 %s %s\r\nContent-Length: 0\r\n\r\n' % (fault[-3:].encode(), name.encode())
       )
       return True
-    server.sendall(head.without_expect())
+    server.sendall(head.for_server())
     for block in head.body(requests):
       server.sendall(block)
       self._count('bytes_written', kind, len(block))
@@ -330,8 +332,10 @@ class _Head:
   def get(self, name: str) -> str | None:
     return self.fields.get(name)
 
-  def without_expect(self) -> bytes:
-    return re.sub(rb'(?im)^expect:[^\n]*\n', b'', self.raw)
+  def for_server(self) -> bytes:
+    """Returns the head without what the proxy has answered, and in the words of S3."""
+    raw = re.sub(rb'(?im)^expect:[^\n]*\n', b'', self.raw)
+    return re.sub(rb'(?im)^x-goog-copy-source:', b'x-amz-copy-source:', raw)
 
   def body_length(self, method: str = '') -> int:
     """Returns the length of the body in bytes; 0 where it is not told in advance."""
