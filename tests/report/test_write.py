@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tfx.dsl.io import filesystem_registry
-from tfx.dsl.io.plugins.local import LocalFilesystem
+from obstore.store import LocalStore
 from tfx_balance.errors import ConfigError
 from tfx_balance.report import render_report
 from tfx_balance.report.__main__ import main
+from tfx_balance.tfrecord import object_store
 
 from tests.report.helpers_report import Page, long_tail, write_run
 
@@ -67,41 +67,16 @@ def test_what_is_missing_is_named_with_what_to_install(uris, tmp_path, monkeypat
   assert not (tmp_path / 'r.html').exists()
 
 
-class Bucket(LocalFilesystem):
-  """A remote file system: what no path of this machine reaches."""
-
-  SUPPORTED_SCHEMES = ('bucket://',)
-  root = ''
-
-  @classmethod
-  def _local(cls, path):
-    return path.replace('bucket:/', cls.root) if path.startswith('bucket://') else path
-
-  open = classmethod(lambda cls, name, mode='r': LocalFilesystem.open(cls._local(name), mode))
-  exists = classmethod(lambda cls, path: LocalFilesystem.exists(cls._local(path)))
-  isdir = classmethod(lambda cls, path: LocalFilesystem.isdir(cls._local(path)))
-  makedirs = classmethod(lambda cls, path: LocalFilesystem.makedirs(cls._local(path)))
-
-  @classmethod
-  def glob(cls, pattern):
-    found = LocalFilesystem.glob(cls._local(pattern))
-    return [path.replace(cls.root, 'bucket:/') for path in found]
-
-
 def test_artifacts_and_the_report_may_be_remote(uris, tmp_path, monkeypatch):
-  monkeypatch.setattr(Bucket, 'root', str(tmp_path))
-  registry = filesystem_registry.FilesystemRegistry()
-  registry.register(LocalFilesystem, 0, use_as_fallback=True)
-  registry.register(Bucket, 1)
-  monkeypatch.setattr(filesystem_registry, 'DEFAULT_FILESYSTEM_REGISTRY', registry)
-  remote = [uri.replace(str(tmp_path), 'bucket:/') for uri in uris]
-  output = 'bucket://out/report.html'
+  monkeypatch.setattr(object_store, '_bucket', lambda *_: LocalStore(tmp_path, mkdir=True))
+  remote = [uri.replace(str(tmp_path), 's3://bucket') for uri in uris]
+  output = 's3://bucket/out/report.html'
   paths = render_report(remote, output, pictures=['png'])
   assert paths[0] == output
   local = render_report(uris, str(tmp_path / 'local.html'))
   there, here = (Path(path).read_text('utf-8') for path in (tmp_path / 'out/report.html', *local))
   # A path is laid out by its length.
-  assert Page(there).text.replace('bucket:/', str(tmp_path)) == Page(here).text
+  assert Page(there).text.replace('s3://bucket', str(tmp_path)) == Page(here).text
 
 
 # --- as a command
