@@ -17,14 +17,20 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import augment, input, scale, split
+from benchmarks import augment, floor, input, scale, split
 from benchmarks.data import KINDS, DataSpec
 from benchmarks.harness import Case, Result, Runner, progress, run_case, run_piece
 from benchmarks.report import machine_lines, page, report
 
-BENCHMARKS: dict[str, Any] = {'split': split, 'augment': augment, 'input': input, 'scale': scale}
+BENCHMARKS: dict[str, Any] = {
+  'split': split,
+  'augment': augment,
+  'input': input,
+  'scale': scale,
+  'floor': floor,
+}
 LOCAL_BEAM = '--direct_running_mode=in_memory'  # Beam's default downloads another runner
-_OF_SPECS = ('split', 'scale')
+_OF_SPECS = ('split', 'scale', 'floor')
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -45,7 +51,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     nargs='+',
     default=(),
     metavar='CASE',
-    help=f'for split and scale: KIND:RECORDS:SHARDS[:CLASSES[:isal|zlib]]; kinds: {[*KINDS]}',
+    help=f'for {_OF_SPECS}: KIND:RECORDS:SHARDS[:CLASSES[:isal|zlib]]; kinds: {[*KINDS]}',
   )
   add('--only', metavar='TEXT', help='run only cases whose names contain TEXT')
   add('--sides', metavar='A;B', help='run only sides with these names')

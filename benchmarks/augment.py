@@ -133,7 +133,7 @@ def ours(
   targets = [n * n_copies for n in counts] if n_copies else [max(counts)] * len(counts)
   run, output = (_transform if alone else _component)(files, root, beam_args, **options)
   found = f'{output}/Split-{COPIES if n_copies else SPLIT}/*'
-  return Work(run, lambda _: check(found, targets))
+  return Work(run, lambda _: check(found, targets), files.fresh_bytes * sum(targets) // sum(counts))
 
 
 def _component(

@@ -57,3 +57,28 @@ def pipeline_work(
   )
   runner = tfx.orchestration.LocalDagRunner()
   return Work(lambda: runner.run(pipeline), check, fresh_bytes)
+
+
+def nothing(data: dict[str, Any], root: str, beam_args: Sequence[str], records: int) -> Work:
+  """Returns the work of running a component that does nothing, for the given number of records."""
+  source = import_examples(DataFiles.from_json(data))
+  component = DoNothing(input_examples=source.outputs['result'])
+  return pipeline_work([source, component], root, beam_args, lambda _: {'records': records})
+
+
+def lay_out_by_class(data: dict[str, Any], root: str, beam_args: Sequence[str]) -> Work:
+  """Returns the work of BalancedInputGen."""
+  from tfx_balance import BalancedInputGen
+
+  from benchmarks.checks import check_balanced
+
+  files = DataFiles.from_json(data)
+  source, found = import_examples(files), f'{root}/BalancedInputGen/examples/*/Split-train/*'
+  component = BalancedInputGen(source.outputs['result'], train_splits=(SPLIT,))
+  return pipeline_work(
+    [source, component],
+    root,
+    beam_args,
+    lambda _: check_balanced(found, files.spec.class_counts()),
+    files.fresh_bytes,
+  )

@@ -131,6 +131,11 @@ class DataFiles:
     return self.spec.records
 
   @property
+  def fresh_bytes(self) -> int:
+    """Bytes of work files and output of the same size, with a margin; see `touch_memory`."""
+    return 3 * (self.raw_bytes + self.file_bytes)
+
+  @property
   def split_folder(self) -> str:
     """Folder of the files."""
     return f'{self.folder}/Split-{SPLIT}'

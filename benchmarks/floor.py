@@ -1,21 +1,56 @@
-"""Lower bound of the cost: decompression and compression of the same bytes alone."""
+"""Divides the core-seconds of each component by a lower bound, the floor.
+
+The floor is one decompression of the input and one compression of the output, in one thread; the
+output of BalancedAugmenter, plain copies, is three times the input. The core-seconds of an empty
+component are subtracted first. Memory is touched before timing starts. Targets on 8 files: at most
+1.8 for StratifiedSplitter and BalancedInputGen, and 1.6 for BalancedAugmenter.
+"""
 
 from __future__ import annotations
 
 import time
 import zlib
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from isal import isal_zlib
 
-from benchmarks.data import DataFiles
-from benchmarks.harness import Work
+from benchmarks.data import DataFiles, DataSpec
+from benchmarks.harness import Case, Piece, Work
 
+SPECS = {
+  'full': 'small:500000:8 small:500000:64 4k:50000:8',
+  'small': 'small:50000:8',
+  'tiny': 'small:500:2',
+}
 LEVEL = 1  # compression level of the package
 _LIBRARIES: dict[str, Any] = {'zlib': zlib, 'isal': isal_zlib}
 _GZIP_WINDOW = 31
 _BLOCK = 64 << 10  # compressed bytes at a time; much larger blocks decompress slower
+
+
+def cases(size: str, specs: Sequence[DataSpec] = ()) -> list[Case]:
+  """Returns the cases of a size, or those of the given input files."""
+  found = []
+  for spec in specs or map(DataSpec.parse, SPECS[size].split()):
+    copies = Piece('benchmarks.augment:ours', {'n_copies': 0, 'alone': False})
+    same = {'StratifiedSplitter': Piece('benchmarks.split:stratified_split')}
+    same['BalancedInputGen'] = Piece('benchmarks.components:lay_out_by_class')
+    most = spec.classes * max(spec.class_counts())
+    for written, sides in ((spec.records, same), (most, {'BalancedAugmenter': copies})):
+      empty = Piece('benchmarks.components:nothing', {'records': written})
+      case = Case(
+        name=f'{spec.records:,} {spec.kind} to {written:,}, {spec.shards} files',
+        records=written,
+        sides={'empty': empty, **sides},
+        peers=(),
+        ours=tuple(sides),
+        make=Piece('benchmarks.data:make', {'spec': asdict(spec)}),
+        floor=Piece('benchmarks.floor:recode', {'output': written / spec.records}),
+      )
+      found.append(case)
+  return found
 
 
 def recode(

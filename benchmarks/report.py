@@ -26,7 +26,8 @@ _ABOUT = """\
 records: output records, to which seconds, core-s and floor refer (medians of the runs); ratio:
 records/s divided by the peer's; core-s and MB: peer / ours, core-seconds of all threads and peak
 memory, including imported libraries; floor: core-seconds of one decompression of the input and one
-compression of the output alone, by isal at the package's level; aim: target ratio in a full run"""
+compression of the output alone, by isal at the package's level; of floor: core-seconds, less those
+of an empty component where there is one, divided by the floor; aim: target ratio in a full run"""
 _PAGE = """# Benchmarks, small
 
 Output of `make bench`, which writes this page. The cases are small, so the fixed cost of a
@@ -116,12 +117,13 @@ def sides_table(results: Sequence[Result]) -> Table:
     for side, runs in r.runs.items():
       core = r.core_seconds(side)
       each = core / r.case.records * 1e6 if core else None
+      net = core - (r.core_seconds('empty') or 0) if core else None
       found = [[run.figures[name] for run in runs if name in run.figures] for name in figures]
       table.add_row(
         *(r.case.name, side),
         _number(r.rate(side), ',.0f'),
         *(_number(value, '.3g') for value in (r.seconds(side), core, each)),
-        _number(core / r.floor[FLOOR] if core and r.floor else None, '.2f'),
+        _number(net / r.floor[FLOOR] if net and r.floor else None, '.2f'),
         _megabytes(r.peak_bytes(side)),
         _number(r.ratio(side), '.3g'),
         *(_number(statistics.median(values) if values else None, ',.5g') for values in found),

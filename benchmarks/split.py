@@ -40,7 +40,7 @@ def case_of(spec: DataSpec) -> Case:
     make=Piece('benchmarks.data:make', {'spec': asdict(spec)}),
     floor=Piece('benchmarks.floor:recode'),
     sides={
-      'empty': Piece('benchmarks.split:nothing'),
+      'empty': Piece('benchmarks.components:nothing', {'records': spec.records}),
       'stock': Piece('benchmarks.split:stock_split'),
       'ours': Piece('benchmarks.split:stratified_split'),
     },
@@ -75,21 +75,10 @@ def stratified_split(data: dict[str, Any], root: str, beam_args: Sequence[str]) 
   return _work([source, component], files, root, beam_args)
 
 
-def nothing(data: dict[str, Any], root: str, beam_args: Sequence[str]) -> Work:
-  """Returns the work of running a component that does nothing."""
-  from benchmarks.components import DoNothing, import_examples, pipeline_work
-
-  files = DataFiles.from_json(data)
-  source = import_examples(files)
-  component = DoNothing(input_examples=source.outputs['result'])
-  return pipeline_work([source, component], root, beam_args, lambda _: {'records': files.records})
-
-
 def _work(components: Sequence[Any], files: DataFiles, root: str, beam_args: Sequence[str]) -> Work:
   """Returns the work of a pipeline whose last component splits files."""
   from benchmarks.checks import check_split
   from benchmarks.components import pipeline_work
 
   check = partial(check_split, Path(root, components[-1].id), files.records, list(SPLITS))
-  fresh = 3 * (files.raw_bytes + files.file_bytes)  # work files, output and a margin
-  return pipeline_work(components, root, beam_args, lambda _: check(), fresh)
+  return pipeline_work(components, root, beam_args, lambda _: check(), files.fresh_bytes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
@@ -31,30 +30,10 @@ def swap_labels(path: str) -> None:
   assert [value_of(record) for record in read_tfrecords(path)]
 
 
-def add_records(path: str) -> None:
-  """Adds a record at the end."""
-  records = read_tfrecords(path)
-  write_tfrecords(path, [*records, records[0]])
-
-
-def drop_record(path: str) -> None:
-  """Takes the last record away."""
-  write_tfrecords(path, read_tfrecords(path)[:-1])
-
-
 def truncate(path: str) -> None:
   """Cuts the file short."""
   data = Path(path).read_bytes()
   Path(path).write_bytes(data[: len(data) - len(data) // 4])
-
-
-CHANGES: dict[str, Callable[[str], None]] = {
-  'flipped byte': flip_byte,
-  'swapped labels': swap_labels,
-  'added records': add_records,
-  'dropped record': drop_record,
-  'truncated file': truncate,
-}
 
 
 def stop_moves(monkeypatch, moved):

@@ -12,9 +12,9 @@ import numpy as np
 from tfx_balance.plan.ranks import Candidates, Thresholds
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares
-from tfx_balance.scan.scan import InputFile, ScanFile, ScannedFile
+from tfx_balance.scan.scan import InputFile, ScannedFile
 from tfx_balance.scan.totals import Totals
-from tfx_balance.shuffle.ranges import FileNumber, GatherRanges, all_files
+from tfx_balance.shuffle.ranges import FilesKey, GatherRanges, all_files
 from tfx_balance.shuffle.select import (
   Selection,
   collect_candidates,
@@ -28,7 +28,7 @@ from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, plan_job
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.tfrecord.reading import READ_DEFAULTS
 from tfx_balance.tfrecord.work_files import WorkFile
-from tfx_balance.writer import publish_outputs
+from tfx_balance.writer import Job, publish_outputs
 
 from tests.helpers_examples import Shards, read_splits, write_tfrecords
 
@@ -98,33 +98,26 @@ def split_without_runner(
   files: Sequence[InputFile], request: SplitRequest
 ) -> tuple[SplitJob, np.ndarray, list[WorkFile]]:
   """Returns what `StratifiedSplit` puts out: the job, the counts assigned, and the files."""
-  keep = transform.StratifiedSplit(request).new_writer()
-  parameters, work_dir = request.parameters, request.work_dir
-  scan = ScanFile(
-    parameters.features,
-    request.payload,
-    parameters.missing,
-    work_dir,
-    parameters.reading,
-    keep,
-  )
+  scan = request.new_scan()
   scanned = [found for file in files for found in scan.process(file)]
   job = plan_job(totals_of(scanned), request)
   thresholds = thresholds_of(scanned, job.selection)
+  assign = transform.AssignSplits()
+  return job, *gather(job, [assign.process(found, job, thresholds) for found in scanned])
+
+
+def gather(job: Job, assigned: Sequence[Iterable[Any]]) -> tuple[np.ndarray, list[WorkFile]]:
+  """Returns the counts and the files, given what was assigned of each input file."""
   counts = np.zeros_like(job.quotas)
-  ranges: dict[FileNumber, list[Any]] = {number: [None] for number, _ in all_files(job.layouts)}
-  for found in scanned:
-    for assigned in transform.AssignSplits().process(found, job, thresholds):
-      if isinstance(assigned, tuple):
-        ranges[assigned[0]].append(assigned[1])
+  ranges: dict[FilesKey, list[Any]] = {key: [nothing] for key, nothing in all_files(job.groups)}
+  for of_file in assigned:
+    for found in of_file:
+      if isinstance(found, tuple):
+        ranges[found[0]].append(found[1])
       else:
-        counts = counts + assigned.value[1].dense()
-  gather = GatherRanges(work_dir, parameters.seed)
-  return (
-    job,
-    counts,
-    [file for item in ranges.items() for file in gather.process(item, job.layouts)],
-  )
+        counts = counts + found.value[1].dense()
+  step = GatherRanges(job.request.work_dir, job.request.parameters.seed)
+  return counts, [file for item in ranges.items() for file in step.process(item)]
 
 
 def run_split(

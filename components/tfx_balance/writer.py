@@ -6,16 +6,18 @@ import abc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import apache_beam as beam
 import numpy as np
 
 from tfx_balance.beam.steps import create, spread
 from tfx_balance.plan.ranks import Ints
-from tfx_balance.scan.scan import InputFile
-from tfx_balance.scan.strata import Payload
+from tfx_balance.scan.scan import InputFile, ScanFile
+from tfx_balance.scan.strata import MissingLabel, Payload
 from tfx_balance.shuffle.output_layout import OutputLayout
+from tfx_balance.shuffle.ranges import FileGroup
+from tfx_balance.tfrecord.reading import ReadOptions
 from tfx_balance.tfrecord.work_files import (
   FileCopy,
   WorkFile,
@@ -24,7 +26,28 @@ from tfx_balance.tfrecord.work_files import (
   write_document,
 )
 
-P = TypeVar('P')
+
+class ScanParameters(Protocol):
+  """What the arguments of every component say of reading its records."""
+
+  @property
+  def features(self) -> Sequence[str]:
+    """Features that strata are made of."""
+
+  @property
+  def missing(self) -> MissingLabel:
+    """Treatment of records without a class."""
+
+  @property
+  def reading(self) -> ReadOptions:
+    """Options of reading."""
+
+  @property
+  def seed(self) -> int:
+    """Seed of the component."""
+
+
+P = TypeVar('P', bound=ScanParameters)
 
 
 @dataclass(frozen=True)
@@ -47,6 +70,19 @@ class Request(Generic[P]):
   work_dir: str
   n_files: int = field(default=1, kw_only=True)
 
+  def new_scan(self, by_class: bool = False) -> ScanFile:
+    """Returns the step that reads the input files, and spills them in random order or by class."""
+    given = self.parameters
+    return ScanFile(
+      given.features,
+      self.payload,
+      given.missing,
+      self.work_dir,
+      given.reading,
+      given.seed,
+      by_class,
+    )
+
 
 @dataclass(frozen=True)
 class Job(abc.ABC):
@@ -63,6 +99,11 @@ class Job(abc.ABC):
   layouts: tuple[OutputLayout, ...]
   written: tuple[int, ...]
   quotas: Ints
+
+  @property
+  @abc.abstractmethod
+  def groups(self) -> Sequence[FileGroup]:
+    """The files to write, as they are written together."""
 
   @abc.abstractmethod
   def documents(self, files: Sequence[WorkFile], passed_through: Sequence[str]) -> dict[str, str]:

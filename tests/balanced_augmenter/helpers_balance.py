@@ -9,7 +9,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tfx_balance.augment import PoolFn
 from tfx_balance.augment.contract import pool_request
 from tfx_balance.balanced_augmenter.examples import FeatureShapes
@@ -29,8 +28,7 @@ from tfx_balance.balanced_augmenter.transform import (
   merge_file_shapes,
 )
 from tfx_balance.plan.balance_plan import BalanceRequest
-from tfx_balance.scan.scan import InputFile, ScanFile, ScannedFile
-from tfx_balance.shuffle.scatter import GatherFile
+from tfx_balance.scan.scan import InputFile, ScannedFile
 from tfx_balance.tfrecord.reading import READ_DEFAULTS
 from tfx_balance.writer import publish_outputs
 
@@ -43,7 +41,7 @@ from tests.helpers_examples import (
   value_of,
   write_tfrecords,
 )
-from tests.helpers_split import request_target, thresholds_of, totals_of
+from tests.helpers_split import gather, request_target, thresholds_of, totals_of
 
 
 def tabular(counts: Mapping[str, int], start: int = 0) -> list[bytes]:
@@ -221,10 +219,7 @@ def scan_splits(
   folder: Path, splits: Mapping[str, Shards], request: AugmentRequest
 ) -> list[ScannedFile]:
   """Writes shards of splits, and returns them scanned, in order."""
-  parameters = request.parameters
-  scan = ScanFile(
-    [parameters.label], request.payload, parameters.missing, request.work_dir, parameters.reading
-  )
+  scan = request.new_scan()
   parts = [(name, shard) for name, shards in splits.items() for shard in shards]
   files = [
     InputFile(write_tfrecords(folder / f'in-{rank}', shard), rank, name)
@@ -271,15 +266,6 @@ def balance(
   load = None if augment_fn is None else lambda: augment_fn
   copy = dofn(load, request.parameters.label)
   copy.setup()
-  counts = np.zeros_like(job.selection.quotas)
-  segments: dict[str, list[Any]] = {path: [] for layout in job.layouts for path in layout.paths}
-  for found in scanned:
-    for made in copy.process(found, job, thresholds, shapes, pools):
-      if isinstance(made, tuple):
-        segments[made[0]].append(made[1])
-      else:
-        counts = counts + made.value[1].dense()
-  gather = GatherFile(request.work_dir)
-  files = [file for item in segments.items() for file in gather.process(item)]
-  publish_outputs(job, counts, files)
+  copied = [copy.process(found, job, thresholds, shapes, pools) for found in scanned]
+  publish_outputs(job, *gather(job, copied))
   return read_splits(request.output_uri)

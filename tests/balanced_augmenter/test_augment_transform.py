@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from tfx_balance.augment import SmoothedBootstrap, Smote
 from tfx_balance.balanced_augmenter import transform
 from tfx_balance.balanced_augmenter.copies import PROVENANCE
-from tfx_balance.balanced_augmenter.transform import CopyRecords, to_copy
+from tfx_balance.balanced_augmenter.transform import CopyRecords, copy_batches
 from tfx_balance.errors import DataError
-from tfx_balance.scan.scan import INDEX_ROW
-from tfx_balance.shuffle import scatter
+from tfx_balance.shuffle import output_layout
+from tfx_balance.shuffle.ranges import RangeFinder
 from tfx_balance.tfrecord.frames import frame
 
 from tests.balanced_augmenter import functions
@@ -25,9 +25,15 @@ from tests.balanced_augmenter.helpers_balance import (
   expected_targets,
   tabular,
 )
-from tests.helpers_changes import CHANGES
 from tests.helpers_checks import read_sidecar
-from tests.helpers_examples import all_bytes, example, in_shards, sequence_example, value_of
+from tests.helpers_examples import (
+  all_bytes,
+  example,
+  in_shards,
+  read_tfrecords,
+  sequence_example,
+  value_of,
+)
 
 RECORDS = tabular({'a': 60, 'b': 17, 'c': 1})
 COUNTS = class_counts(RECORDS)
@@ -129,19 +135,16 @@ class FirstAttemptFails(CopyRecords):
 
   def process(self, scanned, job, thresholds, shapes, pools):
     with pytest.MonkeyPatch.context() as patch:
-      patch.setattr(scatter, 'SCATTER_BYTES', 1)
-      patch.setattr(scatter, 'SEGMENT_BYTES', 1)
-      add = scatter.Scatterer.add
+      add = RangeFinder.add
 
-      def breaks(self, frames, outputs, which=None):
-        add(self, frames, outputs, which)
-        self._file.close()  # as the end of a process does
+      def breaks(self, sizes):
+        add(self, sizes)
         raise OSError('the worker was lost')
 
-      patch.setattr(scatter.Scatterer, 'add', breaks)
+      patch.setattr(RangeFinder, 'add', breaks)
       with pytest.raises(OSError, match='the worker was lost'):
         list(super().process(scanned, job, thresholds, shapes, pools))
-    left = [path for path in Path(job.request.work_dir).glob('scatter-*') if path.stat().st_size]
+    left = list(Path(job.request.work_dir).glob('assigned-*'))
     assert len(left) == 2 * scanned.file.rank + 1  # those of all the attempts so far
     second = CopyRecords(self._load_augment_fn, self._label)
     second.setup()
@@ -284,35 +287,39 @@ def test_a_fault_of_a_function_leaves_nothing_published(tmp_path):
 def test_copies_are_asked_for_as_often_as_they_are_wanted(wanted):
   sizes, times = zip(*wanted, strict=True)
   records = [bytes([i]) * n for i, n in enumerate(sizes)]
-  index = np.zeros(len(records), INDEX_ROW)
-  index['hash'] = np.arange(len(records)) + 500
-  rows = np.arange(len(records)) % 3
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(transform, 'CHUNK_BYTES', 100)
-    batches = list(to_copy(index, frame(records), rows, np.array(times), 1000))
-  made = [
-    entry
-    for batch in batches
-    for entry in zip(
-      batch.frames.payloads(), batch.hashes, batch.positions, batch.numbers, batch.rows, strict=True
-    )
-  ]
-  assert made == [
-    (record, 500 + i, 1000 + i, number, i % 3)
-    for i, (record, n) in enumerate(zip(records, times, strict=True))
-    for number in range(1, n + 1)
-  ]
-  for batch in batches:  # memory stays bounded: by a batch, and a record that is larger
-    assert 0 < int(batch.frames.offsets[-1]) < 100 + 66 + 16
+  batches = list(copy_batches(frame(records), np.array(times), 100))
+  made = [pair for which, numbers in batches for pair in zip(which, numbers, strict=True)]
+  assert made == [(i, number) for i, n in enumerate(times) for number in range(1, n + 1)]
+  for which, _ in batches:  # memory stays bounded: by a batch, and a record that is larger
+    assert 0 < sum(sizes[i] + 16 for i in which) < 100 + 66 + 16
 
 
-@pytest.mark.parametrize('augment_fn', [None, functions.same], ids=['plain', 'function'])
-@pytest.mark.parametrize('change', CHANGES.values(), ids=CHANGES)
-def test_input_that_changes_after_it_was_counted_is_refused(tmp_path, change, augment_fn):
-  class ChangeFirst(CopyRecords):
+@pytest.mark.parametrize(
+  'augment_fn', [None, functions.same, Smote(['x'])], ids=['plain', 'function', 'pool']
+)
+def test_the_input_is_read_once(tmp_path, augment_fn):
+  class ReadNoMore(CopyRecords):
     def process(self, scanned, *planned):
-      change(scanned.file.path)
+      Path(scanned.file.path).unlink(missing_ok=True)
       return super().process(scanned, *planned)
 
-  with pytest.raises(DataError, match='in-0 changed while it was read; run again'):
-    balance(tmp_path, {'train': [RECORDS]}, augment_fn, dofn=ChangeFirst)
+  found = balance(tmp_path, {'train': [RECORDS]}, augment_fn, dofn=ReadNoMore)['train']
+  assert class_counts(found) == expected_targets(COUNTS)
+
+
+def test_originals_that_stay_where_they_are_are_not_assigned(tmp_path):
+  balance(tmp_path, {'train': [RECORDS]}, augmented_split='more')
+  assert not list((tmp_path / 'work').glob('assigned-*'))
+
+
+def test_copies_are_spread_over_the_files_wherever_their_original_is(tmp_path, monkeypatch):
+  monkeypatch.setattr(output_layout, 'SHARD_BYTES', 4000)
+  monkeypatch.setattr(output_layout, 'GATHER_BYTES', 1000)
+  records = tabular({'a': 600, 'b': 1})
+  balance(tmp_path, {'train': [records]})
+  files = sorted((tmp_path / 'out/Split-train').iterdir())
+  assert len(files) > 8
+  for path in files:
+    order = [value_of(record) for record in read_tfrecords(str(path))]
+    assert 0.2 < order.count(b'b') / len(order) < 0.8
+    assert abs(np.corrcoef([v == b'b' for v in order], range(len(order)))[0, 1]) < 0.5

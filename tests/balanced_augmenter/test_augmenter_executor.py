@@ -10,7 +10,7 @@ from tfx_balance import BalancedAugmenter
 from tfx_balance.augment import ImageAugment, SmoothedBootstrap, Smote
 from tfx_balance.balanced_augmenter.copies import PROVENANCE
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.shuffle import scatter
+from tfx_balance.shuffle.ranges import GatherRanges
 
 from tests.balanced_augmenter import functions
 from tests.balanced_augmenter.helpers_balance import (
@@ -162,9 +162,9 @@ def test_every_bundle_may_run_twice(augment, monkeypatch, augment_fn):
   monkeypatch.setattr(
     'tests.helpers_pipeline.IN_MEMORY', (*IN_MEMORY, '--direct_runner_bundle_repeat=1')
   )
-  gathered, gather = [], scatter._read_bucket
+  gathered, gather = [], GatherRanges.process
   monkeypatch.setattr(
-    scatter, '_read_bucket', lambda *args: gathered.append(args[1]) or gather(*args)
+    GatherRanges, 'process', lambda *args: gathered.append(args[1][0]) or gather(*args)
   )
   out = augment(shards, augment_fn=augment_fn)
   assert len(gathered) == 2 * len(set(gathered))  # each was gathered twice

@@ -21,7 +21,6 @@ from tfx_balance.balanced_augmenter.copies import (
 from tfx_balance.balanced_augmenter.examples import Column, FeatureShape
 from tfx_balance.balanced_augmenter.pools import NO_POOLS, with_pools
 from tfx_balance.errors import DataError
-from tfx_balance.tfrecord.frames import concatenate
 
 from tests.balanced_augmenter import functions
 from tests.balanced_augmenter.helpers_balance import (
@@ -72,9 +71,9 @@ class Made:
       self.job = with_pools(self.job, self.shapes, pool_request(augment))
       pools = pools_of([self.scanned], self.job, self.shapes)
     self.maker = CopyMaker(self.scanned, self.job, self.shapes, augment, pools)
-    parts = list(self.scanned.frames())
-    self.frames = concatenate([frames for _, frames in parts])
-    self.index = np.concatenate([index for index, _ in parts])
+    ((index, frames),) = self.scanned.spill.frames()
+    order = np.argsort(index['position'])
+    self.frames, self.index = frames.take(order), index[order]
     self.rows = self.job.selection.rows_of(self.scanned)[self.index['code']]
 
   def copy(self, *wanted):

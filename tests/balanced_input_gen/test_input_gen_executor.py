@@ -12,7 +12,8 @@ from tfx_balance import BalancedInputGen
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
 from tfx_balance.plan import class_files
-from tfx_balance.shuffle import output_layout, scatter
+from tfx_balance.shuffle import output_layout
+from tfx_balance.shuffle.ranges import GatherRanges
 
 from tests.balanced_input_gen.helpers_input_gen import assert_laid_out, read_plan, runs
 from tests.helpers_changes import stop_moves
@@ -100,7 +101,7 @@ def test_a_split_without_records_merges_as_nothing(lay_out):
 
 def test_a_large_class_has_several_files_and_small_ones_share(lay_out, monkeypatch):
   small_files(monkeypatch)
-  monkeypatch.setattr(output_layout, 'BUCKET_BYTES', 500)
+  monkeypatch.setattr(output_layout, 'GATHER_BYTES', 500)
   records = labelled({'big': 300, 'own': 20, 'x': 2, 'y': 7, 'z': 1})
   out = lay_out({'train': in_shards(records, 3)})
   plan = assert_laid_out(out.uri, {'train': records})
@@ -112,7 +113,7 @@ def test_a_large_class_has_several_files_and_small_ones_share(lay_out, monkeypat
 
 def test_a_class_larger_than_a_file_is_dealt_over_several_and_shuffled(lay_out, monkeypatch):
   small_files(monkeypatch, most=50_000)
-  monkeypatch.setattr(output_layout, 'BUCKET_BYTES', 10_000)
+  monkeypatch.setattr(output_layout, 'GATHER_BYTES', 10_000)
   records = [example(label=0, id=i) for i in range(6000)]
   out = lay_out({'train': in_shards(records, 2)})
   plan = assert_laid_out(out.uri, {'train': records})
@@ -154,9 +155,9 @@ def test_every_bundle_may_run_twice(lay_out, monkeypatch):
   monkeypatch.setattr(
     'tests.helpers_pipeline.IN_MEMORY', (*IN_MEMORY, '--direct_runner_bundle_repeat=1')
   )
-  gathered, gather = [], scatter._read_bucket
+  gathered, gather = [], GatherRanges.process
   monkeypatch.setattr(
-    scatter, '_read_bucket', lambda *args: gathered.append(args[1]) or gather(*args)
+    GatherRanges, 'process', lambda *args: gathered.append(args[1][0]) or gather(*args)
   )
   out = lay_out(shards, train_splits=['train', 'more'])
   assert len(gathered) == 2 * len(set(gathered))  # each was gathered twice

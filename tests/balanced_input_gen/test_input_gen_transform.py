@@ -13,17 +13,14 @@ from hypothesis import strategies as st
 from tfx_balance.balanced_input_gen.job import ShardRequest, plan_shards
 from tfx_balance.balanced_input_gen.parameters import InputGenParameters
 from tfx_balance.balanced_input_gen.transform import AssignClasses
-from tfx_balance.errors import DataError
 from tfx_balance.plan import class_files
-from tfx_balance.scan import scan as count
-from tfx_balance.scan.scan import InputFile, ScanFile
-from tfx_balance.shuffle import output_layout, scatter
-from tfx_balance.shuffle.scatter import GatherFile, Scatterer
+from tfx_balance.scan import spill
+from tfx_balance.scan.scan import InputFile
+from tfx_balance.shuffle import output_layout
 from tfx_balance.tfrecord import files as records
 from tfx_balance.writer import publish_outputs
 
 from tests.balanced_input_gen.helpers_input_gen import assert_laid_out, runs
-from tests.helpers_changes import CHANGES
 from tests.helpers_examples import (
   all_bytes,
   example,
@@ -32,7 +29,7 @@ from tests.helpers_examples import (
   read_splits,
   write_tfrecords,
 )
-from tests.helpers_split import request_target, totals_of
+from tests.helpers_split import gather, request_target, totals_of
 
 
 def request_in(folder, splits, **changes):
@@ -57,8 +54,7 @@ def shards_without_runner(folder, splits, **changes):
 
 def lay_out(request, paths):
   """Returns the job, the counts and the files, given the path and the split of every file."""
-  parameters, work_dir = request.parameters, request.work_dir
-  scan = ScanFile([parameters.label], request.payload, parameters.missing, work_dir)
+  parameters, scan = request.parameters, request.new_scan(by_class=True)
   scanned = [
     found
     for rank, (path, name) in enumerate(paths)
@@ -69,16 +65,7 @@ def lay_out(request, paths):
     for name in parameters.train_splits
   }
   job = plan_shards(totals, request)
-  counts = np.zeros(len(job.classes), np.int64)
-  segments = {path: [] for layout in job.layouts for path in layout.paths}
-  for found in scanned:
-    for assigned in AssignClasses().process(found, job):
-      if isinstance(assigned, tuple):
-        segments[assigned[0]].append(assigned[1])
-      else:
-        counts = counts + assigned.value[1].dense()
-  gather = GatherFile(request.work_dir)
-  return job, counts, [file for item in segments.items() for file in gather.process(item)]
+  return job, *gather(job, [AssignClasses().process(found, job) for found in scanned])
 
 
 RECORDS = st.lists(st.tuples(st.integers(-2, 12), st.binary(max_size=40)), max_size=80)
@@ -89,11 +76,11 @@ RECORDS = st.lists(st.tuples(st.integers(-2, 12), st.binary(max_size=40)), max_s
     st.sampled_from(['train', 'b', 'c']), st.lists(RECORDS, min_size=1, max_size=3), min_size=1
   ),
   sizes=st.sampled_from([(400, 200), (100, 90), (5000, 2000), (1 << 20, 1 << 20)]),
-  scatter_bytes=st.sampled_from([1, 300, 1 << 20]),
-  bucket_bytes=st.sampled_from([60, 1 << 20]),
+  block_bytes=st.sampled_from([1, 300, 1 << 20]),
+  gather_bytes=st.sampled_from([60, 1 << 20]),
 )
-def test_every_record_is_in_a_segment_of_its_class(splits, sizes, scatter_bytes, bucket_bytes):
-  # Whatever is in the inputs, in whatever number of files, buckets and segments: the recount of
+def test_every_record_is_in_a_segment_of_its_class(splits, sizes, block_bytes, gather_bytes):
+  # Whatever is in the inputs, in whatever number of files, chunks and blocks: the recount of
   # `assert_laid_out` holds, natural counts and bytes included.
   made = {
     name: [[example(label=c, data=data) for c, data in shard] for shard in shards]
@@ -105,9 +92,9 @@ def test_every_record_is_in_a_segment_of_its_class(splits, sizes, scatter_bytes,
   with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
     monkeypatch.setattr(class_files, 'MAX_FILE_BYTES', sizes[0])
     monkeypatch.setattr(class_files, 'SHARED_FILE_BYTES', sizes[1])
-    monkeypatch.setattr(scatter, 'SCATTER_BYTES', scatter_bytes)
-    monkeypatch.setattr(scatter, 'SEGMENT_BYTES', 1)
-    monkeypatch.setattr(output_layout, 'BUCKET_BYTES', bucket_bytes)
+    monkeypatch.setattr(spill, 'BLOCK_BYTES', block_bytes)
+    monkeypatch.setattr(records.read_frames, '__defaults__', (min(block_bytes, 300),))
+    monkeypatch.setattr(output_layout, 'GATHER_BYTES', gather_bytes)
     publish_outputs(*shards_without_runner(Path(folder), made))
     assert_laid_out(Path(folder) / 'out', merged)
 
@@ -152,19 +139,10 @@ def test_publishing_again_changes_nothing(tmp_path):
 def test_a_file_that_no_record_was_dealt_to_is_not_in_the_plan(tmp_path, monkeypatch):
   monkeypatch.setattr(class_files, 'MAX_FILE_BYTES', 60)
   monkeypatch.setattr(class_files, 'SHARED_FILE_BYTES', 60)
-  held = labelled({0: 8})
+  held = [example(label=0, data=b'%100d' % i) for i in range(8)]  # two files for each
   publish_outputs(*shards_without_runner(tmp_path, {'train': [held]}))
   plan = assert_laid_out(tmp_path / 'out', {'train': held})
   assert len(plan['files']) < len(list((tmp_path / 'out/Split-train').iterdir()))
-
-
-def test_ten_thousand_large_classes_need_no_large_buffers(tmp_path):
-  layouts = [output_layout.OutputLayout((f'f{i}',), 4) for i in range(10_000)]
-  with Scatterer(layouts, 0, 1, 1, str(tmp_path)) as scatterer:
-    assert scatterer._scatter_bytes == scatter.MAX_SCATTER_BYTES == 32 << 20
-  shared = [output_layout.OutputLayout(('f',), 1, part) for part in range(10_000)]
-  with Scatterer(shared, 0, 1, 1, str(tmp_path)) as scatterer:
-    assert scatterer._scatter_bytes == scatter.SCATTER_BYTES
 
 
 def peak_bytes(folder, n_records, n_classes):
@@ -189,28 +167,13 @@ def peak_bytes(folder, n_records, n_classes):
 
 
 def test_memory_is_flat(tmp_path, monkeypatch):
-  monkeypatch.setattr(scatter, 'SCATTER_BYTES', 1 << 18)
-  monkeypatch.setattr(scatter, 'SEGMENT_BYTES', 1)
-  monkeypatch.setattr(output_layout, 'BUCKET_BYTES', 1 << 18)
+  monkeypatch.setattr(spill, 'BLOCK_BYTES', 1 << 18)
+  monkeypatch.setattr(output_layout, 'GATHER_BYTES', 1 << 18)
   monkeypatch.setattr(class_files, 'MAX_FILE_BYTES', 1 << 18)
   monkeypatch.setattr(class_files, 'SHARED_FILE_BYTES', 1 << 18)
   monkeypatch.setattr(records.read_frames, '__defaults__', (1 << 18,))
-  monkeypatch.setattr(count, 'SECOND_CHUNK_BYTES', 1 << 18)
   small = peak_bytes(tmp_path / 'small', 4000, 5)
   assert small < 4 << 20
   # Twice, since how far a thread has read ahead is not the same in each run.
   assert peak_bytes(tmp_path / 'large', 32_000, 5) < small * 2  # for eight times the data: 32 MB
   assert peak_bytes(tmp_path / 'classes', 4000, 1000) < small * 2  # for 200 times the classes
-
-
-@pytest.mark.parametrize('change', CHANGES.values(), ids=CHANGES)
-def test_input_that_changes_after_it_was_counted_is_refused(tmp_path, monkeypatch, change):
-  assign = AssignClasses.process
-
-  def change_first(self, scanned, job):
-    change(scanned.file.path)
-    return assign(self, scanned, job)
-
-  monkeypatch.setattr(AssignClasses, 'process', change_first)
-  with pytest.raises(DataError, match='in-0 changed while it was read; run again'):
-    shards_without_runner(tmp_path, {'in': [labelled({0: 30, 1: 20})]})

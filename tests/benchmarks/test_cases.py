@@ -65,6 +65,19 @@ def test_all_sides_augment_alike(cache):
   assert 1 < half['distance'] < 2
 
 
+def test_every_component_is_divided_by_its_floor(cache, capsys):
+  same, copies = run('floor', cache)
+
+  assert counts(same)['BalancedInputGen'] == {str(i): n for i, n in enumerate(CLASS_COUNTS)}
+  assert sum(counts(same)['StratifiedSplitter'].values()) == 500
+  assert counts(copies)['BalancedAugmenter'] == {str(i): 300 for i in range(5)}
+  for result, ratio in ((same, 1), (copies, 3)):
+    assert result.runs['empty'][0].records == result.case.records == 500 * ratio
+  row = next(line for line in capsys.readouterr().out.splitlines() if 'BalancedInputGen  ' in line)
+  net = same.core_seconds('BalancedInputGen') - same.core_seconds('empty')
+  assert f'{net / same.floor["isal D+C"]:.2f}' in row
+
+
 @pytest.mark.filterwarnings('ignore:streaming the classes')
 def test_all_sides_feed_the_classes_that_they_say(cache):
   few, many, many_small, images, augmented, priority = run('input', cache)

@@ -153,11 +153,11 @@ def test_cases_and_sides_are_chosen():
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
-    (['train'], "'train' is not in ['split', 'augment', 'input', 'scale']"),
+    (['train'], "'train' is not in ['split', 'augment', 'input', 'scale', 'floor']"),
     (['split', '--repeat', '0'], 'run each side at least once'),
     (['split', '--only', 'nothing'], 'select no case'),
     (['input', '--sides', 'fast'], 'select no case'),
-    (['input', '--cases', 'small:5:1'], "--cases is for ['split', 'scale']"),
+    (['input', '--cases', 'small:5:1'], "--cases is for ['split', 'scale', 'floor']"),
     (['split', '--cases', 'small:5'], 'is not KIND:RECORDS:SHARDS'),
     (['scale', '--resume'], 'reads the file of --json'),
     (['split', '--picture', 'a.png'], '--picture is for scale'),

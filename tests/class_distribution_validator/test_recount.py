@@ -18,10 +18,9 @@ def tallies(folder, groups, label='label'):
     for records in shards:
       path = write_tfrecords(folder / f'{len(files)}.gz', records)
       files.append(InputFile(path, len(files), group))
-  (folder / 'work').mkdir()
   path = str(folder / 'tallies.json')
   with plain_errors(), beam.Pipeline(options=PipelineOptions(list(IN_MEMORY))) as pipeline:
-    recount(pipeline, files, label, 'FORMAT_TF_EXAMPLE', str(folder / 'work'), path)
+    recount(pipeline, files, label, 'FORMAT_TF_EXAMPLE', path)
   return read_tallies(path)
 
 

@@ -78,7 +78,7 @@ def _scan(root: Path) -> Any:
   for rank, path in enumerate(sorted((root / 'Split-train').iterdir())):
     scan = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(work))
     for scanned in scan.process(InputFile(str(path), rank)):
-      rows = [row.tobytes() for row in scanned.index_rows()]
+      rows = [row.tobytes() for row in scanned.spill.index()]
       found.append((rows, scanned.fingerprint, scanned.records))
   return found
 

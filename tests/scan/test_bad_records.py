@@ -5,8 +5,7 @@ import gzip
 import pytest
 from tfx_balance.documents.descriptions import describe_split
 from tfx_balance.errors import DataError
-from tfx_balance.scan.scan import IndexWriter, ScanFile, SpillWriter
-from tfx_balance.scan.strata import BAD
+from tfx_balance.scan.scan import ScanFile
 from tfx_balance.scan.totals import Totals
 from tfx_balance.tfrecord.frames import frame
 from tfx_balance.tfrecord.reading import ReadOptions
@@ -28,24 +27,24 @@ def damaged(at, cut=0):
   return bytes(data[: len(data) - cut])
 
 
-def scan(folder, data, options, keep=IndexWriter, suffix=''):
+def scan(folder, data, options, suffix=''):
   """Returns what is found in a file of these bytes."""
   (file,) = input_files(folder, [[]], suffix)
   with open(file.path, 'wb') as out:
     out.write((gzip.compress if suffix else bytes)(data))
-  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(folder), options, keep)
+  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(folder), options)
   (found,) = step.process(file)
   return found
 
 
 def kept(found):
-  """Returns the records that a later pass uses."""
-  return [
-    record
-    for rows, frames in found.frames()
-    for code, record in zip(rows['code'], frames.payloads(), strict=True)
-    if code < BAD
-  ]
+  """Returns the records that a later pass uses, in the order of the file."""
+  at = {
+    position: record
+    for index, frames in found.spill.frames()
+    for position, record in zip(index['position'].tolist(), frames.payloads(), strict=True)
+  }
+  return [at[position] for position in sorted(at)]
 
 
 def without(positions):
@@ -152,14 +151,6 @@ def test_a_split_leaves_bad_records_out_and_says_so(tmp_path):
   files = {name: {} for name in job.plan.splits}
   sidecar = describe_split(job.plan, {}, source, files, []).to_json()
   assert sidecar['warnings'][-1].startswith('3 bad records were skipped, the first is record 3 of')
-
-
-def test_spilled_files_do_not_hold_bad_records(tmp_path):
-  def keep(file, work_dir):
-    return SpillWriter(file, work_dir, n_buckets=4, seed_key=1)
-
-  found = scan(tmp_path, damaged([3, 50]), SKIP, keep)
-  assert sorted(kept(found)) == sorted(without([3, 50]))
 
 
 def test_the_augmenter_copies_and_decodes_no_bad_record(tmp_path):

@@ -1,22 +1,20 @@
-"""Pass one: what it counts, and the index that it keeps."""
+"""The one reading of a file: what it counts, and the index that it keeps."""
 
 import random
 from dataclasses import replace
 
 import apache_beam as beam
+import numpy as np
 import pytest
 import xxhash
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue, stratum_name
-from tfx_balance.scan import scan as count
 from tfx_balance.scan.scan import ScanFile
-from tfx_balance.scan.strata import DROPPED
 from tfx_balance.scan.totals import SumGroups, sum_groups
 from tfx_balance.tfrecord import files as records
 
-from tests.helpers_changes import CHANGES, swap_labels
 from tests.helpers_examples import example, in_shards, labelled
 from tests.helpers_split import input_files, totals_of
 
@@ -33,21 +31,21 @@ def rows_of(totals):
   return list(map(stratum_name, counts.strata)), counts.records.tolist(), counts.n_bytes.tolist()
 
 
-def small_chunks(monkeypatch, n_bytes, later=2):
-  """Has files read in small pieces first, and in pieces of several of these later."""
+def small_chunks(monkeypatch, n_bytes):
+  """Has files read in small pieces."""
   monkeypatch.setattr(records.read_frames, '__defaults__', (n_bytes,))
-  monkeypatch.setattr(count, 'SECOND_CHUNK_BYTES', later * n_bytes)
 
 
-def test_the_index_has_hash_class_and_size_of_each_record(tmp_path, monkeypatch):
-  small_chunks(monkeypatch, 1000, later=0)
+def test_the_index_has_what_is_known_of_each_record(tmp_path, monkeypatch):
+  small_chunks(monkeypatch, 1000)
   payloads = [*labelled({'a': 40, 'b': 30}), example(label='a', text='x' * 3000)]
   (found,) = scan(tmp_path, [payloads])
-  assert len(found.chunks) > 3
-  rows = [row for chunk in found.index_rows() for row in chunk.tolist()]
+  (index,) = found.spill.index()
+  rows = np.sort(index, order='position').tolist()
   assert [row[0] for row in rows] == [xxhash.xxh3_64_intdigest(r) for r in payloads]
   assert [str(found.strata[row[1]][0]) for row in rows] == ['a'] * 40 + ['b'] * 30 + ['a']
   assert [row[2] for row in rows] == [len(r) + 16 for r in payloads]
+  assert [row[3] for row in rows] == list(range(71))
   assert dict(zip(found.strata, found.records, strict=True)) == {
     (ClassValue('bytes', b'a'),): 41,
     (ClassValue('bytes', b'b'),): 30,
@@ -55,70 +53,24 @@ def test_the_index_has_hash_class_and_size_of_each_record(tmp_path, monkeypatch)
   assert found.n_bytes == sum(len(r) + 16 for r in payloads)
 
 
-def test_the_frames_are_read_again_beside_their_rows(tmp_path, monkeypatch):
-  small_chunks(monkeypatch, 500)
-  payloads = labelled({0: 40, 1: 30})
-  (found,) = scan(tmp_path, [payloads])
-  again = [
-    (int(row['hash']), payload)
-    for rows, frames in found.frames()
-    for row, payload in zip(rows, frames.payloads(), strict=True)
-  ]
-  assert again == [(xxhash.xxh3_64_intdigest(r), r) for r in payloads]
-
-
-@pytest.mark.parametrize('suffix', ['', '.gz'])
-@pytest.mark.parametrize('change', CHANGES.values(), ids=CHANGES)
-def test_a_file_that_changed_since_it_was_scanned_is_refused(tmp_path, suffix, change):
-  (file,) = input_files(tmp_path, [labelled({0: 40, 1: 30})], suffix)
-  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(tmp_path))
-  (found,) = step.process(file)
-  assert sum(len(frames) for _, frames in found.frames()) == 70
-  change(file.path)
-  fault = rf'^{file.path} (changed while it was read; run again|is not a whole gzip file)'
-  with pytest.raises(DataError, match=fault):
-    list(found.frames())
-
-
-def test_each_part_of_a_changed_file_is_refused_before_it_is_used(tmp_path, monkeypatch):
-  small_chunks(monkeypatch, 500)
-  (found,) = scan(tmp_path, [labelled({0: 40, 1: 30})])
-  swap_labels(found.file.path)
-  given = found.frames()
-  with pytest.raises(DataError, match='changed while it was read'):
-    next(given)
-
-
-def test_a_later_reading_takes_more_at_a_time(tmp_path, monkeypatch):
-  payloads = labelled({0: 40, 1: 30})
-  read = []
-  for later in (0, 3):
-    small_chunks(monkeypatch, 500, later)
-    (found,) = scan(tmp_path, [payloads])
-    assert sum(found.chunks) == len(payloads)
-    read.append(found.chunks)
-  assert 3 <= len(read[0]) / len(read[1]) <= 5
-
-
 def test_classes_that_come_up_later_are_counted_too(tmp_path, monkeypatch):
   small_chunks(monkeypatch, 300)
   counts = {value: 1 + value % 5 for value in range(40)}
   (found,) = scan(tmp_path, [labelled(counts)])
-  assert len(found.chunks) > 3
   assert {s[0].value: n for s, n in zip(found.strata, found.records, strict=True)} == counts
 
 
 def test_a_file_without_records(tmp_path):
   (found,) = scan(tmp_path, [[]])
-  assert (found.chunks, list(found.strata), len(found.records), found.n_bytes) == ((), [], 0, 0)
-  assert list(found.frames()) == []
+  assert (list(found.strata), len(found.records), found.n_bytes) == ([], 0, 0)
+  assert list(found.spill.frames()) == []
 
 
-def test_dropped_records_are_counted_and_marked(tmp_path):
+def test_dropped_records_are_counted_and_not_kept(tmp_path):
   payloads = [example(label=1, id=1), example(id=2), example(label=2, id=3), example(id=4)]
   (found,) = scan(tmp_path, [payloads], 'drop')
-  (rows,) = found.index_rows()
-  assert (rows['code'] == DROPPED).tolist() == [False, True, False, True]
+  (index,) = found.spill.index()
+  assert sorted(index['position']) == [0, 2]
   assert (found.dropped, sum(found.records)) == (2, 2)
 
 

@@ -1,8 +1,7 @@
-"""Spilled files: every record once, beside what is known of it, in buckets that its place draws."""
+"""Spilled files: every record once, beside what is known of it, in random order or by class."""
 
 import tempfile
 from collections import Counter
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +11,17 @@ from hypothesis import example as explicit
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
-from tfx_balance.scan import scan
-from tfx_balance.scan.scan import INDEX_ROW, InputFile, ScanFile, SpillWriter
+from tfx_balance.scan import spill as spills
+from tfx_balance.scan.scan import InputFile, ScanFile
+from tfx_balance.scan.spill import ASSIGNED_ROW, SpillWriter, assigned_rows
 from tfx_balance.tfrecord import files
+from tfx_balance.tfrecord.frames import frame
 from tfx_balance.tfrecord.storage import LocalFiles
 
 from tests.helpers_examples import example, labelled, read_tfrecords, value_of, write_tfrecords
 
 HEADER_AND_FOOTER = 16
 LARGE = 1 << 20
-BUCKETS = st.sampled_from([1, 2, 7, 64])
 BLOCK_BYTES = st.sampled_from([1, 200, 700, LARGE])
 CHUNK_BYTES = st.sampled_from([1, 150, 1000, LARGE])
 
@@ -34,18 +34,19 @@ def payloads_of_a_file(draw):
   return [example(label=a, id=i, text='x' * size) for i, (a, size) in enumerate(rows)]
 
 
-def spill(folder, payloads, n_buckets=8, seed_key=1, missing='drop', rank=0, suffix=''):
-  """Returns what a file of these records spills."""
+def scan(folder, payloads, seed=1, missing='drop', rank=0, suffix='', by_class=False):
+  """Returns what is found in a file of these records."""
   path = write_tfrecords(Path(folder) / f'in-{rank}{suffix}', payloads)
-  keep = partial(SpillWriter, n_buckets=n_buckets, seed_key=seed_key)
-  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', missing, str(folder), keep=keep)
+  step = ScanFile(
+    ('label',), 'FORMAT_TF_EXAMPLE', missing, str(folder), seed=seed, by_class=by_class
+  )
   (found,) = step.process(InputFile(path, rank))
   return found
 
 
 def small(monkeypatch, block_bytes, chunk_bytes):
   """Has blocks written once they have so many bytes, and files read in chunks of so many."""
-  monkeypatch.setattr(scan, 'BLOCK_BYTES', block_bytes)
+  monkeypatch.setattr(spills, 'BLOCK_BYTES', block_bytes)
   monkeypatch.setattr(files.read_frames, '__defaults__', (chunk_bytes,))
 
 
@@ -54,129 +55,106 @@ def with_a_label(payloads):
   return [record for record in payloads if value_of(record) is not None]
 
 
-def buckets_by_id(found):
-  """Returns the bucket of each spilled record."""
-  buckets = [np.repeat(np.arange(found.n_buckets), table[0]) for _, table in found.blocks()]
-  ids = [value_of(record, 'id') for record in read_tfrecords(found.spill_path)]
-  return dict(zip(ids, np.concatenate([*buckets, []]).astype(int).tolist(), strict=True))
-
-
-@given(payloads_of_a_file(), BUCKETS, BLOCK_BYTES, CHUNK_BYTES)
-@explicit([example(label=i % 2 or None, id=i) for i in range(30)], 7, 1, 1)
-def test_every_record_is_spilled_once_beside_its_row(payloads, n_buckets, block_bytes, chunk_bytes):
+@given(payloads_of_a_file(), BLOCK_BYTES, CHUNK_BYTES, st.booleans())
+@explicit([example(label=i % 2 or None, id=i) for i in range(30)], 1, 1, True)
+def test_every_record_is_spilled_once_beside_its_row(payloads, block_bytes, chunk_bytes, by_class):
   with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
     small(monkeypatch, block_bytes, chunk_bytes)
-    found = spill(folder, payloads, n_buckets)
-    spilled = read_tfrecords(found.spill_path)
-    rows = [row for block in found.index_rows() for row in block.tolist()]
+    found = scan(folder, payloads, by_class=by_class)
+    spilled = read_tfrecords(found.spill.frames_path) if found.spill.blocks else []
+    rows = [row for block in found.spill.index() for row in block.tolist()]
+    beside = [r for _, frames in found.spill.frames() for r in frames.payloads()]
   known = with_a_label(payloads)
   assert Counter(spilled) == Counter(known)
+  assert beside == spilled
   assert [row[0] for row in rows] == [xxhash.xxh3_64_intdigest(r) for r in spilled]
   assert [found.strata[row[1]][0].value for row in rows] == [value_of(r) for r in spilled]
   assert [row[2] for row in rows] == [len(r) + HEADER_AND_FOOTER for r in spilled]
+  assert [payloads[row[3]] for row in rows] == spilled
   assert found.dropped == len(payloads) - len(known)
   held = {stratum[0].value: n for stratum, n in zip(found.strata, found.records, strict=True)}
   assert held == Counter(map(value_of, known))
 
 
-@given(payloads_of_a_file(), BUCKETS, BLOCK_BYTES, CHUNK_BYTES)
-@explicit([example(label=1, id=i) for i in range(30)], 7, 200, 1)
-def test_the_tables_cut_the_blocks_into_buckets(payloads, n_buckets, block_bytes, chunk_bytes):
-  with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
-    small(monkeypatch, block_bytes, chunk_bytes)
-    found = spill(folder, payloads, n_buckets)
-    blocks = list(found.blocks())
-    spill_bytes = Path(found.spill_path).stat().st_size
-    index_bytes = Path(found.index_path).stat().st_size
-  assert tuple(len(rows) for rows, _ in blocks) == found.chunks
-  assert min(found.chunks, default=1) > 0
-  for rows, table in blocks:
-    assert (table.shape, table.dtype) == ((2, n_buckets), np.int64)
-    assert table[0].sum() == len(rows)
-    in_buckets = np.split(rows['size'], np.cumsum(table[0])[:-1])
-    assert [int(sizes.sum()) for sizes in in_buckets] == table[1].tolist()
-  assert sum(int(table[1].sum()) for _, table in blocks) == spill_bytes
-  in_tables = 2 * 4 * n_buckets * len(blocks)
-  assert index_bytes == sum(found.chunks) * INDEX_ROW.itemsize + in_tables
+def blocks_of(found):
+  """Returns the records of each block in order."""
+  return [frames.payloads() for _, frames in found.spill.frames()]
 
 
-@given(payloads_of_a_file(), BUCKETS, BLOCK_BYTES, CHUNK_BYTES, st.integers(0, 3))
-def test_a_record_s_bucket_depends_on_its_place_in_the_file_alone(
-  payloads, n_buckets, block_bytes, chunk_bytes, rank
-):
+@given(payloads_of_a_file(), BLOCK_BYTES)
+def test_by_class_the_rarest_class_of_a_block_comes_first(payloads, block_bytes):
   with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
-    small(monkeypatch, LARGE, LARGE)
-    whole = buckets_by_id(spill(folder, payloads, n_buckets, missing='own_stratum', rank=rank))
-    small(monkeypatch, block_bytes, chunk_bytes)
-    pieces = buckets_by_id(spill(folder, payloads, n_buckets, missing='own_stratum', rank=rank))
-    kept = buckets_by_id(spill(folder, payloads, n_buckets, rank=rank))
-    others = [example(label=1, id=i) for i in range(len(payloads))]
-    assert buckets_by_id(spill(folder, others, n_buckets, rank=rank)) == whole
-  assert pieces == whole
-  assert len(whole) == len(payloads)
-  assert kept == {i: whole[i] for i in kept}
+    small(monkeypatch, block_bytes, 150)
+    mixed, by_class = (
+      blocks_of(scan(folder, payloads, missing='own_stratum', by_class=how))
+      for how in (False, True)
+    )
+  assert [sorted(block) for block in mixed] == [sorted(block) for block in by_class]
+  for before, block in zip(mixed, by_class, strict=True):
+    values = [value_of(record) for record in block]
+    runs = [value for i, value in enumerate(values) if i == 0 or values[i - 1] != value]
+    assert len(runs) == len(set(values))  # one run of each class
+    counts = [values.count(value) for value in runs]
+    assert counts == sorted(counts)
+    for value in runs:  # in which the order is as random as without classes
+      assert [r for r in block if value_of(r) == value] == [
+        r for r in before if value_of(r) == value
+      ]
 
 
 def test_a_block_holds_as_much_as_it_may_and_a_chunk_more_at_the_most(tmp_path, monkeypatch):
   small(monkeypatch, 2000, 300)
-  found = spill(tmp_path, labelled({0: 200, 1: 100}))
-  n_bytes = [int(table[1].sum()) for _, table in found.blocks()]
+  found = scan(tmp_path, labelled({0: 200, 1: 100}))
+  n_bytes = [int(index['size'].sum()) for index in found.spill.index()]
   assert len(n_bytes) > 4
   assert min(n_bytes[:-1]) >= 2000
   assert max(n_bytes) < 2000 + 300
   assert found.n_bytes == sum(n_bytes)
 
 
-def test_a_bucket_is_a_random_part_of_every_block(tmp_path, monkeypatch):
+def test_a_run_of_neighbours_is_a_random_part_of_every_block(tmp_path, monkeypatch):
   small(monkeypatch, 40_000, 1000)
-  n, n_buckets = 4000, 8
-  found = spill(tmp_path, labelled({0: n // 2, 1: n // 2}), n_buckets)
-  tables = [table for _, table in found.blocks()]
-  assert len(tables) > 3
-  for table in tables:
-    share = table[0].sum() / n_buckets
-    assert (abs(table[0] - share) < 5 * np.sqrt(share)).all()
-  buckets = buckets_by_id(found)
-  drawn = [buckets[i] for i in range(n)]
-  assert abs(np.corrcoef(drawn, np.arange(n))[0, 1]) < 5 / np.sqrt(n)
-  assert abs(np.corrcoef(drawn[1:], drawn[:-1])[0, 1]) < 5 / np.sqrt(n)
+  n = 4000
+  found = scan(tmp_path, labelled({0: n // 2, 1: n // 2}))
+  assert len(found.spill.blocks) > 3
+  for index in found.spill.index():
+    position = index['position'].astype(float)
+    assert position.max() - position.min() == len(position) - 1  # those of a part of the file
+    limit = 5 / np.sqrt(len(position))
+    assert abs(np.corrcoef(position, np.arange(len(position)))[0, 1]) < limit
+    assert abs(np.corrcoef(position[1:], position[:-1])[0, 1]) < limit
 
 
 @pytest.mark.parametrize('n_dropped', [0, 1, 40])
 def test_a_file_of_which_nothing_is_kept(tmp_path, monkeypatch, n_dropped):
   small(monkeypatch, 200, 100)
-  found = spill(tmp_path, [example(other=i) for i in range(n_dropped)])
-  assert (found.chunks, found.dropped, sum(found.records)) == ((), n_dropped, 0)
-  assert list(found.blocks()) == list(found.index_rows()) == []
-  assert read_tfrecords(found.spill_path) == []
-  assert Path(found.index_path).read_bytes() == b''
+  found = scan(tmp_path, [example(other=i) for i in range(n_dropped)])
+  assert (found.spill.blocks, found.dropped, sum(found.records)) == ((), n_dropped, 0)
+  assert list(found.spill.index()) == list(found.spill.frames()) == []
+  assert not Path(found.spill.rows_path).exists()  # no file for nothing
 
 
 def contents(found):
-  return Path(found.index_path).read_bytes(), Path(found.spill_path).read_bytes()
+  return Path(found.spill.rows_path).read_bytes(), Path(found.spill.frames_path).read_bytes()
 
 
 def test_the_same_records_give_the_same_bytes(tmp_path, monkeypatch):
   small(monkeypatch, 500, 100)
   payloads = [example(label=i % 3 or None, id=i, text='x' * (i % 7)) for i in range(100)]
-  one, again, zipped = (spill(tmp_path, payloads, suffix=suffix) for suffix in ('', '', '.gz'))
-  assert len(one.chunks) > 3
-  assert one.spill_path != again.spill_path
+  one, again, zipped = (scan(tmp_path, payloads, suffix=suffix) for suffix in ('', '', '.gz'))
+  assert len(one.spill.blocks) > 3
+  assert one.spill.frames_path != again.spill.frames_path
   assert contents(one) == contents(again) == contents(zipped)
 
 
-@pytest.mark.parametrize('other', [{'seed_key': 2}, {'rank': 1}], ids=['seed key', 'rank'])
-def test_another_key_and_another_file_give_another_order(tmp_path, other):
+@pytest.mark.parametrize('other', [{'seed': 2}, {'rank': 1}], ids=['seed', 'rank'])
+def test_another_seed_and_another_file_give_another_order(tmp_path, other):
   payloads = labelled({0: 100, 1: 100})
-  one, two = (read_tfrecords(spill(tmp_path, payloads, **how).spill_path) for how in ({}, other))
+  one, two = (
+    read_tfrecords(scan(tmp_path, payloads, **how).spill.frames_path) for how in ({}, other)
+  )
   assert one != two
   assert sorted(one) == sorted(two) == sorted(payloads)
-
-
-def test_the_order_is_not_that_of_the_file(tmp_path):
-  payloads = labelled({0: 200})
-  ids = [value_of(r, 'id') for r in read_tfrecords(spill(tmp_path, payloads, 64).spill_path)]
-  assert abs(np.corrcoef(ids, np.arange(200))[0, 1]) < 5 / np.sqrt(200)
 
 
 @pytest.mark.parametrize('cut', [0, 1, 700], ids=['whole', 'end', 'middle'])
@@ -191,8 +169,7 @@ def test_the_files_are_closed_also_where_the_input_is_truncated(tmp_path, monkey
     return opened[-1]
 
   monkeypatch.setattr(LocalFiles, 'create', create)
-  keep = partial(SpillWriter, n_buckets=8, seed_key=1)
-  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(tmp_path), keep=keep)
+  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(tmp_path))
   scanned = step.process(InputFile(str(path), 0))
   if cut:
     with pytest.raises(DataError, match=f'{path} .*truncated'):
@@ -203,21 +180,29 @@ def test_the_files_are_closed_also_where_the_input_is_truncated(tmp_path, monkey
   assert all(Path(file.name).stat().st_size for file in opened)  # it failed in the middle
 
 
-def test_frames_are_those_of_the_spill_beside_their_rows(tmp_path, monkeypatch):
-  small(monkeypatch, 700, 150)
-  found = spill(tmp_path, labelled({0: 20, 1: 10}))
-  hashes = [
-    (int(row['hash']), xxhash.xxh3_64_intdigest(record))
-    for rows, frames in found.frames()
-    for row, record in zip(rows, frames.payloads(), strict=True)
+def test_records_are_written_as_often_as_asked_for(tmp_path):
+  frames = frame([bytes([i]) * i for i in range(10)])
+  which = np.array([3, 3, 9, 0, 3, 5])
+  rows = assigned_rows(frames.sizes[which], np.arange(6))
+  with SpillWriter(str(tmp_path), 'some', 7, 1) as writer:
+    order = writer.write(rows, frames, which)
+    again = writer.write(rows, frames, which, np.array([1, 0, 0, 1, 0, 0]))
+    assert not len(writer.write(rows[:0], frames, which[:0]))
+  assert sorted(order.tolist()) == list(range(6))
+  assert set(again[:4].tolist()) == {1, 2, 4, 5}
+  assert writer.spill.blocks == (6, 6)
+  written = np.fromfile(writer.spill.rows_path, ASSIGNED_ROW)
+  assert written['output'].tolist() == [*order, *again]
+  assert [record for record in read_tfrecords(writer.spill.frames_path)] == [
+    bytes([i]) * i for i in which[written['output']]
   ]
-  assert len(hashes) == 30
-  assert all(known == seen for known, seen in hashes)
 
 
 @pytest.mark.parametrize('missing', [3, 200])
-def test_an_index_that_ends_early_is_named(tmp_path, missing):
-  found = spill(tmp_path, labelled({0: 20, 1: 10}))
-  Path(found.index_path).write_bytes(Path(found.index_path).read_bytes()[:-missing])
-  with pytest.raises(OSError, match=f'{found.index_path} ends .* early'):
-    list(found.blocks())
+@pytest.mark.parametrize('part', ['rows_path', 'frames_path'])
+def test_a_work_file_that_ends_early_is_named(tmp_path, missing, part):
+  found = scan(tmp_path, labelled({0: 20, 1: 10}))
+  path = Path(getattr(found.spill, part))
+  path.write_bytes(path.read_bytes()[:-missing])
+  with pytest.raises(OSError, match=f'{path} ends .* early'):
+    list(found.spill.frames())

@@ -1,10 +1,9 @@
-"""The files of splits, made of what was spilled: each record once, in its split, mixed."""
+"""Output files, made of what was spilled: each record once, in its output, mixed."""
 
 import os
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
 
@@ -12,94 +11,91 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.plan.split_plan import SplitPlan
-from tfx_balance.scan import scan
-from tfx_balance.scan.scan import ScanFile, SpillWriter
-from tfx_balance.scan.totals import Totals
+from tfx_balance.scan import spill
+from tfx_balance.scan.scan import ScanFile, ScannedFile
+from tfx_balance.scan.spill import Spill, SpillWriter, assigned_rows
 from tfx_balance.shuffle import output_layout, ranges
-from tfx_balance.shuffle.output_layout import OutputLayout
-from tfx_balance.shuffle.ranges import ASSIGNED_ROW, GatherRanges, SpillRanges, all_files
-from tfx_balance.stratified_splitter import job as split_job
-from tfx_balance.stratified_splitter.job import SplitJob
+from tfx_balance.shuffle.ranges import NOWHERE, FileGroup, GatherRanges, RangeFinder, all_files
 from tfx_balance.tfrecord import files as records
+from tfx_balance.tfrecord.frames import frame
 
 from tests.helpers_checks import assert_mixed
 from tests.helpers_examples import example, in_shards, labelled, read_tfrecords, value_of
-from tests.helpers_split import input_files, split_request
+from tests.helpers_memory import kilobyte_records, peak_bytes
+from tests.helpers_split import input_files
 
 LARGE = 1 << 20
 
 
 def make_small(monkeypatch, block_bytes, chunk_bytes=100):
   """Has blocks spilled once they have so many bytes, and files read in chunks of so many."""
-  monkeypatch.setattr(scan, 'BLOCK_BYTES', block_bytes)
+  monkeypatch.setattr(spill, 'BLOCK_BYTES', block_bytes)
   monkeypatch.setattr(records.read_frames, '__defaults__', (chunk_bytes,))
 
 
-def job_of(folder, n_files, n_inputs, n_chunks=1, suffix='', seed=0):
-  """Returns a job that writes so many files for each split, each in so many chunks."""
-  layouts = [
-    OutputLayout(tuple(f'out/Split-s{part}/f{i}{suffix}' for i in range(n)), n_chunks)
-    for part, n in enumerate(n_files)
+def groups_of(n_files, n_chunks=1, suffix=''):
+  """Returns the groups of outputs with so many files each, gathered in so many chunks."""
+  layouts = [tuple(f'out/s{part}/f{i}{suffix}' for i in range(n)) for part, n in enumerate(n_files)]
+  return [
+    FileGroup(
+      tuple((i, i + 1, paths) for i, paths in enumerate(layouts) if len(paths) == n), n_chunks
+    )
+    for n in sorted(set(n_files))
   ]
-  names = tuple(f's{part}' for part in range(len(n_files)))
-  plan = SplitPlan((), (), names, (), ())
-  request = split_request(Path(folder), seed=seed)
-  quotas = np.empty((0, len(n_files)), np.int64)
-  totals = Totals(n_files=n_inputs)
-  return SplitJob(request, tuple(layouts), (0,) * len(n_files), quotas, totals, plan)
+
+
+def paths_of(groups):
+  """Returns the paths of the files of each output."""
+  return dict(sorted((first, paths) for each in groups for first, _, paths in each.outputs))
 
 
 @dataclass
 class Assigned:
-  """A spilled file whose records were assigned by chance, each with its split."""
+  """A spilled file whose records were assigned by chance, each with its output."""
 
-  spilled: scan.SpilledFile
+  scanned: ScannedFile
   path: str
-  tables: list
+  sizes: list
   records: list[tuple[bytes, int]]
 
-  def ranges(self, job):
-    found = SpillRanges(self.spilled, self.path, job.layouts, job.totals.n_files)
-    for table in self.tables:
-      found.add(table)
-    return list(found.by_file())
+  def ranges(self, groups, n_inputs):
+    finder = RangeFinder(self.scanned.spill, self.path, groups, n_inputs, 1)
+    for sizes in self.sizes:
+      finder.add(sizes)
+    return list(finder.by_file())
 
 
-def assign(folder, shards, parts, buckets=16):
-  """Returns the spilled shards, whose records go to any of these splits."""
-  keep = partial(SpillWriter, n_buckets=buckets, seed_key=1)
-  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'drop', str(folder), keep=keep)
+def assign(folder, shards, parts):
+  """Returns the spilled shards, whose records go to any of these outputs."""
+  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'drop', str(folder))
   return [
-    _deal_file(spilled, parts)
+    _deal_file(scanned, parts)
     for file in input_files(Path(folder), shards)
-    for spilled in step.process(file)
+    for scanned in step.process(file)
   ]
 
 
-def _deal_file(spilled, parts):
-  blocks = list(spilled.blocks())
-  chosen = np.random.default_rng(spilled.file.rank).choice(parts, sum(spilled.chunks))
-  rows = np.empty(len(chosen), ASSIGNED_ROW)
-  rows['output'] = chosen
-  rows['size'] = np.concatenate([*(index['size'] for index, _ in blocks), []])
-  path = f'{spilled.file.path}-assigned'
-  Path(path).write_bytes(rows.tobytes())
-  held = zip(read_tfrecords(spilled.spill_path), chosen.tolist(), strict=True)
-  return Assigned(spilled, path, [table for _, table in blocks], list(held))
+def _deal_file(scanned, parts):
+  blocks = [(index, frames.payloads()) for index, frames in scanned.spill.frames()]
+  sizes = [index['size'] for index, _ in blocks]
+  chosen = np.random.default_rng(scanned.file.rank).choice(parts, sum(map(len, sizes)))
+  path = f'{scanned.file.path}-assigned'
+  Path(path).write_bytes(assigned_rows(np.concatenate([*sizes, []]), chosen).tobytes())
+  spilled = [record for _, payloads in blocks for record in payloads]
+  return Assigned(scanned, path, sizes, list(zip(spilled, chosen.tolist(), strict=True)))
 
 
-def gather(job, assigned):
+def gather(folder, groups, assigned, n_inputs=None, seed=0):
   """Returns the work file of each output file, by its final path."""
-  found = {number: [nothing] for number, nothing in all_files(job.layouts)}
+  found = {key: [nothing] for key, nothing in all_files(groups)}
   for each in assigned:
-    for number, mine in each.ranges(job):
-      found[number].append(mine)
-  gather = GatherRanges(job.request.work_dir, job.request.parameters.seed)
-  files = [file for item in found.items() for file in gather.process(item, job.layouts)]
+    for key, mine in each.ranges(groups, n_inputs or len(assigned)):
+      found[key].append(mine)
+  step = GatherRanges(str(folder), seed)
+  files = [file for item in found.items() for file in step.process(item)]
   by_path = {file.final_path: file for file in files}
   assert len(by_path) == len(files)
-  assert set(by_path) == {path for layout in job.layouts for path in layout.paths}
+  assert set(by_path) == {path for paths in paths_of(groups).values() for path in paths}
   return by_path
 
 
@@ -126,96 +122,101 @@ def varied(n, n_sizes=7):
   n_inputs=st.integers(1, 4),
   n_files=st.lists(st.integers(1, 4), min_size=1, max_size=4),
   block_bytes=st.sampled_from([1, 300, LARGE]),
-  buckets=st.sampled_from([1, 3, 16, 200]),
   n_chunks=st.sampled_from([1, 2, 5, 40]),
   fan_out=st.sampled_from([1, 2, 64]),
 )
-def test_every_record_comes_out_once_in_its_split(
-  data, payloads, n_inputs, n_files, block_bytes, buckets, n_chunks, fan_out
+def test_every_record_comes_out_once_in_its_output(
+  data, payloads, n_inputs, n_files, block_bytes, n_chunks, fan_out
 ):
-  parts = data.draw(st.lists(st.integers(0, len(n_files) - 1), min_size=1))
+  parts = data.draw(st.lists(st.integers(0, len(n_files) - 1) | st.just(NOWHERE), min_size=1))
   with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
     make_small(monkeypatch, block_bytes)
     monkeypatch.setattr(output_layout, 'FAN_OUT', fan_out)
-    job = job_of(folder, n_files, n_inputs, n_chunks)
-    assigned = assign(folder, in_shards(payloads, n_inputs), parts, buckets)
-    files = gather(job, assigned)
-    found = read(files)
+    groups = groups_of(n_files, n_chunks)
+    assigned = assign(folder, in_shards(payloads, n_inputs), parts)
+    found = read(gather(folder, groups, assigned))
   held = [item for each in assigned for item in each.records]
   assert len(held) == sum(value_of(record) is not None for record in payloads)
-  for part, layout in enumerate(job.layouts):
-    mine = Counter(record for path in layout.paths for record in found[path])
+  for part, paths in paths_of(groups).items():
+    mine = Counter(record for path in paths for record in found[path])
     assert mine == Counter(record for record, chosen in held if chosen == part)
 
 
+SIZES = st.lists(st.lists(st.integers(17, 40), max_size=40), max_size=3)
+
+
 @given(
-  blocks=st.integers(0, 3),
-  buckets=st.integers(1, 40),
-  n_files=st.lists(st.integers(1, 9), min_size=1, max_size=3),
-  n_chunks=st.integers(1, 12),
-  even=st.booleans(),
+  blocks=SIZES,
+  groups=st.lists(st.tuples(st.integers(1, 9), st.integers(1, 12)), min_size=1, max_size=3),
+  by_group=st.booleans(),
 )
-def test_the_ranges_are_all_of_a_file_in_chunks(blocks, buckets, n_files, n_chunks, even):
-  rng = np.random.default_rng(blocks + buckets)
-  counts = rng.integers(even, 2 if even else 3, (blocks, buckets))
-  n_bytes = counts * rng.integers(16, 30, counts.shape)
-  with tempfile.TemporaryDirectory() as folder:
-    (found,) = assign(folder, [[]], [0], buckets)
-    job = job_of(folder, n_files, 1, n_chunks)
-    ranges = replace(found, tables=list(np.stack([counts, n_bytes], axis=1))).ranges(job)
-  assert len({number for number, _ in ranges}) == len(ranges)
-  assert all(np.ptp(each.records, axis=1).any() for _, each in ranges)  # none without records
-  for files in n_files:
-    mine = [each for (number, _), each in ranges if number == files]
-    assert all(each.records.shape == each.n_bytes.shape == (blocks, n_chunks + 1) for each in mine)
-    for edges, whole in (
-      ([each.records for each in mine], counts),
-      ([each.n_bytes for each in mine], n_bytes),
-    ):
-      pieces = sorted(pair for rows in edges for row in rows.tolist() for pair in pairwise(row))
-      pieces = [(low, high) for low, high in pieces if low < high]
-      assert [0, *(high for _, high in pieces)] == [*(low for low, _ in pieces), whole.sum()]
-    if even and blocks:  # a record in each bucket
-      sizes = [np.diff(each.records, axis=1) for each in mine]
-      assert all(np.ptp(size) <= 1 for size in sizes)
-      held = [size.sum() for size in sizes]
-      assert max(held) - min(held) <= blocks
+def test_the_ranges_are_all_of_a_file_in_equal_parts(blocks, groups, by_group):
+  groups = [
+    FileGroup(((0, 1, tuple(f'g{g}/f{i}' for i in range(n))),), k)
+    for g, (n, k) in enumerate(groups)
+  ]
+  finder = RangeFinder(Spill(3, '', 'frames', ()), 'rows', groups, 4, 1)
+  records = []  # of each: its group, -1 for none, None for all of them, first and last byte, block
+  at = 0
+  for b, sizes in enumerate(blocks):
+    mine = np.arange(len(sizes)) * (len(groups) + 1) // max(1, len(sizes)) - 1
+    finder.add(np.array(sizes, np.uint32), mine if by_group else None)
+    ends = at + np.cumsum([0, *sizes])
+    records += zip(mine.tolist(), pairwise(ends.tolist()), [b] * len(sizes), strict=True)
+    at = int(ends[-1])
+  found = [(key[0][2], each.cuts) for key, each in finder.by_file()]
+  assert len({path for path, _ in found}) == len(found)
+  for g, group in enumerate(groups):
+    cuts = np.concatenate(
+      [np.empty((0, 5), int), *(cuts for path, cuts in found if path.startswith(f'g{g}/'))]
+    )
+    taken = sorted(i for _, first, end, _, _ in cuts.tolist() for i in range(first, end))
+    assert taken == [i for i, (mine, *_) in enumerate(records) if mine == g or not by_group]
+    for chunk, first, end, low, high in cuts.tolist():
+      assert (low, high) == (records[first][1][0], records[end - 1][1][1])
+      assert 0 <= chunk < group.n_chunks
+    if not by_group:
+      pieces = group.n_files * group.n_chunks
+      for b, sizes in enumerate(blocks):
+        counts = [end - first for _, first, end, _, _ in cuts.tolist() if records[first][2] == b]
+        assert sum(counts) == len(sizes)
+        assert max(counts, default=0) <= -(-len(sizes) // pieces)
 
 
 @pytest.mark.parametrize('n_inputs', [1, 2, 3, 7])
-def test_all_the_files_of_every_split_are_filled(tmp_path, monkeypatch, n_inputs):
+def test_all_the_files_of_every_output_are_filled(tmp_path, monkeypatch, n_inputs):
   # An input file writes to some of the files only where there are many: none may stay empty.
   monkeypatch.setattr(output_layout, 'FAN_OUT', 3)
-  monkeypatch.setattr(split_job, 'BUCKETS', 1)  # so that there are as many as the files need
   n_files, shards = (20, 20, 8, 3), in_shards(labelled({0: 4000}), n_inputs)
-  job = job_of(tmp_path, n_files, n_inputs, n_chunks=2)
-  buckets = split_job.n_buckets(dict(enumerate(n_files)))
-  assigned = assign(tmp_path, shards, range(4), buckets)
+  groups = groups_of(n_files, n_chunks=2)
+  assigned = assign(tmp_path, shards, range(4))
   for each in assigned:
-    to = Counter(files for (files, _), _ in each.ranges(job))
-    assert to == {files: min(files, max(3, -(-files // n_inputs))) for files in n_files}
-  files = gather(job, assigned)
+    to = Counter(len(key) for key, _ in each.ranges(groups, n_inputs))
+    few = [min(files, max(3, -(-files // n_inputs))) for files in (20, 8, 3)]
+    assert to == {2: few[0], 1: few[1] + few[2]}
+  files = gather(tmp_path, groups, assigned)
   assert sum(file.records for file in files.values()) == 4000
-  for layout in job.layouts:
-    share = 1000 / len(layout.paths)
-    held = [files[path].records for path in layout.paths]
+  for paths in paths_of(groups).values():
+    share = 1000 / len(paths)
+    held = [files[path].records for path in paths]
     assert min(held) > share / 3
     assert max(held) < share * 3
 
 
-def test_every_file_of_a_split_is_as_full_as_the_others(tmp_path, monkeypatch):
+def test_many_files_of_few_records_fill_all_the_output_files(tmp_path):
+  groups = groups_of((4,), n_chunks=3)
+  assigned = assign(tmp_path, in_shards(labelled({0: 600}), 300), [0])
+  files = gather(tmp_path, groups, assigned)
+  assert all(abs(file.records - 150) < 60 for file in files.values())  # five standard deviations
+
+
+def test_every_file_of_an_output_is_as_full_as_the_others(tmp_path, monkeypatch):
   make_small(monkeypatch, 5000)
-  job = job_of(tmp_path, (5, 7), n_inputs=2)
-  files = gather(job, assign(tmp_path, in_shards(labelled({0: 3000}), 2), [0, 1], 1024))
-  for layout in job.layouts:
-    share = 1500 / len(layout.paths)
-    assert all(abs(files[p].records - share) < 5 * np.sqrt(share) for p in layout.paths)
-
-
-def test_files_are_named_by_how_many_a_split_has(tmp_path):
-  assert Counter(all_files(job_of(tmp_path, (2, 3, 2), 1).layouts)) == {
-    ((n, i), None): 1 for n in (2, 3) for i in range(n)
-  }
+  groups = groups_of((5, 7))
+  files = gather(tmp_path, groups, assign(tmp_path, in_shards(labelled({0: 3000}), 2), [0, 1]))
+  for paths in paths_of(groups).values():
+    share = 1500 / len(paths)
+    assert all(abs(files[p].records - share) < 5 * np.sqrt(share) for p in paths)
 
 
 def test_what_was_spilled_is_read_once_for_each_number_of_files(tmp_path, monkeypatch):
@@ -230,8 +231,8 @@ def test_what_was_spilled_is_read_once_for_each_number_of_files(tmp_path, monkey
   monkeypatch.setattr(ranges, 'fill', fill)
   for n_files, times in (((2, 2, 2), 1), ((2, 4, 2), 2)):
     n_read.clear()
-    gather(job_of(tmp_path, n_files, 3, n_chunks=4), assigned)
-    paths = [path for each in assigned for path in (each.path, each.spilled.spill_path)]
+    gather(tmp_path, groups_of(n_files, n_chunks=4), assigned)
+    paths = [path for each in assigned for path in (each.path, each.scanned.spill.frames_path)]
     assert n_read == {path: Path(path).stat().st_size * times for path in paths}
 
 
@@ -240,8 +241,8 @@ def test_the_same_spills_give_the_same_bytes_in_any_order(tmp_path, monkeypatch,
   make_small(monkeypatch, 700)
   monkeypatch.setattr(ranges, 'mix', mix)
   one, two = (assign(tmp_path / name, in_shards(varied(400), 4), [0, 1, 2]) for name in 'ab')
-  job = job_of(tmp_path, (2, 2, 3), 4, n_chunks=3, suffix='.gz')
-  first, second = bytes_of(gather(job, one)), bytes_of(gather(job, two[::-1]))
+  groups = groups_of((2, 2, 3), n_chunks=3, suffix='.gz')
+  first, second = (bytes_of(gather(tmp_path, groups, each)) for each in (one, two[::-1]))
   assert first == second
   assert all(each.startswith(b'\x1f\x8b') for each in first.values())
 
@@ -250,30 +251,42 @@ def test_another_seed_gives_another_order(tmp_path):
   assigned = assign(tmp_path, [labelled({0: 100})], [0])
   orders = []
   for seed in (0, 1):
-    orders += read(gather(job_of(tmp_path, (1,), 1, seed=seed), assigned)).values()
+    orders += read(gather(tmp_path, groups_of((1,)), assigned, seed=seed)).values()
   assert orders[0] != orders[1]
   assert sorted(orders[0]) == sorted(orders[1])
 
 
 @pytest.mark.parametrize('suffix', ['', '.gz'])
 @pytest.mark.parametrize('n_records', [0, 3], ids=['no records', 'few records'])
-def test_a_file_that_gets_nothing_is_written_for_each_split(tmp_path, suffix, n_records):
-  job = job_of(tmp_path, (20, 20, 2), 2, n_chunks=2, suffix=suffix)
+def test_a_file_that_gets_nothing_is_written_for_each_output(tmp_path, suffix, n_records):
+  groups = groups_of((20, 20, 2), n_chunks=2, suffix=suffix)
   assigned = assign(tmp_path, [labelled({0: n_records}), varied(1)], [0])  # the only one is dropped
-  files = gather(job, assigned)
+  files = gather(tmp_path, groups, assigned)
   assert all(file.work_path.endswith(suffix) for file in files.values())
   found = read(files)
   assert sum(map(len, found.values())) == n_records
-  assert not any(found[path] for layout in job.layouts[1:] for path in layout.paths)
+  assert not any(found[path] for part in (1, 2) for path in paths_of(groups)[part])
+
+
+def test_several_outputs_share_a_file_in_order(tmp_path, monkeypatch):
+  make_small(monkeypatch, 700)
+  assigned = assign(tmp_path, in_shards(labelled({0: 300}), 2), [0, 2, 3])
+  (file,) = gather(tmp_path, [FileGroup(((0, 5, ('shared',)),), 1)], assigned).values()
+  chosen = {record: part for each in assigned for record, part in each.records}
+  parts = [chosen[record] for record in read_tfrecords(file.work_path)]
+  assert parts == sorted(parts)
+  assert file.sections == tuple(parts.count(part) for part in range(5))
+  order = [value_of(record, 'id') for record in read_tfrecords(file.work_path)]
+  assert abs(np.corrcoef(order[: file.sections[0]], range(file.sections[0]))[0, 1]) < 0.5
 
 
 @pytest.mark.parametrize('short', ['spill', 'assigned'])
 def test_a_work_file_that_is_short_is_named(tmp_path, short):
   (assigned,) = assign(tmp_path, [labelled({0: 40})], [0, 1])
-  path = assigned.path if short == 'assigned' else assigned.spilled.spill_path
+  path = assigned.path if short == 'assigned' else assigned.scanned.spill.frames_path
   os.truncate(path, Path(path).stat().st_size - 1)
   with pytest.raises(OSError, match=f'{path} ends 1 bytes early'):
-    gather(job_of(tmp_path, (2, 2), 1), [assigned])
+    gather(tmp_path, groups_of((2, 2)), [assigned])
 
 
 def order_of(file):
@@ -285,10 +298,9 @@ def test_a_class_sorted_file_of_many_blocks_comes_out_mixed(tmp_path, monkeypatc
   make_small(monkeypatch, 2000, 500)
   n = 8000
   payloads = [example(label=i * 4 // n, id=i) for i in range(n)]
-  assigned = assign(tmp_path, [payloads], [0, 1], 64)
-  assert len(assigned[0].tables) > 50
-  job = job_of(tmp_path, n_files, 1, n_chunks=10)
-  for file in gather(job, assigned).values():
+  assigned = assign(tmp_path, [payloads], [0, 1])
+  assert len(assigned[0].sizes) > 50
+  for file in gather(tmp_path, groups_of(n_files, n_chunks=10), assigned).values():
     assert file.records > 1000
     assert_mixed(order_of(file), n)
     runs = [len(list(run)) for _, run in groupby(i * 4 // n for i in order_of(file))]
@@ -298,6 +310,57 @@ def test_a_class_sorted_file_of_many_blocks_comes_out_mixed(tmp_path, monkeypatc
 @pytest.mark.parametrize('n_chunks', [1, 16])
 def test_the_files_of_an_input_come_out_mixed(tmp_path, n_chunks):
   n = 4000
-  assigned = assign(tmp_path, in_shards([example(label=0, id=i) for i in range(n)], 8), [0], 64)
-  (file,) = gather(job_of(tmp_path, (1,), 8, n_chunks), assigned).values()
+  assigned = assign(tmp_path, in_shards([example(label=0, id=i) for i in range(n)], 8), [0])
+  (file,) = gather(tmp_path, groups_of((1,), n_chunks), assigned).values()
   assert_mixed(order_of(file), n)
+
+
+def test_in_order_is_not_mixed():
+  with pytest.raises(AssertionError):
+    assert_mixed(range(1000), 1000)
+  blocks = np.concatenate([np.random.default_rng(i).permutation(100) + 100 * i for i in range(10)])
+  with pytest.raises(AssertionError):  # what a shuffle of each buffer on its own gives
+    assert_mixed(blocks, 1000)
+
+
+def test_a_bundle_that_is_killed_and_tried_again_leaves_the_whole_file(tmp_path, monkeypatch):
+  (assigned,) = assign(tmp_path, [labelled({0: 300})], [0])
+  ((key, mine),) = assigned.ranges(groups_of((1,), n_chunks=6, suffix='.gz'), 1)
+  step, fill_chunk = GatherRanges(str(tmp_path), 0), ranges.Chunks.read
+
+  def breaks(self, i):
+    if i == 3:
+      raise OSError('the worker was killed')
+    return fill_chunk(self, i)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(ranges.Chunks, 'read', breaks)
+    with pytest.raises(OSError, match='killed'):
+      list(step.process((key, [mine])))
+  (first,), (second,) = (list(step.process((key, [mine]))) for _ in range(2))
+  assert first.work_path != second.work_path
+  assert Path(first.work_path).read_bytes() == Path(second.work_path).read_bytes()
+  assert sorted(read_tfrecords(second.work_path)) == sorted(labelled({0: 300}))
+
+
+def test_memory_is_flat(tmp_path):
+  def peak(n):
+    payloads = frame(list(kilobyte_records(1024)))
+    with SpillWriter(str(tmp_path), str(n), 0, 1) as writer:
+      finder = RangeFinder(
+        writer.spill, writer.spill.rows_path, groups_of((1,), n // 1024), 1, key=1
+      )
+      for _ in range(n // 1024):
+        rows = assigned_rows(payloads.sizes, 0)
+        finder.add(rows['size'][writer.write(rows, payloads)])
+
+    def gathered():
+      ((key, mine),) = finder.by_file()
+      (file,) = GatherRanges(str(tmp_path), 0).process((key, [mine]))
+      assert file.records == n
+
+    return peak_bytes(gathered)
+
+  small, large = peak(4096), peak(32_768)
+  assert small < 4 << 20
+  assert large < small * 1.5  # for eight times the data: 32 MB

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.ranks import ranks
 from tfx_balance.plan.sparse_counts import SparseCounts
-from tfx_balance.scan.scan import INDEX_ROW, InputFile, ScannedFile
-from tfx_balance.scan.strata import DROPPED
+from tfx_balance.scan.scan import InputFile, ScannedFile
+from tfx_balance.scan.spill import INDEX_ROW, Spill
 from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.shuffle import select
 from tfx_balance.shuffle.select import FileAssigner, Selection
@@ -20,11 +20,11 @@ def strata_of(n):
   return StratumColumns.of(['int'], [range(n)])
 
 
-class InMemory(ScannedFile):
-  """A scanned file whose index is in memory, in chunks of three."""
+class InMemory(Spill):
+  """A spill whose index is in memory, in blocks of three."""
 
-  def index_rows(self):
-    index = self.index_path
+  def index(self):
+    index = self.rows_path
     for start in range(0, len(index), 3):
       yield index[start : start + 3]
 
@@ -33,11 +33,9 @@ def scanned(rank, hashes, codes, n_strata, group=''):
   index = np.zeros(len(hashes), INDEX_ROW)
   index['hash'], index['code'] = hashes, codes
   strata = strata_of(n_strata)
-  return InMemory(
+  return ScannedFile(
     file=InputFile(f'f{rank}', rank, group),
-    index_path=index,
-    chunks=(),
-    digests=(),
+    spill=InMemory(rank, index, '', ()),
     strata=strata,
     records=(),
     stratum_bytes=(),
@@ -48,8 +46,11 @@ def scanned(rank, hashes, codes, n_strata, group=''):
     first_missing={},
     bad=0,
     first_bad='',
-    cut_bytes=0,
   )
+
+
+def index_of(file):
+  return np.concatenate(list(file.spill.index()))
 
 
 def assign(files, selection):
@@ -58,7 +59,7 @@ def assign(files, selection):
   found, counts = [], []
   for file in files:
     assigner = FileAssigner(selection, thresholds, file)
-    parts = [assigner.assign(index) for index in file.index_rows()]
+    parts = [assigner.assign(index) for index in file.spill.index()]
     found.append([np.concatenate(columns) for columns in zip(*parts, strict=True)])
     counts.append(assigner.counts)
   return found, SparseCounts.merge(counts).dense()
@@ -71,7 +72,7 @@ def test_the_first_of_each_row_by_rank_go_to_part_zero(data):
   files = []
   for rank in range(data.draw(st.integers(1, 3))):
     of_file = data.draw(st.lists(hashes, min_size=1, max_size=30))
-    codes = [data.draw(st.sampled_from([*range(n_strata), DROPPED])) for _ in of_file]
+    codes = [data.draw(st.integers(0, n_strata - 1)) for _ in of_file]
     files.append(scanned(rank, np.array(of_file, np.uint64), codes, n_strata, f'g{rank % 2}'))
   keys = [(f'g{g}', (ClassValue('int', i),)) for g in range(2) for i in range(n_strata)]
   rows = {key: row for row, key in enumerate(keys)}
@@ -79,9 +80,8 @@ def test_the_first_of_each_row_by_rank_go_to_part_zero(data):
     (rows[file.file.group, file.strata[code]], int(rank), file.file.rank, at)
     for file in files
     for at, (code, rank) in enumerate(
-      zip(file.index_path['code'], ranks(file.index_path['hash'], 5, 'balance'), strict=True)
+      zip(index_of(file)['code'], ranks(index_of(file)['hash'], 5, 'balance'), strict=True)
     )
-    if code != DROPPED
   ]
   sizes = [sum(entry[0] == row for entry in everything) for row in range(len(rows))]
   first = [data.draw(st.integers(0, n)) for n in sizes]
@@ -98,12 +98,9 @@ def test_the_first_of_each_row_by_rank_go_to_part_zero(data):
     for entry in sorted(entry for entry in everything if entry[0] == row)[:k]
   }
   for file, (of_row, part) in zip(files, found, strict=True):
-    for at, code in enumerate(file.index_path['code']):
-      if code == DROPPED:
-        assert (of_row[at], part[at]) == (-1, -1)
-      else:
-        assert of_row[at] == rows[file.file.group, file.strata[code]]
-        assert part[at] == (0 if (file.file.rank, at) in in_part_zero else 1)
+    for at, code in enumerate(index_of(file)['code']):
+      assert of_row[at] == rows[file.file.group, file.strata[code]]
+      assert part[at] == (0 if (file.file.rank, at) in in_part_zero else 1)
 
 
 def test_splits_are_selected_from_apart():

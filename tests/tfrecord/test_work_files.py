@@ -3,16 +3,12 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from tfx_balance.shuffle import output_layout, scatter
-from tfx_balance.shuffle.output_layout import OutputLayout
-from tfx_balance.shuffle.scatter import GatherFile, Scatterer
 from tfx_balance.tfrecord import work_files
 from tfx_balance.tfrecord.work_files import FileCopy, WorkFile, publish
 
 from tests.helpers_changes import stop_moves
-from tests.helpers_examples import all_bytes, labelled, read_tfrecords, write_tfrecords
+from tests.helpers_examples import all_bytes
 
 
 def work_files_in(tmp_path, n=3):
@@ -86,38 +82,3 @@ def test_json_is_for_people_and_the_same_for_the_same_data(tmp_path):
 def test_json_without_nan(tmp_path):
   with pytest.raises(ValueError, match='not JSON compliant'):
     work_files.write_json(str(tmp_path / 'a'), {'n': float('nan')})
-
-
-def test_a_bundle_that_is_killed_and_tried_again_leaves_the_whole_file(tmp_path, monkeypatch):
-  from tfx_balance.tfrecord.files import read_frames
-
-  payloads = labelled({0: 300})
-  folder, work = tmp_path / 'out', tmp_path / 'work'
-  work.mkdir()
-  monkeypatch.setattr(output_layout, 'BUCKET_BYTES', 1000)
-  layout = OutputLayout.of(10_000, str(folder), '.gz', 1)
-  assert layout.n_buckets > 5
-  scatterer = Scatterer([layout], 0, 1, 1, str(work))
-  for frames in read_frames(write_tfrecords(tmp_path / 'in', payloads)):
-    scatterer.add(frames, np.zeros(len(frames), np.int64))
-  element = next((path, [mine]) for path, mine in scatterer.segments())
-
-  read_bucket, calls = scatter._read_bucket, []
-
-  def breaks(segments, bucket):
-    calls.append(bucket)
-    if len(calls) == 3:
-      raise OSError('the worker was killed')
-    return read_bucket(segments, bucket)
-
-  monkeypatch.setattr(scatter, '_read_bucket', breaks)
-  with pytest.raises(OSError, match='killed'):
-    list(GatherFile(str(work)).process(element))
-  assert not folder.exists()
-  first = list(GatherFile(str(work)).process(element))  # this attempt is whole, and not taken
-  second = list(GatherFile(str(work)).process(element))
-  assert first[0].work_path != second[0].work_path
-  publish(second)
-  assert [path.name for path in folder.iterdir()] == ['data_tfrecord-00000-of-00001.gz']
-  assert sorted(read_tfrecords(next(folder.iterdir()))) == sorted(payloads)
-  assert Path(first[0].work_path).read_bytes() == next(folder.iterdir()).read_bytes()

@@ -16,6 +16,7 @@ from tfx_balance.plan.pool_plan import PoolPlan
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.totals import Totals, check_features
 from tfx_balance.shuffle.output_layout import OutputLayout
+from tfx_balance.shuffle.ranges import FileGroup
 from tfx_balance.shuffle.select import Selection
 from tfx_balance.tfrecord.work_files import WorkFile
 from tfx_balance.writer import Job, Request, file_sizes
@@ -32,7 +33,6 @@ class AugmentJob(Job):
     plans: Plan of each split.
     selection: Selection of records: those of part 0 of a row are there more often than the others.
     copies: Number of times that a record of a row and part is written: int64 [rows, 2].
-    outputs: Number of the output of each row's records: int64 [rows].
     names: Name of the split of each layout.
     pools: Pools by row of the selection, where an augment function needs them.
   """
@@ -41,7 +41,6 @@ class AugmentJob(Job):
   plans: Mapping[str, BalancePlan]
   selection: Selection
   copies: Ints
-  outputs: Ints
   names: tuple[str, ...]
   pools: PoolPlan | None = None
 
@@ -49,6 +48,16 @@ class AugmentJob(Job):
   def n_files(self) -> int:
     """The input files of all the splits."""
     return sum(totals.n_files for totals in self.totals.values())
+
+  @property
+  def groups(self) -> list[FileGroup]:
+    """The files of each output."""
+    return [FileGroup(((0, 1, layout.paths),), layout.n_chunks) for layout in self.layouts]
+
+  def groups_of(self, split: str) -> list[FileGroup]:
+    """Returns the files that the records of a split go to, or their copies alone."""
+    apart = self.request.parameters.augmented_split
+    return [self.groups[0 if apart else self.names.index(split)]]
 
   def documents(self, files: Sequence[WorkFile], passed_through: Sequence[str]) -> dict[str, str]:
     """Returns the sidecar by its path."""
@@ -104,7 +113,6 @@ def plan_augment(totals: Mapping[str, Totals], request: AugmentRequest) -> Augme
     plans,
     Selection(strata, quotas, parameters.seed, 'balance'),
     copies,
-    outputs,
     names,
   )
 

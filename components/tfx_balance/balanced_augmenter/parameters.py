@@ -27,7 +27,7 @@ from tfx_balance.plan.split_plan import check_split_name
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import ReadOptions
 
-ALGORITHM_VERSION = 2
+ALGORITHM_VERSION = 3
 """Raised whenever the same data and arguments give other copies: it is part of TFX's cache key."""
 
 OWN_CLASS = 'own_class'
@@ -82,6 +82,11 @@ class AugmenterParameters:
   provenance: bool
   augment_timeout: float | None
   shown: Mapping[str, Any]
+
+  @property
+  def features(self) -> tuple[str, ...]:
+    """Features that strata are made of."""
+    return (self.label,)
 
   @classmethod
   def decode(cls, properties: Mapping[str, Any]) -> AugmenterParameters:

@@ -138,12 +138,12 @@ def collect_pool(
 ) -> ClassPools:
   """Returns the records of a file that are in a pool, in any order."""
   selection = pool_selection(job)
-  if not selection.quotas[selection.rows_of(scanned)[:-1], 0].any():
+  if not selection.quotas[selection.rows_of(scanned), 0].any():
     return NO_POOLS
   wanted = pool_shapes(shapes, _planned(job).request)
   assigner = FileAssigner(selection, thresholds, scanned)
   parts = []
-  for index, frames in scanned.frames():
+  for index, frames in scanned.spill.frames():
     rows, part = assigner.assign(index)
     chosen = np.flatnonzero(part == 0)
     records = frames.take(chosen).payloads()

@@ -1,14 +1,15 @@
-"""Balancing by copies as a Beam transform: count, plan, copy, write.
+"""Balancing by copies as a Beam transform: count and spill, plan, copy, write.
 
 files ── ScanFile ──┬── Totals of each split ── AugmentJob
                     ├── Thresholds: which records are there once more, or stay
                     ├── Shapes of the features, where a function augments
                     ├── Pools of the classes, where it needs other records
-                    └── CopyRecords ── segments ── GatherFile ── publish, with the sidecar
+                    └── CopyRecords ── ranges ── GatherRanges ── publish, with the sidecar
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,6 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-import numpy.typing as npt
 
 from tfx_balance.augment import Applier, PoolFn
 from tfx_balance.augment.contract import pool_request
@@ -36,17 +36,52 @@ from tfx_balance.beam.steps import summed
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import Ints, Thresholds
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
+from tfx_balance.scan.spill import (
+  BLOCK_BYTES,
+  Rows,
+  Spill,
+  SpillWriter,
+  assigned_rows,
+  in_blocks,
+)
 from tfx_balance.scan.totals import sum_groups
-from tfx_balance.shuffle.scatter import ScatteredSegments, Scatterer, gather_files
-from tfx_balance.shuffle.select import FileAssigner, find_file_thresholds, sum_file_counts
+from tfx_balance.shuffle.ranges import (
+  COUNTS,
+  NOWHERE,
+  FilesKey,
+  RangeFinder,
+  SpillRanges,
+  gather_ranges,
+)
+from tfx_balance.shuffle.select import FileAssigner, find_file_thresholds
 from tfx_balance.tfrecord.files import CHUNK_BYTES
-from tfx_balance.tfrecord.frames import Frames
+from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
+from tfx_balance.tfrecord.work_files import OutputFile, create_as_is, new_work_file
+
+
+@dataclass(frozen=True)
+class AssignedBlock:
+  """A block of a spilled file, once it is known how often each record is written.
+
+  Attributes:
+    start: First byte of its frames in the spill.
+    index: INDEX_ROW [n].
+    rows: Rows of the plan: int64 [n].
+    times: Number of times that each record is written: int64 [n].
+  """
+
+  start: int
+  index: Rows
+  rows: Ints
+  times: Ints
 
 
 class CopyRecords(beam.DoFn):
-  """Turns a `ScannedFile` into segments by output file, and the counts of the records it used."""
+  """Turns a `ScannedFile` into ranges by output file, and the counts of the records it used.
 
-  COUNTS = 'counts'
+  Originals are taken from where they were spilled. Copies are spilled too, so that each has a place
+  in the output of its own, wherever its original goes.
+  """
 
   def __init__(self, load_augment_fn: Callable[[], Any] | None, label: str) -> None:
     self._load_augment_fn = load_augment_fn
@@ -66,70 +101,94 @@ class CopyRecords(beam.DoFn):
     thresholds: Thresholds,
     shapes: FeatureShapes,
     pools: ClassPools,
-  ) -> Iterator[tuple[str, ScatteredSegments] | beam.pvalue.TaggedOutput]:
-    request, rank = job.request, scanned.file.rank
-    key = tie_break(request.parameters.seed, 'order of copies')
+  ) -> Iterator[tuple[FilesKey, SpillRanges] | beam.pvalue.TaggedOutput]:
+    work_dir, seed, spill = job.request.work_dir, job.request.parameters.seed, scanned.spill
     assigner = FileAssigner(job.selection, thresholds, scanned)
     maker = CopyMaker(scanned, job, shapes, self._augment, pools)
-    batches = _batches(scanned, job, assigner, maker.makes_duplicates)
-    with Scatterer(job.layouts, rank, job.n_files, key, request.work_dir) as scatterer:
-      for frames, outputs, which in map_in_order(partial(_made, maker), batches, maker.threads):
-        scatterer.add(frames, outputs, which)
-      yield from scatterer.segments()
-    yield beam.pvalue.TaggedOutput(self.COUNTS, (rank, assigner.counts))
+    path = new_work_file(work_dir, f'assigned-{spill.rank:05d}')
+    number, key = job.n_files + spill.rank, tie_break(seed, 'order of copies')
+    with contextlib.ExitStack() as stack:
+      writer = stack.enter_context(SpillWriter(work_dir, 'copies', number, key))
+      groups = job.groups_of(scanned.file.group)
+      originals = RangeFinder(spill, path, groups, job.n_files, key)
+      copies = RangeFinder(writer.spill, writer.spill.rows_path, groups, job.n_files, key)
+      blocks = assigned_blocks(spill, job, assigner)
+      if job.request.parameters.augmented_split is None:
+        blocks = _keep(blocks, stack.enter_context(create_as_is(path)), originals)
+      if maker.makes_duplicates:
+        for frames, which in to_duplicate(spill, blocks):
+          rows = assigned_rows(frames.sizes[which], 0)
+          copies.add(rows['size'][writer.write(rows, frames, which)])
+      else:
+        made = map_in_order(maker.make, to_copy(spill, blocks), maker.threads)
+        for rows, frames in in_blocks((assigned_rows(each.sizes, 0), each) for each in made):
+          copies.add(rows['size'][writer.write(rows, frames)])
+    yield from originals.by_file()
+    yield from copies.by_file()
+    yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, assigner.counts))
 
 
-Batch = tuple[Frames | Originals, Ints, Ints | None]
-"""Frames, or originals to copy; their outputs; and positions of the frames, None for all."""
-
-
-def _batches(
-  scanned: ScannedFile, job: AugmentJob, assigner: FileAssigner, duplicates: bool
-) -> Iterator[Batch]:
-  """Yields the output of a file: originals, and after them the records to copy."""
-  position = 0
-  for index, frames in scanned.frames():
+def assigned_blocks(
+  spill: Spill, job: AugmentJob, assigner: FileAssigner
+) -> Iterator[AssignedBlock]:
+  """Yields the blocks of a spilled file in order."""
+  start = 0
+  for index in spill.index():
     rows, parts = assigner.assign(index)
-    times = np.where(rows >= 0, job.copies[rows, parts], 0)
-    if job.request.parameters.augmented_split is None:
-      yield frames, np.where(times > 0, job.outputs[rows], -1), None
-    if duplicates:
-      for which, _ in copy_batches(frames, times - 1):
-        counters.COPIED.inc(len(which))
-        yield frames, job.outputs[rows[which]], which
-    else:
-      for originals in to_copy(index, frames, rows, times - 1, position):
-        counters.COPIED.inc(len(originals.rows))
-        yield originals, job.outputs[originals.rows], None
-    position += len(frames)
+    yield AssignedBlock(start, index, rows, job.copies[rows, parts])
+    start += int(index['size'].sum(dtype=np.int64))
 
 
-def _made(maker: CopyMaker, batch: Batch) -> tuple[Frames, Ints, Ints | None]:
-  """Returns a batch with the copies made."""
-  what, outputs, which = batch
-  return maker.make(what) if isinstance(what, Originals) else what, outputs, which
+def _keep(
+  blocks: Iterable[AssignedBlock], file: OutputFile, ranges: RangeFinder
+) -> Iterator[AssignedBlock]:
+  """Yields the blocks, of which the originals that stay are assigned to their output."""
+  for block in blocks:
+    outputs = np.where(block.times > 0, 0, NOWHERE)
+    file.write(assigned_rows(block.index['size'], outputs).view(np.uint8).data)
+    ranges.add(block.index['size'])
+    yield block
 
 
-def to_copy(
-  index: npt.NDArray[np.void], frames: Frames, rows: Ints, times: Ints, position: int
-) -> Iterator[Originals]:
+def to_duplicate(spill: Spill, blocks: Iterable[AssignedBlock]) -> Iterator[tuple[Frames, Ints]]:
+  """Yields frames, which hold until the next, and which of them to copy, some more than once."""
+  for block, frames in _with_copies(spill, blocks):
+    for which, _ in copy_batches(frames, block.times - 1, BLOCK_BYTES):
+      counters.COPIED.inc(len(which))
+      yield frames, which
+
+
+def to_copy(spill: Spill, blocks: Iterable[AssignedBlock]) -> Iterator[Originals]:
   """Yields the records to copy, an entry for each copy, a bounded batch at a time."""
-  for which, numbers in copy_batches(frames, times):
-    yield Originals(
-      frames.take(which), index['hash'][which], which + position, numbers, rows[which]
-    )
+  for block, frames in _with_copies(spill, blocks):
+    for which, numbers in copy_batches(frames, block.times - 1, CHUNK_BYTES):
+      counters.COPIED.inc(len(which))
+      hashes, positions = block.index['hash'][which], block.index['position'][which]
+      yield Originals(
+        frames.take(which), hashes, positions.astype(np.int64), numbers, block.rows[which]
+      )
 
 
-def copy_batches(frames: Frames, times: Ints) -> Iterator[tuple[Ints, Ints]]:
+def _with_copies(
+  spill: Spill, blocks: Iterable[AssignedBlock]
+) -> Iterator[tuple[AssignedBlock, Frames]]:
+  """Yields the blocks of which copies are made, beside their frames, which hold until the next."""
+  buffer = ScratchBuffer()
+  for block in blocks:
+    if block.times.max() > 1:
+      yield block, spill.read(block.start, block.index['size'], buffer)
+
+
+def copy_batches(frames: Frames, times: Ints, n_bytes: int) -> Iterator[tuple[Ints, Ints]]:
   """Yields which frame each copy is of, and its number among those of its original, from 1.
 
-  A bounded batch at a time: both int64 [m].
+  About n_bytes of copies at a time: both int64 [m].
   """
   times = np.maximum(times, 0)
   ends = np.cumsum(times)
   which = np.repeat(np.arange(len(frames)), times)
   numbers = np.arange(len(which)) - np.repeat(ends - times, times) + 1
-  batch = np.cumsum(frames.sizes[which]) // CHUNK_BYTES
+  batch = np.cumsum(frames.sizes[which]) // n_bytes
   edges = np.flatnonzero(np.diff(batch)) + 1
   for part in np.split(np.arange(len(which)), edges):
     if len(part):
@@ -140,7 +199,7 @@ def file_shapes(scanned: ScannedFile) -> tuple[FeatureShapes, int]:
   """Returns the shapes of a file's features, and its records."""
   batches = [
     (feature_shapes(frames.payloads(), scanned.file.path), len(frames))
-    for frames in scanned.usable_frames()
+    for _, frames in scanned.spill.frames()
   ]
   return merge_file_shapes(batches)
 
@@ -171,14 +230,7 @@ class BalancedAugment(beam.PTransform):
     self, files: beam.PCollection[InputFile]
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
     request, parameters = self.request, self.request.parameters
-    scanned = scan_files(
-      files,
-      [parameters.label],
-      request.payload,
-      parameters.missing,
-      request.work_dir,
-      parameters.reading,
-    )
+    scanned = scan_files(files, request.new_scan())
     job = sum_groups(scanned, partial(plan_augment, request=request), request.n_files)
     thresholds = find_file_thresholds(
       scanned, job | 'Selection' >> beam.Map(attrgetter('selection')), request.n_files
@@ -199,6 +251,6 @@ class BalancedAugment(beam.PTransform):
       beam.pvalue.AsSingleton(thresholds),
       shapes,
       pools,
-    ).with_outputs(CopyRecords.COUNTS, main='segments')
-    counts = sum_file_counts(copied[CopyRecords.COUNTS], request.n_files)
-    return job, counts, gather_files(copied.segments, job, request.work_dir)
+    ).with_outputs(COUNTS, main='ranges')
+    seed = parameters.seed
+    return gather_ranges(copied, job, request.n_files, request.work_dir, seed)

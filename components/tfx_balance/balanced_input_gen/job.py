@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tfx_balance.balanced_input_gen.parameters import InputGenParameters
 from tfx_balance.documents.balanced_input import PLAN_NAME, FileSegment, InputPlan, PlanFile
@@ -20,6 +22,7 @@ from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.scan.totals import Totals, check_features
 from tfx_balance.shuffle import output_layout
 from tfx_balance.shuffle.output_layout import OutputLayout
+from tfx_balance.shuffle.ranges import FileGroup
 from tfx_balance.tfrecord.work_files import WorkFile
 from tfx_balance.writer import Job, Request, file_sizes
 
@@ -73,9 +76,26 @@ class ShardJob(Job):
       f'{root}/{SIDECAR_NAME}': sidecar.dumps(),
     }
 
-  def outputs(self, scanned: ScannedFile) -> Ints:
-    """Returns the class of each code in a file's index; the last one, -1, is of dropped records."""
-    return np.append(self.strata.rows_of(scanned.strata), -1)
+  @property
+  def groups(self) -> list[FileGroup]:
+    """The files of a class, or the file of several."""
+    sections = Counter(layout.paths for layout in self.layouts)
+    chunks = {layout.paths: layout.n_chunks for layout in self.layouts}
+    return [FileGroup(((0, n, paths),), chunks[paths]) for paths, n in sections.items()]
+
+  def of_codes(self, scanned: ScannedFile) -> tuple[Ints, Ints, Ints, npt.NDArray[np.bool_]]:
+    """Returns what belongs to each code in a file's index: [codes].
+
+    Returns:
+      Its class, the number of its file group, its section there, all int64; and whether it shares
+      the file with other classes.
+    """
+    classes, groups = self.strata.rows_of(scanned.strata), self.groups
+    of_path = {group.outputs[0][2]: i for i, group in enumerate(groups)}
+    sections = np.array([layout.section for layout in self.layouts])[classes]
+    group = np.array([of_path[layout.paths] for layout in self.layouts])[classes]
+    shared = np.array([end > 1 for each in groups for _, end, _ in each.outputs])[group]
+    return classes, group, sections, shared
 
   def plan(self, files: Sequence[WorkFile]) -> InputPlan:
     """Returns the plan that the files make."""
@@ -149,8 +169,8 @@ def _layouts(n_bytes: Sequence[int], request: ShardRequest) -> tuple[OutputLayou
     own = tuple(paths[first : first + group.n_files])
     first += group.n_files
     held = sum(n_bytes[i] for i in group.classes)
-    alone = len(group.classes) == 1  # sections of several buckets would be in turns
-    n_buckets = -(-held // group.n_files // output_layout.BUCKET_BYTES) if alone else 1
+    alone = len(group.classes) == 1  # sections of several chunks would be in turns
+    n_chunks = -(-held // group.n_files // output_layout.GATHER_BYTES) if alone else 1
     for section, i in enumerate(group.classes):
-      layouts[i] = OutputLayout(own, n_buckets, section)
+      layouts[i] = OutputLayout(own, n_chunks, section)
   return tuple(layouts[i] for i in sorted(layouts))

@@ -18,7 +18,7 @@ from tfx_balance.exec_properties import (
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import READ_DEFAULTS, ReadOptions
 
-ALGORITHM_VERSION = 1
+ALGORITHM_VERSION = 2
 """Raised whenever the same data and arguments give other files: it is part of TFX's cache key."""
 
 
@@ -45,6 +45,11 @@ class InputGenParameters:
   seed: int
   missing: MissingLabel
   reading: ReadOptions = READ_DEFAULTS
+
+  @property
+  def features(self) -> tuple[str, ...]:
+    """Features that strata are made of."""
+    return (self.label,)
 
   @classmethod
   def decode(cls, properties: Mapping[str, Any]) -> InputGenParameters:

@@ -1,7 +1,7 @@
-"""Records laid out by class as a Beam transform: count, plan, assign, write.
+"""Records laid out by class as a Beam transform: count and spill by class, plan, assign, write.
 
 files ── ScanFile ──┬── Totals of each split ── ShardJob
-                    └── AssignClasses ── segments ── GatherFile ── publish, with plan and sidecar
+                    └── AssignClasses ── ranges ── GatherRanges ── publish, with plan and sidecar
 """
 
 from __future__ import annotations
@@ -15,32 +15,65 @@ import numpy as np
 
 from tfx_balance.balanced_input_gen.job import ShardJob, ShardRequest, plan_shards
 from tfx_balance.plan.apportion import tie_break
+from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
+from tfx_balance.scan.spill import SpillWriter, assigned_rows
 from tfx_balance.scan.totals import sum_groups
-from tfx_balance.shuffle.scatter import ScatteredSegments, Scatterer, gather_files
-from tfx_balance.shuffle.select import sum_file_counts
+from tfx_balance.shuffle.ranges import COUNTS, FilesKey, RangeFinder, SpillRanges, gather_ranges
+from tfx_balance.tfrecord.frames import ScratchBuffer
+from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
 
 
 class AssignClasses(beam.DoFn):
-  """Turns a `ScannedFile` into segments by output file, and the records of each class in it."""
+  """Turns a `ScannedFile` into ranges by output file, and the records of each class in it.
 
-  COUNTS = 'counts'
+  A class with files of its own is one run of neighbours in a block. Rare classes are short runs:
+  where those of one file do not lie together, they are brought together, in a spill of their own.
+  """
 
   def process(
     self, scanned: ScannedFile, job: ShardJob
-  ) -> Iterator[tuple[str, ScatteredSegments] | beam.pvalue.TaggedOutput]:
-    request, outputs = job.request, job.outputs(scanned)
-    key = tie_break(request.parameters.seed, 'order in classes')
-    counts = np.zeros(len(outputs), np.int64)  # the last is of dropped records
-    with Scatterer(job.layouts, scanned.file.rank, job.n_files, key, request.work_dir) as scatterer:
-      for index, frames in scanned.frames():
-        codes = np.minimum(index['code'], len(outputs) - 1)
-        scatterer.add(frames, outputs[codes])
-        counts += np.bincount(codes, minlength=len(counts))
-      yield from scatterer.segments()
-    found = SparseCounts.of(job.quotas.shape, outputs[:-1], counts[:-1])
-    yield beam.pvalue.TaggedOutput(self.COUNTS, (scanned.file.rank, found))
+  ) -> Iterator[tuple[FilesKey, SpillRanges] | beam.pvalue.TaggedOutput]:
+    work_dir, spill, n_files = job.request.work_dir, scanned.spill, job.n_files
+    key = tie_break(job.request.parameters.seed, 'cut')
+    file_groups, (classes, groups, sections, shared) = job.groups, job.of_codes(scanned)
+    path = new_work_file(work_dir, f'assigned-{spill.rank:05d}')
+    writer = SpillWriter(work_dir, 'rare', n_files + spill.rank, key)
+    ranges, of_rare = (
+      RangeFinder(each, rows_path, file_groups, n_files, key)
+      for each, rows_path in ((spill, path), (writer.spill, writer.spill.rows_path))
+    )
+    counts, start, buffer = np.zeros(len(classes), np.int64), 0, ScratchBuffer()
+    with create_as_is(path) as file, writer:
+      for index in spill.index():
+        code, sizes = index['code'], index['size']
+        rows, mine = assigned_rows(sizes, sections[code]), groups[code]
+        file.write(rows.view(np.uint8).data)
+        rare = np.flatnonzero(shared[code])
+        if not lie_together(mine[rare]):
+          low, high = rare[0], rare[-1] + 1
+          first = start + int(sizes[:low].sum(dtype=np.int64))
+          frames = spill.read(first, sizes[low:high], buffer)
+          order = rare[writer.write(rows[rare], frames, rare - low, mine[rare])]
+          of_rare.add(sizes[order], mine[order])
+          mine[rare] = -1
+        ranges.add(sizes, mine)
+        counts += np.bincount(code, minlength=len(counts))
+        start += int(sizes.sum(dtype=np.int64))
+    yield from ranges.by_file()
+    yield from of_rare.by_file()
+    found = SparseCounts.of(job.quotas.shape, classes, counts)
+    yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, found))
+
+
+def lie_together(groups: Ints) -> bool:
+  """Returns whether the records of each group are neighbours: int64 [n].
+
+  >>> lie_together(np.array([3, 3, 1, 1])), lie_together(np.array([3, 1, 3]))
+  (True, False)
+  """
+  return np.count_nonzero(np.diff(groups)) < len(np.unique(groups)) or not len(groups)
 
 
 @dataclass
@@ -56,18 +89,11 @@ class ClassShards(beam.PTransform):
   def expand(
     self, files: beam.PCollection[InputFile]
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
-    request, parameters = self.request, self.request.parameters
-    scanned = scan_files(
-      files,
-      [parameters.label],
-      request.payload,
-      parameters.missing,
-      request.work_dir,
-      parameters.reading,
-    )
+    request = self.request
+    scanned = scan_files(files, request.new_scan(by_class=True))
     job = sum_groups(scanned, partial(plan_shards, request=request), request.n_files)
     assigned = scanned | 'AssignClasses' >> beam.ParDo(
       AssignClasses(), beam.pvalue.AsSingleton(job)
-    ).with_outputs(AssignClasses.COUNTS, main='segments')
-    counts = sum_file_counts(assigned[AssignClasses.COUNTS], request.n_files)
-    return job, counts, gather_files(assigned.segments, job, request.work_dir)
+    ).with_outputs(COUNTS, main='ranges')
+    seed = request.parameters.seed
+    return gather_ranges(assigned, job, request.n_files, request.work_dir, seed)

@@ -40,10 +40,9 @@ from tfx_balance.plan.checks import Check, SplitPair, percent, shown
 from tfx_balance.plan.class_counts import BASELINE
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distribution_rules import SplitLimit
-from tfx_balance.scan.scan import InputFile, scan_files
+from tfx_balance.scan.scan import InputFile, ScanFile, scan_files
 from tfx_balance.scan.strata import Payload
 from tfx_balance.scan.totals import Totals, check_features, sum_groups
-from tfx_balance.tfrecord.reading import READ_DEFAULTS
 from tfx_balance.tfrecord.storage import read_whole, storage_of
 from tfx_balance.tfrecord.work_files import (
   file_size,
@@ -215,7 +214,7 @@ def count_examples(
   path = new_work_file(work_dir, 'tallies')
   files = source.input_files(splits)
   with plain_errors(), make_pipeline() as pipeline:
-    recount(pipeline, files, label, source.payload(), work_dir, path)
+    recount(pipeline, files, label, source.payload(), path)
   counted = read_tallies(path)
   tallies = {split: counted.get(split, {}) for split in splits}
   for sentence in statistics.other_numbers(tallies):
@@ -313,12 +312,11 @@ def recount(
   files: Sequence[InputFile],
   label: str,
   payload: Payload,
-  work_dir: str,
   path: str,
 ) -> None:
   """Adds to a pipeline what counts the classes of each group of files, for `read_tallies`."""
   counted = create(pipeline, 'CountedFiles', files)
-  scanned = scan_files(counted, (label,), payload, 'own_stratum', work_dir, READ_DEFAULTS)
+  scanned = scan_files(counted, ScanFile((label,), payload, 'own_stratum'))
   write = partial(write_tallies, path, label=label)
   sum_groups(scanned, write, len(files))
 

@@ -40,7 +40,7 @@ from tfx_balance.plan.common_keys import (
 from tfx_balance.scan.fixed_layout import ValueKind
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.scan.strata import BATCH_RECORDS, ClassColumn, Payload, feature_kinds
-from tfx_balance.tfrecord.files import changed, read_frames
+from tfx_balance.tfrecord.files import read_frames
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file, open_as_is, write_json
 
 _SNIFFED_RECORDS = 64
@@ -162,12 +162,17 @@ class ShowRecords(beam.DoFn):
         record = frames.payloads()[position - at]
         keys = record_keys(self._feature, self._payload, file.path)
         if keys.digests([record])[0].tolist() != [list(places[position])]:
-          raise changed(file.path)
+          raise _changed(file.path)
         yield (file.rank, position), describe_record(record, self._feature, self._payload)
       at += len(frames)
       if at > last:
         return
-    raise changed(file.path)
+    raise _changed(file.path)
+
+
+def _changed(path: str) -> DataError:
+  """Returns the error for a file that is not what an earlier reading of it found."""
+  return DataError(f'{path} changed while it was read; run again when nothing writes to it')
 
 
 def describe_record(record: bytes, feature: str | None, payload: Payload) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +10,12 @@ from tfx_balance.plan.ranks import Ints
 
 SHARD_BYTES = 128 << 20
 """Decompressed bytes of an output file, about, where nobody asks for a number of files."""
-BUCKET_BYTES = 8 << 20
-"""Decompressed bytes that a gather sorts at a time, about."""
-MAX_BUCKET_BYTES = 256 << 20
-"""Largest bucket, for outputs so large that smaller ones would be too many."""
-MAX_BUCKETS = 256
-"""Buckets that are small, in all the files of an output."""
+GATHER_BYTES = 8 << 20
+"""Decompressed bytes that are gathered at a time, about."""
+MAX_GATHER_BYTES = 256 << 20
+"""Largest chunk, for outputs so large that smaller ones would be too many."""
+SMALL_CHUNKS = 256
+"""Number of chunks that are small, in all the files of an output."""
 FAN_OUT = 64
 """Files of an output that one input file writes to."""
 
@@ -26,13 +25,13 @@ class OutputLayout:
   """How one output, such as a split, is cut.
 
   Attributes:
-    paths: Paths of its files. Several outputs may share these; each has a section of a file then.
-    n_buckets: Number of buckets in each file.
-    section: Number of its section: that of number 0 comes first in a bucket.
+    paths: Paths of its files. Several outputs may share one; each has a section of it then.
+    n_chunks: Number of chunks in which each file is gathered.
+    section: Number of its section: that of number 0 comes first.
   """
 
   paths: tuple[str, ...]
-  n_buckets: int
+  n_chunks: int
   section: int = 0
 
   @classmethod
@@ -42,7 +41,6 @@ class OutputLayout:
     folder: str,
     suffix: str,
     n_files: int | None = None,
-    most_files: int = sys.maxsize,
   ) -> OutputLayout:
     """Returns the layout for about n_bytes, in the given or a sensible number of files.
 
@@ -51,12 +49,11 @@ class OutputLayout:
       folder: Folder of the files.
       suffix: End of their names: '.gz', or '' for plain ones.
       n_files: Number of files; None for as many as are sensible.
-      most_files: Largest number of files where `n_files` is None.
     """
-    n = n_files or min(max(1, -(-n_bytes // SHARD_BYTES)), most_files)
-    bucket = min(max(BUCKET_BYTES, n_bytes // MAX_BUCKETS), MAX_BUCKET_BYTES)
+    n = n_files or max(1, -(-n_bytes // SHARD_BYTES))
+    chunk = min(max(GATHER_BYTES, n_bytes // SMALL_CHUNKS), MAX_GATHER_BYTES)
     paths = (f'{folder}/data_tfrecord-{i:05d}-of-{n:05d}{suffix}' for i in range(n))
-    return cls(tuple(paths), max(1, -(-n_bytes // n // bucket)))
+    return cls(tuple(paths), max(1, -(-n_bytes // n // chunk)))
 
 
 def fan_out(files: Ints, rank: int, n_inputs: int) -> tuple[Ints, Ints]:

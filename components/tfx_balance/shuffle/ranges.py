@@ -1,8 +1,8 @@
-"""The files of several splits, made of ranges of what the input files have spilled.
+"""Output files made of ranges of spilled files.
 
-The n-th files of all splits that have equally many are written together: they are the records of
-the same ranges of the spilled files, each record in the file of its split. So what was spilled is
-read once, or where splits were asked to have different numbers of files, once for each number.
+What an output file takes of a spilled file is a run of neighbours in each block, cut into chunks,
+so that files come together chunk by chunk in memory that does not grow. The n-th files of several
+outputs may be made of the same ranges: then what was spilled is read once for all of them.
 """
 
 from __future__ import annotations
@@ -19,178 +19,246 @@ import pyarrow as pa
 from tfx_balance.beam import counters
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import Ints, UInts, mix, order_of_keys, record_numbers
-from tfx_balance.scan.scan import SpilledFile
-from tfx_balance.shuffle.output_layout import OutputLayout, fan_out
+from tfx_balance.scan.spill import ASSIGNED_ROW, Rows, Spill
+from tfx_balance.shuffle.output_layout import fan_out
+from tfx_balance.shuffle.select import sum_file_counts
 from tfx_balance.tfrecord.files import create_compressed, fill
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, ScratchBuffer
 from tfx_balance.tfrecord.work_files import WorkFile, file_size, new_output_file, open_as_is
 
-FileNumber = tuple[int, int]
-"""How many files splits have, and which of these it is."""
+COUNTS = 'counts'
+"""Tag of the counts of assigned records, each with the rank of its input file."""
+NOWHERE = np.iinfo(np.uint32).max
+"""Output of a record that is left out."""
+FilesKey = tuple[tuple[int, int, str], ...]
+"""Files that are written together: of each the first output whose records it holds, the end of
+these outputs, and its path."""
 
-ASSIGNED_ROW = np.dtype([('size', '<u4'), ('output', '<u2')])
-"""Bytes of a spilled record's frame, and the number of its output (its split)."""
-_PLACE_BITS = 48  # of a key; the output is above
+_PLACE_BITS = 40  # of a key; the output is above
 
 
 @dataclass(frozen=True)
-class SpillRange:
-  """Some neighbouring buckets of a spilled file, cut into chunks: a random part of it each.
+class FileGroup:
+  """Files of one output or several, which are made of the same records of spilled files.
 
   Attributes:
-    spill_path: Path of the frames.
-    assigned_path: Path of the ASSIGNED_ROWs, in the order of the frames.
-    rank: Rank of the input file.
-    records: Number of records of the file before each chunk of a block, and before its end: int64
-      [blocks, chunks + 1].
-    n_bytes: Bytes of their frames, likewise.
+    outputs: First output, end of the outputs, and paths of the files: as many for each. A file of
+      several outputs has their records one output after another.
+    n_chunks: Number of chunks in which a file is gathered; 1 where it has several outputs.
   """
 
-  spill_path: str
-  assigned_path: str
-  rank: int
-  records: Ints
-  n_bytes: Ints
+  outputs: tuple[tuple[int, int, tuple[str, ...]], ...]
+  n_chunks: int
+
+  @property
+  def n_files(self) -> int:
+    """The files of each output."""
+    return len(self.outputs[0][2])
+
+  def key(self, i: int) -> FilesKey:
+    """Returns the i-th files."""
+    return tuple((first, end, paths[i]) for first, end, paths in self.outputs)
 
 
+@dataclass(frozen=True)
 class SpillRanges:
-  """Finds the ranges of a spilled file, block by block, by the files that they go to."""
+  """The ranges of a spilled file that some output files take.
+
+  Attributes:
+    rank: Number of the spilled file.
+    rows_path: Path of its ASSIGNED_ROWs.
+    frames_path: Path of its frames.
+    cuts: Number of the chunk, first record and end, first byte of the frames and end, chunk by
+      chunk: int64 [m, 5].
+  """
+
+  rank: int
+  rows_path: str
+  frames_path: str
+  cuts: Ints
+
+  def of_chunk(self, i: int) -> Ints:
+    """Returns the cuts of a chunk without its number: int64 [k, 4]."""
+    low, high = np.searchsorted(self.cuts[:, 0], [i, i + 1])
+    return self.cuts[low:high, 1:]
+
+
+class RangeFinder:
+  """Finds the ranges of a spilled file, block by block."""
 
   def __init__(
-    self,
-    spilled: SpilledFile,
-    assigned_path: str,
-    layouts: Sequence[OutputLayout],
-    n_inputs: int,
+    self, spill: Spill, rows_path: str, groups: Sequence[FileGroup], n_inputs: int, key: int
   ) -> None:
-    self._spilled, self._assigned_path = spilled, assigned_path
-    self._before = np.zeros((2, 1), np.int64)  # records and bytes of the blocks so far
-    self._first, self._edges = dict[int, int](), dict[int, Ints]()
-    several = file_numbers(layouts)
-    self._found: dict[int, list[Ints]] = {files: [] for files in several}
-    fans = fan_out(np.array(several), spilled.file.rank, n_inputs)
-    for files, targets, first in zip(several, *(fan.tolist() for fan in fans), strict=True):
-      self._first[files] = first
-      ends = -(-np.arange(targets + 1) * spilled.n_buckets // targets)  # of the files, in buckets
-      chunks = np.arange(n_chunks(layouts, files) + 1)
-      self._edges[files] = ends[:-1, None] + np.diff(ends)[:, None] * chunks // chunks[-1]
+    """Begins a file.
 
-  def add(self, table: Ints) -> None:
-    """Takes the next block, of whose buckets the table tells, as `SpilledFile.blocks` yields it."""
-    before = self._before + np.pad(np.cumsum(table, axis=1), ((0, 0), (1, 0)))
-    for files, edges in self._edges.items():
-      self._found[files].append(before[:, edges])
-    self._before = before[:, -1:]
+    Args:
+      spill: Spilled file.
+      rows_path: Path of its ASSIGNED_ROWs.
+      groups: Groups of files that it may write to.
+      n_inputs: Number of input files that write to them.
+      key: Key of the random numbers by which what is left of a division is dealt.
+    """
+    self._spill, self._rows_path, self._groups, self._key = spill, rows_path, groups, key
+    self._files = np.array([group.n_files for group in groups], np.int64)
+    self._chunks = np.array([group.n_chunks for group in groups], np.int64)
+    self._targets, self._first = fan_out(self._files, spill.rank, n_inputs)
+    self._edges = np.cumsum(np.append(0, self._files))  # the first file of each group
+    self._records = self._bytes = 0
+    self._found = [np.empty((0, 6), np.int64)]  # number of the file, and what a cut is
 
-  def by_file(self) -> Iterator[tuple[FileNumber, SpillRange]]:
-    """Yields the ranges that have records."""
-    for files, found in self._found.items():
-      edges = np.stack(found, axis=2) if found else np.zeros((2, 0, 0, 2), np.int64)
-      for i, (records, n_bytes) in enumerate(zip(*edges, strict=True)):
-        if (records[:, -1] > records[:, 0]).any():
-          path, rank = self._spilled.spill_path, self._spilled.file.rank
-          number = files, (self._first[files] + i) % files
-          yield number, SpillRange(path, self._assigned_path, rank, records, n_bytes)
+  def add(self, sizes: npt.NDArray[np.integer], groups: Ints | None = None) -> None:
+    """Takes the next block.
+
+    Args:
+      sizes: Bytes of the frames: [n].
+      groups: Group that takes each record, -1 for none: int64 [n], neighbours alike where that can
+        be; None where every group takes from the whole block.
+    """
+    n, offsets = len(sizes), np.cumsum(np.append(0, sizes.astype(np.int64)))
+    if groups is None:
+      mine = np.arange(len(self._groups))
+      starts, counts = np.zeros(len(mine), np.int64), np.full(len(mine), n)
+    else:
+      starts = np.flatnonzero(np.diff(groups, prepend=-2))
+      counts, mine = np.diff(np.append(starts, n)), groups[starts]
+      starts, counts, mine = (column[mine >= 0] for column in (starts, counts, mine))
+    pieces = self._targets[mine] * self._chunks[mine]
+    numbers = (self._records + starts).astype(np.uint64) + np.uint64(self._spill.rank << 40)
+    shift = (mix(numbers, self._key) % pieces.astype(np.uint64)).astype(np.int64)
+    run = np.repeat(np.arange(len(mine)), pieces)
+    piece = np.arange(len(run)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    starts, counts, shift, pieces, mine = (x[run] for x in (starts, counts, shift, pieces, mine))
+    low, high = (starts + (counts * p + shift) // pieces for p in (piece, piece + 1))
+    chunks = self._chunks[mine]
+    file = self._edges[mine] + (self._first[mine] + piece // chunks) % self._files[mine]
+    bounds = (self._records + low, self._records + high)
+    n_bytes = (self._bytes + offsets[low], self._bytes + offsets[high])
+    cuts = np.stack([file, piece % chunks, *bounds, *n_bytes], axis=1)
+    self._found.append(cuts[low < high])
+    self._records, self._bytes = self._records + n, self._bytes + int(offsets[-1])
+
+  def by_file(self) -> Iterator[tuple[FilesKey, SpillRanges]]:
+    """Yields the ranges of the files that get records."""
+    cuts = np.concatenate(self._found)
+    cuts = cuts[np.lexsort((cuts[:, 2], cuts[:, 1], cuts[:, 0]))]
+    for mine in np.split(cuts, np.flatnonzero(np.diff(cuts[:, 0])) + 1):
+      if len(mine):
+        group = int(np.searchsorted(self._edges, mine[0, 0], side='right')) - 1
+        key = self._groups[group].key(int(mine[0, 0] - self._edges[group]))
+        spill = self._spill
+        yield key, SpillRanges(spill.rank, self._rows_path, spill.frames_path, mine[:, 1:])
 
 
-def n_chunks(layouts: Sequence[OutputLayout], files: int) -> int:
-  """Returns in how many chunks the files are gathered, of splits that have so many files."""
-  return next(layout.n_buckets for layout in layouts if len(layout.paths) == files)
-
-
-def file_numbers(layouts: Sequence[OutputLayout]) -> list[int]:
-  """Returns how many files the splits have: every number once."""
-  return sorted({len(layout.paths) for layout in layouts})
-
-
-def all_files(layouts: Sequence[OutputLayout]) -> Iterator[tuple[FileNumber, None]]:
+def all_files(groups: Iterable[FileGroup]) -> Iterator[tuple[FilesKey, None]]:
   """Yields every file that must come out, also when it has no records."""
-  for files in file_numbers(layouts):
-    for i in range(files):
-      yield (files, i), None
+  for group in groups:
+    for i in range(group.n_files):
+      yield group.key(i), None
+
+
+def gather_ranges(
+  assigned: beam.pvalue.DoOutputsTuple,
+  job: beam.PCollection,
+  n_inputs: int,
+  work_dir: str,
+  seed: int,
+) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
+  """Returns the job, the counts of all assigned records, and the output files: `WorkFile`.
+
+  Args:
+    assigned: `ranges`, (key of the files, `SpillRanges`), and COUNTS, of each spilled file.
+    job: Job whose file groups are written.
+    n_inputs: Number of input files.
+    work_dir: Folder of work files.
+    seed: Seed of the order of the records.
+  """
+  files = job | 'AllFiles' >> beam.FlatMap(lambda job: all_files(job.groups))
+  written = (
+    (assigned.ranges, files)
+    | 'RangesAndFiles' >> beam.Flatten()
+    | 'ByFile' >> beam.GroupByKey()
+    | 'GatherRanges' >> beam.ParDo(GatherRanges(work_dir, seed))
+  )
+  return job, sum_file_counts(assigned[COUNTS], n_inputs), written
 
 
 class GatherRanges(beam.DoFn):
-  """Turns (number of a file, its ranges) into a `WorkFile` for each split with so many files."""
+  """Turns (key of some files, the ranges that they take) into a `WorkFile` for each."""
 
   def __init__(self, work_dir: str, seed: int) -> None:
     self._work_dir, self._key = work_dir, tie_break(seed, 'place')
 
-  def process(
-    self,
-    element: tuple[FileNumber, Iterable[SpillRange | None]],
-    layouts: Sequence[OutputLayout],
-  ) -> Iterator[WorkFile]:
-    (files, i), found = element
-    ranges = sorted((r for r in found if r is not None), key=lambda r: r.rank)
-    finals = {n: layout.paths[i] for n, layout in enumerate(layouts) if len(layout.paths) == files}
-    paths = {n: new_output_file(self._work_dir, path) for n, path in finals.items()}
-    chunks = Chunks(ranges, list(paths), len(layouts), self._key)
-    records, n_bytes = np.zeros((2, len(layouts)), np.int64)
+  def process(self, element: tuple[FilesKey, Iterable[SpillRanges | None]]) -> Iterator[WorkFile]:
+    key, found = element
+    chunks = Chunks([ranges for ranges in found if ranges is not None], key, self._key)
+    paths = [new_output_file(self._work_dir, path) for _, _, path in key]
+    records, n_bytes = np.zeros((2, chunks.n_outputs), np.int64)
     with contextlib.ExitStack() as stack:
-      out = {n: stack.enter_context(create_compressed(path)) for n, path in paths.items()}
-      for chunk in range(n_chunks(layouts, files)):
-        frames, ends = chunks.read(chunk)
+      out = [stack.enter_context(create_compressed(path)) for path in paths]
+      for i in range(chunks.n_chunks):
+        frames, ends = chunks.read(i)
         data, at = memoryview(frames.data), frames.offsets[ends]
-        for n, file in out.items():
-          file.write(data[at[n] : at[n + 1]])
+        for (first, end, _), file in zip(key, out, strict=True):
+          file.write(data[at[first] : at[end]])
         records += np.diff(ends)
-        counters.WRITTEN.inc(int(ends[-1] - ends[0]))
+        counters.WRITTEN.inc(len(frames))
         n_bytes += np.diff(at)
-    for n, path in paths.items():
-      held = int(records[n])
-      n_payload = int(n_bytes[n]) - held * (HEADER + FOOTER)
-      yield WorkFile(path, finals[n], held, n_payload, size=file_size(path))
+    for (first, end, final), path in zip(key, paths, strict=True):
+      held = int(records[first:end].sum())
+      n_payload = int(n_bytes[first:end].sum()) - held * (HEADER + FOOTER)
+      sections = tuple(records[first:end].tolist()) if end - first > 1 else ()
+      yield WorkFile(path, final, held, n_payload, sections, file_size(path))
 
 
 class Chunks:
-  """Reads the chunks of the ranges of one output file, or of the n-th one of several splits.
+  """Reads the chunks of some files that are written together."""
 
-  Returned are the records of the splits `wanted`, numbers in ascending order.
-  """
-
-  def __init__(
-    self, ranges: Sequence[SpillRange], wanted: Sequence[int], n_outputs: int, key: int
-  ) -> None:
-    self._ranges, self._wanted, self._n_outputs, self._key = ranges, wanted, n_outputs, key
+  def __init__(self, ranges: Sequence[SpillRanges], key: FilesKey, seed_key: int) -> None:
+    self._ranges = sorted(ranges, key=lambda each: each.rank)
+    self.n_chunks = max((int(each.cuts[-1, 0]) + 1 for each in ranges), default=0)
+    self.n_outputs = max(end for _, end, _ in key)
+    self._wanted = np.zeros(self.n_outputs + 1, bool)
+    for first, end, _ in key:
+      self._wanted[first:end] = True
+    self._key = seed_key
     self._read, self._taken = ScratchBuffer(), ScratchBuffer()
 
   def read(self, i: int) -> tuple[Frames, Ints]:
-    """Returns the frames of the i-th chunk, those of one split after another.
+    """Returns the frames of the i-th chunk, those of one output after another.
 
     Returns:
-      The frames, which hold until the next call; and int64 [splits + 1], which of them are the
-      first of each split, and the end.
+      The frames, which hold until the next call; and int64 [outputs + 1], which of them are the
+      first of each output, and the end.
     """
     rows, keys, data = self._fill(i)
     outputs = rows['output']
     order = order_of_keys(outputs.astype(np.uint64) << np.uint64(_PLACE_BITS) | keys)
-    held = np.bincount(outputs, minlength=self._n_outputs)
-    if len(self._wanted) < self._n_outputs:
-      order = order[np.isin(outputs[order], self._wanted)]
-      held[np.setdiff1d(np.arange(self._n_outputs), self._wanted)] = 0
+    wanted = self._wanted[np.minimum(outputs, self.n_outputs)]
+    if not wanted.all():
+      order, outputs = order[wanted[order]], outputs[wanted]
+    held = np.bincount(outputs, minlength=self.n_outputs)
     offsets = np.cumsum(np.append(0, rows['size'].astype(np.int64)))
     frames = Frames(pa.py_buffer(data), offsets).take(order, self._taken)
     return frames, np.append(0, np.cumsum(held))
 
-  def _fill(self, i: int) -> tuple[npt.NDArray[np.void], UInts, npt.NDArray[np.uint8]]:
+  def _fill(self, i: int) -> tuple[Rows, UInts, npt.NDArray[np.uint8]]:
     """Returns a chunk as it is stored: ASSIGNED_ROW [n], random uint64 [n], and the frames."""
-    cuts = [(r, r.records[:, i : i + 2], r.n_bytes[:, i : i + 2]) for r in self._ranges]
-    cuts = [cut for cut in cuts if np.diff(cut[1]).any()]
-    n_records = sum(int(np.diff(records).sum()) for _, records, _ in cuts)
+    chosen = [(ranges, ranges.of_chunk(i)) for ranges in self._ranges]
+    total = sum((cuts.sum(axis=0) for _, cuts in chosen), np.zeros(4, np.int64))
+    n_records, n_bytes = int(total[1] - total[0]), int(total[3] - total[2])
     rows, numbers = np.empty(n_records, ASSIGNED_ROW), np.empty(n_records, np.uint64)
-    data = self._read.take(sum(int(np.diff(n_bytes).sum()) for _, _, n_bytes in cuts))
+    data = self._read.take(n_bytes)
     record = byte = 0
-    for found, records, n_bytes in cuts:
-      with open_as_is(found.spill_path) as spill, open_as_is(found.assigned_path) as assigned:
-        for (first, last), (low, high) in zip(records.tolist(), n_bytes.tolist(), strict=True):
-          if first == last:
-            continue
+    for ranges, cuts in chosen:
+      if not len(cuts):
+        continue
+      with open_as_is(ranges.frames_path) as frames, open_as_is(ranges.rows_path) as assigned:
+        for first, last, low, high in cuts.tolist():
           end = record + last - first
           assigned.seek(first * ASSIGNED_ROW.itemsize)
-          fill(assigned, rows[record:end].view(np.uint8), found.assigned_path)
-          spill.seek(low)
-          fill(spill, data[byte:][: high - low], found.spill_path)
-          numbers[record:end] = record_numbers(found.rank, first, last - first)
+          fill(assigned, rows[record:end].view(np.uint8), ranges.rows_path)
+          frames.seek(low)
+          fill(frames, data[byte:][: high - low], ranges.frames_path)
+          numbers[record:end] = record_numbers(ranges.rank, first, last - first)
           record, byte = end, byte + high - low
     return rows, mix(numbers, self._key) >> np.uint64(64 - _PLACE_BITS), data

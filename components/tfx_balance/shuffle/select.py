@@ -35,7 +35,6 @@ from tfx_balance.plan.ranks import (
 )
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import ScannedFile
-from tfx_balance.scan.strata import BAD
 from tfx_balance.scan.stratum_columns import StratumColumns
 
 RANGE_ROWS = 1 << 22
@@ -85,61 +84,48 @@ class Selection:
     raise IndexError(row)
 
   def rows_of(self, scanned: ScannedFile) -> Ints:
-    """Returns the row of each code in a file's index; the last one, -1, is for dropped records."""
+    """Returns the row of each code in a file's index."""
     first, group = 0, scanned.file.group
     for name, strata in self.strata.items():
       if name == group:
         break
       first += len(strata)
-    return np.append(first + self.strata[group].rows_of(scanned.strata), -1)
+    return first + self.strata[group].rows_of(scanned.strata)
 
   def ranks(self, index: npt.NDArray[np.void]) -> UInts:
     """Returns the ranks of the records of an index."""
     return ranks(index['hash'], self.seed, self.purpose)
 
   def ranked(self, scanned: ScannedFile) -> Iterator[tuple[Ints, UInts]]:
-    """Yields the rows and the ranks of a file's records that are not dropped, chunk by chunk."""
+    """Yields the rows and the ranks of a file's records, block by block."""
     rows = self.rows_of(scanned)
-    for index in scanned.index_rows():
-      code = index['code']
-      if code.max(initial=0) >= BAD:
-        index = index[code < BAD]
+    for index in scanned.spill.index():
       yield rows[index['code']], self.ranks(index)
 
 
 class FileAssigner:
-  """Tells the row and the part of each record of one file, a chunk at a time."""
+  """Tells the row and the part of each record of one file, a block at a time."""
 
   def __init__(self, selection: Selection, thresholds: Thresholds, scanned: ScannedFile) -> None:
     self._selection = selection
     self._rows = selection.rows_of(scanned)
-    self._assigner = Assigner(thresholds, self._rows[:-1], scanned.file.rank)
-    self._counts = np.zeros((len(self._rows) - 1, selection.quotas.shape[1]), np.int64)
+    self._assigner = Assigner(thresholds, self._rows, scanned.file.rank)
+    self._counts = np.zeros((len(self._rows), selection.quotas.shape[1]), np.int64)
 
   @property
   def counts(self) -> SparseCounts:
     """The number of records told so far by row and part."""
     shape = self._selection.quotas.shape
-    cells = self._rows[:-1, None] * shape[1] + np.arange(shape[1])
+    cells = self._rows[:, None] * shape[1] + np.arange(shape[1])
     return SparseCounts.of(shape, cells.reshape(-1), self._counts.reshape(-1))
 
   def assign(self, index: npt.NDArray[np.void]) -> tuple[Ints, Ints]:
-    """Returns rows and parts, int64 [n]; both -1 for a record that is dropped."""
-    codes = np.minimum(index['code'], len(self._rows) - 1).astype(np.int64)
-    ranks = self._selection.ranks(index)
-    rows = self._rows[codes]
-    if rows.min(initial=0) < 0:
-      kept = rows >= 0
-      parts = np.full(len(rows), -1, np.int64)
-      parts[kept] = self._assign(codes[kept], ranks[kept])
-      return rows, parts
-    return rows, self._assign(codes, ranks)
-
-  def _assign(self, codes: Ints, ranks: UInts) -> Ints:
-    parts = self._assigner.assign(codes, ranks)
+    """Returns rows and parts, int64 [n]."""
+    codes = index['code'].astype(np.int64)
+    parts = self._assigner.assign(codes, self._selection.ranks(index))
     cells = np.bincount(codes * self._counts.shape[1] + parts, minlength=self._counts.size)
     self._counts += cells.reshape(self._counts.shape)
-    return parts
+    return self._rows[codes], parts
 
 
 def find_file_thresholds(
@@ -264,5 +250,5 @@ def _number(search: Search) -> int:
 
 def _ranges(selection: Selection, scanned: ScannedFile) -> list[int]:
   """Returns the ranges that a file's rows are in."""
-  rows = selection.rows_of(scanned)[:-1]
+  rows = selection.rows_of(scanned)
   return np.unique(np.searchsorted(selection.edges, rows, side='right') - 1).tolist()

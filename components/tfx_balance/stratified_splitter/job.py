@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tfx_balance.documents.class_distribution import SIDECAR_NAME
@@ -10,17 +10,11 @@ from tfx_balance.documents.descriptions import describe_split
 from tfx_balance.plan.split_plan import SplitPlan, plan_splits
 from tfx_balance.scan.totals import Totals, check_features
 from tfx_balance.shuffle.output_layout import OutputLayout
+from tfx_balance.shuffle.ranges import FileGroup
 from tfx_balance.shuffle.select import Selection
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.tfrecord.work_files import WorkFile
 from tfx_balance.writer import Job, Request, file_sizes
-
-BUCKETS = 4096
-"""Buckets of a block of a spilled file: as finely it can be cut into files and chunks, so that a
-chunk of 1 TB in a single output file is still 256 MB."""
-BUCKETS_PER_FILE = 4
-"""Least number of buckets for each file that one input file writes to: fewer make them unequal."""
-
 
 SplitRequest = Request[SplitterParameters]
 
@@ -38,6 +32,16 @@ class SplitJob(Job):
     return Selection(
       {'': self.totals.strata().strata}, self.quotas, self.request.parameters.seed, 'split'
     )
+
+  @property
+  def groups(self) -> list[FileGroup]:
+    """The n-th files of all splits that have equally many are written together."""
+    numbers = sorted({len(layout.paths) for layout in self.layouts})
+    return [self._group(n) for n in numbers]
+
+  def _group(self, n_files: int) -> FileGroup:
+    alike = [(i, one) for i, one in enumerate(self.layouts) if len(one.paths) == n_files]
+    return FileGroup(tuple((i, i + 1, one.paths) for i, one in alike), alike[0][1].n_chunks)
 
   def documents(self, files: Sequence[WorkFile], passed_through: Sequence[str]) -> dict[str, str]:
     """Returns the sidecar by its path."""
@@ -66,13 +70,7 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
       f'{request.output_uri}/Split-{name}',
       request.suffix,
       parameters.output_files.get(name),
-      totals.n_files * BUCKETS // BUCKETS_PER_FILE,
     )
     for name in plan.splits
   )
   return SplitJob(request, layouts, tuple(plan.totals()), plan.quotas, totals, plan)
-
-
-def n_buckets(n_files: Mapping[str, int]) -> int:
-  """Returns the number of buckets of each block, given the number of files asked for by split."""
-  return max(BUCKETS, BUCKETS_PER_FILE * max(n_files.values(), default=1))

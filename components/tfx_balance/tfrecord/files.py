@@ -7,7 +7,6 @@ import io
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
-import numpy as np
 import numpy.typing as npt
 from isal import igzip_threaded
 
@@ -19,7 +18,6 @@ from tfx_balance.tfrecord.reading import (
   LARGEST_RECORD_BYTES,
   BadRecords,
   frames_of_stream,
-  read_bytes,
 )
 from tfx_balance.tfrecord.work_files import OutputFile, create_stream, open_as_is
 
@@ -52,30 +50,6 @@ def read_frames(
   """
   with open_decompressed(path) as stream:
     yield from frames_of_stream(stream, path, chunk_bytes, max_record_bytes, bad)
-
-
-def read_sized(stream: BinaryIO, sizes: npt.NDArray[Any], path: str) -> Frames:
-  """Returns the next frames of a stream, whose sizes are known from an earlier, checked reading.
-
-  Raises:
-    DataError: if the stream ends early: the file has changed in between.
-  """
-  offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-  data = read_bytes(stream, int(offsets[-1]), path)
-  if len(data) != offsets[-1]:
-    raise changed(path)
-  return Frames(data, offsets)
-
-
-def check_end(stream: BinaryIO, path: str, left: int) -> None:
-  """Checks that so many bytes are left in a stream; raises DataError if the file has changed."""
-  if len(read_bytes(stream, left + 1, path)) != left:
-    raise changed(path)
-
-
-def changed(path: str) -> DataError:
-  """Returns the error for a file that is not what an earlier reading of it found."""
-  return DataError(f'{path} changed while it was read; run again when nothing writes to it')
 
 
 def fill(stream: BinaryIO, array: npt.NDArray[Any], path: str) -> None:
