@@ -23,6 +23,7 @@ class OneSplit(Job):
   """A job of one split in two files, five records in all."""
 
   sidecar: Any
+  groups = ()
 
   def documents(self, files, passed_through):
     sidecar = self.sidecar or [list(passed_through), len(files)]

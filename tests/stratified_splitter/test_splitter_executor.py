@@ -341,9 +341,9 @@ def test_every_bundle_may_run_twice(split, monkeypatch):
   gathered = []
   gather = GatherRanges.process
 
-  def counted(step, element, job):
+  def counted(step, element):
     gathered.append(element[0])
-    yield from gather(step, element, job)
+    yield from gather(step, element)
 
   monkeypatch.setattr(GatherRanges, 'process', counted)
   out = split(shards, input_splits='all', output_files=2)
