@@ -1,15 +1,19 @@
 """The folder of work files: gone at the end of its run, or by the next run of one that is dead."""
 
+import contextlib
 import json
 import os
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
+from obstore.store import LocalStore
 from tfx_balance.errors import ConfigError
+from tfx_balance.tfrecord import object_store
 from tfx_balance.tfrecord import work_folder as module
-from tfx_balance.tfrecord.storage import BeamFiles, storage_of
-from tfx_balance.tfrecord.work_folder import HEARTBEAT, STALE_VARIABLE, work_folder
+from tfx_balance.tfrecord.storage import BeamFiles, exists, storage_of, write_whole
+from tfx_balance.tfrecord.work_folder import HEARTBEAT, STALE_VARIABLE, WORK_VARIABLE, work_folder
 
 HOUR = 3600
 
@@ -138,3 +142,51 @@ def test_what_is_no_number_of_hours_is_refused(tmp_path, monkeypatch, hours):
   with pytest.raises(ConfigError, match=fault), work_folder(str(tmp_path)):
     pass
   assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def bucket(tmp_path, monkeypatch):
+  """Returns the folder that stands for every bucket."""
+  folder = tmp_path / 'bucket'
+  store = LocalStore(folder, mkdir=True, automatic_cleanup=True)
+  monkeypatch.setattr(object_store, '_bucket', lambda *_: store)
+  monkeypatch.setattr(module, 'storage_of', storage_of)
+  monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path / 'temporary'))
+  (tmp_path / 'temporary').mkdir()
+  return folder
+
+
+URI = 's3://bucket/root/7'
+
+
+@pytest.mark.parametrize('one_machine', [True, False])
+def test_the_place_of_work_files_is_chosen(bucket, tmp_path, monkeypatch, caplog, one_machine):
+  with caplog.at_level('INFO'), work_folder(URI, one_machine=one_machine) as folder:
+    here = str(tmp_path / 'temporary')
+    assert folder.startswith(here if one_machine else f'{URI}/.work-')
+    write_whole(f'{folder}/spill', b'x')
+  assert f'work files are in {os.path.dirname(folder)}: ' in caplog.text
+  assert [path for path in tmp_path.rglob('*') if path.is_file()] == []
+  monkeypatch.setenv(WORK_VARIABLE, str(tmp_path / 'given'))
+  with work_folder(URI, one_machine=one_machine) as folder:
+    assert Path(folder).parent == tmp_path / 'given'
+
+
+@pytest.mark.parametrize('fails', [False, True])
+def test_what_an_attempt_leaves_in_a_bucket_is_deleted(bucket, fails):
+  def run():
+    with work_folder(URI):
+      assert not exists(f'{URI}/Split-train/left')
+      write_whole(f'{URI}/Split-train/new', b'')
+      if fails:
+        raise ValueError('some fault')
+
+  for name in ('Split-train/left', 'class_distribution.json', 'of-another/a', 'notes.txt'):
+    write_whole(f'{URI}/{name}', b'x')
+  with pytest.raises(ValueError, match='some fault') if fails else contextlib.nullcontext():
+    run()
+  found = sorted(
+    path.relative_to(bucket).as_posix() for path in bucket.rglob('*') if path.is_file()
+  )
+  kept = ['root/7/notes.txt', 'root/7/of-another/a']
+  assert found == [*([] if fails else ['root/7/Split-train/new']), *kept]
