@@ -24,7 +24,12 @@ from pipelines.own_labels import MISSING_LABEL, OwnDataError
 
 SCHEMA = environment.PROJECT / 'schemas' / 'digits' / 'schema.pbtxt'
 WRITTEN = 'written-input'  # subfolder of the pipeline root: own data converted for ExampleGen
-LOCAL_BEAM = '--direct_running_mode=in_memory'  # Beam's default downloads a runner
+LOCAL_BEAM = (
+  '--direct_running_mode=in_memory',
+  '--runner=FnApiRunner',  # Beam's default tries to download another one for each component
+  # With an image, which this runner does not use, TFX does not pack itself for remote workers.
+  '--sdk_container_image=none',
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class RunSettings:
   train_steps: int = 300
   compare: int = 1
   verbose: bool = False
-  beam_args: tuple[str, ...] = (LOCAL_BEAM,)
+  beam_args: tuple[str, ...] = LOCAL_BEAM
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -128,7 +133,7 @@ def parse_arguments(arguments: Sequence[str]) -> RunSettings:
   own = known.examples or known.images
   name = own.resolve().name if own else 'digits'
   if not any(argument.startswith(('--direct_running_mode', '--runner')) for argument in beam_args):
-    beam_args.append(LOCAL_BEAM)
+    beam_args += LOCAL_BEAM
   return RunSettings(
     examples=known.examples,
     images=known.images,

@@ -92,6 +92,7 @@ def create_pipeline(
     preprocessing_fn=model.preprocessing_fn,
     custom_config=options,
     disable_statistics=True,  # StatisticsGen has those of what goes in
+    disable_analyzer_cache=True,  # no later run reads it
   )
   input_gen = BalancedInputGen(
     examples=transform.outputs['transformed_examples'], label=label, seed=seed

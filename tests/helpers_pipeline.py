@@ -15,13 +15,16 @@ from tfx.types import channel_utils, standard_artifacts
 
 from tests.helpers_examples import examples_artifact, write_splits
 
-# A container image is named so that TFX does not package itself for remote workers, which takes a
-# second for each executor; without any, nothing takes notice of it.
+# With a container image, which these runners do not use, TFX does not package itself for remote
+# workers; that takes a second for each executor. Beam's default runner tries to download another.
+_NO_PACKAGE = '--sdk_container_image=none'
 IN_MEMORY = (
+  '--runner=FnApiRunner',
   '--direct_running_mode=in_memory',
   '--direct_num_workers=1',
-  '--sdk_container_image=none',
+  _NO_PACKAGE,
 )
+WORKER_PROCESSES = ('--direct_running_mode=multi_processing', '--direct_num_workers=2', _NO_PACKAGE)
 
 
 def input_artifact(

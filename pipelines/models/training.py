@@ -1,10 +1,11 @@
 """Common code of the sample's models: batches, training, export."""
 
 import dataclasses
+import functools
 import logging
 import time
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -150,13 +151,17 @@ def fit(
 class _Export(tf.Module):
   """Model with preprocessing, and signatures that take serialized tf.Examples.
 
-  It is saved without Keras metadata, so TFMA, Serving and later versions of TFX can load it.
+  It is saved without Keras metadata, so TFMA, Serving and later versions of TFX can load it. Of the
+  layers it therefore keeps only the variables, tables and files: layers would be traced once more
+  when they are saved, which takes 10 s.
   """
 
   def __init__(self, model: tf_keras.Model, transform: tft.TFTransformOutput, label: str):
     super().__init__()
-    self._model = model
-    self._layer = transform.transform_features_layer()
+    layer = transform.transform_features_layer()
+    self._kept = [*model.variables, *resources_of(layer)]
+    self._predict = functools.partial(model, training=False)
+    self._preprocess = functools.partial(layer)
     self._spec = transform.raw_feature_spec()
     self._label = label
 
@@ -164,14 +169,20 @@ class _Export(tf.Module):
   def serve(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
     """Returns class probabilities of raw examples; the label is not required."""
     spec = {name: value for name, value in self._spec.items() if name != self._label}
-    features = self._layer(tf.io.parse_example(examples, spec))
-    return {'probabilities': self._model(features, training=False)}
+    features = self._preprocess(tf.io.parse_example(examples, spec))
+    return {'probabilities': self._predict(features)}
 
   @tf.function(input_signature=_SERIALIZED, autograph=False)
   def transform_labels(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
     """Returns class ids of raw examples; -1 for classes that training lacks."""
-    features = self._layer(tf.io.parse_example(examples, self._spec))
+    features = self._preprocess(tf.io.parse_example(examples, self._spec))
     return {CLASS_ID: tf.reshape(features[self._label], [-1])}
+
+
+def resources_of(layer: tf_keras.layers.Layer) -> list[Any]:
+  """Returns the objects that a layer depends on, such as lookup tables, but no layers."""
+  found = tf.train.TrackableView(layer).descendants()
+  return [part for part in found if not isinstance(part, tf_keras.layers.Layer)]
 
 
 def export(

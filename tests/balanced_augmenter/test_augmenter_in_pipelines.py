@@ -27,7 +27,13 @@ from tests.helpers_examples import (
   value_of,
   write_tfrecords,
 )
-from tests.helpers_pipeline import IN_MEMORY, Published, importer, input_artifact, run_pipeline
+from tests.helpers_pipeline import (
+  WORKER_PROCESSES,
+  Published,
+  importer,
+  input_artifact,
+  run_pipeline,
+)
 
 FUNCTIONS = 'tests.balanced_augmenter.functions'
 HERE = Path(__file__).parent
@@ -326,7 +332,7 @@ def test_worker_processes_give_the_same_bytes(tmp_path):
   )
 
   # They find the function in the wheel that TFX makes of a module file.
-  def run(name, beam_args):
+  def run(name, *beam_args):
     source = importer(artifact)
     augmenter = BalancedAugmenter(
       examples=source.outputs['result'],
@@ -334,11 +340,9 @@ def test_worker_processes_give_the_same_bytes(tmp_path):
       seed=3,
       provenance=True,
     )
-    return output_of(run_pipeline(tmp_path / name, [source, augmenter], beam_args)).uri
+    return output_of(run_pipeline(tmp_path / name, [source, augmenter], *beam_args)).uri
 
-  one = run('one', IN_MEMORY)
-  two = run(
-    'two', ['--direct_running_mode=multi_processing', '--direct_num_workers=2', *IN_MEMORY[2:]]
-  )
+  one = run('one')
+  two = run('two', WORKER_PROCESSES)
   assert all_bytes(one) == all_bytes(two)
   assert class_counts(read_splits(two)['train']) == {b'a': 900, b'b': 900, b'c': 900}

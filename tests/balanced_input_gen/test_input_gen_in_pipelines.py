@@ -26,7 +26,7 @@ from tests.helpers_examples import (
   write_tfrecords,
 )
 from tests.helpers_pipeline import (
-  IN_MEMORY,
+  WORKER_PROCESSES,
   Published,
   execute,
   importer,
@@ -249,7 +249,7 @@ def test_worker_processes_give_the_same_bytes(tmp_path):
   two = run_pipeline(
     tmp_path / 'two',
     [source, input_gen],
-    ['--direct_running_mode=multi_processing', '--direct_num_workers=2', *IN_MEMORY[2:]],
+    WORKER_PROCESSES,
   )
   one = execute(BalancedInputGen, [artifact], tmp_path / 'one', seed=3)
   assert all_bytes(output_of(two).uri) == all_bytes(one.uri)

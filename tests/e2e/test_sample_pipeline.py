@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
@@ -217,6 +218,19 @@ def test_own_table_with_texts_gaps_and_classes_of_one(tmp_path):
   ) in numbers.models:  # a class that is in test alone cannot be learned, and is counted
     assert comparison.recall(unknown.value) == Recall(0, 1)
   assert any('class once 0 has 1 record' in warning for warning in numbers.warnings)
+  assert_model_needs_no_other_files(published, len(numbers.classes))
+
+
+def assert_model_needs_no_other_files(published: PublishedArtifacts, n_classes: int) -> None:
+  """The model has the vocabularies of Transform, whose output is deleted here."""
+  records = list(records_in(Path(published.uri('StratifiedSplitter', 'examples')) / 'Split-test'))
+  shutil.rmtree(published.uri('Transform', 'transform_graph'))
+  folder = Path(published.uri('Trainer', 'model')) / 'Format-Serving'
+  moved = folder.rename(folder.parent / 'moved')
+  served = tf.saved_model.load(str(moved)).signatures['serving_default'](tf.constant(records))
+  assert served['probabilities'].shape[0] == len(records)
+  assert 2 < served['probabilities'].shape[1] <= n_classes
+  np.testing.assert_allclose(tf.reduce_sum(served['probabilities'], axis=1), 1, rtol=1e-5)
 
 
 def test_own_images_of_many_sizes(tmp_path):

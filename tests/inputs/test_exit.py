@@ -4,10 +4,10 @@ Eight iterators, half of them of records that are held and half of streamed ones
 certain that some thread is about to call Python then.
 """
 
+import json
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,17 +15,53 @@ import pytest
 from tests.inputs.helpers_inputs import write_artifact
 
 HERE = Path(__file__).parent
-TIMEOUT = 120  # seconds; a run takes 5
+TIMEOUT = 120  # seconds; a program takes 3
 
-_START = """
-import os, signal, sys, threading, time, warnings
+# Imports once, for seconds, and becomes each of the programs by a fork: nothing has run by then, so
+# that each of them begins as if it had imported by itself, and ends by itself.
+_PROGRAMS = """
+import json, os, signal, sys, threading, time, warnings
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
-os.environ['TF_USE_LEGACY_KERAS'] = '{legacy}'
 warnings.simplefilter('ignore')
 sys.path.insert(0, {here!r})
 import tensorflow as tf
 from helpers_inputs import SPEC
 from tfx_balance.inputs import BalancedInputs
+
+def fork(name, legacy):
+  child = os.fork()
+  if not child:
+    for stream in (1, 2):
+      os.dup2(os.open(f'{{name}}.{{stream}}', os.O_WRONLY | os.O_CREAT), stream)
+    os.environ['TF_USE_LEGACY_KERAS'] = legacy  # tf.keras has not been used
+  return child
+
+def code_of(child):
+  for _ in range({timeout} * 10):
+    ended, status = os.waitpid(child, os.WNOHANG)
+    if ended:
+      return os.waitstatus_to_exitcode(status)
+    time.sleep(0.1)
+  os.kill(child, signal.SIGKILL)
+  os.waitpid(child, 0)
+  return None
+
+programs = json.load(sys.stdin)
+codes, running = {{}}, {{}}
+for name, (legacy, program) in programs.items():
+  running[name] = child = fork(name, legacy)
+  if not child:
+    break
+  if len(running) == 2:
+    first = next(iter(running))
+    codes[first] = code_of(running.pop(first))
+else:
+  codes.update((name, code_of(child)) for name, child in running.items())
+  print(json.dumps(codes), flush=True)
+  os._exit(0)
+exec(program)
+"""
+_START = """
 made = [BalancedInputs.load({root!r}, SPEC, memory_budget=n) for n in (1 << 30, 500)]
 held, dataset = (inputs.train(4) for inputs in made)
 iterators = [iter(one) for one in [held, dataset] * 4]
@@ -108,6 +144,7 @@ print('END', flush=True)
     """
 model = tf.keras.Sequential([tf.keras.layers.Dense(3)])
 model.compile('sgd', tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+model.train_step = tf.autograph.experimental.do_not_convert(model.train_step)  # else it takes 10 s
 rows = dataset.map(lambda f, y: (tf.cast(f['id'], tf.float32)[:, None], y))
 model.fit(rows, steps_per_epoch=5, epochs=2, verbose=0)
 print('END', tf.keras.__name__, flush=True)
@@ -117,32 +154,35 @@ print('END', tf.keras.__name__, flush=True)
 CASES = [(end, legacy) for end in _ENDS for legacy in ((0, 1) if end == 'after fit' else (0,))]
 
 
-def run(code: str) -> subprocess.CompletedProcess:
-  return subprocess.run(
-    [sys.executable, '-c', code], capture_output=True, text=True, check=False, timeout=TIMEOUT
-  )
-
-
 @pytest.fixture(scope='module')
 def ended(tmp_path_factory):
-  """Returns how each program ended: two run at a time, and none is waited for longer than that."""
-  root = tmp_path_factory.mktemp('exit') / 'a'
-  write_artifact(root, [40] * 3, per_file=10)
-  with ThreadPoolExecutor(2) as pool:
-    running = {
-      case: pool.submit(
-        run,
-        _START.format(here=str(HERE), root=str(root), legacy=case[1]) + _ENDS[case[0]][1],
-      )
-      for case in CASES
-    }
-  return running
+  """Returns the exit code (None if it did not end) and the output of each program by its case."""
+  folder = tmp_path_factory.mktemp('exit')
+  write_artifact(folder / 'a', [40] * 3, per_file=10)
+  start = _START.format(root=str(folder / 'a'))
+  programs = {
+    str(folder / str(i)): (str(legacy), start + _ENDS[end][1])
+    for i, (end, legacy) in enumerate(CASES)
+  }
+  done = subprocess.run(
+    [sys.executable, '-c', _PROGRAMS.format(here=str(HERE), timeout=TIMEOUT)],
+    input=json.dumps(programs),
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr[-2000:]
+  codes = json.loads(done.stdout)
+  return {
+    case: (codes[name], *(Path(f'{name}.{stream}').read_text() for stream in (1, 2)))
+    for case, name in zip(CASES, programs, strict=True)
+  }
 
 
 @pytest.mark.parametrize(('end', 'legacy'), CASES)
 def test_a_program_ends(ended, end, legacy):
-  done = ended[end, legacy].result()
-  assert 'END' in done.stdout + done.stderr, done.stderr[-2000:]
-  assert done.returncode == _ENDS[end][0], done.stderr[-2000:]
+  code, out, err = ended[end, legacy]
+  assert 'END' in out + err, err[-2000:]
+  assert code == _ENDS[end][0], err[-2000:]
   if end == 'after fit':
-    assert done.stdout.split()[1].startswith('tf_keras') == bool(legacy), done.stdout
+    assert out.split()[1].startswith('tf_keras') == bool(legacy), out

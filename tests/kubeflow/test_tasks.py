@@ -50,7 +50,7 @@ def spec(tmp_path_factory):
     pipeline_name='small',
     pipeline_root='',
     components=[example_gen, splitter, statistics_gen],
-    beam_pipeline_args=[*IN_MEMORY, '--runner=FnApiRunner'],
+    beam_pipeline_args=list(IN_MEMORY),
   )
   return load_package(compile_pipeline(pipeline, str(folder / 'small.yaml'), 'image'))[0]
 

@@ -12,7 +12,7 @@ def test_the_digits_are_the_default():
   assert settings.examples is None
   assert settings.label == 'label'
   assert settings.pipeline_root == Path('runs/digits').resolve()
-  assert settings.beam_args == (LOCAL_BEAM,)
+  assert settings.beam_args == LOCAL_BEAM
 
 
 def test_own_data_is_written_to_a_folder_of_its_name():
@@ -39,7 +39,7 @@ def test_records_without_a_label_are_an_error_unless_one_says_otherwise():
 def test_other_arguments_go_to_beam():
   settings = parse_arguments(['--direct_num_workers=2', '--verbose'])
   assert settings.verbose
-  assert settings.beam_args == ('--direct_num_workers=2', LOCAL_BEAM)
+  assert settings.beam_args == ('--direct_num_workers=2', *LOCAL_BEAM)
 
 
 @pytest.mark.parametrize(

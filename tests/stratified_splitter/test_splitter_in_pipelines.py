@@ -23,7 +23,7 @@ from tests.helpers_examples import (
   value_of,
   write_tfrecords,
 )
-from tests.helpers_pipeline import IN_MEMORY, importer, input_artifact, run_pipeline
+from tests.helpers_pipeline import WORKER_PROCESSES, execute, importer, input_artifact, run_pipeline
 
 SPLITS = {'train': 8, 'eval': 1, 'test': 1}
 
@@ -213,18 +213,11 @@ def test_worker_processes_give_the_same_bytes(tmp_path):
   artifact = input_artifact(
     tmp_path / 'in', {'all': in_shards(labelled({0: 900, 1: 90, 2: 1}), 4), 'more': [[b'asis']]}
   )
-
-  def run(name, beam_args):
-    source = importer(artifact)
-    splitter = StratifiedSplitter(
-      examples=source.outputs['result'], input_splits='all', seed=3, output_files={'train': 3}
-    )
-    return output_of(run_pipeline(tmp_path / name, [source, splitter], beam_args)).uri
-
-  one = run('one', IN_MEMORY)
-  two = run(
-    'two', ['--direct_running_mode=multi_processing', '--direct_num_workers=2', *IN_MEMORY[2:]]
-  )
+  arguments = {'input_splits': 'all', 'seed': 3, 'output_files': {'train': 3}}
+  source = importer(artifact)
+  splitter = StratifiedSplitter(examples=source.outputs['result'], **arguments)
+  two = output_of(run_pipeline(tmp_path / 'two', [source, splitter], WORKER_PROCESSES)).uri
+  one = execute(StratifiedSplitter, [artifact], tmp_path / 'one', **arguments).uri
   assert all_bytes(one) == all_bytes(two)
   assert_exact({name: read_splits(two)[name] for name in SPLITS}, SPLITS)
 
