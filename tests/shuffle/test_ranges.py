@@ -228,7 +228,7 @@ def test_what_was_spilled_is_read_once_for_each_number_of_files(tmp_path, monkey
     n_read[path] += array.nbytes
     fill(stream, array, path)
 
-  monkeypatch.setattr(ranges, 'fill', fill)
+  monkeypatch.setattr(records, 'fill', fill)
   for n_files, times in (((2, 2, 2), 1), ((2, 4, 2), 2)):
     n_read.clear()
     gather(tmp_path, groups_of(n_files, n_chunks=4), assigned)

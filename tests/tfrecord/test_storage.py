@@ -6,11 +6,13 @@ The objects here are those of a store in a folder; tests/objectstore has them in
 import random
 import shutil
 
+import numpy as np
 import obstore
 import pytest
 from obstore.exceptions import GenericError, PermissionDeniedError
 from obstore.store import LocalStore
 from tfx_balance.tfrecord import object_store
+from tfx_balance.tfrecord.files import fill_ranges
 from tfx_balance.tfrecord.storage import (
   BeamFiles,
   LocalFiles,
@@ -193,3 +195,16 @@ def test_a_move_to_another_disk(tmp_path, monkeypatch):
   move(f'{tmp_path}/a', f'{tmp_path}/b')
   assert read_whole(f'{tmp_path}/b') == b'1'
   assert not exists(f'{tmp_path}/a')
+
+
+def test_ranges_of_several_files_are_read_into_arrays(root):
+  paths = [f'{root}/{i}' for i in range(3)]
+  data = [random.Random(i).randbytes(5_000) for i in range(3)]
+  for path, each in zip(paths, data, strict=True):
+    write_whole(path, each)
+  starts, sizes = [4_000, 0, 1_200], [1_000, 10, 3_000]
+  arrays = [[np.empty(n, np.uint8) for n in sizes] for _ in paths]
+  fill_ranges([(path, starts, mine) for path, mine in zip(paths, arrays, strict=True)])
+  for each, mine in zip(data, arrays, strict=True):
+    for start, array in zip(starts, mine, strict=True):
+      assert array.tobytes() == each[start : start + len(array)]

@@ -22,9 +22,9 @@ from tfx_balance.plan.ranks import Ints, UInts, mix, order_of_keys, record_numbe
 from tfx_balance.scan.spill import ASSIGNED_ROW, Rows, Spill
 from tfx_balance.shuffle.output_layout import fan_out
 from tfx_balance.shuffle.select import sum_file_counts
-from tfx_balance.tfrecord.files import create_compressed, fill
+from tfx_balance.tfrecord.files import FileRanges, create_compressed, fill_ranges
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, ScratchBuffer
-from tfx_balance.tfrecord.work_files import WorkFile, file_size, new_output_file, open_as_is
+from tfx_balance.tfrecord.work_files import WorkFile, file_size, new_output_file
 
 COUNTS = 'counts'
 """Tag of the counts of assigned records, each with the rank of its input file."""
@@ -248,17 +248,19 @@ class Chunks:
     n_records, n_bytes = int(total[1] - total[0]), int(total[3] - total[2])
     rows, numbers = np.empty(n_records, ASSIGNED_ROW), np.empty(n_records, np.uint64)
     data = self._read.take(n_bytes)
+    read: list[FileRanges] = []
     record = byte = 0
     for ranges, cuts in chosen:
       if not len(cuts):
         continue
-      with open_as_is(ranges.frames_path) as frames, open_as_is(ranges.rows_path) as assigned:
-        for first, last, low, high in cuts.tolist():
-          end = record + last - first
-          assigned.seek(first * ASSIGNED_ROW.itemsize)
-          fill(assigned, rows[record:end].view(np.uint8), ranges.rows_path)
-          frames.seek(low)
-          fill(frames, data[byte:][: high - low], ranges.frames_path)
-          numbers[record:end] = record_numbers(ranges.rank, first, last - first)
-          record, byte = end, byte + high - low
+      rows_into, frames_into = [], []
+      for first, last, low, high in cuts.tolist():
+        end = record + last - first
+        rows_into.append(rows[record:end].view(np.uint8))
+        frames_into.append(data[byte:][: high - low])
+        numbers[record:end] = record_numbers(ranges.rank, first, last - first)
+        record, byte = end, byte + high - low
+      read.append((ranges.rows_path, (cuts[:, 0] * ASSIGNED_ROW.itemsize).tolist(), rows_into))
+      read.append((ranges.frames_path, cuts[:, 2].tolist(), frames_into))
+    fill_ranges(read)
     return rows, mix(numbers, self._key) >> np.uint64(64 - _PLACE_BITS), data
