@@ -5,6 +5,9 @@ classes and files is varied one at a time. core-us: core-microseconds per record
 of file I/O including work files, as counted by the system; shuffled: MB of elements between stages
 of the Beam pipeline. Targets: a record costs at most a fifth more in 50 million than in half a
 million, and memory does not grow.
+
+The last case sums counts that the files of a terabyte could have, with each class in 20 of them, as
+Beam sums them, and plans a split and a balance from the sums. Targets: a minute, and 2 GB.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import psutil
+import pyarrow as pa
 
 from benchmarks.data import DataFiles, DataSpec
 from benchmarks.harness import Case, Piece, Result, Work
@@ -30,12 +35,16 @@ SPECS = {
   'small': 'small:50000:8:10 small:500000:8:10 small:500000:64:10 small:500000:8:1000',
   'tiny': 'small:1000:2:10 small:20000:2:10',
 }
+PLANS = {'full': (1_000_000, 50_000), 'small': (100_000, 5_000), 'tiny': (1_000, 600)}
+"""Number of classes and of files that are planned for, by size."""
 _COLOURS = {'records': '#1b6ca8', 'classes': '#c8553d', 'shards': '#588157'}
 
 
 def cases(size: str, specs: Sequence[DataSpec] = ()) -> list[Case]:
   """Returns the cases of a size, or those of the given input files."""
-  return [case_of(spec) for spec in specs or map(DataSpec.parse, SPECS[size].split())]
+  if specs:
+    return [case_of(spec) for spec in specs]
+  return [*map(case_of, map(DataSpec.parse, SPECS[size].split())), plan_case(*PLANS[size])]
 
 
 def case_of(spec: DataSpec) -> Case:
@@ -50,6 +59,46 @@ def case_of(spec: DataSpec) -> Case:
     ours=('ours',),
     shape=asdict(spec),
   )
+
+
+def plan_case(classes: int, files: int) -> Case:
+  """Returns the case that plans for so many classes and files."""
+  side = Piece('benchmarks.scale:plan', {'classes': classes, 'files': files})
+  name = f'plans of {classes:,} classes, {files:,} files'
+  return Case(name, 40 * classes, sides={'ours': side}, peers=(), ours=('ours',))
+
+
+def plan(classes: int, files: int, data: Any, root: str, beam_args: Sequence[str]) -> Work:
+  """Returns the work of summing synthetic counts of files, and of planning from the sums."""
+  from tfx_balance.beam.steps import FAN_IN
+  from tfx_balance.plan.balance_plan import BalanceRequest, plan_balance
+  from tfx_balance.plan.split_plan import SplitShares, plan_splits
+  from tfx_balance.scan.stratum_columns import StratumColumns, StratumCounts
+  from tfx_balance.scan.totals import SumGroups, Totals
+
+  def counted(rank: int) -> dict[str, Totals]:
+    n = 20 * classes // files
+    values = (rank * n + np.arange(n)) * 1_000_003 % classes
+    records = np.random.default_rng(rank).geometric(0.5, n)
+    strata = StratumColumns(('int',), (pa.array(values),))
+    return {'': Totals([StratumCounts(strata, records, 1000 * records)], n_files=1)}
+
+  def run() -> tuple[Any, Any]:
+    add_up, firsts = SumGroups(), range(0, files, FAN_IN)
+    groups = (map(counted, range(first, min(first + FAN_IN, files))) for first in firsts)
+    sums = [add_up.extract_output(add_up.merge_accumulators(group)) for group in groups]
+    counts = add_up.merge_accumulators(sums)[''].strata()
+    balanced = plan_balance(counts.strata.classes, counts.records, BalanceRequest())
+    return plan_splits(counts.strata, counts.records, SplitShares.parse()), balanced
+
+  def check(plans: tuple[Any, Any]) -> dict[str, Any]:
+    split_plan, balanced = plans
+    if len(set(balanced.targets.tolist())) > 1 or len(balanced.classes) != classes:
+      raise RuntimeError(f'{len(balanced.classes)} of {classes} classes are balanced')
+    counts = dict(zip(split_plan.splits, split_plan.totals(), strict=True))
+    return {'records': sum(counts.values()), 'counts': counts}
+
+  return Work(run, check)
 
 
 def split(data: dict[str, Any], root: str, beam_args: Sequence[str]) -> Work:

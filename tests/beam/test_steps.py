@@ -6,7 +6,8 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
-from tfx_balance.beam.steps import create, identity, spread, summed
+from tfx_balance.beam import steps
+from tfx_balance.beam.steps import MergeRows, create, identity, spread, summed
 
 
 @pytest.mark.parametrize('values', [[], [3], [1, 2, 2]], ids=['none', 'one', 'equal ones'])
@@ -27,6 +28,38 @@ def test_every_element_and_the_side_input_are_summed():
     made = create(pipeline, 'Create', [1, 2, 3])
     total = summed(made, 'Sum', operator.mul, sum, operator.sub, factor)
     assert_that(total, equal_to([60 - 10]))
+
+
+def sorted_rows(lists):
+  return sorted(row for rows in lists for row in rows)
+
+
+@pytest.mark.parametrize('n', [3, 7, 30])
+def test_rows_of_many_elements_are_merged_in_a_tree(monkeypatch, n):
+  monkeypatch.setattr(steps, 'FAN_IN', 3)
+  monkeypatch.setattr(steps, 'BATCH_ROWS', 2)
+  lists = [[i, 100 - i] for i in range(n)]
+  with TestPipeline() as pipeline:
+    made = create(pipeline, 'Create', lists)
+    merge = MergeRows(sorted_rows)
+    merged = summed(made, 'Merge', identity, merge, identity, rank=operator.itemgetter(0), n=n)
+    assert_that(merged, equal_to([sorted_rows(lists)]))
+
+
+def test_what_is_merged_is_merged_again_once_as_much_has_come(monkeypatch):
+  monkeypatch.setattr(steps, 'BATCH_ROWS', 1)
+  sizes = []
+
+  def merge(held):
+    sizes.append(len(held))
+    return [row for rows in held for row in rows]
+
+  step = MergeRows(merge)
+  held = step.create_accumulator()
+  for i in range(1000):
+    held = step.add_input(held, [i])
+  assert step.extract_output(held) == [*range(1000)]
+  assert len(sizes) < 12  # as many as there are doublings
 
 
 def test_of_none_comes_nothing():

@@ -114,13 +114,16 @@ def test_files_by_class_hold_their_class(cache):
 
 
 def test_the_scale_benchmark_counts_bytes_and_draws(cache, capsys):
-  small, large = run('scale', cache)
+  small, large, plans = run('scale', cache)
 
   for result, n in ((small, 1_000), (large, 20_000)):
     (measured,) = result.runs['ours']
     assert sum(measured.counts.values()) == measured.records == n
     assert measured.figures['read MB'] > sum(result.sizes.values()) / 1e6
     assert measured.figures['written MB'] > result.sizes['raw_bytes'] / 1e6
+  (planned,) = plans.runs['ours']
+  assert sum(planned.counts.values()) == planned.records > 20_000
+  assert planned.counts['eval'] == pytest.approx(planned.records / 10, abs=1)
   # 20 times the records: counters and ranks near a threshold grow with the square root.
   moved = [result.runs['ours'][0].figures['shuffled MB'] for result in (small, large)]
   assert 0 < moved[0] < moved[1] < 5 * moved[0]

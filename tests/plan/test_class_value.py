@@ -125,6 +125,8 @@ STRATA = st.lists(CLASSES, max_size=3).map(tuple)
 @given(STRATA, STRATA)
 def test_keys_are_equal_for_equal_strata_only(left, right):
   assert (stratum_key(left) == stratum_key(right)) == (left == right)
+  # Splits that people have depend on the keys: a change must raise ALGORITHM_VERSION.
+  assert stratum_key(left) == json.dumps([value.to_json() for value in left], sort_keys=True)
 
 
 @pytest.mark.parametrize(

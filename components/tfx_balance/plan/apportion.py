@@ -179,10 +179,11 @@ class _Network:
     """Makes a network of live edges, each from a node of lower number to one of higher."""
     self.fractions, self.live = fractions, bytearray([1]) * len(fractions)
     self._denominator = denominator
-    self._ends: array[int] = array('q', (tails + heads).tobytes())  # less a node: the other one
-    nodes, edges = np.concatenate([tails, heads]), np.tile(np.arange(len(tails)), 2)
+    tails, heads = tails.astype(np.int32), heads.astype(np.int32)
+    self._ends: array[int] = array('i', (tails + heads).tobytes())  # less a node: the other one
+    nodes, edges = np.concatenate([tails, heads]), np.tile(np.arange(len(tails), dtype='i4'), 2)
     order = np.lexsort((edges, nodes))
-    self._edges: array[int] = array('q', edges[order].tobytes())  # that touch a node, node by node
+    self._edges: array[int] = array('i', edges[order].tobytes())  # that touch a node, node by node
     starts: list[int] = np.searchsorted(nodes[order], np.arange(n_nodes + 1)).tolist()
     # Of each node, where the first and the second edge are that may be live, and the next node's.
     self._first, self._second, self._stop = starts[:-1], starts[:-1], starts[1:]

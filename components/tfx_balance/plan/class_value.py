@@ -86,7 +86,14 @@ def stratum_name(stratum: Stratum) -> str:
 
 def stratum_key(stratum: Stratum) -> str:
   """Returns a text that is equal for equal strata only, which ties are broken by."""
-  return _KEYS.encode([value.to_json() for value in stratum])
+  return f'[{", ".join(map(_key, stratum))}]'
+
+
+def _key(value: ClassValue) -> str:
+  """Returns what JSON has; of an integer without the encoder, which takes five times as long."""
+  if value.kind == 'int' and not isinstance(value.value, bytes):
+    return f'{{"type": "int", "value": {value.value}}}'
+  return _KEYS.encode(value.to_json())
 
 
 def check_key(argument: str, key: Any) -> Any:

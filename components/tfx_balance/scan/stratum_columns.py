@@ -61,10 +61,12 @@ class StratumColumns(Sequence[Stratum]):
   def __getitem__(self, at: int | slice) -> Stratum | Sequence[Stratum]:
     if isinstance(at, slice):
       return StratumColumns(self.kinds, tuple(column[at] for column in self.columns))
-    return self._stratum([column[int(at)].as_py() for column in self.columns])
+    pairs = zip(self.kinds, self.columns, strict=True)
+    return tuple(_class(kind, column[int(at)].as_py()) for kind, column in pairs)
 
   def __iter__(self) -> Iterator[Stratum]:
-    return map(self._stratum, zip(*map(as_list, self.columns), strict=True))
+    pairs = zip(self.kinds, self.columns, strict=True)
+    return zip(*(_classes(kind, as_list(column)) for kind, column in pairs), strict=True)
 
   @property
   def classes(self) -> ClassColumn:
@@ -82,20 +84,32 @@ class StratumColumns(Sequence[Stratum]):
     Raises:
       KeyError: if one is not there.
     """
-    here, there = _common_keys([self, strata])
-    # The hash table is of the few strata of a file, not of all, so that many files are quick.
-    found = pc.index_in(here, value_set=there)
-    rows = np.full(len(strata), -1, np.int64)
-    rows[found.drop_null().to_numpy()] = np.flatnonzero(found.is_valid().to_numpy(False))
+    rows = self._places_of(strata)
+    if rows is None:
+      here, there = _common_keys([self, strata])
+      # The hash table is of the few strata of a file, not of all, so that many files are quick.
+      found = pc.index_in(here, value_set=there)
+      rows = np.full(len(strata), -1, np.int64)
+      rows[found.drop_null().to_numpy()] = np.flatnonzero(found.is_valid().to_numpy(False))
     if (rows < 0).any():
       raise KeyError(strata[int(np.argmax(rows < 0))])
     return rows
 
-  def _stratum(self, values: Iterable[Any]) -> Stratum:
-    return tuple(
-      MISSING if value is None else ClassValue(kind, value)
-      for kind, value in zip(self.kinds, values, strict=True)
-    )
+  def _places_of(self, strata: StratumColumns) -> Ints | None:
+    """Returns `rows_of` by binary search, -1 for one that is not there.
+
+    None where these are not the numbers of one feature in ascending order, without a missing one.
+    """
+    here, there = self.columns[0], strata.columns[0]
+    if self.kinds not in (('int',), ('float',)) or self.kinds != strata.kinds:
+      return None
+    if here.null_count or there.null_count:
+      return None
+    values, wanted = here.to_numpy(), there.to_numpy()
+    if not (values[1:] > values[:-1]).all():
+      return None
+    places = np.minimum(np.searchsorted(values, wanted), len(values) - 1)
+    return np.where(values[places] == wanted, places, -1)
 
 
 class ClassColumn(Sequence[ClassValue]):
@@ -156,6 +170,14 @@ def sum_by_kinds(several: Iterable[StratumCounts]) -> list[StratumCounts]:
   """Returns the sums of the counts that have features of the same types."""
   ordered = sorted(several, key=attrgetter('strata.kinds'))
   return [sum_counts(list(alike)) for _, alike in groupby(ordered, attrgetter('strata.kinds'))]
+
+
+def _class(kind: Kind, value: Any) -> ClassValue:
+  return MISSING if value is None else ClassValue(kind, value)
+
+
+def _classes(kind: Kind, values: Sequence[Any]) -> Iterator[ClassValue]:
+  return (MISSING if value is None else ClassValue(kind, value) for value in values)
 
 
 def as_list(column: pa.Array) -> list[Any]:

@@ -18,7 +18,7 @@ from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.scan.stratum_columns import StratumCounts, sum_by_kinds, sum_counts
 from tfx_balance.tfrecord.reading import too_many
 
-BATCH_ROWS = 1 << 21
+BATCH_ROWS = 1 << 20
 """Rows of counts that are held until they are summed: each row takes 24 bytes and its values."""
 
 

@@ -57,6 +57,11 @@ class Selection:
   seed: int
   purpose: str
 
+  def __getstate__(self) -> dict[str, Any]:
+    """Returns what workers get, with the layout and the ranges: each would find them again."""
+    _ = self.edges
+    return self.__dict__
+
   @cached_property
   def layout(self) -> RankHistogram:
     """Where each row's buckets are."""
@@ -74,6 +79,10 @@ class Selection:
   def range_of(self, number: int) -> tuple[int, int]:
     """Returns the first row of a range, and that of the next."""
     return int(self.edges[number]), int(self.edges[number + 1])
+
+  def ranges_of(self, rows: Ints) -> list[int]:
+    """Returns the ranges that some rows are in."""
+    return [int(n) for n in np.unique(np.searchsorted(self.edges, rows, side='right') - 1)]
 
   def stratum(self, row: int) -> Stratum:
     """Returns the stratum of a row."""
@@ -97,10 +106,9 @@ class Selection:
     return ranks(index['hash'], self.seed, self.purpose)
 
   def ranked(self, scanned: ScannedFile) -> Iterator[tuple[Ints, UInts]]:
-    """Yields the rows and the ranks of a file's records, block by block."""
-    rows = self.rows_of(scanned)
+    """Yields the codes and the ranks of a file's records, block by block."""
     for index in scanned.spill.index():
-      yield rows[index['code']], self.ranks(index)
+      yield index['code'].astype(np.int64), self.ranks(index)
 
 
 class FileAssigner:
@@ -172,15 +180,15 @@ class Search:
 
 def count_ranks(scanned: ScannedFile, selection: Selection) -> Iterator[tuple[int, SparseCounts]]:
   """Yields how many of a file's records have their rank in each bucket, by range of rows."""
-  layout = selection.layout
-  shape = (layout.n_buckets,)
+  layout, rows = selection.layout, selection.rows_of(scanned)
+  ranked = selection.ranked(scanned)
   each = [
-    SparseCounts.count(shape, layout.buckets(rows, rank))
-    for rows, rank in selection.ranked(scanned)
+    SparseCounts.count((layout.n_buckets,), layout.buckets(rows[codes], rank))
+    for codes, rank in ranked
   ]
   if each:
     counts = SparseCounts.merge(each)
-    for number in _ranges(selection, scanned):
+    for number in selection.ranges_of(rows):
       low, high = layout.offsets[list(selection.range_of(number))].tolist()
       yield number, counts.between(low, high)
 
@@ -198,18 +206,22 @@ def collect_candidates(
   scanned: ScannedFile, selection: Selection, searches: Sequence[Search]
 ) -> Iterator[tuple[int, Candidates]]:
   """Yields a file's ranks in the buckets in which parts end, by range of rows."""
-  layout = selection.layout
-  ends = np.concatenate([search.buckets for search in sorted(searches, key=_number)])
+  layout, rows = selection.layout, selection.rows_of(scanned)
+  ends = np.full((len(rows), selection.quotas.shape[1] - 1), -1, np.int64)  # by code
+  for search in searches:
+    low, high = selection.range_of(search.number)
+    own = (rows >= low) & (rows < high)
+    ends[own] = search.buckets[rows[own] - low]
   buckets, near = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
-  for rows, rank in selection.ranked(scanned):
-    bucket = layout.buckets(rows, rank)
-    wanted = np.zeros(len(rows), bool)
+  for codes, rank in selection.ranked(scanned):
+    bucket = layout.buckets(rows[codes], rank)
+    wanted = np.zeros(len(codes), bool)
     for part in range(ends.shape[1]):  # a column at a time: no [n, parts] array
-      wanted |= ends[rows, part] == bucket
+      wanted |= ends[codes, part] == bucket
     buckets.append(bucket[wanted])
     near.append(rank[wanted])
   found = Candidates.collect(np.concatenate(buckets), np.concatenate(near), scanned.file.rank)
-  for number in _ranges(selection, scanned):
+  for number in selection.ranges_of(rows):
     low, high = layout.offsets[list(selection.range_of(number))]
     yield number, found.between(low, high)
 
@@ -242,13 +254,3 @@ def sum_file_counts(
     rank=itemgetter(0),
     n=n_files,
   )
-
-
-def _number(search: Search) -> int:
-  return search.number
-
-
-def _ranges(selection: Selection, scanned: ScannedFile) -> list[int]:
-  """Returns the ranges that a file's rows are in."""
-  rows = selection.rows_of(scanned)
-  return np.unique(np.searchsorted(selection.edges, rows, side='right') - 1).tolist()
