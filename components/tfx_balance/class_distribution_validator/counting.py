@@ -117,6 +117,7 @@ def _share(records: int, found: Mapping[str, Any], split: str) -> float:
 
 _COUNT_RECORDS = 'pass examples=, and the records are counted'
 
+_STATISTICS_NAME = 'FeatureStats.pb'  # of StatisticsGen
 Tallies = Mapping[str, Mapping[ClassValue, int]]
 MakePipeline = Callable[[], AbstractContextManager[beam.Pipeline]]
 
@@ -136,9 +137,7 @@ class SplitStatistics:
   @classmethod
   def load(cls, artifact: types.Artifact, splits: Sequence[str]) -> SplitStatistics:
     """Returns the statistics of some splits."""
-    found = {
-      split: stats_artifact_utils.load_statistics(artifact, split).proto() for split in splits
-    }
+    found = {split: _read_statistics(artifact, split) for split in splits}
     rates = _sample_rates(artifact)
     return cls(found, tuple(split for split in splits if rates.get(split, 1) != 1))
 
@@ -292,6 +291,17 @@ def _sizes(paths: Sequence[str]) -> dict[str, int]:
   """Returns file name to bytes as stored."""
   sizes = map_in_order(file_size, paths, MAX_THREADS)
   return {path.rsplit('/', 1)[-1]: size for path, size in zip(paths, sizes, strict=True)}
+
+
+def _read_statistics(
+  artifact: types.Artifact, split: str
+) -> statistics_pb2.DatasetFeatureStatisticsList:
+  """Returns the statistics of a split; TFX reads those that an older TFX wrote in another form."""
+  path = f'{artifact_utils.get_split_uri([artifact], split)}/{_STATISTICS_NAME}'
+  try:
+    return statistics_pb2.DatasetFeatureStatisticsList.FromString(read_whole(path))
+  except FileNotFoundError:
+    return stats_artifact_utils.load_statistics(artifact, split).proto()
 
 
 def _sample_rates(artifact: types.Artifact) -> dict[str, float]:
