@@ -81,12 +81,20 @@ def run_pipeline(
   folder: Path,
   components: Iterable[base_node.BaseNode],
   beam_args: Sequence[str] = IN_MEMORY,
+  root: str | None = None,
 ) -> Published:
-  """Runs components by LocalDagRunner, and returns what was published."""
-  published = Published(folder)
+  """Runs components by LocalDagRunner, and returns what was published.
+
+  Args:
+    folder: Folder of the metadata, and of the artifacts if there is no root for them.
+    components: Components of the pipeline.
+    beam_args: Arguments for Beam.
+    root: Folder of the artifacts.
+  """
+  published = Published(folder, root)
   pipeline = tfx.dsl.Pipeline(
     pipeline_name='test',
-    pipeline_root=str(folder / 'root'),
+    pipeline_root=published.root,
     components=list(components),
     metadata_connection_config=published.config,
     beam_pipeline_args=list(beam_args),
@@ -98,8 +106,9 @@ def run_pipeline(
 class Published:
   """What ML Metadata has of the pipeline that ran in a folder."""
 
-  def __init__(self, folder: Path) -> None:
+  def __init__(self, folder: Path, root: str | None = None) -> None:
     self.folder = folder
+    self.root = root or str(folder / 'root')
     path = str(folder / 'metadata.sqlite')
     self.config = tfx.orchestration.metadata.sqlite_metadata_connection_config(path)
 
@@ -109,7 +118,7 @@ class Published:
 
   def of_node(self, node: str, type_name: str = 'Examples') -> list[metadata_store_pb2.Artifact]:
     """Returns the artifacts that a node published, oldest first."""
-    root = str(self.folder / 'root' / node) + '/'
+    root = f'{self.root}/{node}/'
     found = self.store.get_artifacts_by_type(type_name)
     return sorted((a for a in found if a.uri.startswith(root)), key=lambda a: a.id)
 

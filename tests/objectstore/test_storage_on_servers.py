@@ -20,6 +20,7 @@ from tfx_balance.tfrecord.storage import (
   write_whole,
 )
 
+from tests.objectstore.helpers_objects import be_impatient
 from tests.objectstore.storage_proxy import FAULTS
 
 SCHEMES = ('s3', 'minio', 'gs')
@@ -38,10 +39,7 @@ def bucket(request, new_bucket):
 
 @pytest.fixture
 def impatient(monkeypatch):
-  """Has a silent server be asked again after a second, or after four while writing."""
-  monkeypatch.setitem(object_store._READS, 'read_timeout', '1s')
-  monkeypatch.setitem(object_store._WRITES, 'timeout', '4s')
-  object_store._bucket.cache_clear()
+  be_impatient(monkeypatch)
   yield
   object_store._bucket.cache_clear()
 

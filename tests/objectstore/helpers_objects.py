@@ -1,0 +1,76 @@
+"""Records in a bucket, and components that read and write them there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tfx.types import channel_utils
+from tfx_balance.tfrecord import object_store
+
+from tests.helpers_examples import all_bytes, examples_artifact, labelled, write_splits
+from tests.helpers_pipeline import IN_MEMORY
+
+SPLIT = 'all'
+COUNTS = {0: 3000, 1: 1200, 2: 500, 3: 200, 4: 100}
+CUSTOM = {'payload_format': 'FORMAT_TF_EXAMPLE', 'tfx_version': '1.16.0'}
+
+
+def write_input(folder: Path, files: int = 6, counts=None) -> Path:
+  """Writes a split whose last file holds no record, and returns its folder."""
+  records = labelled(counts or COUNTS)
+  shards = [records[i :: files - 1] for i in range(files - 1)]
+  return write_splits(folder, {SPLIT: [*shards, []]})
+
+
+def put_folder(bucket, folder: Path, key: str) -> str:
+  """Copies a folder into a bucket, past the proxy; returns its path there."""
+  for name, data in all_bytes(folder).items():
+    bucket.write(f'{key}/{name}', data)
+  return f'{bucket.uri}/{key}'
+
+
+def objects(bucket, key: str) -> dict[str, bytes]:
+  """Returns the bytes of every object below a folder, by its name there, past the proxy."""
+  return {name.removeprefix(f'{key}/'): bucket.read(name) for name in bucket.keys(f'{key}/')}
+
+
+def execute_at(component_class, artifacts, uri: str, folder: Path, **arguments):
+  """Runs a component's executor; returns its output artifacts by their keys.
+
+  Args:
+    component_class: Class of the component.
+    artifacts: Input artifacts by the name of the constructor's argument.
+    uri: Folder of the output `examples`; another output is in uri.<its key>.
+    folder: Folder of the runner on this machine.
+    **arguments: Arguments of the component.
+  """
+  channels = {name: channel_utils.as_channel([each]) for name, each in artifacts.items()}
+  component = component_class(**channels, **arguments)
+  outputs = {key: channel.type() for key, channel in component.outputs.items()}
+  for key, artifact in outputs.items():
+    artifact.uri = uri if key == 'examples' else f'{uri}.{key}'
+    if '://' not in uri:
+      Path(artifact.uri).mkdir(parents=True)
+  executor_class = component.executor_spec.executor_class
+  context = executor_class.Context(
+    beam_pipeline_args=list(IN_MEMORY), tmp_dir=str(folder / 'tmp'), unique_id='1'
+  )
+  inputs = {key: channel.get() for key, channel in component.inputs.items()}
+  executor_class(context).Do(
+    {key: list(found) for key, found in inputs.items()},
+    {key: [artifact] for key, artifact in outputs.items()},
+    dict(component.exec_properties),
+  )
+  return outputs
+
+
+def input_examples(uri: str):
+  """Returns the artifact of a split that `write_input` wrote."""
+  return examples_artifact(uri, [SPLIT], CUSTOM)
+
+
+def be_impatient(monkeypatch) -> None:
+  """Has a silent server be asked again after a second, or after four while writing."""
+  monkeypatch.setitem(object_store._READS, 'read_timeout', '1s')
+  monkeypatch.setitem(object_store._WRITES, 'timeout', '4s')
+  object_store._bucket.cache_clear()

@@ -1,0 +1,219 @@
+"""What the components write in a bucket is what they write on a disk, byte for byte."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tfx.types import standard_artifacts
+from tfx_balance import (
+  BalancedAugmenter,
+  BalancedInputGen,
+  ClassDistributionValidator,
+  StratifiedSplitter,
+)
+from tfx_balance.inputs import BalancedInputs
+from tfx_balance.tfrecord import object_store
+
+from tests.class_distribution_validator.helpers_validate import statistics_artifact, statistics_of
+from tests.helpers_examples import all_bytes
+from tests.helpers_pipeline import importer, run_pipeline
+from tests.objectstore.helpers_objects import (
+  COUNTS,
+  SPLIT,
+  be_impatient,
+  execute_at,
+  input_examples,
+  objects,
+  put_folder,
+  write_input,
+)
+
+SPLITS = {'train': 8, 'eval': 1, 'test': 1}
+SPLITTER = {'stratify_by': 'label', 'splits': SPLITS, 'seed': 3}
+AUGMENTER = {'label': 'label', 'splits': (SPLIT,), 'seed': 3}
+INPUT_GEN = {'label': 'label', 'train_splits': (SPLIT,), 'seed': 3}
+WRITERS = [
+  pytest.param(StratifiedSplitter, SPLITTER, id='splitter'),
+  pytest.param(BalancedAugmenter, AUGMENTER, id='augmenter'),
+  pytest.param(BalancedInputGen, INPUT_GEN, id='input-gen'),
+]
+SPEC = {'id': tf.io.FixedLenFeature([], tf.int64), 'label': tf.io.FixedLenFeature([], tf.int64)}
+
+
+@pytest.fixture(scope='module')
+def source(tmp_path_factory):
+  """Returns the folder of an input on this machine."""
+  return write_input(tmp_path_factory.mktemp('source'))
+
+
+@pytest.fixture(scope='module')
+def statistics(tmp_path_factory):
+  """Returns the statistics of the input, on this machine."""
+  return statistics_artifact(tmp_path_factory.mktemp('statistics'), {SPLIT: statistics_of(COUNTS)})
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+  be_impatient(monkeypatch)
+  yield
+  object_store._bucket.cache_clear()
+
+
+@pytest.fixture(scope='module')
+def on_disk(source, tmp_path_factory):
+  """Returns a function from a component and its arguments to the files that it writes on a disk."""
+  known = {}
+
+  def written(component, arguments):
+    if component not in known:
+      folder = tmp_path_factory.mktemp('disk')
+      uri = str(folder / 'out')
+      execute_at(component, {'examples': input_examples(source)}, uri, folder, **arguments)
+      known[component] = {
+        place.name: all_bytes(place) for place in folder.glob('out*') if place.is_dir()
+      }
+    return known[component]
+
+  return written
+
+
+def in_bucket(bucket, component, arguments, folder):
+  """Runs a component in a bucket; returns what it wrote there, by output and name."""
+  artifact = input_examples(f'{bucket.uri}/in')
+  outputs = execute_at(component, {'examples': artifact}, f'{bucket.uri}/out', folder, **arguments)
+  names = [each.uri.removeprefix(f'{bucket.uri}/') for each in outputs.values()]
+  return {name: objects(bucket, name) for name in names}
+
+
+def top(bucket):
+  """Returns the folders at a bucket's root."""
+  names = bucket.keys()
+  return {name.split('/')[0] for name in names}
+
+
+@pytest.mark.parametrize('scheme', ['s3', 'minio', 'gs'])
+@pytest.mark.parametrize(('component', 'arguments'), WRITERS)
+def test_the_bytes_are_those_on_a_disk(
+  new_bucket, source, on_disk, tmp_path, scheme, component, arguments
+):
+  bucket = new_bucket(scheme)
+  put_folder(bucket, source, 'in')
+
+  written = in_bucket(bucket, component, arguments, tmp_path)
+
+  assert written == on_disk(component, arguments)
+  assert top(bucket) == {'in', *written}
+  assert bucket.uploads() == []
+
+
+@pytest.mark.parametrize(('component', 'arguments'), WRITERS)
+def test_the_input_is_read_once_and_by_few_requests(
+  new_bucket, source, tmp_path, component, arguments
+):
+  bucket = new_bucket()
+  put_folder(bucket, source, 'in')
+  sizes = [len(data) for data in all_bytes(source).values()]
+  bucket.meddle()
+
+  in_bucket(bucket, component, arguments, tmp_path)
+
+  traffic = bucket.traffic()
+  # XML of lists, and answers that say why, are some hundred bytes each.
+  assert traffic.bytes_read['GET'] <= 1.1 * sum(sizes) + 1000 * len(sizes)
+  assert traffic.requests['GET'] <= sum(math.ceil(size / (4 << 20)) + 2 for size in sizes)
+  assert traffic.requests.get('HEAD', 0) <= 2 * len(sizes), traffic.requests
+
+
+@pytest.mark.parametrize('scheme', ['s3', 'gs'])
+def test_the_validator_reads_and_writes_in_a_bucket(new_bucket, source, tmp_path, scheme):
+  bucket = new_bucket(scheme)
+  put_folder(bucket, source, 'in')
+  statistics_artifact(tmp_path / 'statistics', {SPLIT: statistics_of(COUNTS)})
+  statistics = put_folder(bucket, tmp_path / 'statistics', 'statistics')
+  given = standard_artifacts.ExampleStatistics()
+  given.uri, given.split_names = statistics, f'["{SPLIT}"]'
+  examples = input_examples(f'{bucket.uri}/in')
+
+  outputs = execute_at(
+    ClassDistributionValidator,
+    {'statistics': given, 'examples': examples},
+    f'{bucket.uri}/out',
+    tmp_path,
+    label='label',
+  )
+
+  name = outputs['anomalies'].uri.removeprefix(f'{bucket.uri}/')
+  assert {f'Split-{SPLIT}/SchemaDiff.pb', 'class_checks.json'} <= set(objects(bucket, name))
+
+
+def test_a_pipeline_runs_with_its_root_in_a_bucket(new_bucket, source, statistics, tmp_path):
+  bucket = new_bucket()
+  put_folder(bucket, source, 'in')
+
+  def components(uri):
+    examples = importer(input_examples(uri))
+    told = importer(statistics, 'Statistics')
+    splitter = StratifiedSplitter(examples.outputs['result'], **SPLITTER)
+    augmenter = BalancedAugmenter(
+      splitter.outputs['examples'], label='label', augmented_split='more', seed=3
+    )
+    input_gen = BalancedInputGen(
+      augmenter.outputs['examples'], label='label', train_splits=('train', 'more'), seed=3
+    )
+    validator = ClassDistributionValidator(
+      told.outputs['result'], label='label', examples=examples.outputs['result']
+    )
+    return [examples, told, splitter, augmenter, input_gen, validator]
+
+  local = run_pipeline(tmp_path / 'local', components(str(source)))
+  remote = run_pipeline(
+    tmp_path / 'remote', components(f'{bucket.uri}/in'), root=f'{bucket.uri}/root'
+  )
+
+  assert remote.states() == local.states() == ['COMPLETE'] * 6
+  expected = {
+    name: data
+    for name, data in all_bytes(tmp_path / 'local' / 'root').items()
+    if '.system' not in name and 'class_checks' not in name
+  }
+  found = objects(bucket, 'root')
+  assert {name: data for name, data in found.items() if 'class_checks' not in name} == expected
+  assert bucket.uploads() == []
+  (artifact,) = remote.of_node('BalancedInputGen')
+  (same,) = local.of_node('BalancedInputGen')
+  batches = [
+    next(iter(BalancedInputs.load(uri).train(100, feature_spec=SPEC, seed=5)))
+    for uri in (artifact.uri, same.uri)
+  ]
+  for there, here in zip(*batches, strict=True):
+    tf.nest.map_structure(np.testing.assert_array_equal, there, here)
+
+
+FAULTY = {
+  'error_500': 0.04,
+  'error_503': 0.04,
+  'reset': 0.04,
+  'reset_in_body': 0.04,
+  'reset_after': 0.04,
+  'stall': 0.01,
+}
+
+
+@pytest.mark.parametrize('seed', range(7))
+@pytest.mark.parametrize('scheme', ['s3', 'gs'])
+@pytest.mark.parametrize(('component', 'arguments'), WRITERS)
+def test_faults_neither_lose_nor_leave_anything(
+  new_bucket, source, on_disk, impatient, tmp_path, component, arguments, scheme, seed
+):
+  bucket = new_bucket(scheme)
+  put_folder(bucket, source, 'in')
+  bucket.meddle(rates=FAULTY, seed=seed, stall=20)
+
+  written = in_bucket(bucket, component, arguments, tmp_path)
+
+  assert bucket.traffic().faults
+
+  assert written == on_disk(component, arguments)
+  assert top(bucket) == {'in', *written}
+  assert bucket.uploads() == []
