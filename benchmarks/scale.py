@@ -85,7 +85,7 @@ def plan(classes: int, files: int, data: Any, root: str, beam_args: Sequence[str
   def run() -> tuple[Any, Any]:
     groups = np.array_split(np.arange(files), -(-files // FAN_IN))
     add_up = SumGroups()
-    sums = [add_up.compact(add_up.merge_accumulators(map(counted, group))) for group in groups]
+    sums = (add_up.compact(add_up.merge_accumulators(map(counted, group))) for group in groups)
     counts = add_up.merge_accumulators(sums)[''].strata()
     balanced = plan_balance(counts.strata.classes, counts.records, BalanceRequest())
     return plan_splits(counts.strata, counts.records, SplitShares.parse()), balanced

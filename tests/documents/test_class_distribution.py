@@ -39,7 +39,9 @@ def describe(plan, parameters=None, source=None, passed_through=()):
   found = describe_split(plan, parameters or {}, read, files, passed_through)
   data = json.loads(json.dumps(found.to_json(), allow_nan=False))
   assert json.loads(found.dumps()) == data
-  assert ClassDistribution.from_json(found.dumps(), 'x') == found
+  text = found.dumps()
+  assert text == json.dumps(found.to_json(), indent=1, ensure_ascii=False) + '\n'
+  assert ClassDistribution.from_json(text, 'x') == found
   return data
 
 
