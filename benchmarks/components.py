@@ -7,20 +7,10 @@ from typing import Any
 from absl import logging
 from tfx import v1 as tfx
 from tfx import version
-from tfx.dsl.component.experimental import decorators as component
-from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact
 from tfx.types import standard_artifacts
 
 from benchmarks.data import SPLIT, DataFiles
 from benchmarks.harness import Work
-
-
-@component.component
-def DoNothing(
-  input_examples: InputArtifact[standard_artifacts.Examples],
-  examples: OutputArtifact[standard_artifacts.Examples],
-) -> None:
-  """Does nothing, to measure the fixed cost of a component with one input."""
 
 
 def import_examples(files: DataFiles) -> Any:
@@ -57,13 +47,6 @@ def pipeline_work(
   )
   runner = tfx.orchestration.LocalDagRunner()
   return Work(lambda: runner.run(pipeline), check, fresh_bytes)
-
-
-def nothing(data: dict[str, Any], root: str, beam_args: Sequence[str], records: int) -> Work:
-  """Returns the work of running a component that does nothing, for the given number of records."""
-  source = import_examples(DataFiles.from_json(data))
-  component = DoNothing(input_examples=source.outputs['result'])
-  return pipeline_work([source, component], root, beam_args, lambda _: {'records': records})
 
 
 def lay_out_by_class(data: dict[str, Any], root: str, beam_args: Sequence[str]) -> Work:

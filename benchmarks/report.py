@@ -26,8 +26,8 @@ _ABOUT = """\
 records: output records, to which seconds, core-s and floor refer (medians of the runs); ratio:
 records/s divided by the peer's; core-s and MB: peer / ours, core-seconds of all threads and peak
 memory, including imported libraries; floor: core-seconds of one decompression of the input and one
-compression of the output alone, by isal at the package's level; of floor: core-seconds, less those
-of an empty component where there is one, divided by the floor; aim: target ratio in a full run"""
+compression of the output alone, by isal at the package's level; of floor: core-seconds, less the
+fixed ones where these are measured, divided by the floor; aim: target ratio in a full run"""
 _PAGE = """# Benchmarks, small
 
 Output of `make bench`, which writes this page. The cases are small, so the fixed cost of a
@@ -117,7 +117,7 @@ def sides_table(results: Sequence[Result]) -> Table:
     for side, runs in r.runs.items():
       core = r.core_seconds(side)
       each = core / r.case.records * 1e6 if core else None
-      net = core - (r.core_seconds('empty') or 0) if core else None
+      net = core - (r.core_seconds(f'{side}, fixed') or 0) if core else None
       found = [[run.figures[name] for run in runs if name in run.figures] for name in figures]
       table.add_row(
         *(r.case.name, side),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import DataFiles, DataSpec
+from benchmarks.floor import fixed
 from benchmarks.harness import Case, Piece, Work
 
 SPLITS = {'train': 8, 'eval': 1, 'test': 1}
@@ -34,15 +35,16 @@ def cases(size: str, specs: Sequence[DataSpec] = ()) -> list[Case]:
 
 def case_of(spec: DataSpec) -> Case:
   """Returns the case that splits the specified files."""
+  ours = Piece('benchmarks.split:stratified_split')
   return Case(
     name=f'{spec.records:,} {spec.kind}, {spec.shards} shards',
     records=spec.records,
     make=Piece('benchmarks.data:make', {'spec': asdict(spec)}),
     floor=Piece('benchmarks.floor:recode'),
     sides={
-      'empty': Piece('benchmarks.components:nothing', {'records': spec.records}),
+      'ours, fixed': fixed(ours, spec.records),
       'stock': Piece('benchmarks.split:stock_split'),
-      'ours': Piece('benchmarks.split:stratified_split'),
+      'ours': ours,
     },
     peers=('stock',),
     ours=('ours',),
