@@ -86,6 +86,7 @@ def stock(tmp_path_factory):
     schema=schema.outputs['schema'],
     preprocessing_fn='tests.balanced_augmenter.preprocessing.preprocessing_fn',
     disable_statistics=True,
+    disable_analyzer_cache=True,
     splits_config=tfx.proto.SplitsConfig(
       analyze=['train'], transform=['train', 'train_augmented', 'eval']
     ),

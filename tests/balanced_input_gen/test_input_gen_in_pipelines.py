@@ -76,6 +76,7 @@ def stock(tmp_path_factory):
     schema=schema.outputs['schema'],
     preprocessing_fn=f'{HERE}.preprocessing.preprocessing_fn',
     disable_statistics=True,
+    disable_analyzer_cache=True,
     splits_config=tfx.proto.SplitsConfig(
       analyze=['train'], transform=['train', 'train_augmented', 'eval']
     ),

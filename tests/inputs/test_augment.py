@@ -38,18 +38,19 @@ def features():
   }
 
 
-def seeds_of(features, **arguments):
-  """Returns batches of which each record's seed is known: (features, seeds, augmented features)."""
-  seen = BalancedInputs.from_arrays({**features, 'seed': np.zeros((N, 2), np.int64)}, LABELS)
+@pytest.fixture(scope='module')
+def seen(features):
+  """Returns batches of which each record's seed is known: (features, seeds), as all calls draw."""
+  inputs = BalancedInputs.from_arrays({**features, 'seed': np.zeros((N, 2), np.int64)}, LABELS)
 
   def add_seed(record, seed):
     return {**record, 'seed': seed}
 
-  before = seen.train(12, augment='all', augment_fn=add_seed, **arguments).take(4)
-  return [f for f, _ in before]
+  batches = inputs.train(12, augment='all', augment_fn=add_seed).take(4)
+  return [(batch, batch.pop('seed')) for batch, _ in batches]
 
 
-def test_seeds_are_int64_and_numbers_drawn_from_them_as_from_the_draws(features):
+def test_seeds_are_int64_and_numbers_drawn_from_them_as_from_the_draws(features, seen):
   """An older function sees the numbers that 32-bit seeds gave."""
 
   def noisy(record, seed):
@@ -57,8 +58,8 @@ def test_seeds_are_int64_and_numbers_drawn_from_them_as_from_the_draws(features)
     return {**record, 'x': tf.random.stateless_uniform([2], seed)}
 
   batches = BalancedInputs.from_arrays(features, LABELS).train(12, augment='all', augment_fn=noisy)
-  for (made, _), given in zip(batches.take(4), seeds_of(features), strict=True):
-    narrow = tf.cast(given['seed'], tf.int32)
+  for (made, _), (_, seeds) in zip(batches.take(4), seen, strict=True):
+    narrow = tf.cast(seeds, tf.int32)
     expected = [tf.random.stateless_uniform([2], seed).numpy() for seed in narrow]
     np.testing.assert_array_equal(made['x'], expected)
 
@@ -75,19 +76,19 @@ def keras_flip():
     pytest.param(feature, make, id=f'{name} of {feature}')
     for feature in ('image', 'column', 'pixels')
     for name, make in {
-      'ImageAugment': lambda feature: ImageAugment(feature, rotation=20, flip_left_right=True),
+      'ImageAugment': lambda feature: ImageAugment(feature, brightness=0.2, flip_left_right=True),
       'from_keras': lambda feature: from_keras(keras_flip(), feature),
     }.items()
   ],
 )
-def test_ready_image_functions_change_records_as_in_the_augmenter(features, feature, make):
+def test_ready_image_functions_change_records_as_in_the_augmenter(features, seen, feature, make):
   augment_fn = make(feature)
   given = {'id': features['id'], feature: features[feature]}
   batches = BalancedInputs.from_arrays(given, LABELS).train(
     12, augment='all', augment_fn=augment_fn
   )
-  for (made, _), before in zip(batches.take(2), seeds_of(given), strict=False):
-    seeds = before.pop('seed')
+  for (made, _), (batch, seeds) in zip(batches.take(2), seen, strict=False):
+    before = {name: batch[name] for name in given}
     expected = apply(augment_fn, before, seeds)[feature].numpy()
     np.testing.assert_array_equal(made[feature].numpy(), expected)
     assert (expected != before[feature].numpy()).any()
@@ -110,12 +111,12 @@ def test_image_augment_runs_batched(features, monkeypatch):
   [Smote(['x'], categorical=['color'], k=3), SmoothedBootstrap(['x'])],
   ids=lambda f: type(f).__name__,
 )
-def test_functions_with_a_pool_are_bound_to_each_class(features, augment_fn, augment):
+def test_functions_with_a_pool_are_bound_to_each_class(features, seen, augment_fn, augment):
   given = {name: features[name] for name in ('id', 'x', 'color')}
   inputs = BalancedInputs.from_arrays(given, LABELS)
   batches = inputs.train(12, augment=augment, augment_fn=augment_fn)
-  for (made, labels), before in zip(batches.take(4), seeds_of(given), strict=True):
-    seeds = before.pop('seed')
+  for (made, labels), (batch, seeds) in zip(batches.take(4), seen, strict=True):
+    before = {name: batch[name] for name in given}
     for c in range(4):
       mine = labels.numpy() == c
       expected = {name: value[mine] for name, value in before.items()}

@@ -151,8 +151,6 @@ def test_tf_keras_trains_on_it():
 
   model = tf_keras.Sequential([tf_keras.layers.Dense(4)])
   made = BalancedInputs.from_arrays(np.eye(4)[LABELS].astype('float32'), LABELS)
-  # AutoGraph exempts Keras 3 alone, and would rewrite tf_keras for 10 s.
-  model.train_step = tf.autograph.experimental.do_not_convert(model.train_step)
   model.compile('adam', made.weighted_loss())
   history = model.fit(made.train(16, 'natural', label_as='index'), steps_per_epoch=5, verbose=0)
   assert len(history.history['loss']) == 1

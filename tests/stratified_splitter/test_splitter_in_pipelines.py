@@ -89,6 +89,7 @@ def stock(tmp_path_factory):
     schema=schema.outputs['schema'],
     preprocessing_fn='tests.stratified_splitter.preprocessing.preprocessing_fn',
     disable_statistics=True,
+    disable_analyzer_cache=True,
   )
   return run_pipeline(folder, [gen, splitter, statistics, schema, transform])
 
