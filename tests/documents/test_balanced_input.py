@@ -107,3 +107,17 @@ def test_a_segment_of_an_unknown_class_is_refused():
 def test_a_path_that_leaves_the_artifact_is_refused(path):
   with pytest.raises(DataError, match=r'of the plan is not in the artifact; a path must be relat'):
     PlanFile(path, (FileSegment(0, 1),), 1)
+
+
+def test_the_records_of_a_file_are_summed_once():
+  # Each of 10,000 classes in a file asks for them.
+  class Counted(tuple):
+    passes = 0
+
+    def __iter__(self):
+      type(self).passes += 1
+      return super().__iter__()
+
+  file = PlanFile('a', Counted([FileSegment(0, 2), FileSegment(1, 3)]), 9)
+  assert [file.records for _ in range(4)] == [5] * 4
+  assert Counted.passes == 1

@@ -11,6 +11,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 from tfx_balance.documents.json_document import Count, parse_json, parsed_document
@@ -50,9 +51,9 @@ class PlanFile:
   def __post_init__(self) -> None:
     _check_path(self.path)
 
-  @property
+  @cached_property
   def records(self) -> int:
-    """The number of records in the file."""
+    """The number of records in the file, summed once: each of its segments asks for it."""
     return sum(segment.records for segment in self.segments)
 
 
