@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
+from typing import Any
 
 
 def main() -> None:
@@ -18,14 +20,17 @@ def main() -> None:
   known, _ = parser.parse_known_args()
   logging.basicConfig(level=logging.WARNING)
 
+  from apache_beam.io.filesystems import FileSystems
+  from apache_beam.options.pipeline_options import PipelineOptions
   from apache_beam.runners.worker.sdk_worker import SdkHarness
 
-  control = control_endpoint(known.provision_endpoint, known.id)
+  control, options = provision(known.provision_endpoint, known.id)
+  FileSystems.set_options(PipelineOptions.from_dictionary(options))
   SdkHarness(control, worker_id=known.id).run()
 
 
-def control_endpoint(provision_endpoint: str, worker: str) -> str:
-  """Returns where a worker gets its work, as the task manager tells it."""
+def provision(provision_endpoint: str, worker: str) -> tuple[str, dict[str, Any]]:
+  """Returns where a worker gets its work and the pipeline's options, as the task manager says."""
   import grpc
   from apache_beam.portability.api import (
     beam_provision_api_pb2 as api,
@@ -33,12 +38,15 @@ def control_endpoint(provision_endpoint: str, worker: str) -> str:
   from apache_beam.portability.api import (
     beam_provision_api_pb2_grpc as services,
   )
+  from google.protobuf import json_format
 
   with grpc.insecure_channel(provision_endpoint) as channel:
     asked = services.ProvisionServiceStub(channel).GetProvisionInfo(
       api.GetProvisionInfoRequest(), metadata=[('worker_id', worker)]
     )
-  return str(asked.info.control_endpoint.url)
+  options = json_format.MessageToDict(asked.info.pipeline_options)
+  names = {name: re.sub(r'^beam:option:(.*):v1$', r'\1', name) for name in options}
+  return str(asked.info.control_endpoint.url), {names[name]: options[name] for name in options}
 
 
 if __name__ == '__main__':
