@@ -234,22 +234,6 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     read(tmp_path / 'nowhere')
 
 
-def test_reading_again_takes_the_sizes_on_trust(tmp_path):
-  path = write_tfrecords(tmp_path / 'in.gz', MIXED)
-  sizes = np.array([len(r) + frames.HEADER + frames.FOOTER for r in MIXED], np.uint32)
-  with files.open_decompressed(path) as stream:
-    first = files.read_sized(stream, sizes[:5], path)
-    second = files.read_sized(stream, sizes[5:], path)
-  assert first.payloads() + second.payloads() == MIXED
-
-
-def test_a_file_that_became_shorter_meanwhile_is_found(tmp_path):
-  path = write_tfrecords(tmp_path / 'in', MIXED[:3])
-  fault = rf'{path} changed while it was read; run again'
-  with files.open_decompressed(path) as stream, pytest.raises(DataError, match=fault):
-    files.read_sized(stream, np.array([16, 17, 16, 16]), path)
-
-
 def header(length):
   """Returns the head of a frame that claims a record of so many bytes."""
   lengths = np.array([length], '<u8')
