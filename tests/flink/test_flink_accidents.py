@@ -9,7 +9,7 @@ from tests.helpers_pipeline import IN_MEMORY, Published, run_pipeline
 
 RECORDS = 400_000
 # Of a run's work files, what the first and the last pass begin with.
-EARLY, LATE = 'index', 'out'
+EARLY, LATE = 'scan-rows', 'out'
 
 
 @pytest.fixture(scope='module')
