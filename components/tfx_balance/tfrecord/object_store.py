@@ -68,11 +68,11 @@ class ObjectReader(io.RawIOBase):
 
   def __init__(self, path: str) -> None:
     self._path = path
+    self._requests: deque[Future[bytes]] = deque()  # before what may fail: `close` uses it
     self._position = 0
     self._size, first = ask(_read_first, path)
     self._end = len(first)  # of what was requested
     self._data = memoryview(first)
-    self._requests: deque[Future[bytes]] = deque()
     self._request()
 
   def readable(self) -> bool:
