@@ -3,9 +3,11 @@
 import contextlib
 import json
 import os
+import pwd
 import tempfile
 import threading
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from obstore.store import LocalStore
@@ -190,3 +192,12 @@ def test_what_an_attempt_leaves_in_a_bucket_is_deleted(bucket, fails):
   )
   kept = ['root/7/notes.txt', 'root/7/of-another/a']
   assert found == [*([] if fails else ['root/7/Split-train/new']), *kept]
+
+
+def test_a_user_without_a_name_has_a_place_too(bucket, monkeypatch):
+  # As in a container that runs as a number.
+  for name in ('LOGNAME', 'USER', 'LNAME', 'USERNAME'):
+    monkeypatch.delenv(name, raising=False)
+  monkeypatch.setattr(pwd, 'getpwuid', mock.Mock(side_effect=KeyError('uid not found')))
+  with work_folder(URI) as folder:
+    assert Path(folder).is_dir()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import getpass
 import json
 import os
 import posixpath
@@ -95,7 +94,7 @@ def work_root(output_uri: str, one_machine: bool) -> str:
   if given:
     root, why = given.rstrip('/'), f'{WORK_VARIABLE} names it'
   elif one_machine and not storage_of(output_uri).renames:
-    root = posixpath.join(tempfile.gettempdir(), f'tfx-balance-{getpass.getuser()}')
+    root = posixpath.join(tempfile.gettempdir(), f'tfx-balance-{os.getuid()}')
     why = f'only processes of this machine work; {WORK_VARIABLE} changes it'
   else:
     root, why = output_uri.rstrip('/'), 'every worker reaches the artifact'
