@@ -11,6 +11,7 @@ from typing import Any
 
 from tfx.dsl.io import filesystem, filesystem_registry
 
+from tfx_balance.tfrecord.object_store import S3_PREFIXES
 from tfx_balance.tfrecord.storage import Storage, copy, storage_of
 
 _PRIORITY = 1  # TensorFlow's has 10, and opens s3:// with tensorflow-io alone
@@ -33,7 +34,7 @@ class TfxObjectStore(filesystem.Filesystem):
   That of GCS is TensorFlow's, which needs nothing else.
   """
 
-  SUPPORTED_SCHEMES = ['s3://', 'minio://']  # noqa: RUF012
+  SUPPORTED_SCHEMES = list(S3_PREFIXES)  # noqa: RUF012
 
   @staticmethod
   def open(name: Any, mode: str = 'r') -> Any:
@@ -113,8 +114,9 @@ class TfxObjectStore(filesystem.Filesystem):
     path, storage = _of(top)
     if not storage.is_folder(path):
       return
-    inner = [name for name in storage.names(path) if storage.is_folder(posixpath.join(path, name))]
-    files = [name for name in storage.names(path) if name not in inner]
+    names = storage.names(path)
+    inner = [name for name in names if storage.is_folder(posixpath.join(path, name))]
+    files = [name for name in names if name not in inner]
     if topdown:
       yield path, inner, files
     for name in inner:

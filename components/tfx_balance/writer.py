@@ -59,7 +59,7 @@ class Request(Generic[P]):
     payload: Type of the records.
     output_uri: Root of the artifact to write.
     suffix: End of the names of the files to write: '.gz', or '' for plain ones.
-    work_dir: Folder of files that are in the making; on the artifact's filesystem.
+    work_dir: Folder of work files, which every worker reaches.
     n_files: Number of files to read.
   """
 

@@ -45,8 +45,8 @@ def provision(provision_endpoint: str, worker: str) -> tuple[str, dict[str, Any]
       api.GetProvisionInfoRequest(), metadata=[('worker_id', worker)]
     )
   options = json_format.MessageToDict(asked.info.pipeline_options)
-  names = {name: re.sub(r'^beam:option:(.*):v1$', r'\1', name) for name in options}
-  return str(asked.info.control_endpoint.url), {names[name]: options[name] for name in options}
+  named = {re.sub(r'^beam:option:(.*):v1$', r'\1', name): options[name] for name in options}
+  return str(asked.info.control_endpoint.url), named
 
 
 if __name__ == '__main__':

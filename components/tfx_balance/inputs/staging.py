@@ -10,11 +10,11 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.tfrecord.object_store import S3_PREFIXES
 from tfx_balance.tfrecord.storage import copy, storage_of
 
 SPECIAL = frozenset('*?[\\')
 """Characters that make a path a pattern."""
-_SCHEMES = ('s3://', 'minio://')
 _COPIES_AT_A_TIME = 8
 
 
@@ -27,7 +27,7 @@ def staged(path: str) -> str:
   Raises:
     DataError: if it is not there or cannot be read.
   """
-  return _copied(path.rstrip('/')) if path.startswith(_SCHEMES) else path
+  return _copied(path.rstrip('/')) if path.startswith(S3_PREFIXES) else path
 
 
 def staged_pattern(pattern: str) -> str:
@@ -38,7 +38,7 @@ def staged_pattern(pattern: str) -> str:
     DataError: if it is not there or cannot be read.
   """
   folder, name = os.path.split(pattern)
-  if not pattern.startswith(_SCHEMES) or not set(pattern) & SPECIAL:
+  if not pattern.startswith(S3_PREFIXES) or not set(pattern) & SPECIAL:
     return staged(pattern)
   if set(folder) & SPECIAL:
     raise ConfigError(

@@ -2,7 +2,7 @@
 
 An object is read by ranges, the next ones requested ahead, without asking for its size first. It is
 written to a local temporary file and uploaded when that is whole, in one request or, if it is
-large, in parts: nobody ever sees half of it.
+large, in parts, so that an incomplete object is never visible.
 
 Endpoint, region and credentials come from the usual environment variables (AWS_ENDPOINT_URL,
 AWS_REGION, AWS_ACCESS_KEY_ID, GOOGLE_APPLICATION_CREDENTIALS and so on), and for S3 from Beam's
@@ -31,6 +31,8 @@ from obstore import exceptions
 from obstore.store import GCSStore, S3Store
 
 SCHEMES = ('s3', 'minio', 'gs')
+S3_PREFIXES = ('s3://', 'minio://')
+"""Beginnings of the paths of objects that TensorFlow cannot open."""
 RANGE_BYTES = 8 << 20
 """Bytes of an object that one request reads, where there are that many."""
 WHOLE_BYTES = 32 << 20
@@ -148,7 +150,7 @@ class Upload(io.RawIOBase):
         upload(file, self._path)
 
   def discard(self) -> None:
-    """Makes nothing of what was written."""
+    """Has `close` upload nothing."""
     self._discarded = True
 
   def __exit__(self, kind: object, *_: object) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from tfx_balance.documents.json_document import json_text
-from tfx_balance.tfrecord.storage import copy, move, read_whole, storage_of, write_whole
+from tfx_balance.tfrecord.storage import copy, exists, move, read_whole, storage_of, write_whole
 
 
 @dataclass(frozen=True)
@@ -129,17 +129,11 @@ def new_output_file(work_dir: str, final_path: str) -> str:
 def publish(files: Iterable[WorkFile]) -> None:
   """Moves files to where they belong. A second call after a failed one ends what it began."""
   moved = [file for file in files if file.work_path != file.final_path]
-  pending = [file for file in moved if _is_pending(file)]
+  pending = [f for f in moved if exists(f.work_path) or not exists(f.final_path)]
   for folder in sorted({posixpath.dirname(file.final_path) for file in pending}):
     storage_of(folder).make_folder(folder)
   for file in pending:
     move(file.work_path, file.final_path)
-
-
-def _is_pending(file: WorkFile) -> bool:
-  return storage_of(file.work_path).exists(file.work_path) or not storage_of(
-    file.final_path
-  ).exists(file.final_path)
 
 
 @dataclass(frozen=True)
