@@ -74,6 +74,13 @@ def test_a_recount_of_the_strata_gives_the_numbers_of_the_splits(records, seed):
       assert row['splits'][name]['ideal'] == float(Fraction(row['records'] * tenths, 10))
   for row in found.values():
     assert sum(cell['records'] for cell in row['splits'].values()) == row['records']
+  (margin,) = data['margins']
+  cells = [
+    row['splits'][margin['split']]['records']
+    for stratum, row in found.items()
+    if stratum[1] == ClassValue.from_json(margin['value'])
+  ]
+  assert (margin['feature'], margin['records']) == ('side', sum(cells))
   out_of_reach = [
     row for row in found.values() if not all(cell['records'] for cell in row['splits'].values())
   ]

@@ -43,7 +43,7 @@ def add_rows(rows, width):
   return [sum(row[j] for row in rows) for j in range(width)]
 
 
-def check_rounding(rounded, table, denominator, groups=None):
+def check_rounding(rounded, table, denominator, levels=()):
   """Checks every bound that the docstring of controlled_rounding promises."""
   width = len(table[0]) if table else 0
   rounded = rounded.tolist()
@@ -52,8 +52,9 @@ def check_rounding(rounded, table, denominator, groups=None):
     assert sum(new) * denominator == sum(old)
     assert all(is_rounded(n, o, denominator) for n, o in zip(new, old, strict=True))
   members = defaultdict(list)
-  for i, group in enumerate(groups or []):
-    members[group].append(i)
+  for level, groups in enumerate(levels):
+    for i, group in enumerate(groups):
+      members[level, group].append(i)
   for rows in [range(len(table)), *members.values()]:
     new, old = (add_rows([t[i] for i in rows], width) for t in (rounded, table))
     assert all(is_rounded(n, o, denominator) for n, o in zip(new, old, strict=True))
@@ -154,25 +155,28 @@ def test_every_margin_is_kept(drawn, seed):
 
 
 @given(tables(), SEEDS, st.data())
-def test_groups_are_kept_too(drawn, seed, data):
+def test_nested_groups_are_kept_too(drawn, seed, data):
   table, denominator = drawn
-  names = st.sampled_from(['a', 'b', 'c', 'd'])
-  groups = data.draw(st.lists(names, min_size=len(table), max_size=len(table)))
-  rounded = controlled_rounding(table, denominator, groups, seed=seed)
-  check_rounding(rounded, table, denominator, groups)
+  depth = data.draw(st.integers(1, 4))
+  paths = st.tuples(*[st.sampled_from('ab')] * depth)
+  drawn_paths = data.draw(st.lists(paths, min_size=len(table), max_size=len(table)))
+  levels = [[path[: level + 1] for path in drawn_paths] for level in range(depth)]
+  rounded = controlled_rounding(table, denominator, levels, seed=seed)
+  check_rounding(rounded, table, denominator, levels)
 
 
 @given(tables(), SEEDS, st.data(), st.booleans())
 def test_the_order_of_the_rows_does_not_matter(drawn, seed, data, grouped):
   table, denominator = drawn
   keys = [f'key {i}' for i in range(len(table))]
-  groups = [f'group {i % 3}' for i in range(len(table))] if grouped else None
+  levels = [[i % 2 for i in range(len(table))], [f'group {i % 4}' for i in range(len(table))]]
+  levels = levels if grouped else []
   order = data.draw(st.permutations(range(len(table))))
-  rounded = controlled_rounding(table, denominator, groups, keys, seed)
+  rounded = controlled_rounding(table, denominator, levels, keys, seed)
   shuffled = controlled_rounding(
     [table[i] for i in order],
     denominator,
-    groups and [groups[i] for i in order],
+    [[groups[i] for i in order] for groups in levels],
     [keys[i] for i in order],
     seed,
   )
@@ -189,29 +193,29 @@ LARGE = 3 * 2**70  # as with counts=, three weights that are floats, and 100,000
 
 
 @pytest.mark.parametrize(
-  ('table', 'denominator', 'groups'),
+  ('table', 'denominator', 'levels'),
   [
-    pytest.param([[5, 5]] * 4, 10, None, id='halves'),
-    pytest.param([[8, 1, 1]] * 7, 10, None, id='8-1-1'),
-    pytest.param([[1, 2, 3, 4], [4, 3, 2, 1], [17, 1, 1, 1], [0, 9, 0, 1]], 10, None, id='mixed'),
-    pytest.param([[8, 1, 1], [5, 4, 1], [3, 3, 4], [1, 1, 8]], 10, list('aabb'), id='two groups'),
+    pytest.param([[5, 5]] * 4, 10, [], id='halves'),
+    pytest.param([[8, 1, 1]] * 7, 10, [], id='8-1-1'),
+    pytest.param([[1, 2, 3, 4], [4, 3, 2, 1], [17, 1, 1, 1], [0, 9, 0, 1]], 10, [], id='mixed'),
+    pytest.param([[8, 1, 1], [5, 4, 1], [3, 3, 4], [1, 1, 8]], 10, [list('aabb')], id='two groups'),
     pytest.param(
       [[3 * LARGE // 10, LARGE - 3 * LARGE // 10]] * 4,
       LARGE,
-      None,
+      [],
       id='denominator past 64 bits',
     ),
     pytest.param(
       [[LARGE // 3, LARGE - LARGE // 3], [LARGE - LARGE // 3, LARGE // 3]],
       LARGE,
-      None,
+      [],
       id='thirds of a denominator past 64 bits',
     ),
   ],
 )
-def test_over_the_seeds_every_cell_has_its_exact_value_as_mean(table, denominator, groups):
+def test_over_the_seeds_every_cell_has_its_exact_value_as_mean(table, denominator, levels):
   n_seeds = 2000
-  found = [controlled_rounding(table, denominator, groups, seed=seed) for seed in range(n_seeds)]
+  found = [controlled_rounding(table, denominator, levels, seed=seed) for seed in range(n_seeds)]
   for i, row in enumerate(table):
     for j, cell in enumerate(row):
       part = float(Fraction(cell % denominator, denominator))
@@ -236,10 +240,11 @@ def test_over_the_seeds_every_cell_has_its_exact_value_as_mean(table, denominato
   ],
 )
 def test_tables_of_extreme_shape(table, expected):
-  for groups in (None, ['same'] * len(table)):
-    rounded = controlled_rounding(table, 10, groups)
+  same, own = ['same'] * len(table), list(range(len(table)))
+  for levels in ([], [same], [own], [same, own]):
+    rounded = controlled_rounding(table, 10, levels)
     assert rounded.tolist() == expected or expected is None
-    check_rounding(rounded, table, 10, groups)
+    check_rounding(rounded, table, 10, levels)
 
 
 def test_one_record_classes_still_fill_a_small_column():
@@ -250,9 +255,9 @@ def test_one_record_classes_still_fill_a_small_column():
 def test_thousands_of_rows_keep_every_margin():
   table = [[(i * j) % 97 for j in range(19)] for i in range(2000)]
   table = [[*row, -sum(row) % 97] for row in table]
-  groups = [i // 10 for i in range(len(table))]
-  rounded = controlled_rounding(table, 97, groups)
-  check_rounding(rounded, table, 97, groups)
+  levels = [[i // 100 for i in range(len(table))], [i // 10 for i in range(len(table))]]
+  rounded = controlled_rounding(table, 97, levels)
+  check_rounding(rounded, table, 97, levels)
 
 
 class CountedBytes(bytearray):
@@ -269,8 +274,8 @@ class CountedBytes(bytearray):
 def test_four_times_the_rows_take_four_times_the_steps(grouped):
   reads = []
   for height in (300, 1200):
-    groups = [i // 3 for i in range(height)] if grouped else None
-    network = apportion._network(np.array([[8, 1, 1]] * height), 10, groups)
+    levels = [[i // 9 for i in range(height)], [i // 3 for i in range(height)]]
+    network = apportion._network(np.array([[8, 1, 1]] * height), 10, levels if grouped else [])
     network.live = CountedBytes(network.live)
     network.round(0, range(height))
     reads.append(network.live.n_reads)
@@ -278,16 +283,16 @@ def test_four_times_the_rows_take_four_times_the_steps(grouped):
 
 
 @pytest.mark.parametrize(
-  ('groups', 'expected'),
+  ('levels', 'expected'),
   [
-    pytest.param(None, '15692a2971faedc3', id='no groups'),
-    pytest.param([i % 7 for i in range(300)], 'd897c44ff2ed4961', id='groups'),
+    pytest.param([], '15692a2971faedc3', id='no groups'),
+    pytest.param([[i % 7 for i in range(300)]], 'd897c44ff2ed4961', id='groups'),
   ],
 )
-def test_the_same_rows_are_rounded_up_everywhere(groups, expected):
+def test_the_same_rows_are_rounded_up_everywhere(levels, expected):
   # Splits that people have depend on these: a change must raise ALGORITHM_VERSION.
   table = [[8 * n, n, n] for n in [1, 1, 1, 2, 3, 17] * 50]
-  rounded = controlled_rounding(table, 10, groups, seed=5)
+  rounded = controlled_rounding(table, 10, levels, seed=5)
   assert hashlib.sha256(repr(rounded.tolist()).encode()).hexdigest()[:16] == expected
 
 

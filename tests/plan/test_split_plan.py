@@ -262,7 +262,8 @@ def test_every_cell_class_and_split_is_within_one_record_of_ideal(problem, seed)
     assert sum(quotas) == n
     for name, quota, share in zip(plan.splits, quotas, plan.shares, strict=True):
       assert is_rounded(quota, n * share)
-      of_class[stratum[0]].update({name: quota, 'all': quota})
+      for i in range(1, len(stratum)):
+        of_class[stratum[:i]].update({name: quota, 'all': quota})
   for counter in of_class.values():
     assert all(is_rounded(counter[name], counter['all'] * of_split[name]) for name in plan.splits)
   for name, found in zip(plan.splits, plan.totals(), strict=True):
@@ -340,6 +341,26 @@ def test_joint_strata_keep_the_bound_of_the_first_feature():
     tests = Counter(s[0] for s, row in zip(plan.strata, plan.quotas, strict=True) if row[2])
     assert set(tests.values()) == {1}
     assert len(tests) == 10
+
+
+def test_margins_are_the_cells_of_later_features_that_are_furthest_from_ideal():
+  # Of each class both sites have one record, and a test split of a half takes either.
+  records = {
+    (ClassValue('int', i), ClassValue('int', site)): 1 for i in range(9) for site in (7, 8)
+  }
+  plan = plan_splits(*by_stratum(records), SplitShares.parse({'train': 1, 'test': 1}), seed=3)
+  found = Counter()
+  for (_, site), (train, test) in zip(plan.strata, plan.quotas.tolist(), strict=True):
+    found.update({(site, 'train'): train, (site, 'test'): test})
+  (margin,) = plan.margins()
+  assert margin.place == 1
+  assert margin.ideal == Fraction(9, 2)
+  assert margin.records == found[margin.value, margin.split]
+  assert abs(margin.records - margin.ideal) == max(abs(n - Fraction(9, 2)) for n in found.values())
+
+
+def test_one_feature_has_no_margins():
+  assert plan_splits(*by_stratum({one(0): 5, one(1): 7}), SplitShares.parse()).margins() == []
 
 
 # --- a thousand classes of one record

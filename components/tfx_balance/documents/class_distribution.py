@@ -121,6 +121,29 @@ class StratumRecords:
 
 
 @dataclass(frozen=True)
+class MarginRecords:
+  """The cell of one feature alone, of several that strata are made of, furthest from its ideal.
+
+  Attributes:
+    feature: Name of the feature.
+    value: Class of this feature.
+    split: Name of the split.
+    records: Number of records of the class in the split.
+    ideal: Number of records that the split's share comes to, a fraction.
+  """
+
+  feature: str
+  value: ClassValue
+  split: str
+  records: Count
+  ideal: float
+
+  def to_json(self) -> dict[str, Any]:
+    """Returns JSON data."""
+    return {**told(self), 'value': self.value.to_json()}
+
+
+@dataclass(frozen=True)
 class ClassDistribution:
   """What a component read and wrote of each class.
 
@@ -132,6 +155,7 @@ class ClassDistribution:
     strata: What was written of each stratum, in canonical order.
     passed_through: Names of splits that were copied unread.
     warnings: Sentences for people.
+    margins: Largest deviation of each feature but the first, where strata are made of several.
   """
 
   FORMAT: ClassVar[str] = 'tfx_balance.class_distribution'
@@ -144,6 +168,7 @@ class ClassDistribution:
   strata: tuple[StratumRecords, ...]
   passed_through: tuple[str, ...]
   warnings: tuple[str, ...]
+  margins: tuple[MarginRecords, ...] = ()
 
   def __post_init__(self) -> None:
     """Checks that the strata come to what is said of the splits.
@@ -247,6 +272,7 @@ class ClassDistribution:
       else {name: source.to_json() for name, source in read.items()},
       'splits': {name: split.to_json() for name, split in self.splits.items()},
       'strata': [],
+      **({'margins': [margin.to_json() for margin in self.margins]} if self.margins else {}),
       'passed_through': list(self.passed_through),
       'warnings': list(self.warnings),
     }

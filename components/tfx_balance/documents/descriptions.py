@@ -17,6 +17,7 @@ from tfx_balance.documents.class_distribution import (
   ClassDistribution,
   FileSizes,
   InputRecords,
+  MarginRecords,
   SplitRecords,
   StratumRecords,
 )
@@ -56,6 +57,10 @@ def describe_split(
     ),
     tuple(passed_through),
     (*split_warnings(plan, source.dropped), *_skipped([source])),
+    tuple(
+      MarginRecords(parameters['stratify_by'][at], value, split, n, _number(ideal))
+      for at, value, split, n, ideal in plan.margins()
+    ),
   )
 
 

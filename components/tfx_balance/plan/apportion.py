@@ -1,9 +1,9 @@
 """Integers that share a total: by largest remainder, and by controlled rounding of a table.
 
 Controlled rounding replaces every number of a table by its floor or its ceiling so that the sums
-of rows, of columns and of groups of rows are the floor or the ceiling of their own exact values.
-Such a table always exists: the constraints are a network, and a network with integer bounds that
-has a fractional flow has an integer one (Cox 1987, "A constructive procedure for unbiased
+of rows, of columns and of nested groups of rows are the floor or the ceiling of their own exact
+values. Such a table always exists: the constraints are a network, and a network with integer bounds
+that has a fractional flow has an integer one (Cox 1987, "A constructive procedure for unbiased
 controlled rounding"; Cox and Ernst 1982). It is found by walking around cycles of fractional
 numbers and shifting weight along them, as Cox does, which also makes it unbiased: over the seeds
 every cell's mean is its exact value.
@@ -77,14 +77,14 @@ def largest_remainder(total: int, weights: Sequence[int], seed: int = 0) -> list
 def controlled_rounding(
   table: Sequence[Sequence[int]],
   denominator: int,
-  groups: Sequence[Hashable] | None = None,
+  levels: Sequence[Sequence[Hashable]] = (),
   keys: Sequence[Hashable] | None = None,
   seed: int = 0,
 ) -> npt.NDArray[np.int64]:
   """Returns the table divided by the denominator and rounded, with every margin kept.
 
-  Each cell, each column's total and, where groups are given, each group's total in a column is the
-  floor or the ceiling of its exact value; each row's total is exact. The same counts and seed give
+  Each cell, each column's total and each group's total in a column, at every level, is the floor or
+  the ceiling of its exact value; each row's total is exact. The same counts and seed give
   the same table whatever the order of the rows.
 
   >>> rounded = controlled_rounding([[5, 5], [5, 5]], denominator=10).tolist()
@@ -95,7 +95,8 @@ def controlled_rounding(
     table: Numerators, integers of 0 or more, rows of equal length; the sum of every row must be a
       multiple of the denominator.
     denominator: Denominator of every cell, above 0.
-    groups: Group of each row, or None for one group a row.
+    levels: Group of each row, level by level; rows of one group are of one group at the levels
+      before, too.
     keys: Name of each row in ties, or None for its position.
     seed: Seed of the rounding.
 
@@ -113,8 +114,9 @@ def controlled_rounding(
   if len(wrong):
     raise ValueError(f'the sum of row {list(table[wrong[0]])} must be a multiple of {denominator}')
   fractions = fractions[rank]
-  network = _network(fractions, denominator, groups and [groups[i] for i in rank.tolist()])
-  network.round(seed, [names[i] for i in rank.tolist()])
+  order = rank.tolist()
+  network = _network(fractions, denominator, [[groups[i] for i in order] for groups in levels])
+  network.round(seed, [names[i] for i in order])
   ups = np.zeros(cells.shape, np.int64)
   at = np.nonzero(fractions)
   ups[at] = [value == denominator for value in network.fractions[: len(at[0])]]
@@ -124,35 +126,45 @@ def controlled_rounding(
 
 
 def _network(
-  fractions: npt.NDArray[Any], denominator: int, groups: Sequence[Hashable] | None
+  fractions: npt.NDArray[Any], denominator: int, levels: Sequence[Sequence[Hashable]] = ()
 ) -> _Network:
   """Returns the network of a table: an edge for each cell, row by row, then one for each margin.
 
-  Nodes are the rows, each group in each column, the columns, and the sink that these flow into.
+  Nodes are the rows, each group in each column from the last level to the first, the columns, and
+  the sink that these flow into.
 
   Args:
     fractions: Numerators below the denominator: int64 or Python's integers [rows, columns].
     denominator: Denominator of every cell.
-    groups: Group of each row, or None.
+    levels: Group of each row, level by level.
   """
   height, width = fractions.shape
-  rows, columns = np.nonzero(fractions)
+  values, of_row, first = fractions, np.arange(height), height  # of the groups below, rows at first
+  nodes = np.repeat(of_row, width).reshape(height, width)
+  edges = []
+  for groups in (*map(_numbered, reversed(levels)), np.zeros(height, np.int64)):
+    n_groups = int(groups.max(initial=0)) + 1
+    if 1 < n_groups == len(values):
+      continue  # the same groups as those below
+    of = np.zeros(len(values), np.int64)
+    of[of_row] = groups
+    at, column = np.nonzero(values)
+    edges.append((nodes[at, column], first + of[at] * width + column, values[at, column]))
+    totals = np.zeros((n_groups, width), fractions.dtype)
+    np.add.at(totals, of, values)
+    values, of_row = totals % denominator, groups
+    nodes = first + np.arange(n_groups * width).reshape(n_groups, width)
+    first += n_groups * width
+  (column,) = np.nonzero(values[0])
+  edges.append((nodes[0, column], np.full(len(column), first), values[0, column]))
+  tails, heads, numerators = map(np.concatenate, zip(*edges, strict=True))
+  return _Network(denominator, first + 1, tails, heads, numerators.tolist())
+
+
+def _numbered(groups: Sequence[Hashable]) -> npt.NDArray[np.int64]:
+  """Returns the number of each group, in the order in which groups first appear: int64 [rows]."""
   numbers: dict[Hashable, int] = {}
-  of_row = np.array([numbers.setdefault(group, len(numbers)) for group in groups or ()], np.int64)
-  first = height + len(numbers) * width  # node of the columns
-  edges = [(rows, first + columns, fractions[rows, columns])]
-  if groups is not None:
-    totals = np.zeros((len(numbers), width), fractions.dtype)
-    np.add.at(totals, of_row, fractions)
-    totals %= denominator
-    edges[0] = (rows, height + of_row[rows] * width + columns, edges[0][2])
-    of, column = np.nonzero(totals)
-    edges.append((height + of * width + column, first + column, totals[of, column]))
-  totals = fractions.sum(axis=0) % denominator
-  (column,) = np.nonzero(totals)
-  edges.append((first + column, np.full(len(column), first + width), totals[column]))
-  tails, heads, values = map(np.concatenate, zip(*edges, strict=True))
-  return _Network(denominator, first + width + 1, tails, heads, values.tolist())
+  return np.array([numbers.setdefault(group, len(numbers)) for group in groups], np.int64)
 
 
 class _Network:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 import numbers
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tfx_balance.arguments import check_mapping, check_whole, shown
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.apportion import controlled_rounding
-from tfx_balance.plan.class_value import Stratum, stratum_key
+from tfx_balance.plan.class_value import ClassValue, Stratum, stratum_key
 from tfx_balance.plan.ranks import Ints
 
 DEFAULT_SPLITS: Mapping[str, int] = MappingProxyType({'train': 8, 'eval': 1, 'test': 1})
@@ -85,6 +85,24 @@ class SplitShares:
     return cls(_whole(fractions), checked)
 
 
+class Margin(NamedTuple):
+  """The records of one class of one feature in a split, whatever the other features are.
+
+  Attributes:
+    place: Place of the feature among those that strata are made of.
+    value: Class of this feature.
+    split: Name of the split.
+    records: Number of records.
+    ideal: Number of records that the split's share comes to.
+  """
+
+  place: int
+  value: ClassValue
+  split: str
+  records: int
+  ideal: Fraction
+
+
 @dataclass(frozen=True, eq=False)
 class SplitPlan:
   """The number of records of each stratum in each split.
@@ -113,6 +131,30 @@ class SplitPlan:
     """Returns the records of each split."""
     return [int(total) for total in self.quotas.sum(axis=0)]
 
+  def margins(self) -> list[Margin]:
+    """Returns the cell of each feature but the first that is furthest from its ideal.
+
+    The features together are within one record of it, each alone need not be.
+    """
+    if len(self.strata[0]) == 1:
+      return []
+    columns = list(zip(*self.strata, strict=True))
+    return [self._furthest(place, column) for place, column in enumerate(columns) if place]
+
+  def _furthest(self, place: int, column: Sequence[ClassValue]) -> Margin:
+    classes = sorted(set(column))
+    number = {value: i for i, value in enumerate(classes)}
+    of_stratum = np.array([number[value] for value in column], np.int64)
+    quotas = np.zeros((len(classes), len(self.splits)), np.int64)
+    np.add.at(quotas, of_stratum, self.quotas)
+    records = quotas.sum(axis=1).tolist()
+    cells = [
+      Margin(place, classes[row], split, n, share * records[row])
+      for row, counts in enumerate(quotas.tolist())
+      for split, n, share in zip(self.splits, counts, self.shares, strict=True)
+    ]
+    return max(cells, key=lambda cell: abs(cell.records - cell.ideal))
+
 
 def plan_splits(
   strata: Sequence[Stratum], records: Sequence[int] | Ints, shares: SplitShares, seed: int = 0
@@ -120,7 +162,8 @@ def plan_splits(
   """Returns quotas within one record of ideal in every cell, class and split.
 
   A cell is a stratum in a split. With several features, the bound also holds for the classes of
-  the first one. Which strata are rounded up depends on the seed and not on their order or name.
+  the first one, for those of the first two together, and so on. Which strata are rounded up depends
+  on the seed and not on their order or name.
 
   Args:
     strata: Strata in canonical order.
@@ -135,16 +178,25 @@ def plan_splits(
   numerators, denominator = _exact_shares(int(sizes.sum()), shares)
   distinct, which = np.unique(sizes, return_inverse=True)
   rows = [[n * numerator for numerator in numerators] for n in distinct.tolist()]
-  joint = len(strata[0]) > 1
   quotas = controlled_rounding(
     [rows[i] for i in which.reshape(-1).tolist()],
     denominator,
-    groups=[stratum[0] for stratum in strata] if joint else None,
+    levels=list(_prefixes(strata)),
     keys=[stratum_key(stratum) for stratum in strata],
     seed=seed,
   )
   exact = tuple(Fraction(numerator, denominator) for numerator in numerators)
   return SplitPlan(strata, sizes, shares.names, quotas, exact)
+
+
+def _prefixes(strata: Sequence[Stratum]) -> Iterator[list[int]]:
+  """Yields a number of each stratum's class of the first feature, of the first two, and so on."""
+  numbers = [0] * len(strata)
+  for classes in list(zip(*strata, strict=True))[:-1]:
+    known: dict[tuple[int, ClassValue], int] = {}
+    pairs = zip(numbers, classes, strict=True)
+    numbers = [known.setdefault(pair, len(known)) for pair in pairs]
+    yield numbers
 
 
 def _exact_shares(total: int, shares: SplitShares) -> tuple[list[int], int]:

@@ -71,7 +71,8 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       examples: Channel of `Examples`: tf.Example or tf.SequenceExample records in TFRecord files.
         Several artifacts are merged; span and version are those of the newest.
       stratify_by: Feature that holds the class, one value a record: int64, bytes, or float that is
-        integral. Several features make joint strata; the first one is the class.
+        integral. Several features make joint strata; the first one is the class, and the
+        bound also holds for the first ones together, one, two and so on.
       splits: Weights by split.
       counts: Numbers of records by split; the splits in `splits` share the remaining records.
       rest: Split that gets all records that `counts` leaves, in place of `splits`.

@@ -25,7 +25,7 @@ from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import ReadOptions
 
-ALGORITHM_VERSION = 2
+ALGORITHM_VERSION = 3
 """Raised whenever the same data and arguments give another split: it is part of TFX's cache key."""
 
 
