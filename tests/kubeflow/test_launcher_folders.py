@@ -1,8 +1,19 @@
 """Object stores that KFP's launcher mirrors in local folders."""
 
+import json
+
 import pytest
-from tfx_balance.kubeflow import task_artifacts
-from tfx_balance.kubeflow.task_artifacts import launcher_is_here, local_path, to_local, to_remote
+from tfx_balance.kubeflow import entrypoint, task_artifacts
+from tfx_balance.kubeflow.entrypoint import INVOCATION, Invocation, run_task
+from tfx_balance.kubeflow.task_artifacts import (
+  FOLDERS,
+  launcher_is_here,
+  local_path,
+  make_output_folders,
+  task_folders,
+  to_local,
+  to_remote,
+)
 
 KEY = 'mlpipeline/v2/artifacts/digits/1/StratifiedSplitter/examples'
 
@@ -33,20 +44,21 @@ def uris(side):
   [
     (f'minio://{KEY}', f'/minio/{KEY}'),
     (f's3://{KEY}', f'/s3/{KEY}'),
-    (f'gs://{KEY}', f'gs://{KEY}'),
+    (f'gs://{KEY}', f'/gcs/{KEY}'),
     (f'/data/{KEY}', f'/data/{KEY}'),
     ('my-minio://x', 'my-minio://x'),
   ],
 )
 def test_local_path(uri, path):
-  assert local_path(uri) == path
+  assert local_path(uri, FOLDERS) == path
+  assert local_path(uri, {}) == uri
 
 
-@pytest.mark.parametrize('scheme', ['minio://', 's3://'])
+@pytest.mark.parametrize('scheme', FOLDERS)
 def test_artifacts_go_to_the_folders_and_come_back(scheme):
   given = message(scheme)
-  local = to_local(given)
-  folder = scheme.replace('://', '/')
+  local = to_local(given, FOLDERS)
+  folder = FOLDERS[scheme].removeprefix('/')
   assert uris(local['inputs']) == [f'/{folder}{KEY}/a1', f'/{folder}{KEY}/a2']
   assert uris(local['outputs']) == [f'/{folder}{KEY}/b']
   assert local['inputs']['parameterValues'] == given['inputs']['parameterValues']
@@ -60,7 +72,7 @@ def test_artifacts_go_to_the_folders_and_come_back(scheme):
     },
     'parameterValues': {'span': 0.0},
   }
-  assert to_remote(written, given) == {
+  assert to_remote(written, given, FOLDERS) == {
     'artifacts': {
       'b': artifacts(
         f'{scheme}{KEY}/b', name='b', metadata={'model': f'{scheme}{KEY}/a2', 'n': 1.0}
@@ -70,11 +82,126 @@ def test_artifacts_go_to_the_folders_and_come_back(scheme):
   }
 
 
-def test_the_launcher_is_where_its_folders_are(tmp_path, monkeypatch):
-  monkeypatch.setattr(task_artifacts, 'FOLDERS', {'minio://': f'{tmp_path}/'})
-  assert not launcher_is_here(message())
-  (tmp_path / KEY).mkdir(parents=True)
-  assert launcher_is_here(message())
-  assert not launcher_is_here(message('gs://'))
-  assert not launcher_is_here({'outputs': {'outputFile': 'x'}})
-  assert not launcher_is_here({})
+def test_an_input_of_another_scheme_than_the_outputs_is_in_its_folder():
+  given = message('gs://')
+  given['inputs']['artifacts']['a'] = artifacts(f'minio://{KEY}/a1', f'gs://{KEY}/a2')
+  local = to_local(given, FOLDERS)
+  assert uris(local['inputs']) == [f'/minio/{KEY}/a1', f'/gcs/{KEY}/a2']
+  written = {'artifacts': {'b': artifacts(f'/gcs/{KEY}/b', metadata={'of': f'/minio/{KEY}/a1'})}}
+  assert to_remote(written, given, FOLDERS) == {
+    'artifacts': {'b': artifacts(f'gs://{KEY}/b', metadata={'of': f'minio://{KEY}/a1'})}
+  }
+
+
+@pytest.fixture
+def pod(monkeypatch):
+  monkeypatch.setenv(task_artifacts.POD_NAME, 'digits-1-system-container-impl-123')
+
+
+def test_a_task_works_in_folders_where_a_launcher_is(pod):
+  assert launcher_is_here()
+  assert task_folders(workers_are_here=True) == FOLDERS
+  assert list(task_folders(workers_are_here=False)) == ['minio://', 's3://']
+
+
+@pytest.mark.parametrize('name', [None, ''])
+def test_without_a_pod_of_kfp_there_is_no_launcher(name, monkeypatch):
+  monkeypatch.delenv(task_artifacts.POD_NAME, raising=False)
+  if name is not None:
+    monkeypatch.setenv(task_artifacts.POD_NAME, name)
+  assert not launcher_is_here()
+  assert task_folders(workers_are_here=True) == {}
+
+
+@pytest.mark.parametrize('scheme', FOLDERS)
+def test_each_output_has_a_folder_in_the_end(scheme, tmp_path, monkeypatch):
+  monkeypatch.setattr(task_artifacts, 'FOLDERS', {scheme: f'{tmp_path}/'})
+  names = ['written', 'empty', 'a_value', 'missing']
+  given = {
+    'inputs': {'artifacts': {'a': artifacts(f'{scheme}{KEY}/never_downloaded')}},
+    'outputs': {'artifacts': {name: artifacts(f'{scheme}{KEY}/{name}') for name in names}},
+  }
+  for name in ('written', 'empty'):
+    (tmp_path / KEY / name).mkdir(parents=True)
+  (tmp_path / KEY / 'written' / 'file').write_text('x')
+  (tmp_path / KEY / 'a_value').write_text('3')
+  for _ in range(2):
+    make_output_folders(given)
+    assert sorted(str(p.relative_to(tmp_path / KEY)) for p in tmp_path.rglob(f'{KEY}/**/*')) == [
+      'a_value',
+      'empty',
+      'missing',
+      'written',
+      'written/file',
+    ]
+    assert (tmp_path / KEY / 'missing').is_dir()
+    assert (tmp_path / KEY / 'a_value').read_text() == '3'
+
+
+def test_no_folder_is_made_for_what_a_launcher_does_not_store(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  make_output_folders({'outputs': {'artifacts': {'b': artifacts('mem://b/x', 'b/x')}}})
+  make_output_folders({'outputs': {'outputFile': 'x'}})
+  assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+  ('beam_args', 'direct'),
+  [
+    pytest.param(['--runner=FnApiRunner'], [], id='in the pod'),
+    pytest.param(['--runner', 'apache_beam.runners.DirectRunner'], [], id='by its path'),
+    pytest.param([], [], id="Beam's default"),
+    pytest.param(['--runner=DataflowRunner', '--project=p'], ['gs://'], id='Dataflow'),
+    pytest.param(['--runner', 'FlinkRunner'], ['gs://'], id='Flink'),
+  ],
+)
+@pytest.mark.parametrize('scheme', FOLDERS)
+def test_a_task_runs_where_all_workers_reach_its_files(
+  beam_args, direct, scheme, pod, tmp_path, monkeypatch
+):
+  folders = {scheme: f'{tmp_path}/{scheme[:-3]}/' for scheme in FOLDERS}
+  monkeypatch.setattr(task_artifacts, 'FOLDERS', folders)
+  model, log = {'schemaTitle': 'tfx.Model'}, {'schemaTitle': 'system.Artifact'}
+  given = {
+    'inputs': {'artifacts': {'a': artifacts(f'{scheme}{KEY}/a', type=model)}},
+    'outputs': {
+      'outputFile': str(tmp_path / 'output.json'),
+      'artifacts': {
+        'b': artifacts(f'{scheme}{KEY}/b', type=model),
+        'executor-logs': artifacts(f'{scheme}{KEY}/executor-logs', type=log),
+      },
+    },
+  }
+  seen = []
+
+  def executor(_, arguments):
+    (tmp_path / 'output.json').write_text(json.dumps({'artifacts': {'b': artifacts(f'{root}/b')}}))
+    seen.append(Invocation.parse(arguments))
+
+  monkeypatch.setattr(entrypoint, 'run_module', executor)
+  root = f'{scheme if scheme in direct else folders[scheme]}{KEY}'
+  run_task([*beam_args, INVOCATION, json.dumps(given)])
+  (told,) = seen
+  assert uris(told.executor_input['inputs']) == [f'{root}/a']
+  assert uris(told.executor_input['outputs']) == [f'{root}/b']
+  assert told.others == tuple(beam_args)
+  assert uris(json.loads((tmp_path / 'output.json').read_text())) == [f'{scheme}{KEY}/b']
+  assert [p.name for p in tmp_path.glob(f'*/{KEY}/*')] == ['b']  # the launcher writes the log
+
+
+def test_a_task_that_fails_leaves_no_folder_behind(pod, tmp_path, monkeypatch):
+  monkeypatch.setattr(task_artifacts, 'FOLDERS', {'s3://': f'{tmp_path}/'})
+
+  def executor(*_):
+    raise SystemExit(3)
+
+  monkeypatch.setattr(entrypoint, 'run_module', executor)
+  given = {
+    'outputs': {
+      'outputFile': 'x',
+      'artifacts': {'b': artifacts('s3://b/x', type={'schemaTitle': 'tfx.Model'})},
+    }
+  }
+  with pytest.raises(SystemExit, match='3'):
+    run_task([INVOCATION, json.dumps(given)])
+  assert list(tmp_path.iterdir()) == []

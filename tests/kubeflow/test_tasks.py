@@ -109,19 +109,23 @@ def test_by_tfxs_own_entrypoint_the_first_consumer_fails(
 
 
 def test_a_pipeline_runs_in_the_launchers_folders(spec, tmp_path, monkeypatch):
-  minio = tmp_path / 'minio'
-  monkeypatch.setattr(task_artifacts, 'FOLDERS', {'minio://': f'{minio}/'})
+  folder = tmp_path / 'launcher'
+  folders = {'minio://': f'{folder}/minio/', 'gs://': f'{folder}/gcs/'}
+  monkeypatch.setattr(task_artifacts, 'FOLDERS', folders)
+  monkeypatch.setenv(task_artifacts.POD_NAME, 'small-1')
 
   class InPod(OpenSourceKfp):
     def run_one(self, name, run):
-      (minio / 'bucket' / 'root' / name).mkdir(parents=True)  # as the launcher does
+      (folder / 'gcs' / 'bucket' / 'root' / name).mkdir(parents=True)  # as the launcher does
       super().run_one(name, run)
+      self.root = 'gs://bucket/root'  # of the next run, which has the first task from the cache
 
   backend = InPod(spec, 'minio://bucket/root', tmp_path)
   backend.run(run_task)
-  assert backend.published['StatisticsGen', 'statistics']['uri'].startswith('minio://bucket/root/')
-  assert str(minio) not in json.dumps(list(backend.published.values()))
-  assert_right(backend, lambda uri: uri.replace('minio://', f'{minio}/'))
+  assert backend.published['ImportExampleGen', 'examples']['uri'].startswith('minio://bucket/root/')
+  assert backend.published['StatisticsGen', 'statistics']['uri'].startswith('gs://bucket/root/')
+  assert str(folder) not in json.dumps(list(backend.published.values()))
+  assert_right(backend, lambda uri: uri.replace('gs://', folders['gs://']))
 
 
 def test_on_vertex_ai_tfxs_entrypoint_gets_what_ours_got(spec, tmp_path, monkeypatch):

@@ -3,24 +3,39 @@
 Takes the arguments of TFX's own (`tfx.orchestration.kubeflow.v2.container`), and hands over to it
 in the same process once
 
-- every artifact has a type, and is at a path that TFX can open (`task_artifacts`),
+- every artifact has a type and a name of its own, and is at a path that TFX can open
+  (`task_artifacts`),
 - a file-based ExampleGen knows the span and the files of its input, for which it has a driver that
   Vertex AI runs before the task and open-source KFP does not.
 
-On Vertex AI none of these is missing, and TFX's entrypoint gets what this one got.
+On Vertex AI none of these is missing, and TFX's entrypoint gets what this one got. After the task,
+the process ends without what could still abort it.
 """
 
 from __future__ import annotations
 
 import argparse
+import atexit
+import contextlib
+import ctypes
 import json
+import os
 import runpy
 import sys
+import threading
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
-from tfx_balance.kubeflow.task_artifacts import launcher_is_here, resolve_types, to_local, to_remote
+from tfx_balance.kubeflow.task_artifacts import (
+  launcher_is_here,
+  make_output_folders,
+  resolve_types,
+  task_folders,
+  to_local,
+  to_remote,
+)
 from tfx_balance.tfrecord.storage import exists, read_whole, write_whole
 
 MODULE = 'tfx_balance.kubeflow.entrypoint'
@@ -30,6 +45,16 @@ INVOCATION = '--json_serialized_invocation_args'  # TFX's
 INPUTS_SPEC = '--json_serialized_inputs_spec_args'  # TFX's
 OUTPUTS_SPEC = '--json_serialized_outputs_spec_args'  # ours
 DRIVER = '--pre_cache_check'  # ours
+
+# Beam runners whose workers are in the container that starts them.
+_RUNNERS_IN_POD = {
+  'directrunner',
+  'switchingdirectrunner',
+  'bundlebaseddirectrunner',
+  'fnapirunner',
+  'prismrunner',
+  'interactiverunner',
+}
 
 
 @dataclass(frozen=True)
@@ -78,22 +103,32 @@ def run_task(arguments: Sequence[str]) -> None:
   """Runs a task as TFX's entrypoint does, given what it needs.
 
   Raises:
-    ConfigError: if an artifact's type cannot be told.
+    ConfigError: if an artifact's type cannot be told, or is another one than the component takes.
+    SystemExit: if TFX's entrypoint ends with another exit code than 0.
   """
   given = Invocation.parse(arguments)
-  task = replace(
-    given,
-    executor_input=resolve_types(given.executor_input, given.inputs_spec, given.outputs_spec),
-  )
-  in_folders = launcher_is_here(given.executor_input)
-  if in_folders:
-    task = replace(task, executor_input=to_local(task.executor_input))
+  executor_input = resolve_types(given.executor_input, given.inputs_spec, given.outputs_spec)
+  folders = task_folders(runs_in_pod(given.others))
+  task = replace(given, executor_input=to_local(executor_input, folders))
   if task.driver and not exists(task.output_file):
     run_module(task.driver, task.for_tfx())
     task = replace(task, executor_input=add_metadata(task.executor_input, read(task.output_file)))
   run_module(TFX_MODULE, task.for_tfx())
-  if in_folders:
-    write(task.output_file, to_remote(read(task.output_file), given.executor_input))
+  if launcher_is_here():
+    write(task.output_file, to_remote(read(task.output_file), executor_input, folders))
+    make_output_folders(executor_input)
+
+
+def runs_in_pod(beam_args: Sequence[str]) -> bool:
+  """Returns whether arguments for Beam choose a runner whose workers are in this container.
+
+  >>> runs_in_pod(['--runner=FnApiRunner']), runs_in_pod(['--runner', 'DataflowRunner'])
+  (True, False)
+  """
+  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+  parser.add_argument('--runner', default='DirectRunner')
+  runner = parser.parse_known_args(beam_args)[0].runner
+  return runner.rpartition('.')[2].lower() in _RUNNERS_IN_POD
 
 
 def run_module(name: str, arguments: Sequence[str]) -> None:
@@ -145,5 +180,40 @@ def write(path: str, message: Mapping[str, Any]) -> None:
   write_whole(path, json.dumps(message).encode())
 
 
+def exit_code_of(arguments: Sequence[str]) -> int:
+  """Runs a task; returns the exit code that Python would end with, its error printed."""
+  try:
+    run_task(arguments)
+  except SystemExit as end:
+    if end.code is None or isinstance(end.code, int):
+      return end.code or 0
+    print(end.code, file=sys.stderr)
+    return 1
+  except BaseException:
+    traceback.print_exc()
+    return 1
+  return 0
+
+
+def end_process(exit_code: int) -> NoReturn:
+  """Ends this process as Python does, but for the destruction of its objects.
+
+  Threads are waited for, and handlers of `atexit` are run: they end child processes, flush logs,
+  delete temporary folders, and finish what a user's tracker of experiments sends. Objects of C++
+  are not destroyed, since threads of TensorFlow that still use them then abort the process ("pure
+  virtual method called", exit code 134), and KFP takes a finished task for a failed one.
+  """
+  try:
+    threading._shutdown()  # type: ignore[attr-defined]  # as multiprocessing ends its children
+    atexit._run_exitfuncs()
+  except BaseException:
+    traceback.print_exc()
+  for stream in (sys.stdout, sys.stderr):
+    with contextlib.suppress(Exception):
+      stream.flush()
+  ctypes.CDLL(None).fflush(None)  # what C has buffered
+  os._exit(exit_code)
+
+
 if __name__ == '__main__':
-  run_task(sys.argv[1:])
+  end_process(exit_code_of(sys.argv[1:]))

@@ -1,14 +1,14 @@
-"""The artifacts of a task, given types that TFX knows and paths that it can open.
+"""The artifacts of a task, given types and names that TFX knows and paths that it can open.
 
-TFX's entrypoint takes an artifact's class from the type that comes with it. Vertex AI sends the
-type that the component declares. Open-source KFP sends an empty `instanceSchema`, and `kfp.local`
-the title of a type of its own, `system.Artifact`; TFX then fails in the first task that reads
-something (https://github.com/tensorflow/tfx/issues/7768).
+TFX's entrypoint takes an artifact's class from the type that comes with it, which Vertex AI sets to
+what the component declares. Open-source KFP sends an empty `instanceSchema`
+(https://github.com/tensorflow/tfx/issues/7768), `kfp.local` a type of its own, `system.Artifact`,
+and KFP's branch mlmd-removal a whole schema as `schemaTitle`, or `Artifact`, or `Dataset`. So the
+declared type is used, and what came is compared with it.
 
 In a pod of open-source KFP, a launcher downloads a task's inputs to local folders before it and
-uploads its outputs from local folders after it. TFX reads `gs://` by itself, and nothing of it
-knows `minio://`, KFP's default; `s3://` would need libraries and credentials of its own. So a task
-works in the launcher's folders there, and reports the URIs that it was given.
+uploads its outputs from local folders after it, for each scheme that KFP knows. A task works in
+these folders there, and reports the URIs that it was given.
 
 Messages are handled as the JSON that KFP writes, a `dict`.
 """
@@ -16,6 +16,7 @@ Messages are handled as the JSON that KFP writes, a `dict`.
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,7 +26,8 @@ from tfx_balance.errors import ConfigError
 
 # KFP publishes a task's log as one output more, if it is told to; its launcher writes it.
 LOGS = 'executor-logs'
-_KFP_NAMESPACE = 'system.'
+_GENERAL = 'tfx.Artifact'
+_NOT_OF_TFX = ('system.', 'google.')
 _WRAPPERS = {'list': list, 'struct': dict}
 
 
@@ -36,7 +38,7 @@ def resolve_types(
 ) -> dict[str, Any]:
   """Returns an ExecutorInput in which every artifact has a type that TFX knows.
 
-  Where all of them have one already, it is the same as before.
+  Every input has a name too, which no artifact at another URI has: TFX makes ids of names.
 
   Args:
     executor_input: ExecutorInput as KFP hands it over.
@@ -44,41 +46,47 @@ def resolve_types(
     outputs_spec: Its ComponentOutputsSpec.
 
   Raises:
-    ConfigError: if an artifact has no type and the specification does not declare it.
+    ConfigError: if an artifact comes with another type of TFX than the component declares, or with
+      none and the component declares none.
   """
   inputs = dict(executor_input.get('inputs', {}))
   outputs = dict(executor_input.get('outputs', {}))
-  if 'artifacts' in inputs:
-    inputs['artifacts'] = {
-      name: _typed_list('input', name, artifacts, inputs_spec)
-      for name, artifacts in inputs['artifacts'].items()
-    }
   if 'artifacts' in outputs:
     outputs['artifacts'] = {
       name: _typed_list('output', name, artifacts, outputs_spec)
       for name, artifacts in outputs['artifacts'].items()
       if name != LOGS
     }
+  if 'artifacts' in inputs:
+    inputs['artifacts'] = {
+      name: _typed_list('input', name, artifacts, inputs_spec)
+      for name, artifacts in inputs['artifacts'].items()
+    }
+    inputs['artifacts'] = _map_artifacts(inputs, _name_giver(inputs, outputs))
   return {**executor_input, 'inputs': inputs, 'outputs': outputs}
 
 
-def has_type(artifact: Mapping[str, Any]) -> bool:
-  """Returns whether TFX can tell a RuntimeArtifact's class.
+def named_type(schema: Mapping[str, Any] | None) -> str:
+  """Returns the type of TFX that an ArtifactTypeSchema names; empty if it names none.
 
-  >>> has_type({'type': {'schemaTitle': 'tfx.Examples'}})
-  True
-  >>> has_type({'type': {'schemaTitle': 'system.Artifact'}}), has_type({'type': {}})
-  (False, False)
+  >>> named_type({'instanceSchema': 'title: tfx.Model'}), named_type({'schemaTitle': 'tfx.Model'})
+  ('tfx.Model', 'tfx.Model')
+  >>> named_type({'schemaTitle': 'title: tfx.Model'})
+  'tfx.Model'
+  >>> named_type({'schemaTitle': 'system.Dataset'}), named_type({'schemaTitle': 'Dataset'})
+  ('', '')
+  >>> named_type({'instanceSchema': ''}), named_type({'instanceSchema': 'title: tfx.Artifact'})
+  ('', '')
   """
-  schema = artifact.get('type') or {}
-  title = schema.get('schemaTitle') or _title(schema.get('instanceSchema'))
-  return bool(title) and not title.startswith(_KFP_NAMESPACE)
-
-
-def _title(instance_schema: str | None) -> str:
-  described = yaml.safe_load(instance_schema) if instance_schema else None
-  # TFX takes a schema without a title for its most general type.
-  return str(described.get('title', 'tfx.Artifact')) if isinstance(described, dict) else ''
+  text = (schema or {}).get('schemaTitle') or (schema or {}).get('instanceSchema')
+  try:
+    described = yaml.safe_load(text) if text else ''
+  except yaml.YAMLError:
+    return ''
+  title = str(described.get('title', '') if isinstance(described, dict) else described)
+  if '.' not in title or title.startswith(_NOT_OF_TFX) or title == _GENERAL:
+    return ''
+  return title
 
 
 def _typed_list(
@@ -92,19 +100,26 @@ def _typed_list(
 def _typed(
   side: str, name: str, artifact: Mapping[str, Any], declared: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-  if has_type(artifact):
-    return dict(artifact)
-  if not declared:
+  came = artifact.get('type') or {}
+  hint, wanted = named_type(came), named_type(declared)
+  if not hint and not wanted:
     raise ConfigError(
-      f'the {side} {name!r} comes with the type {artifact.get("type")!r}, and the component '
-      'declares none for it; compile the pipeline with tfx_balance.kubeflow.compile_pipeline'
+      f'the {side} {name!r} comes with the type {came}, and the component declares '
+      f'{declared or "none"} for it, neither of which names a type of TFX; compile the pipeline '
+      'with tfx_balance.kubeflow.compile_pipeline'
     )
-  typed = {**artifact, 'type': dict(declared)}
-  if side == 'input':
-    # The Evaluator tells by name which model it has seen, and cannot do so without any.
-    typed['name'] = artifact.get('name') or artifact.get('uri', '')
-    if (artifact.get('type') or {}).get('schemaTitle') is None:
-      typed['metadata'] = {k: _unwrap(v) for k, v in artifact.get('metadata', {}).items()}
+  if hint and wanted and hint != wanted:
+    fix = (
+      f'connect it to an output of the type {wanted}, or change artifact_type= of its Importer'
+      if side == 'input'
+      else 'compile the pipeline again'
+    )
+    raise ConfigError(
+      f'the {side} {name!r} is of the type {hint}, and the component declares {wanted}; {fix}'
+    )
+  typed = {**artifact, 'type': dict(declared) if declared and wanted else {'schemaTitle': hint}}
+  if side == 'input' and not any(came.values()):
+    typed['metadata'] = {k: _unwrap(v) for k, v in artifact.get('metadata', {}).items()}
   return typed
 
 
@@ -117,36 +132,84 @@ def _unwrap(value: Any) -> Any:
   return value
 
 
-FOLDERS = {'minio://': '/minio/', 's3://': '/s3/'}
-"""URI scheme to where the launcher has the same path."""
+def _name_giver(
+  inputs: Mapping[str, Any], outputs: Mapping[str, Any]
+) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+  """Returns a function that gives an input artifact a name that no other one has.
+
+  The Evaluator tells models apart by the ids that TFX makes of names. Kubeflow names an artifact by
+  a number in its metadata store; kfp.local and the branch mlmd-removal by the key of the output
+  that it was, which models of two Trainers share. There, the branch has an `artifactId`.
+  """
+  uris = defaultdict(set)
+  for artifact in (*_artifacts(inputs), *_artifacts(outputs)):
+    uris[_given_name(artifact)].add(artifact['uri'])
+
+  def with_name(artifact: Mapping[str, Any]) -> dict[str, Any]:
+    name = _given_name(artifact)
+    return {**artifact, 'name': name if name and len(uris[name]) == 1 else artifact['uri']}
+
+  return with_name
 
 
-def launcher_is_here(executor_input: Mapping[str, Any]) -> bool:
-  """Returns whether a launcher has made the folders that outputs go to."""
-  uris = [artifact['uri'] for artifact in _artifacts(executor_input.get('outputs', {}))]
-  local = [local_path(uri) for uri in uris]
-  return any(
-    path != uri and os.path.isdir(os.path.dirname(path))
-    for uri, path in zip(uris, local, strict=True)
-  )
+def _given_name(artifact: Mapping[str, Any]) -> str:
+  return artifact.get('artifactId') or artifact.get('name') or ''
 
 
-def local_path(uri: str) -> str:
+FOLDERS = {'gs://': '/gcs/', 'minio://': '/minio/', 's3://': '/s3/'}
+"""URI scheme to where KFP's launcher has the same path."""
+
+POD_NAME = 'KFP_POD_NAME'
+"""Environment variable of each pod in which KFP's launcher runs a task; without it, it fails."""
+
+
+def launcher_is_here() -> bool:
+  """Returns whether open-source KFP's launcher has started this process.
+
+  Vertex AI has no launcher: its `/gcs` is a mounted bucket, and nothing is uploaded from it.
+  """
+  return bool(os.environ.get(POD_NAME))
+
+
+def task_folders(workers_are_here: bool) -> dict[str, str]:
+  """Returns URI scheme to the launcher's folder that a task works in; empty without a launcher.
+
+  Args:
+    workers_are_here: Whether Beam's workers are in this container. On other machines they have none
+      of its folders, but can reach `gs://` itself, which is left out for them.
+  """
+  if not launcher_is_here():
+    return {}
+  return {s: folder for s, folder in FOLDERS.items() if workers_are_here or s != 'gs://'}
+
+
+def local_path(uri: str, folders: Mapping[str, str]) -> str:
   """Returns where a launcher has what is at a URI; the URI itself where it is read directly.
 
-  >>> local_path('minio://bucket/run/examples'), local_path('gs://bucket/run/examples')
-  ('/minio/bucket/run/examples', 'gs://bucket/run/examples')
+  >>> local_path('minio://bucket/run/examples', {'minio://': '/minio/'})
+  '/minio/bucket/run/examples'
+  >>> local_path('gs://bucket/run/examples', {'minio://': '/minio/'})
+  'gs://bucket/run/examples'
   """
-  for scheme, folder in FOLDERS.items():
+  for scheme, folder in folders.items():
     if uri.startswith(scheme):
       return folder + uri.removeprefix(scheme)
   return uri
 
 
-def to_local(executor_input: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns an ExecutorInput whose artifacts are in the launcher's folders."""
+def to_local(executor_input: Mapping[str, Any], folders: Mapping[str, str]) -> dict[str, Any]:
+  """Returns an ExecutorInput whose artifacts are in the launcher's folders.
+
+  Args:
+    executor_input: ExecutorInput of a task.
+    folders: URI scheme to folder, as in FOLDERS.
+  """
+
+  def with_local_uri(artifact: Mapping[str, Any]) -> dict[str, Any]:
+    return {**artifact, 'uri': local_path(artifact['uri'], folders)}
+
   sides = {
-    side: {**message, 'artifacts': _map_artifacts(message, _with_local_uri)}
+    side: {**message, 'artifacts': _map_artifacts(message, with_local_uri)}
     for side in ('inputs', 'outputs')
     if 'artifacts' in (message := executor_input.get(side, {}))
   }
@@ -154,16 +217,19 @@ def to_local(executor_input: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_remote(
-  executor_output: Mapping[str, Any], executor_input: Mapping[str, Any]
+  executor_output: Mapping[str, Any],
+  executor_input: Mapping[str, Any],
+  folders: Mapping[str, str],
 ) -> dict[str, Any]:
   """Returns an ExecutorOutput that speaks of URIs where it spoke of the launcher's folders.
 
   Args:
     executor_output: ExecutorOutput that a task wrote.
     executor_input: ExecutorInput of the task, as KFP handed it over.
+    folders: URI scheme to folder, as the task's ExecutorInput was changed by.
   """
   uris = {
-    local_path(artifact['uri']): artifact['uri']
+    local_path(artifact['uri'], folders): artifact['uri']
     for side in ('inputs', 'outputs')
     for artifact in _artifacts(executor_input.get(side, {}))
   }
@@ -176,6 +242,18 @@ def to_remote(
     return {**artifact, 'uri': restored(artifact.get('uri', '')), 'metadata': metadata}
 
   return {**executor_output, 'artifacts': _map_artifacts(executor_output, restore)}
+
+
+def make_output_folders(executor_input: Mapping[str, Any]) -> None:
+  """Makes the launcher's folder of each output that a task has not written.
+
+  The branch mlmd-removal of KFP fails a task one of whose outputs is missing; releases up to 2.17
+  warn. An Evaluator without thresholds writes no blessing, a Trainer no `model_run`.
+  """
+  for artifact in _artifacts(executor_input.get('outputs', {})):
+    path = local_path(artifact['uri'], FOLDERS)
+    if path != artifact['uri'] and not os.path.exists(path):  # one of a value is a file
+      os.makedirs(path)
 
 
 def _artifacts(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -193,7 +271,3 @@ def _map_artifacts(
     name: {**artifacts, 'artifacts': [change(a) for a in artifacts.get('artifacts', [])]}
     for name, artifacts in message.get('artifacts', {}).items()
   }
-
-
-def _with_local_uri(artifact: Mapping[str, Any]) -> dict[str, Any]:
-  return {**artifact, 'uri': local_path(artifact['uri'])}
