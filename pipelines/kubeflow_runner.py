@@ -65,6 +65,19 @@ def make_parser() -> argparse.ArgumentParser:
   add('--cpu', type=float, metavar='N', help='cores to reserve for each task')
   add('--memory_gb', type=float, metavar='N', help='memory to reserve for each task')
   add(
+    '--retries',
+    type=int,
+    metavar='N',
+    help='attempts of each task after one that failed (default: 2 for those of tfx_balance)',
+  )
+  add(
+    '--image_pull_secret',
+    action='append',
+    default=[],
+    metavar='NAME',
+    help="Kubernetes Secret with the credentials of the image's registry; may be repeated",
+  )
+  add(
     '--secret',
     action='append',
     type=secret_variable,
@@ -140,6 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = TaskOptions(
       cpu=settings.cpu,
       memory_gb=settings.memory_gb,
+      retries=settings.retries,
+      image_pull_secrets=settings.image_pull_secret,
       secrets={variable: SecretKey(*source.split('/', 1)) for variable, source in settings.secret},
       secret_files=dict(settings.secret_file),
     )

@@ -1,11 +1,8 @@
 """What a pipeline is compiled to, and that kfp's own client reads it."""
 
 import json
-import re
 
 import pytest
-import tfx.v1 as tfx
-from absl import logging
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import aiplatform
 from google.protobuf import json_format
@@ -13,34 +10,15 @@ from kfp import components
 from kfp.client.client import _extract_pipeline_yaml
 from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
-from tfx_balance import StratifiedSplitter
 from tfx_balance.errors import ConfigError
 from tfx_balance.kubeflow import SecretKey, TaskOptions, compile_pipeline
 from tfx_balance.kubeflow.entrypoint import TFX_MODULE
 
+from tests.kubeflow.helpers_compile import make_pipeline
 from tests.kubeflow.helpers_kubeflow import load_package
 
 BEAM_ARGS = ['--runner=FnApiRunner', '--direct_num_workers=1']
 RUN_FN = 'pipelines.models.digits.run_fn'
-
-
-def make_pipeline(root='', trainer=None, **arguments):
-  example_gen = tfx.components.ImportExampleGen(input_base='gs://bucket/data')
-  splitter = StratifiedSplitter(
-    examples=example_gen.outputs['examples'],
-    seed=tfx.dsl.experimental.RuntimeParameter(name='seed', ptype=int, default=7),
-  )
-  nodes = [example_gen, splitter]
-  if trainer:
-    nodes.append(
-      tfx.components.Trainer(
-        examples=splitter.outputs['examples'],
-        train_args=tfx.proto.TrainArgs(num_steps=1),
-        eval_args=tfx.proto.EvalArgs(num_steps=1),
-        **trainer,
-      )
-    )
-  return tfx.dsl.Pipeline(pipeline_name='small', pipeline_root=root, components=nodes, **arguments)
 
 
 @pytest.fixture(scope='module')
@@ -53,7 +31,15 @@ def package(tmp_path_factory):
   resources = pipeline_spec_pb2.PipelineDeploymentConfig.PipelineContainerSpec.ResourceSpec
   pipeline.components[2].with_platform_config(resources(cpu_limit=3.0, memory_limit=5.0))
   everywhere = TaskOptions(memory_gb=2, secrets={'KEY_ID': SecretKey('store', 'key-id')})
-  trainer = TaskOptions(cpu=1.5, memory_limit_gb=9, environment={'LEVEL': '2'})
+  trainer = TaskOptions(
+    cpu=1.5,
+    memory_limit_gb=9,
+    accelerator='nvidia.com/gpu',
+    environment={'LEVEL': '2'},
+    retries=1,
+    backoff=5,
+    timeout=3600,
+  )
   written = compile_pipeline(
     pipeline, str(path), 'registry/image:1', everywhere, {'Trainer': trainer}
   )
@@ -142,6 +128,7 @@ def test_resources_environment_and_secrets(package):
     'cpuLimit': 3.0,  # from the pipeline
     'memoryRequest': 2.0,
     'memoryLimit': 9.0,
+    'accelerator': {'type': 'nvidia.com/gpu', 'count': '1'},
   }
   assert container(spec, 'Trainer')['env'] == [{'name': 'LEVEL', 'value': '2'}]
   assert 'env' not in container(spec, 'StratifiedSplitter')
@@ -150,6 +137,18 @@ def test_resources_environment_and_secrets(package):
   (secret,) = executors['Trainer_executor']['secretAsEnv']
   assert secret['secretName'] == 'store'
   assert secret['keyToEnv'] == [{'secretKey': 'key-id', 'envVar': 'KEY_ID'}]
+  assert executors['Trainer_executor']['activeDeadlineSeconds'] == '3600'
+
+
+def test_components_of_this_package_are_retried_and_others_where_it_is_asked_for(package):
+  tasks = load_package(package)[0]['root']['dag']['tasks']
+  found = {name: task.get('retryPolicy') for name, task in tasks.items()}
+  within = {'backoffFactor': 2.0, 'backoffMaxDuration': '2592000s'}
+  assert found == {
+    'ImportExampleGen': None,
+    'StratifiedSplitter': {'maxRetryCount': 2, 'backoffDuration': '60s', **within},
+    'Trainer': {'maxRetryCount': 1, 'backoffDuration': '5s', **within},
+  }
 
 
 def test_without_secrets_there_is_one_document_and_no_root(tmp_path):
@@ -171,17 +170,6 @@ def test_images_by_task(tmp_path):
   assert container(spec, 'StratifiedSplitter')['image'] == 'image:2'
 
 
-def test_a_module_file_below_a_local_root_is_an_error(tmp_path):
-  module = tmp_path / 'module.py'
-  module.write_text('def run_fn(fn_args):\n  pass\n')
-  root = tmp_path / 'root'
-  pipeline = make_pipeline(str(root), {'module_file': str(module)})
-  message = f'Trainer is told of {re.escape(str(root))} in .*give functions by their dotted names'
-  with pytest.raises(ConfigError, match=message):
-    compile_pipeline(pipeline, str(tmp_path / 'small.yaml'), 'image')
-  assert not (tmp_path / 'small.yaml').exists()
-
-
 @pytest.mark.parametrize('output', ['small.json', 'small', 'yaml'])
 def test_only_the_form_that_kfp_runs_is_written(tmp_path, output):
   with pytest.raises(ConfigError, match=r'must end in \.yaml'):
@@ -193,14 +181,6 @@ def test_options_of_a_task_that_is_not_there_are_an_error(tmp_path):
     compile_pipeline(
       make_pipeline(), str(tmp_path / 'x.yaml'), 'image', task_options={'Splitter': TaskOptions()}
     )
-
-
-@pytest.mark.parametrize('cached', [True, False])
-def test_caching_an_example_gen_is_warned_of(tmp_path, monkeypatch, cached):
-  warnings = []
-  monkeypatch.setattr(logging, 'warning', lambda text, *arguments: warnings.append(text))
-  compile_pipeline(make_pipeline(enable_cache=cached), str(tmp_path / 'x.yaml'), 'image')
-  assert cached == any('new files in the same folder' in text for text in warnings)
 
 
 def test_tfxs_entrypoint_is_where_we_look_for_it():

@@ -25,11 +25,15 @@ def compiled(tmp_path, *arguments):
   return output.read_text()
 
 
+def tasks(spec):
+  return spec['root']['dag']['tasks']
+
+
 def parameters(spec):
   """Returns (task, parameter) to its constant."""
   return {
     (name, key): value['runtimeValue']['constant']
-    for name, task in spec['root']['dag']['tasks'].items()
+    for name, task in tasks(spec).items()
     for key, value in task['inputs']['parameters'].items()
   }
 
@@ -46,6 +50,13 @@ def test_the_digits_are_in_the_image(tmp_path, capsys):
   for executor in spec['deploymentSpec']['executors'].values():
     assert '--runner=FnApiRunner' in executor['container']['args']
     assert 'resources' not in executor['container']
+  assert {name for name, task in tasks(spec).items() if 'retryPolicy' in task} == {
+    'StratifiedSplitter',
+    'BalancedAugmenter',
+    'BalancedInputGen',
+    'BalanceValidator',
+    'ClassDistributionValidator',
+  }
   assert capsys.readouterr().out == f'{tmp_path}/digits.yaml\n'
 
 
@@ -55,7 +66,8 @@ def test_own_data_in_a_bucket_with_secrets(tmp_path):
     *('--name', 'flowers', '--examples', 'gs://bucket/flowers', '--file_kind', 'csv'),
     *('--label', 'species', '--pipeline_root', 'gs://bucket/root', '--seed', '7'),
     *('--cpu', '2', '--memory_gb', '8', '--secret', 'KEY_ID=store/key-id'),
-    *('--secret_file', '/var/secrets/google=gcs', '--runner=DataflowRunner', '--project=mine'),
+    *('--secret_file', '/var/secrets/google=gcs', '--image_pull_secret', 'registry'),
+    *('--retries', '1', '--runner=DataflowRunner', '--project=mine'),
   )
   spec, platform = yaml.safe_load_all(text)
   found = parameters(spec)
@@ -69,11 +81,12 @@ def test_own_data_in_a_bucket_with_secrets(tmp_path):
   assert {'--runner=DataflowRunner', '--project=mine'} <= set(container['args'])
   assert '--runner=FnApiRunner' not in container['args']
   config = platform['platforms']['kubernetes']['deploymentSpec']['executors']['Trainer_executor']
+  assert {task['retryPolicy']['maxRetryCount'] for task in tasks(spec).values()} == {1}
+  assert config['imagePullSecret'] == [{'secretName': 'registry'}]
   assert config['secretAsEnv'][0]['secretName'] == 'store'
   assert config['secretAsVolume'][0] == {
     'secretName': 'gcs',
     'mountPath': '/var/secrets/google',
-    'optional': False,
   }
 
 

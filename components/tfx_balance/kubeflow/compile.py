@@ -7,18 +7,29 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
-from absl import logging
 from tfx import v1 as tfx
 
-from tfx_balance.arguments import check_mapping, check_path, check_text, shown
+from tfx_balance.arguments import check_flag, check_mapping, check_path, check_text, shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.kubeflow.entrypoint import DRIVER, MODULE, OUTPUTS_SPEC
+from tfx_balance.kubeflow.spec_checks import (
+  check_module_files,
+  check_nodes,
+  check_paths,
+  check_values,
+  executor_of,
+  tasks,
+  warn_of_cache,
+)
 from tfx_balance.kubeflow.task_options import TaskOptions
 from tfx_balance.tfrecord.storage import write_whole
 
 COMMAND = ('python', '-m', MODULE)
 # KFP names its own components so, and kfp.local cuts the prefix off whatever name there is.
 COMPONENT_PREFIX = 'comp-'
+RETRIES = 2
+"""Retries of a component of this package, unless given: each attempt writes the same."""
+_EXECUTOR = '--executor_class_path'  # TFX's
 
 
 def compile_pipeline(
@@ -27,11 +38,13 @@ def compile_pipeline(
   image: str | Mapping[str, str],
   options: TaskOptions | None = None,
   task_options: Mapping[str, TaskOptions] | None = None,
+  vertex_ai: bool = False,
 ) -> str:
   """Writes a pipeline as YAML, and returns where.
 
-  One document, and a second one (KFP's platform specification) where Secrets are asked for. Beam
-  arguments, caching, runtime parameters and `with_platform_config` are taken from the pipeline.
+  One document, and a second one (KFP's platform specification) where options ask for what only
+  Kubernetes has: Secrets, volumes, nodes, labels, a timeout. Beam arguments, caching, runtime
+  parameters and `with_platform_config` are taken from the pipeline.
 
   Args:
     pipeline: Any TFX pipeline; every task goes through our entrypoint, stock components' too. A
@@ -41,9 +54,12 @@ def compile_pipeline(
       others. Each has this package, TFX and the modules that the pipeline names.
     options: Options of every task.
     task_options: Options by node id, which go before those of every task.
+    vertex_ai: Whether only Vertex AI is to run it, which runs Resolvers and imports any path, and
+      reads no platform specification.
 
   Raises:
-    ConfigError: if an argument breaks a rule, or the pipeline refers to a folder of this machine.
+    ConfigError: if an argument breaks a rule, the pipeline refers to a folder of this machine, or
+      it holds what would not run there.
   """
   output = check_path('output', output)
   if not output.endswith(('.yaml', '.yml')):
@@ -61,8 +77,22 @@ def compile_pipeline(
   for node, name in image.items() if isinstance(image, Mapping) else ():
     check_text('image: node id', node)
     check_text(f'image[{node!r}]', name, 'the name of an image')
+  for_vertex_ai = check_flag('vertex_ai', vertex_ai)
   spec = compile_spec(pipeline, image)
+  if not for_vertex_ai:
+    check_nodes(spec)
   platform = apply_options(spec, everywhere, by_task)
+  if for_vertex_ai and platform:
+    raise ConfigError(
+      f'vertex_ai=True, and options ask for {", ".join(sorted(kubernetes_fields(platform)))} of '
+      'Kubernetes, which Vertex AI does not read; leave them out'
+    )
+  if pipeline.enable_cache and not for_vertex_ai:
+    warn_of_cache(
+      spec,
+      [name for name, task in tasks(spec) if DRIVER in container_of(spec, task).get('args', ())],
+      [name for options in (everywhere, *by_task.values()) for name in options.environment],
+    )
   text = yaml.safe_dump_all([spec, platform] if platform else [spec], sort_keys=True)
   head = f'# PIPELINE DEFINITION\n# Name: {spec["pipelineInfo"]["name"]}\n'
   write_whole(output, f'{head}{text}'.encode())
@@ -79,18 +109,20 @@ def compile_spec(pipeline: tfx.dsl.Pipeline, image: str | Mapping[str, str]) -> 
     default_commands=list(COMMAND),
     use_pipeline_spec_2_1=True,  # open-source KFP does not run the older form
   )
-  job = experimental.KubeflowV2DagRunner(config=config).run(pipeline, write_out=False)
+  check_module_files(pipeline)
+  try:
+    job = experimental.KubeflowV2DagRunner(config=config).run(pipeline, write_out=False)
+  except NotImplementedError as error:
+    raise ConfigError(
+      f'TFX does not compile this pipeline for Kubeflow: {error}; leave out what it names'
+    ) from error
   spec = job['pipelineSpec']
+  check_values(spec)
   check_paths(spec, pipeline.pipeline_info.pipeline_root)
   if '://' in pipeline.pipeline_info.pipeline_root:
     spec['defaultPipelineRoot'] = pipeline.pipeline_info.pipeline_root
   for component, container in containers(spec):
     container['args'] += entrypoint_arguments(component, container)
-  if pipeline.enable_cache and any(DRIVER in c['args'] for _, c in containers(spec)):
-    logging.warning(
-      'Caching is on, and open-source KFP does not look into the input of a file-based ExampleGen: '
-      'new files in the same folder are taken for the old ones. Give new data a folder of its own.'
-    )
   return with_prefix(spec)
 
 
@@ -111,20 +143,6 @@ def entrypoint_arguments(component: Mapping[str, Any], container: Mapping[str, A
   return [*arguments, DRIVER, hook[hook.index('-m') + 1]] if '-m' in hook else arguments
 
 
-def check_paths(spec: Mapping[str, Any], root: str) -> None:
-  """Raises a ConfigError if tasks are told of a pipeline root that no other machine has."""
-  if not root or '://' in root:
-    return
-  for name, task in spec['root']['dag']['tasks'].items():
-    for parameter, value in task.get('inputs', {}).get('parameters', {}).items():
-      if root.rstrip('/') + '/' in json.dumps(value):
-        raise ConfigError(
-          f'{name} is told of {root} in {parameter!r}, a folder that its container does not have; '
-          'give functions by their dotted names in place of module_file=, '
-          'or a pipeline_root in a bucket'
-        )
-
-
 def with_prefix(spec: dict[str, Any]) -> dict[str, Any]:
   """Returns a PipelineSpec whose components are named as KFP names its own."""
   for task in spec['root']['dag']['tasks'].values():
@@ -141,28 +159,44 @@ def apply_options(
   Raises:
     ConfigError: if there is no such task.
   """
-  components = {
-    name.removeprefix(COMPONENT_PREFIX): component
-    for name, component in sorted(spec['components'].items())
-  }
+  known = [name for name, _ in tasks(spec)]
   for name in by_task:
-    if name not in components:
-      raise ConfigError(
-        f'task_options names {shown(name)}, which is no task; there are {list(components)}'
-      )
+    if name not in known:
+      raise ConfigError(f'task_options names {shown(name)}, which is no task; there are {known}')
   platform: dict[str, Any] = {}
-  for name, component in components.items():
-    label = component.get('executorLabel')
-    container = spec['deploymentSpec']['executors'].get(label, {}).get('container')
-    if container is None:
+  for name, task in tasks(spec):
+    container = container_of(spec, task)
+    if not container:
       continue
     options = by_task.get(name, TaskOptions()).over(everywhere)
+    if policy := options.retry_policy(RETRIES if is_ours(container) else 0):
+      task['retryPolicy'] = policy
     if resources := options.resources():
       container['resources'] = {**container.get('resources', {}), **resources}
     if environment := options.container_environment():
       container['env'] = [*container.get('env', []), *environment]
     if kubernetes := options.kubernetes():
-      platform[label] = kubernetes
+      component = spec['components'][task['componentRef']['name']]
+      platform[component['executorLabel']] = kubernetes
   return (
     {'platforms': {'kubernetes': {'deploymentSpec': {'executors': platform}}}} if platform else {}
   )
+
+
+def container_of(spec: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the PipelineContainerSpec of a task; an empty dict where it has none."""
+  return executor_of(spec, task).get('container', {})
+
+
+def is_ours(container: Mapping[str, Any]) -> bool:
+  """Returns whether a task runs an executor of this package."""
+  arguments = container.get('args', [])
+  return _EXECUTOR in arguments and arguments[arguments.index(_EXECUTOR) + 1].startswith(
+    f'{__package__.partition(".")[0]}.'
+  )
+
+
+def kubernetes_fields(platform: Mapping[str, Any]) -> set[str]:
+  """Returns the fields of KubernetesExecutorConfig that a PlatformSpec gives to tasks."""
+  executors = platform['platforms']['kubernetes']['deploymentSpec']['executors']
+  return {name for config in executors.values() for name in config}
