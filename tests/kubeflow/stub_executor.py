@@ -1,0 +1,43 @@
+"""An executor that reads nothing of its inputs but what it was told, and writes a file an output.
+
+Taken in place of the components' own, to see in no time what arrives through the entrypoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tfx.dsl.components.base.base_executor import BaseExecutor
+from tfx.types import standard_artifacts
+
+TOLD = 'told.json'
+LEFT_OUT = 'model_run'
+"""An output of the Trainer that the sample's never writes."""
+
+
+class StubExecutor(BaseExecutor):
+  """Writes what it was told into each of its outputs but one."""
+
+  def Do(self, input_dict: Any, output_dict: Any, exec_properties: Any) -> None:
+    told = {
+      key: {
+        'type': artifact.type_name,
+        'id': artifact.id,
+        'span': artifact.get_int_custom_property('span')
+        if artifact.has_custom_property('span')
+        else None,
+        'files': sorted(name for *_, names in os.walk(artifact.uri) for name in names),
+      }
+      for key, (artifact,) in input_dict.items()
+    }
+    for key, (artifact,) in output_dict.items():
+      if isinstance(artifact, standard_artifacts.Examples):
+        artifact.set_int_custom_property('span', 7)
+      artifact.set_json_value_custom_property('names', ['a', key])
+      if key != LEFT_OUT:
+        folder = Path(artifact.uri)
+        folder.mkdir(exist_ok=True)  # not its parents, which the launcher has made
+        (folder / TOLD).write_text(json.dumps(told))
