@@ -71,7 +71,8 @@ def plan(classes: int, files: int, data: Any, root: str, beam_args: Sequence[str
   """Returns the work of summing synthetic counts of files, and of planning from the sums."""
   from tfx_balance.beam.steps import FAN_IN
   from tfx_balance.plan.balance_plan import BalanceRequest, plan_balance
-  from tfx_balance.plan.split_plan import SplitShares, plan_splits
+  from tfx_balance.plan.split_plan import plan_splits
+  from tfx_balance.plan.split_shares import SplitShares
   from tfx_balance.scan.stratum_columns import StratumColumns, StratumCounts
   from tfx_balance.scan.totals import SumGroups, Totals
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tfx_balance.plan.ranks import Candidates, Thresholds
 from tfx_balance.plan.sparse_counts import SparseCounts
-from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares
+from tfx_balance.plan.split_shares import DEFAULT_SPLITS, SplitShares
 from tfx_balance.scan.scan import InputFile, ScannedFile
 from tfx_balance.scan.totals import Totals
 from tfx_balance.shuffle.ranges import FilesKey, GatherRanges, all_files

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import tfx_balance
-from tfx_balance.plan.split_plan import DEFAULT_SPLITS
+from tfx_balance.plan.split_shares import DEFAULT_SPLITS
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ast.parse(Path(tfx_balance.__file__).read_text(encoding='utf-8'))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar
@@ -70,8 +70,11 @@ class Request(Generic[P]):
   work_dir: str
   n_files: int = field(default=1, kw_only=True)
 
-  def new_scan(self, by_class: bool = False) -> ScanFile:
-    """Returns the step that reads the input files, and spills them in random order or by class."""
+  def new_scan(self, by_class: bool = False, optional: Collection[str] = ()) -> ScanFile:
+    """Returns the step that reads the input files, and spills them in random order or by class.
+
+    Records without an optional feature are never dropped.
+    """
     given = self.parameters
     return ScanFile(
       given.features,
@@ -81,6 +84,7 @@ class Request(Generic[P]):
       given.reading,
       given.seed,
       by_class,
+      optional,
     )
 
 

@@ -16,7 +16,8 @@ from tfx_balance.documents.class_distribution import (
 from tfx_balance.documents.descriptions import describe_balance, describe_split, split_warnings
 from tfx_balance.plan.balance_plan import BalanceRequest, plan_balance
 from tfx_balance.plan.class_value import MISSING, ClassValue
-from tfx_balance.plan.split_plan import SplitShares, plan_splits
+from tfx_balance.plan.split_plan import plan_splits
+from tfx_balance.plan.split_shares import SplitShares
 
 from tests.helpers_counts import by_class, by_stratum
 

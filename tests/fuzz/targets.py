@@ -29,7 +29,8 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.balance_plan import BalanceRequest, plan_balance
 from tfx_balance.plan.batch_quota import BatchQuota
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.split_plan import SplitShares, plan_splits
+from tfx_balance.plan.split_plan import plan_splits
+from tfx_balance.plan.split_shares import SplitShares
 from tfx_balance.scan.strata import BATCH_RECORDS, StratumDecoder
 from tfx_balance.tfrecord.files import read_frames
 from tfx_balance.tfrecord.frames import frame

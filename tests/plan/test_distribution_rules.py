@@ -18,7 +18,8 @@ from tfx_balance.plan.distribution_rules import (
   SplitLimit,
   check_distribution,
 )
-from tfx_balance.plan.split_plan import SplitShares, plan_splits
+from tfx_balance.plan.split_plan import plan_splits
+from tfx_balance.plan.split_shares import SplitShares
 
 from tests.helpers_counts import by_stratum
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.labels import stratified_indices
-from tfx_balance.plan.split_plan import SplitShares, plan_splits
+from tfx_balance.plan.split_plan import plan_splits
+from tfx_balance.plan.split_shares import SplitShares
 
 from tests.helpers_counts import by_stratum
 
@@ -228,3 +229,18 @@ def test_a_numpy_seed_is_the_number_that_it_is():
   labels = list(range(50)) * 3
   parts = stratified_indices(labels, seed=np.int64(3)), stratified_indices(labels, seed=3)
   assert all(np.array_equal(parts[0][name], parts[1][name]) for name in parts[1])
+
+
+def test_items_go_where_they_are_told_and_the_rest_is_stratified():
+  labels, sets = ['a'] * 8 + ['b'] * 12, ['', 'T'] * 10
+  arguments = {'split_by': sets, 'split_values': {'T': 'test'}}
+  parts = stratified_indices(labels, {'train': 1, 'eval': 1}, **arguments)
+  assert parts['test'].tolist() == list(range(1, 20, 2))
+  assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(20))
+  assert [Counter(labels[i] for i in parts[name]) for name in ('train', 'eval')] == [
+    {'a': 2, 'b': 3}
+  ] * 2
+  with pytest.raises(DataError, match=r'10 records have no split by .* by value they are : 10'):
+    stratified_indices(labels, **arguments)
+  with pytest.raises(DataError, match=r'are of lengths \[19, 20\]; give one value an item'):
+    stratified_indices(labels, split_by=sets[1:])

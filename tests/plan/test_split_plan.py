@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue
-from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares, check_split_name, plan_splits
+from tfx_balance.plan.split_plan import plan_splits
+from tfx_balance.plan.split_shares import (
+  DEFAULT_SPLITS,
+  PredefinedSplits,
+  SplitShares,
+  check_split_name,
+  parse_shares,
+)
 
 from tests.helpers_counts import by_stratum
 
@@ -361,6 +368,90 @@ def test_margins_are_the_cells_of_later_features_that_are_furthest_from_ideal():
 
 def test_one_feature_has_no_margins():
   assert plan_splits(*by_stratum({one(0): 5, one(1): 7}), SplitShares.parse()).margins() == []
+
+
+# --- splits that a feature tells
+
+
+def in_sets(records):
+  """Returns strata (class, set) with their records; None is a missing set."""
+  sets = {name: ClassValue('bytes', name.encode()) for _, name in records if name}
+  return by_stratum(
+    {(ClassValue('int', i), sets.get(name, MISSING)): n for (i, name), n in records.items()}
+  )
+
+
+def test_told_records_go_where_they_are_told_and_the_rest_is_stratified():
+  records = in_sets({(0, 'T'): 7, (1, 'T'): 2, (0, None): 100, (1, None): 10, (1, 'x'): 10})
+  shares, told = parse_shares({'train': 4, 'eval': 1}, None, None, 'set', {'T': 'test'})
+  plan = plan_splits(*records, shares, seed=0, predefined=told)
+  assert plan.splits == ('train', 'eval', 'test')
+  assert plan.totals() == [96, 24, 9]
+  assert plan.quotas.tolist() == [[0, 0, 7], [80, 20, 0], [0, 0, 2], [8, 2, 0], [8, 2, 0]]
+  assert plan.predefined.tolist() == [True, False, True, False, False]
+  assert plan.out_of_reach() == []
+
+
+def test_a_value_is_the_name_of_its_split_where_no_mapping_is_given():
+  shares, told = parse_shares(None, None, None, 'set', None)
+  plan = plan_splits(*in_sets({(0, 'train'): 5, (1, 'test'): 3}), shares, predefined=told)
+  assert dict(zip(plan.splits, plan.totals(), strict=True)) == {'train': 5, 'eval': 0, 'test': 3}
+
+
+@given(problems(), st.integers())
+def test_what_is_not_told_is_split_as_if_it_were_alone(problem, seed):
+  records, shares = problem
+  alone = {(*stratum, MISSING): n for stratum, n in records.items()}
+  told = {(*stratum, ClassValue('bytes', b'T')): n + 1 for stratum, n in records.items()}
+  predefined = PredefinedSplits('set', {'T': 'told'}, required=False)
+  strata, sizes = by_stratum({**alone, **told})
+  plan = plan_splits(strata, sizes, shares, seed, predefined)
+  n_shares = len(shares.names)
+  assert (plan.quotas[plan.predefined, n_shares] == plan.records[plan.predefined]).all()
+  only = plan_splits(*by_stratum(alone), shares, seed)
+  assert plan.quotas[~plan.predefined, :n_shares].tolist() == only.quotas.tolist()
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    pytest.param(
+      {'split_values': {'T': 'test'}},
+      r"120 records have no split by 'set'; by value they are x: 10, \(missing\): 110; map them",
+      id='records without a split',
+    ),
+    pytest.param(
+      {'split_values': {'T': 'test', 'V': 'eval'}, 'splits': {'train': 1}},
+      r"'V' is not a class; the classes are: T, x, \(missing\)",
+      id='a value that no record has',
+    ),
+    pytest.param(
+      {'split_values': {}}, r'split_values=\{\} maps no value; give one', id='an empty mapping'
+    ),
+    pytest.param(
+      {'split_values': {'T': 'te st'}}, r"split name 'te st' must be letters", id='no split name'
+    ),
+    pytest.param(
+      {'counts': {'test': 3}}, r"split_by='set' does not combine with counts=", id='counts'
+    ),
+    pytest.param(
+      {'split_by': None, 'split_values': {'T': 'test'}},
+      r'split_values= maps values of split_by=, which is not given',
+      id='a mapping of nothing',
+    ),
+    pytest.param({'split_by': 3}, r'split_by=3 must be the name of the feature', id='no name'),
+  ],
+)
+def test_splits_that_cannot_be_told(arguments, message):
+  given_all = {'splits': None, 'counts': None, 'rest': None, 'split_by': 'set'}
+  records = in_sets({(0, 'T'): 7, (0, None): 100, (1, None): 10, (1, 'x'): 10})
+
+  def plan():
+    shares, told = parse_shares(**{**given_all, 'split_values': None, **arguments})
+    return plan_splits(*records, shares, predefined=told)
+
+  with pytest.raises((ConfigError, DataError), match=message):
+    plan()
 
 
 # --- a thousand classes of one record

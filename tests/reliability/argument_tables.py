@@ -74,6 +74,12 @@ def component_apis() -> Iterator[Api]:
     {'rest': EMPTY | SPLIT_NAME},
   )
   yield Api(
+    'StratifiedSplitter, split_by',
+    tfx_balance.StratifiedSplitter,
+    {**examples, 'split_by': 'set'},
+    {'split_by': EMPTY | TEXTS, 'split_values': JSON_NONE},
+  )
+  yield Api(
     'BalancedAugmenter',
     tfx_balance.BalancedAugmenter,
     examples,

@@ -7,7 +7,8 @@ import pytest
 from tfx_balance.documents.descriptions import describe_split
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.split_plan import SplitShares, plan_splits
+from tfx_balance.plan.split_plan import plan_splits
+from tfx_balance.plan.split_shares import SplitShares
 from tfx_balance.report import read_run
 from tfx_balance.report.measures import headline, summaries, worst_fits
 from tfx_balance.report.run_view import merge

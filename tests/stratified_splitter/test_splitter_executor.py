@@ -224,6 +224,29 @@ def test_several_features_make_joint_strata(split):
   assert sidecar['parameters']['stratify_by'] == ['label', 'site']
 
 
+@pytest.mark.parametrize('missing', ['error', 'drop', 'own_stratum'])
+def test_a_feature_tells_the_split_and_records_without_it_are_stratified(split, missing):
+  told = [example(label=i % 3, set=b'test', id=i) for i in range(30)]
+  rest = [example(label=i % 2, id=100 + i) for i in range(40)]
+  out = split(
+    {'all': in_shards(told + rest, 3)},
+    splits={'train': 3, 'eval': 1},
+    split_by='set',
+    split_values={'test': 'test'},
+    missing_label=missing,
+  )
+  splits = read_splits(out.uri)
+  assert_conserved(splits, told + rest)
+  assert sorted(splits['test']) == sorted(told)
+  assert Counter(value_of(record, 'label') for record in splits['eval']) == {0: 5, 1: 5}
+  sidecar = read_sidecar(out.uri)
+  assert sidecar['parameters']['stratify_by'] == ['label', 'set']
+  assert sidecar['splits']['test']['ideal'] == 30
+  assert sidecar['warnings'] == [
+    "40 records have no split by 'set' (values: (missing)) and were stratified"
+  ]
+
+
 @pytest.mark.parametrize(
   ('arguments', 'expected'),
   [

@@ -23,7 +23,7 @@ from tfx_balance.exec_properties import (
   read_options,
 )
 from tfx_balance.plan.balance_plan import DEFAULT_STRATEGY, BalanceRequest
-from tfx_balance.plan.split_plan import check_split_name
+from tfx_balance.plan.split_shares import check_split_name
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import ReadOptions
 

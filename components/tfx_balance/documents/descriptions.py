@@ -39,27 +39,42 @@ def describe_split(
 ) -> ClassDistribution:
   """Returns what StratifiedSplitter wrote: of each cell the records and their ideal number."""
   cell = functools.cache(CellRecords)  # of many strata, few cells differ
-  records, quotas = plan.records.tolist(), plan.quotas.tolist()
-  n_records = sum(records)
-  ideals = {n: [_number(n * share) for share in plan.shares] for n in {*records, n_records}}
+  records, quotas, told = (x.tolist() for x in (plan.records, plan.quotas, plan.predefined))
+  shares = {n: [_number(n * share) for share in plan.shares] for n in set(records)}
+  rows = zip(records, quotas, told, strict=True)
+  ideals = [row if predefined else shares[n] for n, row, predefined in rows]
   columns = plan.quotas.T.tolist()
+  stratified = int(plan.records[~plan.predefined].sum())
+  told_sums = plan.quotas[plan.predefined].sum(axis=0).tolist()
   return ClassDistribution(
     'StratifiedSplitter',
     parameters,
     source,
     {
-      name: SplitRecords(sum(column), ideal, _finite(imbalance_ratio(column)), files.get(name))
-      for name, column, ideal in zip(plan.splits, columns, ideals[n_records], strict=True)
+      name: SplitRecords(
+        sum(column),
+        _number(stratified * share + n_told),
+        _finite(imbalance_ratio(column)),
+        files.get(name),
+      )
+      for name, column, share, n_told in zip(
+        plan.splits, columns, plan.shares, told_sums, strict=True
+      )
     },
     tuple(
-      StratumRecords(stratum, n, dict(zip(plan.splits, map(cell, row, ideals[n]), strict=True)))
-      for stratum, n, row in zip(plan.strata, records, quotas, strict=True)
+      StratumRecords(stratum, n, dict(zip(plan.splits, map(cell, row, ideal), strict=True)))
+      for stratum, n, row, ideal in zip(plan.strata, records, quotas, ideals, strict=True)
     ),
     tuple(passed_through),
-    (*split_warnings(plan, source.dropped), *_skipped([source])),
+    (
+      *split_warnings(plan, source.dropped),
+      *_unmapped(plan, parameters.get('split_by')),
+      *_skipped([source]),
+    ),
     tuple(
       MarginRecords(parameters['stratify_by'][at], value, split, n, _number(ideal))
       for at, value, split, n, ideal in plan.margins()
+      if parameters['stratify_by'][at] != parameters.get('split_by')
     ),
   )
 
@@ -246,6 +261,16 @@ def split_warnings(plan: SplitPlan, dropped: int) -> list[str]:
   if dropped:
     warnings.append(_dropped(dropped))
   return warnings
+
+
+def _unmapped(plan: SplitPlan, split_by: str | None) -> list[str]:
+  """Returns how many records a column of splits leaves to be stratified, a sentence if any."""
+  n = int(plan.records[~plan.predefined].sum())
+  if split_by is None or not n:
+    return []
+  values = {stratum[-1] for stratum in itertools.compress(plan.strata, ~plan.predefined)}
+  names = _some([str(value) for value in sorted(values)])
+  return [f'{n} records have no split by {split_by!r} (values: {names}) and were stratified']
 
 
 def _skipped(sources: Iterable[InputRecords]) -> list[str]:

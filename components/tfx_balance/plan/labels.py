@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue, Stratum
 from tfx_balance.plan.ranks import Ints, ranks
 from tfx_balance.plan.sampling import TrainingCounts
-from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares, plan_splits
+from tfx_balance.plan.split_plan import plan_splits
+from tfx_balance.plan.split_shares import DEFAULT_SPLITS, parse_shares
 
 
 def stratified_indices(
@@ -22,6 +23,8 @@ def stratified_indices(
   seed: int = 0,
   counts: Mapping[str, int] | None = None,
   rest: str | None = None,
+  split_by: npt.ArrayLike | None = None,
+  split_values: Mapping[Any, str] | None = None,
 ) -> dict[str, Ints]:
   """Returns the indices of each split, with every class at its exact share in each.
 
@@ -38,6 +41,9 @@ def stratified_indices(
     seed: Seed of the draw.
     counts: Number of items by split, as in `StratifiedSplitter`.
     rest: Name of the split that gets what `counts` leaves.
+    split_by: Values that tell the split of each item, [n] as `labels`; None where none do. Items
+      whose split they do not tell are an error, or stratified where `splits` are given.
+    split_values: Splits by value of `split_by`; None where a value is the name of its split.
 
   Returns:
     int64 [items of the split], ascending, for each split.
@@ -47,15 +53,36 @@ def stratified_indices(
     DataError: if the labels are empty, not [n], or not classes; if counts ask for too many.
   """
   seed = check_seed(seed)
-  classes, rows = count_labels(labels)
-  shares = SplitShares.parse(splits, counts, rest)
-  strata: list[Stratum] = [(value,) for value in classes.classes]
-  plan = plan_splits(strata, classes.records, shares, seed)
+  features = [labels] if split_by is None else [labels, split_by]
+  strata, records, rows = _count_strata(features)
+  told = None if split_by is None else 'split_by'
+  shares, predefined = parse_shares(splits, counts, rest, told, split_values)
+  plan = plan_splits(strata, records, shares, seed, predefined)
   rank = ranks(rows.astype(np.uint64), seed, 'indices')
-  order = rows[np.lexsort((rank, np.repeat(np.arange(len(strata)), classes.records)))]
+  order = rows[np.lexsort((rank, np.repeat(np.arange(len(strata)), records)))]
   split = np.empty(len(rows), np.int64)
   split[order] = np.repeat(np.tile(np.arange(len(plan.splits)), len(strata)), np.ravel(plan.quotas))
   return {name: np.flatnonzero(split == i) for i, name in enumerate(plan.splits)}
+
+
+def _count_strata(features: Sequence[Any]) -> tuple[list[Stratum], Ints, Ints]:
+  """Returns strata in canonical order, the records of each, and the rows stratum by stratum."""
+  counted = [count_labels(labels) for labels in features]
+  lengths = sorted({len(rows) for _, rows in counted})
+  if len(lengths) > 1:
+    raise DataError(f'labels and split_by are of lengths {lengths}; give one value an item in both')
+  joint = np.zeros(lengths[0], np.int64)
+  for counts, rows in counted:
+    codes = np.empty(len(rows), np.int64)
+    codes[rows] = np.repeat(np.arange(len(counts.classes)), counts.records)
+    joint = joint * len(counts.classes) + codes
+  distinct, which, records = np.unique(joint, return_inverse=True, return_counts=True)
+  codes_of = np.unravel_index(distinct, [len(counts.classes) for counts, _ in counted])
+  columns = [
+    [counts.classes[i] for i in at] for (counts, _), at in zip(counted, codes_of, strict=True)
+  ]
+  rows = np.argsort(which.reshape(-1), kind='stable').astype(np.int64)
+  return list(zip(*columns, strict=True)), records.astype(np.int64), rows
 
 
 def count_labels(labels: Any) -> tuple[TrainingCounts, Ints]:

@@ -2,87 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-import numbers
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from tfx_balance.arguments import check_mapping, check_whole, shown
-from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.errors import DataError
 from tfx_balance.plan.apportion import controlled_rounding
 from tfx_balance.plan.class_value import ClassValue, Stratum, stratum_key
 from tfx_balance.plan.ranks import Ints
-
-DEFAULT_SPLITS: Mapping[str, int] = MappingProxyType({'train': 8, 'eval': 1, 'test': 1})
-_SPLIT_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_-]*')
-
-
-@dataclass(frozen=True)
-class SplitShares:
-  """The share of each split: a weight, or a number of records.
-
-  Attributes:
-    weights: Weights of the splits that share what `counts` leaves, in order; integers without a
-      common divisor.
-    counts: Number of records of the other splits.
-  """
-
-  weights: Mapping[str, int]
-  counts: Mapping[str, int]
-
-  @property
-  def names(self) -> tuple[str, ...]:
-    """All the splits, those with a weight first."""
-    return (*self.weights, *self.counts)
-
-  @classmethod
-  def parse(
-    cls,
-    splits: Mapping[str, Any] | None = DEFAULT_SPLITS,
-    counts: Mapping[str, Any] | None = None,
-    rest: str | None = None,
-  ) -> SplitShares:
-    """Returns the checked shares.
-
-    >>> SplitShares.parse({'train': 0.8, 'test': 0.2})
-    SplitShares(weights={'train': 4, 'test': 1}, counts={})
-
-    Args:
-      splits: Weight by split: int, float (read as the decimal it shows) or Fraction. The default
-        gives way to `counts` and `rest`; other weights do not.
-      counts: Number of records by split.
-      rest: Name of the split that gets all that `counts` leaves.
-
-    Raises:
-      ConfigError: if a name, weight or count breaks a rule.
-    """
-    counts = {} if counts is None else dict(check_mapping('counts', counts, '{"test": 1000}'))
-    if splits is not None:
-      check_mapping('splits', splits, '{"train": 8, "test": 2}')
-    if rest is not None:
-      weights = _only_rest(splits, counts, rest)
-    elif splits is None or splits is DEFAULT_SPLITS:
-      weights = {name: w for name, w in DEFAULT_SPLITS.items() if name not in counts}
-    else:
-      weights = dict(splits)
-    both = sorted(set(weights) & set(counts))
-    if both:
-      raise ConfigError(f'split {both[0]!r} is in splits= and in counts=; name it in one of them')
-    for name in (*weights, *counts):
-      check_split_name(name)
-    if not weights and not counts:
-      raise ConfigError('splits={} names no split; give each split a weight, as in {"train": 8}')
-    fractions = {name: _weight(name, weight) for name, weight in weights.items()}
-    fix = 'give records such as 1000'
-    checked = {name: check_whole(f'counts[{name!r}]', n, fix=fix) for name, n in counts.items()}
-    return cls(_whole(fractions), checked)
+from tfx_balance.plan.split_shares import PredefinedSplits, SplitShares
 
 
 class Margin(NamedTuple):
@@ -113,7 +47,8 @@ class SplitPlan:
     splits: Names of the splits; the columns of `quotas`.
     quotas: Records per stratum and split: int64 [strata, splits]; every row sums to the stratum's
       records.
-    shares: Exact share of each split in every stratum.
+    shares: Exact share of each split in every stratum that is stratified.
+    predefined: Whether the data tells the split of a stratum: bool [strata].
   """
 
   strata: Sequence[Stratum]
@@ -121,11 +56,15 @@ class SplitPlan:
   splits: tuple[str, ...]
   quotas: Ints
   shares: tuple[Fraction, ...]
+  predefined: npt.NDArray[np.bool_]
 
   def out_of_reach(self) -> list[int]:
-    """Returns the rows of the strata too small to have a record in every split that has any."""
-    filled = self.quotas[:, self.quotas.any(axis=0)]
-    return [int(row) for row in np.flatnonzero((filled == 0).any(axis=1))]
+    """Returns the rows of the strata too small to have a record in every split that has any.
+
+    Of those that are stratified, and of the splits that have a share.
+    """
+    filled = self.quotas[:, self.quotas.any(axis=0) & np.array([s > 0 for s in self.shares])]
+    return [int(row) for row in np.flatnonzero((filled == 0).any(axis=1) & ~self.predefined)]
 
   def totals(self) -> list[int]:
     """Returns the records of each split."""
@@ -134,9 +73,10 @@ class SplitPlan:
   def margins(self) -> list[Margin]:
     """Returns the cell of each feature but the first that is furthest from its ideal.
 
-    The features together are within one record of it, each alone need not be.
+    The features together are within one record of it, each alone need not be. Strata whose split is
+    predefined do not count.
     """
-    if len(self.strata[0]) == 1:
+    if len(self.strata[0]) == 1 or self.predefined.all():
       return []
     columns = list(zip(*self.strata, strict=True))
     return [self._furthest(place, column) for place, column in enumerate(columns) if place]
@@ -146,7 +86,7 @@ class SplitPlan:
     number = {value: i for i, value in enumerate(classes)}
     of_stratum = np.array([number[value] for value in column], np.int64)
     quotas = np.zeros((len(classes), len(self.splits)), np.int64)
-    np.add.at(quotas, of_stratum, self.quotas)
+    np.add.at(quotas, of_stratum, np.where(self.predefined[:, None], 0, self.quotas))
     records = quotas.sum(axis=1).tolist()
     cells = [
       Margin(place, classes[row], split, n, share * records[row])
@@ -157,7 +97,11 @@ class SplitPlan:
 
 
 def plan_splits(
-  strata: Sequence[Stratum], records: Sequence[int] | Ints, shares: SplitShares, seed: int = 0
+  strata: Sequence[Stratum],
+  records: Sequence[int] | Ints,
+  shares: SplitShares,
+  seed: int = 0,
+  predefined: PredefinedSplits | None = None,
 ) -> SplitPlan:
   """Returns quotas within one record of ideal in every cell, class and split.
 
@@ -168,15 +112,41 @@ def plan_splits(
   Args:
     strata: Strata in canonical order.
     records: Records of each stratum: integers [strata].
-    shares: Shares of the splits.
+    shares: Shares of the splits, in which strata that are not predefined are split.
     seed: Seed of the rounding.
+    predefined: Splits of strata by their last feature; None where there are none.
 
   Raises:
-    DataError: if there are no records, or the counts ask for more than there are.
+    ConfigError: if `predefined` maps a value that there is not.
+    DataError: if there are no records, the counts ask for more than there are, or records have no
+      split and must have one.
   """
   sizes = np.asarray(records, np.int64)
-  numerators, denominator = _exact_shares(int(sizes.sum()), shares)
-  distinct, which = np.unique(sizes, return_inverse=True)
+  if predefined is None:
+    quotas, exact = _stratify(strata, sizes, shares, seed)
+    return SplitPlan(strata, sizes, shares.names, quotas, exact, np.zeros(len(sizes), bool))
+  if not sizes.any():
+    raise _no_records()
+  values = [stratum[-1] for stratum in strata]
+  split_of = predefined.find(zip(values, sizes.tolist(), strict=True), shares.names)
+  names = predefined.among(shares.names)
+  column = np.array([names.index(split_of[v]) if v in split_of else -1 for v in values], np.int64)
+  told, quotas = column >= 0, np.zeros((len(sizes), len(names)), np.int64)
+  quotas[told, column[told]] = sizes[told]
+  exact = (Fraction(0),) * len(names)
+  if sizes[~told].any():
+    rest = list(itertools.compress(strata, ~told))
+    quotas[~told, : len(shares.names)], of_rest = _stratify(rest, sizes[~told], shares, seed)
+    exact = (*of_rest, *exact[len(of_rest) :])
+  return SplitPlan(strata, sizes, names, quotas, exact, told)
+
+
+def _stratify(
+  strata: Sequence[Stratum], records: Ints, shares: SplitShares, seed: int
+) -> tuple[Ints, tuple[Fraction, ...]]:
+  """Returns the quotas of strata, int64 [strata, splits], and the exact share of each split."""
+  numerators, denominator = _exact_shares(int(records.sum()), shares)
+  distinct, which = np.unique(records, return_inverse=True)
   rows = [[n * numerator for numerator in numerators] for n in distinct.tolist()]
   quotas = controlled_rounding(
     [rows[i] for i in which.reshape(-1).tolist()],
@@ -185,8 +155,7 @@ def plan_splits(
     keys=[stratum_key(stratum) for stratum in strata],
     seed=seed,
   )
-  exact = tuple(Fraction(numerator, denominator) for numerator in numerators)
-  return SplitPlan(strata, sizes, shares.names, quotas, exact)
+  return quotas, tuple(Fraction(numerator, denominator) for numerator in numerators)
 
 
 def _prefixes(strata: Sequence[Stratum]) -> Iterator[list[int]]:
@@ -207,7 +176,7 @@ def _exact_shares(total: int, shares: SplitShares) -> tuple[list[int], int]:
   """
   taken, whole = sum(shares.counts.values()), sum(shares.weights.values())
   if not total:
-    raise DataError('the input holds no records; give at least one')
+    raise _no_records()
   if taken > total:
     raise DataError(
       f'counts={dict(shares.counts)} ask for {taken} records, there are {total}; ask for fewer'
@@ -224,57 +193,5 @@ def _exact_shares(total: int, shares: SplitShares) -> tuple[list[int], int]:
   return [numerator // divisor for numerator in numerators], total * whole // divisor
 
 
-def check_split_name(name: Any) -> None:
-  """Checks that TFX takes the name.
-
-  Raises:
-    ConfigError: if it does not.
-  """
-  if not isinstance(name, str) or not _SPLIT_NAME.fullmatch(name):
-    raise ConfigError(
-      f'split name {shown(name)} must be letters, digits, "_" and "-", the first a letter or a '
-      f'digit; rename it'
-    )
-
-
-def _only_rest(
-  splits: Mapping[str, Any] | None, counts: Mapping[str, Any], rest: str
-) -> dict[str, Any]:
-  """Returns the weights when one split takes all that counts leave."""
-  check_split_name(rest)
-  if not counts:
-    raise ConfigError(
-      f'rest={rest!r} takes what counts= leaves, and counts= is empty; give counts='
-    )
-  if rest in counts:
-    raise ConfigError(f'split {rest!r} is in counts= and is rest=; name it in one of them')
-  if splits is not None and splits is not DEFAULT_SPLITS and set(splits) != {rest}:
-    raise ConfigError(
-      f'rest={rest!r} takes all that counts= leaves, so splits={dict(splits)} would get nothing; '
-      f'drop splits= or rest='
-    )
-  return {rest: 1}
-
-
-def _weight(name: str, weight: Any) -> Fraction:
-  """Returns a weight as the fraction that a person wrote: 0.1 is one tenth."""
-  known = isinstance(weight, (numbers.Real, Decimal)) and not isinstance(weight, bool)
-  value = Fraction(0)
-  if known and isinstance(weight, numbers.Integral):
-    value = Fraction(int(weight))
-  elif known and math.isfinite(weight):
-    value = Fraction(str(weight))
-  if value <= 0:
-    raise ConfigError(
-      f'weight {shown(weight)} of split {name!r} must be a finite number above 0; '
-      f'give one such as 8, or leave the split out'
-    )
-  return value
-
-
-def _whole(weights: Mapping[str, Fraction]) -> dict[str, int]:
-  """Returns the weights as integers in the same proportion, as small as can be."""
-  scale = math.lcm(*(weight.denominator for weight in weights.values()))
-  scaled = {name: int(weight * scale) for name, weight in weights.items()}
-  divisor = math.gcd(*scaled.values()) or 1
-  return {name: weight // divisor for name, weight in scaled.items()}
+def _no_records() -> DataError:
+  return DataError('the input holds no records; give at least one')

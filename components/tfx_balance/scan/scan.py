@@ -7,7 +7,7 @@ records and an index of them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -93,6 +93,7 @@ class ScanFile(beam.DoFn):
     options: Options of reading.
     seed: Seed of the order in which records are spilled.
     by_class: Whether a block is ordered by stratum, rare ones first.
+    optional: Features without which a record is not dropped, whatever `missing` is.
   """
 
   def __init__(
@@ -104,8 +105,10 @@ class ScanFile(beam.DoFn):
     options: ReadOptions = READ_DEFAULTS,
     seed: int = 0,
     by_class: bool = False,
+    optional: Collection[str] = (),
   ) -> None:
     self._features = tuple(features)
+    self._optional = tuple(optional)
     self._payload: Payload = payload
     self._missing: MissingLabel = missing
     self._work_dir = work_dir
@@ -115,7 +118,9 @@ class ScanFile(beam.DoFn):
 
   def process(self, file: InputFile) -> Iterator[ScannedFile]:
     bad = self._options.bad_of(file.path)
-    decoder = StratumDecoder(self._features, self._payload, self._missing, file.path, bad)
+    decoder = StratumDecoder(
+      self._features, self._payload, self._missing, file.path, bad, self._optional
+    )
     counted = _Counted()
     spill = self._keep(file, self._indexed(file, decoder, bad, counted))
     counters.READ.inc(counted.n_records - len(bad.positions) + (bad.cut_bytes > 0))

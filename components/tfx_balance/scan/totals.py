@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any
 
 import apache_beam as beam
@@ -23,9 +24,20 @@ BATCH_ROWS = 1 << 20
 
 
 def check_features(
-  totals: Totals, features: Sequence[str], missing: MissingLabel, argument: str
+  totals: Totals,
+  features: Sequence[str],
+  missing: MissingLabel,
+  argument: str,
+  optional: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
   """Checks that the features can be classes.
+
+  Args:
+    totals: Totals of the input.
+    features: Features that strata are made of.
+    missing: Treatment of records without a class.
+    argument: Argument that names the features.
+    optional: Features that may be missing in records, with the argument that names each.
 
   Raises:
     DataError: if there are no records, or if a feature does not exist, is missing in records and
@@ -40,10 +52,11 @@ def check_features(
     absent = sum(int(n[column.is_null().to_numpy(False)].sum()) for column, n in columns)
     if absent == totals.n_records and feature not in totals.feature_names:
       known = ', '.join(sorted(totals.feature_names)) or 'none'
+      named_by = optional.get(feature, argument)
       raise DataError(
-        f'feature {feature!r} is in none of the {read} records; {argument}= takes one of: {known}'
+        f'feature {feature!r} is in none of the {read} records; {named_by}= takes one of: {known}'
       )
-    if absent and missing == 'error':
+    if absent and missing == 'error' and feature not in optional:
       path, position = totals.missing_in[feature]
       raise DataError(
         f'feature {feature!r} has no value in {absent} of {read} records, the first of them record '

@@ -10,7 +10,7 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from tfx_balance.exec_properties import make_spec
-from tfx_balance.plan.split_plan import DEFAULT_SPLITS
+from tfx_balance.plan.split_shares import DEFAULT_SPLITS
 from tfx_balance.stratified_splitter import executor
 from tfx_balance.stratified_splitter.parameters import SplitterParameters, encode
 from tfx_balance.tfrecord.reading import LARGEST_RECORD_BYTES
@@ -64,6 +64,8 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
     max_record_bytes: int = LARGEST_RECORD_BYTES,
     bad_records: str = 'error',
     max_bad_records: int = 100,
+    split_by: str | None = None,
+    split_values: Mapping[Any, str] | str | None = None,
   ):
     """Makes the component; any argument but `examples` may be a RuntimeParameter of str or int.
 
@@ -85,6 +87,9 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       max_record_bytes: Bytes of the longest record; a file with a longer one is refused.
       bad_records: Treatment of records that cannot be used: 'error', or 'skip', which counts them.
       max_bad_records: Number of bad records in all the files that may be skipped.
+      split_by: Feature that tells the split of a record, of any type that a class may have. Records
+        whose split it does not tell are an error, or stratified where `splits` are given.
+      split_values: Splits by value of `split_by`; None where a value is the name of its split.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -94,6 +99,8 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       splits=splits,
       counts=counts,
       rest=rest,
+      split_by=split_by,
+      split_values=split_values,
       input_splits=input_splits,
       seed=seed,
       missing_label=missing_label,

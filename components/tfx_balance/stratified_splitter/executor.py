@@ -37,7 +37,7 @@ class Executor(ExamplesExecutor):
       output,
       source.input_files(chosen, grouped=False),
       passed,
-      parameters.shares.names,
+      parameters.split_names,
       lambda **target: StratifiedSplit(SplitRequest(parameters, **target)),
     )
 
@@ -52,7 +52,7 @@ def passed_through(
   """
   passed = source.others(chosen, 'input_splits')
   for name in passed:
-    if name in parameters.shares.names:
+    if name in parameters.split_names:
       raise ConfigError(
         f'split {name!r} of the input passes through, and is a split to make too; '
         f'name it in input_splits=, or give the new one another name'

@@ -60,9 +60,11 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
   """
   parameters = request.parameters
   totals.check_bad(parameters.reading.max_bad_records)
-  check_features(totals, parameters.features, parameters.missing, 'stratify_by')
+  told = parameters.predefined
+  optional = {told.feature: 'split_by'} if told else {}
+  check_features(totals, parameters.features, parameters.missing, 'stratify_by', optional)
   counts = totals.strata()
-  plan = plan_splits(counts.strata, counts.records, parameters.shares, parameters.seed)
+  plan = plan_splits(counts.strata, counts.records, parameters.shares, parameters.seed, told)
   # The n-th files of all splits are written together, so that it is all the data that is cut.
   layouts = tuple(
     OutputLayout.of(

@@ -21,7 +21,12 @@ from tfx_balance.exec_properties import (
   optional_text,
   read_options,
 )
-from tfx_balance.plan.split_plan import DEFAULT_SPLITS, SplitShares
+from tfx_balance.plan.split_shares import (
+  DEFAULT_SPLITS,
+  PredefinedSplits,
+  SplitShares,
+  parse_shares,
+)
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import ReadOptions
 
@@ -29,13 +34,17 @@ ALGORITHM_VERSION = 3
 """Raised whenever the same data and arguments give another split: it is part of TFX's cache key."""
 
 
+_SHARES = ('splits', 'counts', 'rest', 'split_by', 'split_values')  # which are checked together
+
+
 @dataclass(frozen=True)
 class SplitterParameters:
   """The arguments, decoded.
 
   Attributes:
-    features: Features that strata are made of.
+    features: Features that strata are made of; `predefined.feature` is the last of them.
     shares: Weights and counts of the splits.
+    predefined: Splits that a feature tells; None where none does.
     input_splits: Splits to re-split; None for all.
     seed: Seed of the selection.
     missing: Treatment of records without a class.
@@ -49,12 +58,15 @@ class SplitterParameters:
     'splits': str,
     'counts': str,
     'rest': str,
+    'split_by': str,
+    'split_values': str,
     'input_splits': str,
     'output_files': str,
   }
 
   features: tuple[str, ...]
   shares: SplitShares
+  predefined: PredefinedSplits | None
   input_splits: tuple[str, ...] | None
   seed: int
   missing: MissingLabel
@@ -64,28 +76,47 @@ class SplitterParameters:
   @classmethod
   def decode(cls, properties: Mapping[str, Any]) -> SplitterParameters:
     """Returns the parameters of execution properties; raises a ConfigError for a broken rule."""
-    splits = from_json('splits', properties.get('splits'), Mapping)
-    shares = SplitShares.parse(
-      DEFAULT_SPLITS if splits is None else splits,
+    shares, predefined = parse_shares(
+      from_json('splits', properties.get('splits'), Mapping),
       from_json('counts', properties.get('counts'), Mapping),
       optional_text('rest', properties.get('rest')),
+      optional_text('split_by', properties.get('split_by')),
+      from_json('split_values', properties.get('split_values'), Mapping),
     )
+    features = names('stratify_by', properties['stratify_by'])
+    if predefined and predefined.feature in features:
+      raise ConfigError(
+        f'split_by={predefined.feature!r} is in stratify_by= too; name it in one of them'
+      )
     return cls(
-      features=names('stratify_by', properties['stratify_by']),
+      features=(*features, predefined.feature) if predefined else features,
       shares=shares,
+      predefined=predefined,
       input_splits=optional_names('input_splits', properties.get('input_splits')),
       seed=check_seed(properties.get('seed', 0)),
       missing=missing_label(properties.get('missing_label', 'error')),
       reading=read_options(properties),
-      output_files=_output_files(properties.get('output_files'), shares),
+      output_files=_output_files(
+        properties.get('output_files'),
+        predefined.among(shares.names) if predefined else shares.names,
+      ),
     )
+
+  @property
+  def split_names(self) -> tuple[str, ...]:
+    """The splits to write."""
+    return self.predefined.among(self.shares.names) if self.predefined else self.shares.names
 
   def describe(self) -> dict[str, Any]:
     """Returns the parameters as the sidecar shows them."""
+    told = self.predefined
+    by_value = told.by_value if told else None
     return {
       'stratify_by': list(self.features),
       'splits': dict(self.shares.weights),
       'counts': dict(self.shares.counts),
+      **({'split_by': told.feature} if told else {}),
+      **({'split_values': {str(key): by_value[key] for key in by_value}} if by_value else {}),
       'input_splits': None if self.input_splits is None else list(self.input_splits),
       'seed': self.seed,
       'missing_label': self.missing,
@@ -97,9 +128,9 @@ class SplitterParameters:
 def encode(**arguments: Any) -> dict[str, Any]:
   """Returns checked arguments as execution properties; the executor checks runtime parameters."""
   checked = {'stratify_by': 'label', **known(arguments)}
-  late = any(is_runtime(arguments[name]) for name in ('splits', 'counts', 'rest'))
+  late = any(is_runtime(arguments[name]) for name in _SHARES)
   if late:
-    checked.update(splits='', counts='', rest='', output_files='')
+    checked.update(dict.fromkeys((*_SHARES, 'output_files'), ''))
   parameters = SplitterParameters.decode(checked)
   if not late:
     arguments.update(_plain_shares(arguments['splits'], parameters.shares))
@@ -115,17 +146,16 @@ def _plain_shares(splits: Any, shares: SplitShares) -> dict[str, Any]:
   return {'splits': None if default else shares.weights, 'counts': shares.counts or None}
 
 
-def _output_files(value: Any, shares: SplitShares) -> dict[str, int]:
+def _output_files(value: Any, splits: tuple[str, ...]) -> dict[str, int]:
   """Returns the number of files of each split that asks for one."""
   given = from_json('output_files', value, (numbers.Integral, Mapping))
   if given is None:
     return {}
   if not isinstance(given, Mapping):
-    given = dict.fromkeys(shares.names, given)
+    given = dict.fromkeys(splits, given)
   for name in given:
-    if name not in shares.names:
+    if name not in splits:
       raise ConfigError(
-        f'output_files names split {name!r}, which is not in {list(shares.names)}; name one of '
-        f'these'
+        f'output_files names split {name!r}, which is not in {list(splits)}; name one of these'
       )
   return {name: check_whole(f'output_files[{name!r}]', n, most=99_999) for name, n in given.items()}

@@ -58,7 +58,8 @@ class StratifiedSplit(beam.PTransform):
     self, files: beam.PCollection[InputFile]
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
     request = self.request
-    scanned = scan_files(files, request.new_scan())
+    told = request.parameters.predefined
+    scanned = scan_files(files, request.new_scan(optional=[told.feature] if told else []))
     job = sum_groups(scanned, lambda totals: plan_job(totals[''], request), request.n_files)
     thresholds = find_file_thresholds(
       scanned, job | 'Selection' >> beam.Map(attrgetter('selection')), request.n_files
