@@ -27,10 +27,10 @@ def upload():
   time.sleep(0.2)
   print('thread', flush=True)
 
+multiprocessing.get_context('fork').Process(target=time.sleep, args=(600,), daemon=True).start()
 threading.Thread(target=upload).start()
 atexit.register(lambda: print('handler', end=' '))
 c.printf(b'C ')
-multiprocessing.get_context('fork').Process(target=time.sleep, args=(600,), daemon=True).start()
 """
 
 
@@ -42,12 +42,15 @@ def run_task_process(tmp_path):
     (tmp_path / folder).mkdir(parents=True, exist_ok=True)
     (tmp_path / folder / '__init__.py').touch()
 
+  environment = {**os.environ, 'PYTHONPATH': f'{tmp_path}:{os.environ.get("PYTHONPATH", "")}'}
+  environment.pop('PYTHONUNBUFFERED', None)  # so that there is something to flush
+
   def run(code):
     module.write_text(code)
     message = {'outputs': {'outputFile': str(tmp_path / 'output.json')}}
     return subprocess.run(
       [sys.executable, '-m', MODULE, INVOCATION, json.dumps(message)],
-      env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{os.environ.get("PYTHONPATH", "")}'},
+      env=environment,
       capture_output=True,
       text=True,
       timeout=60,
