@@ -93,6 +93,29 @@ def test_an_input_of_another_scheme_than_the_outputs_is_in_its_folder():
   }
 
 
+def test_what_is_inside_an_artifact_comes_back_too():
+  given = message('s3://')
+  metadata = {
+    'inside': f'/s3/{KEY}/b/Format-Serving',
+    'beside': f'/s3/{KEY}/b_2/Format-Serving',
+    'elsewhere': '/s3/other',
+    'null': None,
+  }
+  written = {'artifacts': {'b': artifacts(f'/s3/{KEY}/b/part', metadata=metadata)}}
+  assert to_remote(written, given, FOLDERS) == {
+    'artifacts': {
+      'b': artifacts(
+        f's3://{KEY}/b/part',
+        metadata={
+          'inside': f's3://{KEY}/b/Format-Serving',
+          'beside': f'/s3/{KEY}/b_2/Format-Serving',
+          'elsewhere': '/s3/other',
+        },
+      )
+    }
+  }
+
+
 @pytest.fixture
 def pod(monkeypatch):
   monkeypatch.setenv(task_artifacts.POD_NAME, 'digits-1-system-container-impl-123')

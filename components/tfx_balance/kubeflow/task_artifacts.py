@@ -223,6 +223,8 @@ def to_remote(
 ) -> dict[str, Any]:
   """Returns an ExecutorOutput that speaks of URIs where it spoke of the launcher's folders.
 
+  Properties that are null are left out: KFP up to 2.17 fails a task that publishes one.
+
   Args:
     executor_output: ExecutorOutput that a task wrote.
     executor_input: ExecutorInput of the task, as KFP handed it over.
@@ -235,11 +237,18 @@ def to_remote(
   }
 
   def restored(value: Any) -> Any:
-    return uris.get(value, value) if isinstance(value, str) else value
+    for path, uri in uris.items() if isinstance(value, str) else ():
+      if value == path or value.startswith(f'{path}/'):
+        return uri + value[len(path) :]
+    return value
 
   def restore(artifact: Mapping[str, Any]) -> dict[str, Any]:
-    metadata = {key: restored(value) for key, value in artifact.get('metadata', {}).items()}
-    return {**artifact, 'uri': restored(artifact.get('uri', '')), 'metadata': metadata}
+    metadata = artifact.get('metadata', {})
+    return {
+      **artifact,
+      'uri': restored(artifact.get('uri', '')),
+      'metadata': {key: restored(value) for key, value in metadata.items() if value is not None},
+    }
 
   return {**executor_output, 'artifacts': _map_artifacts(executor_output, restore)}
 
