@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     ClassDistributionValidator as ClassDistributionValidator,
   )
   from tfx_balance.plan.labels import stratified_indices as stratified_indices
+  from tfx_balance.plan.split_shares import fold_splits as fold_splits
   from tfx_balance.stratified_splitter.component import StratifiedSplitter as StratifiedSplitter
 
 __version__ = '0.1.0'
@@ -26,6 +27,7 @@ _HOME = {
   'BalancedInputGen': 'tfx_balance.balanced_input_gen.component',
   'ClassDistributionValidator': 'tfx_balance.class_distribution_validator.component',
   'StratifiedSplitter': 'tfx_balance.stratified_splitter.component',
+  'fold_splits': 'tfx_balance.plan.split_shares',
   'stratified_indices': 'tfx_balance.plan.labels',
 }
 
@@ -34,6 +36,7 @@ __all__ = [
   'BalancedInputGen',
   'ClassDistributionValidator',
   'StratifiedSplitter',
+  'fold_splits',
   'stratified_indices',
 ]
 

@@ -244,3 +244,13 @@ def test_items_go_where_they_are_told_and_the_rest_is_stratified():
     stratified_indices(labels, **arguments)
   with pytest.raises(DataError, match=r'are of lengths \[19, 20\]; give one value an item'):
     stratified_indices(labels, split_by=sets[1:])
+
+
+def test_folds_are_a_partition_of_what_is_not_held_out():
+  labels = ['a'] * 80 + ['b'] * 20
+  parts = stratified_indices(labels, folds=3)
+  assert list(parts) == ['fold-0', 'fold-1', 'fold-2', 'test']
+  assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(100))
+  assert [Counter(labels[i] for i in parts[f'fold-{i}']) for i in range(3)] == [
+    {'a': 24, 'b': 6}
+  ] * 3

@@ -17,6 +17,7 @@ from tfx_balance.plan.split_shares import (
   PredefinedSplits,
   SplitShares,
   check_split_name,
+  fold_splits,
   parse_shares,
 )
 
@@ -383,7 +384,7 @@ def in_sets(records):
 
 def test_told_records_go_where_they_are_told_and_the_rest_is_stratified():
   records = in_sets({(0, 'T'): 7, (1, 'T'): 2, (0, None): 100, (1, None): 10, (1, 'x'): 10})
-  shares, told = parse_shares({'train': 4, 'eval': 1}, None, None, 'set', {'T': 'test'})
+  shares, told = parse_shares({'train': 4, 'eval': 1}, None, None, 'set', {'T': 'test'}, 0)
   plan = plan_splits(*records, shares, seed=0, predefined=told)
   assert plan.splits == ('train', 'eval', 'test')
   assert plan.totals() == [96, 24, 9]
@@ -393,7 +394,7 @@ def test_told_records_go_where_they_are_told_and_the_rest_is_stratified():
 
 
 def test_a_value_is_the_name_of_its_split_where_no_mapping_is_given():
-  shares, told = parse_shares(None, None, None, 'set', None)
+  shares, told = parse_shares(None, None, None, 'set', None, 0)
   plan = plan_splits(*in_sets({(0, 'train'): 5, (1, 'test'): 3}), shares, predefined=told)
   assert dict(zip(plan.splits, plan.totals(), strict=True)) == {'train': 5, 'eval': 0, 'test': 3}
 
@@ -443,7 +444,7 @@ def test_what_is_not_told_is_split_as_if_it_were_alone(problem, seed):
   ],
 )
 def test_splits_that_cannot_be_told(arguments, message):
-  given_all = {'splits': None, 'counts': None, 'rest': None, 'split_by': 'set'}
+  given_all = {'splits': None, 'counts': None, 'rest': None, 'split_by': 'set', 'folds': 0}
   records = in_sets({(0, 'T'): 7, (0, None): 100, (1, None): 10, (1, 'x'): 10})
 
   def plan():
@@ -452,6 +453,86 @@ def test_splits_that_cannot_be_told(arguments, message):
 
   with pytest.raises((ConfigError, DataError), match=message):
     plan()
+
+
+# --- folds
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'splits'),
+  [
+    pytest.param({}, {'fold-0': 30, 'fold-1': 30, 'fold-2': 30, 'test': 10}, id='default'),
+    pytest.param(
+      {'splits': {'test': 1, 'train': 1}},
+      {'fold-0': 16, 'fold-1': 17, 'fold-2': 17, 'test': 50},
+      id='weights',
+    ),
+    pytest.param(
+      {'splits': DEFAULT_SPLITS, 'counts': {'test': 40}, 'rest': 'train'},
+      {'fold-0': 20, 'fold-1': 20, 'fold-2': 20, 'test': 40},
+      id='what counts leave',
+    ),
+  ],
+)
+def test_folds_share_the_weight_of_train(arguments, splits):
+  shares = SplitShares.parse(**arguments, folds=3)
+  plan = plan_splits(*by_stratum({one(0): 90, one(1): 10}), shares, seed=1)
+  totals = dict(zip(plan.splits, plan.totals(), strict=True))
+  assert sum(totals.values()) == 100
+  assert totals.keys() == splits.keys()
+  assert all(abs(totals[name] - n) <= 1 for name, n in splits.items())
+
+
+def test_what_the_data_tells_stays_beside_folds_of_the_rest():
+  shares, told = parse_shares({'train': 1}, None, None, 'set', {'T': 'test'}, 2)
+  records = in_sets({(0, 'T'): 7, (0, None): 100, (1, None): 10})
+  plan = plan_splits(*records, shares, predefined=told)
+  assert plan.splits == ('fold-0', 'fold-1', 'test')
+  assert plan.totals() == [55, 55, 7]
+
+
+@pytest.mark.parametrize('folds', [2, 5])
+def test_each_round_trains_on_all_folds_but_one(folds):
+  rounds = [fold_splits(fold, folds) for fold in range(folds)]
+  names = SplitShares.parse(folds=folds).names[:-1]
+  assert [each.eval[0] for each in rounds] == list(names)
+  assert all({*each.train, *each.eval} == {*names} for each in rounds)
+  assert all(len(each.train) == folds - 1 for each in rounds)
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    pytest.param({'folds': 1}, r'folds=1 leaves no fold to train on; give 2 or more', id='one'),
+    pytest.param({'folds': True}, r'folds=True must be a whole number', id='no number'),
+    pytest.param({'folds': 1001}, r'folds=1001 must be a whole number from 0 to 1000', id='many'),
+    pytest.param(
+      {'folds': 3, 'splits': {'a': 1}}, r"folds=3 divides the split 'train', .*\['a'\]", id='none'
+    ),
+    pytest.param(
+      {'folds': 3, 'splits': {'train': 1, 'fold-2': 1}},
+      r"split 'fold-2' is one of 3 folds too; give it another name",
+      id='a name twice',
+    ),
+    pytest.param(
+      {'folds': 3, 'split_by': 'set'}, r"which split_by='set' must leave to be", id='all are told'
+    ),
+    pytest.param(
+      {'folds': 3, 'split_by': 'set', 'split_values': {1: 'train'}, 'splits': {'train': 1}},
+      r"which split_by='set' must leave to be stratified: map no value to it",
+      id='train is told',
+    ),
+  ],
+)
+def test_folds_that_cannot_be(arguments, message):
+  nothing = dict.fromkeys(['splits', 'counts', 'rest', 'split_by', 'split_values'])
+  with pytest.raises(ConfigError, match=message):
+    parse_shares(**{**nothing, **arguments})
+
+
+def test_a_round_that_there_is_not():
+  with pytest.raises(ConfigError, match=r'fold=5 must be a whole number from 0 to 4'):
+    fold_splits(5, folds=5)
 
 
 # --- a thousand classes of one record

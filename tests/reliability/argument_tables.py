@@ -80,6 +80,12 @@ def component_apis() -> Iterator[Api]:
     {'split_by': EMPTY | TEXTS, 'split_values': JSON_NONE},
   )
   yield Api(
+    'StratifiedSplitter, folds',
+    tfx_balance.StratifiedSplitter,
+    examples,
+    {'folds': (INTEGERS - {'1'}) | {'0'}},
+  )
+  yield Api(
     'BalancedAugmenter',
     tfx_balance.BalancedAugmenter,
     examples,

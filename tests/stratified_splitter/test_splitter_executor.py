@@ -224,6 +224,21 @@ def test_several_features_make_joint_strata(split):
   assert sidecar['parameters']['stratify_by'] == ['label', 'site']
 
 
+def test_folds_are_splits_of_one_artifact(split):
+  records = labelled({0: 120, 1: 30})
+  out = split({'all': in_shards(records, 3)}, folds=3, splits={'train': 4, 'test': 1})
+  splits = read_splits(out.uri)
+  assert names_of(out) == ['fold-0', 'fold-1', 'fold-2', 'test']
+  assert_conserved(splits, records)
+  expected = {key: {0: 32, 1: 8} for key in ['fold-0', 'fold-1', 'fold-2']} | {
+    'test': {0: 24, 1: 6}
+  }
+  assert {
+    name: Counter(value_of(record) for record in found) for name, found in splits.items()
+  } == expected
+  assert read_sidecar(out.uri)['parameters']['folds'] == 3
+
+
 @pytest.mark.parametrize('missing', ['error', 'drop', 'own_stratum'])
 def test_a_feature_tells_the_split_and_records_without_it_are_stratified(split, missing):
   told = [example(label=i % 3, set=b'test', id=i) for i in range(30)]

@@ -25,6 +25,7 @@ def stratified_indices(
   rest: str | None = None,
   split_by: npt.ArrayLike | None = None,
   split_values: Mapping[Any, str] | None = None,
+  folds: int = 0,
 ) -> dict[str, Ints]:
   """Returns the indices of each split, with every class at its exact share in each.
 
@@ -44,6 +45,7 @@ def stratified_indices(
     split_by: Values that tell the split of each item, [n] as `labels`; None where none do. Items
       whose split they do not tell are an error, or stratified where `splits` are given.
     split_values: Splits by value of `split_by`; None where a value is the name of its split.
+    folds: Number of folds, as in `StratifiedSplitter`; 0 for none.
 
   Returns:
     int64 [items of the split], ascending, for each split.
@@ -56,7 +58,7 @@ def stratified_indices(
   features = [labels] if split_by is None else [labels, split_by]
   strata, records, rows = _count_strata(features)
   told = None if split_by is None else 'split_by'
-  shares, predefined = parse_shares(splits, counts, rest, told, split_values)
+  shares, predefined = parse_shares(splits, counts, rest, told, split_values, folds)
   plan = plan_splits(strata, records, shares, seed, predefined)
   rank = ranks(rows.astype(np.uint64), seed, 'indices')
   order = rows[np.lexsort((rank, np.repeat(np.arange(len(strata)), records)))]

@@ -174,7 +174,8 @@ def _exact_shares(total: int, shares: SplitShares) -> tuple[list[int], int]:
   Of N records, C of them taken by counts, and weights w that sum to W: c / N of a counted split,
   (N - C) / N * w / W of the others.
   """
-  taken, whole = sum(shares.counts.values()), sum(shares.weights.values())
+  weights = shares.divided.values()
+  taken, whole = sum(shares.counts.values()), sum(weights)
   if not total:
     raise _no_records()
   if taken > total:
@@ -187,7 +188,7 @@ def _exact_shares(total: int, shares: SplitShares) -> tuple[list[int], int]:
       f'other {total - taken} with rest='
     )
   whole = whole or 1
-  numerators = [w * (total - taken) for w in shares.weights.values()]
+  numerators = [w * (total - taken) for w in weights]
   numerators += [count * whole for count in shares.counts.values()]
   divisor = math.gcd(total * whole, *numerators)
   return [numerator // divisor for numerator in numerators], total * whole // divisor

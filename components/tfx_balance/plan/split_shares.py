@@ -7,17 +7,20 @@ import numbers
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfx_balance.arguments import check_mapping, check_text, check_whole, shown
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue, check_key, match_classes
 
 DEFAULT_SPLITS: Mapping[str, int] = MappingProxyType({'train': 8, 'eval': 1, 'test': 1})
+FOLDED = 'train'
+"""The split that folds divide."""
+MOST_FOLDS = 1000
 _SPLIT_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_-]*')
 _SHOWN_VALUES = 5  # in a message
 
@@ -30,15 +33,26 @@ class SplitShares:
     weights: Weights of the splits that share what `counts` leaves, in order; integers without a
       common divisor.
     counts: Number of records of the other splits.
+    folds: Number of folds that FOLDED is divided into, with equal weights; 0 for none.
   """
 
   weights: Mapping[str, int]
   counts: Mapping[str, int]
+  folds: int = 0
+
+  @property
+  def divided(self) -> Mapping[str, int]:
+    """The weights with those of the folds in place of FOLDED."""
+    if not self.folds:
+      return self.weights
+    share = self.weights[FOLDED]
+    others = {name: w * self.folds for name, w in self.weights.items() if name != FOLDED}
+    return {**dict.fromkeys(_fold_names(self.folds), share), **others}
 
   @property
   def names(self) -> tuple[str, ...]:
     """All the splits, those with a weight first."""
-    return (*self.weights, *self.counts)
+    return (*self.divided, *self.counts)
 
   @classmethod
   def parse(
@@ -46,6 +60,7 @@ class SplitShares:
     splits: Mapping[str, Any] | None = DEFAULT_SPLITS,
     counts: Mapping[str, Any] | None = None,
     rest: str | None = None,
+    folds: int = 0,
   ) -> SplitShares:
     """Returns the checked shares.
 
@@ -57,6 +72,7 @@ class SplitShares:
         gives way to `counts` and `rest`; other weights do not.
       counts: Number of records by split.
       rest: Name of the split that gets all that `counts` leaves.
+      folds: Number of folds that FOLDED is divided into; 0 for none.
 
     Raises:
       ConfigError: if a name, weight or count breaks a rule.
@@ -67,7 +83,8 @@ class SplitShares:
     if rest is not None:
       weights = _only_rest(splits, counts, rest)
     elif splits is None or splits is DEFAULT_SPLITS:
-      weights = {name: w for name, w in DEFAULT_SPLITS.items() if name not in counts}
+      default = {FOLDED: 9, 'test': 1} if folds else DEFAULT_SPLITS
+      weights = {name: w for name, w in default.items() if name not in counts}
     else:
       weights = dict(splits)
     both = sorted(set(weights) & set(counts))
@@ -80,7 +97,54 @@ class SplitShares:
     fractions = {name: _weight(name, weight) for name, weight in weights.items()}
     fix = 'give records such as 1000'
     checked = {name: check_whole(f'counts[{name!r}]', n, fix=fix) for name, n in counts.items()}
-    return cls(_whole(fractions), checked)
+    shares = cls(_whole(fractions), checked)
+    return shares._folded(folds) if folds else shares
+
+  def _folded(self, folds: int) -> SplitShares:
+    """Returns the shares with a number of folds."""
+    if FOLDED not in self.weights:
+      raise ConfigError(
+        f'folds={folds} divides the split {FOLDED!r}, which is not among those with a weight, '
+        f'{list(self.weights)}; give it one in splits=, or name it in rest='
+      )
+    taken = sorted({*_fold_names(folds)} & {*self.weights, *self.counts})
+    if taken:
+      raise ConfigError(f'split {taken[0]!r} is one of {folds} folds too; give it another name')
+    return replace(self, folds=folds)
+
+
+class FoldSplits(NamedTuple):
+  """The splits that one round of cross-validation takes.
+
+  Attributes:
+    train: Names of the splits to train on: all folds but one.
+    eval: Name of the split to evaluate on, as the only one in a tuple.
+  """
+
+  train: tuple[str, ...]
+  eval: tuple[str]
+
+
+def fold_splits(fold: int, folds: int) -> FoldSplits:
+  """Returns the splits of one round of cross-validation over the folds of `StratifiedSplitter`.
+
+  >>> fold_splits(0, folds=3)
+  FoldSplits(train=('fold-1', 'fold-2'), eval=('fold-0',))
+
+  Args:
+    fold: Number of the fold to evaluate on, from 0.
+    folds: Number of folds.
+
+  Raises:
+    ConfigError: if there is no such fold.
+  """
+  names = _fold_names(check_whole('folds', folds, 2, MOST_FOLDS))
+  fold = check_whole('fold', fold, 0, folds - 1)
+  return FoldSplits((*names[:fold], *names[fold + 1 :]), (names[fold],))
+
+
+def _fold_names(folds: int) -> tuple[str, ...]:
+  return tuple(f'fold-{i}' for i in range(folds))
 
 
 @dataclass(frozen=True)
@@ -158,6 +222,7 @@ def parse_shares(
   rest: str | None,
   split_by: str | None,
   split_values: Mapping[Any, str] | None,
+  folds: int,
 ) -> tuple[SplitShares, PredefinedSplits | None]:
   """Returns the checked shares of the splits, and the splits that a feature tells, if one does.
 
@@ -167,19 +232,26 @@ def parse_shares(
     ConfigError: if an argument breaks a rule, or two do not combine.
   """
   default = splits is None or splits is DEFAULT_SPLITS
+  if check_whole('folds', folds, 0, MOST_FOLDS, fix='give the number of folds, such as 5') == 1:
+    raise ConfigError('folds=1 leaves no fold to train on; give 2 or more, or 0 for no folds')
   if split_by is None:
     if split_values is not None:
       raise ConfigError('split_values= maps values of split_by=, which is not given; give it')
-    return SplitShares.parse(DEFAULT_SPLITS if default else splits, counts, rest), None
+    return SplitShares.parse(DEFAULT_SPLITS if default else splits, counts, rest, folds), None
   if counts or rest:
     raise ConfigError(
       f'split_by={split_by!r} does not combine with counts= and rest=; leave these out, and give '
       f'weights as splits= for records whose split is not told'
     )
   predefined = PredefinedSplits.parse(split_by, split_values, required=default)
+  if folds and (default or FOLDED in predefined.among(())):
+    raise ConfigError(
+      f'folds={folds} divides {FOLDED!r}, which split_by={split_by!r} must leave to be stratified: '
+      f'map no value to it in split_values=, and give it a weight in splits='
+    )
   if default and predefined.by_value:
     return SplitShares({}, {}), predefined
-  return SplitShares.parse(DEFAULT_SPLITS if default else splits), predefined
+  return SplitShares.parse(DEFAULT_SPLITS if default else splits, folds=folds), predefined
 
 
 def check_split_name(name: Any) -> None:

@@ -66,6 +66,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
     max_bad_records: int = 100,
     split_by: str | None = None,
     split_values: Mapping[Any, str] | str | None = None,
+    folds: int = 0,
   ):
     """Makes the component; any argument but `examples` may be a RuntimeParameter of str or int.
 
@@ -90,6 +91,9 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       split_by: Feature that tells the split of a record, of any type that a class may have. Records
         whose split it does not tell are an error, or stratified where `splits` are given.
       split_values: Splits by value of `split_by`; None where a value is the name of its split.
+      folds: Number of folds for cross-validation, up to 1,000; 0 for none. They share the weight of
+        'train' and are the splits 'fold-0', 'fold-1' and so on; `fold_splits` tells which to train
+        on. The default `splits` are {'train': 9, 'test': 1} then.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -101,6 +105,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       rest=rest,
       split_by=split_by,
       split_values=split_values,
+      folds=folds,
       input_splits=input_splits,
       seed=seed,
       missing_label=missing_label,

@@ -34,7 +34,14 @@ ALGORITHM_VERSION = 3
 """Raised whenever the same data and arguments give another split: it is part of TFX's cache key."""
 
 
-_SHARES = ('splits', 'counts', 'rest', 'split_by', 'split_values')  # which are checked together
+_SHARES = (
+  'splits',
+  'counts',
+  'rest',
+  'split_by',
+  'split_values',
+  'folds',
+)  # which are checked together
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ class SplitterParameters:
     'rest': str,
     'split_by': str,
     'split_values': str,
+    'folds': int,
     'input_splits': str,
     'output_files': str,
   }
@@ -82,6 +90,7 @@ class SplitterParameters:
       optional_text('rest', properties.get('rest')),
       optional_text('split_by', properties.get('split_by')),
       from_json('split_values', properties.get('split_values'), Mapping),
+      properties.get('folds', 0),
     )
     features = names('stratify_by', properties['stratify_by'])
     if predefined and predefined.feature in features:
@@ -115,6 +124,7 @@ class SplitterParameters:
       'stratify_by': list(self.features),
       'splits': dict(self.shares.weights),
       'counts': dict(self.shares.counts),
+      **({'folds': self.shares.folds} if self.shares.folds else {}),
       **({'split_by': told.feature} if told else {}),
       **({'split_values': {str(key): by_value[key] for key in by_value}} if by_value else {}),
       'input_splits': None if self.input_splits is None else list(self.input_splits),
@@ -130,7 +140,7 @@ def encode(**arguments: Any) -> dict[str, Any]:
   checked = {'stratify_by': 'label', **known(arguments)}
   late = any(is_runtime(arguments[name]) for name in _SHARES)
   if late:
-    checked.update(dict.fromkeys((*_SHARES, 'output_files'), ''))
+    checked.update({**dict.fromkeys((*_SHARES, 'output_files'), ''), 'folds': 0})
   parameters = SplitterParameters.decode(checked)
   if not late:
     arguments.update(_plain_shares(arguments['splits'], parameters.shares))
