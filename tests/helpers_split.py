@@ -60,6 +60,7 @@ def split_request(
   defaults = {
     'features': ('label',),
     'shares': SplitShares.parse(DEFAULT_SPLITS if splits is None else splits, counts, rest),
+    'predefined': None,
     'seed': 0,
     'missing': 'error',
     'reading': READ_DEFAULTS,
