@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 import tensorflow_data_validation as tfdv
+from absl import logging
 from tfx.types import artifact_utils, standard_artifacts
 from tfx_balance import BalancedAugmenter, StratifiedSplitter
 from tfx_balance.class_distribution_validator.counting import SplitStatistics
@@ -281,6 +282,20 @@ def test_a_long_table_is_cut_and_whole_in_the_report(tmp_path):
   assert '... and 170 more' in str(failure.value)
   whole = (tmp_path / 'report' / 'violations.txt').read_text()
   assert sum(line.startswith('min_count') for line in whole.splitlines()) == 200
+
+
+def test_the_log_has_every_broken_rule_before_anything_is_written(tmp_path, monkeypatch):
+  logged = []
+  monkeypatch.setattr(logging, 'error', lambda text, *values: logged.append(text % values))
+  (tmp_path / 'report').write_text('no folder')
+  statistics = exact({'train': {**dict.fromkeys(range(40), 1), 40: 99}, 'eval': {0: 50, 1: 50}})
+  limits = {'min_count': 2, 'max_imbalance_ratio': {'train': 2}}
+  with pytest.raises(OSError, match='report'):
+    validate(tmp_path, statistics, **limits, report_dir=str(tmp_path / 'report'))
+  (text,) = logged
+  rules = {'max_l_infinity', 'min_count', 'max_imbalance_ratio'}
+  assert {line.partition(':')[0] for line in text.splitlines()[1:]} >= rules
+  assert '40 with 99 records, is 99 times the smallest' in text
 
 
 def test_a_report_folder_may_be_used_again(tmp_path):

@@ -4,7 +4,12 @@ import json
 import math
 
 import pytest
-from tfx_balance.documents.class_checks import ClassChecks, violation_report, violation_table
+from tfx_balance.documents.class_checks import (
+  ClassChecks,
+  broken_rules,
+  violation_report,
+  violation_table,
+)
 from tfx_balance.plan.checks import Check, cut, short_name
 from tfx_balance.plan.class_counts import CountsBySplit
 from tfx_balance.plan.class_value import ClassValue
@@ -62,6 +67,19 @@ def test_a_long_table_says_what_it_leaves_out():
   assert len(violation_table(checks)) == 101
   report = violation_report(checks)
   assert report.count('- min_count: it is so') == 100
+
+
+def test_every_broken_rule_has_a_line():
+  checks = [
+    *(a_check(ClassValue('int', i), message=f'class {i}') for i in range(100)),
+    a_check(passed=True),
+    a_check(rule='min_share', passed=True),
+    a_check(rule='max_leakage', message='records in common'),
+  ]
+  assert broken_rules(checks) == [
+    'min_count: class 0 (and 99 more)',
+    'max_leakage: records in common',
+  ]
 
 
 def test_a_table_compares_in_the_right_direction():

@@ -142,10 +142,13 @@ def test_the_validator_reads_and_writes_in_a_bucket(new_bucket, source, tmp_path
     f'{bucket.uri}/out',
     tmp_path,
     label='label',
+    report_dir=f'{bucket.uri}/report/',
   )
 
   name = outputs['anomalies'].uri.removeprefix(f'{bucket.uri}/')
-  assert {f'Split-{SPLIT}/SchemaDiff.pb', 'class_checks.json'} <= set(objects(bucket, name))
+  written = {f'Split-{SPLIT}/SchemaDiff.pb', 'class_checks.json'}
+  assert written <= set(objects(bucket, name))
+  assert {*written, 'violations.txt'} == set(objects(bucket, 'report'))
 
 
 def test_a_pipeline_runs_with_its_root_in_a_bucket(new_bucket, source, statistics, tmp_path):

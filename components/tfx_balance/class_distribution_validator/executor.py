@@ -28,6 +28,7 @@ from tfx_balance.documents.class_checks import (
   ClassChecks,
   CountsFrom,
   Leakage,
+  broken_rules,
   violation_report,
   violation_table,
 )
@@ -67,6 +68,7 @@ def write_copies(
   document: ClassChecks,
 ) -> None:
   """Writes the same, and all that broke as text, where they outlive a run that fails."""
+  folder = folder.rstrip('/')  # of which an object store would make part of a name
   storage = storage_of(folder)
   for name in (CHECKS_NAME, VIOLATIONS_NAME):
     if storage.exists(f'{folder}/{name}'):
@@ -84,6 +86,12 @@ def _by_path(folder: str, anomalies: Mapping[str, anomalies_pb2.Anomalies]) -> d
     f'{folder}/Split-{split}/{ANOMALIES_NAME}': found.SerializeToString()
     for split, found in anomalies.items()
   }
+
+
+def log_broken_rules(checks: Sequence[Check]) -> None:
+  """Logs each rule that is broken: where a task fails, Kubeflow keeps nothing but its log."""
+  if lines := broken_rules(checks):
+    logging.error('ClassDistributionValidator: broken rules:\n%s', '\n'.join(lines))
 
 
 def report_violations(checks: Sequence[Check], parameters: ValidatorParameters) -> None:
@@ -173,6 +181,7 @@ class Executor(BeamExecutor):
       of_split = [check for check in checks if check.split == split]
       found[split] = label_anomalies.with_checks(by_tfdv, of_split, parameters.label)
     document = ClassChecks.of(parameters.label, counts_from, counts, checks, leakage)
+    log_broken_rules(checks)
     with self.work_folder(output.uri) as work_dir:
       publish_results(output.uri, found, document, work_dir)
     if parameters.report_dir:

@@ -185,6 +185,21 @@ def violation_table(checks: Sequence[Check], most: int | None = None) -> list[st
   return lines + ([f'... and {len(rows) - len(shown)} more'] if len(shown) < len(rows) else [])
 
 
+def broken_rules(checks: Sequence[Check]) -> list[str]:
+  """Returns a line for each rule that is broken: the first place, and in how many more.
+
+  Args:
+    checks: Results of all rules.
+  """
+  by_rule: dict[str, list[Check]] = {}
+  for check in failed(checks):
+    by_rule.setdefault(check.rule, []).append(check)
+  return [
+    f'{rule}: {broken[0].message}' + (f' (and {len(broken) - 1} more)' if broken[1:] else '')
+    for rule, broken in by_rule.items()
+  ]
+
+
 def violation_report(checks: Sequence[Check]) -> str:
   """Returns all that broke as a text: the table, and a sentence for each."""
   broken = failed(checks)
