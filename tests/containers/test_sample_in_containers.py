@@ -9,9 +9,12 @@ import yaml
 from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.kubeflow.entrypoint import DRIVER, OUTPUTS_SPEC, TFX_MODULE
 
+from tests.helpers_examples import all_bytes
+
 pytestmark = pytest.mark.containers
 
 RUN_LOCALLY = Path(__file__).parent / 'run_locally.py'
+KILLED = 'StratifiedSplitter'
 STEPS = ('--train_steps', '20')
 COLOUR = re.compile(r'\x1b\[\d*m')
 
@@ -35,15 +38,23 @@ def package(run_in_image, image, folder):
   return path
 
 
-def run_package(engine, image, path, root):
-  """Runs a compiled pipeline by kfp.local; returns its exit code and what it printed."""
+def run_package(engine, image, path, root, *killed):
+  """Runs a compiled pipeline by kfp.local; returns its exit code and what it printed.
+
+  Args:
+    engine: Engine that runs the containers.
+    image: Image of the container that runs kfp.local.
+    path: Path of the compiled pipeline.
+    root: Folder that becomes the pipeline's root.
+    killed: Names of tasks that are killed at their first attempt, one at most.
+  """
   root.mkdir()
   root.chmod(0o777)
   command = ['run', '--name', 'runner', '--network', 'none', '--user', '0']
   for name in (root, path, RUN_LOCALLY):
     command += ['--volume', f'{name}:{name}']
   command += ['--volume', f'{engine.socket}:/var/run/docker.sock', image]
-  command += ['python', str(RUN_LOCALLY), str(path), str(root)]
+  command += ['python', str(RUN_LOCALLY), str(path), str(root), *killed]
   engine.docker('run', '--detach', *command[1:])
   code = int(engine.docker('wait', 'runner'))
   printed = COLOUR.sub('', engine.docker('logs', 'runner'))
@@ -84,8 +95,8 @@ def changed(package, path, change):
 
 @pytest.fixture(scope='module')
 def run(engine, image, package, folder):
-  """A run of the sample pipeline: its exit code, what it printed, its root."""
-  code, printed = run_package(engine, image, package, folder / 'run')
+  """A run of the sample pipeline, one task killed: its exit code, what it printed, its root."""
+  code, printed = run_package(engine, image, package, folder / 'run', KILLED)
   print(f'\n{printed[-6000:] if code else ""}')
   return code, printed, folder / 'run'
 
@@ -98,6 +109,23 @@ def test_every_task_succeeds(run, package):
   assert "Pipeline 'digits' finished with status SUCCESS" in printed
   assert {path.parent.name for path in root.rglob('executor_output.json')} == set(tasks)
   assert list(root.rglob('saved_model.pb'))
+
+
+def test_a_task_killed_at_its_first_attempt_writes_the_same_bytes_at_its_second(run, engine, image):
+  _, printed, root = run
+  assert f'{KILLED}: killed, exit code 137' in printed
+  assert f'{KILLED}: retry 1 of 2' in printed
+  assert f'{KILLED}: retry 2 of 2' not in printed
+  (retried,) = root.glob(f'*/{KILLED}/examples')
+  again = root / 'again'
+  text = (root / 'killed.json').read_text().replace(str(retried.parent), str(again))
+  engine.docker(
+    *('run', '--rm', '--network', 'none', '--volume', f'{root}:{root}', image, *json.loads(text))
+  )
+  found = all_bytes(retried)
+  assert found == all_bytes(again / 'examples')
+  assert SIDECAR_NAME in found
+  assert {name.partition('/')[0] for name in found} > {SIDECAR_NAME, 'Split-train'}
 
 
 def test_the_splits_are_those_of_local_dag_runner(run, engine, test_image, folder):
