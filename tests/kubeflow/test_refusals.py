@@ -8,7 +8,7 @@ from absl import logging
 from tfx.dsl.experimental.conditionals import conditional
 from tfx_balance.errors import ConfigError
 from tfx_balance.kubeflow import SecretKey, TaskOptions, compile_pipeline
-from tfx_balance.kubeflow.spec_checks import check_values
+from tfx_balance.kubeflow.spec_checks import check_values, has_moving_tag
 
 from tests.kubeflow.helpers_compile import make_pipeline
 from tests.kubeflow.helpers_kubeflow import load_package
@@ -125,3 +125,16 @@ def test_what_the_cache_does_not_notice_is_warned_of(tmp_path, monkeypatch, argu
   found.clear()
   compiled(tmp_path, make_pipeline(), **arguments)
   assert not any('Caching is on' in text for text in found)
+
+
+@pytest.mark.parametrize(
+  ('image', 'moves'),
+  [
+    ('localhost:5000/image', True),
+    ('localhost:5000/image:1', False),
+    ('registry/image@sha256:0123', False),
+    ('registry/image:latest', True),
+  ],
+)
+def test_an_images_tag_moves_or_not(image, moves):
+  assert has_moving_tag(image) == moves

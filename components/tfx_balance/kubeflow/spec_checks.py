@@ -113,13 +113,7 @@ def warn_of_cache(
 
 
 def has_moving_tag(image: str) -> bool:
-  """Returns whether an image's name may come to mean another image as a matter of course.
-
-  >>> has_moving_tag('localhost:5000/image'), has_moving_tag('image:latest')
-  (True, True)
-  >>> has_moving_tag('registry/image:1.2'), has_moving_tag('image@sha256:0123')
-  (False, False)
-  """
+  """Returns whether an image's name may come to mean another image as a matter of course."""
   name = image.rpartition('/')[2]
   return '@' not in name and name.partition(':')[2] in ('', 'latest')
 
