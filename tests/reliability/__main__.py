@@ -1,7 +1,8 @@
 """Runs the campaign: `python -m tests.reliability [PART ...] [--kills 24] [--mutations 300]`.
 
-Parts are kills, disks (for root, who may mount), mutations and arguments. Each prints the rows of a
-table for docs/reliability.md; the exit code is 1 if something is wrong in one of them.
+Parts are kills, disks (for root, who may mount), mutations, objects (an object store, which Go
+builds the first time) and arguments. Each prints the rows of a table for docs/reliability.md; the
+exit code is 1 if something is wrong in one of them.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-PARTS = ('kills', 'disks', 'mutations', 'arguments')
+PARTS = ('kills', 'disks', 'mutations', 'objects', 'arguments')
 BAD = (
   *('error', 'hung', 'half-written file', 'sidecar before all was there'),
   *('work folder of what may be alive deleted', 'work folder left for ever'),
-  *('rerun with other bytes', 'other bytes', 'files left'),
+  *('rerun with other bytes', 'other bytes', 'files left', 'uploads left'),
   *('silently wrong', 'out of memory', 'error, no file', 'other exception'),
 )
 
@@ -41,6 +42,13 @@ def pass_arguments(folder: Path, only: str) -> Any:
   return try_arguments(folder, only)
 
 
+def run_on_objects(folder: Path, n: int, seed: int, only: str) -> bool:
+  """Prints what `try_objects` tells, whose module imports TFX's pipelines."""
+  from tests.reliability.objects import try_objects
+
+  return try_objects(folder, n, seed, only, print_row)
+
+
 def main() -> int:
   """Runs the parts that are asked for, and returns the exit code."""
   parser = argparse.ArgumentParser(prog='python -m tests.reliability', description=__doc__)
@@ -48,6 +56,7 @@ def main() -> int:
   parser.add_argument('--only', default='', help='part of the name')
   parser.add_argument('--kills', type=int, default=24, help='of each component')
   parser.add_argument('--mutations', type=int, default=300, help='of each reader and compression')
+  parser.add_argument('--objects', type=int, default=10, help='of each component and storage')
   parser.add_argument('--seed', type=int, default=0)
   options = parser.parse_args()
   unknown = sorted(set(options.parts) - set(PARTS))
@@ -99,6 +108,12 @@ def main() -> int:
           )
           seen = ended.result if ended.how == 'done' else Counter({f'error: {ended}': 1})
           good.append(print_row(f'damaged: {kind}, {reader}', seen['tried'], seen))
+    if 'objects' in parts:
+      given = (folder / 'objects', options.objects, options.seed, options.only)
+      ended = run_in_child(partial(run_on_objects, *given), loud=True)
+      if ended.how != 'done':
+        raise RuntimeError(f'{ended.kind}: {ended.result}')
+      good.append(ended.result)
     if 'arguments' in parts:
       ended = run_in_child(partial(pass_arguments, folder / 'arguments', options.only), loud=True)
       if ended.how != 'done':
