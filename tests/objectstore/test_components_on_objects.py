@@ -1,6 +1,7 @@
 """What the components write in a bucket is what they write on a disk, byte for byte."""
 
 import math
+import random
 from collections import Counter
 
 import numpy as np
@@ -14,10 +15,12 @@ from tfx_balance import (
   StratifiedSplitter,
 )
 from tfx_balance.inputs import BalancedInputs
+from tfx_balance.scan import spill
 from tfx_balance.tfrecord import object_store
+from tfx_balance.tfrecord.work_folder import WORK_VARIABLE
 
 from tests.class_distribution_validator.helpers_validate import statistics_artifact, statistics_of
-from tests.helpers_examples import all_bytes
+from tests.helpers_examples import all_bytes, example, in_shards, write_splits
 from tests.helpers_pipeline import importer, run_pipeline
 from tests.objectstore.helpers_objects import (
   COUNTS,
@@ -124,6 +127,44 @@ def test_the_input_is_read_once_and_by_few_requests(
   assert traffic.bytes_read['GET'] <= 1.1 * sum(sizes) + 1000 * len(sizes)
   assert traffic.requests['GET'] <= sum(math.ceil(size / (4 << 20)) + 2 for size in sizes)
   assert traffic.requests.get('HEAD', 0) <= 2 * len(sizes), traffic.requests
+
+
+@pytest.fixture(scope='module')
+def with_data(tmp_path_factory):
+  """Returns the folder of an input whose records take some bytes."""
+  rng = random.Random(0)
+  records = [example(label=i % 7 % 3, id=i, data=rng.randbytes(600)) for i in range(3000)]
+  return write_splits(tmp_path_factory.mktemp('with_data'), {SPLIT: in_shards(records, 3)})
+
+
+@pytest.mark.parametrize(('component', 'arguments'), WRITERS)
+def test_work_files_in_a_bucket_are_read_once_and_by_few_requests(
+  new_bucket, with_data, tmp_path, monkeypatch, component, arguments
+):
+  monkeypatch.setattr(spill, 'BLOCK_BYTES', 200_000)  # three of each file
+  (tmp_path / 'temp').mkdir()
+  monkeypatch.setattr('tempfile.tempdir', str(tmp_path / 'temp'))
+  disk = str(tmp_path / 'disk')
+  execute_at(component, {'examples': input_examples(with_data)}, disk, tmp_path, **arguments)
+  bucket = new_bucket()
+  put_folder(bucket, with_data, 'in')
+  monkeypatch.setenv(WORK_VARIABLE, f'{bucket.uri}/work')
+  bucket.meddle()
+
+  written = in_bucket(bucket, component, arguments, tmp_path)
+
+  traffic = bucket.traffic()
+  assert written['out'] == all_bytes(disk)
+  assert top(bucket) == {'in', *written}
+  assert not [path for path in (tmp_path / 'temp').rglob('*') if path.is_file()]
+  n_bytes = 2.2 * sum(map(len, all_bytes(with_data).values()))
+  if component is BalancedAugmenter:  # 858 copies, for which the records are read once more
+    n_bytes += n_bytes / 2.2 + 858 * 700
+  assert traffic.bytes_read['GET'] <= n_bytes
+  # Of each input file three work files, and of these two ranges for each output file.
+  n_outputs = sum(name.endswith('.gz') for name in written['out'])
+  groups = n_outputs // len(SPLITS) if component is StratifiedSplitter else n_outputs
+  assert traffic.requests['GET'] <= 3 * (2 + 4 + 2 * 2 * groups)
 
 
 @pytest.mark.parametrize('scheme', ['s3', 'gs'])

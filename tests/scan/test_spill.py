@@ -61,7 +61,7 @@ def test_every_record_is_spilled_once_beside_its_row(payloads, block_bytes, chun
   with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
     small(monkeypatch, block_bytes, chunk_bytes)
     found = scan(folder, payloads, by_class=by_class)
-    spilled = read_tfrecords(found.spill.frames_path) if found.spill.blocks else []
+    spilled = read_tfrecords(found.spill.frames_file) if found.spill.blocks else []
     rows = [row for block in found.spill.index() for row in block.tolist()]
     beside = [r for _, frames in found.spill.frames() for r in frames.payloads()]
   known = with_a_label(payloads)
@@ -131,11 +131,11 @@ def test_a_file_of_which_nothing_is_kept(tmp_path, monkeypatch, n_dropped):
   found = scan(tmp_path, [example(other=i) for i in range(n_dropped)])
   assert (found.spill.blocks, found.dropped, sum(found.records)) == ((), n_dropped, 0)
   assert list(found.spill.index()) == list(found.spill.frames()) == []
-  assert not Path(found.spill.rows_path).exists()  # no file for nothing
+  assert not Path(found.spill.rows_file).exists()  # no file for nothing
 
 
 def contents(found):
-  return Path(found.spill.rows_path).read_bytes(), Path(found.spill.frames_path).read_bytes()
+  return Path(found.spill.rows_file).read_bytes(), Path(found.spill.frames_file).read_bytes()
 
 
 def test_the_same_records_give_the_same_bytes(tmp_path, monkeypatch):
@@ -143,7 +143,7 @@ def test_the_same_records_give_the_same_bytes(tmp_path, monkeypatch):
   payloads = [example(label=i % 3 or None, id=i, text='x' * (i % 7)) for i in range(100)]
   one, again, zipped = (scan(tmp_path, payloads, suffix=suffix) for suffix in ('', '', '.gz'))
   assert len(one.spill.blocks) > 3
-  assert one.spill.frames_path != again.spill.frames_path
+  assert one.spill.frames_file != again.spill.frames_file
   assert contents(one) == contents(again) == contents(zipped)
 
 
@@ -151,7 +151,7 @@ def test_the_same_records_give_the_same_bytes(tmp_path, monkeypatch):
 def test_another_seed_and_another_file_give_another_order(tmp_path, other):
   payloads = labelled({0: 100, 1: 100})
   one, two = (
-    read_tfrecords(scan(tmp_path, payloads, **how).spill.frames_path) for how in ({}, other)
+    read_tfrecords(scan(tmp_path, payloads, **how).spill.frames_file) for how in ({}, other)
   )
   assert one != two
   assert sorted(one) == sorted(two) == sorted(payloads)
@@ -191,15 +191,15 @@ def test_records_are_written_as_often_as_asked_for(tmp_path):
   assert sorted(order.tolist()) == list(range(6))
   assert set(again[:4].tolist()) == {1, 2, 4, 5}
   assert writer.spill.blocks == (6, 6)
-  written = np.fromfile(writer.spill.rows_path, ASSIGNED_ROW)
+  written = np.fromfile(writer.spill.rows_file, ASSIGNED_ROW)
   assert written['output'].tolist() == [*order, *again]
-  assert [record for record in read_tfrecords(writer.spill.frames_path)] == [
+  assert [record for record in read_tfrecords(writer.spill.frames_file)] == [
     bytes([i]) * i for i in which[written['output']]
   ]
 
 
 @pytest.mark.parametrize('missing', [3, 200])
-@pytest.mark.parametrize('part', ['rows_path', 'frames_path'])
+@pytest.mark.parametrize('part', ['rows_file', 'frames_file'])
 def test_a_work_file_that_ends_early_is_named(tmp_path, missing, part):
   found = scan(tmp_path, labelled({0: 20, 1: 10}))
   path = Path(getattr(found.spill, part))

@@ -62,7 +62,7 @@ class Assigned:
     finder = RangeFinder(self.scanned.spill, self.path, groups, n_inputs, 1)
     for sizes in self.sizes:
       finder.add(sizes)
-    return list(finder.by_file())
+    return finder.by_file(str(Path(self.path).parent))
 
 
 def assign(folder, shards, parts):
@@ -164,7 +164,7 @@ def test_the_ranges_are_all_of_a_file_in_equal_parts(blocks, groups, by_group):
     ends = at + np.cumsum([0, *sizes])
     records += zip(mine.tolist(), pairwise(ends.tolist()), [b] * len(sizes), strict=True)
     at = int(ends[-1])
-  found = [(key[0][2], each.cuts) for key, each in finder.by_file()]
+  found = [(key[0][2], each.cuts) for key, each in finder.by_file('.')]
   assert len({path for path, _ in found}) == len(found)
   for g, group in enumerate(groups):
     cuts = np.concatenate(
@@ -232,7 +232,7 @@ def test_what_was_spilled_is_read_once_for_each_number_of_files(tmp_path, monkey
   for n_files, times in (((2, 2, 2), 1), ((2, 4, 2), 2)):
     n_read.clear()
     gather(tmp_path, groups_of(n_files, n_chunks=4), assigned)
-    paths = [path for each in assigned for path in (each.path, each.scanned.spill.frames_path)]
+    paths = [path for each in assigned for path in (each.path, each.scanned.spill.frames_file)]
     assert n_read == {path: Path(path).stat().st_size * times for path in paths}
 
 
@@ -283,7 +283,7 @@ def test_several_outputs_share_a_file_in_order(tmp_path, monkeypatch):
 @pytest.mark.parametrize('short', ['spill', 'assigned'])
 def test_a_work_file_that_is_short_is_named(tmp_path, short):
   (assigned,) = assign(tmp_path, [labelled({0: 40})], [0, 1])
-  path = assigned.path if short == 'assigned' else assigned.scanned.spill.frames_path
+  path = assigned.path if short == 'assigned' else assigned.scanned.spill.frames_file
   os.truncate(path, Path(path).stat().st_size - 1)
   with pytest.raises(OSError, match=f'{path} ends 1 bytes early'):
     gather(tmp_path, groups_of((2, 2)), [assigned])
@@ -348,14 +348,14 @@ def test_memory_is_flat(tmp_path):
     payloads = frame(list(kilobyte_records(1024)))
     with SpillWriter(str(tmp_path), str(n), 0, 1) as writer:
       finder = RangeFinder(
-        writer.spill, writer.spill.rows_path, groups_of((1,), n // 1024), 1, key=1
+        writer.spill, str(writer.spill.rows_file), groups_of((1,), n // 1024), 1, key=1
       )
       for _ in range(n // 1024):
         rows = assigned_rows(payloads.sizes, 0)
         finder.add(rows['size'][writer.write(rows, payloads)])
 
     def gathered():
-      ((key, mine),) = finder.by_file()
+      ((key, mine),) = finder.by_file(str(tmp_path))
       (file,) = GatherRanges(str(tmp_path), 0).process((key, [mine]))
       assert file.records == n
 

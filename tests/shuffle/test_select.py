@@ -23,8 +23,8 @@ def strata_of(n):
 class InMemory(Spill):
   """A spill whose index is in memory, in blocks of three."""
 
-  def index(self):
-    index = self.rows_path
+  def index(self, *names):
+    index = self.rows_file
     for start in range(0, len(index), 3):
       yield index[start : start + 3]
 

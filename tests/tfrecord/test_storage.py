@@ -85,14 +85,6 @@ def test_any_place_of_a_file_is_read(root):
     assert file.read() == b''
 
 
-def test_ranges_are_read(root):
-  path, data = f'{root}/a', random.Random(1).randbytes(10_000)
-  write_whole(path, data)
-  starts, ends = [0, 5, 9_000, 9_999], [5, 5_000, 9_001, 10_000]
-  found = storage_of(path).read_ranges(path, starts, ends)
-  assert [bytes(each) for each in found] == [data[a:b] for a, b in zip(starts, ends, strict=True)]
-
-
 def test_folders(root):
   storage = storage_of(root)
   assert not exists(root)

@@ -10,7 +10,7 @@ files ── ScanFile ──┬── Totals of each split ── AugmentJob
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter, itemgetter
@@ -38,6 +38,7 @@ from tfx_balance.plan.ranks import Ints, Thresholds
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.spill import (
   BLOCK_BYTES,
+  FramesReader,
   Rows,
   Spill,
   SpillWriter,
@@ -57,6 +58,7 @@ from tfx_balance.shuffle.select import FileAssigner, find_file_thresholds
 from tfx_balance.tfrecord.files import CHUNK_BYTES
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
 from tfx_balance.tfrecord.work_files import OutputFile, create_as_is, new_work_file
+from tfx_balance.tfrecord.work_folder import scratch_folder
 
 
 @dataclass(frozen=True)
@@ -105,35 +107,39 @@ class CopyRecords(beam.DoFn):
     work_dir, seed, spill = job.request.work_dir, job.request.parameters.seed, scanned.spill
     assigner = FileAssigner(job.selection, thresholds, scanned)
     maker = CopyMaker(scanned, job, shapes, self._augment, pools)
-    path = new_work_file(work_dir, f'assigned-{spill.rank:05d}')
     number, key = job.n_files + spill.rank, tie_break(seed, 'order of copies')
-    with contextlib.ExitStack() as stack:
-      writer = stack.enter_context(SpillWriter(work_dir, 'copies', number, key))
+    with scratch_folder(work_dir) as folder:
+      path = new_work_file(folder, f'assigned-{spill.rank:05d}')
+      writer = SpillWriter(folder, 'copies', number, key)
       groups = job.groups_of(scanned.file.group)
       originals = RangeFinder(spill, path, groups, job.n_files, key)
-      copies = RangeFinder(writer.spill, writer.spill.rows_path, groups, job.n_files, key)
-      blocks = assigned_blocks(spill, job, assigner)
-      if job.request.parameters.augmented_split is None:
-        blocks = _keep(blocks, stack.enter_context(create_as_is(path)), originals)
-      if maker.makes_duplicates:
-        for frames, which in to_duplicate(spill, blocks):
-          rows = assigned_rows(frames.sizes[which], 0)
-          copies.add(rows['size'][writer.write(rows, frames, which)])
-      else:
-        made = map_in_order(maker.make, to_copy(spill, blocks), maker.threads)
-        for rows, frames in in_blocks((assigned_rows(each.sizes, 0), each) for each in made):
-          copies.add(rows['size'][writer.write(rows, frames)])
-    yield from originals.by_file()
-    yield from copies.by_file()
+      copies = RangeFinder(writer.spill, str(writer.spill.rows_file), groups, job.n_files, key)
+      with contextlib.ExitStack() as stack:
+        stack.enter_context(writer)
+        reader = stack.enter_context(FramesReader(spill))
+        more = [] if maker.makes_duplicates else ['position']
+        blocks = assigned_blocks(spill, job, assigner, ['hash', 'code', 'size', *more])
+        if job.request.parameters.augmented_split is None:
+          blocks = _keep(blocks, stack.enter_context(create_as_is(path)), originals)
+        if maker.makes_duplicates:
+          for frames, which in to_duplicate(reader, blocks):
+            rows = assigned_rows(frames.sizes[which], 0)
+            copies.add(rows['size'][writer.write(rows, frames, which)])
+        else:
+          made = map_in_order(maker.make, to_copy(reader, blocks), maker.threads)
+          for rows, frames in in_blocks((assigned_rows(each.sizes, 0), each) for each in made):
+            copies.add(rows['size'][writer.write(rows, frames)])
+      yield from originals.by_file(work_dir)
+      yield from copies.by_file(work_dir)
     yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, assigner.counts))
 
 
 def assigned_blocks(
-  spill: Spill, job: AugmentJob, assigner: FileAssigner
+  spill: Spill, job: AugmentJob, assigner: FileAssigner, columns: Sequence[str]
 ) -> Iterator[AssignedBlock]:
   """Yields the blocks of a spilled file in order."""
   start = 0
-  for index in spill.index():
+  for index in spill.index(*columns):
     rows, parts = assigner.assign(index)
     yield AssignedBlock(start, index, rows, job.copies[rows, parts])
     start += int(index['size'].sum(dtype=np.int64))
@@ -150,17 +156,19 @@ def _keep(
     yield block
 
 
-def to_duplicate(spill: Spill, blocks: Iterable[AssignedBlock]) -> Iterator[tuple[Frames, Ints]]:
+def to_duplicate(
+  reader: FramesReader, blocks: Iterable[AssignedBlock]
+) -> Iterator[tuple[Frames, Ints]]:
   """Yields frames, which hold until the next, and which of them to copy, some more than once."""
-  for block, frames in _with_copies(spill, blocks):
+  for block, frames in _with_copies(reader, blocks):
     for which, _ in copy_batches(frames, block.times - 1, BLOCK_BYTES):
       counters.COPIED.inc(len(which))
       yield frames, which
 
 
-def to_copy(spill: Spill, blocks: Iterable[AssignedBlock]) -> Iterator[Originals]:
+def to_copy(reader: FramesReader, blocks: Iterable[AssignedBlock]) -> Iterator[Originals]:
   """Yields the records to copy, an entry for each copy, a bounded batch at a time."""
-  for block, frames in _with_copies(spill, blocks):
+  for block, frames in _with_copies(reader, blocks):
     for which, numbers in copy_batches(frames, block.times - 1, CHUNK_BYTES):
       counters.COPIED.inc(len(which))
       hashes, positions = block.index['hash'][which], block.index['position'][which]
@@ -170,13 +178,13 @@ def to_copy(spill: Spill, blocks: Iterable[AssignedBlock]) -> Iterator[Originals
 
 
 def _with_copies(
-  spill: Spill, blocks: Iterable[AssignedBlock]
+  reader: FramesReader, blocks: Iterable[AssignedBlock]
 ) -> Iterator[tuple[AssignedBlock, Frames]]:
   """Yields the blocks of which copies are made, beside their frames, which hold until the next."""
   buffer = ScratchBuffer()
   for block in blocks:
     if block.times.max() > 1:
-      yield block, spill.read(block.start, block.index['size'], buffer)
+      yield block, reader.read(block.start, block.index['size'], buffer)
 
 
 def copy_batches(frames: Frames, times: Ints, n_bytes: int) -> Iterator[tuple[Ints, Ints]]:
@@ -199,7 +207,7 @@ def file_shapes(scanned: ScannedFile) -> tuple[FeatureShapes, int]:
   """Returns the shapes of a file's features, and its records."""
   batches = [
     (feature_shapes(frames.payloads(), scanned.file.path), len(frames))
-    for _, frames in scanned.spill.frames()
+    for _, frames in scanned.spill.frames('size')
   ]
   return merge_file_shapes(batches)
 

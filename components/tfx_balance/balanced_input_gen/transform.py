@@ -6,6 +6,7 @@ files ── ScanFile ──┬── Totals of each split ── ShardJob
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -18,11 +19,12 @@ from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
-from tfx_balance.scan.spill import SpillWriter, assigned_rows
+from tfx_balance.scan.spill import FramesReader, SpillWriter, assigned_rows
 from tfx_balance.scan.totals import sum_groups
 from tfx_balance.shuffle.ranges import COUNTS, FilesKey, RangeFinder, SpillRanges, gather_ranges
 from tfx_balance.tfrecord.frames import ScratchBuffer
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
+from tfx_balance.tfrecord.work_folder import scratch_folder
 
 
 class AssignClasses(beam.DoFn):
@@ -38,31 +40,33 @@ class AssignClasses(beam.DoFn):
     work_dir, spill, n_files = job.request.work_dir, scanned.spill, job.n_files
     key = tie_break(job.request.parameters.seed, 'cut')
     file_groups, (classes, groups, sections, shared) = job.groups, job.of_codes(scanned)
-    path = new_work_file(work_dir, f'assigned-{spill.rank:05d}')
-    writer = SpillWriter(work_dir, 'rare', n_files + spill.rank, key)
-    ranges, of_rare = (
-      RangeFinder(each, rows_path, file_groups, n_files, key)
-      for each, rows_path in ((spill, path), (writer.spill, writer.spill.rows_path))
-    )
     counts, start, buffer = np.zeros(len(classes), np.int64), 0, ScratchBuffer()
-    with create_as_is(path) as file, writer:
-      for index in spill.index():
-        code, sizes = index['code'], index['size']
-        rows, mine = assigned_rows(sizes, sections[code]), groups[code]
-        file.write(rows.view(np.uint8).data)
-        rare = np.flatnonzero(shared[code])
-        if not lie_together(mine[rare]):
-          low, high = rare[0], rare[-1] + 1
-          first = start + int(sizes[:low].sum(dtype=np.int64))
-          frames = spill.read(first, sizes[low:high], buffer)
-          order = rare[writer.write(rows[rare], frames, rare - low, mine[rare])]
-          of_rare.add(sizes[order], mine[order])
-          mine[rare] = -1
-        ranges.add(sizes, mine)
-        counts += np.bincount(code, minlength=len(counts))
-        start += int(sizes.sum(dtype=np.int64))
-    yield from ranges.by_file()
-    yield from of_rare.by_file()
+    with contextlib.ExitStack() as stack:
+      folder = stack.enter_context(scratch_folder(work_dir))
+      path = new_work_file(folder, f'assigned-{spill.rank:05d}')
+      writer = SpillWriter(folder, 'rare', n_files + spill.rank, key)
+      ranges, of_rare = (
+        RangeFinder(each, rows_path, file_groups, n_files, key)
+        for each, rows_path in ((spill, path), (writer.spill, str(writer.spill.rows_file)))
+      )
+      with FramesReader(spill) as reader, create_as_is(path) as file, writer:
+        for index in spill.index('code', 'size'):
+          code, sizes = index['code'], index['size']
+          rows, mine = assigned_rows(sizes, sections[code]), groups[code]
+          file.write(rows.view(np.uint8).data)
+          rare = np.flatnonzero(shared[code])
+          if not lie_together(mine[rare]):
+            low, high = rare[0], rare[-1] + 1
+            first = start + int(sizes[:low].sum(dtype=np.int64))
+            frames = reader.read(first, sizes[low:high], buffer)
+            order = rare[writer.write(rows[rare], frames, rare - low, mine[rare])]
+            of_rare.add(sizes[order], mine[order])
+            mine[rare] = -1
+          ranges.add(sizes, mine)
+          counts += np.bincount(code, minlength=len(counts))
+          start += int(sizes.sum(dtype=np.int64))
+      yield from ranges.by_file(work_dir)
+      yield from of_rare.by_file(work_dir)
     found = SparseCounts.of(job.quotas.shape, classes, counts)
     yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, found))
 

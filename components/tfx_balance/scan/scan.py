@@ -21,12 +21,13 @@ from tfx_balance.beam import counters
 from tfx_balance.beam.steps import spread
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import Ints, mix
-from tfx_balance.scan.spill import INDEX_ROW, Rows, Spill, SpillWriter, in_blocks
+from tfx_balance.scan.spill import INDEX_ROW, Rows, Spill, SpillWriter, in_blocks, pack
 from tfx_balance.scan.strata import BAD, DROPPED, MissingLabel, Payload, StratumDecoder
 from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.tfrecord.files import read_frames
 from tfx_balance.tfrecord.frames import Frames
 from tfx_balance.tfrecord.reading import READ_DEFAULTS, BadRecords, ReadOptions
+from tfx_balance.tfrecord.work_folder import scratch_folder
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class ScanFile(beam.DoFn):
       self._features, self._payload, self._missing, file.path, bad, self._optional
     )
     counted = _Counted()
-    spill = self._keep(file, self._indexed(file, decoder, bad, counted))
+    spill = self._keep(file, self._indexed(file, decoder, bad, counted), counted)
     counters.READ.inc(counted.n_records - len(bad.positions) + (bad.cut_bytes > 0))
     counters.DROPPED.inc(counted.dropped)
     counters.SKIPPED.inc(len(bad.positions))
@@ -154,20 +155,25 @@ class ScanFile(beam.DoFn):
       counted.add(rows, int(frames.offsets[-1]), decoder.n_strata)
       yield rows, frames
 
-  def _keep(self, file: InputFile, indexed: Iterator[tuple[Rows, Frames]]) -> Spill:
+  def _keep(
+    self, file: InputFile, indexed: Iterator[tuple[Rows, Frames]], counted: _Counted
+  ) -> Spill:
     """Returns the spill of all records, but for those that were dropped or are bad."""
     if self._work_dir is None:
       deque(indexed, maxlen=0)
       return Spill(file.rank, '', '', ())
-    with SpillWriter(self._work_dir, 'scan', file.rank, self._key) as writer:
-      for rows, frames in in_blocks(indexed):
-        which = None
-        if rows['code'].max() >= BAD:
-          which = np.flatnonzero(rows['code'] < BAD)
-          rows = rows[which]
-        groups = by_frequency(rows['code']) if self._by_class else None
-        writer.write(rows, frames, which, groups)
-    return writer.spill
+    with scratch_folder(self._work_dir) as folder:
+      with SpillWriter(folder, 'scan', file.rank, self._key) as writer:
+        for rows, frames in in_blocks(indexed):
+          which = None
+          if rows['code'].max() >= BAD:
+            which = np.flatnonzero(rows['code'] < BAD)
+            rows = rows[which]
+          groups = by_frequency(rows['code']) if self._by_class else None
+          writer.write(rows, frames, which, groups)
+      if folder == self._work_dir:
+        return writer.spill
+      return pack(writer.spill, self._work_dir, counted.stratum_bytes if self._by_class else None)
 
 
 class _Counted:

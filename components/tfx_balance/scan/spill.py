@@ -7,18 +7,20 @@ neighbours is a random sample of it; and where blocks are ordered by class first
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+import os
+import posixpath
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from tfx_balance.plan.ranks import Ints, mix, order_of_groups, record_numbers
-from tfx_balance.tfrecord.files import fill
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer, concatenate
-from tfx_balance.tfrecord.work_files import create_as_is, new_work_file, open_as_is
+from tfx_balance.tfrecord.packed import UNIT_BYTES, PackedFile, PackedWriter, local_copy
+from tfx_balance.tfrecord.work_files import create_as_is, fill, new_work_file, open_as_is
 
 BLOCK_BYTES = 16 << 20
 """Decompressed bytes that are held until they are written, about."""
@@ -27,6 +29,10 @@ INDEX_ROW = np.dtype([('hash', '<u8'), ('code', '<u4'), ('size', '<u4'), ('posit
 position in the file."""
 ASSIGNED_ROW = np.dtype([('size', '<u4'), ('output', '<u4')])
 """Bytes of a record's frame, and the number of its output, such as a split."""
+
+_COLUMNS = ('position', 'hash', 'code', 'size')  # in packed rows: neighbors are read together
+_MOST_UNITS = 2048  # shares of all records or of a stratum, in each of which is some of every block
+_NO_RANGES = np.empty((0, 2), np.int64)
 
 Rows = npt.NDArray[np.void]
 """What is known of each record: INDEX_ROW or ASSIGNED_ROW [n]."""
@@ -38,42 +44,81 @@ class Spill:
 
   Attributes:
     rank: Number of the file, by which random numbers of its records are drawn.
-    rows_path: Path of the rows, in the order of the frames.
-    frames_path: Path of the frames.
+    rows_file: Rows in the order of the frames; packed, a column after another.
+    frames_file: Frames.
     blocks: Number of records of each block.
   """
 
   rank: int
-  rows_path: str
-  frames_path: str
+  rows_file: str | PackedFile
+  frames_file: str | PackedFile
   blocks: tuple[int, ...]
 
-  def index(self) -> Iterator[Rows]:
-    """Yields the rows of what was scanned, block by block: INDEX_ROW [records of the block]."""
+  def index(self, *names: str) -> Iterator[Rows]:
+    """Yields the rows of what was scanned, block by block.
+
+    Args:
+      *names: Columns to read; all if there are none.
+
+    Yields:
+      INDEX_ROW, or only these columns of it: [records of the block].
+    """
     if not self.blocks:
       return
-    with open_as_is(self.rows_path) as file:
+    chosen = [name for name in INDEX_ROW.names or () if not names or name in names]
+    if isinstance(self.rows_file, PackedFile):
+      yield from _unpacked(self.rows_file, self.blocks, chosen)
+      return
+    with open_as_is(self.rows_file) as file:
       for n in self.blocks:
         rows = np.empty(n, INDEX_ROW)
-        fill(file, rows.view(np.uint8), self.rows_path)
-        yield rows
+        fill(file, rows.view(np.uint8), self.rows_file)
+        yield rows[chosen] if names else rows
 
-  def frames(self) -> Iterator[tuple[Rows, Frames]]:
-    """Yields the same beside the frames, which hold until the next ones."""
+  def frames(self, *names: str) -> Iterator[tuple[Rows, Frames]]:
+    """Yields the same beside the frames, which hold until the next ones; 'size' is one column."""
     start, buffer = 0, ScratchBuffer()
-    for rows in self.index():
-      frames = self.read(start, rows['size'], buffer)
-      start += int(frames.offsets[-1])
-      yield rows, frames
+    with FramesReader(self) as reader:
+      for rows in self.index(*names):
+        frames = reader.read(start, rows['size'], buffer)
+        start += int(frames.offsets[-1])
+        yield rows, frames
+
+
+class FramesReader:
+  """Reads frames of a spill; a context manager. Of packed ones it has a local copy."""
+
+  def __init__(self, spill: Spill) -> None:
+    self._source = spill.frames_file
+    self._file: BinaryIO | None = None
+    self._there = _NO_RANGES
+
+  def __enter__(self) -> FramesReader:
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    if self._file is not None:
+      self._file.close()
 
   def read(self, start: int, sizes: npt.NDArray[Any], buffer: ScratchBuffer) -> Frames:
     """Returns the frames of these sizes from a byte on; they hold while the buffer does."""
     offsets = np.cumsum(np.append(0, sizes.astype(np.int64)))
     data = buffer.take(int(offsets[-1]))
-    with open_as_is(self.frames_path) as file:
-      file.seek(start)
-      fill(file, data, self.frames_path)
+    file, path = self._opened(start, start + len(data))
+    file.seek(start)
+    fill(file, data, path)
     return Frames(pa.py_buffer(data), offsets)
+
+  def _opened(self, start: int, end: int) -> tuple[BinaryIO, str]:
+    """Returns the file that has these bytes, and its path."""
+    if isinstance(self._source, str):
+      self._file = self._file or open_as_is(self._source)
+      return self._file, self._source
+    self._file = self._file or local_copy()
+    missing = self._source.having(np.array([[start, end]])).without(self._there)
+    missing.fetch(self._file)
+    self._there = np.concatenate([self._there, missing.units])
+    return self._file, self._source.path
 
 
 class SpillWriter:
@@ -159,3 +204,95 @@ def assigned_rows(sizes: npt.NDArray[Any], outputs: npt.NDArray[Any] | int) -> R
   rows = np.empty(len(sizes), ASSIGNED_ROW)
   rows['size'], rows['output'] = sizes, outputs
   return rows
+
+
+def pack(spill: Spill, work_dir: str, group_bytes: Ints | None) -> Spill:
+  """Returns a spill of this machine as packed files, laid out for those who read a share of it.
+
+  All records, or those of each stratum, the one with the fewest bytes first, are stored as a small
+  share of every block, then the next one: so any share of them is one range.
+
+  Args:
+    spill: What was scanned; of this machine.
+    work_dir: Folder of the packed files.
+    group_bytes: Bytes of the frames of each stratum, int64 [strata], where blocks are ordered by
+      stratum; None where they are not.
+  """
+  assert isinstance(spill.rows_file, str)
+  assert isinstance(spill.frames_file, str)
+  if not spill.blocks:
+    return spill
+  rows_path, frames_path = (
+    f'{work_dir}/{posixpath.basename(path)}' for path in (spill.rows_file, spill.frames_file)
+  )
+  with PackedWriter(rows_path) as rows:
+    for name in _COLUMNS:
+      place = _place_of(name, sum(spill.blocks))
+      for index in spill.index(name):
+        column = np.ascontiguousarray(index[name])
+        # The n-th bytes of all values together: the higher ones are alike.
+        data = column.view(np.uint8).reshape(len(column), -1).T.tobytes()
+        rows.add(data, place)
+        place += len(data)
+  with PackedWriter(frames_path) as frames, open_as_is(spill.frames_file) as file:
+    for parts in _units(spill, group_bytes):
+      frames.add_parts(file, parts)
+  return Spill(spill.rank, rows.packed(), frames.packed(), spill.blocks)
+
+
+def _place_of(column: str, n: int) -> int:
+  """Returns where a column is in the packed rows of n records."""
+  before = _COLUMNS[: _COLUMNS.index(column)]
+  return n * sum(INDEX_ROW[name].itemsize for name in before)
+
+
+def _unpacked(file: PackedFile, blocks: Sequence[int], names: Sequence[str]) -> Iterator[Rows]:
+  """Yields columns of packed rows, block by block: INDEX_ROW or what is asked for of it [n]."""
+  n = sum(blocks)
+  row = np.dtype([(name, INDEX_ROW[name]) for name in names])
+  places = {name: _place_of(name, n) for name in names}
+  ends = [[place, place + n * row[name].itemsize] for name, place in places.items()]
+  with local_copy() as copy:
+    file.having(np.array(ends)).fetch(copy)
+    for n in blocks:
+      rows = np.empty(n, row)
+      for name, place in places.items():
+        data = np.empty((row[name].itemsize, n), np.uint8)
+        copy.seek(place)
+        fill(copy, data, file.path)
+        rows[name] = np.ascontiguousarray(data.T).view(row[name])[:, 0]
+        places[name] += data.nbytes
+      yield rows
+
+
+def _units(spill: Spill, group_bytes: Ints | None) -> Iterator[Ints]:
+  """Yields which parts of a spill's frames to store in a unit, first bytes and ends: [parts, 2]."""
+  found = []
+  start = 0
+  if group_bytes is None:
+    total = os.path.getsize(str(spill.frames_file))
+    group_bytes, by_group = np.array([total]), False
+  else:
+    by_group = True
+  shares = np.clip(group_bytes // UNIT_BYTES, 1, _MOST_UNITS)
+  order = np.empty(len(shares), np.int64)
+  order[np.argsort(group_bytes, kind='stable')] = np.arange(len(shares))
+  for index in spill.index('code', 'size'):
+    offsets = start + np.cumsum(np.append(0, index['size'].astype(np.int64)))
+    codes = index['code'].astype(np.int64) if by_group else np.zeros(len(index), np.int64)
+    firsts = np.flatnonzero(np.diff(codes, prepend=-1))
+    counts, codes = np.diff(np.append(firsts, len(index))), codes[firsts]
+    run = np.repeat(np.arange(len(codes)), shares[codes])
+    n_shares = shares[codes][run]
+    share = np.arange(len(run)) - np.repeat(np.cumsum(shares[codes]) - shares[codes], shares[codes])
+    low, end = (firsts[run] + counts[run] * each // n_shares for each in (share, share + 1))
+    cells = np.stack([order[codes][run], share, offsets[low], offsets[end]], axis=1)
+    found.append(cells[low < end])
+    start = int(offsets[-1])
+  cells = np.concatenate(found)
+  cells = cells[np.lexsort((cells[:, 2], cells[:, 1], cells[:, 0]))]
+  new = (np.diff(cells[:, :2], axis=0, prepend=-1) != 0).any(axis=1)
+  before = np.cumsum(cells[:, 3] - cells[:, 2]) - (cells[:, 3] - cells[:, 2])
+  # Small shares go together, until there is enough for a unit.
+  crossed = np.diff(before[new] // UNIT_BYTES, prepend=-1) > 0
+  yield from np.split(cells[:, 2:], np.flatnonzero(new)[crossed][1:])

@@ -8,8 +8,11 @@ outputs may be made of the same ranges: then what was spilled is read once for a
 from __future__ import annotations
 
 import contextlib
+import posixpath
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
 
 import apache_beam as beam
 import numpy as np
@@ -24,7 +27,10 @@ from tfx_balance.shuffle.output_layout import fan_out
 from tfx_balance.shuffle.select import sum_file_counts
 from tfx_balance.tfrecord.files import FileRanges, create_compressed, fill_ranges
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, ScratchBuffer
-from tfx_balance.tfrecord.work_files import WorkFile, file_size, new_output_file
+from tfx_balance.tfrecord.packed import PackedFile, PackedWriter, merged
+from tfx_balance.tfrecord.storage import storage_of
+from tfx_balance.tfrecord.work_files import WorkFile, file_size, new_output_file, open_as_is
+from tfx_balance.tfrecord.work_folder import scratch_folder
 
 COUNTS = 'counts'
 """Tag of the counts of assigned records, each with the rank of its input file."""
@@ -34,6 +40,7 @@ FilesKey = tuple[tuple[int, int, str], ...]
 """Files that are written together: of each the first output whose records it holds, the end of
 these outputs, and its path."""
 
+_FILES_AT_A_TIME = 8  # packed files that are fetched at the same time
 _PLACE_BITS = 40  # of a key; the output is above
 
 
@@ -66,16 +73,25 @@ class SpillRanges:
 
   Attributes:
     rank: Number of the spilled file.
-    rows_path: Path of its ASSIGNED_ROWs.
-    frames_path: Path of its frames.
+    rows_file: ASSIGNED_ROWs of its records.
+    frames_file: Frames of its records.
     cuts: Number of the chunk, first record and end, first byte of the frames and end, chunk by
       chunk: int64 [m, 5].
   """
 
   rank: int
-  rows_path: str
-  frames_path: str
+  rows_file: str | PackedFile
+  frames_file: str | PackedFile
   cuts: Ints
+
+  def fetched(self, folder: str) -> SpillRanges:
+    """Returns the same ranges of files in a folder, to which those of packed files are fetched."""
+    paths = f'{folder}/rows-{self.rank}', f'{folder}/frames-{self.rank}'
+    for file, path in zip((self.rows_file, self.frames_file), paths, strict=True):
+      assert isinstance(file, PackedFile)
+      with open(path, 'wb') as target:
+        file.fetch(target)
+    return replace(self, rows_file=paths[0], frames_file=paths[1])
 
   def of_chunk(self, i: int) -> Ints:
     """Returns the cuts of a chunk without its number: int64 [k, 4]."""
@@ -137,16 +153,61 @@ class RangeFinder:
     self._found.append(cuts[low < high])
     self._records, self._bytes = self._records + n, self._bytes + int(offsets[-1])
 
-  def by_file(self) -> Iterator[tuple[FilesKey, SpillRanges]]:
-    """Yields the ranges of the files that get records."""
+  def by_file(self, work_dir: str) -> list[tuple[FilesKey, SpillRanges]]:
+    """Returns the ranges of the files that get records.
+
+    What was written in a scratch folder is packed, file by file.
+    """
     cuts = np.concatenate(self._found)
     cuts = cuts[np.lexsort((cuts[:, 2], cuts[:, 1], cuts[:, 0]))]
-    for mine in np.split(cuts, np.flatnonzero(np.diff(cuts[:, 0])) + 1):
-      if len(mine):
+    with contextlib.ExitStack() as stack:
+      rows = stack.enter_context(RangePacker(self._rows_path, work_dir))
+      frames = stack.enter_context(RangePacker(self._spill.frames_file, work_dir))
+      found = []
+      for mine in np.split(cuts, np.flatnonzero(np.diff(cuts[:, 0])) + 1):
+        if not len(mine):
+          continue
         group = int(np.searchsorted(self._edges, mine[0, 0], side='right')) - 1
         key = self._groups[group].key(int(mine[0, 0] - self._edges[group]))
-        spill = self._spill
-        yield key, SpillRanges(spill.rank, self._rows_path, spill.frames_path, mine[:, 1:])
+        files = rows.pack(mine[:, 2:4] * ASSIGNED_ROW.itemsize), frames.pack(mine[:, 4:6])
+        found.append((key, SpillRanges(self._spill.rank, *files, mine[:, 1:])))
+    return found
+
+
+class RangePacker:
+  """Gives what of a work file an output file takes, packed where work files are; a context manager.
+
+  Args:
+    file: Work file, packed or of this machine.
+    work_dir: Folder of work files.
+  """
+
+  def __init__(self, file: str | PackedFile, work_dir: str) -> None:
+    self._file, self._work_dir = file, work_dir
+    self._as_is = isinstance(file, str) and storage_of(work_dir).renames
+    self._stack = contextlib.ExitStack()
+    self._writing: tuple[PackedWriter, BinaryIO] | None = None
+
+  def __enter__(self) -> RangePacker:
+    return self
+
+  def __exit__(self, *error: Any) -> None:
+    self._stack.__exit__(*error)
+
+  def pack(self, ranges: Ints) -> str | PackedFile:
+    """Returns the file with these ranges, first bytes and ends: int64 [m, 2]."""
+    if isinstance(self._file, PackedFile):
+      return self._file.having(ranges)
+    if self._as_is:
+      return self._file
+    if self._writing is None:
+      path = f'{self._work_dir}/{posixpath.basename(self._file)}'
+      source = self._stack.enter_context(open_as_is(self._file))
+      self._writing = self._stack.enter_context(PackedWriter(path)), source
+    writer, source = self._writing
+    first = writer.n_units
+    writer.add_parts(source, merged(ranges))
+    return writer.packed(first)
 
 
 def all_files(groups: Iterable[FileGroup]) -> Iterator[tuple[FilesKey, None]]:
@@ -190,7 +251,13 @@ class GatherRanges(beam.DoFn):
 
   def process(self, element: tuple[FilesKey, Iterable[SpillRanges | None]]) -> Iterator[WorkFile]:
     key, found = element
-    chunks = Chunks([ranges for ranges in found if ranges is not None], key, self._key)
+    with scratch_folder(self._work_dir) as folder:
+      ranges = _fetched([each for each in found if each is not None], folder)
+      chunks = Chunks(ranges, key, self._key)
+      yield from self._gather(key, chunks)
+
+  def _gather(self, key: FilesKey, chunks: Chunks) -> Iterator[WorkFile]:
+    """Writes the files."""
     paths = [new_output_file(self._work_dir, path) for _, _, path in key]
     records, n_bytes = np.zeros((2, chunks.n_outputs), np.int64)
     with contextlib.ExitStack() as stack:
@@ -208,6 +275,14 @@ class GatherRanges(beam.DoFn):
       n_payload = int(n_bytes[first:end].sum()) - held * (HEADER + FOOTER)
       sections = tuple(records[first:end].tolist()) if end - first > 1 else ()
       yield WorkFile(path, final, held, n_payload, sections, file_size(path))
+
+
+def _fetched(ranges: Sequence[SpillRanges], folder: str) -> Sequence[SpillRanges]:
+  """Returns the same with files that are not packed; those that are, are fetched to a folder."""
+  if not any(isinstance(each.frames_file, PackedFile) for each in ranges):
+    return ranges
+  with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+    return list(pool.map(lambda each: each.fetched(folder), ranges))
 
 
 class Chunks:
@@ -260,7 +335,9 @@ class Chunks:
         frames_into.append(data[byte:][: high - low])
         numbers[record:end] = record_numbers(ranges.rank, first, last - first)
         record, byte = end, byte + high - low
-      read.append((ranges.rows_path, (cuts[:, 0] * ASSIGNED_ROW.itemsize).tolist(), rows_into))
-      read.append((ranges.frames_path, cuts[:, 2].tolist(), frames_into))
+      assert isinstance(ranges.rows_file, str)
+      assert isinstance(ranges.frames_file, str)
+      read.append((ranges.rows_file, (cuts[:, 0] * ASSIGNED_ROW.itemsize).tolist(), rows_into))
+      read.append((ranges.frames_file, cuts[:, 2].tolist(), frames_into))
     fill_ranges(read)
     return rows, mix(numbers, self._key) >> np.uint64(64 - _PLACE_BITS), data

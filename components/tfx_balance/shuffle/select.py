@@ -107,7 +107,7 @@ class Selection:
 
   def ranked(self, scanned: ScannedFile) -> Iterator[tuple[Ints, UInts]]:
     """Yields the codes and the ranks of a file's records, block by block."""
-    for index in scanned.spill.index():
+    for index in scanned.spill.index('hash', 'code'):
       yield index['code'].astype(np.int64), self.ranks(index)
 
 

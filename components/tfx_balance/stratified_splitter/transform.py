@@ -22,6 +22,7 @@ from tfx_balance.shuffle.ranges import COUNTS, FilesKey, RangeFinder, SpillRange
 from tfx_balance.shuffle.select import FileAssigner, find_file_thresholds
 from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, plan_job
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
+from tfx_balance.tfrecord.work_folder import scratch_folder
 
 
 class AssignSplits(beam.DoFn):
@@ -32,15 +33,16 @@ class AssignSplits(beam.DoFn):
   ) -> Iterator[tuple[FilesKey, SpillRanges] | beam.pvalue.TaggedOutput]:
     request, spill = job.request, scanned.spill
     assigner = FileAssigner(job.selection, thresholds, scanned)
-    path = new_work_file(request.work_dir, f'assigned-{spill.rank:05d}')
     key = tie_break(request.parameters.seed, 'cut')
-    ranges = RangeFinder(spill, path, job.groups, job.totals.n_files, key)
-    with create_as_is(path) as file:
-      for index in spill.index():
-        _, splits = assigner.assign(index)
-        file.write(assigned_rows(index['size'], splits).view('u1').data)
-        ranges.add(index['size'])
-    yield from ranges.by_file()
+    with scratch_folder(request.work_dir) as folder:
+      path = new_work_file(folder, f'assigned-{spill.rank:05d}')
+      ranges = RangeFinder(spill, path, job.groups, job.totals.n_files, key)
+      with create_as_is(path) as file:
+        for index in spill.index('hash', 'code', 'size'):
+          _, splits = assigner.assign(index)
+          file.write(assigned_rows(index['size'], splits).view('u1').data)
+          ranges.add(index['size'])
+      yield from ranges.by_file(request.work_dir)
     yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, assigner.counts))
 
 

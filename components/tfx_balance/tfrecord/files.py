@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import io
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, BinaryIO, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +19,9 @@ from tfx_balance.tfrecord.reading import (
   BadRecords,
   frames_of_stream,
 )
-from tfx_balance.tfrecord.storage import is_local, storage_of
-from tfx_balance.tfrecord.work_files import OutputFile, create_stream, open_as_is
+from tfx_balance.tfrecord.work_files import OutputFile, create_stream, fill, open_as_is
 
 _GZIP_LEVEL = 1
-_FILES_AT_A_TIME = 8  # objects that are read at the same time
 
 
 def suffix_of(path: str) -> str:
@@ -56,43 +52,21 @@ def read_frames(
     yield from frames_of_stream(stream, path, chunk_bytes, max_record_bytes, bad)
 
 
-def fill(stream: BinaryIO, array: npt.NDArray[Any], path: str) -> None:
-  """Fills an array with the next bytes of a work file; raises OSError if it has fewer."""
-  n = cast('io.BufferedReader', stream).readinto(array.data)
-  if n != array.nbytes:
-    raise OSError(f'{path} ends {array.nbytes - n} bytes early; is the disk full? run again')
-
-
 FileRanges = tuple[str, Sequence[int], Sequence[npt.NDArray[np.uint8]]]
 """Path of a work file, places in it, and an array for the bytes from each place on."""
 
 
-def fill_ranges(files: Sequence[FileRanges]) -> None:
-  """Fills arrays with ranges of work files, those of several objects at the same time.
+def fill_ranges(files: Iterable[FileRanges]) -> None:
+  """Fills arrays with ranges of work files.
 
   Raises:
     OSError: if a file has fewer bytes.
   """
-  if all(is_local(path) for path, _, _ in files):
-    for ranges in files:
-      _fill_ranges(ranges)
-    return
-  with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-    list(pool.map(_fill_ranges, files))
-
-
-def _fill_ranges(ranges: FileRanges) -> None:
-  path, starts, arrays = ranges
-  storage = storage_of(path)
-  if storage.renames:
-    with storage.open(path) as file:
+  for path, starts, arrays in files:
+    with open_as_is(path) as file:
       for start, array in zip(starts, arrays, strict=True):
         file.seek(start)
         fill(file, array, path)
-    return
-  ends = [start + array.nbytes for start, array in zip(starts, arrays, strict=True)]
-  for array, found in zip(arrays, storage.read_ranges(path, starts, ends), strict=True):
-    array[:] = np.frombuffer(found, np.uint8)
 
 
 @contextlib.contextmanager

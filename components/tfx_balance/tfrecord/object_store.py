@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO
 
@@ -39,8 +39,6 @@ WHOLE_BYTES = 32 << 20
 """Bytes up to which an object is uploaded by one request, of which a killed process leaves none."""
 PART_BYTES = 16 << 20
 """Bytes of each part of a larger one."""
-JOINED_BYTES = 1 << 20
-"""Bytes between two ranges up to which they are read by one request."""
 MINIO_ENDPOINT = 'http://minio-service.kubeflow:9000'
 """Endpoint of `minio://` where the environment names none: what Kubeflow's launcher takes."""
 _AHEAD = 2  # ranges that are requested before they are needed
@@ -215,6 +213,21 @@ def _read_first(store: Any, key: str) -> tuple[int, bytes]:
     if int(found.meta['size']):
       raise
     return 0, b''
+
+
+def read_ranges(path: str, ranges: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+  """Yields the bytes of an object from each start to its end, each by a request, some ahead."""
+  requests: deque[Future[bytes]] = deque()
+  try:
+    for start, end in ranges:
+      requests.append(_pool().submit(ask, _read_range, path, start, end))
+      if len(requests) > _AHEAD:
+        yield requests.popleft().result()
+    while requests:
+      yield requests.popleft().result()
+  finally:
+    for request in requests:
+      request.cancel()
 
 
 def _read_range(store: Any, key: str, start: int, end: int) -> bytes:

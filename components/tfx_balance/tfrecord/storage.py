@@ -13,13 +13,12 @@ import errno
 import io
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
 import obstore
 
 from tfx_balance.tfrecord.object_store import (
-  JOINED_BYTES,
   RANGE_BYTES,
   SCHEMES,
   ObjectReader,
@@ -81,17 +80,6 @@ class Storage(abc.ABC):
   def make_folder(self, folder: str) -> None:
     """Makes a folder and those above it, where files need one; objects need none."""
     return
-
-  def read_ranges(
-    self, path: str, starts: Sequence[int], ends: Sequence[int]
-  ) -> Sequence[bytes | memoryview]:
-    """Returns the bytes of a file from each start to its end."""
-    with self.open(path) as file:
-      found = []
-      for start, end in zip(starts, ends, strict=True):
-        file.seek(start)
-        found.append(file.read(end - start))
-    return found
 
 
 class LocalFiles(Storage):
@@ -173,12 +161,6 @@ class Objects(Storage):
 
   def delete_folder(self, folder: str) -> None:
     delete_all([*self.times(folder)])
-
-  def read_ranges(
-    self, path: str, starts: Sequence[int], ends: Sequence[int]
-  ) -> Sequence[bytes | memoryview]:
-    found = ask(obstore.get_ranges, path, starts=starts, ends=ends, coalesce=JOINED_BYTES)
-    return [memoryview(each) for each in found]
 
 
 class BeamFiles(Storage):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import posixpath
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
+
+import numpy.typing as npt
 
 from tfx_balance.documents.json_document import json_text
 from tfx_balance.tfrecord.storage import copy, exists, move, read_whole, storage_of, write_whole
@@ -99,6 +102,13 @@ def new_work_file(work_dir: str, stem: str) -> str:
 def open_as_is(path: str) -> BinaryIO:
   """Opens a file for reading; nothing is decompressed."""
   return storage_of(path).open(path)
+
+
+def fill(stream: BinaryIO, array: npt.NDArray[Any], path: str) -> None:
+  """Fills an array with the next bytes of a work file; raises OSError if it has fewer."""
+  n = cast('io.BufferedReader', stream).readinto(array.data)
+  if n != array.nbytes:
+    raise OSError(f'{path} ends {array.nbytes - n} bytes early; is the disk full? run again')
 
 
 def create_as_is(path: str) -> OutputFile:

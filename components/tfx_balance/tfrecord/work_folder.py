@@ -94,12 +94,36 @@ def work_root(output_uri: str, one_machine: bool) -> str:
   if given:
     root, why = given.rstrip('/'), f'{WORK_VARIABLE} names it'
   elif one_machine and not storage_of(output_uri).renames:
-    root = posixpath.join(tempfile.gettempdir(), f'tfx-balance-{os.getuid()}')
+    root = _local_root()
     why = f'only processes of this machine work; {WORK_VARIABLE} changes it'
   else:
     root, why = output_uri.rstrip('/'), 'every worker reaches the artifact'
   logging.info('work files are in %s: %s', root, why)
   return root
+
+
+def _local_root() -> str:
+  """Returns the folder for work files of this machine, in its temporary folder."""
+  return posixpath.join(tempfile.gettempdir(), f'tfx-balance-{os.getuid()}')
+
+
+@contextlib.contextmanager
+def scratch_folder(work_dir: str) -> Iterator[str]:
+  """Gives a folder in which files are written and read as they are, for one worker and its step.
+
+  That is the folder of work files; where these are objects, it is one in the temporary folder of
+  the machine, which is deleted in the end, or by a later step where the worker was killed.
+  """
+  if storage_of(work_dir).renames:
+    yield work_dir
+    return
+  folder = new_work_file(_local_root(), PREFIX)
+  os.makedirs(folder)
+  try:
+    _delete_stale(folder, [_local_root()], stale_hours() * 3600)
+    yield folder
+  finally:
+    delete_folder(folder)
 
 
 def delete_output(output_uri: str) -> None:

@@ -1,0 +1,187 @@
+"""Work files in an object store: a local file, brought there in the order in which it is read.
+
+Reading an object costs by request, so what is read together is stored together: parts of the file,
+wherever they are in it, one after another, in units that are compressed each by itself. Who reads
+some of the file fetches the units that have it to the same places of a sparse local file.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tfx_balance.tfrecord.object_store import RANGE_BYTES, read_ranges
+from tfx_balance.tfrecord.work_files import create_as_is, fill
+
+UNIT_BYTES = 64 << 10
+"""Decompressed bytes of a unit, about: smaller ones compress worse, of larger ones more is read in
+vain."""
+MAX_UNIT_BYTES = 1 << 20
+"""Decompressed bytes of the largest unit."""
+GAP_BYTES = 64 << 10
+"""Bytes between two units up to which they are read by one request."""
+
+Ints = npt.NDArray[np.int64]
+_NONE = np.empty((0, 2), np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class PackedFile:
+  """A packed file, or some units of one.
+
+  Attributes:
+    path: Path of the object.
+    units: First byte of each unit in the object, and its end, ascending: int64 [units, 2].
+    n_parts: Number of parts in each unit: int64 [units].
+    parts: First byte of each part in the file, and its end, unit by unit: int64 [parts, 2].
+  """
+
+  path: str
+  units: Ints
+  n_parts: Ints
+  parts: Ints
+
+  def having(self, ranges: Ints) -> PackedFile:
+    """Returns the units that have some of these ranges, which are first bytes and ends: [m, 2]."""
+    ranges = merged(ranges)
+    at = np.searchsorted(ranges[:, 1], self.parts[:, 0], side='right')
+    starts = np.append(ranges[:, 0], np.iinfo(np.int64).max)
+    wanted = starts[at] < self.parts[:, 1]
+    unit = np.repeat(np.arange(len(self.units)), self.n_parts)
+    return self._only(np.bincount(unit[wanted], minlength=len(self.units)) > 0)
+
+  def without(self, units: Ints) -> PackedFile:
+    """Returns the units but for some: int64 [m, 2]."""
+    return self._only(~np.isin(self.units[:, 0], units[:, 0]))
+
+  def _only(self, chosen: npt.NDArray[np.bool_]) -> PackedFile:
+    parts = self.parts[np.repeat(chosen, self.n_parts)]
+    return PackedFile(self.path, self.units[chosen], self.n_parts[chosen], parts)
+
+  def fetch(self, target: BinaryIO) -> None:
+    """Writes the units to a local file, each part to where it is in the file."""
+    codec = pa.Codec('zstd')
+    parts = np.split(self.parts, np.cumsum(self.n_parts)[:-1]) if len(self.units) else []
+    runs = list(_runs(self.units))
+    requests = [(int(self.units[low, 0]), int(self.units[high - 1, 1])) for low, high in runs]
+    for (low, high), (start, _), data in zip(
+      runs, requests, read_ranges(self.path, requests), strict=True
+    ):
+      for i in range(low, high):
+        first, end = (self.units[i] - start).tolist()
+        sizes = parts[i][:, 1] - parts[i][:, 0]
+        unit = memoryview(codec.decompress(memoryview(data)[first:end], int(sizes.sum())))
+        at = 0
+        for place, n in zip(parts[i][:, 0].tolist(), sizes.tolist(), strict=True):
+          target.seek(place)
+          target.write(unit[at : at + n])
+          at += n
+
+
+def _runs(units: Ints) -> Iterator[tuple[int, int]]:
+  """Yields the first unit and the end of what one request reads."""
+  low = 0
+  for i in range(1, len(units)):
+    gap = units[i, 0] - units[i - 1, 1]
+    if gap > GAP_BYTES or units[i, 1] - units[low, 0] > RANGE_BYTES:
+      yield low, i
+      low = i
+  if len(units):
+    yield low, len(units)
+
+
+def local_copy() -> BinaryIO:
+  """Opens a temporary file to fetch units to."""
+  return cast('BinaryIO', tempfile.TemporaryFile(prefix='tfx-balance-'))
+
+
+def merged(ranges: Ints) -> Ints:
+  """Returns the same as ranges that neither overlap nor touch, ascending: int64 [k, 2].
+
+  >>> merged(np.array([[5, 7], [0, 2], [2, 3], [6, 9]])).tolist()
+  [[0, 3], [5, 9]]
+  """
+  ranges = ranges[np.argsort(ranges[:, 0], kind='stable')]
+  ends = np.maximum.accumulate(ranges[:, 1])
+  new = np.append(True, ranges[1:, 0] > ends[:-1])[: len(ranges)]
+  last = np.append(new[1:], True)[: len(ranges)]
+  return np.stack([ranges[new, 0], ends[last]], axis=1)
+
+
+class PackedWriter:
+  """Writes a packed file; a context manager. What was written is `packed`, once it is closed."""
+
+  def __init__(self, path: str) -> None:
+    self._path = path
+    self._out = create_as_is(path)
+    self._codec = pa.Codec('zstd', compression_level=1)
+    self._end = 0
+    self._units: list[tuple[int, int]] = []
+    self._parts: list[Ints] = []
+
+  def __enter__(self) -> PackedWriter:
+    return self
+
+  def __exit__(self, *error: Any) -> None:
+    self._out.__exit__(*error)
+
+  @property
+  def n_units(self) -> int:
+    """The units so far."""
+    return len(self._units)
+
+  def packed(self, first: int = 0) -> PackedFile:
+    """Returns the units from one on."""
+    parts = self._parts[first:]
+    return PackedFile(
+      self._path,
+      np.array(self._units[first:], np.int64).reshape(-1, 2),
+      np.array([len(each) for each in parts], np.int64),
+      np.concatenate([_NONE, *parts]),
+    )
+
+  def add(self, data: Any, place: int) -> None:
+    """Appends a unit: bytes, and where they begin in the file."""
+    self._write(data, np.array([[place, place + len(data)]], np.int64))
+
+  def add_parts(self, source: BinaryIO, parts: Ints) -> None:
+    """Appends parts of a local file, in one unit or, if they are long, in several.
+
+    Args:
+      source: Local file.
+      parts: First byte and end of each: int64 [parts, 2].
+    """
+    held: list[tuple[int, int]] = []
+    n = 0
+    for low, end in parts.tolist():
+      while low < end:
+        high = min(end, low + MAX_UNIT_BYTES - n)
+        held.append((low, high))
+        n += high - low
+        low = high
+        if n == MAX_UNIT_BYTES:
+          self._copy(source, held, n)
+          held, n = [], 0
+    if held:
+      self._copy(source, held, n)
+
+  def _copy(self, source: BinaryIO, parts: list[tuple[int, int]], n: int) -> None:
+    data, at = np.empty(n, np.uint8), 0
+    for low, high in parts:
+      source.seek(low)
+      fill(source, data[at : at + high - low], self._path)
+      at += high - low
+    self._write(data, np.array(parts, np.int64))
+
+  def _write(self, data: Any, parts: Ints) -> None:
+    unit = self._codec.compress(data)
+    self._out.write(memoryview(unit))
+    self._units.append((self._end, self._end + unit.size))
+    self._end += unit.size
+    self._parts.append(parts)

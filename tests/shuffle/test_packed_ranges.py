@@ -1,0 +1,113 @@
+"""Packed work files: the bytes that come of them are those of work files of this machine."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tfx_balance.plan.ranks import Ints
+from tfx_balance.scan import spill
+from tfx_balance.scan.scan import ScanFile
+from tfx_balance.scan.spill import FramesReader, assigned_rows
+from tfx_balance.shuffle.ranges import FileGroup, GatherRanges, RangeFinder
+from tfx_balance.tfrecord import packed
+from tfx_balance.tfrecord.frames import ScratchBuffer
+from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
+from tfx_balance.tfrecord.work_folder import scratch_folder
+
+from tests.helpers_examples import example, in_shards
+from tests.helpers_split import input_files
+from tests.tfrecord.test_packed import use_folder
+
+WORK = 's3://bucket/work'
+N_FILES = (3, 1, 2)  # of each output
+RECORDS = [example(label=i % 7 % 3, id=i, text='x' * (i % 5)) for i in range(600)]
+
+
+@pytest.fixture(autouse=True)
+def asked(tmp_path, monkeypatch):
+  """Returns the ranges that are asked for of packed files."""
+  monkeypatch.setattr(spill, 'BLOCK_BYTES', 1500)
+  monkeypatch.setattr('tfx_balance.tfrecord.files.read_frames.__defaults__', (300,))
+  for module in (packed, spill):
+    monkeypatch.setattr(module, 'UNIT_BYTES', 200)
+  monkeypatch.setattr('tempfile.tempdir', str(tmp_path))
+  return use_folder(monkeypatch, tmp_path / 'buckets')
+
+
+def scan(folder, work_dir, by_class):
+  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'drop', work_dir, seed=3, by_class=by_class)
+  files = input_files(folder, in_shards(RECORDS, 3))
+  return [scanned for file in files for scanned in step.process(file)]
+
+
+def assign(scanned, work_dir, by_class):
+  """Returns the ranges of each output file, which records get to by class or by position."""
+  names = [tuple(f'out/s{i}/f{j}' for j in range(n)) for i, n in enumerate(N_FILES)]
+  groups = [FileGroup(((0 if by_class else i, i + 1, each),), 2) for i, each in enumerate(names)]
+  found = {}
+  for each in scanned:
+    with scratch_folder(work_dir) as folder:
+      path = new_work_file(folder, 'assigned')
+      finder = RangeFinder(each.spill, path, groups, len(scanned), 1)
+      with create_as_is(path) as file:
+        for index in each.spill.index('code', 'size', 'position'):
+          groups_of: Ints = index['code'].astype(np.int64)
+          outputs = groups_of * 0 if by_class else index['position'] % len(N_FILES)
+          file.write(assigned_rows(index['size'], outputs).view(np.uint8).data)
+          finder.add(index['size'], groups_of if by_class else None)
+      for key, ranges in finder.by_file(work_dir):
+        found.setdefault(key, []).append(ranges)
+  return found, work_dir
+
+
+def written(found, work_dir, folder, monkeypatch):
+  """Returns the bytes of the output files by their paths."""
+  step = GatherRanges(work_dir, 0)
+  monkeypatch.setattr(
+    'tfx_balance.shuffle.ranges.new_output_file', lambda _, path: f'{folder}/{path}'
+  )
+  files = [file for item in found.items() for file in step.process(item)]
+  return {file.final_path: Path(file.work_path).read_bytes() for file in files}
+
+
+@pytest.mark.parametrize('by_class', [False, True])
+def test_the_bytes_are_those_of_local_work_files(tmp_path, asked, monkeypatch, by_class):
+  here = scan(tmp_path, f'{tmp_path}/here', by_class)
+  there = scan(tmp_path, WORK, by_class)
+  assert all(len(each.spill.blocks) > 3 for each in there)
+  local = written(*assign(here, f'{tmp_path}/here', by_class), tmp_path / 'a', monkeypatch)
+  assert not asked
+  found, work_dir = assign(there, WORK, by_class)
+  asked.clear()
+  assert written(found, work_dir, tmp_path / 'b', monkeypatch) == local
+  # Of each input file an output file takes one range of the rows, and one of the frames.
+  assert len(asked) == 2 * len(found) * len(there)
+  assert [path for path in tmp_path.glob('tfx-balance-*/*')] == []
+
+
+@pytest.mark.parametrize('by_class', [False, True])
+def test_a_packed_spill_is_what_was_spilled(tmp_path, by_class):
+  for here, there in zip(
+    scan(tmp_path, f'{tmp_path}/here', by_class), scan(tmp_path, WORK, by_class), strict=True
+  ):
+    assert [block.tobytes() for block in there.spill.index()] == [
+      block.tobytes() for block in here.spill.index()
+    ]
+    local, remote = (list(each.spill.frames('size')) for each in (here, there))
+    assert [rows['size'].tolist() for rows, _ in local] == [
+      rows['size'].tolist() for rows, _ in remote
+    ]
+    assert local[-1][1].payloads() == remote[-1][1].payloads()
+
+
+def test_some_frames_are_read_without_the_others(tmp_path, asked):
+  one, *_ = scan(tmp_path, WORK, by_class=True)
+  whole = sum(end - start for start, end in one.spill.frames_file.units.tolist())
+  rows, frames = next(one.spill.frames('size'))
+  expected = frames.payloads()[:2]
+  asked.clear()
+  with FramesReader(one.spill) as reader:
+    for _ in range(2):  # from what was fetched, the second time
+      assert reader.read(0, rows['size'][:2], ScratchBuffer()).payloads() == expected
+  assert 0 < sum(end - start for start, end in asked) < whole
+  assert len(asked) == 1
