@@ -24,7 +24,7 @@ from tfx_balance.shuffle.select import (
   set_thresholds,
 )
 from tfx_balance.stratified_splitter import transform
-from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, plan_job
+from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, new_scan, plan_job
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.tfrecord.reading import READ_DEFAULTS
 from tfx_balance.tfrecord.work_files import WorkFile
@@ -61,6 +61,7 @@ def split_request(
     'features': ('label',),
     'shares': SplitShares.parse(DEFAULT_SPLITS if splits is None else splits, counts, rest),
     'predefined': None,
+    'key': (),
     'seed': 0,
     'missing': 'error',
     'reading': READ_DEFAULTS,
@@ -99,7 +100,7 @@ def split_without_runner(
   files: Sequence[InputFile], request: SplitRequest
 ) -> tuple[SplitJob, np.ndarray, list[WorkFile]]:
   """Returns what `StratifiedSplit` puts out: the job, the counts assigned, and the files."""
-  scan = request.new_scan()
+  scan = new_scan(request)
   scanned = [found for file in files for found in scan.process(file)]
   job = plan_job(totals_of(scanned), request)
   thresholds = thresholds_of(scanned, job.selection)

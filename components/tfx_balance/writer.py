@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar
@@ -70,10 +70,11 @@ class Request(Generic[P]):
   work_dir: str
   n_files: int = field(default=1, kw_only=True)
 
-  def new_scan(self, by_class: bool = False, optional: Collection[str] = ()) -> ScanFile:
-    """Returns the step that reads the input files, and spills them in random order or by class.
+  def new_scan(self, **options: Any) -> ScanFile:
+    """Returns the step that reads the input files and spills them.
 
-    Records without an optional feature are never dropped.
+    Args:
+      options: Further arguments of `ScanFile`, by name.
     """
     given = self.parameters
     return ScanFile(
@@ -83,8 +84,7 @@ class Request(Generic[P]):
       self.work_dir,
       given.reading,
       given.seed,
-      by_class,
-      optional,
+      **options,
     )
 
 

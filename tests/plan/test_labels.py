@@ -254,3 +254,17 @@ def test_folds_are_a_partition_of_what_is_not_held_out():
   assert [Counter(labels[i] for i in parts[f'fold-{i}']) for i in range(3)] == [
     {'a': 24, 'b': 6}
   ] * 3
+
+
+@pytest.mark.parametrize('as_text', [False, True])
+def test_items_are_chosen_by_their_key_whatever_their_order(as_text):
+  labels, ids = np.arange(200) % 3, np.arange(200) * 7
+  ids = ids.astype(str) if as_text else ids
+  order = np.random.default_rng(0).permutation(200)
+  first = stratified_indices(labels, seed=4, key=ids)
+  second = stratified_indices(labels[order], seed=4, key=ids[order])
+  assert {name: set(ids[part]) for name, part in first.items()} == {
+    name: set(ids[order][part]) for name, part in second.items()
+  }
+  with pytest.raises(DataError, match=r'key is of shape \(199,\), and must be \[200\]'):
+    stratified_indices(labels, key=ids[1:])

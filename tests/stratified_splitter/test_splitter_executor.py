@@ -224,6 +224,23 @@ def test_several_features_make_joint_strata(split):
   assert sidecar['parameters']['stratify_by'] == ['label', 'site']
 
 
+def test_a_record_stays_in_its_split_by_its_key_when_others_of_its_features_change(split):
+  def records(score):
+    return [example(label=i % 3, id=i, score=score + i) for i in range(90)]
+
+  first, second = (
+    read_splits(split({'all': in_shards(records(score), 2)}, key='id').uri) for score in (0, 1000)
+  )
+  for name, found in first.items():
+    assert {value_of(r, 'id') for r in found} == {value_of(r, 'id') for r in second[name]}
+
+
+def test_a_bad_record_has_no_key(split):
+  records = [example(label=i % 3, id=i) for i in range(40)]
+  out = split({'all': [[*records, b'no example']]}, key='id', bad_records='skip')
+  assert_conserved(read_splits(out.uri), records)
+
+
 def test_folds_are_splits_of_one_artifact(split):
   records = labelled({0: 120, 1: 30})
   out = split({'all': in_shards(records, 3)}, folds=3, splits={'train': 4, 'test': 1})

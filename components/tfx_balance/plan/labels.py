@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from tfx_balance.arguments import check_seed, shown
 from tfx_balance.errors import DataError
+from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.class_value import ClassValue, Stratum
-from tfx_balance.plan.ranks import Ints, ranks
+from tfx_balance.plan.ranks import Ints, UInts, ranks
 from tfx_balance.plan.sampling import TrainingCounts
 from tfx_balance.plan.split_plan import plan_splits
 from tfx_balance.plan.split_shares import DEFAULT_SPLITS, parse_shares
@@ -26,6 +27,7 @@ def stratified_indices(
   split_by: npt.ArrayLike | None = None,
   split_values: Mapping[Any, str] | None = None,
   folds: int = 0,
+  key: npt.ArrayLike | None = None,
 ) -> dict[str, Ints]:
   """Returns the indices of each split, with every class at its exact share in each.
 
@@ -46,6 +48,8 @@ def stratified_indices(
       whose split they do not tell are an error, or stratified where `splits` are given.
     split_values: Splits by value of `split_by`; None where a value is the name of its split.
     folds: Number of folds, as in `StratifiedSplitter`; 0 for none.
+    key: Values by which items are chosen, [n] as `labels`, such as ids: an item keeps its rank when
+      others come or go. None for the indices.
 
   Returns:
     int64 [items of the split], ascending, for each split.
@@ -60,7 +64,8 @@ def stratified_indices(
   told = None if split_by is None else 'split_by'
   shares, predefined = parse_shares(splits, counts, rest, told, split_values, folds)
   plan = plan_splits(strata, records, shares, seed, predefined)
-  rank = ranks(rows.astype(np.uint64), seed, 'indices')
+  hashes = np.arange(len(rows), dtype=np.uint64) if key is None else _hashes(key, len(rows))
+  rank = ranks(hashes[rows], seed, 'indices')
   order = rows[np.lexsort((rank, np.repeat(np.arange(len(strata)), records)))]
   split = np.empty(len(rows), np.int64)
   split[order] = np.repeat(np.tile(np.arange(len(plan.splits)), len(strata)), np.ravel(plan.quotas))
@@ -85,6 +90,19 @@ def _count_strata(features: Sequence[Any]) -> tuple[list[Stratum], Ints, Ints]:
   ]
   rows = np.argsort(which.reshape(-1), kind='stable').astype(np.int64)
   return list(zip(*columns, strict=True)), records.astype(np.int64), rows
+
+
+def _hashes(key: npt.ArrayLike, n: int) -> UInts:
+  """Returns a hash of each of n values: uint64 [n]."""
+  values = _as_array(key)
+  if values.shape != (n,):
+    raise DataError(
+      f'key is of shape {values.shape}, and must be [{n}], as labels; give one an item'
+    )
+  distinct, which = np.unique(values, return_inverse=True)
+  hashes: UInts = np.array([tie_break(0, 'key', value) for value in distinct.tolist()], np.uint64)
+  found: UInts = hashes[which.reshape(-1)]
+  return found
 
 
 def count_labels(labels: Any) -> tuple[TrainingCounts, Ints]:

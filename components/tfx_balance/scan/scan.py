@@ -21,6 +21,7 @@ from tfx_balance.beam import counters
 from tfx_balance.beam.steps import spread
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import Ints, mix
+from tfx_balance.scan.record_keys import RecordKeys
 from tfx_balance.scan.spill import INDEX_ROW, Rows, Spill, SpillWriter, in_blocks, pack
 from tfx_balance.scan.strata import BAD, DROPPED, MissingLabel, Payload, StratumDecoder
 from tfx_balance.scan.stratum_columns import StratumColumns
@@ -95,6 +96,7 @@ class ScanFile(beam.DoFn):
     seed: Seed of the order in which records are spilled.
     by_class: Whether a block is ordered by stratum, rare ones first.
     optional: Features without which a record is not dropped, whatever `missing` is.
+    key: Features whose values are hashed to identify a record; none for its bytes.
   """
 
   def __init__(
@@ -107,8 +109,10 @@ class ScanFile(beam.DoFn):
     seed: int = 0,
     by_class: bool = False,
     optional: Collection[str] = (),
+    key: Sequence[str] = (),
   ) -> None:
     self._features = tuple(features)
+    self._key_features = tuple(key)
     self._optional = tuple(optional)
     self._payload: Payload = payload
     self._missing: MissingLabel = missing
@@ -122,8 +126,9 @@ class ScanFile(beam.DoFn):
     decoder = StratumDecoder(
       self._features, self._payload, self._missing, file.path, bad, self._optional
     )
+    keys = RecordKeys(self._key_features, self._payload, file.path) if self._key_features else None
     counted = _Counted()
-    spill = self._keep(file, self._indexed(file, decoder, bad, counted), counted)
+    spill = self._keep(file, self._indexed(file, decoder, keys, bad, counted), counted)
     counters.READ.inc(counted.n_records - len(bad.positions) + (bad.cut_bytes > 0))
     counters.DROPPED.inc(counted.dropped)
     counters.SKIPPED.inc(len(bad.positions))
@@ -143,15 +148,19 @@ class ScanFile(beam.DoFn):
     )
 
   def _indexed(
-    self, file: InputFile, decoder: StratumDecoder, bad: BadRecords, counted: _Counted
+    self,
+    file: InputFile,
+    decoder: StratumDecoder,
+    keys: RecordKeys | None,
+    bad: BadRecords,
+    counted: _Counted,
   ) -> Iterator[tuple[Rows, Frames]]:
     """Yields the frames of a file beside their index, which is counted."""
     most = self._options.max_record_bytes
     for frames in read_frames(file.path, max_record_bytes=most, bad=bad):
       first = counted.n_records
       wrong = [at - first for at in bad.positions if at >= first]
-      rows = _index(frames, decoder, wrong)
-      rows['position'] = np.arange(first, first + len(rows))
+      rows = _index(frames, decoder, wrong, first, keys)
       counted.add(rows, int(frames.offsets[-1]), decoder.n_strata)
       yield rows, frames
 
@@ -214,14 +223,35 @@ def _grown(sums: npt.NDArray[np.int64], added: npt.NDArray[Any]) -> npt.NDArray[
   return added.astype(np.int64) + np.pad(sums, (0, len(added) - len(sums)))
 
 
-def _index(frames: Frames, decoder: StratumDecoder, bad: Sequence[int]) -> npt.NDArray[np.void]:
-  """Returns the index of some frames, those at some positions bad: INDEX_ROW [n]."""
+def _index(
+  frames: Frames,
+  decoder: StratumDecoder,
+  bad: Sequence[int],
+  first: int,
+  keys: RecordKeys | None,
+) -> npt.NDArray[np.void]:
+  """Returns the index of some frames, those at some positions bad: INDEX_ROW [n].
+
+  Args:
+    frames: Frames of the records.
+    decoder: Decoder of their strata.
+    bad: Positions among them of records that cannot be used.
+    first: Position of the first one in the file.
+    keys: Hashes of the features that identify a record; None for those of its bytes.
+  """
   records = frames.payloads()
   rows = np.empty(len(records), INDEX_ROW)
-  rows['hash'] = np.fromiter(map(xxhash.xxh3_64_intdigest, records), np.uint64, len(records))
-  if bad:
-    rows['code'] = decoder.decode_around(records, bad)
-  else:
-    rows['code'] = decoder.decode(records, frames.table())
+  rows['code'] = (
+    decoder.decode_around(records, bad) if bad else decoder.decode(records, frames.table())
+  )
   rows['size'] = frames.sizes
+  rows['position'] = positions = np.arange(first, first + len(rows))
+  if keys is None:
+    rows['hash'] = np.fromiter(map(xxhash.xxh3_64_intdigest, records), np.uint64, len(records))
+  elif rows['code'].max(initial=0) < BAD:
+    rows['hash'] = keys.hashes(records, positions, frames.table())
+  else:
+    kept = np.flatnonzero(rows['code'] < BAD)
+    rows['hash'][:] = 0
+    rows['hash'][kept] = keys.hashes([records[i] for i in kept.tolist()], positions[kept])
   return rows

@@ -67,6 +67,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
     split_by: str | None = None,
     split_values: Mapping[Any, str] | str | None = None,
     folds: int = 0,
+    key: Sequence[str] | str | None = None,
   ):
     """Makes the component; any argument but `examples` may be a RuntimeParameter of str or int.
 
@@ -94,6 +95,9 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       folds: Number of folds for cross-validation, up to 1,000; 0 for none. They share the weight of
         'train' and are the splits 'fold-0', 'fold-1' and so on; `fold_splits` tells which to train
         on. The default `splits` are {'train': 9, 'test': 1} then.
+      key: Features that identify a record, which all records have; None for all its bytes. Records
+        are chosen by them, so that a change of other features, or of the order in which features
+        were written, leaves a record in its split. The fingerprint of the input is of them too.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -106,6 +110,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       split_by=split_by,
       split_values=split_values,
       folds=folds,
+      key=key,
       input_splits=input_splits,
       seed=seed,
       missing_label=missing_label,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.documents.descriptions import describe_split
 from tfx_balance.plan.split_plan import SplitPlan, plan_splits
+from tfx_balance.scan.scan import ScanFile
 from tfx_balance.scan.totals import Totals, check_features
 from tfx_balance.shuffle.output_layout import OutputLayout
 from tfx_balance.shuffle.ranges import FileGroup
@@ -49,6 +50,12 @@ class SplitJob(Job):
     described = self.request.parameters.describe()
     found = describe_split(self.plan, described, source, sizes, passed_through)
     return {f'{self.request.output_uri}/{SIDECAR_NAME}': found.dumps()}
+
+
+def new_scan(request: SplitRequest) -> ScanFile:
+  """Returns the step that reads the input files."""
+  told = request.parameters.predefined
+  return request.new_scan(optional=[told.feature] if told else [], key=request.parameters.key)
 
 
 def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:

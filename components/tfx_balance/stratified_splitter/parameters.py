@@ -52,6 +52,7 @@ class SplitterParameters:
     features: Features that strata are made of; `predefined.feature` is the last of them.
     shares: Weights and counts of the splits.
     predefined: Splits that a feature tells; None where none does.
+    key: Features that identify a record; none where its bytes do.
     input_splits: Splits to re-split; None for all.
     seed: Seed of the selection.
     missing: Treatment of records without a class.
@@ -68,6 +69,7 @@ class SplitterParameters:
     'split_by': str,
     'split_values': str,
     'folds': int,
+    'key': str,
     'input_splits': str,
     'output_files': str,
   }
@@ -75,6 +77,7 @@ class SplitterParameters:
   features: tuple[str, ...]
   shares: SplitShares
   predefined: PredefinedSplits | None
+  key: tuple[str, ...]
   input_splits: tuple[str, ...] | None
   seed: int
   missing: MissingLabel
@@ -101,6 +104,7 @@ class SplitterParameters:
       features=(*features, predefined.feature) if predefined else features,
       shares=shares,
       predefined=predefined,
+      key=optional_names('key', properties.get('key')) or (),
       input_splits=optional_names('input_splits', properties.get('input_splits')),
       seed=check_seed(properties.get('seed', 0)),
       missing=missing_label(properties.get('missing_label', 'error')),
@@ -127,6 +131,7 @@ class SplitterParameters:
       **({'folds': self.shares.folds} if self.shares.folds else {}),
       **({'split_by': told.feature} if told else {}),
       **({'split_values': {str(key): by_value[key] for key in by_value}} if by_value else {}),
+      **({'key': list(self.key)} if self.key else {}),
       'input_splits': None if self.input_splits is None else list(self.input_splits),
       'seed': self.seed,
       'missing_label': self.missing,

@@ -20,7 +20,7 @@ from tfx_balance.scan.spill import assigned_rows
 from tfx_balance.scan.totals import sum_groups
 from tfx_balance.shuffle.ranges import COUNTS, FilesKey, RangeFinder, SpillRanges, gather_ranges
 from tfx_balance.shuffle.select import FileAssigner, find_file_thresholds
-from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, plan_job
+from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, new_scan, plan_job
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
 from tfx_balance.tfrecord.work_folder import scratch_folder
 
@@ -60,8 +60,7 @@ class StratifiedSplit(beam.PTransform):
     self, files: beam.PCollection[InputFile]
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
     request = self.request
-    told = request.parameters.predefined
-    scanned = scan_files(files, request.new_scan(optional=[told.feature] if told else []))
+    scanned = scan_files(files, new_scan(request))
     job = sum_groups(scanned, lambda totals: plan_job(totals[''], request), request.n_files)
     thresholds = find_file_thresholds(
       scanned, job | 'Selection' >> beam.Map(attrgetter('selection')), request.n_files

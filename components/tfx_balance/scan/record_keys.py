@@ -1,0 +1,93 @@
+"""Hashes of the features that identify a record, in place of the hash of its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+import xxhash
+
+from tfx_balance.errors import DataError
+from tfx_balance.plan.apportion import tie_break
+from tfx_balance.plan.ranks import Ints, UInts, mix
+from tfx_balance.scan.fixed_layout import FixedLayout
+from tfx_balance.scan.strata import BATCH_RECORDS, ClassColumn, Payload
+
+_VALUE, _LENGTH, _NEXT = (tie_break(0, 'key', part) for part in ('value', 'length', 'next'))
+
+
+class RecordKeys:
+  """Turns the records of one file into hashes of some of their features.
+
+  Equal values of all these features give equal hashes, whatever else a record holds and in whatever
+  order its features are. A feature may have any number of values, but one at least.
+  """
+
+  def __init__(self, features: Sequence[str], payload: Payload, path: str) -> None:
+    self._columns = [ClassColumn(name, payload, path) for name in features]
+    self._payload = payload
+    self._path = path
+
+  def hashes(
+    self, records: Sequence[bytes], positions: Ints, table: npt.NDArray[np.uint8] | None = None
+  ) -> UInts:
+    """Returns the hash of each record: uint64 [n].
+
+    Args:
+      records: Records, all of which can be parsed.
+      positions: Position of each in the file, for messages: int64 [n].
+      table: Same records as rows, where they have one length: uint8 [n, bytes].
+
+    Raises:
+      DataError: if a record has no value of a feature.
+    """
+    found = np.zeros(len(records), np.uint64)
+    for column in self._columns:
+      found = mix(found ^ self._of_column(column, records, positions, table), _NEXT)
+    return found
+
+  def _of_column(
+    self,
+    column: ClassColumn,
+    records: Sequence[bytes],
+    positions: Ints,
+    table: npt.NDArray[np.uint8] | None,
+  ) -> UInts:
+    if table is not None and self._payload == 'FORMAT_TF_EXAMPLE':
+      layout = FixedLayout.of(records[0], column.name)
+      values = None if layout is None else layout.values(table)
+      if values is not None:
+        return mix(_hashes(values), _VALUE)
+    batches = range(0, len(records), BATCH_RECORDS)
+    slices = [slice(i, i + BATCH_RECORDS) for i in batches]
+    parsed = [self._parsed(column, records[part], positions[part]) for part in slices]
+    return np.concatenate([np.empty(0, np.uint64), *parsed])
+
+  def _parsed(self, column: ClassColumn, records: Sequence[bytes], positions: Ints) -> UInts:
+    with tf.device('CPU'):
+      values, row_splits = column.parse(tf.constant(records))
+    lengths = np.diff(row_splits)
+    if (lengths == 0).any():
+      at = positions[np.argmax(lengths == 0)]
+      raise DataError(
+        f'feature {column.name!r} has no value in record {at} of {self._path}; key= takes features '
+        f'that all records have'
+      )
+    hashes = mix(_hashes(values), _VALUE)
+    if len(hashes) == len(lengths):
+      return hashes
+    place = np.arange(len(hashes)) - np.repeat(row_splits[:-1], lengths)
+    placed = np.where(place > 0, mix(hashes ^ place.astype(np.uint64), _LENGTH), hashes)
+    return np.add.reduceat(placed, row_splits[:-1])
+
+
+def _hashes(values: npt.NDArray[Any]) -> UInts:
+  """Returns a number for each value, equal for equal ones: uint64 [n]."""
+  if values.dtype == object:
+    return np.fromiter(map(xxhash.xxh3_64_intdigest, values), np.uint64, len(values))
+  if values.dtype.kind == 'f':
+    values = (values + np.float32(0)).view(np.int32)  # -0.0 is 0.0
+  return values.astype(np.int64).view(np.uint64)
