@@ -208,9 +208,14 @@ def kubeflow_apis(folder: Path) -> Iterator[Api]:
     {},
     {
       **dict.fromkeys(('cpu', 'cpu_limit', 'memory_gb', 'memory_limit_gb'), amount),
-      'environment': frozenset({'{}'}),
-      'secrets': frozenset({'{}'}),
-      'secret_files': frozenset({'{}'}),
+      'accelerator': NONE | name | {'"a/b"'},
+      **dict.fromkeys(('accelerator_count', 'timeout'), NONE | COUNT),
+      **dict.fromkeys(('retries', 'backoff'), NONE | COUNT | {'0'}),
+      **dict.fromkeys(('environment', 'secrets', 'secret_files', 'pvcs'), frozenset({'{}'})),
+      **dict.fromkeys(('ephemeral_storage_gb', 'node_selector', 'labels'), frozenset({'{}'})),
+      'image_pull_secrets': frozenset({'[]', '()', '["x"]', '["x", "x"]'}),
+      'storage_class': NONE | name,
+      'tolerations': frozenset({'[]', '()'}),
     },
   )
   pipeline = tfx.dsl.Pipeline(
@@ -226,6 +231,7 @@ def kubeflow_apis(folder: Path) -> Iterator[Api]:
       'image': TEXTS,
       'options': NONE,
       'task_options': NONE | {'{}'},
+      'vertex_ai': FLAG,
     },
   )
 

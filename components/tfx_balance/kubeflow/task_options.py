@@ -117,7 +117,8 @@ class TaskOptions:
     for name in ('image_pull_secrets', 'tolerations'):
       value = getattr(self, name)
       if not isinstance(value, Sequence) or isinstance(value, str):
-        raise ConfigError(f'{name}={shown(value)} must be a list; give one such as [...]')
+        raise ConfigError(f'{name}={shown(value)} must be a list; give one, or leave it out')
+      object.__setattr__(self, name, tuple(value))
     _check_environment(self.environment, self.secrets)
     for name in self.image_pull_secrets:
       check_object_name(name, 'Secret')
@@ -137,7 +138,7 @@ class TaskOptions:
       if isinstance(mine, Mapping):
         merged[name] = {**others, **mine}
       else:
-        merged[name] = others if mine is None or mine == () else mine
+        merged[name] = others if mine in (None, ()) else mine
     return TaskOptions(**merged)
 
   def retry_policy(self, unless_given: int) -> dict[str, Any]:
