@@ -6,6 +6,7 @@ import pytest
 import tfx.v1 as tfx
 from absl import logging
 from tfx.dsl.experimental.conditionals import conditional
+from tfx_balance import ClassDistributionValidator
 from tfx_balance.errors import ConfigError
 from tfx_balance.kubeflow import SecretKey, TaskOptions, compile_pipeline
 from tfx_balance.kubeflow.spec_checks import check_values, has_moving_tag
@@ -125,6 +126,23 @@ def test_what_the_cache_does_not_notice_is_warned_of(tmp_path, monkeypatch, argu
   found.clear()
   compiled(tmp_path, make_pipeline(), **arguments)
   assert not any('Caching is on' in text for text in found)
+
+
+def test_a_report_that_is_lost_with_its_container_is_warned_of(tmp_path, monkeypatch):
+  found = []
+  monkeypatch.setattr(logging, 'warning', lambda text, *arguments: found.append(text))
+  statistics = tfx.dsl.Importer(
+    source_uri='gs://bucket/statistics',
+    artifact_type=tfx.types.standard_artifacts.ExampleStatistics,
+  ).with_id('Statistics')
+  validators = [
+    ClassDistributionValidator(statistics.outputs['result'], report_dir=folder).with_id(name)
+    for name, folder in {'Lost': '/report', 'Bucket': 's3://b/report', 'Kept': '/data/r'}.items()
+  ]
+  pipeline = make_pipeline(more=[statistics, *validators])
+  compiled(tmp_path, pipeline, TaskOptions(pvcs={'/data': 'reports'}))
+  (text,) = [text for text in found if 'report_dir' in text]
+  assert text.startswith("report_dir='/report' of Lost is a folder of its container")
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tfx_balance.kubeflow.spec_checks import (
   executor_of,
   tasks,
   warn_of_cache,
+  warn_of_lost_reports,
 )
 from tfx_balance.kubeflow.task_options import TaskOptions
 from tfx_balance.tfrecord.storage import write_whole
@@ -71,7 +72,8 @@ def compile_pipeline(
   by_task = {} if task_options is None else task_options
   check_mapping('task_options', by_task, "{'Trainer': TaskOptions(cpu=4)}")
   everywhere = TaskOptions() if options is None else options
-  for value in (everywhere, *by_task.values()):
+  given = (everywhere, *by_task.values())
+  for value in given:
     if not isinstance(value, TaskOptions):
       raise ConfigError(f'options={shown(value)} must be TaskOptions; give such as TaskOptions()')
   for node, name in image.items() if isinstance(image, Mapping) else ():
@@ -87,11 +89,12 @@ def compile_pipeline(
       f'vertex_ai=True, and options ask for {", ".join(sorted(kubernetes_fields(platform)))} of '
       'Kubernetes, which Vertex AI does not read; leave them out'
     )
+  warn_of_lost_reports(spec, [folder for options in given for folder in options.pvcs])
   if pipeline.enable_cache and not for_vertex_ai:
     warn_of_cache(
       spec,
       [name for name, task in tasks(spec) if DRIVER in container_of(spec, task).get('args', ())],
-      [name for options in (everywhere, *by_task.values()) for name in options.environment],
+      [name for options in given for name in options.environment],
     )
   text = yaml.safe_dump_all([spec, platform] if platform else [spec], sort_keys=True)
   head = f'# PIPELINE DEFINITION\n# Name: {spec["pipelineInfo"]["name"]}\n'

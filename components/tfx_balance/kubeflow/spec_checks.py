@@ -112,6 +112,23 @@ def warn_of_cache(
     )
 
 
+def warn_of_lost_reports(spec: Mapping[str, Any], kept: Iterable[str]) -> None:
+  """Logs which reports of validators are lost with the container that writes them.
+
+  Args:
+    spec: PipelineSpec.
+    kept: Folders of the container that outlive it.
+  """
+  for name, task in tasks(spec):
+    report_dir = task.get('inputs', {}).get('parameters', {}).get('report_dir', {})
+    folder = report_dir.get('runtimeValue', {}).get('constant')
+    if folder and '://' not in folder and not folder.startswith(tuple(kept)):
+      logging.warning(
+        f'report_dir={folder!r} of {name} is a folder of its container, which is deleted after '
+        'the task; give one in a bucket, or in a folder of pvcs='
+      )
+
+
 def has_moving_tag(image: str) -> bool:
   """Returns whether an image's name may come to mean another image as a matter of course."""
   name = image.rpartition('/')[2]
