@@ -20,5 +20,13 @@ settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'house'))
 
 
 def pytest_collection_modifyitems(items):
-  """Puts whole pipelines first, so that no worker is left alone with them at the end."""
-  items.sort(key=lambda item: item.get_closest_marker('e2e') is None)
+  """Puts the longest files first, so that no worker is left alone with one at the end."""
+  items.sort(key=_weight, reverse=True)
+
+
+def _weight(item):
+  """Returns 2 for the whole sample pipeline, 1 for other pipelines and child programs, else 0."""
+  if item.get_closest_marker('e2e'):
+    return 2
+  name = item.path.stem
+  return int(name.endswith('_in_pipelines') or name in ('test_cases', 'test_exit', 'test_tasks'))

@@ -20,13 +20,13 @@ def data_file(name):
   return Path(folder) / name
 
 
-def digits():
-  """Returns scikit-learn's digits as records with a long tail, of the zeros most; text labels."""
+def digits(counts=LONG_TAIL):
+  """Returns scikit-learn's digits as records, so many of each class in order; text labels."""
   data, target = load_digits(return_X_y=True)
   records, seen = [], dict.fromkeys(range(10), 0)
   for i, (pixels, label) in enumerate(zip(data.tolist(), target.tolist(), strict=True)):
     seen[label] += 1
-    if seen[label] <= LONG_TAIL[label]:
+    if seen[label] <= counts[label]:
       records.append(example(pixels=pixels, label=str(label), id=i))
   return records
 

@@ -85,6 +85,10 @@ class KerasAugment:
     self._jpeg_quality = jpeg_quality
     self._takes_training = 'training' in inspect.signature(layer.call).parameters
     self._traced: dict[tuple[Any, ...], Any] = {}
+    self._built: set[tuple[Any, ...]] = set()  # signatures that the layers have been built for
+
+  def __getstate__(self) -> dict[str, Any]:
+    return {**vars(self), '_traced': {}, '_built': set()}
 
   def __repr__(self) -> str:
     config = json.dumps(_without_names(self._layer.get_config()), sort_keys=True, default=str)
@@ -112,7 +116,7 @@ class KerasAugment:
   def untraced(self) -> KerasAugment:
     """Returns the same function, which has traced nothing."""
     fresh = copy.copy(self)
-    fresh._traced = {}
+    fresh._built = self._built  # its layers are the same
     return fresh
 
   def _pixels(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
@@ -127,15 +131,17 @@ class KerasAugment:
     key = (spec.dtype, str(spec.shape))
     with _TRACING:
       if key not in self._traced:
-        self._traced[key] = self._trace(spec)
+        self._traced[key] = self._trace(spec, key)
     return self._traced[key](values, seed)
 
-  def _trace(self, spec: tf.TensorSpec) -> Any:
+  def _trace(self, spec: tf.TensorSpec, key: tuple[Any, ...]) -> Any:
     """Returns the layers as a graph, which has no state."""
     signature = (spec, tf.TensorSpec([2], tf.int64))
     try:
       # A Sequential that builds itself calls its layers, which then draw more often than later.
-      tf.function(self._step, autograph=False).get_concrete_function(*signature)
+      if key not in self._built:
+        tf.function(self._step, autograph=False).get_concrete_function(*signature)
+        self._built.add(key)
       traced = tf.function(self._step, autograph=False).get_concrete_function(*signature)
     except (TypeError, ValueError) as error:
       if spec.shape.is_fully_defined():

@@ -1,4 +1,4 @@
-"""What a Trainer runs in the tests of BalancedInputGen: it tells what it reads, and how."""
+"""What Transform and Trainer run among stock components; Trainer tells what it reads, and how."""
 
 import json
 from pathlib import Path
@@ -11,6 +11,15 @@ from tfx_bsl.public import tfxio
 BATCH = 25
 STEPS = 20
 TOLD = 'told.json'
+
+
+def preprocessing_fn(inputs):
+  """Returns the pixels, scaled, the label, and its number in a vocabulary."""
+  return {
+    'label': inputs['label'],
+    'class_id': tft.compute_and_apply_vocabulary(inputs['label']),
+    'x': tft.scale_to_z_score(inputs['pixels']),
+  }
 
 
 def run_fn(fn_args):
