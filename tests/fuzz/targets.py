@@ -12,6 +12,7 @@ import os
 import struct
 import tempfile
 from collections.abc import Callable
+from unittest import mock
 
 import atheris
 import google_crc32c
@@ -32,6 +33,7 @@ from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.split_plan import plan_splits
 from tfx_balance.plan.split_shares import SplitShares
 from tfx_balance.scan.strata import BATCH_RECORDS, StratumDecoder
+from tfx_balance.tfrecord import frames as frames_module
 from tfx_balance.tfrecord.files import read_frames
 from tfx_balance.tfrecord.frames import frame
 
@@ -71,7 +73,7 @@ def frames(raw: bytes) -> None:
 
 
 def labels(raw: bytes) -> None:
-  """Records of one length get the same strata, or an error, by both ways of decoding."""
+  """Records of one length, and large ones, get the strata that the parser gives, or an error."""
   data = atheris.FuzzedDataProvider(raw)
   features = ['label', 'b'][: data.ConsumeIntInRange(1, 2)]
   record = data.ConsumeBytes(data.ConsumeIntInRange(0, 120))
@@ -81,9 +83,11 @@ def labels(raw: bytes) -> None:
   for row in rows:
     _replace_bytes(row, data)
   records = [bytes(row) for row in rows]
-  table = frame(records).table()
-  by_table, by_parser = _strata(records, features, table), _strata(records, features, None)
-  assert by_table == by_parser, (by_table, by_parser, records)
+  if data.ConsumeBool():
+    records.append(_example(data))
+  with mock.patch.object(frames_module, '_LARGE_BYTES', 0):
+    by_place, by_parser = (_strata(records, features, parses) for parses in (False, True))
+  assert by_place == by_parser, (by_place, by_parser, records)
 
 
 def plans(raw: bytes) -> None:
@@ -203,14 +207,12 @@ def _example(data: atheris.FuzzedDataProvider) -> bytes:
   return field(1, entries)
 
 
-def _strata(
-  records: list[bytes], features: list[str], table: np.ndarray | None
-) -> list[object] | str:
+def _strata(records: list[bytes], features: list[str], parses: bool) -> list[object] | str:
   """Returns the stratum of each record, or that they are refused."""
   decoder = StratumDecoder(features, 'FORMAT_TF_EXAMPLE', 'own_stratum', 'the file')
   assert len(records) <= BATCH_RECORDS
   try:
-    codes = decoder.decode(records, table)
+    codes = decoder.parse(records) if parses else decoder.decode(frame(records))
   except DataError:
     return 'refused'
   strata = decoder.strata

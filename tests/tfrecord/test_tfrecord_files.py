@@ -2,6 +2,8 @@
 
 import errno
 import gzip
+import itertools
+import os
 import struct
 import tracemalloc
 
@@ -342,3 +344,26 @@ def test_an_error_beside_the_writing_is_the_one_that_is_told(monkeypatch, suffix
   monkeypatch.setattr(files, 'create_stream', lambda path: Full())
   with pytest.raises(DataError, match=r'^the data$'):
     write_two(suffix, 0, DataError('the data'))
+
+
+@pytest.mark.parametrize('sizes', [[50] * 9, [0, 7, 50, 7, 0]], ids=['equal', 'of several lengths'])
+def test_any_records_that_do_not_match_are_found(sizes):
+  whole = frames.frame([bytes([i]) * n for i, n in enumerate(sizes)])
+  assert reading._all_match(whole)
+  for wrong in itertools.combinations(range(len(sizes)), 2):
+    data = bytearray(whole.data)
+    for i in wrong:
+      data[int(whole.offsets[i + 1]) - 3] ^= 4  # the same change, at the same place
+    assert not reading._all_match(frames.Frames(bytes(data), whole.offsets))
+    data[int(whole.offsets[wrong[0] + 1]) - 3] ^= 4
+    assert not reading._all_match(frames.Frames(bytes(data), whole.offsets))
+
+
+def test_what_is_written_may_change_after_the_next_call(tmp_path):
+  buffers, expected = [bytearray(3 << 20), bytearray(3 << 20)], b''
+  with files.create_compressed(str(tmp_path / 'out.gz')) as out:
+    for i in range(6):
+      buffers[i % 2][:] = os.urandom(1000) * 3145 + bytes(728)
+      expected += bytes(buffers[i % 2])
+      out.write(buffers[i % 2])
+  assert gzip.decompress((tmp_path / 'out.gz').read_bytes()) == expected

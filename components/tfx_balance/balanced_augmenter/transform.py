@@ -89,6 +89,7 @@ class CopyRecords(beam.DoFn):
     self._load_augment_fn = load_augment_fn
     self._label = label
     self._augment: Applier | PoolFn | None = None
+    self._block, self._made = ScratchBuffer(), ScratchBuffer()
 
   def setup(self) -> None:
     if self._load_augment_fn is not None:
@@ -122,12 +123,13 @@ class CopyRecords(beam.DoFn):
         if job.request.parameters.augmented_split is None:
           blocks = _keep(blocks, stack.enter_context(create_as_is(path)), originals)
         if maker.makes_duplicates:
-          for frames, which in to_duplicate(reader, blocks):
+          for frames, which in to_duplicate(reader, blocks, self._block):
             rows = assigned_rows(frames.sizes[which], 0)
             copies.add(rows['size'][writer.write(rows, frames, which)])
         else:
-          made = map_in_order(maker.make, to_copy(reader, blocks), maker.threads)
-          for rows, frames in in_blocks((assigned_rows(each.sizes, 0), each) for each in made):
+          made = map_in_order(maker.make, to_copy(reader, blocks, self._block), maker.threads)
+          batches = ((assigned_rows(each.sizes, 0), each) for each in made)
+          for rows, frames in in_blocks(batches, self._made):
             copies.add(rows['size'][writer.write(rows, frames)])
       yield from originals.by_file(work_dir)
       yield from copies.by_file(work_dir)
@@ -157,18 +159,20 @@ def _keep(
 
 
 def to_duplicate(
-  reader: FramesReader, blocks: Iterable[AssignedBlock]
+  reader: FramesReader, blocks: Iterable[AssignedBlock], buffer: ScratchBuffer
 ) -> Iterator[tuple[Frames, Ints]]:
   """Yields frames, which hold until the next, and which of them to copy, some more than once."""
-  for block, frames in _with_copies(reader, blocks):
+  for block, frames in _with_copies(reader, blocks, buffer):
     for which, _ in copy_batches(frames, block.times - 1, BLOCK_BYTES):
       counters.COPIED.inc(len(which))
       yield frames, which
 
 
-def to_copy(reader: FramesReader, blocks: Iterable[AssignedBlock]) -> Iterator[Originals]:
+def to_copy(
+  reader: FramesReader, blocks: Iterable[AssignedBlock], buffer: ScratchBuffer
+) -> Iterator[Originals]:
   """Yields the records to copy, an entry for each copy, a bounded batch at a time."""
-  for block, frames in _with_copies(reader, blocks):
+  for block, frames in _with_copies(reader, blocks, buffer):
     for which, numbers in copy_batches(frames, block.times - 1, CHUNK_BYTES):
       counters.COPIED.inc(len(which))
       hashes, positions = block.index['hash'][which], block.index['position'][which]
@@ -178,10 +182,9 @@ def to_copy(reader: FramesReader, blocks: Iterable[AssignedBlock]) -> Iterator[O
 
 
 def _with_copies(
-  reader: FramesReader, blocks: Iterable[AssignedBlock]
+  reader: FramesReader, blocks: Iterable[AssignedBlock], buffer: ScratchBuffer
 ) -> Iterator[tuple[AssignedBlock, Frames]]:
   """Yields the blocks of which copies are made, beside their frames, which hold until the next."""
-  buffer = ScratchBuffer()
   for block in blocks:
     if block.times.max() > 1:
       yield block, reader.read(block.start, block.index['size'], buffer)

@@ -34,13 +34,16 @@ class AssignClasses(beam.DoFn):
   where those of one file do not lie together, they are brought together, in a spill of their own.
   """
 
+  def __init__(self) -> None:
+    self._rare = ScratchBuffer()
+
   def process(
     self, scanned: ScannedFile, job: ShardJob
   ) -> Iterator[tuple[FilesKey, SpillRanges] | beam.pvalue.TaggedOutput]:
     work_dir, spill, n_files = job.request.work_dir, scanned.spill, job.n_files
     key = tie_break(job.request.parameters.seed, 'cut')
     file_groups, (classes, groups, sections, shared) = job.groups, job.of_codes(scanned)
-    counts, start, buffer = np.zeros(len(classes), np.int64), 0, ScratchBuffer()
+    counts, start, buffer = np.zeros(len(classes), np.int64), 0, self._rare
     with contextlib.ExitStack() as stack:
       folder = stack.enter_context(scratch_folder(work_dir))
       path = new_work_file(folder, f'assigned-{spill.rank:05d}')

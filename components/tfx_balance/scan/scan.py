@@ -26,7 +26,7 @@ from tfx_balance.scan.spill import INDEX_ROW, Rows, Spill, SpillWriter, in_block
 from tfx_balance.scan.strata import BAD, DROPPED, MissingLabel, Payload, StratumDecoder
 from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.tfrecord.files import read_frames
-from tfx_balance.tfrecord.frames import Frames
+from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
 from tfx_balance.tfrecord.reading import READ_DEFAULTS, BadRecords, ReadOptions
 from tfx_balance.tfrecord.work_folder import scratch_folder
 
@@ -120,6 +120,7 @@ class ScanFile(beam.DoFn):
     self._options = options
     self._key = tie_break(seed, 'order')
     self._by_class = by_class
+    self._block = ScratchBuffer()
 
   def process(self, file: InputFile) -> Iterator[ScannedFile]:
     bad = self._options.bad_of(file.path)
@@ -173,7 +174,7 @@ class ScanFile(beam.DoFn):
       return Spill(file.rank, '', '', ())
     with scratch_folder(self._work_dir) as folder:
       with SpillWriter(folder, 'scan', file.rank, self._key) as writer:
-        for rows, frames in in_blocks(indexed):
+        for rows, frames in in_blocks(indexed, self._block):
           which = None
           if rows['code'].max() >= BAD:
             which = np.flatnonzero(rows['code'] < BAD)
@@ -239,19 +240,18 @@ def _index(
     first: Position of the first one in the file.
     keys: Hashes of the features that identify a record; None for those of its bytes.
   """
-  records = frames.payloads()
-  rows = np.empty(len(records), INDEX_ROW)
-  rows['code'] = (
-    decoder.decode_around(records, bad) if bad else decoder.decode(records, frames.table())
-  )
+  rows = np.empty(len(frames), INDEX_ROW)
+  rows['code'] = decoder.decode_around(frames, bad) if bad else decoder.decode(frames)
   rows['size'] = frames.sizes
   rows['position'] = positions = np.arange(first, first + len(rows))
   if keys is None:
-    rows['hash'] = np.fromiter(map(xxhash.xxh3_64_intdigest, records), np.uint64, len(records))
+    hashes = map(xxhash.xxh3_64_intdigest, frames.views())
+    rows['hash'] = np.fromiter(hashes, np.uint64, len(frames))
   elif rows['code'].max(initial=0) < BAD:
-    rows['hash'] = keys.hashes(records, positions, frames.table())
+    rows['hash'] = keys.hashes(frames.payloads(), positions, frames.table())
   else:
     kept = np.flatnonzero(rows['code'] < BAD)
+    records = frames.payloads()
     rows['hash'][:] = 0
     rows['hash'][kept] = keys.hashes([records[i] for i in kept.tolist()], positions[kept])
   return rows

@@ -7,6 +7,7 @@ neighbours is a random sample of it; and where blocks are ordered by class first
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
@@ -131,7 +132,7 @@ class SpillWriter:
     self._rank, self._key = rank, key
     self._files: list[Any] = []
     self._stack = contextlib.ExitStack()
-    self._taken = ScratchBuffer()
+    self._buffers = itertools.repeat(ScratchBuffer())
     self._position = 0
     self._blocks: list[int] = []
 
@@ -168,21 +169,23 @@ class SpillWriter:
     order = order_of_groups(drawn.view(np.int64))
     if groups is not None:
       order = order[order_of_groups(groups[order])]
-    taken = frames.take(order if which is None else which[order], self._taken)
     if not self._files:
       paths = (self._rows_path, self._frames_path)
       self._files = [self._stack.enter_context(create_as_is(path)) for path in paths]
     rows_file, frames_file = self._files
     rows_file.write(rows[order].view(np.uint8).data)
-    frames_file.write(memoryview(taken.data)[: int(taken.offsets[-1])])
+    for taken in frames.taken(order if which is None else which[order], self._buffers):
+      frames_file.write(memoryview(taken.data)[: int(taken.offsets[-1])])
     self._blocks.append(n)
     return order
 
 
-def in_blocks(batches: Iterable[tuple[Rows, Frames]]) -> Iterator[tuple[Rows, Frames]]:
-  """Yields batches joined to blocks of BLOCK_BYTES or more, each of which holds until the next."""
+def in_blocks(
+  batches: Iterable[tuple[Rows, Frames]], joined: ScratchBuffer
+) -> Iterator[tuple[Rows, Frames]]:
+  """Yields batches joined to blocks of BLOCK_BYTES or more in a buffer, until the next one."""
   held: list[tuple[Rows, Frames]] = []
-  n_bytes, joined = 0, ScratchBuffer()
+  n_bytes = 0
 
   def block() -> tuple[Rows, Frames]:
     rows, frames = zip(*held, strict=True)

@@ -7,7 +7,7 @@ floats here, where tfx_bsl's decoder with a schema of one feature takes 1.1 (ran
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +17,9 @@ import tensorflow as tf
 
 from tfx_balance.errors import DataError
 from tfx_balance.scan.fixed_layout import FixedLayout, ValueKind
+from tfx_balance.scan.ragged_layout import ragged_values
 from tfx_balance.scan.stratum_columns import StratumColumns, as_list
+from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames
 from tfx_balance.tfrecord.reading import BadRecords
 
 Payload = Literal['FORMAT_TF_EXAMPLE', 'FORMAT_TF_SEQUENCE_EXAMPLE']
@@ -48,6 +50,7 @@ class ClassColumn:
     self._payload = payload
     self._path = path
     self.kind: ValueKind | None = None  # not known before a record has a value
+    self._walks = True
 
   def classes(self, serialized: tf.Tensor, position: int) -> pa.Array:
     """Returns the class of each record: int64, float32 or binary [n]."""
@@ -62,24 +65,32 @@ class ClassColumn:
       return classes
     return classes.take(pa.array(row_splits[:-1], mask=lengths == 0))
 
-  def classes_of_table(
-    self, record: bytes, table: npt.NDArray[np.uint8], position: int
-  ) -> pa.Array | None:
-    """Returns the same for records of one length, or None if the parser must tell.
+  def classes_by_place(self, frames: Frames, position: int) -> pa.Array | None:
+    """Returns the same for records that lie alike or are large, or None if the parser must tell.
 
     Args:
-      record: First record.
-      table: Records as rows: uint8 [n, bytes].
+      frames: Frames of the records.
       position: Position of the first one in the file.
     """
-    layout = FixedLayout.of(record, self.name)
-    if layout is None or self.kind not in (None, layout.kind):
+    found = self._values_by_place(frames)
+    if found is None or self.kind not in (None, found[0]):
       return None
-    values = layout.values(table)
-    if values is None:
+    self.kind = found[0]
+    return self._as_classes(found[1], position)
+
+  def _values_by_place(self, frames: Frames) -> tuple[ValueKind, npt.NDArray[Any]] | None:
+    """Returns the type and the values of records that lie alike or are large, or None."""
+    table = frames.table()
+    if table is not None:
+      layout = FixedLayout.of(table[0].tobytes(), self.name)
+      values = None if layout is None else layout.values(table)
+      return None if layout is None or values is None else (layout.kind, values)
+    if not frames.are_large or not self._walks:
       return None
-    self.kind = layout.kind
-    return self._as_classes(values, position)
+    starts, ends = frames.offsets[:-1] + HEADER, frames.offsets[1:] - FOOTER
+    found = ragged_values(np.frombuffer(frames.data, np.uint8), starts, ends, self.name)
+    self._walks = found is not None  # what is left to the parser once is not tried again
+    return found
 
   def parse(self, serialized: tf.Tensor) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """Returns the values of all the records, and where each record's begin and end."""
@@ -240,39 +251,40 @@ class StratumDecoder:
     # (stratum by the features so far, class of the next one), as one number each.
     self._pairs = [Numbering() for _ in self._columns[1:]]
 
-  def decode(
-    self, records: list[bytes], table: npt.NDArray[np.uint8] | None = None
-  ) -> npt.NDArray[np.uint32]:
+  def decode(self, frames: Frames) -> npt.NDArray[np.uint32]:
     """Returns the code of each record's stratum, or DROPPED, or BAD: uint32 [n].
 
     Args:
-      records: Next records of the file.
-      table: Same records as rows, where they have one length: uint8 [n, bytes].
+      frames: Frames of the next records of the file.
 
     Raises:
       DataError: if a record has several labels, or one that is no class, or if the records are
         no examples, and such are not skipped; names the file, the feature and the record.
     """
     if not self._sniffed:
-      self._sniff(records[:_SNIFFED_RECORDS])
-      self._sniffed = True
-    if table is not None and self._payload == 'FORMAT_TF_EXAMPLE':
-      found = self._classes_of_table(records[0], table)
-      columns = [classes for classes in found if classes is not None]
-      if len(columns) == len(found):
+      self._sniff(frames.take(np.arange(min(len(frames), _SNIFFED_RECORDS))).payloads())
+    if len(frames) and self._payload == 'FORMAT_TF_EXAMPLE':
+      columns = list(self._classes_by_place(frames))
+      if len(columns) == len(self._columns):
         return self._codes(columns)
+    return self.parse(frames.payloads())
+
+  def parse(self, records: list[bytes]) -> npt.NDArray[np.uint32]:
+    """Returns the same of records that TensorFlow parses, whatever they are."""
+    if not self._sniffed:
+      self._sniff(records[:_SNIFFED_RECORDS])
     batches = range(0, len(records), BATCH_RECORDS)
     codes = [self._decode_batch(records[i : i + BATCH_RECORDS]) for i in batches]
     return np.concatenate(codes) if codes else np.empty(0, np.uint32)
 
-  def decode_around(self, records: list[bytes], bad: Sequence[int]) -> npt.NDArray[np.uint32]:
+  def decode_around(self, frames: Frames, bad: Sequence[int]) -> npt.NDArray[np.uint32]:
     """Returns the same where it is known that some records are bad, which are not looked at."""
-    codes = np.full(len(records), BAD, np.uint32)
+    codes = np.full(len(frames), BAD, np.uint32)
     start = 0
-    for end in [*bad, len(records)]:
+    for end in [*bad, len(frames)]:
       if start < end:
-        codes[start:end] = self.decode(records[start:end])
-      self._position += end < len(records)
+        codes[start:end] = self.decode(frames.take(np.arange(start, end)))
+      self._position += end < len(frames)
       start = end + 1
     return codes
 
@@ -296,6 +308,7 @@ class StratumDecoder:
 
   def _sniff(self, records: Sequence[bytes]) -> None:
     """Learns the features' names and types from the first records; most have them all."""
+    self._sniffed = True
     names: set[str] = set()
     kinds: dict[str, Counter[ValueKind]] = {column.name: Counter() for column in self._columns}
     for record in records:
@@ -313,14 +326,18 @@ class StratumDecoder:
     for column in self._columns:  # most, for a bad one may come first
       column.kind = next((kind for kind, _ in kinds[column.name].most_common(1)), None)
 
-  def _classes_of_table(self, record: bytes, table: npt.NDArray[np.uint8]) -> list[pa.Array | None]:
-    """Returns the classes of each column, None where the parser must tell, or what to skip."""
-    try:
-      return [column.classes_of_table(record, table, self._position) for column in self._columns]
-    except DataError:
-      if not self._bad.skips:
-        raise
-      return [None]
+  def _classes_by_place(self, frames: Frames) -> Iterator[pa.Array]:
+    """Yields the classes of each column until the parser must tell, or what to skip."""
+    for column in self._columns:
+      try:
+        classes = column.classes_by_place(frames, self._position)
+      except DataError:
+        if not self._bad.skips:
+          raise
+        return
+      if classes is None:
+        return
+      yield classes
 
   def _decode_batch(self, records: list[bytes]) -> npt.NDArray[np.uint32]:
     try:

@@ -12,6 +12,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import cycle
 from typing import Any, BinaryIO
 
 import apache_beam as beam
@@ -248,12 +249,13 @@ class GatherRanges(beam.DoFn):
 
   def __init__(self, work_dir: str, seed: int) -> None:
     self._work_dir, self._key = work_dir, tie_break(seed, 'place')
+    self._read = ScratchBuffer()
 
   def process(self, element: tuple[FilesKey, Iterable[SpillRanges | None]]) -> Iterator[WorkFile]:
     key, found = element
     with scratch_folder(self._work_dir) as folder:
       ranges = _fetched([each for each in found if each is not None], folder)
-      chunks = Chunks(ranges, key, self._key)
+      chunks = Chunks(ranges, key, self._key, self._read)
       yield from self._gather(key, chunks)
 
   def _gather(self, key: FilesKey, chunks: Chunks) -> Iterator[WorkFile]:
@@ -261,15 +263,17 @@ class GatherRanges(beam.DoFn):
     paths = [new_output_file(self._work_dir, path) for _, _, path in key]
     records, n_bytes = np.zeros((2, chunks.n_outputs), np.int64)
     with contextlib.ExitStack() as stack:
-      out = [stack.enter_context(create_compressed(path)) for path in paths]
+      files = [stack.enter_context(create_compressed(path)) for path in paths]
+      # Two buffers for each: what is in one is compressed while the other is filled.
+      buffers = [cycle([ScratchBuffer(), ScratchBuffer()]) for _ in files]
       for i in range(chunks.n_chunks):
-        frames, ends = chunks.read(i)
-        data, at = memoryview(frames.data), frames.offsets[ends]
-        for (first, end, _), file in zip(key, out, strict=True):
-          file.write(data[at[first] : at[end]])
+        frames, order, ends = chunks.read(i)
+        for (first, end, _), file, own in zip(key, files, buffers, strict=True):
+          for taken in frames.taken(order[ends[first] : ends[end]], own):
+            file.write(memoryview(taken.data)[: int(taken.offsets[-1])])
         records += np.diff(ends)
-        counters.WRITTEN.inc(len(frames))
-        n_bytes += np.diff(at)
+        counters.WRITTEN.inc(len(order))
+        n_bytes += np.diff(np.append(0, np.cumsum(frames.sizes[order]))[ends])
     for (first, end, final), path in zip(key, paths, strict=True):
       held = int(records[first:end].sum())
       n_payload = int(n_bytes[first:end].sum()) - held * (HEADER + FOOTER)
@@ -288,7 +292,9 @@ def _fetched(ranges: Sequence[SpillRanges], folder: str) -> Sequence[SpillRanges
 class Chunks:
   """Reads the chunks of some files that are written together."""
 
-  def __init__(self, ranges: Sequence[SpillRanges], key: FilesKey, seed_key: int) -> None:
+  def __init__(
+    self, ranges: Sequence[SpillRanges], key: FilesKey, seed_key: int, buffer: ScratchBuffer
+  ) -> None:
     self._ranges = sorted(ranges, key=lambda each: each.rank)
     self.n_chunks = max((int(each.cuts[-1, 0]) + 1 for each in ranges), default=0)
     self.n_outputs = max(end for _, end, _ in key)
@@ -296,14 +302,15 @@ class Chunks:
     for first, end, _ in key:
       self._wanted[first:end] = True
     self._key = seed_key
-    self._read, self._taken = ScratchBuffer(), ScratchBuffer()
+    self._read = buffer
 
-  def read(self, i: int) -> tuple[Frames, Ints]:
-    """Returns the frames of the i-th chunk, those of one output after another.
+  def read(self, i: int) -> tuple[Frames, Ints, Ints]:
+    """Returns the frames of the i-th chunk, and the order in which they are written.
 
     Returns:
-      The frames, which hold until the next call; and int64 [outputs + 1], which of them are the
-      first of each output, and the end.
+      The frames, which hold until the next call; which of them to write, those of one output after
+      another, int64 [m]; and where in that order each output begins and the last one ends, int64
+      [outputs + 1].
     """
     rows, keys, data = self._fill(i)
     outputs = rows['output']
@@ -313,8 +320,7 @@ class Chunks:
       order, outputs = order[wanted[order]], outputs[wanted]
     held = np.bincount(outputs, minlength=self.n_outputs)
     offsets = np.cumsum(np.append(0, rows['size'].astype(np.int64)))
-    frames = Frames(pa.py_buffer(data), offsets).take(order, self._taken)
-    return frames, np.append(0, np.cumsum(held))
+    return Frames(pa.py_buffer(data), offsets), order, np.append(0, np.cumsum(held))
 
   def _fill(self, i: int) -> tuple[Rows, UInts, npt.NDArray[np.uint8]]:
     """Returns a chunk as it is stored: ASSIGNED_ROW [n], random uint64 [n], and the frames."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from isal import igzip_threaded
+from isal import igzip_threaded, isal_zlib
 
 from tfx_balance.errors import DataError
 from tfx_balance.tfrecord.frames import Frames
@@ -22,6 +24,8 @@ from tfx_balance.tfrecord.reading import (
 from tfx_balance.tfrecord.work_files import OutputFile, create_stream, fill, open_as_is
 
 _GZIP_LEVEL = 1
+_GZIP_WINDOW = 31  # the largest, with the header and the trailer of gzip
+_PIECE_BYTES = 256 << 10  # that are compressed at a time: more leave the cache
 
 
 def suffix_of(path: str) -> str:
@@ -88,12 +92,47 @@ def open_decompressed(path: str) -> Iterator[BinaryIO]:
       yield raw
 
 
+class GzipWriter:
+  """Compresses what is written in a thread of its own.
+
+  The gzip header carries no time and no name, so equal content gives equal bytes.
+  """
+
+  def __init__(self, raw: BinaryIO) -> None:
+    self._raw = raw
+    self._compressor = isal_zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+    self._thread = ThreadPoolExecutor(1, 'tfx-balance-gzip')
+    self._running: Future[None] | None = None
+
+  def write(self, data: Any) -> None:
+    """Takes bytes, which must not change before the next call; raises the last call's OSError."""
+    self._wait()
+    self._running = self._thread.submit(self._compress, memoryview(data))
+
+  def close(self) -> None:
+    """Writes what is left; raises OSError if that fails, or if the last call did."""
+    try:
+      self._wait()
+      self._raw.write(self._compressor.flush())
+    finally:
+      self._thread.shutdown()
+
+  def _wait(self) -> None:
+    running, self._running = self._running, None
+    if running is not None:
+      running.result()
+
+  def _compress(self, data: memoryview) -> None:
+    for start in range(0, len(data), _PIECE_BYTES):
+      self._raw.write(self._compressor.compress(data[start : start + _PIECE_BYTES]))
+
+
 def create_compressed(path: str) -> OutputFile:
   """Opens a file for writing; if its name ends in .gz, it is compressed in a thread of its own.
 
-  The gzip header carries no time and no name, so equal content gives equal bytes.
+  What is written must not change before the next call: it may not be compressed until then.
   """
   raw = create_stream(path)
   if not path.endswith(GZIP_SUFFIX):
     return OutputFile(path, raw)
-  return OutputFile(path, igzip_threaded.open(raw, 'wb', compresslevel=_GZIP_LEVEL), raw)
+  return OutputFile(path, GzipWriter(raw), raw)
