@@ -29,4 +29,6 @@ def _weight(item):
   if item.get_closest_marker('e2e'):
     return 2
   name = item.path.stem
-  return int(name.endswith('_in_pipelines') or name in ('test_cases', 'test_exit', 'test_tasks'))
+  return int(
+    name.endswith('_in_pipelines') or name in ('test_cases', 'test_programs', 'test_tasks')
+  )

@@ -1,8 +1,5 @@
 """Augmentation on the fly, and the parts that workers of tf.distribute get."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -84,30 +81,3 @@ def test_a_strategy_distributes_it():
   made = strategy.experimental_distribute_dataset(inputs().train(24))
   _, labels = next(iter(made))
   assert np.bincount(labels.numpy()).tolist() == [6, 6, 6, 6]
-
-
-_MIRRORED = """
-import numpy as np
-import tensorflow as tf
-from tfx_balance.inputs import BalancedInputs
-cpu, = tf.config.list_physical_devices('CPU')
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-strategy = tf.distribute.MirroredStrategy(['cpu:0', 'cpu:1'])
-labels = np.repeat(np.arange(4), (60, 20, 7, 1))
-inputs = BalancedInputs.from_arrays({'id': np.arange(88)}, labels)
-for made in (
-  strategy.experimental_distribute_dataset(inputs.train(24)),
-  strategy.distribute_datasets_from_function(lambda c: inputs.train(24, input_context=c)),
-):
-  parts = [strategy.experimental_local_results(y) for _, (_, y) in zip(range(5), made)]
-  print('BATCHES', [[len(part) for part in batch] for batch in parts])
-  print('CLASSES', [np.bincount(np.concatenate(batch)).tolist() for batch in parts])
-"""
-
-
-def test_two_replicas_share_each_batch():
-  code = [sys.executable, '-c', _MIRRORED]
-  done = subprocess.run(code, capture_output=True, text=True, check=False, timeout=200)
-  lines = done.stdout.splitlines()
-  assert lines.count('BATCHES ' + str([[12, 12]] * 5)) == 2, done.stderr[-2000:]
-  assert lines.count('CLASSES ' + str([[6, 6, 6, 6]] * 5)) == 2

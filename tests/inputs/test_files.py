@@ -2,8 +2,6 @@
 
 import json
 import resource
-import subprocess
-import sys
 import types
 from pathlib import Path
 
@@ -19,7 +17,6 @@ from tfx_balance.inputs.record_files import RECORD_OVERHEAD
 from tests.inputs.helpers_inputs import SPEC, example, write_artifact, write_file
 
 COUNTS = (60, 20, 7, 1)
-HERE = Path(__file__).parent
 
 
 @pytest.fixture
@@ -222,41 +219,6 @@ def test_a_plan_of_a_newer_version_is_refused(artifact):
   path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
   with pytest.raises(DataError, match=r'has version 2 of tfx_balance\.balanced_input'):
     BalancedInputs.load(artifact, SPEC)
-
-
-_RUN = """
-import faulthandler
-faulthandler.dump_traceback_later(200, exit=True)  # a hang fails, and shows where
-import sys
-import tensorflow as tf
-sys.path.insert(0, {here!r})
-from helpers_inputs import SPEC
-from tfx_balance.inputs import BalancedInputs
-loaded = sorted(m for m in sys.modules if m.split('.')[0] in ('tfx', 'apache_beam'))
-assert not loaded, loaded
-for strategy, budget in {cases!r}:
-  made = BalancedInputs.load({root!r}, SPEC, memory_budget=budget)
-  iterator = iter(made.train(8, strategy))
-  checkpoint, path = tf.train.Checkpoint(iterator=iterator), {folder!r} + strategy
-  if {save}:
-    [next(iterator) for _ in range(7)]
-    checkpoint.write(path)
-  else:
-    checkpoint.read(path)
-  ids = [next(iterator)[0]['id'].numpy().tolist() for _ in range(30)]
-  print('IDS', strategy, ids, flush=True)
-"""
-
-
-def test_a_checkpoint_goes_on_with_the_same_batch_in_a_new_process(artifact, tmp_path):
-  cases = [('exact', 900), ('weighted', 1 << 30)]  # streamed, held
-  found = []
-  for save in (True, False):
-    code = _RUN.format(here=str(HERE), root=artifact, folder=f'{tmp_path}/', cases=cases, save=save)
-    run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False)
-    found.append([line for line in run.stdout.splitlines() if line.startswith('IDS')])
-    assert len(found[-1]) == len(cases), run.stderr[-2000:]
-  assert found[0] == found[1]
 
 
 def test_paths_with_brackets_are_no_patterns(tmp_path):

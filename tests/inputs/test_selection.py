@@ -1,8 +1,5 @@
 """Selectors choose as they say; Keras 3 and tf_keras train on what they choose."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -168,28 +165,6 @@ def test_fit_takes_any_selector(name):
   model.fit(dataset, epochs=2, verbose=0)
   assert len(dataset) == 3
   assert dataset.epoch >= 2  # Keras 3 looks at one epoch before it shows the first
-
-
-_LEGACY = """
-import os
-os.environ['TF_USE_LEGACY_KERAS'] = '1'
-import numpy as np
-import tensorflow as tf
-from tfx_balance.inputs.selection import ClassSelector, selection_dataset
-labels = np.repeat([0, 1], [90, 10])
-dataset = selection_dataset(np.eye(2)[labels], labels, ClassSelector(labels), 10, steps=3)
-model = tf.keras.Sequential([tf.keras.layers.Dense(2, activation='softmax')])
-model.train_step = tf.autograph.experimental.do_not_convert(model.train_step)  # else it takes 10 s
-model.compile('adam', 'sparse_categorical_crossentropy')
-model.fit(dataset, epochs=2, verbose=0)
-print('BASE', type(dataset).__mro__[1].__module__, tf.keras.__name__)
-"""
-
-
-def test_where_legacy_keras_is_set_it_is_tf_keras_sequence():
-  code = [sys.executable, '-c', _LEGACY]
-  done = subprocess.run(code, capture_output=True, text=True, check=False, timeout=200)
-  assert 'BASE tf_keras.src.utils.data_utils tf_keras' in done.stdout, done.stderr[-2000:]
 
 
 def test_a_custom_loop_chooses_and_updates():

@@ -1,7 +1,8 @@
-"""A program that uses BalancedInputs ends, whatever its iterators do at that moment.
+"""Programs that use BalancedInputs: what needs a process of its own, which has run nothing yet.
 
-Eight iterators, half of them of records that are held and half of streamed ones, make it next to
-certain that some thread is about to call Python then.
+A program ends, whatever its iterators do at that moment: eight iterators, half of them of records
+that are held and half of streamed ones, make it next to certain that some thread is about to call
+Python then.
 """
 
 import json
@@ -154,16 +155,65 @@ print('END', tf.keras.__name__, flush=True)
 CASES = [(end, legacy) for end in _ENDS for legacy in ((0, 1) if end == 'after fit' else (0,))]
 
 
+# The last program reads the checkpoint of the first, which has ended then: only two run at once.
+_CHECKPOINT = """
+loaded = sorted(m for m in sys.modules if m.split('.')[0] in ('tfx', 'apache_beam'))
+assert not loaded, loaded
+for strategy, budget in [('exact', 900), ('weighted', 1 << 30)]:  # streamed, held
+  made = BalancedInputs.load({root!r}, SPEC, memory_budget=budget)
+  iterator = iter(made.train(8, strategy))
+  checkpoint, path = tf.train.Checkpoint(iterator=iterator), {folder!r} + strategy
+  if {save}:
+    [next(iterator) for _ in range(7)]
+    checkpoint.write(path)
+  else:
+    checkpoint.read(path)
+  print('IDS', strategy, [next(iterator)[0]['id'].numpy().tolist() for _ in range(30)], flush=True)
+"""
+_MIRRORED = """
+import numpy as np
+cpu, = tf.config.list_physical_devices('CPU')
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(['cpu:0', 'cpu:1'])
+labels = np.repeat(np.arange(4), (60, 20, 7, 1))
+inputs = BalancedInputs.from_arrays({'id': np.arange(88)}, labels)
+for made in (
+  strategy.experimental_distribute_dataset(inputs.train(24)),
+  strategy.distribute_datasets_from_function(lambda c: inputs.train(24, input_context=c)),
+):
+  parts = [strategy.experimental_local_results(y) for _, (_, y) in zip(range(5), made)]
+  print('BATCHES', [[len(part) for part in batch] for batch in parts])
+  print('CLASSES', [np.bincount(np.concatenate(batch)).tolist() for batch in parts], flush=True)
+"""
+_LEGACY = """
+import numpy as np
+from tfx_balance.inputs.selection import ClassSelector, selection_dataset
+labels = np.repeat([0, 1], [90, 10])
+dataset = selection_dataset(np.eye(2)[labels], labels, ClassSelector(labels), 10, steps=3)
+model = tf.keras.Sequential([tf.keras.layers.Dense(2, activation='softmax')])
+model.train_step = tf.autograph.experimental.do_not_convert(model.train_step)  # else it takes 10 s
+model.compile('adam', 'sparse_categorical_crossentropy')
+model.fit(dataset, epochs=2, verbose=0)
+print('BASE', type(dataset).__mro__[1].__module__, tf.keras.__name__, flush=True)
+"""
+
+
 @pytest.fixture(scope='module')
 def ended(tmp_path_factory):
-  """Returns the exit code (None if it did not end) and the output of each program by its case."""
-  folder = tmp_path_factory.mktemp('exit')
+  """Returns the exit code (None if it did not end) and the output of each program by its name."""
+  folder = tmp_path_factory.mktemp('programs')
   write_artifact(folder / 'a', [40] * 3, per_file=10)
+  write_artifact(folder / 'b', [60, 20, 7, 1], per_file=15, shared_below=10)
   start = _START.format(root=str(folder / 'a'))
-  programs = {
-    str(folder / str(i)): (str(legacy), start + _ENDS[end][1])
-    for i, (end, legacy) in enumerate(CASES)
+  saving = {'root': str(folder / 'b'), 'folder': f'{folder}/checkpoint-'}
+  sources = {
+    'saves': ('0', _CHECKPOINT.format(save=True, **saving)),
+    **{(end, legacy): (str(legacy), start + _ENDS[end][1]) for end, legacy in CASES},
+    'mirrored': ('0', _MIRRORED),
+    'legacy': ('1', _LEGACY),
+    'restores': ('0', _CHECKPOINT.format(save=False, **saving)),
   }
+  programs = {str(folder / str(i)): source for i, source in enumerate(sources.values())}
   done = subprocess.run(
     [sys.executable, '-c', _PROGRAMS.format(here=str(HERE), timeout=TIMEOUT)],
     input=json.dumps(programs),
@@ -175,7 +225,7 @@ def ended(tmp_path_factory):
   codes = json.loads(done.stdout)
   return {
     case: (codes[name], *(Path(f'{name}.{stream}').read_text() for stream in (1, 2)))
-    for case, name in zip(CASES, programs, strict=True)
+    for case, name in zip(sources, programs, strict=True)
   }
 
 
@@ -186,3 +236,24 @@ def test_a_program_ends(ended, end, legacy):
   assert code == _ENDS[end][0], err[-2000:]
   if end == 'after fit':
     assert out.split()[1].startswith('tf_keras') == bool(legacy), out
+
+
+def test_a_checkpoint_goes_on_with_the_same_batch_in_a_new_process(ended):
+  found = []
+  for name in ('saves', 'restores'):
+    _, out, err = ended[name]
+    found.append([line for line in out.splitlines() if line.startswith('IDS')])
+    assert len(found[-1]) == 2, err[-2000:]
+  assert found[0] == found[1]
+
+
+def test_two_replicas_share_each_batch(ended):
+  _, out, err = ended['mirrored']
+  lines = out.splitlines()
+  assert lines.count('BATCHES ' + str([[12, 12]] * 5)) == 2, err[-2000:]
+  assert lines.count('CLASSES ' + str([[6, 6, 6, 6]] * 5)) == 2
+
+
+def test_where_legacy_keras_is_set_it_is_tf_keras_sequence(ended):
+  _, out, err = ended['legacy']
+  assert 'BASE tf_keras.src.utils.data_utils tf_keras' in out, err[-2000:]
