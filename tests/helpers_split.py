@@ -86,7 +86,7 @@ def thresholds_of(scanned: Sequence[ScannedFile], selection: Selection) -> Thres
       by_range[number].append(part)
     return [(number, merge(parts)) for number, parts in by_range.items()]
 
-  counted = (found for file in scanned for found in count_ranks(file, selection))
+  counted = (found for file in scanned for found in count_ranks(file, selection, len(scanned)))
   histograms = merged(counted, SparseCounts.merge)
   searches = [plan_search(number, counts, selection) for number, counts in histograms]
   near = (found for file in scanned for found in collect_candidates(file, selection, searches))

@@ -84,6 +84,7 @@ class Request(Generic[P]):
       self.work_dir,
       given.reading,
       given.seed,
+      n_files=self.n_files,
       **options,
     )
 

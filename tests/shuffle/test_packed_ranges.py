@@ -8,7 +8,9 @@ from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan import spill
 from tfx_balance.scan.scan import ScanFile
 from tfx_balance.scan.spill import FramesReader, assigned_rows
+from tfx_balance.scan.totals import Totals
 from tfx_balance.shuffle.ranges import FileGroup, GatherRanges, RangeFinder
+from tfx_balance.shuffle.select import Selection, count_ranks
 from tfx_balance.tfrecord import packed
 from tfx_balance.tfrecord.frames import ScratchBuffer
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
@@ -34,8 +36,17 @@ def asked(tmp_path, monkeypatch):
   return use_folder(monkeypatch, tmp_path / 'buckets')
 
 
-def scan(folder, work_dir, by_class):
-  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'drop', work_dir, seed=3, by_class=by_class)
+def scan(folder, work_dir, by_class=False, purpose=''):
+  step = ScanFile(
+    ('label',),
+    'FORMAT_TF_EXAMPLE',
+    'drop',
+    work_dir,
+    seed=3,
+    by_class=by_class,
+    purpose=purpose,
+    n_files=3,
+  )
   files = input_files(folder, in_shards(RECORDS, 3))
   return [scanned for file in files for scanned in step.process(file)]
 
@@ -111,3 +122,24 @@ def test_some_frames_are_read_without_the_others(tmp_path, asked):
       assert reader.read(0, rows['size'][:2], ScratchBuffer()).payloads() == expected
   assert 0 < sum(end - start for start, end in asked) < whole
   assert len(asked) == 1
+
+
+@pytest.mark.parametrize('n_more', [0, 10_000])
+def test_ranks_that_were_counted_while_scanning_are_not_read(tmp_path, asked, n_more):
+  here, there = (scan(tmp_path, at, purpose='split') for at in (f'{tmp_path}/here', WORK))
+  counted = Totals()
+  for each in here:
+    counted.merge(Totals.of(each))
+  strata = counted.strata()
+  quotas = np.stack([strata.records, strata.records * n_more], axis=1)  # as if in other files
+  selection = Selection({'': strata.strata}, quotas, 3, 'split')
+  asked.clear()
+  for local, packed_one in zip(here, there, strict=True):
+    (found,) = count_ranks(packed_one, selection, 3)
+    (expected,) = count_ranks(local, selection, 3)
+    assert found[0] == expected[0]
+    assert found[1].cells.tolist() == expected[1].cells.tolist()
+    assert found[1].counts.tolist() == expected[1].counts.tolist()
+  # With as many more records elsewhere, finer buckets are needed than those that were counted.
+  n_read = sum(end - start for start, end in asked)
+  assert (n_read < 8 * len(RECORDS)) == (n_more == 0)

@@ -21,6 +21,8 @@ from tfx_balance.shuffle.select import Selection
 from tfx_balance.tfrecord.work_files import WorkFile
 from tfx_balance.writer import Job, Request, file_sizes
 
+PURPOSE = 'balance'
+"""Name of the draw of records."""
 AugmentRequest = Request[AugmenterParameters]
 
 
@@ -111,7 +113,7 @@ def plan_augment(totals: Mapping[str, Totals], request: AugmentRequest) -> Augme
     quotas,
     totals,
     plans,
-    Selection(strata, quotas, parameters.seed, 'balance'),
+    Selection(strata, quotas, parameters.seed, PURPOSE),
     copies,
     names,
   )

@@ -23,7 +23,7 @@ from tfx_balance.augment import Applier, PoolFn
 from tfx_balance.augment.contract import pool_request
 from tfx_balance.balanced_augmenter.copies import CopyMaker, Originals
 from tfx_balance.balanced_augmenter.examples import FeatureShapes, feature_shapes, merge_shapes
-from tfx_balance.balanced_augmenter.job import AugmentJob, AugmentRequest, plan_augment
+from tfx_balance.balanced_augmenter.job import PURPOSE, AugmentJob, AugmentRequest, plan_augment
 from tfx_balance.balanced_augmenter.pools import (
   NO_POOLS,
   ClassPools,
@@ -241,7 +241,7 @@ class BalancedAugment(beam.PTransform):
     self, files: beam.PCollection[InputFile]
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
     request, parameters = self.request, self.request.parameters
-    scanned = scan_files(files, request.new_scan())
+    scanned = scan_files(files, request.new_scan(purpose=PURPOSE))
     job = sum_groups(scanned, partial(plan_augment, request=request), request.n_files)
     thresholds = find_file_thresholds(
       scanned, job | 'Selection' >> beam.Map(attrgetter('selection')), request.n_files

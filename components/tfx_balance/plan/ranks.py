@@ -132,6 +132,18 @@ class RankHistogram:
     return self.offsets[strata] + within.astype(np.int64)
 
 
+def fine_buckets(records: Ints, n_files: int) -> RankHistogram:
+  """Returns buckets for one of several files, of which those for all of them are unions.
+
+  They are where a stratum has no more than 16 times as many records in the other files on average.
+
+  Args:
+    records: Number of records of each stratum in the file: int64 [strata].
+    n_files: Number of files.
+  """
+  return RankHistogram.of(records * (16 * n_files))
+
+
 def _bit_lengths(values: Ints) -> Ints:
   """Returns the number of bits of each value: int64 [n], 0 for 0."""
   left, lengths = values.copy(), np.zeros(len(values), np.int64)

@@ -48,10 +48,16 @@ class SparseCounts:
     held = list(several)
     if len(held) == 1:
       return held[0]
-    cells, places = np.unique(np.concatenate([one.cells for one in held]), return_inverse=True)
-    counts = np.zeros(len(cells), np.int64)
-    np.add.at(counts, places.reshape(-1), np.concatenate([one.counts for one in held]))
-    return cls(held[0].shape, cells, counts)
+    cells, counts = (np.concatenate([getattr(one, n) for one in held]) for n in ('cells', 'counts'))
+    return cls.total(held[0].shape, cells, counts)
+
+  @classmethod
+  def total(cls, shape: tuple[int, ...], cells: Ints, counts: Ints) -> SparseCounts:
+    """Returns counts of cells that are there any number of times, in any order, added up."""
+    cells, places = np.unique(cells, return_inverse=True)
+    sums = np.zeros(len(cells), np.int64)
+    np.add.at(sums, places.reshape(-1), counts)
+    return cls(shape, cells, sums)
 
   def between(self, low: int, high: int) -> SparseCounts:
     """Returns the counts of the cells from low to high - 1, which are numbered from 0 then."""

@@ -20,7 +20,8 @@ import xxhash
 from tfx_balance.beam import counters
 from tfx_balance.beam.steps import spread
 from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.ranks import Ints, mix
+from tfx_balance.plan.ranks import Ints, fine_buckets, mix, ranks
+from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.record_keys import RecordKeys
 from tfx_balance.scan.spill import INDEX_ROW, Rows, Spill, SpillWriter, in_blocks, pack
 from tfx_balance.scan.strata import BAD, DROPPED, MissingLabel, Payload, StratumDecoder
@@ -97,6 +98,8 @@ class ScanFile(beam.DoFn):
     by_class: Whether a block is ordered by stratum, rare ones first.
     optional: Features without which a record is not dropped, whatever `missing` is.
     key: Features whose values are hashed to identify a record; none for its bytes.
+    purpose: Name of the draw by which records will be selected; '' for none.
+    n_files: Number of files to read.
   """
 
   def __init__(
@@ -110,6 +113,8 @@ class ScanFile(beam.DoFn):
     by_class: bool = False,
     optional: Collection[str] = (),
     key: Sequence[str] = (),
+    purpose: str = '',
+    n_files: int = 1,
   ) -> None:
     self._features = tuple(features)
     self._key_features = tuple(key)
@@ -121,6 +126,7 @@ class ScanFile(beam.DoFn):
     self._key = tie_break(seed, 'order')
     self._by_class = by_class
     self._block = ScratchBuffer()
+    self._draw = (seed, purpose, n_files)
 
   def process(self, file: InputFile) -> Iterator[ScannedFile]:
     bad = self._options.bad_of(file.path)
@@ -183,7 +189,24 @@ class ScanFile(beam.DoFn):
           writer.write(rows, frames, which, groups)
       if folder == self._work_dir:
         return writer.spill
-      return pack(writer.spill, self._work_dir, counted.stratum_bytes if self._by_class else None)
+      group_bytes = counted.stratum_bytes if self._by_class else None
+      return pack(
+        writer.spill, self._work_dir, group_bytes, self._rank_counts(writer.spill, counted)
+      )
+
+  def _rank_counts(self, spill: Spill, counted: _Counted) -> SparseCounts | None:
+    """Returns the number of records in each fine bucket of ranks; None if none will be selected."""
+    seed, purpose, n_files = self._draw
+    if not purpose or not spill.blocks:
+      return None
+    fine = fine_buckets(counted.records, n_files)
+    return SparseCounts.merge(
+      SparseCounts.count(
+        (fine.n_buckets,),
+        fine.buckets(index['code'].astype(np.int64), ranks(index['hash'], seed, purpose)),
+      )
+      for index in spill.index('hash', 'code')
+    )
 
 
 class _Counted:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tfx_balance.plan.ranks import Ints, mix, order_of_groups, record_numbers
+from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer, concatenate
 from tfx_balance.tfrecord.packed import UNIT_BYTES, PackedFile, PackedWriter, local_copy
 from tfx_balance.tfrecord.work_files import create_as_is, fill, new_work_file, open_as_is
@@ -48,12 +49,26 @@ class Spill:
     rows_file: Rows in the order of the frames; packed, a column after another.
     frames_file: Frames.
     blocks: Number of records of each block.
+    n_rank_counts: Number of buckets of ranks whose records are counted behind packed rows.
   """
 
   rank: int
   rows_file: str | PackedFile
   frames_file: str | PackedFile
   blocks: tuple[int, ...]
+  n_rank_counts: int = 0
+
+  def rank_counts(self) -> tuple[Ints, Ints]:
+    """Returns the buckets of ranks, ascending, and the number of records in each."""
+    assert isinstance(self.rows_file, PackedFile)
+    place = sum(self.blocks) * INDEX_ROW.itemsize
+    data = np.empty((8, 2 * self.n_rank_counts), np.uint8)
+    with local_copy() as copy:
+      self.rows_file.having(np.array([[place, place + data.nbytes]])).fetch(copy)
+      copy.seek(place)
+      fill(copy, data, self.rows_file.path)
+    steps, counts = np.split(_of_planes(data, np.dtype(np.int64)), 2)
+    return np.cumsum(steps), counts
 
   def index(self, *names: str) -> Iterator[Rows]:
     """Yields the rows of what was scanned, block by block.
@@ -209,7 +224,9 @@ def assigned_rows(sizes: npt.NDArray[Any], outputs: npt.NDArray[Any] | int) -> R
   return rows
 
 
-def pack(spill: Spill, work_dir: str, group_bytes: Ints | None) -> Spill:
+def pack(
+  spill: Spill, work_dir: str, group_bytes: Ints | None, rank_counts: SparseCounts | None = None
+) -> Spill:
   """Returns a spill of this machine as packed files, laid out for those who read a share of it.
 
   All records, or those of each stratum, the one with the fewest bytes first, are stored as a small
@@ -220,6 +237,7 @@ def pack(spill: Spill, work_dir: str, group_bytes: Ints | None) -> Spill:
     work_dir: Folder of the packed files.
     group_bytes: Bytes of the frames of each stratum, int64 [strata], where blocks are ordered by
       stratum; None where they are not.
+    rank_counts: Number of records in each bucket of ranks; None where none are counted.
   """
   assert isinstance(spill.rows_file, str)
   assert isinstance(spill.frames_file, str)
@@ -232,15 +250,26 @@ def pack(spill: Spill, work_dir: str, group_bytes: Ints | None) -> Spill:
     for name in _COLUMNS:
       place = _place_of(name, sum(spill.blocks))
       for index in spill.index(name):
-        column = np.ascontiguousarray(index[name])
-        # The n-th bytes of all values together: the higher ones are alike.
-        data = column.view(np.uint8).reshape(len(column), -1).T.tobytes()
+        data = _planes(index[name])
         rows.add(data, place)
         place += len(data)
+    if rank_counts is not None:
+      rows.add(_planes(np.append(np.diff(rank_counts.cells, prepend=0), rank_counts.counts)), place)
   with PackedWriter(frames_path) as frames, open_as_is(spill.frames_file) as file:
     for parts in _units(spill, group_bytes):
       frames.add_parts(file, parts)
-  return Spill(spill.rank, rows.packed(), frames.packed(), spill.blocks)
+  n_counts = 0 if rank_counts is None else len(rank_counts)
+  return Spill(spill.rank, rows.packed(), frames.packed(), spill.blocks, n_counts)
+
+
+def _planes(values: npt.NDArray[Any]) -> bytes:
+  """Returns the n-th bytes of all values together, for each n: the higher ones are alike."""
+  return np.ascontiguousarray(values).view(np.uint8).reshape(len(values), -1).T.tobytes()
+
+
+def _of_planes(planes: npt.NDArray[np.uint8], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+  """Returns the values of which these are the n-th bytes: [n] from uint8 [bytes of one, n]."""
+  return np.ascontiguousarray(planes.T).view(dtype)[:, 0]
 
 
 def _place_of(column: str, n: int) -> int:
@@ -263,7 +292,7 @@ def _unpacked(file: PackedFile, blocks: Sequence[int], names: Sequence[str]) -> 
         data = np.empty((row[name].itemsize, n), np.uint8)
         copy.seek(place)
         fill(copy, data, file.path)
-        rows[name] = np.ascontiguousarray(data.T).view(row[name])[:, 0]
+        rows[name] = _of_planes(data, row[name])
         places[name] += data.nbytes
       yield rows
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from operator import itemgetter
 from typing import Any
 
@@ -31,6 +31,7 @@ from tfx_balance.plan.ranks import (
   UInts,
   boundary_buckets,
   find_thresholds,
+  fine_buckets,
   ranks,
 )
 from tfx_balance.plan.sparse_counts import SparseCounts
@@ -151,7 +152,10 @@ def find_file_thresholds(
 
   selected = beam.pvalue.AsSingleton(selection)
   searches = combined(
-    keyed('Ranks', count_ranks, selected), 'Ranks', MergeRows(SparseCounts.merge), n_files
+    keyed('Ranks', partial(count_ranks, n_files=n_files), selected),
+    'Ranks',
+    MergeRows(SparseCounts.merge),
+    n_files,
   ) | 'RanksThen' >> beam.Map(lambda found, s: plan_search(found[0][0], found[1], s), selected)
   several = beam.pvalue.AsList(searches)
   found = combined(
@@ -178,19 +182,39 @@ class Search:
   positions: Ints
 
 
-def count_ranks(scanned: ScannedFile, selection: Selection) -> Iterator[tuple[int, SparseCounts]]:
+def count_ranks(
+  scanned: ScannedFile, selection: Selection, n_files: int
+) -> Iterator[tuple[int, SparseCounts]]:
   """Yields how many of a file's records have their rank in each bucket, by range of rows."""
   layout, rows = selection.layout, selection.rows_of(scanned)
-  ranked = selection.ranked(scanned)
-  each = [
-    SparseCounts.count((layout.n_buckets,), layout.buckets(rows[codes], rank))
-    for codes, rank in ranked
-  ]
-  if each:
-    counts = SparseCounts.merge(each)
+  counts = _counted_ranks(scanned, layout, rows, n_files)
+  if counts is None:
+    ranked = selection.ranked(scanned)
+    each = [
+      SparseCounts.count((layout.n_buckets,), layout.buckets(rows[codes], rank))
+      for codes, rank in ranked
+    ]
+    counts = SparseCounts.merge(each) if each else None
+  if counts is not None:
     for number in selection.ranges_of(rows):
       low, high = layout.offsets[list(selection.range_of(number))].tolist()
       yield number, counts.between(low, high)
+
+
+def _counted_ranks(
+  scanned: ScannedFile, layout: RankHistogram, rows: Ints, n_files: int
+) -> SparseCounts | None:
+  """Returns what the scan counted, by buckets of all files; None if not counted as finely."""
+  if not scanned.spill.n_rank_counts:
+    return None
+  fine = fine_buckets(scanned.records, n_files)
+  if (fine.bits < layout.bits[rows]).any():
+    return None
+  cells, counts = scanned.spill.rank_counts()
+  codes = np.searchsorted(fine.offsets, cells, side='right') - 1
+  shift = (fine.bits - layout.bits[rows]).astype(np.int64)[codes]
+  buckets = layout.offsets[rows[codes]] + ((cells - fine.offsets[codes]) >> shift)
+  return SparseCounts.total((layout.n_buckets,), buckets, counts)
 
 
 def plan_search(number: int, histogram: SparseCounts, selection: Selection) -> Search:

@@ -17,6 +17,8 @@ from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.tfrecord.work_files import WorkFile
 from tfx_balance.writer import Job, Request, file_sizes
 
+PURPOSE = 'split'
+"""Name of the draw of records."""
 SplitRequest = Request[SplitterParameters]
 
 
@@ -31,7 +33,7 @@ class SplitJob(Job):
   def selection(self) -> Selection:
     """Which records go to which split: a part is a split."""
     return Selection(
-      {'': self.totals.strata().strata}, self.quotas, self.request.parameters.seed, 'split'
+      {'': self.totals.strata().strata}, self.quotas, self.request.parameters.seed, PURPOSE
     )
 
   @property
@@ -55,7 +57,8 @@ class SplitJob(Job):
 def new_scan(request: SplitRequest) -> ScanFile:
   """Returns the step that reads the input files."""
   told = request.parameters.predefined
-  return request.new_scan(optional=[told.feature] if told else [], key=request.parameters.key)
+  optional = [told.feature] if told else []
+  return request.new_scan(optional=optional, key=request.parameters.key, purpose=PURPOSE)
 
 
 def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
