@@ -62,3 +62,21 @@ def test_a_copy_overwrites_where_that_is_asked_for():
     fileio.copy(source, target)
   fileio.copy(source, target, overwrite=True)
   assert fileio.stat(target).length == fileio.stat(source).length == len('über 4.txt'.encode())
+
+
+@pytest.mark.parametrize(
+  'call',
+  [
+    fileio.open,
+    fileio.listdir,
+    fileio.remove,
+    fileio.rmtree,
+    lambda path: fileio.stat(path).length,
+    lambda path: fileio.copy(path, f'{ROOT}/copied'),
+    lambda path: fileio.rename(path, f'{ROOT}/renamed'),
+  ],
+  ids=['open', 'listdir', 'remove', 'rmtree', 'stat', 'copy', 'rename'],
+)
+def test_what_is_missing_is_the_error_that_tfx_expects(call):
+  with pytest.raises(fileio.NotFoundError, match='missing'):
+    call(f'{ROOT}/missing')

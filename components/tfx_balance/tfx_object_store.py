@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import io
 import posixpath
@@ -41,7 +42,8 @@ class TfxObjectStore(filesystem.Filesystem):
     path, storage = _of(name)
     if mode.rstrip('bt') not in ('r', 'w'):
       raise ValueError(f'{path} cannot be opened with mode {mode!r}; an object is read or written')
-    file = storage.open(path) if mode[0] == 'r' else storage.create(path)
+    with _not_found():
+      file = storage.open(path) if mode[0] == 'r' else storage.create(path)
     return file if 'b' in mode else io.TextIOWrapper(file, encoding='utf-8')
 
   @staticmethod
@@ -49,7 +51,8 @@ class TfxObjectStore(filesystem.Filesystem):
     path, storage = _of(dst)
     if not overwrite and storage.exists(path):
       raise OSError(f'{path} is there already, and overwrite is False')
-    copy(_of(src)[0], path)
+    with _not_found():
+      copy(_of(src)[0], path)
 
   @staticmethod
   def exists(path: Any) -> bool:
@@ -73,7 +76,8 @@ class TfxObjectStore(filesystem.Filesystem):
   @staticmethod
   def listdir(path: Any) -> list[Any]:
     name, storage = _of(path)
-    return storage.names(name)
+    with _not_found():
+      return storage.names(name)
 
   @staticmethod
   def makedirs(path: Any) -> None:
@@ -86,6 +90,8 @@ class TfxObjectStore(filesystem.Filesystem):
   @staticmethod
   def remove(path: Any) -> None:
     name, storage = _of(path)
+    with _not_found():
+      storage.size(name)  # S3 deletes what is not there without an error
     storage.delete(name)
 
   @staticmethod
@@ -100,12 +106,15 @@ class TfxObjectStore(filesystem.Filesystem):
   @staticmethod
   def rmtree(path: Any) -> None:
     name, storage = _of(path)
+    if not storage.is_folder(name):
+      raise filesystem.NotFoundError(f'{name} is no folder: no object is below it')
     storage.delete_folder(name)
 
   @staticmethod
   def stat(path: Any) -> ObjectStat:
     name, storage = _of(path)
-    return ObjectStat(storage.size(name))
+    with _not_found():
+      return ObjectStat(storage.size(name))
 
   @staticmethod
   def walk(
@@ -123,6 +132,15 @@ class TfxObjectStore(filesystem.Filesystem):
       yield from TfxObjectStore.walk(posixpath.join(path, name), topdown, onerror)
     if not topdown:
       yield path, inner, files
+
+
+@contextlib.contextmanager
+def _not_found() -> Iterator[None]:
+  """Raises TFX's error where an object is not there."""
+  try:
+    yield
+  except FileNotFoundError as error:
+    raise filesystem.NotFoundError(str(error)) from error
 
 
 def register_object_stores() -> None:

@@ -126,7 +126,7 @@ def test_the_input_is_read_once_and_by_few_requests(
   # XML of lists, and answers that say why, are some hundred bytes each.
   assert traffic.bytes_read['GET'] <= 1.1 * sum(sizes) + 1000 * len(sizes)
   assert traffic.requests['GET'] <= sum(math.ceil(size / (4 << 20)) + 2 for size in sizes)
-  assert traffic.requests.get('HEAD', 0) <= 2 * len(sizes), traffic.requests
+  assert traffic.requests.get('HEAD', 0) <= 1, traffic.requests
 
 
 @pytest.fixture(scope='module')

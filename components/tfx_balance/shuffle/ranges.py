@@ -30,7 +30,7 @@ from tfx_balance.tfrecord.files import FileRanges, create_compressed, fill_range
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, ScratchBuffer
 from tfx_balance.tfrecord.packed import PackedFile, PackedWriter, merged
 from tfx_balance.tfrecord.storage import storage_of
-from tfx_balance.tfrecord.work_files import WorkFile, file_size, new_output_file, open_as_is
+from tfx_balance.tfrecord.work_files import WorkFile, new_output_file, open_as_is
 from tfx_balance.tfrecord.work_folder import scratch_folder
 
 COUNTS = 'counts'
@@ -274,11 +274,11 @@ class GatherRanges(beam.DoFn):
         records += np.diff(ends)
         counters.WRITTEN.inc(len(order))
         n_bytes += np.diff(np.append(0, np.cumsum(frames.sizes[order]))[ends])
-    for (first, end, final), path in zip(key, paths, strict=True):
+    for (first, end, final), path, file in zip(key, paths, files, strict=True):
       held = int(records[first:end].sum())
       n_payload = int(n_bytes[first:end].sum()) - held * (HEADER + FOOTER)
       sections = tuple(records[first:end].tolist()) if end - first > 1 else ()
-      yield WorkFile(path, final, held, n_payload, sections, file_size(path))
+      yield WorkFile(path, final, held, n_payload, sections, file.size)
 
 
 def _fetched(ranges: Sequence[SpillRanges], folder: str) -> Sequence[SpillRanges]:

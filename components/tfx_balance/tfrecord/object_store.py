@@ -126,10 +126,15 @@ class ObjectReader(io.RawIOBase):
 
 
 class Upload(io.RawIOBase):
-  """A temporary file that becomes an object when it is closed, unless it was discarded."""
+  """A temporary file that becomes an object when it is closed, unless it was discarded.
+
+  Attributes:
+    size: Number of bytes of the object, once it is closed.
+  """
 
   def __init__(self, path: str) -> None:
     self._path = path
+    self.size = 0
     self._file = tempfile.TemporaryFile(prefix='tfx-balance-')  # noqa: SIM115
     self._discarded = False
 
@@ -144,6 +149,7 @@ class Upload(io.RawIOBase):
       return
     super().close()
     with self._file as file:
+      self.size = file.seek(0, os.SEEK_END)
       if not self._discarded:
         upload(file, self._path)
 

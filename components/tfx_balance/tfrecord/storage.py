@@ -77,6 +77,11 @@ class Storage(abc.ABC):
   def delete_folder(self, folder: str) -> None:
     """Deletes a folder and all that is in it."""
 
+  def move(self, source: str, target: str) -> None:
+    """Moves a file within this storage."""
+    copy(source, target)
+    self.delete(source)
+
   def make_folder(self, folder: str) -> None:
     """Makes a folder and those above it, where files need one; objects need none."""
     return
@@ -117,6 +122,9 @@ class LocalFiles(Storage):
 
   def delete_folder(self, folder: str) -> None:
     shutil.rmtree(folder)
+
+  def move(self, source: str, target: str) -> None:
+    shutil.move(source, target)
 
   def make_folder(self, folder: str) -> None:
     os.makedirs(folder or '.', exist_ok=True)
@@ -201,6 +209,10 @@ class BeamFiles(Storage):
   def delete_folder(self, folder: str) -> None:
     self.delete(folder)
 
+  def move(self, source: str, target: str) -> None:
+    with _beam(source) as (systems, _):
+      systems.rename([source], [target])
+
   def make_folder(self, folder: str) -> None:
     with _beam(folder) as (systems, _):
       if not systems.exists(folder):
@@ -251,14 +263,12 @@ def copy(source: str, target: str) -> None:
 
 def move(source: str, target: str) -> None:
   """Moves a file, in one step where both paths are on one filesystem."""
-  if is_local(source) and is_local(target):
-    shutil.move(source, target)
-  elif storage_of(source) is storage_of(target) is _BEAM:
-    with _beam(source) as (systems, _):
-      systems.rename([source], [target])
+  storage = storage_of(source)
+  if storage is storage_of(target):
+    storage.move(source, target)
   else:
     copy(source, target)
-    storage_of(source).delete(source)
+    storage.delete(source)
 
 
 @contextlib.contextmanager

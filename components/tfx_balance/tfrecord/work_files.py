@@ -57,7 +57,14 @@ class OutputFile:
 
   def __init__(self, path: str, *streams: Any) -> None:
     self._path, self._streams = path, streams
+    self._stored = streams[-1]
     self._failed = False
+
+  @property
+  def size(self) -> int:
+    """The bytes of the file as it is stored, once it is closed."""
+    known: int | None = getattr(self._stored, 'size', None)  # of an object, to ask is a request
+    return file_size(self._path) if known is None else known
 
   def write(self, data: Any) -> None:
     """Writes bytes, or what has a buffer of them; raises OSError if that fails."""
