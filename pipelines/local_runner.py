@@ -90,7 +90,7 @@ def make_parser() -> argparse.ArgumentParser:
     default='error',
     help='records without a label: reject (default), use as an additional class, or leave out',
   )
-  add('--pipeline_root', type=Path, metavar='DIR', help='output folder (default: runs/NAME)')
+  add('--pipeline_root', type=_folder, metavar='DIR', help='output folder (default: runs/NAME)')
   add('--seed', type=int, default=0, metavar='N', help='random seed (default: 0)')
   add(
     '--train_steps',
@@ -108,6 +108,17 @@ def make_parser() -> argparse.ArgumentParser:
   )
   add('--verbose', action='store_true', help='print the logs of TensorFlow, Beam and TFX too')
   return parser
+
+
+def _folder(path: str) -> Path:
+  """Returns a folder of this machine; raises ArgumentTypeError if it is in a bucket."""
+  if '://' in path:
+    raise argparse.ArgumentTypeError(
+      f'{path} is not a folder of this machine, which ExampleValidator, Transform, Trainer and '
+      'Evaluator need, since TensorFlow cannot open s3://; give a folder, or run on Kubeflow with '
+      'pipelines/kubeflow_runner.py, whose --pipeline_root may be in a bucket'
+    )
+  return Path(path)
 
 
 def parse_arguments(arguments: Sequence[str]) -> RunSettings:

@@ -62,6 +62,7 @@ def test_a_runner_of_ones_own_is_not_overridden(argument):
     (['--lable=x'], '--lable is not an argument; did you mean --label?'),
     (['--train_steps', '0'], '--train_steps is 0; train for at least 1'),
     (['--seed', 'x'], "invalid int value: 'x'"),
+    (['--pipeline_root', 's3://bucket/a'], 's3://bucket/a is not a folder of this machine'),
   ],
 )
 def test_arguments_that_make_no_sense(arguments, message, capsys):
