@@ -1,8 +1,12 @@
-"""A small pipeline to compile."""
+"""A small pipeline to compile, and compiled ones."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import tfx.v1 as tfx
+import yaml
 from tfx_balance import StratifiedSplitter
 
 
@@ -24,3 +28,8 @@ def make_pipeline(root='', trainer=None, more=(), **arguments):
       )
     )
   return tfx.dsl.Pipeline(pipeline_name='small', pipeline_root=root, components=nodes, **arguments)
+
+
+def load_package(path: str | Path) -> list[dict[str, Any]]:
+  """Returns the documents of a compiled pipeline: its specification, and the platform's if any."""
+  return list(yaml.safe_load_all(Path(path).read_text()))

@@ -10,7 +10,7 @@ from typing import Any
 from unittest import mock
 
 from pipelines import kubeflow_runner
-from tests.kubeflow.launcher_double import load_package
+from tests.kubeflow.helpers_compile import load_package
 
 EXECUTOR = '--executor_class_path'
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
@@ -407,11 +406,6 @@ class Launcher:
   ) -> dict[str, Any]:
     schema = {'schemaTitle': 'system.Artifact', 'schemaVersion': '0.0.1'}
     return {'name': key, 'type': schema, 'metadata': dict(metadata)}
-
-
-def load_package(path: str | Path) -> list[dict[str, Any]]:
-  """Returns the documents of a compiled pipeline: its specification, and the platform's if any."""
-  return list(yaml.safe_load_all(Path(path).read_text()))
 
 
 def read_output(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from unittest import mock
 
 from tfx_balance.kubeflow import entrypoint, task_artifacts
 
-from tests.kubeflow.launcher_double import FOLDERS, Pod
+from tests.kubeflow.launcher_double import Pod
 
 # This module first: TFX imports IPython, which has a package `tests` that is then found instead.
 PRELOADED = [
@@ -65,8 +65,8 @@ def _run_command(pod: Pod) -> None:
 
 @contextlib.contextmanager
 def _inside(pod: Pod) -> Iterator[None]:
-  """Has this process see a pod's environment, and its folders where a launcher mounts them."""
-  mounted = {scheme: f'{pod.folder}/{folder}' for scheme, folder in FOLDERS.items()}
+  """Has this process see a pod's environment, and the pod's folder as the root of folders."""
+  mounted = {s: f'{pod.folder}{folder}' for s, folder in task_artifacts.FOLDERS.items()}
   with (
     mock.patch.dict(os.environ, pod.environment),
     mock.patch.dict(task_artifacts.FOLDERS, mounted),

@@ -14,8 +14,7 @@ from tfx_balance.errors import ConfigError
 from tfx_balance.kubeflow import SecretKey, TaskOptions, compile_pipeline
 from tfx_balance.kubeflow.entrypoint import TFX_MODULE
 
-from tests.kubeflow.helpers_compile import make_pipeline
-from tests.kubeflow.helpers_kubeflow import load_package
+from tests.kubeflow.helpers_compile import load_package, make_pipeline
 
 BEAM_ARGS = ['--runner=FnApiRunner', '--direct_num_workers=1']
 RUN_FN = 'pipelines.models.digits.run_fn'

@@ -2,13 +2,12 @@
 
 import copy
 import json
-import os
-import re
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from tests.kubeflow.helpers_recorded import normalised, recorded_tasks
 from tests.kubeflow.launcher_double import LOGS, Launcher, MemoryBucket, TaskFailed
 from tests.kubeflow.launcher_versions import (
   KFP_2_15,
@@ -106,30 +105,7 @@ def write_all(pod):
   return 0
 
 
-RECORDED = Path(os.environ.get('TFX_BALANCE_DATA', ''), 'kfp')
 ADDED = ('display_name', 'store_session_info')  # by KFP; the rest is what tasks said
-UUID = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
-
-
-def recorded_tasks():
-  """Returns task to what was recorded of it."""
-  if not RECORDED.is_dir():
-    pytest.skip('TFX_BALANCE_DATA is not set or has no folder kfp: no messages to compare with')
-  return {path.stem: json.loads(path.read_text()) for path in sorted(RECORDED.glob('*.json'))}
-
-
-def normalised(message):
-  """Returns a message without run and task ids, artifact numbers, bucket, endpoint."""
-  text = json.dumps(message, sort_keys=True).replace('bkt/kfp/root', 'bucket/runs')
-  message = json.loads(UUID.sub('ID', text))
-  for artifacts in message['inputs'].get('artifacts', {}).values():
-    for artifact in artifacts['artifacts']:
-      assert artifact['name'].isdecimal()
-      artifact['name'] = 'NUMBER'
-      session = json.loads(artifact['metadata']['store_session_info'])
-      session['Params']['endpoint'] = 'ENDPOINT'
-      artifact['metadata']['store_session_info'] = session
-  return message
 
 
 def test_messages_are_those_that_kfp_2_17_0_handed_out(tmp_path):
@@ -148,10 +124,8 @@ def test_messages_are_those_that_kfp_2_17_0_handed_out(tmp_path):
       metadata = {k: v for k, v in artifact['metadata'].items() if k not in ADDED}
       said[producer, output] = metadata
     tasks[name] = component_spec, given.get('parameterValues', {}), inputs
-  bucket = MemoryBucket()
-  launcher = Launcher(
-    spec_of(tasks), KFP_2_17, 's3://bucket/runs', {'s3://bucket': bucket}, tmp_path
-  )
+  root = 's3://bucket/runs'
+  launcher = Launcher(spec_of(tasks), KFP_2_17, root, {'s3://bucket': MemoryBucket()}, tmp_path)
 
   def say(pod):
     name = pod.folder.name.removesuffix('-0')
@@ -165,7 +139,7 @@ def test_messages_are_those_that_kfp_2_17_0_handed_out(tmp_path):
   launcher.run(say)
   assert list(launcher.messages) == sorted(recorded, key=list(launcher.messages).index)
   for name, message in launcher.messages.items():
-    assert normalised(message) == normalised(recorded[name]['executor_input']), name
+    assert normalised(message, root) == normalised(recorded[name]['executor_input']), name
 
 
 @BY_NAME

@@ -11,8 +11,7 @@ from tfx_balance.errors import ConfigError
 from tfx_balance.kubeflow import SecretKey, TaskOptions, compile_pipeline
 from tfx_balance.kubeflow.spec_checks import check_values, has_moving_tag
 
-from tests.kubeflow.helpers_compile import make_pipeline
-from tests.kubeflow.helpers_kubeflow import load_package
+from tests.kubeflow.helpers_compile import load_package, make_pipeline
 
 MODEL, SCHEMA = tfx.types.standard_artifacts.Model, tfx.types.standard_artifacts.Schema
 

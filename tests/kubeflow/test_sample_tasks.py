@@ -3,14 +3,17 @@
 Executors are stubs: what is seen is what arrives through our entrypoint, and what comes back.
 """
 
+import copy
 import json
 
 import pytest
 import yaml
+from tfx_balance.kubeflow import entrypoint
+from tfx_balance.kubeflow.entrypoint import INPUTS_SPEC, TFX_MODULE, Invocation
 
 from tests.kubeflow.helpers_sample import compile_sample, with_executor
 from tests.kubeflow.launcher_double import Launcher, MemoryBucket
-from tests.kubeflow.launcher_versions import KFP_NEXT, LAUNCHERS
+from tests.kubeflow.launcher_versions import KFP_2_17, KFP_NEXT, LAUNCHERS, VERTEX
 from tests.kubeflow.pods import run_here
 from tests.kubeflow.stub_executor import LEFT_OUT, TOLD, StubExecutor
 
@@ -63,3 +66,64 @@ def test_every_task_passes(sample, version, scheme, tmp_path):
         left_out = origin['taskOutputArtifact']['outputArtifactKey'] == LEFT_OUT
         assert seen['files'] == ([] if left_out else [TOLD])
         assert seen['span'] == (7 if seen['type'] == 'Examples' else None)
+
+
+def test_two_inputs_of_one_name_are_two(sample, tmp_path):
+  spec = copy.deepcopy(sample)
+  root = 's3://bucket'
+  bucket = MemoryBucket()
+  launcher = Launcher(spec, KFP_NEXT, root, {root: bucket}, tmp_path)
+  task, component = spec['root']['dag']['tasks']['Evaluator'], launcher.component('Evaluator')
+  source = {'producerTask': 'StratifiedSplitter', 'outputArtifactKey': 'examples'}
+  task['inputs']['artifacts']['more'] = {'taskOutputArtifact': source}
+  declared = component['inputDefinitions']['artifacts']
+  declared['more'] = declared['examples']
+  arguments = launcher.container_spec('Evaluator')['args']
+  place = arguments.index(INPUTS_SPEC) + 1
+  arguments[place] = json.dumps(component['inputDefinitions'])
+
+  launcher.run(run_here)
+
+  inputs = launcher.messages['Evaluator']['inputs']['artifacts']
+  assert inputs['examples']['artifacts'][0]['name'] == inputs['more']['artifacts'][0]['name']
+  (name,) = [name for name in bucket.objects if name.endswith(f'/evaluation/{TOLD}')]
+  told = json.loads(bucket.read(name))
+  assert told['examples']['id'] != told['more']['id']
+
+
+def test_inputs_of_another_scheme_than_the_root(sample, tmp_path):
+  buckets = {'minio://old': MemoryBucket(), 'gs://new': MemoryBucket()}
+  before = Launcher(sample, KFP_2_17, 'minio://old/runs', buckets, tmp_path / 'before')
+  before.run_task('ImportExampleGen', run_here)
+  launcher = Launcher(sample, KFP_2_17, 'gs://new/runs', buckets, tmp_path / 'after')
+  launcher.published |= before.published  # the root was changed, and this task is in the cache
+
+  launcher.run_task('StratifiedSplitter', run_here)
+
+  (name,) = [name for name in buckets['gs://new'].objects if name.endswith(TOLD)]
+  told = json.loads(buckets['gs://new'].read(name))
+  assert told['input_examples']['files'] == [TOLD]
+  assert before.published['ImportExampleGen', 'examples']['uri'].startswith('minio://old/')
+  assert launcher.published['StratifiedSplitter', 'examples']['uri'].startswith('gs://new/')
+
+
+def test_on_vertex_ai_tfxs_entrypoint_gets_what_ours_got(sample, tmp_path, monkeypatch):
+  called = []
+  monkeypatch.setattr(entrypoint, 'run_module', lambda name, args: called.append((name, args)))
+  monkeypatch.setattr(entrypoint, 'exists', lambda path: True)  # the driver has run before
+
+  def task(pod):
+    run_here(pod)
+    ((module, passed),) = called
+    called.clear()
+    assert module == TFX_MODULE
+    given, found = Invocation.parse(pod.arguments), Invocation.parse(passed)
+    assert found.executor_input == given.executor_input == pod.executor_input
+    assert found.inputs_spec == given.inputs_spec
+    assert (found.outputs_spec, found.driver) == ({}, None)
+    assert found.others == given.others
+    return 0
+
+  launcher = Launcher(sample, VERTEX, 'gs://bucket/runs', {}, tmp_path)
+  launcher.run(task)
+  assert len(launcher.messages) == N_TASKS

@@ -1,4 +1,4 @@
-"""Compiled tasks run with what each kind of Kubeflow hands over, by our entrypoint and by TFX's."""
+"""Compiled tasks of real components with what KFP hands over, by our entrypoint and by TFX's."""
 
 import json
 import os
@@ -9,19 +9,15 @@ from pathlib import Path
 import pytest
 import tfx.v1 as tfx
 from tfx_balance import StratifiedSplitter
-from tfx_balance.kubeflow import compile_pipeline, entrypoint, task_artifacts
-from tfx_balance.kubeflow.entrypoint import (
-  DRIVER,
-  OUTPUTS_SPEC,
-  TFX_MODULE,
-  Invocation,
-  run_module,
-  run_task,
-)
+from tfx_balance.kubeflow import compile_pipeline
+from tfx_balance.kubeflow.entrypoint import DRIVER, OUTPUTS_SPEC, TFX_MODULE, run_module
 
 from tests.helpers_examples import cells, labelled, read_splits, write_tfrecords
 from tests.helpers_pipeline import IN_MEMORY
-from tests.kubeflow.helpers_kubeflow import KfpLocal, OpenSourceKfp, VertexAi, load_package
+from tests.kubeflow.helpers_compile import load_package
+from tests.kubeflow.launcher_double import Launcher, MemoryBucket, TaskFailed
+from tests.kubeflow.launcher_versions import KFP_2_14, KFP_2_17, KFP_LOCAL, KFP_NEXT
+from tests.kubeflow.pods import run_here
 
 ROOT = Path(__file__).parent.parent.parent
 TASKS = ['ImportExampleGen', 'StratifiedSplitter', 'StatisticsGen']
@@ -64,115 +60,82 @@ def by_tfx(arguments):
   run_module(TFX_MODULE, arguments)
 
 
-def assert_right(backend, uri):
-  """Every task ran, and what they published is all there."""
-  assert list(backend.told) == TASKS
-  examples = backend.published['ImportExampleGen', 'examples']['metadata']
-  assert examples['custom:span'] == 3
-  assert examples['input_fingerprint'].startswith('split:all,num_files:1')
-  split = backend.published['StratifiedSplitter', 'examples']
+RUNS = [
+  pytest.param(KFP_2_14, 'minio://bucket/runs', id='in a cluster'),
+  pytest.param(KFP_LOCAL, '', id='kfp.local'),
+]
+
+
+def start(spec, version, root, folder):
+  """Returns a launcher and its bucket, or a folder as the root where the root is empty."""
+  bucket = MemoryBucket()
+  buckets = {root.rpartition('/')[0]: bucket}
+  return Launcher(spec, version, root or str(folder / 'root'), buckets, folder / 'pods'), bucket
+
+
+@pytest.mark.parametrize(('version', 'root'), RUNS)
+def test_a_pipeline_runs(version, root, spec, tmp_path):
+  launcher, bucket = start(spec, version, root, tmp_path)
+  launcher.run(run_here)
+
+  for name, data in bucket.objects.items():
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(data)
+
+  def uri(artifact):
+    return Path(artifact['uri'].replace(root, str(tmp_path / 'runs')) if root else artifact['uri'])
+
+  assert list(launcher.messages) == TASKS
+  examples = launcher.published['ImportExampleGen', 'examples']
+  assert examples['metadata']['custom:span'] == 3
+  assert examples['metadata']['input_fingerprint'].startswith('split:all,num_files:1')
+  split = launcher.published['StratifiedSplitter', 'examples']
   assert json.loads(split['metadata']['split_names']) == ['train', 'test']
   for name in ('custom:span', 'payload_format', 'file_format'):
-    assert split['metadata'][name] == examples[name]
-  assert cells(read_splits(uri(split['uri']))) == CELLS
-  statistics = backend.published['StatisticsGen', 'statistics']
+    assert split['metadata'][name] == examples['metadata'][name]
+  assert cells(read_splits(uri(split))) == CELLS
+  statistics = launcher.published['StatisticsGen', 'statistics']
   assert json.loads(statistics['metadata']['split_names']) == ['train', 'test']
-  assert sorted(p.name for p in Path(uri(statistics['uri'])).iterdir()) == [
-    'Split-test',
-    'Split-train',
-  ]
-
-
-@pytest.mark.parametrize('backend_class', [OpenSourceKfp, KfpLocal])
-def test_a_pipeline_runs(backend_class, spec, tmp_path):
-  backend = backend_class(spec, str(tmp_path / 'root'), tmp_path)
-  backend.run(run_task)
-  assert_right(backend, str)
+  assert sorted(p.name for p in uri(statistics).iterdir()) == ['Split-test', 'Split-train']
 
 
 @pytest.mark.parametrize(
-  ('backend_class', 'error', 'message'),
+  ('version', 'error', 'message'),
   [
-    (OpenSourceKfp, AttributeError, "'NoneType' object has no attribute 'get'"),
-    (KfpLocal, ImportError, r'Could not import system\.Artifact'),
+    pytest.param(KFP_2_17, AttributeError, "'NoneType' object has no attribute 'get'", id='2.17.0'),
+    pytest.param(KFP_NEXT, ImportError, 'Could not import title: tfx.Examples', id='next'),
+    pytest.param(KFP_LOCAL, ImportError, r'Could not import system\.Artifact', id='kfp.local'),
   ],
 )
-def test_by_tfxs_own_entrypoint_the_first_consumer_fails(
-  backend_class, error, message, spec, tmp_path
-):
-  spec = json.loads(json.dumps(spec).replace('span-{SPAN}', 'span-3'))  # nor does the driver run
-  backend = backend_class(spec, str(tmp_path / 'root'), tmp_path)
+def test_by_tfxs_own_entrypoint_a_task_with_an_input_fails(version, error, message, spec, tmp_path):
+  root = 's3://bucket/runs' if version.has_launcher else ''
+  launcher, _ = start(spec, version, root, tmp_path)
+  first = launcher.executor_input('ImportExampleGen')
+  (examples,) = first['outputs']['artifacts']['examples']['artifacts']
+  launcher.publish('ImportExampleGen', {'examples': examples})
   with pytest.raises(error, match=message):
-    backend.run(by_tfx)
-  assert list(backend.told) == TASKS[:2]
-  assert list(backend.published) == [('ImportExampleGen', 'examples')]
+    launcher.run_task('StratifiedSplitter', lambda pod: by_tfx(pod.arguments))
 
 
-def test_a_pipeline_runs_in_the_launchers_folders(spec, tmp_path, monkeypatch):
-  folder = tmp_path / 'launcher'
-  folders = {'minio://': f'{folder}/minio/', 'gs://': f'{folder}/gcs/'}
-  monkeypatch.setattr(task_artifacts, 'FOLDERS', folders)
-  monkeypatch.setenv(task_artifacts.POD_NAME, 'small-1')
+def test_a_failing_task_as_a_process(spec, tmp_path):
+  spec = json.loads(json.dumps(spec).replace('"label"', '"no such feature"'))
+  launcher, _ = start(spec, KFP_LOCAL, '', tmp_path)
+  launcher.run_task('ImportExampleGen', run_here)
 
-  class InPod(OpenSourceKfp):
-    def run_one(self, name, run):
-      (folder / 'gcs' / 'bucket' / 'root' / name).mkdir(parents=True)  # as the launcher does
-      super().run_one(name, run)
-      self.root = 'gs://bucket/root'  # of the next run, which has the first task from the cache
-
-  backend = InPod(spec, 'minio://bucket/root', tmp_path)
-  backend.run(run_task)
-  assert backend.published['ImportExampleGen', 'examples']['uri'].startswith('minio://bucket/root/')
-  assert backend.published['StatisticsGen', 'statistics']['uri'].startswith('gs://bucket/root/')
-  assert str(folder) not in json.dumps(list(backend.published.values()))
-  assert_right(backend, lambda uri: uri.replace('gs://', folders['gs://']))
-
-
-def test_on_vertex_ai_tfxs_entrypoint_gets_what_ours_got(spec, tmp_path, monkeypatch):
-  called = []
-  monkeypatch.setattr(entrypoint, 'run_module', lambda name, args: called.append((name, args)))
-  backend = VertexAi(spec, 'gs://bucket/root', tmp_path)
-  for name in TASKS:
-    told = backend.executor_input(name)
-    arguments = backend.arguments(name, told)
-    Path(told['outputs']['outputFile']).parent.mkdir(parents=True)
-    Path(told['outputs']['outputFile']).write_text('{}')  # the driver has run before
-    run_task(arguments)
-    (module, passed) = called.pop()
-    assert not called
-    assert module == TFX_MODULE
-    given, found = Invocation.parse(arguments), Invocation.parse(passed)
-    assert found.executor_input == given.executor_input == told
-    assert found.inputs_spec == given.inputs_spec
-    assert (found.outputs_spec, found.driver) == ({}, None)
-    assert found.others == given.others
-    assert set(IN_MEMORY) <= set(found.others)
-    for key in backend.component(name)['outputDefinitions']['artifacts']:
-      backend.published[name, key] = {'name': '9', 'uri': f'gs://bucket/{name}', 'metadata': {}}
-
-
-def test_a_task_as_a_process(spec, tmp_path):
-  backend = OpenSourceKfp(spec, str(tmp_path / 'root'), tmp_path)
-  command = backend.container('ImportExampleGen')['command']
-  environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'TF_CPP_MIN_LOG_LEVEL': '3'}
-
-  def run_process(arguments):
-    subprocess.run(
-      [sys.executable, *command[1:], *arguments],
-      check=True,
-      env=environment,
+  def run_process(pod):
+    done = subprocess.run(
+      [sys.executable, *pod.command[1:]],
+      check=False,
+      env={**os.environ, 'PYTHONPATH': str(ROOT), 'TF_CPP_MIN_LOG_LEVEL': '3'},
       cwd=tmp_path,
       capture_output=True,
       text=True,
     )
+    assert "feature 'no such feature' is in none of the 48 records" in done.stderr
+    return done.returncode
 
-  backend.run_one('ImportExampleGen', run_process)
-  assert backend.published['ImportExampleGen', 'examples']['metadata']['custom:span'] == 3
-
-  backend.spec = json.loads(json.dumps(spec).replace('"label"', '"no such feature"'))
-  with pytest.raises(subprocess.CalledProcessError) as failed:
-    backend.run_one('StratifiedSplitter', run_process)
-  assert "feature 'no such feature' is in none of the 48 records" in failed.value.stderr
+  with pytest.raises(TaskFailed, match='exit code 1'):
+    launcher.run_task('StratifiedSplitter', run_process)
 
 
 def test_a_modules_exit_code_is_not_lost(tmp_path, monkeypatch):
