@@ -29,7 +29,7 @@ run: setup pipelines/local_runner.py  ## Run the sample pipeline on this machine
 test: setup  ## Run the tests; ARGS go to pytest
 	@$(RUN) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
-test-objectstore: setup  ## Run the components on an object store, which Go builds the first time; ARGS go to pytest
+test-objectstore: setup  ## Run the components, and the sample as KFP does, on an object store that Go builds the first time; ARGS go to pytest
 	@$(RUN) -m pytest -m objectstore tests/objectstore $(ARGS)
 
 test-flink: setup  ## Run the components on an Apache Flink cluster of processes; needs Java 11 or 17; ARGS go to pytest

@@ -42,10 +42,16 @@ def normalised(message: dict[str, Any], root: str = _ROOT) -> dict[str, Any]:
 
 
 def without_the_runs_own(message: dict[str, Any]) -> dict[str, Any]:
-  """Returns a normalised ExecutorInput without arguments, TFX's version and files' fingerprints."""
+  """Returns a normalised ExecutorInput without arguments, TFX's version and files' fingerprints.
+
+  Names of splits are in order: Transform writes them in that of a Python set.
+  """
   message['inputs'].pop('parameterValues', None)
   for artifacts in message['inputs'].get('artifacts', {}).values():
     for artifact in artifacts['artifacts']:
       for name in ('tfx_version', 'input_fingerprint'):
         artifact['metadata'].pop(name, None)
+      if 'split_names' in artifact['metadata']:
+        splits = json.loads(artifact['metadata']['split_names'])
+        artifact['metadata']['split_names'] = sorted(splits)
   return message

@@ -29,6 +29,7 @@ class StubExecutor(BaseExecutor):
         'span': artifact.get_int_custom_property('span')
         if artifact.has_custom_property('span')
         else None,
+        'names': artifact.get_json_value_custom_property('names'),
         'files': sorted(name for *_, names in os.walk(artifact.uri) for name in names),
       }
       for key, (artifact,) in input_dict.items()

@@ -63,8 +63,9 @@ def test_every_task_passes(sample, version, scheme, tmp_path):
       assert len({v['id'] for v in told.values()}) == len(inputs)  # each its own
       for key_in, seen in told.items():
         origin = launcher.spec['root']['dag']['tasks'][name]['inputs']['artifacts'][key_in]
-        left_out = origin['taskOutputArtifact']['outputArtifactKey'] == LEFT_OUT
-        assert seen['files'] == ([] if left_out else [TOLD])
+        output = origin['taskOutputArtifact']['outputArtifactKey']
+        assert seen['files'] == ([] if output == LEFT_OUT else [TOLD])
+        assert seen['names'] == ['a', output]
         assert seen['span'] == (7 if seen['type'] == 'Examples' else None)
 
 
