@@ -1,8 +1,11 @@
 """How Hypothesis looks for counterexamples, in all the tests, and which tests run first."""
 
 import os
+import sys
 
 from hypothesis import HealthCheck, settings
+
+from tests.helpers_beam import quicken_beam
 
 # The same examples in every run of the same tests: a failure in CI is a failure here. No deadline,
 # since other processes share the cores. `HYPOTHESIS_PROFILE=search pytest` looks further.
@@ -32,3 +35,9 @@ def _weight(item):
   return int(
     name.endswith('_in_pipelines') or name in ('test_cases', 'test_programs', 'test_tasks')
   )
+
+
+def pytest_collection_finish():
+  """Makes Beam quicker, if any of the tests uses it."""
+  if 'apache_beam' in sys.modules:
+    quicken_beam()
