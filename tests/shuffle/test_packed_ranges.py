@@ -9,6 +9,7 @@ from tfx_balance.scan import spill
 from tfx_balance.scan.scan import ScanFile
 from tfx_balance.scan.spill import FramesReader, assigned_rows
 from tfx_balance.scan.totals import Totals
+from tfx_balance.shuffle import ranges
 from tfx_balance.shuffle.ranges import FileGroup, GatherRanges, RangeFinder
 from tfx_balance.shuffle.select import Selection, count_ranks
 from tfx_balance.tfrecord import packed
@@ -66,8 +67,8 @@ def assign(scanned, work_dir, by_class):
           outputs = groups_of * 0 if by_class else index['position'] % len(N_FILES)
           file.write(assigned_rows(index['size'], outputs).view(np.uint8).data)
           finder.add(index['size'], groups_of if by_class else None)
-      for key, ranges in finder.by_file(work_dir):
-        found.setdefault(key, []).append(ranges)
+      for key, mine in finder.by_file(work_dir):
+        found.setdefault(key, []).append(mine)
   return found, work_dir
 
 
@@ -81,8 +82,11 @@ def written(found, work_dir, folder, monkeypatch):
   return {file.final_path: Path(file.work_path).read_bytes() for file in files}
 
 
+@pytest.mark.parametrize('inline', [0, 1 << 20])
 @pytest.mark.parametrize('by_class', [False, True])
-def test_the_bytes_are_those_of_local_work_files(tmp_path, asked, monkeypatch, by_class):
+def test_the_bytes_are_those_of_local_work_files(tmp_path, asked, monkeypatch, by_class, inline):
+  monkeypatch.setattr(ranges, 'INLINE_BYTES', inline)
+  monkeypatch.setattr(ranges, 'MAX_UNIT_BYTES', 500 + inline)
   here = scan(tmp_path, f'{tmp_path}/here', by_class)
   there = scan(tmp_path, WORK, by_class)
   assert all(len(each.spill.blocks) > 3 for each in there)
@@ -91,8 +95,8 @@ def test_the_bytes_are_those_of_local_work_files(tmp_path, asked, monkeypatch, b
   found, work_dir = assign(there, WORK, by_class)
   asked.clear()
   assert written(found, work_dir, tmp_path / 'b', monkeypatch) == local
-  # Of each input file an output file takes one range of the rows, and one of the frames.
-  assert len(asked) == 2 * len(found) * len(there)
+  # Of each input file an output file takes a range of the frames, and one of rows if they are many.
+  assert len(asked) == (1 if inline else 2) * len(found) * len(there)
   assert [path for path in tmp_path.glob('tfx-balance-*/*')] == []
 
 

@@ -28,7 +28,14 @@ from tfx_balance.shuffle.output_layout import fan_out
 from tfx_balance.shuffle.select import sum_file_counts
 from tfx_balance.tfrecord.files import FileRanges, create_compressed, fill_ranges
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, ScratchBuffer
-from tfx_balance.tfrecord.packed import PackedFile, PackedWriter, merged
+from tfx_balance.tfrecord.packed import (
+  INLINE_BYTES,
+  MAX_UNIT_BYTES,
+  PackedFile,
+  PackedWriter,
+  merged,
+  packed_inline,
+)
 from tfx_balance.tfrecord.storage import storage_of
 from tfx_balance.tfrecord.work_files import WorkFile, new_output_file, open_as_is
 from tfx_balance.tfrecord.work_folder import scratch_folder
@@ -187,7 +194,8 @@ class RangePacker:
     self._file, self._work_dir = file, work_dir
     self._as_is = isinstance(file, str) and storage_of(work_dir).renames
     self._stack = contextlib.ExitStack()
-    self._writing: tuple[PackedWriter, BinaryIO] | None = None
+    self._source: BinaryIO | None = None
+    self._writer: PackedWriter | None = None
 
   def __enter__(self) -> RangePacker:
     return self
@@ -201,14 +209,23 @@ class RangePacker:
       return self._file.having(ranges)
     if self._as_is:
       return self._file
-    if self._writing is None:
-      path = f'{self._work_dir}/{posixpath.basename(self._file)}'
-      source = self._stack.enter_context(open_as_is(self._file))
-      self._writing = self._stack.enter_context(PackedWriter(path)), source
-    writer, source = self._writing
-    first = writer.n_units
-    writer.add_parts(source, merged(ranges))
-    return writer.packed(first)
+    ranges = merged(ranges)
+    path = f'{self._work_dir}/{posixpath.basename(self._file)}'
+    if self._source is None:
+      self._source = self._stack.enter_context(open_as_is(self._file))
+    small = None
+    if (ranges[:, 1] - ranges[:, 0]).sum() <= MAX_UNIT_BYTES:
+      small = packed_inline(self._source, ranges, path)
+      if len(small.inline) <= INLINE_BYTES:
+        return small
+    if self._writer is None:
+      self._writer = self._stack.enter_context(PackedWriter(path))
+    first = self._writer.n_units
+    if small is None:
+      self._writer.add_parts(self._source, ranges)
+    else:
+      self._writer.add_unit(small.inline, ranges)
+    return self._writer.packed(first)
 
 
 def all_files(groups: Iterable[FileGroup]) -> Iterator[tuple[FilesKey, None]]:

@@ -24,6 +24,8 @@ UNIT_BYTES = 64 << 10
 vain."""
 MAX_UNIT_BYTES = 1 << 20
 """Decompressed bytes of the largest unit."""
+INLINE_BYTES = 4 << 10
+"""Compressed bytes up to which a unit travels with what names it, so that no request is made."""
 GAP_BYTES = 64 << 10
 """Bytes between two units up to which they are read by one request."""
 
@@ -40,12 +42,14 @@ class PackedFile:
     units: First byte of each unit in the object, and its end, ascending: int64 [units, 2].
     n_parts: Number of parts in each unit: int64 [units].
     parts: First byte of each part in the file, and its end, unit by unit: int64 [parts, 2].
+    inline: The units themselves, where they are few bytes and in no object; b'' else.
   """
 
   path: str
   units: Ints
   n_parts: Ints
   parts: Ints
+  inline: bytes = b''
 
   def having(self, ranges: Ints) -> PackedFile:
     """Returns the units that have some of these ranges, which are first bytes and ends: [m, 2]."""
@@ -70,9 +74,8 @@ class PackedFile:
     parts = np.split(self.parts, np.cumsum(self.n_parts)[:-1]) if len(self.units) else []
     runs = list(_runs(self.units))
     requests = [(int(self.units[low, 0]), int(self.units[high - 1, 1])) for low, high in runs]
-    for (low, high), (start, _), data in zip(
-      runs, requests, read_ranges(self.path, requests), strict=True
-    ):
+    found = iter([self.inline]) if self.inline else read_ranges(self.path, requests)
+    for (low, high), (start, _), data in zip(runs, requests, found, strict=True):
       for i in range(low, high):
         first, end = (self.units[i] - start).tolist()
         sizes = parts[i][:, 1] - parts[i][:, 0]
@@ -112,6 +115,18 @@ def merged(ranges: Ints) -> Ints:
   new = np.append(True, ranges[1:, 0] > ends[:-1])[: len(ranges)]
   last = np.append(new[1:], True)[: len(ranges)]
   return np.stack([ranges[new, 0], ends[last]], axis=1)
+
+
+def packed_inline(source: BinaryIO, parts: Ints, path: str) -> PackedFile:
+  """Returns parts of a local file as one unit, which is inline."""
+  data, at = np.empty(int((parts[:, 1] - parts[:, 0]).sum()), np.uint8), 0
+  for low, high in parts.tolist():
+    source.seek(low)
+    fill(source, data[at : at + high - low], path)
+    at += high - low
+  unit = pa.Codec('zstd', compression_level=1).compress(data, asbytes=True)
+  units, n_parts = np.array([[0, len(unit)]], np.int64), np.array([len(parts)], np.int64)
+  return PackedFile(path, units, n_parts, parts, unit)
 
 
 class PackedWriter:
@@ -179,9 +194,13 @@ class PackedWriter:
       at += high - low
     self._write(data, np.array(parts, np.int64))
 
-  def _write(self, data: Any, parts: Ints) -> None:
-    unit = self._codec.compress(data)
-    self._out.write(memoryview(unit))
-    self._units.append((self._end, self._end + unit.size))
-    self._end += unit.size
+  def add_unit(self, unit: bytes, parts: Ints) -> None:
+    """Appends a unit that is compressed already, and has these parts."""
+    self._out.write(unit)
+    self._units.append((self._end, self._end + len(unit)))
+    self._end += len(unit)
     self._parts.append(parts)
+
+  def _write(self, data: Any, parts: Ints) -> None:
+    # As bytes: the length of a memoryview of pyarrow's buffer is that before it was cut.
+    self.add_unit(self._codec.compress(data, asbytes=True), parts)
