@@ -1,9 +1,9 @@
 """The label of large examples of different lengths, found in all of them at once.
 
 An example is a list of entries, a name and its values each, and to get from one entry to the next
-only lengths are read. So all examples are walked at the same time, an entry at a time: for large
-ones that is ten times faster than a parser, which copies them first. Whatever is not one value of
-the feature in each record, written as TensorFlow does, is left to the parser.
+only lengths are read. So all examples are walked at the same time, an entry at a time, where the
+parser copies them first. Whatever is not one value of the feature in each record, written as
+TensorFlow does, is left to the parser.
 
 Source: https://protobuf.dev/programming-guides/encoding.
 """
