@@ -111,17 +111,20 @@ def test_every_task_succeeds(run, package):
   assert list(root.rglob('saved_model.pb'))
 
 
-def test_a_task_killed_at_its_first_attempt_writes_the_same_bytes_at_its_second(run, engine, image):
+def test_a_task_killed_at_its_first_attempt_writes_the_same_bytes_at_its_second(
+  run, engine, image, folder
+):
   _, printed, root = run
   assert f'{KILLED}: killed, exit code 137' in printed
   assert f'{KILLED}: retry 1 of 2' in printed
   assert f'{KILLED}: retry 2 of 2' not in printed
   (retried,) = root.glob(f'*/{KILLED}/examples')
-  again = root / 'again'
+  again = folder / 'again'
+  again.mkdir()
+  again.chmod(0o777)
   text = (root / 'killed.json').read_text().replace(str(retried.parent), str(again))
-  engine.docker(
-    *('run', '--rm', '--network', 'none', '--volume', f'{root}:{root}', image, *json.loads(text))
-  )
+  volumes = [f'--volume={path}:{path}' for path in (root, again)]
+  engine.docker('run', '--rm', '--network', 'none', *volumes, image, *json.loads(text))
   found = all_bytes(retried)
   assert found == all_bytes(again / 'examples')
   assert SIDECAR_NAME in found

@@ -65,7 +65,7 @@ class SplitShares:
     """Returns the checked shares.
 
     >>> SplitShares.parse({'train': 0.8, 'test': 0.2})
-    SplitShares(weights={'train': 4, 'test': 1}, counts={})
+    SplitShares(weights={'train': 4, 'test': 1}, counts={}, folds=0)
 
     Args:
       splits: Weight by split: int, float (read as the decimal it shows) or Fraction. The default
