@@ -39,13 +39,13 @@ def describe_split(
 ) -> ClassDistribution:
   """Returns what StratifiedSplitter wrote: of each cell the records and their ideal number."""
   cell = functools.cache(CellRecords)  # of many strata, few cells differ
-  records, quotas, told = (x.tolist() for x in (plan.records, plan.quotas, plan.predefined))
+  records, quotas, predefined = (x.tolist() for x in (plan.records, plan.quotas, plan.predefined))
   shares = {n: [_number(n * share) for share in plan.shares] for n in set(records)}
-  rows = zip(records, quotas, told, strict=True)
-  ideals = [row if predefined else shares[n] for n, row, predefined in rows]
+  rows = zip(records, quotas, predefined, strict=True)
+  ideals = [row if is_predefined else shares[n] for n, row, is_predefined in rows]
   columns = plan.quotas.T.tolist()
   stratified = int(plan.records[~plan.predefined].sum())
-  told_sums = plan.quotas[plan.predefined].sum(axis=0).tolist()
+  predefined_sums = plan.quotas[plan.predefined].sum(axis=0).tolist()
   return ClassDistribution(
     'StratifiedSplitter',
     parameters,
@@ -53,12 +53,12 @@ def describe_split(
     {
       name: SplitRecords(
         sum(column),
-        _number(stratified * share + n_told),
+        _number(stratified * share + n_predefined),
         _finite(imbalance_ratio(column)),
         files.get(name),
       )
-      for name, column, share, n_told in zip(
-        plan.splits, columns, plan.shares, told_sums, strict=True
+      for name, column, share, n_predefined in zip(
+        plan.splits, columns, plan.shares, predefined_sums, strict=True
       )
     },
     tuple(

@@ -44,8 +44,8 @@ def stratified_indices(
     seed: Seed of the draw.
     counts: Number of items by split, as in `StratifiedSplitter`.
     rest: Name of the split that gets what `counts` leaves.
-    split_by: Values that tell the split of each item, [n] as `labels`; None where none do. Items
-      whose split they do not tell are an error, or stratified where `splits` are given.
+    split_by: Values that predefine the split of each item, [n] as `labels`; None for no predefined
+      splits. Items without one are an error, or stratified where `splits` are given.
     split_values: Splits by value of `split_by`; None where a value is the name of its split.
     folds: Number of folds, as in `StratifiedSplitter`; 0 for none.
     key: Values by which items are chosen, [n] as `labels`, such as ids: an item keeps its rank when

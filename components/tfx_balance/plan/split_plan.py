@@ -48,7 +48,7 @@ class SplitPlan:
     quotas: Records per stratum and split: int64 [strata, splits]; every row sums to the stratum's
       records.
     shares: Exact share of each split in every stratum that is stratified.
-    predefined: Whether the data tells the split of a stratum: bool [strata].
+    predefined: Whether the split of a stratum is predefined: bool [strata].
   """
 
   strata: Sequence[Stratum]

@@ -1,4 +1,4 @@
-"""What a person asks of a split: shares by weight or count, and splits that the data tells."""
+"""What a person asks of a split: shares by weight or count, and predefined splits."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ class PredefinedSplits:
       ConfigError: if one breaks a rule.
     """
     fix = "give one such as 'set'"
-    feature = check_text('split_by', split_by, 'the name of the feature that tells the split', fix)
+    feature = check_text('split_by', split_by, 'the name of the feature that holds the split', fix)
     if split_values is None:
       return cls(feature, None, required)
     example = '{"validation": "eval"}'
@@ -224,9 +224,9 @@ def parse_shares(
   split_values: Mapping[Any, str] | None,
   folds: int,
 ) -> tuple[SplitShares, PredefinedSplits | None]:
-  """Returns the checked shares of the splits, and the splits that a feature tells, if one does.
+  """Returns the checked shares of the splits, and the predefined splits, if a feature has them.
 
-  Where one does, and no weights are given, each record must have a split.
+  Where a feature has them and no weights are given, each record must have a split.
 
   Raises:
     ConfigError: if an argument breaks a rule, or two do not combine.
@@ -237,11 +237,11 @@ def parse_shares(
   if split_by is None:
     if split_values is not None:
       raise ConfigError('split_values= maps values of split_by=, which is not given; give it')
-    return SplitShares.parse(DEFAULT_SPLITS if default else splits, counts, rest, folds), None
+    return SplitShares.parse(splits, counts, rest, folds), None
   if counts or rest:
     raise ConfigError(
       f'split_by={split_by!r} does not combine with counts= and rest=; leave these out, and give '
-      f'weights as splits= for records whose split is not told'
+      f'weights as splits= for records without a predefined split'
     )
   predefined = PredefinedSplits.parse(split_by, split_values, required=default)
   if folds and (default or FOLDED in predefined.among(())):
@@ -251,7 +251,7 @@ def parse_shares(
     )
   if default and predefined.by_value:
     return SplitShares({}, {}), predefined
-  return SplitShares.parse(DEFAULT_SPLITS if default else splits, folds=folds), predefined
+  return SplitShares.parse(splits, folds=folds), predefined
 
 
 def check_split_name(name: Any) -> None:

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.fixed_layout import Bytes, ValueKind
-
-Ints = npt.NDArray[np.int64]
 
 _FIRST, _SECOND = 0x0A, 0x12  # tags of a delimited field 1 or 2
 _KINDS: dict[int, ValueKind] = {0x0A: 'bytes', 0x12: 'float', 0x1A: 'int'}

@@ -13,8 +13,8 @@ import xxhash
 from tfx_balance.errors import DataError
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import Ints, UInts, mix
-from tfx_balance.scan.fixed_layout import FixedLayout
 from tfx_balance.scan.strata import BATCH_RECORDS, ClassColumn, Payload
+from tfx_balance.tfrecord.frames import Frames
 
 _VALUE, _LENGTH, _NEXT = (tie_break(0, 'key', part) for part in ('value', 'length', 'next'))
 
@@ -28,39 +28,28 @@ class RecordKeys:
 
   def __init__(self, features: Sequence[str], payload: Payload, path: str) -> None:
     self._columns = [ClassColumn(name, payload, path) for name in features]
-    self._payload = payload
     self._path = path
 
-  def hashes(
-    self, records: Sequence[bytes], positions: Ints, table: npt.NDArray[np.uint8] | None = None
-  ) -> UInts:
+  def hashes(self, frames: Frames, positions: Ints) -> UInts:
     """Returns the hash of each record: uint64 [n].
 
     Args:
-      records: Records, all of which can be parsed.
+      frames: Frames of the records, all of which can be parsed.
       positions: Position of each in the file, for messages: int64 [n].
-      table: Same records as rows, where they have one length: uint8 [n, bytes].
 
     Raises:
       DataError: if a record has no value of a feature.
     """
-    found = np.zeros(len(records), np.uint64)
+    found = np.zeros(len(frames), np.uint64)
     for column in self._columns:
-      found = mix(found ^ self._of_column(column, records, positions, table), _NEXT)
+      found = mix(found ^ self._of_column(column, frames, positions), _NEXT)
     return found
 
-  def _of_column(
-    self,
-    column: ClassColumn,
-    records: Sequence[bytes],
-    positions: Ints,
-    table: npt.NDArray[np.uint8] | None,
-  ) -> UInts:
-    if table is not None and self._payload == 'FORMAT_TF_EXAMPLE':
-      layout = FixedLayout.of(records[0], column.name)
-      values = None if layout is None else layout.values(table)
-      if values is not None:
-        return mix(_hashes(values), _VALUE)
+  def _of_column(self, column: ClassColumn, frames: Frames, positions: Ints) -> UInts:
+    found = column.values_by_place(frames)
+    if found is not None:
+      return mix(_hashes(found[1]), _VALUE)
+    records = frames.payloads()
     batches = range(0, len(records), BATCH_RECORDS)
     slices = [slice(i, i + BATCH_RECORDS) for i in batches]
     parsed = [self._parsed(column, records[part], positions[part]) for part in slices]

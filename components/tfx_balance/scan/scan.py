@@ -271,10 +271,9 @@ def _index(
     hashes = map(xxhash.xxh3_64_intdigest, frames.views())
     rows['hash'] = np.fromiter(hashes, np.uint64, len(frames))
   elif rows['code'].max(initial=0) < BAD:
-    rows['hash'] = keys.hashes(frames.payloads(), positions, frames.table())
+    rows['hash'] = keys.hashes(frames, positions)
   else:
     kept = np.flatnonzero(rows['code'] < BAD)
-    records = frames.payloads()
     rows['hash'][:] = 0
-    rows['hash'][kept] = keys.hashes([records[i] for i in kept.tolist()], positions[kept])
+    rows['hash'][kept] = keys.hashes(frames.take(kept), positions[kept])
   return rows

@@ -72,14 +72,19 @@ class ClassColumn:
       frames: Frames of the records.
       position: Position of the first one in the file.
     """
-    found = self._values_by_place(frames)
+    found = self.values_by_place(frames)
     if found is None or self.kind not in (None, found[0]):
       return None
     self.kind = found[0]
     return self._as_classes(found[1], position)
 
-  def _values_by_place(self, frames: Frames) -> tuple[ValueKind, npt.NDArray[Any]] | None:
-    """Returns the type and the values of records that lie alike or are large, or None."""
+  def values_by_place(self, frames: Frames) -> tuple[ValueKind, npt.NDArray[Any]] | None:
+    """Returns the type and the values of records that lie alike or are large, one value each.
+
+    None if the parser must tell.
+    """
+    if not len(frames) or self._payload != 'FORMAT_TF_EXAMPLE':
+      return None
     table = frames.table()
     if table is not None:
       layout = FixedLayout.of(table[0].tobytes(), self.name)
@@ -263,10 +268,9 @@ class StratumDecoder:
     """
     if not self._sniffed:
       self._sniff(frames.take(np.arange(min(len(frames), _SNIFFED_RECORDS))).payloads())
-    if len(frames) and self._payload == 'FORMAT_TF_EXAMPLE':
-      columns = list(self._classes_by_place(frames))
-      if len(columns) == len(self._columns):
-        return self._codes(columns)
+    columns = list(self._classes_by_place(frames))
+    if len(columns) == len(self._columns):
+      return self._codes(columns)
     return self.parse(frames.payloads())
 
   def parse(self, records: list[bytes]) -> npt.NDArray[np.uint32]:

@@ -89,8 +89,8 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       max_record_bytes: Bytes of the longest record; a file with a longer one is refused.
       bad_records: Treatment of records that cannot be used: 'error', or 'skip', which counts them.
       max_bad_records: Number of bad records in all the files that may be skipped.
-      split_by: Feature that tells the split of a record, of any type that a class may have. Records
-        whose split it does not tell are an error, or stratified where `splits` are given.
+      split_by: Feature that predefines the split of a record, of any type that a class may have.
+        Records without a predefined split are an error, or stratified where `splits` are given.
       split_values: Splits by value of `split_by`; None where a value is the name of its split.
       folds: Number of folds for cross-validation, up to 1,000; 0 for none. They share the weight of
         'train' and are the splits 'fold-0', 'fold-1' and so on; `fold_splits` tells which to train

@@ -33,15 +33,8 @@ from tfx_balance.tfrecord.reading import ReadOptions
 ALGORITHM_VERSION = 3
 """Raised whenever the same data and arguments give another split: it is part of TFX's cache key."""
 
-
-_SHARES = (
-  'splits',
-  'counts',
-  'rest',
-  'split_by',
-  'split_values',
-  'folds',
-)  # which are checked together
+# Which are checked together.
+_SHARES = ('splits', 'counts', 'rest', 'split_by', 'split_values', 'folds')
 
 
 @dataclass(frozen=True)
@@ -51,7 +44,7 @@ class SplitterParameters:
   Attributes:
     features: Features that strata are made of; `predefined.feature` is the last of them.
     shares: Weights and counts of the splits.
-    predefined: Splits that a feature tells; None where none does.
+    predefined: Splits by the values of a feature; None where no feature predefines them.
     key: Features that identify a record; none where its bytes do.
     input_splits: Splits to re-split; None for all.
     seed: Seed of the selection.
@@ -109,16 +102,13 @@ class SplitterParameters:
       seed=check_seed(properties.get('seed', 0)),
       missing=missing_label(properties.get('missing_label', 'error')),
       reading=read_options(properties),
-      output_files=_output_files(
-        properties.get('output_files'),
-        predefined.among(shares.names) if predefined else shares.names,
-      ),
+      output_files=_output_files(properties.get('output_files'), _split_names(shares, predefined)),
     )
 
   @property
   def split_names(self) -> tuple[str, ...]:
     """The splits to write."""
-    return self.predefined.among(self.shares.names) if self.predefined else self.shares.names
+    return _split_names(self.shares, self.predefined)
 
   def describe(self) -> dict[str, Any]:
     """Returns the parameters as the sidecar shows them."""
@@ -159,6 +149,10 @@ def _plain_shares(splits: Any, shares: SplitShares) -> dict[str, Any]:
   """Returns `splits` and `counts` in whole numbers; the default `splits` are left out."""
   default = splits is None or splits is DEFAULT_SPLITS
   return {'splits': None if default else shares.weights, 'counts': shares.counts or None}
+
+
+def _split_names(shares: SplitShares, predefined: PredefinedSplits | None) -> tuple[str, ...]:
+  return predefined.among(shares.names) if predefined else shares.names
 
 
 def _output_files(value: Any, splits: tuple[str, ...]) -> dict[str, int]:

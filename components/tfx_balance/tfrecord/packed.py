@@ -119,14 +119,26 @@ def merged(ranges: Ints) -> Ints:
 
 def packed_inline(source: BinaryIO, parts: Ints, path: str) -> PackedFile:
   """Returns parts of a local file as one unit, which is inline."""
+  unit = _compressed(_read_parts(source, parts, path))
+  units, n_parts = np.array([[0, len(unit)]], np.int64), np.array([len(parts)], np.int64)
+  return PackedFile(path, units, n_parts, parts, unit)
+
+
+def _read_parts(source: BinaryIO, parts: Ints, path: str) -> npt.NDArray[np.uint8]:
+  """Returns parts of a local file one after another: uint8 [bytes]."""
   data, at = np.empty(int((parts[:, 1] - parts[:, 0]).sum()), np.uint8), 0
   for low, high in parts.tolist():
     source.seek(low)
     fill(source, data[at : at + high - low], path)
     at += high - low
-  unit = pa.Codec('zstd', compression_level=1).compress(data, asbytes=True)
-  units, n_parts = np.array([[0, len(unit)]], np.int64), np.array([len(parts)], np.int64)
-  return PackedFile(path, units, n_parts, parts, unit)
+  return data
+
+
+def _compressed(data: Any) -> bytes:
+  """Returns a unit of some bytes."""
+  # As bytes: the length of a memoryview of pyarrow's buffer is that before it was cut.
+  unit: bytes = pa.Codec('zstd', compression_level=1).compress(data, asbytes=True)
+  return unit
 
 
 class PackedWriter:
@@ -135,7 +147,6 @@ class PackedWriter:
   def __init__(self, path: str) -> None:
     self._path = path
     self._out = create_as_is(path)
-    self._codec = pa.Codec('zstd', compression_level=1)
     self._end = 0
     self._units: list[tuple[int, int]] = []
     self._parts: list[Ints] = []
@@ -163,7 +174,7 @@ class PackedWriter:
 
   def add(self, data: Any, place: int) -> None:
     """Appends a unit: bytes, and where they begin in the file."""
-    self._write(data, np.array([[place, place + len(data)]], np.int64))
+    self.add_unit(_compressed(data), np.array([[place, place + len(data)]], np.int64))
 
   def add_parts(self, source: BinaryIO, parts: Ints) -> None:
     """Appends parts of a local file, in one unit or, if they are long, in several.
@@ -181,18 +192,14 @@ class PackedWriter:
         n += high - low
         low = high
         if n == MAX_UNIT_BYTES:
-          self._copy(source, held, n)
+          self._add_parts(source, held)
           held, n = [], 0
     if held:
-      self._copy(source, held, n)
+      self._add_parts(source, held)
 
-  def _copy(self, source: BinaryIO, parts: list[tuple[int, int]], n: int) -> None:
-    data, at = np.empty(n, np.uint8), 0
-    for low, high in parts:
-      source.seek(low)
-      fill(source, data[at : at + high - low], self._path)
-      at += high - low
-    self._write(data, np.array(parts, np.int64))
+  def _add_parts(self, source: BinaryIO, held: list[tuple[int, int]]) -> None:
+    parts = np.array(held, np.int64)
+    self.add_unit(_compressed(_read_parts(source, parts, self._path)), parts)
 
   def add_unit(self, unit: bytes, parts: Ints) -> None:
     """Appends a unit that is compressed already, and has these parts."""
@@ -200,7 +207,3 @@ class PackedWriter:
     self._units.append((self._end, self._end + len(unit)))
     self._end += len(unit)
     self._parts.append(parts)
-
-  def _write(self, data: Any, parts: Ints) -> None:
-    # As bytes: the length of a memoryview of pyarrow's buffer is that before it was cut.
-    self.add_unit(self._codec.compress(data, asbytes=True), parts)
