@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from tfx_balance.arguments import (
@@ -23,6 +20,7 @@ from tfx_balance.arguments import (
 from tfx_balance.augment import AugmentFn, PoolFn, check_augment_fn
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import fn_args as fn_args_lib
+from tfx_balance.inputs.class_priors import ClassPriors
 from tfx_balance.inputs.file_names import (
   SPLIT_PREFIX,
   files_in,
@@ -31,7 +29,6 @@ from tfx_balance.inputs.file_names import (
   read_images,
 )
 from tfx_balance.inputs.file_source import FileSource
-from tfx_balance.inputs.losses import Loss, logit_adjusted_cross_entropy, weighted_cross_entropy
 from tfx_balance.inputs.parsing import FeatureSpec, check_feature_spec, example_parser, index_lookup
 from tfx_balance.inputs.python_calls import options_of_calls
 from tfx_balance.inputs.record_files import checked_batches, promised_records
@@ -39,29 +36,23 @@ from tfx_balance.inputs.record_source import (
   DEFAULT_MEMORY_BUDGET,
   ArraySource,
   ExampleSource,
-  RecordSource,
   collect,
 )
 from tfx_balance.inputs.staging import staged, staged_pattern
 from tfx_balance.inputs.training import LABEL_FORMS, BatchSlice, batch_maker, draw_dataset
 from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.batch_quota import check_batch_size
-from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.record_order import RecordOrder
 from tfx_balance.plan.sampling import (
-  SCHEMES,
   Epoch,
   Sampling,
   Schedule,
-  all_equal,
-  class_weights,
   epoch_steps,
-  log_shares,
 )
 
 
 @dataclass(frozen=True)
-class BalancedInputs:
+class BalancedInputs(ClassPriors):
   """Batches of records of unequal classes, sampled as a strategy says.
 
   `strategy`, here and in all methods, is 'exact' (every batch holds the floor or the ceiling of
@@ -72,13 +63,12 @@ class BalancedInputs:
   `tfx_balance.plan.sampling`).
 
   Attributes:
-    source: Source of the records.
+    source: Source of the records; see `ClassPriors`.
     feature_spec: Default feature spec, the label included.
     label: Name of the label feature, or None for arrays.
     eval_files: Patterns of the files that `eval` reads, by split.
   """
 
-  source: RecordSource
   feature_spec: FeatureSpec | None = None
   label: str | None = None
   eval_files: Mapping[str, Sequence[str]] | None = None
@@ -343,139 +333,6 @@ class BalancedInputs:
     """Returns the same inputs with another default feature spec."""
     return replace(self, feature_spec=check_feature_spec(feature_spec))
 
-  @property
-  def classes(self) -> tuple[ClassValue, ...]:
-    """The classes in the plan's order, which indices, weights and priors share."""
-    return self.source.counts.classes
-
-  def class_weight(
-    self,
-    scheme: str = 'balanced',
-    *,
-    strategy: str = 'natural',
-    q: float | None = None,
-    ratios: Mapping[Any, Any] | None = None,
-    beta: float = 0.999,
-    split: str | None = None,
-  ) -> dict[int, float]:
-    """Returns class index to weight in the loss, as `fit(class_weight=...)` takes it.
-
-    Weights are relative to the sampling of the batches: for balanced batches they are 1, and a
-    warning says so.
-
-    Args:
-      scheme: 'balanced' (scikit-learn's n_samples / (n_classes n_c) on natural batches), or
-        'effective' (effective number of samples, Cui et al. 2019); their mean over the samples is
-        1 in both.
-      strategy: Strategy of the batches, as in `train`.
-      q: Exponent of the weights, as in `train`.
-      ratios: Weight by class, as in `train`.
-      beta: Parameter of 'effective', 0 or more and below 1.
-      split: Split whose natural counts 'effective' uses; see `log_prior`.
-
-    Raises:
-      ConfigError: if an argument breaks a rule.
-    """
-    sampling = Sampling(strategy, q, ratios)
-    return dict(enumerate(self._class_weights(sampling, scheme, beta, split)))
-
-  def weighted_loss(self, scheme: str = 'balanced', **arguments: Any) -> Loss:
-    """Returns a cross-entropy of class indices and logits, weighted by `class_weight`.
-
-    Args:
-      scheme: 'balanced' or 'effective'; see `class_weight`.
-      **arguments: Other arguments of `class_weight`.
-    """
-    return weighted_cross_entropy(list(self.class_weight(scheme, **arguments).values()))
-
-  def log_prior(self, split: str | None = None) -> npt.NDArray[np.float32]:
-    """Returns the log of each class's natural share: float32 [n_classes].
-
-    Args:
-      split: One of the input splits that were merged; None where there was only one.
-
-    Raises:
-      ConfigError: if several were merged and none is named: copies among them flatten the prior.
-      DataError: if a class has no record in it.
-    """
-    return np.array(log_shares(self.source.natural_counts(split)), np.float32)
-
-  def prior_correction(
-    self,
-    *,
-    split: str | None = None,
-    strategy: str = 'exact',
-    q: float | None = None,
-    ratios: Mapping[Any, Any] | None = None,
-  ) -> npt.NDArray[np.float32]:
-    """Returns log natural share - log sampled share: float32 [n_classes].
-
-    Add it to the logits of a model that was trained on such batches: its probabilities then are
-    those of the natural classes.
-
-    Args:
-      split: Split with the natural shares; see `log_prior`.
-      strategy: Strategy of the batches, as in `train`.
-      q: Exponent of the weights, as in `train`.
-      ratios: Weight by class, as in `train`; a ratio of 0 gives +inf.
-
-    Raises:
-      ConfigError: if an argument breaks a rule.
-    """
-    sampled = Sampling(strategy, q, ratios).constant(self.source.counts)
-    correction = self.log_prior(split) - np.array(log_shares(sampled), np.float32)
-    _warn_if_equal(correction.tolist(), 'the correction', strategy)
-    return correction
-
-  def logit_adjusted_loss(
-    self,
-    tau: float = 1.0,
-    *,
-    strategy: str = 'natural',
-    q: float | None = None,
-    ratios: Mapping[Any, Any] | None = None,
-  ) -> Loss:
-    """Returns the logit-adjusted cross-entropy (Menon et al. 2021) of class indices and logits.
-
-    The prior is that of the batches: on balanced ones this is plain cross-entropy, and a
-    warning says so.
-
-    Args:
-      tau: Factor of the log prior.
-      strategy: Strategy of the batches, as in `train`.
-      q: Exponent of the weights, as in `train`.
-      ratios: Weight by class, as in `train`.
-
-    Raises:
-      ConfigError: if an argument breaks a rule.
-    """
-    sampled = Sampling(strategy, q, ratios).constant(self.source.counts)
-    _warn_if_equal([float(weight) for weight in sampled], 'the adjustment', strategy)
-    return logit_adjusted_cross_entropy(log_shares(sampled), tau)
-
-  def _class_weights(
-    self, sampling: Sampling, scheme: str, beta: float = 0.999, split: str | None = None
-  ) -> list[float]:
-    """Returns the weights of `class_weight` as a list, for batches sampled in any way."""
-    counts, natural = self.source.counts, None
-    check_choice('scheme', scheme, SCHEMES)
-    if split is not None or scheme == 'effective':
-      natural = self.source.natural_counts(split)
-    records = natural if natural and scheme == 'effective' else counts.records
-    found = class_weights(records, sampling.constant(counts), scheme, beta)
-    _warn_if_equal([weight for weight in found if weight], 'the class weights', sampling.strategy)
-    return found
-
   def _spec(self, feature_spec: FeatureSpec | None) -> FeatureSpec | None:
     """Returns a feature spec, or the default where there is none."""
     return self.feature_spec if feature_spec is None else check_feature_spec(feature_spec)
-
-
-def _warn_if_equal(values: Sequence[float], what: str, strategy: str) -> None:
-  """Warns the caller of a public method where values are all equal."""
-  if all_equal(values):
-    warnings.warn(
-      f'{what} does nothing: under strategy={strategy!r} all classes are sampled alike; leave it '
-      f"out, or sample with strategy='natural'",
-      stacklevel=4,
-    )
