@@ -12,6 +12,7 @@ import numpy as np
 from tfx_balance.plan.ranks import Candidates, Thresholds
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.plan.split_shares import DEFAULT_SPLITS, SplitShares
+from tfx_balance.plan.stable_splits import stable_thresholds
 from tfx_balance.scan.scan import InputFile, ScannedFile
 from tfx_balance.scan.totals import Totals
 from tfx_balance.shuffle.ranges import FilesKey, GatherRanges, all_files
@@ -66,6 +67,7 @@ def split_request(
     'missing': 'error',
     'reading': READ_DEFAULTS,
     'output_files': {},
+    'mode': 'exact',
     'input_splits': None,
   }
   target = request_target(folder, arguments)
@@ -103,9 +105,11 @@ def split_without_runner(
   scan = new_scan(request)
   scanned = [found for file in files for found in scan.process(file)]
   job = plan_job(totals_of(scanned), request)
-  thresholds = thresholds_of(scanned, job.selection)
+  stable = request.parameters.mode == 'stable'
+  thresholds = stable_thresholds(job.plan) if stable else thresholds_of(scanned, job.selection)
   assign = transform.AssignSplits()
-  return job, *gather(job, [assign.process(found, job, thresholds) for found in scanned])
+  counts, written = gather(job, [assign.process(found, job, thresholds) for found in scanned])
+  return job.with_counts(counts) if stable else job, counts, written
 
 
 def gather(job: Job, assigned: Sequence[Iterable[Any]]) -> tuple[np.ndarray, list[WorkFile]]:

@@ -169,7 +169,7 @@ def test_a_ratio_that_is_no_number_is_null(records, arguments):
       {'splits': {'train': 99, 'test': 1}},
       0,
       [
-        "split 'test' is empty: its share of 4 records is below one; SchemaGen needs",
+        "split 'test' is empty: it gets none of 4 records; SchemaGen needs",
       ],
       id='empty split',
     ),

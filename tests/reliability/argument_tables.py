@@ -64,6 +64,7 @@ def component_apis() -> Iterator[Api]:
       'seed': SEED,
       'missing_label': frozenset(),
       'output_files': JSON_NONE | INTEGERS | {'{}'},
+      'mode': frozenset(),
       **reading,
     },
   )
@@ -176,6 +177,7 @@ def plan_apis() -> Iterator[Api]:
       'splits': NONE | {'{"x": 1}'},
       'seed': SEED,
       'counts': NONE | {'{}', '{"x": 1}'},
+      'mode': frozenset(),
     },
     data=frozenset({'labels'}),
   )

@@ -26,6 +26,7 @@ from tfx_balance.plan.class_value import ClassValue, stratum_name
 from tfx_balance.plan.distribution import imbalance_ratio
 from tfx_balance.plan.pool_plan import PoolPlan
 from tfx_balance.plan.split_plan import SplitPlan
+from tfx_balance.plan.stable_splits import deviation
 
 _SHOWN_CLASSES = 5  # in a warning; the cells have them all
 
@@ -67,6 +68,7 @@ def describe_split(
     ),
     tuple(passed_through),
     (
+      *(_by_chance(plan) if parameters.get('mode') == 'stable' else ()),
       *split_warnings(plan, source.dropped),
       *_unmapped(plan, parameters.get('split_by')),
       *_skipped([source]),
@@ -252,7 +254,7 @@ def _some(names: Sequence[str]) -> str:
 def split_warnings(plan: SplitPlan, dropped: int) -> list[str]:
   """Returns what a person should know about the split, a sentence each."""
   warnings = [
-    f'split {name!r} is empty: its share of {plan.records.sum()} records is below one; '
+    f'split {name!r} is empty: it gets none of {plan.records.sum()} records; '
     f'SchemaGen needs exclude_splits=[{name!r}]'
     for name, total in zip(plan.splits, plan.totals(), strict=True)
     if not total
@@ -261,6 +263,21 @@ def split_warnings(plan: SplitPlan, dropped: int) -> list[str]:
   if dropped:
     warnings.append(_dropped(dropped))
   return warnings
+
+
+def _by_chance(plan: SplitPlan) -> list[str]:
+  """Returns how near a split by hash alone came to its shares, a sentence."""
+  n = int(plan.records[~plan.predefined].sum())
+  dealt = plan.quotas[~plan.predefined].sum(axis=0).tolist()
+  cells = [
+    f'{name!r} has {held} of ideally {_number(n * share):.6g} (standard deviation '
+    f'{deviation(n, share):.3g})'
+    for name, held, share in zip(plan.splits, dealt, plan.shares, strict=True)
+    if share
+  ]
+  if not n:
+    return []
+  return [f"mode='stable' deals records by chance, so counts are not exact: {_some(cells)}"]
 
 
 def _unmapped(plan: SplitPlan, split_by: str | None) -> list[str]:

@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.arguments import check_seed, shown
-from tfx_balance.errors import DataError
+from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.class_value import ClassValue, Stratum
-from tfx_balance.plan.ranks import Ints, UInts, ranks
+from tfx_balance.plan.ranks import Assigner, Ints, UInts, ranks
 from tfx_balance.plan.sampling import TrainingCounts
+from tfx_balance.plan.split_modes import check_modes
 from tfx_balance.plan.split_plan import plan_splits
 from tfx_balance.plan.split_shares import DEFAULT_SPLITS, parse_shares
+from tfx_balance.plan.stable_splits import parse_mode, stable_thresholds
 
 
 def stratified_indices(
@@ -28,6 +30,7 @@ def stratified_indices(
   split_values: Mapping[Any, str] | None = None,
   folds: int = 0,
   key: npt.ArrayLike | None = None,
+  mode: str = 'exact',
 ) -> dict[str, Ints]:
   """Returns the indices of each split, with every class at its exact share in each.
 
@@ -50,12 +53,15 @@ def stratified_indices(
     folds: Number of folds, as in `StratifiedSplitter`; 0 for none.
     key: Values by which items are chosen, [n] as `labels`, such as ids: an item keeps its rank when
       others come or go. None for the indices.
+    mode: 'exact', or 'stable', as in `StratifiedSplitter`: an item keeps its split when others come
+      or go, and items of one key share a split. It needs `key`.
 
   Returns:
     int64 [items of the split], ascending, for each split.
 
   Raises:
-    ConfigError: if the seed, or a split's name, weight or count, breaks a rule.
+    ConfigError: if the seed, or a split's name, weight or count, breaks a rule; if modes do not
+      combine.
     DataError: if the labels are empty, not [n], or not classes; if counts ask for too many.
   """
   seed = check_seed(seed)
@@ -63,12 +69,22 @@ def stratified_indices(
   strata, records, rows = _count_strata(features)
   told = None if split_by is None else 'split_by'
   shares, predefined = parse_shares(splits, counts, rest, told, split_values, folds)
-  plan = plan_splits(strata, records, shares, seed, predefined)
+  stable = parse_mode(mode) == 'stable'
+  asked = {'counts': bool(shares.counts), 'mode': stable}
+  check_modes([name for name, is_asked in asked.items() if is_asked])
+  if stable and key is None:
+    raise ConfigError("mode='stable' deals items by their keys, and key= is not given; give ids")
+  plan = plan_splits(strata, records, shares, seed, predefined, stable)
   hashes = np.arange(len(rows), dtype=np.uint64) if key is None else _hashes(key, len(rows))
   rank = ranks(hashes[rows], seed, 'indices')
-  order = rows[np.lexsort((rank, np.repeat(np.arange(len(strata)), records)))]
+  of_row = np.repeat(np.arange(len(strata)), records)
   split = np.empty(len(rows), np.int64)
-  split[order] = np.repeat(np.tile(np.arange(len(plan.splits)), len(strata)), np.ravel(plan.quotas))
+  if stable:
+    everyone = Assigner(stable_thresholds(plan), np.arange(len(strata)), 0)
+    split[rows] = everyone.assign(of_row, rank)
+  else:
+    in_order = np.repeat(np.tile(np.arange(len(plan.splits)), len(strata)), np.ravel(plan.quotas))
+    split[rows[np.lexsort((rank, of_row))]] = in_order
   return {name: np.flatnonzero(split == i) for i, name in enumerate(plan.splits)}
 
 

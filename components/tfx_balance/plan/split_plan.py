@@ -102,6 +102,7 @@ def plan_splits(
   shares: SplitShares,
   seed: int = 0,
   predefined: PredefinedSplits | None = None,
+  stable: bool = False,
 ) -> SplitPlan:
   """Returns quotas within one record of ideal in every cell, class and split.
 
@@ -115,6 +116,7 @@ def plan_splits(
     shares: Shares of the splits, in which strata that are not predefined are split.
     seed: Seed of the rounding.
     predefined: Splits of strata by their last feature; None where there are none.
+    stable: Whether quotas of strata that are stratified are left 0, for hashes to tell.
 
   Raises:
     ConfigError: if `predefined` maps a value that there is not.
@@ -123,7 +125,7 @@ def plan_splits(
   """
   sizes = np.asarray(records, np.int64)
   if predefined is None:
-    quotas, exact = _stratify(strata, sizes, shares, seed)
+    quotas, exact = _stratify(strata, sizes, shares, seed, stable)
     return SplitPlan(strata, sizes, shares.names, quotas, exact, np.zeros(len(sizes), bool))
   if not sizes.any():
     raise _no_records()
@@ -136,16 +138,21 @@ def plan_splits(
   exact = (Fraction(0),) * len(names)
   if sizes[~told].any():
     rest = list(itertools.compress(strata, ~told))
-    quotas[~told, : len(shares.names)], of_rest = _stratify(rest, sizes[~told], shares, seed)
+    quotas[~told, : len(shares.names)], of_rest = _stratify(
+      rest, sizes[~told], shares, seed, stable
+    )
     exact = (*of_rest, *exact[len(of_rest) :])
   return SplitPlan(strata, sizes, names, quotas, exact, told)
 
 
 def _stratify(
-  strata: Sequence[Stratum], records: Ints, shares: SplitShares, seed: int
+  strata: Sequence[Stratum], records: Ints, shares: SplitShares, seed: int, stable: bool
 ) -> tuple[Ints, tuple[Fraction, ...]]:
   """Returns the quotas of strata, int64 [strata, splits], and the exact share of each split."""
   numerators, denominator = _exact_shares(int(records.sum()), shares)
+  exact = tuple(Fraction(numerator, denominator) for numerator in numerators)
+  if stable:
+    return np.zeros((len(strata), len(exact)), np.int64), exact
   distinct, which = np.unique(records, return_inverse=True)
   rows = [[n * numerator for numerator in numerators] for n in distinct.tolist()]
   quotas = controlled_rounding(
@@ -155,7 +162,7 @@ def _stratify(
     keys=[stratum_key(stratum) for stratum in strata],
     seed=seed,
   )
-  return quotas, tuple(Fraction(numerator, denominator) for numerator in numerators)
+  return quotas, exact
 
 
 def _prefixes(strata: Sequence[Stratum]) -> Iterator[list[int]]:

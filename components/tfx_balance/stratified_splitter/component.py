@@ -31,9 +31,9 @@ class StratifiedSplitterSpec(types.ComponentSpec):
 class StratifiedSplitter(base_beam_component.BaseBeamComponent):
   """Re-splits `Examples` so that every class has its exact share in every split.
 
-  Each class in each split, and each split as a whole, is within one record of its ideal share.
-  Which records go where depends on the set of records and the seed alone: not on their order, the
-  number of files, or the runner.
+  Each class in each split, and each split as a whole, is within one record of its ideal share, but
+  where `mode='stable'` leaves them to chance. Which records go where depends on the set of records
+  and the seed alone: not on their order, the number of files, or the runner.
 
   `outputs['examples']` is an `Examples` artifact, with `class_distribution.json` at its root: the
   records and the ideal share of each class in each split, the seed and a fingerprint of the input.
@@ -68,6 +68,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
     split_values: Mapping[Any, str] | str | None = None,
     folds: int = 0,
     key: Sequence[str] | str | None = None,
+    mode: str = 'exact',
   ):
     """Makes the component; any argument but `examples` may be a RuntimeParameter of str or int.
 
@@ -98,6 +99,9 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       key: Features that identify a record, which all records have; None for all its bytes. Records
         are chosen by them, so that a change of other features, or of the order in which features
         were written, leaves a record in its split. The fingerprint of the input is of them too.
+      mode: 'exact', or 'stable': a record, or its `key`, keeps its split when data is added, and
+        equal ones share one; counts differ from the shares by chance then, with the standard
+        deviation sqrt(n p (1 - p)) for a share p of n records that differ.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -111,6 +115,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       split_values=split_values,
       folds=folds,
       key=key,
+      mode=mode,
       input_splits=input_splits,
       seed=seed,
       missing_label=missing_label,

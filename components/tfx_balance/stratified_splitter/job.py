@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.documents.descriptions import describe_split
+from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.split_plan import SplitPlan, plan_splits
 from tfx_balance.scan.scan import ScanFile
 from tfx_balance.scan.totals import Totals, check_features
@@ -35,6 +36,11 @@ class SplitJob(Job):
     return Selection(
       {'': self.totals.strata().strata}, self.quotas, self.request.parameters.seed, PURPOSE
     )
+
+  def with_counts(self, counts: Ints) -> SplitJob:
+    """Returns the job whose quotas are what was assigned: int64 [strata, splits]."""
+    plan = replace(self.plan, quotas=counts)
+    return replace(self, plan=plan, quotas=counts, written=tuple(plan.totals()))
 
   @property
   def groups(self) -> list[FileGroup]:
@@ -74,7 +80,14 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
   optional = {told.feature: 'split_by'} if told else {}
   check_features(totals, parameters.features, parameters.missing, 'stratify_by', optional)
   counts = totals.strata()
-  plan = plan_splits(counts.strata, counts.records, parameters.shares, parameters.seed, told)
+  plan = plan_splits(
+    counts.strata,
+    counts.records,
+    parameters.shares,
+    parameters.seed,
+    told,
+    stable=parameters.mode == 'stable',
+  )
   # The n-th files of all splits are written together, so that it is all the data that is cut.
   layouts = tuple(
     OutputLayout.of(

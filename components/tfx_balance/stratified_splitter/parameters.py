@@ -21,12 +21,14 @@ from tfx_balance.exec_properties import (
   optional_text,
   read_options,
 )
+from tfx_balance.plan.split_modes import check_modes
 from tfx_balance.plan.split_shares import (
   DEFAULT_SPLITS,
   PredefinedSplits,
   SplitShares,
   parse_shares,
 )
+from tfx_balance.plan.stable_splits import SplitMode, parse_mode
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import ReadOptions
 
@@ -34,7 +36,7 @@ ALGORITHM_VERSION = 3
 """Raised whenever the same data and arguments give another split: it is part of TFX's cache key."""
 
 # Which are checked together.
-_SHARES = ('splits', 'counts', 'rest', 'split_by', 'split_values', 'folds')
+_SHARES = ('splits', 'counts', 'rest', 'split_by', 'split_values', 'folds', 'mode')
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class SplitterParameters:
     missing: Treatment of records without a class.
     reading: Options of reading.
     output_files: Numbers of files by split, for splits with a given number.
+    mode: How many records a split gets.
   """
 
   TYPES: ClassVar[dict[str, type]] = {
@@ -65,6 +68,7 @@ class SplitterParameters:
     'key': str,
     'input_splits': str,
     'output_files': str,
+    'mode': str,
   }
 
   features: tuple[str, ...]
@@ -76,6 +80,7 @@ class SplitterParameters:
   missing: MissingLabel
   reading: ReadOptions
   output_files: Mapping[str, int]
+  mode: SplitMode
 
   @classmethod
   def decode(cls, properties: Mapping[str, Any]) -> SplitterParameters:
@@ -88,6 +93,9 @@ class SplitterParameters:
       from_json('split_values', properties.get('split_values'), Mapping),
       properties.get('folds', 0),
     )
+    mode = parse_mode(properties.get('mode', 'exact'))
+    asked = {'counts': bool(shares.counts), 'mode': mode == 'stable'}
+    check_modes([name for name, is_asked in asked.items() if is_asked])
     features = names('stratify_by', properties['stratify_by'])
     if predefined and predefined.feature in features:
       raise ConfigError(
@@ -103,6 +111,7 @@ class SplitterParameters:
       missing=missing_label(properties.get('missing_label', 'error')),
       reading=read_options(properties),
       output_files=_output_files(properties.get('output_files'), _split_names(shares, predefined)),
+      mode=mode,
     )
 
   @property
@@ -122,6 +131,7 @@ class SplitterParameters:
       **({'split_by': told.feature} if told else {}),
       **({'split_values': {str(key): by_value[key] for key in by_value}} if by_value else {}),
       **({'key': list(self.key)} if self.key else {}),
+      **({'mode': self.mode} if self.mode != 'exact' else {}),
       'input_splits': None if self.input_splits is None else list(self.input_splits),
       'seed': self.seed,
       'missing_label': self.missing,
@@ -136,6 +146,7 @@ def encode(**arguments: Any) -> dict[str, Any]:
   late = any(is_runtime(arguments[name]) for name in _SHARES)
   if late:
     checked.update({**dict.fromkeys((*_SHARES, 'output_files'), ''), 'folds': 0})
+    checked['mode'] = 'exact'
   parameters = SplitterParameters.decode(checked)
   if not late:
     arguments.update(_plain_shares(arguments['splits'], parameters.shares))

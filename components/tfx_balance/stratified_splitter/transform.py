@@ -15,6 +15,7 @@ import apache_beam as beam
 
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import Thresholds
+from tfx_balance.plan.stable_splits import stable_thresholds
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.spill import assigned_rows
 from tfx_balance.scan.totals import sum_groups
@@ -62,11 +63,17 @@ class StratifiedSplit(beam.PTransform):
     request = self.request
     scanned = scan_files(files, new_scan(request))
     job = sum_groups(scanned, lambda totals: plan_job(totals[''], request), request.n_files)
-    thresholds = find_file_thresholds(
-      scanned, job | 'Selection' >> beam.Map(attrgetter('selection')), request.n_files
-    )
+    stable = request.parameters.mode == 'stable'
+    if stable:
+      thresholds = job | 'Thresholds' >> beam.Map(lambda job: stable_thresholds(job.plan))
+    else:
+      selection = job | 'Selection' >> beam.Map(attrgetter('selection'))
+      thresholds = find_file_thresholds(scanned, selection, request.n_files)
     assigned = scanned | 'AssignSplits' >> beam.ParDo(
       AssignSplits(), beam.pvalue.AsSingleton(job), beam.pvalue.AsSingleton(thresholds)
     ).with_outputs(COUNTS, main='ranges')
     seed = request.parameters.seed
-    return gather_ranges(assigned, job, request.n_files, request.work_dir, seed)
+    job, counts, files = gather_ranges(assigned, job, request.n_files, request.work_dir, seed)
+    if stable:
+      job |= 'WithCounts' >> beam.Map(SplitJob.with_counts, beam.pvalue.AsSingleton(counts))
+    return job, counts, files

@@ -1,0 +1,33 @@
+"""Which modes of a split combine."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection
+
+from tfx_balance.errors import ConfigError
+
+# Of each pair, named by the arguments that ask for them: why they do not combine, and what to do.
+_APART: dict[frozenset[str], str] = {
+  frozenset({'mode', 'counts'}): (
+    "mode='stable' deals each record by its hash alone, so that no number is met exactly; give "
+    'weights as splits=, or leave mode= out'
+  ),
+}
+
+
+def check_modes(given: Collection[str]) -> None:
+  """Checks that modes combine.
+
+  >>> check_modes({'mode', 'folds'})
+
+  Args:
+    given: Names of the arguments that ask for a mode.
+
+  Raises:
+    ConfigError: if two of them do not combine; names both.
+  """
+  for pair in itertools.combinations(sorted(given), 2):
+    reason = _APART.get(frozenset(pair))
+    if reason:
+      raise ConfigError(f'{pair[0]}= and {pair[1]}= do not combine: {reason}')
