@@ -10,7 +10,6 @@ from typing import Any
 import tensorflow as tf
 
 from tfx_balance.arguments import (
-  check_choice,
   check_flag,
   check_path,
   check_seed,
@@ -29,7 +28,13 @@ from tfx_balance.inputs.file_names import (
   read_images,
 )
 from tfx_balance.inputs.file_source import FileSource
-from tfx_balance.inputs.parsing import FeatureSpec, check_feature_spec, example_parser, index_lookup
+from tfx_balance.inputs.parsing import (
+  FeatureSpec,
+  check_feature_spec,
+  example_parser,
+  index_lookup,
+  multi_hot,
+)
 from tfx_balance.inputs.python_calls import options_of_calls
 from tfx_balance.inputs.record_files import checked_batches, promised_records
 from tfx_balance.inputs.record_source import (
@@ -39,7 +44,7 @@ from tfx_balance.inputs.record_source import (
   collect,
 )
 from tfx_balance.inputs.staging import staged, staged_pattern
-from tfx_balance.inputs.training import LABEL_FORMS, BatchSlice, batch_maker, draw_dataset
+from tfx_balance.inputs.training import BatchSlice, batch_maker, check_label_form, draw_dataset
 from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.batch_quota import check_batch_size
 from tfx_balance.plan.record_order import RecordOrder
@@ -61,6 +66,10 @@ class BalancedInputs(ClassPriors):
   as it is, shuffled). For the first two, shares are equal, or follow `q` (records^q), `ratios`
   (class to weight, every class named) or, in `train`, a `schedule` (see
   `tfx_balance.plan.sampling`).
+
+  With several labels a record (`multilabel=True`), classes are label sets, weighted so that labels
+  have the shares: `q`, `ratios` and epochs are those of labels, and 'exact' batches hold the floor
+  or the ceiling of each label set's share; see `tfx_balance.plan.label_sets`.
 
   Attributes:
     source: Source of the records; see `ClassPriors`.
@@ -123,18 +132,22 @@ class BalancedInputs(ClassPriors):
     return cls(source, feature_spec, source.plan.label, files)
 
   @classmethod
-  def from_arrays(cls, features: Any, labels: Any, seed: int = 0) -> BalancedInputs:
+  def from_arrays(
+    cls, features: Any, labels: Any, seed: int = 0, multilabel: bool = False
+  ) -> BalancedInputs:
     """Returns inputs over arrays in memory.
 
     Args:
       features: Array [n, ...], or a dict, tuple or nest of such.
-      labels: [n] or [n, 1]: integers, text, bytes or integral floats.
+      labels: [n] or [n, 1]: integers, text, bytes or integral floats. Where multilabel is True,
+        [n, n_labels], 1 where a record has the label and 0 where not.
       seed: Default seed of `train`.
+      multilabel: Whether a record has several labels, or none.
 
     Raises:
       DataError: if the labels are no classes, or lengths differ.
     """
-    return cls(ArraySource(features, labels, seed))
+    return cls(ArraySource(features, labels, seed, multilabel))
 
   @classmethod
   def from_files(
@@ -144,6 +157,7 @@ class BalancedInputs(ClassPriors):
     feature_spec: FeatureSpec | None = None,
     seed: int = 0,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
+    multilabel: bool = False,
   ) -> BalancedInputs:
     """Returns inputs over TFRecord files in any order, or a folder of images, read into memory now.
 
@@ -156,6 +170,8 @@ class BalancedInputs(ClassPriors):
       feature_spec: Feature spec as `tf.io.parse_example` takes it, the label included.
       seed: Default seed of `train`.
       memory_budget: Bytes of records to hold.
+      multilabel: Whether a record of a TFRecord file has several labels, or none: a
+        FixedLenFeature([n_labels]) of 0 and 1, or a VarLenFeature or RaggedFeature of values.
 
     Raises:
       ConfigError: if label or feature_spec is missing for TFRecord files.
@@ -170,7 +186,9 @@ class BalancedInputs(ClassPriors):
     if label is None or feature_spec is None:
       missing = 'label' if label is None else 'feature_spec'
       raise ConfigError(f'{missing}=None, and TFRecord files need both label= and feature_spec=')
-    source = ExampleSource(matching_files(files), label, feature_spec, seed, memory_budget)
+    source = ExampleSource(
+      matching_files(files), label, feature_spec, seed, memory_budget, multilabel
+    )
     return cls(source, feature_spec, label)
 
   @classmethod
@@ -179,13 +197,16 @@ class BalancedInputs(ClassPriors):
     generator: Callable[[], Iterable[tuple[Any, Any]]],
     seed: int = 0,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
+    multilabel: bool = False,
   ) -> BalancedInputs:
     """Returns inputs over what a finite generator of (features, label) yields, read now.
+
+    Labels and multilabel are as in `from_arrays`.
 
     Raises:
       DataError: if it yields nothing or more than the budget, or the labels are no classes.
     """
-    return cls.from_arrays(*collect(generator, memory_budget), seed=seed)
+    return cls.from_arrays(*collect(generator, memory_budget), seed=seed, multilabel=multilabel)
 
   def train(
     self,
@@ -218,7 +239,8 @@ class BalancedInputs(ClassPriors):
       schedule: Function of the step, from 0, that returns a q, ratios or a Mixture.
       epoch: Length of an epoch, after which nothing counts as a repeat; see `steps_per_epoch`.
       seed: Seed of all draws; None for the plan's.
-      label_as: 'parsed' as in the data, or 'index' for the position in `classes`, int64 [B].
+      label_as: 'parsed' as in the data, or 'index' for the position in `classes`, int64 [B]; with
+        several labels a record, 'multi_hot' for 0 and 1, float32 [B, n_labels], as in `labels`.
       sample_weight: True or 'balanced', or 'effective', to give float32 [B] as well.
       augment_fn: Augment function; see `tfx_balance.augment.contract`.
       augment: Records to augment: 'repeats', 'all' or a list of classes.
@@ -237,7 +259,7 @@ class BalancedInputs(ClassPriors):
     if isinstance(sample_weight, str) or check_flag('sample_weight', sample_weight):
       scheme = sample_weight if isinstance(sample_weight, str) else 'balanced'
       weights = self._class_weights(sampling, scheme)
-    check_choice('label_as', label_as, LABEL_FORMS)
+    check_label_form(label_as, counts)
     if augment_fn is not None:
       check_augment_fn(augment_fn, shown(augment_fn))
     reader = self.source.reader(self._spec(feature_spec))
@@ -272,7 +294,7 @@ class BalancedInputs(ClassPriors):
       batch_size: Records in a batch, 1 or more; the last batch may be smaller.
       feature_spec: Feature spec of the records of files, where there is no default.
       split: Name of the split.
-      label_as: 'parsed', or 'index' for the position in `classes`; a label that is no class fails.
+      label_as: 'parsed', 'index' or 'multi_hot', as in `train`; a label that is no class fails.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -280,7 +302,7 @@ class BalancedInputs(ClassPriors):
         dataset is read, by tf.errors.InvalidArgumentError with the same text.
     """
     batch_size = check_batch_size(batch_size)
-    check_choice('label_as', label_as, LABEL_FORMS)
+    check_label_form(label_as, self.source.counts)
     check_text('split', split)
     spec = self._spec(feature_spec)
     if self.eval_files is None:
@@ -295,9 +317,9 @@ class BalancedInputs(ClassPriors):
       parse = example_parser(self.label, spec)
       records = checked_batches(paths, batch_size, promised_records(paths))
       batches = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
-    if label_as == 'index':
-      lookup = index_lookup(self.classes)
-      batches = batches.map(lambda features, label: (features, lookup(label)))
+    if label_as != 'parsed':
+      encode = (index_lookup if label_as == 'index' else multi_hot)(self.labels)
+      batches = batches.map(lambda features, label: (features, encode(label)))
     return batches.with_options(options_of_calls()).prefetch(tf.data.AUTOTUNE)
 
   def steps_per_epoch(

@@ -1,4 +1,4 @@
-"""Weights of the classes in a loss, and their log priors, relative to how batches are sampled."""
+"""Shares, loss weights and log priors of classes, relative to how batches are sampled."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.arguments import check_choice
+from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.losses import Loss, logit_adjusted_cross_entropy, weighted_cross_entropy
 from tfx_balance.inputs.record_source import RecordSource
 from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.sampling import SCHEMES, Sampling, all_equal, class_weights, log_shares
 
 
@@ -31,6 +33,36 @@ class ClassPriors:
   def classes(self) -> tuple[ClassValue, ...]:
     """The classes in the plan's order, which indices, weights and priors share."""
     return self.source.counts.classes
+
+  @property
+  def labels(self) -> tuple[ClassValue, ...]:
+    """The labels in the order of 'multi_hot'; the classes where a record has one label."""
+    counts = self.source.counts
+    return counts.labels if isinstance(counts, LabelSetCounts) else counts.classes
+
+  def label_shares(
+    self,
+    *,
+    strategy: str = 'exact',
+    q: float | None = None,
+    ratios: Mapping[Any, Any] | None = None,
+  ) -> npt.NDArray[np.float64]:
+    """Returns each label's share of all labels in batches: float64 [n_labels], the sum is 1.
+
+    With one label a record these are the shares asked for. With several, label sets may not allow
+    them: then they are the nearest.
+
+    Args:
+      strategy: Strategy of the batches, as in `train`.
+      q: Exponent of the weights, as in `train`.
+      ratios: Weight by label, as in `train`.
+
+    Raises:
+      ConfigError: if an argument breaks a rule.
+    """
+    counts = self.source.counts
+    _, drawn = counts.units(Sampling(strategy, q, ratios).constant(counts))
+    return np.array(drawn, np.float64) / sum(drawn)
 
   def class_weight(
     self,
@@ -82,6 +114,7 @@ class ClassPriors:
       ConfigError: if several were merged and none is named: copies among them flatten the prior.
       DataError: if a class has no record in it.
     """
+    self._check_one_label()
     return np.array(log_shares(self.source.natural_counts(split)), np.float32)
 
   def prior_correction(
@@ -106,6 +139,7 @@ class ClassPriors:
     Raises:
       ConfigError: if an argument breaks a rule.
     """
+    self._check_one_label()
     sampled = Sampling(strategy, q, ratios).constant(self.source.counts)
     correction = self.log_prior(split) - np.array(log_shares(sampled), np.float32)
     _warn_if_equal(correction.tolist(), 'the correction', strategy)
@@ -133,6 +167,7 @@ class ClassPriors:
     Raises:
       ConfigError: if an argument breaks a rule.
     """
+    self._check_one_label()
     sampled = Sampling(strategy, q, ratios).constant(self.source.counts)
     _warn_if_equal([float(weight) for weight in sampled], 'the adjustment', strategy)
     return logit_adjusted_cross_entropy(log_shares(sampled), tau)
@@ -141,6 +176,7 @@ class ClassPriors:
     self, sampling: Sampling, scheme: str, beta: float = 0.999, split: str | None = None
   ) -> list[float]:
     """Returns the weights of `class_weight` as a list, for batches sampled in any way."""
+    self._check_one_label()
     counts, natural = self.source.counts, None
     check_choice('scheme', scheme, SCHEMES)
     if split is not None or scheme == 'effective':
@@ -149,6 +185,13 @@ class ClassPriors:
     found = class_weights(records, sampling.constant(counts), scheme, beta)
     _warn_if_equal([weight for weight in found if weight], 'the class weights', sampling.strategy)
     return found
+
+  def _check_one_label(self) -> None:
+    if isinstance(self.source.counts, LabelSetCounts):
+      raise ConfigError(
+        'a weight or prior of classes is asked for, and a record has several labels; weight the '
+        'loss of each label by what label_shares() returns'
+      )
 
 
 def _warn_if_equal(values: Sequence[float], what: str, strategy: str) -> None:

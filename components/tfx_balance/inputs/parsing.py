@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfx_balance.arguments import check_mapping, shown
@@ -32,6 +33,37 @@ def flat_label(label: Any) -> tf.Tensor:
   if isinstance(label, tf.RaggedTensor):
     return label.flat_values
   return tf.reshape(label, [-1])
+
+
+def label_rows(label: Any) -> Any:
+  """Returns the labels of records that have several: [n, n_labels], or a list of arrays."""
+  if isinstance(label, tf.SparseTensor):
+    label = tf.RaggedTensor.from_sparse(label)
+  if isinstance(label, tf.RaggedTensor):
+    return np.split(label.flat_values.numpy(), label.row_splits.numpy()[1:-1])
+  return label.numpy()
+
+
+def multi_hot(labels: Sequence[ClassValue]) -> Callable[[Any], tf.Tensor]:
+  """Returns graph code from labels as parsed to 0 and 1, float32 [B, n_labels].
+
+  Args:
+    labels: Labels in the order of the columns. Rows of 0 and 1 keep their own.
+  """
+  lookup = index_lookup(labels)
+
+  def convert(label: Any) -> tf.Tensor:
+    if isinstance(label, tf.SparseTensor):
+      rows, n = label.indices[:, 0], label.dense_shape[0]
+    elif isinstance(label, tf.RaggedTensor):
+      rows, n = label.value_rowids(), label.nrows()
+    else:
+      return tf.cast(label, tf.float32)
+    places = tf.stack([tf.cast(rows, tf.int64), lookup(label)], axis=1)
+    shape = tf.stack([tf.cast(n, tf.int64), len(labels)])
+    return tf.minimum(tf.scatter_nd(places, tf.ones(tf.shape(places)[:1]), shape), 1.0)
+
+  return convert
 
 
 def class_values(classes: Sequence[ClassValue]) -> tf.Tensor:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfx_balance.arguments import (
   check_callable,
+  check_flag,
   check_label,
   check_seed,
   check_text,
@@ -19,13 +20,20 @@ from tfx_balance.arguments import (
   shown,
 )
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.inputs.parsing import FeatureSpec, example_parser, flat_label, parsing_reader
+from tfx_balance.inputs.parsing import (
+  FeatureSpec,
+  example_parser,
+  flat_label,
+  label_rows,
+  parsing_reader,
+)
 from tfx_balance.inputs.record_files import (
   batches_of,
   check_promised,
   checked_batches,
   promised_records,
 )
+from tfx_balance.plan.label_sets import LabelSetCounts, count_label_sets, count_value_sets
 from tfx_balance.plan.labels import count_labels
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sampling import TrainingCounts
@@ -113,28 +121,29 @@ class RecordSource:
         )
     return self.natural[name]
 
-  def _count(self, labels: Any, seed: int) -> Ints:
-    """Keeps the classes of labels in memory; returns the rows of the labels, class by class."""
-    self.counts, rows = count_labels(labels)
-    self.natural, self.seed = {'train': self.counts.records}, seed
-    return rows
+  def _keep(self, counts: TrainingCounts, seed: int) -> None:
+    """Keeps the counts of labels that are in memory."""
+    self.counts, self.natural, self.seed = counts, {'train': counts.records}, seed
 
 
 class ArraySource(RecordSource):
   """Rows of arrays in memory."""
 
-  def __init__(self, features: Any, labels: Any, seed: int = 0) -> None:
+  def __init__(self, features: Any, labels: Any, seed: int = 0, multilabel: bool = False) -> None:
     """Checks the arrays.
 
     Args:
       features: Array, or dict, tuple or nest of arrays, each [n, ...].
-      labels: [n] or [n, 1].
+      labels: [n] or [n, 1]; [n, n_labels], 0 or 1, of several labels a record.
       seed: Default seed of the draws.
+      multilabel: Whether a record has several labels, or none.
 
     Raises:
       DataError: if the labels are no classes, or lengths differ.
     """
-    self._rows = self._count(labels, check_seed(seed))
+    count = count_label_sets if check_flag('multilabel', multilabel) else count_labels
+    counts, self._rows = count(labels)
+    self._keep(counts, check_seed(seed))
     check_rows(features, len(self._rows), 'labels')
     self._features = tf.nest.map_structure(_as_tensor, features)
     self._labels = tf.convert_to_tensor(labels)
@@ -245,6 +254,7 @@ class ExampleSource(RecordSource):
     feature_spec: FeatureSpec,
     seed: int = 0,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
+    multilabel: bool = False,
   ) -> None:
     """Reads the files.
 
@@ -254,6 +264,8 @@ class ExampleSource(RecordSource):
       feature_spec: Default feature spec, the label included.
       seed: Default seed of the draws.
       memory_budget: Bytes of records to hold.
+      multilabel: Whether a record has several labels, or none: a FixedLenFeature([n_labels]) of 0
+        and 1, or a VarLenFeature or RaggedFeature of the labels' values.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -262,15 +274,22 @@ class ExampleSource(RecordSource):
     seed, budget = check_seed(seed), check_whole('memory_budget', memory_budget, 0)
     self._paths, self._label, self._spec = paths, check_label(label), feature_spec
     example_parser(label, feature_spec)  # which checks the feature spec
-    self._records, labels = self._read(budget)
-    self._rows = self._count(labels, seed)
+    multilabel = check_flag('multilabel', multilabel)
+    self._records, labels = self._read(budget, multilabel)
+    counts, self._rows = _counted(labels, multilabel)
+    self._keep(counts, seed)
 
   def reader(self, feature_spec: FeatureSpec | None) -> Reader:
     """Returns the reader of batches; see `RecordSource`."""
     records, spec = self._records, feature_spec or self._spec
-    read = parsing_reader(
-      lambda rows, fetched: tf.gather(records, rows), self._label, self.counts.classes, spec
-    )
+
+    def gather(rows: tf.Tensor, fetched: None) -> tf.Tensor:
+      return tf.gather(records, rows)
+
+    if isinstance(self.counts, LabelSetCounts):
+      parse = example_parser(self._label, spec)
+      return Reader(self._rows.__getitem__, lambda rows, _, fetched: parse(gather(rows, fetched)))
+    read = parsing_reader(gather, self._label, self.counts.classes, spec)
     return Reader(self._rows.__getitem__, read)
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
@@ -279,7 +298,7 @@ class ExampleSource(RecordSource):
     records = checked_batches(self._paths, batch_size, sum(self.counts.records))
     return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 
-  def _read(self, memory_budget: int) -> tuple[tf.Tensor, npt.NDArray[Any]]:
+  def _read(self, memory_budget: int, multilabel: bool) -> tuple[tf.Tensor, Any]:
     """Returns all the records, string [n], and their labels."""
     if self._label not in self._spec:
       raise DataError(
@@ -290,7 +309,8 @@ class ExampleSource(RecordSource):
     batches, labels, used = [], [], 0
     for path in self._paths:
       for batch in batches_of(path):
-        found = flat_label(parse(batch)[1]).numpy()
+        label = parse(batch)[1]
+        found = label_rows(label) if multilabel else flat_label(label).numpy()
         if len(found) != len(batch):
           raise DataError(
             f'{len(batch)} records of {path} have {len(found)} labels {self._label!r}; every '
@@ -309,4 +329,13 @@ class ExampleSource(RecordSource):
       raise DataError(
         f'the files {list(self._paths)[:5]} hold 0 records; give files that have some'
       )
+    if multilabel and isinstance(labels[0], list):
+      return tf.concat(batches, 0), [row for rows in labels for row in rows]
     return tf.concat(batches, 0), np.concatenate(labels)
+
+
+def _counted(labels: Any, multilabel: bool) -> tuple[TrainingCounts, Ints]:
+  """Returns the counts of labels, and the rows that have them; a list holds the values of rows."""
+  if not multilabel:
+    return count_labels(labels)
+  return count_value_sets(labels) if isinstance(labels, list) else count_label_sets(labels)

@@ -13,20 +13,37 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_balance.arguments import shown
+from tfx_balance.arguments import check_choice, shown
 from tfx_balance.augment import AugmentFn, PoolFn
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.online_augment import BatchAugment, augment_mask
+from tfx_balance.inputs.parsing import multi_hot
 from tfx_balance.inputs.python_calls import call_python
 from tfx_balance.inputs.record_source import Reader
 from tfx_balance.plan.batch_draws import BatchDraws, DrawState
+from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.sampling import TrainingCounts
 
 _DRAWS_AT_A_TIME = 2048  # a call costs 0.3 ms of Python whatever it draws; more delays the start
 _FETCHED_BYTES_AT_A_TIME = 4 << 20  # they are in memory a few times over, and in a checkpoint
 _STATE = (tf.int64,) * 4
 _OUTPUT = (tf.int32, tf.int64, tf.int32, tf.bool)
-LABEL_FORMS = ('parsed', 'index')
+LABEL_FORMS = ('parsed', 'index', 'multi_hot')
+
+
+def check_label_form(label_as: str, counts: TrainingCounts) -> None:
+  """Checks the form in which labels are given.
+
+  Raises:
+    ConfigError: if it is none of LABEL_FORMS, or does not fit the number of labels of a record.
+  """
+  check_choice('label_as', label_as, LABEL_FORMS)
+  sets = isinstance(counts, LabelSetCounts)
+  if label_as == ('index' if sets else 'multi_hot'):
+    has, other = ('several labels', 'multi_hot') if sets else ('one label', 'index')
+    raise ConfigError(
+      f"label_as={label_as!r}, and a record has {has}; give label_as={other!r} or 'parsed'"
+    )
 
 
 @dataclass(frozen=True)
@@ -145,6 +162,7 @@ def batch_maker(
   augmented = None
   if augment_fn is not None:
     augmented = BatchAugment.of(augment_fn, augment, reader, counts)
+  encode = multi_hot(counts.labels) if isinstance(counts, LabelSetCounts) else None
   weights = None if class_weights is None else tf.constant(class_weights, tf.float32)
 
   def make(
@@ -153,7 +171,9 @@ def batch_maker(
     features, label = reader.read(rows, classes, fetched)
     if augmented is not None:
       features = augmented(features, classes, repeats, seeds)
-    batch = (features, classes if label_as == 'index' else label)
+    if label_as != 'parsed':
+      label = classes if encode is None else encode(label)
+    batch = (features, label)
     return batch if weights is None else (*batch, tf.gather(weights, classes))
 
   return tf.autograph.experimental.do_not_convert(make)

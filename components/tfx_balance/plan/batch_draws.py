@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.plan.batch_quota import BatchQuota
+from tfx_balance.plan.label_sets import LabelSetCounts, systematic_sets
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.record_order import RecordOrder, keyed_hash, keyed_uniform, permuted
 from tfx_balance.plan.sampling import ScheduledWeights
@@ -113,7 +114,10 @@ class BatchDraws:
       return self._natural(slots), lag
     if self.strategy == 'weighted':
       return self._weighted(steps, slots), lag
-    rows, lag = self._exact(steps, lag)
+    if isinstance(self.weights.counts, LabelSetCounts):
+      rows = self._of_label_sets(steps)
+    else:
+      rows, lag = self._exact(steps, lag)
     by_chance = np.argsort(keyed_hash(self.order.seed, _SLOT, slots), axis=1)
     return np.take_along_axis(rows, by_chance, axis=1), lag
 
@@ -150,6 +154,15 @@ class BatchDraws:
       rows[first:end, : len(whole)] = whole
       rows[first:end, len(whole) :] = extra
     return rows, np.append(owed, resolution)
+
+  def _of_label_sets(self, steps: Ints) -> Ints:
+    """Returns the label sets of each batch."""
+    key = keyed_hash(self.order.seed, _CLASS)
+    stages = [
+      systematic_sets(self.weights.at(int(steps[first])), self.batch_size, steps[first:end], key)
+      for first, end in self._stages(steps)
+    ]
+    return np.concatenate(stages)
 
   def _stages(self, steps: Ints) -> list[tuple[int, int]]:
     """Returns the runs of steps under one choice of weights, from and to."""

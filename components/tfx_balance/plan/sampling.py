@@ -194,6 +194,14 @@ class TrainingCounts:
       return self._from_ratios(ratios)
     return _powers(self.records, 0.0 if q is None else q)
 
+  def mixed(self, mixture: Mixture) -> Weights:
+    """Returns the sampling weights between natural and balanced."""
+    return mixture.weights(self.records)
+
+  def units(self, weights: Weights) -> tuple[Sequence[int], Sequence[int]]:
+    """Returns the records and the weight of each thing that an epoch goes through: of a class."""
+    return self.records, weights
+
   def _from_ratios(self, ratios: Mapping[Any, Any]) -> Weights:
     check_mapping('ratios', ratios, '{0: 1, 1: 3}')
     checked = {key: _ratio(key, ratio) for key, ratio in ratios.items()}
@@ -258,7 +266,7 @@ class ScheduledWeights:
 
   def _weights(self, value: Any) -> Weights:
     if isinstance(value, Mixture):
-      return value.weights(self.counts.records)
+      return self.counts.mixed(value)
     if isinstance(value, Mapping):
       return self.counts.weights(ratios=value)
     return self.counts.weights(q=check_number('q', value, fix='mend what the schedule returns'))
@@ -342,10 +350,11 @@ def epoch_steps(sampling: Sampling, counts: TrainingCounts, batch_size: int, epo
     return -(-sum(counts.records) // batch_size)
   extreme = max if epoch == 'largest' else min
   if sampling.schedule is not None:
-    named = counts.records.index(extreme(counts.records))
+    records, _ = counts.units(counts.records)
+    named = records.index(extreme(n for n in records if n))
     return _scheduled_steps(sampling.weights(counts), named, batch_size, epoch)
   weights = sampling.constant(counts)
-  sampled = [(n, w) for n, w in zip(counts.records, weights, strict=True) if w]
+  sampled = [(n, w) for n, w in zip(*counts.units(weights), strict=True) if w]
   size = extreme(n for n, _ in sampled)
   weight = min(w for n, w in sampled if n == size)
   return -(-size * sum(weights) // (batch_size * weight))
@@ -353,10 +362,11 @@ def epoch_steps(sampling: Sampling, counts: TrainingCounts, batch_size: int, epo
 
 def _scheduled_steps(weights: ScheduledWeights, named: int, batch_size: int, epoch: str) -> int:
   """Returns the first step by which the named class's shares add up to its records."""
-  left = float(weights.counts.records[named])
+  counts = weights.counts
+  left = float(counts.units(counts.records)[0][named])
   for step in range(_LONGEST_SEARCH):
     now = weights.at(step)
-    left -= batch_size * now[named] / sum(now)
+    left -= batch_size * counts.units(now)[1][named] / sum(now)
     if left <= 0:
       return step + 1
   raise ConfigError(

@@ -1,0 +1,351 @@
+"""Label sets as the classes of multi-label records: weights that give the labels their shares."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.plan.batch_quota import MAX_RESOLUTION, Weights, bounded_weights
+from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.labels import count_labels
+from tfx_balance.plan.ranks import Ints, UInts
+from tfx_balance.plan.sampling import Mixture, TrainingCounts
+
+MOST_LABELS = 2000
+"""Most labels: a fit holds three matrices of n_labels^2 floats, 96 MB then."""
+TOLERANCE = 0.01
+"""Relative distance of a label's share from what was asked for, past which a warning tells it."""
+
+_RIDGE = 1e-3  # a label is off by at most 0.1% for each e-fold that it is raised, if sets allow it
+_MOST_STEPS = 200
+_DONE = 1e-9
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 times the golden ratio's fraction
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LabelSetCounts(TrainingCounts):
+  """The label sets that batches are sampled from; q, ratios and epochs are those of the labels.
+
+  A label's share is its part of all labels of a batch's records. The weights of the sets that have
+  such shares and are nearest to the natural ones (least Kullback-Leibler divergence) exist and are
+  unique if any do (I-projection: Csiszar 1975, "I-divergence geometry of probability distributions
+  and minimization problems"; for two labels a table's raking, Deming and Stephan 1940). Where sets
+  do not allow the shares, as for a label that never comes without a commoner one, what is off and
+  the divergence are weighed against each other. Records without any label keep their natural share.
+
+  Over- and under-sampling of label sets and labels by heuristics: Charte et al. 2015, "Addressing
+  imbalance in multilabel classification: measures and random resampling algorithms" (LP-ROS,
+  ML-ROS).
+
+  Sets are in the order of their labels, the commonest first, so that `systematic_sets` spreads the
+  records of a label over batches.
+
+  Attributes:
+    labels: Labels in canonical order.
+    sets: Positions in `labels` of each class's labels, ascending.
+  """
+
+  labels: tuple[ClassValue, ...]
+  sets: tuple[tuple[int, ...], ...]
+
+  def __post_init__(self) -> None:
+    if not 0 < len(self.labels) <= MOST_LABELS:
+      raise DataError(
+        f'there are {len(self.labels)} labels, and batches of label sets take 1 to {MOST_LABELS}; '
+        f'leave out the rarest'
+      )
+
+  @property
+  def label_counts(self) -> TrainingCounts:
+    """The labels as classes, with the records that have each."""
+    records = self._sums(np.array(self.records)).astype(np.int64)
+    return TrainingCounts(self.labels, tuple(records.tolist()))
+
+  def weights(self, q: float | None = None, ratios: Mapping[Any, Any] | None = None) -> Weights:
+    """Returns the weights of the sets under which the labels have their shares.
+
+    >>> sets = LabelSetCounts(
+    ...   classes=tuple(ClassValue('bytes', name) for name in (b'[0]', b'[0, 1]', b'[1]')),
+    ...   records=(80, 10, 10),
+    ...   labels=(ClassValue('int', 0), ClassValue('int', 1)),
+    ...   sets=((0,), (0, 1), (1,)),
+    ... )
+    >>> sets.label_shares(sets.weights(q=1)).round(2).tolist()
+    [0.82, 0.18]
+    >>> sets.label_shares(sets.weights()).round(2).tolist()
+    [0.5, 0.5]
+
+    Args:
+      q: Exponent of label weights records^q, as in `TrainingCounts`.
+      ratios: Weight by label, every label named; the sets that have a label of weight 0 are left
+        out.
+
+    Raises:
+      ConfigError: if an argument breaks a rule, or ratios leave no set.
+    """
+    return self.fitted(self.label_counts.weights(q, ratios))
+
+  def mixed(self, mixture: Mixture) -> Weights:
+    """Returns the weights of the sets under which the labels are between natural and balanced."""
+    return self.fitted(mixture.weights(self.label_counts.records))
+
+  def units(self, weights: Weights) -> tuple[Sequence[int], Sequence[int]]:
+    """Returns the records and the weight of each label; see `TrainingCounts`."""
+    return self.label_counts.records, self._sums(np.array(weights)).astype(np.int64).tolist()
+
+  def label_shares(self, weights: Weights) -> Floats:
+    """Returns each label's share of the labels of records so sampled: float64 [n_labels]."""
+    sums = self._sums(np.array(weights))
+    shares: Floats = sums / sums.sum()
+    return shares
+
+  def fitted(self, targets: Weights) -> Weights:
+    """Returns the weights of the sets, nearest to the natural ones, that give labels their shares.
+
+    Warns where a label's share is off by more than `TOLERANCE`.
+
+    Args:
+      targets: Weight of each label.
+
+    Raises:
+      ConfigError: if every set has a label of weight 0.
+    """
+    wanted = np.array(targets, np.float64) / sum(targets)
+    row, label = self._pairs()
+    left_out = np.zeros(len(self.sets), np.bool_)
+    left_out[row[wanted[label] == 0]] = True
+    empty = np.array([not labels for labels in self.sets])
+    used = np.flatnonzero(~left_out & ~empty)
+    if not len(used):
+      raise ConfigError(
+        'ratios= are 0 for a label of every record that has labels; leave such records out of the '
+        'data, or give the label a ratio above 0'
+      )
+    records = np.array(self.records, np.float64)
+    fit = _Fit.of(records[used], [self.sets[s] for s in used.tolist()], wanted)
+    share = records / records.sum()
+    share[left_out] = 0
+    share[used] = fit.solve() * (1 - share[empty].sum())
+    # A set gets half a unit more by rounding, or the least weight, 1: the sum stays in bounds.
+    units = np.rint(share / share.sum() * (MAX_RESOLUTION - 2 * len(share))).astype(np.int64)
+    weights = bounded_weights(np.where(left_out, 0, np.maximum(units, 1)).tolist())
+    self._warn_of(wanted, self.label_shares(weights))
+    return weights
+
+  def _warn_of(self, wanted: Floats, found: Floats) -> None:
+    off = np.abs(found - wanted) / np.where(wanted > 0, wanted, 1)
+    worst = int(np.argmax(off))
+    if off[worst] > TOLERANCE:
+      n = int((off > TOLERANCE).sum())
+      warnings.warn(
+        f'the label sets do not allow the shares asked for: label {self.labels[worst]} gets '
+        f'{found[worst]:.4f} of the labels in place of {wanted[worst]:.4f}, and {n} of '
+        f'{len(wanted)} labels are off by more than {TOLERANCE:.0%}; label_shares() tells all, and '
+        f'ratios nearer to the natural ones (q=0.5, say) are met sooner',
+        stacklevel=2,
+      )
+
+  def _pairs(self) -> tuple[Ints, Ints]:
+    """Returns the set and the label of each pair of them, int64 [n_pairs], set by set."""
+    return _pairs(self.sets)
+
+  def _sums(self, values: npt.NDArray[Any]) -> Floats:
+    """Returns the sum over the sets that have each label: float64 [n_labels], exact to 2^53."""
+    row, label = self._pairs()
+    return np.bincount(label, values[row], len(self.labels)).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class _Fit:
+  """The dual of the projection: a smooth convex function of one multiplier a label.
+
+  With t the wanted shares, a set s is weighted by n_s exp(x . a_s), a_s[l] = [l in s] - t_l |s|.
+  The gradient of log(sum of weights) is what the labels' sums are off from t times their total.
+
+  Attributes:
+    records: float64 [n_sets].
+    row: int64 [n_pairs], set of each pair of a set and a label of it.
+    label: int64 [n_pairs], its label.
+    both: Sets, and flat positions in [n_labels, n_labels], of each two labels of a set.
+    sizes: float64 [n_sets], labels of each set.
+    wanted: float64 [n_labels], shares that sum to 1.
+  """
+
+  records: Floats
+  row: Ints
+  label: Ints
+  both: tuple[Ints, Ints]
+  sizes: Floats
+  wanted: Floats
+
+  @classmethod
+  def of(cls, records: Floats, sets: Sequence[tuple[int, ...]], wanted: Floats) -> _Fit:
+    row, label = _pairs(sets)
+    sizes = np.bincount(row, minlength=len(sets))
+    first = np.cumsum(sizes) - sizes
+    times = sizes[row]  # each pair meets all the pairs of its set
+    inner = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
+    other = label[np.repeat(first[row], times) + inner]
+    both = np.repeat(row, times), np.repeat(label, times) * len(wanted) + other
+    return cls(records, row, label, both, sizes.astype(np.float64), wanted)
+
+  def solve(self) -> Floats:
+    """Returns the share of each set, float64 [n_sets]: Newton's method with halved steps."""
+    x = np.zeros(len(self.wanted))
+    value, share = self._at(x)
+    for _ in range(_MOST_STEPS):
+      gradient, hessian = self._derivatives(share, x)
+      if np.abs(gradient).max() <= _DONE * self.wanted.max():
+        break
+      step = np.linalg.lstsq(hessian, -gradient, rcond=None)[0]
+      slope, size = float(gradient @ step), 1.0
+      while size > 1e-10:
+        trial, trial_share = self._at(x + size * step)
+        if trial <= value + 1e-4 * size * slope:
+          break
+        size /= 2
+      else:
+        break  # no step makes it smaller: as near as floats come
+      x, value, share = x + size * step, trial, trial_share
+    return share
+
+  def _at(self, x: Floats) -> tuple[float, Floats]:
+    """Returns the dual and the sets' shares, float64 [n_sets], at multipliers [n_labels]."""
+    sums = np.bincount(self.row, x[self.label], len(self.records)).astype(np.float64)
+    scores = np.log(self.records) + sums - self.sizes * float(self.wanted @ x)
+    top = scores.max()
+    each = np.exp(scores - top)
+    total = each.sum()
+    return float(top + np.log(total) + _RIDGE / 2 * (self.wanted @ x**2)), each / total
+
+  def _derivatives(self, share: Floats, x: Floats) -> tuple[Floats, Floats]:
+    """Returns the gradient, float64 [n_labels], and the Hessian, [n_labels, n_labels]."""
+    n, t = len(self.wanted), self.wanted
+    sums = np.bincount(self.label, share[self.row], n)
+    gradient = sums - t * sums.sum()
+    rows, places = self.both
+    together = np.bincount(places, share[rows], n * n).reshape(n, n)
+    sized = np.bincount(self.label, (share * self.sizes)[self.row], n)
+    hessian = together - np.outer(sized, t) - np.outer(t, sized)
+    hessian += np.outer(t, t) * float(share @ self.sizes**2) - np.outer(gradient, gradient)
+    return gradient + _RIDGE * t * x, hessian + np.diag(_RIDGE * t)
+
+
+def systematic_sets(weights: Weights, batch_size: int, steps: Ints, key: UInts) -> Ints:
+  """Returns the label set in each slot of batches: int64 [n_batches, batch_size].
+
+  Every batch is a systematic sample (Madow 1949, "On the theory of systematic sampling"): the sets
+  are laid end to end, each as long as its weight, and cut at batch_size points at equal distances.
+  Each set so gets the floor or the ceiling of its share, as does each run of neighbouring sets. The
+  first point moves from step to step by the golden ratio, which spreads it evenly (Weyl 1916).
+
+  >>> systematic_sets((2, 1, 1), 4, np.arange(2), np.uint64(0)).tolist()
+  [[0, 0, 1, 2], [0, 0, 1, 2]]
+
+  Args:
+    weights: Weight of each set.
+    batch_size: Records of a batch.
+    steps: int64 [n_batches].
+    key: Hash of the seed.
+  """
+  ends = np.cumsum(np.array(weights, np.int64))
+  turns = (steps.astype(np.uint64) * _GOLDEN + key) >> np.uint64(32)
+  offset = ((turns * np.uint64(ends[-1])) >> np.uint64(32)).astype(np.int64)
+  points = (np.arange(batch_size) * ends[-1] + offset[:, None]) // batch_size
+  return np.asarray(np.searchsorted(ends, points, side='right'), np.int64)
+
+
+def _pairs(sets: Sequence[tuple[int, ...]]) -> tuple[Ints, Ints]:
+  """Returns the set and the label of each pair of them, int64 [n_pairs], set by set."""
+  sizes = [len(labels) for labels in sets]
+  row = np.repeat(np.arange(len(sets)), sizes)
+  label = np.fromiter((i for labels in sets for i in labels), np.int64, sum(sizes))
+  return row, label
+
+
+def count_label_sets(labels: Any) -> tuple[LabelSetCounts, Ints]:
+  """Returns the label sets of records and, set by set, the rows that have them.
+
+  >>> counts, rows = count_label_sets([[1, 0], [1, 1], [1, 0]])
+  >>> [str(value) for value in counts.classes], counts.records, rows.tolist()
+  (['[0]', '[0, 1]'], (2, 1), [0, 2, 1])
+
+  Args:
+    labels: [n, n_labels], 0 or 1, or booleans; column i is the label i.
+
+  Returns:
+    counts: Counts of the label sets.
+    rows: int64 [n], the rows of the first set in order, then of the second, and so on.
+
+  Raises:
+    DataError: if they are no such array, or no record has a label.
+  """
+  try:
+    array = np.asarray(labels)
+  except ValueError as error:
+    raise DataError(f'labels are no array ({error}); give rows [n_labels] of 0 and 1') from error
+  if array.ndim != 2 or not array.size or array.dtype.kind not in 'biuf':
+    raise DataError(
+      f'labels of shape {array.shape} and type {array.dtype} must be numbers [n, n_labels] where '
+      f'multilabel=True, 1 where a record has the label; leave multilabel= out for one label each'
+    )
+  has = array == 1
+  if not (has | (array == 0)).all():
+    wrong = array[~(has | (array == 0))][0]
+    raise DataError(f'labels hold {wrong}, and must be 0 or 1 where multilabel=True; mend them')
+  return _distinct(has, [ClassValue('int', i) for i in range(has.shape[1])])
+
+
+def count_value_sets(rows: Sequence[npt.NDArray[Any]]) -> tuple[LabelSetCounts, Ints]:
+  """Returns `count_label_sets` of the labels' values; one that a record has twice counts once.
+
+  >>> count_value_sets([np.array([7, 5]), np.array([5])])[0].sets
+  ((0,), (0, 1))
+
+  Args:
+    rows: n arrays of labels, which are classes as `count_labels` takes them.
+  """
+  sizes = [len(row) for row in rows]
+  if not sum(sizes):
+    raise DataError(f'none of {len(rows)} records has a label; give labels to some')
+  counts, order = count_labels(np.concatenate(rows))
+  has = np.zeros((len(rows), len(counts.classes)), np.bool_)
+  label = np.repeat(np.arange(len(counts.classes)), counts.records)
+  has[np.repeat(np.arange(len(rows)), sizes)[order], label] = True
+  return _distinct(has, counts.classes)
+
+
+def _distinct(
+  has: npt.NDArray[np.bool_], labels: Sequence[ClassValue]
+) -> tuple[LabelSetCounts, Ints]:
+  """Returns `count_label_sets` of bool [n, n_labels]."""
+  if not has.any():
+    raise DataError(f'none of {len(has)} records has a label; give labels to some')
+  packed, which, records = np.unique(
+    np.packbits(has, axis=1), axis=0, return_inverse=True, return_counts=True
+  )
+  members = np.unpackbits(packed, axis=1, count=has.shape[1])
+  sets = [tuple(np.flatnonzero(row).tolist()) for row in members]
+  place = np.argsort(np.argsort(-has.sum(axis=0), kind='stable'))
+  order = sorted(range(len(sets)), key=lambda s: sorted(place[list(sets[s])].tolist()))
+  counts = LabelSetCounts(
+    classes=tuple(ClassValue('bytes', _name([labels[i] for i in sets[s]])) for s in order),
+    records=tuple(records[order].tolist()),
+    labels=tuple(labels),
+    sets=tuple(sets[s] for s in order),
+  )
+  return counts, np.argsort(np.argsort(order)[which.reshape(-1)], kind='stable').astype(np.int64)
+
+
+def _name(labels: Sequence[ClassValue]) -> bytes:
+  """Returns the name of a label set: its labels as JSON."""
+  return json.dumps([value.to_json()['value'] for value in labels]).encode()
