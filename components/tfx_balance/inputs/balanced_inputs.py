@@ -62,9 +62,10 @@ class BalancedInputs(ClassPriors):
 
   `strategy`, here and in all methods, is 'exact' (every batch holds the floor or the ceiling of
   each class's share, and no running total is as much as one record off; Pfair PD2, Anderson and
-  Srinivasan 2001), 'weighted' (each record's class is drawn independently) or 'natural' (the data
-  as it is, shuffled). For the first two, shares are equal, or follow `q` (records^q), `ratios`
-  (class to weight, every class named) or, in `train`, a `schedule` (see
+  Srinivasan 2001), 'weighted' (each record's class is drawn independently), 'natural' (the data as
+  it is, shuffled) or 'classes_per_batch' (`classes` classes with `records` records each; every
+  class comes once before any comes twice). For the first two, shares are equal, or follow `q`
+  (records^q), `ratios` (class to weight, every class named) or, in `train`, a `schedule` (see
   `tfx_balance.plan.sampling`).
 
   With several labels a record (`multilabel=True`), classes are label sets, weighted so that labels
@@ -210,7 +211,7 @@ class BalancedInputs(ClassPriors):
 
   def train(
     self,
-    batch_size: int,
+    batch_size: int | None = None,
     strategy: str = 'exact',
     feature_spec: FeatureSpec | None = None,
     *,
@@ -224,6 +225,8 @@ class BalancedInputs(ClassPriors):
     augment_fn: AugmentFn | PoolFn | None = None,
     augment: str | Sequence[Any] = 'repeats',
     input_context: tf.distribute.InputContext | None = None,
+    classes: int | None = None,
+    records: int | None = None,
   ) -> tf.data.Dataset:
     """Returns an infinite, prefetched dataset of (features, label), or (..., sample weight).
 
@@ -231,8 +234,9 @@ class BalancedInputs(ClassPriors):
     it can be saved by `tf.train.Checkpoint` and goes on with the next batch in any process.
 
     Args:
-      batch_size: Records in a batch of all replicas together, 1 or more.
-      strategy: 'exact', 'weighted' or 'natural'; see the class.
+      batch_size: Records in a batch of all replicas together, 1 or more; None for classes times
+        records under 'classes_per_batch'.
+      strategy: 'exact', 'weighted', 'natural' or 'classes_per_batch'; see the class.
       feature_spec: Feature spec of the records of files, where there is no default.
       q: Exponent of weights records^q; 0 is balanced, 0.5 square-root sampling.
       ratios: Weight by class, every class named.
@@ -246,6 +250,8 @@ class BalancedInputs(ClassPriors):
       augment: Records to augment: 'repeats', 'all' or a list of classes.
       input_context: Context from `tf.distribute`: this pipeline then gives its slice of every
         batch, in batches of one replica each.
+      classes: Number of classes in each batch of 'classes_per_batch'.
+      records: Number of records of each class there, next to each other in the batch.
 
     Raises:
       AugmentError: if augment_fn breaks a rule.
@@ -253,8 +259,9 @@ class BalancedInputs(ClassPriors):
       DataError: if a file does not hold what the plan says. While the dataset is read, such faults
         come as tf.errors.InvalidArgumentError with the same text.
     """
-    sampling, counts = Sampling(strategy, q, ratios, schedule), self.source.counts
-    batch_size = check_batch_size(batch_size)
+    counts = self.source.counts
+    sampling = Sampling(strategy, q, ratios, schedule, classes, records)
+    batch_size = sampling.batch_size(batch_size, counts)
     weights = None
     if isinstance(sample_weight, str) or check_flag('sample_weight', sample_weight):
       scheme = sample_weight if isinstance(sample_weight, str) else 'balanced'
@@ -265,6 +272,8 @@ class BalancedInputs(ClassPriors):
     reader = self.source.reader(self._spec(feature_spec))
     seed = self.source.seed if seed is None else check_seed(seed)
     batch_slice = BatchSlice.of(input_context)
+    if records is not None:
+      batch_slice.check_groups(batch_size, records)
     make = batch_maker(reader, counts, label_as, weights, augment_fn, augment)
     draws = BatchDraws(
       RecordOrder(self.source.windows(), seed),
@@ -272,6 +281,7 @@ class BalancedInputs(ClassPriors):
       sampling.weights(counts),
       batch_size,
       epoch_steps(sampling, counts, batch_size, epoch),
+      records or 1,
     )
     batches = draw_dataset(draws, batch_slice, reader).map(
       make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
@@ -324,13 +334,15 @@ class BalancedInputs(ClassPriors):
 
   def steps_per_epoch(
     self,
-    batch_size: int,
+    batch_size: int | None = None,
     *,
     epoch: Epoch = 'largest',
     strategy: str = 'exact',
     q: float | None = None,
     ratios: Mapping[Any, Any] | None = None,
     schedule: Schedule | None = None,
+    classes: int | None = None,
+    records: int | None = None,
   ) -> int:
     """Returns the batches until every record of a class has been shown.
 
@@ -344,11 +356,13 @@ class BalancedInputs(ClassPriors):
       q: Exponent of the weights, as in `train`.
       ratios: Weight by class, as in `train`.
       schedule: Schedule of the weights, as in `train`.
+      classes: Number of classes in a batch, as in `train`.
+      records: Number of records of each of them, as in `train`.
 
     Raises:
       ConfigError: if an argument breaks a rule.
     """
-    sampling = Sampling(strategy, q, ratios, schedule)
+    sampling = Sampling(strategy, q, ratios, schedule, classes, records)
     return epoch_steps(sampling, self.source.counts, batch_size, epoch)
 
   def with_feature_spec(self, feature_spec: FeatureSpec) -> BalancedInputs:

@@ -87,6 +87,19 @@ class BatchSlice:
       )
     return batch_size // n
 
+  def check_groups(self, batch_size: int, records: int) -> None:
+    """Checks that the records of a class stay together on a replica.
+
+    Raises:
+      ConfigError: if the classes of a batch do not divide by the replicas.
+    """
+    if self.size(batch_size) % records:
+      n = self.count * self.replicas
+      raise ConfigError(
+        f'classes={batch_size // records} of a batch must be a multiple of {n} replicas, so that '
+        f'the records of a class stay together; give such a number'
+      )
+
   def cut(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Returns [n_batches, batch_size, ...] as [n_batches * replicas, size, ...]."""
     size = array.shape[1] // self.count

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.plan.batch_quota import BatchQuota
+from tfx_balance.plan.class_rounds import distinct_draws, next_rounds
 from tfx_balance.plan.label_sets import LabelSetCounts, systematic_sets
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.record_order import RecordOrder, keyed_hash, keyed_uniform, permuted
@@ -28,7 +29,8 @@ class DrawState(NamedTuple):
 
   Attributes:
     step: int64 scalar.
-    lag: int64 [n_classes + 1]: see BatchQuota; the last element is its resolution.
+    lag: int64 [n_classes + 1]: see BatchQuota; the last element is its resolution. Under
+      'classes_per_batch' 1 for the classes that the present round was at; see `next_rounds`.
     drawn: int64 [n_classes], records of each class drawn so far.
     epoch_start: int64 [n_classes], `drawn` when the present epoch began.
   """
@@ -63,10 +65,11 @@ class BatchDraws:
 
   Attributes:
     order: Order of the records of each class.
-    strategy: 'exact', 'weighted' or 'natural'.
+    strategy: One of BATCH_STRATEGIES.
     weights: Weights at each step; 'natural' needs none.
     batch_size: Records of a batch, 1 or more.
     epoch_steps: Batches of an epoch.
+    class_records: Records of a class that are together in a batch of 'classes_per_batch'.
   """
 
   order: RecordOrder
@@ -74,6 +77,7 @@ class BatchDraws:
   weights: ScheduledWeights
   batch_size: int
   epoch_steps: int
+  class_records: int = 1
 
   def start(self) -> DrawState:
     """Returns the state before the first batch."""
@@ -91,16 +95,17 @@ class BatchDraws:
     step = int(state.step)
     classes, lag = self._classes(step, n_batches, state.lag)
     flat = classes.reshape(-1)
-    draws = state.drawn[flat] + _ranks(flat)
+    before = state.drawn[flat] + _ranks(flat)
+    draws, passes = distinct_draws(before, self.order.records[flat], self.class_records)
     records = self.order.record(flat, draws)
     starts, epoch_start = self._epoch_starts(state, classes)
-    shown = draws.reshape(classes.shape) - np.take_along_axis(starts, classes, axis=1)
+    shown = before.reshape(classes.shape) - np.take_along_axis(starts, classes, axis=1)
     bits = keyed_hash(self.order.seed, _RECORD, records, draws)
     batches = Draws(
       classes.astype(np.int32),
       records.reshape(classes.shape),
       bits.view(np.int32).reshape(*classes.shape, 2),
-      shown >= self.order.records[classes],
+      shown >= passes.reshape(classes.shape),
     )
     drawn = state.drawn + np.bincount(flat, minlength=len(state.drawn))
     after = DrawState(np.int64(step + n_batches), lag, drawn, epoch_start)  # type: ignore[arg-type]
@@ -114,6 +119,10 @@ class BatchDraws:
       return self._natural(slots), lag
     if self.strategy == 'weighted':
       return self._weighted(steps, slots), lag
+    if self.strategy == 'classes_per_batch':
+      n_chosen = self.batch_size // self.class_records
+      chosen, served = next_rounds(lag[:-1], n_chosen, steps, self.order.seed)
+      return np.repeat(chosen, self.class_records, axis=1), np.append(served, lag[-1])
     if isinstance(self.weights.counts, LabelSetCounts):
       rows = self._of_label_sets(steps)
     else:

@@ -155,7 +155,7 @@ def annealed(start: float, end: float, steps: int, stages: int = 100) -> Schedul
   return lambda step: start + (end - start) * min(step * stages // steps, stages) / stages
 
 
-BATCH_STRATEGIES = ('exact', 'weighted', 'natural')
+BATCH_STRATEGIES = ('exact', 'weighted', 'natural', 'classes_per_batch')
 Epoch = str | int
 """'largest' or 'smallest' class, or a number of batches."""
 _LONGEST_SEARCH = 1_000_000  # batches
@@ -277,19 +277,24 @@ class Sampling:
   """How classes are sampled.
 
   Attributes:
-    strategy: 'exact', 'weighted' or 'natural'.
+    strategy: 'exact', 'weighted', 'natural' or 'classes_per_batch'.
     q: Exponent of weights records^q.
     ratios: Weight by class.
     schedule: Function of the step that returns a q, ratios or a `Mixture`.
+    classes: Number of classes in a batch of 'classes_per_batch'.
+    records: Number of records of each of them.
   """
 
   strategy: str = 'exact'
   q: float | None = None
   ratios: Mapping[Any, Any] | None = None
   schedule: Schedule | None = None
+  classes: int | None = None
+  records: int | None = None
 
   def __post_init__(self) -> None:
     check_choice('strategy', self.strategy, BATCH_STRATEGIES)
+    self._check_classes_per_batch()
     if self.schedule is not None:
       check_callable('schedule', self.schedule, 'progressive(steps=10_000)')
     given = [n for n in ('q', 'ratios', 'schedule') if getattr(self, n) is not None]
@@ -300,6 +305,53 @@ class Sampling:
       )
     if len(given) > 1:
       raise ConfigError(f'{given[0]}= and {given[1]}= are both given; give one of them')
+
+  def _check_classes_per_batch(self) -> None:
+    if self.strategy == 'classes_per_batch':
+      example = "classes=8, records=4 with strategy='classes_per_batch'"
+      check_whole('classes', self.classes, 1, fix=f'give both, as in {example}')
+      check_whole('records', self.records, 1, fix=f'give both, as in {example}')
+      given = [name for name in ('q', 'ratios', 'schedule') if getattr(self, name) is not None]
+      if given:
+        raise ConfigError(
+          f"strategy='classes_per_batch' draws classes equally often, and {given[0]}= is given; "
+          f"leave it out, or pass strategy='exact'"
+        )
+    elif self.classes is not None or self.records is not None:
+      name = 'records' if self.classes is None else 'classes'
+      raise ConfigError(
+        f'{name}={shown(getattr(self, name))} is given with strategy={self.strategy!r}; leave it '
+        f"out, or pass strategy='classes_per_batch' with classes= and records="
+      )
+
+  def batch_size(self, given: int | None, counts: TrainingCounts) -> int:
+    """Returns the records of a batch: those given, or classes times records.
+
+    Raises:
+      ConfigError: if none is given and the strategy does not say it, or it says another; if there
+        are not as many classes.
+    """
+    if self.strategy != 'classes_per_batch':
+      return check_batch_size(given)
+    assert self.classes is not None
+    assert self.records is not None
+    if type(counts) is not TrainingCounts:
+      raise ConfigError(
+        "strategy='classes_per_batch' takes one label a record, and these have several; pass "
+        "strategy='exact'"
+      )
+    if self.classes > len(counts.classes):
+      raise ConfigError(
+        f'classes={self.classes} of a batch, and there are {len(counts.classes)}; give this number '
+        f'or a smaller one'
+      )
+    size = check_batch_size(self.classes * self.records)
+    if given is not None and given != size:
+      raise ConfigError(
+        f'batch_size={shown(given)}, and classes={self.classes} times records={self.records} are '
+        f'{size}; leave batch_size= out, or give {size}'
+      )
+    return size
 
   def weights(self, counts: TrainingCounts) -> ScheduledWeights:
     """Returns the weights at each step; the schedule's first is tried at once.
@@ -329,12 +381,14 @@ class Sampling:
     return counts.weights(self.q, self.ratios)
 
 
-def epoch_steps(sampling: Sampling, counts: TrainingCounts, batch_size: int, epoch: Epoch) -> int:
+def epoch_steps(
+  sampling: Sampling, counts: TrainingCounts, batch_size: int | None, epoch: Epoch
+) -> int:
   """Returns the batches of an epoch; of the first one, where a schedule changes the shares.
 
   They are the fewest that surely show all records of the class that `epoch` names: t batches of
   exact quotas hold floor(t B w) records of a class or more. Classes of weight 0 are never shown and
-  do not count.
+  do not count. Under 'classes_per_batch', as many records of the class are drawn as it has.
 
   >>> two = TrainingCounts((ClassValue('int', 0), ClassValue('int', 1)), (90, 10))
   >>> epoch_steps(Sampling('exact'), two, batch_size=20, epoch='largest')
@@ -343,12 +397,17 @@ def epoch_steps(sampling: Sampling, counts: TrainingCounts, batch_size: int, epo
   Raises:
     ConfigError: if an argument breaks a rule.
   """
-  batch_size = check_batch_size(batch_size)
+  batch_size = sampling.batch_size(batch_size, counts)
   if not isinstance(epoch, str) or epoch not in ('largest', 'smallest'):
     return check_whole('epoch', epoch, fix="or 'largest' or 'smallest' class, gone through once")
   if sampling.strategy == 'natural':
     return -(-sum(counts.records) // batch_size)
   extreme = max if epoch == 'largest' else min
+  if sampling.strategy == 'classes_per_batch':
+    assert sampling.classes is not None
+    assert sampling.records is not None
+    rounds = -(-extreme(counts.records) // sampling.records)
+    return -(-rounds * len(counts.classes) // sampling.classes)
   if sampling.schedule is not None:
     records, _ = counts.units(counts.records)
     named = records.index(extreme(n for n in records if n))
