@@ -68,6 +68,7 @@ def split_request(
     'reading': READ_DEFAULTS,
     'output_files': {},
     'mode': 'exact',
+    'by_values': False,
     'input_splits': None,
   }
   target = request_target(folder, arguments)

@@ -65,6 +65,7 @@ def component_apis() -> Iterator[Api]:
       'missing_label': frozenset(),
       'output_files': JSON_NONE | INTEGERS | {'{}'},
       'mode': frozenset(),
+      'identity': frozenset(),
       **reading,
     },
   )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue
-from tfx_balance.scan.fixed_layout import FixedLayout
+from tfx_balance.scan.fixed_layout import FixedBits, FixedLayout
 from tfx_balance.scan.strata import BATCH_RECORDS, StratumDecoder
 from tfx_balance.tfrecord.frames import frame
 
@@ -219,13 +219,13 @@ def test_every_fixed_bit_is_compared(n_bytes):
   for density in (0.05, 0.3, 0.6, 0.9, 1):
     fixed = rng.integers(1, 256, n_bytes, np.uint8) * (rng.random(n_bytes) < density)
     one = rng.integers(0, 256, n_bytes, np.uint8)
-    layout = FixedLayout(one, fixed.astype(np.uint8), 'bytes', 0, n_bytes)
+    layout = FixedLayout(FixedBits(one, fixed.astype(np.uint8)), 'bytes', 0, n_bytes)
     for at in range(n_bytes):
       table = np.tile(one, (3, 1))
-      table[1, at] ^= ~layout.fixed[at]
+      table[1, at] ^= ~layout.bits.fixed[at]
       assert layout.values(table) is not None
-      table[1, at] ^= layout.fixed[at]
-      assert (layout.values(table) is None) == (layout.fixed[at] > 0)
+      table[1, at] ^= layout.bits.fixed[at]
+      assert (layout.values(table) is None) == (layout.bits.fixed[at] > 0)
 
 
 def decoded(batches, *features, parses=False):

@@ -9,6 +9,9 @@ from tfx_balance.errors import ConfigError
 
 # Of each pair, named by the arguments that ask for them: why they do not combine, and what to do.
 _APART: dict[frozenset[str], str] = {
+  frozenset({'identity', 'key'}): (
+    'the features of key= identify a record, in whatever order they are; leave one of them out'
+  ),
   frozenset({'mode', 'counts'}): (
     "mode='stable' deals each record by its hash alone, so that no number is met exactly; give "
     'weights as splits=, or leave mode= out'

@@ -21,16 +21,60 @@ Bytes = npt.NDArray[np.uint8]
 ValueKind = Literal['int', 'float', 'bytes']
 """The kind of list in a `tf.train.Feature`."""
 
-_WORD = 8  # bytes that are compared at once
-_VARINT, _DELIMITED, _FIXED32 = 0, 2, 5  # wire types
-_FEATURES, _ENTRY, _KEY, _VALUE, _VALUES = 1, 1, 1, 2, 1  # numbers of fields
-_KINDS: dict[int, ValueKind] = {1: 'bytes', 2: 'float', 3: 'int'}
+WORD = 8  # bytes that are compared at once
+_VARINT, DELIMITED, _FIXED32 = 0, 2, 5  # wire types
+_FEATURES, _ENTRY, _KEY, _VALUE, VALUES = 1, 1, 1, 2, 1  # numbers of fields
+KINDS: dict[int, ValueKind] = {1: 'bytes', 2: 'float', 3: 'int'}
 _WIRES: dict[ValueKind, tuple[int, ...]] = {  # of values alone, or packed
-  'bytes': (_DELIMITED,),
-  'float': (_FIXED32, _DELIMITED),
-  'int': (_VARINT, _DELIMITED),
+  'bytes': (DELIMITED,),
+  'float': (_FIXED32, DELIMITED),
+  'int': (_VARINT, DELIMITED),
 }
 _MOST_DIGITS = 9  # bytes of a varint that 63 bits hold: a negative one takes ten
+
+
+@dataclass(frozen=True)
+class FixedBits:
+  """What is the same in all records that lie alike.
+
+  Attributes:
+    record: Bytes of one of them: uint8 [bytes].
+    fixed: Bits of each byte that are no value: uint8 [bytes].
+  """
+
+  record: Bytes
+  fixed: Bytes
+
+  def fit(self, records: Bytes) -> bool:
+    """Returns whether all records, uint8 [n, bytes], lie alike."""
+    return not any(differ.any() for differ in self._differences(records))
+
+  def which_fit(self, records: Bytes) -> npt.NDArray[np.bool_]:
+    """Returns which records lie alike: bool [n] from uint8 [n, bytes]."""
+    found = np.ones(len(records), bool)
+    for differ in self._differences(records):
+      found &= ~differ.any(axis=1)
+    return found
+
+  def _differences(self, records: Bytes) -> Iterator[npt.NDArray[np.uint64]]:
+    """Yields which fixed bits differ, words of them, many or one: uint64 [n, words]."""
+    for start, end in self._places():
+      mine, fixed = self.record[start:end].view('<u8'), self.fixed[start:end].view('<u8')
+      yield (records[:, start:end].view('<u8') ^ mine) & fixed
+
+  def _places(self) -> Iterator[tuple[int, int]]:
+    """Yields where words are, many or one, that hold all the fixed bits."""
+    start = end = 0
+    for at in np.flatnonzero(self.fixed).tolist():
+      if at < end:
+        continue
+      if at > end or end + WORD > len(self.fixed):
+        if end:
+          yield start, end
+        start = end = min(at, len(self.fixed) - WORD)
+      end += WORD
+    if end:
+      yield start, end
 
 
 @dataclass(frozen=True)
@@ -38,15 +82,13 @@ class FixedLayout:
   """Where all but the values is in an example, and where the one value of a feature is.
 
   Attributes:
-    record: Bytes of the example: uint8 [bytes].
-    fixed: Bits of each byte that are no value: uint8 [bytes].
+    bits: What is no value.
     kind: Type of the feature's value.
     start: Offset of the value's first byte.
     end: Offset behind the value's last byte.
   """
 
-  record: Bytes
-  fixed: Bytes
+  bits: FixedBits
   kind: ValueKind
   start: int
   end: int
@@ -54,7 +96,7 @@ class FixedLayout:
   @classmethod
   def of(cls, record: bytes, feature: str) -> FixedLayout | None:
     """Returns the layout of a `tf.train.Example` with one value of the feature; else None."""
-    if len(record) < _WORD:
+    if len(record) < WORD:
       return None
     try:
       return _layout(record, feature.encode())
@@ -70,7 +112,7 @@ class FixedLayout:
     Returns:
       int64 [n], float32 [n], or bytes as object [n].
     """
-    if records.shape[1] != len(self.record) or not self._fits(records):
+    if records.shape[1] != len(self.bits.record) or not self.bits.fit(records):
       return None
     found = records[:, self.start : self.end]
     if self.kind == 'float':
@@ -82,46 +124,32 @@ class FixedLayout:
       values |= (found[:, i] & 0x7F).astype(np.int64) << (7 * i)
     return values
 
-  def _fits(self, records: Bytes) -> bool:
-    """Returns whether all records have the fixed bits of this one."""
-    for start, end in self._fixed_places():
-      mine, fixed = self.record[start:end].view('<u8'), self.fixed[start:end].view('<u8')
-      if ((records[:, start:end].view('<u8') ^ mine) & fixed).any():
-        return False
-    return True
 
-  def _fixed_places(self) -> Iterator[tuple[int, int]]:
-    """Yields where words are, many or one, that hold all the fixed bits."""
-    start = end = 0
-    for at in np.flatnonzero(self.fixed).tolist():
-      if at < end:
-        continue
-      if at > end or end + _WORD > len(self.fixed):
-        if end:
-          yield start, end
-        start = end = min(at, len(self.fixed) - _WORD)
-      end += _WORD
-    if end:
-      yield start, end
+class Field(NamedTuple):
+  """A field of a message: where it is in the record, its number, its wire type, and its value."""
 
-
-class _Field(NamedTuple):
-  """A field of a message: its number, its wire type, and where its value is in the record."""
-
+  at: int
   number: int
   wire: int
   start: int
   end: int
 
 
-class _Walk:
-  """A way through the messages in a record, which notes the bits that are no value."""
+class MessageWalk:
+  """A way through the messages in a record, which notes the bits that are no value.
+
+  Attributes:
+    record: Bytes of the record.
+    fixed: Bits of each byte that are no value: uint8 [bytes].
+    shortest: Whether no number that was met has a digit of 0 too many.
+  """
 
   def __init__(self, record: bytes) -> None:
     self.record = record
+    self.shortest = True
     self.fixed = np.zeros(len(record), np.uint8)
 
-  def fields(self, start: int, end: int) -> list[_Field]:
+  def fields(self, start: int, end: int) -> list[Field]:
     """Returns the fields of the message there; raises ValueError or IndexError if it is none."""
     found = []
     while start < end:
@@ -129,7 +157,7 @@ class _Walk:
       if tag >= 0x80:  # TensorFlow knows its tags by their one byte
         raise ValueError(tag)
       number, wire = tag >> 3, tag & 7
-      if wire == _DELIMITED:
+      if wire == DELIMITED:
         length, value = self.varint(value)
         after = value + length
       elif wire == _VARINT:
@@ -141,16 +169,30 @@ class _Walk:
       if after > end:
         raise ValueError(after)
       self.fixed[start:value] = 0xFF
-      found.append(_Field(number, wire, value, after))
+      found.append(Field(start, number, wire, value, after))
       start = after
     return found
 
-  def messages(self, start: int, end: int, *numbers: int) -> list[_Field]:
+  def messages(self, start: int, end: int, *numbers: int) -> list[Field]:
     """Returns the same; raises ValueError if they are not messages of these numbers."""
     found = self.fields(start, end)
-    if [(field.number, field.wire) for field in found] != [(n, _DELIMITED) for n in numbers]:
+    if [(field.number, field.wire) for field in found] != [(n, DELIMITED) for n in numbers]:
       raise ValueError(found)
     return found
+
+  def entries(self) -> Iterator[tuple[Field, bytes, Field]]:
+    """Yields each feature of a `tf.train.Example`: its entry, its name and its `Feature`.
+
+    Raises:
+      ValueError or IndexError: if the record is no such, or is written in another way than theirs.
+    """
+    (features,) = self.messages(0, len(self.record), _FEATURES)
+    for entry in self.fields(features.start, features.end):
+      if (entry.number, entry.wire) != (_ENTRY, DELIMITED):
+        raise ValueError(entry)
+      key, content = self.messages(entry.start, entry.end, _KEY, _VALUE)
+      self.fixed[key.start : key.end] = 0xFF
+      yield entry, self.record[key.start : key.end], content
 
   def varint(self, start: int) -> tuple[int, int]:
     """Returns the number there, and where it ends."""
@@ -159,34 +201,26 @@ class _Walk:
       digit = self.record[start + i]
       number |= (digit & 0x7F) << (7 * i)
       if digit < 0x80:
+        self.shortest = self.shortest and bool(digit or not i)
         return number, start + i + 1
     raise ValueError(start)
 
 
 def _layout(record: bytes, feature: bytes) -> FixedLayout:
   """Returns the layout; raises ValueError or IndexError if there is none."""
-  walk = _Walk(record)
-  (features,) = walk.messages(0, len(record), _FEATURES)
-  entries = walk.fields(features.start, features.end)
-  contents = []
-  for entry in entries:
-    if (entry.number, entry.wire) != (_ENTRY, _DELIMITED):
-      raise ValueError(entry)
-    key, content = walk.messages(entry.start, entry.end, _KEY, _VALUE)
-    walk.fixed[key.start : key.end] = 0xFF
-    if record[key.start : key.end] == feature:
-      contents.append(content)
-  (content,) = contents
+  walk = MessageWalk(record)
+  (content,) = (content for _, name, content in walk.entries() if name == feature)
   (values,) = walk.fields(content.start, content.end)
-  if values.number not in _KINDS or values.wire != _DELIMITED:
+  if values.number not in KINDS or values.wire != DELIMITED:
     raise ValueError(values)
-  kind = _KINDS[values.number]
+  kind = KINDS[values.number]
   (value,) = walk.fields(values.start, values.end)
-  if value.number != _VALUES or value.wire not in _WIRES[kind]:
+  if value.number != VALUES or value.wire not in _WIRES[kind]:
     raise ValueError(value)
   size = value.end - value.start
   if kind == 'int' and walk.varint(value.start)[1] == value.end:
     walk.fixed[value.start : value.end] = 0x80  # whether another byte follows
   elif not ((kind == 'float' and size == 4) or (kind == 'bytes' and size)):
     raise ValueError(value)
-  return FixedLayout(np.frombuffer(record, np.uint8), walk.fixed, kind, value.start, value.end)
+  bits = FixedBits(np.frombuffer(record, np.uint8), walk.fixed)
+  return FixedLayout(bits, kind, value.start, value.end)

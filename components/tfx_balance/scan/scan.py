@@ -23,6 +23,7 @@ from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import Ints, fine_buckets, mix, ranks
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.record_keys import RecordKeys
+from tfx_balance.scan.record_values import RecordValues
 from tfx_balance.scan.spill import INDEX_ROW, Rows, Spill, SpillWriter, in_blocks, pack
 from tfx_balance.scan.strata import BAD, DROPPED, MissingLabel, Payload, StratumDecoder
 from tfx_balance.scan.stratum_columns import StratumColumns
@@ -100,6 +101,7 @@ class ScanFile(beam.DoFn):
     key: Features whose values are hashed to identify a record; none for its bytes.
     purpose: Name of the draw by which records will be selected; '' for none.
     n_files: Number of files to read.
+    by_values: Whether the values of a record identify it, in whatever order its features are.
   """
 
   def __init__(
@@ -115,9 +117,11 @@ class ScanFile(beam.DoFn):
     key: Sequence[str] = (),
     purpose: str = '',
     n_files: int = 1,
+    by_values: bool = False,
   ) -> None:
     self._features = tuple(features)
     self._key_features = tuple(key)
+    self._by_values = by_values
     self._optional = tuple(optional)
     self._payload: Payload = payload
     self._missing: MissingLabel = missing
@@ -133,7 +137,7 @@ class ScanFile(beam.DoFn):
     decoder = StratumDecoder(
       self._features, self._payload, self._missing, file.path, bad, self._optional
     )
-    keys = RecordKeys(self._key_features, self._payload, file.path) if self._key_features else None
+    keys = self._identity_of(file.path)
     counted = _Counted()
     spill = self._keep(file, self._indexed(file, decoder, keys, bad, counted), counted)
     counters.READ.inc(counted.n_records - len(bad.positions) + (bad.cut_bytes > 0))
@@ -154,11 +158,17 @@ class ScanFile(beam.DoFn):
       first_bad=bad.first,
     )
 
+  def _identity_of(self, path: str) -> RecordKeys | RecordValues | None:
+    """Returns what hashes the records of a file; None where their bytes are hashed."""
+    if self._key_features:
+      return RecordKeys(self._key_features, self._payload, path)
+    return RecordValues(self._payload, path) if self._by_values else None
+
   def _indexed(
     self,
     file: InputFile,
     decoder: StratumDecoder,
-    keys: RecordKeys | None,
+    keys: RecordKeys | RecordValues | None,
     bad: BadRecords,
     counted: _Counted,
   ) -> Iterator[tuple[Rows, Frames]]:
@@ -252,7 +262,7 @@ def _index(
   decoder: StratumDecoder,
   bad: Sequence[int],
   first: int,
-  keys: RecordKeys | None,
+  keys: RecordKeys | RecordValues | None,
 ) -> npt.NDArray[np.void]:
   """Returns the index of some frames, those at some positions bad: INDEX_ROW [n].
 
@@ -261,7 +271,7 @@ def _index(
     decoder: Decoder of their strata.
     bad: Positions among them of records that cannot be used.
     first: Position of the first one in the file.
-    keys: Hashes of the features that identify a record; None for those of its bytes.
+    keys: Hashes of what identifies a record; None for those of its bytes.
   """
   rows = np.empty(len(frames), INDEX_ROW)
   rows['code'] = decoder.decode_around(frames, bad) if bad else decoder.decode(frames)

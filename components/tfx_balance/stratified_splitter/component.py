@@ -69,6 +69,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
     folds: int = 0,
     key: Sequence[str] | str | None = None,
     mode: str = 'exact',
+    identity: str = 'bytes',
   ):
     """Makes the component; any argument but `examples` may be a RuntimeParameter of str or int.
 
@@ -102,6 +103,8 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       mode: 'exact', or 'stable': a record, or its `key`, keeps its split when data is added, and
         equal ones share one; counts differ from the shares by chance then, with the standard
         deviation sqrt(n p (1 - p)) for a share p of n records that differ.
+      identity: What identifies a record without `key`: its 'bytes', or its 'values', in whatever
+        order its features were written. The fingerprint of the input is of them too.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -116,6 +119,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       folds=folds,
       key=key,
       mode=mode,
+      identity=identity,
       input_splits=input_splits,
       seed=seed,
       missing_label=missing_label,

@@ -64,7 +64,12 @@ def new_scan(request: SplitRequest) -> ScanFile:
   """Returns the step that reads the input files."""
   told = request.parameters.predefined
   optional = [told.feature] if told else []
-  return request.new_scan(optional=optional, key=request.parameters.key, purpose=PURPOSE)
+  return request.new_scan(
+    optional=optional,
+    key=request.parameters.key,
+    by_values=request.parameters.by_values,
+    purpose=PURPOSE,
+  )
 
 
 def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:

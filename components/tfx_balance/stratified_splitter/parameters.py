@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tfx_balance.arguments import check_seed, check_whole
+from tfx_balance.arguments import check_choice, check_seed, check_whole
 from tfx_balance.errors import ConfigError
 from tfx_balance.exec_properties import (
   COMMON_TYPES,
@@ -54,6 +54,7 @@ class SplitterParameters:
     reading: Options of reading.
     output_files: Numbers of files by split, for splits with a given number.
     mode: How many records a split gets.
+    by_values: Whether the values of a record identify it; else its bytes do, or `key`.
   """
 
   TYPES: ClassVar[dict[str, type]] = {
@@ -69,6 +70,7 @@ class SplitterParameters:
     'input_splits': str,
     'output_files': str,
     'mode': str,
+    'identity': str,
   }
 
   features: tuple[str, ...]
@@ -81,6 +83,7 @@ class SplitterParameters:
   reading: ReadOptions
   output_files: Mapping[str, int]
   mode: SplitMode
+  by_values: bool
 
   @classmethod
   def decode(cls, properties: Mapping[str, Any]) -> SplitterParameters:
@@ -94,7 +97,14 @@ class SplitterParameters:
       properties.get('folds', 0),
     )
     mode = parse_mode(properties.get('mode', 'exact'))
-    asked = {'counts': bool(shares.counts), 'mode': mode == 'stable'}
+    key = optional_names('key', properties.get('key')) or ()
+    identity = check_choice('identity', properties.get('identity', 'bytes'), ('bytes', 'values'))
+    asked = {
+      'counts': bool(shares.counts),
+      'mode': mode == 'stable',
+      'key': bool(key),
+      'identity': identity == 'values',
+    }
     check_modes([name for name, is_asked in asked.items() if is_asked])
     features = names('stratify_by', properties['stratify_by'])
     if predefined and predefined.feature in features:
@@ -105,13 +115,14 @@ class SplitterParameters:
       features=(*features, predefined.feature) if predefined else features,
       shares=shares,
       predefined=predefined,
-      key=optional_names('key', properties.get('key')) or (),
+      key=key,
       input_splits=optional_names('input_splits', properties.get('input_splits')),
       seed=check_seed(properties.get('seed', 0)),
       missing=missing_label(properties.get('missing_label', 'error')),
       reading=read_options(properties),
       output_files=_output_files(properties.get('output_files'), _split_names(shares, predefined)),
       mode=mode,
+      by_values=identity == 'values',
     )
 
   @property
@@ -131,6 +142,7 @@ class SplitterParameters:
       **({'split_by': told.feature} if told else {}),
       **({'split_values': {str(key): by_value[key] for key in by_value}} if by_value else {}),
       **({'key': list(self.key)} if self.key else {}),
+      **({'identity': 'values'} if self.by_values else {}),
       **({'mode': self.mode} if self.mode != 'exact' else {}),
       'input_splits': None if self.input_splits is None else list(self.input_splits),
       'seed': self.seed,

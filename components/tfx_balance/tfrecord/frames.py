@@ -76,7 +76,7 @@ class Frames:
     edges[0] = self.offsets[0]
     edges[1::2] = self.offsets[:-1] + HEADER
     edges[2::2] = self.offsets[1:] - FOOTER
-    return _column(self.data, edges).to_numpy(zero_copy_only=False)[1::2].tolist()
+    return byte_column(self.data, edges).to_numpy(zero_copy_only=False)[1::2].tolist()
 
   def payloads(self) -> list[bytes]:
     """Returns the records, without what frames them; made once, three times as fast as slices."""
@@ -104,7 +104,7 @@ class Frames:
       taken = (buffer or ScratchBuffer()).take(len(order) * size).reshape(-1, size)
       np.take(rows, order, axis=0, out=taken, mode='clip')  # 'raise' would copy twice
       return Frames(pa.py_buffer(taken), edges)
-    taken = _column(self.data, self.offsets).take(pa.array(order))
+    taken = byte_column(self.data, self.offsets).take(pa.array(order))
     _, offsets, data = taken.buffers()
     return Frames(b'' if data is None else data, np.frombuffer(offsets, np.int64)[: len(order) + 1])
 
@@ -125,7 +125,7 @@ class Frames:
     return first if equal else 0
 
 
-def _column(data: bytes | pa.Buffer, offsets: npt.NDArray[np.int64]) -> pa.LargeBinaryArray:
+def byte_column(data: bytes | pa.Buffer, offsets: npt.NDArray[np.int64]) -> pa.LargeBinaryArray:
   """Returns the bytes between the offsets as values of an Arrow array, without copying them."""
   buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(data)]
   return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
