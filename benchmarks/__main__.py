@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import augment, floor, input, scale, split
+from benchmarks import augment, floor, input, quality, scale, split
 from benchmarks.data import KINDS, DataSpec
 from benchmarks.harness import Case, Result, Runner, progress, run_case, run_piece
 from benchmarks.report import machine_lines, page, report
@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, Any] = {
   'input': input,
   'scale': scale,
   'floor': floor,
+  'quality': quality,
 }
 LOCAL_BEAM = '--direct_running_mode=in_memory'  # Beam's default downloads another runner
 _OF_SPECS = ('split', 'scale', 'floor')
@@ -124,7 +125,9 @@ def main(arguments: Sequence[str] | None = None, run: Runner = run_piece) -> int
         content = {'machine': machine, 'results': [asdict(result) for result in results]}
         known.json.write_text(json.dumps(content, indent=1) + '\n')
     own = [result for result in results if result.benchmark == name]
-    lines = ['', f'== {name}', *machine, f'Beam: {known.beam_args}']
+    lines: list[Any] = ['', f'== {name}', *machine, f'Beam: {known.beam_args}']
+    if name == 'quality':
+      lines += ['', quality.comparison(own)]
     failed = any(result.errors for result in own)
     printed.append((name, BENCHMARKS[name].__doc__, report(own, lines), failed))
   if known.picture:

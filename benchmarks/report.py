@@ -55,8 +55,8 @@ def machine_lines() -> list[str]:
   ]
 
 
-def report(results: Sequence[Result], lines: Iterable[str] = ()) -> str:
-  """Prints lines and the result tables of a benchmark, and returns the printed text."""
+def report(results: Sequence[Result], lines: Iterable[str | Table] = ()) -> str:
+  """Prints lines or tables, and the result tables of a benchmark, and returns the printed text."""
   console = Console(highlight=False, width=_WIDTH, record=True)
   all_runs = [run for result in results for runs in result.runs.values() for run in runs]
   start = min((run.start_bytes for run in all_runs), default=None)

@@ -10,8 +10,9 @@ from tfx.dsl.components.base.base_component import BaseComponent
 from tfx_balance import BalancedAugmenter, ClassDistributionValidator
 from tfx_balance.augment import ImageAugment
 
+from pipelines.rounds import TRAIN
+
 ALL = 'all'  # ExampleGen's only split, which StratifiedSplitter splits
-TRAIN, TEST = 'train', 'test'
 DATA_FILES = '[!._]*'  # excludes .DS_Store and _SUCCESS
 
 

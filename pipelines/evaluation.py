@@ -61,7 +61,7 @@ class ModelScores:
 
 
 def read_scores(published: PublishedArtifacts, label: str) -> list[ModelScores]:
-  """Returns the scores of all evaluated models of a run, by seed, natural models first."""
+  """Returns the scores of all evaluated models of a run, by seed or fold, natural models first."""
   nodes = [node for node, key in published.uris if key == 'evaluation']
   found = []
   for node in sorted(nodes, key=lambda name: (len(name), name)):
@@ -101,12 +101,12 @@ def _slices(result: tfma.EvalResult) -> Iterator[tuple[tuple[Any, ...], dict[str
 
 @dataclass(frozen=True)
 class Spread:
-  """Score over several seeds.
+  """Score over several trainings.
 
   Attributes:
-    mean: Mean over the seeds.
-    deviation: Sample standard deviation; nan for one seed.
-    n: Number of seeds.
+    mean: Mean over the trainings.
+    deviation: Sample standard deviation; nan for one training.
+    n: Number of trainings.
   """
 
   mean: float
@@ -125,29 +125,29 @@ class Spread:
 
 @dataclass(frozen=True)
 class Comparison:
-  """Scores of one kind of model over its seeds."""
+  """Scores of one kind of model over its trainings, by seed or by fold."""
 
   model: str
-  seeds: tuple[ModelScores, ...]
+  trainings: tuple[ModelScores, ...]
 
   @property
   def macro_recall(self) -> Spread:
     """Unweighted mean recall of the classes."""
-    return Spread.of([scores.macro_recall for scores in self.seeds])
+    return Spread.of([scores.macro_recall for scores in self.trainings])
 
   @property
   def worst(self) -> Spread:
-    """Lowest recall of all classes; the class may differ between seeds."""
-    return Spread.of([scores.worst for scores in self.seeds])
+    """Lowest recall of all classes; the class may differ between trainings."""
+    return Spread.of([scores.worst for scores in self.trainings])
 
   @property
   def accuracy(self) -> Spread:
     """Accuracy over all test records."""
-    return Spread.of([scores.accuracy for scores in self.seeds])
+    return Spread.of([scores.accuracy for scores in self.trainings])
 
   def recall(self, value: ClassValue) -> Recall | None:
-    """Returns the recall of a class over all seeds; None if it was not tested."""
-    found = [scores.recalls[value] for scores in self.seeds if value in scores.recalls]
+    """Returns the recall of a class over all trainings; None if it was not tested."""
+    found = [scores.recalls[value] for scores in self.trainings if value in scores.recalls]
     if not found:
       return None
     return Recall(sum(r.hits for r in found), sum(r.tested for r in found))
@@ -158,4 +158,4 @@ def compare(scores: Iterable[ModelScores]) -> list[Comparison]:
   by_model: dict[str, list[ModelScores]] = {}
   for one in scores:
     by_model.setdefault(one.model, []).append(one)
-  return [Comparison(model, tuple(seeds)) for model, seeds in by_model.items()]
+  return [Comparison(model, tuple(found)) for model, found in by_model.items()]

@@ -62,6 +62,13 @@ def make_parser() -> argparse.ArgumentParser:
     metavar='N',
     help='number of training batches (default: 300)',
   )
+  add(
+    '--folds',
+    type=int,
+    default=0,
+    metavar='N',
+    help='cross-validation: train and evaluate once for each of N folds (default: 0, none)',
+  )
   add('--cpu', type=float, metavar='N', help='cores to reserve for each task')
   add('--memory_gb', type=float, metavar='N', help='memory to reserve for each task')
   add(
@@ -164,6 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
       seed=settings.seed,
       train_steps=settings.train_steps,
       beam_pipeline_args=beam_args,
+      folds=settings.folds,
       **choose_input(settings),
     )
     compile_pipeline(tfx_pipeline, settings.output, settings.image, options)

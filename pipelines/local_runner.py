@@ -3,6 +3,7 @@
 python pipelines/local_runner.py
 python pipelines/local_runner.py --examples FOLDER --label NAME
 python pipelines/local_runner.py --images FOLDER
+python pipelines/local_runner.py --folds 5
 """
 
 import argparse
@@ -49,6 +50,7 @@ class RunSettings:
       batches only.
     verbose: Whether to print the libraries' logs.
     beam_args: Arguments passed to Beam.
+    folds: Number of folds of a cross-validation; 0 for none.
   """
 
   examples: Path | None
@@ -61,6 +63,7 @@ class RunSettings:
   compare: int = 1
   verbose: bool = False
   beam_args: tuple[str, ...] = LOCAL_BEAM
+  folds: int = 0
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -106,6 +109,13 @@ def make_parser() -> argparse.ArgumentParser:
     metavar='N',
     help='trainings on balanced and on natural batches each (default: 1); 0: one, balanced',
   )
+  add(
+    '--folds',
+    type=int,
+    default=0,
+    metavar='N',
+    help='cross-validation: train and evaluate once for each of N folds (default: 0, none)',
+  )
   add('--verbose', action='store_true', help='print the logs of TensorFlow, Beam and TFX too')
   return parser
 
@@ -141,6 +151,10 @@ def parse_arguments(arguments: Sequence[str]) -> RunSettings:
     parser.error(f'--train_steps is {known.train_steps}; train for at least 1')
   if known.compare < 0:
     parser.error(f'--compare is {known.compare}; give a number of trainings, 0 or more')
+  if known.folds < 0 or known.folds == 1:
+    parser.error(f'--folds is {known.folds}; give 2 or more, or 0 for no cross-validation')
+  if known.folds and known.compare > 1:
+    parser.error(f'--compare {known.compare} and --folds are both given; give --compare 1 or 0')
   own = known.examples or known.images
   name = own.resolve().name if own else 'digits'
   if not any(argument.startswith(('--direct_running_mode', '--runner')) for argument in beam_args):
@@ -156,6 +170,7 @@ def parse_arguments(arguments: Sequence[str]) -> RunSettings:
     compare=known.compare,
     verbose=known.verbose,
     beam_args=tuple(beam_args),
+    folds=known.folds,
   )
 
 
@@ -232,6 +247,7 @@ def run(settings: RunSettings, own_data: OwnData | None) -> int:
           report_dir=str(root / report.FOLDER),
           beam_pipeline_args=settings.beam_args,
           metadata_connection_config=connection,
+          folds=settings.folds,
           **data,
         )
       )
@@ -242,7 +258,7 @@ def run(settings: RunSettings, own_data: OwnData | None) -> int:
       print(failure.own_message(error), file=sys.stderr)
       return 1
     published = artifacts.read_published(connection, runner.run_id)
-    numbers = summary.read_summary(published, settings.label)
+    numbers = summary.read_summary(published, settings.label, settings.folds)
     with printer.step('Report'):
       page = report.write_report(
         published, numbers, settings.label, root.name, root / report.FOLDER

@@ -1,6 +1,6 @@
 """Nodes of the sample pipeline that train and evaluate models."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +8,8 @@ import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_component import BaseComponent
 
-from pipelines.data_nodes import TEST, TRAIN
 from pipelines.models.training import CLASS_ID
+from pipelines.rounds import TRAIN, Round
 
 BALANCED_MODEL, NATURAL_MODEL = 'balanced', 'natural'
 """Names of the two models in the Evaluator's results."""
@@ -51,10 +51,11 @@ class ModelNodes:
     balanced: BalancedInputGen component.
     transform: Transform component.
     schema: Schema of the raw examples.
-    test: Examples whose split 'test' is evaluated.
+    test: Examples of which one split is evaluated.
     label: Name of the feature to predict.
     steps: Number of training batches.
     gates: Validators that must pass before training.
+    splits: Splits to train on and to evaluate.
   """
 
   model: ModelCode
@@ -66,6 +67,7 @@ class ModelNodes:
   label: str
   steps: int
   gates: tuple[BaseComponent, ...]
+  splits: Round
 
   def of_seed(self, seed: int, compare: bool, suffix: str) -> Iterator[BaseComponent]:
     """Yields a Trainer, optionally a second one for natural batches, and an Evaluator.
@@ -79,31 +81,34 @@ class ModelNodes:
     trainer = self._trainer(
       self.model.run_fn,
       options,
+      (TRAIN,),  # into which BalancedInputGen merges the splits to train on
       examples=self.balanced.outputs['examples'],
       hyperparameters=self.balanced.outputs['hyperparameters'],
     ).with_id(f'Trainer{suffix}')
     yield trainer
     baseline = None
     if compare:
-      baseline = self._trainer(self.model.natural_run_fn, options, examples=self.natural).with_id(
-        f'NaturalTrainer{suffix}'
-      )
+      baseline = self._trainer(
+        self.model.natural_run_fn, options, self.splits.train, examples=self.natural
+      ).with_id(f'NaturalTrainer{suffix}')
       yield baseline
     yield tfx.components.Evaluator(
       examples=self.test,
-      example_splits=[TEST],
+      example_splits=[self.splits.test],
       model=trainer.outputs['model'],
       baseline_model=baseline.outputs['model'] if baseline else None,
       eval_config=evaluation_config(self.label, compare),
     ).with_id(f'Evaluator{suffix}')
 
-  def _trainer(self, run_fn: str, options: Mapping[str, Any], **inputs: Any) -> BaseComponent:
+  def _trainer(
+    self, run_fn: str, options: Mapping[str, Any], train: Sequence[str], **inputs: Any
+  ) -> BaseComponent:
     trainer = tfx.components.Trainer(
       run_fn=run_fn,
       transform_graph=self.transform.outputs['transform_graph'],
       schema=self.schema,
-      train_args=tfx.proto.TrainArgs(splits=[TRAIN], num_steps=self.steps),
-      eval_args=tfx.proto.EvalArgs(splits=['eval']),
+      train_args=tfx.proto.TrainArgs(splits=list(train), num_steps=self.steps),
+      eval_args=tfx.proto.EvalArgs(splits=[self.splits.eval]),
       custom_config=dict(options),
       **inputs,
     )

@@ -7,9 +7,11 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 from tfx_balance import BalancedInputGen, StratifiedSplitter
 from tfx_balance.augment import ImageAugment
+from tfx_balance.errors import ConfigError
 
-from pipelines.data_nodes import TEST, TRAIN, Gates, balance, describe, read_examples
+from pipelines.data_nodes import Gates, balance, describe, read_examples
 from pipelines.model_nodes import ModelCode, ModelNodes
+from pipelines.rounds import EVAL, TEST, TRAIN, make_rounds
 
 # Weak augmentation, since digits have 8x8 pixels and touch the edge: shifts of about one pixel at
 # most, filled with black. No flips: a mirrored 2 is not a 2.
@@ -36,8 +38,14 @@ def create_pipeline(
   compare: bool = False,
   beam_pipeline_args: Sequence[str] = (),
   metadata_connection_config: metadata_store_pb2.ConnectionConfig | None = None,
+  folds: int = 0,
 ) -> tfx.dsl.Pipeline:
-  """Returns the pipeline from a folder of records to an evaluated model.
+  """Returns the pipeline from a folder of records to an evaluated model, or to one per fold.
+
+  With folds, each fold has its own Transform, which learns from the folds to train on only, its
+  own BalancedInputGen, Trainer and Evaluator. The split and its checks are shared; the split 'test'
+  is not used. Batches are balanced, but there are no copies: which of them a class needs differs
+  between the folds to train on.
 
   Args:
     name: Name of the pipeline in the metadata.
@@ -48,7 +56,8 @@ def create_pipeline(
     file_kind: 'tfrecord' or 'csv'.
     schema_path: Path of a schema.pbtxt; None infers the schema from the statistics.
     held_out_folder: Folder of additional test records of the same kind; None uses split 'test'.
-    splits: Weights by split name, including train, eval and test; 8, 1 and 1 if None.
+    splits: Weights by split name, including train, eval and test; 8, 1 and 1 if None. With folds
+      eval is not used; train and test have 9 and 1 if None.
     augment_fn: Augment function for oversampling each class of train to the largest; a dotted path
       or an object of `tfx_balance.augment`. None leaves train unchanged (batches are balanced).
     missing_label: Treatment of records without a label: 'error', 'own_stratum' (an additional
@@ -57,20 +66,32 @@ def create_pipeline(
     report_dir: Folder for the validators' findings, which is kept if the run fails.
     seed: Seed of the split, of the copies and of the first training.
     train_steps: Number of training batches.
-    n_models: Number of trainings, each with a different seed.
+    n_models: Number of trainings, each with a different seed; 1 with folds.
     compare: Whether to train the same number of models on natural batches.
     beam_pipeline_args: Beam arguments of every component that uses Beam.
     metadata_connection_config: Connection to the metadata store; None leaves it to the runner.
+    folds: Number of folds of a cross-validation, which uses neither held_out_folder nor augment_fn;
+      0 for none.
+
+  Raises:
+    ConfigError: If n_models is not 1 with folds.
   """
+  if folds and n_models != 1:
+    raise ConfigError(
+      f'n_models={n_models} does not combine with folds={folds}, which train one model per fold; '
+      f'leave it out'
+    )
   options: dict[str, Any] = {'label': label, 'seed': seed}
   example_gen = read_examples(examples_folder, file_kind)
-  weights = dict(splits or {TRAIN: 8, 'eval': 1, TEST: 1})
+  default = {TRAIN: 9, TEST: 1} if folds else {TRAIN: 8, EVAL: 1, TEST: 1}
+  weights = dict(splits or default)
   splitter = StratifiedSplitter(
     examples=example_gen.outputs['examples'],
     stratify_by=label,
     splits=weights,
     seed=seed,
     missing_label=missing_label,
+    folds=folds,
   )
   natural = splitter.outputs['examples']
   described = describe(natural, schema_path)
@@ -80,34 +101,52 @@ def create_pipeline(
   passed = [gates.after_split(natural, described.statistics)]
   components = [example_gen, splitter, *described.components]
   training = natural
-  if augment_fn is not None:
+  if augment_fn is not None and not folds:
     others = [split for split in weights if split != TRAIN]
     augmenter, statistics_gen = balance(natural, label, seed, augment_fn, schema, others)
     components += [augmenter, statistics_gen]
     training = augmenter.outputs['examples']
     passed.append(gates.after_balancing(training, statistics_gen.outputs['statistics']))
-  transform = tfx.components.Transform(
-    examples=training,
-    schema=schema,
-    preprocessing_fn=model.preprocessing_fn,
-    custom_config=options,
-    disable_statistics=True,  # StatisticsGen has those of what goes in
-    disable_analyzer_cache=True,  # no later run reads it
-  )
-  input_gen = BalancedInputGen(
-    examples=transform.outputs['transformed_examples'], label=label, seed=seed
-  )
-  components += [*passed, transform, input_gen]
+  components += passed
   test = natural  # with the natural class distribution
-  if held_out_folder:
+  if held_out_folder and not folds:
     held_out = read_examples(held_out_folder, file_kind, TEST).with_id('HeldOutExampleGen')
     components.append(held_out)
     test = held_out.outputs['examples']
-  nodes = ModelNodes(
-    model, natural, input_gen, transform, schema, test, label, train_steps, tuple(passed)
-  )
-  for i in range(n_models):
-    components += nodes.of_seed(seed + i, compare, f'_{i}' if i else '')
+  for of_round in make_rounds(folds):
+    transform = tfx.components.Transform(
+      examples=training,
+      schema=schema,
+      splits_config=tfx.proto.SplitsConfig(
+        analyze=of_round.train, transform=[*of_round.train, of_round.eval]
+      ),
+      preprocessing_fn=model.preprocessing_fn,
+      custom_config=options,
+      disable_statistics=True,  # StatisticsGen has those of what goes in
+      disable_analyzer_cache=True,  # no later run reads it
+    ).with_id(f'Transform{of_round.suffix}')
+    input_gen = BalancedInputGen(
+      examples=transform.outputs['transformed_examples'],
+      label=label,
+      train_splits=of_round.train,
+      seed=seed,
+    ).with_id(f'BalancedInputGen{of_round.suffix}')
+    components += [transform, input_gen]
+    nodes = ModelNodes(
+      model,
+      natural,
+      input_gen,
+      transform,
+      schema,
+      test,
+      label,
+      train_steps,
+      tuple(passed),
+      of_round,
+    )
+    for i in range(n_models):
+      suffix = f'_{i}' if i else ''
+      components += nodes.of_seed(seed + i, compare, of_round.suffix + suffix)
   return tfx.dsl.Pipeline(
     pipeline_name=name,
     pipeline_root=root,

@@ -35,7 +35,7 @@ def write_report(
 
 
 def describe_recall(numbers: Summary, label: str) -> RecallDocument:
-  """Returns the recall of each class by model over all seeds, in the format of the report."""
+  """Returns the recall of each class by model over all trainings, in the format of the report."""
   models = []
   for comparison in numbers.models:
     found = [(result.value, comparison.recall(result.value)) for result in numbers.classes]

@@ -71,12 +71,14 @@ class Summary:
     models: Trained models with their scores.
     checks: Number of checks of class distributions.
     warnings: Warnings of this package's components and of the validators.
+    folds: Number of folds of a cross-validation; 0 for none.
   """
 
   classes: tuple[ClassResult, ...]
   models: tuple[Comparison, ...] = ()
   checks: int = 0
   warnings: tuple[str, ...] = ()
+  folds: int = 0
 
   @property
   def columns(self) -> dict[str, list[int]]:
@@ -99,6 +101,7 @@ def summarize(
   anomalies: Sequence[str] = (),
   balanced: ClassDistribution | None = None,
   checks: Sequence[Check] = (),
+  folds: int = 0,
 ) -> Summary:
   """Returns the summary of a run.
 
@@ -108,6 +111,7 @@ def summarize(
     anomalies: Findings of the ExampleValidator.
     balanced: Sidecar of the augmenter; None if the run does not augment.
     checks: Checks of class distributions, as in `class_checks.json`.
+    folds: Number of folds of a cross-validation; 0 for none.
   """
   after = balanced_records(balanced) if balanced else {}
   classes = []
@@ -126,6 +130,7 @@ def summarize(
       *anomalies,
       *broken,
     ),
+    folds=folds,
   )
 
 
@@ -159,7 +164,7 @@ def read_checks(published: PublishedArtifacts) -> list[Check]:
   return [check for path in paths for check in ClassChecks.from_json(read_text(path), path).checks]
 
 
-def read_summary(published: PublishedArtifacts, label: str) -> Summary:
+def read_summary(published: PublishedArtifacts, label: str, folds: int = 0) -> Summary:
   """Returns the summary of a run from its published artifacts."""
   augmented = published.has(*BALANCED_EXAMPLES)
   return summarize(
@@ -168,6 +173,7 @@ def read_summary(published: PublishedArtifacts, label: str) -> Summary:
     read_anomalies(published),
     read_sidecar(published.uri(*BALANCED_EXAMPLES)) if augmented else None,
     read_checks(published),
+    folds,
   )
 
 

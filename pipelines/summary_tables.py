@@ -11,7 +11,8 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from pipelines.artifacts import PublishedArtifacts
-from pipelines.evaluation import EVALUATION, Comparison, Recall
+from pipelines.evaluation import EVALUATION, Recall
+from pipelines.fold_table import fold_table, gain_lines
 from pipelines.model_nodes import BALANCED_MODEL, NATURAL_MODEL
 from pipelines.summary import (
   BALANCED,
@@ -114,18 +115,21 @@ def recall_text(recall: Recall | None) -> str:
   return f'[{colour}]{share:.3f}[/]'
 
 
-def tested(result: ClassResult, models: Sequence[Comparison]) -> int:
-  """Returns the number of test records of a class, which are the same for each seed."""
-  recall = models[0].recall(result.value)
-  return recall.tested // len(models[0].seeds) if recall else 0
+def tested(result: ClassResult, summary: Summary) -> int:
+  """Returns the number of test records of a class; the same for each seed, others in each fold."""
+  comparison = summary.models[0]
+  recall = comparison.recall(result.value)
+  times = 1 if summary.folds else len(comparison.trainings)
+  return recall.tested // times if recall else 0
 
 
 def recall_table(summary: Summary) -> Table:
-  """Returns the table of recall by class and model."""
+  """Returns the table of recall by class and model; records to train on differ between folds."""
   titles = {NATURAL_MODEL: 'natural batches', BALANCED_MODEL: 'balanced batches'}
   models = summary.models
   table = make_table()
-  table.add_column('in train', justify='right', no_wrap=True)
+  if not summary.folds:
+    table.add_column('in train', justify='right', no_wrap=True)
   table.add_column('tested', justify='right', no_wrap=True)
   for comparison in models:
     title = titles[comparison.model] if len(models) > 1 else 'recall'
@@ -135,33 +139,35 @@ def recall_table(summary: Summary) -> Table:
     if i == half and left_out:
       table.add_row(f'… {left_out:,} more …')
     cells = [recall_text(comparison.recall(result.value)) for comparison in models]
-    in_train = result.counts.get(BALANCED_SPLIT, 0)
-    table.add_row(escape(result.name), f'{in_train:,}', f'{tested(result, models):,}', *cells)
+    in_train = [] if summary.folds else [f'{result.counts.get(BALANCED_SPLIT, 0):,}']
+    table.add_row(escape(result.name), *in_train, f'{tested(result, summary):,}', *cells)
   table.add_section()
-  total = sum(tested(result, models) for result in summary.classes)
+  total = sum(tested(result, summary) for result in summary.classes)
   rows = {
     'macro recall': [str(c.macro_recall) for c in models],
     'worst class': [str(c.worst) for c in models],
     'accuracy': [str(c.accuracy) for c in models],
   }
   for i, (name, cells) in enumerate(rows.items()):
-    table.add_row(name, '', f'{total:,}' if i == 0 else '', *cells, style='' if i > 1 else 'bold')
+    in_train = [] if summary.folds else ['']
+    in_all = f'{total:,}' if i == 0 else ''
+    table.add_row(name, *in_train, in_all, *cells, style='' if i > 1 else 'bold')
   return table
 
 
 def recall_lines(summary: Summary) -> list[str]:
   """Returns the notes below the recall table."""
   lines = []
-  n_seeds = len(summary.models[0].seeds)
-  if n_seeds > 1:
-    lines.append(
-      f'[dim]Mean and standard deviation of {n_seeds} trainings with different seeds.[/]'
-    )
+  n = len(summary.models[0].trainings)
+  if summary.folds:
+    lines.append('[dim]Each record is tested once, by the model that did not train on its fold.[/]')
+  elif n > 1:
+    lines.append(f'[dim]Mean and standard deviation of {n} trainings with different seeds.[/]')
   elif len(summary.models) > 1:
     lines.append(
       '[dim]One training each: small differences are not significant. See --compare 5.[/]'
     )
-  counts = [n for n in (tested(c, summary.models) for c in summary.classes) if n]
+  counts = [n for n in (tested(c, summary) for c in summary.classes) if n]
   few = sum(n < FEW_RECORDS for n in counts)
   if few:
     lines.append(
@@ -191,6 +197,8 @@ def print_summary(console: Console, summary: Summary, label: str) -> None:
   if natural_width(console, table) > console.width:
     table = class_table(summary, bars=False)
   tables = [table, recall_table(summary)] if summary.models else [table]
+  if summary.models and summary.folds:
+    tables.append(fold_table(summary.models))
   # Lines wrapped by the terminal remain readable; truncated numbers do not.
   console.width = max(console.width, *(natural_width(console, t) for t in tables))
   console.print(f'\n[bold]Classes of {escape(label)}[/]', soft_wrap=True)
@@ -201,6 +209,11 @@ def print_summary(console: Console, summary: Summary, label: str) -> None:
     console.print('\n[bold]Recall on records not used in training[/]', soft_wrap=True)
     console.print(tables[1])
     for line in recall_lines(summary):
+      console.print(line, soft_wrap=True)
+  if summary.models and summary.folds:
+    console.print(f'\n[bold]Cross-validation over {summary.folds} folds[/]', soft_wrap=True)
+    console.print(tables[2])
+    for line in gain_lines(summary.models):
       console.print(line, soft_wrap=True)
   for line in warning_lines(summary):
     console.print(line, soft_wrap=True)

@@ -11,7 +11,8 @@ from uv import find_uv, run_uv
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = [part for name in ('sample', 'kubeflow', 'dev') for part in ('--extra', name)]
-DOCS_REQUIREMENTS, DOCS_LOCK = 'requirements/docs.in', 'requirements/docs.txt'
+DOCS_LOCK = 'requirements/docs.txt'
+PEERS_LOCK = 'requirements/peers.txt'
 IMAGE_EXTRAS = ['--extra', 'kubeflow']
 
 
@@ -39,13 +40,12 @@ def compile_image_lock(uv: str, *options: str) -> None:
   check_lock(IMAGE_LOCK, (ROOT / IMAGE_LOCK).read_text(), stack)
 
 
-def compile_docs_lock(uv: str, *options: str) -> None:
-  """Writes what builds the documentation, which imports neither TFX nor this package."""
-  say(DOCS_LOCK)
-  command = ['pip', 'compile', DOCS_REQUIREMENTS, '--quiet', '--no-header', '--no-annotate']
-  run_uv(
-    uv, *command, '--universal', '--python-version', '3.10', '--output-file', DOCS_LOCK, *options
-  )
+def compile_tool_lock(uv: str, lock: str, *options: str) -> None:
+  """Writes a lock for an environment without TFX, from the file that ends in `.in` beside it."""
+  say(lock)
+  requirements = lock.replace('.txt', '.in')
+  command = ['pip', 'compile', requirements, '--quiet', '--no-header', '--no-annotate']
+  run_uv(uv, *command, '--universal', '--python-version', '3.10', '--output-file', lock, *options)
 
 
 def cpu_tensorflow(lock: str) -> str:
@@ -89,6 +89,7 @@ if __name__ == '__main__':
       for python in stack.pythons:
         compile_lock(uv, stack, python, *sys.argv[1:])
     compile_image_lock(uv, *sys.argv[1:])
-    compile_docs_lock(uv, *sys.argv[1:])
+    for lock in (DOCS_LOCK, PEERS_LOCK):
+      compile_tool_lock(uv, lock, *sys.argv[1:])
   except SetupError as error:
     sys.exit(f'lock: {error}')

@@ -93,7 +93,7 @@ def assert_scores_add_up(numbers: Summary, tested: dict) -> None:
   """
   assert [c.model for c in numbers.models] == ['natural', 'balanced']
   for comparison in numbers.models:
-    for scores in comparison.seeds:
+    for scores in comparison.trainings:
       recalls = {value.value: recall for value, recall in scores.recalls.items()}
       assert {value: recall.tested for value, recall in recalls.items()} == tested
       hits = sum(recall.hits for recall in recalls.values())
@@ -134,7 +134,7 @@ def test_digits_are_split_trained_and_evaluated(tmp_path, capsys):
   )
   assert_scores_add_up(numbers, dict(held_out))
   assert min(held_out[k] for k in range(3, 10)) >= 100
-  assert [len(c.seeds) for c in numbers.models] == [2, 2]
+  assert [len(c.trainings) for c in numbers.models] == [2, 2]
   assert numbers.warnings == ()
 
   printed = capsys.readouterr().out
@@ -219,6 +219,31 @@ def test_own_table_with_texts_gaps_and_classes_of_one(tmp_path):
     assert comparison.recall(unknown.value) == Recall(0, 1)
   assert any('class once 0 has 1 record' in warning for warning in numbers.warnings)
   assert_model_needs_no_other_files(published, len(numbers.classes))
+
+
+def test_cross_validation_of_an_own_table(tmp_path, capsys):
+  (tmp_path / 'in').mkdir()
+  write_table(tmp_path / 'in' / 'a.csv', ['often'] * 100 + ['seldom'] * 20)
+  root = tmp_path / 'root'
+  code = local_runner.main(
+    f'--examples {tmp_path}/in --label kind --pipeline_root {root} --folds 2 --compare 0 '
+    '--train_steps 10'.split()
+  )
+  assert code == 0
+  published = read_run(root)
+  splits = Path(published.uri('StratifiedSplitter', 'examples'))
+  of_folds = [count_labels(splits / f'Split-fold-{i}', 'kind') for i in range(2)]
+  assert of_folds == [{b'often': 45, b'seldom': 9}] * 2
+  for i in range(2):  # what was trained on is the other fold, transformed by what it says
+    trained = Path(published.uri(f'BalancedInputGen_{i}', 'examples')) / 'Split-train'
+    assert sum(count_labels(trained, 'kind').values()) == 54
+  numbers = read_summary(published, 'kind', folds=2)
+  (balanced,) = numbers.models
+  tested = {c.value.value: balanced.recall(c.value).tested for c in numbers.classes}
+  assert tested == {b'often': 90, b'seldom': 18}
+  printed = capsys.readouterr().out
+  assert 'Cross-validation over 2 folds' in printed
+  assert str(balanced.macro_recall) in printed
 
 
 def assert_model_needs_no_other_files(published: PublishedArtifacts, n_classes: int) -> None:

@@ -22,9 +22,12 @@ def class_of(value: int | str) -> ClassValue:
   return ClassValue.from_json(as_json(value))
 
 
-def make_sidecar(counts: dict, warnings: tuple[str, ...] = ()) -> ClassDistribution:
+def make_sidecar(
+  counts: dict,
+  warnings: tuple[str, ...] = (),
+  names: tuple[str, ...] = ('train', 'eval', 'test'),
+) -> ClassDistribution:
   """What StratifiedSplitter writes."""
-  names = ('train', 'eval', 'test')
   strata = tuple(
     StratumRecords(
       (class_of(value),),

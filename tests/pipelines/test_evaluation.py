@@ -72,4 +72,4 @@ def test_one_seed_has_no_spread():
 
 def test_models_keep_the_order_in_which_they_come():
   scores = [make_scores(name, {'a': (1, 2)}) for name in ('natural', 'balanced') * 2]
-  assert [(c.model, len(c.seeds)) for c in compare(scores)] == [('natural', 2), ('balanced', 2)]
+  assert [(c.model, len(c.trainings)) for c in compare(scores)] == [('natural', 2), ('balanced', 2)]

@@ -60,6 +60,14 @@ def test_the_digits_are_in_the_image(tmp_path, capsys):
   assert capsys.readouterr().out == f'{tmp_path}/digits.yaml\n'
 
 
+def test_each_fold_has_tasks_of_its_own(tmp_path):
+  (spec,) = yaml.safe_load_all(compiled(tmp_path, '--folds', '2'))
+  for kind in ('Transform', 'BalancedInputGen', 'Trainer', 'Evaluator'):
+    assert {f'{kind}_0', f'{kind}_1'} <= set(tasks(spec))
+    assert kind not in tasks(spec)
+  assert parameters(spec)['StratifiedSplitter', 'folds'] == 2
+
+
 def test_own_data_in_a_bucket_with_secrets(tmp_path):
   text = compiled(
     tmp_path,

@@ -61,6 +61,8 @@ def test_a_runner_of_ones_own_is_not_overridden(argument):
     (['--exmaples', 'x'], '--exmaples is not an argument; did you mean --examples?'),
     (['--lable=x'], '--lable is not an argument; did you mean --label?'),
     (['--train_steps', '0'], '--train_steps is 0; train for at least 1'),
+    (['--folds', '1'], '--folds is 1; give 2 or more'),
+    (['--folds', '3', '--compare', '5'], '--compare 5 and --folds are both given'),
     (['--seed', 'x'], "invalid int value: 'x'"),
     (['--pipeline_root', 's3://bucket/a'], 's3://bucket/a is not a folder of this machine'),
   ],

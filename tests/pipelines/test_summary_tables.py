@@ -71,6 +71,25 @@ def test_one_training_each_is_no_proof():
   assert 'One training each: small differences are not significant. See --compare 5.' in lines
 
 
+def test_each_fold_is_a_row_with_mean_and_spread_below():
+  scores = [
+    make_scores('natural', {'a': (10, 10), 'b': (0, 2)}),
+    make_scores('balanced', {'a': (9, 10), 'b': (1, 2)}),
+    make_scores('natural', {'a': (8, 10), 'b': (2, 2)}),
+    make_scores('balanced', {'a': (9, 10), 'b': (2, 2)}),
+  ]
+  sidecar = make_sidecar({'b': (2, 2, 3), 'a': (10, 10, 0)}, names=('fold-0', 'fold-1', 'test'))
+  lines = lines_of(summarize(sidecar, compare(scores), folds=2))
+  assert 'class tested natural batches balanced batches' in lines
+  assert 'b 4 0.500 0.750' in lines  # of both folds
+  assert 'Cross-validation over 2 folds' in lines
+  assert '0 12 0.500 0.700 0.000 0.500 0.833 0.833' in lines
+  assert '1 12 0.900 0.950 0.800 0.900 0.833 0.917' in lines
+  assert 'mean 24 0.700 0.825 0.400 0.700 0.833 0.875' in lines
+  assert 'std dev 0.283 0.177 0.566 0.283 0.000 0.059' in lines
+  assert 'Macro recall, balanced less natural: +0.125 ± 0.106; higher in 2 of 2 folds' in lines
+
+
 CHECK = Check('min_count', 'train', None, None, 5, 5, True, 'train: all is well')
 
 
