@@ -1,0 +1,52 @@
+"""docs/splitting.md shows splits as they are, and names arguments that there are."""
+
+import inspect
+import re
+from pathlib import Path
+
+import draw_splits
+import pytest
+from tfx_balance import StratifiedSplitter, stratified_indices
+from tfx_balance.errors import ConfigError
+
+DOCS = Path(__file__).parent.parent / 'docs'
+PAGE = (DOCS / 'splitting.md').read_text(encoding='utf-8')
+
+
+@pytest.mark.parametrize('name', draw_splits.PICTURES)
+def test_a_picture_is_what_the_code_splits(name):
+  drawn = draw_splits.draw(draw_splits.PICTURES[name]())
+  assert (DOCS / 'splits' / f'{name}.svg').read_text(encoding='utf-8') == drawn
+  assert f'](splits/{name}.svg)' in PAGE
+
+
+def test_all_pictures_are_drawn():
+  shown = re.findall(r'\]\(splits/(\w+)\.svg\)', PAGE)
+  assert sorted(shown) == sorted(draw_splits.PICTURES)
+  assert {path.stem for path in (DOCS / 'splits').iterdir()} == set(shown)
+
+
+def test_the_table_names_arguments():
+  rows = re.findall(r'^\| \[.*?\]\(#(.*?)\) \| (.*?) \|', PAGE, re.MULTILINE)
+  assert rows
+  known = set(inspect.signature(StratifiedSplitter.__init__).parameters)
+  headings = {line.lower().replace(' ', '-') for line in re.findall(r'^## (.*)$', PAGE, re.M)}
+  for anchor, arguments in rows:
+    assert anchor in headings
+    assert {re.match(r'\w+', name)[0] for name in re.findall(r'`(.*?)`', arguments)} <= known
+
+
+ASKED = {
+  'mode': {'mode': 'stable', 'key': [1, 2]},
+  'counts': {'counts': {'test': 1}},
+  'split_by': {'split_by': ['train', 'test']},
+}
+"""Arguments of `stratified_indices` that ask for a mode."""
+
+
+def test_what_the_page_says_does_not_combine_is_refused():
+  pairs = re.findall(r'^\| `(\w+)`, `(\w+)` \|', PAGE, re.MULTILINE)
+  assert pairs
+  for one, other in pairs:
+    with pytest.raises(ConfigError, match='not combine'):
+      stratified_indices([0, 1], **ASKED[one], **ASKED[other])
