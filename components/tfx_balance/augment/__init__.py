@@ -19,6 +19,7 @@ from tfx_balance.augment.contract import (
 from tfx_balance.augment.contract_checks import AugmentError
 from tfx_balance.augment.image import ImageAugment
 from tfx_balance.augment.keras import from_keras
+from tfx_balance.augment.mixing import CutMix, MixFn, MixUp
 from tfx_balance.augment.tabular import SmoothedBootstrap, Smote
 
 __all__ = [
@@ -26,7 +27,10 @@ __all__ = [
   'AugmentError',
   'AugmentFn',
   'ByClass',
+  'CutMix',
   'ImageAugment',
+  'MixFn',
+  'MixUp',
   'PoolFn',
   'SmoothedBootstrap',
   'Smote',

@@ -16,7 +16,7 @@ from tfx_balance.arguments import (
   check_text,
   shown,
 )
-from tfx_balance.augment import AugmentFn, PoolFn, check_augment_fn
+from tfx_balance.augment import AugmentFn, MixFn, PoolFn, check_augment_fn
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import fn_args as fn_args_lib
 from tfx_balance.inputs.class_priors import ClassPriors
@@ -44,7 +44,13 @@ from tfx_balance.inputs.record_source import (
   collect,
 )
 from tfx_balance.inputs.staging import staged, staged_pattern
-from tfx_balance.inputs.training import BatchSlice, batch_maker, check_label_form, draw_dataset
+from tfx_balance.inputs.training import (
+  BatchSlice,
+  batch_maker,
+  check_label_form,
+  check_mix,
+  draw_dataset,
+)
 from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.batch_quota import check_batch_size
 from tfx_balance.plan.record_order import RecordOrder
@@ -227,6 +233,7 @@ class BalancedInputs(ClassPriors):
     input_context: tf.distribute.InputContext | None = None,
     classes: int | None = None,
     records: int | None = None,
+    mix: MixFn | None = None,
   ) -> tf.data.Dataset:
     """Returns an infinite, prefetched dataset of (features, label), or (..., sample weight).
 
@@ -252,6 +259,8 @@ class BalancedInputs(ClassPriors):
         batch, in batches of one replica each.
       classes: Number of classes in each batch of 'classes_per_batch'.
       records: Number of records of each class there, next to each other in the batch.
+      mix: Batch function, such as `MixUp` or `CutMix` of `tfx_balance.augment`: labels are then
+        soft targets, float32 [B, n_classes], in the order of `classes`.
 
     Raises:
       AugmentError: if augment_fn breaks a rule.
@@ -269,12 +278,13 @@ class BalancedInputs(ClassPriors):
     check_label_form(label_as, counts)
     if augment_fn is not None:
       check_augment_fn(augment_fn, shown(augment_fn))
+    check_mix(mix, label_as, counts)
     reader = self.source.reader(self._spec(feature_spec))
     seed = self.source.seed if seed is None else check_seed(seed)
     batch_slice = BatchSlice.of(input_context)
     if records is not None:
       batch_slice.check_groups(batch_size, records)
-    make = batch_maker(reader, counts, label_as, weights, augment_fn, augment)
+    make = batch_maker(reader, counts, label_as, weights, augment_fn, augment, mix)
     draws = BatchDraws(
       RecordOrder(self.source.windows(), seed),
       strategy,

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_balance.arguments import check_choice, shown
-from tfx_balance.augment import AugmentFn, PoolFn
+from tfx_balance.arguments import check_callable, check_choice, shown
+from tfx_balance.augment import AugmentFn, MixFn, PoolFn
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.online_augment import BatchAugment, augment_mask
 from tfx_balance.inputs.parsing import multi_hot
@@ -43,6 +43,19 @@ def check_label_form(label_as: str, counts: TrainingCounts) -> None:
     has, other = ('several labels', 'multi_hot') if sets else ('one label', 'index')
     raise ConfigError(
       f"label_as={label_as!r}, and a record has {has}; give label_as={other!r} or 'parsed'"
+    )
+
+
+def check_mix(mix: MixFn | None, label_as: str, counts: TrainingCounts) -> None:
+  """Checks that records can be mixed; raises ConfigError if not."""
+  if mix is None:
+    return
+  check_callable('mix', mix, 'MixUp()')
+  if isinstance(counts, LabelSetCounts):
+    raise ConfigError('mix= takes one label a record, and these have several; leave it out')
+  if label_as != 'parsed':
+    raise ConfigError(
+      f'label_as={label_as!r}, and with mix= labels are soft targets by class; leave label_as= out'
     )
 
 
@@ -160,6 +173,7 @@ def batch_maker(
   class_weights: Sequence[float] | None,
   augment_fn: AugmentFn | PoolFn | None,
   augment: str | Sequence[Any],
+  mix: MixFn | None,
 ) -> Callable[..., tuple[Any, ...]]:
   """Returns graph code from an element of `draw_dataset` to (features, label, ...).
 
@@ -170,6 +184,7 @@ def batch_maker(
     class_weights: float [n_classes], weights to give as sample weights, or None.
     augment_fn: Augment function (see `tfx_balance.augment.contract`), or None.
     augment: Records to augment; see `augment_mask`.
+    mix: Batch function that makes soft targets, or None.
   """
   augment_mask(augment, counts)  # which is checked without a function too
   augmented = None
@@ -186,7 +201,12 @@ def batch_maker(
       features = augmented(features, classes, repeats, seeds)
     if label_as != 'parsed':
       label = classes if encode is None else encode(label)
+    if mix is not None:
+      features, label = mix(features, classes, tf.cast(seeds[0], tf.int64), counts.records)
     batch = (features, label)
-    return batch if weights is None else (*batch, tf.gather(weights, classes))
+    if weights is None:
+      return batch
+    of_record = tf.gather(weights, classes) if mix is None else tf.linalg.matvec(label, weights)
+    return *batch, of_record
 
   return tf.autograph.experimental.do_not_convert(make)
