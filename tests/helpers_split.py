@@ -24,8 +24,10 @@ from tfx_balance.shuffle.select import (
   plan_search,
   set_thresholds,
 )
+from tfx_balance.shuffle.time_search import TimeSelection, count_times, cut_times
 from tfx_balance.stratified_splitter import transform
 from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, new_scan, plan_job
+from tfx_balance.stratified_splitter.ordered import plan_ordered_job
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.tfrecord.reading import READ_DEFAULTS
 from tfx_balance.tfrecord.work_files import WorkFile
@@ -69,6 +71,7 @@ def split_request(
     'output_files': {},
     'mode': 'exact',
     'by_values': False,
+    'order': None,
     'input_splits': None,
   }
   target = request_target(folder, arguments)
@@ -105,17 +108,31 @@ def split_without_runner(
   """Returns what `StratifiedSplit` puts out: the job, the counts assigned, and the files."""
   scan = new_scan(request)
   scanned = [found for file in files for found in scan.process(file)]
-  job = plan_job(totals_of(scanned), request)
-  stable = request.parameters.mode == 'stable'
-  thresholds = stable_thresholds(job.plan) if stable else thresholds_of(scanned, job.selection)
+  given = request.parameters
+  job = (plan_ordered_job if given.order else plan_job)(totals_of(scanned), request)
+  if given.order:
+    told = ties_of(scanned, job.selection)
+  elif given.mode == 'stable':
+    told = [stable_thresholds(job.plan)]
+  else:
+    told = [thresholds_of(scanned, job.selection)]
   assign = transform.AssignSplits()
-  counts, written = gather(job, [assign.process(found, job, thresholds) for found in scanned])
-  return job.with_counts(counts) if stable else job, counts, written
+  counts, written = gather(job, [assign.process(found, job, *told) for found in scanned])
+  planned = given.mode == 'exact' and not given.order
+  return job if planned else job.with_counts(counts), counts, written
+
+
+def ties_of(scanned: Sequence[ScannedFile], selection: TimeSelection) -> list[Any]:
+  """Returns the ties of the cuts in time, and the thresholds of their ranks."""
+  found = thresholds_of(scanned, selection.behind_ends)
+  counted = SparseCounts.merge([count_times(file, selection, found) for file in scanned])
+  ties = cut_times(counted, selection, found)
+  return [ties, thresholds_of(scanned, ties)]
 
 
 def gather(job: Job, assigned: Sequence[Iterable[Any]]) -> tuple[np.ndarray, list[WorkFile]]:
   """Returns the counts and the files, given what was assigned of each input file."""
-  counts = np.zeros_like(job.quotas)
+  counts: Any = 0
   ranges: dict[FilesKey, list[Any]] = {key: [nothing] for key, nothing in all_files(job.groups)}
   for of_file in assigned:
     for found in of_file:

@@ -66,6 +66,10 @@ def component_apis() -> Iterator[Api]:
       'output_files': JSON_NONE | INTEGERS | {'{}'},
       'mode': frozenset(),
       'identity': frozenset(),
+      'order_by': EMPTY | TEXTS,
+      'within': frozenset(),
+      'embargo': frozenset({'0', '"0"'}),
+      'embargo_records': frozenset({'0'}),
       **reading,
     },
   )
@@ -179,6 +183,9 @@ def plan_apis() -> Iterator[Api]:
       'seed': SEED,
       'counts': NONE | {'{}', '{"x": 1}'},
       'mode': frozenset(),
+      'within': frozenset(),
+      'embargo': frozenset({'0'}),
+      'embargo_records': frozenset({'0'}),
     },
     data=frozenset({'labels'}),
   )

@@ -37,7 +37,7 @@ def asked(tmp_path, monkeypatch):
   return use_folder(monkeypatch, tmp_path / 'buckets')
 
 
-def scan(folder, work_dir, by_class=False, purpose=''):
+def scan(folder, work_dir, by_class=False, purpose='', time=''):
   step = ScanFile(
     ('label',),
     'FORMAT_TF_EXAMPLE',
@@ -47,6 +47,7 @@ def scan(folder, work_dir, by_class=False, purpose=''):
     by_class=by_class,
     purpose=purpose,
     n_files=3,
+    time=time,
   )
   files = input_files(folder, in_shards(RECORDS, 3))
   return [scanned for file in files for scanned in step.process(file)]
@@ -100,10 +101,10 @@ def test_the_bytes_are_those_of_local_work_files(tmp_path, asked, monkeypatch, b
   assert [path for path in tmp_path.glob('tfx-balance-*/*')] == []
 
 
-@pytest.mark.parametrize('by_class', [False, True])
-def test_a_packed_spill_is_what_was_spilled(tmp_path, by_class):
+@pytest.mark.parametrize(('by_class', 'time'), [(False, ''), (True, ''), (False, 'id')])
+def test_a_packed_spill_is_what_was_spilled(tmp_path, by_class, time):
   for here, there in zip(
-    scan(tmp_path, f'{tmp_path}/here', by_class), scan(tmp_path, WORK, by_class), strict=True
+    *(scan(tmp_path, at, by_class, time=time) for at in (f'{tmp_path}/here', WORK)), strict=True
   ):
     assert [block.tobytes() for block in there.spill.index()] == [
       block.tobytes() for block in here.spill.index()

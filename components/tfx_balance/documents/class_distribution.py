@@ -51,12 +51,14 @@ class SplitRecords:
     ideal: Number of records that the split's share comes to, a fraction.
     imbalance_ratio: Largest class over smallest; None where a class is absent.
     file_bytes: File name to bytes as stored; None where it is not known.
+    embargoed: Number of records left out because they are too close before a later split.
   """
 
   records: Count
   ideal: float | None = None
   imbalance_ratio: float | None = None
   file_bytes: Mapping[str, Count] | None = None
+  embargoed: Count | None = None
 
   def to_json(self) -> dict[str, Any]:
     """Returns JSON data."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from tfx_balance.documents.balanced_input import InputPlan
@@ -47,6 +48,7 @@ def describe_split(
   columns = plan.quotas.T.tolist()
   stratified = int(plan.records[~plan.predefined].sum())
   predefined_sums = plan.quotas[plan.predefined].sum(axis=0).tolist()
+  lost = [None] * len(columns) if plan.embargoed is None else plan.embargoed.sum(axis=0).tolist()
   return ClassDistribution(
     'StratifiedSplitter',
     parameters,
@@ -57,9 +59,10 @@ def describe_split(
         _number(stratified * share + n_predefined),
         _finite(imbalance_ratio(column)),
         files.get(name),
+        n_lost,
       )
-      for name, column, share, n_predefined in zip(
-        plan.splits, columns, plan.shares, predefined_sums, strict=True
+      for name, column, share, n_predefined, n_lost in zip(
+        plan.splits, columns, plan.shares, predefined_sums, lost, strict=True
       )
     },
     tuple(
@@ -68,6 +71,7 @@ def describe_split(
     ),
     tuple(passed_through),
     (
+      *_in_time(plan, parameters),
       *(_by_chance(plan) if parameters.get('mode') == 'stable' else ()),
       *split_warnings(plan, source.dropped),
       *_unmapped(plan, parameters.get('split_by')),
@@ -265,6 +269,36 @@ def split_warnings(plan: SplitPlan, dropped: int) -> list[str]:
   return warnings
 
 
+def _in_time(plan: SplitPlan, parameters: Mapping[str, Any]) -> list[str]:
+  """Returns what an order in time costs, a sentence each: exact classes, embargoed records."""
+  if plan.embargoed is None:
+    return []
+  warnings = []
+  if parameters.get('within') == 'all':
+    drift = [
+      (
+        abs(n - share * records),
+        f'class {stratum_name(plan.strata[row])} in {name!r}: {n} of '
+        f'ideally {_number(share * records):.6g}',
+      )
+      for row, (counts, records) in enumerate(
+        zip((plan.quotas + plan.embargoed).tolist(), plan.records.tolist(), strict=True)
+      )
+      for name, n, share in zip(plan.splits, counts, plan.shares, strict=True)
+    ]
+    furthest, cell = max(drift, key=itemgetter(0))
+    if furthest >= 1:
+      warnings.append(
+        f'order_by={parameters["order_by"]!r} cuts all records by time, so counts of classes are '
+        f"not exact; the furthest is {cell}; within='strata' makes them exact, without one order"
+      )
+  lost = plan.embargoed.sum(axis=0).tolist()
+  cells = [f'{name!r} {n}' for name, n in zip(plan.splits, lost, strict=True) if n]
+  if cells:
+    warnings.append(f'the embargo left out {sum(lost)} records, of {_some(cells)}')
+  return warnings
+
+
 def _by_chance(plan: SplitPlan) -> list[str]:
   """Returns how near a split by hash alone came to its shares, a sentence."""
   n = int(plan.records[~plan.predefined].sum())
@@ -308,10 +342,8 @@ def _reach(plan: SplitPlan, i: int) -> str:
   absent = [name for name, n in zip(plan.splits, plan.quotas[i], strict=True) if not n]
   n = int(plan.records[i])
   count = f'{n} record{"s" if n != 1 else ""}'
-  return (
-    f'class {stratum_name(plan.strata[i])} has {count}, too few for every split: '
-    f'none in {", ".join(absent)}'
-  )
+  why = ', too few for every split:' if plan.embargoed is None else ' and, in the order of time,'
+  return f'class {stratum_name(plan.strata[i])} has {count}{why} none in {", ".join(absent)}'
 
 
 def _number(value: Any) -> float | int:

@@ -18,6 +18,7 @@ from tfx_balance.plan.split_modes import check_modes
 from tfx_balance.plan.split_plan import plan_splits
 from tfx_balance.plan.split_shares import DEFAULT_SPLITS, parse_shares
 from tfx_balance.plan.stable_splits import parse_mode, stable_thresholds
+from tfx_balance.plan.time_order import TimeOrder, check_kept, keys_of_times, splits_in_time
 
 
 def stratified_indices(
@@ -31,6 +32,10 @@ def stratified_indices(
   folds: int = 0,
   key: npt.ArrayLike | None = None,
   mode: str = 'exact',
+  order: npt.ArrayLike | None = None,
+  within: str = 'all',
+  embargo: float = 0,
+  embargo_records: int = 0,
 ) -> dict[str, Ints]:
   """Returns the indices of each split, with every class at its exact share in each.
 
@@ -55,6 +60,13 @@ def stratified_indices(
       others come or go. None for the indices.
     mode: 'exact', or 'stable', as in `StratifiedSplitter`: an item keeps its split when others come
       or go, and items of one key share a split. It needs `key`.
+    order: Times that order the splits, earliest first: integers, finite floats or datetime64, [n];
+      None for no order. Of equal times, the seed chooses.
+    within: 'all' for one cut of all the items, 'strata' for a cut of each class, as in
+      `StratifiedSplitter`.
+    embargo: Time before a later split in which items of earlier ones are left out, in the units of
+      `order`.
+    embargo_records: Number of items before a later split that are left out.
 
   Returns:
     int64 [items of the split], ascending, for each split.
@@ -70,7 +82,13 @@ def stratified_indices(
   told = None if split_by is None else 'split_by'
   shares, predefined = parse_shares(splits, counts, rest, told, split_values, folds)
   stable = parse_mode(mode) == 'stable'
-  asked = {'counts': bool(shares.counts), 'mode': stable}
+  in_time = TimeOrder.parse(None if order is None else 'order', within, embargo, embargo_records)
+  asked = {
+    'counts': bool(shares.counts),
+    'mode': stable,
+    'split_by': predefined,
+    'order_by': in_time,
+  }
   check_modes([name for name, is_asked in asked.items() if is_asked])
   if stable and key is None:
     raise ConfigError("mode='stable' deals items by their keys, and key= is not given; give ids")
@@ -79,7 +97,14 @@ def stratified_indices(
   rank = ranks(hashes[rows], seed, 'indices')
   of_row = np.repeat(np.arange(len(strata)), records)
   split = np.empty(len(rows), np.int64)
-  if stable:
+  if in_time:
+    keys, kind = keys_of_times(order, len(rows))
+    quotas = in_time.rows(plan.quotas)
+    row = of_row if in_time.within == 'strata' else np.zeros_like(of_row)
+    split[rows] = splits_in_time(in_time, row, keys[rows], rank, quotas, kind)
+    kept = np.bincount(split[split >= 0], minlength=len(plan.splits))
+    check_kept(kept, quotas.sum(axis=0) - kept, plan.splits, in_time)
+  elif stable:
     everyone = Assigner(stable_thresholds(plan), np.arange(len(strata)), 0)
     split[rows] = everyone.assign(of_row, rank)
   else:

@@ -16,6 +16,13 @@ _APART: dict[frozenset[str], str] = {
     "mode='stable' deals each record by its hash alone, so that no number is met exactly; give "
     'weights as splits=, or leave mode= out'
   ),
+  frozenset({'mode', 'order_by'}): (
+    "mode='stable' deals each record by its hash, and order_by= by its time; leave one of them out"
+  ),
+  frozenset({'order_by', 'split_by'}): (
+    'a predefined split holds records of any time; map its values in split_values= so that they '
+    'are in the order of time, or leave one of them out'
+  ),
 }
 
 

@@ -49,6 +49,8 @@ class SplitPlan:
       records.
     shares: Exact share of each split in every stratum that is stratified.
     predefined: Whether the split of a stratum is predefined: bool [strata].
+    embargoed: Records left out of each cell because they are too close before a later split: int64
+      [strata, splits]; None where splits are not in the order of time.
   """
 
   strata: Sequence[Stratum]
@@ -57,6 +59,7 @@ class SplitPlan:
   quotas: Ints
   shares: tuple[Fraction, ...]
   predefined: npt.NDArray[np.bool_]
+  embargoed: Ints | None = None
 
   def out_of_reach(self) -> list[int]:
     """Returns the rows of the strata too small to have a record in every split that has any.

@@ -20,11 +20,13 @@ import xxhash
 from tfx_balance.beam import counters
 from tfx_balance.beam.steps import spread
 from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.ranks import Ints, fine_buckets, mix, ranks
+from tfx_balance.plan.number_keys import NumberSample
+from tfx_balance.plan.ranks import Ints, fine_buckets, mix, ranks, record_numbers
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.record_keys import RecordKeys
+from tfx_balance.scan.record_times import RecordTimes, Times
 from tfx_balance.scan.record_values import RecordValues
-from tfx_balance.scan.spill import INDEX_ROW, Rows, Spill, SpillWriter, in_blocks, pack
+from tfx_balance.scan.spill import INDEX_ROW, TIMED_ROW, Rows, Spill, SpillWriter, in_blocks, pack
 from tfx_balance.scan.strata import BAD, DROPPED, MissingLabel, Payload, StratumDecoder
 from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.tfrecord.files import read_frames
@@ -65,6 +67,7 @@ class ScannedFile:
     first_missing: Position of the first record without a feature, by feature.
     bad: Number of records that cannot be used and were skipped.
     first_bad: Fault of the first of them, '' where there is none.
+    times: What is known of the times of its records; None where none are read.
   """
 
   file: InputFile
@@ -79,6 +82,7 @@ class ScannedFile:
   first_missing: dict[str, int]
   bad: int
   first_bad: str
+  times: Times | None = None
 
 
 def scan_files(files: beam.PCollection[InputFile], scan: ScanFile) -> beam.PCollection[ScannedFile]:
@@ -102,6 +106,7 @@ class ScanFile(beam.DoFn):
     purpose: Name of the draw by which records will be selected; '' for none.
     n_files: Number of files to read.
     by_values: Whether the values of a record identify it, in whatever order its features are.
+    time: Feature whose values are the times of records; '' for none.
   """
 
   def __init__(
@@ -118,6 +123,7 @@ class ScanFile(beam.DoFn):
     purpose: str = '',
     n_files: int = 1,
     by_values: bool = False,
+    time: str = '',
   ) -> None:
     self._features = tuple(features)
     self._key_features = tuple(key)
@@ -131,6 +137,7 @@ class ScanFile(beam.DoFn):
     self._by_class = by_class
     self._block = ScratchBuffer()
     self._draw = (seed, purpose, n_files)
+    self._time = time
 
   def process(self, file: InputFile) -> Iterator[ScannedFile]:
     bad = self._options.bad_of(file.path)
@@ -138,8 +145,9 @@ class ScanFile(beam.DoFn):
       self._features, self._payload, self._missing, file.path, bad, self._optional
     )
     keys = self._identity_of(file.path)
+    times = RecordTimes(self._time, self._payload, file.path, bad) if self._time else None
     counted = _Counted()
-    spill = self._keep(file, self._indexed(file, decoder, keys, bad, counted), counted)
+    spill = self._keep(file, self._indexed(file, decoder, keys, times, bad, counted), counted)
     counters.READ.inc(counted.n_records - len(bad.positions) + (bad.cut_bytes > 0))
     counters.DROPPED.inc(counted.dropped)
     counters.SKIPPED.inc(len(bad.positions))
@@ -156,6 +164,7 @@ class ScanFile(beam.DoFn):
       first_missing=decoder.first_missing,
       bad=len(bad.positions),
       first_bad=bad.first,
+      times=Times(times.kinds, counted.sample) if times else None,
     )
 
   def _identity_of(self, path: str) -> RecordKeys | RecordValues | None:
@@ -169,6 +178,7 @@ class ScanFile(beam.DoFn):
     file: InputFile,
     decoder: StratumDecoder,
     keys: RecordKeys | RecordValues | None,
+    times: RecordTimes | None,
     bad: BadRecords,
     counted: _Counted,
   ) -> Iterator[tuple[Rows, Frames]]:
@@ -178,6 +188,9 @@ class ScanFile(beam.DoFn):
       first = counted.n_records
       wrong = [at - first for at in bad.positions if at >= first]
       rows = _index(frames, decoder, wrong, first, keys)
+      if times is not None:
+        rows = _timed(rows, frames, times)
+        counted.draw(rows, file.rank)
       counted.add(rows, int(frames.offsets[-1]), decoder.n_strata)
       yield rows, frames
 
@@ -225,6 +238,7 @@ class _Counted:
   def __init__(self) -> None:
     self.records = self.stratum_bytes = np.zeros(0, np.int64)
     self.n_records = self.dropped = self.n_bytes = self.fingerprint = 0
+    self.sample = NumberSample.of(np.empty(0, np.uint64), np.empty(0, np.uint64))
 
   def add(self, rows: Rows, n_bytes: int, n_strata: int) -> None:
     """Takes the next records of the file, of whose strata so many are known now."""
@@ -238,6 +252,12 @@ class _Counted:
     self.n_records += len(rows)
     self.n_bytes += n_bytes
     self.fingerprint += int(mix(rows['hash'], 0).sum())
+
+  def draw(self, rows: Rows, rank: int) -> None:
+    """Takes the times of the next records of the file with a rank."""
+    known = rows['code'] < BAD
+    numbers = record_numbers(rank, self.n_records, len(rows))[known]
+    self.sample = NumberSample.merge([self.sample, NumberSample.of(numbers, rows['time'][known])])
 
 
 def by_frequency(codes: npt.NDArray[Any]) -> Ints:
@@ -287,3 +307,16 @@ def _index(
     rows['hash'][:] = 0
     rows['hash'][kept] = keys.hashes(frames.take(kept), positions[kept])
   return rows
+
+
+def _timed(rows: Rows, frames: Frames, times: RecordTimes) -> Rows:
+  """Returns the index of some frames with their times; those without one are bad: TIMED_ROW [n]."""
+  found = np.zeros(len(rows), TIMED_ROW)
+  for name in rows.dtype.names or ():
+    found[name] = rows[name]
+  kept = np.flatnonzero(rows['code'] < BAD)
+  if len(kept):
+    chosen = frames if len(kept) == len(rows) else frames.take(kept)
+    found['time'][kept], wrong = times.keys(chosen, found['position'][kept].astype(np.int64))
+    found['code'][kept[wrong]] = BAD
+  return found

@@ -29,15 +29,23 @@ BLOCK_BYTES = 16 << 20
 INDEX_ROW = np.dtype([('hash', '<u8'), ('code', '<u4'), ('size', '<u4'), ('position', '<u4')])
 """Hash of a record's bytes, its stratum in the file's own numbering, bytes of its frame, and its
 position in the file."""
+TIMED_ROW = np.dtype([*INDEX_ROW.descr, ('time', '<u8')])
+"""The same with the key of a record's time, where splits are in the order of time."""
 ASSIGNED_ROW = np.dtype([('size', '<u4'), ('output', '<u4')])
 """Bytes of a record's frame, and the number of its output, such as a split."""
 
-_COLUMNS = ('position', 'hash', 'code', 'size')  # in packed rows: neighbors are read together
+_COLUMNS = (
+  'position',
+  'hash',
+  'code',
+  'size',
+  'time',
+)  # in packed rows: neighbors are read together
 _MOST_UNITS = 2048  # shares of all records or of a stratum, in each of which is some of every block
 _NO_RANGES = np.empty((0, 2), np.int64)
 
 Rows = npt.NDArray[np.void]
-"""What is known of each record: INDEX_ROW or ASSIGNED_ROW [n]."""
+"""What is known of each record: INDEX_ROW, TIMED_ROW or ASSIGNED_ROW [n]."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,7 @@ class Spill:
     frames_file: Frames.
     blocks: Number of records of each block.
     n_rank_counts: Number of buckets of ranks whose records are counted behind packed rows.
+    row: Type of a row: INDEX_ROW or TIMED_ROW.
   """
 
   rank: int
@@ -57,11 +66,12 @@ class Spill:
   frames_file: str | PackedFile
   blocks: tuple[int, ...]
   n_rank_counts: int = 0
+  row: np.dtype[Any] = INDEX_ROW
 
   def rank_counts(self) -> tuple[Ints, Ints]:
     """Returns the buckets of ranks, ascending, and the number of records in each."""
     assert isinstance(self.rows_file, PackedFile)
-    place = sum(self.blocks) * INDEX_ROW.itemsize
+    place = sum(self.blocks) * self.row.itemsize
     data = np.empty((8, 2 * self.n_rank_counts), np.uint8)
     with local_copy() as copy:
       self.rows_file.having(np.array([[place, place + data.nbytes]])).fetch(copy)
@@ -77,17 +87,17 @@ class Spill:
       *names: Columns to read; all if there are none.
 
     Yields:
-      INDEX_ROW, or only these columns of it: [records of the block].
+      Rows, or only these columns of them: [records of the block].
     """
     if not self.blocks:
       return
-    chosen = [name for name in INDEX_ROW.names or () if not names or name in names]
+    chosen = [name for name in self.row.names or () if not names or name in names]
     if isinstance(self.rows_file, PackedFile):
-      yield from _unpacked(self.rows_file, self.blocks, chosen)
+      yield from _unpacked(self.rows_file, self.blocks, self.row, chosen)
       return
     with open_as_is(self.rows_file) as file:
       for n in self.blocks:
-        rows = np.empty(n, INDEX_ROW)
+        rows = np.empty(n, self.row)
         fill(file, rows.view(np.uint8), self.rows_file)
         yield rows[chosen] if names else rows
 
@@ -150,6 +160,7 @@ class SpillWriter:
     self._buffers = itertools.repeat(ScratchBuffer())
     self._position = 0
     self._blocks: list[int] = []
+    self._row = INDEX_ROW
 
   def __enter__(self) -> SpillWriter:
     return self
@@ -160,7 +171,7 @@ class SpillWriter:
   @property
   def spill(self) -> Spill:
     """What was written; whole once the files are closed."""
-    return Spill(self._rank, self._rows_path, self._frames_path, tuple(self._blocks))
+    return Spill(self._rank, self._rows_path, self._frames_path, tuple(self._blocks), row=self._row)
 
   def write(
     self, rows: Rows, frames: Frames, which: Ints | None = None, groups: Ints | None = None
@@ -192,6 +203,7 @@ class SpillWriter:
     for taken in frames.taken(order if which is None else which[order], self._buffers):
       frames_file.write(memoryview(taken.data)[: int(taken.offsets[-1])])
     self._blocks.append(n)
+    self._row = rows.dtype
     return order
 
 
@@ -247,8 +259,8 @@ def pack(
     f'{work_dir}/{posixpath.basename(path)}' for path in (spill.rows_file, spill.frames_file)
   )
   with PackedWriter(rows_path) as rows:
-    for name in _COLUMNS:
-      place = _place_of(name, sum(spill.blocks))
+    for name in _columns(spill.row):
+      place = _place_of(name, sum(spill.blocks), spill.row)
       for index in spill.index(name):
         data = _planes(index[name])
         rows.add(data, place)
@@ -259,7 +271,7 @@ def pack(
     for parts in _units(spill, group_bytes):
       frames.add_parts(file, parts)
   n_counts = 0 if rank_counts is None else len(rank_counts)
-  return Spill(spill.rank, rows.packed(), frames.packed(), spill.blocks, n_counts)
+  return Spill(spill.rank, rows.packed(), frames.packed(), spill.blocks, n_counts, spill.row)
 
 
 def _planes(values: npt.NDArray[Any]) -> bytes:
@@ -272,17 +284,24 @@ def _of_planes(planes: npt.NDArray[np.uint8], dtype: np.dtype[Any]) -> npt.NDArr
   return np.ascontiguousarray(planes.T).view(dtype)[:, 0]
 
 
-def _place_of(column: str, n: int) -> int:
-  """Returns where a column is in the packed rows of n records."""
-  before = _COLUMNS[: _COLUMNS.index(column)]
-  return n * sum(INDEX_ROW[name].itemsize for name in before)
+def _columns(row: np.dtype[Any]) -> list[str]:
+  """Returns the columns of packed rows of a type in their order."""
+  return [name for name in _COLUMNS if name in (row.names or ())]
 
 
-def _unpacked(file: PackedFile, blocks: Sequence[int], names: Sequence[str]) -> Iterator[Rows]:
-  """Yields columns of packed rows, block by block: INDEX_ROW or what is asked for of it [n]."""
+def _place_of(column: str, n: int, row: np.dtype[Any]) -> int:
+  """Returns where a column is in n packed rows of a type."""
+  columns = _columns(row)
+  return n * sum(row[name].itemsize for name in columns[: columns.index(column)])
+
+
+def _unpacked(
+  file: PackedFile, blocks: Sequence[int], stored: np.dtype[Any], names: Sequence[str]
+) -> Iterator[Rows]:
+  """Yields columns of packed rows, block by block: of the type stored, what is asked for: [n]."""
   n = sum(blocks)
-  row = np.dtype([(name, INDEX_ROW[name]) for name in names])
-  places = {name: _place_of(name, n) for name in names}
+  row = np.dtype([(name, stored[name]) for name in names])
+  places = {name: _place_of(name, n, stored) for name in names}
   ends = [[place, place + n * row[name].itemsize] for name, place in places.items()]
   with local_copy() as copy:
     file.having(np.array(ends)).fetch(copy)

@@ -14,6 +14,7 @@ import apache_beam as beam
 from tfx_balance.beam.steps import summed
 from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.errors import DataError
+from tfx_balance.scan.record_times import Times
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.scan.stratum_columns import StratumCounts, sum_by_kinds, sum_counts
@@ -79,6 +80,7 @@ class Totals:
       as many as files before.
     missing_in: File and position of a record without a feature, by feature.
     first_bad: Rank of the first file with bad records, and fault of its first one.
+    times: What is known of the times of records; None where none are read.
   """
 
   counts: list[StratumCounts] = field(default_factory=list)
@@ -90,6 +92,7 @@ class Totals:
   missing_in: dict[str, tuple[str, int]] = field(default_factory=dict)
   bad: int = 0
   first_bad: tuple[int, str] | None = None
+  times: Times | None = None
 
   def __post_init__(self) -> None:
     self._waiting = sum(map(len, self.counts))  # rows that are not summed yet
@@ -133,6 +136,7 @@ class Totals:
       missing_in={name: (scanned.file.path, at) for name, at in scanned.first_missing.items()},
       bad=scanned.bad,
       first_bad=(scanned.file.rank, scanned.first_bad) if scanned.bad else None,
+      times=scanned.times,
     )
 
   def merge(self, other: Totals) -> Totals:
@@ -144,6 +148,8 @@ class Totals:
     self.dropped += other.dropped
     self.bad += other.bad
     self.first_bad = min(filter(None, (self.first_bad, other.first_bad)), default=None)
+    if other.times is not None:
+      self.times = self.times.merge(other.times) if self.times else other.times
     self.n_bytes += other.n_bytes
     self.n_files += other.n_files
     self.fingerprint = (self.fingerprint + other.fingerprint) % 2**64

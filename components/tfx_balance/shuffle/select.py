@@ -102,6 +102,10 @@ class Selection:
       first += len(strata)
     return first + self.strata[group].rows_of(scanned.strata)
 
+  def buckets(self, rows: Ints, rank: UInts) -> Ints:
+    """Returns the bucket of each record, given its row and its rank: int64 [n]."""
+    return self.layout.buckets(rows, rank)
+
   def ranks(self, index: npt.NDArray[np.void]) -> UInts:
     """Returns the ranks of the records of an index."""
     return ranks(index['hash'], self.seed, self.purpose)
@@ -191,7 +195,7 @@ def count_ranks(
   if counts is None:
     ranked = selection.ranked(scanned)
     each = [
-      SparseCounts.count((layout.n_buckets,), layout.buckets(rows[codes], rank))
+      SparseCounts.count((layout.n_buckets,), selection.buckets(rows[codes], rank))
       for codes, rank in ranked
     ]
     counts = SparseCounts.merge(each) if each else None
@@ -238,7 +242,7 @@ def collect_candidates(
     ends[own] = search.buckets[rows[own] - low]
   buckets, near = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
   for codes, rank in selection.ranked(scanned):
-    bucket = layout.buckets(rows[codes], rank)
+    bucket = selection.buckets(rows[codes], rank)
     wanted = np.zeros(len(codes), bool)
     for part in range(ends.shape[1]):  # a column at a time: no [n, parts] array
       wanted |= ends[codes, part] == bucket

@@ -70,6 +70,10 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
     key: Sequence[str] | str | None = None,
     mode: str = 'exact',
     identity: str = 'bytes',
+    order_by: str | None = None,
+    within: str = 'all',
+    embargo: float | str = 0,
+    embargo_records: int = 0,
   ):
     """Makes the component; any argument but `examples` may be a RuntimeParameter of str or int.
 
@@ -105,6 +109,18 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
         deviation sqrt(n p (1 - p)) for a share p of n records that differ.
       identity: What identifies a record without `key`: its 'bytes', or its 'values', in whatever
         order its features were written. The fingerprint of the input is of them too.
+      order_by: Feature that holds the time of a record: int64 or float, one finite value in each.
+        The splits are in the order of time then, earliest first, in the order in which they are
+        given (those of `splits`, then those of `counts`); folds come first. Records of equal time
+        are cut by their hash. A record without a time is a bad record.
+      within: 'all' for one cut of all the records: each split has its exact total, and the number
+        of each class is what is there at its times, which a warning tells. 'strata' for a cut of
+        each stratum: cells are exact, and the latest of each stratum are in the later splits, but
+        a record of one stratum in an earlier split may be later than one of another in a later.
+      embargo: Time between neighbouring splits, in the feature's units: records of the earlier one
+        that are closer to the first record of the later one are left out of both and counted.
+      embargo_records: Number of records before each later split that are left out; within 'strata'
+        those of each stratum.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -120,6 +136,10 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       key=key,
       mode=mode,
       identity=identity,
+      order_by=order_by,
+      within=within,
+      embargo=embargo,
+      embargo_records=embargo_records,
       input_splits=input_splits,
       seed=seed,
       missing_label=missing_label,

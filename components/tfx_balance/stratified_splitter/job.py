@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.documents.descriptions import describe_split
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.split_plan import SplitPlan, plan_splits
-from tfx_balance.scan.scan import ScanFile
+from tfx_balance.scan.scan import ScanFile, ScannedFile
 from tfx_balance.scan.totals import Totals, check_features
 from tfx_balance.shuffle.output_layout import OutputLayout
 from tfx_balance.shuffle.ranges import FileGroup
-from tfx_balance.shuffle.select import Selection
+from tfx_balance.shuffle.select import FileAssigner, Selection
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.tfrecord.work_files import WorkFile
 from tfx_balance.writer import Job, Request, file_sizes
@@ -42,6 +43,11 @@ class SplitJob(Job):
     plan = replace(self.plan, quotas=counts)
     return replace(self, plan=plan, quotas=counts, written=tuple(plan.totals()))
 
+  def assigner(self, scanned: ScannedFile, *found: Any) -> Any:
+    """Returns what tells the row and the split of each record of a file, given what was found."""
+    (thresholds,) = found
+    return FileAssigner(self.selection, thresholds, scanned)
+
   @property
   def groups(self) -> list[FileGroup]:
     """The n-th files of all splits that have equally many are written together."""
@@ -62,13 +68,14 @@ class SplitJob(Job):
 
 def new_scan(request: SplitRequest) -> ScanFile:
   """Returns the step that reads the input files."""
-  told = request.parameters.predefined
+  told, order = request.parameters.predefined, request.parameters.order
   optional = [told.feature] if told else []
   return request.new_scan(
     optional=optional,
     key=request.parameters.key,
     by_values=request.parameters.by_values,
-    purpose=PURPOSE,
+    # Ranks are counted as they are read where they alone decide.
+    **({'time': order.feature} if order else {'purpose': PURPOSE}),
   )
 
 

@@ -29,6 +29,7 @@ from tfx_balance.plan.split_shares import (
   parse_shares,
 )
 from tfx_balance.plan.stable_splits import SplitMode, parse_mode
+from tfx_balance.plan.time_order import TimeOrder
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import ReadOptions
 
@@ -48,6 +49,7 @@ class SplitterParameters:
     shares: Weights and counts of the splits.
     predefined: Splits by the values of a feature; None where no feature predefines them.
     key: Features that identify a record; none where its bytes do.
+    order: Order of the splits in time; None for none.
     input_splits: Splits to re-split; None for all.
     seed: Seed of the selection.
     missing: Treatment of records without a class.
@@ -71,6 +73,10 @@ class SplitterParameters:
     'output_files': str,
     'mode': str,
     'identity': str,
+    'order_by': str,
+    'within': str,
+    'embargo': str,
+    'embargo_records': int,
   }
 
   features: tuple[str, ...]
@@ -84,6 +90,7 @@ class SplitterParameters:
   output_files: Mapping[str, int]
   mode: SplitMode
   by_values: bool
+  order: TimeOrder | None
 
   @classmethod
   def decode(cls, properties: Mapping[str, Any]) -> SplitterParameters:
@@ -99,11 +106,19 @@ class SplitterParameters:
     mode = parse_mode(properties.get('mode', 'exact'))
     key = optional_names('key', properties.get('key')) or ()
     identity = check_choice('identity', properties.get('identity', 'bytes'), ('bytes', 'values'))
+    order = TimeOrder.parse(
+      optional_text('order_by', properties.get('order_by')),
+      properties.get('within', 'all'),
+      from_json('embargo', properties.get('embargo', 0), numbers.Real),
+      properties.get('embargo_records', 0),
+    )
     asked = {
       'counts': bool(shares.counts),
       'mode': mode == 'stable',
       'key': bool(key),
       'identity': identity == 'values',
+      'split_by': predefined,
+      'order_by': order,
     }
     check_modes([name for name, is_asked in asked.items() if is_asked])
     features = names('stratify_by', properties['stratify_by'])
@@ -123,6 +138,7 @@ class SplitterParameters:
       output_files=_output_files(properties.get('output_files'), _split_names(shares, predefined)),
       mode=mode,
       by_values=identity == 'values',
+      order=order,
     )
 
   @property
@@ -144,6 +160,7 @@ class SplitterParameters:
       **({'key': list(self.key)} if self.key else {}),
       **({'identity': 'values'} if self.by_values else {}),
       **({'mode': self.mode} if self.mode != 'exact' else {}),
+      **(self.order.describe() if self.order else {}),
       'input_splits': None if self.input_splits is None else list(self.input_splits),
       'seed': self.seed,
       'missing_label': self.missing,
@@ -163,8 +180,9 @@ def encode(**arguments: Any) -> dict[str, Any]:
   if not late:
     arguments.update(_plain_shares(arguments['splits'], parameters.shares))
   properties = encoded(arguments)
-  if isinstance(properties['output_files'], int):
-    properties['output_files'] = str(properties['output_files'])
+  for name in ('output_files', 'embargo'):
+    if isinstance(properties[name], (int, float)):
+      properties[name] = str(properties[name])
   return {**properties, 'algorithm_version': ALGORITHM_VERSION}
 
 

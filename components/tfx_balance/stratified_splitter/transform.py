@@ -3,6 +3,8 @@
 files ── ScanFile ──┬── Totals ── SplitJob
                     ├── Thresholds
                     └── AssignSplits ── ranges ── GatherRanges ── publish, with the sidecar
+
+In the order of time, the times of the cuts and their ties come before the thresholds.
 """
 
 from __future__ import annotations
@@ -10,18 +12,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Any
 
 import apache_beam as beam
 
 from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.ranks import Thresholds
 from tfx_balance.plan.stable_splits import stable_thresholds
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.spill import assigned_rows
 from tfx_balance.scan.totals import sum_groups
 from tfx_balance.shuffle.ranges import COUNTS, FilesKey, RangeFinder, SpillRanges, gather_ranges
-from tfx_balance.shuffle.select import FileAssigner, find_file_thresholds
+from tfx_balance.shuffle.select import find_file_thresholds
+from tfx_balance.shuffle.time_search import find_ties
 from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, new_scan, plan_job
+from tfx_balance.stratified_splitter.ordered import plan_ordered_job
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
 from tfx_balance.tfrecord.work_folder import scratch_folder
 
@@ -30,16 +34,16 @@ class AssignSplits(beam.DoFn):
   """Turns a `ScannedFile` into ranges by output file, and the counts of the assigned records."""
 
   def process(
-    self, scanned: ScannedFile, job: SplitJob, thresholds: Thresholds
+    self, scanned: ScannedFile, job: SplitJob, *found: Any
   ) -> Iterator[tuple[FilesKey, SpillRanges] | beam.pvalue.TaggedOutput]:
     request, spill = job.request, scanned.spill
-    assigner = FileAssigner(job.selection, thresholds, scanned)
+    assigner = job.assigner(scanned, *found)
     key = tie_break(request.parameters.seed, 'cut')
     with scratch_folder(request.work_dir) as folder:
       path = new_work_file(folder, f'assigned-{spill.rank:05d}')
       ranges = RangeFinder(spill, path, job.groups, job.totals.n_files, key)
       with create_as_is(path) as file:
-        for index in spill.index('hash', 'code', 'size'):
+        for index in spill.index('hash', 'code', 'size', 'time'):
           _, splits = assigner.assign(index)
           file.write(assigned_rows(index['size'], splits).view('u1').data)
           ranges.add(index['size'])
@@ -62,18 +66,22 @@ class StratifiedSplit(beam.PTransform):
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
     request = self.request
     scanned = scan_files(files, new_scan(request))
-    job = sum_groups(scanned, lambda totals: plan_job(totals[''], request), request.n_files)
-    stable = request.parameters.mode == 'stable'
-    if stable:
-      thresholds = job | 'Thresholds' >> beam.Map(lambda job: stable_thresholds(job.plan))
+    given = request.parameters
+    plan = plan_ordered_job if given.order else plan_job
+    job = sum_groups(scanned, lambda totals: plan(totals[''], request), request.n_files)
+    if given.mode == 'stable':
+      found = [job | 'Thresholds' >> beam.Map(lambda job: stable_thresholds(job.plan))]
     else:
       selection = job | 'Selection' >> beam.Map(attrgetter('selection'))
-      thresholds = find_file_thresholds(scanned, selection, request.n_files)
+      searched = (scanned, selection, request.n_files)
+      found = find_ties(*searched) if given.order else [find_file_thresholds(*searched)]
     assigned = scanned | 'AssignSplits' >> beam.ParDo(
-      AssignSplits(), beam.pvalue.AsSingleton(job), beam.pvalue.AsSingleton(thresholds)
+      AssignSplits(), beam.pvalue.AsSingleton(job), *map(beam.pvalue.AsSingleton, found)
     ).with_outputs(COUNTS, main='ranges')
     seed = request.parameters.seed
     job, counts, files = gather_ranges(assigned, job, request.n_files, request.work_dir, seed)
-    if stable:
-      job |= 'WithCounts' >> beam.Map(SplitJob.with_counts, beam.pvalue.AsSingleton(counts))
+    if given.order or given.mode == 'stable':
+      job |= 'WithCounts' >> beam.Map(
+        lambda job, counts: job.with_counts(counts), beam.pvalue.AsSingleton(counts)
+      )
     return job, counts, files

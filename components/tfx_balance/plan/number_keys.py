@@ -1,0 +1,106 @@
+"""Numbers as unsigned 64-bit keys of the same order, and the even sample that buckets are made of.
+
+What is searched by rank has ranks that are spread evenly. Numbers are not: timestamps share their
+high bits, and one of 0 among them would put all the others into one bucket. So buckets of numbers
+end at the keys of a random sample, each of which has about as many records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.plan.apportion import tie_break
+from tfx_balance.plan.ranks import RANK_BITS, UInts, mix
+
+SAMPLE_BITS = 12
+"""Binary logarithm of the number of buckets that a sample gives."""
+_SIGN = np.uint64(1 << 63)
+_MOST = (1 << SAMPLE_BITS) - 1
+_DRAW = tie_break(0, 'sample')
+
+
+def keys_of(values: npt.NDArray[Any]) -> UInts:
+  """Returns a key of each number, in the same order: uint64 [n].
+
+  >>> keys_of(np.array([-1.5, -0.0, 0.0, 2.0])).argsort(kind='stable').tolist()
+  [0, 1, 2, 3]
+
+  Args:
+    values: Integers, or finite floats as float64: [n].
+  """
+  if values.dtype.kind != 'f':
+    return values.astype(np.int64).view(np.uint64) ^ _SIGN
+  bits = (values.astype(np.float64) + 0.0).view(np.uint64)  # -0.0 is 0.0
+  found: UInts = np.where(bits & _SIGN, ~bits, bits | _SIGN)
+  return found
+
+
+def number_of(key: int, kind: str) -> int | float:
+  """Returns the number that has a key.
+
+  >>> [number_of(int(key), 'float') for key in keys_of(np.array([-1.5, 2.0]))]
+  [-1.5, 2.0]
+
+  Args:
+    key: Key.
+    kind: Type of the number, 'int' or 'float'.
+  """
+  bits = np.array([key], np.uint64)
+  if kind == 'int':
+    return int((bits ^ _SIGN).view(np.int64)[0])
+  return float(np.where(bits & _SIGN, bits ^ _SIGN, ~bits).view(np.float64)[0])
+
+
+@dataclass(frozen=True, eq=False)
+class NumberSample:
+  """Keys of records drawn at random, as many as make 2**SAMPLE_BITS buckets, or all of few.
+
+  Which records are drawn changes how quickly a number is found, and not which.
+
+  Attributes:
+    draws: Random number of each, by which they were drawn: uint64 [m], ascending.
+    keys: Key of each: uint64 [m].
+  """
+
+  draws: UInts
+  keys: UInts
+
+  @classmethod
+  def of(cls, numbers: UInts, keys: UInts) -> NumberSample:
+    """Returns a sample of records, given a unique number and the key of each: uint64 [n]."""
+    return cls._lowest(mix(numbers, _DRAW), keys)
+
+  @classmethod
+  def merge(cls, several: Iterable[NumberSample]) -> NumberSample:
+    """Returns a sample of the records that some samples, one at least, are of."""
+    held = list(several)
+    draws, keys = (np.concatenate([getattr(one, n) for one in held]) for n in ('draws', 'keys'))
+    return cls._lowest(draws, keys)
+
+  @classmethod
+  def _lowest(cls, draws: UInts, keys: UInts) -> NumberSample:
+    order = np.argsort(draws, kind='stable')[:_MOST]
+    return cls(draws[order], keys[order])
+
+  def pivots(self) -> UInts:
+    """Returns the keys at which buckets begin, ascending, each once: uint64 [up to _MOST]."""
+    return np.unique(self.keys)
+
+
+def spread_ranks(keys: UInts, pivots: UInts) -> UInts:
+  """Returns ranks in the order of the keys that are spread evenly, equal for a bucket's keys.
+
+  Args:
+    keys: uint64 [n].
+    pivots: Keys at which buckets begin, as from `NumberSample.pivots`.
+
+  Returns:
+    Ranks below 2**RANK_BITS, as buckets of a `RankHistogram` are made of: uint64 [n].
+  """
+  places = np.searchsorted(pivots, keys, side='right') * (_MOST + 1) // (len(pivots) + 1)
+  return places.astype(np.uint64) << np.uint64(RANK_BITS - SAMPLE_BITS)
