@@ -25,8 +25,10 @@ def fold_table(models: Sequence[Comparison]) -> Table:
   columns = []
   for name, score in SCORES.items():
     for comparison in models:
-      title = f'{name}\n{comparison.model}' if len(models) > 1 else name
-      table.add_column(title, justify='right', no_wrap=True)
+      title = f'{name} {comparison.model}' if len(models) > 1 else name
+      # One word a line, so that the columns of two models fit a narrow screen.
+      lines = title.replace(' ', '\n')
+      table.add_column(lines, justify='right', no_wrap=True, vertical='bottom')
       columns.append([score(scores) for scores in comparison.trainings])
   tested = [tested_records(scores) for scores in models[0].trainings]
   for fold, records in enumerate(tested):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import draw_splits
 import pytest
-from tfx_balance import StratifiedSplitter, stratified_indices
+from tfx.types import channel_utils, standard_artifacts
+from tfx_balance import StratifiedSplitter
 from tfx_balance.errors import ConfigError
 
 DOCS = Path(__file__).parent.parent / 'docs'
@@ -37,16 +38,19 @@ def test_the_table_names_arguments():
 
 
 ASKED = {
-  'mode': {'mode': 'stable', 'key': [1, 2]},
+  'identity': {'identity': 'values'},
+  'key': {'key': 'id'},
+  'mode': {'mode': 'stable'},
   'counts': {'counts': {'test': 1}},
-  'split_by': {'split_by': ['train', 'test']},
+  'split_by': {'split_by': 'set'},
 }
-"""Arguments of `stratified_indices` that ask for a mode."""
+"""Arguments of the splitter that ask for a mode."""
 
 
 def test_what_the_page_says_does_not_combine_is_refused():
   pairs = re.findall(r'^\| `(\w+)`, `(\w+)` \|', PAGE, re.MULTILINE)
   assert pairs
+  channel = channel_utils.as_channel([standard_artifacts.Examples()])
   for one, other in pairs:
     with pytest.raises(ConfigError, match='not combine'):
-      stratified_indices([0, 1], **ASKED[one], **ASKED[other])
+      StratifiedSplitter(channel, **ASKED[one], **ASKED[other])

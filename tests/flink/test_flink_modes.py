@@ -1,0 +1,97 @@
+"""Every mode of a split gives on Flink the files that it gives in one process, byte for byte."""
+
+from __future__ import annotations
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from tfx.types import channel_utils, standard_artifacts
+from tfx_balance import StratifiedSplitter
+from tfx_balance.stratified_splitter.job import SplitRequest
+from tfx_balance.stratified_splitter.parameters import SplitterParameters
+from tfx_balance.stratified_splitter.transform import StratifiedSplit
+from tfx_balance.writer import write_outputs
+
+from tests.flink.helpers_flink import PORTABLE
+from tests.helpers_examples import all_bytes, example, read_splits
+from tests.helpers_pipeline import IN_MEMORY
+from tests.helpers_split import input_files, request_target
+
+RECORDS, FILES = 2_000, 3
+MODES = {
+  'folds': {'splits': {'train': 9, 'test': 1}, 'folds': 4},
+  'strata': {'stratify_by': ['label', 'site'], 'counts': {'test': 300}, 'rest': 'train'},
+  'predefined': {
+    'split_by': 'set',
+    'split_values': {'t': 'test'},
+    'splits': {'train': 3, 'eval': 1},
+  },
+  'stable': {'mode': 'stable', 'key': ['id']},
+  'values': {'identity': 'values'},
+}
+"""Arguments of a splitter by mode."""
+
+
+def make_records():
+  """Returns records of three classes with the features that the modes read."""
+  return [
+    example(
+      label=(0, 0, 0, 1, 1, 2)[i % 6],
+      id=i,
+      site=('x', 'y', 'z')[i % 7 % 3],
+      set='t' if i % 11 == 0 else 'none',
+    )
+    for i in range(RECORDS)
+  ]
+
+
+class WriteSplit(beam.PTransform):
+  """Splits files as a `StratifiedSplitter` with some arguments does."""
+
+  def __init__(self, files, folder, arguments):
+    super().__init__()
+    channel = channel_utils.as_channel([standard_artifacts.Examples()])
+    properties: dict = StratifiedSplitter(channel, **arguments).exec_properties
+    self._files = files
+    target = request_target(folder, {'n_files': len(files)})
+    self._request = SplitRequest(SplitterParameters.decode(properties), **target)
+
+  def expand(self, begin):
+    split = StratifiedSplit(self._request)
+    write_outputs(begin.pipeline, self._files, split, [], [], self._request.work_dir)
+    return beam.pvalue.PDone(begin.pipeline)
+
+
+def run_all(files, folder, beam_args):
+  """Runs all modes as one job, and returns the folder of each."""
+  with beam.Pipeline(options=PipelineOptions(list(beam_args))) as pipeline:
+    for mode, arguments in MODES.items():
+      _ = pipeline | mode >> WriteSplit(files, folder / mode, arguments)
+  return {mode: folder / mode / 'out' for mode in MODES}
+
+
+@pytest.fixture(scope='module')
+def runs(cluster, tmp_path_factory):
+  """Returns the folders of the modes in memory and on Flink, and the jobs that Flink ran."""
+  folder = tmp_path_factory.mktemp('modes')
+  cluster.restore()
+  records = make_records()
+  files = input_files(folder / 'in', [records[i::FILES] for i in range(FILES)])
+  in_memory = run_all(files, folder / 'memory', IN_MEMORY)
+  before = len(cluster.jobs())
+  on_flink = run_all(files, folder / 'flink', [*PORTABLE, *cluster.beam_args])
+  return in_memory, on_flink, cluster.jobs()[before:]
+
+
+def test_one_job_ran_on_both_task_managers(runs):
+  _, _, jobs = runs
+
+  assert [(job['state'], job['hosts']) for job in jobs] == [('FINISHED', 2)]
+
+
+@pytest.mark.parametrize('mode', MODES)
+def test_a_mode_writes_the_same_bytes(runs, mode):
+  in_memory, on_flink, _ = runs
+
+  assert sum(map(len, read_splits(on_flink[mode]).values())) == RECORDS
+  assert all_bytes(on_flink[mode]) == all_bytes(in_memory[mode])
