@@ -41,6 +41,7 @@ ASKED = {
   'identity': {'identity': 'values'},
   'key': {'key': 'id'},
   'mode': {'mode': 'stable'},
+  'order_by': {'order_by': 'time'},
   'counts': {'counts': {'test': 1}},
   'split_by': {'split_by': 'set'},
 }

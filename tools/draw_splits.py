@@ -12,7 +12,7 @@ from tfx_balance import stratified_indices
 
 FOLDER = Path(__file__).resolve().parent.parent / 'docs' / 'splits'
 COLORS = {'a': '#4477aa', 'b': '#ee9944', 'c': '#66aa77'}
-WEIGHTS = {'train': 8, 'eval': 1, 'test': 1}
+IN_TIME = {'train': 6, 'eval': 2, 'test': 2}
 _SIDE, _STEP, _ROW, _LEFT, _EDGE = 15, 18, 25, 74, 8
 _STYLE = 'font-family="sans-serif" font-size="12"'
 
@@ -128,9 +128,32 @@ def stable() -> Rows:
   return rows
 
 
-PICTURES: Dict[str, Callable[[], Rows]] = {
-  function.__name__: function for function in (shares, counts, joint, predefined, folds, stable)
-}
+def in_time() -> List[Record]:
+  """Forty records of two classes in the order of time, from left to right."""
+  labels = 'aabaaaabaabaaaaaabaaabaaaaabbaababbbabab'
+  return [Record(label, place=i) for i, label in enumerate(labels)]
+
+
+def order() -> Rows:
+  """One cut of all records by time."""
+  return split_rows(in_time(), splits=IN_TIME, order=range(40))
+
+
+def order_strata() -> Rows:
+  """A cut of each class by time."""
+  return split_rows(in_time(), splits=IN_TIME, order=range(40), within='strata')
+
+
+def embargo() -> Rows:
+  """One cut of all records by time, and the records that an embargo leaves out."""
+  rows = split_rows(in_time(), splits=IN_TIME, order=range(40), embargo=3)
+  kept = {record for records in rows.values() for record in records}
+  left = [record._replace(is_new=True) for record in in_time() if record not in kept]
+  return {**rows, 'left out': left}
+
+
+DRAWN = (shares, counts, joint, predefined, folds, stable, order, order_strata, embargo)
+PICTURES: Dict[str, Callable[[], Rows]] = {function.__name__: function for function in DRAWN}
 
 
 def main(folder: Path = FOLDER) -> None:

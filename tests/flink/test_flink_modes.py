@@ -26,6 +26,7 @@ MODES = {
     'split_values': {'t': 'test'},
     'splits': {'train': 3, 'eval': 1},
   },
+  'order': {'order_by': 'time', 'embargo': 3},
   'stable': {'mode': 'stable', 'key': ['id']},
   'values': {'identity': 'values'},
 }
@@ -38,6 +39,7 @@ def make_records():
     example(
       label=(0, 0, 0, 1, 1, 2)[i % 6],
       id=i,
+      time=i * i % 997,
       site=('x', 'y', 'z')[i % 7 % 3],
       set='t' if i % 11 == 0 else 'none',
     )
@@ -93,5 +95,6 @@ def test_one_job_ran_on_both_task_managers(runs):
 def test_a_mode_writes_the_same_bytes(runs, mode):
   in_memory, on_flink, _ = runs
 
-  assert sum(map(len, read_splits(on_flink[mode]).values())) == RECORDS
+  n = sum(map(len, read_splits(on_flink[mode]).values()))
+  assert 0 < n < RECORDS if mode == 'order' else n == RECORDS
   assert all_bytes(on_flink[mode]) == all_bytes(in_memory[mode])
