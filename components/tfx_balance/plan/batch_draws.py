@@ -93,7 +93,11 @@ class BatchDraws:
       n_batches: Number of batches, 1 or more; what they hold does not depend on it.
     """
     step = int(state.step)
-    classes, lag = self._classes(step, n_batches, state.lag)
+    classes, lag = self.members(step, n_batches, state.lag)
+    if self.strategy == 'exact':
+      slots = self._slots(step, n_batches)
+      by_chance = np.argsort(keyed_hash(self.order.seed, _SLOT, slots), axis=1)
+      classes = np.take_along_axis(classes, by_chance, axis=1)
     flat = classes.reshape(-1)
     before = state.drawn[flat] + _ranks(flat)
     draws, passes = distinct_draws(before, self.order.records[flat], self.class_records)
@@ -111,27 +115,42 @@ class BatchDraws:
     after = DrawState(np.int64(step + n_batches), lag, drawn, epoch_start)  # type: ignore[arg-type]
     return batches, after
 
-  def _classes(self, step: int, n_batches: int, lag: Ints) -> tuple[Ints, Ints]:
-    """Returns the class in every slot, int64 [n_batches, batch_size], and the lag after that."""
+  def members(self, step: int, n_batches: int, lag: Ints) -> tuple[Ints, Ints]:
+    """Returns the classes of the records of batches, and the lag after them.
+
+    Args:
+      step: Step of the first batch.
+      n_batches: Number of batches, 1 or more.
+      lag: Lag before the first batch; see `DrawState`.
+
+    Returns:
+      classes: int64 [n_batches, batch_size]; under 'exact', in no order of slots yet.
+      lag: int64 [n_classes + 1].
+    """
     steps = np.arange(step, step + n_batches)
-    slots = steps[:, None] * self.batch_size + np.arange(self.batch_size)
     if self.strategy == 'natural':
-      return self._natural(slots), lag
+      return self.natural(self._slots(step, n_batches)), lag
     if self.strategy == 'weighted':
-      return self._weighted(steps, slots), lag
+      return self._weighted(steps, self._slots(step, n_batches)), lag
     if self.strategy == 'classes_per_batch':
       n_chosen = self.batch_size // self.class_records
       chosen, served = next_rounds(lag[:-1], n_chosen, steps, self.order.seed)
       return np.repeat(chosen, self.class_records, axis=1), np.append(served, lag[-1])
     if isinstance(self.weights.counts, LabelSetCounts):
-      rows = self._of_label_sets(steps)
-    else:
-      rows, lag = self._exact(steps, lag)
-    by_chance = np.argsort(keyed_hash(self.order.seed, _SLOT, slots), axis=1)
-    return np.take_along_axis(rows, by_chance, axis=1), lag
+      return self._of_label_sets(steps), lag
+    return self._exact(steps, lag)
 
-  def _natural(self, slots: Ints) -> Ints:
-    """Returns the classes of whole passes over all the records, each pass shuffled as one."""
+  def _slots(self, step: int, n_batches: int) -> Ints:
+    """Returns the numbers of the batches' slots since the run began: int64 [n_batches, B]."""
+    steps = np.arange(step, step + n_batches)
+    return steps[:, None] * self.batch_size + np.arange(self.batch_size)
+
+  def natural(self, slots: Ints) -> Ints:
+    """Returns the classes in slots of natural batches: passes over all records, each shuffled.
+
+    Args:
+      slots: int64, numbers of slots since the run began.
+    """
     total = int(self.order.starts[-1])
     turn, position = np.divmod(slots.reshape(-1), total)
     key = keyed_hash(self.order.seed, _PASS, turn)
