@@ -1,4 +1,4 @@
-"""The state before a batch, computed from counts, is the one that drawing all before it leads to."""
+"""The state before a batch, found from counts, is the one that drawing all before it leads to."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.draw_replay import state_at
+from tfx_balance.plan.label_sets import count_label_sets
 from tfx_balance.plan.record_order import RecordOrder
 from tfx_balance.plan.sampling import Sampling, TrainingCounts, deferred, progressive
 
@@ -20,12 +21,13 @@ SAMPLINGS = {
   'weighted, scheduled': Sampling('weighted', schedule=progressive(60)),
   'natural': Sampling('natural'),
 }
+SETS, _ = count_label_sets([[1, 0, 0]] * 60 + [[1, 1, 0]] * 20 + [[0, 1, 0]] * 7 + [[0, 1, 1]])
 COUNTS = TrainingCounts(tuple(ClassValue('int', i) for i in range(4)), (60, 20, 7, 1))
 
 
-def draws_of(sampling, batch_size, epoch_steps=9, seed=3):
-  order = RecordOrder(((25, 35), (20,), (7,), (1,)), seed)
-  return BatchDraws(order, sampling.strategy, sampling.weights(COUNTS), batch_size, epoch_steps)
+def draws_of(sampling, batch_size, epoch_steps=9, counts=COUNTS):
+  order = RecordOrder(tuple((n,) if n < 60 else (25, 35) for n in counts.records), seed=3)
+  return BatchDraws(order, sampling.strategy, sampling.weights(counts), batch_size, epoch_steps)
 
 
 def same(a, b):
@@ -40,6 +42,13 @@ def test_each_state_is_the_one_that_drawing_leads_to(sampling, batch_size):
   for step in range(120):
     assert same(state_at(draws, step), state), step
     _, state = draws.next(state, 1)
+
+
+def test_a_state_of_label_sets_is_the_one_that_drawing_leads_to():
+  draws = draws_of(Sampling(), 24, counts=SETS)
+  _, state = draws.next(draws.start(), 50)
+  assert same(state_at(draws, 50), state)
+  assert same(state_at(draws, 50, state_at(draws, 17)), state)
 
 
 @settings(max_examples=60, deadline=None)

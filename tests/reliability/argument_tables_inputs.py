@@ -117,8 +117,35 @@ def inputs_apis(folder: Path) -> Iterator[Api]:
       'augment_fn': NONE,
       'augment': frozenset({'range'}),
       'input_context': NONE,
+      'start_step': NONE | COUNT | {'0', 'int', 'lambda'},
+      'state': NONE,
+      'pad_batches': FLAG,
     },
-    data=frozenset({'augment_fn'}),
+    data=frozenset({'augment_fn', 'state'}),
+  )
+  yield Api(
+    'batch_state',
+    arrays.batch_state,
+    {'step': 1, 'batch_size': 2},
+    {
+      'step': COUNT | {'0'},
+      'batch_size': INTEGERS,
+      **shared,
+      'schedule': NONE | {'int'},
+      'epoch': epoch,
+      'seed': NONE | SEED,
+      'state': NONE,
+    },
+    data=frozenset({'state'}),
+  )
+  yield Api(
+    'SetShares',
+    inputs.SetShares,
+    {},
+    {
+      'q': NONE | FINITE,
+      'ratios': NONE | {'{}', '{"x": 1}', '{1: 1}', '{0: 10**9}', '{0: 10**30}'},
+    },
   )
   yield Api('train, files', loaded.train, {'batch_size': 2}, {'feature_spec': NONE})
   yield Api(

@@ -19,6 +19,7 @@ from tfx_balance.arguments import (
 from tfx_balance.augment import AugmentFn, MixFn, PoolFn, check_augment_fn
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import fn_args as fn_args_lib
+from tfx_balance.inputs.batch_slice import BatchSlice
 from tfx_balance.inputs.class_priors import ClassPriors
 from tfx_balance.inputs.file_names import (
   SPLIT_PREFIX,
@@ -43,13 +44,14 @@ from tfx_balance.inputs.record_source import (
   ExampleSource,
   collect,
 )
+from tfx_balance.inputs.resume import StartStep, batch_state, first_state
 from tfx_balance.inputs.staging import staged, staged_pattern
 from tfx_balance.inputs.training import (
-  BatchSlice,
   batch_maker,
   check_label_form,
   check_mix,
   draw_dataset,
+  weighted_rows,
 )
 from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.batch_quota import check_batch_size
@@ -234,6 +236,9 @@ class BalancedInputs(ClassPriors):
     classes: int | None = None,
     records: int | None = None,
     mix: MixFn | None = None,
+    start_step: StartStep = None,
+    state: Mapping[str, Any] | str | None = None,
+    pad_batches: bool = False,
   ) -> tf.data.Dataset:
     """Returns an infinite, prefetched dataset of (features, label), or (..., sample weight).
 
@@ -261,6 +266,14 @@ class BalancedInputs(ClassPriors):
       records: Number of records of each class there, next to each other in the batch.
       mix: Batch function, such as `MixUp` or `CutMix` of `tfx_balance.augment`: labels are then
         soft targets, float32 [B, n_classes], in the order of `classes`.
+      start_step: Step of the first batch, as if those before had been read: an iterator begins with
+        the batch that an uninterrupted run has there, on any number of hosts. Or a function that
+        returns it, called when an iterator begins, such as `lambda: model.optimizer.iterations`.
+        None for the step of `state`, or 0.
+      state: What `batch_state` returned, which must be of the same data and arguments.
+      pad_batches: Whether replicas that do not divide a batch are given parts of equal length,
+        filled up with repeated records of sample weight 0; the others' weights are such that the
+        mean over all rows is the mean over the batch. Batches have sample weights then.
 
     Raises:
       AugmentError: if augment_fn breaks a rule.
@@ -280,22 +293,21 @@ class BalancedInputs(ClassPriors):
       check_augment_fn(augment_fn, shown(augment_fn))
     check_mix(mix, label_as, counts)
     reader = self.source.reader(self._spec(feature_spec))
-    seed = self.source.seed if seed is None else check_seed(seed)
-    batch_slice = BatchSlice.of(input_context)
+    if check_flag('pad_batches', pad_batches) and mix is not None:
+      raise ConfigError(
+        'pad_batches= and mix= are both given, and padding would be mixed into records; leave one '
+        'out'
+      )
+    batch_slice = BatchSlice.of(input_context, batch_size, pad_batches)
     if records is not None:
-      batch_slice.check_groups(batch_size, records)
+      batch_slice.check_groups(records)
     make = batch_maker(reader, counts, label_as, weights, augment_fn, augment, mix)
-    draws = BatchDraws(
-      RecordOrder(self.source.windows(), seed),
-      strategy,
-      sampling.weights(counts),
-      batch_size,
-      epoch_steps(sampling, counts, batch_size, epoch),
-      records or 1,
-    )
-    batches = draw_dataset(draws, batch_slice, reader).map(
+    draws = self._draws(batch_size, sampling, epoch, seed)
+    first = first_state(draws, start_step, state)
+    batches = draw_dataset(draws, batch_slice, reader, first).map(
       make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
+    batches = weighted_rows(batches, batch_slice)
     return batches.with_options(options_of_calls()).prefetch(tf.data.AUTOTUNE)
 
   def eval(
@@ -375,9 +387,66 @@ class BalancedInputs(ClassPriors):
     sampling = Sampling(strategy, q, ratios, schedule, classes, records)
     return epoch_steps(sampling, self.source.counts, batch_size, epoch)
 
+  def batch_state(
+    self,
+    step: int,
+    batch_size: int | None,
+    strategy: str = 'exact',
+    *,
+    q: float | None = None,
+    ratios: Mapping[Any, Any] | None = None,
+    schedule: Schedule | None = None,
+    epoch: Epoch = 'largest',
+    seed: int | None = None,
+    classes: int | None = None,
+    records: int | None = None,
+    state: Mapping[str, Any] | str | None = None,
+  ) -> str:
+    """Returns the state of a run's batches before a step, for `train(state=)`: a small JSON text.
+
+    It is the same on any number of hosts. It holds what the batches are a function of, by which
+    `train` refuses other data and arguments; a few integers a class, from which the draws go on
+    without replaying those before; and the history of `SetShares`. No record is read.
+
+    Args:
+      step: Batches that the model was trained on.
+      batch_size: Records in a batch, as in `train`.
+      strategy: Strategy of the batches, as in `train`.
+      q: Exponent of the weights, as in `train`.
+      ratios: Weight by class, as in `train`.
+      schedule: Schedule of the weights, as in `train`.
+      epoch: Length of an epoch, as in `train`.
+      seed: Seed of all draws, as in `train`.
+      classes: Number of classes in a batch, as in `train`.
+      records: Number of records of a class in a batch, as in `train`.
+      state: An earlier state of the run, from which this one is found sooner.
+
+    Raises:
+      ConfigError: if an argument breaks a rule, or the earlier state is of other batches.
+      DataError: if the earlier state is none.
+    """
+    sampling = Sampling(strategy, q, ratios, schedule, classes, records)
+    batch_size = sampling.batch_size(batch_size, self.source.counts)
+    draws = self._draws(batch_size, sampling, epoch, seed)
+    return batch_state(draws, step, state).dumps()
+
   def with_feature_spec(self, feature_spec: FeatureSpec) -> BalancedInputs:
     """Returns the same inputs with another default feature spec."""
     return replace(self, feature_spec=check_feature_spec(feature_spec))
+
+  def _draws(
+    self, batch_size: int, sampling: Sampling, epoch: Epoch, seed: int | None
+  ) -> BatchDraws:
+    """Returns the draws of a run; an argument that breaks a rule is a ConfigError."""
+    counts = self.source.counts
+    return BatchDraws(
+      RecordOrder(self.source.windows(), self.source.seed if seed is None else check_seed(seed)),
+      sampling.strategy,
+      sampling.weights(counts),
+      batch_size,
+      epoch_steps(sampling, counts, batch_size, epoch),
+      sampling.records or 1,
+    )
 
   def _spec(self, feature_spec: FeatureSpec | None) -> FeatureSpec | None:
     """Returns a feature spec, or the default where there is none."""

@@ -6,16 +6,15 @@ The whole state of an iterator is a few integers a class, so that a checkpoint i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_balance.arguments import check_callable, check_choice, shown
+from tfx_balance.arguments import check_callable, check_choice
 from tfx_balance.augment import AugmentFn, MixFn, PoolFn
 from tfx_balance.errors import ConfigError
+from tfx_balance.inputs.batch_slice import BatchSlice
 from tfx_balance.inputs.online_augment import BatchAugment, augment_mask
 from tfx_balance.inputs.parsing import multi_hot
 from tfx_balance.inputs.python_calls import call_python
@@ -59,94 +58,40 @@ def check_mix(mix: MixFn | None, label_as: str, counts: TrainingCounts) -> None:
     )
 
 
-@dataclass(frozen=True)
-class BatchSlice:
-  """The records of every global batch that one input pipeline gives.
-
-  Attributes:
-    index: Index of the pipeline, from 0.
-    count: Number of pipelines.
-    replicas: Number of replicas that a pipeline feeds, each with a batch of its own.
-  """
-
-  index: int = 0
-  count: int = 1
-  replicas: int = 1
-
-  @classmethod
-  def of(cls, context: tf.distribute.InputContext | None) -> BatchSlice:
-    """Returns the slice that `tf.distribute` asks an input pipeline for; all of it for None."""
-    if context is None:
-      return cls()
-    if not isinstance(context, tf.distribute.InputContext):
-      raise ConfigError(
-        f'input_context={shown(context)} must be a tf.distribute.InputContext; leave it out, or '
-        f"call train in strategy.distribute_datasets_from_function's function"
-      )
-    replicas = context.num_replicas_in_sync // context.num_input_pipelines
-    return cls(context.input_pipeline_id, context.num_input_pipelines, max(replicas, 1))
-
-  def size(self, batch_size: int) -> int:
-    """Returns the records that one replica gets of a batch.
-
-    Raises:
-      ConfigError: if the global batch does not divide by the replicas.
-    """
-    n = self.count * self.replicas
-    if batch_size % n:
-      raise ConfigError(
-        f'batch_size={batch_size} is that of all {n} replicas together and must be a multiple '
-        f'of {n}; give {batch_size // n * n or n}'
-      )
-    return batch_size // n
-
-  def check_groups(self, batch_size: int, records: int) -> None:
-    """Checks that the records of a class stay together on a replica.
-
-    Raises:
-      ConfigError: if the classes of a batch do not divide by the replicas.
-    """
-    if self.size(batch_size) % records:
-      n = self.count * self.replicas
-      raise ConfigError(
-        f'classes={batch_size // records} of a batch must be a multiple of {n} replicas, so that '
-        f'the records of a class stay together; give such a number'
-      )
-
-  def cut(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Returns [n_batches, batch_size, ...] as [n_batches * replicas, size, ...]."""
-    size = array.shape[1] // self.count
-    own = array[:, self.index * size : (self.index + 1) * size]
-    return own.reshape(-1, size // self.replicas, *array.shape[2:])
-
-
-def draw_dataset(draws: BatchDraws, batch_slice: BatchSlice, reader: Reader) -> tf.data.Dataset:
+def draw_dataset(
+  draws: BatchDraws,
+  batch_slice: BatchSlice,
+  reader: Reader,
+  first: Callable[[], DrawState],
+) -> tf.data.Dataset:
   """Returns an infinite dataset whose element is the draws of one batch.
 
   Args:
     draws: Draws of a strategy.
     batch_slice: Slice of each batch that is given.
     reader: Reader of the records.
+    first: Function that returns the state before the first batch, called when an iterator begins.
 
   Returns:
     (classes int64 [B], rows int64 [B], seeds int32 [B, 2], repeats bool [B]), and where the reader
     fetches, records string [B].
   """
-  size = batch_slice.size(draws.batch_size)
   n_batches = _batches_at_a_time(draws.batch_size, reader)
 
   def advance(*state: Any) -> tuple[Any, ...]:
-    batches, after = draws.next(DrawState(*state), n_batches)
-    classes, records, seeds, repeats = (np.ascontiguousarray(batch_slice.cut(x)) for x in batches)
+    at = first() if state[0] < 0 else DrawState(*state)
+    batches, after = draws.next(at, n_batches)
+    classes, records, seeds, repeats = (batch_slice.cut(x) for x in batches)
     flat = records.reshape(-1)
     made = [classes, reader.rows(flat).reshape(records.shape), seeds, repeats]
     if reader.fetch is not None:
       made.append(reader.fetch(flat).reshape(records.shape))
     return (*(np.asarray(value, np.int64) for value in after), *made)
 
-  start = tuple(tf.constant(value, tf.int64) for value in draws.start())
+  unbegun = draws.start()._replace(step=np.int64(-1))
+  start = tuple(tf.constant(value, tf.int64) for value in unbegun)
   dtypes = [*_OUTPUT, tf.string] if reader.fetch is not None else [*_OUTPUT]
-  rows = [n_batches * batch_slice.replicas, size]
+  rows = [n_batches * batch_slice.replicas, batch_slice.size]
   shapes = [*(value.shape for value in start), rows, rows, [*rows, 2], rows, rows]
 
   def scan(state: tuple[tf.Tensor, ...], _: tf.Tensor) -> tuple[Any, Any]:
@@ -156,6 +101,23 @@ def draw_dataset(draws: BatchDraws, batch_slice: BatchSlice, reader: Reader) -> 
 
   # Draws of the next batches are made while these are parsed.
   return tf.data.Dataset.counter().scan(start, scan).prefetch(1).unbatch()
+
+
+def weighted_rows(batches: tf.data.Dataset, batch_slice: BatchSlice) -> tf.data.Dataset:
+  """Returns batches of (features, label, sample weight float32 [B]), padding with weight 0.
+
+  Batches stay as they are where no row is padding.
+  """
+  of_rows = batch_slice.row_weights()
+  if of_rows is None:
+    return batches
+
+  def weighted(batch: tuple[Any, ...], weights: tf.Tensor) -> tuple[Any, ...]:
+    features, label, *own = batch
+    return features, label, weights * own[0] if own else weights
+
+  each = tf.data.Dataset.from_tensor_slices(of_rows).repeat()
+  return tf.data.Dataset.zip((batches, each)).map(weighted)
 
 
 def _batches_at_a_time(batch_size: int, reader: Reader) -> int:

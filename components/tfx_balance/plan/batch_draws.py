@@ -35,7 +35,7 @@ class DrawState(NamedTuple):
     epoch_start: int64 [n_classes], `drawn` when the present epoch began.
   """
 
-  step: npt.NDArray[np.int64]
+  step: np.int64 | npt.NDArray[np.int64]
   lag: Ints
   drawn: Ints
   epoch_start: Ints
@@ -83,7 +83,7 @@ class BatchDraws:
     """Returns the state before the first batch."""
     n = len(self.order.records)
     zeros = np.zeros(n, np.int64)
-    return DrawState(np.int64(0), np.append(zeros, 1), zeros, zeros)  # type: ignore[arg-type]
+    return DrawState(np.int64(0), np.append(zeros, 1), zeros, zeros)
 
   def next(self, state: DrawState, n_batches: int) -> tuple[Draws, DrawState]:
     """Returns the next batches and the state after them.
@@ -112,8 +112,13 @@ class BatchDraws:
       shown >= passes.reshape(classes.shape),
     )
     drawn = state.drawn + np.bincount(flat, minlength=len(state.drawn))
-    after = DrawState(np.int64(step + n_batches), lag, drawn, epoch_start)  # type: ignore[arg-type]
+    after = DrawState(np.int64(step + n_batches), lag, drawn, epoch_start)
     return batches, after
+
+  @property
+  def by_quota(self) -> bool:
+    """Whether batches hold quotas of the classes, whose lag is carried from batch to batch."""
+    return self.strategy == 'exact' and not isinstance(self.weights.counts, LabelSetCounts)
 
   def members(self, step: int, n_batches: int, lag: Ints) -> tuple[Ints, Ints]:
     """Returns the classes of the records of batches, and the lag after them.
@@ -136,9 +141,9 @@ class BatchDraws:
       n_chosen = self.batch_size // self.class_records
       chosen, served = next_rounds(lag[:-1], n_chosen, steps, self.order.seed)
       return np.repeat(chosen, self.class_records, axis=1), np.append(served, lag[-1])
-    if isinstance(self.weights.counts, LabelSetCounts):
-      return self._of_label_sets(steps), lag
-    return self._exact(steps, lag)
+    if self.by_quota:
+      return self._exact(steps, lag)
+    return self._of_label_sets(steps), lag
 
   def _slots(self, step: int, n_batches: int) -> Ints:
     """Returns the numbers of the batches' slots since the run began: int64 [n_batches, B]."""

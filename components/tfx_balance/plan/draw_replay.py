@@ -38,7 +38,7 @@ def _advanced(draws: BatchDraws, state: DrawState, step: int) -> DrawState:
   """Returns a later state with the same start of the epoch."""
   if draws.strategy == 'natural':
     return state._replace(step=np.int64(step), drawn=_natural_drawn(draws, step))
-  if draws.strategy == 'exact' and draws.weights.schedule is None:
+  if draws.by_quota and draws.weights.schedule is None:
     state = _after_periods(draws, state, step)
   lag, drawn = state.lag, state.drawn
   n = max(1, _AT_A_TIME // draws.batch_size)

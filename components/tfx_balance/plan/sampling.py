@@ -19,6 +19,7 @@ from tfx_balance.arguments import (
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.batch_quota import MAX_RESOLUTION, Weights, bounded_weights, check_batch_size
 from tfx_balance.plan.class_value import ClassValue, match_classes
+from tfx_balance.plan.set_shares import SetShares
 
 SCHEMES = ('balanced', 'effective')
 
@@ -259,12 +260,17 @@ class ScheduledWeights:
     if key not in self._known:
       if len(self._known) >= 256:
         self._known.clear()
-      weights = self._weights(value)
+      weights = self.of(value)
       fine = MAX_RESOLUTION // sum(weights)  # what a change carries over is rounded to these units
       self._known[key] = tuple(weight * fine for weight in weights)
     return self._known[key]
 
-  def _weights(self, value: Any) -> Weights:
+  def of(self, value: Any) -> Weights:
+    """Returns the weights that a value of the schedule means, not in any units.
+
+    Raises:
+      ConfigError: if it is neither a q nor ratios nor a `Mixture`.
+    """
     if isinstance(value, Mixture):
       return self.counts.mixed(value)
     if isinstance(value, Mapping):
@@ -363,6 +369,8 @@ class Sampling:
       return ScheduledWeights(counts, self.constant(counts))
     scheduled = ScheduledWeights(counts, schedule=self.schedule)
     scheduled.at(0)
+    if isinstance(self.schedule, SetShares):
+      self.schedule.check_with(scheduled.of)
     return scheduled
 
   def constant(self, counts: TrainingCounts) -> Weights:
@@ -402,6 +410,9 @@ def epoch_steps(
     return check_whole('epoch', epoch, fix="or 'largest' or 'smallest' class, gone through once")
   if sampling.strategy == 'natural':
     return -(-sum(counts.records) // batch_size)
+  if isinstance(sampling.schedule, SetShares):  # nobody knows its later shares yet
+    first = sampling.schedule.changes[0]
+    sampling = Sampling(sampling.strategy, first.q, first.ratios)
   extreme = max if epoch == 'largest' else min
   if sampling.strategy == 'classes_per_batch':
     assert sampling.classes is not None
