@@ -533,6 +533,16 @@ def test_folds_that_cannot_be(arguments, message):
 def test_a_round_that_there_is_not():
   with pytest.raises(ConfigError, match=r'fold=5 must be a whole number from 0 to 4'):
     fold_splits(5, folds=5)
+  with pytest.raises(ConfigError, match=r'fold=0 must be .* from 1 to 4; the first .* earliest'):
+    fold_splits(0, folds=5, forward=True)
+
+
+@pytest.mark.parametrize('folds', [2, 5, 1000])
+def test_a_forward_round_trains_on_the_folds_before(folds):
+  names = SplitShares.parse(folds=folds).names[:-1]
+  for fold in range(1, folds):
+    found = fold_splits(fold, folds, forward=True)
+    assert (*found.train, *found.eval) == names[: fold + 1]
 
 
 # --- a thousand classes of one record

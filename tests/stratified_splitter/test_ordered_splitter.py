@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance import StratifiedSplitter
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.split_shares import SplitShares
+from tfx_balance.plan.split_shares import SplitShares, fold_splits
 from tfx_balance.plan.time_order import TimeOrder
 from tfx_balance.tfrecord.reading import ReadOptions
 
@@ -117,6 +117,35 @@ def test_the_embargo_leaves_out_what_is_close_before_a_later_split(times, embarg
     assert len(left) == n_lost
     kept = times_of(apart)[name]
     assert not left or max(kept) <= min(value_of(r, 'time') for r in left)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+  times=st.lists(st.integers(0, 500), min_size=60, max_size=90),
+  embargo=st.sampled_from([0, 1, 3]),
+  n=st.integers(1, 3),
+  seed=st.integers(0, 99),
+)
+def test_forward_rounds_train_on_what_is_earlier_by_the_embargo(times, embargo, n, seed):
+  records = made([(i % 3, t) for i, t in enumerate(times)])
+  shares = SplitShares.parse({'train': 4, 'test': 1}, folds=4)
+  whole = run_in_order(in_shards(records, n), seed=seed, shares=shares)
+  assert_conserved(whole, records)
+  assert list(whole) == ['fold-0', 'fold-1', 'fold-2', 'fold-3', 'test']
+  sizes = [len(held) for held in whole.values()]
+  assert max(sizes) - min(sizes) <= 1
+  before = [times_of(whole)[name] for name in whole]
+  gone = [lost_of(i, before, embargo, 0) for i in range(5)]
+  if any(n_lost == len(held) for n_lost, held in zip(gone, before, strict=True)):
+    return
+  splits = run_in_order([records], seed=seed, shares=shares, embargo=embargo)
+  held = times_of(splits)
+  for fold in range(1, 4):
+    taken = fold_splits(fold, 4, forward=True)
+    earlier = [t for name in taken.train for t in held[name]]
+    assert max(earlier) + embargo <= min(held[taken.eval[0]])
+    assert max(held[taken.eval[0]]) + embargo <= min(held['test'])
+  assert [len(whole[name]) - len(splits[name]) for name in whole] == gone
 
 
 @pytest.mark.parametrize(

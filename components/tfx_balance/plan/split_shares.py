@@ -13,7 +13,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from tfx_balance.arguments import check_mapping, check_text, check_whole, shown
+from tfx_balance.arguments import check_flag, check_mapping, check_text, check_whole, shown
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue, check_key, match_classes
 
@@ -117,7 +117,7 @@ class FoldSplits(NamedTuple):
   """The splits that one round of cross-validation takes.
 
   Attributes:
-    train: Names of the splits to train on: all folds but one.
+    train: Names of the splits to train on: all folds but one, or those before it.
     eval: Name of the split to evaluate on, as the only one in a tuple.
   """
 
@@ -125,20 +125,28 @@ class FoldSplits(NamedTuple):
   eval: tuple[str]
 
 
-def fold_splits(fold: int, folds: int) -> FoldSplits:
+def fold_splits(fold: int, folds: int, forward: bool = False) -> FoldSplits:
   """Returns the splits of one round of cross-validation over the folds of `StratifiedSplitter`.
 
   >>> fold_splits(0, folds=3)
   FoldSplits(train=('fold-1', 'fold-2'), eval=('fold-0',))
+  >>> fold_splits(2, folds=4, forward=True)
+  FoldSplits(train=('fold-0', 'fold-1'), eval=('fold-2',))
 
   Args:
-    fold: Number of the fold to evaluate on, from 0.
+    fold: Number of the fold to evaluate on, from 0; from 1 with `forward`.
     folds: Number of folds.
+    forward: Whether only the folds before it are trained on, for folds in the order of time
+      (`order_by`): forward chaining, one round fewer than there are folds.
 
   Raises:
-    ConfigError: if there is no such fold.
+    ConfigError: if there is no such fold, or none before it to train on.
   """
   names = _fold_names(check_whole('folds', folds, 2, MOST_FOLDS))
+  if check_flag('forward', forward):
+    fix = 'the first fold is the earliest, with none before it to train on'
+    fold = check_whole('fold', fold, 1, folds - 1, fix=fix)
+    return FoldSplits(names[:fold], (names[fold],))
   fold = check_whole('fold', fold, 0, folds - 1)
   return FoldSplits((*names[:fold], *names[fold + 1 :]), (names[fold],))
 
