@@ -72,6 +72,7 @@ def split_request(
     'mode': 'exact',
     'by_values': False,
     'order': None,
+    'labels': (),
     'input_splits': None,
   }
   target = request_target(folder, arguments)

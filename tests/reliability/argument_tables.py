@@ -70,6 +70,7 @@ def component_apis() -> Iterator[Api]:
       'within': frozenset(),
       'embargo': frozenset({'0', '"0"'}),
       'embargo_records': frozenset({'0'}),
+      'multilabel': FLAG,
       **reading,
     },
   )
@@ -186,6 +187,7 @@ def plan_apis() -> Iterator[Api]:
       'within': frozenset(),
       'embargo': frozenset({'0'}),
       'embargo_records': frozenset({'0'}),
+      'multilabel': FLAG,
     },
     data=frozenset({'labels'}),
   )

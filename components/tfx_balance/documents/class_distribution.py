@@ -158,6 +158,7 @@ class ClassDistribution:
     passed_through: Names of splits that were copied unread.
     warnings: Sentences for people.
     margins: Largest deviation of each feature but the first, where strata are made of several.
+    labels: What was written of each label, in canonical order, where classes are sets of labels.
   """
 
   FORMAT: ClassVar[str] = 'tfx_balance.class_distribution'
@@ -171,6 +172,7 @@ class ClassDistribution:
   passed_through: tuple[str, ...]
   warnings: tuple[str, ...]
   margins: tuple[MarginRecords, ...] = ()
+  labels: tuple[StratumRecords, ...] = ()
 
   def __post_init__(self) -> None:
     """Checks that the strata come to what is said of the splits.
@@ -181,9 +183,10 @@ class ClassDistribution:
     for name in ('label', 'augmented_split'):
       if not isinstance(self.parameters.get(name), (str, type(None))):
         raise DataError(f'parameters.{name} is {self.parameters[name]!r}, and must be a text')
-    features = self.parameters.get('stratify_by') or ['']
-    if not isinstance(features, (list, tuple)) or not all(isinstance(f, str) for f in features):
-      raise DataError(f'parameters.stratify_by is {features!r}, and must be a list of texts')
+    names = self.parameters.get('stratify_by') or ['']
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+      raise DataError(f'parameters.stratify_by is {names!r}, and must be a list of texts')
+    features = self.features
     sums = dict.fromkeys(self.splits, 0)
     for i, row in enumerate(self.strata):
       if len(row.stratum) != len(features) or not row.splits.keys() <= sums.keys():
@@ -201,8 +204,15 @@ class ClassDistribution:
 
   @property
   def features(self) -> tuple[str | None, ...]:
-    """The names of the features that strata are made of, the class first; None if unknown."""
-    return tuple(self.parameters.get('stratify_by') or [self.parameters.get('label')])
+    """The names of the features that strata are made of, the class first; None if unknown.
+
+    Features that make one label set are one name.
+    """
+    names = tuple(self.parameters.get('stratify_by') or [self.parameters.get('label')])
+    if not self.parameters.get('multilabel'):
+      return names
+    others = tuple(name for name in names if name == self.parameters.get('split_by'))
+    return (', '.join(names[: len(names) - len(others)]), *others)
 
   @property
   def sources(self) -> list[InputRecords]:
@@ -275,6 +285,7 @@ class ClassDistribution:
       'splits': {name: split.to_json() for name, split in self.splits.items()},
       'strata': [],
       **({'margins': [margin.to_json() for margin in self.margins]} if self.margins else {}),
+      **({'labels': [row.to_json() for row in self.labels]} if self.labels else {}),
       'passed_through': list(self.passed_through),
       'warnings': list(self.warnings),
     }
@@ -347,6 +358,10 @@ def _mapping_text(data: Mapping[str, Any], margin: int) -> str:
 def _value_text(value: Any, margin: int) -> str:
   if type(value) is int:
     return repr(value)
+  if isinstance(value, list) and value:  # of labels
+    space = ' ' * (margin + 2)
+    items = ',\n'.join(f'{space}{_mapping_text(item, margin + 2)}' for item in value)
+    return f'[\n{items}\n{space[1:]}]'
   return _mapping_text(value, margin + 1) if isinstance(value, dict) else _encode(value)
 
 

@@ -22,6 +22,7 @@ from tfx_balance.documents.class_distribution import (
   SplitRecords,
   StratumRecords,
 )
+from tfx_balance.documents.label_rows import label_rows, label_warnings
 from tfx_balance.plan.balance_plan import BalancePlan
 from tfx_balance.plan.class_value import ClassValue, stratum_name
 from tfx_balance.plan.distribution import imbalance_ratio
@@ -49,6 +50,11 @@ def describe_split(
   stratified = int(plan.records[~plan.predefined].sum())
   predefined_sums = plan.quotas[plan.predefined].sum(axis=0).tolist()
   lost = [None] * len(columns) if plan.embargoed is None else plan.embargoed.sum(axis=0).tolist()
+  labels = label_rows(plan)
+  ratios = [
+    _finite(imbalance_ratio([row.splits[name].records for row in labels] if labels else column))
+    for name, column in zip(plan.splits, columns, strict=True)
+  ]
   return ClassDistribution(
     'StratifiedSplitter',
     parameters,
@@ -57,12 +63,12 @@ def describe_split(
       name: SplitRecords(
         sum(column),
         _number(stratified * share + n_predefined),
-        _finite(imbalance_ratio(column)),
+        ratio,
         files.get(name),
         n_lost,
       )
-      for name, column, share, n_predefined, n_lost in zip(
-        plan.splits, columns, plan.shares, predefined_sums, lost, strict=True
+      for name, column, share, n_predefined, ratio, n_lost in zip(
+        plan.splits, columns, plan.shares, predefined_sums, ratios, lost, strict=True
       )
     },
     tuple(
@@ -73,15 +79,16 @@ def describe_split(
     (
       *_in_time(plan, parameters),
       *(_by_chance(plan) if parameters.get('mode') == 'stable' else ()),
-      *split_warnings(plan, source.dropped),
+      *split_warnings(plan, source.dropped, labels),
       *_unmapped(plan, parameters.get('split_by')),
       *_skipped([source]),
     ),
     tuple(
       MarginRecords(parameters['stratify_by'][at], value, split, n, _number(ideal))
-      for at, value, split, n, ideal in plan.margins()
+      for at, value, split, n, ideal in (() if labels else plan.margins())
       if parameters['stratify_by'][at] != parameters.get('split_by')
     ),
+    labels,
   )
 
 
@@ -255,15 +262,23 @@ def _some(names: Sequence[str]) -> str:
   return ', '.join(names[:_SHOWN_CLASSES]) + (f', and {more} more' if more > 0 else '')
 
 
-def split_warnings(plan: SplitPlan, dropped: int) -> list[str]:
-  """Returns what a person should know about the split, a sentence each."""
+def split_warnings(
+  plan: SplitPlan, dropped: int, labels: Sequence[StratumRecords] = ()
+) -> list[str]:
+  """Returns what a person should know about the split, a sentence each.
+
+  Of small strata, or of small labels where classes are sets of these.
+  """
   warnings = [
     f'split {name!r} is empty: it gets none of {plan.records.sum()} records; '
     f'SchemaGen needs exclude_splits=[{name!r}]'
     for name, total in zip(plan.splits, plan.totals(), strict=True)
     if not total
   ]
-  warnings += [_reach(plan, row) for row in plan.out_of_reach()]
+  if labels:
+    warnings += label_warnings(labels, plan)
+  else:
+    warnings += [_reach(plan, row) for row in plan.out_of_reach()]
   if dropped:
     warnings.append(_dropped(dropped))
   return warnings

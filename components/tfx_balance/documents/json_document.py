@@ -25,7 +25,7 @@ REMEDY = 'run the component that wrote it again, or copy the file again'
 Count = Annotated[int, '0 or more']
 _SHOWN = 60  # characters of a value
 _PIECES = 10_000  # of JSON that are joined at a time; a stratum has 25
-_CLASS_TYPES = {'int': int, 'float': float, 'bytes': bytes, 'missing': type(None)}
+_CLASS_TYPES = {'int': int, 'float': float, 'bytes': bytes, 'missing': type(None), 'set': tuple}
 
 T = TypeVar('T')
 _Read = Callable[[Any], Any]
@@ -275,7 +275,8 @@ def _record(kind: Any) -> _Read:
 def _read_class(value: Any) -> ClassValue:
   with contextlib.suppress(KeyError, TypeError, AttributeError, ValueError):
     found = ClassValue.from_json(value)
-    if type(found.value) is _CLASS_TYPES.get(found.kind):
+    labels = found.value if isinstance(found.value, tuple) else (found,)
+    if all(type(label.value) is _CLASS_TYPES.get(label.kind) for label in (found, *labels)):
       return found
   raise _wrong(value, 'a class, with its type and value')
 

@@ -112,7 +112,7 @@ class ClassDomain:
   def __contains__(self, value: ClassValue) -> bool:
     if self.values is not None:
       return value.value in self.values
-    if isinstance(value.value, bytes) or value.value is None:
+    if not isinstance(value.value, (int, float)):
       return False
     return (self.low is None or value.value >= self.low) and (
       self.high is None or value.value <= self.high

@@ -1,7 +1,8 @@
 """A class: a value with its type, so that 1, '1' and b'1' stay three things.
 
 Features hold int64, bytes or float32. A float is a class when it is integral. Text is bytes in
-UTF-8. A record without a value is of the class `MISSING`.
+UTF-8. A record without a value is of the class `MISSING`. In multi-label data the class of a record
+is the set of its labels, each of which is a class value.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import Any, Literal, NamedTuple
 from tfx_balance.arguments import shown
 from tfx_balance.errors import ConfigError
 
-Kind = Literal['int', 'bytes', 'float', 'missing']
-_ORDER: dict[str, int] = {'int': 0, 'float': 1, 'bytes': 2, 'missing': 3}
+Kind = Literal['int', 'bytes', 'float', 'set', 'missing']
+_ORDER: dict[str, int] = {'int': 0, 'float': 1, 'bytes': 2, 'set': 3, 'missing': 4}
 
 
 class ClassValue(NamedTuple):
@@ -24,11 +25,12 @@ class ClassValue(NamedTuple):
 
   Attributes:
     kind: Type of the feature's values; 'missing' where the record has none.
-    value: int, float or bytes according to kind; None for 'missing'.
+    value: int, float or bytes according to kind; of a 'set' its labels, ascending and each once;
+      None for 'missing'.
   """
 
   kind: Kind
-  value: int | float | bytes | None
+  value: int | float | bytes | tuple[ClassValue, ...] | None
 
   def __str__(self) -> str:
     if self.kind == 'missing':
@@ -37,6 +39,8 @@ class ClassValue(NamedTuple):
       text = self.value.decode('utf-8', 'backslashreplace')
       # What a terminal would act on is escaped: line ends, colours, bidirectional controls.
       return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in text)
+    if isinstance(self.value, tuple):
+      return f'{{{", ".join(map(str, self.value))}}}'
     return str(int(self.value or 0))
 
   def __lt__(self, other: ClassValue) -> bool:  # type: ignore[override]
@@ -47,10 +51,17 @@ class ClassValue(NamedTuple):
 
   def sort_key(self) -> tuple[int, Any]:
     """Returns the key of the canonical order: by type, then by value."""
+    if isinstance(self.value, tuple):
+      return _ORDER[self.kind], [label.sort_key() for label in self.value]
     return _ORDER[self.kind], 0 if self.value is None else self.value
 
   def to_json(self) -> dict[str, Any]:
-    """Returns `{type, value}`; bytes that are not UTF-8 get `encoding: base64`."""
+    """Returns `{type, value}`; bytes that are not UTF-8 get `encoding: base64`.
+
+    The value of a set is a list of its labels, written likewise.
+    """
+    if isinstance(self.value, tuple):
+      return {'type': 'set', 'value': [label.to_json() for label in self.value]}
     if not isinstance(self.value, bytes):
       return {'type': self.kind, 'value': self.value}
     try:
@@ -63,6 +74,8 @@ class ClassValue(NamedTuple):
   def from_json(cls, data: Mapping[str, Any]) -> ClassValue:
     """Returns the class that `to_json` wrote."""
     kind, value = data['type'], data['value']
+    if kind == 'set':
+      return cls(kind, tuple(map(cls.from_json, value)))
     if kind == 'bytes':
       value = base64.b64decode(value) if data.get('encoding') == 'base64' else value.encode('utf-8')
     return cls(kind, float(value) if kind == 'float' else value)
@@ -157,6 +170,6 @@ def match_classes(
 
 def _number_texts(value: ClassValue) -> tuple[str, ...]:
   """Returns the texts of a number as the key of a dict in JSON: 1 or 1.0."""
-  if value.kind not in ('int', 'float') or value.value is None:
+  if not isinstance(value.value, (int, float)):
     return ()
   return str(value), str(float(value.value))

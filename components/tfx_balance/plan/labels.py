@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.arguments import check_seed, shown
+from tfx_balance.arguments import check_flag, check_seed, shown
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.class_value import ClassValue, Stratum
+from tfx_balance.plan.distinct_sets import count_sets, distinct_members
 from tfx_balance.plan.ranks import Assigner, Ints, UInts, ranks
 from tfx_balance.plan.sampling import TrainingCounts
 from tfx_balance.plan.split_modes import check_modes
@@ -36,6 +37,7 @@ def stratified_indices(
   within: str = 'all',
   embargo: float = 0,
   embargo_records: int = 0,
+  multilabel: bool = False,
 ) -> dict[str, Ints]:
   """Returns the indices of each split, with every class at its exact share in each.
 
@@ -47,7 +49,7 @@ def stratified_indices(
     {'train': 75, 'test': 25}
 
   Args:
-    labels: [n], integers, integral floats, text or bytes; one label an item.
+    labels: [n], integers, integral floats, text or bytes; one label an item. Or see `multilabel`.
     splits: Weight by split.
     seed: Seed of the draw.
     counts: Number of items by split, as in `StratifiedSplitter`.
@@ -67,6 +69,9 @@ def stratified_indices(
     embargo: Time before a later split in which items of earlier ones are left out, in the units of
       `order`.
     embargo_records: Number of items before a later split that are left out.
+    multilabel: Whether `labels` are several an item: a NumPy array [n, labels] of 0 and 1, or a
+      sequence of n sequences of labels. Each set of labels is within one item of its ideal share
+      then, and labels are as near to theirs as exchanges bring them.
 
   Returns:
     int64 [items of the split], ascending, for each split.
@@ -78,7 +83,7 @@ def stratified_indices(
   """
   seed = check_seed(seed)
   features = [labels] if split_by is None else [labels, split_by]
-  strata, records, rows = _count_strata(features)
+  strata, records, rows = _count_strata(features, check_flag('multilabel', multilabel))
   told = None if split_by is None else 'split_by'
   shares, predefined = parse_shares(splits, counts, rest, told, split_values, folds)
   stable = parse_mode(mode) == 'stable'
@@ -113,9 +118,13 @@ def stratified_indices(
   return {name: np.flatnonzero(split == i) for i, name in enumerate(plan.splits)}
 
 
-def _count_strata(features: Sequence[Any]) -> tuple[list[Stratum], Ints, Ints]:
+def _count_strata(
+  features: Sequence[Any], multilabel: bool = False
+) -> tuple[list[Stratum], Ints, Ints]:
   """Returns strata in canonical order, the records of each, and the rows stratum by stratum."""
-  counted = [count_labels(labels) for labels in features]
+  first, *others = features
+  counted = [_count_sets(first) if multilabel else count_labels(first)]
+  counted += [count_labels(values) for values in others]
   lengths = sorted({len(rows) for _, rows in counted})
   if len(lengths) > 1:
     raise DataError(f'labels and split_by are of lengths {lengths}; give one value an item in both')
@@ -178,6 +187,62 @@ def count_labels(labels: Any) -> tuple[TrainingCounts, Ints]:
   codes = np.argsort(order)[codes]  # a text may come before another whose bytes come after
   counts = TrainingCounts(tuple(classes[i] for i in order), tuple(np.bincount(codes).tolist()))
   return counts, np.argsort(codes, kind='stable').astype(np.int64)
+
+
+def _count_sets(labels: Any) -> tuple[TrainingCounts, Ints]:
+  """Returns the label sets of items and, set by set, the rows that have them, as `count_labels`.
+
+  Args:
+    labels: NumPy array [n, labels] of 0 and 1, whose columns are the labels 0, 1 and so on; or a
+      sequence of n sequences of labels, in any order, of which equal ones count once.
+
+  Raises:
+    DataError: if there are no labels, or their values are no classes.
+  """
+  classes, numbers, row_splits = _label_numbers(labels)
+  members, row_splits = distinct_members(numbers, row_splits)
+  sets, codes = count_sets(members, row_splits)
+  found = tuple(ClassValue('set', tuple(classes[i] for i in members)) for members in sets)
+  counts = TrainingCounts(found, tuple(np.bincount(codes).tolist()))
+  return counts, np.argsort(codes, kind='stable').astype(np.int64)
+
+
+def _label_numbers(labels: Any) -> tuple[Sequence[ClassValue], Ints, Ints]:
+  """Returns all labels in canonical order, and those of each item: numbers [m], row splits [n + 1].
+
+  Raises:
+    DataError: as `_count_sets` does.
+  """
+  if isinstance(labels, np.ndarray) and labels.ndim == 2:
+    if not len(labels) or not np.isin(labels, (0, 1)).all():
+      raise DataError(
+        f'labels of shape {labels.shape} must be 0 and 1, one item or more; give lists of labels '
+        f'where they are no such matrix'
+      )
+    items, numbers = np.nonzero(labels)
+    classes = [ClassValue('int', i) for i in range(labels.shape[1])]
+    return classes, numbers, np.searchsorted(items, np.arange(len(labels) + 1))
+  if not isinstance(labels, Sequence | np.ndarray) or isinstance(labels, (str, bytes)):
+    raise DataError(
+      f'labels of type {type(labels).__name__} are no matrix of 0 and 1, nor lists of labels; give '
+      f'one of these with multilabel=True'
+    )
+  for at, row in enumerate(labels):
+    if not isinstance(row, Collection | np.ndarray) or isinstance(row, (str, bytes)):
+      raise DataError(f'item {at} has the labels {shown(row)}; multilabel=True takes lists of them')
+  flat = [value for row in labels for value in row]
+  lengths = np.array([len(row) for row in labels], np.int64)
+  if not flat:
+    raise DataError(f'{len(lengths)} items have no label at all; give at least one')
+  counts, rows = count_labels(flat)
+  if lengths.min() == lengths.max() > 1 and {value.value for value in counts.classes} <= {0, 1}:
+    raise DataError(
+      f'each item has {lengths[0]} labels, all of them 0 or 1; give a matrix of 0 and 1 as a NumPy '
+      f'array, or name labels by text'
+    )
+  numbers = np.empty(len(rows), np.int64)
+  numbers[rows] = np.repeat(np.arange(len(counts.classes)), counts.records)
+  return counts.classes, numbers, np.append(0, np.cumsum(lengths))
 
 
 def _as_array(labels: Any) -> npt.NDArray[Any]:

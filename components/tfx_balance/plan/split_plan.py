@@ -15,6 +15,8 @@ import numpy.typing as npt
 from tfx_balance.errors import DataError
 from tfx_balance.plan.apportion import controlled_rounding
 from tfx_balance.plan.class_value import ClassValue, Stratum, stratum_key
+from tfx_balance.plan.distinct_sets import LabelSets
+from tfx_balance.plan.label_exchange import exchange_records
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.split_shares import PredefinedSplits, SplitShares
 
@@ -111,7 +113,8 @@ def plan_splits(
 
   A cell is a stratum in a split. With several features, the bound also holds for the classes of
   the first one, for those of the first two together, and so on. Which strata are rounded up depends
-  on the seed and not on their order or name.
+  on the seed and not on their order or name. Where classes are label sets, those are rounded up
+  that bring labels, and pairs of labels, near to their shares.
 
   Args:
     strata: Strata in canonical order.
@@ -124,7 +127,7 @@ def plan_splits(
   Raises:
     ConfigError: if `predefined` maps a value that there is not.
     DataError: if there are no records, the counts ask for more than there are, or records have no
-      split and must have one.
+      split and must have one; if label sets are too many, or of labels of several types.
   """
   sizes = np.asarray(records, np.int64)
   if predefined is None:
@@ -156,16 +159,32 @@ def _stratify(
   exact = tuple(Fraction(numerator, denominator) for numerator in numerators)
   if stable:
     return np.zeros((len(strata), len(exact)), np.int64), exact
+  sets = label_sets(strata)
+  if sets:
+    sets.check_number()
   distinct, which = np.unique(records, return_inverse=True)
+  which = which.reshape(-1)
   rows = [[n * numerator for numerator in numerators] for n in distinct.tolist()]
   quotas = controlled_rounding(
-    [rows[i] for i in which.reshape(-1).tolist()],
+    [rows[i] for i in which.tolist()],
     denominator,
     levels=list(_prefixes(strata)),
     keys=[stratum_key(stratum) for stratum in strata],
     seed=seed,
   )
+  if sets:
+    parts = [[divmod(numerator, denominator) for numerator in row] for row in rows]
+    floors = np.array([[floor for floor, _ in row] for row in parts], np.int64)[which]
+    movable = np.array([[part > 0 for _, part in row] for row in parts])[which]
+    quotas = exchange_records(quotas, movable, quotas > floors, sets, seed)
   return quotas, exact
+
+
+def label_sets(strata: Sequence[Stratum]) -> LabelSets | None:
+  """Returns the label set of each stratum; None where classes are no sets."""
+  if all(stratum[0].kind != 'set' for stratum in strata):
+    return None
+  return LabelSets.of(stratum[0] for stratum in strata)
 
 
 def _prefixes(strata: Sequence[Stratum]) -> Iterator[list[int]]:

@@ -23,6 +23,7 @@ from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.number_keys import NumberSample
 from tfx_balance.plan.ranks import Ints, fine_buckets, mix, ranks, record_numbers
 from tfx_balance.plan.sparse_counts import SparseCounts
+from tfx_balance.scan.label_columns import label_columns
 from tfx_balance.scan.record_keys import RecordKeys
 from tfx_balance.scan.record_times import RecordTimes, Times
 from tfx_balance.scan.record_values import RecordValues
@@ -107,6 +108,7 @@ class ScanFile(beam.DoFn):
     n_files: Number of files to read.
     by_values: Whether the values of a record identify it, in whatever order its features are.
     time: Feature whose values are the times of records; '' for none.
+    labels: Features whose labels make a set, which is one class; none where each is a class.
   """
 
   def __init__(
@@ -124,8 +126,10 @@ class ScanFile(beam.DoFn):
     n_files: int = 1,
     by_values: bool = False,
     time: str = '',
+    labels: Sequence[str] = (),
   ) -> None:
     self._features = tuple(features)
+    self._labels = tuple(labels)
     self._key_features = tuple(key)
     self._by_values = by_values
     self._optional = tuple(optional)
@@ -141,8 +145,11 @@ class ScanFile(beam.DoFn):
 
   def process(self, file: InputFile) -> Iterator[ScannedFile]:
     bad = self._options.bad_of(file.path)
+    columns = None
+    if self._labels:
+      columns = label_columns(self._features, self._labels, self._payload, file.path, self._missing)
     decoder = StratumDecoder(
-      self._features, self._payload, self._missing, file.path, bad, self._optional
+      self._features, self._payload, self._missing, file.path, bad, self._optional, columns
     )
     keys = self._identity_of(file.path)
     times = RecordTimes(self._time, self._payload, file.path, bad) if self._time else None

@@ -16,6 +16,7 @@ import pyarrow as pa
 import tensorflow as tf
 
 from tfx_balance.errors import DataError
+from tfx_balance.plan.class_value import Kind
 from tfx_balance.scan.fixed_layout import FixedLayout, ValueKind
 from tfx_balance.scan.ragged_layout import ragged_values
 from tfx_balance.scan.stratum_columns import StratumColumns, as_list
@@ -50,7 +51,17 @@ class ClassColumn:
     self._payload = payload
     self._path = path
     self.kind: ValueKind | None = None  # not known before a record has a value
+    self.parts: Sequence[ClassColumn] = [self]  # of which each is of a feature of its own
     self._walks = True
+
+  @property
+  def stratum_kind(self) -> Kind:
+    """The type of the classes that `stratum_values` returns."""
+    return self.kind or 'missing'
+
+  def stratum_values(self, values: Sequence[Value]) -> Sequence[Value]:
+    """Returns distinct classes, as `classes` has them, as `StratumColumns` takes them."""
+    return values
 
   def classes(self, serialized: tf.Tensor, position: int) -> pa.Array:
     """Returns the class of each record: int64, float32 or binary [n]."""
@@ -127,8 +138,9 @@ class ClassColumn:
     at = int(np.argmax(lengths > 1))
     raise DataError(
       f'feature {self.name!r} has {lengths[at]} values in record {position + at} of {self._path}; '
-      f'a class is one value a record: name a feature with one, or turn a one-hot vector into its '
-      f'index (argmax) before this component'
+      f'a class is one value a record: name a feature with one, turn a one-hot vector into its '
+      f'index (argmax) before this component, or pass multilabel=True to StratifiedSplitter where '
+      f'the values are labels'
     )
 
   def _check_integral(self, values: npt.NDArray[np.float32], position: int) -> None:
@@ -241,13 +253,25 @@ class StratumDecoder:
     path: str,
     bad: BadRecords | None = None,
     optional: Collection[str] = (),
+    columns: Sequence[ClassColumn] | None = None,
   ) -> None:
+    """Makes a decoder.
+
+    Args:
+      features: Features that strata are made of.
+      payload: Type of the records.
+      missing: Treatment of records without a class.
+      path: Path of the file, for messages.
+      bad: Records that cannot be used; None where they are an error.
+      optional: Features without which a record is not dropped, whatever `missing` is.
+      columns: Columns that classes are read from; None for one of each feature.
+    """
     self.feature_names: list[str] = []
     self.first_missing: dict[str, int] = {}
-    self._columns = [ClassColumn(name, payload, path) for name in features]
+    self._columns = columns or [ClassColumn(name, payload, path) for name in features]
     self._payload = payload
     # The features without which a record is dropped.
-    self._needed = [missing == 'drop' and name not in optional for name in features]
+    self._needed = [missing == 'drop' and column.name not in optional for column in self._columns]
     self._path = path
     self._bad = bad or BadRecords(path)
     self._position = 0
@@ -297,12 +321,13 @@ class StratumDecoder:
     """The strata met so far; a record's code is the position of its stratum here."""
     joint = np.arange(self.n_strata)
     found = []
-    for met, pairs in zip(self._met[:0:-1], self._pairs[::-1], strict=True):
+    values = [c.stratum_values(met.values) for c, met in zip(self._columns, self._met, strict=True)]
+    for of_column, pairs in zip(values[:0:-1], self._pairs[::-1], strict=True):
       pair = np.array(pairs.values, np.int64)[joint]
-      found.append(_taken(met, pair & _CLASS))
+      found.append(_taken(of_column, pair & _CLASS))
       joint = pair >> _CLASS_BITS
-    found.append(_taken(self._met[0], joint))
-    kinds = tuple(column.kind or 'missing' for column in self._columns)
+    found.append(_taken(values[0], joint))
+    kinds = tuple(column.stratum_kind for column in self._columns)
     return StratumColumns.of(kinds, found[::-1])
 
   @property
@@ -314,7 +339,8 @@ class StratumDecoder:
     """Learns the features' names and types from the first records; most have them all."""
     self._sniffed = True
     names: set[str] = set()
-    kinds: dict[str, Counter[ValueKind]] = {column.name: Counter() for column in self._columns}
+    parts = [part for column in self._columns for part in column.parts]
+    kinds: dict[str, Counter[ValueKind]] = {part.name: Counter() for part in parts}
     for record in records:
       try:
         found = feature_kinds([record], self._payload, self._path)
@@ -323,12 +349,12 @@ class StratumDecoder:
           raise
         continue
       names.update(found)
-      for column in self._columns:
-        if kind := found.get(column.name):
-          kinds[column.name][kind] += 1
+      for part in parts:
+        if kind := found.get(part.name):
+          kinds[part.name][kind] += 1
     self.feature_names = sorted(names)
-    for column in self._columns:  # most, for a bad one may come first
-      column.kind = next((kind for kind, _ in kinds[column.name].most_common(1)), None)
+    for part in parts:  # most, for a bad one may come first
+      part.kind = next((kind for kind, _ in kinds[part.name].most_common(1)), None)
 
   def _classes_by_place(self, frames: Frames) -> Iterator[pa.Array]:
     """Yields the classes of each column until the parser must tell, or what to skip."""
@@ -390,7 +416,6 @@ class StratumDecoder:
     return numbers
 
 
-def _taken(met: Numbering, numbers: npt.NDArray[np.int64]) -> tuple[Value, ...]:
+def _taken(values: Sequence[Value], numbers: npt.NDArray[np.int64]) -> tuple[Value, ...]:
   """Returns the values that have the numbers."""
-  values = met.values
   return tuple(values[number] for number in numbers.tolist())

@@ -6,6 +6,8 @@ and TensorFlow included, over and over: half of all the time where a file has 10
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -24,6 +26,7 @@ _TYPES: dict[Kind, pa.DataType] = {
   'int': pa.int64(),
   'float': pa.float64(),
   'bytes': pa.large_binary(),
+  'set': pa.large_binary(),
   'missing': pa.null(),
 }
 
@@ -35,7 +38,7 @@ class StratumColumns(Sequence[Stratum]):
   Attributes:
     kinds: Type of the values of each feature; 'missing' where none is known.
     columns: Values of each feature: Arrow int64, float64, large_binary or null [strata]; null is a
-      missing value.
+      missing value. Label sets are as `set_text` has them, null for the empty one.
   """
 
   kinds: Kinds
@@ -172,11 +175,37 @@ def sum_by_kinds(several: Iterable[StratumCounts]) -> list[StratumCounts]:
   return [sum_counts(list(alike)) for _, alike in groupby(ordered, attrgetter('strata.kinds'))]
 
 
+def set_text(labels: Iterable[int | float | bytes | None]) -> bytes:
+  """Returns distinct labels of one type as JSON, the same in whatever order they are.
+
+  >>> set_text([b'b', b'a'])
+  b'["a", "b"]'
+  """
+  ordered: list[Any] = sorted(labels)
+  texts = [x.decode('utf-8', 'surrogateescape') if isinstance(x, bytes) else x for x in ordered]
+  return json.dumps(texts).encode()
+
+
+def _label_set(text: bytes | None) -> ClassValue:
+  return ClassValue('set', tuple(map(_label, json.loads(text))) if text else ())
+
+
+@functools.lru_cache(maxsize=1 << 16, typed=True)
+def _label(value: int | float | str) -> ClassValue:
+  if isinstance(value, str):
+    return ClassValue('bytes', value.encode('utf-8', 'surrogateescape'))
+  return ClassValue('float' if isinstance(value, float) else 'int', value)
+
+
 def _class(kind: Kind, value: Any) -> ClassValue:
+  if kind == 'set':
+    return _label_set(value)
   return MISSING if value is None else ClassValue(kind, value)
 
 
 def _classes(kind: Kind, values: Sequence[Any]) -> Iterator[ClassValue]:
+  if kind == 'set':
+    return map(_label_set, values)
   return (MISSING if value is None else ClassValue(kind, value) for value in values)
 
 

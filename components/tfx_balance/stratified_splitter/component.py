@@ -74,6 +74,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
     within: str = 'all',
     embargo: float | str = 0,
     embargo_records: int = 0,
+    multilabel: bool = False,
   ):
     """Makes the component; any argument but `examples` may be a RuntimeParameter of str or int.
 
@@ -121,6 +122,12 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
         that are closer to the first record of the later one are left out of both and counted.
       embargo_records: Number of records before each later split that are left out; within 'strata'
         those of each stratum.
+      multilabel: Whether a record has a set of labels: the values of the one feature in
+        `stratify_by`, or those of its several features that are 1, where others are 0. Each
+        distinct set, up to 200,000 of them, is a class; of what the bound leaves open, the sets are
+        split so that labels, and pairs of labels, are near to their shares. A record without a
+        value of the one feature has the empty set, which is a class; `missing_label='drop'` leaves
+        such records out.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -140,6 +147,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       within=within,
       embargo=embargo,
       embargo_records=embargo_records,
+      multilabel=multilabel,
       input_splits=input_splits,
       seed=seed,
       missing_label=missing_label,

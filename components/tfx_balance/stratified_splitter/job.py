@@ -76,6 +76,7 @@ def new_scan(request: SplitRequest) -> ScanFile:
     by_values=request.parameters.by_values,
     # Ranks are counted as they are read where they alone decide.
     **({'time': order.feature} if order else {'purpose': PURPOSE}),
+    labels=request.parameters.labels,
   )
 
 
@@ -90,7 +91,11 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
   totals.check_bad(parameters.reading.max_bad_records)
   told = parameters.predefined
   optional = {told.feature: 'split_by'} if told else {}
-  check_features(totals, parameters.features, parameters.missing, 'stratify_by', optional)
+  features, labels = parameters.features, parameters.labels
+  if labels:  # whose set is one class, and may be empty
+    optional[labels[0]] = 'stratify_by'
+    features = (labels[0], *(name for name in features if name not in labels))
+  check_features(totals, features, parameters.missing, 'stratify_by', optional)
   counts = totals.strata()
   plan = plan_splits(
     counts.strata,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tfx_balance.arguments import check_choice, check_seed, check_whole
+from tfx_balance.arguments import check_choice, check_flag, check_seed, check_whole
 from tfx_balance.errors import ConfigError
 from tfx_balance.exec_properties import (
   COMMON_TYPES,
@@ -57,6 +57,7 @@ class SplitterParameters:
     output_files: Numbers of files by split, for splits with a given number.
     mode: How many records a split gets.
     by_values: Whether the values of a record identify it; else its bytes do, or `key`.
+    labels: The features whose labels make a set, which is the class; none where each is a class.
   """
 
   TYPES: ClassVar[dict[str, type]] = {
@@ -77,6 +78,7 @@ class SplitterParameters:
     'within': str,
     'embargo': str,
     'embargo_records': int,
+    'multilabel': int,
   }
 
   features: tuple[str, ...]
@@ -91,6 +93,7 @@ class SplitterParameters:
   mode: SplitMode
   by_values: bool
   order: TimeOrder | None
+  labels: tuple[str, ...]
 
   @classmethod
   def decode(cls, properties: Mapping[str, Any]) -> SplitterParameters:
@@ -126,6 +129,13 @@ class SplitterParameters:
       raise ConfigError(
         f'split_by={predefined.feature!r} is in stratify_by= too; name it in one of them'
       )
+    missing = missing_label(properties.get('missing_label', 'error'))
+    labels = features if check_flag('multilabel', properties.get('multilabel', 0)) else ()
+    if len(labels) > 1 and missing == 'own_stratum':
+      raise ConfigError(
+        f"missing_label='own_stratum' does not combine with multilabel=True and the features "
+        f'{list(labels)}, each of which is 0 or 1; fill values in, or drop records without them'
+      )
     return cls(
       features=(*features, predefined.feature) if predefined else features,
       shares=shares,
@@ -133,12 +143,13 @@ class SplitterParameters:
       key=key,
       input_splits=optional_names('input_splits', properties.get('input_splits')),
       seed=check_seed(properties.get('seed', 0)),
-      missing=missing_label(properties.get('missing_label', 'error')),
+      missing=missing,
       reading=read_options(properties),
       output_files=_output_files(properties.get('output_files'), _split_names(shares, predefined)),
       mode=mode,
       by_values=identity == 'values',
       order=order,
+      labels=labels,
     )
 
   @property
@@ -161,6 +172,7 @@ class SplitterParameters:
       **({'identity': 'values'} if self.by_values else {}),
       **({'mode': self.mode} if self.mode != 'exact' else {}),
       **(self.order.describe() if self.order else {}),
+      **({'multilabel': True} if self.labels else {}),
       'input_splits': None if self.input_splits is None else list(self.input_splits),
       'seed': self.seed,
       'missing_label': self.missing,
@@ -179,6 +191,8 @@ def encode(**arguments: Any) -> dict[str, Any]:
   parameters = SplitterParameters.decode(checked)
   if not late:
     arguments.update(_plain_shares(arguments['splits'], parameters.shares))
+  if not is_runtime(arguments['multilabel']):
+    arguments['multilabel'] = int(arguments['multilabel'])
   properties = encoded(arguments)
   for name in ('output_files', 'embargo'):
     if isinstance(properties[name], (int, float)):

@@ -1,0 +1,147 @@
+"""The label sets of multi-label data: which labels each distinct set has, as flat arrays."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfx_balance.errors import DataError
+from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.ranks import Ints
+
+MOST_LABEL_SETS = 200_000
+"""Distinct sets that a split is planned for."""
+MOST_PAIRS = 1 << 22
+"""Pairs of labels, counted in every distinct set, that are looked at: 40 bytes each."""
+_ID_BITS = 32  # of a number of a label, in a word with that of a record
+
+
+@dataclass(frozen=True, eq=False)
+class LabelSets:
+  """Distinct sets of labels, each in ascending order.
+
+  Attributes:
+    labels: Labels in canonical order.
+    members: Numbers of the labels of the first set, of the next, and so on: int64 [members].
+    row_splits: Where the members of each set begin, and of the last one end: int64 [sets + 1].
+  """
+
+  labels: tuple[ClassValue, ...]
+  members: Ints
+  row_splits: Ints
+
+  @classmethod
+  def of(cls, classes: Iterable[ClassValue]) -> LabelSets:
+    """Returns the sets that classes of the kind 'set' are; one that is missing has no labels.
+
+    >>> one, two = ClassValue('int', 1), ClassValue('int', 2)
+    >>> sets = LabelSets.of([ClassValue('set', (one, two)), ClassValue('set', (two,))])
+    >>> sets.members.tolist(), sets.row_splits.tolist()
+    ([0, 1, 1], [0, 2, 3])
+
+    Raises:
+      DataError: if labels are of several types.
+    """
+    rows = [labels_of(value) for value in classes]
+    labels = sorted({label for row in rows for label in row})
+    kinds = sorted({label.kind for label in labels})
+    if len(kinds) > 1:
+      raise DataError(f'labels are of types {kinds}; give them one type in all records')
+    number = {label: i for i, label in enumerate(labels)}
+    members = np.array([number[label] for row in rows for label in row], np.int64)
+    return cls(tuple(labels), members, np.cumsum([0, *map(len, rows)], dtype=np.int64))
+
+  def check_number(self) -> None:
+    """Raises DataError if there are more sets than a split is planned for."""
+    n = len(self.row_splits) - 1
+    if n > MOST_LABEL_SETS:
+      raise DataError(
+        f'{n} distinct label sets are more than the {MOST_LABEL_SETS} that a split is planned for; '
+        f'leave out labels that few records have, or stratify by one class'
+      )
+
+  @property
+  def owners(self) -> Ints:
+    """The set of each member: int64 [members]."""
+    return np.repeat(np.arange(len(self.row_splits) - 1), np.diff(self.row_splits))
+
+  def sums(self, counts: Ints) -> Ints:
+    """Returns the sum of counts over the sets that have a label: int64 [labels, columns].
+
+    Args:
+      counts: int64 [sets, columns].
+    """
+    found = np.zeros((len(self.labels), counts.shape[1]), np.int64)
+    np.add.at(found, self.members, counts[self.owners])
+    return found
+
+  def pairs(self) -> tuple[Ints, Ints]:
+    """Returns the pairs of labels of each set, as numbers of pairs from 0 on, and their sets.
+
+    Returns:
+      int64 [pairs] and int64 [pairs], none where all sets have more than MOST_PAIRS together.
+    """
+    lengths = np.diff(self.row_splits)
+    if (lengths * (lengths - 1)).sum() > 2 * MOST_PAIRS:
+      return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    owners, places = self.owners, np.arange(len(self.members))
+    later = self.row_splits[1:][owners] - places - 1  # members of the set that follow
+    first = np.repeat(places, later)
+    second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(later) - later, later)
+    keys = self.members[first] * len(self.labels) + self.members[second]
+    numbers = np.unique(keys, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return numbers, owners[first]
+
+
+def labels_of(value: ClassValue) -> tuple[ClassValue, ...]:
+  """Returns the labels of a class of the kind 'set'; none of one that is missing."""
+  return value.value if isinstance(value.value, tuple) else ()
+
+
+def label_set(labels: Iterable[ClassValue]) -> ClassValue:
+  """Returns the set of some labels as a class.
+
+  >>> print(label_set([ClassValue('int', 3), ClassValue('int', 1), ClassValue('int', 3)]))
+  {1, 3}
+  """
+  return ClassValue('set', tuple(sorted(set(labels))))
+
+
+def distinct_members(numbers: Ints, row_splits: Ints) -> tuple[Ints, Ints]:
+  """Returns the labels of each record in ascending order, each once.
+
+  >>> members, row_splits = distinct_members(np.array([5, 2, 5, 1]), np.array([0, 3, 3, 4]))
+  >>> members.tolist(), row_splits.tolist()
+  ([2, 5, 1], [0, 2, 2, 3])
+
+  Args:
+    numbers: Numbers of labels, 0 or above and below 2**32: int64 [m].
+    row_splits: Where those of each record begin, and of the last one end: int64 [n + 1].
+
+  Returns:
+    members: int64 [m or fewer].
+    row_splits: int64 [n + 1].
+  """
+  n = len(row_splits) - 1
+  words = np.repeat(np.arange(n), np.diff(row_splits)) << _ID_BITS | numbers
+  words.sort()
+  if (words[1:] == words[:-1]).any():
+    words = np.unique(words)
+  members = words & ((1 << _ID_BITS) - 1)
+  return members, np.searchsorted(words >> _ID_BITS, np.arange(n + 1)).astype(np.int64)
+
+
+def count_sets(members: Ints, row_splits: Ints) -> tuple[list[tuple[int, ...]], Ints]:
+  """Returns the distinct sets in ascending order, and the number of each record's: int64 [n].
+
+  Args:
+    members: Labels of each record, as `distinct_members` returns them.
+    row_splits: Where those of each record begin, and of the last one end.
+  """
+  flat, bounds = members.tolist(), row_splits.tolist()
+  sets = [tuple(flat[low:high]) for low, high in itertools.pairwise(bounds)]
+  known = {labels: i for i, labels in enumerate(sorted(set(sets)))}
+  return list(known), np.array([known[labels] for labels in sets], np.int64)

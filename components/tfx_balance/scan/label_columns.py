@@ -1,0 +1,183 @@
+"""The label sets of records: of one feature with several values, or of several features of 0 and 1.
+
+While a file is read, a set is the numbers of its labels, in bytes, so that Arrow tells sets apart a
+batch at a time. Once it is read, its sets become texts that are the same in all files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import tensorflow as tf
+
+from tfx_balance.errors import DataError
+from tfx_balance.plan.class_value import Kind
+from tfx_balance.plan.distinct_sets import distinct_members
+from tfx_balance.plan.ranks import Ints
+from tfx_balance.scan.strata import ClassColumn, MissingLabel, Numbering, Payload, Value
+from tfx_balance.scan.stratum_columns import set_text
+from tfx_balance.tfrecord.frames import Frames
+
+
+def label_columns(
+  features: Sequence[str],
+  labels: Sequence[str],
+  payload: Payload,
+  path: str,
+  missing: MissingLabel,
+) -> list[ClassColumn]:
+  """Returns the column of label sets and, behind it, those of the other features.
+
+  Args:
+    features: Features that strata are made of.
+    labels: Those among them that have the labels: one of any number of values, or several.
+    payload: Type of the records.
+    path: Path of the file, for messages.
+    missing: Treatment of records without labels.
+  """
+  drops = missing == 'drop'
+  first = (
+    LabelSetColumn(labels[0], payload, path, drops)
+    if len(labels) == 1
+    else FlagSetColumn(labels, payload, path, drops)
+  )
+  return [first, *(ClassColumn(name, payload, path) for name in features if name not in labels)]
+
+
+class LabelSetColumn(ClassColumn):
+  """The label sets of a feature that has any number of values.
+
+  The values of a record are its labels, in any order, and equal ones count once. A record without a
+  value, or without the feature, has the empty set; where such are dropped, it is missing.
+  """
+
+  def __init__(self, name: str, payload: Payload, path: str, drops: bool) -> None:
+    super().__init__(name, payload, path)
+    self._drops = drops
+    self._labels = Numbering()
+
+  def classes(self, serialized: tf.Tensor, position: int) -> pa.Array:
+    """Returns the set of each record, as numbers of labels: binary [n]."""
+    values, row_splits = self.parse(serialized)
+    lengths = np.diff(row_splits)
+    if values.dtype != object and len(lengths) and 1 < lengths.max() == lengths.min():
+      self._refuse_vectors(values, int(lengths[0]), position)
+    numbers = self._labels.numbers(self._as_classes(values, position))
+    return _sets(numbers, row_splits, lengths == 0 if self._drops else None)
+
+  def classes_by_place(self, frames: Frames, position: int) -> pa.Array | None:
+    """Returns the same for records of one value each that lie alike or are large, else None."""
+    found = super().classes_by_place(frames, position)
+    if found is None:
+      return None
+    return _sets(self._labels.numbers(found), np.arange(len(found) + 1), None)
+
+  @property
+  def stratum_kind(self) -> Kind:
+    """The type of the classes that `stratum_values` returns."""
+    return 'set' if len(self._labels) else 'missing'
+
+  def stratum_values(self, values: Sequence[Value]) -> list[Value]:
+    """Returns sets as texts, None for the empty one."""
+    return _texts(values, self._labels.values)
+
+  def _refuse_vectors(self, values: npt.NDArray[np.generic], length: int, position: int) -> None:
+    """Raises DataError where records are vectors of 0 and 1, whose values are no labels."""
+    rows = values.reshape(-1, length)
+    ones = rows.sum(axis=1)
+    if np.isin(rows, (0, 1)).all() and (length > 2 or (ones != 1).any()):
+      raise DataError(
+        f'feature {self.name!r} has {length} values in each record of {self._path} from record '
+        f'{position} on, all 0 or 1, some twice; with multilabel=True the values are labels: give '
+        f'the positions of the ones, or a feature of 0 or 1 for each label'
+      )
+
+
+class FlagSetColumn(ClassColumn):
+  """The sets of the names of those features, of several, that are 1 in a record; others are 0."""
+
+  def __init__(self, names: Sequence[str], payload: Payload, path: str, drops: bool) -> None:
+    super().__init__(names[0], payload, path)
+    self.parts = [ClassColumn(name, payload, path) for name in names]
+    self._drops = drops
+
+  def classes(self, serialized: tf.Tensor, position: int) -> pa.Array:
+    """Returns the set of each record, as numbers of features: binary [n]."""
+    return self._joined([part.classes(serialized, position) for part in self.parts], position)
+
+  def classes_by_place(self, frames: Frames, position: int) -> pa.Array | None:
+    """Returns the same for records that lie alike or are large, or None if the parser must tell."""
+    columns: list[pa.Array] = []
+    for part in self.parts:
+      found = part.classes_by_place(frames, position)
+      if found is None:
+        return None
+      columns.append(found)
+    return self._joined(columns, position)
+
+  @property
+  def stratum_kind(self) -> Kind:
+    """The type of the classes that `stratum_values` returns."""
+    return 'set'
+
+  def stratum_values(self, values: Sequence[Value]) -> list[Value]:
+    """Returns sets as texts, None for the empty one."""
+    return _texts(values, [part.name.encode() for part in self.parts])
+
+  def _joined(self, columns: Sequence[pa.Array], position: int) -> pa.Array:
+    n = len(columns[0])
+    missing = np.zeros(n, bool)
+    flags = np.zeros((n, len(columns)), bool)
+    for i, column in enumerate(columns):
+      if column.null_count:
+        absent = column.is_null().to_numpy(False)
+        self._check_there(self.parts[i].name, absent, position)
+        missing |= absent
+        column = column.fill_null(0) if self.parts[i].kind != 'bytes' else column
+      flags[:, i] = self._checked(self.parts[i], column, position)
+    records, numbers = np.nonzero(flags)
+    row_splits = np.searchsorted(records, np.arange(n + 1))
+    return _sets(numbers, row_splits, missing if missing.any() else None)
+
+  def _check_there(self, name: str, absent: npt.NDArray[np.bool_], position: int) -> None:
+    if not self._drops:
+      raise DataError(
+        f'feature {name!r} has no value in record {position + int(absent.argmax())} of '
+        f'{self._path}; of several features with multilabel=True each is 0 or 1 in each record: '
+        f"fill it in, or pass missing_label='drop'"
+      )
+
+  def _checked(self, part: ClassColumn, column: pa.Array, position: int) -> npt.NDArray[np.bool_]:
+    values = column.to_numpy(False)
+    flags: npt.NDArray[np.bool_] = values == 1
+    wrong = np.flatnonzero(~flags & (values != 0))
+    if len(wrong):
+      at = int(wrong[0])
+      raise DataError(
+        f'feature {part.name!r} is {values[at]!r} in record {position + at} of {self._path}; of '
+        f'several features with multilabel=True each is 0 or 1: name such, or one of several values'
+      )
+    return flags
+
+
+def _sets(numbers: Ints, row_splits: Ints, missing: npt.NDArray[np.bool_] | None) -> pa.Array:
+  """Returns the distinct numbers of each record, in bytes: binary [n], null where missing."""
+  members, row_splits = distinct_members(numbers, row_splits)
+  words = members.astype(np.int32)
+  buffers = [(row_splits * words.itemsize).astype(np.int32), words]
+  n = len(row_splits) - 1
+  sets = pa.Array.from_buffers(pa.binary(), n, [None, *map(pa.py_buffer, buffers)])
+  return sets if missing is None else sets.take(pa.array(np.arange(n), mask=missing))
+
+
+def _texts(sets: Sequence[Value], labels: Sequence[Value]) -> list[Value]:
+  """Returns the texts of sets of numbers of labels, None for the empty one."""
+  return [
+    set_text([labels[i] for i in np.frombuffer(numbers, np.int32).tolist()])
+    if isinstance(numbers, bytes) and numbers
+    else None
+    for numbers in sets
+  ]
