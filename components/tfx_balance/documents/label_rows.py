@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
-
-import numpy as np
 
 from tfx_balance.documents.class_distribution import CellRecords, StratumRecords
-from tfx_balance.plan.split_plan import SplitPlan, label_sets
+from tfx_balance.plan.split_plan import SplitPlan
 
 
 def label_rows(plan: SplitPlan) -> tuple[StratumRecords, ...]:
@@ -16,23 +13,16 @@ def label_rows(plan: SplitPlan) -> tuple[StratumRecords, ...]:
 
   None where classes are no sets.
   """
-  sets = label_sets(plan.strata)
-  if sets is None:
-    return ()
-  held = sets.sums(plan.quotas)
-  told = sets.sums(np.where(plan.predefined[:, None], plan.quotas, 0))
-  read = sets.sums(plan.records[:, None])[:, 0]
-  rows = zip(sets.labels, read.tolist(), held.tolist(), told.tolist(), strict=True)
   return tuple(
     StratumRecords(
-      (label,),
-      n,
+      (found.label,),
+      found.records,
       {
-        split: CellRecords(records, _number((n - sum(fixed)) * share + n_fixed))
-        for split, records, share, n_fixed in zip(plan.splits, row, plan.shares, fixed, strict=True)
+        split: CellRecords(n, int(ideal) if ideal.denominator == 1 else float(ideal))
+        for split, n, ideal in zip(plan.splits, found.quotas, found.ideals, strict=True)
       },
     )
-    for label, n, row, fixed in rows
+    for found in plan.labels()
   )
 
 
@@ -46,8 +36,3 @@ def label_warnings(rows: Sequence[StratumRecords], plan: SplitPlan) -> list[str]
       count = f'{row.records} record{"s" if row.records != 1 else ""}'
       warnings.append(f'label {row.name} has {count}, none in {", ".join(absent)}')
   return warnings
-
-
-def _number(value: Fraction) -> float | int:
-  """Returns a fraction as JSON has it: whole numbers as such."""
-  return int(value) if value.denominator == 1 else float(value)

@@ -39,6 +39,22 @@ class Margin(NamedTuple):
   ideal: Fraction
 
 
+class LabelCounts(NamedTuple):
+  """The records of one label, where classes are sets of labels.
+
+  Attributes:
+    label: Label.
+    records: Number of records that have it.
+    quotas: Number of these in each split.
+    ideals: Number of records that each split's share comes to.
+  """
+
+  label: ClassValue
+  records: int
+  quotas: tuple[int, ...]
+  ideals: tuple[Fraction, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class SplitPlan:
   """The number of records of each stratum in each split.
@@ -85,6 +101,23 @@ class SplitPlan:
       return []
     columns = list(zip(*self.strata, strict=True))
     return [self._furthest(place, column) for place, column in enumerate(columns) if place]
+
+  def labels(self) -> list[LabelCounts]:
+    """Returns the counts of each label, in canonical order; none where classes are no sets."""
+    sets = label_sets(self.strata)
+    if sets is None:
+      return []
+    fixed = np.where(self.predefined[:, None], self.quotas, 0)
+    of_label = (sets.sums(x).tolist() for x in (self.records[:, None], self.quotas, fixed))
+    return [
+      LabelCounts(
+        label,
+        n,
+        tuple(row),
+        tuple((n - sum(told)) * p + at for p, at in zip(self.shares, told, strict=True)),
+      )
+      for label, (n,), row, told in zip(sets.labels, *of_label, strict=True)
+    ]
 
   def _furthest(self, place: int, column: Sequence[ClassValue]) -> Margin:
     classes = sorted(set(column))
