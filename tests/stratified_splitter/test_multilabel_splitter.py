@@ -238,3 +238,29 @@ def test_any_sets_are_split_exactly(tmp_path_factory, data, seed):
   assert_shares(splits, SPLITS, most=4)
   other = run_split(folder / 'b', [records[::-1]], SPLITS, seed=seed, **TAGS)
   assert as_sets(splits) == as_sets(other)
+
+
+@pytest.mark.parametrize(
+  'arguments',
+  [
+    pytest.param({'order_by': 'id', 'within': 'strata'}, id='in order within sets'),
+    pytest.param({'order_by': 'id', 'embargo_records': 5}, id='in order'),
+    pytest.param({'mode': 'stable', 'key': 'id'}, id='stable'),
+    pytest.param({'counts': {'test': 50}, 'rest': 'train', 'splits': None}, id='counts'),
+  ],
+)
+def test_labels_are_counted_in_other_modes(tmp_path, arguments):
+  records = tagged(300)
+  found = execute(
+    StratifiedSplitter,
+    [input_artifact(tmp_path / 'in', {'all': in_shards(records, 2)})],
+    tmp_path / 'out',
+    **{'stratify_by': 'tags', 'multilabel': True, 'splits': SPLITS, **arguments},
+  ).uri
+  splits = read_splits(found)
+  (path,) = (tmp_path / 'out').glob('**/class_distribution.json')
+  sidecar = ClassDistribution.from_json(path.read_bytes(), 'sidecar')
+  for row in sidecar.labels:
+    for name, part in splits.items():
+      held = sum(row.stratum[0].value in labels_of(record) for record in part)
+      assert row.splits[name].records == held
