@@ -13,10 +13,12 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.class_value import ClassValue, Stratum
 from tfx_balance.plan.distinct_sets import count_sets, distinct_members
+from tfx_balance.plan.group_plan import dealt_splits, plan_groups, told_splits
+from tfx_balance.plan.group_table import GroupPart, GroupTable, count_entries, group_numbers
 from tfx_balance.plan.ranks import Assigner, Ints, UInts, ranks
 from tfx_balance.plan.sampling import TrainingCounts
 from tfx_balance.plan.split_modes import check_modes
-from tfx_balance.plan.split_plan import plan_splits
+from tfx_balance.plan.split_plan import SplitPlan, plan_splits
 from tfx_balance.plan.split_shares import DEFAULT_SPLITS, parse_shares
 from tfx_balance.plan.stable_splits import parse_mode, stable_thresholds
 from tfx_balance.plan.time_order import TimeOrder, check_kept, keys_of_times, splits_in_time
@@ -38,6 +40,7 @@ def stratified_indices(
   embargo: float = 0,
   embargo_records: int = 0,
   multilabel: bool = False,
+  groups: npt.ArrayLike | None = None,
 ) -> dict[str, Ints]:
   """Returns the indices of each split, with every class at its exact share in each.
 
@@ -72,6 +75,9 @@ def stratified_indices(
     multilabel: Whether `labels` are several an item: a NumPy array [n, labels] of 0 and 1, or a
       sequence of n sequences of labels. Each set of labels is within one item of its ideal share
       then, and labels are as near to theirs as exchanges bring them.
+    groups: Group of each item, [n] as `labels`, such as patients: all items of a group are in one
+      split, and classes and splits as near to their shares as groups allow. It leaves nothing for
+      `key` to choose.
 
   Returns:
     int64 [items of the split], ascending, for each split.
@@ -93,12 +99,22 @@ def stratified_indices(
     'mode': stable,
     'split_by': predefined,
     'order_by': in_time,
+    'multilabel': multilabel,
+    'group_by': groups is not None,
   }
   check_modes([name for name, is_asked in asked.items() if is_asked])
   if stable and key is None:
     raise ConfigError("mode='stable' deals items by their keys, and key= is not given; give ids")
+  if groups is not None:
+    if key is not None:
+      raise ConfigError('key= and groups= do not combine: whole groups are chosen; leave key= out')
+    frame = plan_splits(strata, records, shares, seed, predefined, stable=True)
+    of_row = np.empty(len(rows), np.int64)
+    of_row[rows] = np.repeat(np.arange(len(strata)), records)
+    split = _split_groups(frame, _hashes('groups', groups, len(rows)), of_row, seed)
+    return {name: np.flatnonzero(split == i) for i, name in enumerate(frame.splits)}
   plan = plan_splits(strata, records, shares, seed, predefined, stable)
-  hashes = np.arange(len(rows), dtype=np.uint64) if key is None else _hashes(key, len(rows))
+  hashes = np.arange(len(rows), dtype=np.uint64) if key is None else _hashes('key', key, len(rows))
   rank = ranks(hashes[rows], seed, 'indices')
   of_row = np.repeat(np.arange(len(strata)), records)
   split = np.empty(len(rows), np.int64)
@@ -142,12 +158,23 @@ def _count_strata(
   return list(zip(*columns, strict=True)), records.astype(np.int64), rows
 
 
-def _hashes(key: npt.ArrayLike, n: int) -> UInts:
-  """Returns a hash of each of n values: uint64 [n]."""
+def _split_groups(frame: SplitPlan, groups: UInts, rows: Ints, seed: int) -> Ints:
+  """Returns the split of each item, int64 [n], given hashes of groups and rows of strata."""
+  numbers = group_numbers(groups, seed)
+  entries = count_entries(numbers, rows, np.arange(len(rows)))
+  part = GroupPart([entries], ['groups'], told_splits(frame))
+  table = GroupTable.merge([part.table(0)])
+  dealt = part.sums(dealt_splits(part, frame, table, seed), frame.quotas.shape)
+  _, plan = plan_groups(frame, table, dealt, seed)
+  return plan.assign(part, 0)[np.searchsorted(part.groups, numbers)]
+
+
+def _hashes(argument: str, key: npt.ArrayLike, n: int) -> UInts:
+  """Returns a hash of each of n values of an argument: uint64 [n]."""
   values = _as_array(key)
   if values.shape != (n,):
     raise DataError(
-      f'key is of shape {values.shape}, and must be [{n}], as labels; give one an item'
+      f'{argument} is of shape {values.shape}, and must be [{n}], as labels; give one an item'
     )
   distinct, which = np.unique(values, return_inverse=True)
   hashes: UInts = np.array([tie_break(0, 'key', value) for value in distinct.tolist()], np.uint64)

@@ -23,6 +23,16 @@ _APART: dict[frozenset[str], str] = {
     'a predefined split holds records of any time; map its values in split_values= so that they '
     'are in the order of time, or leave one of them out'
   ),
+  frozenset({'group_by', 'order_by'}): (
+    'a group holds records of many times; split by groups, or by time alone'
+  ),
+  frozenset({'group_by', 'multilabel'}): (
+    'labels are brought near their shares record by record; leave one of them out'
+  ),
+  frozenset({'group_by', 'mode'}): (
+    "mode='stable' keeps records of one key together by itself; name the features of the group in "
+    'key=, and leave group_by= out'
+  ),
 }
 
 

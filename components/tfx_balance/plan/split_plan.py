@@ -55,6 +55,50 @@ class LabelCounts(NamedTuple):
   ideals: tuple[Fraction, ...]
 
 
+@dataclass(frozen=True, order=True)
+class NamedGroup:
+  """A group of records, as people find it.
+
+  Attributes:
+    records: Number of its records.
+    where: A record of it.
+  """
+
+  records: int
+  where: str
+
+
+@dataclass(frozen=True)
+class GroupSummary:
+  """What groups a split is of.
+
+  Attributes:
+    n_groups: Number of groups.
+    without: Number of records without a group.
+    too_large: Groups with more records than the ideal of any split, the largest ones.
+  """
+
+  n_groups: int
+  without: int
+  too_large: tuple[NamedGroup, ...]
+
+
+class Deviation(NamedTuple):
+  """A count of records and its ideal, of a class in a split or of a whole split.
+
+  Attributes:
+    stratum: Classes of the first features, or of all; () for the whole split.
+    split: Name of the split.
+    records: Number of records.
+    ideal: Number of records that the split's share comes to.
+  """
+
+  stratum: Stratum
+  split: str
+  records: int
+  ideal: Fraction
+
+
 @dataclass(frozen=True, eq=False)
 class SplitPlan:
   """The number of records of each stratum in each split.
@@ -69,6 +113,7 @@ class SplitPlan:
     predefined: Whether the split of a stratum is predefined: bool [strata].
     embargoed: Records left out of each cell because they are too close before a later split: int64
       [strata, splits]; None where splits are not in the order of time.
+    groups: Groups, each of which is in one split; None where records are split one by one.
   """
 
   strata: Sequence[Stratum]
@@ -78,6 +123,7 @@ class SplitPlan:
   shares: tuple[Fraction, ...]
   predefined: npt.NDArray[np.bool_]
   embargoed: Ints | None = None
+  groups: GroupSummary | None = None
 
   def out_of_reach(self) -> list[int]:
     """Returns the rows of the strata too small to have a record in every split that has any.
@@ -90,6 +136,28 @@ class SplitPlan:
   def totals(self) -> list[int]:
     """Returns the records of each split."""
     return [int(total) for total in self.quotas.sum(axis=0)]
+
+  def furthest(self) -> Deviation:
+    """Returns the count that is furthest from its ideal.
+
+    Of strata, of the classes of the first features together, and of splits; records of strata whose
+    split is predefined do not count.
+    """
+    numbers = [np.zeros(len(self.strata), np.int64)]
+    numbers += [np.array(level, np.int64) for level in prefixes(self.strata)]
+    numbers.append(np.arange(len(self.strata)))
+    quotas = np.where(self.predefined[:, None], 0, self.quotas)
+    shares = np.array([float(share) for share in self.shares])
+    found = []
+    for depth, of_stratum in enumerate(numbers):
+      sums = np.zeros((int(of_stratum.max()) + 1, len(self.splits)), np.int64)
+      np.add.at(sums, of_stratum, quotas)
+      records = sums.sum(axis=1)
+      at, split = divmod(int(np.abs(sums - records[:, None] * shares).argmax()), len(self.splits))
+      stratum = self.strata[int(np.argmax(of_stratum == at))][:depth]
+      ideal = self.shares[split] * int(records[at])
+      found.append(Deviation(stratum, self.splits[split], int(sums[at, split]), ideal))
+    return max(found, key=lambda one: abs(one.records - one.ideal))
 
   def margins(self) -> list[Margin]:
     """Returns the cell of each feature but the first that is furthest from its ideal.
@@ -201,7 +269,7 @@ def _stratify(
   quotas = controlled_rounding(
     [rows[i] for i in which.tolist()],
     denominator,
-    levels=list(_prefixes(strata)),
+    levels=list(prefixes(strata)),
     keys=[stratum_key(stratum) for stratum in strata],
     seed=seed,
   )
@@ -221,6 +289,7 @@ def label_sets(strata: Sequence[Stratum]) -> LabelSets | None:
 
 
 def _prefixes(strata: Sequence[Stratum]) -> Iterator[list[int]]:
+def prefixes(strata: Sequence[Stratum]) -> Iterator[list[int]]:
   """Yields a number of each stratum's class of the first feature, of the first two, and so on."""
   numbers = [0] * len(strata)
   for classes in list(zip(*strata, strict=True))[:-1]:
