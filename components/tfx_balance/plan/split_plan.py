@@ -288,7 +288,6 @@ def label_sets(strata: Sequence[Stratum]) -> LabelSets | None:
   return LabelSets.of(stratum[0] for stratum in strata)
 
 
-def _prefixes(strata: Sequence[Stratum]) -> Iterator[list[int]]:
 def prefixes(strata: Sequence[Stratum]) -> Iterator[list[int]]:
   """Yields a number of each stratum's class of the first feature, of the first two, and so on."""
   numbers = [0] * len(strata)
