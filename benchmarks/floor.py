@@ -1,35 +1,68 @@
 """Divides the core-seconds of each component by a lower bound, the floor.
 
 The floor is one decompression of the input and one compression of the output, in one thread; the
-output of BalancedAugmenter, plain copies, is three times the input. What each component takes for
-500 records is subtracted first, and memory is touched before timing starts. Targets on 8 files: at
-most 1.8 for StratifiedSplitter and BalancedInputGen, and 1.6 for BalancedAugmenter.
+output of BalancedAugmenter, plain copies, is three times the input. A process measures one
+component in rounds: the component on 500 records (the fixed cost of a pipeline), the floor and
+the component, one after the other, so that a machine that is slower for a while is so for all
+three. The printed ratio, 'times floor', is the median over the rounds of (component - fixed) /
+floor. Core-seconds are those of all threads, in user and in system mode.
+
+The first round is left out: it is printed as 'cold'. In it, the component runs for the first time
+in its process, after its fixed run: libraries are loaded and memory of the machine was touched, but
+buffers, files and threads are new to the process. In a pipeline, every component runs cold, once.
+Work files and output are deleted after every run, and pending writes are waited for before the
+next one, outside the measured time. Targets of 'times floor' on 8 files: at most 1.8 for
+StratifiedSplitter and BalancedInputGen, and 1.6 for BalancedAugmenter.
 """
 
 from __future__ import annotations
 
 import importlib
+import shutil
+import statistics
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from isal import isal_zlib
 
 from benchmarks.data import DataFiles, DataSpec, find_or_write
-from benchmarks.harness import Case, Piece, Work
+from benchmarks.harness import FLOOR, Case, Measured, Piece, Work, run_here
 
 SPECS = {
   'full': 'small:500000:8 small:500000:64 4k:50000:8',
   'small': 'small:50000:8',
   'tiny': 'small:500:2',
 }
+ROUNDS = {'full': 3, 'small': 3, 'tiny': 1}
 LEVEL = 1  # compression level of the package
+FLOOR_LIBRARY = 'isal'
 _LIBRARIES: dict[str, Any] = {'zlib': zlib, 'isal': isal_zlib}
 _GZIP_WINDOW = 31
 _BLOCK = 64 << 10  # compressed bytes at a time; much larger blocks decompress slower
+
+
+@dataclass(frozen=True)
+class Round:
+  """Measurements of one round.
+
+  Attributes:
+    fixed: Core-seconds of the component on 500 records.
+    floor: Core-seconds of the floor.
+    component: Measurements of the component.
+  """
+
+  fixed: float
+  floor: float
+  component: Measured
+
+  @property
+  def times_floor(self) -> float:
+    """Core-seconds of the component, less the fixed ones, divided by the floor."""
+    return (self.component.core_seconds - self.fixed) / self.floor
 
 
 def cases(size: str, specs: Sequence[DataSpec] = ()) -> list[Case]:
@@ -41,17 +74,82 @@ def cases(size: str, specs: Sequence[DataSpec] = ()) -> list[Case]:
     same['BalancedInputGen'] = Piece('benchmarks.components:lay_out_by_class')
     most = spec.classes * max(spec.class_counts())
     for written, sides in ((spec.records, same), (most, {'BalancedAugmenter': copies})):
+      given = {'output': written / spec.records, 'rounds': ROUNDS[size]}
       case = Case(
         name=f'{spec.records:,} {spec.kind} to {written:,}, {spec.shards} files',
         records=written,
-        sides={**{f'{side}, fixed': fixed(sides[side], written) for side in sides}, **sides},
+        sides={
+          side: Piece('benchmarks.floor:in_rounds', {**given, 'piece': asdict(piece)})
+          for side, piece in sides.items()
+        },
         peers=(),
         ours=tuple(sides),
         make=Piece('benchmarks.data:make', {'spec': asdict(spec)}),
-        floor=Piece('benchmarks.floor:recode', {'output': written / spec.records}),
       )
       found.append(case)
   return found
+
+
+def in_rounds(
+  data: dict[str, Any],
+  root: str,
+  beam_args: Sequence[str],
+  piece: Mapping[str, Any],
+  output: float,
+  rounds: int,
+) -> Work:
+  """Returns the work of measuring a component and its floor in turn, so often and once before.
+
+  Args:
+    data: Input files.
+    root: Folder of the runs.
+    beam_args: Options of Beam.
+    piece: Piece of the component, whose work does the same at every run.
+    output: Bytes of the output as a multiple of those of the input.
+    rounds: Number of rounds that count.
+  """
+  few = fixed(Piece(**piece), 0)
+  component = Piece(**piece)
+
+  def measured(piece: Piece, name: str) -> Measured:
+    try:
+      return run_here(piece, data=data, root=f'{root}/{name}', beam_args=beam_args)
+    finally:
+      shutil.rmtree(f'{root}/{name}', ignore_errors=True)
+
+  def run() -> list[Round]:
+    Path(root).mkdir(parents=True)
+    return [
+      Round(
+        measured(few, f'few-{i}').core_seconds,
+        recode(data, [FLOOR_LIBRARY], output).run()[FLOOR],
+        measured(component, f'all-{i}'),
+      )
+      for i in range(rounds + 1)
+    ]
+
+  def check(found: list[Round]) -> dict[str, Any]:
+    cold, *warm = found
+    median = {
+      name: statistics.median(getattr(each, name) for each in warm)
+      for name in ('fixed', 'floor', 'times_floor')
+    }
+    runs = [each.component for each in warm]
+    return {
+      'records': runs[0].records,
+      'counts': runs[0].counts,
+      'seconds': statistics.median(run.seconds for run in runs),
+      'core_seconds': statistics.median(run.core_seconds for run in runs),
+      'other_cores': max(run.other_cores for run in runs),
+      'figures': {
+        'fixed': median['fixed'],
+        'floor': median['floor'],
+        'times floor': median['times_floor'],
+        'cold': cold.times_floor,
+      },
+    }
+
+  return Work(run, check)
 
 
 def fixed(piece: Piece, records: int) -> Piece:

@@ -131,8 +131,16 @@ def ties_of(scanned: Sequence[ScannedFile], selection: TimeSelection) -> list[An
   return [ties, thresholds_of(scanned, ties)]
 
 
-def gather(job: Job, assigned: Sequence[Iterable[Any]]) -> tuple[np.ndarray, list[WorkFile]]:
-  """Returns the counts and the files, given what was assigned of each input file."""
+def gather(
+  job: Job, assigned: Sequence[Iterable[Any]], **options: Any
+) -> tuple[np.ndarray, list[WorkFile]]:
+  """Returns the counts and the files, given what was assigned of each input file.
+
+  Args:
+    job: Plan of the run.
+    assigned: What was assigned of each file.
+    **options: Options of `GatherRanges`.
+  """
   counts: Any = 0
   ranges: dict[FilesKey, list[Any]] = {key: [nothing] for key, nothing in all_files(job.groups)}
   for of_file in assigned:
@@ -141,7 +149,7 @@ def gather(job: Job, assigned: Sequence[Iterable[Any]]) -> tuple[np.ndarray, lis
         ranges[found[0]].append(found[1])
       else:
         counts = counts + found.value[1].dense()
-  step = GatherRanges(job.request.work_dir, job.request.parameters.seed)
+  step = GatherRanges(job.request.work_dir, job.request.parameters.seed, **options)
   return counts, [file for item in ranges.items() for file in step.process(item)]
 
 

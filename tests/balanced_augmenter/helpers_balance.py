@@ -267,5 +267,5 @@ def balance(
   copy = dofn(load, request.parameters.label)
   copy.setup()
   copied = [copy.process(found, job, thresholds, shapes, pools) for found in scanned]
-  publish_outputs(job, *gather(job, copied))
+  publish_outputs(job, *gather(job, copied, repeats=True))
   return read_splits(request.output_uri)

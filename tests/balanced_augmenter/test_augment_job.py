@@ -57,7 +57,7 @@ def test_each_split_is_balanced_by_itself():
   assert job.plans['extra'].targets.tolist() == [4, 4, 4]
   assert job.plans['train'].targets.tolist() == [10, 10]
   assert job.n_files == 2
-  assert [job.groups_of(name) for name in job.names] == [[group] for group in job.groups]
+  assert [job.group_of(name, whole=False) for name in job.names] == job.groups
   assert [layout.paths for layout in job.layouts] == [
     (f'out/Split-{name}/data_tfrecord-00000-of-00001.gz',) for name in ('extra', 'train')
   ]
@@ -82,7 +82,7 @@ def test_some_records_are_there_once_more_than_others():
 def test_a_split_of_copies_holds_what_was_added():
   job = plan_augment({'train': TWO['train']}, request('more'))
   assert (job.names, job.written) == (('more',), (7,))
-  assert job.groups_of('train') == job.groups
+  assert [job.group_of('train', whole=False)] == job.groups
   assert job.layouts[0].paths == ('out/Split-more/data_tfrecord-00000-of-00001.gz',)
 
 

@@ -137,8 +137,8 @@ class FirstAttemptFails(CopyRecords):
     with pytest.MonkeyPatch.context() as patch:
       add = RangeFinder.add
 
-      def breaks(self, sizes):
-        add(self, sizes)
+      def breaks(self, *args, **more):
+        add(self, *args, **more)
         raise OSError('the worker was lost')
 
       patch.setattr(RangeFinder, 'add', breaks)
@@ -308,7 +308,7 @@ def test_the_input_is_read_once(tmp_path, augment_fn):
 
 
 def test_originals_that_stay_where_they_are_are_not_assigned(tmp_path):
-  balance(tmp_path, {'train': [RECORDS]}, augmented_split='more')
+  balance(tmp_path, {'train': [RECORDS]}, functions.jitter, augmented_split='more')
   assert not list((tmp_path / 'work').glob('assigned-*'))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,12 +15,16 @@ from tfx_balance.plan.class_value import MISSING
 from tfx_balance.plan.pool_plan import PoolPlan
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.totals import Totals, check_features
-from tfx_balance.shuffle.output_layout import OutputLayout
+from tfx_balance.shuffle.output_layout import SHARD_BYTES, OutputLayout
 from tfx_balance.shuffle.ranges import FileGroup
 from tfx_balance.shuffle.select import Selection
 from tfx_balance.tfrecord.work_files import WorkFile
 from tfx_balance.writer import Job, Request, file_sizes
 
+MOST_TOGETHER = 32
+"""Plain copies of a record that go to one of several files; those that a division leaves too."""
+FILE_SHARES = 256
+"""Number of such groups of copies that a file has at least."""
 PURPOSE = 'balance'
 """Name of the draw of records."""
 AugmentRequest = Request[AugmenterParameters]
@@ -56,10 +60,38 @@ class AugmentJob(Job):
     """The files of each output."""
     return [FileGroup(((0, 1, layout.paths),), layout.n_chunks) for layout in self.layouts]
 
-  def groups_of(self, split: str) -> list[FileGroup]:
-    """Returns the files that the records of a split go to, or their copies alone."""
-    apart = self.request.parameters.augmented_split
-    return [self.groups[0 if apart else self.names.index(split)]]
+  def output_of(self, split: str) -> int:
+    """Returns the number of the output of a split of the input, or that of its copies alone."""
+    return 0 if self.request.parameters.augmented_split else self.names.index(split)
+
+  def group_of(self, split: str, whole: bool) -> FileGroup:
+    """Returns the files that the records of a split of the input go to.
+
+    Args:
+      split: Name of the split.
+      whole: Whether a file is gathered at once, if what it is made of has at most SHARD_BYTES.
+    """
+    group = self.groups[self.output_of(split)]
+    if not whole:
+      return group
+    n_bytes = self.totals[split].n_bytes // group.n_files
+    return replace(group, n_chunks=max(1, -(-n_bytes // SHARD_BYTES)))
+
+  def copies_together(self, split: str) -> int:
+    """Returns how many plain copies of a record go to one file at least, where there are so many.
+
+    All, if there is one file. Of several, each is to have many different records of every class:
+    so at most MOST_TOGETHER, and fewer where a file has not FILE_SHARES times as many records.
+    What is read for the output is at most the input, and one record for so many copies.
+
+    Args:
+      split: Name of the split of the input.
+    """
+    output = self.output_of(split)
+    n_files = self.groups[output].n_files
+    if n_files == 1:
+      return max(1, self.written[output])
+    return min(max(1, self.written[output] // n_files // FILE_SHARES), MOST_TOGETHER)
 
   def documents(self, files: Sequence[WorkFile], passed_through: Sequence[str]) -> dict[str, str]:
     """Returns the sidecar by its path."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -48,7 +48,6 @@ from tfx_balance.scan.spill import (
 from tfx_balance.scan.totals import sum_groups
 from tfx_balance.shuffle.ranges import (
   COUNTS,
-  NOWHERE,
   FilesKey,
   RangeFinder,
   SpillRanges,
@@ -81,8 +80,10 @@ class AssignedBlock:
 class CopyRecords(beam.DoFn):
   """Turns a `ScannedFile` into ranges by output file, and the counts of the records it used.
 
-  Originals are taken from where they were spilled. Copies are spilled too, so that each has a place
-  in the output of its own, wherever its original goes.
+  Originals are taken from where they were spilled, and so are plain copies, which go to the file of
+  their original: each to a place of its own in it. A record that is there more than twice as often
+  as `AugmentJob.copies_together` says goes to several files: it is spilled once more for so many of
+  its copies. Copies that a function makes are spilled too.
   """
 
   def __init__(self, load_augment_fn: Callable[[], Any] | None, label: str) -> None:
@@ -112,7 +113,7 @@ class CopyRecords(beam.DoFn):
     with scratch_folder(work_dir) as folder:
       path = new_work_file(folder, f'assigned-{spill.rank:05d}')
       writer = SpillWriter(folder, 'copies', number, key)
-      groups = job.groups_of(scanned.file.group)
+      groups = [job.group_of(scanned.file.group, whole=maker.makes_duplicates)]
       originals = RangeFinder(spill, path, groups, job.n_files, key)
       copies = RangeFinder(writer.spill, str(writer.spill.rows_file), groups, job.n_files, key)
       with contextlib.ExitStack() as stack:
@@ -120,15 +121,19 @@ class CopyRecords(beam.DoFn):
         reader = stack.enter_context(FramesReader(spill))
         more = [] if maker.makes_duplicates else ['position']
         blocks = assigned_blocks(spill, job, assigner, ['hash', 'code', 'size', *more])
-        if job.request.parameters.augmented_split is None:
-          blocks = _keep(blocks, stack.enter_context(create_as_is(path)), originals)
+        apart = job.request.parameters.augmented_split is not None
         if maker.makes_duplicates:
-          for frames, which in to_duplicate(reader, blocks, self._block):
-            rows = assigned_rows(frames.sizes[which], 0)
-            copies.add(rows['size'][writer.write(rows, frames, which)])
+          file = stack.enter_context(create_as_is(path))
+          together = job.copies_together(scanned.file.group)
+          blocks = _repeat(blocks, file, originals, int(apart), together)
+          for rows, frames, which in to_spill_again(reader, blocks, together, self._block):
+            rows = rows[writer.write(rows, frames, which)]
+            copies.add(rows['size'], times=rows['output'])
         else:
+          if not apart:
+            blocks = _keep(blocks, stack.enter_context(create_as_is(path)), originals)
           made = map_in_order(maker.make, to_copy(reader, blocks, self._block), maker.threads)
-          batches = ((assigned_rows(each.sizes, 0), each) for each in made)
+          batches = ((assigned_rows(each.sizes, 1), each) for each in made)
           for rows, frames in in_blocks(batches, self._made):
             copies.add(rows['size'][writer.write(rows, frames)])
       yield from originals.by_file(work_dir)
@@ -152,20 +157,49 @@ def _keep(
 ) -> Iterator[AssignedBlock]:
   """Yields the blocks, of which the originals that stay are assigned to their output."""
   for block in blocks:
-    outputs = np.where(block.times > 0, 0, NOWHERE)
-    file.write(assigned_rows(block.index['size'], outputs).view(np.uint8).data)
-    ranges.add(block.index['size'])
+    _write_times(block, np.minimum(block.times, 1), file, ranges)
     yield block
 
 
-def to_duplicate(
-  reader: FramesReader, blocks: Iterable[AssignedBlock], buffer: ScratchBuffer
-) -> Iterator[tuple[Frames, Ints]]:
-  """Yields frames, which hold until the next, and which of them to copy, some more than once."""
+def _repeat(
+  blocks: Iterable[AssignedBlock], file: OutputFile, ranges: RangeFinder, less: int, together: int
+) -> Iterator[AssignedBlock]:
+  """Yields the blocks with the copies that are not assigned to their output, of records with many.
+
+  Args:
+    blocks: Blocks of a spilled file.
+    file: File of the rows.
+    ranges: Ranges of the spilled file.
+    less: Number of times by which each record is written less often.
+    together: Number of copies that go to one file; twice as many are shared out.
+  """
+  for block in blocks:
+    counters.COPIED.inc(int(np.maximum(block.times - 1, 0).sum()))
+    times = np.maximum(block.times - less, 0)
+    many = times >= 2 * together
+    _write_times(block, np.where(many, 0, times), file, ranges)
+    yield replace(block, times=np.where(many, times, 0))
+
+
+def _write_times(block: AssignedBlock, times: Ints, file: OutputFile, ranges: RangeFinder) -> None:
+  """Assigns the records of a block so often to their output."""
+  file.write(assigned_rows(block.index['size'], times).view(np.uint8).data)
+  ranges.add(block.index['size'], times=times)
+
+
+def to_spill_again(
+  reader: FramesReader, blocks: Iterable[AssignedBlock], together: int, buffer: ScratchBuffer
+) -> Iterator[tuple[Rows, Frames, Ints]]:
+  """Yields rows, and frames, which hold until the next, and which of these each row is of.
+
+  The copies of a record are shared out among its rows, `together` or a few more to each.
+  """
   for block, frames in _with_copies(reader, blocks, buffer):
-    for which, _ in copy_batches(frames, block.times - 1, BLOCK_BYTES):
-      counters.COPIED.inc(len(which))
-      yield frames, which
+    for which, numbers in copy_batches(frames, block.times // together, BLOCK_BYTES):
+      times = block.times[which]
+      rows = times // together
+      shares = times * numbers // rows - times * (numbers - 1) // rows
+      yield assigned_rows(frames.sizes[which], shares), frames, which
 
 
 def to_copy(
@@ -264,4 +298,4 @@ class BalancedAugment(beam.PTransform):
       pools,
     ).with_outputs(COUNTS, main='ranges')
     seed = parameters.seed
-    return gather_ranges(copied, job, request.n_files, request.work_dir, seed)
+    return gather_ranges(copied, job, request.n_files, request.work_dir, seed, repeats=True)

@@ -32,7 +32,8 @@ position in the file."""
 TIMED_ROW = np.dtype([*INDEX_ROW.descr, ('time', '<u8')])
 """The same with the key of a record's time, where splits are in the order of time."""
 ASSIGNED_ROW = np.dtype([('size', '<u4'), ('output', '<u4')])
-"""Bytes of a record's frame, and the number of its output, such as a split."""
+"""Bytes of a record's frame, and the number of its output, such as a split; or, where there is one
+output, how often the record is written to it."""
 
 _COLUMNS = (
   'position',

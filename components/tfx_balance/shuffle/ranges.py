@@ -22,7 +22,14 @@ import pyarrow as pa
 
 from tfx_balance.beam import counters
 from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.ranks import Ints, UInts, mix, order_of_keys, record_numbers
+from tfx_balance.plan.ranks import (
+  Ints,
+  UInts,
+  mix,
+  order_of_groups,
+  order_of_keys,
+  record_numbers,
+)
 from tfx_balance.scan.spill import ASSIGNED_ROW, Rows, Spill
 from tfx_balance.shuffle.output_layout import fan_out
 from tfx_balance.shuffle.select import sum_file_counts
@@ -130,13 +137,20 @@ class RangeFinder:
     self._records = self._bytes = 0
     self._found = [np.empty((0, 6), np.int64)]  # number of the file, and what a cut is
 
-  def add(self, sizes: npt.NDArray[np.integer], groups: Ints | None = None) -> None:
+  def add(
+    self,
+    sizes: npt.NDArray[np.integer],
+    groups: Ints | None = None,
+    times: npt.NDArray[np.integer] | None = None,
+  ) -> None:
     """Takes the next block.
 
     Args:
       sizes: Bytes of the frames: [n].
       groups: Group that takes each record, -1 for none: int64 [n], neighbours alike where that can
         be; None where every group takes from the whole block.
+      times: How often each record is written: [n]; ranges are equal in the sum of it then. None
+        where each is written once. Not for records with groups.
     """
     n, offsets = len(sizes), np.cumsum(np.append(0, sizes.astype(np.int64)))
     if groups is None:
@@ -152,7 +166,13 @@ class RangeFinder:
     run = np.repeat(np.arange(len(mine)), pieces)
     piece = np.arange(len(run)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     starts, counts, shift, pieces, mine = (x[run] for x in (starts, counts, shift, pieces, mine))
-    low, high = (starts + (counts * p + shift) // pieces for p in (piece, piece + 1))
+    if times is None:
+      low, high = (starts + (counts * p + shift) // pieces for p in (piece, piece + 1))
+    else:
+      before = np.cumsum(np.append(0, times.astype(np.int64)))
+      low, high = (
+        np.searchsorted(before, (before[-1] * p + shift) // pieces) for p in (piece, piece + 1)
+      )
     chunks = self._chunks[mine]
     file = self._edges[mine] + (self._first[mine] + piece // chunks) % self._files[mine]
     bounds = (self._records + low, self._records + high)
@@ -241,6 +261,7 @@ def gather_ranges(
   n_inputs: int,
   work_dir: str,
   seed: int,
+  repeats: bool = False,
 ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
   """Returns the job, the counts of all assigned records, and the output files: `WorkFile`.
 
@@ -250,29 +271,37 @@ def gather_ranges(
     n_inputs: Number of input files.
     work_dir: Folder of work files.
     seed: Seed of the order of the records.
+    repeats: Whether rows have how often a record is written, in place of its output.
   """
   files = job | 'AllFiles' >> beam.FlatMap(lambda job: all_files(job.groups))
   written = (
     (assigned.ranges, files)
     | 'RangesAndFiles' >> beam.Flatten()
     | 'ByFile' >> beam.GroupByKey()
-    | 'GatherRanges' >> beam.ParDo(GatherRanges(work_dir, seed))
+    | 'GatherRanges' >> beam.ParDo(GatherRanges(work_dir, seed, repeats))
   )
   return job, sum_file_counts(assigned[COUNTS], n_inputs), written
 
 
 class GatherRanges(beam.DoFn):
-  """Turns (key of some files, the ranges that they take) into a `WorkFile` for each."""
+  """Turns (key of some files, the ranges that they take) into a `WorkFile` for each.
 
-  def __init__(self, work_dir: str, seed: int) -> None:
+  Args:
+    work_dir: Folder of work files.
+    seed: Seed of the order of the records.
+    repeats: Whether rows have how often a record is written, in place of its output.
+  """
+
+  def __init__(self, work_dir: str, seed: int, repeats: bool = False) -> None:
     self._work_dir, self._key = work_dir, tie_break(seed, 'place')
+    self._repeats = repeats
     self._read = ScratchBuffer()
 
   def process(self, element: tuple[FilesKey, Iterable[SpillRanges | None]]) -> Iterator[WorkFile]:
     key, found = element
     with scratch_folder(self._work_dir) as folder:
       ranges = _fetched([each for each in found if each is not None], folder)
-      chunks = Chunks(ranges, key, self._key, self._read)
+      chunks = Chunks(ranges, key, self._key, self._read, self._repeats)
       yield from self._gather(key, chunks)
 
   def _gather(self, key: FilesKey, chunks: Chunks) -> Iterator[WorkFile]:
@@ -310,7 +339,12 @@ class Chunks:
   """Reads the chunks of some files that are written together."""
 
   def __init__(
-    self, ranges: Sequence[SpillRanges], key: FilesKey, seed_key: int, buffer: ScratchBuffer
+    self,
+    ranges: Sequence[SpillRanges],
+    key: FilesKey,
+    seed_key: int,
+    buffer: ScratchBuffer,
+    repeats: bool,
   ) -> None:
     self._ranges = sorted(ranges, key=lambda each: each.rank)
     self.n_chunks = max((int(each.cuts[-1, 0]) + 1 for each in ranges), default=0)
@@ -320,6 +354,7 @@ class Chunks:
       self._wanted[first:end] = True
     self._key = seed_key
     self._read = buffer
+    self._repeats = repeats
 
   def read(self, i: int) -> tuple[Frames, Ints, Ints]:
     """Returns the frames of the i-th chunk, and the order in which they are written.
@@ -330,14 +365,18 @@ class Chunks:
       [outputs + 1].
     """
     rows, keys, data = self._fill(i)
-    outputs = rows['output']
+    offsets = np.cumsum(np.append(0, rows['size'].astype(np.int64)))
+    frames, outputs = Frames(pa.py_buffer(data), offsets), rows['output']
+    if self._repeats:
+      order = order_of_copies(outputs.astype(np.int64), keys, self._key)
+      return frames, order, np.array([0, len(order)])
+    keys >>= np.uint64(64 - _PLACE_BITS)
     order = order_of_keys(outputs.astype(np.uint64) << np.uint64(_PLACE_BITS) | keys)
     wanted = self._wanted[np.minimum(outputs, self.n_outputs)]
     if not wanted.all():
       order, outputs = order[wanted[order]], outputs[wanted]
     held = np.bincount(outputs, minlength=self.n_outputs)
-    offsets = np.cumsum(np.append(0, rows['size'].astype(np.int64)))
-    return Frames(pa.py_buffer(data), offsets), order, np.append(0, np.cumsum(held))
+    return frames, order, np.append(0, np.cumsum(held))
 
   def _fill(self, i: int) -> tuple[Rows, UInts, npt.NDArray[np.uint8]]:
     """Returns a chunk as it is stored: ASSIGNED_ROW [n], random uint64 [n], and the frames."""
@@ -363,4 +402,26 @@ class Chunks:
       read.append((ranges.rows_file, (cuts[:, 0] * ASSIGNED_ROW.itemsize).tolist(), rows_into))
       read.append((ranges.frames_file, cuts[:, 2].tolist(), frames_into))
     fill_ranges(read)
-    return rows, mix(numbers, self._key) >> np.uint64(64 - _PLACE_BITS), data
+    return rows, mix(numbers, self._key), data
+
+
+def order_of_copies(times: Ints, keys: UInts, seed_key: int) -> Ints:
+  """Returns a random order of some records, each of which is there several times, or not at all.
+
+  >>> times, keys = np.array([2, 0, 1]), np.arange(3, dtype=np.uint64)
+  >>> sorted(order_of_copies(times, keys, seed_key=0).tolist())
+  [0, 0, 2]
+
+  Args:
+    times: Number of times of each record: int64 [n].
+    keys: A random number for each: uint64 [n].
+    seed_key: Key of the order.
+
+  Returns:
+    int64 [sum of the times].
+  """
+  which = np.repeat(np.arange(len(times)), times)
+  starts = np.cumsum(times) - times
+  numbers = np.arange(len(which)) - starts[which]
+  drawn = mix(keys[which] + numbers.view(np.uint64), seed_key) >> np.uint64(48)
+  return which[order_of_groups(drawn.view(np.int64))]
