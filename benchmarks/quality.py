@@ -1,12 +1,19 @@
 """Compares how well splits keep the distribution of labels, and how long they take.
 
 Ours is `stratified_indices`. Peers are scikit-learn's StratifiedShuffleSplit, for splits of 80 and
-20 percent by class. Measures are those of Sechidis, Tsoumakas and Vlahavas (2011), over the
-k splits: the labels distribution LD is the mean, over labels and splits, of the distance between
-the ratio of records with and without the label in the split and that in all data; the examples
-distribution ED is the mean distance in records between the size of a split and its share. Both are
-medians of 5 seeds, as is the CPU time of a split. Less is better in all three. Tables are
-scikit-learn's digits, those in the folder that TFX_BALANCE_DATA names, and made ones.
+20 percent by class; its StratifiedGroupKFold, for 5 folds that keep groups; and for 5 folds of
+label sets iterative-stratification's MultilabelStratifiedKFold and scikit-multilearn's
+IterativeStratification, the latter with pairs of labels.
+
+Measures are those of Sechidis, Tsoumakas and Vlahavas (2011), over the k splits: the labels
+distribution LD is the mean, over labels and splits, of the distance between the ratio of records
+with and without the label in the split and that in all data; the examples distribution ED is the
+mean distance in records between the size of a split and its share. Both are medians of 5 seeds (of
+one from 100,000 records on), as is the CPU time of a split. Less is better in all three.
+
+Tables are scikit-learn's digits, those in the folder that TFX_BALANCE_DATA names, and made ones.
+The groups of real tables are made: records whose first feature is alike. Their label sets are the
+features that are in their highest fifth.
 """
 
 from __future__ import annotations
@@ -30,34 +37,41 @@ FOLDS = 5
 OURS = 'ours'
 LABELS, EXAMPLES = 'LD', 'ED'
 _SEEDS = 5
-_PEERS = {'classes': ('StratifiedShuffleSplit',)}
-_MADE = {
-  'classes': [
-    '10,000 records and 3 labels',
-    '10,000 records and 10 labels',
-    '10,000 records and 100 labels',
-  ],
+_PEERS = {
+  'classes': ('StratifiedShuffleSplit',),
+  'groups': ('StratifiedGroupKFold',),
+  'label sets': ('MultilabelStratifiedKFold', 'IterativeStratification'),
 }
+_MADE = {
+  'classes': [f'10,000 records and {n} labels' for n in (3, 10, 100)],
+  'groups': [f'{n:,} groups and 5 labels' for n in (10, 30, 100, 1_000, 10_000)],
+  'label sets': [f'5,000 records and {n} labels' for n in (3, 10, 30, 100)],
+}
+_LARGE = ['50,000 groups and 5 labels', '500,000 groups and 5 labels']
+_MANY = (
+  100_000  # records, from which on a table is split with fewer seeds, since a peer takes minutes
+)
 _SLACK = 1e-9  # differences below are rounding
 
 
 def cases(size: str) -> list[Case]:
   """Returns the cases of a size."""
   tables = ['digits'] if size == 'tiny' else real_tables()
-  return [
-    table_case(by, table)
-    for by in _PEERS
-    for table in [*tables, *(_MADE[by] if size != 'tiny' else ())]
-  ]
+  found = []
+  for by in _PEERS:
+    made = [] if size == 'tiny' else _MADE[by]
+    large = _LARGE if size == 'full' and by == 'groups' else []
+    found += [table_case(by, table) for table in (*tables, *made, *large)]
+  return found
 
 
 def table_case(by: str, table: str) -> Case:
   """Returns the case of one table, whose records are split by classes, groups or label sets."""
-  given = {'table': table, 'by': by, 'seeds': _SEEDS}
-  peers = _PEERS[by]
+  records, peers = len(read_table(table, by).labels), _PEERS[by]
+  given = {'table': table, 'by': by, 'seeds': _SEEDS if records < _MANY else 1}
   return Case(
     name=f'{table} by {by}',
-    records=len(read_table(table, by).labels),
+    records=records,
     sides={
       OURS: Piece('benchmarks.quality:split', given),
       **{peer: Piece('benchmarks.quality:split', {**given, 'peer': peer}) for peer in peers},
@@ -98,6 +112,15 @@ def split_by_ours(by: str, table: Table) -> Callable[[int], Ints]:
   def split_once(seed: int) -> Ints:
     if by == 'classes':
       found = stratified_indices(table.labels, {'train': FOLDS - 1, 'test': 1}, seed)
+    else:
+      found = stratified_indices(
+        table.labels,
+        {'train': 1},
+        seed,
+        folds=FOLDS,
+        groups=table.groups,
+        multilabel=table.labels.ndim == 2,
+      )
     split_of = np.empty(len(table.labels), np.int64)
     for number, rows in enumerate(found.values()):
       split_of[rows] = number

@@ -1,6 +1,6 @@
 """Draws the pictures of docs/splitting.md, each from a split that `stratified_indices` makes.
 
-A picture has a row per split and a square per record, in the color of its class.
+A picture has a row per split and a square per record, in the color of its class or labels.
 """
 
 import sys
@@ -21,7 +21,7 @@ class Record(NamedTuple):
   """A square.
 
   Attributes:
-    label: Class, which gives the color.
+    label: Class, which gives the color; of several labels, one letter each.
     text: Letter in the square.
     is_new: Whether the record came later, which leaves the square hollow.
     place: Number of squares from the left; None for the next place.
@@ -60,12 +60,19 @@ def draw(rows: Rows) -> str:
 
 
 def _square(record: Record, left: int, top: int) -> List[str]:
-  color = COLORS.get(record.label, '#bbbbbb')
+  color = COLORS.get(record.label[:1], '#bbbbbb')
   fill, ink = ('#ffffff', color) if record.is_new else (color, '#ffffff')
   square = (
     f'<rect x="{left + 1}" y="{top + 4}" width="{_SIDE - 2}" height="{_SIDE - 2}" fill="{fill}" '
     f'stroke="{color}" stroke-width="2"/>'
   )
+  if len(record.label) > 1:
+    part = _SIDE / len(record.label)
+    return [
+      f'<rect x="{left + i * part}" y="{top + 3}" width="{part}" height="{_SIDE}" '
+      f'fill="{COLORS[label]}"/>'
+      for i, label in enumerate(record.label)
+    ]
   if not record.text:
     return [square]
   center = left + _SIDE / 2
@@ -128,6 +135,29 @@ def stable() -> Rows:
   return rows
 
 
+def groups() -> Rows:
+  """Groups, each a letter, that stay whole."""
+  held = ('aaab', 'aab', 'aaaa', 'bb', 'aac', 'ac', 'aabb', 'aaa', 'bc', 'aaac', 'ab', 'aabc')
+  records = [Record(label, 'ABCDEFGHIJKL'[i]) for i, labels in enumerate(held) for label in labels]
+  options = {'splits': {'train': 6, 'eval': 2, 'test': 2}}
+  return split_rows(records, groups=[record.text for record in records], **options)
+
+
+def multilabel() -> Rows:
+  """Records of one to three labels."""
+  sets = {'a': 14, 'b': 6, 'ab': 10, 'ac': 6, 'bc': 3, 'abc': 3}
+  records = classes(**sets)
+  found = stratified_indices(
+    [list(record.label) for record in records], {'train': 3, 'test': 1}, multilabel=True
+  )
+  return {name: [records[i] for i in rows] for name, rows in found.items()}
+
+
+def forward() -> Rows:
+  """Folds in the order of time, and the test split behind them."""
+  return split_rows(in_time(), splits={'train': 8, 'test': 2}, order=range(40), folds=4)
+
+
 def in_time() -> List[Record]:
   """Forty records of two classes in the order of time, from left to right."""
   labels = 'aabaaaabaabaaaaaabaaabaaaaabbaababbbabab'
@@ -152,7 +182,20 @@ def embargo() -> Rows:
   return {**rows, 'left out': left}
 
 
-DRAWN = (shares, counts, joint, predefined, folds, stable, order, order_strata, embargo)
+DRAWN = (
+  shares,
+  counts,
+  joint,
+  predefined,
+  folds,
+  stable,
+  groups,
+  multilabel,
+  order,
+  order_strata,
+  embargo,
+  forward,
+)
 PICTURES: Dict[str, Callable[[], Rows]] = {function.__name__: function for function in DRAWN}
 
 

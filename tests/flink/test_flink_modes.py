@@ -27,6 +27,7 @@ MODES = {
     'splits': {'train': 3, 'eval': 1},
   },
   'order': {'order_by': 'time', 'embargo': 3},
+  'labels': {'stratify_by': 'tags', 'multilabel': True},
   'stable': {'mode': 'stable', 'key': ['id']},
   'values': {'identity': 'values'},
 }
@@ -40,6 +41,7 @@ def make_records():
       label=(0, 0, 0, 1, 1, 2)[i % 6],
       id=i,
       time=i * i % 997,
+      tags=['abcd'[j] for j in range(4) if i % (j + 2) < 2],
       site=('x', 'y', 'z')[i % 7 % 3],
       set='t' if i % 11 == 0 else 'none',
     )
