@@ -5,63 +5,13 @@ that are held and half of streamed ones, make it next to certain that some threa
 Python then.
 """
 
-import json
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from tests.inputs.helpers_inputs import write_artifact
+from tests.inputs.helpers_programs import run_programs
 
-HERE = Path(__file__).parent
-TIMEOUT = 120  # seconds; a program takes 3
-
-# Imports once, for seconds, and becomes each of the programs by a fork: nothing has run by then, so
-# that each of them begins as if it had imported by itself, and ends by itself.
-_PROGRAMS = """
-import json, os, signal, sys, threading, time, warnings
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
-warnings.simplefilter('ignore')
-sys.path.insert(0, {here!r})
-import tensorflow as tf
-from helpers_inputs import SPEC
-from tfx_balance.inputs import BalancedInputs
-
-def fork(name, legacy):
-  child = os.fork()
-  if not child:
-    for stream in (1, 2):
-      os.dup2(os.open(f'{{name}}.{{stream}}', os.O_WRONLY | os.O_CREAT), stream)
-    os.environ['TF_USE_LEGACY_KERAS'] = legacy  # tf.keras has not been used
-  return child
-
-def code_of(child):
-  for _ in range({timeout} * 10):
-    ended, status = os.waitpid(child, os.WNOHANG)
-    if ended:
-      return os.waitstatus_to_exitcode(status)
-    time.sleep(0.1)
-  os.kill(child, signal.SIGKILL)
-  os.waitpid(child, 0)
-  return None
-
-programs = json.load(sys.stdin)
-codes, running = {{}}, {{}}
-for name, (legacy, program) in programs.items():
-  running[name] = child = fork(name, legacy)
-  if not child:
-    break
-  if len(running) == 2:
-    first = next(iter(running))
-    codes[first] = code_of(running.pop(first))
-else:
-  codes.update((name, code_of(child)) for name, child in running.items())
-  print(json.dumps(codes), flush=True)
-  os._exit(0)
-exec(program)
-"""
 _START = """
 made = [BalancedInputs.load({root!r}, SPEC, memory_budget=n) for n in (1 << 30, 500)]
 held, dataset = (inputs.train(4) for inputs in made)
@@ -206,27 +156,20 @@ def ended(tmp_path_factory):
   write_artifact(folder / 'b', [60, 20, 7, 1], per_file=15, shared_below=10)
   start = _START.format(root=str(folder / 'a'))
   saving = {'root': str(folder / 'b'), 'folder': f'{folder}/checkpoint-'}
-  sources = {
-    'saves': ('0', _CHECKPOINT.format(save=True, **saving)),
-    **{(end, legacy): (str(legacy), start + _ENDS[end][1]) for end, legacy in CASES},
-    'mirrored': ('0', _MIRRORED),
-    'legacy': ('1', _LEGACY),
-    'restores': ('0', _CHECKPOINT.format(save=False, **saving)),
-  }
-  programs = {str(folder / str(i)): source for i, source in enumerate(sources.values())}
-  done = subprocess.run(
-    [sys.executable, '-c', _PROGRAMS.format(here=str(HERE), timeout=TIMEOUT)],
-    input=json.dumps(programs),
-    capture_output=True,
-    text=True,
-    check=False,
+  return run_programs(
+    folder,
+    {
+      'saves': ({}, _CHECKPOINT.format(save=True, **saving)),
+      **{(e, keras): (_keras(keras), start + _ENDS[e][1]) for e, keras in CASES},
+      'mirrored': ({}, _MIRRORED),
+      'legacy': (_keras(1), _LEGACY),
+      'restores': ({}, _CHECKPOINT.format(save=False, **saving)),
+    },
   )
-  assert done.returncode == 0, done.stderr[-2000:]
-  codes = json.loads(done.stdout)
-  return {
-    case: (codes[name], *(Path(f'{name}.{stream}').read_text() for stream in (1, 2)))
-    for case, name in zip(sources, programs, strict=True)
-  }
+
+
+def _keras(legacy):
+  return {'TF_USE_LEGACY_KERAS': str(legacy)}
 
 
 @pytest.mark.parametrize(('end', 'legacy'), CASES)
