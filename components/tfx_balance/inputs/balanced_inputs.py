@@ -19,6 +19,7 @@ from tfx_balance.arguments import (
 from tfx_balance.augment import AugmentFn, MixFn, PoolFn, check_augment_fn
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import fn_args as fn_args_lib
+from tfx_balance.inputs.batch_log import BatchLog, check_log
 from tfx_balance.inputs.batch_slice import BatchSlice
 from tfx_balance.inputs.class_priors import ClassPriors
 from tfx_balance.inputs.file_names import (
@@ -29,6 +30,7 @@ from tfx_balance.inputs.file_names import (
   read_images,
 )
 from tfx_balance.inputs.file_source import FileSource
+from tfx_balance.inputs.online_augment import augmented_draws
 from tfx_balance.inputs.parsing import (
   FeatureSpec,
   check_feature_spec,
@@ -239,6 +241,7 @@ class BalancedInputs(ClassPriors):
     start_step: StartStep = None,
     state: Mapping[str, Any] | str | None = None,
     pad_batches: bool = False,
+    log: BatchLog | None = None,
   ) -> tf.data.Dataset:
     """Returns an infinite, prefetched dataset of (features, label), or (..., sample weight).
 
@@ -274,6 +277,7 @@ class BalancedInputs(ClassPriors):
       pad_batches: Whether replicas that do not divide a batch are given parts of equal length,
         filled up with repeated records of sample weight 0; the others' weights are such that the
         mean over all rows is the mean over the batch. Batches have sample weights then.
+      log: Log that counts what batches hold by class, which `log_batches` writes.
 
     Raises:
       AugmentError: if augment_fn breaks a rule.
@@ -304,7 +308,9 @@ class BalancedInputs(ClassPriors):
     make = batch_maker(reader, counts, label_as, weights, augment_fn, augment, mix)
     draws = self._draws(batch_size, sampling, epoch, seed)
     first = first_state(draws, start_step, state)
-    batches = draw_dataset(draws, batch_slice, reader, first).map(
+    if log is not None:
+      check_log(log).begin(draws.weights, augmented_draws(augment_fn, augment, counts), self.label)
+    batches = draw_dataset(draws, batch_slice, reader, first, log).map(
       make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     batches = weighted_rows(batches, batch_slice)

@@ -29,6 +29,7 @@ from tfx_balance.augment import (
 from tfx_balance.augment.contract import Features, Pool, pool_request
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.record_source import Reader
+from tfx_balance.plan.batch_draws import Draws
 from tfx_balance.plan.class_value import match_class
 from tfx_balance.plan.pool_plan import PoolRequest, plan_pools
 from tfx_balance.plan.ranks import Ints
@@ -65,6 +66,18 @@ def augment_mask(augment: str | Sequence[Any], counts: TrainingCounts) -> tuple[
   flags = np.array([value in chosen for value in counts.classes])
   table = tf.constant(flags)
   return lambda classes, repeats: tf.gather(table, classes), np.flatnonzero(flags).tolist()
+
+
+def augmented_draws(
+  augment_fn: Any, augment: str | Sequence[Any], counts: TrainingCounts
+) -> Callable[[Draws], npt.NDArray[np.bool_]]:
+  """Returns a function of draws that says which are augmented: bool [n_batches, batch_size]."""
+  if augment_fn is None:
+    return lambda draws: np.zeros_like(draws.repeats)
+  if isinstance(augment, str) and augment == 'repeats':
+    return lambda draws: draws.repeats
+  _, chosen = augment_mask(augment, counts)
+  return lambda draws: np.isin(draws.classes, chosen)
 
 
 @dataclass(frozen=True)

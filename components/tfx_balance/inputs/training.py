@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfx_balance.arguments import check_callable, check_choice
 from tfx_balance.augment import AugmentFn, MixFn, PoolFn
 from tfx_balance.errors import ConfigError
+from tfx_balance.inputs.batch_log import BatchLog
 from tfx_balance.inputs.batch_slice import BatchSlice
 from tfx_balance.inputs.online_augment import BatchAugment, augment_mask
 from tfx_balance.inputs.parsing import multi_hot
@@ -63,6 +64,7 @@ def draw_dataset(
   batch_slice: BatchSlice,
   reader: Reader,
   first: Callable[[], DrawState],
+  log: BatchLog | None = None,
 ) -> tf.data.Dataset:
   """Returns an infinite dataset whose element is the draws of one batch.
 
@@ -71,6 +73,7 @@ def draw_dataset(
     batch_slice: Slice of each batch that is given.
     reader: Reader of the records.
     first: Function that returns the state before the first batch, called when an iterator begins.
+    log: Log that counts the classes of the batches.
 
   Returns:
     (classes int64 [B], rows int64 [B], seeds int32 [B, 2], repeats bool [B]), and where the reader
@@ -81,6 +84,8 @@ def draw_dataset(
   def advance(*state: Any) -> tuple[Any, ...]:
     at = first() if state[0] < 0 else DrawState(*state)
     batches, after = draws.next(at, n_batches)
+    if log is not None:
+      log.add(int(at.step), batches)
     classes, records, seeds, repeats = (batch_slice.cut(x) for x in batches)
     flat = records.reshape(-1)
     made = [classes, reader.rows(flat).reshape(records.shape), seeds, repeats]

@@ -28,6 +28,7 @@ from tfx_balance.report.tables import (
   recall_tables,
   words,
 )
+from tfx_balance.report.training_pictures import training_picture, training_table
 from tfx_balance.tfrecord.storage import storage_of, write_whole
 
 DEFAULT_TITLE = 'Class distribution'
@@ -58,6 +59,7 @@ def pictures_of(view: RunView) -> list[Picture]:
   found = [counts_picture(view)]
   found += [fit_picture(view, stage) for stage in view.stages]
   found.append(recall_picture(view))
+  found += [training_picture(log, i, title) for i, (title, log) in enumerate(view.trainings)]
   return [picture for picture in found if picture is not None]
 
 
@@ -108,6 +110,7 @@ def context(view: RunView, title: str, prefix: str) -> dict[str, Any]:
     'fits': [(view.key(stage), tables.fit_table(view, stage)) for stage in fits],
     'divergences': tables.divergence_table(view),
     'check_sets': [_check_set(view, i) for i in range(len(view.check_sets))],
+    'trainings': [training_table(log, i, title) for i, (title, log) in enumerate(view.trainings)],
     'models': model_table(view) if view.models else None,
     'recall': recall_tables(view) if view.models else ClassTables((), None),
     'parameters': [_parameters(stage, i) for i, stage in enumerate(view.stages) if stage.uri],

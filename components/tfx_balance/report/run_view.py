@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from tfx_balance.documents.class_checks import ClassChecks
 from tfx_balance.documents.recall import ModelRecall
+from tfx_balance.documents.training_log import TrainingLog
 from tfx_balance.plan.checks import Check, failed
 from tfx_balance.plan.class_value import ClassValue
 
@@ -131,6 +132,7 @@ class RunView:
     models: Recall of the models, in the order given.
     model_uris: Name of each model and where it was read.
     notes: Sentences about what could not be shown.
+    trainings: Title and log of what models were trained on, in the order given.
   """
 
   label: str
@@ -140,6 +142,7 @@ class RunView:
   models: tuple[ModelRecall, ...] = ()
   model_uris: tuple[tuple[str, str], ...] = ()
   notes: tuple[str, ...] = ()
+  trainings: tuple[tuple[str, TrainingLog], ...] = ()
 
   @property
   def passed(self) -> bool | None:
@@ -191,6 +194,7 @@ class Findings:
     models: Recall of the models of an evaluation.
     uri: Place that the models were read from.
     notes: Sentences about what could not be used.
+    training: Title and log of what a model was trained on.
   """
 
   label: str | None = None
@@ -201,6 +205,7 @@ class Findings:
   models: tuple[ModelRecall, ...] = ()
   uri: str = ''
   notes: tuple[str, ...] = ()
+  training: tuple[str, TrainingLog] | None = None
 
 
 def merge(findings: Sequence[Findings], label: str | None = None) -> RunView:
@@ -217,11 +222,16 @@ def merge(findings: Sequence[Findings], label: str | None = None) -> RunView:
   models = tuple(model for found in findings for model in found.models)
   view = RunView(
     label=label or next((f.label for f in findings if f.label), ''),
-    classes=order_classes(stages, models),
+    classes=order_classes(stages, models) or trained_classes(findings),
     stages=stages,
     check_sets=tuple(checks for found in findings for checks in found.check_sets),
     models=models,
-    model_uris=tuple((model.name, f.uri) for f in findings for model in f.models),
+    model_uris=tuple(
+      (name, found.uri)
+      for found in findings
+      for name in (*(model.name for model in found.models), *(found.training or ())[:1])
+    ),
+    trainings=tuple(found.training for found in findings if found.training),
   )
   notes = [note for found in findings for note in found.notes]
   notes += [_apart(stage) for stage in stages if stage not in view.comparable]
@@ -289,6 +299,11 @@ def order_classes(stages: Sequence[Stage], models: Sequence[ModelRecall]) -> tup
   classes |= {value for model in models for value in model.by_class}
   first = totals[0] if totals else {}
   return tuple(sorted(classes, key=lambda value: (-first.get(value, 0), value.sort_key())))
+
+
+def trained_classes(findings: Sequence[Findings]) -> tuple[ClassValue, ...]:
+  """Returns the classes of the first training log."""
+  return next((found.training[1].classes for found in findings if found.training), ())
 
 
 def training_splits(names: Sequence[str]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from tfx_balance.documents.class_checks import CHECKS_NAME, ClassChecks
 from tfx_balance.documents.class_distribution import SIDECAR_NAME, ClassDistribution
 from tfx_balance.documents.json_document import is_document, parse_json, parsed_document
 from tfx_balance.documents.recall import RECALL_NAME, ClassRecall, ModelRecall, RecallDocument
+from tfx_balance.documents.training_log import TRAINING_NAME, TrainingLog
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue, stratum_name
 from tfx_balance.report.measures import clean
@@ -34,7 +35,7 @@ from tfx_balance.tfrecord.storage import exists, read_whole, storage_of
 STATISTICS_FILE = 'FeatureStats.pb'
 EVALUATION_FILE = 'eval_config.json'
 # A plan says more than the sidecar that may lie beside it.
-JSON_NAMES = (PLAN_NAME, SIDECAR_NAME, CHECKS_NAME, RECALL_NAME)
+JSON_NAMES = (PLAN_NAME, SIDECAR_NAME, CHECKS_NAME, RECALL_NAME, TRAINING_NAME)
 STATISTICS_PATTERN = f'Split-*/{STATISTICS_FILE}'
 _NAMED = re.compile(r'([^/:=]+)=(.+)', re.DOTALL)
 
@@ -174,12 +175,20 @@ def findings_of(data: Any, source: str, title: str | None = None) -> Findings:
   data = _characters(data)
   if is_document(data, InputPlan):
     return _plan(InputPlan.from_json(data, source), source, title)
-  kinds: tuple[Any, ...] = (ClassDistribution, ClassChecks, InputPlan, RecallDocument)
+  kinds: tuple[Any, ...] = (
+    ClassDistribution,
+    ClassChecks,
+    InputPlan,
+    TrainingLog,
+    RecallDocument,
+  )
   found = parsed_document(data, source, *kinds)
   if isinstance(found, ClassDistribution):
     return _distribution(found, source, title)
   if isinstance(found, ClassChecks):
     return _checks(found, source, title or 'Validator')
+  if isinstance(found, TrainingLog):
+    return Findings(found.label, training=(title or 'Training batches', found), uri=source)
   models = [
     replace(model, name=' '.join(filter(None, (title, model.name))) or 'model')
     for model in found.models

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfx_balance.arguments import check_callable, check_choice, check_flag, check_whole, shown
+from tfx_balance.arguments import check_callable, check_flag, check_whole, shown
 from tfx_balance.errors import ConfigError
+from tfx_balance.inputs.keras_name import KerasName, keras_module
 from tfx_balance.inputs.record_source import check_rows
 from tfx_balance.inputs.selection.selectors import PrioritySelector, Selector
 from tfx_balance.plan.batch_quota import check_batch_size
 
-KerasName = Literal['keras', 'tf_keras']
 ItemLoss = Callable[[Any, Any], tf.Tensor]
 """Labels and predictions to losses, float [batch_size]."""
 
@@ -88,17 +87,11 @@ def selection_dataset(
   return SelectionDataset()
 
 
-def _base_class(keras: str | None) -> type:
+def _base_class(keras: KerasName | None) -> type:
   """Returns the base class of a Keras's datasets."""
-  legacy = os.environ.get('TF_USE_LEGACY_KERAS', '').lower() in ('1', 'true')
-  name = ('tf_keras' if legacy else 'keras') if keras is None else keras
-  if check_choice('keras', name, get_args(KerasName)) == 'tf_keras':
-    import tf_keras
-
-    return tf_keras.utils.Sequence
-  import keras as keras_3
-
-  return keras_3.utils.PyDataset
+  utils = keras_module(keras).utils
+  base: type = utils.PyDataset if hasattr(utils, 'PyDataset') else utils.Sequence
+  return base
 
 
 def prioritized_model(model: Any, selector: PrioritySelector, item_loss: ItemLoss) -> Any:
