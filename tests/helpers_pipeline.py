@@ -47,7 +47,14 @@ def execute(
 
   Returns the output `examples`, which is at output_uri; another one is at output_uri.<its key>.
   """
-  component = component_class(examples=channel_utils.as_channel(list(artifacts)), **arguments)
+  more = {name: arguments[name] for name in ('extend',) if name in arguments}
+  channels = {
+    name: types.Channel(type=standard_artifacts.Examples).set_artifacts(each)
+    for name, each in more.items()
+  }
+  component = component_class(
+    examples=channel_utils.as_channel(list(artifacts)), **{**arguments, **channels}
+  )
   outputs = {key: channel.type() for key, channel in component.outputs.items()}
   for key, artifact in outputs.items():
     folder = output_uri if key == 'examples' else Path(f'{output_uri}.{key}')
@@ -57,9 +64,9 @@ def execute(
   context = executor_class.Context(
     beam_pipeline_args=list(IN_MEMORY), tmp_dir=f'{output_uri}.tmp', unique_id='1'
   )
-  (key,) = component.spec.INPUTS
+  key = next(iter(component.spec.INPUTS))
   executor_class(context).Do(
-    {key: list(artifacts)},
+    {key: list(artifacts), **more},
     {name: [artifact] for name, artifact in outputs.items()},
     dict(component.exec_properties),
   )

@@ -26,6 +26,8 @@ from tfx_balance.shuffle.select import (
 )
 from tfx_balance.shuffle.time_search import TimeSelection, count_times, cut_times
 from tfx_balance.stratified_splitter import transform
+from tfx_balance.stratified_splitter.extension import plan_extension
+from tfx_balance.stratified_splitter.held_records import find_held, hash_columns, leave_out
 from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, new_scan, plan_job
 from tfx_balance.stratified_splitter.ordered import plan_ordered_job
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
@@ -73,6 +75,7 @@ def split_request(
     'by_values': False,
     'order': None,
     'labels': (),
+    'extends': False,
     'input_splits': None,
   }
   target = request_target(folder, arguments)
@@ -110,7 +113,12 @@ def split_without_runner(
   scan = new_scan(request)
   scanned = [found for file in files for found in scan.process(file)]
   given = request.parameters
-  job = (plan_ordered_job if given.order else plan_job)(totals_of(scanned), request)
+  if given.extends:
+    scanned = without_held(scanned, request)
+    groups = {name: totals_of(held) for name, held in _by_group(scanned).items()}
+    job = plan_extension(groups, request)
+  else:
+    job = (plan_ordered_job if given.order else plan_job)(totals_of(scanned), request)
   if given.order:
     told = ties_of(scanned, job.selection)
   elif given.mode == 'stable':
@@ -129,6 +137,25 @@ def ties_of(scanned: Sequence[ScannedFile], selection: TimeSelection) -> list[An
   counted = SparseCounts.merge([count_times(file, selection, found) for file in scanned])
   ties = cut_times(counted, selection, found)
   return [ties, thresholds_of(scanned, ties)]
+
+
+def _by_group(scanned: Iterable[ScannedFile]) -> dict[str, list[ScannedFile]]:
+  groups: dict[str, list[ScannedFile]] = {}
+  for file in scanned:
+    groups.setdefault(file.file.group, []).append(file)
+  return groups
+
+
+def without_held(scanned: Sequence[ScannedFile], request: SplitRequest) -> list[ScannedFile]:
+  """Returns the files, the new ones without the records that the others have."""
+  parts, held = defaultdict(list), defaultdict(list)
+  for file in scanned:
+    for part, column in hash_columns(file):
+      parts[part].append(column)
+  for columns in parts.values():
+    for rank, hashes in find_held(columns):
+      held[rank].append(hashes)
+  return [leave_out(file, held[file.file.rank], request) for file in scanned]
 
 
 def gather(

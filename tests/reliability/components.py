@@ -77,7 +77,7 @@ class Case:
       unique_id=str(execution),
     )
     if not self.statistics:
-      (key,) = component.spec.INPUTS
+      key = next(iter(component.spec.INPUTS))
       artifacts = {key: artifacts['examples']}
     executor_class(context).Do(
       artifacts,

@@ -28,6 +28,8 @@ class InputRecords:
     fingerprint: Sum of the records' hashes, hexadecimal.
     bad_records: Number of records that could not be read and were skipped.
     first_bad_record: Description of the first of these.
+    held: Number of further records that the artifact to extend holds, which were left out.
+    extended: Number of the records that are from the artifact to extend.
   """
 
   records: Count
@@ -36,6 +38,8 @@ class InputRecords:
   fingerprint: str = ''
   bad_records: Count | None = None
   first_bad_record: str | None = None
+  held: Count | None = None
+  extended: Count | None = None
 
   def to_json(self) -> dict[str, Any]:
     """Returns JSON data."""

@@ -24,7 +24,7 @@ from tfx_balance.documents.class_distribution import (
 )
 from tfx_balance.documents.label_rows import label_rows, label_warnings
 from tfx_balance.plan.balance_plan import BalancePlan
-from tfx_balance.plan.class_value import ClassValue, stratum_name
+from tfx_balance.plan.class_value import ClassValue, Stratum, stratum_name
 from tfx_balance.plan.distribution import imbalance_ratio
 from tfx_balance.plan.pool_plan import PoolPlan
 from tfx_balance.plan.split_plan import SplitPlan
@@ -78,6 +78,7 @@ def describe_split(
     tuple(passed_through),
     (
       *_in_time(plan, parameters),
+      *(_extended(plan, source) if source.extended is not None else ()),
       *(_by_chance(plan) if parameters.get('mode') == 'stable' else ()),
       *split_warnings(plan, source.dropped, labels),
       *_unmapped(plan, parameters.get('split_by')),
@@ -327,6 +328,34 @@ def _by_chance(plan: SplitPlan) -> list[str]:
   if not n:
     return []
   return [f"mode='stable' deals records by chance, so counts are not exact: {_some(cells)}"]
+
+
+def _extended(plan: SplitPlan, source: InputRecords) -> list[str]:
+  """Returns what was taken over, and which cells and splits are off their ideals: sentences."""
+  old, n = source.extended or 0, int(plan.records.sum())
+  held = f'; {source.held} more were there already and are not taken again' if source.held else ''
+  told = f'{old} records of the artifact to extend stay in their splits, {n - old} are new{held}'
+  rows = itertools.chain(
+    zip(plan.strata, plan.records.tolist(), plan.quotas.tolist(), strict=True),
+    [((), n, plan.totals())],
+  )
+  off = [
+    (
+      abs(found - total * share),
+      f'{_who(stratum)} {found} in {name!r} ({_number(total * share):.6g})',
+    )
+    for stratum, total, row in rows
+    for name, found, share in zip(plan.splits, row, plan.shares, strict=True)
+    if abs(found - total * share) >= 1
+  ]
+  if not off:
+    return [told]
+  texts = [text for _, text in sorted(off, key=lambda each: -each[0])]
+  return [told, f'extend= cannot bring all counts to their ideals (in brackets): {_some(texts)}']
+
+
+def _who(stratum: Stratum) -> str:
+  return f'class {stratum_name(stratum)} has' if stratum else 'all classes have'
 
 
 def _unmapped(plan: SplitPlan, split_by: str | None) -> list[str]:

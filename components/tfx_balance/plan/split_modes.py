@@ -9,6 +9,24 @@ from tfx_balance.errors import ConfigError
 
 # Of each pair, named by the arguments that ask for them: why they do not combine, and what to do.
 _APART: dict[frozenset[str], str] = {
+  frozenset({'extend', 'group_by'}): (
+    'a group that has old records and new ones could be parted; leave one of them out'
+  ),
+  frozenset({'extend', 'mode'}): (
+    "mode='stable' keeps old records in their splits without the earlier artifact; leave one of "
+    'them out'
+  ),
+  frozenset({'extend', 'multilabel'}): (
+    'new records are dealt by their sets of labels alone, not brought near the shares of labels; '
+    'leave one of them out'
+  ),
+  frozenset({'extend', 'order_by'}): (
+    'old records stay in their splits whatever their time; leave one of them out'
+  ),
+  frozenset({'extend', 'split_by'}): (
+    'records that extend= finds keep the splits of the earlier artifact, whatever split_by= says; '
+    'leave one of them out'
+  ),
   frozenset({'identity', 'key'}): (
     'the features of key= identify a record, in whatever order they are; leave one of them out'
   ),

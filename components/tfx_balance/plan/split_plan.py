@@ -256,7 +256,7 @@ def _stratify(
   strata: Sequence[Stratum], records: Ints, shares: SplitShares, seed: int, stable: bool
 ) -> tuple[Ints, tuple[Fraction, ...]]:
   """Returns the quotas of strata, int64 [strata, splits], and the exact share of each split."""
-  numerators, denominator = _exact_shares(int(records.sum()), shares)
+  numerators, denominator = exact_shares(int(records.sum()), shares)
   exact = tuple(Fraction(numerator, denominator) for numerator in numerators)
   if stable:
     return np.zeros((len(strata), len(exact)), np.int64), exact
@@ -298,7 +298,7 @@ def prefixes(strata: Sequence[Stratum]) -> Iterator[list[int]]:
     yield numbers
 
 
-def _exact_shares(total: int, shares: SplitShares) -> tuple[list[int], int]:
+def exact_shares(total: int, shares: SplitShares) -> tuple[list[int], int]:
   """Returns each split's share of all records, as numerators and denominator.
 
   Of N records, C of them taken by counts, and weights w that sum to W: c / N of a counted split,

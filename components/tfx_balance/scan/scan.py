@@ -69,6 +69,7 @@ class ScannedFile:
     bad: Number of records that cannot be used and were skipped.
     first_bad: Fault of the first of them, '' where there is none.
     times: What is known of the times of its records; None where none are read.
+    held: Number of records that were left out because another artifact holds them.
   """
 
   file: InputFile
@@ -84,6 +85,7 @@ class ScannedFile:
   bad: int
   first_bad: str
   times: Times | None = None
+  held: int = 0
 
 
 def scan_files(files: beam.PCollection[InputFile], scan: ScanFile) -> beam.PCollection[ScannedFile]:

@@ -93,6 +93,7 @@ class Totals:
   bad: int = 0
   first_bad: tuple[int, str] | None = None
   times: Times | None = None
+  held: int = 0
 
   def __post_init__(self) -> None:
     self._waiting = sum(map(len, self.counts))  # rows that are not summed yet
@@ -115,7 +116,9 @@ class Totals:
       self.dropped,
       self.n_files,
       f'{self.fingerprint:016x}',
-      *((self.bad, self.first_bad[1]) if self.first_bad else ()),
+      self.bad if self.first_bad else None,
+      self.first_bad[1] if self.first_bad else None,
+      self.held or None,
     )
 
   def check_bad(self, most: int) -> None:
@@ -137,6 +140,7 @@ class Totals:
       bad=scanned.bad,
       first_bad=(scanned.file.rank, scanned.first_bad) if scanned.bad else None,
       times=scanned.times,
+      held=scanned.held,
     )
 
   def merge(self, other: Totals) -> Totals:
@@ -147,6 +151,7 @@ class Totals:
       self.sum_up()
     self.dropped += other.dropped
     self.bad += other.bad
+    self.held += other.held
     self.first_bad = min(filter(None, (self.first_bad, other.first_bad)), default=None)
     if other.times is not None:
       self.times = self.times.merge(other.times) if self.times else other.times

@@ -24,7 +24,10 @@ class StratifiedSplitterSpec(types.ComponentSpec):
     for name, kind in SplitterParameters.TYPES.items()
   }
   # Not 'examples' twice: a spec takes its inputs and outputs as one set of keyword arguments.
-  INPUTS = {'input_examples': component_spec.ChannelParameter(type=standard_artifacts.Examples)}
+  INPUTS = {
+    'input_examples': component_spec.ChannelParameter(type=standard_artifacts.Examples),
+    'extend': component_spec.ChannelParameter(type=standard_artifacts.Examples, optional=True),
+  }
   OUTPUTS = {'examples': component_spec.ChannelParameter(type=standard_artifacts.Examples)}
 
 
@@ -75,8 +78,9 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
     embargo: float | str = 0,
     embargo_records: int = 0,
     multilabel: bool = False,
+    extend: types.BaseChannel | None = None,
   ):
-    """Makes the component; any argument but `examples` may be a RuntimeParameter of str or int.
+    """Makes the component; any argument but a channel may be a RuntimeParameter of str or int.
 
     Args:
       examples: Channel of `Examples`: tf.Example or tf.SequenceExample records in TFRecord files.
@@ -128,11 +132,17 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
         split so that labels, and pairs of labels, are near to their shares. A record without a
         value of the one feature has the empty set, which is a class; `missing_label='drop'` leaves
         such records out.
+      extend: Channel of an earlier output of this component with the same splits. Its records stay
+        in their splits, and those of `examples` bring each class and split back to its share, as
+        near as they can. `examples` may hold the new records or all so far: a record that the
+        earlier output holds, by `key` or `identity`, is not taken again. Without an artifact in
+        the channel the split is a new one.
 
     Raises:
       ConfigError: if an argument breaks a rule.
     """
     properties = encode(
+      extends=extend is not None,
       stratify_by=stratify_by,
       splits=splits,
       counts=counts,
@@ -157,5 +167,11 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       max_bad_records=max_bad_records,
     )
     output = types.Channel(type=standard_artifacts.Examples)
-    spec = make_spec(StratifiedSplitterSpec, input_examples=examples, examples=output, **properties)
+    spec = make_spec(
+      StratifiedSplitterSpec,
+      input_examples=examples,
+      extend=extend,
+      examples=output,
+      **properties,
+    )
     super().__init__(spec=spec)

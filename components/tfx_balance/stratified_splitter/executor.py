@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from tfx import types
 from tfx.types import artifact_utils
 
-from tfx_balance.errors import ConfigError
+from tfx_balance.documents.class_distribution import SIDECAR_NAME, ClassDistribution
+from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.examples_artifact import ExamplesInput
 from tfx_balance.executors import ExamplesExecutor
+from tfx_balance.scan.scan import InputFile
 from tfx_balance.stratified_splitter.job import SplitRequest
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.stratified_splitter.transform import StratifiedSplit
+from tfx_balance.tfrecord.storage import exists, read_whole
 
 
 class Executor(ExamplesExecutor):
@@ -27,19 +31,62 @@ class Executor(ExamplesExecutor):
   ) -> None:
     """Re-splits `input_examples` into `examples`."""
     self._log_startup(input_dict, output_dict, exec_properties)
-    parameters = SplitterParameters.decode(exec_properties)
+    earlier = input_dict.get('extend') or []
+    parameters = SplitterParameters.decode(exec_properties, extends=bool(earlier))
     source = ExamplesInput.of(input_dict['input_examples'])
     output = artifact_utils.get_single_instance(output_dict['examples'])
     chosen = source.splits if parameters.input_splits is None else parameters.input_splits
     passed = passed_through(source, chosen, parameters)
+    files = source.input_files(chosen, grouped=False)
+    if earlier:
+      files += extended_files(earlier, source, parameters, len(files))
     self.write_examples(
       source,
       output,
-      source.input_files(chosen, grouped=False),
+      files,
       passed,
       parameters.split_names,
       lambda **target: StratifiedSplit(SplitRequest(parameters, **target)),
     )
+
+
+def extended_files(
+  earlier: Sequence[types.Artifact],
+  source: ExamplesInput,
+  parameters: SplitterParameters,
+  first: int,
+) -> list[InputFile]:
+  """Returns the files of the artifact to extend, each in the group of its split, from a rank on.
+
+  Raises:
+    ConfigError: if there are several, or its splits are not those to make.
+    DataError: if it has no sidecar of a splitter, or its payload format is another.
+  """
+  extended = ExamplesInput.of(earlier)
+  if len(earlier) > 1:
+    raise ConfigError(
+      f'extend= holds {len(earlier)} artifacts, and takes one; resolve the latest of them'
+    )
+  path = f'{earlier[0].uri}/{SIDECAR_NAME}'
+  if not exists(path):
+    raise DataError(f'{path} is not there; extend= takes an output of StratifiedSplitter')
+  sidecar = ClassDistribution.from_json(read_whole(path), path)
+  if sidecar.component != 'StratifiedSplitter':
+    raise DataError(
+      f'{path} is of {sidecar.component}; extend= takes an output of StratifiedSplitter'
+    )
+  if set(sidecar.splits) != set(parameters.split_names):
+    raise ConfigError(
+      f'the artifact to extend has the splits {sorted(sidecar.splits)}, and those to make are '
+      f'{sorted(parameters.split_names)}; name the same in splits= and counts='
+    )
+  if extended.payload() != source.payload():
+    raise DataError(
+      f'the artifact to extend holds {extended.payload()}, and examples= {source.payload()}; give '
+      f'both one payload format'
+    )
+  found = extended.input_files(parameters.split_names)
+  return [replace(file, rank=first + file.rank) for file in found]
 
 
 def passed_through(

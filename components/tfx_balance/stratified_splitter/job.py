@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from tfx_balance.documents.descriptions import describe_split
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.split_plan import SplitPlan, plan_splits
 from tfx_balance.scan.scan import ScanFile, ScannedFile
+from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.scan.totals import Totals, check_features
 from tfx_balance.shuffle.output_layout import OutputLayout
 from tfx_balance.shuffle.ranges import FileGroup
@@ -26,17 +27,24 @@ SplitRequest = Request[SplitterParameters]
 
 @dataclass(frozen=True)
 class SplitJob(Job):
-  """The plan of a run, made from the totals; quotas are [strata, splits]."""
+  """The plan of a run, made from the totals; quotas are [strata of all groups, splits].
+
+  Attributes:
+    totals: Totals of all the input.
+    plan: Plan of what all the output holds.
+    strata: Strata by group of files, for which `quotas` are.
+    extended: Number of records that are from the artifact to extend; None where there is none.
+  """
 
   totals: Totals
   plan: SplitPlan
+  strata: Mapping[str, StratumColumns]
+  extended: int | None
 
   @property
   def selection(self) -> Selection:
     """Which records go to which split: a part is a split."""
-    return Selection(
-      {'': self.totals.strata().strata}, self.quotas, self.request.parameters.seed, PURPOSE
-    )
+    return Selection(self.strata, self.quotas, self.request.parameters.seed, PURPOSE)
 
   def with_counts(self, counts: Ints) -> SplitJob:
     """Returns the job whose quotas are what was assigned: int64 [strata, splits]."""
@@ -60,7 +68,8 @@ class SplitJob(Job):
 
   def documents(self, files: Sequence[WorkFile], passed_through: Sequence[str]) -> dict[str, str]:
     """Returns the sidecar by its path."""
-    source, sizes = self.totals.describe(), file_sizes(files)
+    source = replace(self.totals.describe(), extended=self.extended)
+    sizes = file_sizes(files)
     described = self.request.parameters.describe()
     found = describe_split(self.plan, described, source, sizes, passed_through)
     return {f'{self.request.output_uri}/{SIDECAR_NAME}': found.dumps()}
@@ -87,6 +96,21 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
     DataError: if a feature does not exist, is missing in records and must not be, or has several
       types; if there are no records, or fewer than asked for.
   """
+  check_totals(totals, request)
+  parameters, counts = request.parameters, totals.strata()
+  plan = plan_splits(
+    counts.strata,
+    counts.records,
+    parameters.shares,
+    parameters.seed,
+    parameters.predefined,
+    stable=parameters.mode == 'stable',
+  )
+  return make_job(totals, request, plan, {'': counts.strata}, plan.quotas)
+
+
+def check_totals(totals: Totals, request: SplitRequest) -> None:
+  """Checks that the input can be split; raises a DataError as `plan_job` says."""
   parameters = request.parameters
   totals.check_bad(parameters.reading.max_bad_records)
   told = parameters.predefined
@@ -96,23 +120,26 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
     optional[labels[0]] = 'stratify_by'
     features = (labels[0], *(name for name in features if name not in labels))
   check_features(totals, features, parameters.missing, 'stratify_by', optional)
-  counts = totals.strata()
-  plan = plan_splits(
-    counts.strata,
-    counts.records,
-    parameters.shares,
-    parameters.seed,
-    told,
-    stable=parameters.mode == 'stable',
-  )
+
+
+def make_job(
+  totals: Totals,
+  request: SplitRequest,
+  plan: SplitPlan,
+  strata: Mapping[str, StratumColumns],
+  quotas: Ints,
+  extended: int | None = None,
+) -> SplitJob:
+  """Returns the job of a plan; the arguments are as in `SplitJob`."""
   # The n-th files of all splits are written together, so that it is all the data that is cut.
   layouts = tuple(
     OutputLayout.of(
       totals.n_bytes,
       f'{request.output_uri}/Split-{name}',
       request.suffix,
-      parameters.output_files.get(name),
+      request.parameters.output_files.get(name),
     )
     for name in plan.splits
   )
-  return SplitJob(request, layouts, tuple(plan.totals()), plan.quotas, totals, plan)
+  written = tuple(plan.totals())
+  return SplitJob(request, layouts, written, quotas, totals, plan, strata, extended)

@@ -79,5 +79,14 @@ def plan_ordered_job(totals: Totals, request: SplitRequest) -> OrderedJob:
   totals.times.kind(order.feature)
   rows = order.rows(job.quotas)
   return OrderedJob(
-    job.request, job.layouts, job.written, job.quotas, totals, job.plan, order, rows
+    job.request,
+    job.layouts,
+    job.written,
+    job.quotas,
+    totals,
+    job.plan,
+    job.strata,
+    None,
+    order,
+    rows,
   )

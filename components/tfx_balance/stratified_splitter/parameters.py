@@ -58,6 +58,7 @@ class SplitterParameters:
     mode: How many records a split gets.
     by_values: Whether the values of a record identify it; else its bytes do, or `key`.
     labels: The features whose labels make a set, which is the class; none where each is a class.
+    extends: Whether there is an artifact whose records stay in their splits.
   """
 
   TYPES: ClassVar[dict[str, type]] = {
@@ -94,10 +95,15 @@ class SplitterParameters:
   by_values: bool
   order: TimeOrder | None
   labels: tuple[str, ...]
+  extends: bool
 
   @classmethod
-  def decode(cls, properties: Mapping[str, Any]) -> SplitterParameters:
-    """Returns the parameters of execution properties; raises a ConfigError for a broken rule."""
+  def decode(cls, properties: Mapping[str, Any], extends: bool = False) -> SplitterParameters:
+    """Returns the parameters of execution properties, and of whether `extend` is given.
+
+    Raises:
+      ConfigError: if an argument breaks a rule.
+    """
     shares, predefined = parse_shares(
       from_json('splits', properties.get('splits'), Mapping),
       from_json('counts', properties.get('counts'), Mapping),
@@ -122,6 +128,8 @@ class SplitterParameters:
       'identity': identity == 'values',
       'split_by': predefined,
       'order_by': order,
+      'extend': extends,
+      'multilabel': check_flag('multilabel', properties.get('multilabel', 0)),
     }
     check_modes([name for name, is_asked in asked.items() if is_asked])
     features = names('stratify_by', properties['stratify_by'])
@@ -130,7 +138,7 @@ class SplitterParameters:
         f'split_by={predefined.feature!r} is in stratify_by= too; name it in one of them'
       )
     missing = missing_label(properties.get('missing_label', 'error'))
-    labels = features if check_flag('multilabel', properties.get('multilabel', 0)) else ()
+    labels = features if asked['multilabel'] else ()
     if len(labels) > 1 and missing == 'own_stratum':
       raise ConfigError(
         f"missing_label='own_stratum' does not combine with multilabel=True and the features "
@@ -150,6 +158,7 @@ class SplitterParameters:
       by_values=identity == 'values',
       order=order,
       labels=labels,
+      extends=extends,
     )
 
   @property
@@ -181,14 +190,14 @@ class SplitterParameters:
     }
 
 
-def encode(**arguments: Any) -> dict[str, Any]:
+def encode(extends: bool = False, **arguments: Any) -> dict[str, Any]:
   """Returns checked arguments as execution properties; the executor checks runtime parameters."""
   checked = {'stratify_by': 'label', **known(arguments)}
   late = any(is_runtime(arguments[name]) for name in _SHARES)
   if late:
     checked.update({**dict.fromkeys((*_SHARES, 'output_files'), ''), 'folds': 0})
     checked['mode'] = 'exact'
-  parameters = SplitterParameters.decode(checked)
+  parameters = SplitterParameters.decode(checked, extends)
   if not late:
     arguments.update(_plain_shares(arguments['splits'], parameters.shares))
   if not is_runtime(arguments['multilabel']):

@@ -24,6 +24,8 @@ from tfx_balance.scan.totals import sum_groups
 from tfx_balance.shuffle.ranges import COUNTS, FilesKey, RangeFinder, SpillRanges, gather_ranges
 from tfx_balance.shuffle.select import find_file_thresholds
 from tfx_balance.shuffle.time_search import find_ties
+from tfx_balance.stratified_splitter.extension import plan_extension
+from tfx_balance.stratified_splitter.held_records import leave_out_held
 from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, new_scan, plan_job
 from tfx_balance.stratified_splitter.ordered import plan_ordered_job
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
@@ -67,8 +69,12 @@ class StratifiedSplit(beam.PTransform):
     request = self.request
     scanned = scan_files(files, new_scan(request))
     given = request.parameters
-    plan = plan_ordered_job if given.order else plan_job
-    job = sum_groups(scanned, lambda totals: plan(totals[''], request), request.n_files)
+    if given.extends:
+      scanned = leave_out_held(scanned, request)
+      job = sum_groups(scanned, lambda groups: plan_extension(groups, request), request.n_files)
+    else:
+      plan = plan_ordered_job if given.order else plan_job
+      job = sum_groups(scanned, lambda totals: plan(totals[''], request), request.n_files)
     if given.mode == 'stable':
       found = [job | 'Thresholds' >> beam.Map(lambda job: stable_thresholds(job.plan))]
     else:

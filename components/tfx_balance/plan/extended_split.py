@@ -1,0 +1,161 @@
+"""A split that extends an earlier one: old records stay, new ones bring counts to their shares.
+
+Each cell is to be the floor or the ceiling of its ideal share of old and new records together or,
+where the earlier split has more already, what it has. Where a stratum has too few new records for
+that, the splits that are not full share them by their weights. Records are then moved along paths
+between splits, within these bounds, until the totals of the splits are at theirs too, or no cell
+allows more.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.plan.apportion import tie_break
+from tfx_balance.plan.class_value import Stratum, stratum_key
+from tfx_balance.plan.ranks import Ints
+from tfx_balance.plan.split_plan import SplitPlan, exact_shares
+from tfx_balance.plan.split_shares import SplitShares
+
+
+def extend_split(
+  strata: Sequence[Stratum], old: Ints, new: Ints, shares: SplitShares, seed: int = 0
+) -> SplitPlan:
+  """Returns the records of each stratum in each split, of which those of the earlier one stay.
+
+  A cell is within one record of its ideal, unless the earlier split holds more than that, or holds
+  so much in another split that there are too few for it; so is the total of a split. With several
+  features, the classes of the first ones alone have no such bound.
+
+  Args:
+    strata: Strata in canonical order.
+    old: Records that have a split: int64 [strata, splits].
+    new: Records that have none: int64 [strata].
+    shares: Shares of the splits.
+    seed: Seed of the rounding.
+
+  Raises:
+    DataError: if there are no records, or the counts ask for more than there are.
+  """
+  records = old.sum(axis=1) + new
+  numerators, denominator = exact_shares(int(records.sum()), shares)
+  exact = tuple(Fraction(numerator, denominator) for numerator in numerators)
+  pairs, of_pair = np.unique(np.column_stack([old, new]), axis=0, return_inverse=True)
+  bounds = [_bounds(row[:-1], row[-1], exact) for row in pairs.tolist()]
+  start, low, high = np.array(bounds, np.int64).transpose(1, 0, 2)[:, of_pair.reshape(-1)]
+  quotas = start.copy()
+  wanted = _goals(old.sum(axis=0).tolist(), int(new.sum()), exact)
+  ties = [tie_break(seed, 'extend', stratum_key(stratum)) for stratum in strata]
+  _to_totals(quotas, low, high, wanted, np.argsort(np.array(ties, np.uint64), kind='stable'))
+  return SplitPlan(strata, records, shares.names, quotas, exact, np.zeros(len(records), bool))
+
+
+def _bounds(
+  old: Sequence[int], new: int, shares: Sequence[Fraction]
+) -> tuple[list[int], list[int], list[int]]:
+  """Returns the records of a stratum in each split to begin with, and the least and the most.
+
+  >>> _bounds([0, 1, 0], 1, [Fraction(8, 10), Fraction(1, 10), Fraction(1, 10)])
+  ([1, 1, 0], [1, 1, 0], [2, 1, 1])
+  """
+  n = sum(old) + new
+  goals = [n * share for share in shares]
+  low = [max(held, math.floor(goal)) for held, goal in zip(old, goals, strict=True)]
+  if sum(low) > n:
+    goals = _goals(old, new, shares)
+    low = list(map(math.floor, goals))
+  high = [max(held, math.ceil(goal)) for held, goal in zip(old, goals, strict=True)]
+  free = [i for i in range(len(old)) if high[i] > low[i]]
+  free.sort(key=lambda i: low[i] - goals[i])  # the largest remainder first
+  start = list(low)
+  for i in free[: n - sum(low)]:
+    start[i] += 1
+  return start, low, high
+
+
+def _goals(old: Sequence[int], new: int, shares: Sequence[Fraction]) -> list[Fraction]:
+  """Returns the ideal number of records in each split, of which some are there already.
+
+  >>> [str(goal) for goal in _goals([5, 0], 5, [Fraction(1, 2), Fraction(1, 2)])]
+  ['5', '5']
+  >>> [str(goal) for goal in _goals([9, 0, 0], 3, [Fraction(1, 2), Fraction(1, 4), Fraction(1, 4)])]
+  ['9', '3/2', '3/2']
+  """
+  goals = [Fraction(n) for n in old]
+  left, open_splits = Fraction(sum(old) + new), [i for i, share in enumerate(shares) if share]
+  left -= sum(n for n, share in zip(old, shares, strict=True) if not share)
+  while new:
+    whole = sum((shares[i] for i in open_splits), Fraction(0))
+    full = [i for i in open_splits if old[i] * whole > left * shares[i]]
+    if not full:
+      for i in open_splits:
+        goals[i] = left * shares[i] / whole
+      break
+    left -= sum(old[i] for i in full)
+    open_splits = [i for i in open_splits if i not in full]
+  return goals
+
+
+def _to_totals(
+  quotas: Ints, low: Ints, high: Ints, wanted: Sequence[Fraction], order: npt.NDArray[np.int64]
+) -> None:
+  """Moves records between splits, within the bounds of cells, until the totals are as wanted.
+
+  Args:
+    quotas: Records of each stratum and split, which are changed: int64 [strata, splits].
+    low: Least records of each cell: int64 [strata, splits].
+    high: Most records of each cell: int64 [strata, splits].
+    wanted: Goal of each split's total.
+    order: Strata in the order in which records are moved: int64 [strata].
+  """
+  least = np.array([math.floor(goal) for goal in wanted])
+  most = np.array([math.ceil(goal) for goal in wanted])
+  while True:
+    totals = quotas.sum(axis=0)
+    above, below = totals > most, totals < least
+    if not above.any() and not below.any():
+      return
+    sources, sinks = (above, totals < most) if above.any() else (totals > least, below)
+    can_give, can_take = quotas > low, quotas < high
+    path = _path(can_give.T.astype(np.int64) @ can_take, sources, sinks)
+    if not path:
+      return
+    room = np.where(above.any(), totals - most, totals - least)[path[0]]
+    space = np.where(above.any(), most - totals, least - totals)[path[-1]]
+    several = min(int(room), int(space))
+    steps = list(itertools.pairwise(path))
+    for a, b in steps:
+      several = min(several, int((can_give[:, a] & can_take[:, b]).sum()))
+    for a, b in steps:  # what comes to a split leaves the next step as much to move
+      free = order[(quotas[order, a] > low[order, a]) & (quotas[order, b] < high[order, b])]
+      quotas[free[:several], a] -= 1
+      quotas[free[:several], b] += 1
+
+
+def _path(movable: Ints, sources: npt.NDArray[np.bool_], sinks: npt.NDArray[np.bool_]) -> list[int]:
+  """Returns the splits of a shortest way from a source to a sink; [] if there is none.
+
+  Args:
+    movable: Strata that allow to move a record from one split to another: int64 [splits, splits].
+    sources: Splits to take from: bool [splits].
+    sinks: Splits to give to: bool [splits].
+  """
+  before: dict[int, int | None] = dict.fromkeys(np.flatnonzero(sources).tolist())
+  waiting = list(before)
+  for split in waiting:
+    if sinks[split] and before[split] is not None:
+      way = [split]
+      while (last := before[way[-1]]) is not None:
+        way.append(last)
+      return way[::-1]
+    for other in np.flatnonzero(movable[split]).tolist():
+      if other not in before:
+        before[other] = split
+        waiting.append(other)
+  return []

@@ -1,0 +1,52 @@
+"""The plan of a run that extends an earlier artifact: old records stay, new ones are selected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from tfx_balance.plan.extended_split import extend_split
+from tfx_balance.scan.totals import Totals
+from tfx_balance.stratified_splitter.held_records import NEW
+from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, check_totals, make_job
+
+
+def plan_extension(groups: Mapping[str, Totals], request: SplitRequest) -> SplitJob:
+  """Returns the job that some totals make: of the new files, and of each split's old ones.
+
+  Raises:
+    DataError: as `plan_job` does.
+  """
+  totals = Totals()
+  groups = dict(sorted(groups.items()))
+  for group in groups.values():
+    totals.merge(group)
+  check_totals(totals, request)
+  counts, shares = totals.strata(), request.parameters.shares
+  places = {name: counts.strata.rows_of(group.strata().strata) for name, group in groups.items()}
+  old = np.zeros((len(counts), len(shares.names)), np.int64)
+  for name, rows in places.items():
+    if name != NEW:
+      old[rows, shares.names.index(name)] += groups[name].strata().records
+  new = counts.records - old.sum(axis=1)
+  plan = extend_split(counts.strata, old, new, shares, request.parameters.seed)
+  quotas = []
+  for name, rows in places.items():
+    if name == NEW:
+      quotas.append((plan.quotas - old)[rows])
+    else:
+      stays = np.zeros((len(rows), len(shares.names)), np.int64)
+      stays[:, shares.names.index(name)] = groups[name].strata().records
+      quotas.append(stays)
+  some = np.flatnonzero(plan.records)
+  plan = replace(
+    plan,
+    strata=counts.strata.take(some),
+    records=plan.records[some],
+    quotas=plan.quotas[some],
+    predefined=plan.predefined[some],
+  )
+  strata = {name: group.strata().strata for name, group in groups.items()}
+  return make_job(totals, request, plan, strata, np.concatenate(quotas), int(old.sum()))
