@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.class_rounds import distinct_draws, next_rounds
 from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.epochs import epoch_steps
 from tfx_balance.plan.record_order import RecordOrder
-from tfx_balance.plan.sampling import Sampling, TrainingCounts, epoch_steps
+from tfx_balance.plan.sampling import Sampling, TrainingCounts
 
 
 @settings(max_examples=50, deadline=None)

@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.batch_quota import MAX_RESOLUTION
+from tfx_balance.plan.epochs import epoch_steps
 from tfx_balance.plan.label_sets import (
   LabelSetCounts,
   count_label_sets,
   count_value_sets,
   systematic_sets,
 )
-from tfx_balance.plan.sampling import Mixture, Sampling, epoch_steps
+from tfx_balance.plan.sampling import Mixture, Sampling
 
 
 def long_tail(n=5000, n_labels=8, seed=0):

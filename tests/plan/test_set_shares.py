@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.sampling import Sampling, TrainingCounts, epoch_steps
+from tfx_balance.plan.epochs import epoch_steps
+from tfx_balance.plan.sampling import Sampling, TrainingCounts
 from tfx_balance.plan.set_shares import SetShares, ShareChange
 
 COUNTS = TrainingCounts((ClassValue('int', 0), ClassValue('bytes', b'fraud')), (90, 10))

@@ -53,16 +53,16 @@ from tfx_balance.inputs.training import (
   check_label_form,
   check_mix,
   draw_dataset,
+  ended,
   weighted_rows,
 )
 from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.batch_quota import check_batch_size
+from tfx_balance.plan.epochs import Epoch, epoch_steps
 from tfx_balance.plan.record_order import RecordOrder
 from tfx_balance.plan.sampling import (
-  Epoch,
   Sampling,
   Schedule,
-  epoch_steps,
 )
 
 
@@ -242,8 +242,11 @@ class BalancedInputs(ClassPriors):
     state: Mapping[str, Any] | str | None = None,
     pad_batches: bool = False,
     log: BatchLog | None = None,
+    stop: Epoch | None = None,
   ) -> tf.data.Dataset:
     """Returns an infinite, prefetched dataset of (features, label), or (..., sample weight).
+
+    With `stop` it ends, and an iterator that begins anew gives the same batches again.
 
     The same seed gives the same batches; each pass over a class is in a fresh order. An iterator of
     it can be saved by `tf.train.Checkpoint` and goes on with the next batch in any process.
@@ -278,6 +281,8 @@ class BalancedInputs(ClassPriors):
         filled up with repeated records of sample weight 0; the others' weights are such that the
         mean over all rows is the mean over the batch. Batches have sample weights then.
       log: Log that counts what batches hold by class, which `log_batches` writes.
+      stop: Step at which the dataset ends, counted from step 0, or a word of `steps_per_epoch` such
+        as 'first_exhausted'; None for never.
 
     Raises:
       AugmentError: if augment_fn breaks a rule.
@@ -314,6 +319,9 @@ class BalancedInputs(ClassPriors):
       make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     batches = weighted_rows(batches, batch_slice)
+    if stop is not None:
+      steps = epoch_steps(sampling, counts, batch_size, stop, 'stop')
+      batches = ended(batches, steps, start_step, first, batch_slice.replicas)
     return batches.with_options(options_of_calls()).prefetch(tf.data.AUTOTUNE)
 
   def eval(
@@ -378,8 +386,9 @@ class BalancedInputs(ClassPriors):
 
     Args:
       batch_size: Records in a batch, as in `train`.
-      epoch: 'largest' or 'smallest' class, or a number of batches, which is returned. Under
-        'natural' the first two are one pass over all the records.
+      epoch: 'largest' or 'smallest' class; 'first_exhausted' or 'all_exhausted', when the first of
+        the classes or all were gone through, in the words of other libraries; or a number of
+        batches, which is returned. Under 'natural' the words are one pass over all the records.
       strategy: Strategy of the batches, as in `train`.
       q: Exponent of the weights, as in `train`.
       ratios: Weight by class, as in `train`.

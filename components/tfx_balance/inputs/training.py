@@ -20,6 +20,7 @@ from tfx_balance.inputs.online_augment import BatchAugment, augment_mask
 from tfx_balance.inputs.parsing import multi_hot
 from tfx_balance.inputs.python_calls import call_python
 from tfx_balance.inputs.record_source import Reader
+from tfx_balance.inputs.resume import StartStep
 from tfx_balance.plan.batch_draws import BatchDraws, DrawState
 from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.sampling import TrainingCounts
@@ -123,6 +124,37 @@ def weighted_rows(batches: tf.data.Dataset, batch_slice: BatchSlice) -> tf.data.
 
   each = tf.data.Dataset.from_tensor_slices(of_rows).repeat()
   return tf.data.Dataset.zip((batches, each)).map(weighted)
+
+
+def ended(
+  batches: tf.data.Dataset,
+  stop: int,
+  start_step: StartStep,
+  first: Callable[[], DrawState],
+  replicas: int,
+) -> tf.data.Dataset:
+  """Returns batches up to a step, in a dataset that knows its length.
+
+  Args:
+    batches: Infinite dataset, one element a replica and step.
+    stop: Step before which the last batch is.
+    start_step: Step of the first batch.
+    first: Function that returns the state before the first batch.
+    replicas: Replicas that the pipeline feeds.
+
+  Raises:
+    ConfigError: if the first batch is not before the end, or is not known yet.
+  """
+  if callable(start_step):
+    raise ConfigError(
+      f'stop={stop}, and start_step= is a function, so that the length is not known; give '
+      f'start_step= as a number'
+    )
+  step = int(first().step)
+  if step >= stop:
+    raise ConfigError(f'the run begins at step {step} and stops at {stop}; give a later stop=')
+  n = (stop - step) * replicas
+  return batches.take(n).apply(tf.data.experimental.assert_cardinality(n))
 
 
 def _batches_at_a_time(batch_size: int, reader: Reader) -> int:

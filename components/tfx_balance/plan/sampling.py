@@ -157,9 +157,6 @@ def annealed(start: float, end: float, steps: int, stages: int = 100) -> Schedul
 
 
 BATCH_STRATEGIES = ('exact', 'weighted', 'natural', 'classes_per_batch')
-Epoch = str | int
-"""'largest' or 'smallest' class, or a number of batches."""
-_LONGEST_SEARCH = 1_000_000  # batches
 
 
 @dataclass(frozen=True)
@@ -387,59 +384,3 @@ class Sampling:
     if self.strategy == 'natural':
       return counts.records
     return counts.weights(self.q, self.ratios)
-
-
-def epoch_steps(
-  sampling: Sampling, counts: TrainingCounts, batch_size: int | None, epoch: Epoch
-) -> int:
-  """Returns the batches of an epoch; of the first one, where a schedule changes the shares.
-
-  They are the fewest that surely show all records of the class that `epoch` names: t batches of
-  exact quotas hold floor(t B w) records of a class or more. Classes of weight 0 are never shown and
-  do not count. Under 'classes_per_batch', as many records of the class are drawn as it has.
-
-  >>> two = TrainingCounts((ClassValue('int', 0), ClassValue('int', 1)), (90, 10))
-  >>> epoch_steps(Sampling('exact'), two, batch_size=20, epoch='largest')
-  9
-
-  Raises:
-    ConfigError: if an argument breaks a rule.
-  """
-  batch_size = sampling.batch_size(batch_size, counts)
-  if not isinstance(epoch, str) or epoch not in ('largest', 'smallest'):
-    return check_whole('epoch', epoch, fix="or 'largest' or 'smallest' class, gone through once")
-  if sampling.strategy == 'natural':
-    return -(-sum(counts.records) // batch_size)
-  if isinstance(sampling.schedule, SetShares):  # nobody knows its later shares yet
-    first = sampling.schedule.changes[0]
-    sampling = Sampling(sampling.strategy, first.q, first.ratios)
-  extreme = max if epoch == 'largest' else min
-  if sampling.strategy == 'classes_per_batch':
-    assert sampling.classes is not None
-    assert sampling.records is not None
-    rounds = -(-extreme(counts.records) // sampling.records)
-    return -(-rounds * len(counts.classes) // sampling.classes)
-  if sampling.schedule is not None:
-    records, _ = counts.units(counts.records)
-    named = records.index(extreme(n for n in records if n))
-    return _scheduled_steps(sampling.weights(counts), named, batch_size, epoch)
-  weights = sampling.constant(counts)
-  sampled = [(n, w) for n, w in zip(*counts.units(weights), strict=True) if w]
-  size = extreme(n for n, _ in sampled)
-  weight = min(w for n, w in sampled if n == size)
-  return -(-size * sum(weights) // (batch_size * weight))
-
-
-def _scheduled_steps(weights: ScheduledWeights, named: int, batch_size: int, epoch: str) -> int:
-  """Returns the first step by which the named class's shares add up to its records."""
-  counts = weights.counts
-  left = float(counts.units(counts.records)[0][named])
-  for step in range(_LONGEST_SEARCH):
-    now = weights.at(step)
-    left -= batch_size * counts.units(now)[1][named] / sum(now)
-    if left <= 0:
-      return step + 1
-  raise ConfigError(
-    f'under this schedule the {epoch} class is not gone through in {_LONGEST_SEARCH} batches; '
-    f'give epoch= as a number of batches'
-  )
