@@ -53,14 +53,18 @@ def tallies_of(
   label: str,
   source: str,
   instead: str,
+  multilabel: bool = False,
 ) -> dict[str, dict[ClassValue, int]]:
   """Returns, of each split, class to records; the class may be `MISSING`.
+
+  With several labels a record, they are label to values: to records, if none has a label twice.
 
   Args:
     statistics: Statistics of each split.
     label: Feature that holds the class.
     source: Name of the statistics, for messages.
     instead: What else to do where they are not exact, the rest of a sentence.
+    multilabel: Whether a record may have several values, its labels.
 
   Raises:
     DataError: if the statistics do not hold exact counts; names what to change.
@@ -72,7 +76,7 @@ def tallies_of(
       f'feature {label!r} is not in {source}; label= takes one of: {", ".join(sorted(features))}'
     )
   return {
-    split: _tally(found, label, f'split {split!r} of {source}', instead)
+    split: _tally(found, label, f'split {split!r} of {source}', instead, multilabel)
     for split, found in slices.items()
   }
 
@@ -82,19 +86,29 @@ def _names(statistics: statistics_pb2.DatasetFeatureStatistics) -> list[str]:
 
 
 def _tally(
-  statistics: statistics_pb2.DatasetFeatureStatistics, label: str, where: str, instead: str
+  statistics: statistics_pb2.DatasetFeatureStatistics,
+  label: str,
+  where: str,
+  instead: str,
+  multilabel: bool,
 ) -> dict[ClassValue, int]:
   feature = find_feature(statistics, label)
   if feature is None:
     return {MISSING: statistics.num_examples}
   kind = feature.WhichOneof('stats')
   common = getattr(feature, kind).common_stats
-  if common.max_num_values > 1:
+  if multilabel and common.num_non_missing and not common.min_num_values:
+    raise DataError(
+      f'feature {label!r} has empty lists in {where}, whose number is not told; {instead}'
+    )
+  if common.max_num_values > 1 and not multilabel:
     raise DataError(
       f'feature {label!r} has up to {common.max_num_values} values a record in {where}; a class is '
-      f'one value a record: name a feature with one, or turn a one-hot vector into its index'
+      f'one value a record: name a feature with one, or turn a one-hot vector into its index; or '
+      f'pass multilabel=True where the values are labels'
     )
-  counts = {MISSING: statistics.num_examples - common.tot_num_values}
+  present = common.num_non_missing if multilabel else common.tot_num_values
+  counts = {MISSING: statistics.num_examples - present}
   if common.tot_num_values:
     _check_exact(feature, label, common.tot_num_values, where, instead)
     for bucket in feature.string_stats.rank_histogram.buckets:

@@ -161,6 +161,7 @@ def component_apis() -> Iterator[Api]:
       'max_leakage': share,
       'exclude_splits': EMPTY | NAMES | {'[]', '()'},
       'recount': FLAG,
+      'multilabel': FLAG,
     },
   )
   yield Api(

@@ -83,12 +83,14 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
     max_leakage: float | Mapping[str, float] | str | None = 0.0,
     exclude_splits: Sequence[str] | str | None = None,
     recount: bool = False,
+    multilabel: bool = False,
   ):
     """Makes the component.
 
     A limit is one number for all splits, or a mapping of split to number for some of them; None
     turns its rule off. Any argument but the channels may be a RuntimeParameter: of int for
-    `recount`, of float for `share_tolerance`, of str for the others (numbers and mappings as JSON).
+    `recount` and `multilabel`, of float for `share_tolerance`, of str for the others (numbers and
+    mappings as JSON).
 
     Args:
       statistics: channel of `ExampleStatistics`; its splits are checked. Counts are taken from it
@@ -131,6 +133,12 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
       max_leakage: the largest share of a split's records that another may have too.
       exclude_splits: that are not checked.
       recount: whether to count the records even where a sidecar tells their number.
+      multilabel: whether the values of the label, of which a record has any number, are labels. All
+        rules are of labels then: the count of one is the number of records that have it, its share
+        that part of the records that have any label, and a record without a class is one without
+        labels. The Jensen-Shannon divergence is of the labels of all records together. Statistics
+        count values, so that a label that a record has twice counts twice in them, and in those of
+        the baseline; `examples` count it once.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -154,6 +162,7 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
       max_leakage=max_leakage,
       exclude_splits=exclude_splits,
       recount=recount,
+      multilabel=multilabel,
       on_violation=on_violation,
       report_dir=report_dir,
     )

@@ -141,12 +141,19 @@ class SplitStatistics:
     rates = _sample_rates(artifact)
     return cls(found, tuple(split for split in splits if rates.get(split, 1) != 1))
 
-  def tallies(self, label: str, argument: str) -> dict[str, dict[ClassValue, int]]:
+  def n_records(self) -> dict[str, int]:
+    """Returns the number of records of each split."""
+    return {split: default_slice(told).num_examples for split, told in self.by_split.items()}
+
+  def tallies(
+    self, label: str, argument: str, multilabel: bool = False
+  ) -> dict[str, dict[ClassValue, int]]:
     """Returns, of each split, class to records.
 
     Args:
       label: Feature that holds the class.
       argument: Name of the argument that gave the statistics, for messages.
+      multilabel: Whether a record has a set of labels.
 
     Raises:
       DataError: if they do not hold exact counts.
@@ -156,7 +163,7 @@ class SplitStatistics:
         f'{argument} is of a sample of splits {list(self.sampled)}; let StatisticsGen read all '
         f'records (sample_rate), or {_COUNT_RECORDS}'
       )
-    return tallies_of(self.by_split, label, argument, _COUNT_RECORDS)
+    return tallies_of(self.by_split, label, argument, _COUNT_RECORDS, multilabel)
 
   def other_numbers(self, tallies: Tallies) -> list[str]:
     """Returns where statistics are of another number of records than counts, a sentence each."""
@@ -177,8 +184,11 @@ def count_examples(
   always_read: bool,
   make_pipeline: MakePipeline,
   work_dir: str,
+  multilabel: bool = False,
 ) -> tuple[Tallies, CountsFrom]:
   """Returns the counts of the records, and whether a sidecar or the records themselves told them.
+
+  With several labels a record, those of label sets.
 
   Args:
     source: Records to count.
@@ -187,6 +197,7 @@ def count_examples(
     always_read: Whether to count the records even where a sidecar tells their number.
     make_pipeline: Function that makes a Beam pipeline, which runs when its `with` ends.
     work_dir: Folder of files that are in the making.
+    multilabel: Whether a record has a set of labels.
 
   Raises:
     ConfigError: if a split is not there.
@@ -200,7 +211,7 @@ def count_examples(
         f'the same artifact, or pass exclude_splits=[{split!r}]'
       )
   try:
-    known = None if always_read else _sidecar_tallies(source, label, splits)
+    known = None if always_read else _sidecar_tallies(source, label, splits, multilabel)
   except DataError as error:
     raise DataError(f'{error}, or pass recount=True to count the records that are there') from error
   if known is not None:
@@ -213,7 +224,7 @@ def count_examples(
   path = new_work_file(work_dir, 'tallies')
   files = source.input_files(splits)
   with plain_errors(), make_pipeline() as pipeline:
-    recount(pipeline, files, label, source.payload(), path)
+    recount(pipeline, files, label, source.payload(), path, multilabel)
   counted = read_tallies(path)
   tallies = {split: counted.get(split, {}) for split in splits}
   for sentence in statistics.other_numbers(tallies):
@@ -246,20 +257,27 @@ def leakage_of(
 
 
 def count_baseline(
-  artifact: types.Artifact, splits: Sequence[str], label: str
-) -> dict[str, Mapping[ClassValue, int]]:
-  """Returns the counts of a baseline's splits, by names that say so.
+  artifact: types.Artifact, splits: Sequence[str], label: str, multilabel: bool = False
+) -> tuple[dict[str, Mapping[ClassValue, int]], dict[str, int]]:
+  """Returns the counts of a baseline's splits, by names that say so, and their records.
 
   Raises:
     DataError: if its statistics do not hold exact counts.
   """
   if not splits:
-    return {}
-  tallies = SplitStatistics.load(artifact, splits).tallies(label, 'baseline_statistics=')
-  return {BASELINE + split: tally for split, tally in tallies.items()}
+    return {}, {}
+  statistics = SplitStatistics.load(artifact, splits)
+  tallies = statistics.tallies(label, 'baseline_statistics=', multilabel)
+  n_records = statistics.n_records()
+  return (
+    {BASELINE + split: tally for split, tally in tallies.items()},
+    {BASELINE + split: n for split, n in n_records.items()},
+  )
 
 
-def _sidecar_tallies(source: ExamplesInput, label: str, splits: Sequence[str]) -> Tallies | None:
+def _sidecar_tallies(
+  source: ExamplesInput, label: str, splits: Sequence[str], multilabel: bool
+) -> Tallies | None:
   """Returns what the sidecar tells, if it tells all; several artifacts have several.
 
   Raises:
@@ -274,6 +292,8 @@ def _sidecar_tallies(source: ExamplesInput, label: str, splits: Sequence[str]) -
   if not is_document(data, ClassDistribution):
     return None  # another's file of that name
   sidecar = ClassDistribution.from_json(data, path)
+  if bool(sidecar.parameters.get('multilabel')) != multilabel:
+    return None
   tallies = sidecar.tallies(label, splits)
   if tallies is None:
     return None
@@ -323,10 +343,12 @@ def recount(
   label: str,
   payload: Payload,
   path: str,
+  multilabel: bool = False,
 ) -> None:
   """Adds to a pipeline what counts the classes of each group of files, for `read_tallies`."""
   counted = create(pipeline, 'CountedFiles', files)
-  scanned = scan_files(counted, ScanFile((label,), payload, 'own_stratum'))
+  labels = (label,) if multilabel else ()
+  scanned = scan_files(counted, ScanFile((label,), payload, 'own_stratum', labels=labels))
   write = partial(write_tallies, path, label=label)
   sum_groups(scanned, write, len(files))
 

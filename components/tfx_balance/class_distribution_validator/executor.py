@@ -162,10 +162,15 @@ class Executor(BeamExecutor):
     statistics = SplitStatistics.load(source, splits)
     with self.work_folder(output.uri) as work_dir:
       tallies, counts_from = self._count(input_dict, parameters, statistics, work_dir)
+      n_records = statistics.n_records() if counts_from == 'statistics' else {}
       leakage = self._find_leakage(input_dict, parameters, splits, work_dir)
     if baseline:
-      tallies = {**tallies, **baseline_tallies(baseline, parameters, splits)}
-    counts = CountsBySplit.of(tallies)
+      of_baseline, n_of_baseline = baseline_tallies(baseline, parameters, splits)
+      tallies, n_records = {**tallies, **of_baseline}, {**n_records, **n_of_baseline}
+    if parameters.multilabel:
+      counts = CountsBySplit.of_labels(tallies, n_records)
+    else:
+      counts = CountsBySplit.of(tallies)
     check_kinds(counts, parameters.label)
     checks = check_distribution(counts, limits, rules)
     if leakage is not None:
@@ -198,10 +203,17 @@ class Executor(BeamExecutor):
   ) -> tuple[Tallies, CountsFrom]:
     """Returns the counts of the splits, and where they come from."""
     if not inputs.get('examples'):
-      return statistics.tallies(parameters.label, 'statistics='), 'statistics'
+      found = statistics.tallies(parameters.label, 'statistics=', parameters.multilabel)
+      return found, 'statistics'
     examples = ExamplesInput.of(inputs['examples'])
     return count_examples(
-      examples, parameters.label, statistics, parameters.recount, self.beam_pipeline, work_dir
+      examples,
+      parameters.label,
+      statistics,
+      parameters.recount,
+      self.beam_pipeline,
+      work_dir,
+      parameters.multilabel,
     )
 
   def _find_leakage(
@@ -244,14 +256,17 @@ def baseline_of(inputs: Inputs) -> types.Artifact | None:
 
 def baseline_tallies(
   baseline: types.Artifact, parameters: ValidatorParameters, splits: Sequence[str]
-) -> Tallies:
-  """Returns the counts of those splits of the baseline that something is compared with."""
+) -> tuple[Tallies, Mapping[str, int]]:
+  """Returns the counts of those splits of the baseline that something is compared with.
+
+  And their numbers of records.
+  """
   if parameters.rules.pairs is None:
     wanted = [name for name in splits_of(baseline) if name in splits]
   else:
     named = {pair.other for pair in parameters.rules.pairs if pair.other.startswith(BASELINE)}
     wanted = sorted(name.removeprefix(BASELINE) for name in named)
-  return count_baseline(baseline, wanted, parameters.label)
+  return count_baseline(baseline, wanted, parameters.label, parameters.multilabel)
 
 
 def check_kinds(counts: CountsBySplit, label: str) -> None:

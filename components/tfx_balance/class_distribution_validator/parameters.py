@@ -63,6 +63,7 @@ class ValidatorParameters:
     max_leakage: Largest share of a split's records that may be in another.
     on_violation: Whether a rule that is broken ends the run.
     report_dir: Folder for copies of the results; None for none.
+    multilabel: Whether a record has a set of labels, whose counts are checked label by label.
   """
 
   TYPES: ClassVar[dict[str, type]] = {
@@ -78,6 +79,7 @@ class ValidatorParameters:
     'leakage_pairs': str,
     'on_violation': str,
     'report_dir': str,
+    'multilabel': int,
     'algorithm_version': int,
   }
 
@@ -90,6 +92,7 @@ class ValidatorParameters:
   max_leakage: SplitLimit
   on_violation: OnViolation
   report_dir: str | None
+  multilabel: bool
 
   @classmethod
   def decode(cls, properties: Mapping[str, Any]) -> ValidatorParameters:
@@ -118,6 +121,7 @@ class ValidatorParameters:
         'on_violation', properties.get('on_violation', 'fail'), ('fail', 'warn')
       ),
       report_dir=optional_path('report_dir', properties.get('report_dir')),
+      multilabel=check_flag('multilabel', properties.get('multilabel', 0)),
     )
 
 
@@ -150,7 +154,7 @@ def _property(name: str, value: Any) -> Any:
     return to_json(inner)
   if name == 'exclude_splits' and not value:
     return ''
-  if name == 'recount':
+  if name in ('recount', 'multilabel'):
     return int(value)
   if name == 'share_tolerance':
     return float(value)

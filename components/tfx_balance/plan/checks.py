@@ -165,7 +165,7 @@ def check_l_infinity(rule: str, counts: CountsBySplit, pair: SplitPair, limit: f
     limit: Largest distance.
   """
   classes, left, right = _columns(counts, pair)
-  total_left, total_right = sum(left), sum(right)
+  total_left, total_right = counts.total(pair.split), counts.total(pair.other)
   scale = (total_left or 1) * (total_right or 1)
   gaps = [
     abs(a * (total_right or 1) - b * (total_left or 1)) for a, b in zip(left, right, strict=True)

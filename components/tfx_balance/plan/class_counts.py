@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from tfx_balance.plan.class_value import MISSING, ClassValue, Kind
@@ -19,10 +19,41 @@ class CountsBySplit:
   Attributes:
     records: Number of records by split and class; a class that a split lacks may be left out.
     missing: Number of records without a class, by split.
+    labelled: Number of records that have a class, by split, where records have several: those of
+      a class are the records that have the label then. Empty where each has one.
   """
 
   records: Mapping[str, Mapping[ClassValue, int]]
   missing: Mapping[str, int]
+  labelled: Mapping[str, int] = field(default_factory=dict)
+
+  @classmethod
+  def of_labels(
+    cls, tallies: Mapping[str, Mapping[ClassValue, int]], n_records: Mapping[str, int]
+  ) -> CountsBySplit:
+    """Returns the counts of labels that some tallies of label sets, or of labels, make.
+
+    >>> one, two = ClassValue('int', 1), ClassValue('int', 2)
+    >>> sets = {ClassValue('set', (one, two)): 3, ClassValue('set', (one,)): 1, MISSING: 2}
+    >>> counts = CountsBySplit.of_labels({'train': sets}, {})
+    >>> counts.count('train', one), counts.total('train'), counts.missing['train']
+    (4, 4, 2)
+
+    Args:
+      tallies: Of each split, label set to records; in splits that `n_records` has, label to
+        records. The key `MISSING` has records without any label.
+      n_records: Number of records of splits.
+    """
+    found: dict[str, dict[ClassValue, int]] = {}
+    labelled = {}
+    for split, tally in tallies.items():
+      counts = found[split] = {MISSING: 0}
+      for value, n in tally.items():
+        several = value.value if isinstance(value.value, tuple) else (value,)
+        for label in several or (MISSING,):
+          counts[label] = counts.get(label, 0) + n
+      labelled[split] = n_records.get(split, sum(tally.values())) - counts[MISSING]
+    return replace(cls.of(found), labelled=labelled)
 
   @classmethod
   def of(cls, tallies: Mapping[str, Mapping[ClassValue, int]]) -> CountsBySplit:
@@ -57,7 +88,7 @@ class CountsBySplit:
 
   def total(self, split: str) -> int:
     """Returns the records of a split that have a class."""
-    return self._totals[split]
+    return self.labelled.get(split, self._totals[split])
 
   def share(self, split: str, value: ClassValue) -> float:
     """Returns what part of a split's records with a class is of this class; 0 of an empty one."""

@@ -210,13 +210,14 @@ def _characters(data: Any) -> Any:
 def _distribution(found: ClassDistribution, source: str, title: str | None) -> Findings:
   """Returns the stage of a component; joint strata are summed up by class, which comes first.
 
-  The ideal of a cell is what the splitter's shares come to, or what the augmenter aimed at.
+  Where classes are sets of labels, classes are the labels here, and the number of sets is told. The
+  ideal of a cell is what the splitter's shares come to, or what the augmenter aimed at.
   """
   counts: dict[str, dict[ClassValue, int]] = {name: {} for name in found.splits}
   before: dict[str, dict[ClassValue, int]] = {}
   fits = []
   apart = found.parameters.get('augmented_split')
-  for row in found.strata:
+  for row in found.labels or found.strata:
     value, name = row.stratum[0], stratum_name(row.stratum)
     for split, cell in row.splits.items():
       counts[split][value] = counts[split].get(value, 0) + cell.records
@@ -239,17 +240,29 @@ def _distribution(found: ClassDistribution, source: str, title: str | None) -> F
     title or {'split': 'Split', 'balanced': 'Balanced', 'fed': 'Fed to the Trainer'}[kind],
     kind,
     tuple(
-      SplitCounts(name, column, before.get(name), found.splits[name].records - sum(column.values()))
+      SplitCounts(name, column, before.get(name), _without_class(found, name, column))
       for name, column in counts.items()
     ),
     training,
     fits=tuple(fits) if not apart or len(before) == 1 else (),
     passed_through=found.passed_through,
-    parameters={'component': found.component, **found.parameters},
+    parameters={
+      'component': found.component,
+      **found.parameters,
+      **({'label sets': len({row.stratum[0] for row in found.strata})} if found.labels else {}),
+    },
     warnings=found.warnings,
     uri=source,
   )
   return Findings(found.features[0], (stage,))
+
+
+def _without_class(found: ClassDistribution, split: str, counts: Mapping[ClassValue, int]) -> int:
+  """Returns the records of a split that have no class, or none of the labels."""
+  if not found.labels:
+    return found.splits[split].records - sum(counts.values())
+  empty = (row.splits[split].records for row in found.strata if not row.stratum[0].value)
+  return sum(empty)
 
 
 def _plan(plan: InputPlan, source: str, title: str | None) -> Findings:
