@@ -38,7 +38,10 @@ def test_the_table_names_arguments():
     assert {re.match(r'\w+', name)[0] for name in re.findall(r'`(.*?)`', arguments)} <= known
 
 
+CHANNEL = channel_utils.as_channel([standard_artifacts.Examples()])
 ASKED = {
+  'extend': {'extend': CHANNEL},
+  'multilabel': {'multilabel': True},
   'identity': {'identity': 'values'},
   'key': {'key': 'id'},
   'mode': {'mode': 'stable'},
@@ -52,7 +55,6 @@ ASKED = {
 def test_what_the_page_says_does_not_combine_is_refused():
   pairs = re.findall(r'^\| `(\w+)`, `(\w+)` \|', PAGE, re.MULTILINE)
   assert pairs
-  channel = channel_utils.as_channel([standard_artifacts.Examples()])
   for one, other in pairs:
     with pytest.raises(ConfigError, match='not combine'):
-      StratifiedSplitter(channel, **ASKED[one], **ASKED[other])
+      StratifiedSplitter(CHANNEL, **ASKED[one], **ASKED[other])

@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/splitting.md, each from a split that `stratified_indices` makes.
+"""Draws the pictures of docs/splitting.md, each from a split that this package makes.
 
 A picture has a row per split and a square per record, in the color of its class or labels.
 """
@@ -8,7 +8,11 @@ from html import escape
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
+import numpy as np
 from tfx_balance import stratified_indices
+from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.extended_split import extend_split
+from tfx_balance.plan.split_shares import SplitShares
 
 FOLDER = Path(__file__).resolve().parent.parent / 'docs' / 'splits'
 COLORS = {'a': '#4477aa', 'b': '#ee9944', 'c': '#66aa77'}
@@ -135,6 +139,22 @@ def stable() -> Rows:
   return rows
 
 
+def extend() -> Rows:
+  """Exact splits, and those that extend them; what came later is hollow."""
+  first, more = {'a': 18, 'b': 9}, {'a': 8, 'b': 3}
+  shares = {'train': 6, 'eval': 2, 'test': 2}
+  rows: Rows = {'at first': [], **split_rows(classes(**first), splits=shares)}
+  old = np.array([[sum(r.label == label for r in rows[name]) for name in shares] for label in more])
+  strata = [(ClassValue('bytes', label.encode()),) for label in more]
+  new = np.array(list(more.values()), np.int64)
+  added = extend_split(strata, old, new, SplitShares.parse(shares)).quotas - old
+  rows['with eleven records more'] = []
+  for i, name in enumerate(shares):
+    came = classes(**dict(zip(more, added[:, i].tolist())))
+    rows[name + ' '] = [*rows[name], *(record._replace(is_new=True) for record in came)]
+  return rows
+
+
 def groups() -> Rows:
   """Groups, each a letter, that stay whole."""
   held = ('aaab', 'aab', 'aaaa', 'bb', 'aac', 'ac', 'aabb', 'aaa', 'bc', 'aaac', 'ab', 'aabc')
@@ -189,6 +209,7 @@ DRAWN = (
   predefined,
   folds,
   stable,
+  extend,
   groups,
   multilabel,
   order,
