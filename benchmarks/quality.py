@@ -13,7 +13,7 @@ one from 100,000 records on), as is the CPU time of a split. Less is better in a
 
 Tables are scikit-learn's digits, those in the folder that TFX_BALANCE_DATA names, and made ones.
 The groups of real tables are made: records whose first feature is alike. Their label sets are the
-features that are in their highest fifth.
+features that are more than a standard deviation above their mean.
 """
 
 from __future__ import annotations

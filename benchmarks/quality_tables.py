@@ -14,7 +14,6 @@ import numpy.typing as npt
 FOLDER = 'TFX_BALANCE_DATA'
 """Environment variable that names the folder of the tables of other people."""
 _MOST_LABELS = 20
-_HIGH = 0.8  # a feature above this quantile is a label
 _LONGEST_GROUP = 20  # records
 _CLASSES = 5
 
@@ -56,7 +55,7 @@ def read_table(name: str, by: str) -> Table:
 
   Real tables have no groups and one label. Records whose first feature is alike are a group, of 1
   to 20 records, so that classes and groups depend on each other. Label sets are the features that
-  are in their highest fifth.
+  are more than a standard deviation above their mean.
 
   Args:
     name: Name in `real_tables`, or numbers with what they count: 'records', 'labels', 'groups'.
@@ -70,7 +69,7 @@ def read_table(name: str, by: str) -> Table:
     return Table(labels)
   if by == 'groups':
     return Table(labels, _runs(features[:, 0]))
-  high = features > np.quantile(features, _HIGH, axis=0)
+  high = features > features.mean(axis=0) + features.std(axis=0)
   some = np.flatnonzero(high.any(axis=0))[:_MOST_LABELS]
   return Table(high[:, some].astype(np.uint8))
 
