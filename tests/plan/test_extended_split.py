@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tfx_balance.errors import DataError
+from tfx_balance import stratified_indices
+from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.extended_split import extend_split
 from tfx_balance.plan.split_plan import plan_splits
@@ -113,3 +114,51 @@ def test_nothing_new_changes_nothing():
 def test_no_records_are_an_error():
   with pytest.raises(DataError, match='the input holds no records; give at least one'):
     extended([(0, 0, 0, 0)], (1, 1, 1))
+
+
+def test_items_of_an_earlier_split_stay_and_ten_percent_more_restore_the_shares():
+  labels, key = np.arange(1100) % 7, np.arange(1100) * 3
+  first = stratified_indices(labels[:1000], {'train': 4, 'test': 1}, key=key[:1000])
+  held = {name: key[index] for name, index in first.items()}
+  order = np.random.default_rng(0).permutation(1100)
+  found = stratified_indices(
+    labels[order], {'train': 4, 'test': 1}, seed=5, key=key[order], extend=held
+  )
+  assert sum(map(len, found.values())) == 1100
+  for name, share in (('train', 0.8), ('test', 0.2)):
+    index = order[found[name]]
+    assert set(key[index].tolist()) >= set(held[name].tolist())
+    assert abs(len(index) - 1100 * share) < 1
+    classes = np.bincount(labels[index], minlength=7)
+    assert np.abs(classes - np.bincount(labels) * share).max() < 1
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'error', 'message'),
+  [
+    ({'extend': {}}, ConfigError, 'extend= names items by their keys, and key= is not given'),
+    (
+      {'key': [1, 2, 3], 'extend': {'train': [1]}},
+      ConfigError,
+      r"extend= has the splits \['train'\], and those to make are \['test', 'train'\]; give the",
+    ),
+    (
+      {'key': [1, 2, 3], 'extend': {'train': [1, 9.5], 'test': []}},
+      DataError,
+      r"2 keys of extend\['train'\] are not in key=; give .* of one type",
+    ),
+    (
+      {'key': [1, 2, 3], 'extend': {'train': [1], 'test': [2, 1]}},
+      DataError,
+      r"extend\['test'\] has keys of another split too; give each key once",
+    ),
+    (
+      {'key': [1, 2, 3], 'extend': {'train': [1], 'test': []}, 'mode': 'stable'},
+      ConfigError,
+      "extend= and mode= do not combine: mode='stable' keeps",
+    ),
+  ],
+)
+def test_what_items_cannot_extend(arguments, error, message):
+  with pytest.raises(error, match=message):
+    stratified_indices([0, 1, 1], {'train': 1, 'test': 1}, **arguments)

@@ -198,6 +198,12 @@ def plan_apis() -> Iterator[Api]:
     {**labels, 'counts': {'test': 1}},
     {'rest': NONE | SPLIT_NAME},
   )
+  yield Api(
+    'stratified_indices, extend',
+    tfx_balance.stratified_indices,
+    {**labels, 'key': [1, 2, 3, 4]},
+    {'extend': NONE},
+  )
   yield Api('Mixture', inputs.Mixture, {}, {'balanced': SHARE})
   steps = {'steps': COUNT, 'stages': COUNT}
   yield Api('progressive', inputs.progressive, {'steps': 9}, steps)

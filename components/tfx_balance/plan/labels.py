@@ -8,18 +8,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.arguments import check_flag, check_seed, shown
+from tfx_balance.arguments import check_flag, check_mapping, check_seed, shown
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.class_value import ClassValue, Stratum
 from tfx_balance.plan.distinct_sets import count_sets, distinct_members
+from tfx_balance.plan.extended_split import extend_split
 from tfx_balance.plan.group_plan import dealt_splits, plan_groups, told_splits
 from tfx_balance.plan.group_table import GroupPart, GroupTable, count_entries, group_numbers
 from tfx_balance.plan.ranks import Assigner, Ints, UInts, ranks
 from tfx_balance.plan.sampling import TrainingCounts
 from tfx_balance.plan.split_modes import check_modes
 from tfx_balance.plan.split_plan import SplitPlan, plan_splits
-from tfx_balance.plan.split_shares import DEFAULT_SPLITS, parse_shares
+from tfx_balance.plan.split_shares import DEFAULT_SPLITS, SplitShares, parse_shares
 from tfx_balance.plan.stable_splits import parse_mode, stable_thresholds
 from tfx_balance.plan.time_order import TimeOrder, check_kept, keys_of_times, splits_in_time
 
@@ -41,6 +42,7 @@ def stratified_indices(
   embargo_records: int = 0,
   multilabel: bool = False,
   groups: npt.ArrayLike | None = None,
+  extend: Mapping[str, npt.ArrayLike] | None = None,
 ) -> dict[str, Ints]:
   """Returns the indices of each split, with every class at its exact share in each.
 
@@ -78,6 +80,9 @@ def stratified_indices(
     groups: Group of each item, [n] as `labels`, such as patients: all items of a group are in one
       split, and classes and splits as near to their shares as groups allow. It leaves nothing for
       `key` to choose.
+    extend: Keys of the items of each split of an earlier one, which stay there; the others bring
+      classes and splits back to their shares, as in `StratifiedSplitter`. `labels` and `key`, which
+      it needs, are of all items so far.
 
   Returns:
     int64 [items of the split], ascending, for each split.
@@ -101,10 +106,13 @@ def stratified_indices(
     'order_by': in_time,
     'multilabel': multilabel,
     'group_by': groups is not None,
+    'extend': extend is not None,
   }
   check_modes([name for name, is_asked in asked.items() if is_asked])
   if stable and key is None:
     raise ConfigError("mode='stable' deals items by their keys, and key= is not given; give ids")
+  if extend is not None and key is None:
+    raise ConfigError('extend= names items by their keys, and key= is not given; give ids')
   if groups is not None:
     if key is not None:
       raise ConfigError('key= and groups= do not combine: whole groups are chosen; leave key= out')
@@ -125,6 +133,9 @@ def stratified_indices(
     split[rows] = splits_in_time(in_time, row, keys[rows], rank, quotas, kind)
     kept = np.bincount(split[split >= 0], minlength=len(plan.splits))
     check_kept(kept, quotas.sum(axis=0) - kept, plan.splits, in_time)
+  elif extend is not None:
+    held = _held_splits(extend, hashes[rows], shares.names)
+    split[rows] = _extend(strata, of_row, rank, held, shares, seed)
   elif stable:
     everyone = Assigner(stable_thresholds(plan), np.arange(len(strata)), 0)
     split[rows] = everyone.assign(of_row, rank)
@@ -156,6 +167,45 @@ def _count_strata(
   ]
   rows = np.argsort(which.reshape(-1), kind='stable').astype(np.int64)
   return list(zip(*columns, strict=True)), records.astype(np.int64), rows
+
+
+def _held_splits(extend: Mapping[str, npt.ArrayLike], hashes: UInts, splits: Sequence[str]) -> Ints:
+  """Returns the split in which each of n items is already, -1 for none: int64 [n]."""
+  if set(check_mapping('extend', extend, '{"train": [1, 2]}')) != set(splits):
+    raise ConfigError(
+      f'extend= has the splits {sorted(extend, key=str)}, and those to make are {sorted(splits)}; '
+      f'give the keys of each'
+    )
+  held = np.full(len(hashes), -1, np.int64)
+  for i, name in enumerate(splits):
+    values = _as_array(extend[name])
+    keys = np.unique(_hashes(f'extend[{name!r}]', values, len(values)))
+    mine = np.isin(hashes, keys)
+    absent = len(keys) - len(np.unique(hashes[mine]))
+    if absent:
+      raise DataError(
+        f'{absent} keys of extend[{name!r}] are not in key=; give the labels and keys of all items '
+        f'so far, with keys of one type'
+      )
+    if (held[mine] >= 0).any():
+      raise DataError(f'extend[{name!r}] has keys of another split too; give each key once')
+    held[mine] = i
+  return held
+
+
+def _extend(
+  strata: Sequence[Stratum], of_row: Ints, rank: UInts, held: Ints, shares: SplitShares, seed: int
+) -> Ints:
+  """Returns the split of each of n items, given the row of its stratum, its rank, and `held`."""
+  stays, new = np.flatnonzero(held >= 0), np.flatnonzero(held < 0)
+  old = np.zeros((len(strata), len(shares.names)), np.int64)
+  np.add.at(old, (of_row[stays], held[stays]), 1)
+  n_new = np.bincount(of_row[new], minlength=len(strata)).astype(np.int64)
+  quotas = extend_split(strata, old, n_new, shares, seed).quotas - old
+  split = held.copy()
+  in_order = np.repeat(np.tile(np.arange(len(shares.names)), len(strata)), np.ravel(quotas))
+  split[new[np.lexsort((rank[new], of_row[new]))]] = in_order
+  return split
 
 
 def _split_groups(frame: SplitPlan, groups: UInts, rows: Ints, seed: int) -> Ints:
