@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tfx_balance.plan.group_table import GroupTable
 from tfx_balance.plan.ranks import Candidates, Thresholds
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.plan.split_shares import DEFAULT_SPLITS, SplitShares
@@ -25,7 +26,7 @@ from tfx_balance.shuffle.select import (
   set_thresholds,
 )
 from tfx_balance.shuffle.time_search import TimeSelection, count_times, cut_times
-from tfx_balance.stratified_splitter import transform
+from tfx_balance.stratified_splitter import grouped, transform
 from tfx_balance.stratified_splitter.extension import plan_extension
 from tfx_balance.stratified_splitter.held_records import find_held, hash_columns, leave_out
 from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, new_scan, plan_job
@@ -76,6 +77,7 @@ def split_request(
     'order': None,
     'labels': (),
     'extends': False,
+    'groups': None,
     'input_splits': None,
   }
   target = request_target(folder, arguments)
@@ -113,6 +115,8 @@ def split_without_runner(
   scan = new_scan(request)
   scanned = [found for file in files for found in scan.process(file)]
   given = request.parameters
+  if given.groups:
+    return split_groups_without_runner(scanned, request)
   if given.extends:
     scanned = without_held(scanned, request)
     groups = {name: totals_of(held) for name, held in _by_group(scanned).items()}
@@ -129,6 +133,27 @@ def split_without_runner(
   counts, written = gather(job, [assign.process(found, job, *told) for found in scanned])
   planned = given.mode == 'exact' and not given.order
   return job if planned else job.with_counts(counts), counts, written
+
+
+def split_groups_without_runner(
+  scanned: Sequence[ScannedFile], request: SplitRequest
+) -> tuple[SplitJob, np.ndarray, list[WorkFile]]:
+  """Returns the same where groups are split."""
+  frame = grouped.plan_grouped_job(totals_of(scanned), request)
+  parts = defaultdict(list)
+  for file in scanned:
+    for part, column in grouped.count_file(file, frame):
+      parts[part].append(column)
+  table = GroupTable.merge([grouped.tabulate_part(part, frame) for part in parts.items()])
+  placed = SparseCounts.merge([grouped.place_part(part, frame, table) for part in parts.items()])
+  job, plan = grouped.plan_parts(placed, frame, table)
+  by_file = defaultdict(list)
+  for part in sorted(parts.items()):
+    for rank, column in grouped.split_part(part, frame, plan):
+      by_file[rank].append(column)
+  assign = transform.AssignGroups()
+  assigned = [assign.process((file, by_file[file.file.rank]), job) for file in scanned]
+  return job, *gather(job, assigned)
 
 
 def ties_of(scanned: Sequence[ScannedFile], selection: TimeSelection) -> list[Any]:

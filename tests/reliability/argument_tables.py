@@ -71,6 +71,8 @@ def component_apis() -> Iterator[Api]:
       'embargo': frozenset({'0', '"0"'}),
       'embargo_records': frozenset({'0'}),
       'multilabel': FLAG,
+      'group_by': EMPTY | NAMES,
+      'missing_group': frozenset(),
       **reading,
     },
   )

@@ -27,7 +27,7 @@ from tfx_balance.plan.balance_plan import BalancePlan
 from tfx_balance.plan.class_value import ClassValue, Stratum, stratum_name
 from tfx_balance.plan.distribution import imbalance_ratio
 from tfx_balance.plan.pool_plan import PoolPlan
-from tfx_balance.plan.split_plan import SplitPlan
+from tfx_balance.plan.split_plan import GroupSummary, SplitPlan
 from tfx_balance.plan.stable_splits import deviation
 
 _SHOWN_CLASSES = 5  # in a warning; the cells have them all
@@ -55,6 +55,8 @@ def describe_split(
     _finite(imbalance_ratio([row.splits[name].records for row in labels] if labels else column))
     for name, column in zip(plan.splits, columns, strict=True)
   ]
+  groups, missing = plan.groups, parameters.get('missing_group', '')
+  groupless = groups.without if groups and missing == 'drop' else 0
   return ClassDistribution(
     'StratifiedSplitter',
     parameters,
@@ -80,7 +82,8 @@ def describe_split(
       *_in_time(plan, parameters),
       *(_extended(plan, source) if source.extended is not None else ()),
       *(_by_chance(plan) if parameters.get('mode') == 'stable' else ()),
-      *split_warnings(plan, source.dropped, labels),
+      *(_grouped(groups, plan, missing) if groups else ()),
+      *split_warnings(plan, source.dropped - groupless, labels),
       *_unmapped(plan, parameters.get('split_by')),
       *_skipped([source]),
     ),
@@ -315,6 +318,26 @@ def _in_time(plan: SplitPlan, parameters: Mapping[str, Any]) -> list[str]:
   return warnings
 
 
+def _grouped(groups: GroupSummary, plan: SplitPlan, missing: str) -> list[str]:
+  """Returns how far groups keep a split from its shares, a sentence each."""
+  off = plan.furthest()
+  warnings = []
+  if abs(off.records - off.ideal) >= 1:
+    what = f'class {stratum_name(off.stratum)}' if off.stratum else 'all classes'
+    warnings.append(
+      f'groups are kept whole, and split {off.split!r} has {off.records} records of {what}, '
+      f'ideally {_number(off.ideal):.6g}: no count is further from its ideal'
+    )
+  warnings += [
+    f'the group of {group.where} has {group.records} records, more than any split should have'
+    for group in groups.too_large
+  ]
+  if groups.without:
+    done = 'were dropped' if missing == 'drop' else 'make groups of their own'
+    warnings.append(f'{groups.without} records without a group {done}')
+  return warnings
+
+
 def _by_chance(plan: SplitPlan) -> list[str]:
   """Returns how near a split by hash alone came to its shares, a sentence."""
   n = int(plan.records[~plan.predefined].sum())
@@ -387,6 +410,8 @@ def _reach(plan: SplitPlan, i: int) -> str:
   n = int(plan.records[i])
   count = f'{n} record{"s" if n != 1 else ""}'
   why = ', too few for every split:' if plan.embargoed is None else ' and, in the order of time,'
+  if plan.groups:
+    why = ' in groups that do not reach every split:'
   return f'class {stratum_name(plan.strata[i])} has {count}{why} none in {", ".join(absent)}'
 
 

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfx_balance.arguments import shown
+from tfx_balance.arguments import check_choice
 from tfx_balance.errors import ConfigError
-
-MISSING_GROUPS = ('error', 'own', 'drop')
 
 
 @dataclass(frozen=True)
@@ -32,10 +30,7 @@ class GroupBy:
     Raises:
       ConfigError: if `missing` is no treatment, or there are no groups that it is of.
     """
-    if missing not in MISSING_GROUPS:
-      raise ConfigError(
-        f'missing_group={shown(missing)} is none of {list(MISSING_GROUPS)}; pass one of these'
-      )
+    check_choice('missing_group', missing, ('error', 'own', 'drop'))
     if features:
       return cls(tuple(features), missing)
     if missing != 'error':
@@ -43,3 +38,7 @@ class GroupBy:
         f'missing_group={missing!r} is of group_by=, which is not given; name a feature in it'
       )
     return None
+
+  def describe(self) -> dict[str, Any]:
+    """Returns the arguments as the sidecar shows them."""
+    return {'group_by': list(self.features), 'missing_group': self.missing}

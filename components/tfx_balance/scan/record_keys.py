@@ -27,6 +27,7 @@ class RecordKeys:
   """
 
   def __init__(self, features: Sequence[str], payload: Payload, path: str) -> None:
+    self.names = tuple(features)
     self._columns = [ClassColumn(name, payload, path) for name in features]
     self._path = path
 
@@ -40,37 +41,53 @@ class RecordKeys:
     Raises:
       DataError: if a record has no value of a feature.
     """
-    found = np.zeros(len(frames), np.uint64)
-    for column in self._columns:
-      found = mix(found ^ self._of_column(column, frames, positions), _NEXT)
+    found, absent = self.find(frames)
+    wrong = np.flatnonzero(absent >= 0)
+    if len(wrong):
+      raise DataError(
+        f'feature {self.names[absent[wrong[0]]]!r} has no value in record {positions[wrong[0]]} of '
+        f'{self._path}; key= takes features that all records have'
+      )
     return found
 
-  def _of_column(self, column: ClassColumn, frames: Frames, positions: Ints) -> UInts:
+  def find(self, frames: Frames) -> tuple[UInts, Ints]:
+    """Returns the same, and which feature each record has no value of, -1 for none: int64 [n]."""
+    found = np.zeros(len(frames), np.uint64)
+    absent = np.full(len(frames), -1, np.int64)
+    for i, column in enumerate(self._columns):
+      hashes, lengths = self._of_column(column, frames)
+      found = mix(found ^ hashes, _NEXT)
+      absent[lengths == 0] = i
+    return found, absent
+
+  def _of_column(self, column: ClassColumn, frames: Frames) -> tuple[UInts, Ints]:
+    """Returns hashes and numbers of the values of each record, uint64 and int64 [n]."""
     found = column.values_by_place(frames)
     if found is not None:
-      return mix(_hashes(found[1]), _VALUE)
+      return mix(_hashes(found[1]), _VALUE), np.ones(len(frames), np.int64)
     records = frames.payloads()
     batches = range(0, len(records), BATCH_RECORDS)
-    slices = [slice(i, i + BATCH_RECORDS) for i in batches]
-    parsed = [self._parsed(column, records[part], positions[part]) for part in slices]
-    return np.concatenate([np.empty(0, np.uint64), *parsed])
+    parsed = [self._parsed(column, records[i : i + BATCH_RECORDS]) for i in batches]
+    hashes, lengths = zip(*parsed, strict=True) if parsed else ((), ())
+    return (
+      np.concatenate([np.empty(0, np.uint64), *hashes]),
+      np.concatenate([np.empty(0, np.int64), *lengths]),
+    )
 
-  def _parsed(self, column: ClassColumn, records: Sequence[bytes], positions: Ints) -> UInts:
+  def _parsed(self, column: ClassColumn, records: Sequence[bytes]) -> tuple[UInts, Ints]:
     with tf.device('CPU'):
       values, row_splits = column.parse(tf.constant(records))
     lengths = np.diff(row_splits)
-    if (lengths == 0).any():
-      at = positions[np.argmax(lengths == 0)]
-      raise DataError(
-        f'feature {column.name!r} has no value in record {at} of {self._path}; key= takes features '
-        f'that all records have'
-      )
     hashes = mix(_hashes(values), _VALUE)
-    if len(hashes) == len(lengths):
-      return hashes
+    if (lengths == 1).all():
+      return hashes, lengths
     place = np.arange(len(hashes)) - np.repeat(row_splits[:-1], lengths)
     placed = np.where(place > 0, mix(hashes ^ place.astype(np.uint64), _LENGTH), hashes)
-    return np.add.reduceat(placed, row_splits[:-1])
+    found = np.zeros(len(lengths), np.uint64)
+    some = np.flatnonzero(lengths)
+    if len(some):
+      found[some] = np.add.reduceat(placed, row_splits[:-1][some])
+    return found, lengths
 
 
 def _hashes(values: npt.NDArray[Any]) -> UInts:

@@ -20,9 +20,11 @@ import xxhash
 from tfx_balance.beam import counters
 from tfx_balance.beam.steps import spread
 from tfx_balance.plan.apportion import tie_break
+from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.number_keys import NumberSample
 from tfx_balance.plan.ranks import Ints, fine_buckets, mix, ranks, record_numbers
 from tfx_balance.plan.sparse_counts import SparseCounts
+from tfx_balance.scan.group_keys import GroupKeys
 from tfx_balance.scan.label_columns import label_columns
 from tfx_balance.scan.record_keys import RecordKeys
 from tfx_balance.scan.record_times import RecordTimes, Times
@@ -70,6 +72,7 @@ class ScannedFile:
     first_bad: Fault of the first of them, '' where there is none.
     times: What is known of the times of its records; None where none are read.
     held: Number of records that were left out because another artifact holds them.
+    without_group: Number of its records without a group, where records are in groups.
   """
 
   file: InputFile
@@ -86,6 +89,7 @@ class ScannedFile:
   first_bad: str
   times: Times | None = None
   held: int = 0
+  without_group: int = 0
 
 
 def scan_files(files: beam.PCollection[InputFile], scan: ScanFile) -> beam.PCollection[ScannedFile]:
@@ -111,6 +115,7 @@ class ScanFile(beam.DoFn):
     by_values: Whether the values of a record identify it, in whatever order its features are.
     time: Feature whose values are the times of records; '' for none.
     labels: Features whose labels make a set, which is one class; none where each is a class.
+    groups: Features that make groups, whose hashes are spilled; None where there are none.
   """
 
   def __init__(
@@ -129,7 +134,9 @@ class ScanFile(beam.DoFn):
     by_values: bool = False,
     time: str = '',
     labels: Sequence[str] = (),
+    groups: GroupBy | None = None,
   ) -> None:
+    self._groups = groups
     self._features = tuple(features)
     self._labels = tuple(labels)
     self._key_features = tuple(key)
@@ -155,8 +162,10 @@ class ScanFile(beam.DoFn):
     )
     keys = self._identity_of(file.path)
     times = RecordTimes(self._time, self._payload, file.path, bad) if self._time else None
+    groups = GroupKeys(self._groups, self._payload, file.path) if self._groups else None
     counted = _Counted()
-    spill = self._keep(file, self._indexed(file, decoder, keys, times, bad, counted), counted)
+    indexed = self._indexed(file, decoder, keys, times, groups, bad, counted)
+    spill = self._keep(file, indexed, counted)
     counters.READ.inc(counted.n_records - len(bad.positions) + (bad.cut_bytes > 0))
     counters.DROPPED.inc(counted.dropped)
     counters.SKIPPED.inc(len(bad.positions))
@@ -174,6 +183,7 @@ class ScanFile(beam.DoFn):
       bad=len(bad.positions),
       first_bad=bad.first,
       times=Times(times.kinds, counted.sample) if times else None,
+      without_group=groups.without if groups else 0,
     )
 
   def _identity_of(self, path: str) -> RecordKeys | RecordValues | None:
@@ -188,6 +198,7 @@ class ScanFile(beam.DoFn):
     decoder: StratumDecoder,
     keys: RecordKeys | RecordValues | None,
     times: RecordTimes | None,
+    groups: GroupKeys | None,
     bad: BadRecords,
     counted: _Counted,
   ) -> Iterator[tuple[Rows, Frames]]:
@@ -200,7 +211,9 @@ class ScanFile(beam.DoFn):
       if times is not None:
         rows = _timed(rows, frames, times)
         counted.draw(rows, file.rank)
+      hashes = groups.hashes(rows, frames) if groups else rows['hash']
       counted.add(rows, int(frames.offsets[-1]), decoder.n_strata)
+      rows['hash'] = hashes
       yield rows, frames
 
   def _keep(

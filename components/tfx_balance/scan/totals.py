@@ -10,10 +10,12 @@ from types import MappingProxyType
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 
 from tfx_balance.beam.steps import summed
 from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.errors import DataError
+from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.scan.record_times import Times
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.strata import MissingLabel
@@ -71,6 +73,26 @@ def check_features(
     raise DataError(f'all {read} records lack a class and missing_label drops them; fill it in')
 
 
+def check_groups(totals: Totals, groups: GroupBy) -> None:
+  """Checks that records have groups, where those without one are not refused.
+
+  Raises:
+    DataError: if a feature does not exist, or all records are dropped.
+  """
+  drops = groups.missing == 'drop'
+  n = totals.n_records + (totals.without_group if drops else 0)
+  if totals.without_group < n or not n:
+    return
+  for name in groups.features:
+    if name not in totals.feature_names:
+      known = ', '.join(sorted(totals.feature_names)) or 'none'
+      raise DataError(
+        f'feature {name!r} is in none of the {n} records; group_by= takes one of: {known}'
+      )
+  if drops:
+    raise DataError(f'all {n} records lack a group and missing_group drops them; fill it in')
+
+
 @dataclass
 class Totals:
   """What all the files hold together.
@@ -81,6 +103,7 @@ class Totals:
     missing_in: File and position of a record without a feature, by feature.
     first_bad: Rank of the first file with bad records, and fault of its first one.
     times: What is known of the times of records; None where none are read.
+    without_group: Number of records without a group.
   """
 
   counts: list[StratumCounts] = field(default_factory=list)
@@ -94,6 +117,7 @@ class Totals:
   first_bad: tuple[int, str] | None = None
   times: Times | None = None
   held: int = 0
+  without_group: int = 0
 
   def __post_init__(self) -> None:
     self._waiting = sum(map(len, self.counts))  # rows that are not summed yet
@@ -129,8 +153,13 @@ class Totals:
   @classmethod
   def of(cls, scanned: ScannedFile) -> Totals:
     """Returns the totals of one file."""
+    counts = StratumCounts(scanned.strata, scanned.records, scanned.stratum_bytes)
+    if scanned.without_group:  # of some strata all records may be dropped
+      held = np.flatnonzero(scanned.records)
+      columns = (scanned.records[held], scanned.stratum_bytes[held])
+      counts = StratumCounts(scanned.strata.take(held), *columns)
     return cls(
-      [StratumCounts(scanned.strata, scanned.records, scanned.stratum_bytes)],
+      [counts],
       dropped=scanned.dropped,
       n_bytes=scanned.n_bytes,
       n_files=1,
@@ -141,6 +170,7 @@ class Totals:
       first_bad=(scanned.file.rank, scanned.first_bad) if scanned.bad else None,
       times=scanned.times,
       held=scanned.held,
+      without_group=scanned.without_group,
     )
 
   def merge(self, other: Totals) -> Totals:
@@ -152,6 +182,7 @@ class Totals:
     self.dropped += other.dropped
     self.bad += other.bad
     self.held += other.held
+    self.without_group += other.without_group
     self.first_bad = min(filter(None, (self.first_bad, other.first_bad)), default=None)
     if other.times is not None:
       self.times = self.times.merge(other.times) if self.times else other.times

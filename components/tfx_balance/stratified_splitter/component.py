@@ -79,6 +79,8 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
     embargo_records: int = 0,
     multilabel: bool = False,
     extend: types.BaseChannel | None = None,
+    group_by: Sequence[str] | str | None = None,
+    missing_group: str = 'error',
   ):
     """Makes the component; any argument but a channel may be a RuntimeParameter of str or int.
 
@@ -137,6 +139,12 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
         near as they can. `examples` may hold the new records or all so far: a record that the
         earlier output holds, by `key` or `identity`, is not taken again. Without an artifact in
         the channel the split is a new one.
+      group_by: Feature or features that make groups, such as a patient: all records with equal
+        values of them are in one split. Classes and splits are as near to their shares as groups
+        allow, by a search; where one is a record or more from its ideal, a warning names the
+        furthest.
+      missing_group: Treatment of records without a value of `group_by`: 'error', 'own', a group of
+        its own for each (equal records make one), or 'drop'.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -158,6 +166,8 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       embargo=embargo,
       embargo_records=embargo_records,
       multilabel=multilabel,
+      group_by=group_by,
+      missing_group=missing_group,
       input_splits=input_splits,
       seed=seed,
       missing_label=missing_label,

@@ -12,7 +12,7 @@ from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.split_plan import SplitPlan, plan_splits
 from tfx_balance.scan.scan import ScanFile, ScannedFile
 from tfx_balance.scan.stratum_columns import StratumColumns
-from tfx_balance.scan.totals import Totals, check_features
+from tfx_balance.scan.totals import Totals, check_features, check_groups
 from tfx_balance.shuffle.output_layout import OutputLayout
 from tfx_balance.shuffle.ranges import FileGroup
 from tfx_balance.shuffle.select import FileAssigner, Selection
@@ -86,6 +86,7 @@ def new_scan(request: SplitRequest) -> ScanFile:
     # Ranks are counted as they are read where they alone decide.
     **({'time': order.feature} if order else {'purpose': PURPOSE}),
     labels=request.parameters.labels,
+    groups=request.parameters.groups,
   )
 
 
@@ -104,7 +105,7 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
     parameters.shares,
     parameters.seed,
     parameters.predefined,
-    stable=parameters.mode == 'stable',
+    stable=parameters.mode == 'stable' or parameters.groups is not None,
   )
   return make_job(totals, request, plan, {'': counts.strata}, plan.quotas)
 
@@ -113,6 +114,8 @@ def check_totals(totals: Totals, request: SplitRequest) -> None:
   """Checks that the input can be split; raises a DataError as `plan_job` says."""
   parameters = request.parameters
   totals.check_bad(parameters.reading.max_bad_records)
+  if parameters.groups:
+    check_groups(totals, parameters.groups)
   told = parameters.predefined
   optional = {told.feature: 'split_by'} if told else {}
   features, labels = parameters.features, parameters.labels

@@ -21,6 +21,7 @@ from tfx_balance.exec_properties import (
   optional_text,
   read_options,
 )
+from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.split_modes import check_modes
 from tfx_balance.plan.split_shares import (
   DEFAULT_SPLITS,
@@ -59,6 +60,7 @@ class SplitterParameters:
     by_values: Whether the values of a record identify it; else its bytes do, or `key`.
     labels: The features whose labels make a set, which is the class; none where each is a class.
     extends: Whether there is an artifact whose records stay in their splits.
+    groups: Features that make groups, each of which is in one split; None for no groups.
   """
 
   TYPES: ClassVar[dict[str, type]] = {
@@ -80,6 +82,8 @@ class SplitterParameters:
     'embargo': str,
     'embargo_records': int,
     'multilabel': int,
+    'group_by': str,
+    'missing_group': str,
   }
 
   features: tuple[str, ...]
@@ -96,6 +100,7 @@ class SplitterParameters:
   order: TimeOrder | None
   labels: tuple[str, ...]
   extends: bool
+  groups: GroupBy | None
 
   @classmethod
   def decode(cls, properties: Mapping[str, Any], extends: bool = False) -> SplitterParameters:
@@ -121,6 +126,10 @@ class SplitterParameters:
       from_json('embargo', properties.get('embargo', 0), numbers.Real),
       properties.get('embargo_records', 0),
     )
+    groups = GroupBy.parse(
+      optional_names('group_by', properties.get('group_by')),
+      properties.get('missing_group', 'error'),
+    )
     asked = {
       'counts': bool(shares.counts),
       'mode': mode == 'stable',
@@ -130,6 +139,7 @@ class SplitterParameters:
       'order_by': order,
       'extend': extends,
       'multilabel': check_flag('multilabel', properties.get('multilabel', 0)),
+      'group_by': groups,
     }
     check_modes([name for name, is_asked in asked.items() if is_asked])
     features = names('stratify_by', properties['stratify_by'])
@@ -159,6 +169,7 @@ class SplitterParameters:
       order=order,
       labels=labels,
       extends=extends,
+      groups=groups,
     )
 
   @property
@@ -182,6 +193,7 @@ class SplitterParameters:
       **({'mode': self.mode} if self.mode != 'exact' else {}),
       **(self.order.describe() if self.order else {}),
       **({'multilabel': True} if self.labels else {}),
+      **(self.groups.describe() if self.groups else {}),
       'input_splits': None if self.input_splits is None else list(self.input_splits),
       'seed': self.seed,
       'missing_label': self.missing,

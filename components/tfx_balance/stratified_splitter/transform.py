@@ -4,11 +4,13 @@ files ── ScanFile ──┬── Totals ── SplitJob
                     ├── Thresholds
                     └── AssignSplits ── ranges ── GatherRanges ── publish, with the sidecar
 
-In the order of time, the times of the cuts and their ties come before the thresholds.
+In the order of time, the times of the cuts and their ties come before the thresholds; groups are
+counted and planned instead, see grouped.py.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import attrgetter
@@ -21,10 +23,12 @@ from tfx_balance.plan.stable_splits import stable_thresholds
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.spill import assigned_rows
 from tfx_balance.scan.totals import sum_groups
+from tfx_balance.shuffle.group_columns import Column
 from tfx_balance.shuffle.ranges import COUNTS, FilesKey, RangeFinder, SpillRanges, gather_ranges
 from tfx_balance.shuffle.select import find_file_thresholds
 from tfx_balance.shuffle.time_search import find_ties
 from tfx_balance.stratified_splitter.extension import plan_extension
+from tfx_balance.stratified_splitter.grouped import plan_grouped_job, plan_in_beam
 from tfx_balance.stratified_splitter.held_records import leave_out_held
 from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, new_scan, plan_job
 from tfx_balance.stratified_splitter.ordered import plan_ordered_job
@@ -53,6 +57,17 @@ class AssignSplits(beam.DoFn):
     yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, assigner.counts))
 
 
+class AssignGroups(beam.DoFn):
+  """Does as `AssignSplits`, given a file and the splits of its groups."""
+
+  def process(
+    self, joined: tuple[ScannedFile, list[Column]], job: SplitJob
+  ) -> Iterator[tuple[FilesKey, SpillRanges] | beam.pvalue.TaggedOutput]:
+    scanned, columns = joined
+    with contextlib.ExitStack() as stack:
+      yield from AssignSplits().process(scanned, job, columns, stack)
+
+
 @dataclass
 class StratifiedSplit(beam.PTransform):
   """Turns input files into split files, which wait to be published.
@@ -73,16 +88,20 @@ class StratifiedSplit(beam.PTransform):
       scanned = leave_out_held(scanned, request)
       job = sum_groups(scanned, lambda groups: plan_extension(groups, request), request.n_files)
     else:
-      plan = plan_ordered_job if given.order else plan_job
+      plan = plan_grouped_job if given.groups else plan_ordered_job if given.order else plan_job
       job = sum_groups(scanned, lambda totals: plan(totals[''], request), request.n_files)
-    if given.mode == 'stable':
+    assign, found = AssignSplits(), []
+    if given.groups:
+      job, scanned = plan_in_beam(scanned, job)
+      assign = AssignGroups()
+    elif given.mode == 'stable':
       found = [job | 'Thresholds' >> beam.Map(lambda job: stable_thresholds(job.plan))]
     else:
       selection = job | 'Selection' >> beam.Map(attrgetter('selection'))
       searched = (scanned, selection, request.n_files)
       found = find_ties(*searched) if given.order else [find_file_thresholds(*searched)]
     assigned = scanned | 'AssignSplits' >> beam.ParDo(
-      AssignSplits(), beam.pvalue.AsSingleton(job), *map(beam.pvalue.AsSingleton, found)
+      assign, beam.pvalue.AsSingleton(job), *map(beam.pvalue.AsSingleton, found)
     ).with_outputs(COUNTS, main='ranges')
     seed = request.parameters.seed
     job, counts, files = gather_ranges(assigned, job, request.n_files, request.work_dir, seed)

@@ -1,0 +1,206 @@
+"""Groups of records brought together in Beam, as columns in work files, and their splits back.
+
+    scanned files ── count_groups ── parts of groups ── split_part ── splits by file
+
+A part is a range of the numbers of groups. What a file knows of a part, its groups, their strata
+and numbers of records, block by block, is a range of a work file; what comes back is the split of
+each of these groups, in the same order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.plan.group_table import ENTRY, Entries, GroupPart, count_entries, group_numbers
+from tfx_balance.plan.ranks import Ints, UInts
+from tfx_balance.plan.sparse_counts import SparseCounts
+from tfx_balance.scan.scan import ScannedFile
+from tfx_balance.shuffle.ranges import RangePacker
+from tfx_balance.tfrecord.packed import PackedFile, local_copy
+from tfx_balance.tfrecord.work_files import create_as_is, fill, new_work_file, open_as_is
+from tfx_balance.tfrecord.work_folder import scratch_folder
+
+PART_RECORDS = 1 << 20
+"""Records of a part, about: an entry takes 20 bytes, and up to 100 while it is sorted."""
+MOST_PARTS = 64
+"""Parts of the largest input: each is an element for each file."""
+_SPLIT = np.dtype('<u2')
+
+
+def n_parts(n_records: int) -> int:
+  """Returns the number of parts of the groups of so many records, a power of 2.
+
+  >>> n_parts(0), n_parts(5_000_000), n_parts(10**12)
+  (1, 8, 64)
+  """
+  return min(MOST_PARTS, 1 << (n_records // PART_RECORDS).bit_length())
+
+
+def _cuts(groups: UInts, parts: int) -> Ints:
+  """Returns where each part begins in ascending groups, and their number: int64 [parts + 1]."""
+  firsts = np.array([part * 2**64 // parts for part in range(parts)], np.uint64)
+  return np.append(np.searchsorted(groups, firsts), len(groups)).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+  """What there is of a part for one file, or of a file in one part: runs of a work file.
+
+  Attributes:
+    rank: Number of the file.
+    name: Path of the file.
+    part: Number of the part.
+    file: Work file that has the runs.
+    runs: First value and end of the run of each block: int64 [blocks, 2].
+  """
+
+  rank: int
+  name: str
+  part: int
+  file: str | PackedFile
+  runs: Ints
+
+
+@contextlib.contextmanager
+def _opened(file: str | PackedFile) -> Iterator[BinaryIO]:
+  """Opens a work file, or a local copy of what there is of it."""
+  if isinstance(file, str):
+    with open_as_is(file) as stream:
+      yield stream
+    return
+  with local_copy() as copy:
+    file.fetch(copy)
+    yield copy
+
+
+def _read(stream: BinaryIO, run: Ints, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+  """Returns the values of a run, a first one and an end."""
+  first, end = run.tolist()
+  found = np.empty(end - first, dtype)
+  if len(found):
+    stream.seek(first * dtype.itemsize)
+    fill(stream, found.view(np.uint8), 'a work file')
+  return found
+
+
+def _blocks(column: Column) -> list[Entries]:
+  """Returns the entries of a file in a part, block by block."""
+  with _opened(column.file) as stream:
+    return [_read(stream, run, ENTRY) for run in column.runs]
+
+
+def count_groups(
+  scanned: ScannedFile, rows: Ints, seed: int, parts: int, work_dir: str
+) -> Iterator[Column]:
+  """Yields the entries of a file's groups, part by part.
+
+  Args:
+    scanned: File whose records are spilled with the hashes of their groups.
+    rows: Row of the stratum of each code: int64 [strata].
+    seed: Seed of the order of groups.
+    parts: Number of parts.
+    work_dir: Folder of work files.
+  """
+  cuts, first = [], 0
+  with scratch_folder(work_dir) as folder:
+    path = new_work_file(folder, f'groups-{scanned.spill.rank:05d}')
+    with create_as_is(path) as file:
+      for index in scanned.spill.index('hash', 'code', 'position'):
+        numbers = group_numbers(index['hash'], seed)
+        entries = count_entries(numbers, rows[index['code']], index['position'])
+        file.write(entries.view(np.uint8).data)
+        cuts.append(first + _cuts(entries['group'], parts))
+        first += len(entries)
+    table = np.array(cuts, np.int64).reshape(-1, parts + 1)
+    with RangePacker(path, work_dir) as packer:
+      for part in range(parts):
+        runs = table[:, part : part + 2]
+        some = runs[runs[:, 0] < runs[:, 1]]
+        if len(some):
+          packed = packer.pack(some * ENTRY.itemsize)
+          yield Column(scanned.spill.rank, scanned.file.path, part, packed, runs)
+
+
+def build_part(columns: Sequence[Column], told: Ints) -> GroupPart:
+  """Returns the groups of a part; raises DataError as `GroupPart` does."""
+  entries = [np.concatenate(_blocks(column)) for column in columns]
+  return GroupPart(entries, [column.name for column in columns], told)
+
+
+def return_splits(
+  part: GroupPart, split: Ints, columns: Sequence[Column], work_dir: str
+) -> Iterator[Column]:
+  """Yields the splits of the groups of a part by file, in the order of what it has of them.
+
+  Args:
+    part: The groups.
+    split: Split of each: int64 [n].
+    columns: What the files have of them.
+    work_dir: Folder of work files.
+  """
+  first, found = 0, []
+  with scratch_folder(work_dir) as folder:
+    path = new_work_file(folder, f'group-splits-{columns[0].part:05d}')
+    with create_as_is(path) as file:
+      for column in columns:
+        ends = [first]
+        for entries in _blocks(column):
+          groups = entries['group'][np.flatnonzero(_is_new(entries['group']))]
+          file.write(split[np.searchsorted(part.groups, groups)].astype(_SPLIT).view('u1').data)
+          first += len(groups)
+          ends.append(first)
+        found.append((column, np.stack([ends[:-1], ends[1:]], axis=1)))
+    with RangePacker(path, work_dir) as packer:
+      for column, runs in found:
+        whole = np.array([[runs[0, 0], runs[-1, 1]]]) * _SPLIT.itemsize
+        yield Column(column.rank, column.name, column.part, packer.pack(whole), runs)
+
+
+def _is_new(groups: UInts) -> npt.NDArray[np.bool_]:
+  """Returns whether each of ascending groups is another one than the one before: bool [n]."""
+  return np.append(True, groups[1:] != groups[:-1])[: len(groups)]
+
+
+class GroupAssigner:
+  """Tells the row and the split of each record of one file, a block at a time, in their order."""
+
+  def __init__(
+    self,
+    columns: Sequence[Column],
+    stack: contextlib.ExitStack,
+    rows: Ints,
+    seed: int,
+    shape: tuple[int, ...],
+  ) -> None:
+    """Takes the splits of the file's groups.
+
+    Args:
+      columns: Splits, part by part.
+      stack: What closes the files that are read.
+      rows: Row of the stratum of each code: int64 [strata].
+      seed: Seed of the order of groups.
+      shape: Numbers of strata and splits.
+    """
+    self._streams = [(stack.enter_context(_opened(each.file)), each.runs) for each in columns]
+    self._rows, self._seed = rows, seed
+    self._block = 0
+    self.counts = SparseCounts.count(shape, np.empty(0, np.int64))
+
+  def assign(self, index: npt.NDArray[np.void]) -> tuple[Ints, Ints]:
+    """Returns rows and splits of the records of the next block: int64 [n]."""
+    own = [_read(stream, runs[self._block], _SPLIT) for stream, runs in self._streams]
+    self._block += 1
+    groups, which = np.unique(group_numbers(index['hash'], self._seed), return_inverse=True)
+    splits = np.concatenate(own).astype(np.int64)
+    assert len(splits) == len(groups)
+    rows, found = self._rows[index['code']], splits[which.reshape(-1)]
+    shape = self.counts.shape
+    more = SparseCounts.count(shape, rows * shape[1] + found)
+    self.counts = SparseCounts.merge([self.counts, more])
+    return rows, found

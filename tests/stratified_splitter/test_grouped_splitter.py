@@ -1,0 +1,204 @@
+"""StratifiedSplitter with group_by: whole groups, whatever the order, the files and the runner."""
+
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tfx_balance import StratifiedSplitter
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.plan import group_table
+from tfx_balance.plan.group_by import GroupBy
+from tfx_balance.plan.split_shares import PredefinedSplits, SplitShares
+from tfx_balance.scan import spill
+from tfx_balance.shuffle import group_columns
+
+from tests.helpers_checks import assert_conserved, read_sidecar
+from tests.helpers_examples import all_bytes, as_sets, example, in_shards, read_splits, value_of
+from tests.helpers_pipeline import WORKER_PROCESS, execute, importer, input_artifact, run_pipeline
+from tests.helpers_split import run_split
+
+BY_PATIENT = GroupBy(('patient',))
+WEIGHTS = {'train': 8, 'eval': 1, 'test': 1}
+
+
+def patients(n_groups, seed=0, n_classes=2, **features):
+  """Returns records of patients, of several classes each."""
+  rng = np.random.default_rng(seed)
+  of_record = np.repeat(np.arange(n_groups), rng.poisson(4, n_groups) + 1)
+  labels = (rng.random(len(of_record)) ** 2 * n_classes).astype(int)
+  order = rng.permutation(len(of_record))
+  return [
+    example(label=int(labels[i]), patient=f'p{of_record[i]}', id=int(i), **features) for i in order
+  ]
+
+
+def groups_of(splits, name='patient'):
+  return {split: {value_of(record, name) for record in found} for split, found in splits.items()}
+
+
+def assert_whole(splits, name='patient'):
+  found = list(groups_of(splits, name).values())
+  assert sum(map(len, found)) == len(set().union(*found))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+  data=st.data(),
+  rows=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 8)), min_size=1, max_size=40),
+  seed=st.integers(0, 9),
+)
+def test_no_group_is_in_two_splits_whatever_order_and_files(data, rows, seed):
+  records = [example(label=label, patient=group) for label, group in rows]
+  found = []
+  for _ in range(2):
+    edges = sorted(data.draw(st.lists(st.integers(0, len(records)), max_size=3)))
+    shards = [records[low:high] for low, high in pairwise([0, *edges, len(records)])]
+    with tempfile.TemporaryDirectory() as folder:
+      splits = run_split(Path(folder), shards, {'a': 3, 'b': 1}, seed=seed, groups=BY_PATIENT)
+    assert_conserved(splits, records)
+    assert_whole(splits)
+    found.append(as_sets(splits))
+    records = data.draw(st.permutations(records))
+  assert found[0] == found[1]
+
+
+def test_parts_and_blocks_and_histograms_that_are_too_many(tmp_path, monkeypatch):
+  records = patients(500, n_classes=3)
+  whole = run_split(tmp_path / 'whole', in_shards(records, 3), WEIGHTS, groups=BY_PATIENT)
+  monkeypatch.setattr(spill, 'BLOCK_BYTES', 5_000)
+  blocks = run_split(tmp_path / 'blocks', in_shards(records, 3), WEIGHTS, groups=BY_PATIENT)
+  assert as_sets(whole) == as_sets(blocks)
+  monkeypatch.setattr(group_columns, 'PART_RECORDS', 300)
+  parts = run_split(tmp_path / 'parts', in_shards(records, 2), WEIGHTS, groups=BY_PATIENT)
+  assert as_sets(whole) == as_sets(parts)
+  monkeypatch.setattr(group_table, 'MOST_HISTOGRAMS', 30)
+  few = [
+    run_split(tmp_path / f'few{n}', in_shards(records, n), WEIGHTS, groups=BY_PATIENT)
+    for n in (1, 4)
+  ]
+  assert as_sets(few[0]) == as_sets(few[1])
+  assert_whole(few[0])
+  assert_conserved(few[0], records)
+
+
+def test_the_sidecar_tells_counts_and_what_groups_prevent(tmp_path):
+  records = [example(label=0, patient='large', id=i) for i in range(90)]
+  records += [example(label=1, patient=f'p{i}', id=i) for i in range(10)]
+  splits = run_split(tmp_path, [records], {'train': 1, 'test': 1}, groups=BY_PATIENT)
+  assert sorted(map(len, splits.values())) == [10, 90]
+  sidecar = read_sidecar(tmp_path / 'out')
+  assert sidecar['parameters']['group_by'] == ['patient']
+  told = '; '.join(sidecar['warnings'])
+  assert 'records of class 0, ideally 45' in told
+  assert 'has 90 records, more than any split should have' in told
+  assert 'the group of record ' in told
+
+
+def test_several_hundred_groups_are_within_one_record_and_nothing_is_told(tmp_path):
+  splits = run_split(tmp_path, [patients(400)], WEIGHTS, groups=BY_PATIENT)
+  assert_whole(splits)
+  assert read_sidecar(tmp_path / 'out')['warnings'] == []
+
+
+@pytest.mark.parametrize('missing', ['own', 'drop'])
+def test_records_without_a_group(tmp_path, missing):
+  lone = [example(label=1, id=i) for i in range(20)] + [example(label=7, id=1)]
+  grouped = patients(50)
+  groups = GroupBy(('patient',), missing)
+  splits = run_split(tmp_path, in_shards(grouped + lone, 2), WEIGHTS, groups=groups)
+  assert_conserved(splits, grouped + lone if missing == 'own' else grouped)
+  sidecar = read_sidecar(tmp_path / 'out')
+  verb = 'make groups of their own' if missing == 'own' else 'were dropped'
+  assert f'21 records without a group {verb}' in sidecar['warnings']
+  assert not any('without a class' in warning for warning in sidecar['warnings'])
+  classes = [row['stratum'][0]['value'] for row in sidecar['strata']]
+  assert classes == ([0, 1, 7] if missing == 'own' else [0, 1])
+
+
+@pytest.mark.parametrize(
+  ('groups', 'message'),
+  [
+    (BY_PATIENT, "feature 'patient' has no value in record 3 of .*missing_group='own'"),
+    (GroupBy(('patiant',), 'own'), "feature 'patiant' is in none of the 8 records; group_by="),
+    (GroupBy(('patiant',), 'drop'), "feature 'patiant' is in none of the 8 records; group_by="),
+  ],
+)
+def test_groups_that_are_not_there(tmp_path, groups, message):
+  records = [example(label=i % 2, patient='p') for i in range(8)]
+  records[3] = example(label=1)
+  with pytest.raises(DataError, match=message):
+    run_split(tmp_path, [records], WEIGHTS, groups=groups)
+
+
+def test_several_features_make_a_group_and_the_fingerprint_is_of_records(tmp_path):
+  records = [example(label=i % 2, site=i % 5, patient=i % 12, id=i) for i in range(240)]
+  by_both = GroupBy(('site', 'patient'))
+  splits = run_split(tmp_path / 'a', [records], WEIGHTS, groups=by_both)
+  pairs = [
+    {(value_of(r, 'site'), value_of(r, 'patient')) for r in found} for found in splits.values()
+  ]
+  assert sum(map(len, pairs)) == 60
+  run_split(tmp_path / 'b', [records], WEIGHTS)
+  one, two = (read_sidecar(tmp_path / name / 'out')['input'] for name in 'ab')
+  assert one == two
+
+
+def test_folds_of_groups(tmp_path):
+  shares = SplitShares.parse(folds=3)
+  splits = run_split(tmp_path, [patients(120)], shares=shares, groups=BY_PATIENT)
+  assert sorted(splits) == ['fold-0', 'fold-1', 'fold-2', 'test']
+  assert_whole(splits)
+
+
+def test_predefined_splits_take_whole_groups_and_two_are_refused(tmp_path):
+  told = [example(label=i % 2, patient=f't{i % 9}', set='test', id=i) for i in range(40)]
+  mixed = [example(label=0, patient=f't{i}', set='none', id=i) for i in range(9)]
+  others = patients(200, set='none')
+  arguments = {
+    'features': ('label', 'set'),
+    'predefined': PredefinedSplits('set', {'test': 'test'}, False),
+    'groups': BY_PATIENT,
+  }
+  records = told + mixed + others
+  splits = run_split(tmp_path / 'one', in_shards(records, 3), WEIGHTS, **arguments)
+  assert_whole(splits)
+  assert_conserved(splits, records)
+  assert {f't{i}'.encode() for i in range(9)} <= groups_of(splits)['test']
+  arguments['predefined'] = PredefinedSplits('set', {'test': 'test', 'none': 'train'}, True)
+  with pytest.raises(DataError, match='9 groups have records with different predefined splits'):
+    run_split(tmp_path / 'two', [records], WEIGHTS, **arguments)
+
+
+def test_two_runners_give_the_same_sets_and_stock_components_read_them(tmp_path):
+  records = patients(300, n_classes=3)
+  artifact = input_artifact(tmp_path / 'in', {'all': in_shards(records, 4)})
+  arguments = {'group_by': 'patient', 'seed': 3}
+  source = importer(artifact)
+  splitter = StratifiedSplitter(examples=source.outputs['result'], **arguments)
+  published = run_pipeline(tmp_path / 'two', [source, splitter], WORKER_PROCESS)
+  (two,) = published.of_node('StratifiedSplitter')
+  one = execute(StratifiedSplitter, [artifact], tmp_path / 'one', **arguments)
+  assert all_bytes(one.uri) == all_bytes(two.uri)
+  splits = read_splits(two.uri)
+  assert_whole(splits)
+  assert_conserved(splits, records)
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    ({'missing_group': 'own'}, 'missing_group=.own. is of group_by='),
+    ({'group_by': 'p', 'missing_group': 'skip'}, 'missing_group='),
+    ({'group_by': 'p', 'mode': 'stable'}, 'group_by= and mode= do not combine'),
+    ({'group_by': 'p', 'order_by': 't'}, 'group_by= and order_by= do not combine'),
+    ({'group_by': 'p', 'multilabel': True}, 'group_by= and multilabel= do not combine'),
+  ],
+)
+def test_arguments_are_checked_when_the_component_is_made(tmp_path, arguments, message):
+  source = importer(input_artifact(tmp_path, {'all': [[]]}))
+  with pytest.raises(ConfigError, match=message):
+    StratifiedSplitter(examples=source.outputs['result'], **arguments)
