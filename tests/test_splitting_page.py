@@ -42,6 +42,7 @@ CHANNEL = channel_utils.as_channel([standard_artifacts.Examples()])
 ASKED = {
   'extend': {'extend': CHANNEL},
   'multilabel': {'multilabel': True},
+  'group_by': {'group_by': 'patient'},
   'identity': {'identity': 'values'},
   'key': {'key': 'id'},
   'mode': {'mode': 'stable'},

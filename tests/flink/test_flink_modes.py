@@ -28,6 +28,7 @@ MODES = {
   },
   'order': {'order_by': 'time', 'embargo': 3},
   'labels': {'stratify_by': 'tags', 'multilabel': True},
+  'groups': {'group_by': 'patient'},
   'stable': {'mode': 'stable', 'key': ['id']},
   'values': {'identity': 'values'},
 }
@@ -41,6 +42,7 @@ def make_records():
       label=(0, 0, 0, 1, 1, 2)[i % 6],
       id=i,
       time=i * i % 997,
+      patient=i * 7 % 300,
       tags=['abcd'[j] for j in range(4) if i % (j + 2) < 2],
       site=('x', 'y', 'z')[i % 7 % 3],
       set='t' if i % 11 == 0 else 'none',
