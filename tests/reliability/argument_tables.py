@@ -192,7 +192,7 @@ def plan_apis() -> Iterator[Api]:
       'embargo_records': frozenset({'0'}),
       'multilabel': FLAG,
     },
-    data=frozenset({'labels'}),
+    data=frozenset({'labels', 'multilabel'}),
   )
   yield Api(
     'stratified_indices, counts',
