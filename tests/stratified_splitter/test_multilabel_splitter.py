@@ -264,3 +264,18 @@ def test_labels_are_counted_in_other_modes(tmp_path, arguments):
     for name, part in splits.items():
       held = sum(row.stratum[0].value in labels_of(record) for record in part)
       assert row.splits[name].records == held
+
+
+def test_many_sets_are_not_listed_but_labels_are(tmp_path, monkeypatch):
+  monkeypatch.setattr('tfx_balance.documents.descriptions._MOST_LISTED_SETS', 10)
+  records = [*tagged(200), example(id=200), example(id=201)]
+  splits = run_split(tmp_path, [records], SPLITS, **TAGS)
+  text = (tmp_path / 'out' / 'class_distribution.json').read_text()
+  sidecar = ClassDistribution.from_json(text, 'sidecar')
+  assert sidecar.strata == ()
+  assert len(sidecar.labels) == 12
+  assert sidecar.dumps() == text
+  assert any('label sets are too many to be listed' in warning for warning in sidecar.warnings)
+  assert sidecar.tallies('tags', list(SPLITS)) is None
+  for name, part in splits.items():
+    assert sidecar.splits[name].unlabelled == sum(not labels_of(record) for record in part)

@@ -56,6 +56,7 @@ class SplitRecords:
     imbalance_ratio: Largest class over smallest; None where a class is absent.
     file_bytes: File name to bytes as stored; None where it is not known.
     embargoed: Number of records left out because they are too close before a later split.
+    unlabelled: Number of records without labels; None where classes are no sets of labels.
   """
 
   records: Count
@@ -63,6 +64,7 @@ class SplitRecords:
   imbalance_ratio: float | None = None
   file_bytes: Mapping[str, Count] | None = None
   embargoed: Count | None = None
+  unlabelled: Count | None = None
 
   def to_json(self) -> dict[str, Any]:
     """Returns JSON data."""
@@ -163,6 +165,7 @@ class ClassDistribution:
     warnings: Sentences for people.
     margins: Largest deviation of each feature but the first, where strata are made of several.
     labels: What was written of each label, in canonical order, where classes are sets of labels.
+      Where these are many, they are not listed in `strata`.
   """
 
   FORMAT: ClassVar[str] = 'tfx_balance.class_distribution'
@@ -191,6 +194,8 @@ class ClassDistribution:
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
       raise DataError(f'parameters.stratify_by is {names!r}, and must be a list of texts')
     features = self.features
+    if self.labels and not self.strata:
+      return
     sums = dict.fromkeys(self.splits, 0)
     for i, row in enumerate(self.strata):
       if len(row.stratum) != len(features) or not row.splits.keys() <= sums.keys():
@@ -230,6 +235,8 @@ class ClassDistribution:
       label: Feature that holds the class; one of several that strata are made of will do.
       splits: Names of the splits to count.
     """
+    if self.labels and not self.strata:
+      return None
     if label not in self.features or not self.splits.keys() >= set(splits):
       return None
     at = self.features.index(label)

@@ -31,6 +31,7 @@ from tfx_balance.plan.split_plan import GroupSummary, SplitPlan
 from tfx_balance.plan.stable_splits import deviation
 
 _SHOWN_CLASSES = 5  # in a warning; the cells have them all
+_MOST_LISTED_SETS = 10_000  # of labels, in a sidecar: 200,000 would take 120 MB
 
 
 def describe_split(
@@ -51,6 +52,8 @@ def describe_split(
   predefined_sums = plan.quotas[plan.predefined].sum(axis=0).tolist()
   lost = [None] * len(columns) if plan.embargoed is None else plan.embargoed.sum(axis=0).tolist()
   labels = label_rows(plan)
+  unlabelled: Sequence[int | None] = plan.unlabelled() or [None] * len(columns)
+  listed = len(records) if not labels or len(records) <= _MOST_LISTED_SETS else 0
   ratios = [
     _finite(imbalance_ratio([row.splits[name].records for row in labels] if labels else column))
     for name, column in zip(plan.splits, columns, strict=True)
@@ -68,17 +71,21 @@ def describe_split(
         ratio,
         files.get(name),
         n_lost,
+        n_unlabelled,
       )
-      for name, column, share, n_predefined, ratio, n_lost in zip(
-        plan.splits, columns, plan.shares, predefined_sums, ratios, lost, strict=True
+      for name, column, share, n_predefined, ratio, n_lost, n_unlabelled in zip(
+        plan.splits, columns, plan.shares, predefined_sums, ratios, lost, unlabelled, strict=True
       )
     },
     tuple(
       StratumRecords(stratum, n, dict(zip(plan.splits, map(cell, row, ideal), strict=True)))
-      for stratum, n, row, ideal in zip(plan.strata, records, quotas, ideals, strict=True)
+      for stratum, n, row, ideal in zip(
+        plan.strata[:listed], records[:listed], quotas[:listed], ideals[:listed], strict=True
+      )
     ),
     tuple(passed_through),
     (
+      *([] if listed else [f'{len(records)} label sets are too many to be listed one by one']),
       *_in_time(plan, parameters),
       *(_extended(plan, source) if source.extended is not None else ()),
       *(_by_chance(plan) if parameters.get('mode') == 'stable' else ()),

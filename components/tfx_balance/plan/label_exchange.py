@@ -157,9 +157,16 @@ class _Search:
       back = coming[np.argsort(costs_back, kind='stable')[:_TRIED_TOGETHER]]
       tries = list(itertools.product(there.tolist(), back.tolist()))
     else:
-      there = _best(leaving, costs_there, n_groups, key)
-      back = _best(coming, costs_back, n_groups, key)
-      tries = [pair for pair in zip(there.tolist(), back.tolist(), strict=True) if min(pair) >= 0]
+      there, back = (
+        _best(costs_there, leaving, n_groups, key),
+        _best(costs_back, coming, n_groups, key),
+      )
+      both = np.flatnonzero((there >= 0) & (back >= 0))
+      there, back = there[both], back[both]
+      # Items of both sets stay, which saves twice their weights, at most those of one set.
+      saved = 2 * np.minimum(self._sizes[leaving[there]], self._sizes[coming[back]])
+      both = np.flatnonzero(costs_there[there] + costs_back[back] < saved)
+      tries = list(zip(leaving[there[both]].tolist(), coming[back[both]].tolist(), strict=True))
     return self._exchange(first, second, tries, before)
 
   def _exchange(self, first: int, second: int, tries: list[tuple[int, int]], before: Ints) -> int:
@@ -195,12 +202,12 @@ class _Search:
     return set(self._items[self._starts[row] : self._starts[row + 1]].tolist())
 
 
-def _best(which: Ints, costs: Ints, n_groups: int, key: int) -> Ints:
-  """Returns the set of least cost of each random group, -1 of an empty one: int64 [groups].
+def _best(costs: Ints, which: Ints, n_groups: int, key: int) -> Ints:
+  """Returns the place of the least cost in each random group, -1 of an empty one: int64 [groups].
 
   Args:
-    which: Numbers of sets.
-    costs: Cost of each.
+    costs: Costs of sets.
+    which: Number of each set, by which groups are drawn.
     n_groups: Number of groups.
     key: Key of the draw.
   """
@@ -209,5 +216,5 @@ def _best(which: Ints, costs: Ints, n_groups: int, key: int) -> Ints:
   order = np.lexsort((costs, groups))
   filled, places = np.unique(groups[order], return_index=True)
   found = np.full(n_groups, -1, np.int64)
-  found[filled] = which[order[places]]
+  found[filled] = order[places]
   return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -172,7 +173,7 @@ class SplitPlan:
 
   def labels(self) -> list[LabelCounts]:
     """Returns the counts of each label, in canonical order; none where classes are no sets."""
-    sets = label_sets(self.strata)
+    sets = self._label_sets
     if sets is None:
       return []
     fixed = np.where(self.predefined[:, None], self.quotas, 0)
@@ -186,6 +187,18 @@ class SplitPlan:
       )
       for label, (n,), row, told in zip(sets.labels, *of_label, strict=True)
     ]
+
+  def unlabelled(self) -> list[int] | None:
+    """Returns the records without labels of each split; None where classes are no sets."""
+    sets = self._label_sets
+    if sets is None:
+      return None
+    empty = np.diff(sets.row_splits) == 0
+    return [int(n) for n in self.quotas[empty].sum(axis=0)]
+
+  @functools.cached_property
+  def _label_sets(self) -> LabelSets | None:
+    return label_sets(self.strata)
 
   def _furthest(self, place: int, column: Sequence[ClassValue]) -> Margin:
     classes = sorted(set(column))
@@ -260,6 +273,7 @@ def _stratify(
   exact = tuple(Fraction(numerator, denominator) for numerator in numerators)
   if stable:
     return np.zeros((len(strata), len(exact)), np.int64), exact
+  strata = list(strata)  # made into objects once
   sets = label_sets(strata)
   if sets:
     sets.check_number()

@@ -249,7 +249,7 @@ def _distribution(found: ClassDistribution, source: str, title: str | None) -> F
     parameters={
       'component': found.component,
       **found.parameters,
-      **({'label sets': len({row.stratum[0] for row in found.strata})} if found.labels else {}),
+      **({'label sets': len(found.strata) or 'not listed'} if found.labels else {}),
     },
     warnings=found.warnings,
     uri=source,
@@ -259,10 +259,8 @@ def _distribution(found: ClassDistribution, source: str, title: str | None) -> F
 
 def _without_class(found: ClassDistribution, split: str, counts: Mapping[ClassValue, int]) -> int:
   """Returns the records of a split that have no class, or none of the labels."""
-  if not found.labels:
-    return found.splits[split].records - sum(counts.values())
-  empty = (row.splits[split].records for row in found.strata if not row.stratum[0].value)
-  return sum(empty)
+  unlabelled = found.splits[split].unlabelled
+  return found.splits[split].records - sum(counts.values()) if unlabelled is None else unlabelled
 
 
 def _plan(plan: InputPlan, source: str, title: str | None) -> Findings:
