@@ -45,8 +45,8 @@ def test_of_all_weights_those_nearest_to_the_natural_ones_are_found():
   # same, and the divergence is least at sqrt(a b) each, beside c.
   counts, _ = count_label_sets([[1, 0]] * 90 + [[0, 1]] * 10 + [[1, 1]] * 20)
   by_name = dict(zip(map(str, counts.classes), counts.weights(), strict=True))
-  assert by_name['[0]'] / by_name['[1]'] == pytest.approx(1, rel=0.01)
-  assert by_name['[0]'] / by_name['[0, 1]'] == pytest.approx(30 / 20, rel=0.01)
+  assert by_name['{0}'] / by_name['{1}'] == pytest.approx(1, rel=0.01)
+  assert by_name['{0}'] / by_name['{0, 1}'] == pytest.approx(30 / 20, rel=0.01)
 
 
 def test_records_without_a_label_keep_their_natural_share():
@@ -152,7 +152,7 @@ def test_values_and_rows_of_0_and_1_give_the_same_sets():
   assert isinstance(b, LabelSetCounts)
   assert (a.sets, a.records, order.tolist()) == (b.sets, b.records, other.tolist())
   text, _ = count_value_sets([np.array(['cat', 'dog']), np.array(['dog'])])
-  assert [str(value) for value in text.classes] == ['["dog"]', '["cat", "dog"]']
+  assert [str(value) for value in text.classes] == ['{dog}', '{cat, dog}']
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,7 @@ def component_apis() -> Iterator[Api]:
       'examples': frozenset(),
       'label': TEXTS,
       'train_splits': NAMES,
+      'multilabel': FLAG,
       'seed': SEED,
       'missing_label': frozenset(),
       **reading,

@@ -120,8 +120,19 @@ def inputs_apis(folder: Path) -> Iterator[Api]:
       'start_step': NONE | COUNT | {'0', 'int', 'lambda'},
       'state': NONE,
       'pad_batches': FLAG,
+      'classes': NONE,
+      'records': NONE,
+      'mix': NONE | {'int', 'lambda'},
+      'log': NONE,
+      'stop': NONE | COUNT,
     },
     data=frozenset({'augment_fn', 'state'}),
+  )
+  yield Api(
+    'train, classes per batch',
+    without(arrays.train, mock.patch('tfx_balance.inputs.balanced_inputs.draw_dataset')),
+    {'strategy': 'classes_per_batch', 'classes': 1, 'records': 2},
+    {'batch_size': NONE | {'2'}, 'classes': frozenset({'1', '2'}), 'records': INTEGERS},
   )
   yield Api(
     'batch_state',
@@ -309,6 +320,9 @@ def selection_apis() -> Iterator[Api]:
 
 def augment_apis() -> Iterator[Api]:
   """Yields the ready augment functions and what runs them."""
+  remix = {'kappa': NONE | COUNT | {'1.0', '1.5', '10**30'}, 'tau': SHARE}
+  yield Api('MixUp', augment.MixUp, {}, {'features': NONE | LIST_OF_NAMES, **remix})
+  yield Api('CutMix', augment.CutMix, {}, {'feature': NONE | TEXTS, **remix})
   below = SHARE - {'1', '1.0'}
   yield Api(
     'ImageAugment',

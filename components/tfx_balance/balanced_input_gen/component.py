@@ -68,6 +68,7 @@ class BalancedInputGen(base_beam_component.BaseBeamComponent):
     max_record_bytes: int = LARGEST_RECORD_BYTES,
     bad_records: str = 'error',
     max_bad_records: int = 100,
+    multilabel: bool = False,
   ):
     """Makes the component; any argument but `examples` may be a RuntimeParameter of str or int.
 
@@ -83,6 +84,9 @@ class BalancedInputGen(base_beam_component.BaseBeamComponent):
       max_record_bytes: Bytes of the longest record; a file with a longer one is refused.
       bad_records: Treatment of records that cannot be used: 'error', or 'skip', which counts them.
       max_bad_records: Number of bad records in all the files that may be skipped.
+      multilabel: Whether a record has a set of labels, the values of the feature: records are laid
+        out by label set, and `BalancedInputs` gives labels their shares. A record without a value
+        has the empty set.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -95,6 +99,7 @@ class BalancedInputGen(base_beam_component.BaseBeamComponent):
       max_record_bytes=max_record_bytes,
       bad_records=bad_records,
       max_bad_records=max_bad_records,
+      multilabel=multilabel,
     )
     spec = make_spec(
       BalancedInputGenSpec,

@@ -134,7 +134,9 @@ def plan_shards(totals: Mapping[str, Totals], request: ShardRequest) -> ShardJob
     merged.merge(of_split)
   parameters = request.parameters
   merged.check_bad(parameters.reading.max_bad_records)
-  check_features(merged, [parameters.label], parameters.missing, 'label')
+  # The set of a record's labels may be empty.
+  optional = dict.fromkeys(parameters.labels, 'label')
+  check_features(merged, [parameters.label], parameters.missing, 'label', optional)
   counts = merged.strata()
   splits = {name: totals.get(name, Totals()) for name in parameters.train_splits}
   return ShardJob(

@@ -97,7 +97,7 @@ class ClassShards(beam.PTransform):
     self, files: beam.PCollection[InputFile]
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
     request = self.request
-    scanned = scan_files(files, request.new_scan(by_class=True))
+    scanned = scan_files(files, request.new_scan(by_class=True, labels=request.parameters.labels))
     job = sum_groups(scanned, partial(plan_shards, request=request), request.n_files)
     assigned = scanned | 'AssignClasses' >> beam.ParDo(
       AssignClasses(), beam.pvalue.AsSingleton(job)

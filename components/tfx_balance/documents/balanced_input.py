@@ -63,7 +63,8 @@ class InputPlan:
 
   Attributes:
     label: Name of the feature that the classes are values of.
-    classes: Classes in canonical order (see `ClassValue.sort_key`); its index is its position.
+    classes: Classes in canonical order (see `ClassValue.sort_key`), or label sets, each once; the
+      index of a class is its position.
     natural: Records per class, int [n_classes], of each input split before the splits were merged.
     files: Files, at least one.
     seed: Seed that the records were laid out with; the default seed of what reads them.
@@ -174,6 +175,10 @@ def _lines(value: Any) -> str:
 def _check_classes(classes: Sequence[ClassValue]) -> None:
   if not classes:
     raise DataError('the plan has 0 classes; it needs one or more')
+  if classes[0].kind == 'set':  # in the order of the scan, which is that of the sets' text
+    if len(set(classes)) < len(classes):
+      raise ConfigError('a label set is in the plan twice; each must be there once')
+    return
   for left, right in itertools.pairwise(classes):
     if not left < right:
       raise ConfigError(

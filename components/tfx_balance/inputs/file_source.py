@@ -22,7 +22,7 @@ import tensorflow as tf
 from tfx_balance.arguments import check_whole
 from tfx_balance.documents.balanced_input import InputPlan
 from tfx_balance.errors import DataError
-from tfx_balance.inputs.parsing import FeatureSpec, example_parser, parsing_reader
+from tfx_balance.inputs.parsing import FeatureSpec, example_parser, label_set_reader, parsing_reader
 from tfx_balance.inputs.record_files import (
   RECORD_OVERHEAD,
   RecordFile,
@@ -31,6 +31,7 @@ from tfx_balance.inputs.record_files import (
   read_in_python,
 )
 from tfx_balance.inputs.record_source import DEFAULT_MEMORY_BUDGET, Reader, RecordSource
+from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sampling import TrainingCounts
 
@@ -53,7 +54,8 @@ class FileSource(RecordSource):
       DataError: if a file is not there.
     """
     self.plan = plan
-    self.counts = TrainingCounts(plan.classes, plan.records)
+    sets = any(value.kind == 'set' for value in plan.classes)
+    self.counts = (LabelSetCounts.of if sets else TrainingCounts)(plan.classes, plan.records)
     self.natural, self.seed = plan.natural, plan.seed
     self._memory_budget = check_whole('memory_budget', memory_budget, 0)
     self._table = SegmentTable.of(plan, self._memory_budget)
@@ -84,7 +86,11 @@ class FileSource(RecordSource):
         return fetched
       return tf.where(at < 0, fetched, tf.gather(records, tf.maximum(at, 0)))
 
-    read = parsing_reader(gather, self.plan.label, self.plan.classes, feature_spec)
+    read = (
+      label_set_reader(gather, self.plan.label, self.counts, feature_spec)
+      if isinstance(self.counts, LabelSetCounts)
+      else parsing_reader(gather, self.plan.label, self.plan.classes, feature_spec)
+    )
     if not streamed.any():
       return Reader(rows, read)
     mean_bytes = sum(file.n_bytes for file in self.plan.files) // sum(self.plan.records)

@@ -11,6 +11,8 @@ import tensorflow as tf
 from tfx_balance.arguments import check_mapping, shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.label_sets import LabelSetCounts
+from tfx_balance.plan.record_order import keyed_hash
 
 FeatureSpec = Mapping[str, Any]
 """What `tf.io.parse_example` takes, the label included."""
@@ -158,6 +160,44 @@ def parsing_reader(
   def read(rows: tf.Tensor, indices: tf.Tensor, fetched: Any) -> tuple[Any, tf.Tensor]:
     features, found = parse(gather(rows, fetched))
     with tf.control_dependencies([checked_label(found, indices, values, classes)]):
+      return features, tf.nest.map_structure(tf.identity, found, expand_composites=True)
+
+  return read
+
+
+def label_set_reader(
+  gather: GatherRecords, label: str, counts: LabelSetCounts, feature_spec: FeatureSpec | None
+) -> Callable[[tf.Tensor, tf.Tensor, Any], tuple[Any, Any]]:
+  """Returns what `parsing_reader` does, of records that have a set of labels.
+
+  Sets are compared by sums of hashes of their labels.
+
+  Raises:
+    ConfigError: if there is no feature spec, or its label does not fit.
+  """
+  parse = example_parser(label, feature_spec)
+  kind = None if feature_spec is None else feature_spec.get(label)
+  dtype = _DTYPES[counts.labels[0].kind]
+  if not isinstance(kind, (tf.io.VarLenFeature, tf.io.RaggedFeature)) or kind.dtype != dtype:
+    raise ConfigError(
+      f'label {label!r} is {kind} in the feature spec, and a record has several labels; give '
+      f'tf.io.VarLenFeature(tf.{dtype.name})'
+    )
+  encode, of_label = multi_hot(counts.labels), keyed_hash(0, np.arange(len(counts.labels)))
+  of_set = [int(of_label[list(own)].sum()) for own in counts.sets]
+  planned = tf.constant(np.array(of_set, np.uint64).view(np.int64))
+  hashes = tf.constant(of_label.view(np.int64))
+  text = (
+    'a record has labels that are not those that the plan says: the plan and the files do not '
+    'belong together; run BalancedInputGen again. Labels:'
+  )
+
+  def read(rows: tf.Tensor, indices: tf.Tensor, fetched: Any) -> tuple[Any, Any]:
+    features, found = parse(gather(rows, fetched))
+    sums = tf.reduce_sum(tf.where(encode(found) > 0, hashes, 0), axis=1)
+    fits = tf.reduce_all(tf.equal(sums, tf.gather(planned, indices)))
+    check = tf.raw_ops.Assert(condition=fits, data=[text, flat_label(found)], summarize=8)
+    with tf.control_dependencies([check]):
       return features, tf.nest.map_structure(tf.identity, found, expand_composites=True)
 
   return read

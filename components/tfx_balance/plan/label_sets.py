@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.batch_quota import MAX_RESOLUTION, Weights, bounded_weights
 from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.distinct_sets import LabelSets, label_set
 from tfx_balance.plan.labels import count_labels
 from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.plan.sampling import Mixture, TrainingCounts
@@ -57,6 +58,14 @@ class LabelSetCounts(TrainingCounts):
   labels: tuple[ClassValue, ...]
   sets: tuple[tuple[int, ...], ...]
 
+  @classmethod
+  def of(cls, classes: Sequence[ClassValue], records: Sequence[int]) -> LabelSetCounts:
+    """Returns the counts of classes that are label sets, in their order."""
+    found = LabelSets.of(classes)
+    flat, ends = found.members.tolist(), found.row_splits.tolist()
+    sets = (tuple(flat[low:high]) for low, high in itertools.pairwise(ends))
+    return cls(tuple(classes), tuple(records), found.labels, tuple(sets))
+
   def __post_init__(self) -> None:
     if not 0 < len(self.labels) <= MOST_LABELS:
       raise DataError(
@@ -73,12 +82,9 @@ class LabelSetCounts(TrainingCounts):
   def weights(self, q: float | None = None, ratios: Mapping[Any, Any] | None = None) -> Weights:
     """Returns the weights of the sets under which the labels have their shares.
 
-    >>> sets = LabelSetCounts(
-    ...   classes=tuple(ClassValue('bytes', name) for name in (b'[0]', b'[0, 1]', b'[1]')),
-    ...   records=(80, 10, 10),
-    ...   labels=(ClassValue('int', 0), ClassValue('int', 1)),
-    ...   sets=((0,), (0, 1), (1,)),
-    ... )
+    >>> one, two = ClassValue('int', 1), ClassValue('int', 2)
+    >>> classes = [label_set(labels) for labels in ([one], [one, two], [two])]
+    >>> sets = LabelSetCounts.of(classes, [80, 10, 10])
     >>> sets.label_shares(sets.weights(q=1)).round(2).tolist()
     [0.82, 0.18]
     >>> sets.label_shares(sets.weights()).round(2).tolist()
@@ -277,7 +283,7 @@ def count_label_sets(labels: Any) -> tuple[LabelSetCounts, Ints]:
 
   >>> counts, rows = count_label_sets([[1, 0], [1, 1], [1, 0]])
   >>> [str(value) for value in counts.classes], counts.records, rows.tolist()
-  (['[0]', '[0, 1]'], (2, 1), [0, 2, 1])
+  (['{0}', '{0, 1}'], (2, 1), [0, 2, 1])
 
   Args:
     labels: [n, n_labels], 0 or 1, or booleans; column i is the label i.
@@ -338,14 +344,9 @@ def _distinct(
   place = np.argsort(np.argsort(-has.sum(axis=0), kind='stable'))
   order = sorted(range(len(sets)), key=lambda s: sorted(place[list(sets[s])].tolist()))
   counts = LabelSetCounts(
-    classes=tuple(ClassValue('bytes', _name([labels[i] for i in sets[s]])) for s in order),
+    classes=tuple(label_set(labels[i] for i in sets[s]) for s in order),
     records=tuple(records[order].tolist()),
     labels=tuple(labels),
     sets=tuple(sets[s] for s in order),
   )
   return counts, np.argsort(np.argsort(order)[which.reshape(-1)], kind='stable').astype(np.int64)
-
-
-def _name(labels: Sequence[ClassValue]) -> bytes:
-  """Returns the name of a label set: its labels as JSON."""
-  return json.dumps([value.to_json()['value'] for value in labels]).encode()

@@ -349,7 +349,7 @@ class Sampling:
         f'or a smaller one'
       )
     size = check_batch_size(self.classes * self.records)
-    if given is not None and given != size:
+    if given is not None and check_batch_size(given) != size:
       raise ConfigError(
         f'batch_size={shown(given)}, and classes={self.classes} times records={self.records} are '
         f'{size}; leave batch_size= out, or give {size}'

@@ -139,8 +139,8 @@ class ClassColumn:
     raise DataError(
       f'feature {self.name!r} has {lengths[at]} values in record {position + at} of {self._path}; '
       f'a class is one value a record: name a feature with one, turn a one-hot vector into its '
-      f'index (argmax) before this component, or pass multilabel=True to StratifiedSplitter where '
-      f'the values are labels'
+      f'index (argmax) before this component, or pass multilabel=True to StratifiedSplitter or '
+      f'BalancedInputGen where the values are labels'
     )
 
   def _check_integral(self, values: npt.NDArray[np.float32], position: int) -> None:
