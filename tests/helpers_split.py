@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 from tfx_balance.plan.group_table import GroupTable
+from tfx_balance.plan.number_bins import NumberBins
 from tfx_balance.plan.ranks import Candidates, Thresholds
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.plan.split_shares import DEFAULT_SPLITS, SplitShares
 from tfx_balance.plan.stable_splits import stable_thresholds
 from tfx_balance.scan.scan import InputFile, ScannedFile
 from tfx_balance.scan.totals import Totals
+from tfx_balance.shuffle.bin_search import bin_file, select_numbers
 from tfx_balance.shuffle.ranges import FilesKey, GatherRanges, all_files
 from tfx_balance.shuffle.select import (
   Selection,
@@ -78,6 +80,7 @@ def split_request(
     'labels': (),
     'extends': False,
     'groups': None,
+    'bins': None,
     'input_splits': None,
   }
   target = request_target(folder, arguments)
@@ -115,6 +118,8 @@ def split_without_runner(
   scan = new_scan(request)
   scanned = [found for file in files for found in scan.process(file)]
   given = request.parameters
+  if given.bins:
+    scanned = binned(scanned, given.bins, given.features.index(given.bins.feature))
   if given.groups:
     return split_groups_without_runner(scanned, request)
   if given.extends:
@@ -154,6 +159,15 @@ def split_groups_without_runner(
   assign = transform.AssignGroups()
   assigned = [assign.process((file, by_file[file.file.rank]), job) for file in scanned]
   return job, *gather(job, assigned)
+
+
+def binned(scanned: Sequence[ScannedFile], bins: NumberBins, place: int) -> list[ScannedFile]:
+  """Returns the files with bins for the classes of a feature."""
+  if not bins.n:
+    return [bin_file(file, bins, place) for file in scanned]
+  selection = select_numbers(totals_of(scanned), bins, place)
+  found = thresholds_of(scanned, selection)
+  return [bin_file(file, bins, place, selection, found) for file in scanned]
 
 
 def ties_of(scanned: Sequence[ScannedFile], selection: TimeSelection) -> list[Any]:

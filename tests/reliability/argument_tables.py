@@ -70,6 +70,7 @@ def component_apis() -> Iterator[Api]:
       'within': frozenset(),
       'embargo': frozenset({'0', '"0"'}),
       'embargo_records': frozenset({'0'}),
+      'bins': JSON_NONE | (INTEGERS - {'1'}) | {'"[1]"', 'range'},
       'multilabel': FLAG,
       'group_by': EMPTY | NAMES,
       'missing_group': frozenset(),

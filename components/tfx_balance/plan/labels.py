@@ -16,6 +16,7 @@ from tfx_balance.plan.distinct_sets import count_sets, distinct_members
 from tfx_balance.plan.extended_split import extend_split
 from tfx_balance.plan.group_plan import dealt_splits, plan_groups, told_splits
 from tfx_balance.plan.group_table import GroupPart, GroupTable, count_entries, group_numbers
+from tfx_balance.plan.number_bins import binned_labels
 from tfx_balance.plan.ranks import Assigner, Ints, UInts, ranks
 from tfx_balance.plan.sampling import TrainingCounts
 from tfx_balance.plan.split_modes import check_modes
@@ -43,6 +44,7 @@ def stratified_indices(
   multilabel: bool = False,
   groups: npt.ArrayLike | None = None,
   extend: Mapping[str, npt.ArrayLike] | None = None,
+  bins: int | Sequence[float] | None = None,
 ) -> dict[str, Ints]:
   """Returns the indices of each split, with every class at its exact share in each.
 
@@ -83,6 +85,8 @@ def stratified_indices(
     extend: Keys of the items of each split of an earlier one, which stay there; the others bring
       classes and splits back to their shares, as in `StratifiedSplitter`. `labels` and `key`, which
       it needs, are of all items so far.
+    bins: Number of quantile bins that labels, numbers, are put into, or ascending edges between
+      bins, as in `StratifiedSplitter`; None where labels are classes.
 
   Returns:
     int64 [items of the split], ascending, for each split.
@@ -93,6 +97,8 @@ def stratified_indices(
     DataError: if the labels are empty, not [n], or not classes; if counts ask for too many.
   """
   seed = check_seed(seed)
+  if bins is not None and not multilabel:
+    labels = binned_labels(labels, bins)
   features = [labels] if split_by is None else [labels, split_by]
   strata, records, rows = _count_strata(features, check_flag('multilabel', multilabel))
   told = None if split_by is None else 'split_by'
@@ -107,6 +113,7 @@ def stratified_indices(
     'multilabel': multilabel,
     'group_by': groups is not None,
     'extend': extend is not None,
+    'bins': bins is not None,
   }
   check_modes([name for name, is_asked in asked.items() if is_asked])
   if stable and key is None:

@@ -34,6 +34,17 @@ _APART: dict[frozenset[str], str] = {
     "mode='stable' deals each record by its hash alone, so that no number is met exactly; give "
     'weights as splits=, or leave mode= out'
   ),
+  frozenset({'bins', 'extend'}): (
+    'the edges of bins may differ from those of the earlier output; bin the feature before this '
+    'component, or leave one of them out'
+  ),
+  frozenset({'bins', 'group_by'}): (
+    'groups are planned on the classes that records have as they are read; bin the feature before '
+    'this component, or leave one of them out'
+  ),
+  frozenset({'bins', 'multilabel'}): (
+    'bins are of one number a record, and labels are several; leave one of them out'
+  ),
   frozenset({'mode', 'order_by'}): (
     "mode='stable' deals each record by its hash, and order_by= by its time; leave one of them out"
   ),

@@ -7,8 +7,8 @@ records and an index of them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
@@ -21,15 +21,15 @@ from tfx_balance.beam import counters
 from tfx_balance.beam.steps import spread
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.group_by import GroupBy
-from tfx_balance.plan.number_keys import NumberSample
-from tfx_balance.plan.ranks import Ints, fine_buckets, mix, ranks, record_numbers
+from tfx_balance.plan.ranks import Ints, fine_buckets, mix, ranks
 from tfx_balance.plan.sparse_counts import SparseCounts
+from tfx_balance.scan.binned_column import binned_columns
 from tfx_balance.scan.group_keys import GroupKeys
+from tfx_balance.scan.index_columns import IndexColumns, Numbers, RecordNumbers
 from tfx_balance.scan.label_columns import label_columns
 from tfx_balance.scan.record_keys import RecordKeys
-from tfx_balance.scan.record_times import RecordTimes, Times
 from tfx_balance.scan.record_values import RecordValues
-from tfx_balance.scan.spill import INDEX_ROW, TIMED_ROW, Rows, Spill, SpillWriter, in_blocks, pack
+from tfx_balance.scan.spill import INDEX_ROW, Rows, Spill, SpillWriter, in_blocks, pack
 from tfx_balance.scan.strata import BAD, DROPPED, MissingLabel, Payload, StratumDecoder
 from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.tfrecord.files import read_frames
@@ -70,9 +70,10 @@ class ScannedFile:
     first_missing: Position of the first record without a feature, by feature.
     bad: Number of records that cannot be used and were skipped.
     first_bad: Fault of the first of them, '' where there is none.
-    times: What is known of the times of its records; None where none are read.
     held: Number of records that were left out because another artifact holds them.
     without_group: Number of its records without a group, where records are in groups.
+    numbers: What is known of the numbers in further columns of the index, by column.
+    edges: Edges of the bins that a feature's numbers are put into; None where they are not.
   """
 
   file: InputFile
@@ -87,9 +88,10 @@ class ScannedFile:
   first_missing: dict[str, int]
   bad: int
   first_bad: str
-  times: Times | None = None
   held: int = 0
   without_group: int = 0
+  numbers: Mapping[str, Numbers] = field(default_factory=dict)
+  edges: tuple[float, ...] | None = None
 
 
 def scan_files(files: beam.PCollection[InputFile], scan: ScanFile) -> beam.PCollection[ScannedFile]:
@@ -114,6 +116,7 @@ class ScanFile(beam.DoFn):
     n_files: Number of files to read.
     by_values: Whether the values of a record identify it, in whatever order its features are.
     time: Feature whose values are the times of records; '' for none.
+    binned: Feature of `features` whose numbers are one class until they are put into bins; ''.
     labels: Features whose labels make a set, which is one class; none where each is a class.
     groups: Features that make groups, whose hashes are spilled; None where there are none.
   """
@@ -133,6 +136,7 @@ class ScanFile(beam.DoFn):
     n_files: int = 1,
     by_values: bool = False,
     time: str = '',
+    binned: str = '',
     labels: Sequence[str] = (),
     groups: GroupBy | None = None,
   ) -> None:
@@ -150,21 +154,30 @@ class ScanFile(beam.DoFn):
     self._by_class = by_class
     self._block = ScratchBuffer()
     self._draw = (seed, purpose, n_files)
-    self._time = time
+    self._time, self._binned = time, binned
 
   def process(self, file: InputFile) -> Iterator[ScannedFile]:
     bad = self._options.bad_of(file.path)
     columns = None
     if self._labels:
       columns = label_columns(self._features, self._labels, self._payload, file.path, self._missing)
+    if self._binned:
+      columns = binned_columns(self._features, self._binned, self._payload, file.path)
     decoder = StratumDecoder(
       self._features, self._payload, self._missing, file.path, bad, self._optional, columns
     )
     keys = self._identity_of(file.path)
-    times = RecordTimes(self._time, self._payload, file.path, bad) if self._time else None
     groups = GroupKeys(self._groups, self._payload, file.path) if self._groups else None
+    numbers = {'time': self._time, 'number': self._binned}
+    more = IndexColumns(
+      {
+        column: RecordNumbers(feature, self._payload, file.path, bad)
+        for column, feature in numbers.items()
+        if feature
+      }
+    )
     counted = _Counted()
-    indexed = self._indexed(file, decoder, keys, times, groups, bad, counted)
+    indexed = self._indexed(file, decoder, keys, more, groups, bad, counted)
     spill = self._keep(file, indexed, counted)
     counters.READ.inc(counted.n_records - len(bad.positions) + (bad.cut_bytes > 0))
     counters.DROPPED.inc(counted.dropped)
@@ -182,8 +195,8 @@ class ScanFile(beam.DoFn):
       first_missing=decoder.first_missing,
       bad=len(bad.positions),
       first_bad=bad.first,
-      times=Times(times.kinds, counted.sample) if times else None,
       without_group=groups.without if groups else 0,
+      numbers=more.found,
     )
 
   def _identity_of(self, path: str) -> RecordKeys | RecordValues | None:
@@ -197,7 +210,7 @@ class ScanFile(beam.DoFn):
     file: InputFile,
     decoder: StratumDecoder,
     keys: RecordKeys | RecordValues | None,
-    times: RecordTimes | None,
+    more: IndexColumns,
     groups: GroupKeys | None,
     bad: BadRecords,
     counted: _Counted,
@@ -208,9 +221,7 @@ class ScanFile(beam.DoFn):
       first = counted.n_records
       wrong = [at - first for at in bad.positions if at >= first]
       rows = _index(frames, decoder, wrong, first, keys)
-      if times is not None:
-        rows = _timed(rows, frames, times)
-        counted.draw(rows, file.rank)
+      rows = more.extended(rows, frames, file.rank)
       hashes = groups.hashes(rows, frames) if groups else rows['hash']
       counted.add(rows, int(frames.offsets[-1]), decoder.n_strata)
       rows['hash'] = hashes
@@ -260,7 +271,6 @@ class _Counted:
   def __init__(self) -> None:
     self.records = self.stratum_bytes = np.zeros(0, np.int64)
     self.n_records = self.dropped = self.n_bytes = self.fingerprint = 0
-    self.sample = NumberSample.of(np.empty(0, np.uint64), np.empty(0, np.uint64))
 
   def add(self, rows: Rows, n_bytes: int, n_strata: int) -> None:
     """Takes the next records of the file, of whose strata so many are known now."""
@@ -274,12 +284,6 @@ class _Counted:
     self.n_records += len(rows)
     self.n_bytes += n_bytes
     self.fingerprint += int(mix(rows['hash'], 0).sum())
-
-  def draw(self, rows: Rows, rank: int) -> None:
-    """Takes the times of the next records of the file with a rank."""
-    known = rows['code'] < BAD
-    numbers = record_numbers(rank, self.n_records, len(rows))[known]
-    self.sample = NumberSample.merge([self.sample, NumberSample.of(numbers, rows['time'][known])])
 
 
 def by_frequency(codes: npt.NDArray[Any]) -> Ints:
@@ -329,16 +333,3 @@ def _index(
     rows['hash'][:] = 0
     rows['hash'][kept] = keys.hashes(frames.take(kept), positions[kept])
   return rows
-
-
-def _timed(rows: Rows, frames: Frames, times: RecordTimes) -> Rows:
-  """Returns the index of some frames with their times; those without one are bad: TIMED_ROW [n]."""
-  found = np.zeros(len(rows), TIMED_ROW)
-  for name in rows.dtype.names or ():
-    found[name] = rows[name]
-  kept = np.flatnonzero(rows['code'] < BAD)
-  if len(kept):
-    chosen = frames if len(kept) == len(rows) else frames.take(kept)
-    found['time'][kept], wrong = times.keys(chosen, found['position'][kept].astype(np.int64))
-    found['code'][kept[wrong]] = BAD
-  return found

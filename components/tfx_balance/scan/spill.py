@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tfx_balance.plan.number_bins import Recoding
 from tfx_balance.plan.ranks import Ints, mix, order_of_groups, record_numbers
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer, concatenate
@@ -29,24 +30,22 @@ BLOCK_BYTES = 16 << 20
 INDEX_ROW = np.dtype([('hash', '<u8'), ('code', '<u4'), ('size', '<u4'), ('position', '<u4')])
 """Hash of a record's bytes, its stratum in the file's own numbering, bytes of its frame, and its
 position in the file."""
-TIMED_ROW = np.dtype([*INDEX_ROW.descr, ('time', '<u8')])
-"""The same with the key of a record's time, where splits are in the order of time."""
 ASSIGNED_ROW = np.dtype([('size', '<u4'), ('output', '<u4')])
 """Bytes of a record's frame, and the number of its output, such as a split; or, where there is one
 output, how often the record is written to it."""
 
-_COLUMNS = (
-  'position',
-  'hash',
-  'code',
-  'size',
-  'time',
-)  # in packed rows: neighbors are read together
+# In packed rows, where neighbors are read together.
+_COLUMNS = ('position', 'hash', 'code', 'size', 'time', 'number')
 _MOST_UNITS = 2048  # shares of all records or of a stratum, in each of which is some of every block
 _NO_RANGES = np.empty((0, 2), np.int64)
 
 Rows = npt.NDArray[np.void]
-"""What is known of each record: INDEX_ROW, TIMED_ROW or ASSIGNED_ROW [n]."""
+"""What is known of each record: INDEX_ROW, with more columns or without, or ASSIGNED_ROW [n]."""
+
+
+def index_row(*columns: str) -> np.dtype[Any]:
+  """Returns INDEX_ROW with columns of keys, such as 'time', behind it."""
+  return np.dtype([*INDEX_ROW.descr, *((name, '<u8') for name in columns)])
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,8 @@ class Spill:
     frames_file: Frames.
     blocks: Number of records of each block.
     n_rank_counts: Number of buckets of ranks whose records are counted behind packed rows.
-    row: Type of a row: INDEX_ROW or TIMED_ROW.
+    row: Type of a row, as from `index_row`.
+    recoding: Codes of strata in place of those of the rows; None where these hold.
   """
 
   rank: int
@@ -68,6 +68,7 @@ class Spill:
   blocks: tuple[int, ...]
   n_rank_counts: int = 0
   row: np.dtype[Any] = INDEX_ROW
+  recoding: Recoding | None = None
 
   def rank_counts(self) -> tuple[Ints, Ints]:
     """Returns the buckets of ranks, ascending, and the number of records in each."""
@@ -90,6 +91,15 @@ class Spill:
     Yields:
       Rows, or only these columns of them: [records of the block].
     """
+    if self.recoding is None or (names and 'code' not in names):
+      yield from self._stored(*names)
+      return
+    for rows in self._stored(*((*names, 'number') if names else ())):
+      rows['code'] = self.recoding.recoded(rows['code'].astype(np.int64), rows['number'])
+      yield rows
+
+  def _stored(self, *names: str) -> Iterator[Rows]:
+    """Yields the rows as they are stored."""
     if not self.blocks:
       return
     chosen = [name for name in self.row.names or () if not names or name in names]

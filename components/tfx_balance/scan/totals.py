@@ -16,7 +16,7 @@ from tfx_balance.beam.steps import summed
 from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.errors import DataError
 from tfx_balance.plan.group_by import GroupBy
-from tfx_balance.scan.record_times import Times
+from tfx_balance.scan.index_columns import Numbers
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.scan.stratum_columns import StratumCounts, sum_by_kinds, sum_counts
@@ -102,8 +102,9 @@ class Totals:
       as many as files before.
     missing_in: File and position of a record without a feature, by feature.
     first_bad: Rank of the first file with bad records, and fault of its first one.
-    times: What is known of the times of records; None where none are read.
     without_group: Number of records without a group.
+    numbers: What is known of the numbers in further columns of the index, by column.
+    edges: Edges of the bins that a feature's numbers are put into; None where they are not.
   """
 
   counts: list[StratumCounts] = field(default_factory=list)
@@ -115,9 +116,10 @@ class Totals:
   missing_in: dict[str, tuple[str, int]] = field(default_factory=dict)
   bad: int = 0
   first_bad: tuple[int, str] | None = None
-  times: Times | None = None
   held: int = 0
   without_group: int = 0
+  numbers: dict[str, Numbers] = field(default_factory=dict)
+  edges: tuple[float, ...] | None = None
 
   def __post_init__(self) -> None:
     self._waiting = sum(map(len, self.counts))  # rows that are not summed yet
@@ -168,9 +170,10 @@ class Totals:
       missing_in={name: (scanned.file.path, at) for name, at in scanned.first_missing.items()},
       bad=scanned.bad,
       first_bad=(scanned.file.rank, scanned.first_bad) if scanned.bad else None,
-      times=scanned.times,
       held=scanned.held,
       without_group=scanned.without_group,
+      numbers=dict(scanned.numbers),
+      edges=scanned.edges,
     )
 
   def merge(self, other: Totals) -> Totals:
@@ -184,8 +187,9 @@ class Totals:
     self.held += other.held
     self.without_group += other.without_group
     self.first_bad = min(filter(None, (self.first_bad, other.first_bad)), default=None)
-    if other.times is not None:
-      self.times = self.times.merge(other.times) if self.times else other.times
+    for name, numbers in other.numbers.items():
+      self.numbers[name] = self.numbers[name].merge(numbers) if name in self.numbers else numbers
+    self.edges = self.edges if other.edges is None else other.edges
     self.n_bytes += other.n_bytes
     self.n_files += other.n_files
     self.fingerprint = (self.fingerprint + other.fingerprint) % 2**64

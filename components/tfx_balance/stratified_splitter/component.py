@@ -81,6 +81,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
     extend: types.BaseChannel | None = None,
     group_by: Sequence[str] | str | None = None,
     missing_group: str = 'error',
+    bins: int | Sequence[float] | Mapping[str, Any] | str | None = None,
   ):
     """Makes the component; any argument but a channel may be a RuntimeParameter of str or int.
 
@@ -145,6 +146,10 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
         furthest.
       missing_group: Treatment of records without a value of `group_by`: 'error', 'own', a group of
         its own for each (equal records make one), or 'drop'.
+      bins: How a feature of `stratify_by` that holds numbers, int64 or float, is made classes: a
+        number of quantile bins, of as many records each as equal numbers allow, which share one; or
+        ascending edges between bins, each of which is in the bin above it. Where `stratify_by` has
+        several features, a mapping with the one, as in {'price': 10}. NaN is a missing class.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -168,6 +173,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       multilabel=multilabel,
       group_by=group_by,
       missing_group=missing_group,
+      bins=bins,
       input_splits=input_splits,
       seed=seed,
       missing_label=missing_label,

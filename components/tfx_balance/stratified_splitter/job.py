@@ -71,6 +71,8 @@ class SplitJob(Job):
     source = replace(self.totals.describe(), extended=self.extended)
     sizes = file_sizes(files)
     described = self.request.parameters.describe()
+    if self.totals.edges is not None:
+      described['bin_edges'] = list(self.totals.edges)
     found = describe_split(self.plan, described, source, sizes, passed_through)
     return {f'{self.request.output_uri}/{SIDECAR_NAME}': found.dumps()}
 
@@ -78,13 +80,16 @@ class SplitJob(Job):
 def new_scan(request: SplitRequest) -> ScanFile:
   """Returns the step that reads the input files."""
   told, order = request.parameters.predefined, request.parameters.order
+  bins = request.parameters.bins
   optional = [told.feature] if told else []
   return request.new_scan(
     optional=optional,
     key=request.parameters.key,
     by_values=request.parameters.by_values,
     # Ranks are counted as they are read where they alone decide.
-    **({'time': order.feature} if order else {'purpose': PURPOSE}),
+    purpose='' if order or bins else PURPOSE,
+    time=order.feature if order else '',
+    binned=bins.feature if bins else '',
     labels=request.parameters.labels,
     groups=request.parameters.groups,
   )

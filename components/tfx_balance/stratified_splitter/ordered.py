@@ -34,8 +34,7 @@ class OrderedJob(SplitJob):
   @property
   def selection(self) -> TimeSelection:
     """Which records go to which part, by time: of a split what is kept, and what is embargoed."""
-    times = self.totals.times
-    assert times is not None
+    times = self.totals.numbers['time']
     return TimeSelection(
       {'': self.totals.strata().strata},
       self.order.parts(self.rows),
@@ -75,8 +74,7 @@ def plan_ordered_job(totals: Totals, request: SplitRequest) -> OrderedJob:
   """
   job, order = plan_job(totals, request), request.parameters.order
   assert order is not None
-  assert totals.times is not None
-  totals.times.kind(order.feature)
+  totals.numbers['time'].kind(order.feature)
   rows = order.rows(job.quotas)
   return OrderedJob(
     job.request,

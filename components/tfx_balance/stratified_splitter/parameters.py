@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,6 +22,7 @@ from tfx_balance.exec_properties import (
   read_options,
 )
 from tfx_balance.plan.group_by import GroupBy
+from tfx_balance.plan.number_bins import NumberBins
 from tfx_balance.plan.split_modes import check_modes
 from tfx_balance.plan.split_shares import (
   DEFAULT_SPLITS,
@@ -61,6 +62,7 @@ class SplitterParameters:
     labels: The features whose labels make a set, which is the class; none where each is a class.
     extends: Whether there is an artifact whose records stay in their splits.
     groups: Features that make groups, each of which is in one split; None for no groups.
+    bins: Bins of a feature's numbers, which are classes; None for none.
   """
 
   TYPES: ClassVar[dict[str, type]] = {
@@ -81,6 +83,7 @@ class SplitterParameters:
     'within': str,
     'embargo': str,
     'embargo_records': int,
+    'bins': str,
     'multilabel': int,
     'group_by': str,
     'missing_group': str,
@@ -101,6 +104,7 @@ class SplitterParameters:
   labels: tuple[str, ...]
   extends: bool
   groups: GroupBy | None
+  bins: NumberBins | None
 
   @classmethod
   def decode(cls, properties: Mapping[str, Any], extends: bool = False) -> SplitterParameters:
@@ -130,6 +134,11 @@ class SplitterParameters:
       optional_names('group_by', properties.get('group_by')),
       properties.get('missing_group', 'error'),
     )
+    features = names('stratify_by', properties['stratify_by'])
+    bins = NumberBins.parse(
+      from_json('bins', properties.get('bins'), (numbers.Integral, Mapping, Sequence)), features
+    )
+    multilabel = check_flag('multilabel', properties.get('multilabel', 0))
     asked = {
       'counts': bool(shares.counts),
       'mode': mode == 'stable',
@@ -138,17 +147,17 @@ class SplitterParameters:
       'split_by': predefined,
       'order_by': order,
       'extend': extends,
-      'multilabel': check_flag('multilabel', properties.get('multilabel', 0)),
+      'multilabel': multilabel,
       'group_by': groups,
+      'bins': bins,
     }
     check_modes([name for name, is_asked in asked.items() if is_asked])
-    features = names('stratify_by', properties['stratify_by'])
     if predefined and predefined.feature in features:
       raise ConfigError(
         f'split_by={predefined.feature!r} is in stratify_by= too; name it in one of them'
       )
     missing = missing_label(properties.get('missing_label', 'error'))
-    labels = features if asked['multilabel'] else ()
+    labels = features if multilabel else ()
     if len(labels) > 1 and missing == 'own_stratum':
       raise ConfigError(
         f"missing_label='own_stratum' does not combine with multilabel=True and the features "
@@ -170,6 +179,7 @@ class SplitterParameters:
       labels=labels,
       extends=extends,
       groups=groups,
+      bins=bins,
     )
 
   @property
@@ -192,6 +202,7 @@ class SplitterParameters:
       **({'identity': 'values'} if self.by_values else {}),
       **({'mode': self.mode} if self.mode != 'exact' else {}),
       **(self.order.describe() if self.order else {}),
+      **(self.bins.describe() if self.bins else {}),
       **({'multilabel': True} if self.labels else {}),
       **(self.groups.describe() if self.groups else {}),
       'input_splits': None if self.input_splits is None else list(self.input_splits),
@@ -209,13 +220,17 @@ def encode(extends: bool = False, **arguments: Any) -> dict[str, Any]:
   if late:
     checked.update({**dict.fromkeys((*_SHARES, 'output_files'), ''), 'folds': 0})
     checked['mode'] = 'exact'
+  if is_runtime(arguments['order_by']):
+    checked.update(within='all', embargo=0, embargo_records=0)
+  if is_runtime(arguments['stratify_by']):
+    checked['bins'] = None
   parameters = SplitterParameters.decode(checked, extends)
   if not late:
     arguments.update(_plain_shares(arguments['splits'], parameters.shares))
   if not is_runtime(arguments['multilabel']):
     arguments['multilabel'] = int(arguments['multilabel'])
   properties = encoded(arguments)
-  for name in ('output_files', 'embargo'):
+  for name in ('output_files', 'embargo', 'bins'):
     if isinstance(properties[name], (int, float)):
       properties[name] = str(properties[name])
   return {**properties, 'algorithm_version': ALGORITHM_VERSION}

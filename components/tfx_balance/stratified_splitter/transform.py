@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -23,6 +24,7 @@ from tfx_balance.plan.stable_splits import stable_thresholds
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.spill import assigned_rows
 from tfx_balance.scan.totals import sum_groups
+from tfx_balance.shuffle.bin_search import BinNumbers
 from tfx_balance.shuffle.group_columns import Column
 from tfx_balance.shuffle.ranges import COUNTS, FilesKey, RangeFinder, SpillRanges, gather_ranges
 from tfx_balance.shuffle.select import find_file_thresholds
@@ -30,7 +32,13 @@ from tfx_balance.shuffle.time_search import find_ties
 from tfx_balance.stratified_splitter.extension import plan_extension
 from tfx_balance.stratified_splitter.grouped import plan_grouped_job, plan_in_beam
 from tfx_balance.stratified_splitter.held_records import leave_out_held
-from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, new_scan, plan_job
+from tfx_balance.stratified_splitter.job import (
+  SplitJob,
+  SplitRequest,
+  check_totals,
+  new_scan,
+  plan_job,
+)
 from tfx_balance.stratified_splitter.ordered import plan_ordered_job
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
 from tfx_balance.tfrecord.work_folder import scratch_folder
@@ -84,6 +92,10 @@ class StratifiedSplit(beam.PTransform):
     request = self.request
     scanned = scan_files(files, new_scan(request))
     given = request.parameters
+    if given.bins:
+      place = given.features.index(given.bins.feature)
+      check = partial(check_totals, request=request)
+      scanned |= 'Bins' >> BinNumbers(given.bins, place, check, request.n_files)
     if given.extends:
       scanned = leave_out_held(scanned, request)
       job = sum_groups(scanned, lambda groups: plan_extension(groups, request), request.n_files)

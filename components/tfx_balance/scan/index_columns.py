@@ -1,8 +1,8 @@
-"""The time of each record: one number, which splits are ordered by."""
+"""Columns of an index for a number of each record, such as its time, as a key of the same order."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,30 +12,31 @@ import tensorflow as tf
 
 from tfx_balance.errors import DataError
 from tfx_balance.plan.number_keys import NumberSample, keys_of
-from tfx_balance.plan.ranks import Ints, UInts
-from tfx_balance.scan.strata import BATCH_RECORDS, ClassColumn, Payload
+from tfx_balance.plan.ranks import Ints, UInts, record_numbers
+from tfx_balance.scan.spill import Rows, index_row
+from tfx_balance.scan.strata import BAD, BATCH_RECORDS, ClassColumn, Payload
 from tfx_balance.tfrecord.frames import Frames
 from tfx_balance.tfrecord.reading import BadRecords
 
 
 @dataclass(frozen=True, eq=False)
-class Times:
-  """What is known of the times of some records.
+class Numbers:
+  """What is known of a number of some records.
 
   Attributes:
-    kinds: Types that they are of, 'int' and 'float', with a file that has times of the type.
+    kinds: Types that they are of, 'int' and 'float', with a file that has numbers of the type.
     sample: Sample of their keys.
   """
 
   kinds: dict[str, str]
   sample: NumberSample
 
-  def merge(self, other: Times) -> Times:
+  def merge(self, other: Numbers) -> Numbers:
     """Returns the same of these records and others."""
-    return Times({**other.kinds, **self.kinds}, NumberSample.merge([self.sample, other.sample]))
+    return Numbers({**other.kinds, **self.kinds}, NumberSample.merge([self.sample, other.sample]))
 
   def kind(self, feature: str) -> str:
-    """Returns the type of all the times.
+    """Returns the type of all the times of a feature.
 
     Raises:
       DataError: if there are several.
@@ -49,8 +50,8 @@ class Times:
     return next(iter(self.kinds), 'int')
 
 
-class RecordTimes:
-  """Turns the records of one file into the keys of their times."""
+class RecordNumbers:
+  """Turns the records of one file into the keys of their numbers of a feature."""
 
   def __init__(self, feature: str, payload: Payload, path: str, bad: BadRecords) -> None:
     self._column = ClassColumn(feature, payload, path)
@@ -58,10 +59,10 @@ class RecordTimes:
 
   @property
   def kinds(self) -> dict[str, str]:
-    """The type of the times, with the file."""
+    """The type of the numbers, with the file."""
     return {self._column.kind: self._path} if self._column.kind else {}
 
-  def keys(self, frames: Frames, positions: Ints) -> tuple[UInts, Ints]:
+  def times(self, frames: Frames, positions: Ints) -> tuple[UInts, Ints]:
     """Returns the key of each record's time, uint64 [n], and which records have none, int64 [m].
 
     Args:
@@ -81,6 +82,11 @@ class RecordTimes:
     for at in wrong.tolist():
       self._bad.add(int(positions[at]), self._fault(int(positions[at]), values[at], counts[at]))
     return keys_of(values), wrong
+
+  def known_keys(self, frames: Frames) -> UInts:
+    """Returns the key of each record's number, any where there is none: uint64 [n]."""
+    values, counts = self._values(frames)
+    return keys_of(np.where((counts == 1) & ~np.isnan(values), values, values.dtype.type(0)))
 
   def _fault(self, position: int, value: Any, count: int) -> DataError:
     has = f'the value {value}' if count == 1 else f'{count} values' if count else 'no value'
@@ -110,3 +116,48 @@ class RecordTimes:
     if not len(values):
       return np.zeros(len(counts), np.int64), counts
     return values[np.minimum(row_splits[:-1], len(values) - 1)], counts
+
+
+class IndexColumns:
+  """Adds the numbers of one file's records to its index.
+
+  Attributes:
+    samples: Sample of the keys in each column.
+  """
+
+  def __init__(self, columns: Mapping[str, RecordNumbers]) -> None:
+    """Takes what reads each column: 'time', without which records are bad, and 'number'."""
+    self._columns = columns
+    self._row = index_row(*columns)
+    none = np.empty(0, np.uint64)
+    self.samples = dict.fromkeys(columns, NumberSample.of(none, none))
+
+  @property
+  def found(self) -> dict[str, Numbers]:
+    """What is known of the numbers in each column."""
+    return {
+      name: Numbers(column.kinds, self.samples[name]) for name, column in self._columns.items()
+    }
+
+  def extended(self, rows: Rows, frames: Frames, rank: int) -> Rows:
+    """Returns the index of some frames of the file with a rank, with the columns: [n]."""
+    if not self._columns:
+      return rows
+    found = np.zeros(len(rows), self._row)
+    for name in rows.dtype.names or ():
+      found[name] = rows[name]
+    for name, column in self._columns.items():
+      kept = np.flatnonzero(found['code'] < BAD)
+      if not len(kept):
+        continue
+      chosen = frames if len(kept) == len(rows) else frames.take(kept)
+      positions = found['position'][kept].astype(np.int64)
+      if name == 'time':
+        found[name][kept], wrong = column.times(chosen, positions)
+        found['code'][kept[wrong]] = BAD
+      else:
+        found[name][kept] = column.known_keys(chosen)
+      numbers = record_numbers(rank, 0, 1) + positions.astype(np.uint64)
+      drawn = NumberSample.of(numbers, found[name][kept])
+      self.samples[name] = NumberSample.merge([self.samples[name], drawn])
+    return found

@@ -1,0 +1,85 @@
+"""The column of a feature whose numbers are put into bins, once the edges of these are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tfx_balance.errors import DataError
+from tfx_balance.plan.number_bins import Recoding, bin_names, bins_of, edge_keys
+from tfx_balance.plan.ranks import Ints, UInts
+from tfx_balance.scan.spill import Rows
+from tfx_balance.scan.strata import ClassColumn, Payload
+from tfx_balance.scan.stratum_columns import StratumColumns
+from tfx_balance.tfrecord.frames import Frames
+
+
+class BinnedColumn(ClassColumn):
+  """One class, 0, for all the numbers of a feature; null is a missing one, or NaN."""
+
+  def classes_by_place(self, frames: Frames, position: int) -> pa.Array | None:
+    """Returns the class of each record, or None if the parser must tell, as it must of NaN."""
+    found = super().classes_by_place(frames, position)
+    return None if found is None or found.null_count else found
+
+  def _as_classes(self, values: npt.NDArray[np.generic], position: int) -> pa.Array:
+    """Returns the class of each value, after checking that they are numbers."""
+    if self.kind == 'bytes':
+      raise DataError(
+        f'feature {self.name!r} holds text in {self._path}, and bins= takes numbers; leave bins= '
+        f'out, or name a feature that holds numbers'
+      )
+    zeros = np.zeros(len(values), np.int64 if self.kind == 'int' else np.float32)
+    return pa.array(zeros, mask=np.isnan(values.astype(np.float64)))
+
+
+def binned_columns(
+  features: Sequence[str], binned: str, payload: Payload, path: str
+) -> list[ClassColumn]:
+  """Returns the columns of features, one of which is of numbers to be put into bins."""
+  kinds = [BinnedColumn if name == binned else ClassColumn for name in features]
+  return [kind(name, payload, path) for kind, name in zip(kinds, features, strict=True)]
+
+
+def recoding_of(
+  counts: Ints, strata: StratumColumns, place: int, edges: tuple[float, ...], kind: str
+) -> tuple[StratumColumns, Recoding]:
+  """Returns the strata of a file with bins for classes, and their codes by those before.
+
+  Args:
+    counts: Number of records by stratum before and bin: int64 [strata, bins].
+    strata: Strata before.
+    place: Place of the feature among those that strata are made of.
+    edges: Edges of the bins.
+    kind: Type of the numbers, 'int' or 'float'.
+  """
+  before, bins = np.nonzero(counts)
+  codes = np.zeros(counts.shape, np.int64)
+  codes[before, bins] = np.arange(len(before))
+  known = strata.columns[place].is_valid().to_numpy(False)[before]
+  names = pa.array(bin_names(edges), pa.large_string()).cast(pa.large_binary())
+  binned = names.take(pa.array(bins, mask=~known))
+  kept = strata.take(before)
+  columns, kinds = list(kept.columns), list(kept.kinds)
+  columns[place], kinds[place] = binned, 'bytes'
+  if not known.any():
+    columns[place], kinds[place] = pa.nulls(len(before)), 'missing'
+  return StratumColumns(tuple(kinds), tuple(columns)), Recoding(edge_keys(edges, kind), codes)
+
+
+def bin_counts(index: Rows, edges: UInts, n: int) -> Ints:
+  """Returns the records and bytes of some records by code and bin: int64 [2, n, bins].
+
+  Args:
+    index: Codes, below n, sizes and numbers of the records.
+    edges: Keys of the edges.
+    n: Number of codes.
+  """
+  n_bins = len(edges) + 1
+  cells = index['code'].astype(np.int64) * n_bins + bins_of(index['number'], edges)
+  records = np.bincount(cells, minlength=n * n_bins)
+  n_bytes = np.bincount(cells, index['size'], minlength=n * n_bins).astype(np.int64)
+  return np.stack([records, n_bytes]).reshape(2, n, n_bins)

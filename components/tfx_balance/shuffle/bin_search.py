@@ -1,0 +1,140 @@
+"""Putting scanned numbers into bins in Beam: quantiles are found as thresholds of ranks are.
+
+    scanned files ── counts and a sample ── first number of each bin ── files with bins for classes
+
+With given edges the last step is the only one. Records stay where they are: a file's index gives
+other codes from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import apache_beam as beam
+import numpy as np
+
+from tfx_balance.errors import DataError
+from tfx_balance.plan.number_bins import NumberBins, edge_keys, quantile_edges
+from tfx_balance.plan.number_keys import spread_ranks
+from tfx_balance.plan.ranks import Ints, Thresholds, UInts
+from tfx_balance.scan.binned_column import bin_counts, recoding_of
+from tfx_balance.scan.scan import ScannedFile
+from tfx_balance.scan.totals import Totals, sum_groups
+from tfx_balance.shuffle.select import Selection, find_file_thresholds
+
+
+@dataclass(frozen=True, eq=False)
+class NumberSelection(Selection):
+  """Numbers of records in bins that follow each other, of all records that have a number.
+
+  Attributes are as in `Selection`, with one row and keys of numbers for ranks, and:
+    pivots: Keys at which buckets of numbers begin.
+    place: Place of the feature among those that strata are made of.
+    kind: Type of the numbers, 'int' or 'float'.
+  """
+
+  pivots: UInts
+  place: int
+  kind: str
+
+  def rows_of(self, scanned: ScannedFile) -> Ints:
+    """Returns the one row."""
+    return np.zeros(1, np.int64)
+
+  def buckets(self, rows: Ints, rank: UInts) -> Ints:
+    """Returns the bucket of each record, given its row and the key of its number: int64 [n]."""
+    return self.layout.buckets(rows, spread_ranks(rank, self.pivots))
+
+  def ranked(self, scanned: ScannedFile) -> Iterator[tuple[Ints, UInts]]:
+    """Yields zeros and the keys of those of a file's records that have a number."""
+    known = scanned.strata.columns[self.place].is_valid().to_numpy(False)
+    for index in scanned.spill.index('code', 'number'):
+      keys = index['number'][known[index['code']]]
+      yield np.zeros(len(keys), np.int64), keys
+
+
+def select_numbers(totals: Totals, bins: NumberBins, place: int) -> NumberSelection:
+  """Returns the selection of quantile bins, whose thresholds are behind the first of each.
+
+  Raises:
+    DataError: if no record has a number.
+  """
+  strata = totals.strata()
+  known = strata.strata.columns[place].is_valid().to_numpy(False)
+  n = int(strata.records[known].sum())
+  if not n:
+    raise DataError(f'feature {bins.feature!r} has no number in any record; bins= needs some')
+  quotas = np.append(0, bins.quotas(n))[None]
+  quotas[0, 0] += 1
+  kind = strata.strata.kinds[place]
+  return NumberSelection(
+    {}, quotas, 0, 'bins', totals.numbers['number'].sample.pivots(), place, kind
+  )
+
+
+def bin_file(
+  scanned: ScannedFile,
+  bins: NumberBins,
+  place: int,
+  selection: NumberSelection | None = None,
+  found: Thresholds | None = None,
+) -> ScannedFile:
+  """Returns a file with bins for classes.
+
+  Args:
+    scanned: File, in which all numbers are one class.
+    bins: How numbers are made classes.
+    place: Place of the feature among those that strata are made of.
+    selection: Selection of quantiles; None where edges are given.
+    found: Its thresholds.
+  """
+  kind = 'int' if scanned.strata.kinds[place] == 'int' else 'float'
+  edges = bins.edges
+  if selection is not None and found is not None:
+    edges = quantile_edges(found.ends[0] - np.uint64(1), selection.kind)
+  limits = edge_keys(edges, kind)
+  counts = np.zeros((2, len(scanned.strata), len(limits) + 1), np.int64)
+  for index in scanned.spill.index('code', 'size', 'number'):
+    counts += bin_counts(index, limits, len(scanned.strata))
+  strata, recoding = recoding_of(counts[0], scanned.strata, place, edges, kind)
+  records, n_bytes = counts[:, counts[0] > 0]
+  return replace(
+    scanned,
+    strata=strata,
+    records=records,
+    stratum_bytes=n_bytes,
+    spill=replace(scanned.spill, recoding=recoding),
+    edges=edges,
+  )
+
+
+class BinNumbers(beam.PTransform):
+  """Turns `ScannedFile`s into those with bins for the classes of a feature.
+
+  Args:
+    bins: How numbers are made classes.
+    place: Place of the feature among those that strata are made of.
+    check: Function that checks the totals, and raises a DataError.
+    n_files: Number of files.
+  """
+
+  def __init__(
+    self, bins: NumberBins, place: int, check: Callable[[Totals], None], n_files: int
+  ) -> None:
+    super().__init__()
+    self._bins, self._place, self._check, self._n_files = bins, place, check, n_files
+
+  def expand(self, scanned: beam.PCollection[ScannedFile]) -> beam.PCollection[ScannedFile]:
+    bins, place, check = self._bins, self._place, self._check
+    side = []
+    if bins.n:
+
+      def select(groups: dict[str, Totals]) -> NumberSelection:
+        check(groups[''])
+        return select_numbers(groups[''], bins, place)
+
+      selection = sum_groups(scanned, select, self._n_files)
+      found = find_file_thresholds(scanned, selection, self._n_files)
+      side = [beam.pvalue.AsSingleton(selection), beam.pvalue.AsSingleton(found)]
+    return scanned | 'BinFile' >> beam.Map(bin_file, bins, place, *side)
