@@ -27,7 +27,7 @@ from tfx_balance.plan.ranks import Ints, mix
 UNIT = 1024
 """Parts of a record in which ideals are measured."""
 _PLACED_ONE_BY_ONE = 2048  # groups at each end of the order of sizes
-_CANDIDATES = 512  # groups of a split, and pairs of them, that are tried against another split's
+_CANDIDATES = 256  # groups of a split, and pairs of them, that are tried against another split's
 _MAX_CELLS = 1 << 21  # of a table of candidates by strata
 _ROUNDS = 300  # exchanges between two splits that are looked for
 _KICKS = 30  # times that a plan is shaken to find a better one, where groups are few
