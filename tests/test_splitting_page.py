@@ -43,6 +43,7 @@ ASKED = {
   'extend': {'extend': CHANNEL},
   'multilabel': {'multilabel': True},
   'group_by': {'group_by': 'patient'},
+  'bins': {'bins': 3},
   'identity': {'identity': 'values'},
   'key': {'key': 'id'},
   'mode': {'mode': 'stable'},

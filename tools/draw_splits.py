@@ -155,6 +155,14 @@ def extend() -> Rows:
   return rows
 
 
+def bins() -> Rows:
+  """Numbers, from small to large by place, in the colors of three quantile bins."""
+  values = [i * i for i in range(42)]
+  records = [Record('aaabbbccc'[i * 9 // 42], place=i) for i in range(42)]
+  found = stratified_indices(values, {'train': 6, 'eval': 2, 'test': 2}, bins=3)
+  return {name: [records[i] for i in rows] for name, rows in found.items()}
+
+
 def groups() -> Rows:
   """Groups, each a letter, that stay whole."""
   held = ('aaab', 'aab', 'aaaa', 'bb', 'aac', 'ac', 'aabb', 'aaa', 'bc', 'aaac', 'ab', 'aabc')
@@ -212,6 +220,7 @@ DRAWN = (
   extend,
   groups,
   multilabel,
+  bins,
   order,
   order_strata,
   embargo,
