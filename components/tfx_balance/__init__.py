@@ -16,7 +16,7 @@ if TYPE_CHECKING:
   from tfx_balance.class_distribution_validator.component import (
     ClassDistributionValidator as ClassDistributionValidator,
   )
-  from tfx_balance.plan.labels import stratified_indices as stratified_indices
+  from tfx_balance.plan.array_splits import stratified_indices as stratified_indices
   from tfx_balance.plan.split_shares import fold_splits as fold_splits
   from tfx_balance.stratified_splitter.component import StratifiedSplitter as StratifiedSplitter
 
@@ -28,7 +28,7 @@ _HOME = {
   'ClassDistributionValidator': 'tfx_balance.class_distribution_validator.component',
   'StratifiedSplitter': 'tfx_balance.stratified_splitter.component',
   'fold_splits': 'tfx_balance.plan.split_shares',
-  'stratified_indices': 'tfx_balance.plan.labels',
+  'stratified_indices': 'tfx_balance.plan.array_splits',
 }
 
 __all__ = [

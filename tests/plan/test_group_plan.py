@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan import group_table
+from tfx_balance.plan.array_splits import stratified_indices
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.group_plan import dealt_splits, plan_groups, told_splits
 from tfx_balance.plan.group_search import deal
@@ -17,7 +18,6 @@ from tfx_balance.plan.group_table import (
   count_entries,
   group_numbers,
 )
-from tfx_balance.plan.labels import stratified_indices
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.plan.split_plan import plan_splits
 from tfx_balance.plan.split_shares import SplitShares

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.labels import stratified_indices
+from tfx_balance.plan.array_splits import stratified_indices
 from tfx_balance.plan.number_keys import NumberSample, keys_of, number_of, spread_ranks
 
 SPLITS = {'train': 6, 'eval': 2, 'test': 2}
