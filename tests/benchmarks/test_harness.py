@@ -153,7 +153,7 @@ def test_cases_and_sides_are_chosen():
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
-    (['train'], "'train' is not in ['split', 'augment', 'input', 'scale', 'floor']"),
+    (['train'], "'train' is not in ['split', 'augment', 'input', 'scale', 'floor', 'quality']"),
     (['split', '--repeat', '0'], 'run each side at least once'),
     (['split', '--only', 'nothing'], 'select no case'),
     (['input', '--sides', 'fast'], 'select no case'),
