@@ -224,6 +224,50 @@ def test_over_the_seeds_every_cell_has_its_exact_value_as_mean(table, denominato
       assert abs(ups / n_seeds - part) <= 4 * math.sqrt(part * (1 - part) / n_seeds)
 
 
+@given(tables(), SEEDS)
+def test_the_nearest_keep_every_margin_whatever_the_order(drawn, seed):
+  table, denominator = drawn
+  rounded = controlled_rounding(table, denominator, seed=seed, nearest=True)
+  check_rounding(rounded, table, denominator)
+  keys = list(range(len(table)))[::-1]
+  turned = controlled_rounding(table[::-1], denominator, keys=keys, seed=seed, nearest=True)
+  assert turned[::-1].tolist() == rounded.tolist()
+
+
+@given(
+  st.lists(st.integers(0, 60), min_size=1, max_size=30),
+  st.integers(1, 9),
+  st.integers(1, 9),
+  SEEDS,
+  st.sampled_from([1, LARGE]),
+)
+def test_of_two_columns_the_nearest_integers_are_found(records, one, other, seed, scale):
+  whole = one + other
+  table = [[n * one * scale, n * other * scale] for n in records]
+  rounded = controlled_rounding(table, whole * scale, seed=seed, nearest=True)
+  parts = sorted((n * one % whole for n in records), reverse=True)
+
+  def distances(ups):
+    """Returns the least that cells and the column, and then cells, are off with so many up."""
+    cells = sum(whole - part for part in parts[:ups]) + sum(parts[ups:])
+    return cells + abs(sum(parts) - ups * whole), cells
+
+  low, rest = divmod(sum(parts), whole)
+  cells = sum(abs(n * one - int(x) * whole) for n, x in zip(records, rounded[:, 0], strict=True))
+  column = abs(sum(records) * one - int(rounded[:, 0].sum()) * whole)
+  assert (cells + column, cells) == min(map(distances, {low, low + (rest > 0)}))
+
+
+def test_equal_rows_are_nearest_as_often_over_the_seeds():
+  n_seeds = 1000
+  found = [
+    controlled_rounding([[8, 1, 1]] * 10, 10, seed=seed, nearest=True)[:, 2]
+    for seed in range(n_seeds)
+  ]
+  # 100 each by chance, with a standard deviation of 9.5.
+  assert (abs(sum(found) - 100) < 4.5 * 9.5).all()
+
+
 @pytest.mark.parametrize(
   ('table', 'expected'),
   [

@@ -6,7 +6,8 @@ values. Such a table always exists: the constraints are a network, and a network
 that has a fractional flow has an integer one (Cox 1987, "A constructive procedure for unbiased
 controlled rounding"; Cox and Ernst 1982). It is found by walking around cycles of fractional
 numbers and shifting weight along them, as Cox does, which also makes it unbiased: over the seeds
-every cell's mean is its exact value.
+every cell's mean is its exact value, so that other sums of cells come near to theirs. Where no such
+sum matters, exchanges bring cells to the nearer integer after that, as far as margins allow.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ def controlled_rounding(
   levels: Sequence[Sequence[Hashable]] = (),
   keys: Sequence[Hashable] | None = None,
   seed: int = 0,
+  nearest: bool = False,
 ) -> npt.NDArray[np.int64]:
   """Returns the table divided by the denominator and rounded, with every margin kept.
 
@@ -99,6 +101,10 @@ def controlled_rounding(
       before, too.
     keys: Name of each row in ties, or None for its position.
     seed: Seed of the rounding.
+    nearest: Whether cells and columns are rounded to the nearer integers, for tables without
+      levels: the seed decides among equal ones only. Of two columns, the sum of the distances of
+      cells and totals is the least, and of equal sums that of cells; of more, no exchange between
+      two rows lowers it. Else the rounding is unbiased.
 
   Raises:
     ValueError: if the sum of a row is not a multiple of the denominator.
@@ -120,9 +126,52 @@ def controlled_rounding(
   ups = np.zeros(cells.shape, np.int64)
   at = np.nonzero(fractions)
   ups[at] = [value == denominator for value in network.fractions[: len(at[0])]]
+  if nearest:
+    ups = _exchange(ups, fractions, denominator)
   rounded = np.empty(cells.shape, np.int64)
   rounded[rank] = floors[rank] + ups
   return rounded
+
+
+def _exchange(
+  ups: npt.NDArray[np.int64], fractions: npt.NDArray[Any], denominator: int
+) -> npt.NDArray[np.int64]:
+  """Returns what is rounded up after exchanges between two rows that bring their cells nearer.
+
+  Of two columns, one row gives what the other takes, and the other way around, so that no margin
+  changes. What the columns lack to whole numbers is a row too: an exchange with it changes the
+  columns' totals.
+
+  Args:
+    ups: Whether each cell is rounded up: int64 [rows, columns].
+    fractions: Numerators below the denominator: int64 or Python's integers [rows, columns].
+    denominator: Denominator of every cell.
+  """
+  if denominator >= 1 << 30:
+    fractions = fractions.astype(object)  # the square of it may not fit into 64 bits
+  totals = fractions.sum(axis=0)
+  lacking = -totals % denominator
+  ups = np.vstack([ups, (lacking > 0) - (ups.sum(axis=0) - totals // denominator)])
+  weights = np.full(len(ups), 2 * denominator + 1, fractions.dtype)
+  weights[-1] -= 1  # of equal sums, cells count
+  parts = np.vstack([fractions, lacking])
+  alike = _numbered([tuple(column) for column in parts.T.tolist()])
+  pairs = np.argwhere(np.triu(alike[:, None] != alike)).tolist()
+  found = True
+  while found:
+    found = False
+    for one, other in pairs:
+      gain = (parts[:, other] - parts[:, one]) * weights  # of a row that gives to the other
+      free = (parts[:, one] > 0) & (parts[:, other] > 0)
+      gives = np.where(free, ups[:, one] - ups[:, other], 0)
+      first, second = np.flatnonzero(gives == 1), np.flatnonzero(gives == -1)
+      n = min(len(first), len(second))
+      first = first[np.argsort(-gain[first], kind='stable')[:n]]
+      second = second[np.argsort(gain[second], kind='stable')[:n]]
+      rows = np.concatenate([first, second])[np.tile(gain[first] > gain[second], 2)]
+      ups[rows, one], ups[rows, other] = ups[rows, other], ups[rows, one]
+      found = found or len(rows) > 0
+  return ups[:-1]
 
 
 def _network(

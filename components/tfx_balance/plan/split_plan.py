@@ -286,6 +286,8 @@ def _stratify(
     levels=list(prefixes(strata)),
     keys=[stratum_key(stratum) for stratum in strata],
     seed=seed,
+    # Unbiased where labels, or features of several, are sums of strata.
+    nearest=sets is None and len(strata[0]) == 1,
   )
   if sets:
     parts = [[divmod(numerator, denominator) for numerator in row] for row in rows]
