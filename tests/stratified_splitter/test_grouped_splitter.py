@@ -12,6 +12,7 @@ from tfx_balance import StratifiedSplitter
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan import group_table
 from tfx_balance.plan.group_by import GroupBy
+from tfx_balance.plan.number_bins import NumberBins
 from tfx_balance.plan.split_shares import PredefinedSplits, SplitShares
 from tfx_balance.scan import spill
 from tfx_balance.shuffle import group_columns
@@ -147,6 +148,59 @@ def test_several_features_make_a_group_and_the_fingerprint_is_of_records(tmp_pat
   assert one == two
 
 
+def test_labels_are_near_their_shares_where_groups_are_whole(tmp_path):
+  rng = np.random.default_rng(0)
+  chances = 0.8 / np.arange(1, 9)
+  records = [
+    example(id=i, patient=f'p{i // 3}', tags=np.flatnonzero(rng.random(8) < chances).tolist())
+    for i in range(1500)
+  ]
+  tags = {'features': ('tags',), 'labels': ('tags',), 'groups': BY_PATIENT}
+  splits = run_split(tmp_path, in_shards(records, 3), WEIGHTS, **tags)
+  assert_whole(splits)
+  assert_conserved(splits, records)
+  sidecar = read_sidecar(tmp_path / 'out')
+  cells = [cell for row in sidecar['labels'] for cell in row['splits'].values()]
+  cells += sidecar['splits'].values()
+  assert len(cells) == 9 * 3
+  assert max(abs(cell['records'] - cell['ideal']) for cell in cells) <= 1.5
+
+
+def test_a_label_that_groups_keep_from_its_share_is_told(tmp_path):
+  records = [example(id=i, patient='large', tags=[1, 2]) for i in range(50)]
+  records += [example(id=i, patient=f'p{i}', tags=[1]) for i in range(50)]
+  tags = {'features': ('tags',), 'labels': ('tags',), 'groups': BY_PATIENT}
+  run_split(tmp_path, [records], {'train': 1, 'test': 1}, **tags)
+  (warning,) = read_sidecar(tmp_path / 'out')['warnings'][:1]
+  assert 'records of label 2, ideally 25' in warning
+
+
+def test_bins_are_near_their_shares_where_groups_are_whole(tmp_path):
+  rng = np.random.default_rng(0)
+  records = [
+    example(price=float(np.float32(price)), patient=f'p{i // 3}')
+    for i, price in enumerate(rng.lognormal(size=1500))
+  ]
+  bins = NumberBins.parse(4, ['price'])
+  found = [
+    run_split(
+      tmp_path / str(n),
+      in_shards(records, n),
+      WEIGHTS,
+      features=('price',),
+      bins=bins,
+      groups=BY_PATIENT,
+    )
+    for n in (1, 4)
+  ]
+  assert as_sets(found[0]) == as_sets(found[1])
+  assert_whole(found[0])
+  assert_conserved(found[0], records)
+  rows = read_sidecar(tmp_path / '4' / 'out')['strata']
+  assert [row['records'] for row in rows] == [375] * 4
+  assert max(abs(c['records'] - c['ideal']) for row in rows for c in row['splits'].values()) <= 1.5
+
+
 def test_folds_of_groups(tmp_path):
   shares = SplitShares.parse(folds=3)
   splits = run_split(tmp_path, [patients(120)], shares=shares, groups=BY_PATIENT)
@@ -189,13 +243,28 @@ def test_two_runners_give_the_same_sets_and_stock_components_read_them(tmp_path)
 
 
 @pytest.mark.parametrize(
+  'arguments',
+  [
+    {'stratify_by': 'id', 'bins': 5},
+    {'stratify_by': 'tags', 'multilabel': True},
+  ],
+)
+def test_the_component_keeps_groups_whole_in_other_modes(tmp_path, arguments):
+  records = patients(100, tags=['a', 'b'])
+  artifact = input_artifact(tmp_path / 'in', {'all': in_shards(records, 2)})
+  split = execute(StratifiedSplitter, [artifact], tmp_path, group_by='patient', **arguments)
+  splits = read_splits(split.uri)
+  assert_whole(splits)
+  assert_conserved(splits, records)
+
+
+@pytest.mark.parametrize(
   ('arguments', 'message'),
   [
     ({'missing_group': 'own'}, 'missing_group=.own. is of group_by='),
     ({'group_by': 'p', 'missing_group': 'skip'}, 'missing_group='),
     ({'group_by': 'p', 'mode': 'stable'}, 'group_by= and mode= do not combine'),
     ({'group_by': 'p', 'order_by': 't'}, 'group_by= and order_by= do not combine'),
-    ({'group_by': 'p', 'multilabel': True}, 'group_by= and multilabel= do not combine'),
   ],
 )
 def test_arguments_are_checked_when_the_component_is_made(tmp_path, arguments, message):

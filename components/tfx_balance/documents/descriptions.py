@@ -330,7 +330,8 @@ def _grouped(groups: GroupSummary, plan: SplitPlan, missing: str) -> list[str]:
   off = plan.furthest()
   warnings = []
   if abs(off.records - off.ideal) >= 1:
-    what = f'class {stratum_name(off.stratum)}' if off.stratum else 'all classes'
+    kind = 'class' if plan.unlabelled() is None else 'label'
+    what = f'{kind} {stratum_name(off.stratum)}' if off.stratum else 'all classes'
     warnings.append(
       f'groups are kept whole, and split {off.split!r} has {off.records} records of {what}, '
       f'ideally {_number(off.ideal):.6g}: no count is further from its ideal'

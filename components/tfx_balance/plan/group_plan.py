@@ -8,15 +8,17 @@ hashes that depend on the seed: the first ones in ascending order are in the fir
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tfx_balance.plan.class_value import Stratum
 from tfx_balance.plan.group_search import UNIT, GroupSearch
 from tfx_balance.plan.group_table import FREE, GroupPart, GroupTable
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sparse_counts import SparseCounts
-from tfx_balance.plan.split_plan import GroupSummary, SplitPlan, prefixes
+from tfx_balance.plan.split_plan import GroupSummary, SplitPlan, label_sets, prefixes
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +80,8 @@ def plan_groups(
 ) -> tuple[SplitPlan, GroupPlan]:
   """Returns the records of each stratum in each split, and the groups that make them.
 
-  Strata, the classes of the first features together, and the splits are as near to their ideals as
-  a search finds; `SplitPlan.furthest` tells how near.
+  Strata, the classes of the first features together (or labels, where classes are sets of them),
+  and the splits are as near to their ideals as a search finds; `SplitPlan.furthest` tells how near.
 
   Args:
     frame: Plan whose quotas are those of predefined strata alone.
@@ -90,25 +92,22 @@ def plan_groups(
   """
   n_splits = len(frame.splits)
   held = np.array([share > 0 for share in frame.shares])
-  shares = [float(share) for share in frame.shares]
+  shares = np.array([float(share) for share in frame.shares])
   before = placed.dense()
   stratified = np.where(frame.predefined, 0, frame.records)
   apart = np.where(frame.predefined[:, None], 0, before)
-  levels = [np.array(level, np.int64) for level in prefixes(frame.strata)]
-  levels.append(np.zeros(len(stratified), np.int64))
-  ideal = np.rint(stratified[:, None] * np.array(shares) * UNIT) / UNIT - apart
-  ideals = [ideal]
-  for level in levels:
-    sums = np.zeros((int(level.max()) + 1, n_splits))
-    np.add.at(sums, level, ideal)
-    ideals.append(sums)
+  sums, row_splits = _sums_of(frame.strata)
+  counts = np.zeros((int(sums.max()) + 1, n_splits + 1), np.int64)
+  both = np.column_stack([stratified, apart])
+  np.add.at(counts, sums, np.repeat(both, np.diff(row_splits), axis=0))
+  ideal = np.rint(counts[:, :1] * shares * UNIT) / UNIT - counts[:, 1:]
   ends = np.zeros((len(table.keys), n_splits), np.int64)
   quotas = before
   if len(table.keys):
     search = GroupSearch(
-      table.histograms.with_margins(levels),
+      table.histograms.summed(sums, row_splits),
       table.totals,
-      np.concatenate(ideals)[:, held],
+      ideal[:, held],
       [weight for weight in _weights(frame) if weight],
       seed,
     )
@@ -121,6 +120,27 @@ def plan_groups(
     table.n_groups, without, tuple(group for group in table.largest if group.records > largest)
   )
   return replace(frame, quotas=quotas, groups=summary), GroupPlan(frame, table, ends, seed)
+
+
+def _sums_of(strata: Sequence[Stratum]) -> tuple[Ints, Ints]:
+  """Returns the numbers of the sums of strata that are to be near their ideals.
+
+  Those are each stratum, the classes of the first features together and the whole split; where
+  classes are sets of labels, each label and the whole split.
+
+  Returns:
+    sums: Those that the first stratum is part of, then the next: int64 [m].
+    row_splits: Where those of each stratum begin, and of the last one end: int64 [strata + 1].
+  """
+  places = np.arange(len(strata) + 1)
+  sets = label_sets(strata)
+  if sets is not None:
+    sums = np.insert(sets.members, sets.row_splits[1:], len(sets.labels))
+    return sums, sets.row_splits + places
+  levels = [places[:-1], *(np.array(level) for level in prefixes(strata)), 0 * places[:-1]]
+  firsts = np.cumsum([0, *(level.max() + 1 for level in levels)])
+  columns = [level + first for level, first in zip(levels, firsts, strict=False)]
+  return np.column_stack(columns).reshape(-1), places * len(levels)
 
 
 def _records(table: GroupTable, placed: Ints, n_strata: int) -> Ints:

@@ -71,24 +71,26 @@ class Histograms:
     at = np.arange(starts[-1]) + np.repeat(self.starts[which] - starts[:-1], lengths)
     return Histograms(starts, self.rows[at], self.records[at])
 
-  def with_margins(self, levels: Sequence[Ints]) -> Histograms:
-    """Returns the histograms with further rows: the sums of groups of strata, level by level.
+  def summed(self, sums: Ints, row_splits: Ints) -> Histograms:
+    """Returns the histograms with sums of rows for rows.
 
     Args:
-      levels: Number of each stratum's group, from 0, at each level: int64 [strata].
+      sums: Numbers of the sums that the first row is part of, then of the next: int64 [m].
+      row_splits: Where those of each row begin, and of the last one end: int64 [rows + 1].
     """
-    found, first = [(self.of_entry, self.rows, self.records)], len(levels[0])
-    for groups in levels:
-      width = int(groups.max(initial=0)) + 1
-      cells, which = np.unique(self.of_entry * width + groups[self.rows], return_inverse=True)
-      sums = np.zeros(len(cells), np.int64)
-      np.add.at(sums, which.reshape(-1), self.records)
-      found.append((cells // width, first + cells % width, sums))
-      first += width
-    of, rows, records = (np.concatenate(columns) for columns in zip(*found, strict=True))
-    order = np.argsort(of, kind='stable')
-    starts = np.append(0, np.cumsum(np.bincount(of, minlength=len(self))))
-    return Histograms(starts.astype(np.int64), rows[order], records[order])
+    lengths = np.diff(row_splits)[self.rows]
+    ends = np.cumsum(lengths)
+    at = np.arange(len(self.rows) and ends[-1]) + np.repeat(
+      row_splits[self.rows] - ends + lengths, lengths
+    )
+    width = int(sums.max(initial=0)) + 1
+    cells, which = np.unique(
+      np.repeat(self.of_entry, lengths) * width + sums[at], return_inverse=True
+    )
+    records = np.zeros(len(cells), np.int64)
+    np.add.at(records, which.reshape(-1), np.repeat(self.records, lengths))
+    starts = np.searchsorted(cells, np.arange(len(self) + 1) * width)
+    return Histograms(starts.astype(np.int64), cells % width, records)
 
 
 def sums_of_runs(values: npt.NDArray[Any], starts: Ints) -> npt.NDArray[Any]:

@@ -38,10 +38,6 @@ _APART: dict[frozenset[str], str] = {
     'the edges of bins may differ from those of the earlier output; bin the feature before this '
     'component, or leave one of them out'
   ),
-  frozenset({'bins', 'group_by'}): (
-    'groups are planned on the classes that records have as they are read; bin the feature before '
-    'this component, or leave one of them out'
-  ),
   frozenset({'bins', 'multilabel'}): (
     'bins are of one number a record, and labels are several; leave one of them out'
   ),
@@ -54,9 +50,6 @@ _APART: dict[frozenset[str], str] = {
   ),
   frozenset({'group_by', 'order_by'}): (
     'a group holds records of many times; split by groups, or by time alone'
-  ),
-  frozenset({'group_by', 'multilabel'}): (
-    'labels are brought near their shares record by record; leave one of them out'
   ),
   frozenset({'group_by', 'mode'}): (
     "mode='stable' keeps records of one key together by itself; name the features of the group in "

@@ -88,7 +88,7 @@ class Deviation(NamedTuple):
   """A count of records and its ideal, of a class in a split or of a whole split.
 
   Attributes:
-    stratum: Classes of the first features, or of all; () for the whole split.
+    stratum: Classes of the first features, or of all, or a label; () for the whole split.
     split: Name of the split.
     records: Number of records.
     ideal: Number of records that the split's share comes to.
@@ -141,15 +141,20 @@ class SplitPlan:
   def furthest(self) -> Deviation:
     """Returns the count that is furthest from its ideal.
 
-    Of strata, of the classes of the first features together, and of splits; records of strata whose
-    split is predefined do not count.
+    Of strata and the classes of the first features together, or of labels, and of splits; records
+    of strata whose split is predefined do not count.
     """
     numbers = [np.zeros(len(self.strata), np.int64)]
-    numbers += [np.array(level, np.int64) for level in prefixes(self.strata)]
-    numbers.append(np.arange(len(self.strata)))
+    if self._label_sets is None:
+      numbers += [np.array(level, np.int64) for level in prefixes(self.strata)]
+      numbers.append(np.arange(len(self.strata)))
     quotas = np.where(self.predefined[:, None], 0, self.quotas)
     shares = np.array([float(share) for share in self.shares])
-    found = []
+    found = [
+      Deviation((one.label,), *cell)
+      for one in self.labels()
+      for cell in zip(self.splits, one.quotas, one.ideals, strict=True)
+    ]
     for depth, of_stratum in enumerate(numbers):
       sums = np.zeros((int(of_stratum.max()) + 1, len(self.splits)), np.int64)
       np.add.at(sums, of_stratum, quotas)
