@@ -114,12 +114,14 @@ def create_pipeline(
     components.append(held_out)
     test = held_out.outputs['examples']
   for of_round in make_rounds(folds):
+    used = [*of_round.train, of_round.eval]
     transform = tfx.components.Transform(
       examples=training,
       schema=schema,
-      splits_config=tfx.proto.SplitsConfig(
-        analyze=of_round.train, transform=[*of_round.train, of_round.eval]
-      ),
+      # Without folds it analyzes train and transforms all splits.
+      splits_config=tfx.proto.SplitsConfig(analyze=of_round.train, transform=used)
+      if folds
+      else None,
       preprocessing_fn=model.preprocessing_fn,
       custom_config=options,
       disable_statistics=True,  # StatisticsGen has those of what goes in

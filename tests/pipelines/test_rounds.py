@@ -32,6 +32,8 @@ def test_each_fold_is_tested_once_by_a_model_that_all_others_trained(folds):
 def test_without_folds_there_is_one_round():
   (only,) = make_rounds()
   assert (only.train, only.eval, only.test, only.suffix) == (('train',), 'eval', 'test', '')
+  (transform,) = of_kind(make_pipeline(), 'Transform')
+  assert transform.exec_properties['splits_config'] is None  # all splits are transformed
 
 
 def test_nothing_that_learns_sees_the_fold_to_test_on():
