@@ -1,6 +1,6 @@
 """Callbacks of both Keras: shares that follow recall, and the log of what batches held."""
 
-import importlib
+import importlib.util
 import json
 
 import numpy as np
@@ -19,6 +19,7 @@ from tfx_balance.inputs.lagging_classes import class_recall
 
 LABELS = np.repeat(np.arange(3), (60, 20, 4))
 KERAS = ['keras', 'tf_keras']
+HAS_TENSORBOARD = importlib.util.find_spec('tensorboard') is not None  # the image has none
 
 
 def inputs():
@@ -40,7 +41,8 @@ def blind_model(name):
 @pytest.mark.parametrize('keras', KERAS)
 def test_the_class_whose_recall_lags_is_raised_and_both_are_logged(tmp_path, keras):
   made, shares, log = inputs(), SetShares(), BatchLog()
-  path, folder = str(tmp_path / 'model/training_batches.json'), str(tmp_path / 'logs')
+  path = str(tmp_path / 'model/training_batches.json')
+  folder = str(tmp_path / 'logs') if HAS_TENSORBOARD else None
   callbacks = [
     raise_lagging_classes(
       made, shares, made.eval(30, label_as='index'), gain=6, steps_ahead=400, keras=keras
@@ -67,6 +69,8 @@ def test_the_class_whose_recall_lags_is_raised_and_both_are_logged(tmp_path, ker
   assert written.changes[1].shares == pytest.approx([1 / 7, 1 / 7, 5 / 7], abs=1e-6)
   assert np.sum([epoch.augmented for epoch in written.epochs]) == 0  # without a function
 
+  if folder is None:
+    return
   events = tf.io.gfile.glob(folder + '/*')
   values = {}
   for record in tf.data.TFRecordDataset(events):
@@ -76,6 +80,12 @@ def test_the_class_whose_recall_lags_is_raised_and_both_are_logged(tmp_path, ker
   assert values['records/2', 300] == 1200
   assert values['repeats/2', 300] > values['repeats/0', 300]
   assert ('augmented/1', 900) in values
+
+
+def test_events_are_refused_where_tensorboard_is_not_installed(monkeypatch):
+  monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+  with pytest.raises(ConfigError, match=r"log_dir='logs' is for TensorBoard, .* install tensorb"):
+    log_batches(BatchLog(), log_dir='logs')
 
 
 @pytest.mark.parametrize('keras', KERAS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -147,6 +148,11 @@ def log_batches(
   path = None if path is None else check_path('path', path)
   log_dir = None if log_dir is None else check_path('log_dir', log_dir)
   check_whole('start_step', start_step, 0)
+  if log_dir is not None and importlib.util.find_spec('tensorboard') is None:
+    raise ConfigError(
+      f'log_dir={log_dir!r} is for TensorBoard, which is not installed; install tensorboard, or '
+      f'leave log_dir out'
+    )
   if path is None and log_dir is None:
     raise ConfigError('path=None and log_dir=None: nothing is written; give one of them')
 

@@ -312,8 +312,9 @@ class Sampling:
   def _check_classes_per_batch(self) -> None:
     if self.strategy == 'classes_per_batch':
       example = "classes=8, records=4 with strategy='classes_per_batch'"
-      check_whole('classes', self.classes, 1, fix=f'give both, as in {example}')
-      check_whole('records', self.records, 1, fix=f'give both, as in {example}')
+      for name in ('classes', 'records'):  # as Python's integers, whatever they were
+        n = check_whole(name, getattr(self, name), 1, fix=f'give both, as in {example}')
+        object.__setattr__(self, name, n)
       given = [name for name in ('q', 'ratios', 'schedule') if getattr(self, name) is not None]
       if given:
         raise ConfigError(

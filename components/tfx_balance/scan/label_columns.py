@@ -157,8 +157,9 @@ class FlagSetColumn(ClassColumn):
     if len(wrong):
       at = int(wrong[0])
       raise DataError(
-        f'feature {part.name!r} is {values[at]!r} in record {position + at} of {self._path}; of '
-        f'several features with multilabel=True each is 0 or 1: name such, or one of several values'
+        f'feature {part.name!r} is {column[at].as_py()!r} in record {position + at} of '
+        f'{self._path}; of several features with multilabel=True each is 0 or 1: name such, or one '
+        f'of several values'
       )
     return flags
 
