@@ -67,9 +67,8 @@ class Histograms:
   def take(self, which: Ints) -> Histograms:
     """Returns these histograms, in this order."""
     lengths = np.diff(self.starts)[which]
-    starts = np.append(0, np.cumsum(lengths))
-    at = np.arange(starts[-1]) + np.repeat(self.starts[which] - starts[:-1], lengths)
-    return Histograms(starts, self.rows[at], self.records[at])
+    at = _places_of_runs(self.starts[which], lengths)
+    return Histograms(np.append(0, np.cumsum(lengths)), self.rows[at], self.records[at])
 
   def summed(self, sums: Ints, row_splits: Ints) -> Histograms:
     """Returns the histograms with sums of rows for rows.
@@ -79,10 +78,7 @@ class Histograms:
       row_splits: Where those of each row begin, and of the last one end: int64 [rows + 1].
     """
     lengths = np.diff(row_splits)[self.rows]
-    ends = np.cumsum(lengths)
-    at = np.arange(len(self.rows) and ends[-1]) + np.repeat(
-      row_splits[self.rows] - ends + lengths, lengths
-    )
+    at = _places_of_runs(row_splits[self.rows], lengths)
     width = int(sums.max(initial=0)) + 1
     cells, which = np.unique(
       np.repeat(self.of_entry, lengths) * width + sums[at], return_inverse=True
@@ -91,6 +87,17 @@ class Histograms:
     np.add.at(records, which.reshape(-1), np.repeat(self.records, lengths))
     starts = np.searchsorted(cells, np.arange(len(self) + 1) * width)
     return Histograms(starts.astype(np.int64), cells % width, records)
+
+
+def _places_of_runs(starts: Ints, lengths: Ints) -> Ints:
+  """Returns the places in runs, one run after another: int64 [sum of lengths].
+
+  >>> _places_of_runs(np.array([7, 2]), np.array([2, 3])).tolist()
+  [7, 8, 2, 3, 4]
+  """
+  ends = np.cumsum(lengths)
+  places: Ints = np.arange(int(lengths.sum())) + np.repeat(starts - ends + lengths, lengths)
+  return places
 
 
 def sums_of_runs(values: npt.NDArray[Any], starts: Ints) -> npt.NDArray[Any]:

@@ -167,9 +167,8 @@ class TimeCuts:
     ties, quotas = _ties(times, np.where(before, 0, ends - earlier), equal, before)
     last_kept = np.full((len(parts), parts.shape[1] // 2), LAST_KEY)
     if order.embargo:
-      cuts = slice(
-        1, None, 2
-      )  # behind what is kept and embargoed of a split: where the next begins
+      # Behind what is kept and what is embargoed of a split: where the next begins.
+      cuts = slice(1, None, 2)
       keys, which = np.unique(times[:, cuts][~before[:, cuts]], return_inverse=True)
       found = np.array([order.last_kept(int(key), kind) for key in keys], np.uint64)
       last_kept[:, :-1][~before[:, cuts]] = found[which.reshape(-1)]
