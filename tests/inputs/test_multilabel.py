@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tfx_balance.errors import ConfigError
+from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs, deferred
 
 from tests.inputs.helpers_inputs import write_file
@@ -72,6 +72,31 @@ def test_a_generator_gives_what_arrays_give():
   pairs = lambda: (({'id': np.int64(i)}, ROWS[i]) for i in range(N))  # noqa: E731
   made = BalancedInputs.from_generator(pairs, multilabel=True)
   np.testing.assert_array_equal(ids(made.train(32), 10), ids(inputs().train(32), 10))
+
+
+NAMES = [[f'label-{label}' for label in np.flatnonzero(row)] for row in ROWS]
+
+
+def test_lists_of_labels_give_what_rows_of_0_and_1_give():
+  features = {'id': np.arange(N)}
+  made = BalancedInputs.from_arrays(features, NAMES, multilabel=True)
+  for batch, labels in made.train(32, label_as='multi_hot').take(5):
+    np.testing.assert_array_equal(labels, ROWS[batch['id'].numpy()])
+  np.testing.assert_array_equal(ids(made.train(32), 10), ids(inputs().train(32), 10))
+  pairs = lambda: (({'id': np.int64(i)}, NAMES[i]) for i in range(N))  # noqa: E731
+  yielded = BalancedInputs.from_generator(pairs, multilabel=True)
+  np.testing.assert_array_equal(ids(yielded.train(32), 10), ids(inputs().train(32), 10))
+  for batch, labels in yielded.eval(500):
+    assert [[x.decode() for x in row] for row in labels.to_list()] == [
+      NAMES[i] for i in batch['id'].numpy()
+    ]
+
+
+def test_vectors_of_0_and_1_are_no_lists_of_labels(tmp_path):
+  write_file(tmp_path / 'data.gz', [example(i) for i in range(10)])
+  spec = {'hot': tf.io.VarLenFeature(tf.int64)}
+  with pytest.raises(DataError, match=r"'hot' has 6 values .* give tf.io.FixedLenFeature\(\[6\]\)"):
+    BalancedInputs.from_files([str(tmp_path / 'data.gz')], 'hot', spec, multilabel=True)
 
 
 def example(i):

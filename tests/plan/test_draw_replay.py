@@ -8,6 +8,7 @@ from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.draw_replay import state_at
 from tfx_balance.plan.label_sets import count_label_sets
+from tfx_balance.plan.labels import LabelRows
 from tfx_balance.plan.record_order import RecordOrder
 from tfx_balance.plan.sampling import Sampling, TrainingCounts, deferred, progressive
 
@@ -21,7 +22,9 @@ SAMPLINGS = {
   'weighted, scheduled': Sampling('weighted', schedule=progressive(60)),
   'natural': Sampling('natural'),
 }
-SETS, _ = count_label_sets([[1, 0, 0]] * 60 + [[1, 1, 0]] * 20 + [[0, 1, 0]] * 7 + [[0, 1, 1]])
+SETS, _ = count_label_sets(
+  LabelRows.of([[1, 0, 0]] * 60 + [[1, 1, 0]] * 20 + [[0, 1, 0]] * 7 + [[0, 1, 1]])
+)
 COUNTS = TrainingCounts(tuple(ClassValue('int', i) for i in range(4)), (60, 20, 7, 1))
 
 

@@ -1,10 +1,9 @@
-"""Label sets in memory: their decoding, and how exchanges bring labels near to their shares."""
+"""Label sets in memory: how exchanges bring labels near to their shares."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tfx_balance.errors import DataError
 from tfx_balance.plan.apportion import controlled_rounding
 from tfx_balance.plan.array_splits import stratified_indices
 from tfx_balance.plan.class_value import ClassValue
@@ -47,23 +46,6 @@ def test_a_matrix_and_lists_give_the_same_sizes_of_sets():
   for name in SPLITS:
     assert len(found[name]) == len(other[name])
     assert np.abs(labels[found[name]].sum(axis=0) - labels[other[name]].sum(axis=0)).max() <= 2
-
-
-@pytest.mark.parametrize(
-  ('labels', 'fault'),
-  [
-    pytest.param(np.array([[0, 2]]), r'labels of shape \(1, 2\) must be 0 and 1', id='2'),
-    pytest.param(np.zeros((0, 3)), r'labels of shape \(0, 3\) must be 0 and 1', id='no items'),
-    pytest.param([[0, 1], [1, 1]], 'each item has 2 labels, all of them 0 or 1', id='a list of 0s'),
-    pytest.param(['ab', 'c'], "item 0 has the labels 'ab'; multilabel=True takes lists", id='text'),
-    pytest.param([[], []], '2 items have no label at all', id='no labels'),
-    pytest.param([['a'], [1]], 'label 1 is no text, and others are', id='two types'),
-    pytest.param(5, 'labels of type int are no matrix of 0 and 1, nor lists', id='a number'),
-  ],
-)
-def test_faults_of_labels(labels, fault):
-  with pytest.raises(DataError, match=fault):
-    stratified_indices(labels, multilabel=True)
 
 
 @settings(max_examples=60, deadline=None)

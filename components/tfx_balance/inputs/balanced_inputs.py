@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfx_balance.arguments import (
@@ -151,7 +152,8 @@ class BalancedInputs(ClassPriors):
     Args:
       features: Array [n, ...], or a dict, tuple or nest of such.
       labels: [n] or [n, 1]: integers, text, bytes or integral floats. Where multilabel is True,
-        [n, n_labels], 1 where a record has the label and 0 where not.
+        rows of 1 where a record has label i and 0 where not, all of one length, or n lists of
+        labels; see `tfx_balance.plan.labels.LabelRows`.
       seed: Default seed of `train`.
       multilabel: Whether a record has several labels, or none.
 
@@ -217,7 +219,10 @@ class BalancedInputs(ClassPriors):
     Raises:
       DataError: if it yields nothing or more than the budget, or the labels are no classes.
     """
-    return cls.from_arrays(*collect(generator, memory_budget), seed=seed, multilabel=multilabel)
+    features, labels = collect(generator, memory_budget)
+    if not check_flag('multilabel', multilabel):
+      labels = np.asarray(labels)
+    return cls.from_arrays(features, labels, seed, multilabel)
 
   def train(
     self,

@@ -12,6 +12,7 @@ from tfx_balance.arguments import check_mapping, shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.label_sets import LabelSetCounts
+from tfx_balance.plan.labels import LabelRows
 from tfx_balance.plan.record_order import keyed_hash
 
 FeatureSpec = Mapping[str, Any]
@@ -37,13 +38,17 @@ def flat_label(label: Any) -> tf.Tensor:
   return tf.reshape(label, [-1])
 
 
-def label_rows(label: Any) -> Any:
-  """Returns the labels of records that have several: [n, n_labels], or a list of arrays."""
+def label_rows(label: Any) -> LabelRows:
+  """Returns the parsed labels of records that have several.
+
+  Raises:
+    DataError: if they are no rows of 0 and 1, where they are dense.
+  """
   if isinstance(label, tf.SparseTensor):
     label = tf.RaggedTensor.from_sparse(label)
   if isinstance(label, tf.RaggedTensor):
-    return np.split(label.flat_values.numpy(), label.row_splits.numpy()[1:-1])
-  return label.numpy()
+    return LabelRows(label.flat_values.numpy(), label.row_splits.numpy())
+  return LabelRows.of(label.numpy())
 
 
 def multi_hot(labels: Sequence[ClassValue]) -> Callable[[Any], tf.Tensor]:

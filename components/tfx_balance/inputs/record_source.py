@@ -33,8 +33,8 @@ from tfx_balance.inputs.record_files import (
   checked_batches,
   promised_records,
 )
-from tfx_balance.plan.label_sets import LabelSetCounts, count_label_sets, count_value_sets
-from tfx_balance.plan.labels import count_labels
+from tfx_balance.plan.label_sets import LabelSetCounts, count_label_sets
+from tfx_balance.plan.labels import LabelRows, are_no_labels, as_flags, count_labels
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sampling import TrainingCounts
 
@@ -134,19 +134,19 @@ class ArraySource(RecordSource):
 
     Args:
       features: Array, or dict, tuple or nest of arrays, each [n, ...].
-      labels: [n] or [n, 1]; [n, n_labels], 0 or 1, of several labels a record.
+      labels: [n] or [n, 1]; of several labels a record as `LabelRows.of` takes them.
       seed: Default seed of the draws.
       multilabel: Whether a record has several labels, or none.
 
     Raises:
       DataError: if the labels are no classes, or lengths differ.
     """
-    count = count_label_sets if check_flag('multilabel', multilabel) else count_labels
-    counts, self._rows = count(labels)
+    sets = LabelRows.of(labels) if check_flag('multilabel', multilabel) else None
+    counts, self._rows = count_labels(labels) if sets is None else count_label_sets(sets)
+    self._labels = tf.convert_to_tensor(labels) if sets is None else _label_tensor(labels, sets)
     self._keep(counts, check_seed(seed))
     check_rows(features, len(self._rows), 'labels')
     self._features = tf.nest.map_structure(_as_tensor, features)
-    self._labels = tf.convert_to_tensor(labels)
 
   def reader(self, feature_spec: FeatureSpec | None) -> Reader:
     """Returns the reader of batches; see `RecordSource`."""
@@ -195,6 +195,13 @@ def _as_tensor(array: Any) -> tf.Tensor:
     ) from error
 
 
+def _label_tensor(labels: Any, rows: LabelRows) -> Any:
+  """Returns labels as a tensor [n, n_labels] of 0 and 1, or a ragged one [n, None] of labels."""
+  if rows.row_splits is None:
+    return tf.convert_to_tensor(np.asarray(labels))
+  return tf.RaggedTensor.from_row_splits(rows.values, rows.row_splits)
+
+
 def _refuse(feature_spec: FeatureSpec | None) -> None:
   if feature_spec is not None:
     raise ConfigError('feature_spec= is given, and arrays are not parsed; leave it out')
@@ -203,7 +210,7 @@ def _refuse(feature_spec: FeatureSpec | None) -> None:
 def collect(
   generator: Callable[[], Iterable[tuple[Any, Any]]], memory_budget: int = DEFAULT_MEMORY_BUDGET
 ) -> tuple[Any, Any]:
-  """Returns what a generator yields as arrays of features and labels.
+  """Returns what a generator yields: arrays of features, and a list of labels.
 
   Args:
     generator: Function, called once, that returns an iterable of (features, label), features of
@@ -241,7 +248,7 @@ def collect(
     labels.append(label)
   if not rows:
     raise DataError('the generator yields nothing; it must yield (features, label) pairs')
-  return tf.nest.map_structure(lambda *arrays: np.stack(arrays), *rows), np.asarray(labels)
+  return tf.nest.map_structure(lambda *arrays: np.stack(arrays), *rows), labels
 
 
 class ExampleSource(RecordSource):
@@ -276,7 +283,7 @@ class ExampleSource(RecordSource):
     example_parser(label, feature_spec)  # which checks the feature spec
     multilabel = check_flag('multilabel', multilabel)
     self._records, labels = self._read(budget, multilabel)
-    counts, self._rows = _counted(labels, multilabel)
+    counts, self._rows = (count_label_sets if multilabel else count_labels)(labels)
     self._keep(counts, seed)
 
   def reader(self, feature_spec: FeatureSpec | None) -> Reader:
@@ -306,7 +313,9 @@ class ExampleSource(RecordSource):
         f'feature_spec= must hold the label too'
       )
     parse = example_parser(self._label, {self._label: self._spec[self._label]})
-    batches, labels, used = [], [], 0
+    batches: list[tf.Tensor] = []
+    labels: list[Any] = []
+    used = 0
     for path in self._paths:
       for batch in batches_of(path):
         label = parse(batch)[1]
@@ -329,13 +338,21 @@ class ExampleSource(RecordSource):
       raise DataError(
         f'the files {list(self._paths)[:5]} hold 0 records; give files that have some'
       )
-    if multilabel and isinstance(labels[0], list):
-      return tf.concat(batches, 0), [row for rows in labels for row in rows]
-    return tf.concat(batches, 0), np.concatenate(labels)
+    records = tf.concat(batches, 0)
+    return records, self._label_rows(labels) if multilabel else np.concatenate(labels)
 
-
-def _counted(labels: Any, multilabel: bool) -> tuple[TrainingCounts, Ints]:
-  """Returns the counts of labels, and the rows that have them; a list holds the values of rows."""
-  if not multilabel:
-    return count_labels(labels)
-  return count_value_sets(labels) if isinstance(labels, list) else count_label_sets(labels)
+  def _label_rows(self, parts: Sequence[LabelRows]) -> LabelRows:
+    """Returns the labels of batches as those of one; refuses rows of 0 and 1 that are no matrix."""
+    values = np.concatenate([part.values for part in parts])
+    splits = [part.row_splits for part in parts if part.row_splits is not None]
+    if not splits:
+      return LabelRows(values)
+    lengths = np.concatenate([np.diff(ends) for ends in splits])
+    flags = as_flags(values, lengths)
+    if flags is not None and are_no_labels(flags):
+      raise DataError(
+        f'label {self._label!r} has {flags.shape[1]} values in each record, all 0 or 1, some '
+        f'twice, which are no labels; give tf.io.FixedLenFeature([{flags.shape[1]}]) in '
+        f'feature_spec='
+      )
+    return LabelRows(values, np.append(0, np.cumsum(lengths)))

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from tfx_balance.arguments import check_flag, check_mapping, check_seed
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.class_value import Stratum
+from tfx_balance.plan.class_value import ClassValue, Stratum
 from tfx_balance.plan.extended_split import extend_split
 from tfx_balance.plan.group_plan import dealt_splits, plan_groups, told_splits
 from tfx_balance.plan.group_table import GroupPart, GroupTable, count_entries, group_numbers
-from tfx_balance.plan.labels import as_array, count_label_rows, count_labels
+from tfx_balance.plan.labels import LabelRows, as_array, count_labels
 from tfx_balance.plan.number_bins import binned_labels
 from tfx_balance.plan.ranks import Assigner, Ints, UInts, ranks
 from tfx_balance.plan.split_modes import check_modes
@@ -75,9 +75,9 @@ def stratified_indices(
     embargo: Time before a later split in which items of earlier ones are left out, in the units of
       `order`.
     embargo_records: Number of items before a later split that are left out.
-    multilabel: Whether `labels` are several an item: a NumPy array [n, labels] of 0 and 1, or a
-      sequence of n sequences of labels. Each set of labels is within one item of its ideal share
-      then, and labels are as near to theirs as exchanges bring them.
+    multilabel: Whether `labels` are several an item: rows of 0 and 1, all of one length, or n lists
+      of labels (see `tfx_balance.plan.labels.LabelRows`). Each set of labels is within one item of
+      its ideal share then, and labels are as near to theirs as exchanges bring them.
     groups: Group of each item, [n] as `labels`, such as patients: all items of a group are in one
       split, and classes and splits as near to their shares as groups allow. It leaves nothing for
       `key` to choose.
@@ -156,23 +156,33 @@ def _count_strata(
 ) -> tuple[list[Stratum], Ints, Ints]:
   """Returns strata in canonical order, the records of each, and the rows stratum by stratum."""
   first, *others = features
-  counted = [count_label_rows(first) if multilabel else count_labels(first)]
-  counted += [count_labels(values) for values in others]
-  lengths = sorted({len(rows) for _, rows in counted})
+  counted = [_count_sets(first) if multilabel else _count_classes(first)]
+  counted += [_count_classes(values) for values in others]
+  lengths = sorted({len(codes) for _, codes in counted})
   if len(lengths) > 1:
     raise DataError(f'labels and split_by are of lengths {lengths}; give one value an item in both')
   joint = np.zeros(lengths[0], np.int64)
-  for counts, rows in counted:
-    codes = np.empty(len(rows), np.int64)
-    codes[rows] = np.repeat(np.arange(len(counts.classes)), counts.records)
-    joint = joint * len(counts.classes) + codes
+  for classes, codes in counted:
+    joint = joint * len(classes) + codes
   distinct, which, records = np.unique(joint, return_inverse=True, return_counts=True)
-  codes_of = np.unravel_index(distinct, [len(counts.classes) for counts, _ in counted])
-  columns = [
-    [counts.classes[i] for i in at] for (counts, _), at in zip(counted, codes_of, strict=True)
-  ]
+  codes_of = np.unravel_index(distinct, [len(classes) for classes, _ in counted])
+  columns = [[classes[i] for i in at] for (classes, _), at in zip(counted, codes_of, strict=True)]
   rows = np.argsort(which.reshape(-1), kind='stable').astype(np.int64)
   return list(zip(*columns, strict=True)), records.astype(np.int64), rows
+
+
+def _count_classes(labels: Any) -> tuple[Sequence[ClassValue], Ints]:
+  """Returns the classes of labels, and the number of that of each item: int64 [n]."""
+  counts, rows = count_labels(labels)
+  codes = np.empty(len(rows), np.int64)
+  codes[rows] = np.repeat(np.arange(len(counts.classes)), counts.records)
+  return counts.classes, codes
+
+
+def _count_sets(labels: Any) -> tuple[Sequence[ClassValue], Ints]:
+  """Returns the label sets of items as classes, and the number of that of each item: int64 [n]."""
+  sets, codes = LabelRows.of(labels).distinct()
+  return sets.classes, codes
 
 
 def _held_splits(extend: Mapping[str, npt.ArrayLike], hashes: UInts, splits: Sequence[str]) -> Ints:

@@ -54,6 +54,14 @@ class LabelSets:
     members = np.array([number[label] for row in rows for label in row], np.int64)
     return cls(tuple(labels), members, np.cumsum([0, *map(len, rows)], dtype=np.int64))
 
+  @property
+  def classes(self) -> tuple[ClassValue, ...]:
+    """The sets as classes."""
+    flat, bounds = self.members.tolist(), itertools.pairwise(self.row_splits.tolist())
+    return tuple(
+      ClassValue('set', tuple(self.labels[i] for i in flat[low:high])) for low, high in bounds
+    )
+
   def check_number(self) -> None:
     """Raises DataError if there are more sets than a split is planned for."""
     n = len(self.row_splits) - 1
@@ -134,14 +142,35 @@ def distinct_members(numbers: Ints, row_splits: Ints) -> tuple[Ints, Ints]:
   return members, np.searchsorted(words >> _ID_BITS, np.arange(n + 1)).astype(np.int64)
 
 
-def count_sets(members: Ints, row_splits: Ints) -> tuple[list[tuple[int, ...]], Ints]:
-  """Returns the distinct sets in ascending order, and the number of each record's: int64 [n].
+def count_sets(members: Ints, row_splits: Ints) -> tuple[Ints, Ints, Ints]:
+  """Returns the distinct sets of records, in ascending order, and the number of each record's.
+
+  >>> found = count_sets(np.array([2, 5, 1, 2, 5]), np.array([0, 2, 2, 3, 5]))
+  >>> [part.tolist() for part in found]
+  [[1, 2, 5], [0, 0, 1, 3], [2, 0, 1, 2]]
 
   Args:
-    members: Labels of each record, as `distinct_members` returns them.
-    row_splits: Where those of each record begin, and of the last one end.
+    members: Labels of each record, as `distinct_members` returns them: int64 [m].
+    row_splits: Where those of each record begin, and of the last one end: int64 [n + 1].
+
+  Returns:
+    members: Labels of the distinct sets: int64.
+    row_splits: Where those of each set begin, and of the last one end: int64 [sets + 1].
+    which: Number of the set of each record: int64 [n].
   """
-  flat, bounds = members.tolist(), row_splits.tolist()
-  sets = [tuple(flat[low:high]) for low, high in itertools.pairwise(bounds)]
-  known = {labels: i for i, labels in enumerate(sorted(set(sets)))}
-  return list(known), np.array([known[labels] for labels in sets], np.int64)
+  starts, lengths = row_splits[:-1], np.diff(row_splits)
+  codes = np.zeros(len(lengths), np.int64)  # tells apart the records of one length
+  for at in range(int(lengths.max(initial=0))):
+    longer = np.flatnonzero(lengths > at)
+    words = codes[longer] << _ID_BITS | members[starts[longer] + at]
+    codes[longer] = np.unique(words, return_inverse=True)[1].reshape(-1)
+  words = codes << _ID_BITS | lengths
+  first, which = np.unique(words, return_index=True, return_inverse=True)[1:]
+  sets = [
+    tuple(members[low : low + n].tolist())
+    for low, n in zip(starts[first], lengths[first], strict=True)
+  ]
+  order = sorted(range(len(sets)), key=sets.__getitem__)
+  flat = np.fromiter(itertools.chain.from_iterable(sets[i] for i in order), np.int64)
+  ends = np.cumsum([0, *(len(sets[i]) for i in order)], dtype=np.int64)
+  return flat, ends, np.argsort(order)[which.reshape(-1)].astype(np.int64)

@@ -15,7 +15,7 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.batch_quota import MAX_RESOLUTION, Weights, bounded_weights
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distinct_sets import LabelSets, label_set
-from tfx_balance.plan.labels import count_labels
+from tfx_balance.plan.labels import LabelRows
 from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.plan.sampling import Mixture, TrainingCounts
 
@@ -278,75 +278,34 @@ def _pairs(sets: Sequence[tuple[int, ...]]) -> tuple[Ints, Ints]:
   return row, label
 
 
-def count_label_sets(labels: Any) -> tuple[LabelSetCounts, Ints]:
+def count_label_sets(rows: LabelRows) -> tuple[LabelSetCounts, Ints]:
   """Returns the label sets of records and, set by set, the rows that have them.
 
-  >>> counts, rows = count_label_sets([[1, 0], [1, 1], [1, 0]])
-  >>> [str(value) for value in counts.classes], counts.records, rows.tolist()
+  >>> counts, order = count_label_sets(LabelRows.of([[1, 0], [1, 1], [1, 0]]))
+  >>> [str(value) for value in counts.classes], counts.records, order.tolist()
   (['{0}', '{0, 1}'], (2, 1), [0, 2, 1])
 
   Args:
-    labels: [n, n_labels], 0 or 1, or booleans; column i is the label i.
+    rows: Labels of n records.
 
   Returns:
     counts: Counts of the label sets.
-    rows: int64 [n], the rows of the first set in order, then of the second, and so on.
+    order: int64 [n], the rows of the first set in order, then of the second, and so on.
 
   Raises:
-    DataError: if they are no such array, or no record has a label.
+    DataError: if no record has a label, values are no classes, or there are too many labels.
   """
-  try:
-    array = np.asarray(labels)
-  except ValueError as error:
-    raise DataError(f'labels are no array ({error}); give rows [n_labels] of 0 and 1') from error
-  if array.ndim != 2 or not array.size or array.dtype.kind not in 'biuf':
-    raise DataError(
-      f'labels of shape {array.shape} and type {array.dtype} must be numbers [n, n_labels] where '
-      f'multilabel=True, 1 where a record has the label; leave multilabel= out for one label each'
-    )
-  has = array == 1
-  if not (has | (array == 0)).all():
-    wrong = array[~(has | (array == 0))][0]
-    raise DataError(f'labels hold {wrong}, and must be 0 or 1 where multilabel=True; mend them')
-  return _distinct(has, [ClassValue('int', i) for i in range(has.shape[1])])
-
-
-def count_value_sets(rows: Sequence[npt.NDArray[Any]]) -> tuple[LabelSetCounts, Ints]:
-  """Returns `count_label_sets` of the labels' values; one that a record has twice counts once.
-
-  >>> count_value_sets([np.array([7, 5]), np.array([5])])[0].sets
-  ((0,), (0, 1))
-
-  Args:
-    rows: n arrays of labels, which are classes as `count_labels` takes them.
-  """
-  sizes = [len(row) for row in rows]
-  if not sum(sizes):
-    raise DataError(f'none of {len(rows)} records has a label; give labels to some')
-  counts, order = count_labels(np.concatenate(rows))
-  has = np.zeros((len(rows), len(counts.classes)), np.bool_)
-  label = np.repeat(np.arange(len(counts.classes)), counts.records)
-  has[np.repeat(np.arange(len(rows)), sizes)[order], label] = True
-  return _distinct(has, counts.classes)
-
-
-def _distinct(
-  has: npt.NDArray[np.bool_], labels: Sequence[ClassValue]
-) -> tuple[LabelSetCounts, Ints]:
-  """Returns `count_label_sets` of bool [n, n_labels]."""
-  if not has.any():
-    raise DataError(f'none of {len(has)} records has a label; give labels to some')
-  packed, which, records = np.unique(
-    np.packbits(has, axis=1), axis=0, return_inverse=True, return_counts=True
-  )
-  members = np.unpackbits(packed, axis=1, count=has.shape[1])
-  sets = [tuple(np.flatnonzero(row).tolist()) for row in members]
-  place = np.argsort(np.argsort(-has.sum(axis=0), kind='stable'))
+  found, which = rows.distinct()
+  records = np.bincount(which)
+  common = np.argsort(-found.sums(records[:, None])[:, 0], kind='stable')
+  place = np.argsort(common)
+  bounds = itertools.pairwise(found.row_splits.tolist())
+  sets = [tuple(found.members[low:high].tolist()) for low, high in bounds]
   order = sorted(range(len(sets)), key=lambda s: sorted(place[list(sets[s])].tolist()))
   counts = LabelSetCounts(
-    classes=tuple(label_set(labels[i] for i in sets[s]) for s in order),
+    classes=tuple(label_set(found.labels[i] for i in sets[s]) for s in order),
     records=tuple(records[order].tolist()),
-    labels=tuple(labels),
+    labels=found.labels,
     sets=tuple(sets[s] for s in order),
   )
-  return counts, np.argsort(np.argsort(order)[which.reshape(-1)], kind='stable').astype(np.int64)
+  return counts, np.argsort(np.argsort(order)[which], kind='stable').astype(np.int64)

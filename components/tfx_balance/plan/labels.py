@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import numpy.typing as npt
 from tfx_balance.arguments import shown
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.distinct_sets import count_sets, distinct_members
+from tfx_balance.plan.distinct_sets import LabelSets, count_sets, distinct_members
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sampling import TrainingCounts
 
@@ -50,60 +52,130 @@ def count_labels(labels: Any) -> tuple[TrainingCounts, Ints]:
   return counts, np.argsort(codes, kind='stable').astype(np.int64)
 
 
-def count_label_rows(labels: Any) -> tuple[TrainingCounts, Ints]:
-  """Returns the label sets of items and, set by set, the rows that have them, as `count_labels`.
+@dataclass(frozen=True, eq=False)
+class LabelRows:
+  """The labels of n items that have any number of labels each, in one of two forms.
+
+  Attributes:
+    values: bool [n, n_labels], whether an item has label i, where row_splits is None; otherwise the
+      labels of the first item, of the next, and so on: [m], classes as `count_labels` takes them.
+    row_splits: Where the labels of each item begin, and of the last one end: int64 [n + 1].
+  """
+
+  values: npt.NDArray[Any]
+  row_splits: Ints | None = None
+
+  @classmethod
+  def of(cls, labels: Any) -> LabelRows:
+    """Returns the labels of an array or of lists.
+
+    Rows of 0 and 1 that are all of one length are a matrix, whose column i is the label i, and an
+    array of numbers [n, n_labels] must be one. Other rows are lists of labels, in any order.
+
+    >>> LabelRows.of([[1, 0], [1, 1]]).row_splits is None
+    True
+    >>> LabelRows.of([['cat'], ['cat', 'dog']]).row_splits.tolist()
+    [0, 1, 3]
+
+    Raises:
+      DataError: if they are neither, or there are none.
+    """
+    if not isinstance(labels, Sequence) and hasattr(labels, '__array__'):
+      labels = np.asarray(labels)
+    is_array = isinstance(labels, np.ndarray) and labels.ndim > 0
+    if (not isinstance(labels, Sequence) and not is_array) or isinstance(labels, (str, bytes)):
+      raise DataError(
+        f'labels of type {type(labels).__name__} are no matrix of 0 and 1, nor lists of labels; '
+        f'give one of these with multilabel=True'
+      )
+    if is_array and labels.ndim > 1 and labels.dtype.kind in 'biuf':
+      return cls(_flags_of(labels))
+    _check_rows(labels)
+    lengths = np.fromiter(map(len, labels), np.int64, len(labels))
+    values = as_array(list(itertools.chain.from_iterable(labels)))
+    flags = as_flags(values, lengths)
+    return cls(values, np.append(0, np.cumsum(lengths))) if flags is None else cls(flags)
+
+  def __len__(self) -> int:
+    return len(self.values if self.row_splits is None else self.row_splits[1:])
+
+  def distinct(self) -> tuple[LabelSets, Ints]:
+    """Returns the distinct label sets, in canonical order, and the set of each item: int64 [n].
+
+    Equal labels of an item count once.
+
+    Raises:
+      DataError: if no item has a label, or values are no classes.
+    """
+    if self.row_splits is None:
+      items, numbers = np.nonzero(self.values)
+      labels = tuple(ClassValue('int', i) for i in range(self.values.shape[1]))
+      row_splits = np.searchsorted(items, np.arange(len(self.values) + 1))
+    else:
+      row_splits = self.row_splits
+      numbers = np.zeros(len(self.values), np.int64)
+      if len(self.values):
+        counts, rows = count_labels(self.values)
+        labels, numbers[rows] = (
+          counts.classes,
+          np.repeat(np.arange(len(counts.classes)), counts.records),
+        )
+    if not len(numbers):
+      raise DataError(f'none of {len(row_splits) - 1} records has a label; give labels to some')
+    members, row_splits, which = count_sets(*distinct_members(numbers, row_splits))
+    return LabelSets(labels, members, row_splits), which
+
+
+def as_flags(values: npt.NDArray[Any], lengths: Ints) -> npt.NDArray[np.bool_] | None:
+  """Returns rows that are all of one length, all 0 or 1, as bool [n, length]; None for others.
 
   Args:
-    labels: NumPy array [n, labels] of 0 and 1, whose columns are the labels 0, 1 and so on; or a
-      sequence of n sequences of labels, in any order, of which equal ones count once.
-
-  Raises:
-    DataError: if there are no labels, or their values are no classes.
+    values: Values of the first row, of the next, and so on: [m].
+    lengths: Values of each row: int64 [n].
   """
-  classes, numbers, row_splits = _label_numbers(labels)
-  members, row_splits = distinct_members(numbers, row_splits)
-  sets, codes = count_sets(members, row_splits)
-  found = tuple(ClassValue('set', tuple(classes[i] for i in members)) for members in sets)
-  counts = TrainingCounts(found, tuple(np.bincount(codes).tolist()))
-  return counts, np.argsort(codes, kind='stable').astype(np.int64)
+  if values.dtype.kind not in 'biuf' or not len(values) or lengths.min() != lengths.max():
+    return None
+  flags = values == 1
+  return flags.reshape(len(lengths), -1) if (flags | (values == 0)).all() else None
 
 
-def _label_numbers(labels: Any) -> tuple[Sequence[ClassValue], Ints, Ints]:
-  """Returns all labels in canonical order, and those of each item: numbers [m], row splits [n + 1].
+def are_no_labels(flags: npt.NDArray[np.bool_]) -> bool:
+  """Returns whether rows of 0 and 1 cannot be sets of the labels 0 and 1, as some repeat one.
 
-  Raises:
-    DataError: as `count_label_rows` does.
+  Args:
+    flags: bool [n, length].
   """
-  if isinstance(labels, np.ndarray) and labels.ndim == 2:
-    if not len(labels) or not np.isin(labels, (0, 1)).all():
+  return flags.shape[1] > 2 or (flags.shape[1] == 2 and bool((flags.sum(axis=1) != 1).any()))
+
+
+def _flags_of(labels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+  """Returns numbers [n, n_labels], 0 or 1, as bool; raises DataError for others."""
+  if labels.ndim != 2 or not labels.size:
+    raise DataError(
+      f'labels of shape {labels.shape} must be [n, n_labels], one item and one label or more; give '
+      f'such a matrix of 0 and 1, or lists of labels'
+    )
+  flags = labels == 1
+  wrong = labels[~(flags | (labels == 0))]
+  if len(wrong):
+    raise DataError(
+      f'labels of shape {labels.shape} hold {wrong[0]}, and must be 0 or 1 where multilabel=True; '
+      f'mend them, or give lists of labels'
+    )
+  return np.asarray(flags, np.bool_)
+
+
+def _check_rows(labels: Any) -> None:
+  """Raises DataError where labels are not one or more collections of labels."""
+  if not len(labels):
+    raise DataError('there are 0 items, and must be one or more; give the labels of some')
+  for kind in set(map(type, labels)):
+    if not issubclass(kind, (Collection, np.ndarray)) or issubclass(kind, (str, bytes)):
+      at = next(i for i, row in enumerate(labels) if isinstance(row, kind))
       raise DataError(
-        f'labels of shape {labels.shape} must be 0 and 1, one item or more; give lists of labels '
-        f'where they are no such matrix'
+        f'item {at} has the labels {shown(labels[at])}; with multilabel=True give each item a list '
+        f'of labels, or rows of 0 and 1'
       )
-    items, numbers = np.nonzero(labels)
-    classes = [ClassValue('int', i) for i in range(labels.shape[1])]
-    return classes, numbers, np.searchsorted(items, np.arange(len(labels) + 1))
-  if not isinstance(labels, Sequence | np.ndarray) or isinstance(labels, (str, bytes)):
-    raise DataError(
-      f'labels of type {type(labels).__name__} are no matrix of 0 and 1, nor lists of labels; give '
-      f'one of these with multilabel=True'
-    )
-  for at, row in enumerate(labels):
-    if not isinstance(row, Collection | np.ndarray) or isinstance(row, (str, bytes)):
-      raise DataError(f'item {at} has the labels {shown(row)}; multilabel=True takes lists of them')
-  flat = [value for row in labels for value in row]
-  lengths = np.array([len(row) for row in labels], np.int64)
-  if not flat:
-    raise DataError(f'{len(lengths)} items have no label at all; give at least one')
-  counts, rows = count_labels(flat)
-  if lengths.min() == lengths.max() > 1 and {value.value for value in counts.classes} <= {0, 1}:
-    raise DataError(
-      f'each item has {lengths[0]} labels, all of them 0 or 1; give a matrix of 0 and 1 as a NumPy '
-      f'array, or name labels by text'
-    )
-  numbers = np.empty(len(rows), np.int64)
-  numbers[rows] = np.repeat(np.arange(len(counts.classes)), counts.records)
-  return counts.classes, numbers, np.append(0, np.cumsum(lengths))
 
 
 def as_array(labels: Any) -> npt.NDArray[Any]:

@@ -16,6 +16,7 @@ import tensorflow as tf
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import Kind
 from tfx_balance.plan.distinct_sets import distinct_members
+from tfx_balance.plan.labels import are_no_labels, as_flags
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.strata import ClassColumn, MissingLabel, Numbering, Payload, Value
 from tfx_balance.scan.stratum_columns import set_text
@@ -63,8 +64,7 @@ class LabelSetColumn(ClassColumn):
     """Returns the set of each record, as numbers of labels: binary [n]."""
     values, row_splits = self.parse(serialized)
     lengths = np.diff(row_splits)
-    if values.dtype != object and len(lengths) and 1 < lengths.max() == lengths.min():
-      self._refuse_vectors(values, int(lengths[0]), position)
+    self._refuse_vectors(values, lengths, position)
     numbers = self._labels.numbers(self._as_classes(values, position))
     return _sets(numbers, row_splits, lengths == 0 if self._drops else None)
 
@@ -84,15 +84,14 @@ class LabelSetColumn(ClassColumn):
     """Returns sets as texts, None for the empty one."""
     return _texts(values, self._labels.values)
 
-  def _refuse_vectors(self, values: npt.NDArray[np.generic], length: int, position: int) -> None:
+  def _refuse_vectors(self, values: npt.NDArray[np.generic], lengths: Ints, position: int) -> None:
     """Raises DataError where records are vectors of 0 and 1, whose values are no labels."""
-    rows = values.reshape(-1, length)
-    ones = rows.sum(axis=1)
-    if np.isin(rows, (0, 1)).all() and (length > 2 or (ones != 1).any()):
+    flags = as_flags(values, lengths)
+    if flags is not None and are_no_labels(flags):
       raise DataError(
-        f'feature {self.name!r} has {length} values in each record of {self._path} from record '
-        f'{position} on, all 0 or 1, some twice; with multilabel=True the values are labels: give '
-        f'the positions of the ones, or a feature of 0 or 1 for each label'
+        f'feature {self.name!r} has {flags.shape[1]} values in each record of {self._path} from '
+        f'record {position} on, all 0 or 1, some twice; with multilabel=True the values are '
+        f'labels: give the positions of the ones, or a feature of 0 or 1 for each label'
       )
 
 
