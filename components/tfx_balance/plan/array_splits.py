@@ -104,17 +104,16 @@ def stratified_indices(
   shares, predefined = parse_shares(splits, counts, rest, told, split_values, folds)
   stable = parse_mode(mode) == 'stable'
   in_time = TimeOrder.parse(None if order is None else 'order', within, embargo, embargo_records)
-  asked = {
-    'counts': bool(shares.counts),
-    'mode': stable,
-    'split_by': predefined,
-    'order_by': in_time,
-    'multilabel': multilabel,
-    'group_by': groups is not None,
-    'extend': extend is not None,
-    'bins': bins is not None,
-  }
-  check_modes([name for name, is_asked in asked.items() if is_asked])
+  check_modes(
+    counts=shares.counts,
+    mode=stable,
+    split_by=predefined,
+    order_by=in_time,
+    multilabel=multilabel,
+    group_by=groups is not None,
+    extend=extend is not None,
+    bins=bins is not None,
+  )
   if stable and key is None:
     raise ConfigError("mode='stable' deals items by their keys, and key= is not given; give ids")
   if extend is not None and key is None:

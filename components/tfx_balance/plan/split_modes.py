@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection
+from typing import Any
 
 from tfx_balance.errors import ConfigError
 
@@ -58,18 +58,19 @@ _APART: dict[frozenset[str], str] = {
 }
 
 
-def check_modes(given: Collection[str]) -> None:
+def check_modes(**asked: Any) -> None:
   """Checks that modes combine.
 
-  >>> check_modes({'mode', 'folds'})
+  >>> check_modes(mode=True, folds=5, order_by=None)
 
   Args:
-    given: Names of the arguments that ask for a mode.
+    asked: What asks for a mode, by the name of its argument; what is false or None does not.
 
   Raises:
     ConfigError: if two of them do not combine; names both.
   """
-  for pair in itertools.combinations(sorted(given), 2):
+  given = sorted(name for name, value in asked.items() if value)
+  for pair in itertools.combinations(given, 2):
     reason = _APART.get(frozenset(pair))
     if reason:
       raise ConfigError(f'{pair[0]}= and {pair[1]}= do not combine: {reason}')

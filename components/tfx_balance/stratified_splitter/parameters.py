@@ -139,19 +139,18 @@ class SplitterParameters:
       from_json('bins', properties.get('bins'), (numbers.Integral, Mapping, Sequence)), features
     )
     multilabel = check_flag('multilabel', properties.get('multilabel', 0))
-    asked = {
-      'counts': bool(shares.counts),
-      'mode': mode == 'stable',
-      'key': bool(key),
-      'identity': identity == 'values',
-      'split_by': predefined,
-      'order_by': order,
-      'extend': extends,
-      'multilabel': multilabel,
-      'group_by': groups,
-      'bins': bins,
-    }
-    check_modes([name for name, is_asked in asked.items() if is_asked])
+    check_modes(
+      counts=shares.counts,
+      mode=mode == 'stable',
+      key=key,
+      identity=identity == 'values',
+      split_by=predefined,
+      order_by=order,
+      extend=extends,
+      multilabel=multilabel,
+      group_by=groups,
+      bins=bins,
+    )
     if predefined and predefined.feature in features:
       raise ConfigError(
         f'split_by={predefined.feature!r} is in stratify_by= too; name it in one of them'
