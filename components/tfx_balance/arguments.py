@@ -136,6 +136,27 @@ def check_label(value: Any, name: str = 'label') -> str:
   )
 
 
+def check_labels(value: Any, multilabel: bool) -> tuple[str, ...]:
+  """Returns the feature that `label` names, or several of 0 and 1 that each are a label.
+
+  Args:
+    value: Value of the argument: a name, or a list of names.
+    multilabel: Whether a record has several labels.
+
+  Raises:
+    ConfigError: if they are no names, or several where a record has one class.
+  """
+  if isinstance(value, str):
+    return (check_label(value),)
+  found = check_names('label', value)
+  if len(found) > 1 and not multilabel:
+    raise ConfigError(
+      f'label={shown(value)} names several features, and a class is a value of one; name one, or '
+      f'pass multilabel=True where each is 0 or 1 and a label of its own'
+    )
+  return found
+
+
 def check_path(name: str, value: Any) -> str:
   """Returns a path, given as text or as what `open` takes for one."""
   path = os.fspath(value) if isinstance(value, os.PathLike) else value

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from tfx_balance.arguments import check_names, check_path, check_text, shown
+from tfx_balance.arguments import check_labels, check_names, check_path, check_text, shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import ReadOptions
@@ -149,6 +149,29 @@ def missing_label(value: Any, *others: str) -> MissingLabel:
       return choice
   choices = [*get_args(MissingLabel), *others]
   raise ConfigError(f'missing_label={shown(value)} is not one of {choices}')
+
+
+def label_features(value: Any, multilabel: bool) -> tuple[str, ...]:
+  """Returns the features that `label` names, also as a JSON list; see `check_labels`."""
+  if isinstance(value, str) and value.lstrip().startswith('['):
+    value = from_json('label', value, list)
+  return check_labels(value, multilabel)
+
+
+def set_features(
+  features: tuple[str, ...], multilabel: bool, missing: MissingLabel
+) -> tuple[str, ...]:
+  """Returns the features whose labels make a set, which is the class; none without multilabel.
+
+  Raises:
+    ConfigError: if records without a value make a stratum, and several features are 0 or 1.
+  """
+  if multilabel and len(features) > 1 and missing == 'own_stratum':
+    raise ConfigError(
+      f"missing_label='own_stratum' does not combine with multilabel=True and the features "
+      f'{list(features)}, each of which is 0 or 1; fill values in, or drop records without them'
+    )
+  return features if multilabel else ()
 
 
 def read_options(properties: Mapping[str, Any]) -> ReadOptions:

@@ -54,7 +54,7 @@ def test_the_executor_checks_again_what_came_as_a_runtime_parameter(arguments, f
 
 
 def test_the_defaults():
-  assert parameters() == InputGenParameters('label', ('train',), 0, 'error')
+  assert parameters() == InputGenParameters(('label',), ('train',), 0, 'error')
 
 
 @pytest.mark.parametrize('splits', [('a', 'b'), ['a', 'b'], '["a", "b"]'], ids=str)
@@ -66,7 +66,7 @@ def test_the_arguments_arrive(splits):
     missing_label='own_stratum',
     max_record_bytes=9,
   )
-  assert found == InputGenParameters('species', ('a', 'b'), -3, 'own_stratum', ReadOptions(9))
+  assert found == InputGenParameters(('species',), ('a', 'b'), -3, 'own_stratum', ReadOptions(9))
   assert found.describe()['max_record_bytes'] == 9
 
 

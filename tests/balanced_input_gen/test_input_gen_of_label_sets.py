@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from tfx_balance import BalancedInputGen, StratifiedSplitter
+from tfx import v1 as tfx
+from tfx_balance import BalancedInputGen, ClassDistributionValidator, StratifiedSplitter
 from tfx_balance.documents.balanced_input import InputPlan
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs import BalancedInputs
+from tfx_balance.report import read_run
+from tfx_balance.report.page import render_page
 
 from tests.helpers_examples import example, in_shards, read_splits
 from tests.helpers_pipeline import execute, importer, input_artifact, run_pipeline
@@ -114,3 +117,132 @@ def test_behind_the_splitter_in_a_pipeline(tmp_path):
   made = BalancedInputs.load(found.uri, SPEC)
   counts = HAS[ids(made.train(60), 20)].sum(axis=(0, 1))
   np.testing.assert_allclose(counts / counts.sum(), 0.2, rtol=0.05)
+
+
+FLAGS = [f'f{label}' for label in range(5)]
+OF_FLAGS = {'label': FLAGS, 'multilabel': True}
+FLAG_SPEC = {name: tf.io.FixedLenFeature([], tf.int64) for name in ('id', *FLAGS)}
+
+
+def flag_records(has=HAS):
+  return [
+    example(id=i, **dict(zip(FLAGS, map(int, row), strict=True))) for i, row in enumerate(has)
+  ]
+
+
+@pytest.fixture(scope='module')
+def flag_artifact(tmp_path_factory):
+  root = tmp_path_factory.mktemp('flags')
+  rows = flag_records()
+  source = input_artifact(root / 'in', {'train': in_shards(rows, 3), 'eval': [rows[:50]]})
+  return execute(BalancedInputGen, [source], root / 'out', **OF_FLAGS)
+
+
+def test_several_features_of_0_and_1_give_the_batches_of_one_of_names(artifact, flag_artifact):
+  text = Path(flag_artifact.uri, 'balanced_input.json').read_text()
+  plan = InputPlan.from_json(text)
+  assert plan.dumps() == text
+  assert plan.features == tuple(FLAGS)
+  assert plan.label == 'f0, f1, f2, f3, f4'
+  made = BalancedInputs.load(flag_artifact.uri, FLAG_SPEC)
+  assert [str(label) for label in made.labels] == FLAGS
+  of_tags = BalancedInputs.load(artifact.uri, SPEC)
+  np.testing.assert_allclose(made.label_shares(), of_tags.label_shares())
+  for features, hot in made.train(64, label_as='multi_hot').take(10):
+    np.testing.assert_array_equal(hot, HAS[features['id'].numpy()])
+    assert set(features) == {'id'}
+  for features, names in made.eval(20):
+    want = [[f'f{i}'.encode() for i in np.flatnonzero(HAS[at])] for at in features['id'].numpy()]
+    assert names.to_list() == want
+
+
+def test_files_with_several_features_of_0_and_1_give_what_the_component_gives(flag_artifact):
+  files = str(Path(flag_artifact.uri, 'Split-train', '*'))
+  made = BalancedInputs.from_files(files, FLAGS, FLAG_SPEC, multilabel=True)
+  loaded = BalancedInputs.load(flag_artifact.uri, FLAG_SPEC)
+  np.testing.assert_allclose(made.label_shares(), loaded.label_shares())
+  for features, hot in made.train(64, label_as='multi_hot').take(10):
+    np.testing.assert_array_equal(hot, HAS[features['id'].numpy()])
+  with pytest.raises(ConfigError, match=r"label=\['f0', 'f1'\] names several .* multilabel=True"):
+    BalancedInputs.from_files(files, FLAGS[:2], FLAG_SPEC)
+
+
+@pytest.mark.parametrize(
+  ('spec', 'fault'),
+  [
+    ({'f1': tf.io.FixedLenFeature([], tf.string)}, "label 'f1', one of 5 .* is string"),
+    ({'f1': None}, "label 'f1', one of 5 features of 0 and 1, is not there in the feature spec"),
+  ],
+)
+def test_the_feature_spec_must_hold_every_label(flag_artifact, spec, fault):
+  merged = {name: kind for name, kind in {**FLAG_SPEC, **spec}.items() if kind is not None}
+  made = BalancedInputs.load(flag_artifact.uri, merged)
+  for call in (made.train, made.eval):
+    with pytest.raises(ConfigError, match=fault):
+      call(8)
+
+
+@pytest.mark.parametrize(
+  ('row', 'fault'),
+  [
+    ({'f0': 1, 'f1': 2, 'f2': 0, 'f3': 0, 'f4': 0}, 'is neither 0 nor 1 in a record'),
+    ({'f0': 1, 'f1': [1, 1], 'f2': 0, 'f3': 0, 'f4': 0}, 'a record has no value, or several'),
+  ],
+)
+def test_labels_of_eval_that_are_no_flags_fail(tmp_path, row, fault):
+  splits = {'train': [flag_records(HAS[:50])], 'eval': [[example(id=0, **row)]]}
+  found = execute(
+    BalancedInputGen, [input_artifact(tmp_path / 'in', splits)], tmp_path / 'out', **OF_FLAGS
+  )
+  spec = {name: tf.io.VarLenFeature(tf.int64) for name in ('id', *FLAGS)}
+  with pytest.raises(tf.errors.InvalidArgumentError, match=fault):
+    list(BalancedInputs.load(found.uri, spec).eval(8))
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'fault'),
+  [
+    ({'label': FLAGS}, r"label=\['f0', .*\] names several features"),
+    ({**OF_FLAGS, 'missing_label': 'own_stratum'}, "missing_label='own_stratum' does not combine"),
+    ({'label': ['f0', 'f0'], 'multilabel': True}, "names 'f0' twice"),
+  ],
+)
+def test_several_features_that_are_no_labels_are_refused(arguments, fault):
+  examples = importer(tfx.types.standard_artifacts.Examples()).outputs['result']
+  with pytest.raises(ConfigError, match=fault):
+    BalancedInputGen(examples, **arguments)
+
+
+def test_several_features_of_0_and_1_in_a_pipeline(tmp_path):
+  source = importer(input_artifact(tmp_path / 'in', {'all': in_shards(flag_records(), 2)}))
+  split = StratifiedSplitter(
+    source.outputs['result'], stratify_by=FLAGS, multilabel=True, splits={'train': 4, 'eval': 1}
+  )
+  statistics = tfx.components.StatisticsGen(split.outputs['examples'])
+  gate = ClassDistributionValidator(
+    statistics.outputs['statistics'],
+    examples=split.outputs['examples'],
+    expected_shares={'f0': float(HAS[:, 0].sum() / HAS.any(axis=1).sum())},
+    max_missing=0.5,
+    share_tolerance=0.02,
+    **OF_FLAGS,
+  )
+  input_gen = BalancedInputGen(split.outputs['examples'], **OF_FLAGS)
+  again = tfx.components.StatisticsGen(input_gen.outputs['examples']).with_id('again')
+  published = run_pipeline(tmp_path, [source, split, statistics, gate, input_gen, again])
+  (found,) = published.of_node('BalancedInputGen', 'Examples')
+  splits = read_splits(found.uri)
+  assert sorted(splits['train'] + splits['eval']) == sorted(flag_records())
+  (anomalies,) = published.of_node('ClassDistributionValidator', 'ExampleAnomalies')
+  checks = json.loads(Path(anomalies.uri, 'class_checks.json').read_text())
+  assert {row['class']['value']: sum(row['splits'].values()) for row in checks['counts']} == {
+    name: int(n) for name, n in zip(FLAGS, HAS.sum(axis=0), strict=True)
+  }
+  (stock,) = published.of_node('again', 'ExampleStatistics')
+  assert Path(stock.uri, 'Split-train', 'FeatureStats.pb').exists()
+  page = render_page(read_run([split_uri(published), anomalies.uri, found.uri]))
+  assert 'f0, f1, f2, f3, f4' in page
+
+
+def split_uri(published):
+  return published.of_node('StratifiedSplitter', 'Examples')[0].uri

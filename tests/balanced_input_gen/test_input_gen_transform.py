@@ -36,7 +36,7 @@ def request_in(folder, splits, **changes):
   for name in ('work', 'out', 'hyper'):
     (folder / name).mkdir(exist_ok=True)
   target = request_target(folder, changes)
-  parameters = InputGenParameters('label', tuple(splits), seed=0, missing='error')
+  parameters = InputGenParameters(('label',), tuple(splits), seed=0, missing='error')
   return ShardRequest(
     replace(parameters, **changes), hyperparameters_uri=str(folder / 'hyper'), **target
   )

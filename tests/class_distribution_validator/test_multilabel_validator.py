@@ -4,8 +4,9 @@ import pyarrow as pa
 import pytest
 import tensorflow_data_validation as tfdv
 from tensorflow_data_validation.statistics import stats_impl
-from tfx_balance import StratifiedSplitter
-from tfx_balance.errors import DataError
+from tfx.types import Channel, standard_artifacts
+from tfx_balance import ClassDistributionValidator, StratifiedSplitter
+from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.report import read_run
 from tfx_balance.report.page import render_page
 
@@ -119,3 +120,52 @@ def test_the_splitters_sidecar_and_the_report_have_labels(tmp_path):
   assert sum(by_name(found.checks)['a'].values()) == 120
   page = render_page(read_run([split.uri]))
   assert 'label sets' in page
+
+
+FLAGS = {'label': ['a', 'b', 'c'], 'multilabel': True, 'max_missing': 0.05}
+
+
+def flags_of(tags):
+  return {name: int(name in (tags or ())) for name in 'abc'}
+
+
+def test_several_features_of_0_and_1_are_counted_as_the_values_of_one(tmp_path):
+  records = {
+    name: [[example(id=f'{name}{i}', **flags_of(tags)) for i, tags in enumerate(rows)]]
+    for name, rows in ROWS.items()
+  }
+  found = validate(
+    tmp_path / 'flags',
+    statistics_of(),
+    examples=input_artifact(tmp_path / 'in', records),
+    min_count=10,
+    **FLAGS,
+  )
+  tags = validate(
+    tmp_path / 'tags',
+    statistics_of(),
+    examples=examples_of(tmp_path / 'tagged'),
+    min_count=10,
+    **LABELS,
+  )
+  assert found.checks['counts'] == tags.checks['counts']
+  assert found.checks['missing'] == {'eval': 0, 'train': 2}
+  assert found.checks['label'] == 'a, b, c'
+  (broken,) = found.broken()
+  assert (broken['rule'], broken['split'], broken['class']['value']) == ('min_count', 'eval', 'c')
+
+
+@pytest.mark.parametrize(
+  ('inputs', 'fault'),
+  [
+    ((), r"label=\['a', 'b', 'c'\] are counted together.* pass examples="),
+    (('examples', 'baseline_statistics'), 'and baseline_statistics= do not combine'),
+    (('examples', 'schema'), 'and schema= do not combine: .* ExampleValidator'),
+  ],
+)
+def test_several_features_are_counted_from_records_alone(inputs, fault):
+  kinds = {'examples': standard_artifacts.Examples, 'schema': standard_artifacts.Schema}
+  statistics = Channel(type=standard_artifacts.ExampleStatistics)
+  given = {name: Channel(type=kinds[name]) if name in kinds else statistics for name in inputs}
+  with pytest.raises(ConfigError, match=fault):
+    ClassDistributionValidator(statistics, **given, **FLAGS)

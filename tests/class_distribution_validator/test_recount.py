@@ -20,7 +20,7 @@ def tallies(folder, groups, label='label'):
       files.append(InputFile(path, len(files), group))
   path = str(folder / 'tallies.json')
   with plain_errors(), beam.Pipeline(options=PipelineOptions(list(IN_MEMORY))) as pipeline:
-    recount(pipeline, files, label, 'FORMAT_TF_EXAMPLE', path)
+    recount(pipeline, files, [label], 'FORMAT_TF_EXAMPLE', path)
   return read_tallies(path)
 
 

@@ -126,7 +126,7 @@ def component_apis() -> Iterator[Api]:
     examples,
     {
       'examples': frozenset(),
-      'label': TEXTS,
+      'label': NAMES,
       'train_splits': NAMES,
       'multilabel': FLAG,
       'seed': SEED,
@@ -146,7 +146,7 @@ def component_apis() -> Iterator[Api]:
     },
     {
       'statistics': frozenset(),
-      'label': TEXTS,
+      'label': NAMES,
       'schema': NONE,
       'baseline_statistics': NONE,
       'on_violation': frozenset(),

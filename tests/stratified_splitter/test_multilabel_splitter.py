@@ -135,7 +135,7 @@ def test_several_features_of_0_and_1_are_labels(tmp_path, kind):
     pytest.param(
       [example(a=1, b=1), example(a=1)],
       {'features': ('a', 'b'), 'labels': ('a', 'b')},
-      r"feature 'b' has no value in record 1 of .*; .* fill it in, or pass missing_label='drop'",
+      r"feature 'b' has no value in record 1 of .*; .* fill it in, or drop such records",
       id='a flag is missing',
     ),
     pytest.param(

@@ -61,7 +61,7 @@ class BalancedInputGen(base_beam_component.BaseBeamComponent):
   def __init__(
     self,
     examples: types.BaseChannel,
-    label: str = 'label',
+    label: str | Sequence[str] = 'label',
     train_splits: Sequence[str] | str = ('train',),
     seed: int = 0,
     missing_label: str = 'error',
@@ -84,9 +84,10 @@ class BalancedInputGen(base_beam_component.BaseBeamComponent):
       max_record_bytes: Bytes of the longest record; a file with a longer one is refused.
       bad_records: Treatment of records that cannot be used: 'error', or 'skip', which counts them.
       max_bad_records: Number of bad records in all the files that may be skipped.
-      multilabel: Whether a record has a set of labels, the values of the feature: records are laid
-        out by label set, and `BalancedInputs` gives labels their shares. A record without a value
-        has the empty set.
+      multilabel: Whether a record has a set of labels: the values of the feature, or the names of
+        those of several features in `label` that are 1, where others are 0. Records are laid out by
+        label set, and `BalancedInputs` gives labels their shares. A record without a value of the
+        one feature has the empty set.
 
     Raises:
       ConfigError: if an argument breaks a rule.

@@ -104,6 +104,7 @@ class ShardJob(Job):
       for path in layout.paths:
         classes.setdefault(path, []).append(i)
     found = {file.final_path: file for file in files}
+    features = self.request.parameters.features
     return InputPlan(
       label=self.request.parameters.label,
       classes=self.classes,
@@ -115,6 +116,7 @@ class ShardJob(Job):
       ),
       seed=self.request.parameters.seed,
       split=TRAIN,
+      features=features if len(features) > 1 else (),
     )
 
   def _input_file(self, file: WorkFile, classes: Sequence[int]) -> PlanFile:
@@ -136,7 +138,7 @@ def plan_shards(totals: Mapping[str, Totals], request: ShardRequest) -> ShardJob
   merged.check_bad(parameters.reading.max_bad_records)
   # The set of a record's labels may be empty.
   optional = dict.fromkeys(parameters.labels, 'label')
-  check_features(merged, [parameters.label], parameters.missing, 'label', optional)
+  check_features(merged, parameters.features[:1], parameters.missing, 'label', optional)
   counts = merged.strata()
   splits = {name: totals.get(name, Totals()) for name in parameters.train_splits}
   return ShardJob(

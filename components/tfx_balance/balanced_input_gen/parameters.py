@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tfx_balance.arguments import check_flag, check_label, check_seed
+from tfx_balance.arguments import check_flag, check_seed
 from tfx_balance.exec_properties import (
   COMMON_TYPES,
   encoded,
   is_runtime,
   known,
+  label_features,
   missing_label,
   names,
   read_options,
+  set_features,
 )
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import READ_DEFAULTS, ReadOptions
@@ -28,7 +30,7 @@ class InputGenParameters:
   """The arguments, decoded.
 
   Attributes:
-    label: Feature that holds the class.
+    features: Feature that holds the class, or features of 0 and 1, each of which is a label.
     train_splits: Splits that are merged.
     seed: Seed of the order of the records.
     missing: Treatment of records without a class.
@@ -43,7 +45,7 @@ class InputGenParameters:
     'multilabel': int,
   }
 
-  label: str
+  features: tuple[str, ...]
   train_splits: tuple[str, ...]
   seed: int
   missing: MissingLabel
@@ -51,9 +53,9 @@ class InputGenParameters:
   multilabel: bool = False
 
   @property
-  def features(self) -> tuple[str, ...]:
-    """Features that strata are made of."""
-    return (self.label,)
+  def label(self) -> str:
+    """The name of the feature, or of all of them, as documents have it."""
+    return ', '.join(self.features)
 
   @property
   def labels(self) -> tuple[str, ...]:
@@ -63,14 +65,17 @@ class InputGenParameters:
   @classmethod
   def decode(cls, properties: Mapping[str, Any]) -> InputGenParameters:
     """Returns the parameters of execution properties; raises a ConfigError for a broken rule."""
-    return cls(
-      label=check_label(properties['label']),
+    multilabel = check_flag('multilabel', properties.get('multilabel', 0))
+    found = cls(
+      features=label_features(properties['label'], multilabel),
       train_splits=names('train_splits', properties['train_splits']),
       seed=check_seed(properties.get('seed', 0)),
       missing=missing_label(properties.get('missing_label', 'error')),
       reading=read_options(properties),
-      multilabel=check_flag('multilabel', properties.get('multilabel', 0)),
+      multilabel=multilabel,
     )
+    set_features(found.features, multilabel, found.missing)
+    return found
 
   def describe(self) -> dict[str, Any]:
     """Returns the parameters as the sidecar shows them."""
@@ -87,7 +92,10 @@ class InputGenParameters:
 
 def encode(**arguments: Any) -> dict[str, Any]:
   """Returns checked arguments as execution properties; the executor checks runtime parameters."""
-  InputGenParameters.decode({'label': 'label', 'train_splits': 'train', **known(arguments)})
+  checked = {'label': 'label', 'train_splits': 'train', **known(arguments)}
+  if is_runtime(arguments['multilabel']):
+    checked['multilabel'] = 1  # under which any label is allowed
+  InputGenParameters.decode(checked)
   if not is_runtime(arguments['multilabel']):
     arguments['multilabel'] = int(arguments['multilabel'])
   return {**encoded(arguments), 'algorithm_version': ALGORITHM_VERSION}

@@ -60,7 +60,7 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
   def __init__(
     self,
     statistics: types.BaseChannel,
-    label: str = 'label',
+    label: str | Sequence[str] = 'label',
     examples: types.BaseChannel | None = None,
     schema: types.BaseChannel | None = None,
     baseline_statistics: types.BaseChannel | None = None,
@@ -133,17 +133,25 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
       max_leakage: the largest share of a split's records that another may have too.
       exclude_splits: that are not checked.
       recount: whether to count the records even where a sidecar tells their number.
-      multilabel: whether the values of the label, of which a record has any number, are labels. All
-        rules are of labels then: the count of one is the number of records that have it, its share
-        that part of the records that have any label, and a record without a class is one without
-        labels. The Jensen-Shannon divergence is of the labels of all records together. Statistics
-        count values, so that a label that a record has twice counts twice in them, and in those of
-        the baseline; `examples` count it once.
+      multilabel: whether the values of the label, of which a record has any number, are labels; or
+        the names of those of several features in `label` that are 1, where others are 0 (these need
+        `examples`, and take no `schema` and no baseline). All rules are of labels then: the count
+        of one is the number of records that have it, its share that part of the records that have
+        any label, and a record without a class is one without labels. The Jensen-Shannon
+        divergence is of the labels of all records together. Statistics count values, so that a
+        label that a record has twice counts twice in them, and in those of the baseline; `examples`
+        count it once.
 
     Raises:
       ConfigError: if an argument breaks a rule.
     """
+    optional = {
+      'examples': examples,
+      'schema': schema,
+      'baseline_statistics': baseline_statistics,
+    }
     properties = encode(
+      [name for name, channel in optional.items() if channel is not None],
       label=label,
       max_l_infinity=max_l_infinity,
       max_jensen_shannon=max_jensen_shannon,

@@ -184,7 +184,7 @@ def count_examples(
   always_read: bool,
   make_pipeline: MakePipeline,
   work_dir: str,
-  multilabel: bool = False,
+  labels: Sequence[str] = (),
 ) -> tuple[Tallies, CountsFrom]:
   """Returns the counts of the records, and whether a sidecar or the records themselves told them.
 
@@ -192,12 +192,12 @@ def count_examples(
 
   Args:
     source: Records to count.
-    label: Feature that holds the class.
+    label: Feature that holds the class; of several that hold labels, their names.
     statistics: Statistics of the splits to count.
     always_read: Whether to count the records even where a sidecar tells their number.
     make_pipeline: Function that makes a Beam pipeline, which runs when its `with` ends.
     work_dir: Folder of files that are in the making.
-    multilabel: Whether a record has a set of labels.
+    labels: Features whose labels make a set, which is the class; none where each value is a class.
 
   Raises:
     ConfigError: if a split is not there.
@@ -211,7 +211,7 @@ def count_examples(
         f'the same artifact, or pass exclude_splits=[{split!r}]'
       )
   try:
-    known = None if always_read else _sidecar_tallies(source, label, splits, multilabel)
+    known = None if always_read else _sidecar_tallies(source, label, splits, bool(labels))
   except DataError as error:
     raise DataError(f'{error}, or pass recount=True to count the records that are there') from error
   if known is not None:
@@ -224,7 +224,7 @@ def count_examples(
   path = new_work_file(work_dir, 'tallies')
   files = source.input_files(splits)
   with plain_errors(), make_pipeline() as pipeline:
-    recount(pipeline, files, label, source.payload(), path, multilabel)
+    recount(pipeline, files, labels or (label,), source.payload(), path, labels)
   counted = read_tallies(path)
   tallies = {split: counted.get(split, {}) for split in splits}
   for sentence in statistics.other_numbers(tallies):
@@ -340,16 +340,24 @@ def splits_of(artifact: types.Artifact) -> list[str]:
 def recount(
   pipeline: beam.Pipeline,
   files: Sequence[InputFile],
-  label: str,
+  features: Sequence[str],
   payload: Payload,
   path: str,
-  multilabel: bool = False,
+  labels: Sequence[str] = (),
 ) -> None:
-  """Adds to a pipeline what counts the classes of each group of files, for `read_tallies`."""
+  """Adds to a pipeline what counts the classes of each group of files, for `read_tallies`.
+
+  Args:
+    pipeline: Pipeline to add to.
+    files: Files, each with the name of its group.
+    features: Feature that holds the class, or those that hold labels.
+    payload: Type of the records.
+    path: Path of the file to write.
+    labels: Features whose labels make a set; none where each value is a class.
+  """
   counted = create(pipeline, 'CountedFiles', files)
-  labels = (label,) if multilabel else ()
-  scanned = scan_files(counted, ScanFile((label,), payload, 'own_stratum', labels=labels))
-  write = partial(write_tallies, path, label=label)
+  scanned = scan_files(counted, ScanFile(features, payload, 'own_stratum', labels=labels))
+  write = partial(write_tallies, path, label=features[0])
   sum_groups(scanned, write, len(files))
 
 

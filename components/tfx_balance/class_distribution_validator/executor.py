@@ -153,6 +153,7 @@ class Executor(BeamExecutor):
     parameters = ValidatorParameters.decode(exec_properties)
     output = artifact_utils.get_single_instance(output_dict['anomalies'])
     source = artifact_utils.get_single_instance(input_dict['statistics'])
+    parameters.check_inputs([name for name, artifacts in input_dict.items() if artifacts])
     splits = checked_splits(splits_of(source), parameters.exclude_splits)
     schema = read_schema(input_dict)
     rules = SchemaRules() if schema is None else schema_rules(schema, parameters.label)
@@ -213,7 +214,7 @@ class Executor(BeamExecutor):
       parameters.recount,
       self.beam_pipeline,
       work_dir,
-      parameters.multilabel,
+      parameters.labels,
     )
 
   def _find_leakage(

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import numbers
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-from tfx_balance.arguments import check_choice, check_flag, check_label, check_number, shown
+from tfx_balance.arguments import check_choice, check_flag, check_number, shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.exec_properties import (
   from_json,
   is_runtime,
   known,
+  label_features,
   optional_names,
   optional_path,
   optional_text,
@@ -54,7 +55,7 @@ class ValidatorParameters:
   """The arguments, decoded.
 
   Attributes:
-    label: Feature that holds the class.
+    features: Feature that holds the class, or features of 0 and 1, each of which is a label.
     rules: Rules on the distribution.
     exclude_splits: Names of splits that are not checked.
     recount: Whether the records are counted even where a sidecar has the counts.
@@ -83,7 +84,7 @@ class ValidatorParameters:
     'algorithm_version': int,
   }
 
-  label: str
+  features: tuple[str, ...]
   rules: DistributionRules
   exclude_splits: tuple[str, ...]
   recount: bool
@@ -93,6 +94,39 @@ class ValidatorParameters:
   on_violation: OnViolation
   report_dir: str | None
   multilabel: bool
+
+  @property
+  def label(self) -> str:
+    """The name of the feature, or of all of them, as documents have it."""
+    return ', '.join(self.features)
+
+  @property
+  def labels(self) -> tuple[str, ...]:
+    """Features whose labels make a set; none where each value is a class."""
+    return self.features if self.multilabel else ()
+
+  def check_inputs(self, given: Collection[str]) -> None:
+    """Checks that several features of labels are counted from records.
+
+    Args:
+      given: Names of the inputs that there are.
+
+    Raises:
+      ConfigError: if there are no records, or an input that tells of one feature.
+    """
+    if len(self.features) < 2:
+      return
+    if 'examples' not in given:
+      raise ConfigError(
+        f'label={list(self.features)} are counted together, record by record, which statistics= do '
+        f'not tell; pass examples= as well'
+      )
+    for name in ('schema', 'baseline_statistics'):
+      if name in given:
+        raise ConfigError(
+          f'label={list(self.features)} and {name}= do not combine: {name}= tells of each feature '
+          f'alone; leave it out, and check the features with ExampleValidator'
+        )
 
   @classmethod
   def decode(cls, properties: Mapping[str, Any]) -> ValidatorParameters:
@@ -109,8 +143,9 @@ class ValidatorParameters:
     if pairs is not None and key is None:
       given = shown(properties['leakage_pairs'])
       raise ConfigError(f"leakage_pairs={given} has no effect; pass check_leakage='records'")
+    multilabel = check_flag('multilabel', properties.get('multilabel', 0))
     return cls(
-      label=check_label(properties['label']),
+      features=label_features(properties['label'], multilabel),
       rules=_rules(properties),
       exclude_splits=optional_names('exclude_splits', excluded) or (),
       recount=check_flag('recount', properties.get('recount', 0)),
@@ -121,14 +156,18 @@ class ValidatorParameters:
         'on_violation', properties.get('on_violation', 'fail'), ('fail', 'warn')
       ),
       report_dir=optional_path('report_dir', properties.get('report_dir')),
-      multilabel=check_flag('multilabel', properties.get('multilabel', 0)),
+      multilabel=multilabel,
     )
 
 
-def encode(**arguments: Any) -> dict[str, Any]:
+def encode(inputs: Collection[str], **arguments: Any) -> dict[str, Any]:
   """Returns the arguments of the component as execution properties.
 
   What is known only at run time is left to the executor to check.
+
+  Args:
+    inputs: Names of the optional inputs that are given.
+    arguments: Arguments by name.
 
   Raises:
     ConfigError: if an argument breaks a rule.
@@ -136,12 +175,15 @@ def encode(**arguments: Any) -> dict[str, Any]:
   checked = {'label': 'label', **known(arguments)}
   if is_runtime(arguments['check_leakage']):
     checked['check_leakage'] = RECORDS
+  if is_runtime(arguments['multilabel']):
+    checked['multilabel'] = 1  # under which any label is allowed
   ValidatorParameters.decode(checked)
   properties = {
     name: value if is_runtime(value) else _property(name, value)
     for name, value in arguments.items()
   }
-  ValidatorParameters.decode({**checked, **known(properties)})  # a class may be there as 1 and '1'
+  # Again as TFX carries them, where a class may be there as 1 and '1'.
+  ValidatorParameters.decode({**checked, **known(properties)}).check_inputs(inputs)
   return {**properties, 'algorithm_version': ALGORITHM_VERSION}
 
 

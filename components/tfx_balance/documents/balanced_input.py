@@ -62,13 +62,15 @@ class InputPlan:
   """What a set of class-sharded files holds.
 
   Attributes:
-    label: Name of the feature that the classes are values of.
+    label: Name of the feature that the classes are values of; of several, their names.
     classes: Classes in canonical order (see `ClassValue.sort_key`), or label sets, each once; the
       index of a class is its position.
     natural: Records per class, int [n_classes], of each input split before the splits were merged.
     files: Files, at least one.
     seed: Seed that the records were laid out with; the default seed of what reads them.
     split: Name of the split that the files are in.
+    features: Features of 0 and 1 whose names are the labels of label sets; none where these are
+      values of one feature.
     records: Records per class, int [n_classes].
   """
 
@@ -81,6 +83,7 @@ class InputPlan:
   files: tuple[PlanFile, ...]
   seed: int = 0
   split: str = 'train'
+  features: tuple[str, ...] = ()
   records: tuple[int, ...] = field(init=False)
 
   def __post_init__(self) -> None:
@@ -104,6 +107,7 @@ class InputPlan:
       'format': self.FORMAT,
       'version': self.VERSION,
       'label': self.label,
+      **({'features': list(self.features)} if self.features else {}),
       'split': self.split,
       'seed': self.seed,
       'classes': [

@@ -86,12 +86,12 @@ class BalancedInputs(ClassPriors):
   Attributes:
     source: Source of the records; see `ClassPriors`.
     feature_spec: Default feature spec, the label included.
-    label: Name of the label feature, or None for arrays.
+    label: Name of the label feature, or of those of 0 and 1 that are labels; None for arrays.
     eval_files: Patterns of the files that `eval` reads, by split.
   """
 
   feature_spec: FeatureSpec | None = None
-  label: str | None = None
+  label: str | Sequence[str] | None = None
   eval_files: Mapping[str, Sequence[str]] | None = None
 
   @classmethod
@@ -117,7 +117,7 @@ class BalancedInputs(ClassPriors):
       for file in getattr(fn_args, 'eval_files', None) or ()
     ]
     spec = fn_args_lib.find_feature_spec(fn_args)
-    return cls(source, spec, source.plan.label, {'eval': files} if files else {})
+    return cls(source, spec, source.label, {'eval': files} if files else {})
 
   @classmethod
   def load(
@@ -141,7 +141,7 @@ class BalancedInputs(ClassPriors):
     source = FileSource(fn_args_lib.read_plan(root), root, memory_budget)
     folders = [name for name in names_in(root) if name.startswith(SPLIT_PREFIX)]
     files = {name.removeprefix(SPLIT_PREFIX): [os.path.join(root, name, '*')] for name in folders}
-    return cls(source, feature_spec, source.plan.label, files)
+    return cls(source, feature_spec, source.label, files)
 
   @classmethod
   def from_arrays(
@@ -166,7 +166,7 @@ class BalancedInputs(ClassPriors):
   def from_files(
     cls,
     files: Sequence[str] | str | os.PathLike[str],
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     feature_spec: FeatureSpec | None = None,
     seed: int = 0,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
@@ -179,12 +179,14 @@ class BalancedInputs(ClassPriors):
         end in .gz are decompressed. Without label and feature_spec, a folder that has a folder of
         PNG and JPEG files for each class: features are {'image': the file's bytes}, and labels the
         folders' names as bytes.
-      label: Name of the label feature.
+      label: Name of the label feature; or names of several features of 0 and 1, with multilabel:
+        the labels of a record are the names of those that are 1.
       feature_spec: Feature spec as `tf.io.parse_example` takes it, the label included.
       seed: Default seed of `train`.
       memory_budget: Bytes of records to hold.
       multilabel: Whether a record of a TFRecord file has several labels, or none: a
-        FixedLenFeature([n_labels]) of 0 and 1, or a VarLenFeature or RaggedFeature of values.
+        FixedLenFeature([n_labels]) of 0 and 1, a VarLenFeature or RaggedFeature of values, or
+        several features of 0 and 1.
 
     Raises:
       ConfigError: if label or feature_spec is missing for TFRecord files.
@@ -319,7 +321,8 @@ class BalancedInputs(ClassPriors):
     draws = self._draws(batch_size, sampling, epoch, seed)
     first = first_state(draws, start_step, state)
     if log is not None:
-      check_log(log).begin(draws.weights, augmented_draws(augment_fn, augment, counts), self.label)
+      name = self.label if isinstance(self.label, (str, type(None))) else ', '.join(self.label)
+      check_log(log).begin(draws.weights, augmented_draws(augment_fn, augment, counts), name)
     batches = draw_dataset(draws, batch_slice, reader, first, log).map(
       make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )

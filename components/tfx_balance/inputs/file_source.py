@@ -11,7 +11,7 @@ import os
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -37,7 +37,12 @@ from tfx_balance.plan.sampling import TrainingCounts
 
 
 class FileSource(RecordSource):
-  """The records of a plan's files."""
+  """The records of a plan's files.
+
+  Attributes:
+    plan: The plan.
+    label: Name of the label feature, or names of those of 0 and 1 that are labels.
+  """
 
   def __init__(
     self, plan: InputPlan, root: str, memory_budget: int = DEFAULT_MEMORY_BUDGET
@@ -54,6 +59,7 @@ class FileSource(RecordSource):
       DataError: if a file is not there.
     """
     self.plan = plan
+    self.label: str | Sequence[str] = plan.features or plan.label
     sets = any(value.kind == 'set' for value in plan.classes)
     self.counts = (LabelSetCounts.of if sets else TrainingCounts)(plan.classes, plan.records)
     self.natural, self.seed = plan.natural, plan.seed
@@ -87,7 +93,7 @@ class FileSource(RecordSource):
       return tf.where(at < 0, fetched, tf.gather(records, tf.maximum(at, 0)))
 
     read = (
-      label_set_reader(gather, self.plan.label, self.counts, feature_spec)
+      label_set_reader(gather, self.label, self.counts, feature_spec)
       if isinstance(self.counts, LabelSetCounts)
       else parsing_reader(gather, self.plan.label, self.plan.classes, feature_spec)
     )
@@ -98,7 +104,7 @@ class FileSource(RecordSource):
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see `RecordSource`."""
-    parse = example_parser(self.plan.label, feature_spec)
+    parse = example_parser(self.label, feature_spec)
     records = checked_batches(self._paths, batch_size, sum(self.plan.records))
     return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 

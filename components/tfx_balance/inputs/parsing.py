@@ -171,7 +171,10 @@ def parsing_reader(
 
 
 def label_set_reader(
-  gather: GatherRecords, label: str, counts: LabelSetCounts, feature_spec: FeatureSpec | None
+  gather: GatherRecords,
+  label: str | Sequence[str],
+  counts: LabelSetCounts,
+  feature_spec: FeatureSpec | None,
 ) -> Callable[[tf.Tensor, tf.Tensor, Any], tuple[Any, Any]]:
   """Returns what `parsing_reader` does, of records that have a set of labels.
 
@@ -181,13 +184,14 @@ def label_set_reader(
     ConfigError: if there is no feature spec, or its label does not fit.
   """
   parse = example_parser(label, feature_spec)
-  kind = None if feature_spec is None else feature_spec.get(label)
-  dtype = _DTYPES[counts.labels[0].kind]
-  if not isinstance(kind, (tf.io.VarLenFeature, tf.io.RaggedFeature)) or kind.dtype != dtype:
-    raise ConfigError(
-      f'label {label!r} is {kind} in the feature spec, and a record has several labels; give '
-      f'tf.io.VarLenFeature(tf.{dtype.name})'
-    )
+  if isinstance(label, str):
+    kind = None if feature_spec is None else feature_spec.get(label)
+    dtype = _DTYPES[counts.labels[0].kind]
+    if not isinstance(kind, (tf.io.VarLenFeature, tf.io.RaggedFeature)) or kind.dtype != dtype:
+      raise ConfigError(
+        f'label {label!r} is {kind} in the feature spec, and a record has several labels; give '
+        f'tf.io.VarLenFeature(tf.{dtype.name})'
+      )
   encode, of_label = multi_hot(counts.labels), keyed_hash(0, np.arange(len(counts.labels)))
   of_set = [int(of_label[list(own)].sum()) for own in counts.sets]
   planned = tf.constant(np.array(of_set, np.uint64).view(np.int64))
@@ -229,12 +233,17 @@ def check_feature_spec(feature_spec: FeatureSpec | None) -> FeatureSpec | None:
 
 
 def example_parser(
-  label: str, feature_spec: FeatureSpec | None
+  label: str | Sequence[str], feature_spec: FeatureSpec | None
 ) -> Callable[[tf.Tensor], tuple[dict[str, Any], Any]]:
   """Returns graph code from serialized examples, string [B], to (features, label).
 
+  Args:
+    label: Name of the label feature; or those of several of 0 and 1, of which the names of those
+      that are 1 are the labels, string [B, None].
+    feature_spec: Feature spec, the label included.
+
   Raises:
-    ConfigError: if there is no feature spec.
+    ConfigError: if there is no feature spec, or one of several features does not fit.
   """
   check_feature_spec(feature_spec)
   if feature_spec is None:
@@ -248,4 +257,34 @@ def example_parser(
     features = tf.io.parse_example(serialized, spec)
     return features, features.pop(label)
 
-  return parse
+  def parse_flags(serialized: tf.Tensor) -> tuple[dict[str, Any], Any]:
+    features = tf.io.parse_example(serialized, spec)
+    return features, _flagged([(name, features.pop(name)) for name in label], tf.size(serialized))
+
+  if isinstance(label, str):
+    return parse
+  for name in label:
+    if name not in spec or spec[name].dtype == tf.string:
+      found = spec[name].dtype.name if name in spec else 'not there'
+      raise ConfigError(
+        f'label {name!r}, one of {len(label)} features of 0 and 1, is {found} in the feature spec; '
+        f'give it as a number, such as tf.io.FixedLenFeature([], tf.int64)'
+      )
+  return parse_flags
+
+
+def _flagged(columns: Sequence[tuple[str, Any]], n: tf.Tensor) -> tf.RaggedTensor:
+  """Returns the names of the features that are 1 in each of n records: string [n, None].
+
+  The code fails where a record has no value of a feature, or one that is neither 0 nor 1.
+  """
+  names = [name for name, _ in columns]
+  flat = [tf.cast(flat_label(values), tf.float32) for _, values in columns]
+  whole = tf.reduce_all([tf.equal(tf.size(values), n) for values in flat])
+  text = f'a record has no value, or several, of one of the labels {names[:20]}; give each 0 or 1'
+  with tf.control_dependencies([tf.raw_ops.Assert(condition=whole, data=[text], summarize=8)]):
+    flags = tf.stack([tf.identity(values) for values in flat], axis=1)
+  fits = tf.reduce_all(tf.logical_or(tf.equal(flags, 0), tf.equal(flags, 1)))
+  text = f'one of the labels {names[:20]} is neither 0 nor 1 in a record; give each 0 or 1'
+  with tf.control_dependencies([tf.raw_ops.Assert(condition=fits, data=[text], summarize=8)]):
+    return tf.ragged.boolean_mask(tf.broadcast_to(names, tf.shape(flags)), tf.equal(flags, 1))

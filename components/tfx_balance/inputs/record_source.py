@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfx_balance.arguments import (
   check_callable,
   check_flag,
-  check_label,
+  check_labels,
   check_seed,
   check_text,
   check_whole,
@@ -257,7 +257,7 @@ class ExampleSource(RecordSource):
   def __init__(
     self,
     paths: Sequence[str],
-    label: str,
+    label: str | Sequence[str],
     feature_spec: FeatureSpec,
     seed: int = 0,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
@@ -267,7 +267,8 @@ class ExampleSource(RecordSource):
 
     Args:
       paths: Paths of the files; those that end in .gz are decompressed.
-      label: Name of the feature that the classes are values of.
+      label: Name of the feature that the classes are values of; of several labels a record, also
+        the names of features of 0 and 1.
       feature_spec: Default feature spec, the label included.
       seed: Default seed of the draws.
       memory_budget: Bytes of records to hold.
@@ -279,9 +280,11 @@ class ExampleSource(RecordSource):
       DataError: if a file is damaged, a record has no label, or the budget is too small.
     """
     seed, budget = check_seed(seed), check_whole('memory_budget', memory_budget, 0)
-    self._paths, self._label, self._spec = paths, check_label(label), feature_spec
-    example_parser(label, feature_spec)  # which checks the feature spec
     multilabel = check_flag('multilabel', multilabel)
+    self._names = check_labels(label, multilabel)
+    self._label = self._names if len(self._names) > 1 else self._names[0]
+    self._paths, self._spec = paths, feature_spec
+    example_parser(self._label, feature_spec)  # which checks the feature spec
     self._records, labels = self._read(budget, multilabel)
     counts, self._rows = (count_label_sets if multilabel else count_labels)(labels)
     self._keep(counts, seed)
@@ -296,7 +299,7 @@ class ExampleSource(RecordSource):
     if isinstance(self.counts, LabelSetCounts):
       parse = example_parser(self._label, spec)
       return Reader(self._rows.__getitem__, lambda rows, _, fetched: parse(gather(rows, fetched)))
-    read = parsing_reader(gather, self._label, self.counts.classes, spec)
+    read = parsing_reader(gather, self._names[0], self.counts.classes, spec)
     return Reader(self._rows.__getitem__, read)
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
@@ -307,12 +310,12 @@ class ExampleSource(RecordSource):
 
   def _read(self, memory_budget: int, multilabel: bool) -> tuple[tf.Tensor, Any]:
     """Returns all the records, string [n], and their labels."""
-    if self._label not in self._spec:
+    if isinstance(self._label, str) and self._label not in self._spec:
       raise DataError(
         f'label {self._label!r} is not in the feature spec, which has {sorted(self._spec)}; '
         f'feature_spec= must hold the label too'
       )
-    parse = example_parser(self._label, {self._label: self._spec[self._label]})
+    parse = example_parser(self._label, {name: self._spec[name] for name in self._names})
     batches: list[tf.Tensor] = []
     labels: list[Any] = []
     used = 0

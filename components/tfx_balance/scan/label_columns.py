@@ -146,7 +146,7 @@ class FlagSetColumn(ClassColumn):
       raise DataError(
         f'feature {name!r} has no value in record {position + int(absent.argmax())} of '
         f'{self._path}; of several features with multilabel=True each is 0 or 1 in each record: '
-        f"fill it in, or pass missing_label='drop'"
+        f"fill it in, or drop such records (missing_label='drop' of StratifiedSplitter)"
       )
 
   def _checked(self, part: ClassColumn, column: pa.Array, position: int) -> npt.NDArray[np.bool_]:

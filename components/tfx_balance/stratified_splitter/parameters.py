@@ -20,6 +20,7 @@ from tfx_balance.exec_properties import (
   optional_names,
   optional_text,
   read_options,
+  set_features,
 )
 from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.number_bins import NumberBins
@@ -156,12 +157,6 @@ class SplitterParameters:
         f'split_by={predefined.feature!r} is in stratify_by= too; name it in one of them'
       )
     missing = missing_label(properties.get('missing_label', 'error'))
-    labels = features if multilabel else ()
-    if len(labels) > 1 and missing == 'own_stratum':
-      raise ConfigError(
-        f"missing_label='own_stratum' does not combine with multilabel=True and the features "
-        f'{list(labels)}, each of which is 0 or 1; fill values in, or drop records without them'
-      )
     return cls(
       features=(*features, predefined.feature) if predefined else features,
       shares=shares,
@@ -175,7 +170,7 @@ class SplitterParameters:
       mode=mode,
       by_values=identity == 'values',
       order=order,
-      labels=labels,
+      labels=set_features(features, multilabel, missing),
       extends=extends,
       groups=groups,
       bins=bins,
