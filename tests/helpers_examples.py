@@ -142,3 +142,13 @@ def examples_artifact(
   for name, text in (custom or {}).items():
     artifact.set_string_custom_property(name, text)
   return artifact
+
+
+def reversed_features(record):
+  """Returns a small tf.Example, below 128 bytes, with its features written in the other order."""
+  body, parts = record[2:], []
+  while body:
+    length = 2 + body[1]  # an entry of the map of features: the key of field 1, and its length
+    parts.append(body[:length])
+    body = body[length:]
+  return record[:2] + b''.join(reversed(parts))

@@ -6,6 +6,7 @@ import pytest
 from tfx_balance.class_distribution_validator import leakage
 from tfx_balance.class_distribution_validator.leakage import (
   HashFile,
+  KeyKind,
   LeakageRequest,
   ShowRecords,
   describe_record,
@@ -19,14 +20,28 @@ from tfx_balance.scan.scan import InputFile
 from tfx_balance.tfrecord.work_files import read_json
 
 from tests.helpers_changes import flip_byte, swap_labels, truncate
-from tests.helpers_examples import example, sequence_example, value_of, write_tfrecords
+from tests.helpers_examples import (
+  example,
+  reversed_features,
+  sequence_example,
+  value_of,
+  write_tfrecords,
+)
 
 
-def find(folder, splits, feature=None, payload='FORMAT_TF_EXAMPLE', change=lambda path: None):
+def find(
+  folder,
+  splits,
+  feature=None,
+  payload='FORMAT_TF_EXAMPLE',
+  change=lambda path: None,
+  by_values=False,
+):
   """Returns what the transform writes, run step by step without a runner."""
   (folder / 'work').mkdir(parents=True)
   names = tuple(sorted(splits))
-  request = LeakageRequest(feature, names, payload, str(folder / 'work'), str(folder / 'out.json'))
+  kind = KeyKind(feature, payload, by_values)
+  request = LeakageRequest(kind, names, str(folder / 'work'), str(folder / 'out.json'))
   files = []
   for name, shards in splits.items():
     for i, records in enumerate(shards):
@@ -36,7 +51,7 @@ def find(folder, splits, feature=None, payload='FORMAT_TF_EXAMPLE', change=lambd
   parts = leakage.plan_parts(None, hashed)
   found = merge_keys([leakage.compare_part(p, hashed, len(names)) for p in parts], len(names))
   change(files[0].path)
-  show = ShowRecords(feature, payload)
+  show = ShowRecords(kind)
   texts = dict(t for wanted in ShowRecords.wanted(found, files) for t in show.process(wanted))
   write_leakage(found, hashed, texts, names, feature, request.path)
   return read_json(request.path), hashed
@@ -91,6 +106,17 @@ def test_equal_bytes_of_other_types_and_other_lists_are_other_keys(tmp_path):
   assert (row['keys'], row['records']) == (1, [1, 1])
   assert row['examples'][0]['text'] == 'key=[p, q]'
   assert data['splits']['b'] == {'records': 2, 'without_key': 1}
+
+
+@pytest.mark.parametrize('by_values', [False, True], ids=['bytes', 'values'])
+def test_features_in_another_order_are_equal_by_value(tmp_path, by_values):
+  records = [example(id=i, label=i % 3) for i in range(200)]
+  other = [reversed_features(record) for record in records]
+  assert not set(other) & set(records)
+  splits = {'a': [records[:150]], 'b': [records[140:160], other[100:150]]}
+  data, _ = find(tmp_path, splits, by_values=by_values)
+  (row,) = data['pairs']
+  assert (row['keys'], row['records']) == ((50, [50, 60]) if by_values else (10, [10, 10]))
 
 
 def test_zeros_are_equal_whatever_their_sign(tmp_path):

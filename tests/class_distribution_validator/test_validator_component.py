@@ -67,6 +67,11 @@ FAULTS = {
   'pairs of three': ({'compare': [['a', 'b', 'c']]}, PAIRS),
   'pair of one': ({'leakage_pairs': [('a', 'a')], 'check_leakage': 'x'}, 'two different splits'),
   'pairs for nothing': ({'leakage_pairs': [('a', 'b')]}, "no effect; pass check_leakage='records'"),
+  'values': (
+    {'identity': 'values'},
+    "check_leakage=None; pass check_leakage='records'",
+  ),
+  'identity': ({'identity': 'x'}, "identity='x' is not one of"),
   'leakage': ({'max_leakage': 2}, 'max_leakage=2 must be a number from 0 to 1'),
   'excluded twice': ({'exclude_splits': ['a', 'a']}, "names 'a' twice"),
   'on_violation': ({'on_violation': 'stop'}, r"on_violation='stop' is not one of \['fail', 'warn'"),

@@ -21,7 +21,14 @@ from tests.class_distribution_validator.helpers_validate import (
   synthetic_statistics,
   validate,
 )
-from tests.helpers_examples import cells, example, labelled, read_splits, value_of
+from tests.helpers_examples import (
+  cells,
+  example,
+  labelled,
+  read_splits,
+  reversed_features,
+  value_of,
+)
 from tests.helpers_pipeline import execute, input_artifact
 
 EVIL = [
@@ -445,6 +452,21 @@ def test_what_is_in_two_splits_is_found_and_shown(tmp_path, key, keys, share):
   )
   assert apart.broken() == []
   assert [row['split'] for row in apart.checks['leakage']['pairs']] == ['test']
+
+
+def test_records_that_differ_in_the_order_of_features_are_found_by_value(tmp_path):
+  records = [example(id=i, label=i % 2) for i in range(60)]
+  splits = {'eval': [[reversed_features(record) for record in records[:6]]], 'train': [records]}
+  artifact = input_artifact(tmp_path / 'in', splits)
+  counts = {'eval': {0: 3, 1: 3}, 'train': {0: 30, 1: 30}}
+  by_bytes, by_values = (
+    validate(tmp_path / word, plain(counts), artifact, check_leakage='records', identity=word)
+    for word in ('bytes', 'values')
+  )
+  assert by_bytes.broken() == []
+  assert [(c['rule'], c['split'], c['other'], c['measured']) for c in by_values.broken()] == [
+    ('max_leakage', 'eval', 'train', 1)
+  ]
 
 
 def test_ten_thousand_classes_of_ten_million_records(tmp_path):

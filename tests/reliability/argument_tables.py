@@ -166,6 +166,7 @@ def component_apis() -> Iterator[Api]:
       'exclude_splits': EMPTY | NAMES | {'[]', '()'},
       'recount': FLAG,
       'multilabel': FLAG,
+      'identity': frozenset(),
     },
   )
   yield Api(

@@ -1,6 +1,5 @@
 """The exact split: nothing lost, nothing twice, every cell within one of ideal, any order."""
 
-import struct
 import tempfile
 from collections import Counter
 from dataclasses import replace
@@ -24,7 +23,16 @@ from tfx_balance.tfrecord import files as records
 from tfx_balance.writer import publish_outputs
 
 from tests.helpers_checks import assert_conserved, assert_exact, read_sidecar
-from tests.helpers_examples import all_bytes, as_sets, cells, example, in_shards, labelled, value_of
+from tests.helpers_examples import (
+  all_bytes,
+  as_sets,
+  cells,
+  example,
+  in_shards,
+  labelled,
+  reversed_features,
+  value_of,
+)
 from tests.helpers_memory import kilobyte_records, peak_bytes
 from tests.helpers_split import input_files, run_split, split_request, split_without_runner
 
@@ -258,16 +266,6 @@ def test_memory_is_flat(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('identity', [{'by_values': True}, {'key': ('id',)}], ids=['values', 'key'])
 def test_features_in_another_order_are_the_same_record(tmp_path, identity):
-  entry = struct.Struct('BB')  # of the map of features: the key of field 1, and a length
-
-  def reversed_features(record):
-    body, parts = record[2:], []
-    while body:
-      _, length = entry.unpack_from(body)
-      parts.append(body[: 2 + length])
-      body = body[2 + length :]
-    return record[:2] + b''.join(reversed(parts))
-
   records = labelled({0: 60, 1: 20})
   other = [reversed_features(record) for record in records]
   assert [value_of(r, 'id') for r in other] == [value_of(r, 'id') for r in records]

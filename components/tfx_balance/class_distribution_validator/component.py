@@ -84,6 +84,7 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
     exclude_splits: Sequence[str] | str | None = None,
     recount: bool = False,
     multilabel: bool = False,
+    identity: str = 'bytes',
   ):
     """Makes the component.
 
@@ -141,6 +142,8 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
         divergence is of the labels of all records together. Statistics count values, so that a
         label that a record has twice counts twice in them, and in those of the baseline; `examples`
         count it once.
+      identity: what makes records equal for `check_leakage='records'`: their 'bytes', or their
+        'values', in whatever order their features were written, as `StratifiedSplitter` has it.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -171,6 +174,7 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
       exclude_splits=exclude_splits,
       recount=recount,
       multilabel=multilabel,
+      identity=identity,
       on_violation=on_violation,
       report_dir=report_dir,
     )

@@ -18,7 +18,7 @@ from tfx.utils import json_utils
 
 from tfx_balance.beam.parallel import MAX_THREADS, map_in_order
 from tfx_balance.beam.steps import create
-from tfx_balance.class_distribution_validator.leakage import LeakageRequest, find_leakage
+from tfx_balance.class_distribution_validator.leakage import KeyKind, LeakageRequest, find_leakage
 from tfx_balance.class_distribution_validator.parameters import RECORDS
 from tfx_balance.documents.class_checks import (
   CommonExample,
@@ -238,8 +238,17 @@ def leakage_of(
   pairs: Sequence[SplitPair],
   make_pipeline: MakePipeline,
   work_dir: str,
+  by_values: bool = False,
 ) -> Leakage:
   """Returns what pairs of splits have in common: of `RECORDS`, or of the values of a feature.
+
+  Args:
+    source: Records to compare.
+    key: `RECORDS`, or the name of a feature.
+    pairs: Pairs of splits.
+    make_pipeline: Function that makes a Beam pipeline, which runs when its `with` ends.
+    work_dir: Folder of files that are in the making.
+    by_values: Whether records are compared by value, in whatever order their features are.
 
   Raises:
     DataError: if the feature is in no record, or of several types.
@@ -248,9 +257,8 @@ def leakage_of(
   if not splits:
     return describe_leakage({'splits': {}, 'pairs': []}, key, [])
   path = new_work_file(work_dir, 'leakage')
-  request = LeakageRequest(
-    None if key == RECORDS else key, splits, source.payload(), work_dir, path
-  )
+  kind = KeyKind(None if key == RECORDS else key, source.payload(), by_values)
+  request = LeakageRequest(kind, splits, work_dir, path)
   with plain_errors(), make_pipeline() as pipeline:
     find_leakage(pipeline, source.input_files(splits), request)
   return describe_leakage(read_json(path), key, pairs)

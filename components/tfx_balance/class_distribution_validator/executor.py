@@ -231,7 +231,8 @@ class Executor(BeamExecutor):
       check_names('leakage_pairs=', [pair.split, pair.other], splits)
     compared = default_pairs(splits, []) if pairs is None else list(pairs)
     source = ExamplesInput.of(inputs['examples'])
-    return leakage_of(source, key, compared, self.beam_pipeline, work_dir)
+    by_values = parameters.by_values
+    return leakage_of(source, key, compared, self.beam_pipeline, work_dir, by_values)
 
 
 def checked_splits(known: Sequence[str], excluded: Sequence[str]) -> list[str]:

@@ -38,6 +38,7 @@ from tfx_balance.plan.common_keys import (
   make_run,
 )
 from tfx_balance.scan.fixed_layout import ValueKind
+from tfx_balance.scan.record_values import canonical_records
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.scan.strata import BATCH_RECORDS, ClassColumn, Payload, feature_kinds
 from tfx_balance.tfrecord.files import read_frames
@@ -49,7 +50,7 @@ _LIST_OF_BYTES = 4
 
 
 class RecordKeys:
-  """Hashes whole records.
+  """Hashes whole records: their bytes, or a form that is the same for equal values.
 
   Attributes:
     kind: Type of the values that are hashed; None for whole records, or before the first value.
@@ -58,11 +59,16 @@ class RecordKeys:
 
   kind: ValueKind | None = None
 
-  def __init__(self) -> None:
+  def __init__(self, payload: Payload, path: str, by_values: bool = False) -> None:
     self.feature_names: list[str] = []
+    self._payload = payload
+    self._path = path
+    self._by_values = by_values
 
   def digests(self, records: list[bytes]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
     """Returns the hash of each key, and which records have one: uint64 [m, 2], bool [n]."""
+    if self._by_values:
+      records = canonical_records(records, self._payload, self._path)
     return _as_numbers(map(xxhash.xxh3_128_digest, records)), np.ones(len(records), np.bool_)
 
 
@@ -70,10 +76,8 @@ class FeatureKeys(RecordKeys):
   """Hashes the values that records have of one feature; one value or several, in their order."""
 
   def __init__(self, feature: str, payload: Payload, path: str) -> None:
-    super().__init__()
+    super().__init__(payload, path)
     self._column = ClassColumn(feature, payload, path)
-    self._payload = payload
-    self._path = path
 
   def digests(self, records: list[bytes]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
     """Returns the hash of each key, and which records have one; see `RecordKeys.digests`."""
@@ -93,9 +97,25 @@ class FeatureKeys(RecordKeys):
     return np.concatenate(found), np.concatenate(present)
 
 
-def record_keys(feature: str | None, payload: Payload, path: str) -> RecordKeys:
-  """Returns what hashes a file's records, or the values that they have of a feature."""
-  return RecordKeys() if feature is None else FeatureKeys(feature, payload, path)
+@dataclass(frozen=True)
+class KeyKind:
+  """What of a record may not be in two splits.
+
+  Attributes:
+    feature: Feature whose values are compared; None for whole records.
+    payload: Type of the records.
+    by_values: Whether whole records are compared by value, in whatever order their features are.
+  """
+
+  feature: str | None
+  payload: Payload
+  by_values: bool = False
+
+  def of_file(self, path: str) -> RecordKeys:
+    """Returns what hashes the keys of a file's records."""
+    if self.feature is None:
+      return RecordKeys(self.payload, path, self.by_values)
+    return FeatureKeys(self.feature, self.payload, path)
 
 
 def _digests_of_values(
@@ -138,9 +158,8 @@ Wanted = tuple[InputFile, dict[int, tuple[int, int]]]
 class ShowRecords(beam.DoFn):
   """Turns a file and places in it into ((file rank, position), text)."""
 
-  def __init__(self, feature: str | None, payload: Payload) -> None:
-    self._feature = feature
-    self._payload: Payload = payload
+  def __init__(self, kind: KeyKind) -> None:
+    self._kind = kind
 
   @staticmethod
   def wanted(found: CommonKeys, files: Sequence[InputFile]) -> list[Wanted]:
@@ -160,10 +179,10 @@ class ShowRecords(beam.DoFn):
     for frames in read_frames(file.path):
       for position in [p for p in places if at <= p < at + len(frames)]:
         record = frames.payloads()[position - at]
-        keys = record_keys(self._feature, self._payload, file.path)
+        keys = self._kind.of_file(file.path)
         if keys.digests([record])[0].tolist() != [list(places[position])]:
           raise _changed(file.path)
-        yield (file.rank, position), describe_record(record, self._feature, self._payload)
+        yield (file.rank, position), describe_record(record, self._kind.feature, self._kind.payload)
       at += len(frames)
       if at > last:
         return
@@ -288,16 +307,14 @@ class LeakageRequest:
   """What to look for.
 
   Attributes:
-    feature: Feature whose values may not be in two splits; None for whole records.
+    kind: What may not be in two splits.
     splits: Names of the splits, by their numbers.
-    payload: Type of the records.
     work_dir: Folder of files that are in the making.
     path: Path of the JSON file to write.
   """
 
-  feature: str | None
+  kind: KeyKind
   splits: tuple[str, ...]
-  payload: Payload
   work_dir: str
   path: str
 
@@ -357,7 +374,7 @@ class HashFile(beam.DoFn):
 
   def process(self, file: InputFile) -> Iterator[HashedFile]:
     r = self._request
-    keys = record_keys(r.feature, r.payload, file.path)
+    keys = r.kind.of_file(file.path)
     digests: list[npt.NDArray[np.uint64]] = []
     positions: list[npt.NDArray[np.int64]] = []
     runs: list[KeyRun] = []
@@ -429,14 +446,14 @@ def find_leakage(
   )
   wanted = found | 'Examples' >> beam.FlatMap(ShowRecords.wanted, list(files))
   shown = spread(wanted, 'SpreadExamples', _rank_of_file) | 'ShowExample' >> beam.ParDo(
-    ShowRecords(request.feature, request.payload)
+    ShowRecords(request.kind)
   )
   _ = found | 'WriteLeakage' >> beam.Map(
     write_leakage,
     all_hashed,
     beam.pvalue.AsDict(shown),
     request.splits,
-    request.feature,
+    request.kind.feature,
     request.path,
   )
 

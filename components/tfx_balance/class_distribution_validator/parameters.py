@@ -61,6 +61,7 @@ class ValidatorParameters:
     recount: Whether the records are counted even where a sidecar has the counts.
     leakage_key: `RECORDS`, or the feature whose values may not be in two splits; None for none.
     leakage_pairs: Pairs of splits that may not have records in common; None for all pairs.
+    by_values: Whether whole records are compared by value; else by their bytes.
     max_leakage: Largest share of a split's records that may be in another.
     on_violation: Whether a rule that is broken ends the run.
     report_dir: Folder for copies of the results; None for none.
@@ -81,6 +82,7 @@ class ValidatorParameters:
     'on_violation': str,
     'report_dir': str,
     'multilabel': int,
+    'identity': str,
     'algorithm_version': int,
   }
 
@@ -90,6 +92,7 @@ class ValidatorParameters:
   recount: bool
   leakage_key: str | None
   leakage_pairs: tuple[SplitPair, ...] | None
+  by_values: bool
   max_leakage: SplitLimit
   on_violation: OnViolation
   report_dir: str | None
@@ -143,6 +146,12 @@ class ValidatorParameters:
     if pairs is not None and key is None:
       given = shown(properties['leakage_pairs'])
       raise ConfigError(f"leakage_pairs={given} has no effect; pass check_leakage='records'")
+    identity = check_choice('identity', properties.get('identity', 'bytes'), ('bytes', 'values'))
+    if identity == 'values' and key != RECORDS:
+      raise ConfigError(
+        f"identity='values' is of whole records, and check_leakage={key!r}; pass "
+        f"check_leakage='records', or leave identity= out"
+      )
     multilabel = check_flag('multilabel', properties.get('multilabel', 0))
     return cls(
       features=label_features(properties['label'], multilabel),
@@ -151,6 +160,7 @@ class ValidatorParameters:
       recount=check_flag('recount', properties.get('recount', 0)),
       leakage_key=key,
       leakage_pairs=pairs,
+      by_values=identity == 'values',
       max_leakage=_split_limit('max_leakage', properties, 0.0),
       on_violation=check_choice(
         'on_violation', properties.get('on_violation', 'fail'), ('fail', 'warn')
