@@ -73,10 +73,14 @@ class Measured:
 
 @dataclass(frozen=True)
 class Piece:
-  """Function, named as 'module:function', and its JSON-serializable arguments."""
+  """Function, named as 'module:function', and its JSON-serializable arguments.
+
+  `peers` names the benchmark in whose environment of peers it runs; None is this environment.
+  """
 
   function: str
   arguments: Mapping[str, Any] = field(default_factory=dict)
+  peers: str | None = None
 
 
 @dataclass(frozen=True)
@@ -170,17 +174,31 @@ Runner = Callable[..., Measured]
 
 def run_piece(piece: Piece, **more: Any) -> Measured:
   """Runs a piece in a new process and returns its measurements; raises `PieceError` on failure."""
+  python = find_peers(piece.peers) if piece.peers else sys.executable
   with tempfile.TemporaryDirectory(prefix='tfx-balance-') as folder:
     answer, log = Path(folder, 'answer.json'), Path(folder, 'log.txt')
     given = json.dumps({**piece.arguments, **more})
     script = 'import sys; from benchmarks import harness; harness.main(*sys.argv[1:])'
-    command = [sys.executable, '-c', script, piece.function, given, str(answer)]
+    command = [python, '-c', script, piece.function, given, str(answer)]
     with log.open('wb') as output:
       done = subprocess.run(command, env=_environment(), stdout=output, stderr=output, check=False)
     if done.returncode:
       lines = log.read_text(errors='replace').splitlines()[-_SHOWN_LOG_LINES:]
       raise PieceError('\n'.join([f'{piece.function} ended with code {done.returncode}:', *lines]))
     return Measured(**json.loads(answer.read_text()))
+
+
+def find_peers(benchmark: str) -> str:
+  """Returns the Python of the peers' environment of a benchmark, which is made first.
+
+  Raises:
+    PieceError: if it cannot be made.
+  """
+  command = [sys.executable, str(PROJECT / 'tools/setup_peers.py'), benchmark]
+  done = subprocess.run(command, capture_output=True, text=True, check=False)
+  if done.returncode:
+    raise PieceError(f'the peers of {benchmark} cannot be installed: {done.stderr.strip()}')
+  return done.stdout.split()[-1]
 
 
 def run_here(piece: Piece, **more: Any) -> Measured:

@@ -19,7 +19,6 @@ features that are more than a standard deviation above their mean.
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -29,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.table import Table as Printed
 
-from benchmarks.harness import PROJECT, Case, Piece, Result, Work
+from benchmarks.harness import PROJECT, Case, Piece, Result, Work, find_peers
 from benchmarks.quality_peers import Ints, split_seeds
 from benchmarks.quality_tables import Table, read_table, real_tables
 
@@ -101,7 +100,7 @@ def split(
     folder.mkdir(parents=True, exist_ok=True)
     groups = {} if read.groups is None else {'groups': read.groups}
     np.savez(folder / 'in.npz', labels=read.labels, **groups)
-    run = partial(run_peer, find_peers(), peer, seeds, folder)
+    run = partial(run_peer, find_peers('quality'), peer, seeds, folder)
   return Work(run, lambda found: measure_splits(by, read, *found))
 
 
@@ -127,12 +126,6 @@ def split_by_ours(by: str, table: Table) -> Callable[[int], Ints]:
     return split_of
 
   return split_once
-
-
-def find_peers() -> str:
-  """Returns the Python of the peers' environment, which is made first."""
-  command = [sys.executable, str(PROJECT / 'tools/setup_peers.py')]
-  return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]
 
 
 def run_peer(

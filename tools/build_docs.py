@@ -6,23 +6,18 @@ from pathlib import Path
 
 from compile_locks import DOCS_LOCK
 from progress import SetupError, say, stream
-from uv import find_uv, run_uv
+from uv import make_environment
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / '.bootstrap' / 'docs'
 
 
 def build_docs() -> None:
   """Installs MkDocs apart from TFX, and writes site/."""
-  uv = find_uv(ROOT / '.bootstrap')
-  python = VENV / 'bin' / 'python'
-  if not python.exists():
-    run_uv(uv, 'venv', '--quiet', '--python', sys.executable, str(VENV))
-  run_uv(uv, 'pip', 'sync', '--quiet', '--python', str(python), DOCS_LOCK)
+  python = make_environment(ROOT / '.bootstrap' / 'docs', DOCS_LOCK)
   # Without Material's notice about the next major version of MkDocs. With --quiet, MkDocs would not
   # count warnings, and --strict would let them pass.
   environment = dict(os.environ, NO_MKDOCS_2_WARNING='1')
-  stream([str(python), '-m', 'mkdocs', 'build', '--strict'], environment=environment)
+  stream([python, '-m', 'mkdocs', 'build', '--strict'], environment=environment)
   say('the documentation is in site/index.html')
 
 

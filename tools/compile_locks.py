@@ -12,7 +12,7 @@ from uv import find_uv, run_uv
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = [part for name in ('sample', 'kubeflow', 'dev') for part in ('--extra', name)]
 DOCS_LOCK = 'requirements/docs.txt'
-PEERS_LOCK = 'requirements/peers.txt'
+PEERS_LOCKS = {name: f'requirements/{name}-peers.txt' for name in ('quality', 'batches')}
 IMAGE_EXTRAS = ['--extra', 'kubeflow']
 
 
@@ -89,7 +89,7 @@ if __name__ == '__main__':
       for python in stack.pythons:
         compile_lock(uv, stack, python, *sys.argv[1:])
     compile_image_lock(uv, *sys.argv[1:])
-    for lock in (DOCS_LOCK, PEERS_LOCK):
+    for lock in (DOCS_LOCK, *PEERS_LOCKS.values()):
       compile_tool_lock(uv, lock, *sys.argv[1:])
   except SetupError as error:
     sys.exit(f'lock: {error}')

@@ -30,6 +30,16 @@ def find_uv(folder: Path) -> str:
   return str(own)
 
 
+def make_environment(folder: Path, lock: str) -> str:
+  """The Python of an environment in `folder`, which is made or updated to hold just a lock."""
+  uv = find_uv(folder.parent)
+  python = folder / 'bin' / 'python'
+  if not python.exists():
+    run_uv(uv, 'venv', '--quiet', '--python', sys.executable, str(folder))
+  run_uv(uv, 'pip', 'sync', '--quiet', '--python', str(python), lock)
+  return str(python)
+
+
 def run_uv(uv: str, *arguments: str, given: str = '', **variables: str) -> None:
   """Runs uv and shows how it goes; raises with all that it printed where it fails."""
   stream([uv, *arguments], given, {**_environment(), **variables})
