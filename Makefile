@@ -57,7 +57,7 @@ format: setup  ## Format the code and mend what the linter can mend
 	$(RUN) -m ruff check --fix --exit-zero
 	$(RUN) -m ruff format
 
-bench: setup  ## Run every benchmark, small, and write docs/benchmarks.md
+bench: setup  ## Run the benchmarks, small, but batches, whose peers are 6 GB, and write docs/benchmarks.md
 	@$(RUN) -m benchmarks $(BENCHMARKS) --small --page docs/benchmarks.md $(ARGS)
 
 dist: setup  ## Build the wheel and the source distribution, and check them in an environment of their own

@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import augment, floor, input, quality, scale, split
+from benchmarks import augment, batches, floor, input, quality, scale, split
 from benchmarks.data import KINDS, DataSpec
 from benchmarks.harness import Case, Result, Runner, progress, run_case, run_piece
 from benchmarks.report import machine_lines, page, report
@@ -26,11 +26,13 @@ BENCHMARKS: dict[str, Any] = {
   'split': split,
   'augment': augment,
   'input': input,
+  'batches': batches,
   'scale': scale,
   'floor': floor,
   'quality': quality,
 }
 LOCAL_BEAM = '--direct_running_mode=in_memory'  # Beam's default downloads another runner
+_COMPARED = ('batches', 'quality')  # with a table of their own
 _OF_SPECS = ('split', 'scale', 'floor')
 
 
@@ -126,8 +128,8 @@ def main(arguments: Sequence[str] | None = None, run: Runner = run_piece) -> int
         known.json.write_text(json.dumps(content, indent=1) + '\n')
     own = [result for result in results if result.benchmark == name]
     lines: list[Any] = ['', f'== {name}', *machine, f'Beam: {known.beam_args}']
-    if name == 'quality':
-      lines += ['', quality.comparison(own)]
+    if name in _COMPARED:
+      lines += ['', BENCHMARKS[name].comparison(own)]
     failed = any(result.errors for result in own)
     printed.append((name, BENCHMARKS[name].__doc__, report(own, lines), failed))
   if known.picture:

@@ -150,6 +150,11 @@ class DataFiles:
     """Folder of the output of BalancedInputGen, which `lay_out` makes."""
     return f'{self.folder}-balanced-input'
 
+  @property
+  def arrays(self) -> str:
+    """File of the records as arrays, which `benchmarks.batches` makes."""
+    return f'{self.folder}.npz'
+
   def paths(self) -> list[str]:
     """Returns the sorted paths of the files."""
     return sorted(str(path) for path in Path(self.split_folder).iterdir())

@@ -115,8 +115,12 @@ def ours(
   strategy: str,
   held: float | None = None,
   augment_fn: Any = None,
+  **more: Any,
 ) -> tf.data.Dataset:
-  """Returns the batches of BalancedInputs; `held` is the memory budget as a share of the data."""
+  """Returns the batches of BalancedInputs; `held` is the memory budget as a share of the data.
+
+  Further arguments go to `BalancedInputs.train`.
+  """
   from tfx_balance.inputs import BalancedInputs
   from tfx_balance.inputs.fn_args import read_plan
 
@@ -125,7 +129,7 @@ def ours(
     n_bytes = sum(file.n_bytes for file in read_plan(files.artifact).files)
     budget = {'memory_budget': int(held * n_bytes)}
   made = BalancedInputs.load(files.artifact, feature_spec(files), **budget)
-  batches = made.train(batch_size, strategy, augment_fn=augment_fn, augment='all')
+  batches = made.train(batch_size, strategy, augment_fn=augment_fn, augment='all', **more)
   return decoded(batches, files).prefetch(AUTOTUNE) if files.spec.image_shape[0] else batches
 
 

@@ -1,4 +1,4 @@
-"""Installs the peers of a benchmark apart from TFX: `setup_peers.py quality` prints their Python."""
+"""Installs the peers of a benchmark apart from TFX: `setup_peers.py quality` prints the Python."""
 
 import os
 import sys

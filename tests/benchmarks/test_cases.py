@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 import pytest
 
-from benchmarks import checks
+from benchmarks import batches, checks
 from benchmarks.__main__ import LOCAL_BEAM, main, read_results
 from benchmarks.data import DataSpec, find_or_write, lay_out
 from benchmarks.harness import run_here
@@ -105,6 +105,24 @@ def test_all_sides_feed_the_classes_that_they_say(cache):
   assert len(augmented.runs) == 4
   assert augmented.runs['exact, augmented'][0].figures['top %'] == pytest.approx(100 * 13 / 64)
   assert all(run.records for runs in priority.runs.values() for run in runs)
+
+
+@pytest.mark.filterwarnings('ignore:streaming the classes')
+def test_batches_of_ours_are_exact_and_go_on(cache):
+  sides, path = (batches.OURS, batches.STREAMED, 'sample_from_datasets'), cache / 'batches.json'
+  known = ['batches', '--tiny', '--sides', ';'.join(sides), '--json', str(path)]
+  assert main([*known, '--cache', str(cache)], run_here) == 0
+  in_memory, from_files = read_results(path)
+
+  assert set(in_memory.runs) == {batches.OURS}
+  assert set(from_files.runs) == set(sides)
+  for result in (in_memory, from_files):
+    for side, (measured,) in result.runs.items():
+      figures = measured.figures
+      assert measured.records == 256 * figures['batches'], side
+      assert figures['same seed'] == figures['resumed'] == 1, side
+      exact = side != 'sample_from_datasets'
+      assert (figures['batch off'] < 1, figures['epoch off'] < 1) == (exact, exact), side
 
 
 def test_files_by_class_hold_their_class(cache):
