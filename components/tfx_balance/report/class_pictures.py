@@ -93,7 +93,7 @@ def _dodge(stage: Stage, split: str) -> float:
 def _draw_split(ax: Axes, view: RunView, split: SplitCounts, shift: float) -> None:
   """Draws the markers of a split, and a line from where each class came from."""
   column = split.column(view.classes)
-  colour, marker = _style(view, split.name)
+  colour, marker = split_style(view, split.name)
   rows = [row for row, value in enumerate(view.classes) if value in split.counts]
   if split.before is not None:
     moved = [(row, split.before.get(view.classes[row], 0)) for row in rows]
@@ -154,11 +154,11 @@ def _draw_curves(view: RunView, stages: Sequence[Stage]) -> Figure:
 
 def _draw_curve(ax: Axes, view: RunView, name: str, column: Sequence[int]) -> None:
   ranks, counts = rank_frequency(column)
-  index = _index(view, name)
+  index = split_index(view, name)
   ax.plot(
     ranks,
     counts,
-    color=_style(view, name)[0],
+    color=split_style(view, name)[0],
     linewidth=1.8,
     linestyle=LINES[max(index, 0) % len(LINES)],
     solid_joinstyle='round',
@@ -190,8 +190,8 @@ def _split_legend(figure: Figure, view: RunView, stages: Sequence[Stage]) -> Non
   few = len(view.classes) <= FEW
   handles = []
   for name in names:
-    colour, marker = _style(view, name)
-    line: Any = 'none' if few else LINES[max(_index(view, name), 0) % len(LINES)]
+    colour, marker = split_style(view, name)
+    line: Any = 'none' if few else LINES[max(split_index(view, name), 0) % len(LINES)]
     shown = 'whole' if name == WHOLE else name
     handles.append(
       Line2D([], [], color=colour, marker=marker if few else '', linestyle=line, label=shown)
@@ -210,16 +210,16 @@ def _extent(view: RunView, stages: Sequence[Stage]) -> tuple[int, int]:
   return max(counts), min(counts)
 
 
-def _index(view: RunView, split: str) -> int:
+def split_index(view: RunView, split: str) -> int:
   """Returns the number of a split; -1 for the whole, 0 for two splits together."""
   if split == WHOLE:
     return -1
   return view.split_names.index(split) if split in view.split_names else 0
 
 
-def _style(view: RunView, split: str) -> tuple[str, str]:
+def split_style(view: RunView, split: str) -> tuple[str, str]:
   """Returns a split's colour and marker."""
-  index = _index(view, split)
+  index = split_index(view, split)
   if index < 0:
     return palette.SOFT.light, 'd'
   return palette.series(index).light, palette.marker(index)
@@ -236,8 +236,9 @@ def fit_picture(view: RunView, stage: Stage) -> Picture | None:
   by_split: dict[str, list[Fit]] = {}
   for fit in stage.fits:
     by_split.setdefault(fit.split, []).append(fit)
+  places = stage.bins.places if stage.bins else {}
   for fits in by_split.values():
-    fits.sort(key=lambda fit: -fit.ideal)
+    fits.sort(key=lambda fit: (places.get(fit.name, len(places)), -fit.ideal))
   first = next(iter(by_split.values()))
   few = len(first) <= FEW and all(
     [fit.name for fit in fits] == [fit.name for fit in first] for fits in by_split.values()
@@ -265,7 +266,7 @@ def _draw_fit_rows(view: RunView, by_split: dict[str, list[Fit]], namer: Namer) 
   figure = new_figure(0.95 + ROW * len(first))
   axes = figure.subplots(1, len(by_split), sharey=True, sharex=True, squeeze=False)[0]
   for ax, (split, fits) in zip(axes, by_split.items(), strict=True):
-    colour, marker = _style(view, split)
+    colour, marker = split_style(view, split)
     ax.axvspan(-1, 1, color=palette.BAND.light, linewidth=0)
     ax.axvline(0, color=palette.SOFT.light, linewidth=0.8)
     deviations = [fit.deviation for fit in fits]
@@ -293,7 +294,7 @@ def _draw_ranks(view: RunView, by_split: dict[str, list[Fit]]) -> Figure:
     for rank, deviation in furthest([fit.deviation for fit in fits], MOST_POINTS):
       xs += [rank, rank, None]  # one path for all, with gaps
       ys += [0.0, deviation, None]
-    ax.plot(xs, ys, color=_style(view, split)[0], linewidth=1)
+    ax.plot(xs, ys, color=split_style(view, split)[0], linewidth=1)
     ax.grid(False)
     ax.set_title(split)
     ax.set_xlim(0, len(fits) + 1)

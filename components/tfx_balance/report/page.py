@@ -13,6 +13,7 @@ from tfx_balance.errors import ConfigError
 from tfx_balance.report import measures, tables
 from tfx_balance.report import measures as text
 from tfx_balance.report import pictures as palette
+from tfx_balance.report.bin_pictures import bins_picture
 from tfx_balance.report.class_pictures import counts_picture, fit_picture, recall_picture
 from tfx_balance.report.pictures import PICTURE_KINDS, Picture, inline, load
 from tfx_balance.report.run_view import RunView, Stage
@@ -56,7 +57,7 @@ class Warnings:
 
 def pictures_of(view: RunView) -> list[Picture]:
   """Returns the pictures that there is something to show in."""
-  found = [counts_picture(view)]
+  found = [counts_picture(view), bins_picture(view)]
   found += [fit_picture(view, stage) for stage in view.stages]
   found.append(recall_picture(view))
   found += [training_picture(log, i, title) for i, (title, log) in enumerate(view.trainings)]

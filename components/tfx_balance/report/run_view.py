@@ -65,6 +65,26 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class BinCounts:
+  """The numbers of a feature that was put into bins.
+
+  Attributes:
+    feature: Name of the feature.
+    names: Names of the bins, in ascending order.
+    counts: Records in each bin, by split.
+  """
+
+  feature: str
+  names: tuple[str, ...]
+  counts: Mapping[str, tuple[int, ...]]
+
+  @cached_property
+  def places(self) -> dict[str, int]:
+    """The place of each bin by its name."""
+    return {name: i for i, name in enumerate(self.names)}
+
+
+@dataclass(frozen=True)
 class Stage:
   """The classes at one point of the pipeline.
 
@@ -79,6 +99,7 @@ class Stage:
     warnings: Sentences of the component.
     confirmed_by: Titles of what counted the same.
     uri: Place that it was read from.
+    bins: Records in the bins of a feature; None where none was put into bins.
   """
 
   title: str
@@ -91,6 +112,7 @@ class Stage:
   warnings: tuple[str, ...] = ()
   confirmed_by: tuple[str, ...] = ()
   uri: str = ''
+  bins: BinCounts | None = None
 
   @cached_property
   def total(self) -> dict[ClassValue, int]:
@@ -125,8 +147,9 @@ class RunView:
 
   Attributes:
     label: Name of the feature that holds the class; '' if nothing says it.
-    classes: Classes, the largest first by the first stage, equal ones in canonical order. Those of
-      a stage that shares no class with it (Transform made them ids, say) are not among them.
+    classes: Classes, the largest first by the first stage, equal ones in canonical order; those
+      that are bins of a number come first, in ascending order. Those of a stage that shares no
+      class with it (Transform made them ids, say) are not among them.
     stages: Stages in the order that data passes them.
     check_sets: Results of the validators, in the order given.
     models: Recall of the models, in the order given.
@@ -291,14 +314,19 @@ def before(stages: Iterable[Stage]) -> list[Stage]:
 
 
 def order_classes(stages: Sequence[Stage], models: Sequence[ModelRecall]) -> tuple[ClassValue, ...]:
-  """Returns the classes, the largest first by the first stage, equal ones in canonical order."""
+  """Returns the classes in the order of `RunView.classes`."""
   totals = [stage.total for stage in stages]
   if totals:
     totals = [total for total in totals if total.keys() & totals[0].keys()]
   classes = {value for total in totals for value in total}
   classes |= {value for model in models for value in model.by_class}
   first = totals[0] if totals else {}
-  return tuple(sorted(classes, key=lambda value: (-first.get(value, 0), value.sort_key())))
+  places = next((stage.bins.places for stage in stages if stage.bins), {})
+
+  def place(value: ClassValue) -> tuple[Any, ...]:
+    return places.get(str(value), len(places)), -first.get(value, 0), value.sort_key()
+
+  return tuple(sorted(classes, key=place))
 
 
 def trained_classes(findings: Sequence[Findings]) -> tuple[ClassValue, ...]:

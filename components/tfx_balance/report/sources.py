@@ -18,8 +18,10 @@ from tfx_balance.documents.recall import RECALL_NAME, ClassRecall, ModelRecall, 
 from tfx_balance.documents.training_log import TRAINING_NAME, TrainingLog
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue, stratum_name
+from tfx_balance.plan.number_bins import bin_names
 from tfx_balance.report.measures import clean
 from tfx_balance.report.run_view import (
+  BinCounts,
   CheckSet,
   Findings,
   Fit,
@@ -253,8 +255,26 @@ def _distribution(found: ClassDistribution, source: str, title: str | None) -> F
     },
     warnings=found.warnings,
     uri=source,
+    bins=_bins(found),
   )
   return Findings(found.features[0], (stage,))
+
+
+def _bins(found: ClassDistribution) -> BinCounts | None:
+  """Returns the records in the bins of a split's feature; None where none was put into bins."""
+  binned, edges = found.parameters.get('bins'), found.parameters.get('bin_edges')
+  if not binned or edges is None:
+    return None
+  (feature,) = binned
+  at, names = found.features.index(feature), bin_names(edges)
+  sums = {name: dict.fromkeys(names, 0) for name in found.splits}
+  for row in found.strata:
+    name = str(row.stratum[at])
+    for split, cell in row.splits.items():
+      if name in sums[split]:  # a missing number is in none
+        sums[split][name] += cell.records
+  counts = {split: tuple(of_bins.values()) for split, of_bins in sums.items()}
+  return BinCounts(feature, tuple(names), counts)
 
 
 def _without_class(found: ClassDistribution, split: str, counts: Mapping[ClassValue, int]) -> int:

@@ -261,7 +261,9 @@ def class_tables(view: RunView) -> ClassTables:
   total = len(view.classes)
   if total <= FEW_ROWS:
     return ClassTables((counts_table('classes', 'Records', view, view.classes, columns),), None)
-  largest, smallest = view.classes[:EXTREMES], view.classes[-EXTREMES:]
+  first = view.comparable[0].total
+  by_size = sorted(view.classes, key=lambda value: -first.get(value, 0))  # bins are not
+  largest, smallest = by_size[:EXTREMES], by_size[-EXTREMES:]
   title = f'The {EXTREMES} {{}} of {total:,} classes'
   shown = (
     counts_table('largest', title.format('largest'), view, largest, columns),
@@ -300,7 +302,7 @@ def counts_table(
     caption,
     (*head('class', 'share', numbers=1), *(_column_head(*column) for column in columns)),
     tuple(rows),
-    note=f'and {more:,} smaller ones' if more > 0 else '',
+    note=f'and {more:,} more' if more > 0 else '',
   )
 
 
