@@ -14,7 +14,7 @@ if __package__ in (None, ''):  # run as a script: make the project's packages im
   sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from pipelines import environment
-from pipelines.own_labels import MISSING_LABEL
+from pipelines.options import add_options, parse_options
 
 # Paths that docker/Dockerfile creates.
 IMAGE_DIGITS = '/app/data/digits/long-tail'
@@ -47,28 +47,6 @@ def make_parser() -> argparse.ArgumentParser:
   )
   add('--examples', metavar='URI', help='folder of TFRecords of tf.Example, or of CSV files')
   add('--file_kind', choices=('tfrecord', 'csv'), default='tfrecord', help='kind of these files')
-  add('--label', metavar='NAME', help='feature of --examples to split by and to predict')
-  add(
-    '--missing_label',
-    choices=MISSING_LABEL,
-    default='error',
-    help='records without a label: reject (default), use as an additional class, or leave out',
-  )
-  add('--seed', type=int, default=0, metavar='N', help='random seed (default: 0)')
-  add(
-    '--train_steps',
-    type=int,
-    default=300,
-    metavar='N',
-    help='number of training batches (default: 300)',
-  )
-  add(
-    '--folds',
-    type=int,
-    default=0,
-    metavar='N',
-    help='cross-validation: train and evaluate once for each of N folds (default: 0, none)',
-  )
   add('--cpu', type=float, metavar='N', help='cores to reserve for each task')
   add('--memory_gb', type=float, metavar='N', help='memory to reserve for each task')
   add(
@@ -100,6 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
     metavar='FOLDER=NAME',
     help='folder in each task with the keys of a Kubernetes Secret; may be repeated',
   )
+  add_options(parser)
   return parser
 
 
@@ -144,9 +123,7 @@ def choose_input(settings: argparse.Namespace) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
   """Compiles the pipeline with the given arguments; returns 0."""
   parser = make_parser()
-  settings, beam_args = parser.parse_known_args(arguments)
-  if (settings.examples is None) != (settings.label is None):
-    parser.error('--examples and --label go together; give both for your own data')
+  settings, beam_args = parse_options(parser, arguments)
   if not any(argument.startswith('--runner') for argument in beam_args):
     beam_args.append(BEAM_RUNNER)
   environment.prepare(verbose=False)

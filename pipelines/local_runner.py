@@ -7,7 +7,6 @@ python pipelines/local_runner.py --folds 5
 """
 
 import argparse
-import difflib
 import logging
 import sys
 from collections.abc import Sequence
@@ -20,8 +19,9 @@ if __package__ in (None, ''):  # run as a script: make the project's packages im
 
 from pipelines import environment
 from pipelines.console import StepPrinter, make_console
+from pipelines.options import add_options, parse_options
 from pipelines.own_data import IMAGE_LABEL, OwnData, inspect, inspect_images
-from pipelines.own_labels import MISSING_LABEL, OwnDataError
+from pipelines.own_labels import OwnDataError
 
 SCHEMA = environment.PROJECT / 'schemas' / 'digits' / 'schema.pbtxt'
 WRITTEN = 'written-input'  # subfolder of the pipeline root: own data converted for ExampleGen
@@ -80,28 +80,13 @@ def make_parser() -> argparse.ArgumentParser:
     metavar='DIR',
     help='folder of TFRecords of tf.Example, or of CSV files',
   )
-  add('--label', metavar='NAME', help='feature of --examples to split by and to predict')
   add(
     '--images',
     type=Path,
     metavar='DIR',
     help='folder with a subfolder of PNG and JPEG files per class',
   )
-  add(
-    '--missing_label',
-    choices=MISSING_LABEL,
-    default='error',
-    help='records without a label: reject (default), use as an additional class, or leave out',
-  )
   add('--pipeline_root', type=_folder, metavar='DIR', help='output folder (default: runs/NAME)')
-  add('--seed', type=int, default=0, metavar='N', help='random seed (default: 0)')
-  add(
-    '--train_steps',
-    type=int,
-    default=300,
-    metavar='N',
-    help='number of training batches (default: 300)',
-  )
   add(
     '--compare',
     type=int,
@@ -109,14 +94,8 @@ def make_parser() -> argparse.ArgumentParser:
     metavar='N',
     help='trainings on balanced and on natural batches each (default: 1); 0: one, balanced',
   )
-  add(
-    '--folds',
-    type=int,
-    default=0,
-    metavar='N',
-    help='cross-validation: train and evaluate once for each of N folds (default: 0, none)',
-  )
   add('--verbose', action='store_true', help='print the logs of TensorFlow, Beam and TFX too')
+  add_options(parser)
   return parser
 
 
@@ -134,25 +113,11 @@ def _folder(path: str) -> Path:
 def parse_arguments(arguments: Sequence[str]) -> RunSettings:
   """Returns the settings; exits with a message and code 2 if the arguments are invalid."""
   parser = make_parser()
-  known, beam_args = parser.parse_known_args(arguments)
-  options = [option for action in parser._actions for option in action.option_strings]
-  for name in (argument.split('=')[0] for argument in beam_args):
-    close = difflib.get_close_matches(name, options, n=1, cutoff=0.8)
-    if close:
-      parser.error(f'{name} is not an argument; did you mean {close[0]}?')
-  if (known.examples is None) != (known.label is None):
-    given, other = ('--label', '--examples') if known.label else ('--examples', '--label')
-    parser.error(f'{given} is given without {other}; give both for your own data')
+  known, beam_args = parse_options(parser, arguments)
   if known.images and known.examples:
     parser.error('--images and --examples are both given; give one of them')
-  if known.missing_label != 'error' and not known.examples:
-    parser.error('--missing_label is given without --examples; only these may lack labels')
-  if known.train_steps < 1:
-    parser.error(f'--train_steps is {known.train_steps}; train for at least 1')
   if known.compare < 0:
     parser.error(f'--compare is {known.compare}; give a number of trainings, 0 or more')
-  if known.folds < 0 or known.folds == 1:
-    parser.error(f'--folds is {known.folds}; give 2 or more, or 0 for no cross-validation')
   if known.folds and known.compare > 1:
     parser.error(f'--compare {known.compare} and --folds are both given; give --compare 1 or 0')
   own = known.examples or known.images

@@ -49,6 +49,10 @@ def test_a_runner_of_ones_own_is_not_overridden(argument):
   assert parse_arguments([argument]).beam_args == (argument,)
 
 
+def test_an_option_of_dataflow_that_is_like_one_of_ours_goes_to_beam():
+  assert '--labels=a=b' in parse_arguments(['--labels=a=b']).beam_args
+
+
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [

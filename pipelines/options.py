@@ -1,0 +1,61 @@
+"""The arguments that both runners take, and their checks."""
+
+import argparse
+import difflib
+from collections.abc import Sequence
+
+from pipelines.own_labels import MISSING_LABEL
+
+LIKE_OURS = ('--labels',)  # an option of Dataflow
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+  """Adds the arguments to a parser that has --examples."""
+  add = parser.add_argument
+  add('--label', metavar='NAME', help='feature of --examples to split by and to predict')
+  add(
+    '--missing_label',
+    choices=MISSING_LABEL,
+    default='error',
+    help='records without a label: reject (default), use as an additional class, or leave out',
+  )
+  add('--seed', type=int, default=0, metavar='N', help='random seed (default: 0)')
+  add(
+    '--train_steps',
+    type=int,
+    default=300,
+    metavar='N',
+    help='number of training batches (default: 300)',
+  )
+  add(
+    '--folds',
+    type=int,
+    default=0,
+    metavar='N',
+    help='cross-validation: train and evaluate once for each of N folds (default: 0, none)',
+  )
+
+
+def parse_options(
+  parser: argparse.ArgumentParser, arguments: Sequence[str] | None
+) -> tuple[argparse.Namespace, list[str]]:
+  """Returns the arguments of a parser with `add_options`, and the others, which are Beam's.
+
+  Exits with a message and code 2 if they are invalid.
+  """
+  known, beam_args = parser.parse_known_args(arguments)
+  options = [option for action in parser._actions for option in action.option_strings]
+  for name in (argument.split('=')[0] for argument in beam_args):
+    close = difflib.get_close_matches(name, options, n=1, cutoff=0.8)
+    if close and name not in LIKE_OURS:
+      parser.error(f'{name} is not an argument; did you mean {close[0]}?')
+  if (known.examples is None) != (known.label is None):
+    given, other = ('--label', '--examples') if known.label else ('--examples', '--label')
+    parser.error(f'{given} is given without {other}; give both for your own data')
+  if known.missing_label != 'error' and not known.examples:
+    parser.error('--missing_label is given without --examples; only these may lack labels')
+  if known.train_steps < 1:
+    parser.error(f'--train_steps is {known.train_steps}; train for at least 1')
+  if known.folds < 0 or known.folds == 1:
+    parser.error(f'--folds is {known.folds}; give 2 or more, or 0 for no cross-validation')
+  return known, beam_args
