@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from tfx_balance.plan.group_table import GroupTable
+from tfx_balance.plan.group_times import GroupMarks, NearGroups
 from tfx_balance.plan.number_bins import NumberBins
 from tfx_balance.plan.ranks import Candidates, Thresholds
 from tfx_balance.plan.sparse_counts import SparseCounts
@@ -28,11 +29,10 @@ from tfx_balance.shuffle.select import (
   set_thresholds,
 )
 from tfx_balance.shuffle.time_search import TimeSelection, count_times, cut_times
-from tfx_balance.stratified_splitter import grouped, transform
+from tfx_balance.stratified_splitter import grouped, grouped_in_time, transform
 from tfx_balance.stratified_splitter.extension import plan_extension
 from tfx_balance.stratified_splitter.held_records import find_held, hash_columns, leave_out
-from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, new_scan, plan_job
-from tfx_balance.stratified_splitter.ordered import plan_ordered_job
+from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, new_scan
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.tfrecord.reading import READ_DEFAULTS
 from tfx_balance.tfrecord.work_files import WorkFile
@@ -127,7 +127,7 @@ def split_without_runner(
     groups = {name: totals_of(held) for name, held in _by_group(scanned).items()}
     job = plan_extension(groups, request)
   else:
-    job = (plan_ordered_job if given.order else plan_job)(totals_of(scanned), request)
+    job = transform.planner(given)(totals_of(scanned), request)
   if given.order:
     told = ties_of(scanned, job.selection)
   elif given.mode == 'stable':
@@ -144,21 +144,30 @@ def split_groups_without_runner(
   scanned: Sequence[ScannedFile], request: SplitRequest
 ) -> tuple[SplitJob, np.ndarray, list[WorkFile]]:
   """Returns the same where groups are split."""
-  frame = grouped.plan_grouped_job(totals_of(scanned), request)
+  given = request.parameters
+  frame = transform.planner(given)(totals_of(scanned), request)
   parts = defaultdict(list)
   for file in scanned:
     for part, column in grouped.count_file(file, frame):
       parts[part].append(column)
-  table = GroupTable.merge([grouped.tabulate_part(part, frame) for part in parts.items()])
-  placed = SparseCounts.merge([grouped.place_part(part, frame, table) for part in parts.items()])
-  job, plan = grouped.plan_parts(placed, frame, table)
+  if given.order:
+    marks = GroupMarks.merge([grouped_in_time.mark_part(part, frame) for part in parts.items()])
+    job, around = grouped_in_time.find_ends(marks, frame)
+    near = [grouped_in_time.take_near(part, frame, around) for part in parts.items()]
+    plan = grouped_in_time.cut_groups(NearGroups.merge(near), frame, around)
+  else:
+    table = GroupTable.merge([grouped.tabulate_part(part, frame) for part in parts.items()])
+    placed = SparseCounts.merge([grouped.place_part(part, frame, table) for part in parts.items()])
+    job, plan = grouped.plan_parts(placed, frame, table)
+  split_part = grouped_in_time.split_part_in_time if given.order else grouped.split_part
   by_file = defaultdict(list)
   for part in sorted(parts.items()):
-    for rank, column in grouped.split_part(part, frame, plan):
+    for rank, column in split_part(part, frame, plan):
       by_file[rank].append(column)
   assign = transform.AssignGroups()
   assigned = [assign.process((file, by_file[file.file.rank]), job) for file in scanned]
-  return job, *gather(job, assigned)
+  counts, written = gather(job, assigned)
+  return job.with_counts(counts) if given.order else job, counts, written
 
 
 def binned(scanned: Sequence[ScannedFile], bins: NumberBins, place: int) -> list[ScannedFile]:

@@ -210,6 +210,15 @@ def embargo() -> Rows:
   return {**rows, 'left out': left}
 
 
+def groups_in_time() -> Rows:
+  """Groups, each a letter, in the order of their latest records."""
+  held = 'AABACBADBECDBEFEDGFHGEFIHGIJHJIKJKLIKLLM'
+  records = [
+    Record(record.label, text, place) for place, (record, text) in enumerate(zip(in_time(), held))
+  ]
+  return split_rows(records, splits=IN_TIME, order=range(40), groups=list(held))
+
+
 DRAWN = (
   shares,
   counts,
@@ -224,6 +233,7 @@ DRAWN = (
   order,
   order_strata,
   embargo,
+  groups_in_time,
   forward,
 )
 PICTURES: Dict[str, Callable[[], Rows]] = {function.__name__: function for function in DRAWN}

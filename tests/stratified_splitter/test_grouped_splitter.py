@@ -264,7 +264,14 @@ def test_the_component_keeps_groups_whole_in_other_modes(tmp_path, arguments):
     ({'missing_group': 'own'}, 'missing_group=.own. is of group_by='),
     ({'group_by': 'p', 'missing_group': 'skip'}, 'missing_group='),
     ({'group_by': 'p', 'mode': 'stable'}, 'group_by= and mode= do not combine'),
-    ({'group_by': 'p', 'order_by': 't'}, 'group_by= and order_by= do not combine'),
+    (
+      {'group_by': 'p', 'order_by': 't', 'within': 'strata'},
+      'group_by= and within= do not combine',
+    ),
+    (
+      {'group_by': 'p', 'order_by': 't', 'embargo_records': 5},
+      'embargo_records= and group_by= do not combine',
+    ),
   ],
 )
 def test_arguments_are_checked_when_the_component_is_made(tmp_path, arguments, message):

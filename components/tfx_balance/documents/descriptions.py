@@ -316,7 +316,8 @@ def _in_time(plan: SplitPlan, parameters: Mapping[str, Any]) -> list[str]:
     if furthest >= 1:
       warnings.append(
         f'order_by={parameters["order_by"]!r} cuts all records by time, so counts of classes are '
-        f"not exact; the furthest is {cell}; within='strata' makes them exact, without one order"
+        f'not exact; the furthest is {cell}'
+        + ("; within='strata' makes them exact, without one order" if not plan.groups else '')
       )
   lost = plan.embargoed.sum(axis=0).tolist()
   cells = [f'{name!r} {n}' for name, n in zip(plan.splits, lost, strict=True) if n]
@@ -332,6 +333,7 @@ def _grouped(groups: GroupSummary, plan: SplitPlan, missing: str) -> list[str]:
   if abs(off.records - off.ideal) >= 1:
     kind = 'class' if plan.unlabelled() is None else 'label'
     what = f'{kind} {stratum_name(off.stratum)}' if off.stratum else 'all classes'
+    what += '' if plan.embargoed is None else ' before the embargo'
     warnings.append(
       f'groups are kept whole, and split {off.split!r} has {off.records} records of {what}, '
       f'ideally {_number(off.ideal):.6g}: no count is further from its ideal'

@@ -14,7 +14,14 @@ from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.class_value import ClassValue, Stratum
 from tfx_balance.plan.extended_split import extend_split
 from tfx_balance.plan.group_plan import dealt_splits, plan_groups, told_splits
-from tfx_balance.plan.group_table import GroupPart, GroupTable, count_entries, group_numbers
+from tfx_balance.plan.group_table import (
+  FREE,
+  GroupPart,
+  GroupTable,
+  count_entries,
+  group_numbers,
+)
+from tfx_balance.plan.group_times import GroupCuts, TimedGroups
 from tfx_balance.plan.labels import LabelRows, as_array, count_labels
 from tfx_balance.plan.number_bins import binned_labels
 from tfx_balance.plan.ranks import Assigner, Ints, UInts, ranks
@@ -79,8 +86,8 @@ def stratified_indices(
       of labels (see `tfx_balance.plan.labels.LabelRows`). Each set of labels is within one item of
       its ideal share then, and labels are as near to theirs as exchanges bring them.
     groups: Group of each item, [n] as `labels`, such as patients: all items of a group are in one
-      split, and classes and splits as near to their shares as groups allow. It leaves nothing for
-      `key` to choose.
+      split, and classes and splits as near to their shares as groups allow; with `order`, groups
+      are in the order of their latest items. It leaves nothing for `key` to choose.
     extend: Keys of the items of each split of an earlier one, which stay there; the others bring
       classes and splits back to their shares, as in `StratifiedSplitter`. `labels` and `key`, which
       it needs, are of all items so far.
@@ -111,6 +118,8 @@ def stratified_indices(
     order_by=in_time,
     multilabel=multilabel,
     group_by=groups is not None,
+    within=in_time and in_time.within == 'strata',
+    embargo_records=in_time and in_time.embargo_records,
     extend=extend is not None,
     bins=bins is not None,
   )
@@ -121,10 +130,14 @@ def stratified_indices(
   if groups is not None:
     if key is not None:
       raise ConfigError('key= and groups= do not combine: whole groups are chosen; leave key= out')
-    frame = plan_splits(strata, records, shares, seed, predefined, stable=True)
+    frame = plan_splits(strata, records, shares, seed, predefined, stable=in_time is None)
     of_row = np.empty(len(rows), np.int64)
     of_row[rows] = np.repeat(np.arange(len(strata)), records)
-    split = _split_groups(frame, _hashes('groups', groups, len(rows)), of_row, seed)
+    numbers = group_numbers(_hashes('groups', groups, len(rows)), seed)
+    if in_time:
+      split = _split_groups_in_time(frame, numbers, order, in_time)
+    else:
+      split = _split_groups(frame, numbers, of_row, seed)
     return {name: np.flatnonzero(split == i) for i, name in enumerate(frame.splits)}
   plan = plan_splits(strata, records, shares, seed, predefined, stable)
   hashes = np.arange(len(rows), dtype=np.uint64) if key is None else _hashes('key', key, len(rows))
@@ -223,15 +236,27 @@ def _extend(
   return split
 
 
-def _split_groups(frame: SplitPlan, groups: UInts, rows: Ints, seed: int) -> Ints:
-  """Returns the split of each item, int64 [n], given hashes of groups and rows of strata."""
-  numbers = group_numbers(groups, seed)
+def _split_groups(frame: SplitPlan, numbers: UInts, rows: Ints, seed: int) -> Ints:
+  """Returns the split of each item, int64 [n], given numbers of groups and rows of strata."""
   entries = count_entries(numbers, rows, np.arange(len(rows)))
   part = GroupPart([entries], ['groups'], told_splits(frame))
   table = GroupTable.merge([part.table(0)])
   dealt = part.sums(dealt_splits(part, frame, table, seed), frame.quotas.shape)
   _, plan = plan_groups(frame, table, dealt, seed)
   return plan.assign(part, 0)[np.searchsorted(part.groups, numbers)]
+
+
+def _split_groups_in_time(frame: SplitPlan, numbers: UInts, times: Any, order: TimeOrder) -> Ints:
+  """Returns the split of each item, -1 if embargoed, given numbers of groups: int64 [n]."""
+  keys, kind = keys_of_times(times, len(numbers))
+  zeros = np.zeros(len(numbers), np.int64)
+  part = GroupPart([count_entries(numbers, zeros, zeros, keys)], ['groups'], np.array([FREE]))
+  groups, ends = TimedGroups(part), np.cumsum(frame.quotas.sum(axis=0))[:-1]
+  cuts = GroupCuts.of(groups.near(groups.marks().around(ends)), ends, order, kind)
+  found = cuts.parts_of(part)[np.searchsorted(part.groups, numbers)]
+  counts = np.bincount(found, minlength=2 * len(frame.splits))
+  check_kept(counts[::2], counts[1::2], frame.splits, order)
+  return np.where(found & 1, -1, found >> 1)
 
 
 def _hashes(argument: str, key: npt.ArrayLike, n: int) -> UInts:

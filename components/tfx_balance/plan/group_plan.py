@@ -18,7 +18,13 @@ from tfx_balance.plan.group_search import UNIT, GroupSearch
 from tfx_balance.plan.group_table import FREE, GroupPart, GroupTable
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sparse_counts import SparseCounts
-from tfx_balance.plan.split_plan import GroupSummary, SplitPlan, label_sets, prefixes
+from tfx_balance.plan.split_plan import (
+  GroupSummary,
+  NamedGroup,
+  SplitPlan,
+  label_sets,
+  prefixes,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,11 +121,24 @@ def plan_groups(
     ends[:, held] = search.placed
     quotas = before + _records(table, ends, len(stratified))
     ends = np.cumsum(ends, axis=1)
-  largest = max(share * int(stratified.sum()) for share in frame.shares)
-  summary = GroupSummary(
-    table.n_groups, without, tuple(group for group in table.largest if group.records > largest)
-  )
+  summary = summarize(frame, table.n_groups, without, table.largest)
   return replace(frame, quotas=quotas, groups=summary), GroupPlan(frame, table, ends, seed)
+
+
+def summarize(
+  frame: SplitPlan, n_groups: int, without: int, largest: Sequence[NamedGroup]
+) -> GroupSummary:
+  """Returns what a split is of, given the numbers of groups and of records without one.
+
+  Args:
+    frame: Plan with the shares of the splits.
+    n_groups: Number of groups.
+    without: Number of records without a group.
+    largest: The largest groups, of which those are taken that are too large for any split.
+  """
+  most = max(frame.shares) * int(frame.records[~frame.predefined].sum())
+  too_large = tuple(group for group in largest if group.records > most)
+  return GroupSummary(n_groups, without, too_large)
 
 
 def _sums_of(strata: Sequence[Stratum]) -> tuple[Ints, Ints]:

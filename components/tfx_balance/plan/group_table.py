@@ -25,6 +25,8 @@ MOST_HISTOGRAMS = 200_000
 ENTRY = np.dtype([('group', '<u8'), ('row', '<u4'), ('records', '<u4'), ('position', '<u4')])
 """A group, the row of a stratum, the number of its records that are of this stratum, and the
 position of one of them in its file."""
+TIMED_ENTRY = np.dtype([*ENTRY.descr, ('time', '<u8')])
+"""The same, and the key of the time of the latest of these records."""
 FREE = -1
 """The split of a group that the plan chooses."""
 
@@ -39,16 +41,24 @@ def group_numbers(hashes: UInts, seed: int) -> UInts:
   return mix(hashes, tie_break(seed, 'group'))
 
 
-def count_entries(groups: UInts, rows: Ints, positions: Ints) -> Entries:
-  """Returns the entries of some records: ENTRY [m], in the order of groups and rows.
+def count_entries(
+  groups: UInts, rows: Ints, positions: Ints, times: UInts | None = None
+) -> Entries:
+  """Returns the entries of some records, in the order of groups and rows.
 
   Args:
     groups: Group of each record: uint64 [n].
     rows: Row of its stratum: int64 [n].
     positions: Its position: integers [n].
+    times: Key of its time: uint64 [n]; None where times do not count.
+
+  Returns:
+    ENTRY [m], or TIMED_ENTRY where there are times.
   """
   order = np.lexsort((rows, groups))
-  found = np.empty(len(order), ENTRY)
+  found = np.empty(len(order), ENTRY if times is None else TIMED_ENTRY)
+  if times is not None:
+    found['time'] = times[order]
   found['group'], found['row'], found['position'] = groups[order], rows[order], positions[order]
   found['records'] = 1
   return _summed(found)[0]
@@ -62,7 +72,14 @@ def _summed(entries: Entries) -> tuple[Entries, Ints]:
   found = entries[starts]
   ends = np.append(starts, len(entries))
   found['records'] = sums_of_runs(entries['records'].astype(np.int64), ends)
+  if entries.dtype == TIMED_ENTRY:
+    found['time'] = np.maximum.reduceat(entries['time'], starts) if len(starts) else []
   return found, starts
+
+
+def largest_groups(groups: Iterable[NamedGroup]) -> tuple[NamedGroup, ...]:
+  """Returns the largest of some groups, as many as can be named."""
+  return tuple(sorted(groups, reverse=True)[:_LARGEST])
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +137,6 @@ class GroupTable:
       np.concatenate([getattr(table, name) for table in tables]) for name in ('parts', 'groups')
     )
     order = np.lexsort((parts, of))
-    largest = sorted({group for table in tables for group in table.largest}, reverse=True)
     found = cls(
       distinct,
       joined,
@@ -128,7 +144,7 @@ class GroupTable:
       of[order],
       groups[order],
       sum(table.n_groups for table in tables),
-      tuple(largest[:_LARGEST]),
+      largest_groups({group for table in tables for group in table.largest}),
     )
     return found._trimmed()
 
@@ -175,20 +191,21 @@ class GroupPart:
     histograms: Histogram of each.
     keys: A hash of its histogram, equal for equal ones: uint64 [n].
     split: Split that is predefined for each, or FREE: int64 [n].
+    times: Key of the time of its latest record: uint64 [n]; None where times do not count.
   """
 
   def __init__(self, several: Sequence[Entries], names: Sequence[str], told: Ints) -> None:
     """Takes the entries of a part.
 
     Args:
-      several: Entries of each file: ENTRY [m], in any order.
+      several: Entries of each file, one at least, all ENTRY or all TIMED_ENTRY [m], in any order.
       names: Names of the files, for messages.
       told: Split that is predefined for each stratum, or FREE: int64 [strata].
 
     Raises:
       DataError: if a group has records with different predefined splits.
     """
-    entries = np.concatenate([np.empty(0, ENTRY), *several])
+    entries = np.concatenate(several)
     file = np.repeat(np.arange(len(several)), [len(each) for each in several])
     order = np.lexsort((entries['row'], entries['group']))
     summed, starts = _summed(entries[order])
@@ -201,13 +218,14 @@ class GroupPart:
     hashes = mix(mix(records.view(np.uint64), _RECORDS) ^ rows.view(np.uint64), _ROW)
     self.keys = sums_of_runs(hashes, self.histograms.starts)
     self.split = self._told(told[rows])
+    self.times: UInts | None = None
+    if entries.dtype == TIMED_ENTRY:
+      self.times = np.maximum.reduceat(summed['time'], new)
 
   def table(self, number: int) -> GroupTable:
     """Returns the table of the groups that the plan places, in the part of this number."""
     free = np.flatnonzero(self.split == FREE)
     keys, one, counts = np.unique(self.keys[free], return_index=True, return_counts=True)
-    sizes = self.histograms.sizes
-    largest = free[np.lexsort((self.groups[free], -sizes[free]))[:_LARGEST]]
     return GroupTable(
       keys,
       self.histograms.take(free[one]),
@@ -215,8 +233,14 @@ class GroupPart:
       np.arange(len(keys)),
       counts.astype(np.int64),
       len(self.groups),
-      tuple(NamedGroup(int(sizes[i]), self._record(i)) for i in largest.tolist()),
+      self.largest(free),
     )
+
+  def largest(self, among: Ints) -> tuple[NamedGroup, ...]:
+    """Returns the largest groups among some of them, as many as can be named."""
+    sizes = self.histograms.sizes
+    found = among[np.lexsort((self.groups[among], -sizes[among]))[:_LARGEST]]
+    return tuple(NamedGroup(int(sizes[i]), self._record(i)) for i in found.tolist())
 
   def deal(self, kept: UInts, shares: Sequence[int], seed: int) -> Ints:
     """Returns the split of groups that is predefined, or dealt since no plan is made for them.

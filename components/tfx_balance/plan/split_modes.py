@@ -48,8 +48,12 @@ _APART: dict[frozenset[str], str] = {
     'a predefined split holds records of any time; map its values in split_values= so that they '
     'are in the order of time, or leave one of them out'
   ),
-  frozenset({'group_by', 'order_by'}): (
-    'a group holds records of many times; split by groups, or by time alone'
+  frozenset({'group_by', 'within'}): (
+    'a group has records of many strata, which cannot each be cut by time; leave within= out, or '
+    'group_by='
+  ),
+  frozenset({'embargo_records', 'group_by'}): (
+    'groups are left out whole, so that no number of records is met; give embargo= in units of time'
   ),
   frozenset({'group_by', 'mode'}): (
     "mode='stable' keeps records of one key together by itself; name the features of the group in "

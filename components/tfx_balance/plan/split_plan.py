@@ -142,8 +142,18 @@ class SplitPlan:
     """Returns the count that is furthest from its ideal.
 
     Of strata and the classes of the first features together, or of labels, and of splits; records
-    of strata whose split is predefined do not count.
+    of strata whose split is predefined do not count. In the order of time, where classes are as
+    they come, of splits alone, before the embargo.
     """
+    if self.embargoed is not None:
+      n = int(self.records.sum())
+      found = [
+        Deviation((), name, total, share * n)
+        for name, total, share in zip(
+          self.splits, (self.quotas + self.embargoed).sum(axis=0).tolist(), self.shares, strict=True
+        )
+      ]
+      return max(found, key=lambda one: abs(one.records - one.ideal))
     numbers = [np.zeros(len(self.strata), np.int64)]
     if self._label_sets is None:
       numbers += [np.array(level, np.int64) for level in prefixes(self.strata)]

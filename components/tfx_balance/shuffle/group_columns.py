@@ -17,7 +17,14 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.plan.group_table import ENTRY, Entries, GroupPart, count_entries, group_numbers
+from tfx_balance.plan.group_table import (
+  ENTRY,
+  TIMED_ENTRY,
+  Entries,
+  GroupPart,
+  count_entries,
+  group_numbers,
+)
 from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import ScannedFile
@@ -58,6 +65,7 @@ class Column:
     part: Number of the part.
     file: Work file that has the runs.
     runs: First value and end of the run of each block: int64 [blocks, 2].
+    row: Type of a value.
   """
 
   rank: int
@@ -65,6 +73,7 @@ class Column:
   part: int
   file: str | PackedFile
   runs: Ints
+  row: np.dtype[Any]
 
 
 @contextlib.contextmanager
@@ -92,11 +101,11 @@ def _read(stream: BinaryIO, run: Ints, dtype: np.dtype[Any]) -> npt.NDArray[Any]
 def _blocks(column: Column) -> list[Entries]:
   """Returns the entries of a file in a part, block by block."""
   with _opened(column.file) as stream:
-    return [_read(stream, run, ENTRY) for run in column.runs]
+    return [_read(stream, run, column.row) for run in column.runs]
 
 
 def count_groups(
-  scanned: ScannedFile, rows: Ints, seed: int, parts: int, work_dir: str
+  scanned: ScannedFile, rows: Ints, seed: int, parts: int, work_dir: str, timed: bool = False
 ) -> Iterator[Column]:
   """Yields the entries of a file's groups, part by part.
 
@@ -106,14 +115,15 @@ def count_groups(
     seed: Seed of the order of groups.
     parts: Number of parts.
     work_dir: Folder of work files.
+    timed: Whether the time of the latest record of each group counts.
   """
-  cuts, first = [], 0
+  cuts, first, row = [], 0, TIMED_ENTRY if timed else ENTRY
   with scratch_folder(work_dir) as folder:
     path = new_work_file(folder, f'groups-{scanned.spill.rank:05d}')
     with create_as_is(path) as file:
-      for index in scanned.spill.index('hash', 'code', 'position'):
-        numbers = group_numbers(index['hash'], seed)
-        entries = count_entries(numbers, rows[index['code']], index['position'])
+      for index in scanned.spill.index('hash', 'code', 'position', *(['time'] if timed else [])):
+        numbers, times = group_numbers(index['hash'], seed), index['time'] if timed else None
+        entries = count_entries(numbers, rows[index['code']], index['position'], times)
         file.write(entries.view(np.uint8).data)
         cuts.append(first + _cuts(entries['group'], parts))
         first += len(entries)
@@ -123,8 +133,8 @@ def count_groups(
         runs = table[:, part : part + 2]
         some = runs[runs[:, 0] < runs[:, 1]]
         if len(some):
-          packed = packer.pack(some * ENTRY.itemsize)
-          yield Column(scanned.spill.rank, scanned.file.path, part, packed, runs)
+          packed = packer.pack(some * row.itemsize)
+          yield Column(scanned.spill.rank, scanned.file.path, part, packed, runs, row)
 
 
 def build_part(columns: Sequence[Column], told: Ints) -> GroupPart:
@@ -159,7 +169,8 @@ def return_splits(
     with RangePacker(path, work_dir) as packer:
       for column, runs in found:
         whole = np.array([[runs[0, 0], runs[-1, 1]]]) * _SPLIT.itemsize
-        yield Column(column.rank, column.name, column.part, packer.pack(whole), runs)
+        packed = packer.pack(whole)
+        yield Column(column.rank, column.name, column.part, packed, runs, _SPLIT)
 
 
 def _is_new(groups: UInts) -> npt.NDArray[np.bool_]:
@@ -187,14 +198,16 @@ class GroupAssigner:
       seed: Seed of the order of groups.
       shape: Numbers of strata and splits.
     """
-    self._streams = [(stack.enter_context(_opened(each.file)), each.runs) for each in columns]
+    self._streams = [
+      (stack.enter_context(_opened(each.file)), each.runs, each.row) for each in columns
+    ]
     self._rows, self._seed = rows, seed
     self._block = 0
     self.counts = SparseCounts.count(shape, np.empty(0, np.int64))
 
   def assign(self, index: npt.NDArray[np.void]) -> tuple[Ints, Ints]:
     """Returns rows and splits of the records of the next block: int64 [n]."""
-    own = [_read(stream, runs[self._block], _SPLIT) for stream, runs in self._streams]
+    own = [_read(stream, runs[self._block], row) for stream, runs, row in self._streams]
     self._block += 1
     groups, which = np.unique(group_numbers(index['hash'], self._seed), return_inverse=True)
     splits = np.concatenate(own).astype(np.int64)

@@ -143,7 +143,9 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       group_by: Feature or features that make groups, such as a patient: all records with equal
         values of them are in one split. Classes and splits are as near to their shares as groups
         allow, by a search; where one is a record or more from its ideal, a warning names the
-        furthest.
+        furthest. With `order_by` groups are in the order of the times of their latest records, so
+        that an earlier split knows nothing later than the cut, and splits end between the groups
+        nearest to their totals; an embargo leaves out whole groups.
       missing_group: Treatment of records without a value of `group_by`: 'error', 'own', a group of
         its own for each (equal records make one), or 'drop'.
       bins: How a feature of `stratify_by` that holds numbers, int64 or float, is made classes: a

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter, itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import apache_beam as beam
 import numpy as np
@@ -35,11 +35,17 @@ from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, plan_job
 
 Part = tuple[int, Iterable[Column]]
 """The number of a part of the groups, and what files have of it."""
+_Job = TypeVar('_Job', bound='GroupedJob')
 
 
 @dataclass(frozen=True)
 class GroupedJob(SplitJob):
   """The plan of a run that splits groups; until these are counted, that of predefined strata."""
+
+  @classmethod
+  def of(cls: type[_Job], job: SplitJob) -> _Job:
+    """Returns the job of a split whose groups are not counted yet."""
+    return cls(**{each.name: getattr(job, each.name) for each in fields(job)})
 
   def rows_of(self, scanned: ScannedFile) -> Ints:
     """Returns the row of the stratum of each code of a file: int64 [strata]."""
@@ -57,21 +63,20 @@ class GroupedJob(SplitJob):
 
 def plan_grouped_job(totals: Totals, request: SplitRequest) -> GroupedJob:
   """Returns the job before groups are counted; raises DataError as `plan_job` does."""
-  job = plan_job(totals, request)
-  return GroupedJob(**{each.name: getattr(job, each.name) for each in fields(job)})
+  return GroupedJob.of(plan_job(totals, request))
 
 
 def count_file(scanned: ScannedFile, job: GroupedJob) -> Iterator[tuple[int, Column]]:
   """Yields what a file has of each part of the groups, by part."""
   request, parts = job.request, n_parts(job.totals.n_records)
-  seed = request.parameters.seed
-  for column in count_groups(scanned, job.rows_of(scanned), seed, parts, request.work_dir):
+  seed, timed = request.parameters.seed, request.parameters.order is not None
+  for column in count_groups(scanned, job.rows_of(scanned), seed, parts, request.work_dir, timed):
     yield column.part, column
 
 
 def tabulate_part(part: Part, job: GroupedJob) -> GroupTable:
   """Returns the table of a part; raises DataError if a group has two predefined splits."""
-  return build_part(_in_order(part), told_splits(job.plan)).table(part[0])
+  return build_part(in_order(part), told_splits(job.plan)).table(part[0])
 
 
 def place_part(part: Part, job: GroupedJob, table: GroupTable) -> SparseCounts:
@@ -79,7 +84,7 @@ def place_part(part: Part, job: GroupedJob, table: GroupTable) -> SparseCounts:
   frame = job.plan
   if table.is_whole and not frame.predefined.any():
     return SparseCounts.count(frame.quotas.shape, np.empty(0, np.int64))
-  groups = build_part(_in_order(part), told_splits(frame))
+  groups = build_part(in_order(part), told_splits(frame))
   split = dealt_splits(groups, frame, table, job.request.parameters.seed)
   return groups.sums(split, frame.quotas.shape)
 
@@ -96,15 +101,31 @@ def plan_parts(
 
 def split_part(part: Part, job: GroupedJob, plan: GroupPlan) -> Iterator[tuple[int, Column]]:
   """Yields the splits of the groups of a part, by the rank of the file that has them."""
-  columns = _in_order(part)
+  columns = in_order(part)
   groups = build_part(columns, told_splits(plan.frame))
   split = plan.assign(groups, part[0])
   for column in return_splits(groups, split, columns, job.request.work_dir):
     yield column.rank, column
 
 
-def _in_order(part: Part) -> Sequence[Column]:
+def in_order(part: Part) -> Sequence[Column]:
+  """Returns what files have of a part, in the order of the files."""
   return sorted(part[1], key=attrgetter('rank'))
+
+
+def count_parts(
+  scanned: beam.PCollection[ScannedFile], framed: beam.pvalue.AsSingleton
+) -> beam.PCollection:
+  """Returns the parts of the groups, each a `Part`."""
+  counted = scanned | 'CountGroups' >> beam.FlatMap(count_file, framed)
+  return counted | 'Parts' >> beam.GroupByKey()
+
+
+def join_files(scanned: beam.PCollection[ScannedFile], split: beam.PCollection) -> beam.PCollection:
+  """Returns (file, columns of the splits of its groups) for each file; `split` has these."""
+  files = scanned | 'ByRank' >> beam.Map(lambda file: (file.file.rank, file))
+  joined = (files, split) | 'FilesAndSplits' >> beam.Flatten() | 'Joined' >> beam.GroupByKey()
+  return joined | 'FileSplits' >> beam.Map(_of_file)
 
 
 def plan_in_beam(
@@ -112,7 +133,7 @@ def plan_in_beam(
 ) -> tuple[beam.PCollection, beam.PCollection]:
   """Returns the job with all quotas, and (file, splits of its groups) for each file."""
   framed = beam.pvalue.AsSingleton(frame)
-  parts = scanned | 'CountGroups' >> beam.FlatMap(count_file, framed) | 'Parts' >> beam.GroupByKey()
+  parts = count_parts(scanned, framed)
   table = summed(
     parts,
     'GroupTable',
@@ -128,9 +149,7 @@ def plan_in_beam(
   job = planned | 'GroupedJob' >> beam.Map(itemgetter(0))
   plan = planned | 'GroupsOnly' >> beam.Map(itemgetter(1))
   split = parts | 'SplitGroups' >> beam.FlatMap(split_part, framed, beam.pvalue.AsSingleton(plan))
-  files = scanned | 'ByRank' >> beam.Map(lambda file: (file.file.rank, file))
-  joined = (files, split) | 'FilesAndSplits' >> beam.Flatten() | 'Joined' >> beam.GroupByKey()
-  return job, joined | 'FileSplits' >> beam.Map(_of_file)
+  return job, join_files(scanned, split)
 
 
 def _of_file(joined: tuple[int, Iterable[Any]]) -> tuple[ScannedFile, list[Column]]:

@@ -110,7 +110,7 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
     parameters.shares,
     parameters.seed,
     parameters.predefined,
-    stable=parameters.mode == 'stable' or parameters.groups is not None,
+    stable=parameters.mode == 'stable' or bool(parameters.groups and not parameters.order),
   )
   return make_job(totals, request, plan, {'': counts.strata}, plan.quotas)
 

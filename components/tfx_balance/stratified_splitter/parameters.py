@@ -150,6 +150,8 @@ class SplitterParameters:
       extend=extends,
       multilabel=multilabel,
       group_by=groups,
+      within=order and order.within == 'strata',
+      embargo_records=order and order.embargo_records,
       bins=bins,
     )
     if predefined and predefined.feature in features:

@@ -5,13 +5,13 @@ files ── ScanFile ──┬── Totals ── SplitJob
                     └── AssignSplits ── ranges ── GatherRanges ── publish, with the sidecar
 
 In the order of time, the times of the cuts and their ties come before the thresholds; groups are
-counted and planned instead, see grouped.py.
+counted and planned, or cut by time, instead: see grouped.py and grouped_in_time.py.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
@@ -23,7 +23,7 @@ from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.stable_splits import stable_thresholds
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.spill import assigned_rows
-from tfx_balance.scan.totals import sum_groups
+from tfx_balance.scan.totals import Totals, sum_groups
 from tfx_balance.shuffle.bin_search import BinNumbers
 from tfx_balance.shuffle.group_columns import Column
 from tfx_balance.shuffle.ranges import COUNTS, FilesKey, RangeFinder, SpillRanges, gather_ranges
@@ -31,6 +31,7 @@ from tfx_balance.shuffle.select import find_file_thresholds
 from tfx_balance.shuffle.time_search import find_ties
 from tfx_balance.stratified_splitter.extension import plan_extension
 from tfx_balance.stratified_splitter.grouped import plan_grouped_job, plan_in_beam
+from tfx_balance.stratified_splitter.grouped_in_time import plan_grouped_in_time_job, plan_in_time
 from tfx_balance.stratified_splitter.held_records import leave_out_held
 from tfx_balance.stratified_splitter.job import (
   SplitJob,
@@ -40,8 +41,16 @@ from tfx_balance.stratified_splitter.job import (
   plan_job,
 )
 from tfx_balance.stratified_splitter.ordered import plan_ordered_job
+from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
 from tfx_balance.tfrecord.work_folder import scratch_folder
+
+
+def planner(given: SplitterParameters) -> Callable[[Totals, SplitRequest], SplitJob]:
+  """Returns the function from totals and a request to the job of a mode."""
+  if given.groups:
+    return plan_grouped_in_time_job if given.order else plan_grouped_job
+  return plan_ordered_job if given.order else plan_job
 
 
 class AssignSplits(beam.DoFn):
@@ -100,11 +109,11 @@ class StratifiedSplit(beam.PTransform):
       scanned = leave_out_held(scanned, request)
       job = sum_groups(scanned, lambda groups: plan_extension(groups, request), request.n_files)
     else:
-      plan = plan_grouped_job if given.groups else plan_ordered_job if given.order else plan_job
+      plan = planner(given)
       job = sum_groups(scanned, lambda totals: plan(totals[''], request), request.n_files)
     assign, found = AssignSplits(), []
     if given.groups:
-      job, scanned = plan_in_beam(scanned, job)
+      job, scanned = (plan_in_time if given.order else plan_in_beam)(scanned, job)
       assign = AssignGroups()
     elif given.mode == 'stable':
       found = [job | 'Thresholds' >> beam.Map(lambda job: stable_thresholds(job.plan))]
