@@ -49,6 +49,8 @@ ASKED = {
   'key': {'key': 'id'},
   'mode': {'mode': 'stable'},
   'order_by': {'order_by': 'time'},
+  'within': {'order_by': 'time', 'within': 'strata'},
+  'embargo_records': {'order_by': 'time', 'embargo_records': 5},
   'counts': {'counts': {'test': 1}},
   'split_by': {'split_by': 'set'},
 }
@@ -62,7 +64,8 @@ def test_the_page_names_the_pairs_that_are_refused():
 
 def _refusal(one, other):
   try:
-    StratifiedSplitter(CHANNEL, **ASKED[one], **ASKED[other])
+    StratifiedSplitter(CHANNEL, **{**ASKED[one], **ASKED[other]})
   except ConfigError as error:
-    return 'not combine' in str(error)
+    told = str(error)
+    return 'not combine' in told and f'{one}=' in told and f'{other}=' in told
   return False

@@ -214,7 +214,8 @@ def groups_in_time() -> Rows:
   """Groups, each a letter, in the order of their latest records."""
   held = 'AABACBADBECDBEFEDGFHGEFIHGIJHJIKJKLIKLLM'
   records = [
-    Record(record.label, text, place) for place, (record, text) in enumerate(zip(in_time(), held))
+    Record(record.label, text, place=place)
+    for place, (record, text) in enumerate(zip(in_time(), held))
   ]
   return split_rows(records, splits=IN_TIME, order=range(40), groups=list(held))
 

@@ -5,7 +5,8 @@ are placed one after another, the largest first, each where it brings the counts
 ideals; as many as a few thousand of the largest and of the smallest are, and those between are
 dealt in proportion. Then one group or two of a split change places with none, one or two of
 another while that brings the sum of squared deviations down (Kernighan and Lin 1970 exchange nodes
-of a graph in the same way).
+of a graph in the same way). Among plans of one sum, exchanges find one whose ratios of records with
+and without a class, which Sechidis et al. (2011) measure, are nearer to those of all records.
 
 Scores are sums of products of whole numbers and of multiples of 1 / UNIT, exact in float64 below
 2**53, so that they do not depend on the order in which a machine adds.
@@ -28,7 +29,8 @@ UNIT = 1024
 """Parts of a record in which ideals are measured."""
 _PLACED_ONE_BY_ONE = 2048  # groups at each end of the order of sizes
 _CANDIDATES = 256  # groups of a split, and pairs of them, that are tried against another split's
-_MAX_CELLS = 1 << 21  # of a table of candidates by strata
+_MAX_CELLS = 1 << 18  # of a table of exchanges by rows
+_RATIO_UNIT, _LARGEST_RATIO = 1 << 32, 1 << 20  # parts in which differences of ratios are measured
 _ROUNDS = 300  # exchanges between two splits that are looked for
 _KICKS = 30  # times that a plan is shaken to find a better one, where groups are few
 _FEW_GROUPS = 4096
@@ -105,6 +107,15 @@ def sums_of_runs(values: npt.NDArray[Any], starts: Ints) -> npt.NDArray[Any]:
   return np.add.reduceat(values, starts[:-1]) if len(starts) > 1 else values[:0]
 
 
+def _ratios(records: Floats) -> Floats:
+  """Returns the ratio of records of each row to others, of which the last row has all: [..., rows].
+
+  A ratio to no record is that to one.
+  """
+  ratios: Floats = records / np.maximum(records[..., -1:] - records, 1)
+  return ratios[..., :-1]
+
+
 def deal(n: int, shares: Sequence[int], seed: int) -> Ints:
   """Returns the split of each of n groups in order, so that any run of them has each in proportion.
 
@@ -139,7 +150,7 @@ class GroupSearch:
       histograms: Distinct histograms in an order that does not depend on that of the input.
       n_groups: Number of groups of each: int64 [n].
       ideal: Records that are still to place of each row in each split, in multiples of 1 / UNIT:
-        float64 [rows, splits].
+        float64 [rows, splits]; the last row is that of all records.
       shares: Weights of the splits.
       seed: Seed of the search.
     """
@@ -149,6 +160,7 @@ class GroupSearch:
     self._turn = 0
     self.placed = np.zeros((len(histograms), len(shares)), np.int64)
     self.off = -ideal
+    self._ideal = ideal
 
   def run(self) -> None:
     """Places all the groups, and then exchanges them."""
@@ -159,6 +171,7 @@ class GroupSearch:
     self._improve(pairs, _ROUNDS)
     if self._n_groups.sum() <= _FEW_GROUPS:
       self._shake(pairs)
+    self._improve(pairs, len(pairs), by_ratios=True)
 
   def _place(self) -> None:
     whole = sum(self._shares)
@@ -195,7 +208,9 @@ class GroupSearch:
       off[at, split] += added
       self.placed[i, split] += 1
 
-  def _improve(self, pairs: Sequence[tuple[int, int]], rounds: int) -> None:
+  def _improve(
+    self, pairs: Sequence[tuple[int, int]], rounds: int, by_ratios: bool = False
+  ) -> None:
     """Exchanges groups of two splits, those furthest from their ideals first, while it helps."""
     stale: dict[tuple[int, int], int] = {}
     for _ in range(rounds):
@@ -207,13 +222,19 @@ class GroupSearch:
       if not gaps:
         return
       _, a, b = max(gaps)
-      if self._exchange(a, b):
+      if self._exchange(a, b, by_ratios):
         stale = {pair: n for pair, n in stale.items() if not {a, b} & set(pair)}
       else:
         stale[a, b] = stale.get((a, b), 0) + 1
 
-  def _exchange(self, a: int, b: int) -> bool:
-    """Exchanges groups of two splits while that helps; returns whether any were."""
+  def _exchange(self, a: int, b: int, by_ratios: bool) -> bool:
+    """Exchanges groups of two splits while that helps; returns whether any were.
+
+    Args:
+      a: Number of a split.
+      b: Number of the other.
+      by_ratios: Whether what leaves the sum of squares as it is helps by nearer ratios.
+    """
     self._turn += 1
     of_a, of_b = self._candidates(a, b), self._candidates(b, a)
     used, counts_a, counts_b = self._tables(of_a, of_b)
@@ -221,15 +242,24 @@ class GroupSearch:
     products = counts_a @ counts_b.T
     square_a, square_b = ((counts**2).sum(axis=1) for counts in (counts_a, counts_b))
     fixed = square_a[:, None] + square_b - 2 * products
-    found = False
+    change, found = np.empty_like(fixed), False
     while True:
       gap = self.off[used, a] - self.off[used, b]
       gain_a = np.where(self._are_there(of_a, a), counts_a @ gap, -np.inf)
       gain_b = np.where(self._are_there(of_b, b), counts_b @ gap, np.inf)
-      change = fixed - gain_a[:, None] + gain_b
+      np.add(fixed, gain_b, out=change)
+      change -= gain_a[:, None]
       i, j = divmod(int(change.argmin()), len(of_b))
       if change[i, j] >= 0:
-        return found
+        if not by_ratios:
+          return found
+        ties = np.argwhere((change == 0) & (fixed > 0))[: _MAX_CELLS // len(self.off)]
+        more = np.zeros((len(ties), len(self.off)))
+        more[:, used] = counts_b[ties[:, 1]] - counts_a[ties[:, 0]]
+        best = self._nearest(more, a, b)
+        if best is None:
+          return found
+        i, j = ties[best].tolist()
       found = True
       for which, one, other in ((of_a[i], a, b), (of_b[j], b, a)):
         for histogram in which[which >= 0].tolist():
@@ -237,6 +267,26 @@ class GroupSearch:
           self.placed[histogram, other] += 1
       self.off[used, a] += counts_b[j] - counts_a[i]
       self.off[used, b] += counts_a[i] - counts_b[j]
+
+  def _nearest(self, more: Floats, a: int, b: int) -> int | None:
+    """Returns the exchange that brings ratios of two splits nearest to those of all, if any does.
+
+    Args:
+      more: Records of each row that split a gets from b: float64 [exchanges, rows].
+      a: Number of a split.
+      b: Number of the other.
+    """
+    now = (self._ideal + self.off)[:, [a, b]].T[:, np.newaxis]
+    both = now + np.stack([more, -more])
+    ideal = _ratios(self._ideal.sum(axis=1))
+    before, after = (np.abs(_ratios(records) - ideal) for records in (now, both))
+    # In whole numbers, whose sums do not depend on the order in which a machine adds.
+    sums = [
+      np.rint(np.minimum(each, _LARGEST_RATIO) * _RATIO_UNIT).astype(np.int64).sum(axis=(0, 2))
+      for each in (before, after)
+    ]
+    best = int(np.append(sums[0], sums[1]).argmin())
+    return best - 1 if best else None
 
   def _are_there(self, candidates: Ints, split: int) -> npt.NDArray[np.bool_]:
     """Returns whether a split has the groups of each candidate: bool [candidates]."""
