@@ -4,7 +4,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 TYPED := $(wildcard components pipelines benchmarks tools)
-BENCHMARKS := split augment input scale floor quality
+BENCHMARKS := split augment input batches scale floor quality
 
 # Quiet libraries: TensorFlow's C++ log, and Google's notices about this Python and its own versions.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -57,7 +57,7 @@ format: setup  ## Format the code and mend what the linter can mend
 	$(RUN) -m ruff check --fix --exit-zero
 	$(RUN) -m ruff format
 
-bench: setup  ## Run the benchmarks, small, but batches, whose peers are 6 GB, and write docs/benchmarks.md
+bench: setup  ## Run every benchmark, small, and write docs/benchmarks.md; their peers take 6 GB
 	@$(RUN) -m benchmarks $(BENCHMARKS) --small --page docs/benchmarks.md $(ARGS)
 
 dist: setup  ## Build the wheel and the source distribution, and check them in an environment of their own

@@ -14,7 +14,7 @@ the count of a class from its equal share, in records, in any batch of an epoch 
 epoch, whose batches hold as many records as there are; epoch batches: those that could be read in
 a minute. same seed: whether a pipeline made anew with the same seed gives the same batches.
 resumed: whether a pipeline that goes on from what the library saved after 20 batches gives the next
-batches; '-' where the library has nothing for that.
+batches; '-' where the library has nothing for that, as torch, whose torchdata was not measured.
 """
 
 from __future__ import annotations
