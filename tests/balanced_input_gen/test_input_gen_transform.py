@@ -14,7 +14,6 @@ from tfx_balance.balanced_input_gen.job import ShardRequest, plan_shards
 from tfx_balance.balanced_input_gen.parameters import InputGenParameters
 from tfx_balance.balanced_input_gen.transform import AssignClasses
 from tfx_balance.plan import class_files
-from tfx_balance.scan import spill
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.shuffle import output_layout
 from tfx_balance.tfrecord import files as records
@@ -92,7 +91,7 @@ def test_every_record_is_in_a_segment_of_its_class(splits, sizes, block_bytes, g
   with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
     monkeypatch.setattr(class_files, 'MAX_FILE_BYTES', sizes[0])
     monkeypatch.setattr(class_files, 'SHARED_FILE_BYTES', sizes[1])
-    monkeypatch.setattr(spill, 'BLOCK_BYTES', block_bytes)
+    monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', block_bytes)
     monkeypatch.setattr(records.read_frames, '__defaults__', (min(block_bytes, 300),))
     monkeypatch.setattr(output_layout, 'GATHER_BYTES', gather_bytes)
     publish_outputs(*shards_without_runner(Path(folder), made))
@@ -167,7 +166,7 @@ def peak_bytes(folder, n_records, n_classes):
 
 
 def test_memory_is_flat(tmp_path, monkeypatch):
-  monkeypatch.setattr(spill, 'BLOCK_BYTES', 1 << 18)
+  monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', 1 << 18)
   monkeypatch.setattr(output_layout, 'GATHER_BYTES', 1 << 18)
   monkeypatch.setattr(class_files, 'MAX_FILE_BYTES', 1 << 18)
   monkeypatch.setattr(class_files, 'SHARED_FILE_BYTES', 1 << 18)

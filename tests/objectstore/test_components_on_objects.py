@@ -15,7 +15,6 @@ from tfx_balance import (
   StratifiedSplitter,
 )
 from tfx_balance.inputs import BalancedInputs
-from tfx_balance.scan import spill
 from tfx_balance.tfrecord import object_store
 from tfx_balance.tfrecord.work_folder import WORK_VARIABLE
 
@@ -141,7 +140,7 @@ def with_data(tmp_path_factory):
 def test_work_files_in_a_bucket_are_read_once_and_by_few_requests(
   new_bucket, with_data, tmp_path, monkeypatch, component, arguments
 ):
-  monkeypatch.setattr(spill, 'BLOCK_BYTES', 200_000)  # three of each file
+  monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', 200_000)  # three of each file
   (tmp_path / 'temp').mkdir()
   monkeypatch.setattr('tempfile.tempdir', str(tmp_path / 'temp'))
   disk = str(tmp_path / 'disk')

@@ -11,7 +11,6 @@ from hypothesis import example as explicit
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
-from tfx_balance.scan import spill as spills
 from tfx_balance.scan.scan import InputFile, ScanFile
 from tfx_balance.scan.spill import ASSIGNED_ROW, SpillWriter, assigned_rows
 from tfx_balance.tfrecord import files
@@ -46,7 +45,7 @@ def scan(folder, payloads, seed=1, missing='drop', rank=0, suffix='', by_class=F
 
 def small(monkeypatch, block_bytes, chunk_bytes):
   """Has blocks written once they have so many bytes, and files read in chunks of so many."""
-  monkeypatch.setattr(spills, 'BLOCK_BYTES', block_bytes)
+  monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', block_bytes)
   monkeypatch.setattr(files.read_frames, '__defaults__', (chunk_bytes,))
 
 

@@ -29,7 +29,7 @@ RECORDS = [example(label=i % 7 % 3, id=i, text='x' * (i % 5)) for i in range(600
 @pytest.fixture(autouse=True)
 def asked(tmp_path, monkeypatch):
   """Returns the ranges that are asked for of packed files."""
-  monkeypatch.setattr(spill, 'BLOCK_BYTES', 1500)
+  monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', 1500)
   monkeypatch.setattr('tfx_balance.tfrecord.files.read_frames.__defaults__', (300,))
   for module in (packed, spill):
     monkeypatch.setattr(module, 'UNIT_BYTES', 200)

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.scan import spill
 from tfx_balance.scan.scan import ScanFile, ScannedFile
 from tfx_balance.scan.spill import Spill, SpillWriter, assigned_rows
 from tfx_balance.shuffle import output_layout, ranges
@@ -29,7 +28,7 @@ LARGE = 1 << 20
 
 def make_small(monkeypatch, block_bytes, chunk_bytes=100):
   """Has blocks spilled once they have so many bytes, and files read in chunks of so many."""
-  monkeypatch.setattr(spill, 'BLOCK_BYTES', block_bytes)
+  monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', block_bytes)
   monkeypatch.setattr(records.read_frames, '__defaults__', (chunk_bytes,))
 
 

@@ -14,7 +14,6 @@ from tfx_balance.plan import group_table
 from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.number_bins import NumberBins
 from tfx_balance.plan.split_shares import PredefinedSplits, SplitShares
-from tfx_balance.scan import spill
 from tfx_balance.shuffle import group_columns
 
 from tests.helpers_checks import assert_conserved, read_sidecar
@@ -70,7 +69,7 @@ def test_no_group_is_in_two_splits_whatever_order_and_files(data, rows, seed):
 def test_parts_and_blocks_and_histograms_that_are_too_many(tmp_path, monkeypatch):
   records = patients(500, n_classes=3)
   whole = run_split(tmp_path / 'whole', in_shards(records, 3), WEIGHTS, groups=BY_PATIENT)
-  monkeypatch.setattr(spill, 'BLOCK_BYTES', 5_000)
+  monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', 5_000)
   blocks = run_split(tmp_path / 'blocks', in_shards(records, 3), WEIGHTS, groups=BY_PATIENT)
   assert as_sets(whole) == as_sets(blocks)
   monkeypatch.setattr(group_columns, 'PART_RECORDS', 300)

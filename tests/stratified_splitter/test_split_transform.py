@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance.beam import steps
 from tfx_balance.errors import DataError
-from tfx_balance.scan import spill
 from tfx_balance.shuffle import output_layout, select
 from tfx_balance.stratified_splitter import transform
 from tfx_balance.tfrecord import files as records
@@ -252,7 +251,7 @@ def test_nothing_is_published_that_is_not_what_was_planned(tmp_path, lost):
 
 def test_memory_is_flat(tmp_path, monkeypatch):
   monkeypatch.setattr(output_layout, 'GATHER_BYTES', 256 << 10)
-  monkeypatch.setattr(spill, 'BLOCK_BYTES', 256 << 10)
+  monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', 256 << 10)
   monkeypatch.setattr(records.read_frames, '__defaults__', (256 << 10,))
 
   def peak(n):

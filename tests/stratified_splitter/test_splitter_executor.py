@@ -8,7 +8,6 @@ from tfx.types import artifact_utils
 from tfx_balance import StratifiedSplitter
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.examples_artifact import ExamplesInput
-from tfx_balance.scan import spill
 from tfx_balance.shuffle import output_layout
 from tfx_balance.shuffle.ranges import GatherRanges
 
@@ -425,7 +424,7 @@ def test_a_worker_that_dies_leaves_no_half_file(split, tmp_path, monkeypatch, mo
 
 def test_a_class_sorted_input_comes_out_mixed(split, monkeypatch):
   monkeypatch.setattr(output_layout, 'GATHER_BYTES', 4000)
-  monkeypatch.setattr(spill, 'BLOCK_BYTES', 4000)
+  monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', 4000)
   out = split({'all': [labelled({0: 2000, 1: 2000})]}, splits={'train': 1})
   order = [value_of(record) for record in read_splits(out.uri)['train']]
   for part in in_shards(order, 10):

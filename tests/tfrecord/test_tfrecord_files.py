@@ -268,6 +268,33 @@ def test_the_limit_holds_for_records_that_are_there(tmp_path, largest, fits):
       list(reading)
 
 
+@given(
+  payloads=st.lists(st.integers(0, 900).map(lambda n: bytes([n % 256]) * n), max_size=30),
+  chunk_bytes=st.integers(frames.HEADER, 2000),
+  block_bytes=st.integers(1, 4000),
+)
+def test_a_block_is_the_chunks_that_reach_its_size(
+  tmp_path_factory, payloads, chunk_bytes, block_bytes
+):
+  path = write_tfrecords(tmp_path_factory.mktemp('blocks') / 'in', payloads)
+  sizes, buffer = [0], frames.ScratchBuffer()
+  for chunk in files.read_frames(path, chunk_bytes):
+    sizes[-1] += len(chunk.data)
+    if sizes[-1] >= block_bytes:
+      sizes.append(0)
+  read = files.read_frames(path, chunk_bytes, block_bytes=block_bytes, buffer=buffer)
+  found = [(len(block.data), block.payloads()) for block in read]
+  assert [n for n, _ in found] == [n for n in sizes if n]
+  assert [record for _, records in found for record in records] == payloads
+
+
+def test_the_first_bad_record_is_told_whichever_is_met_first():
+  bad = reading.BadRecords('a file', skips=True, most=3)
+  for position in (700, 30, 1000):
+    bad.add(position, DataError(f'wrong {position}'))
+  assert (bad.positions, bad.first) == ([700, 30, 1000], 'record 30 of a file: wrong 30')
+
+
 @pytest.mark.parametrize('suffix', SUFFIXES)
 def test_no_memory_is_taken_for_what_a_length_claims(tmp_path, suffix):
   path = tmp_path / f'in{suffix}'
@@ -349,14 +376,21 @@ def test_an_error_beside_the_writing_is_the_one_that_is_told(monkeypatch, suffix
 @pytest.mark.parametrize('sizes', [[50] * 9, [0, 7, 50, 7, 0]], ids=['equal', 'of several lengths'])
 def test_any_records_that_do_not_match_are_found(sizes):
   whole = frames.frame([bytes([i]) * n for i, n in enumerate(sizes)])
-  assert reading._all_match(whole)
+
+  def match(data: bytearray) -> bool:
+    before = bytes(data)
+    found = reading._all_match(frames.Frames(data, whole.offsets))
+    assert data == before  # put back what was changed
+    return found
+
+  assert match(bytearray(whole.data))
   for wrong in itertools.combinations(range(len(sizes)), 2):
     data = bytearray(whole.data)
     for i in wrong:
       data[int(whole.offsets[i + 1]) - 3] ^= 4  # the same change, at the same place
-    assert not reading._all_match(frames.Frames(bytes(data), whole.offsets))
+    assert not match(data)
     data[int(whole.offsets[wrong[0] + 1]) - 3] ^= 4
-    assert not reading._all_match(frames.Frames(bytes(data), whole.offsets))
+    assert not match(data)
 
 
 def test_what_is_written_may_change_after_the_next_call(tmp_path):

@@ -19,7 +19,7 @@ from tfx_balance.errors import DataError
 from tfx_balance.inputs.file_names import SPLIT_PREFIX, names_in
 from tfx_balance.inputs.python_calls import call_python
 from tfx_balance.plan.ranks import Ints
-from tfx_balance.tfrecord.frames import FOOTER, HEADER
+from tfx_balance.tfrecord.frames import FOOTER, HEADER, ScratchBuffer
 from tfx_balance.tfrecord.reading import GZIP_FAULTS, GZIP_SUFFIX, frames_of_stream, gzip_fault
 
 RECORD_OVERHEAD = 32
@@ -124,7 +124,7 @@ def read_in_python(path: str, n_records: int) -> RecordFile:
     except GZIP_FAULTS as error:
       raise DataError(gzip_fault(path, error)) from error
   edges = [np.zeros(1, np.int64)]
-  for frames in frames_of_stream(io.BytesIO(data), path):
+  for frames in frames_of_stream(io.BytesIO(data), path, buffer=ScratchBuffer()):
     edges.append(frames.offsets[1:] + edges[-1][-1])
   offsets = np.concatenate(edges)
   _check_count(path, len(offsets) - 1, n_records)
@@ -141,8 +141,9 @@ def check_file(path: str) -> tuple[int, int]:
   """
   records = n_bytes = 0
   with _opened(path) as raw:
-    stream = igzip.GzipFile(fileobj=_Readable(raw), mode='rb') if compression(path) else raw
-    for frames in frames_of_stream(cast('BinaryIO', stream), path):
+    readable = _Readable(raw)
+    stream = igzip.GzipFile(fileobj=readable, mode='rb') if compression(path) else readable
+    for frames in frames_of_stream(cast('BinaryIO', stream), path, buffer=ScratchBuffer()):
       records, n_bytes = records + len(frames), n_bytes + int(frames.offsets[-1])
   return records, n_bytes
 
@@ -201,7 +202,7 @@ def _opened(path: str) -> Iterator[tf.io.gfile.GFile]:
 
 
 class _Readable(io.RawIOBase):
-  """A file of TensorFlow's with the interface of the standard library, which igzip needs."""
+  """A file of TensorFlow's with the interface of the standard library."""
 
   def __init__(self, file: tf.io.gfile.GFile) -> None:
     self._file = file

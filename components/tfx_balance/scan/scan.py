@@ -29,7 +29,7 @@ from tfx_balance.scan.index_columns import IndexColumns, Numbers, RecordNumbers
 from tfx_balance.scan.label_columns import label_columns
 from tfx_balance.scan.record_keys import RecordKeys
 from tfx_balance.scan.record_values import RecordValues
-from tfx_balance.scan.spill import INDEX_ROW, Rows, Spill, SpillWriter, in_blocks, pack
+from tfx_balance.scan.spill import BLOCK_BYTES, INDEX_ROW, Rows, Spill, SpillWriter, pack
 from tfx_balance.scan.strata import BAD, DROPPED, MissingLabel, Payload, StratumDecoder
 from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.tfrecord.files import read_frames
@@ -215,9 +215,12 @@ class ScanFile(beam.DoFn):
     bad: BadRecords,
     counted: _Counted,
   ) -> Iterator[tuple[Rows, Frames]]:
-    """Yields the frames of a file beside their index, which is counted."""
+    """Yields a file's frames beside their index, which is counted; they hold until the next."""
     most = self._options.max_record_bytes
-    for frames in read_frames(file.path, max_record_bytes=most, bad=bad):
+    blocks = read_frames(
+      file.path, max_record_bytes=most, bad=bad, block_bytes=BLOCK_BYTES, buffer=self._block
+    )
+    for frames in blocks:
       first = counted.n_records
       wrong = [at - first for at in bad.positions if at >= first]
       rows = _index(frames, decoder, wrong, first, keys)
@@ -236,7 +239,7 @@ class ScanFile(beam.DoFn):
       return Spill(file.rank, '', '', ())
     with scratch_folder(self._work_dir) as folder:
       with SpillWriter(folder, 'scan', file.rank, self._key) as writer:
-        for rows, frames in in_blocks(indexed, self._block):
+        for rows, frames in indexed:
           which = None
           if rows['code'].max() >= BAD:
             which = np.flatnonzero(rows['code'] < BAD)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from isal import igzip_threaded, isal_zlib
 
 from tfx_balance.errors import DataError
-from tfx_balance.tfrecord.frames import Frames
+from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
 from tfx_balance.tfrecord.reading import (
   CHUNK_BYTES,
   GZIP_SUFFIX,
@@ -39,21 +39,27 @@ def read_frames(
   *,
   max_record_bytes: int = LARGEST_RECORD_BYTES,
   bad: BadRecords | None = None,
+  block_bytes: int = 1,
+  buffer: ScratchBuffer | None = None,
 ) -> Iterator[Frames]:
-  """Yields a file's frames, about chunk_bytes of them at a time, with every CRC checked.
+  """Yields a file's frames in blocks of one chunk or several, with every CRC checked.
 
   Args:
     path: Path of a TFRecord file, gzip-compressed if it ends in .gz; any storage.
-    chunk_bytes: Decompressed bytes to hold; a larger record gets a chunk of its own.
+    chunk_bytes: Decompressed bytes of a chunk, about; a larger record is a chunk of its own.
     max_record_bytes: Bytes of the longest record.
     bad: Collector of records that cannot be used, as in `frames_of_stream`; None refuses them.
+    block_bytes: Bytes from which on the chunks of a block are enough.
+    buffer: Memory of the blocks, each of which holds until the next; None for memory of their own.
 
   Raises:
     DataError: if the file is truncated or corrupted, or claims a longer record; names the file and
       the place.
   """
   with open_decompressed(path) as stream:
-    yield from frames_of_stream(stream, path, chunk_bytes, max_record_bytes, bad)
+    yield from frames_of_stream(
+      stream, path, chunk_bytes, max_record_bytes, bad, block_bytes, buffer
+    )
 
 
 FileRanges = tuple[str, Sequence[int], Sequence[npt.NDArray[np.uint8]]]

@@ -32,10 +32,12 @@ class ScratchBuffer:
   def __init__(self) -> None:
     self._bytes = np.empty(0, np.uint8)
 
-  def take(self, n: int) -> npt.NDArray[np.uint8]:
-    """Returns n bytes, which hold until the next call."""
+  def take(self, n: int, kept: int = 0) -> npt.NDArray[np.uint8]:
+    """Returns n bytes, which hold until the next call; the first `kept` are those of the last."""
     if n > len(self._bytes):
+      old = self._bytes[:kept]
       self._bytes = np.empty(n + n // 8, np.uint8)
+      self._bytes[: len(old)] = old
     return self._bytes[:n]
 
 
@@ -159,7 +161,7 @@ def concatenate(several: Sequence[Frames], buffer: ScratchBuffer | None = None) 
   return Frames(pa.py_buffer(data), np.concatenate([*offsets, bases[-1:]]))
 
 
-def frame_edges(data: bytes) -> npt.NDArray[np.int64]:
+def frame_edges(data: bytes | memoryview) -> npt.NDArray[np.int64]:
   """Returns where each whole frame starts and where the last one ends, trusting the lengths.
 
   A loop over lengths, but for chunks that start with frames of one size: there all of them are
@@ -176,7 +178,7 @@ def frame_edges(data: bytes) -> npt.NDArray[np.int64]:
   return np.append(equal, np.array(edges, np.int64)) if edges else equal
 
 
-def _equal_frame_edges(data: bytes) -> npt.NDArray[np.int64]:
+def _equal_frame_edges(data: bytes | memoryview) -> npt.NDArray[np.int64]:
   """Returns the edges of the first frames if many have the size of the first one, else [0]."""
   none = np.zeros(1, np.int64)
   if len(data) < HEADER:

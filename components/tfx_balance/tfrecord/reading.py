@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, BinaryIO, Literal, cast, get_args
 
 import google_crc32c
 import numpy as np
+import pyarrow as pa
 from isal.igzip_lib import IsalError
 
 from tfx_balance.arguments import check_choice, check_whole
@@ -18,6 +20,7 @@ from tfx_balance.tfrecord.frames import (
   FOOTER,
   HEADER,
   Frames,
+  ScratchBuffer,
   frame_edges,
   length_crcs,
   masked,
@@ -47,7 +50,7 @@ class BadRecords:
   Attributes:
     skips: Whether bad records are skipped.
     positions: Those of the bad records in the file, in the order in which they were met.
-    first: What is wrong with the first one met, a sentence; '' where there is none.
+    first: What is wrong with the first of them in the file, a sentence; '' where there is none.
     cut_bytes: Length of what is left of a record that the end of the file cuts short.
   """
 
@@ -62,7 +65,7 @@ class BadRecords:
     self.skips = skips
     self.positions: list[int] = []
     self.first = ''
-    self.cut_bytes = 0
+    self.cut_bytes = self._least = 0
     self._path = path
     self._most = most
 
@@ -74,8 +77,10 @@ class BadRecords:
     """
     if not self.skips:
       raise fault
+    if not self.positions or position < self._least:
+      self._least = position
+      self.first = f'record {position} of {self._path}: {fault}'
     self.positions.append(position)
-    self.first = self.first or f'record {position} of {self._path}: {fault}'
     if len(self.positions) > self._most:
       raise too_many(len(self.positions), self._most, self.first)
 
@@ -132,60 +137,113 @@ def frames_of_stream(
   chunk_bytes: int = CHUNK_BYTES,
   max_record_bytes: int = LARGEST_RECORD_BYTES,
   bad: BadRecords | None = None,
+  block_bytes: int = 1,
+  buffer: ScratchBuffer | None = None,
 ) -> Iterator[Frames]:
-  """Yields the frames of a stream, about chunk_bytes of them at a time, with every CRC checked.
+  """Yields the frames of a stream in blocks of one chunk or several, with every CRC checked.
 
   Args:
     stream: Decompressed data of a TFRecord file.
     path: Name of the file, for messages.
-    chunk_bytes: Bytes to hold; a larger record gets a chunk of its own.
+    chunk_bytes: Bytes that are checked at a time, about; a larger record is a chunk of its own.
     max_record_bytes: Length of the longest record.
     bad: What takes records whose checksum is wrong, which are among the frames nevertheless, and a
       last one that is cut short; None refuses them. What follows a wrong length cannot be found,
       nor what follows a fault of gzip: these are always refused.
+    block_bytes: Bytes from which on the chunks of a block are enough.
+    buffer: Memory of the blocks, each of which holds until the next; None for memory of their own.
 
   Raises:
     DataError: if the data is truncated or corrupted, or claims a longer record; names the file and
       the byte.
   """
   bad = bad or BadRecords(path)
-  position, n_records, pending, wanted = 0, 0, b'', 0
-  while block := read_bytes(stream, max(chunk_bytes, wanted, HEADER) - len(pending), path):
-    data = pending + block if pending else block
-    frames = Frames(data, frame_edges(data))
+  position, n_records, wanted = 0, 0, 0
+  block = _Block(buffer, block_bytes + chunk_bytes)
+  while block.read(stream, max(chunk_bytes, wanted, HEADER), path):
+    frames = block.unchecked()
     wanted = _check_headers(frames, path, position, max_record_bytes)
-    end = int(frames.offsets[-1])
     if len(frames):
       _check_records(frames, path, position, n_records, bad)
-      yield frames
     n_records += len(frames)
-    pending, position = data[end:], position + end
-  if pending:
+    position += block.add(frames)
+    if block.n_bytes >= block_bytes:
+      yield block.frames()
+      block.begin()
+  if block.n_bytes:
+    yield block.frames()
+  if block.pending:
     fault = DataError(
-      f'{path} ends in the middle of a record, {len(pending)} bytes after byte {position} of its '
+      f'{path} ends in the middle of a record, {block.pending} bytes after byte {position} of its '
       f'decompressed data; the file is truncated: copy or write it again'
     )
     bad.add(n_records, fault)
-    bad.cut_bytes = len(pending)
+    bad.cut_bytes = block.pending
 
 
-def read_bytes(stream: BinaryIO, n_bytes: int, path: str) -> bytes:
-  """Returns the next n bytes of a stream, fewer at its end.
+class _Block:
+  """Chunks of frames that are read one behind another, so that they are one block as they are.
 
-  Memory is taken for what is there, a piece at a time, and not for what a length claims.
-
-  Raises:
-    DataError: if it is a gzip file that is truncated or corrupted.
+  Attributes:
+    n_bytes: Bytes of the chunks so far.
   """
-  pieces = [b'']
-  try:
-    while n_bytes:
-      asked = min(n_bytes, _PIECE_BYTES)
-      pieces.append(stream.read(asked))
-      n_bytes = n_bytes - asked if len(pieces[-1]) == asked else 0
-    return pieces[1] if len(pieces) == 2 else b''.join(pieces)
-  except GZIP_FAULTS as error:
-    raise DataError(gzip_fault(path, error)) from error
+
+  def __init__(self, buffer: ScratchBuffer | None, n_bytes: int) -> None:
+    """Begins the first block, with memory for so many bytes."""
+    self._buffer, self._room = buffer, n_bytes
+    self.n_bytes = self._end = 0
+    self._memory = np.empty(0, np.uint8)
+    self.begin()
+
+  @property
+  def pending(self) -> int:
+    """The bytes that were read behind the chunks so far."""
+    return self._end - self.n_bytes
+
+  def begin(self) -> None:
+    """Begins a block with what was read behind the last one."""
+    rest = self._memory[self.n_bytes : self._end]
+    self._scratch = self._buffer or ScratchBuffer()
+    self._memory = self._scratch.take(max(self._room, len(rest)))
+    self._memory[: len(rest)] = rest
+    self.n_bytes, self._end = 0, len(rest)
+    self._edges = [np.zeros(1, np.int64)]
+
+  def read(self, stream: BinaryIO, n_bytes: int, path: str) -> bool:
+    """Reads until n bytes follow the chunks so far, fewer at the end; returns whether it read any.
+
+    Memory is taken for what is there, a piece at a time, and not for what a length claims.
+
+    Raises:
+      DataError: if it is a gzip file that is truncated or corrupted.
+    """
+    before, asked = self._end, self.n_bytes + n_bytes - self._end
+    try:
+      while asked > 0:
+        end = self._end + min(asked, _PIECE_BYTES)
+        self._memory = self._scratch.take(max(end, len(self._memory)), self._end)
+        n = cast('io.BufferedReader', stream).readinto(self._memory[self._end : end].data)
+        self._end += n
+        asked = asked - n if n else 0
+    except GZIP_FAULTS as error:
+      raise DataError(gzip_fault(path, error)) from error
+    return self._end > before
+
+  def unchecked(self) -> Frames:
+    """Returns the frames behind the chunks so far, and the part of one behind these."""
+    data = self._memory[self.n_bytes : self._end]
+    return Frames(pa.py_buffer(data), frame_edges(data.data))
+
+  def add(self, chunk: Frames) -> int:
+    """Adds frames that were checked, and returns their bytes."""
+    n = int(chunk.offsets[-1])
+    self._edges.append(chunk.offsets[1:] + self.n_bytes)
+    self.n_bytes += n
+    return n
+
+  def frames(self) -> Frames:
+    """Returns the frames of the block."""
+    return Frames(pa.py_buffer(self._memory[: self.n_bytes]), np.concatenate(self._edges))
 
 
 def gzip_fault(path: str, error: BaseException) -> str:
@@ -239,16 +297,20 @@ def _all_match(frames: Frames) -> bool:
 
   A CRC's register that has run over a record and the CRC of that holds one and the same value,
   whatever the record. In place of the next header, _BRIDGE takes it from there to where a CRC
-  begins. A wrong record changes the end of the run, always; of several, the changes cancel each
-  other as rarely as one CRC is right by chance.
+  begins: it is put there in the data, which must be writable, and the header back again. A wrong
+  record changes the end of the run, always; of several, the changes cancel each other as rarely as
+  one CRC is right by chance.
   """
   starts, ends = frames.offsets[:-1], frames.offsets[1:]
-  data = np.frombuffer(frames.data, np.uint8)[: ends[-1]].copy()
-  stored = numbers_at(data, ends - FOOTER, '<u4').astype(np.uint32)
-  set_numbers_at(data, ends - FOOTER, '<u4', unmasked(stored))
-  set_numbers_at(data, starts, '<u8', 0)
-  set_numbers_at(data, starts + 8, '<u4', _BRIDGE)
-  return bool(google_crc32c.value(data[HEADER:]) == _RESIDUE)
+  data = np.frombuffer(frames.data, np.uint8)[: ends[-1]]
+  places = ((starts, '<u8'), (starts + 8, '<u4'), (ends - FOOTER, '<u4'))
+  lengths, length_crcs, stored = (numbers_at(data, *place).copy() for place in places)
+  for place, values in zip(places, (0, _BRIDGE, unmasked(stored)), strict=True):
+    set_numbers_at(data, *place, values)
+  right = google_crc32c.value(data[HEADER:]) == _RESIDUE
+  for place, values in zip(places, (lengths, length_crcs, stored), strict=True):
+    set_numbers_at(data, *place, values)
+  return bool(right)
 
 
 def _corrupted(path: str, what: str, at: int) -> DataError:
