@@ -81,7 +81,7 @@ def check_number(
   if isinstance(value, numbers.Real) and not isinstance(value, bool):
     try:
       found = float(value)
-    except OverflowError:
+    except (OverflowError, TypeError):  # of NumPy's timedelta64
       found = math.nan
     inside = low < found if above else low <= found
     if math.isfinite(found) and inside and (found < high if below else found <= high):
@@ -146,7 +146,7 @@ def check_labels(value: Any, multilabel: bool) -> tuple[str, ...]:
   Raises:
     ConfigError: if they are no names, or several where a record has one class.
   """
-  if isinstance(value, str):
+  if isinstance(value, str) or not isinstance(value, Sequence):
     return (check_label(value),)
   found = check_names('label', value)
   if len(found) > 1 and not multilabel:

@@ -83,6 +83,8 @@ def test_lists_of_labels_give_what_rows_of_0_and_1_give():
   for batch, labels in made.train(32, label_as='multi_hot').take(5):
     np.testing.assert_array_equal(labels, ROWS[batch['id'].numpy()])
   np.testing.assert_array_equal(ids(made.train(32), 10), ids(inputs().train(32), 10))
+  ragged = BalancedInputs.from_arrays(features, tf.ragged.constant(NAMES), multilabel=True)
+  np.testing.assert_array_equal(ids(ragged.train(32), 10), ids(inputs().train(32), 10))
   pairs = lambda: (({'id': np.int64(i)}, NAMES[i]) for i in range(N))  # noqa: E731
   yielded = BalancedInputs.from_generator(pairs, multilabel=True)
   np.testing.assert_array_equal(ids(yielded.train(32), 10), ids(inputs().train(32), 10))
@@ -90,6 +92,11 @@ def test_lists_of_labels_give_what_rows_of_0_and_1_give():
     assert [[x.decode() for x in row] for row in labels.to_list()] == [
       NAMES[i] for i in batch['id'].numpy()
     ]
+
+
+def test_lists_of_labels_need_multilabel():
+  with pytest.raises(DataError, match=r'labels are no array .* multilabel=True for several'):
+    BalancedInputs.from_generator(lambda: zip([1, 2], [[1], [1, 2]], strict=True))
 
 
 def test_vectors_of_0_and_1_are_no_lists_of_labels(tmp_path):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -36,6 +37,17 @@ def blind_model(name):
   if name == 'tf_keras':
     model.train_step = tf.autograph.experimental.do_not_convert(model.train_step)
   return model
+
+
+def test_epochs_shorter_than_what_is_drawn_ahead_replace_the_change():
+  made, shares = BalancedInputs.from_arrays(np.eye(2), [0, 1]), SetShares()
+  callback = raise_lagging_classes(made, shares, made.eval(2, label_as='index'))
+  callback.set_model(SimpleNamespace(predict_on_batch=lambda features: np.array([[1, 0]] * 2)))
+  shares(63)  # as if 64 batches were drawn
+  for epoch in range(2):
+    callback.on_epoch_begin(epoch)
+    callback.on_epoch_end(epoch)
+  assert [change.step for change in shares.changes] == [0, 64]
 
 
 @pytest.mark.parametrize('keras', KERAS)

@@ -268,3 +268,23 @@ def test_items_are_chosen_by_their_key_whatever_their_order(as_text):
   }
   with pytest.raises(DataError, match=r'key is of shape \(199,\), and must be \[200\]'):
     stratified_indices(labels, key=ids[1:])
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'fault'),
+  [
+    ({'groups': [1.0, np.nan, 2.0, 3.0]}, r'groups\[1\] is nan; fill it in'),
+    ({'groups': ['a', None, 'b', 'c']}, r'groups\[1\] is None; fill it in'),
+    ({'key': np.array(['2020', '2021', 'NaT', '2022'], 'M8[Y]')}, r'key\[2\] is NaT; fill it in'),
+    ({'key': np.array([1, 'a', 2, 'b'], object)}, 'key has values of types that do not compare'),
+  ],
+)
+def test_a_key_or_group_that_is_missing_is_refused(arguments, fault):
+  with pytest.raises(DataError, match=fault):
+    stratified_indices([0, 0, 1, 1], **arguments)
+
+
+def test_an_embargo_that_is_no_number_is_refused():
+  days = np.arange(4).astype('M8[D]')
+  with pytest.raises(ConfigError, match=r'embargo=.* must be a finite number'):
+    stratified_indices([0, 0, 1, 1], order=days, embargo=np.timedelta64(1, 'D'))

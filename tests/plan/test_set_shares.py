@@ -38,8 +38,18 @@ def test_shares_are_not_set_for_a_step_that_is_drawn():
   with pytest.raises(ConfigError, match=r'step=17 is before 18: .* name 18 or later'):
     shares.set(17, q=1)
   shares.set(30, q=1)
-  with pytest.raises(ConfigError, match=r'the last change is at 30; name 31 or later'):
-    shares.set(30, q=0)
+  with pytest.raises(ConfigError, match=r'the last change is at 30; name 30 or later'):
+    shares.set(29, q=0)
+  with pytest.raises(ConfigError, match=r'step=0 is before 1: .* name 1 or later'):
+    SetShares().set(0, q=1)
+
+
+def test_a_change_at_the_step_of_the_last_one_replaces_it():
+  shares = SetShares()
+  shares.set(30, q=1)
+  shares.set(30, q=0.5)
+  assert [change.q for change in shares.changes] == [0, 0.5]
+  assert shares(30) == 0.5
 
 
 def test_shares_of_no_class_are_refused_when_they_are_set():

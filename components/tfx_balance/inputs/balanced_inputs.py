@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tfx_balance.arguments import (
@@ -60,6 +59,7 @@ from tfx_balance.inputs.training import (
 from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.batch_quota import check_batch_size
 from tfx_balance.plan.epochs import Epoch, epoch_steps
+from tfx_balance.plan.labels import as_array
 from tfx_balance.plan.record_order import RecordOrder
 from tfx_balance.plan.sampling import (
   Sampling,
@@ -200,7 +200,10 @@ class BalancedInputs(ClassPriors):
         files = files_in(files)
     if label is None or feature_spec is None:
       missing = 'label' if label is None else 'feature_spec'
-      raise ConfigError(f'{missing}=None, and TFRecord files need both label= and feature_spec=')
+      raise ConfigError(
+        f'{missing}=None, and files={shown(files)} is no folder of images; TFRecord files need both '
+        f'label= and feature_spec='
+      )
     source = ExampleSource(
       matching_files(files), label, feature_spec, seed, memory_budget, multilabel
     )
@@ -223,7 +226,7 @@ class BalancedInputs(ClassPriors):
     """
     features, labels = collect(generator, memory_budget)
     if not check_flag('multilabel', multilabel):
-      labels = np.asarray(labels)
+      labels = as_array(labels)
     return cls.from_arrays(features, labels, seed, multilabel)
 
   def train(

@@ -141,7 +141,9 @@ class ArraySource(RecordSource):
     Raises:
       DataError: if the labels are no classes, or lengths differ.
     """
-    sets = LabelRows.of(labels) if check_flag('multilabel', multilabel) else None
+    of_tensor = isinstance(labels, (tf.RaggedTensor, tf.SparseTensor))
+    decode = label_rows if of_tensor else LabelRows.of
+    sets = decode(labels) if check_flag('multilabel', multilabel) else None
     counts, self._rows = count_labels(labels) if sets is None else count_label_sets(sets)
     self._labels = tf.convert_to_tensor(labels) if sets is None else _label_tensor(labels, sets)
     self._keep(counts, check_seed(seed))

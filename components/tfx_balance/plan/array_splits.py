@@ -266,7 +266,18 @@ def _hashes(argument: str, key: npt.ArrayLike, n: int) -> UInts:
     raise DataError(
       f'{argument} is of shape {values.shape}, and must be [{n}], as labels; give one an item'
     )
-  distinct, which = np.unique(values, return_inverse=True)
+  missing = values != values
+  if values.dtype.kind == 'O':
+    missing |= np.array([value is None for value in values])
+  if missing.any():
+    at = int(np.argmax(missing))
+    raise DataError(f'{argument}[{at}] is {values[at]}; fill it in, or leave the item out')
+  try:
+    distinct, which = np.unique(values, return_inverse=True)
+  except TypeError as error:
+    raise DataError(
+      f'{argument} has values of types that do not compare ({error}); give them one'
+    ) from error
   hashes: UInts = np.array([tie_break(0, 'key', value) for value in distinct.tolist()], np.uint64)
   found: UInts = hashes[which.reshape(-1)]
   return found

@@ -37,7 +37,8 @@ def count_labels(labels: Any) -> tuple[TrainingCounts, Ints]:
   if values.ndim != 1 or not len(values):
     raise DataError(
       f'labels of shape {values.shape} must be of shape [n], one class an item and one item or '
-      f'more; turn one-hot rows into classes with labels.argmax(axis=1)'
+      f'more; turn one-hot rows into classes with labels.argmax(axis=1), '
+      f'or pass multilabel=True where an item has several labels'
     )
   try:
     distinct, codes = np.unique(values, return_inverse=True)
@@ -187,7 +188,9 @@ def as_array(labels: Any) -> npt.NDArray[Any]:
   try:
     values = np.asarray(labels)
   except (TypeError, ValueError) as error:
-    raise DataError(f'labels are no array ({error}); give one label an item') from error
+    raise DataError(
+      f'labels are no array ({error}); give one an item, or multilabel=True for several'
+    ) from error
   if values.dtype.kind in 'US' and values.ndim == 1 and not isinstance(labels, np.ndarray):
     for label in labels:
       if not isinstance(label, (str, bytes)):

@@ -96,7 +96,8 @@ class SetShares:
     that no host has drawn yet.
 
     Args:
-      step: First step with these shares: `next_step` or later, and after that of the last change.
+      step: First step with these shares: `next_step` or later, and not before the last change,
+        which they replace if it is at this step.
       q: Exponent of weights records^q.
       ratios: Weight by class, every class named.
 
@@ -107,12 +108,15 @@ class SetShares:
     for check in self._checks:
       check(change.shares)
     with self._lock:
-      least = max(self._next_step, self._changes[-1].step + 1)
+      last = self._changes[-1].step
+      least = max(self._next_step, last, 1)
       if step < least:
         raise ConfigError(
           f'step={step} is before {least}: batches of steps before {self._next_step} are drawn, '
-          f'and the last change is at {self._changes[-1].step}; name {least} or later'
+          f'and the last change is at {last}; name {least} or later'
         )
+      if step == last:
+        self._changes.pop()
       self._changes.append(change)
 
   def restore(self, changes: Sequence[ShareChange], step: int) -> None:
