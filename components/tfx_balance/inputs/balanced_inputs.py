@@ -201,8 +201,8 @@ class BalancedInputs(ClassPriors):
     if label is None or feature_spec is None:
       missing = 'label' if label is None else 'feature_spec'
       raise ConfigError(
-        f'{missing}=None, and files={shown(files)} is no folder of images; TFRecord files need both '
-        f'label= and feature_spec='
+        f'{missing}=None, and files={shown(files)} is no folder of images; TFRecord files need '
+        f'both label= and feature_spec='
       )
     source = ExampleSource(
       matching_files(files), label, feature_spec, seed, memory_budget, multilabel
