@@ -66,6 +66,49 @@ def test_no_group_is_in_two_splits_whatever_order_and_files(data, rows, seed):
   assert found[0] == found[1]
 
 
+GROUPS = st.integers(0, 3) | st.integers(0, 12)
+PRICES = st.sampled_from([-1.5, 0.0, 2.0]) | st.floats(-100, 100, width=32)
+OTHER_MODES = {
+  'bins': (
+    PRICES,
+    lambda price, group: example(price=price, patient=group),
+    {'features': ('price',), 'bins': NumberBins.parse(3, ['price'])},
+  ),
+  'edges': (
+    PRICES,
+    lambda price, group: example(price=price, patient=group),
+    {'features': ('price',), 'bins': NumberBins.parse([0, 1], ['price'])},
+  ),
+  'labels': (
+    st.sets(st.sampled_from('abcd')),
+    lambda tags, group: example(patient=group, **({'tags': sorted(tags)} if tags else {})),
+    {'features': ('tags',), 'labels': ('tags',)},
+  ),
+}
+"""Of a mode: values of a record, the record of a value and a group, and the arguments."""
+
+
+@pytest.mark.parametrize('mode', OTHER_MODES)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data(), seed=st.integers(0, 9), n=st.integers(1, 4))
+def test_groups_of_other_modes_are_whole_whatever_order_and_files(mode, data, seed, n):
+  values, made, arguments = OTHER_MODES[mode]
+  rows = data.draw(st.lists(st.tuples(values, GROUPS), max_size=40))
+  rows.append((data.draw(values.filter(bool)), 0))  # a value that is there
+  records = [made(*row) for row in rows]
+  shuffled = data.draw(st.permutations(records))
+  found = []
+  for shards in ([records], in_shards(shuffled, n)):
+    with tempfile.TemporaryDirectory() as folder:
+      splits = run_split(
+        Path(folder), shards, {'a': 3, 'b': 1}, seed=seed, groups=BY_PATIENT, **arguments
+      )
+    assert_conserved(splits, records)
+    assert_whole(splits)
+    found.append(as_sets(splits))
+  assert found[0] == found[1]
+
+
 def test_parts_and_blocks_and_histograms_that_are_too_many(tmp_path, monkeypatch):
   records = patients(500, n_classes=3)
   whole = run_split(tmp_path / 'whole', in_shards(records, 3), WEIGHTS, groups=BY_PATIENT)
