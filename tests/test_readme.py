@@ -1,22 +1,28 @@
-"""The README's Python runs as printed."""
+"""The Python of the README, and of pages whose examples stand alone, runs as printed."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parent.parent / 'README.md'
-SNIPPETS = re.findall(r'```python\n(.*?)```', README.read_text(encoding='utf-8'), flags=re.S)
+ROOT = Path(__file__).parent.parent
+README = ROOT / 'README.md'
+PAGES = [README, ROOT / 'docs/components.md', ROOT / 'docs/validation.md']
+SNIPPETS = [
+  pytest.param(snippet, id=f'{page.stem}-{i}')
+  for page in PAGES
+  for i, snippet in enumerate(re.findall(r'```python\n(.*?)```', page.read_text('utf-8'), re.S))
+]
 
 
-def test_readme_has_snippets():
-  assert SNIPPETS
+def test_every_page_has_snippets():
+  assert {str(snippet.id).split('-')[0] for snippet in SNIPPETS} == {page.stem for page in PAGES}
 
 
-@pytest.mark.parametrize('snippet', SNIPPETS, ids=range(len(SNIPPETS)))
+@pytest.mark.parametrize('snippet', SNIPPETS)
 def test_snippet_runs(snippet, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
-  exec(compile(snippet, str(README), 'exec'), {})
+  exec(compile(snippet, 'snippet', 'exec'), {})
 
 
 def test_links_lead_to_files():

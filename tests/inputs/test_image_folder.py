@@ -71,5 +71,5 @@ def test_a_folder_of_tfrecords_is_read_or_what_it_needs_is_said(tmp_path, folder
     BalancedInputs.from_files(tmp_path / 'records')
   with pytest.raises(DataError, match='has the folder cat; give a folder of TFRecord files'):
     BalancedInputs.from_files(folder, 'label', SPEC)
-  with pytest.raises(ConfigError, match=r'feature_spec=None, and files=.* TFRecord files need both'):
+  with pytest.raises(ConfigError, match=r'feature_spec=None, and files=.* files need both'):
     BalancedInputs.from_files(str(tmp_path / 'records' / 'a.gz'), 'label')
