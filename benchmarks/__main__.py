@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import augment, batches, floor, input, quality, scale, split
+from benchmarks import augment, batches, floor, input, modes, quality, scale, split
 from benchmarks.data import KINDS, DataSpec
 from benchmarks.harness import Case, Result, Runner, progress, run_case, run_piece
 from benchmarks.report import machine_lines, page, report
@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, Any] = {
   'input': input,
   'batches': batches,
   'scale': scale,
+  'modes': modes,
   'floor': floor,
   'quality': quality,
 }

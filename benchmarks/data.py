@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,17 @@ CLASS_PERCENT = (60, 25, 10, 4, 1)
 _LONG_TAIL = 10  # the share of class i is proportional to 1 / (i + _LONG_TAIL)
 _ONE_BYTE = 128  # smaller labels take one byte, others two
 
-_VERSION = 2  # of the file contents; raising it invalidates cached files
+_VERSION = 3  # of the file contents; raising it invalidates cached files
 _CHUNK_BYTES = 8 << 20  # generated at a time
 _LEVELS = {'isal': 1, 'zlib': 6}
 _GZIP_WINDOW = 31  # selects a gzip header in zlib
 _NOISE = 4.0  # standard deviation of pixel values 0..255
 
+BYTES, FLOATS, INTS = 1, 2, 3
+"""Numbers of the fields of `Feature`, each a list of values."""
+_OTHER_BYTES = 60  # of a record, about, beside its values
+
+Bytes = npt.NDArray[np.uint8]
 Labels = npt.NDArray[Any]
 """Labels of records: uint8, or uint16 if all take two bytes."""
 
@@ -246,12 +251,12 @@ def write_files(spec: DataSpec, folder: Path) -> dict[str, int]:
     chunks = (
       _image_frames(*shape, shard, rng) if any(shape) else _frames(KINDS[spec.kind], shard, rng)
     )
-    raw_bytes += _write_file(path, chunks, spec.compressor)
+    raw_bytes += write_file(path, chunks, spec.compressor)
     file_bytes += path.stat().st_size
   return {'raw_bytes': raw_bytes, 'file_bytes': file_bytes}
 
 
-def _write_file(path: Path, chunks: Iterator[bytes], compressor: str) -> int:
+def write_file(path: Path, chunks: Iterator[bytes], compressor: str) -> int:
   """Writes a gzip file and returns its decompressed size in bytes."""
   library = isal_zlib if compressor == 'isal' else zlib
   squeeze = library.compressobj(_LEVELS[compressor], zlib.DEFLATED, _GZIP_WINDOW)
@@ -266,42 +271,59 @@ def _write_file(path: Path, chunks: Iterator[bytes], compressor: str) -> int:
 
 def _frames(lengths: Sequence[int], labels: Labels, rng: np.random.Generator) -> Iterator[bytes]:
   """Yields chunks of TFRecord frames, one record per label."""
-  templates = [_template(length, labels.itemsize) for length in lengths]
-  step = max(1, _CHUNK_BYTES // int(np.mean([len(t) for t in templates])))
+  step = max(1, _CHUNK_BYTES // int(4 * np.mean(lengths) + _OTHER_BYTES))
   for start in range(0, len(labels), step):
     chunk = labels[start : start + step]
-    which = rng.integers(len(templates), size=len(chunk))
-    frames: list[memoryview] = [memoryview(b'')] * len(chunk)
-    for i, template in enumerate(templates):
-      rows = np.flatnonzero(which == i)
-      made = memoryview(_fill(template, lengths[i], chunk[rows], rng))
-      size = len(template)
-      for j, row in enumerate(rows.tolist()):
-        frames[row] = made[j * size : (j + 1) * size]
-    yield b''.join(frames)
+    which = rng.integers(len(lengths), size=len(chunk))
+    parts = []
+    for i, length in enumerate(lengths):
+      of = chunk[which == i]
+      values = rng.standard_normal((len(of), length), np.float32).view(np.uint8)
+      parts.append(make_frames({'x': (FLOATS, values), 'label': (INTS, varints(of))}))
+    yield in_order(parts, which)
 
 
-def _template(length: int, label_bytes: int) -> bytes:
-  """Returns a frame with placeholders: bytes 255 for the values, zeros for label and checksum."""
-  entries = _entry(b'x', _field(2, _field(1, b'\xff' * (4 * length))))
-  record = _field(1, entries + _entry(b'label', _field(3, _field(1, bytes(label_bytes)))))
-  return _framed(record)[:-4] + bytes(4)
+def varints(values: Labels) -> Bytes:
+  """Returns protobuf's form of integers that all take as many bytes: uint8 [n, bytes]."""
+  shifts = np.arange(0, max(1, int(values.max(initial=0)).bit_length()), 7)
+  found = ((values.astype(np.int64)[:, np.newaxis] >> shifts) & 127).astype(np.uint8)
+  found[:, :-1] |= 128  # seven bits each, low bits first, with a continuation bit
+  return found
 
 
-def _fill(template: bytes, length: int, labels: Labels, rng: np.random.Generator) -> bytes:
-  """Returns one frame per label, with random values."""
-  n, size, at = len(labels), len(template), template.index(b'\xff' * (4 * length))
+def make_frames(columns: Mapping[str, tuple[int, Bytes]]) -> Bytes:
+  """Returns TFRecord frames of one size: uint8 [n, bytes].
+
+  Args:
+    columns: Features by name: number of the field of `Feature`, and the values of each record in
+      their list as serialized, uint8 [n, bytes].
+  """
+  entries = [
+    _entry(name.encode(), _field(kind, _field(1, bytes(values.shape[1]))))
+    for name, (kind, values) in columns.items()
+  ]
+  template = _framed(_field(1, b''.join(entries)))
+  n = len(next(iter(columns.values()))[1])
   frames = np.tile(np.frombuffer(template, np.uint8), (n, 1))
-  frames[:, at : at + 4 * length] = rng.standard_normal((n, length), np.float32).view(np.uint8)
-  if labels.itemsize == 1:
-    frames[:, -5] = labels
-  else:  # seven bits each, low bits first, with a continuation bit
-    frames[:, -6], frames[:, -5] = (labels & 127) | 128, labels >> 7
-  data = frames.tobytes()
+  end = len(template) - 4 - sum(map(len, entries))
+  for entry, (_, values) in zip(entries, columns.values(), strict=True):
+    end += len(entry)
+    frames[:, end - values.shape[1] : end] = values
+  data, size = frames.tobytes(), len(template)
   records = (data[i + 12 : i + size - 4] for i in range(0, n * size, size))
   crcs = np.fromiter(map(google_crc32c.value, records), np.uint32, n)
   frames[:, -4:] = _masked(crcs).astype('<u4').view(np.uint8).reshape(n, 4)
-  return frames.tobytes()
+  return frames
+
+
+def in_order(parts: Sequence[Bytes], which: npt.NDArray[np.int64]) -> bytes:
+  """Returns the frames of several parts, each record from the part that `which` tells: [n]."""
+  frames: list[memoryview] = [memoryview(b'')] * len(which)
+  for i, part in enumerate(parts):
+    made, size = memoryview(part.tobytes()), part.shape[1]
+    for j, row in enumerate(np.flatnonzero(which == i).tolist()):
+      frames[row] = made[j * size : (j + 1) * size]
+  return b''.join(frames)
 
 
 def _image_frames(

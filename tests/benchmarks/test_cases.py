@@ -161,6 +161,17 @@ def test_the_scale_benchmark_counts_bytes_and_draws(cache, capsys):
   assert picture.stat().st_size > 10_000
 
 
+def test_every_mode_splits_all_the_records(cache, capsys):
+  grouped, labelled = run('modes', cache)
+
+  assert set(counts(grouped)) == {'plain', 'groups', 'order', 'bins'}
+  assert set(counts(labelled)) == {'plain', 'multi-label'}
+  for result in (grouped, labelled):
+    for side, found in counts(result).items():
+      assert found == {'train': 400, 'eval': 50, 'test': 50}, side
+  assert 'multi-label  plain' in capsys.readouterr().out
+
+
 @pytest.fixture(scope='module')
 def records(cache):
   return find_or_write(DataSpec('small', 500, 2), cache)

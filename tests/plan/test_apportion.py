@@ -321,7 +321,7 @@ def test_four_times_the_rows_take_four_times_the_steps(grouped):
     levels = [[i // 9 for i in range(height)], [i // 3 for i in range(height)]]
     network = apportion._network(np.array([[8, 1, 1]] * height), 10, levels if grouped else [])
     network.live = CountedBytes(network.live)
-    network.round(0, range(height))
+    network.round(0, range(height), range(height))
     reads.append(network.live.n_reads)
   assert 3 * reads[0] < reads[1] < 5 * reads[0]
 

@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.plan.class_value import MISSING, ClassValue
-from tfx_balance.scan.stratum_columns import sum_by_kinds, sum_counts
+from tfx_balance.plan.class_value import MISSING, ClassValue, stratum_key
+from tfx_balance.plan.distinct_sets import LabelSets, SetKeys
+from tfx_balance.scan.stratum_columns import (
+  StratumColumns,
+  join_labels,
+  label_text,
+  sum_by_kinds,
+  sum_counts,
+)
 from tfx_balance.scan.totals import SumGroups, Totals
 
 from tests.helpers_counts import by_stratum, columns_of, counts_of
@@ -82,3 +89,37 @@ def test_a_hundred_thousand_strata_travel_in_a_few_bytes_each():
   counts = counts_of({(ClassValue('int', i),): i + 1 for i in range(100_000)})
   assert len(pickle.dumps(counts)) < 25 * 100_000
   assert np.array_equal(pickle.loads(pickle.dumps(counts)).records, counts.records)
+
+
+def set_columns(sets):
+  """Returns the columns of label sets, each a sorted list of labels of one type."""
+  labels = sorted({label for labels in sets for label in labels})
+  members = np.array([labels.index(label) for own in sets for label in own], np.int64)
+  lengths = np.array([len(own) for own in sets], np.int64)
+  return StratumColumns.of(['set'], [join_labels(list(map(label_text, labels)), members, lengths)])
+
+
+@given(
+  st.sampled_from(
+    [st.integers(-3, 12), st.binary(max_size=3), st.sampled_from([b'\n', b', ', b'"'])]
+  ).flatmap(lambda label: st.lists(st.frozensets(label, max_size=4).map(sorted), min_size=1))
+)
+def test_label_sets_are_the_same_as_arrays_as_objects_and_sent_to_another_worker(sets):
+  strata = set_columns(sets)
+  sent = pickle.loads(pickle.dumps(strata))
+  assert list(sent) == list(strata)
+  if strata.kinds == ('missing',):
+    assert strata.label_sets() is None
+    return
+  found, wanted = strata.label_sets(), LabelSets.of(strata.classes)
+  assert found.labels == wanted.labels
+  for name in ('members', 'row_splits'):
+    np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+  assert list(SetKeys(found)) == [stratum_key(stratum) for stratum in strata]
+
+
+def test_label_sets_are_sent_in_two_bytes_a_label():
+  draw = np.random.default_rng(0)
+  sets = [sorted(set(draw.integers(0, 100, 3).tolist())) for _ in range(5000)]
+  strata = set_columns(sets)
+  assert len(pickle.dumps(strata)) < 2 * sum(map(len, sets)) + 2000

@@ -6,6 +6,7 @@ for windows, for streams and for input without elements, of which we have none.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -88,6 +89,26 @@ def combined(
   if n > FAN_IN:
     found |= f'{label}Groups' >> beam.Map(lambda element: ((element[0][0], 0), element[1]))
     found |= f'{label}OfGroups' >> beam.CombinePerKey(combine)
+  return found
+
+
+def merged(
+  keyed: beam.PCollection, label: str, merge: Callable[[Iterable[Any]], Any], n: int
+) -> beam.PCollection:
+  """Returns what `combined` does of `MergeRows`, without merging on each worker first.
+
+  Elements with different rows do not get smaller by that, and all would be in memory at once.
+  """
+
+  def merge_group(group: tuple[Any, Iterable[Any]]) -> tuple[Any, Any]:
+    rows = MergeRows(merge)
+    held = functools.reduce(rows.add_input, group[1], rows.create_accumulator())
+    return group[0], rows.extract_output(held)
+
+  found = keyed | label >> beam.GroupByKey() | f'{label}Merge' >> beam.Map(merge_group)
+  if n > FAN_IN:
+    found |= f'{label}Groups' >> beam.Map(lambda element: ((element[0][0], 0), element[1]))
+    found |= f'{label}OfGroups' >> beam.CombinePerKey(MergeRows(merge))
   return found
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, MutableSequence, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,7 +76,7 @@ def largest_remainder(total: int, weights: Sequence[int], seed: int = 0) -> list
 
 
 def controlled_rounding(
-  table: Sequence[Sequence[int]],
+  table: Sequence[Sequence[int]] | npt.NDArray[Any],
   denominator: int,
   levels: Sequence[Sequence[Hashable]] = (),
   keys: Sequence[Hashable] | None = None,
@@ -109,7 +109,7 @@ def controlled_rounding(
   Raises:
     ValueError: if the sum of a row is not a multiple of the denominator.
   """
-  names = list(keys) if keys is not None else list(range(len(table)))
+  names: Sequence[Hashable] = range(len(table)) if keys is None else keys
   ties = np.array([tie_break(seed, 'row', name) for name in names], np.uint64)
   rank = np.argsort(ties, kind='stable')
   cells = np.array(table, object).reshape(len(table), -1 if len(table) else 0)
@@ -122,7 +122,7 @@ def controlled_rounding(
   fractions = fractions[rank]
   order = rank.tolist()
   network = _network(fractions, denominator, [[groups[i] for i in order] for groups in levels])
-  network.round(seed, [names[i] for i in order])
+  network.round(seed, names, order)
   ups = np.zeros(cells.shape, np.int64)
   at = np.nonzero(fractions)
   ups[at] = [value == denominator for value in network.fractions[: len(at[0])]]
@@ -207,7 +207,9 @@ def _network(
   (column,) = np.nonzero(values[0])
   edges.append((nodes[0, column], np.full(len(column), first), values[0, column]))
   tails, heads, numerators = map(np.concatenate, zip(*edges, strict=True))
-  return _Network(denominator, first + 1, tails, heads, numerators.tolist())
+  small = numerators.dtype == np.int64
+  held = array('q', numerators.tobytes()) if small else numerators.tolist()
+  return _Network(denominator, first + 1, tails, heads, held)
 
 
 def _numbered(groups: Sequence[Hashable]) -> npt.NDArray[np.int64]:
@@ -235,7 +237,7 @@ class _Network:
     n_nodes: int,
     tails: npt.NDArray[np.int64],
     heads: npt.NDArray[np.int64],
-    fractions: list[int],
+    fractions: MutableSequence[int],
   ) -> None:
     """Makes a network of live edges, each from a node of lower number to one of higher."""
     self.fractions, self.live = fractions, bytearray([1]) * len(fractions)
@@ -245,20 +247,23 @@ class _Network:
     nodes, edges = np.concatenate([tails, heads]), np.tile(np.arange(len(tails), dtype='i4'), 2)
     order = np.lexsort((edges, nodes))
     self._edges: array[int] = array('i', edges[order].tobytes())  # that touch a node, node by node
-    starts: list[int] = np.searchsorted(nodes[order], np.arange(n_nodes + 1)).tolist()
+    places = np.searchsorted(nodes[order], np.arange(n_nodes + 1)).astype(np.int32)
+    starts: array[int] = array('i', places.tobytes())
     # Of each node, where the first and the second edge are that may be live, and the next node's.
     self._first, self._second, self._stop = starts[:-1], starts[:-1], starts[1:]
 
-  def round(self, seed: int, names: Sequence[Hashable]) -> None:
+  def round(self, seed: int, names: Sequence[Hashable], order: Sequence[int]) -> None:
     """Rounds every edge, one walk from each of the first nodes, which have names, after another.
+
+    The order tells the name of each of these nodes.
 
     A walk leaves a node by its first live edge but for the one that led to it. It is one function,
     for a million rows have millions of steps.
     """
     edges, ends, live = self._edges, self._ends, self.live
     first, second, stop = self._first, self._second, self._stop
-    for start, name in enumerate(names):
-      turn = 0
+    for start, of in enumerate(order):
+      name, turn = names[of], 0
       nodes, path, ups = [start], list[int](), list[bool]()  # an edge leads from a node to the next
       place = {start: 0}  # of each node in the walk
       node, came_by = start, -1

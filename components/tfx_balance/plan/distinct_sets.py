@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, overload, runtime_checkable
 
 import numpy as np
 
 from tfx_balance.errors import DataError
-from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.class_value import ClassValue, class_key, set_key
 from tfx_balance.plan.ranks import Ints
 
 MOST_LABEL_SETS = 200_000
@@ -46,13 +47,31 @@ class LabelSets:
       DataError: if labels are of several types.
     """
     rows = [labels_of(value) for value in classes]
-    labels = sorted({label for row in rows for label in row})
+    numbers: dict[ClassValue, int] = {}
+    members = [numbers.setdefault(label, len(numbers)) for row in rows for label in row]
+    lengths = np.array([len(row) for row in rows], np.int64)
+    return cls.numbered(list(numbers), np.array(members, np.int64), lengths)
+
+  @classmethod
+  def numbered(cls, labels: Sequence[ClassValue], members: Ints, lengths: Ints) -> LabelSets:
+    """Returns sets of labels that are numbered in any order.
+
+    Args:
+      labels: Distinct labels.
+      members: Numbers of the labels of each set, in ascending order of the labels: int64 [members].
+      lengths: Number of labels of each set: int64 [sets].
+
+    Raises:
+      DataError: if labels are of several types.
+    """
     kinds = sorted({label.kind for label in labels})
     if len(kinds) > 1:
       raise DataError(f'labels are of types {kinds}; give them one type in all records')
-    number = {label: i for i, label in enumerate(labels)}
-    members = np.array([number[label] for row in rows for label in row], np.int64)
-    return cls(tuple(labels), members, np.cumsum([0, *map(len, rows)], dtype=np.int64))
+    order = sorted(range(len(labels)), key=labels.__getitem__)
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    row_splits = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return cls(tuple(labels[i] for i in order), rank[members], row_splits)
 
   @property
   def classes(self) -> tuple[ClassValue, ...]:
@@ -102,6 +121,39 @@ class LabelSets:
     keys = self.members[first] * len(self.labels) + self.members[second]
     numbers = np.unique(keys, return_inverse=True)[1].reshape(-1).astype(np.int64)
     return numbers, owners[first]
+
+
+@runtime_checkable
+class SetColumns(Protocol):
+  """Strata that are held as columns, and tell their label sets without an object for each."""
+
+  def label_sets(self) -> LabelSets | None:
+    """Returns the label sets of the first feature; None where its classes are no sets."""
+
+
+class SetKeys(Sequence[str]):
+  """The `stratum_key` of each of some label sets, made at access: all would take 300 bytes each.
+
+  >>> SetKeys(LabelSets.of([label_set([ClassValue('int', 1)])]))[0]
+  '[{"type": "set", "value": [{"type": "int", "value": 1}]}]'
+  """
+
+  def __init__(self, sets: LabelSets) -> None:
+    self._sets = sets
+    self._texts = [class_key(label) for label in sets.labels]
+
+  def __len__(self) -> int:
+    return len(self._sets.row_splits) - 1
+
+  @overload
+  def __getitem__(self, at: int) -> str: ...
+  @overload
+  def __getitem__(self, at: slice) -> Sequence[str]: ...
+  def __getitem__(self, at: int | slice) -> str | Sequence[str]:
+    if isinstance(at, slice):
+      return [self[place] for place in range(*at.indices(len(self)))]
+    members = self._sets.members[self._sets.row_splits[at] : self._sets.row_splits[at + 1]]
+    return f'[{set_key(self._texts[i] for i in members.tolist())}]'
 
 
 def labels_of(value: ClassValue) -> tuple[ClassValue, ...]:

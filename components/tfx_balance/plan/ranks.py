@@ -6,7 +6,7 @@ its quota, the next are partition 1, and so on. So the answer depends on the set
 seed, not on their order, files or runner. To find the rank at which each partition ends without
 sorting all the records in one place:
 
-  1. `RankHistogram` cuts each stratum's ranks into about sqrt(n) / 4 buckets, which are counted;
+  1. `RankHistogram` cuts each stratum's ranks into about sqrt(n) buckets, which are counted;
   2. `boundary_buckets` says in which bucket each partition ends, and after how many of its ranks;
   3. `find_thresholds` gives, from the ranks of just these buckets, the rank where a partition ends;
   4. `Assigner` compares ranks with thresholds, a batch at a time.
@@ -20,11 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.plan.apportion import tie_break
+from tfx_balance.plan.narrow_columns import from_steps, narrow, steps, wide
 
 
 def record_numbers(rank: int, first: int, n: int) -> UInts:
@@ -99,8 +101,8 @@ def ranks(hashes: UInts, seed: int, purpose: str) -> UInts:
 class RankHistogram:
   """The buckets of all strata in one flat histogram of ranks.
 
-  A stratum of n records has 2**bits buckets, sqrt(n) / 8 to sqrt(n) / 2, so that both the histogram
-  and what one bucket holds stay small: for 10,000 strata of 5,000 records, 160,000 counters.
+  A stratum of n records has 2**bits buckets, sqrt(n) to 2 sqrt(n), so that both the histogram and
+  what one bucket holds stay small: for 10,000 strata of 5,000 records, 1,280,000 counters.
 
   Attributes:
     bits: uint64 [strata], binary logarithm of each stratum's number of buckets.
@@ -110,10 +112,18 @@ class RankHistogram:
   bits: UInts
   offsets: Ints
 
+  def __reduce__(self) -> tuple[Any, ...]:
+    return RankHistogram._of_bits, (self.bits.astype(np.uint8),)
+
   @classmethod
   def of(cls, records: Sequence[int] | Ints) -> RankHistogram:
     """Returns the buckets for strata of these many records."""
-    bits = np.maximum(0, _bit_lengths(np.asarray(records, np.int64)) // 2 - 2).astype(np.uint64)
+    others = np.maximum(np.asarray(records, np.int64) - 1, 0)
+    return cls._of_bits((_bit_lengths(others) + 1) // 2)
+
+  @classmethod
+  def _of_bits(cls, bits: npt.NDArray[Any]) -> RankHistogram:
+    bits = bits.astype(np.uint64)
     sizes = np.left_shift(np.uint64(1), bits).astype(np.int64)
     return cls(bits, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
 
@@ -135,13 +145,13 @@ class RankHistogram:
 def fine_buckets(records: Ints, n_files: int) -> RankHistogram:
   """Returns buckets for one of several files, of which those for all of them are unions.
 
-  They are where a stratum has no more than 16 times as many records in the other files on average.
+  They are where a stratum has no more than 4 times as many records in the other files on average.
 
   Args:
     records: Number of records of each stratum in the file: int64 [strata].
     n_files: Number of files.
   """
-  return RankHistogram.of(records * (16 * n_files))
+  return RankHistogram.of(records * (4 * n_files))
 
 
 def _bit_lengths(values: Ints) -> Ints:
@@ -192,6 +202,10 @@ class Candidates:
   shards: Ints
   counts: Ints
 
+  def __reduce__(self) -> tuple[Any, ...]:
+    narrow_columns = (steps(self.buckets), self.ranks, narrow(self.shards), narrow(self.counts))
+    return _from_narrow, narrow_columns
+
   def __len__(self) -> int:
     return len(self.counts)
 
@@ -224,6 +238,12 @@ class Candidates:
     """Returns the candidates in the buckets from low to high - 1."""
     of = slice(*np.searchsorted(self.buckets, [low, high]).tolist())
     return Candidates(self.buckets[of], self.ranks[of], self.shards[of], self.counts[of])
+
+
+def _from_narrow(
+  buckets: npt.NDArray[Any], rank: UInts, shards: npt.NDArray[Any], counts: npt.NDArray[Any]
+) -> Candidates:
+  return Candidates(from_steps(buckets), rank, wide(shards), wide(counts))
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from tfx_balance.plan.narrow_columns import from_steps, narrow, steps, wide
 from tfx_balance.plan.ranks import Ints
 
 
@@ -23,6 +26,9 @@ class SparseCounts:
   shape: tuple[int, ...]
   cells: Ints
   counts: Ints
+
+  def __reduce__(self) -> tuple[Any, ...]:
+    return _from_narrow, (self.shape, steps(self.cells), narrow(self.counts))
 
   def __len__(self) -> int:
     return len(self.cells)
@@ -69,3 +75,9 @@ class SparseCounts:
     table = np.zeros(self.shape, np.int64)
     table.reshape(-1)[self.cells] = self.counts
     return table
+
+
+def _from_narrow(
+  shape: tuple[int, ...], cells: npt.NDArray[Any], counts: npt.NDArray[Any]
+) -> SparseCounts:
+  return SparseCounts(shape, from_steps(cells), wide(counts))

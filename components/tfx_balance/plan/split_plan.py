@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,13 @@ import numpy.typing as npt
 from tfx_balance.errors import DataError
 from tfx_balance.plan.apportion import controlled_rounding
 from tfx_balance.plan.class_value import ClassValue, Stratum, stratum_key
-from tfx_balance.plan.distinct_sets import LabelSets
+from tfx_balance.plan.distinct_sets import LabelSets, SetColumns, SetKeys
 from tfx_balance.plan.label_exchange import exchange_records
+from tfx_balance.plan.narrow_columns import narrow_fields, wide_fields
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.split_shares import PredefinedSplits, SplitShares
+
+_COLUMNS = ('records', 'quotas', 'embargoed')  # of a plan, int64
 
 
 class Margin(NamedTuple):
@@ -125,6 +128,14 @@ class SplitPlan:
   predefined: npt.NDArray[np.bool_]
   embargoed: Ints | None = None
   groups: GroupSummary | None = None
+
+  def __getstate__(self) -> dict[str, Any]:
+    """Returns what workers get, with columns in few bytes."""
+    state = {name: value for name, value in self.__dict__.items() if name != '_label_sets'}
+    return narrow_fields(state, _COLUMNS)
+
+  def __setstate__(self, state: dict[str, Any]) -> None:
+    self.__dict__.update(wide_fields(state, _COLUMNS))
 
   def out_of_reach(self) -> list[int]:
     """Returns the rows of the strata too small to have a record in every split that has any.
@@ -288,21 +299,27 @@ def _stratify(
   exact = tuple(Fraction(numerator, denominator) for numerator in numerators)
   if stable:
     return np.zeros((len(strata), len(exact)), np.int64), exact
-  strata = list(strata)  # made into objects once
   sets = label_sets(strata)
   if sets:
     sets.check_number()
+  keys: Sequence[str]
+  levels: list[list[int]] = []
+  if sets and len(strata[0]) == 1:
+    keys = SetKeys(sets)
+  else:
+    strata = list(strata)  # made into objects once
+    keys, levels = [stratum_key(stratum) for stratum in strata], list(prefixes(strata))
   distinct, which = np.unique(records, return_inverse=True)
   which = which.reshape(-1)
   rows = [[n * numerator for numerator in numerators] for n in distinct.tolist()]
   quotas = controlled_rounding(
-    [rows[i] for i in which.tolist()],
+    np.array(rows, object)[which],
     denominator,
-    levels=list(prefixes(strata)),
-    keys=[stratum_key(stratum) for stratum in strata],
+    levels=levels,
+    keys=keys,
     seed=seed,
     # Unbiased where labels, or features of several, are sums of strata.
-    nearest=sets is None and len(strata[0]) == 1,
+    nearest=sets is None and not levels,
   )
   if sets:
     parts = [[divmod(numerator, denominator) for numerator in row] for row in rows]
@@ -314,6 +331,8 @@ def _stratify(
 
 def label_sets(strata: Sequence[Stratum]) -> LabelSets | None:
   """Returns the label set of each stratum; None where classes are no sets."""
+  if isinstance(strata, SetColumns):
+    return strata.label_sets()
   if all(stratum[0].kind != 'set' for stratum in strata):
     return None
   return LabelSets.of(stratum[0] for stratum in strata)

@@ -7,6 +7,7 @@ batch at a time. Once it is read, its sets become texts that are the same in all
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from tfx_balance.plan.distinct_sets import distinct_members
 from tfx_balance.plan.labels import are_no_labels, as_flags
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.strata import ClassColumn, MissingLabel, Numbering, Payload, Value
-from tfx_balance.scan.stratum_columns import set_text
+from tfx_balance.scan.stratum_columns import join_labels, label_text
 from tfx_balance.tfrecord.frames import Frames
 
 
@@ -80,8 +81,8 @@ class LabelSetColumn(ClassColumn):
     """The type of the classes that `stratum_values` returns."""
     return 'set' if len(self._labels) else 'missing'
 
-  def stratum_values(self, values: Sequence[Value]) -> list[Value]:
-    """Returns sets as texts, None for the empty one."""
+  def stratum_values(self, values: Sequence[Value]) -> pa.Array:
+    """Returns sets as texts, null for the empty one."""
     return _texts(values, self._labels.values)
 
   def _refuse_vectors(self, values: npt.NDArray[np.generic], lengths: Ints, position: int) -> None:
@@ -122,8 +123,8 @@ class FlagSetColumn(ClassColumn):
     """The type of the classes that `stratum_values` returns."""
     return 'set'
 
-  def stratum_values(self, values: Sequence[Value]) -> list[Value]:
-    """Returns sets as texts, None for the empty one."""
+  def stratum_values(self, values: Sequence[Value]) -> pa.Array:
+    """Returns sets as texts, null for the empty one."""
     return _texts(values, [part.name.encode() for part in self.parts])
 
   def _joined(self, columns: Sequence[pa.Array], position: int) -> pa.Array:
@@ -173,11 +174,12 @@ def _sets(numbers: Ints, row_splits: Ints, missing: npt.NDArray[np.bool_] | None
   return sets if missing is None else sets.take(pa.array(np.arange(n), mask=missing))
 
 
-def _texts(sets: Sequence[Value], labels: Sequence[Value]) -> list[Value]:
-  """Returns the texts of sets of numbers of labels, None for the empty one."""
-  return [
-    set_text([labels[i] for i in np.frombuffer(numbers, np.int32).tolist()])
-    if isinstance(numbers, bytes) and numbers
-    else None
-    for numbers in sets
-  ]
+def _texts(sets: Sequence[Value], labels: Sequence[Any]) -> pa.Array:
+  """Returns the texts of sets of numbers of labels, null for the empty one, at which None is."""
+  order = sorted(range(len(labels)), key=labels.__getitem__)
+  rank = np.empty(len(order), np.int64)
+  rank[order] = np.arange(len(order))
+  held = [numbers if isinstance(numbers, bytes) else b'' for numbers in sets]
+  row_splits = np.cumsum([0, *map(len, held)]) // np.dtype(np.int32).itemsize
+  members, row_splits = distinct_members(rank[np.frombuffer(b''.join(held), np.int32)], row_splits)
+  return join_labels([label_text(labels[i]) for i in order], members, np.diff(row_splits))

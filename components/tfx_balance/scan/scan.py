@@ -21,6 +21,7 @@ from tfx_balance.beam import counters
 from tfx_balance.beam.steps import spread
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.group_by import GroupBy
+from tfx_balance.plan.narrow_columns import narrow_fields, wide_fields
 from tfx_balance.plan.ranks import Ints, fine_buckets, mix, ranks
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.binned_column import binned_columns
@@ -92,6 +93,13 @@ class ScannedFile:
   without_group: int = 0
   numbers: Mapping[str, Numbers] = field(default_factory=dict)
   edges: tuple[float, ...] | None = None
+
+  def __getstate__(self) -> dict[str, Any]:
+    """Returns what workers get, with counts of strata in few bytes."""
+    return narrow_fields(self.__dict__, ('records', 'stratum_bytes'))
+
+  def __setstate__(self, state: dict[str, Any]) -> None:
+    self.__dict__.update(wide_fields(state, ('records', 'stratum_bytes')))
 
 
 def scan_files(files: beam.PCollection[InputFile], scan: ScanFile) -> beam.PCollection[ScannedFile]:

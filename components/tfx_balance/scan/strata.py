@@ -19,7 +19,7 @@ from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import Kind
 from tfx_balance.scan.fixed_layout import FixedLayout, ValueKind
 from tfx_balance.scan.ragged_layout import ragged_values
-from tfx_balance.scan.stratum_columns import StratumColumns, as_list
+from tfx_balance.scan.stratum_columns import StratumColumns, as_list, values_array
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames
 from tfx_balance.tfrecord.reading import BadRecords
 
@@ -59,7 +59,7 @@ class ClassColumn:
     """The type of the classes that `stratum_values` returns."""
     return self.kind or 'missing'
 
-  def stratum_values(self, values: Sequence[Value]) -> Sequence[Value]:
+  def stratum_values(self, values: Sequence[Value]) -> Sequence[Value] | pa.Array:
     """Returns distinct classes, as `classes` has them, as `StratumColumns` takes them."""
     return values
 
@@ -321,12 +321,15 @@ class StratumDecoder:
     """The strata met so far; a record's code is the position of its stratum here."""
     joint = np.arange(self.n_strata)
     found = []
-    values = [c.stratum_values(met.values) for c, met in zip(self._columns, self._met, strict=True)]
+    values = [
+      values_array(column.stratum_kind, column.stratum_values(met.values))
+      for column, met in zip(self._columns, self._met, strict=True)
+    ]
     for of_column, pairs in zip(values[:0:-1], self._pairs[::-1], strict=True):
       pair = np.array(pairs.values, np.int64)[joint]
-      found.append(_taken(of_column, pair & _CLASS))
+      found.append(of_column.take(pa.array(pair & _CLASS)))
       joint = pair >> _CLASS_BITS
-    found.append(_taken(values[0], joint))
+    found.append(values[0].take(pa.array(joint)))
     kinds = tuple(column.stratum_kind for column in self._columns)
     return StratumColumns.of(kinds, found[::-1])
 
@@ -414,8 +417,3 @@ class StratumDecoder:
     for pairs, other in zip(self._pairs, others, strict=True):
       numbers = pairs.numbers(pa.array(numbers << _CLASS_BITS | other))
     return numbers
-
-
-def _taken(values: Sequence[Value], numbers: npt.NDArray[np.int64]) -> tuple[Value, ...]:
-  """Returns the values that have the numbers."""
-  return tuple(values[number] for number in numbers.tolist())

@@ -15,13 +15,18 @@ from operator import attrgetter
 from typing import Any, overload
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfx_balance.plan.class_value import MISSING, ClassValue, Kind, Stratum
+from tfx_balance.plan.distinct_sets import LabelSets
+from tfx_balance.plan.narrow_columns import narrow, wide
 from tfx_balance.plan.ranks import Ints
 
 Kinds = tuple[Kind, ...]
+SEPARATOR = '\n'
+"""What is between the texts of the labels of a set."""
 _TYPES: dict[Kind, pa.DataType] = {
   'int': pa.int64(),
   'float': pa.float64(),
@@ -38,21 +43,26 @@ class StratumColumns(Sequence[Stratum]):
   Attributes:
     kinds: Type of the values of each feature; 'missing' where none is known.
     columns: Values of each feature: Arrow int64, float64, large_binary or null [strata]; null is a
-      missing value. Label sets are as `set_text` has them, null for the empty one.
+      missing value. A label set is the texts of its labels, ascending and joined by `SEPARATOR`;
+      null is the empty one.
   """
 
   kinds: Kinds
   columns: tuple[pa.Array, ...]
 
   @classmethod
-  def of(cls, kinds: Sequence[Kind], columns: Sequence[Sequence[Any]]) -> StratumColumns:
-    """Returns the columns of Python values; None is a missing one."""
-    made = [pa.array(values, _TYPES[kind]) for kind, values in zip(kinds, columns, strict=True)]
+  def of(cls, kinds: Sequence[Kind], columns: Sequence[Sequence[Any] | pa.Array]) -> StratumColumns:
+    """Returns the columns of Python values, or of arrays; None is a missing one."""
+    made = [values_array(kind, values) for kind, values in zip(kinds, columns, strict=True)]
     found = [column.null_count < len(column) for column in made]
     return cls(
       tuple(kind if any_found else 'missing' for kind, any_found in zip(kinds, found, strict=True)),
       tuple(c if any_found else pa.nulls(len(c)) for c, any_found in zip(made, found, strict=True)),
     )
+
+  def __reduce__(self) -> tuple[Any, ...]:
+    pairs = zip(self.kinds, self.columns, strict=True)
+    return _from_narrow, (self.kinds, [_narrow_column(kind, column) for kind, column in pairs])
 
   def __len__(self) -> int:
     return len(self.columns[0])
@@ -75,6 +85,17 @@ class StratumColumns(Sequence[Stratum]):
   def classes(self) -> ClassColumn:
     """The classes of the first feature, of each stratum."""
     return ClassColumn(self)
+
+  def label_sets(self) -> LabelSets | None:
+    """Returns the label sets of the first feature; None where its classes are no sets.
+
+    Raises:
+      DataError: if labels are of several types.
+    """
+    if self.kinds[0] != 'set':
+      return None
+    texts, members, lengths = split_labels(self.columns[0])
+    return LabelSets.numbered([_label(json.loads(text)) for text in texts], members, lengths)
 
   def take(self, which: Ints) -> StratumColumns:
     """Returns the strata at these places."""
@@ -151,8 +172,17 @@ class StratumCounts:
   records: Ints
   n_bytes: Ints
 
+  def __reduce__(self) -> tuple[Any, ...]:
+    return _counts_from_narrow, (self.strata, narrow(self.records), narrow(self.n_bytes))
+
   def __len__(self) -> int:
     return len(self.strata)
+
+
+def _counts_from_narrow(
+  strata: StratumColumns, records: npt.NDArray[Any], n_bytes: npt.NDArray[Any]
+) -> StratumCounts:
+  return StratumCounts(strata, wide(records), wide(n_bytes))
 
 
 def sum_counts(several: Sequence[StratumCounts]) -> StratumCounts:
@@ -175,19 +205,74 @@ def sum_by_kinds(several: Iterable[StratumCounts]) -> list[StratumCounts]:
   return [sum_counts(list(alike)) for _, alike in groupby(ordered, attrgetter('strata.kinds'))]
 
 
-def set_text(labels: Iterable[int | float | bytes | None]) -> bytes:
-  """Returns distinct labels of one type as JSON, the same in whatever order they are.
+def label_text(label: int | float | bytes) -> bytes:
+  """Returns a label as JSON, which has no line ends, and is another text for another label.
 
-  >>> set_text([b'b', b'a'])
-  b'["a", "b"]'
+  >>> label_text(b'two words'), label_text(2)
+  (b'"two words"', b'2')
   """
-  ordered: list[Any] = sorted(labels)
-  texts = [x.decode('utf-8', 'surrogateescape') if isinstance(x, bytes) else x for x in ordered]
-  return json.dumps(texts).encode()
+  text = label.decode('utf-8', 'surrogateescape') if isinstance(label, bytes) else label
+  return json.dumps(text).encode()
+
+
+def join_labels(texts: Sequence[bytes], members: Ints, lengths: Ints) -> pa.Array:
+  """Returns label sets as `StratumColumns` has them; the arguments are as from `split_labels`."""
+  row_splits = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+  labels = pa.array(texts, pa.binary()).take(pa.array(members))
+  joined = pc.binary_join(
+    pa.ListArray.from_arrays(pa.array(row_splits), labels), SEPARATOR.encode()
+  )
+  found = pc.if_else(pa.array(lengths > 0), joined, pa.scalar(None, joined.type))
+  return found.cast(_TYPES['set'])
+
+
+def split_labels(column: pa.Array) -> tuple[list[bytes], Ints, Ints]:
+  """Returns the labels of sets as `StratumColumns` has them.
+
+  Returns:
+    texts: Distinct texts of labels.
+    members: Numbers of the texts of the first set, of the next, and so on: int64 [members].
+    lengths: Number of labels of each set: int64 [sets].
+  """
+  parts = pc.split_pattern(column, SEPARATOR)
+  distinct = parts.flatten().dictionary_encode()
+  lengths = pc.list_value_length(parts).fill_null(0).to_numpy()
+  return (
+    distinct.dictionary.to_pylist(),
+    distinct.indices.to_numpy().astype(np.int64),
+    lengths.astype(np.int64),
+  )
+
+
+def _narrow_column(kind: Kind, column: pa.Array) -> Any:
+  """Returns a column as workers send it: of label sets, few bytes for each label."""
+  if kind != 'set':
+    return column
+  texts, members, lengths = split_labels(column)
+  return texts, narrow(members), narrow(lengths)
+
+
+def _from_narrow(kinds: Kinds, columns: Sequence[Any]) -> StratumColumns:
+  pairs = zip(kinds, columns, strict=True)
+  return StratumColumns(
+    kinds,
+    tuple(
+      join_labels(column[0], wide(column[1]), wide(column[2])) if kind == 'set' else column
+      for kind, column in pairs
+    ),
+  )
+
+
+def values_array(kind: Kind, values: Sequence[Any] | pa.Array) -> pa.Array:
+  """Returns classes of a type, None for a missing one, as `StratumColumns` has them."""
+  if isinstance(values, pa.Array):
+    return pa.nulls(len(values)) if kind == 'missing' else values.cast(_TYPES[kind])
+  return pa.array(values, _TYPES[kind])
 
 
 def _label_set(text: bytes | None) -> ClassValue:
-  return ClassValue('set', tuple(map(_label, json.loads(text))) if text else ())
+  labels = text.decode().split(SEPARATOR) if text else []
+  return ClassValue('set', tuple(_label(json.loads(label)) for label in labels))
 
 
 @functools.lru_cache(maxsize=1 << 16, typed=True)

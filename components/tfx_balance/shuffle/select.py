@@ -20,8 +20,9 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.beam.steps import MergeRows, combined, group_of, summed
+from tfx_balance.beam.steps import MergeRows, group_of, merged, summed
 from tfx_balance.plan.class_value import Stratum
+from tfx_balance.plan.narrow_columns import narrow_fields, wide_fields
 from tfx_balance.plan.ranks import (
   Assigner,
   Candidates,
@@ -38,7 +39,7 @@ from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.stratum_columns import StratumColumns
 
-RANGE_ROWS = 1 << 22
+RANGE_ROWS = 1 << 20
 """Buckets and candidates of a range of strata, about: they take 32 bytes each."""
 
 
@@ -61,7 +62,10 @@ class Selection:
   def __getstate__(self) -> dict[str, Any]:
     """Returns what workers get, with the layout and the ranges: each would find them again."""
     _ = self.edges
-    return self.__dict__
+    return narrow_fields(self.__dict__, ('quotas',))
+
+  def __setstate__(self, state: dict[str, Any]) -> None:
+    self.__dict__.update(wide_fields(state, ('quotas',)))
 
   @cached_property
   def layout(self) -> RankHistogram:
@@ -155,17 +159,17 @@ def find_file_thresholds(
     )
 
   selected = beam.pvalue.AsSingleton(selection)
-  searches = combined(
+  searches = merged(
     keyed('Ranks', partial(count_ranks, n_files=n_files), selected),
     'Ranks',
-    MergeRows(SparseCounts.merge),
+    SparseCounts.merge,
     n_files,
   ) | 'RanksThen' >> beam.Map(lambda found, s: plan_search(found[0][0], found[1], s), selected)
   several = beam.pvalue.AsList(searches)
-  found = combined(
+  found = merged(
     keyed('Candidates', collect_candidates, selected, several),
     'Candidates',
-    MergeRows(Candidates.merge),
+    Candidates.merge,
     n_files,
   ) | 'CandidatesThen' >> beam.Map(
     lambda found, *side: set_thresholds(found[0][0], found[1], *side), selected, several
@@ -184,6 +188,12 @@ class Search:
   number: int
   buckets: Ints
   positions: Ints
+
+  def __getstate__(self) -> dict[str, Any]:
+    return narrow_fields(self.__dict__, ('buckets', 'positions'))
+
+  def __setstate__(self, state: dict[str, Any]) -> None:
+    self.__dict__.update(wide_fields(state, ('buckets', 'positions')))
 
 
 def count_ranks(

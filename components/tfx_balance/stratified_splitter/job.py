@@ -8,6 +8,7 @@ from typing import Any
 
 from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.documents.descriptions import describe_split
+from tfx_balance.plan.narrow_columns import narrow, wide
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.split_plan import SplitPlan, plan_splits
 from tfx_balance.scan.scan import ScanFile, ScannedFile
@@ -40,6 +41,15 @@ class SplitJob(Job):
   plan: SplitPlan
   strata: Mapping[str, StratumColumns]
   extended: int | None
+
+  def __getstate__(self) -> dict[str, Any]:
+    """Returns what workers get: quotas once, where they are those of the plan."""
+    planned = self.quotas is self.plan.quotas
+    return {**self.__dict__, 'quotas': None if planned else narrow(self.quotas)}
+
+  def __setstate__(self, state: dict[str, Any]) -> None:
+    given = state['quotas']
+    self.__dict__.update(state, quotas=state['plan'].quotas if given is None else wide(given))
 
   @property
   def selection(self) -> Selection:
