@@ -2,7 +2,7 @@
 
 Every value is drawn independently: repeated records would compress better than real ones, and
 bias the measured decompression. A record has a list of values, `x`, or a PNG, `image`, and a class,
-`label`. A PNG compresses about as well as a photograph.
+`label`. A PNG or JPEG compresses about as well as a photograph.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ KINDS = {'small': (20,), '4k': tuple(range(768, 1281, 32))}
 class DataSpec:
   """Specification of input files: kind and number of records, number of classes and of files.
 
-  The kind is one of `KINDS`, or for images 'png' with side, side and channels, as in 'png64x64x3'.
+  The kind is one of `KINDS`, or for images 'png' or 'jpeg' with side, side and channels, as in
+  'png64x64x3'.
   Labels start at 0 or, with more than 128 classes, at 128.
   """
 
@@ -93,7 +94,7 @@ class DataSpec:
   @property
   def image_shape(self) -> tuple[int, int]:
     """Side in pixels and number of channels of an image; zeros for other records."""
-    found = re.fullmatch(r'png(\d+)x\1x([13])', self.kind)
+    found = re.fullmatch(r'(?:png|jpeg)(\d+)x\1x([13])', self.kind)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
   @property
@@ -249,7 +250,7 @@ def write_files(spec: DataSpec, folder: Path) -> dict[str, int]:
     path = folder / f'data_tfrecord-{i:05d}-of-{spec.shards:05d}.gz'
     shape = spec.image_shape
     chunks = (
-      _image_frames(*shape, shard, rng) if any(shape) else _frames(KINDS[spec.kind], shard, rng)
+      _image_frames(spec, shard, rng) if any(shape) else _frames(KINDS[spec.kind], shard, rng)
     )
     raw_bytes += write_file(path, chunks, spec.compressor)
     file_bytes += path.stat().st_size
@@ -326,14 +327,13 @@ def in_order(parts: Sequence[Bytes], which: npt.NDArray[np.int64]) -> bytes:
   return b''.join(frames)
 
 
-def _image_frames(
-  side: int, channels: int, labels: Labels, rng: np.random.Generator
-) -> Iterator[bytes]:
+def _image_frames(spec: DataSpec, labels: Labels, rng: np.random.Generator) -> Iterator[bytes]:
   """Yields the TFRecord frame of one image per label."""
   from tensorflow import io  # imported here to keep the import of this module fast
 
+  encode = io.encode_png if spec.kind.startswith('png') else io.encode_jpeg
   for label in labels.tolist():
-    image = io.encode_png(draw_image(side, channels, rng)).numpy()
+    image = encode(draw_image(*spec.image_shape, rng)).numpy()
     entries = _entry(b'image', _field(1, _field(1, image)))
     record = _field(1, entries + _entry(b'label', _field(3, _field(1, bytes([label])))))
     yield _framed(record)

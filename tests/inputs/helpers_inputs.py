@@ -30,7 +30,9 @@ def write_file(path, records):
       writer.write(record)
 
 
-def write_artifact(root, counts, per_file=10**9, shared_below=0, natural=None, labels=None):
+def write_artifact(
+  root, counts, per_file=10**9, shared_below=0, natural=None, labels=None, make=example
+):
   """Writes an artifact and returns its plan; ids count up class by class, from 0.
 
   Args:
@@ -40,10 +42,11 @@ def write_artifact(root, counts, per_file=10**9, shared_below=0, natural=None, l
     shared_below: classes of fewer records share one file.
     natural: of the plan; the counts under 'train' by default.
     labels: written in place of the class, to make faults.
+    make: function of id and label that returns the serialized tf.Example.
   """
   shards, shared, first = [], [], 0
   for i, n in enumerate(counts):
-    records = [example(first + k, (labels or {}).get(i, i)) for k in range(n)]
+    records = [make(first + k, (labels or {}).get(i, i)) for k in range(n)]
     first += n
     if n < shared_below:
       shared.append((i, records))

@@ -125,8 +125,9 @@ def inputs_apis(folder: Path) -> Iterator[Api]:
       'mix': NONE | {'int', 'lambda'},
       'log': NONE,
       'stop': NONE | COUNT,
+      'decode_fn': NONE,
     },
-    data=frozenset({'augment_fn', 'state'}),
+    data=frozenset({'augment_fn', 'decode_fn', 'state'}),
   )
   yield Api(
     'train, classes per batch',

@@ -163,7 +163,8 @@ def _records(totals: Totals, strata: StratumColumns) -> tuple[int, ...]:
 
 def _layouts(n_bytes: Sequence[int], request: ShardRequest) -> tuple[OutputLayout, ...]:
   """Returns the layout of each class, given its bytes; files are numbered group by group."""
-  groups = assign_files(n_bytes, class_files.MAX_FILE_BYTES, class_files.SHARED_FILE_BYTES)
+  largest = class_files.file_bytes(n_bytes)
+  groups = assign_files(n_bytes, largest, class_files.SHARED_FILE_BYTES)
   n = sum(group.n_files for group in groups)
   folder = f'{request.output_uri}/Split-{TRAIN}'
   paths = [f'{folder}/data_tfrecord-{i:05d}-of-{n:05d}{request.suffix}' for i in range(n)]

@@ -22,6 +22,7 @@ from tfx_balance.inputs import fn_args as fn_args_lib
 from tfx_balance.inputs.batch_log import BatchLog, check_log
 from tfx_balance.inputs.batch_slice import BatchSlice
 from tfx_balance.inputs.class_priors import ClassPriors
+from tfx_balance.inputs.decoding import DecodeFn, check_decode_fn, decode_batch, decoding_reader
 from tfx_balance.inputs.file_names import (
   SPLIT_PREFIX,
   files_in,
@@ -196,7 +197,9 @@ class BalancedInputs(ClassPriors):
       files = staged_pattern(check_path('files', files))
       if tf.io.gfile.isdir(files):
         if label is None and feature_spec is None:
-          return cls(ArraySource(*read_images(files, memory_budget), seed))
+          features, labels = read_images(files, memory_budget)
+          spare = memory_budget - sum(map(len, features['image']))
+          return cls(ArraySource(features, labels, seed, spare_bytes=spare))
         files = files_in(files)
     if label is None or feature_spec is None:
       missing = 'label' if label is None else 'feature_spec'
@@ -253,6 +256,7 @@ class BalancedInputs(ClassPriors):
     pad_batches: bool = False,
     log: BatchLog | None = None,
     stop: Epoch | None = None,
+    decode_fn: DecodeFn | None = None,
   ) -> tf.data.Dataset:
     """Returns an infinite, prefetched dataset of (features, label), or (..., sample weight).
 
@@ -293,6 +297,11 @@ class BalancedInputs(ClassPriors):
       log: Log that counts what batches hold by class, which `log_batches` writes.
       stop: Step at which the dataset ends, counted from step 0, or a word of `steps_per_epoch` such
         as 'first_exhausted'; None for never.
+      decode_fn: Function that decodes one record, such as an image, in graph code: from its dense
+        features to a dict of numeric tensors that replace or join them, of one shape for all
+        records, always the same for the same record. Records of the smallest classes that are held
+        in memory are decoded once and kept, as far as `memory_budget` reaches; batches are the same
+        as without. What is random belongs into augment_fn, which gets what this function returns.
 
     Raises:
       AugmentError: if augment_fn breaks a rule.
@@ -311,7 +320,10 @@ class BalancedInputs(ClassPriors):
     if augment_fn is not None:
       check_augment_fn(augment_fn, shown(augment_fn))
     check_mix(mix, label_as, counts)
-    reader = self.source.reader(self._spec(feature_spec))
+    check_decode_fn(decode_fn)
+    reader = self.source.reader(self._spec(feature_spec), spare=decode_fn is not None)
+    if decode_fn is not None:
+      reader = decoding_reader(reader, decode_fn, counts)
     if check_flag('pad_batches', pad_batches) and mix is not None:
       raise ConfigError(
         'pad_batches= and mix= are both given, and padding would be mixed into records; leave one '
@@ -342,6 +354,7 @@ class BalancedInputs(ClassPriors):
     *,
     split: str = 'eval',
     label_as: str = 'parsed',
+    decode_fn: DecodeFn | None = None,
   ) -> tf.data.Dataset:
     """Returns one ordered pass over a split, each record once: batches of (features, label).
 
@@ -352,6 +365,7 @@ class BalancedInputs(ClassPriors):
       feature_spec: Feature spec of the records of files, where there is no default.
       split: Name of the split.
       label_as: 'parsed', 'index' or 'multi_hot', as in `train`; a label that is no class fails.
+      decode_fn: Function that decodes one record, as in `train`.
 
     Raises:
       ConfigError: if an argument breaks a rule.
@@ -361,6 +375,7 @@ class BalancedInputs(ClassPriors):
     batch_size = check_batch_size(batch_size)
     check_label_form(label_as, self.source.counts)
     check_text('split', split)
+    decode = check_decode_fn(decode_fn)
     spec = self._spec(feature_spec)
     if self.eval_files is None:
       batches = self.source.ordered(batch_size, spec)
@@ -377,6 +392,11 @@ class BalancedInputs(ClassPriors):
     if label_as != 'parsed':
       encode = (index_lookup if label_as == 'index' else multi_hot)(self.labels)
       batches = batches.map(lambda features, label: (features, encode(label)))
+    if decode is not None:
+      batches = batches.map(
+        lambda features, label: (decode_batch(decode, features), label),
+        num_parallel_calls=tf.data.AUTOTUNE,
+      )
     return batches.with_options(options_of_calls()).prefetch(tf.data.AUTOTUNE)
 
   def steps_per_epoch(

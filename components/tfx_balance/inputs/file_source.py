@@ -6,13 +6,11 @@ native gather. Classes past the budget are streamed, a window of files at a time
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,18 +20,20 @@ import tensorflow as tf
 from tfx_balance.arguments import check_whole
 from tfx_balance.documents.balanced_input import InputPlan
 from tfx_balance.errors import DataError
+from tfx_balance.inputs.file_cache import FileCache
 from tfx_balance.inputs.parsing import FeatureSpec, example_parser, label_set_reader, parsing_reader
 from tfx_balance.inputs.record_files import (
   RECORD_OVERHEAD,
-  RecordFile,
   checked_batches,
   read_all,
-  read_in_python,
+  record_place,
 )
 from tfx_balance.inputs.record_source import DEFAULT_MEMORY_BUDGET, Reader, RecordSource
 from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sampling import TrainingCounts
+
+_FILES_AHEAD = 2  # files that may be in memory beside the windows: the next ones
 
 
 class FileSource(RecordSource):
@@ -74,7 +74,7 @@ class FileSource(RecordSource):
     """Returns the sizes of the runs that are shuffled together; see `RecordSource`."""
     return self._table.windows
 
-  def reader(self, feature_spec: FeatureSpec | None) -> Reader:
+  def reader(self, feature_spec: FeatureSpec | None, spare: bool = False) -> Reader:
     """Returns the reader of batches; the first call reads the files to hold. See `RecordSource`."""
     table = self._table
     records, places = self._held_records()
@@ -83,7 +83,7 @@ class FileSource(RecordSource):
 
     def rows(numbers: Ints) -> Ints:
       segment = table.segment(numbers)
-      return np.where(streamed[segment], -1, numbers + shift[segment])
+      return np.where(streamed[segment], -1 - numbers, numbers + shift[segment])
 
     def gather(at: tf.Tensor, fetched: tf.Tensor | None) -> tf.Tensor:
       if fetched is None:
@@ -97,10 +97,29 @@ class FileSource(RecordSource):
       if isinstance(self.counts, LabelSetCounts)
       else parsing_reader(gather, self.plan.label, self.plan.classes, feature_spec)
     )
+    held_bytes = sum(self.plan.files[f].n_bytes for f in np.flatnonzero(table.held))
     if not streamed.any():
-      return Reader(rows, read)
+      return Reader(rows, read, spare_bytes=self._memory_budget - held_bytes, place=self._place)
+    cache = self._file_cache(spare)
     mean_bytes = sum(file.n_bytes for file in self.plan.files) // sum(self.plan.records)
-    return Reader(rows, read, self._fetch(streamed), mean_bytes)
+    spare_bytes = max(self._memory_budget - held_bytes - cache.limit, 0)
+
+    def streamed_places(numbers: Ints) -> tuple[npt.NDArray[np.bool_], Ints, Ints]:
+      segment = table.segment(numbers)
+      mine = streamed[segment]
+      segment, numbers = segment[mine], numbers[mine]
+      return mine, table.file[segment], numbers - table.starts[segment] + table.offset[segment]
+
+    def fetch(numbers: Ints) -> npt.NDArray[Any]:
+      mine, file, position = streamed_places(numbers)
+      found = np.full(len(mine), b'', object)
+      found[mine] = cache.take(file, position)
+      return found
+
+    def read_ahead(numbers: Ints) -> None:
+      cache.read_ahead(streamed_places(numbers)[1])
+
+    return Reader(rows, read, fetch, mean_bytes, read_ahead, spare_bytes, self._place)
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see `RecordSource`."""
@@ -119,31 +138,36 @@ class FileSource(RecordSource):
     before = np.cumsum(counts) - counts
     return self._records, before[self._table.file] + self._table.offset
 
-  def _fetch(self, streamed: npt.NDArray[np.bool_]) -> Callable[[Ints], npt.NDArray[Any]]:
-    """Returns the function that reads records of the segments that are streamed."""
+  def _file_cache(self, spare: bool) -> FileCache:
+    """Returns the files to stream, in half the budget, or if memory is to be left what they need.
+
+    The file used longest ago goes first, so the file that takes its place needs room too.
+    """
     table, files = self._table, self.plan.files
     counts = [file.records for file in files]
     sizes = [file.n_bytes + RECORD_OVERHEAD * file.records for file in files]
-    # The file used longest ago goes first, so the file that takes its place needs room too.
-    limit = max(self._memory_budget // 2, table.window_bytes + max(sizes))
-    if limit > self._memory_budget // 2:
+    half = self._memory_budget // 2
+    largest = max(sizes[f] for f in np.flatnonzero(~table.held))
+    limit = max(half, table.window_bytes + largest)
+    if limit > half:
       warnings.warn(
         f'streaming the classes that memory_budget={self._memory_budget} does not hold needs '
         f'{limit} bytes, a window of each and a file; raise memory_budget=, or write smaller files',
         stacklevel=4,
       )
-    cache = FileCache(self._paths, counts, sizes, limit)
+    if spare:
+      limit = min(limit, table.window_bytes + _FILES_AHEAD * largest)
+    return FileCache(self._paths, counts, sizes, limit)
 
-    def fetch(numbers: Ints) -> npt.NDArray[Any]:
-      segment = table.segment(numbers)
-      mine = streamed[segment]
-      segment, numbers = segment[mine], numbers[mine]
-      position = numbers - table.starts[segment] + table.offset[segment]
-      found = np.full(len(mine), b'', object)
-      found[mine] = cache.take(table.file[segment], position)
-      return found
-
-    return fetch
+  def _place(self, row: int) -> str:
+    """Returns the file and the position of the record at a row of the reader."""
+    table, files = self._table, self.plan.files
+    if row < 0:
+      segment = int(table.segment(np.array([-1 - row]))[0])
+      position = -1 - row - table.starts[segment] + table.offset[segment]
+      return record_place([self._paths[table.file[segment]]], [position + 1], position)
+    held = np.flatnonzero(table.held).tolist()
+    return record_place([self._paths[f] for f in held], [files[f].records for f in held], row)
 
 
 def _check_present(plan: InputPlan, root: str) -> None:
@@ -265,57 +289,3 @@ def _windows(
       used = size
     largest = max(largest, used)
   return tuple(sizes), largest
-
-
-@dataclass
-class FileCache:
-  """The last used files within a number of bytes; for one caller at a time.
-
-  What it holds never changes what a batch is, only how soon it comes.
-
-  Attributes:
-    paths: Paths of the files.
-    counts: Number of records of each file.
-    n_bytes: Bytes that each file takes in memory.
-    limit: Bytes to hold; the file in use is held in any case.
-  """
-
-  paths: list[str]
-  counts: list[int]
-  n_bytes: list[int]
-  limit: int
-  _held: OrderedDict[int, RecordFile] = field(default_factory=OrderedDict)
-  _used: int = 0
-
-  def get(self, file: int) -> RecordFile:
-    """Returns a file's records.
-
-    Raises:
-      DataError: if the file cannot be read.
-    """
-    if file in self._held:
-      self._held.move_to_end(file)
-      return self._held[file]
-    self._used += self.n_bytes[file]
-    while self._used > self.limit and self._held:  # before the file is read, not after
-      oldest, _ = self._held.popitem(last=False)
-      self._used -= self.n_bytes[oldest]
-    try:
-      found = self._held[file] = read_in_python(self.paths[file], self.counts[file])
-    except BaseException:
-      self._used -= self.n_bytes[file]
-      raise
-    return found
-
-  def take(self, file: Ints, position: Ints) -> npt.NDArray[Any]:
-    """Returns the records at positions [n] in files [n]: bytes objects [n]."""
-    order = np.argsort(file, kind='stable')
-    ordered, positions = file[order], position[order]
-    edges = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
-    found: list[bytes] = []
-    for start, end in itertools.pairwise([0, *edges.tolist(), len(order)]):
-      if start < end:
-        found += self.get(int(ordered[start])).take(positions[start:end])
-    out = np.empty(len(file), object)
-    out[order] = found
-    return out

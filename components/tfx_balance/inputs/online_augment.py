@@ -27,8 +27,8 @@ from tfx_balance.augment import (
   function_name,
 )
 from tfx_balance.augment.contract import Features, Pool, pool_request
-from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.inputs.record_source import Reader
+from tfx_balance.errors import ConfigError
+from tfx_balance.inputs.record_source import Reader, dense_features, first_number, read_now
 from tfx_balance.plan.batch_draws import Draws
 from tfx_balance.plan.class_value import match_class
 from tfx_balance.plan.pool_plan import PoolRequest, plan_pools
@@ -141,7 +141,7 @@ class BatchAugment:
       AugmentError: while the graph is built, if the function drops a feature or changes a shape.
       ConfigError: while the graph is built, if the features are no dict.
     """
-    dense = _dense(features)
+    dense = dense_features(features, 'augment_fn')
     rows = tf.where(self.mask(classes, repeats))[:, 0]
 
     def changed() -> Features:
@@ -163,9 +163,9 @@ class BatchAugment:
   def _try_out(self, reader: Reader, counts: TrainingCounts, chosen: list[int]) -> None:
     """Runs a function on a few records of a class that is held in memory, if there is one."""
     for c in sorted(chosen, key=lambda c: -counts.records[c]):
-      numbers = _start(counts, c) + np.arange(min(counts.records[c], _TRIED))
+      numbers = first_number(counts, c) + np.arange(min(counts.records[c], _TRIED))
       if (reader.rows(numbers) >= 0).all():
-        features = _dense(_read(reader, numbers, np.full(len(numbers), c)))
+        features = dense_features(read_now(reader, numbers, np.full(len(numbers), c)), 'augment_fn')
         seeds = tf.reshape(tf.range(2 * len(numbers), dtype=tf.int64), [-1, 2])
         Applier(self.functions[self.of_class[c]], name=self.name)(features, seeds)
         return
@@ -184,7 +184,9 @@ def class_pools(
     classes: Class indices, one at least.
     request: Request of the function. A record is taken to be as large as the first one.
   """
-  first = _columns(reader, np.array([_start(counts, classes[0])]), np.array(classes[:1]), request)
+  first = _columns(
+    reader, np.array([first_number(counts, classes[0])]), np.array(classes[:1]), request
+  )
   size = sum(
     sum(map(len, column.flat)) if column.dtype == object else column.nbytes
     for column in first.values()
@@ -210,8 +212,8 @@ def class_pools(
 
 def _pool_numbers(reader: Reader, counts: TrainingCounts, c: int, size: int) -> Ints:
   """Returns the numbers of the records of a class's pool."""
-  spread = _start(counts, c) + np.arange(size) * counts.records[c] // size
-  return spread if (reader.rows(spread) >= 0).all() else _start(counts, c) + np.arange(size)
+  spread = first_number(counts, c) + np.arange(size) * counts.records[c] // size
+  return spread if (reader.rows(spread) >= 0).all() else first_number(counts, c) + np.arange(size)
 
 
 def _columns(
@@ -221,39 +223,6 @@ def _columns(
   wanted = request.features
   return {
     name: value.numpy()
-    for name, value in _dense(_read(reader, numbers, classes)).items()
+    for name, value in dense_features(read_now(reader, numbers, classes), 'augment_fn').items()
     if (value.dtype != tf.string if wanted is None else name in wanted)
   }
-
-
-def _start(counts: TrainingCounts, c: int) -> int:
-  """Returns the number of a class's first record."""
-  return sum(counts.records[:c])
-
-
-def _read(reader: Reader, numbers: Ints, classes: Ints) -> Any:
-  """Returns the features of records, now.
-
-  Raises:
-    DataError: if they cannot be read.
-  """
-  with tf.init_scope():
-    fetched = None if reader.fetch is None else tf.constant(reader.fetch(numbers), tf.string)
-    try:
-      return reader.read(tf.constant(reader.rows(numbers)), tf.constant(classes), fetched)[0]
-    except tf.errors.InvalidArgumentError as error:
-      raise DataError(error.message) from error
-
-
-def _dense(features: Any) -> Features:
-  """Returns the features that are neither sparse nor ragged.
-
-  Raises:
-    ConfigError: if the features are no dict.
-  """
-  if not isinstance(features, dict):
-    raise ConfigError(
-      f'augment_fn= takes a dict of features, and these are a {type(features).__name__}; '
-      f"give the features as a dict, as in {{'image': images}}"
-    )
-  return {name: value for name, value in features.items() if isinstance(value, tf.Tensor)}

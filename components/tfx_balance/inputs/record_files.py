@@ -81,6 +81,22 @@ def batches_of(path: str) -> Iterator[tf.Tensor]:
   check_read_whole(path, n_bytes)
 
 
+def record_place(paths: Sequence[str], counts: Sequence[int], row: int) -> str:
+  """Returns the file and the position of a record of files, for messages.
+
+  >>> record_place(['a', 'b'], [2, 3], 4)
+  'record 2 of b'
+
+  Args:
+    paths: Paths of the files.
+    counts: Number of records of each file.
+    row: Number of the record, from the first file on.
+  """
+  starts = np.cumsum([0, *counts])
+  file = int(np.searchsorted(starts, row, side='right')) - 1
+  return f'record {row - starts[file]} of {paths[file]}'
+
+
 def framed_bytes(records: tf.Tensor) -> tf.Tensor:
   """Returns the bytes that records take in a file with their frames: int64 []."""
   lengths = tf.cast(tf.strings.length(records), tf.int64)

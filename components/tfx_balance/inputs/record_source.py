@@ -32,6 +32,7 @@ from tfx_balance.inputs.record_files import (
   check_promised,
   checked_batches,
   promised_records,
+  record_place,
 )
 from tfx_balance.plan.label_sets import LabelSetCounts, count_label_sets
 from tfx_balance.plan.labels import LabelRows, are_no_labels, as_flags, count_labels
@@ -47,18 +48,63 @@ class Reader:
   """Reads batches: in Python for many batches at a time, then in graph code for each.
 
   Attributes:
-    rows: Function of record numbers int64 [n] that returns their places in memory, int64 [n].
+    rows: Function of record numbers int64 [n] that returns their places in memory, int64 [n], or
+      -1 - number for a record that is not held.
     read: Graph code from rows int64 [B], classes int64 [B] and fetched records string [B] (None
       without `fetch`) to (features, label) of the batch.
     fetch: Function of record numbers int64 [n] that reads those which are not held in memory, and
       returns serialized records, bytes objects [n], b'' for the others; None where all are held.
     mean_bytes: Mean size of a record that is fetched.
+    read_ahead: Function of record numbers int64 [n] that will be due, which begins to read their
+      files; None where all are held.
+    spare_bytes: Bytes of the memory budget that records do not take.
+    place: Function of a row, from `rows`, that says in messages where the record is.
   """
 
   rows: Callable[[Ints], Ints]
   read: Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tuple[Any, tf.Tensor]]
   fetch: Callable[[Ints], npt.NDArray[Any]] | None = None
   mean_bytes: int = 0
+  read_ahead: Callable[[Ints], None] | None = None
+  spare_bytes: int = 0
+  place: Callable[[int], str] = 'row {}'.format
+
+
+def first_number(counts: TrainingCounts, c: int) -> int:
+  """Returns the number of a class's first record."""
+  return sum(counts.records[:c])
+
+
+def read_now(reader: Reader, numbers: Ints, classes: Ints) -> Any:
+  """Returns the features of records, now.
+
+  Raises:
+    DataError: if they cannot be read.
+  """
+  with tf.init_scope():
+    fetched = None if reader.fetch is None else tf.constant(reader.fetch(numbers), tf.string)
+    try:
+      return reader.read(tf.constant(reader.rows(numbers)), tf.constant(classes), fetched)[0]
+    except tf.errors.InvalidArgumentError as error:
+      raise DataError(error.message) from error
+
+
+def dense_features(features: Any, argument: str) -> dict[str, tf.Tensor]:
+  """Returns the features that are neither sparse nor ragged.
+
+  Args:
+    features: Features of a batch.
+    argument: Argument that takes them, for messages.
+
+  Raises:
+    ConfigError: if the features are no dict.
+  """
+  if not isinstance(features, dict):
+    raise ConfigError(
+      f'{argument}= takes a dict of features, and these are a {type(features).__name__}; '
+      f"give the features as a dict, as in {{'image': images}}"
+    )
+  return {name: value for name, value in features.items() if isinstance(value, tf.Tensor)}
 
 
 class RecordSource:
@@ -78,8 +124,12 @@ class RecordSource:
     """Returns, for each class, the sizes of the runs of records that are shuffled together."""
     return tuple((n,) for n in self.counts.records)
 
-  def reader(self, feature_spec: FeatureSpec | None) -> Reader:
+  def reader(self, feature_spec: FeatureSpec | None, spare: bool = False) -> Reader:
     """Returns the reader of batches.
+
+    Args:
+      feature_spec: Feature spec of the records, None for arrays.
+      spare: Whether to leave memory for decoded records: see `Reader.spare_bytes`.
 
     Raises:
       ConfigError: if the feature spec does not fit.
@@ -129,7 +179,14 @@ class RecordSource:
 class ArraySource(RecordSource):
   """Rows of arrays in memory."""
 
-  def __init__(self, features: Any, labels: Any, seed: int = 0, multilabel: bool = False) -> None:
+  def __init__(
+    self,
+    features: Any,
+    labels: Any,
+    seed: int = 0,
+    multilabel: bool = False,
+    spare_bytes: int = 0,
+  ) -> None:
     """Checks the arrays.
 
     Args:
@@ -137,10 +194,12 @@ class ArraySource(RecordSource):
       labels: [n] or [n, 1]; of several labels a record as `LabelRows.of` takes them.
       seed: Default seed of the draws.
       multilabel: Whether a record has several labels, or none.
+      spare_bytes: Bytes of memory that decoded rows may take.
 
     Raises:
       DataError: if the labels are no classes, or lengths differ.
     """
+    self._spare_bytes = spare_bytes
     of_tensor = isinstance(labels, (tf.RaggedTensor, tf.SparseTensor))
     decode = label_rows if of_tensor else LabelRows.of
     sets = decode(labels) if check_flag('multilabel', multilabel) else None
@@ -150,7 +209,7 @@ class ArraySource(RecordSource):
     check_rows(features, len(self._rows), 'labels')
     self._features = tf.nest.map_structure(_as_tensor, features)
 
-  def reader(self, feature_spec: FeatureSpec | None) -> Reader:
+  def reader(self, feature_spec: FeatureSpec | None, spare: bool = False) -> Reader:
     """Returns the reader of batches; see `RecordSource`."""
     _refuse(feature_spec)
 
@@ -158,7 +217,7 @@ class ArraySource(RecordSource):
       features = tf.nest.map_structure(lambda array: tf.gather(array, rows), self._features)
       return features, tf.gather(self._labels, rows)
 
-    return Reader(self._rows.__getitem__, read)
+    return Reader(self._rows.__getitem__, read, spare_bytes=self._spare_bytes)
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the rows in their order; see `RecordSource`."""
@@ -287,22 +346,27 @@ class ExampleSource(RecordSource):
     self._label = self._names if len(self._names) > 1 else self._names[0]
     self._paths, self._spec = paths, feature_spec
     example_parser(self._label, feature_spec)  # which checks the feature spec
-    self._records, labels = self._read(budget, multilabel)
+    self._file_records: list[int] = []
+    self._records, labels, used = self._read(budget, multilabel)
+    self._spare_bytes = budget - used
     counts, self._rows = (count_label_sets if multilabel else count_labels)(labels)
     self._keep(counts, seed)
 
-  def reader(self, feature_spec: FeatureSpec | None) -> Reader:
+  def reader(self, feature_spec: FeatureSpec | None, spare: bool = False) -> Reader:
     """Returns the reader of batches; see `RecordSource`."""
     records, spec = self._records, feature_spec or self._spec
 
     def gather(rows: tf.Tensor, fetched: None) -> tf.Tensor:
       return tf.gather(records, rows)
 
-    if isinstance(self.counts, LabelSetCounts):
-      parse = example_parser(self._label, spec)
-      return Reader(self._rows.__getitem__, lambda rows, _, fetched: parse(gather(rows, fetched)))
-    read = parsing_reader(gather, self._names[0], self.counts.classes, spec)
-    return Reader(self._rows.__getitem__, read)
+    parse = example_parser(self._label, spec)
+
+    def read_sets(rows: tf.Tensor, classes: tf.Tensor, fetched: None) -> tuple[Any, tf.Tensor]:
+      return parse(gather(rows, fetched))
+
+    sets = isinstance(self.counts, LabelSetCounts)
+    read = read_sets if sets else parsing_reader(gather, self._names[0], self.counts.classes, spec)
+    return Reader(self._rows.__getitem__, read, spare_bytes=self._spare_bytes, place=self._place)
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see `RecordSource`."""
@@ -310,8 +374,8 @@ class ExampleSource(RecordSource):
     records = checked_batches(self._paths, batch_size, sum(self.counts.records))
     return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 
-  def _read(self, memory_budget: int, multilabel: bool) -> tuple[tf.Tensor, Any]:
-    """Returns all the records, string [n], and their labels."""
+  def _read(self, memory_budget: int, multilabel: bool) -> tuple[tf.Tensor, Any, int]:
+    """Returns all the records, string [n], their labels, and their bytes."""
     if isinstance(self._label, str) and self._label not in self._spec:
       raise DataError(
         f'label {self._label!r} is not in the feature spec, which has {sorted(self._spec)}; '
@@ -338,13 +402,19 @@ class ExampleSource(RecordSource):
           )
         batches.append(batch)
         labels.append(found)
+      self._file_records.append(sum(map(len, labels)) - sum(self._file_records))
     check_promised(self._paths, sum(map(len, labels)), promised_records(self._paths))
     if not labels:
       raise DataError(
         f'the files {list(self._paths)[:5]} hold 0 records; give files that have some'
       )
     records = tf.concat(batches, 0)
-    return records, self._label_rows(labels) if multilabel else np.concatenate(labels)
+    found = self._label_rows(labels) if multilabel else np.concatenate(labels)
+    return records, found, used
+
+  def _place(self, row: int) -> str:
+    """Returns the file and the position of a record."""
+    return record_place(self._paths, self._file_records, row)
 
   def _label_rows(self, parts: Sequence[LabelRows]) -> LabelRows:
     """Returns the labels of batches as those of one; refuses rows of 0 and 1 that are no matrix."""

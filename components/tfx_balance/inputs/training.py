@@ -92,6 +92,8 @@ def draw_dataset(
     made = [classes, reader.rows(flat).reshape(records.shape), seeds, repeats]
     if reader.fetch is not None:
       made.append(reader.fetch(flat).reshape(records.shape))
+    if reader.read_ahead is not None:
+      reader.read_ahead(draws.order.record(*draws.due(at, after)))
     return (*(np.asarray(value, np.int64) for value in after), *made)
 
   unbegun = draws.start()._replace(step=np.int64(-1))

@@ -115,6 +115,24 @@ class BatchDraws:
     after = DrawState(np.int64(step + n_batches), lag, drawn, epoch_start)
     return batches, after
 
+  def due(self, before: DrawState, after: DrawState) -> tuple[Ints, Ints]:
+    """Returns a draw that is due soon of each class that is streamed, for `RecordOrder.record`.
+
+    It is as far ahead as the draws between two states go, and half a window at least.
+
+    Args:
+      before: State before some batches.
+      after: State after them.
+
+    Returns:
+      Class indices and numbers of draws, int64 [n].
+    """
+    passed = after.drawn - before.drawn
+    windows = np.array([len(sizes) for sizes in self.order.windows])
+    classes = np.flatnonzero((passed > 0) & (windows > 1))
+    ahead = np.maximum(passed, self.order.records // (2 * windows))
+    return classes, (after.drawn + ahead)[classes]
+
   @property
   def by_quota(self) -> bool:
     """Whether batches hold quotas of the classes, whose lag is carried from batch to batch."""

@@ -131,23 +131,26 @@ class RecordOrder:
     c, t = classes[at], turn[at]
     record[at] = self.starts[c] + self._inner(c, t, 0, self.records[c], position[at])
     streamed = np.flatnonzero(~whole)
-    pairs = np.stack([classes[streamed], turn[streamed]])
-    for c, t in np.unique(pairs, axis=1).T.tolist():
-      mine = streamed[(pairs[0] == c) & (pairs[1] == t)]
-      record[mine] = self._windowed(c, t, position[mine])
+    record[streamed] = self._windowed(classes[streamed], turn[streamed], position[streamed])
     return record
 
   def _inner(self, classes: Ints, turn: Ints, window: Ints | int, size: Ints, at: Ints) -> Ints:
     return permuted(at, size, keyed_hash(self.seed, _INNER, classes, turn, window))
 
-  def _windowed(self, c: int, turn: int, position: Ints) -> Ints:
-    """Returns the records at positions of one pass over a class of several windows."""
-    order, before, first, sizes = _pass_over(self, c, turn)
-    place = np.searchsorted(before, position, side='right') - 1
-    window = order[place]
-    inner = position - before[place]
-    c_, t_ = np.full_like(position, c), np.full_like(position, turn)
-    found: Ints = self.starts[c] + first[window] + self._inner(c_, t_, window, sizes[window], inner)
+  def _windowed(self, classes: Ints, turn: Ints, position: Ints) -> Ints:
+    """Returns the records at positions of passes over classes of several windows: int64 [n]."""
+    window, start, size, inner = (np.empty_like(position) for _ in range(4))
+    by_pass = np.lexsort([turn, classes])
+    c, t = classes[by_pass], turn[by_pass]
+    edges = np.flatnonzero((c[1:] != c[:-1]) | (t[1:] != t[:-1])) + 1
+    for mine in np.split(by_pass, edges) if len(by_pass) else ():
+      c, t = int(classes[mine[0]]), int(turn[mine[0]])
+      order, before, first, sizes = _pass_over(self, c, t)
+      place = np.searchsorted(before, position[mine], side='right') - 1
+      own = window[mine] = order[place]
+      start[mine], size[mine] = self.starts[c] + first[own], sizes[own]
+      inner[mine] = position[mine] - before[place]
+    found: Ints = start + self._inner(classes, turn, window, size, inner)
     return found
 
 

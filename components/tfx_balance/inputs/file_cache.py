@@ -1,0 +1,107 @@
+"""The last used files within a number of bytes, and files that are read before they are due."""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.inputs.record_files import RecordFile, read_in_python
+from tfx_balance.plan.ranks import Ints
+
+
+@dataclass
+class FileCache:
+  """The last used files within a number of bytes; for one caller at a time.
+
+  What it holds never changes what a batch is, only how soon it comes.
+
+  Attributes:
+    paths: Paths of the files.
+    counts: Number of records of each file.
+    n_bytes: Bytes that each file takes in memory.
+    limit: Bytes to hold; the file in use is held in any case.
+    used: Bytes that are held, those of files that are being read included.
+  """
+
+  paths: list[str]
+  counts: list[int]
+  n_bytes: list[int]
+  limit: int
+  used: int = 0
+  _held: OrderedDict[int, Future[RecordFile]] = field(default_factory=OrderedDict)
+  _taken: list[int] = field(default_factory=list)  # files of the last `take`
+  _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+
+  def take(self, file: Ints, position: Ints) -> npt.NDArray[Any]:
+    """Returns the records at positions [n] in files [n]: bytes objects [n].
+
+    Raises:
+      DataError: if a file cannot be read.
+    """
+    order = np.argsort(file, kind='stable')
+    ordered, positions = file[order], position[order]
+    files, starts = np.unique(ordered, return_index=True)
+    self._taken = files.tolist()
+    self._touch(self._taken)
+    found: list[bytes] = []
+    edges = [*starts.tolist(), len(order)]
+    for one, (start, end) in zip(self._taken, itertools.pairwise(edges), strict=True):
+      found += self._get(one).take(positions[start:end])
+    out = np.empty(len(file), object)
+    out[order] = found
+    return out
+
+  def read_ahead(self, files: Ints) -> None:
+    """Begins to read files, if there is room without those that the last `take` used.
+
+    A fault of a file is raised when it is used.
+    """
+    due = np.unique(files).tolist()
+    self._touch(due)
+    for file in due:
+      if file not in self._held and self._make_room(self.n_bytes[file], {*self._taken, *due}):
+        self._begin(file)
+
+  def _get(self, file: int) -> RecordFile:
+    if file not in self._held:
+      self._make_room(self.n_bytes[file])
+      self._begin(file)
+    try:
+      return self._held[file].result()
+    except BaseException:
+      self._drop(file)
+      raise
+
+  def _touch(self, files: Sequence[int]) -> None:
+    """Makes files the last ones to be dropped, as far as they are held."""
+    for file in files:
+      if file in self._held:
+        self._held.move_to_end(file)
+
+  def _begin(self, file: int) -> None:
+    self._held[file] = self._thread.submit(read_in_python, self.paths[file], self.counts[file])
+    self.used += self.n_bytes[file]
+
+  def _make_room(self, n_bytes: int, kept: Collection[int] = ()) -> bool:
+    """Drops files, the one used longest ago first, and returns whether bytes fit then.
+
+    Nothing is dropped where files are to be kept and the bytes do not fit beside them.
+    """
+    others = [file for file in self._held if file not in kept]
+    fits = self.used - sum(self.n_bytes[file] for file in others) + n_bytes <= self.limit
+    for file in others if fits or not kept else ():
+      if self.used + n_bytes <= self.limit:
+        break
+      self._drop(file)
+    return fits
+
+  def _drop(self, file: int) -> None:
+    del self._held[file]
+    self.used -= self.n_bytes[file]
