@@ -129,8 +129,9 @@ def ours(
     n_bytes = sum(file.n_bytes for file in read_plan(files.artifact).files)
     budget = {'memory_budget': int(held * n_bytes)}
   made = BalancedInputs.load(files.artifact, feature_spec(files), **budget)
-  batches = made.train(batch_size, strategy, augment_fn=augment_fn, augment='all', **more)
-  return decoded(batches, files).prefetch(AUTOTUNE) if files.spec.image_shape[0] else batches
+  if files.spec.image_shape[0]:
+    more['decode_fn'] = decode_record
+  return made.train(batch_size, strategy, augment_fn=augment_fn, augment='all', **more)
 
 
 def augmented(files: DataFiles, batch_size: int, by_record: bool) -> tf.data.Dataset:
@@ -189,14 +190,18 @@ def finished(batches: tf.data.Dataset, files: DataFiles) -> tf.data.Dataset:
   return decoded(parsed, files).prefetch(AUTOTUNE)
 
 
+def decode_record(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+  """Returns the decoded image of a record, PNG or JPEG."""
+  return {'image': tf.io.decode_png(features['image'], channels=3)}
+
+
 def decoded(batches: tf.data.Dataset, files: DataFiles) -> tf.data.Dataset:
-  """Returns the batches with decoded images; used by all sides."""
+  """Returns the batches of peers with decoded images."""
   if not files.spec.image_shape[0]:
     return batches
 
   def decode(features: Any, label: tf.Tensor) -> tuple[Any, tf.Tensor]:
-    images = tf.reshape(features['image'], [-1])
-    one = functools.partial(tf.io.decode_png, channels=3)
-    return {'image': tf.map_fn(one, images, fn_output_signature=tf.uint8)}, label
+    encoded = {'image': tf.reshape(features['image'], [-1])}
+    return tf.map_fn(decode_record, encoded, fn_output_signature={'image': tf.uint8}), label
 
   return batches.map(decode, num_parallel_calls=AUTOTUNE)

@@ -84,7 +84,7 @@ def test_every_component_is_divided_by_its_floor(cache, capsys):
 
 @pytest.mark.filterwarnings('ignore:streaming the classes')
 def test_all_sides_feed_the_classes_that_they_say(cache):
-  few, many, many_small, images, augmented, priority = run('input', cache)
+  few, many, many_small, *images, augmented, priority = run('input', cache)
 
   for side, (measured,) in few.runs.items():
     got = {name: n / measured.records for name, n in measured.counts.items()}
@@ -101,7 +101,9 @@ def test_all_sides_feed_the_classes_that_they_say(cache):
   for side in ('exact', 'exact, streamed'):
     assert many.runs[side][0].figures['classes'] == 150
     assert many_small.runs[side][0].figures['classes'] == 32
-    assert images.runs[side][0].figures['top %'] == pytest.approx(100 * 13 / 64)
+    for of_kind in images:
+      assert of_kind.runs[side][0].figures['top %'] == pytest.approx(100 * 13 / 64)
+  assert [of_kind.case.name.split()[1][:4] for of_kind in images] == ['png1', 'jpeg', 'jpeg']
   assert len(augmented.runs) == 4
   assert augmented.runs['exact, augmented'][0].figures['top %'] == pytest.approx(100 * 13 / 64)
   assert all(run.records for runs in priority.runs.values() for run in runs)

@@ -44,14 +44,16 @@ def test_records_are_distinct_examples_of_the_stated_size_and_class(tmp_path, ki
   assert {len(x) // 4 for x in found} == set(KINDS[kind])
 
 
-def test_images_are_distinct_pngs_of_the_stated_size_and_class(tmp_path):
+@pytest.mark.parametrize(('kind', 'head'), [('png', b'\x89PNG'), ('jpeg', b'\xff\xd8')])
+def test_images_are_distinct_and_of_the_stated_kind_size_and_class(tmp_path, kind, head):
   import tensorflow as tf
 
-  examples = read(find_or_write(DataSpec('png12x12x3', 100, 2), tmp_path))
+  examples = read(find_or_write(DataSpec(f'{kind}12x12x3', 100, 2), tmp_path))
 
   assert labels_of(examples) == dict(enumerate((60, 25, 10, 4, 1)))
   images = {example.features.feature['image'].bytes_list.value[0] for example in examples}
   assert len(images) == 100
+  assert all(image.startswith(head) for image in images)
   assert {tuple(tf.io.decode_png(image).shape) for image in images} == {(12, 12, 3)}
 
 
