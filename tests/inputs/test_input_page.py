@@ -33,12 +33,18 @@ def model():
   return inner
 
 
+def encoded():
+  png = tf.io.encode_png(np.zeros((8, 8, 3), np.uint8)).numpy()
+  return BalancedInputs.from_arrays({'image': np.full(len(NAMES), png, object)}, NAMES)
+
+
 GIVEN = [  # of each snippet, by a word that is in it alone
   pytest.param('MultiWorkerMirroredStrategy()', lambda: {'inputs': inputs()}, id='hosts'),
   pytest.param('the same on any host', lambda: {'inputs': inputs()}, id='state'),
   pytest.param(
     'shares.set(step + 100', lambda: {'inputs': inputs(), 'SetShares': SetShares}, id='shares'
   ),
+  pytest.param('decode_png', lambda: {'inputs': encoded()}, id='decode'),
   pytest.param('flip_left_right', lambda: {'inputs': inputs()}, id='augment'),
   pytest.param(
     'raise_lagging_classes',
