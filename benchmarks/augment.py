@@ -4,9 +4,14 @@ Plain copies oversample 5 classes of 60, 25, 10, 4 and 1 percent to the largest.
 per-record Beam pipeline that implements the documented algorithm of tfx-addons' Sampler; the lean
 peer passes bytes instead of parsed examples between its steps. Augmented images are 10 copies of
 each record with random flips, crops, brightness and contrast; the peer is a tf.data pipeline that
-maps the same operations over single records. The component is timed as LocalDagRunner.run() of an
+maps the same operations over single records. Their floor is what one thread takes for the codecs
+and the operations alone: decoding every original once, changing all copies and encoding them. Image
+bytes: size of an encoded copy on average, as it depends on how much effort goes into compression.
+The last case of images is a pipeline for few of them, beside that of a component that does nothing.
+The component is timed as LocalDagRunner.run() of an
 importer and BalancedAugmenter, the transform as its Beam pipeline alone. Targets: 20 times the
-peer's records per second for copies, and twice for images.
+peer's records per second for copies, 4 times for PNGs and twice for JPEGs, and for few images at
+least half of those of the empty component.
 
 `Smote` searches neighbors among the first pool_size records of a class by hash rank. For 500
 records of a class of 8 normally distributed numbers each, the 5 nearest neighbors in the pool are
@@ -17,6 +22,7 @@ neighbors in the class.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -27,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.data import SPLIT, DataFiles, DataSpec
-from benchmarks.harness import Case, Piece, Work
+from benchmarks.harness import IMAGE_FLOOR, Case, Piece, Work
 
 COPIES = 'copies'
 """Name of the split of augmented images."""
@@ -35,6 +41,8 @@ K = 5
 """Number of neighbors to search for."""
 _OURS = 'benchmarks.augment:ours'
 _N_COPIES = 10  # copies of each image
+_FEW = 200  # images, with a copy of each
+_OF_FLOOR = 300  # originals that the floor of images is measured on
 _POOLS = (500, 2_000, 10_000)
 _NUMBERS = 8
 _ASKED = 500  # records whose neighbors are searched
@@ -50,7 +58,9 @@ def cases(size: str) -> list[Case]:
   records, written, of_class = _SIZES[size]
   kinds = ('png12x12x1',) if size == 'tiny' else ('png28x28x1', 'png64x64x3')
   images = [image_case(kind, written // _N_COPIES) for kind in kinds]
-  return [copy_case(records), *images, pool_case(of_class)]
+  if size != 'tiny':
+    images.append(image_case('jpeg224x224x3', written // _N_COPIES // 10))
+  return [copy_case(records), *images, few_case(), pool_case(of_class)]
 
 
 def copy_case(records: int) -> Case:
@@ -81,6 +91,7 @@ def image_case(kind: str, records: int) -> Case:
     name=f'augmented {kind}',
     records=records * _N_COPIES,
     make=Piece('benchmarks.data:make', {'spec': asdict(DataSpec(kind, records, 2))}),
+    floor=Piece('benchmarks.augment:image_floor', given),
     sides={
       'peer': Piece('benchmarks.augment_peers:map_images', given),
       'component': Piece(_OURS, {**given, 'alone': False}),
@@ -88,7 +99,24 @@ def image_case(kind: str, records: int) -> Case:
     },
     peers=('peer',),
     ours=('component',),
-    aim=2,
+    aim=4 if kind.startswith('png') else 2,
+  )
+
+
+def few_case() -> Case:
+  """Returns the case of a few augmented images, which compares fixed costs."""
+  spec = DataSpec('png28x28x1', _FEW, 1)
+  return Case(
+    name=f'{_FEW} augmented {spec.kind}',
+    records=_FEW,
+    make=Piece('benchmarks.data:make', {'spec': asdict(spec)}),
+    sides={
+      'empty component': Piece('benchmarks.components:do_nothing'),
+      'component': Piece(_OURS, {'n_copies': 1, 'alone': False}),
+    },
+    peers=('empty component',),
+    ours=('component',),
+    aim=0.5,
   )
 
 
@@ -134,6 +162,61 @@ def ours(
   run, output = (_transform if alone else _component)(files, root, beam_args, **options)
   found = f'{output}/Split-{COPIES if n_copies else SPLIT}/*'
   return Work(run, lambda _: check(found, targets), files.fresh_bytes * sum(targets) // sum(counts))
+
+
+def image_floor(data: dict[str, Any], n_copies: int) -> Work:
+  """Returns the work of decoding images, changing copies and encoding them, without all the rest.
+
+  The result is core-seconds of one thread for all images, taken from some of them.
+  """
+  import tensorflow as tf
+  from tfx_balance.augment.codec import decode_images, encode_jpegs, encode_pngs
+  from tfx_balance.augment.resample import resample
+
+  tf.config.threading.set_intra_op_parallelism_threads(1)
+  tf.config.threading.set_inter_op_parallelism_threads(1)
+  files = DataFiles.from_json(data)
+  spec = {'image': tf.io.FixedLenFeature([], tf.string)}
+  records = tf.data.TFRecordDataset(files.paths(), 'GZIP').take(_OF_FLOOR).batch(_OF_FLOOR)
+  originals = tf.io.parse_example(next(iter(records)), spec)['image']
+  encode = encode_pngs if files.spec.kind.startswith('png') else partial(encode_jpegs, quality=95)
+  pixels = tf.TensorSpec([None, None, None, None], tf.uint8)
+  decoded = tf.function(decode_images, [tf.TensorSpec([None], tf.string)])
+  encoded = tf.function(encode, [pixels])
+  channels, n = files.spec.image_shape[1], len(originals) * n_copies
+  rng = np.random.default_rng(0)
+  windows = np.tile([0.95, 1.0, -0.95, files.spec.image_shape[0] - 2.0], (n, 1))
+  factors = rng.uniform(0.8, 1.2, (n, channels)).astype(np.float32)
+  which, step = np.repeat(np.arange(len(originals)), n_copies), n_copies * 10
+
+  def changed(images: Any) -> list[Any]:
+    return [
+      resample(images, *(given[i : i + step] for given in (which, windows, factors, factors)))
+      for i in range(0, n, step)
+    ]
+
+  def run() -> dict[str, float]:
+    images = decoded(originals).numpy()
+    copies = changed(images)
+    calls: dict[str, Callable[[], Any]] = {
+      'decode': lambda: decoded(originals),
+      'operations': lambda: changed(images),
+      'encode': lambda: [encoded(some) for some in copies],
+    }
+    found = {
+      name: _core_seconds(call) * files.records / len(originals) for name, call in calls.items()
+    }
+    return {**found, IMAGE_FLOOR: sum(found.values())}
+
+  return Work(run)
+
+
+def _core_seconds(call: Callable[[], Any]) -> float:
+  """Returns the CPU time of a call, the second in a row."""
+  call()
+  start = time.process_time()
+  call()
+  return time.process_time() - start
 
 
 def _component(

@@ -19,7 +19,7 @@ import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from benchmarks.checks import check_about_balanced, check_images
-from benchmarks.data import DataFiles
+from benchmarks.data import DataFiles, DataSpec
 from benchmarks.harness import Work
 
 Record = TypeVar('Record')
@@ -117,7 +117,7 @@ def write_copies(files: DataFiles, n_copies: int, output: str) -> None:
   made = (
     records.repeat(n_copies)
     .enumerate()
-    .map(augment_record(*files.spec.image_shape), num_parallel_calls=tf.data.AUTOTUNE)
+    .map(augment_record(files.spec), num_parallel_calls=tf.data.AUTOTUNE)
     .prefetch(tf.data.AUTOTUNE)
   )
   with tf.io.TFRecordWriter(output, options='GZIP') as writer:
@@ -130,13 +130,15 @@ def write_copies(files: DataFiles, n_copies: int, output: str) -> None:
       writer.write(example.SerializeToString())
 
 
-def augment_record(side: int, channels: int) -> Any:
-  """Returns graph code that maps a number and a record to an augmented PNG and its class."""
+def augment_record(spec: DataSpec) -> Any:
+  """Returns graph code that maps a number and a record to an augmented file and its class."""
+  side, channels = spec.image_shape
   cut = round(side * (1 - CROP))
+  encode = tf.io.encode_png if spec.kind.startswith('png') else tf.io.encode_jpeg
 
   def augment_one(number: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     features = tf.io.parse_single_example(record, _FEATURES)
-    image = tf.io.decode_png(features['image'], channels)
+    image = tf.io.decode_image(features['image'], channels, expand_animations=False)
     seeds = tf.random.split(tf.stack([number, 0]), 4)
     image = tf.image.stateless_random_flip_left_right(image, seeds[0])
     image = tf.image.stateless_random_crop(image, [cut, cut, channels], seeds[1])
@@ -144,6 +146,6 @@ def augment_record(side: int, channels: int) -> Any:
     image = tf.image.stateless_random_brightness(image, BRIGHTNESS * 255, seeds[2])
     image = tf.image.stateless_random_contrast(image, 1 - CONTRAST, 1 + CONTRAST, seeds[3])
     pixels = tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
-    return tf.io.encode_png(pixels), features['label']
+    return encode(pixels), features['label']
 
   return augment_one

@@ -58,7 +58,10 @@ def check_about_balanced(pattern: str, counts: Sequence[int]) -> dict[str, Any]:
 
 
 def check_images(pattern: str, targets: Sequence[int], side: int) -> dict[str, Any]:
-  """Returns the number of records of each class; images must have the given size and differ."""
+  """Returns the number of records of each class and the mean bytes of an image.
+
+  Images must have the given size and differ.
+  """
   spec = {'image': tf.io.FixedLenFeature([], tf.string)}
   images = [
     image
@@ -72,7 +75,8 @@ def check_images(pattern: str, targets: Sequence[int], side: int) -> dict[str, A
     raise RuntimeError(
       f'only {len(set(images))} of {len(images)} images differ: they were not augmented'
     )
-  return check_balanced(pattern, targets)
+  figures = {'image bytes': sum(map(len, images)) / len(images)}
+  return {**check_balanced(pattern, targets), 'figures': figures}
 
 
 def count_classes(pattern: str, n_classes: int) -> list[int]:

@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 from absl import logging
 from tfx import v1 as tfx
 from tfx import version
+from tfx.dsl.component.experimental.annotations import BeamComponentParameter, InputArtifact
+from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
 from benchmarks.data import SPLIT, DataFiles
@@ -65,3 +68,22 @@ def lay_out_by_class(data: dict[str, Any], root: str, beam_args: Sequence[str]) 
     lambda _: check_balanced(found, files.spec.class_counts()),
     files.fresh_bytes,
   )
+
+
+@component(use_beam=True)
+def Empty(  # TFX takes the name of the component from the function
+  examples: InputArtifact[standard_artifacts.Examples],
+  beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
+) -> None:
+  """Runs a Beam pipeline that does nothing."""
+  with beam_pipeline as pipeline:
+    _ = pipeline | beam.Create([None]) | beam.Map(lambda one: one)
+
+
+def do_nothing(data: dict[str, Any], root: str, beam_args: Sequence[str]) -> Work:
+  """Returns the work of a pipeline of a component that does nothing."""
+  files = DataFiles.from_json(data)
+  source = import_examples(files)
+  empty = Empty(examples=source.outputs['result'])
+  count = {'records': files.records}
+  return pipeline_work([source, empty], root, beam_args, lambda _: count)

@@ -27,6 +27,8 @@ import psutil
 PROJECT = Path(__file__).resolve().parent.parent
 FLOOR = 'isal D+C'
 """Name of the floor: the time of one decompression and one compression, as in the package."""
+IMAGE_FLOOR = 'decode + operations + encode'
+"""Name of the floor of augmented images."""
 _SHOWN_LOG_LINES = 20
 
 
@@ -116,7 +118,8 @@ class Result:
   Attributes:
     case: Measured case; all seconds refer to `case.records` records.
     sizes: Bytes of the input: 'raw_bytes' decompressed, 'file_bytes' compressed.
-    floor: Core-seconds of decompression (D) and compression (C) alone, for each library.
+    floor: Core-seconds of decompression (D) and compression (C) alone, for each library, or of the
+      steps of augmented images.
     runs: Measurements of each side.
     errors: Last log lines of failed runs.
   """
@@ -133,6 +136,11 @@ class Result:
     """Returns the result that `asdict` converted."""
     runs = {side: [Measured(**run) for run in runs] for side, runs in data['runs'].items()}
     return cls(**{**data, 'case': Case(**data['case']), 'runs': runs})
+
+  @property
+  def floor_seconds(self) -> float | None:
+    """Core-seconds of the floor; None if it was not measured."""
+    return self.floor.get(FLOOR, self.floor.get(IMAGE_FLOOR))
 
   def median(self, side: str, figure: Callable[[Measured], float]) -> float | None:
     """Returns the median of a figure over a side's runs; None if all failed."""

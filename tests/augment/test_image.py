@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 from tfx_balance.augment import Applier, AugmentError, ImageAugment
-from tfx_balance.augment.codec import encode_pngs, filtered
+from tfx_balance.augment.codec import decode_images, encode_pngs, filtered
 from tfx_balance.errors import ConfigError
 
 from tests.augment.helpers_augment import decode, make_images, make_seeds, png
@@ -60,6 +60,37 @@ def test_a_batch_larger_than_a_chunk_is_whole_and_in_order(monkeypatch):
   monkeypatch.setattr('tfx_balance.augment.codec._CHUNK_VALUES', 2 * 20 * 24 * 3)
   in_chunks = Applier(ImageAugment(**EVERYTHING))({'image': files}, seeds)['image']
   assert list(in_chunks.numpy()) == list(whole)
+
+
+@pytest.mark.parametrize('encode', [tf.io.encode_png, tf.io.encode_jpeg], ids=['png', 'jpeg'])
+def test_a_graph_as_in_training_gives_the_same_bytes(encode):
+  augment = ImageAugment(flip_left_right=True, brightness=0.2, contrast=0.3, crop=0.3)
+  files, seeds = tf.stack([encode(image) for image in make_images(5)]), make_seeds(5)
+  in_graph = tf.function(augment.batch, autograph=False)({'image': files}, seeds)['image']
+  assert list(in_graph.numpy()) == list(run(augment, files, seeds).numpy())
+
+
+def test_copies_of_an_original_decode_it_once(monkeypatch):
+  asked = []
+
+  def counted(files):
+    asked.append(len(files))
+    return decode_images(files)
+
+  monkeypatch.setattr('tfx_balance.augment.codec.decode_images', counted)
+  files = tf.gather(png(make_images(3)), [0, 0, 0, 1, 2, 2, 0])
+  run(ImageAugment(crop=0.2), files, make_seeds(7))
+  assert asked == [3]
+
+
+def test_pixels_are_changed_as_raw_values_are_within_a_level():
+  images, seeds = make_images(6, 16, 16, 3), make_seeds(6)
+  options = {'flip_up_down': True, 'brightness': 0.2, 'contrast': 0.3, 'crop': 0.3, 'cutout': 0.3}
+  raw = run(
+    ImageAugment(**options, shape=(16, 16, 3)), images.reshape(6, -1).astype(np.int64), seeds
+  )
+  encoded = decode(run(ImageAugment(**options), png(images), seeds))
+  assert np.abs(raw.numpy() - np.reshape(encoded, (6, -1))).max() <= 1
 
 
 def test_nothing_to_do_gives_back_the_same_bytes():

@@ -48,7 +48,7 @@ def test_both_split_all_the_records(cache, capsys):
 
 
 def test_all_sides_augment_alike(cache):
-  plain, images, pools = run('augment', cache)
+  plain, images, few, pools = run('augment', cache)
 
   found = counts(plain)
   assert found['component'] == found['transform'] == {str(i): 300 for i in range(5)}
@@ -59,6 +59,8 @@ def test_all_sides_augment_alike(cache):
   assert plain.floor['isal D+C'] > plain.floor['isal D']
   tenfold = {'0': 600, '1': 250, '2': 100, '3': 40, '4': 10}
   assert counts(images) == dict.fromkeys(('peer', 'component', 'transform'), tenfold)
+  assert images.floor_seconds == pytest.approx(sum(list(images.floor.values())[:3]))
+  assert few.runs['component'][0].records == few.runs['empty component'][0].records == 200
   whole, half = (pools.runs[side][0].figures for side in ('whole class', 'pool of 500'))
   assert (whole['recall'], whole['distance']) == (1, 1)
   assert 0.45 < half['recall'] < 0.55  # 2,500 neighbours, within five standard deviations

@@ -5,6 +5,7 @@ Images of one size go through as one tensor; where a batch holds several sizes, 
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,8 @@ _SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _PAETH = 4
 _LEVEL = 1
+_FILTERED_BYTES = 1 << 17
+"""Bytes that are filtered at a time, by way of some ten arrays of this size: they fit a cache."""
 
 
 def encode_pngs(images: tf.Tensor) -> tf.Tensor:
@@ -30,19 +33,21 @@ def encode_pngs(images: tf.Tensor) -> tf.Tensor:
   Args:
     images: Pixels, uint8 [n, height, width, channels], 1 to 4 channels.
   """
-  files = tf.numpy_function(_encode, [images], tf.string, stateful=False)
+  files = tf.numpy_function(_pngs, [images], tf.string, stateful=False)
   return tf.ensure_shape(files, images.shape[:1])
 
 
-def _encode(images: Bytes) -> npt.NDArray[Any]:
+def _pngs(images: Bytes) -> npt.NDArray[Any]:
   """Returns PNG files: object [n] of bytes, from uint8 [n, height, width, channels]."""
   n, height, width, channels = images.shape
   color = _COLOR_TYPES[channels]
   head = _SIGNATURE + _chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, color, 0, 0, 0))
   tail = _chunk(b'IEND', b'')
   files = np.empty(n, object)
-  for i, rows in enumerate(filtered(images)):
-    files[i] = head + _chunk(b'IDAT', isal_zlib.compress(rows, _LEVEL)) + tail
+  step = max(1, _FILTERED_BYTES // max(1, height * width * channels))
+  for start in range(0, n, step):
+    for i, rows in enumerate(filtered(images[start : start + step]), start):
+      files[i] = head + _chunk(b'IDAT', isal_zlib.compress(rows, _LEVEL)) + tail
   return files
 
 
@@ -93,17 +98,18 @@ def _choose(condition: npt.NDArray[np.bool_], yes: Bytes, no: Bytes) -> Bytes:
   return no ^ ((no ^ yes) & np.negative(condition.view(np.uint8)))
 
 
-Pixels = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""From uint8 [m, h, w, c] and seeds [m, 2] to uint8 [m, h', w', c]."""
+Pixels = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+"""Makes images uint8 [m, h', w', c] from originals uint8 [n, h, w, c], and of each of the m images
+the number of its original, int32 [m], and its seed, int64 [m, 2]."""
 
 _PNG, _JPEG = b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff'
 _HEAD_BYTES = 26
 _PALETTE = 3
 _CHANNELS_OF_COLOR_TYPE = [1, 0, 3, 3, 2, 0, 4]
-_CHUNK_VALUES = 1 << 20
-"""Pixel values worked on at a time: 4 MB as float32, so that the steps meet them in the cache."""
+_CHUNK_VALUES = 1 << 22
+"""Pixel values of the copies that are made at a time."""
 _PARALLEL = 8
-_TOGETHER = 16
+_TOGETHER = 4
 
 
 def map_encoded(files: tf.Tensor, seeds: tf.Tensor, pixels: Pixels, jpeg_quality: int) -> tf.Tensor:
@@ -114,24 +120,27 @@ def map_encoded(files: tf.Tensor, seeds: tf.Tensor, pixels: Pixels, jpeg_quality
   Args:
     files: PNG or JPEG files, string [n], of 8 bits a channel: grey, RGB, or with alpha.
     seeds: Seed of each file: int64 [n, 2].
-    pixels: Function that changes a batch of decoded images of one size.
+    pixels: Function that makes images from decoded ones of one size.
     jpeg_quality: Quality of JPEG files, 1 to 100.
 
   Raises:
     tf.errors.InvalidArgumentError: at run time, for a file that is neither, or has 16 bits.
   """
-  heads = _heads(files)
+  alone = files.shape[0] == 1
+  originals, which = (files, tf.constant([0])) if alone else tf.unique(files)
+  heads = _heads(originals)
   is_png = tf.strings.substr(heads, 0, len(_PNG)) == _PNG
-  files = _checked(files, heads, is_png)
-  shapes, palette = _shapes(files, heads, is_png)
+  originals = _checked(originals, heads, is_png)
+  if alone:
+    return _encode(pixels(_decode_one(originals[0]), which, seeds), is_png[0], jpeg_quality)
+  shapes, palette = _shapes(originals, heads, is_png)
   same = tf.reduce_all(shapes == shapes[:1]) & tf.reduce_all(is_png == is_png[0]) & ~palette
-  if files.shape[0] == 1:
-    return _map_uniform(files, seeds, shapes[0], is_png[0], pixels, jpeg_quality)
-  return tf.cond(
+  made = tf.cond(
     same,
-    lambda: _map_uniform(files, seeds, shapes[0], is_png[0], pixels, jpeg_quality),
-    lambda: _map_each(files, seeds, shapes, is_png, pixels, jpeg_quality),
+    lambda: _map_uniform(originals, which, seeds, shapes[0], is_png[0], pixels, jpeg_quality),
+    lambda: _each_alone(pixels, jpeg_quality)(originals, which, seeds, is_png),
   )
+  return tf.ensure_shape(made, files.shape)
 
 
 def _heads(files: tf.Tensor) -> tf.Tensor:
@@ -167,106 +176,108 @@ def _shapes(files: tf.Tensor, heads: tf.Tensor, is_png: tf.Tensor) -> tuple[tf.T
   shapes = tf.cond(
     tf.reduce_all(is_png),
     lambda: of_png,
-    lambda: tf.map_fn(
+    lambda: _map(
       lambda one: tf.cond(one[1], lambda: one[2], lambda: tf.io.extract_jpeg_shape(one[0])),
       (files, is_png, of_png),
-      fn_output_signature=tf.TensorSpec([3], tf.int32),
-      parallel_iterations=_PARALLEL,
+      tf.TensorSpec([3], tf.int32),
     ),
   )
   return shapes, tf.reduce_any(is_png & (color == _PALETTE))
 
 
 def _map_uniform(
-  files: tf.Tensor,
+  originals: tf.Tensor,
+  which: tf.Tensor,
   seeds: tf.Tensor,
   shape: tf.Tensor,
   is_png: tf.Tensor,
   pixels: Pixels,
   jpeg_quality: int,
 ) -> tf.Tensor:
-  """Returns the files of one kind and size, changed in chunks that fit a cache."""
-  if files.shape[0] == 1:
-    return _map_chunk(files, seeds, is_png, pixels, jpeg_quality)
-  n = tf.shape(files)[0]
+  """Returns the files of one kind and size, changed in chunks; each decodes an original once."""
+  n = tf.shape(which)[0]
   rows = tf.maximum(_CHUNK_VALUES // tf.maximum(tf.reduce_prod(shape), 1), 1)
   chunks = (n + rows - 1) // rows
 
   def step(i: tf.Tensor, done: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
     part = slice(i * rows, tf.minimum((i + 1) * rows, n))
-    out = _map_chunk(files[part], seeds[part], is_png, pixels, jpeg_quality)
-    return i + 1, done.write(i, out)
+    numbers, of_chunk = tf.unique(which[part])
+    changed = pixels(decode_images(tf.gather(originals, numbers)), of_chunk, seeds[part])
+    return i + 1, done.write(i, _encode(changed, is_png, jpeg_quality))
 
   array = tf.TensorArray(tf.string, chunks, infer_shape=False, element_shape=[None])
   _, array = tf.while_loop(lambda i, _: i < chunks, step, (0, array), parallel_iterations=2)
-  return tf.ensure_shape(array.concat(), files.shape)
+  return array.concat()
 
 
-def _map_chunk(
-  files: tf.Tensor, seeds: tf.Tensor, is_png: tf.Tensor, pixels: Pixels, jpeg_quality: int
-) -> tf.Tensor:
-  """Returns files of one kind and size, changed as one tensor."""
-  images = _decode_one(files[0])[tf.newaxis] if files.shape[0] == 1 else _decode(files)
-  changed = pixels(images, seeds)
-  return tf.cond(is_png, lambda: encode_pngs(changed), lambda: _encode_jpegs(changed, jpeg_quality))
+@functools.lru_cache(maxsize=8)
+def _each_alone(pixels: Pixels, jpeg_quality: int) -> Callable[..., tf.Tensor]:
+  """Returns a function that changes files of several kinds or sizes one by one.
+
+  It is traced at its first use: every image takes some hundred operations.
+  """
+
+  def each(
+    originals: tf.Tensor, which: tf.Tensor, seeds: tf.Tensor, is_png: tf.Tensor
+  ) -> tf.Tensor:
+    def one(record: tuple[tf.Tensor, ...]) -> tf.Tensor:
+      number, seed = record
+      changed = pixels(_decode_one(originals[number]), tf.constant([0]), seed[tf.newaxis])
+      return _encode(changed, is_png[number], jpeg_quality)[0]
+
+    return _map(one, (which, seeds), tf.TensorSpec([], tf.string))
+
+  signature = [([None], tf.string), ([None], tf.int32), ([None, 2], tf.int64), ([None], tf.bool)]
+  return tf.function(each, [tf.TensorSpec(*each) for each in signature], autograph=False)
 
 
-def _map_each(
-  files: tf.Tensor,
-  seeds: tf.Tensor,
-  shapes: tf.Tensor,
-  is_png: tf.Tensor,
-  pixels: Pixels,
-  jpeg_quality: int,
-) -> tf.Tensor:
-  """Returns files of several kinds or sizes, changed one by one."""
-
-  def one(record: tuple[tf.Tensor, ...]) -> tf.Tensor:
-    file, seed, shape, png = record
-    done = _map_uniform(file[tf.newaxis], seed[tf.newaxis], shape, png, pixels, jpeg_quality)
-    return done[0]
-
-  return tf.map_fn(
-    one,
-    (files, seeds, shapes, is_png),
-    fn_output_signature=tf.TensorSpec([], tf.string),
-    parallel_iterations=_PARALLEL,
-  )
+def _encode(images: tf.Tensor, is_png: tf.Tensor, jpeg_quality: int) -> tf.Tensor:
+  """Returns files of one kind: string [n] from uint8 [n, h, w, c]."""
+  return tf.cond(is_png, lambda: encode_pngs(images), lambda: encode_jpegs(images, jpeg_quality))
 
 
-def _decode(files: tf.Tensor) -> tf.Tensor:
+def decode_images(files: tf.Tensor) -> tf.Tensor:
   """Returns images of one size: [n, h, w, c].
 
-  Several in each step of a loop: a step costs 7 us, about what it takes to decode 28x28 pixels.
+  In a graph, several in each step of a loop: a step costs 7 us, as decoding 28x28 pixels does.
   """
+  together = 1 if tf.executing_eagerly() else _TOGETHER
   n = tf.shape(files)[0]
-  filled = tf.concat([files, tf.fill([-n % _TOGETHER], files[0])], 0)
-  images = tf.map_fn(
+  filled = tf.concat([files, tf.fill([-n % together], files[0])], 0)
+  images = _map(
     lambda some: tf.stack([tf.io.decode_png(file) for file in tf.unstack(some)]),  # JPEG too
-    tf.reshape(filled, [-1, _TOGETHER]),
-    fn_output_signature=tf.TensorSpec([_TOGETHER, None, None, None], tf.uint8),
-    parallel_iterations=_PARALLEL,
+    tf.reshape(filled, [-1, together]),
+    tf.TensorSpec([together, None, None, None], tf.uint8),
   )
   return tf.reshape(images, tf.concat([[-1], tf.shape(images)[2:]], 0))[:n]
 
 
 def _decode_one(file: tf.Tensor) -> tf.Tensor:
-  """Returns an image, a palette's colours as RGB: uint8 [h, w, c]."""
+  """Returns an image as a batch of one, a palette's colours as RGB: uint8 [1, h, w, c]."""
   head = _heads(file)
   is_png = tf.strings.substr(head, 0, len(_PNG)) == _PNG
   palette = is_png & (tf.strings.substr(head, 25, 1) == bytes([_PALETTE]))
-  return tf.cond(
+  image = tf.cond(
     palette,
     lambda: tf.io.decode_png(file, channels=3),
     lambda: tf.io.decode_png(file),
   )
+  return image[tf.newaxis]
 
 
-def _encode_jpegs(images: tf.Tensor, quality: int) -> tf.Tensor:
+def encode_jpegs(images: tf.Tensor, quality: int) -> tf.Tensor:
   """Returns JPEG files: string [n] from uint8 [n, h, w, c], 1 or 3 channels."""
-  return tf.map_fn(
+  return _map(
     lambda image: tf.io.encode_jpeg(image, quality=quality, optimize_size=False),
     images,
-    fn_output_signature=tf.TensorSpec([], tf.string),
-    parallel_iterations=_PARALLEL,
+    tf.TensorSpec([], tf.string),
   )
+
+
+def _map(call: Callable[..., tf.Tensor], elements: Any, spec: tf.TensorSpec) -> tf.Tensor:
+  """Returns the results for all elements: by a loop in C++ in a graph, otherwise in Python."""
+  if not tf.executing_eagerly():
+    return tf.map_fn(call, elements, fn_output_signature=spec, parallel_iterations=_PARALLEL)
+  if not isinstance(elements, tuple):
+    return tf.stack([call(element) for element in tf.unstack(elements)])
+  return tf.stack([call(each) for each in zip(*map(tf.unstack, elements), strict=True)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from tfx_balance.arguments import (
 from tfx_balance.augment.codec import map_encoded
 from tfx_balance.augment.contract import Features, VectorAugment
 from tfx_balance.augment.random import bits, uniform
+from tfx_balance.augment.resample import resample
 from tfx_balance.errors import ConfigError
 
 _ANGLES_LOG2 = 16
@@ -77,6 +78,7 @@ class ImageAugment(VectorAugment):
   jpeg_quality: int = 95
 
   repeatable = True
+  traced = False  # tracing takes a second, and most of the work is done on whole batches
 
   def __post_init__(self) -> None:
     checked: dict[str, Any] = {'feature': check_text('feature', self.feature, 'a name')}
@@ -125,7 +127,7 @@ class ImageAugment(VectorAugment):
         'encoded image a record; for raw values pass shape=(height, width, channels)'
       )
     flat = files if files.shape.rank == 1 else files[:, 0]
-    made = map_encoded(flat, seeds, self._whole_numbers, self.jpeg_quality)
+    made = map_encoded(flat, seeds, self._pixels, self.jpeg_quality)
     return tf.reshape(made, tf.shape(files))
 
   def _raw(self, values: tf.Tensor, seeds: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
@@ -145,6 +147,20 @@ class ImageAugment(VectorAugment):
     images = tf.reshape(values, [-1, *shape])
     change = self._fractions if values.dtype.is_floating else self._whole_numbers
     return tf.reshape(change(images, seeds), tf.shape(values))
+
+  def _pixels(self, images: tf.Tensor, which: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    """Returns images from decoded ones: uint8 [m, h, w, c]; `codec.Pixels` has the arguments."""
+    blends = self.crop or self.brightness or self.contrast
+    if self.rotation or self.value_range or not blends:
+      return self._whole_numbers(tf.gather(images, which), seeds)
+    mean = tf.gather(_exact_mean(images, 255.0), which)
+    arguments = [images, which, *_drawn(self)(seeds, tf.shape(images)[1:3], mean)]
+    out = tf.numpy_function(resample, arguments, tf.uint8, stateful=False)
+    out = tf.ensure_shape(out, [None, *images.shape[1:]])
+    if not self.cutout:
+      return out
+    blank = tf.constant(round(255 * self.fill_value), tf.uint8)
+    return _cut_out(out, seeds, self.cutout, blank)
 
   def _whole_numbers(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
     """Returns images of integers, rounded and within the range: dtype and shape as given."""
@@ -179,18 +195,40 @@ class ImageAugment(VectorAugment):
 
   def _color(self, given: tf.Tensor, images: tf.Tensor, seeds: tf.Tensor, span: float) -> tf.Tensor:
     """Returns images with brightness and contrast changed, by one product and one sum."""
-    mean = _exact_mean(given, span)
+    scale, offset = self._color_terms(_exact_mean(given, span), seeds, span)
+    width = tf.shape(images)[2]
+    scale, offset = (tf.tile(values, [1, width])[:, tf.newaxis] for values in (scale, offset))
+    return tf.reshape(_rows(images) * scale + offset, tf.shape(images))
+
+  def _color_terms(
+    self, mean: tf.Tensor, seeds: tf.Tensor, span: float
+  ) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns factor and summand of each channel, from its mean: float32 [n, c] each."""
     factor = uniform(seeds, 'image/contrast', 1 - self.contrast, 1 + self.contrast)
     most = self.brightness * span
     shift = uniform(seeds, 'image/brightness', -most, most)
     scale = tf.ones_like(mean) * factor[:, tf.newaxis]
     offset = mean * (1.0 - scale) + shift[:, tf.newaxis]
-    opaque = _is_color(tf.shape(images)[-1])
+    opaque = _is_color(tf.shape(mean)[-1])
     scale = tf.cast(tf.where(opaque, scale, tf.ones_like(scale)), tf.float32)
-    offset = tf.cast(tf.where(opaque, offset, tf.zeros_like(offset)), tf.float32)
-    width = tf.shape(images)[2]
-    scale, offset = (tf.tile(values, [1, width])[:, tf.newaxis] for values in (scale, offset))
-    return tf.reshape(_rows(images) * scale + offset, tf.shape(images))
+    return scale, tf.cast(tf.where(opaque, offset, tf.zeros_like(offset)), tf.float32)
+
+
+@functools.lru_cache(maxsize=8)
+def _drawn(augment: ImageAugment) -> Callable[..., tuple[tf.Tensor, ...]]:
+  """Returns a traced function from seeds, size and means of images to what `resample` needs.
+
+  These are some hundred operations on a few numbers, each of which takes longer if run alone.
+  """
+
+  def draw(seeds: tf.Tensor, size: tf.Tensor, mean: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    flips = (augment.flip_left_right, augment.flip_up_down)
+    windows = _matrices(seeds, tf.cast(size, tf.float64), 0.0, augment.crop, flips)
+    scale, offset = augment._color_terms(mean, seeds, 255.0)
+    return tf.gather(windows, [4, 5, 0, 2], axis=1), scale, offset
+
+  signature = [([None, 2], tf.int64), ([2], tf.int32), ([None, None], tf.float64)]
+  return tf.function(draw, [tf.TensorSpec(*each) for each in signature], autograph=False)
 
 
 def _exact_mean(images: tf.Tensor, width: float) -> tf.Tensor:
@@ -208,7 +246,7 @@ def _is_color(channels: tf.Tensor) -> tf.Tensor:
   return (tf.range(channels) < channels - 1) | (channels % 2 == 1)
 
 
-def _cut_out(images: tf.Tensor, seeds: tf.Tensor, share: float, blank: float) -> tf.Tensor:
+def _cut_out(images: tf.Tensor, seeds: tf.Tensor, share: float, blank: Any) -> tf.Tensor:
   """Returns images with a square of the blank value: [n, h, w, c]."""
   size = tf.shape(images)[1:3]
   side = tf.cast(tf.round(share * tf.cast(tf.reduce_min(size), tf.float64)), tf.int32)
@@ -321,7 +359,7 @@ def _matrices(
   x_scale = tf.where(coin(seeds, 'image/flip_left_right'), -zoom, zoom) if flips[0] else zoom
   y_scale = tf.where(coin(seeds, 'image/flip_up_down'), -zoom, zoom) if flips[1] else zoom
   middle = (size - 1.0) * 0.5
-  room = (1.0 - zoom)[:, tf.newaxis] * size * 0.5  # the window's middle moves so far either way
+  room = (1.0 - zoom)[:, tf.newaxis] * middle  # the window's middle moves so far either way
   offset = uniform(seeds, 'image/crop_offset', -1.0, 1.0, (2,)) * room if crop else room * 0.0
   a, b, d, e = cos * x_scale, -sin * y_scale, sin * x_scale, cos * y_scale
   x_shift = middle[1] - (a * middle[1] + b * middle[0]) + offset[:, 1]

@@ -119,8 +119,8 @@ class KerasAugment:
     fresh._built = self._built  # its layers are the same
     return fresh
 
-  def _pixels(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-    """Returns a decoded image passed through the layers: uint8 [1, h, w, c]."""
+  def _pixels(self, images: tf.Tensor, which: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    """Returns a decoded image, the only one, passed through the layers: uint8 [1, h, w, c]."""
     shape = [1, *(self._shape or (None, None, None))]
     out = self._apply(tf.ensure_shape(tf.cast(images, tf.float32), shape), seeds[0])
     return tf.cast(tf.clip_by_value(tf.round(tf.cast(out, tf.float32)), 0, 255), tf.uint8)
