@@ -4,7 +4,7 @@ Plain copies oversample 5 classes of 60, 25, 10, 4 and 1 percent to the largest.
 per-record Beam pipeline that implements the documented algorithm of tfx-addons' Sampler; the lean
 peer passes bytes instead of parsed examples between its steps. Augmented images are 10 copies of
 each record with random flips, crops, brightness and contrast; the peer is a tf.data pipeline that
-maps the same operations over single records. Their floor is what one thread takes for the codecs
+maps the same operations over single records. Their floor is the core-seconds of the codecs
 and the operations alone: decoding every original once, changing all copies and encoding them. Image
 bytes: size of an encoded copy on average, as it depends on how much effort goes into compression.
 The last case of images is a pipeline for few of them, beside that of a component that does nothing.
@@ -167,14 +167,12 @@ def ours(
 def image_floor(data: dict[str, Any], n_copies: int) -> Work:
   """Returns the work of decoding images, changing copies and encoding them, without all the rest.
 
-  The result is core-seconds of one thread for all images, taken from some of them.
+  The result is core-seconds for all images, taken from some of them.
   """
   import tensorflow as tf
   from tfx_balance.augment.codec import decode_images, encode_jpegs, encode_pngs
   from tfx_balance.augment.resample import resample
 
-  tf.config.threading.set_intra_op_parallelism_threads(1)
-  tf.config.threading.set_inter_op_parallelism_threads(1)
   files = DataFiles.from_json(data)
   spec = {'image': tf.io.FixedLenFeature([], tf.string)}
   records = tf.data.TFRecordDataset(files.paths(), 'GZIP').take(_OF_FLOOR).batch(_OF_FLOOR)
