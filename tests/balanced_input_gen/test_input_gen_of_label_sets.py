@@ -119,6 +119,31 @@ def test_behind_the_splitter_in_a_pipeline(tmp_path):
   np.testing.assert_allclose(counts / counts.sum(), 0.2, rtol=0.05)
 
 
+def test_the_report_counts_labels_and_records(tmp_path):
+  source = input_artifact(tmp_path / 'in', {'all': in_shards(records(), 2)})
+  split = execute(
+    StratifiedSplitter,
+    [source],
+    tmp_path / 'split',
+    stratify_by='tags',
+    multilabel=True,
+    splits={'train': 4, 'eval': 1},
+  )
+  split.split_names = '["train", "eval"]'
+  found = execute(BalancedInputGen, [split], tmp_path / 'out', **TAGS)
+  view = read_run([split.uri, found.uri])
+  raw, parted, fed = view.stages
+  assert [sum(each.records for each in stage.splits) for stage in (raw, parted, fed)] == [
+    900,
+    900,
+    720,
+  ]
+  assert [str(value) for value in view.classes] == [f't{i}' for i in range(5)]
+  assert fed.total == parted.splits[0].counts
+  assert fed.splits[0].unlabelled == parted.splits[0].unlabelled == 144
+  assert view.notes == ()
+
+
 FLAGS = [f'f{label}' for label in range(5)]
 OF_FLAGS = {'label': FLAGS, 'multilabel': True}
 FLAG_SPEC = {name: tf.io.FixedLenFeature([], tf.int64) for name in ('id', *FLAGS)}

@@ -32,16 +32,21 @@ class SplitCounts:
     counts: Number of records by class; a class that is not there has none.
     before: Counts before the stage changed the split; None where it is new.
     unlabelled: Number of records without a class that the split has besides.
+    n_records: Number of records where one has any number of classes, its labels; None where it has
+      one.
   """
 
   name: str
   counts: Mapping[ClassValue, int]
   before: Mapping[ClassValue, int] | None = None
   unlabelled: int = 0
+  n_records: int | None = None
 
   @property
   def records(self) -> int:
     """Records of the split, those without a class included."""
+    if self.n_records is not None:
+      return self.n_records
     return sum(self.counts.values()) + self.unlabelled
 
   def column(self, classes: Sequence[ClassValue]) -> list[int]:
@@ -306,7 +311,9 @@ def before(stages: Iterable[Stage]) -> list[Stage]:
       if stage.kind != kind:
         continue
       if kind == 'split':
-        return [Stage(RAW_TITLE, 'raw', (SplitCounts(WHOLE, stage.total),))]
+        found = [split.n_records for split in stage.splits if split.n_records is not None]
+        n = sum(found) if found else None
+        return [Stage(RAW_TITLE, 'raw', (SplitCounts(WHOLE, stage.total, n_records=n),))]
       splits = [SplitCounts(s.name, s.before) for s in stage.splits if s.before is not None]
       training = tuple(split.name for split in splits if split.name in stage.training)
       return [Stage(BEFORE_TITLE, 'raw', tuple(splits), training)] if splits else []

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from tfx_balance.arguments import check_label, check_path, shown
 from tfx_balance.documents.balanced_input import PLAN_NAME, InputPlan
 from tfx_balance.documents.class_checks import CHECKS_NAME, ClassChecks
@@ -18,6 +20,7 @@ from tfx_balance.documents.recall import RECALL_NAME, ClassRecall, ModelRecall, 
 from tfx_balance.documents.training_log import TRAINING_NAME, TrainingLog
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue, stratum_name
+from tfx_balance.plan.distinct_sets import LabelSets
 from tfx_balance.plan.number_bins import bin_names
 from tfx_balance.report.measures import clean
 from tfx_balance.report.run_view import (
@@ -242,7 +245,13 @@ def _distribution(found: ClassDistribution, source: str, title: str | None) -> F
     title or {'split': 'Split', 'balanced': 'Balanced', 'fed': 'Fed to the Trainer'}[kind],
     kind,
     tuple(
-      SplitCounts(name, column, before.get(name), _without_class(found, name, column))
+      SplitCounts(
+        name,
+        column,
+        before.get(name),
+        _without_class(found, name, column),
+        found.splits[name].records if found.labels else None,
+      )
       for name, column in counts.items()
     ),
     training,
@@ -285,11 +294,10 @@ def _without_class(found: ClassDistribution, split: str, counts: Mapping[ClassVa
 
 def _plan(plan: InputPlan, source: str, title: str | None) -> Findings:
   """Returns what a Trainer is fed, and what it was made of."""
-  fed = dict(zip(plan.classes, plan.records, strict=True))
   stage = Stage(
     title=title or 'Fed to the Trainer',
     kind='fed',
-    splits=(SplitCounts(plan.split, fed),),
+    splits=(_plan_counts(plan, plan.split, plan.records),),
     training=(plan.split,),
     parameters={
       'component': 'BalancedInputGen',
@@ -297,20 +305,30 @@ def _plan(plan: InputPlan, source: str, title: str | None) -> Findings:
       'seed': plan.seed,
       'files': len(plan.files),
       'merged splits': list(plan.natural),
+      **({'label sets': len(plan.classes)} if plan.classes[0].kind == 'set' else {}),
     },
     uri=source,
   )
   natural = Stage(
     title='Input of BalancedInputGen',
     kind='raw',
-    splits=tuple(
-      SplitCounts(name, dict(zip(plan.classes, counts, strict=True)))
-      for name, counts in plan.natural.items()
-    ),
+    splits=tuple(_plan_counts(plan, name, counts) for name, counts in plan.natural.items()),
     training=tuple(plan.natural),
     uri=source,
   )
   return Findings(plan.label, (stage,), inputs=(natural,))
+
+
+def _plan_counts(plan: InputPlan, split: str, records: Sequence[int]) -> SplitCounts:
+  """Returns the counts of a plan's classes; where these are sets of labels, those of the labels."""
+  if plan.classes[0].kind != 'set':
+    return SplitCounts(split, dict(zip(plan.classes, records, strict=True)))
+  sets = LabelSets.of(plan.classes)
+  sums = sets.sums(np.array(records)[:, None])[:, 0].tolist()
+  empty = sum(n for value, n in zip(plan.classes, records, strict=True) if not value.value)
+  return SplitCounts(
+    split, dict(zip(sets.labels, sums, strict=True)), unlabelled=empty, n_records=sum(records)
+  )
 
 
 def _checks(found: ClassChecks, source: str, title: str) -> Findings:
