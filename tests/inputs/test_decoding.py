@@ -187,8 +187,9 @@ def test_the_first_record_that_cannot_be_decoded_is_named_at_once(tmp_path):
     (lambda features: {}, 'decode_fn= returns {}, which must be a dict'),
     (dict, "'image' of string, and only numbers are kept"),
     (lambda features: {'x': tf.random.uniform([9])}, "two values of 'x' for one record"),
+    (int, "decode_fn=<class 'int'> raises TypeError .* features .'image'"),
   ],
-  ids=['number', 'tensor', 'nothing', 'string', 'random'],
+  ids=['number', 'tensor', 'nothing', 'string', 'random', 'raises'],
 )
 def test_functions_that_do_not_decode_are_refused(artifact, decode_fn, message):
   with pytest.raises(ConfigError, match=message):

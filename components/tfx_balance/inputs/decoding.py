@@ -235,6 +235,11 @@ def _try_out(
       raise DataError(
         f'{where} cannot be decoded: decode_fn= fails ({error.message}); leave the record out'
       ) from error
+    except Exception as error:
+      raise ConfigError(
+        f'decode_fn={shown(decode_fn)} raises {type(error).__name__} ({error}) for the features '
+        f'{sorted(record)} of a record; pass a function of their dict, as {_EXAMPLE}'
+      ) from error
     if not isinstance(found, dict) or not found:
       raise ConfigError(f'decode_fn= returns {shown(found)}, which must be a dict; as {_EXAMPLE}')
     found = {name: tf.convert_to_tensor(value) for name, value in found.items()}
