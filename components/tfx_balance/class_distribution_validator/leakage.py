@@ -49,7 +49,7 @@ _SEEDS: dict[ValueKind, int] = {'int': 1, 'float': 2, 'bytes': 3}
 _LIST_OF_BYTES = 4
 
 
-class RecordKeys:
+class WholeRecords:
   """Hashes whole records: their bytes, or a form that is the same for equal values.
 
   Attributes:
@@ -72,7 +72,7 @@ class RecordKeys:
     return _as_numbers(map(xxhash.xxh3_128_digest, records)), np.ones(len(records), np.bool_)
 
 
-class FeatureKeys(RecordKeys):
+class FeatureKeys(WholeRecords):
   """Hashes the values that records have of one feature; one value or several, in their order."""
 
   def __init__(self, feature: str, payload: Payload, path: str) -> None:
@@ -80,7 +80,7 @@ class FeatureKeys(RecordKeys):
     self._column = ClassColumn(feature, payload, path)
 
   def digests(self, records: list[bytes]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
-    """Returns the hash of each key, and which records have one; see `RecordKeys.digests`."""
+    """Returns the hash of each key, and which records have one; see `WholeRecords.digests`."""
     if not self.feature_names:
       kinds = feature_kinds(records[:_SNIFFED_RECORDS], self._payload, self._path)
       self.feature_names = sorted(kinds)
@@ -111,10 +111,10 @@ class KeyKind:
   payload: Payload
   by_values: bool = False
 
-  def of_file(self, path: str) -> RecordKeys:
+  def of_file(self, path: str) -> WholeRecords:
     """Returns what hashes the keys of a file's records."""
     if self.feature is None:
-      return RecordKeys(self.payload, path, self.by_values)
+      return WholeRecords(self.payload, path, self.by_values)
     return FeatureKeys(self.feature, self.payload, path)
 
 
