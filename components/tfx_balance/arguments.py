@@ -12,8 +12,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from tfx_balance.errors import ConfigError
 
 LARGEST = (1 << 63) - 1
@@ -22,9 +20,7 @@ _LONGEST_PATH = 4096  # of Linux
 
 
 def shown(value: Any) -> str:
-  """Returns a value as a message shows it, cut short; a number of NumPy as one of Python."""
-  if isinstance(value, (np.number, np.bool_)):
-    value = value.item()
+  """Returns a value as a message shows it, cut short."""
   try:
     text = repr(value)
   except ValueError:  # Python writes no int of 5,000 digits

@@ -174,8 +174,8 @@ def _check_rows(labels: Any) -> None:
     if not issubclass(kind, (Collection, np.ndarray)) or issubclass(kind, (str, bytes)):
       at = next(i for i, row in enumerate(labels) if isinstance(row, kind))
       raise DataError(
-        f'item {at} has the labels {shown(labels[at])}; with multilabel=True give each item a list '
-        f'of labels, or rows of 0 and 1'
+        f'item {at} has the labels {shown(_plain(labels[at]))}; with multilabel=True give each '
+        f'item a list of labels, or rows of 0 and 1'
       )
 
 
@@ -204,7 +204,7 @@ def as_array(labels: Any) -> npt.NDArray[Any]:
 
 def _class_of(value: Any) -> ClassValue:
   """Returns the class of a NumPy scalar."""
-  plain = value.item() if isinstance(value, np.generic) else value
+  plain = _plain(value)
   if isinstance(plain, str):
     return ClassValue('bytes', _encoded(plain))
   if isinstance(plain, bytes):
@@ -216,6 +216,11 @@ def _class_of(value: Any) -> ClassValue:
   raise DataError(
     f'label {shown(plain)} must be an integer, an integral float, text or bytes; bin it'
   )
+
+
+def _plain(value: Any) -> Any:
+  """Returns a NumPy scalar as a value of Python, which messages show alike for all its versions."""
+  return value.item() if isinstance(value, np.generic) else value
 
 
 def _encoded(text: str) -> bytes:
