@@ -43,6 +43,7 @@ _OURS = 'benchmarks.augment:ours'
 _N_COPIES = 10  # copies of each image
 _FEW = 200  # images, with a copy of each
 _OF_FLOOR = 300  # originals that the floor of images is measured on
+_TOGETHER = 10  # originals whose copies it makes at a time
 _POOLS = (500, 2_000, 10_000)
 _NUMBERS = 8
 _ASKED = 500  # records whose neighbors are searched
@@ -185,12 +186,17 @@ def image_floor(data: dict[str, Any], n_copies: int) -> Work:
   rng = np.random.default_rng(0)
   windows = np.tile([0.95, 1.0, -0.95, files.spec.image_shape[0] - 2.0], (n, 1))
   factors = rng.uniform(0.8, 1.2, (n, channels)).astype(np.float32)
-  which, step = np.repeat(np.arange(len(originals)), n_copies), n_copies * 10
+  which, together = np.repeat(np.arange(_TOGETHER), n_copies), _TOGETHER * n_copies
 
   def changed(images: Any) -> list[Any]:
+    parts = [images[i : i + _TOGETHER] for i in range(0, len(originals), _TOGETHER)]
     return [
-      resample(images, *(given[i : i + step] for given in (which, windows, factors, factors)))
-      for i in range(0, n, step)
+      resample(
+        part,
+        which[: len(part) * n_copies],
+        *(given[i * together :][: len(part) * n_copies] for given in (windows, factors, factors)),
+      )
+      for i, part in enumerate(parts)
     ]
 
   def run() -> dict[str, float]:
