@@ -1,4 +1,4 @@
-"""How Hypothesis looks for counterexamples, in all the tests, and which tests run first."""
+"""How Hypothesis looks for counterexamples, which tests run first, how differing files are told."""
 
 import os
 import sys
@@ -35,6 +35,27 @@ def _weight(item):
   return int(
     name.endswith('_in_pipelines') or name in ('test_cases', 'test_programs', 'test_tasks')
   )
+
+
+def pytest_assertrepr_compare(op, left, right):
+  """Tells which of two sets of files differ: a difference by lines of large files takes hours."""
+  if op == '==' and all(map(_holds_files, (left, right))):
+    return ['the files differ', *map(str, _differences(left, right))]
+  return None
+
+
+def _holds_files(value):
+  return isinstance(value, dict) and any(isinstance(each, bytes) for each in value.values())
+
+
+def _differences(left, right):
+  for name in sorted({*left, *right}):
+    one, two = left.get(name), right.get(name)
+    if one is None or two is None:
+      yield f'{name}: only {"right" if one is None else "left"}'
+    elif one != two:
+      first = next((i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), None)
+      yield f'{name}: {len(one)} bytes, {len(two)} bytes; they differ from byte {first} on'
 
 
 def pytest_collection_finish():

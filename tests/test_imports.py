@@ -47,7 +47,8 @@ AUGMENT, STATISTICS = 'tfx_balance.augment', 'tfx_balance.label_statistics'
 TFRECORD, BEAM = 'tfx_balance.tfrecord', 'tfx_balance.beam'
 SCAN, SHUFFLE, WRITER = 'tfx_balance.scan', 'tfx_balance.shuffle', 'tfx_balance.writer'
 INPUTS, REPORT, KUBEFLOW = 'tfx_balance.inputs', 'tfx_balance.report', 'tfx_balance.kubeflow'
-BASE = (ERRORS, ARGUMENTS, LAZY)
+DEFLATE = 'tfx_balance.deflate'
+BASE = (ERRORS, ARGUMENTS, LAZY, DEFLATE)
 # What a Trainer reads records with: no Beam, no TensorFlow.
 READING = tuple(f'{TFRECORD}.{name}' for name in ('frames', 'reading'))
 # Where files are: imported by all, and imports Beam when a path asks for it.
@@ -56,6 +57,7 @@ PIPELINE_ONLY = frozenset({'tfx', 'apache_beam'})  # which no trainer should hav
 RULES = {
   ERRORS: Rule((), only=frozenset()),
   LAZY: Rule((), only=frozenset()),
+  DEFLATE: Rule((), only=frozenset({'isal'})),
   ARGUMENTS: Rule((ERRORS,), only=frozenset()),
   PLAN: Rule((*BASE, PLAN), only=frozenset({'numpy'})),
   DOCUMENTS: Rule((*BASE, PLAN, DOCUMENTS), only=frozenset()),

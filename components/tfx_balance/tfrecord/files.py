@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from isal import igzip_threaded, isal_zlib
+from isal import igzip_threaded
 
+from tfx_balance.deflate import Compressor
 from tfx_balance.errors import DataError
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
 from tfx_balance.tfrecord.reading import (
@@ -106,7 +106,7 @@ class GzipWriter:
 
   def __init__(self, raw: BinaryIO) -> None:
     self._raw = raw
-    self._compressor = isal_zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+    self._compressor = Compressor(_GZIP_LEVEL, _GZIP_WINDOW)
     self._thread = ThreadPoolExecutor(1, 'tfx-balance-gzip')
     self._running: Future[None] | None = None
 
