@@ -288,3 +288,47 @@ def test_an_embargo_that_is_no_number_is_refused():
   days = np.arange(4).astype('M8[D]')
   with pytest.raises(ConfigError, match=r'embargo=.* must be a finite number'):
     stratified_indices([0, 0, 1, 1], order=days, embargo=np.timedelta64(1, 'D'))
+
+
+IDS, TIMES, GROUPS = [1, 2, 3, 4], [4, 3, 2, 1], ['a', 'a', 'b', 'b']
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'fault'),
+  [
+    ({'within': 'strata'}, r"^within='strata' .*; say with order= what"),
+    ({'embargo': 3}, r'^embargo=3 .*; say with order= what'),
+    ({'embargo_records': 3}, r'^embargo_records=3 .*; say with order= what'),
+    ({'order': TIMES, 'mode': 'stable', 'key': IDS}, r'^mode= and order= .* order= by its time'),
+    ({'order': TIMES, 'split_by': ['train'] * 4}, r'^order= and split_by= do not combine'),
+    ({'order': TIMES, 'extend': {'train': [1]}}, r'^extend= and order= do not combine'),
+    ({'groups': GROUPS, 'mode': 'stable'}, r'^groups= and mode= .* leave groups= out'),
+    ({'groups': GROUPS, 'extend': {'train': [1]}}, r'^extend= and groups= do not combine'),
+    (
+      {'groups': GROUPS, 'order': TIMES, 'within': 'strata'},
+      r'^groups= and within= .* leave within= out, or groups=$',
+    ),
+    (
+      {'groups': GROUPS, 'order': TIMES, 'embargo_records': 1},
+      r'^embargo_records= and groups= do not combine',
+    ),
+    ({'bins': {'price': 3}}, r"^bins=\{'price': 3\} must be a number of bins or their edges; give"),
+    ({'split_by': [['train']] * 3 + [[]]}, r'^split_by are no array'),
+    ({'split_by': [['train', 'test']] * 4}, r'^split_by of shape \(4, 2\).*split_by.argmax'),
+    ({'split_by': ['train', 1, 'test', 'test']}, r'^split_by: value 1 is no text'),
+    ({'split_by': [0.5] * 4}, r'^split_by: value 0.5 must be an integer'),
+    ({'split_by': ['a', None, 'b', 'b']}, r'^split_by: value None must be an integer'),
+    ({'key': ['a', 1, 'b', 'c']}, r'^key: value 1 is no text'),
+    ({'groups': [[1], [1, 2], [3], [4]]}, r'^groups are no array'),
+    ({'groups': ['a', 1, 'b', 'c']}, r'^groups: value 1 is no text'),
+    (
+      {'extend': {'train': [1], 'eval': ['a', 2], 'test': [3]}, 'key': IDS},
+      r"^extend\['eval'\]: value 2 is no text",
+    ),
+  ],
+)
+def test_a_message_names_the_arguments_that_arrays_have(arguments, fault):
+  with pytest.raises((ConfigError, DataError), match=fault) as caught:
+    stratified_indices([0, 0, 1, 1], **arguments)
+  assert 'order_by=' not in str(caught.value)
+  assert 'group_by=' not in str(caught.value)

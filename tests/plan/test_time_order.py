@@ -113,7 +113,7 @@ def test_times_that_are_refused(order, match):
 
 def test_an_order_does_not_combine_with_predefined_splits_or_stable_ones():
   labels = ['a', 'b']
-  with pytest.raises(ConfigError, match=r'order_by= and split_by= do not combine'):
+  with pytest.raises(ConfigError, match=r'order= and split_by= do not combine'):
     stratified_indices(labels, split_by=['train', 'test'], order=[1, 2])
-  with pytest.raises(ConfigError, match=r'mode= and order_by= do not combine'):
+  with pytest.raises(ConfigError, match=r'mode= and order= do not combine'):
     stratified_indices(labels, mode='stable', key=[1, 2], order=[1, 2])

@@ -105,13 +105,16 @@ def stratified_indices(
   seed = check_seed(seed)
   if bins is not None and not multilabel:
     labels = binned_labels(labels, bins)
-  features = [labels] if split_by is None else [labels, split_by]
+  features = {'labels': labels} if split_by is None else {'labels': labels, 'split_by': split_by}
   strata, records, rows = _count_strata(features, check_flag('multilabel', multilabel))
   told = None if split_by is None else 'split_by'
   shares, predefined = parse_shares(splits, counts, rest, told, split_values, folds)
   stable = parse_mode(mode) == 'stable'
-  in_time = TimeOrder.parse(None if order is None else 'order', within, embargo, embargo_records)
+  in_time = TimeOrder.parse(
+    None if order is None else 'order', within, embargo, embargo_records, 'order'
+  )
   check_modes(
+    {'order_by': 'order', 'group_by': 'groups'},
     counts=shares.counts,
     mode=stable,
     split_by=predefined,
@@ -164,12 +167,13 @@ def stratified_indices(
 
 
 def _count_strata(
-  features: Sequence[Any], multilabel: bool = False
+  features: Mapping[str, Any], multilabel: bool = False
 ) -> tuple[list[Stratum], Ints, Ints]:
   """Returns strata in canonical order, the records of each, and the rows stratum by stratum."""
-  first, *others = features
-  counted = [_count_sets(first) if multilabel else _count_classes(first)]
-  counted += [_count_classes(values) for values in others]
+  counted = [
+    _count_sets(values) if multilabel and name == 'labels' else _count_classes(values, name)
+    for name, values in features.items()
+  ]
   lengths = sorted({len(codes) for _, codes in counted})
   if len(lengths) > 1:
     raise DataError(f'labels and split_by are of lengths {lengths}; give one value an item in both')
@@ -183,9 +187,9 @@ def _count_strata(
   return list(zip(*columns, strict=True)), records.astype(np.int64), rows
 
 
-def _count_classes(labels: Any) -> tuple[Sequence[ClassValue], Ints]:
+def _count_classes(labels: Any, argument: str) -> tuple[Sequence[ClassValue], Ints]:
   """Returns the classes of labels, and the number of that of each item: int64 [n]."""
-  counts, rows = count_labels(labels)
+  counts, rows = count_labels(labels, argument)
   codes = np.empty(len(rows), np.int64)
   codes[rows] = np.repeat(np.arange(len(counts.classes)), counts.records)
   return counts.classes, codes
@@ -206,7 +210,7 @@ def _held_splits(extend: Mapping[str, npt.ArrayLike], hashes: UInts, splits: Seq
     )
   held = np.full(len(hashes), -1, np.int64)
   for i, name in enumerate(splits):
-    values = as_array(extend[name])
+    values = as_array(extend[name], f'extend[{name!r}]')
     keys = np.unique(_hashes(f'extend[{name!r}]', values, len(values)))
     mine = np.isin(hashes, keys)
     absent = len(keys) - len(np.unique(hashes[mine]))
@@ -261,7 +265,7 @@ def _split_groups_in_time(frame: SplitPlan, numbers: UInts, times: Any, order: T
 
 def _hashes(argument: str, key: npt.ArrayLike, n: int) -> UInts:
   """Returns a hash of each of n values of an argument: uint64 [n]."""
-  values = as_array(key)
+  values = as_array(key, argument)
   if values.shape != (n,):
     raise DataError(
       f'{argument} is of shape {values.shape}, and must be [{n}], as labels; give one an item'

@@ -18,11 +18,12 @@ from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sampling import TrainingCounts
 
 
-def count_labels(labels: Any) -> tuple[TrainingCounts, Ints]:
+def count_labels(labels: Any, argument: str = 'labels') -> tuple[TrainingCounts, Ints]:
   """Returns the classes of labels and, class by class, the rows that have them.
 
   Args:
     labels: [n] or [n, 1]: integers, booleans, text, bytes, or floats that are integral.
+    argument: Name of the argument, for messages.
 
   Returns:
     counts: Counts of the classes, in canonical order.
@@ -31,22 +32,25 @@ def count_labels(labels: Any) -> tuple[TrainingCounts, Ints]:
   Raises:
     DataError: if there are no labels, or their values are no classes.
   """
-  values = as_array(labels)
+  values = as_array(labels, argument)
   if values.ndim == 2 and values.shape[1] == 1:
     values = values[:, 0]
   if values.ndim != 1 or not len(values):
+    several = ', or pass multilabel=True where an item has several labels'
     raise DataError(
-      f'labels of shape {values.shape} must be of shape [n], one class an item and one item or '
-      f'more; turn one-hot rows into classes with labels.argmax(axis=1), '
-      f'or pass multilabel=True where an item has several labels'
+      f'{argument} of shape {values.shape} must be of shape [n], one class an item and one item or '
+      f'more; turn one-hot rows into classes with {argument}.argmax(axis=1)'
+      f'{several if argument == "labels" else ""}'
     )
   try:
     distinct, codes = np.unique(values, return_inverse=True)
   except TypeError as error:
     for value in values:
-      _class_of(value)  # tells which one is no class
-    raise DataError(f'labels are of types that do not compare ({error}); give them one') from error
-  classes = [_class_of(value) for value in distinct]
+      _class_of(value, argument)  # tells which one is no class
+    raise DataError(
+      f'{argument} are of types that do not compare ({error}); give them one'
+    ) from error
+  classes = [_class_of(value, argument) for value in distinct]
   order = sorted(range(len(classes)), key=lambda i: classes[i].sort_key())
   codes = np.argsort(order)[codes]  # a text may come before another whose bytes come after
   counts = TrainingCounts(tuple(classes[i] for i in order), tuple(np.bincount(codes).tolist()))
@@ -179,8 +183,12 @@ def _check_rows(labels: Any) -> None:
       )
 
 
-def as_array(labels: Any) -> npt.NDArray[Any]:
+def as_array(labels: Any, argument: str = 'labels') -> npt.NDArray[Any]:
   """Returns labels as an array, text among objects as bytes.
+
+  Args:
+    labels: Labels, or values of another argument.
+    argument: Name of the argument, for messages.
 
   Raises:
     DataError: if rows differ in length, or text and numbers are mixed, which NumPy makes all text.
@@ -188,13 +196,14 @@ def as_array(labels: Any) -> npt.NDArray[Any]:
   try:
     values = np.asarray(labels)
   except (TypeError, ValueError) as error:
-    raise DataError(
-      f'labels are no array ({error}); give one an item, or multilabel=True for several'
-    ) from error
+    several = ', or multilabel=True for several' if argument == 'labels' else ''
+    raise DataError(f'{argument} are no array ({error}); give one an item{several}') from error
   if values.dtype.kind in 'US' and values.ndim == 1 and not isinstance(labels, np.ndarray):
     for label in labels:
       if not isinstance(label, (str, bytes)):
-        raise DataError(f'label {shown(label)} is no text, and others are; give labels of one type')
+        raise DataError(
+          f'{_named(label, argument)} is no text, and others are; give {argument} of one type'
+        )
   if values.dtype.kind == 'O' and values.ndim == 1 and len(values):
     plain = [_encoded(value) if isinstance(value, str) else value for value in values]
     if all(isinstance(value, bytes) for value in plain):
@@ -202,7 +211,7 @@ def as_array(labels: Any) -> npt.NDArray[Any]:
   return values
 
 
-def _class_of(value: Any) -> ClassValue:
+def _class_of(value: Any, argument: str) -> ClassValue:
   """Returns the class of a NumPy scalar."""
   plain = _plain(value)
   if isinstance(plain, str):
@@ -214,8 +223,13 @@ def _class_of(value: Any) -> ClassValue:
   if isinstance(plain, float) and plain.is_integer():
     return ClassValue('float', plain)
   raise DataError(
-    f'label {shown(plain)} must be an integer, an integral float, text or bytes; bin it'
+    f'{_named(plain, argument)} must be an integer, an integral float, text or bytes; bin it'
   )
+
+
+def _named(value: Any, argument: str) -> str:
+  """Returns a value of an argument as a message names it."""
+  return f'label {shown(value)}' if argument == 'labels' else f'{argument}: value {shown(value)}'
 
 
 def _plain(value: Any) -> Any:

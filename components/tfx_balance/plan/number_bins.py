@@ -173,6 +173,10 @@ def binned_labels(labels: npt.ArrayLike, bins: int | Sequence[float]) -> npt.NDA
     ConfigError: if `bins` breaks a rule.
     DataError: if the labels are not numbers, or NaN.
   """
+  if isinstance(bins, Mapping):
+    raise ConfigError(
+      f'bins={shown(dict(bins))} must be a number of bins or their edges; give one such as 10'
+    )
   values, plan = np.asarray(labels), NumberBins.parse(bins, ['labels'])
   assert plan is not None
   if (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from tfx_balance.errors import ConfigError
@@ -35,8 +37,8 @@ _APART: dict[frozenset[str], str] = {
     'weights as splits=, or leave mode= out'
   ),
   frozenset({'bins', 'extend'}): (
-    'the edges of bins may differ from those of the earlier output; bin the feature before this '
-    'component, or leave one of them out'
+    'the edges of bins may differ from those of the earlier output; bin the numbers before, or '
+    'leave one of them out'
   ),
   frozenset({'bins', 'multilabel'}): (
     'bins are of one number a record, and labels are several; leave one of them out'
@@ -56,18 +58,19 @@ _APART: dict[frozenset[str], str] = {
     'groups are left out whole, so that no number of records is met; give embargo= in units of time'
   ),
   frozenset({'group_by', 'mode'}): (
-    "mode='stable' keeps records of one key together by itself; name the features of the group in "
+    "mode='stable' keeps records of one key together by itself; give the groups as "
     'key=, and leave group_by= out'
   ),
 }
 
 
-def check_modes(**asked: Any) -> None:
+def check_modes(own_names: Mapping[str, str] = MappingProxyType({}), /, **asked: Any) -> None:
   """Checks that modes combine.
 
   >>> check_modes(mode=True, folds=5, order_by=None)
 
   Args:
+    own_names: What the caller's arguments are called, for messages, where they have other names.
     asked: What asks for a mode, by the name of its argument; what is false or None does not.
 
   Raises:
@@ -77,4 +80,7 @@ def check_modes(**asked: Any) -> None:
   for pair in itertools.combinations(given, 2):
     reason = _APART.get(frozenset(pair))
     if reason:
-      raise ConfigError(f'{pair[0]}= and {pair[1]}= do not combine: {reason}')
+      message = f'{pair[0]}= and {pair[1]}= do not combine: {reason}'
+      for name, own in own_names.items():
+        message = message.replace(f'{name}=', f'{own}=')
+      raise ConfigError(message)

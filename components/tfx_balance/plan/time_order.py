@@ -48,9 +48,21 @@ class TimeOrder:
 
   @classmethod
   def parse(
-    cls, order_by: Any, within: Any = 'all', embargo: Any = 0, embargo_records: Any = 0
+    cls,
+    order_by: Any,
+    within: Any = 'all',
+    embargo: Any = 0,
+    embargo_records: Any = 0,
+    argument: str = 'order_by',
   ) -> TimeOrder | None:
     """Returns the checked arguments; None where no feature orders the splits.
+
+    Args:
+      order_by: Name of the feature, or None.
+      within: As the attribute.
+      embargo: As the attribute.
+      embargo_records: As the attribute.
+      argument: Name of the argument that gives the times, for messages.
 
     Raises:
       ConfigError: if one breaks a rule, or is given without order_by=.
@@ -69,8 +81,8 @@ class TimeOrder:
     for name, value in given.items():
       if value:
         raise ConfigError(
-          f'{name}={value!r} is of splits in the order of time; name the feature that holds the '
-          f'time with order_by=, or leave {name}= out'
+          f'{name}={value!r} is of splits in the order of time; say with {argument}= what that '
+          f'is, or leave {name}= out'
         )
     return None
 
