@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -87,7 +88,8 @@ def stratified_indices(
       its ideal share then, and labels are as near to theirs as exchanges bring them.
     groups: Group of each item, [n] as `labels`, such as patients: all items of a group are in one
       split, and classes and splits as near to their shares as groups allow; with `order`, groups
-      are in the order of their latest items. It leaves nothing for `key` to choose.
+      are in the order of their latest items. A split that stays empty is
+      warned of. Groups leave nothing for `key` to choose.
     extend: Keys of the items of each split of an earlier one, which stay there; the others bring
       classes and splits back to their shares, as in `StratifiedSplitter`. `labels` and `key`, which
       it needs, are of all items so far.
@@ -141,6 +143,7 @@ def stratified_indices(
       split = _split_groups_in_time(frame, numbers, order, in_time)
     else:
       split = _split_groups(frame, numbers, of_row, seed)
+    _warn_of_empty(split, frame)
     return {name: np.flatnonzero(split == i) for i, name in enumerate(frame.splits)}
   plan = plan_splits(strata, records, shares, seed, predefined, stable)
   hashes = np.arange(len(rows), dtype=np.uint64) if key is None else _hashes('key', key, len(rows))
@@ -248,6 +251,18 @@ def _split_groups(frame: SplitPlan, numbers: UInts, rows: Ints, seed: int) -> In
   dealt = part.sums(dealt_splits(part, frame, table, seed), frame.quotas.shape)
   _, plan = plan_groups(frame, table, dealt, seed)
   return plan.assign(part, 0)[np.searchsorted(part.groups, numbers)]
+
+
+def _warn_of_empty(split: Ints, frame: SplitPlan) -> None:
+  """Warns of a split that has a share and no group, given the split of each item: int64 [n]."""
+  counts = np.bincount(split[split >= 0], minlength=len(frame.splits))
+  for name, share, n in zip(frame.splits, frame.shares, counts.tolist(), strict=True):
+    if share and not n:
+      warnings.warn(
+        f'split {name!r} is empty: no whole group of groups= there brings the counts nearer to '
+        f'their shares; give it a larger share, or smaller groups',
+        stacklevel=3,
+      )
 
 
 def _split_groups_in_time(frame: SplitPlan, numbers: UInts, times: Any, order: TimeOrder) -> Ints:

@@ -7,6 +7,7 @@ dealt in proportion. Then one group or two of a split change places with none, o
 another while that brings the sum of squared deviations down (Kernighan and Lin 1970 exchange nodes
 of a graph in the same way). Among plans of one sum, exchanges find one whose ratios of records with
 and without a class, which Sechidis et al. (2011) measure, are nearer to those of all records.
+A split without a group gets one where that leaves the sum as it is.
 
 Scores are sums of products of whole numbers and of multiples of 1 / UNIT, exact in float64 below
 2**53, so that they do not depend on the order in which a machine adds.
@@ -172,6 +173,7 @@ class GroupSearch:
     if self._n_groups.sum() <= _FEW_GROUPS:
       self._shake(pairs)
     self._improve(pairs, len(pairs), by_ratios=True)
+    self._fill_empty()
 
   def _place(self) -> None:
     whole = sum(self._shares)
@@ -341,6 +343,25 @@ class GroupSearch:
       self._improve(pairs, _ROUNDS)
       if (self.off**2).sum() >= (before[1] ** 2).sum():
         self.placed, self.off = before
+
+  def _fill_empty(self) -> None:
+    """Moves a group to each split that has none, if the sum of squares does not grow by that.
+
+    It comes from a split that has others.
+    """
+    histograms = self._histograms
+    for b in np.flatnonzero(self.placed.sum(axis=0) == 0).tolist():
+      gap = self.off - self.off[:, [b]]
+      changes = np.full(self.placed.shape, np.inf)
+      for a in np.flatnonzero(self.placed.sum(axis=0) > 1).tolist():
+        products = self._records * (self._records - gap[histograms.rows, a])
+        there = self.placed[:, a] > 0
+        changes[there, a] = sums_of_runs(products, histograms.starts)[there]
+      i, a = divmod(int(changes.argmin()), changes.shape[1])
+      if changes[i, a] <= 0:
+        more = np.zeros_like(self.placed)
+        more[i, a], more[i, b] = -1, 1
+        self._add(more)
 
   def _kick(self, turn: int) -> None:
     key = tie_break(self._seed, 'kick', turn)
