@@ -54,6 +54,7 @@ def tallies_of(
   source: str,
   instead: str,
   multilabel: bool = False,
+  several: str = 'pass multilabel=True',
 ) -> dict[str, dict[ClassValue, int]]:
   """Returns, of each split, class to records; the class may be `MISSING`.
 
@@ -65,6 +66,7 @@ def tallies_of(
     source: Name of the statistics, for messages.
     instead: What else to do where they are not exact, the rest of a sentence.
     multilabel: Whether a record may have several values, its labels.
+    several: What else to do where a record has several and may not, the rest of a sentence.
 
   Raises:
     DataError: if the statistics do not hold exact counts; names what to change.
@@ -76,7 +78,7 @@ def tallies_of(
       f'feature {label!r} is not in {source}; label= takes one of: {", ".join(sorted(features))}'
     )
   return {
-    split: _tally(found, label, f'split {split!r} of {source}', instead, multilabel)
+    split: _tally(found, label, f'split {split!r} of {source}', instead, multilabel, several)
     for split, found in slices.items()
   }
 
@@ -91,6 +93,7 @@ def _tally(
   where: str,
   instead: str,
   multilabel: bool,
+  several: str,
 ) -> dict[ClassValue, int]:
   feature = find_feature(statistics, label)
   if feature is None:
@@ -105,7 +108,7 @@ def _tally(
     raise DataError(
       f'feature {label!r} has up to {common.max_num_values} values a record in {where}; a class is '
       f'one value a record: name a feature with one, or turn a one-hot vector into its index; or '
-      f'pass multilabel=True where the values are labels'
+      f'{several} where the values are labels'
     )
   present = common.num_non_missing if multilabel else common.tot_num_values
   counts = {MISSING: statistics.num_examples - present}

@@ -10,7 +10,7 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.report import read_run
 from tfx_balance.report.page import render_page
 
-from tests.class_distribution_validator.helpers_validate import validate
+from tests.class_distribution_validator.helpers_validate import statistics_artifact, validate
 from tests.helpers_examples import example
 from tests.helpers_pipeline import execute, input_artifact
 
@@ -80,6 +80,27 @@ def test_statistics_tell_labels_that_records_have_once(tmp_path):
   assert found.checks['missing'] == {'eval': 0, 'train': 2}
   assert found.checks['counts_from'] == 'statistics'
   assert found.broken() == []
+
+
+@pytest.mark.parametrize('counted', [True, False], ids=['records', 'statistics'])
+def test_a_report_of_the_validator_alone_has_the_number_of_records(tmp_path, counted):
+  rows = {name: [tags and [*dict.fromkeys(tags)] for tags in told] for name, told in ROWS.items()}
+  examples = {'examples': examples_of(tmp_path / 'in')} if counted else {}
+  found = validate(tmp_path / 'out', statistics_of(rows), **examples, **LABELS)
+  assert found.checks['labelled'] == {'eval': 40, 'train': 80}
+  (stage,) = read_run([str(found.folder)]).stages
+  assert {split.name: split.records for split in stage.splits} == {'eval': 40, 'train': 82}
+  assert sum(stage.total.values()) == 210  # each label of a record
+
+
+def test_a_report_of_statistics_alone_refuses_several_labels_by_name(tmp_path):
+  artifact = statistics_artifact(tmp_path / 'statistics', statistics_of())
+  view = read_run([artifact.uri], label='tags')
+  assert view.stages == ()
+  assert len(view.notes) == 2
+  for note in view.notes:
+    assert 'ClassDistributionValidator published with multilabel=True where the values' in note
+    assert 'pass multilabel=True' not in note
 
 
 @pytest.mark.parametrize(

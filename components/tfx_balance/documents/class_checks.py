@@ -108,6 +108,8 @@ class ClassChecks:
     blessed: Whether all rules hold.
     missing: Number of records without a class, by split.
     leakage: What occurs in several splits; None where that was not looked for.
+    labelled: Number of records that have labels, by split, where a record has several and each
+      counts it; empty where each has one class.
   """
 
   FORMAT: ClassVar[str] = 'tfx_balance.class_checks'
@@ -120,6 +122,7 @@ class ClassChecks:
   blessed: bool
   missing: Mapping[str, Count] = field(default_factory=dict, metadata={'null': {}})
   leakage: Leakage | None = None
+  labelled: Mapping[str, Count] = field(default_factory=dict, metadata={'null': {}})
 
   @classmethod
   def of(
@@ -142,7 +145,9 @@ class ClassChecks:
       for value in counts.classes(counts.splits)
     )
     missing = {name: counts.missing[name] for name in splits}
-    return cls(label, counts_from, rows, tuple(checks), not failed(checks), missing, leakage)
+    labelled = {name: counts.labelled[name] for name in splits if name in counts.labelled}
+    blessed = not failed(checks)
+    return cls(label, counts_from, rows, tuple(checks), blessed, missing, leakage, labelled)
 
   def to_json(self) -> dict[str, Any]:
     """Returns JSON data; `from_json` reads it back."""
@@ -153,6 +158,7 @@ class ClassChecks:
       'counts_from': self.counts_from,
       'counts': [row.to_json() for row in self.counts],
       'missing': dict(self.missing),
+      **({'labelled': dict(self.labelled)} if self.labelled else {}),
       'checks': [check.to_json() for check in self.checks],
       'leakage': None if self.leakage is None else asdict(self.leakage),
       'blessed': int(self.blessed),

@@ -338,7 +338,12 @@ def _checks(found: ClassChecks, source: str, title: str) -> Findings:
     for name, n in row.splits.items():
       counts.setdefault(name, {})[row.value] = n
   splits = tuple(
-    SplitCounts(name, column, unlabelled=found.missing.get(name, 0))
+    SplitCounts(
+      name,
+      column,
+      unlabelled=found.missing.get(name, 0),
+      n_records=found.labelled[name] + found.missing.get(name, 0) if found.labelled else None,
+    )
     for name, column in counts.items()
   )
   counted = Stage(title, 'raw', splits, training_splits(list(counts)), uri=source)
@@ -357,6 +362,9 @@ _HIT_METRICS = (
 
 _SIDECAR_INSTEAD = (
   'show what StratifiedSplitter or ClassDistributionValidator published, which count records'
+)
+_LABELS_INSTEAD = (
+  'show what StratifiedSplitter or ClassDistributionValidator published with multilabel=True'
 )
 
 
@@ -403,7 +411,9 @@ def _exact_counts(split: str, statistics: Any, label: str) -> SplitCounts:
   """
   from tfx_balance.label_statistics import tallies_of
 
-  tally = tallies_of({split: statistics}, label, 'its statistics', _SIDECAR_INSTEAD)[split]
+  (tally,) = tallies_of(
+    {split: statistics}, label, 'its statistics', _SIDECAR_INSTEAD, several=_LABELS_INSTEAD
+  ).values()
   unlabelled = tally.pop(MISSING, 0)
   return SplitCounts(split, tally, unlabelled=unlabelled)
 
