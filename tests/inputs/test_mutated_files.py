@@ -32,7 +32,7 @@ def held(path):
 
 
 def streamed(path):
-  return lambda: read_in_python(path, N).take(np.arange(N))
+  return lambda: read_in_python(path, N, 1 << 10).take(np.arange(N)).tolist()
 
 
 def from_files(path):

@@ -50,12 +50,10 @@ class FileCache:
     files, starts = np.unique(ordered, return_index=True)
     self._taken = files.tolist()
     self._touch(self._taken)
-    found: list[bytes] = []
+    out = np.empty(len(file), object)
     edges = [*starts.tolist(), len(order)]
     for one, (start, end) in zip(self._taken, itertools.pairwise(edges), strict=True):
-      found += self._get(one).take(positions[start:end])
-    out = np.empty(len(file), object)
-    out[order] = found
+      out[order[start:end]] = self._get(one).take(positions[start:end])
     return out
 
   def read_ahead(self, files: Ints) -> None:
@@ -86,8 +84,9 @@ class FileCache:
         self._held.move_to_end(file)
 
   def _begin(self, file: int) -> None:
-    self._held[file] = self._thread.submit(read_in_python, self.paths[file], self.counts[file])
-    self.used += self.n_bytes[file]
+    path, n_records, n_bytes = self.paths[file], self.counts[file], self.n_bytes[file]
+    self._held[file] = self._thread.submit(read_in_python, path, n_records, n_bytes)
+    self.used += n_bytes
 
   def _make_room(self, n_bytes: int, kept: Collection[int] = ()) -> bool:
     """Drops files, the one used longest ago first, and returns whether bytes fit then.

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 import tensorflow as tf
 from isal import igzip
 
@@ -19,11 +21,11 @@ from tfx_balance.errors import DataError
 from tfx_balance.inputs.file_names import SPLIT_PREFIX, names_in
 from tfx_balance.inputs.python_calls import call_python
 from tfx_balance.plan.ranks import Ints
-from tfx_balance.tfrecord.frames import FOOTER, HEADER, ScratchBuffer
-from tfx_balance.tfrecord.reading import GZIP_FAULTS, GZIP_SUFFIX, frames_of_stream, gzip_fault
+from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, ScratchBuffer, concatenate
+from tfx_balance.tfrecord.reading import GZIP_SUFFIX, frames_of_stream
 
 RECORD_OVERHEAD = 32
-"""Bytes that a record of a `RecordFile` takes beside its own: its frame, its start and its end."""
+"""Bytes that a record of a `RecordFile` takes beside its own: its frame, and two edges."""
 
 _RECORDS_AT_A_TIME = 4096
 _FILES_AT_A_TIME = 64  # opening one is 1 ms of Python when done alone, and 0.1 ms in a list
@@ -108,43 +110,35 @@ class RecordFile:
   """The records of a file, in one run of bytes.
 
   Attributes:
-    data: Bytes of the file, decompressed.
-    starts: int64 [n], position of each record's first byte.
-    ends: int64 [n], position after its last byte.
+    column: What frames a record, the record, and so on: bytes [2 n] of n records.
   """
 
-  data: bytes
-  starts: Ints
-  ends: Ints
+  column: pa.LargeBinaryArray
 
-  def take(self, positions: Ints) -> list[bytes]:
-    """Returns the records at positions."""
-    data, starts, ends = self.data, self.starts[positions], self.ends[positions]
-    return [data[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+  def take(self, positions: Ints) -> npt.NDArray[Any]:
+    """Returns the records at positions [n]: bytes objects [n]."""
+    return self.column.take(pa.array(2 * positions + 1)).to_numpy(zero_copy_only=False)
 
 
-def read_in_python(path: str, n_records: int) -> RecordFile:
+def read_in_python(path: str, n_records: int, n_bytes: int) -> RecordFile:
   """Returns the records of one file without running any TensorFlow op.
 
   For use inside `tf.numpy_function`, whose callers hold threads of the pool that an op run from
   there may need.
 
+  Args:
+    path: Path of the file.
+    n_records: Number of records that it should have.
+    n_bytes: Bytes that it takes in memory. It is decompressed straight to where it is kept: fresh
+      memory costs more than decompression.
+
   Raises:
     DataError: if the file cannot be read, or does not hold as many records as it should.
   """
-  with _opened(path) as file:
-    data = file.read()
-  if compression(path):
-    try:
-      data = igzip.decompress(data)
-    except GZIP_FAULTS as error:
-      raise DataError(gzip_fault(path, error)) from error
-  edges = [np.zeros(1, np.int64)]
-  for frames in frames_of_stream(io.BytesIO(data), path, buffer=ScratchBuffer()):
-    edges.append(frames.offsets[1:] + edges[-1][-1])
-  offsets = np.concatenate(edges)
-  _check_count(path, len(offsets) - 1, n_records)
-  return RecordFile(data, offsets[:-1] + HEADER, offsets[1:] - FOOTER)
+  with _opened(path) as raw:
+    frames = concatenate(list(_frames(raw, path, n_bytes)))
+  _check_count(path, len(frames), n_records)
+  return RecordFile(frames.column())
 
 
 def check_file(path: str) -> tuple[int, int]:
@@ -157,11 +151,18 @@ def check_file(path: str) -> tuple[int, int]:
   """
   records = n_bytes = 0
   with _opened(path) as raw:
-    readable = _Readable(raw)
-    stream = igzip.GzipFile(fileobj=readable, mode='rb') if compression(path) else readable
-    for frames in frames_of_stream(cast('BinaryIO', stream), path, buffer=ScratchBuffer()):
+    for frames in _frames(raw, path, buffer=ScratchBuffer()):
       records, n_bytes = records + len(frames), n_bytes + int(frames.offsets[-1])
   return records, n_bytes
+
+
+def _frames(
+  raw: tf.io.gfile.GFile, path: str, block_bytes: int = 1, buffer: ScratchBuffer | None = None
+) -> Iterator[Frames]:
+  """Yields the frames of an open file; see `frames_of_stream`."""
+  readable = _Readable(raw)
+  stream = igzip.GzipFile(fileobj=readable, mode='rb') if compression(path) else readable
+  return frames_of_stream(cast('BinaryIO', stream), path, block_bytes=block_bytes, buffer=buffer)
 
 
 def check_read_whole(path: str, n_bytes: int) -> None:

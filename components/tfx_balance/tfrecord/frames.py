@@ -74,11 +74,15 @@ class Frames:
     table = self.table()
     if table is not None and table.shape[1]:  # four times as fast
       return cast('list[bytes]', table.view(f'V{table.shape[1]}')[:, 0].tolist())
-    edges = np.empty(2 * len(self) + 1, np.int64)  # of what frames a record, and the record, ...
+    return self.column().to_numpy(zero_copy_only=False)[1::2].tolist()
+
+  def column(self) -> pa.LargeBinaryArray:
+    """Returns what frames a record, the record, and so on, without a copy: [2 n]."""
+    edges = np.empty(2 * len(self) + 1, np.int64)
     edges[0] = self.offsets[0]
     edges[1::2] = self.offsets[:-1] + HEADER
     edges[2::2] = self.offsets[1:] - FOOTER
-    return byte_column(self.data, edges).to_numpy(zero_copy_only=False)[1::2].tolist()
+    return byte_column(self.data, edges)
 
   def payloads(self) -> list[bytes]:
     """Returns the records, without what frames them; made once, three times as fast as slices."""
