@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -48,6 +48,20 @@ def decode_batch(decode_fn: DecodeFn, features: Any) -> dict[str, Any]:
   return {**features, **tf.map_fn(decode_fn, dense, fn_output_signature=specs)}
 
 
+class Known(NamedTuple):
+  """The records of a batch that are decoded already.
+
+  Attributes:
+    missing: int32 [n_missing], positions of the others in the batch.
+    kept: int32 [n_kept], their positions in the batch.
+    values: What is decoded, [n_kept, ...] by name.
+  """
+
+  missing: tf.Tensor
+  kept: tf.Tensor
+  values: dict[str, tf.Tensor]
+
+
 @dataclass(frozen=True)
 class RecordDecoder:
   """Graph code that decodes the records of a batch one by one, and names those that fail.
@@ -62,41 +76,65 @@ class RecordDecoder:
   specs: dict[str, tf.TensorSpec]
   place: Callable[[int], str]
 
-  def __call__(self, features: dict[str, Any], rows: tf.Tensor) -> dict[str, tf.Tensor]:
+  def __call__(
+    self, features: dict[str, Any], rows: tf.Tensor, known: Known | None = None
+  ) -> dict[str, tf.Tensor]:
     """Returns what the function returns, [n, ...] by name.
 
     Args:
       features: Features of n records.
       rows: int64 [n], what `place` takes.
+      known: Records that are decoded already, and those that are not; None for all to decode.
     """
-    n = tf.size(rows, tf.int64)
+    n = tf.size(rows)
     none = {k: tf.zeros([0, *spec.shape], spec.dtype) for k, spec in self.specs.items()}
+    known = known or Known(tf.range(n), tf.zeros([0], tf.int32), none)
     # A dataset in the graph, since its errors can be caught: 3 microseconds a record of 64.
     decoded = (
-      tf.data.Dataset.from_tensors(features)
+      tf.data.Dataset.from_tensors((features, known))
       .map(self._decode)
       .ignore_errors()
       .concatenate(tf.data.Dataset.from_tensors(none))
       .take(1)
       .get_single_element()
     )
-    fine = tf.equal(tf.shape(next(iter(decoded.values())), tf.int64)[0], n)
-    check = tf.cond(fine, lambda: fine, lambda: self._find_failed(features, rows))
+    fine = tf.equal(tf.shape(next(iter(decoded.values())))[0], n)
+    check = tf.cond(fine, lambda: fine, lambda: self._find_failed(features, rows, known.missing))
     with tf.control_dependencies([check]):
       return {k: tf.identity(value) for k, value in decoded.items()}
 
-  def _decode(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    return tf.map_fn(self._decode_one, features, fn_output_signature=self.specs)
+  def _decode(self, features: dict[str, tf.Tensor], known: Known) -> dict[str, tf.Tensor]:
+    """Returns a batch; each decoded record is copied once, to where it belongs."""
+    n = tf.size(known.missing) + tf.size(known.kept)
+    begun = {
+      k: tf.TensorArray(spec.dtype, n, element_shape=spec.shape).scatter(
+        known.kept, known.values[k]
+      )
+      for k, spec in self.specs.items()
+    }
+
+    def add(i: tf.Tensor, arrays: dict[str, tf.TensorArray]) -> tuple[Any, ...]:
+      at = known.missing[i]
+      found = self._decode_one({k: tf.gather(value, at) for k, value in features.items()})
+      return i + 1, {k: array.write(at, found[k]) for k, array in arrays.items()}
+
+    n_missing = tf.size(known.missing)
+    _, ended = tf.while_loop(lambda i, _: i < n_missing, add, (tf.constant(0), begun))
+    return {k: array.stack() for k, array in ended.items()}
 
   def _decode_one(self, record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     found = self.decode_fn(record)
     return {k: tf.ensure_shape(found[k], spec.shape) for k, spec in self.specs.items()}
 
-  def _find_failed(self, features: dict[str, tf.Tensor], rows: tf.Tensor) -> tf.Tensor:
+  def _find_failed(
+    self, features: dict[str, tf.Tensor], rows: tf.Tensor, missing: tf.Tensor
+  ) -> tf.Tensor:
     """Returns nothing, and fails with the names of the records that cannot be decoded."""
     end = tf.constant([-1], tf.int64)
+    tried = {k: tf.gather(value, missing) for k, value in features.items()}
+    rows = tf.gather(rows, missing)
     decoded = (
-      tf.data.Dataset.from_tensor_slices((features, tf.range(tf.size(rows, tf.int64))))
+      tf.data.Dataset.from_tensor_slices((tried, tf.range(tf.size(rows, tf.int64))))
       .map(lambda record, number: (self._decode_one(record), number))
       .ignore_errors(log_warning=True)
       .map(lambda _, number: number)
@@ -162,17 +200,12 @@ class DecodedRows:
     held = (rows >= 0) & (rows < tf.size(self.slots, tf.int64))
     slots = tf.where(held, tf.gather(self.slots, tf.where(held, rows, 0)), -1)
     ready = (slots >= 0) & _gathered(self.filled, tf.maximum(slots, 0), tf.bool)
-    kept, missing = (tf.where(mask)[:, 0] for mask in (ready, ~ready))
-    some = {k: tf.gather(value, missing) for k, value in features.items()}
-    decoded = decode(some, tf.gather(rows, missing))
-    with tf.control_dependencies([kept]):
-      old = {
-        k: _gathered(self.values[k], tf.gather(slots, kept), spec.dtype)
-        for k, spec in self.specs.items()
-      }
-    new_slots = tf.gather(slots, missing)
-    to_keep = tf.where(new_slots >= 0)[:, 0]
-    new_slots = tf.gather(new_slots, to_keep)
+    kept, missing = (tf.cast(tf.where(mask)[:, 0], tf.int32) for mask in (ready, ~ready))
+    old_slots = tf.gather(slots, kept)
+    old = {k: _gathered(self.values[k], old_slots, spec.dtype) for k, spec in self.specs.items()}
+    decoded = decode(features, rows, Known(missing, kept, old))
+    to_keep = tf.boolean_mask(missing, tf.gather(slots, missing) >= 0)
+    new_slots = tf.gather(slots, to_keep)
     writes = [
       tf.raw_ops.ResourceScatterUpdate(
         resource=self.values[k], indices=new_slots, updates=tf.gather(value, to_keep)
@@ -183,8 +216,7 @@ class DecodedRows:
       tf.raw_ops.ResourceScatterUpdate(
         resource=self.filled, indices=new_slots, updates=tf.ones_like(new_slots, tf.bool)
       )
-    at = [tf.cast(kept, tf.int32), tf.cast(missing, tf.int32)]
-    return {k: tf.dynamic_stitch(at, [old[k], decoded[k]]) for k in self.specs}
+    return decoded
 
 
 def decoding_reader(
