@@ -82,6 +82,17 @@ def test_batches_are_those_that_are_decoded_afterwards(artifact, share, strategy
   assert read(made.train(8, strategy, decode_fn=decode, start_step=17), 13) == plain[17:]
 
 
+@pytest.mark.parametrize('strategy', ['exact', 'natural'])
+def test_a_run_that_goes_on_from_its_state_decodes_the_same_batches(artifact, strategy):
+  whole = read(load(artifact, 0.8).train(8, strategy, decode_fn=decode), 30)
+  made = load(artifact, 0.8)
+  read(made.train(8, strategy, decode_fn=decode), 11)  # some records are kept from here
+  state = made.batch_state(11, 8, strategy)
+  assert read(made.train(8, strategy, decode_fn=decode, state=state), 19) == whole[11:]
+  resumed = load(artifact, 0.8).train(8, strategy, decode_fn=decode, state=state, start_step=20)
+  assert read(resumed, 10) == whole[20:]
+
+
 @pytest.mark.parametrize('host', [0, 1])
 def test_hosts_give_slices_of_the_same_batches(artifact, host):
   made = load(artifact, 0.8)

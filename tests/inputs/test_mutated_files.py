@@ -32,7 +32,7 @@ def held(path):
 
 
 def streamed(path):
-  return lambda: read_in_python(path, N, 1 << 10).take(np.arange(N)).tolist()
+  return lambda: list(read_in_python(path, N, 1 << 10).take(np.arange(N)))
 
 
 def from_files(path):

@@ -90,7 +90,8 @@ class FileSource(RecordSource):
         return tf.gather(records, at)
       if not table.held.any():
         return fetched
-      return tf.where(at < 0, fetched, tf.gather(records, tf.maximum(at, 0)))
+      held = tf.where(at >= 0)  # only these are copied: `fetched` is changed where it is
+      return tf.tensor_scatter_nd_update(fetched, held, tf.gather(records, tf.gather_nd(at, held)))
 
     read = (
       label_set_reader(gather, self.label, self.counts, feature_spec)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import tensorflow as tf
 from isal import igzip
@@ -24,8 +23,8 @@ from tfx_balance.plan.ranks import Ints
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, ScratchBuffer, concatenate
 from tfx_balance.tfrecord.reading import GZIP_SUFFIX, frames_of_stream
 
-RECORD_OVERHEAD = 32
-"""Bytes that a record of a `RecordFile` takes beside its own: its frame, and two edges."""
+RECORD_OVERHEAD = 40
+"""Bytes that a record of a `RecordFile` takes beside its own: its frame and three offsets."""
 
 _RECORDS_AT_A_TIME = 4096
 _FILES_AT_A_TIME = 64  # opening one is 1 ms of Python when done alone, and 0.1 ms in a list
@@ -110,14 +109,20 @@ class RecordFile:
   """The records of a file, in one run of bytes.
 
   Attributes:
+    frames: Frames of the records.
     column: What frames a record, the record, and so on: bytes [2 n] of n records.
   """
 
+  frames: Frames
   column: pa.LargeBinaryArray
 
-  def take(self, positions: Ints) -> npt.NDArray[Any]:
-    """Returns the records at positions [n]: bytes objects [n]."""
-    return self.column.take(pa.array(2 * positions + 1)).to_numpy(zero_copy_only=False)
+  def take(self, positions: Ints) -> Any:
+    """Returns the records at positions [n]: a sequence of n bytes objects."""
+    if not self.frames.are_large:  # Arrow copies twice, and is four times as fast otherwise
+      return self.column.take(pa.array(2 * positions + 1)).to_numpy(zero_copy_only=False)
+    data, offsets = memoryview(self.frames.data), self.frames.offsets
+    starts, ends = offsets[positions] + HEADER, offsets[positions + 1] - FOOTER
+    return [data[a:b].tobytes() for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
 def read_in_python(path: str, n_records: int, n_bytes: int) -> RecordFile:
@@ -138,7 +143,7 @@ def read_in_python(path: str, n_records: int, n_bytes: int) -> RecordFile:
   with _opened(path) as raw:
     frames = concatenate(list(_frames(raw, path, n_bytes)))
   _check_count(path, len(frames), n_records)
-  return RecordFile(frames.column())
+  return RecordFile(frames, frames.column())
 
 
 def check_file(path: str) -> tuple[int, int]:
