@@ -43,7 +43,6 @@ _OURS = 'benchmarks.augment:ours'
 _N_COPIES = 10  # copies of each image
 _FEW = 200  # images, with a copy of each
 _OF_FLOOR = 300  # originals that the floor of images is measured on
-_TOGETHER = 10  # originals whose copies it makes at a time
 _POOLS = (500, 2_000, 10_000)
 _NUMBERS = 8
 _ASKED = 500  # records whose neighbors are searched
@@ -171,42 +170,29 @@ def image_floor(data: dict[str, Any], n_copies: int) -> Work:
   The result is core-seconds for all images, taken from some of them.
   """
   import tensorflow as tf
-  from tfx_balance.augment.codec import decode_images, encode_jpegs, encode_pngs
-  from tfx_balance.augment.resample import resample
+  from tfx_balance.augment.image_files import Look, change, decode, encode
 
   files = DataFiles.from_json(data)
   spec = {'image': tf.io.FixedLenFeature([], tf.string)}
   records = tf.data.TFRecordDataset(files.paths(), 'GZIP').take(_OF_FLOOR).batch(_OF_FLOOR)
-  originals = tf.io.parse_example(next(iter(records)), spec)['image']
-  encode = encode_pngs if files.spec.kind.startswith('png') else partial(encode_jpegs, quality=95)
-  pixels = tf.TensorSpec([None, None, None, None], tf.uint8)
-  decoded = tf.function(decode_images, [tf.TensorSpec([None], tf.string)])
-  encoded = tf.function(encode, [pixels])
-  channels, n = files.spec.image_shape[1], len(originals) * n_copies
-  rng = np.random.default_rng(0)
-  windows = np.tile([0.95, 1.0, -0.95, files.spec.image_shape[0] - 2.0], (n, 1))
-  factors = rng.uniform(0.8, 1.2, (n, channels)).astype(np.float32)
-  which, together = np.repeat(np.arange(_TOGETHER), n_copies), _TOGETHER * n_copies
-
-  def changed(images: Any) -> list[Any]:
-    parts = [images[i : i + _TOGETHER] for i in range(0, len(originals), _TOGETHER)]
-    return [
-      resample(
-        part,
-        which[: len(part) * n_copies],
-        *(given[i * together :][: len(part) * n_copies] for given in (windows, factors, factors)),
-      )
-      for i, part in enumerate(parts)
-    ]
+  originals = tf.io.parse_example(next(iter(records)), spec)['image'].numpy()
+  is_png, side = files.spec.kind.startswith('png'), files.spec.image_shape[0]
+  window, colors = (1, 1, side - 2, side - 2), np.linspace((0.8, -20), (1.2, 20), n_copies)
+  drawn = {
+    'windows': np.array([window] * n_copies),
+    'mirrored': np.arange(2 * n_copies).reshape(-1, 2) // 2 % 2 == [2, 1],
+    'colors': colors,
+  }
+  look = Look('reflect', 0, 0, 255, 95)
+  images = [decode(file, is_png) for file in originals]
+  copies = [change(image, drawn, look) for image in images]
+  calls: dict[str, Callable[[], Any]] = {
+    'decode': lambda: [decode(file, is_png) for file in originals],
+    'operations': lambda: [change(image, drawn, look) for image in images],
+    'encode': lambda: [encode(some, is_png, 95) for some in copies],
+  }
 
   def run() -> dict[str, float]:
-    images = decoded(originals).numpy()
-    copies = changed(images)
-    calls: dict[str, Callable[[], Any]] = {
-      'decode': lambda: decoded(originals),
-      'operations': lambda: changed(images),
-      'encode': lambda: [encoded(some) for some in copies],
-    }
     found = {
       name: _core_seconds(call) * files.records / len(originals) for name, call in calls.items()
     }

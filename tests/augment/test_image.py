@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 from tfx_balance.augment import Applier, AugmentError, ImageAugment
-from tfx_balance.augment.codec import decode_images, encode_pngs, filtered
+from tfx_balance.augment.codec import encode_pngs, filtered
 from tfx_balance.errors import ConfigError
 
 from tests.augment.helpers_augment import decode, make_images, make_seeds, png
@@ -54,14 +54,6 @@ def test_same_seed_same_bytes_another_seed_another_image():
   assert not set(first) & set(run(augment, files, make_seeds(20, start=1)).numpy())
 
 
-def test_a_batch_larger_than_a_chunk_is_whole_and_in_order(monkeypatch):
-  files, seeds = png(make_images(11)), make_seeds(11)
-  whole = run(ImageAugment(**EVERYTHING), files, seeds).numpy()
-  monkeypatch.setattr('tfx_balance.augment.codec._CHUNK_VALUES', 2 * 20 * 24 * 3)
-  in_chunks = Applier(ImageAugment(**EVERYTHING))({'image': files}, seeds)['image']
-  assert list(in_chunks.numpy()) == list(whole)
-
-
 @pytest.mark.parametrize('encode', [tf.io.encode_png, tf.io.encode_jpeg], ids=['png', 'jpeg'])
 def test_a_graph_as_in_training_gives_the_same_bytes(encode):
   augment = ImageAugment(flip_left_right=True, brightness=0.2, contrast=0.3, crop=0.3)
@@ -70,27 +62,16 @@ def test_a_graph_as_in_training_gives_the_same_bytes(encode):
   assert list(in_graph.numpy()) == list(run(augment, files, seeds).numpy())
 
 
-def test_copies_of_an_original_decode_it_once(monkeypatch):
-  asked = []
-
-  def counted(files):
-    asked.append(len(files))
-    return decode_images(files)
-
-  monkeypatch.setattr('tfx_balance.augment.codec.decode_images', counted)
-  files = tf.gather(png(make_images(3)), [0, 0, 0, 1, 2, 2, 0])
-  run(ImageAugment(crop=0.2), files, make_seeds(7))
-  assert asked == [3]
-
-
-def test_pixels_are_changed_as_raw_values_are_within_a_level():
+def test_pixels_are_changed_as_raw_values_are_within_a_level_or_two():
   images, seeds = make_images(6, 16, 16, 3), make_seeds(6)
   options = {'flip_up_down': True, 'brightness': 0.2, 'contrast': 0.3, 'crop': 0.3, 'cutout': 0.3}
   raw = run(
     ImageAugment(**options, shape=(16, 16, 3)), images.reshape(6, -1).astype(np.int64), seeds
   )
-  encoded = decode(run(ImageAugment(**options), png(images), seeds))
-  assert np.abs(raw.numpy() - np.reshape(encoded, (6, -1))).max() <= 1
+  encoded = np.array(decode(run(ImageAugment(**options), png(images), seeds)), int)
+  off = np.abs(raw.numpy().reshape(encoded.shape) - encoded)
+  assert off[:, 1:-1, 1:-1].max() <= 2  # encoded ones are rounded before and after colors change
+  assert off.max() <= 10  # at the edge, a window has no neighbors
 
 
 def test_nothing_to_do_gives_back_the_same_bytes():
@@ -156,6 +137,19 @@ def test_crop_shows_a_window_of_the_image():
   assert seen.min() < 105
   assert seen.max() <= 198
   assert seen.max() > 190
+
+
+@pytest.mark.parametrize('fill', ['reflect', 'nearest', 'wrap', 'constant'])
+def test_what_lies_outside_is_filled_as_for_raw_values(fill):
+  images, seeds = make_images(8, 24, 24, 1), make_seeds(8)
+  options = {'rotation': 40.0, 'fill': fill, 'fill_value': 0.4}
+  raw = run(ImageAugment(**options), tf.constant(images, tf.float32) / 255, seeds)
+  encoded = np.array(decode(run(ImageAugment(**options), png(images), seeds)), float)
+  off = np.abs(raw.numpy() * 255 - encoded)
+  assert off[:, 8:16, 8:16].max() <= 3
+  if fill != 'wrap':  # TensorFlow's skips the last row and column
+    assert np.quantile(off, 0.95) < 2
+    assert off.mean() < 1
 
 
 def test_rotation_turns_by_at_most_its_angle():
@@ -260,7 +254,7 @@ def test_raw_values_are_changed_as_pixels_are(dtype):
   values = tf.io.decode_raw(out, tf.uint8) if dtype == 'bytes' else out
   values = np.array(values, np.float64) * (255 if dtype == 'float32' else 1)
   encoded = decode(run(ImageAugment(**EVERYTHING), png(images), seeds))
-  assert np.abs(values - np.reshape(encoded, (6, 64))).max() < 0.51
+  assert np.abs(values - np.reshape(encoded, (6, 64))).max() <= 4  # places are of 1/32 pixel
 
 
 @pytest.mark.parametrize(
@@ -296,6 +290,15 @@ def test_what_is_no_image_is_named_by_its_index():
   with pytest.raises(AugmentError, match=r'record 3 of the batch.*neither PNG nor JPEG') as caught:
     run(ImageAugment(rotation=3), files, make_seeds(4))
   assert caught.value.index == 3
+
+
+@pytest.mark.parametrize('encode', [tf.io.encode_png, tf.io.encode_jpeg], ids=['png', 'jpeg'])
+def test_a_file_that_ends_too_early_is_refused(encode):
+  files = [encode(image).numpy() for image in make_images(3)]
+  files[1] = files[1][: len(files[1]) // 2]
+  with pytest.raises(AugmentError, match=r'record 1 of the batch.*Invalid (PNG|JPEG)') as caught:
+    run(ImageAugment(crop=0.2), tf.constant(files), make_seeds(3))
+  assert caught.value.index == 1
 
 
 def test_16_bits_are_refused():

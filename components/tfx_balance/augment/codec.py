@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,11 +35,11 @@ def encode_pngs(images: tf.Tensor) -> tf.Tensor:
   Args:
     images: Pixels, uint8 [n, height, width, channels], 1 to 4 channels.
   """
-  files = tf.numpy_function(_pngs, [images], tf.string, stateful=False)
+  files = tf.numpy_function(encode_png_arrays, [images], tf.string, stateful=False)
   return tf.ensure_shape(files, images.shape[:1])
 
 
-def _pngs(images: Bytes) -> npt.NDArray[Any]:
+def encode_png_arrays(images: Bytes) -> npt.NDArray[Any]:
   """Returns PNG files: object [n] of bytes, from uint8 [n, height, width, channels]."""
   n, height, width, channels = images.shape
   color = _COLOR_TYPES[channels]
@@ -132,12 +132,11 @@ def map_encoded(files: tf.Tensor, seeds: tf.Tensor, pixels: Pixels, jpeg_quality
   """
   alone = files.shape[0] == 1
   originals, which = (files, tf.constant([0])) if alone else tf.unique(files)
-  heads = _heads(originals)
-  is_png = tf.strings.substr(heads, 0, len(_PNG)) == _PNG
-  originals = _checked(originals, heads, is_png)
+  given = looked_at(originals)
+  originals, is_png, shapes = given.files, given.is_png, given.shapes
   if alone:
     return _encode(pixels(_decode_one(originals[0]), which, seeds), is_png[0], jpeg_quality)
-  shapes, palette = _shapes(originals, heads, is_png)
+  palette = tf.reduce_any(given.has_palette)
   same = tf.reduce_all(shapes == shapes[:1]) & tf.reduce_all(is_png == is_png[0]) & ~palette
   made = tf.cond(
     same,
@@ -145,6 +144,35 @@ def map_encoded(files: tf.Tensor, seeds: tf.Tensor, pixels: Pixels, jpeg_quality
     lambda: _each_alone(pixels, jpeg_quality)(originals, which, seeds, is_png),
   )
   return tf.ensure_shape(made, files.shape)
+
+
+class ImageHeads(NamedTuple):
+  """Files, and what their first bytes say.
+
+  Attributes:
+    files: The files, bound to fail if one cannot be read: string [n].
+    is_png: Whether a file is PNG, not JPEG: bool [n].
+    has_palette: Whether it is a PNG with a palette: bool [n].
+    shapes: Height, width and channels: int32 [n, 3]; 3 channels for a palette.
+  """
+
+  files: tf.Tensor
+  is_png: tf.Tensor
+  has_palette: tf.Tensor
+  shapes: tf.Tensor
+
+
+def looked_at(files: tf.Tensor) -> ImageHeads:
+  """Returns what PNG and JPEG files say of themselves, string [n]: graph code.
+
+  Raises:
+    tf.errors.InvalidArgumentError: at run time, for a file that is neither, or has 16 bits.
+  """
+  heads = _heads(files)
+  is_png = tf.strings.substr(heads, 0, len(_PNG)) == _PNG
+  files = _checked(files, heads, is_png)
+  has_palette = is_png & (tf.strings.substr(heads, 25, 1) == bytes([_PALETTE]))
+  return ImageHeads(files, is_png, has_palette, _shapes(files, heads, is_png))
 
 
 def _heads(files: tf.Tensor) -> tf.Tensor:
@@ -168,8 +196,8 @@ def _checked(files: tf.Tensor, heads: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor
     return tf.identity(files)
 
 
-def _shapes(files: tf.Tensor, heads: tf.Tensor, is_png: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-  """Returns height, width and channels of each file, int32 [n, 3], and if any has a palette."""
+def _shapes(files: tf.Tensor, heads: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
+  """Returns height, width and channels of each file: int32 [n, 3]."""
   headers = tf.where(is_png, tf.strings.substr(heads, 16, 10), b'\0' * 10)
   values = tf.cast(tf.io.decode_raw(headers, tf.uint8, fixed_length=10), tf.int32)
   powers = tf.constant([1 << 24, 1 << 16, 1 << 8, 1])
@@ -177,7 +205,7 @@ def _shapes(files: tf.Tensor, heads: tf.Tensor, is_png: tf.Tensor) -> tuple[tf.T
   color = tf.minimum(values[:, 9], len(_CHANNELS_OF_COLOR_TYPE) - 1)
   channels = tf.gather(tf.constant(_CHANNELS_OF_COLOR_TYPE), color)
   of_png = tf.stack([height, width, channels], -1)
-  shapes = tf.cond(
+  return tf.cond(
     tf.reduce_all(is_png),
     lambda: of_png,
     lambda: _map(
@@ -186,7 +214,6 @@ def _shapes(files: tf.Tensor, heads: tf.Tensor, is_png: tf.Tensor) -> tuple[tf.T
       tf.TensorSpec([3], tf.int32),
     ),
   )
-  return shapes, tf.reduce_any(is_png & (color == _PALETTE))
 
 
 def _map_uniform(

@@ -20,15 +20,16 @@ from tfx_balance.arguments import (
   check_whole,
   shown,
 )
-from tfx_balance.augment.codec import map_encoded
 from tfx_balance.augment.contract import Features, VectorAugment
+from tfx_balance.augment.image_files import Draw, Look, change_files
 from tfx_balance.augment.random import bits, uniform
-from tfx_balance.augment.resample import resample
 from tfx_balance.errors import ConfigError
 
 _ANGLES_LOG2 = 16
 _FILLS = ('reflect', 'nearest', 'wrap', 'constant')
 _MEAN_BITS = 20
+_COLOR_STEPS = 4096.0
+"""Steps of 1 in factors and summands of 8-bit values, so that 32-bit floats hold sums exactly."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,11 @@ class ImageAugment(VectorAugment):
     made = self._encoded(image, seeds) if shape is None else self._raw(image, seeds, shape)
     return {**features, self.feature: made}
 
+  @property
+  def _flips(self) -> tuple[bool, bool]:
+    """Whether images may be mirrored, up-down and left-right."""
+    return self.flip_up_down, self.flip_left_right
+
   def _active(self) -> bool:
     """Returns whether there is anything to do."""
     shares = (self.brightness, self.contrast, self.crop, self.rotation, self.cutout)
@@ -127,7 +133,7 @@ class ImageAugment(VectorAugment):
         'encoded image a record; for raw values pass shape=(height, width, channels)'
       )
     flat = files if files.shape.rank == 1 else files[:, 0]
-    made = map_encoded(flat, seeds, self._pixels, self.jpeg_quality)
+    made = change_files(flat, seeds, _drawn(self), self._look())
     return tf.reshape(made, tf.shape(files))
 
   def _raw(self, values: tf.Tensor, seeds: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
@@ -148,25 +154,17 @@ class ImageAugment(VectorAugment):
     change = self._fractions if values.dtype.is_floating else self._whole_numbers
     return tf.reshape(change(images, seeds), tf.shape(values))
 
-  def _pixels(self, images: tf.Tensor, which: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-    """Returns images from decoded ones: uint8 [m, h, w, c]; `codec.Pixels` has the arguments."""
-    blends = self.crop or self.brightness or self.contrast
-    if self.rotation or self.value_range or not blends:
-      return self._whole_numbers(tf.gather(images, which), seeds)
-    mean = tf.gather(_exact_mean(images, 255.0), which)
-    arguments = [images, which, *_drawn(self)(seeds, tf.shape(images)[1:3], mean)]
-    out = tf.numpy_function(resample, arguments, tf.uint8, stateful=False)
-    out = tf.ensure_shape(out, [None, *images.shape[1:]])
-    if not self.cutout:
-      return out
-    blank = tf.constant(round(255 * self.fill_value), tf.uint8)
-    return _cut_out(out, seeds, self.cutout, blank)
+  def _look(self) -> Look:
+    """Returns what holds for all encoded images."""
+    low, high = self.value_range or (0.0, 255.0)
+    blank = round(min(max(low + self.fill_value * (high - low), 0), 255))
+    return Look(self.fill, blank, low, high, self.jpeg_quality)
 
   def _whole_numbers(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
     """Returns images of integers, rounded and within the range: dtype and shape as given."""
     geometric = self.crop or self.rotation or self.brightness or self.contrast or self.cutout
     if not geometric:
-      return flip(images, seeds, self.flip_left_right, self.flip_up_down)
+      return flip(images, seeds, self._flips)
     low, high = self.value_range or (0.0, 255.0)
     changed = self._change(images, tf.cast(images, tf.float32), seeds, low, high)
     return tf.cast(tf.clip_by_value(tf.round(changed), low, high), images.dtype)
@@ -184,11 +182,11 @@ class ImageAugment(VectorAugment):
   ) -> tf.Tensor:
     """Returns images with all changes applied: float32 [n, h, w, c]."""
     blank = low + self.fill_value * (high - low)
-    flips = (self.flip_left_right, self.flip_up_down)
     if self.crop or self.rotation:
-      images = warp(images, seeds, self.rotation, self.crop, flips, self.fill.upper(), float(blank))
+      fill = self.fill.upper()
+      images = warp(images, seeds, self.rotation, self.crop, self._flips, fill, float(blank))
     else:
-      images = flip(images, seeds, *flips)
+      images = flip(images, seeds, self._flips)
     if self.brightness or self.contrast:
       images = self._color(given, images, seeds, high - low)
     return _cut_out(images, seeds, self.cutout, blank) if self.cutout else images
@@ -204,31 +202,44 @@ class ImageAugment(VectorAugment):
     self, mean: tf.Tensor, seeds: tf.Tensor, span: float
   ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns factor and summand of each channel, from its mean: float32 [n, c] each."""
+    factor, shift = tf.split(self._colors(seeds, span), 2, axis=1)
+    opaque = _is_color(tf.shape(mean)[-1])
+    scale = tf.where(opaque, factor, tf.ones_like(mean))
+    offset = tf.where(opaque, mean * (1.0 - factor) + shift, tf.zeros_like(mean))
+    return tf.cast(scale, tf.float32), tf.cast(offset, tf.float32)
+
+  def _colors(self, seeds: tf.Tensor, span: float) -> tf.Tensor:
+    """Returns the factor on differences from the mean, and what is added: float64 [n, 2]."""
     factor = uniform(seeds, 'image/contrast', 1 - self.contrast, 1 + self.contrast)
     most = self.brightness * span
-    shift = uniform(seeds, 'image/brightness', -most, most)
-    scale = tf.ones_like(mean) * factor[:, tf.newaxis]
-    offset = mean * (1.0 - scale) + shift[:, tf.newaxis]
-    opaque = _is_color(tf.shape(mean)[-1])
-    scale = tf.cast(tf.where(opaque, scale, tf.ones_like(scale)), tf.float32)
-    return scale, tf.cast(tf.where(opaque, offset, tf.zeros_like(offset)), tf.float32)
+    return tf.stack([factor, uniform(seeds, 'image/brightness', -most, most)], axis=1)
 
 
 @functools.lru_cache(maxsize=8)
-def _drawn(augment: ImageAugment) -> Callable[..., tuple[tf.Tensor, ...]]:
-  """Returns a traced function from seeds, size and means of images to what `resample` needs.
+def _drawn(augment: ImageAugment) -> Draw:
+  """Returns a traced function that draws what `image_files.change` does.
 
   These are some hundred operations on a few numbers, each of which takes longer if run alone.
   """
+  flips = augment._flips
+  low, high = augment.value_range or (0.0, 255.0)
 
-  def draw(seeds: tf.Tensor, size: tf.Tensor, mean: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    flips = (augment.flip_left_right, augment.flip_up_down)
-    windows = _matrices(seeds, tf.cast(size, tf.float64), 0.0, augment.crop, flips)
-    scale, offset = augment._color_terms(mean, seeds, 255.0)
-    return tf.gather(windows, [4, 5, 0, 2], axis=1), scale, offset
+  def draw(seeds: tf.Tensor, sizes: tf.Tensor) -> dict[str, tf.Tensor]:
+    drawn = {}
+    if augment.rotation:
+      drawn['matrices'] = _matrices(seeds, sizes, augment.rotation, augment.crop, flips)
+    elif augment.crop:
+      drawn['windows'] = tf.concat(_windows(seeds, sizes, augment.crop), 1)
+    if any(flips) and not augment.rotation:
+      drawn['mirrored'] = _mirrored(seeds, flips)
+    if augment.brightness or augment.contrast:
+      drawn['colors'] = tf.round(augment._colors(seeds, high - low) * _COLOR_STEPS) / _COLOR_STEPS
+    if augment.cutout:
+      drawn['squares'] = tf.concat(_squares(seeds, sizes, augment.cutout), 1)
+    return drawn
 
-  signature = [([None, 2], tf.int64), ([2], tf.int32), ([None, None], tf.float64)]
-  return tf.function(draw, [tf.TensorSpec(*each) for each in signature], autograph=False)
+  signature = [tf.TensorSpec([None, 2], tf.int64), tf.TensorSpec([None, 2], tf.int32)]
+  return tf.function(draw, signature, autograph=False)
 
 
 def _exact_mean(images: tf.Tensor, width: float) -> tf.Tensor:
@@ -249,16 +260,29 @@ def _is_color(channels: tf.Tensor) -> tf.Tensor:
 def _cut_out(images: tf.Tensor, seeds: tf.Tensor, share: float, blank: Any) -> tf.Tensor:
   """Returns images with a square of the blank value: [n, h, w, c]."""
   size = tf.shape(images)[1:3]
-  side = tf.cast(tf.round(share * tf.cast(tf.reduce_min(size), tf.float64)), tf.int32)
-  start = uniform(seeds, 'image/cutout', shape=(2,)) * tf.cast(size, tf.float64)
-  start = tf.cast(tf.floor(start), tf.int32) - side // 2
+  start, end = _squares(seeds, size, share)
   rows, columns = tf.range(size[0])[tf.newaxis], tf.range(size[1])[tf.newaxis]
-  in_rows = (rows >= start[:, :1]) & (rows < start[:, :1] + side)
-  in_columns = (columns >= start[:, 1:]) & (columns < start[:, 1:] + side)
+  in_rows = (rows >= start[:, :1]) & (rows < end[:, :1])
+  in_columns = (columns >= start[:, 1:]) & (columns < end[:, 1:])
   inside = in_columns[:, :, tf.newaxis] & _is_color(tf.shape(images)[-1])
   inside = tf.reshape(inside, [tf.shape(images)[0], 1, -1]) & in_rows[:, :, tf.newaxis]
   flat = _rows(images)
   return tf.reshape(tf.where(inside, tf.fill(tf.shape(flat), blank), flat), tf.shape(images))
+
+
+def _squares(seeds: tf.Tensor, sizes: tf.Tensor, share: float) -> tuple[tf.Tensor, tf.Tensor]:
+  """Returns first row and column of a square in each image, and its ends: int32 [n, 2] each.
+
+  Args:
+    seeds: Seed of each image: int64 [n, 2].
+    sizes: Height and width of each, or of all: int32 [n, 2] or [2].
+    share: Its side as a share of the shorter side of the image; less where it is at the border.
+  """
+  size = tf.cast(sizes, tf.float64)
+  side = tf.cast(tf.round(share * tf.reduce_min(size, -1, keepdims=True)), tf.int32)
+  middle = tf.cast(tf.floor(uniform(seeds, 'image/cutout', shape=(2,)) * size), tf.int32)
+  start = middle - side // 2
+  return tf.maximum(start, 0), tf.minimum(start + side, sizes)
 
 
 def _rows(images: tf.Tensor) -> tf.Tensor:
@@ -310,15 +334,19 @@ def coin(seeds: tf.Tensor, purpose: str) -> tf.Tensor:
   return tf.bitcast(bits(seeds, purpose), tf.int64) < 0
 
 
-def flip(images: tf.Tensor, seeds: tf.Tensor, left_right: bool, up_down: bool) -> tf.Tensor:
+def _mirrored(seeds: tf.Tensor, flips: tuple[bool, bool]) -> tf.Tensor:
+  """Returns which images are mirrored, up-down and left-right, if they may be: bool [n, 2]."""
+  purposes = ('image/flip_up_down', 'image/flip_left_right')
+  return tf.stack([coin(seeds, purpose) for purpose in purposes], 1) & flips
+
+
+def flip(images: tf.Tensor, seeds: tf.Tensor, flips: tuple[bool, bool]) -> tf.Tensor:
   """Returns images of which a half, drawn at random, are mirrored: same shape and dtype."""
-  for wanted, axis, purpose in (
-    (left_right, 2, 'image/flip_left_right'),
-    (up_down, 1, 'image/flip_up_down'),
-  ):
+  mirrored = _mirrored(seeds, flips)
+  for axis, wanted in enumerate(flips, 1):
     if wanted:
-      mirrored = coin(seeds, purpose)[:, tf.newaxis, tf.newaxis, tf.newaxis]
-      images = tf.where(mirrored, tf.reverse(images, [axis]), images)
+      chosen = mirrored[:, axis - 1, tf.newaxis, tf.newaxis, tf.newaxis]
+      images = tf.where(chosen, tf.reverse(images, [axis]), images)
   return images
 
 
@@ -333,7 +361,7 @@ def warp(
 ) -> tf.Tensor:
   """Returns images turned, zoomed into and mirrored, sampled bilinearly once: same shape."""
   size = tf.shape(images)[1:3]
-  matrices = _matrices(seeds, tf.cast(size, tf.float64), rotation, crop, flips)
+  matrices = _matrices(seeds, size, rotation, crop, flips)
   out = tf.raw_ops.ImageProjectiveTransformV3(
     images=images,
     transforms=tf.cast(matrices, tf.float32),
@@ -346,25 +374,44 @@ def warp(
 
 
 def _matrices(
-  seeds: tf.Tensor, size: tf.Tensor, rotation: float, crop: float, flips: tuple[bool, bool]
+  seeds: tf.Tensor, sizes: tf.Tensor, rotation: float, crop: float, flips: tuple[bool, bool]
 ) -> tf.Tensor:
   """Returns the maps as `ImageProjectiveTransformV3` wants them: float64 [n, 8].
+
+  Sizes are heights and widths, int32 [n, 2], or those of all, [2].
 
   An output pixel p comes from R S (p - m) + m + o, with m the middle, S the zoom and the mirroring,
   R the rotation and o where in the image the window lies.
   """
   one = tf.ones(tf.shape(seeds)[:1], tf.float64)
   cos, sin = _direction(seeds, rotation) if rotation else (one, one * 0.0)
-  zoom = uniform(seeds, 'image/crop', 1.0 - crop, 1.0) if crop else one
-  x_scale = tf.where(coin(seeds, 'image/flip_left_right'), -zoom, zoom) if flips[0] else zoom
-  y_scale = tf.where(coin(seeds, 'image/flip_up_down'), -zoom, zoom) if flips[1] else zoom
+  size = tf.cast(sizes, tf.float64) * one[:, tf.newaxis]
   middle = (size - 1.0) * 0.5
-  room = (1.0 - zoom)[:, tf.newaxis] * middle  # the window's middle moves so far either way
-  offset = uniform(seeds, 'image/crop_offset', -1.0, 1.0, (2,)) * room if crop else room * 0.0
-  a, b, d, e = cos * x_scale, -sin * y_scale, sin * x_scale, cos * y_scale
-  x_shift = middle[1] - (a * middle[1] + b * middle[0]) + offset[:, 1]
-  y_shift = middle[0] - (d * middle[1] + e * middle[0]) + offset[:, 0]
+  zoom, offset = tf.ones_like(size), tf.zeros_like(size)
+  if crop:
+    start, extent = (tf.cast(part, tf.float64) for part in _windows(seeds, sizes, crop))
+    zoom, offset = extent / size, start + (extent - 1.0) * 0.5 - middle
+  scale = tf.where(_mirrored(seeds, flips), -zoom, zoom)
+  a, d = cos * scale[:, 1], sin * scale[:, 1]
+  b, e = -sin * scale[:, 0], cos * scale[:, 0]
+  x_shift = middle[:, 1] - (a * middle[:, 1] + b * middle[:, 0]) + offset[:, 1]
+  y_shift = middle[:, 0] - (d * middle[:, 1] + e * middle[:, 0]) + offset[:, 0]
   return tf.stack([a, b, x_shift, d, e, y_shift, one * 0.0, one * 0.0], -1)
+
+
+def _windows(seeds: tf.Tensor, sizes: tf.Tensor, crop: float) -> tuple[tf.Tensor, tf.Tensor]:
+  """Returns first row and column of a part of each image, and its size: int32 [n, 2] each.
+
+  Args:
+    seeds: Seed of each image: int64 [n, 2].
+    sizes: Height and width of each, or of all: int32 [n, 2] or [2].
+    crop: Largest share of height and width that is cut away; rounded to whole pixels, to fewer.
+  """
+  size = tf.cast(sizes, tf.float64)
+  zoom = uniform(seeds, 'image/crop', 1.0 - crop, 1.0)[:, tf.newaxis]
+  extent = tf.math.ceil(zoom * size)
+  start = tf.floor(uniform(seeds, 'image/crop_offset', shape=(2,)) * (size - extent + 1.0))
+  return tf.cast(start, tf.int32), tf.cast(extent, tf.int32)
 
 
 def _direction(seeds: tf.Tensor, rotation: float) -> tuple[tf.Tensor, tf.Tensor]:
