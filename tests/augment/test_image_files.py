@@ -1,4 +1,4 @@
-"""Changed copies of 8-bit images: near to the formula, exact at whole places, the same everywhere."""
+"""Changed copies of 8-bit images: near to the formula, exact at whole places, equal everywhere."""
 
 import hashlib
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,9 @@ class ImageAugment(VectorAugment):
   values: float32 or int64 [height * width * channels], or bytes of that length. Arrays of numbers
   [height, width, channels], as in memory, need no `shape`. Whatever is 0 or
   False is not done at all; with nothing to do, features come back untouched. Two and four channels
-  have alpha as the last, which moves with the image and keeps its values.
+  have alpha as the last, which moves with the image and keeps its values. OpenCV changes encoded
+  images: those turned at places of 1/32 pixel, so a few levels from raw values, and below 32,768
+  pixels a side.
 
   Examples:
     >>> ImageAugment(rotation=10, brightness=0.1).feature
@@ -53,7 +55,8 @@ class ImageAugment(VectorAugment):
     brightness: Largest share of the range that is added or taken away; 0 to 1.
     contrast: Largest change of the factor on differences from the channel's mean, about 1;
       0 to 1.
-    crop: Largest share of height and width that is cut away, before scaling up; 0 to below 1.
+    crop: Largest share of height and width that is cut away, before scaling up, in whole pixels;
+      0 to below 1.
     rotation: Largest rotation in degrees, either way; 0 to 180.
     cutout: Share of the shorter side that a blanked square has, its middle anywhere in the image
       (DeVries and Taylor 2017); 0 to 1.

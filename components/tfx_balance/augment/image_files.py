@@ -1,7 +1,7 @@
 """Changes PNG and JPEG files: each original is decoded once, and each copy changed and encoded.
 
-OpenCV does the work on pixels. It releases the GIL, so batches in several threads are changed at the
-same time. Windows are scaled by its bit-exact interpolation, whose values depend neither on the
+OpenCV does the work on pixels. It releases the GIL, so that several threads can change batches at
+the same time. Windows are scaled by its bit-exact interpolation, whose values depend neither on the
 processor nor on threads; every copy is computed alone, so they do not depend on the batch either.
 """
 
