@@ -110,12 +110,14 @@ def controlled_rounding(
     ValueError: if the sum of a row is not a multiple of the denominator.
   """
   names: Sequence[Hashable] = range(len(table)) if keys is None else keys
-  ties = np.array([tie_break(seed, 'row', name) for name in names], np.uint64)
+  ties = np.fromiter((tie_break(seed, 'row', name) for name in names), np.uint64, len(table))
   rank = np.argsort(ties, kind='stable')
-  cells = np.array(table, object).reshape(len(table), -1 if len(table) else 0)
+  cells = np.asarray(table, object).reshape(len(table), -1 if len(table) else 0)
   if max(cells.max(initial=0), denominator * (sum(cells.shape) + 1)) < 1 << 63:
     cells = cells.astype(np.int64)  # else they stay Python's integers, which have no limit
   floors, fractions = cells // denominator, cells % denominator
+  shape = cells.shape
+  del cells
   wrong = np.flatnonzero(fractions.sum(axis=1) % denominator)
   if len(wrong):
     raise ValueError(f'the sum of row {list(table[wrong[0]])} must be a multiple of {denominator}')
@@ -123,12 +125,12 @@ def controlled_rounding(
   order = rank.tolist()
   network = _network(fractions, denominator, [[groups[i] for i in order] for groups in levels])
   network.round(seed, names, order)
-  ups = np.zeros(cells.shape, np.int64)
+  ups = np.zeros(shape, np.int64)
   at = np.nonzero(fractions)
   ups[at] = [value == denominator for value in network.fractions[: len(at[0])]]
   if nearest:
     ups = _exchange(ups, fractions, denominator)
-  rounded = np.empty(cells.shape, np.int64)
+  rounded = np.empty(shape, np.int64)
   rounded[rank] = floors[rank] + ups
   return rounded
 
@@ -189,7 +191,7 @@ def _network(
   """
   height, width = fractions.shape
   values, of_row, first = fractions, np.arange(height), height  # of the groups below, rows at first
-  nodes = np.repeat(of_row, width).reshape(height, width)
+  nodes = np.repeat(of_row.astype(np.int32), width).reshape(height, width)
   edges = []
   for groups in (*map(_numbered, reversed(levels)), np.zeros(height, np.int64)):
     n_groups = int(groups.max(initial=0)) + 1
@@ -198,15 +200,19 @@ def _network(
     of = np.zeros(len(values), np.int64)
     of[of_row] = groups
     at, column = np.nonzero(values)
-    edges.append((nodes[at, column], first + of[at] * width + column, values[at, column]))
+    heads = (first + of * width)[at]
+    heads += column
+    edges.append((nodes[at, column], heads.astype(np.int32), values[at, column]))
+    del at, column, heads
     totals = np.zeros((n_groups, width), fractions.dtype)
     np.add.at(totals, of, values)
     values, of_row = totals % denominator, groups
-    nodes = first + np.arange(n_groups * width).reshape(n_groups, width)
+    nodes = np.arange(first, first + n_groups * width, dtype=np.int32).reshape(n_groups, width)
     first += n_groups * width
   (column,) = np.nonzero(values[0])
-  edges.append((nodes[0, column], np.full(len(column), first), values[0, column]))
+  edges.append((nodes[0, column], np.full(len(column), first, np.int32), values[0, column]))
   tails, heads, numerators = map(np.concatenate, zip(*edges, strict=True))
+  del values, nodes, edges
   small = numerators.dtype == np.int64
   held = array('q', numerators.tobytes()) if small else numerators.tolist()
   return _Network(denominator, first + 1, tails, heads, held)
@@ -235,19 +241,21 @@ class _Network:
     self,
     denominator: int,
     n_nodes: int,
-    tails: npt.NDArray[np.int64],
-    heads: npt.NDArray[np.int64],
+    tails: npt.NDArray[np.int32],
+    heads: npt.NDArray[np.int32],
     fractions: MutableSequence[int],
   ) -> None:
     """Makes a network of live edges, each from a node of lower number to one of higher."""
     self.fractions, self.live = fractions, bytearray([1]) * len(fractions)
     self._denominator = denominator
-    tails, heads = tails.astype(np.int32), heads.astype(np.int32)
     self._ends: array[int] = array('i', (tails + heads).tobytes())  # less a node: the other one
     nodes, edges = np.concatenate([tails, heads]), np.tile(np.arange(len(tails), dtype='i4'), 2)
+    del tails, heads
     order = np.lexsort((edges, nodes))
-    self._edges: array[int] = array('i', edges[order].tobytes())  # that touch a node, node by node
-    places = np.searchsorted(nodes[order], np.arange(n_nodes + 1)).astype(np.int32)
+    nodes, edges = nodes[order], edges[order]
+    del order
+    self._edges: array[int] = array('i', edges.tobytes())  # that touch a node, node by node
+    places = np.searchsorted(nodes, np.arange(n_nodes + 1, dtype=np.int32)).astype(np.int32)
     starts: array[int] = array('i', places.tobytes())
     # Of each node, where the first and the second edge are that may be live, and the next node's.
     self._first, self._second, self._stop = starts[:-1], starts[:-1], starts[1:]

@@ -114,13 +114,18 @@ class LabelSets:
     lengths = np.diff(self.row_splits)
     if (lengths * (lengths - 1)).sum() > 2 * MOST_PAIRS:
       return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    owners, places = self.owners, np.arange(len(self.members))
-    later = self.row_splits[1:][owners] - places - 1  # members of the set that follow
+    places = np.arange(len(self.members))
+    later = self.row_splits[1:][self.owners] - places - 1  # members of the set that follow
     first = np.repeat(places, later)
-    second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(later) - later, later)
-    keys = self.members[first] * len(self.labels) + self.members[second]
+    second = first + 1
+    second += np.arange(len(first))
+    second -= np.repeat(np.cumsum(later) - later, later)
+    keys = self.members[first]
+    keys *= len(self.labels)
+    keys += self.members[second]
+    del places, later, second
     numbers = np.unique(keys, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    return numbers, owners[first]
+    return numbers, self.owners[first]
 
 
 @runtime_checkable

@@ -26,6 +26,7 @@ _CYCLES = 3
 _MOST_TURNS = 15  # of a tournament, after which tries are more selective
 _TRIED_TOGETHER = 16  # of each split, of which the best are tried in all combinations
 _MOST_SETS_TOGETHER = 4096
+_SUMMED_TOGETHER = 1 << 14  # sets, for which a few arrays of their items are made
 
 
 def exchange_records(
@@ -95,16 +96,19 @@ class _Search:
     self.up, self._movable = up.copy(), movable
     pairs, owners_of_pairs = sets.pairs()
     n_labels, n_pairs = len(sets.labels), int(pairs.max(initial=-1)) + 1
-    owners = np.concatenate([sets.owners, owners_of_pairs])
+    owners = np.concatenate([sets.owners, owners_of_pairs], dtype=np.int32, casting='same_kind')
+    items = np.concatenate([sets.members, pairs + n_labels], dtype=np.int32, casting='same_kind')
+    del pairs, owners_of_pairs
     order = np.argsort(owners, kind='stable')
-    self._items = np.concatenate([sets.members, pairs + n_labels])[order].astype(np.int32)
-    self._starts = np.searchsorted(owners[order], np.arange(len(quotas) + 1))
+    owners, self._items = owners[order], items[order]
+    del items, order
+    self._starts = np.searchsorted(owners, np.arange(len(quotas) + 1, dtype=np.int32))
     self._weights = np.repeat([_LABEL_WEIGHT, 1], [n_labels, n_pairs]).astype(np.int64)
     self._scaled: list[int] = (self._weights * _SCALE).tolist()
     self._sizes = self._sums(np.arange(len(quotas)), self._weights * _SCALE)
-    self._deviations = self._deviations_of(quotas, owners[order])
+    self._deviations = self._deviations_of(quotas, owners)
 
-  def _deviations_of(self, quotas: Ints, owners: Ints) -> Ints:
+  def _deviations_of(self, quotas: Ints, owners: npt.NDArray[np.int32]) -> Ints:
     """Returns what each item deviates by in each split: int64 [items, splits].
 
     From its part of all records, times the split's: so labels that nearly all records have are as
@@ -126,6 +130,12 @@ class _Search:
       which: Numbers of the sets.
       values: Value of each item: int64 [items].
     """
+    starts = range(0, len(which), _SUMMED_TOGETHER)
+    return np.concatenate(
+      [self._sums_of(which[at : at + _SUMMED_TOGETHER], values) for at in starts]
+    )
+
+  def _sums_of(self, which: Ints, values: Ints) -> Ints:
     lengths = self._starts[which + 1] - self._starts[which]
     ends = np.cumsum(lengths)
     first = self._starts[which] - ends + lengths

@@ -323,9 +323,9 @@ def _stratify(
   )
   if sets:
     parts = [[divmod(numerator, denominator) for numerator in row] for row in rows]
-    floors = np.array([[floor for floor, _ in row] for row in parts], np.int64)[which]
+    floors = np.array([[floor for floor, _ in row] for row in parts], np.int64)
     movable = np.array([[part > 0 for _, part in row] for row in parts])[which]
-    quotas = exchange_records(quotas, movable, quotas > floors, sets, seed)
+    quotas = exchange_records(quotas, movable, quotas > floors[which], sets, seed)
   return quotas, exact
 
 

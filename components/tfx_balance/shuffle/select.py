@@ -20,7 +20,7 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.beam.steps import MergeRows, group_of, merged, summed
+from tfx_balance.beam.steps import MergeRows, group_of, merged, released, summed
 from tfx_balance.plan.class_value import Stratum
 from tfx_balance.plan.narrow_columns import narrow_fields, wide_fields
 from tfx_balance.plan.ranks import (
@@ -39,7 +39,7 @@ from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.stratum_columns import StratumColumns
 
-RANGE_ROWS = 1 << 20
+RANGE_ROWS = 1 << 18
 """Buckets and candidates of a range of strata, about: they take 32 bytes each."""
 
 
@@ -133,8 +133,8 @@ class FileAssigner:
   def counts(self) -> SparseCounts:
     """The number of records told so far by row and part."""
     shape = self._selection.quotas.shape
-    cells = self._rows[:, None] * shape[1] + np.arange(shape[1])
-    return SparseCounts.of(shape, cells.reshape(-1), self._counts.reshape(-1))
+    codes, parts = np.nonzero(self._counts)
+    return SparseCounts.of(shape, self._rows[codes] * shape[1] + parts, self._counts[codes, parts])
 
   def assign(self, index: npt.NDArray[np.void]) -> tuple[Ints, Ints]:
     """Returns rows and parts, int64 [n]."""
@@ -152,8 +152,10 @@ def find_file_thresholds(
 
   def keyed(label: str, each: Any, *side: Any) -> beam.PCollection:
     return scanned | f'{label}Each' >> beam.FlatMap(
-      lambda file, *side: (
-        ((number, group_of(file.file.rank, n_files)), part) for number, part in each(file, *side)
+      released(
+        lambda file, *side: (
+          ((number, group_of(file.file.rank, n_files)), part) for number, part in each(file, *side)
+        )
       ),
       *side,
     )
@@ -164,7 +166,9 @@ def find_file_thresholds(
     'Ranks',
     SparseCounts.merge,
     n_files,
-  ) | 'RanksThen' >> beam.Map(lambda found, s: plan_search(found[0][0], found[1], s), selected)
+  ) | 'RanksThen' >> beam.Map(
+    released(lambda found, s: plan_search(found[0][0], found[1], s)), selected
+  )
   several = beam.pvalue.AsList(searches)
   found = merged(
     keyed('Candidates', collect_candidates, selected, several),
@@ -172,12 +176,13 @@ def find_file_thresholds(
     Candidates.merge,
     n_files,
   ) | 'CandidatesThen' >> beam.Map(
-    lambda found, *side: set_thresholds(found[0][0], found[1], *side), selected, several
+    released(lambda found, *side: set_thresholds(found[0][0], found[1], *side)), selected, several
   )
   return (
     scanned.pipeline
     | 'OnceThresholds' >> beam.Impulse()
-    | 'Thresholds' >> beam.Map(lambda _, found: join_thresholds(found), beam.pvalue.AsList(found))
+    | 'Thresholds'
+    >> beam.Map(released(lambda _, found: join_thresholds(found)), beam.pvalue.AsList(found))
   )
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from tfx_balance.beam.steps import released
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.stable_splits import stable_thresholds
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
@@ -121,8 +122,8 @@ class StratifiedSplit(beam.PTransform):
       selection = job | 'Selection' >> beam.Map(attrgetter('selection'))
       searched = (scanned, selection, request.n_files)
       found = find_ties(*searched) if given.order else [find_file_thresholds(*searched)]
-    assigned = scanned | 'AssignSplits' >> beam.ParDo(
-      assign, beam.pvalue.AsSingleton(job), *map(beam.pvalue.AsSingleton, found)
+    assigned = scanned | 'AssignSplits' >> beam.FlatMap(
+      released(assign.process), beam.pvalue.AsSingleton(job), *map(beam.pvalue.AsSingleton, found)
     ).with_outputs(COUNTS, main='ranges')
     seed = request.parameters.seed
     job, counts, files = gather_ranges(assigned, job, request.n_files, request.work_dir, seed)
