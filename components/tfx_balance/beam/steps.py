@@ -7,6 +7,7 @@ for windows, for streams and for input without elements, of which we have none.
 from __future__ import annotations
 
 import functools
+import pickle
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -106,15 +107,22 @@ def merged(
 ) -> beam.PCollection:
   """Returns what `combined` does of `MergeRows`, without merging on each worker first.
 
-  Elements with different rows do not get smaller by that, and all would be in memory at once.
+  Elements with different rows do not get smaller by that, and all would be in memory at once. They
+  are grouped as bytes, for the runner of one machine holds elements that it groups as they are, and
+  columns are wider than what is sent of them.
   """
 
-  def merge_group(group: tuple[Any, Iterable[Any]]) -> tuple[Any, Any]:
+  def merge_group(group: tuple[Any, Iterable[bytes]]) -> tuple[Any, Any]:
     rows = MergeRows(merge)
-    held = functools.reduce(rows.add_input, group[1], rows.create_accumulator())
+    held = functools.reduce(rows.add_input, map(pickle.loads, group[1]), rows.create_accumulator())
     return group[0], rows.extract_output(held)
 
-  found = keyed | label >> beam.GroupByKey() | f'{label}Merge' >> beam.Map(merge_group)
+  found = (
+    keyed
+    | f'{label}Bytes' >> beam.Map(lambda element: (element[0], pickle.dumps(element[1], 5)))
+    | label >> beam.GroupByKey()
+    | f'{label}Merge' >> beam.Map(merge_group)
+  )
   if n > FAN_IN:
     found |= f'{label}Groups' >> beam.Map(lambda element: ((element[0][0], 0), element[1]))
     found |= f'{label}OfGroups' >> beam.CombinePerKey(MergeRows(merge))
