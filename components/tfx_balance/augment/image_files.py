@@ -106,7 +106,7 @@ def _changed_files(
 def decode(file: bytes, is_png: bool, palette: bool = False) -> Bytes:
   """Returns an image: uint8 [h, w] or [h, w, c]; of a JPEG as OpenCV has them: blue, green, red.
 
-  By TensorFlow, which refuses a file that ends too early, where OpenCV fills in grey.
+  By TensorFlow, so that they are those that a model decodes. Files that end too early are refused.
   """
   image = tf.io.decode_png(file, channels=3 if palette else 0).numpy()  # JPEG too
   if image.shape[-1] == 1:
