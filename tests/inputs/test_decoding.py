@@ -283,3 +283,14 @@ def test_a_fault_of_a_file_that_is_read_ahead_is_raised_when_it_is_due(cache, tm
   with pytest.raises(DataError, match=r'none\.gz does not exist'):
     take(cache, 4)
   assert cache.used == cache.n_bytes[0]
+
+
+def test_a_decode_function_may_branch_on_a_tensor(artifact):
+  def inverted_if_bright(features):
+    image = decode(features)['image']
+    if image[0, 0, 0] > 127:
+      image = 255 - image
+    return {'image': image}
+
+  features, _ = next(iter(load(artifact, 1).train(20, decode_fn=inverted_if_bright)))
+  assert features['image'].numpy()[:, 0, 0, 0].max() <= 127

@@ -234,7 +234,9 @@ def decoding_reader(
     ConfigError: if the function breaks a rule on the first record of the smallest class.
     DataError: if that record cannot be read or decoded.
   """
-  decode = RecordDecoder(decode_fn, _try_out(reader, decode_fn, counts), reader.place)
+  specs = _try_out(reader, decode_fn, counts)
+  # Traced apart, since AutoGraph converts no code in the maps of these datasets.
+  decode = RecordDecoder(tf.function(decode_fn), specs, reader.place)
   kept = DecodedRows.of(reader, counts, decode.specs) if keep else None
 
   def read(rows: tf.Tensor, classes: tf.Tensor, fetched: Any) -> tuple[Any, tf.Tensor]:
