@@ -296,9 +296,9 @@ IDS, TIMES, GROUPS = [1, 2, 3, 4], [4, 3, 2, 1], ['a', 'a', 'b', 'b']
 @pytest.mark.parametrize(
   ('arguments', 'fault'),
   [
-    ({'within': 'strata'}, r"^within='strata' .*; say with order= what"),
-    ({'embargo': 3}, r'^embargo=3 .*; say with order= what'),
-    ({'embargo_records': 3}, r'^embargo_records=3 .*; say with order= what'),
+    ({'within': 'strata'}, r"^within='strata' .*; give the times with order="),
+    ({'embargo': 3}, r'^embargo=3 .*; give the times with order='),
+    ({'embargo_records': 3}, r'^embargo_records=3 .*; give the times with order='),
     ({'order': TIMES, 'mode': 'stable', 'key': IDS}, r'^mode= and order= .* order= by its time'),
     ({'order': TIMES, 'split_by': ['train'] * 4}, r'^order= and split_by= do not combine'),
     ({'order': TIMES, 'extend': {'train': [1]}}, r'^extend= and order= do not combine'),

@@ -248,7 +248,7 @@ def test_times_must_be_numbers_of_one_type():
 @pytest.mark.parametrize(
   ('arguments', 'match'),
   [
-    ({'embargo': 5}, r'embargo=5 is of splits in the order of time; name the feature'),
+    ({'embargo': 5}, r'embargo=5 is of splits in the order of time; give the times with order_by='),
     ({'embargo_records': 5}, r'embargo_records=5 is of splits in the order'),
     ({'within': 'strata'}, r"within='strata' is of splits in the order of time"),
     ({'order_by': 't', 'within': 'class'}, r"within='class' is not one of \['all', 'strata'\]"),

@@ -81,8 +81,8 @@ class TimeOrder:
     for name, value in given.items():
       if value:
         raise ConfigError(
-          f'{name}={value!r} is of splits in the order of time; say with {argument}= what that '
-          f'is, or leave {name}= out'
+          f'{name}={value!r} is of splits in the order of time; give the times with {argument}=, '
+          f'or leave {name}= out'
         )
     return None
 
