@@ -40,7 +40,7 @@ def _weight(item):
 def pytest_assertrepr_compare(op, left, right):
   """Tells which of two sets of files differ: a difference by lines of large files takes hours."""
   if op == '==' and all(map(_holds_files, (left, right))):
-    return ['the files differ', *map(str, _differences(left, right))]
+    return ['the files differ', *_differences(left, right)]
   return None
 
 
