@@ -7,7 +7,9 @@ import multiprocessing
 import os
 import runpy
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import connection
 from multiprocessing.context import ForkServerContext
 from unittest import mock
 
@@ -33,7 +35,7 @@ def run_here(pod: Pod, run: Callable[[Sequence[str]], None] = entrypoint.run_tas
 class ForkedPods:
   """Runs each task in a process of its own, forked from one that has imported TFX.
 
-  As in a pod of KFP, the task has no credentials for any storage.
+  As in a pod of KFP, the task has no credentials for any storage. Threads may share one.
   """
 
   def __init__(self) -> None:
@@ -41,11 +43,16 @@ class ForkedPods:
     assert isinstance(context, ForkServerContext)
     self._context = context
     self._context.set_forkserver_preload(PRELOADED)
+    # A process that starts asks how all others ended, and who asks second gets 255.
+    self._lock = threading.Lock()
 
   def __call__(self, pod: Pod) -> int:
     process = self._context.Process(target=_run_command, args=(pod,))
-    process.start()
-    process.join()
+    with self._lock:
+      process.start()
+    connection.wait([process.sentinel])
+    with self._lock:
+      process.join()
     return process.exitcode or 0
 
 
