@@ -17,6 +17,7 @@ from tfx_balance.scan.scan import InputFile, ScanFile
 from tfx_balance.scan.strata import MissingLabel, Payload
 from tfx_balance.shuffle.output_layout import OutputLayout
 from tfx_balance.shuffle.ranges import FileGroup
+from tfx_balance.shuffle.stored_values import store
 from tfx_balance.tfrecord.reading import ReadOptions
 from tfx_balance.tfrecord.work_files import (
   FileCopy,
@@ -138,9 +139,11 @@ def write_outputs(
     | 'Once' >> beam.Impulse()
     | 'Publish'
     >> beam.Map(
-      lambda _, job, counts, written: publish_outputs(job, counts, written, passed_through),
-      beam.pvalue.AsSingleton(job),
-      beam.pvalue.AsSingleton(counts),
+      lambda _, job, counts, written: publish_outputs(
+        job.load(), counts.load(), written, passed_through
+      ),
+      beam.pvalue.AsSingleton(store(job, 'StoreJob', work_dir)),
+      beam.pvalue.AsSingleton(store(counts, 'StoreCounts', work_dir)),
       beam.pvalue.AsList(written),
     )
   )

@@ -7,7 +7,7 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 from tfx_balance.beam import steps
-from tfx_balance.beam.steps import MergeRows, create, identity, released, spread, summed
+from tfx_balance.beam.steps import MergeRows, create, identity, spread, summed
 
 
 @pytest.mark.parametrize('values', [[], [3], [1, 2, 2]], ids=['none', 'one', 'equal ones'])
@@ -65,13 +65,3 @@ def test_what_is_merged_is_merged_again_once_as_much_has_come(monkeypatch):
 def test_of_none_comes_nothing():
   with TestPipeline() as pipeline:
     assert_that(summed(create(pipeline, 'None', []), 'Sum', identity, sum, identity), equal_to([]))
-
-
-def test_released_side_inputs_come_in_their_order():
-  with TestPipeline() as pipeline:
-    sides = [create(pipeline, name, [name]) for name in 'ab']
-    found = create(pipeline, 'Create', ['x']) | 'Use' >> beam.FlatMap(
-      released(lambda element, *side: [''.join((element, *side))]),
-      *map(beam.pvalue.AsSingleton, sides),
-    )
-    assert_that(found, equal_to(['xab']))

@@ -172,14 +172,16 @@ class FindPools(beam.PTransform):
 
   Attributes:
     n_files: Number of scanned files.
+    work_dir: Folder of work files.
   """
 
   n_files: int
+  work_dir: str
 
   def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection:
     scanned, job, shapes = inputs
     selection = job | 'Selection' >> beam.Map(pool_selection)
-    thresholds = find_file_thresholds(scanned, selection, self.n_files)
+    thresholds = find_file_thresholds(scanned, selection, self.n_files, self.work_dir)
     return summed(
       scanned,
       'Collect',

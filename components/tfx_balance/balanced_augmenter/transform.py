@@ -277,9 +277,8 @@ class BalancedAugment(beam.PTransform):
     request, parameters = self.request, self.request.parameters
     scanned = scan_files(files, request.new_scan(purpose=PURPOSE))
     job = sum_groups(scanned, partial(plan_augment, request=request), request.n_files)
-    thresholds = find_file_thresholds(
-      scanned, job | 'Selection' >> beam.Map(attrgetter('selection')), request.n_files
-    )
+    selection = job | 'Selection' >> beam.Map(attrgetter('selection'))
+    thresholds = find_file_thresholds(scanned, selection, request.n_files, request.work_dir)
     shapes: Any = {}
     pools: Any = NO_POOLS
     if self.load_augment_fn is not None:
@@ -288,7 +287,7 @@ class BalancedAugment(beam.PTransform):
       augment_fn = self.load_augment_fn()
       if isinstance(augment_fn, PoolFn):
         job = job | 'PlanPools' >> beam.Map(with_pools, shapes, pool_request(augment_fn))
-        find = FindPools(request.n_files)
+        find = FindPools(request.n_files, request.work_dir)
         pools = beam.pvalue.AsSingleton((scanned, job, found) | 'Pools' >> find)
     copied = scanned | 'CopyRecords' >> beam.ParDo(
       CopyRecords(self.load_augment_fn, parameters.label),

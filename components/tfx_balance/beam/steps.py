@@ -29,15 +29,6 @@ def spread(elements: beam.PCollection, label: str, key: Callable[[Any], Any]) ->
   )
 
 
-def released(call: Callable[..., Any]) -> Callable[..., Any]:
-  """Returns a function of an element and side inputs that a worker does not hold after a bundle.
-
-  Where a step takes no window, Beam holds its side inputs as long as the worker holds the step,
-  which is until the end of a run on one machine.
-  """
-  return lambda element, window=beam.DoFn.WindowParam, *side_inputs: call(element, *side_inputs)
-
-
 FAN_IN = 256
 """Elements that one worker combines: more are combined in a tree, so many at a time first."""
 BATCH_ROWS = 1 << 20

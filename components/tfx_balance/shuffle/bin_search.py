@@ -117,13 +117,20 @@ class BinNumbers(beam.PTransform):
     place: Place of the feature among those that strata are made of.
     check: Function that checks the totals, and raises a DataError.
     n_files: Number of files.
+    work_dir: Folder of work files.
   """
 
   def __init__(
-    self, bins: NumberBins, place: int, check: Callable[[Totals], None], n_files: int
+    self,
+    bins: NumberBins,
+    place: int,
+    check: Callable[[Totals], None],
+    n_files: int,
+    work_dir: str,
   ) -> None:
     super().__init__()
-    self._bins, self._place, self._check, self._n_files = bins, place, check, n_files
+    self._bins, self._place, self._check = bins, place, check
+    self._n_files, self._work_dir = n_files, work_dir
 
   def expand(self, scanned: beam.PCollection[ScannedFile]) -> beam.PCollection[ScannedFile]:
     bins, place, check = self._bins, self._place, self._check
@@ -135,6 +142,6 @@ class BinNumbers(beam.PTransform):
         return select_numbers(groups[''], bins, place)
 
       selection = sum_groups(scanned, select, self._n_files)
-      found = find_file_thresholds(scanned, selection, self._n_files)
+      found = find_file_thresholds(scanned, selection, self._n_files, self._work_dir)
       side = [beam.pvalue.AsSingleton(selection), beam.pvalue.AsSingleton(found)]
     return scanned | 'BinFile' >> beam.Map(bin_file, bins, place, *side)

@@ -20,7 +20,7 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.beam.steps import MergeRows, group_of, merged, released, summed
+from tfx_balance.beam.steps import MergeRows, group_of, merged, summed
 from tfx_balance.plan.class_value import Stratum
 from tfx_balance.plan.narrow_columns import narrow_fields, wide_fields
 from tfx_balance.plan.ranks import (
@@ -38,6 +38,7 @@ from tfx_balance.plan.ranks import (
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.stratum_columns import StratumColumns
+from tfx_balance.shuffle.stored_values import WithStored, store
 
 RANGE_ROWS = 1 << 18
 """Buckets and candidates of a range of strata, about: they take 32 bytes each."""
@@ -146,13 +147,23 @@ class FileAssigner:
 
 
 def find_file_thresholds(
-  scanned: beam.PCollection[ScannedFile], selection: beam.PCollection[Selection], n_files: int
+  scanned: beam.PCollection[ScannedFile],
+  selection: beam.PCollection[Selection],
+  n_files: int,
+  work_dir: str,
 ) -> beam.PCollection[Thresholds]:
-  """Returns the thresholds, one element, for the selection, one element, in n_files files."""
+  """Returns the thresholds, one element.
+
+  Args:
+    scanned: Files.
+    selection: Selection, one element.
+    n_files: Number of files.
+    work_dir: Folder of work files.
+  """
 
   def keyed(label: str, each: Any, *side: Any) -> beam.PCollection:
-    return scanned | f'{label}Each' >> beam.FlatMap(
-      released(
+    return scanned | f'{label}Each' >> beam.ParDo(
+      WithStored(
         lambda file, *side: (
           ((number, group_of(file.file.rank, n_files)), part) for number, part in each(file, *side)
         )
@@ -160,29 +171,34 @@ def find_file_thresholds(
       *side,
     )
 
-  selected = beam.pvalue.AsSingleton(selection)
+  selected = beam.pvalue.AsSingleton(store(selection, 'StoreSelection', work_dir))
   searches = merged(
     keyed('Ranks', partial(count_ranks, n_files=n_files), selected),
     'Ranks',
     SparseCounts.merge,
     n_files,
-  ) | 'RanksThen' >> beam.Map(
-    released(lambda found, s: plan_search(found[0][0], found[1], s)), selected
+  ) | 'RanksThen' >> beam.ParDo(
+    WithStored(lambda found, s: [plan_search(found[0][0], found[1], s)]), selected
   )
-  several = beam.pvalue.AsList(searches)
+  several = beam.pvalue.AsList(store(searches, 'StoreSearches', work_dir))
   found = merged(
     keyed('Candidates', collect_candidates, selected, several),
     'Candidates',
     Candidates.merge,
     n_files,
-  ) | 'CandidatesThen' >> beam.Map(
-    released(lambda found, *side: set_thresholds(found[0][0], found[1], *side)), selected, several
+  ) | 'CandidatesThen' >> beam.ParDo(
+    WithStored(lambda found, *side: [set_thresholds(found[0][0], found[1], *side)]),
+    selected,
+    several,
   )
   return (
     scanned.pipeline
     | 'OnceThresholds' >> beam.Impulse()
     | 'Thresholds'
-    >> beam.Map(released(lambda _, found: join_thresholds(found)), beam.pvalue.AsList(found))
+    >> beam.ParDo(
+      WithStored(lambda _, found: [join_thresholds(found)]),
+      beam.pvalue.AsList(store(found, 'StoreFound', work_dir)),
+    )
   )
 
 

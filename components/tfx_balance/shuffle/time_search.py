@@ -7,6 +7,7 @@ Times and ranks are searched for as thresholds of ranks are, in `shuffle.select`
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -128,7 +129,10 @@ class TimeAssigner:
 
 
 def find_ties(
-  scanned: beam.PCollection[ScannedFile], times: beam.PCollection[TimeSelection], n_files: int
+  scanned: beam.PCollection[ScannedFile],
+  times: beam.PCollection[TimeSelection],
+  n_files: int,
+  work_dir: str,
 ) -> list[beam.PCollection]:
   """Returns the `TieSelection` and the `Thresholds` of its ranks, one element each.
 
@@ -136,9 +140,11 @@ def find_ties(
     scanned: Files.
     times: Selection of parts by time, one element.
     n_files: Number of files.
+    work_dir: Folder of work files.
   """
+  find = functools.partial(_FindThresholds, n_files, work_dir)
   behind = times | 'BehindEnds' >> beam.Map(attrgetter('behind_ends'))
-  found = beam.pvalue.AsSingleton((scanned, behind) | 'Times' >> _FindThresholds(n_files))
+  found = beam.pvalue.AsSingleton((scanned, behind) | 'Times' >> find())
   ties = summed(
     scanned,
     'CountTimes',
@@ -150,20 +156,20 @@ def find_ties(
     rank=attrgetter('file.rank'),
     n=n_files,
   )
-  return [ties, (scanned, ties) | 'Ties' >> _FindThresholds(n_files)]
+  return [ties, (scanned, ties) | 'Ties' >> find()]
 
 
 class _FindThresholds(beam.PTransform):
   """Gives the steps of a search labels of their own."""
 
-  def __init__(self, n_files: int) -> None:
+  def __init__(self, n_files: int, work_dir: str) -> None:
     super().__init__()
-    self._n_files = n_files
+    self._n_files, self._work_dir = n_files, work_dir
 
   def expand(
     self, inputs: tuple[beam.PCollection[ScannedFile], beam.PCollection[Selection]]
   ) -> beam.PCollection[Thresholds]:
-    return find_file_thresholds(*inputs, self._n_files)
+    return find_file_thresholds(*inputs, self._n_files, self._work_dir)
 
 
 def count_times(scanned: ScannedFile, selection: TimeSelection, found: Thresholds) -> SparseCounts:

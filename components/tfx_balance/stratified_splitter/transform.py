@@ -19,7 +19,6 @@ from typing import Any
 
 import apache_beam as beam
 
-from tfx_balance.beam.steps import released
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.stable_splits import stable_thresholds
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
@@ -29,6 +28,7 @@ from tfx_balance.shuffle.bin_search import BinNumbers
 from tfx_balance.shuffle.group_columns import Column
 from tfx_balance.shuffle.ranges import COUNTS, FilesKey, RangeFinder, SpillRanges, gather_ranges
 from tfx_balance.shuffle.select import find_file_thresholds
+from tfx_balance.shuffle.stored_values import WithStored, store
 from tfx_balance.shuffle.time_search import find_ties
 from tfx_balance.stratified_splitter.extension import plan_extension
 from tfx_balance.stratified_splitter.grouped import plan_grouped_job, plan_in_beam
@@ -105,7 +105,7 @@ class StratifiedSplit(beam.PTransform):
     if given.bins:
       place = given.features.index(given.bins.feature)
       check = partial(check_totals, request=request)
-      scanned |= 'Bins' >> BinNumbers(given.bins, place, check, request.n_files)
+      scanned |= 'Bins' >> BinNumbers(given.bins, place, check, request.n_files, request.work_dir)
     if given.extends:
       scanned = leave_out_held(scanned, request)
       job = sum_groups(scanned, lambda groups: plan_extension(groups, request), request.n_files)
@@ -120,10 +120,14 @@ class StratifiedSplit(beam.PTransform):
       found = [job | 'Thresholds' >> beam.Map(lambda job: stable_thresholds(job.plan))]
     else:
       selection = job | 'Selection' >> beam.Map(attrgetter('selection'))
-      searched = (scanned, selection, request.n_files)
+      searched = (scanned, selection, request.n_files, request.work_dir)
       found = find_ties(*searched) if given.order else [find_file_thresholds(*searched)]
-    assigned = scanned | 'AssignSplits' >> beam.FlatMap(
-      released(assign.process), beam.pvalue.AsSingleton(job), *map(beam.pvalue.AsSingleton, found)
+    known = [
+      beam.pvalue.AsSingleton(store(each, f'Store{i}', request.work_dir))
+      for i, each in enumerate([job, *found])
+    ]
+    assigned = scanned | 'AssignSplits' >> beam.ParDo(
+      WithStored(assign.process), *known
     ).with_outputs(COUNTS, main='ranges')
     seed = request.parameters.seed
     job, counts, files = gather_ranges(assigned, job, request.n_files, request.work_dir, seed)

@@ -1,0 +1,73 @@
+"""Large values that steps share: written to a work file once, so that side inputs are its path.
+
+Beam holds a side input once for each step that takes it, as bytes, and on one machine also as an
+object until the run ends: 100 MB of these. With 200,000 strata the plan of a run is such a value.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+
+from tfx_balance.tfrecord.storage import read_whole, write_whole
+from tfx_balance.tfrecord.work_files import new_work_file
+
+
+@dataclass(frozen=True)
+class StoredValue:
+  """A value in a work file.
+
+  Attributes:
+    path: Path of the file.
+  """
+
+  path: str
+
+  def load(self) -> Any:
+    """Returns the value; raises OSError if the file cannot be read."""
+    return pickle.loads(read_whole(self.path))
+
+
+def store(values: beam.PCollection, label: str, work_dir: str) -> beam.PCollection[StoredValue]:
+  """Returns the values in work files, for `WithStored` to take.
+
+  Args:
+    values: Values of any type that can be pickled.
+    label: Label of the step, and beginning of the files' names.
+    work_dir: Folder of work files, which every worker reaches.
+  """
+
+  def write(value: Any) -> StoredValue:
+    path = new_work_file(work_dir, label.lower())
+    write_whole(path, pickle.dumps(value, 5))
+    return StoredValue(path)
+
+  return values | label >> beam.Map(write)
+
+
+class WithStored(beam.DoFn):
+  """Does what a function of an element and of side inputs does, given these as stored values.
+
+  They are loaded once for a bundle, and not held after it. A side input is a `StoredValue`, or a
+  list of these.
+  """
+
+  def __init__(self, call: Callable[..., Iterable[Any]]) -> None:
+    """Takes the function, which returns any number of elements."""
+    self._call = call
+    self._loaded: list[Any] | None = None
+
+  def process(self, element: Any, *stored: Any) -> Iterable[Any]:
+    if self._loaded is None:
+      self._loaded = [
+        given.load() if isinstance(given, StoredValue) else [each.load() for each in given]
+        for given in stored
+      ]
+    return self._call(element, *self._loaded)
+
+  def finish_bundle(self) -> None:
+    self._loaded = None

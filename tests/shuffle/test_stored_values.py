@@ -1,0 +1,58 @@
+"""Values in work files, as side inputs of steps."""
+
+import gc
+import pickle
+import weakref
+
+import apache_beam as beam
+import numpy as np
+import pytest
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.util import assert_that, equal_to
+from tfx_balance.beam.steps import create
+from tfx_balance.shuffle.stored_values import StoredValue, WithStored, store
+from tfx_balance.tfrecord.storage import write_whole
+
+
+class Text(str):
+  """A text to which there may be weak references."""
+
+
+def test_stored_side_inputs_come_in_their_order_and_lists_as_lists(tmp_path):
+  with TestPipeline() as pipeline:
+    one, other = (
+      store(create(pipeline, name, [*name]), f'Store{name}', str(tmp_path)) for name in ('a', 'bc')
+    )
+    found = create(pipeline, 'Create', ['x', 'y']) | 'Use' >> beam.ParDo(
+      WithStored(lambda element, of_one, of_other: [(element, of_one, sorted(of_other))]),
+      beam.pvalue.AsSingleton(one),
+      beam.pvalue.AsList(other),
+    )
+    assert_that(found, equal_to([('x', 'a', ['b', 'c']), ('y', 'a', ['b', 'c'])]))
+
+
+def test_a_stored_value_is_its_path_and_the_value_is_as_it_was(tmp_path):
+  column = np.arange(5)
+  with TestPipeline() as pipeline:
+    stored = store(create(pipeline, 'Create', [column]), 'Store', str(tmp_path))
+    loaded = stored | 'Load' >> beam.Map(lambda one: (type(one), one.load().tolist()))
+    assert_that(loaded, equal_to([(StoredValue, column.tolist())]))
+  assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_was_loaded_is_one_object_within_a_bundle_and_not_held_after_it(tmp_path):
+  path = f'{tmp_path}/value'
+  write_whole(path, pickle.dumps(Text('value')))
+  step = WithStored(lambda element, value: [value])
+  (first,), (second,) = (step.process(n, StoredValue(path)) for n in range(2))
+  assert first is second
+  held = weakref.ref(first)
+  del first, second
+  step.finish_bundle()
+  gc.collect()
+  assert held() is None
+
+
+def test_a_file_that_is_gone_is_named(tmp_path):
+  with pytest.raises(FileNotFoundError, match='no-such'):
+    StoredValue(f'{tmp_path}/no-such').load()
