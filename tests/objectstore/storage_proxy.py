@@ -261,7 +261,7 @@ class _Server:
         b'HTTP/1.1 %s %s\r\nContent-Length: 0\r\n\r\n' % (fault[-3:].encode(), name.encode())
       )
       return True
-    server.sendall(head.for_server())
+    server.sendall(head.for_server('{}:{}'.format(*self._upstream)))
     for block in head.body(requests):
       server.sendall(block)
       self._count('bytes_written', kind, len(block))
@@ -275,7 +275,7 @@ class _Server:
       raise _Reset
     broken = fault in ('reset_in_body', 'reset_after', 'stall')
     half = answer.body_length(head.method) // 2 if broken else None
-    client.sendall(answer.raw)
+    client.sendall(answer.for_client(head.method))
     for block in answer.body(answers, head.method):
       if half is not None and len(block) >= half:
         client.sendall(block[:half])
@@ -332,10 +332,21 @@ class _Head:
   def get(self, name: str) -> str | None:
     return self.fields.get(name)
 
-  def for_server(self) -> bytes:
-    """Returns the head without what the proxy has answered, and in the words of S3."""
-    raw = re.sub(rb'(?im)^expect:[^\n]*\n', b'', self.raw)
-    return re.sub(rb'(?im)^x-goog-copy-source:', b'x-amz-copy-source:', raw)
+  def for_server(self, host: str) -> bytes:
+    """Returns the head without what the proxy has answered, and as a server on a host knows it."""
+    raw = re.sub(rb'(?im)^host:[^\r]*', b'Host: ' + host.encode(), self.raw)
+    raw = re.sub(rb'(?im)^expect:[^\n]*\n', b'', raw)
+    raw = re.sub(rb'(?im)^x-goog-copy-source:', b'x-amz-copy-source:', raw)
+    if (self.get('authorization') or '').startswith('Bearer '):
+      # fake-gcs-server takes a PUT of the XML API as that of a signed URL only.
+      raw = re.sub(rb'^(PUT [^ ?]+) ', rb'\1?X-Goog-Algorithm=GOOG4-RSA-SHA256 ', raw)
+    return raw
+
+  def for_client(self, method: str) -> bytes:
+    """Returns the head with what Google answers to a PUT, also where the server does not."""
+    if method != 'PUT' or self.get('etag'):
+      return self.raw
+    return self.raw.replace(b'\r\n', b'\r\nETag: "none"\r\n', 1)
 
   def body_length(self, method: str = '') -> int:
     """Returns the length of the body in bytes; 0 where it is not told in advance."""

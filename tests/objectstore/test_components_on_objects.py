@@ -111,6 +111,22 @@ def test_the_bytes_are_those_on_a_disk(
 
 
 @pytest.mark.parametrize(('component', 'arguments'), WRITERS)
+def test_the_bytes_are_those_on_a_disk_in_fake_gcs_server(
+  fake_gcs_bucket, source, on_disk, tmp_path, monkeypatch, component, arguments
+):
+  bucket = fake_gcs_bucket
+  put_folder(bucket, source, 'in')
+  monkeypatch.setenv(WORK_VARIABLE, f'{bucket.uri}/work')
+  bucket.meddle()
+
+  written = in_bucket(bucket, component, arguments, tmp_path)
+
+  assert written == on_disk(component, arguments)
+  assert top(bucket) == {'in', *written}
+  assert bucket.traffic().requests['PUT'] > len(written['out'])  # with work files
+
+
+@pytest.mark.parametrize(('component', 'arguments'), WRITERS)
 def test_the_input_is_read_once_and_by_few_requests(
   new_bucket, source, tmp_path, component, arguments
 ):
