@@ -1,5 +1,6 @@
 """What is compressed depends on the content alone."""
 
+import gzip
 import zlib
 
 import numpy as np
@@ -29,3 +30,37 @@ def test_it_is_a_stream_that_zlib_reads(size):
   data = np.random.default_rng(size).integers(9, size=size, dtype=np.uint8).tobytes()
   assert zlib.decompress(compressed(Compressor(1, 15), data, 1), 15) == data
   assert zlib.decompress(compressed(Compressor(1, 31), data, 5), 31) == data
+
+
+def in_pieces(data, sizes):
+  stream, parts, at = Compressor(1, 31), [], 0
+  for size in sizes:
+    parts.append(stream.compress_piece(memoryview(data)[at : at + size]))
+    at += size
+  return [*parts, stream.flush()]
+
+
+@pytest.mark.parametrize('sizes', [[1], [16], [17, 0, 3], [65_551, 65_535, 65_536], [200_000] * 3])
+def test_pieces_are_a_stream_that_zlib_reads(sizes):
+  # Every second piece is random; those between refer to what is in it.
+  random = np.random.default_rng(0)
+  pieces, last = [], b''
+  for i, size in enumerate(sizes):
+    last = (last[-1000:] * (size // 1000 + 1))[:size] if i % 2 else random.bytes(size)
+    pieces.append(last)
+  data = b''.join(pieces)
+  assert gzip.decompress(b''.join(in_pieces(data, sizes))) == data
+
+
+def test_pieces_of_which_little_would_be_saved_are_stored():
+  random = np.random.default_rng(0)
+  for values, stored in ((256, True), (224, True), (128, False)):  # 0.2 and 1 bit of 8 are saved
+    data = random.integers(values, size=300_000, dtype=np.uint8).tobytes()
+    piece = b''.join(in_pieces(data, [300_000]))
+    assert (data[1000:2000] in piece) == stored
+    assert len(piece) < len(data) + 100
+
+
+def test_equal_pieces_give_equal_bytes():
+  data = np.random.default_rng(0).integers(99, size=600_000, dtype=np.uint8).tobytes()
+  assert len({b''.join(in_pieces(data, [250_000] * 3)) for _ in range(20)}) == 1

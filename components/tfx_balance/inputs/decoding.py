@@ -6,6 +6,7 @@ decoded records in memory save most decoding. They change no batch, only how soo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ _EXAMPLE = "lambda features: {'image': tf.io.decode_png(features['image'], chann
 # Ref-counted, so that the memory is free when the dataset is (tensorflow/core/framework/
 # resource_handle.h, ANONYMOUS_NAME); a tf.Variable would be copied by strategies.
 _ANONYMOUS = 'cd2c89b7-88b7-44c8-ad83-06c2a9158347'
+_UNROLLED = 8  # records a turn of a loop, of which each costs 8 microseconds
 
 
 def check_decode_fn(decode_fn: DecodeFn | None) -> DecodeFn | None:
@@ -113,13 +115,19 @@ class RecordDecoder:
       for k, spec in self.specs.items()
     }
 
-    def add(i: tf.Tensor, arrays: dict[str, tf.TensorArray]) -> tuple[Any, ...]:
-      at = known.missing[i]
-      found = self._decode_one({k: tf.gather(value, at) for k, value in features.items()})
-      return i + 1, {k: array.write(at, found[k]) for k, array in arrays.items()}
+    def add(n: int, i: tf.Tensor, arrays: dict[str, tf.TensorArray]) -> tuple[Any, ...]:
+      at = known.missing[i : i + n]
+      parts = {k: tf.unstack(tf.gather(value, at), n) for k, value in features.items()}
+      for j, place in enumerate(tf.unstack(at, n)):
+        found = self._decode_one({k: own[j] for k, own in parts.items()})
+        arrays = {k: array.write(place, found[k]) for k, array in arrays.items()}
+      return i + n, arrays
 
-    n_missing = tf.size(known.missing)
-    _, ended = tf.while_loop(lambda i, _: i < n_missing, add, (tf.constant(0), begun))
+    state = (tf.constant(0), begun)
+    for n in (_UNROLLED, 1):
+      last = tf.size(known.missing) - n
+      state = tf.while_loop(lambda i, _, last=last: i <= last, functools.partial(add, n), state)
+    ended = state[1]
     return {k: array.stack() for k, array in ended.items()}
 
   def _decode_one(self, record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -130,7 +130,7 @@ class GzipWriter:
 
   def _compress(self, data: memoryview) -> None:
     for start in range(0, len(data), _PIECE_BYTES):
-      self._raw.write(self._compressor.compress(data[start : start + _PIECE_BYTES]))
+      self._raw.write(self._compressor.compress_piece(data[start : start + _PIECE_BYTES]))
 
 
 def create_compressed(path: str) -> OutputFile:
