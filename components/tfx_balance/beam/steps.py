@@ -31,7 +31,7 @@ def spread(elements: beam.PCollection, label: str, key: Callable[[Any], Any]) ->
 
 FAN_IN = 256
 """Elements that one worker combines: more are combined in a tree, so many at a time first."""
-BATCH_ROWS = 1 << 20
+BATCH_ROWS = 1 << 18
 """Rows that wait to be merged; a row takes 16 to 32 bytes."""
 _BATCH_PARTS = 1024
 

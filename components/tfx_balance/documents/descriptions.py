@@ -43,21 +43,25 @@ def describe_split(
 ) -> ClassDistribution:
   """Returns what StratifiedSplitter wrote: of each cell the records and their ideal number."""
   cell = functools.cache(CellRecords)  # of many strata, few cells differ
-  records, quotas, predefined = (x.tolist() for x in (plan.records, plan.quotas, plan.predefined))
+  labels = label_rows(plan)
+  n_strata = len(plan.records)
+  listed = n_strata if not labels or n_strata <= _MOST_LISTED_SETS else 0
+  rows_of = (plan.records, plan.quotas, plan.predefined)
+  records, quotas, predefined = (column[:listed].tolist() for column in rows_of)
   shares = {n: [_number(n * share) for share in plan.shares] for n in set(records)}
   rows = zip(records, quotas, predefined, strict=True)
   ideals = [row if is_predefined else shares[n] for n, row, is_predefined in rows]
-  columns = plan.quotas.T.tolist()
   stratified = int(plan.records[~plan.predefined].sum())
   predefined_sums = plan.quotas[plan.predefined].sum(axis=0).tolist()
-  lost = [None] * len(columns) if plan.embargoed is None else plan.embargoed.sum(axis=0).tolist()
-  labels = label_rows(plan)
-  unlabelled: Sequence[int | None] = plan.unlabelled() or [None] * len(columns)
-  listed = len(records) if not labels or len(records) <= _MOST_LISTED_SETS else 0
-  ratios = [
-    _finite(imbalance_ratio([row.splits[name].records for row in labels] if labels else column))
-    for name, column in zip(plan.splits, columns, strict=True)
-  ]
+  nones = [None] * len(plan.splits)
+  lost = nones if plan.embargoed is None else plan.embargoed.sum(axis=0).tolist()
+  unlabelled: Sequence[int | None] = plan.unlabelled() or nones
+  columns = (
+    [[row.splits[name].records for row in labels] for name in plan.splits]
+    if labels
+    else plan.quotas.T.tolist()
+  )
+  ratios = [_finite(imbalance_ratio(column)) for column in columns]
   groups, missing = plan.groups, parameters.get('missing_group', '')
   groupless = groups.without if groups and missing == 'drop' else 0
   return ClassDistribution(
@@ -66,26 +70,31 @@ def describe_split(
     source,
     {
       name: SplitRecords(
-        sum(column),
+        total,
         _number(stratified * share + n_predefined),
         ratio,
         files.get(name),
         n_lost,
         n_unlabelled,
       )
-      for name, column, share, n_predefined, ratio, n_lost, n_unlabelled in zip(
-        plan.splits, columns, plan.shares, predefined_sums, ratios, lost, unlabelled, strict=True
+      for name, total, share, n_predefined, ratio, n_lost, n_unlabelled in zip(
+        plan.splits,
+        plan.totals(),
+        plan.shares,
+        predefined_sums,
+        ratios,
+        lost,
+        unlabelled,
+        strict=True,
       )
     },
     tuple(
       StratumRecords(stratum, n, dict(zip(plan.splits, map(cell, row, ideal), strict=True)))
-      for stratum, n, row, ideal in zip(
-        plan.strata[:listed], records[:listed], quotas[:listed], ideals[:listed], strict=True
-      )
+      for stratum, n, row, ideal in zip(plan.strata[:listed], records, quotas, ideals, strict=True)
     ),
     tuple(passed_through),
     (
-      *([] if listed else [f'{len(records)} label sets are too many to be listed one by one']),
+      *([] if listed else [f'{n_strata} label sets are too many to be listed one by one']),
       *_in_time(plan, parameters),
       *(_extended(plan, source) if source.extended is not None else ()),
       *(_by_chance(plan) if parameters.get('mode') == 'stable' else ()),

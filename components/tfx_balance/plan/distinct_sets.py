@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, overload, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue, class_key, set_key
@@ -102,30 +103,32 @@ class LabelSets:
       counts: int64 [sets, columns].
     """
     found = np.zeros((len(self.labels), counts.shape[1]), np.int64)
-    np.add.at(found, self.members, counts[self.owners])
+    owners = self.owners
+    for i, column in enumerate(counts.T):  # one at a time: no [members, columns] array
+      np.add.at(found[:, i], self.members, column[owners])
     return found
 
-  def pairs(self) -> tuple[Ints, Ints]:
+  def pairs(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """Returns the pairs of labels of each set, as numbers of pairs from 0 on, and their sets.
 
     Returns:
-      int64 [pairs] and int64 [pairs], none where all sets have more than MOST_PAIRS together.
+      int32 [pairs] and int32 [pairs], none where all sets have more than MOST_PAIRS together.
     """
     lengths = np.diff(self.row_splits)
     if (lengths * (lengths - 1)).sum() > 2 * MOST_PAIRS:
-      return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    places = np.arange(len(self.members))
-    later = self.row_splits[1:][self.owners] - places - 1  # members of the set that follow
-    first = np.repeat(places, later)
-    second = first + 1
-    second += np.arange(len(first))
-    second -= np.repeat(np.cumsum(later) - later, later)
-    keys = self.members[first]
-    keys *= len(self.labels)
-    keys += self.members[second]
-    del places, later, second
-    numbers = np.unique(keys, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    return numbers, self.owners[first]
+      return np.zeros(0, np.int32), np.zeros(0, np.int32)
+    n = len(self.labels)
+    members, owners = self.members.astype(np.min_scalar_type(n * n)), self.owners.astype(np.int32)
+    first = np.arange(len(members))
+    later = self.row_splits[1:][owners] - first - 1  # members of the set that follow
+    keys, owners_of_pairs = [members[:0]], [owners[:0]]
+    for distance in range(1, int(lengths.max(initial=1))):
+      first = first[later[first] >= distance]
+      keys.append(members[first] * members.dtype.type(n) + members[first + distance])
+      owners_of_pairs.append(owners[first])
+    found = np.concatenate(keys)
+    numbers = np.searchsorted(np.unique(found), found).astype(np.int32)
+    return numbers, np.concatenate(owners_of_pairs)
 
 
 @runtime_checkable

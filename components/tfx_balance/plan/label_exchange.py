@@ -26,6 +26,7 @@ _CYCLES = 3
 _MOST_TURNS = 15  # of a tournament, after which tries are more selective
 _TRIED_TOGETHER = 16  # of each split, of which the best are tried in all combinations
 _MOST_SETS_TOGETHER = 4096
+_COUNTED_TOGETHER = 1 << 18  # items of sets, so that counting them takes a few MB
 _SUMMED_TOGETHER = 1 << 14  # sets, for which a few arrays of their items are made
 
 
@@ -115,9 +116,11 @@ class _Search:
     frequent among the records of each split, as Sechidis measures it. As floats the products have
     53 bits, which are rounded to whole parts of a record: the same on each machine.
     """
-    n_items = len(self._weights)
-    columns = [np.bincount(self._items, quotas[owners, i], n_items) for i in range(quotas.shape[1])]
-    held = np.stack(columns, axis=1)
+    held = np.zeros((len(self._weights), quotas.shape[1]))
+    for at in range(0, len(owners), _COUNTED_TOGETHER):
+      some = slice(at, at + _COUNTED_TOGETHER)
+      for i, column in enumerate(quotas.T):
+        held[:, i] += np.bincount(self._items[some], column[owners[some]], len(held))
     shares = quotas.sum(axis=0) / quotas.sum()
     wanted = np.rint(held.sum(axis=1, keepdims=True) * shares * _SCALE)
     deviations: Ints = held.astype(np.int64) * _SCALE - wanted.astype(np.int64)

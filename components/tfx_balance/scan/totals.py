@@ -22,7 +22,7 @@ from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.scan.stratum_columns import StratumCounts, sum_by_kinds, sum_counts
 from tfx_balance.tfrecord.reading import too_many
 
-BATCH_ROWS = 1 << 20
+BATCH_ROWS = 1 << 18
 """Rows of counts that are held until they are summed: each row takes 24 bytes and its values."""
 
 
@@ -180,7 +180,8 @@ class Totals:
     """Returns these totals with others added."""
     self.counts += other.counts
     self._waiting += sum(map(len, other.counts))
-    if self._waiting > BATCH_ROWS:
+    # What is summed already is summed again once as much has come.
+    if self._waiting > max(BATCH_ROWS, sum(map(len, self.counts)) - self._waiting):
       self.sum_up()
     self.dropped += other.dropped
     self.bad += other.bad
