@@ -13,8 +13,8 @@ from typing import Any
 
 import apache_beam as beam
 
-from tfx_balance.tfrecord.storage import read_whole, write_whole
-from tfx_balance.tfrecord.work_files import new_work_file
+from tfx_balance.tfrecord.storage import read_whole
+from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ def store(values: beam.PCollection, label: str, work_dir: str) -> beam.PCollecti
 
   def write(value: Any) -> StoredValue:
     path = new_work_file(work_dir, label.lower())
-    write_whole(path, pickle.dumps(value, 5))
+    with create_as_is(path) as file:
+      file.write(pickle.dumps(value, 5))
     return StoredValue(path)
 
   return values | label >> beam.Map(write)
