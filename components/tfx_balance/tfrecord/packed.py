@@ -19,7 +19,7 @@ import pyarrow as pa
 from tfx_balance.tfrecord.object_store import RANGE_BYTES, read_ranges
 from tfx_balance.tfrecord.work_files import create_as_is, fill
 
-UNIT_BYTES = 64 << 10
+UNIT_BYTES = 16 << 10
 """Decompressed bytes of a unit, about: smaller ones compress worse, of larger ones more is read in
 vain."""
 MAX_UNIT_BYTES = 1 << 20
