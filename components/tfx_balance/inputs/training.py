@@ -107,8 +107,9 @@ def draw_dataset(
     results = [tf.ensure_shape(x, s) for x, s in zip(results, shapes, strict=False)]
     return tuple(results[:4]), (tf.cast(results[4], tf.int64), *results[5:])
 
+  plain = tf.autograph.experimental.do_not_convert(scan)  # to convert it takes half a second
   # Draws of the next batches are made while these are parsed.
-  return tf.data.Dataset.counter().scan(start, scan).prefetch(1).unbatch()
+  return tf.data.Dataset.counter().scan(start, plain).prefetch(1).unbatch()
 
 
 def weighted_rows(batches: tf.data.Dataset, batch_slice: BatchSlice) -> tf.data.Dataset:
