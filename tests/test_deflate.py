@@ -5,7 +5,8 @@ import zlib
 
 import numpy as np
 import pytest
-from tfx_balance.deflate import Compressor
+from isal import isal_zlib
+from tfx_balance.deflate import Compressor, zlib_stream
 
 
 def compressed(stream, data, n_calls):
@@ -64,3 +65,26 @@ def test_pieces_of_which_little_would_be_saved_are_stored():
 def test_equal_pieces_give_equal_bytes():
   data = np.random.default_rng(0).integers(99, size=600_000, dtype=np.uint8).tobytes()
   assert len({b''.join(in_pieces(data, [250_000] * 3)) for _ in range(20)}) == 1
+
+
+def test_equal_content_gives_equal_streams_at_once(monkeypatch):
+  # ISA-L alone, without its dictionary, gives other bytes for some of these.
+  kept, compressobj = [], isal_zlib.compressobj
+
+  def keep(*args, **options):  # so that the next state is at another address
+    kept.append(compressobj(*args, **options))
+    return kept[-1]
+
+  monkeypatch.setattr(isal_zlib, 'compressobj', keep)
+  random = np.random.default_rng(0)
+  for _ in range(500):
+    data = random.bytes(300) * 3
+    assert len({zlib_stream(data, 1) for _ in range(64)}) == 1
+    kept.clear()
+
+
+@pytest.mark.parametrize('size', [1, 2, 3, 4, 5, 16, 100, 70_000, 300_000])
+def test_a_stream_at_once_is_one_that_zlib_reads(size):
+  data = np.random.default_rng(size).integers(9, size=size, dtype=np.uint8)
+  assert zlib.decompress(zlib_stream(data, 1)) == data.tobytes()
+  assert zlib_stream(data.tobytes(), 1) == zlib_stream(data, 1)

@@ -118,6 +118,19 @@ def test_copies_are_the_same_however_many_are_made_together(monkeypatch):
   assert list(parts) == list(whole[mixed])
 
 
+@pytest.mark.parametrize('together', [1 << 20, 2 * 20 * 24 * 3, 1], ids=['all', 'some', 'alone'])
+def test_images_of_several_shapes_and_kinds_are_encoded_each_as_alone(monkeypatch, together):
+  jpeg = tf.io.encode_jpeg(tf.constant(make_images(1)[0])).numpy()
+  shapes = [(8, 10, 3), (9, 10, 3), (8, 10, 1), (8, 10, 4)]
+  originals = [*(png(make_images(1, *shape)).numpy()[0] for shape in shapes), jpeg]
+  files, seeds = tf.constant(originals * 4), make_seeds(20)
+  monkeypatch.setattr(module, '_VALUES_TOGETHER', together)
+  made = Applier(ImageAugment(**ALL))({'image': files}, seeds)['image'].numpy()
+  for i in range(20):
+    one = Applier(ImageAugment(**ALL))({'image': files[i : i + 1]}, seeds[i : i + 1])
+    assert one['image'].numpy()[0] == made[i]
+
+
 def made_with(threads, optimized, options):
   """Returns the files that OpenCV makes of large images with these settings of its own."""
   before = cv2.getNumThreads()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -25,7 +26,7 @@ Draw = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
 """Graph code from seeds, int64 [n, 2], and heights and widths, int32 [n, 2], to what is done."""
 
 _VALUES_TOGETHER = 1 << 20
-"""Pixel values of the copies that are made before they are encoded."""
+"""Pixel values of the copies that are made before they are encoded, about."""
 _BORDERS = {
   'reflect': 'BORDER_REFLECT',
   'nearest': 'BORDER_REPLICATE',
@@ -91,7 +92,7 @@ def _changed_files(
   look: Look,
 ) -> Array:
   """Returns the new files: object [n]; those of one original are made one after another."""
-  out = np.empty(len(which), object)
+  out, made, held = np.empty(len(which), object), [], 0
   copies = np.split(np.argsort(which, kind='stable'), np.cumsum(np.bincount(which))[:-1])
   for number, rows in enumerate(copies):
     image = decode(originals[number], is_png[number], palette[number])
@@ -99,16 +100,38 @@ def _changed_files(
     for start in range(0, len(rows), step):
       some = rows[start : start + step]
       changed = change(image, {name: values[some] for name, values in drawn.items()}, look)
-      out[some] = encode(changed, is_png[number], look.jpeg_quality)
+      made.append((some, changed, bool(is_png[number])))
+      held += changed.size
+      if held >= _VALUES_TOGETHER:
+        _encode_into(out, made, look.jpeg_quality)
+        made, held = [], 0
+  _encode_into(out, made, look.jpeg_quality)
   return out
+
+
+def _encode_into(out: Array, made: Iterable[tuple[Array, Bytes, bool]], jpeg_quality: int) -> None:
+  """Puts the files of copies at their places; images of one kind and shape are encoded together.
+
+  Args:
+    out: Files, object [n].
+    made: Places int64 [m], images uint8 [m, h, w] or [m, h, w, c], and whether they are PNG.
+    jpeg_quality: Quality of JPEG files, 1 to 100.
+  """
+  alike = defaultdict(list)
+  for places, images, is_png in made:
+    alike[is_png, images.shape[1:]].append((places, images))
+  for (is_png, _), parts in alike.items():
+    places, images = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+    out[places] = encode(images, is_png, jpeg_quality)
 
 
 def decode(file: bytes, is_png: bool, palette: bool = False) -> Bytes:
   """Returns an image: uint8 [h, w] or [h, w, c]; of a JPEG as OpenCV has them: blue, green, red.
 
   By TensorFlow, so that they are those that a model decodes. Files that end too early are refused.
+  The raw operation on a tensor takes 30 us for 28x28 pixels, `tf.io.decode_png` on bytes 130.
   """
-  image = tf.io.decode_png(file, channels=3 if palette else 0).numpy()  # JPEG too
+  image = tf.raw_ops.DecodePng(contents=tf.constant(file), channels=3 if palette else 0).numpy()
   if image.shape[-1] == 1:
     return image[..., 0]
   return image if is_png else _opencv().cvtColor(image, _opencv().COLOR_RGB2BGR)
