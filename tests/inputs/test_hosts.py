@@ -51,6 +51,9 @@ for make in makers:
     ), [ids])
     found.append(strategy.gather(ids, 0).numpy().tolist())
 print(json.dumps([found, int(total.numpy())]), flush=True)
+open({root!r} + '-{index}', 'w').close()
+while not all(os.path.exists({root!r} + f'-{{i}}') for i in range(2)):
+  time.sleep(0.05)  # the other may still read from this one
 os._exit(0)  # its servers have no end
 """
 _WHOLE = """
@@ -141,7 +144,7 @@ def ended(tmp_path_factory):
             {'cluster': {'worker': workers}, 'task': {'type': 'worker', 'index': i}}
           )
         },
-        _WORKER.format(root=root),
+        _WORKER.format(root=root, index=i),
       )
       for i in range(2)
     },
