@@ -43,7 +43,7 @@ class ForkedPods:
     assert isinstance(context, ForkServerContext)
     self._context = context
     self._context.set_forkserver_preload(PRELOADED)
-    # A process that starts asks how all others ended, and who asks second gets 255.
+    # An ended process can be polled only once, then it gives 255; starting another one polls it.
     self._lock = threading.Lock()
 
   def __call__(self, pod: Pod) -> int:

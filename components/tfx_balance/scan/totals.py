@@ -181,7 +181,7 @@ class Totals:
     self.counts += other.counts
     self._waiting += sum(map(len, other.counts))
     # What is summed already is summed again once as much has come.
-    if self._waiting > max(BATCH_ROWS, sum(map(len, self.counts)) - self._waiting):
+    if self._waiting > BATCH_ROWS and 2 * self._waiting > sum(map(len, self.counts)):
       self.sum_up()
     self.dropped += other.dropped
     self.bad += other.bad
