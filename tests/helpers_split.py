@@ -19,7 +19,7 @@ from tfx_balance.plan.stable_splits import stable_thresholds
 from tfx_balance.scan.scan import InputFile, ScannedFile
 from tfx_balance.scan.totals import Totals
 from tfx_balance.shuffle.bin_search import bin_file, select_numbers
-from tfx_balance.shuffle.ranges import FilesKey, GatherRanges, all_files
+from tfx_balance.shuffle.ranges import BatchKey, GatherRanges, all_files
 from tfx_balance.shuffle.select import (
   Selection,
   collect_candidates,
@@ -217,7 +217,7 @@ def gather(
     **options: Options of `GatherRanges`.
   """
   counts: Any = 0
-  ranges: dict[FilesKey, list[Any]] = {key: [nothing] for key, nothing in all_files(job.groups)}
+  ranges: dict[BatchKey, list[Any]] = {key: [nothing] for key, nothing in all_files(job.groups)}
   for of_file in assigned:
     for found in of_file:
       if isinstance(found, tuple):

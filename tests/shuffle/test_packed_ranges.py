@@ -53,10 +53,12 @@ def scan(folder, work_dir, by_class=False, purpose='', time=''):
   return [scanned for file in files for scanned in step.process(file)]
 
 
-def assign(scanned, work_dir, by_class):
+def assign(scanned, work_dir, by_class, n_together):
   """Returns the ranges of each output file, which records get to by class or by position."""
   names = [tuple(f'out/s{i}/f{j}' for j in range(n)) for i, n in enumerate(N_FILES)]
-  groups = [FileGroup(((0 if by_class else i, i + 1, each),), 2) for i, each in enumerate(names)]
+  groups = [
+    FileGroup(((0 if by_class else i, i + 1, each),), 2, n_together) for i, each in enumerate(names)
+  ]
   found = {}
   for each in scanned:
     with scratch_folder(work_dir) as folder:
@@ -68,7 +70,7 @@ def assign(scanned, work_dir, by_class):
           outputs = groups_of * 0 if by_class else index['position'] % len(N_FILES)
           file.write(assigned_rows(index['size'], outputs).view(np.uint8).data)
           finder.add(index['size'], groups_of if by_class else None)
-      for key, mine in finder.by_file(work_dir):
+      for key, mine in finder.by_files(work_dir):
         found.setdefault(key, []).append(mine)
   return found, work_dir
 
@@ -84,19 +86,24 @@ def written(found, work_dir, folder, monkeypatch):
 
 
 @pytest.mark.parametrize('inline', [0, 1 << 20])
+@pytest.mark.parametrize('n_together', [1, 2, 5])
 @pytest.mark.parametrize('by_class', [False, True])
-def test_the_bytes_are_those_of_local_work_files(tmp_path, asked, monkeypatch, by_class, inline):
+def test_the_bytes_are_those_of_local_work_files(
+  tmp_path, asked, monkeypatch, by_class, n_together, inline
+):
   monkeypatch.setattr(ranges, 'INLINE_BYTES', inline)
   monkeypatch.setattr(ranges, 'MAX_UNIT_BYTES', 500 + inline)
   here = scan(tmp_path, f'{tmp_path}/here', by_class)
   there = scan(tmp_path, WORK, by_class)
   assert all(len(each.spill.blocks) > 3 for each in there)
-  local = written(*assign(here, f'{tmp_path}/here', by_class), tmp_path / 'a', monkeypatch)
+  local = written(*assign(here, f'{tmp_path}/here', by_class, 1), tmp_path / 'a', monkeypatch)
   assert not asked
-  found, work_dir = assign(there, WORK, by_class)
+  found, work_dir = assign(there, WORK, by_class, n_together)
   asked.clear()
   assert written(found, work_dir, tmp_path / 'b', monkeypatch) == local
-  # Of each input file an output file takes a range of the frames, and one of rows if they are many.
+  # Files that are gathered one after another take a range of the frames of each input file
+  # together, and one of rows if they are many.
+  assert len(found) == sum(-(-n // n_together) for n in N_FILES)
   assert len(asked) == (1 if inline else 2) * len(found) * len(there)
   assert [path for path in tmp_path.glob('tfx-balance-*/*')] == []
 

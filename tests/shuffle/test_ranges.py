@@ -32,12 +32,14 @@ def make_small(monkeypatch, block_bytes, chunk_bytes=100):
   monkeypatch.setattr(records.read_frames, '__defaults__', (chunk_bytes,))
 
 
-def groups_of(n_files, n_chunks=1, suffix=''):
+def groups_of(n_files, n_chunks=1, suffix='', n_together=1):
   """Returns the groups of outputs with so many files each, gathered in so many chunks."""
   layouts = [tuple(f'out/s{part}/f{i}{suffix}' for i in range(n)) for part, n in enumerate(n_files)]
   return [
     FileGroup(
-      tuple((i, i + 1, paths) for i, paths in enumerate(layouts) if len(paths) == n), n_chunks
+      tuple((i, i + 1, paths) for i, paths in enumerate(layouts) if len(paths) == n),
+      n_chunks,
+      n_together,
     )
     for n in sorted(set(n_files))
   ]
@@ -61,7 +63,7 @@ class Assigned:
     finder = RangeFinder(self.scanned.spill, self.path, groups, n_inputs, 1)
     for sizes in self.sizes:
       finder.add(sizes)
-    return finder.by_file(str(Path(self.path).parent))
+    return finder.by_files(str(Path(self.path).parent))
 
 
 def assign(folder, shards, parts):
@@ -123,17 +125,19 @@ def varied(n, n_sizes=7):
   block_bytes=st.sampled_from([1, 300, LARGE]),
   n_chunks=st.sampled_from([1, 2, 5, 40]),
   fan_out=st.sampled_from([1, 2, 64]),
+  n_together=st.integers(1, 5),
 )
 def test_every_record_comes_out_once_in_its_output(
-  data, payloads, n_inputs, n_files, block_bytes, n_chunks, fan_out
+  data, payloads, n_inputs, n_files, block_bytes, n_chunks, fan_out, n_together
 ):
   parts = data.draw(st.lists(st.integers(0, len(n_files) - 1) | st.just(NOWHERE), min_size=1))
   with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
     make_small(monkeypatch, block_bytes)
     monkeypatch.setattr(output_layout, 'FAN_OUT', fan_out)
-    groups = groups_of(n_files, n_chunks)
+    groups = groups_of(n_files, n_chunks, n_together=n_together)
     assigned = assign(folder, in_shards(payloads, n_inputs), parts)
     found = read(gather(folder, groups, assigned))
+    assert found == read(gather(folder, groups_of(n_files, n_chunks), assigned))
   held = [item for each in assigned for item in each.records]
   assert len(held) == sum(value_of(record) is not None for record in payloads)
   for part, paths in paths_of(groups).items():
@@ -163,7 +167,7 @@ def test_the_ranges_are_all_of_a_file_in_equal_parts(blocks, groups, by_group):
     ends = at + np.cumsum([0, *sizes])
     records += zip(mine.tolist(), pairwise(ends.tolist()), [b] * len(sizes), strict=True)
     at = int(ends[-1])
-  found = [(key[0][2], each.cuts) for key, each in finder.by_file('.')]
+  found = [(key[0][2], each.cuts[:, 1:]) for (key,), each in finder.by_files('.')]
   assert len({path for path, _ in found}) == len(found)
   for g, group in enumerate(groups):
     cuts = np.concatenate(
@@ -190,7 +194,7 @@ def test_all_the_files_of_every_output_are_filled(tmp_path, monkeypatch, n_input
   groups = groups_of(n_files, n_chunks=2)
   assigned = assign(tmp_path, shards, range(4))
   for each in assigned:
-    to = Counter(len(key) for key, _ in each.ranges(groups, n_inputs))
+    to = Counter(len(key) for (key,), _ in each.ranges(groups, n_inputs))
     few = [min(files, max(3, -(-files // n_inputs))) for files in (20, 8, 3)]
     assert to == {2: few[0], 1: few[1] + few[2]}
   files = gather(tmp_path, groups, assigned)
@@ -354,7 +358,7 @@ def test_memory_is_flat(tmp_path):
         finder.add(rows['size'][writer.write(rows, payloads)])
 
     def gathered():
-      ((key, mine),) = finder.by_file(str(tmp_path))
+      ((key, mine),) = finder.by_files(str(tmp_path))
       (file,) = GatherRanges(str(tmp_path), 0).process((key, [mine]))
       assert file.records == n
 

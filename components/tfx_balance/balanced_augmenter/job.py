@@ -58,7 +58,7 @@ class AugmentJob(Job):
   @property
   def groups(self) -> list[FileGroup]:
     """The files of each output."""
-    return [FileGroup(((0, 1, layout.paths),), layout.n_chunks) for layout in self.layouts]
+    return [FileGroup(((0, 1, one.paths),), one.n_chunks, one.n_together) for one in self.layouts]
 
   def output_of(self, split: str) -> int:
     """Returns the number of the output of a split of the input, or that of its copies alone."""

@@ -48,7 +48,7 @@ from tfx_balance.scan.spill import (
 from tfx_balance.scan.totals import sum_groups
 from tfx_balance.shuffle.ranges import (
   COUNTS,
-  FilesKey,
+  BatchKey,
   RangeFinder,
   SpillRanges,
   gather_ranges,
@@ -105,7 +105,7 @@ class CopyRecords(beam.DoFn):
     thresholds: Thresholds,
     shapes: FeatureShapes,
     pools: ClassPools,
-  ) -> Iterator[tuple[FilesKey, SpillRanges] | beam.pvalue.TaggedOutput]:
+  ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
     work_dir, seed, spill = job.request.work_dir, job.request.parameters.seed, scanned.spill
     assigner = FileAssigner(job.selection, thresholds, scanned)
     maker = CopyMaker(scanned, job, shapes, self._augment, pools)
@@ -136,8 +136,8 @@ class CopyRecords(beam.DoFn):
           batches = ((assigned_rows(each.sizes, 1), each) for each in made)
           for rows, frames in in_blocks(batches, self._made):
             copies.add(rows['size'][writer.write(rows, frames)])
-      yield from originals.by_file(work_dir)
-      yield from copies.by_file(work_dir)
+      yield from originals.by_files(work_dir)
+      yield from copies.by_files(work_dir)
     yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, assigner.counts))
 
 

@@ -21,7 +21,7 @@ from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.scan.totals import Totals, check_features
 from tfx_balance.shuffle import output_layout
-from tfx_balance.shuffle.output_layout import OutputLayout
+from tfx_balance.shuffle.output_layout import OutputLayout, files_together
 from tfx_balance.shuffle.ranges import FileGroup
 from tfx_balance.tfrecord.work_files import WorkFile
 from tfx_balance.writer import Job, Request, file_sizes
@@ -80,8 +80,11 @@ class ShardJob(Job):
   def groups(self) -> list[FileGroup]:
     """The files of a class, or the file of several."""
     sections = Counter(layout.paths for layout in self.layouts)
-    chunks = {layout.paths: layout.n_chunks for layout in self.layouts}
-    return [FileGroup(((0, n, paths),), chunks[paths]) for paths, n in sections.items()]
+    layouts = {layout.paths: layout for layout in self.layouts}
+    return [
+      FileGroup(((0, n, paths),), layouts[paths].n_chunks, layouts[paths].n_together)
+      for paths, n in sections.items()
+    ]
 
   def of_codes(self, scanned: ScannedFile) -> tuple[Ints, Ints, Ints, npt.NDArray[np.bool_]]:
     """Returns what belongs to each code in a file's index: [codes].
@@ -173,9 +176,9 @@ def _layouts(n_bytes: Sequence[int], request: ShardRequest) -> tuple[OutputLayou
   for group in groups:
     own = tuple(paths[first : first + group.n_files])
     first += group.n_files
-    held = sum(n_bytes[i] for i in group.classes)
+    held = -(-sum(n_bytes[i] for i in group.classes) // group.n_files)
     alone = len(group.classes) == 1  # sections of several chunks would be in turns
-    n_chunks = -(-held // group.n_files // output_layout.GATHER_BYTES) if alone else 1
+    n_chunks = -(-held // output_layout.GATHER_BYTES) if alone else 1
     for section, i in enumerate(group.classes):
-      layouts[i] = OutputLayout(own, n_chunks, section)
+      layouts[i] = OutputLayout(own, n_chunks, section, files_together(held))
   return tuple(layouts[i] for i in sorted(layouts))

@@ -21,7 +21,7 @@ from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.spill import FramesReader, SpillWriter, assigned_rows
 from tfx_balance.scan.totals import sum_groups
-from tfx_balance.shuffle.ranges import COUNTS, FilesKey, RangeFinder, SpillRanges, gather_ranges
+from tfx_balance.shuffle.ranges import COUNTS, BatchKey, RangeFinder, SpillRanges, gather_ranges
 from tfx_balance.tfrecord.frames import ScratchBuffer
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
 from tfx_balance.tfrecord.work_folder import scratch_folder
@@ -39,7 +39,7 @@ class AssignClasses(beam.DoFn):
 
   def process(
     self, scanned: ScannedFile, job: ShardJob
-  ) -> Iterator[tuple[FilesKey, SpillRanges] | beam.pvalue.TaggedOutput]:
+  ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
     work_dir, spill, n_files = job.request.work_dir, scanned.spill, job.n_files
     key = tie_break(job.request.parameters.seed, 'cut')
     file_groups, (classes, groups, sections, shared) = job.groups, job.of_codes(scanned)
@@ -68,8 +68,8 @@ class AssignClasses(beam.DoFn):
           ranges.add(sizes, mine)
           counts += np.bincount(code, minlength=len(counts))
           start += int(sizes.sum(dtype=np.int64))
-      yield from ranges.by_file(work_dir)
-      yield from of_rare.by_file(work_dir)
+      yield from ranges.by_files(work_dir)
+      yield from of_rare.by_files(work_dir)
     found = SparseCounts.of(job.quotas.shape, classes, counts)
     yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, found))
 

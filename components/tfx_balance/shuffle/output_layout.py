@@ -18,6 +18,8 @@ SMALL_CHUNKS = 256
 """Number of chunks that are small, in all the files of an output."""
 FAN_OUT = 64
 """Files of an output that one input file writes to."""
+TOGETHER_BYTES = 32 << 20
+"""Decompressed bytes of neighbouring small files that are gathered one after another."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,13 @@ class OutputLayout:
     paths: Paths of its files. Several outputs may share one; each has a section of it then.
     n_chunks: Number of chunks in which each file is gathered.
     section: Number of its section: that of number 0 comes first.
+    n_together: Number of neighbouring files that are gathered one after another.
   """
 
   paths: tuple[str, ...]
   n_chunks: int
   section: int = 0
+  n_together: int = 1
 
   @classmethod
   def of(
@@ -53,7 +57,16 @@ class OutputLayout:
     n = n_files or max(1, -(-n_bytes // SHARD_BYTES))
     chunk = min(max(GATHER_BYTES, n_bytes // SMALL_CHUNKS), MAX_GATHER_BYTES)
     paths = (f'{folder}/data_tfrecord-{i:05d}-of-{n:05d}{suffix}' for i in range(n))
-    return cls(tuple(paths), max(1, -(-n_bytes // n // chunk)))
+    n_chunks, n_together = max(1, -(-n_bytes // n // chunk)), files_together(n_bytes // n)
+    return cls(tuple(paths), n_chunks, n_together=n_together)
+
+
+def files_together(file_bytes: int) -> int:
+  """Returns how many neighbouring files of this size are gathered one after another.
+
+  What they take of an input file is one range, which a request to an object store is worth.
+  """
+  return max(1, TOGETHER_BYTES // max(1, file_bytes))
 
 
 def fan_out(files: Ints, rank: int, n_inputs: int) -> tuple[Ints, Ints]:

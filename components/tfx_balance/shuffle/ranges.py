@@ -2,7 +2,9 @@
 
 What an output file takes of a spilled file is a run of neighbours in each block, cut into chunks,
 so that files come together chunk by chunk in memory that does not grow. The n-th files of several
-outputs may be made of the same ranges: then what was spilled is read once for all of them.
+outputs may be made of the same ranges: then what was spilled is read once for all of them. Small
+files are gathered with their neighbours, one after another: what these take of a block lies
+together too, and is fetched from an object store by one request.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import cycle
+from itertools import cycle, pairwise
 from typing import Any, BinaryIO
 
 import apache_beam as beam
@@ -54,6 +56,8 @@ NOWHERE = np.iinfo(np.uint32).max
 FilesKey = tuple[tuple[int, int, str], ...]
 """Files that are written together: of each the first output whose records it holds, the end of
 these outputs, and its path."""
+BatchKey = tuple[FilesKey, ...]
+"""Files that are gathered one after another."""
 
 _FILES_AT_A_TIME = 8  # packed files that are fetched at the same time
 _PLACE_BITS = 40  # of a key; the output is above
@@ -67,19 +71,22 @@ class FileGroup:
     outputs: First output, end of the outputs, and paths of the files: as many for each. A file of
       several outputs has their records one output after another.
     n_chunks: Number of chunks in which a file is gathered; 1 where it has several outputs.
+    n_together: Number of neighbouring files of an output that are gathered one after another.
   """
 
   outputs: tuple[tuple[int, int, tuple[str, ...]], ...]
   n_chunks: int
+  n_together: int = 1
 
   @property
   def n_files(self) -> int:
     """The files of each output."""
     return len(self.outputs[0][2])
 
-  def key(self, i: int) -> FilesKey:
-    """Returns the i-th files."""
-    return tuple((first, end, paths[i]) for first, end, paths in self.outputs)
+  def key(self, first: int) -> BatchKey:
+    """Returns the files that are gathered with the n-th ones, which are the first of them."""
+    files = range(first, min(first + self.n_together, self.n_files))
+    return tuple(tuple((low, end, paths[i]) for low, end, paths in self.outputs) for i in files)
 
 
 @dataclass(frozen=True)
@@ -90,8 +97,9 @@ class SpillRanges:
     rank: Number of the spilled file.
     rows_file: ASSIGNED_ROWs of its records.
     frames_file: Frames of its records.
-    cuts: Number of the chunk, first record and end, first byte of the frames and end, chunk by
-      chunk: int64 [m, 5].
+    cuts: Number of the file among those gathered one after another, number of the chunk, first
+      record and end, first byte of the frames and end, file by file and chunk by chunk: int64
+      [m, 6].
   """
 
   rank: int
@@ -108,10 +116,15 @@ class SpillRanges:
         file.fetch(target)
     return replace(self, rows_file=paths[0], frames_file=paths[1])
 
-  def of_chunk(self, i: int) -> Ints:
-    """Returns the cuts of a chunk without its number: int64 [k, 4]."""
+  def of_file(self, i: int) -> SpillRanges:
+    """Returns the ranges of a file."""
     low, high = np.searchsorted(self.cuts[:, 0], [i, i + 1])
-    return self.cuts[low:high, 1:]
+    return replace(self, cuts=self.cuts[low:high])
+
+  def of_chunk(self, i: int) -> Ints:
+    """Returns the cuts of a chunk without the numbers: int64 [k, 4]; the ranges are of one file."""
+    low, high = np.searchsorted(self.cuts[:, 1], [i, i + 1])
+    return self.cuts[low:high, 2:]
 
 
 class RangeFinder:
@@ -181,24 +194,26 @@ class RangeFinder:
     self._found.append(cuts[low < high])
     self._records, self._bytes = self._records + n, self._bytes + int(offsets[-1])
 
-  def by_file(self, work_dir: str) -> list[tuple[FilesKey, SpillRanges]]:
-    """Returns the ranges of the files that get records.
+  def by_files(self, work_dir: str) -> list[tuple[BatchKey, SpillRanges]]:
+    """Returns the ranges of the files that get records, of those gathered one after another.
 
-    What was written in a scratch folder is packed, file by file.
+    What was written in a scratch folder is packed in this order.
     """
     cuts = np.concatenate(self._found)
     cuts = cuts[np.lexsort((cuts[:, 2], cuts[:, 1], cuts[:, 0]))]
+    group = np.searchsorted(self._edges, cuts[:, 0], side='right') - 1
+    together = np.array([group.n_together for group in self._groups], np.int64)[group]
+    first = (cuts[:, 0] - self._edges[group]) // together * together
+    cuts[:, 0] -= self._edges[group] + first
+    runs = np.flatnonzero(np.diff(group, prepend=-1) | np.diff(first, prepend=-1))
     with contextlib.ExitStack() as stack:
       rows = stack.enter_context(RangePacker(self._rows_path, work_dir))
       frames = stack.enter_context(RangePacker(self._spill.frames_file, work_dir))
       found = []
-      for mine in np.split(cuts, np.flatnonzero(np.diff(cuts[:, 0])) + 1):
-        if not len(mine):
-          continue
-        group = int(np.searchsorted(self._edges, mine[0, 0], side='right')) - 1
-        key = self._groups[group].key(int(mine[0, 0] - self._edges[group]))
+      for low, high in pairwise([*runs.tolist(), len(cuts)]):
+        key, mine = self._groups[group[low]].key(int(first[low])), cuts[low:high]
         files = rows.pack(mine[:, 2:4] * ASSIGNED_ROW.itemsize), frames.pack(mine[:, 4:6])
-        found.append((key, SpillRanges(self._spill.rank, *files, mine[:, 1:])))
+        found.append((key, SpillRanges(self._spill.rank, *files, mine)))
     return found
 
 
@@ -248,11 +263,11 @@ class RangePacker:
     return self._writer.packed(first)
 
 
-def all_files(groups: Iterable[FileGroup]) -> Iterator[tuple[FilesKey, None]]:
+def all_files(groups: Iterable[FileGroup]) -> Iterator[tuple[BatchKey, None]]:
   """Yields every file that must come out, also when it has no records."""
   for group in groups:
-    for i in range(group.n_files):
-      yield group.key(i), None
+    for first in range(0, group.n_files, group.n_together):
+      yield group.key(first), None
 
 
 def gather_ranges(
@@ -266,7 +281,7 @@ def gather_ranges(
   """Returns the job, the counts of all assigned records, and the output files: `WorkFile`.
 
   Args:
-    assigned: `ranges`, (key of the files, `SpillRanges`), and COUNTS, of each spilled file.
+    assigned: `ranges`, (`BatchKey`, `SpillRanges`), and COUNTS, of each spilled file.
     job: Job whose file groups are written.
     n_inputs: Number of input files.
     work_dir: Folder of work files.
@@ -297,12 +312,14 @@ class GatherRanges(beam.DoFn):
     self._repeats = repeats
     self._read = ScratchBuffer()
 
-  def process(self, element: tuple[FilesKey, Iterable[SpillRanges | None]]) -> Iterator[WorkFile]:
-    key, found = element
+  def process(self, element: tuple[BatchKey, Iterable[SpillRanges | None]]) -> Iterator[WorkFile]:
+    keys, found = element
     with scratch_folder(self._work_dir) as folder:
       ranges = _fetched([each for each in found if each is not None], folder)
-      chunks = Chunks(ranges, key, self._key, self._read, self._repeats)
-      yield from self._gather(key, chunks)
+      for i, key in enumerate(keys):
+        of_file = [each.of_file(i) for each in ranges]
+        chunks = Chunks(of_file, key, self._key, self._read, self._repeats)
+        yield from self._gather(key, chunks)
 
   def _gather(self, key: FilesKey, chunks: Chunks) -> Iterator[WorkFile]:
     """Writes the files."""
@@ -347,7 +364,7 @@ class Chunks:
     repeats: bool,
   ) -> None:
     self._ranges = sorted(ranges, key=lambda each: each.rank)
-    self.n_chunks = max((int(each.cuts[-1, 0]) + 1 for each in ranges), default=0)
+    self.n_chunks = max((int(n) + 1 for each in ranges for n in each.cuts[-1:, 1]), default=0)
     self.n_outputs = max(end for _, end, _ in key)
     self._wanted = np.zeros(self.n_outputs + 1, bool)
     for first, end, _ in key:

@@ -74,7 +74,9 @@ class SplitJob(Job):
 
   def _group(self, n_files: int) -> FileGroup:
     alike = [(i, one) for i, one in enumerate(self.layouts) if len(one.paths) == n_files]
-    return FileGroup(tuple((i, i + 1, one.paths) for i, one in alike), alike[0][1].n_chunks)
+    layout = alike[0][1]
+    paths = tuple((i, i + 1, one.paths) for i, one in alike)
+    return FileGroup(paths, layout.n_chunks, layout.n_together)
 
   def documents(self, files: Sequence[WorkFile], passed_through: Sequence[str]) -> dict[str, str]:
     """Returns the sidecar by its path."""

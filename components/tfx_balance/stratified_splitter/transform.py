@@ -26,7 +26,7 @@ from tfx_balance.scan.spill import assigned_rows
 from tfx_balance.scan.totals import Totals, sum_groups
 from tfx_balance.shuffle.bin_search import BinNumbers
 from tfx_balance.shuffle.group_columns import Column
-from tfx_balance.shuffle.ranges import COUNTS, FilesKey, RangeFinder, SpillRanges, gather_ranges
+from tfx_balance.shuffle.ranges import COUNTS, BatchKey, RangeFinder, SpillRanges, gather_ranges
 from tfx_balance.shuffle.select import find_file_thresholds
 from tfx_balance.shuffle.stored_values import WithStored, store
 from tfx_balance.shuffle.time_search import find_ties
@@ -59,7 +59,7 @@ class AssignSplits(beam.DoFn):
 
   def process(
     self, scanned: ScannedFile, job: SplitJob, *found: Any
-  ) -> Iterator[tuple[FilesKey, SpillRanges] | beam.pvalue.TaggedOutput]:
+  ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
     request, spill = job.request, scanned.spill
     assigner = job.assigner(scanned, *found)
     key = tie_break(request.parameters.seed, 'cut')
@@ -71,7 +71,7 @@ class AssignSplits(beam.DoFn):
           _, splits = assigner.assign(index)
           file.write(assigned_rows(index['size'], splits).view('u1').data)
           ranges.add(index['size'])
-      yield from ranges.by_file(request.work_dir)
+      yield from ranges.by_files(request.work_dir)
     yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, assigner.counts))
 
 
@@ -80,7 +80,7 @@ class AssignGroups(beam.DoFn):
 
   def process(
     self, joined: tuple[ScannedFile, list[Column]], job: SplitJob
-  ) -> Iterator[tuple[FilesKey, SpillRanges] | beam.pvalue.TaggedOutput]:
+  ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
     scanned, columns = joined
     with contextlib.ExitStack() as stack:
       yield from AssignSplits().process(scanned, job, columns, stack)
