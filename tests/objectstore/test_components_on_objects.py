@@ -157,6 +157,8 @@ def test_work_files_in_a_bucket_are_read_once_and_by_few_requests(
   new_bucket, with_data, tmp_path, monkeypatch, component, arguments
 ):
   monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', 200_000)  # three of each file
+  for name in ('MIN_FILE_BYTES', 'SHARED_FILE_BYTES'):  # several files of each of three classes
+    monkeypatch.setattr(f'tfx_balance.plan.class_files.{name}', 100_000)
   (tmp_path / 'temp').mkdir()
   monkeypatch.setattr('tempfile.tempdir', str(tmp_path / 'temp'))
   disk = str(tmp_path / 'disk')
@@ -173,9 +175,13 @@ def test_work_files_in_a_bucket_are_read_once_and_by_few_requests(
   assert top(bucket) == {'in', *written}
   assert not [path for path in (tmp_path / 'temp').rglob('*') if path.is_file()]
   assert traffic.bytes_read['GET'] <= 2.2 * sum(map(len, all_bytes(with_data).values()))
-  # Of each input file three work files, and of these two ranges for each output file.
+  # Of each input file three work files, and of these two ranges for each output file, or for all
+  # the small files of a class.
   n_outputs = sum(name.endswith('.gz') for name in written['out'])
   groups = n_outputs // len(SPLITS) if component is StratifiedSplitter else n_outputs
+  if component is BalancedInputGen:
+    assert n_outputs > 15
+    groups = 3
   assert traffic.requests['GET'] <= 3 * (2 + 4 + 2 * 2 * groups)
 
 
