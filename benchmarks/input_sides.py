@@ -161,9 +161,13 @@ SIDES: dict[str, Side] = {
 
 
 def shuffled(files: DataFiles) -> tf.data.Dataset:
-  """Returns one pass over the mixed records, with a shuffle buffer."""
+  """Returns one pass over the mixed records, with a shuffle buffer.
+
+  One file after another: with `num_parallel_reads`, threads hand over single records, which takes
+  some 10 us for each, and small records come at a tenth to a fifth of the rate.
+  """
   paths = tf.data.Dataset.from_tensor_slices(files.paths()).shuffle(100)
-  records = tf.data.TFRecordDataset(paths, 'GZIP', num_parallel_reads=AUTOTUNE)
+  records = tf.data.TFRecordDataset(paths, 'GZIP')
   return records.shuffle(_SHUFFLED)
 
 
