@@ -50,7 +50,7 @@ INPUTS, REPORT, KUBEFLOW = 'tfx_balance.inputs', 'tfx_balance.report', 'tfx_bala
 DEFLATE = 'tfx_balance.deflate'
 BASE = (ERRORS, ARGUMENTS, LAZY, DEFLATE)
 # What a Trainer reads records with: no Beam, no TensorFlow.
-READING = tuple(f'{TFRECORD}.{name}' for name in ('frames', 'reading'))
+READING = (f'{TFRECORD}.frames', f'{TFRECORD}.reading', f'{SCAN}.fixed_layout')
 # Where files are: imported by all, and imports Beam when a path asks for it.
 STORAGE = tuple(f'{TFRECORD}.{name}' for name in ('object_store', 'storage'))
 PIPELINE_ONLY = frozenset({'tfx', 'apache_beam'})  # which no trainer should have to import

@@ -9,6 +9,7 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
 from tfx_balance.inputs.decoding import DecodedRows
 from tfx_balance.inputs.file_cache import FileCache
+from tfx_balance.inputs.parsing import RecordForm
 from tfx_balance.inputs.record_files import RECORD_OVERHEAD
 
 from tests.inputs.helpers_inputs import write_artifact, write_file
@@ -140,9 +141,9 @@ def test_what_is_held_stays_within_the_budget(artifact, share, monkeypatch):
   kept = DecodedRows.of(reader, made.source.counts, specs)
   n_kept = 0 if kept is None else int((kept.slots >= 0).numpy().sum())
   assert n_kept == min(
-    reader.spare_bytes // ROW_BYTES, int(made.source._held_records()[0].shape[0])
+    reader.spare_bytes // ROW_BYTES, int(made.source._held_records(RecordForm(SPEC))[0][0].shape[0])
   )
-  held = int(tf.reduce_sum(tf.strings.length(made.source._held_records()[0])))
+  held = int(tf.reduce_sum(tf.strings.length(made.source._held_records(RecordForm(SPEC))[0][0])))
   read(made.train(8, decode_fn=decode), 40)
   streamed = max(most, default=0)
   assert all(cache.limit >= streamed for cache in caches)
@@ -247,11 +248,11 @@ def cache(artifact):
   plan = load(artifact, 1).source.plan
   paths = [f'{artifact[0]}/{file.path}' for file in plan.files[:6]]
   sizes = [file.n_bytes + RECORD_OVERHEAD * file.records for file in plan.files[:6]]
-  return FileCache(paths, [5] * 6, sizes, 3 * max(sizes))
+  return FileCache(paths, [5] * 6, sizes, 3 * max(sizes), RecordForm(SPEC))
 
 
 def take(cache, *files):
-  return cache.take(np.array(files, np.int64), np.zeros(len(files), np.int64)).tolist()
+  return cache.take(np.array(files, np.int64), np.zeros(len(files), np.int64))[0].tolist()
 
 
 def test_a_file_is_read_before_it_is_due(cache, monkeypatch):

@@ -10,11 +10,12 @@ import tensorflow as tf
 from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.errors import DataError
 from tfx_balance.inputs import BalancedInputs
+from tfx_balance.inputs.parsing import RecordForm
 from tfx_balance.inputs.record_files import (
   batches_of,
   checked_batches,
   promised_records,
-  read_in_python,
+  read_file,
   read_records,
 )
 
@@ -27,12 +28,35 @@ MUTATIONS = 50  # of each kind of file by each reader; `make fuzz` and `make rel
 SUFFIXES = pytest.mark.parametrize('suffix', ['', '.gz'], ids=['plain', 'gzip'])
 
 
+SERIALIZED, PARSED = RecordForm(SPEC), RecordForm(SPEC, parsed=True)
+
+
 def held(path):
-  return lambda: [r for part in read_records([path], [N]) for r in part.numpy()]
+  return lambda: [r for (part,) in read_records([path], [N], SERIALIZED) for r in part.numpy()]
 
 
 def streamed(path):
-  return lambda: list(read_in_python(path, N, 1 << 10).take(np.arange(N)))
+  return lambda: list(read_file(path, N, 1 << 10, SERIALIZED).take(np.arange(N))[0])
+
+
+def again(columns):
+  return [example(*row, padding=row[0] % 2) for row in zip(*map(list, columns), strict=True)]
+
+
+def held_parsed(path):
+  return lambda: [
+    record
+    for columns in read_records([path], [N], PARSED)
+    for record in again(column.numpy().tolist() for column in columns)
+  ]
+
+
+def streamed_parsed(path):
+  def read():
+    file = read_file(path, N, 1 << 10, PARSED)
+    return again(column.tolist() for column in file.take(np.arange(N)))
+
+  return read
 
 
 def from_files(path):
@@ -44,7 +68,7 @@ def evaluated(path):
   return lambda: [r for batch in dataset for r in batch.numpy()]
 
 
-COUNTED = [held, streamed]
+COUNTED = [held, streamed, held_parsed, streamed_parsed]
 READERS = [*COUNTED, from_files, evaluated]
 
 
@@ -131,8 +155,9 @@ def test_gzip_members_are_read_or_named(tmp_path):
   assert all(reader(str(path))() == RECORDS for reader in READERS)
   # TensorFlow stops at a member without content.
   path.write_bytes(gzip.compress(data[:90]) + gzip.compress(b'') + gzip.compress(data[90:]))
-  assert streamed(str(path))() == RECORDS
-  for reader in (held, from_files, evaluated):
+  for reader in (streamed, streamed_parsed):
+    assert reader(str(path))() == RECORDS
+  for reader in (held, held_parsed, from_files, evaluated):
     with pytest.raises(FAULTS, match=r'in\.gz'):
       reader(str(path))()
 

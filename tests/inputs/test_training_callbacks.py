@@ -191,3 +191,11 @@ def test_the_file_says_what_is_wrong_with_it(tmp_path):
   assert TrainingLog.from_json(data, 'x') == log
   with pytest.raises(DataError, match=r'x is not whole: epochs\[0\] has no .step.'):
     TrainingLog.from_json({**data, 'epochs': [{}]}, 'x')
+
+
+def test_few_large_batches_are_drawn_before_shares_that_are_set_apply():
+  made, shares = BalancedInputs.from_arrays({'x': np.arange(900)}, np.arange(900) % 3), SetShares()
+  batches = iter(made.train(240, schedule=shares))
+  for _ in range(20):
+    next(batches)
+  assert shares.next_step <= 60

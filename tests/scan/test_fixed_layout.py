@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue
-from tfx_balance.scan.fixed_layout import FixedBits, FixedLayout
+from tfx_balance.scan.fixed_layout import FixedBits, FixedColumns, FixedLayout
 from tfx_balance.scan.strata import BATCH_RECORDS, StratumDecoder
 from tfx_balance.tfrecord.frames import frame
 
@@ -267,3 +267,39 @@ def test_labels_of_two_types_are_refused_with_the_table(first, second):
   batches = [[example(label=first)] * 2, [example(label=second)] * 2]
   with pytest.raises(DataError, match="give feature 'label' one type in all records"):
     decoded(batches, 'label')
+
+
+def three(record):
+  """Returns an example of two floats, an int and another int."""
+  features = {
+    'x': tf.train.Feature(float_list=tf.train.FloatList(value=[record, -record])),
+    'n': tf.train.Feature(int64_list=tf.train.Int64List(value=[record])),
+    'more': tf.train.Feature(int64_list=tf.train.Int64List(value=[record + 1])),
+  }
+  return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+def test_several_features_are_read_at_once():
+  table = rows([three(i) for i in range(20)])
+  columns = FixedColumns.of(table[0].tobytes(), {'x': 2, 'n': 1})
+  x, n = columns.values(table)
+  assert x.tolist() == [[i, -i] for i in range(20)]
+  assert n.tolist() == list(range(20))
+  table = table.copy()
+  table[5, -1] |= 0x80  # the last int has another byte to come
+  assert columns.values(table[:5]) is not None
+  assert columns.values(rows([three(1) + b'\0'] * 2)) is None
+
+
+@pytest.mark.parametrize('wanted', [{}, {'x': 1}, {'x': 3}, {'n': 2}, {'x': 2, 'y': 1}])
+def test_features_of_another_number_of_values_are_left_to_the_parser(wanted):
+  assert FixedColumns.of(three(3), wanted) is None
+
+
+def test_a_bit_that_any_feature_needs_is_compared():
+  table = rows([three(i) for i in range(20)])
+  columns = FixedColumns.of(table[0].tobytes(), {'x': 2, 'n': 1})
+  for at in np.flatnonzero(columns.bits.fixed == 0xFF).tolist():
+    other = table.copy()
+    other[7, at] ^= 1
+    assert columns.values(other) is None

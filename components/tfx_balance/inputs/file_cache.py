@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
-from tfx_balance.inputs.record_files import RecordFile, read_in_python
+from tfx_balance.inputs.parsing import RecordForm
+from tfx_balance.inputs.record_files import ParsedFile, RecordFile, read_file
 from tfx_balance.plan.ranks import Ints
 
 
@@ -27,6 +29,7 @@ class FileCache:
     counts: Number of records of each file.
     n_bytes: Bytes that each file takes in memory.
     limit: Bytes to hold; the file in use is held in any case.
+    form: How records are kept.
     used: Bytes that are held, those of files that are being read included.
   """
 
@@ -34,13 +37,14 @@ class FileCache:
   counts: list[int]
   n_bytes: list[int]
   limit: int
+  form: RecordForm
   used: int = 0
-  _held: OrderedDict[int, Future[RecordFile]] = field(default_factory=OrderedDict)
+  _held: OrderedDict[int, Future[RecordFile | ParsedFile]] = field(default_factory=OrderedDict)
   _taken: list[int] = field(default_factory=list)  # files of the last `take`
   _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
-  def take(self, file: Ints, position: Ints) -> npt.NDArray[Any]:
-    """Returns the records at positions [n] in files [n]: bytes objects [n].
+  def take(self, file: Ints, position: Ints) -> list[npt.NDArray[Any]]:
+    """Returns the records at positions [n] in files [n]: arrays [n, ...], as the form has them.
 
     Raises:
       DataError: if a file cannot be read.
@@ -50,10 +54,12 @@ class FileCache:
     files, starts = np.unique(ordered, return_index=True)
     self._taken = files.tolist()
     self._touch(self._taken)
-    out = np.empty(len(file), object)
+    out = empty_columns(self.form, len(file))
     edges = [*starts.tolist(), len(order)]
     for one, (start, end) in zip(self._taken, itertools.pairwise(edges), strict=True):
-      out[order[start:end]] = self._get(one).take(positions[start:end])
+      own = self._get(one).take(positions[start:end])
+      for column, values in zip(out, own, strict=True):
+        column[order[start:end]] = values
     return out
 
   def read_ahead(self, files: Ints) -> None:
@@ -67,7 +73,7 @@ class FileCache:
       if file not in self._held and self._make_room(self.n_bytes[file], {*self._taken, *due}):
         self._begin(file)
 
-  def _get(self, file: int) -> RecordFile:
+  def _get(self, file: int) -> RecordFile | ParsedFile:
     if file not in self._held:
       self._make_room(self.n_bytes[file])
       self._begin(file)
@@ -85,7 +91,7 @@ class FileCache:
 
   def _begin(self, file: int) -> None:
     path, n_records, n_bytes = self.paths[file], self.counts[file], self.n_bytes[file]
-    self._held[file] = self._thread.submit(read_in_python, path, n_records, n_bytes)
+    self._held[file] = self._thread.submit(read_file, path, n_records, n_bytes, self.form)
     self.used += n_bytes
 
   def _make_room(self, n_bytes: int, kept: Collection[int] = ()) -> bool:
@@ -104,3 +110,13 @@ class FileCache:
   def _drop(self, file: int) -> None:
     del self._held[file]
     self.used -= self.n_bytes[file]
+
+
+def empty_columns(form: RecordForm, n: int) -> list[npt.NDArray[Any]]:
+  """Returns arrays [n, ...] for records as a form has them; strings are bytes objects, b''."""
+  return [
+    np.full(n, b'', object)
+    if spec.dtype == tf.string
+    else np.zeros((n, *spec.shape), spec.dtype.as_numpy_dtype)
+    for spec in form.columns
+  ]

@@ -20,8 +20,15 @@ import tensorflow as tf
 from tfx_balance.arguments import check_whole
 from tfx_balance.documents.balanced_input import InputPlan
 from tfx_balance.errors import DataError
-from tfx_balance.inputs.file_cache import FileCache
-from tfx_balance.inputs.parsing import FeatureSpec, example_parser, label_set_reader, parsing_reader
+from tfx_balance.inputs.file_cache import FileCache, empty_columns
+from tfx_balance.inputs.parsing import (
+  Columns,
+  FeatureSpec,
+  RecordForm,
+  example_parser,
+  label_set_reader,
+  parsing_reader,
+)
 from tfx_balance.inputs.record_files import (
   RECORD_OVERHEAD,
   checked_batches,
@@ -66,7 +73,7 @@ class FileSource(RecordSource):
     self._memory_budget = check_whole('memory_budget', memory_budget, 0)
     self._table = SegmentTable.of(plan, self._memory_budget)
     self._paths = [f'{root}/{file.path}' for file in plan.files]
-    self._records: tf.Tensor | None = None  # those held in memory, once they are read
+    self._records: tuple[RecordForm, Columns] | None = None  # those held, once they are read
     self._lock = threading.Lock()
     _check_present(plan, root)
 
@@ -76,8 +83,26 @@ class FileSource(RecordSource):
 
   def reader(self, feature_spec: FeatureSpec | None, spare: bool = False) -> Reader:
     """Returns the reader of batches; the first call reads the files to hold. See `RecordSource`."""
-    table = self._table
-    records, places = self._held_records()
+    table, form = self._table, self._form(feature_spec)
+
+    def gather(at: tf.Tensor, fetched: Columns) -> Columns:
+      if not fetched:
+        return [tf.gather(column, at) for column in records]
+      if not table.held.any():
+        return fetched
+      held = tf.where(at >= 0)  # only these are copied: `fetched` is changed where it is
+      own = tf.gather_nd(at, held)
+      return [
+        tf.tensor_scatter_nd_update(column, held, tf.gather(kept, own))
+        for column, kept in zip(fetched, records, strict=True)
+      ]
+
+    read = (
+      label_set_reader(gather, self.label, self.counts, form)
+      if isinstance(self.counts, LabelSetCounts)
+      else parsing_reader(gather, self.plan.label, self.plan.classes, form)
+    )
+    records, places = self._held_records(form)
     streamed = ~table.held[table.file]
     shift = np.where(streamed, 0, places - table.starts)
 
@@ -85,23 +110,10 @@ class FileSource(RecordSource):
       segment = table.segment(numbers)
       return np.where(streamed[segment], -1 - numbers, numbers + shift[segment])
 
-    def gather(at: tf.Tensor, fetched: tf.Tensor | None) -> tf.Tensor:
-      if fetched is None:
-        return tf.gather(records, at)
-      if not table.held.any():
-        return fetched
-      held = tf.where(at >= 0)  # only these are copied: `fetched` is changed where it is
-      return tf.tensor_scatter_nd_update(fetched, held, tf.gather(records, tf.gather_nd(at, held)))
-
-    read = (
-      label_set_reader(gather, self.label, self.counts, feature_spec)
-      if isinstance(self.counts, LabelSetCounts)
-      else parsing_reader(gather, self.plan.label, self.plan.classes, feature_spec)
-    )
     held_bytes = sum(self.plan.files[f].n_bytes for f in np.flatnonzero(table.held))
     if not streamed.any():
       return Reader(rows, read, spare_bytes=self._memory_budget - held_bytes, place=self._place)
-    cache = self._file_cache(spare)
+    cache = self._file_cache(form, spare)
     mean_bytes = sum(file.n_bytes for file in self.plan.files) // sum(self.plan.records)
     spare_bytes = max(self._memory_budget - held_bytes - cache.limit, 0)
 
@@ -111,16 +123,17 @@ class FileSource(RecordSource):
       segment, numbers = segment[mine], numbers[mine]
       return mine, table.file[segment], numbers - table.starts[segment] + table.offset[segment]
 
-    def fetch(numbers: Ints) -> npt.NDArray[Any]:
+    def fetch(numbers: Ints) -> list[npt.NDArray[Any]]:
       mine, file, position = streamed_places(numbers)
-      found = np.full(len(mine), b'', object)
-      found[mine] = cache.take(file, position)
+      found = empty_columns(form, len(mine))
+      for column, taken in zip(found, cache.take(file, position), strict=True):
+        column[mine] = taken
       return found
 
     def read_ahead(numbers: Ints) -> None:
       cache.read_ahead(streamed_places(numbers)[1])
 
-    return Reader(rows, read, fetch, mean_bytes, read_ahead, spare_bytes, self._place)
+    return Reader(rows, read, fetch, form.columns, mean_bytes, read_ahead, spare_bytes, self._place)
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see `RecordSource`."""
@@ -128,25 +141,42 @@ class FileSource(RecordSource):
     records = checked_batches(self._paths, batch_size, sum(self.plan.records))
     return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 
-  def _held_records(self) -> tuple[tf.Tensor, Ints]:
-    """Returns the records held in memory, and the place of each segment's first one."""
+  def _form(self, feature_spec: FeatureSpec | None) -> RecordForm:
+    """Returns how records are kept: parsed where they take no more memory in any file then."""
+    return RecordForm.of(
+      feature_spec, min(file.n_bytes // file.records for file in self.plan.files)
+    )
+
+  def _held_records(self, form: RecordForm) -> tuple[Columns, Ints]:
+    """Returns the records held in memory, and the place of each segment's first one.
+
+    They are kept for the next call, in the form of the last one.
+    """
     counts = np.array([file.records for file in self.plan.files])
     with self._lock:
-      if self._records is None:
+      if self._records is None or not self._records[0].keeps_as(form):
         files = np.flatnonzero(self._table.held)
-        self._records = read_all([self._paths[f] for f in files], counts[files].tolist())
+        self._records = None  # its memory is needed
+        paths = [self._paths[f] for f in files]
+        self._records = form, read_all(paths, counts[files].tolist(), form)
+      records = self._records[1]
     counts[~self._table.held] = 0
     before = np.cumsum(counts) - counts
-    return self._records, before[self._table.file] + self._table.offset
+    return records, before[self._table.file] + self._table.offset
 
-  def _file_cache(self, spare: bool) -> FileCache:
+  def _file_cache(self, form: RecordForm, spare: bool) -> FileCache:
     """Returns the files to stream, in half the budget, or if memory is to be left what they need.
 
     The file used longest ago goes first, so the file that takes its place needs room too.
     """
     table, files = self._table, self.plan.files
     counts = [file.records for file in files]
-    sizes = [file.n_bytes + RECORD_OVERHEAD * file.records for file in files]
+    sizes = [
+      form.record_bytes * file.records
+      if form.parsed
+      else file.n_bytes + RECORD_OVERHEAD * file.records
+      for file in files
+    ]
     half = self._memory_budget // 2
     largest = max(sizes[f] for f in np.flatnonzero(~table.held))
     limit = max(half, table.window_bytes + largest)
@@ -158,7 +188,7 @@ class FileSource(RecordSource):
       )
     if spare:
       limit = min(limit, table.window_bytes + _FILES_AHEAD * largest)
-    return FileCache(self._paths, counts, sizes, limit)
+    return FileCache(self._paths, counts, sizes, limit, form)
 
   def _place(self, row: int) -> str:
     """Returns the file and the position of the record at a row of the reader."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.labels import LabelRows
 from tfx_balance.plan.record_order import keyed_hash
+from tfx_balance.scan.fixed_layout import FixedColumns, ValueKind
 
 FeatureSpec = Mapping[str, Any]
 """What `tf.io.parse_example` takes, the label included."""
@@ -24,8 +26,11 @@ _FEATURES = (
   tf.io.SparseFeature,
   tf.io.VarLenFeature,
 )
-GatherRecords = Callable[[tf.Tensor, Any], tf.Tensor]
-"""Graph code: rows int64 [B] and fetched records string [B] to serialized examples, string [B]."""
+Columns = Sequence[tf.Tensor]
+"""Records as a `RecordForm` keeps them: tensors [n, ...]."""
+GatherRecords = Callable[[tf.Tensor, Columns], Columns]
+"""Graph code: rows int64 [B] and fetched records to records, both as a `RecordForm` keeps them."""
+_LAYOUT_KINDS: dict[tf.DType, ValueKind] = {tf.float32: 'float', tf.int64: 'int'}
 _DTYPES: dict[str, tf.DType] = {'int': tf.int64, 'float': tf.float32, 'bytes': tf.string}
 
 
@@ -140,17 +145,96 @@ def index_lookup(classes: Sequence[ClassValue]) -> Any:
   return lookup
 
 
+@dataclass(frozen=True)
+class RecordForm:
+  """How records are kept in memory: serialized, or parsed once for all their draws.
+
+  Attributes:
+    feature_spec: Feature spec of the records, the label included.
+    parsed: Whether they are parsed: one column for each feature, else one column of strings.
+  """
+
+  feature_spec: FeatureSpec
+  parsed: bool = False
+
+  @classmethod
+  def of(cls, feature_spec: FeatureSpec | None, most_bytes: int) -> RecordForm:
+    """Returns the parsed form where all features are dense numbers, in records of limited size.
+
+    Args:
+      feature_spec: Feature spec of the records, the label included.
+      most_bytes: Bytes that a record may take.
+
+    Raises:
+      ConfigError: if there is no feature spec.
+    """
+    spec = needed_feature_spec(feature_spec)
+    dense = all(
+      isinstance(f, tf.io.FixedLenFeature)
+      and f.dtype in _LAYOUT_KINDS
+      and tf.TensorShape(f.shape).is_fully_defined()
+      for f in spec.values()
+    )
+    form = cls(spec, dense)
+    return form if dense and form.record_bytes <= most_bytes else cls(spec)
+
+  @property
+  def columns(self) -> list[tf.TensorSpec]:
+    """What is kept of one record."""
+    if not self.parsed:
+      return [tf.TensorSpec([], tf.string)]
+    return [tf.TensorSpec(f.shape, f.dtype) for f in self.feature_spec.values()]
+
+  @property
+  def record_bytes(self) -> int:
+    """Bytes that one record takes where it is parsed."""
+    return sum(int(np.prod(column.shape)) * column.dtype.size for column in self.columns)
+
+  def keeps_as(self, other: RecordForm) -> bool:
+    """Returns whether records are the same in memory in another form."""
+    if not self.parsed or not other.parsed:
+      return self.parsed == other.parsed
+    return self._kinds() == other._kinds()
+
+  def _kinds(self) -> list[Any]:
+    """Returns what parses each feature, in values that can be compared."""
+    return [
+      (name, tf.TensorShape(f.shape), f.dtype, np.array(f.default_value).tolist())
+      for name, f in self.feature_spec.items()
+    ]
+
+  def keep(self, serialized: tf.Tensor) -> Columns:
+    """Returns serialized records, string [n], as they are kept."""
+    if not self.parsed:
+      return [serialized]
+    found = tf.io.parse_example(serialized, dict(self.feature_spec))
+    return [found[name] for name in self.feature_spec]
+
+  def layout(self, serialized: bytes) -> FixedColumns | None:
+    """Returns where the columns are in records that lie as this one does, or None."""
+    sizes = {name: int(np.prod(f.shape)) for name, f in self.feature_spec.items()}
+    found = FixedColumns.of(serialized, sizes)
+    wanted = [_LAYOUT_KINDS[f.dtype] for f in self.feature_spec.values()]
+    return found if found and [own.kind for own in found.layouts] == wanted else None
+
+  def features(self, columns: Columns) -> dict[str, Any]:
+    """Returns the features of records that are kept, the label included: graph code."""
+    if not self.parsed:
+      return dict(tf.io.parse_example(columns[0], dict(self.feature_spec)))
+    return dict(zip(self.feature_spec, columns, strict=True))
+
+
 def parsing_reader(
-  gather: GatherRecords, label: str, classes: Sequence[ClassValue], feature_spec: FeatureSpec | None
-) -> Callable[[tf.Tensor, tf.Tensor, Any], tuple[Any, tf.Tensor]]:
+  gather: GatherRecords, label: str, classes: Sequence[ClassValue], form: RecordForm
+) -> Callable[[tf.Tensor, tf.Tensor, Columns], tuple[Any, tf.Tensor]]:
   """Returns the graph code that gathers a batch, parses it, and checks its labels against the plan.
 
   Raises:
-    ConfigError: if there is no feature spec, or its label does not fit.
+    ConfigError: if the label of the feature spec does not fit.
   """
-  parse = example_parser(label, feature_spec)
+  split_label = label_splitter(label, form.feature_spec)
   values = class_values(classes)
-  spec = dict(feature_spec or {})
+  spec = form.feature_spec
   if label not in spec:
     raise ConfigError(
       f'label {label!r} is not in the feature spec, which has {sorted(spec)}; '
@@ -162,8 +246,8 @@ def parsing_reader(
       f'plan are {values.dtype.name}; give the spec of the files that the plan describes'
     )
 
-  def read(rows: tf.Tensor, indices: tf.Tensor, fetched: Any) -> tuple[Any, tf.Tensor]:
-    features, found = parse(gather(rows, fetched))
+  def read(rows: tf.Tensor, indices: tf.Tensor, fetched: Columns) -> tuple[Any, tf.Tensor]:
+    features, found = split_label(form.features(gather(rows, fetched)), tf.size(rows))
     with tf.control_dependencies([checked_label(found, indices, values, classes)]):
       return features, tf.nest.map_structure(tf.identity, found, expand_composites=True)
 
@@ -174,18 +258,18 @@ def label_set_reader(
   gather: GatherRecords,
   label: str | Sequence[str],
   counts: LabelSetCounts,
-  feature_spec: FeatureSpec | None,
-) -> Callable[[tf.Tensor, tf.Tensor, Any], tuple[Any, Any]]:
+  form: RecordForm,
+) -> Callable[[tf.Tensor, tf.Tensor, Columns], tuple[Any, Any]]:
   """Returns what `parsing_reader` does, of records that have a set of labels.
 
   Sets are compared by sums of hashes of their labels.
 
   Raises:
-    ConfigError: if there is no feature spec, or its label does not fit.
+    ConfigError: if the label of the feature spec does not fit.
   """
-  parse = example_parser(label, feature_spec)
+  split_label = label_splitter(label, form.feature_spec)
   if isinstance(label, str):
-    kind = None if feature_spec is None else feature_spec.get(label)
+    kind = form.feature_spec.get(label)
     dtype = _DTYPES[counts.labels[0].kind]
     if not isinstance(kind, (tf.io.VarLenFeature, tf.io.RaggedFeature)) or kind.dtype != dtype:
       raise ConfigError(
@@ -201,8 +285,8 @@ def label_set_reader(
     'belong together; run BalancedInputGen again. Labels:'
   )
 
-  def read(rows: tf.Tensor, indices: tf.Tensor, fetched: Any) -> tuple[Any, Any]:
-    features, found = parse(gather(rows, fetched))
+  def read(rows: tf.Tensor, indices: tf.Tensor, fetched: Columns) -> tuple[Any, Any]:
+    features, found = split_label(form.features(gather(rows, fetched)), tf.size(rows))
     sums = tf.reduce_sum(tf.where(encode(found) > 0, hashes, 0), axis=1)
     fits = tf.reduce_all(tf.equal(sums, tf.gather(planned, indices)))
     check = tf.raw_ops.Assert(condition=fits, data=[text, flat_label(found)], summarize=8)
@@ -232,18 +316,11 @@ def check_feature_spec(feature_spec: FeatureSpec | None) -> FeatureSpec | None:
   return feature_spec
 
 
-def example_parser(
-  label: str | Sequence[str], feature_spec: FeatureSpec | None
-) -> Callable[[tf.Tensor], tuple[dict[str, Any], Any]]:
-  """Returns graph code from serialized examples, string [B], to (features, label).
-
-  Args:
-    label: Name of the label feature; or those of several of 0 and 1, of which the names of those
-      that are 1 are the labels, string [B, None].
-    feature_spec: Feature spec, the label included.
+def needed_feature_spec(feature_spec: FeatureSpec | None) -> FeatureSpec:
+  """Returns the feature spec of files.
 
   Raises:
-    ConfigError: if there is no feature spec, or one of several features does not fit.
+    ConfigError: if there is none, or it is no feature spec.
   """
   check_feature_spec(feature_spec)
   if feature_spec is None:
@@ -251,18 +328,46 @@ def example_parser(
       'feature_spec=None, and the files must be parsed; pass feature_spec= as tf.io.parse_example '
       'takes it, the label included, or use from_fn_args, which finds the schema'
     )
-  spec = dict(feature_spec)
+  return dict(feature_spec)
 
-  def parse(serialized: tf.Tensor) -> tuple[dict[str, Any], Any]:
-    features = tf.io.parse_example(serialized, spec)
-    return features, features.pop(label)
 
-  def parse_flags(serialized: tf.Tensor) -> tuple[dict[str, Any], Any]:
-    features = tf.io.parse_example(serialized, spec)
-    return features, _flagged([(name, features.pop(name)) for name in label], tf.size(serialized))
+def example_parser(
+  label: str | Sequence[str], feature_spec: FeatureSpec | None
+) -> Callable[[tf.Tensor], tuple[dict[str, Any], Any]]:
+  """Returns graph code from serialized examples, string [B], to (features, label).
 
+  Args:
+    label: As `label_splitter` takes it.
+    feature_spec: Feature spec, the label included.
+
+  Raises:
+    ConfigError: if there is no feature spec, or one of several labels does not fit.
+  """
+  spec = needed_feature_spec(feature_spec)
+  split_label = label_splitter(label, spec)
+  return lambda serialized: split_label(tf.io.parse_example(serialized, spec), tf.size(serialized))
+
+
+def label_splitter(
+  label: str | Sequence[str], spec: FeatureSpec
+) -> Callable[[dict[str, Any], tf.Tensor], tuple[dict[str, Any], Any]]:
+  """Returns graph code from all features of a batch, and its size B, to (features, label).
+
+  Args:
+    label: Name of the label feature; or those of several of 0 and 1, of which the names of those
+      that are 1 are the labels, string [B, None].
+    spec: Feature spec, the label included.
+
+  Raises:
+    ConfigError: if one of several labels does not fit.
+  """
   if isinstance(label, str):
-    return parse
+    name = label
+    return lambda features, _: (features, features.pop(name))
+
+  def split_flags(features: dict[str, Any], n: tf.Tensor) -> tuple[dict[str, Any], Any]:
+    return features, _flagged([(name, features.pop(name)) for name in label], n)
+
   for name in label:
     if name not in spec or spec[name].dtype == tf.string:
       found = spec[name].dtype.name if name in spec else 'not there'
@@ -270,7 +375,7 @@ def example_parser(
         f'label {name!r}, one of {len(label)} features of 0 and 1, is {found} in the feature spec; '
         f'give it as a number, such as tf.io.FixedLenFeature([], tf.int64)'
       )
-  return parse_flags
+  return split_flags
 
 
 def _flagged(columns: Sequence[tuple[str, Any]], n: tf.Tensor) -> tf.RaggedTensor:

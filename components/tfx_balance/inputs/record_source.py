@@ -21,7 +21,9 @@ from tfx_balance.arguments import (
 )
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.parsing import (
+  Columns,
   FeatureSpec,
+  RecordForm,
   example_parser,
   flat_label,
   label_rows,
@@ -50,10 +52,12 @@ class Reader:
   Attributes:
     rows: Function of record numbers int64 [n] that returns their places in memory, int64 [n], or
       -1 - number for a record that is not held.
-    read: Graph code from rows int64 [B], classes int64 [B] and fetched records string [B] (None
-      without `fetch`) to (features, label) of the batch.
+    read: Graph code from rows int64 [B], classes int64 [B] and fetched records, tensors [B, ...] as
+      in `fetched` (none without `fetch`), to (features, label) of the batch.
     fetch: Function of record numbers int64 [n] that reads those which are not held in memory, and
-      returns serialized records, bytes objects [n], b'' for the others; None where all are held.
+      returns arrays [n, ...] as in `fetched`, of any values for the others; None where all are
+      held.
+    fetched: Shape and dtype of each array for one record.
     mean_bytes: Mean size of a record that is fetched.
     read_ahead: Function of record numbers int64 [n] that will be due, which begins to read their
       files; None where all are held.
@@ -62,8 +66,9 @@ class Reader:
   """
 
   rows: Callable[[Ints], Ints]
-  read: Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tuple[Any, tf.Tensor]]
-  fetch: Callable[[Ints], npt.NDArray[Any]] | None = None
+  read: Callable[[tf.Tensor, tf.Tensor, Columns], tuple[Any, tf.Tensor]]
+  fetch: Callable[[Ints], list[npt.NDArray[Any]]] | None = None
+  fetched: Sequence[tf.TensorSpec] = ()
   mean_bytes: int = 0
   read_ahead: Callable[[Ints], None] | None = None
   spare_bytes: int = 0
@@ -82,7 +87,8 @@ def read_now(reader: Reader, numbers: Ints, classes: Ints) -> Any:
     DataError: if they cannot be read.
   """
   with tf.init_scope():
-    fetched = None if reader.fetch is None else tf.constant(reader.fetch(numbers), tf.string)
+    found = [] if reader.fetch is None else reader.fetch(numbers)
+    fetched = [tf.constant(a, spec.dtype) for a, spec in zip(found, reader.fetched, strict=True)]
     try:
       return reader.read(tf.constant(reader.rows(numbers)), tf.constant(classes), fetched)[0]
     except tf.errors.InvalidArgumentError as error:
@@ -213,7 +219,7 @@ class ArraySource(RecordSource):
     """Returns the reader of batches; see `RecordSource`."""
     _refuse(feature_spec)
 
-    def read(rows: tf.Tensor, classes: tf.Tensor, fetched: None) -> tuple[Any, tf.Tensor]:
+    def read(rows: tf.Tensor, classes: tf.Tensor, _: Columns) -> tuple[Any, tf.Tensor]:
       features = tf.nest.map_structure(lambda array: tf.gather(array, rows), self._features)
       return features, tf.gather(self._labels, rows)
 
@@ -354,18 +360,17 @@ class ExampleSource(RecordSource):
 
   def reader(self, feature_spec: FeatureSpec | None, spare: bool = False) -> Reader:
     """Returns the reader of batches; see `RecordSource`."""
-    records, spec = self._records, feature_spec or self._spec
+    form = RecordForm(feature_spec or self._spec)
+    parse = example_parser(self._label, form.feature_spec)
 
-    def gather(rows: tf.Tensor, fetched: None) -> tf.Tensor:
-      return tf.gather(records, rows)
+    def gather(rows: tf.Tensor, _: Columns) -> Columns:
+      return [tf.gather(self._records, rows)]
 
-    parse = example_parser(self._label, spec)
-
-    def read_sets(rows: tf.Tensor, classes: tf.Tensor, fetched: None) -> tuple[Any, tf.Tensor]:
-      return parse(gather(rows, fetched))
+    def read_sets(rows: tf.Tensor, classes: tf.Tensor, fetched: Columns) -> tuple[Any, tf.Tensor]:
+      return parse(gather(rows, fetched)[0])
 
     sets = isinstance(self.counts, LabelSetCounts)
-    read = read_sets if sets else parsing_reader(gather, self._names[0], self.counts.classes, spec)
+    read = read_sets if sets else parsing_reader(gather, self._names[0], self.counts.classes, form)
     return Reader(self._rows.__getitem__, read, spare_bytes=self._spare_bytes, place=self._place)
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:

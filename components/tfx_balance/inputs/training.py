@@ -24,8 +24,10 @@ from tfx_balance.inputs.resume import StartStep
 from tfx_balance.plan.batch_draws import BatchDraws, DrawState
 from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.sampling import TrainingCounts
+from tfx_balance.plan.set_shares import SetShares
 
-_DRAWS_AT_A_TIME = 2048  # a call costs 0.3 ms of Python whatever it draws; more delays the start
+_DRAWS_AT_A_TIME = 1 << 14  # a call costs 0.3 ms of Python whatever it draws
+_SET_DRAWS_AT_A_TIME = 1 << 11  # where shares are set, which changes what is not drawn yet
 _FETCHED_BYTES_AT_A_TIME = 8 << 20  # they are in memory a few times over, and in a checkpoint
 _STATE = (tf.int64,) * 4
 _OUTPUT = (tf.int32, tf.int64, tf.int32, tf.bool)
@@ -78,9 +80,9 @@ def draw_dataset(
 
   Returns:
     (classes int64 [B], rows int64 [B], seeds int32 [B, 2], repeats bool [B]), and where the reader
-    fetches, records string [B].
+    fetches, records as in `Reader.fetched`.
   """
-  n_batches = _batches_at_a_time(draws.batch_size, reader)
+  n_batches = _batches_at_a_time(draws, reader)
 
   def advance(*state: Any) -> tuple[Any, ...]:
     at = first() if state[0] < 0 else DrawState(*state)
@@ -91,20 +93,21 @@ def draw_dataset(
     flat = records.reshape(-1)
     made = [classes, reader.rows(flat).reshape(records.shape), seeds, repeats]
     if reader.fetch is not None:
-      made.append(reader.fetch(flat).reshape(records.shape))
+      made += (array.reshape(*records.shape, *array.shape[1:]) for array in reader.fetch(flat))
     if reader.read_ahead is not None:
       reader.read_ahead(draws.order.record(*draws.due(at, after)))
     return (*(np.asarray(value, np.int64) for value in after), *made)
 
   unbegun = draws.start()._replace(step=np.int64(-1))
   start = tuple(tf.constant(value, tf.int64) for value in unbegun)
-  dtypes = [*_OUTPUT, tf.string] if reader.fetch is not None else [*_OUTPUT]
+  dtypes = [*_OUTPUT, *(spec.dtype for spec in reader.fetched)]
   rows = [n_batches * batch_slice.replicas, batch_slice.size]
-  shapes = [*(value.shape for value in start), rows, rows, [*rows, 2], rows, rows]
+  shapes = [*(value.shape for value in start), rows, rows, [*rows, 2], rows]
+  shapes += [[*rows, *spec.shape] for spec in reader.fetched]
 
   def scan(state: tuple[tf.Tensor, ...], _: tf.Tensor) -> tuple[Any, Any]:
     results = call_python(advance, state, [*_STATE, *dtypes])
-    results = [tf.ensure_shape(x, s) for x, s in zip(results, shapes, strict=False)]
+    results = [tf.ensure_shape(x, s) for x, s in zip(results, shapes, strict=True)]
     return tuple(results[:4]), (tf.cast(results[4], tf.int64), *results[5:])
 
   plain = tf.autograph.experimental.do_not_convert(scan)  # to convert it takes half a second
@@ -160,12 +163,13 @@ def ended(
   return batches.take(n).apply(tf.data.experimental.assert_cardinality(n))
 
 
-def _batches_at_a_time(batch_size: int, reader: Reader) -> int:
+def _batches_at_a_time(draws: BatchDraws, reader: Reader) -> int:
   """Returns the number of batches to draw in one call."""
-  records = _DRAWS_AT_A_TIME
+  set_later = isinstance(draws.weights.schedule, SetShares)
+  records = _SET_DRAWS_AT_A_TIME if set_later else _DRAWS_AT_A_TIME
   if reader.fetch is not None:
     records = min(records, _FETCHED_BYTES_AT_A_TIME // max(reader.mean_bytes, 1))
-  return max(1, records // batch_size)
+  return max(1, records // draws.batch_size)
 
 
 def batch_maker(
@@ -195,9 +199,7 @@ def batch_maker(
   encode = multi_hot(counts.labels) if isinstance(counts, LabelSetCounts) else None
   weights = None if class_weights is None else tf.constant(class_weights, tf.float32)
 
-  def make(
-    classes: Any, rows: Any, seeds: Any, repeats: Any, fetched: Any = None
-  ) -> tuple[Any, ...]:
+  def make(classes: Any, rows: Any, seeds: Any, repeats: Any, *fetched: Any) -> tuple[Any, ...]:
     features, label = reader.read(rows, classes, fetched)
     if augmented is not None:
       features = augmented(features, classes, repeats, seeds)

@@ -81,9 +81,12 @@ def mix(values: UInts, key: int | UInts) -> UInts:
 
 def finalized(z: UInts) -> UInts:
   """Returns SplitMix64's finalizer of the values; on scalars NumPy warns of the overflow."""
-  z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-  z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-  return z ^ (z >> np.uint64(31))
+  z = z ^ (z >> np.uint64(30))  # from here on in place: new memory costs as much as the arithmetic
+  z *= np.uint64(0xBF58476D1CE4E5B9)
+  z ^= z >> np.uint64(27)
+  z *= np.uint64(0x94D049BB133111EB)
+  z ^= z >> np.uint64(31)
+  return z
 
 
 def ranks(hashes: UInts, seed: int, purpose: str) -> UInts:

@@ -74,9 +74,9 @@ def _feistel(value: Ints, width: Ints, height: Ints, key: UInts) -> Ints:
   left, right = np.divmod(value, height)
   wide, high = width.astype(np.uint64), height.astype(np.uint64)
   for turn in range(0, _ROUNDS, 2):
-    left = left + _below(finalized((key + _TURN[turn]) ^ right.view(np.uint64)), wide)
+    left += _below(finalized((key + _TURN[turn]) ^ right.view(np.uint64)), wide)
     left -= width * (left >= width)
-    right = right + _below(finalized((key + _TURN[turn + 1]) ^ left.view(np.uint64)), high)
+    right += _below(finalized((key + _TURN[turn + 1]) ^ left.view(np.uint64)), high)
     right -= height * (right >= height)
   place: Ints = left * height + right
   return place
@@ -84,7 +84,9 @@ def _feistel(value: Ints, width: Ints, height: Ints, key: UInts) -> Ints:
 
 def _below(words: UInts, bound: UInts) -> Ints:
   """Returns the words, scaled to 0 .. bound - 1; bound is below 2^32."""
-  scaled = ((words >> np.uint64(32)) * bound) >> np.uint64(32)
+  scaled = words >> np.uint64(32)
+  scaled *= bound
+  scaled >>= np.uint64(32)
   return scaled.view(np.int64)
 
 

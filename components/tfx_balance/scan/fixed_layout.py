@@ -1,4 +1,4 @@
-"""The label of examples whose bytes all lie alike, such as those of a table of numbers.
+"""Values of examples whose bytes all lie alike, such as those of a table of numbers.
 
 Two examples of one length, with the same tags, lengths and names at the same places, are the same
 but for values, and a feature's value lies at the same place in both. So one record is parsed here,
@@ -10,7 +10,7 @@ Source: https://protobuf.dev/programming-guides/encoding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -79,13 +79,13 @@ class FixedBits:
 
 @dataclass(frozen=True)
 class FixedLayout:
-  """Where all but the values is in an example, and where the one value of a feature is.
+  """Where all but the values is in an example, and where the values of a feature are.
 
   Attributes:
     bits: What is no value.
-    kind: Type of the feature's value.
-    start: Offset of the value's first byte.
-    end: Offset behind the value's last byte.
+    kind: Type of the feature's values.
+    start: Offset of the first byte of the values.
+    end: Offset behind their last byte.
   """
 
   bits: FixedBits
@@ -94,12 +94,18 @@ class FixedLayout:
   end: int
 
   @classmethod
-  def of(cls, record: bytes, feature: str) -> FixedLayout | None:
-    """Returns the layout of a `tf.train.Example` with one value of the feature; else None."""
+  def of(cls, record: bytes, feature: str, n_values: int = 1) -> FixedLayout | None:
+    """Returns the layout of a `tf.train.Example`, or None where there is none.
+
+    Args:
+      record: A serialized example.
+      feature: Name of the feature.
+      n_values: Values that it has; several must be floats.
+    """
     if len(record) < WORD:
       return None
     try:
-      return _layout(record, feature.encode())
+      return _layout(record, feature.encode(), n_values)
     except (ValueError, IndexError):  # the parser is to tell what it is
       return None
 
@@ -110,19 +116,65 @@ class FixedLayout:
       records: Records as rows, which may be apart: uint8 [n, bytes].
 
     Returns:
-      int64 [n], float32 [n], or bytes as object [n].
+      int64 [n], float32 [n] (of several values [n, n_values]), or bytes as object [n].
     """
     if records.shape[1] != len(self.bits.record) or not self.bits.fit(records):
       return None
+    return self.values_at(records)
+
+  def values_at(self, records: Bytes) -> npt.NDArray[Any]:
+    """Returns what `values` does, of records that are known to have this layout."""
     found = records[:, self.start : self.end]
     if self.kind == 'float':
-      return found.view('<f4')[:, 0]
+      floats = found.view('<f4')
+      return floats if floats.shape[1] > 1 else floats[:, 0]
     if self.kind == 'bytes':
       return np.array(found.view(f'V{self.end - self.start}')[:, 0].tolist(), object)
     values = np.zeros(len(found), np.int64)
     for i in range(self.end - self.start):
       values |= (found[:, i] & 0x7F).astype(np.int64) << (7 * i)
     return values
+
+
+@dataclass(frozen=True)
+class FixedColumns:
+  """Where the values of several features are in examples that lie alike.
+
+  Attributes:
+    bits: What is no value of these features, of all other features' what is not their content.
+    layouts: Layouts of the features.
+  """
+
+  bits: FixedBits
+  layouts: tuple[FixedLayout, ...]
+
+  @classmethod
+  def of(cls, record: bytes, features: Mapping[str, int]) -> FixedColumns | None:
+    """Returns the layout of a `tf.train.Example`, or None where a feature has none.
+
+    Args:
+      record: A serialized example.
+      features: Number of values of each feature by its name; see `FixedLayout.of`.
+    """
+    found = [FixedLayout.of(record, name, n) for name, n in features.items()]
+    layouts = tuple(layout for layout in found if layout is not None)
+    if not features or len(layouts) < len(features):
+      return None
+    fixed = np.bitwise_or.reduce([layout.bits.fixed for layout in layouts])
+    return cls(FixedBits(layouts[0].bits.record, fixed), layouts)
+
+  def values(self, records: Bytes) -> list[npt.NDArray[Any]] | None:
+    """Returns the values of each feature, or None if a record has another layout.
+
+    Args:
+      records: Records as rows, which may be apart: uint8 [n, bytes].
+
+    Returns:
+      Arrays as of `FixedLayout.values`.
+    """
+    if records.shape[1] != len(self.bits.record) or not self.bits.fit(records):
+      return None
+    return [layout.values_at(records) for layout in self.layouts]
 
 
 class Field(NamedTuple):
@@ -206,7 +258,7 @@ class MessageWalk:
     raise ValueError(start)
 
 
-def _layout(record: bytes, feature: bytes) -> FixedLayout:
+def _layout(record: bytes, feature: bytes, n_values: int) -> FixedLayout:
   """Returns the layout; raises ValueError or IndexError if there is none."""
   walk = MessageWalk(record)
   (content,) = (content for _, name, content in walk.entries() if name == feature)
@@ -218,9 +270,11 @@ def _layout(record: bytes, feature: bytes) -> FixedLayout:
   if value.number != VALUES or value.wire not in _WIRES[kind]:
     raise ValueError(value)
   size = value.end - value.start
+  if n_values != 1 and kind != 'float':
+    raise ValueError(n_values)
   if kind == 'int' and walk.varint(value.start)[1] == value.end:
     walk.fixed[value.start : value.end] = 0x80  # whether another byte follows
-  elif not ((kind == 'float' and size == 4) or (kind == 'bytes' and size)):
+  elif not ((kind == 'float' and size == 4 * n_values) or (kind == 'bytes' and size)):
     raise ValueError(value)
   bits = FixedBits(np.frombuffer(record, np.uint8), walk.fixed)
   return FixedLayout(bits, kind, value.start, value.end)
