@@ -31,8 +31,9 @@ def code_lines(source: str) -> int:
     if token.type not in _NO_CODE:
       lines.update(range(token.start[0], token.end[0] + 1))
   for node in ast.walk(ast.parse(source)):
-    value = node.value if isinstance(node, ast.Expr) else None
-    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+    if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Constant):
+      continue
+    if isinstance(node.value.value, str):
       lines.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
   return len(lines)
 
