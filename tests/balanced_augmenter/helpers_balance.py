@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
-from tfx_balance.augment import PoolFn
-from tfx_balance.augment.contract import pool_request
+import pytest
+from tfx_balance.balanced_augmenter import transform
 from tfx_balance.balanced_augmenter.examples import FeatureShapes
-from tfx_balance.balanced_augmenter.job import AugmentJob, AugmentRequest, plan_augment
+from tfx_balance.balanced_augmenter.job import AugmentJob, AugmentRequest
 from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
-from tfx_balance.balanced_augmenter.pools import (
-  NO_POOLS,
-  ClassPools,
-  collect_pool,
-  join_pools,
-  pool_selection,
-  with_pools,
-)
-from tfx_balance.balanced_augmenter.transform import (
-  CopyRecords,
-  file_shapes,
-  merge_file_shapes,
-)
+from tfx_balance.balanced_augmenter.pools import ClassPools
+from tfx_balance.balanced_augmenter.transform import BalancedAugment, CopyRecords
 from tfx_balance.plan.balance_plan import BalanceRequest
+from tfx_balance.plan.ranks import Thresholds
 from tfx_balance.scan.scan import InputFile, ScannedFile
 from tfx_balance.tfrecord.reading import READ_DEFAULTS
-from tfx_balance.writer import publish_outputs
 
 from tests.helpers_checks import class_value, file_bytes, read_sidecar
 from tests.helpers_examples import (
@@ -41,7 +31,8 @@ from tests.helpers_examples import (
   value_of,
   write_tfrecords,
 )
-from tests.helpers_split import gather, request_target, thresholds_of, totals_of
+from tests.helpers_split import request_target
+from tests.list_runner import ListPipeline, write_on_lists
 
 
 def tabular(counts: Mapping[str, int], start: int = 0) -> list[bytes]:
@@ -215,57 +206,70 @@ def augment_request(folder: Path, **arguments: Any) -> AugmentRequest:
   return AugmentRequest(AugmenterParameters(**{**defaults, **arguments}), **target)
 
 
-def scan_splits(
-  folder: Path, splits: Mapping[str, Shards], request: AugmentRequest
-) -> list[ScannedFile]:
-  """Writes shards of splits, and returns them scanned, in order."""
-  scan = request.new_scan()
+def input_files(folder: Path, splits: Mapping[str, Shards]) -> list[InputFile]:
+  """Writes shards of splits, and returns them in order."""
   parts = [(name, shard) for name, shards in splits.items() for shard in shards]
-  files = [
-    InputFile(write_tfrecords(folder / f'in-{rank}', shard), rank, name)
-    for rank, (name, shard) in enumerate(parts)
+  return [
+    InputFile(write_tfrecords(folder / f'in-{number}', shard), number, name)
+    for number, (name, shard) in enumerate(parts)
   ]
-  return [found for file in files for found in scan.process(file)]
 
 
-def plan_of(scanned: Sequence[ScannedFile], request: AugmentRequest) -> AugmentJob:
-  """Returns the job that the scanned files and the request make."""
-  names = {found.file.group for found in scanned}
-  totals = {name: totals_of(s for s in scanned if s.file.group == name) for name in names}
-  return plan_augment(totals, request)
-
-
-def shapes_of(scanned: Sequence[ScannedFile]) -> FeatureShapes:
-  """Returns the shapes of the features of all the files."""
-  return merge_file_shapes([file_shapes(found) for found in scanned])[0]
-
-
-def pools_of(scanned: Sequence[ScannedFile], job: AugmentJob, shapes: FeatureShapes) -> ClassPools:
-  """Returns the pools of the job, from all the files."""
-  thresholds = thresholds_of(scanned, pool_selection(job))
-  return join_pools(collect_pool(s, job, thresholds, shapes) for s in scanned).in_order()
+@contextlib.contextmanager
+def balancing(
+  folder: Path,
+  splits: Mapping[str, Shards],
+  augment_fn: Any,
+  dofn: type[CopyRecords],
+  arguments: dict[str, Any],
+) -> Iterator[tuple[BalancedAugment, list[InputFile]]]:
+  """Gives the transform that balances splits by a step of one's own, and the files it takes."""
+  files = input_files(folder, splits)
+  request = augment_request(folder, n_files=len(files), **arguments)
+  load = None if augment_fn is None else lambda: augment_fn
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(transform, 'CopyRecords', dofn)
+    yield BalancedAugment(request, load), files
 
 
 def balance(
   folder: Path,
   splits: Mapping[str, Shards],
   augment_fn: Any = None,
-  dofn: Callable[..., CopyRecords] = CopyRecords,
+  dofn: type[CopyRecords] = CopyRecords,
   **arguments: Any,
 ) -> dict[str, list[bytes]]:
   """Returns the records of each split that is written, without a runner."""
-  request = augment_request(folder, **arguments)
-  scanned = scan_splits(folder, splits, request)
-  job = plan_of(scanned, request)
-  thresholds = thresholds_of(scanned, job.selection)
-  shapes = {} if augment_fn is None else shapes_of(scanned)
-  pools = NO_POOLS
-  if isinstance(augment_fn, PoolFn):
-    job = with_pools(job, shapes, pool_request(augment_fn))
-    pools = pools_of(scanned, job, shapes)
-  load = None if augment_fn is None else lambda: augment_fn
-  copy = dofn(load, request.parameters.label)
-  copy.setup()
-  copied = [copy.process(found, job, thresholds, shapes, pools) for found in scanned]
-  publish_outputs(job, *gather(job, copied, repeats=True))
-  return read_splits(request.output_uri)
+  with balancing(folder, splits, augment_fn, dofn, arguments) as (balanced, files):
+    write_on_lists(balanced, files)
+  return read_splits(balanced.request.output_uri)
+
+
+class Planned(NamedTuple):
+  """What copies of a file's records are made from."""
+
+  scanned: ScannedFile
+  job: AugmentJob
+  thresholds: Thresholds
+  shapes: FeatureShapes
+  pools: ClassPools
+
+
+class NoCopies(CopyRecords):
+  """Keeps what each call of the step is given; a class of a module, which Beam does not copy."""
+
+  planned: ClassVar[list[Planned]] = []
+
+  def process(self, *args: Any) -> Iterator[Any]:
+    self.planned.append(Planned(*args))
+    return iter([])
+
+
+def plan_copies(
+  folder: Path, splits: Mapping[str, Shards], augment_fn: Any, **arguments: Any
+) -> list[Planned]:
+  """Returns what is known of each file when its copies are to be made."""
+  NoCopies.planned.clear()
+  with balancing(folder, splits, augment_fn, NoCopies, arguments) as (balanced, files):
+    _ = ListPipeline().elements(files) | balanced
+  return list(NoCopies.planned)

@@ -9,7 +9,6 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.augment import Applier, PoolFn, SmoothedBootstrap, Smote
-from tfx_balance.augment.contract import pool_request
 from tfx_balance.balanced_augmenter.copies import (
   PROVENANCE,
   CopyMaker,
@@ -19,18 +18,10 @@ from tfx_balance.balanced_augmenter.copies import (
   to_tensor,
 )
 from tfx_balance.balanced_augmenter.examples import Column, FeatureShape
-from tfx_balance.balanced_augmenter.pools import NO_POOLS, with_pools
 from tfx_balance.errors import DataError
 
 from tests.balanced_augmenter import functions
-from tests.balanced_augmenter.helpers_balance import (
-  augment_request,
-  plan_of,
-  pools_of,
-  scan_splits,
-  shapes_of,
-  tabular,
-)
+from tests.balanced_augmenter.helpers_balance import plan_copies, tabular
 from tests.helpers_examples import example, in_shards, sequence_example, value_of
 
 HASHES = st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=40, unique=True)
@@ -62,15 +53,10 @@ class Made:
   """The copies of one file's records."""
 
   def __init__(self, folder, records, augment=None, **arguments):
-    self.request = augment_request(folder, **arguments)
-    (self.scanned,) = scan_splits(folder, {'train': [records]}, self.request)
-    self.job = plan_of([self.scanned], self.request)
-    self.shapes = shapes_of([self.scanned])
-    pools = NO_POOLS
-    if isinstance(augment, PoolFn):
-      self.job = with_pools(self.job, self.shapes, pool_request(augment))
-      pools = pools_of([self.scanned], self.job, self.shapes)
-    self.maker = CopyMaker(self.scanned, self.job, self.shapes, augment, pools)
+    same = augment if isinstance(augment, PoolFn) or augment is None else functions.same
+    (planned,) = plan_copies(folder, {'train': [records]}, same, **arguments)
+    self.scanned, self.job, _, shapes, pools = planned
+    self.maker = CopyMaker(self.scanned, self.job, shapes, augment, pools)
     ((index, frames),) = self.scanned.spill.frames()
     order = np.argsort(index['position'])
     self.frames, self.index = frames.take(order), index[order]
@@ -270,6 +256,5 @@ def test_shards_share_their_layout(tmp_path):
   # A feature that one file has always and another never is ragged in both, or functions would meet
   # it as another shape.
   records = [example(label='a', x=[1.0, 2.0]), example(label='a')]
-  request = augment_request(tmp_path)
-  found = shapes_of(scan_splits(tmp_path, {'train': in_shards(records, 2)}, request))
-  assert found['x'] == FeatureShape('float', 0, 2)
+  planned = plan_copies(tmp_path, {'train': in_shards(records, 2)}, functions.same)
+  assert [found.shapes['x'] for found in planned] == [FeatureShape('float', 0, 2)] * 2

@@ -11,37 +11,34 @@ from tfx_balance.balanced_augmenter.pools import (
   ClassPools,
   collect_pool,
   join_pools,
-  with_pools,
 )
 from tfx_balance.errors import ConfigError
-from tfx_balance.plan.pool_plan import PoolRequest
 
-from tests.balanced_augmenter.helpers_balance import (
-  augment_request,
-  plan_of,
-  pools_of,
-  scan_splits,
-  shapes_of,
-  tabular,
-)
+from tests.balanced_augmenter.helpers_balance import plan_copies, tabular
 from tests.helpers_examples import example, in_shards
 
 BOTH = {'sampling_strategy': {'a': 999, 'b': 999}}  # of which copies are made
 
 
-def pools(folder, shards, request, **arguments):
+class OwnPoolFn:
+  def __init__(self, pool_size=3, **more):
+    self.pool_size = pool_size
+    self.__dict__.update(more)
+
+  def bind(self, pool):
+    return lambda features, seed: features
+
+
+def pools(folder, shards, augment_fn, **arguments):
   """Returns the pool of each class, and the plan of all."""
-  asked = augment_request(folder, **{**BOTH, **arguments})
-  scanned = scan_splits(folder, {'train': shards}, asked)
-  shapes = shapes_of(scanned)
-  job = with_pools(plan_of(scanned, asked), shapes, request)
-  found = pools_of(scanned, job, shapes)
+  planned = plan_copies(folder, {'train': shards}, augment_fn, **{**BOTH, **arguments})
+  job, found = planned[0].job, planned[0].pools
   rows = {s[0].value: row for row, s in enumerate(job.selection.strata['train'])}
   return {value: found.of(row) for value, row in rows.items()}, job.pools
 
 
 def asking(pool_size, features=None, max_pool_bytes=10**9):
-  return PoolRequest('Mine', pool_size, features, max_pool_bytes)
+  return OwnPoolFn(pool_size, pool_features=features, max_pool_bytes=max_pool_bytes)
 
 
 def mixed(n):
@@ -133,12 +130,11 @@ def test_no_records_make_no_pool():
 
 
 def test_a_file_without_records_of_a_pool_is_not_read_again(tmp_path):
-  asked = augment_request(tmp_path)
-  scanned = scan_splits(tmp_path, {'train': [SINGLES, tabular({'a': 9}, start=99)]}, asked)
-  shapes = shapes_of(scanned)
-  job = with_pools(plan_of(scanned, asked), shapes, asking(9))
-  away = replace(scanned[1], file=replace(scanned[1].file, path=str(tmp_path / 'nowhere')))
-  assert collect_pool(away, job, None, shapes) is NO_POOLS
+  shards = [SINGLES, tabular({'a': 9}, start=99)]
+  planned = plan_copies(tmp_path, {'train': shards}, asking(9))[1]
+  file = replace(planned.scanned.file, path=str(tmp_path / 'nowhere'))
+  away = replace(planned.scanned, file=file)
+  assert collect_pool(away, planned.job, None, planned.shapes) is NO_POOLS
 
 
 def test_memory_is_kept_by_smaller_pools(tmp_path):
@@ -171,16 +167,7 @@ WRONG = {
 @pytest.mark.parametrize(('function', 'says'), WRONG.values(), ids=WRONG)
 def test_features_that_no_pool_can_hold_are_refused(tmp_path, function, says):
   with pytest.raises(ConfigError, match=says):
-    pools(tmp_path, in_shards(mixed(12), 2), pool_request(function))
-
-
-class OwnPoolFn:
-  def __init__(self, pool_size=3, **more):
-    self.pool_size = pool_size
-    self.__dict__.update(more)
-
-  def bind(self, pool):
-    return lambda features, seed: features
+    pools(tmp_path, in_shards(mixed(12), 2), function)
 
 
 def test_a_function_of_ones_own_need_only_say_its_pool_size():

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.balanced_input_gen.job import ShardRequest, plan_shards
+from tfx_balance.balanced_input_gen.job import ShardRequest
 from tfx_balance.balanced_input_gen.parameters import InputGenParameters
-from tfx_balance.balanced_input_gen.transform import AssignClasses
+from tfx_balance.balanced_input_gen.transform import ClassShards
 from tfx_balance.plan import class_files
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.shuffle import output_layout
@@ -28,7 +28,8 @@ from tests.helpers_examples import (
   read_splits,
   write_tfrecords,
 )
-from tests.helpers_split import gather, request_target, totals_of
+from tests.helpers_split import request_target
+from tests.list_runner import run_on_lists
 
 
 def request_in(folder, splits, **changes):
@@ -41,30 +42,15 @@ def request_in(folder, splits, **changes):
   )
 
 
-def shards_without_runner(folder, splits, **changes):
+def lay_out(folder, splits, **changes):
   """Returns what `ClassShards` puts out: the job, the counts assigned, and the files."""
-  paths = [
-    (write_tfrecords(folder / f'{name}-{i}', shard), name)
-    for name, shards in splits.items()
-    for i, shard in enumerate(shards)
+  shards = [(name, shard) for name, shards in splits.items() for shard in shards]
+  files = [
+    InputFile(write_tfrecords(folder / f'in-{rank}', shard), rank, name)
+    for rank, (name, shard) in enumerate(shards)
   ]
-  return lay_out(request_in(folder, splits, **changes), paths)
-
-
-def lay_out(request, paths):
-  """Returns the job, the counts and the files, given the path and the split of every file."""
-  parameters, scan = request.parameters, request.new_scan(by_class=True)
-  scanned = [
-    found
-    for rank, (path, name) in enumerate(paths)
-    for found in scan.process(InputFile(path, rank, name))
-  ]
-  totals = {
-    name: totals_of(found for found in scanned if found.file.group == name)
-    for name in parameters.train_splits
-  }
-  job = plan_shards(totals, request)
-  return job, *gather(job, [AssignClasses().process(found, job) for found in scanned])
+  request = request_in(folder, splits, n_files=len(files), **changes)
+  return run_on_lists(ClassShards(request), files)
 
 
 RECORDS = st.lists(st.tuples(st.integers(-2, 12), st.binary(max_size=40)), max_size=80)
@@ -94,13 +80,13 @@ def test_every_record_is_in_a_segment_of_its_class(splits, sizes, block_bytes, g
     monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', block_bytes)
     monkeypatch.setattr(records.read_frames, '__defaults__', (min(block_bytes, 300),))
     monkeypatch.setattr(output_layout, 'GATHER_BYTES', gather_bytes)
-    publish_outputs(*shards_without_runner(Path(folder), made))
+    publish_outputs(*lay_out(Path(folder), made))
     assert_laid_out(Path(folder) / 'out', merged)
 
 
 def test_records_of_a_shared_file_are_shuffled_within_their_class(tmp_path):
   held = [example(label=i // 1000, id=i) for i in range(3000)]
-  publish_outputs(*shards_without_runner(tmp_path, {'train': in_shards(held, 2)}))
+  publish_outputs(*lay_out(tmp_path, {'train': in_shards(held, 2)}))
   found = read_splits(tmp_path / 'out')['train']
   assert runs(found) == [0, 1, 2]
   place = {record: i for i, record in enumerate(held)}
@@ -112,7 +98,7 @@ def test_records_of_a_shared_file_are_shuffled_within_their_class(tmp_path):
 @pytest.mark.parametrize('lost', ['count', 'section', 'file', 'swap'])
 def test_nothing_is_published_that_is_not_what_was_planned(tmp_path, lost):
   splits = {'train': [labelled({0: 10, 1: 7, 2: 30})]}
-  job, counts, (file,) = shards_without_runner(tmp_path, splits)
+  job, counts, (file,) = lay_out(tmp_path, splits)
   assert file.sections == (10, 7, 30)
   if lost == 'count':
     counts = counts - np.array([0, 1, 0])
@@ -127,7 +113,7 @@ def test_nothing_is_published_that_is_not_what_was_planned(tmp_path, lost):
 
 
 def test_publishing_again_changes_nothing(tmp_path):
-  made = shards_without_runner(tmp_path, {'train': [labelled({0: 10, 1: 7})]})
+  made = lay_out(tmp_path, {'train': [labelled({0: 10, 1: 7})]})
   publish_outputs(*made)
   first = all_bytes(tmp_path / 'out')
   publish_outputs(*made)
@@ -139,7 +125,7 @@ def test_a_file_that_no_record_was_dealt_to_is_not_in_the_plan(tmp_path, monkeyp
   monkeypatch.setattr(class_files, 'MAX_FILE_BYTES', 60)
   monkeypatch.setattr(class_files, 'SHARED_FILE_BYTES', 60)
   held = [example(label=0, data=b'%100d' % i) for i in range(8)]  # two files for each
-  publish_outputs(*shards_without_runner(tmp_path, {'train': [held]}))
+  publish_outputs(*lay_out(tmp_path, {'train': [held]}))
   plan = assert_laid_out(tmp_path / 'out', {'train': held})
   assert len(plan['files']) < len(list((tmp_path / 'out/Split-train').iterdir()))
 
@@ -148,17 +134,15 @@ def peak_bytes(folder, n_records, n_classes):
   """Returns the most memory that laying out so many records of 1,000 bytes held at a time."""
   noise = np.random.default_rng(0).bytes(1 << 20)
   folder.mkdir()
-  path = write_tfrecords(
-    folder / 'in',
-    (example(label=i % n_classes, data=noise[i : i + 950]) for i in range(n_records)),
-  )
+  data = (example(label=i % n_classes, data=noise[i : i + 950]) for i in range(n_records))
+  files = [InputFile(write_tfrecords(folder / 'in', data), 0, 'train')]
   default = pa.default_memory_pool()
   pool = pa.proxy_memory_pool(default)
   pa.set_memory_pool(pool)
   tracemalloc.start()
   try:
-    _, _, files = lay_out(request_in(folder, ['train']), [(path, 'train')])
-    assert len(files) > 10
+    _, _, written = run_on_lists(ClassShards(request_in(folder, ['train'])), files)
+    assert len(written) > 10
     return tracemalloc.get_traced_memory()[1] + pool.max_memory()
   finally:
     tracemalloc.stop()

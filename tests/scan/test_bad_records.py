@@ -7,12 +7,14 @@ from tfx_balance.documents.descriptions import describe_split
 from tfx_balance.errors import DataError
 from tfx_balance.scan.scan import ScanFile
 from tfx_balance.scan.totals import Totals
+from tfx_balance.stratified_splitter.transform import StratifiedSplit
 from tfx_balance.tfrecord.frames import frame
 from tfx_balance.tfrecord.reading import ReadOptions
 
 from tests.balanced_augmenter.helpers_balance import balance, class_counts, tabular
 from tests.helpers_examples import example, labelled, read_tfrecords, write_tfrecords
-from tests.helpers_split import input_files, split_request, split_without_runner
+from tests.helpers_split import input_files, split_request
+from tests.list_runner import run_on_lists
 
 GOOD = labelled({'a': 40, 'b': 30})
 SKIP = ReadOptions(bad_records='skip', max_bad_records=3)
@@ -143,7 +145,7 @@ def test_a_split_leaves_bad_records_out_and_says_so(tmp_path):
   with open(file.path, 'wb') as out:
     out.write(damaged([3, 50], 5))
   request = split_request(tmp_path, reading=SKIP)
-  job, _, files = split_without_runner([file], request)
+  job, _, files = run_on_lists(StratifiedSplit(request), [file])
   written = [record for f in files for record in read_tfrecords(f.work_path)]
   assert sorted(written) == sorted(without([3, 50, 69]))
   source = job.totals.describe()

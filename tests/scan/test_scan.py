@@ -12,17 +12,25 @@ from apache_beam.testing.util import assert_that
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue, stratum_name
 from tfx_balance.scan.scan import ScanFile
-from tfx_balance.scan.totals import SumGroups, sum_groups
+from tfx_balance.scan.totals import sum_groups
 from tfx_balance.tfrecord import files as records
 
 from tests.helpers_examples import example, in_shards, labelled
-from tests.helpers_split import input_files, totals_of
+from tests.helpers_split import input_files
+from tests.list_runner import ListPipeline
 
 
 def scan(tmp_path, shards, missing='own_stratum', features=('label',)):
   """Returns what is found in each of some shards."""
   step = ScanFile(features, 'FORMAT_TF_EXAMPLE', missing, str(tmp_path))
   return [found for file in input_files(tmp_path, shards) for found in step.process(file)]
+
+
+def totals_of(scanned):
+  """Returns what some files hold together."""
+  files = ListPipeline().elements(scanned)
+  (totals,) = sum_groups(files, lambda groups: groups[''], len(scanned)).values
+  return totals
 
 
 def rows_of(totals):
@@ -78,10 +86,8 @@ def test_totals_are_those_of_all_files_in_any_order_and_grouping(tmp_path):
   payloads = labelled({0: 30, 1: 5, 2: 1}) + [example(other=i) for i in range(4)]
   random.Random(0).shuffle(payloads)
   scanned = scan(tmp_path, in_shards(payloads, 5))
-  step = SumGroups()
   whole = totals_of(scanned)
-  parts = [scanned[3:], scanned[:1], scanned[1:3]]
-  grouped = step.extract_output(step.merge_accumulators({'': totals_of(p)} for p in parts))['']
+  grouped = totals_of([*scanned[3:], *scanned[:1], *scanned[1:3]])
   assert rows_of(grouped) == rows_of(whole)
   assert replace(grouped, counts=[]) == replace(whole, counts=[])
   assert whole.n_records == 40

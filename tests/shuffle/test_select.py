@@ -1,5 +1,7 @@
 """Thresholds in Beam's steps, against sorting all the records in one place."""
 
+import tempfile
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,9 +13,9 @@ from tfx_balance.scan.scan import InputFile, ScannedFile
 from tfx_balance.scan.spill import INDEX_ROW, Spill
 from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.shuffle import select
-from tfx_balance.shuffle.select import FileAssigner, Selection
+from tfx_balance.shuffle.select import FileAssigner, Selection, find_file_thresholds
 
-from tests.helpers_split import thresholds_of
+from tests.list_runner import ListPipeline
 
 
 def strata_of(n):
@@ -55,7 +57,10 @@ def index_of(file):
 
 def assign(files, selection):
   """Returns rows and parts of each file by the transform's steps, and the counts."""
-  thresholds = thresholds_of(files, selection)
+  lists = ListPipeline()
+  with tempfile.TemporaryDirectory() as folder:
+    searched = (lists.elements(files), lists.elements([selection]), len(files), folder)
+    (thresholds,) = find_file_thresholds(*searched).values
   found, counts = [], []
   for file in files:
     assigner = FileAssigner(selection, thresholds, file)

@@ -13,7 +13,7 @@ from tfx_balance import StratifiedSplitter
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.scan.spill import SpillWriter
-from tfx_balance.writer import publish_outputs
+from tfx_balance.stratified_splitter.transform import StratifiedSplit
 
 from tests.helpers_checks import assert_conserved, assert_exact, assert_sidecar, read_sidecar
 from tests.helpers_examples import (
@@ -32,7 +32,8 @@ from tests.helpers_pipeline import (
   input_artifact,
   run_pipeline,
 )
-from tests.helpers_split import input_files, run_split, split_request, split_without_runner
+from tests.helpers_split import input_files, run_split, split_request
+from tests.list_runner import write_on_lists
 
 SPLITS = {'train': 7, 'eval': 2, 'test': 1}
 ROWS = st.lists(
@@ -49,7 +50,7 @@ def extend_without_runner(folder, old, shards, splits, **arguments):
   for name, records in old.items():
     path = write_tfrecords(folder / 'old' / name, records)
     files.append(InputFile(path, len(files), name))
-  publish_outputs(*split_without_runner(files, request))
+  write_on_lists(StratifiedSplit(request), files)
   return read_splits(request.output_uri)
 
 

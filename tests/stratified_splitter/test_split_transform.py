@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tfx_balance.beam import steps
 from tfx_balance.errors import DataError
 from tfx_balance.shuffle import output_layout, select
-from tfx_balance.stratified_splitter import transform
+from tfx_balance.stratified_splitter.transform import StratifiedSplit
 from tfx_balance.tfrecord import files as records
 from tfx_balance.writer import publish_outputs
 
@@ -33,7 +33,8 @@ from tests.helpers_examples import (
   value_of,
 )
 from tests.helpers_memory import kilobyte_records, peak_bytes
-from tests.helpers_split import input_files, run_split, split_request, split_without_runner
+from tests.helpers_split import input_files, run_split, split_request
+from tests.list_runner import run_on_lists
 
 SPLITS = {'train': 8, 'eval': 1, 'test': 1}
 
@@ -192,13 +193,13 @@ def test_several_features_make_joint_strata_and_the_first_is_the_class(tmp_path)
 
 
 @pytest.mark.parametrize('many', [False, True], ids=['few files', 'a tree and ranges of strata'])
-def test_beam_gives_what_the_steps_give(tmp_path, monkeypatch, many):
-  # The other tests here go without a runner; this one shows that they test what Beam runs.
+def test_beam_gives_what_the_list_runner_gives(tmp_path, monkeypatch, many):
+  # The other tests here go without Beam's runner; this one shows that it gives the same.
   shards = in_shards(labelled({0: 200, 1: 31, 2: 1}), 3)
   files = input_files(tmp_path, [*shards, []], '.gz')
   arguments = {'splits': {'train': 7, 'test': 3}, 'seed': 5, 'output_files': {'train': 2}}
   request = split_request(tmp_path, **arguments)
-  job, counts, written = split_without_runner(files, request)
+  job, counts, written = run_on_lists(StratifiedSplit(request), files)
   plan, dealt = job.plan, counts.tolist()
   assert dealt == job.selection.quotas.tolist()
   sizes = sorted((Path(file.final_path).name, file.records) for file in written)
@@ -219,7 +220,7 @@ def test_beam_gives_what_the_steps_give(tmp_path, monkeypatch, many):
   options = PipelineOptions(['--direct_running_mode=in_memory', '--direct_num_workers=1'])
   again = split_request(tmp_path / 'beam', n_files=len(files), **arguments)
   with beam.Pipeline(options=options) as pipeline:
-    found = pipeline | beam.Create(files) | transform.StratifiedSplit(again)
+    found = pipeline | beam.Create(files) | StratifiedSplit(again)
     for part, check in zip(found, (same_job, same_counts, same_files), strict=True):
       assert_that(part, check, label=check.__name__)
     _ = (
@@ -239,7 +240,7 @@ def test_beam_gives_what_the_steps_give(tmp_path, monkeypatch, many):
 def test_nothing_is_published_that_is_not_what_was_planned(tmp_path, lost):
   files = input_files(tmp_path, [labelled({0: 10})])
   request = split_request(tmp_path)
-  job, counts, written = split_without_runner(files, request)
+  job, counts, written = run_on_lists(StratifiedSplit(request), files)
   if lost == 'count':
     counts = counts - np.eye(*counts.shape, dtype=np.int64)
   else:
@@ -256,7 +257,9 @@ def test_memory_is_flat(tmp_path, monkeypatch):
 
   def peak(n):
     files = input_files(tmp_path / str(n), [kilobyte_records(n)])
-    return peak_bytes(lambda: split_without_runner(files, split_request(tmp_path / str(n))))
+    return peak_bytes(
+      lambda: run_on_lists(StratifiedSplit(split_request(tmp_path / str(n))), files)
+    )
 
   small, large = peak(4000), peak(32_000)
   assert small < 4 << 20

@@ -10,10 +10,12 @@ import subprocess
 import pytest
 from apache_beam.io.filesystem import BeamIOError
 from tfx_balance.errors import DataError, StorageError, plain_cause
+from tfx_balance.stratified_splitter.transform import StratifiedSplit
 from tfx_balance.tfrecord.work_folder import needed_bytes, no_room, work_folder
 
 from tests.helpers_examples import all_bytes, example, in_shards, write_tfrecords
-from tests.helpers_split import input_files, split_request, split_without_runner
+from tests.helpers_split import input_files, split_request
+from tests.list_runner import run_on_lists
 
 FULL = OSError(errno.ENOSPC, 'No space left on device', 'file')
 
@@ -102,9 +104,10 @@ def test_a_split_on_a_full_disk_says_what_is_needed_and_leaves_nothing(tmp_path,
       r'and room for copies where any are made\); free that much on its disk or quota, or put the '
       r'pipeline root on a larger one, and run again$'
     )
-    with pytest.raises(StorageError, match=fault), work_folder(f'{disk}/out', read) as work_dir:
-      split_without_runner(
+    out = f'{disk}/out'
+    with pytest.raises(StorageError, match=fault), work_folder(out, read) as work_dir:
+      run_on_lists(
+        StratifiedSplit(split_request(tmp_path, suffix='.gz', output_uri=out, work_dir=work_dir)),
         files,
-        split_request(tmp_path, suffix='.gz', output_uri=f'{disk}/out', work_dir=work_dir),
       )
     assert all_bytes(disk) == {}
