@@ -63,7 +63,7 @@ def assign(scanned, work_dir, by_class, n_together):
   for each in scanned:
     with scratch_folder(work_dir) as folder:
       path = new_work_file(folder, 'assigned')
-      finder = RangeFinder(each.spill, path, groups, len(scanned), 1)
+      finder = RangeFinder(each.spill, path, groups, 1)
       with create_as_is(path) as file:
         for index in each.spill.index('code', 'size', 'position'):
           groups_of: Ints = index['code'].astype(np.int64)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.scan.scan import ScanFile, ScannedFile
 from tfx_balance.scan.spill import Spill, SpillWriter, assigned_rows
-from tfx_balance.shuffle import output_layout, ranges
+from tfx_balance.shuffle import ranges
 from tfx_balance.shuffle.ranges import NOWHERE, FileGroup, GatherRanges, RangeFinder, all_files
 from tfx_balance.tfrecord import files as records
 from tfx_balance.tfrecord.frames import frame
@@ -59,8 +59,8 @@ class Assigned:
   sizes: list
   records: list[tuple[bytes, int]]
 
-  def ranges(self, groups, n_inputs):
-    finder = RangeFinder(self.scanned.spill, self.path, groups, n_inputs, 1)
+  def ranges(self, groups):
+    finder = RangeFinder(self.scanned.spill, self.path, groups, 1)
     for sizes in self.sizes:
       finder.add(sizes)
     return finder.by_files(str(Path(self.path).parent))
@@ -86,11 +86,11 @@ def _deal_file(scanned, parts):
   return Assigned(scanned, path, sizes, list(zip(spilled, chosen.tolist(), strict=True)))
 
 
-def gather(folder, groups, assigned, n_inputs=None, seed=0):
+def gather(folder, groups, assigned, seed=0):
   """Returns the work file of each output file, by its final path."""
   found = {key: [nothing] for key, nothing in all_files(groups)}
   for each in assigned:
-    for key, mine in each.ranges(groups, n_inputs or len(assigned)):
+    for key, mine in each.ranges(groups):
       found[key].append(mine)
   step = GatherRanges(str(folder), seed)
   files = [file for item in found.items() for file in step.process(item)]
@@ -124,16 +124,14 @@ def varied(n, n_sizes=7):
   n_files=st.lists(st.integers(1, 4), min_size=1, max_size=4),
   block_bytes=st.sampled_from([1, 300, LARGE]),
   n_chunks=st.sampled_from([1, 2, 5, 40]),
-  fan_out=st.sampled_from([1, 2, 64]),
   n_together=st.integers(1, 5),
 )
 def test_every_record_comes_out_once_in_its_output(
-  data, payloads, n_inputs, n_files, block_bytes, n_chunks, fan_out, n_together
+  data, payloads, n_inputs, n_files, block_bytes, n_chunks, n_together
 ):
   parts = data.draw(st.lists(st.integers(0, len(n_files) - 1) | st.just(NOWHERE), min_size=1))
   with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
     make_small(monkeypatch, block_bytes)
-    monkeypatch.setattr(output_layout, 'FAN_OUT', fan_out)
     groups = groups_of(n_files, n_chunks, n_together=n_together)
     assigned = assign(folder, in_shards(payloads, n_inputs), parts)
     found = read(gather(folder, groups, assigned))
@@ -158,7 +156,7 @@ def test_the_ranges_are_all_of_a_file_in_equal_parts(blocks, groups, by_group):
     FileGroup(((0, 1, tuple(f'g{g}/f{i}' for i in range(n))),), k)
     for g, (n, k) in enumerate(groups)
   ]
-  finder = RangeFinder(Spill(3, '', 'frames', ()), 'rows', groups, 4, 1)
+  finder = RangeFinder(Spill(3, '', 'frames', ()), 'rows', groups, 1)
   records = []  # of each: its group, -1 for none, None for all of them, first and last byte, block
   at = 0
   for b, sizes in enumerate(blocks):
@@ -187,16 +185,10 @@ def test_the_ranges_are_all_of_a_file_in_equal_parts(blocks, groups, by_group):
 
 
 @pytest.mark.parametrize('n_inputs', [1, 2, 3, 7])
-def test_all_the_files_of_every_output_are_filled(tmp_path, monkeypatch, n_inputs):
-  # An input file writes to some of the files only where there are many: none may stay empty.
-  monkeypatch.setattr(output_layout, 'FAN_OUT', 3)
+def test_all_the_files_of_every_output_are_filled(tmp_path, n_inputs):
   n_files, shards = (20, 20, 8, 3), in_shards(labelled({0: 4000}), n_inputs)
   groups = groups_of(n_files, n_chunks=2)
   assigned = assign(tmp_path, shards, range(4))
-  for each in assigned:
-    to = Counter(len(key) for (key,), _ in each.ranges(groups, n_inputs))
-    few = [min(files, max(3, -(-files // n_inputs))) for files in (20, 8, 3)]
-    assert to == {2: few[0], 1: few[1] + few[2]}
   files = gather(tmp_path, groups, assigned)
   assert sum(file.records for file in files.values()) == 4000
   for paths in paths_of(groups).values():
@@ -328,7 +320,7 @@ def test_in_order_is_not_mixed():
 
 def test_a_bundle_that_is_killed_and_tried_again_leaves_the_whole_file(tmp_path, monkeypatch):
   (assigned,) = assign(tmp_path, [labelled({0: 300})], [0])
-  ((key, mine),) = assigned.ranges(groups_of((1,), n_chunks=6, suffix='.gz'), 1)
+  ((key, mine),) = assigned.ranges(groups_of((1,), n_chunks=6, suffix='.gz'))
   step, fill_chunk = GatherRanges(str(tmp_path), 0), ranges.Chunks.read
 
   def breaks(self, i):
@@ -351,7 +343,7 @@ def test_memory_is_flat(tmp_path):
     payloads = frame(list(kilobyte_records(1024)))
     with SpillWriter(str(tmp_path), str(n), 0, 1) as writer:
       finder = RangeFinder(
-        writer.spill, str(writer.spill.rows_file), groups_of((1,), n // 1024), 1, key=1
+        writer.spill, str(writer.spill.rows_file), groups_of((1,), n // 1024), key=1
       )
       for _ in range(n // 1024):
         rows = assigned_rows(payloads.sizes, 0)

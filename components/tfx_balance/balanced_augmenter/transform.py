@@ -114,8 +114,8 @@ class CopyRecords(beam.DoFn):
       path = new_work_file(folder, f'assigned-{spill.rank:05d}')
       writer = SpillWriter(folder, 'copies', number, key)
       groups = [job.group_of(scanned.file.group, whole=maker.makes_duplicates)]
-      originals = RangeFinder(spill, path, groups, job.n_files, key)
-      copies = RangeFinder(writer.spill, str(writer.spill.rows_file), groups, job.n_files, key)
+      originals = RangeFinder(spill, path, groups, key)
+      copies = RangeFinder(writer.spill, str(writer.spill.rows_file), groups, key)
       with contextlib.ExitStack() as stack:
         stack.enter_context(writer)
         reader = stack.enter_context(FramesReader(spill))

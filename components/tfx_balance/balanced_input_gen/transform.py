@@ -49,7 +49,7 @@ class AssignClasses(beam.DoFn):
       path = new_work_file(folder, f'assigned-{spill.rank:05d}')
       writer = SpillWriter(folder, 'rare', n_files + spill.rank, key)
       ranges, of_rare = (
-        RangeFinder(each, rows_path, file_groups, n_files, key)
+        RangeFinder(each, rows_path, file_groups, key)
         for each, rows_path in ((spill, path), (writer.spill, str(writer.spill.rows_file)))
       )
       with FramesReader(spill) as reader, create_as_is(path) as file, writer:

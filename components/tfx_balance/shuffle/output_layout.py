@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from tfx_balance.plan.ranks import Ints
-
 SHARD_BYTES = 128 << 20
 """Decompressed bytes of an output file, about, where nobody asks for a number of files."""
 GATHER_BYTES = 8 << 20
@@ -16,8 +12,6 @@ MAX_GATHER_BYTES = 256 << 20
 """Largest chunk, for outputs so large that smaller ones would be too many."""
 SMALL_CHUNKS = 256
 """Number of chunks that are small, in all the files of an output."""
-FAN_OUT = 64
-"""Files of an output that one input file writes to."""
 TOGETHER_BYTES = 32 << 20
 """Decompressed bytes of neighbouring small files that are gathered one after another."""
 
@@ -67,18 +61,3 @@ def files_together(file_bytes: int) -> int:
   What they take of an input file is one range, which a request to an object store is worth.
   """
   return max(1, TOGETHER_BYTES // max(1, file_bytes))
-
-
-def fan_out(files: Ints, rank: int, n_inputs: int) -> tuple[Ints, Ints]:
-  """Returns how many files of an output one input file writes to, and the first of them.
-
-  FAN_OUT, or more where that leaves none out, beginning at the input's own share of them: the
-  pieces stay few, and all the files equally full.
-
-  Args:
-    files: Number of files of each output: int64 [outputs].
-    rank: Rank of the input file.
-    n_inputs: Number of input files.
-  """
-  targets = np.minimum(files, np.maximum(FAN_OUT, -(-files // n_inputs)))
-  return targets, np.where(files > FAN_OUT, files * rank // n_inputs, 0)

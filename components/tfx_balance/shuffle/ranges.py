@@ -33,7 +33,6 @@ from tfx_balance.plan.ranks import (
   record_numbers,
 )
 from tfx_balance.scan.spill import ASSIGNED_ROW, Rows, Spill
-from tfx_balance.shuffle.output_layout import fan_out
 from tfx_balance.shuffle.select import sum_file_counts
 from tfx_balance.tfrecord.files import FileRanges, create_compressed, fill_ranges
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, ScratchBuffer
@@ -130,22 +129,18 @@ class SpillRanges:
 class RangeFinder:
   """Finds the ranges of a spilled file, block by block."""
 
-  def __init__(
-    self, spill: Spill, rows_path: str, groups: Sequence[FileGroup], n_inputs: int, key: int
-  ) -> None:
-    """Begins a file.
+  def __init__(self, spill: Spill, rows_path: str, groups: Sequence[FileGroup], key: int) -> None:
+    """Begins a file, which writes to all the files of its groups.
 
     Args:
       spill: Spilled file.
       rows_path: Path of its ASSIGNED_ROWs.
       groups: Groups of files that it may write to.
-      n_inputs: Number of input files that write to them.
       key: Key of the random numbers by which what is left of a division is dealt.
     """
     self._spill, self._rows_path, self._groups, self._key = spill, rows_path, groups, key
     self._files = np.array([group.n_files for group in groups], np.int64)
     self._chunks = np.array([group.n_chunks for group in groups], np.int64)
-    self._targets, self._first = fan_out(self._files, spill.rank, n_inputs)
     self._edges = np.cumsum(np.append(0, self._files))  # the first file of each group
     self._records = self._bytes = 0
     self._found = [np.empty((0, 6), np.int64)]  # number of the file, and what a cut is
@@ -173,7 +168,7 @@ class RangeFinder:
       starts = np.flatnonzero(np.diff(groups, prepend=-2))
       counts, mine = np.diff(np.append(starts, n)), groups[starts]
       starts, counts, mine = (column[mine >= 0] for column in (starts, counts, mine))
-    pieces = self._targets[mine] * self._chunks[mine]
+    pieces = self._files[mine] * self._chunks[mine]
     numbers = (self._records + starts).astype(np.uint64) + np.uint64(self._spill.rank << 40)
     shift = (mix(numbers, self._key) % pieces.astype(np.uint64)).astype(np.int64)
     run = np.repeat(np.arange(len(mine)), pieces)
@@ -187,7 +182,7 @@ class RangeFinder:
         np.searchsorted(before, (before[-1] * p + shift) // pieces) for p in (piece, piece + 1)
       )
     chunks = self._chunks[mine]
-    file = self._edges[mine] + (self._first[mine] + piece // chunks) % self._files[mine]
+    file = self._edges[mine] + piece // chunks
     bounds = (self._records + low, self._records + high)
     n_bytes = (self._bytes + offsets[low], self._bytes + offsets[high])
     cuts = np.stack([file, piece % chunks, *bounds, *n_bytes], axis=1)

@@ -65,7 +65,7 @@ class AssignSplits(beam.DoFn):
     key = tie_break(request.parameters.seed, 'cut')
     with scratch_folder(request.work_dir) as folder:
       path = new_work_file(folder, f'assigned-{spill.rank:05d}')
-      ranges = RangeFinder(spill, path, job.groups, job.totals.n_files, key)
+      ranges = RangeFinder(spill, path, job.groups, key)
       with create_as_is(path) as file:
         for index in spill.index('hash', 'code', 'size', 'time'):
           _, splits = assigner.assign(index)
