@@ -39,7 +39,7 @@ test-browser: setup  ## Open the report in Chromium, which root on Debian gets i
 	@$(RUN) -m tests.report.setup_chromium
 	@$(RUN) -m pytest -m browser tests/report/test_browser.py $(ARGS)
 
-test-kubeflow: setup  ## Build the image, run the sample and all tests in it (root on Debian)
+test-kubeflow: setup  ## Build the image, run the sample and tests in it (root on Debian); ARGS=--all runs all tests
 	@$(RUN) -m pytest -m containers -s tests/containers $(ARGS)
 
 fuzz: setup  ## Search for inputs that break the readers and the planners; ARGS="--minutes 60"

@@ -14,6 +14,13 @@ BASE, IMAGE, TEST_IMAGE = 'tfx-balance-base:trixie', 'tfx-balance:checked', 'tfx
 CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt'
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+  """Adds the option to run all tests in the image."""
+  parser.addoption(
+    '--all', action='store_true', help='run all unit tests in the image: before a release'
+  )
+
+
 @pytest.fixture(scope='session')
 def engine() -> Iterator[Engine]:
   """A running container engine; it is stopped when all tests are through."""

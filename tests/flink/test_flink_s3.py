@@ -7,6 +7,7 @@ from unittest import mock
 import pytest
 import tfx.v1 as tfx
 from tfx_balance import BalancedAugmenter, BalancedInputGen, StratifiedSplitter
+from tfx_balance.augment import SmoothedBootstrap
 from tfx_balance.tfrecord.storage import copy
 
 from benchmarks.data import SPLIT
@@ -23,17 +24,26 @@ KEYS = {'access_key_id': 'test-access-key', 'secret_access_key': 'test-secret-ke
 def components(source):
   """Returns the nodes of a pipeline whose every component runs on Beam and is ours."""
   splitter = StratifiedSplitter(source.outputs['result'], seed=3, output_files={'train': 3})
-  augmenter = BalancedAugmenter(splitter.outputs['examples'], seed=3)
-  return [source, splitter, augmenter, BalancedInputGen(augmenter.outputs['examples'], seed=3)]
+  augmenter = BalancedAugmenter(
+    splitter.outputs['examples'],
+    augment_fn=SmoothedBootstrap(features=('x',)),
+    augmented_split='augmented',
+    seed=3,
+  )
+  input_gen = BalancedInputGen(
+    augmenter.outputs['examples'], train_splits=('train', 'augmented'), seed=3
+  )
+  return [source, splitter, augmenter, input_gen]
 
 
 @pytest.fixture(scope='module')
 def runs(cluster, tmp_path_factory):
-  """Returns what was written in memory and on Flink by component, and the keys left in S3."""
+  """Returns what was written in memory, by component; what is in S3; and the jobs of Flink."""
   folder = tmp_path_factory.mktemp('s3')
   cluster.restore()
   files = make_files(folder / 'cache', RECORDS, 4)
   in_memory = run_pipeline(folder / 'memory', components(import_files(files)), IN_MEMORY)
+  before = len(cluster.jobs())
   with ObjectServer() as server:
     server.make_bucket('bucket')
     settings = {**KEYS, 'endpoint_url': f'http://{server.address}', 'region_name': 'us-east-1'}
@@ -59,12 +69,17 @@ def runs(cluster, tmp_path_factory):
   expected = {
     node: all_bytes(artifact.uri) for node in OURS for artifact in in_memory.of_node(node)
   }
-  return expected, found
+  return expected, found, cluster.jobs()[before:]
+
+
+def test_all_components_ran_on_both_task_managers(runs):
+  *_, jobs = runs
+  assert [(job['state'], job['hosts']) for job in jobs] == [('FINISHED', 2)] * len(OURS)
 
 
 @pytest.mark.parametrize('node', OURS)
 def test_the_bytes_in_s3_are_those_of_a_run_in_memory(runs, node):
-  expected, found = runs
+  expected, found, _ = runs
   root = f'root/{node}/examples/'
   mine = {
     key.removeprefix(root).partition('/')[2]: data
@@ -75,5 +90,5 @@ def test_the_bytes_in_s3_are_those_of_a_run_in_memory(runs, node):
 
 
 def test_no_work_file_is_left(runs):
-  _, found = runs
+  _, found, _ = runs
   assert [key for key in found if '.work-' in key] == []

@@ -19,8 +19,7 @@ from tests.kubeflow.pods import ForkedPods
 PROJECT = Path(__file__).parent.parent.parent
 RUNS = [
   pytest.param(KFP_2_17, 's3', id='2.17.0-s3'),
-  pytest.param(KFP_NEXT, 's3', id='next-s3'),
-  pytest.param(KFP_2_17, 'gs', id='2.17.0-gs'),
+  pytest.param(KFP_NEXT, 'gs', id='next-gs'),
 ]
 WRITERS = ('StratifiedSplitter', 'BalancedAugmenter', 'BalancedInputGen')
 
