@@ -17,8 +17,8 @@ from tfx.utils import import_utils
 from tfx_balance.arguments import shown
 from tfx_balance.augment import ImageAugment, SmoothedBootstrap, Smote, load_augment_fn, source_hash
 from tfx_balance.augment.contract import check_dotted_path
+from tfx_balance.declare import is_runtime, optional_path
 from tfx_balance.errors import ConfigError, TfxBalanceError
-from tfx_balance.exec_properties import is_runtime, optional_path
 from tfx_balance.tfrecord.storage import exists
 
 READY = {kind.__name__: kind for kind in (ImageAugment, SmoothedBootstrap, Smote)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 from tfx import types
@@ -11,9 +12,14 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from tfx_balance.balanced_augmenter import augment_source, executor
-from tfx_balance.balanced_augmenter.parameters import AugmenterParameters, encode
-from tfx_balance.exec_properties import make_spec
-from tfx_balance.plan.balance_plan import DEFAULT_STRATEGY
+from tfx_balance.balanced_augmenter.parameters import (
+  ALGORITHM_VERSION,
+  ARGUMENTS,
+  AugmenterParameters,
+  seconds_of,
+)
+from tfx_balance.declare import encode, is_runtime, kinds, make_spec
+from tfx_balance.plan.balance_plan import DEFAULT_STRATEGY, BalanceRequest
 from tfx_balance.tfrecord.reading import LARGEST_RECORD_BYTES
 
 
@@ -22,8 +28,7 @@ class BalancedAugmenterSpec(types.ComponentSpec):
 
   PARAMETERS = {
     **{
-      name: component_spec.ExecutionParameter(type=kind)
-      for name, kind in AugmenterParameters.TYPES.items()
+      name: component_spec.ExecutionParameter(type=kind) for name, kind in kinds(ARGUMENTS).items()
     },
     # TFX puts the wheel that it makes of module_file into module_path.
     'module_file': component_spec.ExecutionParameter(type=str, optional=True),
@@ -121,27 +126,18 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
     Raises:
       ConfigError: if an argument breaks a rule.
     """
+    given = {name: value for name, value in locals().items() if name in ARGUMENTS}
     module_file = augment_source.check_module_file(module_file)
     text = augment_source.to_text(augment_fn, in_module_file=module_file is not None)
-    properties = encode(
-      label=label,
-      sampling_strategy=sampling_strategy,
-      factors=factors,
-      augment_fn=text,
-      augment_source='' if module_file else augment_source.fingerprint(text),
-      splits=splits,
-      augmented_split=augmented_split,
-      max_copies=max_copies,
-      undersample=undersample,
-      allow_evaluation_splits=allow_evaluation_splits,
-      provenance=provenance,
-      augment_timeout=augment_timeout,
-      missing_label=missing_label,
-      seed=seed,
-      max_record_bytes=max_record_bytes,
-      bad_records=bad_records,
-      max_bad_records=max_bad_records,
-    )
+    source = '' if module_file else augment_source.fingerprint(text)
+    if max_copies is not None and not is_runtime(max_copies):
+      BalanceRequest.parse(max_copies=max_copies)  # as TFX carries None, 0 is none
+    if not is_runtime(augment_timeout):
+      given['augment_timeout'] = seconds_of('augment_timeout', augment_timeout)
+    if isinstance(sampling_strategy, Fraction):
+      given['sampling_strategy'] = str(sampling_strategy)  # which stays exact
+    given |= {'augment_fn': text, 'augment_source': source}
+    properties = encode(ARGUMENTS, given, AugmenterParameters.decode, ALGORITHM_VERSION)
     output = types.Channel(type=standard_artifacts.Examples)
     spec = make_spec(
       BalancedAugmenterSpec,

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import Any
 
-from tfx_balance.arguments import check_flag, check_label, check_number, check_seed
-from tfx_balance.errors import ConfigError
-from tfx_balance.exec_properties import (
-  COMMON_TYPES,
-  encoded,
+from tfx_balance.arguments import check_flag, check_label, check_number
+from tfx_balance.declare import (
+  COMMON,
+  Argument,
+  as_given,
   from_json,
-  is_runtime,
-  known,
+  json_of,
   missing_label,
   names,
   optional_text,
+  read_all,
   read_options,
 )
+from tfx_balance.errors import ConfigError
 from tfx_balance.plan.balance_plan import DEFAULT_STRATEGY, BalanceRequest
 from tfx_balance.plan.split_shares import check_split_name
 from tfx_balance.scan.strata import MissingLabel
@@ -55,22 +55,6 @@ class AugmenterParameters:
     shown: Arguments as the sidecar shows them.
   """
 
-  TYPES: ClassVar[dict[str, type]] = {
-    **COMMON_TYPES,
-    'label': str,
-    'sampling_strategy': str,
-    'factors': str,
-    'augment_fn': str,
-    'augment_source': str,
-    'splits': str,
-    'augmented_split': str,
-    'max_copies': int,
-    'undersample': int,
-    'allow_evaluation_splits': int,
-    'provenance': int,
-    'augment_timeout': str,
-  }
-
   label: str
   balance: BalanceRequest
   splits: tuple[str, ...]
@@ -91,73 +75,43 @@ class AugmenterParameters:
   @classmethod
   def decode(cls, properties: Mapping[str, Any]) -> AugmenterParameters:
     """Returns the parameters of execution properties; raises a ConfigError for a broken rule."""
-    feature, seed = check_label(properties['label']), check_seed(properties.get('seed', 0))
-    strategy = _strategy(properties['sampling_strategy'])
-    factors = from_json('factors', properties.get('factors'), Mapping)
+    given = read_all(ARGUMENTS, properties)
+    strategy, factors, splits = given['sampling_strategy'], given['factors'], given['splits']
     balance = BalanceRequest.parse(
-      strategy,
-      factors,
-      properties.get('max_copies') or None,
-      check_flag('undersample', properties.get('undersample', 0)),
+      strategy, factors, given['max_copies'] or None, given['undersample']
     )
-    splits = names('splits', properties['splits'])
-    augmented = optional_text('augmented_split', properties.get('augmented_split'))
-    evaluation = check_flag('allow_evaluation_splits', properties.get('allow_evaluation_splits', 0))
-    _check_splits(splits, augmented, evaluation)
+    augmented = given['augmented_split']
+    _check_splits(splits, augmented, given['allow_evaluation_splits'])
     check_augmented_split(augmented, splits, balance)
-    missing = properties.get('missing_label', 'error')
-    is_class = isinstance(missing, str) and missing == OWN_CLASS
+    is_class, reading = given['missing_label'] == OWN_CLASS, read_options(given)
     shown = {
       name: properties[name]
       for name in ('label', 'augment_fn', 'augmented_split', 'max_copies', 'undersample', 'seed')
       if properties.get(name) not in (None, '')
     }
     return cls(
-      label=feature,
+      label=given['label'],
       balance=balance,
       splits=splits,
       augmented_split=augmented,
-      seed=seed,
-      reading=read_options(properties),
-      missing='own_stratum' if is_class else missing_label(missing, OWN_CLASS),
+      seed=given['seed'],
+      reading=reading,
+      missing='own_stratum' if is_class else given['missing_label'],
       missing_is_class=is_class,
-      provenance=check_flag('provenance', properties.get('provenance', 0)),
-      augment_timeout=timeout_of(properties.get('augment_timeout')),
+      provenance=given['provenance'],
+      augment_timeout=given['augment_timeout'],
       shown={
         **shown,
         'sampling_strategy': None if factors else _shown(strategy),
         'factors': factors,
         'splits': list(splits),
         'algorithm_version': ALGORITHM_VERSION,
-        **read_options(properties).describe(),
+        **reading.describe(),
       },
     )
 
 
-def encode(**arguments: Any) -> dict[str, Any]:
-  """Returns checked arguments as execution properties; the executor checks runtime parameters."""
-  most = arguments['max_copies']
-  if most is None:
-    arguments['max_copies'] = 0  # TFX has no None
-  elif not is_runtime(most):
-    BalanceRequest.parse(max_copies=most)
-  stand_in = {'label': 'label', 'sampling_strategy': DEFAULT_STRATEGY, 'splits': 'train'}
-  AugmenterParameters.decode({**stand_in, **known(arguments)})
-  timeout = arguments['augment_timeout']
-  if not is_runtime(timeout):
-    seconds = timeout_of(timeout)
-    arguments['augment_timeout'] = '' if seconds is None else str(seconds)
-  for name in ('undersample', 'allow_evaluation_splits', 'provenance'):
-    if not is_runtime(arguments[name]):
-      arguments[name] = int(arguments[name])
-  if isinstance(arguments['sampling_strategy'], numbers.Real):
-    arguments['sampling_strategy'] = str(arguments['sampling_strategy'])
-  properties = encoded(arguments)
-  AugmenterParameters.decode({**stand_in, **known(properties)})  # a class may be there as 1 and '1'
-  return {**properties, 'algorithm_version': ALGORITHM_VERSION}
-
-
-def timeout_of(value: Any) -> float | None:
+def seconds_of(name: str, value: Any) -> float | None:
   """Returns seconds from a number, or from the text that carries one; None where none is given.
 
   Raises:
@@ -169,10 +123,10 @@ def timeout_of(value: Any) -> float | None:
     with contextlib.suppress(ValueError):
       value = float(value)
   fix = 'give seconds, or leave it out for no limit'
-  return float(check_number('augment_timeout', value, 0, above=True, fix=fix))
+  return float(check_number(name, value, 0, above=True, fix=fix))
 
 
-def _strategy(value: Any) -> Any:
+def _strategy(_: str, value: Any) -> Any:
   """Returns a word, a ratio or a dict from its text."""
   if not isinstance(value, str):
     return value
@@ -224,3 +178,22 @@ def check_augmented_split(
       f'augmented_split={augmented_split!r} takes the copies of one split, splits='
       f'{list(splits)} are several; use a component for each'
     )
+
+
+ARGUMENTS = {
+  **COMMON,
+  'missing_label': Argument(str, missing_label(OWN_CLASS), 'error'),
+  'label': Argument(str, lambda _, value: check_label(value), 'label'),
+  'sampling_strategy': Argument(str, _strategy, DEFAULT_STRATEGY),
+  'factors': Argument(str, json_of(Mapping)),
+  'augment_fn': Argument(str, as_given),
+  'augment_source': Argument(str, as_given),
+  'splits': Argument(str, names, 'train'),
+  'augmented_split': Argument(str, optional_text),
+  'max_copies': Argument(int, as_given),
+  'undersample': Argument(int, check_flag, False),
+  'allow_evaluation_splits': Argument(int, check_flag, False),
+  'provenance': Argument(int, check_flag, False),
+  'augment_timeout': Argument(str, seconds_of),
+}
+"""The arguments of BalancedAugmenter, beside `module_file`."""

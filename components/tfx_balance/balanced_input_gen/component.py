@@ -9,8 +9,12 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from tfx_balance.balanced_input_gen import executor
-from tfx_balance.balanced_input_gen.parameters import InputGenParameters, encode
-from tfx_balance.exec_properties import make_spec
+from tfx_balance.balanced_input_gen.parameters import (
+  ALGORITHM_VERSION,
+  ARGUMENTS,
+  InputGenParameters,
+)
+from tfx_balance.declare import encode, kinds, make_spec
 from tfx_balance.tfrecord.reading import LARGEST_RECORD_BYTES
 
 
@@ -18,8 +22,7 @@ class BalancedInputGenSpec(types.ComponentSpec):
   """Inputs, outputs and execution properties of `BalancedInputGen`."""
 
   PARAMETERS = {
-    name: component_spec.ExecutionParameter(type=kind)
-    for name, kind in InputGenParameters.TYPES.items()
+    name: component_spec.ExecutionParameter(type=kind) for name, kind in kinds(ARGUMENTS).items()
   }
   INPUTS = {'input_examples': component_spec.ChannelParameter(type=standard_artifacts.Examples)}
   OUTPUTS = {
@@ -92,16 +95,8 @@ class BalancedInputGen(base_beam_component.BaseBeamComponent):
     Raises:
       ConfigError: if an argument breaks a rule.
     """
-    properties = encode(
-      label=label,
-      train_splits=train_splits,
-      seed=seed,
-      missing_label=missing_label,
-      max_record_bytes=max_record_bytes,
-      bad_records=bad_records,
-      max_bad_records=max_bad_records,
-      multilabel=multilabel,
-    )
+    given = {name: value for name, value in locals().items() if name in ARGUMENTS}
+    properties = encode(ARGUMENTS, given, InputGenParameters.decode, ALGORITHM_VERSION)
     spec = make_spec(
       BalancedInputGenSpec,
       input_examples=examples,

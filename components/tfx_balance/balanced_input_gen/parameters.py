@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
-from tfx_balance.arguments import check_flag, check_seed
-from tfx_balance.exec_properties import (
-  COMMON_TYPES,
-  encoded,
-  is_runtime,
-  known,
+from tfx_balance.arguments import check_flag
+from tfx_balance.declare import (
+  COMMON,
+  Argument,
+  as_given,
   label_features,
   missing_label,
   names,
+  read_all,
   read_options,
   set_features,
 )
@@ -23,6 +23,16 @@ from tfx_balance.tfrecord.reading import READ_DEFAULTS, ReadOptions
 
 ALGORITHM_VERSION = 6
 """Raised whenever the same data and arguments give other files: it is part of TFX's cache key."""
+
+
+ARGUMENTS = {
+  **COMMON,
+  'missing_label': Argument(str, missing_label(), 'error'),
+  'label': Argument(str, as_given, 'label'),
+  'train_splits': Argument(str, names, 'train'),
+  'multilabel': Argument(int, check_flag, False, True),  # under which any label is allowed
+}
+"""The arguments of BalancedInputGen."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +47,6 @@ class InputGenParameters:
     reading: Options of reading.
     multilabel: Whether a class is the set of a record's labels.
   """
-
-  TYPES: ClassVar[dict[str, type]] = {
-    **COMMON_TYPES,
-    'label': str,
-    'train_splits': str,
-    'multilabel': int,
-  }
 
   features: tuple[str, ...]
   train_splits: tuple[str, ...]
@@ -65,17 +68,17 @@ class InputGenParameters:
   @classmethod
   def decode(cls, properties: Mapping[str, Any]) -> InputGenParameters:
     """Returns the parameters of execution properties; raises a ConfigError for a broken rule."""
-    multilabel = check_flag('multilabel', properties.get('multilabel', 0))
-    found = cls(
-      features=label_features(properties['label'], multilabel),
-      train_splits=names('train_splits', properties['train_splits']),
-      seed=check_seed(properties.get('seed', 0)),
-      missing=missing_label(properties.get('missing_label', 'error')),
-      reading=read_options(properties),
-      multilabel=multilabel,
+    given = read_all(ARGUMENTS, properties)
+    features, missing = label_features(given['label'], given['multilabel']), given['missing_label']
+    set_features(features, given['multilabel'], missing)
+    return cls(
+      features=features,
+      train_splits=given['train_splits'],
+      seed=given['seed'],
+      missing=missing,
+      reading=read_options(given),
+      multilabel=given['multilabel'],
     )
-    set_features(found.features, multilabel, found.missing)
-    return found
 
   def describe(self) -> dict[str, Any]:
     """Returns the parameters as the sidecar shows them."""
@@ -88,14 +91,3 @@ class InputGenParameters:
       **({'multilabel': True} if self.multilabel else {}),
       **self.reading.describe(),
     }
-
-
-def encode(**arguments: Any) -> dict[str, Any]:
-  """Returns checked arguments as execution properties; the executor checks runtime parameters."""
-  checked = {'label': 'label', 'train_splits': 'train', **known(arguments)}
-  if is_runtime(arguments['multilabel']):
-    checked['multilabel'] = 1  # under which any label is allowed
-  InputGenParameters.decode(checked)
-  if not is_runtime(arguments['multilabel']):
-    arguments['multilabel'] = int(arguments['multilabel'])
-  return {**encoded(arguments), 'algorithm_version': ALGORITHM_VERSION}

@@ -10,17 +10,20 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from tfx_balance.class_distribution_validator import executor
-from tfx_balance.class_distribution_validator.parameters import ValidatorParameters, encode
+from tfx_balance.class_distribution_validator.parameters import (
+  ALGORITHM_VERSION,
+  ARGUMENTS,
+  ValidatorParameters,
+)
+from tfx_balance.declare import encode, is_runtime, kinds, make_spec
 from tfx_balance.errors import ConfigError
-from tfx_balance.exec_properties import make_spec
 
 
 class ClassDistributionValidatorSpec(types.ComponentSpec):
   """Inputs, outputs and execution properties of `ClassDistributionValidator`."""
 
   PARAMETERS = {
-    name: component_spec.ExecutionParameter(type=kind)
-    for name, kind in ValidatorParameters.TYPES.items()
+    name: component_spec.ExecutionParameter(type=kind) for name, kind in kinds(ARGUMENTS).items()
   }
   INPUTS = {
     'statistics': component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
@@ -153,31 +156,12 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
       'schema': schema,
       'baseline_statistics': baseline_statistics,
     }
-    properties = encode(
-      [name for name, channel in optional.items() if channel is not None],
-      label=label,
-      max_l_infinity=max_l_infinity,
-      max_jensen_shannon=max_jensen_shannon,
-      max_baseline_l_infinity=max_baseline_l_infinity,
-      max_baseline_jensen_shannon=max_baseline_jensen_shannon,
-      compare=compare,
-      min_count=min_count,
-      min_share=min_share,
-      max_imbalance_ratio=max_imbalance_ratio,
-      expected_shares=expected_shares,
-      share_tolerance=share_tolerance,
-      missing_classes=missing_classes,
-      max_missing=max_missing,
-      check_leakage=check_leakage,
-      leakage_pairs=leakage_pairs,
-      max_leakage=max_leakage,
-      exclude_splits=exclude_splits,
-      recount=recount,
-      multilabel=multilabel,
-      identity=identity,
-      on_violation=on_violation,
-      report_dir=report_dir,
-    )
+    given = {name: value for name, value in locals().items() if name in ARGUMENTS}
+    given['exclude_splits'] = None if exclude_splits in ((), []) else exclude_splits
+    properties = encode(ARGUMENTS, given, ValidatorParameters.decode, ALGORITHM_VERSION)
+    if not any(map(is_runtime, (label, multilabel))):
+      inputs = [name for name, channel in optional.items() if channel is not None]
+      ValidatorParameters.decode({'label': label, 'multilabel': multilabel}).check_inputs(inputs)
     if examples is None and check_leakage is not None:
       raise ConfigError(f'check_leakage={check_leakage!r} compares records; pass examples= as well')
     if baseline_statistics is None and 'baseline:' in str(properties['compare']):

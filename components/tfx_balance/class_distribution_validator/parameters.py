@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import numbers
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
-from tfx_balance.arguments import check_choice, check_flag, check_number, shown
-from tfx_balance.errors import ConfigError
-from tfx_balance.exec_properties import (
+from tfx_balance.arguments import check_flag, check_number, shown
+from tfx_balance.declare import (
+  Argument,
+  as_given,
   from_json,
-  is_runtime,
-  known,
   label_features,
+  one_of,
   optional_names,
   optional_path,
   optional_text,
-  to_json,
+  read_all,
 )
+from tfx_balance.errors import ConfigError
 from tfx_balance.plan.checks import SplitPair
 from tfx_balance.plan.distribution_rules import (
   AUTO,
@@ -67,24 +66,6 @@ class ValidatorParameters:
     report_dir: Folder for copies of the results; None for none.
     multilabel: Whether a record has a set of labels, whose counts are checked label by label.
   """
-
-  TYPES: ClassVar[dict[str, type]] = {
-    'label': str,
-    **dict.fromkeys(_BOUNDS, str),
-    'expected_shares': str,
-    'share_tolerance': float,
-    'missing_classes': str,
-    'compare': str,
-    'exclude_splits': str,
-    'recount': int,
-    'check_leakage': str,
-    'leakage_pairs': str,
-    'on_violation': str,
-    'report_dir': str,
-    'multilabel': int,
-    'identity': str,
-    'algorithm_version': int,
-  }
 
   features: tuple[str, ...]
   rules: DistributionRules
@@ -138,128 +119,55 @@ class ValidatorParameters:
     Raises:
       ConfigError: if one breaks a rule.
     """
-    excluded = properties.get('exclude_splits')
-    if isinstance(excluded, (list, tuple)) and not excluded:
-      excluded = None
-    key = optional_text('check_leakage', properties.get('check_leakage'))
-    pairs = _pairs('leakage_pairs', properties)
+    given = read_all(ARGUMENTS, properties)
+    key, pairs = given['check_leakage'], given['leakage_pairs']
     if pairs is not None and key is None:
-      given = shown(properties['leakage_pairs'])
-      raise ConfigError(f"leakage_pairs={given} has no effect; pass check_leakage='records'")
-    identity = check_choice('identity', properties.get('identity', 'bytes'), ('bytes', 'values'))
-    if identity == 'values' and key != RECORDS:
+      listed = shown(properties['leakage_pairs'])
+      raise ConfigError(f"leakage_pairs={listed} has no effect; pass check_leakage='records'")
+    by_values = given['identity'] == 'values'
+    if by_values and key != RECORDS:
       raise ConfigError(
         f"identity='values' is of whole records, and check_leakage={key!r}; pass "
         f"check_leakage='records', or leave identity= out"
       )
-    multilabel = check_flag('multilabel', properties.get('multilabel', 0))
+    rules = ('min_count', 'min_share', 'max_imbalance_ratio', 'max_missing', 'missing_classes')
     return cls(
-      features=label_features(properties['label'], multilabel),
-      rules=_rules(properties),
-      exclude_splits=optional_names('exclude_splits', excluded) or (),
-      recount=check_flag('recount', properties.get('recount', 0)),
+      features=label_features(given['label'], given['multilabel']),
+      rules=DistributionRules(
+        distances={name: given[name] for name in DISTANCES},
+        pairs=given['compare'],
+        expected_shares=given['expected_shares'],
+        share_tolerance=given['share_tolerance'],
+        **{name: given[name] for name in rules},
+      ),
+      exclude_splits=given['exclude_splits'] or (),
+      recount=given['recount'],
       leakage_key=key,
       leakage_pairs=pairs,
-      by_values=identity == 'values',
-      max_leakage=_split_limit('max_leakage', properties, 0.0),
-      on_violation=check_choice(
-        'on_violation', properties.get('on_violation', 'fail'), ('fail', 'warn')
-      ),
-      report_dir=optional_path('report_dir', properties.get('report_dir')),
-      multilabel=multilabel,
+      by_values=by_values,
+      max_leakage=given['max_leakage'],
+      on_violation=given['on_violation'],
+      report_dir=given['report_dir'],
+      multilabel=given['multilabel'],
     )
 
 
-def encode(inputs: Collection[str], **arguments: Any) -> dict[str, Any]:
-  """Returns the arguments of the component as execution properties.
-
-  What is known only at run time is left to the executor to check.
-
-  Args:
-    inputs: Names of the optional inputs that are given.
-    arguments: Arguments by name.
-
-  Raises:
-    ConfigError: if an argument breaks a rule.
-  """
-  checked = {'label': 'label', **known(arguments)}
-  if is_runtime(arguments['check_leakage']):
-    checked['check_leakage'] = RECORDS
-  if is_runtime(arguments['multilabel']):
-    checked['multilabel'] = 1  # under which any label is allowed
-  ValidatorParameters.decode(checked)
-  properties = {
-    name: value if is_runtime(value) else _property(name, value)
-    for name, value in arguments.items()
-  }
-  # Again as TFX carries them, where a class may be there as 1 and '1'.
-  ValidatorParameters.decode({**checked, **known(properties)}).check_inputs(inputs)
-  return {**properties, 'algorithm_version': ALGORITHM_VERSION}
+def _distance(name: str, value: Any) -> Distance:
+  return AUTO if isinstance(value, str) and value == AUTO else _split_limit(name, value)
 
 
-def _property(name: str, value: Any) -> Any:
-  """Returns a value as TFX carries it: limits and what has several values as JSON text."""
-  if name in _BOUNDS and isinstance(value, numbers.Real):
-    return json.dumps(int(value) if isinstance(value, numbers.Integral) else float(value))
-  if name == 'expected_shares' and isinstance(value, Mapping):
-    inner = {k: json.loads(to_json(v)) if isinstance(v, Mapping) else v for k, v in value.items()}
-    return to_json(inner)
-  if name == 'exclude_splits' and not value:
-    return ''
-  if name in ('recount', 'multilabel'):
-    return int(value)
-  if name == 'share_tolerance':
-    return float(value)
-  if name == 'report_dir' and value is not None:
-    return os.fspath(value)
-  return to_json(value)
+def _split_limit(name: str, value: Any) -> SplitLimit:
+  """Returns a limit, also from its text."""
+  return SplitLimit.parse(name, from_json(name, value, (numbers.Real, Mapping)), *_BOUNDS[name])
 
 
-def _rules(properties: Mapping[str, Any]) -> DistributionRules:
-  """Returns the rules on the distribution.
-
-  Raises:
-    ConfigError: if one is none.
-  """
-  missing = check_choice(
-    'missing_classes',
-    properties.get('missing_classes', 'allow_too_small'),
-    get_args(MissingClasses),
-  )
-  expected = from_json('expected_shares', properties.get('expected_shares'), Mapping)
-  return DistributionRules(
-    distances={name: _distance(name, properties) for name in DISTANCES},
-    pairs=_pairs('compare', properties),
-    min_count=_split_limit('min_count', properties),
-    min_share=_split_limit('min_share', properties),
-    max_imbalance_ratio=_split_limit('max_imbalance_ratio', properties),
-    expected_shares=ExpectedShares.parse(expected),
-    share_tolerance=check_number('share_tolerance', properties.get('share_tolerance', 0.01), 0, 1),
-    missing_classes=missing,
-    max_missing=_split_limit('max_missing', properties, 0.0),
-  )
-
-
-def _distance(name: str, properties: Mapping[str, Any]) -> Distance:
-  value = properties.get(name, AUTO)
-  return AUTO if isinstance(value, str) and value == AUTO else _split_limit(name, properties)
-
-
-def _split_limit(
-  name: str, properties: Mapping[str, Any], default: float | None = None
-) -> SplitLimit:
-  """Returns a limit from its text; the default where there is no such property."""
-  value = from_json(name, properties.get(name, default), (numbers.Real, Mapping))
-  return SplitLimit.parse(name, value, *_BOUNDS[name])
-
-
-def _pairs(argument: str, properties: Mapping[str, Any]) -> tuple[SplitPair, ...] | None:
+def _pairs(argument: str, value: Any) -> tuple[SplitPair, ...] | None:
   """Returns pairs of splits from a sequence of two names each; None where nothing is said.
 
   Raises:
     ConfigError: if an entry is no pair of two different names.
   """
-  found: Sequence[Any] | None = from_json(argument, properties.get(argument), Sequence)
+  found: Sequence[Any] | None = from_json(argument, value, Sequence)
   if found is None:
     return None
   for pair in found:
@@ -270,3 +178,29 @@ def _pairs(argument: str, properties: Mapping[str, Any]) -> tuple[SplitPair, ...
     if not all(isinstance(name, str) and name for name in pair) or pair[0] == pair[1]:
       raise ConfigError(f'{argument} has {shown(pair)}; a pair is of two different splits')
   return tuple(SplitPair(*pair) for pair in found)
+
+
+ARGUMENTS = {
+  'label': Argument(str, as_given, 'label'),
+  **{name: Argument(str, _distance, AUTO) for name in DISTANCES},
+  **{
+    name: Argument(str, _split_limit, 0.0 if name in ('max_missing', 'max_leakage') else None)
+    for name in _BOUNDS
+    if name not in DISTANCES
+  },
+  'expected_shares': Argument(
+    str, lambda name, value: ExpectedShares.parse(from_json(name, value, Mapping))
+  ),
+  'share_tolerance': Argument(float, lambda name, value: check_number(name, value, 0, 1), 0.01),
+  'missing_classes': Argument(str, one_of(*get_args(MissingClasses)), 'allow_too_small'),
+  'compare': Argument(str, _pairs),
+  'exclude_splits': Argument(str, optional_names),
+  'recount': Argument(int, check_flag, False),
+  'check_leakage': Argument(str, optional_text, stand_in=RECORDS),
+  'leakage_pairs': Argument(str, _pairs),
+  'on_violation': Argument(str, one_of(*get_args(OnViolation)), 'fail'),
+  'report_dir': Argument(str, optional_path),
+  'multilabel': Argument(int, check_flag, False, True),  # under which any label is allowed
+  'identity': Argument(str, one_of('bytes', 'values'), 'bytes'),
+}
+"""The arguments of ClassDistributionValidator."""

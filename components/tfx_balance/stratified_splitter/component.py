@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from tfx_balance.exec_properties import make_spec
+from tfx_balance.declare import encode, kinds, make_spec
 from tfx_balance.plan.split_shares import DEFAULT_SPLITS
 from tfx_balance.stratified_splitter import executor
-from tfx_balance.stratified_splitter.parameters import SplitterParameters, encode
+from tfx_balance.stratified_splitter.parameters import (
+  ALGORITHM_VERSION,
+  ARGUMENTS,
+  CHECKED_TOGETHER,
+  SplitterParameters,
+  plain_shares,
+)
 from tfx_balance.tfrecord.reading import LARGEST_RECORD_BYTES
 
 
@@ -20,8 +27,7 @@ class StratifiedSplitterSpec(types.ComponentSpec):
   """Inputs, outputs and execution properties of `StratifiedSplitter`."""
 
   PARAMETERS = {
-    name: component_spec.ExecutionParameter(type=kind)
-    for name, kind in SplitterParameters.TYPES.items()
+    name: component_spec.ExecutionParameter(type=kind) for name, kind in kinds(ARGUMENTS).items()
   }
   # Not 'examples' twice: a spec takes its inputs and outputs as one set of keyword arguments.
   INPUTS = {
@@ -156,33 +162,10 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
     Raises:
       ConfigError: if an argument breaks a rule.
     """
+    given = {name: value for name, value in locals().items() if name in ARGUMENTS}
+    decode = partial(SplitterParameters.decode, extends=extend is not None)
     properties = encode(
-      extends=extend is not None,
-      stratify_by=stratify_by,
-      splits=splits,
-      counts=counts,
-      rest=rest,
-      split_by=split_by,
-      split_values=split_values,
-      folds=folds,
-      key=key,
-      mode=mode,
-      identity=identity,
-      order_by=order_by,
-      within=within,
-      embargo=embargo,
-      embargo_records=embargo_records,
-      multilabel=multilabel,
-      group_by=group_by,
-      missing_group=missing_group,
-      bins=bins,
-      input_splits=input_splits,
-      seed=seed,
-      missing_label=missing_label,
-      output_files=output_files,
-      max_record_bytes=max_record_bytes,
-      bad_records=bad_records,
-      max_bad_records=max_bad_records,
+      ARGUMENTS, {**given, **plain_shares(given)}, decode, ALGORITHM_VERSION, CHECKED_TOGETHER
     )
     output = types.Channel(type=standard_artifacts.Examples)
     spec = make_spec(

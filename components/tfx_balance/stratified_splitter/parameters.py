@@ -5,23 +5,25 @@ from __future__ import annotations
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
-from tfx_balance.arguments import check_choice, check_flag, check_seed, check_whole
-from tfx_balance.errors import ConfigError
-from tfx_balance.exec_properties import (
-  COMMON_TYPES,
-  encoded,
-  from_json,
+from tfx_balance.arguments import check_flag, check_whole
+from tfx_balance.declare import (
+  COMMON,
+  Argument,
+  as_given,
   is_runtime,
-  known,
+  json_of,
   missing_label,
   names,
+  one_of,
   optional_names,
   optional_text,
+  read_all,
   read_options,
   set_features,
 )
+from tfx_balance.errors import ConfigError
 from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.number_bins import NumberBins
 from tfx_balance.plan.split_modes import check_modes
@@ -39,8 +41,39 @@ from tfx_balance.tfrecord.reading import ReadOptions
 ALGORITHM_VERSION = 8
 """Raised whenever the same data and arguments give another split: it is part of TFX's cache key."""
 
-# Which are checked together.
+ARGUMENTS = {
+  **COMMON,
+  'missing_label': Argument(str, missing_label(), 'error'),
+  'stratify_by': Argument(str, names, 'label'),
+  'splits': Argument(str, json_of(Mapping)),
+  'counts': Argument(str, json_of(Mapping)),
+  'rest': Argument(str, optional_text),
+  'split_by': Argument(str, optional_text),
+  'split_values': Argument(str, json_of(Mapping)),
+  'folds': Argument(int, as_given, 0),
+  'key': Argument(str, optional_names),
+  'input_splits': Argument(str, optional_names),
+  'output_files': Argument(str, json_of(numbers.Integral, Mapping)),
+  'mode': Argument(str, as_given, 'exact'),
+  'identity': Argument(str, one_of('bytes', 'values'), 'bytes'),
+  'order_by': Argument(str, optional_text),
+  'within': Argument(str, as_given, 'all'),
+  'embargo': Argument(str, json_of(numbers.Real), 0),
+  'embargo_records': Argument(int, as_given, 0),
+  'bins': Argument(str, json_of(numbers.Integral, Mapping, Sequence)),
+  'multilabel': Argument(int, check_flag, False),
+  'group_by': Argument(str, optional_names),
+  'missing_group': Argument(str, as_given, 'error'),
+}
+"""The arguments of StratifiedSplitter, beside `extend`."""
+
 _SHARES = ('splits', 'counts', 'rest', 'split_by', 'split_values', 'folds', 'mode')
+CHECKED_TOGETHER = (
+  (_SHARES, (*_SHARES, 'output_files')),
+  (('order_by',), ('within', 'embargo', 'embargo_records')),
+  (('stratify_by',), ('bins',)),
+)
+"""Arguments, and those that cannot be checked where one of the former is not known yet."""
 
 
 @dataclass(frozen=True)
@@ -66,30 +99,6 @@ class SplitterParameters:
     bins: Bins of a feature's numbers, which are classes; None for none.
   """
 
-  TYPES: ClassVar[dict[str, type]] = {
-    **COMMON_TYPES,
-    'stratify_by': str,
-    'splits': str,
-    'counts': str,
-    'rest': str,
-    'split_by': str,
-    'split_values': str,
-    'folds': int,
-    'key': str,
-    'input_splits': str,
-    'output_files': str,
-    'mode': str,
-    'identity': str,
-    'order_by': str,
-    'within': str,
-    'embargo': str,
-    'embargo_records': int,
-    'bins': str,
-    'multilabel': int,
-    'group_by': str,
-    'missing_group': str,
-  }
-
   features: tuple[str, ...]
   shares: SplitShares
   predefined: PredefinedSplits | None
@@ -114,37 +123,21 @@ class SplitterParameters:
     Raises:
       ConfigError: if an argument breaks a rule.
     """
-    shares, predefined = parse_shares(
-      from_json('splits', properties.get('splits'), Mapping),
-      from_json('counts', properties.get('counts'), Mapping),
-      optional_text('rest', properties.get('rest')),
-      optional_text('split_by', properties.get('split_by')),
-      from_json('split_values', properties.get('split_values'), Mapping),
-      properties.get('folds', 0),
-    )
-    mode = parse_mode(properties.get('mode', 'exact'))
-    key = optional_names('key', properties.get('key')) or ()
-    identity = check_choice('identity', properties.get('identity', 'bytes'), ('bytes', 'values'))
+    given = read_all(ARGUMENTS, properties)
+    shares, predefined = parse_shares(*(given[name] for name in _SHARES[:-1]))
+    mode = parse_mode(given['mode'])
     order = TimeOrder.parse(
-      optional_text('order_by', properties.get('order_by')),
-      properties.get('within', 'all'),
-      from_json('embargo', properties.get('embargo', 0), numbers.Real),
-      properties.get('embargo_records', 0),
+      *(given[name] for name in ('order_by', 'within', 'embargo', 'embargo_records'))
     )
-    groups = GroupBy.parse(
-      optional_names('group_by', properties.get('group_by')),
-      properties.get('missing_group', 'error'),
-    )
-    features = names('stratify_by', properties['stratify_by'])
-    bins = NumberBins.parse(
-      from_json('bins', properties.get('bins'), (numbers.Integral, Mapping, Sequence)), features
-    )
-    multilabel = check_flag('multilabel', properties.get('multilabel', 0))
+    groups = GroupBy.parse(given['group_by'], given['missing_group'])
+    features, multilabel = given['stratify_by'], given['multilabel']
+    bins = NumberBins.parse(given['bins'], features)
+    key, by_values = given['key'] or (), given['identity'] == 'values'
     check_modes(
       counts=shares.counts,
       mode=mode == 'stable',
       key=key,
-      identity=identity == 'values',
+      identity=by_values,
       split_by=predefined,
       order_by=order,
       extend=extends,
@@ -158,19 +151,19 @@ class SplitterParameters:
       raise ConfigError(
         f'split_by={predefined.feature!r} is in stratify_by= too; name it in one of them'
       )
-    missing = missing_label(properties.get('missing_label', 'error'))
+    missing = given['missing_label']
     return cls(
       features=(*features, predefined.feature) if predefined else features,
       shares=shares,
       predefined=predefined,
       key=key,
-      input_splits=optional_names('input_splits', properties.get('input_splits')),
-      seed=check_seed(properties.get('seed', 0)),
+      input_splits=given['input_splits'],
+      seed=given['seed'],
       missing=missing,
-      reading=read_options(properties),
-      output_files=_output_files(properties.get('output_files'), _split_names(shares, predefined)),
+      reading=read_options(given),
+      output_files=_output_files(given['output_files'], _split_names(shares, predefined)),
       mode=mode,
-      by_values=identity == 'values',
+      by_values=by_values,
       order=order,
       labels=set_features(features, multilabel, missing),
       extends=extends,
@@ -209,32 +202,16 @@ class SplitterParameters:
     }
 
 
-def encode(extends: bool = False, **arguments: Any) -> dict[str, Any]:
-  """Returns checked arguments as execution properties; the executor checks runtime parameters."""
-  checked = {'stratify_by': 'label', **known(arguments)}
-  late = any(is_runtime(arguments[name]) for name in _SHARES)
-  if late:
-    checked.update({**dict.fromkeys((*_SHARES, 'output_files'), ''), 'folds': 0})
-    checked['mode'] = 'exact'
-  if is_runtime(arguments['order_by']):
-    checked.update(within='all', embargo=0, embargo_records=0)
-  if is_runtime(arguments['stratify_by']):
-    checked['bins'] = None
-  parameters = SplitterParameters.decode(checked, extends)
-  if not late:
-    arguments.update(_plain_shares(arguments['splits'], parameters.shares))
-  if not is_runtime(arguments['multilabel']):
-    arguments['multilabel'] = int(arguments['multilabel'])
-  properties = encoded(arguments)
-  for name in ('output_files', 'embargo', 'bins'):
-    if isinstance(properties[name], (int, float)):
-      properties[name] = str(properties[name])
-  return {**properties, 'algorithm_version': ALGORITHM_VERSION}
+def plain_shares(arguments: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns `splits` and `counts` in whole numbers; the default `splits` are left out.
 
-
-def _plain_shares(splits: Any, shares: SplitShares) -> dict[str, Any]:
-  """Returns `splits` and `counts` in whole numbers; the default `splits` are left out."""
-  default = splits is None or splits is DEFAULT_SPLITS
+  Nothing is returned where one of the arguments that make shares is not known yet.
+  """
+  if any(is_runtime(arguments[name]) for name in _SHARES):
+    return {}
+  given = {name: ARGUMENTS[name].read(name, arguments[name]) for name in _SHARES[:-1]}
+  shares, _ = parse_shares(*given.values())
+  default = arguments['splits'] is None or arguments['splits'] is DEFAULT_SPLITS
   return {'splits': None if default else shares.weights, 'counts': shares.counts or None}
 
 
@@ -242,9 +219,8 @@ def _split_names(shares: SplitShares, predefined: PredefinedSplits | None) -> tu
   return predefined.among(shares.names) if predefined else shares.names
 
 
-def _output_files(value: Any, splits: tuple[str, ...]) -> dict[str, int]:
+def _output_files(given: Any, splits: tuple[str, ...]) -> dict[str, int]:
   """Returns the number of files of each split that asks for one."""
-  given = from_json('output_files', value, (numbers.Integral, Mapping))
   if given is None:
     return {}
   if not isinstance(given, Mapping):
