@@ -157,7 +157,8 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
       'baseline_statistics': baseline_statistics,
     }
     given = {name: value for name, value in locals().items() if name in ARGUMENTS}
-    given['exclude_splits'] = None if exclude_splits in ((), []) else exclude_splits
+    if isinstance(exclude_splits, Sequence) and not exclude_splits:
+      given['exclude_splits'] = None
     properties = encode(ARGUMENTS, given, ValidatorParameters.decode, ALGORITHM_VERSION)
     if not any(map(is_runtime, (label, multilabel))):
       inputs = [name for name, channel in optional.items() if channel is not None]
