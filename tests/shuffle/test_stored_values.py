@@ -83,8 +83,8 @@ def test_what_another_wrote_is_not_loaded(tmp_path):
   stored = StoredValue(f'{tmp_path}/value', write_value(f'{tmp_path}/value', 'ours'))
   write_value(stored.path, Evil(f'{tmp_path}/made'))
   fault = (
-    rf'^{re.escape(stored.path)} has \d+ bytes that this run did not write there; nobody else may '
-    r'change work files: see who can write in that folder, and run again$'
+    rf'^{re.escape(stored.path)} is not what this run wrote there: its \d+ bytes have another '
+    r'SHA-256; see who can write in that folder, and whether its disk is sound, and run again$'
   )
   with pytest.raises(StorageError, match=fault):
     stored.load()

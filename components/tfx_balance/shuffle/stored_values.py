@@ -41,8 +41,8 @@ class StoredValue:
     data = read_whole(self.path)
     if hashlib.sha256(data).digest() != self.sha256:
       raise StorageError(
-        f'{self.path} has {len(data):,} bytes that this run did not write there; nobody else may '
-        f'change work files: see who can write in that folder, and run again'
+        f'{self.path} is not what this run wrote there: its {len(data):,} bytes have another '
+        f'SHA-256; see who can write in that folder, and whether its disk is sound, and run again'
       )
     return pickle.loads(data)
 
