@@ -52,7 +52,7 @@ BASE = (ERRORS, ARGUMENTS, LAZY, DEFLATE)
 # What a Trainer reads records with: no Beam, no TensorFlow.
 READING = (f'{TFRECORD}.frames', f'{TFRECORD}.reading', f'{SCAN}.fixed_layout')
 # Where files are: imported by all, and imports Beam when a path asks for it.
-STORAGE = tuple(f'{TFRECORD}.{name}' for name in ('object_store', 'storage'))
+STORAGE = tuple(f'{TFRECORD}.{name}' for name in ('object_store', 'private_folder', 'storage'))
 PIPELINE_ONLY = frozenset({'tfx', 'apache_beam'})  # which no trainer should have to import
 RULES = {
   ERRORS: Rule((), only=frozenset()),

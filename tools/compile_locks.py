@@ -28,13 +28,13 @@ def compile_lock(uv: str, stack: Stack, python: Version, *options: str) -> None:
 
 
 def compile_image_lock(uv: str, *options: str) -> None:
-  """Writes what a task's container needs: versions as in the newest lock, TensorFlow for CPUs."""
+  """Writes what a task's container needs, with hashes: the newest lock's versions, for CPUs."""
   stack = STACKS[0]
   locked = stack.lock(IMAGE_PYTHON)
   say(IMAGE_LOCK)
   command = ['pip', 'compile', 'pyproject.toml', '-', *IMAGE_EXTRAS]
   command += ['--quiet', '--no-header', '--no-annotate', '--output-file', IMAGE_LOCK]
-  command += ['--constraint', locked, '--override', IMAGE_OVERRIDES]
+  command += ['--constraint', locked, '--override', IMAGE_OVERRIDES, '--generate-hashes']
   command += ['--python-version', dotted(IMAGE_PYTHON), '--python-platform', stack.platform]
   run_uv(uv, *command, *options, given=cpu_tensorflow((ROOT / locked).read_text()))
   check_lock(IMAGE_LOCK, (ROOT / IMAGE_LOCK).read_text(), stack)

@@ -32,11 +32,12 @@ def plain_cause(error: BaseException) -> TfxBalanceError | None:
   for link in chain_of(error):
     if isinstance(link, TfxBalanceError):
       return type(link)(_without_step(str(link)))
-  found = re.findall(r'tfx_balance\.errors\.(ConfigError|DataError): (.*)', str(error))
+  found = re.findall(r'tfx_balance\.errors\.(ConfigError|DataError|StorageError): (.*)', str(error))
   if not found:
     return None
   kind, text = found[-1]
-  return {'ConfigError': ConfigError, 'DataError': DataError}[kind](_without_step(text))
+  kinds = {'ConfigError': ConfigError, 'DataError': DataError, 'StorageError': StorageError}
+  return kinds[kind](_without_step(text))
 
 
 def chain_of(error: BaseException) -> Iterator[BaseException]:

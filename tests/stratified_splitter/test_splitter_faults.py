@@ -3,7 +3,7 @@
 import pytest
 import tfx.v1 as tfx
 from tfx_balance import StratifiedSplitter
-from tfx_balance.errors import ConfigError, DataError, plain_errors
+from tfx_balance.errors import ConfigError, DataError, StorageError, plain_errors
 
 from tests.helpers_examples import (
   example,
@@ -200,10 +200,11 @@ tfx_balance.errors.DataError: split 'tset' is not in ['a']; pass one of these [w
 """
 
 
-def test_an_error_from_another_process_is_told_in_its_last_line():
+@pytest.mark.parametrize('kind', [ConfigError, DataError, StorageError])
+def test_an_error_from_another_process_is_told_in_its_last_line(kind):
   fault = r"^split 'tset' is not in \['a'\]; pass one of these$"
-  with pytest.raises(DataError, match=fault), plain_errors():
-    raise RuntimeError(IN_A_WORKER)
+  with pytest.raises(kind, match=fault), plain_errors():
+    raise RuntimeError(IN_A_WORKER.replace('DataError', kind.__name__))
 
 
 def test_an_error_that_is_not_ours_stays_as_it_is():

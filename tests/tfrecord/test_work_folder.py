@@ -166,13 +166,16 @@ def test_the_place_of_work_files_is_chosen(bucket, tmp_path, monkeypatch, caplog
   caplog.set_level('INFO', logger='absl')  # whatever a test before it has set
   with work_folder(URI, one_machine=one_machine) as folder:
     here = str(tmp_path / 'temporary')
-    assert folder.startswith(here if one_machine else f'{URI}/.work-')
+    assert folder.startswith(f'{here}/tfx-balance-work-' if one_machine else f'{URI}/.work-')
     write_whole(f'{folder}/spill', b'x')
-  assert f'work files are in {os.path.dirname(folder)}: ' in caplog.text
+  root = here if one_machine else os.path.dirname(folder)
+  assert f'work files are in {root}: ' in caplog.text
   assert [path for path in tmp_path.rglob('*') if path.is_file()] == []
   monkeypatch.setenv(WORK_VARIABLE, str(tmp_path / 'given'))
   with work_folder(URI, one_machine=one_machine) as folder:
     assert Path(folder).parent == tmp_path / 'given'
+    # Workers of other machines may have other user ids.
+    assert bool(Path(folder).stat().st_mode & 0o077) is not one_machine
 
 
 @pytest.mark.parametrize('fails', [False, True])

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import errno
 import functools
 import os
-import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.tfrecord.object_store import S3_PREFIXES
+from tfx_balance.tfrecord.private_folder import private_folder
 from tfx_balance.tfrecord.storage import copy, storage_of
 
 SPECIAL = frozenset('*?[\\')
@@ -21,8 +22,9 @@ _COPIES_AT_A_TIME = 8
 def staged(path: str) -> str:
   """Returns where TensorFlow can read a file or a folder: the path itself, or a copy.
 
-  An object of S3 is copied to the temporary folder of this machine, and a folder with all that is
-  below it, once a process; the copies are deleted when the process ends.
+  An object of S3 is copied to a private folder of this machine, and a folder with all that is below
+  it, once a process. The copies are deleted when the process ends, or where it is killed by the
+  next one that makes such a folder.
 
   Raises:
     DataError: if it is not there or cannot be read.
@@ -52,11 +54,16 @@ def _copied(path: str) -> str:
   storage = storage_of(path)
   try:
     found = list(storage.times(path)) or [path]
-    folder = tempfile.mkdtemp(prefix='tfx-balance-staged-')
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    target = os.path.join(folder, os.path.basename(path))
-    with ThreadPoolExecutor(_COPIES_AT_A_TIME) as pool:
-      list(pool.map(copy, found, [f'{target}{each.removeprefix(path)}' for each in found]))
+    with contextlib.ExitStack() as stack:
+      target = os.path.join(stack.enter_context(private_folder()), os.path.basename(path))
+      with ThreadPoolExecutor(_COPIES_AT_A_TIME) as pool:
+        list(pool.map(copy, found, [f'{target}{each.removeprefix(path)}' for each in found]))
+      atexit.register(stack.pop_all().close)
   except OSError as error:
-    raise DataError(f'{path} cannot be read ({error}); check that it exists') from error
+    fix = (
+      'set TMPDIR to a folder with room for it'
+      if error.errno == errno.ENOSPC
+      else 'check that it exists'
+    )
+    raise DataError(f'{path} cannot be read ({error}); {fix}') from error
   return target

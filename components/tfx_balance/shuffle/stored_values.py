@@ -6,6 +6,7 @@ object until the run ends: 100 MB of these. With 200,000 strata the plan of a ru
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from tfx_balance.errors import StorageError
 from tfx_balance.tfrecord.storage import read_whole
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
 
@@ -23,13 +25,26 @@ class StoredValue:
 
   Attributes:
     path: Path of the file.
+    sha256: Digest of its bytes. Loading can run code, so only what this run wrote is loaded.
   """
 
   path: str
+  sha256: bytes
 
   def load(self) -> Any:
-    """Returns the value; raises OSError if the file cannot be read."""
-    return pickle.loads(read_whole(self.path))
+    """Returns the value.
+
+    Raises:
+      OSError: if the file cannot be read.
+      StorageError: if it is not what was written.
+    """
+    data = read_whole(self.path)
+    if hashlib.sha256(data).digest() != self.sha256:
+      raise StorageError(
+        f'{self.path} is not what this run wrote there: its {len(data):,} bytes have another '
+        f'SHA-256; see who can write in that folder, and whether its disk is sound, and run again'
+      )
+    return pickle.loads(data)
 
 
 def store(values: beam.PCollection, label: str, work_dir: str) -> beam.PCollection[StoredValue]:
@@ -42,10 +57,10 @@ def store(values: beam.PCollection, label: str, work_dir: str) -> beam.PCollecti
   """
 
   def write(value: Any) -> StoredValue:
-    path = new_work_file(work_dir, label.lower())
+    path, data = new_work_file(work_dir, label.lower()), pickle.dumps(value, 5)
     with create_as_is(path) as file:
-      file.write(pickle.dumps(value, 5))
-    return StoredValue(path)
+      file.write(data)
+    return StoredValue(path, hashlib.sha256(data).digest())
 
   return values | label >> beam.Map(write)
 

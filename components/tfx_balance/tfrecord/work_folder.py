@@ -1,8 +1,9 @@
 """The folder of a run's work files: deleted at its end, or by a later run where it was killed.
 
-As long as a run lives it writes a small file in its folder once a minute. A folder in which nothing
-has been written for a day is that of a run which was killed, and the next run of the component
-deletes it. One in the artifact that is to be written is of an earlier attempt at the same
+In the temporary folder of the machine it is a private folder. Elsewhere workers may be on other
+machines: as long as a run lives it writes a small file in its folder once a minute. A folder in
+which nothing has been written for a day is that of a run which was killed, and the next run of the
+component deletes it. One in the artifact that is to be written is of an earlier attempt at the same
 execution, and goes at once.
 """
 
@@ -14,7 +15,7 @@ import json
 import os
 import posixpath
 import re
-import shutil
+import resource
 import socket
 import tempfile
 import threading
@@ -24,7 +25,8 @@ from absl import logging
 
 from tfx_balance.errors import ConfigError, StorageError, chain_of
 from tfx_balance.tfrecord.files import GZIP_SUFFIX
-from tfx_balance.tfrecord.storage import storage_of
+from tfx_balance.tfrecord.private_folder import private_folder
+from tfx_balance.tfrecord.storage import is_local, storage_of
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file, open_as_is
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -68,17 +70,33 @@ def work_folder(
   for folder in work_folders(output_uri):
     delete_folder(folder)
   delete_output(output_uri)
+  made = _living_folder(root, output_uri, stale_seconds, one_machine) if root else private_folder()
+  with contextlib.ExitStack() as stack:
+    try:
+      with full_disk_named(output_uri, '', input_paths):
+        folder = stack.enter_context(made)
+      with full_disk_named(output_uri, folder, input_paths):
+        yield folder
+    except BaseException:
+      delete_output(output_uri)
+      raise
+
+
+@contextlib.contextmanager
+def _living_folder(
+  root: str, output_uri: str, stale_seconds: float, one_machine: bool
+) -> Iterator[str]:
+  """Makes a folder that has a heartbeat, and deletes it in the end."""
   folder = new_work_file(root, PREFIX)
   try:
-    with full_disk_named(output_uri, folder, input_paths):
-      with contextlib.suppress(OSError):  # there may be room without stale folders
-        _write_heartbeat(folder)
-      _delete_stale(folder, _roots(root, output_uri), stale_seconds)
-      with _heartbeat(folder):
-        yield folder
-  except BaseException:
-    delete_output(output_uri)
-    raise
+    if one_machine and root != output_uri.rstrip('/') and is_local(root):
+      os.makedirs(root, exist_ok=True)
+      os.mkdir(folder, 0o700)  # all workers have this user's id
+    with contextlib.suppress(OSError):  # there may be room without stale folders
+      _write_heartbeat(folder)
+    _delete_stale(folder, _roots(root, output_uri), stale_seconds)
+    with _heartbeat(folder):
+      yield folder
   finally:
     delete_folder(folder)
 
@@ -88,42 +106,30 @@ def work_root(output_uri: str, one_machine: bool) -> str:
 
   That is what the environment names, else the artifact, where every worker reaches them and a move
   is one step; but for an artifact in an object store that is written by one machine's processes it
-  is the temporary folder of that machine.
+  is the temporary folder of that machine: ''.
   """
   given = os.environ.get(WORK_VARIABLE)
   if given:
     root, why = given.rstrip('/'), f'{WORK_VARIABLE} names it'
   elif one_machine and not storage_of(output_uri).renames:
-    root = _local_root()
-    why = f'only processes of this machine work; {WORK_VARIABLE} changes it'
+    root, why = '', f'only processes of this machine work; {WORK_VARIABLE} changes it'
   else:
     root, why = output_uri.rstrip('/'), 'every worker reaches the artifact'
-  logging.info('work files are in %s: %s', root, why)
+  logging.info('work files are in %s: %s', root or tempfile.gettempdir(), why)
   return root
-
-
-def _local_root() -> str:
-  """Returns the folder for work files of this machine, in its temporary folder."""
-  return posixpath.join(tempfile.gettempdir(), f'tfx-balance-{os.getuid()}')
 
 
 @contextlib.contextmanager
 def scratch_folder(work_dir: str) -> Iterator[str]:
   """Gives a folder in which files are written and read as they are, for one worker and its step.
 
-  That is the folder of work files; where these are objects, it is one in the temporary folder of
-  the machine, which is deleted in the end, or by a later step where the worker was killed.
+  That is the folder of work files; where these are objects, it is a private one of the worker.
   """
   if storage_of(work_dir).renames:
     yield work_dir
     return
-  folder = new_work_file(_local_root(), PREFIX)
-  os.makedirs(folder)
-  try:
-    _delete_stale(folder, [_local_root()], stale_hours() * 3600)
+  with private_folder() as folder:
     yield folder
-  finally:
-    delete_folder(folder)
 
 
 def delete_output(output_uri: str) -> None:
@@ -248,37 +254,60 @@ def full_disk_named(
   try:
     yield
   except Exception as error:
-    reason = no_room(error)
-    if reason is None:
+    number = no_room(error)
+    if number is None:
       raise
-    raise StorageError(describe(reason, output_uri, work_dir, input_paths)) from error
+    raise StorageError(describe(number, output_uri, work_dir, input_paths)) from error
 
 
-def no_room(error: BaseException) -> str | None:
-  """Returns what the system says of a lack of room, if that is what led to an error."""
+def no_room(error: BaseException) -> int | None:
+  """Returns the error number of a lack of room, if that is what led to an error."""
   for link in chain_of(error):
     if isinstance(link, OSError) and link.errno in _NO_ROOM:
-      return os.strerror(link.errno)
+      return link.errno
     found = _IN_TEXT.search(str(link))
     if found:
-      return os.strerror(int(found[1]))
+      return int(found[1])
   return None
 
 
-def describe(reason: str, output_uri: str, work_dir: str, input_paths: Sequence[str]) -> str:
-  """Returns where there is no room, what there is and what is needed, as far as that is known."""
-  parts = []
+def describe(number: int, output_uri: str, work_dir: str, input_paths: Sequence[str]) -> str:
+  """Returns which limit was reached, what is needed as far as that is known, and the fix."""
+  failed = f'{output_uri} cannot be written: {os.strerror(number)}'
+  if number == errno.EFBIG:
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    size = 'that of a worker or of the file system' if limit < 0 else f'{limit:,} bytes'
+    return (
+      f"{failed} (the limit of a file's size is {size}); raise it (`ulimit -f`, RLIMIT_FSIZE), or "
+      'use a file system for larger files, and run again'
+    )
+  parts, fix = [], 'free that much of the quota, or have it raised'
+  if number == errno.ENOSPC:
+    _, place, free = _least_room(output_uri, work_dir or tempfile.gettempdir())
+    parts += [f'{free} free in {place}'] if free else []
+    inside = place == output_uri
+    root = 'put the pipeline root' if inside else f'set TMPDIR or {WORK_VARIABLE} to a folder'
+    fix = f'free that much on its disk or quota, or {root} on a larger one'
   with contextlib.suppress(OSError):
-    parts.append(f'{shutil.disk_usage(output_uri).free:,} bytes are free')
     used = sum(entry.stat().st_size for entry in os.scandir(work_dir))
     parts.append(f'the files in the making had {used:,}')
   needed = needed_bytes(input_paths)
   if needed:
     parts.append(f'this input needs about {needed:,}, and room for copies where any are made')
-  return (
-    f'{output_uri} cannot be written: {reason} ({"; ".join(parts) or "how much is not known"}); '
-    f'free that much on its disk or quota, or put the pipeline root on a larger one, and run again'
-  )
+  return f'{failed} ({"; ".join(parts) or "how much is not known"}); {fix}, and run again'
+
+
+def _least_room(output_uri: str, work_dir: str) -> tuple[int, str, str]:
+  """Returns the bytes that are free on the fullest disk that is written, where, and in words."""
+  rooms = []
+  for folder in (output_uri, work_dir):
+    with contextlib.suppress(OSError):
+      about = os.statvfs(folder)
+      n_bytes, full = about.f_bavail * about.f_frsize, about.f_files and not about.f_favail
+      words = 'no more files (inodes) are' if full else f'{n_bytes:,} bytes are'
+      place = output_uri if folder.startswith(output_uri) else folder
+      rooms.append((0 if full else n_bytes, place, words))
+  return min(rooms, default=(0, output_uri, ''))
 
 
 def needed_bytes(paths: Sequence[str]) -> int:
