@@ -352,6 +352,24 @@ def test_a_baseline_is_compared_by_name(tmp_path):
   assert validate(tmp_path / 'b', exact(now), baseline=exact(before), **chosen).broken() == []
 
 
+def test_a_split_by_groups_is_judged(tmp_path):
+  # All 30 records of class 1 are of one patient, who is in train.
+  records = [example(label=0, id=i, patient=i % 40) for i in range(400)]
+  records += [example(label=1, id=400 + i, patient=40) for i in range(30)]
+  split = execute(
+    StratifiedSplitter,
+    [input_artifact(tmp_path / 'in', {'all': [records]})],
+    tmp_path / 'split',
+    splits={'a': 1, 'b': 1},
+    group_by='patient',
+  )
+  counts = {name: Counter(map(value_of, found)) for name, found in read_splits(split.uri).items()}
+  found = validate(tmp_path, plain(counts), split, missing_classes='allow')
+  assert found.checks['counts_from'] == 'sidecar'
+  (broken,) = [c for c in found.broken() if c['rule'] == 'max_share_ratio']
+  assert (broken['name'], broken['measured'], broken['passed']) == ('1', None, False)
+
+
 def test_schemas_are_checked_by_tfdv_and_by_us(tmp_path):
   text = (
     'feature { name: "label" type: INT int_domain { min: 0 max: 1 is_categorical: true } '

@@ -110,8 +110,8 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
       report_dir: a folder for copies of the anomalies, of `class_checks.json`, and of all that
         broke as text: TFX deletes the outputs of a run that fails.
       max_l_infinity: between two splits, the largest difference of a class's shares, 0 to 1.
-        'auto' takes the schema's, or 0.05, or what chance explains if that is more: see
-        `default_l_infinity` in `tfx_balance.plan.checks`.
+        'auto' takes the schema's, or 0.05, or, if that is more, what chance explains (Hoeffding
+        1963).
       max_jensen_shannon: between two splits, the Jensen-Shannon divergence, 0 to 1. 'auto' takes
         the schema's, or none.
       max_baseline_l_infinity: the same between a split and the baseline.

@@ -108,7 +108,7 @@ def percent(share: float) -> str:
 
 DEFAULT_SHARE_RATIO = 2.0
 LEVEL = 0.01
-"""How probable one failure or more is, of all cells together, where only chance is at work."""
+"""Largest probability that chance alone breaks a rule in any of all classes and comparisons."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,9 @@ def default_l_infinity(left: int, right: int, cells: int) -> float:
   """Returns the default limit for two splits of so many records: 0.05, or what chance explains.
 
   Shares of a class in two samples of one distribution differ by more than
-  sqrt((1 / left + 1 / right) log(2 / p) / 2) with a probability below p (Hoeffding 1963, 2.7); p is
-  `LEVEL` over all cells. Shares in splits whose classes, and whose totals, are each within one
-  record of their ideal differ by less: 2 / left + 2 / right, or 1.
+  sqrt((1 / left + 1 / right) log(2 / p) / 2) with a probability of at most p (Hoeffding 1963, the
+  difference of two means); p is `LEVEL` over all cells. Where classes and totals are within one
+  record of their ideal, shares differ by less: by 2 / left + 2 / right, or 1.
 
   >>> default_l_infinity(8000, 2000, 2), round(default_l_infinity(80, 20, 2), 3)
   (0.05, 0.433)
@@ -199,8 +199,8 @@ def check_share_ratio(
     ratio = max(parts) / min(parts) if min(parts) else math.inf
     text = (
       f'class {short_name(value)} has {records(n)} in {shown(pair.split)}, its share of both would '
-      f'be {number((n + m) * here / (here + there))}: {percent(n / here)} of {shown(pair.split)} and '
-      f'{percent(m / there)} of {shown(pair.other)}, a ratio of {number(ratio)}, the limit is '
+      f'be {number((n + m) * here / (here + there))}: {percent(n / here)} of {shown(pair.split)} '
+      f'and {percent(m / there)} of {shown(pair.other)}, a ratio of {number(ratio)}, the limit is '
       f'{number(limit)}'
     )
     p = 1.0
