@@ -90,9 +90,9 @@ def test_the_message_says_what_was_counted_and_what_to_do():
   (found,) = drifted(counts_of(train={0: 7920, 1: 80}, eval={0: 1996, 1: 4}))
   assert found.message == (
     "class 1 has 4 records in split 'eval', its share of both would be 16.8: 0.2 % of split 'eval' "
-    "and 1 % of split 'train', a ratio of 5, the limit is 2; the p-value of Fisher's exact test, "
-    'times 2 cells, is 0.00025, the level 0.01; pass max_share_ratio= with a larger ratio, or '
-    'None, if that is meant'
+    "and 1 % of split 'train'; the ratio is 5, the limit 2; the p-value of Fisher's exact test, "
+    'times 2 cells, is 0.00025, the level 0.01; if that is meant, pass a higher limit in '
+    'max_share_ratio=, or None'
   )
 
 

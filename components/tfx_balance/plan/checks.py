@@ -200,7 +200,7 @@ def check_share_ratio(
     text = (
       f'class {short_name(value)} has {records(n)} in {shown(pair.split)}, its share of both would '
       f'be {number((n + m) * here / (here + there))}: {percent(n / here)} of {shown(pair.split)} '
-      f'and {percent(m / there)} of {shown(pair.other)}, a ratio of {number(ratio)}, the limit is '
+      f'and {percent(m / there)} of {shown(pair.other)}; the ratio is {number(ratio)}, the limit '
       f'{number(limit)}'
     )
     p = 1.0
@@ -212,7 +212,7 @@ def check_share_ratio(
       )
     passed = p >= LEVEL
     if not passed:
-      text += f'; pass {rule}= with a larger ratio, or None, if that is meant'
+      text += f'; if that is meant, pass a higher limit in {rule}=, or None'
     checks.append(Check(rule, pair.split, pair.other, value, ratio, limit, passed, text))
   if not checks:
     text = (
