@@ -56,6 +56,10 @@ FAULTS = {
     {'max_imbalance_ratio': 0.5},
     'max_imbalance_ratio=0.5 must be a finite number from 1;',
   ),
+  'ratio of shares': (
+    {'max_share_ratio': {'eval': 0.5}},
+    r"max_share_ratio\['eval'\]=0.5 must be a finite number from 1;",
+  ),
   'missing labels': ({'max_missing': {'a': '1'}}, r"max_missing\['a'\]='1' must be a number"),
   'limit a list': ({'max_missing': '[1]'}, r'max_missing=\[1\] has the wrong type'),
   'split twice': ({'min_count': '{"a": 1, "a": 2}'}, "'a' is there twice"),

@@ -82,7 +82,7 @@ def test_records_are_counted_where_statistics_are_not_exact(tmp_path, classes, k
 
 
 def test_sidecars_are_believed_unless_a_recount_is_asked_for(tmp_path):
-  records = labelled({0: 80, 1: 20})
+  records = labelled({0: 160, 1: 40})
   split = execute(
     StratifiedSplitter,
     [input_artifact(tmp_path / 'in', {'all': [records]})],
@@ -90,7 +90,7 @@ def test_sidecars_are_believed_unless_a_recount_is_asked_for(tmp_path):
     splits={'train': 3, 'eval': 1},
   )
   balanced = execute(BalancedAugmenter, [split], tmp_path / 'balanced')
-  statistics = exact({'train': {0: 60, 1: 15}, 'eval': {0: 20, 1: 5}})
+  statistics = exact({'train': {0: 120, 1: 30}, 'eval': {0: 40, 1: 10}})
   by_sidecar = validate(tmp_path / 'a', statistics, split)
   recounted = validate(tmp_path / 'b', statistics, split, recount=True)
   assert (by_sidecar.checks['counts_from'], recounted.checks['counts_from']) == (
@@ -101,20 +101,23 @@ def test_sidecars_are_believed_unless_a_recount_is_asked_for(tmp_path):
   # The augmenter's tells of train alone: eval passed through unread.
   train = validate(
     tmp_path / 'c',
-    exact({'train': {0: 60, 1: 60}, 'eval': {0: 20, 1: 5}}),
+    exact({'train': {0: 120, 1: 120}, 'eval': {0: 40, 1: 10}}),
     balanced,
     exclude_splits=['eval'],
     max_imbalance_ratio=1.01,
   )
   assert train.checks['counts_from'] == 'sidecar'
   assert train.broken() == []
-  both = validate(tmp_path / 'd', exact({'train': {0: 60, 1: 60}, 'eval': {0: 20, 1: 5}}), balanced)
+  both = validate(
+    tmp_path / 'd', exact({'train': {0: 120, 1: 120}, 'eval': {0: 40, 1: 10}}), balanced
+  )
   assert both.checks['counts_from'] == 'records'
   assert count_of(both) == cells(read_splits(balanced.uri))
-  assert [c['rule'] for c in both.broken()] == ['max_l_infinity']  # on purpose: so choose
+  rules = {c['rule'] for c in both.broken()}
+  assert rules == {'max_share_ratio', 'max_l_infinity'}  # on purpose: so choose
   chosen = validate(
     tmp_path / 'e',
-    exact({'train': {0: 60, 1: 60}, 'eval': {0: 20, 1: 5}}),
+    exact({'train': {0: 120, 1: 120}, 'eval': {0: 40, 1: 10}}),
     balanced,
     compare=[],
     max_imbalance_ratio={'train': 1.01},
@@ -311,7 +314,7 @@ def test_a_report_folder_may_be_used_again(tmp_path):
     statistics = exact({'train': {0: 50, 1: 50}, 'eval': counts})
     validate(tmp_path / name, statistics, report_dir=str(report))
     assert Validated(report).checks['blessed'] == (name == 'even')
-  assert (report / 'violations.txt').read_text() == 'No rule of 3 is broken.\n'
+  assert (report / 'violations.txt').read_text() == 'No rule of 4 is broken.\n'
   assert not Validated(report).anomalies('eval').anomaly_info
 
 
@@ -335,17 +338,36 @@ def test_a_warning_goes_on_unblessed(tmp_path):
 def test_a_baseline_is_compared_by_name(tmp_path):
   now, before = {'train': {0: 50, 1: 50}, 'new': {0: 5, 1: 5}}, {'train': {0: 90, 1: 10}}
   found = validate(tmp_path, exact(now), baseline=exact(before))
-  (broken,) = found.broken()
-  assert (broken['rule'], broken['split'], broken['other'], broken['measured']) == (
-    'max_baseline_l_infinity',
-    'train',
-    'baseline:train',
-    0.4,
-  )
+  assert [(c['rule'], c['split'], c['other'], c['measured']) for c in found.broken()] == [
+    ('max_baseline_share_ratio', 'train', 'baseline:train', 5),
+    ('max_baseline_l_infinity', 'train', 'baseline:train', 0.4),
+  ]
   assert found.checks['counts'][0]['baseline'] == {'train': 90}
   assert found.anomalies('train').drift_skew_info[0].drift_measurements[0].value == 0.4
-  chosen = {'compare': [('new', 'baseline:train')], 'max_baseline_l_infinity': 0.4}
+  chosen = {
+    'compare': [('new', 'baseline:train')],
+    'max_baseline_l_infinity': 0.4,
+    'max_baseline_share_ratio': 5,
+  }
   assert validate(tmp_path / 'b', exact(now), baseline=exact(before), **chosen).broken() == []
+
+
+def test_a_split_by_groups_is_judged(tmp_path):
+  # All 30 records of class 1 are of one patient, who is in train.
+  records = [example(label=0, id=i, patient=i % 40) for i in range(400)]
+  records += [example(label=1, id=400 + i, patient=40) for i in range(30)]
+  split = execute(
+    StratifiedSplitter,
+    [input_artifact(tmp_path / 'in', {'all': [records]})],
+    tmp_path / 'split',
+    splits={'a': 1, 'b': 1},
+    group_by='patient',
+  )
+  counts = {name: Counter(map(value_of, found)) for name, found in read_splits(split.uri).items()}
+  found = validate(tmp_path, plain(counts), split, missing_classes='allow')
+  assert found.checks['counts_from'] == 'sidecar'
+  (broken,) = [c for c in found.broken() if c['rule'] == 'max_share_ratio']
+  assert (broken['name'], broken['measured'], broken['passed']) == ('1', None, False)
 
 
 def test_schemas_are_checked_by_tfdv_and_by_us(tmp_path):

@@ -7,6 +7,8 @@ import tensorflow_data_validation as tfdv
 import tfx.v1 as tfx
 from tfx.dsl.compiler import compiler
 from tfx_balance import ClassDistributionValidator, StratifiedSplitter
+from tfx_balance.report import read_run
+from tfx_balance.report.page import render_page
 
 from tests.class_distribution_validator.helpers_validate import (
   CATEGORICAL,
@@ -50,19 +52,35 @@ def test_a_skewed_eval_split_stops_the_run_before_the_trainer(tmp_path, words):
   splits = as_words(SKEWED) if words else SKEWED
   report = tmp_path / 'report'
   components, marker = gated(tmp_path, splits, report_dir=str(report))
-  with pytest.raises(Exception, match='class that differs most is') as failure:
+  with pytest.raises(Exception, match='2 checks of 5 failed: class ') as failure:
     run_pipeline(tmp_path, components)
   assert not marker.exists()
   name = '<cat>' if words else '0'
   told = str(failure.value)
-  assert f'differs most is {name}: 10 % of split ' in told
-  assert f'max_l_infinity  eval vs train  {name} ' in told
+  assert f'failed: class {name} has 10 records in split ' in told
+  assert f'max_l_infinity   eval vs train  {name} ' in told
   copy = Validated(report)
-  assert [check['measured'] for check in copy.broken()] == [0.4]
+  assert [check['measured'] for check in copy.broken()] == [5, 0.4]
   assert copy.checks['counts_from'] == 'records'
   assert name in copy.anomalies('eval').anomaly_info['label'].description
   assert not copy.anomalies('train').anomaly_info
   assert name in (report / 'violations.txt').read_text()
+
+
+def test_a_rare_class_that_falls_to_a_fifth_stops_the_run(tmp_path):
+  splits = {'train': {b'fair': 7920, b'fraud': 80}, 'eval': {b'fair': 1996, b'fraud': 4}}
+  report = tmp_path / 'report'
+  components, marker = gated(tmp_path, splits, report_dir=str(report))
+  with pytest.raises(Exception, match='1 check of 5 failed: class fraud has 4 records') as failure:
+    run_pipeline(tmp_path, components)
+  assert not marker.exists()
+  assert 'max_share_ratio  eval vs train  fraud  5         <= 2' in str(failure.value)
+  told = Validated(report).anomalies('eval').anomaly_info['label']
+  assert told.short_description == 'Drift of a class'
+  assert '0.2 % of split' in told.description
+  page = render_page(read_run([str(report)]))
+  assert 'max_share_ratio' in page
+  assert '0.2 % of split' in page
 
 
 def test_an_even_split_passes_and_is_blessed(tmp_path):
@@ -188,6 +206,7 @@ def test_runtime_parameters_and_a_baseline_that_is_not_there_yet(tmp_path):
     baseline_statistics=earlier.outputs['statistics'],
     label=later('label', str, 'label'),
     max_l_infinity=later('distance', str, '0.41'),
+    max_share_ratio=later('ratio', str, '5'),
     min_count=later('least', str, '{"eval": 11}'),
     share_tolerance=later('tolerance', float, 0.5),
     on_violation=later('then', str, 'warn'),

@@ -134,6 +134,7 @@ def component_apis() -> Iterator[Api]:
       **reading,
     },
   )
+  ratio = JSON_NONE | COUNT | {'1.0', '1.5', '10**30', '{}', '{"x": 1}'}
   share = JSON_NONE | SHARE | {'"0"', '{}', '{"x": 1}'}
   distances = ('l_infinity', 'jensen_shannon', 'baseline_l_infinity', 'baseline_jensen_shannon')
   yield Api(
@@ -152,10 +153,11 @@ def component_apis() -> Iterator[Api]:
       'on_violation': frozenset(),
       'report_dir': EMPTY | PATH,
       **{f'max_{name}': share for name in distances},
+      **dict.fromkeys(('max_share_ratio', 'max_baseline_share_ratio'), ratio),
       'compare': JSON_NONE | {'[]', '()'},
       'min_count': JSON_NONE | COUNT | {'0', '"0"', '{}', '{"x": 1}'},
       'min_share': share,
-      'max_imbalance_ratio': JSON_NONE | COUNT | {'1.0', '1.5', '10**30', '{}', '{"x": 1}'},
+      'max_imbalance_ratio': ratio,
       'expected_shares': JSON_NONE | {'{}', '{"x": 1}', '{1: 1}', '{"x": {}}'},
       'share_tolerance': SHARE,
       'missing_classes': frozenset(),

@@ -106,6 +106,7 @@ _TYPES = {
 _HEADLINES = {
   **dict.fromkeys(_L_INFINITY, 'High L-infinity distance'),
   **dict.fromkeys(_JENSEN_SHANNON, 'High Jensen-Shannon divergence'),
+  **dict.fromkeys(('max_share_ratio', 'max_baseline_share_ratio'), 'Drift of a class'),
   'min_count': 'Too few records of a class',
   'min_share': 'Too small a share of a class',
   'max_imbalance_ratio': 'Classes too unequal',

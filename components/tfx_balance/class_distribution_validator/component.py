@@ -88,6 +88,8 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
     recount: bool = False,
     multilabel: bool = False,
     identity: str = 'bytes',
+    max_share_ratio: float | Mapping[str, float] | str | None = 'auto',
+    max_baseline_share_ratio: float | Mapping[str, float] | str | None = 'auto',
   ):
     """Makes the component.
 
@@ -111,8 +113,8 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
       report_dir: a folder for copies of the anomalies, of `class_checks.json`, and of all that
         broke as text: TFX deletes the outputs of a run that fails.
       max_l_infinity: between two splits, the largest difference of a class's shares, 0 to 1.
-        'auto' takes the schema's, or 0.05, or what rounding to whole records explains if that is
-        more (twice the sum of one over the number of records of each).
+        'auto' takes the schema's, or 0.05, or, if that is more, what chance explains (Hoeffding
+        1963).
       max_jensen_shannon: between two splits, the Jensen-Shannon divergence, 0 to 1. 'auto' takes
         the schema's, or none.
       max_baseline_l_infinity: the same between a split and the baseline.
@@ -147,6 +149,11 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
         count it once.
       identity: what makes records equal for `check_leakage='records'`: their 'bytes', or their
         'values', in whatever order their features were written, as `StratifiedSplitter` has it.
+      max_share_ratio: between two splits, the largest ratio of a class's shares, 1 or more, of
+        classes whose counts are more than one record from their share and where Fisher's exact test
+        (1935), over all classes and comparisons, rejects at 0.01 that chance explains it. 'auto' is
+        2. Beside it, `max_l_infinity` limits frequent classes, whose ratio is never large.
+      max_baseline_share_ratio: the same between a split and the baseline.
 
     Raises:
       ConfigError: if an argument breaks a rule.

@@ -31,7 +31,7 @@ from tfx_balance.plan.distribution_rules import (
   SplitLimit,
 )
 
-ALGORITHM_VERSION = 2
+ALGORITHM_VERSION = 3
 """Raised whenever the same data and arguments give another verdict: part of TFX's cache key."""
 
 OnViolation = Literal['fail', 'warn']
@@ -41,6 +41,8 @@ RECORDS = 'records'
 _INFINITE = float('inf')
 _BOUNDS: dict[str, tuple[float, float, bool]] = {
   **dict.fromkeys(DISTANCES, (0, 1, False)),
+  'max_share_ratio': (1, _INFINITE, False),
+  'max_baseline_share_ratio': (1, _INFINITE, False),
   'min_count': (0, _INFINITE, True),
   'min_share': (0, 1, False),
   'max_imbalance_ratio': (1, _INFINITE, False),

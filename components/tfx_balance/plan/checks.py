@@ -9,7 +9,7 @@ from typing import Any
 
 from tfx_balance.plan.class_counts import BASELINE, ClassDomain, CountsBySplit
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.distribution import imbalance_ratio, jensen_shannon
+from tfx_balance.plan.distribution import fisher_p_value, imbalance_ratio, jensen_shannon
 
 NAME_WIDTH = 60
 """Characters of a class's name that a table or a sentence shows."""
@@ -106,7 +106,9 @@ def percent(share: float) -> str:
   return f'{number(round(share * 100, 10))} %'
 
 
-DEFAULT_L_INFINITY = 0.05
+DEFAULT_SHARE_RATIO = 2.0
+LEVEL = 0.01
+"""Largest probability that chance alone breaks a rule in any of all classes and comparisons."""
 
 
 @dataclass(frozen=True)
@@ -117,29 +119,21 @@ class SplitPair:
   other: str
 
 
-@dataclass(frozen=True)
-class DistanceLimit:
-  """The largest distance.
+def default_l_infinity(left: int, right: int, cells: int) -> float:
+  """Returns the default limit for two splits of so many records: 0.05, or what chance explains.
 
-  Attributes:
-    limit: Largest distance.
-    rounding: Whether a limit below what whole records can reach is raised to that. A split whose
-      classes are each within one record of their ideal, and as a whole too, has shares within
-      2 / records of theirs; so two of them differ by at most the sum.
+  Shares of a class in two samples of one distribution differ by more than
+  sqrt((1 / left + 1 / right) log(2 / p) / 2) with a probability of at most p (Hoeffding 1963, the
+  difference of two means); p is `LEVEL` over all cells. Where classes and totals are within one
+  record of their ideal, shares differ by less: by 2 / left + 2 / right, or 1.
+
+  >>> default_l_infinity(8000, 2000, 2), round(default_l_infinity(80, 20, 2), 3)
+  (0.05, 0.433)
   """
-
-  limit: float
-  rounding: bool = False
-
-  def between(self, left: int, right: int) -> float:
-    """Returns the limit for two splits of so many records.
-
-    >>> DistanceLimit(0.05, rounding=True).between(1000, 20)
-    0.102
-    """
-    if not self.rounding or not left or not right:
-      return self.limit
-    return max(self.limit, 2 * (left + right) / (left * right))
+  if not left or not right:
+    return 0.05
+  chance = math.sqrt((1 / left + 1 / right) * math.log(2 * cells / LEVEL) / 2)
+  return max(0.05, min(chance, 1.0))
 
 
 def default_pairs(splits: Sequence[str], baseline: Sequence[str]) -> list[SplitPair]:
@@ -174,6 +168,59 @@ def check_l_infinity(rule: str, counts: CountsBySplit, pair: SplitPair, limit: f
   measured = 0.0 if worst is None else gaps[worst] / scale
   value = None if worst is None else classes[worst]
   return _distance_check(rule, 'L-infinity', counts, pair, value, measured, limit)
+
+
+def check_share_ratio(
+  rule: str, counts: CountsBySplit, pair: SplitPair, limit: float, cells: int
+) -> Iterator[Check]:
+  """Yields which classes have drifted apart in two splits, and one that has not.
+
+  A class has drifted if all of this holds:
+
+  - Its count is more than one record from its share of both splits: rounding does not explain it.
+  - Fisher's exact test rejects at `LEVEL` over the number of all cells (Bonferroni's correction;
+    Dunn 1961) that both splits are samples of one distribution: chance does not explain it.
+  - The ratio of its shares, the larger one over the smaller one, is above the limit; it is infinite
+    where one split lacks the class.
+
+  Args:
+    rule: Name of the rule.
+    counts: Counts of both.
+    pair: Splits to compare.
+    limit: Largest ratio.
+    cells: Number of classes in all pairs of splits that are compared, added up.
+  """
+  here, there = counts.total(pair.split), counts.total(pair.other)
+  checks = []
+  for value, n, m in zip(*_columns(counts, pair), strict=True):
+    parts = n * there, m * here  # in the ratio of the shares
+    if abs(parts[0] - parts[1]) <= here + there:
+      continue
+    ratio = max(parts) / min(parts) if min(parts) else math.inf
+    text = (
+      f'class {short_name(value)} has {records(n)} in {shown(pair.split)}, its share of both would '
+      f'be {number((n + m) * here / (here + there))}: {percent(n / here)} of {shown(pair.split)} '
+      f'and {percent(m / there)} of {shown(pair.other)}; the ratio is {number(ratio)}, the limit '
+      f'{number(limit)}'
+    )
+    p = 1.0
+    if ratio > limit:
+      # Statistics may count a label twice in a record, which then has more than the split.
+      p = min(1.0, cells * fisher_p_value(n, max(here - n, 0), m, max(there - m, 0)))
+      text += (
+        f"; the p-value of Fisher's exact test, times {cells} cells, is {p:.2g}, the level {LEVEL}"
+      )
+    passed = p >= LEVEL
+    if not passed:
+      text += f'; if that is meant, pass a higher limit in {rule}=, or None'
+    checks.append(Check(rule, pair.split, pair.other, value, ratio, limit, passed, text))
+  if not checks:
+    text = (
+      f'no class of {shown(pair.split)} is more than one record from its share of this and '
+      f'{shown(pair.other)}'
+    )
+    checks = [Check(rule, pair.split, pair.other, None, 1, limit, True, text)]
+  yield from violated_and_worst(checks)
 
 
 def check_jensen_shannon(rule: str, counts: CountsBySplit, pair: SplitPair, limit: float) -> Check:

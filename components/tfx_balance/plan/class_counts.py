@@ -97,7 +97,8 @@ class CountsBySplit:
 
   def classes(self, splits: Iterable[str]) -> list[ClassValue]:
     """Returns the classes that at least one of the splits holds, in canonical order."""
-    return sorted({value for split in splits for value in self.records[split]})
+    found = {value for split in splits for value in self.records[split]}
+    return sorted(found, key=ClassValue.sort_key)
 
   def column(self, split: str, classes: Collection[ClassValue]) -> list[int]:
     """Returns a split's records of each class."""

@@ -59,3 +59,32 @@ def jensen_shannon(left: Sequence[int], right: Sequence[int]) -> float:
     for side in (p, q)
   )
   return min(max((to_p + to_q) / 2, 0.0), 1.0)  # rounding may leave this range
+
+
+def fisher_p_value(left: int, left_rest: int, right: int, right_rest: int) -> float:
+  """Returns how probable shares at least as different are in two samples of one distribution.
+
+  Fisher's exact test (Fisher 1935, The Design of Experiments): given the records of the class and
+  of each sample, those of the class in one sample follow the hypergeometric distribution. The value
+  is twice the smaller tail, at most 1. Up to 10**11 records it is right within a percent.
+
+  >>> round(fisher_p_value(3, 1, 1, 3), 4)
+  0.4857
+
+  Args:
+    left: Records of the class in one sample.
+    left_rest: Other records of that sample.
+    right: Records of the class in the other sample.
+    right_rest: Other records of this one.
+  """
+  if left * right_rest < right * left_rest:  # the tail is of the sample with the larger share
+    left, left_rest, right, right_rest = right, right_rest, left, left_rest
+  cells = (left, left_rest, right, right_rest)
+  margins = (left + left_rest, right + right_rest, left + right, left_rest + right_rest)
+  logs = [math.lgamma(n + 1) for n in margins] + [-math.lgamma(n + 1) for n in (*cells, sum(cells))]
+  term = tail = 1.0
+  while term > tail * 1e-17:
+    term *= right * left_rest / ((left + 1) * (right_rest + 1))
+    left, left_rest, right, right_rest = left + 1, left_rest - 1, right - 1, right_rest + 1
+    tail += term
+  return min(1.0, 2 * tail * math.exp(math.fsum(logs)))

@@ -9,9 +9,8 @@ from typing import Any, Literal
 from tfx_balance.arguments import check_number, check_text, check_whole, shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.checks import (
-  DEFAULT_L_INFINITY,
+  DEFAULT_SHARE_RATIO,
   Check,
-  DistanceLimit,
   SplitPair,
   check_domain,
   check_expected_share,
@@ -22,6 +21,8 @@ from tfx_balance.plan.checks import (
   check_min_share,
   check_missing_classes,
   check_missing_labels,
+  check_share_ratio,
+  default_l_infinity,
   default_pairs,
   violated_and_worst,
 )
@@ -140,6 +141,8 @@ class ExpectedShares:
 
 MissingClasses = Literal['allow_too_small', 'forbid', 'allow']
 DISTANCES = (
+  'max_share_ratio',
+  'max_baseline_share_ratio',
   'max_l_infinity',
   'max_jensen_shannon',
   'max_baseline_l_infinity',
@@ -248,7 +251,8 @@ def check_distribution(
   rules = rules.with_schema(schema)
   rules.check_splits(splits, baseline)
   pairs = default_pairs(splits, baseline) if rules.pairs is None else list(rules.pairs)
-  checks = [check for pair in pairs for check in _compare(counts, rules, pair)]
+  cells = sum(len({*counts.records[p.split], *counts.records[p.other]}) for p in pairs)
+  checks = [check for pair in pairs for check in _compare(counts, rules, pair, cells)]
   known = _known_classes(counts, schema)
   for split in splits:
     checks += _check_split(counts, rules, schema, split, known)
@@ -259,26 +263,27 @@ def check_distribution(
   return checks
 
 
-def _compare(counts: CountsBySplit, rules: DistributionRules, pair: SplitPair) -> Iterator[Check]:
-  """Yields the checks of one pair."""
+def _compare(
+  counts: CountsBySplit, rules: DistributionRules, pair: SplitPair, cells: int
+) -> Iterator[Check]:
+  """Yields the checks of one pair; of `cells` classes in all pairs, by which chance is judged."""
   prefix = 'max_baseline_' if pair.other.startswith(BASELINE) else 'max_'
-  sizes = counts.total(pair.split), counts.total(pair.other)
-  for measure, check in (
-    ('l_infinity', check_l_infinity),
-    ('jensen_shannon', check_jensen_shannon),
-  ):
-    limit = _distance_limit(rules.distances[prefix + measure], measure, pair.split)
-    if limit is not None:
-      yield check(prefix + measure, counts, pair, limit.between(*sizes))
-
-
-def _distance_limit(distance: Distance, measure: str, split: str) -> DistanceLimit | None:
-  """Returns the limit of a distance, None where it is not limited."""
-  if isinstance(distance, SplitLimit):
-    limit = distance.of(split)
-    return None if limit is None else DistanceLimit(limit)
   # No default for Jensen-Shannon: of 1,000 classes of one record each, no two splits share any.
-  return DistanceLimit(DEFAULT_L_INFINITY, rounding=True) if measure == 'l_infinity' else None
+  limits: dict[str, float | None] = {
+    'share_ratio': DEFAULT_SHARE_RATIO,
+    'l_infinity': default_l_infinity(counts.total(pair.split), counts.total(pair.other), cells),
+    'jensen_shannon': None,
+  }
+  for measure in limits:
+    distance = rules.distances[prefix + measure]
+    if isinstance(distance, SplitLimit):
+      limits[measure] = distance.of(pair.split)
+  if (limit := limits['share_ratio']) is not None:
+    yield from check_share_ratio(prefix + 'share_ratio', counts, pair, limit, cells)
+  if (limit := limits['l_infinity']) is not None:
+    yield check_l_infinity(prefix + 'l_infinity', counts, pair, limit)
+  if (limit := limits['jensen_shannon']) is not None:
+    yield check_jensen_shannon(prefix + 'jensen_shannon', counts, pair, limit)
 
 
 def _check_split(
@@ -319,10 +324,11 @@ def _known_classes(counts: CountsBySplit, schema: SchemaRules) -> list[ClassValu
   """
   found = set(counts.classes(counts.splits))
   if schema.domain is None:
-    return sorted(found)
+    return sorted(found, key=ClassValue.sort_key)
   kinds = {value.kind for value in found}
   listed = schema.domain.classes(kinds.pop() if kinds else 'int') if len(kinds) < 2 else []
-  return sorted({value for value in found if value in schema.domain} | set(listed))
+  known = {value for value in found if value in schema.domain} | set(listed)
+  return sorted(known, key=ClassValue.sort_key)
 
 
 def _partners(split: str, splits: Iterable[str], pairs: Iterable[SplitPair]) -> list[str]:
