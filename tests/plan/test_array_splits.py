@@ -5,6 +5,7 @@ from collections import Counter
 from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -275,6 +276,9 @@ def test_items_are_chosen_by_their_key_whatever_their_order(as_text):
   [
     ({'groups': [1.0, np.nan, 2.0, 3.0]}, r'groups\[1\] is nan; fill it in'),
     ({'groups': ['a', None, 'b', 'c']}, r'groups\[1\] is None; fill it in'),
+    ({'groups': pd.array([1, None, 2, 3], 'Int64')}, r'groups\[1\] is <NA>; fill it in'),
+    ({'groups': ['a', 'b', pd.NA, 'c']}, r'groups\[2\] is <NA>; fill it in'),
+    ({'key': pd.array(['a', 'b', None, 'c'], 'string')}, r'key\[2\] is <NA>; fill it in'),
     ({'key': np.array(['2020', '2021', 'NaT', '2022'], 'M8[Y]')}, r'key\[2\] is NaT; fill it in'),
     ({'key': np.array([1, 'a', 2, 'b'], object)}, 'key has values of types that do not compare'),
   ],

@@ -285,9 +285,7 @@ def _hashes(argument: str, key: npt.ArrayLike, n: int) -> UInts:
     raise DataError(
       f'{argument} is of shape {values.shape}, and must be [{n}], as labels; give one an item'
     )
-  missing = values != values
-  if values.dtype.kind == 'O':
-    missing |= np.array([value is None for value in values])
+  missing = _is_missing(values)
   if missing.any():
     at = int(np.argmax(missing))
     raise DataError(f'{argument}[{at}] is {values[at]}; fill it in, or leave the item out')
@@ -300,3 +298,11 @@ def _hashes(argument: str, key: npt.ArrayLike, n: int) -> UInts:
   hashes: UInts = np.array([tie_break(0, 'key', value) for value in distinct.tolist()], np.uint64)
   found: UInts = hashes[which.reshape(-1)]
   return found
+
+
+def _is_missing(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+  """Returns which values are None, NaN, NaT or pandas.NA, whose comparison is no bool: bool [n]."""
+  if values.dtype.kind != 'O':
+    return np.asarray(values != values, np.bool_)
+  absent = [v is None or type(v).__name__ == 'NAType' or bool(v != v) for v in values]
+  return np.array(absent, np.bool_)

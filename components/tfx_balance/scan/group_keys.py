@@ -28,6 +28,11 @@ class GroupKeys:
     self._missing, self._path = groups.missing, path
     self.without = 0
 
+  @property
+  def kinds(self) -> dict[str, dict[str, str]]:
+    """The type of each feature that makes groups; see `ClassColumn.kinds`."""
+    return self._keys.kinds
+
   def hashes(self, rows: Rows, frames: Frames) -> UInts:
     """Returns the hash of each record's group: uint64 [n]; marks those that are dropped.
 
@@ -51,7 +56,7 @@ class GroupKeys:
       name = self._keys.names[absent[alone[0]]]
       raise DataError(
         f'feature {name!r} has no value in record {rows["position"][kept[alone[0]]]} of '
-        f"{self._path}; pass missing_group='own' or 'drop', or fill it in"
+        f"{self._path}, or NaN; pass missing_group='own' or 'drop', or fill it in"
       )
     self.without += len(alone)
     if self._missing == 'own':

@@ -60,7 +60,7 @@ class RecordNumbers:
   @property
   def kinds(self) -> dict[str, str]:
     """The type of the numbers, with the file."""
-    return {self._column.kind: self._path} if self._column.kind else {}
+    return self._column.kinds
 
   def times(self, frames: Frames, positions: Ints) -> tuple[UInts, Ints]:
     """Returns the key of each record's time, uint64 [n], and which records have none, int64 [m].
@@ -99,9 +99,8 @@ class RecordNumbers:
   def _values(self, frames: Frames) -> tuple[npt.NDArray[Any], Ints]:
     """Returns a value of each record, any where there is none, and how many it has: [n]."""
     found = self._column.values_by_place(frames)
-    if found is not None and self._column.kind in (None, found[0]):
-      self._column.kind = found[0]
-      return found[1], np.ones(len(frames), np.int64)
+    if found is not None:
+      return found, np.ones(len(frames), np.int64)
     records = frames.payloads()
     batches = range(0, len(records), BATCH_RECORDS)
     values, counts = zip(

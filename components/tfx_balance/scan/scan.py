@@ -75,6 +75,8 @@ class ScannedFile:
     without_group: Number of its records without a group, where records are in groups.
     numbers: What is known of the numbers in further columns of the index, by column.
     edges: Edges of the bins that a feature's numbers are put into; None where they are not.
+    kinds: Types of the features that strata, keys and groups are made of, by feature, each with the
+      file; none where no record has a value.
   """
 
   file: InputFile
@@ -93,6 +95,7 @@ class ScannedFile:
   without_group: int = 0
   numbers: Mapping[str, Numbers] = field(default_factory=dict)
   edges: tuple[float, ...] | None = None
+  kinds: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
   def __getstate__(self) -> dict[str, Any]:
     """Returns what workers get, with counts of strata in few bytes."""
@@ -205,6 +208,11 @@ class ScanFile(beam.DoFn):
       first_bad=bad.first,
       without_group=groups.without if groups else 0,
       numbers=more.found,
+      kinds={
+        **decoder.kinds,
+        **(keys.kinds if isinstance(keys, RecordKeys) else {}),
+        **(groups.kinds if groups else {}),
+      },
     )
 
   def _identity_of(self, path: str) -> RecordKeys | RecordValues | None:

@@ -55,6 +55,11 @@ class ClassColumn:
     self._walks = True
 
   @property
+  def kinds(self) -> dict[str, str]:
+    """The type of the values, with the file; empty before a record has a value."""
+    return {self.kind: self._path} if self.kind else {}
+
+  @property
   def stratum_kind(self) -> Kind:
     """The type of the classes that `stratum_values` returns."""
     return self.kind or 'missing'
@@ -83,17 +88,21 @@ class ClassColumn:
       frames: Frames of the records.
       position: Position of the first one in the file.
     """
-    found = self.values_by_place(frames)
+    values = self.values_by_place(frames)
+    return None if values is None else self._as_classes(values, position)
+
+  def values_by_place(self, frames: Frames) -> npt.NDArray[Any] | None:
+    """Returns the values of records that lie alike or are large, one value each.
+
+    None if the parser must tell, as it must where they are of another type than those before.
+    """
+    found = self._typed_by_place(frames)
     if found is None or self.kind not in (None, found[0]):
       return None
     self.kind = found[0]
-    return self._as_classes(found[1], position)
+    return found[1]
 
-  def values_by_place(self, frames: Frames) -> tuple[ValueKind, npt.NDArray[Any]] | None:
-    """Returns the type and the values of records that lie alike or are large, one value each.
-
-    None if the parser must tell.
-    """
+  def _typed_by_place(self, frames: Frames) -> tuple[ValueKind, npt.NDArray[Any]] | None:
     if not len(frames) or self._payload != 'FORMAT_TF_EXAMPLE':
       return None
     table = frames.table()
@@ -315,6 +324,11 @@ class StratumDecoder:
       self._position += end < len(frames)
       start = end + 1
     return codes
+
+  @property
+  def kinds(self) -> dict[str, dict[str, str]]:
+    """The type of each feature that strata are made of; see `ClassColumn.kinds`."""
+    return {column.name: column.kinds for column in self._columns}
 
   @property
   def strata(self) -> StratumColumns:

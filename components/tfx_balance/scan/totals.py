@@ -44,14 +44,13 @@ def check_features(
 
   Raises:
     DataError: if there are no records, or if a feature does not exist, is missing in records and
-      must not be, or has several types.
+      must not be, or has several types, as one that makes keys or groups may not have either.
   """
   read = totals.n_records + totals.dropped
   if not read:
     raise DataError('the input holds no records; give at least one')
   for i, feature in enumerate(features):
     columns = [(counts.strata.columns[i], counts.records) for counts in totals.counts]
-    kinds = {counts.strata.kinds[i] for counts in totals.counts} - {'missing'}
     absent = sum(int(n[column.is_null().to_numpy(False)].sum()) for column, n in columns)
     if absent == totals.n_records and feature not in totals.feature_names:
       known = ', '.join(sorted(totals.feature_names)) or 'none'
@@ -65,9 +64,12 @@ def check_features(
         f'feature {feature!r} has no value in {absent} of {read} records, the first of them record '
         f"{position} of {path}; pass missing_label='own_stratum' or 'drop', or fill it in"
       )
+  for feature, kinds in sorted(totals.kinds.items()):
     if len(kinds) > 1:
+      found = ', '.join(f'{kind} in {path}' for kind, path in sorted(kinds.items()))
       raise DataError(
-        f'feature {feature!r} has values of types {sorted(kinds)}; give it one type in all files'
+        f'feature {feature!r} has values of types {sorted(kinds)} ({found}), which are never '
+        f'equal; give it one type in all files'
       )
   if not totals.n_records:
     raise DataError(f'all {read} records lack a class and missing_label drops them; fill it in')
@@ -105,6 +107,7 @@ class Totals:
     without_group: Number of records without a group.
     numbers: What is known of the numbers in further columns of the index, by column.
     edges: Edges of the bins that a feature's numbers are put into; None where they are not.
+    kinds: Types of features by name, each with a file that has values of it.
   """
 
   counts: list[StratumCounts] = field(default_factory=list)
@@ -120,6 +123,7 @@ class Totals:
   without_group: int = 0
   numbers: dict[str, Numbers] = field(default_factory=dict)
   edges: tuple[float, ...] | None = None
+  kinds: dict[str, dict[str, str]] = field(default_factory=dict)
 
   def __post_init__(self) -> None:
     self._waiting = sum(map(len, self.counts))  # rows that are not summed yet
@@ -174,6 +178,7 @@ class Totals:
       without_group=scanned.without_group,
       numbers=dict(scanned.numbers),
       edges=scanned.edges,
+      kinds={name: dict(kinds) for name, kinds in scanned.kinds.items()},
     )
 
   def merge(self, other: Totals) -> Totals:
@@ -191,6 +196,9 @@ class Totals:
     for name, numbers in other.numbers.items():
       self.numbers[name] = self.numbers[name].merge(numbers) if name in self.numbers else numbers
     self.edges = self.edges if other.edges is None else other.edges
+    for name, kinds in other.kinds.items():
+      known = self.kinds.setdefault(name, {})
+      known.update((kind, min(path, known.get(kind, path))) for kind, path in kinds.items())
     self.n_bytes += other.n_bytes
     self.n_files += other.n_files
     self.fingerprint = (self.fingerprint + other.fingerprint) % 2**64
