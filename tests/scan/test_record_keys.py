@@ -14,7 +14,7 @@ def hashes(records, *features, table=False, payload='FORMAT_TF_EXAMPLE'):
   if table:
     assert frames.table() is not None
   else:
-    for column in keys._columns:  # which leaves all to the parser
+    for column in keys.columns:  # which leaves all to the parser
       column.values_by_place = lambda frames: None
   return keys.hashes(frames, np.arange(len(records))).tolist()
 

@@ -31,13 +31,8 @@ class RecordKeys:
 
   def __init__(self, features: Sequence[str], payload: Payload, path: str) -> None:
     self.names = tuple(features)
-    self._columns = [ClassColumn(name, payload, path) for name in features]
+    self.columns = [ClassColumn(name, payload, path) for name in features]
     self._path = path
-
-  @property
-  def kinds(self) -> dict[str, dict[str, str]]:
-    """The type of each feature; see `ClassColumn.kinds`."""
-    return {column.name: column.kinds for column in self._columns}
 
   def hashes(self, frames: Frames, positions: Ints) -> UInts:
     """Returns the hash of each record: uint64 [n].
@@ -62,7 +57,7 @@ class RecordKeys:
     """Returns the same, and which feature each record has no value of, -1 for none: int64 [n]."""
     found = np.zeros(len(frames), np.uint64)
     absent = np.full(len(frames), -1, np.int64)
-    for i, column in enumerate(self._columns):
+    for i, column in enumerate(self.columns):
       hashes, present = self._of_column(column, frames)
       found = mix(found ^ hashes, _NEXT)
       absent[~present] = i

@@ -252,6 +252,7 @@ class StratumDecoder:
   Attributes:
     feature_names: Features of the first records, for messages.
     first_missing: Position of the first record without a class, by feature.
+    columns: Columns that classes are read from.
   """
 
   def __init__(
@@ -277,17 +278,17 @@ class StratumDecoder:
     """
     self.feature_names: list[str] = []
     self.first_missing: dict[str, int] = {}
-    self._columns = columns or [ClassColumn(name, payload, path) for name in features]
+    self.columns = columns or [ClassColumn(name, payload, path) for name in features]
     self._payload = payload
     # The features without which a record is dropped.
-    self._needed = [missing == 'drop' and column.name not in optional for column in self._columns]
+    self._needed = [missing == 'drop' and column.name not in optional for column in self.columns]
     self._path = path
     self._bad = bad or BadRecords(path)
     self._position = 0
     self._sniffed = False
-    self._met = [Numbering() for _ in self._columns]  # the classes of each feature
+    self._met = [Numbering() for _ in self.columns]  # the classes of each feature
     # (stratum by the features so far, class of the next one), as one number each.
-    self._pairs = [Numbering() for _ in self._columns[1:]]
+    self._pairs = [Numbering() for _ in self.columns[1:]]
 
   def decode(self, frames: Frames) -> npt.NDArray[np.uint32]:
     """Returns the code of each record's stratum, or DROPPED, or BAD: uint32 [n].
@@ -302,7 +303,7 @@ class StratumDecoder:
     if not self._sniffed:
       self._sniff(frames.take(np.arange(min(len(frames), _SNIFFED_RECORDS))).payloads())
     columns = list(self._classes_by_place(frames))
-    if len(columns) == len(self._columns):
+    if len(columns) == len(self.columns):
       return self._codes(columns)
     return self.parse(frames.payloads())
 
@@ -326,25 +327,20 @@ class StratumDecoder:
     return codes
 
   @property
-  def kinds(self) -> dict[str, dict[str, str]]:
-    """The type of each feature that strata are made of; see `ClassColumn.kinds`."""
-    return {column.name: column.kinds for column in self._columns}
-
-  @property
   def strata(self) -> StratumColumns:
     """The strata met so far; a record's code is the position of its stratum here."""
     joint = np.arange(self.n_strata)
     found = []
     values = [
       values_array(column.stratum_kind, column.stratum_values(met.values))
-      for column, met in zip(self._columns, self._met, strict=True)
+      for column, met in zip(self.columns, self._met, strict=True)
     ]
     for of_column, pairs in zip(values[:0:-1], self._pairs[::-1], strict=True):
       pair = np.array(pairs.values, np.int64)[joint]
       found.append(of_column.take(pa.array(pair & _CLASS)))
       joint = pair >> _CLASS_BITS
     found.append(values[0].take(pa.array(joint)))
-    kinds = tuple(column.stratum_kind for column in self._columns)
+    kinds = tuple(column.stratum_kind for column in self.columns)
     return StratumColumns.of(kinds, found[::-1])
 
   @property
@@ -356,7 +352,7 @@ class StratumDecoder:
     """Learns the features' names and types from the first records; most have them all."""
     self._sniffed = True
     names: set[str] = set()
-    parts = [part for column in self._columns for part in column.parts]
+    parts = [part for column in self.columns for part in column.parts]
     kinds: dict[str, Counter[ValueKind]] = {part.name: Counter() for part in parts}
     for record in records:
       try:
@@ -375,7 +371,7 @@ class StratumDecoder:
 
   def _classes_by_place(self, frames: Frames) -> Iterator[pa.Array]:
     """Yields the classes of each column until the parser must tell, or what to skip."""
-    for column in self._columns:
+    for column in self.columns:
       try:
         classes = column.classes_by_place(frames, self._position)
       except DataError:
@@ -390,12 +386,12 @@ class StratumDecoder:
     try:
       with tf.device('CPU'):
         serialized = tf.constant(records)
-        columns = [column.classes(serialized, self._position) for column in self._columns]
+        columns = [column.classes(serialized, self._position) for column in self.columns]
     except DataError as fault:
       if not self._bad.skips:
         raise
       return self._decode_halves(records, fault)
-    for column, classes in zip(self._columns, columns, strict=True):
+    for column, classes in zip(self.columns, columns, strict=True):
       if classes.null_count and column.name not in self.first_missing:
         self.first_missing[column.name] = self._position + classes.is_null().index(True).as_py()
     return self._codes(columns)
