@@ -13,6 +13,8 @@ from tfx_balance.report.sources import class_of_slice
 from pipelines.artifacts import PublishedArtifacts
 from pipelines.model_nodes import BALANCED_MODEL, NATURAL_MODEL
 
+FEW_RECORDS = 10
+"""With fewer, one test record changes a class's recall by more than 10 points."""
 EVALUATION = ('Evaluator', 'evaluation')
 
 
@@ -58,6 +60,16 @@ class ModelScores:
   def worst(self) -> float:
     """Lowest recall of all classes; nan if there are none."""
     return min((recall.share for recall in self.recalls.values()), default=math.nan)
+
+  @property
+  def tested(self) -> int:
+    """Number of test records."""
+    return sum(recall.tested for recall in self.recalls.values())
+
+  @property
+  def worst_tested(self) -> int:
+    """Number of test records of the class of the lowest recall; of several, of the smallest."""
+    return min(((r.share, r.tested) for r in self.recalls.values()), default=(0, 0))[1]
 
 
 def read_scores(published: PublishedArtifacts, label: str) -> list[ModelScores]:
@@ -107,20 +119,31 @@ class Spread:
     mean: Mean over the trainings.
     deviation: Sample standard deviation; nan for one training.
     n: Number of trainings.
+    records: Least number of test records of a score.
   """
 
   mean: float
   deviation: float
   n: int
+  records: int
 
   @classmethod
-  def of(cls, values: Sequence[float]) -> 'Spread':
+  def of(cls, values: Sequence[float], records: int) -> 'Spread':
     """Returns the mean and the standard deviation of one or more scores."""
     deviation = statistics.stdev(values) if len(values) > 1 else math.nan
-    return cls(statistics.fmean(values), deviation, len(values))
+    return cls(statistics.fmean(values), deviation, len(values), records)
+
+  @property
+  def basis(self) -> str:
+    """Of how few test records the deviation is; '' where they are not few."""
+    if self.records >= FEW_RECORDS:
+      return ''
+    return f' from {self.records} record{"" if self.records == 1 else "s"}'
 
   def __str__(self) -> str:
-    return f'{self.mean:.3f}' if self.n == 1 else f'{self.mean:.3f} ± {self.deviation:.3f}'
+    if self.n == 1:
+      return f'{self.mean:.3f}'
+    return f'{self.mean:.3f} ± {self.deviation:.3f}{self.basis}'
 
 
 @dataclass(frozen=True)
@@ -133,17 +156,23 @@ class Comparison:
   @property
   def macro_recall(self) -> Spread:
     """Unweighted mean recall of the classes."""
-    return Spread.of([scores.macro_recall for scores in self.trainings])
+    return Spread.of([scores.macro_recall for scores in self.trainings], self.tested)
 
   @property
   def worst(self) -> Spread:
     """Lowest recall of all classes; the class may differ between trainings."""
-    return Spread.of([scores.worst for scores in self.trainings])
+    least = min(scores.worst_tested for scores in self.trainings)
+    return Spread.of([scores.worst for scores in self.trainings], least)
 
   @property
   def accuracy(self) -> Spread:
     """Accuracy over all test records."""
-    return Spread.of([scores.accuracy for scores in self.trainings])
+    return Spread.of([scores.accuracy for scores in self.trainings], self.tested)
+
+  @property
+  def tested(self) -> int:
+    """Least number of test records of a training."""
+    return min(scores.tested for scores in self.trainings)
 
   def recall(self, value: ClassValue) -> Recall | None:
     """Returns the recall of a class over all trainings; None if it was not tested."""

@@ -30,19 +30,14 @@ def fold_table(models: Sequence[Comparison]) -> Table:
       lines = title.replace(' ', '\n')
       table.add_column(lines, justify='right', no_wrap=True, vertical='bottom')
       columns.append([score(scores) for scores in comparison.trainings])
-  tested = [tested_records(scores) for scores in models[0].trainings]
+  tested = [scores.tested for scores in models[0].trainings]
   for fold, records in enumerate(tested):
     table.add_row(str(fold), f'{records:,}', *(f'{column[fold]:.3f}' for column in columns))
   table.add_section()
-  spreads = [Spread.of(column) for column in columns]
+  spreads = [Spread.of(column, sum(tested)) for column in columns]
   table.add_row('mean', f'{sum(tested):,}', *(f'{s.mean:.3f}' for s in spreads), style='bold')
   table.add_row('std dev', '', *(f'{s.deviation:.3f}' for s in spreads))
   return table
-
-
-def tested_records(scores: ModelScores) -> int:
-  """Returns the number of test records of a model."""
-  return sum(recall.tested for recall in scores.recalls.values())
 
 
 def gain_lines(models: Sequence[Comparison]) -> list[str]:
@@ -55,9 +50,9 @@ def gain_lines(models: Sequence[Comparison]) -> list[str]:
   gains = [gain for gain in gains if not math.isnan(gain)]
   if not gains:
     return []
-  spread = Spread.of(gains)
+  spread = Spread.of(gains, min(first.tested, second.tested))
   higher = sum(gain > 0 for gain in gains)
   return [
     f'Macro recall, {second.model} less {first.model}: [bold]{spread.mean:+.3f}[/] ± '
-    f'{spread.deviation:.3f}; higher in {higher} of {len(gains)} folds'
+    f'{spread.deviation:.3f}{spread.basis}; higher in {higher} of {len(gains)} folds'
   ]

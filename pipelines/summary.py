@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
 from tfx.dsl.io import fileio
-from tfx_balance.documents.class_checks import CHECKS_NAME, ClassChecks
+from tfx_balance.documents.class_checks import CHECKS_NAME, ClassChecks, broken_rules
 from tfx_balance.documents.class_distribution import SIDECAR_NAME, ClassDistribution
-from tfx_balance.plan.checks import Check, failed
+from tfx_balance.plan.checks import Check
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distribution import imbalance_ratio
 
@@ -119,7 +119,6 @@ def summarize(
     counts = {split: cell.records for split, cell in row.splits.items()}
     now = after.get(row.stratum[0], 0) if balanced else None
     classes.append(ClassResult(row.stratum[0], row.name, counts, now))
-  broken = [check.message for check in failed(checks)]
   return Summary(
     classes=tuple(sorted(classes, key=lambda c: -c.total)),
     models=tuple(models),
@@ -128,7 +127,7 @@ def summarize(
       *sidecar.warnings,
       *(balanced.warnings if balanced else ()),
       *anomalies,
-      *broken,
+      *broken_rules(checks),
     ),
     folds=folds,
   )

@@ -11,7 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from pipelines.artifacts import PublishedArtifacts
-from pipelines.evaluation import EVALUATION, Recall
+from pipelines.evaluation import EVALUATION, FEW_RECORDS, Recall
 from pipelines.fold_table import fold_table, gain_lines
 from pipelines.model_nodes import BALANCED_MODEL, NATURAL_MODEL
 from pipelines.summary import (
@@ -29,7 +29,6 @@ from pipelines.summary import (
 BAR_WIDTH = 8
 NAME_WIDTH = 24  # of a class; longer names are wrapped
 MOST_ROWS = 40  # with more classes, only the largest and the smallest are shown
-FEW_RECORDS = 10  # with fewer, one test record changes a class's recall by more than 10 points
 
 _T = TypeVar('_T')
 
@@ -151,6 +150,7 @@ def recall_table(summary: Summary) -> Table:
   for i, (name, cells) in enumerate(rows.items()):
     in_train = [] if summary.folds else ['']
     in_all = f'{total:,}' if i == 0 else ''
+    cells = [cell.replace(' from ', '\nfrom ') for cell in cells]  # narrow enough for two models
     table.add_row(name, *in_train, in_all, *cells, style='' if i > 1 else 'bold')
   return table
 

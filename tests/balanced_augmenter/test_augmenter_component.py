@@ -83,6 +83,7 @@ FAULTS = {
   ),
   'copies in their split': ({'augmented_split': 'train'}, "augmented_split='train' is in splits="),
   'copies misnamed': ({'augmented_split': 'a b'}, f"split name 'a b' {NAME}"),
+  'copies too long': ({'augmented_split': 'a' * 300}, 'has 300 characters, .*; shorten it'),
   'label empty': ({'label': ''}, "label='' must be the name of the feature that holds the class"),
   'seed a float': ({'seed': 1.5}, 'seed=1.5 must be a whole number'),
   'no time': (

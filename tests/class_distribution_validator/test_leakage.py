@@ -184,3 +184,11 @@ def test_a_record_is_shown_on_one_line(features, text):
   assert describe_record(example(**features), None, 'FORMAT_TF_EXAMPLE') == text
   long = example(**{f'feature_{i:03d}': i for i in range(100)})
   assert len(describe_record(long, None, 'FORMAT_TF_EXAMPLE')) == 200
+
+
+@pytest.mark.parametrize('absent', [float('nan'), [1.0, float('nan')]])
+def test_nan_is_no_key(tmp_path, absent):
+  shards = [[example(key=value, n=n) for value in (0.5, absent, -0.0)] for n in range(2)]
+  data, _ = find(tmp_path, {'a': [shards[0]], 'b': [shards[1]]}, 'key')
+  assert data['splits'] == {name: {'records': 2, 'without_key': 1} for name in 'ab'}
+  assert [pair['keys'] for pair in data['pairs']] == [2]

@@ -85,7 +85,8 @@ def test_a_recount_of_the_strata_gives_the_numbers_of_the_splits(records, seed):
   out_of_reach = [
     row for row in found.values() if not all(cell['records'] for cell in row['splits'].values())
   ]
-  assert sum(warning.startswith('class ') for warning in data['warnings']) == len(out_of_reach)
+  counts = [re.match(r'(\d+) classes are not|class ', w) for w in data['warnings']]
+  assert sum(int(found[1] or 1) for found in counts if found) == len(out_of_reach)
 
 
 def test_the_whole_of_a_small_sidecar():
@@ -192,6 +193,30 @@ def test_warnings_name_what_is_small(records, arguments, dropped, expected):
   for warning, start in zip(warnings, expected, strict=True):
     assert warning.startswith(start)
   assert describe(plan, source={'dropped': dropped})['warnings'] == warnings
+
+
+def test_many_warnings_of_one_kind_are_one_with_a_count_and_three_examples():
+  records = {text(f'c{i:02}'): 900 if i < 25 else 2 for i in range(58)}
+  plan = plan_splits(*by_stratum(records), SplitShares.parse())
+  (warning,) = split_warnings(plan, 0)
+  assert re.fullmatch(
+    r'33 classes are not in every split: (class c2[567] has 2 records, .*?; ){3}and 30 more',
+    warning,
+  )
+  shares = SplitShares.parse({f's{i}': 1 for i in range(9)})
+  (warning,) = split_warnings(plan_splits(*by_stratum({text('a'): 4}), shares), 0)
+  assert re.fullmatch(r"5 splits are empty: (split 's\d' is empty: .*?; ){3}and 2 more", warning)
+
+
+def test_many_classes_below_their_targets_are_one_warning():
+  records = {text(f'c{i:02}')[0]: 2 for i in range(20)} | {text('large')[0]: 900}
+  plan = plan_balance(*by_class(records), BalanceRequest.parse(max_copies=4))
+  found = describe_balance(
+    {'train': plan}, None, {'max_copies': 4}, {'train': SOURCE}, {'train': {}}, []
+  )
+  (warning,) = found.warnings
+  assert warning.startswith('max_copies=4 keeps 20 classes below their targets: class c00 of split')
+  assert warning.endswith('; and 17 more')
 
 
 @pytest.mark.parametrize(

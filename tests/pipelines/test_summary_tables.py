@@ -93,15 +93,30 @@ def test_each_fold_is_a_row_with_mean_and_spread_below():
 CHECK = Check('min_count', 'train', None, None, 5, 5, True, 'train: all is well')
 
 
+def test_a_spread_of_two_test_records_says_so():
+  scores = [make_scores(model, {'a': (1, 2)}) for model in ('natural', 'balanced') * 2]
+  sidecar = make_sidecar({'a': (8, 1, 2)})
+  text = print_to_text(summarize(sidecar, compare(scores)), width=80)
+  assert text.count('0.500 ± 0.000') == text.count('from 2 records') == 6
+  text = print_to_text(summarize(sidecar, compare(scores), folds=2))
+  assert '+0.000 ± 0.000 from 2 records; higher in 0 of 2 folds' in text
+
+
 def test_passed_checks_are_counted():
   lines = lines_of(summarize(make_sidecar({'a': (8, 1, 1)}), checks=[CHECK, CHECK]))
   assert '✓ 2 checks of class distributions passed' in lines
 
 
+def test_broken_checks_of_one_rule_are_one_warning():
+  broken = [replace(CHECK, passed=False, message=f'class {i} is off') for i in range(58)]
+  found = summarize(make_sidecar({'a': (8, 1, 1)}), checks=broken).warnings
+  assert found == ('min_count: class 0 is off; class 1 is off; class 2 is off; and 55 more',)
+
+
 def test_a_broken_check_is_a_warning():
   broken = replace(CHECK, passed=False, message='train: all is lost')
   lines = lines_of(summarize(make_sidecar({'a': (8, 1, 1)}), checks=[CHECK, broken]))
-  assert '! train: all is lost' in lines
+  assert '! min_count: train: all is lost' in lines
   assert not any('passed' in line for line in lines)
 
 
@@ -176,7 +191,7 @@ def test_many_warnings_show_the_first_and_the_last():
     '! … 61 more warnings …',
     '! class 81 is small',
   ]
-  assert shown[-1] == '! all is lost'
+  assert shown[-1] == '! min_count: all is lost'
 
 
 @pytest.mark.parametrize(('count', 'length'), [(100, 8), (50, 4), (1, 1), (0, 0)])

@@ -5,6 +5,7 @@ from collections import Counter
 from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -275,6 +276,9 @@ def test_items_are_chosen_by_their_key_whatever_their_order(as_text):
   [
     ({'groups': [1.0, np.nan, 2.0, 3.0]}, r'groups\[1\] is nan; fill it in'),
     ({'groups': ['a', None, 'b', 'c']}, r'groups\[1\] is None; fill it in'),
+    ({'groups': pd.array([1, None, 2, 3], 'Int64')}, r'groups\[1\] is <NA>; fill it in'),
+    ({'groups': ['a', 'b', pd.NA, 'c']}, r'groups\[2\] is <NA>; fill it in'),
+    ({'key': pd.array(['a', 'b', None, 'c'], 'string')}, r'key\[2\] is <NA>; fill it in'),
     ({'key': np.array(['2020', '2021', 'NaT', '2022'], 'M8[Y]')}, r'key\[2\] is NaT; fill it in'),
     ({'key': np.array([1, 'a', 2, 'b'], object)}, 'key has values of types that do not compare'),
   ],
@@ -282,6 +286,13 @@ def test_items_are_chosen_by_their_key_whatever_their_order(as_text):
 def test_a_key_or_group_that_is_missing_is_refused(arguments, fault):
   with pytest.raises(DataError, match=fault):
     stratified_indices([0, 0, 1, 1], **arguments)
+
+
+def test_many_empty_splits_are_one_warning():
+  rule = r"split 's\d', split 's\d', split 's\d', and 5 more are empty: no whole group"
+  with pytest.warns(UserWarning, match=rule) as told:
+    stratified_indices([0] * 20, {f's{i}': 1 for i in range(10)}, groups=[0] * 10 + [1] * 10)
+  assert len(told) == 1
 
 
 def test_an_embargo_that_is_no_number_is_refused():

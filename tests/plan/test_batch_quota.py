@@ -1,6 +1,7 @@
 """Quotas hold in every batch, and running totals never drift."""
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -12,12 +13,14 @@ from tfx_balance.plan.batch_quota import MAX_RESOLUTION, BatchQuota, bounded_wei
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.record_order import RecordOrder
 from tfx_balance.plan.sampling import (
+  Sampling,
   ScheduledWeights,
   TrainingCounts,
   annealed,
   deferred,
   progressive,
 )
+from tfx_balance.plan.set_shares import SetShares
 
 SHAPES = [(2, 1), (2, 7), (5, 256), (10, 3), (37, 512), (256, 32), (1000, 1), (1000, 512)]
 
@@ -166,6 +169,41 @@ def test_large_weights_are_rounded_and_none_vanishes():
   assert sum(weights) == MAX_RESOLUTION
   assert min(weights) == 1
   assert abs(weights[0] / sum(weights) - 10 / 13) < 1e-7
+
+
+@given(st.lists(st.floats(1e-6, 1), min_size=2, max_size=200))
+def test_no_share_is_rounded_by_as_much_as_a_unit(ratios):
+  exact = [Fraction(str(ratio)) for ratio in ratios]
+  counts = TrainingCounts(
+    tuple(ClassValue('int', i) for i in range(len(ratios))), (9,) * len(exact)
+  )
+  try:
+    weights = counts.weights(ratios=dict(enumerate(ratios)))
+  except ConfigError:
+    assert min(exact) / sum(exact) < Fraction(1000, MAX_RESOLUTION)
+    return
+  shares = [Fraction(weight, sum(weights)) for weight in weights]
+  wanted = [ratio / sum(exact) for ratio in exact]
+  off = [abs(a - b) for a, b in zip(shares, wanted, strict=True)]
+  assert max(off) < Fraction(1, MAX_RESOLUTION)
+  assert all(x * 1000 <= share for x, share in zip(off, wanted, strict=True))
+
+
+@pytest.mark.parametrize(
+  'weigh',
+  [
+    lambda counts, ratios: counts.weights(ratios=ratios),
+    lambda counts, ratios: Sampling(strategy='weighted', ratios=ratios).weights(counts),
+    lambda counts, ratios: Sampling(schedule=lambda step: ratios).weights(counts),
+    lambda counts, ratios: Sampling(schedule=SetShares(ratios=ratios)).weights(counts),
+  ],
+  ids=['ratios', 'weighted', 'schedule', 'SetShares'],
+)
+def test_a_ratio_that_would_be_another_is_refused(weigh):
+  counts = TrainingCounts(tuple(ClassValue('bytes', c) for c in (b'a', b'b', b'c')), (9, 9, 9))
+  rule = r'share 5e-10 of class c would be 1\.49e-08, .* part in 1,000; give it 0, or 1\.49e-05'
+  with pytest.raises(ConfigError, match=rule):
+    weigh(counts, {'a': 1, 'b': 1, 'c': 1e-9})
 
 
 def test_weights_above_the_resolution_are_refused():

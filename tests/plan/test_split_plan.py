@@ -208,6 +208,14 @@ def test_names_that_are_errors(name):
     SplitShares.parse({'train': 1}, {name: 1})
 
 
+def test_the_folder_of_a_split_is_a_name_that_file_systems_take(tmp_path):
+  check_split_name('a' * 249)
+  (tmp_path / f'Split-{"a" * 249}').mkdir()
+  rule = r"split name 'a+.* has 250 characters, and must have 249 at most, .*; shorten it"
+  with pytest.raises(ConfigError, match=rule):
+    check_split_name('a' * 250)
+
+
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
@@ -423,7 +431,8 @@ def test_what_is_not_told_is_split_as_if_it_were_alone(problem, seed):
     ),
     pytest.param(
       {'split_values': {'T': 'test', 'V': 'eval'}, 'splits': {'train': 1}},
-      r"'V' is not a class; the classes are: T, x, \(missing\)",
+      r"split_values= has a key that 'set' has not: 'V' is not a class; the classes are: T, x, "
+      r'\(missing\); leave the key out',
       id='a value that no record has',
     ),
     pytest.param(

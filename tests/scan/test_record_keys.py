@@ -14,7 +14,7 @@ def hashes(records, *features, table=False, payload='FORMAT_TF_EXAMPLE'):
   if table:
     assert frames.table() is not None
   else:
-    for column in keys._columns:  # which leaves all to the parser
+    for column in keys.columns:  # which leaves all to the parser
       column.values_by_place = lambda frames: None
   return keys.hashes(frames, np.arange(len(records))).tolist()
 
@@ -55,6 +55,15 @@ def test_plus_and_minus_zero_are_one_value():
   assert len({*hashes([example(id=0.0), example(id=-0.0)], 'id')}) == 1
 
 
+@pytest.mark.parametrize('pair', [(0, 'x'), ('x', 0), (0, 0.5)])
+def test_blocks_of_a_file_are_of_one_type(pair):
+  keys = RecordKeys(['id'], 'FORMAT_TF_EXAMPLE', 'in/file-0')
+  first, second = (frame([example(id=value)] * 9) for value in pair)
+  keys.find(first)
+  with pytest.raises(DataError, match=r"in/file-0 holds .* give feature 'id' one type"):
+    keys.find(second)
+
+
 def test_sequence_examples_are_known_by_their_context():
   records = [sequence_example(id=i % 2, n=i) for i in range(4)]
   found = hashes(records, 'id', payload='FORMAT_TF_SEQUENCE_EXAMPLE')
@@ -64,5 +73,7 @@ def test_sequence_examples_are_known_by_their_context():
 
 def test_a_record_without_the_feature_is_named():
   records = [example(id=1), example(label=1)]
-  with pytest.raises(DataError, match=r"feature 'id' has no value in record 1 of in/file-0; key="):
+  with pytest.raises(
+    DataError, match=r"feature 'id' has no value in record 1 of in/file-0, or NaN; key="
+  ):
     hashes(records, 'id')

@@ -100,6 +100,12 @@ def test_many_skewed_numbers_have_exact_quantiles():
   assert sum(map(len, splits.values())) == 6000
 
 
+def test_edges_take_integers_of_one_file_and_floats_of_another():
+  records = priced([*range(20)]) + priced([x + 0.5 for x in range(20)])
+  splits = run_in_bins(in_shards(records, 2), [5, 10])
+  assert_conserved(splits, records)
+
+
 def test_stock_components_read_the_split_whose_sidecar_has_the_edges(tmp_path):
   records = [example(price=i * i / 8, site='ab'[i % 2], id=i) for i in range(200)] + [
     example(price=math.nan, site='a', id=-1),

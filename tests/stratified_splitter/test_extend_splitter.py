@@ -103,6 +103,13 @@ def test_records_are_held_by_their_key(tmp_path):
   assert_conserved(found, [*old, *changed[40:]])
 
 
+def test_keys_of_another_type_than_before_are_refused(tmp_path):
+  old, new = ([example(label=i % 2, id=convert(i)) for i in range(40)] for convert in (int, str))
+  first = run_split(tmp_path / 'first', [old], SPLITS, key=('id',))
+  with pytest.raises(DataError, match=r"feature 'id' has values of types \['bytes', 'int'\]"):
+    extend_without_runner(tmp_path / 'more', first, [new], SPLITS, key=('id',))
+
+
 def test_all_that_is_given_is_held(tmp_path):
   old = labelled({0: 30, 1: 9})
   first = run_split(tmp_path / 'first', [old], SPLITS)

@@ -177,6 +177,39 @@ def test_groups_that_are_not_there(tmp_path, groups, message):
     run_split(tmp_path, [records], WEIGHTS, groups=groups)
 
 
+@pytest.mark.parametrize('missing', ['own', 'drop', 'error'])
+@pytest.mark.parametrize(
+  'absent',
+  [float('nan'), [1.0, float('nan')], None],
+  ids=['nan', 'nan among several', 'none'],
+)
+def test_a_group_of_nan_is_a_missing_one(tmp_path, missing, absent):
+  lone = [example(label=i % 2, patient=absent, id=i) for i in range(20)]
+  records = [example(label=i % 2, patient=i // 4 + 0.5, id=100 + i) for i in range(80)]
+  groups = GroupBy(('patient',), missing)
+  if missing == 'error':
+    with pytest.raises(DataError, match=r'no value in record 80 of .*missing_group='):
+      run_split(tmp_path, [records + lone], WEIGHTS, groups=groups)
+    return
+  splits = run_split(tmp_path, [lone, records], {'train': 1, 'eval': 1}, groups=groups)
+  assert_conserved(splits, records + lone if missing == 'own' else records)
+  assert all(len(set(lone) & set(found)) <= 12 for found in splits.values())
+  warnings = read_sidecar(tmp_path / 'out')['warnings']
+  assert any(text.startswith('20 records without a group') for text in warnings)
+
+
+@pytest.mark.parametrize('arguments', [{'groups': BY_PATIENT}, {'key': ('patient',)}])
+def test_groups_and_keys_are_of_one_type_in_all_files(tmp_path, arguments):
+  ints, texts = (
+    [example(label=i % 2, patient=convert(i // 4 % 10), id=i) for i in range(200)]
+    for convert in (int, str)
+  )
+  kinds = r"types \['bytes', 'int'\] \(bytes in .*in-1, int in .*in-0\)"
+  with pytest.raises(DataError, match=f"feature 'patient' has values of {kinds}"):
+    run_split(tmp_path, [ints, texts], WEIGHTS, **arguments)
+  assert not (tmp_path / 'out').exists()
+
+
 def test_several_features_make_a_group_and_the_fingerprint_is_of_records(tmp_path):
   records = [example(label=i % 2, site=i % 5, patient=i % 12, id=i) for i in range(240)]
   by_both = GroupBy(('site', 'patient'))

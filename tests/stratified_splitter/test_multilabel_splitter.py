@@ -170,7 +170,7 @@ def test_faults_of_labels(tmp_path, records, arguments, fault):
 
 
 def test_labels_of_two_types_are_refused(tmp_path):
-  with pytest.raises(DataError, match=r"labels are of types \['bytes', 'int'\]; give them one"):
+  with pytest.raises(DataError, match=r"'tags' has values of types \['bytes', 'int'\]"):
     run_split(tmp_path, [[example(tags=[5])], [example(tags=['5'])]], SPLITS, **TAGS)
 
 

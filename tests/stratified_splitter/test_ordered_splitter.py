@@ -241,7 +241,7 @@ def test_times_must_be_numbers_of_one_type():
   with pytest.raises(DataError, match=r"'time' holds text in .*write times as int64 before"):
     run_in_order([text])
   ints, floats = ([example(label=1, time=t(i), id=i) for i in range(9)] for t in (int, float))
-  with pytest.raises(DataError, match=r'several types \(float in .*in-1, int in .*in-0\)'):
+  with pytest.raises(DataError, match=r'types .* \(float in .*in-1, int in .*in-0\)'):
     run_in_order([ints, floats])
 
 

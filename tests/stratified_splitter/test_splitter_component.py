@@ -47,6 +47,11 @@ FAULTS = {
   'name with space': ({'counts': {'a b': 1}}, f"split name 'a b' {NAME}"),
   'name with line break': ({'splits': {'a\n': 1}}, f'split name .* {NAME}'),
   'name not ASCII': ({'splits': {'über': 1}}, f"split name 'über' {NAME}"),
+  'name too long': ({'splits': {'a' * 300: 1}}, 'has 300 characters, .*; shorten it'),
+  'name of a value too long': (
+    {'split_by': 'set', 'split_values': {'x': 'a' * 300}},
+    'has 300 characters, .*; shorten it',
+  ),
   'name twice': ({'splits': '{"train": 8, "train": 1}'}, "'train' is there twice .*name it once"),
   'count twice': ({'counts': '{"test": 8, "test": 1}'}, "'test' is there twice .*name it once"),
   'no splits': ({'splits': {}}, r'splits=\{\} names no split; give each split a weight'),

@@ -38,6 +38,7 @@ from tfx_balance.plan.common_keys import (
   make_run,
 )
 from tfx_balance.scan.fixed_layout import ValueKind
+from tfx_balance.scan.record_keys import have_values
 from tfx_balance.scan.record_values import canonical_records
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.scan.strata import BATCH_RECORDS, ClassColumn, Payload, feature_kinds
@@ -73,7 +74,10 @@ class WholeRecords:
 
 
 class FeatureKeys(WholeRecords):
-  """Hashes the values that records have of one feature; one value or several, in their order."""
+  """Hashes the values that records have of one feature; one or several, in their order.
+
+  A record with NaN among them has no key, for NaN equals nothing.
+  """
 
   def __init__(self, feature: str, payload: Payload, path: str) -> None:
     super().__init__(payload, path)
@@ -90,10 +94,10 @@ class FeatureKeys(WholeRecords):
       with tf.device('CPU'):
         values, row_splits = self._column.parse(tf.constant(records[i : i + BATCH_RECORDS]))
       self.kind = self._column.kind
-      filled = np.diff(row_splits) > 0
-      present.append(filled)
+      filled, have_key = np.diff(row_splits) > 0, have_values(values, row_splits)
+      present.append(have_key)
       if self.kind is not None:
-        found.append(_digests_of_values(values, row_splits, self.kind))
+        found.append(_digests_of_values(values, row_splits, self.kind)[have_key[filled]])
     return np.concatenate(found), np.concatenate(present)
 
 

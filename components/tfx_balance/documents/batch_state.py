@@ -14,6 +14,9 @@ from tfx_balance.plan.set_shares import ShareChange
 class BatchState:
   """Where a run is, before the batch at `step`, whatever the number of its hosts.
 
+  In version 1 classes of fewer than 256 records were drawn in another order: a run that continues
+  from one may repeat records of these, or leave some out, until their present pass ends.
+
   Attributes:
     step: Batches before.
     batch_size: Records of a global batch.
@@ -31,7 +34,7 @@ class BatchState:
   """
 
   FORMAT: ClassVar[str] = 'tfx_balance.batch_state'
-  VERSION: ClassVar[int] = 1
+  VERSION: ClassVar[int] = 2
 
   step: Count
   batch_size: Count

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
+from tfx_balance.documents.class_distribution import first_of
 from tfx_balance.documents.json_document import Count, read_document
 from tfx_balance.plan.checks import Check, cut, failed, number, short_name
 from tfx_balance.plan.class_counts import BASELINE, CountsBySplit
@@ -192,7 +193,7 @@ def violation_table(checks: Sequence[Check], most: int | None = None) -> list[st
 
 
 def broken_rules(checks: Sequence[Check]) -> list[str]:
-  """Returns a line for each rule that is broken: the first place, and in how many more.
+  """Returns a line for each rule that is broken: the first places, and in how many more.
 
   Args:
     checks: Results of all rules.
@@ -201,8 +202,7 @@ def broken_rules(checks: Sequence[Check]) -> list[str]:
   for check in failed(checks):
     by_rule.setdefault(check.rule, []).append(check)
   return [
-    f'{rule}: {broken[0].message}' + (f' (and {len(broken) - 1} more)' if broken[1:] else '')
-    for rule, broken in by_rule.items()
+    f'{rule}: {first_of([check.message for check in broken])}' for rule, broken in by_rule.items()
   ]
 
 

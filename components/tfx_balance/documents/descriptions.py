@@ -21,6 +21,7 @@ from tfx_balance.documents.class_distribution import (
   MarginRecords,
   SplitRecords,
   StratumRecords,
+  gathered,
 )
 from tfx_balance.documents.label_rows import label_rows, label_warnings
 from tfx_balance.plan.balance_plan import BalancePlan
@@ -213,11 +214,12 @@ def _dropped_warnings(
   Where copies have a split of their own, the records stay with the originals.
   """
   became = 'were dropped' if augmented_split is None else f'have no copies in {augmented_split!r}'
-  return [
+  dropped = [
     f'{source.dropped} records of split {name!r} without a class {became}'
     for name, source in sources.items()
     if source.dropped
   ]
+  return gathered(f'{len(dropped)} splits have records without a class', dropped)
 
 
 def _balance_warnings(plans: Mapping[str, BalancePlan], parameters: Mapping[str, Any]) -> list[str]:
@@ -229,11 +231,14 @@ def _balance_warnings(plans: Mapping[str, BalancePlan], parameters: Mapping[str,
     held = set(plan.held_back)
     pairs = zip(plan.classes, plan.targets.tolist(), strict=True) if held else ()
     targets = {value: target for value, target in pairs if value in held}
-    warnings += [
-      f'class {value} of split {name!r} has {targets[value]} records: '
-      f'max_copies={parameters["max_copies"]} keeps it below its target'
-      for value in plan.held_back
-    ]
+    warnings += gathered(
+      f'max_copies={parameters.get("max_copies")} keeps {len(held)} classes below their targets',
+      [
+        f'class {value} of split {name!r} has {targets[value]} records: '
+        f'max_copies={parameters["max_copies"]} keeps it below its target'
+        for value in plan.held_back
+      ],
+    )
   return warnings
 
 
@@ -289,16 +294,18 @@ def split_warnings(
 
   Of small strata, or of small labels where classes are sets of these.
   """
-  warnings = [
+  empty = [
     f'split {name!r} is empty: it gets none of {plan.records.sum()} records; '
     f'SchemaGen needs exclude_splits=[{name!r}]'
     for name, total in zip(plan.splits, plan.totals(), strict=True)
     if not total
   ]
-  if labels:
-    warnings += label_warnings(labels, plan)
-  else:
-    warnings += [_reach(plan, row) for row in plan.out_of_reach()]
+  warnings = gathered(f'{len(empty)} splits are empty', empty)
+  kind = 'labels' if labels else 'classes'
+  absent = (
+    label_warnings(labels, plan) if labels else [_reach(plan, i) for i in plan.out_of_reach()]
+  )
+  warnings += gathered(f'{len(absent)} {kind} are not in every split', absent)
   if dropped:
     warnings.append(_dropped(dropped))
   return warnings
@@ -347,10 +354,11 @@ def _grouped(groups: GroupSummary, plan: SplitPlan, missing: str) -> list[str]:
       f'groups are kept whole, and split {off.split!r} has {off.records} records of {what}, '
       f'ideally {_number(off.ideal):.6g}: no count is further from its ideal'
     )
-  warnings += [
+  large = [
     f'the group of {group.where} has {group.records} records, more than any split should have'
     for group in groups.too_large
   ]
+  warnings += gathered(f'{len(large)} groups are too large', large)
   if groups.without:
     done = 'were dropped' if missing == 'drop' else 'make groups of their own'
     warnings.append(f'{groups.without} records without a group {done}')
@@ -412,11 +420,12 @@ def _unmapped(plan: SplitPlan, split_by: str | None) -> list[str]:
 
 def _skipped(sources: Iterable[InputRecords]) -> list[str]:
   """Returns how many bad records were skipped, a sentence for each source that has such."""
-  return [
+  bad = [
     f'{source.bad_records} bad records were skipped, the first is {source.first_bad_record}'
     for source in sources
     if source.bad_records
   ]
+  return gathered(f'{len(bad)} splits have bad records', bad)
 
 
 def _dropped(n: int) -> str:

@@ -73,12 +73,12 @@ class BalancedInputs(ClassPriors):
   """Batches of records of unequal classes, sampled as a strategy says.
 
   `strategy`, here and in all methods, is 'exact' (every batch holds the floor or the ceiling of
-  each class's share, and no running total is as much as one record off; Pfair PD2, Anderson and
-  Srinivasan 2001), 'weighted' (each record's class is drawn independently), 'natural' (the data as
-  it is, shuffled) or 'classes_per_batch' (`classes` classes with `records` records each; every
-  class comes once before any comes twice). For the first two, shares are equal, or follow `q`
-  (records^q), `ratios` (class to weight, every class named) or, in `train`, a `schedule` (see
-  `tfx_balance.plan.sampling`).
+  each class's share, and no running total is as much as one record off, of shares in multiples of
+  2**-26, to which others are rounded; Pfair PD2, Anderson and Srinivasan 2001), 'weighted' (each
+  record's class is drawn independently), 'natural' (the data as it is, shuffled) or
+  'classes_per_batch' (`classes` classes with `records` records each; every class comes once before
+  any comes twice). For the first two, shares are equal, or follow `q` (records^q), `ratios` (class
+  to weight, every class named) or, in `train`, a `schedule` (see `tfx_balance.plan.sampling`).
 
   With several labels a record (`multilabel=True`), classes are label sets, weighted so that labels
   have the shares: `q`, `ratios` and epochs are those of labels, and 'exact' batches hold the floor

@@ -254,15 +254,18 @@ def _split_groups(frame: SplitPlan, numbers: UInts, rows: Ints, seed: int) -> In
 
 
 def _warn_of_empty(split: Ints, frame: SplitPlan) -> None:
-  """Warns of a split that has a share and no group, given the split of each item: int64 [n]."""
+  """Warns of splits that have a share and no group, given the split of each item: int64 [n]."""
   counts = np.bincount(split[split >= 0], minlength=len(frame.splits))
-  for name, share, n in zip(frame.splits, frame.shares, counts.tolist(), strict=True):
-    if share and not n:
-      warnings.warn(
-        f'split {name!r} is empty: no whole group of groups= there brings the counts nearer to '
-        f'their shares; give it a larger share, or smaller groups',
-        stacklevel=3,
-      )
+  rows = zip(frame.splits, frame.shares, counts.tolist(), strict=True)
+  empty = [f'split {name!r}' for name, share, n in rows if share and not n]
+  if empty:
+    more = f', and {len(empty) - 3} more' if len(empty) > 3 else ''
+    warnings.warn(
+      f'{", ".join(empty[:3])}{more} {"are" if empty[1:] else "is"} empty: no whole group of '
+      f'groups= there brings the counts nearer to their shares; give it a larger share, or smaller '
+      f'groups',
+      stacklevel=3,
+    )
 
 
 def _split_groups_in_time(frame: SplitPlan, numbers: UInts, times: Any, order: TimeOrder) -> Ints:
@@ -285,9 +288,7 @@ def _hashes(argument: str, key: npt.ArrayLike, n: int) -> UInts:
     raise DataError(
       f'{argument} is of shape {values.shape}, and must be [{n}], as labels; give one an item'
     )
-  missing = values != values
-  if values.dtype.kind == 'O':
-    missing |= np.array([value is None for value in values])
+  missing = _is_missing(values)
   if missing.any():
     at = int(np.argmax(missing))
     raise DataError(f'{argument}[{at}] is {values[at]}; fill it in, or leave the item out')
@@ -300,3 +301,11 @@ def _hashes(argument: str, key: npt.ArrayLike, n: int) -> UInts:
   hashes: UInts = np.array([tie_break(0, 'key', value) for value in distinct.tolist()], np.uint64)
   found: UInts = hashes[which.reshape(-1)]
   return found
+
+
+def _is_missing(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+  """Returns which values are None, NaN, NaT or pandas.NA, whose comparison is no bool: bool [n]."""
+  if values.dtype.kind != 'O':
+    return np.asarray(values != values, np.bool_)
+  absent = [v is None or type(v).__name__ == 'NAType' or bool(v != v) for v in values]
+  return np.array(absent, np.bool_)

@@ -13,6 +13,9 @@ served first, which stays within O(log n_classes) of ideal whatever the weights 
 multi-processor cup game; Bender, Farach-Colton and Kuszmaul 2019). In all schedules that the tests
 try, no class is ever one off.
 
+All this is so of integer weights. Other shares are rounded to multiples of 1 / MAX_RESOLUTION by
+`bounded_weights`: after t batches of B a total may be t B / MAX_RESOLUTION further off.
+
 Deadlines are counted from the present batch and computed from each class's lag alone, so the state
 is one bounded integer a class: it never overflows, and it is all that a checkpoint must hold.
 """
@@ -46,7 +49,8 @@ def bounded_weights(weights: Sequence[int], limit: int = MAX_RESOLUTION) -> Weig
   """Returns weights in the same proportions whose sum is at most the limit.
 
   A common divisor is taken out. Where that is not enough, the weights are rounded to units of
-  1 / limit by largest remainder, no weight above 0 to less than one unit.
+  1 / limit by largest remainder: no share is off by a unit. A weight above 0 that comes to none
+  gets one, at the cost of all others.
 
   >>> bounded_weights([20, 30])
   (2, 3)
@@ -59,9 +63,14 @@ def bounded_weights(weights: Sequence[int], limit: int = MAX_RESOLUTION) -> Weig
   reduced = [int(w) // divisor for w in weights]
   if sum(reduced) <= limit:
     return tuple(reduced)
-  floor = [1 if w else 0 for w in reduced]
-  spread = largest_remainder(limit - sum(floor), reduced)
-  return tuple(a + b for a, b in zip(floor, spread, strict=True))
+  raised = [0] * len(reduced)
+  while True:
+    rest = [0 if unit else w for w, unit in zip(reduced, raised, strict=True)]
+    units = largest_remainder(limit - sum(raised), rest)
+    new = [int(w > 0 and not unit) for w, unit in zip(rest, units, strict=True)]
+    if not any(new):
+      return tuple(a + b for a, b in zip(raised, units, strict=True))
+    raised = [a + b for a, b in zip(raised, new, strict=True)]
 
 
 class BatchQuota:

@@ -1,10 +1,12 @@
 """In which order the records of each class are drawn, as a function of (seed, class, draw).
 
 No permutation is stored: the place of one item follows from a key, so a class of a million records
-costs as little to shuffle as one of ten, and any batch can be found again without replay. Each pass
-over a class is a fresh shuffle. A class that is held in memory is shuffled as a whole; one that is
-streamed window by window (its windows in a fresh order each pass, and the records of each), so that
-one window at a time is enough.
+costs as little to shuffle as one of a thousand, and any batch can be found again without replay.
+Each pass over a class is a fresh shuffle; one of fewer than 256 records is sorted anew with the
+batches that need it, which takes 0.6 microseconds more a draw for 1,000 classes of 32 records. A
+class that is held in memory is shuffled as a whole; one that is streamed window by window (its
+windows in a fresh order each pass, and the records of each), so that one window at a time is
+enough.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ from tfx_balance.plan.ranks import Ints, UInts, finalized, mix
 _ROUNDS = 8  # of the Feistel network; Luby and Rackoff (1988) ask for 4, tiny ranges for more
 _TURN = [np.uint64((turn + 1) * 0xD1B54A32D192ED03 % 2**64) for turn in range(_ROUNDS)]
 _INNER, _OUTER = 1, 2  # purposes of keys
+_FEW = 256  # items: of fewer, a network does not reach all orders (of 9, none that is odd)
+_INDEX = np.uint64(_FEW - 1)
+_AT_A_TIME = 1 << 10  # permutations of few items, which take 2 MB
 
 
 def keyed_hash(*keys: Any) -> UInts:
@@ -48,9 +53,10 @@ def keyed_uniform(*keys: Any) -> npt.NDArray[np.float64]:
 def permuted(position: Ints, size: Ints, key: UInts) -> Ints:
   """Returns the item at a position of the permutation that the key names.
 
-  A Feistel network over a rectangle of a by b >= size, walked again from where it leaves the range
-  (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"); a b < size + 2 sqrt(size) + 1,
-  so walks are short.
+  Fewer than 256 items are sorted by a hash of key and item, which makes every order as likely. More
+  are permuted by a Feistel network over a rectangle of a by b >= size, walked again from where it
+  leaves the range (Black and Rogaway 2002, "Ciphers with arbitrary finite domains");
+  a b < size + 2 sqrt(size) + 1, so walks are short.
 
   >>> order = permuted(np.arange(5), np.full(5, 5), np.full(5, keyed_hash(7), np.uint64))
   >>> sorted(order.tolist())
@@ -61,6 +67,37 @@ def permuted(position: Ints, size: Ints, key: UInts) -> Ints:
     size: int64 [n], items of the permutation, 1 or more.
     key: uint64 [n].
   """
+  few = size < _FEW
+  if not few.any():
+    return _by_network(position, size, key)
+  item = np.empty_like(position)
+  for chosen, method in ((np.flatnonzero(~few), _by_network), (np.flatnonzero(few), _by_sorting)):
+    for at in np.split(chosen, range(_AT_A_TIME, len(chosen), _AT_A_TIME)):
+      item[at] = method(position[at], size[at], key[at])
+  return item
+
+
+def _by_sorting(position: Ints, size: Ints, key: UInts) -> Ints:
+  """Returns the same of permutations of few items: the order of the hashes of these.
+
+  Each permutation is sorted once for all its positions, with others of about its size.
+  """
+  item = np.empty_like(position)
+  octave = np.frexp(size - 1)[1]
+  for power in np.unique(octave):
+    mine = np.flatnonzero(octave == power)
+    keys, first, row = np.unique(key[mine], return_index=True, return_inverse=True)
+    index = np.arange(1 << power, dtype=np.uint64)
+    hashes = mix(index, keys[:, None])
+    hashes &= ~_INDEX
+    hashes |= index
+    hashes[index >= size[mine[first], None]] = ~np.uint64(0)  # behind all others
+    hashes.sort(axis=1)
+    item[mine] = (hashes[row.reshape(-1), position[mine]] & _INDEX).view(np.int64)
+  return item
+
+
+def _by_network(position: Ints, size: Ints, key: UInts) -> Ints:
   width = np.ceil(np.sqrt(size)).astype(np.int64)
   height = -(-size // width)
   item = _feistel(position, width, height, key)

@@ -21,6 +21,7 @@ from tfx_balance.plan.batch_quota import MAX_RESOLUTION, Weights, bounded_weight
 from tfx_balance.plan.class_value import ClassValue, match_classes
 from tfx_balance.plan.set_shares import SetShares
 
+_MOST_OFF = 1000  # a share in ratios= is rounded by a part in so many at most
 SCHEMES = ('balanced', 'effective')
 
 
@@ -184,7 +185,8 @@ class TrainingCounts:
       ratios: Weight by class, every class named; 0 leaves a class out.
 
     Raises:
-      ConfigError: if both are given, or one breaks a rule.
+      ConfigError: if both are given, or one breaks a rule; if a share of `ratios` is rounded to
+        units of 1 / MAX_RESOLUTION by more than a part in 1,000.
     """
     if q is not None and ratios is not None:
       raise ConfigError(f'q={shown(q)} and ratios= are both given; give one of them')
@@ -213,7 +215,17 @@ class TrainingCounts:
     if not any(fractions):
       raise ConfigError('ratios= are all 0; give one class or more a ratio above 0')
     common = math.lcm(*(fraction.denominator for fraction in fractions))
-    return bounded_weights([int(fraction * common) for fraction in fractions])
+    exact = [int(fraction * common) for fraction in fractions]
+    weights = bounded_weights(exact)
+    asked, given = sum(exact), sum(weights)
+    for value, a, b in zip(self.classes, exact, weights, strict=True):
+      if abs(b * asked - a * given) * _MOST_OFF > a * given:
+        raise ConfigError(
+          f'share {a / asked:.3g} of class {value} would be {b / given:.3g}, as shares are '
+          f'multiples of 2**-26, and must be met to a part in {_MOST_OFF:,}; give it 0, or '
+          f'{_MOST_OFF / MAX_RESOLUTION:.3g} of the sum of ratios= or more'
+        )
+    return weights
 
 
 def _ratio(key: Any, ratio: Any) -> Fraction:
@@ -223,7 +235,7 @@ def _ratio(key: Any, ratio: Any) -> Fraction:
 
 
 def _powers(records: Sequence[int], q: float) -> Weights:
-  """Returns records^q: exact for q of 0 and 1, else in units of 1 / MAX_RESOLUTION."""
+  """Returns records^q, in units of 1 / MAX_RESOLUTION where its sum is not below it."""
   q = check_number('q', q, fix='give one such as 1, natural, or 0, balanced')
   if q == 0:
     return (1,) * len(records)
@@ -231,7 +243,7 @@ def _powers(records: Sequence[int], q: float) -> Weights:
     return bounded_weights(records)
   logs = [float(q) * math.log(n) for n in records]
   top = max(logs)
-  return bounded_weights([max(1, round(math.exp(x - top) * MAX_RESOLUTION)) for x in logs])
+  return bounded_weights([max(1, round(math.exp(x - top) * 2**52)) for x in logs])
 
 
 @dataclass

@@ -22,6 +22,7 @@ FOLDED = 'train'
 """The split that folds divide."""
 MOST_FOLDS = 1000
 _SPLIT_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_-]*')
+_LONGEST_NAME = 255 - len('Split-')  # file systems take 255 bytes for a name
 _SHOWN_VALUES = 5  # in a message
 
 
@@ -212,7 +213,13 @@ class PredefinedSplits:
       named = {ClassValue('bytes', name.encode()): name for name in splits}
       found = {value: named[value] for value in totals if value in named}
     else:
-      found = match_classes('split_values', self.by_value, sorted(totals))
+      try:
+        found = match_classes('split_values', self.by_value, sorted(totals))
+      except ConfigError as error:
+        raise ConfigError(
+          f'split_values= has a key that {self.feature!r} has not: {error}; leave the key out, or '
+          f'name a value that records have'
+        ) from error
     others = sorted(value for value, n in totals.items() if n and value not in found)
     if others and self.required:
       shown = ', '.join(f'{value}: {totals[value]}' for value in others[:_SHOWN_VALUES])
@@ -272,6 +279,11 @@ def check_split_name(name: Any) -> None:
     raise ConfigError(
       f'split name {shown(name)} must be letters, digits, "_" and "-", the first a letter or a '
       f'digit; rename it'
+    )
+  if len(name) > _LONGEST_NAME:
+    raise ConfigError(
+      f'split name {shown(name)} has {len(name)} characters, and must have {_LONGEST_NAME} at '
+      f"most, for its folder is named 'Split-' and this; shorten it"
     )
 
 

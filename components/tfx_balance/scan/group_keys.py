@@ -20,11 +20,12 @@ class GroupKeys:
   """Turns the records of one file into hashes of their groups.
 
   Attributes:
+    keys: Hashes of the features that make groups.
     without: Number of records without a group so far.
   """
 
   def __init__(self, groups: GroupBy, payload: Payload, path: str) -> None:
-    self._keys = RecordKeys(groups.features, payload, path)
+    self.keys = RecordKeys(groups.features, payload, path)
     self._missing, self._path = groups.missing, path
     self.without = 0
 
@@ -42,16 +43,16 @@ class GroupKeys:
     found = np.zeros(len(rows), np.uint64)
     if not len(kept):
       return found
-    hashes, absent = self._keys.find(frames if len(kept) == len(rows) else frames.take(kept))
+    hashes, absent = self.keys.find(frames if len(kept) == len(rows) else frames.take(kept))
     found[kept] = hashes
     alone = np.flatnonzero(absent >= 0)
     if not len(alone):
       return found
     if self._missing == 'error':
-      name = self._keys.names[absent[alone[0]]]
+      name = self.keys.names[absent[alone[0]]]
       raise DataError(
         f'feature {name!r} has no value in record {rows["position"][kept[alone[0]]]} of '
-        f"{self._path}; pass missing_group='own' or 'drop', or fill it in"
+        f"{self._path}, or NaN; pass missing_group='own' or 'drop', or fill it in"
       )
     self.without += len(alone)
     if self._missing == 'own':

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,48 +18,12 @@ from tfx_balance.tfrecord.frames import Frames
 from tfx_balance.tfrecord.reading import BadRecords
 
 
-@dataclass(frozen=True, eq=False)
-class Numbers:
-  """What is known of a number of some records.
-
-  Attributes:
-    kinds: Types that they are of, 'int' and 'float', with a file that has numbers of the type.
-    sample: Sample of their keys.
-  """
-
-  kinds: dict[str, str]
-  sample: NumberSample
-
-  def merge(self, other: Numbers) -> Numbers:
-    """Returns the same of these records and others."""
-    return Numbers({**other.kinds, **self.kinds}, NumberSample.merge([self.sample, other.sample]))
-
-  def kind(self, feature: str) -> str:
-    """Returns the type of all the times of a feature.
-
-    Raises:
-      DataError: if there are several.
-    """
-    if len(self.kinds) > 1:
-      found = ', '.join(f'{kind} in {path}' for kind, path in sorted(self.kinds.items()))
-      raise DataError(
-        f'feature {feature!r} has values of several types ({found}), and order_by= takes one '
-        f'type; write it as int64 in all files'
-      )
-    return next(iter(self.kinds), 'int')
-
-
 class RecordNumbers:
   """Turns the records of one file into the keys of their numbers of a feature."""
 
   def __init__(self, feature: str, payload: Payload, path: str, bad: BadRecords) -> None:
-    self._column = ClassColumn(feature, payload, path)
+    self.column = ClassColumn(feature, payload, path)
     self._path, self._bad = path, bad
-
-  @property
-  def kinds(self) -> dict[str, str]:
-    """The type of the numbers, with the file."""
-    return {self._column.kind: self._path} if self._column.kind else {}
 
   def times(self, frames: Frames, positions: Ints) -> tuple[UInts, Ints]:
     """Returns the key of each record's time, uint64 [n], and which records have none, int64 [m].
@@ -75,7 +38,7 @@ class RecordNumbers:
     values, counts = self._values(frames)
     if values.dtype == object:
       raise DataError(
-        f'feature {self._column.name!r} holds text in {self._path}, and order_by= takes a number; '
+        f'feature {self.column.name!r} holds text in {self._path}, and order_by= takes a number; '
         f'write times as int64 before this component, such as seconds since 1970'
       )
     wrong = np.flatnonzero((counts != 1) | ~np.isfinite(values))
@@ -91,17 +54,16 @@ class RecordNumbers:
   def _fault(self, position: int, value: Any, count: int) -> DataError:
     has = f'the value {value}' if count == 1 else f'{count} values' if count else 'no value'
     return DataError(
-      f'feature {self._column.name!r} has {has} in record {position} of {self._path}; order_by= '
+      f'feature {self.column.name!r} has {has} in record {position} of {self._path}; order_by= '
       f'takes a feature of one finite number in each record: fill it in, or skip such records '
       f"with bad_records='skip'"
     )
 
   def _values(self, frames: Frames) -> tuple[npt.NDArray[Any], Ints]:
     """Returns a value of each record, any where there is none, and how many it has: [n]."""
-    found = self._column.values_by_place(frames)
-    if found is not None and self._column.kind in (None, found[0]):
-      self._column.kind = found[0]
-      return found[1], np.ones(len(frames), np.int64)
+    found = self.column.values_by_place(frames)
+    if found is not None:
+      return found, np.ones(len(frames), np.int64)
     records = frames.payloads()
     batches = range(0, len(records), BATCH_RECORDS)
     values, counts = zip(
@@ -111,7 +73,7 @@ class RecordNumbers:
 
   def _parsed(self, records: Sequence[bytes]) -> tuple[npt.NDArray[Any], Ints]:
     with tf.device('CPU'):
-      values, row_splits = self._column.parse(tf.constant(records))
+      values, row_splits = self.column.parse(tf.constant(records))
     counts = np.diff(row_splits)
     if not len(values):
       return np.zeros(len(counts), np.int64), counts
@@ -131,13 +93,6 @@ class IndexColumns:
     self._row = index_row(*columns)
     none = np.empty(0, np.uint64)
     self.samples = dict.fromkeys(columns, NumberSample.of(none, none))
-
-  @property
-  def found(self) -> dict[str, Numbers]:
-    """What is known of the numbers in each column."""
-    return {
-      name: Numbers(column.kinds, self.samples[name]) for name, column in self._columns.items()
-    }
 
   def extended(self, rows: Rows, frames: Frames, rank: int) -> Rows:
     """Returns the index of some frames of the file with a rank, with the columns: [n]."""

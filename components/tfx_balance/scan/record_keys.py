@@ -16,6 +16,8 @@ from tfx_balance.plan.ranks import Ints, UInts, mix
 from tfx_balance.scan.strata import BATCH_RECORDS, ClassColumn, Payload
 from tfx_balance.tfrecord.frames import Frames
 
+Bools = npt.NDArray[np.bool_]
+
 _VALUE, _LENGTH, _NEXT = (tie_break(0, 'key', part) for part in ('value', 'length', 'next'))
 
 
@@ -23,12 +25,13 @@ class RecordKeys:
   """Turns the records of one file into hashes of some of their features.
 
   Equal values of all these features give equal hashes, whatever else a record holds and in whatever
-  order its features are. A feature may have any number of values, but one at least.
+  order its features are. A feature may have any number of values, but one at least; NaN, which
+  equals nothing, among them is as no value.
   """
 
   def __init__(self, features: Sequence[str], payload: Payload, path: str) -> None:
     self.names = tuple(features)
-    self._columns = [ClassColumn(name, payload, path) for name in features]
+    self.columns = [ClassColumn(name, payload, path) for name in features]
     self._path = path
 
   def hashes(self, frames: Frames, positions: Ints) -> UInts:
@@ -46,7 +49,7 @@ class RecordKeys:
     if len(wrong):
       raise DataError(
         f'feature {self.names[absent[wrong[0]]]!r} has no value in record {positions[wrong[0]]} of '
-        f'{self._path}; key= takes features that all records have'
+        f'{self._path}, or NaN; key= takes features that all records have'
       )
     return found
 
@@ -54,40 +57,56 @@ class RecordKeys:
     """Returns the same, and which feature each record has no value of, -1 for none: int64 [n]."""
     found = np.zeros(len(frames), np.uint64)
     absent = np.full(len(frames), -1, np.int64)
-    for i, column in enumerate(self._columns):
-      hashes, lengths = self._of_column(column, frames)
+    for i, column in enumerate(self.columns):
+      hashes, present = self._of_column(column, frames)
       found = mix(found ^ hashes, _NEXT)
-      absent[lengths == 0] = i
+      absent[~present] = i
     return found, absent
 
-  def _of_column(self, column: ClassColumn, frames: Frames) -> tuple[UInts, Ints]:
-    """Returns hashes and numbers of the values of each record, uint64 and int64 [n]."""
-    found = column.values_by_place(frames)
-    if found is not None:
-      return mix(_hashes(found[1]), _VALUE), np.ones(len(frames), np.int64)
+  def _of_column(self, column: ClassColumn, frames: Frames) -> tuple[UInts, Bools]:
+    """Returns the hash of each record's values, and which have some: uint64 and bool [n]."""
+    values = column.values_by_place(frames)
+    if values is not None:
+      return mix(_hashes(values), _VALUE), have_values(values, np.arange(len(values) + 1))
     records = frames.payloads()
     batches = range(0, len(records), BATCH_RECORDS)
     parsed = [self._parsed(column, records[i : i + BATCH_RECORDS]) for i in batches]
-    hashes, lengths = zip(*parsed, strict=True) if parsed else ((), ())
+    hashes, present = zip(*parsed, strict=True) if parsed else ((), ())
     return (
       np.concatenate([np.empty(0, np.uint64), *hashes]),
-      np.concatenate([np.empty(0, np.int64), *lengths]),
+      np.concatenate([np.empty(0, np.bool_), *present]),
     )
 
-  def _parsed(self, column: ClassColumn, records: Sequence[bytes]) -> tuple[UInts, Ints]:
+  def _parsed(self, column: ClassColumn, records: Sequence[bytes]) -> tuple[UInts, Bools]:
     with tf.device('CPU'):
       values, row_splits = column.parse(tf.constant(records))
-    lengths = np.diff(row_splits)
+    lengths, present = np.diff(row_splits), have_values(values, row_splits)
     hashes = mix(_hashes(values), _VALUE)
     if (lengths == 1).all():
-      return hashes, lengths
+      return hashes, present
     place = np.arange(len(hashes)) - np.repeat(row_splits[:-1], lengths)
     placed = np.where(place > 0, mix(hashes ^ place.astype(np.uint64), _LENGTH), hashes)
     found = np.zeros(len(lengths), np.uint64)
     some = np.flatnonzero(lengths)
     if len(some):
       found[some] = np.add.reduceat(placed, row_splits[:-1][some])
-    return found, lengths
+    return found, present
+
+
+def have_values(values: npt.NDArray[Any], row_splits: Ints) -> Bools:
+  """Returns which records have values, none of them NaN: bool [n].
+
+  >>> have_values(np.array([1.0, 2.0, np.nan]), np.array([0, 1, 1, 3])).tolist()
+  [True, False, False]
+
+  Args:
+    values: Values of the first record, of the next, and so on: [m].
+    row_splits: Where those of each begin, and those of the last end: int64 [n + 1].
+  """
+  found: Bools = np.diff(row_splits) > 0
+  if values.dtype.kind == 'f':
+    found[np.searchsorted(row_splits, np.flatnonzero(np.isnan(values)), side='right') - 1] = False
+  return found
 
 
 def _hashes(values: npt.NDArray[Any]) -> UInts:

@@ -22,11 +22,12 @@ from tfx_balance.beam.steps import spread
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.narrow_columns import narrow_fields, wide_fields
+from tfx_balance.plan.number_keys import NumberSample
 from tfx_balance.plan.ranks import Ints, fine_buckets, mix, ranks
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.binned_column import binned_columns
 from tfx_balance.scan.group_keys import GroupKeys
-from tfx_balance.scan.index_columns import IndexColumns, Numbers, RecordNumbers
+from tfx_balance.scan.index_columns import IndexColumns, RecordNumbers
 from tfx_balance.scan.label_columns import label_columns
 from tfx_balance.scan.record_keys import RecordKeys
 from tfx_balance.scan.record_values import RecordValues
@@ -73,8 +74,10 @@ class ScannedFile:
     first_bad: Fault of the first of them, '' where there is none.
     held: Number of records that were left out because another artifact holds them.
     without_group: Number of its records without a group, where records are in groups.
-    numbers: What is known of the numbers in further columns of the index, by column.
+    numbers: Sample of the keys of the numbers in further columns of the index, by column.
     edges: Edges of the bins that a feature's numbers are put into; None where they are not.
+    kinds: Types of the features that are read, by feature, each with the file; none where no record
+      has a value.
   """
 
   file: InputFile
@@ -91,8 +94,9 @@ class ScannedFile:
   first_bad: str
   held: int = 0
   without_group: int = 0
-  numbers: Mapping[str, Numbers] = field(default_factory=dict)
+  numbers: Mapping[str, NumberSample] = field(default_factory=dict)
   edges: tuple[float, ...] | None = None
+  kinds: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
   def __getstate__(self) -> dict[str, Any]:
     """Returns what workers get, with counts of strata in few bytes."""
@@ -166,27 +170,29 @@ class ScanFile(beam.DoFn):
 
   def process(self, file: InputFile) -> Iterator[ScannedFile]:
     bad = self._options.bad_of(file.path)
-    columns = None
+    classes = None
     if self._labels:
-      columns = label_columns(self._features, self._labels, self._payload, file.path, self._missing)
+      classes = label_columns(self._features, self._labels, self._payload, file.path, self._missing)
     if self._binned:
-      columns = binned_columns(self._features, self._binned, self._payload, file.path)
+      classes = binned_columns(self._features, self._binned, self._payload, file.path)
     decoder = StratumDecoder(
-      self._features, self._payload, self._missing, file.path, bad, self._optional, columns
+      self._features, self._payload, self._missing, file.path, bad, self._optional, classes
     )
     keys = self._identity_of(file.path)
     groups = GroupKeys(self._groups, self._payload, file.path) if self._groups else None
     numbers = {'time': self._time, 'number': self._binned}
-    more = IndexColumns(
-      {
-        column: RecordNumbers(feature, self._payload, file.path, bad)
-        for column, feature in numbers.items()
-        if feature
-      }
-    )
+    read = {
+      column: RecordNumbers(feature, self._payload, file.path, bad)
+      for column, feature in numbers.items()
+      if feature
+    }
+    more = IndexColumns(read)
     counted = _Counted()
     indexed = self._indexed(file, decoder, keys, more, groups, bad, counted)
     spill = self._keep(file, indexed, counted)
+    columns = [*decoder.columns, *(number.column for number in read.values())]
+    for found in (keys, groups and groups.keys):
+      columns += found.columns if isinstance(found, RecordKeys) else []
     counters.READ.inc(counted.n_records - len(bad.positions) + (bad.cut_bytes > 0))
     counters.DROPPED.inc(counted.dropped)
     counters.SKIPPED.inc(len(bad.positions))
@@ -204,7 +210,8 @@ class ScanFile(beam.DoFn):
       bad=len(bad.positions),
       first_bad=bad.first,
       without_group=groups.without if groups else 0,
-      numbers=more.found,
+      numbers=more.samples,
+      kinds={column.name: column.kinds for column in columns if column.kinds},
     )
 
   def _identity_of(self, path: str) -> RecordKeys | RecordValues | None:

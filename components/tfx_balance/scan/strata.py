@@ -55,6 +55,11 @@ class ClassColumn:
     self._walks = True
 
   @property
+  def kinds(self) -> dict[str, str]:
+    """The type of the values, with the file; empty before a record has a value."""
+    return {self.kind: self._path} if self.kind else {}
+
+  @property
   def stratum_kind(self) -> Kind:
     """The type of the classes that `stratum_values` returns."""
     return self.kind or 'missing'
@@ -83,17 +88,21 @@ class ClassColumn:
       frames: Frames of the records.
       position: Position of the first one in the file.
     """
-    found = self.values_by_place(frames)
+    values = self.values_by_place(frames)
+    return None if values is None else self._as_classes(values, position)
+
+  def values_by_place(self, frames: Frames) -> npt.NDArray[Any] | None:
+    """Returns the values of records that lie alike or are large, one value each.
+
+    None if the parser must tell, as it must where they are of another type than those before.
+    """
+    found = self._typed_by_place(frames)
     if found is None or self.kind not in (None, found[0]):
       return None
     self.kind = found[0]
-    return self._as_classes(found[1], position)
+    return found[1]
 
-  def values_by_place(self, frames: Frames) -> tuple[ValueKind, npt.NDArray[Any]] | None:
-    """Returns the type and the values of records that lie alike or are large, one value each.
-
-    None if the parser must tell.
-    """
+  def _typed_by_place(self, frames: Frames) -> tuple[ValueKind, npt.NDArray[Any]] | None:
     if not len(frames) or self._payload != 'FORMAT_TF_EXAMPLE':
       return None
     table = frames.table()
@@ -243,6 +252,7 @@ class StratumDecoder:
   Attributes:
     feature_names: Features of the first records, for messages.
     first_missing: Position of the first record without a class, by feature.
+    columns: Columns that classes are read from.
   """
 
   def __init__(
@@ -268,17 +278,17 @@ class StratumDecoder:
     """
     self.feature_names: list[str] = []
     self.first_missing: dict[str, int] = {}
-    self._columns = columns or [ClassColumn(name, payload, path) for name in features]
+    self.columns = columns or [ClassColumn(name, payload, path) for name in features]
     self._payload = payload
     # The features without which a record is dropped.
-    self._needed = [missing == 'drop' and column.name not in optional for column in self._columns]
+    self._needed = [missing == 'drop' and column.name not in optional for column in self.columns]
     self._path = path
     self._bad = bad or BadRecords(path)
     self._position = 0
     self._sniffed = False
-    self._met = [Numbering() for _ in self._columns]  # the classes of each feature
+    self._met = [Numbering() for _ in self.columns]  # the classes of each feature
     # (stratum by the features so far, class of the next one), as one number each.
-    self._pairs = [Numbering() for _ in self._columns[1:]]
+    self._pairs = [Numbering() for _ in self.columns[1:]]
 
   def decode(self, frames: Frames) -> npt.NDArray[np.uint32]:
     """Returns the code of each record's stratum, or DROPPED, or BAD: uint32 [n].
@@ -293,7 +303,7 @@ class StratumDecoder:
     if not self._sniffed:
       self._sniff(frames.take(np.arange(min(len(frames), _SNIFFED_RECORDS))).payloads())
     columns = list(self._classes_by_place(frames))
-    if len(columns) == len(self._columns):
+    if len(columns) == len(self.columns):
       return self._codes(columns)
     return self.parse(frames.payloads())
 
@@ -323,14 +333,14 @@ class StratumDecoder:
     found = []
     values = [
       values_array(column.stratum_kind, column.stratum_values(met.values))
-      for column, met in zip(self._columns, self._met, strict=True)
+      for column, met in zip(self.columns, self._met, strict=True)
     ]
     for of_column, pairs in zip(values[:0:-1], self._pairs[::-1], strict=True):
       pair = np.array(pairs.values, np.int64)[joint]
       found.append(of_column.take(pa.array(pair & _CLASS)))
       joint = pair >> _CLASS_BITS
     found.append(values[0].take(pa.array(joint)))
-    kinds = tuple(column.stratum_kind for column in self._columns)
+    kinds = tuple(column.stratum_kind for column in self.columns)
     return StratumColumns.of(kinds, found[::-1])
 
   @property
@@ -342,7 +352,7 @@ class StratumDecoder:
     """Learns the features' names and types from the first records; most have them all."""
     self._sniffed = True
     names: set[str] = set()
-    parts = [part for column in self._columns for part in column.parts]
+    parts = [part for column in self.columns for part in column.parts]
     kinds: dict[str, Counter[ValueKind]] = {part.name: Counter() for part in parts}
     for record in records:
       try:
@@ -361,7 +371,7 @@ class StratumDecoder:
 
   def _classes_by_place(self, frames: Frames) -> Iterator[pa.Array]:
     """Yields the classes of each column until the parser must tell, or what to skip."""
-    for column in self._columns:
+    for column in self.columns:
       try:
         classes = column.classes_by_place(frames, self._position)
       except DataError:
@@ -376,12 +386,12 @@ class StratumDecoder:
     try:
       with tf.device('CPU'):
         serialized = tf.constant(records)
-        columns = [column.classes(serialized, self._position) for column in self._columns]
+        columns = [column.classes(serialized, self._position) for column in self.columns]
     except DataError as fault:
       if not self._bad.skips:
         raise
       return self._decode_halves(records, fault)
-    for column, classes in zip(self._columns, columns, strict=True):
+    for column, classes in zip(self.columns, columns, strict=True):
       if classes.null_count and column.name not in self.first_missing:
         self.first_missing[column.name] = self._position + classes.is_null().index(True).as_py()
     return self._codes(columns)

@@ -16,7 +16,7 @@ from tfx_balance.beam.steps import summed
 from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.errors import DataError
 from tfx_balance.plan.group_by import GroupBy
-from tfx_balance.scan.index_columns import Numbers
+from tfx_balance.plan.number_keys import NumberSample
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.scan.stratum_columns import StratumCounts, sum_by_kinds, sum_counts
@@ -44,14 +44,13 @@ def check_features(
 
   Raises:
     DataError: if there are no records, or if a feature does not exist, is missing in records and
-      must not be, or has several types.
+      must not be, or has several types, as other features that are read may not have either.
   """
   read = totals.n_records + totals.dropped
   if not read:
     raise DataError('the input holds no records; give at least one')
   for i, feature in enumerate(features):
     columns = [(counts.strata.columns[i], counts.records) for counts in totals.counts]
-    kinds = {counts.strata.kinds[i] for counts in totals.counts} - {'missing'}
     absent = sum(int(n[column.is_null().to_numpy(False)].sum()) for column, n in columns)
     if absent == totals.n_records and feature not in totals.feature_names:
       known = ', '.join(sorted(totals.feature_names)) or 'none'
@@ -65,9 +64,12 @@ def check_features(
         f'feature {feature!r} has no value in {absent} of {read} records, the first of them record '
         f"{position} of {path}; pass missing_label='own_stratum' or 'drop', or fill it in"
       )
+  for feature, kinds in sorted(totals.kinds.items()):
     if len(kinds) > 1:
+      found = ', '.join(f'{kind} in {path}' for kind, path in sorted(kinds.items()))
       raise DataError(
-        f'feature {feature!r} has values of types {sorted(kinds)}; give it one type in all files'
+        f'feature {feature!r} has values of types {sorted(kinds)} ({found}); give it one type in '
+        f'all files'
       )
   if not totals.n_records:
     raise DataError(f'all {read} records lack a class and missing_label drops them; fill it in')
@@ -103,8 +105,9 @@ class Totals:
     missing_in: File and position of a record without a feature, by feature.
     first_bad: Rank of the first file with bad records, and fault of its first one.
     without_group: Number of records without a group.
-    numbers: What is known of the numbers in further columns of the index, by column.
+    numbers: Sample of the keys of the numbers in further columns of the index, by column.
     edges: Edges of the bins that a feature's numbers are put into; None where they are not.
+    kinds: Types of features by name, each with a file that has values of it.
   """
 
   counts: list[StratumCounts] = field(default_factory=list)
@@ -118,8 +121,9 @@ class Totals:
   first_bad: tuple[int, str] | None = None
   held: int = 0
   without_group: int = 0
-  numbers: dict[str, Numbers] = field(default_factory=dict)
+  numbers: dict[str, NumberSample] = field(default_factory=dict)
   edges: tuple[float, ...] | None = None
+  kinds: dict[str, dict[str, str]] = field(default_factory=dict)
 
   def __post_init__(self) -> None:
     self._waiting = sum(map(len, self.counts))  # rows that are not summed yet
@@ -174,6 +178,7 @@ class Totals:
       without_group=scanned.without_group,
       numbers=dict(scanned.numbers),
       edges=scanned.edges,
+      kinds={name: dict(kinds) for name, kinds in scanned.kinds.items()},
     )
 
   def merge(self, other: Totals) -> Totals:
@@ -189,8 +194,12 @@ class Totals:
     self.without_group += other.without_group
     self.first_bad = min(filter(None, (self.first_bad, other.first_bad)), default=None)
     for name, numbers in other.numbers.items():
-      self.numbers[name] = self.numbers[name].merge(numbers) if name in self.numbers else numbers
+      known = [self.numbers[name]] if name in self.numbers else []
+      self.numbers[name] = NumberSample.merge([*known, numbers])
     self.edges = self.edges if other.edges is None else other.edges
+    for name, kinds in other.kinds.items():
+      own = self.kinds.setdefault(name, {})
+      own.update((kind, min(path, own.get(kind, path))) for kind, path in kinds.items())
     self.n_bytes += other.n_bytes
     self.n_files += other.n_files
     self.fingerprint = (self.fingerprint + other.fingerprint) % 2**64

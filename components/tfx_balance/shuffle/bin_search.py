@@ -68,9 +68,7 @@ def select_numbers(totals: Totals, bins: NumberBins, place: int) -> NumberSelect
   quotas = np.append(0, bins.quotas(n))[None]
   quotas[0, 0] += 1
   kind = strata.strata.kinds[place]
-  return NumberSelection(
-    {}, quotas, 0, 'bins', totals.numbers['number'].sample.pivots(), place, kind
-  )
+  return NumberSelection({}, quotas, 0, 'bins', totals.numbers['number'].pivots(), place, kind)
 
 
 def bin_file(
@@ -106,6 +104,7 @@ def bin_file(
     stratum_bytes=n_bytes,
     spill=replace(scanned.spill, recoding=recoding),
     edges=edges,
+    kinds={name: kinds for name, kinds in scanned.kinds.items() if name != bins.feature},
   )
 
 

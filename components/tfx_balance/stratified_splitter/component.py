@@ -152,8 +152,8 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
         furthest. With `order_by` groups are in the order of the times of their latest records, so
         that an earlier split knows nothing later than the cut, and splits end between the groups
         nearest to their totals; an embargo leaves out whole groups.
-      missing_group: Treatment of records without a value of `group_by`: 'error', 'own', a group of
-        its own for each (equal records make one), or 'drop'.
+      missing_group: Treatment of records without a value of `group_by`, or with NaN: 'error',
+        'own', a group of its own for each (equal records make one), or 'drop'.
       bins: How a feature of `stratify_by` that holds numbers, int64 or float, is made classes: a
         number of quantile bins, of as many records each as equal numbers allow, which share one; or
         ascending edges between bins, each of which is in the bin above it. Where `stratify_by` has

@@ -94,11 +94,9 @@ def plan_grouped_in_time_job(totals: Totals, request: SplitRequest) -> GroupedIn
   """Returns the job before groups are read.
 
   Raises:
-    DataError: as `plan_job` does, and if times are of several types.
+    DataError: as `plan_job` does.
   """
-  job = GroupedInTimeJob.of(plan_job(totals, request))
-  totals.numbers['time'].kind(job.order.feature)
-  return job
+  return GroupedInTimeJob.of(plan_job(totals, request))
 
 
 def mark_part(part: Part, job: GroupedInTimeJob) -> GroupMarks:
@@ -120,7 +118,7 @@ def take_near(part: Part, job: GroupedInTimeJob, around: Around) -> NearGroups:
 
 def cut_groups(near: NearGroups, job: GroupedInTimeJob, around: Around) -> GroupCuts:
   """Returns the cuts; raises DataError as `GroupCuts.of` does."""
-  kind = job.totals.numbers['time'].kind(job.order.feature)
+  kind = next(iter(job.totals.kinds[job.order.feature]))
   return GroupCuts.of(near, job.ends, job.order, kind)
 
 

@@ -34,15 +34,14 @@ class OrderedJob(SplitJob):
   @property
   def selection(self) -> TimeSelection:
     """Which records go to which part, by time: of a split what is kept, and what is embargoed."""
-    times = self.totals.numbers['time']
     return TimeSelection(
       {'': self.totals.strata().strata},
       self.order.parts(self.rows),
       self.request.parameters.seed,
       PURPOSE,
       self.order,
-      times.kind(self.order.feature),
-      times.sample.pivots(),
+      next(iter(self.totals.kinds[self.order.feature])),
+      self.totals.numbers['time'].pivots(),
     )
 
   def assigner(self, scanned: ScannedFile, *found: Any) -> Any:
@@ -70,11 +69,10 @@ def plan_ordered_job(totals: Totals, request: SplitRequest) -> OrderedJob:
   """Returns the job that the totals and the request make.
 
   Raises:
-    DataError: as `plan_job` does, and if times are of several types.
+    DataError: as `plan_job` does.
   """
   job, order = plan_job(totals, request), request.parameters.order
   assert order is not None
-  totals.numbers['time'].kind(order.feature)
   rows = order.rows(job.quotas)
   return OrderedJob(
     job.request,
