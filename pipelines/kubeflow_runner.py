@@ -108,6 +108,7 @@ def choose_input(settings: argparse.Namespace) -> dict[str, Any]:
       'file_kind': settings.file_kind,
       'label': settings.label,
       'missing_label': settings.missing_label,
+      'ignore': settings.ignore,
       'model': model_nodes.TABULAR_MODEL,
     }
   return {
