@@ -10,12 +10,14 @@ from pipelines.own_labels import OwnDataError, is_missing, name_some
 
 LARGEST_FLOAT = 3.4e38  # of float32, in which ExampleGen stores fractions
 MOST_VALUES = 1_000  # categories that the model has of one column
+PLAIN_FLOAT = re.compile(r'-?[0-9]{1,15}\.[0-9]{1,15}')  # recognized without an exception for int()
 COMMA_NUMBER = re.compile(r'[+-]?[\d.,]*,[\d.,]*\d')
 TYPES = {'text': 'text', 'comma': 'text', 'infinite': 'float', 'float': 'float', 'int': 'int'}
 """Type of a column with a cell of a kind; the first that occurs decides."""
 WORDS = {'int': 'numeric', 'float': 'numeric', 'text': 'categorical', 'empty': 'empty'}
 """How a column of each type is used."""
 ODDITIES = {
+  'nameless': 'columns without a name, such as an index: {}; leave them out with --ignore',
   'empty': 'columns without a value: {}; fill them in, or leave them out with --ignore',
   'constant': 'columns with one value in all rows: {}; leave them out with --ignore',
   'mixed': 'columns of text that is mostly numbers, each a category now: {}; correct the others',
@@ -29,6 +31,8 @@ def cell_kind(cell: str) -> str:
 
   A text with digits and a comma, such as 1,5, is 'comma', and a number beyond float32 'infinite'.
   """
+  if PLAIN_FLOAT.fullmatch(cell):
+    return 'float'
   if is_missing(cell):
     return 'missing'
   try:
@@ -76,9 +80,11 @@ class Column:
   def oddity(self) -> str:
     """A key of ODDITIES, or '' if the column has none of these."""
     texts = self.kinds['text']
+    if re.fullmatch(r'column \d+', self.name):  # as read_header calls it
+      return 'nameless'
     if self.type == 'empty' or len(self.cells) == 1:
       return 'empty' if self.type == 'empty' else 'constant'
-    if 0 < texts < self.kinds['int'] + self.kinds['float']:
+    if 0 < texts < self.kinds.total() - self.kinds['missing'] - texts:
       return 'mixed'
     return 'unique' if texts and len(self.cells) > min(0.9 * texts, MOST_VALUES) else ''
 
@@ -119,4 +125,4 @@ def find_oddities(columns: Iterable[Column]) -> list[str]:
       )
     example = f' ({text!r})' if text is not None else ''
     found.setdefault(column.oddity, []).append(f'{column.name!r}{example}')
-  return [text.format(name_some(found[key])) for key, text in ODDITIES.items() if key in found]
+  return [f'! {t.format(name_some(found[k]))}' for k, t in ODDITIES.items() if k in found]

@@ -25,7 +25,6 @@ class OwnData:
     folder: Folder of the files, which are all of the same kind.
     file_kind: Kind of the files that ExampleGen reads, 'tfrecord' or 'csv'; images are first
       converted to TFRecords.
-    features: Name and type of each feature in the first records, in name order.
     notes: Lines on how the features are used, and on what is odd about the data.
     images: Whether the data are images, which have a separate model.
     rewrite: Function that writes files for ExampleGen to a folder; None if it can read the folder.
@@ -33,7 +32,6 @@ class OwnData:
 
   folder: Path
   file_kind: str
-  features: dict[str, str]
   notes: tuple[str, ...] = ()
   images: bool = False
   rewrite: Callable[[Path], None] | None = None
@@ -126,7 +124,6 @@ def inspect(
   return OwnData(
     folder.resolve(),
     kind,
-    types,
     (describe(types, label, ignored, gaps), *find_oddities(used), *find_doubtful(label, labels)),
     rewrite=rewrite,
   )
@@ -144,7 +141,6 @@ def inspect_images(folder: Path) -> OwnData:
   return OwnData(
     folder.resolve(),
     'tfrecord',
-    {'image': 'image', IMAGE_LABEL: 'text'},
     tuple(find_doubtful(IMAGE_LABEL, counts)),
     images=True,
     rewrite=functools.partial(write_images, classes, IMAGE_LABEL),

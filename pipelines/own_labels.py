@@ -110,7 +110,7 @@ def find_doubtful(label: str, counts: LabelCounts) -> list[str]:
       group[0] for text, group in alike.items() if is_missing(text)
     ],
   }
-  return [f'the label {label!r} {text.format(name_some(v))}' for text, v in found.items() if v]
+  return [f'! the label {label!r} {t.format(name_some(v))}' for t, v in found.items() if v]
 
 
 def is_text(value: bytes) -> bool:

@@ -113,9 +113,7 @@ def preprocessing_fn(
   if unknown := set(ignored).difference(inputs):
     raise ValueError(f'no feature is called {unknown.pop()!r}; ignore some of {sorted(inputs)}')
   outputs = {}
-  for name, feature in inputs.items():
-    if name in ignored:
-      continue
+  for name, feature in ((n, f) for n, f in inputs.items() if n not in ignored):
     if name == label:
       outputs[name] = to_class_id(feature)
     elif is_category(feature):

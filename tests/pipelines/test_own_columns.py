@@ -62,17 +62,20 @@ def test_odd_columns_are_one_warning_a_kind():
     *(column(*texts, name=f'id {i}') for i in range(5)),
     column(*['1'] * 20, name='same'),
     column(*['1'] * 15, '12y', name='mixed'),
+    column('1,5', '2,5', 'x', name='commas'),
     column('NA', '', name='gap'),
+    column('0', '1', '2', name='column 1'),
     column('red', 'blue', 'red', name='fine'),
     column(*map(str, range(20)), name='number'),
   ]
   assert find_oddities(columns) == [
-    "columns without a value: 'gap'; fill them in, or leave them out with --ignore",
-    "columns with one value in all rows: 'same'; leave them out with --ignore",
-    "columns of text that is mostly numbers, each a category now: 'mixed' ('12y'); correct the "
-    'others',
-    "columns of text that differs in nearly all rows: 'id 0' ('p0'), 'id 1' ('p0'), 'id 2' ('p0'), "
-    'and 2 more; leave them out with --ignore',
+    "! columns without a name, such as an index: 'column 1'; leave them out with --ignore",
+    "! columns without a value: 'gap'; fill them in, or leave them out with --ignore",
+    "! columns with one value in all rows: 'same'; leave them out with --ignore",
+    "! columns of text that is mostly numbers, each a category now: 'mixed' ('12y'), "
+    "'commas' ('x'); correct the others",
+    "! columns of text that differs in nearly all rows: 'id 0' ('p0'), 'id 1' ('p0'), "
+    "'id 2' ('p0'), and 2 more; leave them out with --ignore",
   ]
 
 

@@ -14,14 +14,14 @@ def test_tfrecords_of_any_name_are_read(tmp_path, name):
   found = inspect(tmp_path, 'kind')
   assert found.file_kind == 'tfrecord'
   assert found.folder == tmp_path
-  assert found.features == {'gap': 'empty', 'kind': 'text', 'n': 'int', 'size': 'float'}
+  assert found.notes[0] == '4 columns: the label, 2 numeric, 1 empty'
 
 
 def test_csv_is_read_with_its_types_and_gaps(tmp_path):
   write_table(tmp_path / 'a.csv', 'kind,size,n,gap', [f'{k},1.5,2,' for k in CLASSES])
   found = inspect(tmp_path, 'kind')
   assert found.file_kind == 'csv'
-  assert found.features == {'gap': 'empty', 'kind': 'text', 'n': 'int', 'size': 'float'}
+  assert found.notes[0] == '4 columns: the label, 2 numeric, 1 empty'
 
 
 def test_hidden_files_do_not_count(tmp_path):
@@ -33,7 +33,7 @@ def test_hidden_files_do_not_count(tmp_path):
 
 def test_whole_floats_are_classes(tmp_path):
   write_records(tmp_path / 'a', [{'kind': float(len(k)), 'n': 1} for k in CLASSES])
-  assert inspect(tmp_path, 'kind').features['kind'] == 'float'
+  assert inspect(tmp_path, 'kind').notes == ('2 columns: the label, 1 numeric',)
 
 
 def test_no_such_folder(tmp_path):
@@ -100,7 +100,7 @@ def test_notes_tell_how_a_table_is_read(tmp_path):
   write_table(tmp_path / 'a.csv', 'kind,n,id', rows)
   assert inspect(tmp_path, 'kind').notes == (
     '3 columns: the label, 1 numeric (1 with gaps), 1 categorical',
-    "columns of text that differs in nearly all rows: 'id' ('p0'); leave them out with --ignore",
+    "! columns of text that differs in nearly all rows: 'id' ('p0'); leave them out with --ignore",
   )
 
 
@@ -125,7 +125,7 @@ def test_a_word_for_nothing_is_a_class_of_texts_with_a_warning(tmp_path):
     tmp_path / 'a.csv', 'kind,n', [f'{k},{i % 2}' for i, k in enumerate(CLASSES)] + ['None,1'] * 2
   )
   assert inspect(tmp_path, 'kind').notes[1:] == (
-    "the label 'kind' has classes that may stand for a missing label: 'None'; give those records "
+    "! the label 'kind' has classes that may stand for a missing label: 'None'; give those records "
     'no label if so',
   )
 
@@ -140,7 +140,7 @@ def test_the_classes_are_checked(tmp_path):
   write_table(tmp_path / 'a.csv', 'kind,n', [*(f'{k},1' for k in CLASSES), ',1'])
   with pytest.raises(OwnDataError, match="'kind' is missing in 1 of 11 records, the first of them"):
     inspect(tmp_path, 'kind')
-  assert inspect(tmp_path, 'kind', 'drop').features == {'kind': 'text', 'n': 'int'}
+  assert inspect(tmp_path, 'kind', 'drop').notes[0] == '2 columns: the label, 1 numeric'
 
 
 def test_records_are_not_written_anew(tmp_path):
@@ -161,7 +161,7 @@ def test_tables_of_one_name_are_all_written_anew(tmp_path):
 def test_what_is_written_anew_replaces_what_was_written_before(tmp_path):
   (tmp_path / 'new').mkdir()
   (tmp_path / 'new' / 'old.csv').touch()
-  data = OwnData(tmp_path, 'csv', {}, rewrite=lambda folder: (folder / 'b.csv').touch())
+  data = OwnData(tmp_path, 'csv', rewrite=lambda folder: (folder / 'b.csv').touch())
   folder = data.prepare(tmp_path / 'new')
   assert [path.name for path in folder.iterdir()] == ['b.csv']
 

@@ -1,8 +1,11 @@
+import csv
 import gzip
+import random
 import re
 
 import pytest
 from tfx.utils import io_utils
+from tfx_bsl.coders import csv_decoder
 
 from pipelines import own_labels, own_tables
 from pipelines.own_labels import OwnDataError
@@ -77,6 +80,33 @@ def test_missing_values_of_numbers_become_empty_cells_and_words_in_texts_stay(tm
   assert [line.split(',')[1] for line in lines[1:]] == [
     *('NA', '?', 'nan', 'NULL', 'None', '', '', 'N/A', 'red')
   ]
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_csv_example_gen_infers_the_types_that_were_told(tmp_path, seed):
+  draw = random.Random(seed)
+  pools = [
+    ['1', '-7', '007'],
+    ['NA', '', '?'],
+    ['1.5', '1e3'],
+    ['x', '9223372036854775808', '3,5 m'],
+  ]
+  chosen = [
+    [cell for pool in draw.sample(pools, draw.randint(1, 2)) for cell in pool] for _ in '123'
+  ]
+  rows = [[draw.choice(cells) for cells in chosen] for _ in range(8)]
+  with (tmp_path / 'a.csv').open('w', newline='') as file:
+    csv.writer(file, delimiter=';').writerows([['a', 'b', 'c', 'kind'], *([*r, 'x'] for r in rows)])
+  table = own_tables.read_tables([tmp_path / 'a.csv'], 'kind')
+  inferrer = csv_decoder.ColumnTypeInferrer([c.name for c in table.columns], skip_blank_lines=True)
+  (text,) = written(tmp_path, table)
+  found = inferrer.create_accumulator()
+  for row in list(csv.reader(text.splitlines()))[1:]:
+    found = inferrer.add_input(found, [cell.encode() for cell in row])
+  words = {'INT': 'int', 'FLOAT': 'float', 'STRING': 'text', 'UNKNOWN': 'empty'}
+  assert {name: words[kind.name] for name, kind in found.items()} == {
+    column.name: column.type for column in table.columns
+  }
 
 
 @pytest.mark.parametrize('word', ['nan', 'None', 'NA', ''])
