@@ -5,6 +5,7 @@ kfp run create --experiment-name digits --package-file digits.yaml
 """
 
 import argparse
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,7 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
   add(
     '--secret',
     action='append',
-    type=secret_variable,
+    type=functools.partial(parse_pair, 'VARIABLE=NAME/KEY'),
     default=[],
     metavar='VARIABLE=NAME/KEY',
     help='environment variable of each task, from a Kubernetes Secret; may be repeated',
@@ -73,7 +74,7 @@ def make_parser() -> argparse.ArgumentParser:
   add(
     '--secret_file',
     action='append',
-    type=secret_folder,
+    type=functools.partial(parse_pair, 'FOLDER=NAME'),
     default=[],
     metavar='FOLDER=NAME',
     help='folder in each task with the keys of a Kubernetes Secret; may be repeated',
@@ -82,20 +83,12 @@ def make_parser() -> argparse.ArgumentParser:
   return parser
 
 
-def secret_variable(text: str) -> tuple[str, str]:
-  """Returns the variable, and the NAME/KEY of its Secret."""
-  variable, _, source = text.partition('=')
-  if '/' not in source:
-    raise argparse.ArgumentTypeError(f'{text!r} is not complete; write it as VARIABLE=NAME/KEY')
-  return variable, source
-
-
-def secret_folder(text: str) -> tuple[str, str]:
-  """Returns the folder, and the name of its Secret."""
-  folder, _, name = text.partition('=')
-  if not name:
-    raise argparse.ArgumentTypeError(f'{text!r} is not complete; write it as FOLDER=NAME')
-  return folder, name
+def parse_pair(form: str, text: str) -> tuple[str, str]:
+  """Returns both sides of the equals sign in a text of the given form."""
+  name, _, value = text.partition('=')
+  if not value or value.count('/') < form.count('/'):
+    raise argparse.ArgumentTypeError(f'{text!r} is not complete; write it as {form}')
+  return name, value
 
 
 def choose_input(settings: argparse.Namespace) -> dict[str, Any]:
@@ -108,6 +101,7 @@ def choose_input(settings: argparse.Namespace) -> dict[str, Any]:
       'file_kind': settings.file_kind,
       'label': settings.label,
       'missing_label': settings.missing_label,
+      'ignore': settings.ignore,
       'model': model_nodes.TABULAR_MODEL,
     }
   return {

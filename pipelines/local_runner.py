@@ -51,6 +51,7 @@ class RunSettings:
     verbose: Whether to print the libraries' logs.
     beam_args: Arguments passed to Beam.
     folds: Number of folds of a cross-validation; 0 for none.
+    ignore: Names of features to leave out of training.
   """
 
   examples: Path | None
@@ -64,6 +65,7 @@ class RunSettings:
   verbose: bool = False
   beam_args: tuple[str, ...] = LOCAL_BEAM
   folds: int = 0
+  ignore: tuple[str, ...] = ()
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -86,7 +88,9 @@ def make_parser() -> argparse.ArgumentParser:
     metavar='DIR',
     help='folder with a subfolder of PNG and JPEG files per class',
   )
-  add('--pipeline_root', type=_folder, metavar='DIR', help='output folder (default: runs/NAME)')
+  add(
+    '--pipeline_root', type=_folder, metavar='DIR', help='output folder (default: runs/NAME-LABEL)'
+  )
   add(
     '--compare',
     type=int,
@@ -121,7 +125,7 @@ def parse_arguments(arguments: Sequence[str]) -> RunSettings:
   if known.folds and known.compare > 1:
     parser.error(f'--compare {known.compare} and --folds are both given; give --compare 1 or 0')
   own = known.examples or known.images
-  name = own.resolve().name if own else 'digits'
+  name = '-'.join(filter(None, [own.resolve().name if own else 'digits', known.label]))
   if not any(argument.startswith(('--direct_running_mode', '--runner')) for argument in beam_args):
     beam_args += LOCAL_BEAM
   return RunSettings(
@@ -129,13 +133,14 @@ def parse_arguments(arguments: Sequence[str]) -> RunSettings:
     images=known.images,
     label=known.label or IMAGE_LABEL,
     missing_label=known.missing_label,
-    pipeline_root=(known.pipeline_root or Path('runs') / name).resolve(),
+    pipeline_root=(known.pipeline_root or Path('runs') / name.replace('/', '_')).resolve(),
     seed=known.seed,
     train_steps=known.train_steps,
     compare=known.compare,
     verbose=known.verbose,
     beam_args=tuple(beam_args),
     folds=known.folds,
+    ignore=tuple(known.ignore),
   )
 
 
@@ -148,7 +153,7 @@ def inspect_own(settings: RunSettings) -> OwnData | None:
   if settings.images:
     return inspect_images(settings.images)
   if settings.examples:
-    return inspect(settings.examples, settings.label, settings.missing_label)
+    return inspect(settings.examples, settings.label, settings.missing_label, settings.ignore)
   return None
 
 
@@ -182,6 +187,8 @@ def choose_input(settings: RunSettings, own_data: OwnData | None) -> dict[str, A
 def run(settings: RunSettings, own_data: OwnData | None) -> int:
   """Runs the pipeline and prints its summary; returns the exit code."""
   screen = make_console()
+  for note in own_data.notes if own_data else ():
+    screen.print(note, markup=False, soft_wrap=True)
   printer = StepPrinter(screen)
   with printer.step('Loading TensorFlow and TFX'):
     # Imported here because it takes ten seconds: invalid arguments are reported before.
@@ -201,7 +208,7 @@ def run(settings: RunSettings, own_data: OwnData | None) -> int:
     try:
       runner.run(
         create_pipeline(
-          name=root.name,
+          name=root.name[:63],  # no name may be longer
           root=str(root),
           label=settings.label,
           missing_label=settings.missing_label,
@@ -213,6 +220,7 @@ def run(settings: RunSettings, own_data: OwnData | None) -> int:
           beam_pipeline_args=settings.beam_args,
           metadata_connection_config=connection,
           folds=settings.folds,
+          ignore=settings.ignore,
           **data,
         )
       )

@@ -19,6 +19,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     default='error',
     help='records without a label: reject (default), use as an additional class, or leave out',
   )
+  add(
+    '--ignore', action='append', default=[], metavar='NAME', help='feature to leave out; repeatable'
+  )
   add('--seed', type=int, default=0, metavar='N', help='random seed (default: 0)')
   add(
     '--train_steps',
@@ -52,8 +55,11 @@ def parse_options(
   if (known.examples is None) != (known.label is None):
     given, other = ('--label', '--examples') if known.label else ('--examples', '--label')
     parser.error(f'{given} is given without {other}; give both for your own data')
-  if known.missing_label != 'error' and not known.examples:
-    parser.error('--missing_label is given without --examples; only these may lack labels')
+  for name in ('missing_label', 'ignore'):
+    if getattr(known, name) != parser.get_default(name) and not known.examples:
+      parser.error(f'--{name} is given without --examples, to which alone it applies')
+  if known.label in known.ignore:
+    parser.error(f'--ignore {known.label} is the label, which cannot be left out; give others')
   if known.train_steps < 1:
     parser.error(f'--train_steps is {known.train_steps}; train for at least 1')
   if known.folds < 0 or known.folds == 1:

@@ -2,16 +2,19 @@
 
 import functools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.own_columns import Column, describe, find_oddities
 from pipelines.own_images import find_images, write_images
-from pipelines.own_labels import LabelCounts, OwnDataError, check_classes
+from pipelines.own_labels import LabelCounts, OwnDataError, check_classes, find_doubtful
 from pipelines.own_records import read_records
-from pipelines.own_tables import read_tables, write_plain
+from pipelines.own_tables import read_tables
 
 IMAGE_LABEL = 'label'  # feature for the name of an image's folder
+TABLES = ('.csv', '.tsv', '.csv.gz', '.tsv.gz')
+OTHER_FOLDER = 'put TFRecord or CSV files there, or pass another folder'
 
 
 @dataclass(frozen=True)
@@ -22,14 +25,14 @@ class OwnData:
     folder: Folder of the files, which are all of the same kind.
     file_kind: Kind of the files that ExampleGen reads, 'tfrecord' or 'csv'; images are first
       converted to TFRecords.
-    features: Name and type of each feature in the first records, in name order.
+    notes: Lines on how the features are used, and on what is odd about the data.
     images: Whether the data are images, which have a separate model.
     rewrite: Function that writes files for ExampleGen to a folder; None if it can read the folder.
   """
 
   folder: Path
   file_kind: str
-  features: dict[str, str]
+  notes: tuple[str, ...] = ()
   images: bool = False
   rewrite: Callable[[Path], None] | None = None
 
@@ -53,14 +56,14 @@ def data_files(folder: Path) -> list[Path]:
   files = [path for path in entries if path.is_file()]
   if not files:
     inner = [path.name for path in entries]
-    hint = f'; it has the folders {", ".join(inner)}: pass one of these' if inner else ''
-    raise OwnDataError(f'{folder} has no data files{hint}')
+    hint = f'it has the folders {", ".join(inner)}: pass one of these' if inner else OTHER_FOLDER
+    raise OwnDataError(f'{folder} has no data files; {hint}')
   return files
 
 
 def file_kind(files: list[Path]) -> str:
   """Returns the common kind of the files, 'csv' or 'tfrecord'."""
-  tables = [path for path in files if path.suffix.lower() == '.csv']
+  tables = [path for path in files if path.name.lower().endswith(TABLES)]
   if not tables:
     return 'tfrecord'
   others = [path for path in files if path not in tables]
@@ -72,24 +75,30 @@ def file_kind(files: list[Path]) -> str:
   return 'csv'
 
 
-def check_features(label: str, types: dict[str, str]) -> None:
-  """Raises an OwnDataError if the label or any other feature is missing."""
-  if label not in types:
-    listing = ', '.join(f'{name} ({kind})' for name, kind in types.items())
-    raise OwnDataError(f'no feature is called {label!r}; pass one of these as --label: {listing}')
-  if len(types) < 2:
-    raise OwnDataError(f'the label {label!r} is the only feature; there is nothing to learn from')
+def check_features(label: str, types: Mapping[str, str], ignored: Collection[str]) -> None:
+  """Raises an OwnDataError if the label, an ignored feature or any other feature is missing."""
+  for argument, name in (('--label', label), *(('--ignore', name) for name in ignored)):
+    if name not in types:
+      listing = ', '.join(f'{name} ({kind})' for name, kind in types.items())
+      raise OwnDataError(
+        f'no feature is called {name!r}; pass one of these as {argument}: {listing}'
+      )
+  if set(types) == {label, *ignored}:
+    raise OwnDataError(f'there is no feature to learn from besides the label {label!r}')
 
 
-def inspect(folder: Path, label: str, missing_label: str = 'error') -> OwnData:
+def inspect(
+  folder: Path, label: str, missing_label: str = 'error', ignored: Collection[str] = ()
+) -> OwnData:
   """Returns the description of a folder of TFRecords or CSV files.
 
-  Reads all labels, which takes a fraction of the time of ExampleGen, and the first records.
+  Reads all labels and all cells of CSV files, which takes a fraction of the time of ExampleGen.
 
   Args:
     folder: Folder of the files.
     label: Name of the feature to split by and to predict.
     missing_label: Treatment of records without a label: 'error', 'own_stratum' or 'drop'.
+    ignored: Names of the features that are not learned from.
 
   Raises:
     OwnDataError: If the folder, its files or the label are missing, if kinds of files are mixed,
@@ -97,20 +106,27 @@ def inspect(folder: Path, label: str, missing_label: str = 'error') -> OwnData:
   """
   files = data_files(folder)
   kind = file_kind(files)
+  columns: Sequence[Column] = ()
   rewrite = None
   if kind == 'csv':
     tables = read_tables(files, label)
-    types, labels = dict(sorted(tables.types.items())), tables.labels
-    if not tables.header.plain:
-      rewrite = functools.partial(write_plain, files, tables.header)
+    columns, labels, rewrite = tables.columns, tables.labels, tables.write
+    types = {column.name: column.type for column in sorted(columns, key=lambda c: c.name)}
   else:
     records = read_records(files, label)
     types, labels = records.types, records.labels
     if not types:
       raise OwnDataError(f'the files in {folder} hold no records')
-  check_features(label, types)
+  check_features(label, types, ignored)
   check_classes(label, labels, missing_label)
-  return OwnData(folder.resolve(), kind, types, rewrite=rewrite)
+  used = [column for column in columns if column.name not in (label, *ignored)]
+  gaps = [column.name for column in used if column.kinds['missing'] and column.type != 'empty']
+  return OwnData(
+    folder.resolve(),
+    kind,
+    (describe(types, label, ignored, gaps), *find_oddities(used), *find_doubtful(label, labels)),
+    rewrite=rewrite,
+  )
 
 
 def inspect_images(folder: Path) -> OwnData:
@@ -125,7 +141,7 @@ def inspect_images(folder: Path) -> OwnData:
   return OwnData(
     folder.resolve(),
     'tfrecord',
-    {'image': 'image', IMAGE_LABEL: 'text'},
+    tuple(find_doubtful(IMAGE_LABEL, counts)),
     images=True,
     rewrite=functools.partial(write_images, classes, IMAGE_LABEL),
   )

@@ -1,11 +1,14 @@
 """Requirements on the user's own labels for training and testing a model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 FEWEST_RECORDS = 10  # with fewer, an 8:1:1 split leaves eval or test empty
 MOST_CLASSES = 100_000  # the model has one output per class
+
+MISSING_WORDS = ('', '?', 'na', 'n/a', '#n/a', '<na>', 'nan', 'null', 'none')
+"""Texts for a missing number, in lower case."""
 
 MISSING_LABEL = ('error', 'own_stratum', 'drop')
 """Treatments of records without a label, as in StratifiedSplitter."""
@@ -81,6 +84,33 @@ def check_classes(label: str, counts: LabelCounts, missing_label: str) -> None:
         f'the label {label!r} has the value {value!r}, which is not UTF-8, as Evaluator '
         'requires; write the labels as UTF-8'
       )
+
+
+def is_missing(text: str) -> bool:
+  """Returns whether a text stands for a missing number."""
+  return text.strip().lower() in MISSING_WORDS
+
+
+def name_some(names: Sequence[str]) -> str:
+  """Returns the first three names, and how many there are more."""
+  return ', '.join(names[:3]) + (f', and {len(names) - 3:,} more' if names[3:] else '')
+
+
+def find_doubtful(label: str, counts: LabelCounts) -> list[str]:
+  """Returns warnings of texts that may be one class, or no class."""
+  texts = [v.decode() if isinstance(v, bytes) else v for v in counts.records]
+  alike: dict[str, list[str]] = {}
+  for text in texts:
+    alike.setdefault(''.join(str(text).split()).casefold(), []).append(repr(text))
+  found = {
+    'has classes that differ in spaces or case only: {}; write them alike if they are one class': [
+      ' and '.join(group) for group in alike.values() if len(group) > 1
+    ],
+    'has classes that may stand for a missing label: {}; give those records no label if so': [
+      group[0] for text, group in alike.items() if is_missing(text)
+    ],
+  }
+  return [f'! the label {label!r} {t.format(name_some(v))}' for t, v in found.items() if v]
 
 
 def is_text(value: bytes) -> bool:

@@ -1,34 +1,23 @@
-"""Inspection of the user's own CSV files, whose rows are parsed as CsvExampleGen does."""
+"""Inspection of the user's own CSV files, which are written anew for CsvExampleGen."""
 
 import csv
-import itertools
-import shutil
+import gzip
+import math
+import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from pipelines.own_labels import LabelCounts, OwnDataError, check_number_of_classes
+from pipelines.own_columns import MOST_VALUES, Column, cell_kind
+from pipelines.own_images import batched
+from pipelines.own_labels import LabelCounts, OwnDataError, check_number_of_classes, is_missing
+from pipelines.own_records import compression_of
 
 UTF_8_MARK = b'\xef\xbb\xbf'
 UTF_16_MARKS = (b'\xff\xfe', b'\xfe\xff')
-SAMPLE = 100  # rows from which the types of the other columns are inferred
-
-Value = int | float | str
-
-
-@dataclass(frozen=True)
-class Header:
-  """First line of a CSV file.
-
-  Attributes:
-    names: Names of the columns.
-    plain: Whether CsvExampleGen, which splits the line at commas, reads the same names.
-  """
-
-  names: tuple[str, ...]
-  plain: bool
+ROWS = 4096  # in memory at a time
 
 
 @dataclass(frozen=True)
@@ -36,36 +25,70 @@ class Tables:
   """Content of CSV files.
 
   Attributes:
-    header: Common header of the files.
-    types: Type of each column in the first rows: 'int', 'float', 'text' or 'empty'.
+    headers: Column names of each file, and the character between its cells.
+    columns: Columns, in order.
+    label: Position of the column that holds the class.
+    classes: Class of each cell of the label; empty for a missing one.
     labels: Label values in all rows.
   """
 
-  header: Header
-  types: dict[str, str]
+  headers: dict[Path, tuple[list[str], str]]
+  columns: list[Column]
+  label: int
+  classes: dict[str, str]
   labels: LabelCounts
 
+  def write(self, folder: Path) -> None:
+    """Writes the rows to a folder for CsvExampleGen, which knows only commas and empty cells.
 
-def read_header(path: Path) -> Header:
-  """Returns the column names of a file; a column without a name is named by its position."""
-  with path.open('rb') as file:
-    raw = file.readline()
-  line = decode(raw.removeprefix(UTF_8_MARK), path, 1).strip()
+    Missing values become empty cells, except words in columns of text, which are categories.
+    """
+    texts = [column.type == 'text' for column in self.columns]
+    for i, (path, (names, delimiter)) in enumerate(self.headers.items()):
+      with (folder / f'{i:05d}.csv').open('w', encoding='utf-8', newline='') as file:
+        file.write(','.join(names) + '\n')
+        writer = csv.writer(file, lineterminator='\n')
+        for _, row in read_rows(path, delimiter, len(names)):
+          cells = zip(row, texts, strict=True)
+          written = ['' if is_missing(c) and not (text and c.strip()) else c for c, text in cells]
+          written[self.label] = self.classes[row[self.label]]
+          writer.writerow(written)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Iterator[bytes]]:
+  """Gives the lines of a plain or gzip file."""
   try:
-    row = next(csv.reader([line], strict=True))
+    with gzip.open(path) if compression_of(path) else path.open('rb') as file:
+      yield iter(file)
+  except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    raise OwnDataError(f'{path} is damaged ({error}); write it again') from error
+
+
+def read_header(path: Path, label: str) -> tuple[list[str], str]:
+  """Returns the names of the columns, and the delimiter: with the label, or else most columns.
+
+  A column without a name is named by its position.
+  """
+  with opened(path) as lines:
+    line = decode(next(lines, b'').removeprefix(UTF_8_MARK), path, 1).rstrip('\r\n')
+  try:
+    rows = {d: [name.strip() for name in next(csv.reader([line], delimiter=d))] for d in ',;\t'}
   except csv.Error:
-    row = []
-  if not row:
+    rows = {',': []}
+  delimiter = max(rows, key=lambda d: (label in rows[d], len(rows[d])))
+  names = [name or f'column {i}' for i, name in enumerate(rows[delimiter], start=1)]
+  if label not in names:
     raise OwnDataError(
-      f'{path} does not begin with a line of column names, separated by commas; add that line'
+      f'{path} has no column {label!r}, for it begins with {line[:200]!r}; pass one of these names '
+      'as --label, or if they are not names, add a line of column names, separated by commas'
     )
-  names = tuple(name or f'column {i}' for i, name in enumerate(row, start=1))
   for name, times in Counter(names).items():
     if times > 1:
       raise OwnDataError(f'{path} has {times} columns called {name!r}; give each a unique name')
     if ',' in name:
       raise OwnDataError(f'{path} has a column called {name!r}; give it a name without a comma')
-  return Header(names, raw.strip() == ','.join(names).encode())
+  return names, delimiter
 
 
 def decode(line: bytes, path: Path, number: int) -> str:
@@ -80,144 +103,93 @@ def decode(line: bytes, path: Path, number: int) -> str:
     ) from error
 
 
-class _Records:
-  """Records of a CSV file after its header; a record spans several lines while a quote is open.
-
-  CsvExampleGen joins lines by counting quotes, which differs from Python's csv for a quote in an
-  unquoted cell.
-  """
-
-  def __init__(self, file: BinaryIO, path: Path):
-    self.line = 1
-    """Number of the last line read."""
-    self._file = file
-    self._path = path
-
-  def __iter__(self) -> Iterator[str]:
-    self._file.readline()
-    parts: list[str] = []
-    quotes = 0
-    for raw in self._file:
-      self.line += 1
-      text = decode(raw, self._path, self.line)
-      quotes += text.count('"')
-      if parts or quotes % 2:
-        parts.append(text)
-        if quotes % 2:
-          continue
-        text, parts = ''.join(parts), []
-      yield text
-    if parts:
-      raise OwnDataError(
-        f'{self._path} ends in a quoted text; close each quote, and double quotes within a text'
-      )
-
-
-def read_rows(path: Path, n_columns: int) -> Iterator[tuple[int, list[str]]]:
+def read_rows(path: Path, delimiter: str, n_columns: int) -> Iterator[tuple[int, list[str]]]:
   """Yields the number of a row's last line, and its cells; blank lines are skipped."""
-  with path.open('rb') as file:
-    records = _Records(file, path)
+  with opened(path) as raw:
+    lines = (decode(line, path, number) for number, line in enumerate(raw, start=1))
+    next(lines)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
-      for row in csv.reader(records):
-        if row and len(row) != n_columns:
-          raise OwnDataError(
-            f'line {records.line} of {path} has {len(row)} cells, and the header {n_columns}; '
-            'give each row as many, and quote texts that contain commas'
-          )
-        if row:
-          yield records.line, row
+      for row in filter(None, reader):
+        if len(row) != n_columns:
+          raise csv.Error(f'{len(row)} cells, and the header {n_columns}')
+        yield reader.line_num + 1, row
     except csv.Error as error:
       raise OwnDataError(
-        f'line {records.line} of {path} is not CSV ({error}); quote texts that contain commas, '
-        'quotes or line breaks'
+        f'line {reader.line_num + 1} of {path} is not a row of CSV: {error}; give each row as many '
+        f'cells, quote texts that contain {delimiter!r} or line breaks, and close each quote'
       ) from error
 
 
-def parse_cell(cell: str) -> Value | None:
-  """Returns the int64, float or text in a CSV cell; None if it is empty."""
-  try:
-    number = int(cell.encode())  # bytes, as in CsvExampleGen
-    return number if -(2**63) <= number < 2**63 else cell
-  except ValueError:
-    pass
-  try:
-    return float(cell.encode())
-  except ValueError:
-    return cell or None
+def to_classes(label: str, places: Mapping[str, str]) -> dict[str, str]:
+  """Returns the class of each cell of the label, '' if it is missing.
 
-
-def column_type(values: Iterator[Value | None]) -> str:
-  """Returns the narrowest type of all values: 'int', 'float' or 'text'; 'empty' if none."""
-  seen = {type(value) for value in values if value is not None}
-  words = ((str, 'text'), (float, 'float'), (int, 'int'))
-  return next((word for kind, word in words if kind in seen), 'empty')
-
-
-def to_classes(label: str, cells: Counter[str]) -> dict[str, int]:
-  """Returns the number of records of each class; cells with equal numbers are one class.
+  Args:
+    label: Name of the column.
+    places: First place of each cell, for messages.
 
   Raises:
-    OwnDataError: If all cells are numbers, and one is fractional.
+    OwnDataError: If all cells are numbers, and one is fractional or not written plainly, so that
+      CsvExampleGen takes it for another cell's class.
   """
-  values = {cell: parse_cell(cell) for cell in cells}
-  if column_type(iter(values.values())) == 'text':
-    return dict(cells)
-  classes: Counter[str] = Counter()
-  for cell, value in values.items():
-    if isinstance(value, float) and not value.is_integer():
+  if any(cell_kind(cell) in ('text', 'comma') for cell in places):
+    return {cell: cell if cell.strip() else '' for cell in places}
+  cells: dict[str, str] = {}
+  for cell, place in places.items():
+    if cell_kind(cell) == 'missing':
+      continue
+    if not float(cell).is_integer():
       raise OwnDataError(
-        f'the label {label!r} has the value {value:g}, which is not a class; '
+        f'the label {label!r} has the value {cell} {place}, which is not a class; '
         'a label is a text or an integer: pass another one, or bin it first'
       )
-    classes[str(int(value or 0))] += cells[cell]
-  return dict(classes)
+    name = str(int(cell if cell_kind(cell) == 'int' else float(cell)))
+    if cell not in (name, f'{name}.0') or cells.setdefault(name, cell) != cell:
+      raise OwnDataError(
+        f'the label {label!r} has the value {cell!r} {place}, which CsvExampleGen reads as the '
+        f'number {name}; write that class as {name} everywhere, or make all labels texts, such as '
+        f'{"class " + cell!r}'
+      )
+  return {cell: '' for cell in places} | {cell: name for name, cell in cells.items()}
 
 
 def read_tables(files: list[Path], label: str) -> Tables:
   """Returns the content of the files; reads all rows.
 
+  Args:
+    files: CSV files with the same columns.
+    label: Name of the column that holds the class.
+
   Raises:
-    OwnDataError: If CsvExampleGen could not read a file, if headers differ, or if the label's
-      values are not classes.
+    OwnDataError: If a file is not CSV, if CsvExampleGen would misread it, if headers differ, or if
+      the label's values are not classes.
   """
-  headers = [read_header(path) for path in files]
-  for path, header in zip(files, headers, strict=True):
-    if header.names != headers[0].names:
+  headers = {path: read_header(path, label) for path in files}
+  names = headers[files[0]][0]
+  for path, (others, _) in headers.items():
+    if others != names:
       raise OwnDataError(
         f'{path} has other columns than {files[0].name}; put files with the same columns, in the '
         'same order, into a separate folder'
       )
-  names = headers[0].names
-  n_columns = len(names)
-  sample: list[list[str]] = []
-  for path in files:
-    sample += [row for _, row in itertools.islice(read_rows(path, n_columns), SAMPLE)]
-  if not sample:
+  at = names.index(label)
+  columns = [Column(name, math.inf if name == label else MOST_VALUES) for name in names]
+  places: dict[str, str] = {}
+  for path, (_, delimiter) in headers.items():
+    for rows in batched(read_rows(path, delimiter, len(names)), ROWS):
+      for column, cells in zip(columns, zip(*(row for _, row in rows), strict=True), strict=True):
+        column.add(cells)
+      check_number_of_classes(label, len(columns[at].cells))
+      for line, row in rows:
+        places.setdefault(row[at], f'in line {line} of {path}')
+  if not places:
     raise OwnDataError(
       f'{files[0]} has no rows; it needs a line of column names, then one line per record'
     )
-  types = {name: column_type(parse_cell(row[i]) for row in sample) for i, name in enumerate(names)}
-  header = Header(names, all(header.plain for header in headers))
-  if label not in names:
-    return Tables(header, types, LabelCounts({}))
-  cells: Counter[str] = Counter()
-  first_missing = ''
-  at = names.index(label)
-  for path in files:
-    for line, row in read_rows(path, n_columns):
-      cells[row[at]] += 1
-      if cells[row[at]] == 1:
-        check_number_of_classes(label, len(cells))
-        if not row[at]:
-          first_missing = f'in line {line} of {path}'
-  missing = cells.pop('', 0)
-  return Tables(header, types, LabelCounts(to_classes(label, cells), missing, first_missing))
-
-
-def write_plain(files: list[Path], header: Header, folder: Path) -> None:
-  """Writes the same rows to a folder, with a header that CsvExampleGen can read."""
-  for path in files:
-    with path.open('rb') as source, (folder / path.name).open('wb') as target:
-      source.readline()
-      target.write((','.join(header.names) + '\n').encode())
-      shutil.copyfileobj(source, target)
+  classes = to_classes(label, places)
+  records: Counter[str] = Counter()
+  for cell, times in columns[at].cells.items():
+    records[classes[cell]] += times
+  first_missing = next((place for cell, place in places.items() if not classes[cell]), '')
+  labels = LabelCounts(records, records.pop('', 0), first_missing)
+  return Tables(headers, columns, at, classes, labels)

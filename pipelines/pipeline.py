@@ -39,6 +39,7 @@ def create_pipeline(
   beam_pipeline_args: Sequence[str] = (),
   metadata_connection_config: metadata_store_pb2.ConnectionConfig | None = None,
   folds: int = 0,
+  ignore: Sequence[str] = (),
 ) -> tfx.dsl.Pipeline:
   """Returns the pipeline from a folder of records to an evaluated model, or to one per fold.
 
@@ -72,6 +73,7 @@ def create_pipeline(
     metadata_connection_config: Connection to the metadata store; None leaves it to the runner.
     folds: Number of folds of a cross-validation, which uses neither held_out_folder nor augment_fn;
       0 for none.
+    ignore: Names of features to leave out of training.
 
   Raises:
     ConfigError: If n_models is not 1 with folds.
@@ -81,7 +83,7 @@ def create_pipeline(
       f'n_models={n_models} does not combine with folds={folds}, which train one model per fold; '
       f'leave it out'
     )
-  options: dict[str, Any] = {'label': label, 'seed': seed}
+  options: dict[str, Any] = {'label': label, 'ignore': list(ignore)}
   example_gen = read_examples(examples_folder, file_kind)
   default = {TRAIN: 9, TEST: 1} if folds else {TRAIN: 8, EVAL: 1, TEST: 1}
   weights = dict(splits or default)

@@ -104,10 +104,16 @@ def to_class_id(label: RawFeature) -> tf.Tensor:
 def preprocessing_fn(
   inputs: dict[str, RawFeature], custom_config: dict[str, Any]
 ) -> dict[str, tf.Tensor]:
-  """Returns all features by name: scaled floats, category ids, class ids."""
-  label = custom_config['label']
+  """Returns the features by name, except ignored ones: scaled floats, category ids, class ids.
+
+  Raises:
+    ValueError: If there is no feature of an ignored name.
+  """
+  label, ignored = custom_config['label'], custom_config['ignore']
+  if unknown := set(ignored).difference(inputs):
+    raise ValueError(f'no feature is called {unknown.pop()!r}; ignore some of {sorted(inputs)}')
   outputs = {}
-  for name, feature in inputs.items():
+  for name, feature in ((n, f) for n, f in inputs.items() if n not in ignored):
     if name == label:
       outputs[name] = to_class_id(feature)
     elif is_category(feature):

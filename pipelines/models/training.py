@@ -162,7 +162,8 @@ class _Export(tf.Module):
     self._kept = [*model.variables, *resources_of(layer)]
     self._predict = functools.partial(model, training=False)
     self._preprocess = functools.partial(layer)
-    self._spec = transform.raw_feature_spec()
+    used = transform.transformed_feature_spec()  # under the names of the raw features
+    self._spec = {n: spec for n, spec in transform.raw_feature_spec().items() if n in used}
     self._label = label
 
   @tf.function(input_signature=_SERIALIZED, autograph=False)

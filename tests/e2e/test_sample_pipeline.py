@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
+import tensorflow_transform as tft
 from ml_metadata.metadata_store import metadata_store
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx_balance.inputs import BalancedInputs
@@ -181,14 +182,15 @@ def assert_train_is_balanced(published: PublishedArtifacts, numbers: Summary, pr
 def write_table(path: Path, kinds: list[str]) -> None:
   """Writes rows with awkward column names, gaps, texts and numbers; all from the row's number."""
   draw = random.Random(0)
-  rows = ['"home town",size (cm),flag/x,"kind"']
-  for kind in kinds:
-    size = '' if draw.random() < 0.1 else f'{draw.gauss(len(kind), 1):.3f}'
-    rows.append(f'{draw.choice(["Ulm", "Köln", ""])},{size},{draw.randrange(3)},{kind}')
+  rows = ['"home town",size (cm),flag/x,person,"kind"']
+  for i, kind in enumerate(kinds):
+    gap = draw.choice(['', 'NA', '?'])
+    size = gap if draw.random() < 0.1 else f'{draw.gauss(len(kind), 1):.3f}'
+    rows.append(f'{draw.choice(["Ulm", "Köln", ""])},{size},{draw.randrange(3)},p{i},{kind}')
   path.write_text('\n'.join(rows) + '\n', encoding='utf-8-sig')
 
 
-def test_own_table_with_texts_gaps_and_classes_of_one(tmp_path):
+def test_own_table_with_texts_gaps_and_classes_of_one(tmp_path, capsys):
   once = [f'once {k}' for k in range(10)]
   (tmp_path / 'in').mkdir()
   long = 'a label of\ntwo lines'  # the sizes of these are far from those of others
@@ -196,7 +198,7 @@ def test_own_table_with_texts_gaps_and_classes_of_one(tmp_path):
   write_table(tmp_path / 'in' / 'a.csv', kinds)
   root = tmp_path / 'root'
   code = local_runner.main(
-    f'--examples {tmp_path}/in --label kind --missing_label own_stratum '
+    f'--examples {tmp_path}/in --label kind --missing_label own_stratum --ignore person '
     f'--pipeline_root {root} --train_steps 100'.split()
   )
   assert code == 0
@@ -218,6 +220,11 @@ def test_own_table_with_texts_gaps_and_classes_of_one(tmp_path):
   ) in numbers.models:  # a class that is in test alone cannot be learned, and is counted
     assert comparison.recall(unknown.value) == Recall(0, 1)
   assert any('class once 0 has 1 record' in warning for warning in numbers.warnings)
+  line = '5 columns: the label, 2 numeric (1 with gaps), 1 categorical (1 with gaps), 1 ignored\n'
+  assert capsys.readouterr().out.startswith(line)
+  transform = tft.TFTransformOutput(published.uri('Transform', 'transform_graph'))
+  assert transform.raw_feature_spec()['size (cm)'].dtype == tf.float32
+  assert 'person' not in transform.transformed_feature_spec()
   assert_model_needs_no_other_files(published, len(numbers.classes))
 
 
@@ -247,8 +254,12 @@ def test_cross_validation_of_an_own_table(tmp_path, capsys):
 
 
 def assert_model_needs_no_other_files(published: PublishedArtifacts, n_classes: int) -> None:
-  """The model has the vocabularies of Transform, whose output is deleted here."""
-  records = list(records_in(Path(published.uri('StratifiedSplitter', 'examples')) / 'Split-test'))
+  """The model has the vocabularies of Transform, deleted here, and needs no ignored feature."""
+  records = []
+  for record in records_in(Path(published.uri('StratifiedSplitter', 'examples')) / 'Split-test'):
+    example = tf.train.Example.FromString(record)
+    del example.features.feature['person']
+    records.append(example.SerializeToString())
   shutil.rmtree(published.uri('Transform', 'transform_graph'))
   folder = Path(published.uri('Trainer', 'model')) / 'Format-Serving'
   moved = folder.rename(folder.parent / 'moved')
@@ -280,7 +291,7 @@ def test_a_failed_step_ends_with_the_errors_own_message(tmp_path, capsys):
   write_records(tmp_path / 'a', [*({'kind': k} for k in ('a', 'b') * 100), {'kind': None}])
   root = tmp_path / 'root'
   # As if the last record had come after the labels were looked at.
-  unseen = OwnData(tmp_path, 'tfrecord', {})
+  unseen = OwnData(tmp_path, 'tfrecord')
   with mock.patch.object(local_runner, 'inspect_own', return_value=unseen):
     code = local_runner.main(f'--examples {tmp_path} --label kind --pipeline_root {root}'.split())
   out, err = capsys.readouterr()

@@ -46,6 +46,16 @@ _SESSIONS: dict[str, dict[str, str]] = {
 }
 
 
+# 2.17.0: objectstore/object_store.go:96,342, and the AWS SDK for Go.
+S3_VARIABLES = {
+  'AWS_REGION',
+  'AWS_ENDPOINT_URL_S3',
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+}
+"""What the pod has to say of an S3 that the launcher has no settings of."""
+
+
 class Objects(Protocol):
   """A bucket."""
 
@@ -86,6 +96,7 @@ class Pod:
     command: Command of its container and the arguments, placeholders filled in.
     log: File of what it prints; None if that is not kept.
     has_launcher: Whether a launcher has started it.
+    variables: Names of the variables that its options give it.
   """
 
   folder: Path
@@ -93,6 +104,7 @@ class Pod:
   command: list[str]
   log: Path | None
   has_launcher: bool
+  variables: frozenset[str] = frozenset()
 
   @property
   def environment(self) -> dict[str, str]:
@@ -119,6 +131,7 @@ class Launcher:
 
   Attributes:
     spec: The PipelineSpec.
+    platform: The platform specification.
     version: What is imitated.
     root: Root of this run's artifacts.
     buckets: 'scheme://name' to bucket.
@@ -126,6 +139,7 @@ class Launcher:
     keeps_logs: Whether KFP is told to keep the logs of tasks.
     messages: Task to its ExecutorInput as the driver makes it, the pod's folder being `/`.
     published: (task, output) to its artifact as it is stored.
+    configured: The ConfigMap's defaultPipelineRoot and what its `Overrides` name.
     warnings: Lines of what a launcher warns of.
   """
 
@@ -137,11 +151,15 @@ class Launcher:
     buckets: Mapping[str, Objects],
     folder: Path,
     keeps_logs: bool = True,
+    platform: Mapping[str, Any] | None = None,
+    configured: tuple[str, ...] = (),
   ) -> None:
     self.spec, self.version, self.buckets, self.folder = spec, version, buckets, folder
     # 2.17.0: metadata/client.go:420
     self.root = f'{root}/{spec["pipelineInfo"]["name"]}/{uuid.uuid4()}'
     self.keeps_logs = keeps_logs and version.has_launcher
+    self.platform = platform
+    self.configured = configured or (root,)
     self.messages: dict[str, dict[str, Any]] = {}
     self.published: dict[tuple[str, str], dict[str, Any]] = {}
     self.warnings: list[str] = []
@@ -218,6 +236,16 @@ class Launcher:
     label = self.component(name)['executorLabel']
     return self.spec['deploymentSpec']['executors'][label]['container']
 
+  def variables(self, name: str) -> frozenset[str]:
+    """Returns the names of the variables that a task's options give its pod."""
+    found = {variable['name'] for variable in self.container_spec(name).get('env', ())}
+    if self.platform:
+      executors = self.platform['platforms']['kubernetes']['deploymentSpec']['executors']
+      options = executors.get(self.component(name)['executorLabel'], {})
+      for secret in options.get('secretAsEnv', ()):
+        found |= {key['envVar'] for key in secret['keyToEnv']}
+    return frozenset(found)
+
   def declared_outputs(self, component: Mapping[str, Any]) -> dict[str, Any]:
     declared = dict(component.get('outputDefinitions', {}).get('artifacts', {}))
     if self.keeps_logs:  # 2.17.0: driver/driver.go:761
@@ -267,7 +295,7 @@ class Launcher:
     told = json.dumps(message)
     command = [*container['command'], *container['args']]
     filled_in = [part.replace('{{$}}', told) for part in command]
-    return Pod(folder, message, filled_in, log, self.version.has_launcher)
+    return Pod(folder, message, filled_in, log, self.version.has_launcher, self.variables(name))
 
   def launch(self, pod: Pod, container: Container) -> dict[str, Any]:
     """Runs a pod; returns output to artifact as the task describes it, after it is uploaded.
@@ -306,6 +334,7 @@ class Launcher:
     if target is None:  # 2.17.0: component/launcher_v2.go:958
       self.warnings.append(f'Input Artifact {key} does not have a recognized storage URI {uri}')
       return
+    self.check_settings(pod, uri)
     bucket, prefix = self.bucket_of(uri)
     found = bucket.keys(prefix)
     if not self.version.takes_neighbours:
@@ -337,6 +366,7 @@ class Launcher:
         raise TaskFailed(f'declared output artifact {key!r} is missing at {source}')
       self.warnings.append(f'Local filepath {source.relative_to(pod.folder)} does not exist')
       return None if key == LOGS else artifact
+    self.check_settings(pod, uri)
     bucket, prefix = self.bucket_of(uri)
     if source.is_file():
       bucket.write(prefix, source.read_bytes())
@@ -344,6 +374,19 @@ class Launcher:
       if path.is_file():  # a folder alone leaves nothing
         bucket.write(f'{prefix}/{path.relative_to(source)}', path.read_bytes())
     return artifact
+
+  def check_settings(self, pod: Pod, uri: str) -> None:
+    """Raises TaskFailed if the launcher does not know how to reach a bucket."""
+    if self.version.needs_overrides:
+      if not uri.startswith(self.configured):
+        raise TaskFailed(
+          f'artifact URI {uri!r} is outside the configured pipeline root and has no explicit '
+          'provider override'
+        )
+      return
+    own = '/'.join(self.root.split('/')[:3]) + '/'
+    if not uri.startswith(('gs://', own)) and not pod.variables >= S3_VARIABLES:
+      raise TaskFailed(f'failed to open bucket of {uri!r}: Invalid region')
 
   def bucket_of(self, uri: str) -> tuple[Objects, str]:
     """Returns the bucket of a URI, and the name of the object in it."""

@@ -48,6 +48,9 @@ class LauncherVersion:
       such as those of `model_run` with `model`.
     skips_marker: Whether the marker of an input's own folder, an empty object whose name is the
       folder's with a slash, is left out; of a folder inside, none does.
+    needs_overrides: Whether a root or an input that is not under ConfigMap kfp-launcher's
+      defaultPipelineRoot fails without an entry in its `Overrides`. If not, an input in another
+      bucket than the root's is read with what the pod's environment says.
   """
 
   name: str
@@ -60,6 +63,7 @@ class LauncherVersion:
   numbers_logs: bool
   takes_neighbours: bool
   skips_marker: bool
+  needs_overrides: bool
 
 
 KFP_2_5 = LauncherVersion(
@@ -73,6 +77,7 @@ KFP_2_5 = LauncherVersion(
   numbers_logs=False,  # 2.5.0: component/launcher_v2.go:467
   takes_neighbours=True,  # 2.5.0: objectstore/object_store.go:124,140
   skips_marker=False,  # 2.5.0: objectstore/object_store.go:140
+  needs_overrides=False,  # 2.5.0: component/launcher_v2.go:721
 )
 KFP_2_14 = LauncherVersion(
   name='2.14.0',
@@ -85,6 +90,7 @@ KFP_2_14 = LauncherVersion(
   numbers_logs=False,  # 2.14.0: component/launcher_v2.go:446
   takes_neighbours=True,  # 2.14.0: objectstore/object_store.go:124,140
   skips_marker=False,  # 2.14.0: objectstore/object_store.go:140
+  needs_overrides=False,  # 2.14.0: component/launcher_v2.go:702
 )
 KFP_2_15 = LauncherVersion(
   name='2.15.0',
@@ -97,6 +103,7 @@ KFP_2_15 = LauncherVersion(
   numbers_logs=False,  # 2.15.0: component/launcher_v2.go:469
   takes_neighbours=True,  # 2.15.0: objectstore/object_store.go:128,144
   skips_marker=False,  # 2.15.0: objectstore/object_store.go:144
+  needs_overrides=False,  # 2.15.0: component/launcher_v2.go:805
 )
 KFP_2_17 = LauncherVersion(
   name='2.17.0',
@@ -109,6 +116,7 @@ KFP_2_17 = LauncherVersion(
   numbers_logs=True,  # 2.17.0: component/launcher_v2.go:420,550
   takes_neighbours=False,  # 2.17.0: objectstore/object_store.go:192
   skips_marker=False,  # 2.17.0: objectstore/object_store.go:171,192
+  needs_overrides=False,  # 2.17.0: component/launcher_v2.go:1037, objectstore/object_store.go:96
 )
 KFP_NEXT = LauncherVersion(
   name='e2520ff3',
@@ -121,6 +129,7 @@ KFP_NEXT = LauncherVersion(
   numbers_logs=True,  # e2520ff3: component/launcher_v2.go:363,509
   takes_neighbours=False,  # e2520ff3: objectstore/object_store.go:156
   skips_marker=True,  # e2520ff3: objectstore/object_store.go:162,173
+  needs_overrides=True,  # e2520ff3: component/interfaces.go:250
 )
 LAUNCHERS = (KFP_2_5, KFP_2_14, KFP_2_15, KFP_2_17, KFP_NEXT)
 
@@ -131,6 +140,7 @@ _NO_LAUNCHER = {
   'numbers_logs': False,
   'takes_neighbours': False,
   'skips_marker': False,
+  'needs_overrides': False,
 }
 VERTEX = LauncherVersion(
   name='Vertex AI',

@@ -12,7 +12,7 @@ from tfx_balance.kubeflow import entrypoint
 from tfx_balance.kubeflow.entrypoint import INPUTS_SPEC, TFX_MODULE, Invocation
 
 from tests.kubeflow.helpers_sample import compile_sample, with_executor
-from tests.kubeflow.launcher_double import Launcher, MemoryBucket
+from tests.kubeflow.launcher_double import S3_VARIABLES, Launcher, MemoryBucket
 from tests.kubeflow.launcher_versions import KFP_2_17, KFP_NEXT, LAUNCHERS, VERTEX
 from tests.kubeflow.pods import run_here
 from tests.kubeflow.stub_executor import LEFT_OUT, TOLD, StubExecutor
@@ -96,7 +96,10 @@ def test_inputs_of_another_scheme_than_the_root(sample, tmp_path):
   buckets = {'minio://old': MemoryBucket(), 'gs://new': MemoryBucket()}
   before = Launcher(sample, KFP_2_17, 'minio://old/runs', buckets, tmp_path / 'before')
   before.run_task('ImportExampleGen', run_here)
-  launcher = Launcher(sample, KFP_2_17, 'gs://new/runs', buckets, tmp_path / 'after')
+  after = copy.deepcopy(sample)
+  for executor in after['deploymentSpec']['executors'].values():
+    executor['container']['env'] = [{'name': name, 'value': '1'} for name in sorted(S3_VARIABLES)]
+  launcher = Launcher(after, KFP_2_17, 'gs://new/runs', buckets, tmp_path / 'after')
   launcher.published |= before.published  # the root was changed, and this task is in the cache
 
   launcher.run_task('StratifiedSplitter', run_here)

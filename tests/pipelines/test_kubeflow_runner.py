@@ -1,5 +1,6 @@
 """The sample pipeline compiled for Kubeflow, as a person does it."""
 
+import json
 import os
 from pathlib import Path
 from unittest import mock
@@ -75,6 +76,7 @@ def test_own_data_in_a_bucket_with_secrets(tmp_path):
     *('--label', 'species', '--pipeline_root', 'gs://bucket/root', '--seed', '7'),
     *('--cpu', '2', '--memory_gb', '8', '--secret', 'KEY_ID=store/key-id'),
     *('--secret_file', '/var/secrets/google=gcs', '--image_pull_secret', 'registry'),
+    *('--ignore', 'id', '--ignore', 'day'),
     *('--retries', '1', '--runner=DataflowRunner', '--project=mine'),
   )
   spec, platform = yaml.safe_load_all(text)
@@ -84,6 +86,7 @@ def test_own_data_in_a_bucket_with_secrets(tmp_path):
   assert found['CsvExampleGen', 'input_base'] == 'gs://bucket/flowers'
   assert found['StratifiedSplitter', 'stratify_by'] == 'species'
   assert found['StratifiedSplitter', 'seed'] == 7
+  assert json.loads(found['Transform', 'custom_config'])['ignore'] == ['id', 'day']
   container = spec['deploymentSpec']['executors']['StratifiedSplitter_executor']['container']
   assert container['resources'] == {'cpuRequest': 2.0, 'memoryRequest': 8.0}
   assert {'--runner=DataflowRunner', '--project=mine'} <= set(container['args'])

@@ -15,12 +15,14 @@ def test_the_digits_are_the_default():
   assert settings.beam_args == LOCAL_BEAM
 
 
-def test_own_data_is_written_to_a_folder_of_its_name():
+def test_own_data_is_written_to_a_folder_of_its_name_and_the_labels():
   settings = parse_arguments(['--examples', 'my/data', '--label', 'kind', '--seed', '7'])
   assert settings.examples == Path('my/data')
   assert settings.label == 'kind'
   assert settings.seed == 7
-  assert settings.pipeline_root == Path('runs/data').resolve()
+  assert settings.pipeline_root == Path('runs/data-kind').resolve()
+  other = parse_arguments(['--examples', 'my/data', '--label', 'a/b'])
+  assert other.pipeline_root == Path('runs/data-a_b').resolve()
 
 
 def test_own_images_are_written_to_a_folder_of_their_name():
@@ -61,6 +63,8 @@ def test_an_option_of_dataflow_that_is_like_one_of_ours_goes_to_beam():
     (['--images', 'x', '--examples', 'x', '--label', 'y'], '--images and --examples are both'),
     (['--images', 'x', '--label', 'y'], '--label is given without --examples'),
     (['--images', 'x', '--missing_label', 'drop'], '--missing_label is given without --examples'),
+    (['--ignore', 'x'], '--ignore is given without --examples'),
+    (['--examples', 'x', '--label', 'y', '--ignore', 'y'], '--ignore y is the label, which'),
     (['--examples', 'x', '--label', 'y', '--missing_label', 'no'], "invalid choice: 'no'"),
     (['--exmaples', 'x'], '--exmaples is not an argument; did you mean --examples?'),
     (['--lable=x'], '--lable is not an argument; did you mean --label?'),

@@ -36,6 +36,12 @@ def test_a_dense_vector_keeps_its_length():
   assert tabular.first_values(tf.zeros([4]), 0.0).shape == (4, 1)
 
 
+def test_ignoring_a_feature_that_is_not_there_is_an_error():
+  inputs = {'kind': tf.constant(['a']), 'size': tf.constant([1.0])}
+  with pytest.raises(ValueError, match=r"no feature is called 'sise'; ignore some of \['kind', 's"):
+    tabular.preprocessing_fn(inputs, {'label': 'kind', 'ignore': ['sise']})
+
+
 def test_names_of_vocabularies_differ_where_the_features_do():
   names = ['a b', 'a_b', 'a/b', 'ab', 'a_20_b', 'ä b']
   files = [tabular.vocabulary_name(name) for name in names]

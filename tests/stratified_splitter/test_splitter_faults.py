@@ -99,7 +99,7 @@ def later(value):
       [[example(label=float('nan')), example(label=1.0)]],
       {},
       DataError,
-      r"^feature 'label' has the value nan in .*; a float is a class when it is integral: bin it",
+      r"^feature 'label' has the value nan in .* integral: write no value where it is missing",
       id='NaN',
     ),
     pytest.param(

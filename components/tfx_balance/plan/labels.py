@@ -202,7 +202,8 @@ def as_array(labels: Any, argument: str = 'labels') -> npt.NDArray[Any]:
     for label in labels:
       if not isinstance(label, (str, bytes)):
         raise DataError(
-          f'{_named(label, argument)} is no text, and others are; give {argument} of one type'
+          f'{_named(label, argument)} is no text, and others are; '
+          + _fix(label, f'give {argument} of one type')
         )
   if values.dtype.kind == 'O' and values.ndim == 1 and len(values):
     plain = [_encoded(value) if isinstance(value, str) else value for value in values]
@@ -223,8 +224,15 @@ def _class_of(value: Any, argument: str) -> ClassValue:
   if isinstance(plain, float) and plain.is_integer():
     return ClassValue('float', plain)
   raise DataError(
-    f'{_named(plain, argument)} must be an integer, an integral float, text or bytes; bin it'
+    f'{_named(plain, argument)} must be an integer, an integral float, text or bytes; '
+    + _fix(plain, 'bin it')
   )
+
+
+def _fix(value: Any, otherwise: str) -> str:
+  """Returns what to do about a value that is no class; None and NaN are missing ones."""
+  missing = str(value) in ('None', 'nan', '<NA>', 'NaT')
+  return 'leave out items without one, or give them a value of their own' if missing else otherwise
 
 
 def _named(value: Any, argument: str) -> str:

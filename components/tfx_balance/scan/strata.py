@@ -155,9 +155,11 @@ class ClassColumn:
   def _check_integral(self, values: npt.NDArray[np.float32], position: int) -> None:
     wrong = np.flatnonzero(~np.isfinite(values) | (values != np.rint(values)))
     if len(wrong):
+      value = values[wrong[0]]
+      fix = 'bin it' if np.isfinite(value) else 'write no value where it is missing'
       raise DataError(
-        f'feature {self.name!r} has the value {values[wrong[0]]} in {self._path}, past record '
-        f'{position}; a float is a class when it is integral: bin it, or name another feature'
+        f'feature {self.name!r} has the value {value} in {self._path}, past record {position}; '
+        f'a float is a class when it is integral: {fix}, or name another feature'
       )
 
 
