@@ -20,7 +20,7 @@ class DataError(TfxBalanceError, ValueError):
 
 
 class StorageError(TfxBalanceError, OSError):
-  """A file cannot be written, such as on a full disk; nothing has been published."""
+  """A file cannot be read or written, such as on a full disk; nothing has been published."""
 
 
 def plain_cause(error: BaseException) -> TfxBalanceError | None:
@@ -32,11 +32,12 @@ def plain_cause(error: BaseException) -> TfxBalanceError | None:
   for link in chain_of(error):
     if isinstance(link, TfxBalanceError):
       return type(link)(_without_step(str(link)))
-  found = re.findall(r'tfx_balance\.errors\.(ConfigError|DataError): (.*)', str(error))
+  found = re.findall(r'tfx_balance\.errors\.(ConfigError|DataError|StorageError): (.*)', str(error))
   if not found:
     return None
   kind, text = found[-1]
-  return {'ConfigError': ConfigError, 'DataError': DataError}[kind](_without_step(text))
+  kinds = {'ConfigError': ConfigError, 'DataError': DataError, 'StorageError': StorageError}
+  return kinds[kind](_without_step(text))
 
 
 def chain_of(error: BaseException) -> Iterator[BaseException]:

@@ -70,7 +70,7 @@ def input_examples(uri: str):
 
 
 def be_impatient(monkeypatch) -> None:
-  """Has a silent server be asked again after a second, or after four while writing."""
+  """Has a silent server be asked again after a second, and given up after eight."""
   monkeypatch.setitem(object_store._READS, 'read_timeout', '1s')
-  monkeypatch.setitem(object_store._WRITES, 'timeout', '4s')
+  monkeypatch.setattr(object_store, 'STALLED_SECONDS', 8)
   object_store._bucket.cache_clear()

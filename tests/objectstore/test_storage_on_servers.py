@@ -157,7 +157,7 @@ def test_every_operation_survives_faults(bucket, impatient, fault):
   files = storage_of(bucket.uri)
   data = {f'in/{i}': block(1000 * i, i) for i in range(12)}
   # A fault is drawn for each request, and again for each repetition.
-  bucket.meddle(rates={fault: 0.1 if fault == 'stall' else 0.2}, seed=5, stall=20)
+  bucket.meddle(rates={fault: 0.1 if fault == 'stall' else 0.2}, seed=5, stall=3)
 
   for key, value in data.items():
     write_whole(f'{bucket.uri}/{key}', value)
@@ -185,7 +185,7 @@ def test_every_operation_survives_faults(bucket, impatient, fault):
 def test_a_large_object_survives_faults(bucket, impatient, fault):
   # Not while the upload is created: of that, nobody knows the name if the answer is lost.
   operations = ('PART', 'COMPLETE', 'GET')
-  bucket.meddle(rates={fault: 0.4}, seed=1, stall=20, operations=operations)
+  bucket.meddle(rates={fault: 0.4}, seed=1, stall=3, operations=operations)
 
   write_whole(f'{bucket.uri}/a', block(WHOLE_BYTES + 1))
   read = read_whole(f'{bucket.uri}/a')
