@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tfx_balance.errors import DataError
 from tfx_balance.tfrecord import object_store
 from tfx_balance.tfrecord.files import read_frames
 from tfx_balance.tfrecord.storage import copy, read_whole, storage_of
+from tfx_balance.tfrecord.work_files import FileCopy, copy_file
 
 from tests.helpers_examples import example, write_tfrecords
 from tests.objectstore.buckets import set_address
@@ -118,6 +120,18 @@ def test_a_file_of_this_machine_that_is_replaced_is_an_error(tmp_path, data, cha
   change(path, data[1])
   with pytest.raises(DataError, match=f'{path} {REPLACED}'):
     list(frames)
+
+
+def test_a_file_that_is_replaced_while_it_is_copied_is_an_error(tmp_path, data, monkeypatch):
+  path, copied = f'{tmp_path}/0', shutil.copyfileobj
+
+  def copy_and_replace(file, *args):
+    copied(file, *args)
+    overwrite(path, data[1])
+
+  monkeypatch.setattr(shutil, 'copyfileobj', copy_and_replace)
+  with pytest.raises(DataError, match=f'{path} {REPLACED}'):
+    copy_file(FileCopy(path, f'{tmp_path}/copy'), str(tmp_path))
 
 
 def test_a_file_may_be_linked_given_other_rights_or_given_up(tmp_path):
