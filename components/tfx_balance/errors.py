@@ -20,7 +20,7 @@ class DataError(TfxBalanceError, ValueError):
 
 
 class StorageError(TfxBalanceError, OSError):
-  """A file cannot be written, such as on a full disk; nothing has been published."""
+  """A file cannot be read or written, such as on a full disk; nothing has been published."""
 
 
 def plain_cause(error: BaseException) -> TfxBalanceError | None:

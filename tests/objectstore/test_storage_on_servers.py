@@ -135,8 +135,35 @@ def test_an_object_that_is_missing_is_named(bucket):
 
 
 def test_a_bucket_that_is_missing_is_named(bucket):
-  with pytest.raises(OSError, match='no-such-bucket'):
-    write_whole(f'{bucket.scheme}://no-such-bucket/a', b'x')
+  bucket.meddle()
+  path = f'{bucket.scheme}://no-such-bucket/a'
+  message = 'no bucket .*no-such-bucket at this endpoint; check its name and (AWS|GOOGLE)_'
+  for call in (read_whole, storage_of(path).names, storage_of(path).times):
+    with pytest.raises(FileNotFoundError, match=message):
+      call(path)
+  with pytest.raises(FileNotFoundError, match=message):
+    write_whole(path, b'x')
+  assert bucket.traffic().requests == {'GET': 1, 'LIST': 2, 'PUT': 1}
+
+
+def read_replaced(bucket):
+  """Reads an object that is replaced after its first bytes."""
+  bucket.write('a', block(4 * RANGE_BYTES))
+  with storage_of(bucket.uri).open(f'{bucket.uri}/a') as file:
+    file.read(1)
+    bucket.write('a', block(4 * RANGE_BYTES, seed=1))
+    file.seek(3 * RANGE_BYTES)
+    file.read()
+
+
+def test_an_object_that_is_replaced_while_it_is_read_is_named(bucket):
+  with pytest.raises(OSError, match=f"replaced while it was read; run.*: '{bucket.uri}/a'"):
+    read_replaced(bucket)
+
+
+def test_an_object_of_fake_gcs_that_is_replaced_while_it_is_read_is_named(fake_gcs_bucket):
+  with pytest.raises(OSError, match='replaced while it was read; run again'):
+    read_replaced(fake_gcs_bucket)
 
 
 def test_nothing_is_left_of_what_fails_while_it_is_written(bucket):
@@ -157,7 +184,7 @@ def test_every_operation_survives_faults(bucket, impatient, fault):
   files = storage_of(bucket.uri)
   data = {f'in/{i}': block(1000 * i, i) for i in range(12)}
   # A fault is drawn for each request, and again for each repetition.
-  bucket.meddle(rates={fault: 0.1 if fault == 'stall' else 0.2}, seed=5, stall=20)
+  bucket.meddle(rates={fault: 0.1 if fault == 'stall' else 0.2}, seed=5, stall=3)
 
   for key, value in data.items():
     write_whole(f'{bucket.uri}/{key}', value)
@@ -185,7 +212,7 @@ def test_every_operation_survives_faults(bucket, impatient, fault):
 def test_a_large_object_survives_faults(bucket, impatient, fault):
   # Not while the upload is created: of that, nobody knows the name if the answer is lost.
   operations = ('PART', 'COMPLETE', 'GET')
-  bucket.meddle(rates={fault: 0.4}, seed=1, stall=20, operations=operations)
+  bucket.meddle(rates={fault: 0.4}, seed=1, stall=3, operations=operations)
 
   write_whole(f'{bucket.uri}/a', block(WHOLE_BYTES + 1))
   read = read_whole(f'{bucket.uri}/a')

@@ -16,6 +16,7 @@ import tensorflow as tf
 from tfx_balance.inputs.parsing import RecordForm
 from tfx_balance.inputs.record_files import ParsedFile, RecordFile, read_file
 from tfx_balance.plan.ranks import Ints
+from tfx_balance.tfrecord.reading import FileVersions
 
 
 @dataclass
@@ -30,6 +31,7 @@ class FileCache:
     n_bytes: Bytes that each file takes in memory.
     limit: Bytes to hold; the file in use is held in any case.
     form: How records are kept.
+    versions: Versions that the files must be of, whenever they are read.
     used: Bytes that are held, those of files that are being read included.
   """
 
@@ -38,6 +40,7 @@ class FileCache:
   n_bytes: list[int]
   limit: int
   form: RecordForm
+  versions: FileVersions = field(default_factory=FileVersions)
   used: int = 0
   _held: OrderedDict[int, Future[RecordFile | ParsedFile]] = field(default_factory=OrderedDict)
   _taken: list[int] = field(default_factory=list)  # files of the last `take`
@@ -90,9 +93,13 @@ class FileCache:
         self._held.move_to_end(file)
 
   def _begin(self, file: int) -> None:
-    path, n_records, n_bytes = self.paths[file], self.counts[file], self.n_bytes[file]
-    self._held[file] = self._thread.submit(read_file, path, n_records, n_bytes, self.form)
-    self.used += n_bytes
+    self._held[file] = self._thread.submit(self._read, file)
+    self.used += self.n_bytes[file]
+
+  def _read(self, file: int) -> RecordFile | ParsedFile:
+    path = self.paths[file]
+    with self.versions.reading(path):
+      return read_file(path, self.counts[file], self.n_bytes[file], self.form)
 
   def _make_room(self, n_bytes: int, kept: Collection[int] = ()) -> bool:
     """Drops files, the one used longest ago first, and returns whether bytes fit then.

@@ -6,6 +6,7 @@ native gather. Classes past the budget are streamed, a window of files at a time
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import warnings
@@ -39,6 +40,7 @@ from tfx_balance.inputs.record_source import DEFAULT_MEMORY_BUDGET, Reader, Reco
 from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sampling import TrainingCounts
+from tfx_balance.tfrecord.reading import FileVersions
 
 _FILES_AHEAD = 2  # files that may be in memory beside the windows: the next ones
 
@@ -74,6 +76,7 @@ class FileSource(RecordSource):
     self._table = SegmentTable.of(plan, self._memory_budget)
     self._paths = [f'{root}/{file.path}' for file in plan.files]
     self._records: tuple[RecordForm, Columns] | None = None  # those held, once they are read
+    self._versions = FileVersions()
     self._lock = threading.Lock()
     _check_present(plan, root)
 
@@ -138,7 +141,8 @@ class FileSource(RecordSource):
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see `RecordSource`."""
     parse = example_parser(self.label, feature_spec)
-    records = checked_batches(self._paths, batch_size, sum(self.plan.records))
+    n = sum(self.plan.records)
+    records = checked_batches(self._paths, batch_size, n, self._versions)
     return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 
   def _form(self, feature_spec: FeatureSpec | None) -> RecordForm:
@@ -158,7 +162,10 @@ class FileSource(RecordSource):
         files = np.flatnonzero(self._table.held)
         self._records = None  # its memory is needed
         paths = [self._paths[f] for f in files]
-        self._records = form, read_all(paths, counts[files].tolist(), form)
+        with contextlib.ExitStack() as stack:
+          for path in paths:
+            stack.enter_context(self._versions.reading(path))
+          self._records = form, read_all(paths, counts[files].tolist(), form)
       records = self._records[1]
     counts[~self._table.held] = 0
     before = np.cumsum(counts) - counts
@@ -188,7 +195,7 @@ class FileSource(RecordSource):
       )
     if spare:
       limit = min(limit, table.window_bytes + _FILES_AHEAD * largest)
-    return FileCache(self._paths, counts, sizes, limit, form)
+    return FileCache(self._paths, counts, sizes, limit, form, self._versions)
 
   def _place(self, row: int) -> str:
     """Returns the file and the position of the record at a row of the reader."""

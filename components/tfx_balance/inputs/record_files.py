@@ -24,7 +24,7 @@ from tfx_balance.inputs.python_calls import call_python
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.fixed_layout import FixedColumns
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, ScratchBuffer, concatenate
-from tfx_balance.tfrecord.reading import GZIP_SUFFIX, frames_of_stream
+from tfx_balance.tfrecord.reading import GZIP_SUFFIX, FileVersions, frames_of_stream
 
 RECORD_OVERHEAD = 40
 """Bytes that a record of a `RecordFile` takes beside its own: its frame and three offsets."""
@@ -303,7 +303,10 @@ def _runs(paths: Sequence[str]) -> list[slice]:
 
 
 def checked_batches(
-  paths: Sequence[str], batch_size: int, promised: int | None = None
+  paths: Sequence[str],
+  batch_size: int,
+  promised: int | None = None,
+  versions: FileVersions | None = None,
 ) -> tf.data.Dataset:
   """Returns one pass over files in order: batches of serialized records, string [B].
 
@@ -316,6 +319,7 @@ def checked_batches(
     paths: Paths of the files, of any compression.
     batch_size: Records in a batch; the last one may be smaller.
     promised: Number of records of all the files together, where it is known.
+    versions: Versions that the files must be of; None where they were not read before.
   """
   kinds = [compression(path) for path in paths]
   nothing = tf.constant([], tf.string)
@@ -330,6 +334,8 @@ def checked_batches(
   def check(path: bytes, n_bytes: np.int64, n_records: np.int64) -> np.bool_:
     if path:
       check_read_whole(path.decode(), int(n_bytes))
+      if versions is not None:
+        versions.check(path.decode())
     else:
       check_promised(paths, int(n_records), promised)
     return np.bool_(True)

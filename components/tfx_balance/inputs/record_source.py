@@ -40,6 +40,7 @@ from tfx_balance.plan.label_sets import LabelSetCounts, count_label_sets
 from tfx_balance.plan.labels import LabelRows, are_no_labels, as_flags, count_labels
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sampling import TrainingCounts
+from tfx_balance.tfrecord.reading import FileVersions
 
 DEFAULT_MEMORY_BUDGET = 1 << 30
 """Bytes of records to hold in memory."""
@@ -353,6 +354,7 @@ class ExampleSource(RecordSource):
     self._paths, self._spec = paths, feature_spec
     example_parser(self._label, feature_spec)  # which checks the feature spec
     self._file_records: list[int] = []
+    self._versions = FileVersions()
     self._records, labels, used = self._read(budget, multilabel)
     self._spare_bytes = budget - used
     counts, self._rows = (count_label_sets if multilabel else count_labels)(labels)
@@ -376,7 +378,8 @@ class ExampleSource(RecordSource):
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see `RecordSource`."""
     parse = example_parser(self._label, feature_spec or self._spec)
-    records = checked_batches(self._paths, batch_size, sum(self.counts.records))
+    n = sum(self.counts.records)
+    records = checked_batches(self._paths, batch_size, n, self._versions)
     return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 
   def _read(self, memory_budget: int, multilabel: bool) -> tuple[tf.Tensor, Any, int]:
@@ -391,22 +394,23 @@ class ExampleSource(RecordSource):
     labels: list[Any] = []
     used = 0
     for path in self._paths:
-      for batch in batches_of(path):
-        label = parse(batch)[1]
-        found = label_rows(label) if multilabel else flat_label(label).numpy()
-        if len(found) != len(batch):
-          raise DataError(
-            f'{len(batch)} records of {path} have {len(found)} labels {self._label!r}; every '
-            f'record needs one: leave the others out'
-          )
-        used += int(tf.reduce_sum(tf.strings.length(batch)))
-        if used > memory_budget:
-          raise DataError(
-            f'the files hold more than memory_budget={memory_budget} bytes; raise it, or let '
-            f'BalancedInputGen lay them out by class'
-          )
-        batches.append(batch)
-        labels.append(found)
+      with self._versions.reading(path):
+        for batch in batches_of(path):
+          label = parse(batch)[1]
+          found = label_rows(label) if multilabel else flat_label(label).numpy()
+          if len(found) != len(batch):
+            raise DataError(
+              f'{len(batch)} records of {path} have {len(found)} labels {self._label!r}; every '
+              f'record needs one: leave the others out'
+            )
+          used += int(tf.reduce_sum(tf.strings.length(batch)))
+          if used > memory_budget:
+            raise DataError(
+              f'the files hold more than memory_budget={memory_budget} bytes; raise it, or let '
+              f'BalancedInputGen lay them out by class'
+            )
+          batches.append(batch)
+          labels.append(found)
       self._file_records.append(sum(map(len, labels)) - sum(self._file_records))
     check_promised(self._paths, sum(map(len, labels)), promised_records(self._paths))
     if not labels:

@@ -19,6 +19,7 @@ from tfx_balance.tfrecord.reading import (
   GZIP_SUFFIX,
   LARGEST_RECORD_BYTES,
   BadRecords,
+  FileVersions,
   frames_of_stream,
 )
 from tfx_balance.tfrecord.work_files import OutputFile, create_stream, fill, open_as_is
@@ -54,9 +55,10 @@ def read_frames(
 
   Raises:
     DataError: if the file is truncated or corrupted, or claims a longer record; names the file and
-      the place.
+      the place. Also if it was replaced while it was read.
+    StorageError: if it cannot be read.
   """
-  with open_decompressed(path) as stream:
+  with FileVersions().reading(path), open_decompressed(path) as stream:
     yield from frames_of_stream(
       stream, path, chunk_bytes, max_record_bytes, bad, block_bytes, buffer
     )
@@ -89,7 +91,9 @@ def open_decompressed(path: str) -> Iterator[BinaryIO]:
   try:
     raw = open_as_is(path)
   except OSError as error:
-    raise DataError(f'{path} cannot be opened; check that it exists and may be read') from error
+    raise DataError(
+      f'{path} cannot be opened; check that it exists and may be read ({error})'
+    ) from error
   with raw:
     if path.endswith(GZIP_SUFFIX):
       with igzip_threaded.open(raw, 'rb') as stream:

@@ -1,8 +1,9 @@
 """Objects of S3, MinIO and GCS, by obstore: read by ranges, uploaded whole, listed, deleted.
 
-An object is read by ranges, the next ones requested ahead, without asking for its size first. It is
-written to a local temporary file and uploaded when that is whole, in one request or, if it is
-large, in parts, so that an incomplete object is never visible.
+An object is read by ranges, the next ones requested ahead, without asking for its size first; all
+of them are of the version that the first one is of. It is written to a local temporary file and
+uploaded when that is whole, in one request or, if it is large, in parts, so that an incomplete
+object is never visible.
 
 Endpoint, region and credentials come from the usual environment variables (AWS_ENDPOINT_URL,
 AWS_REGION, AWS_ACCESS_KEY_ID, GOOGLE_APPLICATION_CREDENTIALS and so on), and for S3 from Beam's
@@ -15,15 +16,16 @@ import contextlib
 import errno
 import functools
 import io
-import itertools
 import os
 import posixpath
+import re
 import sys
 import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any, BinaryIO
 
 import obstore
@@ -44,6 +46,11 @@ MINIO_ENDPOINT = 'http://minio-service.kubeflow:9000'
 _AHEAD = 2  # ranges that are requested before they are needed
 _REQUESTS = 16  # at a time in this process
 _PARTS = 4  # of one object that are uploaded at a time
+REPLACED = 'was replaced while it was read; run again when nothing writes to it'
+STALLED_SECONDS = 60
+"""Seconds after which a range, a page of a list or an upload that makes no progress is an error."""
+SLOWEST_UPLOAD = 500_000
+"""Bytes per second that an upload has beside these seconds."""
 _ATTEMPTS = 4  # at what obstore itself does not repeat, such as a list that breaks off
 _FIRST_WAIT = 0.2  # seconds before the second attempt, doubled before each other one
 # An answer that stalls is asked for again after ten seconds; obstore's default is to wait for all
@@ -51,9 +58,19 @@ _FIRST_WAIT = 0.2  # seconds before the second attempt, doubled before each othe
 # would include the sending, so its limit is one for the whole.
 _CLIENT: Any = {'allow_http': True, 'connect_timeout': '5s'}
 _READS: Any = {'read_timeout': '10s', 'timeout': '300s'}
-_WRITES: Any = {'timeout': '120s'}
-_OBJECTS_AT_A_TIME = 1000  # that one request deletes
+_RETRIES: Any = {'max_retries': 100, 'backoff': {'max_backoff': timedelta(seconds=5)}}
+_RETRIED = 0.75  # of the seconds: obstore repeats a request that fails before, so that it ends then
+_OBJECTS_AT_A_TIME = 1000  # that one request deletes or lists
 _VARIABLES = ('AWS_', 'GOOGLE_')
+_S3_NAMES = (
+  'AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN where keys are temporary, '
+  'AWS_REGION and AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_S3'
+)
+_GCS_NAMES = 'GOOGLE_APPLICATION_CREDENTIALS, and GOOGLE_BASE_URL for another endpoint'
+_WRONG_KEYS = re.compile(r'40[13] |400 .*(Token|Authorization|AccessKey|invalid_grant)', re.DOTALL)
+_WRONG_SETTINGS = re.compile(r'incorrectly configured region|(Open|Decode)Credentials \{')
+_NOT_OF_RANGES = re.compile(r'HTTP error|redirect|token request|status code: (?!416)')
+_NO_BUCKET = re.compile(r'404 .*(NoSuchBucket|bucket does not exist)', re.DOTALL)
 _S3_OPTIONS = {  # Beam's name to obstore's
   's3_endpoint_url': 'endpoint',
   's3_region_name': 'region',
@@ -70,7 +87,7 @@ class ObjectReader(io.RawIOBase):
     self._path = path
     self._requests: deque[Future[bytes]] = deque()  # before what may fail: `close` uses it
     self._position = 0
-    self._size, first = ask(_read_first, path)
+    self._size, self._version, first = ask(_read_first, path)
     self._end = len(first)  # of what was requested
     self._data = memoryview(first)
     self._request()
@@ -116,7 +133,8 @@ class ObjectReader(io.RawIOBase):
     """Requests the next ranges, up to those that are read ahead."""
     while len(self._requests) < _AHEAD and self._end < self._size:
       end = min(self._end + RANGE_BYTES, self._size)
-      self._requests.append(_pool().submit(ask, _read_range, self._path, self._end, end))
+      span = self._end, end, self._version
+      self._requests.append(_pool().submit(ask, _read_range, self._path, *span))
       self._end = end
 
   def _cancel(self) -> None:
@@ -167,9 +185,10 @@ def upload(file: BinaryIO, path: str) -> None:
 
   Whoever wants no part of a failed upload to stay in the bucket sets a lifecycle rule for that.
   """
-  large = file.seek(0, os.SEEK_END) > WHOLE_BYTES
+  n_bytes = file.seek(0, os.SEEK_END)
+  large = n_bytes > WHOLE_BYTES
   options = {'use_multipart': large, 'chunk_size': PART_BYTES, 'max_concurrency': _PARTS}
-  ask(_put, path, file, writes=True, **options)
+  ask(_put, path, file, n_bytes=n_bytes, **options)
 
 
 def _put(store: Any, key: str, file: BinaryIO, **options: Any) -> None:
@@ -177,14 +196,31 @@ def _put(store: Any, key: str, file: BinaryIO, **options: Any) -> None:
   try:
     obstore.put(store, key, file, **options)
   except FileNotFoundError as error:  # the answer to the last request was lost: upload it again
-    raise exceptions.GenericError(str(error)) from error
+    if not options['use_multipart'] or _NO_BUCKET.search(str(error)):
+      raise
+    raise exceptions.GenericError(str(error).replace('status code: 404', '404')) from error
 
 
-def list_below(store: Any, key: str, most: int | None = None) -> list[Any]:
+def list_below(path: str, most: int | None = None) -> list[Any]:
   """Returns what there is below a folder, or the first of it, as obstore describes it."""
-  stream = obstore.list(store, key.rstrip('/') or None, chunk_size=most or _OBJECTS_AT_A_TIME)
-  batches = itertools.islice(stream, 1 if most else None)
-  return [each for batch in batches for each in batch]
+  found: list[Any] = []
+  pages: Iterator[Any] | None = None
+
+  def next_page(store: Any, key: str) -> Sequence[Any]:
+    nonlocal pages
+    prefix, last = key.rstrip('/') or None, found[-1]['path'] if found else None
+    size = most or _OBJECTS_AT_A_TIME
+    listed = pages or obstore.list(store, prefix, offset=last, chunk_size=size)
+    pages = None  # if this fails, the next attempt lists what is behind what was found
+    page = next(listed, ())
+    pages = listed
+    return page
+
+  while page := ask(next_page, path):
+    found += page
+    if most:
+      break
+  return found
 
 
 def list_in(store: Any, key: str) -> list[str]:
@@ -209,16 +245,23 @@ def _delete(path: str) -> None:
     ask(obstore.delete, path)
 
 
-def _read_first(store: Any, key: str) -> tuple[int, bytes]:
-  """Returns the size of an object, and its first bytes."""
+def _read_first(store: Any, key: str) -> tuple[int, Any, bytes]:
+  """Returns the size of an object, its version and its first bytes."""
   try:
     found = obstore.get(store, key, options={'range': (0, RANGE_BYTES)})
-    return int(found.meta['size']), found.bytes().to_bytes()
-  except exceptions.GenericError:  # of an empty object no range can be had
+    return int(found.meta['size']), _version(found), found.bytes().to_bytes()
+  except exceptions.GenericError as error:  # of an empty object no range can be had
+    if _NOT_OF_RANGES.search(str(error)):
+      raise
     found = obstore.get(store, key)
     if int(found.meta['size']):
       raise
-    return 0, b''
+    return 0, None, b''
+
+
+def _version(found: obstore.GetResult) -> Any:
+  """Returns the ETag of an object; where the server gives none, its size and time."""
+  return found.meta['e_tag'] or (found.meta['size'], found.meta['last_modified'])
 
 
 def read_ranges(path: str, ranges: Sequence[tuple[int, int]]) -> Iterator[bytes]:
@@ -236,26 +279,38 @@ def read_ranges(path: str, ranges: Sequence[tuple[int, int]]) -> Iterator[bytes]
       request.cancel()
 
 
-def _read_range(store: Any, key: str, start: int, end: int) -> bytes:
-  return obstore.get_range(store, key, start=start, end=end).to_bytes()
+def _read_range(store: Any, key: str, start: int, end: int, version: Any = None) -> bytes:
+  """Returns bytes of an object, which must be of a version where one is given."""
+  options: Any = {'range': (start, end)}
+  if isinstance(version, str) and not version.startswith('W/'):  # a weak ETag matches nothing
+    options['if_match'] = version
+  found = obstore.get(store, key, options=options)
+  if version not in (None, _version(found)):  # of a server that does not heed if_match
+    raise exceptions.PreconditionError
+  return found.bytes().to_bytes()
 
 
 def ask(
-  call: Callable[..., Any], path: str, *args: Any, writes: bool = False, **options: Any
+  call: Callable[..., Any], path: str, *args: Any, n_bytes: int | None = None, **options: Any
 ) -> Any:
   """Returns what a call answers of an object, asking again where that can help.
+
+  obstore repeats each request for most of a minute. What it does not repeat is repeated here, if
+  an attempt as long as the last one would end in time.
 
   Args:
     call: Function of the bucket, the object's name in it, and what else is given; repeatable.
     path: Path of the object.
     *args: Other arguments.
-    writes: Whether the call sends or copies an object, which may take long.
+    n_bytes: Bytes that the call sends or copies; None for one that does neither.
     **options: Other arguments, by name.
 
   Raises:
-    FileNotFoundError: if there is no such object.
+    FileNotFoundError: if there is no such object, or no such bucket.
     PermissionError: if it may not be used.
-    OSError: if the last attempt fails too.
+    TimeoutError: if nothing came of it in a minute.
+    OSError: if the last attempt fails too; of ESTALE if the object was replaced since its first
+      bytes were read.
   """
   if _parent_has_asked:
     raise OSError(
@@ -264,20 +319,49 @@ def ask(
       "start it by multiprocessing's 'spawn'",
       path,
     )
-  wait = _FIRST_WAIT
+  began, wait = time.monotonic(), _FIRST_WAIT
+  limit = STALLED_SECONDS + (n_bytes or 0) / SLOWEST_UPLOAD
   for attempt in range(1, _ATTEMPTS + 1):
+    asked = time.monotonic()
     try:
-      return call(*place(path, writes), *args, **options)
-    except (FileNotFoundError, exceptions.NotFoundError) as error:
-      raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
-    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-      raise PermissionError(errno.EACCES, _told(error), path) from error
-    except (exceptions.BaseError, ValueError) as error:
+      return call(*place(path, n_bytes), *args, **options)
+    except (FileNotFoundError, ValueError, exceptions.BaseError) as error:
+      now = time.monotonic()
+      lasting = _lasting_fault(error, path)
+      if lasting is not None:
+        raise lasting from error
+      told, fix = _told(error), f'check that the storage answers this machine, and {_names(path)}'
+      if now - began + wait + now - asked > limit:
+        what = f'no progress in {now - began:.0f} seconds ({told}); {fix}'
+        raise OSError(errno.ETIMEDOUT, what, path) from error
       if attempt == _ATTEMPTS or not isinstance(error, exceptions.GenericError):
-        raise OSError(errno.EIO, _told(error), path) from error
+        raise OSError(errno.EIO, f'{told}; {fix}', path) from error
     time.sleep(wait)
     wait *= 2
   raise AssertionError
+
+
+def _lasting_fault(error: Exception, path: str) -> OSError | None:
+  """Returns what is raised for an error that no other attempt would change; None for others."""
+  told = _told(error)
+  answer = told.rpartition('status code: ')[2]
+  if isinstance(error, exceptions.PreconditionError) or answer.startswith('416 '):
+    return OSError(errno.ESTALE, REPLACED, path)
+  denied = isinstance(error, (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError))
+  if denied or _WRONG_KEYS.match(answer) or _WRONG_SETTINGS.search(str(error)):
+    fix = f'check the keys and their rights: {_names(path)}'
+    return PermissionError(errno.EACCES, f'{answer}; {fix}', path)
+  if _NO_BUCKET.match(answer) or (answer.startswith('404 ') and 'list request' in told):
+    what = f'there is no bucket {bucket_of(path)} at this endpoint'
+    return FileNotFoundError(errno.ENOENT, f'{what}; check its name and {_names(path)}', path)
+  if isinstance(error, FileNotFoundError):
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+  return None
+
+
+def _names(path: str) -> str:
+  """Returns the variables that say how an object is reached."""
+  return _GCS_NAMES if path.startswith('gs://') else _S3_NAMES
 
 
 def _told(error: Exception) -> str:
@@ -285,13 +369,28 @@ def _told(error: Exception) -> str:
   return str(error).partition('\n\nDebug source:')[0]
 
 
-def place(path: str, writes: bool = False) -> tuple[S3Store | GCSStore, str]:
-  """Returns the bucket that an object is in, and its name there."""
+def place(path: str, n_bytes: int | None = None) -> tuple[S3Store | GCSStore, str]:
+  """Returns the bucket that an object is in, and its name there.
+
+  Args:
+    path: Path of the object.
+    n_bytes: Bytes to send or copy, which a request has time for; None if it does neither.
+  """
   scheme, _, rest = path.partition('://')
   bucket, _, key = rest.partition('/')
   settings = [item for item in os.environ.items() if item[0].startswith(_VARIABLES)]
   options = () if scheme == 'gs' else _s3_options()
-  return _bucket(scheme, bucket, tuple(settings), options, writes), key
+  client = _READS if n_bytes is None else {'timeout': f'{_upload_seconds(n_bytes)}s'}
+  return _bucket(scheme, bucket, tuple(settings), options, tuple(client.items())), key
+
+
+def _upload_seconds(n_bytes: int) -> int:
+  """Returns what a request may take: one that is large sends parts, several at a time.
+
+  Bytes are rounded up, since a bucket of other limits takes 0.1 s to make.
+  """
+  most = min(max(n_bytes, 1 << 20), _PARTS * PART_BYTES if n_bytes > WHOLE_BYTES else WHOLE_BYTES)
+  return STALLED_SECONDS + (1 << (most - 1).bit_length()) // SLOWEST_UPLOAD
 
 
 @functools.lru_cache(maxsize=64)
@@ -300,16 +399,17 @@ def _bucket(
   bucket: str,
   settings: tuple[Any, ...],
   options: tuple[tuple[str, str], ...],
-  writes: bool,
+  limits: tuple[tuple[str, str], ...],
 ) -> S3Store | GCSStore:
   """Returns a bucket, one for equal settings of the environment, which obstore reads itself."""
-  client: Any = {**_CLIENT, **(_WRITES if writes else _READS)}
+  client: Any = {**_CLIENT, **dict(limits)}
+  retries: Any = {**_RETRIES, 'retry_timeout': timedelta(seconds=_RETRIED * STALLED_SECONDS)}
   if scheme == 'gs':
-    return GCSStore(bucket, client_options=client)
+    return GCSStore(bucket, client_options=client, retry_config=retries)
   given: dict[str, Any] = dict(options)
   if scheme == 'minio' and not {'AWS_ENDPOINT_URL', 'AWS_ENDPOINT_URL_S3'} & set(dict(settings)):
     given.setdefault('endpoint', MINIO_ENDPOINT)
-  return S3Store(bucket, client_options=client, **given)
+  return S3Store(bucket, client_options=client, retry_config=retries, **given)
 
 
 def _s3_options() -> tuple[tuple[str, str], ...]:

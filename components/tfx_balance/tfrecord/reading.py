@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +18,7 @@ import pyarrow as pa
 from isal.igzip_lib import IsalError
 
 from tfx_balance.arguments import check_choice, check_whole
-from tfx_balance.errors import DataError
+from tfx_balance.errors import DataError, StorageError
 from tfx_balance.tfrecord.frames import (
   FOOTER,
   HEADER,
@@ -91,6 +94,53 @@ def too_many(n: int, most: int, first: str) -> DataError:
     f'{n} bad records or more are above max_bad_records={most}; mend the files, or raise it. The '
     f'first is {first}'
   )
+
+
+class FileVersions:
+  """Checks that each file of this machine is the same one whenever it is read.
+
+  A file is another one if its size or its time differs; or its inode, if its time of change does
+  too: some network file systems give a file a new inode now and then. Files elsewhere are not
+  compared: an object is of one version while it is read, and to ask again would be a request.
+  """
+
+  def __init__(self) -> None:
+    self._first: dict[str, os.stat_result] = {}
+
+  def check(self, path: str) -> None:
+    """Raises DataError if a file is another one than when it was first checked."""
+    try:
+      found = os.stat(path)
+    except OSError:  # of another storage, or missing: who reads it says so
+      return
+    first = self._first.setdefault(path, found)
+    same = (first.st_size, first.st_mtime_ns) == (found.st_size, found.st_mtime_ns)
+    if not same or (first.st_ino != found.st_ino and first.st_ctime_ns != found.st_ctime_ns):
+      raise _replaced(path)
+
+  @contextlib.contextmanager
+  def reading(self, path: str) -> Iterator[None]:
+    """Checks a file before it is read and after, also where what was read is damaged.
+
+    Raises:
+      DataError: if it was replaced, an object too.
+      StorageError: if it cannot be read.
+    """
+    self.check(path)
+    try:
+      yield
+    except DataError:
+      self.check(path)
+      raise
+    except OSError as error:
+      if error.errno == errno.ESTALE:
+        raise _replaced(path) from error
+      raise StorageError(f'{path} cannot be read: {error.strerror or error}') from error
+    self.check(path)
+
+
+def _replaced(path: str) -> DataError:
+  return DataError(f'{path} was replaced while it was read; run again when nothing writes to it')
 
 
 @dataclass(frozen=True)

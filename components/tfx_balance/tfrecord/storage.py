@@ -21,6 +21,7 @@ import obstore
 from tfx_balance.tfrecord.object_store import (
   RANGE_BYTES,
   SCHEMES,
+  WHOLE_BYTES,
   ObjectReader,
   Upload,
   ask,
@@ -152,7 +153,7 @@ class Objects(Storage):
     return True
 
   def is_folder(self, path: str) -> bool:
-    return bool(ask(list_below, path, most=1))
+    return bool(list_below(path, most=1))
 
   def names(self, folder: str) -> list[str]:
     found = ask(list_in, folder)
@@ -161,7 +162,7 @@ class Objects(Storage):
     return found
 
   def times(self, folder: str) -> dict[str, float]:
-    found, root = ask(list_below, folder), bucket_of(folder)
+    found, root = list_below(folder), bucket_of(folder)
     return {f'{root}/{each["path"]}': each['last_modified'].timestamp() for each in found}
 
   def delete(self, path: str) -> None:
@@ -255,7 +256,7 @@ def write_whole(path: str, data: bytes) -> None:
 def copy(source: str, target: str) -> None:
   """Copies a file, which may be in another storage; objects of one bucket are not downloaded."""
   if storage_of(source) is _OBJECTS and bucket_of(source) == bucket_of(target):
-    ask(obstore.copy, source, place(target)[1], writes=True)
+    ask(obstore.copy, source, place(target)[1], n_bytes=WHOLE_BYTES)
     return
   with storage_of(source).open(source) as file, storage_of(target).create(target) as out:
     shutil.copyfileobj(file, out, RANGE_BYTES)

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, cast
 import numpy.typing as npt
 
 from tfx_balance.documents.json_document import json_text
+from tfx_balance.tfrecord.reading import FileVersions
 from tfx_balance.tfrecord.storage import copy, exists, move, read_whole, storage_of, write_whole
 
 
@@ -162,9 +163,16 @@ class FileCopy:
 
 
 def copy_file(file: FileCopy, work_dir: str) -> WorkFile:
-  """Copies a file, unread, to where it can be published from."""
+  """Copies a file, unread, to where it can be published from.
+
+  Raises:
+    DataError: if it was replaced while it was copied.
+  """
   work_path = new_output_file(work_dir, file.final_path)
+  versions = FileVersions()
+  versions.check(file.source)
   copy(file.source, work_path)
+  versions.check(file.source)
   return WorkFile(work_path, file.final_path, records=-1, size=file_size(work_path))
 
 
