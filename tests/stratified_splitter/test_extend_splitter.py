@@ -10,6 +10,7 @@ import tfx.v1 as tfx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance import StratifiedSplitter
+from tfx_balance.documents.json_document import sealed
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.scan.spill import SpillWriter
@@ -202,7 +203,7 @@ def test_what_cannot_be_extended_is_an_error(tmp_path):
     execute(StratifiedSplitter, [artifact], tmp_path / 'b', extend=[artifact])
   path = Path(first.uri) / 'class_distribution.json'
   told = json.loads(path.read_text())
-  path.write_text(json.dumps({**told, 'component': 'BalancedAugmenter'}))
+  path.write_text(json.dumps(sealed({**told, 'component': 'BalancedAugmenter'})))
   with pytest.raises(DataError, match='is of BalancedAugmenter; extend= takes an output of Strat'):
     execute(StratifiedSplitter, [artifact], tmp_path / 'c', extend=[first])
   path.write_text(json.dumps(told))

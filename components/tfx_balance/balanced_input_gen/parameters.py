@@ -21,7 +21,7 @@ from tfx_balance.exec_properties import (
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import READ_DEFAULTS, ReadOptions
 
-ALGORITHM_VERSION = 5
+ALGORITHM_VERSION = 6
 """Raised whenever the same data and arguments give other files: it is part of TFX's cache key."""
 
 

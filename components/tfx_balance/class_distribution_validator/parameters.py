@@ -32,7 +32,7 @@ from tfx_balance.plan.distribution_rules import (
   SplitLimit,
 )
 
-ALGORITHM_VERSION = 2
+ALGORITHM_VERSION = 3
 """Raised whenever the same data and arguments give another verdict: part of TFX's cache key."""
 
 OnViolation = Literal['fail', 'warn']

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
-from tfx_balance.documents.json_document import Count, read_document
+from tfx_balance.documents.json_document import Count, document_text, read_document, sealed
 from tfx_balance.plan.checks import Check, cut, failed, number, short_name
 from tfx_balance.plan.class_counts import BASELINE, CountsBySplit
 from tfx_balance.plan.class_value import ClassValue
@@ -113,7 +113,7 @@ class ClassChecks:
   """
 
   FORMAT: ClassVar[str] = 'tfx_balance.class_checks'
-  VERSION: ClassVar[int] = 1
+  VERSION: ClassVar[int] = 2
 
   label: str
   counts_from: str
@@ -151,18 +151,24 @@ class ClassChecks:
 
   def to_json(self) -> dict[str, Any]:
     """Returns JSON data; `from_json` reads it back."""
-    return {
-      'format': self.FORMAT,
-      'version': self.VERSION,
-      'label': self.label,
-      'counts_from': self.counts_from,
-      'counts': [row.to_json() for row in self.counts],
-      'missing': dict(self.missing),
-      **({'labelled': dict(self.labelled)} if self.labelled else {}),
-      'checks': [check.to_json() for check in self.checks],
-      'leakage': None if self.leakage is None else asdict(self.leakage),
-      'blessed': int(self.blessed),
-    }
+    return sealed(
+      {
+        'format': self.FORMAT,
+        'version': self.VERSION,
+        'label': self.label,
+        'counts_from': self.counts_from,
+        'counts': [row.to_json() for row in self.counts],
+        'missing': dict(self.missing),
+        **({'labelled': dict(self.labelled)} if self.labelled else {}),
+        'checks': [check.to_json() for check in self.checks],
+        'leakage': None if self.leakage is None else asdict(self.leakage),
+        'blessed': int(self.blessed),
+      }
+    )
+
+  def dumps(self) -> str:
+    """Returns the document as text, a line a class or check."""
+    return document_text(self.to_json())
 
   @classmethod
   def from_json(cls, data: Any, source: str) -> ClassChecks:

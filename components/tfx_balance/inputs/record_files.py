@@ -21,6 +21,7 @@ from tfx_balance.errors import DataError
 from tfx_balance.inputs.file_names import SPLIT_PREFIX, names_in
 from tfx_balance.inputs.parsing import Columns, RecordForm
 from tfx_balance.inputs.python_calls import call_python
+from tfx_balance.inputs.staging import given_path
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.fixed_layout import FixedColumns
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, ScratchBuffer, concatenate
@@ -381,8 +382,8 @@ def promised_records(paths: Sequence[str]) -> int | None:
 def _splits_of(sidecar: str) -> dict[str, int]:
   """Returns the records of each split that a sidecar counts."""
   try:
-    with tf.io.gfile.GFile(sidecar) as file:
-      return split_records(file.read(), sidecar)
+    with tf.io.gfile.GFile(sidecar, 'rb') as file:
+      return split_records(file.read(), given_path(sidecar))
   except tf.errors.OpError as error:
     raise DataError(f'{sidecar} cannot be read ({error}); write the artifact again') from error
 

@@ -36,7 +36,7 @@ from tfx_balance.plan.time_order import TimeOrder
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import ReadOptions
 
-ALGORITHM_VERSION = 7
+ALGORITHM_VERSION = 8
 """Raised whenever the same data and arguments give another split: it is part of TFX's cache key."""
 
 # Which are checked together.
