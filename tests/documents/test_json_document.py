@@ -13,7 +13,7 @@ from tfx_balance import seal_document
 from tfx_balance.documents.balanced_input import InputPlan
 from tfx_balance.documents.batch_state import BatchState
 from tfx_balance.documents.class_checks import ClassChecks
-from tfx_balance.documents.class_distribution import ClassDistribution, split_records
+from tfx_balance.documents.class_distribution import ClassDistribution, check_files, read_splits
 from tfx_balance.documents.json_document import parse_json, sealed
 from tfx_balance.documents.training_log import LoggedEpoch, TrainingLog
 from tfx_balance.errors import DataError
@@ -43,11 +43,11 @@ def report(data):
 def count(data):
   found = ClassDistribution.from_json(data, PATH)
   if found.tallies('species', ['train', 'eval']):
-    found.check_files({}, PATH)
+    check_files(found.splits, {}, PATH)
 
 
 def count_splits(data):
-  split_records(data, PATH)
+  read_splits(data, PATH)
 
 
 def plan(data):

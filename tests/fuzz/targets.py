@@ -25,6 +25,7 @@ from tfx_balance.documents.balanced_input import FileSegment, InputPlan, PlanFil
 from tfx_balance.documents.class_distribution import (
   ClassDistribution,
   InputRecords,
+  check_files,
 )
 from tfx_balance.documents.descriptions import describe_split
 from tfx_balance.documents.json_document import sealed
@@ -147,7 +148,7 @@ def documents(raw: bytes) -> None:
     assert InputPlan.from_json(found.dumps()) == found
   elif found:
     found.tallies('label', ['train'])
-    found.check_files({}, 'the file')
+    check_files(found.splits, {}, 'the file')
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

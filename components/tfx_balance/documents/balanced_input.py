@@ -108,29 +108,28 @@ class InputPlan:
     `classes[i]` is `{type, value, records}`, `files[j]` is `{path, bytes, segments}` with
     `segments` a list of `[class index, records]` in the order of the file.
     """
-    return sealed(
-      {
-        'format': self.FORMAT,
-        'version': self.VERSION,
-        'label': self.label,
-        **({'features': list(self.features)} if self.features else {}),
-        'split': self.split,
-        'seed': self.seed,
-        'classes': [
-          {**value.to_json(), 'records': n}
-          for value, n in zip(self.classes, self.records, strict=True)
-        ],
-        'natural': {name: list(counts) for name, counts in self.natural.items()},
-        'files': [
-          {
-            'path': file.path,
-            'bytes': file.n_bytes,
-            'segments': [list(segment) for segment in file.segments],
-          }
-          for file in self.files
-        ],
-      }
-    )
+    data = {
+      'format': self.FORMAT,
+      'version': self.VERSION,
+      'label': self.label,
+      **({'features': list(self.features)} if self.features else {}),
+      'split': self.split,
+      'seed': self.seed,
+      'classes': [
+        {**value.to_json(), 'records': n}
+        for value, n in zip(self.classes, self.records, strict=True)
+      ],
+      'natural': {name: list(counts) for name, counts in self.natural.items()},
+      'files': [
+        {
+          'path': file.path,
+          'bytes': file.n_bytes,
+          'segments': [list(segment) for segment in file.segments],
+        }
+        for file in self.files
+      ],
+    }
+    return sealed(data)
 
   def dumps(self) -> str:
     """Returns the plan as text: equal plans give equal text, a line a file or class."""

@@ -151,20 +151,19 @@ class ClassChecks:
 
   def to_json(self) -> dict[str, Any]:
     """Returns JSON data; `from_json` reads it back."""
-    return sealed(
-      {
-        'format': self.FORMAT,
-        'version': self.VERSION,
-        'label': self.label,
-        'counts_from': self.counts_from,
-        'counts': [row.to_json() for row in self.counts],
-        'missing': dict(self.missing),
-        **({'labelled': dict(self.labelled)} if self.labelled else {}),
-        'checks': [check.to_json() for check in self.checks],
-        'leakage': None if self.leakage is None else asdict(self.leakage),
-        'blessed': int(self.blessed),
-      }
-    )
+    data = {
+      'format': self.FORMAT,
+      'version': self.VERSION,
+      'label': self.label,
+      'counts_from': self.counts_from,
+      'counts': [row.to_json() for row in self.counts],
+      'missing': dict(self.missing),
+      **({'labelled': dict(self.labelled)} if self.labelled else {}),
+      'checks': [check.to_json() for check in self.checks],
+      'leakage': None if self.leakage is None else asdict(self.leakage),
+      'blessed': int(self.blessed),
+    }
+    return sealed(data)
 
   def dumps(self) -> str:
     """Returns the document as text, a line a class or check."""

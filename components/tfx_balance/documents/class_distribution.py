@@ -257,48 +257,25 @@ class ClassDistribution:
       tally[MISSING] = tally.get(MISSING, 0) + rest
     return tallies
 
-  def check_files(self, found: FileSizes, source: str) -> bool:
-    """Returns whether the sizes of files are known; checks those that are there against them.
-
-    Args:
-      found: Files of some splits, beside the document.
-      source: Path of the document.
-
-    Raises:
-      DataError: if one is gone, has come, or has another size; names it.
-    """
-    for split, sizes in found.items():
-      told = self.splits[split].file_bytes
-      if told is None:
-        return False
-      for name in sorted({*told, *sizes}):
-        if told.get(name) != sizes.get(name):
-          raise DataError(
-            f'Split-{split}/{name} {_has(sizes.get(name))}, and {source} tells that it '
-            f'{_has(told.get(name))}: the files are not those that were published with it; {REMEDY}'
-          )
-    return True
-
   def to_json(self) -> dict[str, Any]:
     """Returns JSON data; `from_json` reads it back."""
     read = self.input
-    return sealed(
-      {
-        'format': self.FORMAT,
-        'version': self.VERSION,
-        'component': self.component,
-        'parameters': dict(self.parameters),
-        'input': read.to_json()
-        if isinstance(read, InputRecords)
-        else {name: source.to_json() for name, source in read.items()},
-        'splits': {name: split.to_json() for name, split in self.splits.items()},
-        'strata': [row.to_json() for row in self.strata],
-        **({'margins': [margin.to_json() for margin in self.margins]} if self.margins else {}),
-        **({'labels': [row.to_json() for row in self.labels]} if self.labels else {}),
-        'passed_through': list(self.passed_through),
-        'warnings': list(self.warnings),
-      }
-    )
+    data = {
+      'format': self.FORMAT,
+      'version': self.VERSION,
+      'component': self.component,
+      'parameters': dict(self.parameters),
+      'input': read.to_json()
+      if isinstance(read, InputRecords)
+      else {name: source.to_json() for name, source in read.items()},
+      'splits': {name: split.to_json() for name, split in self.splits.items()},
+      'strata': [row.to_json() for row in self.strata],
+      **({'margins': [margin.to_json() for margin in self.margins]} if self.margins else {}),
+      **({'labels': [row.to_json() for row in self.labels]} if self.labels else {}),
+      'passed_through': list(self.passed_through),
+      'warnings': list(self.warnings),
+    }
+    return sealed(data)
 
   def dumps(self) -> str:
     """Returns the document as text, a line a stratum."""
@@ -319,15 +296,34 @@ class ClassDistribution:
     return read_document(data, source, cls)
 
 
-def split_records(data: Any, source: str) -> dict[str, int]:
-  """Returns the records of each split; reads the splits alone, of JSON data or its text.
+def read_splits(data: Any, source: str) -> Mapping[str, SplitRecords]:
+  """Returns what was written of each split; reads the splits alone, of JSON data or its text.
 
   Raises:
-    DataError: if it is no JSON, or has no splits.
+    DataError: if it is no JSON, is damaged, or has no splits.
   """
-  return {
-    name: split.records for name, split in read_document(data, source, _Splits).splits.items()
-  }
+  return read_document(data, source, _Splits).splits
+
+
+def check_files(splits: Mapping[str, SplitRecords], found: FileSizes, source: str) -> None:
+  """Checks the files of an artifact against what a sidecar tells of its splits.
+
+  Args:
+    splits: Splits of the sidecar; of those without the sizes of files nothing is checked.
+    found: Files that are there.
+    source: Path of the sidecar.
+
+  Raises:
+    DataError: if a file is gone, has come, or has another size; names it.
+  """
+  for split, records in splits.items():
+    told, sizes = records.file_bytes or {}, found.get(split, {})
+    for name in sorted({*told, *sizes}) if told else ():
+      if told.get(name) != sizes.get(name):
+        raise DataError(
+          f'Split-{split}/{name} {_has(sizes.get(name))}, and {source} tells that it '
+          f'{_has(told.get(name))}: the files are not those that were published with it; {REMEDY}'
+        )
 
 
 @dataclass(frozen=True)

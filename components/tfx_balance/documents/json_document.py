@@ -28,7 +28,6 @@ REMEDY = 'run the component that wrote it again, or copy the file again'
 Count = Annotated[int, '0 or more']
 _SHOWN = 60  # characters of a value
 _SHOWN_DIGITS = 12  # of a checksum
-_ITEMS = 1000  # that are encoded at a time
 _CHECKSUM = 'checksum'  # key of the SHA-256 of all that is under the others
 _CLASS_TYPES = {'int': int, 'float': float, 'bytes': bytes, 'missing': type(None), 'set': tuple}
 
@@ -117,26 +116,11 @@ def _item_lines(value: Any) -> str:
 def _checksum(data: Mapping[str, Any]) -> str:
   """Returns the SHA-256 of the canonical JSON of data: sorted keys, no spaces, in UTF-8."""
   digest = hashlib.sha256()
-  with without_gc():
-    for part in _canonical_parts(data):
-      digest.update(part.encode('utf-8', 'surrogatepass'))
-  return digest.hexdigest()
-
-
-def _canonical_parts(data: Mapping[str, Any]) -> Iterator[str]:
-  """Yields canonical JSON, of lists some items at a time: a million are much text."""
-  yield '{'
   for i, key in enumerate(sorted(data)):
-    value = data[key]
-    yield f'{"," if i else ""}{_canonical(key)}:'
-    if isinstance(value, (list, tuple)):
-      yield '['
-      for start in range(0, len(value), _ITEMS):
-        yield f'{"," if start else ""}{_canonical(value[start : start + _ITEMS])[1:-1]}'
-      yield ']'
-    else:
-      yield _canonical(value)
-  yield '}'
+    field = f'{"," if i else "{"}{_canonical(key)}:{_canonical(data[key])}'
+    digest.update(field.encode('utf-8', 'surrogatepass'))
+  digest.update(b'}')
+  return digest.hexdigest()
 
 
 def _canonical(value: Any) -> str:

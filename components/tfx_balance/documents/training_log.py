@@ -57,18 +57,15 @@ class TrainingLog:
 
   def dumps(self) -> str:
     """Returns the log as JSON, a line an epoch."""
-    return document_text(
-      sealed(
-        {
-          'format': self.FORMAT,
-          'version': self.VERSION,
-          'label': self.label,
-          'classes': [value.to_json() for value in self.classes],
-          'epochs': [asdict(row) for row in self.epochs],
-          'changes': [asdict(row) for row in self.changes],
-        }
-      )
-    )
+    data = {
+      'format': self.FORMAT,
+      'version': self.VERSION,
+      'label': self.label,
+      'classes': [value.to_json() for value in self.classes],
+      'epochs': [asdict(row) for row in self.epochs],
+      'changes': [asdict(row) for row in self.changes],
+    }
+    return document_text(sealed(data))
 
   @classmethod
   def from_json(cls, data: Any, source: str) -> TrainingLog:

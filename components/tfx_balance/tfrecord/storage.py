@@ -12,6 +12,7 @@ import contextlib
 import errno
 import io
 import os
+import posixpath
 import shutil
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
@@ -76,6 +77,11 @@ class Storage(abc.ABC):
   @abc.abstractmethod
   def delete_folder(self, folder: str) -> None:
     """Deletes a folder and all that is in it."""
+
+  def sizes(self, folder: str) -> dict[str, int]:
+    """Returns the bytes of each file in a folder, by name, sorted; {} where it is not there."""
+    names = self.names(folder) if self.is_folder(folder) else ()
+    return {name: self.size(f'{folder}/{name}') for name in names}
 
   def move(self, source: str, target: str) -> None:
     """Moves a file within this storage."""
@@ -159,6 +165,10 @@ class Objects(Storage):
     if not found:
       raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
     return found
+
+  def sizes(self, folder: str) -> dict[str, int]:
+    sizes = {posixpath.basename(each['path']): each['size'] for each in ask(list_below, folder)}
+    return dict(sorted(sizes.items()))
 
   def times(self, folder: str) -> dict[str, float]:
     found, root = ask(list_below, folder), bucket_of(folder)
