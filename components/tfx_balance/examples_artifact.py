@@ -21,8 +21,8 @@ from tfx_balance.documents.json_document import is_document, parse_json
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.scan.strata import Payload
-from tfx_balance.tfrecord.files import GZIP_SUFFIX, incomplete, missing_files, suffix_of
-from tfx_balance.tfrecord.storage import exists, read_whole, storage_of
+from tfx_balance.tfrecord.files import GZIP_SUFFIX, suffix_of
+from tfx_balance.tfrecord.storage import exists, incomplete, missing_files, read_whole, storage_of
 from tfx_balance.tfrecord.work_files import FileCopy
 
 _CARRIED_STRINGS = ('payload_format', 'file_format', 'span', 'version')

@@ -25,9 +25,9 @@ from tfx_balance.inputs.python_calls import call_python
 from tfx_balance.inputs.staging import given_path
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.fixed_layout import FixedColumns
-from tfx_balance.tfrecord.files import incomplete, missing_files
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, ScratchBuffer, concatenate
 from tfx_balance.tfrecord.reading import GZIP_SUFFIX, frames_of_stream
+from tfx_balance.tfrecord.storage import incomplete, missing_files
 
 RECORD_OVERHEAD = 40
 """Bytes that a record of a `RecordFile` takes beside its own: its frame and three offsets."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO
 
@@ -24,7 +23,6 @@ from tfx_balance.tfrecord.reading import (
 )
 from tfx_balance.tfrecord.work_files import OutputFile, create_stream, fill, open_as_is
 
-_SHARD = re.compile(r'(.+)-\d{5}-of-(\d{5})(.*)', re.DOTALL)
 _GZIP_LEVEL = 1
 _GZIP_WINDOW = 31  # the largest, with the header and the trailer of gzip
 _PIECE_BYTES = 256 << 10  # that are compressed at a time: more leave the cache
@@ -33,35 +31,6 @@ _PIECE_BYTES = 256 << 10  # that are compressed at a time: more leave the cache
 def suffix_of(path: str) -> str:
   """Returns '.gz' for a file that is compressed, '' for a plain one, as the name says."""
   return GZIP_SUFFIX if path.endswith(GZIP_SUFFIX) else ''
-
-
-def missing_files(folder: str, sizes: Mapping[str, int]) -> list[str]:
-  """Returns what is missing in a folder of TFRecord files: a phrase for each file, or for all.
-
-  That is a shard of which the names of others tell, and a gzip file without even a header.
-
-  Args:
-    folder: Path of the folder.
-    sizes: Bytes of its files, by name.
-  """
-  if not sizes:
-    return [f'{folder} has no files']
-  sets = sorted({(m[1], m[2], m[3]) for name in sizes if (m := _SHARD.fullmatch(name))})
-  shards = [f'{start}-{i:05d}-of-{n}{end}' for start, n, end in sets for i in range(int(n))]
-  empty = [name for name, size in sizes.items() if not size and suffix_of(name)]
-  return [
-    *(f'{folder}/{name} is not there' for name in shards if name not in sizes),
-    *(f'{folder}/{name} has 0 bytes' for name in empty),
-  ]
-
-
-def incomplete(missing: Sequence[str]) -> str:
-  """Returns a warning of what `missing_files` found, with a count and three examples."""
-  more = f' and {len(missing) - 3} more' if len(missing) > 3 else ''
-  return (
-    f'the input is incomplete, {len(missing)} of its files are missing or empty: '
-    f'{", ".join(missing[:3])}{more}; the others are read: copy or write the files again'
-  )
 
 
 def read_frames(

@@ -13,8 +13,9 @@ import errno
 import io
 import os
 import posixpath
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, cast
 
 import obstore
@@ -31,6 +32,8 @@ from tfx_balance.tfrecord.object_store import (
   list_in,
   place,
 )
+
+_SHARD = re.compile(r'(.+)-\d{5}-of-(\d{5})(.*)', re.DOTALL)
 
 
 class Storage(abc.ABC):
@@ -279,6 +282,35 @@ def move(source: str, target: str) -> None:
   else:
     copy(source, target)
     storage.delete(source)
+
+
+def missing_files(folder: str, sizes: Mapping[str, int]) -> list[str]:
+  """Returns what is missing in a folder of TFRecord files: a phrase for each file, or for all.
+
+  That is a shard of which the names of others tell, and a gzip file without even a header.
+
+  Args:
+    folder: Path of the folder.
+    sizes: Bytes of its files, by name.
+  """
+  if not sizes:
+    return [f'{folder} has no files']
+  sets = sorted({(m[1], m[2], m[3]) for name in sizes if (m := _SHARD.fullmatch(name))})
+  shards = [f'{start}-{i:05d}-of-{n}{end}' for start, n, end in sets for i in range(int(n))]
+  empty = [name for name, size in sizes.items() if not size and name.endswith('.gz')]
+  return [
+    *(f'{folder}/{name} is not there' for name in shards if name not in sizes),
+    *(f'{folder}/{name} has 0 bytes' for name in empty),
+  ]
+
+
+def incomplete(missing: Sequence[str]) -> str:
+  """Returns a warning of what `missing_files` found, with a count and three examples."""
+  more = f' and {len(missing) - 3} more' if len(missing) > 3 else ''
+  return (
+    f'the input is incomplete, {len(missing)} of its files are missing or empty: '
+    f'{", ".join(missing[:3])}{more}; the others are read: copy or write the files again'
+  )
 
 
 @contextlib.contextmanager
