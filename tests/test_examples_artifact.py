@@ -1,9 +1,16 @@
 """Files of an Examples artifact are those of its folder, whatever characters its path has."""
 
+import json
+from pathlib import Path
+
 import pytest
-from tfx_balance.examples_artifact import ExamplesInput
+from tfx_balance import BalancedAugmenter, BalancedInputGen, StratifiedSplitter
+from tfx_balance.documents.json_document import sealed
+from tfx_balance.errors import DataError
+from tfx_balance.examples_artifact import ExamplesInput, logging
 
 from tests.helpers_examples import examples_artifact, labelled, write_splits
+from tests.helpers_pipeline import execute, input_artifact
 
 
 @pytest.mark.parametrize('name', ['plain', 'run [1]', 'a*', 'b?'])
@@ -17,3 +24,63 @@ def test_files_of_a_split_are_listed_in_order(tmp_path, name):
   assert found.files('train')[0].startswith(f'{uri}/Split-train/')
   assert len(found.files('eval')) == 1
   assert found.files('gone') == []
+
+
+@pytest.fixture
+def warned(monkeypatch):
+  """Returns the warnings that are logged of files."""
+  found = []
+  monkeypatch.setattr(logging, 'warning', lambda text, *values: found.append(text))
+  return found
+
+
+def incomplete(folder):
+  """Returns an artifact without shards 1 and 2 of 3, with an empty file, and without a split."""
+  artifact = input_artifact(folder, {'train': [labelled({0: 9, 1: 9})] * 3, 'eval': [[]]})
+  for i in (1, 2):
+    Path(artifact.uri, f'Split-train/data_tfrecord-0000{i}-of-00003.gz').unlink()
+  Path(artifact.uri, 'Split-eval/data_tfrecord-00000-of-00001.gz').write_bytes(b'')
+  return examples_artifact(artifact.uri, ['train', 'eval', 'gone'])
+
+
+def test_what_is_missing_is_told_once_with_its_number(tmp_path, warned):
+  ExamplesInput.of([incomplete(tmp_path)]).check_files()
+  assert warned == [
+    f'the input is incomplete, 4 of its files are missing or empty: {tmp_path}/Split-train/'
+    f'data_tfrecord-00001-of-00003.gz is not there, {tmp_path}/Split-train/data_tfrecord-00002-of-'
+    f'00003.gz is not there, {tmp_path}/Split-eval/data_tfrecord-00000-of-00001.gz has 0 bytes and '
+    f'1 more; the others are read: copy or write the files again'
+  ]
+
+
+@pytest.mark.parametrize('suffix', ['', '.gz'])
+def test_nothing_is_said_of_empty_splits_of_ours(tmp_path, warned, suffix):
+  artifact = input_artifact(tmp_path / 'in', {'all': [labelled({0: 1})]}, suffix)
+  splits = {'train': 8, 'eval': 1, 'test': 1}
+  found = execute(StratifiedSplitter, [artifact], tmp_path / 'out', splits=splits)
+  warned.clear()
+  ExamplesInput.of([found]).check_files()
+  assert warned == []
+
+
+@pytest.mark.parametrize(
+  ('component', 'arguments'),
+  [
+    (StratifiedSplitter, {'splits': {'a': 1, 'b': 1}}),
+    (BalancedAugmenter, {'label': 'label'}),
+    (BalancedInputGen, {'label': 'label'}),
+  ],
+)
+def test_components_tell_what_is_missing(tmp_path, warned, component, arguments):
+  execute(component, [incomplete(tmp_path / 'in')], tmp_path / 'out', **arguments)
+  assert [text for text in warned if 'incomplete, 4 of its files are missing or empty' in text]
+  warned.clear()
+  sidecar = tmp_path / 'in' / 'class_distribution.json'
+  told = {'records': 18, 'file_bytes': {f'data_tfrecord-0000{i}-of-00003.gz': 7 for i in range(3)}}
+  kind = {'format': 'tfx_balance.class_distribution', 'version': 2}
+  sidecar.write_text(json.dumps(sealed({**kind, 'splits': {'train': told}})))
+  with pytest.raises(
+    DataError, match=r'Split-train/\S+ has \d+ bytes, and .* tells that it has 7 b'
+  ):
+    execute(component, [incomplete(tmp_path / 'in')], tmp_path / 'again', **arguments)
+  assert not list(tmp_path.glob('again/**/Split-*'))

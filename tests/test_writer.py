@@ -8,7 +8,6 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pytest
-from tfx_balance.documents.json_document import json_text
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.shuffle.output_layout import OutputLayout
 from tfx_balance.tfrecord.storage import LocalFiles
@@ -27,7 +26,9 @@ class OneSplit(Job):
 
   def documents(self, files, passed_through):
     sidecar = self.sidecar or [list(passed_through), len(files)]
-    return {f'{self.request.output_uri}/class_distribution.json': json_text(sidecar)}
+    return {
+      f'{self.request.output_uri}/class_distribution.json': json.dumps(sidecar, allow_nan=False)
+    }
 
 
 def job(folder, written=5, sidecar=None):

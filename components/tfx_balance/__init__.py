@@ -19,6 +19,7 @@ if TYPE_CHECKING:
   from tfx_balance.plan.array_splits import stratified_indices as stratified_indices
   from tfx_balance.plan.split_shares import fold_splits as fold_splits
   from tfx_balance.stratified_splitter.component import StratifiedSplitter as StratifiedSplitter
+  from tfx_balance.tfrecord.work_files import seal_document as seal_document
 
 __version__ = '0.1.0'
 
@@ -28,6 +29,7 @@ _HOME = {
   'ClassDistributionValidator': 'tfx_balance.class_distribution_validator.component',
   'StratifiedSplitter': 'tfx_balance.stratified_splitter.component',
   'fold_splits': 'tfx_balance.plan.split_shares',
+  'seal_document': 'tfx_balance.tfrecord.work_files',
   'stratified_indices': 'tfx_balance.plan.array_splits',
 }
 
@@ -37,6 +39,7 @@ __all__ = [
   'ClassDistributionValidator',
   'StratifiedSplitter',
   'fold_splits',
+  'seal_document',
   'stratified_indices',
 ]
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from absl import logging
 from tfx import types
 from tfx.components.util import examples_utils
 from tfx.types import artifact_utils
 
-from tfx_balance.documents.class_distribution import SIDECAR_NAME, ClassDistribution
+from tfx_balance.documents.class_distribution import (
+  SIDECAR_NAME,
+  ClassDistribution,
+  check_files,
+  read_splits,
+)
+from tfx_balance.documents.json_document import is_document, parse_json
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.scan.strata import Payload
 from tfx_balance.tfrecord.files import GZIP_SUFFIX, suffix_of
-from tfx_balance.tfrecord.storage import storage_of
+from tfx_balance.tfrecord.storage import exists, incomplete, missing_files, read_whole, storage_of
 from tfx_balance.tfrecord.work_files import FileCopy
 
 _CARRIED_STRINGS = ('payload_format', 'file_format', 'span', 'version')
@@ -72,13 +79,45 @@ class ExamplesInput:
     Raises:
       DataError: if some are compressed and some are not: no TFX component reads these together.
     """
-    paths = [path for a in self.artifacts for path in _files(a, split)]
+    found = zip(self.artifacts, self._sizes, strict=True)
+    paths = [f'{_folder(a, split)}/{name}' for a, sizes in found for name in sizes.get(split, ())]
     if len({path.endswith(GZIP_SUFFIX) for path in paths}) > 1:
       raise DataError(
         f'split {split!r} has both {GZIP_SUFFIX} files and plain ones, such as {paths[0]}; '
         f'compress all of them or none'
       )
     return paths
+
+  @cached_property
+  def _sizes(self) -> list[dict[str, dict[str, int]]]:
+    """The bytes of the files of each artifact, by split and name, sorted."""
+    # Listed, not matched: to a pattern, a bracket in the folder's path is not itself.
+    return [
+      {split: storage_of(a.uri).sizes(_folder(a, split)) for split in _split_names(a)}
+      for a in self.artifacts
+    ]
+
+  def check_files(self, by_sidecars: bool = True) -> None:
+    """Warns of files that are missing or empty; those of which sidecars tell must be there.
+
+    Args:
+      by_sidecars: Whether files are compared with the sidecar of an artifact, if that is ours.
+
+    Raises:
+      DataError: if a sidecar is damaged, or a file of which it tells is gone or has another size.
+    """
+    missing: list[str] = []
+    for artifact, sizes in zip(self.artifacts, self._sizes, strict=True):
+      for split, of_split in sizes.items():
+        missing += missing_files(_folder(artifact, split), of_split)
+      path = f'{artifact.uri}/{SIDECAR_NAME}'
+      if not by_sidecars or not exists(path):
+        continue
+      data = parse_json(read_whole(path), path)
+      if is_document(data, ClassDistribution):
+        check_files(read_splits(data, path), sizes, path)
+    if missing:
+      logging.warning(incomplete(missing))
 
   def others(self, chosen: Sequence[str], argument: str) -> list[str]:
     """Returns the splits that are not chosen.
@@ -135,15 +174,9 @@ def _split_names(artifact: types.Artifact) -> list[str]:
   return artifact_utils.decode_split_names(artifact.split_names)
 
 
-def _files(artifact: types.Artifact, split: str) -> list[str]:
-  if split not in _split_names(artifact):
-    return []
+def _folder(artifact: types.Artifact, split: str) -> str:
   (folder,) = artifact_utils.get_split_uris([artifact], split)
-  storage = storage_of(folder)
-  if not storage.is_folder(folder):
-    return []
-  # Listed, not matched: to a pattern, a bracket in the folder's path is not itself.
-  return sorted(f'{folder}/{name}' for name in storage.names(folder))
+  return str(folder)
 
 
 def _number(artifact: types.Artifact, name: str) -> int:

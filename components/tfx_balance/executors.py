@@ -95,6 +95,7 @@ class ExamplesExecutor(BeamExecutor):
       ConfigError: if an argument breaks a rule together with the data.
       DataError: if the data breaks one. Nothing has been published then.
     """
+    source.check_files()
     copies = source.copies(passed_through, output.uri)
     target = {
       'payload': source.payload(),

@@ -42,7 +42,7 @@ def assert_laid_out(
     value: tells a record's class.
   """
   plan = read_plan(uri)
-  assert (plan['format'], plan['version']) == ('tfx_balance.balanced_input', 1)
+  assert (plan['format'], plan['version']) == ('tfx_balance.balanced_input', 2)
   assert (plan['label'], plan['split']) == (label, 'train')
   classes = [class_value(data) for data in plan['classes']]
   order = [(KIND_ORDER.index(d['type']), v) for d, v in zip(plan['classes'], classes, strict=True)]

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tfx import v1 as tfx
-from tfx_balance import BalancedInputGen, ClassDistributionValidator, StratifiedSplitter
+from tfx_balance import (
+  BalancedInputGen,
+  ClassDistributionValidator,
+  StratifiedSplitter,
+  seal_document,
+)
 from tfx_balance.documents.balanced_input import InputPlan
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs import BalancedInputs
@@ -89,10 +94,12 @@ def test_a_plan_of_other_files_is_told(tmp_path):
   text = path.read_text()
   assert '"t1"' in text
   path.write_text(text.replace('"t1"', '"t0b"'))
+  seal_document(str(path))
   made = BalancedInputs.load(found.uri, SPEC)
   with pytest.raises(tf.errors.InvalidArgumentError, match='a label is not in the plan'):
     ids(made.train(8), 10)
   path.write_text(text.replace('"t1"', '"x"').replace('"t2"', '"t1"').replace('"x"', '"t2"'))
+  seal_document(str(path))
   made = BalancedInputs.load(found.uri, SPEC)
   with pytest.raises(tf.errors.InvalidArgumentError, match='not those that the plan says'):
     ids(made.train(8), 10)

@@ -10,6 +10,7 @@ from absl import logging
 from tfx.types import artifact_utils, standard_artifacts
 from tfx_balance import BalancedAugmenter, StratifiedSplitter
 from tfx_balance.class_distribution_validator.counting import SplitStatistics
+from tfx_balance.documents.json_document import sealed
 from tfx_balance.errors import ConfigError, DataError
 
 from tests.class_distribution_validator.helpers_validate import (
@@ -140,7 +141,7 @@ def change_sidecar(folder, change):
   path = folder / 'class_distribution.json'
   data = json.loads(path.read_text())
   change(data)
-  path.write_text(json.dumps(data))
+  path.write_text(json.dumps(sealed(data)))
 
 
 def multiply(times, data, totals=True):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.documents.balanced_input import FileSegment, InputPlan, PlanFile
+from tfx_balance.documents.json_document import sealed
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
 
@@ -51,8 +52,8 @@ def test_classes_of_any_kind_come_back(values):
 
 
 def test_a_newer_version_is_refused():
-  data = {**make_plan().to_json(), 'version': 2}
-  with pytest.raises(DataError, match=r'/x/plan.json has version 2 .*up to 1; upgrade tfx-balance'):
+  data = {**make_plan().to_json(), 'version': 3}
+  with pytest.raises(DataError, match=r'/x/plan.json has version 3 .*up to 2; upgrade tfx-balance'):
     InputPlan.from_json(data, '/x/plan.json')
 
 
@@ -66,14 +67,14 @@ def test_a_plan_that_lacks_a_part_is_refused():
   data = make_plan().to_json()
   del data['files']
   with pytest.raises(DataError, match="the plan is not whole: it has no 'files'; run the"):
-    InputPlan.from_json(data)
+    InputPlan.from_json(sealed(data))
 
 
 def test_counts_that_contradict_the_files_are_refused():
   data = make_plan().to_json()
   data['classes'][1]['records'] = 8
   with pytest.raises(DataError, match='class dog has 8 records in the plan, and 7 in the files'):
-    InputPlan.from_json(data)
+    InputPlan.from_json(sealed(data))
 
 
 def test_an_empty_class_is_refused():

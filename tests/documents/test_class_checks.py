@@ -124,7 +124,7 @@ def test_the_sidecar_has_the_counts_of_all_and_of_the_baseline_apart():
       'baseline': {'train': 9},
     },
   ]
-  assert (data['format'], data['version'], data['blessed']) == ('tfx_balance.class_checks', 1, 1)
+  assert (data['format'], data['version'], data['blessed']) == ('tfx_balance.class_checks', 2, 1)
   assert data['missing'] == {'eval': 0, 'train': 0}
   json.dumps(data, allow_nan=False)
   assert not ClassChecks.of('label', 'records', counts, [a_check()], None).blessed

@@ -1,16 +1,21 @@
 """Damaged JSON is named by its path, whatever is wrong with it, and by every reader."""
 
 import copy
+import hashlib
 import json
+import random
 import re
 import traceback
 from collections import Counter
 
 import pytest
+from tfx_balance import seal_document
 from tfx_balance.documents.balanced_input import InputPlan
+from tfx_balance.documents.batch_state import BatchState
 from tfx_balance.documents.class_checks import ClassChecks
-from tfx_balance.documents.class_distribution import ClassDistribution, split_records
-from tfx_balance.documents.json_document import parse_json
+from tfx_balance.documents.class_distribution import ClassDistribution, check_files, read_splits
+from tfx_balance.documents.json_document import parse_json, sealed
+from tfx_balance.documents.training_log import LoggedEpoch, TrainingLog
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.report.run_view import merge
@@ -38,11 +43,11 @@ def report(data):
 def count(data):
   found = ClassDistribution.from_json(data, PATH)
   if found.tallies('species', ['train', 'eval']):
-    found.check_files({}, PATH)
+    check_files(found.splits, {}, PATH)
 
 
 def count_splits(data):
-  split_records(data, PATH)
+  read_splits(data, PATH)
 
 
 def plan(data):
@@ -62,7 +67,7 @@ READERS = [
 
 
 def damaged(data):
-  """Yields the data without each of its parts, and with each replaced by what it is not."""
+  """Yields the data without each of its parts, and with each replaced; the checksum fits."""
   data = json.loads(json.dumps(data))
 
   def places(value, at):
@@ -82,7 +87,7 @@ def damaged(data):
         del inner[place[-1]]
       else:
         inner[place[-1]] = other
-      yield changed
+      yield sealed(changed) if 'checksum' in data and place != ('checksum',) else changed
 
 
 @pytest.mark.parametrize(('read', 'data'), READERS)
@@ -122,11 +127,11 @@ def test_what_is_no_json_is_named(text):
     parse_json(text, PATH)
 
 
-@pytest.mark.parametrize('version', [2, 0, None, 'x'])
+@pytest.mark.parametrize('version', [3, 0, None, 'x'])
 def test_a_version_that_is_not_known_is_named(version):
   data = {**SPLIT, 'version': version}
   fault = re.escape(f'{PATH} has version {version!r} of {FORMAT}, and this tfx-balance ')
-  with pytest.raises(DataError, match=fault + r'reads versions up to 1; upgrade tfx-balance, or'):
+  with pytest.raises(DataError, match=fault + r'reads versions up to 2; upgrade tfx-balance, or'):
     ClassDistribution.from_json(data, PATH)
 
 
@@ -157,4 +162,72 @@ def test_a_sidecar_that_contradicts_itself_is_refused(change, fault):
   data = copy.deepcopy(SPLIT)
   change(data)
   with pytest.raises(DataError, match=f'^{PATH} is not whole: {fault}'):
-    ClassDistribution.from_json(data, PATH)
+    ClassDistribution.from_json(sealed(data), PATH)
+
+
+LOG = TrainingLog('species', tuple(COUNTS), (LoggedEpoch(3, (4, 2), (0, 1), (0, 0)),))
+STATE = BatchState(10, 24, 'exact', 3, 10, 1, (60, 28), 'x', (1, 1), (0, 0), (12, 12), (0, 0))
+CHECKS = ClassChecks.from_json(checks_data(SPLIT, blessed=True), PATH)
+SEALED = {
+  'plan': InputPlan.from_json(plan_data(COUNTS)),
+  'sidecar': ClassDistribution.from_json(SPLIT, PATH),
+  'checks': CHECKS,
+  'training log': LOG,
+  'batch state': STATE,
+}
+
+
+@pytest.mark.parametrize('document', SEALED.values(), ids=SEALED)
+def test_a_changed_byte_is_named_or_changes_no_value(document):
+  kind, text, rng = type(document), document.dumps().encode(), random.Random(30)
+  assert kind.from_json(text, PATH) == document
+  named = 0
+  for _ in range(300):
+    at = rng.randrange(len(text))
+    changed = text[:at] + bytes([text[at] ^ rng.randrange(1, 256)]) + text[at + 1 :]
+    try:
+      found = kind.from_json(changed, PATH)
+    except DataError as error:
+      assert str(error).startswith(PATH), error  # noqa: PT017
+      named += 1
+    else:
+      assert found == document
+      assert json.loads(changed) == json.loads(text)
+  assert named > 200
+
+
+@pytest.mark.parametrize('document', SEALED.values(), ids=SEALED)
+def test_a_document_of_this_version_has_a_checksum_and_an_older_one_need_not(document):
+  kind, data = type(document), json.loads(document.dumps())
+  del data['checksum']
+  plain = json.loads(
+    json.dumps(data), parse_float=lambda x: (float(x), int(float(x)))[x[-2:] == '.0']
+  )
+  text = json.dumps(plain, sort_keys=True, separators=(',', ':'), ensure_ascii=False)
+  assert sealed(data)['checksum'] == hashlib.sha256(text.encode()).hexdigest()
+  with pytest.raises(
+    DataError, match=f'^{PATH} has no checksum, and its values come to [0-9a-f]{{12}}…: '
+  ):
+    kind.from_json(data, PATH)
+  assert kind.from_json({**data, 'version': 1}, PATH) == document
+
+
+def test_numbers_may_be_written_in_another_way():
+  data = sealed(
+    {'format': FORMAT, 'version': 2, 'a': 3.0, 'b': [{'c': -0.0, 'd': 1e22, 'e': '1.0'}]}
+  )
+  other = {**data, 'a': 3, 'b': [{'c': 0, 'd': 10.0**22, 'e': '1.0'}]}
+  assert sealed(other)['checksum'] == data['checksum']
+  assert sealed({**other, 'b': [{**other['b'][0], 'e': '1'}]})['checksum'] != data['checksum']
+
+
+def test_an_edit_on_purpose_is_sealed(tmp_path):
+  path = tmp_path / 'class_distribution.json'
+  path.write_text(json.dumps({**SPLIT, 'warnings': ['mine: größer']}))
+  message = (
+    r'class_distribution\.json has the checksum [0-9a-f]{12}…, .*edited.*seal_document\(path'
+  )
+  with pytest.raises(DataError, match=message):
+    ClassDistribution.from_json(path.read_bytes(), str(path))
+  seal_document(str(path))
+  assert ClassDistribution.from_json(path.read_bytes(), str(path)).warnings == ('mine: größer',)

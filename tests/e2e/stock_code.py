@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import tensorflow_transform as tft
-from tfx_balance.documents.balanced_input import is_plan
+from tfx_balance.documents.balanced_input import InputPlan
+from tfx_balance.documents.json_document import is_document
 from tfx_balance.inputs import BalancedInputs
 from tfx_bsl.public import tfxio
 
@@ -28,7 +29,7 @@ def run_fn(fn_args):
   folder.mkdir(parents=True)
   inputs = BalancedInputs.from_fn_args(fn_args)
   told = {
-    'has_plan': is_plan(fn_args.hyperparameters),
+    'has_plan': is_document(fn_args.hyperparameters, InputPlan),
     'balanced': [
       label.numpy().reshape(-1).tolist() for _, label in inputs.train(BATCH).take(STEPS)
     ],

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from tfx.types import channel_utils, standard_artifacts
 from tfx_balance import StratifiedSplitter
+from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.stratified_splitter.job import SplitRequest
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
@@ -57,9 +60,11 @@ class WriteSplit(beam.PTransform):
     target = request_target(folder, {'n_files': len(self._files)})
     parameters = SplitterParameters.decode(properties, extends=bool(earlier))
     self._request = SplitRequest(parameters, **target)
+    first = Path(earlier[0].path).parents[1] if earlier else None
+    self._sidecar = f'{first}/earlier/out/{SIDECAR_NAME}' if first else ''
 
   def expand(self, begin):
-    split = StratifiedSplit(self._request)
+    split = StratifiedSplit(self._request, self._sidecar)
     write_outputs(begin.pipeline, self._files, split, [], [], self._request.work_dir)
     return beam.pvalue.PDone(begin.pipeline)
 

@@ -12,6 +12,7 @@ import os
 import struct
 import tempfile
 from collections.abc import Callable
+from typing import Any
 from unittest import mock
 
 import atheris
@@ -20,12 +21,14 @@ import numpy as np
 from tensorflow.compat.v1.io import tf_record_iterator
 from tensorflow.errors import OpError
 from tensorflow.io import TFRecordOptions
-from tfx_balance.documents.balanced_input import InputPlan
+from tfx_balance.documents.balanced_input import FileSegment, InputPlan, PlanFile
 from tfx_balance.documents.class_distribution import (
   ClassDistribution,
   InputRecords,
+  check_files,
 )
 from tfx_balance.documents.descriptions import describe_split
+from tfx_balance.documents.json_document import sealed
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.balance_plan import BalanceRequest, plan_balance
 from tfx_balance.plan.batch_quota import BatchQuota
@@ -129,28 +132,38 @@ def plans(raw: bytes) -> None:
 
 
 def documents(raw: bytes) -> None:
-  """A damaged plan or sidecar is refused by name, or read as what it says."""
+  """A damaged plan or sidecar is refused by name; with its checksum made right, or read."""
   data = atheris.FuzzedDataProvider(raw)
-  text = bytearray(_PLAN if data.ConsumeBool() else _SIDECAR)
-  is_plan = bytes(text) == _PLAN
+  kind, whole = data.PickValueInList([(InputPlan, _PLAN), (ClassDistribution, _SIDECAR)])
+  text = bytearray(whole.encode())
   _mutate(text, data)
-  damaged = bytes(text).decode('utf-8', 'replace')
+  read = _document(kind, bytes(text))
+  assert read is None or read == kind.from_json(whole, 'the file')
   try:
-    if is_plan:
-      plan = InputPlan.from_json(damaged, 'the file')
-      assert InputPlan.from_json(plan.dumps()) == plan
-    else:
-      sidecar = ClassDistribution.from_json(damaged, 'the file')
-      sidecar.tallies('label', ['train'])
-      sidecar.check_files({}, 'the file')
-  except DataError as error:
-    if 'the file' not in str(error):
-      raise
+    changed = sealed(json.loads(text))
+  except (ValueError, RecursionError, AttributeError):
+    return
+  found = _document(kind, changed)
+  if isinstance(found, InputPlan):
+    assert InputPlan.from_json(found.dumps()) == found
+  elif found:
+    found.tallies('label', ['train'])
+    check_files(found.splits, {}, 'the file')
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
   target.__name__: target for target in (frames, labels, plans, documents)
 }
+
+
+def _document(kind: Any, data: Any) -> Any:
+  """Returns the document that JSON data, or its text, is; None where it is refused."""
+  try:
+    return kind.from_json(data, 'the file')
+  except DataError as error:
+    if 'the file' not in str(error):
+      raise
+    return None
 
 
 def _read(path: str, chunk_bytes: int) -> tuple[list[bytes], str]:
@@ -234,17 +247,14 @@ def _check_quotas(weights: list[int], batch_size: int) -> None:
 
 
 _SHARES = SplitShares.parse({'train': 1})
-_PLAN = b"""{"format": "tfx_balance.balanced_input", "version": 1, "label": "label",
-"split": "train", "seed": 0, "classes": [{"type": "int", "value": 0, "records": 2},
-{"type": "bytes", "value": "x", "records": 1}], "natural": {"train": [2, 1]},
-"files": [{"path": "Split-train/data_tfrecord-00000-of-00001.gz", "bytes": 10,
-"segments": [[0, 2], [1, 1]]}]}"""
-_SIDECAR = json.dumps(
-  describe_split(
-    plan_splits([(ClassValue('int', 0),), (ClassValue('bytes', b'x'),)], [2, 1], _SHARES),
-    {'stratify_by': ['label']},
-    InputRecords(3, 0, 1, '0' * 16),
-    {'train': {'data_tfrecord-00000-of-00001.gz': 10}},
-    [],
-  ).to_json()
-).encode()
+_CLASSES = (ClassValue('int', 0), ClassValue('bytes', b'x'))
+_NAME = 'data_tfrecord-00000-of-00001.gz'
+_FILES = (PlanFile(f'Split-train/{_NAME}', (FileSegment(0, 2), FileSegment(1, 1)), 10),)
+_PLAN = InputPlan('label', _CLASSES, {'train': (2, 1)}, _FILES).dumps()
+_SIDECAR = describe_split(
+  plan_splits([(value,) for value in _CLASSES], [2, 1], _SHARES),
+  {'stratify_by': ['label']},
+  InputRecords(3, 0, 1, '0' * 16),
+  {'train': {_NAME: 10}},
+  [],
+).dumps()

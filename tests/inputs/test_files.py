@@ -1,6 +1,7 @@
 """Plans and files: the same promises, and every fault of the data is named."""
 
 import json
+import re
 import resource
 import types
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 import tensorflow as tf
 from tfx_balance.documents.balanced_input import PLAN_NAME
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.inputs import BalancedInputs
+from tfx_balance.inputs import BalancedInputs, staging
 from tfx_balance.inputs.file_source import SegmentTable
 from tfx_balance.inputs.record_files import RECORD_OVERHEAD
+from tfx_balance.tfrecord.storage import write_whole
 
 from tests.inputs.helpers_inputs import SPEC, example, write_artifact, write_file
 
@@ -216,9 +218,56 @@ def test_a_file_that_classes_share_counts_once(tmp_path):
 
 def test_a_plan_of_a_newer_version_is_refused(artifact):
   path = Path(artifact) / PLAN_NAME
-  path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
-  with pytest.raises(DataError, match=r'has version 2 of tfx_balance\.balanced_input'):
+  path.write_text(path.read_text().replace('"version": 2', '"version": 3'))
+  with pytest.raises(DataError, match=r'has version 3 of tfx_balance\.balanced_input'):
     BalancedInputs.load(artifact, SPEC)
+
+
+@pytest.mark.parametrize('place', ['/', 's3://bucket/run'])
+@pytest.mark.parametrize(
+  ('old', 'new', 'fault'),
+  [
+    pytest.param(
+      b'"seed": 5', b'"seed": 1', 'has the checksum [0-9a-f]{12}…, and its val', id='seed'
+    ),
+    pytest.param(b'"seed"', b'"see\xff"', 'is not JSON .*byte 0xff in position', id='not UTF-8'),
+    pytest.param(b'"seed": 5', b'"seed" 5', 'is not JSON .*line 6 column 10', id='not JSON'),
+  ],
+)
+def test_a_damaged_plan_is_named_by_its_own_path(artifact, monkeypatch, place, old, new, fault):
+  path = Path(artifact) / PLAN_NAME
+  path.write_bytes(path.read_bytes().replace(old, new))
+  uri = artifact
+  if place != '/':  # stands for a bucket
+    files = {str(p).replace(artifact, place): p for p in Path(artifact).rglob('*') if p.is_file()}
+    bucket = types.SimpleNamespace(
+      times=lambda uri: {name: 0 for name in files if name.startswith(f'{uri}/')}
+    )
+    monkeypatch.setattr(staging, 'storage_of', lambda uri: bucket)
+    monkeypatch.setattr(
+      staging, 'copy', lambda source, target: write_whole(target, files[source].read_bytes())
+    )
+    staging._copied.cache_clear()
+    uri = place
+  for make in (
+    BalancedInputs.load,
+    lambda uri: BalancedInputs.from_fn_args(
+      types.SimpleNamespace(train_files=[f'{uri}/Split-train/*'])
+    ),
+  ):
+    with pytest.raises(DataError, match=f'^{re.escape(uri)}/{PLAN_NAME} {fault}'):
+      make(uri)
+
+
+def test_a_changed_plan_in_the_hyperparameters_is_refused(artifact):
+  plan = json.loads((Path(artifact) / PLAN_NAME).read_text())
+  arguments = types.SimpleNamespace(
+    train_files=[f'{artifact}/Split-train/*'], hyperparameters={**plan, 'seed': 1}
+  )
+  with pytest.raises(
+    DataError, match=r'^fn_args\.hyperparameters, the plan of .*, has the checksum'
+  ):
+    BalancedInputs.from_fn_args(arguments)
 
 
 def test_paths_with_brackets_are_no_patterns(tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tfx_balance.documents.class_distribution import SIDECAR_NAME
+from tfx_balance.documents.json_document import sealed
 from tfx_balance.errors import DataError
 from tfx_balance.inputs import BalancedInputs
 from tfx_balance.inputs.parsing import RecordForm
@@ -19,7 +20,7 @@ from tfx_balance.inputs.record_files import (
   read_records,
 )
 
-from tests.inputs.helpers_inputs import SPEC, example, write_file
+from tests.inputs.helpers_inputs import SPEC, example, write_artifact, write_file
 
 N = 12
 RECORDS = [example(i, i % 3, padding=i % 2) for i in range(N)]
@@ -197,3 +198,52 @@ def test_a_sidecar_promises_the_records_of_whole_splits(split):
   (split.parent / SIDECAR_NAME).write_text('{"splits"')
   with pytest.raises(DataError, match=r'class_distribution\.json is not JSON'):
     promised_records(paths)
+
+
+def shards(folder, *names):
+  folder.mkdir(parents=True)
+  for name in names:
+    write_file(folder / name, RECORDS)
+  return folder
+
+
+def test_shards_that_are_missing_or_empty_are_warned_of_once(tmp_path):
+  folder = shards(tmp_path / 'in', *(f'x-0000{i}-of-00006.gz' for i in (0, 4, 5)))
+  (folder / 'x-00004-of-00006.gz').write_bytes(b'')
+  message = (
+    r'input is incomplete, 4 of its files are missing or empty: \S+/x-00001-of-00006.gz is not '
+    r'there, .* and 1 more; the others are read'
+  )
+  for files in (str(folder), f'{folder}/*'):
+    with pytest.warns(UserWarning, match=message) as warned:
+      made = BalancedInputs.from_files(files, 'label', SPEC)
+    assert len(warned) == 1
+    assert sum(made.source.counts.records) == 2 * N
+
+
+def test_a_part_of_a_folder_that_was_chosen_is_complete(tmp_path, recwarn):
+  folder = shards(tmp_path / 'in', *(f'x-0000{i}-of-00003.gz' for i in range(2)), 'empty')
+  (folder / 'empty').write_bytes(b'')  # of a plain file that is no fault
+  BalancedInputs.from_files([f'{folder}/x-00000-of-00003.gz'], 'label', SPEC)
+  shards(tmp_path / 'all', 'x-00000-of-00001.gz', 'y')
+  BalancedInputs.from_files(f'{tmp_path}/all/*', 'label', SPEC)
+  assert [str(w.message) for w in recwarn if 'incomplete' in str(w.message)] == []
+
+
+def test_an_artifact_that_is_loaded_tells_what_is_missing_of_a_split(tmp_path):
+  write_artifact(tmp_path, (4, 2))
+  folder = shards(tmp_path / 'Split-eval', 'x-00001-of-00002.gz')
+  made = BalancedInputs.load(str(tmp_path), SPEC)
+  with pytest.warns(
+    UserWarning, match='incomplete, 1 of its files .*/x-00000-of-00002.gz is not t'
+  ):
+    made.eval(5)
+  size = (folder / 'x-00001-of-00002.gz').stat().st_size
+  told = {'records': 2 * N, 'file_bytes': {f'x-0000{i}-of-00002.gz': size for i in range(2)}}
+  kind = {'format': 'tfx_balance.class_distribution', 'version': 2}
+  (tmp_path / SIDECAR_NAME).write_text(json.dumps(sealed({**kind, 'splits': {'eval': told}})))
+  message = rf'^Split-eval/x-00000-of-00002.gz is not there, and {tmp_path}/{SIDECAR_NAME} tells'
+  with pytest.raises(DataError, match=message):
+    made.eval(5)
+  with pytest.raises(DataError, match=message):
+    BalancedInputs.from_files(str(folder), 'label', SPEC)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tfx_balance.augment import MixUp
+from tfx_balance.documents.json_document import sealed
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs, SetShares, progressive
 
@@ -238,7 +239,7 @@ def test_what_is_no_state_is_refused(state):
 
 
 def test_a_state_with_too_few_totals_is_refused():
-  state = {**json.loads(arrays().batch_state(10, 24)), 'drawn': [1, 2]}
+  state = sealed({**json.loads(arrays().batch_state(10, 24)), 'drawn': [1, 2]})
   with pytest.raises(ConfigError, match='2 running totals for 4 classes'):
     arrays().train(24, state=state)
 

@@ -184,13 +184,14 @@ def test_what_breaks_a_rule_is_refused(tmp_path):
 
 
 def test_the_file_says_what_is_wrong_with_it(tmp_path):
+  from tfx_balance.documents.json_document import sealed
   from tfx_balance.errors import DataError
 
   log = TrainingLog('label', inputs().classes, ())
   data = json.loads(log.dumps())
   assert TrainingLog.from_json(data, 'x') == log
   with pytest.raises(DataError, match=r'x is not whole: epochs\[0\] has no .step.'):
-    TrainingLog.from_json({**data, 'epochs': [{}]}, 'x')
+    TrainingLog.from_json(sealed({**data, 'epochs': [{}]}), 'x')
 
 
 def test_few_large_batches_are_drawn_before_shares_that_are_set_apply():

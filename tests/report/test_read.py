@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 from tfx_balance.documents.descriptions import describe_split
+from tfx_balance.documents.json_document import sealed
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.split_plan import plan_splits
@@ -130,7 +131,7 @@ def test_a_validator_alone_has_its_counts_shown():
 
 def test_a_plan_alone_shows_what_was_fed_and_what_it_was_made_of():
   data = {**plan_data({A: 4, B: 4}), 'natural': {'train': [4, 1], 'copies': [0, 3]}}
-  view = run_of(data)
+  view = run_of(sealed(data))
   assert [stage.kind for stage in view.stages] == ['raw', 'fed']
   assert by_split(view.stages[0]) == {'train': {A: 4, B: 1}, 'copies': {A: 0, B: 3}}
 
@@ -257,7 +258,7 @@ def test_a_broken_file_is_an_error(tmp_path):
 )
 def test_a_sidecar_that_is_not_whole_is_an_error(change, fault):
   with pytest.raises(DataError, match=fault):
-    findings_of({**split_data(COUNTS), **change}, 'class_distribution.json')
+    findings_of(sealed({**split_data(COUNTS), **change}), 'class_distribution.json')
 
 
 @pytest.mark.parametrize('data', [[], 'text', {}, None])

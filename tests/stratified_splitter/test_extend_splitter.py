@@ -10,6 +10,7 @@ import tfx.v1 as tfx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance import StratifiedSplitter
+from tfx_balance.documents.json_document import sealed
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.scan.spill import SpillWriter
@@ -210,7 +211,7 @@ def test_what_cannot_be_extended_is_an_error(tmp_path):
     execute(StratifiedSplitter, [artifact], tmp_path / 'b', extend=[artifact])
   path = Path(first.uri) / 'class_distribution.json'
   told = json.loads(path.read_text())
-  path.write_text(json.dumps({**told, 'component': 'BalancedAugmenter'}))
+  path.write_text(json.dumps(sealed({**told, 'component': 'BalancedAugmenter'})))
   with pytest.raises(DataError, match='is of BalancedAugmenter; extend= takes an output of Strat'):
     execute(StratifiedSplitter, [artifact], tmp_path / 'c', extend=[first])
   path.write_text(json.dumps(told))
@@ -219,6 +220,78 @@ def test_what_cannot_be_extended_is_an_error(tmp_path):
   )
   with pytest.raises(DataError, match='to extend holds FORMAT_TF_SEQUENCE_EXAMPLE, and examples='):
     execute(StratifiedSplitter, [artifact], tmp_path / 'd', extend=[other])
+
+
+def delete_one(train, test):
+  train[0].unlink()
+
+
+def delete_all(train, test):
+  for file in train:
+    file.unlink()
+
+
+def delete_folder(train, test):
+  shutil.rmtree(train[0].parent)
+
+
+def copy_over(train, test):
+  shutil.copy(train[0], test[0])
+
+
+def add_one(train, test):
+  shutil.copy(train[0], train[0].with_name('more.gz'))
+
+
+@pytest.mark.parametrize(
+  ('damage', 'fault'),
+  [
+    (
+      delete_one,
+      'Split-train/data_tfrecord-00000-of-00002.gz is not there, and .* tells that it has',
+    ),
+    (
+      delete_all,
+      'Split-train/data_tfrecord-00000-of-00002.gz is not there, and .* tells that it has',
+    ),
+    (delete_folder, 'Split-train/data_tfrecord-00000-of-00002.gz is not there, and'),
+    (
+      copy_over,
+      r'Split-test/\S+ has \d+ bytes, and .*class_distribution.json tells that it has \d+ ',
+    ),
+    (add_one, r'Split-train/more.gz has \d+ bytes, and .* tells that it is not there: the files'),
+  ],
+)
+def test_a_damaged_artifact_is_not_extended(tmp_path, damage, fault):
+  artifact, first = earlier(tmp_path, output_files=2)
+  damage(*(sorted(Path(first.uri, f'Split-{name}').iterdir()) for name in ('train', 'test')))
+  with pytest.raises(DataError, match=fault):
+    execute(StratifiedSplitter, [artifact], tmp_path / 'a', extend=[first])
+  assert not list(tmp_path.glob('a/**/Split-*'))
+
+
+@pytest.mark.parametrize('has_sizes', [True, False])
+def test_other_records_in_files_of_the_same_size_are_not_extended(tmp_path, has_sizes):
+  artifact, first = earlier(tmp_path)
+  path = Path(first.uri) / 'class_distribution.json'
+  told = json.loads(path.read_text())
+  train = Path(first.uri, 'Split-train/data_tfrecord-00000-of-00001.gz')
+  others = labelled({0: 21 * 7 // 10, 1: 21 - 21 * 7 // 10})
+  write_tfrecords(train, others)
+  for name, sizes in (
+    ('train', {train.name: train.stat().st_size}),
+    ('eval', None),
+    ('test', None),
+  ):
+    told['splits'][name]['file_bytes'] = sizes if has_sizes else None
+  path.write_text(json.dumps(sealed(told)))
+  message = (
+    r"split 'train' of the artifact to extend holds \d+ records of class 0 of 'label', and "
+    r'.*class_distribution\.json tells \d+: the files are not those that were published'
+  )
+  with pytest.raises(DataError, match=message):
+    execute(StratifiedSplitter, [artifact], tmp_path / 'a', extend=[first])
+  assert not list(tmp_path.glob('a/**/Split-*'))
 
 
 @pytest.mark.parametrize(

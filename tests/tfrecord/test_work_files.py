@@ -68,14 +68,12 @@ def test_a_copy_is_the_same_bytes(tmp_path):
   assert (tmp_path / 'in').exists()
 
 
-def test_json_is_for_people_and_the_same_for_the_same_data(tmp_path):
+def test_json_is_the_same_for_the_same_data(tmp_path):
   data = {'name': 'Größe', 'n': 2**63 - 1, 'list': [1.5, None]}
   for name in ('a', 'b'):
     work_files.write_json(str(tmp_path / name), data)
   text = (tmp_path / 'a').read_text(encoding='utf-8')
   assert text == (tmp_path / 'b').read_text(encoding='utf-8')
-  assert 'Größe' in text
-  assert text.count('\n') > 3
   assert work_files.read_json(str(tmp_path / 'a')) == json.loads(text) == data
 
 

@@ -16,7 +16,6 @@ from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
-from tfx_balance.beam.parallel import MAX_THREADS, map_in_order
 from tfx_balance.beam.steps import create
 from tfx_balance.class_distribution_validator.leakage import KeyKind, LeakageRequest, find_leakage
 from tfx_balance.class_distribution_validator.parameters import RECORDS
@@ -45,7 +44,6 @@ from tfx_balance.scan.strata import Payload
 from tfx_balance.scan.totals import Totals, check_features, sum_groups
 from tfx_balance.tfrecord.storage import read_whole, storage_of
 from tfx_balance.tfrecord.work_files import (
-  file_size,
   new_work_file,
   read_json,
   write_json,
@@ -211,6 +209,7 @@ def count_examples(
         f'the same artifact, or pass exclude_splits=[{split!r}]'
       )
   try:
+    source.check_files(by_sidecars=not always_read)
     known = None if always_read else _sidecar_tallies(source, label, splits, bool(labels))
   except DataError as error:
     raise DataError(f'{error}, or pass recount=True to count the records that are there') from error
@@ -289,7 +288,7 @@ def _sidecar_tallies(
   """Returns what the sidecar tells, if it tells all; several artifacts have several.
 
   Raises:
-    DataError: if it is damaged, or contradicts itself or the files beside it.
+    DataError: if it is damaged, or contradicts itself.
   """
   if len(source.artifacts) != 1:
     return None
@@ -305,7 +304,7 @@ def _sidecar_tallies(
   tallies = sidecar.tallies(label, splits)
   if tallies is None:
     return None
-  if not sidecar.check_files({split: _sizes(source.files(split)) for split in splits}, path):
+  if any(sidecar.splits[split].file_bytes is None for split in splits):
     logging.warning(
       'ClassDistributionValidator: %s is of a version that does not tell the sizes of files; the '
       'records are counted',
@@ -313,12 +312,6 @@ def _sidecar_tallies(
     )
     return None
   return tallies
-
-
-def _sizes(paths: Sequence[str]) -> dict[str, int]:
-  """Returns file name to bytes as stored."""
-  sizes = map_in_order(file_size, paths, MAX_THREADS)
-  return {path.rsplit('/', 1)[-1]: size for path, size in zip(paths, sizes, strict=True)}
 
 
 def _read_statistics(

@@ -32,7 +32,6 @@ from tfx_balance.documents.class_checks import (
   violation_report,
   violation_table,
 )
-from tfx_balance.documents.json_document import json_text
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.examples_artifact import ExamplesInput
 from tfx_balance.executors import BeamExecutor
@@ -40,7 +39,7 @@ from tfx_balance.plan.checks import Check, default_pairs, failed
 from tfx_balance.plan.class_counts import BASELINE, CountsBySplit
 from tfx_balance.plan.distribution_rules import SchemaRules, check_distribution, check_names
 from tfx_balance.tfrecord.storage import storage_of, write_whole
-from tfx_balance.tfrecord.work_files import publish, write_document, write_json
+from tfx_balance.tfrecord.work_files import publish, write_document
 
 ANOMALIES_NAME = 'SchemaDiff.pb'  # as ExampleValidator's
 VIOLATIONS_NAME = 'violations.txt'
@@ -57,7 +56,7 @@ def publish_results(
   found = [
     write_document(work_dir, path, data) for path, data in _by_path(folder, anomalies).items()
   ]
-  checks = write_document(work_dir, f'{folder}/{CHECKS_NAME}', json_text(document))
+  checks = write_document(work_dir, f'{folder}/{CHECKS_NAME}', document.dumps())
   publish(found)
   publish([checks])
 
@@ -75,7 +74,7 @@ def write_copies(
       storage.delete(f'{folder}/{name}')
   for path, data in _by_path(folder, anomalies).items():
     write_whole(path, data)
-  write_json(f'{folder}/{CHECKS_NAME}', document)
+  write_whole(f'{folder}/{CHECKS_NAME}', document.dumps().encode('utf-8'))
   told = violation_report(document.checks)
   write_whole(f'{folder}/{VIOLATIONS_NAME}', told.encode('utf-8'))
 

@@ -8,13 +8,18 @@ its number alone, and every order of reading is arithmetic.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
-from tfx_balance.documents.json_document import Count, parse_json, parsed_document
+from tfx_balance.documents.json_document import (
+  Count,
+  document_text,
+  parse_json,
+  parsed_document,
+  sealed,
+)
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
 
@@ -75,7 +80,7 @@ class InputPlan:
   """
 
   FORMAT: ClassVar[str] = 'tfx_balance.balanced_input'
-  VERSION: ClassVar[int] = 1
+  VERSION: ClassVar[int] = 2
 
   label: str
   classes: tuple[ClassValue, ...]
@@ -103,7 +108,7 @@ class InputPlan:
     `classes[i]` is `{type, value, records}`, `files[j]` is `{path, bytes, segments}` with
     `segments` a list of `[class index, records]` in the order of the file.
     """
-    return {
+    data = {
       'format': self.FORMAT,
       'version': self.VERSION,
       'label': self.label,
@@ -124,12 +129,11 @@ class InputPlan:
         for file in self.files
       ],
     }
+    return sealed(data)
 
   def dumps(self) -> str:
     """Returns the plan as text: equal plans give equal text, a line a file or class."""
-    data = self.to_json()
-    lines = [f'  {json.dumps(key)}: {_lines(value)}' for key, value in data.items()]
-    return '{\n' + ',\n'.join(lines) + '\n}\n'
+    return document_text(self.to_json())
 
   @classmethod
   def from_json(cls, data: Any, source: str = 'the plan') -> InputPlan:
@@ -154,11 +158,6 @@ class InputPlan:
     return plan
 
 
-def is_plan(data: Any) -> bool:
-  """Returns whether JSON data says that it is a plan."""
-  return isinstance(data, Mapping) and data.get('format') == InputPlan.FORMAT
-
-
 def _check_path(path: str) -> None:
   """Checks that a path stays in the artifact; raises DataError if it does not."""
   parts = path.replace('\\', '/').split('/')
@@ -167,13 +166,6 @@ def _check_path(path: str) -> None:
       f'file {path!r} of the plan is not in the artifact; a path must be relative to its root and '
       f"without '..': write the plan again with BalancedInputGen"
     )
-
-
-def _lines(value: Any) -> str:
-  """Returns a list of dicts as one line an item, anything else as one line."""
-  if not isinstance(value, list):
-    return json.dumps(value)
-  return '[\n' + ',\n'.join(f'    {json.dumps(item)}' for item in value) + '\n  ]'
 
 
 def _check_classes(classes: Sequence[ClassValue]) -> None:

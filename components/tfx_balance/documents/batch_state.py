@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from tfx_balance.documents.json_document import Count, read_document
+from tfx_balance.documents.json_document import Count, document_text, read_document, sealed
 from tfx_balance.plan.set_shares import ShareChange
 
 
@@ -52,9 +51,7 @@ class BatchState:
 
   def dumps(self) -> str:
     """Returns the state as JSON, a line a field; equal states give equal text."""
-    data = {'format': self.FORMAT, 'version': self.VERSION, **asdict(self)}
-    lines = [f'  {json.dumps(key)}: {json.dumps(value)}' for key, value in data.items()]
-    return '{\n' + ',\n'.join(lines) + '\n}\n'
+    return document_text(sealed({'format': self.FORMAT, 'version': self.VERSION, **asdict(self)}))
 
   @classmethod
   def from_json(cls, data: Any, source: str = 'state') -> BatchState:

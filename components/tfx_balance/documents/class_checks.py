@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
 from tfx_balance.documents.class_distribution import first_of
-from tfx_balance.documents.json_document import Count, read_document
+from tfx_balance.documents.json_document import Count, document_text, read_document, sealed
 from tfx_balance.plan.checks import Check, cut, failed, number, short_name
 from tfx_balance.plan.class_counts import BASELINE, CountsBySplit
 from tfx_balance.plan.class_value import ClassValue
@@ -114,7 +114,7 @@ class ClassChecks:
   """
 
   FORMAT: ClassVar[str] = 'tfx_balance.class_checks'
-  VERSION: ClassVar[int] = 1
+  VERSION: ClassVar[int] = 2
 
   label: str
   counts_from: str
@@ -152,7 +152,7 @@ class ClassChecks:
 
   def to_json(self) -> dict[str, Any]:
     """Returns JSON data; `from_json` reads it back."""
-    return {
+    data = {
       'format': self.FORMAT,
       'version': self.VERSION,
       'label': self.label,
@@ -164,6 +164,11 @@ class ClassChecks:
       'leakage': None if self.leakage is None else asdict(self.leakage),
       'blessed': int(self.blessed),
     }
+    return sealed(data)
+
+  def dumps(self) -> str:
+    """Returns the document as text, a line a class or check."""
+    return document_text(self.to_json())
 
   @classmethod
   def from_json(cls, data: Any, source: str) -> ClassChecks:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tfx_balance.documents.json_document import REMEDY, Count, json_text, read_document, told
+from tfx_balance.documents.json_document import (
+  REMEDY,
+  Count,
+  document_text,
+  read_document,
+  sealed,
+  told,
+  without_gc,
+)
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue, stratum_name
 
@@ -170,7 +177,7 @@ class ClassDistribution:
   """
 
   FORMAT: ClassVar[str] = 'tfx_balance.class_distribution'
-  VERSION: ClassVar[int] = 1
+  VERSION: ClassVar[int] = 2
 
   component: str
   parameters: Mapping[str, Any]
@@ -251,42 +258,10 @@ class ClassDistribution:
       tally[MISSING] = tally.get(MISSING, 0) + rest
     return tallies
 
-  def check_files(self, found: FileSizes, source: str) -> bool:
-    """Returns whether the sizes of files are known; checks those that are there against them.
-
-    Args:
-      found: Files of some splits, beside the document.
-      source: Path of the document.
-
-    Raises:
-      DataError: if one is gone, has come, or has another size; names it.
-    """
-    for split, sizes in found.items():
-      told = self.splits[split].file_bytes
-      if told is None:
-        return False
-      for name in sorted({*told, *sizes}):
-        if told.get(name) != sizes.get(name):
-          raise DataError(
-            f'Split-{split}/{name} {_has(sizes.get(name))}, and {source} tells that it '
-            f'{_has(told.get(name))}: the files are not those that were published with it; {REMEDY}'
-          )
-    return True
-
   def to_json(self) -> dict[str, Any]:
     """Returns JSON data; `from_json` reads it back."""
-    return {**self._shallow(), 'strata': [row.to_json() for row in self.strata]}
-
-  def dumps(self) -> str:
-    """Returns the document as text, the same that `json_text` gives, many times as fast."""
-    text = json_text(self._shallow())
-    rows = ',\n'.join(_row_texts(self.strata))
-    return text.replace(_NO_STRATA, f'\n "strata": [\n{rows}\n ],', 1) if rows else text
-
-  def _shallow(self) -> dict[str, Any]:
-    """Returns JSON data without the strata."""
     read = self.input
-    return {
+    data = {
       'format': self.FORMAT,
       'version': self.VERSION,
       'component': self.component,
@@ -295,12 +270,18 @@ class ClassDistribution:
       if isinstance(read, InputRecords)
       else {name: source.to_json() for name, source in read.items()},
       'splits': {name: split.to_json() for name, split in self.splits.items()},
-      'strata': [],
+      'strata': [row.to_json() for row in self.strata],
       **({'margins': [margin.to_json() for margin in self.margins]} if self.margins else {}),
       **({'labels': [row.to_json() for row in self.labels]} if self.labels else {}),
       'passed_through': list(self.passed_through),
       'warnings': list(self.warnings),
     }
+    return sealed(data)
+
+  def dumps(self) -> str:
+    """Returns the document as text, a line a stratum."""
+    with without_gc():  # of a million strata
+      return document_text(self.to_json())
 
   @classmethod
   def from_json(cls, data: Any, source: str) -> ClassDistribution:
@@ -316,15 +297,34 @@ class ClassDistribution:
     return read_document(data, source, cls)
 
 
-def split_records(data: Any, source: str) -> dict[str, int]:
-  """Returns the records of each split; reads the splits alone, of JSON data or its text.
+def read_splits(data: Any, source: str) -> Mapping[str, SplitRecords]:
+  """Returns what was written of each split; reads the splits alone, of JSON data or its text.
 
   Raises:
-    DataError: if it is no JSON, or has no splits.
+    DataError: if it is no JSON, is damaged, or has no splits.
   """
-  return {
-    name: split.records for name, split in read_document(data, source, _Splits).splits.items()
-  }
+  return read_document(data, source, _Splits).splits
+
+
+def check_files(splits: Mapping[str, SplitRecords], found: FileSizes, source: str) -> None:
+  """Checks the files of an artifact against what a sidecar tells of its splits.
+
+  Args:
+    splits: Splits of the sidecar; of those without the sizes of files nothing is checked.
+    found: Files that are there.
+    source: Path of the sidecar.
+
+  Raises:
+    DataError: if a file is gone, has come, or has another size; names it.
+  """
+  for split, records in splits.items():
+    told, sizes = records.file_bytes or {}, found.get(split, {})
+    for name in sorted({*told, *sizes}) if told else ():
+      if told.get(name) != sizes.get(name):
+        raise DataError(
+          f'Split-{split}/{name} {_has(sizes.get(name))}, and {source} tells that it '
+          f'{_has(told.get(name))}: the files are not those that were published with it; {REMEDY}'
+        )
 
 
 @dataclass(frozen=True)
@@ -335,46 +335,6 @@ class _Splits:
   VERSION: ClassVar[int] = ClassDistribution.VERSION
 
   splits: Mapping[str, SplitRecords]
-
-
-_NO_STRATA = '\n "strata": [],'  # of a document alone: texts in JSON have no line ends
-_KEPT_TEXTS = 1 << 16
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
-
-
-def _row_texts(rows: Iterable[StratumRecords]) -> Iterator[str]:
-  """Yields strata as they are in the text of a document; json takes 60 microseconds for one."""
-  texts: dict[int, str] = {}  # of cells, many of which are one object
-  for row in rows:
-    classes = ',\n'.join(f'    {_mapping_text(value.to_json(), 4)}' for value in row.stratum)
-    cells = []
-    for name, cell in row.splits.items():
-      text = texts.get(id(cell)) or _mapping_text(cell.to_json(), 4)
-      if len(texts) < _KEPT_TEXTS:
-        texts[id(cell)] = text
-      cells.append(f'    {_encode(name)}: {text}')
-    splits = '{\n' + ',\n'.join(cells) + '\n   }' if cells else '{}'
-    yield (
-      f'  {{\n   "stratum": [\n{classes}\n   ],\n   "name": {_encode(row.name)},\n'
-      f'   "records": {row.records},\n   "splits": {splits}\n  }}'
-    )
-
-
-def _mapping_text(data: Mapping[str, Any], margin: int) -> str:
-  """Returns a mapping of scalars, or of such mappings, behind a margin of so many spaces."""
-  space = ' ' * (margin + 1)
-  items = ',\n'.join(f'{space}{_encode(key)}: {_value_text(x, margin)}' for key, x in data.items())
-  return f'{{\n{items}\n{space[1:]}}}' if items else '{}'
-
-
-def _value_text(value: Any, margin: int) -> str:
-  if type(value) is int:
-    return repr(value)
-  if isinstance(value, list) and value:  # of labels
-    space = ' ' * (margin + 2)
-    items = ',\n'.join(f'{space}{_mapping_text(item, margin + 2)}' for item in value)
-    return f'[\n{items}\n{space[1:]}]'
-  return _mapping_text(value, margin + 1) if isinstance(value, dict) else _encode(value)
 
 
 def _has(size: int | None) -> str:

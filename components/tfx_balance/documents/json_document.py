@@ -3,6 +3,9 @@
 The fields of a document's dataclass say what must be in the file. One that has a default, or may be
 None, may be absent or null; keys that are no fields are left alone, so that readers of a version
 take what later releases add. A field's metadata may have its `key` in the file, and what `null` is.
+
+A document has the checksum of its values, not of its text: whoever hands it on as JSON data may
+write it in another form. Documents of version 1 have none.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
-import itertools
+import hashlib
 import json
 import math
 import types
@@ -24,7 +27,8 @@ from tfx_balance.plan.class_value import ClassValue
 REMEDY = 'run the component that wrote it again, or copy the file again'
 Count = Annotated[int, '0 or more']
 _SHOWN = 60  # characters of a value
-_PIECES = 10_000  # of JSON that are joined at a time; a stratum has 25
+_SHOWN_DIGITS = 12  # of a checksum
+_CHECKSUM = 'checksum'  # key of the SHA-256 of all that is under the others
 _CLASS_TYPES = {'int': int, 'float': float, 'bytes': bytes, 'missing': type(None), 'set': tuple}
 
 T = TypeVar('T')
@@ -41,7 +45,7 @@ def read_document(data: Any, source: str, *kinds: type[T]) -> T:
       has none; `VERSION` is the newest that is read.
 
   Raises:
-    DataError: if it is no JSON, none of the documents, of a newer version, or not whole.
+    DataError: if it is no JSON, none of the documents, of a newer version, damaged, or not whole.
   """
   if isinstance(data, (str, bytes)):
     data = parse_json(data, source)
@@ -50,16 +54,18 @@ def read_document(data: Any, source: str, *kinds: type[T]) -> T:
 
 def parsed_document(data: Any, source: str, *kinds: type[T]) -> T:
   """Returns the document that JSON data is, as `read_document` does of data that is no text."""
-  with _without_gc():
+  with without_gc():
+    kind = _kind_of(data, source, kinds)
+    _check_checksum(data, source)
     try:
-      found: T = _reader(_kind_of(data, source, kinds))(data)
+      found: T = _reader(kind)(data)
     except _Fault as fault:
       raise DataError(f'{source} is not whole: {fault}; {REMEDY}') from fault
   return found
 
 
 @contextlib.contextmanager
-def _without_gc() -> Iterator[None]:
+def without_gc() -> Iterator[None]:
   """Keeps Python from looking for garbage in a `with`: documents have no cycles, it takes half."""
   was_enabled = gc.isenabled()
   gc.disable()
@@ -77,29 +83,72 @@ def parse_json(text: str | bytes, source: str) -> Any:
     DataError: if it is none.
   """
   try:
-    with _without_gc():
+    with without_gc():
       return json.loads(text, parse_constant=_no_number)
   except (ValueError, RecursionError) as error:
     raise DataError(f'{source} is not JSON ({error}); {REMEDY}') from error
 
 
-def json_text(data: Any) -> str:
-  """Returns JSON that people can read and that is the same for the same data.
+def sealed(data: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns JSON data with its checksum, in the place of one that it may have."""
+  rest = {key: value for key, value in data.items() if key != _CHECKSUM}
+  return {**rest, _CHECKSUM: _checksum(rest)}
 
-  Args:
-    data: JSON data, in which a value may also be an object that has `to_json`.
-  """
-  encoder = json.JSONEncoder(
-    indent=1,
-    ensure_ascii=False,
-    allow_nan=False,
-    check_circular=False,
-    default=lambda value: value.to_json(),
-  )
-  pieces = encoder.iterencode(data)  # a million classes' at once are too many
-  joined = iter(lambda: ''.join(itertools.islice(pieces, _PIECES)), '')
-  with _without_gc():
-    return ''.join(joined) + '\n'
+
+def document_text(data: Mapping[str, Any]) -> str:
+  """Returns JSON data as text, the same for the same data: a line a value, or an item of one."""
+  with without_gc():
+    lines = [f'  {_encode(key)}: {_item_lines(value)}' for key, value in data.items()]
+  return '{\n' + ',\n'.join(lines) + '\n}\n'
+
+
+def _item_lines(value: Any) -> str:
+  """Returns a mapping, or a list of anything but numbers, with a line for each item."""
+  if isinstance(value, Mapping) and value:
+    items, (start, end) = [f'{_encode(key)}: {_encode(item)}' for key, item in value.items()], '{}'
+  elif isinstance(value, (list, tuple)) and value and not isinstance(value[0], (int, float)):
+    items, (start, end) = list(map(_encode, value)), '[]'
+  else:
+    return _encode(value)
+  return start + '\n    ' + ',\n    '.join(items) + f'\n  {end}'
+
+
+def _checksum(data: Mapping[str, Any]) -> str:
+  """Returns the SHA-256 of the canonical JSON of data: sorted keys, no spaces, in UTF-8."""
+  digest = hashlib.sha256()
+  for i, key in enumerate(sorted(data)):
+    field = f'{"," if i else "{"}{_canonical(key)}:{_canonical(data[key])}'
+    digest.update(field.encode('utf-8', 'surrogatepass'))
+  digest.update(b'}')
+  return digest.hexdigest()
+
+
+def _canonical(value: Any) -> str:
+  text = _encode_sorted(value)
+  if '.0' in text:  # what rewrites JSON may write 3.0 as 3
+    text = _encode_sorted(json.loads(text, parse_float=_without_zero))
+  return text
+
+
+def _without_zero(number: str) -> float:
+  return int(number[:-2]) if number.endswith('.0') else float(number)
+
+
+def _check_checksum(data: Mapping[str, Any], source: str) -> None:
+  """Checks that the checksum of a document is that of its values; raises DataError if not."""
+  stated, version = data.get(_CHECKSUM), data.get('version', 1)
+  if stated is None and version == 1:
+    return
+  try:
+    found = _checksum({key: value for key, value in data.items() if key != _CHECKSUM})
+  except (TypeError, ValueError, RecursionError) as error:
+    found = f'none, {error}'
+  if stated != found:
+    has = 'no checksum' if stated is None else f'the checksum {str(stated)[:_SHOWN_DIGITS]}…'
+    raise DataError(
+      f'{source} has {has}, and its values come to {found[:_SHOWN_DIGITS]}…: it was damaged or '
+      f'edited; {REMEDY}, or after an edit on purpose run `tfx_balance.seal_document(path)`'
+    )
 
 
 def is_document(data: Any, kind: Any) -> bool:
@@ -111,6 +160,12 @@ def told(part: Any) -> dict[str, Any]:
   """Returns the fields of a dataclass that are not None, by their names."""
   names = type(part).__dataclass_fields__
   return {name: value for name in names if (value := getattr(part, name)) is not None}
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_encode_sorted = json.JSONEncoder(
+  ensure_ascii=False, sort_keys=True, separators=(',', ':'), default=dict
+).encode
 
 
 def _no_number(text: str) -> Any:

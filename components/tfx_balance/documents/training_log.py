@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from tfx_balance.documents.json_document import Count, read_document
+from tfx_balance.documents.json_document import Count, document_text, read_document, sealed
 from tfx_balance.plan.class_value import ClassValue
 
 TRAINING_NAME = 'training_batches.json'
@@ -49,7 +48,7 @@ class TrainingLog:
   """
 
   FORMAT: ClassVar[str] = 'tfx_balance.training_batches'
-  VERSION: ClassVar[int] = 1
+  VERSION: ClassVar[int] = 2
 
   label: str | None
   classes: tuple[ClassValue, ...]
@@ -63,12 +62,10 @@ class TrainingLog:
       'version': self.VERSION,
       'label': self.label,
       'classes': [value.to_json() for value in self.classes],
+      'epochs': [asdict(row) for row in self.epochs],
+      'changes': [asdict(row) for row in self.changes],
     }
-    lines = [f'  {json.dumps(key)}: {json.dumps(value)}' for key, value in data.items()]
-    for name in ('epochs', 'changes'):
-      rows = ',\n'.join(f'    {json.dumps(asdict(row))}' for row in getattr(self, name))
-      lines.append(f'  "{name}": [\n{rows}\n  ]')
-    return '{\n' + ',\n'.join(lines) + '\n}\n'
+    return document_text(sealed(data))
 
   @classmethod
   def from_json(cls, data: Any, source: str) -> TrainingLog:

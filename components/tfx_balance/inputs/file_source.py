@@ -37,6 +37,7 @@ from tfx_balance.inputs.record_files import (
   record_place,
 )
 from tfx_balance.inputs.record_source import DEFAULT_MEMORY_BUDGET, Reader, RecordSource
+from tfx_balance.inputs.staging import given_path
 from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sampling import TrainingCounts
@@ -220,8 +221,8 @@ def _check_present(plan: InputPlan, root: str) -> None:
   if missing:
     more = f' and {len(missing) - 1} more' if len(missing) > 1 else ''
     raise DataError(
-      f'{root}/{missing[0]}{more} does not exist, and the plan names it; put it back, or load the '
-      f'place where the artifact is now'
+      f'{given_path(root)}/{missing[0]}{more} does not exist, and the plan names it; put it back, '
+      f'or load the place where the artifact is now'
     )
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfx_balance.documents.balanced_input import PLAN_NAME, InputPlan, is_plan
+from tfx_balance.documents.balanced_input import PLAN_NAME, InputPlan
+from tfx_balance.documents.json_document import is_document
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.parsing import FeatureSpec
-from tfx_balance.inputs.staging import staged
+from tfx_balance.inputs.staging import given_path, staged
 
 
 def find_root(fn_args: Any) -> str:
@@ -32,9 +33,11 @@ def find_plan(fn_args: Any) -> InputPlan:
     DataError: if there is none, or it cannot be read.
   """
   hyperparameters = getattr(fn_args, 'hyperparameters', None)
-  if is_plan(hyperparameters):
-    return InputPlan.from_json(hyperparameters, 'fn_args.hyperparameters')
-  return read_plan(find_root(fn_args))
+  root = find_root(fn_args)
+  if is_document(hyperparameters, InputPlan):
+    source = f'fn_args.hyperparameters, the plan of {root},'
+    return InputPlan.from_json(hyperparameters, source)
+  return read_plan(root)
 
 
 def read_plan(root: str) -> InputPlan:
@@ -45,14 +48,14 @@ def read_plan(root: str) -> InputPlan:
   """
   path = os.path.join(root, PLAN_NAME)
   try:
-    with tf.io.gfile.GFile(staged(path)) as file:
+    with tf.io.gfile.GFile(staged(path), 'rb') as file:
       text = file.read()
   except tf.errors.OpError as error:
     raise DataError(
-      f'{path} cannot be read; give the examples that BalancedInputGen wrote, or use from_files '
-      f'for others'
+      f'{given_path(path)} cannot be read; give the examples that BalancedInputGen wrote, or use '
+      f'from_files for others'
     ) from error
-  return InputPlan.from_json(text, path)
+  return InputPlan.from_json(text, given_path(path))
 
 
 def find_feature_spec(fn_args: Any) -> FeatureSpec | None:

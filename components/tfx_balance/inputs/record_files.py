@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
@@ -16,15 +17,17 @@ import pyarrow as pa
 import tensorflow as tf
 from isal import igzip
 
-from tfx_balance.documents.class_distribution import SIDECAR_NAME, split_records
+from tfx_balance.documents.class_distribution import SIDECAR_NAME, check_files, read_splits
 from tfx_balance.errors import DataError
 from tfx_balance.inputs.file_names import SPLIT_PREFIX, names_in
 from tfx_balance.inputs.parsing import Columns, RecordForm
 from tfx_balance.inputs.python_calls import call_python
+from tfx_balance.inputs.staging import given_path
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.fixed_layout import FixedColumns
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, ScratchBuffer, concatenate
 from tfx_balance.tfrecord.reading import GZIP_SUFFIX, FileVersions, frames_of_stream
+from tfx_balance.tfrecord.storage import incomplete, missing_files
 
 RECORD_OVERHEAD = 40
 """Bytes that a record of a `RecordFile` takes beside its own: its frame and three offsets."""
@@ -363,34 +366,44 @@ def checked_batches(
 def promised_records(paths: Sequence[str]) -> int | None:
   """Returns the records that sidecars promise of files; None where one says nothing of them.
 
+  Warns of files that are missing beside them or are empty, where none of a folder was left out.
+
   Args:
     paths: Files; a sidecar counts a whole split, so it says something of all its files only.
 
   Raises:
-    DataError: if a sidecar cannot be read.
+    DataError: if a sidecar is damaged, or a file of which it tells is gone or has another size.
   """
-  promised = 0
+  promised: list[int | None] = []
+  missing: list[str] = []
   for folder in sorted({os.path.dirname(path) for path in paths}):
-    split = os.path.basename(folder)
-    sidecar = os.path.join(os.path.dirname(folder), SIDECAR_NAME)
-    if not split.startswith(SPLIT_PREFIX) or not tf.io.gfile.exists(sidecar):
-      return None
-    if not {os.path.join(folder, name) for name in names_in(folder)} <= set(paths):
-      return None
-    summary = _splits_of(sidecar).get(split.removeprefix(SPLIT_PREFIX))
-    if summary is None:  # a split that was passed through
-      return None
-    promised += summary
-  return promised
+    found = {name: os.path.join(folder, name) for name in names_in(folder)}
+    if not set(found.values()) <= set(paths):
+      promised.append(None)
+      continue
+    sizes = {name: int(tf.io.gfile.stat(path).length) for name, path in found.items()}
+    missing += missing_files(given_path(folder), sizes)
+    promised.append(_promised_of(folder, sizes))
+  if missing:
+    warnings.warn(incomplete(missing), stacklevel=4)
+  return None if None in promised else sum(filter(None, promised))
 
 
-def _splits_of(sidecar: str) -> dict[str, int]:
-  """Returns the records of each split that a sidecar counts."""
+def _promised_of(folder: str, sizes: Mapping[str, int]) -> int | None:
+  """Returns the records that a sidecar promises of a folder; None where it says nothing of it."""
+  root, name = os.path.split(folder)
+  split, path = name.removeprefix(SPLIT_PREFIX), os.path.join(root, SIDECAR_NAME)
+  if split == name or not tf.io.gfile.exists(path):
+    return None
   try:
-    with tf.io.gfile.GFile(sidecar) as file:
-      return split_records(file.read(), sidecar)
+    with tf.io.gfile.GFile(path, 'rb') as file:
+      told = read_splits(file.read(), given_path(path)).get(split)
   except tf.errors.OpError as error:
-    raise DataError(f'{sidecar} cannot be read ({error}); write the artifact again') from error
+    raise DataError(f'{path} cannot be read ({error}); write the artifact again') from error
+  if told is None:  # a split that was passed through
+    return None
+  check_files({split: told}, {split: sizes}, given_path(path))
+  return told.records
 
 
 def check_promised(paths: Sequence[str], found: int, promised: int | None) -> None:

@@ -17,6 +17,7 @@ from tfx_balance.tfrecord.storage import copy, storage_of
 SPECIAL = frozenset('*?[\\')
 """Characters that make a path a pattern."""
 _COPIES_AT_A_TIME = 8
+_GIVEN: dict[str, str] = {}  # path of each copy to that of which it is one
 
 
 def staged(path: str) -> str:
@@ -30,6 +31,14 @@ def staged(path: str) -> str:
     DataError: if it is not there or cannot be read.
   """
   return _copied(path.rstrip('/')) if path.startswith(S3_PREFIXES) else path
+
+
+def given_path(path: str) -> str:
+  """Returns the path of what a copy is of, for messages; any other path as it is."""
+  for copied, given in _GIVEN.items():
+    if path.startswith(copied):
+      return f'{given}{path.removeprefix(copied)}'
+  return path
 
 
 def staged_pattern(pattern: str) -> str:
@@ -66,4 +75,5 @@ def _copied(path: str) -> str:
       else 'check that it exists'
     )
     raise DataError(f'{path} cannot be read ({error}); {fix}') from error
+  _GIVEN[target] = path
   return target

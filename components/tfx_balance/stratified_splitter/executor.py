@@ -38,7 +38,9 @@ class Executor(ExamplesExecutor):
     chosen = source.splits if parameters.input_splits is None else parameters.input_splits
     passed = passed_through(source, chosen, parameters)
     files = source.input_files(chosen, grouped=False)
+    sidecar = ''
     if earlier:
+      sidecar = f'{earlier[0].uri}/{SIDECAR_NAME}'
       files += extended_files(earlier, source, parameters, len(files))
     self.write_examples(
       source,
@@ -46,7 +48,7 @@ class Executor(ExamplesExecutor):
       files,
       passed,
       parameters.split_names,
-      lambda **target: StratifiedSplit(SplitRequest(parameters, **target)),
+      lambda **target: StratifiedSplit(SplitRequest(parameters, **target), sidecar),
     )
 
 
@@ -60,7 +62,8 @@ def extended_files(
 
   Raises:
     ConfigError: if there are several, or its splits are not those to make.
-    DataError: if it has no sidecar of a splitter, or its payload format is another.
+    DataError: if it has no sidecar of a splitter, its files are not those that this tells of, or
+      its payload format is another.
   """
   extended = ExamplesInput.of(earlier)
   if len(earlier) > 1:
@@ -85,6 +88,7 @@ def extended_files(
       f'the artifact to extend holds {extended.payload()}, and examples= {source.payload()}; give '
       f'both one payload format'
     )
+  extended.check_files()
   found = extended.input_files(parameters.split_names)
   return [replace(file, rank=first + file.rank) for file in found]
 

@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
+from tfx_balance.documents.class_distribution import ClassDistribution
+from tfx_balance.documents.json_document import REMEDY
+from tfx_balance.errors import DataError
+from tfx_balance.plan.class_value import MISSING, ClassValue
 from tfx_balance.plan.extended_split import extend_split
 from tfx_balance.scan.totals import Totals
 from tfx_balance.stratified_splitter.held_records import NEW
 from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, check_totals, make_job
+from tfx_balance.tfrecord.storage import read_whole
+
+
+def check_held(
+  groups: Mapping[str, Totals], request: SplitRequest, path: str
+) -> Mapping[str, Totals]:
+  """Returns the totals; checks those of the artifact to extend against its sidecar.
+
+  Args:
+    groups: Totals of the new files, and of each split's old ones.
+    request: The arguments of the run. Of its features, those that the sidecar counts are compared.
+    path: Path of the sidecar.
+
+  Raises:
+    DataError: if a split holds another number of records of a class.
+  """
+  sidecar = ClassDistribution.from_json(read_whole(path), path)
+  for i, feature in enumerate(request.parameters.features):
+    is_binned = feature in (sidecar.parameters.get('bins') or ())
+    told = None if is_binned else sidecar.tallies(feature, sidecar.splits)
+    for split, tally in (told or {}).items():
+      held: Counter[ClassValue] = Counter()
+      for counts in groups[split].counts if split in groups else ():
+        for stratum, n in zip(counts.strata, counts.records.tolist(), strict=True):
+          held[stratum[i]] += n
+      for value in sorted({*held, *tally} - {MISSING}):
+        if held[value] != tally.get(value, 0):
+          raise DataError(
+            f'split {split!r} of the artifact to extend holds {held[value]} records of class '
+            f'{value} of {feature!r}, and {path} tells {tally.get(value, 0)}: the files are not '
+            f'those that were published with it; {REMEDY}'
+          )
+  return groups
 
 
 def plan_extension(groups: Mapping[str, Totals], request: SplitRequest) -> SplitJob:

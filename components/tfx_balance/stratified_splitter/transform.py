@@ -30,7 +30,7 @@ from tfx_balance.shuffle.ranges import COUNTS, BatchKey, RangeFinder, SpillRange
 from tfx_balance.shuffle.select import find_file_thresholds
 from tfx_balance.shuffle.stored_values import WithStored, store
 from tfx_balance.shuffle.time_search import find_ties
-from tfx_balance.stratified_splitter.extension import plan_extension
+from tfx_balance.stratified_splitter.extension import check_held, plan_extension
 from tfx_balance.stratified_splitter.grouped import plan_grouped_job, plan_in_beam
 from tfx_balance.stratified_splitter.grouped_in_time import plan_grouped_in_time_job, plan_in_time
 from tfx_balance.stratified_splitter.held_records import leave_out_held
@@ -92,9 +92,14 @@ class StratifiedSplit(beam.PTransform):
 
   Input: `InputFile`. Output: (job, counts, files): `SplitJob` and int64 [strata, splits], one of
   each, and `WorkFile`, one a file.
+
+  Attributes:
+    request: The arguments of the run.
+    sidecar: Path of that of the artifact to extend; '' where there is none.
   """
 
   request: SplitRequest
+  sidecar: str = ''
 
   def expand(
     self, files: beam.PCollection[InputFile]
@@ -108,7 +113,11 @@ class StratifiedSplit(beam.PTransform):
       scanned |= 'Bins' >> BinNumbers(given.bins, place, check, request.n_files, request.work_dir)
     if given.extends:
       scanned = leave_out_held(scanned, request)
-      job = sum_groups(scanned, lambda groups: plan_extension(groups, request), request.n_files)
+      job = sum_groups(
+        scanned,
+        lambda groups: plan_extension(check_held(groups, request, self.sidecar), request),
+        request.n_files,
+      )
     else:
       plan = planner(given)
       job = sum_groups(scanned, lambda totals: plan(totals[''], request), request.n_files)

@@ -12,8 +12,10 @@ import contextlib
 import errno
 import io
 import os
+import posixpath
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, cast
 
 import obstore
@@ -31,6 +33,8 @@ from tfx_balance.tfrecord.object_store import (
   list_in,
   place,
 )
+
+_SHARD = re.compile(r'(.+)-\d{5}-of-(\d{5})(.*)', re.DOTALL)
 
 
 class Storage(abc.ABC):
@@ -77,6 +81,11 @@ class Storage(abc.ABC):
   @abc.abstractmethod
   def delete_folder(self, folder: str) -> None:
     """Deletes a folder and all that is in it."""
+
+  def sizes(self, folder: str) -> dict[str, int]:
+    """Returns the bytes of each file in a folder, by name, sorted; {} where it is not there."""
+    names = self.names(folder) if self.is_folder(folder) else ()
+    return {name: self.size(f'{folder}/{name}') for name in names}
 
   def move(self, source: str, target: str) -> None:
     """Moves a file within this storage."""
@@ -160,6 +169,10 @@ class Objects(Storage):
     if not found:
       raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
     return found
+
+  def sizes(self, folder: str) -> dict[str, int]:
+    sizes = {posixpath.basename(each['path']): each['size'] for each in ask(list_below, folder)}
+    return dict(sorted(sizes.items()))
 
   def times(self, folder: str) -> dict[str, float]:
     found, root = list_below(folder), bucket_of(folder)
@@ -270,6 +283,35 @@ def move(source: str, target: str) -> None:
   else:
     copy(source, target)
     storage.delete(source)
+
+
+def missing_files(folder: str, sizes: Mapping[str, int]) -> list[str]:
+  """Returns what is missing in a folder of TFRecord files: a phrase for each file, or for all.
+
+  That is a shard of which the names of others tell, and a gzip file without even a header.
+
+  Args:
+    folder: Path of the folder.
+    sizes: Bytes of its files, by name.
+  """
+  if not sizes:
+    return [f'{folder} has no files']
+  sets = sorted({(m[1], m[2], m[3]) for name in sizes if (m := _SHARD.fullmatch(name))})
+  shards = [f'{start}-{i:05d}-of-{n}{end}' for start, n, end in sets for i in range(int(n))]
+  empty = [name for name, size in sizes.items() if not size and name.endswith('.gz')]
+  return [
+    *(f'{folder}/{name} is not there' for name in shards if name not in sizes),
+    *(f'{folder}/{name} has 0 bytes' for name in empty),
+  ]
+
+
+def incomplete(missing: Sequence[str]) -> str:
+  """Returns a warning of what `missing_files` found, with a count and three examples."""
+  more = f' and {len(missing) - 3} more' if len(missing) > 3 else ''
+  return (
+    f'the input is incomplete, {len(missing)} of its files are missing or empty: '
+    f'{", ".join(missing[:3])}{more}; the others are read: copy or write the files again'
+  )
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy.typing as npt
 
-from tfx_balance.documents.json_document import json_text
+from tfx_balance.documents.json_document import document_text, parse_json, sealed
 from tfx_balance.tfrecord.reading import FileVersions
 from tfx_balance.tfrecord.storage import copy, exists, move, read_whole, storage_of, write_whole
 
@@ -185,9 +185,24 @@ def write_document(work_dir: str, final_path: str, data: str | bytes) -> WorkFil
 
 def write_json(path: str, data: Any) -> None:
   """Writes JSON in one go, to where nobody looks before it is whole."""
-  write_whole(path, json_text(data).encode('utf-8'))
+  write_whole(path, json.dumps(data, allow_nan=False).encode('ascii'))
 
 
 def read_json(path: str) -> Any:
   """Returns what `write_json` wrote."""
   return json.loads(read_whole(path))
+
+
+def seal_document(path: str) -> None:
+  """Writes a JSON document of this package again, with the checksum of what is in it now.
+
+  For who has edited it on purpose; a document whose checksum is not that of its values is refused.
+
+  Args:
+    path: Path of the document, in any storage.
+
+  Raises:
+    DataError: if it is not JSON.
+  """
+  data = parse_json(read_whole(path), path)
+  write_whole(path, document_text(sealed(data)).encode('utf-8'))
