@@ -19,7 +19,7 @@ CALLS = {
   'size': lambda path: storage_of(path).size(path),
 }
 NAMES = {
-  's3': 'AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, .*AWS_REGION and AWS_ENDPOINT_URL',
+  's3': 'AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, .*AWS_REGION, AWS_ENDPOINT_URL',
   'gs': 'GOOGLE_APPLICATION_CREDENTIALS',
 }
 EVERY_CALL = pytest.mark.parametrize('call', CALLS.values(), ids=CALLS)

@@ -142,8 +142,7 @@ class FileSource(RecordSource):
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see `RecordSource`."""
     parse = example_parser(self.label, feature_spec)
-    n = sum(self.plan.records)
-    records = checked_batches(self._paths, batch_size, n, self._versions)
+    records = checked_batches(self._paths, batch_size, sum(self.plan.records), self._versions)
     return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 
   def _form(self, feature_spec: FeatureSpec | None) -> RecordForm:

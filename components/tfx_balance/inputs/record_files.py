@@ -309,7 +309,7 @@ def checked_batches(
   paths: Sequence[str],
   batch_size: int,
   promised: int | None = None,
-  versions: FileVersions | None = None,
+  seen: FileVersions | None = None,
 ) -> tf.data.Dataset:
   """Returns one pass over files in order: batches of serialized records, string [B].
 
@@ -322,7 +322,7 @@ def checked_batches(
     paths: Paths of the files, of any compression.
     batch_size: Records in a batch; the last one may be smaller.
     promised: Number of records of all the files together, where it is known.
-    versions: Versions that the files must be of; None where they were not read before.
+    seen: Versions that the files must be of at the end; None where they were not read before.
   """
   kinds = [compression(path) for path in paths]
   nothing = tf.constant([], tf.string)
@@ -337,10 +337,11 @@ def checked_batches(
   def check(path: bytes, n_bytes: np.int64, n_records: np.int64) -> np.bool_:
     if path:
       check_read_whole(path.decode(), int(n_bytes))
-      if versions is not None:
-        versions.check(path.decode())
     else:
       check_promised(paths, int(n_records), promised)
+      if seen is not None:
+        for each in paths:
+          seen.check(each)
     return np.bool_(True)
 
   def count(

@@ -378,8 +378,7 @@ class ExampleSource(RecordSource):
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see `RecordSource`."""
     parse = example_parser(self._label, feature_spec or self._spec)
-    n = sum(self.counts.records)
-    records = checked_batches(self._paths, batch_size, n, self._versions)
+    records = checked_batches(self._paths, batch_size, sum(self.counts.records), self._versions)
     return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 
   def _read(self, memory_budget: int, multilabel: bool) -> tuple[tf.Tensor, Any, int]:

@@ -59,16 +59,12 @@ _FIRST_WAIT = 0.2  # seconds before the second attempt, doubled before each othe
 _CLIENT: Any = {'allow_http': True, 'connect_timeout': '5s'}
 _READS: Any = {'read_timeout': '10s', 'timeout': '300s'}
 _RETRIES: Any = {'max_retries': 100, 'backoff': {'max_backoff': timedelta(seconds=5)}}
-_RETRIED = 0.75  # of the seconds: obstore repeats a request that fails before, so that it ends then
-_OBJECTS_AT_A_TIME = 1000  # that one request deletes or lists
+_PAGE = 1000  # objects that one request deletes or lists
 _VARIABLES = ('AWS_', 'GOOGLE_')
-_S3_NAMES = (
-  'AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN where keys are temporary, '
-  'AWS_REGION and AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_S3'
-)
-_GCS_NAMES = 'GOOGLE_APPLICATION_CREDENTIALS, and GOOGLE_BASE_URL for another endpoint'
+_AWS = 'AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL'
+_GOOGLE = 'GOOGLE_APPLICATION_CREDENTIALS, GOOGLE_BASE_URL'
 _WRONG_KEYS = re.compile(r'40[13] |400 .*(Token|Authorization|AccessKey|invalid_grant)', re.DOTALL)
-_WRONG_SETTINGS = re.compile(r'incorrectly configured region|(Open|Decode)Credentials \{')
+_DENIED = re.compile(r'^(PermissionDenied|Unauth)|configured region|(Open|Decode)Credentials \{')
 _NOT_OF_RANGES = re.compile(r'HTTP error|redirect|token request|status code: (?!416)')
 _NO_BUCKET = re.compile(r'404 .*(NoSuchBucket|bucket does not exist)', re.DOTALL)
 _S3_OPTIONS = {  # Beam's name to obstore's
@@ -209,8 +205,7 @@ def list_below(path: str, most: int | None = None) -> list[Any]:
   def next_page(store: Any, key: str) -> Sequence[Any]:
     nonlocal pages
     prefix, last = key.rstrip('/') or None, found[-1]['path'] if found else None
-    size = most or _OBJECTS_AT_A_TIME
-    listed = pages or obstore.list(store, prefix, offset=last, chunk_size=size)
+    listed = pages or obstore.list(store, prefix, offset=last, chunk_size=most or _PAGE)
     pages = None  # if this fails, the next attempt lists what is behind what was found
     page = next(listed, ())
     pages = listed
@@ -235,8 +230,8 @@ def delete_all(paths: Sequence[str]) -> None:
   if paths and paths[0].startswith('gs://'):  # one request each, at whose failure the others go on
     list(_pool().map(_delete, paths))
     return
-  for i in range(0, len(paths), _OBJECTS_AT_A_TIME):
-    some = [place(path)[1] for path in paths[i : i + _OBJECTS_AT_A_TIME]]
+  for i in range(0, len(paths), _PAGE):
+    some = [place(path)[1] for path in paths[i : i + _PAGE]]
     ask(lambda store, _, keys: obstore.delete(store, keys), paths[i], some)
 
 
@@ -347,8 +342,7 @@ def _lasting_fault(error: Exception, path: str) -> OSError | None:
   answer = told.rpartition('status code: ')[2]
   if isinstance(error, exceptions.PreconditionError) or answer.startswith('416 '):
     return OSError(errno.ESTALE, REPLACED, path)
-  denied = isinstance(error, (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError))
-  if denied or _WRONG_KEYS.match(answer) or _WRONG_SETTINGS.search(str(error)):
+  if _WRONG_KEYS.match(answer) or _DENIED.search(repr(error)):
     fix = f'check the keys and their rights: {_names(path)}'
     return PermissionError(errno.EACCES, f'{answer}; {fix}', path)
   if _NO_BUCKET.match(answer) or (answer.startswith('404 ') and 'list request' in told):
@@ -361,7 +355,7 @@ def _lasting_fault(error: Exception, path: str) -> OSError | None:
 
 def _names(path: str) -> str:
   """Returns the variables that say how an object is reached."""
-  return _GCS_NAMES if path.startswith('gs://') else _S3_NAMES
+  return _GOOGLE if path.startswith('gs://') else _AWS
 
 
 def _told(error: Exception) -> str:
@@ -389,7 +383,7 @@ def _upload_seconds(n_bytes: int) -> int:
 
   Bytes are rounded up, since a bucket of other limits takes 0.1 s to make.
   """
-  most = min(max(n_bytes, 1 << 20), _PARTS * PART_BYTES if n_bytes > WHOLE_BYTES else WHOLE_BYTES)
+  most = min(max(n_bytes, 1 << 20), _PARTS * PART_BYTES)
   return STALLED_SECONDS + (1 << (most - 1).bit_length()) // SLOWEST_UPLOAD
 
 
@@ -403,7 +397,8 @@ def _bucket(
 ) -> S3Store | GCSStore:
   """Returns a bucket, one for equal settings of the environment, which obstore reads itself."""
   client: Any = {**_CLIENT, **dict(limits)}
-  retries: Any = {**_RETRIES, 'retry_timeout': timedelta(seconds=_RETRIED * STALLED_SECONDS)}
+  # What fails before is repeated, and may stall once more: all ends within the seconds.
+  retries: Any = {**_RETRIES, 'retry_timeout': timedelta(seconds=0.75 * STALLED_SECONDS)}
   if scheme == 'gs':
     return GCSStore(bucket, client_options=client, retry_config=retries)
   given: dict[str, Any] = dict(options)

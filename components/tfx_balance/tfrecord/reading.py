@@ -116,7 +116,7 @@ class FileVersions:
     first = self._first.setdefault(path, found)
     same = (first.st_size, first.st_mtime_ns) == (found.st_size, found.st_mtime_ns)
     if not same or (first.st_ino != found.st_ino and first.st_ctime_ns != found.st_ctime_ns):
-      raise _replaced(path)
+      raise DataError(f'{path} was replaced while it was read; run again when nothing writes to it')
 
   @contextlib.contextmanager
   def reading(self, path: str) -> Iterator[None]:
@@ -134,13 +134,9 @@ class FileVersions:
       raise
     except OSError as error:
       if error.errno == errno.ESTALE:
-        raise _replaced(path) from error
+        raise DataError(f'{path} {error.strerror}') from error
       raise StorageError(f'{path} cannot be read: {error.strerror or error}') from error
     self.check(path)
-
-
-def _replaced(path: str) -> DataError:
-  return DataError(f'{path} was replaced while it was read; run again when nothing writes to it')
 
 
 @dataclass(frozen=True)
