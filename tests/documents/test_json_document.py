@@ -43,7 +43,8 @@ def report(data):
 def count(data):
   found = ClassDistribution.from_json(data, PATH)
   if found.tallies('species', ['train', 'eval']):
-    check_files(found.splits, {}, PATH)
+    sizes = {name: split.file_bytes or {} for name, split in found.splits.items()}
+    check_files(found.splits, sizes, PATH)
 
 
 def count_splits(data):

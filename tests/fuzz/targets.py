@@ -148,7 +148,8 @@ def documents(raw: bytes) -> None:
     assert InputPlan.from_json(found.dumps()) == found
   elif found:
     found.tallies('label', ['train'])
-    check_files(found.splits, {}, 'the file')
+    sizes = {name: split.file_bytes or {} for name, split in found.splits.items()}
+    check_files(found.splits, sizes, 'the file')
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
