@@ -19,6 +19,7 @@ from tfx_balance.arguments import (
 from tfx_balance.augment import AugmentFn, MixFn, PoolFn, check_augment_fn
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import fn_args as fn_args_lib
+from tfx_balance.inputs.array_nests import collect
 from tfx_balance.inputs.batch_log import BatchLog, check_log
 from tfx_balance.inputs.batch_slice import BatchSlice
 from tfx_balance.inputs.class_priors import ClassPriors
@@ -45,7 +46,6 @@ from tfx_balance.inputs.record_source import (
   DEFAULT_MEMORY_BUDGET,
   ArraySource,
   ExampleSource,
-  collect,
 )
 from tfx_balance.inputs.resume import StartStep, batch_state, first_state
 from tfx_balance.inputs.staging import staged, staged_pattern
@@ -60,7 +60,6 @@ from tfx_balance.inputs.training import (
 from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.batch_quota import check_batch_size
 from tfx_balance.plan.epochs import Epoch, epoch_steps
-from tfx_balance.plan.labels import as_array
 from tfx_balance.plan.record_order import RecordOrder
 from tfx_balance.plan.sampling import (
   Sampling,
@@ -151,7 +150,8 @@ class BalancedInputs(ClassPriors):
     """Returns inputs over arrays in memory.
 
     Args:
-      features: Array [n, ...], or a dict, tuple or nest of such.
+      features: Array [n, ...], or a dict, tuple or list of such, nested at will. A list of numbers,
+        texts or lists of these is an array, and rows of pandas go by position, whatever the index.
       labels: [n] or [n, 1]: integers, text, bytes or integral floats. Where multilabel is True,
         rows of 1 where a record has label i and 0 where not, all of one length, or n lists of
         labels; see `tfx_balance.plan.labels.LabelRows`.
@@ -227,9 +227,7 @@ class BalancedInputs(ClassPriors):
     Raises:
       DataError: if it yields nothing or more than the budget, or the labels are no classes.
     """
-    features, labels = collect(generator, memory_budget)
-    if not check_flag('multilabel', multilabel):
-      labels = as_array(labels)
+    features, labels = collect(generator, memory_budget, check_flag('multilabel', multilabel))
     return cls.from_arrays(features, labels, seed, multilabel)
 
   def train(

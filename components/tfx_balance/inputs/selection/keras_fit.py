@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from tfx_balance.arguments import check_callable, check_flag, check_whole, shown
 from tfx_balance.errors import ConfigError
+from tfx_balance.inputs.array_nests import as_nest, check_rows
 from tfx_balance.inputs.keras_name import KerasName, keras_module
-from tfx_balance.inputs.record_source import check_rows
 from tfx_balance.inputs.selection.selectors import PrioritySelector, Selector
 from tfx_balance.plan.batch_quota import check_batch_size
 
@@ -38,7 +38,8 @@ def selection_dataset(
   chooses by those at the time of the call.
 
   Args:
-    features: Arrays or nest of arrays, [n, ...], indexed by an integer array; memory maps work.
+    features: Arrays or nest of arrays, [n, ...], indexed by an integer array; memory maps work,
+      and lists and pandas as in `BalancedInputs.from_arrays`.
     labels: Arrays or nest of arrays, [n, ...], as features.
     selector: Selector of items.
     batch_size: Items in a batch, 1 or more.
@@ -59,6 +60,7 @@ def selection_dataset(
     raise ConfigError(
       f'selector={shown(selector)} must be a selector; give one such as UniformSelector(n_items)'
     )
+  features, labels = as_nest(features), as_nest(labels)
   for arrays in (features, labels):
     check_rows(arrays, selector.n_items, 'items of the selector')
   base = _base_class(keras)
