@@ -197,9 +197,9 @@ class BalancedInputs(ClassPriors):
       files = staged_pattern(check_path('files', files))
       if tf.io.gfile.isdir(files):
         if label is None and feature_spec is None:
-          features, labels = read_images(files, memory_budget)
+          features, labels, paths = read_images(files, memory_budget)
           spare = memory_budget - sum(map(len, features['image']))
-          return cls(ArraySource(features, labels, seed, spare_bytes=spare))
+          return cls(ArraySource(features, labels, seed, spare_bytes=spare, paths=paths))
         files = files_in(files)
     if label is None or feature_spec is None:
       missing = 'label' if label is None else 'feature_spec'

@@ -51,6 +51,8 @@ class FileSource(RecordSource):
     label: Name of the label feature, or names of those of 0 and 1 that are labels.
   """
 
+  _lock = threading.Lock()  # of all sources, as one of its own could not be pickled
+
   def __init__(
     self, plan: InputPlan, root: str, memory_budget: int = DEFAULT_MEMORY_BUDGET
   ) -> None:
@@ -74,7 +76,6 @@ class FileSource(RecordSource):
     self._table = SegmentTable.of(plan, self._memory_budget)
     self._paths = [f'{root}/{file.path}' for file in plan.files]
     self._records: tuple[RecordForm, Columns] | None = None  # those held, once they are read
-    self._lock = threading.Lock()
     _check_present(plan, root)
 
   def windows(self) -> tuple[tuple[int, ...], ...]:

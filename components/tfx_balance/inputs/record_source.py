@@ -192,6 +192,7 @@ class ArraySource(RecordSource):
     seed: int = 0,
     multilabel: bool = False,
     spare_bytes: int = 0,
+    paths: Sequence[str] = (),
   ) -> None:
     """Checks the arrays.
 
@@ -201,11 +202,12 @@ class ArraySource(RecordSource):
       seed: Default seed of the draws.
       multilabel: Whether a record has several labels, or none.
       spare_bytes: Bytes of memory that decoded rows may take.
+      paths: File that each row is of, for messages; none for arrays.
 
     Raises:
       DataError: if the labels are no classes, or lengths differ.
     """
-    self._spare_bytes = spare_bytes
+    self._spare_bytes, self._paths = spare_bytes, paths
     of_tensor = isinstance(labels, (tf.RaggedTensor, tf.SparseTensor))
     decode = label_rows if of_tensor else LabelRows.of
     sets = decode(labels) if check_flag('multilabel', multilabel) else None
@@ -224,7 +226,8 @@ class ArraySource(RecordSource):
       features = tf.nest.map_structure(lambda array: tf.gather(array, rows), self._features)
       return features, tf.gather(self._labels, rows)
 
-    return Reader(self._rows.__getitem__, read, spare_bytes=self._spare_bytes)
+    place = self._paths.__getitem__ if self._paths else Reader.place
+    return Reader(self._rows.__getitem__, read, spare_bytes=self._spare_bytes, place=place)
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the rows in their order; see `RecordSource`."""

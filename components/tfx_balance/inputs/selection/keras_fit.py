@@ -13,7 +13,7 @@ from tfx_balance.arguments import check_callable, check_flag, check_whole, shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.array_nests import as_nest, check_rows
 from tfx_balance.inputs.keras_name import KerasName, keras_module
-from tfx_balance.inputs.selection.selectors import PrioritySelector, Selector
+from tfx_balance.inputs.selection.selectors import PrioritySelector, Selected, Selector
 from tfx_balance.plan.batch_quota import check_batch_size
 
 ItemLoss = Callable[[Any, Any], tf.Tensor]
@@ -56,13 +56,15 @@ def selection_dataset(
   """
   batch_size, with_items = check_batch_size(batch_size), check_flag('with_items', with_items)
   steps = None if steps is None else check_whole('steps', steps)
-  if not hasattr(selector, 'n_items') or not hasattr(selector, 'select'):
+  if not hasattr(selector, 'select'):
     raise ConfigError(
       f'selector={shown(selector)} must be a selector; give one such as UniformSelector(n_items)'
     )
   features, labels = as_nest(features), as_nest(labels)
+  has_size = hasattr(selector, 'n_items')
+  n_items: int = selector.n_items if has_size else len(tf.nest.flatten(labels)[0])
   for arrays in (features, labels):
-    check_rows(arrays, selector.n_items, 'items of the selector')
+    check_rows(arrays, n_items, 'items of the selector' if has_size else 'labels')
   base = _base_class(keras)
 
   class SelectionDataset(base):  # type: ignore[misc, valid-type]
@@ -74,10 +76,10 @@ def selection_dataset(
       self.epoch = 0
 
     def __len__(self) -> int:
-      return steps or -(-selector.n_items // batch_size)
+      return steps or -(-n_items // batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-      chosen = selector.select(self.epoch * len(self) + index, batch_size)
+      chosen = _checked(selector.select(self.epoch * len(self) + index, batch_size), n_items)
       take = lambda array: np.asarray(array[chosen.items])  # noqa: E731
       x, y = tf.nest.map_structure(take, features), tf.nest.map_structure(take, labels)
       x = (x, chosen.items) if with_items else x
@@ -87,6 +89,19 @@ def selection_dataset(
       self.epoch += 1
 
   return SelectionDataset()
+
+
+def _checked(chosen: Any, n_items: int) -> Selected:
+  """Returns what a selector returned, an array or `Selected`; raises ConfigError if it is none."""
+  items, weights = chosen if isinstance(chosen, tuple) else (chosen, None)
+  items = np.asarray(items)
+  inside = items.ndim == 1 and items.dtype.kind in 'iu' and ((items >= 0) & (items < n_items)).all()
+  if not inside:
+    raise ConfigError(
+      f'select() of the selector returns {shown(chosen)}, which must be an array of integers from 0 '
+      f'to {n_items - 1}; return one index an item'
+    )
+  return Selected(items, weights)
 
 
 def _base_class(keras: KerasName | None) -> type:
