@@ -75,8 +75,7 @@ def _image(path: str) -> bytes:
   """Returns a file's bytes; raises DataError if its name or its first bytes are no image's."""
   if tf.io.gfile.isdir(path):
     raise DataError(
-      f'{path} is a folder, and a folder of a class holds PNG and JPEG files alone; move them up, or '
-      f'remove it'
+      f'{path} is a folder, and the folder of a class holds images alone; move its images up'
     )
   if os.path.splitext(path)[1].lower() in SUFFIXES:
     with tf.io.gfile.GFile(path, 'rb') as file:

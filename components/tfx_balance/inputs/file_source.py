@@ -29,12 +29,7 @@ from tfx_balance.inputs.parsing import (
   label_set_reader,
   parsing_reader,
 )
-from tfx_balance.inputs.record_files import (
-  RECORD_OVERHEAD,
-  checked_batches,
-  read_all,
-  record_place,
-)
+from tfx_balance.inputs.record_files import RECORD_OVERHEAD, checked_batches, read_all, record_place
 from tfx_balance.inputs.record_source import DEFAULT_MEMORY_BUDGET, Reader, RecordSource
 from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.ranks import Ints

@@ -98,8 +98,8 @@ def _checked(chosen: Any, n_items: int) -> Selected:
   inside = items.ndim == 1 and items.dtype.kind in 'iu' and ((items >= 0) & (items < n_items)).all()
   if not inside:
     raise ConfigError(
-      f'select() of the selector returns {shown(chosen)}, which must be an array of integers from 0 '
-      f'to {n_items - 1}; return one index an item'
+      f'select() returns {shown(chosen)}, which must be an array of integers from 0 to '
+      f'{n_items - 1}; return the indices of the items'
     )
   return Selected(items, weights)
 
