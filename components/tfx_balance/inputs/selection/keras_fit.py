@@ -61,10 +61,9 @@ def selection_dataset(
       f'selector={shown(selector)} must be a selector; give one such as UniformSelector(n_items)'
     )
   features, labels = as_nest(features), as_nest(labels)
-  has_size = hasattr(selector, 'n_items')
-  n_items: int = selector.n_items if has_size else len(tf.nest.flatten(labels)[0])
+  n_items: int = getattr(selector, 'n_items', None) or len(tf.nest.flatten(labels)[0])
   for arrays in (features, labels):
-    check_rows(arrays, n_items, 'items of the selector' if has_size else 'labels')
+    check_rows(arrays, n_items, 'items of the selector')
   base = _base_class(keras)
 
   class SelectionDataset(base):  # type: ignore[misc, valid-type]
