@@ -94,8 +94,7 @@ def _checked(chosen: Any, n_items: int) -> Selected:
   """Returns what a selector returned, an array or `Selected`; raises ConfigError if it is none."""
   items, weights = chosen if isinstance(chosen, tuple) else (chosen, None)
   items = np.asarray(items)
-  inside = items.ndim == 1 and items.dtype.kind in 'iu' and ((items >= 0) & (items < n_items)).all()
-  if not inside:
+  if items.ndim != 1 or items.dtype.kind not in 'iu' or ((items < 0) | (items >= n_items)).any():
     raise ConfigError(
       f'select() returns {shown(chosen)}, which must be an array of integers from 0 to '
       f'{n_items - 1}; return the indices of the items'
