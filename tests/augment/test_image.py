@@ -1,5 +1,6 @@
 """Augmented images: bounds, identity, formats, and one by one the same as in a batch."""
 
+import dataclasses
 import functools
 import io
 
@@ -305,3 +306,61 @@ def test_16_bits_are_refused():
   deep = tf.io.encode_png(make_images(2).astype(np.uint16) * 256)
   with pytest.raises(AugmentError, match='16 bits a channel'):
     run(ImageAugment(rotation=3), deep, make_seeds(2))
+
+
+RAW = (9, 7, 3)
+
+
+def raw(augment, pixels):
+  """Returns raw images of a dtype, augmented: numbers [n, height * width * channels]."""
+  flat = pixels.reshape(len(pixels), -1)
+  return run(augment, flat, make_seeds(len(flat))).numpy()
+
+
+@pytest.mark.parametrize(
+  ('dtype', 'factor', 'options'),
+  [('float32', 1, {'value_range': (0, 255)}), ('uint16', 257, {}), ('uint8', 1, {})],
+)
+def test_the_range_of_images_is_given_or_that_of_their_dtype(dtype, factor, options):
+  pixels = make_images(8, *RAW)
+  augment = ImageAugment(brightness=0.2, contrast=0.3, cutout=0.2, shape=RAW)
+  scaled = raw(dataclasses.replace(augment, **options), pixels.astype(dtype) * factor)
+  fractions = raw(augment, pixels.astype('float32') / 255)
+  assert np.abs(scaled / factor / 255.0 - fractions).max() < 1 / 255
+
+
+@pytest.mark.parametrize(
+  ('dtype', 'factor', 'message'),
+  [
+    (
+      'float32',
+      1,
+      r"'image' of float32 holds 2\d\d, and must be from 0 to 1; pass .* value_range=",
+    ),
+    ('float64', 1.01 / 255, r'of float64 holds 1\.01, and must be from 0 to 1'),
+    ('float32', -1, 'of float32 holds -.*, and must be from 0 to 1'),
+    ('int64', 257, r'of int64 holds 6\d+, and must be from 0 to 255'),
+  ],
+)
+@pytest.mark.parametrize('option', ['brightness', 'contrast', 'cutout'])
+def test_images_outside_of_their_range_are_refused(dtype, factor, message, option):
+  pixels = (make_images(3, *RAW) * np.float64(factor)).astype(dtype)
+  with pytest.raises(AugmentError, match=f'at record . of the batch.*{message}'):
+    raw(ImageAugment(shape=RAW, **{option: 0.1}), pixels)
+
+
+def test_a_range_that_encoded_images_do_not_have_is_refused():
+  with pytest.raises(AugmentError, match=r'values from 0 to .*, and must be from 0 to 1; leave'):
+    run(ImageAugment(brightness=0.1, value_range=(0, 1)), png(make_images(3)), make_seeds(3))
+
+
+def test_images_of_any_range_are_turned_and_mirrored():
+  pixels = make_images(4, *RAW).astype('float32') - 100
+  turned = raw(ImageAugment(rotation=20, crop=0.2, flip_left_right=True, shape=RAW), pixels)
+  assert turned.min() < -50
+  assert turned.max() > 50
+
+
+def test_rounding_is_no_value_outside_of_the_range():
+  pixels = np.full((2, *RAW), np.nextafter(np.float32(1), np.float32(2)))
+  assert raw(ImageAugment(brightness=0.1, shape=RAW), pixels).max() <= 1

@@ -123,3 +123,10 @@ def test_hash_depends_on_parameters_and_not_on_numbered_names():
 def test_a_feature_that_is_not_there_is_named():
   with pytest.raises(ConfigError, match=r"feature 'image' is not in \['x'\]"):
     Applier(from_keras(keras.layers.RandomFlip()))({'x': tf.zeros([2, 4])}, make_seeds(2))
+
+
+def test_what_layers_give_past_the_range_of_a_dtype_becomes_its_bound():
+  add = keras.layers.Lambda(lambda pixels: tf.cast(pixels, tf.float32) + 200.0)
+  pixels = np.array([[[[0], [100]]]], np.uint8)
+  made = Applier(from_keras(add))({'image': pixels}, make_seeds(1))['image']
+  assert made.numpy().ravel().tolist() == [200, 255]

@@ -208,3 +208,26 @@ def test_what_is_no_function_is_refused(features, augment_fn, message):
 def test_features_that_are_no_dict_are_refused():
   with pytest.raises(ConfigError, match='takes a dict of features'):
     BalancedInputs.from_arrays(np.zeros(N), LABELS).train(4, augment_fn=lambda f, s: f)
+
+
+def test_decoded_images_of_another_range_than_the_functions_are_refused(features):
+  inputs = BalancedInputs.from_arrays({'image': features['image']}, LABELS)
+
+  def resized(record):
+    return {'image': tf.image.resize(tf.io.decode_png(record['image'], channels=3), [5, 5])}
+
+  def train(**options):
+    augment = ImageAugment(brightness=0.2, **options)
+    return inputs.train(12, decode_fn=resized, augment_fn=augment, augment='all')
+
+  with pytest.raises(AugmentError, match=r"'image' of float32 holds .*, and must be from 0 to 1;"):
+    train()
+  ((batch, _),) = train(value_range=(0, 255)).take(1)
+  assert np.ptp(batch['image'].numpy(), axis=(1, 2, 3)).min() > 10
+
+
+def test_an_image_outside_of_its_range_past_those_that_are_tried_ends_the_batches(features):
+  pixels = features['pixels'] / np.where(LABELS, 1, 255).reshape(-1, 1, 1, 1)
+  inputs = BalancedInputs.from_arrays({'image': pixels}, LABELS)  # the first class is tried
+  with pytest.raises(tf.errors.InvalidArgumentError, match='must be from 0 to 1; pass the range'):
+    list(inputs.train(12, augment_fn=ImageAugment(contrast=0.2), augment='all').take(2))

@@ -1,12 +1,14 @@
 """A folder of images is read as it is, and what does not belong in it is named."""
 
+import pickle
+
 import pytest
 import tensorflow as tf
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
 from tfx_balance.inputs.file_names import read_images
 
-from tests.inputs.helpers_inputs import SPEC, example, write_file
+from tests.inputs.helpers_inputs import SPEC, example, write_artifact, write_file
 
 
 def png(value):
@@ -42,7 +44,7 @@ def test_a_folder_of_images_gives_balanced_batches_and_an_ordered_pass(folder):
   [
     ('cat/notes.txt', r'cat/notes\.txt is neither a PNG nor a JPEG file'),
     ('cat/broken.png', r'cat/broken\.png is neither a PNG nor a JPEG file'),
-    ('cat/more/1.png', r'cat/more is neither a PNG nor a JPEG file'),
+    ('cat/more/1.png', r'cat/more is a folder, .* move its images up'),
     ('loose.png', r'loose\.png is no folder; .* TFRecord files need label='),
     ('empty/.hidden', r'empty has no images'),
   ],
@@ -73,3 +75,37 @@ def test_a_folder_of_tfrecords_is_read_or_what_it_needs_is_said(tmp_path, folder
     BalancedInputs.from_files(folder, 'label', SPEC)
   with pytest.raises(ConfigError, match=r'feature_spec=None, and files=.* files need both'):
     BalancedInputs.from_files(str(tmp_path / 'records' / 'a.gz'), 'label')
+
+
+def test_an_image_that_cannot_be_decoded_is_named(folder):
+  broken = folder / 'cat' / '3.png'
+  broken.write_bytes(broken.read_bytes()[:40])
+  made = BalancedInputs.from_files(folder)
+
+  def decode(features):
+    return {'image': tf.io.decode_png(features['image'], channels=1)}
+
+  for make in (made.train, made.eval):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r'cat/3\.png.* cannot be decoded'):
+      list(make(4, decode_fn=decode).take(4))
+  broken.write_bytes(png(3))
+  batches = list(BalancedInputs.from_files(folder).eval(4, decode_fn=decode))
+  assert [features['image'][0, 0, 0, 0].numpy() for features, _ in batches] == [1, 5]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+  with pytest.raises(DataError, match='none matches no file; give a file'):
+    BalancedInputs.from_files(tmp_path / 'none')
+
+
+def test_inputs_can_be_pickled(folder, tmp_path):
+  write_artifact(tmp_path / 'artifact', [9, 3])
+  write_file(tmp_path / 'a.gz', [example(i, i % 2) for i in range(6)])
+  for made in (
+    BalancedInputs.from_files(folder),
+    BalancedInputs.from_files(tmp_path / 'a.gz', 'label', SPEC),
+    BalancedInputs.load(str(tmp_path / 'artifact'), SPEC),
+  ):
+    expected = [label.numpy().tolist() for _, label in made.train(4).take(3)]
+    again = pickle.loads(pickle.dumps(made))
+    assert [label.numpy().tolist() for _, label in again.train(4).take(3)] == expected

@@ -65,6 +65,9 @@ GIVEN = [  # of each snippet, by a word that is in it alone
     lambda: {'labels': CODES, 'features': IMAGES, 'inner': model()},
     id='selection',
   ),
+  pytest.param(
+    'class TwoClasses', lambda: {'labels': CODES, 'features': IMAGES}, id='custom selector'
+  ),
 ]
 
 
@@ -85,3 +88,7 @@ def test_snippet_runs(word, given, tmp_path, monkeypatch):
   for made in ('train', 'batches'):
     if made in names:
       next(iter(names[made]))
+  if word == 'class TwoClasses':
+    images, labels = names['dataset'][3]
+    assert labels.sum() == 128
+    assert len(images) == 256

@@ -211,3 +211,40 @@ def test_a_custom_loop_chooses_and_updates():
 def test_what_breaks_a_rule_is_refused(make, error, message):
   with pytest.raises(error, match=message):
     make()
+
+
+@pytest.mark.parametrize(
+  ('chosen', 'message'),
+  [
+    ([0, 4], r'select\(\) returns \[0, 4\], which must be an array of integers from 0 to 3'),
+    ([-1, 0], 'an array of integers from 0 to 3'),
+    ([0.5, 1.0], 'an array of integers from 0 to 3'),
+    ([True, False], 'an array of integers from 0 to 3'),
+    (None, r'select\(\) returns None'),
+  ],
+)
+def test_what_a_custom_selector_returns_is_checked(chosen, message):
+  class Custom:
+    def select(self, step, batch_size):
+      return chosen
+
+  with pytest.raises(ConfigError, match=message):
+    selection_dataset(np.zeros(4), np.zeros(4), Custom(), 2)[0]
+
+
+def test_a_custom_selector_may_give_weights():
+  class Custom:
+    def select(self, step, batch_size):
+      return np.arange(batch_size) + step, np.full(batch_size, 0.5)
+
+  x, y, weights = selection_dataset(np.arange(4), np.arange(4), Custom(), 2)[1]
+  assert (x.tolist(), y.tolist(), weights.tolist()) == ([1, 2], [1, 2], [0.5, 0.5])
+
+
+def test_priorities_that_are_all_0_are_refused():
+  selector = PrioritySelector(3, epsilon=0)
+  selector.update([0, 1], [0, 0])
+  assert np.isfinite(selector.select(0, 6).weights).all()
+  selector.update([2], [0])
+  with pytest.raises(ConfigError, match=r'of all 3 items are 0, .* give epsilon= above 0'):
+    selector.select(0, 6)

@@ -299,7 +299,9 @@ def _summary(error: BaseException) -> str:
   if isinstance(error, TfxBalanceError):
     return str(error)
   message = (getattr(error, 'message', None) or str(error)).replace('\\n', '\n')
-  asserted = re.search(r'assertion failed: \[(.*?)\]', message)
+  asserted = re.search(
+    r'(?:assertion failed: \[|Summarized data: b[\'"])(.*?)[\'"]?(?:\]|$)', message
+  )
   if asserted:
     return f'{type(error).__name__}: {asserted[1]}'
   at_node = message.partition('[[{{')[0]

@@ -30,6 +30,8 @@ _FILLS = ('reflect', 'nearest', 'wrap', 'constant')
 _MEAN_BITS = 20
 _COLOR_STEPS = 4096.0
 """Steps of 1 in factors and summands of 8-bit values, so that 32-bit floats hold sums exactly."""
+_ROUNDING = 2.0**-20
+"""Share of the range by which a float may be outside of it: what 32-bit arithmetic loses."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ class ImageAugment(VectorAugment):
     cutout: Share of the shorter side that a blanked square has, its middle anywhere in the image
       (DeVries and Taylor 2017); 0 to 1.
     shape: Height, width and channels of raw values; None for encoded images.
-    value_range: Range of raw values; by default 0 to 1 for floats and 0 to 255 for the rest.
+    value_range: Least and largest value of an image; by default 0 to 1 for floats, 0 to 65,535 for
+      uint16 and 0 to 255 for the rest. Where it matters (brightness, contrast, cutout and
+      fill='constant' of turned images), an image with a value outside of it is an error.
     fill: Fill mode outside the image: 'reflect', 'nearest', 'wrap' or 'constant' (`fill_value`).
     fill_value: Share of the range, for 'constant' and for the cutout.
     jpeg_quality: Quality of JPEG files that are encoded again, 1 to 100.
@@ -105,7 +109,7 @@ class ImageAugment(VectorAugment):
       raise ConfigError(
         f'feature {self.feature!r} is not in {sorted(features)}; pass one of these in feature='
       )
-    if not self._active():
+    if not self._changes_values() and not any(self._flips):
       return features
     image = features[self.feature]
     if isinstance(image, tf.RaggedTensor):
@@ -123,10 +127,9 @@ class ImageAugment(VectorAugment):
     """Whether images may be mirrored, up-down and left-right."""
     return self.flip_up_down, self.flip_left_right
 
-  def _active(self) -> bool:
-    """Returns whether there is anything to do."""
-    shares = (self.brightness, self.contrast, self.crop, self.rotation, self.cutout)
-    return any(shares) or self.flip_left_right or self.flip_up_down
+  def _changes_values(self) -> bool:
+    """Returns whether there is anything to do but to mirror."""
+    return any((self.brightness, self.contrast, self.crop, self.rotation, self.cutout))
 
   def _encoded(self, files: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
     """Returns encoded images: string [n] from string [n], or [n, 1] from [n, 1]."""
@@ -144,7 +147,7 @@ class ImageAugment(VectorAugment):
     size = math.prod(shape)
     if values.dtype == tf.string:
       pixels = tf.io.decode_raw(values, tf.uint8)
-      pixels = self._whole_numbers(tf.reshape(pixels, [-1, *shape]), seeds)
+      pixels = self._changed(tf.reshape(pixels, [-1, *shape]), seeds)
       table = tf.constant([bytes([i]) for i in range(256)])
       flat = tf.reshape(tf.cast(pixels, tf.int32), [-1, size])
       return tf.reshape(tf.strings.reduce_join(tf.gather(table, flat), axis=-1), tf.shape(values))
@@ -154,8 +157,7 @@ class ImageAugment(VectorAugment):
         f'shape={shape} means {size}'
       )
     images = tf.reshape(values, [-1, *shape])
-    change = self._fractions if values.dtype.is_floating else self._whole_numbers
-    return tf.reshape(change(images, seeds), tf.shape(values))
+    return tf.reshape(self._changed(images, seeds), tf.shape(values))
 
   def _look(self) -> Look:
     """Returns what holds for all encoded images."""
@@ -163,22 +165,42 @@ class ImageAugment(VectorAugment):
     blank = round(min(max(low + self.fill_value * (high - low), 0), 255))
     return Look(self.fill, blank, low, high, self.jpeg_quality)
 
-  def _whole_numbers(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-    """Returns images of integers, rounded and within the range: dtype and shape as given."""
-    geometric = self.crop or self.rotation or self.brightness or self.contrast or self.cutout
-    if not geometric:
+  def _changed(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    """Returns images of numbers, whole ones rounded: dtype and shape as given."""
+    dtype = images.dtype
+    if not self._changes_values():
       return flip(images, seeds, self._flips)
-    low, high = self.value_range or (0.0, 255.0)
-    changed = self._change(images, tf.cast(images, tf.float32), seeds, low, high)
-    return tf.cast(tf.clip_by_value(tf.round(changed), low, high), images.dtype)
-
-  def _fractions(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-    """Returns images of floats: dtype and shape as given."""
-    low, high = self.value_range or (0.0, 1.0)
-    changed = self._change(images, tf.cast(images, tf.float32), seeds, low, high)
+    low, high = self._range(dtype)
+    values = tf.cast(images, tf.float32)
+    turned_in = self.fill == 'constant' and self.rotation
+    if self.brightness or self.contrast or self.cutout or turned_in:
+      values = self._within(values, dtype, low, high)
+    changed = self._change(images, values, seeds, low, high)
     if self.brightness or self.contrast:
       changed = tf.clip_by_value(changed, low, high)
-    return tf.cast(changed, images.dtype)
+    return tf.saturate_cast(tf.round(changed) if dtype.is_integer else changed, dtype)
+
+  def _range(self, dtype: tf.DType) -> tuple[float, float]:
+    """Returns the range of values of a dtype."""
+    if self.value_range:
+      return self.value_range
+    if dtype.is_floating:
+      return 0.0, 1.0
+    return 0.0, float(dtype.max if dtype == tf.uint16 else min(dtype.max, 255))
+
+  def _within(self, values: tf.Tensor, dtype: tf.DType, low: float, high: float) -> tf.Tensor:
+    """Returns float32 values, bound to fail where one is out of range by more than rounding."""
+    if low <= dtype.min and dtype.max <= high:
+      return values
+    slack = (high - low) * _ROUNDING
+    wrong = (values < low - slack) | (values > high + slack)
+    text = tf.strings.format(
+      f'feature {self.feature!r} of {dtype.name} holds {{}}, and must be from {low:g} to {high:g}; '
+      'pass the range of the images, such as value_range=(0, 255), or rescale or clip them',
+      tf.reduce_max(tf.where(wrong, values, -math.inf)),
+    )
+    with tf.control_dependencies([tf.debugging.Assert(~tf.reduce_any(wrong), [text])]):
+      return tf.identity(values)
 
   def _change(
     self, given: tf.Tensor, images: tf.Tensor, seeds: tf.Tensor, low: float, high: float

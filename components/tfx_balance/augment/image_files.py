@@ -20,6 +20,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfx_balance.augment.codec import Bytes, encode_png_arrays, looked_at
+from tfx_balance.errors import DataError
 
 Array = npt.NDArray[Any]
 Draw = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
@@ -163,6 +164,11 @@ def change(image: Bytes, drawn: Mapping[str, Array], look: Look) -> Bytes:
     look: What holds for all images.
   """
   cv2, (height, width) = _opencv(), image.shape[:2]
+  if not look.low <= image.min() <= image.max() <= look.high:
+    raise DataError(
+      f'an image has values from {image.min()} to {image.max()}, and must be from {look.low:g} to '
+      f'{look.high:g}; leave value_range= out for encoded images'
+    )
   n = len(next(iter(drawn.values())))
   out = np.empty((n, *image.shape), np.uint8)
   matrices, windows, mirrored, colors, squares = (

@@ -109,7 +109,7 @@ class KerasAugment:
       out = tf.reshape(out, value.shape)
     else:
       given = tf.reshape(value, [1, *self._shape] if self._shape else [1, *value.shape])
-      out = tf.cast(self._apply(given, seed), value.dtype)
+      out = tf.saturate_cast(self._apply(given, seed), value.dtype)
       out = tf.reshape(tf.ensure_shape(out, given.shape), tf.shape(value))
     return {**features, self._feature: out}
 

@@ -9,20 +9,21 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfx_balance.arguments import (
-  check_flag,
-  check_path,
-  check_seed,
-  check_text,
-  shown,
-)
+from tfx_balance.arguments import check_flag, check_path, check_seed, check_text, shown
 from tfx_balance.augment import AugmentFn, MixFn, PoolFn, check_augment_fn
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import fn_args as fn_args_lib
+from tfx_balance.inputs.array_nests import collect
 from tfx_balance.inputs.batch_log import BatchLog, check_log
 from tfx_balance.inputs.batch_slice import BatchSlice
 from tfx_balance.inputs.class_priors import ClassPriors
-from tfx_balance.inputs.decoding import DecodeFn, check_decode_fn, decode_batch, decoding_reader
+from tfx_balance.inputs.decoding import (
+  DecodeFn,
+  check_decode_fn,
+  decode_batch,
+  decoded_pass,
+  decoding_reader,
+)
 from tfx_balance.inputs.file_names import (
   SPLIT_PREFIX,
   files_in,
@@ -41,12 +42,7 @@ from tfx_balance.inputs.parsing import (
 )
 from tfx_balance.inputs.python_calls import options_of_calls
 from tfx_balance.inputs.record_files import checked_batches, promised_records
-from tfx_balance.inputs.record_source import (
-  DEFAULT_MEMORY_BUDGET,
-  ArraySource,
-  ExampleSource,
-  collect,
-)
+from tfx_balance.inputs.record_source import DEFAULT_MEMORY_BUDGET, ArraySource, ExampleSource
 from tfx_balance.inputs.resume import StartStep, batch_state, first_state
 from tfx_balance.inputs.staging import staged, staged_pattern
 from tfx_balance.inputs.training import (
@@ -60,12 +56,8 @@ from tfx_balance.inputs.training import (
 from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.batch_quota import check_batch_size
 from tfx_balance.plan.epochs import Epoch, epoch_steps
-from tfx_balance.plan.labels import as_array
 from tfx_balance.plan.record_order import RecordOrder
-from tfx_balance.plan.sampling import (
-  Sampling,
-  Schedule,
-)
+from tfx_balance.plan.sampling import Sampling, Schedule
 
 
 @dataclass(frozen=True)
@@ -151,7 +143,8 @@ class BalancedInputs(ClassPriors):
     """Returns inputs over arrays in memory.
 
     Args:
-      features: Array [n, ...], or a dict, tuple or nest of such.
+      features: Array [n, ...], or a dict, tuple or list of such, nested at will. A list of numbers,
+        texts or lists of these is an array, and rows of pandas go by position, whatever the index.
       labels: [n] or [n, 1]: integers, text, bytes or integral floats. Where multilabel is True,
         rows of 1 where a record has label i and 0 where not, all of one length, or n lists of
         labels; see `tfx_balance.plan.labels.LabelRows`.
@@ -197,19 +190,18 @@ class BalancedInputs(ClassPriors):
       files = staged_pattern(check_path('files', files))
       if tf.io.gfile.isdir(files):
         if label is None and feature_spec is None:
-          features, labels = read_images(files, memory_budget)
+          features, labels, paths = read_images(files, memory_budget)
           spare = memory_budget - sum(map(len, features['image']))
-          return cls(ArraySource(features, labels, seed, spare_bytes=spare))
+          return cls(ArraySource(features, labels, seed, spare_bytes=spare, paths=paths))
         files = files_in(files)
+    paths = matching_files(files)
     if label is None or feature_spec is None:
       missing = 'label' if label is None else 'feature_spec'
       raise ConfigError(
         f'{missing}=None, and files={shown(files)} is no folder of images; TFRecord files need '
         f'both label= and feature_spec='
       )
-    source = ExampleSource(
-      matching_files(files), label, feature_spec, seed, memory_budget, multilabel
-    )
+    source = ExampleSource(paths, label, feature_spec, seed, memory_budget, multilabel)
     return cls(source, feature_spec, label)
 
   @classmethod
@@ -227,9 +219,7 @@ class BalancedInputs(ClassPriors):
     Raises:
       DataError: if it yields nothing or more than the budget, or the labels are no classes.
     """
-    features, labels = collect(generator, memory_budget)
-    if not check_flag('multilabel', multilabel):
-      labels = as_array(labels)
+    features, labels = collect(generator, memory_budget, check_flag('multilabel', multilabel))
     return cls.from_arrays(features, labels, seed, multilabel)
 
   def train(
@@ -377,7 +367,9 @@ class BalancedInputs(ClassPriors):
     check_text('split', split)
     decode = check_decode_fn(decode_fn)
     spec = self._spec(feature_spec)
-    if self.eval_files is None:
+    if decode is not None and isinstance(self.source, ArraySource):
+      batches, decode = decoded_pass(self.source, decode, batch_size, spec), None
+    elif self.eval_files is None:
       batches = self.source.ordered(batch_size, spec)
     elif split not in self.eval_files or self.label is None:
       raise DataError(

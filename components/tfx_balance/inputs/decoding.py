@@ -16,8 +16,15 @@ import tensorflow as tf
 
 from tfx_balance.arguments import check_callable, shown
 from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.inputs.parsing import FeatureSpec
 from tfx_balance.inputs.python_calls import call_python
-from tfx_balance.inputs.record_source import Reader, dense_features, first_number, read_now
+from tfx_balance.inputs.record_source import (
+  ArraySource,
+  Reader,
+  dense_features,
+  first_number,
+  read_now,
+)
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sampling import TrainingCounts
 
@@ -254,6 +261,15 @@ def decoding_reader(
     return {**features, **decoded}, label
 
   return replace(reader, read=read)
+
+
+def decoded_pass(
+  source: ArraySource, decode_fn: DecodeFn, batch_size: int, feature_spec: FeatureSpec | None
+) -> tf.data.Dataset:
+  """Returns one pass over rows in their order, decoded, with errors that name the row."""
+  reader = decoding_reader(source.reader(feature_spec), decode_fn, source.counts, keep=False)
+  rows = tf.data.Dataset.range(sum(source.counts.records)).batch(batch_size)
+  return rows.map(lambda at: reader.read(at, at, ()), num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _try_out(

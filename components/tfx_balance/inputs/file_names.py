@@ -21,8 +21,8 @@ _STARTS = (b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff')
 
 def read_images(
   folder: str, memory_budget: int
-) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any]]:
-  """Returns the encoded images of a folder and their labels.
+) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any], list[str]]:
+  """Returns the encoded images of a folder, their labels and their paths.
 
   Names that begin with a dot or an underscore are ignored.
 
@@ -31,14 +31,15 @@ def read_images(
     memory_budget: Bytes of images to hold.
 
   Returns:
-    {'image': bytes objects [n]} and labels, bytes objects [n]: the folders' names in UTF-8. They
-    are in the order of the folders' names, and of the files' names in each.
+    {'image': bytes objects [n]}; labels, bytes objects [n]: the folders' names in UTF-8; and paths
+    [n]. They are in the order of the folders' names, and of the files' names in each.
 
   Raises:
     DataError: if the folder has anything else, a class has no image, or the budget is too small.
   """
   images: list[bytes] = []
   labels: list[bytes] = []
+  paths: list[str] = []
   used = 0
   for name in _visible(folder):
     inner = os.path.join(folder, name)
@@ -51,7 +52,8 @@ def read_images(
     if not files:
       raise DataError(f'{inner} has no images; put some in, or remove it')
     for file in files:
-      data = _image(os.path.join(inner, file))
+      paths.append(os.path.join(inner, file))
+      data = _image(paths[-1])
       used += len(data)
       if used > memory_budget:
         raise DataError(
@@ -62,7 +64,7 @@ def read_images(
       labels.append(name.encode())
   if not images:
     raise DataError(f'{folder} has no folders; give it a folder of images for each class')
-  return {'image': _objects(images)}, _objects(labels)
+  return {'image': _objects(images)}, _objects(labels), paths
 
 
 def _visible(folder: str) -> list[str]:
@@ -71,7 +73,11 @@ def _visible(folder: str) -> list[str]:
 
 def _image(path: str) -> bytes:
   """Returns a file's bytes; raises DataError if its name or its first bytes are no image's."""
-  if os.path.splitext(path)[1].lower() in SUFFIXES and not tf.io.gfile.isdir(path):
+  if tf.io.gfile.isdir(path):
+    raise DataError(
+      f'{path} is a folder, and the folder of a class holds images alone; move its images up'
+    )
+  if os.path.splitext(path)[1].lower() in SUFFIXES:
     with tf.io.gfile.GFile(path, 'rb') as file:
       data: bytes = file.read()
     if data.startswith(_STARTS):

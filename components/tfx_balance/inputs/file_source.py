@@ -30,12 +30,7 @@ from tfx_balance.inputs.parsing import (
   label_set_reader,
   parsing_reader,
 )
-from tfx_balance.inputs.record_files import (
-  RECORD_OVERHEAD,
-  checked_batches,
-  read_all,
-  record_place,
-)
+from tfx_balance.inputs.record_files import RECORD_OVERHEAD, checked_batches, read_all, record_place
 from tfx_balance.inputs.record_source import DEFAULT_MEMORY_BUDGET, Reader, RecordSource
 from tfx_balance.inputs.staging import given_path
 from tfx_balance.plan.label_sets import LabelSetCounts
@@ -53,6 +48,8 @@ class FileSource(RecordSource):
     plan: The plan.
     label: Name of the label feature, or names of those of 0 and 1 that are labels.
   """
+
+  _lock = threading.Lock()  # of all sources, as one of its own could not be pickled
 
   def __init__(
     self, plan: InputPlan, root: str, memory_budget: int = DEFAULT_MEMORY_BUDGET
@@ -78,7 +75,6 @@ class FileSource(RecordSource):
     self._paths = [f'{root}/{file.path}' for file in plan.files]
     self._records: tuple[RecordForm, Columns] | None = None  # those held, once they are read
     self._versions = FileVersions()
-    self._lock = threading.Lock()
     _check_present(plan, root)
 
   def windows(self) -> tuple[tuple[int, ...], ...]:

@@ -28,6 +28,7 @@ from tfx_balance.augment import (
 )
 from tfx_balance.augment.contract import Features, Pool, pool_request
 from tfx_balance.errors import ConfigError
+from tfx_balance.inputs.array_nests import n_bytes
 from tfx_balance.inputs.record_source import Reader, dense_features, first_number, read_now
 from tfx_balance.plan.batch_draws import Draws
 from tfx_balance.plan.class_value import match_class
@@ -187,10 +188,7 @@ def class_pools(
   first = _columns(
     reader, np.array([first_number(counts, classes[0])]), np.array(classes[:1]), request
   )
-  size = sum(
-    sum(map(len, column.flat)) if column.dtype == object else column.nbytes
-    for column in first.values()
-  )
+  size = sum(map(n_bytes, first.values()))
   plan = plan_pools([counts.records[c] for c in classes], [max(size, 1)] * len(classes), request)
   if plan.sizes != plan.wanted:
     warnings.warn(

@@ -21,7 +21,7 @@ from tfx_balance.documents.class_distribution import SIDECAR_NAME, check_files, 
 from tfx_balance.errors import DataError
 from tfx_balance.inputs.file_names import SPLIT_PREFIX, names_in
 from tfx_balance.inputs.parsing import Columns, RecordForm
-from tfx_balance.inputs.python_calls import call_python
+from tfx_balance.inputs.python_calls import call_python, key_of
 from tfx_balance.inputs.staging import given_path
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.fixed_layout import FixedColumns
@@ -345,13 +345,13 @@ def checked_batches(
     return np.bool_(True)
 
   def count(
-    state: tuple[tf.Tensor, tf.Tensor], element: tuple[tf.Tensor, tf.Tensor]
+    state: tuple[tf.Tensor, tf.Tensor], element: tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]
   ) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
-    (n_bytes, n_records), (path, batch) = state, element
+    (n_bytes, n_records), (key, (path, batch)) = state, element
     ends = tf.equal(tf.size(batch), 0)
     whole = tf.cond(
       ends,
-      lambda: call_python(check, [path, n_bytes, n_records], [tf.bool])[0],
+      lambda: call_python(key, [path, n_bytes, n_records], [tf.bool])[0],
       lambda: tf.constant(True),
     )
     with tf.control_dependencies([whole]):
@@ -360,8 +360,9 @@ def checked_batches(
 
   files = tf.data.Dataset.from_tensor_slices((list(paths), kinds)).flat_map(of_file)
   marked = files.concatenate(tf.data.Dataset.from_tensors((tf.constant(b''), nothing)))
+  keys = tf.data.Dataset.from_tensors(key_of(check)).repeat()
   zero = tf.constant(0, tf.int64)
-  return marked.scan((zero, zero), count).rebatch(batch_size)
+  return tf.data.Dataset.zip((keys, marked)).scan((zero, zero), count).rebatch(batch_size)
 
 
 def promised_records(paths: Sequence[str]) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tfx_balance.arguments import (
-  check_callable,
   check_flag,
   check_labels,
   check_seed,
@@ -20,6 +19,7 @@ from tfx_balance.arguments import (
   shown,
 )
 from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.inputs.array_nests import as_nest, check_rows
 from tfx_balance.inputs.parsing import (
   Columns,
   FeatureSpec,
@@ -193,26 +193,29 @@ class ArraySource(RecordSource):
     seed: int = 0,
     multilabel: bool = False,
     spare_bytes: int = 0,
+    paths: Sequence[str] = (),
   ) -> None:
     """Checks the arrays.
 
     Args:
-      features: Array, or dict, tuple or nest of arrays, each [n, ...].
+      features: Array, or nest of arrays, as `as_nest` takes them, each [n, ...].
       labels: [n] or [n, 1]; of several labels a record as `LabelRows.of` takes them.
       seed: Default seed of the draws.
       multilabel: Whether a record has several labels, or none.
       spare_bytes: Bytes of memory that decoded rows may take.
+      paths: File that each row is of, for messages; none for arrays.
 
     Raises:
       DataError: if the labels are no classes, or lengths differ.
     """
-    self._spare_bytes = spare_bytes
+    self._spare_bytes, self._paths = spare_bytes, paths
     of_tensor = isinstance(labels, (tf.RaggedTensor, tf.SparseTensor))
     decode = label_rows if of_tensor else LabelRows.of
     sets = decode(labels) if check_flag('multilabel', multilabel) else None
     counts, self._rows = count_labels(labels) if sets is None else count_label_sets(sets)
     self._labels = tf.convert_to_tensor(labels) if sets is None else _label_tensor(labels, sets)
     self._keep(counts, check_seed(seed))
+    features = as_nest(features)
     check_rows(features, len(self._rows), 'labels')
     self._features = tf.nest.map_structure(_as_tensor, features)
 
@@ -224,34 +227,13 @@ class ArraySource(RecordSource):
       features = tf.nest.map_structure(lambda array: tf.gather(array, rows), self._features)
       return features, tf.gather(self._labels, rows)
 
-    return Reader(self._rows.__getitem__, read, spare_bytes=self._spare_bytes)
+    place = self._paths.__getitem__ if self._paths else Reader.place
+    return Reader(self._rows.__getitem__, read, spare_bytes=self._spare_bytes, place=place)
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the rows in their order; see `RecordSource`."""
     _refuse(feature_spec)
     return tf.data.Dataset.from_tensor_slices((self._features, self._labels)).batch(batch_size)
-
-
-def check_rows(arrays: Any, n: int, what: str) -> None:
-  """Checks the rows of all arrays of a nest.
-
-  Args:
-    arrays: Array or nest of arrays.
-    n: Number of rows that each must have.
-    what: Things that there are n of, for the message.
-
-  Raises:
-    DataError: if there is no array, or one has another number of rows.
-  """
-  flat = tf.nest.flatten(arrays)
-  for array in flat:
-    rows = len(array) if hasattr(array, '__len__') and np.ndim(array) else None
-    if rows != n or isinstance(array, (str, bytes)):
-      raise DataError(
-        f'a feature has {rows or "no"} rows and there are {n} {what}; give one row for each'
-      )
-  if not flat:
-    raise DataError(f'features={shown(arrays)} hold no array; give one row for each of {n} {what}')
 
 
 def _as_tensor(array: Any) -> tf.Tensor:
@@ -273,50 +255,6 @@ def _label_tensor(labels: Any, rows: LabelRows) -> Any:
 def _refuse(feature_spec: FeatureSpec | None) -> None:
   if feature_spec is not None:
     raise ConfigError('feature_spec= is given, and arrays are not parsed; leave it out')
-
-
-def collect(
-  generator: Callable[[], Iterable[tuple[Any, Any]]], memory_budget: int = DEFAULT_MEMORY_BUDGET
-) -> tuple[Any, Any]:
-  """Returns what a generator yields: arrays of features, and a list of labels.
-
-  Args:
-    generator: Function, called once, that returns an iterable of (features, label), features of
-      one structure throughout.
-    memory_budget: Bytes of arrays to hold.
-
-  Raises:
-    ConfigError: if it is no function that returns an iterable.
-    DataError: if it yields nothing, no pairs, or more than the budget.
-  """
-  rows: list[Any] = []
-  labels: list[Any] = []
-  used = 0
-  check_whole('memory_budget', memory_budget, 0)
-  example = 'lambda: zip(features, labels)'
-  made = check_callable('generator', generator, example)
-  try:
-    pairs = iter(made())
-  except TypeError as error:
-    raise ConfigError(
-      f'generator={shown(generator)} must return an iterator ({error}); give one such as {example}'
-    ) from error
-  for pair in pairs:
-    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-      raise DataError(f'the generator yields {shown(pair)}; it must yield (features, label) pairs')
-    features, label = pair
-    row = tf.nest.map_structure(np.asarray, features)
-    used += sum(array.nbytes for array in tf.nest.flatten(row))
-    if used > memory_budget:
-      raise DataError(
-        f'the generator yields more than {memory_budget} bytes in {len(rows) + 1} records; raise '
-        f'memory_budget=, or write TFRecord files and let BalancedInputGen lay them out'
-      )
-    rows.append(row)
-    labels.append(label)
-  if not rows:
-    raise DataError('the generator yields nothing; it must yield (features, label) pairs')
-  return tf.nest.map_structure(lambda *arrays: np.stack(arrays), *rows), labels
 
 
 class ExampleSource(RecordSource):

@@ -18,7 +18,7 @@ from tfx_balance.inputs.batch_log import BatchLog
 from tfx_balance.inputs.batch_slice import BatchSlice
 from tfx_balance.inputs.online_augment import BatchAugment, augment_mask
 from tfx_balance.inputs.parsing import multi_hot
-from tfx_balance.inputs.python_calls import call_python
+from tfx_balance.inputs.python_calls import call_python, key_of
 from tfx_balance.inputs.record_source import Reader
 from tfx_balance.inputs.resume import StartStep
 from tfx_balance.plan.batch_draws import BatchDraws, DrawState
@@ -105,14 +105,15 @@ def draw_dataset(
   shapes = [*(value.shape for value in start), rows, rows, [*rows, 2], rows]
   shapes += [[*rows, *spec.shape] for spec in reader.fetched]
 
-  def scan(state: tuple[tf.Tensor, ...], _: tf.Tensor) -> tuple[Any, Any]:
-    results = call_python(advance, state, [*_STATE, *dtypes])
+  def scan(state: tuple[tf.Tensor, ...], key: tf.Tensor) -> tuple[Any, Any]:
+    results = call_python(key, state, [*_STATE, *dtypes])
     results = [tf.ensure_shape(x, s) for x, s in zip(results, shapes, strict=True)]
     return tuple(results[:4]), (tf.cast(results[4], tf.int64), *results[5:])
 
   plain = tf.autograph.experimental.do_not_convert(scan)  # to convert it takes half a second
   # Draws of the next batches are made while these are parsed.
-  return tf.data.Dataset.counter().scan(start, plain).prefetch(1).unbatch()
+  keys = tf.data.Dataset.from_tensors(key_of(advance)).repeat()
+  return keys.scan(start, plain).prefetch(1).unbatch()
 
 
 def weighted_rows(batches: tf.data.Dataset, batch_slice: BatchSlice) -> tf.data.Dataset:

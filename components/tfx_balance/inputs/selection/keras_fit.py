@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from tfx_balance.arguments import check_callable, check_flag, check_whole, shown
 from tfx_balance.errors import ConfigError
+from tfx_balance.inputs.array_nests import as_nest, check_rows
 from tfx_balance.inputs.keras_name import KerasName, keras_module
-from tfx_balance.inputs.record_source import check_rows
-from tfx_balance.inputs.selection.selectors import PrioritySelector, Selector
+from tfx_balance.inputs.selection.selectors import PrioritySelector, Selected, Selector
 from tfx_balance.plan.batch_quota import check_batch_size
 
 ItemLoss = Callable[[Any, Any], tf.Tensor]
@@ -38,7 +38,8 @@ def selection_dataset(
   chooses by those at the time of the call.
 
   Args:
-    features: Arrays or nest of arrays, [n, ...], indexed by an integer array; memory maps work.
+    features: Arrays or nest of arrays, [n, ...], indexed by an integer array; memory maps work,
+      and lists and pandas as in `BalancedInputs.from_arrays`.
     labels: Arrays or nest of arrays, [n, ...], as features.
     selector: Selector of items.
     batch_size: Items in a batch, 1 or more.
@@ -55,12 +56,14 @@ def selection_dataset(
   """
   batch_size, with_items = check_batch_size(batch_size), check_flag('with_items', with_items)
   steps = None if steps is None else check_whole('steps', steps)
-  if not hasattr(selector, 'n_items') or not hasattr(selector, 'select'):
+  if not hasattr(selector, 'select'):
     raise ConfigError(
       f'selector={shown(selector)} must be a selector; give one such as UniformSelector(n_items)'
     )
+  features, labels = as_nest(features), as_nest(labels)
+  n_items: int = getattr(selector, 'n_items', None) or len(tf.nest.flatten(labels)[0])
   for arrays in (features, labels):
-    check_rows(arrays, selector.n_items, 'items of the selector')
+    check_rows(arrays, n_items, 'items of the selector')
   base = _base_class(keras)
 
   class SelectionDataset(base):  # type: ignore[misc, valid-type]
@@ -72,10 +75,10 @@ def selection_dataset(
       self.epoch = 0
 
     def __len__(self) -> int:
-      return steps or -(-selector.n_items // batch_size)
+      return steps or -(-n_items // batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-      chosen = selector.select(self.epoch * len(self) + index, batch_size)
+      chosen = _checked(selector.select(self.epoch * len(self) + index, batch_size), n_items)
       take = lambda array: np.asarray(array[chosen.items])  # noqa: E731
       x, y = tf.nest.map_structure(take, features), tf.nest.map_structure(take, labels)
       x = (x, chosen.items) if with_items else x
@@ -85,6 +88,18 @@ def selection_dataset(
       self.epoch += 1
 
   return SelectionDataset()
+
+
+def _checked(chosen: Any, n_items: int) -> Selected:
+  """Returns what a selector returned, an array or `Selected`; raises ConfigError if it is none."""
+  items, weights = chosen if isinstance(chosen, tuple) else (chosen, None)
+  items = np.asarray(items)
+  if items.ndim != 1 or items.dtype.kind not in 'iu' or ((items < 0) | (items >= n_items)).any():
+    raise ConfigError(
+      f'select() returns {shown(chosen)}, which must be an array of integers from 0 to '
+      f'{n_items - 1}; return the indices of the items'
+    )
+  return Selected(items, weights)
 
 
 def _base_class(keras: KerasName | None) -> type:

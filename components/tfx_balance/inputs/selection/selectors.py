@@ -35,12 +35,13 @@ class Selected(NamedTuple):
 
 
 class Selector(Protocol):
-  """Chooses the items of batches; these are a function of the step, from 0."""
+  """Chooses the items of batches; these are a function of the step, from 0.
 
-  n_items: int
+  A selector with `n_items` is for as many items alone.
+  """
 
-  def select(self, step: int, batch_size: int) -> Selected:
-    """Returns the items of a batch."""
+  def select(self, step: int, batch_size: int) -> Selected | Ints:
+    """Returns the items of a batch, with or without weights."""
 
 
 @dataclass(eq=False)
@@ -149,6 +150,11 @@ class PrioritySelector:
     places = slots + keyed_uniform(self._seed, _DRAW, step, slots)
     with self._lock:
       total = self._tree.total
+      if not total:
+        raise ConfigError(
+          f'the priorities of all {self.n_items} items are 0, and one must be above 0 to be drawn; '
+          f'give epsilon= above 0'
+        )
       items = self._tree.find(places * (total / batch_size))
       share = self._tree.weights(items) / total
     beta = self._beta(step) if callable(self._beta) else self._beta

@@ -1,0 +1,158 @@
+"""Features in memory as nests of arrays: lists, rows of pandas, and what a generator yields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from tfx_balance.arguments import check_callable, check_whole, shown
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.plan.labels import as_array
+
+
+def as_nest(features: Any) -> Any:
+  """Returns features as an array, or as dicts and tuples of arrays, whose rows go by position.
+
+  A list of numbers, of texts or of such lists is one array. A list with an array or a dict in it is
+  a nest, as tuples and dicts are. Arrays, tensors and memory maps stay as they are.
+
+  Raises:
+    DataError: if the rows of a list differ in length, or it has both texts and numbers.
+  """
+  if isinstance(features, Mapping):
+    return {name: as_nest(value) for name, value in features.items()}
+  if isinstance(features, tuple) or (isinstance(features, list) and _holds_arrays(features)):
+    made = tuple(map(as_nest, features))
+    return type(features)(*made) if hasattr(features, '_fields') else made
+  if hasattr(features, 'shape') and not hasattr(features, 'iloc'):
+    return features
+  try:
+    array = np.asarray(features)  # of pandas, whose index is of labels, too
+  except ValueError as error:
+    raise DataError(
+      f'feature {shown(features)} is no array ({error}); give rows of one length, or pad them'
+    ) from error
+  if array.dtype.kind not in 'SU':
+    return array
+  texts = np.array(features, object)  # an array of bytes would lose zeros at their ends
+  for text in texts.flat:
+    if not isinstance(text, (str, bytes)):
+      raise DataError(f'feature value {shown(text)} is no text, and others are; give one type')
+  return texts
+
+
+def _holds_arrays(values: Any) -> bool:
+  """Returns whether lists and tuples have an array of one dimension or more, or a dict, in them."""
+  return any(
+    isinstance(value, Mapping)
+    or len(getattr(value, 'shape', ())) > 0
+    or (isinstance(value, (list, tuple)) and _holds_arrays(value))
+    for value in values
+  )
+
+
+def check_rows(arrays: Any, n: int, what: str) -> None:
+  """Checks the rows of all arrays of a nest.
+
+  Args:
+    arrays: Array or nest of arrays, as of `as_nest`.
+    n: Number of rows that each must have.
+    what: Things that there are n of, for the message.
+
+  Raises:
+    DataError: if there is no array, or one has another number of rows.
+  """
+  flat = tf.nest.flatten(arrays)
+  for array in flat:
+    rows = len(array) if hasattr(array, '__len__') and np.ndim(array) else None
+    if rows != n:
+      raise DataError(
+        f'a feature has {rows or "no"} rows and there are {n} {what}; give one row for each, and '
+        f'rows that are arrays as np.stack(rows)'
+      )
+  if not flat:
+    raise DataError(f'features={shown(arrays)} hold no array; give one row for each of {n} {what}')
+
+
+def collect(
+  generator: Callable[[], Iterable[tuple[Any, Any]]], memory_budget: int, multilabel: bool = False
+) -> tuple[Any, Any]:
+  """Returns what a generator yields: arrays of features, and the labels.
+
+  Args:
+    generator: Function, called once, that returns an iterable of (features, label), features of
+      one structure throughout, as `as_nest` takes them.
+    memory_budget: Bytes of arrays to hold.
+    multilabel: Whether a label is a list of labels.
+
+  Raises:
+    ConfigError: if it is no function that returns an iterable.
+    DataError: if it yields nothing, no pairs, batches, records that differ in structure, type or
+      shape, or more than the budget.
+  """
+  rows: list[Any] = []
+  labels: list[Any] = []
+  used, first = 0, None
+  check_whole('memory_budget', memory_budget, 0)
+  example = 'lambda: zip(features, labels)'
+  made = check_callable('generator', generator, example)
+  try:
+    pairs = iter(made())
+  except TypeError as error:
+    raise ConfigError(
+      f'generator={shown(generator)} must return an iterator ({error}); give one such as {example}'
+    ) from error
+  for i, pair in enumerate(pairs):
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+      raise DataError(f'the generator yields {shown(pair)}; it must yield (features, label) pairs')
+    features, label = pair
+    _check_label(label, i, multilabel)
+    row = tf.nest.map_structure(np.asarray, as_nest(features))
+    form = tf.nest.map_structure(_form, row)
+    first = first or form
+    if form != first:
+      raise DataError(
+        f'record {i} of the generator has the features {form}, and record 0 has {first}; give all '
+        f'of one structure, type and shape'
+      )
+    used += sum(map(n_bytes, tf.nest.flatten(row)))
+    if used > memory_budget:
+      raise DataError(
+        f'the generator yields more than {memory_budget} bytes in {i + 1} records; raise '
+        f'memory_budget=, or write TFRecord files and let BalancedInputGen lay them out'
+      )
+    rows.append(row)
+    labels.append(label)
+  if not rows:
+    raise DataError('the generator yields nothing; it must yield (features, label) pairs')
+  found = tf.nest.map_structure(lambda *arrays: np.stack(arrays), *rows)
+  return found, labels if multilabel else as_array(labels)
+
+
+def n_bytes(array: npt.NDArray[Any]) -> int:
+  """Returns the bytes of an array, and of what is in it if these are bytes or texts."""
+  if array.dtype != object:
+    return array.nbytes
+  return sum(len(value) for value in array.flat if isinstance(value, (str, bytes)))
+
+
+def _check_label(label: Any, i: int, multilabel: bool) -> None:
+  """Raises DataError where the label of a record is that of a batch."""
+  shape = as_array(label, f'label of record {i}').shape
+  if len(shape) > 1 or (shape and shape != (1,) and not multilabel):
+    several = '' if multilabel else ', or pass multilabel=True where a record has several'
+    raise DataError(
+      f'record {i} of the generator has a label of shape {shape}, and must have one; yield one '
+      f'record at a time, no batches{several}'
+    )
+
+
+def _form(array: npt.NDArray[Any]) -> str:
+  """Returns the kind of type and the shape of a record's feature, as messages have them."""
+  texts = (isinstance(value, (str, bytes)) for value in array.flat)
+  is_text = array.dtype.kind in 'SU' or (array.dtype == object and all(texts))
+  return f'{"text" if is_text else array.dtype.name.rstrip("0123456789")} {list(array.shape)}'
