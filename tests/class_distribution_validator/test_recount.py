@@ -2,14 +2,16 @@
 
 import apache_beam as beam
 import pytest
+from absl import logging
 from apache_beam.options.pipeline_options import PipelineOptions
 from tfx_balance.class_distribution_validator.counting import read_tallies, recount
 from tfx_balance.errors import DataError, plain_errors
 from tfx_balance.plan.class_value import MISSING, ClassValue
 from tfx_balance.scan.scan import InputFile
 
+from tests.class_distribution_validator.helpers_validate import statistics_of, validate
 from tests.helpers_examples import example, labelled, write_tfrecords
-from tests.helpers_pipeline import IN_MEMORY
+from tests.helpers_pipeline import IN_MEMORY, input_artifact
 
 
 def tallies(folder, groups, label='label'):
@@ -51,3 +53,15 @@ def test_each_group_is_counted_for_itself(tmp_path):
 def test_what_is_no_class_is_refused(tmp_path, groups, fault):
   with pytest.raises(DataError, match=fault):
     tallies(tmp_path, groups)
+
+
+def test_a_missing_shard_is_told(tmp_path, monkeypatch):
+  warned = []
+  monkeypatch.setattr(logging, 'warning', lambda text, *values: warned.append(text))
+  artifact = input_artifact(tmp_path / 'in', {'train': [labelled({0: 4})] * 2})
+  (tmp_path / 'in/Split-train/data_tfrecord-00000-of-00002.gz').unlink()
+  found = validate(tmp_path, {'train': statistics_of({0: 4})}, artifact)
+  assert found.counts() == {'0': {'train': 4}}
+  (text,) = (text for text in warned if 'incomplete' in text)
+  assert '1 of its files are missing or empty: ' in text
+  assert '/Split-train/data_tfrecord-00000-of-00002.gz is not there; the others are read' in text
