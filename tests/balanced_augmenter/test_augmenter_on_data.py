@@ -22,7 +22,9 @@ DATA = {
   'mnist': (
     mnist,
     'image_class',
-    ImageAugment('image_floats', crop=0.1, brightness=0.1, shape=(28, 28, 1)),
+    ImageAugment(
+      'image_floats', crop=0.1, brightness=0.1, shape=(28, 28, 1), value_range=(-0.5, 0.5)
+    ),
   ),
   'penguins': (
     penguins,
