@@ -97,6 +97,8 @@ def test_folders(root):
   assert not exists(f'{root}/Split-tr')
   assert storage.names(root) == ['Split-train', 'Split-train-more', 'b']
   assert storage.names(f'{root}/Split-train') == ['1', '2']
+  assert storage.sizes(f'{root}/Split-train') == {'1': 1, '2': 1}
+  assert storage.sizes(f'{root}/Split-tr') == {}
   times = storage.times(f'{root}/Split-train')
   assert {f'{root}/Split-train/{i}' for i in (1, 2)} <= set(times)
   assert all(seconds >= 0 for seconds in times.values())

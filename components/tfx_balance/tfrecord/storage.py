@@ -171,7 +171,7 @@ class Objects(Storage):
     return found
 
   def sizes(self, folder: str) -> dict[str, int]:
-    sizes = {posixpath.basename(each['path']): each['size'] for each in ask(list_below, folder)}
+    sizes = {posixpath.basename(each['path']): each['size'] for each in list_below(folder)}
     return dict(sorted(sizes.items()))
 
   def times(self, folder: str) -> dict[str, float]:
