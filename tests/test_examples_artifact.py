@@ -1,6 +1,8 @@
 """Files of an Examples artifact are those of its folder, whatever characters its path has."""
 
+import contextlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,17 @@ def test_nothing_is_said_of_empty_splits_of_ours(tmp_path, warned, suffix):
   warned.clear()
   ExamplesInput.of([found]).check_files()
   assert warned == []
+
+
+@pytest.mark.parametrize('deleted', [False, True])
+def test_splits_that_an_artifact_does_not_name_are_none_of_it(tmp_path, deleted):
+  artifact = input_artifact(tmp_path / 'in', {'train': [labelled({0: 20, 1: 10})]})
+  execute(StratifiedSplitter, [artifact], tmp_path / 'out', splits={'train': 1, 'test': 1})
+  if deleted:
+    shutil.rmtree(tmp_path / 'out' / 'Split-test')
+  ExamplesInput.of([examples_artifact(tmp_path / 'out', ['train'])]).check_files()
+  with pytest.raises(DataError) if deleted else contextlib.nullcontext():
+    ExamplesInput.of([examples_artifact(tmp_path / 'out', ['train', 'test'])]).check_files()
 
 
 @pytest.mark.parametrize(

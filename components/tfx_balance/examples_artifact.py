@@ -100,6 +100,8 @@ class ExamplesInput:
   def check_files(self, by_sidecars: bool = True) -> None:
     """Warns of files that are missing or empty; those of which sidecars tell must be there.
 
+    Splits that an artifact does not name are none of it, whatever its sidecar tells of them.
+
     Args:
       by_sidecars: Whether files are compared with the sidecar of an artifact, if that is ours.
 
@@ -115,7 +117,8 @@ class ExamplesInput:
         continue
       data = parse_json(read_whole(path), path)
       if is_document(data, ClassDistribution):
-        check_files(read_splits(data, path), sizes, path)
+        told = read_splits(data, path)
+        check_files({name: told[name] for name in sizes if name in told}, sizes, path)
     if missing:
       logging.warning(incomplete(missing))
 

@@ -329,6 +329,16 @@ def test_the_range_of_images_is_given_or_that_of_their_dtype(dtype, factor, opti
   assert np.abs(scaled / factor / 255.0 - fractions).max() < 1 / 255
 
 
+def test_masks_of_bools_are_changed_as_fractions_are():
+  masks = make_images(8, 9, 7, 3) > 127
+  augment = ImageAugment(rotation=20, crop=0.2, brightness=0.2, cutout=0.2)
+  made = run(augment, masks, make_seeds(8)).numpy()
+  fractions = run(augment, masks.astype('float32'), make_seeds(8)).numpy()
+  assert made.dtype == np.bool_
+  assert np.array_equal(made, fractions >= 0.5)
+  assert (made != masks).any()
+
+
 @pytest.mark.parametrize(
   ('dtype', 'factor', 'message'),
   [

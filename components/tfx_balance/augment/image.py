@@ -170,6 +170,8 @@ class ImageAugment(VectorAugment):
     dtype = images.dtype
     if not self._changes_values():
       return flip(images, seeds, self._flips)
+    if dtype == tf.bool:  # masks
+      return self._changed(tf.cast(images, tf.float32), seeds) >= 0.5
     low, high = self._range(dtype)
     values = tf.cast(images, tf.float32)
     turned_in = self.fill == 'constant' and self.rotation
