@@ -223,7 +223,7 @@ def test_component_with_folds_and_predefined_splits(tmp_path):
     assert sum(cell.ideal for cell in row.splits.values()) == pytest.approx(row.records)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
   data=st.lists(st.frozensets(st.sampled_from('abcdef'), max_size=4), min_size=4, max_size=60),
   seed=st.integers(0, 5),

@@ -54,6 +54,7 @@ WEIGHTS = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(
 )
 
 
+@settings(max_examples=25)
 @given(shards=datasets(), weights=WEIGHTS, seed=st.integers(0, 2**40))
 def test_every_record_goes_to_one_split_and_every_cell_is_exact(shards, weights, seed):
   with tempfile.TemporaryDirectory() as folder:
@@ -62,7 +63,7 @@ def test_every_record_goes_to_one_split_and_every_cell_is_exact(shards, weights,
   assert_exact(splits, weights)
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(data=st.data(), shards=datasets(), weights=WEIGHTS, seed=st.integers(0, 9))
 def test_order_and_shards_do_not_matter(data, shards, weights, seed):
   records = [record for shard in shards for record in shard]
@@ -73,7 +74,7 @@ def test_order_and_shards_do_not_matter(data, shards, weights, seed):
   assert as_sets(first) == as_sets(second)
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(shards=datasets(), n_files=st.integers(1, 5), seed=st.integers(0, 3))
 def test_the_number_of_files_does_not_matter(shards, n_files, seed):
   with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
@@ -83,6 +84,7 @@ def test_the_number_of_files_does_not_matter(shards, n_files, seed):
   assert as_sets(first) == as_sets(second)
 
 
+@settings(max_examples=25)
 @given(
   shards=datasets(),
   eval_count=st.integers(1, 20),
