@@ -3,7 +3,6 @@
 import tempfile
 from collections import Counter
 from dataclasses import replace
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -162,36 +161,10 @@ def test_weights_that_change_a_little_move_few_records(tmp_path):
   assert len(set(two['train']) - set(one['train'])) == 11
 
 
-@pytest.mark.parametrize('missing', ['own_stratum', 'drop'])
-def test_a_file_of_which_no_record_has_a_label(tmp_path, missing):
-  with_label = labelled({1: 30, 2: 20})
-  without = [example(id=-i) for i in range(1, 11)]
-  splits = run_split(
-    tmp_path, [without[:6], with_label, without[6:]], {'train': 1, 'test': 1}, missing=missing
-  )
-  dropped = missing == 'drop'
-  assert_conserved(splits, with_label if dropped else with_label + without)
-  assert_exact(splits, {'train': 1, 'test': 1})
-
-
 def test_plus_and_minus_zero_are_one_class(tmp_path):
   records = [example(label=(0.0, -0.0, 1.0)[i % 3], id=i) for i in range(30)]
   splits = run_split(tmp_path, in_shards(records, 2), {'train': 1, 'test': 1})
   assert cells(splits) == {(0.0, s): 10 for s in splits} | {(1.0, s): 5 for s in splits}
-
-
-def test_several_features_make_joint_strata_and_the_first_is_the_class(tmp_path):
-  rng = np.random.default_rng(0)
-  rows = [(a, 'xyz'[b]) for a, b in rng.integers(0, [7, 3], (300, 2)).tolist()]
-  records = [example(label=a, site=b, id=i) for i, (a, b) in enumerate(rows)]
-  shards = in_shards(records, 3)
-  splits = run_split(tmp_path, shards, SPLITS, features=('label', 'site'))
-  assert_exact(splits, SPLITS)  # the classes of the first feature
-  joint = Counter(rows)
-  for name, weight in SPLITS.items():
-    held = Counter((value_of(r), value_of(r, 'site').decode()) for r in splits[name])
-    for stratum, size in joint.items():
-      assert abs(held[stratum] - Fraction(weight * size, 10)) < 1, (stratum, name)
 
 
 @pytest.mark.parametrize('many', [False, True], ids=['few files', 'a tree and ranges of strata'])
