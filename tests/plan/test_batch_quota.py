@@ -48,9 +48,9 @@ def check(weights, batch_size, n_batches):
 
 @pytest.mark.parametrize(('n_classes', 'batch_size'), SHAPES)
 @pytest.mark.parametrize('equal', [True, False], ids=['equal', 'unequal'])
-def test_quotas_hold_in_every_one_of_10000_batches(n_classes, batch_size, equal):
+def test_quotas_hold_in_every_one_of_3000_batches(n_classes, batch_size, equal):
   weights = np.random.default_rng(n_classes).integers(1, 500, n_classes).tolist()
-  check(bounded_weights([1] * n_classes if equal else weights), batch_size, 10_000)
+  check(bounded_weights([1] * n_classes if equal else weights), batch_size, 3_000)
 
 
 @settings(max_examples=200, deadline=None)
