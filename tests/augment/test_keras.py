@@ -14,19 +14,17 @@ BOTH = pytest.mark.parametrize('kind', [keras, tf_keras], ids=['keras3', 'tf_ker
 
 
 def sequential(kind):
-  return kind.Sequential(
-    [kind.layers.RandomFlip(), kind.layers.RandomRotation(0.1), kind.layers.RandomZoom(0.2)]
-  )
+  return kind.Sequential([kind.layers.RandomFlip(), kind.layers.RandomRotation(0.1)])
 
 
 @BOTH
 def test_same_seed_same_bytes_alone_as_in_a_batch_and_in_a_new_wrapper_another_seed_others(kind):
-  files, seeds = png(make_images(6)), make_seeds(6)
+  files, seeds = png(make_images(3)), make_seeds(3)
   augment = from_keras(sequential(kind))
   applier = Applier(augment)
   first = applier({'image': files}, seeds)['image'].numpy()
   assert list(applier({'image': files}, seeds)['image'].numpy()) == list(first)
-  alone = [augment({'image': files[i]}, seeds[i])['image'].numpy() for i in range(6)]
+  alone = [augment({'image': files[i]}, seeds[i])['image'].numpy() for i in range(3)]
   assert alone == list(first)
   anew = Applier(from_keras(sequential(kind)))({'image': files}, seeds)['image'].numpy()
   assert list(anew) == list(first)

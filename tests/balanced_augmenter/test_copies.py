@@ -120,39 +120,6 @@ def test_a_copy_is_the_same_alone_as_among_others_and_in_another_file(tmp_path):
   assert not set(seeded.copy(*WANTED)) & set(found)
 
 
-@pytest.mark.parametrize('function', [None, functions.same], ids=['plain', 'function'])
-def test_provenance_is_what_a_copy_is_of(tmp_path, function):
-  augment = function and applier(function)
-  plain = Made(tmp_path / 'plain', RECORDS, augment).copy(*WANTED)
-  found = Made(tmp_path / 'told', RECORDS, augment, provenance=True).copy(*WANTED)
-  for record, without, (at, number) in zip(found, plain, WANTED, strict=True):
-    assert record.startswith(without)  # which keeps the bytes that it had
-    assert [value_of(record, name) for name in PROVENANCE] == [0, at, number]
-    features = tf.train.Example.FromString(record).features.feature
-    for name in PROVENANCE:
-      assert value_of(without, name) is None
-      del features[name]
-    assert features == tf.train.Example.FromString(without).features.feature
-
-
-FAULTS = {
-  'raises': 'raised RuntimeError: no idea',
-  'other_dtype': "changed feature 'x' from float32 to float64; cast it back",
-  'other_shape': r"changed feature 'x' from shape \(3,\) to \(1,\); keep its shape",
-  'drops_label': r"dropped \['label'\]; return every feature",
-  'no_dict': 'returned a .*; return a dict of features',
-}
-
-
-@pytest.mark.parametrize('name', FAULTS)
-def test_a_function_that_breaks_a_rule_is_named_with_class_and_record(tmp_path, name):
-  made = Made(tmp_path, RECORDS, applier(getattr(functions, name)))
-  where = f'it was given copy 1 of record 0 of {re.escape(made.scanned.file.path)}, of class a'
-  pattern = rf'functions\.{name} at record 0 of the batch: {FAULTS[name]}.*; {where}$'
-  with pytest.raises(DataError, match=pattern):
-    made.copy((0, 1), (7, 1))
-
-
 def test_a_function_that_does_not_end_is_named_with_class_file_and_records(tmp_path, monkeypatch):
   go_on = threading.Event()
   monkeypatch.setattr(functions, 'GO_ON', go_on)
@@ -167,22 +134,6 @@ def test_a_function_that_does_not_end_is_named_with_class_file_and_records(tmp_p
       made.copy((1, 1), (6, 1), (7, 9))
   finally:
     go_on.set()
-
-
-AT_SEVEN = {
-  'raises_at_seven': 'raised InvalidArgumentError: .*seven is not to be copied',
-  'changes_label': "changed the label 'label'; leave it as it is",
-  'gives_nan': "gave NaN in feature 'x', which had none",
-}
-
-
-@pytest.mark.parametrize('name', AT_SEVEN)
-def test_a_function_that_fails_on_one_record_is_named_with_it(tmp_path, name):
-  made = Made(tmp_path, RECORDS, applier(getattr(functions, name)))
-  path = re.escape(made.scanned.file.path)
-  pattern = rf'functions\.{name} .*{AT_SEVEN[name]}.*copy 9 of record 7 of {path}, of class b$'
-  with pytest.raises(DataError, match=pattern):
-    made.copy((0, 1), (6, 1), (7, 9), (1, 2))
 
 
 def test_a_function_that_fails_on_no_record_alone_is_named_too(tmp_path):

@@ -47,24 +47,21 @@ def gated(folder, splits, **arguments):
   return [source, statistics_gen, validator, trainer], marker
 
 
-@pytest.mark.parametrize('words', [False, True], ids=['int', 'bytes'])
-def test_a_skewed_eval_split_stops_the_run_before_the_trainer(tmp_path, words):
-  splits = as_words(SKEWED) if words else SKEWED
+def test_a_skewed_eval_split_stops_the_run_before_the_trainer(tmp_path):
   report = tmp_path / 'report'
-  components, marker = gated(tmp_path, splits, report_dir=str(report))
+  components, marker = gated(tmp_path, SKEWED, report_dir=str(report))
   with pytest.raises(Exception, match='2 checks of 5 failed: class ') as failure:
     run_pipeline(tmp_path, components)
   assert not marker.exists()
-  name = '<cat>' if words else '0'
   told = str(failure.value)
-  assert f'failed: class {name} has 10 records in split ' in told
-  assert f'max_l_infinity   eval vs train  {name} ' in told
+  assert 'failed: class 0 has 10 records in split ' in told
+  assert 'max_l_infinity   eval vs train  0 ' in told
   copy = Validated(report)
   assert [check['measured'] for check in copy.broken()] == [5, 0.4]
   assert copy.checks['counts_from'] == 'records'
-  assert name in copy.anomalies('eval').anomaly_info['label'].description
+  assert 'lass 0 ' in copy.anomalies('eval').anomaly_info['label'].description
   assert not copy.anomalies('train').anomaly_info
-  assert name in (report / 'violations.txt').read_text()
+  assert 'eval vs train  0 ' in (report / 'violations.txt').read_text()
 
 
 def test_a_rare_class_that_falls_to_a_fifth_stops_the_run(tmp_path):

@@ -73,12 +73,15 @@ def keras_flip():
 @pytest.mark.parametrize(
   ('feature', 'make'),
   [
-    pytest.param(feature, make, id=f'{name} of {feature}')
-    for feature in ('image', 'column', 'pixels')
-    for name, make in {
-      'ImageAugment': lambda feature: ImageAugment(feature, brightness=0.2, flip_left_right=True),
-      'from_keras': lambda feature: from_keras(keras_flip(), feature),
-    }.items()
+    *(
+      pytest.param(
+        feature,
+        lambda feature: ImageAugment(feature, brightness=0.2, flip_left_right=True),
+        id=f'ImageAugment of {feature}',
+      )
+      for feature in ('image', 'column', 'pixels')
+    ),
+    pytest.param('image', lambda feature: from_keras(keras_flip(), feature), id='from_keras'),
   ],
 )
 def test_ready_image_functions_change_records_as_in_the_augmenter(features, seen, feature, make):

@@ -13,23 +13,9 @@ from tests.inputs.helpers_inputs import write_artifact
 from tests.inputs.helpers_programs import run_programs
 
 COUNTS = (60, 20, 7, 1)
-SHARES = (5, 3, 2, 1)
 DOCS = Path(__file__).parents[2] / 'docs/input.md'
 (EXAMPLE,) = re.findall(r'```python\n(import keras.*?)```', DOCS.read_text(), flags=re.S)
 
-# One host, then eight, then three, which begin with the state that one of the eight wrote.
-STAGES = ((1, 0, 3), (8, 3, 4), (3, 7, 3))  # hosts, first step, steps
-_HOST = """
-inputs = BalancedInputs.load({root!r}, SPEC, memory_budget=900)
-ratios = dict(enumerate({shares}))
-start = {{'start_step': {first}}} if {n} != 3 else {{'state': open({state!r}).read()}}
-context = tf.distribute.InputContext({n}, {index}, {n})
-made = inputs.train(240, ratios=ratios, input_context=context, **start)
-rows = [[f['id'].numpy().tolist(), y.numpy().tolist()] for f, y in made.take({steps})]
-if {n} == 8 and not {index}:
-  open({state!r}, 'w').write(inputs.batch_state(7, 240, ratios=ratios))
-print(json.dumps(rows), flush=True)
-"""
 _WORKER = """
 strategy = tf.distribute.MultiWorkerMirroredStrategy()
 inputs = BalancedInputs.load({root!r}, SPEC)
@@ -122,7 +108,6 @@ def ended(tmp_path_factory):
   folder = tmp_path_factory.mktemp('hosts')
   root = str(folder / 'a')
   write_artifact(folder / 'a', COUNTS, per_file=15, shared_below=10)
-  given = {'root': root, 'state': str(folder / 'state.json'), 'shares': SHARES}
   keras = {}
   for last in ('killed', 'whole', 'resumed'):
     for legacy in (False, True):
@@ -131,12 +116,6 @@ def ended(tmp_path_factory):
   workers = free_ports(2)
   sources = {
     **keras,
-    ('host', 10, 0): ({}, _HOST.format(n=1, index=0, first=0, steps=10, **given)),
-    **{
-      ('host', n, i): ({}, _HOST.format(n=n, index=i, first=first, steps=steps, **given))
-      for n, first, steps in STAGES
-      for i in range(n)
-    },
     **{
       ('worker', i): (
         {
@@ -159,21 +138,6 @@ def printed(ended, name, code=0):
   found, out, err = ended[name]
   assert found == code, err[-2000:]
   return [json.loads(line) for line in out.splitlines()]
-
-
-def test_one_host_then_eight_then_three_give_the_same_global_batches(ended):
-  (whole,) = printed(ended, ('host', 10, 0))
-  step = 0
-  for n, first, steps in STAGES:
-    assert first == step
-    parts = [printed(ended, ('host', n, i))[0] for i in range(n)]
-    for k in range(steps):
-      ids, labels = (np.concatenate([part[k][j] for part in parts]).tolist() for j in (0, 1))
-      assert [ids, labels] == whole[step]
-      off = np.bincount(labels, minlength=4) - 240 * np.array(SHARES) / sum(SHARES)
-      assert (np.abs(off) < 1).all()
-      step += 1
-  assert step == len(whole)
 
 
 def test_multi_worker_mirrored_strategy_reads_the_global_batches(ended):

@@ -25,7 +25,7 @@ from tests.inputs.helpers_inputs import SPEC, example, write_artifact, write_fil
 N = 12
 RECORDS = [example(i, i % 3, padding=i % 2) for i in range(N)]
 FAULTS = (DataError, tf.errors.InvalidArgumentError)
-MUTATIONS = 50  # of each kind of file by each reader; `make fuzz` and `make reliability` try more
+MUTATIONS = 25  # of each kind of file by each reader; `make fuzz` and `make reliability` try more
 SUFFIXES = pytest.mark.parametrize('suffix', ['', '.gz'], ids=['plain', 'gzip'])
 
 
@@ -180,9 +180,9 @@ def test_a_file_cut_to_nothing_is_named_where_a_sidecar_promises_records(split):
   made = BalancedInputs.from_files(f'{split}/*', 'label', SPEC)
   assert sum(len(label) for _, label in made.eval(5)) == N
   (split / 'y').write_bytes(b'')
-  message = r'Split-eval/y is empty: 4 records were read, and class_distribution.json promises 12'
-  with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+  with pytest.raises(tf.errors.InvalidArgumentError, match='Split-eval/y was replaced while'):
     list(made.eval(5))
+  message = r'Split-eval/y is empty: 4 records were read, and class_distribution.json promises 12'
   with pytest.raises(DataError, match=message):
     BalancedInputs.from_files(f'{split}/*', 'label', SPEC)
 

@@ -53,10 +53,12 @@ def artifact(tmp_path_factory):
   return str(root)
 
 
-@pytest.mark.parametrize('arguments', ARGUMENTS.values(), ids=ARGUMENTS)
-@pytest.mark.parametrize('source', ['arrays', 'held', 'streamed'])
-def test_it_begins_at_any_step(artifact, source, arguments):
-  arguments = {'batch_size': 24, 'seed': 3, **arguments}
+@pytest.mark.parametrize(
+  ('source', 'name'),
+  [*(('arrays', name) for name in ARGUMENTS), ('held', 'exact'), ('streamed', 'ratios')],
+)
+def test_it_begins_at_any_step(artifact, source, name):
+  arguments = {'batch_size': 24, 'seed': 3, **ARGUMENTS[name]}
   if source == 'arrays':
     made = arrays()
   else:
@@ -73,12 +75,12 @@ def test_repeats_are_augmented_as_they_would_have_been():
   assert np.any(whole[20][2])
 
 
-def hosts(n, steps, start_step, state=None, **arguments):
+def hosts(n, steps, start_step, state=None, make=arrays, **arguments):
   """Returns the global batches that n hosts give, put together."""
   parts = []
   for i in range(n):
     context = tf.distribute.InputContext(n, i, n)
-    dataset = arrays().train(
+    dataset = make().train(
       240, input_context=context, start_step=start_step, state=state, seed=3, **arguments
     )
     parts.append([(f['id'].numpy(), *rest) for f, *rest in dataset.take(steps)])
@@ -86,11 +88,14 @@ def hosts(n, steps, start_step, state=None, **arguments):
   return [[np.concatenate(of) for of in zip(*step, strict=True)] for step in steps]
 
 
-@pytest.mark.parametrize('name', ['ratios', 'scheduled', 'natural'])
-def test_one_host_then_eight_then_three_give_the_same_global_batches(name):
-  arguments = ARGUMENTS[name]
+@pytest.mark.parametrize(('source', 'name'), [('arrays', 'scheduled'), ('streamed', 'ratios')])
+def test_one_host_then_eight_then_three_give_the_same_global_batches(artifact, source, name):
+  def make():
+    return arrays() if source == 'arrays' else BalancedInputs.load(artifact, SPEC, 900)
+
+  arguments = {**ARGUMENTS[name], 'make': make}
   whole = hosts(1, 9, 0, **arguments)
-  state = arrays().batch_state(7, 240, seed=3, **arguments)
+  state = make().batch_state(7, 240, seed=3, **ARGUMENTS[name])
   parts = hosts(1, 2, 0, **arguments) + hosts(8, 5, 2, **arguments)
   parts += hosts(3, 2, None, state, **arguments)
   for one, other in zip(whole, parts, strict=True):

@@ -48,9 +48,9 @@ def check(weights, batch_size, n_batches):
 
 @pytest.mark.parametrize(('n_classes', 'batch_size'), SHAPES)
 @pytest.mark.parametrize('equal', [True, False], ids=['equal', 'unequal'])
-def test_quotas_hold_in_every_one_of_10000_batches(n_classes, batch_size, equal):
+def test_quotas_hold_in_every_one_of_3000_batches(n_classes, batch_size, equal):
   weights = np.random.default_rng(n_classes).integers(1, 500, n_classes).tolist()
-  check(bounded_weights([1] * n_classes if equal else weights), batch_size, 10_000)
+  check(bounded_weights([1] * n_classes if equal else weights), batch_size, 3_000)
 
 
 @settings(max_examples=200, deadline=None)
@@ -139,23 +139,24 @@ SCHEDULES = {
 
 
 @pytest.mark.parametrize('schedule', SCHEDULES.values(), ids=SCHEDULES)
-@pytest.mark.parametrize('batch_size', [1, 7, 32, 256])
-def test_a_schedule_keeps_its_bound(schedule, batch_size):
-  for n_classes in (2, 5, 30, 300):
-    records = tuple(np.random.default_rng(n_classes).integers(1, 2000, n_classes).tolist())
-    counts = TrainingCounts(tuple(ClassValue('int', i) for i in range(n_classes)), records)
-    weights = ScheduledWeights(counts, schedule=schedule)
-    order = RecordOrder(tuple((n,) for n in records), seed=0)
-    draws = BatchDraws(order, 'exact', weights, batch_size, epoch_steps=50)
-    state, off = draws.start(), np.zeros(n_classes)
-    for step in range(300):
-      batch, state = draws.next(state, 1)
-      drawn = np.bincount(batch.classes[0], minlength=n_classes)
-      share = np.array(weights.at(step)) * batch_size / sum(weights.at(step))
-      assert (np.floor(share) <= drawn).all()
-      assert (drawn <= np.ceil(share)).all()
-      off += drawn - share
-      assert np.abs(off).max() < 1.001  # float noise of the sums
+@pytest.mark.parametrize(
+  ('n_classes', 'batch_size'), [(2, 7), (5, 1), (30, 32), (30, 256), (300, 7)]
+)
+def test_a_schedule_keeps_its_bound(schedule, n_classes, batch_size):
+  records = tuple(np.random.default_rng(n_classes).integers(1, 2000, n_classes).tolist())
+  counts = TrainingCounts(tuple(ClassValue('int', i) for i in range(n_classes)), records)
+  weights = ScheduledWeights(counts, schedule=schedule)
+  order = RecordOrder(tuple((n,) for n in records), seed=0)
+  draws = BatchDraws(order, 'exact', weights, batch_size, epoch_steps=50)
+  state, off = draws.start(), np.zeros(n_classes)
+  for step in range(300):
+    batch, state = draws.next(state, 1)
+    drawn = np.bincount(batch.classes[0], minlength=n_classes)
+    share = np.array(weights.at(step)) * batch_size / sum(weights.at(step))
+    assert (np.floor(share) <= drawn).all()
+    assert (drawn <= np.ceil(share)).all()
+    off += drawn - share
+    assert np.abs(off).max() < 1.001  # float noise of the sums
 
 
 @pytest.mark.parametrize('batch_size', [0, -3, 1.5, True, None])

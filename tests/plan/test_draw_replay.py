@@ -38,7 +38,7 @@ def same(a, b):
 
 
 @pytest.mark.parametrize('sampling', SAMPLINGS.values(), ids=SAMPLINGS)
-@pytest.mark.parametrize('batch_size', [1, 7, 24, 240])
+@pytest.mark.parametrize('batch_size', [1, 240])
 def test_each_state_is_the_one_that_drawing_leads_to(sampling, batch_size):
   draws = draws_of(sampling, batch_size)
   state = draws.start()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tfx.v1 as tfx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance import StratifiedSplitter
@@ -21,7 +20,14 @@ from tfx_balance.scan import spill
 from tfx_balance.shuffle import group_columns
 
 from tests.helpers_checks import assert_conserved, read_sidecar
-from tests.helpers_examples import as_sets, example, in_shards, read_splits, value_of
+from tests.helpers_examples import (
+  all_bytes,
+  as_sets,
+  example,
+  in_shards,
+  read_splits,
+  value_of,
+)
 from tests.helpers_pipeline import WORKER_PROCESS, execute, importer, input_artifact, run_pipeline
 from tests.helpers_split import run_split
 
@@ -82,7 +88,7 @@ def assert_in_order(splits, weights=SPLITS):
       assert ideal - end <= max(sizes[g] for g in first) / 2 + 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(rows=ROWS, n=st.integers(1, 4), seed=st.integers(0, 99), data=st.data())
 def test_groups_are_whole_and_in_order_whatever_order_and_files(rows, n, seed, data):
   records = made(rows)
@@ -165,16 +171,14 @@ def test_a_group_that_is_larger_than_a_split_is_told(tmp_path):
   assert not any("within='strata'" in each for each in told)
 
 
-def test_the_component_splits_whole_groups_in_time_and_stock_components_read_them(tmp_path):
+def test_a_worker_process_splits_whole_groups_in_time_into_the_same_bytes(tmp_path):
   records = visits(300)
   artifact = input_artifact(tmp_path / 'in', {'all': in_shards(records[::-1], 3)})
   source = importer(artifact)
   arguments = {'order_by': 'time', 'group_by': 'patient', 'splits': SPLITS, 'embargo': 50}
   splitter = StratifiedSplitter(examples=source.outputs['result'], **arguments)
-  statistics = tfx.components.StatisticsGen(examples=splitter.outputs['examples'])
-  published = run_pipeline(tmp_path / 'two', [source, splitter, statistics], WORKER_PROCESS)
+  published = run_pipeline(tmp_path / 'two', [source, splitter], WORKER_PROCESS)
   (found,) = published.of_node('StratifiedSplitter')
-  assert len(published.of_node('StatisticsGen', 'ExampleStatistics')) == 1
   splits = read_splits(found.uri)
   times = last_times(splits)
   for before, behind in pairwise(SPLITS):
@@ -189,4 +193,4 @@ def test_the_component_splits_whole_groups_in_time_and_stock_components_read_the
   for split in told.values():
     assert abs(split['records'] + split['embargoed'] - split['ideal']) < 12  # of the largest group
   alone = execute(StratifiedSplitter, [artifact], tmp_path / 'one', **arguments)
-  assert as_sets(read_splits(alone.uri)) == as_sets(splits)
+  assert all_bytes(alone.uri) == all_bytes(found.uri)

@@ -61,13 +61,6 @@ def test_sets_are_exact_and_labels_near(tmp_path):
   assert_shares(splits, SPLITS, most=1.0)
 
 
-def test_the_order_of_records_and_of_labels_does_not_matter(tmp_path):
-  records = tagged(300)
-  found = run_split(tmp_path / 'a', in_shards(records, 3), SPLITS, **TAGS)
-  other = run_split(tmp_path / 'b', in_shards(records[::-1], 2), SPLITS, **TAGS)
-  assert as_sets(found) == as_sets(other)
-
-
 def test_the_order_of_the_labels_of_a_record_does_not_matter(tmp_path):
   records = tagged(300)
   turned = [example(id=value_of(r, 'id'), tags=[*sorted(labels_of(r))] * 2) for r in records]
@@ -223,7 +216,7 @@ def test_component_with_folds_and_predefined_splits(tmp_path):
     assert sum(cell.ideal for cell in row.splits.values()) == pytest.approx(row.records)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
   data=st.lists(st.frozensets(st.sampled_from('abcdef'), max_size=4), min_size=4, max_size=60),
   seed=st.integers(0, 5),

@@ -7,7 +7,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-import tfx.v1 as tfx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance import StratifiedSplitter
@@ -18,7 +17,7 @@ from tfx_balance.tfrecord.reading import ReadOptions
 
 from tests.helpers_checks import assert_conserved, read_sidecar
 from tests.helpers_examples import as_sets, example, in_shards, read_splits, value_of
-from tests.helpers_pipeline import WORKER_PROCESS, execute, importer, input_artifact, run_pipeline
+from tests.helpers_pipeline import execute, input_artifact
 from tests.helpers_split import run_split
 from tests.plan.test_time_order import lost_of
 
@@ -55,7 +54,7 @@ def run_in_order(shards, splits=SPLITS, seed=0, **arguments):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(rows=ROWS, n=st.integers(1, 4), seed=st.integers(0, 99), data=st.data())
 def test_totals_are_exact_and_no_record_is_later_than_one_of_a_later_split(rows, n, seed, data):
   records = made(rows)
@@ -72,7 +71,7 @@ def test_totals_are_exact_and_no_record_is_later_than_one_of_a_later_split(rows,
     assert len(one[name]) in (math.floor(share), math.ceil(share))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(rows=ROWS, n=st.integers(1, 4), seed=st.integers(0, 99), data=st.data())
 def test_each_stratum_is_in_order_with_exact_cells(rows, n, seed, data):
   records = made(rows)
@@ -91,7 +90,7 @@ def test_each_stratum_is_in_order_with_exact_cells(rows, n, seed, data):
       assert len(held[name]) in (math.floor(share), math.ceil(share))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
   times=st.lists(st.integers(0, 60), min_size=40, max_size=60),
   embargo=st.sampled_from([0, 1, 2, 0.5, 3.5]),
@@ -119,7 +118,7 @@ def test_the_embargo_leaves_out_what_is_close_before_a_later_split(times, embarg
     assert not left or max(kept) <= min(value_of(r, 'time') for r in left)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
   times=st.lists(st.integers(0, 500), min_size=60, max_size=90),
   embargo=st.sampled_from([0, 1, 3]),
@@ -187,13 +186,8 @@ def test_the_component_reports_what_an_order_costs(tmp_path):
   # The classes change in time: b is seldom early and a seldom late.
   records = [example(label='ab'[i * i % 400 < i], time=SECONDS + i, id=i) for i in range(400)]
   artifact = input_artifact(tmp_path / 'in', {'all': in_shards(records[::-1], 3)})
-  source = importer(artifact)
   arguments = {'order_by': 'time', 'splits': SPLITS, 'embargo': 10, 'embargo_records': 4}
-  splitter = StratifiedSplitter(examples=source.outputs['result'], **arguments)
-  statistics = tfx.components.StatisticsGen(examples=splitter.outputs['examples'])
-  published = run_pipeline(tmp_path / 'two', [source, splitter, statistics], WORKER_PROCESS)
-  (found,) = published.of_node('StratifiedSplitter')
-  assert len(published.of_node('StatisticsGen', 'ExampleStatistics')) == 1
+  found = execute(StratifiedSplitter, [artifact], tmp_path / 'out', **arguments)
   splits = read_splits(found.uri)
   sidecar = read_sidecar(found.uri)
   # 280, 80 and 40 are in order; 9 s before a cut are within 10 s of it.
@@ -213,8 +207,6 @@ def test_the_component_reports_what_an_order_costs(tmp_path):
   first, second = sidecar['warnings']
   assert first.startswith("order_by='time' cuts all records by time, so counts of classes are not ")
   assert second == "the embargo left out 18 records, of 'train' 9, 'eval' 9"
-  alone = execute(StratifiedSplitter, [artifact], tmp_path / 'one', **arguments)
-  assert as_sets(read_splits(alone.uri)) == as_sets(splits)
 
 
 def faulty(kind):

@@ -377,13 +377,6 @@ def test_sequence_examples_are_split_by_their_context(split, tmp_path):
   assert out.get_string_custom_property('payload_format') == 'FORMAT_TF_SEQUENCE_EXAMPLE'
 
 
-@pytest.mark.parametrize('splits', [None, SPLITS])
-def test_splits_may_be_none(split, splits):
-  # The nearest peer documents splits=None and fails on it.
-  out = split({'a': [labelled({0: 8})], 'b': [labelled({1: 12})]}, splits=splits)
-  assert_exact(read_splits(out.uri), SPLITS)
-
-
 def test_every_bundle_may_run_twice(split, monkeypatch):
   # Beam runs every bundle once more and throws the first result away, as where a worker is lost.
   records = labelled({0: 80, 1: 20})
