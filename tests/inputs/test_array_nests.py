@@ -138,3 +138,27 @@ def test_rows_of_pandas_go_by_position(features):
     assert np.array_equal(LABELS[np.ravel(rows)], found)
   share = np.mean([balanced[i][1].mean() for i in range(20)])
   assert abs(share - 0.5) < 0.1
+
+
+@pytest.mark.parametrize('kind', ['Int64', 'Float64', 'boolean'])
+def test_nullable_types_of_pandas_are_numbers_where_nothing_is_missing(kind):
+  values = pd.array(LABELS, 'Int64').astype(kind)
+  for features in (values, pd.Series(values, ROWS), pd.DataFrame({'x': values})):
+    for batch in first_batches(features):
+      assert np.asarray(batch).dtype.kind == {'I': 'i', 'F': 'f', 'b': 'b'}[kind[0]]
+  for labels in (values, pd.Series(values, ROWS)):
+    _, found = next(iter(BalancedInputs.from_arrays(X, labels).train(8)))
+    assert sorted(found.numpy().tolist()) == [0] * 4 + [1] * 4
+
+
+def test_columns_of_numbers_and_of_bools_are_one_array():
+  table = pd.DataFrame({'x': X[:, 0], 'is_red': LABELS == 1}, ROWS)
+  for batch in first_batches(table):
+    assert np.asarray(batch).dtype == np.float64
+    assert set(np.asarray(batch)[:, 1]) <= {0.0, 1.0}
+
+
+def test_a_missing_value_of_pandas_is_no_number():
+  missing = pd.array([None, *(LABELS[1:] == 1)], 'boolean')  # pandas 2 makes NaN of that of Int64
+  with pytest.raises(DataError, match='is no array'):
+    BalancedInputs.from_arrays({'x': missing}, LABELS)

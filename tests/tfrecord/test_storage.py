@@ -20,6 +20,7 @@ from tfx_balance.tfrecord.storage import (
   copy,
   exists,
   is_local,
+  missing_files,
   move,
   read_whole,
   storage_of,
@@ -106,6 +107,15 @@ def test_folders(root):
   assert storage.names(root) == ['Split-train-more', 'b']
   storage.delete(f'{root}/b')
   assert not exists(f'{root}/b')
+
+
+@pytest.mark.parametrize('first', [0, 1])
+def test_shards_are_numbered_from_0_or_from_1(first):
+  sizes = {f'a-{first + i:05d}-of-00003.gz': 9 for i in range(3)}
+  assert missing_files('in', sizes) == []
+  gone = f'a-{first + 1:05d}-of-00003.gz'
+  del sizes[gone]
+  assert missing_files('in', sizes) == [f'in/{gone} is not there']
 
 
 def test_what_is_not_there(root):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,9 @@ import tensorflow as tf
 from tfx_balance.arguments import check_callable, check_whole, shown
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.labels import as_array
+
+_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
+"""Types of values that are no arrays and hold none."""
 
 
 def as_nest(features: Any) -> Any:
@@ -28,7 +32,7 @@ def as_nest(features: Any) -> Any:
   if isinstance(features, tuple) or (isinstance(features, list) and _holds_arrays(features)):
     made = tuple(map(as_nest, features))
     return type(features)(*made) if hasattr(features, '_fields') else made
-  if hasattr(features, 'shape') and not hasattr(features, 'iloc'):
+  if hasattr(features, 'shape') and not hasattr(features, 'iloc') and not is_extension(features):
     return features
   try:
     array = np.asarray(features)  # of pandas, whose index is of labels, too
@@ -37,7 +41,7 @@ def as_nest(features: Any) -> Any:
       f'feature {shown(features)} is no array ({error}); give rows of one length, or pad them'
     ) from error
   if array.dtype.kind not in 'SU':
-    return array
+    return as_numbers(array)
   texts = np.array(features, object)  # an array of bytes would lose zeros at their ends
   for text in texts.flat:
     if not isinstance(text, (str, bytes)):
@@ -45,8 +49,27 @@ def as_nest(features: Any) -> Any:
   return texts
 
 
+def is_extension(array: Any) -> bool:
+  """Returns whether an array is of a type of pandas that NumPy does not have."""
+  return hasattr(getattr(array, 'dtype', None), 'na_value')
+
+
+def as_numbers(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+  """Returns an array of objects that are all numbers as one of numbers; any other as it is.
+
+  Such are those that pandas makes of nullable types, and of columns of numbers and of bools.
+  """
+  if array.dtype != object:
+    return array
+  kinds = set(map(type, array.flat))
+  of_numbers = all(issubclass(kind, (numbers.Real, np.bool_)) for kind in kinds)
+  return np.array(array.tolist()) if of_numbers else array
+
+
 def _holds_arrays(values: Any) -> bool:
   """Returns whether lists and tuples have an array of one dimension or more, or a dict, in them."""
+  if _PLAIN.issuperset(map(type, values)):  # many times as fast as one by one
+    return False
   return any(
     isinstance(value, Mapping)
     or len(getattr(value, 'shape', ())) > 0

@@ -19,7 +19,7 @@ from tfx_balance.arguments import (
   shown,
 )
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.inputs.array_nests import as_nest, check_rows
+from tfx_balance.inputs.array_nests import as_nest, as_numbers, check_rows, is_extension
 from tfx_balance.inputs.parsing import (
   Columns,
   FeatureSpec,
@@ -213,6 +213,8 @@ class ArraySource(RecordSource):
     decode = label_rows if of_tensor else LabelRows.of
     sets = decode(labels) if check_flag('multilabel', multilabel) else None
     counts, self._rows = count_labels(labels) if sets is None else count_label_sets(sets)
+    if is_extension(labels):
+      labels = as_numbers(np.asarray(labels))
     self._labels = tf.convert_to_tensor(labels) if sets is None else _label_tensor(labels, sets)
     self._keep(counts, check_seed(seed))
     features = as_nest(features)

@@ -297,7 +297,10 @@ def missing_files(folder: str, sizes: Mapping[str, int]) -> list[str]:
   if not sizes:
     return [f'{folder} has no files']
   sets = sorted({(m[1], m[2], m[3]) for name in sizes if (m := _SHARD.fullmatch(name))})
-  shards = [f'{start}-{i:05d}-of-{n}{end}' for start, n, end in sets for i in range(int(n))]
+  shards = []
+  for start, n, end in sets:
+    first = int(f'{start}-{n}-of-{n}{end}' in sizes)  # some count from 1
+    shards += [f'{start}-{i:05d}-of-{n}{end}' for i in range(first, int(n) + first)]
   empty = [name for name, size in sizes.items() if not size and name.endswith('.gz')]
   return [
     *(f'{folder}/{name} is not there' for name in shards if name not in sizes),
