@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 from tfx_balance.inputs.selection.selectors import UniformSelector
+from tfx_balance.plan import record_order
 from tfx_balance.plan.record_order import RecordOrder, keyed_hash, permuted
 
 
@@ -75,3 +76,14 @@ def test_classes_of_any_sizes_are_permuted_together_as_alone():
     assert (own + together.starts[i]).tolist() == alone
     for first in range(0, 600 - n + 1, n):
       assert sorted(own[first : first + n].tolist()) == list(range(n))
+
+
+def test_kept_passes_are_those_that_are_sorted_anew(monkeypatch):
+  windows = tuple((n,) for n in [1, 2, 9, 40, 255, 256])
+  kept = RecordOrder(windows, seed=6)
+  monkeypatch.setattr(record_order, '_KEPT_BYTES', 0)
+  anew = RecordOrder(windows, seed=6)
+  rng = np.random.default_rng(0)
+  for last in (10, 1000, 700, 3, 10**9):  # forwards and backwards, passes mixed in one call
+    classes, draws = rng.integers(0, len(windows), 500), rng.integers(0, last, 500)
+    np.testing.assert_array_equal(kept.record(classes, draws), anew.record(classes, draws))

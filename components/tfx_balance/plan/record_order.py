@@ -2,11 +2,10 @@
 
 No permutation is stored: the place of one item follows from a key, so a class of a million records
 costs as little to shuffle as one of a thousand, and any batch can be found again without replay.
-Each pass over a class is a fresh shuffle; one of fewer than 256 records is sorted anew with the
-batches that need it, which takes 0.6 microseconds more a draw for 1,000 classes of 32 records. A
-class that is held in memory is shuffled as a whole; one that is streamed window by window (its
-windows in a fresh order each pass, and the records of each), so that one window at a time is
-enough.
+Each pass over a class is a fresh shuffle; one of fewer than 256 records is sorted once, and kept
+until the next pass, where that takes 16 MB at the most for all classes. A class that is held in
+memory is shuffled as a whole; one that is streamed window by window (its windows in a fresh order
+each pass, and the records of each), so that one window at a time is enough.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ _INNER, _OUTER = 1, 2  # purposes of keys
 _FEW = 256  # items: of fewer, a network does not reach all orders (of 9, none that is odd)
 _INDEX = np.uint64(_FEW - 1)
 _AT_A_TIME = 1 << 10  # permutations of few items, which take 2 MB
+_KEPT_BYTES = 16 << 20  # of the orders of passes over few items that are kept
 
 
 def keyed_hash(*keys: Any) -> UInts:
@@ -87,14 +87,26 @@ def _by_sorting(position: Ints, size: Ints, key: UInts) -> Ints:
   for power in np.unique(octave):
     mine = np.flatnonzero(octave == power)
     keys, first, row = np.unique(key[mine], return_index=True, return_inverse=True)
-    index = np.arange(1 << power, dtype=np.uint64)
-    hashes = mix(index, keys[:, None])
-    hashes &= ~_INDEX
-    hashes |= index
-    hashes[index >= size[mine[first], None]] = ~np.uint64(0)  # behind all others
-    hashes.sort(axis=1)
-    item[mine] = (hashes[row.reshape(-1), position[mine]] & _INDEX).view(np.int64)
+    item[mine] = _orders(size[mine[first]], keys, int(power))[row.reshape(-1), position[mine]]
   return item
+
+
+def _orders(size: Ints, keys: UInts, power: int) -> UInts:
+  """Returns whole permutations of few items: uint64 [n, 2**power], what is behind size[i] not set.
+
+  Args:
+    size: int64 [n], items of each, 2**power at most.
+    keys: uint64 [n].
+    power: Exponent of the number of columns.
+  """
+  index = np.arange(1 << power, dtype=np.uint64)
+  hashes = mix(index, keys[:, None])
+  hashes &= ~_INDEX
+  hashes |= index
+  hashes[index >= size[:, None]] = ~np.uint64(0)  # behind all others
+  hashes.sort(axis=1)
+  hashes &= _INDEX
+  return hashes
 
 
 def _by_network(position: Ints, size: Ints, key: UInts) -> Ints:
@@ -149,6 +161,11 @@ class RecordOrder:
     self.records = np.array([sum(sizes) for sizes in windows], np.int64)
     self.starts = np.concatenate([[0], np.cumsum(self.records)])
     self._single = np.array([len(sizes) == 1 for sizes in windows])
+    few = self.records < _FEW
+    width = int(self.records[few].max(initial=0))
+    # Classes whose present pass is kept, sorted; and of each class that pass, and its order.
+    self._kept = self._single & few & (len(few) * width <= _KEPT_BYTES)
+    self._passes = np.full(len(few), -1, np.int64), np.zeros((len(few), width), np.uint8)
 
   def record(self, classes: Ints, draws: Ints) -> Ints:
     """Returns the number of the record that each draw gives: int64 [n].
@@ -165,13 +182,48 @@ class RecordOrder:
     record = np.empty_like(draws)
     whole = self._single[classes]
     if whole.all():
-      return self.starts[classes] + self._inner(classes, turn, 0, self.records[classes], position)
+      return self.starts[classes] + self._whole(classes, turn, position)
     at = np.flatnonzero(whole)
-    c, t = classes[at], turn[at]
-    record[at] = self.starts[c] + self._inner(c, t, 0, self.records[c], position[at])
+    record[at] = self.starts[classes[at]] + self._whole(classes[at], turn[at], position[at])
     streamed = np.flatnonzero(~whole)
     record[streamed] = self._windowed(classes[streamed], turn[streamed], position[streamed])
     return record
+
+  def _whole(self, classes: Ints, turn: Ints, position: Ints) -> Ints:
+    """Returns the records at positions of passes over classes of one window: int64 [n]."""
+    kept = self._kept[classes]
+    if not kept.any():
+      return self._inner(classes, turn, 0, self.records[classes], position)
+    passes, orders = self._sorted(classes[kept], turn[kept])
+    kept &= passes[classes] == turn
+    other = np.flatnonzero(~kept)
+    found = orders[classes, position * kept].astype(np.int64)
+    c = classes[other]
+    found[other] = self._inner(c, turn[other], 0, self.records[c], position[other])
+    return found
+
+  def _sorted(self, classes: Ints, turn: Ints) -> tuple[Ints, npt.NDArray[np.uint8]]:
+    """Returns the passes that are kept, and their orders, once those of the classes are among them.
+
+    Of a class that is in two passes here, the later one is kept. What is kept is replaced as a
+    whole: other threads read what they have.
+    """
+    passes, orders = self._passes
+    stale = np.unique(classes[passes[classes] != turn])
+    if not len(stale):
+      return passes, orders
+    passes, orders = passes.copy(), orders.copy()
+    passes[stale] = -1
+    np.maximum.at(passes, classes, turn)
+    octave = np.frexp(self.records - 1)[1]
+    for power in np.unique(octave[stale]).tolist():
+      mine = stale[octave[stale] == power]
+      for c in np.split(mine, range(_AT_A_TIME, len(mine), _AT_A_TIME)):
+        keys = keyed_hash(self.seed, _INNER, c, passes[c], 0)
+        found = _orders(self.records[c], keys, power)[:, : orders.shape[1]]
+        orders[c, : found.shape[1]] = found
+    self._passes = passes, orders
+    return passes, orders
 
   def _inner(self, classes: Ints, turn: Ints, window: Ints | int, size: Ints, at: Ints) -> Ints:
     return permuted(at, size, keyed_hash(self.seed, _INNER, classes, turn, window))
