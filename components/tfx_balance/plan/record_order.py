@@ -161,11 +161,12 @@ class RecordOrder:
     self.records = np.array([sum(sizes) for sizes in windows], np.int64)
     self.starts = np.concatenate([[0], np.cumsum(self.records)])
     self._single = np.array([len(sizes) == 1 for sizes in windows])
-    few = self.records < _FEW
-    width = int(self.records[few].max(initial=0))
     # Classes whose present pass is kept, sorted; and of each class that pass, and its order.
-    self._kept = self._single & few & (len(few) * width <= _KEPT_BYTES)
-    self._passes = np.full(len(few), -1, np.int64), np.zeros((len(few), width), np.uint8)
+    few = self._single & (self.records < _FEW)
+    width = int(self.records[few].max(initial=0))
+    self._kept = few if len(few) * width <= _KEPT_BYTES else np.zeros_like(few)
+    orders = np.zeros((len(few), width if self._kept.any() else 0), np.uint8)
+    self._passes = np.full(len(few), -1, np.int64), orders
 
   def record(self, classes: Ints, draws: Ints) -> Ints:
     """Returns the number of the record that each draw gives: int64 [n].
