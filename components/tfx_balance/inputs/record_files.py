@@ -338,10 +338,10 @@ def checked_batches(
     if path:
       check_read_whole(path.decode(), int(n_bytes))
     else:
-      check_promised(paths, int(n_records), promised)
       if seen is not None:
         for each in paths:
-          seen.check(each)
+          seen.check(each)  # first, for it is the cause where records are missing
+      check_promised(paths, int(n_records), promised)
     return np.bool_(True)
 
   def count(
