@@ -19,10 +19,10 @@ from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, check_to
 from tfx_balance.tfrecord.storage import read_whole
 
 
-def check_held(
+def check_base_counts(
   groups: Mapping[str, Totals], request: SplitRequest, path: str
 ) -> Mapping[str, Totals]:
-  """Returns the totals; checks those of the artifact to extend against its sidecar.
+  """Returns the totals, after a check of those of the artifact to extend against its sidecar.
 
   Args:
     groups: Totals of the new files, and of each split's old ones.
@@ -35,16 +35,16 @@ def check_held(
   sidecar = ClassDistribution.from_json(read_whole(path), path)
   for i, feature in enumerate(request.parameters.features):
     is_binned = feature in (sidecar.parameters.get('bins') or ())
-    told = None if is_binned else sidecar.tallies(feature, sidecar.splits)
-    for split, tally in (told or {}).items():
-      held: Counter[ClassValue] = Counter()
+    expected = None if is_binned else sidecar.tallies(feature, sidecar.splits)
+    for split, tally in (expected or {}).items():
+      counted: Counter[ClassValue] = Counter()
       for counts in groups[split].counts if split in groups else ():
         for stratum, n in zip(counts.strata, counts.records.tolist(), strict=True):
-          held[stratum[i]] += n
-      for value in sorted({*held, *tally} - {MISSING}):
-        if held[value] != tally.get(value, 0):
+          counted[stratum[i]] += n
+      for value in sorted({*counted, *tally} - {MISSING}):
+        if counted[value] != tally.get(value, 0):
           raise DataError(
-            f'split {split!r} of the artifact to extend holds {held[value]} records of class '
+            f'split {split!r} of the artifact to extend holds {counted[value]} records of class '
             f'{value} of {feature!r}, and {path} tells {tally.get(value, 0)}: the files are not '
             f'those that were published with it; {REMEDY}'
           )

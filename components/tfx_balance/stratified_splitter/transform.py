@@ -30,7 +30,7 @@ from tfx_balance.shuffle.ranges import COUNTS, BatchKey, RangeFinder, SpillRange
 from tfx_balance.shuffle.select import find_file_thresholds
 from tfx_balance.shuffle.stored_values import WithStored, store
 from tfx_balance.shuffle.time_search import find_ties
-from tfx_balance.stratified_splitter.extension import check_held, plan_extension
+from tfx_balance.stratified_splitter.extension import check_base_counts, plan_extension
 from tfx_balance.stratified_splitter.grouped import plan_grouped_job, plan_in_beam
 from tfx_balance.stratified_splitter.grouped_in_time import plan_grouped_in_time_job, plan_in_time
 from tfx_balance.stratified_splitter.held_records import leave_out_held
@@ -115,7 +115,7 @@ class StratifiedSplit(beam.PTransform):
       scanned = leave_out_held(scanned, request)
       job = sum_groups(
         scanned,
-        lambda groups: plan_extension(check_held(groups, request, self.sidecar), request),
+        lambda groups: plan_extension(check_base_counts(groups, request, self.sidecar), request),
         request.n_files,
       )
     else:

@@ -26,7 +26,7 @@ _FILES = 'files'
 
 @contextlib.contextmanager
 def private_folder() -> Iterator[str]:
-  """Makes a folder in the temporary folder of the machine, for this user alone; deletes it at last.
+  """Makes a folder in the temporary folder, for this user alone, and deletes it in the end.
 
   Those that processes of this user left are deleted first.
 
