@@ -20,6 +20,7 @@ from tfx_balance.balanced_augmenter.transform import BalancedAugment, CopyRecord
 from tfx_balance.plan.balance_plan import BalanceRequest
 from tfx_balance.plan.ranks import Thresholds
 from tfx_balance.scan.scan import InputFile, ScannedFile
+from tfx_balance.shuffle.frequent import FrequentKeys
 from tfx_balance.tfrecord.reading import READ_DEFAULTS
 
 from tests.helpers_checks import class_value, file_bytes, read_sidecar
@@ -251,6 +252,7 @@ class Planned(NamedTuple):
   scanned: ScannedFile
   job: AugmentJob
   thresholds: Thresholds
+  frequent: FrequentKeys
   shapes: FeatureShapes
   pools: ClassPools
 

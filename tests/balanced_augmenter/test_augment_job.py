@@ -56,7 +56,6 @@ def test_each_split_is_balanced_by_itself():
   assert job.written == (12, 20)
   assert job.plans['extra'].targets.tolist() == [4, 4, 4]
   assert job.plans['train'].targets.tolist() == [10, 10]
-  assert job.n_files == 2
   assert [job.group_of(name, whole=False) for name in job.names] == job.groups
   assert [layout.paths for layout in job.layouts] == [
     (f'out/Split-{name}/data_tfrecord-00000-of-00001.gz',) for name in ('extra', 'train')

@@ -101,8 +101,7 @@ def test_targets_are_met_whatever_the_classes(
 def test_the_same_records_and_seed_copy_the_same_records_in_any_order(tmp_path):
   one = balance(tmp_path / 'one', {'train': in_shards(RECORDS, 2)}, functions.jitter)
   two = balance(tmp_path / 'two', {'train': in_shards(RECORDS[::-1], 5)}, functions.jitter)
-  assert Counter(one['train']) == Counter(two['train'])
-  assert one != two
+  assert one == two
   seeded = balance(tmp_path / 'three', {'train': in_shards(RECORDS, 2)}, functions.jitter, seed=1)
   made = [set(out['train']) - set(RECORDS) for out in (one, seeded)]
   assert len(made[0]) == 60 * 3 - 78
@@ -131,7 +130,7 @@ def test_bytes_do_not_depend_on_batches(tmp_path, monkeypatch, augment_fn):
 class FirstAttemptFails(CopyRecords):
   """Fails after it has written something; the bundle is then run again, by another worker."""
 
-  def process(self, scanned, job, thresholds, shapes, pools):
+  def process(self, scanned, job, *given):
     with pytest.MonkeyPatch.context() as patch:
       add = RangeFinder.add
 
@@ -141,12 +140,12 @@ class FirstAttemptFails(CopyRecords):
 
       patch.setattr(RangeFinder, 'add', breaks)
       with pytest.raises(OSError, match='the worker was lost'):
-        list(super().process(scanned, job, thresholds, shapes, pools))
+        list(super().process(scanned, job, *given))
     left = list(Path(job.request.work_dir).glob('assigned-*'))
     assert len(left) == 2 * scanned.file.rank + 1  # those of all the attempts so far
     second = CopyRecords(self._load_augment_fn, self._label)
     second.setup()
-    yield from second.process(scanned, job, thresholds, shapes, pools)
+    yield from second.process(scanned, job, *given)
 
 
 @pytest.mark.parametrize(

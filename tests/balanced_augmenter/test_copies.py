@@ -55,7 +55,7 @@ class Made:
   def __init__(self, folder, records, augment=None, **arguments):
     same = augment if isinstance(augment, PoolFn) or augment is None else functions.same
     (planned,) = plan_copies(folder, {'train': [records]}, same, **arguments)
-    self.scanned, self.job, _, shapes, pools = planned
+    self.scanned, self.job, _, _, shapes, pools = planned
     self.maker = CopyMaker(self.scanned, self.job, shapes, augment, pools)
     ((index, frames),) = self.scanned.spill.frames()
     order = np.argsort(index['position'])

@@ -4,12 +4,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tfx_balance.balanced_augmenter import job
-from tfx_balance.plan.ranks import mix
 from tfx_balance.shuffle import output_layout, ranges
-from tfx_balance.shuffle.ranges import order_of_copies
 
 from tests.balanced_augmenter.helpers_balance import balance, class_counts, tabular
 from tests.helpers_examples import in_shards, read_tfrecords, value_of
@@ -51,7 +47,8 @@ def test_files_of_copies_are_as_long_as_each_other(tmp_path, monkeypatch):
   balance(tmp_path, {'train': in_shards(records, 2)})
   lengths = [len(read_tfrecords(path)) for path in (tmp_path / 'out/Split-train').iterdir()]
   assert sum(lengths) == 4000
-  assert max(lengths) - min(lengths) <= 2 * 2 * 20  # of each input file, copies of two records
+  # Within five standard deviations of chance: a quarter of 2,000 records, and of 100 20 times each.
+  assert max(abs(n - 1000) for n in lengths) <= 5 * np.sqrt(500 + 25 * 20**2)
 
 
 def test_copies_of_a_record_are_far_apart(tmp_path):
@@ -64,13 +61,6 @@ def test_copies_of_a_record_are_far_apart(tmp_path):
   assert len(gaps) == 100 * 39
   assert 150 < gaps.mean() < 250  # of 8,000 records, 40 copies
   assert (gaps < 20).mean() < 0.15  # a tenth, if each place is as likely as any other
-
-
-@given(times=st.lists(st.integers(0, 9), max_size=50), seed_key=st.integers(0, 2**64 - 1))
-def test_every_copy_has_a_place(times, seed_key):
-  keys = mix(np.arange(len(times), dtype=np.uint64), 1)
-  order = order_of_copies(np.array(times, np.int64), keys, seed_key)
-  assert np.bincount(order, minlength=len(times)).tolist() == times
 
 
 def test_a_chunk_of_copies_is_made_of_bounded_bytes(tmp_path, monkeypatch):

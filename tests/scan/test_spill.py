@@ -146,11 +146,10 @@ def test_the_same_records_give_the_same_bytes(tmp_path, monkeypatch):
   assert contents(one) == contents(again) == contents(zipped)
 
 
-@pytest.mark.parametrize('other', [{'seed': 2}, {'rank': 1}], ids=['seed', 'rank'])
-def test_another_seed_and_another_file_give_another_order(tmp_path, other):
+def test_another_seed_gives_another_order(tmp_path):
   payloads = labelled({0: 100, 1: 100})
   one, two = (
-    read_tfrecords(scan(tmp_path, payloads, **how).spill.frames_file) for how in ({}, other)
+    read_tfrecords(scan(tmp_path, payloads, seed=seed).spill.frames_file) for seed in (0, 2)
   )
   assert one != two
   assert sorted(one) == sorted(two) == sorted(payloads)
@@ -182,7 +181,7 @@ def test_the_files_are_closed_also_where_the_input_is_truncated(tmp_path, monkey
 def test_records_are_written_as_often_as_asked_for(tmp_path):
   frames = frame([bytes([i]) * i for i in range(10)])
   which = np.array([3, 3, 9, 0, 3, 5])
-  rows = assigned_rows(frames.sizes[which], np.arange(6))
+  rows = assigned_rows(frames.sizes[which], np.arange(6), np.arange(6, dtype=np.uint64) << 60)
   with SpillWriter(str(tmp_path), 'some', 7, 1) as writer:
     order = writer.write(rows, frames, which)
     again = writer.write(rows, frames, which, np.array([1, 0, 0, 1, 0, 0]))

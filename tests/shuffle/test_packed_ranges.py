@@ -7,7 +7,7 @@ import pytest
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan import spill
 from tfx_balance.scan.scan import ScanFile
-from tfx_balance.scan.spill import FramesReader, assigned_rows
+from tfx_balance.scan.spill import FramesReader, assigned_rows, record_keys
 from tfx_balance.scan.totals import Totals
 from tfx_balance.shuffle import ranges
 from tfx_balance.shuffle.ranges import FileGroup, GatherRanges, RangeFinder
@@ -63,13 +63,14 @@ def assign(scanned, work_dir, by_class, n_together):
   for each in scanned:
     with scratch_folder(work_dir) as folder:
       path = new_work_file(folder, 'assigned')
-      finder = RangeFinder(each.spill, path, groups, 1)
+      finder = RangeFinder(each.spill, path, groups)
       with create_as_is(path) as file:
-        for index in each.spill.index('code', 'size', 'position'):
+        for index in each.spill.index('hash', 'code', 'size', 'position'):
+          keys = record_keys(index, each.spill.key)
           groups_of: Ints = index['code'].astype(np.int64)
           outputs = groups_of * 0 if by_class else index['position'] % len(N_FILES)
-          file.write(assigned_rows(index['size'], outputs).view(np.uint8).data)
-          finder.add(index['size'], groups_of if by_class else None)
+          file.write(assigned_rows(index['size'], outputs, keys).view(np.uint8).data)
+          finder.add(index['size'], keys, groups_of if by_class else None)
       for key, mine in finder.by_files(work_dir):
         found.setdefault(key, []).append(mine)
   return found, work_dir
@@ -77,7 +78,7 @@ def assign(scanned, work_dir, by_class, n_together):
 
 def written(found, work_dir, folder, monkeypatch):
   """Returns the bytes of the output files by their paths."""
-  step = GatherRanges(work_dir, 0)
+  step = GatherRanges(work_dir)
   monkeypatch.setattr(
     'tfx_balance.shuffle.ranges.new_output_file', lambda _, path: f'{folder}/{path}'
   )

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tfx_balance.plan.key_order import order_of_block
 from tfx_balance.scan.scan import ScanFile, ScannedFile
-from tfx_balance.scan.spill import Spill, SpillWriter, assigned_rows
+from tfx_balance.scan.spill import Spill, SpillWriter, assigned_rows, record_keys
 from tfx_balance.shuffle import ranges
 from tfx_balance.shuffle.ranges import NOWHERE, FileGroup, GatherRanges, RangeFinder, all_files
 from tfx_balance.tfrecord import files as records
@@ -56,19 +57,19 @@ class Assigned:
 
   scanned: ScannedFile
   path: str
-  sizes: list
+  blocks: list
   records: list[tuple[bytes, int]]
 
   def ranges(self, groups):
-    finder = RangeFinder(self.scanned.spill, self.path, groups, 1)
-    for sizes in self.sizes:
-      finder.add(sizes)
+    finder = RangeFinder(self.scanned.spill, self.path, groups)
+    for sizes, keys in self.blocks:
+      finder.add(sizes, keys)
     return finder.by_files(str(Path(self.path).parent))
 
 
-def assign(folder, shards, parts):
+def assign(folder, shards, parts, seed=0):
   """Returns the spilled shards, whose records go to any of these outputs."""
-  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'drop', str(folder))
+  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'drop', str(folder), seed=seed)
   return [
     _deal_file(scanned, parts)
     for file in input_files(Path(folder), shards)
@@ -77,22 +78,23 @@ def assign(folder, shards, parts):
 
 
 def _deal_file(scanned, parts):
-  blocks = [(index, frames.payloads()) for index, frames in scanned.spill.frames()]
-  sizes = [index['size'] for index, _ in blocks]
-  chosen = np.random.default_rng(scanned.file.rank).choice(parts, sum(map(len, sizes)))
-  path = f'{scanned.file.path}-assigned'
-  Path(path).write_bytes(assigned_rows(np.concatenate([*sizes, []]), chosen).tobytes())
-  spilled = [record for _, payloads in blocks for record in payloads]
-  return Assigned(scanned, path, sizes, list(zip(spilled, chosen.tolist(), strict=True)))
+  spill, path = scanned.spill, f'{scanned.file.path}-assigned'
+  found = [(index, frames.payloads()) for index, frames in spill.frames()]
+  blocks = [(index['size'], record_keys(index, spill.key)) for index, _ in found]
+  spilled = [record for _, payloads in found for record in payloads]
+  chosen = np.random.default_rng(scanned.file.rank).choice(parts, len(spilled))
+  columns = [np.concatenate([*each, []]) for each in zip(*blocks, strict=True)] or [[], []]
+  Path(path).write_bytes(assigned_rows(columns[0], chosen, columns[1]).tobytes())
+  return Assigned(scanned, path, blocks, list(zip(spilled, chosen.tolist(), strict=True)))
 
 
-def gather(folder, groups, assigned, seed=0):
+def gather(folder, groups, assigned):
   """Returns the work file of each output file, by its final path."""
   found = {key: [nothing] for key, nothing in all_files(groups)}
   for each in assigned:
     for key, mine in each.ranges(groups):
       found[key].append(mine)
-  step = GatherRanges(str(folder), seed)
+  step = GatherRanges(str(folder))
   files = [file for item in found.items() for file in step.process(item)]
   by_path = {file.final_path: file for file in files}
   assert len(by_path) == len(files)
@@ -151,17 +153,20 @@ SIZES = st.lists(st.lists(st.integers(17, 40), max_size=40), max_size=3)
   groups=st.lists(st.tuples(st.integers(1, 9), st.integers(1, 12)), min_size=1, max_size=3),
   by_group=st.booleans(),
 )
-def test_the_ranges_are_all_of_a_file_in_equal_parts(blocks, groups, by_group):
+def test_the_ranges_are_all_of_a_file_by_their_keys(blocks, groups, by_group):
   groups = [
     FileGroup(((0, 1, tuple(f'g{g}/f{i}' for i in range(n))),), k)
     for g, (n, k) in enumerate(groups)
   ]
-  finder = RangeFinder(Spill(3, '', 'frames', ()), 'rows', groups, 1)
-  records = []  # of each: its group, -1 for none, None for all of them, first and last byte, block
+  finder = RangeFinder(Spill(3, 0, '', 'frames', ()), 'rows', groups)
+  records, keys = [], []  # of each: its group, -1 for none, first and last byte, block
   at = 0
   for b, sizes in enumerate(blocks):
     mine = np.arange(len(sizes)) * (len(groups) + 1) // max(1, len(sizes)) - 1
-    finder.add(np.array(sizes, np.uint32), mine if by_group else None)
+    drawn = np.sort(np.random.default_rng(b).integers(0, 1 << 64, len(sizes), np.uint64))
+    drawn = drawn[order_of_block(drawn, mine + 1 if by_group else None)]
+    finder.add(np.array(sizes, np.uint32), drawn, mine if by_group else None)
+    keys += drawn.tolist()
     ends = at + np.cumsum([0, *sizes])
     records += zip(mine.tolist(), pairwise(ends.tolist()), [b] * len(sizes), strict=True)
     at = int(ends[-1])
@@ -176,12 +181,13 @@ def test_the_ranges_are_all_of_a_file_in_equal_parts(blocks, groups, by_group):
     for chunk, first, end, low, high in cuts.tolist():
       assert (low, high) == (records[first][1][0], records[end - 1][1][1])
       assert 0 <= chunk < group.n_chunks
-    if not by_group:
-      pieces = group.n_files * group.n_chunks
-      for b, sizes in enumerate(blocks):
-        counts = [end - first for _, first, end, _, _ in cuts.tolist() if records[first][2] == b]
-        assert sum(counts) == len(sizes)
-        assert max(counts, default=0) <= -(-len(sizes) // pieces)
+    pieces = group.n_files * group.n_chunks
+    for path, own in found:
+      if path.startswith(f'g{g}/'):
+        file = int(path.rpartition('f')[2])
+        for chunk, first, end, _, _ in own.tolist():
+          piece = file * group.n_chunks + chunk
+          assert {(key >> 32) * pieces >> 32 for key in keys[first:end]} == {piece}
 
 
 @pytest.mark.parametrize('n_inputs', [1, 2, 3, 7])
@@ -231,10 +237,8 @@ def test_what_was_spilled_is_read_once_for_each_number_of_files(tmp_path, monkey
     assert n_read == {path: Path(path).stat().st_size * times for path in paths}
 
 
-@pytest.mark.parametrize('mix', [ranges.mix, lambda places, _: 0 * places])
-def test_the_same_spills_give_the_same_bytes_in_any_order(tmp_path, monkeypatch, mix):
+def test_the_same_spills_give_the_same_bytes_in_any_order(tmp_path, monkeypatch):
   make_small(monkeypatch, 700)
-  monkeypatch.setattr(ranges, 'mix', mix)
   one, two = (assign(tmp_path / name, in_shards(varied(400), 4), [0, 1, 2]) for name in 'ab')
   groups = groups_of((2, 2, 3), n_chunks=3, suffix='.gz')
   first, second = (bytes_of(gather(tmp_path, groups, each)) for each in (one, two[::-1]))
@@ -243,10 +247,10 @@ def test_the_same_spills_give_the_same_bytes_in_any_order(tmp_path, monkeypatch,
 
 
 def test_another_seed_gives_another_order(tmp_path):
-  assigned = assign(tmp_path, [labelled({0: 100})], [0])
   orders = []
   for seed in (0, 1):
-    orders += read(gather(tmp_path, groups_of((1,)), assigned, seed=seed)).values()
+    assigned = assign(tmp_path, [labelled({0: 100})], [0], seed)
+    orders += read(gather(tmp_path, groups_of((1,)), assigned)).values()
   assert orders[0] != orders[1]
   assert sorted(orders[0]) == sorted(orders[1])
 
@@ -294,7 +298,7 @@ def test_a_class_sorted_file_of_many_blocks_comes_out_mixed(tmp_path, monkeypatc
   n = 8000
   payloads = [example(label=i * 4 // n, id=i) for i in range(n)]
   assigned = assign(tmp_path, [payloads], [0, 1])
-  assert len(assigned[0].sizes) > 50
+  assert len(assigned[0].blocks) > 50
   for file in gather(tmp_path, groups_of(n_files, n_chunks=10), assigned).values():
     assert file.records > 1000
     assert_mixed(order_of(file), n)
@@ -321,7 +325,7 @@ def test_in_order_is_not_mixed():
 def test_a_bundle_that_is_killed_and_tried_again_leaves_the_whole_file(tmp_path, monkeypatch):
   (assigned,) = assign(tmp_path, [labelled({0: 300})], [0])
   ((key, mine),) = assigned.ranges(groups_of((1,), n_chunks=6, suffix='.gz'))
-  step, fill_chunk = GatherRanges(str(tmp_path), 0), ranges.Chunks.read
+  step, fill_chunk = GatherRanges(str(tmp_path)), ranges.Chunks.read
 
   def breaks(self, i):
     if i == 3:
@@ -342,16 +346,16 @@ def test_memory_is_flat(tmp_path):
   def peak(n):
     payloads = frame(list(kilobyte_records(1024)))
     with SpillWriter(str(tmp_path), str(n), 0, 1) as writer:
-      finder = RangeFinder(
-        writer.spill, str(writer.spill.rows_file), groups_of((1,), n // 1024), key=1
-      )
-      for _ in range(n // 1024):
-        rows = assigned_rows(payloads.sizes, 0)
-        finder.add(rows['size'][writer.write(rows, payloads)])
+      finder = RangeFinder(writer.spill, str(writer.spill.rows_file), groups_of((1,), n // 1024))
+      for i in range(n // 1024):
+        keys = np.random.default_rng(i).integers(0, 1 << 64, 1024, np.uint64)
+        rows = assigned_rows(payloads.sizes, 0, keys)
+        rows = rows[writer.write(rows, payloads)]
+        finder.add(rows['size'], rows['key'])
 
     def gathered():
       ((key, mine),) = finder.by_files(str(tmp_path))
-      (file,) = GatherRanges(str(tmp_path), 0).process((key, [mine]))
+      (file,) = GatherRanges(str(tmp_path)).process((key, [mine]))
       assert file.records == n
 
     return peak_bytes(gathered)

@@ -37,7 +37,7 @@ def scanned(rank, hashes, codes, n_strata, group=''):
   strata = strata_of(n_strata)
   return ScannedFile(
     file=InputFile(f'f{rank}', rank, group),
-    spill=InMemory(rank, index, '', ()),
+    spill=InMemory(rank, 0, index, '', ()),
     strata=strata,
     records=(),
     stratum_bytes=(),

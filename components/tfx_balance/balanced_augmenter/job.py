@@ -51,11 +51,6 @@ class AugmentJob(Job):
   pools: PoolPlan | None = None
 
   @property
-  def n_files(self) -> int:
-    """The input files of all the splits."""
-    return sum(totals.n_files for totals in self.totals.values())
-
-  @property
   def groups(self) -> list[FileGroup]:
     """The files of each output."""
     return [FileGroup(((0, 1, one.paths),), one.n_chunks, one.n_together) for one in self.layouts]

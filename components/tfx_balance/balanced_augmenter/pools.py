@@ -143,7 +143,7 @@ def collect_pool(
   wanted = pool_shapes(shapes, _planned(job).request)
   assigner = FileAssigner(selection, thresholds, scanned)
   parts = []
-  for index, frames in scanned.spill.frames('hash', 'code', 'size'):
+  for index, frames in scanned.spill.frames('hash', 'content', 'code', 'size'):
     rows, part = assigner.assign(index)
     chosen = np.flatnonzero(part == 0)
     records = frames.take(chosen).payloads()

@@ -9,9 +9,8 @@ files ── ScanFile ──┬── Totals of each split ── AugmentJob
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -33,30 +32,23 @@ from tfx_balance.balanced_augmenter.pools import (
 from tfx_balance.beam import counters
 from tfx_balance.beam.parallel import map_in_order
 from tfx_balance.beam.steps import summed
-from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.ranks import Ints, Thresholds
+from tfx_balance.plan.ranks import Ints, Thresholds, UInts, mix
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.spill import (
-  BLOCK_BYTES,
   FramesReader,
   Rows,
   Spill,
-  SpillWriter,
   assigned_rows,
   in_blocks,
+  record_keys,
 )
 from tfx_balance.scan.totals import sum_groups
-from tfx_balance.shuffle.ranges import (
-  COUNTS,
-  BatchKey,
-  RangeFinder,
-  SpillRanges,
-  gather_ranges,
-)
+from tfx_balance.shuffle.assigned import AssignedRecords
+from tfx_balance.shuffle.frequent import FrequentKeys, KeySpreader, find_crowd, find_frequent
+from tfx_balance.shuffle.ranges import COUNTS, BatchKey, SpillRanges, gather_ranges
 from tfx_balance.shuffle.select import FileAssigner, find_file_thresholds
 from tfx_balance.tfrecord.files import CHUNK_BYTES
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
-from tfx_balance.tfrecord.work_files import OutputFile, create_as_is, new_work_file
 from tfx_balance.tfrecord.work_folder import scratch_folder
 
 
@@ -69,12 +61,16 @@ class AssignedBlock:
     index: INDEX_ROW [n].
     rows: Rows of the plan: int64 [n].
     times: Number of times that each record is written: int64 [n].
+    keys: Key of each record's place: uint64 [n].
+    frequent: Positions of those whose bytes are there very often: int64 [m].
   """
 
   start: int
   index: Rows
   rows: Ints
   times: Ints
+  keys: UInts
+  frequent: Ints
 
 
 class CopyRecords(beam.DoFn):
@@ -90,7 +86,7 @@ class CopyRecords(beam.DoFn):
     self._load_augment_fn = load_augment_fn
     self._label = label
     self._augment: Applier | PoolFn | None = None
-    self._block, self._made = ScratchBuffer(), ScratchBuffer()
+    self._block, self._originals, self._made = ScratchBuffer(), ScratchBuffer(), ScratchBuffer()
 
   def setup(self) -> None:
     if self._load_augment_fn is not None:
@@ -103,125 +99,85 @@ class CopyRecords(beam.DoFn):
     scanned: ScannedFile,
     job: AugmentJob,
     thresholds: Thresholds,
+    frequent: FrequentKeys,
     shapes: FeatureShapes,
     pools: ClassPools,
   ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
-    work_dir, seed, spill = job.request.work_dir, job.request.parameters.seed, scanned.spill
+    work_dir, spill = job.request.work_dir, scanned.spill
     assigner = FileAssigner(job.selection, thresholds, scanned)
     maker = CopyMaker(scanned, job, shapes, self._augment, pools)
-    number, key = job.n_files + spill.rank, tie_break(seed, 'order of copies')
+    apart = job.request.parameters.augmented_split is not None
+    group = job.group_of(scanned.file.group, whole=maker.makes_duplicates)
+    more = [] if maker.makes_duplicates else ['position']
+    columns = ['hash', 'content', 'code', 'size', *more]
+    blocks = assigned_blocks(spill, job, assigner, KeySpreader(frequent, spill.rank), columns)
     with scratch_folder(work_dir) as folder:
-      path = new_work_file(folder, f'assigned-{spill.rank:05d}')
-      writer = SpillWriter(folder, 'copies', number, key)
-      groups = [job.group_of(scanned.file.group, whole=maker.makes_duplicates)]
-      originals = RangeFinder(spill, path, groups, key)
-      copies = RangeFinder(writer.spill, str(writer.spill.rows_file), groups, key)
-      with contextlib.ExitStack() as stack:
-        stack.enter_context(writer)
-        reader = stack.enter_context(FramesReader(spill))
-        more = [] if maker.makes_duplicates else ['position']
-        blocks = assigned_blocks(spill, job, assigner, ['hash', 'code', 'size', *more])
-        apart = job.request.parameters.augmented_split is not None
+      with AssignedRecords(spill, [group], folder, self._block) as assigned:
         if maker.makes_duplicates:
-          file = stack.enter_context(create_as_is(path))
           together = job.copies_together(scanned.file.group)
-          blocks = _repeat(blocks, file, originals, int(apart), together)
-          for rows, frames, which in to_spill_again(reader, blocks, together, self._block):
-            rows = rows[writer.write(rows, frames, which)]
-            copies.add(rows['size'], times=rows['output'])
+          for block in blocks:
+            counters.COPIED.inc(int(np.maximum(block.times - 1, 0).sum()))
+            times = np.maximum(block.times - int(apart), 0)
+            assigned.add(block.index['size'], times, block.keys, block.frequent, None, together)
         else:
           if not apart:
-            blocks = _keep(blocks, stack.enter_context(create_as_is(path)), originals)
-          made = map_in_order(maker.make, to_copy(reader, blocks, self._block), maker.threads)
-          batches = ((assigned_rows(each.sizes, 1), each) for each in made)
-          for rows, frames in in_blocks(batches, self._made):
-            copies.add(rows['size'][writer.write(rows, frames)])
-      yield from originals.by_files(work_dir)
-      yield from copies.by_files(work_dir)
+            blocks = _keep(blocks, assigned)
+          with FramesReader(spill) as reader:
+            batches = (
+              (assigned_rows(made.sizes, 1, keys), made)
+              for keys, made in map_in_order(
+                lambda each: (each[0], maker.make(each[1])),
+                to_copy(reader, blocks, self._originals),
+                maker.threads,
+              )
+            )
+            for rows, frames in in_blocks(batches, self._made):
+              assigned.spill(rows, frames)
+      yield from assigned.by_files(work_dir)
     yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, assigner.counts))
 
 
 def assigned_blocks(
-  spill: Spill, job: AugmentJob, assigner: FileAssigner, columns: Sequence[str]
+  spill: Spill,
+  job: AugmentJob,
+  assigner: FileAssigner,
+  spreader: KeySpreader,
+  columns: Sequence[str],
 ) -> Iterator[AssignedBlock]:
   """Yields the blocks of a spilled file in order."""
   start = 0
   for index in spill.index(*columns):
     rows, parts = assigner.assign(index)
-    yield AssignedBlock(start, index, rows, job.copies[rows, parts])
+    keys, frequent = spreader.spread(record_keys(index, spill.key))
+    yield AssignedBlock(start, index, rows, job.copies[rows, parts], keys, frequent)
     start += int(index['size'].sum(dtype=np.int64))
 
 
-def _keep(
-  blocks: Iterable[AssignedBlock], file: OutputFile, ranges: RangeFinder
-) -> Iterator[AssignedBlock]:
+def _keep(blocks: Iterable[AssignedBlock], assigned: AssignedRecords) -> Iterator[AssignedBlock]:
   """Yields the blocks, of which the originals that stay are assigned to their output."""
   for block in blocks:
-    _write_times(block, np.minimum(block.times, 1), file, ranges)
+    times = np.minimum(block.times, 1)
+    assigned.add(block.index['size'], times, block.keys, block.frequent)
     yield block
-
-
-def _repeat(
-  blocks: Iterable[AssignedBlock], file: OutputFile, ranges: RangeFinder, less: int, together: int
-) -> Iterator[AssignedBlock]:
-  """Yields the blocks with the copies that are not assigned to their output, of records with many.
-
-  Args:
-    blocks: Blocks of a spilled file.
-    file: File of the rows.
-    ranges: Ranges of the spilled file.
-    less: Number of times by which each record is written less often.
-    together: Number of copies that go to one file; twice as many are shared out.
-  """
-  for block in blocks:
-    counters.COPIED.inc(int(np.maximum(block.times - 1, 0).sum()))
-    times = np.maximum(block.times - less, 0)
-    many = times >= 2 * together
-    _write_times(block, np.where(many, 0, times), file, ranges)
-    yield replace(block, times=np.where(many, times, 0))
-
-
-def _write_times(block: AssignedBlock, times: Ints, file: OutputFile, ranges: RangeFinder) -> None:
-  """Assigns the records of a block so often to their output."""
-  file.write(assigned_rows(block.index['size'], times).view(np.uint8).data)
-  ranges.add(block.index['size'], times=times)
-
-
-def to_spill_again(
-  reader: FramesReader, blocks: Iterable[AssignedBlock], together: int, buffer: ScratchBuffer
-) -> Iterator[tuple[Rows, Frames, Ints]]:
-  """Yields rows, and frames, which hold until the next, and which of these each row is of.
-
-  The copies of a record are shared out among its rows, `together` or a few more to each.
-  """
-  for block, frames in _with_copies(reader, blocks, buffer):
-    for which, numbers in copy_batches(frames, block.times // together, BLOCK_BYTES):
-      times = block.times[which]
-      rows = times // together
-      shares = times * numbers // rows - times * (numbers - 1) // rows
-      yield assigned_rows(frames.sizes[which], shares), frames, which
 
 
 def to_copy(
   reader: FramesReader, blocks: Iterable[AssignedBlock], buffer: ScratchBuffer
-) -> Iterator[Originals]:
-  """Yields the records to copy, an entry for each copy, a bounded batch at a time."""
-  for block, frames in _with_copies(reader, blocks, buffer):
+) -> Iterator[tuple[UInts, Originals]]:
+  """Yields the keys of copies, and their originals, a bounded batch at a time."""
+  for block in blocks:
+    if block.times.max() <= 1:
+      continue
+    frames = reader.read(block.start, block.index['size'], buffer)
     for which, numbers in copy_batches(frames, block.times - 1, CHUNK_BYTES):
       counters.COPIED.inc(len(which))
       hashes, positions = block.index['hash'][which], block.index['position'][which]
-      yield Originals(
-        frames.take(which), hashes, positions.astype(np.int64), numbers, block.rows[which]
+      keys = mix(block.keys[which], numbers.view(np.uint64))
+      rows = block.rows[which]
+      yield (
+        keys,
+        Originals(frames.take(which), hashes, positions.astype(np.int64), numbers, rows),
       )
-
-
-def _with_copies(
-  reader: FramesReader, blocks: Iterable[AssignedBlock], buffer: ScratchBuffer
-) -> Iterator[tuple[AssignedBlock, Frames]]:
-  """Yields the blocks of which copies are made, beside their frames, which hold until the next."""
-  for block in blocks:
-    if block.times.max() > 1:
-      yield block, reader.read(block.start, block.index['size'], buffer)
 
 
 def copy_batches(frames: Frames, times: Ints, n_bytes: int) -> Iterator[tuple[Ints, Ints]]:
@@ -289,12 +245,13 @@ class BalancedAugment(beam.PTransform):
         job = job | 'PlanPools' >> beam.Map(with_pools, shapes, pool_request(augment_fn))
         find = FindPools(request.n_files, request.work_dir)
         pools = beam.pvalue.AsSingleton((scanned, job, found) | 'Pools' >> find)
+    crowd = job | 'Crowd' >> beam.Map(lambda job: find_crowd(job.totals))
     copied = scanned | 'CopyRecords' >> beam.ParDo(
       CopyRecords(self.load_augment_fn, parameters.label),
       beam.pvalue.AsSingleton(job),
       beam.pvalue.AsSingleton(thresholds),
+      beam.pvalue.AsSingleton(find_frequent(scanned, crowd, request.n_files)),
       shapes,
       pools,
     ).with_outputs(COUNTS, main='ranges')
-    seed = parameters.seed
-    return gather_ranges(copied, job, request.n_files, request.work_dir, seed, repeats=True)
+    return gather_ranges(copied, job, request.n_files, request.work_dir, repeats=True)

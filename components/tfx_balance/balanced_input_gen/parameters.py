@@ -21,7 +21,7 @@ from tfx_balance.declare import (
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import READ_DEFAULTS, ReadOptions
 
-ALGORITHM_VERSION = 6
+ALGORITHM_VERSION = 7
 """Raised whenever the same data and arguments give other files: it is part of TFX's cache key."""
 
 

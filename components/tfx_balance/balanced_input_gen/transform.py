@@ -6,24 +6,24 @@ files ── ScanFile ──┬── Totals of each split ── ShardJob
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 
 import apache_beam as beam
 import numpy as np
 
 from tfx_balance.balanced_input_gen.job import ShardJob, ShardRequest, plan_shards
-from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
-from tfx_balance.scan.spill import FramesReader, SpillWriter, assigned_rows
+from tfx_balance.scan.spill import record_keys
 from tfx_balance.scan.totals import sum_groups
-from tfx_balance.shuffle.ranges import COUNTS, BatchKey, RangeFinder, SpillRanges, gather_ranges
+from tfx_balance.shuffle.assigned import AssignedRecords
+from tfx_balance.shuffle.frequent import FrequentKeys, KeySpreader, find_frequent
+from tfx_balance.shuffle.ranges import COUNTS, BatchKey, SpillRanges, gather_ranges
 from tfx_balance.tfrecord.frames import ScratchBuffer
-from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
 from tfx_balance.tfrecord.work_folder import scratch_folder
 
 
@@ -31,45 +31,30 @@ class AssignClasses(beam.DoFn):
   """Turns a `ScannedFile` into ranges by output file, and the records of each class in it.
 
   A class with files of its own is one run of neighbours in a block. Rare classes are short runs:
-  where those of one file do not lie together, they are brought together, in a spill of their own.
+  where those of one file do not lie together, they are brought together, spilled once more.
   """
 
   def __init__(self) -> None:
-    self._rare = ScratchBuffer()
+    self._buffer = ScratchBuffer()
 
   def process(
-    self, scanned: ScannedFile, job: ShardJob
+    self, scanned: ScannedFile, job: ShardJob, frequent: FrequentKeys
   ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
-    work_dir, spill, n_files = job.request.work_dir, scanned.spill, job.n_files
-    key = tie_break(job.request.parameters.seed, 'cut')
-    file_groups, (classes, groups, sections, shared) = job.groups, job.of_codes(scanned)
-    counts, start, buffer = np.zeros(len(classes), np.int64), 0, self._rare
-    with contextlib.ExitStack() as stack:
-      folder = stack.enter_context(scratch_folder(work_dir))
-      path = new_work_file(folder, f'assigned-{spill.rank:05d}')
-      writer = SpillWriter(folder, 'rare', n_files + spill.rank, key)
-      ranges, of_rare = (
-        RangeFinder(each, rows_path, file_groups, key)
-        for each, rows_path in ((spill, path), (writer.spill, str(writer.spill.rows_file)))
-      )
-      with FramesReader(spill) as reader, create_as_is(path) as file, writer:
-        for index in spill.index('code', 'size'):
-          code, sizes = index['code'], index['size']
-          rows, mine = assigned_rows(sizes, sections[code]), groups[code]
-          file.write(rows.view(np.uint8).data)
+    work_dir, spill = job.request.work_dir, scanned.spill
+    classes, groups, sections, shared = job.of_codes(scanned)
+    counts = np.zeros(len(classes), np.int64)
+    spreader = KeySpreader(frequent, spill.rank)
+    with scratch_folder(work_dir) as folder:
+      with AssignedRecords(spill, job.groups, folder, self._buffer) as assigned:
+        for index in spill.index('hash', 'content', 'code', 'size'):
+          code, mine = index['code'], groups[index['code']]
+          keys, apart = spreader.spread(record_keys(index, spill.key))
           rare = np.flatnonzero(shared[code])
           if not lie_together(mine[rare]):
-            low, high = rare[0], rare[-1] + 1
-            first = start + int(sizes[:low].sum(dtype=np.int64))
-            frames = reader.read(first, sizes[low:high], buffer)
-            order = rare[writer.write(rows[rare], frames, rare - low, mine[rare])]
-            of_rare.add(sizes[order], mine[order])
-            mine[rare] = -1
-          ranges.add(sizes, mine)
+            apart = np.union1d(apart, rare)
+          assigned.add(index['size'], sections[code], keys, apart, mine)
           counts += np.bincount(code, minlength=len(counts))
-          start += int(sizes.sum(dtype=np.int64))
-      yield from ranges.by_files(work_dir)
-      yield from of_rare.by_files(work_dir)
+      yield from assigned.by_files(work_dir)
     found = SparseCounts.of(job.quotas.shape, classes, counts)
     yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, found))
 
@@ -99,8 +84,9 @@ class ClassShards(beam.PTransform):
     request = self.request
     scanned = scan_files(files, request.new_scan(by_class=True, labels=request.parameters.labels))
     job = sum_groups(scanned, partial(plan_shards, request=request), request.n_files)
+    crowd = job | 'Crowd' >> beam.Map(attrgetter('crowd'))
+    frequent = find_frequent(scanned, crowd, request.n_files)
     assigned = scanned | 'AssignClasses' >> beam.ParDo(
-      AssignClasses(), beam.pvalue.AsSingleton(job)
+      AssignClasses(), beam.pvalue.AsSingleton(job), beam.pvalue.AsSingleton(frequent)
     ).with_outputs(COUNTS, main='ranges')
-    seed = request.parameters.seed
-    return gather_ranges(assigned, job, request.n_files, request.work_dir, seed)
+    return gather_ranges(assigned, job, request.n_files, request.work_dir)

@@ -40,19 +40,6 @@ def record_numbers(rank: int, first: int, n: int) -> UInts:
   return np.arange(first, first + n, dtype=np.uint64) + np.uint64(rank << 40)
 
 
-def order_of_keys(keys: UInts) -> Ints:
-  """Returns the stable ascending order of keys: int64 [n].
-
-  Args:
-    keys: uint64 [n], random, so that equal ones are rare.
-  """
-  order = np.argsort(keys)
-  ordered = keys[order]
-  if (ordered[1:] == ordered[:-1]).any():
-    return np.argsort(keys, kind='stable')
-  return order
-
-
 def order_of_groups(groups: Ints) -> Ints:
   """Returns the stable ascending order of groups: int64 [n].
 
@@ -65,6 +52,8 @@ def order_of_groups(groups: Ints) -> Ints:
 
 RANK_BITS = 63
 """Ranks are below 2**63, so that the end of the last one still fits into 64 bits."""
+
+_IDENTITY_BITS = 40  # of a rank, where records of one identity differ
 
 UInts = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
@@ -89,15 +78,22 @@ def finalized(z: UInts) -> UInts:
   return z
 
 
-def ranks(hashes: UInts, seed: int, purpose: str) -> UInts:
+def ranks(hashes: UInts, seed: int, purpose: str, content: UInts | None = None) -> UInts:
   """Returns the rank of each record, 0 to 2**63 - 1, independent between purposes.
 
   Args:
-    hashes: uint64 [n], hashes of the records' bytes.
+    hashes: uint64 [n], hashes of what identifies the records.
     seed: Seed of the user.
     purpose: Purpose of the draw, such as 'split'.
+    content: uint64 [n], hashes of the records' bytes, where these do not identify them. They are
+      the lower 23 bits of a rank: among records of one identity they decide, not the files.
   """
-  return mix(hashes, tie_break(seed, 'rank', purpose)) >> np.uint64(64 - RANK_BITS)
+  key = tie_break(seed, 'rank', purpose)
+  found = mix(hashes, key) >> np.uint64(64 - RANK_BITS)
+  if content is not None:
+    lower = np.uint64(RANK_BITS - _IDENTITY_BITS)
+    found = found >> lower << lower | mix(content, key) >> np.uint64(64) - lower
+  return found
 
 
 @dataclass(frozen=True)

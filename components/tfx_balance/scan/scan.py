@@ -15,7 +15,6 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
-import xxhash
 
 from tfx_balance.beam import counters
 from tfx_balance.beam.steps import spread
@@ -23,7 +22,7 @@ from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.narrow_columns import narrow_fields, wide_fields
 from tfx_balance.plan.number_keys import NumberSample
-from tfx_balance.plan.ranks import Ints, fine_buckets, mix, ranks
+from tfx_balance.plan.ranks import Ints, fine_buckets, mix
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.binned_column import binned_columns
 from tfx_balance.scan.group_keys import GroupKeys
@@ -31,7 +30,18 @@ from tfx_balance.scan.index_columns import IndexColumns, RecordNumbers
 from tfx_balance.scan.label_columns import label_columns
 from tfx_balance.scan.record_keys import RecordKeys
 from tfx_balance.scan.record_values import RecordValues
-from tfx_balance.scan.spill import BLOCK_BYTES, INDEX_ROW, Rows, Spill, SpillWriter, pack
+from tfx_balance.scan.spill import (
+  BLOCK_BYTES,
+  INDEX_ROW,
+  KEY_CELLS,
+  Rows,
+  Spill,
+  SpillWriter,
+  content_hashes,
+  pack,
+  record_ranks,
+  with_content,
+)
 from tfx_balance.scan.strata import BAD, DROPPED, MissingLabel, Payload, StratumDecoder
 from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.tfrecord.files import read_frames
@@ -78,6 +88,7 @@ class ScannedFile:
     edges: Edges of the bins that a feature's numbers are put into; None where they are not.
     kinds: Types of the features that are read, by feature, each with the file; none where no record
       has a value.
+    key_counts: Number of spilled records by range of their keys: int64 [KEY_CELLS].
   """
 
   file: InputFile
@@ -97,13 +108,14 @@ class ScannedFile:
   numbers: Mapping[str, NumberSample] = field(default_factory=dict)
   edges: tuple[float, ...] | None = None
   kinds: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+  key_counts: Ints = field(default_factory=lambda: np.zeros(KEY_CELLS, np.int64))
 
   def __getstate__(self) -> dict[str, Any]:
     """Returns what workers get, with counts of strata in few bytes."""
-    return narrow_fields(self.__dict__, ('records', 'stratum_bytes'))
+    return narrow_fields(self.__dict__, ('records', 'stratum_bytes', 'key_counts'))
 
   def __setstate__(self, state: dict[str, Any]) -> None:
-    self.__dict__.update(wide_fields(state, ('records', 'stratum_bytes')))
+    self.__dict__.update(wide_fields(state, ('records', 'stratum_bytes', 'key_counts')))
 
 
 def scan_files(files: beam.PCollection[InputFile], scan: ScanFile) -> beam.PCollection[ScannedFile]:
@@ -212,6 +224,7 @@ class ScanFile(beam.DoFn):
       without_group=groups.without if groups else 0,
       numbers=more.samples,
       kinds={column.name: column.kinds for column in columns if column.kinds},
+      key_counts=counted.key_counts,
     )
 
   def _identity_of(self, path: str) -> RecordKeys | RecordValues | None:
@@ -240,6 +253,8 @@ class ScanFile(beam.DoFn):
       wrong = [at - first for at in bad.positions if at >= first]
       rows = _index(frames, decoder, wrong, first, keys)
       rows = more.extended(rows, frames, file.rank)
+      if keys or groups:
+        rows = with_content(rows, frames)
       hashes = groups.hashes(rows, frames) if groups else rows['hash']
       counted.add(rows, int(frames.offsets[-1]), decoder.n_strata)
       rows['hash'] = hashes
@@ -251,7 +266,7 @@ class ScanFile(beam.DoFn):
     """Returns the spill of all records, but for those that were dropped or are bad."""
     if self._work_dir is None:
       deque(indexed, maxlen=0)
-      return Spill(file.rank, '', '', ())
+      return Spill(file.rank, self._key, '', '', ())
     with scratch_folder(self._work_dir) as folder:
       with SpillWriter(folder, 'scan', file.rank, self._key) as writer:
         for rows, frames in indexed:
@@ -261,6 +276,7 @@ class ScanFile(beam.DoFn):
             rows = rows[which]
           groups = by_frequency(rows['code']) if self._by_class else None
           writer.write(rows, frames, which, groups)
+      counted.key_counts = writer.key_counts
       if folder == self._work_dir:
         return writer.spill
       group_bytes = counted.stratum_bytes if self._by_class else None
@@ -277,9 +293,9 @@ class ScanFile(beam.DoFn):
     return SparseCounts.merge(
       SparseCounts.count(
         (fine.n_buckets,),
-        fine.buckets(index['code'].astype(np.int64), ranks(index['hash'], seed, purpose)),
+        fine.buckets(index['code'].astype(np.int64), record_ranks(index, seed, purpose)),
       )
-      for index in spill.index('hash', 'code')
+      for index in spill.index('hash', 'content', 'code')
     )
 
 
@@ -289,6 +305,7 @@ class _Counted:
   def __init__(self) -> None:
     self.records = self.stratum_bytes = np.zeros(0, np.int64)
     self.n_records = self.dropped = self.n_bytes = self.fingerprint = 0
+    self.key_counts = np.zeros(KEY_CELLS, np.int64)
 
   def add(self, rows: Rows, n_bytes: int, n_strata: int) -> None:
     """Takes the next records of the file, of whose strata so many are known now."""
@@ -342,8 +359,7 @@ def _index(
   rows['size'] = frames.sizes
   rows['position'] = positions = np.arange(first, first + len(rows))
   if keys is None:
-    hashes = map(xxhash.xxh3_64_intdigest, frames.views())
-    rows['hash'] = np.fromiter(hashes, np.uint64, len(frames))
+    rows['hash'] = content_hashes(frames)
   elif rows['code'].max(initial=0) < BAD:
     rows['hash'] = keys.hashes(frames, positions)
   else:

@@ -1,7 +1,8 @@
-"""Records in work files, written once and read in ranges: blocks of a file, each in random order.
+"""Records in work files, written once and read in ranges: blocks of a file, each in order of keys.
 
-Records are spilled before it is known where they go. Whatever part of a block is taken, a run of
-neighbours is a random sample of it; and where blocks are ordered by class first, that of a class.
+A record's key is a keyed hash of its bytes, so each block is in random order. An output file takes
+a range of keys, which is a run of neighbours in every block, or, where blocks are ordered by class
+first, in every class of a block.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import xxhash
 
+from tfx_balance.plan.key_order import order_of_block, parts_of_keys
 from tfx_balance.plan.number_bins import Recoding
-from tfx_balance.plan.ranks import Ints, mix, order_of_groups, record_numbers
+from tfx_balance.plan.ranks import Ints, UInts, mix, ranks
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer, concatenate
 from tfx_balance.tfrecord.packed import UNIT_BYTES, PackedFile, PackedWriter, local_copy
@@ -30,13 +33,15 @@ BLOCK_BYTES = 16 << 20
 INDEX_ROW = np.dtype([('hash', '<u8'), ('code', '<u4'), ('size', '<u4'), ('position', '<u4')])
 """Hash of a record's bytes, its stratum in the file's own numbering, bytes of its frame, and its
 position in the file."""
-ASSIGNED_ROW = np.dtype([('size', '<u4'), ('output', '<u4')])
-"""Bytes of a record's frame, and the number of its output, such as a split; or, where there is one
-output, how often the record is written to it."""
+ASSIGNED_ROW = np.dtype([('size', '<u4'), ('output', '<u4'), ('key', '<u8')])
+"""Bytes of a record's frame; the number of its output, such as a split, or, where there is one
+output, how often the record is written to it; and the key of its place there."""
+KEY_CELLS = 1 << 12
+"""Number of equal ranges of keys in which records are counted."""
 
 # In packed rows, where neighbors are read together.
-_COLUMNS = ('position', 'hash', 'code', 'size', 'time', 'number')
-_MOST_UNITS = 2048  # shares of all records or of a stratum, in each of which is some of every block
+_COLUMNS = ('position', 'hash', 'content', 'code', 'size', 'time', 'number')
+_MOST_UNITS = 2048  # ranges of keys of all records or of a stratum, in each some of every block
 _NO_RANGES = np.empty((0, 2), np.int64)
 
 Rows = npt.NDArray[np.void]
@@ -44,8 +49,35 @@ Rows = npt.NDArray[np.void]
 
 
 def index_row(*columns: str) -> np.dtype[Any]:
-  """Returns INDEX_ROW with columns of keys, such as 'time', behind it."""
+  """Returns INDEX_ROW with columns of 64 bits, such as 'time', behind it."""
   return np.dtype([*INDEX_ROW.descr, *((name, '<u8') for name in columns)])
+
+
+def with_content(rows: Rows, frames: Frames) -> Rows:
+  """Returns the index of some frames with a column 'content', the hash of each record's bytes.
+
+  It is there where 'hash' is that of something else, such as the value of a feature.
+  """
+  found = np.empty(len(rows), [*rows.dtype.descr, ('content', '<u8')])
+  for name in rows.dtype.names or ():
+    found[name] = rows[name]
+  found['content'] = content_hashes(frames)
+  return found
+
+
+def content_hashes(frames: Frames) -> UInts:
+  """Returns the hash of each record's bytes: uint64 [n]."""
+  return np.fromiter(map(xxhash.xxh3_64_intdigest, frames.views()), np.uint64, len(frames))
+
+
+def record_keys(rows: Rows, seed_key: int) -> UInts:
+  """Returns the key of each record, made from the hash of its bytes: uint64 [n].
+
+  Args:
+    rows: Index of the records: [n].
+    seed_key: Number that stands for the seed.
+  """
+  return mix(rows['content' if 'content' in (rows.dtype.names or ()) else 'hash'], seed_key)
 
 
 @dataclass(frozen=True)
@@ -53,7 +85,8 @@ class Spill:
   """Records of one file, block by block.
 
   Attributes:
-    rank: Number of the file, by which random numbers of its records are drawn.
+    rank: Number of the file.
+    key: Number that stands for the seed of the order of records.
     rows_file: Rows in the order of the frames; packed, a column after another.
     frames_file: Frames.
     blocks: Number of records of each block.
@@ -63,6 +96,7 @@ class Spill:
   """
 
   rank: int
+  key: int
   rows_file: str | PackedFile
   frames_file: str | PackedFile
   blocks: tuple[int, ...]
@@ -159,7 +193,11 @@ class FramesReader:
 
 
 class SpillWriter:
-  """Writes a spill; a context manager, whose files are made with the first block."""
+  """Writes a spill; a context manager, whose files are made with the first block.
+
+  Attributes:
+    key_counts: Number of records by range of keys: int64 [KEY_CELLS].
+  """
 
   def __init__(self, work_dir: str, name: str, rank: int, key: int) -> None:
     self._rows_path, self._frames_path = (
@@ -169,9 +207,9 @@ class SpillWriter:
     self._files: list[Any] = []
     self._stack = contextlib.ExitStack()
     self._buffers = itertools.repeat(ScratchBuffer())
-    self._position = 0
     self._blocks: list[int] = []
     self._row = INDEX_ROW
+    self.key_counts = np.zeros(KEY_CELLS, np.int64)
 
   def __enter__(self) -> SpillWriter:
     return self
@@ -182,15 +220,16 @@ class SpillWriter:
   @property
   def spill(self) -> Spill:
     """What was written; whole once the files are closed."""
-    return Spill(self._rank, self._rows_path, self._frames_path, tuple(self._blocks), row=self._row)
+    paths = self._rows_path, self._frames_path
+    return Spill(self._rank, self._key, *paths, tuple(self._blocks), row=self._row)
 
   def write(
     self, rows: Rows, frames: Frames, which: Ints | None = None, groups: Ints | None = None
   ) -> Ints:
-    """Writes a block in random order, or in that of groups, each of which is in random order.
+    """Writes a block in the order of keys, or in that of groups, each in the order of keys.
 
     Args:
-      rows: Rows of the records to write: [n].
+      rows: Rows of the records to write, INDEX_ROW or ASSIGNED_ROW, which has the keys: [n].
       frames: Frames among which they are.
       which: Position of each among these frames, some more than once: int64 [n]; None for all.
       groups: Number of each record's group, 0 or above: int64 [n]; None for one group.
@@ -201,11 +240,10 @@ class SpillWriter:
     n = len(rows)
     if not n:
       return np.empty(0, np.int64)
-    drawn = mix(record_numbers(self._rank, self._position, n), self._key) >> np.uint64(48)
-    self._position += n
-    order = order_of_groups(drawn.view(np.int64))
-    if groups is not None:
-      order = order[order_of_groups(groups[order])]
+    has_key = 'key' in (rows.dtype.names or ())
+    keys = rows['key'] if has_key else record_keys(rows, self._key)
+    self.key_counts += np.bincount(parts_of_keys(keys, KEY_CELLS), minlength=KEY_CELLS)
+    order = order_of_block(keys, groups)
     if not self._files:
       paths = (self._rows_path, self._frames_path)
       self._files = [self._stack.enter_context(create_as_is(path)) for path in paths]
@@ -216,6 +254,12 @@ class SpillWriter:
     self._blocks.append(n)
     self._row = rows.dtype
     return order
+
+
+def record_ranks(rows: Rows, seed: int, purpose: str) -> UInts:
+  """Returns the rank of each record of an index, as `ranks` does: uint64 [n]."""
+  content = rows['content'] if 'content' in (rows.dtype.names or ()) else None
+  return ranks(rows['hash'], seed, purpose, content)
 
 
 def in_blocks(
@@ -240,10 +284,12 @@ def in_blocks(
     yield block()
 
 
-def assigned_rows(sizes: npt.NDArray[Any], outputs: npt.NDArray[Any] | int) -> Rows:
+def assigned_rows(
+  sizes: npt.NDArray[Any], outputs: npt.NDArray[Any] | int, keys: npt.NDArray[Any]
+) -> Rows:
   """Returns rows of assigned records: ASSIGNED_ROW [n]."""
   rows = np.empty(len(sizes), ASSIGNED_ROW)
-  rows['size'], rows['output'] = sizes, outputs
+  rows['size'], rows['output'], rows['key'] = sizes, outputs, keys
   return rows
 
 
@@ -253,7 +299,7 @@ def pack(
   """Returns a spill of this machine as packed files, laid out for those who read a share of it.
 
   All records, or those of each stratum, the one with the fewest bytes first, are stored as a small
-  share of every block, then the next one: so any share of them is one range.
+  range of keys of every block, then the next one: so any range of keys is one range of bytes.
 
   Args:
     spill: What was scanned; of this machine.
@@ -282,7 +328,8 @@ def pack(
     for parts in _units(spill, group_bytes):
       frames.add_parts(file, parts)
   n_counts = 0 if rank_counts is None else len(rank_counts)
-  return Spill(spill.rank, rows.packed(), frames.packed(), spill.blocks, n_counts, spill.row)
+  files = rows.packed(), frames.packed()
+  return Spill(spill.rank, spill.key, *files, spill.blocks, n_counts, spill.row)
 
 
 def _planes(values: npt.NDArray[Any]) -> bytes:
@@ -339,17 +386,13 @@ def _units(spill: Spill, group_bytes: Ints | None) -> Iterator[Ints]:
   shares = np.clip(group_bytes // UNIT_BYTES, 1, _MOST_UNITS)
   order = np.empty(len(shares), np.int64)
   order[np.argsort(group_bytes, kind='stable')] = np.arange(len(shares))
-  for index in spill.index('code', 'size'):
+  for index in spill.index('hash', 'content', 'code', 'size'):
     offsets = start + np.cumsum(np.append(0, index['size'].astype(np.int64)))
     codes = index['code'].astype(np.int64) if by_group else np.zeros(len(index), np.int64)
-    firsts = np.flatnonzero(np.diff(codes, prepend=-1))
-    counts, codes = np.diff(np.append(firsts, len(index))), codes[firsts]
-    run = np.repeat(np.arange(len(codes)), shares[codes])
-    n_shares = shares[codes][run]
-    share = np.arange(len(run)) - np.repeat(np.cumsum(shares[codes]) - shares[codes], shares[codes])
-    low, end = (firsts[run] + counts[run] * each // n_shares for each in (share, share + 1))
-    cells = np.stack([order[codes][run], share, offsets[low], offsets[end]], axis=1)
-    found.append(cells[low < end])
+    share = parts_of_keys(record_keys(index, spill.key), shares.astype(np.uint64)[codes])
+    low = np.flatnonzero(np.diff(codes, prepend=-1) | np.diff(share, prepend=-1))
+    end = np.append(low[1:], len(index))
+    found.append(np.stack([order[codes[low]], share[low], offsets[low], offsets[end]], axis=1))
     start = int(offsets[-1])
   cells = np.concatenate(found)
   cells = cells[np.lexsort((cells[:, 2], cells[:, 1], cells[:, 0]))]

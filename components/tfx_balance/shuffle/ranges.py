@@ -1,8 +1,9 @@
 """Output files made of ranges of spilled files.
 
-What an output file takes of a spilled file is a run of neighbours in each block, cut into chunks,
-so that files come together chunk by chunk in memory that does not grow. The n-th files of several
-outputs may be made of the same ranges: then what was spilled is read once for all of them. Small
+A file is a range of keys, and is cut into chunks, which are ranges too: so files come together
+chunk by chunk in memory that does not grow. What a chunk takes of a spilled file is a run of
+neighbours in each block, as blocks are in the order of keys. The n-th files of several outputs are
+the same range: then what was spilled is read once for all of them. Small
 files are gathered with their neighbours, one after another: what these take of a block lies
 together too, and is fetched from an object store by one request.
 """
@@ -23,15 +24,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tfx_balance.beam import counters
-from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.ranks import (
-  Ints,
-  UInts,
-  mix,
-  order_of_groups,
-  order_of_keys,
-  record_numbers,
-)
+from tfx_balance.plan.key_order import mixed_order, parts_of_keys
+from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.scan.spill import ASSIGNED_ROW, Rows, Spill
 from tfx_balance.shuffle.select import sum_file_counts
 from tfx_balance.tfrecord.files import FileRanges, create_compressed, fill_ranges
@@ -59,7 +53,6 @@ BatchKey = tuple[FilesKey, ...]
 """Files that are gathered one after another."""
 
 _FILES_AT_A_TIME = 8  # packed files that are fetched at the same time
-_PLACE_BITS = 40  # of a key; the output is above
 
 
 @dataclass(frozen=True)
@@ -93,7 +86,6 @@ class SpillRanges:
   """The ranges of a spilled file that some output files take.
 
   Attributes:
-    rank: Number of the spilled file.
     rows_file: ASSIGNED_ROWs of its records.
     frames_file: Frames of its records.
     cuts: Number of the file among those gathered one after another, number of the chunk, first
@@ -101,14 +93,13 @@ class SpillRanges:
       [m, 6].
   """
 
-  rank: int
   rows_file: str | PackedFile
   frames_file: str | PackedFile
   cuts: Ints
 
-  def fetched(self, folder: str) -> SpillRanges:
+  def fetched(self, folder: str, name: str) -> SpillRanges:
     """Returns the same ranges of files in a folder, to which those of packed files are fetched."""
-    paths = f'{folder}/rows-{self.rank}', f'{folder}/frames-{self.rank}'
+    paths = f'{folder}/rows-{name}', f'{folder}/frames-{name}'
     for file, path in zip((self.rows_file, self.frames_file), paths, strict=True):
       assert isinstance(file, PackedFile)
       with open(path, 'wb') as target:
@@ -129,65 +120,58 @@ class SpillRanges:
 class RangeFinder:
   """Finds the ranges of a spilled file, block by block."""
 
-  def __init__(self, spill: Spill, rows_path: str, groups: Sequence[FileGroup], key: int) -> None:
+  def __init__(self, spill: Spill, rows_path: str, groups: Sequence[FileGroup]) -> None:
     """Begins a file, which writes to all the files of its groups.
 
     Args:
       spill: Spilled file.
       rows_path: Path of its ASSIGNED_ROWs.
       groups: Groups of files that it may write to.
-      key: Key of the random numbers by which what is left of a division is dealt.
     """
-    self._spill, self._rows_path, self._groups, self._key = spill, rows_path, groups, key
-    self._files = np.array([group.n_files for group in groups], np.int64)
+    self._spill, self._rows_path, self._groups = spill, rows_path, groups
     self._chunks = np.array([group.n_chunks for group in groups], np.int64)
-    self._edges = np.cumsum(np.append(0, self._files))  # the first file of each group
+    # A chunk of a file is a piece; the first file and the first piece of each group:
+    files = np.array([group.n_files for group in groups], np.int64)
+    self._edges = np.cumsum(np.append(0, files))
+    self._pieces = np.cumsum(np.append(0, files * self._chunks))
     self._records = self._bytes = 0
     self._found = [np.empty((0, 6), np.int64)]  # number of the file, and what a cut is
 
   def add(
     self,
     sizes: npt.NDArray[np.integer],
+    keys: UInts,
     groups: Ints | None = None,
-    times: npt.NDArray[np.integer] | None = None,
+    without: Ints | None = None,
   ) -> None:
     """Takes the next block.
 
     Args:
       sizes: Bytes of the frames: [n].
+      keys: Keys of the records, neighbours near each other: uint64 [n].
       groups: Group that takes each record, -1 for none: int64 [n], neighbours alike where that can
         be; None where every group takes from the whole block.
-      times: How often each record is written: [n]; ranges are equal in the sum of it then. None
-        where each is written once. Not for records with groups.
+      without: Positions of records that no group takes: int64 [m]; None for none.
     """
-    n, offsets = len(sizes), np.cumsum(np.append(0, sizes.astype(np.int64)))
+    offsets = self._bytes + np.cumsum(np.append(0, sizes.astype(np.int64)))
+    counts = np.diff(self._pieces)
     if groups is None:
-      mine = np.arange(len(self._groups))
-      starts, counts = np.zeros(len(mine), np.int64), np.full(len(mine), n)
+      firsts = self._pieces[:-1]
+      pieces = [at + parts_of_keys(keys, int(n)) for at, n in zip(firsts, counts, strict=True)]
     else:
-      starts = np.flatnonzero(np.diff(groups, prepend=-2))
-      counts, mine = np.diff(np.append(starts, n)), groups[starts]
-      starts, counts, mine = (column[mine >= 0] for column in (starts, counts, mine))
-    pieces = self._files[mine] * self._chunks[mine]
-    numbers = (self._records + starts).astype(np.uint64) + np.uint64(self._spill.rank << 40)
-    shift = (mix(numbers, self._key) % pieces.astype(np.uint64)).astype(np.int64)
-    run = np.repeat(np.arange(len(mine)), pieces)
-    piece = np.arange(len(run)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    starts, counts, shift, pieces, mine = (x[run] for x in (starts, counts, shift, pieces, mine))
-    if times is None:
-      low, high = (starts + (counts * p + shift) // pieces for p in (piece, piece + 1))
-    else:
-      before = np.cumsum(np.append(0, times.astype(np.int64)))
-      low, high = (
-        np.searchsorted(before, (before[-1] * p + shift) // pieces) for p in (piece, piece + 1)
-      )
-    chunks = self._chunks[mine]
-    file = self._edges[mine] + piece // chunks
-    bounds = (self._records + low, self._records + high)
-    n_bytes = (self._bytes + offsets[low], self._bytes + offsets[high])
-    cuts = np.stack([file, piece % chunks, *bounds, *n_bytes], axis=1)
-    self._found.append(cuts[low < high])
-    self._records, self._bytes = self._records + n, self._bytes + int(offsets[-1])
+      pieces = [self._pieces[groups] + parts_of_keys(keys, counts.astype(np.uint64)[groups])]
+      pieces[0][groups < 0] = -1
+    for piece in pieces:
+      if without is not None:
+        piece[without] = -1
+      low = np.flatnonzero(np.diff(piece, prepend=-2))
+      high, piece = np.append(low[1:], len(sizes)), piece[low]
+      low, high, piece = (column[piece >= 0] for column in (low, high, piece))
+      group = np.searchsorted(self._pieces, piece, side='right') - 1
+      file, chunk = np.divmod(piece - self._pieces[group], self._chunks[group])
+      bounds = self._records + low, self._records + high, offsets[low], offsets[high]
+      self._found.append(np.stack([self._edges[group] + file, chunk, *bounds], axis=1))
+    self._records, self._bytes = self._records + len(sizes), int(offsets[-1])
 
   def by_files(self, work_dir: str) -> list[tuple[BatchKey, SpillRanges]]:
     """Returns the ranges of the files that get records, of those gathered one after another.
@@ -208,7 +192,7 @@ class RangeFinder:
       for low, high in pairwise([*runs.tolist(), len(cuts)]):
         key, mine = self._groups[group[low]].key(int(first[low])), cuts[low:high]
         files = rows.pack(mine[:, 2:4] * ASSIGNED_ROW.itemsize), frames.pack(mine[:, 4:6])
-        found.append((key, SpillRanges(self._spill.rank, *files, mine)))
+        found.append((key, SpillRanges(*files, mine)))
     return found
 
 
@@ -270,7 +254,6 @@ def gather_ranges(
   job: beam.PCollection,
   n_inputs: int,
   work_dir: str,
-  seed: int,
   repeats: bool = False,
 ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
   """Returns the job, the counts of all assigned records, and the output files: `WorkFile`.
@@ -280,7 +263,6 @@ def gather_ranges(
     job: Job whose file groups are written.
     n_inputs: Number of input files.
     work_dir: Folder of work files.
-    seed: Seed of the order of the records.
     repeats: Whether rows have how often a record is written, in place of its output.
   """
   files = job | 'AllFiles' >> beam.FlatMap(lambda job: all_files(job.groups))
@@ -288,7 +270,7 @@ def gather_ranges(
     (assigned.ranges, files)
     | 'RangesAndFiles' >> beam.Flatten()
     | 'ByFile' >> beam.GroupByKey()
-    | 'GatherRanges' >> beam.ParDo(GatherRanges(work_dir, seed, repeats))
+    | 'GatherRanges' >> beam.ParDo(GatherRanges(work_dir, repeats))
   )
   return job, sum_file_counts(assigned[COUNTS], n_inputs), written
 
@@ -298,13 +280,11 @@ class GatherRanges(beam.DoFn):
 
   Args:
     work_dir: Folder of work files.
-    seed: Seed of the order of the records.
     repeats: Whether rows have how often a record is written, in place of its output.
   """
 
-  def __init__(self, work_dir: str, seed: int, repeats: bool = False) -> None:
-    self._work_dir, self._key = work_dir, tie_break(seed, 'place')
-    self._repeats = repeats
+  def __init__(self, work_dir: str, repeats: bool = False) -> None:
+    self._work_dir, self._repeats = work_dir, repeats
     self._read = ScratchBuffer()
 
   def process(self, element: tuple[BatchKey, Iterable[SpillRanges | None]]) -> Iterator[WorkFile]:
@@ -313,7 +293,7 @@ class GatherRanges(beam.DoFn):
       ranges = _fetched([each for each in found if each is not None], folder)
       for i, key in enumerate(keys):
         of_file = [each.of_file(i) for each in ranges]
-        chunks = Chunks(of_file, key, self._key, self._read, self._repeats)
+        chunks = Chunks(of_file, key, self._read, self._repeats)
         yield from self._gather(key, chunks)
 
   def _gather(self, key: FilesKey, chunks: Chunks) -> Iterator[WorkFile]:
@@ -344,27 +324,21 @@ def _fetched(ranges: Sequence[SpillRanges], folder: str) -> Sequence[SpillRanges
   if not any(isinstance(each.frames_file, PackedFile) for each in ranges):
     return ranges
   with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-    return list(pool.map(lambda each: each.fetched(folder), ranges))
+    return list(pool.map(lambda i: ranges[i].fetched(folder, str(i)), range(len(ranges))))
 
 
 class Chunks:
   """Reads the chunks of some files that are written together."""
 
   def __init__(
-    self,
-    ranges: Sequence[SpillRanges],
-    key: FilesKey,
-    seed_key: int,
-    buffer: ScratchBuffer,
-    repeats: bool,
+    self, ranges: Sequence[SpillRanges], key: FilesKey, buffer: ScratchBuffer, repeats: bool
   ) -> None:
-    self._ranges = sorted(ranges, key=lambda each: each.rank)
+    self._ranges = ranges
     self.n_chunks = max((int(n) + 1 for each in ranges for n in each.cuts[-1:, 1]), default=0)
     self.n_outputs = max(end for _, end, _ in key)
     self._wanted = np.zeros(self.n_outputs + 1, bool)
     for first, end, _ in key:
       self._wanted[first:end] = True
-    self._key = seed_key
     self._read = buffer
     self._repeats = repeats
 
@@ -376,27 +350,26 @@ class Chunks:
       another, int64 [m]; and where in that order each output begins and the last one ends, int64
       [outputs + 1].
     """
-    rows, keys, data = self._fill(i)
+    rows, data = self._fill(i)
     offsets = np.cumsum(np.append(0, rows['size'].astype(np.int64)))
-    frames, outputs = Frames(pa.py_buffer(data), offsets), rows['output']
+    frames, keys = Frames(pa.py_buffer(data), offsets), np.ascontiguousarray(rows['key'])
+    outputs = rows['output'].astype(np.int64)
     if self._repeats:
-      order = order_of_copies(outputs.astype(np.int64), keys, self._key)
+      order = mixed_order(keys, np.zeros_like(outputs), outputs)
       return frames, order, np.array([0, len(order)])
-    keys >>= np.uint64(64 - _PLACE_BITS)
-    order = order_of_keys(outputs.astype(np.uint64) << np.uint64(_PLACE_BITS) | keys)
-    wanted = self._wanted[np.minimum(outputs, self.n_outputs)]
+    outputs = np.minimum(outputs, self.n_outputs)
+    order, wanted = mixed_order(keys, outputs), self._wanted[outputs]
     if not wanted.all():
       order, outputs = order[wanted[order]], outputs[wanted]
     held = np.bincount(outputs, minlength=self.n_outputs)
     return frames, order, np.append(0, np.cumsum(held))
 
-  def _fill(self, i: int) -> tuple[Rows, UInts, npt.NDArray[np.uint8]]:
-    """Returns a chunk as it is stored: ASSIGNED_ROW [n], random uint64 [n], and the frames."""
+  def _fill(self, i: int) -> tuple[Rows, npt.NDArray[np.uint8]]:
+    """Returns a chunk as it is stored: ASSIGNED_ROW [n], and the frames."""
     chosen = [(ranges, ranges.of_chunk(i)) for ranges in self._ranges]
     total = sum((cuts.sum(axis=0) for _, cuts in chosen), np.zeros(4, np.int64))
     n_records, n_bytes = int(total[1] - total[0]), int(total[3] - total[2])
-    rows, numbers = np.empty(n_records, ASSIGNED_ROW), np.empty(n_records, np.uint64)
-    data = self._read.take(n_bytes)
+    rows, data = np.empty(n_records, ASSIGNED_ROW), self._read.take(n_bytes)
     read: list[FileRanges] = []
     record = byte = 0
     for ranges, cuts in chosen:
@@ -407,33 +380,10 @@ class Chunks:
         end = record + last - first
         rows_into.append(rows[record:end].view(np.uint8))
         frames_into.append(data[byte:][: high - low])
-        numbers[record:end] = record_numbers(ranges.rank, first, last - first)
         record, byte = end, byte + high - low
       assert isinstance(ranges.rows_file, str)
       assert isinstance(ranges.frames_file, str)
       read.append((ranges.rows_file, (cuts[:, 0] * ASSIGNED_ROW.itemsize).tolist(), rows_into))
       read.append((ranges.frames_file, cuts[:, 2].tolist(), frames_into))
     fill_ranges(read)
-    return rows, mix(numbers, self._key), data
-
-
-def order_of_copies(times: Ints, keys: UInts, seed_key: int) -> Ints:
-  """Returns a random order of some records, each of which is there several times, or not at all.
-
-  >>> times, keys = np.array([2, 0, 1]), np.arange(3, dtype=np.uint64)
-  >>> sorted(order_of_copies(times, keys, seed_key=0).tolist())
-  [0, 0, 2]
-
-  Args:
-    times: Number of times of each record: int64 [n].
-    keys: A random number for each: uint64 [n].
-    seed_key: Key of the order.
-
-  Returns:
-    int64 [sum of the times].
-  """
-  which = np.repeat(np.arange(len(times)), times)
-  starts = np.cumsum(times) - times
-  numbers = np.arange(len(which)) - starts[which]
-  drawn = mix(keys[which] + numbers.view(np.uint64), seed_key) >> np.uint64(48)
-  return which[order_of_groups(drawn.view(np.int64))]
+    return rows, data

@@ -33,10 +33,10 @@ from tfx_balance.plan.ranks import (
   boundary_buckets,
   find_thresholds,
   fine_buckets,
-  ranks,
 )
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import ScannedFile
+from tfx_balance.scan.spill import record_ranks
 from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.shuffle.stored_values import WithStored, store
 
@@ -113,11 +113,11 @@ class Selection:
 
   def ranks(self, index: npt.NDArray[np.void]) -> UInts:
     """Returns the ranks of the records of an index."""
-    return ranks(index['hash'], self.seed, self.purpose)
+    return record_ranks(index, self.seed, self.purpose)
 
   def ranked(self, scanned: ScannedFile) -> Iterator[tuple[Ints, UInts]]:
     """Yields the codes and the ranks of a file's records, block by block."""
-    for index in scanned.spill.index('hash', 'code'):
+    for index in scanned.spill.index('hash', 'content', 'code'):
       yield index['code'].astype(np.int64), self.ranks(index)
 
 

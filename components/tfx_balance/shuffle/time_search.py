@@ -17,7 +17,7 @@ import numpy as np
 
 from tfx_balance.beam.steps import MergeRows, summed
 from tfx_balance.plan.number_keys import spread_ranks
-from tfx_balance.plan.ranks import Assigner, Ints, Thresholds, UInts, ranks
+from tfx_balance.plan.ranks import Assigner, Ints, Thresholds, UInts
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.plan.time_order import TimeCuts, TimeOrder
 from tfx_balance.scan.scan import ScannedFile
@@ -90,10 +90,10 @@ class TieSelection(Selection):
   def ranked(self, scanned: ScannedFile) -> Iterator[tuple[Ints, UInts]]:
     """Yields the ties and the ranks of those of a file's records that are in one."""
     rows = self.times.rows_of(scanned)
-    for index in scanned.spill.index('hash', 'code', 'time'):
+    for index in scanned.spill.index('hash', 'content', 'code', 'time'):
       _, ties = self.cuts.parts_of(rows[index['code']], index['time'])
       among = np.flatnonzero(ties >= 0)
-      yield ties[among], ranks(index['hash'][among], self.seed, self.purpose)
+      yield ties[among], self.ranks(index[among])
 
 
 class TimeAssigner:

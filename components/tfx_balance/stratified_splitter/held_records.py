@@ -14,7 +14,6 @@ from dataclasses import replace
 import apache_beam as beam
 import numpy as np
 
-from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import Ints, UInts, mix
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.spill import SpillWriter, pack
@@ -76,10 +75,9 @@ def leave_out(scanned: ScannedFile, columns: Iterable[UInts], request: SplitRequ
   hashes = np.concatenate([np.empty(0, np.uint64), *columns])
   if not len(hashes):
     return scanned
-  n_strata, key = len(scanned.records), tie_break(request.parameters.seed, 'order')
-  gone = _Gone(n_strata)
+  gone = _Gone(len(scanned.records))
   with scratch_folder(request.work_dir) as folder:
-    with SpillWriter(folder, 'new', scanned.spill.rank, key) as writer:
+    with SpillWriter(folder, 'new', scanned.spill.rank, scanned.spill.key) as writer:
       for index, frames in scanned.spill.frames():
         is_held = np.isin(index['hash'], hashes)
         gone.add(index[is_held])
@@ -96,6 +94,7 @@ def leave_out(scanned: ScannedFile, columns: Iterable[UInts], request: SplitRequ
     n_bytes=scanned.n_bytes - int(gone.stratum_bytes.sum()),
     fingerprint=(scanned.fingerprint - gone.fingerprint) % 2**64,
     held=int(gone.records.sum()),
+    key_counts=writer.key_counts,
   )
 
 

@@ -38,7 +38,7 @@ from tfx_balance.plan.time_order import TimeOrder
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import ReadOptions
 
-ALGORITHM_VERSION = 8
+ALGORITHM_VERSION = 9
 """Raised whenever the same data and arguments give another split: it is part of TFX's cache key."""
 
 ARGUMENTS = {

@@ -19,14 +19,15 @@ from typing import Any
 
 import apache_beam as beam
 
-from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.stable_splits import stable_thresholds
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
-from tfx_balance.scan.spill import assigned_rows
+from tfx_balance.scan.spill import record_keys
 from tfx_balance.scan.totals import Totals, sum_groups
+from tfx_balance.shuffle.assigned import AssignedRecords
 from tfx_balance.shuffle.bin_search import BinNumbers
+from tfx_balance.shuffle.frequent import FrequentKeys, KeySpreader, find_crowd, find_frequent
 from tfx_balance.shuffle.group_columns import Column
-from tfx_balance.shuffle.ranges import COUNTS, BatchKey, RangeFinder, SpillRanges, gather_ranges
+from tfx_balance.shuffle.ranges import COUNTS, BatchKey, SpillRanges, gather_ranges
 from tfx_balance.shuffle.select import find_file_thresholds
 from tfx_balance.shuffle.stored_values import WithStored, store
 from tfx_balance.shuffle.time_search import find_ties
@@ -43,7 +44,7 @@ from tfx_balance.stratified_splitter.job import (
 )
 from tfx_balance.stratified_splitter.ordered import plan_ordered_job
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
-from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
+from tfx_balance.tfrecord.frames import ScratchBuffer
 from tfx_balance.tfrecord.work_folder import scratch_folder
 
 
@@ -57,21 +58,21 @@ def planner(given: SplitterParameters) -> Callable[[Totals, SplitRequest], Split
 class AssignSplits(beam.DoFn):
   """Turns a `ScannedFile` into ranges by output file, and the counts of the assigned records."""
 
+  def __init__(self) -> None:
+    self._buffer = ScratchBuffer()
+
   def process(
-    self, scanned: ScannedFile, job: SplitJob, *found: Any
+    self, scanned: ScannedFile, job: SplitJob, frequent: FrequentKeys, *found: Any
   ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
     request, spill = job.request, scanned.spill
-    assigner = job.assigner(scanned, *found)
-    key = tie_break(request.parameters.seed, 'cut')
+    assigner, spreader = job.assigner(scanned, *found), KeySpreader(frequent, spill.rank)
     with scratch_folder(request.work_dir) as folder:
-      path = new_work_file(folder, f'assigned-{spill.rank:05d}')
-      ranges = RangeFinder(spill, path, job.groups, key)
-      with create_as_is(path) as file:
-        for index in spill.index('hash', 'code', 'size', 'time'):
+      with AssignedRecords(spill, job.groups, folder, self._buffer) as assigned:
+        for index in spill.index('hash', 'content', 'code', 'size', 'time'):
           _, splits = assigner.assign(index)
-          file.write(assigned_rows(index['size'], splits).view('u1').data)
-          ranges.add(index['size'])
-      yield from ranges.by_files(request.work_dir)
+          keys, apart = spreader.spread(record_keys(index, spill.key))
+          assigned.add(index['size'], splits, keys, apart)
+      yield from assigned.by_files(request.work_dir)
     yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, assigner.counts))
 
 
@@ -79,11 +80,11 @@ class AssignGroups(beam.DoFn):
   """Does as `AssignSplits`, given a file and the splits of its groups."""
 
   def process(
-    self, joined: tuple[ScannedFile, list[Column]], job: SplitJob
+    self, joined: tuple[ScannedFile, list[Column]], job: SplitJob, frequent: FrequentKeys
   ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
     scanned, columns = joined
     with contextlib.ExitStack() as stack:
-      yield from AssignSplits().process(scanned, job, columns, stack)
+      yield from AssignSplits().process(scanned, job, frequent, columns, stack)
 
 
 @dataclass
@@ -121,6 +122,8 @@ class StratifiedSplit(beam.PTransform):
     else:
       plan = planner(given)
       job = sum_groups(scanned, lambda totals: plan(totals[''], request), request.n_files)
+    crowd = job | 'Crowd' >> beam.Map(lambda job: find_crowd({'': job.totals}))
+    frequent = find_frequent(scanned, crowd, request.n_files)
     assign, found = AssignSplits(), []
     if given.groups:
       job, scanned = (plan_in_time if given.order else plan_in_beam)(scanned, job)
@@ -133,13 +136,12 @@ class StratifiedSplit(beam.PTransform):
       found = find_ties(*searched) if given.order else [find_file_thresholds(*searched)]
     known = [
       beam.pvalue.AsSingleton(store(each, f'Store{i}', request.work_dir))
-      for i, each in enumerate([job, *found])
+      for i, each in enumerate([job, frequent, *found])
     ]
     assigned = scanned | 'AssignSplits' >> beam.ParDo(
       WithStored(assign.process), *known
     ).with_outputs(COUNTS, main='ranges')
-    seed = request.parameters.seed
-    job, counts, files = gather_ranges(assigned, job, request.n_files, request.work_dir, seed)
+    job, counts, files = gather_ranges(assigned, job, request.n_files, request.work_dir)
     if given.order or given.mode == 'stable':
       job |= 'WithCounts' >> beam.Map(
         lambda job, counts: job.with_counts(counts), beam.pvalue.AsSingleton(counts)

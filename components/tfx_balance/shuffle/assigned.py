@@ -1,0 +1,121 @@
+"""The records of a spilled file, once it is known where each goes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.plan.ranks import Ints, UInts, mix
+from tfx_balance.scan.spill import FramesReader, Rows, Spill, SpillWriter, assigned_rows
+from tfx_balance.shuffle.ranges import BatchKey, FileGroup, RangeFinder, SpillRanges
+from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
+from tfx_balance.tfrecord.work_files import OutputFile, create_as_is, new_work_file
+
+
+class AssignedRecords:
+  """Writes where the records of a spilled file go; a context manager.
+
+  They are read from where they were spilled. Those that are not near others of their file there are
+  spilled once more, and so are copies.
+  """
+
+  def __init__(
+    self, spill: Spill, groups: Sequence[FileGroup], folder: str, buffer: ScratchBuffer
+  ) -> None:
+    """Begins a file.
+
+    Args:
+      spill: Spilled file.
+      groups: Groups of files to which its records go.
+      folder: Folder for the rows, and for what is spilled once more.
+      buffer: Buffer of what is read to be spilled once more.
+    """
+    self._path = new_work_file(folder, f'assigned-{spill.rank:05d}')
+    self._writer = SpillWriter(folder, 'again', spill.rank, spill.key)
+    again = self._writer.spill
+    self._ranges = RangeFinder(spill, self._path, groups)
+    self._again = RangeFinder(again, str(again.rows_file), groups)
+    self._reader, self._buffer = FramesReader(spill), buffer
+    self._start = 0
+    self._file: OutputFile | None = None
+    self._stack = contextlib.ExitStack()
+
+  def __enter__(self) -> AssignedRecords:
+    self._stack.enter_context(self._writer)
+    self._stack.enter_context(self._reader)
+    return self
+
+  def __exit__(self, *error: Any) -> None:
+    self._stack.__exit__(*error)
+
+  def add(
+    self,
+    sizes: npt.NDArray[Any],
+    outputs: npt.NDArray[Any],
+    keys: UInts,
+    apart: Ints,
+    groups: Ints | None = None,
+    together: int | None = None,
+  ) -> None:
+    """Takes the next block.
+
+    Args:
+      sizes: Bytes of the frames: [n].
+      outputs: Output of each record, or how often it is written: [n].
+      keys: Key of each record's place: uint64 [n].
+      apart: Positions of the records to spill once more, ascending: int64 [m].
+      groups: Group of files that takes each record: int64 [n]; None where each group takes all.
+      together: Number of copies of a record that go to one file, where `outputs` is how often it is
+        written: one with twice as many is spilled once more for so many of its copies.
+    """
+    rows = assigned_rows(sizes, outputs, keys)
+    if together is not None:
+      apart = np.union1d(apart, np.flatnonzero(outputs >= 2 * together))
+    if self._file is None:
+      self._file = self._stack.enter_context(create_as_is(self._path))
+    self._file.write(rows.view(np.uint8).data)
+    self._ranges.add(sizes, keys, groups, apart)
+    if len(apart):
+      low, end = apart[0], apart[-1] + 1
+      start = self._start + int(sizes[:low].sum(dtype=np.int64))
+      frames = self._reader.read(start, sizes[low:end], self._buffer)
+      rows = rows[apart]
+      if together is not None:
+        apart, rows = _shared_out(apart, rows, together)
+      self.spill(rows, frames, apart - low, None if groups is None else groups[apart])
+    self._start += int(sizes.sum(dtype=np.int64))
+
+  def spill(
+    self, rows: Rows, frames: Frames, which: Ints | None = None, groups: Ints | None = None
+  ) -> None:
+    """Takes further records; the arguments are those of `SpillWriter.write`."""
+    order = self._writer.write(rows, frames, which, groups)
+    rows = rows[order]
+    self._again.add(rows['size'], rows['key'], None if groups is None else groups[order])
+
+  def by_files(self, work_dir: str) -> list[tuple[BatchKey, SpillRanges]]:
+    """Returns the ranges of the files that get records, once this is closed."""
+    return [*self._ranges.by_files(work_dir), *self._again.by_files(work_dir)]
+
+
+def _shared_out(which: Ints, rows: Rows, together: int) -> tuple[Ints, Rows]:
+  """Returns rows among which the copies of each record are shared out, about `together` to each.
+
+  Args:
+    which: Which record each row is of: int64 [n].
+    rows: ASSIGNED_ROW [n], with how often a record is written.
+    together: Number of copies.
+  """
+  times = rows['output'].astype(np.int64)
+  n_rows = np.maximum(times // together, 1)
+  of = np.repeat(np.arange(len(rows)), n_rows)
+  number = np.arange(len(of)) - np.repeat(np.cumsum(n_rows) - n_rows, n_rows)
+  shared = rows[of]
+  times, n_rows = times[of], n_rows[of]
+  shared['output'] = times * (number + 1) // n_rows - times * number // n_rows
+  shared['key'] = np.where(n_rows > 1, mix(shared['key'], number.view(np.uint64)), shared['key'])
+  return which[of], shared
