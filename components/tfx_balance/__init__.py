@@ -16,6 +16,7 @@ if TYPE_CHECKING:
   from tfx_balance.class_distribution_validator.component import (
     ClassDistributionValidator as ClassDistributionValidator,
   )
+  from tfx_balance.inputs.balanced_batches import BalancedBatches as BalancedBatches
   from tfx_balance.plan.array_splits import stratified_indices as stratified_indices
   from tfx_balance.plan.split_shares import fold_splits as fold_splits
   from tfx_balance.stratified_splitter.component import StratifiedSplitter as StratifiedSplitter
@@ -25,6 +26,7 @@ __version__ = '0.1.0'
 
 _HOME = {
   'BalancedAugmenter': 'tfx_balance.balanced_augmenter.component',
+  'BalancedBatches': 'tfx_balance.inputs.balanced_batches',
   'BalancedInputGen': 'tfx_balance.balanced_input_gen.component',
   'ClassDistributionValidator': 'tfx_balance.class_distribution_validator.component',
   'StratifiedSplitter': 'tfx_balance.stratified_splitter.component',
@@ -35,6 +37,7 @@ _HOME = {
 
 __all__ = [
   'BalancedAugmenter',
+  'BalancedBatches',
   'BalancedInputGen',
   'ClassDistributionValidator',
   'StratifiedSplitter',

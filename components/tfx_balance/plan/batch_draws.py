@@ -92,14 +92,8 @@ class BatchDraws:
       state: State from `start` or from the last call.
       n_batches: Number of batches, 1 or more; what they hold does not depend on it.
     """
-    step = int(state.step)
-    classes, lag = self.members(step, n_batches, state.lag)
-    if self.strategy == 'exact':
-      slots = self._slots(step, n_batches)
-      by_chance = np.argsort(keyed_hash(self.order.seed, _SLOT, slots), axis=1)
-      classes = np.take_along_axis(classes, by_chance, axis=1)
+    classes, before, lag = self._drawn(state, n_batches)
     flat = classes.reshape(-1)
-    before = state.drawn[flat] + _ranks(flat)
     draws, passes = distinct_draws(before, self.order.records[flat], self.class_records)
     records = self.order.record(flat, draws)
     starts, epoch_start = self._epoch_starts(state, classes)
@@ -111,9 +105,39 @@ class BatchDraws:
       bits.view(np.int32).reshape(*classes.shape, 2),
       shown >= passes.reshape(classes.shape),
     )
-    drawn = state.drawn + np.bincount(flat, minlength=len(state.drawn))
-    after = DrawState(np.int64(step + n_batches), lag, drawn, epoch_start)
-    return batches, after
+    return batches, self._after(state, classes, lag)._replace(epoch_start=epoch_start)
+
+  def records(self, state: DrawState, n_batches: int) -> tuple[Ints, DrawState]:
+    """Returns the record numbers of the next batches alone, and the state after them.
+
+    Args:
+      state: State before them; what an epoch began with is not kept up to date.
+      n_batches: Number of batches, 1 or more.
+
+    Returns:
+      int64 [n_batches, batch_size], and the state.
+    """
+    classes, before, lag = self._drawn(state, n_batches)
+    flat = classes.reshape(-1)
+    draws, _ = distinct_draws(before, self.order.records[flat], self.class_records)
+    records = self.order.record(flat, draws).reshape(classes.shape)
+    return records, self._after(state, classes, lag)
+
+  def _drawn(self, state: DrawState, n_batches: int) -> tuple[Ints, Ints, Ints]:
+    """Returns the classes of the next batches, how often each was drawn before, and the lag."""
+    step = int(state.step)
+    classes, lag = self.members(step, n_batches, state.lag)
+    if self.strategy == 'exact':
+      slots = self._slots(step, n_batches)
+      by_chance = np.argsort(keyed_hash(self.order.seed, _SLOT, slots), axis=1)
+      classes = np.take_along_axis(classes, by_chance, axis=1)
+    flat = classes.reshape(-1)
+    return classes, state.drawn[flat] + _ranks(flat), lag
+
+  def _after(self, state: DrawState, classes: Ints, lag: Ints) -> DrawState:
+    """Returns the state after batches of these classes, but for the start of the epoch."""
+    drawn = state.drawn + np.bincount(classes.reshape(-1), minlength=len(state.drawn))
+    return DrawState(np.int64(int(state.step) + len(classes)), lag, drawn, state.epoch_start)
 
   def due(self, before: DrawState, after: DrawState) -> tuple[Ints, Ints]:
     """Returns a draw that is due soon of each class that is streamed, for `RecordOrder.record`.
