@@ -81,10 +81,8 @@ class BalancedBatches:
       ConfigError: if an argument breaks a rule.
       DataError: if the labels are no classes.
     """
-    if check_flag('multilabel', multilabel):
-      counts, self._rows = count_label_sets(LabelRows.of(labels))
-    else:
-      counts, self._rows = count_labels(labels)
+    sets = LabelRows.of(labels) if check_flag('multilabel', multilabel) else None
+    counts, self._rows = count_labels(labels) if sets is None else count_label_sets(sets)
     sampling = Sampling(strategy, q, ratios, schedule, classes, records)
     size = sampling.batch_size(batch_size, counts)
     replicas = check_whole('num_replicas', num_replicas, 1)
