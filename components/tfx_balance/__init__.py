@@ -18,6 +18,7 @@ if TYPE_CHECKING:
   )
   from tfx_balance.inputs.balanced_batches import BalancedBatches as BalancedBatches
   from tfx_balance.plan.array_splits import stratified_indices as stratified_indices
+  from tfx_balance.plan.cross_validation import StratifiedSplits as StratifiedSplits
   from tfx_balance.plan.split_shares import fold_splits as fold_splits
   from tfx_balance.stratified_splitter.component import StratifiedSplitter as StratifiedSplitter
   from tfx_balance.tfrecord.work_files import seal_document as seal_document
@@ -29,6 +30,7 @@ _HOME = {
   'BalancedBatches': 'tfx_balance.inputs.balanced_batches',
   'BalancedInputGen': 'tfx_balance.balanced_input_gen.component',
   'ClassDistributionValidator': 'tfx_balance.class_distribution_validator.component',
+  'StratifiedSplits': 'tfx_balance.plan.cross_validation',
   'StratifiedSplitter': 'tfx_balance.stratified_splitter.component',
   'fold_splits': 'tfx_balance.plan.split_shares',
   'seal_document': 'tfx_balance.tfrecord.work_files',
@@ -40,6 +42,7 @@ __all__ = [
   'BalancedBatches',
   'BalancedInputGen',
   'ClassDistributionValidator',
+  'StratifiedSplits',
   'StratifiedSplitter',
   'fold_splits',
   'seal_document',
