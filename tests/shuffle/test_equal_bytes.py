@@ -1,8 +1,10 @@
 """The same records and the same seed give the same bytes, however the records come in."""
 
+import apache_beam as beam
 import numpy as np
 import pytest
 import tensorflow as tf
+from apache_beam.options.pipeline_options import PipelineOptions
 from tfx_balance.augment import Smote
 from tfx_balance.balanced_augmenter.transform import BalancedAugment
 from tfx_balance.balanced_input_gen.job import ShardRequest
@@ -14,9 +16,11 @@ from tfx_balance.plan.time_order import TimeOrder
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.stratified_splitter.transform import StratifiedSplit
 from tfx_balance.tfrecord.reading import READ_DEFAULTS
+from tfx_balance.writer import write_outputs
 
 from tests.balanced_augmenter.helpers_balance import augment_request
 from tests.helpers_examples import all_bytes, example, in_shards, write_tfrecords
+from tests.helpers_pipeline import WORKER_PROCESSES
 from tests.helpers_split import request_target, split_request
 from tests.list_runner import write_on_lists
 
@@ -80,8 +84,8 @@ CASES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _small(monkeypatch):
+@pytest.fixture
+def small(monkeypatch):
   """Has several blocks in an input file, several files of a class, and chunks of a file."""
   monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', 30_000)
   monkeypatch.setattr('tfx_balance.shuffle.output_layout.GATHER_BYTES', 20_000)
@@ -90,15 +94,22 @@ def _small(monkeypatch):
   monkeypatch.setattr('tfx_balance.plan.class_files.MIN_FILE_BYTES', 30_000, raising=False)
 
 
-def run(folder, case, shards):
+def write_on_workers(transform, files):
+  """Does as `write_on_lists`, by two worker processes of Beam."""
+  with beam.Pipeline(options=PipelineOptions(list(WORKER_PROCESSES))) as pipeline:
+    write_outputs(pipeline, files, transform, (), (), transform.request.work_dir)
+
+
+def run(folder, case, shards, write=write_on_lists):
   paths = [write_tfrecords(folder / 'in' / f'{i}', shard) for i, shard in enumerate(shards)]
   files = [InputFile(path, i, '' if 'split' in case else 'train') for i, path in enumerate(paths)]
   transform = CASES[case](folder, n_files=len(files), suffix='.gz')
-  write_on_lists(transform, files)
+  write(transform, files)
   found = all_bytes(folder / 'out')
   return {path: data for path, data in found.items() if path.startswith('Split-')}
 
 
+@pytest.mark.usefixtures('small')
 @pytest.mark.parametrize('kind', RECORDS)
 @pytest.mark.parametrize('case', CASES)
 def test_files_are_the_same_for_any_order_and_number_of_input_files(tmp_path, case, kind):
@@ -110,3 +121,13 @@ def test_files_are_the_same_for_any_order_and_number_of_input_files(tmp_path, ca
   assert len(found[0]) > 1
   for other in found[1:]:
     assert other == found[0]
+
+
+@pytest.mark.parametrize('case', ['split', 'copies', 'input'])
+def test_worker_processes_write_the_same_files(tmp_path, case):
+  shards = in_shards(copies(), 5)
+  here, there = (
+    run(tmp_path / name, case, shards, write)
+    for name, write in (('here', write_on_lists), ('there', write_on_workers))
+  )
+  assert here == there
