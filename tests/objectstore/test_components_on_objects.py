@@ -170,7 +170,7 @@ def test_work_files_in_a_bucket_are_read_once_and_by_few_requests(
   if component is BalancedInputGen:
     assert n_outputs > 15
     groups = 3
-  assert traffic.requests['GET'] <= 3 * (2 + 4 + 2 * 2 * groups)
+  assert traffic.requests['GET'] <= 3 * (2 + 4 + 2 * 2 * groups) + 1  # the keys that are frequent
 
 
 @pytest.mark.parametrize('scheme', ['s3', 'gs'])
