@@ -2,8 +2,10 @@
 
 Records have 20 floats and a label of 5 classes with 60, 25, 10, 4 and 1 percent of the records;
 batches of 256 are to hold each class equally. In memory, the peers are torch's
-WeightedRandomSampler, whose draws are used as batches of indices or, as is usual, one by one, and
-grain's `MapDataset.mix` of a dataset for each class. From files, they are `sample_from_datasets`
+WeightedRandomSampler, whose draws are used as batches of indices or, as is usual, one by one,
+imbalanced-learn's balanced_batch_generator, grain's `MapDataset.mix` of a dataset for each class,
+and a loop over shuffled rows of each class; BalancedBatches is read by itself and by torch's
+DataLoader in two workers. From files, they are `sample_from_datasets`
 over a file for each class, `rejection_resample`, and MosaicML's StreamingDataset with a stream for
 each class and `batching_method='stratified'`, whose files are not compressed; the others are.
 Streamed: a quarter of the data fits into the memory budget. Torch, grain and MosaicML's library run
@@ -30,6 +32,7 @@ import numpy as np
 from rich.table import Table
 
 from benchmarks import data as data_files
+from benchmarks import index_feeds
 from benchmarks.batch_feeds import (
   BATCH_SIZE,
   IN_BATCH,
@@ -39,6 +42,7 @@ from benchmarks.batch_feeds import (
   Batch,
   Feed,
   describe,
+  read_feed,
 )
 from benchmarks.data import DataFiles, DataSpec
 from benchmarks.harness import Case, Piece, Result, Work
@@ -47,9 +51,13 @@ from benchmarks.input import read_batches
 OURS = 'BalancedInputs'
 STREAMED = f'{OURS}, streamed'
 _STREAMED = 0.25  # memory budget as a fraction of the data
-_IN_MEMORY = ('torch, batched sampler', 'torch, sampler', 'grain, mix')
+_IN_MEMORY = (
+  *('torch, batched sampler', 'torch, sampler', 'imbalanced-learn', 'grain, mix'),
+  index_feeds.LOOP,
+)
+_IN_TORCH = f'{index_feeds.OURS}, torch'
 _FROM_FILES = ('sample_from_datasets', 'rejection_resample', 'MosaicML, stratified')
-_HERE = (OURS, STREAMED, 'sample_from_datasets', 'rejection_resample')
+_HERE = (OURS, STREAMED, 'sample_from_datasets', 'rejection_resample', *index_feeds.FEEDS)
 _SIZES = {'full': (400_000, 5.0), 'small': (50_000, 1.0), 'tiny': (2_000, 0.05)}
 """Records, and seconds per side."""
 
@@ -59,7 +67,7 @@ def cases(size: str) -> list[Case]:
   records, seconds = _SIZES[size]
   spec = DataSpec('small', records, 8)
   return [
-    case_of(spec, 'in memory', seconds, (OURS,), _IN_MEMORY),
+    case_of(spec, 'in memory', seconds, (OURS, index_feeds.OURS, _IN_TORCH), _IN_MEMORY),
     case_of(spec, 'from files', seconds, (OURS, STREAMED), _FROM_FILES),
   ]
 
@@ -119,6 +127,12 @@ def read(
   """Returns the work of reading a side's batches for a number of seconds."""
   files = DataFiles.from_json(data)
   steps, classes = files.records // BATCH_SIZE, files.spec.classes
+  if side in index_feeds.FEEDS:
+    columns = dict(np.load(files.arrays))
+    feed = index_feeds.FEEDS[side](columns, columns['label'])
+    return Work(
+      lambda: read_feed(feed, seconds), lambda found: describe(feed, found, classes, steps)
+    )
   make = our_batches(files, source, side) if side in (OURS, STREAMED) else tf_batches(files, side)
   feed = our_feed(make) if side in (OURS, STREAMED) else tf_feed(make, side, root)
   return Work(

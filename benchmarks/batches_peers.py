@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import index_feeds
 from benchmarks.batch_feeds import BATCH_SIZE, Batch, Feed, describe, read_feed
 from benchmarks.data import DataFiles
 from benchmarks.harness import Work
@@ -54,6 +55,39 @@ def torch_feed(x: Floats, label: Ints, files: DataFiles, batched: bool) -> Feed:
         yield from DataLoader(records, BATCH_SIZE, sampler=sampler, drop_last=True)
 
   return Feed(start, lambda batch: (batch[0].numpy(), batch[1].numpy()))
+
+
+def balanced_feed(x: Floats, label: Ints, files: DataFiles) -> Feed:
+  """Returns the batches of `BalancedBatches` in torch's DataLoader, which has two workers."""
+  import torch
+  from torch.utils.data import DataLoader, TensorDataset
+
+  torch.set_num_threads(1)
+  records = TensorDataset(torch.from_numpy(x), torch.from_numpy(label))
+  feed = index_feeds.balanced_feed({'x': x}, label)
+
+  def loader(batches: Iterator[Ints]) -> Iterator[Any]:
+    return iter(DataLoader(records, sampler=batches, batch_size=None, num_workers=_WORKERS))
+
+  resume = feed.resume
+  assert resume is not None
+  return Feed(
+    lambda seed: loader(feed.start(seed)),
+    lambda batch: (batch[0].numpy(), batch[1].numpy()),
+    feed.save,
+    lambda seed, step: loader(resume(seed, step)),
+  )
+
+
+def imblearn_feed(x: Floats, label: Ints, files: DataFiles) -> Feed:
+  """Returns the batches of imbalanced-learn's generator: under-sampled once, then in passes."""
+  from imblearn.tensorflow import balanced_batch_generator
+
+  def start(seed: int) -> Iterator[Any]:
+    batches, _ = balanced_batch_generator(x, label, batch_size=BATCH_SIZE, random_state=seed)
+    return iter(batches)
+
+  return Feed(start, lambda batch: batch)
 
 
 def grain_feed(x: Floats, label: Ints, files: DataFiles) -> Feed:
@@ -122,7 +156,7 @@ def streaming_feed(x: Floats, label: Ints, files: DataFiles) -> Feed:
     made = loader(seed)
     if state:
       made.load_state_dict(state)
-    batches = epochs(made)
+    batches = index_feeds.epochs(made)
     loaders[batches] = made
     return batches
 
@@ -132,12 +166,6 @@ def streaming_feed(x: Floats, label: Ints, files: DataFiles) -> Feed:
     lambda batches, _: loaders[batches].state_dict(),
     start,
   )
-
-
-def epochs(loader: Any) -> Iterator[Any]:
-  """Yields the batches of one epoch after the other."""
-  while True:
-    yield from loader
 
 
 def write_streams(x: Floats, label: Ints, folder: str) -> None:
@@ -159,6 +187,8 @@ def write_streams(x: Floats, label: Ints, folder: str) -> None:
 FEEDS: dict[str, Callable[[Floats, Ints, DataFiles], Feed]] = {
   'torch, batched sampler': functools.partial(torch_feed, batched=True),
   'torch, sampler': functools.partial(torch_feed, batched=False),
+  'BalancedBatches, torch': balanced_feed,
+  'imbalanced-learn': imblearn_feed,
   'grain, mix': grain_feed,
   'MosaicML, stratified': streaming_feed,
 }

@@ -274,7 +274,8 @@ def _peak_bytes() -> int:
 
 def _environment() -> dict[str, str]:
   """Returns this environment with the project on the path and TensorFlow's logs disabled."""
-  path = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get('PYTHONPATH')])])
+  own = (str(PROJECT), str(PROJECT / 'components'))  # environments of peers do not have the package
+  path = os.pathsep.join([*own, *filter(None, [os.environ.get('PYTHONPATH')])])
   quiet = {'PYTHONWARNINGS': 'ignore', 'TF_CPP_MIN_LOG_LEVEL': '3'}
   environment = {**os.environ, **quiet, 'PYTHONPATH': path}
   if environment.pop('PYTHONDONTWRITEBYTECODE', None):  # otherwise each piece compiles all imports
