@@ -7,7 +7,7 @@ from pathlib import Path
 from tfx.types import channel_utils
 from tfx_balance.tfrecord import object_store
 
-from tests.helpers_examples import all_bytes, examples_artifact, labelled, write_splits
+from tests.helpers_examples import all_bytes, example, examples_artifact, write_splits
 from tests.helpers_pipeline import IN_MEMORY
 
 SPLIT = 'all'
@@ -15,11 +15,11 @@ COUNTS = {0: 3000, 1: 1200, 2: 500, 3: 200, 4: 100}
 CUSTOM = {'payload_format': 'FORMAT_TF_EXAMPLE', 'tfx_version': '1.16.0'}
 
 
-def write_input(folder: Path, files: int = 6, counts=None) -> Path:
-  """Writes a split whose last file holds no record, and returns its folder."""
-  records = labelled(counts or COUNTS)
-  shards = [records[i :: files - 1] for i in range(files - 1)]
-  return write_splits(folder, {SPLIT: [*shards, []]})
+def write_input(folder: Path) -> Path:
+  """Writes a split of six files, whose last one holds no record, and returns its folder."""
+  classes = [label for label, n in COUNTS.items() for _ in range(n)]
+  records = [example(label=label, id=i, group=i % 900) for i, label in enumerate(classes)]
+  return write_splits(folder, {SPLIT: [*(records[i::5] for i in range(5)), []]})
 
 
 def put_folder(bucket, folder: Path, key: str) -> str:
