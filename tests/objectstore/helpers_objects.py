@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tfx.types import channel_utils
+from tfx_balance import BalancedAugmenter, BalancedInputGen, StratifiedSplitter
 from tfx_balance.tfrecord import object_store
 
 from tests.helpers_examples import all_bytes, example, examples_artifact, write_splits
 from tests.helpers_pipeline import IN_MEMORY
+from tests.objectstore.storage_proxy import FAULTS
 
 SPLIT = 'all'
 COUNTS = {0: 3000, 1: 1200, 2: 500, 3: 200, 4: 100}
+SPLITS = {'train': 8, 'eval': 1, 'test': 1}
+WRITERS: dict[Any, dict[str, Any]] = {
+  StratifiedSplitter: {'stratify_by': 'label', 'splits': SPLITS, 'seed': 3},
+  BalancedAugmenter: {'label': 'label', 'splits': (SPLIT,), 'seed': 3},
+  BalancedInputGen: {'label': 'label', 'train_splits': (SPLIT,), 'seed': 3},
+}
+"""Arguments of each component that writes `Examples`."""
+RATES = {name: 0.01 if name == 'stall' else 0.04 for name in FAULTS}
+"""Share of the requests that meets each fault."""
 CUSTOM = {'payload_format': 'FORMAT_TF_EXAMPLE', 'tfx_version': '1.16.0'}
 
 

