@@ -32,7 +32,7 @@ test: setup  ## Run the tests; ARGS go to pytest
 test-objectstore: setup  ## Run the components, and the sample as KFP does, on an object store that Go builds the first time; ARGS go to pytest
 	@$(RUN) -m pytest -m objectstore tests/objectstore $(ARGS)
 
-test-flink: setup  ## Run the components on an Apache Flink cluster of processes; needs Java 11 or 17; ARGS go to pytest
+test-flink: setup  ## Run the components on an Apache Flink cluster of processes and on Apache Spark; needs Java 11 or 17 and Maven; ARGS go to pytest
 	@$(RUN) -m pytest -m flink tests/flink $(ARGS)
 
 test-browser: setup  ## Open the report in Chromium, which root on Debian gets installed; ARGS go to pytest

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-
 import pytest
 
 from benchmarks.__main__ import BENCHMARKS, main, parse_arguments
@@ -91,13 +89,6 @@ def test_a_series_has_cases_that_differ_in_one_thing():
   )
 
 
-def test_results_survive_json():
-  one = replace(result({'ours': [measured(1)]}, kind='small'), floor={'isal D+C': 1.0})
-  again = Result.from_json(asdict(one))
-  assert asdict(again) == asdict(one)
-  assert again.rate('ours') == one.rate('ours')
-
-
 def test_a_side_that_failed_is_told(tmp_path, capsys):
   def run(piece, **more):
     if piece.function == 'fails':
@@ -133,13 +124,6 @@ def test_small_and_full_runs_have_cases_with_both_sides(name):
     assert len({case.name for case in cases}) == len(cases) > 0
     wanted = [{*case.ours, *(case.peers if size != 'tiny' else ())} for case in cases]
     assert all(some <= set(case.sides) for some, case in zip(wanted, cases, strict=True))
-
-
-def test_full_runs_have_the_sizes_that_are_told():
-  known = parse_arguments(['split', 'scale'])
-  assert max(case.records for case in known.chosen['scale']) == 50_000_000
-  assert max(case.shape.get('classes', 0) for case in known.chosen['scale']) == 10_000
-  assert max(case.records for case in known.chosen['split']) == 5_000_000
 
 
 def test_cases_and_sides_are_chosen():

@@ -11,8 +11,6 @@ from rich.console import Console
 from benchmarks import quality
 from benchmarks.__main__ import main, read_results
 from benchmarks.harness import Measured, Result, run_here
-from benchmarks.quality_peers import split_by_peer
-from benchmarks.quality_tables import make_table
 
 
 def test_distributions_of_two_splits():
@@ -24,17 +22,6 @@ def test_distributions_of_two_splits():
   assert labels == 0
   moved, _ = quality.distributions(matrix, np.array([0, 0, 0, 1, 0, 1]), np.array([0.5, 0.5]))
   assert moved == pytest.approx(((3 - 1) + 0 + (1 - 0) + 0) / 4)
-
-
-@pytest.mark.parametrize('peer', ['StratifiedShuffleSplit', 'StratifiedGroupKFold'])
-def test_each_record_is_in_one_split_of_a_peer(peer):
-  table = make_table('groups', groups=60, labels=3)
-  split_of = split_by_peer(peer, 5, table.labels, table.groups, 0)
-  if peer == 'StratifiedShuffleSplit':
-    assert np.bincount(split_of)[1] == -(-len(split_of) // 5)
-  else:
-    assert set(split_of) == set(range(5))
-    assert len(np.unique(np.stack([table.groups, split_of]), axis=1).T) == 60
 
 
 def test_ours_split_every_table(tmp_path):

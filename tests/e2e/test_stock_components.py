@@ -3,7 +3,6 @@
 Each stock component is slow, so that one run of it serves all that surrounds it.
 """
 
-import csv
 import json
 from collections import Counter
 from itertools import groupby
@@ -15,8 +14,7 @@ import tensorflow_data_validation as tfdv
 import tfx.v1 as tfx
 from tfx.types import artifact_utils
 from tfx_balance import BalancedAugmenter, BalancedInputGen, StratifiedSplitter
-from tfx_balance.augment import ImageAugment, Smote
-from tfx_balance.inputs import BalancedInputs
+from tfx_balance.augment import ImageAugment
 
 from tests.balanced_augmenter.helpers_balance import (
   assert_balance_sidecar,
@@ -24,7 +22,7 @@ from tests.balanced_augmenter.helpers_balance import (
   class_counts,
   expected_targets,
 )
-from tests.balanced_augmenter.helpers_data import data_file, digits
+from tests.balanced_augmenter.helpers_data import digits
 from tests.balanced_input_gen.helpers_input_gen import assert_laid_out, read_plan
 from tests.e2e import stock_code
 from tests.helpers_checks import assert_conserved, assert_exact, assert_sidecar
@@ -32,8 +30,6 @@ from tests.helpers_examples import (
   all_bytes,
   in_shards,
   read_splits,
-  read_tfrecords,
-  value_of,
   write_tfrecords,
 )
 from tests.helpers_pipeline import run_pipeline
@@ -261,92 +257,3 @@ def test_the_plan_is_the_hyperparameters(stock):
   (path,) = Path(output_of(stock, 'BalancedInputGen', 'HyperParameters').uri).iterdir()
   assert path.name == 'best_hyperparameters.txt'  # as the Tuner has it
   assert json.loads(path.read_text()) == read_plan(output_of(stock, 'BalancedInputGen').uri)
-
-
-def only_file(folder, source):
-  """Links a file into a folder of its own, as file based ExampleGens want it."""
-  folder.mkdir()
-  (folder / source.name).symlink_to(source)
-  return str(folder)
-
-
-LABELS = {'Mnist': 'image_class', 'Penguins': 'species'}
-BALANCED = {
-  'Mnist': {
-    'Most': {},
-    'Median': {'sampling_strategy': 'median', 'undersample': True},
-    'Factors': {'factors': {5: 3}},
-  },
-  'Penguins': {'Smote': {}, 'Power': {'sampling_strategy': 'power:0.5'}},
-}
-
-
-def numeric_columns():
-  with data_file('penguins_processed.csv').open() as file:
-    return [name for name in next(csv.reader(file)) if name != 'species']
-
-
-@pytest.fixture(scope='module')
-def public(tmp_path_factory):
-  """Runs MNIST and the penguins through an ExampleGen and each component."""
-  mnist, penguins = data_file('mnist.tfrecord'), data_file('penguins_processed.csv')
-  folder = tmp_path_factory.mktemp('public')
-  gens = {
-    'Mnist': tfx.components.ImportExampleGen(input_base=only_file(folder / 'images', mnist)),
-    'Penguins': tfx.components.CsvExampleGen(input_base=only_file(folder / 'table', penguins)),
-  }
-  nodes = []
-  for name, gen in gens.items():
-    examples, label = gen.outputs['examples'], LABELS[name]
-    nodes.append(gen.with_id(name))
-    nodes.append(
-      StratifiedSplitter(examples=examples, stratify_by=label).with_id(f'{name}Splitter')
-    )
-    nodes.append(BalancedInputGen(examples=examples, label=label).with_id(f'{name}InputGen'))
-    for node, arguments in BALANCED[name].items():
-      more = {'augment_fn': Smote(numeric_columns())} if node == 'Smote' else {}
-      augmenter = BalancedAugmenter(examples=examples, label=label, **arguments, **more)
-      nodes.append(augmenter.with_id(node))
-  return run_pipeline(folder, nodes)
-
-
-@pytest.mark.parametrize('name', list(LABELS))
-def test_public_data_is_split_exactly(public, name):
-  uri, label = output_of(public, f'{name}Splitter').uri, LABELS[name]
-  splits = read_splits(uri)
-  before = [record for held in splits_of(public, name).values() for record in held]
-  assert len(before) == {'Mnist': 1000, 'Penguins': 334}[name]
-  assert_conserved(splits, before)
-  if name == 'Mnist':
-    whole = read_tfrecords(data_file('mnist.tfrecord'))
-    assert_conserved({'all': canonical(before)}, canonical(whole))
-  assert_exact(splits, WEIGHTS, label)
-  assert_sidecar(uri, WEIGHTS, [label])
-
-
-@pytest.mark.parametrize(('name', 'node'), [(n, node) for n in BALANCED for node in BALANCED[n]])
-def test_public_data_is_balanced_exactly(public, name, node):
-  before, after, label = splits_of(public, name), splits_of(public, node), LABELS[name]
-  targets = expected_targets(class_counts(before['train'], label), **BALANCED[name][node])
-  plain = node != 'Smote'
-  assert_balanced(before['train'], after['train'], targets, label, plain)
-  assert after['eval'] == before['eval']
-  if plain:
-    natural = {'train': before['train']}
-    assert_balance_sidecar(output_of(public, node).uri, natural, {'train': targets}, label=label)
-  else:
-    made = Counter(after['train']) - Counter(before['train'])
-    columns = numeric_columns()
-    assert all(-0.01 <= value_of(r, column) <= 1.01 for r in made for column in columns)
-    assert made.total() == len(after['train']) - len(before['train'])
-
-
-@pytest.mark.parametrize('name', list(LABELS))
-def test_public_data_is_laid_out(public, name):
-  before, uri = splits_of(public, name), output_of(public, f'{name}InputGen').uri
-  label = LABELS[name]
-  assert_laid_out(uri, {'train': before['train']}, label)
-  assert read_splits(uri)['eval'] == before['eval']
-  spec = {label: tf.io.FixedLenFeature([], tf.int64)}
-  ((_, drawn),) = BalancedInputs.load(uri, spec).train(30).take(1)
-  assert set(Counter(drawn.numpy().tolist()).values()) == {30 // len(set(drawn.numpy()))}

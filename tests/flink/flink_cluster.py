@@ -23,7 +23,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.flink.flink_jars import MAIN_CLASS, JarError, JobServerJars, find_jars
+from tests.flink.job_server_jars import FLINK, JarError, find_jars, one_jar
 
 _SECONDS_TO_START = 90
 _ENTRY = 'org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint'
@@ -69,14 +69,12 @@ class FlinkCluster:
   """A running cluster; a context manager, at whose end all its processes end.
 
   Attributes:
-    version: Version of Flink and of Beam's runner.
     folder: Folder of its settings and logs.
     slots: Number of tasks that run at once.
   """
 
   def __init__(self, task_managers: int = 2, slots_each: int = 2) -> None:
-    self._jars: JobServerJars = find_jars()
-    self.version = self._jars.version
+    self._jars = find_jars(FLINK)
     self.slots = task_managers * slots_each
     self._slots_each = slots_each
     self._n_task_managers = task_managers
@@ -118,7 +116,7 @@ class FlinkCluster:
     return [
       '--runner=FlinkRunner',
       f'--flink_master=127.0.0.1:{self._ports["rest"]}',
-      f'--flink_job_server_jar={self._jars.one_jar()}',
+      f'--flink_job_server_jar={one_jar(FLINK)}',
       *self.beam_args[2:],
     ]
 
@@ -176,7 +174,7 @@ class FlinkCluster:
     self._start_java('job-manager', _ENTRY, '--configDir', str(self.folder))
     self._start_java(
       'job-server',
-      MAIN_CLASS,
+      FLINK.main_class,
       f'--flink-master=127.0.0.1:{self._ports["rest"]}',
       f'--job-port={self._ports["job"]}',
       f'--artifact-port={self._ports["artifact"]}',
@@ -194,7 +192,8 @@ class FlinkCluster:
 
   def _start_java(self, name: str, main_class: str, *arguments: str) -> None:
     opened = [f'--add-opens=java.base/{package}=ALL-UNNAMED' for package in _OPENED]
-    command = ['java', '-Xmx768m', *opened, '-cp', self._jars.class_path, main_class, *arguments]
+    class_path = os.pathsep.join(self._jars)
+    command = ['java', '-Xmx768m', *opened, '-cp', class_path, main_class, *arguments]
     with (self.folder / f'{name}.log').open('ab') as log:
       # A group of its own: Ctrl-C in a terminal ends the cluster in order, by __exit__.
       self._processes[name] = subprocess.Popen(
@@ -276,7 +275,7 @@ def main() -> None:
   signal.signal(signal.SIGTERM, lambda *_: sys.exit())
   try:
     with FlinkCluster() as cluster:
-      print(f'{cluster.version}, {cluster.slots} slots; give a pipeline these arguments for Beam:')
+      print(f'{FLINK.version}, {cluster.slots} slots; give a pipeline these arguments for Beam:')
       print(shlex.join(cluster.beam_args), flush=True)
       while True:
         signal.pause()

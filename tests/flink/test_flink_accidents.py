@@ -7,7 +7,7 @@ from tests.flink.helpers_flink import PORTABLE, Accident, import_files, make_fil
 from tests.helpers_examples import all_bytes
 from tests.helpers_pipeline import IN_MEMORY, Published, run_pipeline
 
-RECORDS = 400_000
+RECORDS = 200_000
 # Of a run's work files, what the first and the last pass begin with.
 EARLY, LATE = 'scan-rows', 'out'
 
@@ -35,28 +35,7 @@ def expected(files, tmp_path_factory):
   return all_bytes(artifact.uri)
 
 
-@pytest.mark.parametrize('stem', [EARLY, LATE])
-def test_workers_that_are_killed_are_replaced(flink, files, expected, tmp_path, stem):
-  with Accident(tmp_path, stem, flink.kill_workers) as accident:
-    published = split(tmp_path, files, [*PORTABLE, *flink.beam_args])
-
-  assert accident.outcome, 'no worker was there to be killed'
-  assert published.states() == ['COMPLETE'] * 2
-  (artifact,) = published.of_node('StratifiedSplitter')
-  assert all_bytes(artifact.uri) == expected
-
-
-def test_a_lost_task_manager_is_replaced(flink, files, expected, tmp_path):
-  with Accident(tmp_path, LATE, lambda: flink.kill_task_manager(0)):
-    published = split(tmp_path, files, [*PORTABLE, *flink.beam_args])
-
-  (artifact,) = published.of_node('StratifiedSplitter')
-  assert all_bytes(artifact.uri) == expected
-
-
-def test_a_run_whose_workers_keep_dying_fails_and_publishes_nothing(
-  flink, files, expected, tmp_path
-):
+def test_a_run_whose_workers_keep_dying_fails_and_publishes_nothing(flink, files, tmp_path):
   with (
     pytest.raises(RuntimeError, match='failed in state FAILED'),
     Accident(tmp_path, EARLY, flink.kill_workers, again=True) as accident,
@@ -71,8 +50,21 @@ def test_a_run_whose_workers_keep_dying_fails_and_publishes_nothing(
   assert published.files('StratifiedSplitter') == []
 
 
-def test_a_run_after_it_is_right_through_a_job_server_of_its_own(flink, files, expected, tmp_path):
-  published = split(tmp_path, files, [*PORTABLE, *flink.flink_runner_args])
+def test_a_lost_task_manager_is_replaced(flink, files, expected, tmp_path):
+  with Accident(tmp_path, LATE, lambda: flink.kill_task_manager(0)):
+    published = split(tmp_path, files, [*PORTABLE, *flink.beam_args])
 
+  (artifact,) = published.of_node('StratifiedSplitter')
+  assert all_bytes(artifact.uri) == expected
+
+
+def test_killed_workers_are_replaced_also_by_a_job_server_of_flink_runners_own(
+  flink, files, expected, tmp_path
+):
+  with Accident(tmp_path, EARLY, flink.kill_workers) as accident:
+    published = split(tmp_path, files, [*PORTABLE, *flink.flink_runner_args])
+
+  assert accident.outcome, 'no worker was there to be killed'
+  assert published.states() == ['COMPLETE'] * 2
   (artifact,) = published.of_node('StratifiedSplitter')
   assert all_bytes(artifact.uri) == expected

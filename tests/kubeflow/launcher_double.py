@@ -136,7 +136,6 @@ class Launcher:
     root: Root of this run's artifacts.
     buckets: 'scheme://name' to bucket.
     folder: Folder of the pods.
-    keeps_logs: Whether KFP is told to keep the logs of tasks.
     messages: Task to its ExecutorInput as the driver makes it, the pod's folder being `/`.
     published: (task, output) to its artifact as it is stored.
     configured: The ConfigMap's defaultPipelineRoot and what its `Overrides` name.
@@ -150,14 +149,12 @@ class Launcher:
     root: str,
     buckets: Mapping[str, Objects],
     folder: Path,
-    keeps_logs: bool = True,
     platform: Mapping[str, Any] | None = None,
     configured: tuple[str, ...] = (),
   ) -> None:
     self.spec, self.version, self.buckets, self.folder = spec, version, buckets, folder
     # 2.17.0: metadata/client.go:420
     self.root = f'{root}/{spec["pipelineInfo"]["name"]}/{uuid.uuid4()}'
-    self.keeps_logs = keeps_logs and version.has_launcher
     self.platform = platform
     self.configured = configured or (root,)
     self.messages: dict[str, dict[str, Any]] = {}
@@ -165,10 +162,10 @@ class Launcher:
     self.warnings: list[str] = []
     self._ids = itertools.count(1)
 
-  def run(self, container: Container, retries: int = 0) -> None:
+  def run(self, container: Container) -> None:
     """Runs all tasks; raises what one raises."""
     for name in self.order():
-      self.run_task(name, container, retries)
+      self.run_task(name, container)
 
   def order(self) -> Iterator[str]:
     """Yields the names of tasks, each after those that it depends on."""
@@ -183,23 +180,14 @@ class Launcher:
         del waiting[name]
         yield name
 
-  def run_task(self, name: str, container: Container, retries: int = 0) -> None:
-    """Runs a task, again if it fails and may be repeated, and publishes its outputs.
+  def run_task(self, name: str, container: Container) -> None:
+    """Runs a task, and publishes its outputs.
 
     Raises:
-      TaskFailed: if the last attempt failed.
+      TaskFailed: if it failed.
     """
-    self.messages[name] = self.executor_input(name)  # once: a retry has the same URIs
-    for attempt in range(retries + 1):
-      pod = self.pod(name, attempt)
-      try:
-        outputs = self.launch(pod, container)
-      except TaskFailed:
-        if attempt == retries:
-          raise
-      else:
-        break
-    self.publish(name, outputs)
+    self.messages[name] = self.executor_input(name)
+    self.publish(name, self.launch(self.pod(name), container))
 
   # The driver.
 
@@ -248,7 +236,7 @@ class Launcher:
 
   def declared_outputs(self, component: Mapping[str, Any]) -> dict[str, Any]:
     declared = dict(component.get('outputDefinitions', {}).get('artifacts', {}))
-    if self.keeps_logs:  # 2.17.0: driver/driver.go:761
+    if self.version.has_launcher:  # 2.17.0: driver/driver.go:761
       declared[LOGS] = {'artifactType': {'schemaTitle': 'system.Artifact'}}
     return declared
 
@@ -276,20 +264,19 @@ class Launcher:
 
   # The launcher.
 
-  def pod(self, name: str, attempt: int) -> Pod:
+  def pod(self, name: str) -> Pod:
     """Returns a new pod with the folders that any pod has."""
     message = copy.deepcopy(self.messages[name])
-    folder = self.folder / f'{name}-{attempt}'
+    folder = self.folder / f'{name}-0'  # of the first attempt
     folder.mkdir(parents=True)
     outputs, log = message['outputs'], None
     if self.version.has_launcher:
       for mounted in FOLDERS.values():  # 2.17.0: compiler/argocompiler/container.go:543
         (folder / mounted).mkdir()
       outputs['outputFile'] = f'{folder}{outputs["outputFile"]}'
-    if self.keeps_logs:
       (artifact,) = outputs['artifacts'][LOGS]['artifacts']
       if self.version.numbers_logs:
-        artifact['uri'] += f'-{attempt}'
+        artifact['uri'] += '-0'
       log = _local_path(folder, artifact['uri'])
     container = self.container_spec(name)
     told = json.dumps(message)
@@ -312,12 +299,7 @@ class Launcher:
           path.parent.mkdir(parents=True, exist_ok=True)
     if pod.log is not None:
       pod.log.touch()
-    code = 1
-    try:
-      code = container(pod)
-    finally:
-      if code and self.version.logs_of_failed and pod.log is not None:
-        self.upload(pod, LOGS, pod.executor_input['outputs']['artifacts'][LOGS]['artifacts'][0])
+    code = container(pod)
     if code:  # 2.17.0: component/launcher_v2.go:715
       end = pod.log.read_text()[-3000:] if pod.log is not None else ''
       raise TaskFailed(f'exit code {code}: {end}')
@@ -339,15 +321,10 @@ class Launcher:
     found = bucket.keys(prefix)
     if not self.version.takes_neighbours:
       found = [name for name in found if f'{name}/'.startswith(f'{prefix}/')]
-    if self.version.skips_marker and any(name.rstrip('/') != prefix for name in found):
-      found = [name for name in found if name.rstrip('/') != prefix]
     for name in found:
       path = Path(posixpath.normpath(target / posixpath.relpath(name, prefix)))
-      try:  # a marker becomes a file, and then no folder can have its name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(bucket.read(name))
-      except OSError as error:
-        raise TaskFailed(f'failed to download input artifact {key!r}: {error}') from error
+      path.parent.mkdir(parents=True, exist_ok=True)
+      path.write_bytes(bucket.read(name))
 
   def upload(self, pod: Pod, key: str, artifact: dict[str, Any]) -> dict[str, Any] | None:
     """Uploads an output, file by file; returns it, or None if it is not to be published."""

@@ -42,12 +42,9 @@ class LauncherVersion:
     output_in_task_root: Whether the output file is in the task's own local folder, which exists,
       in place of /tmp/kfp_outputs, which does not.
     needs_outputs: Whether a task fails of which a declared output is missing.
-    logs_of_failed: Whether the log of a failed task is uploaded; nothing else ever is.
     numbers_logs: Whether the log's URI ends in the number of the attempt.
     takes_neighbours: Whether an input is downloaded with all objects whose names begin as its own,
       such as those of `model_run` with `model`.
-    skips_marker: Whether the marker of an input's own folder, an empty object whose name is the
-      folder's with a slash, is left out; of a folder inside, none does.
     needs_overrides: Whether a root or an input that is not under ConfigMap kfp-launcher's
       defaultPipelineRoot fails without an entry in its `Overrides`. If not, an input in another
       bucket than the root's is read with what the pod's environment says.
@@ -59,26 +56,12 @@ class LauncherVersion:
   names_outputs: bool
   output_in_task_root: bool
   needs_outputs: bool
-  logs_of_failed: bool
   numbers_logs: bool
   takes_neighbours: bool
-  skips_marker: bool
   needs_overrides: bool
 
 
-KFP_2_5 = LauncherVersion(
-  name='2.5.0',
-  store=Store.ML_METADATA,
-  has_launcher=True,
-  names_outputs=False,  # 2.5.0: driver/driver.go:2043
-  output_in_task_root=False,  # 2.5.0: driver/driver.go:2020, component/launcher_v2.go:898
-  needs_outputs=False,  # 2.5.0: component/launcher_v2.go:566
-  logs_of_failed=False,  # 2.5.0: component/launcher_v2.go:391
-  numbers_logs=False,  # 2.5.0: component/launcher_v2.go:467
-  takes_neighbours=True,  # 2.5.0: objectstore/object_store.go:124,140
-  skips_marker=False,  # 2.5.0: objectstore/object_store.go:140
-  needs_overrides=False,  # 2.5.0: component/launcher_v2.go:721
-)
+# 2.5.0 is alike, in the same files.
 KFP_2_14 = LauncherVersion(
   name='2.14.0',
   store=Store.ML_METADATA,
@@ -86,10 +69,8 @@ KFP_2_14 = LauncherVersion(
   names_outputs=False,  # 2.14.0: driver/driver.go:509
   output_in_task_root=False,  # 2.14.0: driver/driver.go:486, component/launcher_v2.go:902
   needs_outputs=False,  # 2.14.0: component/launcher_v2.go:545
-  logs_of_failed=False,  # 2.14.0: component/launcher_v2.go:370
   numbers_logs=False,  # 2.14.0: component/launcher_v2.go:446
   takes_neighbours=True,  # 2.14.0: objectstore/object_store.go:124,140
-  skips_marker=False,  # 2.14.0: objectstore/object_store.go:140
   needs_overrides=False,  # 2.14.0: component/launcher_v2.go:702
 )
 KFP_2_15 = LauncherVersion(
@@ -99,10 +80,8 @@ KFP_2_15 = LauncherVersion(
   names_outputs=True,  # 2.15.0: driver/driver.go:700
   output_in_task_root=True,  # 2.15.0: driver/driver.go:720
   needs_outputs=False,  # 2.15.0: component/launcher_v2.go:642
-  logs_of_failed=False,  # 2.15.0: component/launcher_v2.go:393
   numbers_logs=False,  # 2.15.0: component/launcher_v2.go:469
   takes_neighbours=True,  # 2.15.0: objectstore/object_store.go:128,144
-  skips_marker=False,  # 2.15.0: objectstore/object_store.go:144
   needs_overrides=False,  # 2.15.0: component/launcher_v2.go:805
 )
 KFP_2_17 = LauncherVersion(
@@ -112,10 +91,8 @@ KFP_2_17 = LauncherVersion(
   names_outputs=True,  # 2.17.0: driver/driver.go:783
   output_in_task_root=True,  # 2.17.0: driver/driver.go:803
   needs_outputs=False,  # 2.17.0: component/launcher_v2.go:825
-  logs_of_failed=True,  # 2.17.0: component/launcher_v2.go:451,787
   numbers_logs=True,  # 2.17.0: component/launcher_v2.go:420,550
   takes_neighbours=False,  # 2.17.0: objectstore/object_store.go:192
-  skips_marker=False,  # 2.17.0: objectstore/object_store.go:171,192
   needs_overrides=False,  # 2.17.0: component/launcher_v2.go:1037, objectstore/object_store.go:96
 )
 KFP_NEXT = LauncherVersion(
@@ -125,21 +102,17 @@ KFP_NEXT = LauncherVersion(
   names_outputs=True,  # e2520ff3: driver/driver.go:676
   output_in_task_root=True,  # e2520ff3: driver/driver.go:696
   needs_outputs=True,  # e2520ff3: component/launcher_v2.go:841
-  logs_of_failed=True,  # e2520ff3: component/launcher_v2.go:373,955
   numbers_logs=True,  # e2520ff3: component/launcher_v2.go:363,509
   takes_neighbours=False,  # e2520ff3: objectstore/object_store.go:156
-  skips_marker=True,  # e2520ff3: objectstore/object_store.go:162,173
   needs_overrides=True,  # e2520ff3: component/interfaces.go:250
 )
-LAUNCHERS = (KFP_2_5, KFP_2_14, KFP_2_15, KFP_2_17, KFP_NEXT)
+LAUNCHERS = (KFP_2_14, KFP_2_15, KFP_2_17, KFP_NEXT)
 
 _NO_LAUNCHER = {
   'has_launcher': False,
   'needs_outputs': False,
-  'logs_of_failed': False,
   'numbers_logs': False,
   'takes_neighbours': False,
-  'skips_marker': False,
   'needs_overrides': False,
 }
 VERTEX = LauncherVersion(

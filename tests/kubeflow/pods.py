@@ -7,9 +7,7 @@ import multiprocessing
 import os
 import runpy
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import connection
 from multiprocessing.context import ForkServerContext
 from unittest import mock
 
@@ -35,7 +33,7 @@ def run_here(pod: Pod, run: Callable[[Sequence[str]], None] = entrypoint.run_tas
 class ForkedPods:
   """Runs each task in a process of its own, forked from one that has imported TFX.
 
-  As in a pod of KFP, the task has no credentials for any storage. Threads may share one.
+  As in a pod of KFP, the task has no credentials for any storage.
   """
 
   def __init__(self) -> None:
@@ -43,16 +41,11 @@ class ForkedPods:
     assert isinstance(context, ForkServerContext)
     self._context = context
     self._context.set_forkserver_preload(PRELOADED)
-    # An ended process can be polled only once, then it gives 255; starting another one polls it.
-    self._lock = threading.Lock()
 
   def __call__(self, pod: Pod) -> int:
     process = self._context.Process(target=_run_command, args=(pod,))
-    with self._lock:
-      process.start()
-    connection.wait([process.sentinel])
-    with self._lock:
-      process.join()
+    process.start()
+    process.join()
     return process.exitcode or 0
 
 

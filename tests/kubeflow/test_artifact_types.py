@@ -81,19 +81,14 @@ def test_a_type_that_came_is_checked(type_schema):
   assert given == before
 
 
+GENERAL = {'artifactType': {'instanceSchema': 'title: tfx.Artifact\ntype: object\n'}}
+
+
 @pytest.mark.parametrize(
   'spec',
   [
     pytest.param({}, id='nothing'),
-    pytest.param(
-      {
-        'artifacts': {
-          name: {'artifactType': {'instanceSchema': 'title: tfx.Artifact\ntype: object\n'}}
-          for name in ('examples', 'model')
-        }
-      },
-      id='the general type',
-    ),
+    pytest.param({'artifacts': dict.fromkeys(('examples', 'model'), GENERAL)}, id='general type'),
   ],
 )
 @pytest.mark.parametrize(

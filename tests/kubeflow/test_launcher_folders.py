@@ -8,10 +8,8 @@ from tfx_balance.kubeflow.entrypoint import INVOCATION, Invocation, run_task
 from tfx_balance.kubeflow.task_artifacts import (
   FOLDERS,
   launcher_is_here,
-  local_path,
   make_output_folders,
   task_folders,
-  to_local,
   to_remote,
 )
 
@@ -22,80 +20,17 @@ def artifacts(*uris, **more):
   return {'artifacts': [{'uri': uri, **more} for uri in uris]}
 
 
-def message(scheme='minio://'):
-  return {
-    'inputs': {
-      'parameterValues': {'input_base': 'minio://bucket/data'},
-      'artifacts': {'a': artifacts(f'{scheme}{KEY}/a1', f'{scheme}{KEY}/a2')},
-    },
-    'outputs': {
-      'outputFile': '/tmp/kfp_outputs/output_metadata.json',
-      'artifacts': {'b': artifacts(f'{scheme}{KEY}/b', metadata={'x': 1.0})},
-    },
-  }
-
-
 def uris(side):
   return [a['uri'] for named in side['artifacts'].values() for a in named['artifacts']]
 
 
-@pytest.mark.parametrize(
-  ('uri', 'path'),
-  [
-    (f'minio://{KEY}', f'/minio/{KEY}'),
-    (f's3://{KEY}', f'/s3/{KEY}'),
-    (f'gs://{KEY}', f'/gcs/{KEY}'),
-    (f'/data/{KEY}', f'/data/{KEY}'),
-    ('my-minio://x', 'my-minio://x'),
-  ],
-)
-def test_local_path(uri, path):
-  assert local_path(uri, FOLDERS) == path
-  assert local_path(uri, {}) == uri
-
-
-@pytest.mark.parametrize('scheme', FOLDERS)
-def test_artifacts_go_to_the_folders_and_come_back(scheme):
-  given = message(scheme)
-  local = to_local(given, FOLDERS)
-  folder = FOLDERS[scheme].removeprefix('/')
-  assert uris(local['inputs']) == [f'/{folder}{KEY}/a1', f'/{folder}{KEY}/a2']
-  assert uris(local['outputs']) == [f'/{folder}{KEY}/b']
-  assert local['inputs']['parameterValues'] == given['inputs']['parameterValues']
-  assert local['outputs']['outputFile'] == given['outputs']['outputFile']
-
-  written = {
-    'artifacts': {
-      'b': artifacts(
-        f'/{folder}{KEY}/b', name='b', metadata={'model': f'/{folder}{KEY}/a2', 'n': 1.0}
-      )
-    },
-    'parameterValues': {'span': 0.0},
-  }
-  assert to_remote(written, given, FOLDERS) == {
-    'artifacts': {
-      'b': artifacts(
-        f'{scheme}{KEY}/b', name='b', metadata={'model': f'{scheme}{KEY}/a2', 'n': 1.0}
-      )
-    },
-    'parameterValues': {'span': 0.0},
-  }
-
-
-def test_an_input_of_another_scheme_than_the_outputs_is_in_its_folder():
-  given = message('gs://')
-  given['inputs']['artifacts']['a'] = artifacts(f'minio://{KEY}/a1', f'gs://{KEY}/a2')
-  local = to_local(given, FOLDERS)
-  assert uris(local['inputs']) == [f'/minio/{KEY}/a1', f'/gcs/{KEY}/a2']
-  written = {'artifacts': {'b': artifacts(f'/gcs/{KEY}/b', metadata={'of': f'/minio/{KEY}/a1'})}}
-  assert to_remote(written, given, FOLDERS) == {
-    'artifacts': {'b': artifacts(f'gs://{KEY}/b', metadata={'of': f'minio://{KEY}/a1'})}
-  }
-
-
 def test_what_is_inside_an_artifact_comes_back_too():
-  given = message('s3://')
+  given = {
+    'inputs': {'artifacts': {'a': artifacts(f's3://{KEY}/a1', f's3://{KEY}/a2')}},
+    'outputs': {'artifacts': {'b': artifacts(f's3://{KEY}/b')}},
+  }
   metadata = {
+    'of': f'/s3/{KEY}/a2',
     'inside': f'/s3/{KEY}/b/Format-Serving',
     'beside': f'/s3/{KEY}/b_2/Format-Serving',
     'elsewhere': '/s3/other',
@@ -107,6 +42,7 @@ def test_what_is_inside_an_artifact_comes_back_too():
       'b': artifacts(
         f's3://{KEY}/b/part',
         metadata={
+          'of': f's3://{KEY}/a2',
           'inside': f's3://{KEY}/b/Format-Serving',
           'beside': f'/s3/{KEY}/b_2/Format-Serving',
           'elsewhere': '/s3/other',
@@ -136,8 +72,8 @@ def test_without_a_pod_of_kfp_there_is_no_launcher(name, monkeypatch):
   assert task_folders(workers_are_here=True) == {}
 
 
-@pytest.mark.parametrize('scheme', FOLDERS)
-def test_each_output_has_a_folder_in_the_end(scheme, tmp_path, monkeypatch):
+def test_each_output_has_a_folder_in_the_end(tmp_path, monkeypatch):
+  scheme = 's3://'
   monkeypatch.setattr(task_artifacts, 'FOLDERS', {scheme: f'{tmp_path}/'})
   names = ['written', 'empty', 'a_value', 'missing']
   given = {

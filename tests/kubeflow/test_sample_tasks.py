@@ -12,7 +12,7 @@ from tfx_balance.kubeflow import entrypoint
 from tfx_balance.kubeflow.entrypoint import INPUTS_SPEC, TFX_MODULE, Invocation
 
 from tests.kubeflow.helpers_sample import compile_sample, with_executor
-from tests.kubeflow.launcher_double import S3_VARIABLES, Launcher, MemoryBucket
+from tests.kubeflow.launcher_double import S3_VARIABLES, Launcher, MemoryBucket, TaskFailed
 from tests.kubeflow.launcher_versions import KFP_2_17, KFP_NEXT, LAUNCHERS, VERTEX
 from tests.kubeflow.pods import run_here
 from tests.kubeflow.stub_executor import LEFT_OUT, TOLD, StubExecutor
@@ -67,6 +67,20 @@ def test_every_task_passes(sample, version, scheme, tmp_path):
         assert seen['files'] == ([] if output == LEFT_OUT else [TOLD])
         assert seen['names'] == ['a', output]
         assert seen['span'] == (7 if seen['type'] == 'Examples' else None)
+
+
+@pytest.mark.parametrize('version', LAUNCHERS, ids=lambda version: version.name)
+def test_without_our_entrypoints_folders_a_missing_output_fails_the_next_release(
+  sample, version, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(entrypoint, 'make_output_folders', lambda _: None)
+  launcher = Launcher(sample, version, 's3://bucket', {'s3://bucket': MemoryBucket()}, tmp_path)
+  if version is KFP_NEXT:
+    with pytest.raises(TaskFailed, match=f"declared output artifact '{LEFT_OUT}' is missing at"):
+      launcher.run(run_here)
+  else:
+    launcher.run(run_here)
+    assert [text for text in launcher.warnings if text.endswith(f'{LEFT_OUT} does not exist')]
 
 
 def test_two_inputs_of_one_name_are_two(sample, tmp_path):

@@ -1,8 +1,6 @@
 """Compiled tasks of real components with what KFP hands over, by our entrypoint and by TFX's."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,11 +13,10 @@ from tfx_balance.kubeflow.entrypoint import DRIVER, OUTPUTS_SPEC, TFX_MODULE, ru
 from tests.helpers_examples import cells, labelled, read_splits, write_tfrecords
 from tests.helpers_pipeline import IN_MEMORY
 from tests.kubeflow.helpers_compile import load_package
-from tests.kubeflow.launcher_double import Launcher, MemoryBucket, TaskFailed
+from tests.kubeflow.launcher_double import Launcher, MemoryBucket
 from tests.kubeflow.launcher_versions import KFP_2_14, KFP_2_17, KFP_LOCAL, KFP_NEXT
 from tests.kubeflow.pods import run_here
 
-ROOT = Path(__file__).parent.parent.parent
 TASKS = ['ImportExampleGen', 'StratifiedSplitter', 'StatisticsGen']
 CELLS = {(0, 'train'): 30, (0, 'test'): 10, (1, 'train'): 6, (1, 'test'): 2}
 
@@ -115,27 +112,6 @@ def test_by_tfxs_own_entrypoint_a_task_with_an_input_fails(version, error, messa
   launcher.publish('ImportExampleGen', {'examples': examples})
   with pytest.raises(error, match=message):
     launcher.run_task('StratifiedSplitter', lambda pod: by_tfx(pod.arguments))
-
-
-def test_a_failing_task_as_a_process(spec, tmp_path):
-  spec = json.loads(json.dumps(spec).replace('"label"', '"no such feature"'))
-  launcher, _ = start(spec, KFP_LOCAL, '', tmp_path)
-  launcher.run_task('ImportExampleGen', run_here)
-
-  def run_process(pod):
-    done = subprocess.run(
-      [sys.executable, *pod.command[1:]],
-      check=False,
-      env={**os.environ, 'PYTHONPATH': str(ROOT), 'TF_CPP_MIN_LOG_LEVEL': '3'},
-      cwd=tmp_path,
-      capture_output=True,
-      text=True,
-    )
-    assert "feature 'no such feature' is in none of the 48 records" in done.stderr
-    return done.returncode
-
-  with pytest.raises(TaskFailed, match='exit code 1'):
-    launcher.run_task('StratifiedSplitter', run_process)
 
 
 def test_a_modules_exit_code_is_not_lost(tmp_path, monkeypatch):

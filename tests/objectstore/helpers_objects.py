@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tfx.types import channel_utils
+from tfx_balance import BalancedAugmenter, BalancedInputGen, StratifiedSplitter
 from tfx_balance.tfrecord import object_store
 
-from tests.helpers_examples import all_bytes, examples_artifact, labelled, write_splits
+from tests.helpers_examples import all_bytes, example, examples_artifact, write_splits
 from tests.helpers_pipeline import IN_MEMORY
+from tests.objectstore.storage_proxy import FAULTS
 
 SPLIT = 'all'
 COUNTS = {0: 3000, 1: 1200, 2: 500, 3: 200, 4: 100}
+SPLITS = {'train': 8, 'eval': 1, 'test': 1}
+WRITERS: dict[Any, dict[str, Any]] = {
+  StratifiedSplitter: {'stratify_by': 'label', 'splits': SPLITS, 'seed': 3},
+  BalancedAugmenter: {'label': 'label', 'splits': (SPLIT,), 'seed': 3},
+  BalancedInputGen: {'label': 'label', 'train_splits': (SPLIT,), 'seed': 3},
+}
+"""Arguments of each component that writes `Examples`."""
+RATES = {name: 0.01 if name == 'stall' else 0.04 for name in FAULTS}
+"""Share of the requests that meets each fault."""
 CUSTOM = {'payload_format': 'FORMAT_TF_EXAMPLE', 'tfx_version': '1.16.0'}
 
 
-def write_input(folder: Path, files: int = 6, counts=None) -> Path:
-  """Writes a split whose last file holds no record, and returns its folder."""
-  records = labelled(counts or COUNTS)
-  shards = [records[i :: files - 1] for i in range(files - 1)]
-  return write_splits(folder, {SPLIT: [*shards, []]})
+def write_input(folder: Path) -> Path:
+  """Writes a split of six files, whose last one holds no record, and returns its folder."""
+  classes = [label for label, n in COUNTS.items() for _ in range(n)]
+  records = [example(label=label, id=i, group=i % 900) for i, label in enumerate(classes)]
+  return write_splits(folder, {SPLIT: [*(records[i::5] for i in range(5)), []]})
 
 
 def put_folder(bucket, folder: Path, key: str) -> str:

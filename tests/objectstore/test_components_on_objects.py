@@ -21,9 +21,12 @@ from tfx_balance.tfrecord.work_folder import WORK_VARIABLE
 from tests.class_distribution_validator.helpers_validate import statistics_artifact, statistics_of
 from tests.helpers_examples import all_bytes, example, in_shards, write_splits
 from tests.helpers_pipeline import importer, run_pipeline
+from tests.objectstore import helpers_objects
 from tests.objectstore.helpers_objects import (
   COUNTS,
+  RATES,
   SPLIT,
+  SPLITS,
   be_impatient,
   execute_at,
   input_examples,
@@ -32,14 +35,10 @@ from tests.objectstore.helpers_objects import (
   write_input,
 )
 
-SPLITS = {'train': 8, 'eval': 1, 'test': 1}
-SPLITTER = {'stratify_by': 'label', 'splits': SPLITS, 'seed': 3}
-AUGMENTER = {'label': 'label', 'splits': (SPLIT,), 'seed': 3}
-INPUT_GEN = {'label': 'label', 'train_splits': (SPLIT,), 'seed': 3}
-WRITERS = [
-  pytest.param(StratifiedSplitter, SPLITTER, id='splitter'),
-  pytest.param(BalancedAugmenter, AUGMENTER, id='augmenter'),
-  pytest.param(BalancedInputGen, INPUT_GEN, id='input-gen'),
+WRITERS = [pytest.param(*one, id=one[0].__name__) for one in helpers_objects.WRITERS.items()]
+MODES = [
+  pytest.param(StratifiedSplitter, {'group_by': 'group', 'seed': 3}, id='groups'),
+  pytest.param(StratifiedSplitter, {'order_by': 'id', 'embargo': 3, 'seed': 3}, id='time'),
 ]
 SPEC = {'id': tf.io.FixedLenFeature([], tf.int64), 'label': tf.io.FixedLenFeature([], tf.int64)}
 
@@ -69,14 +68,13 @@ def on_disk(source, tmp_path_factory):
   known = {}
 
   def written(component, arguments):
-    if component not in known:
+    key = component, str(arguments)
+    if key not in known:
       folder = tmp_path_factory.mktemp('disk')
       uri = str(folder / 'out')
       execute_at(component, {'examples': input_examples(source)}, uri, folder, **arguments)
-      known[component] = {
-        place.name: all_bytes(place) for place in folder.glob('out*') if place.is_dir()
-      }
-    return known[component]
+      known[key] = {place.name: all_bytes(place) for place in folder.glob('out*') if place.is_dir()}
+    return known[key]
 
   return written
 
@@ -95,7 +93,7 @@ def top(bucket):
   return {name.split('/')[0] for name in names}
 
 
-@pytest.mark.parametrize(('component', 'arguments'), WRITERS)
+@pytest.mark.parametrize(('component', 'arguments'), [*WRITERS, *MODES])
 def test_the_bytes_are_those_on_a_disk_in_fake_gcs_server(
   fake_gcs_bucket, source, on_disk, tmp_path, monkeypatch, component, arguments
 ):
@@ -205,7 +203,9 @@ def test_a_pipeline_runs_with_its_root_in_a_bucket(new_bucket, source, statistic
   def components(uri):
     examples = importer(input_examples(uri))
     told = importer(statistics, 'Statistics')
-    splitter = StratifiedSplitter(examples.outputs['result'], **SPLITTER)
+    splitter = StratifiedSplitter(
+      examples.outputs['result'], **helpers_objects.WRITERS[StratifiedSplitter]
+    )
     augmenter = BalancedAugmenter(
       splitter.outputs['examples'], label='label', augmented_split='more', seed=3
     )
@@ -241,16 +241,8 @@ def test_a_pipeline_runs_with_its_root_in_a_bucket(new_bucket, source, statistic
     tf.nest.map_structure(np.testing.assert_array_equal, there, here)
 
 
-FAULTY = {
-  'error_500': 0.04,
-  'error_503': 0.04,
-  'reset': 0.04,
-  'reset_in_body': 0.04,
-  'reset_after': 0.04,
-  'stall': 0.01,
-}
-FAULTY_RUNS = 3
-"""Runs of each component on each kind of storage, 18 in all."""
+FAULTY_RUNS = 2
+"""Runs of each component on each kind of storage, 12 in all."""
 
 
 @pytest.mark.parametrize('scheme', ['s3', 'gs'])
@@ -262,7 +254,7 @@ def test_faults_neither_lose_nor_leave_anything(
   for seed in range(FAULTY_RUNS):
     bucket = new_bucket(scheme)
     put_folder(bucket, source, 'in')
-    bucket.meddle(rates=FAULTY, seed=seed, stall=20)
+    bucket.meddle(rates=RATES, seed=seed, stall=2)
 
     written = in_bucket(bucket, component, arguments, tmp_path / str(seed))
 

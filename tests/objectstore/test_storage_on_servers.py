@@ -23,7 +23,8 @@ from tfx_balance.tfrecord.storage import (
 from tests.objectstore.helpers_objects import be_impatient
 from tests.objectstore.storage_proxy import FAULTS
 
-SCHEMES = ('s3', 'minio', 'gs')
+SCHEMES = ('s3', 'gs')  # minio:// is s3:// under another name
+RATES = dict.fromkeys(FAULTS, 0.06)
 
 
 @functools.cache
@@ -98,20 +99,22 @@ def test_each_range_is_one_request(bucket):
 
 def test_folders_are_listed_and_deleted(bucket):
   files = storage_of(bucket.uri)
-  for i in range(1_050):
+  pages = 2 if bucket.scheme == 'gs' else 1  # of 1,000, which this server of S3 deletes slowly
+  n = 1_050 if pages == 2 else 50
+  for i in range(n):
     bucket.write(f'a/b/{i:04d}', b'x')
   for key in ('a/b-more', 'a/c', 'ab/c'):
     bucket.write(key, b'x')
 
   assert files.names(f'{bucket.uri}/a') == ['b', 'b-more', 'c']
-  assert len(files.times(f'{bucket.uri}/a/b')) == 1_050
+  assert len(files.times(f'{bucket.uri}/a/b')) == n
   assert files.is_folder(f'{bucket.uri}/a/b')
   assert not files.is_folder(f'{bucket.uri}/a/b-')
   bucket.meddle()
   files.delete_folder(f'{bucket.uri}/a/b')
 
   assert bucket.keys() == ['a/b-more', 'a/c', 'ab/c']
-  assert bucket.traffic().requests == {'LIST': 2, 'DELETE': 1_050 if bucket.scheme == 'gs' else 2}
+  assert bucket.traffic().requests == {'LIST': pages, 'DELETE': n if pages == 2 else 1}
 
 
 def test_copies_within_a_bucket_are_not_downloaded(bucket):
@@ -178,13 +181,11 @@ def test_nothing_is_left_of_what_fails_while_it_is_written(bucket):
   assert bucket.keys() == bucket.uploads() == []
 
 
-@pytest.mark.parametrize('bucket', ['s3', 'gs'], indirect=True)
-@pytest.mark.parametrize('fault', FAULTS)
-def test_every_operation_survives_faults(bucket, impatient, fault):
+def test_every_operation_survives_faults(bucket, impatient):
   files = storage_of(bucket.uri)
   data = {f'in/{i}': block(1000 * i, i) for i in range(12)}
   # A fault is drawn for each request, and again for each repetition.
-  bucket.meddle(rates={fault: 0.1 if fault == 'stall' else 0.2}, seed=5, stall=3)
+  bucket.meddle(rates=RATES, seed=5, stall=1.5)
 
   for key, value in data.items():
     write_whole(f'{bucket.uri}/{key}', value)
@@ -196,7 +197,7 @@ def test_every_operation_survives_faults(bucket, impatient, fault):
   (part,) = object_store.read_ranges(f'{bucket.uri}/in/9', [(100, 200)])
   files.delete_folder(f'{bucket.uri}/in')
 
-  assert bucket.traffic().faults[fault] >= 2
+  assert set(bucket.traffic().faults) == set(FAULTS)
   assert read == data
   assert names == sorted(key.partition('/')[2] for key in data)
   assert sizes == {key: len(value) for key, value in data.items()}
@@ -207,17 +208,16 @@ def test_every_operation_survives_faults(bucket, impatient, fault):
   assert bucket.uploads() == []
 
 
-@pytest.mark.parametrize('bucket', ['s3', 'gs'], indirect=True)
-@pytest.mark.parametrize('fault', ['error_500', 'error_503', 'reset', 'stall'])
-def test_a_large_object_survives_faults(bucket, impatient, fault):
+def test_a_large_object_survives_faults(bucket, impatient):
   # Not while the upload is created: of that, nobody knows the name if the answer is lost.
   operations = ('PART', 'COMPLETE', 'GET')
-  bucket.meddle(rates={fault: 0.4}, seed=1, stall=3, operations=operations)
+  rates = dict.fromkeys(('error_500', 'error_503', 'reset', 'stall'), 0.12)
+  bucket.meddle(rates=rates, seed=1, stall=1.5, operations=operations)
 
   write_whole(f'{bucket.uri}/a', block(WHOLE_BYTES + 1))
   read = read_whole(f'{bucket.uri}/a')
 
-  assert bucket.traffic().faults[fault] >= 2
+  assert sum(bucket.traffic().faults.values()) >= 4
   assert read == bucket.read('a') == block(WHOLE_BYTES + 1)
   assert bucket.uploads() == []
 
@@ -236,14 +236,14 @@ def test_what_fails_for_good_is_an_error_that_names_the_object(bucket, monkeypat
 
 def test_a_server_that_takes_its_time_to_store_is_waited_for(bucket, impatient):
   """A server that is slow to answer a PUT, or a slow line, is not a silent one."""
-  bucket.meddle(delay=2.5)
+  bucket.meddle(delay=1.5)
   start = time.monotonic()
 
   write_whole(f'{bucket.uri}/a', block(1000))
 
   assert bucket.traffic().requests == {'PUT': 1}
   assert bucket.read('a') == block(1000)
-  assert time.monotonic() - start >= 2.5
+  assert time.monotonic() - start >= 1.5
 
 
 CHILD = """

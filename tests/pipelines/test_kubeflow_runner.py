@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 import yaml
 
-from pipelines import environment, kubeflow_runner
+from pipelines import kubeflow_runner
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -129,9 +129,3 @@ def test_the_image_has_what_the_runner_names():
   assert 'COPY schemas /app/schemas' in dockerfile
   schema = Path(kubeflow_runner.IMAGE_SCHEMA).relative_to('/app')
   assert (ROOT / schema).is_file()
-
-
-def test_the_image_has_the_keras_of_a_laptop():
-  environment.prepare(verbose=True)
-  line = f'TF_USE_LEGACY_KERAS={os.environ["TF_USE_LEGACY_KERAS"]}'
-  assert line in (ROOT / 'docker' / 'Dockerfile').read_text()

@@ -17,13 +17,6 @@ def test_tfrecords_of_any_name_are_read(tmp_path, name):
   assert found.notes[0] == '4 columns: the label, 2 numeric, 1 empty'
 
 
-def test_csv_is_read_with_its_types_and_gaps(tmp_path):
-  write_table(tmp_path / 'a.csv', 'kind,size,n,gap', [f'{k},1.5,2,' for k in CLASSES])
-  found = inspect(tmp_path, 'kind')
-  assert found.file_kind == 'csv'
-  assert found.notes[0] == '4 columns: the label, 2 numeric, 1 empty'
-
-
 def test_hidden_files_do_not_count(tmp_path):
   (tmp_path / '.DS_Store').write_text('x')
   (tmp_path / '_SUCCESS').write_text('')

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 from tfx_balance.plan.checks import Check
 
-from pipelines import digits, summary_tables
+from pipelines import summary_tables
 from pipelines.evaluation import compare
 from pipelines.summary import Summary, summarize
 from tests.pipelines.helpers_summary import (
@@ -153,24 +153,6 @@ def test_no_number_is_cut_however_narrow_the_screen(width):
   assert '0.500 ± 0.707' in text
   assert '…' not in text
   assert '\x1b' not in text
-
-
-def test_the_balanced_digits_table_fits_an_eighty_column_screen_with_its_bars():
-  counts = {
-    k: (n - n // 10 * 2, n // 10, n // 10) for k, n in enumerate(digits.long_tail_counts(160, 18))
-  }
-  balanced = make_balanced_sidecar({k: (train, 120) for k, (train, _, _) in counts.items()})
-  scores = [
-    make_scores(model, {k: (n, 100) for k in counts})
-    for n in (90, 100)
-    for model in ('natural', 'balanced')
-  ]
-  text = print_to_text(summarize(make_sidecar(counts), compare(scores), balanced=balanced), 'label')
-  assert '█' * summary_tables.BAR_WIDTH in text
-  assert ['max', '/', 'min', '14.2', '1.0', '∞', '∞', '17.8'] in [
-    line.split() for line in text.splitlines()
-  ]
-  assert max(map(len, text.splitlines())) <= 80
 
 
 def test_many_classes_show_the_largest_and_the_smallest():

@@ -56,24 +56,19 @@ def component_apis() -> Iterator[Api]:
     tfx_balance.StratifiedSplitter,
     examples,
     {
-      'examples': frozenset(),
       'stratify_by': NAMES,
       'splits': JSON_NONE | {'{"x": 1}'},
       'counts': JSON_NONE | {'{}', '{"x": 1}'},
       'input_splits': EMPTY | NAMES,
-      'seed': SEED,
-      'missing_label': frozenset(),
       'output_files': JSON_NONE | INTEGERS | {'{}'},
-      'mode': frozenset(),
-      'identity': frozenset(),
-      'order_by': EMPTY | TEXTS,
-      'within': frozenset(),
+      **dict.fromkeys(('order_by', 'split_by'), EMPTY | TEXTS),
+      **dict.fromkeys(('group_by', 'key'), EMPTY | NAMES),
+      'split_values': JSON_NONE,
+      'folds': (INTEGERS - {'1'}) | {'0'},
+      'rest': EMPTY,
       'embargo': frozenset({'0', '"0"'}),
       'embargo_records': frozenset({'0'}),
       'bins': JSON_NONE | (INTEGERS - {'1'}) | {'"[1]"', 'range'},
-      'multilabel': FLAG,
-      'group_by': EMPTY | NAMES,
-      'missing_group': frozenset(),
       **reading,
     },
   )
@@ -90,17 +85,10 @@ def component_apis() -> Iterator[Api]:
     {'split_by': EMPTY | TEXTS, 'split_values': JSON_NONE},
   )
   yield Api(
-    'StratifiedSplitter, folds',
-    tfx_balance.StratifiedSplitter,
-    examples,
-    {'folds': (INTEGERS - {'1'}) | {'0'}},
-  )
-  yield Api(
     'BalancedAugmenter',
     tfx_balance.BalancedAugmenter,
     examples,
     {
-      'examples': frozenset(),
       'label': TEXTS,
       'sampling_strategy': frozenset({'1', '0.5', '1.0', 'np.float32', 'Fraction'})
       | FINAL_COUNTS
@@ -112,11 +100,6 @@ def component_apis() -> Iterator[Api]:
       'splits': NAMES,
       'augmented_split': EMPTY | SPLIT_NAME,
       'max_copies': NONE | COUNT,
-      'undersample': FLAG,
-      'seed': SEED,
-      'missing_label': frozenset(),
-      'allow_evaluation_splits': FLAG,
-      'provenance': FLAG,
       **reading,
     },
   )
@@ -125,12 +108,8 @@ def component_apis() -> Iterator[Api]:
     tfx_balance.BalancedInputGen,
     examples,
     {
-      'examples': frozenset(),
       'label': NAMES,
       'train_splits': NAMES,
-      'multilabel': FLAG,
-      'seed': SEED,
-      'missing_label': frozenset(),
       **reading,
     },
   )
@@ -146,11 +125,8 @@ def component_apis() -> Iterator[Api]:
       'check_leakage': 'records',
     },
     {
-      'statistics': frozenset(),
       'label': NAMES,
-      'schema': NONE,
-      'baseline_statistics': NONE,
-      'on_violation': frozenset(),
+      'examples': frozenset(),
       'report_dir': EMPTY | PATH,
       **{f'max_{name}': share for name in distances},
       **dict.fromkeys(('max_share_ratio', 'max_baseline_share_ratio'), ratio),
@@ -160,15 +136,11 @@ def component_apis() -> Iterator[Api]:
       'max_imbalance_ratio': ratio,
       'expected_shares': JSON_NONE | {'{}', '{"x": 1}', '{1: 1}', '{"x": {}}'},
       'share_tolerance': SHARE,
-      'missing_classes': frozenset(),
       'max_missing': share,
       'check_leakage': EMPTY | TEXTS,
       'leakage_pairs': JSON_NONE | {'[]', '()'},
       'max_leakage': share,
       'exclude_splits': EMPTY | NAMES | {'[]', '()'},
-      'recount': FLAG,
-      'multilabel': FLAG,
-      'identity': frozenset(),
     },
   )
   yield Api(
@@ -183,19 +155,18 @@ def plan_apis() -> Iterator[Api]:
   """Yields what needs NumPy alone."""
   labels = {'labels': ['a', 'a', 'b', 'b']}
   yield Api(
-    'stratified_indices',
+    'stratified_indices, labels',
     tfx_balance.stratified_indices,
     labels,
     {
       'labels': LABELS,
       'splits': NONE | {'{"x": 1}'},
+      **dict.fromkeys(('mode', 'within'), frozenset()),
       'seed': SEED,
+      'multilabel': FLAG,
       'counts': NONE | {'{}', '{"x": 1}'},
-      'mode': frozenset(),
-      'within': frozenset(),
       'embargo': frozenset({'0'}),
       'embargo_records': frozenset({'0'}),
-      'multilabel': FLAG,
     },
     data=frozenset({'labels', 'multilabel'}),
   )
@@ -252,12 +223,8 @@ def kubeflow_apis(folder: Path) -> Iterator[Api]:
     kubeflow.compile_pipeline,
     {'pipeline': pipeline, 'output': str(folder / 'out.yaml'), 'image': 'image'},
     {
-      'pipeline': frozenset(),
-      'output': frozenset(),
       'image': TEXTS,
-      'options': NONE,
       'task_options': NONE | {'{}'},
-      'vertex_ai': FLAG,
     },
   )
 
@@ -269,7 +236,7 @@ def report_apis(folder: Path) -> Iterator[Api]:
   page = mock.patch('tfx_balance.report.page.render_page', lambda view, title: title)
   files = mock.patch('tfx_balance.report.page.write_whole')
 
-  yield Api('read_run', report.read_run, run, {'uris': frozenset(), 'label': NONE | text})
+  yield Api('read_run', report.read_run, run, {'label': NONE | text})
   shown = {'uris': frozenset(), 'title': text | {'""'}, 'label': NONE | text}
   yield Api('render_html', without(report.render_html, page, files), run, shown)
   yield Api(

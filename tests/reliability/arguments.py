@@ -7,6 +7,8 @@ Only of arguments that are data (labels, arrays, files), a DataError may also re
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import types as python_types
 import warnings
@@ -123,7 +125,8 @@ class Api:
   """A function, and what each of its arguments takes.
 
   Attributes:
-    name: of the function.
+    name: of the function; after a comma the case of it, in which only the arguments of `valid` are
+      tried. Else all others are too: seeds, flags, and what takes None, or nothing of the above.
     call: the function.
     good: arguments that work.
     valid: argument to the names of the values that it takes; of all others each must be refused.
@@ -136,11 +139,30 @@ class Api:
   valid: Mapping[str, frozenset[str]]
   data: frozenset[str] = field(default_factory=frozenset)
 
+  def __post_init__(self) -> None:
+    if ', ' not in self.name:
+      object.__setattr__(self, 'valid', {**_by_default(self.call), **self.valid})
+
   def calls(self) -> Iterator[tuple[str, str]]:
     """Yields the argument and the value's name of each call."""
     for argument in self.valid:
       for name in VALUES:
         yield argument, name
+
+
+def _by_default(call: Callable[..., Any]) -> dict[str, frozenset[str]]:
+  """Returns what arguments take of which nothing is said: flags, seeds, None if so by default."""
+  return {
+    name: SEED
+    if name == 'seed' and parameter.default is not None
+    else FLAG
+    if isinstance(parameter.default, bool)
+    else NONE
+    if parameter.default is None
+    else frozenset()
+    for name, parameter in inspect.signature(call).parameters.items()
+    if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+  }
 
 
 def judge(api: Api, argument: str, name: str) -> str:
@@ -182,6 +204,7 @@ def try_api(api: Api) -> tuple[Counter[str], list[str]]:
 def without(function: Callable[..., Any], *patches: Any) -> Callable[..., Any]:
   """Returns a function with what takes long, or writes, left out after the checks."""
 
+  @functools.wraps(function)
   def call(**arguments: Any) -> Any:
     with ExitStack() as stack:
       for patch in patches:

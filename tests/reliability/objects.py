@@ -14,14 +14,14 @@ import tests.helpers_examples  # noqa: F401 - before TFX, which brings another p
 from tests.helpers_pipeline import IN_MEMORY  # noqa: F401 # isort: skip
 
 import pytest
-from tfx_balance import BalancedAugmenter, BalancedInputGen, StratifiedSplitter
 from tfx_balance.errors import chain_of
 from tfx_balance.tfrecord.work_folder import WORK_VARIABLE
 
 from tests.helpers_examples import all_bytes
 from tests.objectstore.buckets import Bucket, bucket_maker, set_address
 from tests.objectstore.helpers_objects import (
-  SPLIT,
+  RATES,
+  WRITERS,
   be_impatient,
   execute_at,
   input_examples,
@@ -30,17 +30,9 @@ from tests.objectstore.helpers_objects import (
   write_input,
 )
 from tests.objectstore.object_server import ObjectServer
-from tests.objectstore.storage_proxy import FAULTS, StorageProxy
+from tests.objectstore.storage_proxy import StorageProxy
 
-WRITERS: dict[Any, dict[str, Any]] = {
-  StratifiedSplitter: {'stratify_by': 'label', 'splits': {'train': 8, 'eval': 2}, 'seed': 3},
-  BalancedAugmenter: {'label': 'label', 'splits': (SPLIT,), 'seed': 3},
-  BalancedInputGen: {'label': 'label', 'train_splits': (SPLIT,), 'seed': 3},
-}
 SCHEMES = ('s3', 'gs')
-RATES = {name: 0.01 if name == 'stall' else 0.04 for name in FAULTS}
-"""Share of the requests that meets each fault."""
-
 Tell = Callable[[str, int, Counter[str]], bool]
 
 
