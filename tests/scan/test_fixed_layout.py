@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue
-from tfx_balance.scan.fixed_layout import FixedBits, FixedColumns, FixedLayout
-from tfx_balance.scan.strata import BATCH_RECORDS, StratumDecoder
+from tfx_balance.scan.fixed_layout import FixedBits, FixedColumns
+from tfx_balance.scan.record_reader import BATCH_RECORDS, RecordReader
+from tfx_balance.scan.strata import StratumDecoder
 from tfx_balance.tfrecord.frames import frame
 
 from tests.helpers_examples import example
 
 VARINT, FIXED64, DELIMITED, GROUP, END_GROUP, FIXED32 = range(6)
-BYTES, FLOAT, INT = 1, 2, 3
+FLOAT, INT = 2, 3
 DTYPES = {'O': tf.string, 'f': tf.float32, 'i': tf.int64}
 
 
@@ -44,12 +45,17 @@ def rows(records):
   return frame(records).table()
 
 
+def layout_of(record):
+  return FixedColumns.of(record, {'label': 1})
+
+
 def read(records):
   """Returns the labels, which TensorFlow's parser reads alike; None if they are left to it."""
-  layout = FixedLayout.of(records[0], 'label')
-  values = layout and layout.values(rows(records))
-  if values is None:
+  layout = layout_of(records[0])
+  found = layout and layout.values(rows(records))
+  if found is None:
     return None
+  (values,) = found
   feature = tf.io.RaggedFeature(DTYPES[values.dtype.kind])
   parsed = tf.io.parse_example(records, {'label': feature})['label']
   assert parsed.row_splits.numpy().tolist() == list(range(len(records) + 1))
@@ -133,7 +139,7 @@ LEFT |= {f'{n} bytes of it': GOOD[:n] for n in range(len(GOOD))}
 @pytest.mark.parametrize('left', LEFT.values(), ids=LEFT)
 def test_other_examples_are_left_to_the_parser(left):
   assert read([GOOD]) == [5]
-  assert FixedLayout.of(left, 'label') is None
+  assert layout_of(left) is None
 
 
 @pytest.mark.parametrize('at', [0, 1, 70])
@@ -159,17 +165,17 @@ def test_one_record_that_lies_otherwise_leaves_all_to_the_parser(one, odd, at):
 
 @pytest.mark.parametrize('other', [b'', example(label=200), GOOD[:-1], GOOD + GOOD])
 def test_records_of_another_length_are_left_to_the_parser(other):
-  assert FixedLayout.of(GOOD, 'label').values(rows([other] * 3)) is None
+  assert layout_of(GOOD).values(rows([other] * 3)) is None
 
 
 @pytest.mark.parametrize('values', [[1, 2, 3], [1.0, 2.0, 3.0], [b'a', b'b', b'c']])
 def test_rows_may_be_apart_or_none(values):
   table = rows([example(a=i, label=value) for i, value in enumerate(values)])
-  layout = FixedLayout.of(table[0].tobytes(), 'label')
+  layout = layout_of(table[0].tobytes())
   assert not table.flags.c_contiguous
   for some in (slice(None), slice(None, None, 2), slice(None, None, -1), slice(0)):
-    assert layout.values(table[some]).tolist() == values[some]
-    assert layout.values(table[some].copy()).tolist() == values[some]
+    for each in (table[some], table[some].copy()):
+      assert layout.values(each)[0].tolist() == values[some]
 
 
 SMALL = st.integers(0, 200)
@@ -219,19 +225,22 @@ def test_every_fixed_bit_is_compared(n_bytes):
   for density in (0.05, 0.3, 0.6, 0.9, 1):
     fixed = rng.integers(1, 256, n_bytes, np.uint8) * (rng.random(n_bytes) < density)
     one = rng.integers(0, 256, n_bytes, np.uint8)
-    layout = FixedLayout(FixedBits(one, fixed.astype(np.uint8)), 'bytes', 0, n_bytes)
+    bits = FixedBits(one, fixed.astype(np.uint8))
     for at in range(n_bytes):
       table = np.tile(one, (3, 1))
-      table[1, at] ^= ~layout.bits.fixed[at]
-      assert layout.values(table) is not None
-      table[1, at] ^= layout.bits.fixed[at]
-      assert (layout.values(table) is None) == (layout.bits.fixed[at] > 0)
+      table[1, at] ^= ~bits.fixed[at]
+      assert bits.fit(table)
+      assert bits.which_fit(table).all()
+      table[1, at] ^= bits.fixed[at]
+      assert bits.fit(table) == (bits.fixed[at] == 0)
+      assert bits.which_fit(table).tolist() == [True, bits.fixed[at] == 0, True]
 
 
 def decoded(batches, *features, parses=False):
   """Returns the codes of each batch, by place where that can be or parsed, and their strata."""
   found = StratumDecoder(features, 'FORMAT_TF_EXAMPLE', 'own_stratum', '/data/in.gz')
-  codes = [(found.parse(b) if parses else found.decode(frame(b))).tolist() for b in batches]
+  batches = [found.parse(b) if parses else found.decode(frame(b)) for b in batches]
+  codes = [codes.tolist() for codes, _ in batches]
   return codes, list(found.strata), found.first_missing
 
 
@@ -257,7 +266,7 @@ def test_many_records_have_the_same_codes_with_the_table(kind):
 
 
 def test_records_that_lie_alike_are_not_parsed(monkeypatch):
-  monkeypatch.setattr(StratumDecoder, 'parse', None)
+  monkeypatch.setattr(RecordReader, 'parse', None)
   codes, found, _ = decoded([[example(label=7)] * 2], 'label')
   assert (codes, found) == ([[0, 0]], [(ClassValue('int', 7),)])
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
 from tfx_balance.scan import record_values
-from tfx_balance.scan.record_values import EntryLayout, RecordValues, canonical_records
-from tfx_balance.tfrecord.frames import frame
+from tfx_balance.scan.fixed_layout import EntryLayout
+from tfx_balance.scan.record_values import canonical_records
 
 from tests.helpers_examples import example, sequence_example
 
@@ -174,16 +174,6 @@ def test_only_integers_as_protobuf_writes_them_are_taken(parts):
   layout = EntryLayout.of(one)
   table = np.frombuffer(one, np.uint8)[None]
   assert (layout is not None and bool(layout.which_fit(table)[0])) == (told == one)
-
-
-def test_hashes_are_those_of_values():
-  several = shuffled(4), shuffled(1)
-  hashes = [
-    RecordValues(KIND, PATH).hashes(frame(records), np.arange(len(records))) for records in several
-  ]
-  assert hashes[0].dtype == np.uint64
-  assert hashes[0].tolist() == hashes[1].tolist()
-  assert len(set(hashes[0].tolist())) == len(several[0])
 
 
 def test_sequence_examples_are_left_to_protobuf():
