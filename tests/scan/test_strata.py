@@ -78,27 +78,12 @@ def test_records_of_no_bytes_are_missing(n):
   assert list(found.strata) == [(MISSING,)]
 
 
-@pytest.mark.parametrize('missing', ['own_stratum', 'error'])
-def test_missing_labels_are_a_stratum_to_whoever_plans(missing):
-  found = decoder(missing=missing)
-  codes = found.codes([example(label=1), example(a=1)])
-  assert [found.strata[code] for code in codes] == [(ClassValue('int', 1),), (MISSING,)]
-
-
 def test_dropped_records_have_a_code_of_their_own():
   found = decoder('label', 'other', missing='drop')
   records = [example(label=1, other=1), example(label=1), example(other=1), example(id=1)]
   assert found.codes(records).tolist() == [0, DROPPED, DROPPED, DROPPED]
   assert len(found.strata) == 1
   assert found.first_missing == {'label': 2, 'other': 1}
-
-
-def test_the_first_record_without_a_label_is_known_in_any_batch():
-  records = [example(label=1)] * (2 * BATCH_RECORDS) + [example(a=1)] * 2
-  found = decoder()
-  found.codes(records[: BATCH_RECORDS + 7])
-  found.codes(records[BATCH_RECORDS + 7 :])
-  assert found.first_missing == {'label': 2 * BATCH_RECORDS}
 
 
 VALUES = st.sampled_from([None, 0, 1, -5])
@@ -120,14 +105,6 @@ def test_the_strata_of_several_features_are_their_values(rows, cut):
   expected = [(value('int', a), value('bytes', b), value('int', c)) for a, b, c in rows]
   assert [found.strata[code] for code in codes] == expected
   assert len(set(found.strata)) == len(found.strata)
-
-
-def test_the_features_come_in_the_order_asked_for():
-  assert strata_of([example(a=1, b=2)], 'b', 'a') == [(ClassValue('int', 2), ClassValue('int', 1))]
-
-
-def test_no_records_have_no_codes():
-  assert decoder().codes([]).tolist() == []
 
 
 def test_the_names_of_features_are_known_for_messages():
@@ -188,15 +165,6 @@ def test_a_feature_list_is_no_class():
   found = decoder('step', payload=SEQUENCE)
   assert found.codes([sequence_example(steps=1)]).tolist() == [0]
   assert list(found.strata) == [(MISSING,)]
-
-
-def test_many_classes_keep_their_codes_from_batch_to_batch():
-  values = np.random.default_rng(0).integers(0, 3000, 3 * BATCH_RECORDS)
-  records = [example(label=int(value)) for value in values]
-  found = decoder()
-  codes = np.concatenate([found.codes(records[i : i + 1000]) for i in range(0, len(records), 1000)])
-  assert [found.strata[code][0].value for code in codes] == values.tolist()
-  assert len(found.strata) == len(set(values.tolist()))
 
 
 @pytest.mark.parametrize('as_table', [False, True], ids=['parsed', 'as a table'])

@@ -123,12 +123,6 @@ def test_a_live_run_is_one_that_writes_anything(tmp_path):
     assert live.exists()
 
 
-def test_two_live_runs_leave_each_other_alone(tmp_path):
-  with work_folder(str(tmp_path / '1')) as first, work_folder(str(tmp_path / '2')) as second:
-    assert Path(first).exists()
-    assert Path(second).exists()
-
-
 @pytest.mark.parametrize(('hours', 'goes'), [('1', True), ('3', False), ('inf', False)])
 def test_the_environment_says_after_how_long(tmp_path, monkeypatch, hours, goes):
   monkeypatch.setenv(STALE_VARIABLE, hours)
