@@ -53,28 +53,18 @@ class FixedBits:
     """Returns which records have these bits: bool [n] from uint8 [n, bytes]."""
     found = np.ones(len(records), bool)
     for differ in self._differences(records):
-      found &= ~differ.any(axis=1)
+      found &= differ == 0
     return found
 
   def _differences(self, records: Bytes) -> Iterator[npt.NDArray[np.uint64]]:
-    """Yields which fixed bits differ, words of them, many or one: uint64 [n, words]."""
-    for start, end in self._places():
-      mine, fixed = self.record[start:end].view('<u8'), self.fixed[start:end].view('<u8')
-      yield (records[:, start:end].view('<u8') ^ mine) & fixed
-
-  def _places(self) -> Iterator[tuple[int, int]]:
-    """Yields where words are, many or one, that hold all the fixed bits."""
-    start = end = 0
+    """Yields which fixed bits differ, a word of them after another: uint64 [n]."""
+    end = 0
     for at in np.flatnonzero(self.fixed).tolist():
-      if at < end:
-        continue
-      if at > end or end + _WORD > len(self.fixed):
-        if end:
-          yield start, end
-        start = end = min(at, len(self.fixed) - _WORD)
-      end += _WORD
-    if end:
-      yield start, end
+      if at >= end:
+        end = min(at, len(self.fixed) - _WORD) + _WORD
+        word = slice(end - _WORD, end)
+        differ = records[:, word].view('<u8')[:, 0] ^ self.record[word].view('<u8')
+        yield differ & self.fixed[word].view('<u8')
 
 
 class ValuePlace(NamedTuple):
@@ -195,9 +185,7 @@ class EntryLayout:
 
   def which_fit(self, records: Bytes) -> npt.NDArray[np.bool_]:
     """Returns which records have this layout: bool [n] from uint8 [n, bytes]."""
-    found = np.ones(len(records), bool)
-    if not self.bits.fit(records):  # several times as fast as `which_fit`
-      found = self.bits.which_fit(records)
+    found = self.bits.which_fit(records)
     for start, end in self.ints:
       found &= _are_varints(records[:, start:end])
     return found

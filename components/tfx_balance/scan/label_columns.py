@@ -96,12 +96,24 @@ class FlagSetColumn(ClassColumn):
     flags = np.zeros((len(missing), len(self.features)), bool)
     for i, name in enumerate(self.features):
       column = ClassColumn(name, self.path).classes(columns, position)
-      if column.null_count:
-        absent = column.is_null().to_numpy(False)
-        self._check_there(name, absent, position)
-        missing |= absent
-        column = column if column.type == pa.binary() else column.fill_null(0)
-      flags[:, i] = self._checked(name, column, position)
+      absent = column.is_null().to_numpy(False)
+      if absent.any() and not self._drops:
+        raise DataError(
+          f'feature {name!r} has no value in record {position + int(absent.argmax())} of '
+          f'{self.path}; of several features with multilabel=True each is 0 or 1 in each record: '
+          f"fill it in, or drop such records (missing_label='drop' of StratifiedSplitter)"
+        )
+      missing |= absent
+      values = column.to_numpy(False)
+      flags[:, i] = values == 1
+      wrong = np.flatnonzero((values != 1) & (values != 0) & ~absent)
+      if len(wrong):
+        at = int(wrong[0])
+        raise DataError(
+          f'feature {name!r} is {column[at].as_py()!r} in record {position + at} of {self.path}; '
+          f'of several features with multilabel=True each is 0 or 1: name such, or one of several '
+          f'values'
+        )
     records, numbers = np.nonzero(flags)
     row_splits = np.searchsorted(records, np.arange(len(missing) + 1))
     return _sets(numbers, row_splits, missing if missing.any() else None)
@@ -114,27 +126,6 @@ class FlagSetColumn(ClassColumn):
   def stratum_values(self, values: Sequence[Value]) -> pa.Array:
     """Returns sets as texts, null for the empty one."""
     return _texts(values, [name.encode() for name in self.features])
-
-  def _check_there(self, name: str, absent: npt.NDArray[np.bool_], position: int) -> None:
-    if not self._drops:
-      raise DataError(
-        f'feature {name!r} has no value in record {position + int(absent.argmax())} of '
-        f'{self.path}; of several features with multilabel=True each is 0 or 1 in each record: '
-        f"fill it in, or drop such records (missing_label='drop' of StratifiedSplitter)"
-      )
-
-  def _checked(self, name: str, column: pa.Array, position: int) -> npt.NDArray[np.bool_]:
-    values = column.to_numpy(False)
-    flags: npt.NDArray[np.bool_] = values == 1
-    wrong = np.flatnonzero(~flags & (values != 0))
-    if len(wrong):
-      at = int(wrong[0])
-      raise DataError(
-        f'feature {name!r} is {column[at].as_py()!r} in record {position + at} of '
-        f'{self.path}; of several features with multilabel=True each is 0 or 1: name such, or one '
-        f'of several values'
-      )
-    return flags
 
 
 def _sets(numbers: Ints, row_splits: Ints, missing: npt.NDArray[np.bool_] | None) -> pa.Array:

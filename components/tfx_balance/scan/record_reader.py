@@ -23,11 +23,11 @@ from tfx_balance.scan.fixed_layout import FixedColumns, ValueKind
 from tfx_balance.tfrecord.frames import Frames
 
 Payload = Literal['FORMAT_TF_EXAMPLE', 'FORMAT_TF_SEQUENCE_EXAMPLE']
-"""What a record is, by the names that TFX gives."""
+"""Type of a record, by the names that TFX gives."""
 BATCH_RECORDS = 4096
 """Records that are parsed at a time."""
 SNIFFED_RECORDS = 64
-"""Records by which the names and types of features are known, for most have them all."""
+"""First records, from which the names and types of features are learned."""
 _DTYPES: dict[ValueKind, tf.DType] = {'int': tf.int64, 'float': tf.float32, 'bytes': tf.string}
 _VALUE_KINDS: dict[str, ValueKind] = {'i': 'int', 'f': 'float', 'O': 'bytes'}
 _LIST_KINDS: dict[str, ValueKind] = {

@@ -97,7 +97,7 @@ class ScannedFile:
   kinds: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
   def __getstate__(self) -> dict[str, Any]:
-    """Returns what workers get, with counts of strata in few bytes."""
+    """Returns the state to send to workers, with counts of strata in few bytes."""
     return narrow_fields(self.__dict__, ('records', 'stratum_bytes'))
 
   def __setstate__(self, state: dict[str, Any]) -> None:

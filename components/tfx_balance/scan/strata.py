@@ -230,7 +230,7 @@ class StratumDecoder:
 
   @property
   def n_strata(self) -> int:
-    """How many they are."""
+    """The number of strata met so far."""
     return len([*self._met[:1], *self._pairs][-1])
 
   def _decode_run(self, frames: Frames) -> list[tuple[Codes, Columns]]:
