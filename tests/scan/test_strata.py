@@ -107,12 +107,6 @@ def test_the_strata_of_several_features_are_their_values(rows, cut):
   assert len(set(found.strata)) == len(found.strata)
 
 
-def test_the_names_of_features_are_known_for_messages():
-  found = decoder()
-  found.codes([example(b=1), example(a='x', c=[])])
-  assert found.reader.feature_names == ['a', 'b', 'c']
-
-
 def test_a_feature_that_is_not_asked_for_may_have_any_type_and_length():
   records = [example(label=1, x=1), example(label=1, x='a'), example(label=1, x=[1.5, 2.5])]
   assert strata_of(records) == [(ClassValue('int', 1),)] * 3

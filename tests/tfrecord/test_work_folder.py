@@ -1,7 +1,6 @@
 """The folder of work files: gone at the end of its run, or by the next run of one that is dead."""
 
 import contextlib
-import json
 import os
 import pwd
 import tempfile
@@ -63,13 +62,6 @@ def test_a_path_that_looks_like_a_pattern_is_none(tmp_path, monkeypatch):
   with work_folder(str(tmp_path / 'a[1]*?' / '2')):
     assert not dead.exists()
   assert list((tmp_path / 'a[1]*?' / '2').iterdir()) == []
-
-
-def test_it_says_whose_it_is(tmp_path):
-  with work_folder(str(tmp_path)) as folder:
-    about = json.loads((Path(folder) / HEARTBEAT).read_text())
-  assert folder.endswith(about['run'])
-  assert about['process'] == os.getpid()
 
 
 def test_its_heartbeat_goes_on_until_the_end(tmp_path, monkeypatch):
