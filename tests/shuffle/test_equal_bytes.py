@@ -118,7 +118,7 @@ def test_files_are_the_same_for_any_order_and_number_of_input_files(tmp_path, ca
   for n in (1, 7, 200 if case in ('split', 'copies', 'input') else 20):
     order = np.random.default_rng(n).permutation(len(records))
     found.append(run(tmp_path / str(n), case, in_shards([records[i] for i in order], n)))
-  assert len(found[0]) > 1
+  assert len(found[0]) > 1 or case == 'fewer'
   for other in found[1:]:
     assert other == found[0]
 

@@ -38,14 +38,17 @@ from tfx_balance.plan.common_keys import (
   make_run,
 )
 from tfx_balance.scan.fixed_layout import ValueKind
-from tfx_balance.scan.record_keys import have_values
+from tfx_balance.scan.record_reader import (
+  BATCH_RECORDS,
+  SNIFFED_RECORDS,
+  Payload,
+  RecordReader,
+)
 from tfx_balance.scan.record_values import canonical_records
 from tfx_balance.scan.scan import InputFile
-from tfx_balance.scan.strata import BATCH_RECORDS, ClassColumn, Payload, feature_kinds
 from tfx_balance.tfrecord.files import read_frames
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file, open_as_is, write_json
 
-_SNIFFED_RECORDS = 64
 _SEEDS: dict[ValueKind, int] = {'int': 1, 'float': 2, 'bytes': 3}
 _LIST_OF_BYTES = 4
 
@@ -81,23 +84,23 @@ class FeatureKeys(WholeRecords):
 
   def __init__(self, feature: str, payload: Payload, path: str) -> None:
     super().__init__(payload, path)
-    self._column = ClassColumn(feature, payload, path)
+    self._feature = feature
+    self._reader = RecordReader([feature], payload, path)
 
   def digests(self, records: list[bytes]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
     """Returns the hash of each key, and which records have one; see `WholeRecords.digests`."""
     if not self.feature_names:
-      kinds = feature_kinds(records[:_SNIFFED_RECORDS], self._payload, self._path)
-      self.feature_names = sorted(kinds)
-      self._column.kind = kinds.get(self._column.name)
+      self._reader.sniff(records[:SNIFFED_RECORDS])
+      self.feature_names = self._reader.feature_names
     found, present = [np.zeros((0, 2), np.uint64)], [np.zeros(0, np.bool_)]
     for i in range(0, len(records), BATCH_RECORDS):
-      with tf.device('CPU'):
-        values, row_splits = self._column.parse(tf.constant(records[i : i + BATCH_RECORDS]))
-      self.kind = self._column.kind
-      filled, have_key = np.diff(row_splits) > 0, have_values(values, row_splits)
+      column = self._reader.parse(records[i : i + BATCH_RECORDS])[self._feature]
+      self.kind = self._reader.kinds[self._feature]
+      filled, have_key = column.lengths > 0, column.are_present()
       present.append(have_key)
       if self.kind is not None:
-        found.append(_digests_of_values(values, row_splits, self.kind)[have_key[filled]])
+        digests = _digests_of_values(column.values, column.row_splits, self.kind)
+        found.append(digests[have_key[filled]])
     return np.concatenate(found), np.concatenate(present)
 
 

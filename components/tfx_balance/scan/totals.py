@@ -1,4 +1,4 @@
-"""What the scanned files hold together: all of them, or group by group."""
+"""Sums of the counts of scanned files: of all of them, or group by group."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def check_groups(totals: Totals, groups: GroupBy) -> None:
 
 @dataclass
 class Totals:
-  """What all the files hold together.
+  """Sums of the counts of several files.
 
   Attributes are as in `ScannedFile`, and:
     counts: Counts of the strata: one of each combination of features' types once they are summed,
@@ -144,7 +144,7 @@ class Totals:
     return self.counts[0]
 
   def describe(self) -> InputRecords:
-    """Returns what was read, as the sidecar shows it."""
+    """Returns the counts of the input, as the sidecar shows them."""
     return InputRecords(
       self.n_records + self.dropped,
       self.dropped,
@@ -244,7 +244,7 @@ class SumGroups(beam.CombineFn):
 def sum_groups(
   scanned: beam.PCollection[ScannedFile], then: Callable[[dict[str, Totals]], Any], n_files: int
 ) -> beam.PCollection:
-  """Returns one element: what `then` makes of the totals of the groups of n_files files."""
+  """Returns one element: `then` of the totals of the groups of n_files files."""
   return summed(
     scanned,
     'Total',
