@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from tfx_balance.documents.json_document import (
   Count,
-  document_text,
+  Document,
   parse_json,
   parsed_document,
   sealed,
@@ -63,7 +63,7 @@ class PlanFile:
 
 
 @dataclass(frozen=True)
-class InputPlan:
+class InputPlan(Document):
   """What a set of class-sharded files holds.
 
   Attributes:
@@ -81,6 +81,7 @@ class InputPlan:
 
   FORMAT: ClassVar[str] = 'tfx_balance.balanced_input'
   VERSION: ClassVar[int] = 2
+  NAME: ClassVar[str] = 'the plan'
 
   label: str
   classes: tuple[ClassValue, ...]
@@ -131,12 +132,8 @@ class InputPlan:
     }
     return sealed(data)
 
-  def dumps(self) -> str:
-    """Returns the plan as text: equal plans give equal text, a line a file or class."""
-    return document_text(self.to_json())
-
   @classmethod
-  def from_json(cls, data: Any, source: str = 'the plan') -> InputPlan:
+  def from_json(cls, data: Any, source: str | None = None) -> InputPlan:
     """Returns the plan that `to_json` wrote.
 
     Args:
@@ -146,6 +143,7 @@ class InputPlan:
     Raises:
       DataError: if it is no plan, of a newer version, or contradicts itself.
     """
+    source = source or cls.NAME
     if isinstance(data, (str, bytes)):
       data = parse_json(data, source)
     plan = parsed_document(data, source, cls)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from tfx_balance.documents.json_document import (
   REMEDY,
   Count,
-  document_text,
-  read_document,
-  sealed,
-  told,
-  without_gc,
+  Document,
+  fields_json,
 )
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue, stratum_name
@@ -49,10 +46,6 @@ class InputRecords:
   held: Count | None = None
   extended: Count | None = None
 
-  def to_json(self) -> dict[str, Any]:
-    """Returns JSON data."""
-    return told(self)
-
 
 @dataclass(frozen=True)
 class SplitRecords:
@@ -76,7 +69,7 @@ class SplitRecords:
 
   def to_json(self) -> dict[str, Any]:
     """Returns JSON data."""
-    found = told(self)
+    found = fields_json(self)
     bytes_of = found.pop('file_bytes', None)
     found['imbalance_ratio'] = self.imbalance_ratio
     return found if bytes_of is None else {**found, 'files': len(bytes_of), 'file_bytes': bytes_of}
@@ -102,10 +95,6 @@ class CellRecords:
   pool: Count | None = None
   merged: Mapping[str, Count] | None = None
 
-  def to_json(self) -> dict[str, Any]:
-    """Returns JSON data."""
-    return told(self)
-
 
 @dataclass(frozen=True, slots=True)
 class StratumRecords:
@@ -117,7 +106,7 @@ class StratumRecords:
     splits: Number of records that were written, by split.
   """
 
-  stratum: tuple[ClassValue, ...]
+  stratum: tuple[ClassValue, ...] = field(metadata={'name': stratum_name})
   records: Count
   splits: Mapping[str, CellRecords]
 
@@ -125,15 +114,6 @@ class StratumRecords:
   def name(self) -> str:
     """The stratum, as it is shown to a person."""
     return stratum_name(self.stratum)
-
-  def to_json(self) -> dict[str, Any]:
-    """Returns JSON data."""
-    return {
-      'stratum': [value.to_json() for value in self.stratum],
-      'name': self.name,
-      'records': self.records,
-      'splits': {name: cell.to_json() for name, cell in self.splits.items()},
-    }
 
 
 @dataclass(frozen=True)
@@ -154,13 +134,9 @@ class MarginRecords:
   records: Count
   ideal: float
 
-  def to_json(self) -> dict[str, Any]:
-    """Returns JSON data."""
-    return {**told(self), 'value': self.value.to_json()}
-
 
 @dataclass(frozen=True)
-class ClassDistribution:
+class ClassDistribution(Document):
   """What a component read and wrote of each class.
 
   Attributes:
@@ -169,11 +145,11 @@ class ClassDistribution:
     input: What was read: together, or of each split.
     splits: What was written, by split.
     strata: What was written of each stratum, in canonical order.
-    passed_through: Names of splits that were copied unread.
-    warnings: Sentences for people.
     margins: Largest deviation of each feature but the first, where strata are made of several.
     labels: What was written of each label, in canonical order, where classes are sets of labels.
       Where these are many, they are not listed in `strata`.
+    passed_through: Names of splits that were copied unread.
+    warnings: Sentences for people.
   """
 
   FORMAT: ClassVar[str] = 'tfx_balance.class_distribution'
@@ -184,10 +160,10 @@ class ClassDistribution:
   input: InputRecords | Mapping[str, InputRecords]
   splits: Mapping[str, SplitRecords]
   strata: tuple[StratumRecords, ...]
+  margins: tuple[MarginRecords, ...] = field(default=(), kw_only=True)
+  labels: tuple[StratumRecords, ...] = field(default=(), kw_only=True)
   passed_through: tuple[str, ...]
   warnings: tuple[str, ...]
-  margins: tuple[MarginRecords, ...] = ()
-  labels: tuple[StratumRecords, ...] = ()
 
   def __post_init__(self) -> None:
     """Checks that the strata come to what is said of the splits.
@@ -258,44 +234,6 @@ class ClassDistribution:
       tally[MISSING] = tally.get(MISSING, 0) + rest
     return tallies
 
-  def to_json(self) -> dict[str, Any]:
-    """Returns JSON data; `from_json` reads it back."""
-    read = self.input
-    data = {
-      'format': self.FORMAT,
-      'version': self.VERSION,
-      'component': self.component,
-      'parameters': dict(self.parameters),
-      'input': read.to_json()
-      if isinstance(read, InputRecords)
-      else {name: source.to_json() for name, source in read.items()},
-      'splits': {name: split.to_json() for name, split in self.splits.items()},
-      'strata': [row.to_json() for row in self.strata],
-      **({'margins': [margin.to_json() for margin in self.margins]} if self.margins else {}),
-      **({'labels': [row.to_json() for row in self.labels]} if self.labels else {}),
-      'passed_through': list(self.passed_through),
-      'warnings': list(self.warnings),
-    }
-    return sealed(data)
-
-  def dumps(self) -> str:
-    """Returns the document as text, a line a stratum."""
-    with without_gc():  # of a million strata
-      return document_text(self.to_json())
-
-  @classmethod
-  def from_json(cls, data: Any, source: str) -> ClassDistribution:
-    """Returns the document that JSON data, or its text, is.
-
-    Args:
-      data: JSON data, or its text.
-      source: Path of the file, for messages.
-
-    Raises:
-      DataError: if it is none, of a newer version, not whole, or contradicts itself.
-    """
-    return read_document(data, source, cls)
-
 
 def read_splits(data: Any, source: str) -> Mapping[str, SplitRecords]:
   """Returns what was written of each split; reads the splits alone, of JSON data or its text.
@@ -303,7 +241,7 @@ def read_splits(data: Any, source: str) -> Mapping[str, SplitRecords]:
   Raises:
     DataError: if it is no JSON, is damaged, or has no splits.
   """
-  return read_document(data, source, _Splits).splits
+  return _Splits.from_json(data, source).splits
 
 
 def check_files(splits: Mapping[str, SplitRecords], found: FileSizes, source: str) -> None:
@@ -328,8 +266,8 @@ def check_files(splits: Mapping[str, SplitRecords], found: FileSizes, source: st
 
 
 @dataclass(frozen=True)
-class _Splits:
-  """What a sidecar says of the splits."""
+class _Splits(Document):
+  """The splits of a sidecar."""
 
   FORMAT: ClassVar[str] = ClassDistribution.FORMAT
   VERSION: ClassVar[int] = ClassDistribution.VERSION

@@ -104,12 +104,12 @@ def describe_split(
       *_unmapped(plan, parameters.get('split_by')),
       *_skipped([source]),
     ),
-    tuple(
+    margins=tuple(
       MarginRecords(parameters['stratify_by'][at], value, split, n, _number(ideal))
       for at, value, split, n, ideal in (() if labels else plan.margins())
       if parameters['stratify_by'][at] != parameters.get('split_by')
     ),
-    labels,
+    labels=labels,
   )
 
 

@@ -1,8 +1,14 @@
-"""JSON that a component wrote, read back as dataclasses: damage is named by its file and its place.
+"""Documents: dataclasses that are written as JSON and read back; damage is named by its place.
 
-The fields of a document's dataclass say what must be in the file. One that has a default, or may be
-None, may be absent or null; keys that are no fields are left alone, so that readers of a version
-take what later releases add. A field's metadata may have its `key` in the file, and what `null` is.
+The fields of a document's dataclass say what must be in the file, in the order of the file. One
+that has a default, or may be None, may be absent or null; keys that are no fields are left alone,
+so that readers of a version take what later releases add. A field whose default is None or empty is
+not written where it has that value. A field's metadata may have
+
+- `key`: its key in the file,
+- `null`: the value that null stands for; the field is then always written,
+- `name`: a function of its value; what it returns is written under the key 'name', for people,
+- `write`: a function that makes JSON data of its value.
 
 A document has the checksum of its values, not of its text: whoever hands it on as JSON data may
 write it in another form. Documents of version 1 have none.
@@ -18,8 +24,17 @@ import json
 import math
 import types
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, fields
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from dataclasses import MISSING, fields, is_dataclass
+from typing import (
+  Annotated,
+  Any,
+  ClassVar,
+  TypeVar,
+  Union,
+  get_args,
+  get_origin,
+  get_type_hints,
+)
 
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue
@@ -32,7 +47,90 @@ _CHECKSUM = 'checksum'  # key of the SHA-256 of all that is under the others
 _CLASS_TYPES = {'int': int, 'float': float, 'bytes': bytes, 'missing': type(None), 'set': tuple}
 
 T = TypeVar('T')
+D = TypeVar('D', bound='Document')
 _Read = Callable[[Any], Any]
+
+
+class Document:
+  """A JSON file of this package. A subclass is a dataclass of what the file holds.
+
+  Attributes:
+    FORMAT: Value of the key 'format' of the file; None for files that have none, and no checksum.
+    VERSION: Newest version of the format that is read, the one that is written.
+    NAME: Name of the document in messages, where it is from no file.
+  """
+
+  FORMAT: ClassVar[str | None]
+  VERSION: ClassVar[int]
+  NAME: ClassVar[str] = 'the document'
+
+  def to_json(self) -> dict[str, Any]:
+    """Returns JSON data with its checksum; `from_json` reads it back."""
+    data = fields_json(self)
+    if self.FORMAT is None:
+      return data
+    return sealed({'format': self.FORMAT, 'version': self.VERSION, **data})
+
+  def dumps(self) -> str:
+    """Returns the document as text: equal documents give equal text, a line an item."""
+    with without_gc():  # of a million items
+      return document_text(self.to_json())
+
+  @classmethod
+  def from_json(cls: type[D], data: Any, source: str | None = None) -> D:
+    """Returns the document that JSON data, or its text, is.
+
+    Args:
+      data: JSON data, or its text.
+      source: Path of the file, for messages.
+
+    Raises:
+      DataError: if it is none, of a newer version, not whole, or contradicts itself.
+    """
+    return read_document(data, source or cls.NAME, cls)
+
+
+def fields_json(part: Any) -> dict[str, Any]:
+  """Returns the fields of a dataclass as JSON data."""
+  data: dict[str, Any] = {}
+  for name, key, left_out, name_of, write in _written_fields(type(part)):
+    value = getattr(part, name)
+    if left_out is not MISSING and value == left_out:
+      continue
+    data[key] = write(value)
+    if name_of is not None:
+      data['name'] = name_of(value)
+  return data
+
+
+@functools.cache
+def _written_fields(kind: Any) -> list[tuple[str, str, Any, Any, _Read]]:
+  """Returns name, key, value that is not written, function of the name, and writer of fields."""
+  rows = []
+  for field in fields(kind):
+    has = field.metadata
+    default = field.default if field.default_factory is MISSING else field.default_factory()
+    is_left_out = 'null' not in has and default in (None, (), {})
+    row = field.name, has.get('key', field.name), default if is_left_out else MISSING
+    rows.append((*row, has.get('name'), has.get('write', _as_json)))
+  return rows
+
+
+def _as_json(value: Any) -> Any:
+  write = _writer(type(value))
+  return value if write is None else write(value)
+
+
+@functools.cache
+def _writer(kind: Any) -> _Read | None:
+  """Returns the function that makes JSON data of values of a type; None if they are JSON data."""
+  if hasattr(kind, 'to_json'):
+    return kind.to_json
+  if is_dataclass(kind):
+    return fields_json
+  if issubclass(kind, Mapping):
+    return lambda value: {key: _as_json(item) for key, item in value.items()}
+  return (lambda value: list(map(_as_json, value))) if issubclass(kind, tuple) else None
 
 
 def read_document(data: Any, source: str, *kinds: type[T]) -> T:
@@ -41,8 +139,7 @@ def read_document(data: Any, source: str, *kinds: type[T]) -> T:
   Args:
     data: JSON data, or its text.
     source: Path of the file, for messages.
-    kinds: Dataclasses that it may be. `FORMAT` is what their key 'format' says, None where a file
-      has none; `VERSION` is the newest that is read.
+    kinds: Documents that it may be.
 
   Raises:
     DataError: if it is no JSON, none of the documents, of a newer version, damaged, or not whole.
@@ -154,12 +251,6 @@ def _check_checksum(data: Mapping[str, Any], source: str) -> None:
 def is_document(data: Any, kind: Any) -> bool:
   """Returns whether JSON data says that it is a document of a kind."""
   return isinstance(data, Mapping) and data.get('format') == kind.FORMAT
-
-
-def told(part: Any) -> dict[str, Any]:
-  """Returns the fields of a dataclass that are not None, by their names."""
-  names = type(part).__dataclass_fields__
-  return {name: value for name in names if (value := getattr(part, name)) is not None}
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
@@ -302,7 +393,7 @@ def _record(kind: Any) -> _Read:
       known[key] = field.name, _reader(hint)
       if type(None) in get_args(hint) or 'null' in field.metadata:
         absent[field.name] = field.metadata.get('null')
-      elif field.default is MISSING:
+      elif field.default is field.default_factory is MISSING:
         needed.append(key)
   nullable = {key for key in known if key not in needed}
 
