@@ -54,7 +54,7 @@ class ExamplesInput:
   @property
   def splits(self) -> list[str]:
     """The names of all the splits, sorted."""
-    return sorted({name for artifact in self.artifacts for name in _split_names(artifact)})
+    return sorted({name for artifact in self.artifacts for name in split_names(artifact)})
 
   def payload(self) -> Payload:
     """Returns what a record is.
@@ -93,7 +93,7 @@ class ExamplesInput:
     """The bytes of the files of each artifact, by split and name, sorted."""
     # Listed, not matched: to a pattern, a bracket in the folder's path is not itself.
     return [
-      {split: storage_of(a.uri).sizes(_folder(a, split)) for split in _split_names(a)}
+      {split: storage_of(a.uri).sizes(_folder(a, split)) for split in split_names(a)}
       for a in self.artifacts
     ]
 
@@ -173,7 +173,8 @@ class ExamplesInput:
         output.mlmd_artifact.custom_properties[name].CopyFrom(value)
 
 
-def _split_names(artifact: types.Artifact) -> list[str]:
+def split_names(artifact: types.Artifact) -> list[str]:
+  """Returns the names of an artifact's splits."""
   return artifact_utils.decode_split_names(artifact.split_names)
 
 

@@ -34,6 +34,10 @@ class KeyedRecords:
   records: Count
   without_key: Count
 
+  def share(self, records: int) -> float:
+    """Returns the share that some of its records are; 0 where it has none."""
+    return records / self.records if self.records else 0.0
+
 
 @dataclass(frozen=True)
 class RecordPlace:

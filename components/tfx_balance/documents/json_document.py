@@ -161,6 +161,12 @@ def parsed_document(data: Any, source: str, *kinds: type[T]) -> T:
   return found
 
 
+def read_part(data: Any, kind: type[T]) -> T:
+  """Returns the dataclass that `fields_json` wrote, of JSON data that this run wrote itself."""
+  part: T = _reader(kind)(data)
+  return part
+
+
 @contextlib.contextmanager
 def without_gc() -> Iterator[None]:
   """Keeps Python from looking for garbage in a `with`: documents have no cycles, it takes half."""
