@@ -188,6 +188,20 @@ def new_figure(height: float) -> Figure:
   return Figure(figsize=(WIDTH, height), layout='constrained')
 
 
+def new_panels(
+  height: float, n: int, direction: Literal['right', 'down'] = 'right', sharex: bool = False
+) -> tuple[Figure, Sequence[Axes]]:
+  """Returns an empty figure with n panels that share their vertical axis."""
+  figure = new_figure(height)
+  shape = (1, n) if direction == 'right' else (n, 1)
+  return figure, figure.subplots(*shape, sharex=sharex, sharey=True, squeeze=False).ravel()
+
+
+def label_x(figure: Figure, text: str) -> None:
+  """Writes what the horizontal axes of all panels show."""
+  figure.supxlabel(text, fontsize='medium', color=palette.SOFT.light)
+
+
 def class_rows(axes: Sequence[Axes], names: Sequence[str], namer: Namer) -> None:
   """Gives panels a row a class, the first on top, with the names beside the first panel."""
   for i, ax in enumerate(axes):
