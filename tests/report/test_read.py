@@ -11,7 +11,7 @@ from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.split_plan import plan_splits
 from tfx_balance.plan.split_shares import SplitShares
 from tfx_balance.report import read_run
-from tfx_balance.report.measures import headline, summaries, worst_fits
+from tfx_balance.report.measures import headline, worst_fits
 from tfx_balance.report.run_view import merge
 from tfx_balance.report.sources import Location, findings_of
 
@@ -124,7 +124,7 @@ def test_a_validator_alone_has_its_counts_shown():
   view = run_of({**checks_data(split, False), 'missing': {'train': 3, 'eval': 0, 'test': 0}})
   (stage,) = view.stages
   assert stage.trained == {A: 80, B: 24, C: 4}
-  assert [summary.records for summary in summaries(stage)] == [111, 14, 13]
+  assert [split.records for split in stage.splits] == [111, 14, 13]
   assert view.passed is False
   assert [pair.records for pair in view.check_sets[0].found.leakage.pairs] == [17]
 

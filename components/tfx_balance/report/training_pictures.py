@@ -92,7 +92,7 @@ def training_table(log: TrainingLog, index: int, title: str) -> Table:
   order = sorted(range(len(log.classes)), key=lambda c: -totals[0][c])
   rows: list[tuple[Cell, ...]] = []
   for c in order[:MOST_ROWS]:
-    cells = [number(text.integer(column[c])) for column in totals]
+    cells = [number(f'{column[c]:,}') for column in totals]
     share = totals[0][c] / max(sum(totals[0]), 1)
     rows.append((named(str(log.classes[c])), cells[0], number(text.percent(share)), *cells[1:]))
   more = len(order) - len(rows)
