@@ -13,13 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
-from tfx_balance.documents.json_document import (
-  Count,
-  Document,
-  parse_json,
-  parsed_document,
-  sealed,
-)
+from tfx_balance.documents.json_document import Count, Document, parse_json, parsed_document, sealed
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
 

@@ -6,12 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from tfx_balance.documents.json_document import (
-  REMEDY,
-  Count,
-  Document,
-  fields_json,
-)
+from tfx_balance.documents.json_document import REMEDY, Count, Document, fields_json
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue, stratum_name
 

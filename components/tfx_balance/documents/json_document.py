@@ -25,16 +25,7 @@ import math
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from typing import (
-  Annotated,
-  Any,
-  ClassVar,
-  TypeVar,
-  Union,
-  get_args,
-  get_origin,
-  get_type_hints,
-)
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue

@@ -1,4 +1,4 @@
-"""What a run did to each class, put together from what its artifacts say."""
+"""A run as the report shows it: stages, checks and models, merged from its artifacts."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ class RunView:
     return tuple(dict.fromkeys(name for name in names if name != WHOLE))
 
 
-def _sum(columns: Any) -> dict[ClassValue, int]:
+def _sum(columns: Iterable[Mapping[ClassValue, int]]) -> dict[ClassValue, int]:
   """Returns the sum of counts by class."""
   total: dict[ClassValue, int] = {}
   for counts in columns:
@@ -210,7 +210,7 @@ RAW_TITLE, BEFORE_TITLE = 'Raw data', 'Before balancing'
 
 @dataclass(frozen=True)
 class Findings:
-  """What was read of one artifact.
+  """The content of one artifact.
 
   Attributes:
     label: Name of the feature that holds the class; None if it does not say.
@@ -250,7 +250,8 @@ def merge(findings: Sequence[Findings], label: str | None = None) -> RunView:
   models = tuple(model for found in findings for model in found.models)
   view = RunView(
     label=label or next((f.label for f in findings if f.label), ''),
-    classes=order_classes(stages, models) or trained_classes(findings),
+    classes=order_classes(stages, models)
+    or next((found.training[1].classes for found in findings if found.training), ()),
     stages=stages,
     check_sets=tuple(checks for found in findings for checks in found.check_sets),
     models=models,
@@ -295,7 +296,7 @@ def numbered(stages: Sequence[Stage]) -> tuple[Stage, ...]:
 
 
 def is_same(counted: Stage, known: Stage) -> bool:
-  """Returns whether what was counted is the data of a stage, as far as both tell."""
+  """Returns whether a stage that was counted is the data of another, in the splits of both."""
   theirs = {split.name: _there(split.counts) for split in known.splits}
   shared = [split for split in counted.splits if split.name in theirs]
   others = [split.name for split in counted.splits if split.name not in theirs]
@@ -305,7 +306,7 @@ def is_same(counted: Stage, known: Stage) -> bool:
 
 
 def before(stages: Iterable[Stage]) -> list[Stage]:
-  """Returns what the first stage started from, as far as it says so; at most one stage."""
+  """Returns the stage before the first one, if that says what it was made of; at most one."""
   for kind in KINDS:
     for stage in stages:
       if stage.kind != kind:
@@ -334,11 +335,6 @@ def order_classes(stages: Sequence[Stage], models: Sequence[ModelRecall]) -> tup
     return places.get(str(value), len(places)), -first.get(value, 0), value.sort_key()
 
   return tuple(sorted(classes, key=place))
-
-
-def trained_classes(findings: Sequence[Findings]) -> tuple[ClassValue, ...]:
-  """Returns the classes of the first training log."""
-  return next((found.training[1].classes for found in findings if found.training), ())
 
 
 def training_splits(names: Sequence[str]) -> tuple[str, ...]:
