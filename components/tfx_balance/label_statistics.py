@@ -145,7 +145,7 @@ def _check_exact(
 
 
 def _not_categorical(kind: int, label: str, where: str, instead: str) -> str:
-  """Returns what to do about a histogram of numbers."""
+  """Returns the message about a feature that has no exact counts, with the fix."""
   named = {_TYPES.INT: 'int', _TYPES.FLOAT: 'float'}.get(kind)
   if named is None:
     return f'{where} has no counts of the values of feature {label!r}; {instead}'

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import tensorflow_data_validation as tfdv
 import tfx.v1 as tfx
 from tfx.dsl.compiler import compiler
 from tfx_balance import ClassDistributionValidator, StratifiedSplitter
@@ -11,12 +10,9 @@ from tfx_balance.report import read_run
 from tfx_balance.report.page import render_page
 
 from tests.class_distribution_validator.helpers_validate import (
-  CATEGORICAL,
   Validated,
   labelled_artifact,
   schema_artifact,
-  schema_of,
-  statistics_of,
 )
 from tests.class_distribution_validator.stand_in import StandIn
 from tests.helpers_examples import cells, labelled, read_splits
@@ -97,21 +93,6 @@ def test_an_even_split_passes_and_is_blessed(tmp_path):
     for row in found.checks['counts']
     for split, n in row['splits'].items()
   }
-
-
-def test_tfdv_alone_reports_nothing_of_a_skewed_int_label():
-  # Kept as a fact: this is why the counts here are exact ones.
-  schema = schema_of(
-    'feature { name: "label" type: INT drift_comparator { infinity_norm { threshold: 0.01 } } }'
-  )
-  train, held = (statistics_of(SKEWED[name]) for name in ('train', 'eval'))
-  found = tfdv.validate_statistics(held, schema, previous_statistics=train)
-  assert not found.anomaly_info
-  (measured,) = found.drift_skew_info[0].drift_measurements
-  assert measured.value == 0
-  told = [statistics_of(SKEWED[name], CATEGORICAL) for name in ('eval', 'train')]
-  found = tfdv.validate_statistics(told[0], schema, previous_statistics=told[1])
-  assert found.drift_skew_info[0].drift_measurements[0].value == pytest.approx(0.4)
 
 
 def test_between_splitter_and_trainer_with_a_schema_and_its_own_sidecar(tmp_path):

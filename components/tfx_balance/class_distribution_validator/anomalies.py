@@ -139,7 +139,7 @@ def validate_label(
   label: str,
   has_domain: bool,
 ) -> anomalies_pb2.Anomalies:
-  """Returns what TFDV finds in the label's statistics by the schema: presence, type, shape.
+  """Returns TFDV's anomalies of the label's statistics by the schema: presence, type, shape.
 
   Where `has_domain`, the domain is checked here, and TFDV's word on it is left out.
   """
@@ -216,7 +216,7 @@ def _sentence(reason: anomalies_pb2.AnomalyInfo.Reason) -> str:
 
 
 def _distances(checks: Sequence[Check], label: str) -> anomalies_pb2.DriftSkewInfo:
-  """Returns what was measured: drift from a baseline, skew between splits."""
+  """Returns the measured distances: drift from a baseline, skew between splits."""
   info = _Skew()
   info.path.step.append(label)
   for check in checks:

@@ -44,7 +44,7 @@ class SplitStatistics:
 
   Attributes:
     by_split: Statistics of each split, as TFDV has them.
-    sampled: Names of the splits of which they cover a sample.
+    sampled: Names of the splits whose statistics are of a sample.
   """
 
   by_split: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList]
@@ -82,7 +82,7 @@ class SplitStatistics:
     return tallies_of(self.by_split, label, argument, _COUNT_RECORDS, multilabel)
 
   def other_numbers(self, tallies: Tallies) -> list[str]:
-    """Returns where statistics are of another number of records than counts, a sentence each."""
+    """Returns a sentence for each split whose statistics are of another number of records."""
     found = []
     for split, statistics in self.by_split.items():
       described, counted = default_slice(statistics).num_examples, sum(tallies[split].values())

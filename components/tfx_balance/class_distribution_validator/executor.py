@@ -203,7 +203,7 @@ class Executor(BeamExecutor):
   def _find_leakage(
     self, inputs: Inputs, parameters: ValidatorParameters, splits: Sequence[str], work_dir: str
   ) -> Leakage:
-    """Returns what the splits that are compared have in common."""
+    """Returns the records that splits have in common."""
     key, pairs = parameters.leakage_key, parameters.leakage_pairs
     if not inputs.get('examples'):
       raise ConfigError(f'check_leakage={key!r} compares records; pass examples= as well')

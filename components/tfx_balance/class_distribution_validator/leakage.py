@@ -328,7 +328,7 @@ def plan_parts(_: None, hashed: Iterable[HashedFile]) -> list[tuple[int, int]]:
 
 
 def compare_part(part: tuple[int, int], hashed: Sequence[HashedFile], n_splits: int) -> CommonKeys:
-  """Returns what the splits have in common of some buckets."""
+  """Returns the keys that the splits have in common in some buckets."""
   runs = [run for file in hashed for run in file.runs]
   return compare_keys(
     KeyColumns.concatenate((run.read(*part), run.split, run.file) for run in runs), n_splits
@@ -336,7 +336,7 @@ def compare_part(part: tuple[int, int], hashed: Sequence[HashedFile], n_splits: 
 
 
 def merge_keys(found: Iterable[CommonKeys], n_splits: int) -> CommonKeys:
-  """Returns what several parts have found together."""
+  """Returns the sum of the keys that several parts have in common."""
   return functools.reduce(CommonKeys.merge, found, CommonKeys.nothing(n_splits))
 
 
@@ -371,7 +371,7 @@ def leakage_of(
   make_pipeline: Callable[[], AbstractContextManager[beam.Pipeline]],
   work_dir: str,
 ) -> Leakage:
-  """Returns what pairs of splits have in common.
+  """Returns the records that pairs of splits have in common.
 
   Args:
     source: Records to compare.

@@ -1,6 +1,6 @@
-"""`balanced_input.json`: which records of which class are in which file, for who reads batches.
+"""`balanced_input.json`: the files of BalancedInputGen, with the records of each class in them.
 
-The plan is the whole of what BalancedInputGen tells a Trainer. A file holds one class, or several
+A Trainer reads nothing else of BalancedInputGen. A file holds one class, or several
 rare ones; the records of a class are contiguous in a file, so a record is found from its class and
 its number alone, and every order of reading is arithmetic.
 """

@@ -208,7 +208,7 @@ class ClassDistribution(Document):
     return [self.input] if isinstance(self.input, InputRecords) else list(self.input.values())
 
   def tallies(self, label: str, splits: Collection[str]) -> dict[str, dict[ClassValue, int]] | None:
-    """Returns, of each split, class to records; None where it does not tell all of it.
+    """Returns, by split, the records of each class; None where the sidecar lacks some of them.
 
     Args:
       label: Feature that holds the class; one of several that strata are made of will do.
@@ -231,7 +231,7 @@ class ClassDistribution(Document):
 
 
 def read_splits(data: Any, source: str) -> Mapping[str, SplitRecords]:
-  """Returns what was written of each split; reads the splits alone, of JSON data or its text.
+  """Returns the splits of a sidecar, of JSON data or its text; reads nothing else of it.
 
   Raises:
     DataError: if it is no JSON, is damaged, or has no splits.
@@ -240,7 +240,7 @@ def read_splits(data: Any, source: str) -> Mapping[str, SplitRecords]:
 
 
 def check_files(splits: Mapping[str, SplitRecords], found: FileSizes, source: str) -> None:
-  """Checks the files of an artifact against what a sidecar tells of its splits.
+  """Checks the files of an artifact against the sizes in its sidecar.
 
   Args:
     splits: Splits of the sidecar; of those without the sizes of files nothing is checked.
@@ -251,12 +251,12 @@ def check_files(splits: Mapping[str, SplitRecords], found: FileSizes, source: st
     DataError: if a file is gone, has come, or has another size; names it.
   """
   for split, records in splits.items():
-    told, sizes = records.file_bytes or {}, found.get(split, {})
-    for name in sorted({*told, *sizes}) if told else ():
-      if told.get(name) != sizes.get(name):
+    known, sizes = records.file_bytes or {}, found.get(split, {})
+    for name in sorted({*known, *sizes}) if known else ():
+      if known.get(name) != sizes.get(name):
         raise DataError(
           f'Split-{split}/{name} {_has(sizes.get(name))}, and {source} tells that it '
-          f'{_has(told.get(name))}: the files are not those that were published with it; {REMEDY}'
+          f'{_has(known.get(name))}: the files are not those that were published with it; {REMEDY}'
         )
 
 

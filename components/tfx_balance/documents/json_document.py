@@ -306,7 +306,7 @@ def _wrong(value: Any, wanted: str) -> _Fault:
 
 @functools.cache
 def _reader(kind: Any) -> _Read:
-  """Returns what turns JSON data into a value of a type, or raises a fault."""
+  """Returns the function that makes a value of a type from JSON data, or raises a fault."""
   if kind in _SCALARS:
     return _SCALARS[kind]
   origin, arguments = get_origin(kind), get_args(kind)

@@ -61,7 +61,7 @@ def counts_picture(view: RunView) -> Picture | None:
 
 
 def _count_sentence(view: RunView, stage: Stage) -> str:
-  """Returns what a stage's panel shows, in words."""
+  """Returns the content of a stage's panel in words."""
   parts = [
     f'{split.name} has {split.records:,} records, largest over smallest class '
     f'{ratio(ratio_of(split.counts, view.classes))}'

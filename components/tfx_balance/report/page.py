@@ -76,7 +76,7 @@ def _render(template: str, view: RunView, title: str, prefix: str) -> str:
 
 
 def context(view: RunView, title: str, prefix: str) -> dict[str, Any]:
-  """Returns what the templates are filled with."""
+  """Returns the values that the templates are filled with."""
   jinja2_markup = load('markupsafe').Markup
   drawn = {
     picture.name: jinja2_markup(

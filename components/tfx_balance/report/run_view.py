@@ -184,7 +184,7 @@ class RunView:
     return tuple(stage for stage in self.stages if known & stage.total.keys())
 
   def key(self, stage: Stage) -> str:
-    """Returns what a stage's pictures and tables are called: its kind, numbered from the second."""
+    """Returns the name of a stage's pictures and tables: its kind, numbered from the second."""
     alike = [other for other in self.stages if other.kind == stage.kind]
     number = alike.index(stage) + 1
     return stage.kind if number == 1 else f'{stage.kind}-{number}'
@@ -338,7 +338,7 @@ def order_classes(stages: Sequence[Stage], models: Sequence[ModelRecall]) -> tup
 
 
 def training_splits(names: Sequence[str]) -> tuple[str, ...]:
-  """Returns which of an artifact's splits a Trainer reads: 'train', or the only one."""
+  """Returns the splits of an artifact that a Trainer reads: 'train', or the only one."""
   return (TRAIN,) if TRAIN in names else tuple(names) if len(names) == 1 else ()
 
 

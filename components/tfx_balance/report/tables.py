@@ -18,7 +18,7 @@ from tfx_balance.report.run_view import WHOLE, CheckSet, Fit, RunView, SplitCoun
 
 Tone = Literal['', 'good', 'bad', 'soft', 'heading']
 MOST_FAILED = 200
-"""Broken rules that are told one by one; a schema gone wrong breaks one for every class."""
+"""Broken rules that are listed one by one; a schema gone wrong breaks one for every class."""
 MOST_RULES = 500
 LONG = 40
 """Characters of a text that may be broken anywhere, so that no table is wider than the page."""
@@ -78,7 +78,7 @@ def words(shown: object, tone: Tone = '', length: int = 10_000) -> Cell:
 
 
 def head(*columns: str, numbers: int = 0) -> tuple[Cell, ...]:
-  """Returns the names of columns, so many of which are of numbers, at the end."""
+  """Returns the heads of columns; the last `numbers` of them are of numbers."""
   first = len(columns) - numbers
   return tuple(
     Cell(text.short(text.clean(name), 24), number=i >= first) for i, name in enumerate(columns)
@@ -154,7 +154,7 @@ def fit_table(view: RunView, stage: Stage) -> Table:
 
 
 def divergence_table(view: RunView) -> Table:
-  """Returns how far each split with records is from the first stage, and from equal classes."""
+  """Returns the distances of each split from the first stage, and from equal classes."""
   first = view.comparable[0] if view.comparable else None
   reference = [first.total.get(value, 0) for value in view.classes] if first else []
   rows = []
@@ -422,7 +422,7 @@ def parameter_table(stage: Stage, index: int) -> Table:
 
 
 def source_table(view: RunView) -> Table:
-  """Returns where everything was read."""
+  """Returns the title and the URI of everything that was read."""
   read = [(stage.title, stage.uri) for stage in view.stages]
   read += [(checks.title, checks.uri) for checks in view.check_sets]
   unique = dict.fromkeys((title, uri) for title, uri in (*read, *view.model_uris) if uri)

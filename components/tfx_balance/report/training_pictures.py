@@ -72,7 +72,7 @@ def _lines(
 
 
 def _sentence(log: TrainingLog, shares: Sequence[Sequence[float]]) -> str:
-  """Returns what the picture shows, in words."""
+  """Returns the content of the picture in words."""
   first, last = (
     f'{text.percent(min(row))} to {text.percent(max(row))}' for row in (shares[0], shares[-1])
   )
