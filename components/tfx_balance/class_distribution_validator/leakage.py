@@ -388,7 +388,8 @@ def leakage_of(
   request = LeakageRequest(kind, tuple(pairs), work_dir, new_work_file(work_dir, 'leakage'))
   with plain_errors(), make_pipeline() as pipeline:
     find_leakage(pipeline, source.input_files(request.splits), request)
-  return read_part(read_json(request.path), Leakage)
+  leakage: Leakage = read_part(read_json(request.path), Leakage)
+  return leakage
 
 
 def check_leakage(leakage: Leakage, limit: SplitLimit) -> list[Check]:

@@ -48,8 +48,15 @@ _BOUNDS: dict[str, tuple[float, float, bool]] = {
 """Least and largest value of each limit, and whether it is a whole number."""
 
 # Arguments that are fields of the same name: of the rules, and of the parameters.
-_RULES = ('min_count', 'min_share', 'max_imbalance_ratio', 'max_missing', 'missing_classes')
-_RULES += ('expected_shares', 'share_tolerance')
+_RULES = (
+  'min_count',
+  'min_share',
+  'max_imbalance_ratio',
+  'max_missing',
+  'missing_classes',
+  'expected_shares',
+  'share_tolerance',
+)
 _AS_READ = ('recount', 'max_leakage', 'on_violation', 'report_dir', 'multilabel')
 
 

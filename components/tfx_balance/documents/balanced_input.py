@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
-from tfx_balance.documents.json_document import Count, Document, parse_json, parsed_document, sealed
+from tfx_balance.documents.json_document import Count, Document, parse_json, sealed
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
 
@@ -140,7 +140,7 @@ class InputPlan(Document):
     source = source or cls.NAME
     if isinstance(data, (str, bytes)):
       data = parse_json(data, source)
-    plan = parsed_document(data, source, cls)
+    plan = super().from_json(data, source)
     for value, row, m in zip(plan.classes, data['classes'], plan.records, strict=True):
       if row.get('records') != m:
         raise DataError(

@@ -228,17 +228,13 @@ def _balance_warnings(plans: Mapping[str, BalancePlan], parameters: Mapping[str,
   for name, plan in plans.items():
     if not plan.helps():
       warnings.append(_no_help(plan, name, parameters))
-    held = set(plan.held_back)
-    pairs = zip(plan.classes, plan.targets.tolist(), strict=True) if held else ()
-    targets = {value: target for value, target in pairs if value in held}
-    warnings += gathered(
-      f'max_copies={parameters.get("max_copies")} keeps {len(held)} classes below their targets',
-      [
-        f'class {value} of split {name!r} has {targets[value]} records: '
-        f'max_copies={parameters["max_copies"]} keeps it below its target'
-        for value in plan.held_back
-      ],
-    )
+    targets = dict(zip(plan.classes, plan.targets.tolist(), strict=True))
+    limit = f'max_copies={parameters.get("max_copies")} keeps'
+    limited = [
+      f'class {value} of split {name!r} has {targets[value]} records: {limit} it below its target'
+      for value in plan.held_back
+    ]
+    warnings += gathered(f'{limit} {len(limited)} classes below their targets', limited)
   return warnings
 
 

@@ -37,6 +37,12 @@ _SHOWN_DIGITS = 12  # of a checksum
 _CHECKSUM = 'checksum'  # key of the SHA-256 of all that is under the others
 _CLASS_TYPES = {'int': int, 'float': float, 'bytes': bytes, 'missing': type(None), 'set': tuple}
 
+_EMPTY: tuple[Any, ...] = (
+  None,
+  (),
+  {},
+)  # which a field whose default is one of them does not write
+
 T = TypeVar('T')
 D = TypeVar('D', bound='Document')
 _Read = Callable[[Any], Any]
@@ -78,37 +84,45 @@ class Document:
     Raises:
       DataError: if it is none, of a newer version, not whole, or contradicts itself.
     """
-    return read_document(data, source or cls.NAME, cls)
+    source = source or cls.NAME
+    if isinstance(data, (str, bytes)):
+      data = parse_json(data, source)
+    return parsed_document(data, source, cls)
 
 
 def fields_json(part: Any) -> dict[str, Any]:
   """Returns the fields of a dataclass as JSON data."""
   data: dict[str, Any] = {}
-  for name, key, left_out, name_of, write in _written_fields(type(part)):
+  kind: Any = type(part)
+  for name, key, is_optional, name_of, write_field in _written_fields(kind):
     value = getattr(part, name)
-    if left_out is not MISSING and value == left_out:
+    if is_optional and not value and value in _EMPTY:
       continue
-    data[key] = write(value)
+    kind = type(value)
+    write = write_field or _writer(kind)
+    data[key] = value if write is None else write(value)
     if name_of is not None:
       data['name'] = name_of(value)
   return data
 
 
 @functools.cache
-def _written_fields(kind: Any) -> list[tuple[str, str, Any, Any, _Read]]:
-  """Returns name, key, value that is not written, function of the name, and writer of fields."""
+def _written_fields(kind: Any) -> list[tuple[str, str, bool, _Read | None, _Read | None]]:
+  """Returns name, key, whether it is left out where empty, name's and value's writer of fields."""
   rows = []
   for field in fields(kind):
     has = field.metadata
     default = field.default if field.default_factory is MISSING else field.default_factory()
-    is_left_out = 'null' not in has and default in (None, (), {})
-    row = field.name, has.get('key', field.name), default if is_left_out else MISSING
-    rows.append((*row, has.get('name'), has.get('write', _as_json)))
+    is_optional = 'null' not in has and default in _EMPTY
+    rows.append(
+      (field.name, has.get('key', field.name), is_optional, has.get('name'), has.get('write'))
+    )
   return rows
 
 
 def _as_json(value: Any) -> Any:
-  write = _writer(type(value))
+  kind: Any = type(value)
+  write = _writer(kind)
   return value if write is None else write(value)
 
 
@@ -124,24 +138,17 @@ def _writer(kind: Any) -> _Read | None:
   return (lambda value: list(map(_as_json, value))) if issubclass(kind, tuple) else None
 
 
-def read_document(data: Any, source: str, *kinds: type[T]) -> T:
+def parsed_document(data: Any, source: str, *kinds: type[T]) -> T:
   """Returns the document that JSON data is.
 
   Args:
-    data: JSON data, or its text.
+    data: JSON data.
     source: Path of the file, for messages.
     kinds: Documents that it may be.
 
   Raises:
-    DataError: if it is no JSON, none of the documents, of a newer version, damaged, or not whole.
+    DataError: if it is none of the documents, of a newer version, damaged, or not whole.
   """
-  if isinstance(data, (str, bytes)):
-    data = parse_json(data, source)
-  return parsed_document(data, source, *kinds)
-
-
-def parsed_document(data: Any, source: str, *kinds: type[T]) -> T:
-  """Returns the document that JSON data is, as `read_document` does of data that is no text."""
   with without_gc():
     kind = _kind_of(data, source, kinds)
     _check_checksum(data, source)
@@ -152,10 +159,9 @@ def parsed_document(data: Any, source: str, *kinds: type[T]) -> T:
   return found
 
 
-def read_part(data: Any, kind: type[T]) -> T:
+def read_part(data: Any, kind: Any) -> Any:
   """Returns the dataclass that `fields_json` wrote, of JSON data that this run wrote itself."""
-  part: T = _reader(kind)(data)
-  return part
+  return _reader(kind)(data)
 
 
 @contextlib.contextmanager

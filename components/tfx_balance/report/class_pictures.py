@@ -104,7 +104,7 @@ def _draw_split(ax: Axes, view: RunView, split: SplitCounts, shift: float) -> No
     ax.hlines(heights, starts, ends, colors=colour, linewidth=1.6, alpha=0.45)
     ax.plot(starts, heights, marker, ms=5, mfc=palette.GROUND.light, mec=colour)
   counts, heights = [column[row] for row in rows], [row + shift for row in rows]
-  filled = {'mfc': colour, 'mec': palette.GROUND.light, 'mew': 0.5}
+  filled: dict[str, Any] = {'mfc': colour, 'mec': palette.GROUND.light, 'mew': 0.5}
   ax.plot(counts, heights, marker, ms=5.5, clip_on=False, **filled)
 
 
@@ -330,7 +330,8 @@ def _draw_recall_rows(
     found = [model.by_class[classes[row]] for row in rows]
     spans = [wilson(model.by_class[v], model.tested[v]) for v in (classes[row] for row in rows)]
     heights = [row + shift for row in rows]
-    ax.hlines(heights, *zip(*spans, strict=True), colors=colour, linewidth=2, alpha=0.4)
+    lows, highs = [low for low, _ in spans], [high for _, high in spans]
+    ax.hlines(heights, lows, highs, colors=colour, linewidth=2, alpha=0.4)
     ax.plot(found, heights, marker, ms=6, color=colour, label=model.name, clip_on=False)
   ax.set_xlim(-0.01, 1.01)
   ax.set_xlabel('recall; the line is its 95% interval for so many tested records')

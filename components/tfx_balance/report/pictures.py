@@ -190,8 +190,8 @@ def new_figure(height: float) -> Figure:
 
 def new_panels(
   height: float, n: int, direction: Literal['right', 'down'] = 'right', sharex: bool = False
-) -> tuple[Figure, Sequence[Axes]]:
-  """Returns an empty figure with n panels that share their vertical axis."""
+) -> tuple[Figure, Any]:
+  """Returns an empty figure, and its n panels, an array of `Axes`, with one vertical axis."""
   figure = new_figure(height)
   shape = (1, n) if direction == 'right' else (n, 1)
   return figure, figure.subplots(*shape, sharex=sharex, sharey=True, squeeze=False).ravel()
