@@ -259,7 +259,7 @@ def load(name: str) -> ModuleType:
     ) from error
 
 
-_HEX = {colour.light.lower(): colour.name for colour in COLOURS}
+_VARIABLES = {colour.light.lower(): f'var(--{colour.name})' for colour in COLOURS}
 _COLOUR = re.compile(r'#[0-9a-fA-F]{6}\b')
 
 
@@ -291,9 +291,4 @@ def _adapted(tag: str, name: str) -> str:
   """Returns a tag with its ids made unique and our colours as variables of the page."""
   tag = re.sub(r'\bid="', f'id="{name}-', tag)
   tag = re.sub(r'(href="#|url\(#)', rf'\g<1>{name}-', tag).replace('xlink:href', 'href')
-  return _COLOUR.sub(_variable, tag)
-
-
-def _variable(found: re.Match[str]) -> str:
-  name = _HEX.get(found[0].lower())
-  return f'var(--{name})' if name else found[0]
+  return _COLOUR.sub(lambda found: _VARIABLES.get(found[0].lower(), found[0]), tag)

@@ -243,26 +243,26 @@ def merge(findings: Sequence[Findings], label: str | None = None) -> RunView:
     findings: Findings of its artifacts.
     label: Feature that holds the class; where None, the first that an artifact names.
   """
-  known = [stage for found in findings for stage in found.stages]
-  counted = [stage for found in findings for stage in found.counted]
-  inputs = [stage for found in findings for stage in found.inputs]
-  stages = arrange(known, counted, inputs)
-  models = tuple(model for found in findings for model in found.models)
+
+  def all_of(name: str) -> tuple[Any, ...]:
+    return tuple(item for found in findings for item in getattr(found, name))
+
+  stages = arrange(all_of('stages'), all_of('counted'), all_of('inputs'))
+  models, logs = all_of('models'), [found.training for found in findings if found.training]
   view = RunView(
-    label=label or next((f.label for f in findings if f.label), ''),
-    classes=order_classes(stages, models)
-    or next((found.training[1].classes for found in findings if found.training), ()),
+    label=label or next((found.label for found in findings if found.label), ''),
+    classes=order_classes(stages, models) or (logs[0][1].classes if logs else ()),
     stages=stages,
-    check_sets=tuple(checks for found in findings for checks in found.check_sets),
+    check_sets=all_of('check_sets'),
     models=models,
     model_uris=tuple(
       (name, found.uri)
       for found in findings
       for name in (*(model.name for model in found.models), *(found.training or ())[:1])
     ),
-    trainings=tuple(found.training for found in findings if found.training),
+    trainings=tuple(logs),
   )
-  notes = [note for found in findings for note in found.notes]
+  notes = list(all_of('notes'))
   notes += [_apart(stage) for stage in stages if stage not in view.comparable]
   return replace(view, notes=tuple(dict.fromkeys(notes)))
 
