@@ -65,9 +65,8 @@ class BeamExecutor(base_beam_executor.BaseBeamExecutor):
     self, output_uri: str, input_paths: Sequence[str] = ()
   ) -> contextlib.AbstractContextManager[str]:
     """Gives a folder for work files that all of the pipeline's workers reach."""
-    FileSystems.set_options(
-      PipelineOptions(self._beam_pipeline_args)
-    )  # the client of S3 reads them
+    # Beam's client of S3 reads them.
+    FileSystems.set_options(PipelineOptions(self._beam_pipeline_args))
     return work_folder(output_uri, input_paths, runs_on_this_machine(self._beam_pipeline_args))
 
   @contextlib.contextmanager

@@ -66,6 +66,17 @@ def test_labels_are_counted_once_a_record(tmp_path):
   assert [row['measured'] for row in distances] == [0]
 
 
+def test_a_label_has_drifted_by_its_share_of_the_labelled_records(tmp_path):
+  rows = {
+    'train': [['a', 'b']] * 100 + [['a']] * 900 + [None] * 9,
+    'eval': [['a', 'b']] * 100 + [['a']] * 100,
+  }
+  found = validate(tmp_path, statistics_of(rows), **LABELS)
+  (drift,) = [row for row in found.broken() if row['rule'] == 'max_share_ratio']
+  assert (drift['class']['value'], drift['measured']) == ('b', 5)
+  assert "50 % of split 'eval' and 10 % of split 'train'" in drift['message']
+
+
 def test_statistics_tell_labels_that_records_have_once(tmp_path):
   rows = {name: [tags and [*dict.fromkeys(tags)] for tags in told] for name, told in ROWS.items()}
   found = validate(

@@ -205,6 +205,17 @@ def test_many_warnings_of_one_kind_are_one_with_a_count_and_three_examples():
   assert re.fullmatch(r"5 splits are empty: (split 's\d' is empty: .*?; ){3}and 2 more", warning)
 
 
+def test_many_classes_below_their_targets_are_one_warning():
+  records = {text(f'c{i:02}')[0]: 2 for i in range(20)} | {text('large')[0]: 900}
+  plan = plan_balance(*by_class(records), BalanceRequest.parse(max_copies=4))
+  found = describe_balance(
+    {'train': plan}, None, {'max_copies': 4}, {'train': SOURCE}, {'train': {}}, []
+  )
+  (warning,) = found.warnings
+  assert warning.startswith('max_copies=4 keeps 20 classes below their targets: class c00 of split')
+  assert warning.endswith('; and 17 more')
+
+
 @pytest.mark.parametrize(
   ('apart', 'end'), [(None, 'were dropped'), ('more', "have no copies in 'more'")]
 )
