@@ -64,7 +64,7 @@ def kinds(declared: Arguments) -> dict[str, type]:
 
 
 def read_all(declared: Arguments, properties: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns what every argument means, by name, of arguments or of execution properties."""
+  """Returns the decoded value of each argument, by name, of arguments or execution properties."""
   return {
     name: each.read(name, properties.get(name, each.default)) for name, each in declared.items()
   }
@@ -156,7 +156,7 @@ def make_spec(kind: type[types.ComponentSpec], **arguments: Any) -> types.Compon
 
 
 def from_json(name: str, value: Any, kinds: type | tuple[type, ...]) -> Any:
-  """Returns what a JSON string holds; None for an empty one; what is no string as it is.
+  """Returns the value of a JSON string; None for an empty one; other values as they are.
 
   Args:
     name: Name of the argument, for messages.
@@ -266,7 +266,7 @@ def set_features(
 
 
 def read_options(values: Mapping[str, Any]) -> ReadOptions:
-  """Returns how records are read, as arguments say."""
+  """Returns the options of reading that the arguments give."""
   return ReadOptions(**{field.name: values[field.name] for field in fields(ReadOptions)})
 
 

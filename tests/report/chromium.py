@@ -126,7 +126,6 @@ class Chromium:
     width: int = 1100,
     screenshot: bool = False,
     media: str = '',
-    script: str = '',
   ) -> Visit:
     """Returns what comes of opening a file.
 
@@ -136,7 +135,6 @@ class Chromium:
       width: of the window.
       screenshot: whether to take a picture.
       media: 'print' to see the page as it is printed.
-      script: run in the page when it is there.
     """
     target = self.call('Target.createTarget', url='about:blank')['targetId']
     attached = self.call('Target.attachToTarget', targetId=target, flatten=True)
@@ -151,8 +149,6 @@ class Chromium:
     page = Path(path).absolute().as_uri()
     self.call('Page.navigate', session, url=page)
     self.until('Page.loadEventFired')
-    if script:
-      self._evaluate(session, script)
     # Two frames later, what the page does when it has loaded has been told of.
     self._evaluate(session, 'new Promise(r => requestAnimationFrame(() => setTimeout(r, 100)))')
     title = self._evaluate(session, 'document.title')

@@ -49,17 +49,13 @@ def test_the_report_prints_on_paper(browser, report):
   assert found.width == 700
 
 
-def test_paper_is_white_whatever_the_person_likes(browser, report):
+@pytest.mark.parametrize('media', ['print', ''], ids=['paper is white', 'a screen follows'])
+def test_colours_follow_what_the_person_likes_on_a_screen(browser, report, media):
   light, dark = (
-    browser.visit(report, dark=dark, width=700, screenshot=True, media='print')
+    browser.visit(report, dark=dark, width=700, screenshot=True, media=media)
     for dark in (False, True)
   )
-  assert light.screenshot == dark.screenshot
-
-
-def test_colours_follow_what_the_person_likes(browser, report):
-  light, dark = (browser.visit(report, dark=dark, screenshot=True) for dark in (False, True))
-  assert light.screenshot != dark.screenshot
+  assert (light.screenshot == dark.screenshot) == (media == 'print')
 
 
 def test_a_file_of_the_pictures_opens_too(browser, tmp_path):
@@ -82,20 +78,14 @@ def visit(browser, tmp_path, body):
   return browser.visit(path)
 
 
-def test_a_page_with_nothing_wrong_has_nothing_wrong(browser, tmp_path):
+def test_what_is_wrong_is_caught(browser, tmp_path):
   found = visit(browser, tmp_path, '<p>fine</p>')
   assert (found.console, found.exceptions, found.requests) == ((), (), ())
-
-
-def test_a_script_with_an_error_is_caught(browser, tmp_path):
-  found = visit(browser, tmp_path, '<script>nonsense()</script>')
-  assert len(found.exceptions) == 1
-  assert 'nonsense is not defined' in found.exceptions[0]
-
-
-def test_what_a_script_logs_is_caught(browser, tmp_path):
-  found = visit(browser, tmp_path, '<script>console.warn("odd", 7)</script>')
-  assert found.console == ('warning: odd 7',)
+  (fault,) = visit(browser, tmp_path, '<script>nonsense()</script>').exceptions
+  assert 'nonsense is not defined' in fault
+  logged = visit(browser, tmp_path, '<script>console.warn("odd", 7)</script>')
+  assert logged.console == ('warning: odd 7',)
+  assert visit(browser, tmp_path, '<div style="width: 3000px">wide</div>').width >= 3000
 
 
 @pytest.mark.parametrize(
@@ -119,7 +109,3 @@ def test_what_a_script_logs_is_caught(browser, tmp_path):
 def test_a_request_is_caught(browser, tmp_path, body):
   found = visit(browser, tmp_path, body)
   assert found.requests == ('https://example.com/a',)
-
-
-def test_a_page_that_is_too_wide_is_caught(browser, tmp_path):
-  assert visit(browser, tmp_path, '<div style="width: 3000px">wide</div>').width >= 3000

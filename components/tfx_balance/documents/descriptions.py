@@ -104,12 +104,12 @@ def describe_split(
       *_unmapped(plan, parameters.get('split_by')),
       *_skipped([source]),
     ),
-    tuple(
+    margins=tuple(
       MarginRecords(parameters['stratify_by'][at], value, split, n, _number(ideal))
       for at, value, split, n, ideal in (() if labels else plan.margins())
       if parameters['stratify_by'][at] != parameters.get('split_by')
     ),
-    labels,
+    labels=labels,
   )
 
 
@@ -122,7 +122,7 @@ def describe_balance(
   passed_through: Sequence[str],
   pools: PoolPlan | None = None,
 ) -> ClassDistribution:
-  """Returns what BalancedAugmenter wrote: of each balanced cell also what was there before.
+  """Returns the sidecar of BalancedAugmenter: of each balanced cell also the records before.
 
   The copies are in `augmented_split`, or where it is None with the originals. `pools` are those of
   the classes of each split, in order.
@@ -173,7 +173,7 @@ def describe_input(
   files: FileSizes,
   passed_through: Sequence[str],
 ) -> ClassDistribution:
-  """Returns what BalancedInputGen wrote: also how many records of a cell each input split had."""
+  """Returns the sidecar of BalancedInputGen: of each cell also the records of each input split."""
   strata = []
   for i, (value, n) in enumerate(zip(plan.classes, plan.records, strict=True)):
     merged = {name: counts[i] for name, counts in plan.natural.items()}
@@ -209,7 +209,7 @@ def _split_records(
 def _dropped_warnings(
   sources: Mapping[str, InputRecords], augmented_split: str | None
 ) -> list[str]:
-  """Returns which splits have records without a class, and what became of these, a sentence each.
+  """Returns warnings of splits that have records without a class, with what became of these.
 
   Where copies have a split of their own, the records stay with the originals.
   """
@@ -223,22 +223,18 @@ def _dropped_warnings(
 
 
 def _balance_warnings(plans: Mapping[str, BalancePlan], parameters: Mapping[str, Any]) -> list[str]:
-  """Returns where no balance comes about, and which classes `max_copies` held back."""
+  """Returns warnings of splits that stay imbalanced, and of classes that `max_copies` limits."""
   warnings = []
   for name, plan in plans.items():
     if not plan.helps():
       warnings.append(_no_help(plan, name, parameters))
-    held = set(plan.held_back)
-    pairs = zip(plan.classes, plan.targets.tolist(), strict=True) if held else ()
-    targets = {value: target for value, target in pairs if value in held}
-    warnings += gathered(
-      f'max_copies={parameters.get("max_copies")} keeps {len(held)} classes below their targets',
-      [
-        f'class {value} of split {name!r} has {targets[value]} records: '
-        f'max_copies={parameters["max_copies"]} keeps it below its target'
-        for value in plan.held_back
-      ],
-    )
+    targets = dict(zip(plan.classes, plan.targets.tolist(), strict=True))
+    limit = f'max_copies={parameters.get("max_copies")} keeps'
+    limited = [
+      f'class {value} of split {name!r} has {targets[value]} records: {limit} it below its target'
+      for value in plan.held_back
+    ]
+    warnings += gathered(f'{limit} {len(limited)} classes below their targets', limited)
   return warnings
 
 
@@ -259,7 +255,7 @@ def _no_help(plan: BalancePlan, name: str, parameters: Mapping[str, Any]) -> str
 
 
 def _pool_warnings(plans: Mapping[str, BalancePlan], pools: PoolPlan | None) -> list[str]:
-  """Returns which classes have a smaller pool than is wanted, or nobody else in it: a sentence."""
+  """Returns warnings of classes whose pool is smaller than wanted, or holds no other record."""
   if pools is None:
     return []
   names = [f'{value} of {name!r}' for name, plan in plans.items() for value in plan.classes]
@@ -409,7 +405,7 @@ def _who(stratum: Stratum) -> str:
 
 
 def _unmapped(plan: SplitPlan, split_by: str | None) -> list[str]:
-  """Returns how many records a column of splits leaves to be stratified, a sentence if any."""
+  """Returns a warning of records that a column of splits leaves to be stratified, if any."""
   n = int(plan.records[~plan.predefined].sum())
   if split_by is None or not n:
     return []
@@ -419,7 +415,7 @@ def _unmapped(plan: SplitPlan, split_by: str | None) -> list[str]:
 
 
 def _skipped(sources: Iterable[InputRecords]) -> list[str]:
-  """Returns how many bad records were skipped, a sentence for each source that has such."""
+  """Returns warnings of bad records that were skipped, one for each source that has such."""
   bad = [
     f'{source.bad_records} bad records were skipped, the first is {source.first_bad_record}'
     for source in sources

@@ -21,7 +21,7 @@ of Evaluator; or the path of a recall.json. NAME=URI gives one a name in the rep
 
 
 def parser() -> argparse.ArgumentParser:
-  """Returns what reads the command's arguments."""
+  """Returns the parser of the command's arguments."""
   found = argparse.ArgumentParser(
     prog='python -m tfx_balance.report',
     description='Writes one HTML file that shows what a run did to each class.',
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def quiet() -> None:
-  """Keeps what libraries log out of the terminal; call it before they are imported."""
+  """Keeps the log of libraries out of the terminal; call it before they are imported."""
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
   if not sys.warnoptions:
     warnings.simplefilter('ignore')

@@ -188,6 +188,20 @@ def new_figure(height: float) -> Figure:
   return Figure(figsize=(WIDTH, height), layout='constrained')
 
 
+def new_panels(
+  height: float, n: int, direction: Literal['right', 'down'] = 'right', sharex: bool = False
+) -> tuple[Figure, Any]:
+  """Returns an empty figure, and its n panels, an array of `Axes`, with one vertical axis."""
+  figure = new_figure(height)
+  shape = (1, n) if direction == 'right' else (n, 1)
+  return figure, figure.subplots(*shape, sharex=sharex, sharey=True, squeeze=False).ravel()
+
+
+def label_x(figure: Figure, text: str) -> None:
+  """Writes what the horizontal axes of all panels show."""
+  figure.supxlabel(text, fontsize='medium', color=palette.SOFT.light)
+
+
 def class_rows(axes: Sequence[Axes], names: Sequence[str], namer: Namer) -> None:
   """Gives panels a row a class, the first on top, with the names beside the first panel."""
   for i, ax in enumerate(axes):
@@ -245,7 +259,7 @@ def load(name: str) -> ModuleType:
     ) from error
 
 
-_HEX = {colour.light.lower(): colour.name for colour in COLOURS}
+_VARIABLES = {colour.light.lower(): f'var(--{colour.name})' for colour in COLOURS}
 _COLOUR = re.compile(r'#[0-9a-fA-F]{6}\b')
 
 
@@ -277,9 +291,4 @@ def _adapted(tag: str, name: str) -> str:
   """Returns a tag with its ids made unique and our colours as variables of the page."""
   tag = re.sub(r'\bid="', f'id="{name}-', tag)
   tag = re.sub(r'(href="#|url\(#)', rf'\g<1>{name}-', tag).replace('xlink:href', 'href')
-  return _COLOUR.sub(_variable, tag)
-
-
-def _variable(found: re.Match[str]) -> str:
-  name = _HEX.get(found[0].lower())
-  return f'var(--{name})' if name else found[0]
+  return _COLOUR.sub(lambda found: _VARIABLES.get(found[0].lower(), found[0]), tag)
