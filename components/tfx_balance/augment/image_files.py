@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_balance.augment.codec import Bytes, encode_png_arrays, looked_at
+from tfx_balance.augment.codec import Bytes, encode_png_arrays, read_heads
 from tfx_balance.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -71,7 +71,7 @@ def change_files(files: tf.Tensor, seeds: tf.Tensor, draw: Draw, look: Look) -> 
     tf.errors.InvalidArgumentError: at run time, for a file that is neither, or has 16 bits.
   """
   originals, which = tf.unique(files)
-  given = looked_at(originals)
+  given = read_heads(originals)
   drawn = draw(seeds, tf.gather(given.shapes[:, :2], which))
   names = list(drawn)
 
