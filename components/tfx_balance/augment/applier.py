@@ -353,7 +353,7 @@ class ByClass:
 
 
 def call_within(seconds: float | None, call: Callable[[], Result]) -> Result:
-  """Returns what a call returns, or raises TimeoutError once it has taken longer than it may.
+  """Calls a function within a time limit; raises TimeoutError past it.
 
   A call that is given up goes on in a thread that the process does not wait for when it ends: what
   never ends cannot be stopped from outside.

@@ -74,7 +74,7 @@ def filtered(images: Bytes) -> Bytes:
 
 
 def _nearest(left: Bytes, up: Bytes, corner: Bytes) -> Bytes:
-  """Returns which of left, up and corner, in this order, is nearest to left + up - corner.
+  """Returns the Paeth predictor: the first of left, up, corner nearest to left + up - corner.
 
   In bytes alone, which numpy does sixteen and more at a time. The distance of corner is the sum of
   the two others', and so not the least, unless corner lies between left and up; then it is their
@@ -93,7 +93,7 @@ def _distance(a: Bytes, b: Bytes) -> Bytes:
 
 
 def _choose(condition: npt.NDArray[np.bool_], yes: Bytes, no: Bytes) -> Bytes:
-  """Returns what `np.where` does, several times faster for bytes."""
+  """Chooses bytes as `np.where` does, several times faster."""
   return no ^ ((no ^ yes) & np.negative(condition.view(np.uint8)))
 
 
@@ -104,7 +104,7 @@ _CHANNELS_OF_COLOR_TYPE = [1, 0, 3, 3, 2, 0, 4]
 
 
 class ImageHeads(NamedTuple):
-  """Files, and what their first bytes say.
+  """Files, and the kinds and shapes that their headers state.
 
   Attributes:
     files: The files, bound to fail if one cannot be read: string [n].
@@ -120,7 +120,7 @@ class ImageHeads(NamedTuple):
 
 
 def read_heads(files: tf.Tensor) -> ImageHeads:
-  """Returns what PNG and JPEG files state in their headers, string [n]: graph code.
+  """Reads the headers of PNG and JPEG files, string [n]: graph code.
 
   Raises:
     tf.errors.InvalidArgumentError: at run time, for a file that is neither, or has 16 bits.

@@ -81,7 +81,7 @@ def check_structure(before: Features, after: Any, function: str, records: bool) 
 
 
 def value_faults(before: Features, after: Features, label: str | None) -> Features:
-  """Returns which records break a rule on values: reason to bool [n]."""
+  """Checks the values of each record: returns reason to bool [n], True where a rule is broken."""
   faults = {}
   if label is not None and label in before and after[label] is not before[label]:
     faults[f'changed the label {label!r}; leave it as it is'] = _differs(

@@ -49,8 +49,8 @@ def from_keras(
   Args:
     layer: Layer or `Sequential`, of Keras 3 on TensorFlow or of tf_keras.
     feature: Name of the feature.
-    shape: Height, width and channels: what raw values are reshaped to, and what a layer that needs
-      to know it is told about encoded images.
+    shape: Height, width and channels: raw values are reshaped to it; encoded images must have it
+      where a layer needs to know the size.
     jpeg_quality: Quality of JPEG files that are encoded again, 1 to 100.
 
   Raises:
@@ -257,7 +257,7 @@ def _generators(layer: Any) -> list[Any]:
 
 
 def _next(draw: Callable[[], tf.Tensor], generator: Any) -> Callable[..., tf.Tensor]:
-  """Returns what stands in for `SeedGenerator.next`."""
+  """Returns the replacement of `SeedGenerator.next`."""
   return lambda ordered=True: tf.cast(draw(), generator.state.dtype)
 
 
