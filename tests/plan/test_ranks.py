@@ -267,7 +267,7 @@ def test_only_equal_records_are_cut(problem):
   cuts, n_ends = thresholds.cuts, thresholds.ends.shape[1]
   assert cuts.ends.tolist() == sorted(set(cuts.ends.tolist()))
   for i, end in enumerate(cuts.ends.tolist()):
-    rank = int(thresholds.ends[divmod(end, n_ends)]) - 1
+    rank = int(thresholds.ends[divmod(end, n_ends)])
     assert 0 < cuts.taken[cuts.of == i].sum() < copies[end // n_ends, rank]
 
 
@@ -359,8 +359,8 @@ def test_candidates_merge_in_any_order_and_grouping(problem, order):
   ]
   at_once = Candidates.merge(parts)
   in_steps = functools.reduce(lambda a, b: Candidates.merge([a, b]), [parts[i] for i in order])
-  for name in ('buckets', 'ranks', 'shards', 'counts'):
-    assert getattr(in_steps, name).tolist() == getattr(at_once, name).tolist()
+  for one, other in zip(in_steps.columns, at_once.columns, strict=True):
+    assert one.tolist() == other.tolist()
   rows = list(zip(buckets.tolist(), problem.ranks.tolist(), problem.shards.tolist(), strict=True))
   merged = zip(
     at_once.buckets.tolist(), at_once.ranks.tolist(), at_once.shards.tolist(), strict=True

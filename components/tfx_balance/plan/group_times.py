@@ -152,7 +152,7 @@ class GroupCuts:
       if at < len(own):
         is_behind[end], cuts[end] = True, (near.times[own[at]], near.numbers[own[at]])
         if order.embargo:
-          last_kept[end] = order.last_kept(int(cuts[end, 0]), kind)
+          last_kept[end] = order.last_kept(cuts[end, :1], kind)[0]
     return cls(cuts[:, 0], cuts[:, 1], is_behind, last_kept)
 
   def parts_of(self, part: GroupPart) -> Ints:

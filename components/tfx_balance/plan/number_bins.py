@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from tfx_balance.arguments import check_number, check_whole, shown
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.number_keys import keys_of, number_of
+from tfx_balance.plan.number_keys import keys_of, numbers_of
 from tfx_balance.plan.ranks import Ints, UInts
 
 MOST_BINS = 10_000
@@ -123,7 +123,7 @@ def quantile_edges(lowest: UInts, kind: str) -> tuple[float, ...]:
     lowest: Key of the first number of each bin: uint64 [bins].
     kind: Type of the numbers, 'int' or 'float'.
   """
-  found = (number_of(int(key), kind) for key in np.unique(lowest)[1:])
+  found = numbers_of(np.unique(lowest)[1:], kind).tolist()
   return tuple(edge for edge in found if math.isfinite(edge))
 
 

@@ -40,7 +40,7 @@ def stable_thresholds(plan: SplitPlan) -> Thresholds:
   told = np.cumsum(plan.quotas[plan.predefined] > 0, axis=1)[:, :-1]
   ends[plan.predefined] = told.astype(np.uint64) << np.uint64(RANK_BITS)
   none = np.empty(0, np.int64)
-  return Thresholds(ends, Cuts(none, none, none, none))
+  return Thresholds(np.zeros_like(ends), ends, Cuts(none, none, none, none))
 
 
 def _range_ends(shares: Sequence[Fraction]) -> UInts:

@@ -1,8 +1,7 @@
 """Splits in the order of time: where one ends, and which records before it an embargo leaves out.
 
 Records are in the order of (time, rank of their hash), so that a cut among equal times, too, is the
-same whatever the order of the input. The times of the cuts are found first, then the rank among the
-records of such a time.
+same whatever the order of the input.
 
 Neighbouring splits may be kept apart by an embargo: what is too close before a cut is left out of
 the earlier split (`gap` of scikit-learn's TimeSeriesSplit; embargo: López de Prado, Advances in
@@ -22,7 +21,7 @@ import numpy.typing as npt
 
 from tfx_balance.arguments import check_choice, check_number, check_text, check_whole
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.number_keys import keys_of, number_of
+from tfx_balance.plan.number_keys import keys_of, numbers_of
 from tfx_balance.plan.ranks import Ints, UInts
 
 WITHIN = ('all', 'strata')
@@ -117,113 +116,50 @@ class TimeOrder:
     parts: Ints = np.stack([quotas - lost, lost], axis=2).reshape(len(quotas), -1)
     return parts
 
-  def last_kept(self, key: int, kind: str) -> np.uint64:
-    """Returns the highest key that an embargo leaves in what comes before a cut.
+  def last_kept(self, keys: UInts, kind: str) -> UInts:
+    """Returns the highest keys that an embargo leaves in what comes before cuts: uint64 [n].
 
     A record stays if its time is at least `embargo` before that of the first record behind the
     cut. Floats are subtracted in 64 bits.
 
     Args:
-      key: Key of the time of the first record behind the cut.
+      keys: Keys of the times of the first records behind the cuts: uint64 [n].
       kind: Type of the times, 'int' or 'float'.
 
     Raises:
       DataError: if the embargo reaches below the least number.
     """
-    time = number_of(key, kind)
-    last = time - (math.ceil(self.embargo) if kind == 'int' else self.embargo)
-    if not last >= -(1 << 63) if kind == 'int' else not math.isfinite(last):
+    if kind == 'int':  # whose keys are as far apart as they are
+      gap = min(math.ceil(self.embargo), int(LAST_KEY))
+      wrong, found = keys < np.uint64(gap), keys - np.uint64(gap)
+      wrong |= gap < math.ceil(self.embargo)
+    else:
+      with np.errstate(over='ignore'):
+        last = numbers_of(keys, kind) - self.embargo
+      wrong, found = ~np.isfinite(last), keys_of(last)
+    if wrong.any():
+      time = numbers_of(keys[wrong], kind)[0].item()
       raise DataError(
         f'embargo={self.embargo} before the time {time} is below the least number; make it smaller'
       )
-    found: np.uint64 = keys_of(np.array([last], np.int64 if kind == 'int' else np.float64))[0]
     return found
 
-
-@dataclass(frozen=True, eq=False)
-class TimeCuts:
-  """The times at which parts of a row end; a row is a stratum, or all the records.
-
-  Attributes:
-    times: Key of the first record behind each end: uint64 [rows, parts - 1].
-    before: Whether all of the row is before an end: bool [rows, parts - 1].
-    ties: Number of the tie that an end is in, -1 for none: int64 [rows, parts - 1].
-    quotas: Records of each tie, records of one time among which an end is, in each part: int64
-      [ties, parts]; one tie without records where there is none.
-    last_kept: Highest key that the embargo leaves in each split: uint64 [rows, splits].
-  """
-
-  times: UInts
-  before: Bools
-  ties: Ints
-  quotas: Ints
-  last_kept: UInts
-
-  @classmethod
-  def of(
-    cls, parts: Ints, times: UInts, earlier: Ints, equal: Ints, order: TimeOrder, kind: str
-  ) -> TimeCuts:
-    """Returns the cuts.
+  def last_kept_of(self, parts: Ints, orders: UInts, kind: str) -> UInts:
+    """Returns the highest key that the embargo leaves in each split: uint64 [rows, splits].
 
     Args:
-      parts: Records of each part, as from `TimeOrder.parts`: int64 [rows, 2 * splits].
-      times: Key of the first record behind each end; any where there is none: uint64
+      parts: Records of each part, as from `parts`: int64 [rows, 2 * splits].
+      orders: Key of the first record behind each part; any where there is none: uint64
         [rows, 2 * splits - 1].
-      earlier: Number of records of a row with a lower key: int64 [rows, 2 * splits - 1].
-      equal: Number of records of a row with this key: int64 [rows, 2 * splits - 1].
-      order: Embargo.
       kind: Type of the times, 'int' or 'float'.
     """
-    ends = np.cumsum(parts, axis=1)
-    before, ends = ends[:, :-1] == ends[:, -1:], ends[:, :-1]
-    ties, quotas = _ties(times, np.where(before, 0, ends - earlier), equal, before)
-    last_kept = np.full((len(parts), parts.shape[1] // 2), LAST_KEY)
-    if order.embargo:
-      # Behind what is kept and what is embargoed of a split: where the next begins.
-      cuts = slice(1, None, 2)
-      keys, which = np.unique(times[:, cuts][~before[:, cuts]], return_inverse=True)
-      found = np.array([order.last_kept(int(key), kind) for key in keys], np.uint64)
-      last_kept[:, :-1][~before[:, cuts]] = found[which.reshape(-1)]
-    return cls(times, before, ties, quotas, last_kept)
-
-  def parts_of(self, rows: Ints, keys: UInts) -> tuple[Ints, Ints]:
-    """Returns the part of each record, and its tie, -1 for none, which then tells its part.
-
-    Args:
-      rows: Row of each record: int64 [n].
-      keys: Key of its time: uint64 [n].
-    """
-    part, tie = np.zeros(len(keys), np.int64), np.full(len(keys), -1)
-    for end in range(self.times.shape[1]):  # a column at a time: no [n, parts] array
-      times = self.times[rows, end]
-      part += (keys >= times) & ~self.before[rows, end]
-      at = np.flatnonzero(keys == times)
-      tie[at] = np.maximum(tie[at], self.ties[rows[at], end])
-    return part, tie
-
-  def left_out(self, rows: Ints, keys: UInts, parts: Ints) -> Ints:
-    """Returns the parts with that of what is embargoed for records too close before a cut."""
-    return np.where(keys > self.last_kept[rows, parts >> 1], parts | 1, parts)
-
-
-def _ties(times: UInts, inside: Ints, equal: Ints, before: Bools) -> tuple[Ints, Ints]:
-  """Returns the number of the tie that each end is in, and the records of each tie by part."""
-  n_parts = times.shape[1] + 1
-  cut = inside > 0
-  rows, at = np.nonzero(cut)
-  pairs = np.stack([rows.astype(np.uint64), times[rows, at]], axis=1)
-  distinct, first, which = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
-  ties = np.full(times.shape, -1)
-  ties[rows, at] = which.reshape(-1)
-  if not len(distinct):
-    return ties, np.zeros((1, n_parts), np.int64)
-  row, key = rows[first], distinct[:, 1:]
-  total = equal[rows[first], at[first]][:, None]
-  # Of the ends of the tie's row: behind all of the tie, before it, or among its records.
-  ends = np.where(
-    before[row] | (times[row] > key), total, np.where(times[row] < key, 0, inside[row])
-  )
-  return ties, np.diff(np.concatenate([np.zeros_like(total), ends, total], axis=1), axis=1)
+    found = np.full((len(parts), parts.shape[1] // 2), LAST_KEY)
+    if self.embargo:
+      ends = np.cumsum(parts, axis=1)[:, 1::2]
+      is_cut = (ends > 0) & (ends < ends[:, -1:])
+      distinct, which = np.unique(orders[:, 1::2][is_cut[:, :-1]], return_inverse=True)
+      found[is_cut] = self.last_kept(distinct, kind)[which.reshape(-1)]
+    return found
 
 
 def check_kept(kept: Ints, lost: Ints, names: tuple[str, ...], order: TimeOrder) -> None:
@@ -290,10 +226,7 @@ def splits_in_time(
   in_order = np.lexsort((rank, keys, rows))
   part = np.empty(len(rows), np.int64)
   part[in_order] = np.repeat(np.tile(np.arange(parts.shape[1]), len(parts)), np.ravel(parts))
-  ends = np.cumsum(parts, axis=1)
-  first = np.cumsum(ends[:, -1]) - ends[:, -1]
-  behind = np.minimum(first[:, None] + ends[:, :-1], len(rows) - 1)
-  earlier = ends[:, :-1]  # by rank too, so that there are no ties
-  cuts = TimeCuts.of(parts, keys[in_order][behind], earlier, earlier, order, kind)
-  part = cuts.left_out(rows, keys, part)
-  return np.where(part & 1, -1, part >> 1)
+  behind = np.cumsum(parts).reshape(parts.shape)[:, :-1]
+  orders = keys[in_order][np.minimum(behind, len(rows) - 1)]
+  late = keys > order.last_kept_of(parts, orders, kind)[rows, part >> 1]
+  return np.where(late | (part & 1 > 0), -1, part >> 1)

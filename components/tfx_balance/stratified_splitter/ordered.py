@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from tfx_balance.plan.ranks import Ints
+from tfx_balance.plan.ranks import Ints, Thresholds
 from tfx_balance.plan.time_order import TimeOrder, check_kept
 from tfx_balance.scan.scan import ScannedFile
+from tfx_balance.scan.spill import Rows
 from tfx_balance.scan.totals import Totals
-from tfx_balance.shuffle.time_search import TimeAssigner, TimeSelection
+from tfx_balance.shuffle.ranges import NOWHERE
+from tfx_balance.shuffle.select import FileAssigner, Selection
 from tfx_balance.stratified_splitter.job import PURPOSE, SplitJob, SplitRequest, plan_job
 
 
@@ -32,22 +34,22 @@ class OrderedJob(SplitJob):
   rows: Ints
 
   @property
-  def selection(self) -> TimeSelection:
+  def selection(self) -> Selection:
     """Which records go to which part, by time: of a split what is kept, and what is embargoed."""
-    return TimeSelection(
+    return Selection(
       {'': self.totals.strata().strata},
       self.order.parts(self.rows),
       self.request.parameters.seed,
       PURPOSE,
-      self.order,
-      next(iter(self.totals.kinds[self.order.feature])),
+      'time',
       self.totals.numbers['time'].pivots(),
+      self.order.within == 'all',
     )
 
-  def assigner(self, scanned: ScannedFile, *found: Any) -> Any:
-    """Returns what tells the row and the split of each record of a file, given what was found."""
-    ties, thresholds = found
-    return TimeAssigner(ties, thresholds, scanned)
+  def assigner(self, scanned: ScannedFile, *found: Any) -> TimeAssigner:
+    """Returns what tells the stratum and the split of each record of a file."""
+    (thresholds,) = found
+    return TimeAssigner(self, thresholds, scanned)
 
   def with_counts(self, counts: Ints) -> OrderedJob:
     """Returns the job with what was kept and embargoed: from int64 [strata, 2 * splits].
@@ -63,6 +65,26 @@ class OrderedJob(SplitJob):
     check_kept(kept.sum(axis=0), lost.sum(axis=0), self.plan.splits, self.order)
     plan = replace(self.plan, quotas=kept, embargoed=lost)
     return replace(self, plan=plan, written=tuple(plan.totals()), quotas=counts)
+
+
+class TimeAssigner(FileAssigner):
+  """Tells the stratum and the split of each record of one file by its time, a block at a time."""
+
+  def __init__(self, job: OrderedJob, found: Thresholds, scanned: ScannedFile) -> None:
+    super().__init__(job.selection, found, scanned)
+    kind = next(iter(job.totals.kinds[job.order.feature]))
+    rows = np.unique(job.selection.rows_of(scanned))
+    parts = job.selection.quotas[rows]
+    self._last_kept = job.order.last_kept_of(parts, found.orders[rows], kind)
+
+  def _settled(self, rows: Ints, parts: Ints, index: Rows) -> Ints:
+    """Returns the parts with that of what is embargoed for records too close before a cut."""
+    return np.where(index['time'] > self._last_kept[rows, parts >> 1], parts | 1, parts)
+
+  def assign(self, index: Rows) -> tuple[Ints, Ints]:
+    """Returns strata and splits, NOWHERE for what is embargoed: int64 [n]."""
+    strata, parts = super().assign(index)
+    return strata, np.where(parts & 1, NOWHERE, parts >> 1)
 
 
 def plan_ordered_job(totals: Totals, request: SplitRequest) -> OrderedJob:

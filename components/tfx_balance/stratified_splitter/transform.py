@@ -4,8 +4,7 @@ files ── ScanFile ──┬── Totals ── SplitJob
                     ├── Thresholds
                     └── AssignSplits ── ranges ── GatherRanges ── publish, with the sidecar
 
-In the order of time, the times of the cuts and their ties come before the thresholds; groups are
-counted and planned, or cut by time, instead: see grouped.py and grouped_in_time.py.
+Groups are counted and planned, or cut by time, instead: see grouped.py and grouped_in_time.py.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ from tfx_balance.shuffle.group_columns import Column
 from tfx_balance.shuffle.ranges import COUNTS, BatchKey, RangeFinder, SpillRanges, gather_ranges
 from tfx_balance.shuffle.select import find_file_thresholds
 from tfx_balance.shuffle.stored_values import WithStored, store
-from tfx_balance.shuffle.time_search import find_ties
 from tfx_balance.stratified_splitter.extension import check_base_counts, plan_extension
 from tfx_balance.stratified_splitter.grouped import plan_grouped_job, plan_in_beam
 from tfx_balance.stratified_splitter.grouped_in_time import plan_grouped_in_time_job, plan_in_time
@@ -130,7 +128,7 @@ class StratifiedSplit(beam.PTransform):
     else:
       selection = job | 'Selection' >> beam.Map(attrgetter('selection'))
       searched = (scanned, selection, request.n_files, request.work_dir)
-      found = find_ties(*searched) if given.order else [find_file_thresholds(*searched)]
+      found = [find_file_thresholds(*searched)]
     known = [
       beam.pvalue.AsSingleton(store(each, f'Store{i}', request.work_dir))
       for i, each in enumerate([job, *found])
