@@ -16,8 +16,8 @@ if TYPE_CHECKING:
   from tfx_balance.class_distribution_validator.component import (
     ClassDistributionValidator as ClassDistributionValidator,
   )
-  from tfx_balance.plan.array_splits import stratified_indices as stratified_indices
-  from tfx_balance.plan.split_shares import fold_splits as fold_splits
+  from tfx_balance.modes.array_splits import stratified_indices as stratified_indices
+  from tfx_balance.modes.folds import fold_splits as fold_splits
   from tfx_balance.stratified_splitter.component import StratifiedSplitter as StratifiedSplitter
   from tfx_balance.tfrecord.work_files import seal_document as seal_document
 
@@ -28,9 +28,9 @@ _HOME = {
   'BalancedInputGen': 'tfx_balance.balanced_input_gen.component',
   'ClassDistributionValidator': 'tfx_balance.class_distribution_validator.component',
   'StratifiedSplitter': 'tfx_balance.stratified_splitter.component',
-  'fold_splits': 'tfx_balance.plan.split_shares',
+  'fold_splits': 'tfx_balance.modes.folds',
   'seal_document': 'tfx_balance.tfrecord.work_files',
-  'stratified_indices': 'tfx_balance.plan.array_splits',
+  'stratified_indices': 'tfx_balance.modes.array_splits',
 }
 
 __all__ = [

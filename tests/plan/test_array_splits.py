@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.array_splits import stratified_indices
+from tfx_balance.modes.array_splits import stratified_indices
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.split_plan import plan_splits
 from tfx_balance.plan.split_shares import SplitShares

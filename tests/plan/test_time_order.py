@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.array_splits import stratified_indices
+from tfx_balance.modes.array_splits import stratified_indices
 from tfx_balance.plan.number_keys import NumberSample, keys_of, numbers_of, spread_ranks
 from tfx_balance.plan.ranks import ranks
 

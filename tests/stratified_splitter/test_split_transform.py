@@ -241,7 +241,7 @@ def test_memory_is_flat(tmp_path, monkeypatch):
   assert large < small * 1.5  # for eight times the data: 32 MB
 
 
-@pytest.mark.parametrize('identity', [{'by_values': True}, {'key': ('id',)}], ids=['values', 'key'])
+@pytest.mark.parametrize('identity', [{'identity': 'values'}, {'key': 'id'}])
 def test_features_in_another_order_are_the_same_record(tmp_path, identity):
   records = labelled({0: 60, 1: 20})
   other = [reversed_features(record) for record in records]
@@ -267,7 +267,7 @@ def test_many_features_are_told_as_they_are_and_the_class_is_exact(tmp_path, n_f
   rows = [(value, *others[i % 40]) for i, value in enumerate(classes.tolist())]
   names = [f'f{i:02}' for i in range(n_features)]
   records = [example(**dict(zip(names, row, strict=True))) for row in rows]
-  splits = run_split(tmp_path, in_shards(records, 2), SPLITS, features=tuple(names))
+  splits = run_split(tmp_path, in_shards(records, 2), SPLITS, stratify_by=names)
   assert_conserved(splits, records)
   assert_exact(splits, SPLITS, 'f00')
   told = {

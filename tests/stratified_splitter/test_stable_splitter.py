@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance import StratifiedSplitter
 from tfx_balance.errors import ConfigError
-from tfx_balance.plan.split_shares import PredefinedSplits, SplitShares
 
 from tests.helpers_checks import assert_conserved, assert_sidecar
 from tests.helpers_examples import as_sets, example, in_shards, labelled, read_splits, value_of
@@ -61,9 +60,10 @@ def test_predefined_records_go_where_they_are_told_and_folds_share_the_others(tm
     tmp_path,
     in_shards(records, 2),
     mode='stable',
-    features=('label', 'set'),
-    shares=SplitShares.parse({'train': 1}, folds=3),
-    predefined=PredefinedSplits.parse('set', {'held': 'test'}, required=False),
+    splits={'train': 1},
+    folds=3,
+    split_by='set',
+    split_values={'held': 'test'},
   )
   assert_conserved(splits, records)
   assert set(splits) == {'fold-0', 'fold-1', 'fold-2', 'test'}

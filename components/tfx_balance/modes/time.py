@@ -12,25 +12,29 @@ its exact share.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import numbers
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tfx_balance.argument_readers import Argument, as_given, json_of, optional_text
 from tfx_balance.arguments import check_choice, check_number, check_text, check_whole
+from tfx_balance.documents.class_distribution import InputRecords
+from tfx_balance.documents.sentences import plain_number, some_of
 from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.modes.array_items import ArrayItems, in_shares
+from tfx_balance.modes.mode import Mode
+from tfx_balance.plan.class_value import stratum_name
 from tfx_balance.plan.number_keys import keys_of, numbers_of
-from tfx_balance.plan.ranks import Ints, UInts
-
-WITHIN = ('all', 'strata')
-LAST_KEY = np.uint64(0xFFFFFFFFFFFFFFFF)
-Bools = npt.NDArray[np.bool_]
+from tfx_balance.plan.ranks import LAST_ORDER, Ints, UInts
+from tfx_balance.plan.split_plan import SplitPlan
 
 
 @dataclass(frozen=True)
-class TimeOrder:
+class TimeOrder(Mode):
   """Which splits come earlier, and how far they are kept apart.
 
   Attributes:
@@ -45,28 +49,34 @@ class TimeOrder:
   embargo: int | float = 0
   embargo_records: int = 0
 
+  ARGUMENTS = {
+    'order_by': Argument(str, optional_text),
+    'within': Argument(str, as_given, 'all'),
+    'embargo': Argument(str, json_of(numbers.Real), 0),
+    'embargo_records': Argument(int, as_given, 0),
+  }
+  TOGETHER = ((('order_by',), ('within', 'embargo', 'embargo_records')),)
+  APART = {
+    ('order_by', 'split_by'): (
+      'a predefined split holds records of any time; map its values in split_values= so that they '
+      'are in the order of time, or leave one of them out'
+    ),
+  }
+
   @classmethod
-  def parse(
-    cls,
-    order_by: Any,
-    within: Any = 'all',
-    embargo: Any = 0,
-    embargo_records: Any = 0,
-    argument: str = 'order_by',
+  def parse(cls, given: Mapping[str, Any]) -> TimeOrder | None:
+    return cls.of(*(given[name] for name in cls.ARGUMENTS))
+
+  @classmethod
+  def of(
+    cls, order_by: Any, within: Any = 'all', embargo: Any = 0, embargo_records: Any = 0
   ) -> TimeOrder | None:
     """Returns the checked arguments; None where no feature orders the splits.
-
-    Args:
-      order_by: Name of the feature, or None.
-      within: As the attribute.
-      embargo: As the attribute.
-      embargo_records: As the attribute.
-      argument: Name of the argument that gives the times, for messages.
 
     Raises:
       ConfigError: if one breaks a rule, or is given without order_by=.
     """
-    within = check_choice('within', within, WITHIN)
+    within = check_choice('within', within, ('all', 'strata'))
     embargo = check_number('embargo', embargo, 0, fix='give a time such as 3600')
     fix = 'give a number of records such as 100'
     embargo_records = check_whole('embargo_records', embargo_records, 0, fix=fix)
@@ -80,10 +90,14 @@ class TimeOrder:
     for name, value in given.items():
       if value:
         raise ConfigError(
-          f'{name}={value!r} is of splits in the order of time; give the times with {argument}=, '
+          f'{name}={value!r} is of splits in the order of time; give the times with order_by=, '
           f'or leave {name}= out'
         )
     return None
+
+  def asked_by(self) -> Collection[str]:
+    more = {'within': self.within == 'strata', 'embargo_records': self.embargo_records}
+    return ['order_by', *(name for name, is_given in more.items() if is_given)]
 
   def describe(self) -> dict[str, Any]:
     """Returns the arguments as the sidecar shows them."""
@@ -93,6 +107,14 @@ class TimeOrder:
       'embargo': self.embargo,
       'embargo_records': self.embargo_records,
     }
+
+  @property
+  def order(self) -> TimeOrder:
+    return self
+
+  def scan_options(self) -> dict[str, Any]:
+    # No purpose: ranks are counted as they are read only where they alone decide.
+    return {'time': self.feature, 'purpose': ''}
 
   def rows(self, quotas: Ints) -> Ints:
     """Returns the records that follow each other in time, by split: int64 [rows, splits].
@@ -130,7 +152,7 @@ class TimeOrder:
       DataError: if the embargo reaches below the least number.
     """
     if kind == 'int':  # whose keys are as far apart as they are
-      gap = min(math.ceil(self.embargo), int(LAST_KEY))
+      gap = min(math.ceil(self.embargo), int(LAST_ORDER))
       wrong, found = keys < np.uint64(gap), keys - np.uint64(gap)
       wrong |= gap < math.ceil(self.embargo)
     else:
@@ -153,7 +175,7 @@ class TimeOrder:
         [rows, 2 * splits - 1].
       kind: Type of the times, 'int' or 'float'.
     """
-    found = np.full((len(parts), parts.shape[1] // 2), LAST_KEY)
+    found = np.full((len(parts), parts.shape[1] // 2), LAST_ORDER)
     if self.embargo:
       ends = np.cumsum(parts, axis=1)[:, 1::2]
       is_cut = (ends > 0) & (ends < ends[:, -1:])
@@ -161,25 +183,68 @@ class TimeOrder:
       found[is_cut] = self.last_kept(distinct, kind)[which.reshape(-1)]
     return found
 
+  def check_kept(self, kept: Ints, lost: Ints, names: Sequence[str]) -> None:
+    """Checks that an embargo leaves records in each split that had some.
 
-def check_kept(kept: Ints, lost: Ints, names: tuple[str, ...], order: TimeOrder) -> None:
-  """Checks that an embargo leaves records in each split that had some.
+    Args:
+      kept: Records of each split: int64 [splits].
+      lost: Records that were left out of each: int64 [splits].
+      names: Names of the splits.
 
-  Args:
-    kept: Records of each split: int64 [splits].
-    lost: Records that were left out of each: int64 [splits].
-    names: Names of the splits.
-    order: Embargo.
+    Raises:
+      DataError: if it leaves none.
+    """
+    for name, n, n_lost in zip(names, kept.tolist(), lost.tolist(), strict=True):
+      if n_lost and not n:
+        raise DataError(
+          f'embargo={self.embargo} and embargo_records={self.embargo_records} leave none of the '
+          f'{n_lost} records of split {name!r}; make them smaller, or the split larger'
+        )
 
-  Raises:
-    DataError: if it leaves none.
-  """
-  for name, n, n_lost in zip(names, kept.tolist(), lost.tolist(), strict=True):
-    if n_lost and not n:
-      raise DataError(
-        f'embargo={order.embargo} and embargo_records={order.embargo_records} leave none of the '
-        f'{n_lost} records of split {name!r}; make them smaller, or the split larger'
-      )
+  def split_items(self, items: ArrayItems) -> Ints | None:
+    if items.modes.groups:
+      return None
+    keys, kind = keys_of_times(items.given['order'], len(items))
+    plan, of = items.plan(), items.strata_of
+    rows = of if self.within == 'strata' else np.zeros_like(of)
+    quotas = self.rows(plan.quotas)
+    parts = self.parts(quotas)
+    order = (of, items.ranks(), keys)
+    part = in_shares(rows, parts, *order)
+    behind = np.cumsum(parts).reshape(parts.shape)[:, :-1]
+    first = keys[np.lexsort((*order, rows))][np.minimum(behind, len(keys) - 1)]
+    late = keys > self.last_kept_of(parts, first, kind)[rows, part >> 1]
+    split = np.where(late | (part & 1 > 0), -1, part >> 1)
+    kept = np.bincount(split[split >= 0], minlength=len(plan.splits))
+    self.check_kept(kept, quotas.sum(axis=0) - kept, plan.splits)
+    return split
+
+  def warnings(self, plan: SplitPlan, source: InputRecords) -> list[str]:
+    assert plan.embargoed is not None
+    warnings = []
+    if self.within == 'all':
+      counts = (plan.quotas + plan.embargoed).tolist()
+      drift = [
+        (
+          abs(n - share * records),
+          f'class {stratum_name(plan.strata[row])} in {name!r}: {n} of '
+          f'ideally {plain_number(share * records):.6g}',
+        )
+        for row, (cells, records) in enumerate(zip(counts, plan.records.tolist(), strict=True))
+        for name, n, share in zip(plan.splits, cells, plan.shares, strict=True)
+      ]
+      furthest, cell = max(drift, key=itemgetter(0))
+      if furthest >= 1:
+        warnings.append(
+          f'order_by={self.feature!r} cuts all records by time, so counts of classes are '
+          f'not exact; the furthest is {cell}'
+          + ("; within='strata' makes them exact, without one order" if not plan.groups else '')
+        )
+    lost = plan.embargoed.sum(axis=0).tolist()
+    cells = [f'{name!r} {n}' for name, n in zip(plan.splits, lost, strict=True) if n]
+    if cells:
+      warnings.append(f'the embargo left out {sum(lost)} records, of {some_of(cells)}')
+    return warnings
 
 
 def keys_of_times(times: Any, n: int) -> tuple[UInts, str]:
@@ -207,26 +272,3 @@ def keys_of_times(times: Any, n: int) -> tuple[UInts, str]:
   if values.dtype.kind == 'f':
     return keys_of(values), 'float'
   return keys_of(values.astype(np.int64)), 'int'
-
-
-def splits_in_time(
-  order: TimeOrder, rows: Ints, keys: UInts, rank: UInts, quotas: Ints, kind: str
-) -> Ints:
-  """Returns the split of each record that is in memory, -1 for what is embargoed: int64 [n].
-
-  Args:
-    order: Order of the splits.
-    rows: Row of each record: int64 [n].
-    keys: Key of its time: uint64 [n].
-    rank: Rank of its hash: uint64 [n].
-    quotas: Records of each split before the embargo: int64 [rows, splits].
-    kind: Type of the times, 'int' or 'float'.
-  """
-  parts = order.parts(quotas)
-  in_order = np.lexsort((rank, keys, rows))
-  part = np.empty(len(rows), np.int64)
-  part[in_order] = np.repeat(np.tile(np.arange(parts.shape[1]), len(parts)), np.ravel(parts))
-  behind = np.cumsum(parts).reshape(parts.shape)[:, :-1]
-  orders = keys[in_order][np.minimum(behind, len(rows) - 1)]
-  late = keys > order.last_kept_of(parts, orders, kind)[rows, part >> 1]
-  return np.where(late | (part & 1 > 0), -1, part >> 1)

@@ -15,7 +15,8 @@ import apache_beam as beam
 import numpy as np
 
 from tfx_balance.errors import DataError
-from tfx_balance.plan.number_bins import NumberBins, edge_keys, quantile_edges
+from tfx_balance.modes.bins import NumberBins
+from tfx_balance.plan.number_bins import edge_keys, quantile_edges
 from tfx_balance.plan.ranks import Ints, Thresholds
 from tfx_balance.scan.binned_column import bin_counts, recoding_of
 from tfx_balance.scan.scan import ScannedFile
