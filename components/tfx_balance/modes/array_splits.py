@@ -15,7 +15,7 @@ from tfx_balance.modes import by_class
 from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.bins import binned_labels
 from tfx_balance.modes.multilabel import count_sets
-from tfx_balance.modes.registry import check_modes, parse_modes
+from tfx_balance.modes.registry import ARGUMENTS, check_modes, parse_modes
 from tfx_balance.plan.class_value import ClassValue, Stratum
 from tfx_balance.plan.labels import count_labels
 from tfx_balance.plan.ranks import Ints
@@ -102,14 +102,13 @@ def stratified_indices(
   features = {'labels': labels} if split_by is None else {'labels': labels, 'split_by': split_by}
   strata, strata_of = _count_strata(features, multilabel)
   asked: dict[str, Any] = {
+    **{name: declared.default for name, declared in ARGUMENTS.items()},
     **{'stratify_by': ('labels',), 'missing_label': 'error', 'multilabel': multilabel},
     **{'splits': splits, 'counts': counts, 'rest': rest, 'folds': folds, 'mode': mode},
     **{'split_by': None if split_by is None else 'split_by', 'split_values': split_values},
     **{'order_by': None if order is None else 'order', 'within': within},
     **{'embargo': embargo, 'embargo_records': embargo_records, 'bins': bins},
-    **{'group_by': None if groups is None else ['groups'], 'missing_group': 'error'},
-    **{'key': None, 'identity': 'bytes'},  # keys of items are no features
-    'extend': extend is not None,
+    **{'group_by': None if groups is None else ['groups'], 'extend': extend is not None},
   }
   with _own_names():
     modes = parse_modes(asked)
@@ -117,8 +116,8 @@ def stratified_indices(
     check_modes(modes, shares)
   arrays = {'key': key, 'order': order, 'groups': groups, 'extend': extend}
   items = ArrayItems(strata, strata_of, shares, modes, seed, arrays)
-  for mode in modes:
-    split = mode.split_items(items)
+  for each in modes:
+    split = each.split_items(items)
     if split is not None:
       break
   else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +16,14 @@ class GroupBy:
     features: Names of the features; records with equal values of all of them are a group.
     missing: Treatment of a record without a value of one of them: 'error', 'own' for a group of its
       own, together with records that are equal to it, or 'drop'.
-    key_of: Function of values of a feature, [m], to what groups are made of, [m]; None for the
-      values themselves.
   """
 
   features: tuple[str, ...]
   missing: str = 'error'
-  key_of: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None = None
+
+  def parts_of(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Returns what groups are made of, given values of a feature: [m], here these values.
+
+    A mode may have a subclass whose groups are of ranges of values.
+    """
+    return values

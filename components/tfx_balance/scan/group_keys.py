@@ -25,7 +25,7 @@ class GroupKeys:
   """
 
   def __init__(self, groups: GroupBy, payload: Payload, path: str) -> None:
-    self.keys = RecordKeys(groups.features, payload, path)
+    self.keys = RecordKeys(groups.features, payload, path, groups)
     self._missing, self._path = groups.missing, path
     self.without = 0
 

@@ -12,6 +12,7 @@ import xxhash
 
 from tfx_balance.errors import DataError
 from tfx_balance.plan.apportion import tie_break
+from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.ranks import Ints, UInts, mix
 from tfx_balance.scan.strata import BATCH_RECORDS, ClassColumn, Payload
 from tfx_balance.tfrecord.frames import Frames
@@ -29,8 +30,10 @@ class RecordKeys:
   equals nothing, among them is as no value.
   """
 
-  def __init__(self, features: Sequence[str], payload: Payload, path: str) -> None:
-    self.names = tuple(features)
+  def __init__(
+    self, features: Sequence[str], payload: Payload, path: str, groups: GroupBy | None = None
+  ) -> None:
+    self.names, self._groups = tuple(features), groups
     self.columns = [ClassColumn(name, payload, path) for name in features]
     self._path = path
 
@@ -67,7 +70,7 @@ class RecordKeys:
     """Returns the hash of each record's values, and which have some: uint64 and bool [n]."""
     values = column.values_by_place(frames)
     if values is not None:
-      return mix(_hashes(values), _VALUE), have_values(values, np.arange(len(values) + 1))
+      return self._hashed(values), have_values(values, np.arange(len(values) + 1))
     records = frames.payloads()
     batches = range(0, len(records), BATCH_RECORDS)
     parsed = [self._parsed(column, records[i : i + BATCH_RECORDS]) for i in batches]
@@ -77,11 +80,15 @@ class RecordKeys:
       np.concatenate([np.empty(0, np.bool_), *present]),
     )
 
+  def _hashed(self, values: npt.NDArray[Any]) -> UInts:
+    """Returns a hash of each value, or of what groups are made of: uint64 [n]."""
+    return mix(_hashes(self._groups.parts_of(values) if self._groups else values), _VALUE)
+
   def _parsed(self, column: ClassColumn, records: Sequence[bytes]) -> tuple[UInts, Bools]:
     with tf.device('CPU'):
       values, row_splits = column.parse(tf.constant(records))
     lengths, present = np.diff(row_splits), have_values(values, row_splits)
-    hashes = mix(_hashes(values), _VALUE)
+    hashes = self._hashed(values)
     if (lengths == 1).all():
       return hashes, present
     place = np.arange(len(hashes)) - np.repeat(row_splits[:-1], lengths)
