@@ -276,12 +276,6 @@ def test_bins_are_near_their_shares_where_groups_are_whole(tmp_path):
   assert max(abs(c['records'] - c['ideal']) for row in rows for c in row['splits'].values()) <= 1.5
 
 
-def test_folds_of_groups(tmp_path):
-  splits = run_split(tmp_path, [patients(120)], folds=3, **BY_PATIENT)
-  assert sorted(splits) == ['fold-0', 'fold-1', 'fold-2', 'test']
-  assert_whole(splits)
-
-
 def test_predefined_splits_take_whole_groups_and_two_are_refused(tmp_path):
   told = [example(label=i % 2, patient=f't{i % 9}', set='test', id=i) for i in range(40)]
   mixed = [example(label=0, patient=f't{i}', set='none', id=i) for i in range(9)]

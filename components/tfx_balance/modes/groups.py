@@ -31,6 +31,7 @@ from tfx_balance.plan.group_search import UNIT, GroupSearch
 from tfx_balance.plan.group_table import FREE, GroupPart, GroupTable, count_entries, group_numbers
 from tfx_balance.plan.group_times import GroupCuts, NearGroups, TimedGroups
 from tfx_balance.plan.ranks import Ints, UInts
+from tfx_balance.plan.runs import places_in_runs, starts_of_runs
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.plan.split_plan import (
   GroupSummary,
@@ -214,9 +215,7 @@ class GroupPlan:
     keys = part.keys[planned]
     order = np.argsort(keys, kind='stable')
     own = np.searchsorted(table.keys[kinds], keys[order])
-    new = np.append(True, own[1:] != own[:-1])[: len(own)]
-    places = np.arange(len(own))
-    places += first[own] - np.maximum.accumulate(np.where(new, places, 0))
+    places = first[own] + places_in_runs(starts_of_runs(own), len(own))
     kind = kinds[own]
     found = np.zeros(len(own), np.int64)
     for ends in self.ends.T[:-1]:  # a column at a time: no [groups, splits] array

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from tfx_balance.plan.group_table import GroupPart, largest_groups
 from tfx_balance.plan.ranks import LAST_ORDER, Ints, UInts
+from tfx_balance.plan.runs import concatenated
 from tfx_balance.plan.split_plan import NamedGroup
 
 MOST_MARKS = 4096
@@ -53,9 +54,8 @@ class GroupMarks:
   def merge(cls, several: Iterable[GroupMarks]) -> GroupMarks:
     """Returns the marks of several parts."""
     held = list(several)
-    times, numbers, earlier, later, n_groups = (
-      np.concatenate([getattr(one, name) for one in held])
-      for name in ('times', 'numbers', 'earlier', 'later', 'n_groups')
+    times, numbers, earlier, later, n_groups = concatenated(
+      held, 'times', 'numbers', 'earlier', 'later', 'n_groups'
     )
     largest = largest_groups(group for one in held for group in one.largest)
     return cls(times, numbers, earlier, later, n_groups, largest)
@@ -101,12 +101,7 @@ class NearGroups:
   @classmethod
   def merge(cls, several: Iterable[NearGroups]) -> NearGroups:
     """Returns the groups of several parts."""
-    held = list(several)
-    before, ends, times, numbers, records = (
-      np.concatenate([getattr(one, name) for one in held])
-      for name in ('before', 'ends', 'times', 'numbers', 'records')
-    )
-    return cls(before, ends, times, numbers, records)
+    return cls(*concatenated(several, 'before', 'ends', 'times', 'numbers', 'records'))
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import RANK_BITS, UInts, mix
+from tfx_balance.plan.runs import concatenated
 
 SAMPLE_BITS = 12
 """Binary logarithm of the number of buckets that a sample gives."""
@@ -77,9 +78,7 @@ class NumberSample:
   @classmethod
   def merge(cls, several: Iterable[NumberSample]) -> NumberSample:
     """Returns a sample of the records that some samples, one at least, are of."""
-    held = list(several)
-    draws, keys = (np.concatenate([getattr(one, n) for one in held]) for n in ('draws', 'keys'))
-    return cls._lowest(draws, keys)
+    return cls._lowest(*concatenated(several, 'draws', 'keys'))
 
   @classmethod
   def _lowest(cls, draws: UInts, keys: UInts) -> NumberSample:

@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.narrow_columns import from_steps, narrow, steps, wide
-from tfx_balance.plan.runs import places_of_runs, starts_of_runs
+from tfx_balance.plan.runs import concatenated, places_in_runs, places_of_runs, starts_of_runs
 
 
 def record_numbers(rank: int, first: int, n: int) -> UInts:
@@ -302,10 +302,9 @@ class Thresholds:
     cuts = Cuts(
       np.concatenate([part.cuts.ends + first for part, first, _ in pairs]),
       np.concatenate([part.cuts.of + first for part, _, first in pairs]),
-      np.concatenate([part.cuts.shards for part in several]),
-      np.concatenate([part.cuts.taken for part in several]),
+      *concatenated([part.cuts for part in several], 'shards', 'taken'),
     )
-    orders, ends = (np.concatenate([getattr(part, n) for part in several]) for n in _PAIR)
+    orders, ends = concatenated(several, 'orders', 'ends')
     return cls(orders, ends, cuts)
 
   def taken(self, strata: Ints, shard: int) -> Ints:
@@ -326,7 +325,6 @@ class Thresholds:
     return taken
 
 
-_PAIR = ('orders', 'ends')
 LAST_ORDER = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
@@ -390,9 +388,8 @@ class Assigner:
   def _number(self, strata: Ints, end: int) -> Ints:
     """Returns how many records with the pair of an end came before each: int64 [n]."""
     order = np.argsort(strata, kind='stable')
-    grouped, starts, counts = np.unique(strata[order], return_index=True, return_counts=True)
     number = np.empty(len(strata), np.int64)
-    number[order] = np.arange(len(strata)) - np.repeat(starts, counts)
+    number[order] = places_in_runs(starts_of_runs(strata[order]), len(strata))
     number += self._seen[strata, end]
-    self._seen[grouped, end] += counts
+    np.add.at(self._seen[:, end], strata, 1)
     return number

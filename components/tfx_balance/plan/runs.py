@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -40,3 +41,19 @@ def places_of_runs(starts: Ints, lengths: Ints) -> Ints:
 def sums_of_runs(values: npt.NDArray[Any], starts: Ints) -> npt.NDArray[Any]:
   """Returns the sum of each run of values, of the runs' first places and the end: [n]."""
   return np.add.reduceat(values, starts[:-1]) if len(starts) > 1 else values[:0]
+
+
+def places_in_runs(starts: Ints, n: int) -> Ints:
+  """Returns the place of each of n rows in its run, from 0, given the first place of each run.
+
+  >>> places_in_runs(np.array([0, 3]), 5).tolist()
+  [0, 1, 2, 0, 1]
+  """
+  lengths = np.diff(np.append(starts, n))
+  return np.arange(n) - np.repeat(starts, lengths)
+
+
+def concatenated(several: Iterable[Any], *names: str) -> list[npt.NDArray[Any]]:
+  """Returns attributes of these names, arrays, each of several objects one after another."""
+  held = list(several)
+  return [np.concatenate([getattr(one, name) for one in held]) for name in names]

@@ -8,7 +8,6 @@ other codes from then on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import apache_beam as beam
@@ -22,6 +21,7 @@ from tfx_balance.scan.binned_column import bin_counts, recoding_of
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.totals import Totals, sum_groups
 from tfx_balance.shuffle.select import Selection, find_file_thresholds
+from tfx_balance.stratified_splitter.job import SplitRequest, check_totals
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,39 +103,28 @@ def bin_file(
   )
 
 
+@dataclass
 class BinNumbers(beam.PTransform):
   """Turns `ScannedFile`s into those with bins for the classes of a feature.
 
-  Args:
+  Attributes:
     bins: How numbers are made classes.
-    place: Place of the feature among those that strata are made of.
-    check: Function that checks the totals, and raises a DataError.
-    n_files: Number of files.
-    work_dir: Folder of work files.
+    request: The arguments of the run.
   """
 
-  def __init__(
-    self,
-    bins: NumberBins,
-    place: int,
-    check: Callable[[Totals], None],
-    n_files: int,
-    work_dir: str,
-  ) -> None:
-    super().__init__()
-    self._bins, self._place, self._check = bins, place, check
-    self._n_files, self._work_dir = n_files, work_dir
+  bins: NumberBins
+  request: SplitRequest
 
   def expand(self, scanned: beam.PCollection[ScannedFile]) -> beam.PCollection[ScannedFile]:
-    bins, place, check = self._bins, self._place, self._check
-    side = []
+    bins, request, side = self.bins, self.request, []
+    place = request.parameters.features.index(bins.feature)
     if bins.n:
 
       def select(groups: dict[str, Totals]) -> NumberSelection:
-        check(groups[''])
+        check_totals(groups[''], request)
         return select_numbers(groups[''], bins, place)
 
-      selection = sum_groups(scanned, select, self._n_files)
-      found = find_file_thresholds(scanned, selection, self._n_files, self._work_dir)
+      selection = sum_groups(scanned, select, request.n_files)
+      found = find_file_thresholds(scanned, selection, request.n_files, request.work_dir)
       side = [beam.pvalue.AsSingleton(selection), beam.pvalue.AsSingleton(found)]
     return scanned | 'BinFile' >> beam.Map(bin_file, bins, place, *side)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -34,13 +33,7 @@ from tfx_balance.stratified_splitter.extension import (
   plan_extension,
 )
 from tfx_balance.stratified_splitter.grouped import plan_in_beam
-from tfx_balance.stratified_splitter.job import (
-  SplitJob,
-  SplitRequest,
-  check_totals,
-  new_scan,
-  plan_job,
-)
+from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, new_scan, plan_job
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
 from tfx_balance.tfrecord.work_folder import scratch_folder
 
@@ -99,9 +92,7 @@ class StratifiedSplit(beam.PTransform):
     scanned = scan_files(files, new_scan(request))
     given, modes = request.parameters, request.parameters.modes
     if modes.bins:
-      place = given.features.index(modes.bins.feature)
-      check = partial(check_totals, request=request)
-      scanned |= 'Bins' >> BinNumbers(modes.bins, place, check, request.n_files, request.work_dir)
+      scanned |= 'Bins' >> BinNumbers(modes.bins, request)
     if given.extends:
       scanned = leave_out_held(scanned, request)
       job = sum_groups(
