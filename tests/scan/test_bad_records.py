@@ -130,7 +130,7 @@ def test_a_split_leaves_bad_records_out_and_says_so(tmp_path):
   (file,) = input_files(tmp_path, [[]])
   with open(file.path, 'wb') as out:
     out.write(damaged([3, 50], 5))
-  request = split_request(tmp_path, reading=SKIP)
+  request = split_request(tmp_path, bad_records='skip', max_bad_records=3)
   job, _, files = run_on_lists(StratifiedSplit(request), [file])
   written = [record for f in files for record in read_tfrecords(f.work_path)]
   assert sorted(written) == sorted(without([3, 50, 69]))

@@ -10,9 +10,6 @@ from tfx_balance.balanced_augmenter.transform import BalancedAugment
 from tfx_balance.balanced_input_gen.job import ShardRequest
 from tfx_balance.balanced_input_gen.parameters import InputGenParameters
 from tfx_balance.balanced_input_gen.transform import ClassShards
-from tfx_balance.plan.group_by import GroupBy
-from tfx_balance.plan.number_bins import NumberBins
-from tfx_balance.plan.time_order import TimeOrder
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.stratified_splitter.transform import StratifiedSplit
 from tfx_balance.tfrecord.reading import READ_DEFAULTS
@@ -67,13 +64,11 @@ def lay_out(folder, **arguments):
 
 CASES = {
   'split': lambda folder, **kw: split(folder, output_files={'train': 5, 'eval': 2}, **kw),
-  'split by key': lambda folder, **kw: split(folder, key=('group',), **kw),
-  'split by values': lambda folder, **kw: split(folder, by_values=True, **kw),
-  'split by group': lambda folder, **kw: split(folder, groups=GroupBy(('group',), 'error'), **kw),
-  'split by time': lambda folder, **kw: split(folder, order=TimeOrder.parse('group'), **kw),
-  'split in bins': lambda folder, **kw: split(
-    folder, features=('group',), bins=NumberBins.parse(3, ['group']), **kw
-  ),
+  'split by key': lambda folder, **kw: split(folder, key='group', **kw),
+  'split by values': lambda folder, **kw: split(folder, identity='values', **kw),
+  'split by group': lambda folder, **kw: split(folder, group_by='group', **kw),
+  'split by time': lambda folder, **kw: split(folder, order_by='group', **kw),
+  'split in bins': lambda folder, **kw: split(folder, stratify_by='group', bins=3, **kw),
   'split stable': lambda folder, **kw: split(folder, mode='stable', **kw),
   'copies': lambda folder, **kw: augment(folder, **kw),
   'copies apart': lambda folder, **kw: augment(folder, augmented_split='more', **kw),

@@ -14,10 +14,11 @@ from absl import logging
 from tfx.components.util import udf_utils
 from tfx.utils import import_utils
 
+from tfx_balance.argument_readers import optional_path
 from tfx_balance.arguments import shown
 from tfx_balance.augment import ImageAugment, SmoothedBootstrap, Smote, load_augment_fn, source_hash
 from tfx_balance.augment.contract import check_dotted_path
-from tfx_balance.declare import is_runtime, optional_path
+from tfx_balance.declare import is_runtime
 from tfx_balance.errors import ConfigError, TfxBalanceError
 from tfx_balance.tfrecord.storage import exists
 

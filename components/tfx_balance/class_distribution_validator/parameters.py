@@ -8,18 +8,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from tfx_balance.arguments import check_flag, check_number, shown
-from tfx_balance.declare import (
+from tfx_balance.argument_readers import (
   Argument,
   as_given,
   from_json,
-  label_features,
   one_of,
   optional_names,
   optional_path,
   optional_text,
   read_all,
 )
+from tfx_balance.arguments import check_flag, check_number, shown
+from tfx_balance.declare import label_features
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.checks import SplitPair
 from tfx_balance.plan.distribution_rules import (

@@ -24,8 +24,10 @@ _VALUE, _LENGTH, _NEXT = (tie_break(0, 'key', part) for part in ('value', 'lengt
 _OWN = tie_break(0, 'own group')
 
 
-def key_hashes(columns: Columns, features: Sequence[str]) -> tuple[UInts, Ints]:
-  """Returns hashes of some features of records.
+def key_hashes(
+  columns: Columns, features: Sequence[str], groups: GroupBy | None = None
+) -> tuple[UInts, Ints]:
+  """Returns hashes of some features of records, or of what groups are made of.
 
   Equal values of all these features give equal hashes, whatever else a record holds and in whatever
   order its features are. A feature may have any number of values, but one at least; NaN, which
@@ -38,14 +40,15 @@ def key_hashes(columns: Columns, features: Sequence[str]) -> tuple[UInts, Ints]:
   n_records = len(columns[features[0]].lengths)
   hashes, absent = np.zeros(n_records, np.uint64), np.full(n_records, -1, np.int64)
   for i, name in enumerate(features):
-    hashes = mix(hashes ^ _hashes_of_lists(columns[name]), _NEXT)
+    hashes = mix(hashes ^ _hashes_of_lists(columns[name], groups), _NEXT)
     absent[~columns[name].are_present()] = i
   return hashes, absent
 
 
-def _hashes_of_lists(column: FeatureValues) -> UInts:
+def _hashes_of_lists(column: FeatureValues, groups: GroupBy | None) -> UInts:
   """Returns a number for the values of each record, equal for equal ones: uint64 [n]."""
-  hashes = mix(_hashes(column.values), _VALUE)
+  values = groups.parts_of(column.values) if groups else column.values
+  hashes = mix(_hashes(values), _VALUE)
   if column.are_single:
     return hashes
   starts, lengths = column.row_splits[:-1], column.lengths
@@ -124,7 +127,7 @@ class GroupKeys:
       DataError: if a record has no group and must have one.
     """
     features, missing = self._groups.features, self._groups.missing
-    found, absent = key_hashes(columns, features)
+    found, absent = key_hashes(columns, features, self._groups)
     kept = rows['code'] < BAD
     found[~kept] = 0
     alone = np.flatnonzero((absent >= 0) & kept)

@@ -15,7 +15,6 @@ import numpy as np
 from tfx_balance.beam.steps import summed
 from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.errors import DataError
-from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.number_keys import NumberSample
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.scan import ScannedFile
@@ -75,26 +74,6 @@ def check_features(
       )
   if not totals.n_records:
     raise DataError(f'all {read} records lack a class and missing_label drops them; fill it in')
-
-
-def check_groups(totals: Totals, groups: GroupBy) -> None:
-  """Checks that records have groups, where those without one are not refused.
-
-  Raises:
-    DataError: if a feature does not exist, or all records are dropped.
-  """
-  drops = groups.missing == 'drop'
-  n = totals.n_records + (totals.without_group if drops else 0)
-  if totals.without_group < n or not n:
-    return
-  for name in groups.features:
-    if name not in totals.feature_names:
-      known = ', '.join(sorted(totals.feature_names)) or 'none'
-      raise DataError(
-        f'feature {name!r} is in none of the {n} records; group_by= takes one of: {known}'
-      )
-  if drops:
-    raise DataError(f'all {n} records lack a group and missing_group drops them; fill it in')
 
 
 @dataclass

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from tfx_balance.arguments import check_whole, shown
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.array_splits import stratified_indices
+from tfx_balance.modes.array_splits import stratified_indices
+from tfx_balance.modes.folds import FOLDED, MOST_FOLDS, fold_splits
 from tfx_balance.plan.ranks import Ints
-from tfx_balance.plan.split_shares import FOLDED, MOST_FOLDS, fold_splits
 
 
 @dataclass(frozen=True)
