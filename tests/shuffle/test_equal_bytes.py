@@ -1,5 +1,7 @@
 """The same records and the same seed give the same bytes, however the records come in."""
 
+import gzip
+
 import apache_beam as beam
 import numpy as np
 import pytest
@@ -95,10 +97,10 @@ def write_on_workers(transform, files):
     write_outputs(pipeline, files, transform, (), (), transform.request.work_dir)
 
 
-def run(folder, case, shards, write=write_on_lists):
+def run(folder, case, shards, write=write_on_lists, suffix='.gz'):
   paths = [write_tfrecords(folder / 'in' / f'{i}', shard) for i, shard in enumerate(shards)]
   files = [InputFile(path, i, '' if 'split' in case else 'train') for i, path in enumerate(paths)]
-  transform = CASES[case](folder, n_files=len(files), suffix='.gz')
+  transform = CASES[case](folder, n_files=len(files), suffix=suffix)
   write(transform, files)
   found = all_bytes(folder / 'out')
   return {path: data for path, data in found.items() if path.startswith('Split-')}
@@ -126,3 +128,13 @@ def test_worker_processes_write_the_same_files(tmp_path, case):
     for name, write in (('here', write_on_lists), ('there', write_on_workers))
   )
   assert here == there
+
+
+@pytest.mark.usefixtures('small')
+def test_plain_files_are_the_compressed_ones_decompressed(tmp_path):
+  plain, packed = (
+    run(tmp_path / f'files{suffix}', 'split', [unlike()], suffix=suffix) for suffix in ('', '.gz')
+  )
+  assert {f'{path}.gz': data for path, data in plain.items()} == {
+    path: gzip.decompress(data) for path, data in packed.items()
+  }
