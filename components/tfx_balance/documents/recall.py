@@ -44,6 +44,11 @@ class ModelRecall:
     """Number of tested records of each class that was tested."""
     return {row.value: row.tested for row in self.recall if row.recall is not None}
 
+  @cached_property
+  def worst(self) -> ClassValue | None:
+    """The class with the lowest recall, of equal ones that with the most tested records."""
+    return min(self.by_class, key=lambda v: (self.by_class[v], -self.tested[v]), default=None)
+
   @property
   def macro(self) -> float | None:
     """The mean recall of the classes, each counting the same; None without any."""

@@ -291,7 +291,7 @@ def _limit(ax: Axes, side: str, by_split: dict[str, list[Fit]]) -> None:
 
 def recall_picture(view: RunView) -> Picture | None:
   """Returns the picture of the models' recall by class; None without any."""
-  models = [model for model in view.models if model.by_class]
+  models = view.measured
   if not models:
     return None
   tested = [value for value in view.classes if any(value in model.by_class for model in models)]
@@ -309,10 +309,10 @@ def recall_picture(view: RunView) -> Picture | None:
 
 
 def _recall_sentence(model: ModelRecall) -> str:
-  worst = min(model.by_class, key=model.by_class.__getitem__)
+  assert model.worst is not None  # models without any recall are not drawn
   return (
     f'{model.name}: mean recall {decimal(model.macro)} over {len(model.by_class):,} classes; '
-    f'lowest {decimal(model.by_class[worst])} for class {short(class_name(worst))}.'
+    f'lowest {decimal(model.by_class[model.worst])} for class {short(class_name(model.worst))}.'
   )
 
 
@@ -334,7 +334,7 @@ def _draw_recall_rows(
     ax.hlines(heights, lows, highs, colors=colour, linewidth=2, alpha=0.4)
     ax.plot(found, heights, marker, ms=6, color=colour, label=model.name, clip_on=False)
   ax.set_xlim(-0.01, 1.01)
-  ax.set_xlabel('recall; the line is its 95% interval for so many tested records')
+  ax.set_xlabel('recall; the line is its 95% interval')
   class_rows([ax], [str(value) for value in classes], namer)
   _model_legend(figure, models)
   return figure
@@ -390,4 +390,5 @@ def _model_legend(figure: Figure, models: Sequence[ModelRecall]) -> None:
     handles.append(
       Line2D([], [], color=colour, marker=marker, linestyle='none', label=short(model.name))
     )
-  figure.legend(handles=handles, loc='outside upper left', ncols=min(len(handles), 4))
+  columns = min(len(handles), int(figure.get_figwidth() / 2.2))
+  figure.legend(handles=handles, loc='outside upper left', ncols=columns)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfx_balance.arguments import check_path, check_text, shown
+from tfx_balance.documents.recall import ModelRecall
 from tfx_balance.errors import ConfigError
 from tfx_balance.report import measures, tables
 from tfx_balance.report import measures as text
@@ -23,16 +24,19 @@ from tfx_balance.tfrecord.storage import storage_of, write_whole
 
 DEFAULT_TITLE = 'Class distribution'
 MOST_WARNINGS = 20
+NARROW_TOO = ('recall',)
+"""Pictures that are drawn for phones too."""
 
 
 @dataclass(frozen=True)
 class Tile:
-  """One number of the headline, with a note below it."""
+  """One number of the headline, with a note below it; a link goes to a part of the page."""
 
   name: str
   value: str
   note: str = ''
   tone: str = ''
+  link: str = ''
 
 
 @dataclass(frozen=True)
@@ -77,23 +81,20 @@ def _render(template: str, view: RunView, title: str, prefix: str) -> str:
 
 def context(view: RunView, title: str, prefix: str) -> dict[str, Any]:
   """Returns the values that the templates are filled with."""
-  jinja2_markup = load('markupsafe').Markup
-  drawn = {
-    picture.name: jinja2_markup(
-      inline(picture.svg(), f'{prefix}-{picture.name}', picture.title, picture.description)
-    )
-    for picture in pictures_of(view)
-  }
+  pictures = {picture.name: picture for picture in pictures_of(view)}
   fits = [stage for stage in view.stages if stage.fits]
   return {
     'colours': palette.COLOURS,
     'prefix': prefix,
     'title': text.clean(title),
     'label': text.clean(view.label),
+    'answers': [_answer(model, i) for i, model in enumerate(view.measured)],
     'tiles': tiles(view),
-    'passed': view.passed,
     'warnings': warnings_of(view),
-    'pictures': drawn,
+    'pictures': {name: _inline(picture, prefix) for name, picture in pictures.items()},
+    'narrow': {
+      name: _inline(pictures[name], prefix, narrow=True) for name in NARROW_TOO if name in pictures
+    },
     'stages': tables.stage_table(view) if view.stages else None,
     'confirmed': [
       f'{stage.title}: {" and ".join(stage.confirmed_by)} counted the same.'
@@ -114,6 +115,28 @@ def context(view: RunView, title: str, prefix: str) -> dict[str, Any]:
   }
 
 
+def _inline(picture: Picture, prefix: str, narrow: bool = False) -> Any:
+  name = f'{prefix}-{picture.name}{"-narrow" if narrow else ""}'
+  drawn = inline(picture.svg(narrow), name, picture.title, picture.description)
+  return load('markupsafe').Markup(drawn)
+
+
+def _answer(model: ModelRecall, index: int) -> dict[str, Any]:
+  """Returns what the first card says of a model: its mean recall and its worst class."""
+  recall = list(model.by_class.values())
+  assert model.worst is not None  # it was measured
+  alike = recall.count(min(recall)) - 1
+  return {
+    'model': tables.words(model.name, length=40),
+    'colour': palette.series(index).name,
+    'macro': f'{model.macro:.3f}',
+    'lowest': f'{min(recall):.3f}',
+    'worst': tables.named(str(model.worst), 24),
+    'alike': f' and {alike:,} more' if alike else '',
+    'tested': f'{model.tested[model.worst]:,} tested',
+  }
+
+
 def tiles(view: RunView) -> list[Tile]:
   """Returns the numbers of the headline."""
   found = measures.headline(view)
@@ -125,10 +148,6 @@ def tiles(view: RunView) -> list[Tile]:
     after = f' → {text.ratio(found.after)}' if found.after is not None else ''
     note = 'largest class over smallest' + (', before and after' if after else '')
     result.append(Tile('imbalance', f'{text.ratio(found.before)}{after}', note))
-  if view.models:
-    best = max(view.models, key=lambda model: model.macro or 0.0)
-    note = 'mean over classes' + (f', best of {len(view.models)}' if len(view.models) > 1 else '')
-    result.append(Tile('recall', text.decimal(best.macro), note))
   result.append(_verdict(view))
   return result
 
@@ -142,8 +161,12 @@ def _verdict(view: RunView) -> Tile:
     for i, found in enumerate(view.check_sets)
     for check in found.found.checks
   }
-  note = f'{broken:,} violations' if broken else f'{len(rules):,} rules kept'
-  return Tile('checks', *(('passed', note, 'good') if view.passed else ('not passed', note, 'bad')))
+  note = f'{len(rules):,} rules kept'
+  if broken:
+    worst = tables.worst_check([check for found in view.check_sets for check in found.failed])
+    note = f'{broken:,} violations, worst: {worst}'
+  result = ('passed', note, 'good') if view.passed else ('not passed', note, 'bad')
+  return Tile('checks', *result, link='checks')
 
 
 def warnings_of(view: RunView) -> list[Warnings]:

@@ -178,6 +178,11 @@ class RunView:
     return all(checks.found.blessed for checks in self.check_sets) if self.check_sets else None
 
   @cached_property
+  def measured(self) -> tuple[ModelRecall, ...]:
+    """The models whose recall was measured, in the order of their colours."""
+    return tuple(model for model in self.models if model.by_class)
+
+  @cached_property
   def comparable(self) -> tuple[Stage, ...]:
     """The stages whose classes are among those of the run, so that they stand side by side."""
     known = set(self.classes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -49,13 +50,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-  """One table; its name is unique in the page, its rows are as long as its head."""
+  """One table; its name is unique in the page, its rows are as long as its head.
+
+  Its summary is shown beside its caption while it is folded: how many, and the worst.
+  """
 
   name: str
   caption: str
   head: tuple[Cell, ...]
   rows: tuple[tuple[Cell, ...], ...]
   note: str = ''
+  summary: str = ''
 
 
 def named(name: str, length: int = text.NAME_LENGTH) -> Cell:
@@ -210,10 +215,27 @@ def failed_table(found: CheckSet, index: int) -> Table:
   more = len(failed) - len(rows)
   return Table(
     f'failed-{index}',
-    f'{found.title}: broken rules',
+    'Broken rules',
     (*head('rule', 'split', 'class', 'measured', 'limit', numbers=2), Cell('what is wrong')),
     rows,
     note=f'and {more:,} more: class_checks.json has them all' if more else '',
+    summary=f'{len(failed):,}, worst: {worst_check(failed)}',
+  )
+
+
+def worst_check(checks: Sequence[Check]) -> str:
+  """Returns the check that is furthest beyond its limit; nearest to it where all are kept."""
+
+  def excess(check: Check) -> tuple[float, float]:
+    """Returns the distance beyond the limit, relative to it and as it is; negative within."""
+    sign, distance = -1 if check.passed else 1, abs(check.measured - check.limit)
+    return sign * (distance / abs(check.limit) if check.limit else math.inf), sign * distance
+
+  worst = max(checks, key=excess)
+  name = '' if worst.value is None else f' for {text.short(text.class_name(worst.value), 24)}'
+  return (
+    f'{worst.rule} of {text.clean(_compared(worst.split, worst.other))}{name} is '
+    f'{text.decimal(worst.measured)}, limit {text.decimal(worst.limit)}'
   )
 
 
@@ -235,11 +257,19 @@ def rule_table(found: CheckSet, index: int) -> Table:
         Cell(f'{len(broken):,} broken', tone='bad') if broken else Cell('kept', tone='good'),
       )
     )
+  rules = {(check.rule, check.split, check.other) for check in found.failed}
+  summary = f'{len(rules):,} of {len(groups):,} broken'
+  if groups:
+    extreme = 'worst' if found.failed else 'nearest to its limit'
+    summary += f', {extreme}: {worst_check(found.found.checks)}'
+  more = len(groups) - len(rows)
   return Table(
     f'rules-{index}',
-    f'{found.title}: every rule',
+    'Every rule',
     (*head('rule', 'split', 'measured', 'limit', numbers=2), Cell('result')),
     tuple(rows),
+    note=f'and {more:,} more: class_checks.json has them all' if more > 0 else '',
+    summary=summary,
   )
 
 
@@ -335,8 +365,7 @@ def model_table(view: RunView) -> Table:
   """Returns each model in numbers."""
   rows = []
   for model in view.models:
-    values = list(model.by_class.values())
-    worst = min(model.by_class, key=model.by_class.__getitem__, default=None)
+    values, worst = list(model.by_class.values()), model.worst
     rows.append(
       (
         words(model.name, 'heading', length=40),
@@ -408,7 +437,18 @@ def leakage_table(leakage: Leakage, index: int) -> Table:
     for pair in leakage.pairs
   )
   columns = head('split', 'other split', 'what', 'in both', 'share of the split', numbers=2)
-  return Table(f'leakage-{index}', 'In more than one split', (*columns, Cell('for example')), rows)
+  common = [pair for pair in leakage.pairs if pair.records]
+  summary = f'{len(common):,} of {len(rows):,} pairs of splits'
+  if common:
+    worst = max(common, key=lambda pair: pair.share)
+    summary += f', worst: {worst.records:,} {what} of {worst.split} are in {worst.other} too'
+  return Table(
+    f'leakage-{index}',
+    'In more than one split',
+    (*columns, Cell('for example')),
+    rows,
+    summary=text.clean(summary),
+  )
 
 
 def parameter_table(stage: Stage, index: int) -> Table:
