@@ -12,7 +12,6 @@ import shutil
 import sys
 from pathlib import Path
 
-from compile_locks import cpu_tensorflow
 from machine import glibc_version
 from progress import SetupError, say, stream
 from setup_env import ROOT, VENV_PYTHON, venv_version
@@ -48,7 +47,7 @@ print(f'NumPy alone: {len(sys.argv) - 1} names, their examples run; imports in {
 """
 
 _TENSORFLOW = """
-import importlib, os, pathlib, re, sys, tempfile
+import contextlib, importlib, io, os, pathlib, re, sys, tempfile
 root, *pages = sys.argv[1:]
 names = [
   f'{package.__name__}.{name}'
@@ -61,7 +60,7 @@ files += [file for file in (pathlib.Path(root, page) for page in pages) if file.
 n = 0
 for file in files:
   for snippet in re.findall(r'```python\\n(.*?)```', file.read_text('utf-8'), re.S):
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
       os.chdir(folder)
       exec(compile(snippet, f'{file.name}, snippet', 'exec'), {})
     n += 1
@@ -85,12 +84,11 @@ def build_dist() -> None:
 def check_install(uv: str, wheel: str) -> None:
   """Installs the wheel with each layer of dependencies, and runs what it is for."""
   stack = choose_stack(platform.system(), platform.machine(), glibc_version())
-  lock = (ROOT / stack.lock(venv_version())).read_text()
   python = new_environment(uv, 'core')
   install(uv, python, wheel)
   run(python, _CORE, *CORE)
   python = new_environment(uv, 'tensorflow')
-  install(uv, python, f'{wheel}[tensorflow]', cpu_tensorflow(lock), 'pandas', 'scikit-learn')
+  install(uv, python, f'{wheel}[tensorflow]', 'tensorflow-cpu', 'pandas', 'scikit-learn')
   run(python, _TENSORFLOW, str(ROOT), *PAGES)
   python = new_environment(uv, 'tfx')
   install(uv, python, '--no-deps', '--requirement', str(ROOT / stack.lock(venv_version())), wheel)
