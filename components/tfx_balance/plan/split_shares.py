@@ -247,7 +247,8 @@ def parse_shares(
     ConfigError: if an argument breaks a rule, or two do not combine.
   """
   default = splits is None or splits is DEFAULT_SPLITS
-  if check_whole('folds', folds, 0, MOST_FOLDS, fix='give the number of folds, such as 5') == 1:
+  folds = check_whole('folds', folds, 0, MOST_FOLDS, fix='give the number of folds, such as 5')
+  if folds == 1:
     raise ConfigError('folds=1 leaves no fold to train on; give 2 or more, or 0 for no folds')
   if split_by is None:
     if split_values is not None:
