@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -92,3 +93,21 @@ def test_snippet_runs(word, given, tmp_path, monkeypatch):
     images, labels = names['dataset'][3]
     assert labels.sum() == 128
     assert len(images) == 256
+
+
+@pytest.mark.parametrize(
+  ('word', 'n_of_each', 'names'),
+  [
+    ('from_files(paths, labels)', [2.0, 2.0], {'image'}),
+    ('pd.DataFrame', 2, {'amount', 'country'}),
+  ],
+)
+def test_snippet_runs_alone(word, n_of_each, names, tmp_path):
+  (snippet,) = [snippet for snippet in SNIPPETS if word in snippet]
+  (tmp_path / 'snippet.py').write_text(snippet, 'utf-8')
+  found = runpy.run_path(str(tmp_path / 'snippet.py'))
+  features, labels = next(iter(found['train']))
+  assert set(features) == names
+  if labels.dtype == tf.string:
+    labels = tf.cast(labels == b'fraud', tf.int32)
+  assert tf.reduce_sum(labels, axis=0).numpy().tolist() == n_of_each
