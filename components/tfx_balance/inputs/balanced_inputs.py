@@ -181,7 +181,6 @@ class BalancedInputs(ClassPriors):
       DataError: if a file is missing, damaged or no image, a record has no label, the labels are no
         classes or not as many as the files, or the budget is too small.
     """
-    multilabel = check_flag('multilabel', multilabel)
     if labels is None and feature_spec is None and not multilabel and not isinstance(label, str):
       label, labels = None, label
     if labels is not None:

@@ -126,10 +126,8 @@ def label_encoder(label_as: str, labels: Sequence[ClassValue]) -> Callable[[Any]
     label_as: 'index', 'one_hot' or 'multi_hot'.
     labels: Labels in the order of the indices and of the columns.
   """
-  if label_as == 'multi_hot':
-    return multi_hot(labels)
-  lookup = index_lookup(labels)
-  return lookup if label_as == 'index' else lambda label: tf.one_hot(lookup(label), len(labels))
+  encode = (multi_hot if label_as == 'multi_hot' else index_lookup)(labels)
+  return (lambda label: tf.one_hot(encode(label), len(labels))) if label_as == 'one_hot' else encode
 
 
 @dataclass(frozen=True)

@@ -204,12 +204,10 @@ def batch_maker(
     features, label = reader.read(rows, classes, fetched)
     if augmented is not None:
       features = augmented(features, classes, repeats, seeds)
-    if label_as == 'index':
-      label = classes
-    elif label_as == 'one_hot':
-      label = tf.one_hot(classes, len(counts.classes))
-    elif label_as == 'multi_hot':
+    if label_as == 'multi_hot':
       label = encode(label)
+    elif label_as != 'parsed':
+      label = classes if label_as == 'index' else tf.one_hot(classes, len(counts.classes))
     if mix is not None:
       features, label = mix(features, classes, tf.cast(seeds[0], tf.int64), counts.records)
     batch = (features, label)

@@ -190,9 +190,8 @@ def _put(store: Any, key: str, file: BinaryIO, **options: Any) -> None:
   except FileNotFoundError as error:  # the answer to the last request was lost: upload it again
     if not options['use_multipart'] or _NO_BUCKET.search(str(error)):
       raise
-    raise obstore().exceptions.GenericError(
-      str(error).replace('status code: 404', '404')
-    ) from error
+    told = str(error).replace('status code: 404', '404')
+    raise obstore().exceptions.GenericError(told) from error
 
 
 def list_below(path: str, most: int | None = None) -> list[Any]:
@@ -391,10 +390,9 @@ def obstore() -> Any:
   try:
     import obstore as library
   except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
+    raise ImportError(
       'objects of S3, MinIO and Google Cloud Storage are read by obstore, which is not installed; '
-      'install it, or copy the files to this machine',
-      name=error.name,
+      'install it, or copy the files to this machine'
     ) from error
   return library
 
