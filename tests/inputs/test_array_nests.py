@@ -145,17 +145,56 @@ def test_nullable_types_of_pandas_are_numbers_where_nothing_is_missing(kind):
   values = pd.array(LABELS, 'Int64').astype(kind)
   for features in (values, pd.Series(values, ROWS), pd.DataFrame({'x': values})):
     for batch in first_batches(features):
-      assert np.asarray(batch).dtype.kind == {'I': 'i', 'F': 'f', 'b': 'b'}[kind[0]]
+      (found,) = tf.nest.flatten(batch)
+      assert np.asarray(found).dtype.kind == {'I': 'i', 'F': 'f', 'b': 'b'}[kind[0]]
   for labels in (values, pd.Series(values, ROWS)):
     _, found = next(iter(BalancedInputs.from_arrays(X, labels).train(8)))
     assert sorted(found.numpy().tolist()) == [0] * 4 + [1] * 4
 
 
-def test_columns_of_numbers_and_of_bools_are_one_array():
-  table = pd.DataFrame({'x': X[:, 0], 'is_red': LABELS == 1}, ROWS)
+def test_a_table_is_a_dict_of_its_columns():
+  table = pd.DataFrame(
+    {
+      'float': X[:, 0],
+      'red': LABELS == 1,
+      'count': pd.array(LABELS, 'Int64'),
+      'text': np.where(LABELS == 1, 'é', 'b\0'),
+      'category': pd.Categorical(np.where(LABELS == 1, 'x', 'y')),
+      'level': pd.Categorical(LABELS),
+      'string': pd.array(['a'] * N, 'string'),
+    },
+    ROWS,
+  )
+  kinds = dict(
+    zip(table, ['float32', 'bool', 'int64', *['object'] * 2, 'int64', 'object'], strict=True)
+  )
   for batch in first_batches(table):
-    assert np.asarray(batch).dtype == np.float64
-    assert set(np.asarray(batch)[:, 1]) <= {0.0, 1.0}
+    assert {name: np.asarray(column).dtype.name for name, column in batch.items()} == kinds
+  features, labels = next(iter(BalancedInputs.from_arrays(table, pd.Series(LABELS, ROWS)).eval(N)))
+  for name in ('text', 'category', 'string'):
+    assert [each.decode() for each in features[name].numpy()] == table[name].tolist()
+  for name in ('float', 'red', 'count', 'level'):
+    assert features[name].numpy().tolist() == table[name].tolist()
+  assert labels.numpy().tolist() == LABELS.tolist()
+
+
+def test_a_table_of_labels_stays_one_array():
+  hot = pd.get_dummies(pd.Series(LABELS))
+  assert selection_dataset(X, hot, UniformSelector(N), 8)[0][1].shape == (8, 2)
+
+
+@pytest.mark.parametrize(
+  ('table', 'message'),
+  [
+    ({'a': [1] * N, 't': ['x'] * 31 + [None]}, "column 't' has None in row 31, which is neither"),
+    ({'when': pd.date_range('2024', periods=N)}, r"column 'when' has .*2024-01-01.* give times as"),
+    ({'a': pd.array([None] + [True] * 31, 'boolean')}, "column 'a' has <NA> in row 0, which is"),
+    (X, r'columns of a table are \[0, 1, 2\], .* give table\.to_numpy\(\) as one array'),
+  ],
+)
+def test_columns_that_are_no_features_are_named(table, message):
+  with pytest.raises(DataError, match=message):
+    BalancedInputs.from_arrays(pd.DataFrame(table), LABELS)
 
 
 def test_a_missing_value_of_pandas_is_no_number():

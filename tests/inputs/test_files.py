@@ -71,6 +71,13 @@ def test_files_in_any_order_are_read_by_label(tmp_path):
     BalancedInputs.from_files([str(tmp_path / 'x*')], 'label', SPEC)
 
 
+def test_a_file_of_the_folder_that_one_is_in_needs_no_folder(tmp_path, monkeypatch):
+  write_file(tmp_path / 'a', [example(0, 1), example(1, 2)])
+  monkeypatch.chdir(tmp_path)
+  made = BalancedInputs.from_files('a', 'label', SPEC)
+  assert [n for _, n in made.eval(2).map(lambda _, label: (0, len(label)))] == [2]
+
+
 def test_bytes_labels_and_labels_of_variable_length(tmp_path):
   write_file(tmp_path / 'a', [example(i, b'cat' if i % 5 else b'dog') for i in range(20)])
   spec = {**SPEC, 'label': tf.io.VarLenFeature(tf.string)}

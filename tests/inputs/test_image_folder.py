@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
-from tfx_balance.inputs.file_names import read_images
 
 from tests.inputs.helpers_inputs import SPEC, example, write_artifact, write_file
 
@@ -53,15 +52,15 @@ def test_what_does_not_belong_in_a_folder_of_images_is_named(folder, path, messa
   (folder / path).parent.mkdir(exist_ok=True)
   (folder / path).write_bytes(b'no image')
   with pytest.raises(DataError, match=message):
-    read_images(str(folder), 1 << 20)
+    BalancedInputs.from_files(folder)
 
 
 def test_images_past_the_budget_or_none_are_refused(folder, tmp_path):
   with pytest.raises(DataError, match='more than memory_budget=100 bytes of images'):
-    read_images(str(folder), 100)
+    BalancedInputs.from_files(folder, memory_budget=100)
   (tmp_path / 'none').mkdir()
   with pytest.raises(DataError, match='has no folders; give it a folder of images for each class'):
-    read_images(str(tmp_path / 'none'), 100)
+    BalancedInputs.from_files(tmp_path / 'none')
 
 
 def test_a_folder_of_tfrecords_is_read_or_what_it_needs_is_said(tmp_path, folder):

@@ -140,6 +140,10 @@ def test_files_give_what_arrays_give(tmp_path, label, kind):
   ('call', 'message'),
   [
     (lambda made: made.train(8, label_as='index'), "label_as='index', and a record has several"),
+    (
+      lambda made: made.eval(8, label_as='one_hot'),
+      "label_as='one_hot', and a record has several labels; give label_as='multi_hot' or 'parsed'",
+    ),
     (lambda made: made.train(8, sample_weight=True), 'weight the loss of each label'),
     (lambda made: made.class_weight(), 'weight the loss of each label'),
     (lambda made: made.log_prior(), 'weight the loss of each label'),

@@ -93,7 +93,7 @@ def test_more_classes_than_slots_and_thousands_of_classes():
   ('labels', 'kind'),
   [(['cat', 'dog', 'dog'], b'dog'), ([1.0, 2.0, 2.0], 2.0), ([True, False, False], False)],
 )
-def test_labels_come_as_parsed_or_as_an_index(labels, kind):
+def test_labels_come_as_parsed_as_an_index_or_one_hot(labels, kind):
   made = inputs(np.array(labels))
   index = [str(value) for value in made.classes].index(
     kind.decode() if isinstance(kind, bytes) else str(int(kind))
@@ -102,6 +102,13 @@ def test_labels_come_as_parsed_or_as_an_index(labels, kind):
   (indexed,) = take(made.train(8, label_as='index'), 1)
   assert ((parsed[1] == kind) == (indexed[1] == index)).all()
   assert (parsed[1] == kind).sum() == 4
+  ((_, one_hot),) = take(made.train(8, label_as='one_hot'), 1)
+  assert one_hot.dtype == np.float32
+  np.testing.assert_array_equal(one_hot, np.eye(2)[indexed[1]])
+  ((_, labels),), ((_, one_hot),) = made.eval(8), made.eval(8, label_as='one_hot')
+  assert one_hot.dtype == tf.float32
+  np.testing.assert_array_equal(one_hot[:, index], labels.numpy() == kind)
+  assert one_hot.numpy().sum(axis=1).tolist() == [1, 1, 1]
 
 
 def test_steps_per_epoch_agree_with_what_is_shown():

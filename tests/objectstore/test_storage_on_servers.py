@@ -9,6 +9,8 @@ import textwrap
 import time
 
 import pytest
+from tfx_balance.errors import DataError
+from tfx_balance.inputs import BalancedInputs
 from tfx_balance.tfrecord import object_store
 from tfx_balance.tfrecord.object_store import RANGE_BYTES, WHOLE_BYTES
 from tfx_balance.tfrecord.storage import (
@@ -287,3 +289,17 @@ def test_processes_that_are_spawned_read_too_and_forked_ones_say_why_not(bucket,
   )
 
   assert (done.returncode, done.stdout) == (0, 'spawn 0\nforkserver 0\nfork 0\n'), done.stderr
+
+
+def test_images_are_read_by_their_paths(new_bucket):
+  bucket = new_bucket('s3')
+  paths = [f'{bucket.uri}/{folder}/{i}.png' for folder in 'ab' for i in range(10)]
+  for path in paths:
+    write_whole(path, b'\x89PNG\r\n\x1a\n' + path.encode())
+  bucket.meddle()
+  made = BalancedInputs.from_files(paths, [0, 1] * 10)
+  assert bucket.traffic().requests == {'GET': 20}
+  ((features, _),) = made.eval(20)
+  assert [image[8:].decode() for image in features['image'].numpy()] == paths
+  with pytest.raises(DataError, match=r'no\.png cannot be read .* check that it exists'):
+    BalancedInputs.from_files([f'{bucket.uri}/no.png'], [1])

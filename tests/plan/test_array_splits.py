@@ -217,7 +217,7 @@ def test_items_go_where_they_are_told_and_the_rest_is_stratified():
 
 def test_folds_are_a_partition_of_what_is_not_held_out():
   labels = ['a'] * 80 + ['b'] * 20
-  parts = stratified_indices(labels, folds=3)
+  parts = stratified_indices(labels, folds=np.int64(3))
   assert list(parts) == ['fold-0', 'fold-1', 'fold-2', 'test']
   assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(100))
   assert [Counter(labels[i] for i in parts[f'fold-{i}']) for i in range(3)] == [

@@ -106,6 +106,7 @@ def test_order_takes_dates():
   ('order', 'match'),
   [
     (['a', 'b', 'c'], r'order is of type <U1 and shape \(3,\), and must be numbers or datetime64'),
+    ([[1], [1, 2], [1]], r'order is no array .* must be numbers or datetime64, \[3\] as labels'),
     ([1, 2], r'order is of type int64 and shape \(2,\)'),
     ([1.0, 2.0, np.nan], r'order\[2\] is nan, and must be finite; fill it in'),
     (np.array(['2024', 'NaT', '2025'], 'M8[s]'), r'order\[1\] is NaT, and must be finite'),

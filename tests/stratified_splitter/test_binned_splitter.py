@@ -201,3 +201,5 @@ def test_labels_that_are_no_numbers_are_refused():
     stratified_indices(['a', 'b'], bins=2)
   with pytest.raises(DataError, match=r'none NaN, as bins= is given; fill them in'):
     stratified_indices([1.0, math.nan], bins=2)
+  with pytest.raises(DataError, match='labels are no array'):
+    stratified_indices([[1], [1, 2]], bins=2)

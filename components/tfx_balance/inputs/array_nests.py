@@ -18,15 +18,22 @@ _PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
 """Types of values that are no arrays and hold none."""
 
 
-def as_nest(features: Any) -> Any:
+def as_nest(features: Any, columns: bool = True) -> Any:
   """Returns features as an array, or as dicts and tuples of arrays, whose rows go by position.
 
   A list of numbers, of texts or of such lists is one array. A list with an array or a dict in it is
   a nest, as tuples and dicts are. Arrays, tensors and memory maps stay as they are.
 
+  Args:
+    features: Features.
+    columns: Whether a table of pandas is a dict of its columns; else it is an array [n, columns].
+
   Raises:
-    DataError: if the rows of a list differ in length, or it has both texts and numbers.
+    DataError: if the rows of a list differ in length, or it has both texts and numbers; if a column
+      has values that are neither, or columns have no names or two the same.
   """
+  if columns and hasattr(features, 'iloc') and hasattr(features, 'columns'):
+    return _columns_of(features)
   if isinstance(features, Mapping):
     return {name: as_nest(value) for name, value in features.items()}
   if isinstance(features, tuple) or (isinstance(features, list) and _holds_arrays(features)):
@@ -47,6 +54,26 @@ def as_nest(features: Any) -> Any:
     if not isinstance(text, (str, bytes)):
       raise DataError(f'feature value {shown(text)} is no text, and others are; give one type')
   return texts
+
+
+def _columns_of(table: Any) -> dict[str, Any]:
+  """Returns the columns of a table of pandas by name, [n] each; raises DataError as `as_nest`."""
+  names = list(table.columns)
+  if len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
+    raise DataError(
+      f'the columns of a table are {shown(names)}, and features have different texts as names; '
+      f'rename the columns, or give table.to_numpy() as one array [n, columns]'
+    )
+  columns = {name: as_nest(table[name]) for name in names}
+  for name, array in columns.items():
+    if array.dtype.kind not in 'biuf':
+      for row, value in enumerate(array):
+        if not isinstance(value, (str, bytes)):
+          raise DataError(
+            f'column {name!r} has {shown(value)} in row {row}, which is neither a number nor a '
+            f'text; fill in what is missing, give times as numbers, or leave the column out'
+          )
+  return columns
 
 
 def is_extension(array: Any) -> bool:

@@ -24,21 +24,11 @@ from tfx_balance.inputs.decoding import (
   decoded_pass,
   decoding_reader,
 )
-from tfx_balance.inputs.file_names import (
-  SPLIT_PREFIX,
-  files_in,
-  matching_files,
-  names_in,
-  read_images,
-)
+from tfx_balance.inputs.file_names import SPLIT_PREFIX, files_in, matching_files, names_in
 from tfx_balance.inputs.file_source import FileSource
+from tfx_balance.inputs.image_source import images_of_folder, images_of_paths
 from tfx_balance.inputs.online_augment import augmented_draws
-from tfx_balance.inputs.parsing import (
-  FeatureSpec,
-  check_feature_spec,
-  index_lookup,
-  multi_hot,
-)
+from tfx_balance.inputs.parsing import FeatureSpec, check_feature_spec, label_encoder
 from tfx_balance.inputs.python_calls import options_of_calls
 from tfx_balance.inputs.record_files import ordered_batches, promised_records
 from tfx_balance.inputs.record_source import DEFAULT_MEMORY_BUDGET, ArraySource, ExampleSource
@@ -143,62 +133,75 @@ class BalancedInputs(ClassPriors):
 
     Args:
       features: Array [n, ...], or a dict, tuple or list of such, nested at will. A list of numbers,
-        texts or lists of these is an array, and rows of pandas go by position, whatever the index.
-      labels: [n] or [n, 1]: integers, text, bytes or integral floats. Where multilabel is True,
-        rows of 1 where a record has label i and 0 where not, all of one length, or n lists of
-        labels; see `tfx_balance.plan.labels.LabelRows`.
+        texts or lists of these is an array. A DataFrame is a dict of its columns, [n] each, of
+        numbers or texts; rows of pandas go by position, whatever the index.
+      labels: [n] or [n, 1], such as a Series: integers, text, bytes or integral floats. Where
+        multilabel is True, rows of 1 where a record has label i and 0 where not, all of one length,
+        or n lists of labels; see `tfx_balance.plan.labels.LabelRows`.
       seed: Default seed of `train`.
       multilabel: Whether a record has several labels, or none.
 
     Raises:
-      DataError: if the labels are no classes, or lengths differ.
+      DataError: if the labels are no classes, lengths differ, or a feature is neither numbers nor
+        texts.
     """
     return cls(ArraySource(features, labels, seed, multilabel))
 
   @classmethod
   def from_files(
     cls,
-    files: Sequence[str] | str | os.PathLike[str],
-    label: str | Sequence[str] | None = None,
+    files: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
+    label: Any = None,
     feature_spec: FeatureSpec | None = None,
     seed: int = 0,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
     multilabel: bool = False,
+    labels: Any = None,
   ) -> BalancedInputs:
-    """Returns inputs over TFRecord files in any order, or a folder of images, read into memory now.
+    """Returns inputs over TFRecord files in any order, or over images, read into memory now.
 
     Args:
       files: Paths or patterns of files of tf.Examples, or the folder that they are in; those that
-        end in .gz are decompressed. Without label and feature_spec, a folder that has a folder of
-        PNG and JPEG files for each class: features are {'image': the file's bytes}, and labels the
-        folders' names as bytes.
+        end in .gz are decompressed. With labels, a list of paths of PNG and JPEG files, in any
+        folders: features are {'image': the file's bytes}. Without label, labels and feature_spec, a
+        folder that has a folder of such files for each class, whose names as bytes are the labels.
       label: Name of the label feature; or names of several features of 0 and 1, with multilabel:
-        the labels of a record are the names of those that are 1.
+        the labels of a record are the names of those that are 1. A list, an array or a Series
+        without feature_spec and multilabel is taken as labels, as in `from_files(paths, labels)`.
       feature_spec: Feature spec as `tf.io.parse_example` takes it, the label included.
       seed: Default seed of `train`.
       memory_budget: Bytes of records to hold.
-      multilabel: Whether a record of a TFRecord file has several labels, or none: a
+      multilabel: Whether a record has several labels, or none: in a TFRecord file a
         FixedLenFeature([n_labels]) of 0 and 1, a VarLenFeature or RaggedFeature of values, or
         several features of 0 and 1.
+      labels: Labels of images, one for each path, as `from_arrays` takes them.
 
     Raises:
-      ConfigError: if label or feature_spec is missing for TFRecord files.
-      DataError: if a file is missing or damaged, a record has no label, or the budget is too small.
+      ConfigError: if label or feature_spec is missing for TFRecord files, or given with labels.
+      DataError: if a file is missing, damaged or no image, a record has no label, the labels are no
+        classes or not as many as the files, or the budget is too small.
     """
+    if labels is None and feature_spec is None and not multilabel and not isinstance(label, str):
+      label, labels = None, label
+    if labels is not None:
+      if label is not None or feature_spec is not None:
+        raise ConfigError(
+          'labels= are those of images, and label= and feature_spec= are of TFRecord files; leave '
+          'out the one or the others'
+        )
+      return cls(images_of_paths(files, labels, seed, memory_budget, multilabel))
     if isinstance(files, (str, os.PathLike)):
       files = staged_pattern(check_path('files', files))
       if tf.io.gfile.isdir(files):
         if label is None and feature_spec is None:
-          features, labels, paths = read_images(files, memory_budget)
-          spare = memory_budget - sum(map(len, features['image']))
-          return cls(ArraySource(features, labels, seed, spare_bytes=spare, paths=paths))
+          return cls(images_of_folder(files, seed, memory_budget))
         files = files_in(files)
     paths = matching_files(files)
     if label is None or feature_spec is None:
       missing = 'label' if label is None else 'feature_spec'
       raise ConfigError(
         f'{missing}=None, and files={shown(files)} is no folder of images; TFRecord files need '
-        f'both label= and feature_spec='
+        f'both label= and feature_spec=, and a list of images labels='
       )
     source = ExampleSource(paths, label, feature_spec, seed, memory_budget, multilabel)
     return cls(source, feature_spec, label)
@@ -264,8 +267,9 @@ class BalancedInputs(ClassPriors):
       schedule: Function of the step, from 0, that returns a q, ratios or a Mixture.
       epoch: Length of an epoch, after which nothing counts as a repeat; see `steps_per_epoch`.
       seed: Seed of all draws; None for the plan's.
-      label_as: 'parsed' as in the data, or 'index' for the position in `classes`, int64 [B]; with
-        several labels a record, 'multi_hot' for 0 and 1, float32 [B, n_labels], as in `labels`.
+      label_as: 'parsed' as in the data, 'index' for the position in `classes`, int64 [B], or
+        'one_hot' for 1 there and 0 elsewhere, float32 [B, n_classes]; with several labels a record,
+        'multi_hot' for 0 and 1, float32 [B, n_labels], as in `labels`.
       sample_weight: True or 'balanced', or 'effective', to give float32 [B] as well.
       augment_fn: Augment function; see `tfx_balance.augment.contract`.
       augment: Records to augment: 'repeats', 'all' or a list of classes.
@@ -353,7 +357,8 @@ class BalancedInputs(ClassPriors):
       batch_size: Records in a batch, 1 or more; the last batch may be smaller.
       feature_spec: Feature spec of the records of files, where there is no default.
       split: Name of the split.
-      label_as: 'parsed', 'index' or 'multi_hot', as in `train`; a label that is no class fails.
+      label_as: 'parsed', 'index', 'one_hot' or 'multi_hot', as in `train`; a label that is no class
+        fails.
       decode_fn: Function that decodes one record, as in `train`.
 
     Raises:
@@ -379,7 +384,7 @@ class BalancedInputs(ClassPriors):
       paths = matching_files(self.eval_files[split])
       batches = ordered_batches(paths, self.label, spec, batch_size, promised_records(paths))
     if label_as != 'parsed':
-      encode = (index_lookup if label_as == 'index' else multi_hot)(self.labels)
+      encode = label_encoder(label_as, self.labels)
       batches = batches.map(lambda features, label: (features, encode(label)))
     if decode is not None:
       batches = batches.map(

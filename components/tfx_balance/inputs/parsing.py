@@ -117,6 +117,19 @@ def index_lookup(classes: Sequence[ClassValue]) -> Any:
   return lookup
 
 
+def label_encoder(label_as: str, labels: Sequence[ClassValue]) -> Callable[[Any], tf.Tensor]:
+  """Returns graph code from labels as parsed to 'index', int64 [B], or to float32 [B, n_labels].
+
+  The code fails, and names the labels, where they are not in the plan.
+
+  Args:
+    label_as: 'index', 'one_hot' or 'multi_hot'.
+    labels: Labels in the order of the indices and of the columns.
+  """
+  encode = (multi_hot if label_as == 'multi_hot' else index_lookup)(labels)
+  return (lambda label: tf.one_hot(encode(label), len(labels))) if label_as == 'one_hot' else encode
+
+
 @dataclass(frozen=True)
 class RecordForm:
   """Form of records in memory: serialized, or parsed once for all their draws.

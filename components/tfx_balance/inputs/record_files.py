@@ -359,7 +359,7 @@ def promised_records(paths: Sequence[str]) -> int | None:
   promised: list[int | None] = []
   missing: list[str] = []
   for folder in sorted({os.path.dirname(path) for path in paths}):
-    found = {name: os.path.join(folder, name) for name in names_in(folder)}
+    found = {name: os.path.join(folder, name) for name in names_in(folder or os.curdir)}
     if not set(found.values()) <= set(paths):
       promised.append(None)
       continue

@@ -31,7 +31,7 @@ _SET_DRAWS_AT_A_TIME = 1 << 11  # where shares are set, which changes what is no
 _FETCHED_BYTES_AT_A_TIME = 8 << 20  # they are in memory a few times over, and in a checkpoint
 _STATE = (tf.int64,) * 4
 _OUTPUT = (tf.int32, tf.int64, tf.int32, tf.bool)
-LABEL_FORMS = ('parsed', 'index', 'multi_hot')
+LABEL_FORMS = ('parsed', 'index', 'one_hot', 'multi_hot')
 
 
 def check_label_form(label_as: str, counts: TrainingCounts) -> None:
@@ -42,7 +42,7 @@ def check_label_form(label_as: str, counts: TrainingCounts) -> None:
   """
   check_choice('label_as', label_as, LABEL_FORMS)
   sets = isinstance(counts, LabelSetCounts)
-  if label_as == ('index' if sets else 'multi_hot'):
+  if label_as in (('index', 'one_hot') if sets else ('multi_hot',)):
     has, other = ('several labels', 'multi_hot') if sets else ('one label', 'index')
     raise ConfigError(
       f"label_as={label_as!r}, and a record has {has}; give label_as={other!r} or 'parsed'"
@@ -197,15 +197,17 @@ def batch_maker(
   augmented = None
   if augment_fn is not None:
     augmented = BatchAugment.of(augment_fn, augment, reader, counts)
-  encode = multi_hot(counts.labels) if isinstance(counts, LabelSetCounts) else None
+  encode: Any = multi_hot(counts.labels) if isinstance(counts, LabelSetCounts) else None
   weights = None if class_weights is None else tf.constant(class_weights, tf.float32)
 
   def make(classes: Any, rows: Any, seeds: Any, repeats: Any, *fetched: Any) -> tuple[Any, ...]:
     features, label = reader.read(rows, classes, fetched)
     if augmented is not None:
       features = augmented(features, classes, repeats, seeds)
-    if label_as != 'parsed':
-      label = classes if encode is None else encode(label)
+    if label_as == 'multi_hot':
+      label = encode(label)
+    elif label_as != 'parsed':
+      label = classes if label_as == 'index' else tf.one_hot(classes, len(counts.classes))
     if mix is not None:
       features, label = mix(features, classes, tf.cast(seeds[0], tf.int64), counts.records)
     batch = (features, label)

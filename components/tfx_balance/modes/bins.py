@@ -15,6 +15,7 @@ from tfx_balance.argument_readers import Argument, json_of
 from tfx_balance.arguments import check_number, check_whole, shown
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes.mode import Mode
+from tfx_balance.plan.labels import as_array
 from tfx_balance.plan.number_bins import bin_names, bins_of, edge_keys, quantile_edges
 from tfx_balance.plan.number_keys import keys_of
 from tfx_balance.plan.ranks import Ints
@@ -129,7 +130,7 @@ def binned_labels(labels: npt.ArrayLike, bins: int | Sequence[float]) -> npt.NDA
     raise ConfigError(
       f'bins={shown(dict(bins))} must be a number of bins or their edges; give one such as 10'
     )
-  values, plan = np.asarray(labels), NumberBins.of(bins, ['labels'])
+  values, plan = as_array(labels), NumberBins.of(bins, ["labels"])
   if (
     values.ndim != 1 or not len(values) or values.dtype.kind not in 'iuf' or np.isnan(values).any()
   ):

@@ -257,7 +257,13 @@ def keys_of_times(times: Any, n: int) -> tuple[UInts, str]:
   Raises:
     DataError: if they are not.
   """
-  values = np.asarray(times)
+  try:
+    values = np.asarray(times)
+  except (TypeError, ValueError) as error:
+    raise DataError(
+      f'order is no array ({error}), and must be numbers or datetime64, [{n}] as labels; give one '
+      f'time an item'
+    ) from error
   if values.shape != (n,) or values.dtype.kind not in 'iufM':
     raise DataError(
       f'order is of type {values.dtype} and shape {values.shape}, and must be numbers or '

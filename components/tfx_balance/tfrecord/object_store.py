@@ -28,10 +28,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, BinaryIO
 
-import obstore
-from obstore import exceptions
-from obstore.store import GCSStore, S3Store
-
 SCHEMES = ('s3', 'minio', 'gs')
 S3_PREFIXES = ('s3://', 'minio://')
 """Beginnings of the paths of objects that TensorFlow cannot open."""
@@ -190,11 +186,12 @@ def upload(file: BinaryIO, path: str) -> None:
 def _put(store: Any, key: str, file: BinaryIO, **options: Any) -> None:
   file.seek(0)
   try:
-    obstore.put(store, key, file, **options)
+    obstore().put(store, key, file, **options)
   except FileNotFoundError as error:  # the answer to the last request was lost: upload it again
     if not options['use_multipart'] or _NO_BUCKET.search(str(error)):
       raise
-    raise exceptions.GenericError(str(error).replace('status code: 404', '404')) from error
+    told = str(error).replace('status code: 404', '404')
+    raise obstore().exceptions.GenericError(told) from error
 
 
 def list_below(path: str, most: int | None = None) -> list[Any]:
@@ -205,7 +202,7 @@ def list_below(path: str, most: int | None = None) -> list[Any]:
   def next_page(store: Any, key: str) -> Sequence[Any]:
     nonlocal pages
     prefix, last = key.rstrip('/') or None, found[-1]['path'] if found else None
-    listed = pages or obstore.list(store, prefix, offset=last, chunk_size=most or _PAGE)
+    listed = pages or obstore().list(store, prefix, offset=last, chunk_size=most or _PAGE)
     pages = None  # if this fails, the next attempt lists what is behind what was found
     page = next(listed, ())
     pages = listed
@@ -220,7 +217,7 @@ def list_below(path: str, most: int | None = None) -> list[Any]:
 
 def list_in(store: Any, key: str) -> list[str]:
   """Returns the names in a folder, sorted."""
-  found = obstore.list_with_delimiter(store, key.rstrip('/') or None)
+  found = obstore().list_with_delimiter(store, key.rstrip('/') or None)
   paths = [*found['common_prefixes'], *(each['path'] for each in found['objects'])]
   return sorted({posixpath.basename(path.rstrip('/')) for path in paths} - {''})
 
@@ -232,29 +229,29 @@ def delete_all(paths: Sequence[str]) -> None:
     return
   for i in range(0, len(paths), _PAGE):
     some = [place(path)[1] for path in paths[i : i + _PAGE]]
-    ask(lambda store, _, keys: obstore.delete(store, keys), paths[i], some)
+    ask(lambda store, _, keys: obstore().delete(store, keys), paths[i], some)
 
 
 def _delete(path: str) -> None:
   with contextlib.suppress(FileNotFoundError):
-    ask(obstore.delete, path)
+    ask(obstore().delete, path)
 
 
 def _read_first(store: Any, key: str) -> tuple[int, Any, bytes]:
   """Returns the size of an object, its version and its first bytes."""
   try:
-    found = obstore.get(store, key, options={'range': (0, RANGE_BYTES)})
+    found = obstore().get(store, key, options={'range': (0, RANGE_BYTES)})
     return int(found.meta['size']), _version(found), found.bytes().to_bytes()
-  except exceptions.GenericError as error:  # of an empty object no range can be had
+  except obstore().exceptions.GenericError as error:  # of an empty object no range can be had
     if _NOT_OF_RANGES.search(str(error)):
       raise
-    found = obstore.get(store, key)
+    found = obstore().get(store, key)
     if int(found.meta['size']):
       raise
     return 0, None, b''
 
 
-def _version(found: obstore.GetResult) -> Any:
+def _version(found: Any) -> Any:
   """Returns the ETag of an object; where the server gives none, its size and time."""
   return found.meta['e_tag'] or (found.meta['size'], found.meta['last_modified'])
 
@@ -279,9 +276,9 @@ def _read_range(store: Any, key: str, start: int, end: int, version: Any = None)
   options: Any = {'range': (start, end)}
   if isinstance(version, str) and not version.startswith('W/'):  # a weak ETag matches nothing
     options['if_match'] = version
-  found = obstore.get(store, key, options=options)
+  found = obstore().get(store, key, options=options)
   if version not in (None, _version(found)):  # of a server that does not heed if_match
-    raise exceptions.PreconditionError
+    raise obstore().exceptions.PreconditionError
   return found.bytes().to_bytes()
 
 
@@ -314,7 +311,7 @@ def ask(
       "start it by multiprocessing's 'spawn'",
       path,
     )
-  began, wait = time.monotonic(), _FIRST_WAIT
+  began, wait, exceptions = time.monotonic(), _FIRST_WAIT, obstore().exceptions
   limit = STALLED_SECONDS + (n_bytes or 0) / SLOWEST_UPLOAD
   for attempt in range(1, _ATTEMPTS + 1):
     asked = time.monotonic()
@@ -340,7 +337,7 @@ def _lasting_fault(error: Exception, path: str) -> OSError | None:
   """Returns the exception for an error that no other attempt would change; None for others."""
   told = _told(error)
   answer = told.rpartition('status code: ')[2]
-  if isinstance(error, exceptions.PreconditionError) or answer.startswith('416 '):
+  if isinstance(error, obstore().exceptions.PreconditionError) or answer.startswith('416 '):
     return OSError(errno.ESTALE, REPLACED, path)
   if _WRONG_KEYS.match(answer) or _DENIED.search(repr(error)):
     fix = f'check the keys and their rights: {_names(path)}'
@@ -363,7 +360,7 @@ def _told(error: Exception) -> str:
   return str(error).partition('\n\nDebug source:')[0]
 
 
-def place(path: str, n_bytes: int | None = None) -> tuple[S3Store | GCSStore, str]:
+def place(path: str, n_bytes: int | None = None) -> tuple[Any, str]:
   """Returns the bucket that an object is in, and its name there.
 
   Args:
@@ -387,6 +384,19 @@ def _upload_seconds(n_bytes: int) -> int:
   return STALLED_SECONDS + (1 << (most - 1).bit_length()) // SLOWEST_UPLOAD
 
 
+@functools.cache
+def obstore() -> Any:
+  """Returns the library of that name, imported at the first object: other files need none."""
+  try:
+    import obstore as library
+  except ModuleNotFoundError as error:
+    raise ImportError(
+      'objects of S3, MinIO and Google Cloud Storage are read by obstore, which is not installed; '
+      'install it, or copy the files to this machine'
+    ) from error
+  return library
+
+
 @functools.lru_cache(maxsize=64)
 def _bucket(
   scheme: str,
@@ -394,17 +404,17 @@ def _bucket(
   settings: tuple[Any, ...],
   options: tuple[tuple[str, str], ...],
   limits: tuple[tuple[str, str], ...],
-) -> S3Store | GCSStore:
+) -> Any:
   """Returns a bucket, one for equal settings of the environment, which obstore reads itself."""
   client: Any = {**_CLIENT, **dict(limits)}
   # What fails before is repeated, and may stall once more: all ends within the seconds.
   retries: Any = {**_RETRIES, 'retry_timeout': timedelta(seconds=0.75 * STALLED_SECONDS)}
   if scheme == 'gs':
-    return GCSStore(bucket, client_options=client, retry_config=retries)
+    return obstore().store.GCSStore(bucket, client_options=client, retry_config=retries)
   given: dict[str, Any] = dict(options)
   if scheme == 'minio' and not {'AWS_ENDPOINT_URL', 'AWS_ENDPOINT_URL_S3'} & set(dict(settings)):
     given.setdefault('endpoint', MINIO_ENDPOINT)
-  return S3Store(bucket, client_options=client, retry_config=retries, **given)
+  return obstore().store.S3Store(bucket, client_options=client, retry_config=retries, **given)
 
 
 def _s3_options() -> tuple[tuple[str, str], ...]:

@@ -17,8 +17,6 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Protocol, cast
 
-import obstore
-
 from tfx_balance.tfrecord.object_store import (
   RANGE_BYTES,
   SCHEMES,
@@ -30,6 +28,7 @@ from tfx_balance.tfrecord.object_store import (
   delete_all,
   list_below,
   list_in,
+  obstore,
   place,
 )
 
@@ -142,7 +141,7 @@ class Objects(Storage):
     return cast('BinaryIO', Upload(path))
 
   def size(self, path: str) -> int:
-    return int(ask(obstore.head, path)['size'])
+    return int(ask(obstore().head, path)['size'])
 
   def exists(self, path: str) -> bool:
     try:
@@ -169,7 +168,7 @@ class Objects(Storage):
     return {f'{root}/{each["path"]}': each['last_modified'].timestamp() for each in found}
 
   def delete(self, path: str) -> None:
-    ask(obstore.delete, path)
+    ask(obstore().delete, path)
 
   def delete_folder(self, folder: str) -> None:
     delete_all([*self.times(folder)])
@@ -259,7 +258,7 @@ def write_whole(path: str, data: bytes) -> None:
 def copy(source: str, target: str) -> None:
   """Copies a file, which may be in another storage; objects of one bucket are not downloaded."""
   if storage_of(source) is _OBJECTS and bucket_of(source) == bucket_of(target):
-    ask(obstore.copy, source, place(target)[1], n_bytes=WHOLE_BYTES)
+    ask(obstore().copy, source, place(target)[1], n_bytes=WHOLE_BYTES)
     return
   with storage_of(source).open(source) as file, storage_of(target).create(target) as out:
     shutil.copyfileobj(file, out, RANGE_BYTES)

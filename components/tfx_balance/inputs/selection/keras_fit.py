@@ -40,7 +40,7 @@ def selection_dataset(
   Args:
     features: Arrays or nest of arrays, [n, ...], indexed by an integer array; memory maps work,
       and lists and pandas as in `BalancedInputs.from_arrays`.
-    labels: Arrays or nest of arrays, [n, ...], as features.
+    labels: Arrays or nest of arrays, [n, ...], as features; a table is one array, [n, columns].
     selector: Selector of items.
     batch_size: Items in a batch, 1 or more.
     steps: Batches of an epoch; by default as many as show n items.
@@ -60,7 +60,7 @@ def selection_dataset(
     raise ConfigError(
       f'selector={shown(selector)} must be a selector; give one such as UniformSelector(n_items)'
     )
-  features, labels = as_nest(features), as_nest(labels)
+  features, labels = as_nest(features), as_nest(labels, columns=False)
   n_items: int = getattr(selector, 'n_items', None) or len(tf.nest.flatten(labels)[0])
   for arrays in (features, labels):
     check_rows(arrays, n_items, 'items of the selector')
