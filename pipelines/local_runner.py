@@ -17,11 +17,12 @@ from typing import Any
 if __package__ in (None, ''):  # run as a script: make the project's packages importable
   sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from tfx_balance.cli.console import StepPrinter, make_console
+from tfx_balance.cli.own_data import IMAGE_LABEL, OwnData, inspect, inspect_images
+from tfx_balance.errors import DataError
+
 from pipelines import environment
-from pipelines.console import StepPrinter, make_console
 from pipelines.options import add_options, parse_options
-from pipelines.own_data import IMAGE_LABEL, OwnData, inspect, inspect_images
-from pipelines.own_labels import OwnDataError
 
 SCHEMA = environment.PROJECT / 'schemas' / 'digits' / 'schema.pbtxt'
 WRITTEN = 'written-input'  # subfolder of the pipeline root: own data converted for ExampleGen
@@ -148,7 +149,7 @@ def inspect_own(settings: RunSettings) -> OwnData | None:
   """Returns the description of the user's own data, or None for the digits.
 
   Raises:
-    OwnDataError: If the data cannot be used.
+    DataError: If the data cannot be used.
   """
   if settings.images:
     return inspect_images(settings.images)
@@ -161,7 +162,7 @@ def choose_input(settings: RunSettings, own_data: OwnData | None) -> dict[str, A
   """Returns the data arguments of `create_pipeline`; converts data that ExampleGen cannot read.
 
   Raises:
-    OwnDataError: If an image cannot be decoded.
+    DataError: If an image cannot be decoded.
   """
   from pipelines import digits, model_nodes, pipeline
 
@@ -193,9 +194,11 @@ def run(settings: RunSettings, own_data: OwnData | None) -> int:
   with printer.step('Loading TensorFlow and TFX'):
     # Imported here because it takes ten seconds: invalid arguments are reported before.
     from tfx.orchestration.metadata import sqlite_metadata_connection_config
+    from tfx_balance.cli import failure, run_log, summary, summary_tables
+    from tfx_balance.cli import published as artifacts
+    from tfx_balance.cli import run_report as report
+    from tfx_balance.cli.observed_runner import ObservedRunner
 
-    from pipelines import artifacts, failure, report, run_log, summary, summary_tables
-    from pipelines.observed_runner import ObservedRunner
     from pipelines.pipeline import create_pipeline
 
   root = settings.pipeline_root
@@ -247,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   environment.prepare(settings.verbose)
   try:
     return run(settings, inspect_own(settings))
-  except OwnDataError as error:
+  except DataError as error:
     print(error, file=sys.stderr)
     return 1
 

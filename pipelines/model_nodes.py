@@ -7,12 +7,10 @@ from typing import Any
 import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_component import BaseComponent
+from tfx_balance.cli.evaluation import BALANCED_MODEL, NATURAL_MODEL
+from tfx_balance.cli.model_training import CLASS_ID
 
-from pipelines.models.training import CLASS_ID
 from pipelines.rounds import TRAIN, Round
-
-BALANCED_MODEL, NATURAL_MODEL = 'balanced', 'natural'
-"""Names of the two models in the Evaluator's results."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +29,14 @@ class ModelCode:
 
   @classmethod
   def of(cls, module: str) -> 'ModelCode':
-    """Returns the dotted names of the functions in a module of `pipelines.models`."""
+    """Returns the dotted names of the functions in a module."""
     names = ('preprocessing_fn', 'run_fn', 'natural_run_fn')
-    return cls(*(f'pipelines.models.{module}.{name}' for name in names))
+    return cls(*(f'{module}.{name}' for name in names))
 
 
-DIGITS_MODEL = ModelCode.of('digits')
-TABULAR_MODEL = ModelCode.of('tabular')
-IMAGES_MODEL = ModelCode.of('images')
+DIGITS_MODEL = ModelCode.of('pipelines.digits_model')
+TABULAR_MODEL = ModelCode.of('tfx_balance.cli.tabular_model')
+IMAGES_MODEL = ModelCode.of('tfx_balance.cli.image_model')
 
 
 @dataclass(frozen=True)

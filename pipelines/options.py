@@ -4,7 +4,7 @@ import argparse
 import difflib
 from collections.abc import Sequence
 
-from pipelines.own_labels import MISSING_LABEL
+from tfx_balance.cli.own_labels import MISSING_LABEL
 
 LIKE_OURS = ('--labels',)  # an option of Dataflow
 

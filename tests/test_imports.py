@@ -1,4 +1,4 @@
-"""Imports run one way: plan, documents <- tfrecord <- scan <- shuffle <- components <- pipelines.
+"""Imports run one way: plan, documents <- tfrecord <- scan <- components <- cli <- pipelines.
 
 The rule is read off the source, so that it also holds for imports inside functions; that importing
 the package is cheap is seen in a fresh interpreter.

@@ -17,15 +17,15 @@ import tensorflow_data_validation as tfdv
 import tensorflow_transform as tft
 from ml_metadata.metadata_store import metadata_store
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx_balance.cli.evaluation import Recall
+from tfx_balance.cli.own_data import OwnData
+from tfx_balance.cli.published import PublishedArtifacts, read_published
+from tfx_balance.cli.summary import Summary, read_summary
 from tfx_balance.inputs import BalancedInputs
 
 from pipelines import local_runner
-from pipelines.artifacts import PublishedArtifacts, read_published
 from pipelines.digits import long_tail_counts
-from pipelines.evaluation import Recall
-from pipelines.own_data import OwnData
-from pipelines.summary import Summary, read_summary
-from tests.pipelines.helpers_own_data import write_image, write_records
+from tests.cli.helpers_own_data import write_image, write_records
 
 pytestmark = pytest.mark.e2e
 

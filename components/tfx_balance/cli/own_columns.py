@@ -1,0 +1,129 @@
+"""Columns of the user's own CSV files: which are numbers or categories, and what is odd."""
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tfx_balance.cli.own_labels import is_missing, name_some
+from tfx_balance.errors import DataError
+
+LARGEST_FLOAT = 3.4e38  # of float32, in which ExampleGen stores fractions
+MOST_VALUES = 1_000  # categories that the model has of one column
+PLAIN_FLOAT = re.compile(r'-?[0-9]{1,15}\.[0-9]{1,15}')  # recognized without an exception for int()
+COMMA_NUMBER = re.compile(r'[+-]?[\d.,]*,[\d.,]*\d')
+TYPES = {'text': 'text', 'comma': 'text', 'infinite': 'float', 'float': 'float', 'int': 'int'}
+"""Type of a column with a cell of a kind; the first that occurs decides."""
+WORDS = {'int': 'numeric', 'float': 'numeric', 'text': 'categorical', 'empty': 'empty'}
+"""How a column of each type is used."""
+ODDITIES = {
+  'nameless': 'columns without a name, such as an index: {}; leave them out with --ignore',
+  'empty': 'columns without a value: {}; fill them in, or leave them out with --ignore',
+  'constant': 'columns with one value in all rows: {}; leave them out with --ignore',
+  'mixed': 'columns of text that is mostly numbers, each a category now: {}; correct the others',
+  'unique': 'columns of text that differs in nearly all rows: {}; leave them out with --ignore',
+}
+"""Warnings of odd columns."""
+
+
+def cell_kind(cell: str) -> str:
+  """Returns 'missing' or a kind of TYPES: what CsvExampleGen takes the cell for, in bytes.
+
+  A text with digits and a comma, such as 1,5, is 'comma', and a number beyond float32 'infinite'.
+  """
+  if PLAIN_FLOAT.fullmatch(cell):
+    return 'float'
+  if is_missing(cell):
+    return 'missing'
+  try:
+    return 'int' if -(2**63) <= int(cell.encode()) < 2**63 else 'text'
+  except ValueError:
+    try:
+      return 'float' if abs(float(cell.encode())) <= LARGEST_FLOAT else 'infinite'
+    except ValueError:
+      return 'comma' if COMMA_NUMBER.fullmatch(cell.strip()) else 'text'
+
+
+@dataclass
+class Column:
+  """The cells of a column, counted as they are read.
+
+  Attributes:
+    name: Name of the column.
+    most: Number of different cells beyond which no new ones are counted.
+    kinds: Number of cells of each kind, as of `cell_kind`.
+    first: First cell of each kind.
+    cells: Number of each of the different cells.
+  """
+
+  name: str
+  most: float = MOST_VALUES
+  kinds: Counter[str] = field(default_factory=Counter)
+  first: dict[str, str] = field(default_factory=dict)
+  cells: Counter[str] = field(default_factory=Counter)
+
+  def add(self, cells: Iterable[str]) -> None:
+    """Counts some cells."""
+    for cell, times in Counter(cells).items():
+      kind = cell_kind(cell)
+      self.kinds[kind] += times
+      self.first.setdefault(kind, cell)
+      if cell in self.cells or len(self.cells) <= self.most:
+        self.cells[cell] += times
+
+  @property
+  def type(self) -> str:
+    """The narrowest type of all values: 'int', 'float' or 'text'; 'empty' if there are none."""
+    return next((word for kind, word in TYPES.items() if kind in self.first), 'empty')
+
+  @property
+  def oddity(self) -> str:
+    """A key of ODDITIES, or '' if the column has none of these."""
+    texts = self.kinds['text']
+    if re.fullmatch(r'column \d+', self.name):  # as read_header calls it
+      return 'nameless'
+    if self.type == 'empty' or len(self.cells) == 1:
+      return 'empty' if self.type == 'empty' else 'constant'
+    if 0 < texts < self.kinds.total() - self.kinds['missing'] - texts:
+      return 'mixed'
+    return 'unique' if texts and len(self.cells) > min(0.9 * texts, MOST_VALUES) else ''
+
+
+def describe(
+  types: Mapping[str, str], label: str, ignored: Collection[str], gaps: Collection[str] = ()
+) -> str:
+  """Returns a line on how the features are used.
+
+  >>> describe({'kind': 'text', 'size': 'int', 'id': 'text'}, 'kind', ['id'], ['size'])
+  '3 columns: the label, 1 numeric (1 with gaps), 1 ignored'
+  """
+  uses = {n: 'ignored' if n in ignored else WORDS[k] for n, k in types.items() if n != label}
+  counts, gaps_of = Counter(uses.values()), Counter(uses[name] for name in gaps)
+  parts = [
+    f'{counts[use]:,} {use}' + (f' ({gaps_of[use]:,} with gaps)' if gaps_of[use] else '')
+    for use in dict.fromkeys((*WORDS.values(), 'ignored'))
+    if counts[use]
+  ]
+  return f'{len(types):,} columns: {", ".join(["the label", *parts])}'
+
+
+def find_oddities(columns: Iterable[Column]) -> list[str]:
+  """Returns a warning for each kind of odd columns, with up to three of them.
+
+  Raises:
+    DataError: If a column of numbers has a decimal comma or an infinite value.
+  """
+  found: dict[str, list[str]] = {}
+  for column in columns:
+    cell = column.first.get('comma', column.first.get('infinite'))
+    text = column.first.get('text')
+    if cell is not None and text is None:
+      raise DataError(
+        f'column {column.name!r} has the value {cell!r}; write numbers with a decimal point and '
+        'without commas, leave a cell empty where there is no finite number, or leave the column '
+        f'out with --ignore {shlex.quote(column.name)}'
+      )
+    example = f' ({text!r})' if text is not None else ''
+    found.setdefault(column.oddity, []).append(f'{column.name!r}{example}')
+  return [f'! {t.format(name_some(found[k]))}' for k, t in ODDITIES.items() if k in found]

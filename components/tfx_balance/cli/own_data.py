@@ -1,0 +1,146 @@
+"""Inspection of the user's own data: kind of files, features, and errors."""
+
+import functools
+import shutil
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfx_balance.cli.own_columns import Column, describe, find_oddities
+from tfx_balance.cli.own_images import find_images, write_images
+from tfx_balance.cli.own_labels import LabelCounts, check_classes, find_doubtful
+from tfx_balance.cli.own_records import read_records
+from tfx_balance.cli.own_tables import read_tables
+from tfx_balance.errors import DataError
+
+IMAGE_LABEL = 'label'  # feature for the name of an image's folder
+TABLES = ('.csv', '.tsv', '.csv.gz', '.tsv.gz')
+OTHER_FOLDER = 'put TFRecord or CSV files there, or pass another folder'
+
+
+@dataclass(frozen=True)
+class OwnData:
+  """Data that the pipeline can read.
+
+  Attributes:
+    folder: Folder of the files, which are all of the same kind.
+    file_kind: Kind of the files that ExampleGen reads, 'tfrecord' or 'csv'; images are first
+      converted to TFRecords.
+    notes: Lines on how the features are used, and on what is odd about the data.
+    images: Whether the data are images, which have a separate model.
+    rewrite: Function that writes files for ExampleGen to a folder; None if it can read the folder.
+  """
+
+  folder: Path
+  file_kind: str
+  notes: tuple[str, ...] = ()
+  images: bool = False
+  rewrite: Callable[[Path], None] | None = None
+
+  def prepare(self, folder: Path) -> Path:
+    """Returns the folder for ExampleGen: the user's, or the given one with converted files."""
+    if self.rewrite is None:
+      return self.folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    self.rewrite(folder)
+    return folder
+
+
+def data_files(folder: Path) -> list[Path]:
+  """Returns the files in a folder, except those whose name starts with a dot or an underscore."""
+  if not folder.exists():
+    raise DataError(f'{folder} does not exist; pass the folder with your files as --examples')
+  if not folder.is_dir():
+    raise DataError(f'{folder} is a file; pass its folder as --examples')
+  entries = sorted(path for path in folder.iterdir() if path.name[0] not in '._')
+  files = [path for path in entries if path.is_file()]
+  if not files:
+    inner = [path.name for path in entries]
+    hint = f'it has the folders {", ".join(inner)}: pass one of these' if inner else OTHER_FOLDER
+    raise DataError(f'{folder} has no data files; {hint}')
+  return files
+
+
+def file_kind(files: list[Path]) -> str:
+  """Returns the common kind of the files, 'csv' or 'tfrecord'."""
+  tables = [path for path in files if path.name.lower().endswith(TABLES)]
+  if not tables:
+    return 'tfrecord'
+  others = [path for path in files if path not in tables]
+  if others:
+    raise DataError(
+      f'{files[0].parent} mixes kinds of files: {tables[0].name} is CSV, {others[0].name} is not; '
+      'use a separate folder for each kind'
+    )
+  return 'csv'
+
+
+def check_features(label: str, types: Mapping[str, str], ignored: Collection[str]) -> None:
+  """Raises a DataError if the label, an ignored feature or any other feature is missing."""
+  for argument, name in (('--label', label), *(('--ignore', name) for name in ignored)):
+    if name not in types:
+      listing = ', '.join(f'{name} ({kind})' for name, kind in types.items())
+      raise DataError(f'no feature is called {name!r}; pass one of these as {argument}: {listing}')
+  if set(types) == {label, *ignored}:
+    raise DataError(f'there is no feature to learn from besides the label {label!r}')
+
+
+def inspect(
+  folder: Path, label: str, missing_label: str = 'error', ignored: Collection[str] = ()
+) -> OwnData:
+  """Returns the description of a folder of TFRecords or CSV files.
+
+  Reads all labels and all cells of CSV files, which takes a fraction of the time of ExampleGen.
+
+  Args:
+    folder: Folder of the files.
+    label: Name of the feature to split by and to predict.
+    missing_label: Treatment of records without a label: 'error', 'own_stratum' or 'drop'.
+    ignored: Names of the features that are not learned from.
+
+  Raises:
+    DataError: If the folder, its files or the label are missing, if kinds of files are mixed,
+      if a file's content contradicts its name, or if no model can learn the labels.
+  """
+  files = data_files(folder)
+  kind = file_kind(files)
+  columns: Sequence[Column] = ()
+  rewrite = None
+  if kind == 'csv':
+    tables = read_tables(files, label)
+    columns, labels, rewrite = tables.columns, tables.labels, tables.write
+    types = {column.name: column.type for column in sorted(columns, key=lambda c: c.name)}
+  else:
+    records = read_records(files, label)
+    types, labels = records.types, records.labels
+    if not types:
+      raise DataError(f'the files in {folder} hold no records')
+  check_features(label, types, ignored)
+  check_classes(label, labels, missing_label)
+  used = [column for column in columns if column.name not in (label, *ignored)]
+  gaps = [column.name for column in used if column.kinds['missing'] and column.type != 'empty']
+  return OwnData(
+    folder.resolve(),
+    kind,
+    (describe(types, label, ignored, gaps), *find_oddities(used), *find_doubtful(label, labels)),
+    rewrite=rewrite,
+  )
+
+
+def inspect_images(folder: Path) -> OwnData:
+  """Returns the description of a folder with one subfolder of images per class.
+
+  Raises:
+    DataError: If the folder has another structure, or if no model can learn the classes.
+  """
+  classes = find_images(folder)
+  counts = LabelCounts({name: len(paths) for name, paths in classes.items()})
+  check_classes(IMAGE_LABEL, counts, 'error')
+  return OwnData(
+    folder.resolve(),
+    'tfrecord',
+    tuple(find_doubtful(IMAGE_LABEL, counts)),
+    images=True,
+    rewrite=functools.partial(write_images, classes, IMAGE_LABEL),
+  )

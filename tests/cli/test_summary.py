@@ -1,0 +1,76 @@
+import math
+
+import pytest
+from ml_metadata.proto import metadata_store_pb2
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx_balance.cli import summary
+from tfx_balance.cli.published import PublishedArtifacts, read_published
+
+from tests.cli.helpers_summary import make_balanced_sidecar, make_sidecar
+
+
+@pytest.fixture
+def three_classes() -> summary.Summary:
+  return summary.summarize(make_sidecar({'b': (8, 1, 2), 'a': (80, 10, 10), 'c': (1, 0, 0)}))
+
+
+def test_classes_come_by_size_with_their_counts(three_classes):
+  assert [c.name for c in three_classes.classes] == ['a', 'b', 'c']
+  assert [c.total for c in three_classes.classes] == [100, 11, 1]
+  assert three_classes.total('train') == 89
+  assert three_classes.total('eval') == 11
+  assert three_classes.total('total') == 112
+
+
+def test_imbalance_is_the_largest_class_over_the_smallest(three_classes):
+  assert three_classes.ratio('train') == 80
+  assert three_classes.ratio('test') == math.inf
+
+
+def test_balanced_counts_are_a_column_after_those_of_train():
+  numbers = summary.summarize(
+    make_sidecar({'a': (80, 10, 10), 'b': (8, 1, 2), 'c': (0, 0, 1)}, ('c is small',)),
+    [],
+    ['odd'],
+    make_balanced_sidecar({'b': (8, 80), 'a': (80, 80)}, ('b is held back',)),
+  )
+  assert list(numbers.columns) == ['train', 'balanced', 'eval', 'test', 'total']
+  assert numbers.columns['balanced'] == [80, 80, 0]
+  assert numbers.total('total') == 112  # copies are no records of the data
+  assert numbers.ratio('balanced') == math.inf
+  assert numbers.warnings == ('c is small', 'b is held back', 'odd')
+
+
+def test_without_balancing_there_is_no_such_column(three_classes):
+  assert list(three_classes.columns) == ['train', 'eval', 'test', 'total']
+
+
+def test_anomalies_of_the_validator_are_sentences(tmp_path):
+  for split in ('train', 'eval'):
+    found = anomalies_pb2.Anomalies()
+    if split == 'eval':
+      found.anomaly_info['kind'].short_description = 'Unexpected value'
+      found.anomaly_info['kind'].description = 'It is 7.'
+    folder = tmp_path / f'Split-{split}'
+    folder.mkdir()
+    (folder / 'SchemaDiff.pb').write_bytes(found.SerializeToString())
+  published = PublishedArtifacts({summary.ANOMALIES: str(tmp_path)})
+  assert summary.read_anomalies(published) == [
+    "split 'eval', feature 'kind': Unexpected value. It is 7."
+  ]
+
+
+def test_an_output_that_was_not_published_is_named():
+  published = PublishedArtifacts({('Trainer', 'model'): '/m'})
+  assert published.uri('Trainer', 'model') == '/m'
+  assert published.has('Trainer', 'model')
+  assert not published.has('Evaluator', 'evaluation')
+  with pytest.raises(KeyError, match="Evaluator published no 'evaluation'"):
+    published.uri('Evaluator', 'evaluation')
+
+
+def test_a_run_that_the_metadata_does_not_have_is_named():
+  connection = metadata_store_pb2.ConnectionConfig()
+  connection.fake_database.SetInParent()
+  with pytest.raises(KeyError, match="the metadata has no run 'r'"):
+    read_published(connection, 'r')
