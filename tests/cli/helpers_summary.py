@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 from tfx_balance.cli.evaluation import Comparison, ModelScores, Recall, compare
+from tfx_balance.cli.summary import Summary
 from tfx_balance.documents.class_distribution import (
   CellRecords,
   ClassDistribution,
@@ -11,6 +12,8 @@ from tfx_balance.documents.class_distribution import (
   StratumRecords,
 )
 from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.report.run_view import CheckSet, Findings, merge
+from tfx_balance.report.sources import findings_of
 
 
 def as_json(value: int | str) -> dict:
@@ -55,6 +58,15 @@ def make_balanced_sidecar(counts: dict, warnings: tuple[str, ...] = ()) -> Class
   )
   splits = {'train': SplitRecords(sum(after for _, after in counts.values()))}
   return ClassDistribution('BalancedAugmenter', {}, {}, splits, strata, (), warnings)
+
+
+def summarize(sidecar, models=(), anomalies=(), balanced=None, checks=(), folds=0) -> Summary:
+  """The summary of a run whose components wrote these."""
+  sidecars = [found for found in (sidecar, balanced) if found]
+  findings = [findings_of(found.to_json(), f'{i}.json') for i, found in enumerate(sidecars)]
+  check_set = CheckSet('Validator', SimpleNamespace(checks=list(checks)))
+  view = merge([*findings, Findings('kind', check_sets=(check_set,))])
+  return Summary(view, tuple(models), tuple(anomalies), folds)
 
 
 def make_result(overall: dict, by_class: dict, label: str = 'kind') -> SimpleNamespace:

@@ -1,8 +1,7 @@
 from tfx_balance.cli.evaluation import compare
 from tfx_balance.cli.run_report import describe_recall
-from tfx_balance.cli.summary import summarize
 
-from tests.cli.helpers_summary import make_scores, make_sidecar
+from tests.cli.helpers_summary import make_scores, make_sidecar, summarize
 
 
 def test_recall_is_that_of_all_seeds_by_model():

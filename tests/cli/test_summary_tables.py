@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 from tfx_balance.cli import summary_tables
 from tfx_balance.cli.evaluation import compare
-from tfx_balance.cli.summary import Summary, summarize
+from tfx_balance.cli.summary import Summary
 from tfx_balance.plan.checks import Check
 
 from tests.cli.helpers_summary import (
@@ -13,6 +13,7 @@ from tests.cli.helpers_summary import (
   make_models,
   make_scores,
   make_sidecar,
+  summarize,
 )
 
 
@@ -121,7 +122,7 @@ def test_a_broken_check_is_a_warning():
 
 
 def test_a_run_that_does_not_augment_says_nothing_of_copies(three_classes):
-  assert summary_tables.balance_lines(three_classes) == []
+  assert summary_tables.check_lines(three_classes) == []
   assert 'copies' not in print_to_text(three_classes)
 
 

@@ -112,9 +112,14 @@ def assert_trained_on_balanced_batches(published: PublishedArtifacts) -> None:
   assert (hyperparameters / 'best_hyperparameters.txt').read_text().strip()
 
 
+def by_value(numbers: Summary, column: str) -> dict:
+  """Records in a column of the table of classes, by label."""
+  return {value.value: n for value, n in numbers.columns[column].items()}
+
+
 def in_test_split(numbers: Summary) -> dict:
   """Records of split 'test' by class, as far as there are any."""
-  return {c.value.value: c.counts['test'] for c in numbers.classes if c.counts['test']}
+  return {value.value: n for value, n in numbers.columns['test'].items() if n}
 
 
 def test_digits_are_split_trained_and_evaluated(tmp_path, capsys):
@@ -127,8 +132,8 @@ def test_digits_are_split_trained_and_evaluated(tmp_path, capsys):
   assert (Path(published.uri('Trainer', 'model')) / 'Format-Serving' / 'saved_model.pb').is_file()
 
   numbers = read_summary(published, 'label')
-  assert [c.name for c in numbers.classes] == [str(k) for k in range(10)]
-  assert [c.total for c in numbers.classes] == list(expected.values())
+  assert [value.value for value in numbers.classes] == list(range(10))
+  assert by_value(numbers, 'total') == expected
   held_out = count_labels(
     Path(published.uri('HeldOutExampleGen', 'examples')) / 'Split-test', 'label'
   )
@@ -160,8 +165,8 @@ def assert_train_is_balanced(published: PublishedArtifacts, numbers: Summary, pr
     published.uri('BalancedStatisticsGen', 'statistics'), 'train', 'label'
   )
   assert statistics == {str(k): most for k in range(10)}
-  assert numbers.columns['train'] == [before[k] for k in range(10)]
-  assert numbers.columns['balanced'] == [most] * 10
+  assert by_value(numbers, 'train') == before
+  assert by_value(numbers, 'balanced') == dict.fromkeys(range(10), most)
 
   originals, now = records_in(natural / 'Split-train'), records_in(balanced / 'Split-train')
   assert originals <= now
@@ -207,16 +212,19 @@ def test_own_table_with_texts_gaps_and_classes_of_one(tmp_path, capsys):
   expected |= {name.encode(): 1 for name in once}
   assert_split_exactly(published.uri('StratifiedSplitter', 'examples'), 'kind', expected)
   numbers = read_summary(published, 'kind')
-  assert {c.value.value: c.total for c in numbers.classes} == expected
+  assert by_value(numbers, 'total') == expected
   (balanced,) = numbers.models
   assert_scores_add_up(numbers, in_test_split(numbers))
   for value in (long.encode(), None):
-    (learned,) = [c for c in numbers.classes if c.value.value == value]
-    assert balanced.recall(learned.value).share > 0
+    (learned,) = [c for c in numbers.classes if c.value == value]
+    assert balanced.recall(learned).share > 0
   assert not any('missing' in warning for warning in numbers.warnings)
-  (unknown,) = [c for c in numbers.classes if c.counts['test'] and not c.counts['train']]
+  train = by_value(numbers, 'train')
+  (unknown,) = [
+    c for c in numbers.classes if c.value in in_test_split(numbers) and not train[c.value]
+  ]
   # A class that is in test alone cannot be learned, and is counted.
-  assert balanced.recall(unknown.value) == Recall(0, 1)
+  assert balanced.recall(unknown) == Recall(0, 1)
   assert any('class once 0 has 1 record' in warning for warning in numbers.warnings)
   line = '5 columns: the label, 2 numeric (1 with gaps), 1 categorical (1 with gaps), 1 ignored\n'
   assert capsys.readouterr().out.startswith(line)
@@ -244,7 +252,7 @@ def test_cross_validation_of_an_own_table(tmp_path, capsys):
     assert sum(count_labels(trained, 'kind').values()) == 54
   numbers = read_summary(published, 'kind', folds=2)
   (balanced,) = numbers.models
-  tested = {c.value.value: balanced.recall(c.value).tested for c in numbers.classes}
+  tested = {c.value: balanced.recall(c).tested for c in numbers.classes}
   assert tested == {b'often': 90, b'seldom': 18}
   printed = capsys.readouterr().out
   assert 'Cross-validation over 2 folds' in printed

@@ -31,21 +31,9 @@ def read_published(
   context = store.get_context_by_type_and_name('pipeline_run', run_id)
   if context is None:
     raise KeyError(f'the metadata has no run {run_id!r}')
-  nodes = {e.id: node_id(store, e.id) for e in store.get_executions_by_context(context.id)}
-  artifacts = {a.id: a for a in store.get_artifacts_by_context(context.id)}
   uris = {}
-  for event in store.get_events_by_execution_ids(list(nodes)):
-    artifact = artifacts.get(event.artifact_id)
-    if event.type != metadata_store_pb2.Event.OUTPUT or artifact is None:
-      continue
+  for artifact in store.get_artifacts_by_context(context.id):
     if artifact.state == metadata_store_pb2.Artifact.LIVE:
-      uris[nodes[event.execution_id], event.path.steps[0].key] = artifact.uri
+      node, key, _ = artifact.uri.rsplit('/', 3)[1:]  # TFX's layout: root/node/key/execution
+      uris[node, key] = artifact.uri
   return PublishedArtifacts(uris)
-
-
-def node_id(store: metadata_store.MetadataStore, execution_id: int) -> str:
-  """Returns the pipeline node id of an execution."""
-  contexts = store.get_contexts_by_execution(execution_id)
-  types = {t.id: t.name for t in store.get_context_types()}
-  name = next(c.name for c in contexts if types[c.type_id] == 'node')
-  return name.rsplit('.', 1)[-1]

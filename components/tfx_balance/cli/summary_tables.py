@@ -1,7 +1,7 @@
 """Console output at the end of a run: tables of counts and recall, notes, and output paths."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from rich import box
@@ -15,35 +15,32 @@ from tfx_balance.cli.evaluation import (
   EVALUATION,
   FEW_RECORDS,
   NATURAL_MODEL,
+  Comparison,
   Recall,
+  Spread,
 )
-from tfx_balance.cli.fold_table import fold_table, gain_lines
 from tfx_balance.cli.published import PublishedArtifacts
-from tfx_balance.cli.summary import (
-  BALANCED,
-  BALANCED_EXAMPLES,
-  BALANCED_SPLIT,
-  EXAMPLES,
-  INPUT,
-  MODEL,
-  TOTAL,
-  ClassResult,
-  Summary,
-)
+from tfx_balance.cli.run_report import INPUT
+from tfx_balance.cli.summary import BALANCED, BALANCED_EXAMPLES, EXAMPLES, TOTAL, Summary
+from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.report import measures
+from tfx_balance.report.run_view import TRAIN
 
 BAR_WIDTH = 8
 NAME_WIDTH = 24  # of a class; longer names are wrapped
 MOST_ROWS = 40  # with more classes, only the largest and the smallest are shown
+SCORES = {'macro recall': 'macro_recall', 'worst class': 'worst', 'accuracy': 'accuracy'}
+"""Attributes of `ModelScores` and of `Comparison` by the names that tables show."""
 
 _T = TypeVar('_T')
 
 
-def shown_rows(rows: Sequence[_T]) -> tuple[Sequence[_T], int, int]:
-  """Returns the rows to show, the position of omitted rows, and their number."""
+def shown_rows(rows: Sequence[_T], omitted: _T) -> list[_T]:
+  """Returns the first and the last rows, with one in place of those between if there are many."""
   if len(rows) <= MOST_ROWS:
-    return rows, len(rows), 0
+    return list(rows)
   half = MOST_ROWS // 2
-  return [*rows[:half], *rows[-half:]], half, len(rows) - MOST_ROWS
+  return [*rows[:half], omitted, *rows[-half:]]
 
 
 def bar(count: int, most: int) -> str:
@@ -51,63 +48,53 @@ def bar(count: int, most: int) -> str:
   return '█' * max(round(BAR_WIDTH * count / most), min(count, 1)) if most else ''
 
 
-def ratio_text(ratio: float) -> str:
-  """Returns the text of an imbalance ratio."""
-  return '-' if math.isnan(ratio) else '∞' if math.isinf(ratio) else f'{ratio:.1f}'
-
-
-def make_table() -> Table:
-  """Returns a table with a column for the class; narrow gaps let ten digits fit 80 columns."""
+def make_table(*columns: str) -> Table:
+  """Returns a table with columns of numbers; narrow gaps let ten digits fit 80 columns."""
   table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
   table.add_column('class', overflow='fold', min_width=9, max_width=NAME_WIDTH)
+  for name in columns:
+    table.add_column(name, justify='right', no_wrap=True)
   return table
 
 
-def class_row(result: ClassResult, summary: Summary, bars: bool) -> list[str]:
-  """Returns the cells of a class's row."""
-  most = max(summary.columns[TOTAL])
-  return [
-    escape(result.name),
-    *(f'{records:,}' for records in result.columns.values()),
-    f'{result.total / summary.total(TOTAL):.1%}',
-    *([f'[cyan]{bar(result.total, most)}[/]'] if bars else []),
-  ]
+def add_classes(table: Table, rows: Sequence[Sequence[str]]) -> None:
+  """Adds the rows of classes, and a line below them."""
+  for row in shown_rows(rows, (f'… {len(rows) - MOST_ROWS:,} more …',)):
+    table.add_row(*row)
+  table.add_section()
 
 
 def class_table(summary: Summary, bars: bool) -> Table:
   """Returns the table of class counts by split, with shares and optional bars."""
-  table = make_table()
-  for name in (*summary.columns, 'share'):
-    table.add_column(name, justify='right', no_wrap=True)
+  columns, totals = summary.columns, summary.columns[TOTAL]
+  table = make_table(*columns, 'share')
   if bars:
     table.add_column('', no_wrap=True)
-  shown, half, left_out = shown_rows(summary.classes)
-  for i, result in enumerate(shown):
-    if i == half and left_out:
-      table.add_row(f'… {left_out:,} more …')
-    table.add_row(*class_row(result, summary, bars))
-  table.add_section()
-  names = summary.columns
-  table.add_row('records', *(f'{summary.total(name):,}' for name in names), style='bold')
-  table.add_row('max / min', *(ratio_text(summary.ratio(name)) for name in names))
+  most, everything = max(totals.values(), default=0), summary.total(TOTAL)
+  rows = []
+  for value in summary.classes:
+    n = totals.get(value, 0)
+    counts = [f'{counts.get(value, 0):,}' for counts in columns.values()]
+    drawn = [f'[cyan]{bar(n, most)}[/]'] if bars else []
+    rows.append([escape(str(value)), *counts, f'{n / everything:.1%}', *drawn])
+  add_classes(table, rows)
+  table.add_row('records', *(f'{summary.total(name):,}' for name in columns), style='bold')
+  table.add_row('max / min', *(measures.ratio(summary.ratio(name)) for name in columns))
   return table
 
 
-def balance_lines(summary: Summary) -> list[str]:
-  """Returns the note on augmented copies; none if the run does not augment."""
-  if BALANCED not in summary.columns:
-    return []
-  before, after = summary.total(BALANCED_SPLIT), summary.total(BALANCED)
-  return [
-    f'[bold]{after - before:,}[/] augmented copies balance train: {before:,} records, now {after:,}'
-  ]
-
-
 def check_lines(summary: Summary) -> list[str]:
-  """Returns the note on passed checks; none without checks, or if there are warnings."""
-  if not summary.checks or summary.warnings:
-    return []
-  return [f'[green]✓[/] {summary.checks:,} checks of class distributions passed']
+  """Returns notes on augmented copies, and on checks if they passed without a warning."""
+  lines = []
+  if BALANCED in summary.columns:
+    before, after = summary.total(TRAIN), summary.total(BALANCED)
+    lines.append(
+      f'[bold]{after - before:,}[/] augmented copies balance train: {before:,} records, now '
+      f'{after:,}'
+    )
+  if summary.checks and not summary.warnings:
+    lines.append(f'[green]✓[/] {len(summary.checks):,} checks of class distributions passed')
+  return lines
 
 
 def recall_text(recall: Recall | None) -> str:
@@ -119,10 +106,10 @@ def recall_text(recall: Recall | None) -> str:
   return f'[{colour}]{share:.3f}[/]'
 
 
-def tested(result: ClassResult, summary: Summary) -> int:
+def tested(value: ClassValue, summary: Summary) -> int:
   """Returns the number of test records of a class; the same for each seed, others in each fold."""
   comparison = summary.models[0]
-  recall = comparison.recall(result.value)
+  recall = comparison.recall(value)
   times = 1 if summary.folds else len(comparison.trainings)
   return recall.tested // times if recall else 0
 
@@ -131,32 +118,22 @@ def recall_table(summary: Summary) -> Table:
   """Returns the table of recall by class and model; records to train on differ between folds."""
   titles = {NATURAL_MODEL: 'natural batches', BALANCED_MODEL: 'balanced batches'}
   models = summary.models
-  table = make_table()
-  if not summary.folds:
-    table.add_column('in train', justify='right', no_wrap=True)
-  table.add_column('tested', justify='right', no_wrap=True)
-  for comparison in models:
-    title = titles[comparison.model] if len(models) > 1 else 'recall'
-    table.add_column(title, justify='right', no_wrap=True)
-  shown, half, left_out = shown_rows(summary.classes)
-  for i, result in enumerate(shown):
-    if i == half and left_out:
-      table.add_row(f'… {left_out:,} more …')
-    cells = [recall_text(comparison.recall(result.value)) for comparison in models]
-    in_train = [] if summary.folds else [f'{result.counts.get(BALANCED_SPLIT, 0):,}']
-    table.add_row(escape(result.name), *in_train, f'{tested(result, summary):,}', *cells)
-  table.add_section()
-  total = sum(tested(result, summary) for result in summary.classes)
-  rows = {
-    'macro recall': [str(c.macro_recall) for c in models],
-    'worst class': [str(c.worst) for c in models],
-    'accuracy': [str(c.accuracy) for c in models],
-  }
-  for i, (name, cells) in enumerate(rows.items()):
-    in_train = [] if summary.folds else ['']
-    in_all = f'{total:,}' if i == 0 else ''
-    cells = [cell.replace(' from ', '\nfrom ') for cell in cells]  # narrow enough for two models
-    table.add_row(name, *in_train, in_all, *cells, style='' if i > 1 else 'bold')
+  train = {} if summary.folds else summary.columns[TRAIN]
+  in_train = [] if summary.folds else ['in train']
+  of_models = [titles[c.model] for c in models] if len(models) > 1 else ['recall']
+  table = make_table(*in_train, 'tested', *of_models)
+  rows = []
+  for value in summary.classes:
+    counts = [f'{train.get(value, 0):,}' for _ in in_train]
+    recalls = [recall_text(comparison.recall(value)) for comparison in models]
+    rows.append([escape(str(value)), *counts, f'{tested(value, summary):,}', *recalls])
+  add_classes(table, rows)
+  total = sum(tested(value, summary) for value in summary.classes)
+  for i, (name, score) in enumerate(SCORES.items()):
+    # Narrow enough for two models.
+    cells = [str(getattr(c, score)).replace(' from ', '\nfrom ') for c in models]
+    row = (name, *('' for _ in in_train), '' if i else f'{total:,}', *cells)
+    table.add_row(*row, style='' if i > 1 else 'bold')
   return table
 
 
@@ -172,8 +149,7 @@ def recall_lines(summary: Summary) -> list[str]:
     lines.append(
       '[dim]One training each: small differences are not significant. See --compare 5.[/]'
     )
-  counts = [n for n in (tested(c, summary) for c in summary.classes) if n]
-  few = sum(n < FEW_RECORDS for n in counts)
+  few = sum(0 < tested(value, summary) < FEW_RECORDS for value in summary.classes)
   if few:
     lines.append(
       f'[dim]Classes with fewer than {FEW_RECORDS} test records: {few}. '
@@ -182,13 +158,51 @@ def recall_lines(summary: Summary) -> list[str]:
   return lines
 
 
+def fold_table(models: Sequence[Comparison]) -> Table:
+  """Returns the table of scores by fold and model, with the mean and the standard deviation."""
+  table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+  table.add_column('fold')
+  table.add_column('tested', justify='right', no_wrap=True)
+  columns = []
+  for name, score in SCORES.items():
+    for comparison in models:
+      title = f'{name} {comparison.model}' if len(models) > 1 else name
+      # One word a line, so that the columns of two models fit a narrow screen.
+      lines = title.replace(' ', '\n')
+      table.add_column(lines, justify='right', no_wrap=True, vertical='bottom')
+      columns.append([getattr(scores, score) for scores in comparison.trainings])
+  counts = [scores.tested for scores in models[0].trainings]
+  for fold, records in enumerate(counts):
+    table.add_row(str(fold), f'{records:,}', *(f'{column[fold]:.3f}' for column in columns))
+  table.add_section()
+  spreads = [Spread.of(column, sum(counts)) for column in columns]
+  table.add_row('mean', f'{sum(counts):,}', *(f'{s.mean:.3f}' for s in spreads), style='bold')
+  table.add_row('std dev', '', *(f'{s.deviation:.3f}' for s in spreads))
+  return table
+
+
+def gain_lines(models: Sequence[Comparison]) -> list[str]:
+  """Returns the note on the difference of two models over the folds; none for one model."""
+  if len(models) != 2:
+    return []
+  first, second = models
+  pairs = zip(first.trainings, second.trainings, strict=True)
+  gains = [b.macro_recall - a.macro_recall for a, b in pairs]
+  gains = [gain for gain in gains if not math.isnan(gain)]
+  if not gains:
+    return []
+  spread = Spread.of(gains, min(first.tested, second.tested))
+  higher = sum(gain > 0 for gain in gains)
+  return [
+    f'Macro recall, {second.model} less {first.model}: [bold]{spread.mean:+.3f}[/] ± '
+    f'{spread.deviation:.3f}{spread.basis}; higher in {higher} of {len(gains)} folds'
+  ]
+
+
 def warning_lines(summary: Summary) -> list[str]:
   """Returns a line per warning, limited to the number of rows in a table."""
-  shown, half, left_out = shown_rows(summary.warnings)
-  lines = [f'[yellow]![/] {escape(warning)}' for warning in shown]
-  if left_out:
-    lines.insert(half, f'[yellow]![/] … {left_out:,} more warnings …')
-  return lines
+  omitted = f'… {len(summary.warnings) - MOST_ROWS:,} more warnings …'
+  return [f'[yellow]![/] {escape(w)}' for w in shown_rows(summary.warnings, omitted)]
 
 
 def natural_width(console: Console, table: Table) -> int:
@@ -201,26 +215,25 @@ def print_summary(console: Console, summary: Summary, label: str) -> None:
   table = class_table(summary, bars=True)
   if natural_width(console, table) > console.width:
     table = class_table(summary, bars=False)
-  tables = [table, recall_table(summary)] if summary.models else [table]
-  if summary.models and summary.folds:
-    tables.append(fold_table(summary.models))
-  # Lines wrapped by the terminal remain readable; truncated numbers do not.
-  console.width = max(console.width, *(natural_width(console, t) for t in tables))
-  console.print(f'\n[bold]Classes of {escape(label)}[/]', soft_wrap=True)
-  console.print(table)
-  for line in (*balance_lines(summary), *check_lines(summary)):
-    console.print(line, soft_wrap=True)
+  parts = [(f'Classes of {escape(label)}', table, check_lines(summary))]
   if summary.models:
-    console.print('\n[bold]Recall on records not used in training[/]', soft_wrap=True)
-    console.print(tables[1])
-    for line in recall_lines(summary):
-      console.print(line, soft_wrap=True)
+    title = 'Recall on records not used in training'
+    parts.append((title, recall_table(summary), recall_lines(summary)))
   if summary.models and summary.folds:
-    console.print(f'\n[bold]Cross-validation over {summary.folds} folds[/]', soft_wrap=True)
-    console.print(tables[2])
-    for line in gain_lines(summary.models):
-      console.print(line, soft_wrap=True)
-  for line in warning_lines(summary):
+    title = f'Cross-validation over {summary.folds} folds'
+    parts.append((title, fold_table(summary.models), gain_lines(summary.models)))
+  # Lines wrapped by the terminal remain readable; truncated numbers do not.
+  console.width = max(console.width, *(natural_width(console, table) for _, table, _ in parts))
+  for title, table, lines in parts:
+    console.print(f'\n[bold]{title}[/]', soft_wrap=True)
+    console.print(table)
+    print_lines(console, lines)
+  print_lines(console, warning_lines(summary))
+
+
+def print_lines(console: Console, lines: Iterable[str]) -> None:
+  """Prints lines, which the terminal may wrap."""
+  for line in lines:
     console.print(line, soft_wrap=True)
 
 
@@ -236,7 +249,7 @@ def print_outputs(console: Console, published: PublishedArtifacts, files: dict[s
     'splits': EXAMPLES,
     'balanced': BALANCED_EXAMPLES,
     'input': INPUT,
-    'model': MODEL,
+    'model': ('Trainer', 'model'),
     'evaluation': EVALUATION,
   }
   uris = {name: published.uri(*key) for name, key in outputs.items() if published.has(*key)}
