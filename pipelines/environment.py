@@ -10,7 +10,7 @@ regardless of `tf.keras` in the process.
 import os
 from pathlib import Path
 
-from tfx_balance.report.__main__ import quiet
+from tfx_balance.quiet import quiet
 
 PROJECT = Path(__file__).resolve().parent.parent
 

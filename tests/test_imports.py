@@ -48,6 +48,7 @@ TFRECORD, BEAM = 'tfx_balance.tfrecord', 'tfx_balance.beam'
 SCAN, SHUFFLE, WRITER = 'tfx_balance.scan', 'tfx_balance.shuffle', 'tfx_balance.writer'
 INPUTS, REPORT, KUBEFLOW = 'tfx_balance.inputs', 'tfx_balance.report', 'tfx_balance.kubeflow'
 DEFLATE = 'tfx_balance.deflate'
+QUIET = 'tfx_balance.quiet'
 BASE = (ERRORS, ARGUMENTS, LAZY, DEFLATE)
 # What a Trainer reads records with: no Beam, no TensorFlow.
 READING = (f'{TFRECORD}.frames', f'{TFRECORD}.reading', f'{SCAN}.fixed_layout')
@@ -57,6 +58,7 @@ PIPELINE_ONLY = frozenset({'tfx', 'apache_beam'})  # which no trainer should hav
 RULES = {
   ERRORS: Rule((), only=frozenset()),
   LAZY: Rule((), only=frozenset()),
+  QUIET: Rule((), only=frozenset()),
   DEFLATE: Rule((), only=frozenset({'isal'})),
   ARGUMENTS: Rule((ERRORS,), only=frozenset()),
   PLAN: Rule((*BASE, PLAN), only=frozenset({'numpy'})),
@@ -76,7 +78,8 @@ RULES = {
   STATISTICS: Rule((ERRORS, PLAN), never=PIPELINE_ONLY),
   # Reads what others wrote: what it shows it has from files alone.
   REPORT: Rule(
-    (*BASE, PLAN, DOCUMENTS, *STORAGE, REPORT, STATISTICS), never=frozenset({'apache_beam'})
+    (*BASE, QUIET, PLAN, DOCUMENTS, *STORAGE, REPORT, STATISTICS),
+    never=frozenset({'apache_beam'}),
   ),
   # Serves any pipeline, of any components.
   KUBEFLOW: Rule((*BASE, *STORAGE, KUBEFLOW)),

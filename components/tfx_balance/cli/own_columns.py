@@ -3,10 +3,12 @@
 import re
 import shlex
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from tfx_balance.cli.own_labels import is_missing, name_some
+from tfx_balance.cli.own_labels import LabelCounts, is_missing, name_some
 from tfx_balance.errors import DataError
 
 LARGEST_FLOAT = 3.4e38  # of float32, in which ExampleGen stores fractions
@@ -50,7 +52,7 @@ class Column:
   """The cells of a column, counted as they are read.
 
   Attributes:
-    name: Name of the column.
+    name: Name of the column, or of the feature.
     most: Number of different cells beyond which no new ones are counted.
     kinds: Number of cells of each kind, as of `cell_kind`.
     first: First cell of each kind.
@@ -60,17 +62,20 @@ class Column:
   name: str
   most: float = MOST_VALUES
   kinds: Counter[str] = field(default_factory=Counter)
-  first: dict[str, str] = field(default_factory=dict)
-  cells: Counter[str] = field(default_factory=Counter)
+  first: dict[str, Any] = field(default_factory=dict)
+  cells: Counter[Any] = field(default_factory=Counter)
 
   def add(self, cells: Iterable[str]) -> None:
     """Counts some cells."""
     for cell, times in Counter(cells).items():
-      kind = cell_kind(cell)
-      self.kinds[kind] += times
-      self.first.setdefault(kind, cell)
-      if cell in self.cells or len(self.cells) <= self.most:
-        self.cells[cell] += times
+      self.count(cell_kind(cell), cell, times)
+
+  def count(self, kind: str, cell: Any, times: int = 1) -> None:
+    """Counts a cell of a kind so many times."""
+    self.kinds[kind] += times
+    self.first.setdefault(kind, cell)
+    if cell in self.cells or len(self.cells) <= self.most:
+      self.cells[cell] += times
 
   @property
   def type(self) -> str:
@@ -81,13 +86,35 @@ class Column:
   def oddity(self) -> str:
     """A key of ODDITIES, or '' if the column has none of these."""
     texts = self.kinds['text']
-    if re.fullmatch(r'column \d+', self.name):  # as read_header calls it
+    if re.fullmatch(r'column \d+|__index_level_\d+__', self.name):  # of read_header, of pandas
       return 'nameless'
     if self.type == 'empty' or len(self.cells) == 1:
       return 'empty' if self.type == 'empty' else 'constant'
     if 0 < texts < self.kinds.total() - self.kinds['missing'] - texts:
       return 'mixed'
     return 'unique' if texts and len(self.cells) > min(0.9 * texts, MOST_VALUES) else ''
+
+
+@dataclass(frozen=True)
+class Contents:
+  """What is in files of one kind.
+
+  Attributes:
+    columns: Columns or features, in order.
+    labels: Label values in all records; None if no label was named, or no column is called so.
+    records: Number of all records; None if they were not all read.
+    write: Function that writes files for CsvExampleGen to a folder; None for files of other kinds.
+  """
+
+  columns: list[Column]
+  labels: LabelCounts | None
+  records: int | None = None
+  write: Callable[[Path], None] | None = None
+
+  @property
+  def types(self) -> dict[str, str]:
+    """Type of each column, by name."""
+    return {column.name: column.type for column in sorted(self.columns, key=lambda c: c.name)}
 
 
 def describe(

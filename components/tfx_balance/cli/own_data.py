@@ -2,11 +2,11 @@
 
 import functools
 import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfx_balance.cli.own_columns import Column, describe, find_oddities
+from tfx_balance.cli.own_columns import describe, find_oddities
 from tfx_balance.cli.own_images import find_images, write_images
 from tfx_balance.cli.own_labels import LabelCounts, check_classes, find_doubtful
 from tfx_balance.cli.own_records import read_records
@@ -118,27 +118,18 @@ def inspect(
   """
   files = data_files(folder)
   kind = file_kind(files)
-  columns: Sequence[Column] = ()
-  rewrite = None
-  if kind == 'csv':
-    tables = read_tables(files, label)
-    columns, labels, rewrite = tables.columns, tables.labels, tables.write
-    types = {column.name: column.type for column in sorted(columns, key=lambda c: c.name)}
-  else:
-    records = read_records(files, label)
-    types, labels = records.types, records.labels
-    if not types:
-      raise DataError(f'the files in {folder} hold no records')
+  contents = (read_tables if kind == 'csv' else read_records)(files, label)
+  types, labels = contents.types, contents.labels
   check_features(label, types, ignored)
+  assert labels is not None  # as there is a feature of that name
   check_classes(label, labels, missing_label)
-  used = [column for column in columns if column.name not in (label, *ignored)]
-  gaps = [column.name for column in used if column.kinds['missing'] and column.type != 'empty']
-  return OwnData(
-    folder.resolve(),
-    kind,
-    (describe(types, label, ignored, gaps), *find_oddities(used), *find_doubtful(label, labels)),
-    rewrite=rewrite,
-  )
+  used = [column for column in contents.columns if column.name not in (label, *ignored)]
+  # Of TFRecords only the first records are known.
+  all_known = used if kind == 'csv' else []
+  gaps = [c.name for c in all_known if c.kinds['missing'] and c.type != 'empty']
+  notes = describe(types, label, ignored, gaps), *find_oddities(all_known)
+  doubtful = find_doubtful(label, labels)
+  return OwnData(folder.resolve(), kind, (*notes, *doubtful), rewrite=contents.write)
 
 
 def inspect_images(folder: Path) -> OwnData:

@@ -1,31 +1,18 @@
-"""Inspection of the user's own TFRecord files of tf.Example: feature types and label counts."""
+"""Inspection of the user's own TFRecord files of tf.Example: features and label counts."""
 
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tfx_balance.cli.own_columns import Column, Contents
 from tfx_balance.cli.own_labels import LabelCounts, check_number_of_classes
 from tfx_balance.errors import DataError
 
-SAMPLE = 100  # records per file from which feature types are inferred
+SAMPLE = 100  # records per file from which features are known
 BATCH_RECORDS = 4096
 GZIP_MARK = b'\x1f\x8b'
 
-_WORDS = {'bytes_list': 'text', 'float_list': 'float', 'int64_list': 'int', None: 'empty'}
-
-
-@dataclass(frozen=True)
-class Records:
-  """Content of TFRecord files.
-
-  Attributes:
-    types: Type of each feature in the first records: 'int', 'float', 'text' or 'empty'.
-    labels: Label values in all records.
-  """
-
-  types: dict[str, str]
-  labels: LabelCounts
+_KINDS = {'bytes_list': 'text', 'float_list': 'float', 'int64_list': 'int'}
 
 
 def compression_of(path: Path) -> str:
@@ -40,11 +27,10 @@ def compression_of(path: Path) -> str:
   return compression
 
 
-def sample_types(path: Path, records: list[bytes]) -> dict[str, str]:
-  """Returns the types of the features in some records of a file."""
+def add_sample(columns: dict[str, Column], path: Path, records: list[bytes]) -> None:
+  """Counts the first values of the features in some records of a file."""
   import tensorflow as tf
 
-  types: dict[str, str] = {}
   for record in records:
     # The context of a SequenceExample has the same field number as the features of an Example.
     try:
@@ -59,10 +45,9 @@ def sample_types(path: Path, records: list[bytes]) -> dict[str, str]:
       )
     for name, feature in example.context.feature.items():
       kind = feature.WhichOneof('kind')
-      word = _WORDS[kind if kind and getattr(feature, kind).value else None]
-      if types.get(name, 'empty') == 'empty':
-        types[name] = word
-  return types
+      values = getattr(feature, kind).value if kind else ()
+      column = columns.setdefault(name, Column(name))
+      column.count(_KINDS[kind] if values else 'missing', next(iter(values), None))
 
 
 def not_examples(path: Path) -> str:
@@ -72,23 +57,25 @@ def not_examples(path: Path) -> str:
   )
 
 
-def read_records(files: list[Path], label: str) -> Records:
-  """Returns the content of the files; reads all labels, in batches.
+def read_records(files: list[Path], label: str | None) -> Contents:
+  """Returns the content of the files: all labels, and the features of the first records of each.
 
   Raises:
     DataError: If a file is not a TFRecord file of tf.Examples, or if the label's values are not
       classes.
   """
-  types: dict[str, str] = {}
+  columns: dict[str, Column] = {}
   compressions = [compression_of(path) for path in files]
   for path, compression in zip(files, compressions, strict=True):
-    for name, word in sample_types(path, first_records(path, compression)).items():
-      if types.get(name, 'empty') == 'empty':
-        types[name] = word
-  counts = LabelCounts({})
-  if label in types:
-    counts = count_labels(files, compressions, label)
-  return Records(dict(sorted(types.items())), counts)
+    add_sample(columns, path, first_records(path, compression))
+  if not columns:
+    raise DataError(f'the files in {files[0].parent} hold no records')
+  labels = count_labels(files, compressions, label) if label in columns else None
+  return Contents(
+    [columns[name] for name in sorted(columns)],
+    labels,
+    labels and labels.missing + sum(labels.records.values()),
+  )
 
 
 def first_records(path: Path, compression: str) -> list[bytes]:

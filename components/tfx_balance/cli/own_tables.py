@@ -1,16 +1,16 @@
 """Inspection of the user's own CSV files, which are written anew for CsvExampleGen."""
 
 import csv
+import functools
 import gzip
 import math
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from tfx_balance.cli.own_columns import MOST_VALUES, Column, cell_kind
+from tfx_balance.cli.own_columns import MOST_VALUES, Column, Contents, cell_kind
 from tfx_balance.cli.own_images import batched
 from tfx_balance.cli.own_labels import LabelCounts, check_number_of_classes, is_missing
 from tfx_balance.cli.own_records import compression_of
@@ -19,41 +19,6 @@ from tfx_balance.errors import DataError
 UTF_8_MARK = b'\xef\xbb\xbf'
 UTF_16_MARKS = (b'\xff\xfe', b'\xfe\xff')
 ROWS = 4096  # in memory at a time
-
-
-@dataclass(frozen=True)
-class Tables:
-  """Content of CSV files.
-
-  Attributes:
-    headers: Column names of each file, and the character between its cells.
-    columns: Columns, in order.
-    label: Position of the column that holds the class.
-    classes: Class of each cell of the label; empty for a missing one.
-    labels: Label values in all rows.
-  """
-
-  headers: dict[Path, tuple[list[str], str]]
-  columns: list[Column]
-  label: int
-  classes: dict[str, str]
-  labels: LabelCounts
-
-  def write(self, folder: Path) -> None:
-    """Writes the rows to a folder for CsvExampleGen, which knows only commas and empty cells.
-
-    Missing values become empty cells, except words in columns of text, which are categories.
-    """
-    texts = [column.type == 'text' for column in self.columns]
-    for i, (path, (names, delimiter)) in enumerate(self.headers.items()):
-      with (folder / f'{i:05d}.csv').open('w', encoding='utf-8', newline='') as file:
-        file.write(','.join(names) + '\n')
-        writer = csv.writer(file, lineterminator='\n')
-        for _, row in read_rows(path, delimiter, len(names)):
-          cells = zip(row, texts, strict=True)
-          written = ['' if is_missing(c) and not (text and c.strip()) else c for c, text in cells]
-          written[self.label] = self.classes[row[self.label]]
-          writer.writerow(written)
 
 
 @contextmanager
@@ -66,7 +31,7 @@ def opened(path: Path) -> Iterator[Iterator[bytes]]:
     raise DataError(f'{path} is damaged ({error}); write it again') from error
 
 
-def read_header(path: Path, label: str) -> tuple[list[str], str]:
+def read_header(path: Path, label: str | None) -> tuple[list[str], str]:
   """Returns the names of the columns, and the delimiter: with the label, or else most columns.
 
   A column without a name is named by its position.
@@ -79,7 +44,7 @@ def read_header(path: Path, label: str) -> tuple[list[str], str]:
     rows = {',': []}
   delimiter = max(rows, key=lambda d: (label in rows[d], len(rows[d])))
   names = [name or f'column {i}' for i, name in enumerate(rows[delimiter], start=1)]
-  if label not in names:
+  if label is not None and label not in names:
     raise DataError(
       f'{path} has no column {label!r}, for it begins with {line[:200]!r}; pass one of these names '
       'as --label, or if they are not names, add a line of column names, separated by commas'
@@ -154,12 +119,12 @@ def to_classes(label: str, places: Mapping[str, str]) -> dict[str, str]:
   return {cell: '' for cell in places} | {cell: name for name, cell in cells.items()}
 
 
-def read_tables(files: list[Path], label: str) -> Tables:
+def read_tables(files: list[Path], label: str | None) -> Contents:
   """Returns the content of the files; reads all rows.
 
   Args:
     files: CSV files with the same columns.
-    label: Name of the column that holds the class.
+    label: Name of the column that holds the class; None if it is not known.
 
   Raises:
     DataError: If a file is not CSV, if CsvExampleGen would misread it, if headers differ, or if
@@ -173,24 +138,59 @@ def read_tables(files: list[Path], label: str) -> Tables:
         f'{path} has other columns than {files[0].name}; put files with the same columns, in the '
         'same order, into a separate folder'
       )
-  at = names.index(label)
   columns = [Column(name, math.inf if name == label else MOST_VALUES) for name in names]
+  at = None if label is None else names.index(label)
   places: dict[str, str] = {}
   for path, (_, delimiter) in headers.items():
     for rows in batched(read_rows(path, delimiter, len(names)), ROWS):
       for column, cells in zip(columns, zip(*(row for _, row in rows), strict=True), strict=True):
         column.add(cells)
-      check_number_of_classes(label, len(columns[at].cells))
-      for line, row in rows:
-        places.setdefault(row[at], f'in line {line} of {path}')
-  if not places:
+      if at is not None and label is not None:
+        check_number_of_classes(label, len(columns[at].cells))
+        for line, row in rows:
+          places.setdefault(row[at], f'in line {line} of {path}')
+  n_rows = columns[0].kinds.total()
+  if not n_rows:
     raise DataError(
       f'{files[0]} has no rows; it needs a line of column names, then one line per record'
     )
+  if at is None or label is None:
+    return Contents(columns, None, n_rows)
   classes = to_classes(label, places)
   records: Counter[str] = Counter()
   for cell, times in columns[at].cells.items():
     records[classes[cell]] += times
   first_missing = next((place for cell, place in places.items() if not classes[cell]), '')
   labels = LabelCounts(records, records.pop('', 0), first_missing)
-  return Tables(headers, columns, at, classes, labels)
+  write = functools.partial(write_tables, headers, columns, at, classes)
+  return Contents(columns, labels, n_rows, write)
+
+
+def write_tables(
+  headers: Mapping[Path, tuple[list[str], str]],
+  columns: Sequence[Column],
+  label: int,
+  classes: Mapping[str, str],
+  folder: Path,
+) -> None:
+  """Writes the rows to a folder for CsvExampleGen, which knows only commas and empty cells.
+
+  Missing values become empty cells, except words in columns of text, which are categories.
+
+  Args:
+    headers: Column names of each file, and the character between its cells.
+    columns: Columns, in order.
+    label: Position of the column that holds the class.
+    classes: Class of each cell of the label; empty for a missing one.
+    folder: Output folder.
+  """
+  texts = [column.type == 'text' for column in columns]
+  for i, (path, (names, delimiter)) in enumerate(headers.items()):
+    with (folder / f'{i:05d}.csv').open('w', encoding='utf-8', newline='') as file:
+      file.write(','.join(names) + '\n')
+      writer = csv.writer(file, lineterminator='\n')
+      for _, row in read_rows(path, delimiter, len(names)):
+        cells = zip(row, texts, strict=True)
+        written = ['' if is_missing(c) and not (text and c.strip()) else c for c, text in cells]
+        written[label] = classes[row[label]]
+        writer.writerow(written)
