@@ -4,9 +4,16 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx_balance.cli import summary
-from tfx_balance.cli.published import PublishedArtifacts, read_published
+from tfx_balance.cli.evaluation import compare
+from tfx_balance.cli.published import read_published
 
-from tests.cli.helpers_summary import class_of, make_balanced_sidecar, make_sidecar, summarize
+from tests.cli.helpers_summary import (
+  class_of,
+  make_balanced_sidecar,
+  make_scores,
+  make_sidecar,
+  summarize,
+)
 
 
 @pytest.fixture
@@ -59,17 +66,27 @@ def test_anomalies_of_the_validator_are_sentences(tmp_path):
   ]
 
 
-def test_an_output_that_was_not_published_is_named():
-  published = PublishedArtifacts({('Trainer', 'model'): '/m'})
-  assert published.uri('Trainer', 'model') == '/m'
-  assert published.has('Trainer', 'model')
-  assert not published.has('Evaluator', 'evaluation')
-  with pytest.raises(KeyError, match="Evaluator published no 'evaluation'"):
-    published.uri('Evaluator', 'evaluation')
-
-
 def test_a_run_that_the_metadata_does_not_have_is_named():
   connection = metadata_store_pb2.ConnectionConfig()
   connection.fake_database.SetInParent()
   with pytest.raises(KeyError, match="the metadata has no run 'r'"):
     read_published(connection, 'r')
+
+
+def test_recall_is_that_of_all_seeds_by_model():
+  scores = [
+    make_scores('natural', {'a': (10, 10), 'b': (0, 2)}),
+    make_scores('balanced', {'a': (9, 10), 'b': (1, 2)}),
+    make_scores('natural', {'a': (8, 10), 'b': (1, 2)}),
+    make_scores('balanced', {'a': (9, 10), 'b': (2, 2)}),
+  ]
+  sidecar = make_sidecar({'b': (8, 1, 2), 'a': (80, 10, 10), 'c': (1, 0, 0)})
+  data = summary.describe_recall(summarize(sidecar, compare(scores)), 'kind').to_json()
+  assert data['label'] == 'kind'
+  assert [model['name'] for model in data['models']] == ['natural batches', 'balanced batches']
+  natural, balanced = (
+    {row['name']: (row['recall'], row['tested']) for row in model['recall']}
+    for model in data['models']
+  )
+  assert natural == {'a': (0.9, 20), 'b': (0.25, 4)}  # c was not tested
+  assert balanced == {'a': (0.9, 20), 'b': (0.75, 4)}

@@ -76,15 +76,14 @@ class ModelScores:
 
 def read_scores(published: PublishedArtifacts, label: str) -> list[ModelScores]:
   """Returns the scores of all evaluated models of a run, by seed or fold, natural models first."""
-  nodes = [node for node, key in published.uris if key == 'evaluation']
+  nodes = [node for node, key in published if key == 'evaluation']
   found = []
   for node in sorted(nodes, key=lambda name: (len(name), name)):
-    uri = published.uri(node, 'evaluation')
-    if published.has(node.replace('Evaluator', 'NaturalTrainer'), 'model'):
-      for model in (NATURAL_MODEL, BALANCED_MODEL):
-        found.append(score(model, tfma.load_eval_result(uri, model_name=model), label))
-    else:
-      found.append(score(BALANCED_MODEL, tfma.load_eval_result(uri), label))
+    two = (node.replace('Evaluator', 'NaturalTrainer'), 'model') in published
+    for model in (NATURAL_MODEL, BALANCED_MODEL) if two else (BALANCED_MODEL,):
+      name = model if two else None
+      result = tfma.load_eval_result(published[node, 'evaluation'], model_name=name)
+      found.append(score(model, result, label))
   return found
 
 

@@ -103,18 +103,31 @@ class Contents:
     columns: Columns or features, in order.
     labels: Label values in all records; None if no label was named, or no column is called so.
     records: Number of all records; None if they were not all read.
+    sampled: Whether the columns are of the first records only.
     write: Function that writes files for CsvExampleGen to a folder; None for files of other kinds.
   """
 
   columns: list[Column]
   labels: LabelCounts | None
   records: int | None = None
+  sampled: bool = False
   write: Callable[[Path], None] | None = None
 
   @property
   def types(self) -> dict[str, str]:
     """Type of each column, by name."""
     return {column.name: column.type for column in sorted(self.columns, key=lambda c: c.name)}
+
+  def notes(self, label: str | None, ignored: Collection[str]) -> list[str]:
+    """Returns a line on how the columns are used if there is a label, and those on odd columns.
+
+    Raises:
+      DataError: If a column of numbers has a decimal comma or an infinite value.
+    """
+    used = [] if self.sampled else [c for c in self.columns if c.name not in (label, *ignored)]
+    gaps = [c.name for c in used if c.kinds['missing'] and c.type != 'empty']
+    uses = [] if label is None else [describe(self.types, label, ignored, gaps)]
+    return [*uses, *find_oddities(used)]
 
 
 def describe(

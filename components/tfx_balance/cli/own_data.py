@@ -6,15 +6,14 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfx_balance.cli.own_columns import describe, find_oddities
-from tfx_balance.cli.own_images import find_images, write_images
+from tfx_balance.cli.own_images import find_images, visible, write_images
 from tfx_balance.cli.own_labels import LabelCounts, check_classes, find_doubtful
 from tfx_balance.cli.own_records import read_records
 from tfx_balance.cli.own_tables import read_tables
 from tfx_balance.errors import DataError
 
 IMAGE_LABEL = 'label'  # feature for the name of an image's folder
-TABLES = ('.csv', '.tsv', '.csv.gz', '.tsv.gz')
+KINDS = {'CSV': ('.csv', '.tsv', '.csv.gz', '.tsv.gz'), 'Parquet': ('.parquet', '.pq')}
 OTHER_FOLDER = 'put TFRecord or CSV files there, or pass another folder'
 
 
@@ -53,7 +52,7 @@ def data_files(folder: Path) -> list[Path]:
     raise DataError(f'{folder} does not exist; pass the folder with your files as --examples')
   if not folder.is_dir():
     raise DataError(f'{folder} is a file; pass its folder as --examples')
-  entries = sorted(path for path in folder.iterdir() if path.name[0] not in '._')
+  entries = visible(folder)
   files = [path for path in entries if path.is_file()]
   if not files:
     inner = [path.name for path in entries]
@@ -63,17 +62,18 @@ def data_files(folder: Path) -> list[Path]:
 
 
 def file_kind(files: list[Path]) -> str:
-  """Returns the common kind of the files, 'csv' or 'tfrecord'."""
-  tables = [path for path in files if path.name.lower().endswith(TABLES)]
-  if not tables:
-    return 'tfrecord'
-  others = [path for path in files if path not in tables]
-  if others:
-    raise DataError(
-      f'{files[0].parent} mixes kinds of files: {tables[0].name} is CSV, {others[0].name} is not; '
-      'use a separate folder for each kind'
-    )
-  return 'csv'
+  """Returns the common kind of the files: a key of KINDS, or 'TFRecord'."""
+  for kind, suffixes in KINDS.items():
+    alike = [path for path in files if path.name.lower().endswith(suffixes)]
+    others = [path for path in files if path not in alike]
+    if alike and others:
+      raise DataError(
+        f'{files[0].parent} mixes kinds of files: {alike[0].name} is {kind}, {others[0].name} is '
+        'not; use a separate folder for each kind'
+      )
+    if alike:
+      return kind
+  return 'TFRecord'
 
 
 def check_features(label: str, types: Mapping[str, str], ignored: Collection[str]) -> None:
@@ -118,18 +118,18 @@ def inspect(
   """
   files = data_files(folder)
   kind = file_kind(files)
-  contents = (read_tables if kind == 'csv' else read_records)(files, label)
+  if kind == 'Parquet':
+    raise DataError(
+      f'{files[0]} is Parquet, which ExampleGen reads by an executor of its own only; write it as '
+      'CSV or as TFRecords of tf.Example'
+    )
+  contents = (read_tables if kind == 'CSV' else read_records)(files, label)
   types, labels = contents.types, contents.labels
   check_features(label, types, ignored)
   assert labels is not None  # as there is a feature of that name
   check_classes(label, labels, missing_label)
-  used = [column for column in contents.columns if column.name not in (label, *ignored)]
-  # Of TFRecords only the first records are known.
-  all_known = used if kind == 'csv' else []
-  gaps = [c.name for c in all_known if c.kinds['missing'] and c.type != 'empty']
-  notes = describe(types, label, ignored, gaps), *find_oddities(all_known)
-  doubtful = find_doubtful(label, labels)
-  return OwnData(folder.resolve(), kind, (*notes, *doubtful), rewrite=contents.write)
+  notes = (*contents.notes(label, ignored), *find_doubtful(label, labels))
+  return OwnData(folder.resolve(), kind.lower(), notes, rewrite=contents.write)
 
 
 def inspect_images(folder: Path) -> OwnData:

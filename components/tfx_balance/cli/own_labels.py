@@ -1,5 +1,6 @@
 """Requirements on the user's own labels for training and testing a model."""
 
+import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,17 @@ MISSING_WORDS = ('', '?', 'na', 'n/a', '#n/a', '<na>', 'nan', 'null', 'none')
 
 MISSING_LABEL = ('error', 'own_stratum', 'drop')
 """Treatments of records without a label, as in StratifiedSplitter."""
+
+
+def add_missing_label(parser: argparse.ArgumentParser) -> None:
+  """Adds the argument --missing_label to a parser."""
+  parser.add_argument(
+    '--missing_label',
+    '--missing-label',
+    choices=MISSING_LABEL,
+    default='error',
+    help='records without a label: reject (default), use as an additional class, or leave out',
+  )
 
 
 @dataclass(frozen=True)
@@ -77,7 +89,7 @@ def check_classes(label: str, counts: LabelCounts, missing_label: str) -> None:
       'first'
     )
   for value in records:
-    if isinstance(value, bytes) and not is_text(value):
+    if isinstance(value, bytes) and value.decode('utf-8', 'ignore').encode() != value:
       raise DataError(
         f'the label {label!r} has the value {value!r}, which is not UTF-8, as Evaluator '
         'requires; write the labels as UTF-8'
@@ -109,12 +121,3 @@ def find_doubtful(label: str, counts: LabelCounts) -> list[str]:
     ],
   }
   return [f'! the label {label!r} {t.format(name_some(v))}' for t, v in found.items() if v]
-
-
-def is_text(value: bytes) -> bool:
-  """Returns whether the bytes are UTF-8."""
-  try:
-    value.decode('utf-8')
-  except UnicodeDecodeError:
-    return False
-  return True

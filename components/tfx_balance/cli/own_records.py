@@ -70,12 +70,11 @@ def read_records(files: list[Path], label: str | None) -> Contents:
     add_sample(columns, path, first_records(path, compression))
   if not columns:
     raise DataError(f'the files in {files[0].parent} hold no records')
-  labels = count_labels(files, compressions, label) if label in columns else None
-  return Contents(
-    [columns[name] for name in sorted(columns)],
-    labels,
-    labels and labels.missing + sum(labels.records.values()),
-  )
+  features = [columns[name] for name in sorted(columns)]
+  if label is None or label not in columns:
+    return Contents(features, None, sampled=True)
+  labels = count_labels(files, compressions, label)
+  return Contents(features, labels, labels.missing + sum(labels.records.values()), sampled=True)
 
 
 def first_records(path: Path, compression: str) -> list[bytes]:

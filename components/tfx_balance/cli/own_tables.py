@@ -163,7 +163,7 @@ def read_tables(files: list[Path], label: str | None) -> Contents:
   first_missing = next((place for cell, place in places.items() if not classes[cell]), '')
   labels = LabelCounts(records, records.pop('', 0), first_missing)
   write = functools.partial(write_tables, headers, columns, at, classes)
-  return Contents(columns, labels, n_rows, write)
+  return Contents(columns, labels, n_rows, write=write)
 
 
 def write_tables(

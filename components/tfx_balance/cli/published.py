@@ -1,26 +1,12 @@
 """URIs of the artifacts that a run published, from its metadata."""
 
-from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
-
-@dataclass(frozen=True)
-class PublishedArtifacts:
-  """URIs of the artifacts that a run published, by node id and output key."""
-
-  uris: dict[tuple[str, str], str] = field(default_factory=dict)
-
-  def has(self, node: str, key: str) -> bool:
-    """Returns whether the run published that output."""
-    return (node, key) in self.uris
-
-  def uri(self, node: str, key: str) -> str:
-    """Returns the URI of a published output of a node."""
-    if not self.has(node, key):
-      raise KeyError(f'{node} published no {key!r}; this run has {sorted(self.uris)}')
-    return self.uris[node, key]
+PublishedArtifacts: TypeAlias = dict[tuple[str, str], str]
+"""URIs of the artifacts that a run published, by node id and output key."""
 
 
 def read_published(
@@ -31,9 +17,9 @@ def read_published(
   context = store.get_context_by_type_and_name('pipeline_run', run_id)
   if context is None:
     raise KeyError(f'the metadata has no run {run_id!r}')
-  uris = {}
+  uris: PublishedArtifacts = {}
   for artifact in store.get_artifacts_by_context(context.id):
     if artifact.state == metadata_store_pb2.Artifact.LIVE:
       node, key, _ = artifact.uri.rsplit('/', 3)[1:]  # TFX's layout: root/node/key/execution
       uris[node, key] = artifact.uri
-  return PublishedArtifacts(uris)
+  return uris

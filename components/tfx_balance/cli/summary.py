@@ -1,11 +1,13 @@
-"""Class counts and scores of a run, from its published artifacts.
+"""Class counts and scores of a run, from its published artifacts, and the report on them.
 
-These are read as the report reads them, with the Evaluators' results and the anomalies.
+The counts are read as the report reads them, with the Evaluators' results and the anomalies.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
@@ -13,8 +15,10 @@ from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
 from tfx_balance.cli.evaluation import Comparison, compare, read_scores
 from tfx_balance.cli.published import PublishedArtifacts
 from tfx_balance.documents.class_checks import broken_rules
+from tfx_balance.documents.recall import RECALL_NAME, ClassRecall, ModelRecall, RecallDocument
 from tfx_balance.plan.checks import Check
 from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.report import render_report
 from tfx_balance.report.measures import ratio_of
 from tfx_balance.report.run_view import TRAIN, RunView, Stage
 from tfx_balance.report.sources import read_run
@@ -23,6 +27,7 @@ from tfx_balance.tfrecord.storage import read_whole, storage_of
 EXAMPLES = ('StratifiedSplitter', 'examples')
 BALANCED_EXAMPLES = ('BalancedAugmenter', 'examples')
 ANOMALIES = ('ExampleValidator', 'anomalies')
+INPUT = ('BalancedInputGen', 'examples')
 STEPS = (
   EXAMPLES,
   ('ClassDistributionValidator', 'anomalies'),
@@ -93,9 +98,9 @@ class Summary:
 def read_summary(published: PublishedArtifacts, label: str, folds: int = 0) -> Summary:
   """Returns the summary of a run from its published artifacts."""
   return Summary(
-    read_run([published.uri(*step) for step in STEPS if published.has(*step)], label),
+    read_run([published[step] for step in STEPS if step in published], label),
     tuple(compare(read_scores(published, label))),
-    tuple(read_anomalies(published.uri(*ANOMALIES))),
+    tuple(read_anomalies(published[ANOMALIES])),
     folds,
   )
 
@@ -111,3 +116,27 @@ def read_anomalies(uri: str) -> list[str]:
       for feature, info in sorted(found.anomaly_info.items())
     ]
   return sentences
+
+
+def write_report(published: PublishedArtifacts, numbers: Summary, label: str, root: Path) -> Path:
+  """Writes `report.html` and `recall.json` to the root's folder `report`; returns the former."""
+  folder = root / 'report'
+  folder.mkdir(parents=True, exist_ok=True)
+  recall = folder / RECALL_NAME
+  recall_data = describe_recall(numbers, label).to_json()
+  recall.write_text(json.dumps(recall_data, indent=1), encoding='utf-8')
+  uris = [published[step] for step in (*STEPS, INPUT) if step in published]
+  path = folder / 'report.html'
+  title = f'Classes of {label}: {root.name}'
+  render_report([*uris, str(recall)], str(path), title=title, label=label)
+  return path
+
+
+def describe_recall(numbers: Summary, label: str) -> RecallDocument:
+  """Returns the recall of each class by model over all trainings, in the format of the report."""
+  models = []
+  for comparison in numbers.models:
+    found = [(value, comparison.recall(value)) for value in numbers.classes]
+    rows = tuple(ClassRecall(value, of.share, of.tested) for value, of in found if of)
+    models.append(ModelRecall(f'{comparison.model} batches', rows))
+  return RecallDocument(tuple(models), label)

@@ -20,8 +20,7 @@ from tfx_balance.cli.evaluation import (
   Spread,
 )
 from tfx_balance.cli.published import PublishedArtifacts
-from tfx_balance.cli.run_report import INPUT
-from tfx_balance.cli.summary import BALANCED, BALANCED_EXAMPLES, EXAMPLES, TOTAL, Summary
+from tfx_balance.cli.summary import BALANCED, BALANCED_EXAMPLES, EXAMPLES, INPUT, TOTAL, Summary
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.report import measures
 from tfx_balance.report.run_view import TRAIN
@@ -252,7 +251,7 @@ def print_outputs(console: Console, published: PublishedArtifacts, files: dict[s
     'model': ('Trainer', 'model'),
     'evaluation': EVALUATION,
   }
-  uris = {name: published.uri(*key) for name, key in outputs.items() if published.has(*key)}
+  uris = {name: published[key] for name, key in outputs.items() if key in published}
   console.print()
   for name, uri in {**uris, **files}.items():
     console.print(f'[dim]{name:<12}[/] {escape(uri)}', soft_wrap=True)

@@ -37,7 +37,7 @@ def run(
   printer = StepPrinter(screen)
   with printer.step('Loading TensorFlow and TFX'):
     # Imported here because it takes ten seconds: invalid arguments are reported before.
-    from tfx_balance.cli import failure, published, run_log, run_report, summary, summary_tables
+    from tfx_balance.cli import failure, published, run_log, summary, summary_tables
     from tfx_balance.cli.observed_runner import ObservedRunner
 
   runner = ObservedRunner(lambda i, n, node: printer.step(f'[{i}/{n}] {node}'))
@@ -56,7 +56,7 @@ def run(
     outputs = published.read_published(pipeline.metadata_connection_config, runner.run_id)
     numbers = summary.read_summary(outputs, label, folds)
     with printer.step('Report'):
-      page = run_report.write_report(outputs, numbers, label, root)
+      page = summary.write_report(outputs, numbers, label, root)
   summary_tables.print_summary(screen, numbers, label)
   summary_tables.print_outputs(screen, outputs, {'report': str(page), 'log': str(log_file)})
   return 0
