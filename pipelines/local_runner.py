@@ -16,7 +16,7 @@ if __package__ in (None, ''):  # run as a script: make the project's packages im
   sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from tfx_balance.cli import watched_run
-from tfx_balance.cli.own_data import IMAGE_LABEL, OwnData, inspect_own
+from tfx_balance.cli.own_data import IMAGE_LABEL, OwnData, inspect, inspect_images
 from tfx_balance.errors import DataError
 
 from pipelines import environment
@@ -162,9 +162,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
   settings = parse_arguments(arguments)
   environment.prepare(settings.verbose)
   try:
-    own_data = inspect_own(
-      settings.examples, settings.images, settings.label, settings.missing_label, settings.ignore
-    )
+    own_data = None
+    if settings.images:
+      own_data = inspect_images(settings.images)
+    elif settings.examples:
+      own_data = inspect(settings.examples, settings.label, settings.missing_label, settings.ignore)
     return watched_run.run(
       lambda: make_pipeline(settings, own_data),
       settings.pipeline_root,

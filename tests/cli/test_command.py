@@ -69,6 +69,14 @@ def test_records_are_shown(tmp_path, run):
   assert 'dog 25.0% 5' in lines
 
 
+def test_labels_that_are_not_utf_8_are_shown_and_refused(tmp_path, run):
+  write_records(tmp_path / 'a', [{'kind': k, 'n': 1} for k in (b'caf\xe9', b'bar') * 8])
+  code, lines, err = run('inspect', tmp_path, '--label', 'kind')
+  assert code == 1
+  assert 'caf\\xe9 50.0% 8' in lines
+  assert "has the value b'caf\\xe9', which is not UTF-8" in err
+
+
 def test_images_by_folder_are_shown(tmp_path, run):
   for i, kind in enumerate(KINDS):
     write_image(tmp_path / kind / f'{i}.png', 2, 2, i)
@@ -93,6 +101,8 @@ def test_parquet_is_shown(tmp_path, run):
   assert 'kind the label text 2 0' in lines
   assert 'n numeric int 15 5' in lines
   assert 'x numeric float 19 1' in lines
+  assert 'v numeric int 20 0' in lines
+  assert 'day categorical text 20 0' in lines
   assert 'cat 75.0% 15' in lines
 
 

@@ -296,7 +296,7 @@ def test_a_failed_step_ends_with_the_errors_own_message(tmp_path, capsys):
   root = tmp_path / 'root'
   # As if the last record had come after the labels were looked at.
   unseen = OwnData(tmp_path, 'tfrecord')
-  with mock.patch.object(local_runner, 'inspect_own', return_value=unseen):
+  with mock.patch.object(local_runner, 'inspect', return_value=unseen):
     code = local_runner.main(f'--examples {tmp_path} --label kind --pipeline_root {root}'.split())
   out, err = capsys.readouterr()
   assert code == 1

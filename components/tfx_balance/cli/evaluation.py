@@ -2,9 +2,8 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import tensorflow_model_analysis as tfma
 
@@ -93,7 +92,8 @@ def score(model: str, result: tfma.EvalResult, label: str) -> ModelScores:
   Records without a label are in no slice; their scores are computed as the remainder.
   """
   accuracy, recalls, everything = math.nan, {}, Recall(0, 0)
-  for key, scores in _slices(result):
+  for key, outputs in result.slicing_metrics:
+    scores = {name: value['doubleValue'] for name, value in outputs[''][''].items()}
     tested = round(scores.get('example_count', 0))
     recall = Recall(round(scores['accuracy'] * tested), tested)
     if not key:
@@ -105,11 +105,6 @@ def score(model: str, result: tfma.EvalResult, label: str) -> ModelScores:
     hits = everything.hits - sum(recall.hits for recall in recalls.values())
     recalls[MISSING] = Recall(hits, unlabelled)
   return ModelScores(model, accuracy, recalls)
-
-
-def _slices(result: tfma.EvalResult) -> Iterator[tuple[tuple[Any, ...], dict[str, float]]]:
-  for key, outputs in result.slicing_metrics:
-    yield key, {name: value['doubleValue'] for name, value in outputs[''][''].items()}
 
 
 @dataclass(frozen=True)

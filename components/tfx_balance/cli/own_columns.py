@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,17 @@ def describe(
     if counts[use]
   ]
   return f'{len(types):,} columns: {", ".join(["the label", *parts])}'
+
+
+def check_same_columns(
+  first: Path, names: Sequence[str], path: Path, others: Sequence[str]
+) -> None:
+  """Raises a DataError if the columns of a file are not those of the first."""
+  if others != names:
+    raise DataError(
+      f'{path} has other columns than {first.name}; put files with the same columns, in the '
+      'same order, into a separate folder'
+    )
 
 
 def find_oddities(columns: Iterable[Column]) -> list[str]:

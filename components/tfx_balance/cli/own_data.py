@@ -86,19 +86,6 @@ def check_features(label: str, types: Mapping[str, str], ignored: Collection[str
     raise DataError(f'there is no feature to learn from besides the label {label!r}')
 
 
-def inspect_own(
-  examples: Path | None,
-  images: Path | None,
-  label: str,
-  missing_label: str = 'error',
-  ignored: Collection[str] = (),
-) -> OwnData | None:
-  """Returns the description of a folder of images or of other files; None if neither is given."""
-  if images:
-    return inspect_images(images)
-  return inspect(examples, label, missing_label, ignored) if examples else None
-
-
 def inspect(
   folder: Path, label: str, missing_label: str = 'error', ignored: Collection[str] = ()
 ) -> OwnData:

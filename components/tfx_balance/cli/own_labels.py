@@ -108,7 +108,9 @@ def name_some(names: Sequence[str]) -> str:
 
 def find_doubtful(label: str, counts: LabelCounts) -> list[str]:
   """Returns warnings of texts that may be one class, or no class."""
-  texts = [v.decode() if isinstance(v, bytes) else v for v in counts.records]
+  texts = [
+    v.decode('utf-8', 'backslashreplace') if isinstance(v, bytes) else v for v in counts.records
+  ]
   alike: dict[str, list[str]] = {}
   for text in texts:
     alike.setdefault(''.join(str(text).split()).casefold(), []).append(repr(text))

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tfx_balance.cli.own_columns import MOST_VALUES, Column, Contents
+from tfx_balance.cli.own_columns import MOST_VALUES, Column, Contents, check_same_columns
 from tfx_balance.cli.own_labels import LabelCounts, check_number_of_classes
 from tfx_balance.errors import DataError
 
@@ -27,11 +27,7 @@ def read_parquet(files: list[Path], label: str | None) -> Contents:
   for path in files:
     position = 0
     for batch in read_batches(path):
-      if columns and batch.schema.names != list(columns):
-        raise DataError(
-          f'{path} has other columns than {files[0].name}; put files with the same columns, in the '
-          'same order, into a separate folder'
-        )
+      check_same_columns(files[0], list(columns or batch.schema.names), path, batch.schema.names)
       for name, cells in zip(batch.schema.names, batch.columns, strict=True):
         column = columns.setdefault(name, Column(name, math.inf if name == label else MOST_VALUES))
         missing = add_cells(column, cells)
@@ -58,12 +54,13 @@ def add_cells(column: Column, cells: pa.Array) -> pa.Array:
   """Counts the cells of a part of a column; returns which of them are missing."""
   if pa.types.is_dictionary(cells.type):
     cells = cells.dictionary_decode()
+  of_value = getattr(cells.type, 'value_type', cells.type)  # of a list, that of its values
   kind = 'text'
-  if pa.types.is_integer(cells.type) or pa.types.is_boolean(cells.type):
+  if pa.types.is_integer(of_value) or pa.types.is_boolean(of_value):
     kind = 'int'
-  elif pa.types.is_floating(cells.type) or pa.types.is_decimal(cells.type):
+  elif pa.types.is_floating(of_value) or pa.types.is_decimal(of_value):
     kind = 'float'
-  missing = pc.is_null(cells, nan_is_null=kind == 'float' and pa.types.is_floating(cells.type))
+  missing = pc.is_null(cells, nan_is_null=pa.types.is_floating(cells.type))
   values = cells.filter(pc.invert(missing))
   column.kinds['missing'] += len(cells) - len(values)
   if not len(values):
@@ -75,6 +72,8 @@ def add_cells(column: Column, cells: pa.Array) -> pa.Array:
       values = pa.array([str(value) for value in values.to_pylist()])
     found = pc.value_counts(values)
     for value, times in zip(*(part.to_pylist() for part in found.flatten()), strict=True):
+      if kind == 'text' and not isinstance(value, bytes):
+        value = str(value)  # a date
       column.cells[value] += times
   return missing
 
@@ -86,7 +85,7 @@ def to_labels(column: Column, first_missing: str) -> LabelCounts:
     DataError: If a value is a fraction.
   """
   for value in column.cells:
-    if column.type == 'float' and value != int(value):
+    if column.type == 'float' and not float(value).is_integer():
       raise DataError(
         f'the label {column.name!r} has the value {value}, which is not a class; a label is a text '
         'or an integer: pass another one, or bin it first'

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tfx_balance.cli.own_columns import MOST_VALUES, Column, Contents, cell_kind
+from tfx_balance.cli.own_columns import MOST_VALUES, Column, Contents, cell_kind, check_same_columns
 from tfx_balance.cli.own_images import batched
 from tfx_balance.cli.own_labels import LabelCounts, check_number_of_classes, is_missing
 from tfx_balance.cli.own_records import compression_of
@@ -133,11 +133,7 @@ def read_tables(files: list[Path], label: str | None) -> Contents:
   headers = {path: read_header(path, label) for path in files}
   names = headers[files[0]][0]
   for path, (others, _) in headers.items():
-    if others != names:
-      raise DataError(
-        f'{path} has other columns than {files[0].name}; put files with the same columns, in the '
-        'same order, into a separate folder'
-      )
+    check_same_columns(files[0], names, path, others)
   columns = [Column(name, math.inf if name == label else MOST_VALUES) for name in names]
   at = None if label is None else names.index(label)
   places: dict[str, str] = {}

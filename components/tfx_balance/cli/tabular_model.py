@@ -31,11 +31,6 @@ def vocabulary_name(feature: str) -> str:
   return 'values_of_' + ''.join(clean)
 
 
-def is_category(feature: RawFeature) -> bool:
-  """Returns whether a raw feature is categorical, that is, a string."""
-  return feature.dtype == tf.string
-
-
 def first_values(feature: RawFeature, missing: str | float) -> tf.Tensor:
   """Returns a dense tensor [n, length]; a sparse feature gives its first value, or `missing`."""
   if not isinstance(feature, tf.SparseTensor):
@@ -116,7 +111,7 @@ def preprocessing_fn(
   for name, feature in ((n, f) for n, f in inputs.items() if n not in ignored):
     if name == label:
       outputs[name] = to_class_id(feature)
-    elif is_category(feature):
+    elif feature.dtype == tf.string:
       outputs[name] = to_category_id(feature, name)
     else:
       outputs[name] = scale(feature)
