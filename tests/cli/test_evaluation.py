@@ -57,20 +57,20 @@ def test_a_slice_keeps_the_type_of_its_class(value, expected):
 
 def test_several_seeds_have_a_mean_and_a_spread():
   (models,) = make_models({'a': (9, 10), 'b': (1, 2)}, {'a': (7, 10), 'b': (2, 2)})
-  assert models.macro_recall == Spread.of([0.7, 0.85], 12)
-  assert str(models.macro_recall) == '0.775 ± 0.106'  # 0.15 / sqrt(2)
-  assert str(models.worst) == '0.600 ± 0.141 from 2 records'  # b at first, then a
+  assert models.spread('macro_recall') == Spread.of([0.7, 0.85], 12)
+  assert str(models.spread('macro_recall')) == '0.775 ± 0.106'  # 0.15 / sqrt(2)
+  assert str(models.spread('worst')) == '0.600 ± 0.141 from 2 records'  # b at first, then a
   assert models.recall(A) == Recall(16, 20)
   assert models.recall(ClassValue('int', 1)) is None
 
 
 def test_a_spread_of_few_records_says_so():
   (models,) = make_models({'a': (1, 2)}, {'a': (1, 2)})
-  for spread in (models.macro_recall, models.worst, models.accuracy):
+  for spread in (models.spread('macro_recall'), models.spread('worst'), models.spread('accuracy')):
     assert str(spread).endswith(' ± 0.000 from 2 records')
   (models,) = make_models({'a': (1, 1), 'b': (9, 9)}, {'a': (1, 1), 'b': (9, 9)})
-  assert str(models.macro_recall) == '1.000 ± 0.000'
-  assert str(models.worst) == '1.000 ± 0.000 from 1 record'
+  assert str(models.spread('macro_recall')) == '1.000 ± 0.000'
+  assert str(models.spread('worst')) == '1.000 ± 0.000 from 1 record'
 
 
 def test_one_seed_has_no_spread():

@@ -144,8 +144,8 @@ def test_digits_are_split_trained_and_evaluated(tmp_path, capsys):
   printed = capsys.readouterr().out
   assert printed.count('step 20 of 20  loss ') == 4
   for comparison in numbers.models:
-    assert str(comparison.macro_recall) in printed
-    assert str(comparison.worst) in printed
+    assert str(comparison.spread('macro_recall')) in printed
+    assert str(comparison.spread('worst')) in printed
   assert published['Evaluator', 'evaluation'] in printed
   assert_trained_on_balanced_batches(published)
   assert_train_is_balanced(published, numbers, printed)
@@ -254,7 +254,7 @@ def test_cross_validation_of_an_own_table(tmp_path, capsys):
   assert tested == {b'often': 90, b'seldom': 18}
   printed = capsys.readouterr().out
   assert 'Cross-validation over 2 folds' in printed
-  assert str(balanced.macro_recall) in printed
+  assert str(balanced.spread('macro_recall')) in printed
 
 
 def assert_model_needs_no_other_files(published: PublishedArtifacts, n_classes: int) -> None:
@@ -288,7 +288,7 @@ def test_own_images_of_many_sizes(tmp_path):
   numbers = read_summary(published, 'label')
   assert numbers.warnings == ()
   (balanced,) = numbers.models
-  assert balanced.macro_recall.mean == 1.0
+  assert balanced.spread('macro_recall').mean == 1.0
 
 
 def test_a_failed_step_ends_with_the_errors_own_message(tmp_path, capsys):

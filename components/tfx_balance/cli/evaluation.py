@@ -149,21 +149,14 @@ class Comparison:
   model: str
   trainings: tuple[ModelScores, ...]
 
-  @property
-  def macro_recall(self) -> Spread:
-    """Unweighted mean recall of the classes."""
-    return Spread.of([scores.macro_recall for scores in self.trainings], self.tested)
+  def spread(self, score: str) -> Spread:
+    """Returns the mean and deviation of a score: 'macro_recall', 'worst' or 'accuracy'.
 
-  @property
-  def worst(self) -> Spread:
-    """Lowest recall of all classes; the class may differ between trainings."""
-    least = min(scores.worst_tested for scores in self.trainings)
-    return Spread.of([scores.worst for scores in self.trainings], least)
-
-  @property
-  def accuracy(self) -> Spread:
-    """Accuracy over all test records."""
-    return Spread.of([scores.accuracy for scores in self.trainings], self.tested)
+    The class of the worst recall may differ between trainings.
+    """
+    worst_tested = min(scores.worst_tested for scores in self.trainings)
+    records = worst_tested if score == 'worst' else self.tested
+    return Spread.of([getattr(scores, score) for scores in self.trainings], records)
 
   @property
   def tested(self) -> int:

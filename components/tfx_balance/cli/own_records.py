@@ -27,11 +27,16 @@ def compression_of(path: Path) -> str:
   return compression
 
 
-def add_sample(columns: dict[str, Column], path: Path, records: list[bytes]) -> None:
-  """Counts the first values of the features in some records of a file."""
+def add_sample(columns: dict[str, Column], path: Path, compression: str) -> None:
+  """Counts the first values of the features in the first records of a file."""
   import tensorflow as tf
 
-  for record in records:
+  records = tf.data.TFRecordDataset(str(path), compression).take(SAMPLE)
+  try:
+    sample = list(records.as_numpy_iterator())
+  except tf.errors.OpError as error:
+    raise DataError(not_examples(path)) from error
+  for record in sample:
     # The context of a SequenceExample has the same field number as the features of an Example.
     try:
       example = tf.train.SequenceExample.FromString(record)
@@ -67,7 +72,7 @@ def read_records(files: list[Path], label: str | None) -> Contents:
   columns: dict[str, Column] = {}
   compressions = [compression_of(path) for path in files]
   for path, compression in zip(files, compressions, strict=True):
-    add_sample(columns, path, first_records(path, compression))
+    add_sample(columns, path, compression)
   if not columns:
     raise DataError(f'the files in {files[0].parent} hold no records')
   features = [columns[name] for name in sorted(columns)]
@@ -75,16 +80,6 @@ def read_records(files: list[Path], label: str | None) -> Contents:
     return Contents(features, None, sampled=True)
   labels = count_labels(files, compressions, label)
   return Contents(features, labels, labels.missing + sum(labels.records.values()), sampled=True)
-
-
-def first_records(path: Path, compression: str) -> list[bytes]:
-  """Returns the first records of a file."""
-  import tensorflow as tf
-
-  try:
-    return list(tf.data.TFRecordDataset(str(path), compression).take(SAMPLE).as_numpy_iterator())
-  except tf.errors.OpError as error:
-    raise DataError(not_examples(path)) from error
 
 
 def count_labels(files: list[Path], compressions: list[str], label: str) -> LabelCounts:

@@ -6,7 +6,6 @@ from tfx_balance.report.tables import Table
 def print_table(table: Table) -> None:
   """Prints a table below an empty line and its caption: texts to the left, numbers to the right."""
   rows = [[cell.full or cell.text for cell in row] for row in (table.head, *table.rows)]
-  rows = [[*row, *[''] * (len(table.head) - len(row))] for row in rows]
   widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
   print(f'\n{table.caption}')
   for row in rows:

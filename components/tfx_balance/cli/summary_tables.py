@@ -29,7 +29,7 @@ BAR_WIDTH = 8
 NAME_WIDTH = 24  # of a class; longer names are wrapped
 MOST_ROWS = 40  # with more classes, only the largest and the smallest are shown
 SCORES = {'macro recall': 'macro_recall', 'worst class': 'worst', 'accuracy': 'accuracy'}
-"""Attributes of `ModelScores` and of `Comparison` by the names that tables show."""
+"""Attributes of `ModelScores` by the names that tables show."""
 
 _T = TypeVar('_T')
 
@@ -130,7 +130,7 @@ def recall_table(summary: Summary) -> Table:
   total = sum(tested(value, summary) for value in summary.classes)
   for i, (name, score) in enumerate(SCORES.items()):
     # Narrow enough for two models.
-    cells = [str(getattr(c, score)).replace(' from ', '\nfrom ') for c in models]
+    cells = [str(c.spread(score)).replace(' from ', '\nfrom ') for c in models]
     row = (name, *('' for _ in in_train), '' if i else f'{total:,}', *cells)
     table.add_row(*row, style='' if i > 1 else 'bold')
   return table
