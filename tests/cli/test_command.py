@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import textwrap
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -51,6 +52,16 @@ def test_a_table_is_shown_with_its_columns_classes_and_what_is_odd(tmp_path, run
   code, lines, _ = run('inspect', tmp_path / 'a.csv', '--label', 'kind', '--ignore', 'place')
   assert 'place ignored text 1 0' in lines
   assert odd not in lines
+
+
+def test_the_page_shows_what_is_printed(tmp_path, monkeypatch, capsys):
+  (tmp_path / 'data').mkdir()
+  rows = [f'{k},{i % 3 or ""},here' for i, k in enumerate(KINDS)]
+  write_table(tmp_path / 'data' / 'a.csv', 'species,size,place', rows)
+  monkeypatch.chdir(tmp_path)
+  assert main(['inspect', 'data/', '--label', 'species']) == 0
+  printed = textwrap.indent(capsys.readouterr().out, ' ' * 4)
+  assert printed in (ROOT / 'docs/command_line.md').read_text()
 
 
 def test_without_a_label_columns_of_few_values_are_proposed(tmp_path, run):
@@ -265,6 +276,18 @@ def test_the_report_is_that_of_the_module(tmp_path, run, records):
   code, _, err = run('report', tmp_path / 'one')
   assert code == 2
   assert err.startswith(f'tfx-balance report: {tmp_path}/one is there, but none of these is in it')
+
+
+def test_many_values_are_not_counted_and_a_reader_may_stop_reading(tmp_path, run):
+  write_table(tmp_path / 'a.csv', 'kind,n', [f'{k},{i}' for i, k in enumerate(KINDS * 200)])
+  assert 'n numeric int 1,000+ 0' in run('inspect', tmp_path, '--label', 'kind')[1]
+  write_table(tmp_path / 'a.csv', ','.join(f'column-{i}' for i in range(5000)), [',' * 4999])
+  command = [sys.executable, '-m', 'tfx_balance.cli', 'inspect', str(tmp_path)]
+  with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    assert process.stdout.readline().endswith(b'CSV, 1 file, 1 records\n')
+    process.stdout.close()
+    assert process.stderr.read() == b''
+  assert process.returncode == 0
 
 
 def test_the_command_is_installed_under_its_name(tmp_path):

@@ -1,6 +1,7 @@
 """The command `tfx-balance`: inspects files, splits them, and writes the report of a run."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -50,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fault = f'{missing} is not installed; run {FIXES.get(command)}'
     print(f'tfx-balance {command}: {fault}', file=sys.stderr)
     return 2
+  except BrokenPipeError:  # the reader, such as head, has seen enough
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
   except (TfxBalanceError, OSError) as error:
     print(f'tfx-balance {command}: {error}', file=sys.stderr)
     return 2 if isinstance(error, ConfigError) else 1
