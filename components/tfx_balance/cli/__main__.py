@@ -53,9 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 2
   except BrokenPipeError:  # the reader, such as head, has seen enough
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-  except (TfxBalanceError, OSError) as error:
+  except (TfxBalanceError, OSError, ImportError) as error:
     print(f'tfx-balance {command}: {error}', file=sys.stderr)
-    return 2 if isinstance(error, ConfigError) else 1
+    return 2 if isinstance(error, (ConfigError, ImportError)) else 1
   return 0
 
 
