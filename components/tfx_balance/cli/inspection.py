@@ -4,16 +4,8 @@ import argparse
 from collections.abc import Collection
 from pathlib import Path
 
+from tfx_balance.cli import own_data, own_images, own_labels
 from tfx_balance.cli.own_columns import WORDS, Contents
-from tfx_balance.cli.own_data import IMAGE_LABEL, check_features, data_files, file_kind
-from tfx_balance.cli.own_images import find_images, is_image, visible
-from tfx_balance.cli.own_labels import (
-  LabelCounts,
-  add_missing_label,
-  check_classes,
-  find_doubtful,
-  name_some,
-)
 from tfx_balance.cli.plain_tables import print_table
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue
@@ -29,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   add('path', type=Path, metavar='PATH', help='file, folder of files, or folder of image folders')
   add('--label', metavar='NAME', help='column or feature that holds the class')
   add('--ignore', action='append', default=[], metavar='NAME', help='column to leave out')
-  add_missing_label(parser)
+  own_labels.add_missing_label(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -44,16 +36,16 @@ def run(options: argparse.Namespace) -> None:
     raise DataError(f'{path} does not exist; pass a file, or a folder of files')
   files = [path] if path.is_file() else []
   if not files and has_image_folders(path):
-    classes = find_images(path)
-    counts = LabelCounts({name: len(paths) for name, paths in classes.items()})
+    classes = own_images.find_images(path)
+    counts = own_labels.LabelCounts({name: len(paths) for name, paths in classes.items()})
     print(f'{path}: images, {sum(counts.records.values()):,} files in {len(classes):,} folders')
-    show_classes(label or IMAGE_LABEL, counts, options.missing_label)
+    show_classes(label or own_data.IMAGE_LABEL, counts, options.missing_label)
     return
-  files = files or data_files(path)
-  kind = file_kind(files)
-  contents = read_contents(files, kind, label)
+  files = files or own_data.data_files(path)
+  kind = own_data.file_kind(files)
+  contents = own_data.read_contents(files, kind, label)
   if label is not None:
-    check_features(label, contents.types, options.ignore)
+    own_data.check_features(label, contents.types, options.ignore)
   size = '' if contents.records is None else f', {contents.records:,} records'
   print(f'{path}: {kind}, {len(files):,} file{"s" if len(files) > 1 else ""}{size}')
   show_columns(contents, label, options.ignore)
@@ -63,20 +55,8 @@ def run(options: argparse.Namespace) -> None:
 
 def has_image_folders(folder: Path) -> bool:
   """Returns whether a folder in a folder holds an image."""
-  inner = (path for path in visible(folder) if path.is_dir())
-  return any(is_image(path) for each in inner for path in visible(each))
-
-
-def read_contents(files: list[Path], kind: str, label: str | None) -> Contents:
-  """Returns what is in files of a kind."""
-  # Each imports what it reads with: TFRecords need TensorFlow, Parquet needs pyarrow.
-  if kind == 'CSV':
-    from tfx_balance.cli.own_tables import read_tables as read
-  elif kind == 'Parquet':
-    from tfx_balance.cli.own_parquet import read_parquet as read
-  else:
-    from tfx_balance.cli.own_records import read_records as read
-  return read(files, label)
+  inner = (path for path in own_images.visible(folder) if path.is_dir())
+  return any(own_images.is_image(path) for each in inner for path in own_images.visible(each))
 
 
 def show_columns(contents: Contents, label: str | None, ignored: Collection[str]) -> None:
@@ -93,14 +73,14 @@ def show_columns(contents: Contents, label: str | None, ignored: Collection[str]
   print_table(Table('columns', 'Columns', names, tuple(rows), note))
   few = [c for c in contents.columns if 1 < len(c.cells) <= MOST_CLASSES and c.type != 'float']
   few.sort(key=lambda column: len(column.cells))
-  named = name_some([f'{column.name} ({len(column.cells)} values)' for column in few])
+  named = own_labels.name_some([f'{column.name} ({len(column.cells)} values)' for column in few])
   if label is None:
     print(f'To count classes, pass a column as --label: {named or "none has few values"}')
   for line in contents.notes(label, ignored):
     print(line)
 
 
-def show_classes(label: str, counts: LabelCounts, missing_label: str) -> None:
+def show_classes(label: str, counts: own_labels.LabelCounts, missing_label: str) -> None:
   """Prints the records of each class, and what is odd about them.
 
   Raises:
@@ -113,9 +93,9 @@ def show_classes(label: str, counts: LabelCounts, missing_label: str) -> None:
     print_table(table)
   if counts.missing:
     print(f'{counts.missing:,} records have no label')
-  for line in find_doubtful(label, counts):
+  for line in own_labels.find_doubtful(label, counts):
     print(line)
-  check_classes(label, counts, missing_label)
+  own_labels.check_classes(label, counts, missing_label)
 
 
 def class_value(value: str | bytes | int | float) -> ClassValue:

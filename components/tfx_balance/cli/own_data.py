@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tfx_balance.cli.own_columns import Contents
 from tfx_balance.cli.own_images import find_images, visible, write_images
 from tfx_balance.cli.own_labels import LabelCounts, check_classes, find_doubtful
 from tfx_balance.cli.own_records import read_records
@@ -76,6 +77,15 @@ def file_kind(files: list[Path]) -> str:
   return 'TFRecord'
 
 
+def read_contents(files: list[Path], kind: str, label: str | None) -> Contents:
+  """Returns what is in files of a kind."""
+  if kind == 'Parquet':
+    from tfx_balance.cli.own_parquet import read_parquet  # needs pyarrow
+
+    return read_parquet(files, label)
+  return (read_tables if kind == 'CSV' else read_records)(files, label)
+
+
 def check_features(label: str, types: Mapping[str, str], ignored: Collection[str]) -> None:
   """Raises a DataError if the label, an ignored feature or any other feature is missing."""
   for argument, name in (('--label', label), *(('--ignore', name) for name in ignored)):
@@ -110,7 +120,7 @@ def inspect(
       f'{files[0]} is Parquet, which ExampleGen reads by an executor of its own only; write it as '
       'CSV or as TFRecords of tf.Example'
     )
-  contents = (read_tables if kind == 'CSV' else read_records)(files, label)
+  contents = read_contents(files, kind, label)
   types, labels = contents.types, contents.labels
   check_features(label, types, ignored)
   assert labels is not None  # as there is a feature of that name

@@ -10,15 +10,7 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
-from tfx_balance.cli.evaluation import (
-  BALANCED_MODEL,
-  EVALUATION,
-  FEW_RECORDS,
-  NATURAL_MODEL,
-  Comparison,
-  Recall,
-  Spread,
-)
+from tfx_balance.cli import evaluation
 from tfx_balance.cli.published import PublishedArtifacts
 from tfx_balance.cli.summary import BALANCED, BALANCED_EXAMPLES, EXAMPLES, INPUT, TOTAL, Summary
 from tfx_balance.plan.class_value import ClassValue
@@ -96,7 +88,7 @@ def check_lines(summary: Summary) -> list[str]:
   return lines
 
 
-def recall_text(recall: Recall | None) -> str:
+def recall_text(recall: evaluation.Recall | None) -> str:
   """Returns the text of a class's recall; green from 0.9 on, red below 0.6."""
   if recall is None:
     return '[dim]not tested[/]'
@@ -115,11 +107,10 @@ def tested(value: ClassValue, summary: Summary) -> int:
 
 def recall_table(summary: Summary) -> Table:
   """Returns the table of recall by class and model; records to train on differ between folds."""
-  titles = {NATURAL_MODEL: 'natural batches', BALANCED_MODEL: 'balanced batches'}
   models = summary.models
   train = {} if summary.folds else summary.columns[TRAIN]
   in_train = [] if summary.folds else ['in train']
-  of_models = [titles[c.model] for c in models] if len(models) > 1 else ['recall']
+  of_models = [f'{c.model} batches' for c in models] if len(models) > 1 else ['recall']
   table = make_table(*in_train, 'tested', *of_models)
   rows = []
   for value in summary.classes:
@@ -148,16 +139,16 @@ def recall_lines(summary: Summary) -> list[str]:
     lines.append(
       '[dim]One training each: small differences are not significant. See --compare 5.[/]'
     )
-  few = sum(0 < tested(value, summary) < FEW_RECORDS for value in summary.classes)
+  few = sum(0 < tested(value, summary) < evaluation.FEW_RECORDS for value in summary.classes)
   if few:
     lines.append(
-      f'[dim]Classes with fewer than {FEW_RECORDS} test records: {few}. '
+      f'[dim]Classes with fewer than {evaluation.FEW_RECORDS} test records: {few}. '
       'One record changes their recall by more than 10 points.[/]'
     )
   return lines
 
 
-def fold_table(models: Sequence[Comparison]) -> Table:
+def fold_table(models: Sequence[evaluation.Comparison]) -> Table:
   """Returns the table of scores by fold and model, with the mean and the standard deviation."""
   table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
   table.add_column('fold')
@@ -174,13 +165,13 @@ def fold_table(models: Sequence[Comparison]) -> Table:
   for fold, records in enumerate(counts):
     table.add_row(str(fold), f'{records:,}', *(f'{column[fold]:.3f}' for column in columns))
   table.add_section()
-  spreads = [Spread.of(column, sum(counts)) for column in columns]
+  spreads = [evaluation.Spread.of(column, sum(counts)) for column in columns]
   table.add_row('mean', f'{sum(counts):,}', *(f'{s.mean:.3f}' for s in spreads), style='bold')
   table.add_row('std dev', '', *(f'{s.deviation:.3f}' for s in spreads))
   return table
 
 
-def gain_lines(models: Sequence[Comparison]) -> list[str]:
+def gain_lines(models: Sequence[evaluation.Comparison]) -> list[str]:
   """Returns the note on the difference of two models over the folds; none for one model."""
   if len(models) != 2:
     return []
@@ -190,7 +181,7 @@ def gain_lines(models: Sequence[Comparison]) -> list[str]:
   gains = [gain for gain in gains if not math.isnan(gain)]
   if not gains:
     return []
-  spread = Spread.of(gains, min(first.tested, second.tested))
+  spread = evaluation.Spread.of(gains, min(first.tested, second.tested))
   higher = sum(gain > 0 for gain in gains)
   return [
     f'Macro recall, {second.model} less {first.model}: [bold]{spread.mean:+.3f}[/] ± '
@@ -249,7 +240,7 @@ def print_outputs(console: Console, published: PublishedArtifacts, files: dict[s
     'balanced': BALANCED_EXAMPLES,
     'input': INPUT,
     'model': ('Trainer', 'model'),
-    'evaluation': EVALUATION,
+    'evaluation': evaluation.EVALUATION,
   }
   uris = {name: published[key] for name, key in outputs.items() if key in published}
   console.print()
