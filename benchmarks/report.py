@@ -32,8 +32,8 @@ where these are measured, divided by the floor; aim: target ratio in a full run"
 _PAGE = """# Benchmarks, small
 
 Output of `make bench`, which writes this page. The cases are small, so the fixed cost of a
-pipeline, about one second, weighs more than in the README, whose figures are of full size (without
-`--small`).
+pipeline, about one second, weighs more than in [Performance](performance.md), whose figures are of
+full size (without `--small`).
 
 """
 

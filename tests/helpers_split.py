@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tfx_balance.plan.split_shares import DEFAULT_SPLITS, SplitShares
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.stratified_splitter.job import SplitRequest
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.stratified_splitter.transform import StratifiedSplit
-from tfx_balance.tfrecord.reading import READ_DEFAULTS
 
 from tests.helpers_examples import Shards, read_splits, write_tfrecords
 from tests.list_runner import write_on_lists
@@ -37,30 +35,11 @@ def request_target(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def split_request(
-  folder: Path, splits: Mapping[str, Any] | None = None, **arguments: Any
+  folder: Path, splits: Mapping[str, Any] | None = None, extends: bool = False, **arguments: Any
 ) -> SplitRequest:
-  """Returns a request whose output and work files are in a folder."""
-  counts, rest = arguments.pop('counts', None), arguments.pop('rest', None)
-  defaults = {
-    'features': ('label',),
-    'shares': SplitShares.parse(DEFAULT_SPLITS if splits is None else splits, counts, rest),
-    'predefined': None,
-    'key': (),
-    'seed': 0,
-    'missing': 'error',
-    'reading': READ_DEFAULTS,
-    'output_files': {},
-    'mode': 'exact',
-    'by_values': False,
-    'order': None,
-    'labels': (),
-    'extends': False,
-    'groups': None,
-    'bins': None,
-    'input_splits': None,
-  }
+  """Returns a request whose output and work files are in a folder, of `StratifiedSplitter`'s."""
   target = request_target(folder, arguments)
-  return SplitRequest(SplitterParameters(**{**defaults, **arguments}), **target)
+  return SplitRequest(SplitterParameters.decode({'splits': splits, **arguments}, extends), **target)
 
 
 def run_split(

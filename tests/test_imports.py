@@ -1,4 +1,4 @@
-"""Imports run one way: plan, documents <- tfrecord <- scan <- components <- cli <- pipelines.
+"""Imports run one way: plan, documents <- modes, and tfrecord <- scan <- shuffle <- components.
 
 The rule is read off the source, so that it also holds for imports inside functions; that importing
 the package is cheap is seen in a fresh interpreter.
@@ -43,7 +43,8 @@ class Rule:
 
 
 ERRORS, ARGUMENTS, LAZY = 'tfx_balance.errors', 'tfx_balance.arguments', 'tfx_balance.lazy_names'
-PLAN, DOCUMENTS = 'tfx_balance.plan', 'tfx_balance.documents'
+READERS = 'tfx_balance.argument_readers'
+PLAN, DOCUMENTS, MODES = 'tfx_balance.plan', 'tfx_balance.documents', 'tfx_balance.modes'
 AUGMENT, STATISTICS = 'tfx_balance.augment', 'tfx_balance.label_statistics'
 TFRECORD, BEAM = 'tfx_balance.tfrecord', 'tfx_balance.beam'
 SCAN, SHUFFLE, WRITER = 'tfx_balance.scan', 'tfx_balance.shuffle', 'tfx_balance.writer'
@@ -70,8 +71,11 @@ RULES = {
   QUIET: Rule((), only=frozenset()),
   DEFLATE: Rule((), only=frozenset({'isal'})),
   ARGUMENTS: Rule((ERRORS,), only=frozenset()),
+  READERS: Rule((ERRORS, ARGUMENTS), only=frozenset()),
   PLAN: Rule((*BASE, PLAN), only=frozenset({'numpy'})),
   DOCUMENTS: Rule((*BASE, PLAN, DOCUMENTS), only=frozenset()),
+  # For arrays too, which need no Beam; what is of Beam in a mode is in the splitter's folder.
+  MODES: Rule((*BASE, READERS, PLAN, DOCUMENTS, MODES), only=frozenset({'numpy'})),
   # Augment functions run in a Beam worker and in a trainer's tf.data alike.
   AUGMENT: Rule((*BASE, PLAN, AUGMENT), never=PIPELINE_ONLY),
   **{name: Rule((*BASE, *READING), never=PIPELINE_ONLY | {'tensorflow'}) for name in READING},
@@ -364,9 +368,9 @@ def test_importing_the_package_loads_nothing_else(statement):
   assert packages_loaded_by(statement) == {'tfx_balance'}
 
 
-def test_importing_all_of_the_plan_loads_numpy_alone():
-  plan = [name for name in modules_of(ROOT) if within(name, PLAN)]
-  assert packages_loaded_by(f'import {", ".join(plan)}') == {'tfx_balance', 'numpy'}
+def test_importing_all_of_the_plan_and_the_modes_loads_numpy_alone():
+  names = [name for name in modules_of(ROOT) if within(name, PLAN) or within(name, MODES)]
+  assert packages_loaded_by(f'import {", ".join(names)}') == {'tfx_balance', 'numpy'}
 
 
 def test_what_is_loaded_is_seen():

@@ -78,19 +78,6 @@ def test_a_label_without_any_value_is_missing_everywhere():
   assert tally({None: 3}) == {MISSING: 3}
 
 
-def test_a_label_that_is_in_no_split_is_refused():
-  statistics = {'train': statistics_of({0: 1})}
-  with pytest.raises(DataError, match="'class' is not in statistics=; label= takes one of: label"):
-    tallies_of(statistics, 'class', 'statistics=', INSTEAD)
-
-
-def test_several_values_a_record_are_refused():
-  found = statistics_of({b'a': 1})
-  found.datasets[0].features[0].string_stats.common_stats.max_num_values = 3
-  with pytest.raises(DataError, match=r'up to 3 values a record in split .* turn a one-hot vector'):
-    tallies_of({'train': found}, 'label', 'statistics=', INSTEAD)
-
-
 def test_of_slices_that_of_all_records_is_taken_wherever_it_is():
   whole, part = statistics_of({b'a': 5, b'b': 3}), statistics_of({b'a': 5})
   part.datasets[0].name, whole.datasets[0].name = 'sex_male', 'All Examples'

@@ -10,8 +10,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 from tfx_balance import stratified_indices
+from tfx_balance.modes.extend import extend_split
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.extended_split import extend_split
 from tfx_balance.plan.split_shares import SplitShares
 
 FOLDER = Path(__file__).resolve().parent.parent / 'docs' / 'splits'

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     ClassDistributionValidator as ClassDistributionValidator,
   )
   from tfx_balance.inputs.balanced_batches import BalancedBatches as BalancedBatches
-  from tfx_balance.plan.array_splits import stratified_indices as stratified_indices
-  from tfx_balance.plan.cross_validation import StratifiedSplits as StratifiedSplits
-  from tfx_balance.plan.split_shares import fold_splits as fold_splits
+  from tfx_balance.modes.array_splits import stratified_indices as stratified_indices
+  from tfx_balance.modes.cross_validation import StratifiedSplits as StratifiedSplits
+  from tfx_balance.modes.folds import fold_splits as fold_splits
   from tfx_balance.stratified_splitter.component import StratifiedSplitter as StratifiedSplitter
   from tfx_balance.tfrecord.work_files import seal_document as seal_document
 
@@ -30,11 +30,11 @@ _HOME = {
   'BalancedBatches': 'tfx_balance.inputs.balanced_batches',
   'BalancedInputGen': 'tfx_balance.balanced_input_gen.component',
   'ClassDistributionValidator': 'tfx_balance.class_distribution_validator.component',
-  'StratifiedSplits': 'tfx_balance.plan.cross_validation',
+  'StratifiedSplits': 'tfx_balance.modes.cross_validation',
   'StratifiedSplitter': 'tfx_balance.stratified_splitter.component',
-  'fold_splits': 'tfx_balance.plan.split_shares',
+  'fold_splits': 'tfx_balance.modes.folds',
   'seal_document': 'tfx_balance.tfrecord.work_files',
-  'stratified_indices': 'tfx_balance.plan.array_splits',
+  'stratified_indices': 'tfx_balance.modes.array_splits',
 }
 
 __all__ = [

@@ -166,7 +166,7 @@ def check_path(name: str, value: Any) -> str:
 
 
 def check_names(name: str, value: Any) -> tuple[str, ...]:
-  """Returns a list of names, of which there is at least one."""
+  """Returns a list of at least one name."""
   if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
     raise ConfigError(f"{name}={shown(value)} must be a list of names; give one such as ['a']")
   for each in value:

@@ -10,20 +10,20 @@ import json
 import numbers
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from tfx_balance.arguments import (
-  check_choice,
-  check_labels,
-  check_names,
-  check_path,
-  check_seed,
-  check_text,
-  shown,
+from tfx_balance.argument_readers import (
+  Argument,
+  Arguments,
+  Read,
+  as_given,
+  from_json,
+  one_of,
 )
+from tfx_balance.arguments import check_labels, check_seed, shown
 from tfx_balance.errors import ConfigError
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import ReadOptions
@@ -31,43 +31,10 @@ from tfx_balance.tfrecord.reading import ReadOptions
 if TYPE_CHECKING:
   from tfx import types
 
-Read = Callable[[str, Any], Any]
-"""Function of an argument's name and its value to the value that it means."""
-
-
-@dataclass(frozen=True)
-class Argument:
-  """Declaration of one argument of a component.
-
-  Attributes:
-    kind: Type of its execution property: str, int or float, which are what TFX carries.
-    read: Function of its name and its value, either as a person gives it or as TFX carries it, to
-      the value that it means; raises a ConfigError for a value that breaks a rule.
-    default: Value where there is none.
-    stand_in: Value that takes the place of one which is known only when the pipeline runs, while
-      the other arguments are checked; None for the default.
-  """
-
-  kind: type
-  read: Read
-  default: Any = None
-  stand_in: Any = None
-
-
-Arguments = Mapping[str, Argument]
-"""The arguments of a component, by name."""
-
 
 def kinds(declared: Arguments) -> dict[str, type]:
   """Returns the types of a component's execution properties, by name."""
   return {**{name: each.kind for name, each in declared.items()}, 'algorithm_version': int}
-
-
-def read_all(declared: Arguments, properties: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns what every argument means, by name, of arguments or of execution properties."""
-  return {
-    name: each.read(name, properties.get(name, each.default)) for name, each in declared.items()
-  }
 
 
 def encode(
@@ -155,73 +122,6 @@ def make_spec(kind: type[types.ComponentSpec], **arguments: Any) -> types.Compon
   return kind(**arguments)
 
 
-def from_json(name: str, value: Any, kinds: type | tuple[type, ...]) -> Any:
-  """Returns what a JSON string holds; None for an empty one; what is no string as it is.
-
-  Args:
-    name: Name of the argument, for messages.
-    value: JSON string or value.
-    kinds: Types that it may have.
-  """
-  if isinstance(value, str):
-    if not value.strip():
-      return None
-    try:
-      value = json.loads(value, object_pairs_hook=_once)
-    except ConfigError:
-      raise
-    except (ValueError, RecursionError) as error:
-      raise ConfigError(
-        f'{name}={shown(value)} is no JSON ({error}); give it as in {{"train": 8}}'
-      ) from error
-  if value is not None and (not isinstance(value, kinds) or isinstance(value, (bool, bytes))):
-    raise ConfigError(
-      f'{name}={shown(value)} has the wrong type; give a value as the documentation says'
-    )
-  return value
-
-
-def as_given(_: str, value: Any) -> Any:
-  """Returns a value that is checked together with others."""
-  return value
-
-
-def json_of(*kinds: type) -> Read:
-  """Returns a function that reads a value of some types, also from JSON text; None for none."""
-  return lambda name, value: from_json(name, value, kinds)
-
-
-def one_of(*choices: str) -> Read:
-  """Returns a function that reads one of some words."""
-  return lambda name, value: check_choice(name, value, choices)
-
-
-def names(argument: str, value: Any) -> tuple[str, ...]:
-  """Returns names from one name, a sequence of names, or a JSON list of them."""
-  if isinstance(value, str):
-    value = from_json(argument, value, list) if value.lstrip().startswith('[') else [value]
-  return check_names(argument, value)
-
-
-def optional_names(argument: str, value: Any) -> tuple[str, ...] | None:
-  """Returns names as `names` does; None for None and ''."""
-  return None if _is_absent(value) else names(argument, value)
-
-
-def optional_text(argument: str, value: Any) -> str | None:
-  """Returns a text; None for None and '', as which TFX carries it."""
-  return None if _is_absent(value) else check_text(argument, value)
-
-
-def optional_path(argument: str, value: Any) -> str | None:
-  """Returns a path; None for None and ''; see `optional_text`."""
-  return None if _is_absent(value) else check_path(argument, value)
-
-
-def _is_absent(value: Any) -> bool:
-  return value is None or (isinstance(value, str) and not value)
-
-
 def _plain(value: Any) -> Any:
   """Returns a value as JSON has it: bytes as text in UTF-8, NumPy's numbers as Python's."""
   if isinstance(value, Mapping):
@@ -249,33 +149,9 @@ def label_features(value: Any, multilabel: bool) -> tuple[str, ...]:
   return check_labels(value, multilabel)
 
 
-def set_features(
-  features: tuple[str, ...], multilabel: bool, missing: MissingLabel
-) -> tuple[str, ...]:
-  """Returns the features whose labels make a set, which is the class; none without multilabel.
-
-  Raises:
-    ConfigError: if records without a value make a stratum, and several features are 0 or 1.
-  """
-  if multilabel and len(features) > 1 and missing == 'own_stratum':
-    raise ConfigError(
-      f"missing_label='own_stratum' does not combine with multilabel=True and the features "
-      f'{list(features)}, each of which is 0 or 1; fill values in, or drop records without them'
-    )
-  return features if multilabel else ()
-
-
 def read_options(values: Mapping[str, Any]) -> ReadOptions:
-  """Returns how records are read, as arguments say."""
+  """Returns the options of reading that the arguments give."""
   return ReadOptions(**{field.name: values[field.name] for field in fields(ReadOptions)})
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-  keys = [key for key, _ in pairs]
-  for key in keys:
-    if keys.count(key) > 1:
-      raise ConfigError(f'{key!r} is there twice in {dict(pairs)}; name it once')
-  return dict(pairs)
 
 
 COMMON: dict[str, Argument] = {

@@ -1,4 +1,4 @@
-"""`Examples` artifacts of TFX: what is in them, and what a new one takes over from them."""
+"""`Examples` artifacts of TFX: splits, files and payload, and properties that outputs take over."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class ExamplesInput:
   @property
   def splits(self) -> list[str]:
     """The names of all the splits, sorted."""
-    return sorted({name for artifact in self.artifacts for name in _split_names(artifact)})
+    return sorted({name for artifact in self.artifacts for name in split_names(artifact)})
 
   def payload(self) -> Payload:
-    """Returns what a record is.
+    """Returns the type of the records.
 
     Raises:
       DataError: if it is no tf.Example and no tf.SequenceExample, or differs between artifacts.
@@ -93,20 +93,20 @@ class ExamplesInput:
     """The bytes of the files of each artifact, by split and name, sorted."""
     # Listed, not matched: to a pattern, a bracket in the folder's path is not itself.
     return [
-      {split: storage_of(a.uri).sizes(_folder(a, split)) for split in _split_names(a)}
+      {split: storage_of(a.uri).sizes(_folder(a, split)) for split in split_names(a)}
       for a in self.artifacts
     ]
 
   def check_files(self, by_sidecars: bool = True) -> None:
-    """Warns of files that are missing or empty; those of which sidecars tell must be there.
+    """Warns of files that are missing or empty; those that a sidecar names must be there.
 
-    Splits that an artifact does not name are none of it, whatever its sidecar tells of them.
+    Splits that an artifact does not name are not checked, even if its sidecar has them.
 
     Args:
       by_sidecars: Whether files are compared with the sidecar of an artifact, if that is ours.
 
     Raises:
-      DataError: if a sidecar is damaged, or a file of which it tells is gone or has another size.
+      DataError: if a sidecar is damaged, or a file that it names is gone or has another size.
     """
     missing: list[str] = []
     for artifact, sizes in zip(self.artifacts, self._sizes, strict=True):
@@ -117,8 +117,8 @@ class ExamplesInput:
         continue
       data = parse_json(read_whole(path), path)
       if is_document(data, ClassDistribution):
-        told = read_splits(data, path)
-        check_files({name: told[name] for name in sizes if name in told}, sizes, path)
+        written = read_splits(data, path)
+        check_files({name: written[name] for name in sizes if name in written}, sizes, path)
     if missing:
       logging.warning(incomplete(missing))
 
@@ -173,7 +173,8 @@ class ExamplesInput:
         output.mlmd_artifact.custom_properties[name].CopyFrom(value)
 
 
-def _split_names(artifact: types.Artifact) -> list[str]:
+def split_names(artifact: types.Artifact) -> list[str]:
+  """Returns the names of an artifact's splits."""
   return artifact_utils.decode_split_names(artifact.split_names)
 
 

@@ -1,12 +1,15 @@
-"""What the executors of the components have in common."""
+"""Executors: how components start Beam, and how those that write `Examples` run."""
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import copy
 import gc
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import apache_beam as beam
 from absl import flags
@@ -14,6 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
+from tfx.types import artifact_utils
 
 from tfx_balance.beam.counters import check_counters
 from tfx_balance.documents.class_distribution import SIDECAR_NAME, ClassDistribution
@@ -61,7 +65,8 @@ class BeamExecutor(base_beam_executor.BaseBeamExecutor):
     self, output_uri: str, input_paths: Sequence[str] = ()
   ) -> contextlib.AbstractContextManager[str]:
     """Gives a folder for work files that all of the pipeline's workers reach."""
-    FileSystems.set_options(PipelineOptions(self._beam_pipeline_args))  # of which S3's are read
+    # Beam's client of S3 reads them.
+    FileSystems.set_options(PipelineOptions(self._beam_pipeline_args))
     return work_folder(output_uri, input_paths, runs_on_this_machine(self._beam_pipeline_args))
 
   @contextlib.contextmanager
@@ -71,46 +76,75 @@ class BeamExecutor(base_beam_executor.BaseBeamExecutor):
       yield pipeline
 
 
-class ExamplesExecutor(BeamExecutor):
-  """An executor that reads `Examples` and writes `Examples`, with a sidecar at their root.
+@dataclass(frozen=True)
+class ExamplesRun:
+  """What a component that writes `Examples` does with its input.
 
-  Its `Do` raises a ConfigError if an argument breaks a rule, alone or together with the input, and
-  a DataError if the data or an augment function does. Nothing has been published then.
+  Attributes:
+    files: Files to read.
+    passed_through: Splits that are copied as they are.
+    made: Splits that are made.
+    transform_of: Function that makes the Beam transform of the attributes of a `Request`, by name,
+      but for its parameters.
+    context: Context manager in which the transform is made and runs.
   """
 
-  def write_examples(
-    self,
-    source: ExamplesInput,
-    output: types.Artifact,
-    files: Sequence[InputFile],
-    passed_through: Sequence[str],
-    made: Sequence[str],
-    transform_of: Callable[..., beam.PTransform],
-  ) -> None:
-    """Writes an artifact: what a transform makes of some files, and splits that pass through.
+  files: Sequence[InputFile]
+  passed_through: Sequence[str]
+  made: Sequence[str]
+  transform_of: Callable[..., beam.PTransform]
+  context: contextlib.AbstractContextManager[Any] = field(default_factory=contextlib.nullcontext)
 
-    The transform is made from the attributes of a `Request`, but for its parameters.
+
+Artifacts = Mapping[str, list[types.Artifact]]
+
+
+class ExamplesExecutor(BeamExecutor):
+  """An executor that reads `Examples` and writes `Examples`, with a sidecar at their root."""
+
+  @abc.abstractmethod
+  def prepare(
+    self, source: ExamplesInput, inputs: Artifacts, outputs: Artifacts, properties: dict[str, Any]
+  ) -> ExamplesRun:
+    """Returns what the execution properties ask for.
 
     Raises:
-      ConfigError: if an argument breaks a rule together with the data.
-      DataError: if the data breaks one. Nothing has been published then.
+      ConfigError: if an argument breaks a rule, alone or together with the input.
     """
-    source.check_files()
-    copies = source.copies(passed_through, output.uri)
-    target = {
-      'payload': source.payload(),
-      'output_uri': output.uri,
-      'suffix': suffix_of(files[0].path),
-      'n_files': len(files),
-    }
-    with self.work_folder(output.uri, [file.path for file in files]) as work_dir:
-      transform = transform_of(work_dir=work_dir, **target)
-      with plain_errors(), self.beam_pipeline() as pipeline:
-        write_outputs(pipeline, files, transform, copies, passed_through, work_dir)
+
+  def Do(
+    self,
+    input_dict: dict[str, list[types.Artifact]],
+    output_dict: dict[str, list[types.Artifact]],
+    exec_properties: dict[str, Any],
+  ) -> None:
+    """Makes `examples` of `input_examples`: what a transform writes, and splits that pass through.
+
+    Raises:
+      ConfigError: if an argument breaks a rule, alone or together with the input.
+      DataError: if the data or an augment function does. Nothing has been published then.
+    """
+    self._log_startup(input_dict, output_dict, exec_properties)
+    source = ExamplesInput.of(input_dict['input_examples'])
+    output = artifact_utils.get_single_instance(output_dict['examples'])
+    run = self.prepare(source, input_dict, output_dict, exec_properties)
+    with run.context:
+      source.check_files()
+      copies = source.copies(run.passed_through, output.uri)
+      with self.work_folder(output.uri, [file.path for file in run.files]) as work_dir:
+        transform = run.transform_of(
+          payload=source.payload(),
+          output_uri=output.uri,
+          suffix=suffix_of(run.files[0].path),
+          n_files=len(run.files),
+          work_dir=work_dir,
+        )
+        with plain_errors(), self.beam_pipeline() as pipeline:
+          write_outputs(pipeline, run.files, transform, copies, run.passed_through, work_dir)
     path = f'{output.uri}/{SIDECAR_NAME}'
     sidecar = ClassDistribution.from_json(read_whole(path), path)
     check_counters(pipeline.result, sidecar)
-    source.carry_over(output, [*made, *passed_through])
+    source.carry_over(output, [*run.made, *run.passed_through])
     log_warnings(sidecar, output.uri)
 
 

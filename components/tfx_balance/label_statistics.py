@@ -1,7 +1,4 @@
-"""Exact counts of classes out of TFDV's statistics, where these are exact; else what to change.
-
-The one reader of them, for the validator and for the report.
-"""
+"""Exact counts of classes from TFDV's statistics; where these are not exact, what to change."""
 
 from __future__ import annotations
 
@@ -71,8 +68,12 @@ def tallies_of(
   Raises:
     DataError: if the statistics do not hold exact counts; names what to change.
   """
-  slices = {split: default_slice(found) for split, found in statistics.items()}
-  features = {name for found in slices.values() for name in _names(found)}
+  slices = {split: default_slice(of_split) for split, of_split in statistics.items()}
+  features = {
+    feature.name or '.'.join(feature.path.step)
+    for of_split in slices.values()
+    for feature in of_split.features
+  }
   if features and label not in features:
     raise DataError(
       f'feature {label!r} is not in {source}; label= takes one of: {", ".join(sorted(features))}'
@@ -83,10 +84,6 @@ def tallies_of(
   }
 
 
-def _names(statistics: statistics_pb2.DatasetFeatureStatistics) -> list[str]:
-  return [feature.name or '.'.join(feature.path.step) for feature in statistics.features]
-
-
 def _tally(
   statistics: statistics_pb2.DatasetFeatureStatistics,
   label: str,
@@ -95,6 +92,7 @@ def _tally(
   multilabel: bool,
   several: str,
 ) -> dict[ClassValue, int]:
+  """Returns class to records of one split; arguments as in `tallies_of`."""
   feature = find_feature(statistics, label)
   if feature is None:
     return {MISSING: statistics.num_examples}
@@ -147,7 +145,7 @@ def _check_exact(
 
 
 def _not_categorical(kind: int, label: str, where: str, instead: str) -> str:
-  """Returns what to do about a histogram of numbers."""
+  """Returns the message about a feature that has no exact counts, with the fix."""
   named = {_TYPES.INT: 'int', _TYPES.FLOAT: 'float'}.get(kind)
   if named is None:
     return f'{where} has no counts of the values of feature {label!r}; {instead}'

@@ -6,8 +6,6 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tfx_balance.augment import Applier, ImageAugment
 from tfx_balance.augment import image_files as module
 from tfx_balance.augment.image_files import Look, change, decode, encode
@@ -28,36 +26,6 @@ def image_of(height, width, channels, seed=0):
   rng = np.random.default_rng(seed)
   shape = (height, width) if channels == 1 else (height, width, channels)
   return rng.integers(0, 256, shape, dtype=np.uint8)
-
-
-def by_formula(image, window):
-  """Returns the window of an image scaled up to its size, interpolated in float64."""
-  places = []
-  for size, start, extent in zip(image.shape, window[:2], window[2:], strict=False):
-    place = np.clip((np.arange(size) + 0.5) * extent / size - 0.5, 0, extent - 1) + start
-    first = np.floor(place).astype(int)
-    places.append((first, np.minimum(first + 1, start + extent - 1), place - first))
-  (top, bottom, down), (left, right, across) = places
-  image = image.reshape(*image.shape[:2], -1).astype(float)
-  down, across = down[:, None, None], across[None, :, None]
-  upper = image[top][:, left] * (1 - across) + image[top][:, right] * across
-  lower = image[bottom][:, left] * (1 - across) + image[bottom][:, right] * across
-  return upper * (1 - down) + lower * down
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-  size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
-  channels=st.integers(1, 4),
-  shares=st.tuples(*[st.floats(0, 1)] * 4),
-)
-def test_windows_are_near_to_the_formula(size, channels, shares):
-  image = image_of(*size, channels)
-  extent = [max(1, round(n * share)) for n, share in zip(size, shares[:2], strict=True)]
-  start = [int((n - m) * share) for n, m, share in zip(size, extent, shares[2:], strict=True)]
-  out = change(image, {'windows': np.array([[*start, *extent]])}, LOOK)
-  wanted = by_formula(image, [*start, *extent]).reshape(image.shape)
-  assert np.abs(out[0] - wanted).max() <= 2  # weights of 1/256 in both directions, and rounding
 
 
 @pytest.mark.parametrize('channels', [1, 2, 3, 4])
@@ -106,16 +74,6 @@ def test_copies_of_an_original_decode_it_once(monkeypatch):
   Applier(ImageAugment(crop=0.2))({'image': files}, make_seeds(7))
   assert decoded[-3:] == list(originals.numpy())
   assert len(decoded) == 3
-
-
-def test_copies_are_the_same_however_many_are_made_together(monkeypatch):
-  files, seeds = tf.repeat(png(make_images(3)), 7), make_seeds(21)
-  whole = Applier(ImageAugment(**ALL))({'image': files}, seeds)['image'].numpy()
-  monkeypatch.setattr(module, '_VALUES_TOGETHER', 2 * 20 * 24 * 3)
-  mixed = np.random.default_rng(0).permutation(21)
-  given_files, given_seeds = tf.gather(files, mixed), tf.gather(seeds, mixed)
-  parts = Applier(ImageAugment(**ALL))({'image': given_files}, given_seeds)['image'].numpy()
-  assert list(parts) == list(whole[mixed])
 
 
 @pytest.mark.parametrize('together', [1 << 20, 2 * 20 * 24 * 3, 1], ids=['all', 'some', 'alone'])

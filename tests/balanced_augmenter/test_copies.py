@@ -142,12 +142,6 @@ def test_a_function_that_fails_on_no_record_alone_is_named_too(tmp_path):
     made.copy((0, 1), (7, 1))
 
 
-def test_nan_that_was_there_may_stay(tmp_path):
-  records = [example(label='a', id=i, x=[float('nan')] * 3) for i in range(2)]
-  found = Made(tmp_path, records, applier(functions.jitter)).copy((0, 1), (1, 1))
-  assert all(np.isnan(value_of(record, 'x')).all() for record in found)
-
-
 @pytest.mark.parametrize(
   ('column', 'shape'),
   [
@@ -189,18 +183,6 @@ def test_functions_with_a_pool_stay_in_the_class(tmp_path, function):
     assert np.all(np.abs(x - 1000 * (value_of(record) == b'b')) < 10)
     assert value_of(record, 'x') != value_of(records[at], 'x')
   assert [made.copy(one)[0] for one in wanted] == found  # in any batch
-
-
-def test_originals_are_taken_in_order(tmp_path):
-  made = Made(tmp_path, RECORDS)
-  everything = np.arange(len(RECORDS))
-  originals = Originals(made.frames, made.index['hash'], everything, everything + 1, made.rows)
-  found = originals.take(np.array([7, 0]))
-  assert found.frames.payloads() == [RECORDS[7], RECORDS[0]]
-  assert found.positions.tolist() == [7, 0]
-  assert found.numbers.tolist() == [8, 1]
-  assert found.rows.tolist() == [1, 0]
-  assert found.hashes.tolist() == made.index['hash'][[7, 0]].tolist()
 
 
 def test_shards_share_their_layout(tmp_path):

@@ -3,10 +3,10 @@
 from collections import Counter
 
 import pytest
-from tfx_balance.class_distribution_validator import leakage
+from tfx_balance.class_distribution_validator import hashed_keys, leakage
+from tfx_balance.class_distribution_validator.hashed_keys import KeyKind
 from tfx_balance.class_distribution_validator.leakage import (
   HashFile,
-  KeyKind,
   LeakageRequest,
   ShowRecords,
   describe_record,
@@ -15,6 +15,7 @@ from tfx_balance.class_distribution_validator.leakage import (
 )
 from tfx_balance.errors import DataError
 from tfx_balance.plan import common_keys
+from tfx_balance.plan.checks import default_pairs
 from tfx_balance.plan.common_keys import BUCKETS
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.tfrecord.work_files import read_json
@@ -39,9 +40,8 @@ def find(
 ):
   """Returns what the transform writes, run step by step without a runner."""
   (folder / 'work').mkdir(parents=True)
-  names = tuple(sorted(splits))
-  kind = KeyKind(feature, payload, by_values)
-  request = LeakageRequest(kind, names, str(folder / 'work'), str(folder / 'out.json'))
+  kind, pairs = KeyKind(feature, payload, by_values), default_pairs(sorted(splits), [])
+  request = LeakageRequest(kind, tuple(pairs), str(folder / 'work'), str(folder / 'out.json'))
   files = []
   for name, shards in splits.items():
     for i, records in enumerate(shards):
@@ -49,11 +49,12 @@ def find(
       files.append(InputFile(path, len(files), name))
   hashed = [found for file in files for found in HashFile(request).process(file)]
   parts = leakage.plan_parts(None, hashed)
-  found = merge_keys([leakage.compare_part(p, hashed, len(names)) for p in parts], len(names))
+  n = len(splits)
+  found = merge_keys([leakage.compare_part(p, hashed, n) for p in parts], n)
   change(files[0].path)
   show = ShowRecords(kind)
   texts = dict(t for wanted in ShowRecords.wanted(found, files) for t in show.process(wanted))
-  write_leakage(found, hashed, texts, names, feature, request.path)
+  write_leakage(found, hashed, texts, request)
   return read_json(request.path), hashed
 
 
@@ -83,11 +84,13 @@ def test_what_is_found_equals_a_recount(tmp_path, monkeypatch, kind, feature, sm
   if small:
     monkeypatch.setattr(leakage, 'RUN_KEYS', 1)
     monkeypatch.setattr(common_keys, 'PART_ROWS', 3)
-    monkeypatch.setattr(leakage, 'BATCH_RECORDS', 7)
+    monkeypatch.setattr(hashed_keys, 'BATCH_RECORDS', 7)
   splits = splits_of(kind)
   data, hashed = find(tmp_path, splits, feature)
   key = (lambda r: r) if feature is None else (lambda r: value_of(r, 'key'))
-  found = {tuple(row['splits']): row['records'] for row in data['pairs']}
+  found = {
+    (row['other'], row['split']): [row['records_of_other'], row['records']] for row in data['pairs']
+  }
   assert found == recounted(splits, key)
   assert data['splits']['c'] == {'records': 0, 'without_key': 0}
   if small:
@@ -103,7 +106,7 @@ def test_equal_bytes_of_other_types_and_other_lists_are_other_keys(tmp_path):
   }
   data, _ = find(tmp_path, splits, 'key')
   (row,) = data['pairs']
-  assert (row['keys'], row['records']) == (1, [1, 1])
+  assert (row['keys'], row['records'], row['records_of_other']) == (1, 1, 1)
   assert row['examples'][0]['text'] == 'key=[p, q]'
   assert data['splits']['b'] == {'records': 2, 'without_key': 1}
 
@@ -116,12 +119,8 @@ def test_features_in_another_order_are_equal_by_value(tmp_path, by_values):
   splits = {'a': [records[:150]], 'b': [records[140:160], other[100:150]]}
   data, _ = find(tmp_path, splits, by_values=by_values)
   (row,) = data['pairs']
-  assert (row['keys'], row['records']) == ((50, [50, 60]) if by_values else (10, [10, 10]))
-
-
-def test_zeros_are_equal_whatever_their_sign(tmp_path):
-  data, _ = find(tmp_path, {'a': [[example(key=0.0)]], 'b': [[example(key=-0.0)]]}, 'key')
-  assert data['pairs'][0]['keys'] == 1
+  found = row['keys'], row['records_of_other'], row['records']
+  assert found == ((50, 50, 60) if by_values else (10, 10, 10))
 
 
 def test_the_context_of_sequence_examples_has_keys_too(tmp_path):
@@ -166,7 +165,8 @@ def test_examples_are_not_taken_from_a_file_that_changed(tmp_path, change, featu
 
 def test_no_records_have_nothing_in_common(tmp_path):
   data, _ = find(tmp_path, {'a': [[]], 'b': [[]]}, 'key')
-  assert data['pairs'] == [{'splits': ['a', 'b'], 'keys': 0, 'records': [0, 0], 'examples': []}]
+  (row,) = data['pairs']
+  assert (row['keys'], row['records'], row['share'], row['examples']) == (0, 0, 0, [])
 
 
 @pytest.mark.parametrize(
@@ -187,8 +187,9 @@ def test_a_record_is_shown_on_one_line(features, text):
 
 
 @pytest.mark.parametrize('absent', [float('nan'), [1.0, float('nan')]])
-def test_nan_is_no_key(tmp_path, absent):
-  shards = [[example(key=value, n=n) for value in (0.5, absent, -0.0)] for n in range(2)]
+def test_nan_is_no_key_and_zeros_are_one(tmp_path, absent):
+  zeros = (0.0, -0.0)  # which are equal
+  shards = [[example(key=value, n=n) for value in (0.5, absent, zeros[n])] for n in range(2)]
   data, _ = find(tmp_path, {'a': [shards[0]], 'b': [shards[1]]}, 'key')
   assert data['splits'] == {name: {'records': 2, 'without_key': 1} for name in 'ab'}
   assert [pair['keys'] for pair in data['pairs']] == [2]

@@ -38,6 +38,7 @@ EVIL = [
   '🦊'.encode(),
   b'a\nb\x1b[31m',
   b'\xff\xfe\x00',
+  '\u202eevil'.encode(),
   b'x' * 300,
 ]
 
@@ -262,6 +263,7 @@ def test_what_broke_is_named_whatever_it_is_called(tmp_path):
     '🦊',
     r'a\nb\x1b[31m',
     r'\xff\xfe\x00',
+    r'\u202eevil',
     'xx…xx',
   ):
     assert any('min_count' in line and shown in line for line in lines), shown
@@ -513,3 +515,31 @@ def test_ten_thousand_classes_of_ten_million_records(tmp_path):
   assert len(found.checks['checks']) < 50
   counted = [[row['splits'][name] for row in found.checks['counts']] for name in splits]
   assert counted == list(splits.values())
+
+
+def test_a_missing_shard_is_told(tmp_path, monkeypatch):
+  warned = []
+  monkeypatch.setattr(logging, 'warning', lambda text, *values: warned.append(text))
+  artifact = input_artifact(tmp_path / 'in', {'train': [labelled({0: 4})] * 2})
+  (tmp_path / 'in/Split-train/data_tfrecord-00000-of-00002.gz').unlink()
+  found = validate(tmp_path, {'train': statistics_of({0: 4})}, artifact)
+  assert found.counts() == {'0': {'train': 4}}
+  (text,) = (text for text in warned if 'incomplete' in text)
+  assert '1 of its files are missing or empty: ' in text
+  assert '/Split-train/data_tfrecord-00000-of-00002.gz is not there; the others are read' in text
+
+
+@pytest.mark.parametrize(
+  ('groups', 'fault'),
+  [
+    ({'a': [labelled({1: 1})], 'b': [labelled({b'1': 1})]}, r"values of types \['bytes', 'int'\]"),
+    ({'a': [[example(label=[1, 2])]]}, r"'label' has 2 values in record 0 .*one-hot"),
+    ({'a': [[example(label=0.5)]]}, r"'label' has the value 0.5 .*integral"),
+  ],
+  ids=['types', 'several', 'half'],
+)
+def test_what_is_no_class_is_refused(tmp_path, groups, fault):
+  artifact = input_artifact(tmp_path / 'in', groups)
+  statistics = plain({name: {0: 1} for name in groups})
+  with pytest.raises(DataError, match=fault):
+    validate(tmp_path, statistics, artifact)

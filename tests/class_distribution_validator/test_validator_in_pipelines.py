@@ -3,20 +3,15 @@
 from pathlib import Path
 
 import pytest
-import tensorflow_data_validation as tfdv
 import tfx.v1 as tfx
-from tfx.dsl.compiler import compiler
 from tfx_balance import ClassDistributionValidator, StratifiedSplitter
 from tfx_balance.report import read_run
 from tfx_balance.report.page import render_page
 
 from tests.class_distribution_validator.helpers_validate import (
-  CATEGORICAL,
   Validated,
   labelled_artifact,
   schema_artifact,
-  schema_of,
-  statistics_of,
 )
 from tests.class_distribution_validator.stand_in import StandIn
 from tests.helpers_examples import cells, labelled, read_splits
@@ -47,23 +42,6 @@ def gated(folder, splits, **arguments):
   return [source, statistics_gen, validator, trainer], marker
 
 
-def test_a_skewed_eval_split_stops_the_run_before_the_trainer(tmp_path):
-  report = tmp_path / 'report'
-  components, marker = gated(tmp_path, SKEWED, report_dir=str(report))
-  with pytest.raises(Exception, match='2 checks of 5 failed: class ') as failure:
-    run_pipeline(tmp_path, components)
-  assert not marker.exists()
-  told = str(failure.value)
-  assert 'failed: class 0 has 10 records in split ' in told
-  assert 'max_l_infinity   eval vs train  0 ' in told
-  copy = Validated(report)
-  assert [check['measured'] for check in copy.broken()] == [5, 0.4]
-  assert copy.checks['counts_from'] == 'records'
-  assert 'lass 0 ' in copy.anomalies('eval').anomaly_info['label'].description
-  assert not copy.anomalies('train').anomaly_info
-  assert 'eval vs train  0 ' in (report / 'violations.txt').read_text()
-
-
 def test_a_rare_class_that_falls_to_a_fifth_stops_the_run(tmp_path):
   splits = {'train': {b'fair': 7920, b'fraud': 80}, 'eval': {b'fair': 1996, b'fraud': 4}}
   report = tmp_path / 'report'
@@ -71,7 +49,10 @@ def test_a_rare_class_that_falls_to_a_fifth_stops_the_run(tmp_path):
   with pytest.raises(Exception, match='1 check of 5 failed: class fraud has 4 records') as failure:
     run_pipeline(tmp_path, components)
   assert not marker.exists()
-  assert 'max_share_ratio  eval vs train  fraud  5         <= 2' in str(failure.value)
+  row = 'max_share_ratio  eval vs train  fraud  5         <= 2'
+  assert row in str(failure.value)
+  assert row in (report / 'violations.txt').read_text()
+  assert Validated(report).checks['counts_from'] == 'records'
   told = Validated(report).anomalies('eval').anomaly_info['label']
   assert told.short_description == 'Drift of a class'
   assert '0.2 % of split' in told.description
@@ -97,21 +78,6 @@ def test_an_even_split_passes_and_is_blessed(tmp_path):
     for row in found.checks['counts']
     for split, n in row['splits'].items()
   }
-
-
-def test_tfdv_alone_reports_nothing_of_a_skewed_int_label():
-  # Kept as a fact: this is why the counts here are exact ones.
-  schema = schema_of(
-    'feature { name: "label" type: INT drift_comparator { infinity_norm { threshold: 0.01 } } }'
-  )
-  train, held = (statistics_of(SKEWED[name]) for name in ('train', 'eval'))
-  found = tfdv.validate_statistics(held, schema, previous_statistics=train)
-  assert not found.anomaly_info
-  (measured,) = found.drift_skew_info[0].drift_measurements
-  assert measured.value == 0
-  told = [statistics_of(SKEWED[name], CATEGORICAL) for name in ('eval', 'train')]
-  found = tfdv.validate_statistics(told[0], schema, previous_statistics=told[1])
-  assert found.drift_skew_info[0].drift_measurements[0].value == pytest.approx(0.4)
 
 
 def test_between_splitter_and_trainer_with_a_schema_and_its_own_sidecar(tmp_path):
@@ -161,13 +127,6 @@ def test_between_splitter_and_trainer_with_a_schema_and_its_own_sidecar(tmp_path
 def a_pipeline(tmp_path):
   components, _ = gated(tmp_path, EVEN)
   return tfx.dsl.Pipeline(pipeline_name='p', pipeline_root=str(tmp_path), components=components)
-
-
-def test_the_compiled_pipeline_holds_the_trainer_back(tmp_path):
-  compiled = compiler.Compiler().compile(a_pipeline(tmp_path))
-  nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in compiled.nodes}
-  assert 'ClassDistributionValidator' in nodes['Trainer'].upstream_nodes
-  assert set(nodes['ClassDistributionValidator'].inputs.inputs) == {'statistics', 'examples'}
 
 
 def test_the_spec_for_kubeflow_has_the_edge_and_plain_properties(tmp_path):

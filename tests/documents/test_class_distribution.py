@@ -134,14 +134,12 @@ def test_the_whole_of_a_small_sidecar():
   }
 
 
-@pytest.mark.parametrize(
-  ('n_records', 'kind'), [pytest.param(10, int, id='whole'), pytest.param(11, float, id='part')]
-)
-def test_an_ideal_is_a_whole_number_where_it_is_one(n_records, kind):
-  plan = plan_splits(*by_stratum({text('cat'): n_records}), SplitShares.parse({'a': 1, 'b': 1}))
-  ideal = describe(plan)['splits']['a']['ideal']
-  assert type(ideal) is kind
-  assert ideal == n_records / 2
+def test_an_ideal_is_a_whole_number_where_it_is_one():
+  ideals = []
+  for n in (10, 11):
+    plan = plan_splits(*by_stratum({text('cat'): n}), SplitShares.parse({'a': 1, 'b': 1}))
+    ideals.append(describe(plan)['splits']['a']['ideal'])
+  assert json.dumps(ideals) == '[5, 5.5]'
 
 
 @pytest.mark.parametrize(
@@ -219,23 +217,15 @@ def test_many_classes_below_their_targets_are_one_warning():
 
 
 @pytest.mark.parametrize(
-  ('apart', 'expected'),
-  [
-    pytest.param(None, "3 records of split 'train' without a class were dropped", id='joined'),
-    pytest.param(
-      'more',
-      "3 records of split 'train' without a class have no copies in 'more'",
-      id='apart',
-    ),
-  ],
+  ('apart', 'end'), [(None, 'were dropped'), ('more', "have no copies in 'more'")]
 )
-def test_a_balanced_sidecar_warns_of_records_without_a_class(apart, expected):
+def test_a_balanced_sidecar_warns_of_records_without_a_class(apart, end):
   classes = {ClassValue('bytes', b'a'): 5, ClassValue('bytes', b'b'): 2}
   plans = {name: plan_balance(*by_class(classes), BalanceRequest()) for name in ('eval', 'train')}
   sources = {'eval': InputRecords(7, 0), 'train': InputRecords(10, 3)}
   files = {name: {'data_tfrecord': 9} for name in ('eval', 'train', 'more')}
   found = describe_balance(plans, apart, {}, sources, files, [])
-  assert found.warnings == (expected,)
+  assert found.warnings == (f"3 records of split 'train' without a class {end}",)
   assert found.input == sources
   assert ClassDistribution.from_json(found.dumps(), 'x') == found
 

@@ -13,7 +13,6 @@ import struct
 import tempfile
 from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 import atheris
 import google_crc32c
@@ -36,7 +35,6 @@ from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.split_plan import plan_splits
 from tfx_balance.plan.split_shares import SplitShares
 from tfx_balance.scan.strata import BATCH_RECORDS, StratumDecoder
-from tfx_balance.tfrecord import frames as frames_module
 from tfx_balance.tfrecord.files import read_frames
 from tfx_balance.tfrecord.frames import frame
 
@@ -76,7 +74,7 @@ def frames(raw: bytes) -> None:
 
 
 def labels(raw: bytes) -> None:
-  """Records of one length, and large ones, get the strata that the parser gives, or an error."""
+  """Records of one length get the strata that the parser gives, or an error."""
   data = atheris.FuzzedDataProvider(raw)
   features = ['label', 'b'][: data.ConsumeIntInRange(1, 2)]
   record = data.ConsumeBytes(data.ConsumeIntInRange(0, 120))
@@ -88,8 +86,7 @@ def labels(raw: bytes) -> None:
   records = [bytes(row) for row in rows]
   if data.ConsumeBool():
     records.append(_example(data))
-  with mock.patch.object(frames_module, '_LARGE_BYTES', 0):
-    by_place, by_parser = (_strata(records, features, parses) for parses in (False, True))
+  by_place, by_parser = (_strata(records, features, parses) for parses in (False, True))
   assert by_place == by_parser, (by_place, by_parser, records)
 
 
@@ -226,7 +223,7 @@ def _strata(records: list[bytes], features: list[str], parses: bool) -> list[obj
   decoder = StratumDecoder(features, 'FORMAT_TF_EXAMPLE', 'own_stratum', 'the file')
   assert len(records) <= BATCH_RECORDS
   try:
-    codes = decoder.parse(records) if parses else decoder.decode(frame(records))
+    codes, _ = decoder.parse(records) if parses else decoder.decode(frame(records))
   except DataError:
     return 'refused'
   strata = decoder.strata

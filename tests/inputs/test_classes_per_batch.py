@@ -29,18 +29,6 @@ def test_a_batch_is_classes_times_records():
   assert totals.tolist() == [120] * 5
 
 
-def test_it_goes_on_from_a_checkpoint(tmp_path):
-  arguments = {'strategy': 'classes_per_batch', 'classes': 2, 'records': 3}
-  iterator = iter(inputs().train(**arguments))
-  for _ in range(500):  # more than are drawn in one call
-    next(iterator)
-  path = tf.train.Checkpoint(iterator=iterator).write(str(tmp_path / 'c'))
-  wanted = [next(iterator)[0]['id'].numpy().tolist() for _ in range(400)]
-  other = iter(inputs().train(**arguments))
-  tf.train.Checkpoint(iterator=other).read(path)
-  assert [next(other)[0]['id'].numpy().tolist() for _ in range(400)] == wanted
-
-
 def test_replicas_get_whole_classes():
   context = [tf.distribute.InputContext(2, i, 2) for i in range(2)]
   arguments = {'strategy': 'classes_per_batch', 'classes': 4, 'records': 3}

@@ -230,17 +230,6 @@ def test_evaluation_decodes_in_order(artifact):
   assert (images == [pixels(record) for record in range(sum(COUNTS))]).all()
 
 
-def test_a_folder_of_images_is_decoded(tmp_path):
-  for name, records in (('a', (0, 1, 2)), ('b', (3,))):
-    (tmp_path / name).mkdir()
-    for record in records:
-      (tmp_path / name / f'{record}.png').write_bytes(tf.io.encode_png(pixels(record)).numpy())
-  made = BalancedInputs.from_files(str(tmp_path))
-  assert made.source.reader(None).spare_bytes > 1 << 29
-  batches = made.train(4, decode_fn=decode)
-  assert read(batches, 6) == read(decoded_outside(made.train(4)), 6)
-
-
 @pytest.fixture
 def cache(artifact):
   """Returns a cache of three of the files, each of 5 records."""

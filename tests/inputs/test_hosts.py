@@ -14,7 +14,7 @@ from tests.inputs.helpers_programs import run_programs
 
 COUNTS = (60, 20, 7, 1)
 DOCS = Path(__file__).parents[2] / 'docs/input.md'
-(EXAMPLE,) = re.findall(r'```python\n(import keras.*?)```', DOCS.read_text(), flags=re.S)
+(EXAMPLE,) = re.findall(r'^(import keras  # or.*?\n)inputs = ', DOCS.read_text(), re.M | re.S)
 
 _WORKER = """
 strategy = tf.distribute.MultiWorkerMirroredStrategy()

@@ -68,12 +68,6 @@ def test_batches_do_not_depend_on_how_many_are_drawn_in_a_call():
   np.testing.assert_array_equal(a, np.concatenate(halves, axis=1))
 
 
-def test_a_generator_gives_what_arrays_give():
-  pairs = lambda: (({'id': np.int64(i)}, ROWS[i]) for i in range(N))  # noqa: E731
-  made = BalancedInputs.from_generator(pairs, multilabel=True)
-  np.testing.assert_array_equal(ids(made.train(32), 10), ids(inputs().train(32), 10))
-
-
 NAMES = [[f'label-{label}' for label in np.flatnonzero(row)] for row in ROWS]
 
 

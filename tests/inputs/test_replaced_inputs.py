@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tfx_balance.errors import DataError
 from tfx_balance.inputs.balanced_inputs import BalancedInputs
-from tfx_balance.inputs.parsing import RecordForm
+from tfx_balance.inputs.record_files import read_all
 
 from tests.inputs.helpers_inputs import SPEC, example, write_artifact, write_file
 
@@ -25,17 +25,15 @@ def files_of(folder):
   return sorted(Path(folder).glob('Split-train/*'))
 
 
-def replace_when_kept(monkeypatch, path):
-  """Has a file replaced as soon as records of some file are in memory."""
-  keep, seen = RecordForm.keep, []
+def replace_when_read(monkeypatch, path):
+  """Has a file replaced as soon as records of files to hold are in memory."""
 
-  def keep_and_replace(*args):
-    if not seen:
-      seen.append(args)
-      replace(path)
-    return keep(*args)
+  def read_and_replace(*args):
+    records = read_all(*args)
+    replace(path)
+    return records
 
-  monkeypatch.setattr(RecordForm, 'keep', keep_and_replace)
+  monkeypatch.setattr('tfx_balance.inputs.file_source.read_all', read_and_replace)
 
 
 def test_a_streamed_file_stays_the_same_in_all_passes(tmp_path):
@@ -60,7 +58,7 @@ def test_held_files_stay_the_same_in_all_readings(tmp_path, monkeypatch):
     made.train(8, feature_spec={'label': SPEC['label']})
   with pytest.raises(FAULTS, match=f'-00001-of-00002.gz {REPLACED}'):
     list(made.source.ordered(50, SPEC))
-  replace_when_kept(monkeypatch, files_of(tmp_path)[0])
+  replace_when_read(monkeypatch, files_of(tmp_path)[0])
   with pytest.raises(DataError, match=f'-00000-of-00002.gz {REPLACED}'):
     BalancedInputs.load(str(tmp_path), SPEC).train(8)
 
@@ -77,12 +75,12 @@ def test_files_in_any_order_stay_the_same(tmp_path):
 
 def test_a_file_that_is_replaced_while_it_is_counted_is_an_error(tmp_path, monkeypatch):
   path = tmp_path / 'in'
-  write_file(path, [example(i % 100, i % 3) for i in range(9000)])
+  write_file(path, [example(i % 100, i % 3) for i in range(900)])
   real, seen = tf.strings.length, []
 
   def length(*args):
     seen.append(args)
-    if len(seen) == 3:
+    if len(seen) == 1:
       replace(path)
     return real(*args)
 

@@ -153,20 +153,6 @@ def test_the_loss_of_fit_and_of_validation_is_that_of_the_items(name, built):
   assert np.allclose(model.predict(features, verbose=0), probabilities)
 
 
-@pytest.mark.parametrize('name', ['keras', 'tf_keras'])
-def test_fit_takes_any_selector(name):
-  keras = keras_of(name)
-  labels = np.repeat([0, 1], [90, 10])
-  features = {'x': np.eye(2, dtype='float32')[labels]}
-  dataset = selection_dataset(features, labels, ClassSelector(labels), 10, steps=3, keras=name)
-  x = keras.Input((2,), name='x')
-  model = keras.Model({'x': x}, keras.layers.Dense(2, activation='softmax')(x))
-  model.compile('adam', 'sparse_categorical_crossentropy')
-  model.fit(dataset, epochs=2, verbose=0)
-  assert len(dataset) == 3
-  assert dataset.epoch >= 2  # Keras 3 looks at one epoch before it shows the first
-
-
 def test_a_custom_loop_chooses_and_updates():
   selector = PrioritySelector(10)
   dataset = selection_dataset(np.arange(10), np.arange(10), selector, 5, with_items=True)

@@ -64,7 +64,7 @@ def test_the_page_names_these_options():
   page = (Path(__file__).parents[2] / 'docs' / 'kubeflow.md').read_text()
   (example,) = re.findall(r'```python\n([^`]*?old_store[^`]*)```', page)
   with mock.patch('tfx_balance.kubeflow.compile_pipeline') as compiled:
-    exec(example, {'pipeline': None})
+    exec(example, {})
   assert compiled.call_args.kwargs == {'options': OLD_STORE}
   assert {*OLD_STORE.environment, *OLD_STORE.secrets} == S3_VARIABLES
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.array_splits import stratified_indices
+from tfx_balance.modes.array_splits import stratified_indices
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.split_plan import plan_splits
 from tfx_balance.plan.split_shares import SplitShares
@@ -70,15 +70,6 @@ def test_counts_are_those_that_the_component_plans(labels, seed, data):
     found = Counter(labels[i] for i in parts[name])
     assert [found[stratum[0].value] for stratum in plan.strata] == column
   assert len(parts['test']) == counts['test']
-
-
-def test_the_seed_chooses_the_items():
-  labels = [0, 1] * 500
-  first = stratified_indices(labels, seed=1)
-  assert as_dict(first) == as_dict(stratified_indices(labels, seed=1))
-  other = stratified_indices(labels, seed=2)
-  # 10 of 100 by chance, with a standard deviation of 2.9.
-  assert len(np.intersect1d(first['test'], other['test'])) < 24
 
 
 def test_over_the_seeds_every_item_is_tested_as_often():
@@ -147,12 +138,6 @@ def test_a_seed_of_numpy_is_the_seed():
   assert as_dict(stratified_indices(INTS, seed=np.int64(3))) == expected
 
 
-def test_rest_takes_what_counts_leave():
-  parts = stratified_indices([0] * 90 + [1] * 10, counts={'test': 20}, rest='train')
-  assert {name: len(index) for name, index in parts.items()} == {'train': 80, 'test': 20}
-  assert sum(i >= 90 for i in parts['test']) == 2
-
-
 @pytest.mark.parametrize(
   ('labels', 'message'),
   [
@@ -172,18 +157,6 @@ def test_rest_takes_what_counts_leave():
 def test_labels_that_are_no_classes(labels, message):
   with pytest.raises(DataError, match=message):
     stratified_indices(labels)
-
-
-def test_more_than_there_are_is_an_error():
-  with pytest.raises(DataError, match=r'ask for 5 records, there are 3; ask for fewer'):
-    stratified_indices([0, 1, 1], counts={'test': 5})
-
-
-def test_shares_are_checked_as_those_of_the_component():
-  with pytest.raises(
-    ConfigError, match=r"weight 0 of split 'test' must be a finite number above 0"
-  ):
-    stratified_indices([0, 1], {'train': 1, 'test': 0})
 
 
 # --- a recipe that circulates
@@ -225,12 +198,6 @@ def test_rounding_every_class_down_leaves_the_test_split_empty(seed):
 def test_a_seed_that_is_no_whole_number_is_an_error(seed):
   with pytest.raises(ConfigError, match=rf'seed={seed!r} must be a whole number'):
     stratified_indices([0, 1], seed=seed)
-
-
-def test_a_numpy_seed_is_the_number_that_it_is():
-  labels = list(range(50)) * 3
-  parts = stratified_indices(labels, seed=np.int64(3)), stratified_indices(labels, seed=3)
-  assert all(np.array_equal(parts[0][name], parts[1][name]) for name in parts[1])
 
 
 def test_items_go_where_they_are_told_and_the_rest_is_stratified():

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
+from tfx_balance.modes.folds import Folds
 from tfx_balance.plan.checks import default_l_infinity, failed
 from tfx_balance.plan.class_counts import CountsBySplit
 from tfx_balance.plan.class_value import ClassValue
@@ -186,8 +187,8 @@ SHARES = st.sampled_from(
     SplitShares.parse({'train': 0.97, 'eval': 0.03}),
     SplitShares.parse({'train': 0.9999, 'eval': 0.0001}),
     SplitShares.parse({'a': 1, 'b': 1}),
-    SplitShares.parse({'train': 4, 'test': 1}, folds=2),
-    SplitShares.parse({'train': 9, 'test': 1}, folds=5),
+    Folds(2).divide(SplitShares.parse({'train': 4, 'test': 1})),
+    Folds(5).divide(SplitShares.parse({'train': 9, 'test': 1})),
   ]
 )
 
@@ -211,7 +212,7 @@ def counts_by_feature(sizes, shares, seed):
 
 @given(SIZES, SHARES, st.integers(0, 99))
 @example([1] * 1000, SplitShares.parse({'train': 8, 'eval': 1, 'test': 1}), 0)
-@example([1] * 1000, SplitShares.parse({'train': 9, 'test': 1}, folds=10), 0)
+@example([1] * 1000, Folds(10).divide(SplitShares.parse({'train': 9, 'test': 1})), 0)
 @example([10**6] + [1] * 1000, SplitShares.parse({'train': 0.999, 'eval': 0.001}), 0)
 def test_no_exact_split_and_no_fold_breaks_the_defaults(sizes, shares, seed):
   classes = {(ClassValue('int', i),): n for i, n in enumerate(sizes)}

@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.class_distribution_validator.counting import check_leakage, describe_leakage
+from tfx_balance.class_distribution_validator.leakage import check_leakage
+from tfx_balance.documents.class_checks import (
+  CommonExample,
+  CommonRecords,
+  Leakage,
+  RecordPlace,
+)
 from tfx_balance.plan import common_keys
-from tfx_balance.plan.checks import SplitPair, failed
+from tfx_balance.plan.checks import failed
 from tfx_balance.plan.common_keys import (
   BUCKETS,
   EXAMPLES,
@@ -94,45 +100,18 @@ def test_parts_are_small_and_divide_the_buckets(n):
   assert parts * common_keys.PART_ROWS >= n or parts == BUCKETS
 
 
-FOUND = {
-  'splits': {
-    'eval': {'records': 100, 'without_key': 0},
-    'train': {'records': 1000, 'without_key': 3},
-  },
-  'pairs': [
-    {
-      'splits': ['eval', 'train'],
-      'keys': 4,
-      'records': [5, 40],
-      'examples': [
-        {'text': 'id=1', 'places': [{'file': 'e', 'record': 0}, {'file': 't', 'record': 9}]}
-      ],
-    }
-  ],
-}
+PLACES = RecordPlace('e', 0), RecordPlace('t', 9)
+COMMON = CommonRecords('eval', 'train', 4, 5, 0.05, 40, 0.04, (CommonExample('id=1', *PLACES),))
 
 
-@pytest.mark.parametrize(
-  ('pair', 'share'),
-  [(SplitPair('eval', 'train'), 0.05), (SplitPair('train', 'eval'), 0.04)],
-  ids=['eval', 'train'],
-)
-def test_the_limit_is_of_the_share_of_the_split(pair, share):
-  described = describe_leakage(FOUND, 'records', [pair])
-  (row,) = described.pairs
-  assert (row.share, row.keys, row.split) == (share, 4, pair.split)
-  assert row.share_of_other == pytest.approx(0.09 - share)
-  assert row.examples[0].split.file == pair.split[0]
-  assert failed(check_leakage(described, SplitLimit(share))) == []
-  (fault,) = failed(check_leakage(described, SplitLimit(share - 0.0001)))
-  assert (fault.rule, fault.split, fault.other) == ('max_leakage', pair.split, pair.other)
-  assert 'such as id=1, record' in fault.message
-  assert check_leakage(described, SplitLimit()) == []
-
-
-def test_a_key_is_named():
-  described = describe_leakage(FOUND, 'patient', [SplitPair('eval', 'train')])
-  (fault,) = check_leakage(described, SplitLimit(0.0))
+def test_the_limit_is_of_the_share_of_the_split_and_the_first_example_is_shown():
+  leakage = Leakage('records', {}, (COMMON,))
+  assert failed(check_leakage(leakage, SplitLimit(0.05))) == []
+  (fault,) = failed(check_leakage(leakage, SplitLimit(0.0499)))
+  assert (fault.rule, fault.split, fault.other) == ('max_leakage', 'eval', 'train')
+  assert 'such as id=1, record 0 of e and record 9 of t' in fault.message
+  assert check_leakage(leakage, SplitLimit()) == []
+  (fault,) = check_leakage(Leakage('patient', {}, (COMMON,)), SplitLimit(0.0))
   assert (
     "5 records of split 'eval' have a value of 'patient' that is in split 'train' too: 5 %"
     in (fault.message)

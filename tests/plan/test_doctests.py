@@ -5,9 +5,13 @@ import importlib
 import pkgutil
 
 import pytest
-from tfx_balance import plan
+from tfx_balance import modes, plan
 
-MODULES = [info.name for info in pkgutil.walk_packages(plan.__path__, plan.__name__ + '.')]
+MODULES = [
+  info.name
+  for package in (plan, modes)
+  for info in pkgutil.walk_packages(package.__path__, package.__name__ + '.')
+]
 
 
 @pytest.mark.parametrize('name', MODULES)

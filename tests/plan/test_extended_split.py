@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance import stratified_indices
 from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.modes.extend import extend_split
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.extended_split import extend_split
 from tfx_balance.plan.split_plan import plan_splits
 from tfx_balance.plan.split_shares import SplitShares
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.modes.array_splits import stratified_indices
+from tfx_balance.modes.groups import dealt_splits, plan_groups, told_splits
 from tfx_balance.plan import group_table
-from tfx_balance.plan.array_splits import stratified_indices
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.group_plan import dealt_splits, plan_groups, told_splits
 from tfx_balance.plan.group_search import deal
 from tfx_balance.plan.group_table import (
   ENTRY,

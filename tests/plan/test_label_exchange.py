@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tfx_balance.modes.array_splits import stratified_indices
 from tfx_balance.plan.apportion import controlled_rounding
-from tfx_balance.plan.array_splits import stratified_indices
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distinct_sets import MOST_PAIRS, LabelSets, label_set
 from tfx_balance.plan.label_exchange import exchange_records

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
-from tfx_balance.plan.array_splits import stratified_indices
+from tfx_balance.modes.array_splits import stratified_indices
 from tfx_balance.plan.label_sets import count_label_sets
 from tfx_balance.plan.labels import LabelRows, are_no_labels, as_flags
 

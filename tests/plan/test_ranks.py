@@ -223,14 +223,6 @@ def test_a_bucket_holds_a_range_of_one_stratum_in_order(records, data):
 
 
 @given(PROBLEMS, BATCHES)
-def test_every_quota_is_filled_exactly(problem, batch):
-  parts = deal_out(problem, batch)
-  found = np.zeros_like(problem.quotas)
-  np.add.at(found, (problem.strata, parts), 1)
-  assert found.tolist() == problem.quotas.tolist()
-
-
-@given(PROBLEMS, BATCHES)
 def test_it_is_what_a_sort_of_all_the_records_gives(problem, batch):
   assert deal_out(problem, batch).tolist() == sort_and_deal_out(problem).tolist()
 
@@ -249,17 +241,6 @@ def test_order_and_shards_do_not_matter(problem, seed, n_shards):
 
 
 @given(PROBLEMS)
-def test_equal_records_stay_together_but_where_a_part_ends(problem):
-  parts_of = {}
-  for stratum, value, part in problem.chosen(deal_out(problem)):
-    parts_of.setdefault((stratum, value), set()).add(part)
-  ends = np.count_nonzero(problem.quotas, axis=1) - 1
-  for stratum in range(len(problem.quotas)):
-    spread = [len(parts) - 1 for (s, _), parts in parts_of.items() if s == stratum]
-    assert sum(spread) <= max(ends[stratum], 0)
-
-
-@given(PROBLEMS)
 def test_only_equal_records_are_cut(problem):
   # A cut costs time for every record of its shard.
   copies = Counter(zip(problem.strata.tolist(), problem.ranks.tolist(), strict=True))
@@ -267,7 +248,7 @@ def test_only_equal_records_are_cut(problem):
   cuts, n_ends = thresholds.cuts, thresholds.ends.shape[1]
   assert cuts.ends.tolist() == sorted(set(cuts.ends.tolist()))
   for i, end in enumerate(cuts.ends.tolist()):
-    rank = int(thresholds.ends[divmod(end, n_ends)]) - 1
+    rank = int(thresholds.ends[divmod(end, n_ends)])
     assert 0 < cuts.taken[cuts.of == i].sum() < copies[end // n_ends, rank]
 
 
@@ -279,15 +260,6 @@ def test_distinct_records_are_not_cut_wherever_a_part_ends():
     thresholds = search(replace(problem, quotas=np.array([[end, n - end]])))
     assert len(thresholds.cuts.ends) == 0
     assert (problem.ranks < thresholds.ends[0, 0]).sum() == end
-
-
-@given(PROBLEMS)
-def test_a_part_is_a_range_of_ranks(problem):
-  parts, rank = deal_out(problem), problem.ranks
-  for stratum in range(len(problem.quotas)):
-    inside = problem.strata == stratum
-    order = np.lexsort((parts[inside], rank[inside]))
-    assert (np.diff(parts[inside][order]) >= 0).all()
 
 
 @given(PROBLEMS, st.integers(0, 5))
@@ -359,8 +331,8 @@ def test_candidates_merge_in_any_order_and_grouping(problem, order):
   ]
   at_once = Candidates.merge(parts)
   in_steps = functools.reduce(lambda a, b: Candidates.merge([a, b]), [parts[i] for i in order])
-  for name in ('buckets', 'ranks', 'shards', 'counts'):
-    assert getattr(in_steps, name).tolist() == getattr(at_once, name).tolist()
+  for one, other in zip(in_steps.columns, at_once.columns, strict=True):
+    assert one.tolist() == other.tolist()
   rows = list(zip(buckets.tolist(), problem.ranks.tolist(), problem.shards.tolist(), strict=True))
   merged = zip(
     at_once.buckets.tolist(), at_once.ranks.tolist(), at_once.shards.tolist(), strict=True

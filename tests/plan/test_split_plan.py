@@ -10,18 +10,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.modes import by_class
+from tfx_balance.modes.folds import fold_splits
+from tfx_balance.modes.predefined import PredefinedSplits
+from tfx_balance.modes.registry import ARGUMENTS, parse_modes
 from tfx_balance.plan.class_value import MISSING, ClassValue
 from tfx_balance.plan.split_plan import plan_splits
 from tfx_balance.plan.split_shares import (
   DEFAULT_SPLITS,
-  PredefinedSplits,
   SplitShares,
   check_split_name,
-  fold_splits,
-  parse_shares,
 )
 
 from tests.helpers_counts import by_stratum
+
+
+def parse_shares(**arguments):
+  """Returns the shares and the predefined splits that arguments ask for."""
+  given = {name: declared.default for name, declared in ARGUMENTS.items()}
+  given |= {'stratify_by': ('label',), 'missing_label': 'error', 'extend': False, **arguments}
+  modes = parse_modes(given)
+  return by_class.parse_shares(given, modes), modes.predefined
 
 
 def one(value):
@@ -339,7 +348,9 @@ def in_sets(records):
 
 def test_told_records_go_where_they_are_told_and_the_rest_is_stratified():
   records = in_sets({(0, 'T'): 7, (1, 'T'): 2, (0, None): 100, (1, None): 10, (1, 'x'): 10})
-  shares, told = parse_shares({'train': 4, 'eval': 1}, None, None, 'set', {'T': 'test'}, 0)
+  shares, told = parse_shares(
+    splits={'train': 4, 'eval': 1}, split_by='set', split_values={'T': 'test'}
+  )
   plan = plan_splits(*records, shares, seed=0, predefined=told)
   assert plan.splits == ('train', 'eval', 'test')
   assert plan.totals() == [96, 24, 9]
@@ -349,7 +360,7 @@ def test_told_records_go_where_they_are_told_and_the_rest_is_stratified():
 
 
 def test_a_value_is_the_name_of_its_split_where_no_mapping_is_given():
-  shares, told = parse_shares(None, None, None, 'set', None, 0)
+  shares, told = parse_shares(split_by='set')
   plan = plan_splits(*in_sets({(0, 'train'): 5, (1, 'test'): 3}), shares, predefined=told)
   assert dict(zip(plan.splits, plan.totals(), strict=True)) == {'train': 5, 'eval': 0, 'test': 3}
 
@@ -400,11 +411,10 @@ def test_what_is_not_told_is_split_as_if_it_were_alone(problem, seed):
   ],
 )
 def test_splits_that_cannot_be_told(arguments, message):
-  given_all = {'splits': None, 'counts': None, 'rest': None, 'split_by': 'set', 'folds': 0}
   records = in_sets({(0, 'T'): 7, (0, None): 100, (1, None): 10, (1, 'x'): 10})
 
   def plan():
-    shares, told = parse_shares(**{**given_all, 'split_values': None, **arguments})
+    shares, told = parse_shares(**{'split_by': 'set', **arguments})
     return plan_splits(*records, shares, predefined=told)
 
   with pytest.raises((ConfigError, DataError), match=message):
@@ -431,7 +441,7 @@ def test_splits_that_cannot_be_told(arguments, message):
   ],
 )
 def test_folds_share_the_weight_of_train(arguments, splits):
-  shares = SplitShares.parse(**arguments, folds=3)
+  shares, _ = parse_shares(**arguments, folds=3)
   plan = plan_splits(*by_stratum({one(0): 90, one(1): 10}), shares, seed=1)
   totals = dict(zip(plan.splits, plan.totals(), strict=True))
   assert sum(totals.values()) == 100
@@ -440,7 +450,9 @@ def test_folds_share_the_weight_of_train(arguments, splits):
 
 
 def test_what_the_data_tells_stays_beside_folds_of_the_rest():
-  shares, told = parse_shares({'train': 1}, None, None, 'set', {'T': 'test'}, 2)
+  shares, told = parse_shares(
+    splits={'train': 1}, split_by='set', split_values={'T': 'test'}, folds=2
+  )
   records = in_sets({(0, 'T'): 7, (0, None): 100, (1, None): 10})
   plan = plan_splits(*records, shares, predefined=told)
   assert plan.splits == ('fold-0', 'fold-1', 'test')
@@ -450,7 +462,7 @@ def test_what_the_data_tells_stays_beside_folds_of_the_rest():
 @pytest.mark.parametrize('folds', [2, 5])
 def test_each_round_trains_on_all_folds_but_one(folds):
   rounds = [fold_splits(fold, folds) for fold in range(folds)]
-  names = SplitShares.parse(folds=folds).names[:-1]
+  names = parse_shares(folds=folds)[0].names[:-1]
   assert [each.eval[0] for each in rounds] == list(names)
   assert all({*each.train, *each.eval} == {*names} for each in rounds)
   assert all(len(each.train) == folds - 1 for each in rounds)
@@ -481,9 +493,8 @@ def test_each_round_trains_on_all_folds_but_one(folds):
   ],
 )
 def test_folds_that_cannot_be(arguments, message):
-  nothing = dict.fromkeys(['splits', 'counts', 'rest', 'split_by', 'split_values'])
   with pytest.raises(ConfigError, match=message):
-    parse_shares(**{**nothing, **arguments})
+    parse_shares(**arguments)
 
 
 def test_a_round_that_there_is_not():
@@ -495,7 +506,7 @@ def test_a_round_that_there_is_not():
 
 @pytest.mark.parametrize('folds', [2, 5, 1000])
 def test_a_forward_round_trains_on_the_folds_before(folds):
-  names = SplitShares.parse(folds=folds).names[:-1]
+  names = parse_shares(folds=folds)[0].names[:-1]
   for fold in range(1, folds):
     found = fold_splits(fold, folds, forward=True)
     assert (*found.train, *found.eval) == names[: fold + 1]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance import stratified_indices
 from tfx_balance.errors import ConfigError
-from tfx_balance.plan.stable_splits import deviation
+from tfx_balance.modes.stable import deviation
 
 SPLITS = {'train': 8, 'eval': 1, 'test': 1}
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.array_splits import stratified_indices
-from tfx_balance.plan.number_keys import NumberSample, keys_of, number_of, spread_ranks
+from tfx_balance.modes.array_splits import stratified_indices
+from tfx_balance.plan.number_keys import NumberSample, keys_of, numbers_of, spread_ranks
+from tfx_balance.plan.ranks import ranks
 
 SPLITS = {'train': 6, 'eval': 2, 'test': 2}
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -19,23 +20,27 @@ FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 def test_keys_have_the_order_of_the_numbers_and_give_them_back(values):
   kind = 'int' if isinstance(values[0], int) else 'float'
   keys = keys_of(np.array(values, np.int64 if kind == 'int' else np.float64))
-  assert [number_of(int(key), kind) for key in keys] == values
+  assert numbers_of(keys, kind).tolist() == values
   assert (np.argsort(keys, kind='stable') == np.argsort(np.array(values), kind='stable')).all()
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=300), st.integers(0, 2**64 - 1))
-def test_spread_ranks_are_in_the_order_of_the_keys(values, key):
+def test_spread_ranks_are_in_the_order_of_the_pairs(values, key):
   keys = np.array([*values, key], np.uint64)
-  sample = NumberSample.of(np.arange(len(keys), dtype=np.uint64), keys)
-  found = spread_ranks(np.sort(keys), sample.pivots())
+  numbers = np.arange(len(keys), dtype=np.uint64)
+  rank = ranks(numbers, key, 'test')
+  order = np.lexsort((rank, keys))
+  found = spread_ranks(keys[order], rank[order], NumberSample.of(numbers, keys).pivots())
   assert (np.diff(found.astype(object)) >= 0).all()
   assert found.max() < 2**63
 
 
-def test_a_sample_of_skewed_times_fills_buckets_evenly():
-  times = np.append(0, 1_700_000_000 + np.arange(100_000) // 3)
-  sample = NumberSample.of(np.arange(len(times), dtype=np.uint64), keys_of(times))
-  spread = spread_ranks(keys_of(times), sample.pivots()) >> np.uint64(63 - 6)
+@pytest.mark.parametrize('equal', [3, 30_000, 100_000])
+def test_a_sample_of_skewed_times_fills_buckets_evenly(equal):
+  numbers = np.arange(100_001, dtype=np.uint64)
+  times = keys_of(np.append(0, 1_700_000_000 + np.arange(100_000) // equal))
+  pivots = NumberSample.of(numbers, times).pivots()
+  spread = spread_ranks(times, ranks(numbers, 0, 'test'), pivots) >> np.uint64(63 - 6)
   counts = np.bincount(spread.astype(np.int64), minlength=64)
   # 1,563 each by chance, with a standard deviation of 24 places of 1/4096: about 190.
   assert 800 < counts.min() <= counts.max() < 2400

@@ -65,6 +65,7 @@ class Visit:
     title: of the page.
     width: of what is in the page, in pixels.
     screenshot: a PNG of the whole page; empty where none was asked for.
+    value: what the script returned; None without one.
   """
 
   console: tuple[str, ...]
@@ -73,6 +74,7 @@ class Visit:
   title: str
   width: int
   screenshot: bytes = b''
+  value: Any = None
 
 
 @dataclass
@@ -136,7 +138,7 @@ class Chromium:
       width: of the window.
       screenshot: whether to take a picture.
       media: 'print' to see the page as it is printed.
-      script: run in the page when it is there.
+      script: JavaScript to evaluate once the page is there, before the picture.
     """
     target = self.call('Target.createTarget', url='about:blank')['targetId']
     attached = self.call('Target.attachToTarget', targetId=target, flatten=True)
@@ -151,12 +153,11 @@ class Chromium:
     page = Path(path).absolute().as_uri()
     self.call('Page.navigate', session, url=page)
     self.until('Page.loadEventFired')
-    if script:
-      self._evaluate(session, script)
     # Two frames later, what the page does when it has loaded has been told of.
     self._evaluate(session, 'new Promise(r => requestAnimationFrame(() => setTimeout(r, 100)))')
     title = self._evaluate(session, 'document.title')
     content_width = self._evaluate(session, 'document.documentElement.scrollWidth')
+    value = self._evaluate(session, script) if script else None
     image = b''
     if screenshot:
       shot = self.call('Page.captureScreenshot', session, captureBeyondViewport=True)
@@ -168,6 +169,7 @@ class Chromium:
       title,
       content_width,
       image,
+      value,
     )
     self.call('Target.closeTarget', targetId=target)
     return found

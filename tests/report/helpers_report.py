@@ -11,11 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from tfx_balance.documents.balanced_input import FileSegment, InputPlan, PlanFile
-from tfx_balance.documents.class_distribution import (
-  InputRecords,
+from tfx_balance.documents.class_checks import (
+  ClassChecks,
+  ClassRow,
+  CommonExample,
+  CommonRecords,
+  KeyedRecords,
+  Leakage,
+  RecordPlace,
 )
+from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.documents.descriptions import describe_balance, describe_split
+from tfx_balance.documents.recall import ClassRecall, ModelRecall, RecallDocument
 from tfx_balance.plan.balance_plan import BalanceRequest, plan_balance
+from tfx_balance.plan.checks import Check
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.split_plan import plan_splits
 from tfx_balance.plan.split_shares import SplitShares
@@ -141,106 +150,52 @@ def plan_data(fed: Mapping[ClassValue, int]) -> dict[str, Any]:
 
 def checks_data(split: Mapping[str, Any], blessed: bool) -> dict[str, Any]:
   """Returns what a validator found in a split artifact; or that some classes are too small."""
-  place = {'file': 'Split-test/data_tfrecord-00000-of-00001.gz', 'record': 7}
-  checks: list[dict[str, Any]] = [
-    check('l_infinity', name, other, None, None, measured, 0.01, True, 'the shares are alike')
+  checks = [
+    Check('l_infinity', name, other, None, measured, 0.01, True, 'the shares are alike')
     for name, other, measured in (
       ('train', 'eval', 0.0002),
       ('train', 'test', 0.0003),
       ('train', 'baseline:train', 0.004),
     )
   ]
+  rows = []
   for row in split['strata']:
-    n = row['splits']['eval']['records']
-    passed = blessed or n > 12
+    value = ClassValue.from_json(row['stratum'][0])
+    counts = {name: cell['records'] for name, cell in row['splits'].items()}
+    rows.append(ClassRow(value, counts))
+    n, passed = counts['eval'], blessed or counts['eval'] > 12
     message = f'class {row["name"]} has {n} records in eval; 13 or more are asked for'
-    checks.append(
-      check('min_records', 'eval', None, row['stratum'][0], row['name'], n, 13, passed, message)
-    )
-  return {
-    'format': 'tfx_balance.class_checks',
-    'version': 1,
-    'label': 'species',
-    'counts_from': 'sidecar',
-    'counts': [
-      {
-        'class': row['stratum'][0],
-        'name': row['name'],
-        'splits': {name: cell['records'] for name, cell in row['splits'].items()},
-      }
-      for row in split['strata']
-    ],
-    'missing': {'train': 0, 'eval': 0, 'test': 0},
-    'checks': checks,
-    'leakage': {
-      'key': 'records',
-      'splits': {'train': {'records': 900, 'without_key': 0}},
-      'pairs': [
-        {
-          'split': 'test',
-          'other': 'train',
-          'keys': 0 if blessed else 17,
-          'records': 0 if blessed else 17,
-          'share': 0.0 if blessed else 17 / 12345,
-          'records_of_other': 0 if blessed else 18,
-          'share_of_other': 0.0 if blessed else 0.02,
-          'examples': [
-            {'text': text, 'split': place, 'other': place}
-            for text in (() if blessed else ('<b>id 7</b>', 'x' * 200))
-          ],
-        }
-      ],
-    },
-    'blessed': int(blessed),
-  }
-
-
-def check(
-  rule: str,
-  split: str,
-  other: str | None,
-  value: Any,
-  name: str | None,
-  measured: float | None,
-  limit: float,
-  passed: bool,
-  message: str,
-) -> dict[str, Any]:
-  """Returns one check as the validator writes it."""
-  return {
-    'rule': rule,
-    'split': split,
-    'other': other,
-    'class': value,
-    'name': name,
-    'measured': measured,
-    'limit': limit,
-    'passed': passed,
-    'message': message,
-  }
+    checks.append(Check('min_records', 'eval', None, value, n, 13, passed, message))
+  place = RecordPlace('Split-test/data_tfrecord-00000-of-00001.gz', 7)
+  examples = tuple(CommonExample(text, place, place) for text in ('<b>id 7</b>', 'x' * 200))
+  found = (0, 0, 0.0, 0, 0.0, ()) if blessed else (17, 17, 17 / 12345, 18, 0.02, examples)
+  pairs = (CommonRecords('test', 'train', *found),)
+  document = ClassChecks(
+    label='species',
+    counts_from='sidecar',
+    counts=tuple(rows),
+    missing=dict.fromkeys(('train', 'eval', 'test'), 0),
+    checks=tuple(checks),
+    leakage=Leakage('records', {'train': KeyedRecords(900, 0)}, pairs),
+    blessed=blessed,
+  )
+  return {**json.loads(document.dumps()), 'version': 1, 'checksum': None}
 
 
 def recall_data(counts: Mapping[ClassValue, int], models: int) -> dict[str, Any]:
   """Returns the recall of models, the later of which know small classes better."""
   names = ['natural', 'balanced', 'class weights', 'focal loss', 'mixup', 'bagging', 'boosting']
-  return {
-    'label': 'species',
-    'models': [
-      {
-        'name': names[m],
-        'recall': [
-          {
-            'class': value.to_json(),
-            'name': str(value),
-            'recall': hits_of(n, m) / max(n // 10, 1),
-            'tested': max(n // 10, 1),
-          }
-          for value, n in counts.items()
-        ],
-      }
-      for m in range(models)
-    ],
-  }
+  rows = [
+    ModelRecall(
+      names[m],
+      tuple(
+        ClassRecall(value, hits_of(n, m) / max(n // 10, 1), max(n // 10, 1))
+        for value, n in counts.items()
+      ),
+    )
+    for m in range(models)
+  ]
+  return RecallDocument('species', tuple(rows)).to_json()
 
 
 def hits_of(n: int, model: int) -> int:

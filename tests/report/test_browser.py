@@ -3,7 +3,10 @@
 `make test-browser` runs these, and sees to it that there is a Chromium.
 """
 
+import io
+
 import pytest
+from PIL import Image
 from tfx_balance.report import render_report
 
 from tests.report.chromium import chromium
@@ -43,23 +46,71 @@ def test_the_report_is_no_wider_than_the_window(browser, report, width):
   assert found.width == width
 
 
+# Opens every fold, and returns which texts are out of sight with nothing to scroll, and the places
+# of what is to be scrolled to see a text, after scrolling it to its end on request.
+CUT_TEXTS = """(scrolled => {
+  document.querySelectorAll('details').forEach(fold => { fold.open = true; });
+  const lost = [], regions = new Set();
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const text = texts.currentNode, range = document.createRange();
+    range.selectNodeContents(text);
+    const box = range.getBoundingClientRect();
+    let parent = text.parentElement;
+    if (!text.data.trim() || !box.width || parent.closest('style, details caption')) continue;
+    for (; parent; parent = parent.parentElement) {
+      const overflow = getComputedStyle(parent).overflowX;
+      if (overflow === 'visible') continue;
+      const clip = parent.getBoundingClientRect();
+      const cut = box.right > clip.right + 1 || box.left < clip.left - 1;
+      if (cut && overflow !== 'auto') lost.push(text.data);
+      if (cut && overflow === 'auto') regions.add(parent);
+      if (overflow === 'auto') break;
+    }
+    if (!parent && (box.right > innerWidth + 1 || box.left < -1)) lost.push(text.data);
+  }
+  return {lost, regions: [...regions].map(region => {
+    if (scrolled) region.scrollLeft = region.scrollWidth;
+    const box = region.getBoundingClientRect();
+    return [box.left, box.top + scrollY, box.right, box.bottom + scrollY].map(Math.round);
+  })};
+})"""
+
+
+def shaded(screenshot, box):
+  """Returns whether most of the left edge, and of the right edge of a box is not of the ground."""
+  image = Image.open(io.BytesIO(screenshot)).convert('RGB')
+  left, top, right, bottom = box
+  ground = image.getpixel((2, top))
+  edges = [[image.getpixel((x, y)) for y in range(top, bottom)] for x in (left + 1, right - 2)]
+  return tuple(sum(pixel != ground for pixel in edge) > 0.9 * len(edge) for edge in edges)
+
+
+@pytest.mark.parametrize('report', [10, 100], ids=lambda n: f'{n} classes', indirect=True)
+@pytest.mark.parametrize('dark', [False, True], ids=['light', 'dark'])
+def test_on_a_phone_nothing_is_cut_without_a_sign_of_it(browser, report, dark):
+  for scrolled in ('false', 'true'):
+    script = f'{CUT_TEXTS}({scrolled})'
+    found = browser.visit(report, dark=dark, width=400, screenshot=True, script=script)
+    assert found.value['lost'] == []
+    assert len(found.value['regions']) > 5
+    sides = {shaded(found.screenshot, box) for box in found.value['regions']}
+    assert sides == {(True, False) if scrolled == 'true' else (False, True)}
+
+
 def test_the_report_prints_on_paper(browser, report):
   found = browser.visit(report, width=700, media='print')
   assert (found.console, found.exceptions, found.requests) == ((), (), ())
   assert found.width == 700
 
 
-def test_paper_is_white_whatever_the_person_likes(browser, report):
+@pytest.mark.parametrize('media', ['print', ''], ids=['paper is white', 'a screen follows'])
+def test_colours_follow_what_the_person_likes_on_a_screen(browser, report, media):
   light, dark = (
-    browser.visit(report, dark=dark, width=700, screenshot=True, media='print')
+    browser.visit(report, dark=dark, width=700, screenshot=True, media=media)
     for dark in (False, True)
   )
-  assert light.screenshot == dark.screenshot
-
-
-def test_colours_follow_what_the_person_likes(browser, report):
-  light, dark = (browser.visit(report, dark=dark, screenshot=True) for dark in (False, True))
-  assert light.screenshot != dark.screenshot
+  assert (light.screenshot == dark.screenshot) == (media == 'print')
 
 
 def test_a_file_of_the_pictures_opens_too(browser, tmp_path):
@@ -76,26 +127,39 @@ def test_a_file_of_the_pictures_opens_too(browser, tmp_path):
 # --- the test can fail
 
 
-def visit(browser, tmp_path, body):
+def visit(browser, tmp_path, body, **options):
   path = tmp_path / 'page.html'
   path.write_text(f'<!DOCTYPE html><meta charset="utf-8"><title>t</title>{body}', 'utf-8')
-  return browser.visit(path)
+  return browser.visit(path, **options)
 
 
-def test_a_page_with_nothing_wrong_has_nothing_wrong(browser, tmp_path):
+def test_what_is_wrong_is_caught(browser, tmp_path):
   found = visit(browser, tmp_path, '<p>fine</p>')
   assert (found.console, found.exceptions, found.requests) == ((), (), ())
+  (fault,) = visit(browser, tmp_path, '<script>nonsense()</script>').exceptions
+  assert 'nonsense is not defined' in fault
+  logged = visit(browser, tmp_path, '<script>console.warn("odd", 7)</script>')
+  assert logged.console == ('warning: odd 7',)
+  assert visit(browser, tmp_path, '<div style="width: 3000px">wide</div>').width >= 3000
 
 
-def test_a_script_with_an_error_is_caught(browser, tmp_path):
-  found = visit(browser, tmp_path, '<script>nonsense()</script>')
-  assert len(found.exceptions) == 1
-  assert 'nonsense is not defined' in found.exceptions[0]
+@pytest.mark.parametrize(
+  'style', ['width: 90px; overflow: hidden', 'position: relative; left: 1000px']
+)
+def test_a_text_out_of_sight_is_caught(browser, tmp_path, style):
+  body = f'<div style="{style}; white-space: nowrap">a text that is too long for its place</div>'
+  found = visit(browser, tmp_path, body, script=f'{CUT_TEXTS}(false)')
+  assert found.value == {'lost': ['a text that is too long for its place'], 'regions': []}
 
 
-def test_what_a_script_logs_is_caught(browser, tmp_path):
-  found = visit(browser, tmp_path, '<script>console.warn("odd", 7)</script>')
-  assert found.console == ('warning: odd 7',)
+def test_what_scrolls_without_a_sign_is_caught(browser, tmp_path):
+  body = (
+    '<div style="width: 90px; overflow: auto; white-space: nowrap">a text that is too long</div>'
+  )
+  found = visit(browser, tmp_path, body, script=f'{CUT_TEXTS}(false)', screenshot=True)
+  assert found.value['lost'] == []
+  (box,) = found.value['regions']
+  assert shaded(found.screenshot, box) == (False, False)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +183,3 @@ def test_what_a_script_logs_is_caught(browser, tmp_path):
 def test_a_request_is_caught(browser, tmp_path, body):
   found = visit(browser, tmp_path, body)
   assert found.requests == ('https://example.com/a',)
-
-
-def test_a_page_that_is_too_wide_is_caught(browser, tmp_path):
-  assert visit(browser, tmp_path, '<div style="width: 3000px">wide</div>').width >= 3000

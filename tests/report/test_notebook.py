@@ -68,15 +68,8 @@ def test_artifacts_of_ours_show_themselves(registry, shown, artifacts):
   assert all('svg' in page.tags for page in pages)
   assert all('html' not in page.tags and 'script' not in page.tags for page in pages)
   assert any('rules-0' in name for name in pages[1].tables)
-
-
-def test_two_of_them_have_no_id_in_common(registry, shown, artifacts):
-  register_visualizations()
-  display(registry, artifacts[0])
-  display(registry, artifacts[0])
-  first, second = (set(Page(html).ids) for html in shown)
-  assert first
-  assert not first & second
+  ids = [name for page in pages for name in page.ids]
+  assert len(ids) == len(set(ids)) > 0
 
 
 def test_what_made_an_artifact_is_its_title(registry, shown, artifacts):
@@ -91,16 +84,10 @@ def test_others_are_shown_by_what_was_registered_before(registry, shown, artifac
   registry.register(Before)
   register_visualizations()
   display(registry, made(standard_artifacts.Examples, tmp_path))
+  display(registry, made(standard_artifacts.ExampleAnomalies, tmp_path))  # by nobody
   display(registry, artifacts[0])
   assert Before.seen == [str(tmp_path)]
   assert len(shown) == 1
-
-
-def test_others_are_not_shown_where_nothing_was_registered(registry, shown, tmp_path):
-  register_visualizations()
-  display(registry, made(standard_artifacts.Examples, tmp_path))
-  display(registry, made(standard_artifacts.ExampleAnomalies, tmp_path))
-  assert shown == []
 
 
 def test_anomalies_of_others_stay_with_tfx(registry, shown, tmp_path, monkeypatch):

@@ -1,18 +1,22 @@
 """The page: numbers equal to a recount, names safe and legible, nothing that is not its own."""
 
+import math
 import re
+from html import unescape
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance import BalancedAugmenter, BalancedInputGen, StratifiedSplitter
+from tfx_balance.documents.recall import ClassRecall, ModelRecall, RecallDocument
+from tfx_balance.plan.checks import Check
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.report import read_run, render_html
 from tfx_balance.report.measures import class_name, short
 from tfx_balance.report.page import render_fragment, render_page
 from tfx_balance.report.run_view import merge
 from tfx_balance.report.sources import findings_of
-from tfx_balance.report.tables import MOST_FAILED, MOST_ROWS
+from tfx_balance.report.tables import MOST_FAILED, MOST_RULES, worst_check
 
 from tests.helpers_examples import cells, labelled, read_splits
 from tests.helpers_pipeline import execute, input_artifact
@@ -73,7 +77,9 @@ def test_the_numbers_of_the_page_are_those_of_a_recount(artifacts):
 
 def test_the_sums_of_the_page_are_those_of_a_recount(artifacts):
   uris, found = artifacts
-  page = Page(render_html(uris))
+  html = render_html(uris)
+  assert html == render_html(uris)
+  page = Page(html)
   shown = {
     (row[0], 'all' if row[1] == 'whole' else row[1]): number(row[2])
     for row in page.tables['report-stages'][1:]
@@ -85,11 +91,6 @@ def test_the_sums_of_the_page_are_those_of_a_recount(artifacts):
   assert len(shown) == 6
   assert shown == {key: counted[key] for key in shown}
   assert '✓ Balanced: Input of BalancedInputGen counted the same.' in page.text
-
-
-def test_the_same_run_gives_the_same_page(artifacts):
-  uris, _ = artifacts
-  assert render_html(uris) == render_html(uris)
 
 
 # --- names
@@ -104,6 +105,8 @@ def nasty(tmp_path_factory):
 
 def test_no_name_becomes_an_element(nasty):
   page = Page(nasty)
+  assert len(page.ids) == len(set(page.ids)) > 20
+  assert nasty.count('&lt;script&gt;alert(3)&lt;/script&gt;') >= 2  # the title
   assert not {'script', 'img', 'link', 'iframe', 'object', 'image', 'b'} & set(page.tags)
   assert [link for link in page.links if not link.startswith('#')] == []
   assert not re.search(r'\bon\w+=', re.sub(r'>[^<]*<', '><', nasty))
@@ -121,18 +124,9 @@ def test_every_name_is_legible(nasty, value):
 
 def test_names_that_say_what_a_person_cannot_see(nasty):
   names = [row[0] for row in Page(nasty).tables['report-classes'][1:]]
+  assert len(names) == len(set(names))
   assert {'(empty)', '(2 spaces)', '\\u202egnp.exe', '\\xff\\xfe not UTF-8 \\x00'} <= set(names)
   assert 'a\\nb\\tc \\x1b[31mred' in names
-
-
-def test_names_that_differ_at_their_ends_differ_when_they_are_cut(nasty):
-  names = [row[0] for row in Page(nasty).tables['report-classes'][1:]]
-  assert len(names) == len(set(names))
-
-
-def test_the_title_is_text(nasty):
-  assert nasty.count('&lt;script&gt;alert(3)&lt;/script&gt;') >= 2
-  assert '<script>' not in nasty
 
 
 @settings(max_examples=6)
@@ -164,11 +158,6 @@ def test_halves_of_characters_are_escaped():
 # --- what a page is made of
 
 
-def test_no_two_elements_have_the_same_id(nasty):
-  ids = Page(nasty).ids
-  assert len(ids) == len(set(ids)) > 20
-
-
 def test_two_reports_in_one_notebook_have_no_id_in_common():
   view = merge([findings_of(split_data(long_tail(5)), 'x')])
   first, second = (Page(render_fragment(view, prefix=prefix)).ids for prefix in ('one', 'two'))
@@ -183,7 +172,7 @@ def test_a_browser_may_load_nothing(nasty):
 
 def test_pictures_have_words_and_tables_have_heads(nasty):
   page = Page(nasty)
-  assert page.tags.count('svg') == page.tags.count('desc') == 3
+  assert page.tags.count('svg') == page.tags.count('desc') == 4  # recall is there for phones too
   assert page.tags.count('table') == page.tags.count('caption') == page.tags.count('thead')
 
 
@@ -225,10 +214,97 @@ def test_ten_thousand_violations_are_summed_up():
   assert '10,000 violations' in page.text
 
 
-def test_a_table_ends_somewhere():
-  data = recall_data({ClassValue('int', i): 10 for i in range(MOST_ROWS + 5)}, 1)
-  page = Page(render_page(merge([findings_of(data, 'x')])))
-  assert len(page.tables['report-recall']) == 1 + MOST_ROWS
+def words_of(html, pattern):
+  """Returns the words of each part of a page that a pattern finds, tags left out."""
+  parts = re.findall(pattern, html, re.DOTALL)
+  return [' '.join(unescape(re.sub(r'<[^>]*>', ' ', part)).split()) for part in parts]
+
+
+IN_ORDER = 'recall-title', 'counts-title', 'checks', 'rules-0', 'ideal-split-title'
+
+
+def test_the_first_card_has_macro_recall_and_worst_class_of_every_model(tmp_path):
+  counts = long_tail(12)
+  html = render_html(write_run(tmp_path, counts))
+  expected = []
+  for model in recall_data(counts, 2)['models']:
+    worst = min(model['recall'], key=lambda row: row['recall'])
+    macro = sum(row['recall'] for row in model['recall']) / len(counts)
+    expected.append(
+      f'{model["name"]} {macro:.3f} macro recall, the mean over classes '
+      f'{worst["recall"]:.3f} worst class: {worst["name"]} ({worst["tested"]:,} tested)'
+    )
+  (card,) = words_of(html, r'<dl class="answers">.*?</dl>')
+  assert card == ' '.join(expected)
+  parts = ('class="answers"', 'class="tiles"', *(f'id="report-{name}' for name in IN_ORDER))
+  found = [html.index(part) for part in parts]
+  assert found == sorted(found)
+
+
+def test_the_worst_class_is_the_one_with_most_evidence_and_others_are_counted():
+  rows = [('a', 1.0, 9), ('b', 0.0, 2), ('c', 0.0, 5), ('d', None, 0)]
+  models = [
+    ModelRecall('m', tuple(ClassRecall(ClassValue('bytes', n.encode()), r, k) for n, r, k in rows)),
+    ModelRecall('not measured', ()),
+  ]
+  html = render_page(merge([findings_of(RecallDocument('x', tuple(models)).to_json(), 'x')]))
+  (card,) = words_of(html, r'<dl class="answers">.*?</dl>')
+  assert card == (
+    'm 0.333 macro recall, the mean over classes 0.000 worst class: c and 1 more (5 tested)'
+  )
+
+
+def test_without_models_the_first_card_has_classes_imbalance_and_the_worst_violation(tmp_path):
+  counts = long_tail(12, 2000)
+  html = render_html(write_run(tmp_path, counts, blessed=False)[:3])
+  assert 'class="answers"' not in html
+  (card,) = words_of(html, r'<dl class="tiles">.*?</dl>')
+  assert card == (
+    f'records {sum(counts.values()):,} Raw data classes 12 of species imbalance 25.4 → 5.0 largest '
+    'class over smallest, before and after checks not passed 4 violations, worst: min_records of '
+    'eval for species 0011 is 8, limit 13'
+  )
+
+
+def test_checks_and_warnings_are_folded_below_how_many_and_the_worst(tmp_path):
+  counts = {**long_tail(12, 2000), ClassValue('bytes', b'rare'): 1}
+  html = render_html(write_run(tmp_path, counts, blessed=False))
+  folds = words_of(html, r'<summary>(.*?)</summary>')
+  assert folds[:4] == [
+    'Broken rules: 5, worst: min_records of eval for rare is 0, limit 13',
+    'In more than one split: 1 of 1 pairs of splits, worst: 17 records of test are in train too',
+    'Every rule: 1 of 4 broken, worst: min_records of eval for rare is 0, limit 13',
+    'Split: 1, the first: class rare has 1 record, too few for every split: none in eval, test',
+  ]
+  open_parts = re.sub(r'<details.*?</details>', '', html, flags=re.DOTALL)
+  assert (
+    not {'report-failed-0', 'report-rules-0', 'report-leakage-0'} & Page(open_parts).tables.keys()
+  )
+  assert open_parts.count('too few for every split') == 0
+
+
+@pytest.mark.parametrize(
+  ('checks', 'worst'),
+  [
+    pytest.param([(3, 10, False), (40, 90, False)], '3, limit 10', id='relative to the limit'),
+    pytest.param([(3, 10, False), (2, 0, False)], '2, limit 0', id='nothing is allowed'),
+    pytest.param([(math.inf, 2, False), (9, 2, False)], '∞, limit 2', id='without end'),
+    pytest.param([(0.9, 1, True), (5, 1, True)], '0.9, limit 1', id='nearest of those kept'),
+    pytest.param([(0, 0, True), (30, 10, True)], '30, limit 10', id='at a limit of 0'),
+    pytest.param([(1, 1, True), (30, 10, False)], '30, limit 10', id='a broken one first'),
+  ],
+)
+def test_the_worst_check(checks, worst):
+  found = [Check('rule', 'eval', None, None, *numbers, '') for numbers in checks]
+  assert worst_check(found) == f'rule of eval is {worst}'
+
+
+def test_rules_that_are_left_out_are_counted():
+  data = checks_data(split_data(long_tail(4)), True)
+  rules = [{**data['checks'][0], 'rule': f'rule {i}'} for i in range(MOST_RULES + 7)]
+  page = Page(render_page(merge([findings_of({**data, 'checks': rules}, 'x')])))
+  assert len(page.tables['report-rules-0']) == 1 + MOST_RULES
+  assert 'and 7 more: class_checks.json has them all' in page.text
 
 
 def test_what_was_checked_is_shown_with_its_limit(nasty):

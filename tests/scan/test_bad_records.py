@@ -12,7 +12,7 @@ from tfx_balance.tfrecord.frames import frame
 from tfx_balance.tfrecord.reading import ReadOptions
 
 from tests.balanced_augmenter.helpers_balance import balance, class_counts, tabular
-from tests.helpers_examples import example, labelled, read_tfrecords, write_tfrecords
+from tests.helpers_examples import example, labelled, read_tfrecords
 from tests.helpers_split import input_files, split_request
 from tests.list_runner import run_on_lists
 
@@ -71,11 +71,6 @@ def test_bad_records_are_skipped_and_counted(tmp_path, at, cut, suffix):
   assert found.first_bad.startswith(f'record {lost[0]} of {found.file.path}: ')
 
 
-def test_a_bad_record_is_an_error_by_default(tmp_path):
-  with pytest.raises(DataError, match='a record does not match its checksum at byte 0 of'):
-    scan(tmp_path, damaged([0]), ReadOptions())
-
-
 OTHER = {
   'no example': b'\xff' * 30,
   'no example of equal length': b'\xff' * len(GOOD[0]),
@@ -129,22 +124,13 @@ def test_what_cannot_be_counted_is_refused_nevertheless(tmp_path):
   data[0] ^= 1
   with pytest.raises(DataError, match='the length of a record does not match its checksum'):
     scan(tmp_path, bytes(data), SKIP)
-  path = write_tfrecords(tmp_path / 'whole.gz', GOOD)
-  with open(path, 'rb') as file:
-    cut = file.read()[:-20]
-  (file,) = input_files(tmp_path, [[]], '.gz')
-  with open(file.path, 'wb') as out:
-    out.write(cut)
-  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(tmp_path), SKIP)
-  with pytest.raises(DataError, match='is not a whole gzip file'):
-    list(step.process(file))
 
 
 def test_a_split_leaves_bad_records_out_and_says_so(tmp_path):
   (file,) = input_files(tmp_path, [[]])
   with open(file.path, 'wb') as out:
     out.write(damaged([3, 50], 5))
-  request = split_request(tmp_path, reading=SKIP)
+  request = split_request(tmp_path, bad_records='skip', max_bad_records=3)
   job, _, files = run_on_lists(StratifiedSplit(request), [file])
   written = [record for f in files for record in read_tfrecords(f.work_path)]
   assert sorted(written) == sorted(without([3, 50, 69]))

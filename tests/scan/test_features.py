@@ -14,19 +14,19 @@ GOOD = labelled({0: 5, 1: 5})
   [
     pytest.param(
       [GOOD, GOOD],
-      {'features': ('lable',)},
+      {'stratify_by': ('lable',)},
       r"feature 'lable' is in none of the 20 records; stratify_by= takes one of: id, label",
       id='unknown feature',
     ),
     pytest.param(
       [GOOD],
-      {'features': ('label', 'site')},
+      {'stratify_by': ('label', 'site')},
       r"feature 'site' is in none of the 10 records; stratify_by= takes one of: id, label",
       id='unknown second feature',
     ),
     pytest.param(
       [GOOD],
-      {'features': ('lable',), 'missing': 'drop'},
+      {'stratify_by': ('lable',), 'missing_label': 'drop'},
       r"feature 'lable' is in none of the 10 records",
       id='unknown feature, dropped',
     ),
@@ -51,7 +51,7 @@ GOOD = labelled({0: 5, 1: 5})
     ),
     pytest.param(
       [[example(label=[])] * 3],
-      {'missing': 'drop'},
+      {'missing_label': 'drop'},
       r'all 3 records lack a class and missing_label drops them; fill it in',
       id='all dropped',
     ),

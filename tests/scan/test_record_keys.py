@@ -3,20 +3,22 @@
 import numpy as np
 import pytest
 from tfx_balance.errors import DataError
-from tfx_balance.scan.record_keys import RecordKeys
+from tfx_balance.scan.record_keys import identity_of
+from tfx_balance.scan.record_reader import RecordReader
+from tfx_balance.scan.spill import INDEX_ROW
+from tfx_balance.scan.strata import StratumDecoder
 from tfx_balance.tfrecord.frames import frame
+from tfx_balance.tfrecord.reading import BadRecords
 
 from tests.helpers_examples import example, sequence_example
 
 
-def hashes(records, *features, table=False, payload='FORMAT_TF_EXAMPLE'):
-  keys, frames = RecordKeys(features, payload, 'in/file-0'), frame(records)
-  if table:
-    assert frames.table() is not None
-  else:
-    for column in keys.columns:  # which leaves all to the parser
-      column.values_by_place = lambda frames: None
-  return keys.hashes(frames, np.arange(len(records))).tolist()
+def hashes(records, *features, in_place=False, payload='FORMAT_TF_EXAMPLE'):
+  reader = RecordReader(features, payload, 'in/file-0')
+  columns = reader.in_place(frame(records)) if in_place else reader.parse(records)
+  rows = np.zeros(len(records), INDEX_ROW)
+  rows['position'] = np.arange(len(records))
+  return identity_of(features, False, payload, 'in/file-0')(rows, None, columns).tolist()
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,7 @@ def test_equal_values_have_equal_hashes_read_by_layout_or_by_the_parser(values):
   assert found[0] == found[2]
   assert len(set(found)) == 3
   if len({len(record) for record in records}) == 1:
-    assert hashes(records, 'id', table=True) == found
+    assert hashes(records, 'id', in_place=True) == found
 
 
 def test_other_features_and_their_order_do_not_matter():
@@ -57,11 +59,21 @@ def test_plus_and_minus_zero_are_one_value():
 
 @pytest.mark.parametrize('pair', [(0, 'x'), ('x', 0), (0, 0.5)])
 def test_blocks_of_a_file_are_of_one_type(pair):
-  keys = RecordKeys(['id'], 'FORMAT_TF_EXAMPLE', 'in/file-0')
-  first, second = (frame([example(id=value)] * 9) for value in pair)
-  keys.find(first)
+  decoder = StratumDecoder(['label'], 'FORMAT_TF_EXAMPLE', 'error', 'in/file-0', others=['id'])
+  first, second = (frame([example(id=value, label=1)] * 9) for value in pair)
+  decoder.decode(first)
   with pytest.raises(DataError, match=r"in/file-0 holds .* give feature 'id' one type"):
-    keys.find(second)
+    decoder.decode(second)
+
+
+@pytest.mark.parametrize('skips', [False, True])
+def test_a_key_of_another_type_is_no_bad_record(skips):
+  """What is skipped is known by its class: records must be identified by the others."""
+  bad = BadRecords('in/file-0', skips, 10)
+  decoder = StratumDecoder(['label'], 'FORMAT_TF_EXAMPLE', 'error', 'in/file-0', bad, others=['id'])
+  records = [example(id=i, label=1) for i in range(9)]
+  with pytest.raises(DataError, match=r"in/file-0 holds .* give feature 'id' one type"):
+    decoder.decode(frame([*records, example(id='x', label=1)]))
 
 
 def test_sequence_examples_are_known_by_their_context():

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
 from tfx_balance.scan import record_values
-from tfx_balance.scan.record_values import EntryLayout, RecordValues, canonical_records
-from tfx_balance.tfrecord.frames import frame
+from tfx_balance.scan.fixed_layout import EntryLayout
+from tfx_balance.scan.record_values import canonical_records
 
 from tests.helpers_examples import example, sequence_example
 
@@ -119,38 +119,39 @@ def shuffled(n_orders, n=200, **constant):
   return found
 
 
-@pytest.mark.parametrize('n_orders', [1, 2, 3])
-def test_records_of_few_orders_and_lengths_are_not_left_to_protobuf(monkeypatch, n_orders):
-  monkeypatch.setattr(record_values, '_FEW', 2)
-  left = []
-  by_protobuf = record_values._by_protobuf
+@pytest.fixture
+def left(monkeypatch):
+  """Returns the records that are left to protobuf, in the order in which they are."""
+  records = []
   monkeypatch.setattr(
     record_values,
     '_by_protobuf',
-    lambda records, *rest: left.extend(records) or by_protobuf(records, *rest),
+    lambda some, *rest: records.extend(some) or BY_PROTOBUF(some, *rest),
   )
+  return records
+
+
+BY_PROTOBUF = record_values._by_protobuf
+
+
+@pytest.mark.parametrize('n_orders', [1, 2, 3])
+def test_records_of_few_orders_and_lengths_are_not_left_to_protobuf(monkeypatch, left, n_orders):
+  monkeypatch.setattr(record_values, '_FEW', 2)
   records = shuffled(n_orders, 600)
   found = canonical_records(records, KIND, PATH)
   assert len({len(record) for record in records}) > 2
   assert len(left) < 10  # those of a length that few have
-  assert found == by_protobuf(records, KIND, PATH)
+  assert found == BY_PROTOBUF(records, KIND, PATH)
 
 
-def test_one_odd_record_does_not_leave_all_to_protobuf(monkeypatch):
+def test_one_odd_record_does_not_leave_all_to_protobuf(left):
   records = [example(label=i % 3, x=float(i)) for i in range(100)]
   odd = delimited(1, entry('label', written(INT, [5], packed=False)))
   odd += b'\x0a\x00' * ((len(records[0]) - len(odd)) // 2)
   assert len(odd) in {len(record) for record in records}
-  left = []
-  by_protobuf = record_values._by_protobuf
-  monkeypatch.setattr(
-    record_values,
-    '_by_protobuf',
-    lambda records, *rest: left.extend(records) or by_protobuf(records, *rest),
-  )
   found = canonical_records([odd, *records], KIND, PATH)
   assert left == [odd]
-  assert found == by_protobuf([odd, *records], KIND, PATH)
+  assert found == BY_PROTOBUF([odd, *records], KIND, PATH)
 
 
 @given(
@@ -174,16 +175,6 @@ def test_only_integers_as_protobuf_writes_them_are_taken(parts):
   layout = EntryLayout.of(one)
   table = np.frombuffer(one, np.uint8)[None]
   assert (layout is not None and bool(layout.which_fit(table)[0])) == (told == one)
-
-
-def test_hashes_are_those_of_values():
-  several = shuffled(4), shuffled(1)
-  hashes = [
-    RecordValues(KIND, PATH).hashes(frame(records), np.arange(len(records))) for records in several
-  ]
-  assert hashes[0].dtype == np.uint64
-  assert hashes[0].tolist() == hashes[1].tolist()
-  assert len(set(hashes[0].tolist())) == len(several[0])
 
 
 def test_sequence_examples_are_left_to_protobuf():

@@ -3,13 +3,8 @@
 import random
 from dataclasses import replace
 
-import apache_beam as beam
 import numpy as np
-import pytest
 import xxhash
-from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.testing.util import assert_that
-from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue, stratum_name
 from tfx_balance.scan.scan import ScanFile
 from tfx_balance.scan.totals import sum_groups
@@ -61,13 +56,6 @@ def test_the_index_has_what_is_known_of_each_record(tmp_path, monkeypatch):
   assert found.n_bytes == sum(len(r) + 16 for r in payloads)
 
 
-def test_classes_that_come_up_later_are_counted_too(tmp_path, monkeypatch):
-  small_chunks(monkeypatch, 300)
-  counts = {value: 1 + value % 5 for value in range(40)}
-  (found,) = scan(tmp_path, [labelled(counts)])
-  assert {s[0].value: n for s, n in zip(found.strata, found.records, strict=True)} == counts
-
-
 def test_a_file_without_records(tmp_path):
   (found,) = scan(tmp_path, [[]])
   assert (list(found.strata), len(found.records), found.n_bytes) == ([], 0, 0)
@@ -117,35 +105,3 @@ def test_the_fingerprint_is_of_the_set_of_records(tmp_path):
   assert fingerprint('one twice', [[*payloads, payloads[0]]]) != whole
   other = [*payloads, example(id=99)]
   assert fingerprint('kept', [other]) == fingerprint('dropped', [other], 'drop') != whole
-
-
-def test_a_file_that_is_no_tfrecord_is_named(tmp_path):
-  (file,) = input_files(tmp_path, [labelled({0: 3})])
-  with open(file.path, 'r+b') as opened:
-    opened.truncate(20)
-  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(tmp_path))
-  with pytest.raises(DataError, match=f'{file.path} .*truncated'):
-    list(step.process(file))
-
-
-def test_beam_adds_the_files_up(tmp_path):
-  payloads = [*labelled({0: 30, 1: 5}), example(other=1)]
-  files = input_files(tmp_path, [*in_shards(payloads, 4), []])
-  expected = totals_of(scan(tmp_path / 'again', in_shards(payloads, 4)))
-
-  def same_totals(found):
-    assert len(found) == 1
-    assert rows_of(found[0]) == rows_of(expected)
-    assert found[0].fingerprint == expected.fingerprint
-    assert found[0].n_files == 5
-    assert found[0].missing_in['label'][1] == expected.missing_in['label'][1]
-    assert rows_of(found[0])[0][-1] == '(missing)'
-
-  options = PipelineOptions(['--direct_running_mode=in_memory', '--direct_num_workers=1'])
-  with beam.Pipeline(options=options) as pipeline:
-    scanned = (
-      pipeline
-      | beam.Create(files)
-      | beam.ParDo(ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'own_stratum', str(tmp_path)))
-    )
-    assert_that(sum_groups(scanned, lambda totals: totals[''], len(files)), same_totals)

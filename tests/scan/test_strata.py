@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue
-from tfx_balance.scan.strata import BATCH_RECORDS, DROPPED, StratumDecoder
+from tfx_balance.scan.record_reader import BATCH_RECORDS
+from tfx_balance.scan.strata import DROPPED, StratumDecoder
 from tfx_balance.tfrecord.frames import frame
 
 from tests.helpers_examples import example, sequence_example
@@ -15,14 +16,21 @@ EXAMPLE, SEQUENCE = 'FORMAT_TF_EXAMPLE', 'FORMAT_TF_SEQUENCE_EXAMPLE'
 PATH = '/data/in.gz'
 
 
+class Decoder(StratumDecoder):
+  """A decoder of records that TensorFlow parses."""
+
+  def codes(self, records):
+    return self.parse(records)[0]
+
+
 def decoder(*features, payload=EXAMPLE, missing='own_stratum'):
-  return StratumDecoder(features or ('label',), payload, missing, PATH)
+  return Decoder(features or ('label',), payload, missing, PATH)
 
 
 def strata_of(records, *features, payload=EXAMPLE):
   """Returns the stratum of each record."""
   found = decoder(*features, payload=payload)
-  return [found.strata[code] for code in found.parse(records)]
+  return [found.strata[code] for code in found.codes(records)]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +48,7 @@ def test_a_class_is_the_value_with_its_type(values, kind):
 
 def test_minus_zero_is_zero():
   found = decoder()
-  codes = found.parse([example(label=0.0), example(label=-0.0)])
+  codes = found.codes([example(label=0.0), example(label=-0.0)])
   assert list(found.strata) == [(ClassValue('float', 0.0),)]
   assert codes.tolist() == [0, 0]
 
@@ -49,12 +57,12 @@ def test_minus_zero_is_zero():
 @pytest.mark.parametrize('n', [70, BATCH_RECORDS + 5, 3 * BATCH_RECORDS])
 def test_a_label_that_first_appears_late_is_found(n, value):
   found = decoder()
-  codes = found.parse([example(other=i) for i in range(n)] + [example(label=value)] * 2)
+  codes = found.codes([example(other=i) for i in range(n)] + [example(label=value)] * 2)
   assert found.strata[0] == (MISSING,)
   assert str(found.strata[1][0]) in ('late', '7')
   assert codes.tolist() == [0] * n + [1, 1]
   assert found.first_missing == {'label': 0}
-  assert found.parse([example(label=value), example(other=0)]).tolist() == [1, 0]
+  assert found.codes([example(label=value), example(other=0)]).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize('values', [[], None], ids=['empty list', 'absent'])
@@ -66,31 +74,16 @@ def test_a_feature_without_a_value_is_missing(values):
 @pytest.mark.parametrize('n', [1, 64, 65, BATCH_RECORDS + 1])
 def test_records_of_no_bytes_are_missing(n):
   found = decoder()
-  assert set(found.parse([b''] * n).tolist()) == {0}
+  assert set(found.codes([b''] * n).tolist()) == {0}
   assert list(found.strata) == [(MISSING,)]
-
-
-@pytest.mark.parametrize('missing', ['own_stratum', 'error'])
-def test_missing_labels_are_a_stratum_to_whoever_plans(missing):
-  found = decoder(missing=missing)
-  codes = found.parse([example(label=1), example(a=1)])
-  assert [found.strata[code] for code in codes] == [(ClassValue('int', 1),), (MISSING,)]
 
 
 def test_dropped_records_have_a_code_of_their_own():
   found = decoder('label', 'other', missing='drop')
   records = [example(label=1, other=1), example(label=1), example(other=1), example(id=1)]
-  assert found.parse(records).tolist() == [0, DROPPED, DROPPED, DROPPED]
+  assert found.codes(records).tolist() == [0, DROPPED, DROPPED, DROPPED]
   assert len(found.strata) == 1
   assert found.first_missing == {'label': 2, 'other': 1}
-
-
-def test_the_first_record_without_a_label_is_known_in_any_batch():
-  records = [example(label=1)] * (2 * BATCH_RECORDS) + [example(a=1)] * 2
-  found = decoder()
-  found.parse(records[: BATCH_RECORDS + 7])
-  found.parse(records[BATCH_RECORDS + 7 :])
-  assert found.first_missing == {'label': 2 * BATCH_RECORDS}
 
 
 VALUES = st.sampled_from([None, 0, 1, -5])
@@ -104,7 +97,7 @@ NAMES = st.sampled_from([None, b'a', b'b', b'\xff'])
 def test_the_strata_of_several_features_are_their_values(rows, cut):
   records = [example(a=a, b=b, c=c, id=i) for i, (a, b, c) in enumerate(rows)]
   found = decoder('a', 'b', 'c')
-  codes = [*found.parse(records[:cut]), *found.parse(records[cut:])]
+  codes = [*found.codes(records[:cut]), *found.codes(records[cut:])]
 
   def value(kind, x):
     return MISSING if x is None else ClassValue(kind, x)
@@ -112,20 +105,6 @@ def test_the_strata_of_several_features_are_their_values(rows, cut):
   expected = [(value('int', a), value('bytes', b), value('int', c)) for a, b, c in rows]
   assert [found.strata[code] for code in codes] == expected
   assert len(set(found.strata)) == len(found.strata)
-
-
-def test_the_features_come_in_the_order_asked_for():
-  assert strata_of([example(a=1, b=2)], 'b', 'a') == [(ClassValue('int', 2), ClassValue('int', 1))]
-
-
-def test_no_records_have_no_codes():
-  assert decoder().parse([]).tolist() == []
-
-
-def test_the_names_of_features_are_known_for_messages():
-  found = decoder()
-  found.parse([example(b=1), example(a='x', c=[])])
-  assert found.feature_names == ['a', 'b', 'c']
 
 
 def test_a_feature_that_is_not_asked_for_may_have_any_type_and_length():
@@ -138,7 +117,7 @@ def test_a_feature_that_is_not_asked_for_may_have_any_type_and_length():
 def test_labels_of_two_types_in_a_file_are_refused(n, first, second):
   records = [example(label=first)] * n + [example(label=second)]
   with pytest.raises(DataError, match=rf"{PATH} .*give feature 'label' one type in all records"):
-    decoder().parse(records)
+    decoder().codes(records)
 
 
 @pytest.mark.parametrize('value', [0.5, float('nan'), float('inf')])
@@ -148,7 +127,7 @@ def test_a_float_that_is_no_class_is_refused(value, n):
   fix = 'bin it' if value == 0.5 else 'write no value where it is missing'
   fault = rf"feature 'label' has the value {value} .*{PATH}.* integral: {fix}"
   with pytest.raises(DataError, match=fault):
-    decoder().parse(records)
+    decoder().codes(records)
 
 
 @pytest.mark.parametrize('n', [3, 2 * BATCH_RECORDS + 3])
@@ -156,7 +135,7 @@ def test_a_one_hot_label_is_refused_and_told_what_to_do(n):
   records = [example(label=1)] * n + [example(label=[0, 1, 0])]
   fault = rf"feature 'label' has 3 values in record {n} of {PATH}; a class is one value .*argmax"
   with pytest.raises(DataError, match=fault):
-    decoder().parse(records)
+    decoder().codes(records)
 
 
 @pytest.mark.parametrize('n', [0, 70, BATCH_RECORDS])
@@ -165,30 +144,21 @@ def test_a_one_hot_label_is_refused_and_told_what_to_do(n):
 def test_records_that_are_no_examples_are_refused(n, payload, bad):
   good = sequence_example(label=1) if payload == SEQUENCE else example(label=1)
   with pytest.raises(DataError, match=rf'{PATH} holds records .*{payload}.*payload format'):
-    decoder(payload=payload).parse([good] * n + [bad])
+    decoder(payload=payload).codes([good] * n + [bad])
 
 
 @pytest.mark.parametrize('values', [[4, 5, 4], ['a', 'b', 'a'], [1.0, 2.0, 1.0]])
 def test_a_sequence_example_has_its_class_in_the_context(values):
   records = [sequence_example(steps=i, label=value) for i, value in enumerate(values)]
   found = decoder(payload=SEQUENCE)
-  assert found.parse(records).tolist() == [0, 1, 0]
-  assert found.feature_names[0] == 'label'
+  assert found.codes(records).tolist() == [0, 1, 0]
+  assert found.reader.feature_names[0] == 'label'
 
 
 def test_a_feature_list_is_no_class():
   found = decoder('step', payload=SEQUENCE)
-  assert found.parse([sequence_example(steps=1)]).tolist() == [0]
+  assert found.codes([sequence_example(steps=1)]).tolist() == [0]
   assert list(found.strata) == [(MISSING,)]
-
-
-def test_many_classes_keep_their_codes_from_batch_to_batch():
-  values = np.random.default_rng(0).integers(0, 3000, 3 * BATCH_RECORDS)
-  records = [example(label=int(value)) for value in values]
-  found = decoder()
-  codes = np.concatenate([found.parse(records[i : i + 1000]) for i in range(0, len(records), 1000)])
-  assert [found.strata[code][0].value for code in codes] == values.tolist()
-  assert len(found.strata) == len(set(values.tolist()))
 
 
 @pytest.mark.parametrize('as_table', [False, True], ids=['parsed', 'as a table'])
@@ -201,7 +171,7 @@ def test_many_features_make_strata_that_do_not_collide(n_features, n_classes, as
   names = [f'f{i:02}' for i in range(n_features)]
   records = [example(**dict(zip(names, row, strict=True))) for row in values.tolist()]
   found = decoder(*names)
-  codes = found.decode(frame(records)) if as_table else found.parse(records)
+  codes = found.decode(frame(records))[0] if as_table else found.codes(records)
   strata = list(found.strata)
   assert [[c.value for c in strata[code]] for code in codes] == values.tolist()
   assert codes.tolist() == [*range(150), *range(150)[::-1]]
@@ -213,7 +183,7 @@ def test_strata_are_numbered_as_they_first_appear_however_batches_are_cut(featur
   rows = [(i * i % 31 or None, i * 7 % 11) for i in range(2 * BATCH_RECORDS + 9)][::-1]
   records = [example(label=label, site=site) for label, site in rows]
   found = decoder(*features)
-  codes = [code for i in range(0, len(rows), n) for code in found.parse(records[i : i + n])]
+  codes = [code for i in range(0, len(rows), n) for code in found.codes(records[i : i + n])]
   keys = [row[: len(features)] for row in rows]
   first = {key: number for number, key in enumerate(dict.fromkeys(keys))}
   assert codes == [first[key] for key in keys]

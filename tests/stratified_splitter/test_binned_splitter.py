@@ -12,9 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance import StratifiedSplitter, stratified_indices
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.number_bins import NumberBins
-from tfx_balance.plan.split_shares import PredefinedSplits
-from tfx_balance.plan.time_order import TimeOrder
+from tfx_balance.modes.bins import NumberBins
 
 from tests.helpers_checks import assert_conserved, read_sidecar
 from tests.helpers_examples import as_sets, example, in_shards, read_splits, value_of
@@ -33,14 +31,14 @@ NUMBERS = st.one_of(
 )
 
 
-def run_in_bins(shards, bins, features=('price',), **arguments):
+def run_in_bins(shards, bins, **arguments):
   with tempfile.TemporaryDirectory() as folder:
     return run_split(
       Path(folder),
       shards,
       SPLITS,
-      features=features,
-      bins=NumberBins.parse(bins, features[:1]),
+      stratify_by='price',
+      bins=bins,
       **arguments,
     )
 
@@ -138,7 +136,7 @@ def test_bins_combine_with_other_modes():
     example(price=i % 40, time=i, set='held' if i % 10 == 0 else 'x', id=i) for i in range(400)
   ]
   shards = in_shards(records, 3)
-  ordered = run_in_bins(shards, 4, order=TimeOrder.parse('time', 'strata'))
+  ordered = run_in_bins(shards, 4, order_by='time', within='strata')
   assert_conserved(ordered, records)
   assert_in_bins(ordered, [10, 20, 30])
   for low in (0, 10, 20, 30):
@@ -148,13 +146,14 @@ def test_bins_combine_with_other_modes():
     ]
     assert held[0][-1] < held[1][0]
     assert held[1][-1] < held[2][0]
-  told = PredefinedSplits.parse('set', {'held': 'test'}, required=False)
-  splits = run_in_bins(shards, 4, features=('price', 'set'), predefined=told)
+  splits = run_in_bins(shards, 4, split_by='set', split_values={'held': 'test'})
   assert_conserved(splits, records)
   assert {r for i, r in enumerate(records) if i % 10 == 0} <= set(splits['test'])
   stable = run_in_bins(shards, 4, mode='stable', key=('id',))
   assert_conserved(stable, records)
-  dropped = run_in_bins([*shards, [example(price=math.nan), example(id=1)]][:3], 4, missing='drop')
+  dropped = run_in_bins(
+    [*shards, [example(price=math.nan), example(id=1)]][:3], 4, missing_label='drop'
+  )
   assert_conserved(dropped, records)
 
 
@@ -177,12 +176,12 @@ def test_numbers_that_are_refused():
 )
 def test_bins_that_break_a_rule(bins, match):
   with pytest.raises(ConfigError, match=match):
-    NumberBins.parse(bins, ['price'])
+    NumberBins.of(bins, ['price'])
 
 
 def test_of_several_features_the_one_is_named():
   with pytest.raises(ConfigError, match=r'bins=3 is of one of the features.*name it, as in'):
-    NumberBins.parse(3, ['price', 'site'])
+    NumberBins.of(3, ['price', 'site'])
 
 
 @given(values=NUMBERS, k=st.integers(2, 9), seed=st.integers(0, 99))

@@ -11,11 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance import StratifiedSplitter
 from tfx_balance.errors import DataError
+from tfx_balance.modes.array_splits import stratified_indices
+from tfx_balance.modes.folds import fold_splits
 from tfx_balance.plan import group_times
-from tfx_balance.plan.array_splits import stratified_indices
-from tfx_balance.plan.group_by import GroupBy
-from tfx_balance.plan.split_shares import SplitShares, fold_splits
-from tfx_balance.plan.time_order import TimeOrder
 from tfx_balance.scan import spill
 from tfx_balance.shuffle import group_columns
 
@@ -32,6 +30,7 @@ from tests.helpers_pipeline import WORKER_PROCESS, execute, importer, input_arti
 from tests.helpers_split import run_split
 
 SPLITS = {'train': 6, 'eval': 2, 'test': 2}
+IN_TIME = {'group_by': 'patient', 'order_by': 'time'}
 SECONDS = 1_700_000_000
 TIMES = st.integers(SECONDS, SECONDS + 3) | st.sampled_from([0, -(2**63), 2**63 - 1])
 ROWS = st.lists(st.tuples(st.integers(0, 9) | st.integers(0, 99), TIMES), min_size=12, max_size=60)
@@ -51,9 +50,8 @@ def visits(n_groups, seed=0):
 
 def run_in_order(shards, splits=SPLITS, embargo=0, **arguments):
   """Returns the records of the splits that some shards make."""
-  order, groups = TimeOrder.parse('time', embargo=embargo), GroupBy(('patient',))
   with tempfile.TemporaryDirectory() as folder:
-    return run_split(Path(folder), shards, splits, order=order, groups=groups, **arguments)
+    return run_split(Path(folder), shards, splits, **IN_TIME, embargo=embargo, **arguments)
 
 
 def last_times(splits):
@@ -152,8 +150,7 @@ def test_arrays_have_the_same_rules():
 
 def test_folds_of_groups_for_forward_chaining():
   records = visits(300)
-  shares = SplitShares.parse({'train': 8, 'test': 2}, folds=4)
-  splits = run_in_order(in_shards(records, 3), shares=shares)
+  splits = run_in_order(in_shards(records, 3), {'train': 8, 'test': 2}, folds=4)
   assert_in_order(splits, dict.fromkeys(splits, 2))
   taken, times = fold_splits(2, folds=4, forward=True), last_times(splits)
   trained = [t for name in taken.train for t in times[name].values()]
@@ -162,8 +159,7 @@ def test_folds_of_groups_for_forward_chaining():
 
 def test_a_group_that_is_larger_than_a_split_is_told(tmp_path):
   records = made([(0, 5)] * 80 + [(i, i) for i in range(1, 21)])
-  order, groups = TimeOrder.parse('time'), GroupBy(('patient',))
-  splits = run_split(tmp_path, [records], SPLITS, order=order, groups=groups)
+  splits = run_split(tmp_path, [records], SPLITS, **IN_TIME)
   assert [len(splits[name]) for name in SPLITS] == [84, 0, 16]
   told = read_sidecar(tmp_path / 'out')['warnings']
   assert any('has 80 records, more than any split should have' in each for each in told)

@@ -11,9 +11,6 @@ from hypothesis import strategies as st
 from tfx_balance import StratifiedSplitter
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan import group_table
-from tfx_balance.plan.group_by import GroupBy
-from tfx_balance.plan.number_bins import NumberBins
-from tfx_balance.plan.split_shares import PredefinedSplits, SplitShares
 from tfx_balance.shuffle import group_columns
 
 from tests.helpers_checks import assert_conserved, read_sidecar
@@ -21,7 +18,7 @@ from tests.helpers_examples import as_sets, example, in_shards, read_splits, val
 from tests.helpers_pipeline import execute, importer, input_artifact
 from tests.helpers_split import run_split
 
-BY_PATIENT = GroupBy(('patient',))
+BY_PATIENT = {'group_by': 'patient'}
 WEIGHTS = {'train': 8, 'eval': 1, 'test': 1}
 
 
@@ -58,7 +55,7 @@ def test_no_group_is_in_two_splits_whatever_order_and_files(data, rows, seed):
     edges = sorted(data.draw(st.lists(st.integers(0, len(records)), max_size=3)))
     shards = [records[low:high] for low, high in pairwise([0, *edges, len(records)])]
     with tempfile.TemporaryDirectory() as folder:
-      splits = run_split(Path(folder), shards, {'a': 3, 'b': 1}, seed=seed, groups=BY_PATIENT)
+      splits = run_split(Path(folder), shards, {'a': 3, 'b': 1}, seed=seed, **BY_PATIENT)
     assert_conserved(splits, records)
     assert_whole(splits)
     found.append(as_sets(splits))
@@ -72,17 +69,17 @@ OTHER_MODES = {
   'bins': (
     PRICES,
     lambda price, group: example(price=price, patient=group),
-    {'features': ('price',), 'bins': NumberBins.parse(3, ['price'])},
+    {'stratify_by': ('price',), 'bins': 3},
   ),
   'edges': (
     PRICES,
     lambda price, group: example(price=price, patient=group),
-    {'features': ('price',), 'bins': NumberBins.parse([0, 1], ['price'])},
+    {'stratify_by': ('price',), 'bins': [0, 1]},
   ),
   'labels': (
     st.sets(st.sampled_from('abcd')),
     lambda tags, group: example(patient=group, **({'tags': sorted(tags)} if tags else {})),
-    {'features': ('tags',), 'labels': ('tags',)},
+    {'stratify_by': ('tags',), 'multilabel': True},
   ),
 }
 """Of a mode: values of a record, the record of a value and a group, and the arguments."""
@@ -101,7 +98,7 @@ def test_groups_of_other_modes_are_whole_whatever_order_and_files(mode, data, se
   for shards in ([records], in_shards(shuffled, n)):
     with tempfile.TemporaryDirectory() as folder:
       splits = run_split(
-        Path(folder), shards, {'a': 3, 'b': 1}, seed=seed, groups=BY_PATIENT, **arguments
+        Path(folder), shards, {'a': 3, 'b': 1}, seed=seed, **BY_PATIENT, **arguments
       )
     assert_conserved(splits, records)
     assert_whole(splits)
@@ -111,17 +108,16 @@ def test_groups_of_other_modes_are_whole_whatever_order_and_files(mode, data, se
 
 def test_parts_and_blocks_and_histograms_that_are_too_many(tmp_path, monkeypatch):
   records = patients(500, n_classes=3)
-  whole = run_split(tmp_path / 'whole', in_shards(records, 3), WEIGHTS, groups=BY_PATIENT)
+  whole = run_split(tmp_path / 'whole', in_shards(records, 3), WEIGHTS, **BY_PATIENT)
   monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', 5_000)
-  blocks = run_split(tmp_path / 'blocks', in_shards(records, 3), WEIGHTS, groups=BY_PATIENT)
+  blocks = run_split(tmp_path / 'blocks', in_shards(records, 3), WEIGHTS, **BY_PATIENT)
   assert as_sets(whole) == as_sets(blocks)
   monkeypatch.setattr(group_columns, 'PART_RECORDS', 300)
-  parts = run_split(tmp_path / 'parts', in_shards(records, 2), WEIGHTS, groups=BY_PATIENT)
+  parts = run_split(tmp_path / 'parts', in_shards(records, 2), WEIGHTS, **BY_PATIENT)
   assert as_sets(whole) == as_sets(parts)
   monkeypatch.setattr(group_table, 'MOST_HISTOGRAMS', 30)
   few = [
-    run_split(tmp_path / f'few{n}', in_shards(records, n), WEIGHTS, groups=BY_PATIENT)
-    for n in (1, 4)
+    run_split(tmp_path / f'few{n}', in_shards(records, n), WEIGHTS, **BY_PATIENT) for n in (1, 4)
   ]
   assert as_sets(few[0]) == as_sets(few[1])
   assert_whole(few[0])
@@ -131,7 +127,7 @@ def test_parts_and_blocks_and_histograms_that_are_too_many(tmp_path, monkeypatch
 def test_the_sidecar_tells_counts_and_what_groups_prevent(tmp_path):
   records = [example(label=0, patient='large', id=i) for i in range(90)]
   records += [example(label=1, patient=f'p{i}', id=i) for i in range(10)]
-  splits = run_split(tmp_path, [records], {'train': 1, 'test': 1}, groups=BY_PATIENT)
+  splits = run_split(tmp_path, [records], {'train': 1, 'test': 1}, **BY_PATIENT)
   assert sorted(map(len, splits.values())) == [10, 90]
   sidecar = read_sidecar(tmp_path / 'out')
   assert sidecar['parameters']['group_by'] == ['patient']
@@ -142,7 +138,7 @@ def test_the_sidecar_tells_counts_and_what_groups_prevent(tmp_path):
 
 
 def test_several_hundred_groups_are_within_one_record_and_nothing_is_told(tmp_path):
-  splits = run_split(tmp_path, [patients(400)], WEIGHTS, groups=BY_PATIENT)
+  splits = run_split(tmp_path, [patients(400)], WEIGHTS, **BY_PATIENT)
   assert_whole(splits)
   assert read_sidecar(tmp_path / 'out')['warnings'] == []
 
@@ -151,8 +147,8 @@ def test_several_hundred_groups_are_within_one_record_and_nothing_is_told(tmp_pa
 def test_records_without_a_group(tmp_path, missing):
   lone = [example(label=1, id=i) for i in range(20)] + [example(label=7, id=1)]
   grouped = patients(50)
-  groups = GroupBy(('patient',), missing)
-  splits = run_split(tmp_path, in_shards(grouped + lone, 2), WEIGHTS, groups=groups)
+  groups = {'group_by': 'patient', 'missing_group': missing}
+  splits = run_split(tmp_path, in_shards(grouped + lone, 2), WEIGHTS, **groups)
   assert_conserved(splits, grouped + lone if missing == 'own' else grouped)
   sidecar = read_sidecar(tmp_path / 'out')
   verb = 'make groups of their own' if missing == 'own' else 'were dropped'
@@ -166,15 +162,21 @@ def test_records_without_a_group(tmp_path, missing):
   ('groups', 'message'),
   [
     (BY_PATIENT, "feature 'patient' has no value in record 3 of .*missing_group='own'"),
-    (GroupBy(('patiant',), 'own'), "feature 'patiant' is in none of the 8 records; group_by="),
-    (GroupBy(('patiant',), 'drop'), "feature 'patiant' is in none of the 8 records; group_by="),
+    (
+      {'group_by': 'patiant', 'missing_group': 'own'},
+      "feature 'patiant' is in none of the 8 records; group_by=",
+    ),
+    (
+      {'group_by': 'patiant', 'missing_group': 'drop'},
+      "feature 'patiant' is in none of the 8 records; group_by=",
+    ),
   ],
 )
 def test_groups_that_are_not_there(tmp_path, groups, message):
   records = [example(label=i % 2, patient='p') for i in range(8)]
   records[3] = example(label=1)
   with pytest.raises(DataError, match=message):
-    run_split(tmp_path, [records], WEIGHTS, groups=groups)
+    run_split(tmp_path, [records], WEIGHTS, **groups)
 
 
 @pytest.mark.parametrize('missing', ['own', 'drop', 'error'])
@@ -186,19 +188,19 @@ def test_groups_that_are_not_there(tmp_path, groups, message):
 def test_a_group_of_nan_is_a_missing_one(tmp_path, missing, absent):
   lone = [example(label=i % 2, patient=absent, id=i) for i in range(20)]
   records = [example(label=i % 2, patient=i // 4 + 0.5, id=100 + i) for i in range(80)]
-  groups = GroupBy(('patient',), missing)
+  groups = {'group_by': 'patient', 'missing_group': missing}
   if missing == 'error':
     with pytest.raises(DataError, match=r'no value in record 80 of .*missing_group='):
-      run_split(tmp_path, [records + lone], WEIGHTS, groups=groups)
+      run_split(tmp_path, [records + lone], WEIGHTS, **groups)
     return
-  splits = run_split(tmp_path, [lone, records], {'train': 1, 'eval': 1}, groups=groups)
+  splits = run_split(tmp_path, [lone, records], {'train': 1, 'eval': 1}, **groups)
   assert_conserved(splits, records + lone if missing == 'own' else records)
   assert all(len(set(lone) & set(found)) <= 12 for found in splits.values())
   warnings = read_sidecar(tmp_path / 'out')['warnings']
   assert any(text.startswith('20 records without a group') for text in warnings)
 
 
-@pytest.mark.parametrize('arguments', [{'groups': BY_PATIENT}, {'key': ('patient',)}])
+@pytest.mark.parametrize('arguments', [{**BY_PATIENT}, {'key': ('patient',)}])
 def test_groups_and_keys_are_of_one_type_in_all_files(tmp_path, arguments):
   ints, texts = (
     [example(label=i % 2, patient=convert(i // 4 % 10), id=i) for i in range(200)]
@@ -212,8 +214,7 @@ def test_groups_and_keys_are_of_one_type_in_all_files(tmp_path, arguments):
 
 def test_several_features_make_a_group_and_the_fingerprint_is_of_records(tmp_path):
   records = [example(label=i % 2, site=i % 5, patient=i % 12, id=i) for i in range(240)]
-  by_both = GroupBy(('site', 'patient'))
-  splits = run_split(tmp_path / 'a', [records], WEIGHTS, groups=by_both)
+  splits = run_split(tmp_path / 'a', [records], WEIGHTS, group_by=['site', 'patient'])
   pairs = [
     {(value_of(r, 'site'), value_of(r, 'patient')) for r in found} for found in splits.values()
   ]
@@ -230,7 +231,7 @@ def test_labels_are_near_their_shares_where_groups_are_whole(tmp_path):
     example(id=i, patient=f'p{i // 3}', tags=np.flatnonzero(rng.random(8) < chances).tolist())
     for i in range(1500)
   ]
-  tags = {'features': ('tags',), 'labels': ('tags',), 'groups': BY_PATIENT}
+  tags = {'stratify_by': 'tags', 'multilabel': True, **BY_PATIENT}
   splits = run_split(tmp_path, in_shards(records, 3), WEIGHTS, **tags)
   assert_whole(splits)
   assert_conserved(splits, records)
@@ -244,7 +245,7 @@ def test_labels_are_near_their_shares_where_groups_are_whole(tmp_path):
 def test_a_label_that_groups_keep_from_its_share_is_told(tmp_path):
   records = [example(id=i, patient='large', tags=[1, 2]) for i in range(50)]
   records += [example(id=i, patient=f'p{i}', tags=[1]) for i in range(50)]
-  tags = {'features': ('tags',), 'labels': ('tags',), 'groups': BY_PATIENT}
+  tags = {'stratify_by': 'tags', 'multilabel': True, **BY_PATIENT}
   run_split(tmp_path, [records], {'train': 1, 'test': 1}, **tags)
   (warning,) = read_sidecar(tmp_path / 'out')['warnings'][:1]
   assert 'records of label 2, ideally 25' in warning
@@ -256,15 +257,14 @@ def test_bins_are_near_their_shares_where_groups_are_whole(tmp_path):
     example(price=float(np.float32(price)), patient=f'p{i // 3}')
     for i, price in enumerate(rng.lognormal(size=1500))
   ]
-  bins = NumberBins.parse(4, ['price'])
   found = [
     run_split(
       tmp_path / str(n),
       in_shards(records, n),
       WEIGHTS,
-      features=('price',),
-      bins=bins,
-      groups=BY_PATIENT,
+      stratify_by='price',
+      bins=4,
+      **BY_PATIENT,
     )
     for n in (1, 4)
   ]
@@ -276,28 +276,21 @@ def test_bins_are_near_their_shares_where_groups_are_whole(tmp_path):
   assert max(abs(c['records'] - c['ideal']) for row in rows for c in row['splits'].values()) <= 1.5
 
 
-def test_folds_of_groups(tmp_path):
-  shares = SplitShares.parse(folds=3)
-  splits = run_split(tmp_path, [patients(120)], shares=shares, groups=BY_PATIENT)
-  assert sorted(splits) == ['fold-0', 'fold-1', 'fold-2', 'test']
-  assert_whole(splits)
-
-
 def test_predefined_splits_take_whole_groups_and_two_are_refused(tmp_path):
   told = [example(label=i % 2, patient=f't{i % 9}', set='test', id=i) for i in range(40)]
   mixed = [example(label=0, patient=f't{i}', set='none', id=i) for i in range(9)]
   others = patients(200, set='none')
   arguments = {
-    'features': ('label', 'set'),
-    'predefined': PredefinedSplits('set', {'test': 'test'}, False),
-    'groups': BY_PATIENT,
+    'split_by': 'set',
+    'split_values': {'test': 'test'},
+    **BY_PATIENT,
   }
   records = told + mixed + others
   splits = run_split(tmp_path / 'one', in_shards(records, 3), WEIGHTS, **arguments)
   assert_whole(splits)
   assert_conserved(splits, records)
   assert {f't{i}'.encode() for i in range(9)} <= groups_of(splits)['test']
-  arguments['predefined'] = PredefinedSplits('set', {'test': 'test', 'none': 'train'}, True)
+  arguments['split_values'] = {'test': 'test', 'none': 'train'}
   with pytest.raises(DataError, match='9 groups have records with different predefined splits'):
     run_split(tmp_path / 'two', [records], WEIGHTS, **arguments)
 

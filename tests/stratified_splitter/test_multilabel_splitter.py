@@ -17,7 +17,7 @@ from tests.helpers_pipeline import execute, input_artifact
 from tests.helpers_split import run_split
 
 SPLITS = {'train': 3, 'test': 1}
-TAGS = {'features': ('tags',), 'labels': ('tags',)}
+TAGS = {'stratify_by': ('tags',), 'multilabel': True}
 
 
 def tagged(n, n_labels=12, seed=0):
@@ -79,7 +79,7 @@ def test_a_record_without_labels_is_of_the_empty_set_or_dropped(tmp_path):
   splits = run_split(tmp_path / 'a', in_shards(records, 2), SPLITS, **TAGS)
   assert_conserved(splits, records)
   assert_shares(splits, SPLITS, most=2.0)
-  splits = run_split(tmp_path / 'b', in_shards(records, 2), SPLITS, missing='drop', **TAGS)
+  splits = run_split(tmp_path / 'b', in_shards(records, 2), SPLITS, missing_label='drop', **TAGS)
   assert sum(map(len, splits.values())) == len(records) - empty
   # A file of records without any label has no type of its own.
   splits = run_split(tmp_path / 'c', [records[:200], records[200:]], SPLITS, **TAGS)
@@ -98,7 +98,7 @@ def test_several_features_of_0_and_1_are_labels(tmp_path, kind):
   rows = (draw.random((400, 3)) < (0.5, 0.2, 0.05)).tolist()
   records = [example(id=i, a=kind(a), b=kind(b), c=kind(c)) for i, (a, b, c) in enumerate(rows)]
   names = ('a', 'b', 'c')
-  splits = run_split(tmp_path, in_shards(records, 2), SPLITS, features=names, labels=names)
+  splits = run_split(tmp_path, in_shards(records, 2), SPLITS, stratify_by=names, multilabel=True)
   assert_conserved(splits, records)
   totals = Counter(map(flags, records))
   for members, n in totals.items():
@@ -115,19 +115,19 @@ def test_several_features_of_0_and_1_are_labels(tmp_path, kind):
   [
     pytest.param(
       [example(a=1, b=0), example(a=2, b=0)],
-      {'features': ('a', 'b'), 'labels': ('a', 'b')},
+      {'stratify_by': ('a', 'b'), 'multilabel': True},
       r"feature 'a' is 2 in record 1 of .*; of several features with multilabel=True each",
       id='a number that is no flag',
     ),
     pytest.param(
       [example(a=1, b='x')],
-      {'features': ('a', 'b'), 'labels': ('a', 'b')},
+      {'stratify_by': ('a', 'b'), 'multilabel': True},
       r"feature 'b' is b'x' in record 0 of ",
       id='a text',
     ),
     pytest.param(
       [example(a=1, b=1), example(a=1)],
-      {'features': ('a', 'b'), 'labels': ('a', 'b')},
+      {'stratify_by': ('a', 'b'), 'multilabel': True},
       r"feature 'b' has no value in record 1 of .*; .* fill it in, or drop such records",
       id='a flag is missing',
     ),
@@ -145,7 +145,7 @@ def test_several_features_of_0_and_1_are_labels(tmp_path, kind):
     ),
     pytest.param(
       [example(tags=[1, 2]), example(tags=[3])],
-      {'features': ('tags',)},
+      {'stratify_by': ('tags',)},
       r"feature 'tags' has 2 values in record 0 of .* pass multilabel=True to StratifiedSplitter",
       id='several values and not asked for',
     ),

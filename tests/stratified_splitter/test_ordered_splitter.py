@@ -11,9 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance import StratifiedSplitter
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.split_shares import SplitShares, fold_splits
-from tfx_balance.plan.time_order import TimeOrder
-from tfx_balance.tfrecord.reading import ReadOptions
+from tfx_balance.modes.folds import fold_splits
 
 from tests.helpers_checks import assert_conserved, read_sidecar
 from tests.helpers_examples import as_sets, example, in_shards, read_splits, value_of
@@ -43,15 +41,8 @@ def made(rows):
 
 def run_in_order(shards, splits=SPLITS, seed=0, **arguments):
   """Returns the records of the splits that some shards make."""
-  order = {
-    name: arguments.pop(name)
-    for name in ('within', 'embargo', 'embargo_records')
-    if name in arguments
-  }
   with tempfile.TemporaryDirectory() as folder:
-    return run_split(
-      Path(folder), shards, splits, order=TimeOrder.parse('time', **order), seed=seed, **arguments
-    )
+    return run_split(Path(folder), shards, splits, order_by='time', seed=seed, **arguments)
 
 
 @settings(max_examples=20, deadline=None)
@@ -127,8 +118,8 @@ def test_the_embargo_leaves_out_what_is_close_before_a_later_split(times, embarg
 )
 def test_forward_rounds_train_on_what_is_earlier_by_the_embargo(times, embargo, n, seed):
   records = made([(i % 3, t) for i, t in enumerate(times)])
-  shares = SplitShares.parse({'train': 4, 'test': 1}, folds=4)
-  whole = run_in_order(in_shards(records, n), seed=seed, shares=shares)
+  folds = {'splits': {'train': 4, 'test': 1}, 'folds': 4}
+  whole = run_in_order(in_shards(records, n), seed=seed, **folds)
   assert_conserved(whole, records)
   assert list(whole) == ['fold-0', 'fold-1', 'fold-2', 'fold-3', 'test']
   sizes = [len(held) for held in whole.values()]
@@ -137,7 +128,7 @@ def test_forward_rounds_train_on_what_is_earlier_by_the_embargo(times, embargo, 
   gone = [lost_of(i, before, embargo, 0) for i in range(5)]
   if any(n_lost == len(held) for n_lost, held in zip(gone, before, strict=True)):
     return
-  splits = run_in_order([records], seed=seed, shares=shares, embargo=embargo)
+  splits = run_in_order([records], seed=seed, **folds, embargo=embargo)
   held = times_of(splits)
   for fold in range(1, 4):
     taken = fold_splits(fold, 4, forward=True)
@@ -172,8 +163,7 @@ def test_many_records_are_as_a_sort_has_them(time, within):
 
 def test_counts_folds_and_keys_combine_with_an_order():
   records = made([(i % 3, SECONDS + i * 31 % 97) for i in range(400)])
-  shares = SplitShares.parse(None, {'test': 40}, folds=4)
-  splits = run_in_order(in_shards(records, 3), shares=shares, key=('id',))
+  splits = run_in_order(in_shards(records, 3), None, counts={'test': 40}, folds=4, key='id')
   assert list(splits) == ['fold-0', 'fold-1', 'fold-2', 'fold-3', 'test']
   assert {name: len(held) for name, held in splits.items()} == dict.fromkeys(splits, 90) | {
     'test': 40
@@ -224,8 +214,8 @@ def test_a_record_without_a_time_is_an_error_or_skipped(kind, has):
   match = rf"'time' has {has} in record 7 of .*fill it in, or skip such records with bad_records="
   with pytest.raises(DataError, match=match):
     run_in_order([mixed])
-  skip = ReadOptions(bad_records='skip', max_bad_records=1)
-  assert_conserved(run_in_order([mixed], reading=skip), records)
+  skip = {'bad_records': 'skip', 'max_bad_records': 1}
+  assert_conserved(run_in_order([mixed], **skip), records)
 
 
 def test_times_must_be_numbers_of_one_type():

@@ -170,14 +170,6 @@ def test_the_arguments_arrive():
   assert found.output_files == {'train': 2, 'eval': 2, 'test': 2}
 
 
-def test_rest_takes_what_counts_leave():
-  found = parameters(counts={'eval': 5, 'test': 7}, rest='train')
-  assert (dict(found.shares.weights), dict(found.shares.counts)) == (
-    {'train': 1},
-    {'eval': 5, 'test': 7},
-  )
-
-
 def test_counts_take_splits_out_of_the_default():
   assert dict(parameters(counts={'test': 7}).shares.weights) == {'train': 8, 'eval': 1}
 

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance import StratifiedSplitter
 from tfx_balance.errors import ConfigError
-from tfx_balance.plan.split_shares import PredefinedSplits, SplitShares
 
 from tests.helpers_checks import assert_conserved, assert_sidecar
 from tests.helpers_examples import as_sets, example, in_shards, labelled, read_splits, value_of
@@ -38,15 +37,6 @@ def test_records_stay_when_others_come_in_any_order(rows, more, n, seed, data):
   assert sum(len(set(held)) for held in after.values()) == len({*old, *new})  # none in two
 
 
-def test_ten_percent_more_records_move_none(tmp_path):
-  records = labelled({0: 800, 1: 200})
-  before = run_split(tmp_path / 'before', in_shards(records, 2), SPLITS, mode='stable')
-  grown = [*records, *(example(label=i % 3, id=1000 + i) for i in range(100))]
-  after = run_split(tmp_path / 'after', in_shards(grown, 3), SPLITS, mode='stable')
-  moved = sum(len(set(before[name]) - set(after[name])) for name in SPLITS)
-  assert moved == 0
-
-
 def test_equal_keys_share_a_split_whatever_else_they_hold(tmp_path):
   records = [example(label=i % 4, id=i % 50, x=i) for i in range(400)]
   splits = run_split(tmp_path, in_shards(records, 3), SPLITS, mode='stable', key=('id',))
@@ -61,9 +51,10 @@ def test_predefined_records_go_where_they_are_told_and_folds_share_the_others(tm
     tmp_path,
     in_shards(records, 2),
     mode='stable',
-    features=('label', 'set'),
-    shares=SplitShares.parse({'train': 1}, folds=3),
-    predefined=PredefinedSplits.parse('set', {'held': 'test'}, required=False),
+    splits={'train': 1},
+    folds=3,
+    split_by='set',
+    split_values={'held': 'test'},
   )
   assert_conserved(splits, records)
   assert set(splits) == {'fold-0', 'fold-1', 'fold-2', 'test'}

@@ -6,13 +6,9 @@ The objects here are those of a store in a folder; tests/objectstore has them in
 import random
 import shutil
 
-import numpy as np
-import obstore
 import pytest
-from obstore.exceptions import GenericError, PermissionDeniedError
 from obstore.store import LocalStore
 from tfx_balance.tfrecord import object_store
-from tfx_balance.tfrecord.files import fill_ranges
 from tfx_balance.tfrecord.storage import (
   BeamFiles,
   LocalFiles,
@@ -151,34 +147,6 @@ def test_an_object_is_whole_or_not_there():
   assert not exists(path)
 
 
-@pytest.mark.parametrize(
-  ('fault', 'error'), [(PermissionDeniedError, PermissionError), (GenericError, OSError)]
-)
-def test_errors_name_the_path(monkeypatch, fault, error):
-  def fail(*_, **__):
-    raise fault('some reason\n\nDebug source:\ninternals')
-
-  monkeypatch.setattr(obstore, 'head', fail)
-  with pytest.raises(error, match=r'some reason.*s3://bucket/a') as found:
-    storage_of('s3://bucket/a').size('s3://bucket/a')
-  assert 'internals' not in str(found.value)
-
-
-def test_a_call_that_fails_is_made_again(monkeypatch):
-  write_whole('s3://bucket/a', b'123')
-  calls, get = [], obstore.get
-
-  def fail_twice(*args, **options):
-    calls.append(args)
-    if len(calls) < 3:
-      raise GenericError('connection reset')
-    return get(*args, **options)
-
-  monkeypatch.setattr(obstore, 'get', fail_twice)
-  assert object_store.ask(object_store._read_range, 's3://bucket/a', 1, 3) == b'23'
-  assert len(calls) == 3
-
-
 def test_settings_of_s3(monkeypatch):
   from apache_beam.io.filesystems import FileSystems
   from apache_beam.options.pipeline_options import PipelineOptions
@@ -199,16 +167,3 @@ def test_a_move_to_another_disk(tmp_path, monkeypatch):
   move(f'{tmp_path}/a', f'{tmp_path}/b')
   assert read_whole(f'{tmp_path}/b') == b'1'
   assert not exists(f'{tmp_path}/a')
-
-
-def test_ranges_of_several_files_are_read_into_arrays(root):
-  paths = [f'{root}/{i}' for i in range(3)]
-  data = [random.Random(i).randbytes(5_000) for i in range(3)]
-  for path, each in zip(paths, data, strict=True):
-    write_whole(path, each)
-  starts, sizes = [4_000, 0, 1_200], [1_000, 10, 3_000]
-  arrays = [[np.empty(n, np.uint8) for n in sizes] for _ in paths]
-  fill_ranges([(path, starts, mine) for path, mine in zip(paths, arrays, strict=True)])
-  for each, mine in zip(data, arrays, strict=True):
-    for start, array in zip(starts, mine, strict=True):
-      assert array.tobytes() == each[start : start + len(array)]

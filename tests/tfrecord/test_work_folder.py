@@ -1,7 +1,6 @@
 """The folder of work files: gone at the end of its run, or by the next run of one that is dead."""
 
 import contextlib
-import json
 import os
 import pwd
 import tempfile
@@ -65,13 +64,6 @@ def test_a_path_that_looks_like_a_pattern_is_none(tmp_path, monkeypatch):
   assert list((tmp_path / 'a[1]*?' / '2').iterdir()) == []
 
 
-def test_it_says_whose_it_is(tmp_path):
-  with work_folder(str(tmp_path)) as folder:
-    about = json.loads((Path(folder) / HEARTBEAT).read_text())
-  assert folder.endswith(about['run'])
-  assert about['process'] == os.getpid()
-
-
 def test_its_heartbeat_goes_on_until_the_end(tmp_path, monkeypatch):
   monkeypatch.setattr(module, 'BEAT_SECONDS', 0.001)
   written, many, calls = module._write_heartbeat, threading.Event(), []
@@ -121,12 +113,6 @@ def test_a_live_run_is_one_that_writes_anything(tmp_path):
   set_age(live / HEARTBEAT, -99)
   with work_folder(str(tmp_path / '2')):
     assert live.exists()
-
-
-def test_two_live_runs_leave_each_other_alone(tmp_path):
-  with work_folder(str(tmp_path / '1')) as first, work_folder(str(tmp_path / '2')) as second:
-    assert Path(first).exists()
-    assert Path(second).exists()
 
 
 @pytest.mark.parametrize(('hours', 'goes'), [('1', True), ('3', False), ('inf', False)])

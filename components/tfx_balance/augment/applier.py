@@ -1,6 +1,7 @@
-"""Runs an augment function over batches, and tells which record it failed on.
+"""Runs an augment function over batches: `Applier` at once, `checked_batch` in a training graph.
 
-`Applier` is for one function, `ByClass` for those of several classes that a batch mixes.
+`Applier` names the record on which a function fails. `ByClass` makes one function of those of
+several classes that a batch mixes.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from tfx_balance.augment.contract import (
 )
 from tfx_balance.augment.contract_checks import (
   AugmentError,
+  as_tensor,
   check_structure,
   fail_on_faults,
   python_generators,
@@ -37,8 +39,6 @@ from tfx_balance.augment.contract_checks import (
 from tfx_balance.errors import ConfigError, TfxBalanceError
 
 Result = TypeVar('Result')
-Call = Callable[[tf.Tensor, Features, tf.Tensor], Features]
-"""Graph code: which function int32, and features and seeds of its records, to new features."""
 _PARALLEL = 8
 _TRIED = 16
 """Records that a function is given again to see whether it repeats."""
@@ -75,11 +75,15 @@ def checked_batch(
     ConfigError: if the step draws from a state.
     tf.errors.InvalidArgumentError: at run time, if a value breaks a rule.
   """
-  specs = {key: _spec(value) for key, value in features.items()}
-  signature = [specs, *(tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in inputs)]
+  return fail_on_faults(features, _traced(step, name, features, *inputs)(features, *inputs), name)
+
+
+def _traced(step: Callable[..., Any], name: str, features: Features, *inputs: tf.Tensor) -> Any:
+  """Returns a step traced for batches of any size; raises ConfigError if it draws from a state."""
+  signature = [{key: _spec(value) for key, value in features.items()}, *map(_spec, inputs)]
   traced = tf.function(step, input_signature=signature, autograph=False)
   refuse_state(traced.get_concrete_function().graph, name)
-  return fail_on_faults(features, traced(features, *inputs), name)
+  return traced
 
 
 class Applier:
@@ -119,7 +123,7 @@ class Applier:
       AugmentError: if the function raises or breaks a rule; it carries the record's index.
       ConfigError: if the function's outcome depends on more than features and seed.
     """
-    features = {name: _as_tensor(value) for name, value in features.items()}
+    features = {name: as_tensor(value) for name, value in features.items()}
     seeds = tf.convert_to_tensor(seeds, tf.int64)
     if seeds.shape[0] == 0:
       return features
@@ -143,60 +147,50 @@ class Applier:
       raise self._blame(features, seeds, error) from error
 
   def _run(self, features: Features, seeds: tf.Tensor) -> Features:
-    """Returns the batch, or raises the first broken rule."""
-    step = self._function(features)
-    self._try_twice(step, features, seeds)
+    """Returns the batch, or raises the first broken rule; traces what has not been traced yet."""
+    key = tuple((name, _spec(value)) for name, value in sorted(features.items()))
+    with self._tracing:
+      if key not in self._traced:
+        self._traced[key] = self._new_step(features, seeds, self._fn)
+      step = self._traced[key]
+      if not self._tried:
+        self._try_again(step, features, seeds)
+        self._tried = True
     out, faulty, faults = step(features, seeds)
     if faulty:
       raise AugmentError.of_faults(self._name, {k: v.numpy() for k, v in faults.items()})
     return out
 
-  def _function(self, features: Features) -> Any:
-    """Returns the step for features of this signature, traced at its first use."""
-    key = tuple((name, _spec(value)) for name, value in sorted(features.items()))
-    with self._tracing:
-      if key not in self._traced:
-        self._traced[key] = self._new_step(features, self._fn)
-      return self._traced[key]
-
-  def _try_twice(self, step: Any, features: Features, seeds: tf.Tensor) -> None:
+  def _try_again(self, step: Any, features: Features, seeds: tf.Tensor) -> None:
     """Raises a ConfigError if a few records come out otherwise when they are given again.
 
     They are, by the same trace and by others: what a function draws in Python, it draws when it is
     traced, and all batches of that trace get the same.
     """
-    with self._tracing:
-      if self._tried:
-        return
-      few, few_seeds = {name: value[:_TRIED] for name, value in features.items()}, seeds[:_TRIED]
-      first = step(few, few_seeds)[0]
-      for again in itertools.chain([step], self._traced_anew(features)):
-        if not same_values(first, again(few, few_seeds)[0]):
-          raise ConfigError(
-            f'augment function {self._name} gives other values for the same record and seed; it '
-            'must give the same in every run: take all randomness from the seed, by '
-            'tf.random.stateless_*, and none from numpy.random, random, time or what it keeps'
-          )
-      self._tried = True
+    few, few_seeds = {name: value[:_TRIED] for name, value in features.items()}, seeds[:_TRIED]
+    first = step(few, few_seeds)[0]
+    for again in itertools.chain([step], self._traced_anew(features, seeds)):
+      if not same_values(first, again(few, few_seeds)[0]):
+        raise ConfigError(
+          f'augment function {self._name} gives other values for the same record and seed; it '
+          'must give the same in every run: take all randomness from the seed, by '
+          'tf.random.stateless_*, and none from numpy.random, random, time or what it keeps'
+        )
 
-  def _traced_anew(self, features: Features) -> Iterator[Any]:
+  def _traced_anew(self, features: Features, seeds: tf.Tensor) -> Iterator[Any]:
     """Yields the step traced twice more, or often where Python's generators were drawn from."""
     before = python_generators()
-    yield self._new_step(features, untraced(self._fn))
+    yield self._new_step(features, seeds, untraced(self._fn))
     drew = python_generators() != before
     for _ in range(_TRACES_OF_DRAWS if drew else 1):
-      yield self._new_step(features, untraced(self._fn))
+      yield self._new_step(features, seeds, untraced(self._fn))
 
-  def _new_step(self, features: Features, augment_fn: Any) -> Any:
+  def _new_step(self, features: Features, seeds: tf.Tensor, augment_fn: Any) -> Any:
     """Returns the step for features of this signature, traced anew."""
     step = partial(self._step, augment_fn)
     if not getattr(augment_fn, 'traced', True):
       return step
-    specs = {name: _spec(value) for name, value in sorted(features.items())}
-    signature = [specs, tf.TensorSpec([None, 2], tf.int64)]
-    step = tf.function(step, input_signature=signature, autograph=False)
-    refuse_state(step.get_concrete_function().graph, self._name)
-    return step
+    return _traced(step, self._name, features, seeds)
 
   def _step(
     self, augment_fn: AugmentFn, features: Features, seeds: tf.Tensor
@@ -274,11 +268,6 @@ def _kept_caching_device() -> Iterator[None]:
       scope.set_caching_device(before)
 
 
-def _as_tensor(value: Any) -> tf.Tensor:
-  """Returns a tensor or a ragged tensor."""
-  return value if isinstance(value, tf.RaggedTensor) else tf.convert_to_tensor(value)
-
-
 def _spec(value: Any) -> Any:
   """Returns the signature of a feature in batches of any size."""
   if isinstance(value, tf.RaggedTensor):
@@ -319,9 +308,16 @@ class ByClass:
   classes. Of others each is a piece of its own, which takes about 0.2 s to make.
   """
 
-  def __init__(self, functions: Sequence[AugmentFn]):
-    stacked = all(getattr(function, 'arrays', None) for function in functions)
-    self._call = _stacked(functions) if stacked else _switched(functions)
+  def __init__(self, functions: Sequence[Any]):
+    self._functions = functions
+    self._tables: dict[str, tuple[tf.Tensor, tf.Tensor]] = {}
+    if not all(getattr(function, 'arrays', None) for function in functions):
+      return
+    with tf.init_scope():  # so that a graph takes them as inputs, and holds no copy
+      for name in functions[0].arrays:
+        arrays = [function.arrays[name] for function in functions]
+        ends = np.cumsum([0, *(len(array) for array in arrays)])
+        self._tables[name] = tf.concat(arrays, 0), tf.constant(ends)
 
   def batch(self, features: Features, seeds: tf.Tensor, which: tf.Tensor) -> Features:
     """Returns the augmented batch: graph code.
@@ -347,36 +343,17 @@ class ByClass:
     _, out = tf.while_loop(lambda i, _: i < tf.size(present), step, (0, dict(features)))
     return out
 
-
-def _switched(functions: Sequence[AugmentFn]) -> Call:
-  """Returns graph code with a branch for each function."""
-
-  def call(which: tf.Tensor, features: Features, seeds: tf.Tensor) -> Features:
-    branches = [lambda f=f: augment_batch(f, features, seeds) for f in functions]
-    return tf.switch_case(which, branches)
-
-  return call
-
-
-def _stacked(functions: Sequence[Any]) -> Call:
-  """Returns graph code in which the arrays of a function are looked up."""
-  first = functions[0]
-  tables = {}
-  with tf.init_scope():  # so that a graph takes them as inputs, and holds no copy
-    for name in first.arrays:
-      arrays = [function.arrays[name] for function in functions]
-      ends = np.cumsum([0, *(len(array) for array in arrays)])
-      tables[name] = tf.concat(arrays, 0), tf.constant(ends)
-
-  def call(which: tf.Tensor, features: Features, seeds: tf.Tensor) -> Features:
-    own = {name: table[ends[which] : ends[which + 1]] for name, (table, ends) in tables.items()}
-    return augment_batch(first.with_arrays(own), features, seeds)
-
-  return call
+  def _call(self, which: tf.Tensor, features: Features, seeds: tf.Tensor) -> Features:
+    """Returns records augmented by one function: graph code."""
+    if not self._tables:
+      branches = [lambda f=f: augment_batch(f, features, seeds) for f in self._functions]
+      return tf.switch_case(which, branches)
+    own = {n: table[ends[which] : ends[which + 1]] for n, (table, ends) in self._tables.items()}
+    return augment_batch(self._functions[0].with_arrays(own), features, seeds)
 
 
 def call_within(seconds: float | None, call: Callable[[], Result]) -> Result:
-  """Returns what a call returns, or raises TimeoutError once it has taken longer than it may.
+  """Calls a function within a time limit; raises TimeoutError past it.
 
   A call that is given up goes on in a thread that the process does not wait for when it ends: what
   never ends cannot be stopped from outside.

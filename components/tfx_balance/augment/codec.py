@@ -1,13 +1,8 @@
-"""Decodes a batch of PNG and JPEG files, hands the pixels to a function, and encodes as they came.
-
-Images of one size go through as one tensor; where a batch holds several sizes, each goes by itself.
-"""
+"""Reads the headers of PNG and JPEG files, and writes PNG files."""
 
 from __future__ import annotations
 
-import functools
 import struct
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,7 +74,7 @@ def filtered(images: Bytes) -> Bytes:
 
 
 def _nearest(left: Bytes, up: Bytes, corner: Bytes) -> Bytes:
-  """Returns which of left, up and corner, in this order, is nearest to left + up - corner.
+  """Returns the Paeth predictor: the first of left, up, corner nearest to left + up - corner.
 
   In bytes alone, which numpy does sixteen and more at a time. The distance of corner is the sum of
   the two others', and so not the least, unless corner lies between left and up; then it is their
@@ -98,56 +93,18 @@ def _distance(a: Bytes, b: Bytes) -> Bytes:
 
 
 def _choose(condition: npt.NDArray[np.bool_], yes: Bytes, no: Bytes) -> Bytes:
-  """Returns what `np.where` does, several times faster for bytes."""
+  """Chooses bytes as `np.where` does, several times faster."""
   return no ^ ((no ^ yes) & np.negative(condition.view(np.uint8)))
 
 
-Pixels = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
-"""Makes images uint8 [m, h', w', c] from originals uint8 [n, h, w, c], and of each of the m images
-the number of its original, int32 [m], and its seed, int64 [m, 2]."""
-
-_PNG, _JPEG = b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff'
 _HEAD_BYTES = 26
+_JPEG = b'\xff\xd8\xff'
 _PALETTE = 3
 _CHANNELS_OF_COLOR_TYPE = [1, 0, 3, 3, 2, 0, 4]
-_CHUNK_VALUES = 1 << 22
-"""Pixel values of the copies that are made at a time."""
-_PARALLEL = 8
-_TOGETHER = 4
-
-
-def map_encoded(files: tf.Tensor, seeds: tf.Tensor, pixels: Pixels, jpeg_quality: int) -> tf.Tensor:
-  """Returns the files with their pixels changed: string [n], PNG from PNG, JPEG from JPEG.
-
-  A palette becomes RGB. Metadata, such as EXIF's orientation, is not kept.
-
-  Args:
-    files: PNG or JPEG files, string [n], of 8 bits a channel: grey, RGB, or with alpha.
-    seeds: Seed of each file: int64 [n, 2].
-    pixels: Function that makes images from decoded ones of one size.
-    jpeg_quality: Quality of JPEG files, 1 to 100.
-
-  Raises:
-    tf.errors.InvalidArgumentError: at run time, for a file that is neither, or has 16 bits.
-  """
-  alone = files.shape[0] == 1
-  originals, which = (files, tf.constant([0])) if alone else tf.unique(files)
-  given = looked_at(originals)
-  originals, is_png, shapes = given.files, given.is_png, given.shapes
-  if alone:
-    return _encode(pixels(_decode_one(originals[0]), which, seeds), is_png[0], jpeg_quality)
-  palette = tf.reduce_any(given.has_palette)
-  same = tf.reduce_all(shapes == shapes[:1]) & tf.reduce_all(is_png == is_png[0]) & ~palette
-  made = tf.cond(
-    same,
-    lambda: _map_uniform(originals, which, seeds, shapes[0], is_png[0], pixels, jpeg_quality),
-    lambda: _each_alone(pixels, jpeg_quality)(originals, which, seeds, is_png),
-  )
-  return tf.ensure_shape(made, files.shape)
 
 
 class ImageHeads(NamedTuple):
-  """Files, and what their first bytes say.
+  """Files, and the kinds and shapes that their headers state.
 
   Attributes:
     files: The files, bound to fail if one cannot be read: string [n].
@@ -162,153 +119,42 @@ class ImageHeads(NamedTuple):
   shapes: tf.Tensor
 
 
-def looked_at(files: tf.Tensor) -> ImageHeads:
-  """Returns what PNG and JPEG files say of themselves, string [n]: graph code.
+def read_heads(files: tf.Tensor) -> ImageHeads:
+  """Reads the headers of PNG and JPEG files, string [n]: graph code.
 
   Raises:
     tf.errors.InvalidArgumentError: at run time, for a file that is neither, or has 16 bits.
   """
-  heads = _heads(files)
-  is_png = tf.strings.substr(heads, 0, len(_PNG)) == _PNG
-  files = _checked(files, heads, is_png)
-  has_palette = is_png & (tf.strings.substr(heads, 25, 1) == bytes([_PALETTE]))
-  return ImageHeads(files, is_png, has_palette, _shapes(files, heads, is_png))
-
-
-def _heads(files: tf.Tensor) -> tf.Tensor:
-  """Returns the first bytes of each file, up to where a PNG says what it holds: string [n]."""
   whole = tf.strings.length(files) >= _HEAD_BYTES
-  return tf.strings.substr(tf.where(whole, files, b'\0' * _HEAD_BYTES), 0, _HEAD_BYTES)
-
-
-def _checked(files: tf.Tensor, heads: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
-  """Returns the files, bound to fail if one of them cannot be read as 8 bits a channel."""
+  heads = tf.strings.substr(tf.where(whole, files, b'\0' * _HEAD_BYTES), 0, _HEAD_BYTES)
+  is_png = tf.strings.substr(heads, 0, len(_SIGNATURE)) == _SIGNATURE
   is_jpeg = tf.strings.substr(heads, 0, len(_JPEG)) == _JPEG
-  deep = is_png & (tf.strings.substr(heads, 24, 1) == b'\x10')
-  known = tf.debugging.Assert(
-    tf.reduce_all(is_png | is_jpeg),
-    ['the image is neither PNG nor JPEG; for raw values pass shape='],
-  )
-  shallow = tf.debugging.Assert(
-    ~tf.reduce_any(deep), ['the PNG has 16 bits a channel; encode it with 8']
-  )
-  with tf.control_dependencies([step for step in (known, shallow) if step is not None]):
-    return tf.identity(files)
-
-
-def _shapes(files: tf.Tensor, heads: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
-  """Returns height, width and channels of each file: int32 [n, 3]."""
-  headers = tf.where(is_png, tf.strings.substr(heads, 16, 10), b'\0' * 10)
-  values = tf.cast(tf.io.decode_raw(headers, tf.uint8, fixed_length=10), tf.int32)
-  powers = tf.constant([1 << 24, 1 << 16, 1 << 8, 1])
-  width, height = (tf.reduce_sum(values[:, i : i + 4] * powers, -1) for i in (0, 4))
-  color = tf.minimum(values[:, 9], len(_CHANNELS_OF_COLOR_TYPE) - 1)
+  depth_and_color = tf.cast(tf.io.decode_raw(tf.strings.substr(heads, 24, 2), tf.uint8), tf.int32)
+  depth, color = depth_and_color[:, 0], depth_and_color[:, 1]
+  for fine, text in (
+    (is_png | is_jpeg, 'the image is neither PNG nor JPEG; for raw values pass shape='),
+    (~is_png | (depth != 16), 'the PNG has 16 bits a channel; encode it with 8'),
+  ):
+    check = tf.debugging.Assert(tf.reduce_all(fine), [text])
+    with tf.control_dependencies([check] if check is not None else []):
+      files = tf.identity(files)
+  size = tf.io.decode_raw(tf.strings.substr(heads, 16, 8), tf.int32, little_endian=False)
+  color = tf.minimum(color, len(_CHANNELS_OF_COLOR_TYPE) - 1)
   channels = tf.gather(tf.constant(_CHANNELS_OF_COLOR_TYPE), color)
-  of_png = tf.stack([height, width, channels], -1)
-  return tf.cond(
+  of_png = tf.stack([size[:, 1], size[:, 0], channels], -1)
+  shapes = tf.cond(
     tf.reduce_all(is_png),
     lambda: of_png,
-    lambda: _map(
-      lambda one: tf.cond(one[1], lambda: one[2], lambda: tf.io.extract_jpeg_shape(one[0])),
-      (files, is_png, of_png),
-      tf.TensorSpec([3], tf.int32),
-    ),
+    lambda: tf.numpy_function(_with_jpeg_shapes, [files, is_png, of_png], tf.int32, stateful=False),
   )
+  return ImageHeads(files, is_png, is_png & (color == _PALETTE), tf.ensure_shape(shapes, [None, 3]))
 
 
-def _map_uniform(
-  originals: tf.Tensor,
-  which: tf.Tensor,
-  seeds: tf.Tensor,
-  shape: tf.Tensor,
-  is_png: tf.Tensor,
-  pixels: Pixels,
-  jpeg_quality: int,
-) -> tf.Tensor:
-  """Returns the files of one kind and size, changed in chunks; each decodes an original once."""
-  n = tf.shape(which)[0]
-  rows = tf.maximum(_CHUNK_VALUES // tf.maximum(tf.reduce_prod(shape), 1), 1)
-  chunks = (n + rows - 1) // rows
-
-  def step(i: tf.Tensor, done: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-    part = slice(i * rows, tf.minimum((i + 1) * rows, n))
-    numbers, of_chunk = tf.unique(which[part])
-    changed = pixels(decode_images(tf.gather(originals, numbers)), of_chunk, seeds[part])
-    return i + 1, done.write(i, _encode(changed, is_png, jpeg_quality))
-
-  array = tf.TensorArray(tf.string, chunks, infer_shape=False, element_shape=[None])
-  _, array = tf.while_loop(lambda i, _: i < chunks, step, (0, array), parallel_iterations=2)
-  return array.concat()
-
-
-@functools.lru_cache(maxsize=8)
-def _each_alone(pixels: Pixels, jpeg_quality: int) -> Callable[..., tf.Tensor]:
-  """Returns a function that changes files of several kinds or sizes one by one.
-
-  It is traced at its first use: every image takes some hundred operations.
-  """
-
-  def each(
-    originals: tf.Tensor, which: tf.Tensor, seeds: tf.Tensor, is_png: tf.Tensor
-  ) -> tf.Tensor:
-    def one(record: tuple[tf.Tensor, ...]) -> tf.Tensor:
-      number, seed = record
-      changed = pixels(_decode_one(originals[number]), tf.constant([0]), seed[tf.newaxis])
-      return _encode(changed, is_png[number], jpeg_quality)[0]
-
-    return _map(one, (which, seeds), tf.TensorSpec([], tf.string))
-
-  signature = [([None], tf.string), ([None], tf.int32), ([None, 2], tf.int64), ([None], tf.bool)]
-  return tf.function(each, [tf.TensorSpec(*each) for each in signature], autograph=False)
-
-
-def _encode(images: tf.Tensor, is_png: tf.Tensor, jpeg_quality: int) -> tf.Tensor:
-  """Returns files of one kind: string [n] from uint8 [n, h, w, c]."""
-  return tf.cond(is_png, lambda: encode_pngs(images), lambda: encode_jpegs(images, jpeg_quality))
-
-
-def decode_images(files: tf.Tensor) -> tf.Tensor:
-  """Returns images of one size: [n, h, w, c].
-
-  In a graph, several in each step of a loop: a step costs 7 us, as decoding 28x28 pixels does.
-  """
-  together = 1 if tf.executing_eagerly() else _TOGETHER
-  n = tf.shape(files)[0]
-  filled = tf.concat([files, tf.fill([-n % together], files[0])], 0)
-  images = _map(
-    lambda some: tf.stack([tf.io.decode_png(file) for file in tf.unstack(some)]),  # JPEG too
-    tf.reshape(filled, [-1, together]),
-    tf.TensorSpec([together, None, None, None], tf.uint8),
-  )
-  return tf.reshape(images, tf.concat([[-1], tf.shape(images)[2:]], 0))[:n]
-
-
-def _decode_one(file: tf.Tensor) -> tf.Tensor:
-  """Returns an image as a batch of one, a palette's colours as RGB: uint8 [1, h, w, c]."""
-  head = _heads(file)
-  is_png = tf.strings.substr(head, 0, len(_PNG)) == _PNG
-  palette = is_png & (tf.strings.substr(head, 25, 1) == bytes([_PALETTE]))
-  image = tf.cond(
-    palette,
-    lambda: tf.io.decode_png(file, channels=3),
-    lambda: tf.io.decode_png(file),
-  )
-  return image[tf.newaxis]
-
-
-def encode_jpegs(images: tf.Tensor, quality: int) -> tf.Tensor:
-  """Returns JPEG files: string [n] from uint8 [n, h, w, c], 1 or 3 channels."""
-  return _map(
-    lambda image: tf.io.encode_jpeg(image, quality=quality, optimize_size=False),
-    images,
-    tf.TensorSpec([], tf.string),
-  )
-
-
-def _map(call: Callable[..., tf.Tensor], elements: Any, spec: tf.TensorSpec) -> tf.Tensor:
-  """Returns the results for all elements: by a loop in C++ in a graph, otherwise in Python."""
-  if not tf.executing_eagerly():
-    return tf.map_fn(call, elements, fn_output_signature=spec, parallel_iterations=_PARALLEL)
-  if not isinstance(elements, tuple):
-    return tf.stack([call(element) for element in tf.unstack(elements)])
-  return tf.stack([call(each) for each in zip(*map(tf.unstack, elements), strict=True)])
+def _with_jpeg_shapes(
+  files: npt.NDArray[Any], is_png: npt.NDArray[np.bool_], of_png: npt.NDArray[np.int32]
+) -> npt.NDArray[np.int32]:
+  """Returns the shapes of all files from those of the PNG files: int32 [n, 3]."""
+  shapes = of_png.copy()
+  for i in np.flatnonzero(~is_png):
+    shapes[i] = tf.raw_ops.ExtractJpegShape(contents=tf.constant(files[i])).numpy()
+  return shapes

@@ -1,4 +1,4 @@
-"""What an augment function is, where it comes from, and how a cache knows it again.
+"""Augment functions: the contract, loading by a dotted path, and a hash of the source for caches.
 
 An augment function turns one example into another of the same class:
 
@@ -177,7 +177,7 @@ def check_augment_fn(augment_fn: Any, name: str) -> Any:
 
 
 def function_name(augment_fn: Any) -> str:
-  """Returns what messages call the function: its dotted name, or a ready one's parameters."""
+  """Returns the function's name in messages: its dotted name, or a ready one's parameters."""
   if isinstance(getattr(augment_fn, 'name', None), str):
     return augment_fn.name
   if isinstance(augment_fn, functools.partial):
@@ -194,7 +194,7 @@ def function_name(augment_fn: Any) -> str:
 
 
 def pool_request(augment_fn: PoolFn) -> PoolRequest:
-  """Returns what a function wants to see; it need not say more than its pool_size.
+  """Returns the pool that a function asks for; only its pool_size is required.
 
   Raises:
     ConfigError: if that is no number of records or bytes from 1.

@@ -1,4 +1,4 @@
-"""What an augment function must leave as it was, and draw from nothing but its seed."""
+"""Checks of augment functions: they keep features, dtypes, shapes and labels, and draw by seed."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def check_structure(before: Features, after: Any, function: str, records: bool) 
   for name, old in before.items():
     if after[name] is old:
       continue
-    new = _tensor(after[name])
+    new = as_tensor(after[name])
     if new.dtype != old.dtype:
       reason = f'changed feature {name!r} from {old.dtype.name} to {new.dtype.name}; cast it back'
       raise AugmentError(reason, function, 0)
@@ -81,7 +81,7 @@ def check_structure(before: Features, after: Any, function: str, records: bool) 
 
 
 def value_faults(before: Features, after: Features, label: str | None) -> Features:
-  """Returns which records break a rule on values: reason to bool [n]."""
+  """Checks the values of each record: returns reason to bool [n], True where a rule is broken."""
   faults = {}
   if label is not None and label in before and after[label] is not before[label]:
     faults[f'changed the label {label!r}; leave it as it is'] = _differs(
@@ -123,16 +123,15 @@ def _bytes(value: tf.Tensor) -> Any:
   return array.shape, array.tobytes()
 
 
-def _tensor(value: Any) -> Any:
+def as_tensor(value: Any) -> Any:
   """Returns a tensor, or a ragged one as it is."""
   return value if isinstance(value, tf.RaggedTensor) else tf.convert_to_tensor(value)
 
 
 def _keep_rows(old: Any, new: Any, name: str) -> Any:
   """Returns the new batch, bound to fail if it runs with another shape than the old."""
-  if isinstance(old, tf.RaggedTensor):
-    return new
-  if new.shape.is_fully_defined() and old.shape.is_fully_defined():
+  static = new.shape.is_fully_defined() and old.shape.is_fully_defined()
+  if static or isinstance(old, tf.RaggedTensor):
     return new
   same = tf.debugging.assert_equal(
     tf.shape(new), tf.shape(old), f'changed the shape of feature {name}; keep its shape'

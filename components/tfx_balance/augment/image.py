@@ -128,7 +128,7 @@ class ImageAugment(VectorAugment):
     return self.flip_up_down, self.flip_left_right
 
   def _changes_values(self) -> bool:
-    """Returns whether there is anything to do but to mirror."""
+    """Returns whether images are changed otherwise than by mirroring."""
     return any((self.brightness, self.contrast, self.crop, self.rotation, self.cutout))
 
   def _encoded(self, files: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
@@ -160,7 +160,7 @@ class ImageAugment(VectorAugment):
     return tf.reshape(self._changed(images, seeds), tf.shape(values))
 
   def _look(self) -> Look:
-    """Returns what holds for all encoded images."""
+    """Returns the options that all encoded images share."""
     low, high = self.value_range or (0.0, 255.0)
     blank = round(min(max(low + self.fill_value * (high - low), 0), 255))
     return Look(self.fill, blank, low, high, self.jpeg_quality)
@@ -210,8 +210,17 @@ class ImageAugment(VectorAugment):
     """Returns images with all changes applied: float32 [n, h, w, c]."""
     blank = low + self.fill_value * (high - low)
     if self.crop or self.rotation:
-      fill = self.fill.upper()
-      images = warp(images, seeds, self.rotation, self.crop, self._flips, fill, float(blank))
+      size, shape = tf.shape(images)[1:3], images.shape
+      matrices = _matrices(seeds, size, self.rotation, self.crop, self._flips)
+      images = tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.cast(matrices, tf.float32),
+        output_shape=size,
+        interpolation='BILINEAR',
+        fill_mode=self.fill.upper(),
+        fill_value=tf.constant(blank, tf.float32),
+      )
+      images = tf.ensure_shape(images, shape)
     else:
       images = flip(images, seeds, self._flips)
     if self.brightness or self.contrast:
@@ -220,20 +229,16 @@ class ImageAugment(VectorAugment):
 
   def _color(self, given: tf.Tensor, images: tf.Tensor, seeds: tf.Tensor, span: float) -> tf.Tensor:
     """Returns images with brightness and contrast changed, by one product and one sum."""
-    scale, offset = self._color_terms(_exact_mean(given, span), seeds, span)
-    width = tf.shape(images)[2]
-    scale, offset = (tf.tile(values, [1, width])[:, tf.newaxis] for values in (scale, offset))
-    return tf.reshape(_rows(images) * scale + offset, tf.shape(images))
-
-  def _color_terms(
-    self, mean: tf.Tensor, seeds: tf.Tensor, span: float
-  ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns factor and summand of each channel, from its mean: float32 [n, c] each."""
+    mean = _exact_mean(given, span)
     factor, shift = tf.split(self._colors(seeds, span), 2, axis=1)
     opaque = _is_color(tf.shape(mean)[-1])
     scale = tf.where(opaque, factor, tf.ones_like(mean))
     offset = tf.where(opaque, mean * (1.0 - factor) + shift, tf.zeros_like(mean))
-    return tf.cast(scale, tf.float32), tf.cast(offset, tf.float32)
+    scale, offset = (
+      tf.tile(tf.cast(of_channel, tf.float32), [1, tf.shape(images)[2]])[:, tf.newaxis]
+      for of_channel in (scale, offset)
+    )
+    return tf.reshape(_rows(images) * scale + offset, tf.shape(images))
 
   def _colors(self, seeds: tf.Tensor, span: float) -> tf.Tensor:
     """Returns the factor on differences from the mean, and what is added: float64 [n, 2]."""
@@ -244,9 +249,9 @@ class ImageAugment(VectorAugment):
 
 @functools.lru_cache(maxsize=8)
 def _drawn(augment: ImageAugment) -> Draw:
-  """Returns a traced function that draws what `image_files.change` does.
+  """Returns a traced function that draws the changes for `image_files.change`.
 
-  These are some hundred operations on a few numbers, each of which takes longer if run alone.
+  These are some hundred operations on a few numbers, and each takes longer if run alone.
   """
   flips = augment._flips
   low, high = augment.value_range or (0.0, 255.0)
@@ -356,48 +361,21 @@ def _check_range(value_range: Any) -> tuple[float, float] | None:
   )
 
 
-def coin(seeds: tf.Tensor, purpose: str) -> tf.Tensor:
-  """Returns a fair coin for each record: bool [n] from seeds [n, 2]."""
-  return tf.bitcast(bits(seeds, purpose), tf.int64) < 0
-
-
 def _mirrored(seeds: tf.Tensor, flips: tuple[bool, bool]) -> tf.Tensor:
-  """Returns which images are mirrored, up-down and left-right, if they may be: bool [n, 2]."""
+  """Draws whether each image is mirrored, up-down and left-right: bool [n, 2]."""
   purposes = ('image/flip_up_down', 'image/flip_left_right')
-  return tf.stack([coin(seeds, purpose) for purpose in purposes], 1) & flips
+  coins = [tf.bitcast(bits(seeds, purpose), tf.int64) < 0 for purpose in purposes]
+  return tf.stack(coins, 1) & flips
 
 
 def flip(images: tf.Tensor, seeds: tf.Tensor, flips: tuple[bool, bool]) -> tf.Tensor:
-  """Returns images of which a half, drawn at random, are mirrored: same shape and dtype."""
+  """Mirrors a half of the images, drawn at random: same shape and dtype."""
   mirrored = _mirrored(seeds, flips)
   for axis, wanted in enumerate(flips, 1):
     if wanted:
       chosen = mirrored[:, axis - 1, tf.newaxis, tf.newaxis, tf.newaxis]
       images = tf.where(chosen, tf.reverse(images, [axis]), images)
   return images
-
-
-def warp(
-  images: tf.Tensor,
-  seeds: tf.Tensor,
-  rotation: float,
-  crop: float,
-  flips: tuple[bool, bool],
-  fill: str,
-  fill_value: float,
-) -> tf.Tensor:
-  """Returns images turned, zoomed into and mirrored, sampled bilinearly once: same shape."""
-  size = tf.shape(images)[1:3]
-  matrices = _matrices(seeds, size, rotation, crop, flips)
-  out = tf.raw_ops.ImageProjectiveTransformV3(
-    images=images,
-    transforms=tf.cast(matrices, tf.float32),
-    output_shape=size,
-    interpolation='BILINEAR',
-    fill_mode=fill,
-    fill_value=tf.constant(fill_value, tf.float32),
-  )
-  return tf.ensure_shape(out, images.shape)
 
 
 def _matrices(

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_balance.augment.codec import Bytes, encode_png_arrays, looked_at
+from tfx_balance.augment.codec import Bytes, encode_png_arrays, read_heads
 from tfx_balance.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -38,7 +38,7 @@ _BORDERS = {
 
 @dataclass(frozen=True)
 class Look:
-  """What holds for all images.
+  """Options that all images share.
 
   Attributes:
     fill: Fill mode outside a turned image, as `ImageAugment` has it.
@@ -65,13 +65,13 @@ def change_files(files: tf.Tensor, seeds: tf.Tensor, draw: Draw, look: Look) -> 
       sizes.
     seeds: Seed of each file: int64 [n, 2].
     draw: Draws what is done to each image; arguments of `change` by name.
-    look: What holds for all images.
+    look: Options that all images share.
 
   Raises:
     tf.errors.InvalidArgumentError: at run time, for a file that is neither, or has 16 bits.
   """
   originals, which = tf.unique(files)
-  given = looked_at(originals)
+  given = read_heads(originals)
   drawn = draw(seeds, tf.gather(given.shapes[:, :2], which))
   names = list(drawn)
 
@@ -161,7 +161,7 @@ def change(image: Bytes, drawn: Mapping[str, Array], look: Look) -> Bytes:
       colors: Factor on differences from the channel's mean, and summand, multiples of 1/4096 below
         1024, so that sums of 32 bits are exact: float64 [m, 2].
       squares: Top, left, bottom and right of a blank square: int32 [m, 4].
-    look: What holds for all images.
+    look: Options that all images share.
   """
   cv2, (height, width) = _opencv(), image.shape[:2]
   if not look.low <= image.min() <= image.max() <= look.high:

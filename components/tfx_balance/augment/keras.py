@@ -23,7 +23,7 @@ from unittest import mock
 import tensorflow as tf
 
 from tfx_balance.arguments import check_text, check_whole, shown
-from tfx_balance.augment.codec import map_encoded
+from tfx_balance.augment.codec import encode_pngs, read_heads
 from tfx_balance.augment.contract import Features
 from tfx_balance.augment.contract_checks import stateful_ops
 from tfx_balance.augment.image import check_image_shape
@@ -49,8 +49,8 @@ def from_keras(
   Args:
     layer: Layer or `Sequential`, of Keras 3 on TensorFlow or of tf_keras.
     feature: Name of the feature.
-    shape: Height, width and channels: what raw values are reshaped to, and what a layer that needs
-      to know it is told about encoded images.
+    shape: Height, width and channels: raw values are reshaped to it; encoded images must have it
+      where a layer needs to know the size.
     jpeg_quality: Quality of JPEG files that are encoded again, 1 to 100.
 
   Raises:
@@ -104,9 +104,7 @@ class KerasAugment:
       )
     value = tf.convert_to_tensor(features[self._feature])
     if value.dtype == tf.string:
-      files = tf.reshape(value, [1])
-      out = map_encoded(files, seed[tf.newaxis], self._pixels, self._jpeg_quality)
-      out = tf.reshape(out, value.shape)
+      out = tf.reshape(self._encoded(tf.reshape(value, [1]), seed), value.shape)
     else:
       given = tf.reshape(value, [1, *self._shape] if self._shape else [1, *value.shape])
       out = tf.saturate_cast(self._apply(given, seed), value.dtype)
@@ -119,11 +117,24 @@ class KerasAugment:
     fresh._built = self._built  # its layers are the same
     return fresh
 
-  def _pixels(self, images: tf.Tensor, which: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-    """Returns a decoded image, the only one, passed through the layers: uint8 [1, h, w, c]."""
+  def _encoded(self, file: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Returns a file with its image passed through the layers: string [], from string [1]."""
+    heads = read_heads(file)
+    (file,) = tf.unstack(heads.files)
+    image = tf.cond(
+      heads.has_palette[0],
+      lambda: tf.io.decode_png(file, channels=3),
+      lambda: tf.io.decode_png(file),  # JPEG too
+    )
     shape = [1, *(self._shape or (None, None, None))]
-    out = self._apply(tf.ensure_shape(tf.cast(images, tf.float32), shape), seeds[0])
-    return tf.cast(tf.clip_by_value(tf.round(tf.cast(out, tf.float32)), 0, 255), tf.uint8)
+    images = tf.ensure_shape(tf.cast(image[tf.newaxis], tf.float32), shape)
+    out = tf.cast(self._apply(images, seed), tf.float32)
+    pixels = tf.cast(tf.clip_by_value(tf.round(out), 0, 255), tf.uint8)
+    return tf.cond(
+      heads.is_png[0],
+      lambda: encode_pngs(pixels)[0],
+      lambda: tf.io.encode_jpeg(pixels[0], quality=self._jpeg_quality, optimize_size=False),
+    )
 
   def _apply(self, values: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Returns a batch of one passed through the layers, traced when first seen."""
@@ -246,7 +257,7 @@ def _generators(layer: Any) -> list[Any]:
 
 
 def _next(draw: Callable[[], tf.Tensor], generator: Any) -> Callable[..., tf.Tensor]:
-  """Returns what stands in for `SeedGenerator.next`."""
+  """Returns the replacement of `SeedGenerator.next`."""
   return lambda ordered=True: tf.cast(draw(), generator.state.dtype)
 
 

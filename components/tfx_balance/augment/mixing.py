@@ -190,13 +190,13 @@ def soft_targets(
 
 
 def _boxes(shape: tf.Tensor, weight: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-  """Returns which pixels are in each image's box: bool [B, height, width]."""
+  """Returns the mask of each image's box: bool [B, height, width]."""
   n, height, width = shape[0], shape[1], shape[2]
   side = tf.sqrt(1 - weight)
   centre = tf.random.stateless_uniform([2, n], seed, dtype=tf.float64)
 
   def along(length: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
-    """Returns which places of an axis are in: bool [B, length]."""
+    """Returns the mask of the box along one axis: bool [B, length]."""
     half = tf.cast(length, tf.float64) * side / 2
     middle = at * tf.cast(length, tf.float64)
     pixel = tf.range(length, dtype=tf.int32)

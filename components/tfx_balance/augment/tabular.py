@@ -180,7 +180,7 @@ class BoundSmote(VectorAugment):
 def _majority(own: tf.Tensor, values: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
   """Returns the value that most neighbours have, of several the nearest one's, or `own`: [n].
 
-  The values [n, K] are the neighbours', nearest first, of which the first `found` [n] count.
+  The values [n, K] are the neighbours', nearest first; the first `found` [n] of them count.
   """
   counts = tf.range(tf.shape(values)[1]) < found[:, tf.newaxis]
   same = (values[:, :, tf.newaxis] == values[:, tf.newaxis, :]) & counts[:, tf.newaxis, :]

@@ -14,17 +14,18 @@ from absl import logging
 from tfx.components.util import udf_utils
 from tfx.utils import import_utils
 
+from tfx_balance.argument_readers import optional_path
 from tfx_balance.arguments import shown
 from tfx_balance.augment import ImageAugment, SmoothedBootstrap, Smote, load_augment_fn, source_hash
 from tfx_balance.augment.contract import check_dotted_path
-from tfx_balance.declare import is_runtime, optional_path
+from tfx_balance.declare import is_runtime
 from tfx_balance.errors import ConfigError, TfxBalanceError
 from tfx_balance.tfrecord.storage import exists
 
 READY = {kind.__name__: kind for kind in (ImageAugment, SmoothedBootstrap, Smote)}
 """Classes whose objects are taken for augment_fn, by name."""
 IN_MODULE_FILE = 'augment_fn'
-"""What the function is called in a module file, where nobody says otherwise."""
+"""Default name of the function in a module file."""
 
 
 def to_text(augment_fn: Any, in_module_file: bool = False) -> Any:
@@ -96,7 +97,7 @@ def fingerprint(text: Any) -> str:
 
 
 def loader(properties: Mapping[str, Any]) -> Callable[[], Any] | None:
-  """Returns what gives a worker the function; None where records are copied as they are.
+  """Returns a function that loads the augment function on a worker; None for plain copies.
 
   Args:
     properties: Execution properties: augment_fn, and module_path or module_file.

@@ -103,7 +103,7 @@ class CopyMaker:
 
   @property
   def threads(self) -> int:
-    """How many batches to make at a time: what an augment function does is done in C++."""
+    """Number of batches to make at a time: augment functions run in C++."""
     return 1 if self._augment_all is None else n_threads()
 
   def make(self, originals: Originals) -> Frames:
@@ -156,7 +156,7 @@ class CopyMaker:
     return encode({name: to_column(value) for name, value in made.items()}, self._shapes)
 
   def _blamed(self, originals: Originals, at: int | None) -> str:
-    """Returns what the function was given: a record, or a batch of which no record fails alone."""
+    """Describes the function's input: a record, or a batch in which no record fails alone."""
     path = self._scanned.file.path
     if at is None:
       rows, positions = np.unique(originals.rows).tolist(), np.unique(originals.positions)

@@ -7,6 +7,7 @@ tfx_bsl's encoder are not when it is given several columns (ran).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,7 @@ _ARROW_TYPES = {'int': pa.int64(), 'float': pa.float32(), 'bytes': pa.large_bina
 
 @dataclass(frozen=True)
 class FeatureShape:
-  """What all records' values of a feature have in common.
+  """Type and number of a feature's values, over all records.
 
   Attributes:
     kind: Type of the values.
@@ -42,16 +43,6 @@ class FeatureShape:
   def is_fixed(self) -> bool:
     """Whether every record has the same number of values, one or more."""
     return self.fewest == self.most > 0
-
-  def merge(self, other: FeatureShape) -> FeatureShape:
-    """Returns what holds for both.
-
-    Raises:
-      ValueError: if the types differ.
-    """
-    if self.kind != other.kind:
-      raise ValueError(f'{self.kind} and {other.kind}')
-    return FeatureShape(self.kind, min(self.fewest, other.fewest), max(self.most, other.most))
 
 
 FeatureShapes = Mapping[str, FeatureShape]
@@ -86,7 +77,7 @@ def feature_shapes(records: Sequence[bytes], path: str) -> dict[str, FeatureShap
 def merge_shapes(
   several: Iterable[FeatureShapes], records: Iterable[int]
 ) -> dict[str, FeatureShape]:
-  """Returns what they have in common; a feature that one lacks may have no value.
+  """Merges the shapes of several files; a feature that one lacks may have no value.
 
   Raises:
     DataError: if a feature has values of different types.
@@ -95,24 +86,27 @@ def merge_shapes(
   seen = [shapes for shapes, n in zip(several, records, strict=True) if n]
   for shapes in seen:
     for name, shape in shapes.items():
-      try:
-        merged[name] = merged[name].merge(shape) if name in merged else shape
-      except ValueError as error:
+      known = merged.get(name, shape)
+      if known.kind != shape.kind:
         raise DataError(
-          f'feature {name!r} has values of different types ({error}); give it one'
-        ) from error
-  return {
-    name: shape
-    if all(name in shapes for shapes in seen)
-    else FeatureShape(shape.kind, 0, shape.most)
-    for name, shape in merged.items()
-  }
+          f'feature {name!r} has values of different types ({known.kind} and {shape.kind}); give '
+          f'it one'
+        )
+      fewest, most = min(known.fewest, shape.fewest), max(known.most, shape.most)
+      merged[name] = FeatureShape(shape.kind, fewest, most)
+  for name, shape in merged.items():
+    if any(name not in shapes for shapes in seen):
+      merged[name] = dataclasses.replace(shape, fewest=0)
+  return merged
 
 
 def decode(records: Sequence[bytes], shapes: FeatureShapes, path: str) -> dict[str, Column]:
   """Returns the features of some tf.Examples as columns."""
   columns = _decode(records, shapes, path)
-  return {name: Column(_values(c), _offsets(c)) for name, c in columns.items()}
+  return {
+    name: Column(column.flatten().to_numpy(zero_copy_only=False), _offsets(column))
+    for name, column in columns.items()
+  }
 
 
 def encode(columns: Mapping[str, Column], shapes: FeatureShapes) -> list[bytes]:
@@ -154,10 +148,6 @@ def _kind(column_type: pa.DataType) -> ValueKind | None:
   if pa.types.is_integer(column_type.value_type):
     return 'int'
   return 'float' if pa.types.is_floating(column_type.value_type) else 'bytes'
-
-
-def _values(column: pa.Array) -> npt.NDArray[Any]:
-  return column.flatten().to_numpy(zero_copy_only=False)
 
 
 def _offsets(column: pa.Array) -> npt.NDArray[np.int64]:

@@ -1,12 +1,10 @@
-"""Runs BalancedAugmenter: decodes artifacts, calls the Beam transform, describes the output."""
+"""Runs BalancedAugmenter: decodes its arguments and artifacts."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tfx import types
 from tfx.components.util import udf_utils
-from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from tfx_balance.balanced_augmenter import augment_source
@@ -15,27 +13,24 @@ from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
 from tfx_balance.balanced_augmenter.transform import BalancedAugment
 from tfx_balance.errors import ConfigError
 from tfx_balance.examples_artifact import ExamplesInput
-from tfx_balance.executors import ExamplesExecutor
+from tfx_balance.executors import Artifacts, ExamplesExecutor, ExamplesRun
 
 
 class Executor(ExamplesExecutor):
   """Writes the balanced artifact."""
 
-  def Do(
-    self,
-    input_dict: dict[str, list[types.Artifact]],
-    output_dict: dict[str, list[types.Artifact]],
-    exec_properties: dict[str, Any],
-  ) -> None:
-    """Balances `input_examples` into `examples`."""
-    self._log_startup(input_dict, output_dict, exec_properties)
-    parameters = AugmenterParameters.decode(exec_properties)
-    source = ExamplesInput.of(input_dict['input_examples'])
-    output = artifact_utils.get_single_instance(output_dict['examples'])
-    passed = passed_through(source, parameters)
-    load_augment_fn = augment_source.loader(exec_properties)
-    files = source.input_files(parameters.splits)
-    made = [parameters.augmented_split] if parameters.augmented_split else parameters.splits
+  def prepare(
+    self, source: ExamplesInput, inputs: Artifacts, outputs: Artifacts, properties: dict[str, Any]
+  ) -> ExamplesRun:
+    """Returns how `input_examples` are balanced."""
+    del inputs, outputs
+    parameters = AugmenterParameters.decode(properties)
+    others, apart = source.others(parameters.splits, 'splits'), parameters.augmented_split
+    if apart in source.splits:
+      raise ConfigError(
+        f'augmented_split={apart!r} is a split of the input already; give the new one another name'
+      )
+    load_augment_fn = augment_source.loader(properties)
 
     def transform_of(**target: Any) -> BalancedAugment:
       request = AugmentRequest(parameters, **target)
@@ -43,30 +38,17 @@ class Executor(ExamplesExecutor):
         check_augmentable(request, load_augment_fn())
       return BalancedAugment(request, load_augment_fn)
 
-    with udf_utils.TempPipInstallContext(self._wheels(exec_properties)):
-      self.write_examples(source, output, files, passed, made, transform_of)
-
-  def _wheels(self, exec_properties: dict[str, Any]) -> list[str]:
-    """Returns the wheels that TFX made of a module file, and has remote workers install them."""
-    _, packages = udf_utils.decode_user_module_key(exec_properties.get('module_path') or '')
+    # TFX makes a wheel of a module file, which remote workers install too.
+    _, packages = udf_utils.decode_user_module_key(properties.get('module_path') or '')
     wheels = [io_utils.ensure_local(package) for package in packages]
     self._beam_pipeline_args += [f'--extra_package={wheel}' for wheel in wheels]
-    return wheels
-
-
-def passed_through(source: ExamplesInput, parameters: AugmenterParameters) -> list[str]:
-  """Returns the splits that are copied as they are.
-
-  Raises:
-    ConfigError: if a split is to be balanced that there is not, or one would be there twice.
-  """
-  others = source.others(parameters.splits, 'splits')
-  apart = parameters.augmented_split
-  if apart in source.splits:
-    raise ConfigError(
-      f'augmented_split={apart!r} is a split of the input already; give the new one another name'
+    return ExamplesRun(
+      source.input_files(parameters.splits),
+      source.splits if apart else others,
+      [apart] if apart else parameters.splits,
+      transform_of,
+      udf_utils.TempPipInstallContext(wheels),
     )
-  return source.splits if apart else others
 
 
 def check_augmentable(request: AugmentRequest, augment_fn: Any) -> None:

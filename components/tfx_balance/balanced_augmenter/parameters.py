@@ -8,19 +8,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from tfx_balance.arguments import check_flag, check_label, check_number
-from tfx_balance.declare import (
-  COMMON,
+from tfx_balance.argument_readers import (
   Argument,
   as_given,
   from_json,
   json_of,
-  missing_label,
   names,
   optional_text,
   read_all,
-  read_options,
 )
+from tfx_balance.arguments import check_flag, check_label, check_number
+from tfx_balance.declare import COMMON, missing_label, read_options
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.balance_plan import DEFAULT_STRATEGY, BalanceRequest
 from tfx_balance.plan.split_shares import check_split_name

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.augment.contract import check_column
-from tfx_balance.balanced_augmenter.examples import Column, FeatureShape, FeatureShapes, decode
+from tfx_balance.balanced_augmenter.examples import FeatureShape, FeatureShapes, decode
 from tfx_balance.balanced_augmenter.job import AugmentJob
 from tfx_balance.beam.steps import summed
 from tfx_balance.errors import ConfigError
@@ -67,7 +67,7 @@ class ClassPools:
     return ClassPools(rows, ranks, columns)
 
   def _values(self, at: int) -> list[Any]:
-    """Returns what a record among those of equal rank is ordered by."""
+    """Returns the sort key of a record among those of equal rank."""
     cells = (self.columns[name][at : at + 1] for name in sorted(self.columns))
     return [cell.ravel().tolist() if cell.dtype == object else cell.tobytes() for cell in cells]
 
@@ -77,13 +77,13 @@ NO_POOLS = ClassPools(np.empty(0, np.int64), np.empty(0, np.uint64), {})
 
 def join_pools(several: Iterable[ClassPools]) -> ClassPools:
   """Returns the records of all of them, one after another."""
-  held = [pools for pools in several if len(pools.rows)]
-  if not held:
+  filled = [pools for pools in several if len(pools.rows)]
+  if not filled:
     return NO_POOLS
   return ClassPools(
-    np.concatenate([pools.rows for pools in held]),
-    np.concatenate([pools.ranks for pools in held]),
-    {name: np.concatenate([pools.columns[name] for pools in held]) for name in held[0].columns},
+    np.concatenate([pools.rows for pools in filled]),
+    np.concatenate([pools.ranks for pools in filled]),
+    {name: np.concatenate([pools.columns[name] for pools in filled]) for name in filled[0].columns},
   )
 
 
@@ -148,7 +148,10 @@ def collect_pool(
     chosen = np.flatnonzero(part == 0)
     records = frames.take(chosen).payloads()
     columns = decode(records, wanted, scanned.file.path) if wanted else {}
-    arrays = {name: to_array(column, wanted[name]) for name, column in columns.items()}
+    arrays = {
+      name: column.values if wanted[name].most == 1 else column.values.reshape(len(chosen), -1)
+      for name, column in columns.items()
+    }
     parts.append(ClassPools(rows[chosen], selection.ranks(index[chosen]), arrays))
   return join_pools(parts)
 
@@ -156,11 +159,6 @@ def collect_pool(
 def _planned(job: AugmentJob) -> PoolPlan:
   assert job.pools is not None
   return job.pools
-
-
-def to_array(column: Column, shape: FeatureShape) -> npt.NDArray[Any]:
-  """Returns a column of a fixed number of values as [n] or [n, k]."""
-  return column.values if shape.most == 1 else column.values.reshape(-1, shape.most)
 
 
 @dataclass

@@ -6,18 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tfx_balance.argument_readers import Argument, as_given, names, read_all, set_features
 from tfx_balance.arguments import check_flag
-from tfx_balance.declare import (
-  COMMON,
-  Argument,
-  as_given,
-  label_features,
-  missing_label,
-  names,
-  read_all,
-  read_options,
-  set_features,
-)
+from tfx_balance.declare import COMMON, label_features, missing_label, read_options
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import READ_DEFAULTS, ReadOptions
 

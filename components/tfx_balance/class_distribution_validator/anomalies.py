@@ -1,4 +1,4 @@
-"""Checks as TFDV's anomalies, which its tools and TFX's display."""
+"""Checks as anomalies of TFDV, which its tools and those of TFX display."""
 
 from __future__ import annotations
 
@@ -139,18 +139,16 @@ def validate_label(
   label: str,
   has_domain: bool,
 ) -> anomalies_pb2.Anomalies:
-  """Returns what TFDV finds in the label's statistics by the schema: presence, type, shape.
+  """Returns TFDV's anomalies of the label's statistics by the schema: presence, type, shape.
 
   Where `has_domain`, the domain is checked here, and TFDV's word on it is left out.
   """
   found = tfdv.validate_statistics(label_only(statistics, label), schema_for_tfdv(schema, label))
-  kept = anomalies_pb2.Anomalies(
-    baseline=found.baseline, anomaly_name_format=found.anomaly_name_format
-  )
-  for name, info in found.anomaly_info.items():
-    reasons = [r for r in info.reason if not has_domain or r.type not in _OF_DOMAIN]
-    if reasons:
-      kept.anomaly_info[name].CopyFrom(_info(label, reasons))
+  kept = anomalies_pb2.Anomalies(baseline=found.baseline)
+  reasons = [reason for info in found.anomaly_info.values() for reason in info.reason]
+  reasons = [r for r in reasons if not has_domain or r.type not in _OF_DOMAIN]
+  if reasons:
+    kept.anomaly_info[label].CopyFrom(_info(label, reasons))
   return kept
 
 
@@ -175,28 +173,25 @@ def with_checks(
   merged.anomaly_name_format = anomalies_pb2.Anomalies.SERIALIZED_PATH
   broken = [check for check in failed(checks) if check.rule != 'schema']
   reasons = [reason for info in anomalies.anomaly_info.values() for reason in info.reason]
-  reasons += [_reason(check) for check in broken[:MAX_REASONS]]
+  reasons += [
+    _Info.Reason(
+      type=_TYPES.get(check.rule, _Info.CUSTOM_VALIDATION),
+      short_description=_HEADLINES[check.rule],
+      description=f'{check.message[0].upper()}{check.message[1:]}.',
+    )
+    for check in broken[:MAX_REASONS]
+  ]
   if len(broken) > MAX_REASONS:
     more = f'{len(broken) - MAX_REASONS} more are in class_checks.json.'
     reasons.append(
       _Info.Reason(type=_Info.CUSTOM_VALIDATION, short_description='And more', description=more)
     )
   if reasons:
-    for name in list(merged.anomaly_info):
-      del merged.anomaly_info[name]
     merged.anomaly_info[label].CopyFrom(_info(label, reasons))
   distances = [check for check in checks if check.rule in (*_L_INFINITY, *_JENSEN_SHANNON)]
   if distances:
     merged.drift_skew_info.append(_distances(distances, label))
   return merged
-
-
-def _reason(check: Check) -> anomalies_pb2.AnomalyInfo.Reason:
-  return _Info.Reason(
-    type=_TYPES.get(check.rule, _Info.CUSTOM_VALIDATION),
-    short_description=_HEADLINES[check.rule],
-    description=f'{check.message[0].upper()}{check.message[1:]}.',
-  )
 
 
 def _info(
@@ -216,14 +211,13 @@ def _sentence(reason: anomalies_pb2.AnomalyInfo.Reason) -> str:
 
 
 def _distances(checks: Sequence[Check], label: str) -> anomalies_pb2.DriftSkewInfo:
-  """Returns what was measured: drift from a baseline, skew between splits."""
+  """Returns the measured distances: drift from a baseline, skew between splits."""
   info = _Skew()
   info.path.step.append(label)
   for check in checks:
     drift = (check.other or '').startswith(BASELINE)
     measured = (info.drift_measurements if drift else info.skew_measurements).add()
-    is_l_infinity = check.rule in _L_INFINITY
-    kind = 'L_INFTY' if is_l_infinity else 'JENSEN_SHANNON_DIVERGENCE'
+    kind = 'L_INFTY' if check.rule in _L_INFINITY else 'JENSEN_SHANNON_DIVERGENCE'
     measured.type = _Skew.Measurement.Type.Value(kind)
     measured.value, measured.threshold = check.measured, check.limit
   return info

@@ -158,11 +158,7 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
     Raises:
       ConfigError: if an argument breaks a rule.
     """
-    optional = {
-      'examples': examples,
-      'schema': schema,
-      'baseline_statistics': baseline_statistics,
-    }
+    optional = {'examples': examples, 'schema': schema, 'baseline_statistics': baseline_statistics}
     given = {name: value for name, value in locals().items() if name in ARGUMENTS}
     if isinstance(exclude_splits, Sequence) and not exclude_splits:
       given['exclude_splits'] = None

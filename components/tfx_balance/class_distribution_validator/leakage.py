@@ -10,9 +10,9 @@ memory is a run while it is made, or a part while it is compared, and never all 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import pairwise, repeat
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -20,16 +20,25 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-import xxhash
 
 from tfx_balance.beam.steps import create, spread
-from tfx_balance.errors import DataError
-from tfx_balance.plan.checks import cut
+from tfx_balance.class_distribution_validator.hashed_keys import KeyKind
+from tfx_balance.class_distribution_validator.parameters import RECORDS
+from tfx_balance.documents.class_checks import (
+  CommonExample,
+  CommonRecords,
+  KeyedRecords,
+  Leakage,
+  RecordPlace,
+)
+from tfx_balance.documents.json_document import fields_json, read_part
+from tfx_balance.errors import DataError, plain_errors
+from tfx_balance.examples_artifact import ExamplesInput
+from tfx_balance.plan.checks import Check, SplitPair, cut, percent, shown
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.common_keys import (
   BUCKETS,
   KEY_ROW,
-  CommonKey,
   CommonKeys,
   KeyColumns,
   Place,
@@ -37,118 +46,18 @@ from tfx_balance.plan.common_keys import (
   count_parts,
   make_run,
 )
+from tfx_balance.plan.distribution_rules import SplitLimit
 from tfx_balance.scan.fixed_layout import ValueKind
-from tfx_balance.scan.record_keys import have_values
-from tfx_balance.scan.record_values import canonical_records
+from tfx_balance.scan.record_reader import Payload
 from tfx_balance.scan.scan import InputFile
-from tfx_balance.scan.strata import BATCH_RECORDS, ClassColumn, Payload, feature_kinds
 from tfx_balance.tfrecord.files import read_frames
-from tfx_balance.tfrecord.work_files import create_as_is, new_work_file, open_as_is, write_json
-
-_SNIFFED_RECORDS = 64
-_SEEDS: dict[ValueKind, int] = {'int': 1, 'float': 2, 'bytes': 3}
-_LIST_OF_BYTES = 4
-
-
-class WholeRecords:
-  """Hashes whole records: their bytes, or a form that is the same for equal values.
-
-  Attributes:
-    kind: Type of the values that are hashed; None for whole records, or before the first value.
-    feature_names: Names of the features of the first records.
-  """
-
-  kind: ValueKind | None = None
-
-  def __init__(self, payload: Payload, path: str, by_values: bool = False) -> None:
-    self.feature_names: list[str] = []
-    self._payload = payload
-    self._path = path
-    self._by_values = by_values
-
-  def digests(self, records: list[bytes]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
-    """Returns the hash of each key, and which records have one: uint64 [m, 2], bool [n]."""
-    if self._by_values:
-      records = canonical_records(records, self._payload, self._path)
-    return _as_numbers(map(xxhash.xxh3_128_digest, records)), np.ones(len(records), np.bool_)
-
-
-class FeatureKeys(WholeRecords):
-  """Hashes the values that records have of one feature; one or several, in their order.
-
-  A record with NaN among them has no key, for NaN equals nothing.
-  """
-
-  def __init__(self, feature: str, payload: Payload, path: str) -> None:
-    super().__init__(payload, path)
-    self._column = ClassColumn(feature, payload, path)
-
-  def digests(self, records: list[bytes]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
-    """Returns the hash of each key, and which records have one; see `WholeRecords.digests`."""
-    if not self.feature_names:
-      kinds = feature_kinds(records[:_SNIFFED_RECORDS], self._payload, self._path)
-      self.feature_names = sorted(kinds)
-      self._column.kind = kinds.get(self._column.name)
-    found, present = [np.zeros((0, 2), np.uint64)], [np.zeros(0, np.bool_)]
-    for i in range(0, len(records), BATCH_RECORDS):
-      with tf.device('CPU'):
-        values, row_splits = self._column.parse(tf.constant(records[i : i + BATCH_RECORDS]))
-      self.kind = self._column.kind
-      filled, have_key = np.diff(row_splits) > 0, have_values(values, row_splits)
-      present.append(have_key)
-      if self.kind is not None:
-        found.append(_digests_of_values(values, row_splits, self.kind)[have_key[filled]])
-    return np.concatenate(found), np.concatenate(present)
-
-
-@dataclass(frozen=True)
-class KeyKind:
-  """What of a record may not be in two splits.
-
-  Attributes:
-    feature: Feature whose values are compared; None for whole records.
-    payload: Type of the records.
-    by_values: Whether whole records are compared by value, in whatever order their features are.
-  """
-
-  feature: str | None
-  payload: Payload
-  by_values: bool = False
-
-  def of_file(self, path: str) -> WholeRecords:
-    """Returns what hashes the keys of a file's records."""
-    if self.feature is None:
-      return WholeRecords(self.payload, path, self.by_values)
-    return FeatureKeys(self.feature, self.payload, path)
-
-
-def _digests_of_values(
-  values: npt.NDArray[Any], row_splits: npt.NDArray[np.int64], kind: ValueKind
-) -> npt.NDArray[np.uint64]:
-  """Returns the hash of each row that has values: uint64 [m, 2]. Types never give equal ones."""
-  edges = row_splits[np.append(True, np.diff(row_splits) > 0)].tolist()
-  if kind == 'bytes':
-    rows = [values[low:high] for low, high in pairwise(edges)]
-    return _as_numbers(_digest_of_bytes(row) for row in rows)
-  if kind == 'float':
-    values = values + np.float32(0)  # -0.0 is 0.0
-  data, width = values.tobytes(), values.itemsize
-  cells = (data[low * width : high * width] for low, high in pairwise(edges))
-  return _as_numbers(map(xxhash.xxh3_128_digest, cells, repeat(_SEEDS[kind])))
-
-
-def _digest_of_bytes(row: npt.NDArray[Any]) -> bytes:
-  """Returns the hash of a value, or of several, whose lengths then keep them apart."""
-  if len(row) == 1:
-    return xxhash.xxh3_128_digest(row[0], _SEEDS['bytes'])
-  cells = b''.join(len(value).to_bytes(8, 'little') + value for value in row)
-  return xxhash.xxh3_128_digest(cells, _LIST_OF_BYTES)
-
-
-def _as_numbers(digests: Any) -> npt.NDArray[np.uint64]:
-  """Returns 16-byte hashes as two numbers each."""
-  return np.frombuffer(b''.join(digests), '>u8').reshape(-1, 2).astype(np.uint64)
-
+from tfx_balance.tfrecord.work_files import (
+  create_as_is,
+  new_work_file,
+  open_as_is,
+  read_json,
+  write_json,
+)
 
 TEXT_WIDTH = 200
 _VALUE_WIDTH = 40
@@ -233,53 +142,47 @@ def write_leakage(
   found: CommonKeys,
   hashed: Iterable[HashedFile],
   texts: Mapping[tuple[int, int], str],
-  splits: Sequence[str],
-  feature: str | None,
-  path: str,
+  request: LeakageRequest,
 ) -> None:
-  """Writes what the splits have in common as JSON.
+  """Writes the `Leakage` of the pairs that are asked for as JSON.
 
   Raises:
     DataError: if the feature is in no record, or of several types.
   """
-  files = {one.file.rank: one for one in hashed}
+  files = {file.file.rank: file for file in hashed}
+  feature = request.kind.feature
   if feature is not None:
     _check_feature(list(files.values()), feature)
-  sizes = {name: [one for one in files.values() if one.file.group == name] for name in splits}
-  pairs = []
-  for i, left in enumerate(splits):
-    for j in range(i + 1, len(splits)):
-      examples = [_example(key, texts, files) for key in found.examples.get((i, j), ())]
-      pairs.append(
-        {
-          'splits': [left, splits[j]],
-          'keys': int(found.keys[i, j]),
-          'records': [int(found.records[i, j]), int(found.records[j, i])],
-          'examples': examples,
-        }
-      )
-  data = {
-    'splits': {
-      name: {
-        'records': sum(one.records for one in of_split),
-        'without_key': sum(one.without_key for one in of_split),
-      }
-      for name, of_split in sizes.items()
-    },
-    'pairs': pairs,
-  }
-  write_json(path, data)
+  splits = {}
+  for name in request.splits:
+    of_split = [file for file in files.values() if file.file.group == name]
+    without_key = sum(file.without_key for file in of_split)
+    splits[name] = KeyedRecords(sum(file.records for file in of_split), without_key)
 
+  def place_of(place: Place) -> RecordPlace:
+    return RecordPlace('/'.join(files[place.file].file.path.split('/')[-2:]), place.position)
 
-def _example(
-  key: CommonKey, texts: Mapping[tuple[int, int], str], files: Mapping[int, HashedFile]
-) -> dict[str, Any]:
-  def show(place: Place) -> dict[str, Any]:
-    parts = files[place.file].file.path.split('/')
-    return {'file': '/'.join(parts[-2:]), 'record': place.position}
+  def compare(pair: SplitPair) -> CommonRecords:
+    here, there = (request.splits.index(name) for name in (pair.split, pair.other))
+    first, second = sorted((here, there))
+    examples = []
+    for key in found.examples.get((first, second), ()):
+      places = [place_of(key.left), place_of(key.right)][:: 1 if here < there else -1]
+      examples.append(CommonExample(texts[key.left.file, key.left.position], *places))
+    records, others = int(found.records[here, there]), int(found.records[there, here])
+    return CommonRecords(
+      pair.split,
+      pair.other,
+      int(found.keys[first, second]),
+      records,
+      splits[pair.split].share(records),
+      others,
+      splits[pair.other].share(others),
+      tuple(examples),
+    )
 
-  text = texts[key.left.file, key.left.position]
-  return {'text': text, 'places': [show(key.left), show(key.right)]}
+  leakage = Leakage(feature or RECORDS, splits, tuple(map(compare, request.pairs)))
+  write_json(request.path, fields_json(leakage))
 
 
 def _check_feature(files: Sequence[HashedFile], feature: str) -> None:
@@ -288,14 +191,14 @@ def _check_feature(files: Sequence[HashedFile], feature: str) -> None:
   Raises:
     DataError: if it cannot.
   """
-  kinds = {one.kind for one in files if one.kind is not None}
+  kinds = {file.kind for file in files if file.kind is not None}
   if len(kinds) > 1:
     raise DataError(
       f'feature {feature!r} has values of types {sorted(kinds)}, which are never equal; '
       f'give it one type in all files'
     )
-  if not kinds and any(one.without_key for one in files):
-    known = ', '.join(sorted({name for one in files for name in one.feature_names})) or 'none'
+  if not kinds and any(file.without_key for file in files):
+    known = ', '.join(sorted({name for file in files for name in file.feature_names})) or 'none'
     raise DataError(
       f'feature {feature!r} is in none of the records; check_leakage= takes '
       f"'records', or one of: {known}"
@@ -308,19 +211,24 @@ RUN_KEYS = 1 << 21
 
 @dataclass(frozen=True)
 class LeakageRequest:
-  """What to look for.
+  """What to compare, and where to write the result.
 
   Attributes:
     kind: What may not be in two splits.
-    splits: Names of the splits, by their numbers.
-    work_dir: Folder of files that are in the making.
+    pairs: Pairs of splits to compare.
+    work_dir: Folder of work files.
     path: Path of the JSON file to write.
   """
 
   kind: KeyKind
-  splits: tuple[str, ...]
+  pairs: tuple[SplitPair, ...]
   work_dir: str
   path: str
+
+  @functools.cached_property
+  def splits(self) -> tuple[str, ...]:
+    """The names of the splits, by their numbers."""
+    return tuple(sorted({name for pair in self.pairs for name in (pair.split, pair.other)}))
 
 
 @dataclass(frozen=True)
@@ -420,7 +328,7 @@ def plan_parts(_: None, hashed: Iterable[HashedFile]) -> list[tuple[int, int]]:
 
 
 def compare_part(part: tuple[int, int], hashed: Sequence[HashedFile], n_splits: int) -> CommonKeys:
-  """Returns what the splits have in common of some buckets."""
+  """Returns the keys that the splits have in common in some buckets."""
   runs = [run for file in hashed for run in file.runs]
   return compare_keys(
     KeyColumns.concatenate((run.read(*part), run.split, run.file) for run in runs), n_splits
@@ -428,14 +336,14 @@ def compare_part(part: tuple[int, int], hashed: Sequence[HashedFile], n_splits: 
 
 
 def merge_keys(found: Iterable[CommonKeys], n_splits: int) -> CommonKeys:
-  """Returns what several parts have found together."""
+  """Returns the sum of the keys that several parts have in common."""
   return functools.reduce(CommonKeys.merge, found, CommonKeys.nothing(n_splits))
 
 
 def find_leakage(
   pipeline: beam.Pipeline, files: Sequence[InputFile], request: LeakageRequest
 ) -> None:
-  """Adds to a pipeline what compares the splits, each a group of files, and writes the result."""
+  """Adds steps that compare the splits, each a group of files, and write the result."""
   n_splits = len(request.splits)
   created = create(pipeline, 'HashedFiles', files)
   hashed = spread(created, 'SpreadHashed', attrgetter('rank')) | 'HashFile' >> beam.ParDo(
@@ -449,18 +357,60 @@ def find_leakage(
     | 'SumLeakage' >> beam.CombineGlobally(merge_keys, n_splits)
   )
   wanted = found | 'Examples' >> beam.FlatMap(ShowRecords.wanted, list(files))
-  shown = spread(wanted, 'SpreadExamples', _rank_of_file) | 'ShowExample' >> beam.ParDo(
-    ShowRecords(request.kind)
-  )
+  spread_wanted = spread(wanted, 'SpreadExamples', lambda wanted: wanted[0].rank)
+  texts = spread_wanted | 'ShowExample' >> beam.ParDo(ShowRecords(request.kind))
   _ = found | 'WriteLeakage' >> beam.Map(
-    write_leakage,
-    all_hashed,
-    beam.pvalue.AsDict(shown),
-    request.splits,
-    request.kind.feature,
-    request.path,
+    write_leakage, all_hashed, beam.pvalue.AsDict(texts), request
   )
 
 
-def _rank_of_file(wanted: Wanted) -> int:
-  return wanted[0].rank
+def leakage_of(
+  source: ExamplesInput,
+  kind: KeyKind,
+  pairs: Sequence[SplitPair],
+  make_pipeline: Callable[[], AbstractContextManager[beam.Pipeline]],
+  work_dir: str,
+) -> Leakage:
+  """Returns the records that pairs of splits have in common.
+
+  Args:
+    source: Records to compare.
+    kind: What is compared of a record.
+    pairs: Pairs of splits.
+    make_pipeline: Function that makes a Beam pipeline, which runs when its `with` ends.
+    work_dir: Folder of work files.
+
+  Raises:
+    DataError: if the feature is in no record, or of several types.
+  """
+  if not pairs:
+    return Leakage(kind.feature or RECORDS, {}, ())
+  request = LeakageRequest(kind, tuple(pairs), work_dir, new_work_file(work_dir, 'leakage'))
+  with plain_errors(), make_pipeline() as pipeline:
+    find_leakage(pipeline, source.input_files(request.splits), request)
+  leakage: Leakage = read_part(read_json(request.path), Leakage)
+  return leakage
+
+
+def check_leakage(leakage: Leakage, limit: SplitLimit) -> list[Check]:
+  """Returns the checks of the records that splits have in common with others."""
+  checks = []
+  what = 'are' if leakage.key == RECORDS else f'have a value of {leakage.key!r} that is'
+  for pair in leakage.pairs:
+    most = limit.of(pair.split)
+    if most is None:
+      continue
+    text = (
+      f'{pair.records} records of {shown(pair.split)} {what} in {shown(pair.other)} too: '
+      f'{percent(pair.share)}, the limit is {percent(most)}'
+    )
+    for example in pair.examples[:1]:
+      text += (
+        f'; such as {example.text}, record {example.split.record} of {example.split.file} '
+        f'and record {example.other.record} of {example.other.file}'
+      )
+    passed = pair.share <= most
+    checks.append(
+      Check('max_leakage', pair.split, pair.other, None, pair.share, most, passed, text)
+    )
+  return checks

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from tfx_balance.arguments import check_flag, check_number, shown
-from tfx_balance.declare import (
+from tfx_balance.argument_readers import (
   Argument,
   as_given,
   from_json,
-  label_features,
   one_of,
   optional_names,
   optional_path,
   optional_text,
   read_all,
 )
+from tfx_balance.arguments import check_flag, check_number, shown
+from tfx_balance.declare import label_features
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.checks import SplitPair
 from tfx_balance.plan.distribution_rules import (
@@ -38,17 +39,25 @@ OnViolation = Literal['fail', 'warn']
 RECORDS = 'records'
 """The `check_leakage` that compares whole records."""
 
-_INFINITE = float('inf')
+_RATIOS = ('max_share_ratio', 'max_baseline_share_ratio', 'max_imbalance_ratio')
 _BOUNDS: dict[str, tuple[float, float, bool]] = {
-  **dict.fromkeys(DISTANCES, (0, 1, False)),
-  'max_share_ratio': (1, _INFINITE, False),
-  'max_baseline_share_ratio': (1, _INFINITE, False),
-  'min_count': (0, _INFINITE, True),
-  'min_share': (0, 1, False),
-  'max_imbalance_ratio': (1, _INFINITE, False),
-  'max_missing': (0, 1, False),
-  'max_leakage': (0, 1, False),
+  **dict.fromkeys((*DISTANCES, 'min_share', 'max_missing', 'max_leakage'), (0, 1, False)),
+  **dict.fromkeys(_RATIOS, (1, math.inf, False)),
+  'min_count': (0, math.inf, True),
 }
+"""Least and largest value of each limit, and whether it is a whole number."""
+
+# Arguments that are fields of the same name: of the rules, and of the parameters.
+_RULES = (
+  'min_count',
+  'min_share',
+  'max_imbalance_ratio',
+  'max_missing',
+  'missing_classes',
+  'expected_shares',
+  'share_tolerance',
+)
+_AS_READ = ('recount', 'max_leakage', 'on_violation', 'report_dir', 'multilabel')
 
 
 @dataclass(frozen=True)
@@ -132,25 +141,18 @@ class ValidatorParameters:
         f"identity='values' is of whole records, and check_leakage={key!r}; pass "
         f"check_leakage='records', or leave identity= out"
       )
-    rules = ('min_count', 'min_share', 'max_imbalance_ratio', 'max_missing', 'missing_classes')
     return cls(
       features=label_features(given['label'], given['multilabel']),
       rules=DistributionRules(
         distances={name: given[name] for name in DISTANCES},
         pairs=given['compare'],
-        expected_shares=given['expected_shares'],
-        share_tolerance=given['share_tolerance'],
-        **{name: given[name] for name in rules},
+        **{name: given[name] for name in _RULES},
       ),
       exclude_splits=given['exclude_splits'] or (),
-      recount=given['recount'],
       leakage_key=key,
       leakage_pairs=pairs,
       by_values=by_values,
-      max_leakage=given['max_leakage'],
-      on_violation=given['on_violation'],
-      report_dir=given['report_dir'],
-      multilabel=given['multilabel'],
+      **{name: given[name] for name in _AS_READ},
     )
 
 

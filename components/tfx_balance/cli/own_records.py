@@ -87,18 +87,20 @@ def count_labels(files: list[Path], compressions: list[str], label: str) -> Labe
   import pyarrow.compute as pc
   import tensorflow as tf
 
+  from tfx_balance.scan.record_reader import RecordReader
   from tfx_balance.scan.strata import ClassColumn
 
   records: Counter[Any] = Counter()
   missing, first_missing, kind = 0, '', None
   for path, compression in zip(files, compressions, strict=True):
-    column = ClassColumn(label, 'FORMAT_TF_EXAMPLE', str(path))
-    column.kind = kind
+    column = ClassColumn(label, str(path))
+    reader = RecordReader([label], 'FORMAT_TF_EXAMPLE', str(path))
+    reader.kinds[label] = kind
     position = 0
     batches = tf.data.TFRecordDataset(str(path), compression, 8 << 20).batch(BATCH_RECORDS)
     try:
       for batch in batches.prefetch(1):
-        classes = column.classes(batch, position)
+        classes = column.classes(reader.parse(batch), position)
         if classes.null_count and not missing:
           first = int(pc.index(pc.is_null(classes), True).as_py())
           first_missing = f'record {position + first} of {path}'
@@ -110,5 +112,5 @@ def count_labels(files: list[Path], compressions: list[str], label: str) -> Labe
     except tf.errors.OpError as error:
       fault = error.message.split(' [Op:')[0].rpartition('}} ')[2]
       raise DataError(f'{path} is damaged ({fault}); write it again') from error
-    kind = column.kind
+    kind = reader.kinds[label]
   return LabelCounts(records, missing, first_missing)

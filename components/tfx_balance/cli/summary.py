@@ -139,4 +139,4 @@ def describe_recall(numbers: Summary, label: str) -> RecallDocument:
     found = [(value, comparison.recall(value)) for value in numbers.classes]
     rows = tuple(ClassRecall(value, of.share, of.tested) for value, of in found if of)
     models.append(ModelRecall(f'{comparison.model} batches', rows))
-  return RecallDocument(tuple(models), label)
+  return RecallDocument(label, tuple(models))

@@ -1,6 +1,6 @@
-"""`balanced_input.json`: which records of which class are in which file, for who reads batches.
+"""`balanced_input.json`: the files of BalancedInputGen, with the records of each class in them.
 
-The plan is the whole of what BalancedInputGen tells a Trainer. A file holds one class, or several
+A Trainer reads nothing else of BalancedInputGen. A file holds one class, or several
 rare ones; the records of a class are contiguous in a file, so a record is found from its class and
 its number alone, and every order of reading is arithmetic.
 """
@@ -13,13 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
-from tfx_balance.documents.json_document import (
-  Count,
-  document_text,
-  parse_json,
-  parsed_document,
-  sealed,
-)
+from tfx_balance.documents.json_document import Count, Document, parse_json, sealed
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
 
@@ -63,7 +57,7 @@ class PlanFile:
 
 
 @dataclass(frozen=True)
-class InputPlan:
+class InputPlan(Document):
   """What a set of class-sharded files holds.
 
   Attributes:
@@ -81,6 +75,7 @@ class InputPlan:
 
   FORMAT: ClassVar[str] = 'tfx_balance.balanced_input'
   VERSION: ClassVar[int] = 2
+  NAME: ClassVar[str] = 'the plan'
 
   label: str
   classes: tuple[ClassValue, ...]
@@ -131,12 +126,8 @@ class InputPlan:
     }
     return sealed(data)
 
-  def dumps(self) -> str:
-    """Returns the plan as text: equal plans give equal text, a line a file or class."""
-    return document_text(self.to_json())
-
   @classmethod
-  def from_json(cls, data: Any, source: str = 'the plan') -> InputPlan:
+  def from_json(cls, data: Any, source: str | None = None) -> InputPlan:
     """Returns the plan that `to_json` wrote.
 
     Args:
@@ -146,9 +137,10 @@ class InputPlan:
     Raises:
       DataError: if it is no plan, of a newer version, or contradicts itself.
     """
+    source = source or cls.NAME
     if isinstance(data, (str, bytes)):
       data = parse_json(data, source)
-    plan = parsed_document(data, source, cls)
+    plan = super().from_json(data, source)
     for value, row, m in zip(plan.classes, data['classes'], plan.records, strict=True):
       if row.get('records') != m:
         raise DataError(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import asdict, dataclass, field
+from typing import ClassVar
 
-from tfx_balance.documents.json_document import Count, document_text, read_document, sealed
+from tfx_balance.documents.json_document import Count, Document
 from tfx_balance.plan.set_shares import ShareChange
 
 
 @dataclass(frozen=True)
-class BatchState:
+class BatchState(Document):
   """Where a run is, before the batch at `step`, whatever the number of its hosts.
 
   In version 1 classes of fewer than 256 records were drawn in another order: a run that continues
@@ -34,6 +34,7 @@ class BatchState:
 
   FORMAT: ClassVar[str] = 'tfx_balance.batch_state'
   VERSION: ClassVar[int] = 2
+  NAME: ClassVar[str] = 'state'
 
   step: Count
   batch_size: Count
@@ -47,17 +48,7 @@ class BatchState:
   lag: tuple[int, ...]
   drawn: tuple[Count, ...]
   epoch_start: tuple[Count, ...]
-  shares: tuple[ShareChange, ...] = ()
-
-  def dumps(self) -> str:
-    """Returns the state as JSON, a line a field; equal states give equal text."""
-    return document_text(sealed({'format': self.FORMAT, 'version': self.VERSION, **asdict(self)}))
-
-  @classmethod
-  def from_json(cls, data: Any, source: str = 'state') -> BatchState:
-    """Returns the state that JSON data, or its text, is.
-
-    Raises:
-      DataError: if it is none, of a newer version, or not whole.
-    """
-    return read_document(data, source, cls)
+  shares: tuple[ShareChange, ...] = field(
+    default=(),
+    metadata={'null': (), 'write': lambda changes: [asdict(change) for change in changes]},
+  )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 from tfx_balance.documents.class_distribution import first_of
-from tfx_balance.documents.json_document import Count, document_text, read_document, sealed
+from tfx_balance.documents.json_document import Count, Document
 from tfx_balance.plan.checks import Check, cut, failed, number, short_name
 from tfx_balance.plan.class_counts import BASELINE, CountsBySplit
 from tfx_balance.plan.class_value import ClassValue
@@ -22,14 +22,9 @@ _HEADINGS = ('rule', 'split', 'class', 'measured', 'limit')
 class ClassRow:
   """Number of records of one class, in splits and in those of the baseline if there is one."""
 
-  value: ClassValue = field(metadata={'key': 'class'})
+  value: ClassValue = field(metadata={'key': 'class', 'name': str})
   splits: Mapping[str, Count]
   baseline: Mapping[str, Count] | None = None
-
-  def to_json(self) -> dict[str, Any]:
-    """Returns JSON data."""
-    found = {'class': self.value.to_json(), 'name': str(self.value), 'splits': dict(self.splits)}
-    return found if self.baseline is None else {**found, 'baseline': dict(self.baseline)}
 
 
 @dataclass(frozen=True)
@@ -38,6 +33,10 @@ class KeyedRecords:
 
   records: Count
   without_key: Count
+
+  def share(self, records: int) -> float:
+    """Returns the share that some of its records are; 0 where it has none."""
+    return records / self.records if self.records else 0.0
 
 
 @dataclass(frozen=True)
@@ -98,19 +97,19 @@ class Leakage:
 
 
 @dataclass(frozen=True)
-class ClassChecks:
+class ClassChecks(Document):
   """What a validator counted and checked.
 
   Attributes:
     label: Feature that holds the class.
     counts_from: Where the counts of the splits are from: a `CountsFrom`.
     counts: Number of records of each class.
-    checks: Results of the rules.
-    blessed: Whether all rules hold.
     missing: Number of records without a class, by split.
-    leakage: What occurs in several splits; None where that was not looked for.
     labelled: Number of records that have labels, by split, where a record has several and each
       counts it; empty where each has one class.
+    checks: Results of the rules.
+    leakage: What occurs in several splits; None where that was not looked for.
+    blessed: Whether all rules hold.
   """
 
   FORMAT: ClassVar[str] = 'tfx_balance.class_checks'
@@ -119,11 +118,11 @@ class ClassChecks:
   label: str
   counts_from: str
   counts: tuple[ClassRow, ...]
+  missing: Mapping[str, Count] = field(metadata={'null': {}})
+  labelled: Mapping[str, Count] = field(default_factory=dict, kw_only=True)
   checks: tuple[Check, ...]
-  blessed: bool
-  missing: Mapping[str, Count] = field(default_factory=dict, metadata={'null': {}})
-  leakage: Leakage | None = None
-  labelled: Mapping[str, Count] = field(default_factory=dict, metadata={'null': {}})
+  leakage: Leakage | None
+  blessed: bool = field(metadata={'write': int})
 
   @classmethod
   def of(
@@ -148,36 +147,9 @@ class ClassChecks:
     missing = {name: counts.missing[name] for name in splits}
     labelled = {name: counts.labelled[name] for name in splits if name in counts.labelled}
     blessed = not failed(checks)
-    return cls(label, counts_from, rows, tuple(checks), blessed, missing, leakage, labelled)
-
-  def to_json(self) -> dict[str, Any]:
-    """Returns JSON data; `from_json` reads it back."""
-    data = {
-      'format': self.FORMAT,
-      'version': self.VERSION,
-      'label': self.label,
-      'counts_from': self.counts_from,
-      'counts': [row.to_json() for row in self.counts],
-      'missing': dict(self.missing),
-      **({'labelled': dict(self.labelled)} if self.labelled else {}),
-      'checks': [check.to_json() for check in self.checks],
-      'leakage': None if self.leakage is None else asdict(self.leakage),
-      'blessed': int(self.blessed),
-    }
-    return sealed(data)
-
-  def dumps(self) -> str:
-    """Returns the document as text, a line a class or check."""
-    return document_text(self.to_json())
-
-  @classmethod
-  def from_json(cls, data: Any, source: str) -> ClassChecks:
-    """Returns the document that JSON data, or its text, is.
-
-    Raises:
-      DataError: if it is none, of a newer version, or not whole.
-    """
-    return read_document(data, source, cls)
+    return cls(
+      label, counts_from, rows, missing, tuple(checks), leakage, blessed, labelled=labelled
+    )
 
 
 def violation_table(checks: Sequence[Check], most: int | None = None) -> list[str]:

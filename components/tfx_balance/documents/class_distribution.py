@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from tfx_balance.documents.json_document import (
-  REMEDY,
-  Count,
-  document_text,
-  read_document,
-  sealed,
-  told,
-  without_gc,
-)
+from tfx_balance.documents.json_document import REMEDY, Count, Document, fields_json
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue, stratum_name
 
@@ -49,10 +41,6 @@ class InputRecords:
   held: Count | None = None
   extended: Count | None = None
 
-  def to_json(self) -> dict[str, Any]:
-    """Returns JSON data."""
-    return told(self)
-
 
 @dataclass(frozen=True)
 class SplitRecords:
@@ -76,7 +64,7 @@ class SplitRecords:
 
   def to_json(self) -> dict[str, Any]:
     """Returns JSON data."""
-    found = told(self)
+    found = fields_json(self)
     bytes_of = found.pop('file_bytes', None)
     found['imbalance_ratio'] = self.imbalance_ratio
     return found if bytes_of is None else {**found, 'files': len(bytes_of), 'file_bytes': bytes_of}
@@ -102,10 +90,6 @@ class CellRecords:
   pool: Count | None = None
   merged: Mapping[str, Count] | None = None
 
-  def to_json(self) -> dict[str, Any]:
-    """Returns JSON data."""
-    return told(self)
-
 
 @dataclass(frozen=True, slots=True)
 class StratumRecords:
@@ -117,7 +101,7 @@ class StratumRecords:
     splits: Number of records that were written, by split.
   """
 
-  stratum: tuple[ClassValue, ...]
+  stratum: tuple[ClassValue, ...] = field(metadata={'name': stratum_name})
   records: Count
   splits: Mapping[str, CellRecords]
 
@@ -125,15 +109,6 @@ class StratumRecords:
   def name(self) -> str:
     """The stratum, as it is shown to a person."""
     return stratum_name(self.stratum)
-
-  def to_json(self) -> dict[str, Any]:
-    """Returns JSON data."""
-    return {
-      'stratum': [value.to_json() for value in self.stratum],
-      'name': self.name,
-      'records': self.records,
-      'splits': {name: cell.to_json() for name, cell in self.splits.items()},
-    }
 
 
 @dataclass(frozen=True)
@@ -154,13 +129,9 @@ class MarginRecords:
   records: Count
   ideal: float
 
-  def to_json(self) -> dict[str, Any]:
-    """Returns JSON data."""
-    return {**told(self), 'value': self.value.to_json()}
-
 
 @dataclass(frozen=True)
-class ClassDistribution:
+class ClassDistribution(Document):
   """What a component read and wrote of each class.
 
   Attributes:
@@ -169,11 +140,11 @@ class ClassDistribution:
     input: What was read: together, or of each split.
     splits: What was written, by split.
     strata: What was written of each stratum, in canonical order.
-    passed_through: Names of splits that were copied unread.
-    warnings: Sentences for people.
     margins: Largest deviation of each feature but the first, where strata are made of several.
     labels: What was written of each label, in canonical order, where classes are sets of labels.
       Where these are many, they are not listed in `strata`.
+    passed_through: Names of splits that were copied unread.
+    warnings: Sentences for people.
   """
 
   FORMAT: ClassVar[str] = 'tfx_balance.class_distribution'
@@ -184,10 +155,10 @@ class ClassDistribution:
   input: InputRecords | Mapping[str, InputRecords]
   splits: Mapping[str, SplitRecords]
   strata: tuple[StratumRecords, ...]
+  margins: tuple[MarginRecords, ...] = field(default=(), kw_only=True)
+  labels: tuple[StratumRecords, ...] = field(default=(), kw_only=True)
   passed_through: tuple[str, ...]
   warnings: tuple[str, ...]
-  margins: tuple[MarginRecords, ...] = ()
-  labels: tuple[StratumRecords, ...] = ()
 
   def __post_init__(self) -> None:
     """Checks that the strata come to what is said of the splits.
@@ -237,7 +208,7 @@ class ClassDistribution:
     return [self.input] if isinstance(self.input, InputRecords) else list(self.input.values())
 
   def tallies(self, label: str, splits: Collection[str]) -> dict[str, dict[ClassValue, int]] | None:
-    """Returns, of each split, class to records; None where it does not tell all of it.
+    """Returns, by split, the records of each class; None where the sidecar lacks some of them.
 
     Args:
       label: Feature that holds the class; one of several that strata are made of will do.
@@ -258,56 +229,18 @@ class ClassDistribution:
       tally[MISSING] = tally.get(MISSING, 0) + rest
     return tallies
 
-  def to_json(self) -> dict[str, Any]:
-    """Returns JSON data; `from_json` reads it back."""
-    read = self.input
-    data = {
-      'format': self.FORMAT,
-      'version': self.VERSION,
-      'component': self.component,
-      'parameters': dict(self.parameters),
-      'input': read.to_json()
-      if isinstance(read, InputRecords)
-      else {name: source.to_json() for name, source in read.items()},
-      'splits': {name: split.to_json() for name, split in self.splits.items()},
-      'strata': [row.to_json() for row in self.strata],
-      **({'margins': [margin.to_json() for margin in self.margins]} if self.margins else {}),
-      **({'labels': [row.to_json() for row in self.labels]} if self.labels else {}),
-      'passed_through': list(self.passed_through),
-      'warnings': list(self.warnings),
-    }
-    return sealed(data)
-
-  def dumps(self) -> str:
-    """Returns the document as text, a line a stratum."""
-    with without_gc():  # of a million strata
-      return document_text(self.to_json())
-
-  @classmethod
-  def from_json(cls, data: Any, source: str) -> ClassDistribution:
-    """Returns the document that JSON data, or its text, is.
-
-    Args:
-      data: JSON data, or its text.
-      source: Path of the file, for messages.
-
-    Raises:
-      DataError: if it is none, of a newer version, not whole, or contradicts itself.
-    """
-    return read_document(data, source, cls)
-
 
 def read_splits(data: Any, source: str) -> Mapping[str, SplitRecords]:
-  """Returns what was written of each split; reads the splits alone, of JSON data or its text.
+  """Returns the splits of a sidecar, of JSON data or its text; reads nothing else of it.
 
   Raises:
     DataError: if it is no JSON, is damaged, or has no splits.
   """
-  return read_document(data, source, _Splits).splits
+  return _Splits.from_json(data, source).splits
 
 
 def check_files(splits: Mapping[str, SplitRecords], found: FileSizes, source: str) -> None:
-  """Checks the files of an artifact against what a sidecar tells of its splits.
+  """Checks the files of an artifact against the sizes in its sidecar.
 
   Args:
     splits: Splits of the sidecar; of those without the sizes of files nothing is checked.
@@ -318,18 +251,18 @@ def check_files(splits: Mapping[str, SplitRecords], found: FileSizes, source: st
     DataError: if a file is gone, has come, or has another size; names it.
   """
   for split, records in splits.items():
-    told, sizes = records.file_bytes or {}, found.get(split, {})
-    for name in sorted({*told, *sizes}) if told else ():
-      if told.get(name) != sizes.get(name):
+    known, sizes = records.file_bytes or {}, found.get(split, {})
+    for name in sorted({*known, *sizes}) if known else ():
+      if known.get(name) != sizes.get(name):
         raise DataError(
           f'Split-{split}/{name} {_has(sizes.get(name))}, and {source} tells that it '
-          f'{_has(told.get(name))}: the files are not those that were published with it; {REMEDY}'
+          f'{_has(known.get(name))}: the files are not those that were published with it; {REMEDY}'
         )
 
 
 @dataclass(frozen=True)
-class _Splits:
-  """What a sidecar says of the splits."""
+class _Splits(Document):
+  """The splits of a sidecar."""
 
   FORMAT: ClassVar[str] = ClassDistribution.FORMAT
   VERSION: ClassVar[int] = ClassDistribution.VERSION

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
 from tfx_balance.documents.balanced_input import InputPlan
@@ -24,14 +23,13 @@ from tfx_balance.documents.class_distribution import (
   gathered,
 )
 from tfx_balance.documents.label_rows import label_rows, label_warnings
+from tfx_balance.documents.sentences import plain_number, some_of
 from tfx_balance.plan.balance_plan import BalancePlan
-from tfx_balance.plan.class_value import ClassValue, Stratum, stratum_name
+from tfx_balance.plan.class_value import ClassValue, stratum_name
 from tfx_balance.plan.distribution import imbalance_ratio
 from tfx_balance.plan.pool_plan import PoolPlan
-from tfx_balance.plan.split_plan import GroupSummary, SplitPlan
-from tfx_balance.plan.stable_splits import deviation
+from tfx_balance.plan.split_plan import SplitPlan
 
-_SHOWN_CLASSES = 5  # in a warning; the cells have them all
 _MOST_LISTED_SETS = 10_000  # of labels, in a sidecar: 200,000 would take 120 MB
 
 
@@ -41,15 +39,20 @@ def describe_split(
   source: InputRecords,
   files: FileSizes,
   passed_through: Sequence[str],
+  warnings: Sequence[str] = (),
+  notes: Sequence[str] = (),
 ) -> ClassDistribution:
-  """Returns what StratifiedSplitter wrote: of each cell the records and their ideal number."""
+  """Returns what StratifiedSplitter wrote: of each cell the records and their ideal number.
+
+  `warnings` are of the split's modes, and so are `notes`, which come behind all other warnings.
+  """
   cell = functools.cache(CellRecords)  # of many strata, few cells differ
   labels = label_rows(plan)
   n_strata = len(plan.records)
   listed = n_strata if not labels or n_strata <= _MOST_LISTED_SETS else 0
   rows_of = (plan.records, plan.quotas, plan.predefined)
   records, quotas, predefined = (column[:listed].tolist() for column in rows_of)
-  shares = {n: [_number(n * share) for share in plan.shares] for n in set(records)}
+  shares = {n: [plain_number(n * share) for share in plan.shares] for n in set(records)}
   rows = zip(records, quotas, predefined, strict=True)
   ideals = [row if is_predefined else shares[n] for n, row, is_predefined in rows]
   stratified = int(plan.records[~plan.predefined].sum())
@@ -63,8 +66,8 @@ def describe_split(
     else plan.quotas.T.tolist()
   )
   ratios = [_finite(imbalance_ratio(column)) for column in columns]
-  groups, missing = plan.groups, parameters.get('missing_group', '')
-  groupless = groups.without if groups and missing == 'drop' else 0
+  drops = parameters.get('missing_group') == 'drop'
+  groupless = plan.groups.without if plan.groups and drops else 0
   return ClassDistribution(
     'StratifiedSplitter',
     parameters,
@@ -72,7 +75,7 @@ def describe_split(
     {
       name: SplitRecords(
         total,
-        _number(stratified * share + n_predefined),
+        plain_number(stratified * share + n_predefined),
         ratio,
         files.get(name),
         n_lost,
@@ -96,20 +99,17 @@ def describe_split(
     tuple(passed_through),
     (
       *([] if listed else [f'{n_strata} label sets are too many to be listed one by one']),
-      *_in_time(plan, parameters),
-      *(_extended(plan, source) if source.extended is not None else ()),
-      *(_by_chance(plan) if parameters.get('mode') == 'stable' else ()),
-      *(_grouped(groups, plan, missing) if groups else ()),
+      *warnings,
       *split_warnings(plan, source.dropped - groupless, labels),
-      *_unmapped(plan, parameters.get('split_by')),
+      *notes,
       *_skipped([source]),
     ),
-    tuple(
-      MarginRecords(parameters['stratify_by'][at], value, split, n, _number(ideal))
+    margins=tuple(
+      MarginRecords(parameters['stratify_by'][at], value, split, n, plain_number(ideal))
       for at, value, split, n, ideal in (() if labels else plan.margins())
       if parameters['stratify_by'][at] != parameters.get('split_by')
     ),
-    labels,
+    labels=labels,
   )
 
 
@@ -122,7 +122,7 @@ def describe_balance(
   passed_through: Sequence[str],
   pools: PoolPlan | None = None,
 ) -> ClassDistribution:
-  """Returns what BalancedAugmenter wrote: of each balanced cell also what was there before.
+  """Returns the sidecar of BalancedAugmenter: of each balanced cell also the records before.
 
   The copies are in `augmented_split`, or where it is None with the originals. `pools` are those of
   the classes of each split, in order.
@@ -173,7 +173,7 @@ def describe_input(
   files: FileSizes,
   passed_through: Sequence[str],
 ) -> ClassDistribution:
-  """Returns what BalancedInputGen wrote: also how many records of a cell each input split had."""
+  """Returns the sidecar of BalancedInputGen: of each cell also the records of each input split."""
   strata = []
   for i, (value, n) in enumerate(zip(plan.classes, plan.records, strict=True)):
     merged = {name: counts[i] for name, counts in plan.natural.items()}
@@ -209,7 +209,7 @@ def _split_records(
 def _dropped_warnings(
   sources: Mapping[str, InputRecords], augmented_split: str | None
 ) -> list[str]:
-  """Returns which splits have records without a class, and what became of these, a sentence each.
+  """Returns warnings of splits that have records without a class, with what became of these.
 
   Where copies have a split of their own, the records stay with the originals.
   """
@@ -223,22 +223,18 @@ def _dropped_warnings(
 
 
 def _balance_warnings(plans: Mapping[str, BalancePlan], parameters: Mapping[str, Any]) -> list[str]:
-  """Returns where no balance comes about, and which classes `max_copies` held back."""
+  """Returns warnings of splits that stay imbalanced, and of classes that `max_copies` limits."""
   warnings = []
   for name, plan in plans.items():
     if not plan.helps():
       warnings.append(_no_help(plan, name, parameters))
-    held = set(plan.held_back)
-    pairs = zip(plan.classes, plan.targets.tolist(), strict=True) if held else ()
-    targets = {value: target for value, target in pairs if value in held}
-    warnings += gathered(
-      f'max_copies={parameters.get("max_copies")} keeps {len(held)} classes below their targets',
-      [
-        f'class {value} of split {name!r} has {targets[value]} records: '
-        f'max_copies={parameters["max_copies"]} keeps it below its target'
-        for value in plan.held_back
-      ],
-    )
+    targets = dict(zip(plan.classes, plan.targets.tolist(), strict=True))
+    limit = f'max_copies={parameters.get("max_copies")} keeps'
+    limited = [
+      f'class {value} of split {name!r} has {targets[value]} records: {limit} it below its target'
+      for value in plan.held_back
+    ]
+    warnings += gathered(f'{limit} {len(limited)} classes below their targets', limited)
   return warnings
 
 
@@ -259,7 +255,7 @@ def _no_help(plan: BalancePlan, name: str, parameters: Mapping[str, Any]) -> str
 
 
 def _pool_warnings(plans: Mapping[str, BalancePlan], pools: PoolPlan | None) -> list[str]:
-  """Returns which classes have a smaller pool than is wanted, or nobody else in it: a sentence."""
+  """Returns warnings of classes whose pool is smaller than wanted, or holds no other record."""
   if pools is None:
     return []
   names = [f'{value} of {name!r}' for name, plan in plans.items() for value in plan.classes]
@@ -271,20 +267,15 @@ def _pool_warnings(plans: Mapping[str, BalancePlan], pools: PoolPlan | None) -> 
   if cut:
     warnings.append(
       f'max_pool_bytes={pools.request.max_pool_bytes} of {owner} makes pools smaller, in records: '
-      f'{_some(cut)}; raise it, or name fewer features'
+      f'{some_of(cut)}; raise it, or name fewer features'
     )
   alone = [name for (name, size, _), n in zip(sizes, counts, strict=True) if size and n == 1]
   if alone:
     warnings.append(
-      f'{owner} has no other record of a class of one, whose copies are duplicates: {_some(alone)}'
+      f'{owner} has no other record of a class of one, whose copies are duplicates: '
+      f'{some_of(alone)}'
     )
   return warnings
-
-
-def _some(names: Sequence[str]) -> str:
-  """Returns the first names, and how many there are more."""
-  more = len(names) - _SHOWN_CLASSES
-  return ', '.join(names[:_SHOWN_CLASSES]) + (f', and {more} more' if more > 0 else '')
 
 
 def split_warnings(
@@ -311,115 +302,8 @@ def split_warnings(
   return warnings
 
 
-def _in_time(plan: SplitPlan, parameters: Mapping[str, Any]) -> list[str]:
-  """Returns what an order in time costs, a sentence each: exact classes, embargoed records."""
-  if plan.embargoed is None:
-    return []
-  warnings = []
-  if parameters.get('within') == 'all':
-    drift = [
-      (
-        abs(n - share * records),
-        f'class {stratum_name(plan.strata[row])} in {name!r}: {n} of '
-        f'ideally {_number(share * records):.6g}',
-      )
-      for row, (counts, records) in enumerate(
-        zip((plan.quotas + plan.embargoed).tolist(), plan.records.tolist(), strict=True)
-      )
-      for name, n, share in zip(plan.splits, counts, plan.shares, strict=True)
-    ]
-    furthest, cell = max(drift, key=itemgetter(0))
-    if furthest >= 1:
-      warnings.append(
-        f'order_by={parameters["order_by"]!r} cuts all records by time, so counts of classes are '
-        f'not exact; the furthest is {cell}'
-        + ("; within='strata' makes them exact, without one order" if not plan.groups else '')
-      )
-  lost = plan.embargoed.sum(axis=0).tolist()
-  cells = [f'{name!r} {n}' for name, n in zip(plan.splits, lost, strict=True) if n]
-  if cells:
-    warnings.append(f'the embargo left out {sum(lost)} records, of {_some(cells)}')
-  return warnings
-
-
-def _grouped(groups: GroupSummary, plan: SplitPlan, missing: str) -> list[str]:
-  """Returns how far groups keep a split from its shares, a sentence each."""
-  off = plan.furthest()
-  warnings = []
-  if abs(off.records - off.ideal) >= 1:
-    kind = 'class' if plan.unlabelled() is None else 'label'
-    what = f'{kind} {stratum_name(off.stratum)}' if off.stratum else 'all classes'
-    what += '' if plan.embargoed is None else ' before the embargo'
-    warnings.append(
-      f'groups are kept whole, and split {off.split!r} has {off.records} records of {what}, '
-      f'ideally {_number(off.ideal):.6g}: no count is further from its ideal'
-    )
-  large = [
-    f'the group of {group.where} has {group.records} records, more than any split should have'
-    for group in groups.too_large
-  ]
-  warnings += gathered(f'{len(large)} groups are too large', large)
-  if groups.without:
-    done = 'were dropped' if missing == 'drop' else 'make groups of their own'
-    warnings.append(f'{groups.without} records without a group {done}')
-  return warnings
-
-
-def _by_chance(plan: SplitPlan) -> list[str]:
-  """Returns how near a split by hash alone came to its shares, a sentence."""
-  n = int(plan.records[~plan.predefined].sum())
-  dealt = plan.quotas[~plan.predefined].sum(axis=0).tolist()
-  cells = [
-    f'{name!r} has {held} of ideally {_number(n * share):.6g} (standard deviation '
-    f'{deviation(n, share):.3g})'
-    for name, held, share in zip(plan.splits, dealt, plan.shares, strict=True)
-    if share
-  ]
-  if not n:
-    return []
-  return [f"mode='stable' deals records by chance, so counts are not exact: {_some(cells)}"]
-
-
-def _extended(plan: SplitPlan, source: InputRecords) -> list[str]:
-  """Returns what was taken over, and which cells and splits are off their ideals: sentences."""
-  old, n = source.extended or 0, int(plan.records.sum())
-  held = f'; {source.held} more were there already and are not taken again' if source.held else ''
-  told = f'{old} records of the artifact to extend stay in their splits, {n - old} are new{held}'
-  rows = itertools.chain(
-    zip(plan.strata, plan.records.tolist(), plan.quotas.tolist(), strict=True),
-    [((), n, plan.totals())],
-  )
-  off = [
-    (
-      abs(found - total * share),
-      f'{_who(stratum)} {found} in {name!r} ({_number(total * share):.6g})',
-    )
-    for stratum, total, row in rows
-    for name, found, share in zip(plan.splits, row, plan.shares, strict=True)
-    if abs(found - total * share) >= 1
-  ]
-  if not off:
-    return [told]
-  texts = [text for _, text in sorted(off, key=lambda each: -each[0])]
-  return [told, f'extend= cannot bring all counts to their ideals (in brackets): {_some(texts)}']
-
-
-def _who(stratum: Stratum) -> str:
-  return f'class {stratum_name(stratum)} has' if stratum else 'all classes have'
-
-
-def _unmapped(plan: SplitPlan, split_by: str | None) -> list[str]:
-  """Returns how many records a column of splits leaves to be stratified, a sentence if any."""
-  n = int(plan.records[~plan.predefined].sum())
-  if split_by is None or not n:
-    return []
-  values = {stratum[-1] for stratum in itertools.compress(plan.strata, ~plan.predefined)}
-  names = _some([str(value) for value in sorted(values)])
-  return [f'{n} records have no split by {split_by!r} (values: {names}) and were stratified']
-
-
 def _skipped(sources: Iterable[InputRecords]) -> list[str]:
-  """Returns how many bad records were skipped, a sentence for each source that has such."""
+  """Returns warnings of bad records that were skipped, one for each source that has such."""
   bad = [
     f'{source.bad_records} bad records were skipped, the first is {source.first_bad_record}'
     for source in sources
@@ -441,11 +325,6 @@ def _reach(plan: SplitPlan, i: int) -> str:
   if plan.groups:
     why = ' in groups that do not reach every split:'
   return f'class {stratum_name(plan.strata[i])} has {count}{why} none in {", ".join(absent)}'
-
-
-def _number(value: Any) -> float | int:
-  """Returns a fraction as JSON has it: whole numbers as such."""
-  return int(value) if value == int(value) else float(value)
 
 
 def _finite(ratio: float) -> float | None:

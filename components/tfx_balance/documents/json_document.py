@@ -1,8 +1,14 @@
-"""JSON that a component wrote, read back as dataclasses: damage is named by its file and its place.
+"""Documents: dataclasses that are written as JSON and read back; damage is named by its place.
 
-The fields of a document's dataclass say what must be in the file. One that has a default, or may be
-None, may be absent or null; keys that are no fields are left alone, so that readers of a version
-take what later releases add. A field's metadata may have its `key` in the file, and what `null` is.
+The fields of a document's dataclass say what must be in the file, in the order of the file. One
+that has a default, or may be None, may be absent or null; keys that are no fields are left alone,
+so that readers of a version take what later releases add. A field whose default is None or empty is
+not written where it has that value. A field's metadata may have
+
+- `key`: its key in the file,
+- `null`: the value that null stands for; the field is then always written,
+- `name`: a function of its value; what it returns is written under the key 'name', for people,
+- `write`: a function that makes JSON data of its value.
 
 A document has the checksum of its values, not of its text: whoever hands it on as JSON data may
 write it in another form. Documents of version 1 have none.
@@ -18,8 +24,8 @@ import json
 import math
 import types
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, fields
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue
@@ -31,29 +37,118 @@ _SHOWN_DIGITS = 12  # of a checksum
 _CHECKSUM = 'checksum'  # key of the SHA-256 of all that is under the others
 _CLASS_TYPES = {'int': int, 'float': float, 'bytes': bytes, 'missing': type(None), 'set': tuple}
 
+_EMPTY: tuple[Any, ...] = (
+  None,
+  (),
+  {},
+)  # which a field whose default is one of them does not write
+
 T = TypeVar('T')
+D = TypeVar('D', bound='Document')
 _Read = Callable[[Any], Any]
 
 
-def read_document(data: Any, source: str, *kinds: type[T]) -> T:
-  """Returns the document that JSON data is.
+class Document:
+  """A JSON file of this package. A subclass is a dataclass of what the file holds.
 
-  Args:
-    data: JSON data, or its text.
-    source: Path of the file, for messages.
-    kinds: Dataclasses that it may be. `FORMAT` is what their key 'format' says, None where a file
-      has none; `VERSION` is the newest that is read.
-
-  Raises:
-    DataError: if it is no JSON, none of the documents, of a newer version, damaged, or not whole.
+  Attributes:
+    FORMAT: Value of the key 'format' of the file; None for files that have none, and no checksum.
+    VERSION: Newest version of the format that is read, the one that is written.
+    NAME: Name of the document in messages, where it is from no file.
   """
-  if isinstance(data, (str, bytes)):
-    data = parse_json(data, source)
-  return parsed_document(data, source, *kinds)
+
+  FORMAT: ClassVar[str | None]
+  VERSION: ClassVar[int]
+  NAME: ClassVar[str] = 'the document'
+
+  def to_json(self) -> dict[str, Any]:
+    """Returns JSON data with its checksum; `from_json` reads it back."""
+    data = fields_json(self)
+    if self.FORMAT is None:
+      return data
+    return sealed({'format': self.FORMAT, 'version': self.VERSION, **data})
+
+  def dumps(self) -> str:
+    """Returns the document as text: equal documents give equal text, a line an item."""
+    with without_gc():  # of a million items
+      return document_text(self.to_json())
+
+  @classmethod
+  def from_json(cls: type[D], data: Any, source: str | None = None) -> D:
+    """Returns the document that JSON data, or its text, is.
+
+    Args:
+      data: JSON data, or its text.
+      source: Path of the file, for messages.
+
+    Raises:
+      DataError: if it is none, of a newer version, not whole, or contradicts itself.
+    """
+    source = source or cls.NAME
+    if isinstance(data, (str, bytes)):
+      data = parse_json(data, source)
+    return parsed_document(data, source, cls)
+
+
+def fields_json(part: Any) -> dict[str, Any]:
+  """Returns the fields of a dataclass as JSON data."""
+  data: dict[str, Any] = {}
+  kind: Any = type(part)
+  for name, key, is_optional, name_of, write_field in _written_fields(kind):
+    value = getattr(part, name)
+    if is_optional and not value and value in _EMPTY:
+      continue
+    kind = type(value)
+    write = write_field or _writer(kind)
+    data[key] = value if write is None else write(value)
+    if name_of is not None:
+      data['name'] = name_of(value)
+  return data
+
+
+@functools.cache
+def _written_fields(kind: Any) -> list[tuple[str, str, bool, _Read | None, _Read | None]]:
+  """Returns name, key, whether it is left out where empty, name's and value's writer of fields."""
+  rows = []
+  for field in fields(kind):
+    has = field.metadata
+    default = field.default if field.default_factory is MISSING else field.default_factory()
+    is_optional = 'null' not in has and default in _EMPTY
+    rows.append(
+      (field.name, has.get('key', field.name), is_optional, has.get('name'), has.get('write'))
+    )
+  return rows
+
+
+def _as_json(value: Any) -> Any:
+  kind: Any = type(value)
+  write = _writer(kind)
+  return value if write is None else write(value)
+
+
+@functools.cache
+def _writer(kind: Any) -> _Read | None:
+  """Returns the function that makes JSON data of values of a type; None if they are JSON data."""
+  if hasattr(kind, 'to_json'):
+    return kind.to_json
+  if is_dataclass(kind):
+    return fields_json
+  if issubclass(kind, Mapping):
+    return lambda value: {key: _as_json(item) for key, item in value.items()}
+  return (lambda value: list(map(_as_json, value))) if issubclass(kind, tuple) else None
 
 
 def parsed_document(data: Any, source: str, *kinds: type[T]) -> T:
-  """Returns the document that JSON data is, as `read_document` does of data that is no text."""
+  """Returns the document that JSON data is.
+
+  Args:
+    data: JSON data.
+    source: Path of the file, for messages.
+    kinds: Documents that it may be.
+
+  Raises:
+    DataError: if it is none of the documents, of a newer version, damaged, or not whole.
+  """
   with without_gc():
     kind = _kind_of(data, source, kinds)
     _check_checksum(data, source)
@@ -62,6 +157,11 @@ def parsed_document(data: Any, source: str, *kinds: type[T]) -> T:
     except _Fault as fault:
       raise DataError(f'{source} is not whole: {fault}; {REMEDY}') from fault
   return found
+
+
+def read_part(data: Any, kind: Any) -> Any:
+  """Returns the dataclass that `fields_json` wrote, of JSON data that this run wrote itself."""
+  return _reader(kind)(data)
 
 
 @contextlib.contextmanager
@@ -156,12 +256,6 @@ def is_document(data: Any, kind: Any) -> bool:
   return isinstance(data, Mapping) and data.get('format') == kind.FORMAT
 
 
-def told(part: Any) -> dict[str, Any]:
-  """Returns the fields of a dataclass that are not None, by their names."""
-  names = type(part).__dataclass_fields__
-  return {name: value for name in names if (value := getattr(part, name)) is not None}
-
-
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 _encode_sorted = json.JSONEncoder(
   ensure_ascii=False, sort_keys=True, separators=(',', ':'), default=dict
@@ -218,7 +312,7 @@ def _wrong(value: Any, wanted: str) -> _Fault:
 
 @functools.cache
 def _reader(kind: Any) -> _Read:
-  """Returns what turns JSON data into a value of a type, or raises a fault."""
+  """Returns the function that makes a value of a type from JSON data, or raises a fault."""
   if kind in _SCALARS:
     return _SCALARS[kind]
   origin, arguments = get_origin(kind), get_args(kind)
@@ -302,7 +396,7 @@ def _record(kind: Any) -> _Read:
       known[key] = field.name, _reader(hint)
       if type(None) in get_args(hint) or 'null' in field.metadata:
         absent[field.name] = field.metadata.get('null')
-      elif field.default is MISSING:
+      elif field.default is field.default_factory is MISSING:
         needed.append(key)
   nullable = {key for key in known if key not in needed}
 

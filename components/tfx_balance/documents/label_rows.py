@@ -27,7 +27,7 @@ def label_rows(plan: SplitPlan) -> tuple[StratumRecords, ...]:
 
 
 def label_warnings(rows: Sequence[StratumRecords], plan: SplitPlan) -> list[str]:
-  """Returns which labels are in some splits alone, a sentence each; see `label_rows`."""
+  """Returns warnings of labels that are not in every split; see `label_rows`."""
   filled = [name for name, n in zip(plan.splits, plan.totals(), strict=True) if n]
   warnings = []
   for row in rows:

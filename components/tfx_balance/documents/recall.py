@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from tfx_balance.documents.json_document import Count, read_document
+from tfx_balance.documents.json_document import Count, Document
 from tfx_balance.plan.class_value import ClassValue
 
 RECALL_NAME = 'recall.json'
@@ -22,14 +22,9 @@ class ClassRecall:
     tested: Number of tested records.
   """
 
-  value: ClassValue = field(metadata={'key': 'class'})
+  value: ClassValue = field(metadata={'key': 'class', 'name': str})
   recall: float | None
   tested: Count
-
-  def to_json(self) -> dict[str, Any]:
-    """Returns JSON data."""
-    value = {'class': self.value.to_json(), 'name': str(self.value)}
-    return {**value, 'recall': self.recall, 'tested': self.tested}
 
 
 @dataclass(frozen=True)
@@ -49,6 +44,11 @@ class ModelRecall:
     """Number of tested records of each class that was tested."""
     return {row.value: row.tested for row in self.recall if row.recall is not None}
 
+  @cached_property
+  def worst(self) -> ClassValue | None:
+    """The class with the lowest recall, of equal ones that with the most tested records."""
+    return min(self.by_class, key=lambda v: (self.by_class[v], -self.tested[v]), default=None)
+
   @property
   def macro(self) -> float | None:
     """The mean recall of the classes, each counting the same; None without any."""
@@ -56,28 +56,11 @@ class ModelRecall:
 
 
 @dataclass(frozen=True)
-class RecallDocument:
+class RecallDocument(Document):
   """How well models recognise each class of a label; None where no label is named."""
 
   FORMAT: ClassVar[None] = None
   VERSION: ClassVar[int] = 1
 
+  label: str | None
   models: tuple[ModelRecall, ...]
-  label: str | None = None
-
-  def to_json(self) -> dict[str, Any]:
-    """Returns JSON data; `from_json` reads it back."""
-    models = [
-      {'name': model.name, 'recall': [row.to_json() for row in model.recall]}
-      for model in self.models
-    ]
-    return {'label': self.label, 'models': models}
-
-  @classmethod
-  def from_json(cls, data: Any, source: str) -> RecallDocument:
-    """Returns the document that JSON data, or its text, is.
-
-    Raises:
-      DataError: if it is none, or not whole.
-    """
-    return read_document(data, source, cls)

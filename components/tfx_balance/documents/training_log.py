@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-from tfx_balance.documents.json_document import Count, document_text, read_document, sealed
+from tfx_balance.documents.json_document import Count, Document
 from tfx_balance.plan.class_value import ClassValue
 
 TRAINING_NAME = 'training_batches.json'
@@ -37,7 +37,7 @@ class LoggedShares:
 
 
 @dataclass(frozen=True)
-class TrainingLog:
+class TrainingLog(Document):
   """The batches of a run by class and epoch, of all hosts together.
 
   Attributes:
@@ -53,25 +53,4 @@ class TrainingLog:
   label: str | None
   classes: tuple[ClassValue, ...]
   epochs: tuple[LoggedEpoch, ...]
-  changes: tuple[LoggedShares, ...] = ()
-
-  def dumps(self) -> str:
-    """Returns the log as JSON, a line an epoch."""
-    data = {
-      'format': self.FORMAT,
-      'version': self.VERSION,
-      'label': self.label,
-      'classes': [value.to_json() for value in self.classes],
-      'epochs': [asdict(row) for row in self.epochs],
-      'changes': [asdict(row) for row in self.changes],
-    }
-    return document_text(sealed(data))
-
-  @classmethod
-  def from_json(cls, data: Any, source: str) -> TrainingLog:
-    """Returns the log that JSON data, or its text, is.
-
-    Raises:
-      DataError: if it is none, of a newer version, or not whole.
-    """
-    return read_document(data, source, cls)
+  changes: tuple[LoggedShares, ...] = field(default=(), metadata={'null': ()})

@@ -104,7 +104,7 @@ def check_rows(arrays: Any, n: int, what: str) -> None:
 def collect(
   generator: Callable[[], Iterable[tuple[Any, Any]]], memory_budget: int, multilabel: bool = False
 ) -> tuple[Any, Any]:
-  """Returns what a generator yields: arrays of features, and the labels.
+  """Reads a generator to its end: returns arrays of features, and the labels.
 
   Args:
     generator: Function, called once, that returns an iterable of (features, label), features of

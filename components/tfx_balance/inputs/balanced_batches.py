@@ -31,11 +31,12 @@ class BalancedBatches:
   gives balanced batches of a map-style dataset. The batches are those of `BalancedInputs.train` on
   the same labels and arguments, bit for bit.
 
-  >>> import numpy as np
-  >>> labels = np.array([0] * 90 + [1] * 10)
-  >>> batches = BalancedBatches(labels, batch_size=20)
-  >>> len(batches), [np.bincount(labels[rows]).tolist() for rows in batches][0]
-  (9, [10, 10])
+  Examples:
+    >>> import numpy as np
+    >>> labels = np.array([0] * 90 + [1] * 10)
+    >>> batches = BalancedBatches(labels, batch_size=20)
+    >>> len(batches), [np.bincount(labels[rows]).tolist() for rows in batches][0]
+    (9, [10, 10])
 
   Attributes:
     epoch: Number of the epoch that the next loop gives, from 0.

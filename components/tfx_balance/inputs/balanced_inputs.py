@@ -36,12 +36,11 @@ from tfx_balance.inputs.online_augment import augmented_draws
 from tfx_balance.inputs.parsing import (
   FeatureSpec,
   check_feature_spec,
-  example_parser,
   index_lookup,
   multi_hot,
 )
 from tfx_balance.inputs.python_calls import options_of_calls
-from tfx_balance.inputs.record_files import checked_batches, promised_records
+from tfx_balance.inputs.record_files import ordered_batches, promised_records
 from tfx_balance.inputs.record_source import DEFAULT_MEMORY_BUDGET, ArraySource, ExampleSource
 from tfx_balance.inputs.resume import StartStep, batch_state, first_state
 from tfx_balance.inputs.staging import staged, staged_pattern
@@ -378,9 +377,7 @@ class BalancedInputs(ClassPriors):
       )
     else:
       paths = matching_files(self.eval_files[split])
-      parse = example_parser(self.label, spec)
-      records = checked_batches(paths, batch_size, promised_records(paths))
-      batches = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+      batches = ordered_batches(paths, self.label, spec, batch_size, promised_records(paths))
     if label_as != 'parsed':
       encode = (index_lookup if label_as == 'index' else multi_hot)(self.labels)
       batches = batches.map(lambda features, label: (features, encode(label)))

@@ -1,4 +1,4 @@
-"""What batches held by class: counted where they are drawn, written by a Keras callback."""
+"""Counts of classes in batches: counted where they are drawn, written by a Keras callback."""
 
 from __future__ import annotations
 

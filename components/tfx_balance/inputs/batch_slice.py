@@ -1,4 +1,4 @@
-"""Which records of every global batch an input pipeline gives its replicas."""
+"""The slice of every global batch that one input pipeline gives its replicas."""
 
 from __future__ import annotations
 

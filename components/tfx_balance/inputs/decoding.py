@@ -36,7 +36,7 @@ _EXAMPLE = "lambda features: {'image': tf.io.decode_png(features['image'], chann
 # Ref-counted, so that the memory is free when the dataset is (tensorflow/core/framework/
 # resource_handle.h, ANONYMOUS_NAME); a tf.Variable would be copied by strategies.
 _ANONYMOUS = 'cd2c89b7-88b7-44c8-ad83-06c2a9158347'
-_UNROLLED = 8  # records a turn of a loop, of which each costs 8 microseconds
+_UNROLLED = 8  # records in one turn of a loop; a turn costs 8 microseconds
 
 
 def check_decode_fn(decode_fn: DecodeFn | None) -> DecodeFn | None:
@@ -88,7 +88,7 @@ class RecordDecoder:
   def __call__(
     self, features: dict[str, Any], rows: tf.Tensor, known: Known | None = None
   ) -> dict[str, tf.Tensor]:
-    """Returns what the function returns, [n, ...] by name.
+    """Returns the decoded features of n records, [n, ...] by name.
 
     Args:
       features: Features of n records.
@@ -211,7 +211,7 @@ class DecodedRows:
   def __call__(
     self, features: dict[str, Any], rows: tf.Tensor, decode: RecordDecoder
   ) -> dict[str, tf.Tensor]:
-    """Returns what `decode` does, and decodes only what is not kept."""
+    """Returns decoded features as `decode` does, and decodes only records that are not kept."""
     held = (rows >= 0) & (rows < tf.size(self.slots, tf.int64))
     slots = tf.where(held, tf.gather(self.slots, tf.where(held, rows, 0)), -1)
     ready = (slots >= 0) & _gathered(self.filled, tf.maximum(slots, 0), tf.bool)
@@ -275,7 +275,7 @@ def decoded_pass(
 def _try_out(
   reader: Reader, decode_fn: DecodeFn, counts: TrainingCounts
 ) -> dict[str, tf.TensorSpec]:
-  """Returns what a decode function makes of the first record of the smallest class.
+  """Tries a decode function on the first record of the smallest class; returns its output's specs.
 
   Raises:
     ConfigError: if it breaks a rule.

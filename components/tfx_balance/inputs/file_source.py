@@ -26,11 +26,9 @@ from tfx_balance.inputs.parsing import (
   Columns,
   FeatureSpec,
   RecordForm,
-  example_parser,
-  label_set_reader,
-  parsing_reader,
+  batch_reader,
 )
-from tfx_balance.inputs.record_files import RECORD_OVERHEAD, checked_batches, read_all, record_place
+from tfx_balance.inputs.record_files import RECORD_OVERHEAD, ordered_batches, read_all, record_place
 from tfx_balance.inputs.record_source import DEFAULT_MEMORY_BUDGET, Reader, RecordSource
 from tfx_balance.inputs.staging import given_path
 from tfx_balance.plan.label_sets import LabelSetCounts
@@ -88,7 +86,7 @@ class FileSource(RecordSource):
     def gather(at: tf.Tensor, fetched: Columns) -> Columns:
       if not fetched:
         return [tf.gather(column, at) for column in records]
-      if not table.held.any():
+      if not table.in_memory.any():
         return fetched
       held = tf.where(at >= 0)  # only these are copied: `fetched` is changed where it is
       own = tf.gather_nd(at, held)
@@ -97,20 +95,16 @@ class FileSource(RecordSource):
         for column, kept in zip(fetched, records, strict=True)
       ]
 
-    read = (
-      label_set_reader(gather, self.label, self.counts, form)
-      if isinstance(self.counts, LabelSetCounts)
-      else parsing_reader(gather, self.plan.label, self.plan.classes, form)
-    )
+    read = batch_reader(gather, self.label, self.counts, form)
     records, places = self._held_records(form)
-    streamed = ~table.held[table.file]
+    streamed = ~table.in_memory[table.file]
     shift = np.where(streamed, 0, places - table.starts)
 
     def rows(numbers: Ints) -> Ints:
       segment = table.segment(numbers)
       return np.where(streamed[segment], -1 - numbers, numbers + shift[segment])
 
-    held_bytes = sum(self.plan.files[f].n_bytes for f in np.flatnonzero(table.held))
+    held_bytes = sum(self.plan.files[f].n_bytes for f in np.flatnonzero(table.in_memory))
     if not streamed.any():
       return Reader(rows, read, spare_bytes=self._memory_budget - held_bytes, place=self._place)
     cache = self._file_cache(form, spare)
@@ -137,9 +131,10 @@ class FileSource(RecordSource):
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see `RecordSource`."""
-    parse = example_parser(self.label, feature_spec)
-    records = checked_batches(self._paths, batch_size, sum(self.plan.records), self._versions)
-    return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+    n_records = sum(self.plan.records)
+    return ordered_batches(
+      self._paths, self.label, feature_spec, batch_size, n_records, self._versions
+    )
 
   def _form(self, feature_spec: FeatureSpec | None) -> RecordForm:
     """Returns how records are kept: parsed where they take no more memory in any file then."""
@@ -155,7 +150,7 @@ class FileSource(RecordSource):
     counts = np.array([file.records for file in self.plan.files])
     with self._lock:
       if self._records is None or not self._records[0].keeps_as(form):
-        files = np.flatnonzero(self._table.held)
+        files = np.flatnonzero(self._table.in_memory)
         self._records = None  # its memory is needed
         paths = [self._paths[f] for f in files]
         with contextlib.ExitStack() as stack:
@@ -163,7 +158,7 @@ class FileSource(RecordSource):
             stack.enter_context(self._versions.reading(path))
           self._records = form, read_all(paths, counts[files].tolist(), form)
       records = self._records[1]
-    counts[~self._table.held] = 0
+    counts[~self._table.in_memory] = 0
     before = np.cumsum(counts) - counts
     return records, before[self._table.file] + self._table.offset
 
@@ -181,7 +176,7 @@ class FileSource(RecordSource):
       for file in files
     ]
     half = self._memory_budget // 2
-    largest = max(sizes[f] for f in np.flatnonzero(~table.held))
+    largest = max(sizes[f] for f in np.flatnonzero(~table.in_memory))
     limit = max(half, table.window_bytes + largest)
     if limit > half:
       warnings.warn(
@@ -200,7 +195,7 @@ class FileSource(RecordSource):
       segment = int(table.segment(np.array([-1 - row]))[0])
       position = -1 - row - table.starts[segment] + table.offset[segment]
       return record_place([self._paths[table.file[segment]]], [position + 1], position)
-    held = np.flatnonzero(table.held).tolist()
+    held = np.flatnonzero(table.in_memory).tolist()
     return record_place([self._paths[f] for f in held], [files[f].records for f in held], row)
 
 
@@ -237,7 +232,7 @@ class SegmentTable:
     starts: int64 [n_segments], number of each segment's first record.
     file: int64 [n_segments], index of its file in the plan.
     offset: int64 [n_segments], records before it in its file.
-    held: bool [n_files], whether a file is held in memory.
+    in_memory: bool [n_files], whether a file is held in memory.
     windows: Sizes of the runs of records that are shuffled together, for each class.
     window_bytes: Bytes of one window of each streamed class, added up.
   """
@@ -245,7 +240,7 @@ class SegmentTable:
   starts: Ints
   file: Ints
   offset: Ints
-  held: npt.NDArray[np.bool_]
+  in_memory: npt.NDArray[np.bool_]
   windows: tuple[tuple[int, ...], ...]
   window_bytes: int
 
@@ -259,16 +254,16 @@ class SegmentTable:
     by_class = _segments(plan)
     total = sum(file.n_bytes for file in plan.files)
     budget = memory_budget if total <= memory_budget else memory_budget // 2
-    held = _held(plan, by_class, budget)
-    streamed = sum(any(not held[segment.file] for segment in own) for own in by_class)
+    in_memory = _files_in_memory(plan, by_class, budget)
+    streamed = sum(any(not in_memory[segment.file] for segment in own) for own in by_class)
     window = budget // (2 * streamed) if streamed else 0
-    grouped = [_windows(plan, own, held, window) for own in by_class]
+    grouped = [_windows(plan, own, in_memory, window) for own in by_class]
     file, offset, records = np.array([x for own in by_class for x in own], np.int64).T.copy()
     return cls(
       starts=np.cumsum(records) - records,
       file=file,
       offset=offset,
-      held=held,
+      in_memory=in_memory,
       windows=tuple(sizes for sizes, _ in grouped),
       window_bytes=sum(n_bytes for _, n_bytes in grouped),
     )
@@ -289,8 +284,10 @@ def _segments(plan: InputPlan) -> list[list[Segment]]:
   return found
 
 
-def _held(plan: InputPlan, by_class: list[list[Segment]], budget: int) -> npt.NDArray[np.bool_]:
-  """Returns which files to hold: those of the smallest classes, as far as the budget reaches."""
+def _files_in_memory(
+  plan: InputPlan, by_class: list[list[Segment]], budget: int
+) -> npt.NDArray[np.bool_]:
+  """Chooses the files to hold: those of the smallest classes, as far as the budget reaches."""
   size = [file.n_bytes for file in plan.files]
   records = [file.records for file in plan.files]
   per_class = [sum(size[f] * n // records[f] for f, _, n in own) for own in by_class]

@@ -36,15 +36,14 @@ from tfx_balance.plan.pool_plan import PoolRequest, plan_pools
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sampling import TrainingCounts
 
-Mask = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""Graph code: classes int64 [B] and repeats bool [B] to the mask of augmented records, bool [B]."""
-
 _TRIED = 4  # records on which a function is tried before the first batch
 _READ_AT_A_TIME = 4096
 
 
-def augment_mask(augment: str | Sequence[Any], counts: TrainingCounts) -> tuple[Mask, list[int]]:
-  """Returns the mask of the records to augment, and the indices of the classes that it may take.
+def augmented_classes(
+  augment: str | Sequence[Any], counts: TrainingCounts
+) -> npt.NDArray[np.bool_] | None:
+  """Returns the classes whose records are augmented: bool [n_classes]; None for repeats of all.
 
   Args:
     augment: 'repeats' (records drawn after all of their class were drawn in the epoch), 'all', or a
@@ -54,31 +53,26 @@ def augment_mask(augment: str | Sequence[Any], counts: TrainingCounts) -> tuple[
   Raises:
     ConfigError: if augment is none of these.
   """
-  everyone = list(range(len(counts.classes)))
   if isinstance(augment, str) and augment == 'repeats':
-    return lambda classes, repeats: repeats, everyone
+    return None
   if isinstance(augment, str) and augment == 'all':
-    return lambda classes, repeats: tf.ones_like(repeats), everyone
+    return np.ones(len(counts.classes), np.bool_)
   if isinstance(augment, (str, bytes)) or not isinstance(augment, Sequence):
     raise ConfigError(f"augment={shown(augment)} must be 'repeats', 'all' or a list of classes")
   chosen = {match_class(key, counts.classes) for key in augment}
   if not chosen:
     raise ConfigError('augment=[] names no class; name one, or leave augment_fn= out')
-  flags = np.array([value in chosen for value in counts.classes])
-  table = tf.constant(flags)
-  return lambda classes, repeats: tf.gather(table, classes), np.flatnonzero(flags).tolist()
+  return np.array([value in chosen for value in counts.classes])
 
 
 def augmented_draws(
   augment_fn: Any, augment: str | Sequence[Any], counts: TrainingCounts
 ) -> Callable[[Draws], npt.NDArray[np.bool_]]:
-  """Returns a function of draws that says which are augmented: bool [n_batches, batch_size]."""
+  """Returns a function from draws to which are augmented: bool [n_batches, batch_size]."""
   if augment_fn is None:
     return lambda draws: np.zeros_like(draws.repeats)
-  if isinstance(augment, str) and augment == 'repeats':
-    return lambda draws: draws.repeats
-  _, chosen = augment_mask(augment, counts)
-  return lambda draws: np.isin(draws.classes, chosen)
+  flags = augmented_classes(augment, counts)
+  return lambda draws: draws.repeats if flags is None else flags[draws.classes]
 
 
 @dataclass(frozen=True)
@@ -87,14 +81,14 @@ class BatchAugment:
 
   Attributes:
     name: Name of the function in messages.
-    mask: Mask of the records to augment.
+    classes: bool [n_classes], classes whose records are augmented; None for repeats of all.
     functions: One function for all classes, or one for each class that may be augmented, bound to
       its pool.
     of_class: int64 [n_classes], index of each class's function.
   """
 
   name: str
-  mask: Mask
+  classes: npt.NDArray[np.bool_] | None
   functions: tuple[AugmentFn, ...]
   of_class: Ints
 
@@ -106,7 +100,7 @@ class BatchAugment:
 
     Args:
       augment_fn: Augment function, or a `PoolFn`.
-      augment: Records to augment; see `augment_mask`.
+      augment: Records to augment; see `augmented_classes`.
       reader: Reader of the records.
       counts: Classes and their records.
 
@@ -116,14 +110,15 @@ class BatchAugment:
       DataError: if records cannot be read.
     """
     name = function_name(augment_fn)
-    mask, chosen = augment_mask(augment, counts)
+    flags = augmented_classes(augment, counts)
     of_class = np.zeros(len(counts.classes), np.int64)
+    chosen = np.flatnonzero(np.ones_like(of_class) if flags is None else flags).tolist()
     functions: tuple[AugmentFn, ...] = (augment_fn,)
     if isinstance(augment_fn, PoolFn):
       pools = class_pools(reader, counts, chosen, pool_request(augment_fn))
       functions = tuple(augment_fn.bind(pool) for pool in pools)
       of_class[chosen] = np.arange(len(chosen))
-    made = cls(name, mask, functions, of_class)
+    made = cls(name, flags, functions, of_class)
     made._try_out(reader, counts, chosen)
     return made
 
@@ -143,7 +138,8 @@ class BatchAugment:
       ConfigError: while the graph is built, if the features are no dict.
     """
     dense = dense_features(features, 'augment_fn')
-    rows = tf.where(self.mask(classes, repeats))[:, 0]
+    mask = repeats if self.classes is None else tf.gather(self.classes, classes)
+    rows = tf.where(mask)[:, 0]
 
     def changed() -> Features:
       own = {name: tf.gather(value, rows) for name, value in dense.items()}

@@ -15,10 +15,11 @@ from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.labels import LabelRows
 from tfx_balance.plan.record_order import keyed_hash
+from tfx_balance.plan.sampling import TrainingCounts
 from tfx_balance.scan.fixed_layout import FixedColumns, ValueKind
 
 FeatureSpec = Mapping[str, Any]
-"""What `tf.io.parse_example` takes, the label included."""
+"""Feature spec as `tf.io.parse_example` takes it, the label included."""
 _FEATURES = (
   tf.io.FixedLenFeature,
   tf.io.FixedLenSequenceFeature,
@@ -30,6 +31,8 @@ Columns = Sequence[tf.Tensor]
 """Records as a `RecordForm` keeps them: tensors [n, ...]."""
 GatherRecords = Callable[[tf.Tensor, Columns], Columns]
 """Graph code: rows int64 [B] and fetched records to records, both as a `RecordForm` keeps them."""
+LabelCheck = Callable[[Any, tf.Tensor], tf.Operation]
+"""Graph code: labels as parsed, of B records, and the plan's classes int64 [B] to an assertion."""
 _LAYOUT_KINDS: dict[tf.DType, ValueKind] = {tf.float32: 'float', tf.int64: 'int'}
 _DTYPES: dict[str, tf.DType] = {'int': tf.int64, 'float': tf.float32, 'bytes': tf.string}
 
@@ -86,37 +89,6 @@ def class_values(classes: Sequence[ClassValue]) -> tf.Tensor:
   return tf.constant(values, dtype)
 
 
-def checked_label(
-  label: Any, classes: tf.Tensor, values: tf.Tensor, known: Sequence[ClassValue]
-) -> tf.Operation:
-  """Returns an op that fails where a record's label is not the class that the plan says.
-
-  Args:
-    label: Labels as parsed, of B records.
-    classes: int64 [B], class indices that the plan states.
-    values: Labels of the classes, from `class_values`.
-    known: Classes of the plan.
-  """
-  wanted = tf.gather(values, classes)
-  if any(value.kind == 'missing' for value in known):
-    present = tf.not_equal(classes, len(known) - 1)
-    if not isinstance(label, (tf.SparseTensor, tf.RaggedTensor)):
-      label = tf.boolean_mask(flat_label(label), present)
-    wanted = tf.boolean_mask(wanted, present)
-  found = flat_label(label)
-  if found.shape.is_fully_defined() and found.shape == wanted.shape:
-    fits = tf.reduce_all(tf.equal(found, wanted))
-  else:
-    same = tf.equal(tf.size(found), tf.size(wanted))
-    fits = tf.cond(same, lambda: tf.reduce_all(tf.equal(found, wanted)), lambda: tf.constant(False))
-  text = (
-    'a record has a label that is not the one that the plan says: the plan and the files do not '
-    'belong together; run BalancedInputGen again. Labels (found, then planned):'
-  )
-  # Not tf.debugging.Assert, which makes a conditional: 30 microseconds a batch.
-  return tf.raw_ops.Assert(condition=fits, data=[text, found, wanted], summarize=8)
-
-
 def index_lookup(classes: Sequence[ClassValue]) -> Any:
   """Returns graph code from labels as parsed to class indices, int64 [B].
 
@@ -147,7 +119,7 @@ def index_lookup(classes: Sequence[ClassValue]) -> Any:
 
 @dataclass(frozen=True)
 class RecordForm:
-  """How records are kept in memory: serialized, or parsed once for all their draws.
+  """Form of records in memory: serialized, or parsed once for all their draws.
 
   Attributes:
     feature_spec: Feature spec of the records, the label included.
@@ -180,7 +152,7 @@ class RecordForm:
 
   @property
   def columns(self) -> list[tf.TensorSpec]:
-    """What is kept of one record."""
+    """Shape and dtype of each column, for one record."""
     if not self.parsed:
       return [tf.TensorSpec([], tf.string)]
     return [tf.TensorSpec(f.shape, f.dtype) for f in self.feature_spec.values()]
@@ -194,14 +166,14 @@ class RecordForm:
     """Returns whether records are the same in memory in another form."""
     if not self.parsed or not other.parsed:
       return self.parsed == other.parsed
-    return self._kinds() == other._kinds()
-
-  def _kinds(self) -> list[Any]:
-    """Returns what parses each feature, in values that can be compared."""
-    return [
-      (name, tf.TensorShape(f.shape), f.dtype, np.array(f.default_value).tolist())
-      for name, f in self.feature_spec.items()
-    ]
+    mine, others = (
+      [
+        (name, tf.TensorShape(f.shape), f.dtype, np.array(f.default_value).tolist())
+        for name, f in form.feature_spec.items()
+      ]
+      for form in (self, other)
+    )
+    return mine == others
 
   def keep(self, serialized: tf.Tensor) -> Columns:
     """Returns serialized records, string [n], as they are kept."""
@@ -224,17 +196,44 @@ class RecordForm:
     return dict(zip(self.feature_spec, columns, strict=True))
 
 
-def parsing_reader(
-  gather: GatherRecords, label: str, classes: Sequence[ClassValue], form: RecordForm
-) -> Callable[[tf.Tensor, tf.Tensor, Columns], tuple[Any, tf.Tensor]]:
+def batch_reader(
+  gather: GatherRecords,
+  label: str | Sequence[str],
+  counts: TrainingCounts,
+  form: RecordForm,
+  check_sets: bool = True,
+) -> Callable[[tf.Tensor, tf.Tensor, Columns], tuple[Any, Any]]:
   """Returns the graph code that gathers a batch, parses it, and checks its labels against the plan.
+
+  Args:
+    gather: Graph code that gathers the records.
+    label: Name of the label feature, or of those of 0 and 1 that are labels.
+    counts: Classes of the plan.
+    form: How the records are kept.
+    check_sets: Whether to check the labels of records that have several.
 
   Raises:
     ConfigError: if the label of the feature spec does not fit.
   """
   split_label = label_splitter(label, form.feature_spec)
+  if not isinstance(counts, LabelSetCounts):
+    check = _class_check(label, counts.classes, form.feature_spec)
+  elif check_sets:
+    check = _set_check(label, counts, form.feature_spec)
+  else:
+    check = lambda found, indices: tf.no_op()  # noqa: E731
+
+  def read(rows: tf.Tensor, indices: tf.Tensor, fetched: Columns) -> tuple[Any, Any]:
+    features, found = split_label(form.features(gather(rows, fetched)), tf.size(rows))
+    with tf.control_dependencies([check(found, indices)]):
+      return features, tf.nest.map_structure(tf.identity, found, expand_composites=True)
+
+  return read
+
+
+def _class_check(label: Any, classes: Sequence[ClassValue], spec: FeatureSpec) -> LabelCheck:
+  """Returns graph code that fails where a record's label is not the class that the plan says."""
   values = class_values(classes)
-  spec = form.feature_spec
   if label not in spec:
     raise ConfigError(
       f'label {label!r} is not in the feature spec, which has {sorted(spec)}; '
@@ -245,31 +244,39 @@ def parsing_reader(
       f'label {label!r} is {spec[label].dtype.name} in the feature spec, and the classes of the '
       f'plan are {values.dtype.name}; give the spec of the files that the plan describes'
     )
+  text = (
+    'a record has a label that is not the one that the plan says: the plan and the files do not '
+    'belong together; run BalancedInputGen again. Labels (found, then planned):'
+  )
 
-  def read(rows: tf.Tensor, indices: tf.Tensor, fetched: Columns) -> tuple[Any, tf.Tensor]:
-    features, found = split_label(form.features(gather(rows, fetched)), tf.size(rows))
-    with tf.control_dependencies([checked_label(found, indices, values, classes)]):
-      return features, tf.nest.map_structure(tf.identity, found, expand_composites=True)
+  def check(found: Any, indices: tf.Tensor) -> tf.Operation:
+    wanted = tf.gather(values, indices)
+    if any(value.kind == 'missing' for value in classes):
+      present = tf.not_equal(indices, len(classes) - 1)
+      if not isinstance(found, (tf.SparseTensor, tf.RaggedTensor)):
+        found = tf.boolean_mask(flat_label(found), present)
+      wanted = tf.boolean_mask(wanted, present)
+    found = flat_label(found)
+    if found.shape.is_fully_defined() and found.shape == wanted.shape:
+      fits = tf.reduce_all(tf.equal(found, wanted))
+    else:
+      same = tf.equal(tf.size(found), tf.size(wanted))
+      fits = tf.cond(
+        same, lambda: tf.reduce_all(tf.equal(found, wanted)), lambda: tf.constant(False)
+      )
+    # Not tf.debugging.Assert, which makes a conditional: 30 microseconds a batch.
+    return tf.raw_ops.Assert(condition=fits, data=[text, found, wanted], summarize=8)
 
-  return read
+  return check
 
 
-def label_set_reader(
-  gather: GatherRecords,
-  label: str | Sequence[str],
-  counts: LabelSetCounts,
-  form: RecordForm,
-) -> Callable[[tf.Tensor, tf.Tensor, Columns], tuple[Any, Any]]:
-  """Returns what `parsing_reader` does, of records that have a set of labels.
+def _set_check(label: str | Sequence[str], counts: LabelSetCounts, spec: FeatureSpec) -> LabelCheck:
+  """Returns graph code that fails where a record's labels are not the set that the plan says.
 
   Sets are compared by sums of hashes of their labels.
-
-  Raises:
-    ConfigError: if the label of the feature spec does not fit.
   """
-  split_label = label_splitter(label, form.feature_spec)
   if isinstance(label, str):
-    kind = form.feature_spec.get(label)
+    kind = spec.get(label)
     dtype = _DTYPES[counts.labels[0].kind]
     if not isinstance(kind, (tf.io.VarLenFeature, tf.io.RaggedFeature)) or kind.dtype != dtype:
       raise ConfigError(
@@ -285,15 +292,12 @@ def label_set_reader(
     'belong together; run BalancedInputGen again. Labels:'
   )
 
-  def read(rows: tf.Tensor, indices: tf.Tensor, fetched: Columns) -> tuple[Any, Any]:
-    features, found = split_label(form.features(gather(rows, fetched)), tf.size(rows))
+  def check(found: Any, indices: tf.Tensor) -> tf.Operation:
     sums = tf.reduce_sum(tf.where(encode(found) > 0, hashes, 0), axis=1)
     fits = tf.reduce_all(tf.equal(sums, tf.gather(planned, indices)))
-    check = tf.raw_ops.Assert(condition=fits, data=[text, flat_label(found)], summarize=8)
-    with tf.control_dependencies([check]):
-      return features, tf.nest.map_structure(tf.identity, found, expand_composites=True)
+    return tf.raw_ops.Assert(condition=fits, data=[text, flat_label(found)], summarize=8)
 
-  return read
+  return check
 
 
 def check_feature_spec(feature_spec: FeatureSpec | None) -> FeatureSpec | None:
@@ -354,8 +358,8 @@ def label_splitter(
   """Returns graph code from all features of a batch, and its size B, to (features, label).
 
   Args:
-    label: Name of the label feature; or those of several of 0 and 1, of which the names of those
-      that are 1 are the labels, string [B, None].
+    label: Name of the label feature; or names of several features of 0 and 1: the labels of a
+      record are then the names of those that are 1, string [B, None].
     spec: Feature spec, the label included.
 
   Raises:
@@ -364,10 +368,6 @@ def label_splitter(
   if isinstance(label, str):
     name = label
     return lambda features, _: (features, features.pop(name))
-
-  def split_flags(features: dict[str, Any], n: tf.Tensor) -> tuple[dict[str, Any], Any]:
-    return features, _flagged([(name, features.pop(name)) for name in label], n)
-
   for name in label:
     if name not in spec or spec[name].dtype == tf.string:
       found = spec[name].dtype.name if name in spec else 'not there'
@@ -375,16 +375,16 @@ def label_splitter(
         f'label {name!r}, one of {len(label)} features of 0 and 1, is {found} in the feature spec; '
         f'give it as a number, such as tf.io.FixedLenFeature([], tf.int64)'
       )
-  return split_flags
+  return lambda features, n: (features, _flagged({k: features.pop(k) for k in label}, n))
 
 
-def _flagged(columns: Sequence[tuple[str, Any]], n: tf.Tensor) -> tf.RaggedTensor:
+def _flagged(columns: Mapping[str, Any], n: tf.Tensor) -> tf.RaggedTensor:
   """Returns the names of the features that are 1 in each of n records: string [n, None].
 
   The code fails where a record has no value of a feature, or one that is neither 0 nor 1.
   """
-  names = [name for name, _ in columns]
-  flat = [tf.cast(flat_label(values), tf.float32) for _, values in columns]
+  names = list(columns)
+  flat = [tf.cast(flat_label(values), tf.float32) for values in columns.values()]
   whole = tf.reduce_all([tf.equal(tf.size(values), n) for values in flat])
   text = f'a record has no value, or several, of one of the labels {names[:20]}; give each 0 or 1'
   with tf.control_dependencies([tf.raw_ops.Assert(condition=whole, data=[text], summarize=8)]):

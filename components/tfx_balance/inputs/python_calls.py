@@ -50,7 +50,7 @@ def call_python(
   inputs: Sequence[tf.Tensor],
   dtypes: Sequence[tf.DType],
 ) -> list[tf.Tensor]:
-  """Returns what a function of arrays returns, as `tf.numpy_function` does; for graph code.
+  """Calls a function of arrays from graph code, as `tf.numpy_function` does.
 
   Calls are made one after another in the whole process. The counters make the op stateful, so a
   dataset that is saved must ignore external state: see `options_of_calls`.

@@ -20,7 +20,7 @@ from isal import igzip
 from tfx_balance.documents.class_distribution import SIDECAR_NAME, check_files, read_splits
 from tfx_balance.errors import DataError
 from tfx_balance.inputs.file_names import SPLIT_PREFIX, names_in
-from tfx_balance.inputs.parsing import Columns, RecordForm
+from tfx_balance.inputs.parsing import Columns, FeatureSpec, RecordForm, example_parser
 from tfx_balance.inputs.python_calls import call_python, key_of
 from tfx_balance.inputs.staging import given_path
 from tfx_balance.plan.ranks import Ints
@@ -32,63 +32,42 @@ from tfx_balance.tfrecord.storage import incomplete, missing_files
 RECORD_OVERHEAD = 40
 """Bytes that a record of a `RecordFile` takes beside its own: its frame and three offsets."""
 
-_RECORDS_AT_A_TIME = 4096
-_FILES_AT_A_TIME = 64  # opening one is 1 ms of Python when done alone, and 0.1 ms in a list
-
 
 def compression(path: str) -> str:
   """Returns 'GZIP' or '', as the file's name says."""
   return 'GZIP' if path.endswith(GZIP_SUFFIX) else ''
 
 
-def read_records(paths: Sequence[str], counts: Sequence[int], form: RecordForm) -> list[Columns]:
-  """Returns the records of files of one compression, in order, in several parts.
+def read_all(paths: Sequence[str], counts: Sequence[int], form: RecordForm) -> Columns:
+  """Returns the records of many files in order; some threads read.
 
   Raises:
     DataError: if a file cannot be read or parsed, or does not hold as many records as it should.
   """
-  expected = sum(counts)
-  files = tf.data.TFRecordDataset(list(paths), compression(paths[0]), buffer_size=1 << 18)
-  try:
-    # In runs, since a record takes twice its memory until it is in a batch.
-    found = [form.keep(part) for part in files.take(expected + 1).batch(_RECORDS_AT_A_TIME)]
-  except tf.errors.OpError as error:
-    for path in paths:
-      check_file(path)
-      if form.parsed:
-        _parsed_columns(path, form)
-    raise _changed(paths[0]) from error
-  if sum(len(columns[0]) for columns in found) != expected:
-    for path, n in zip(paths, counts, strict=True):
-      _check_count(path, check_file(path)[0], n)
-    raise _changed(paths[0])
-  return found
 
+  def read(path: str, n_records: int) -> list[Columns]:
+    if form.parsed:
+      parts: list[Columns] = [_parsed_columns(path, form)]
+    else:
+      parts = [[batch] for batch in batches_of(path)]
+    _check_count(path, sum(len(part[0]) for part in parts), n_records)
+    return parts
 
-def read_all(paths: Sequence[str], counts: Sequence[int], form: RecordForm) -> Columns:
-  """Returns the records of many files in order; some threads read."""
   with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-    reading = [pool.submit(read_records, paths[run], counts[run], form) for run in _runs(paths)]
-    parts = [part for one in reading for part in one.result()]
+    parts = [part for of_file in pool.map(read, paths, counts) for part in of_file]
   none = [tf.zeros([0, *spec.shape], spec.dtype) for spec in form.columns]
   return [tf.concat(own, 0) for own in zip(none, *parts, strict=True)]
 
 
 def batches_of(path: str) -> Iterator[tf.Tensor]:
-  """Yields the records of one file, some thousands at a time: string tensors.
+  """Yields the records of one file, some megabytes at a time: string tensors.
 
   Raises:
     DataError: if the file cannot be read whole.
   """
-  n_bytes = 0
-  try:
-    for batch in tf.data.TFRecordDataset(path, compression(path)).batch(_RECORDS_AT_A_TIME):
-      n_bytes += int(framed_bytes(batch))
-      yield batch
-  except tf.errors.OpError as error:
-    check_file(path)
-    raise _changed(path) from error
-  check_read_whole(path, n_bytes)
+  with _opened(path) as raw:
+    for frames in _frames(raw, path, buffer=ScratchBuffer()):
+      yield tf.constant(frames.payloads(), tf.string)
 
 
 def record_place(paths: Sequence[str], counts: Sequence[int], row: int) -> str:
@@ -288,21 +267,22 @@ class _Readable(io.RawIOBase):
     return len(data)
 
 
-def _changed(path: str) -> DataError:
-  return DataError(
-    f'{path} or a file after it changed while it was read; run again when nothing writes to it'
-  )
+def ordered_batches(
+  paths: Sequence[str],
+  label: str | Sequence[str],
+  feature_spec: FeatureSpec | None,
+  batch_size: int,
+  promised: int | None = None,
+  seen: FileVersions | None = None,
+) -> tf.data.Dataset:
+  """Returns one pass over files in order: batches of (features, label); see `checked_batches`.
 
-
-def _runs(paths: Sequence[str]) -> list[slice]:
-  """Returns runs of files of one compression, of a limited length."""
-  runs, start = [], 0
-  for i in range(1, len(paths) + 1):
-    ends = i == len(paths) or compression(paths[i]) != compression(paths[start])
-    if ends or i - start == _FILES_AT_A_TIME:
-      runs.append(slice(start, i))
-      start = i
-  return runs
+  Raises:
+    ConfigError: if there is no feature spec, or one of several labels does not fit.
+  """
+  parse = example_parser(label, feature_spec)
+  records = checked_batches(paths, batch_size, promised, seen)
+  return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def checked_batches(
@@ -374,7 +354,7 @@ def promised_records(paths: Sequence[str]) -> int | None:
     paths: Files; a sidecar counts a whole split, so it says something of all its files only.
 
   Raises:
-    DataError: if a sidecar is damaged, or a file of which it tells is gone or has another size.
+    DataError: if a sidecar is damaged, or a file that it lists is gone or has another size.
   """
   promised: list[int | None] = []
   missing: list[str] = []
@@ -399,13 +379,13 @@ def _promised_of(folder: str, sizes: Mapping[str, int]) -> int | None:
     return None
   try:
     with tf.io.gfile.GFile(path, 'rb') as file:
-      told = read_splits(file.read(), given_path(path)).get(split)
+      written = read_splits(file.read(), given_path(path)).get(split)
   except tf.errors.OpError as error:
     raise DataError(f'{path} cannot be read ({error}); write the artifact again') from error
-  if told is None:  # a split that was passed through
+  if written is None:  # a split that was passed through
     return None
-  check_files({split: told}, {split: sizes}, given_path(path))
-  return told.records
+  check_files({split: written}, {split: sizes}, given_path(path))
+  return written.records
 
 
 def check_promised(paths: Sequence[str], found: int, promised: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,19 +25,20 @@ from tfx_balance.inputs.parsing import (
   Columns,
   FeatureSpec,
   RecordForm,
+  batch_reader,
   example_parser,
   flat_label,
   label_rows,
-  parsing_reader,
+  needed_feature_spec,
 )
 from tfx_balance.inputs.record_files import (
   batches_of,
   check_promised,
-  checked_batches,
+  ordered_batches,
   promised_records,
   record_place,
 )
-from tfx_balance.plan.label_sets import LabelSetCounts, count_label_sets
+from tfx_balance.plan.label_sets import count_label_sets
 from tfx_balance.plan.labels import LabelRows, are_no_labels, as_flags, count_labels
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sampling import TrainingCounts
@@ -179,7 +181,7 @@ class RecordSource:
     return self.natural[name]
 
   def _keep(self, counts: TrainingCounts, seed: int) -> None:
-    """Keeps the counts of labels that are in memory."""
+    """Sets the attributes of a source whose labels are in memory."""
     self.counts, self.natural, self.seed = counts, {'train': counts.records}, seed
 
 
@@ -215,7 +217,10 @@ class ArraySource(RecordSource):
     counts, self._rows = count_labels(labels) if sets is None else count_label_sets(sets)
     if is_extension(labels):
       labels = as_numbers(np.asarray(labels))
-    self._labels = tf.convert_to_tensor(labels) if sets is None else _label_tensor(labels, sets)
+    if sets is None or sets.row_splits is None:
+      self._labels = tf.convert_to_tensor(labels if sets is None else np.asarray(labels))
+    else:
+      self._labels = tf.RaggedTensor.from_row_splits(sets.values, sets.row_splits)
     self._keep(counts, check_seed(seed))
     features = as_nest(features)
     check_rows(features, len(self._rows), 'labels')
@@ -245,13 +250,6 @@ def _as_tensor(array: Any) -> tf.Tensor:
     raise DataError(
       f'feature {shown(array)} is no array ({error}); give numbers or text of one shape a row'
     ) from error
-
-
-def _label_tensor(labels: Any, rows: LabelRows) -> Any:
-  """Returns labels as a tensor [n, n_labels] of 0 and 1, or a ragged one [n, None] of labels."""
-  if rows.row_splits is None:
-    return tf.convert_to_tensor(np.asarray(labels))
-  return tf.RaggedTensor.from_row_splits(rows.values, rows.row_splits)
 
 
 def _refuse(feature_spec: FeatureSpec | None) -> None:
@@ -302,24 +300,19 @@ class ExampleSource(RecordSource):
 
   def reader(self, feature_spec: FeatureSpec | None, spare: bool = False) -> Reader:
     """Returns the reader of batches; see `RecordSource`."""
-    form = RecordForm(feature_spec or self._spec)
-    parse = example_parser(self._label, form.feature_spec)
+    form = RecordForm(needed_feature_spec(feature_spec or self._spec))
 
     def gather(rows: tf.Tensor, _: Columns) -> Columns:
       return [tf.gather(self._records, rows)]
 
-    def read_sets(rows: tf.Tensor, classes: tf.Tensor, fetched: Columns) -> tuple[Any, tf.Tensor]:
-      return parse(gather(rows, fetched)[0])
-
-    sets = isinstance(self.counts, LabelSetCounts)
-    read = read_sets if sets else parsing_reader(gather, self._names[0], self.counts.classes, form)
-    return Reader(self._rows.__getitem__, read, spare_bytes=self._spare_bytes, place=self._place)
+    read = batch_reader(gather, self._label, self.counts, form, check_sets=False)
+    place = functools.partial(record_place, self._paths, self._file_records)
+    return Reader(self._rows.__getitem__, read, spare_bytes=self._spare_bytes, place=place)
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the files in order; see `RecordSource`."""
-    parse = example_parser(self._label, feature_spec or self._spec)
-    records = checked_batches(self._paths, batch_size, sum(self.counts.records), self._versions)
-    return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+    spec, n_records = feature_spec or self._spec, sum(self.counts.records)
+    return ordered_batches(self._paths, self._label, spec, batch_size, n_records, self._versions)
 
   def _read(self, memory_budget: int, multilabel: bool) -> tuple[tf.Tensor, Any, int]:
     """Returns all the records, string [n], their labels, and their bytes."""
@@ -359,10 +352,6 @@ class ExampleSource(RecordSource):
     records = tf.concat(batches, 0)
     found = self._label_rows(labels) if multilabel else np.concatenate(labels)
     return records, found, used
-
-  def _place(self, row: int) -> str:
-    """Returns the file and the position of a record."""
-    return record_place(self._paths, self._file_records, row)
 
   def _label_rows(self, parts: Sequence[LabelRows]) -> LabelRows:
     """Returns the labels of batches as those of one; refuses rows of 0 and 1 that are no matrix."""

@@ -74,7 +74,7 @@ def batch_state(draws: BatchDraws, step: int, state: Mapping[str, Any] | str | N
 
 
 def _number(value: Any) -> Any:
-  """Returns what a variable holds, or the value."""
+  """Returns the value of a variable; any other value as it is."""
   return np.asarray(value.numpy()).item() if hasattr(value, 'numpy') else value
 
 
@@ -101,24 +101,24 @@ def _document(draws: BatchDraws, state: DrawState) -> BatchState:
 
 def _restored(draws: BatchDraws, state: Mapping[str, Any] | str) -> DrawState:
   """Returns the draws' state; raises ConfigError if it is one of other draws."""
-  told = BatchState.from_json(state)
+  saved = BatchState.from_json(state)
   if isinstance(draws.weights.schedule, SetShares):
-    draws.weights.schedule.restore(told.shares, told.step)
-  arrays = (np.array(x, np.int64) for x in (told.lag, told.drawn, told.epoch_start))
-  found = DrawState(np.int64(told.step), *arrays)
+    draws.weights.schedule.restore(saved.shares, saved.step)
+  arrays = (np.array(x, np.int64) for x in (saved.lag, saved.drawn, saved.epoch_start))
+  found = DrawState(np.int64(saved.step), *arrays)
   now = _document(draws, found)
   for name in _IDENTITY:
-    then, here = getattr(told, name), getattr(now, name)
+    then, here = getattr(saved, name), getattr(now, name)
     if then != here:
       fix = _REMEDIES.get(name, f'pass the same {name}=')
       raise ConfigError(
         f'state= is of a run with {name} {shown(then)}, and this one has {shown(here)}; {fix}, or '
         f'leave state= out'
       )
-  n = len(told.records)
-  if [len(x) for x in (told.lag, told.drawn, told.epoch_start)] != [n + 1, n, n]:
+  n = len(saved.records)
+  if [len(x) for x in (saved.lag, saved.drawn, saved.epoch_start)] != [n + 1, n, n]:
     raise ConfigError(
-      f'state= has {len(told.drawn)} running totals for {n} classes; give the text that '
+      f'state= has {len(saved.drawn)} running totals for {n} classes; give the text that '
       f'batch_state returned'
     )
   return found

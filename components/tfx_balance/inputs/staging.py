@@ -17,7 +17,7 @@ from tfx_balance.tfrecord.storage import copy, storage_of
 SPECIAL = frozenset('*?[\\')
 """Characters that make a path a pattern."""
 _COPIES_AT_A_TIME = 8
-_GIVEN: dict[str, str] = {}  # path of each copy to that of which it is one
+_GIVEN: dict[str, str] = {}  # path of each copy to the path of its original
 
 
 def staged(path: str) -> str:

@@ -16,7 +16,7 @@ from tfx_balance.augment import AugmentFn, MixFn, PoolFn
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.batch_log import BatchLog
 from tfx_balance.inputs.batch_slice import BatchSlice
-from tfx_balance.inputs.online_augment import BatchAugment, augment_mask
+from tfx_balance.inputs.online_augment import BatchAugment, augmented_classes
 from tfx_balance.inputs.parsing import multi_hot
 from tfx_balance.inputs.python_calls import call_python, key_of
 from tfx_balance.inputs.record_source import Reader
@@ -190,10 +190,10 @@ def batch_maker(
     label_as: One of LABEL_FORMS.
     class_weights: float [n_classes], weights to give as sample weights, or None.
     augment_fn: Augment function (see `tfx_balance.augment.contract`), or None.
-    augment: Records to augment; see `augment_mask`.
+    augment: Records to augment; see `augmented_classes`.
     mix: Batch function that makes soft targets, or None.
   """
-  augment_mask(augment, counts)  # which is checked without a function too
+  augmented_classes(augment, counts)  # which is checked without a function too
   augmented = None
   if augment_fn is not None:
     augmented = BatchAugment.of(augment_fn, augment, reader, counts)

@@ -85,9 +85,11 @@ def compile_pipeline(
     check_nodes(spec)
   platform = apply_options(spec, everywhere, by_task)
   if for_vertex_ai and platform:
+    executors = platform['platforms']['kubernetes']['deploymentSpec']['executors'].values()
+    fields = sorted({field for config in executors for field in config})
     raise ConfigError(
-      f'vertex_ai=True, and options ask for {", ".join(sorted(kubernetes_fields(platform)))} of '
-      'Kubernetes, which Vertex AI does not read; leave them out'
+      f'vertex_ai=True, and options ask for {", ".join(fields)} of Kubernetes, which Vertex AI '
+      'does not read; leave them out'
     )
   warn_of_lost_reports(spec, [folder for options in given for folder in options.pvcs])
   if pipeline.enable_cache and not for_vertex_ai:
@@ -125,8 +127,15 @@ def compile_spec(pipeline: tfx.dsl.Pipeline, image: str | Mapping[str, str]) -> 
   if '://' in pipeline.pipeline_info.pipeline_root:
     spec['defaultPipelineRoot'] = pipeline.pipeline_info.pipeline_root
   for component, container in containers(spec):
-    container['args'] += entrypoint_arguments(component, container)
-  return with_prefix(spec)
+    outputs = component.get('outputDefinitions', {})
+    container['args'] += [OUTPUTS_SPEC, json.dumps(outputs, sort_keys=True)]
+    hook = container.get('lifecycle', {}).get('preCacheCheck', {}).get('command', [])
+    if '-m' in hook:
+      container['args'] += [DRIVER, hook[hook.index('-m') + 1]]
+  for _, task in tasks(spec):
+    task['componentRef']['name'] = COMPONENT_PREFIX + task['componentRef']['name']
+  spec['components'] = {COMPONENT_PREFIX + name: c for name, c in spec['components'].items()}
+  return spec
 
 
 def containers(spec: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
@@ -136,22 +145,6 @@ def containers(spec: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], dict[s
     container = executors.get(component.get('executorLabel'), {}).get('container')
     if container and container.get('command') == list(COMMAND):
       yield component, container
-
-
-def entrypoint_arguments(component: Mapping[str, Any], container: Mapping[str, Any]) -> list[str]:
-  """Returns the arguments of a task that TFX's entrypoint does not have."""
-  outputs = component.get('outputDefinitions', {})
-  arguments = [OUTPUTS_SPEC, json.dumps(outputs, sort_keys=True)]
-  hook = container.get('lifecycle', {}).get('preCacheCheck', {}).get('command', [])
-  return [*arguments, DRIVER, hook[hook.index('-m') + 1]] if '-m' in hook else arguments
-
-
-def with_prefix(spec: dict[str, Any]) -> dict[str, Any]:
-  """Returns a PipelineSpec whose components are named as KFP names its own."""
-  for task in spec['root']['dag']['tasks'].values():
-    task['componentRef']['name'] = COMPONENT_PREFIX + task['componentRef']['name']
-  spec['components'] = {COMPONENT_PREFIX + name: c for name, c in spec['components'].items()}
-  return spec
 
 
 def apply_options(
@@ -181,9 +174,9 @@ def apply_options(
     if kubernetes := options.kubernetes():
       component = spec['components'][task['componentRef']['name']]
       platform[component['executorLabel']] = kubernetes
-  return (
-    {'platforms': {'kubernetes': {'deploymentSpec': {'executors': platform}}}} if platform else {}
-  )
+  if not platform:
+    return {}
+  return {'platforms': {'kubernetes': {'deploymentSpec': {'executors': platform}}}}
 
 
 def container_of(spec: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,9 +190,3 @@ def is_ours(container: Mapping[str, Any]) -> bool:
   return _EXECUTOR in arguments and arguments[arguments.index(_EXECUTOR) + 1].startswith(
     f'{__package__.partition(".")[0]}.'
   )
-
-
-def kubernetes_fields(platform: Mapping[str, Any]) -> set[str]:
-  """Returns the fields of KubernetesExecutorConfig that a PlatformSpec gives to tasks."""
-  executors = platform['platforms']['kubernetes']['deploymentSpec']['executors']
-  return {name for config in executors.values() for name in config}

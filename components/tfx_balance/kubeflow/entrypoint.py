@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
+import copy
 import ctypes
 import json
 import os
@@ -93,17 +94,15 @@ class Invocation:
 
   def for_tfx(self) -> list[str]:
     """Returns the arguments that TFX's entrypoint takes."""
-    arguments = [*self.others, INVOCATION, json.dumps(self.executor_input)]
-    return (
-      [*arguments, INPUTS_SPEC, json.dumps(self.inputs_spec)] if self.inputs_spec else arguments
-    )
+    inputs = [INPUTS_SPEC, json.dumps(self.inputs_spec)] if self.inputs_spec else []
+    return [*self.others, INVOCATION, json.dumps(self.executor_input), *inputs]
 
 
 def run_task(arguments: Sequence[str]) -> None:
   """Runs a task as TFX's entrypoint does, given what it needs.
 
   Raises:
-    ConfigError: if an artifact's type cannot be told, or is another one than the component takes.
+    ConfigError: if an artifact's type is not known, or another one than the component takes.
     SystemExit: if TFX's entrypoint ends with another exit code than 0.
   """
   given = Invocation.parse(arguments)
@@ -112,10 +111,12 @@ def run_task(arguments: Sequence[str]) -> None:
   task = replace(given, executor_input=to_local(executor_input, folders))
   if task.driver and not exists(task.output_file):
     run_module(task.driver, task.for_tfx())
-    task = replace(task, executor_input=add_metadata(task.executor_input, read(task.output_file)))
+    described = json.loads(read_whole(task.output_file))
+    task = replace(task, executor_input=add_metadata(task.executor_input, described))
   run_module(TFX_MODULE, task.for_tfx())
   if launcher_is_here():
-    write(task.output_file, to_remote(read(task.output_file), executor_input, folders))
+    described = to_remote(json.loads(read_whole(task.output_file)), executor_input, folders)
+    write_whole(task.output_file, json.dumps(described).encode())
     make_output_folders(executor_input)
 
 
@@ -152,32 +153,13 @@ def add_metadata(
   executor_input: Mapping[str, Any], executor_output: Mapping[str, Any]
 ) -> dict[str, Any]:
   """Returns an ExecutorInput whose outputs have the metadata that a driver gave them."""
-  outputs = dict(executor_input['outputs'])
-  outputs['artifacts'] = {
-    name: {
-      **artifacts,
-      'artifacts': [
-        {**artifact, 'metadata': {**artifact.get('metadata', {}), **found.get('metadata', {})}}
-        for artifact, found in zip(
-          artifacts['artifacts'],
-          executor_output.get('artifacts', {}).get(name, artifacts)['artifacts'],
-          strict=True,
-        )
-      ],
-    }
-    for name, artifacts in outputs['artifacts'].items()
-  }
-  return {**executor_input, 'outputs': outputs}
-
-
-def read(path: str) -> dict[str, Any]:
-  """Returns the JSON in a file."""
-  return json.loads(read_whole(path))
-
-
-def write(path: str, message: Mapping[str, Any]) -> None:
-  """Writes a file of JSON."""
-  write_whole(path, json.dumps(message).encode())
+  merged = copy.deepcopy(dict(executor_input))
+  for name, given in executor_output.get('artifacts', {}).items():
+    if name in merged['outputs']['artifacts']:
+      artifacts = merged['outputs']['artifacts'][name]['artifacts']
+      for artifact, found in zip(artifacts, given['artifacts'], strict=True):
+        artifact['metadata'] = {**artifact.get('metadata', {}), **found.get('metadata', {})}
+  return merged
 
 
 def exit_code_of(arguments: Sequence[str]) -> int:

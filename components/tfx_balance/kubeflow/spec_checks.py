@@ -1,4 +1,4 @@
-"""What a pipeline holds that would fail in the cluster, or be taken from a cache there.
+"""Checks of a pipeline for what would fail in the cluster, or be taken from a cache there.
 
 Most is checked on the PipelineSpec, a `dict` as its JSON is. What KFP does was read in its source.
 """
@@ -31,30 +31,28 @@ def check_module_files(pipeline: tfx.dsl.Pipeline) -> None:
 
 
 def check_paths(spec: Mapping[str, Any], root: str) -> None:
-  """Raises a ConfigError if tasks are told of a pipeline root that no other machine has."""
+  """Raises a ConfigError if tasks get a pipeline root that no other machine has."""
   if not root or '://' in root:
     return
-  for name, task in tasks(spec):
-    for parameter, value in task.get('inputs', {}).get('parameters', {}).items():
-      if root.rstrip('/') + '/' in json.dumps(value):
-        raise ConfigError(
-          f'{name} is told of {root} in {parameter!r}, a folder that its container does not have; '
-          'put what it reads there into the image or into a bucket'
-        )
+  for name, parameter, value in _parameters(spec):
+    if root.rstrip('/') + '/' in json.dumps(value):
+      raise ConfigError(
+        f'{name} is told of {root} in {parameter!r}, a folder that its container does not have; '
+        'put what it reads there into the image or into a bucket'
+      )
 
 
 def check_values(spec: Mapping[str, Any]) -> None:
   """Raises a ConfigError if an argument is the value of an artifact: TFX names no task for it."""
   known = {name for name, _ in tasks(spec)}
-  for name, task in tasks(spec):
-    for parameter, value in task.get('inputs', {}).get('parameters', {}).items():
-      producer = value.get('taskOutputParameter', {}).get('producerTask')
-      if producer is not None and producer not in known:
-        raise ConfigError(
-          f'{name} takes {parameter!r} from the value of an artifact, and TFX compiles that to a '
-          f'task {producer!r}, which is none; read the artifact in the component, '
-          'or pass a RuntimeParameter'
-        )
+  for name, parameter, value in _parameters(spec):
+    producer = value.get('taskOutputParameter', {}).get('producerTask')
+    if producer is not None and producer not in known:
+      raise ConfigError(
+        f'{name} takes {parameter!r} from the value of an artifact, and TFX compiles that to a '
+        f'task {producer!r}, which is none; read the artifact in the component, '
+        'or pass a RuntimeParameter'
+      )
 
 
 def check_nodes(spec: Mapping[str, Any]) -> None:
@@ -84,7 +82,7 @@ def check_nodes(spec: Mapping[str, Any]) -> None:
 def warn_of_cache(
   spec: Mapping[str, Any], reads_files: Iterable[str], variables: Iterable[str]
 ) -> None:
-  """Logs what a task may change by without KFP's cache noticing.
+  """Logs which changes KFP's cache does not notice.
 
   KFP compares inputs, outputs, command, arguments and the name of the image.
 
@@ -119,9 +117,8 @@ def warn_of_lost_reports(spec: Mapping[str, Any], kept: Iterable[str]) -> None:
     spec: PipelineSpec.
     kept: Folders of the container that outlive it.
   """
-  for name, task in tasks(spec):
-    report_dir = task.get('inputs', {}).get('parameters', {}).get('report_dir', {})
-    folder = report_dir.get('runtimeValue', {}).get('constant')
+  for name, parameter, value in _parameters(spec):
+    folder = value.get('runtimeValue', {}).get('constant') if parameter == 'report_dir' else ''
     if folder and '://' not in folder and not folder.startswith(tuple(kept)):
       logging.warning(
         f'report_dir={folder!r} of {name} is a folder of its container, which is deleted after '
@@ -138,6 +135,13 @@ def has_moving_tag(image: str) -> bool:
 def tasks(spec: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
   """Yields the name and the PipelineTaskSpec of each task."""
   yield from sorted(spec['root']['dag']['tasks'].items())
+
+
+def _parameters(spec: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+  """Yields the name of the task, the name and the value of each parameter of the tasks."""
+  for name, task in tasks(spec):
+    for parameter, value in task.get('inputs', {}).get('parameters', {}).items():
+      yield name, parameter, value
 
 
 def executor_of(spec: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, Any]:

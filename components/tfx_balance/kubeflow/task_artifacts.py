@@ -24,7 +24,7 @@ import yaml
 
 from tfx_balance.errors import ConfigError
 
-# KFP publishes a task's log as one output more, if it is told to; its launcher writes it.
+# KFP can publish a task's log as one output more; its launcher writes it.
 LOGS = 'executor-logs'
 _GENERAL = 'tfx.Artifact'
 _NOT_OF_TFX = ('system.', 'google.')
@@ -49,21 +49,18 @@ def resolve_types(
     ConfigError: if an artifact comes with another type of TFX than the component declares, or with
       none and the component declares none.
   """
-  inputs = dict(executor_input.get('inputs', {}))
-  outputs = dict(executor_input.get('outputs', {}))
-  if 'artifacts' in outputs:
-    outputs['artifacts'] = {
-      name: _typed_list('output', name, artifacts, outputs_spec)
-      for name, artifacts in outputs['artifacts'].items()
-      if name != LOGS
-    }
-  if 'artifacts' in inputs:
-    inputs['artifacts'] = {
-      name: _typed_list('input', name, artifacts, inputs_spec)
-      for name, artifacts in inputs['artifacts'].items()
-    }
-    inputs['artifacts'] = _map_artifacts(inputs, _name_giver(inputs, outputs))
-  return {**executor_input, 'inputs': inputs, 'outputs': outputs}
+  sides = {side: dict(executor_input.get(side, {})) for side in ('inputs', 'outputs')}
+  for side, spec in (('inputs', inputs_spec), ('outputs', outputs_spec)):
+    if 'artifacts' in sides[side]:
+      sides[side]['artifacts'] = {
+        name: _typed_list(side.removesuffix('s'), name, artifacts, spec)
+        for name, artifacts in sides[side]['artifacts'].items()
+        if side == 'inputs' or name != LOGS
+      }
+  if 'artifacts' in sides['inputs']:
+    with_name = _name_giver(sides['inputs'], sides['outputs'])
+    sides['inputs']['artifacts'] = _map_artifacts(sides['inputs'], with_name)
+  return {**executor_input, **sides}
 
 
 def named_type(schema: Mapping[str, Any] | None) -> str:
@@ -184,7 +181,7 @@ def task_folders(workers_are_here: bool) -> dict[str, str]:
 
 
 def local_path(uri: str, folders: Mapping[str, str]) -> str:
-  """Returns where a launcher has what is at a URI; the URI itself where it is read directly.
+  """Returns the path of a URI in a launcher's folder; the URI itself where it is read directly.
 
   >>> local_path('minio://bucket/run/examples', {'minio://': '/minio/'})
   '/minio/bucket/run/examples'

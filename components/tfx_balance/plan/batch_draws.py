@@ -18,6 +18,7 @@ from tfx_balance.plan.class_rounds import distinct_draws, next_rounds
 from tfx_balance.plan.label_sets import LabelSetCounts, systematic_sets
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.record_order import RecordOrder, keyed_hash, keyed_uniform, permuted
+from tfx_balance.plan.runs import places_in_runs, starts_of_runs
 from tfx_balance.plan.sampling import ScheduledWeights
 
 _SLOT, _CLASS, _PASS, _RECORD = 11, 12, 13, 14  # purposes of random bits
@@ -265,9 +266,6 @@ def _ranks(values: Ints) -> Ints:
   [0, 0, 1, 2, 1]
   """
   order = np.argsort(values, kind='stable')
-  ordered = values[order]
-  first = np.concatenate([[True], ordered[1:] != ordered[:-1]])
-  group_start = np.maximum.accumulate(np.where(first, np.arange(len(values)), 0))
   ranks = np.empty_like(values)
-  ranks[order] = np.arange(len(values)) - group_start
+  ranks[order] = places_in_runs(starts_of_runs(values[order]), len(values))
   return ranks

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from tfx_balance.plan.runs import places_of_runs, starts_of_runs
+
 Ints = npt.NDArray[np.int64]
 
 KEY_ROW = np.dtype([('high', '<u8'), ('low', '<u8'), ('count', '<u4'), ('position', '<u4')])
@@ -115,7 +117,7 @@ def make_run(
   """
   order = np.lexsort((positions, digests[:, 1], digests[:, 0]))
   high, low = digests[order, 0], digests[order, 1]
-  starts = np.flatnonzero(_is_new(high, low))
+  starts = starts_of_runs(high, low)
   rows = np.empty(len(starts), KEY_ROW)
   rows['high'], rows['low'] = high[starts], low[starts]
   rows['count'] = np.diff(np.append(starts, len(order)))
@@ -141,13 +143,13 @@ def compare_keys(keys: KeyColumns, n_splits: int) -> CommonKeys:
   rows, split, file = keys.rows, keys.split, keys.file
   order = np.lexsort((rows['position'], file, split, rows['low'], rows['high']))
   rows, split, file = rows[order], split[order], file[order]
-  starts = np.flatnonzero(_is_new(rows['high'], rows['low']))
+  starts = starts_of_runs(rows['high'], rows['low'])
   ends = np.append(starts[1:], len(rows))
   several = np.flatnonzero(split[starts] != split[ends - 1]) if len(rows) else starts
   found = CommonKeys.nothing(n_splits)
   for at in range(0, len(several), _BLOCK):
     block = several[at : at + _BLOCK]
-    taken = _ranges(starts[block], ends[block])
+    taken = places_of_runs(starts[block], ends[block] - starts[block])
     part = KeyColumns(rows[taken], split[taken], file[taken])
     found = found.merge(_compare_block(part, ends[block] - starts[block], n_splits))
   return found
@@ -186,22 +188,3 @@ def _common_key(keys: KeyColumns, left: int, right: int) -> CommonKey:
 
   hashed = keys.rows[left]
   return CommonKey(int(hashed['high']), int(hashed['low']), place(left), place(right))
-
-
-def _is_new(high: npt.NDArray[np.uint64], low: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-  """Returns which of some sorted hashes differ from the one before."""
-  new = np.ones(len(high), np.bool_)
-  new[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
-  return new
-
-
-def _ranges(starts: Ints, ends: Ints) -> Ints:
-  """Returns all the integers of some ranges, one range after the other.
-
-  >>> _ranges(np.array([3, 10]), np.array([5, 11])).tolist()
-  [3, 4, 10]
-  """
-  lengths = ends - starts
-  offsets = np.cumsum(lengths) - lengths
-  found: Ints = np.repeat(starts - offsets, lengths) + np.arange(int(lengths.sum()))
-  return found

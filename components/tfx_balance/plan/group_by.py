@@ -1,13 +1,11 @@
-"""What a person asks of groups: the features that make them, and records without a group."""
+"""What groups are made of."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfx_balance.arguments import check_choice
-from tfx_balance.errors import ConfigError
+import numpy.typing as npt
 
 
 @dataclass(frozen=True)
@@ -23,22 +21,9 @@ class GroupBy:
   features: tuple[str, ...]
   missing: str = 'error'
 
-  @classmethod
-  def parse(cls, features: Sequence[str] | None, missing: Any) -> GroupBy | None:
-    """Returns the checked arguments, None where there are no groups.
+  def parts_of(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Returns what groups are made of, given values of a feature: [m], here these values.
 
-    Raises:
-      ConfigError: if `missing` is no treatment, or there are no groups that it is of.
+    A mode may have a subclass whose groups are of ranges of values.
     """
-    check_choice('missing_group', missing, ('error', 'own', 'drop'))
-    if features:
-      return cls(tuple(features), missing)
-    if missing != 'error':
-      raise ConfigError(
-        f'missing_group={missing!r} is of group_by=, which is not given; name a feature in it'
-      )
-    return None
-
-  def describe(self) -> dict[str, Any]:
-    """Returns the arguments as the sidecar shows them."""
-    return {'group_by': list(self.features), 'missing_group': self.missing}
+    return values

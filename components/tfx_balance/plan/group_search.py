@@ -18,13 +18,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import Ints, mix
+from tfx_balance.plan.runs import places_of_runs, sums_of_runs
 
 UNIT = 1024
 """Parts of a record in which ideals are measured."""
@@ -70,7 +70,7 @@ class Histograms:
   def take(self, which: Ints) -> Histograms:
     """Returns these histograms, in this order."""
     lengths = np.diff(self.starts)[which]
-    at = _places_of_runs(self.starts[which], lengths)
+    at = places_of_runs(self.starts[which], lengths)
     return Histograms(np.append(0, np.cumsum(lengths)), self.rows[at], self.records[at])
 
   def summed(self, sums: Ints, row_splits: Ints) -> Histograms:
@@ -81,7 +81,7 @@ class Histograms:
       row_splits: Where those of each row begin, and of the last one end: int64 [rows + 1].
     """
     lengths = np.diff(row_splits)[self.rows]
-    at = _places_of_runs(row_splits[self.rows], lengths)
+    at = places_of_runs(row_splits[self.rows], lengths)
     width = int(sums.max(initial=0)) + 1
     cells, which = np.unique(
       np.repeat(self.of_entry, lengths) * width + sums[at], return_inverse=True
@@ -90,22 +90,6 @@ class Histograms:
     np.add.at(records, which.reshape(-1), np.repeat(self.records, lengths))
     starts = np.searchsorted(cells, np.arange(len(self) + 1) * width)
     return Histograms(starts.astype(np.int64), cells % width, records)
-
-
-def _places_of_runs(starts: Ints, lengths: Ints) -> Ints:
-  """Returns the places in runs, one run after another: int64 [sum of lengths].
-
-  >>> _places_of_runs(np.array([7, 2]), np.array([2, 3])).tolist()
-  [7, 8, 2, 3, 4]
-  """
-  ends = np.cumsum(lengths)
-  places: Ints = np.arange(int(lengths.sum())) + np.repeat(starts - ends + lengths, lengths)
-  return places
-
-
-def sums_of_runs(values: npt.NDArray[Any], starts: Ints) -> npt.NDArray[Any]:
-  """Returns the sum of each run of values, of the runs' first places and the end: [n]."""
-  return np.add.reduceat(values, starts[:-1]) if len(starts) > 1 else values[:0]
 
 
 def _ratios(records: Floats) -> Floats:
@@ -201,7 +185,8 @@ class GroupSearch:
 
   def _place_each(self, groups: Ints) -> None:
     """Places groups of these histograms one by one where they fit best."""
-    starts, rows, records = self._histograms.starts.tolist(), self._histograms.rows, self._records
+    histograms, records = self._histograms, self._records
+    starts, rows = histograms.starts.tolist(), histograms.rows
     off = self.off
     for i in groups.tolist():
       own = slice(starts[i], starts[i + 1])

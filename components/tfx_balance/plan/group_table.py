@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from tfx_balance.errors import DataError
 from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.group_search import Histograms, deal, sums_of_runs
+from tfx_balance.plan.group_search import Histograms, deal
 from tfx_balance.plan.ranks import Ints, UInts, mix
+from tfx_balance.plan.runs import concatenated, starts_of_runs, sums_of_runs
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.plan.split_plan import NamedGroup
 
@@ -66,9 +67,7 @@ def count_entries(
 
 def _summed(entries: Entries) -> tuple[Entries, Ints]:
   """Returns sorted entries with those of a group and a row in one, and where each began."""
-  groups, rows = entries['group'], entries['row']
-  new = np.append(True, (groups[1:] != groups[:-1]) | (rows[1:] != rows[:-1]))[: len(entries)]
-  starts = np.flatnonzero(new)
+  starts = starts_of_runs(entries['group'], entries['row'])
   found = entries[starts]
   ends = np.append(starts, len(entries))
   found['records'] = sums_of_runs(entries['records'].astype(np.int64), ends)
@@ -128,14 +127,12 @@ class GroupTable:
     """
     tables = list(several)
     first = np.cumsum([0, *(len(table.keys) for table in tables)])
-    keys = np.concatenate([table.keys for table in tables])
+    (keys,) = concatenated(tables, 'keys')
     distinct, one, number = np.unique(keys, return_index=True, return_inverse=True)
     joined = _joined([table.histograms for table in tables]).take(one)
     pairs = zip(tables, first.tolist(), strict=False)
     of = number.reshape(-1)[np.concatenate([table.of + start for table, start in pairs])]
-    parts, groups = (
-      np.concatenate([getattr(table, name) for table in tables]) for name in ('parts', 'groups')
-    )
+    parts, groups = concatenated(tables, 'parts', 'groups')
     order = np.lexsort((parts, of))
     found = cls(
       distinct,
@@ -169,17 +166,15 @@ class GroupTable:
   def firsts(self) -> Ints:
     """Returns how many groups of its histogram are in lower parts than each entry: int64 [m]."""
     before = np.cumsum(self.groups) - self.groups
-    new = np.append(True, self.of[1:] != self.of[:-1])[: len(self.of)]
-    found: Ints = before - np.maximum.accumulate(np.where(new, before, 0))
+    starts = starts_of_runs(self.of)
+    found: Ints = before - np.repeat(before[starts], np.diff(np.append(starts, len(before))))
     return found
 
 
 def _joined(several: Sequence[Histograms]) -> Histograms:
   """Returns histograms one after another."""
   lengths = np.concatenate([np.diff(one.starts) for one in several])
-  rows, records = (
-    np.concatenate([getattr(one, n) for one in several]) for n in ('rows', 'records')
-  )
+  rows, records = concatenated(several, 'rows', 'records')
   return Histograms(np.append(0, np.cumsum(lengths)), rows, records)
 
 
@@ -209,7 +204,7 @@ class GroupPart:
     file = np.repeat(np.arange(len(several)), [len(each) for each in several])
     order = np.lexsort((entries['row'], entries['group']))
     summed, starts = _summed(entries[order])
-    new = np.flatnonzero(np.diff(summed['group'], prepend=summed['group'][:1] - 1) != 0)
+    new = starts_of_runs(summed['group'])
     self._names, self._file = names, file[order][starts[new]]
     self._position = summed['position'][new]
     self.groups = summed['group'][new]

@@ -11,15 +11,16 @@ the groups between these say where.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tfx_balance.plan.group_table import GroupPart, largest_groups
-from tfx_balance.plan.ranks import Ints, UInts
+from tfx_balance.plan.ranks import LAST_ORDER, Ints, UInts
+from tfx_balance.plan.runs import concatenated
 from tfx_balance.plan.split_plan import NamedGroup
-from tfx_balance.plan.time_order import LAST_KEY, Bools, TimeOrder
 
 MOST_MARKS = 4096
 """Marks of a part: between two that follow each other is so small a part of its records, or one
@@ -53,9 +54,8 @@ class GroupMarks:
   def merge(cls, several: Iterable[GroupMarks]) -> GroupMarks:
     """Returns the marks of several parts."""
     held = list(several)
-    times, numbers, earlier, later, n_groups = (
-      np.concatenate([getattr(one, name) for one in held])
-      for name in ('times', 'numbers', 'earlier', 'later', 'n_groups')
+    times, numbers, earlier, later, n_groups = concatenated(
+      held, 'times', 'numbers', 'earlier', 'later', 'n_groups'
     )
     largest = largest_groups(group for one in held for group in one.largest)
     return cls(times, numbers, earlier, later, n_groups, largest)
@@ -70,7 +70,7 @@ class GroupMarks:
     """
     order = np.lexsort((self.numbers, self.times))
     pairs = np.stack([self.times, self.numbers], axis=1)[order]
-    pairs = np.concatenate([pairs, np.full((1, 2), LAST_KEY)])
+    pairs = np.concatenate([pairs, np.full((1, 2), LAST_ORDER)])
     least = np.cumsum(self.earlier[order])  # records before each mark, of groups known to be
     most = np.cumsum(self.later[order]) - self.later[order]
     first = np.searchsorted(most, ends, side='right') - 1
@@ -101,12 +101,7 @@ class NearGroups:
   @classmethod
   def merge(cls, several: Iterable[NearGroups]) -> NearGroups:
     """Returns the groups of several parts."""
-    held = list(several)
-    before, ends, times, numbers, records = (
-      np.concatenate([getattr(one, name) for one in held])
-      for name in ('before', 'ends', 'times', 'numbers', 'records')
-    )
-    return cls(before, ends, times, numbers, records)
+    return cls(*concatenated(several, 'before', 'ends', 'times', 'numbers', 'records'))
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,26 +117,27 @@ class GroupCuts:
 
   times: UInts
   numbers: UInts
-  is_behind: Bools
+  is_behind: npt.NDArray[np.bool_]
   last_kept: UInts
 
   @classmethod
-  def of(cls, near: NearGroups, ends: Ints, order: TimeOrder, kind: str) -> GroupCuts:
+  def of(
+    cls, near: NearGroups, ends: Ints, last_kept: Callable[[UInts], UInts] | None
+  ) -> GroupCuts:
     """Returns the cuts between groups that are nearest to the ends; of two, the earlier one.
 
     Args:
       near: The groups near the ends, of all parts.
       ends: Number of records before each end: int64 [ends].
-      order: Embargo.
-      kind: Type of the times, 'int' or 'float'.
+      last_kept: Function from keys of the first times behind ends to the highest keys that an
+        embargo leaves before them; None for no embargo.
 
     Raises:
       DataError: if the embargo reaches below the least number.
     """
     sums = near.before.sum(axis=0).tolist()
-    cuts = np.full((len(ends), 2), LAST_KEY)
+    cuts = np.full((len(ends), 2), LAST_ORDER)
     is_behind = np.zeros(len(ends), bool)
-    last_kept = np.full(len(ends) + 1, LAST_KEY)
     for end, (wanted, before) in enumerate(zip(ends.tolist(), sums, strict=True)):
       own = np.flatnonzero(near.ends == end)
       own = own[np.lexsort((near.numbers[own], near.times[own]))]
@@ -151,11 +147,12 @@ class GroupCuts:
       at += int(wanted - sizes[at] > sizes[at + 1] - wanted)
       if at < len(own):
         is_behind[end], cuts[end] = True, (near.times[own[at]], near.numbers[own[at]])
-        if order.embargo:
-          last_kept[end] = order.last_kept(int(cuts[end, 0]), kind)
-    return cls(cuts[:, 0], cuts[:, 1], is_behind, last_kept)
+    kept = np.full(len(ends) + 1, LAST_ORDER)
+    if last_kept:
+      kept[:-1][is_behind] = last_kept(cuts[is_behind, 0])
+    return cls(cuts[:, 0], cuts[:, 1], is_behind, kept)
 
-  def parts_of(self, part: GroupPart) -> Ints:
+  def assign(self, part: GroupPart, number: int = 0) -> Ints:
     """Returns twice the split of each group of a part, one more if it is embargoed: int64 [n]."""
     times, numbers = part.times, part.groups
     assert times is not None

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.distinct_sets import LabelSets
 from tfx_balance.plan.ranks import Ints, UInts, mix
+from tfx_balance.plan.runs import places_of_runs
 
 _SCALE = 1 << 16  # deviations are in this part of a record
 _LABEL_WEIGHT = 32  # of the square of a label's deviation; that of a pair has 1
@@ -140,9 +141,7 @@ class _Search:
 
   def _sums_of(self, which: Ints, values: Ints) -> Ints:
     lengths = self._starts[which + 1] - self._starts[which]
-    ends = np.cumsum(lengths)
-    first = self._starts[which] - ends + lengths
-    places = np.arange(lengths.sum()) + np.repeat(first, lengths)
+    ends, places = np.cumsum(lengths), places_of_runs(self._starts[which], lengths)
     running = np.concatenate([[0], np.cumsum(values[self._items[places]])])
     sums: Ints = running[ends] - running[ends - lengths]
     return sums

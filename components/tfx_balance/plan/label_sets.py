@@ -17,6 +17,7 @@ from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distinct_sets import LabelSets, label_set
 from tfx_balance.plan.labels import LabelRows
 from tfx_balance.plan.ranks import Ints, UInts
+from tfx_balance.plan.runs import places_of_runs
 from tfx_balance.plan.sampling import Mixture, TrainingCounts
 
 MOST_LABELS = 2000
@@ -199,8 +200,7 @@ class _Fit:
     sizes = np.bincount(row, minlength=len(sets))
     first = np.cumsum(sizes) - sizes
     times = sizes[row]  # each pair meets all the pairs of its set
-    inner = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
-    other = label[np.repeat(first[row], times) + inner]
+    other = label[places_of_runs(first[row], times)]
     both = np.repeat(row, times), np.repeat(label, times) * len(wanted) + other
     return cls(records, row, label, both, sizes.astype(np.float64), wanted)
 

@@ -4,95 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from tfx_balance.arguments import check_number, check_whole, shown
-from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.number_keys import keys_of, number_of
+from tfx_balance.errors import DataError
+from tfx_balance.plan.number_keys import keys_of, numbers_of
 from tfx_balance.plan.ranks import Ints, UInts
 
-MOST_BINS = 10_000
 _INT64 = 1 << 63
-
-
-@dataclass(frozen=True)
-class NumberBins:
-  """How the numbers of a feature are made classes.
-
-  Attributes:
-    feature: Name of the feature.
-    n: Number of quantile bins; 0 where edges are given.
-    edges: Limits between bins, ascending; a limit is in the bin above it.
-  """
-
-  feature: str
-  n: int
-  edges: tuple[float, ...] = ()
-
-  @classmethod
-  def parse(cls, bins: Any, features: Sequence[str]) -> NumberBins | None:
-    """Returns the checked argument; None for None.
-
-    >>> NumberBins.parse([10, 100], ['price'])
-    NumberBins(feature='price', n=0, edges=(10, 100))
-
-    Args:
-      bins: Number of quantile bins, or edges, or a mapping of one feature to either.
-      features: Features that strata are made of.
-
-    Raises:
-      ConfigError: if it breaks a rule.
-    """
-    if bins is None:
-      return None
-    if isinstance(bins, Mapping):
-      if len(bins) != 1 or not set(bins) <= set(features):
-        raise ConfigError(
-          f'bins={shown(dict(bins))} must name one feature among those of stratify_by='
-          f'{list(features)}; give one such as {{"{features[0]}": 10}}'
-        )
-      ((feature, given),) = bins.items()
-    elif len(features) > 1:
-      raise ConfigError(
-        f'bins={shown(bins)} is of one of the features {list(features)}; name it, as in '
-        f'{{"{features[0]}": 10}}'
-      )
-    else:
-      feature, given = features[0], bins
-    if isinstance(given, np.ndarray):
-      given = given.tolist()
-    if isinstance(given, Sequence) and not isinstance(given, str):
-      return cls(feature, 0, _edges(given))
-    fix = 'give a number of bins such as 10, or their edges such as [0, 100]'
-    return cls(feature, check_whole('bins', given, 2, MOST_BINS, fix=fix))
-
-  def describe(self) -> dict[str, Any]:
-    """Returns the argument as the sidecar shows it."""
-    return {'bins': {self.feature: self.n or list(self.edges)}}
-
-  def quotas(self, n: int) -> Ints:
-    """Returns the records of quantile bins before equal numbers are put together: int64 [bins].
-
-    >>> NumberBins('price', 3).quotas(10).tolist()
-    [3, 3, 4]
-    """
-    ends = [i * n // self.n for i in range(self.n + 1)]
-    return np.diff(np.array(ends, np.int64))
-
-
-def _edges(given: Sequence[Any]) -> tuple[float, ...]:
-  edges = tuple(check_number(f'bins[{i}]', edge) for i, edge in enumerate(given))
-  if not edges or any(a >= b for a, b in itertools.pairwise(edges)) or len(edges) >= MOST_BINS:
-    raise ConfigError(
-      f'bins={shown(list(given))} must be 1 to {MOST_BINS - 1} edges in ascending order, each '
-      f'once; give some such as [0, 100]'
-    )
-  return edges
 
 
 def edge_keys(edges: Sequence[float], kind: str) -> UInts:
@@ -123,7 +44,7 @@ def quantile_edges(lowest: UInts, kind: str) -> tuple[float, ...]:
     lowest: Key of the first number of each bin: uint64 [bins].
     kind: Type of the numbers, 'int' or 'float'.
   """
-  found = (number_of(int(key), kind) for key in np.unique(lowest)[1:])
+  found = numbers_of(np.unique(lowest)[1:], kind).tolist()
   return tuple(edge for edge in found if math.isfinite(edge))
 
 
@@ -160,37 +81,3 @@ class Recoding:
   def recoded(self, codes: Ints, keys: UInts) -> Ints:
     """Returns the code of each record, given that before and the key of its number: int64 [n]."""
     return self.codes[codes, bins_of(keys, self.edges)]
-
-
-def binned_labels(labels: npt.ArrayLike, bins: int | Sequence[float]) -> npt.NDArray[np.bytes_]:
-  """Returns the name of the bin of each number: [n].
-
-  Args:
-    labels: [n], integers or floats.
-    bins: Number of quantile bins, or edges.
-
-  Raises:
-    ConfigError: if `bins` breaks a rule.
-    DataError: if the labels are not numbers, or NaN.
-  """
-  if isinstance(bins, Mapping):
-    raise ConfigError(
-      f'bins={shown(dict(bins))} must be a number of bins or their edges; give one such as 10'
-    )
-  values, plan = np.asarray(labels), NumberBins.parse(bins, ['labels'])
-  assert plan is not None
-  if (
-    values.ndim != 1 or not len(values) or values.dtype.kind not in 'iuf' or np.isnan(values).any()
-  ):
-    raise DataError(
-      f'labels of type {values.dtype} and shape {values.shape} must be [n] numbers, none NaN, as '
-      f'bins= is given; fill them in'
-    )
-  kind = 'float' if values.dtype.kind == 'f' else 'int'
-  keys, edges = keys_of(values), plan.edges
-  if plan.n:
-    first = np.cumsum(plan.quotas(len(keys))) - plan.quotas(len(keys))
-    edges = quantile_edges(np.sort(keys)[first], kind)
-  names = np.array([name.encode() for name in bin_names(edges)])
-  found: npt.NDArray[np.bytes_] = names[bins_of(keys, edge_keys(edges, kind))]
-  return found

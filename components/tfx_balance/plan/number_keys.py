@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import RANK_BITS, UInts, mix
+from tfx_balance.plan.runs import concatenated
 
 SAMPLE_BITS = 12
 """Binary logarithm of the number of buckets that a sample gives."""
@@ -40,20 +41,19 @@ def keys_of(values: npt.NDArray[Any]) -> UInts:
   return found
 
 
-def number_of(key: int, kind: str) -> int | float:
-  """Returns the number that has a key.
+def numbers_of(keys: UInts, kind: str) -> npt.NDArray[Any]:
+  """Returns the numbers that have some keys: int64 or float64 [n].
 
-  >>> [number_of(int(key), 'float') for key in keys_of(np.array([-1.5, 2.0]))]
+  >>> numbers_of(keys_of(np.array([-1.5, 2.0])), 'float').tolist()
   [-1.5, 2.0]
 
   Args:
-    key: Key.
-    kind: Type of the number, 'int' or 'float'.
+    keys: Keys: uint64 [n].
+    kind: Type of the numbers, 'int' or 'float'.
   """
-  bits = np.array([key], np.uint64)
   if kind == 'int':
-    return int((bits ^ _SIGN).view(np.int64)[0])
-  return float(np.where(bits & _SIGN, bits ^ _SIGN, ~bits).view(np.float64)[0])
+    return (keys ^ _SIGN).view(np.int64)
+  return np.where(keys & _SIGN, keys ^ _SIGN, ~keys).view(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +78,7 @@ class NumberSample:
   @classmethod
   def merge(cls, several: Iterable[NumberSample]) -> NumberSample:
     """Returns a sample of the records that some samples, one at least, are of."""
-    held = list(several)
-    draws, keys = (np.concatenate([getattr(one, n) for one in held]) for n in ('draws', 'keys'))
-    return cls._lowest(draws, keys)
+    return cls._lowest(*concatenated(several, 'draws', 'keys'))
 
   @classmethod
   def _lowest(cls, draws: UInts, keys: UInts) -> NumberSample:
@@ -88,19 +86,26 @@ class NumberSample:
     return cls(draws[order], keys[order])
 
   def pivots(self) -> UInts:
-    """Returns the keys at which buckets begin, ascending, each once: uint64 [up to _MOST]."""
-    return np.unique(self.keys)
+    """Returns the keys at which buckets begin: uint64 [up to _MOST], ascending."""
+    return np.sort(self.keys)
 
 
-def spread_ranks(keys: UInts, pivots: UInts) -> UInts:
-  """Returns ranks in the order of the keys that are spread evenly, equal for a bucket's keys.
+def spread_ranks(keys: UInts, rank: UInts, pivots: UInts) -> UInts:
+  """Returns ranks in the order of pairs that are spread evenly, equal for a bucket's pairs.
+
+  Where several pivots are of one key, records of it are parted by their own ranks.
 
   Args:
     keys: uint64 [n].
+    rank: Rank of each record, below 2**RANK_BITS: uint64 [n].
     pivots: Keys at which buckets begin, as from `NumberSample.pivots`.
 
   Returns:
     Ranks below 2**RANK_BITS, as buckets of a `RankHistogram` are made of: uint64 [n].
   """
-  places = np.searchsorted(pivots, keys, side='right') * (_MOST + 1) // (len(pivots) + 1)
-  return places.astype(np.uint64) << np.uint64(RANK_BITS - SAMPLE_BITS)
+  places = np.searchsorted(pivots, keys, side='left').astype(np.uint64)
+  equal = np.searchsorted(pivots, keys, side='right').astype(np.uint64) - places
+  inner = (rank >> np.uint64(RANK_BITS - SAMPLE_BITS)) * equal >> np.uint64(SAMPLE_BITS)
+  places += inner + (equal > 0)
+  places = places * np.uint64(_MOST + 1) // np.uint64(len(pivots) + 1)
+  return places << np.uint64(RANK_BITS - SAMPLE_BITS)

@@ -1,15 +1,17 @@
-"""Partitions of each stratum by keyed hash: which records a quota takes.
+"""Partitions of each stratum by pairs of an order and a keyed hash: which records a quota takes.
 
 Every record has a 64-bit hash of its bytes. A key, made from the seed and a purpose, turns hashes
-into ranks. In the order of their ranks, the first records of a stratum are partition 0, as many as
-its quota, the next are partition 1, and so on. So the answer depends on the set of records and the
-seed, not on their order, files or runner. To find the rank at which each partition ends without
-sorting all the records in one place:
+into ranks. Some selections also have an order, such as the times of records; it comes before the
+rank, and is 0 for all records of the others. In the order of these pairs, the first records of a
+stratum are partition 0, as many as its quota, the next are partition 1, and so on. So the answer
+depends on the set of records and the seed, not on their order, files or runner. To find the pair at
+which each partition ends without sorting all the records in one place:
 
-  1. `RankHistogram` cuts each stratum's ranks into about sqrt(n) buckets, which are counted;
-  2. `boundary_buckets` says in which bucket each partition ends, and after how many of its ranks;
-  3. `find_thresholds` gives, from the ranks of just these buckets, the rank where a partition ends;
-  4. `Assigner` compares ranks with thresholds, a batch at a time.
+  1. `RankHistogram` cuts each stratum's pairs into about sqrt(n) buckets, which are counted;
+  2. `boundary_buckets` says in which bucket is the first record behind each partition, and how many
+     of the bucket are before it;
+  3. `find_thresholds` gives, from the pairs of just these buckets, that of this record;
+  4. `Assigner` compares pairs with thresholds, a batch at a time.
 
 Records with equal bytes have equal ranks. They stay together, but where a partition ends among
 them: then the first of them, shard by shard in the order in which they are kept, go to the lower
@@ -27,6 +29,7 @@ import numpy.typing as npt
 
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.narrow_columns import from_steps, narrow, steps, wide
+from tfx_balance.plan.runs import concatenated, places_in_runs, places_of_runs, starts_of_runs
 
 
 def record_numbers(rank: int, first: int, n: int) -> UInts:
@@ -163,91 +166,100 @@ def _bit_lengths(values: Ints) -> Ints:
   return lengths + left
 
 
-def boundary_buckets(histogram: RankHistogram, counts: Ints, quotas: Ints) -> tuple[Ints, Ints]:
-  """Returns the bucket in which each partition ends, and the number of its ranks in that bucket.
+def boundary_buckets(
+  histogram: RankHistogram, counts: Ints, quotas: Ints, at_first: bool = False
+) -> tuple[Ints, Ints]:
+  """Returns the bucket of the first record behind each partition, and how many there are before it.
 
   Args:
     histogram: Buckets of the strata.
     counts: int64 [buckets], records in each.
     quotas: int64 [strata, partitions], records; rows sum to the stratum's records.
+    at_first: Whether an end before the first record is searched for, too.
 
   Returns:
-    buckets and positions, both int64 [strata, partitions - 1]; -1 and 0 for an end without search,
-    before the first record or after the last.
+    buckets and positions in them, both int64 [strata, partitions - 1]; -1 and 0 for an end without
+    search, before the first record or after the last.
   """
   ends = np.cumsum(quotas, axis=1)
   before = np.concatenate([[0], np.cumsum(counts)])
-  first = before[histogram.offsets[:-1]][:, None]
-  wanted = first + ends[:, :-1]
-  bucket = np.searchsorted(before, wanted, side='left') - 1
-  inner = (ends[:, :-1] > 0) & (ends[:, :-1] < ends[:, -1:])
+  wanted = before[histogram.offsets[:-1]][:, None] + ends[:, :-1]
+  bucket = np.searchsorted(before, wanted, side='right') - 1
+  inner = (ends[:, :-1] + at_first > 0) & (ends[:, :-1] < ends[:, -1:])
   bucket = np.where(inner, bucket, -1)
   return bucket, np.where(inner, wanted - before[bucket], 0)
 
 
 @dataclass(frozen=True)
 class Candidates:
-  """The ranks that one shard, or several, hold in boundary buckets.
+  """The pairs that one shard, or several, hold in boundary buckets.
 
   Attributes:
     buckets: int64 [m], ascending.
-    ranks: uint64 [m], ascending within a bucket; a (bucket, rank, shard) is there once.
+    orders: uint64 [m], ascending within a bucket.
+    ranks: uint64 [m], ascending within an order; a (bucket, order, rank, shard) is there once.
     shards: int64 [m], shard that holds them.
-    counts: int64 [m], records with that rank.
+    counts: int64 [m], records with that pair.
   """
 
   buckets: Ints
+  orders: UInts
   ranks: UInts
   shards: Ints
   counts: Ints
 
   def __reduce__(self) -> tuple[Any, ...]:
-    narrow_columns = (steps(self.buckets), self.ranks, narrow(self.shards), narrow(self.counts))
-    return _from_narrow, narrow_columns
+    orders = self.orders if self.orders.any() else self.orders.astype(np.uint8)
+    integers = steps(self.buckets), narrow(self.shards), narrow(self.counts)
+    return _from_narrow, (orders, self.ranks, *integers)
 
   def __len__(self) -> int:
     return len(self.counts)
 
+  @property
+  def columns(self) -> tuple[npt.NDArray[Any], ...]:
+    """The columns, in the order of the attributes."""
+    return self.buckets, self.orders, self.ranks, self.shards, self.counts
+
   @classmethod
-  def collect(cls, buckets: Ints, rank: UInts, shard: int) -> Candidates:
-    """Returns the candidates among one shard's records: buckets and ranks [n], in any order."""
-    order = np.lexsort((rank, buckets))
-    buckets, rank = buckets[order], rank[order]
-    new = np.ones(len(rank), bool)
-    new[1:] = (rank[1:] != rank[:-1]) | (buckets[1:] != buckets[:-1])
-    starts = np.flatnonzero(new)
+  def collect(
+    cls, buckets: Ints, rank: UInts, shard: int, order: UInts | None = None
+  ) -> Candidates:
+    """Returns the candidates among one shard's records: buckets and pairs [n], in any order."""
+    orders = np.zeros(len(rank), np.uint64) if order is None else order
+    places = np.lexsort((rank, orders, buckets))
+    columns = buckets[places], orders[places], rank[places]
+    starts = starts_of_runs(*columns)
     counts = np.diff(np.append(starts, len(rank))).astype(np.int64)
-    return cls(buckets[starts], rank[starts], np.full(len(starts), shard, np.int64), counts)
+    shards = np.full(len(starts), shard, np.int64)
+    buckets, orders, rank = (column[starts] for column in columns)
+    return cls(buckets, orders, rank, shards, counts)
 
   @classmethod
   def merge(cls, by_shard: Iterable[Candidates]) -> Candidates:
     """Returns the candidates of several shards in canonical order."""
-    several = list(by_shard)
+    several = [candidates.columns for candidates in by_shard]
     if not several:
       return cls.collect(np.empty(0, np.int64), np.empty(0, np.uint64), 0)
-    columns = [
-      np.concatenate([getattr(candidates, name) for candidates in several])
-      for name in ('buckets', 'ranks', 'shards', 'counts')
-    ]
-    buckets, rank, shards, counts = columns
-    order = np.lexsort((shards, rank, buckets))
-    return cls(buckets[order], rank[order], shards[order], counts[order])
+    columns = [np.concatenate(column) for column in zip(*several, strict=True)]
+    order = np.lexsort(columns[3::-1])
+    return cls(*(column[order] for column in columns))
 
   def between(self, low: int, high: int) -> Candidates:
     """Returns the candidates in the buckets from low to high - 1."""
     of = slice(*np.searchsorted(self.buckets, [low, high]).tolist())
-    return Candidates(self.buckets[of], self.ranks[of], self.shards[of], self.counts[of])
+    return Candidates(*(column[of] for column in self.columns))
 
 
-def _from_narrow(
-  buckets: npt.NDArray[Any], rank: UInts, shards: npt.NDArray[Any], counts: npt.NDArray[Any]
-) -> Candidates:
-  return Candidates(from_steps(buckets), rank, wide(shards), wide(counts))
+def _from_narrow(orders: npt.NDArray[Any], rank: UInts, *integers: npt.NDArray[Any]) -> Candidates:
+  buckets, shards, counts = integers
+  orders = orders.astype(np.uint64)
+  return Candidates(from_steps(buckets), orders, rank, wide(shards), wide(counts))
 
 
 @dataclass(frozen=True, eq=False)
 class Cuts:
-  """Ends of partitions among records of equal rank, of which some shards' are below the end.
+  """Ends of partitions among records of equal pairs, of which some shards' are below the end.
 
   Attributes:
     ends: Ends that are among equal records: int64 [cuts], stratum * (partitions - 1) + partition.
@@ -264,13 +276,16 @@ class Cuts:
 
 @dataclass(frozen=True, eq=False)
 class Thresholds:
-  """The ends of the partitions of each stratum.
+  """The ends of the partitions of each stratum: pairs of the first records behind them.
 
   Attributes:
-    ends: uint64 [strata, partitions - 1]; a rank below ends[s, p] is in partition p or a lower one.
-    cuts: Ends among records of equal rank, of which there are few.
+    orders: uint64 [strata, partitions - 1]; `LAST_ORDER` where an end is behind all records.
+    ends: uint64 [strata, partitions - 1]; of records of the order orders[s, p], those of a rank
+      below ends[s, p] are in partition p or a lower one.
+    cuts: Ends among records of equal pairs, of which there are few.
   """
 
+  orders: UInts
   ends: UInts
   cuts: Cuts
 
@@ -283,18 +298,18 @@ class Thresholds:
     cuts = Cuts(
       np.concatenate([part.cuts.ends + first for part, first, _ in pairs]),
       np.concatenate([part.cuts.of + first for part, _, first in pairs]),
-      np.concatenate([part.cuts.shards for part in several]),
-      np.concatenate([part.cuts.taken for part in several]),
+      *concatenated([part.cuts for part in several], 'shards', 'taken'),
     )
-    return cls(np.concatenate([part.ends for part in several]), cuts)
+    orders, ends = concatenated(several, 'orders', 'ends')
+    return cls(orders, ends, cuts)
 
   def taken(self, strata: Ints, shard: int) -> Ints:
-    """Returns how many of a shard's records just below an end are below it.
+    """Returns how many of a shard's records with the pair of an end are below it.
 
-    All of them, but where a cut is: int64 [n, partitions - 1] from strata [n].
+    None, but where a cut is: int64 [n, partitions - 1] from strata [n].
     """
     n_ends = self.ends.shape[1]
-    taken = np.full((len(strata), n_ends), np.iinfo(np.int64).max)
+    taken = np.zeros((len(strata), n_ends), np.int64)
     if len(self.cuts.ends):
       own = np.flatnonzero(self.cuts.shards == shard)
       of_cut = np.zeros(len(self.cuts.ends), np.int64)
@@ -306,38 +321,40 @@ class Thresholds:
     return taken
 
 
+LAST_ORDER = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+
 def find_thresholds(
   quotas: Ints, buckets: Ints, positions: Ints, candidates: Candidates
 ) -> Thresholds:
-  """Returns the ranks at which the partitions end.
+  """Returns the pairs at which the partitions end.
 
   Args:
     quotas: int64 [strata, partitions].
     buckets: int64 [strata, partitions - 1], as from `boundary_buckets`.
     positions: int64 [strata, partitions - 1], as from `boundary_buckets`.
-    candidates: All the ranks of these buckets.
+    candidates: All the pairs of these buckets.
   """
-  ends = np.zeros(buckets.shape, np.uint64)
-  ends[np.cumsum(quotas, axis=1)[:, :-1] == quotas.sum(axis=1)[:, None]] = 1 << RANK_BITS
+  orders, ends = np.zeros((2, *buckets.shape), np.uint64)
+  behind = np.cumsum(quotas, axis=1)[:, :-1] == quotas.sum(axis=1)[:, None]
+  orders[behind], ends[behind] = LAST_ORDER, 1 << RANK_BITS
   strata, partitions = np.nonzero(buckets >= 0)
   near = candidates
-  before = np.append(0, np.cumsum(near.counts))  # records with lower ranks, bucket after bucket
+  before = np.append(0, np.cumsum(near.counts))  # records with lower pairs, bucket after bucket
   first = np.searchsorted(near.buckets, buckets[strata, partitions])
   wanted = before[first] + positions[strata, partitions]
-  at = np.searchsorted(before, wanted) - 1
-  ends[strata, partitions] = near.ranks[at] + np.uint64(1)
-  # Records of equal rank are neighbours, shard by shard: a run of them goes from edge to edge.
-  new = (near.ranks[1:] != near.ranks[:-1]) | (near.buckets[1:] != near.buckets[:-1])
-  edges = np.concatenate([[0], np.flatnonzero(new) + 1, [len(near.ranks)]])
+  at = np.searchsorted(before, wanted, side='right') - 1
+  orders[strata, partitions], ends[strata, partitions] = near.orders[at], near.ranks[at]
+  # Records of equal pairs are neighbours, shard by shard: a run of them goes from edge to edge.
+  edges = np.append(starts_of_runs(near.buckets, near.orders, near.ranks), len(near))
   run = np.searchsorted(edges, at, side='right') - 1
-  cut = np.flatnonzero(wanted < before[edges[run + 1]])  # by stratum, then by partition
+  cut = np.flatnonzero(before[edges[run]] < wanted)  # by stratum, then by partition
   low, sizes = edges[run[cut]], edges[run[cut] + 1] - edges[run[cut]]
-  of = np.repeat(np.arange(len(cut)), sizes)
-  entry = np.arange(len(of)) + np.repeat(low - np.cumsum(sizes) + sizes, sizes)
+  of, entry = np.repeat(np.arange(len(cut)), sizes), places_of_runs(low, sizes)
   taken = np.clip(wanted[cut][of] - before[entry], 0, near.counts[entry])
   some = np.flatnonzero(taken)
   places = strata[cut] * buckets.shape[1] + partitions[cut]
-  return Thresholds(ends, Cuts(places, of[some], near.shards[entry[some]], taken[some]))
+  return Thresholds(orders, ends, Cuts(places, of[some], near.shards[entry[some]], taken[some]))
 
 
 class Assigner:
@@ -345,26 +362,30 @@ class Assigner:
 
   def __init__(self, thresholds: Thresholds, strata: Ints, shard: int) -> None:
     """Takes the thresholds of the shard's strata alone, which are numbered from 0 from here on."""
-    self._ends = thresholds.ends[strata]
+    self._orders, self._ends = thresholds.orders[strata], thresholds.ends[strata]
     self._taken = thresholds.taken(strata, shard)
     self._seen = np.zeros(self._ends.shape, np.int64)
 
-  def assign(self, strata: Ints, rank: UInts) -> Ints:
-    """Returns the partition of each record: int64 [n] from strata, as numbered here, and ranks."""
+  def assign(self, strata: Ints, rank: UInts, order: UInts | None = None) -> Ints:
+    """Returns the partition of each record, int64 [n], from strata, as numbered here, and pairs."""
     partition = np.zeros(len(rank), np.int64)
     for end in range(self._ends.shape[1]):  # a column at a time: no [n, partitions] array
       ends = self._ends[strata, end]
-      partition += rank >= ends
-      last = np.flatnonzero(rank + np.uint64(1) == ends)
-      partition[last] += self._number(strata[last], end) >= self._taken[strata[last], end]
+      behind, equal = rank >= ends, rank == ends
+      if order is not None:
+        orders = self._orders[strata, end]
+        behind = (order > orders) | ((order == orders) & behind)
+        equal &= order == orders
+      partition += behind
+      last = np.flatnonzero(equal)
+      partition[last] -= self._number(strata[last], end) < self._taken[strata[last], end]
     return partition
 
   def _number(self, strata: Ints, end: int) -> Ints:
-    """Returns how many records just below an end of their stratum came before each: int64 [n]."""
+    """Returns how many records with the pair of an end came before each: int64 [n]."""
     order = np.argsort(strata, kind='stable')
-    grouped, starts, counts = np.unique(strata[order], return_index=True, return_counts=True)
     number = np.empty(len(strata), np.int64)
-    number[order] = np.arange(len(strata)) - np.repeat(starts, counts)
+    number[order] = places_in_runs(starts_of_runs(strata[order]), len(strata))
     number += self._seen[strata, end]
-    self._seen[grouped, end] += counts
+    np.add.at(self._seen[:, end], strata, 1)
     return number

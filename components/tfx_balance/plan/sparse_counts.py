@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from tfx_balance.plan.narrow_columns import from_steps, narrow, steps, wide
 from tfx_balance.plan.ranks import Ints
+from tfx_balance.plan.runs import concatenated
 
 _CELLS_PER_ROW = 4  # of a table of 8 bytes a cell, where merging by sorting takes 60 bytes a row
 
@@ -64,8 +65,7 @@ class SparseCounts:
         table[one.cells] += one.counts
       filled = np.flatnonzero(table)
       return cls(held[0].shape, filled, table[filled])
-    cells, counts = (np.concatenate([getattr(one, n) for one in held]) for n in ('cells', 'counts'))
-    return cls.total(held[0].shape, cells, counts)
+    return cls.total(held[0].shape, *concatenated(held, 'cells', 'counts'))
 
   @classmethod
   def total(cls, shape: tuple[int, ...], cells: Ints, counts: Ints) -> SparseCounts:

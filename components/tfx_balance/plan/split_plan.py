@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from tfx_balance.plan.distinct_sets import LabelSets, SetColumns, SetKeys
 from tfx_balance.plan.label_exchange import exchange_records
 from tfx_balance.plan.narrow_columns import narrow_fields, wide_fields
 from tfx_balance.plan.ranks import Ints
-from tfx_balance.plan.split_shares import PredefinedSplits, SplitShares
+from tfx_balance.plan.split_shares import SplitShares
 
 _COLUMNS = ('records', 'quotas', 'embargoed')  # of a plan, int64
 
@@ -241,12 +241,24 @@ class SplitPlan:
     return max(cells, key=lambda cell: abs(cell.records - cell.ideal))
 
 
+class SplitFinder(Protocol):
+  """Finds the predefined splits of records by a value of each."""
+
+  def split_names(self, names: Sequence[str]) -> tuple[str, ...]:
+    """Returns the names of all the splits, given those that have shares, which come first."""
+
+  def find(
+    self, records: Iterable[tuple[ClassValue, int]], splits: Iterable[str]
+  ) -> Mapping[ClassValue, str]:
+    """Returns the split of each value that has one, given values, numbers of records and splits."""
+
+
 def plan_splits(
   strata: Sequence[Stratum],
   records: Sequence[int] | Ints,
   shares: SplitShares,
   seed: int = 0,
-  predefined: PredefinedSplits | None = None,
+  predefined: SplitFinder | None = None,
   stable: bool = False,
 ) -> SplitPlan:
   """Returns quotas within one record of ideal in every cell, class and split.
@@ -277,7 +289,7 @@ def plan_splits(
     raise _no_records()
   values = [stratum[-1] for stratum in strata]
   split_of = predefined.find(zip(values, sizes.tolist(), strict=True), shares.names)
-  names = predefined.among(shares.names)
+  names = predefined.split_names(shares.names)
   column = np.array([names.index(split_of[v]) if v in split_of else -1 for v in values], np.int64)
   told, quotas = column >= 0, np.zeros((len(sizes), len(names)), np.int64)
   quotas[told, column[told]] = sizes[told]

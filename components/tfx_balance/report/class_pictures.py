@@ -28,7 +28,9 @@ from tfx_balance.report.pictures import (
   Picture,
   class_rows,
   count_scale,
+  label_x,
   new_figure,
+  new_panels,
 )
 from tfx_balance.report.run_view import WHOLE, Fit, RunView, SplitCounts, Stage
 
@@ -59,7 +61,7 @@ def counts_picture(view: RunView) -> Picture | None:
 
 
 def _count_sentence(view: RunView, stage: Stage) -> str:
-  """Returns what a stage's panel shows, in words."""
+  """Returns the content of a stage's panel in words."""
   parts = [
     f'{split.name} has {split.records:,} records, largest over smallest class '
     f'{ratio(ratio_of(split.counts, view.classes))}'
@@ -70,8 +72,7 @@ def _count_sentence(view: RunView, stage: Stage) -> str:
 
 def _draw_count_rows(view: RunView, stages: Sequence[Stage], namer: Namer) -> Figure:
   """Returns a row a class and a panel a stage; a marker is the count of one split."""
-  figure = new_figure(1.15 + ROW * len(view.classes))
-  axes = figure.subplots(1, len(stages), sharey=True, squeeze=False)[0]
+  figure, axes = new_panels(1.15 + ROW * len(view.classes), len(stages))
   extent = _extent(view, stages)
   for ax, stage in zip(axes, stages, strict=True):
     count_scale(ax, 'x', *extent, ticks=max(24 // len(stages), 4))
@@ -79,7 +80,7 @@ def _draw_count_rows(view: RunView, stages: Sequence[Stage], namer: Namer) -> Fi
     for split in stage.splits:
       _draw_split(ax, view, split, _dodge(stage, split.name))
   class_rows(axes, [str(value) for value in view.classes], namer)
-  figure.supxlabel('records', fontsize='medium', color=palette.SOFT.light)
+  label_x(figure, 'records')
   _split_legend(figure, view, stages)
   return figure
 
@@ -96,42 +97,20 @@ def _draw_split(ax: Axes, view: RunView, split: SplitCounts, shift: float) -> No
   colour, marker = split_style(view, split.name)
   rows = [row for row, value in enumerate(view.classes) if value in split.counts]
   if split.before is not None:
-    moved = [(row, split.before.get(view.classes[row], 0)) for row in rows]
-    moved = [(row, n) for row, n in moved if n != column[row]]
-    ax.hlines(
-      [row + shift for row, _ in moved],
-      [n for _, n in moved],
-      [column[row] for row, _ in moved],
-      colors=colour,
-      linewidth=1.6,
-      alpha=0.45,
-    )
-    ax.plot(
-      [n for _, n in moved],
-      [row + shift for row, _ in moved],
-      linestyle='none',
-      marker=marker,
-      markersize=5,
-      markerfacecolor=palette.GROUND.light,
-      markeredgecolor=colour,
-    )
-  ax.plot(
-    [column[row] for row in rows],
-    [row + shift for row in rows],
-    linestyle='none',
-    marker=marker,
-    markersize=5.5,
-    markerfacecolor=colour,
-    markeredgecolor=palette.GROUND.light,
-    markeredgewidth=0.5,
-    clip_on=False,
-  )
+    old = {row: split.before.get(view.classes[row], 0) for row in rows}
+    moved = [row for row in rows if old[row] != column[row]]
+    heights, starts = [row + shift for row in moved], [old[row] for row in moved]
+    ends = [column[row] for row in moved]
+    ax.hlines(heights, starts, ends, colors=colour, linewidth=1.6, alpha=0.45)
+    ax.plot(starts, heights, marker, ms=5, mfc=palette.GROUND.light, mec=colour)
+  counts, heights = [column[row] for row in rows], [row + shift for row in rows]
+  filled: dict[str, Any] = {'mfc': colour, 'mec': palette.GROUND.light, 'mew': 0.5}
+  ax.plot(counts, heights, marker, ms=5.5, clip_on=False, **filled)
 
 
 def _draw_curves(view: RunView, stages: Sequence[Stage]) -> Figure:
   """Returns a panel a stage; a curve is a split's counts, the largest class first."""
-  figure = new_figure(3.6)
-  axes = figure.subplots(1, len(stages), sharey=True, squeeze=False)[0]
+  figure, axes = new_panels(3.6, len(stages))
   extent = _extent(view, stages)
   for i, (ax, stage) in enumerate(zip(axes, stages, strict=True)):
     ax.grid(True, axis='y')
@@ -141,28 +120,15 @@ def _draw_curves(view: RunView, stages: Sequence[Stage]) -> Figure:
     ax.set_xlim(0.5, len(view.classes) + 0.5)
     ax.locator_params(axis='x', nbins=4, integer=True)
     for split in stage.splits:
-      _draw_curve(ax, view, split.name, split.column(view.classes))
+      curve = rank_frequency(split.column(view.classes))
+      colour, line = split_style(view, split.name)[0], line_style(view, split.name)
+      ax.plot(*curve, color=colour, lw=1.8, linestyle=line, solid_joinstyle='round')
     if i == 0:
       ax.set_ylabel('records of the class')
     ax.tick_params(axis='both', length=0, labelcolor=palette.SOFT.light)
-  figure.supxlabel(
-    'rank of the class, the largest first', fontsize='medium', color=palette.SOFT.light
-  )
+  label_x(figure, 'rank of the class, the largest first')
   _split_legend(figure, view, stages)
   return figure
-
-
-def _draw_curve(ax: Axes, view: RunView, name: str, column: Sequence[int]) -> None:
-  ranks, counts = rank_frequency(column)
-  index = split_index(view, name)
-  ax.plot(
-    ranks,
-    counts,
-    color=split_style(view, name)[0],
-    linewidth=1.8,
-    linestyle=LINES[max(index, 0) % len(LINES)],
-    solid_joinstyle='round',
-  )
 
 
 def rank_frequency(column: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -191,11 +157,10 @@ def _split_legend(figure: Figure, view: RunView, stages: Sequence[Stage]) -> Non
   handles = []
   for name in names:
     colour, marker = split_style(view, name)
-    line: Any = 'none' if few else LINES[max(split_index(view, name), 0) % len(LINES)]
-    shown = 'whole' if name == WHOLE else name
-    handles.append(
-      Line2D([], [], color=colour, marker=marker if few else '', linestyle=line, label=shown)
-    )
+    shape: Any = {'marker': marker, 'linestyle': 'none'}
+    shape = shape if few else {'linestyle': line_style(view, name)}
+    label = 'whole' if name == WHOLE else name
+    handles.append(Line2D([], [], color=colour, label=label, **shape))
   if few and any(split.before is not None for stage in stages for split in stage.splits):
     hollow: dict[str, Any] = {'markerfacecolor': palette.GROUND.light, 'linestyle': 'none'}
     colour = palette.SOFT.light
@@ -215,6 +180,11 @@ def split_index(view: RunView, split: str) -> int:
   if split == WHOLE:
     return -1
   return view.split_names.index(split) if split in view.split_names else 0
+
+
+def line_style(view: RunView, split: str) -> Any:
+  """Returns the style of a split's line."""
+  return LINES[max(split_index(view, split), 0) % len(LINES)]
 
 
 def split_style(view: RunView, split: str) -> tuple[str, str]:
@@ -263,30 +233,24 @@ def fit_picture(view: RunView, stage: Stage) -> Picture | None:
 def _draw_fit_rows(view: RunView, by_split: dict[str, list[Fit]], namer: Namer) -> Figure:
   """Returns a row a class and a panel a split."""
   first = next(iter(by_split.values()))
-  figure = new_figure(0.95 + ROW * len(first))
-  axes = figure.subplots(1, len(by_split), sharey=True, sharex=True, squeeze=False)[0]
+  figure, axes = new_panels(0.95 + ROW * len(first), len(by_split), sharex=True)
   for ax, (split, fits) in zip(axes, by_split.items(), strict=True):
     colour, marker = split_style(view, split)
     ax.axvspan(-1, 1, color=palette.BAND.light, linewidth=0)
     ax.axvline(0, color=palette.SOFT.light, linewidth=0.8)
     deviations = [fit.deviation for fit in fits]
     ax.hlines(range(len(fits)), 0, deviations, colors=colour, linewidth=1.6)
-    ax.plot(deviations, range(len(fits)), linestyle='none', marker=marker, ms=5, color=colour)
+    ax.plot(deviations, range(len(fits)), marker, ms=5, color=colour)
     ax.set_title(split)
     _limit(ax, 'x', by_split)
   class_rows(axes, [fit.name for fit in first], namer)
-  figure.supxlabel(
-    'records above or below the ideal; shaded: less than one record',
-    fontsize='medium',
-    color=palette.SOFT.light,
-  )
+  label_x(figure, 'records above or below the ideal; shaded: less than one record')
   return figure
 
 
 def _draw_ranks(view: RunView, by_split: dict[str, list[Fit]]) -> Figure:
   """Returns a panel a split, one above the other; from left to right the classes by size."""
-  figure = new_figure(0.8 + 1.15 * len(by_split))
-  axes = figure.subplots(len(by_split), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+  figure, axes = new_panels(0.8 + 1.15 * len(by_split), len(by_split), 'down', sharex=True)
   for ax, (split, fits) in zip(axes, by_split.items(), strict=True):
     ax.axhspan(-1, 1, color=palette.BAND.light, linewidth=0)
     ax.axhline(0, color=palette.SOFT.light, linewidth=0.8)
@@ -301,9 +265,7 @@ def _draw_ranks(view: RunView, by_split: dict[str, list[Fit]]) -> Figure:
     ax.tick_params(axis='both', length=0, labelcolor=palette.SOFT.light)
     _limit(ax, 'y', by_split)
   axes[-1].locator_params(axis='x', nbins=8, integer=True)
-  figure.supxlabel(
-    'rank of the class, the largest first', fontsize='medium', color=palette.SOFT.light
-  )
+  label_x(figure, 'rank of the class, the largest first')
   figure.supylabel('records above or below the ideal', fontsize='medium', color=palette.SOFT.light)
   return figure
 
@@ -329,7 +291,7 @@ def _limit(ax: Axes, side: str, by_split: dict[str, list[Fit]]) -> None:
 
 def recall_picture(view: RunView) -> Picture | None:
   """Returns the picture of the models' recall by class; None without any."""
-  models = [model for model in view.models if model.by_class]
+  models = view.measured
   if not models:
     return None
   tested = [value for value in view.classes if any(value in model.by_class for model in models)]
@@ -347,10 +309,10 @@ def recall_picture(view: RunView) -> Picture | None:
 
 
 def _recall_sentence(model: ModelRecall) -> str:
-  worst = min(model.by_class, key=model.by_class.__getitem__)
+  assert model.worst is not None  # models without any recall are not drawn
   return (
     f'{model.name}: mean recall {decimal(model.macro)} over {len(model.by_class):,} classes; '
-    f'lowest {decimal(model.by_class[worst])} for class {short(class_name(worst))}.'
+    f'lowest {decimal(model.by_class[model.worst])} for class {short(class_name(model.worst))}.'
   )
 
 
@@ -368,26 +330,11 @@ def _draw_recall_rows(
     found = [model.by_class[classes[row]] for row in rows]
     spans = [wilson(model.by_class[v], model.tested[v]) for v in (classes[row] for row in rows)]
     heights = [row + shift for row in rows]
-    ax.hlines(
-      heights,
-      [low for low, _ in spans],
-      [high for _, high in spans],
-      colors=colour,
-      linewidth=2,
-      alpha=0.4,
-    )
-    ax.plot(
-      found,
-      heights,
-      linestyle='none',
-      marker=marker,
-      markersize=6,
-      color=colour,
-      label=model.name,
-      clip_on=False,
-    )
+    lows, highs = [low for low, _ in spans], [high for _, high in spans]
+    ax.hlines(heights, lows, highs, colors=colour, linewidth=2, alpha=0.4)
+    ax.plot(found, heights, marker, ms=6, color=colour, label=model.name, clip_on=False)
   ax.set_xlim(-0.01, 1.01)
-  ax.set_xlabel('recall; the line is its 95% interval for so many tested records')
+  ax.set_xlabel('recall; the line is its 95% interval')
   class_rows([ax], [str(value) for value in classes], namer)
   _model_legend(figure, models)
   return figure
@@ -401,19 +348,9 @@ def _draw_sizes(view: RunView, models: Sequence[ModelRecall]) -> Figure:
   sizes = (stages or list(view.comparable))[-1].trained if view.comparable else {}
   for i, model in enumerate(models):
     colour, marker = palette.series(i).light, palette.marker(i)
-    points = [(sizes.get(v, 0), recall) for v, recall in model.by_class.items()]
-    ax.plot(
-      [n for n, _ in points],
-      [recall for _, recall in points],
-      linestyle='none',
-      marker=marker,
-      markersize=3,
-      markeredgewidth=0,
-      alpha=0.3,
-      color=colour,
-    )
-    middles, means = mean_by_size(model, sizes)
-    ax.plot(middles, means, color=colour, linewidth=2.2, marker=marker, markersize=6)
+    records = [sizes.get(value, 0) for value in model.by_class]
+    ax.plot(records, list(model.by_class.values()), marker, ms=3, mew=0, alpha=0.3, color=colour)
+    ax.plot(*mean_by_size(model, sizes), color=colour, linewidth=2.2, marker=marker, ms=6)
   tested = [sizes.get(value, 0) for model in models for value in model.by_class]
   count_scale(ax, 'x', max(tested), min(tested))
   ax.set_ylim(-0.02, 1.02)
@@ -447,15 +384,11 @@ def mean_by_size(
 def _model_legend(figure: Figure, models: Sequence[ModelRecall]) -> None:
   from matplotlib.lines import Line2D
 
-  handles = [
-    Line2D(
-      [],
-      [],
-      color=palette.series(i).light,
-      marker=palette.marker(i),
-      linestyle='none',
-      label=short(model.name),
+  handles = []
+  for i, model in enumerate(models):
+    colour, marker = palette.series(i).light, palette.marker(i)
+    handles.append(
+      Line2D([], [], color=colour, marker=marker, linestyle='none', label=short(model.name))
     )
-    for i, model in enumerate(models)
-  ]
-  figure.legend(handles=handles, loc='outside upper left', ncols=min(len(handles), 4))
+  columns = min(len(handles), int(figure.get_figwidth() / 2.2))
+  figure.legend(handles=handles, loc='outside upper left', ncols=columns)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.distribution import imbalance_ratio, jensen_shannon, l_infinity
-from tfx_balance.report.run_view import Fit, RunView, Stage
+from tfx_balance.plan.distribution import imbalance_ratio
+from tfx_balance.report.run_view import Fit, RunView
 
 NAME_LENGTH = 36
 
@@ -51,11 +51,6 @@ def class_name(value: object) -> str:
 
 def _escape(char: str) -> str:
   return char if char == '\u200d' else char.encode('unicode_escape').decode('ascii')
-
-
-def integer(n: int) -> str:
-  """Returns a count with commas."""
-  return f'{n:,}'
 
 
 def decimal(x: float | None) -> str:
@@ -113,110 +108,6 @@ def percent(x: float | None) -> str:
 def parameter(value: Any) -> str:
   """Returns a parameter's value: text as it is, everything else as JSON."""
   return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-@dataclass(frozen=True)
-class SplitSummary:
-  """One split of one stage in numbers.
-
-  Attributes:
-    stage: Title of the stage.
-    split: Name of the split.
-    records: Number of records, those without a class included.
-    classes: Number of classes that have one record or more.
-    absent: Number of classes of the stage that have none.
-    largest: Largest class; None where there is nothing.
-    smallest: Smallest class of those that have records; None where there is nothing.
-    ratio: Largest over smallest class; inf where a class is absent, nan where there is nothing.
-    note: What else there is to say.
-  """
-
-  stage: str
-  split: str
-  records: int
-  classes: int
-  absent: int
-  largest: tuple[ClassValue, int] | None
-  smallest: tuple[ClassValue, int] | None
-  ratio: float
-  note: str = ''
-
-
-def summaries(stage: Stage) -> list[SplitSummary]:
-  """Returns a summary of each split of a stage."""
-  classes = sorted(stage.total)
-  found = []
-  for split in stage.splits:
-    column = split.column(classes)
-    there = [(value, n) for value, n in zip(classes, column, strict=True) if n]
-    note = f'{split.unlabelled:,} without a class' if split.unlabelled else ''
-    found.append(
-      SplitSummary(
-        stage.title,
-        split.name,
-        split.records,
-        len(there),
-        len(classes) - len(there),
-        max(there, key=lambda cell: cell[1], default=None),
-        min(there, key=lambda cell: cell[1], default=None),
-        imbalance_ratio(column),
-        note,
-      )
-    )
-  return found
-
-
-@dataclass(frozen=True)
-class Divergence:
-  """How far the classes of a split are from those of the first stage, and from equal shares.
-
-  Attributes:
-    stage: Title of the stage.
-    split: Name of the split.
-    l_infinity: Largest change of a class's share, 0 to 1.
-    class_name: Class whose share changed most.
-    jensen_shannon: Divergence in bits, 0 to 1.
-    from_equal: Largest distance of a class's share from one n-th.
-  """
-
-  stage: str
-  split: str
-  l_infinity: float
-  class_name: str
-  jensen_shannon: float
-  from_equal: float
-
-
-def divergences(view: RunView) -> list[Divergence]:
-  """Returns the divergences of every split that has records from the whole of the first stage."""
-  found: list[Divergence] = []
-  if not view.comparable:
-    return found
-  first = view.comparable[0]
-  reference = [first.total.get(value, 0) for value in view.classes]
-  for stage in view.comparable:
-    for split in stage.splits:
-      column = split.column(view.classes)
-      if not sum(column) or column == reference:
-        continue
-      found.append(
-        Divergence(
-          stage.title,
-          split.name,
-          l_infinity(column, reference),
-          str(view.classes[_most_changed(column, reference)]),
-          jensen_shannon(column, reference),
-          l_infinity(column, [1] * len(column)),
-        )
-      )
-  return found
-
-
-def _most_changed(column: Sequence[int], reference: Sequence[int]) -> int:
-  """Returns the index of the class whose share changed most; the first of several."""
-  total, whole = sum(column), sum(reference)
-  changes = [abs(n * whole - m * total) for n, m in zip(column, reference, strict=True)]
-  return changes.index(max(changes))
 
 
 @dataclass(frozen=True)

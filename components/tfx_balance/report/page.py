@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfx_balance.arguments import check_path, check_text, shown
-from tfx_balance.documents.class_checks import Leakage
+from tfx_balance.documents.recall import ModelRecall
 from tfx_balance.errors import ConfigError
 from tfx_balance.report import measures, tables
 from tfx_balance.report import measures as text
@@ -16,34 +16,27 @@ from tfx_balance.report import pictures as palette
 from tfx_balance.report.bin_pictures import bins_picture
 from tfx_balance.report.class_pictures import counts_picture, fit_picture, recall_picture
 from tfx_balance.report.pictures import PICTURE_KINDS, Picture, inline, load
-from tfx_balance.report.run_view import RunView, Stage
+from tfx_balance.report.run_view import RunView
 from tfx_balance.report.sources import read_run
-from tfx_balance.report.tables import (
-  Cell,
-  ClassTables,
-  Table,
-  class_tables,
-  head,
-  model_table,
-  number,
-  recall_tables,
-  words,
-)
+from tfx_balance.report.tables import ClassTables
 from tfx_balance.report.training_pictures import training_picture, training_table
 from tfx_balance.tfrecord.storage import storage_of, write_whole
 
 DEFAULT_TITLE = 'Class distribution'
 MOST_WARNINGS = 20
+NARROW_TOO = ('recall',)
+"""Pictures that are drawn for phones too."""
 
 
 @dataclass(frozen=True)
 class Tile:
-  """One number of the headline, with a note below it."""
+  """One number of the headline, with a note below it; a link goes to a part of the page."""
 
   name: str
   value: str
   note: str = ''
   tone: str = ''
+  link: str = ''
 
 
 @dataclass(frozen=True)
@@ -87,35 +80,60 @@ def _render(template: str, view: RunView, title: str, prefix: str) -> str:
 
 
 def context(view: RunView, title: str, prefix: str) -> dict[str, Any]:
-  """Returns what the templates are filled with."""
-  jinja2_markup = load('markupsafe').Markup
-  drawn = {
-    picture.name: jinja2_markup(
-      inline(picture.svg(), f'{prefix}-{picture.name}', picture.title, picture.description)
-    )
-    for picture in pictures_of(view)
-  }
+  """Returns the values that the templates are filled with."""
+  pictures = {picture.name: picture for picture in pictures_of(view)}
   fits = [stage for stage in view.stages if stage.fits]
   return {
     'colours': palette.COLOURS,
     'prefix': prefix,
     'title': text.clean(title),
     'label': text.clean(view.label),
+    'answers': [_answer(model, i) for i, model in enumerate(view.measured)],
     'tiles': tiles(view),
-    'passed': view.passed,
     'warnings': warnings_of(view),
-    'pictures': drawn,
+    'pictures': {name: _inline(picture, prefix) for name, picture in pictures.items()},
+    'narrow': {
+      name: _inline(pictures[name], prefix, narrow=True) for name in NARROW_TOO if name in pictures
+    },
     'stages': tables.stage_table(view) if view.stages else None,
-    'confirmed': confirmations(view),
-    'classes': class_tables(view),
+    'confirmed': [
+      f'{stage.title}: {" and ".join(stage.confirmed_by)} counted the same.'
+      for stage in view.stages
+      if stage.confirmed_by
+    ],
+    'classes': tables.class_tables(view),
     'fits': [(view.key(stage), tables.fit_table(view, stage)) for stage in fits],
     'divergences': tables.divergence_table(view),
     'check_sets': [_check_set(view, i) for i in range(len(view.check_sets))],
     'trainings': [training_table(log, i, title) for i, (title, log) in enumerate(view.trainings)],
-    'models': model_table(view) if view.models else None,
-    'recall': recall_tables(view) if view.models else ClassTables((), None),
-    'parameters': [_parameters(stage, i) for i, stage in enumerate(view.stages) if stage.uri],
-    'sources': sources(view),
+    'models': tables.model_table(view) if view.models else None,
+    'recall': tables.recall_tables(view) if view.models else ClassTables((), None),
+    'parameters': [
+      tables.parameter_table(stage, i) for i, stage in enumerate(view.stages) if stage.uri
+    ],
+    'sources': tables.source_table(view),
+  }
+
+
+def _inline(picture: Picture, prefix: str, narrow: bool = False) -> Any:
+  name = f'{prefix}-{picture.name}{"-narrow" if narrow else ""}'
+  drawn = inline(picture.svg(narrow), name, picture.title, picture.description)
+  return load('markupsafe').Markup(drawn)
+
+
+def _answer(model: ModelRecall, index: int) -> dict[str, Any]:
+  """Returns what the first card says of a model: its mean recall and its worst class."""
+  recall = list(model.by_class.values())
+  assert model.worst is not None  # it was measured
+  alike = recall.count(min(recall)) - 1
+  return {
+    'model': tables.words(model.name, length=40),
+    'colour': palette.series(index).name,
+    'macro': f'{model.macro:.3f}',
+    'lowest': f'{min(recall):.3f}',
+    'worst': tables.named(str(model.worst), 24),
+    'alike': f' and {alike:,} more' if alike else '',
+    'tested': f'{model.tested[model.worst]:,} tested',
   }
 
 
@@ -124,21 +142,14 @@ def tiles(view: RunView) -> list[Tile]:
   found = measures.headline(view)
   result = []
   if view.stages:
-    result.append(Tile('records', text.integer(found.records), view.stages[0].title))
-  result.append(Tile('classes', text.integer(found.classes), f'of {view.label}'))
+    result.append(Tile('records', f'{found.records:,}', view.stages[0].title))
+  result.append(Tile('classes', f'{found.classes:,}', f'of {view.label}'))
   if found.before is not None:
     after = f' → {text.ratio(found.after)}' if found.after is not None else ''
     note = 'largest class over smallest' + (', before and after' if after else '')
     result.append(Tile('imbalance', f'{text.ratio(found.before)}{after}', note))
-  result += [_recall_tile(view)] if view.models else []
   result.append(_verdict(view))
   return result
-
-
-def _recall_tile(view: RunView) -> Tile:
-  best = max(view.models, key=lambda model: model.macro or 0.0)
-  note = 'mean over classes' + (f', best of {len(view.models)}' if len(view.models) > 1 else '')
-  return Tile('recall', text.decimal(best.macro), note)
 
 
 def _verdict(view: RunView) -> Tile:
@@ -150,31 +161,26 @@ def _verdict(view: RunView) -> Tile:
     for i, found in enumerate(view.check_sets)
     for check in found.found.checks
   }
-  note = f'{broken:,} violations' if broken else f'{len(rules):,} rules kept'
-  return Tile('checks', *(('passed', note, 'good') if view.passed else ('not passed', note, 'bad')))
+  note = f'{len(rules):,} rules kept'
+  if broken:
+    worst = tables.worst_check([check for found in view.check_sets for check in found.failed])
+    note = f'{broken:,} violations, worst: {worst}'
+  result = ('passed', note, 'good') if view.passed else ('not passed', note, 'bad')
+  return Tile('checks', *result, link='checks')
 
 
 def warnings_of(view: RunView) -> list[Warnings]:
-  """Returns what the components, and the report itself, warn of."""
-  told = [(stage.title, stage.warnings) for stage in view.stages]
-  told.append(('This report', view.notes))
+  """Returns the warnings of the components, and those of the report itself."""
+  sources = [(stage.title, stage.warnings) for stage in view.stages]
+  sources.append(('This report', view.notes))
   return [
     Warnings(
       text.clean(title),
       tuple(text.clean(sentence) for sentence in sentences[:MOST_WARNINGS]),
       max(len(sentences) - MOST_WARNINGS, 0),
     )
-    for title, sentences in told
+    for title, sentences in sources
     if sentences
-  ]
-
-
-def confirmations(view: RunView) -> list[str]:
-  """Returns which stages somebody else counted to the same numbers, a sentence each."""
-  return [
-    f'{stage.title}: {" and ".join(stage.confirmed_by)} counted the same.'
-    for stage in view.stages
-    if stage.confirmed_by
   ]
 
 
@@ -189,51 +195,8 @@ def _check_set(view: RunView, index: int) -> dict[str, Any]:
     'missing': [f'{n:,} in {text.clean(split)}' for split, n in missing.items()],
     'failed': tables.failed_table(checks, index) if checks.failed else None,
     'rules': tables.rule_table(checks, index),
-    'leakage': _leakage(found.leakage, index) if found.leakage else None,
+    'leakage': tables.leakage_table(found.leakage, index) if found.leakage else None,
   }
-
-
-def _leakage(found: Leakage, index: int) -> Table:
-  what = 'records' if found.key == 'records' else f'values of {found.key}'
-  rows = tuple(
-    (
-      words(text.clean(pair.split), 'heading'),
-      words(text.clean(pair.other)),
-      words(what),
-      number(text.integer(pair.records), 'bad' if pair.records else ''),
-      number(text.percent(pair.share)),
-      words(', '.join(text.short(text.clean(e.text)) for e in pair.examples) or '-', 'soft'),
-    )
-    for pair in found.pairs
-  )
-  return Table(
-    f'leakage-{index}',
-    'In more than one split',
-    (
-      *head('split', 'other split', 'what', 'in both', 'share of the split', numbers=2),
-      Cell('for example'),
-    ),
-    rows,
-  )
-
-
-def _parameters(stage: Stage, index: int) -> Table:
-  rows = tuple(
-    (words(name, 'heading'), words(text.parameter(value)))
-    for name, value in stage.parameters.items()
-    if value is not None
-  )
-  return Table(f'parameters-{index}', stage.title, head('parameter', 'value'), rows)
-
-
-def sources(view: RunView) -> Table:
-  """Returns where everything was read."""
-  found = [(stage.title, stage.uri) for stage in view.stages]
-  found += [(checks.title, checks.uri) for checks in view.check_sets]
-  found += view.model_uris
-  unique = dict.fromkeys((title, uri) for title, uri in found if uri)
-  rows = tuple((words(title, 'heading'), words(uri)) for title, uri in unique)
-  return Table('sources', 'Read from', head('what', 'where'), rows)
 
 
 def render_report(

@@ -74,10 +74,12 @@ FEW = 30
 PICTURE_KINDS = ('svg', 'png')
 
 WIDTH = 9.0
+NARROW_WIDTH = 4.4
+"""Inches of a picture on a phone, where a wide one would be cut or its text too small to read."""
 ROW = 0.27
 FONT_SIZE = 9
 DOTS_PER_INCH = 160
-LABEL_LENGTH = 30
+LABEL_LENGTH, NARROW_LABEL_LENGTH = 30, 16
 
 Namer = Callable[[str], str]
 """Returns how the name of a class is written in a picture."""
@@ -99,10 +101,12 @@ class Picture:
   description: str
   draw: Callable[[Namer], Figure]
 
-  def svg(self) -> str:
-    """Returns the picture as an SVG file; the same picture gives the same text."""
-    with _settings(self.name):
-      return _saved(self.draw(_svg_name), 'svg', metadata={'Date': None}).decode('utf-8')
+  def svg(self, narrow: bool = False) -> str:
+    """Returns the picture as an SVG file, or a narrow one for a phone; always the same text."""
+    width, length = (NARROW_WIDTH, NARROW_LABEL_LENGTH) if narrow else (WIDTH, LABEL_LENGTH)
+    with _settings(self.name, width):
+      figure = self.draw(lambda name: short(class_name(name), length))
+      return _saved(figure, 'svg', metadata={'Date': None}).decode('utf-8')
 
   def png(self) -> bytes:
     """Returns the picture as a PNG file; characters that the font does not have are escaped."""
@@ -119,10 +123,6 @@ def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
   return buffer.getvalue()
 
 
-def _svg_name(name: str) -> str:
-  return short(class_name(name), LABEL_LENGTH)
-
-
 def _png_name(name: str) -> str:
   """Returns a name in characters that matplotlib's own font has."""
   load('matplotlib')
@@ -137,7 +137,7 @@ def _png_name(name: str) -> str:
 
 
 @contextmanager
-def _settings(salt: str) -> Iterator[None]:
+def _settings(salt: str, width: float = WIDTH) -> Iterator[None]:
   """Sets what a picture looks like, for as long as it is drawn and saved."""
   load('matplotlib')
   import matplotlib as mpl
@@ -158,6 +158,7 @@ def _settings(salt: str) -> Iterator[None]:
     'axes.titlesize': FONT_SIZE + 1,
     'axes.titleweight': 'bold',
     'figure.facecolor': palette.GROUND.light,
+    'figure.figsize': (width, width),
     'font.family': ['DejaVu Sans'],
     'font.size': FONT_SIZE,
     'grid.color': line,
@@ -183,9 +184,24 @@ def _settings(salt: str) -> Iterator[None]:
 def new_figure(height: float) -> Figure:
   """Returns an empty figure as wide as the page; its height is in inches."""
   load('matplotlib')
+  import matplotlib as mpl
   from matplotlib.figure import Figure
 
-  return Figure(figsize=(WIDTH, height), layout='constrained')
+  return Figure(figsize=(mpl.rcParams['figure.figsize'][0], height), layout='constrained')
+
+
+def new_panels(
+  height: float, n: int, direction: Literal['right', 'down'] = 'right', sharex: bool = False
+) -> tuple[Figure, Any]:
+  """Returns an empty figure, and its n panels, an array of `Axes`, with one vertical axis."""
+  figure = new_figure(height)
+  shape = (1, n) if direction == 'right' else (n, 1)
+  return figure, figure.subplots(*shape, sharex=sharex, sharey=True, squeeze=False).ravel()
+
+
+def label_x(figure: Figure, text: str) -> None:
+  """Writes what the horizontal axes of all panels show."""
+  figure.supxlabel(text, fontsize='medium', color=palette.SOFT.light)
 
 
 def class_rows(axes: Sequence[Axes], names: Sequence[str], namer: Namer) -> None:
@@ -245,7 +261,7 @@ def load(name: str) -> ModuleType:
     ) from error
 
 
-_HEX = {colour.light.lower(): colour.name for colour in COLOURS}
+_VARIABLES = {colour.light.lower(): f'var(--{colour.name})' for colour in COLOURS}
 _COLOUR = re.compile(r'#[0-9a-fA-F]{6}\b')
 
 
@@ -277,9 +293,4 @@ def _adapted(tag: str, name: str) -> str:
   """Returns a tag with its ids made unique and our colours as variables of the page."""
   tag = re.sub(r'\bid="', f'id="{name}-', tag)
   tag = re.sub(r'(href="#|url\(#)', rf'\g<1>{name}-', tag).replace('xlink:href', 'href')
-  return _COLOUR.sub(_variable, tag)
-
-
-def _variable(found: re.Match[str]) -> str:
-  name = _HEX.get(found[0].lower())
-  return f'var(--{name})' if name else found[0]
+  return _COLOUR.sub(lambda found: _VARIABLES.get(found[0].lower(), found[0]), tag)

@@ -1,4 +1,4 @@
-"""What a run did to each class, put together from what its artifacts say."""
+"""A run as the report shows it: stages, checks and models, merged from its artifacts."""
 
 from __future__ import annotations
 
@@ -178,13 +178,18 @@ class RunView:
     return all(checks.found.blessed for checks in self.check_sets) if self.check_sets else None
 
   @cached_property
+  def measured(self) -> tuple[ModelRecall, ...]:
+    """The models whose recall was measured, in the order of their colours."""
+    return tuple(model for model in self.models if model.by_class)
+
+  @cached_property
   def comparable(self) -> tuple[Stage, ...]:
     """The stages whose classes are among those of the run, so that they stand side by side."""
     known = set(self.classes)
     return tuple(stage for stage in self.stages if known & stage.total.keys())
 
   def key(self, stage: Stage) -> str:
-    """Returns what a stage's pictures and tables are called: its kind, numbered from the second."""
+    """Returns the name of a stage's pictures and tables: its kind, numbered from the second."""
     alike = [other for other in self.stages if other.kind == stage.kind]
     number = alike.index(stage) + 1
     return stage.kind if number == 1 else f'{stage.kind}-{number}'
@@ -196,7 +201,7 @@ class RunView:
     return tuple(dict.fromkeys(name for name in names if name != WHOLE))
 
 
-def _sum(columns: Any) -> dict[ClassValue, int]:
+def _sum(columns: Iterable[Mapping[ClassValue, int]]) -> dict[ClassValue, int]:
   """Returns the sum of counts by class."""
   total: dict[ClassValue, int] = {}
   for counts in columns:
@@ -210,7 +215,7 @@ RAW_TITLE, BEFORE_TITLE = 'Raw data', 'Before balancing'
 
 @dataclass(frozen=True)
 class Findings:
-  """What was read of one artifact.
+  """The content of one artifact.
 
   Attributes:
     label: Name of the feature that holds the class; None if it does not say.
@@ -243,25 +248,26 @@ def merge(findings: Sequence[Findings], label: str | None = None) -> RunView:
     findings: Findings of its artifacts.
     label: Feature that holds the class; where None, the first that an artifact names.
   """
-  known = [stage for found in findings for stage in found.stages]
-  counted = [stage for found in findings for stage in found.counted]
-  inputs = [stage for found in findings for stage in found.inputs]
-  stages = arrange(known, counted, inputs)
-  models = tuple(model for found in findings for model in found.models)
+
+  def all_of(name: str) -> tuple[Any, ...]:
+    return tuple(item for found in findings for item in getattr(found, name))
+
+  stages = arrange(all_of('stages'), all_of('counted'), all_of('inputs'))
+  models, logs = all_of('models'), [found.training for found in findings if found.training]
   view = RunView(
-    label=label or next((f.label for f in findings if f.label), ''),
-    classes=order_classes(stages, models) or trained_classes(findings),
+    label=label or next((found.label for found in findings if found.label), ''),
+    classes=order_classes(stages, models) or (logs[0][1].classes if logs else ()),
     stages=stages,
-    check_sets=tuple(checks for found in findings for checks in found.check_sets),
+    check_sets=all_of('check_sets'),
     models=models,
     model_uris=tuple(
       (name, found.uri)
       for found in findings
       for name in (*(model.name for model in found.models), *(found.training or ())[:1])
     ),
-    trainings=tuple(found.training for found in findings if found.training),
+    trainings=tuple(logs),
   )
-  notes = [note for found in findings for note in found.notes]
+  notes = list(all_of('notes'))
   notes += [_apart(stage) for stage in stages if stage not in view.comparable]
   return replace(view, notes=tuple(dict.fromkeys(notes)))
 
@@ -295,7 +301,7 @@ def numbered(stages: Sequence[Stage]) -> tuple[Stage, ...]:
 
 
 def is_same(counted: Stage, known: Stage) -> bool:
-  """Returns whether what was counted is the data of a stage, as far as both tell."""
+  """Returns whether a stage that was counted is the data of another, in the splits of both."""
   theirs = {split.name: _there(split.counts) for split in known.splits}
   shared = [split for split in counted.splits if split.name in theirs]
   others = [split.name for split in counted.splits if split.name not in theirs]
@@ -305,7 +311,7 @@ def is_same(counted: Stage, known: Stage) -> bool:
 
 
 def before(stages: Iterable[Stage]) -> list[Stage]:
-  """Returns what the first stage started from, as far as it says so; at most one stage."""
+  """Returns the stage before the first one, if that says what it was made of; at most one."""
   for kind in KINDS:
     for stage in stages:
       if stage.kind != kind:
@@ -336,13 +342,8 @@ def order_classes(stages: Sequence[Stage], models: Sequence[ModelRecall]) -> tup
   return tuple(sorted(classes, key=place))
 
 
-def trained_classes(findings: Sequence[Findings]) -> tuple[ClassValue, ...]:
-  """Returns the classes of the first training log."""
-  return next((found.training[1].classes for found in findings if found.training), ())
-
-
 def training_splits(names: Sequence[str]) -> tuple[str, ...]:
-  """Returns which of an artifact's splits a Trainer reads: 'train', or the only one."""
+  """Returns the splits of an artifact that a Trainer reads: 'train', or the only one."""
   return (TRAIN,) if TRAIN in names else tuple(names) if len(names) == 1 else ()
 
 

@@ -1,4 +1,4 @@
-"""What is at a URI: the JSON files of ours, stock TFX artifacts, and a run read from several."""
+"""Readers of artifacts: the JSON files of this package, and those of stock TFX components."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Location:
 
 
 def read_run(uris: Sequence[str], label: str | None = None) -> RunView:
-  """Returns what the artifacts of a run say of its classes.
+  """Returns a run, read from its artifacts.
 
   Args:
     uris: URIs of artifacts, in the order of the pipeline: `Examples` of this package's components,
@@ -82,7 +82,7 @@ def read_run(uris: Sequence[str], label: str | None = None) -> RunView:
 
   Raises:
     ConfigError: if there is nothing that a report can show at a URI.
-    DataError: if what is there is broken.
+    DataError: if an artifact is damaged.
   """
   if not isinstance(uris, Sequence) or isinstance(uris, (str, bytes)):
     raise ConfigError(f'uris={shown(uris)} is no list; pass a list of URIs')
@@ -102,13 +102,18 @@ def read_run(uris: Sequence[str], label: str | None = None) -> RunView:
     if kind == EVALUATION_FILE:
       found[i] = read_evaluation(source.uri, label, source.title, source.node)
     elif kind == STATISTICS_PATTERN:
+      if label is None:
+        raise ConfigError(
+          f'label=None: of {source.uri} alone it is not known which feature holds the class; pass '
+          f'label= (--label)'
+        )
       title = source.title or source.node or 'Statistics'
-      found[i] = read_statistics(source.uri, _known(label, source), title)
+      found[i] = read_statistics(source.uri, label, title)
   return merge([found[i] for i in range(len(sources))], label)
 
 
 def kind_of(source: Location) -> str:
-  """Returns the name of the file, or the pattern of files, that tells what is at a URI.
+  """Returns the name of the file, or the pattern of files, by which an artifact is recognised.
 
   Raises:
     ConfigError: if nothing is there that a report can show.
@@ -129,35 +134,15 @@ def kind_of(source: Location) -> str:
 
 
 def _read_json(source: Location, kind: str) -> Findings:
-  """Returns what a file says; a plan, what the sidecar beside it adds."""
+  """Returns the findings of a JSON file; those of a plan with what the sidecar beside it adds."""
   path = source.uri if kind == source.uri else source.path(kind)
-  found = _read_file(source, kind, path)
-  if kind != PLAN_NAME or not exists(source.path(SIDECAR_NAME)):
-    return found
-  (told,) = _read_file(source, SIDECAR_NAME, source.path(SIDECAR_NAME)).stages
-  (stage,) = found.stages
-  stage = replace(
-    stage,
-    parameters=told.parameters,
-    warnings=told.warnings,
-    passed_through=told.passed_through,
-  )
-  return replace(found, stages=(stage,))
-
-
-def _read_file(source: Location, kind: str, path: str) -> Findings:
-  text = read_whole(path)
   title = source.title or (source.node if kind == CHECKS_NAME else None)
-  return findings_of(text, path, title)
-
-
-def _known(label: str | None, source: Location) -> str:
-  if label is None:
-    raise ConfigError(
-      f'label=None: of {source.uri} alone it is not known which feature holds the class; pass '
-      f'label= (--label)'
-    )
-  return label
+  found, beside = findings_of(read_whole(path), path, title), source.path(SIDECAR_NAME)
+  if kind != PLAN_NAME or not exists(beside):
+    return found
+  (plan,), (written,) = found.stages, findings_of(read_whole(beside), beside).stages
+  added = {name: getattr(written, name) for name in ('parameters', 'warnings', 'passed_through')}
+  return replace(found, stages=(replace(plan, **added),))
 
 
 def _plain(uri: str) -> str:
@@ -165,7 +150,7 @@ def _plain(uri: str) -> str:
 
 
 def findings_of(data: Any, source: str, title: str | None = None) -> Findings:
-  """Returns what a JSON file of ours says.
+  """Returns the findings of a JSON file of this package.
 
   Args:
     data: JSON data, or its text.
@@ -180,13 +165,7 @@ def findings_of(data: Any, source: str, title: str | None = None) -> Findings:
   data = _characters(data)
   if is_document(data, InputPlan):
     return _plan(InputPlan.from_json(data, source), source, title)
-  kinds: tuple[Any, ...] = (
-    ClassDistribution,
-    ClassChecks,
-    InputPlan,
-    TrainingLog,
-    RecallDocument,
-  )
+  kinds: tuple[Any, ...] = (ClassDistribution, ClassChecks, InputPlan, TrainingLog, RecallDocument)
   found = parsed_document(data, source, *kinds)
   if isinstance(found, ClassDistribution):
     return _distribution(found, source, title)
@@ -215,8 +194,8 @@ def _characters(data: Any) -> Any:
 def _distribution(found: ClassDistribution, source: str, title: str | None) -> Findings:
   """Returns the stage of a component; joint strata are summed up by class, which comes first.
 
-  Where classes are sets of labels, classes are the labels here, and the number of sets is told. The
-  ideal of a cell is what the splitter's shares come to, or what the augmenter aimed at.
+  Where classes are sets of labels, the classes of the stage are the labels. The ideal of a cell is
+  that of the splitter's shares, or the target of the augmenter.
   """
   counts: dict[str, dict[ClassValue, int]] = {name: {} for name in found.splits}
   before: dict[str, dict[ClassValue, int]] = {}
@@ -241,19 +220,17 @@ def _distribution(found: ClassDistribution, source: str, title: str | None) -> F
     kind, training = 'fed', tuple(counts)
   elif before:
     kind, training = 'balanced', training_splits(list(before)) + ((apart,) if apart else ())
+  splits = []
+  for name, column in counts.items():
+    records, unlabelled = found.splits[name].records, found.splits[name].unlabelled
+    if unlabelled is None:
+      unlabelled = records - sum(column.values())
+    n_records = records if found.labels else None
+    splits.append(SplitCounts(name, column, before.get(name), unlabelled, n_records))
   stage = Stage(
     title or {'split': 'Split', 'balanced': 'Balanced', 'fed': 'Fed to the Trainer'}[kind],
     kind,
-    tuple(
-      SplitCounts(
-        name,
-        column,
-        before.get(name),
-        _without_class(found, name, column),
-        found.splits[name].records if found.labels else None,
-      )
-      for name, column in counts.items()
-    ),
+    tuple(splits),
     training,
     fits=tuple(fits) if not apart or len(before) == 1 else (),
     passed_through=found.passed_through,
@@ -286,14 +263,8 @@ def _bins(found: ClassDistribution) -> BinCounts | None:
   return BinCounts(feature, tuple(names), counts)
 
 
-def _without_class(found: ClassDistribution, split: str, counts: Mapping[ClassValue, int]) -> int:
-  """Returns the records of a split that have no class, or none of the labels."""
-  unlabelled = found.splits[split].unlabelled
-  return found.splits[split].records - sum(counts.values()) if unlabelled is None else unlabelled
-
-
 def _plan(plan: InputPlan, source: str, title: str | None) -> Findings:
-  """Returns what a Trainer is fed, and what it was made of."""
+  """Returns the stage that a Trainer is fed, and the one before the splits were merged."""
   stage = Stage(
     title=title or 'Fed to the Trainer',
     kind='fed',
@@ -332,7 +303,7 @@ def _plan_counts(plan: InputPlan, split: str, records: Sequence[int]) -> SplitCo
 
 
 def _checks(found: ClassChecks, source: str, title: str) -> Findings:
-  """Returns what a validator found, and the counts that it found it in."""
+  """Returns the results of a validator, and the counts that it checked."""
   counts: dict[str, dict[ClassValue, int]] = {}
   for row in found.counts:
     for name, n in row.splits.items():
@@ -378,15 +349,22 @@ def read_statistics(uri: str, label: str, title: str) -> Findings:
   """
   from tensorflow_metadata.proto.v0 import statistics_pb2
 
+  from tfx_balance.label_statistics import tallies_of
+
   splits, notes = [], []
   for path in statistics_files(uri):
     name = posixpath.basename(posixpath.dirname(path)).removeprefix('Split-')
     found = statistics_pb2.DatasetFeatureStatisticsList()
     found.ParseFromString(read_whole(path))
     try:
-      splits.append(_exact_counts(name, found, label))
+      tallies = tallies_of(
+        {name: found}, label, 'its statistics', _SIDECAR_INSTEAD, several=_LABELS_INSTEAD
+      )
     except DataError as error:
       notes.append(f'{title}: split {name!r} is not shown: {error}.')
+      continue
+    unlabelled = tallies[name].pop(MISSING, 0)
+    splits.append(SplitCounts(name, tallies[name], unlabelled=unlabelled))
   if not splits:
     return Findings(notes=tuple(notes))
   stage = Stage(title, 'raw', tuple(splits), training_splits([s.name for s in splits]), uri=uri)
@@ -401,21 +379,6 @@ def statistics_files(uri: str) -> list[str]:
   splits = sorted(n for n in storage_of(uri).names(uri) if n.startswith('Split-'))
   paths = [posixpath.join(uri, name, STATISTICS_FILE) for name in splits]
   return [path for path in paths if exists(path)]
-
-
-def _exact_counts(split: str, statistics: Any, label: str) -> SplitCounts:
-  """Returns the records of each class.
-
-  Raises:
-    DataError: if the statistics do not tell exactly.
-  """
-  from tfx_balance.label_statistics import tallies_of
-
-  (tally,) = tallies_of(
-    {split: statistics}, label, 'its statistics', _SIDECAR_INSTEAD, several=_LABELS_INSTEAD
-  ).values()
-  unlabelled = tally.pop(MISSING, 0)
-  return SplitCounts(split, tally, unlabelled=unlabelled)
 
 
 def read_evaluation(

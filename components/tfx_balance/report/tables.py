@@ -1,22 +1,25 @@
-"""The tables of the page, as values: what a cell says, and how it is to be read."""
+"""The tables of the page as values: texts of cells, uncut texts, alignment, and meaning."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Literal
 
+from tfx_balance.documents.class_checks import Leakage
 from tfx_balance.documents.recall import ModelRecall
 from tfx_balance.plan.checks import Check
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.report import measures
+from tfx_balance.plan.distribution import jensen_shannon, l_infinity
 from tfx_balance.report import measures as text
-from tfx_balance.report.measures import ratio_of
+from tfx_balance.report.measures import ratio_of, worst_fits
 from tfx_balance.report.run_view import WHOLE, CheckSet, Fit, RunView, SplitCounts, Stage
 
 Tone = Literal['', 'good', 'bad', 'soft', 'heading']
 MOST_FAILED = 200
-"""Broken rules that are told one by one; a schema gone wrong breaks one for every class."""
+"""Broken rules that are listed one by one; a schema gone wrong breaks one for every class."""
 MOST_RULES = 500
 LONG = 40
 """Characters of a text that may be broken anywhere, so that no table is wider than the page."""
@@ -47,20 +50,24 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-  """One table; its name is unique in the page, its rows are as long as its head."""
+  """One table; its name is unique in the page, its rows are as long as its head.
+
+  Its summary is shown beside its caption while it is folded: how many, and the worst.
+  """
 
   name: str
   caption: str
   head: tuple[Cell, ...]
   rows: tuple[tuple[Cell, ...], ...]
   note: str = ''
+  summary: str = ''
 
 
 def named(name: str, length: int = text.NAME_LENGTH) -> Cell:
   """Returns the cell that names a row by a class."""
   name = text.class_name(name)
-  cut = text.short(name, length)
-  return Cell(cut, name if cut != name else '', tone='heading')
+  short = text.short(name, length)
+  return Cell(short, name if short != name else '', tone='heading')
 
 
 def number(shown: str, tone: Tone = '') -> Cell:
@@ -76,7 +83,7 @@ def words(shown: object, tone: Tone = '', length: int = 10_000) -> Cell:
 
 
 def head(*columns: str, numbers: int = 0) -> tuple[Cell, ...]:
-  """Returns the names of columns, so many of which are of numbers, at the end."""
+  """Returns the heads of columns; the last `numbers` of them are of numbers."""
   first = len(columns) - numbers
   return tuple(
     Cell(text.short(text.clean(name), 24), number=i >= first) for i, name in enumerate(columns)
@@ -84,25 +91,23 @@ def head(*columns: str, numbers: int = 0) -> tuple[Cell, ...]:
 
 
 def stage_table(view: RunView) -> Table:
-  """Returns what each split is at each stage."""
+  """Returns the splits of each stage: records, classes, the largest and the smallest class."""
   rows: list[tuple[Cell, ...]] = []
   for stage in view.stages:
-    for found in measures.summaries(stage):
-      notes = [found.note, *([f'{found.absent:,} classes absent'] if found.absent else [])]
-      rows.append(
-        (
-          words(stage.title, 'heading'),
-          words('whole' if found.split == 'all' else found.split),
-          number(text.integer(found.records)),
-          number(text.integer(found.classes)),
-          _extreme(found.largest),
-          _extreme(found.smallest),
-          number(text.ratio(found.ratio), 'bad' if found.absent else ''),
-          words('; '.join(filter(None, notes)), 'soft'),
-        )
-      )
+    title, classes = words(stage.title, 'heading'), sorted(stage.total)
+    for split in stage.splits:
+      present = [(value, n) for value in classes if (n := split.counts.get(value, 0))]
+      absent = len(classes) - len(present)
+      notes = [f'{split.unlabelled:,} without a class'] if split.unlabelled else []
+      notes += [f'{absent:,} classes absent'] if absent else []
+      row = title, words('whole' if split.name == WHOLE else split.name)
+      counts = number(f'{split.records:,}'), number(f'{len(present):,}')
+      extremes = [_extreme(pick(present, key=itemgetter(1), default=None)) for pick in (max, min)]
+      ratio = number(text.ratio(ratio_of(split.counts, classes)), 'bad' if absent else '')
+      rows.append((*row, *counts, *extremes, ratio, words('; '.join(notes), 'soft')))
     if stage.passed_through:
-      rows.append(_unchanged(stage))
+      unchanged = words('passed through unchanged', 'soft')
+      rows.append((title, words(', '.join(stage.passed_through)), *[Cell('')] * 5, unchanged))
   return Table(
     'stages',
     'Splits at every stage',
@@ -115,38 +120,33 @@ def stage_table(view: RunView) -> Table:
   )
 
 
-def _unchanged(stage: Stage) -> tuple[Cell, ...]:
-  name, unchanged = words(stage.title, 'heading'), words('passed through unchanged', 'soft')
-  return name, words(', '.join(stage.passed_through)), *[Cell('')] * 5, unchanged
-
-
 def _extreme(found: tuple[object, object] | None) -> Cell:
   """Returns a class and its number in one cell."""
   if found is None:
     return number('-')
   name = text.class_name(found[0])
-  cut = text.short(name, 18)
-  shown = text.integer(found[1]) if isinstance(found[1], int) else found[1]
-  return Cell(f'{cut}: {shown}', name if cut != name else '', number=True)
+  short = text.short(name, 18)
+  value = f'{found[1]:,}' if isinstance(found[1], int) else found[1]
+  return Cell(f'{short}: {value}', name if short != name else '', number=True)
 
 
 def fit_table(view: RunView, stage: Stage) -> Table:
-  """Returns, for each split, its ideal, what it has, and the class that is furthest from its."""
-  totals: dict[str, list[Fit]] = {}
-  for fit in stage.fits:
-    totals.setdefault(fit.split, []).append(fit)
+  """Returns the ideal and actual records of each split, and the class furthest from its ideal."""
   rows = []
-  for split, (worst, off) in measures.worst_fits(stage.fits).items():
-    ideal = sum(fit.ideal for fit in totals[split])
-    actual = sum(fit.actual for fit in totals[split])
+  by_split: dict[str, list[Fit]] = {}
+  for fit in stage.fits:
+    by_split.setdefault(fit.split, []).append(fit)
+  for split, (worst, off) in worst_fits(stage.fits).items():
+    ideal = sum(fit.ideal for fit in by_split[split])
+    actual = sum(fit.actual for fit in by_split[split])
     rows.append(
       (
         words(split, 'heading'),
         number(f'{round(ideal, 3):,}'),
-        number(text.integer(actual)),
+        number(f'{actual:,}'),
         number(text.signed(round(actual - ideal, 6))),
         _extreme((worst.name, text.signed(worst.deviation))),
-        number(text.integer(off), 'bad' if off else 'good'),
+        number(f'{off:,}', 'bad' if off else 'good'),
       )
     )
   return Table(
@@ -159,28 +159,43 @@ def fit_table(view: RunView, stage: Stage) -> Table:
 
 
 def divergence_table(view: RunView) -> Table:
-  """Returns how far each split is from the first stage, and from equal classes."""
-  rows = tuple(
-    (
-      words(found.stage, 'heading'),
-      words(found.split),
-      words(text.class_name(found.class_name), length=24),
-      number(text.decimal(found.l_infinity)),
-      number(text.decimal(found.jensen_shannon)),
-      number(text.decimal(found.from_equal)),
-    )
-    for found in measures.divergences(view)
-  )
-  first = view.comparable[0].title if view.comparable else ''
+  """Returns the distances of each split from the first stage, and from equal classes."""
+  first = view.comparable[0] if view.comparable else None
+  reference = [first.total.get(value, 0) for value in view.classes] if first else []
+  rows = []
+  for stage in view.comparable:
+    for split in stage.splits:
+      column = split.column(view.classes)
+      if not sum(column) or column == reference:
+        continue
+      changed = view.classes[_most_changed(column, reference)]
+      rows.append(
+        (
+          words(stage.title, 'heading'),
+          words(split.name),
+          words(text.class_name(changed), length=24),
+          number(text.decimal(l_infinity(column, reference))),
+          number(text.decimal(jensen_shannon(column, reference))),
+          number(text.decimal(l_infinity(column, [1] * len(column)))),
+        )
+      )
+  title = first.title if first else ''
   names = 'stage', 'split', 'class that changed most', 'L∞', 'Jensen-Shannon', 'L∞ from equal'
   return Table(
     'divergences',
-    f'Distance of the class shares from “{first}”, and from equal classes',
+    f'Distance of the class shares from “{title}”, and from equal classes',
     head(*names, numbers=3),
-    rows,
+    tuple(rows),
     note='L∞ is the largest change of the share of one class; the Jensen-Shannon divergence is in '
     'bits. Both go from 0 (the same) to 1 (nothing in common).',
   )
+
+
+def _most_changed(column: Sequence[int], reference: Sequence[int]) -> int:
+  """Returns the index of the class whose share changed most; the first of several."""
+  total, whole = sum(column), sum(reference)
+  changes = [abs(n * whole - m * total) for n, m in zip(column, reference, strict=True)]
+  return changes.index(max(changes))
 
 
 def failed_table(found: CheckSet, index: int) -> Table:
@@ -200,10 +215,27 @@ def failed_table(found: CheckSet, index: int) -> Table:
   more = len(failed) - len(rows)
   return Table(
     f'failed-{index}',
-    f'{found.title}: broken rules',
+    'Broken rules',
     (*head('rule', 'split', 'class', 'measured', 'limit', numbers=2), Cell('what is wrong')),
     rows,
     note=f'and {more:,} more: class_checks.json has them all' if more else '',
+    summary=f'{len(failed):,}, worst: {worst_check(failed)}',
+  )
+
+
+def worst_check(checks: Sequence[Check]) -> str:
+  """Returns the check that is furthest beyond its limit; nearest to it where all are kept."""
+
+  def excess(check: Check) -> tuple[float, float]:
+    """Returns the distance beyond the limit, relative to it and as it is; negative within."""
+    sign, distance = -1 if check.passed else 1, abs(check.measured - check.limit)
+    return sign * (distance / abs(check.limit) if check.limit else math.inf), sign * distance
+
+  worst = max(checks, key=excess)
+  name = '' if worst.value is None else f' for {text.short(text.class_name(worst.value), 24)}'
+  return (
+    f'{worst.rule} of {text.clean(_compared(worst.split, worst.other))}{name} is '
+    f'{text.decimal(worst.measured)}, limit {text.decimal(worst.limit)}'
   )
 
 
@@ -225,11 +257,19 @@ def rule_table(found: CheckSet, index: int) -> Table:
         Cell(f'{len(broken):,} broken', tone='bad') if broken else Cell('kept', tone='good'),
       )
     )
+  rules = {(check.rule, check.split, check.other) for check in found.failed}
+  summary = f'{len(rules):,} of {len(groups):,} broken'
+  if groups:
+    extreme = 'worst' if found.failed else 'nearest to its limit'
+    summary += f', {extreme}: {worst_check(found.found.checks)}'
+  more = len(groups) - len(rows)
   return Table(
     f'rules-{index}',
-    f'{found.title}: every rule',
+    'Every rule',
     (*head('rule', 'split', 'measured', 'limit', numbers=2), Cell('result')),
     tuple(rows),
+    note=f'and {more:,} more: class_checks.json has them all' if more > 0 else '',
+    summary=summary,
   )
 
 
@@ -255,7 +295,7 @@ class ClassTables:
 
 def class_tables(view: RunView) -> ClassTables:
   """Returns the tables of the classes' counts."""
-  columns = count_columns(view)
+  columns = [(stage.title, split) for stage in view.comparable for split in stage.splits]
   if not columns:
     return ClassTables((), None)
   total = len(view.classes)
@@ -273,11 +313,6 @@ def class_tables(view: RunView) -> ClassTables:
   return ClassTables(shown, whole)
 
 
-def count_columns(view: RunView) -> list[tuple[str, SplitCounts]]:
-  """Returns the columns: a split of a stage each, with the stage's title."""
-  return [(stage.title, split) for stage in view.comparable for split in stage.splits]
-
-
 def counts_table(
   name: str,
   caption: str,
@@ -285,83 +320,70 @@ def counts_table(
   classes: Sequence[ClassValue],
   columns: Sequence[tuple[str, SplitCounts]],
 ) -> Table:
-  """Returns the records of classes, with their share of the first stage."""
+  """Returns the records of classes, with their share of the first stage.
+
+  Args:
+    name: Name of the table.
+    caption: Caption of the table.
+    view: The run.
+    classes: Classes, a row each.
+    columns: Title of a stage, and one of its splits; a column each.
+  """
   first = view.comparable[0].total
   whole = sum(first.values())
   rows = []
   for value in classes[:MOST_ROWS]:
     share = first.get(value, 0) / whole if whole else 0.0
-    rows.append(
-      (named(str(value)), number(text.percent(share)), *(_count(s, value) for _, s in columns))
-    )
+    counts = [split.counts.get(value, 0) for _, split in columns]
+    cells = (number(f'{n:,}', '' if n else 'bad') for n in counts)
+    rows.append((named(str(value)), number(text.percent(share)), *cells))
   if classes == view.classes and len(classes) <= FEW_ROWS:
-    rows += _footer(view, columns)
+    sums = [sum(split.column(view.classes)) for _, split in columns]
+    ratios = [ratio_of(split.counts, view.classes) for _, split in columns]
+    total, ratio = (Cell(title, tone='heading') for title in ('all classes', 'largest / smallest'))
+    rows.append((total, number('100.0%'), *(number(f'{n:,}') for n in sums)))
+    rows.append((ratio, Cell(''), *(number(text.ratio(x)) for x in ratios)))
   more = len(classes) - MOST_ROWS
+  titles = [title if s.name == WHOLE else f'{title}: {s.name}' for title, s in columns]
   return Table(
     name,
     caption,
-    (*head('class', 'share', numbers=1), *(_column_head(*column) for column in columns)),
+    (*head('class', 'share', numbers=1), *map(_number_head, titles)),
     tuple(rows),
     note=f'and {more:,} more' if more > 0 else '',
   )
 
 
-def _column_head(title: str, split: SplitCounts) -> Cell:
-  shown = text.clean(title if split.name == WHOLE else f'{title}: {split.name}')
-  return Cell(text.short(shown, 28), shown if len(shown) > 28 else '', number=True)
-
-
-def _count(split: SplitCounts, value: ClassValue) -> Cell:
-  n = split.counts.get(value, 0)
-  return number(text.integer(n), '' if n else 'bad')
-
-
-def _footer(view: RunView, columns: Sequence[tuple[str, SplitCounts]]) -> list[tuple[Cell, ...]]:
-  """Returns the rows of totals and imbalance ratios."""
-  sums = [sum(split.column(view.classes)) for _, split in columns]
-  ratios = [ratio_of(split.counts, view.classes) for _, split in columns]
-  return [
-    (
-      Cell('all classes', tone='heading'),
-      number('100.0%'),
-      *(number(text.integer(n)) for n in sums),
-    ),
-    (
-      Cell('largest / smallest', tone='heading'),
-      Cell(''),
-      *(number(text.ratio(x)) for x in ratios),
-    ),
-  ]
+def _number_head(title: str) -> Cell:
+  """Returns the head of a column of numbers, whose title may be long."""
+  title = text.clean(title)
+  short = text.short(title, 28)
+  return Cell(short, title if short != title else '', number=True)
 
 
 def model_table(view: RunView) -> Table:
   """Returns each model in numbers."""
   rows = []
   for model in view.models:
-    values = list(model.by_class.values())
-    worst = min(model.by_class, key=model.by_class.__getitem__, default=None)
+    values, worst = list(model.by_class.values()), model.worst
     rows.append(
       (
         words(model.name, 'heading', length=40),
         number(text.decimal(model.macro)),
         words('-' if worst is None else text.class_name(worst), length=24),
         number(text.decimal(min(values)) if values else '-'),
-        number(text.integer(sum(recall == 0 for recall in values))),
-        number(text.integer(len(values))),
-        number(text.integer(sum(model.tested.values()))),
+        number(f'{sum(recall == 0 for recall in values):,}'),
+        number(f'{len(values):,}'),
+        number(f'{sum(model.tested.values()):,}'),
       )
     )
   return Table(
     'models',
     'Models',
     (
-      Cell('model'),
-      Cell('mean recall', number=True),
-      Cell('class found least'),
-      Cell('its recall', number=True),
-      Cell('classes never found', number=True),
-      Cell('classes tested', number=True),
-      Cell('records tested', number=True),
+      *head('model', 'mean recall', numbers=1),
+      *head('class found least', 'its recall', numbers=1),
+      *head('classes never found', 'classes tested', 'records tested', numbers=3),
     ),
     tuple(rows),
     note='The mean counts each class the same, however many records it has.',
@@ -373,24 +395,16 @@ def recall_tables(view: RunView) -> ClassTables:
   tested = [value for value in view.classes if any(value in m.by_class for m in view.models)]
   if len(tested) <= FEW_ROWS:
     return ClassTables((_recall_table('recall', 'Recall', view.models, tested),), None)
+
+  def lowest(value: ClassValue) -> tuple[float, int]:
+    """Returns the lowest recall, and of equal ones the most tested records first."""
+    models = [model for model in view.models if value in model.by_class]
+    return min(m.by_class[value] for m in models), -max(m.tested[value] for m in models)
+
   title = f'The {EXTREMES} of {len(tested):,} classes with the lowest recall'
-  worst = sorted(tested, key=lambda value: _lowest(view.models, value))[:EXTREMES]
-  shown = (_recall_table('worst', title, view.models, worst),)
-  return ClassTables(
-    shown, _recall_table('recall', f'Recall of all {len(tested):,} classes', view.models, tested)
-  )
-
-
-def _lowest(models: Sequence[ModelRecall], value: ClassValue) -> tuple[float, int]:
-  """Returns what to sort by: the lowest recall, and of equal ones the most tested records."""
-  found = [model for model in models if value in model.by_class]
-  return min(m.by_class[value] for m in found), -max(m.tested[value] for m in found)
-
-
-def _model_head(model: ModelRecall) -> Cell:
-  title = text.clean(model.name)
-  cut = text.short(title, 28)
-  return Cell(cut, title if cut != title else '', number=True)
+  worst = _recall_table('worst', title, view.models, sorted(tested, key=lowest)[:EXTREMES])
+  title = f'Recall of all {len(tested):,} classes'
+  return ClassTables((worst,), _recall_table('recall', title, view.models, tested))
 
 
 def _recall_table(
@@ -402,7 +416,55 @@ def _recall_table(
     for model in models:
       known = value in model.by_class
       cells.append(number(f'{model.by_class[value]:.2f}' if known else '-'))
-      cells.append(number(text.integer(model.tested[value]) if known else '-', 'soft'))
+      cells.append(number(f'{model.tested[value]:,}' if known else '-', 'soft'))
     rows.append(tuple(cells))
-  heads = [cell for m in models for cell in (_model_head(m), Cell('tested', number=True))]
+  heads = [cell for m in models for cell in (_number_head(m.name), Cell('tested', number=True))]
   return Table(name, caption, (Cell('class'), *heads), tuple(rows))
+
+
+def leakage_table(leakage: Leakage, index: int) -> Table:
+  """Returns the records that each pair of splits has in common."""
+  what = 'records' if leakage.key == 'records' else f'values of {leakage.key}'
+  rows = tuple(
+    (
+      words(pair.split, 'heading'),
+      words(pair.other),
+      words(what),
+      number(f'{pair.records:,}', 'bad' if pair.records else ''),
+      number(text.percent(pair.share)),
+      words(', '.join(text.short(text.clean(e.text)) for e in pair.examples) or '-', 'soft'),
+    )
+    for pair in leakage.pairs
+  )
+  columns = head('split', 'other split', 'what', 'in both', 'share of the split', numbers=2)
+  common = [pair for pair in leakage.pairs if pair.records]
+  summary = f'{len(common):,} of {len(rows):,} pairs of splits'
+  if common:
+    worst = max(common, key=lambda pair: pair.share)
+    summary += f', worst: {worst.records:,} {what} of {worst.split} are in {worst.other} too'
+  return Table(
+    f'leakage-{index}',
+    'In more than one split',
+    (*columns, Cell('for example')),
+    rows,
+    summary=text.clean(summary),
+  )
+
+
+def parameter_table(stage: Stage, index: int) -> Table:
+  """Returns the arguments of a component."""
+  rows = tuple(
+    (words(name, 'heading'), words(text.parameter(value)))
+    for name, value in stage.parameters.items()
+    if value is not None
+  )
+  return Table(f'parameters-{index}', stage.title, head('parameter', 'value'), rows)
+
+
+def source_table(view: RunView) -> Table:
+  """Returns the title and the URI of everything that was read."""
+  read = [(stage.title, stage.uri) for stage in view.stages]
+  read += [(checks.title, checks.uri) for checks in view.check_sets]
+  unique = dict.fromkeys((title, uri) for title, uri in (*read, *view.model_uris) if uri)
+  rows = tuple((words(title, 'heading'), words(uri)) for title, uri in unique)
+  return Table('sources', 'Read from', head('what', 'where'), rows)

@@ -36,15 +36,8 @@ def training_picture(log: TrainingLog, index: int, title: str) -> Picture | None
     figure = new_figure(3.2)
     ax = figure.subplots()
     for i, (name, line) in enumerate(_lines(log, shares, namer)):
-      ax.plot(
-        steps,
-        line,
-        color=palette.series(i).light,
-        marker=palette.marker(i),
-        markersize=4,
-        linewidth=1.6,
-        label=name,
-      )
+      colour, marker = palette.series(i).light, palette.marker(i)
+      ax.plot(steps, line, color=colour, marker=marker, ms=4, linewidth=1.6, label=name)
     for change in log.changes:
       if change.step:
         ax.axvline(change.step, color=palette.SOFT.light, linestyle=':', linewidth=1)
@@ -79,8 +72,10 @@ def _lines(
 
 
 def _sentence(log: TrainingLog, shares: Sequence[Sequence[float]]) -> str:
-  """Returns what the picture shows, in words."""
-  first, last = (f'{text.percent(min(row))} to {text.percent(max(row))}' for row in _ends(shares))
+  """Returns the content of the picture in words."""
+  first, last = (
+    f'{text.percent(min(row))} to {text.percent(max(row))}' for row in (shares[0], shares[-1])
+  )
   changes = sum(change.step > 0 for change in log.changes)
   return (
     f'{len(log.classes):,} classes over {len(shares):,} epochs: shares of {first} in the first, '
@@ -88,19 +83,16 @@ def _sentence(log: TrainingLog, shares: Sequence[Sequence[float]]) -> str:
   )
 
 
-def _ends(shares: Sequence[Sequence[float]]) -> tuple[Sequence[float], Sequence[float]]:
-  return shares[0], shares[-1]
-
-
 def training_table(log: TrainingLog, index: int, title: str) -> Table:
   """Returns the records of each class in all epochs, the largest first."""
   kinds = ('records', 'repeats', 'augmented')
-  columns = [[sum(counts) for counts in zip(*_rows(log, kind), strict=True)] for kind in kinds]
+  by_kind = [[getattr(epoch, kind) for epoch in log.epochs] for kind in kinds]
+  columns = [[sum(counts) for counts in zip(*rows, strict=True)] for rows in by_kind]
   totals = [column or [0] * len(log.classes) for column in columns]
   order = sorted(range(len(log.classes)), key=lambda c: -totals[0][c])
   rows: list[tuple[Cell, ...]] = []
   for c in order[:MOST_ROWS]:
-    cells = [number(text.integer(column[c])) for column in totals]
+    cells = [number(f'{column[c]:,}') for column in totals]
     share = totals[0][c] / max(sum(totals[0]), 1)
     rows.append((named(str(log.classes[c])), cells[0], number(text.percent(share)), *cells[1:]))
   more = len(order) - len(rows)
@@ -111,10 +103,6 @@ def training_table(log: TrainingLog, index: int, title: str) -> Table:
     tuple(rows),
     f'{more:,} classes with fewer records are left out.' if more else '',
   )
-
-
-def _rows(log: TrainingLog, kind: str) -> list[Sequence[int]]:
-  return [getattr(epoch, kind) for epoch in log.epochs]
 
 
 def _name(kind: str, index: int) -> str:

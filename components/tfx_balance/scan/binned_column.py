@@ -5,43 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from tfx_balance.errors import DataError
 from tfx_balance.plan.number_bins import Recoding, bin_names, bins_of, edge_keys
 from tfx_balance.plan.ranks import Ints, UInts
+from tfx_balance.scan.record_reader import FeatureValues
 from tfx_balance.scan.spill import Rows
-from tfx_balance.scan.strata import ClassColumn, Payload
+from tfx_balance.scan.strata import ClassColumn
 from tfx_balance.scan.stratum_columns import StratumColumns
-from tfx_balance.tfrecord.frames import Frames
 
 
 class BinnedColumn(ClassColumn):
   """One class, 0, for all the numbers of a feature; null is a missing one, or NaN."""
 
-  def classes_by_place(self, frames: Frames, position: int) -> pa.Array | None:
-    """Returns the class of each record, or None if the parser must tell, as it must of NaN."""
-    found = super().classes_by_place(frames, position)
-    return None if found is None or found.null_count else found
-
-  def _as_classes(self, values: npt.NDArray[np.generic], position: int) -> pa.Array:
+  def _as_classes(self, column: FeatureValues, position: int) -> pa.Array:
     """Returns the class of each value, after checking that they are numbers."""
+    self.kind, values = column.kind or self.kind, column.values
     if self.kind == 'bytes':
       raise DataError(
-        f'feature {self.name!r} holds text in {self._path}, and bins= takes numbers; leave bins= '
+        f'feature {self.name!r} holds text in {self.path}, and bins= takes numbers; leave bins= '
         f'out, or name a feature that holds numbers'
       )
     zeros = np.zeros(len(values), np.int64 if self.kind == 'int' else np.float32)
     return pa.array(zeros, mask=np.isnan(values.astype(np.float64)))
 
 
-def binned_columns(
-  features: Sequence[str], binned: str, payload: Payload, path: str
-) -> list[ClassColumn]:
+def binned_columns(features: Sequence[str], binned: str, path: str) -> list[ClassColumn]:
   """Returns the columns of features, one of which is of numbers to be put into bins."""
-  kinds = [BinnedColumn if name == binned else ClassColumn for name in features]
-  return [kind(name, payload, path) for kind, name in zip(kinds, features, strict=True)]
+  return [(BinnedColumn if name == binned else ClassColumn)(name, path) for name in features]
 
 
 def recoding_of(

@@ -1,7 +1,7 @@
 """The label sets of records: of one feature with several values, or of several features of 0 and 1.
 
-While a file is read, a set is the numbers of its labels, in bytes, so that Arrow tells sets apart a
-batch at a time. Once it is read, its sets become texts that are the same in all files.
+While a file is read, a set is the numbers of its labels, in bytes, so that Arrow compares the sets
+of a batch at once. Once it is read, its sets become texts that are the same in all files.
 """
 
 from __future__ import annotations
@@ -12,41 +12,35 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import tensorflow as tf
 
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import Kind
 from tfx_balance.plan.distinct_sets import distinct_members
 from tfx_balance.plan.labels import are_no_labels, as_flags
 from tfx_balance.plan.ranks import Ints
-from tfx_balance.scan.strata import ClassColumn, MissingLabel, Numbering, Payload, Value
+from tfx_balance.scan.record_reader import Columns, FeatureValues
+from tfx_balance.scan.strata import ClassColumn, MissingLabel, Numbering, Value
 from tfx_balance.scan.stratum_columns import join_labels, label_text
-from tfx_balance.tfrecord.frames import Frames
 
 
 def label_columns(
-  features: Sequence[str],
-  labels: Sequence[str],
-  payload: Payload,
-  path: str,
-  missing: MissingLabel,
+  features: Sequence[str], labels: Sequence[str], path: str, missing: MissingLabel
 ) -> list[ClassColumn]:
   """Returns the column of label sets and, behind it, those of the other features.
 
   Args:
     features: Features that strata are made of.
     labels: Those among them that have the labels: one of any number of values, or several.
-    payload: Type of the records.
     path: Path of the file, for messages.
     missing: Treatment of records without labels.
   """
   drops = missing == 'drop'
   first = (
-    LabelSetColumn(labels[0], payload, path, drops)
+    LabelSetColumn(labels[0], path, drops)
     if len(labels) == 1
-    else FlagSetColumn(labels, payload, path, drops)
+    else FlagSetColumn(labels, path, drops)
   )
-  return [first, *(ClassColumn(name, payload, path) for name in features if name not in labels)]
+  return [first, *(ClassColumn(name, path) for name in features if name not in labels)]
 
 
 class LabelSetColumn(ClassColumn):
@@ -56,25 +50,17 @@ class LabelSetColumn(ClassColumn):
   value, or without the feature, has the empty set; where such are dropped, it is missing.
   """
 
-  def __init__(self, name: str, payload: Payload, path: str, drops: bool) -> None:
-    super().__init__(name, payload, path)
+  def __init__(self, name: str, path: str, drops: bool) -> None:
+    super().__init__(name, path)
     self._drops = drops
     self._labels = Numbering()
 
-  def classes(self, serialized: tf.Tensor, position: int) -> pa.Array:
+  def classes(self, columns: Columns, position: int) -> pa.Array:
     """Returns the set of each record, as numbers of labels: binary [n]."""
-    values, row_splits = self.parse(serialized)
-    lengths = np.diff(row_splits)
-    self._refuse_vectors(values, lengths, position)
-    numbers = self._labels.numbers(self._as_classes(values, position))
-    return _sets(numbers, row_splits, lengths == 0 if self._drops else None)
-
-  def classes_by_place(self, frames: Frames, position: int) -> pa.Array | None:
-    """Returns the same for records of one value each that lie alike or are large, else None."""
-    found = super().classes_by_place(frames, position)
-    if found is None:
-      return None
-    return _sets(self._labels.numbers(found), np.arange(len(found) + 1), None)
+    column = columns[self.name]
+    self._refuse_vectors(column, position)
+    numbers = self._labels.numbers(self._as_classes(column, position))
+    return _sets(numbers, column.row_splits, column.lengths == 0 if self._drops else None)
 
   @property
   def stratum_kind(self) -> Kind:
@@ -85,12 +71,12 @@ class LabelSetColumn(ClassColumn):
     """Returns sets as texts, null for the empty one."""
     return _texts(values, self._labels.values)
 
-  def _refuse_vectors(self, values: npt.NDArray[np.generic], lengths: Ints, position: int) -> None:
+  def _refuse_vectors(self, column: FeatureValues, position: int) -> None:
     """Raises DataError where records are vectors of 0 and 1, whose values are no labels."""
-    flags = as_flags(values, lengths)
+    flags = as_flags(column.values, column.lengths)
     if flags is not None and are_no_labels(flags):
       raise DataError(
-        f'feature {self.name!r} has {flags.shape[1]} values in each record of {self._path} from '
+        f'feature {self.name!r} has {flags.shape[1]} values in each record of {self.path} from '
         f'record {position} on, all 0 or 1, some twice; with multilabel=True the values are '
         f'labels: give the positions of the ones, or a feature of 0 or 1 for each label'
       )
@@ -99,24 +85,38 @@ class LabelSetColumn(ClassColumn):
 class FlagSetColumn(ClassColumn):
   """The sets of the names of those features, of several, that are 1 in a record; others are 0."""
 
-  def __init__(self, names: Sequence[str], payload: Payload, path: str, drops: bool) -> None:
-    super().__init__(names[0], payload, path)
-    self.parts = [ClassColumn(name, payload, path) for name in names]
+  def __init__(self, names: Sequence[str], path: str, drops: bool) -> None:
+    super().__init__(names[0], path)
+    self.features = names
     self._drops = drops
 
-  def classes(self, serialized: tf.Tensor, position: int) -> pa.Array:
+  def classes(self, columns: Columns, position: int) -> pa.Array:
     """Returns the set of each record, as numbers of features: binary [n]."""
-    return self._joined([part.classes(serialized, position) for part in self.parts], position)
-
-  def classes_by_place(self, frames: Frames, position: int) -> pa.Array | None:
-    """Returns the same for records that lie alike or are large, or None if the parser must tell."""
-    columns: list[pa.Array] = []
-    for part in self.parts:
-      found = part.classes_by_place(frames, position)
-      if found is None:
-        return None
-      columns.append(found)
-    return self._joined(columns, position)
+    missing = np.zeros(len(columns[self.name].lengths), bool)
+    flags = np.zeros((len(missing), len(self.features)), bool)
+    for i, name in enumerate(self.features):
+      column = ClassColumn(name, self.path).classes(columns, position)
+      absent = column.is_null().to_numpy(False)
+      if absent.any() and not self._drops:
+        raise DataError(
+          f'feature {name!r} has no value in record {position + int(absent.argmax())} of '
+          f'{self.path}; of several features with multilabel=True each is 0 or 1 in each record: '
+          f"fill it in, or drop such records (missing_label='drop' of StratifiedSplitter)"
+        )
+      missing |= absent
+      values = column.to_numpy(False)
+      flags[:, i] = values == 1
+      wrong = np.flatnonzero((values != 1) & (values != 0) & ~absent)
+      if len(wrong):
+        at = int(wrong[0])
+        raise DataError(
+          f'feature {name!r} is {column[at].as_py()!r} in record {position + at} of {self.path}; '
+          f'of several features with multilabel=True each is 0 or 1: name such, or one of several '
+          f'values'
+        )
+    records, numbers = np.nonzero(flags)
+    row_splits = np.searchsorted(records, np.arange(len(missing) + 1))
+    return _sets(numbers, row_splits, missing if missing.any() else None)
 
   @property
   def stratum_kind(self) -> Kind:
@@ -125,43 +125,7 @@ class FlagSetColumn(ClassColumn):
 
   def stratum_values(self, values: Sequence[Value]) -> pa.Array:
     """Returns sets as texts, null for the empty one."""
-    return _texts(values, [part.name.encode() for part in self.parts])
-
-  def _joined(self, columns: Sequence[pa.Array], position: int) -> pa.Array:
-    n = len(columns[0])
-    missing = np.zeros(n, bool)
-    flags = np.zeros((n, len(columns)), bool)
-    for i, column in enumerate(columns):
-      if column.null_count:
-        absent = column.is_null().to_numpy(False)
-        self._check_there(self.parts[i].name, absent, position)
-        missing |= absent
-        column = column.fill_null(0) if self.parts[i].kind != 'bytes' else column
-      flags[:, i] = self._checked(self.parts[i], column, position)
-    records, numbers = np.nonzero(flags)
-    row_splits = np.searchsorted(records, np.arange(n + 1))
-    return _sets(numbers, row_splits, missing if missing.any() else None)
-
-  def _check_there(self, name: str, absent: npt.NDArray[np.bool_], position: int) -> None:
-    if not self._drops:
-      raise DataError(
-        f'feature {name!r} has no value in record {position + int(absent.argmax())} of '
-        f'{self._path}; of several features with multilabel=True each is 0 or 1 in each record: '
-        f"fill it in, or drop such records (missing_label='drop' of StratifiedSplitter)"
-      )
-
-  def _checked(self, part: ClassColumn, column: pa.Array, position: int) -> npt.NDArray[np.bool_]:
-    values = column.to_numpy(False)
-    flags: npt.NDArray[np.bool_] = values == 1
-    wrong = np.flatnonzero(~flags & (values != 0))
-    if len(wrong):
-      at = int(wrong[0])
-      raise DataError(
-        f'feature {part.name!r} is {column[at].as_py()!r} in record {position + at} of '
-        f'{self._path}; of several features with multilabel=True each is 0 or 1: name such, or one '
-        f'of several values'
-      )
-    return flags
+    return _texts(values, [name.encode() for name in self.features])
 
 
 def _sets(numbers: Ints, row_splits: Ints, missing: npt.NDArray[np.bool_] | None) -> pa.Array:

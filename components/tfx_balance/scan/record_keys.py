@@ -1,118 +1,145 @@
-"""Hashes of the features that identify a record, in place of the hash of its bytes."""
+"""Hashes that identify a record or its group, in place of the hash of its bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
-import xxhash
 
 from tfx_balance.errors import DataError
 from tfx_balance.plan.apportion import tie_break
+from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.ranks import Ints, UInts, mix
-from tfx_balance.scan.strata import BATCH_RECORDS, ClassColumn, Payload
+from tfx_balance.scan.record_reader import Columns, FeatureValues, Payload
+from tfx_balance.scan.record_values import canonical_records
+from tfx_balance.scan.spill import Rows, hashes_of_bytes
+from tfx_balance.scan.strata import BAD, DROPPED
 from tfx_balance.tfrecord.frames import Frames
 
-Bools = npt.NDArray[np.bool_]
-
+Identity = Callable[[Rows, Frames, Columns], UInts]
+"""Function from the index of records, their frames and values to the hashes that identify them."""
 _VALUE, _LENGTH, _NEXT = (tie_break(0, 'key', part) for part in ('value', 'length', 'next'))
+_OWN = tie_break(0, 'own group')
 
 
-class RecordKeys:
-  """Turns the records of one file into hashes of some of their features.
+def key_hashes(
+  columns: Columns, features: Sequence[str], groups: GroupBy | None = None
+) -> tuple[UInts, Ints]:
+  """Returns hashes of some features of records, or of what groups are made of.
 
   Equal values of all these features give equal hashes, whatever else a record holds and in whatever
   order its features are. A feature may have any number of values, but one at least; NaN, which
   equals nothing, among them is as no value.
+
+  Returns:
+    hashes: Hash of each record: uint64 [n].
+    absent: Place among the features of one that the record has no value of, -1 for none: int64 [n].
   """
-
-  def __init__(self, features: Sequence[str], payload: Payload, path: str) -> None:
-    self.names = tuple(features)
-    self.columns = [ClassColumn(name, payload, path) for name in features]
-    self._path = path
-
-  def hashes(self, frames: Frames, positions: Ints) -> UInts:
-    """Returns the hash of each record: uint64 [n].
-
-    Args:
-      frames: Frames of the records, all of which can be parsed.
-      positions: Position of each in the file, for messages: int64 [n].
-
-    Raises:
-      DataError: if a record has no value of a feature.
-    """
-    found, absent = self.find(frames)
-    wrong = np.flatnonzero(absent >= 0)
-    if len(wrong):
-      raise DataError(
-        f'feature {self.names[absent[wrong[0]]]!r} has no value in record {positions[wrong[0]]} of '
-        f'{self._path}, or NaN; key= takes features that all records have'
-      )
-    return found
-
-  def find(self, frames: Frames) -> tuple[UInts, Ints]:
-    """Returns the same, and which feature each record has no value of, -1 for none: int64 [n]."""
-    found = np.zeros(len(frames), np.uint64)
-    absent = np.full(len(frames), -1, np.int64)
-    for i, column in enumerate(self.columns):
-      hashes, present = self._of_column(column, frames)
-      found = mix(found ^ hashes, _NEXT)
-      absent[~present] = i
-    return found, absent
-
-  def _of_column(self, column: ClassColumn, frames: Frames) -> tuple[UInts, Bools]:
-    """Returns the hash of each record's values, and which have some: uint64 and bool [n]."""
-    values = column.values_by_place(frames)
-    if values is not None:
-      return mix(_hashes(values), _VALUE), have_values(values, np.arange(len(values) + 1))
-    records = frames.payloads()
-    batches = range(0, len(records), BATCH_RECORDS)
-    parsed = [self._parsed(column, records[i : i + BATCH_RECORDS]) for i in batches]
-    hashes, present = zip(*parsed, strict=True) if parsed else ((), ())
-    return (
-      np.concatenate([np.empty(0, np.uint64), *hashes]),
-      np.concatenate([np.empty(0, np.bool_), *present]),
-    )
-
-  def _parsed(self, column: ClassColumn, records: Sequence[bytes]) -> tuple[UInts, Bools]:
-    with tf.device('CPU'):
-      values, row_splits = column.parse(tf.constant(records))
-    lengths, present = np.diff(row_splits), have_values(values, row_splits)
-    hashes = mix(_hashes(values), _VALUE)
-    if (lengths == 1).all():
-      return hashes, present
-    place = np.arange(len(hashes)) - np.repeat(row_splits[:-1], lengths)
-    placed = np.where(place > 0, mix(hashes ^ place.astype(np.uint64), _LENGTH), hashes)
-    found = np.zeros(len(lengths), np.uint64)
-    some = np.flatnonzero(lengths)
-    if len(some):
-      found[some] = np.add.reduceat(placed, row_splits[:-1][some])
-    return found, present
+  n_records = len(columns[features[0]].lengths)
+  hashes, absent = np.zeros(n_records, np.uint64), np.full(n_records, -1, np.int64)
+  for i, name in enumerate(features):
+    hashes = mix(hashes ^ _hashes_of_lists(columns[name], groups), _NEXT)
+    absent[~columns[name].are_present()] = i
+  return hashes, absent
 
 
-def have_values(values: npt.NDArray[Any], row_splits: Ints) -> Bools:
-  """Returns which records have values, none of them NaN: bool [n].
-
-  >>> have_values(np.array([1.0, 2.0, np.nan]), np.array([0, 1, 1, 3])).tolist()
-  [True, False, False]
-
-  Args:
-    values: Values of the first record, of the next, and so on: [m].
-    row_splits: Where those of each begin, and those of the last end: int64 [n + 1].
-  """
-  found: Bools = np.diff(row_splits) > 0
-  if values.dtype.kind == 'f':
-    found[np.searchsorted(row_splits, np.flatnonzero(np.isnan(values)), side='right') - 1] = False
+def _hashes_of_lists(column: FeatureValues, groups: GroupBy | None) -> UInts:
+  """Returns a number for the values of each record, equal for equal ones: uint64 [n]."""
+  values = groups.parts_of(column.values) if groups else column.values
+  hashes = mix(_hashes(values), _VALUE)
+  if column.are_single:
+    return hashes
+  starts, lengths = column.row_splits[:-1], column.lengths
+  place = np.arange(len(hashes)) - np.repeat(starts, lengths)
+  placed = np.where(place > 0, mix(hashes ^ place.astype(np.uint64), _LENGTH), hashes)
+  found = np.zeros(len(lengths), np.uint64)
+  some = np.flatnonzero(lengths)
+  if len(some):
+    found[some] = np.add.reduceat(placed, starts[some])
   return found
 
 
 def _hashes(values: npt.NDArray[Any]) -> UInts:
   """Returns a number for each value, equal for equal ones: uint64 [n]."""
   if values.dtype == object:
-    return np.fromiter(map(xxhash.xxh3_64_intdigest, values), np.uint64, len(values))
+    return hashes_of_bytes(values)
   if values.dtype.kind == 'f':
     values = (values + np.float32(0)).view(np.int32)  # -0.0 is 0.0
   return values.astype(np.int64).view(np.uint64)
+
+
+def identity_of(key: Sequence[str], by_values: bool, payload: Payload, path: str) -> Identity:
+  """Returns the function that identifies the records of a file.
+
+  Args:
+    key: Features whose values identify a record; none for all of it.
+    by_values: Whether its values identify a record, in whatever order its features are.
+    payload: Type of the records.
+    path: Path of the file, for messages.
+  """
+
+  def of_key(rows: Rows, _: Frames, columns: Columns) -> UInts:
+    found, absent = key_hashes(columns, key)
+    kept = rows['code'] < BAD
+    wrong = np.flatnonzero((absent >= 0) & kept)
+    if len(wrong):
+      at = wrong[0]
+      raise DataError(
+        f'feature {key[absent[at]]!r} has no value in record {rows["position"][at]} of {path}, or '
+        f'NaN; key= takes features that all records have'
+      )
+    return np.where(kept, found, 0).astype(np.uint64)
+
+  def of_values(rows: Rows, frames: Frames, _: Columns) -> UInts:
+    kept = rows['code'] < BAD
+    some = frames if kept.all() else frames.take(np.flatnonzero(kept))
+    found = np.zeros(len(rows), np.uint64)
+    found[kept] = hashes_of_bytes(canonical_records(some.payloads(), payload, path))
+    return found
+
+  def of_bytes(_: Rows, frames: Frames, __: Columns) -> UInts:
+    return hashes_of_bytes(frames.views())
+
+  return of_key if key else of_values if by_values else of_bytes
+
+
+class GroupKeys:
+  """Hashes of the groups of the records of a file.
+
+  Attributes:
+    without: Number of records without a group so far.
+  """
+
+  def __init__(self, groups: GroupBy, path: str) -> None:
+    self._groups, self._path = groups, path
+    self.without = 0
+
+  def hashes(self, rows: Rows, columns: Columns) -> UInts:
+    """Returns the hash of each record's group, uint64 [n], and marks rows that are dropped.
+
+    Args:
+      rows: Index of the records, by their own hashes: [n].
+      columns: Values of the records.
+
+    Raises:
+      DataError: if a record has no group and must have one.
+    """
+    features, missing = self._groups.features, self._groups.missing
+    found, absent = key_hashes(columns, features, self._groups)
+    kept = rows['code'] < BAD
+    found[~kept] = 0
+    alone = np.flatnonzero((absent >= 0) & kept)
+    if missing == 'error' and len(alone):
+      raise DataError(
+        f'feature {features[absent[alone[0]]]!r} has no value in record '
+        f'{rows["position"][alone[0]]} of {self._path}, or NaN; pass '
+        f"missing_group='own' or 'drop', or fill it in"
+      )
+    self.without += len(alone)
+    if missing == 'own':
+      found[alone] = mix(rows['hash'][alone], _OWN)
+    else:
+      rows['code'][alone] = DROPPED
+    return found

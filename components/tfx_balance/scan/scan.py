@@ -25,11 +25,10 @@ from tfx_balance.plan.number_keys import NumberSample
 from tfx_balance.plan.ranks import Ints, fine_buckets, mix
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.binned_column import binned_columns
-from tfx_balance.scan.group_keys import GroupKeys
-from tfx_balance.scan.index_columns import IndexColumns, RecordNumbers
+from tfx_balance.scan.index_columns import IndexColumns
 from tfx_balance.scan.label_columns import label_columns
-from tfx_balance.scan.record_keys import RecordKeys
-from tfx_balance.scan.record_values import RecordValues
+from tfx_balance.scan.record_keys import GroupKeys, Identity, identity_of
+from tfx_balance.scan.record_reader import Columns
 from tfx_balance.scan.spill import (
   BLOCK_BYTES,
   INDEX_ROW,
@@ -37,7 +36,6 @@ from tfx_balance.scan.spill import (
   Rows,
   Spill,
   SpillWriter,
-  content_hashes,
   pack,
   record_ranks,
   with_content,
@@ -111,7 +109,7 @@ class ScannedFile:
   key_counts: Ints = field(default_factory=lambda: np.zeros(KEY_CELLS, np.int64))
 
   def __getstate__(self) -> dict[str, Any]:
-    """Returns what workers get, with counts of strata in few bytes."""
+    """Returns the state to send to workers, with counts of strata in few bytes."""
     return narrow_fields(self.__dict__, ('records', 'stratum_bytes', 'key_counts'))
 
   def __setstate__(self, state: dict[str, Any]) -> None:
@@ -184,27 +182,24 @@ class ScanFile(beam.DoFn):
     bad = self._options.bad_of(file.path)
     classes = None
     if self._labels:
-      classes = label_columns(self._features, self._labels, self._payload, file.path, self._missing)
+      classes = label_columns(self._features, self._labels, file.path, self._missing)
     if self._binned:
-      classes = binned_columns(self._features, self._binned, self._payload, file.path)
-    decoder = StratumDecoder(
-      self._features, self._payload, self._missing, file.path, bad, self._optional, classes
-    )
-    keys = self._identity_of(file.path)
-    groups = GroupKeys(self._groups, self._payload, file.path) if self._groups else None
+      classes = binned_columns(self._features, self._binned, file.path)
     numbers = {'time': self._time, 'number': self._binned}
-    read = {
-      column: RecordNumbers(feature, self._payload, file.path, bad)
-      for column, feature in numbers.items()
-      if feature
-    }
-    more = IndexColumns(read)
+    numbers = {column: feature for column, feature in numbers.items() if feature}
+    grouped = self._groups.features if self._groups else ()
+    others = sorted({*self._key_features, *grouped, *numbers.values()})
+    decoder = StratumDecoder(
+      self._features, self._payload, self._missing, file.path, bad, self._optional, classes, others
+    )
+    keys = identity_of(self._key_features, self._by_values, self._payload, file.path)
+    groups = GroupKeys(self._groups, file.path) if self._groups else None
+    more = IndexColumns(numbers, file.path, bad)
     counted = _Counted()
     indexed = self._indexed(file, decoder, keys, more, groups, bad, counted)
     spill = self._keep(file, indexed, counted)
-    columns = [*decoder.columns, *(number.column for number in read.values())]
-    for found in (keys, groups and groups.keys):
-      columns += found.columns if isinstance(found, RecordKeys) else []
+    flags = set(self._labels if len(self._labels) > 1 else ()).difference(others)
+    kinds = {name: kind for name, kind in decoder.reader.kinds.items() if kind}
     counters.READ.inc(counted.n_records - len(bad.positions) + (bad.cut_bytes > 0))
     counters.DROPPED.inc(counted.dropped)
     counters.SKIPPED.inc(len(bad.positions))
@@ -217,27 +212,21 @@ class ScanFile(beam.DoFn):
       dropped=counted.dropped,
       n_bytes=counted.n_bytes,
       fingerprint=counted.fingerprint % 2**64,
-      feature_names=tuple(decoder.feature_names),
+      feature_names=tuple(decoder.reader.feature_names),
       first_missing=decoder.first_missing,
       bad=len(bad.positions),
       first_bad=bad.first,
       without_group=groups.without if groups else 0,
       numbers=more.samples,
-      kinds={column.name: column.kinds for column in columns if column.kinds},
+      kinds={name: {kind: file.path} for name, kind in kinds.items() if name not in flags},
       key_counts=counted.key_counts,
     )
-
-  def _identity_of(self, path: str) -> RecordKeys | RecordValues | None:
-    """Returns what hashes the records of a file; None where their bytes are hashed."""
-    if self._key_features:
-      return RecordKeys(self._key_features, self._payload, path)
-    return RecordValues(self._payload, path) if self._by_values else None
 
   def _indexed(
     self,
     file: InputFile,
     decoder: StratumDecoder,
-    keys: RecordKeys | RecordValues | None,
+    keys: Identity,
     more: IndexColumns,
     groups: GroupKeys | None,
     bad: BadRecords,
@@ -251,11 +240,11 @@ class ScanFile(beam.DoFn):
     for frames in blocks:
       first = counted.n_records
       wrong = [at - first for at in bad.positions if at >= first]
-      rows = _index(frames, decoder, wrong, first, keys)
-      rows = more.extended(rows, frames, file.rank)
-      if keys or groups:
+      rows, columns = _index(frames, decoder, wrong, first, keys)
+      rows = more.extended(rows, columns, file.rank)
+      if groups or self._key_features or self._by_values:
         rows = with_content(rows, frames)
-      hashes = groups.hashes(rows, frames) if groups else rows['hash']
+      hashes = groups.hashes(rows, columns) if groups else rows['hash']
       counted.add(rows, int(frames.offsets[-1]), decoder.n_strata)
       rows['hash'] = hashes
       yield rows, frames
@@ -339,31 +328,20 @@ def _grown(sums: npt.NDArray[np.int64], added: npt.NDArray[Any]) -> npt.NDArray[
 
 
 def _index(
-  frames: Frames,
-  decoder: StratumDecoder,
-  bad: Sequence[int],
-  first: int,
-  keys: RecordKeys | RecordValues | None,
-) -> npt.NDArray[np.void]:
-  """Returns the index of some frames, those at some positions bad: INDEX_ROW [n].
+  frames: Frames, decoder: StratumDecoder, bad: Sequence[int], first: int, keys: Identity
+) -> tuple[Rows, Columns]:
+  """Returns the index of some frames, INDEX_ROW [n], and the values of their records.
 
   Args:
     frames: Frames of the records.
     decoder: Decoder of their strata.
     bad: Positions among them of records that cannot be used.
     first: Position of the first one in the file.
-    keys: Hashes of what identifies a record; None for those of its bytes.
+    keys: Function from records to the hashes that identify them.
   """
   rows = np.empty(len(frames), INDEX_ROW)
-  rows['code'] = decoder.decode_around(frames, bad) if bad else decoder.decode(frames)
+  rows['code'], columns = decoder.decode(frames, bad)
   rows['size'] = frames.sizes
-  rows['position'] = positions = np.arange(first, first + len(rows))
-  if keys is None:
-    rows['hash'] = content_hashes(frames)
-  elif rows['code'].max(initial=0) < BAD:
-    rows['hash'] = keys.hashes(frames, positions)
-  else:
-    kept = np.flatnonzero(rows['code'] < BAD)
-    rows['hash'][:] = 0
-    rows['hash'][kept] = keys.hashes(frames.take(kept), positions[kept])
-  return rows
+  rows['position'] = np.arange(first, first + len(rows))
+  rows['hash'] = keys(rows, frames, columns)
+  return rows, columns

@@ -61,13 +61,13 @@ def with_content(rows: Rows, frames: Frames) -> Rows:
   found = np.empty(len(rows), [*rows.dtype.descr, ('content', '<u8')])
   for name in rows.dtype.names or ():
     found[name] = rows[name]
-  found['content'] = content_hashes(frames)
+  found['content'] = hashes_of_bytes(frames.views())
   return found
 
 
-def content_hashes(frames: Frames) -> UInts:
-  """Returns the hash of each record's bytes: uint64 [n]."""
-  return np.fromiter(map(xxhash.xxh3_64_intdigest, frames.views()), np.uint64, len(frames))
+def hashes_of_bytes(values: Sequence[Any] | npt.NDArray[Any]) -> UInts:
+  """Returns the hash of each value, bytes or a view of some: uint64 [n]."""
+  return np.fromiter(map(xxhash.xxh3_64_intdigest, values), np.uint64, len(values))
 
 
 def record_keys(rows: Rows, seed_key: int) -> UInts:

@@ -26,7 +26,7 @@ from tfx_balance.plan.ranks import Ints
 
 Kinds = tuple[Kind, ...]
 SEPARATOR = '\n'
-"""What is between the texts of the labels of a set."""
+"""Separator of the texts of the labels of a set."""
 _TYPES: dict[Kind, pa.DataType] = {
   'int': pa.int64(),
   'float': pa.float64(),
@@ -108,32 +108,14 @@ class StratumColumns(Sequence[Stratum]):
     Raises:
       KeyError: if one is not there.
     """
-    rows = self._places_of(strata)
-    if rows is None:
-      here, there = _common_keys([self, strata])
-      # The hash table is of the few strata of a file, not of all, so that many files are quick.
-      found = pc.index_in(here, value_set=there)
-      rows = np.full(len(strata), -1, np.int64)
-      rows[found.drop_null().to_numpy()] = np.flatnonzero(found.is_valid().to_numpy(False))
+    here, there = _common_keys([self, strata])
+    # The hash table is of the few strata of a file, not of all, so that many files are quick.
+    found = pc.index_in(here, value_set=there)
+    rows = np.full(len(strata), -1, np.int64)
+    rows[found.drop_null().to_numpy()] = np.flatnonzero(found.is_valid().to_numpy(False))
     if (rows < 0).any():
       raise KeyError(strata[int(np.argmax(rows < 0))])
     return rows
-
-  def _places_of(self, strata: StratumColumns) -> Ints | None:
-    """Returns `rows_of` by binary search, -1 for one that is not there.
-
-    None where these are not the numbers of one feature in ascending order, without a missing one.
-    """
-    here, there = self.columns[0], strata.columns[0]
-    if self.kinds not in (('int',), ('float',)) or self.kinds != strata.kinds:
-      return None
-    if here.null_count or there.null_count:
-      return None
-    values, wanted = here.to_numpy(), there.to_numpy()
-    if not (values[1:] > values[:-1]).all():
-      return None
-    places = np.minimum(np.searchsorted(values, wanted), len(values) - 1)
-    return np.where(values[places] == wanted, places, -1)
 
 
 class ClassColumn(Sequence[ClassValue]):

@@ -1,4 +1,4 @@
-"""What the scanned files hold together: all of them, or group by group."""
+"""Sums of the counts of scanned files: of all of them, or group by group."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import numpy as np
 from tfx_balance.beam.steps import summed
 from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.errors import DataError
-from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.number_keys import NumberSample
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.scan import ScannedFile
@@ -77,29 +76,9 @@ def check_features(
     raise DataError(f'all {read} records lack a class and missing_label drops them; fill it in')
 
 
-def check_groups(totals: Totals, groups: GroupBy) -> None:
-  """Checks that records have groups, where those without one are not refused.
-
-  Raises:
-    DataError: if a feature does not exist, or all records are dropped.
-  """
-  drops = groups.missing == 'drop'
-  n = totals.n_records + (totals.without_group if drops else 0)
-  if totals.without_group < n or not n:
-    return
-  for name in groups.features:
-    if name not in totals.feature_names:
-      known = ', '.join(sorted(totals.feature_names)) or 'none'
-      raise DataError(
-        f'feature {name!r} is in none of the {n} records; group_by= takes one of: {known}'
-      )
-  if drops:
-    raise DataError(f'all {n} records lack a group and missing_group drops them; fill it in')
-
-
 @dataclass
 class Totals:
-  """What all the files hold together.
+  """Sums of the counts of several files.
 
   Attributes are as in `ScannedFile`, and:
     counts: Counts of the strata: one of each combination of features' types once they are summed,
@@ -144,7 +123,7 @@ class Totals:
     return self.counts[0]
 
   def describe(self) -> InputRecords:
-    """Returns what was read, as the sidecar shows it."""
+    """Returns the counts of the input, as the sidecar shows them."""
     return InputRecords(
       self.n_records + self.dropped,
       self.dropped,
@@ -244,7 +223,7 @@ class SumGroups(beam.CombineFn):
 def sum_groups(
   scanned: beam.PCollection[ScannedFile], then: Callable[[dict[str, Totals]], Any], n_files: int
 ) -> beam.PCollection:
-  """Returns one element: what `then` makes of the totals of the groups of n_files files."""
+  """Returns one element: `then` of the totals of the groups of n_files files."""
   return summed(
     scanned,
     'Total',

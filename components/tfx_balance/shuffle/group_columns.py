@@ -26,6 +26,7 @@ from tfx_balance.plan.group_table import (
   group_numbers,
 )
 from tfx_balance.plan.ranks import Ints, UInts
+from tfx_balance.plan.runs import starts_of_runs
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.shuffle.ranges import RangePacker
@@ -161,7 +162,7 @@ def return_splits(
       for column in columns:
         ends = [first]
         for entries in _blocks(column):
-          groups = entries['group'][np.flatnonzero(_is_new(entries['group']))]
+          groups = entries['group'][starts_of_runs(entries['group'])]
           file.write(split[np.searchsorted(part.groups, groups)].astype(_SPLIT).view('u1').data)
           first += len(groups)
           ends.append(first)
@@ -171,11 +172,6 @@ def return_splits(
         whole = np.array([[runs[0, 0], runs[-1, 1]]]) * _SPLIT.itemsize
         packed = packer.pack(whole)
         yield Column(column.rank, column.name, column.part, packed, runs, _SPLIT)
-
-
-def _is_new(groups: UInts) -> npt.NDArray[np.bool_]:
-  """Returns whether each of ascending groups is another one than the one before: bool [n]."""
-  return np.append(True, groups[1:] != groups[:-1])[: len(groups)]
 
 
 class GroupAssigner:

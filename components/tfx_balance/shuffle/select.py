@@ -1,11 +1,12 @@
 """Finding thresholds in Beam: which records of each stratum a quota means, without sorting them.
 
-    scanned files ──┬── histogram of ranks ──┐
+    scanned files ──┬── histogram of pairs ──┐
                     └── candidates ──────────┴── Thresholds
 
-The records stay where they are; only counts, and the few ranks near a threshold, come together: in
-a tree, and where strata are many range by range of them, so that no worker gets more than a few
-hundred MB.
+Records are selected in the order of pairs: of a number of each, such as its time, where there is
+one, and the rank of its hash. The records stay where they are; only counts, and the few pairs near
+a threshold, come together: in a tree, and where strata are many range by range of them, so that no
+worker gets more than a few hundred MB.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy.typing as npt
 from tfx_balance.beam.steps import MergeRows, group_of, merged, summed
 from tfx_balance.plan.class_value import Stratum
 from tfx_balance.plan.narrow_columns import narrow_fields, wide_fields
+from tfx_balance.plan.number_keys import spread_ranks
 from tfx_balance.plan.ranks import (
   Assigner,
   Candidates,
@@ -41,7 +43,7 @@ from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.shuffle.stored_values import WithStored, store
 
 RANGE_ROWS = 1 << 18
-"""Buckets and candidates of a range of strata, about: they take 32 bytes each."""
+"""Buckets and candidates of a range of strata, about: they take 40 bytes each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +54,21 @@ class Selection:
     strata: Strata by group; the rows of `quotas` are those of the first group, then of the next.
     quotas: Number of records for each part: int64 [rows, parts]; a row sums to its stratum.
     seed: Seed of the component.
-    purpose: Name of the draw; another purpose gives independent ranks.
+    purpose: Name of the draw; another purpose gives independent ranks. '' where ranks are all 0.
+    column: Column of the index that comes before the rank, 'time' or 'number'; '' for none.
+    pivots: Keys at which buckets of this column begin, as from `NumberSample.pivots`.
+    is_joint: Whether all strata are one row.
+    at_first: Whether the first record is searched for where parts before it have none.
   """
 
   strata: Mapping[str, StratumColumns]
   quotas: Ints
   seed: int
   purpose: str
+  column: str = ''
+  pivots: UInts | None = None
+  is_joint: bool = False
+  at_first: bool = False
 
   def __getstate__(self) -> dict[str, Any]:
     """Returns what workers get, with the layout and the ranges: each would find them again."""
@@ -88,7 +98,8 @@ class Selection:
 
   def ranges_of(self, rows: Ints) -> list[int]:
     """Returns the ranges that some rows are in."""
-    return [int(n) for n in np.unique(np.searchsorted(self.edges, rows, side='right') - 1)]
+    held = rows[rows >= 0]
+    return [int(n) for n in np.unique(np.searchsorted(self.edges, held, side='right') - 1)]
 
   def stratum(self, row: int) -> Stratum:
     """Returns the stratum of a row."""
@@ -98,8 +109,8 @@ class Selection:
       row -= len(strata)
     raise IndexError(row)
 
-  def rows_of(self, scanned: ScannedFile) -> Ints:
-    """Returns the row of each code in a file's index."""
+  def strata_of(self, scanned: ScannedFile) -> Ints:
+    """Returns the number of the stratum of each code in a file's index, group after group."""
     first, group = 0, scanned.file.group
     for name, strata in self.strata.items():
       if name == group:
@@ -107,43 +118,69 @@ class Selection:
       first += len(strata)
     return first + self.strata[group].rows_of(scanned.strata)
 
-  def buckets(self, rows: Ints, rank: UInts) -> Ints:
-    """Returns the bucket of each record, given its row and its rank: int64 [n]."""
+  def rows_of(self, scanned: ScannedFile) -> Ints:
+    """Returns the row of each code in a file's index, -1 where none is selected."""
+    return np.zeros(len(scanned.strata), np.int64) if self.is_joint else self.strata_of(scanned)
+
+  def buckets(self, rows: Ints, order: UInts | None, rank: UInts) -> Ints:
+    """Returns the bucket of each record, given its row and its pair: int64 [n]."""
+    if order is not None and self.pivots is not None:
+      rank = spread_ranks(order, rank, self.pivots)
     return self.layout.buckets(rows, rank)
 
   def ranks(self, index: npt.NDArray[np.void]) -> UInts:
     """Returns the ranks of the records of an index."""
+    if not self.purpose:
+      return np.zeros(len(index), np.uint64)
     return record_ranks(index, self.seed, self.purpose)
 
-  def ranked(self, scanned: ScannedFile) -> Iterator[tuple[Ints, UInts]]:
-    """Yields the codes and the ranks of a file's records, block by block."""
-    for index in scanned.spill.index('hash', 'content', 'code'):
-      yield index['code'].astype(np.int64), self.ranks(index)
+  def order(self, index: npt.NDArray[np.void]) -> UInts | None:
+    """Returns what comes before the ranks of the records of an index; None for nothing."""
+    return index[self.column] if self.column else None
+
+  def placed(self, scanned: ScannedFile) -> Iterator[tuple[Ints, Ints, UInts | None, UInts]]:
+    """Yields codes, buckets, orders and ranks of a file's records that have a row, by block."""
+    rows = self.rows_of(scanned)
+    names = [self.column] if self.column else []
+    for index in scanned.spill.index('hash', 'content', 'code', *names):
+      if rows.min(initial=0) < 0:
+        index = index[rows[index['code']] >= 0]
+      codes, order, rank = index['code'].astype(np.int64), self.order(index), self.ranks(index)
+      yield codes, self.buckets(rows[codes], order, rank), order, rank
 
 
 class FileAssigner:
-  """Tells the row and the part of each record of one file, a block at a time."""
+  """Tells the stratum and the part of each record of one file, a block at a time."""
 
   def __init__(self, selection: Selection, thresholds: Thresholds, scanned: ScannedFile) -> None:
     self._selection = selection
-    self._rows = selection.rows_of(scanned)
-    self._assigner = Assigner(thresholds, self._rows, scanned.file.rank)
-    self._counts = np.zeros((len(self._rows), selection.quotas.shape[1]), np.int64)
+    self._strata = selection.strata_of(scanned)
+    rows, self._of_code = np.unique(selection.rows_of(scanned), return_inverse=True)
+    self._of_code = self._of_code.reshape(-1)
+    self._assigner = Assigner(thresholds, rows, scanned.file.rank)
+    self._counts = np.zeros((len(self._strata), selection.quotas.shape[1]), np.int64)
 
   @property
   def counts(self) -> SparseCounts:
-    """The number of records told so far by row and part."""
-    shape = self._selection.quotas.shape
+    """The number of records told so far by stratum and part."""
+    shape = (sum(map(len, self._selection.strata.values())), self._counts.shape[1])
     codes, parts = np.nonzero(self._counts)
-    return SparseCounts.of(shape, self._rows[codes] * shape[1] + parts, self._counts[codes, parts])
+    cells = self._strata[codes] * shape[1] + parts
+    return SparseCounts.of(shape, cells, self._counts[codes, parts])
 
   def assign(self, index: npt.NDArray[np.void]) -> tuple[Ints, Ints]:
-    """Returns rows and parts, int64 [n]."""
-    codes = index['code'].astype(np.int64)
-    parts = self._assigner.assign(codes, self._selection.ranks(index))
+    """Returns strata and parts, int64 [n]."""
+    codes, selection = index['code'].astype(np.int64), self._selection
+    rows = self._of_code[codes]
+    parts = self._assigner.assign(rows, selection.ranks(index), selection.order(index))
+    parts = self._settled(rows, parts, index)
     cells = np.bincount(codes * self._counts.shape[1] + parts, minlength=self._counts.size)
     self._counts += cells.reshape(self._counts.shape)
-    return self._rows[codes], parts
+    return self._strata[codes], parts
+
+  def _settled(self, rows: Ints, parts: Ints, index: npt.NDArray[np.void]) -> Ints:
+    """Returns the parts of records, given those that thresholds tell: int64 [n]."""
+    return parts
 
 
 def find_file_thresholds(
@@ -220,14 +257,13 @@ class Search:
 def count_ranks(
   scanned: ScannedFile, selection: Selection, n_files: int
 ) -> Iterator[tuple[int, SparseCounts]]:
-  """Yields how many of a file's records have their rank in each bucket, by range of rows."""
+  """Yields how many of a file's records have their pair in each bucket, by range of rows."""
   layout, rows = selection.layout, selection.rows_of(scanned)
   counts = _counted_ranks(scanned, layout, rows, n_files)
   if counts is None:
-    ranked = selection.ranked(scanned)
     each = [
-      SparseCounts.count((layout.n_buckets,), selection.buckets(rows[codes], rank))
-      for codes, rank in ranked
+      SparseCounts.count((layout.n_buckets,), buckets)
+      for _, buckets, _, _ in selection.placed(scanned)
     ]
     counts = SparseCounts.merge(each) if each else None
   if counts is not None:
@@ -256,7 +292,7 @@ def plan_search(number: int, histogram: SparseCounts, selection: Selection) -> S
   """Returns the buckets in which parts end, for a range of rows."""
   low, high = selection.range_of(number)
   layout, quotas = selection.layout.between(low, high), selection.quotas[low:high]
-  buckets, positions = boundary_buckets(layout, histogram.dense(), quotas)
+  buckets, positions = boundary_buckets(layout, histogram.dense(), quotas, selection.at_first)
   first = selection.layout.offsets[low]
   return Search(number, np.where(buckets >= 0, buckets + first, -1), positions)
 
@@ -264,22 +300,23 @@ def plan_search(number: int, histogram: SparseCounts, selection: Selection) -> S
 def collect_candidates(
   scanned: ScannedFile, selection: Selection, searches: Sequence[Search]
 ) -> Iterator[tuple[int, Candidates]]:
-  """Yields a file's ranks in the buckets in which parts end, by range of rows."""
+  """Yields a file's pairs in the buckets in which parts end, by range of rows."""
   layout, rows = selection.layout, selection.rows_of(scanned)
   ends = np.full((len(rows), selection.quotas.shape[1] - 1), -1, np.int64)  # by code
   for search in searches:
     low, high = selection.range_of(search.number)
     own = (rows >= low) & (rows < high)
     ends[own] = search.buckets[rows[own] - low]
-  buckets, near = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
-  for codes, rank in selection.ranked(scanned):
-    bucket = selection.buckets(rows[codes], rank)
+  near: list[tuple[Ints, UInts, UInts]] = []
+  for codes, buckets, order, rank in selection.placed(scanned):
     wanted = np.zeros(len(codes), bool)
     for part in range(ends.shape[1]):  # a column at a time: no [n, parts] array
-      wanted |= ends[codes, part] == bucket
-    buckets.append(bucket[wanted])
-    near.append(rank[wanted])
-  found = Candidates.collect(np.concatenate(buckets), np.concatenate(near), scanned.file.rank)
+      wanted |= ends[codes, part] == buckets
+    orders = np.zeros_like(rank) if order is None else order
+    near.append((buckets[wanted], rank[wanted], orders[wanted]))
+  none = np.empty(0, np.int64), *2 * (np.empty(0, np.uint64),)
+  buckets, rank, orders = map(np.concatenate, zip(none, *near, strict=True))
+  found = Candidates.collect(buckets, rank, scanned.file.rank, orders)
   for number in selection.ranges_of(rows):
     low, high = layout.offsets[list(selection.range_of(number))]
     yield number, found.between(low, high)

@@ -11,12 +11,12 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from tfx_balance.declare import encode, kinds, make_spec
+from tfx_balance.modes.registry import TOGETHER
 from tfx_balance.plan.split_shares import DEFAULT_SPLITS
 from tfx_balance.stratified_splitter import executor
 from tfx_balance.stratified_splitter.parameters import (
   ALGORITHM_VERSION,
   ARGUMENTS,
-  CHECKED_TOGETHER,
   SplitterParameters,
   plain_shares,
 )
@@ -165,7 +165,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
     given = {name: value for name, value in locals().items() if name in ARGUMENTS}
     decode = partial(SplitterParameters.decode, extends=extend is not None)
     properties = encode(
-      ARGUMENTS, {**given, **plain_shares(given)}, decode, ALGORITHM_VERSION, CHECKED_TOGETHER
+      ARGUMENTS, {**given, **plain_shares(given)}, decode, ALGORITHM_VERSION, TOGETHER
     )
     output = types.Channel(type=standard_artifacts.Examples)
     spec = make_spec(

@@ -1,4 +1,4 @@
-"""Runs StratifiedSplitter: decodes artifacts, calls the Beam transform, describes the output."""
+"""Runs StratifiedSplitter: decodes its arguments and artifacts."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from tfx import types
-from tfx.types import artifact_utils
 
 from tfx_balance.documents.class_distribution import SIDECAR_NAME, ClassDistribution
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.examples_artifact import ExamplesInput
-from tfx_balance.executors import ExamplesExecutor
+from tfx_balance.executors import Artifacts, ExamplesExecutor, ExamplesRun
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.stratified_splitter.job import SplitRequest
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
@@ -23,28 +22,27 @@ from tfx_balance.tfrecord.storage import exists, read_whole
 class Executor(ExamplesExecutor):
   """Writes the split artifact."""
 
-  def Do(
-    self,
-    input_dict: dict[str, list[types.Artifact]],
-    output_dict: dict[str, list[types.Artifact]],
-    exec_properties: dict[str, Any],
-  ) -> None:
-    """Re-splits `input_examples` into `examples`."""
-    self._log_startup(input_dict, output_dict, exec_properties)
-    earlier = input_dict.get('extend') or []
-    parameters = SplitterParameters.decode(exec_properties, extends=bool(earlier))
-    source = ExamplesInput.of(input_dict['input_examples'])
-    output = artifact_utils.get_single_instance(output_dict['examples'])
+  def prepare(
+    self, source: ExamplesInput, inputs: Artifacts, outputs: Artifacts, properties: dict[str, Any]
+  ) -> ExamplesRun:
+    """Returns how `input_examples` are split; an artifact in `extend` keeps its records."""
+    del outputs
+    earlier = inputs.get('extend') or []
+    parameters = SplitterParameters.decode(properties, extends=bool(earlier))
     chosen = source.splits if parameters.input_splits is None else parameters.input_splits
-    passed = passed_through(source, chosen, parameters)
+    passed = source.others(chosen, 'input_splits')
+    for name in passed:
+      if name in parameters.split_names:
+        raise ConfigError(
+          f'split {name!r} of the input passes through, and is a split to make too; '
+          f'name it in input_splits=, or give the new one another name'
+        )
     files = source.input_files(chosen, grouped=False)
     sidecar = ''
     if earlier:
       sidecar = f'{earlier[0].uri}/{SIDECAR_NAME}'
       files += extended_files(earlier, source, parameters, len(files))
-    self.write_examples(
-      source,
-      output,
+    return ExamplesRun(
       files,
       passed,
       parameters.split_names,
@@ -62,8 +60,8 @@ def extended_files(
 
   Raises:
     ConfigError: if there are several, or its splits are not those to make.
-    DataError: if it has no sidecar of a splitter, its files are not those that this tells of, or
-      its payload format is another.
+    DataError: if it has no sidecar of a splitter, its files are not those of the sidecar, or its
+      payload format is another.
   """
   extended = ExamplesInput.of(earlier)
   if len(earlier) > 1:
@@ -91,21 +89,3 @@ def extended_files(
   extended.check_files()
   found = extended.input_files(parameters.split_names)
   return [replace(file, rank=first + file.rank) for file in found]
-
-
-def passed_through(
-  source: ExamplesInput, chosen: Sequence[str], parameters: SplitterParameters
-) -> list[str]:
-  """Returns the splits that are copied as they are.
-
-  Raises:
-    ConfigError: if a split is chosen that there is not, or a name would be there twice.
-  """
-  passed = source.others(chosen, 'input_splits')
-  for name in passed:
-    if name in parameters.split_names:
-      raise ConfigError(
-        f'split {name!r} of the input passes through, and is a split to make too; '
-        f'name it in input_splits=, or give the new one another name'
-      )
-  return passed

@@ -6,16 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.documents.descriptions import describe_split
+from tfx_balance.modes.time import TimeOrder
 from tfx_balance.plan.narrow_columns import narrow, wide
-from tfx_balance.plan.ranks import Ints
-from tfx_balance.plan.split_plan import SplitPlan, plan_splits
+from tfx_balance.plan.ranks import Ints, Thresholds
+from tfx_balance.plan.sparse_counts import SparseCounts
+from tfx_balance.plan.split_plan import SplitPlan
 from tfx_balance.scan.scan import ScanFile, ScannedFile
+from tfx_balance.scan.spill import Rows
 from tfx_balance.scan.stratum_columns import StratumColumns
-from tfx_balance.scan.totals import Totals, check_features, check_groups
+from tfx_balance.scan.totals import Totals, check_features
+from tfx_balance.shuffle.group_columns import GroupAssigner
 from tfx_balance.shuffle.output_layout import OutputLayout
-from tfx_balance.shuffle.ranges import FileGroup
+from tfx_balance.shuffle.ranges import NOWHERE, FileGroup
 from tfx_balance.shuffle.select import FileAssigner, Selection
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.tfrecord.work_files import WorkFile
@@ -53,18 +59,76 @@ class SplitJob(Job):
 
   @property
   def selection(self) -> Selection:
-    """Which records go to which split: a part is a split."""
-    return Selection(self.strata, self.quotas, self.request.parameters.seed, PURPOSE)
+    """Which records go to which part: a split, or by time what is kept of one and embargoed."""
+    seed, order = self.request.parameters.seed, self.order
+    if order is None:
+      return Selection(self.strata, self.quotas, seed, PURPOSE)
+    return Selection(
+      self.strata,
+      order.parts(order.rows(self.quotas)),
+      seed,
+      PURPOSE,
+      'time',
+      self.totals.numbers['time'].pivots(),
+      order.within == 'all',
+    )
+
+  @property
+  def order(self) -> TimeOrder | None:
+    """The order of the splits in time; None for no order."""
+    return self.request.parameters.modes.order
+
+  @property
+  def kind_of_times(self) -> str:
+    """The type of the times, 'int' or 'float', where there is an order."""
+    assert self.order is not None
+    return next(iter(self.totals.kinds[self.order.feature]))
 
   def with_counts(self, counts: Ints) -> SplitJob:
-    """Returns the job whose quotas are what was assigned: int64 [strata, splits]."""
-    plan = replace(self.plan, quotas=counts)
+    """Returns the job whose quotas are what was assigned: int64 [strata, parts].
+
+    Raises:
+      DataError: if an embargo left no record in a split.
+      RuntimeError: if counts differ from the plan: a fault of this package, or changed data.
+    """
+    order, plan = self.order, replace(self.plan, quotas=counts)
+    if order is not None:
+      kept, lost = counts[:, ::2], counts[:, 1::2]
+      if not plan.groups:
+        found, planned = order.rows(kept + lost), order.rows(self.quotas)
+        if not np.array_equal(found, planned):
+          raise RuntimeError(f'selected {found.tolist()}, planned {planned.tolist()}')
+      order.check_kept(kept.sum(axis=0), lost.sum(axis=0), plan.splits)
+      plan = replace(plan, quotas=kept, embargoed=lost)
     return replace(self, plan=plan, quotas=counts, written=tuple(plan.totals()))
 
+  def rows_of(self, scanned: ScannedFile) -> Ints:
+    """Returns the row of the stratum of each code of a file: int64 [strata]."""
+    held = np.flatnonzero(scanned.records)  # others are of records that were dropped
+    rows = np.zeros(len(scanned.records), np.int64)
+    rows[held] = self.totals.strata().strata.rows_of(scanned.strata.take(held))
+    return rows
+
   def assigner(self, scanned: ScannedFile, *found: Any) -> Any:
-    """Returns what tells the row and the split of each record of a file, given what was found."""
+    """Returns what tells the stratum and the split of each record of a file.
+
+    Args:
+      scanned: File.
+      *found: Thresholds of the selection; with groups, the splits of those in the file, and what
+        closes the work files that these are in.
+    """
+    parameters = self.request.parameters
+    if parameters.modes.groups:
+      columns, stack = found
+      n_strata, n_splits = self.quotas.shape
+      shape = (n_strata, 2 * n_splits if self.order else n_splits)
+      rows = self.rows_of(scanned)
+      assigner = GroupAssigner(columns, stack, rows, parameters.seed, shape)
+      return PartAssigner(assigner) if self.order else assigner
     (thresholds,) = found
-    return FileAssigner(self.selection, thresholds, scanned)
+    if self.order is None:
+      return FileAssigner(self.selection, thresholds, scanned)
+    return PartAssigner(TimeAssigner(self, thresholds, scanned))
 
   @property
   def groups(self) -> list[FileGroup]:
@@ -85,26 +149,50 @@ class SplitJob(Job):
     described = self.request.parameters.describe()
     if self.totals.edges is not None:
       described['bin_edges'] = list(self.totals.edges)
-    found = describe_split(self.plan, described, source, sizes, passed_through)
+    modes, plan = self.request.parameters.modes, self.plan
+    warnings = [each for mode in modes for each in mode.warnings(plan, source)]
+    notes = [each for mode in modes for each in mode.notes(plan)]
+    found = describe_split(plan, described, source, sizes, passed_through, warnings, notes)
     return {f'{self.request.output_uri}/{SIDECAR_NAME}': found.dumps()}
+
+
+class TimeAssigner(FileAssigner):
+  """Tells the stratum and the part of each record of one file by its time, a block at a time."""
+
+  def __init__(self, job: SplitJob, found: Thresholds, scanned: ScannedFile) -> None:
+    selection, order = job.selection, job.order
+    assert order is not None
+    super().__init__(selection, found, scanned)
+    rows = np.unique(selection.rows_of(scanned))
+    parts, orders = selection.quotas[rows], found.orders[rows]
+    self._last_kept = order.last_kept_of(parts, orders, job.kind_of_times)
+
+  def _settled(self, rows: Ints, parts: Ints, index: Rows) -> Ints:
+    """Returns the parts with that of what is embargoed for records too close before a cut."""
+    return np.where(index['time'] > self._last_kept[rows, parts >> 1], parts | 1, parts)
+
+
+class PartAssigner:
+  """Tells splits, given what tells parts: of each split what is kept, and what is embargoed."""
+
+  def __init__(self, assigner: FileAssigner | GroupAssigner) -> None:
+    self._assigner = assigner
+
+  @property
+  def counts(self) -> SparseCounts:
+    """The number of records told so far by stratum and part."""
+    return self._assigner.counts
+
+  def assign(self, index: Rows) -> tuple[Ints, Ints]:
+    """Returns strata and splits, NOWHERE for what is embargoed: int64 [n]."""
+    strata, parts = self._assigner.assign(index)
+    return strata, np.where(parts & 1, NOWHERE, parts >> 1)
 
 
 def new_scan(request: SplitRequest) -> ScanFile:
   """Returns the step that reads the input files."""
-  told, order = request.parameters.predefined, request.parameters.order
-  bins = request.parameters.bins
-  optional = [told.feature] if told else []
-  return request.new_scan(
-    optional=optional,
-    key=request.parameters.key,
-    by_values=request.parameters.by_values,
-    # Ranks are counted as they are read where they alone decide.
-    purpose='' if order or bins else PURPOSE,
-    time=order.feature if order else '',
-    binned=bins.feature if bins else '',
-    labels=request.parameters.labels,
-    groups=request.parameters.groups,
-  )
+  # Ranks are counted as they are read, for a purpose.
+  return request.new_scan(**{'purpose': PURPOSE, **request.parameters.modes.scan_options()})
 
 
 def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
@@ -115,31 +203,20 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
       types; if there are no records, or fewer than asked for.
   """
   check_totals(totals, request)
-  parameters, counts = request.parameters, totals.strata()
-  plan = plan_splits(
-    counts.strata,
-    counts.records,
-    parameters.shares,
-    parameters.seed,
-    parameters.predefined,
-    stable=parameters.mode == 'stable' or bool(parameters.groups and not parameters.order),
-  )
+  given, counts = request.parameters, totals.strata()
+  plan = given.modes.plan(counts.strata, counts.records, given.shares, given.seed)
   return make_job(totals, request, plan, {'': counts.strata}, plan.quotas)
 
 
 def check_totals(totals: Totals, request: SplitRequest) -> None:
   """Checks that the input can be split; raises a DataError as `plan_job` says."""
-  parameters = request.parameters
-  totals.check_bad(parameters.reading.max_bad_records)
-  if parameters.groups:
-    check_groups(totals, parameters.groups)
-  told = parameters.predefined
-  optional = {told.feature: 'split_by'} if told else {}
-  features, labels = parameters.features, parameters.labels
-  if labels:  # whose set is one class, and may be empty
-    optional[labels[0]] = 'stratify_by'
-    features = (labels[0], *(name for name in features if name not in labels))
-  check_features(totals, features, parameters.missing, 'stratify_by', optional)
+  given = request.parameters
+  totals.check_bad(given.reading.max_bad_records)
+  for mode in given.modes:
+    mode.check_totals(totals)
+  features = given.modes.counted_features(given.features)
+  optional = given.modes.optional_features()
+  check_features(totals, features, given.missing, 'stratify_by', optional)
 
 
 def make_job(

@@ -4,55 +4,39 @@ files ── ScanFile ──┬── Totals ── SplitJob
                     ├── Thresholds
                     └── AssignSplits ── ranges ── GatherRanges ── publish, with the sidecar
 
-In the order of time, the times of the cuts and their ties come before the thresholds; groups are
-counted and planned, or cut by time, instead: see grouped.py and grouped_in_time.py.
+Groups are counted and planned, or cut by time, instead: see grouped.py.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from operator import attrgetter
 from typing import Any
 
 import apache_beam as beam
 
-from tfx_balance.plan.stable_splits import stable_thresholds
+from tfx_balance.modes.stable import stable_thresholds
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.spill import record_keys
-from tfx_balance.scan.totals import Totals, sum_groups
+from tfx_balance.scan.totals import sum_groups
 from tfx_balance.shuffle.assigned import AssignedRecords
-from tfx_balance.shuffle.bin_search import BinNumbers
 from tfx_balance.shuffle.frequent import FrequentKeys, KeySpreader, find_crowd, find_frequent
 from tfx_balance.shuffle.group_columns import Column
 from tfx_balance.shuffle.ranges import COUNTS, BatchKey, SpillRanges, gather_ranges
 from tfx_balance.shuffle.select import find_file_thresholds
 from tfx_balance.shuffle.stored_values import WithStored, store
-from tfx_balance.shuffle.time_search import find_ties
-from tfx_balance.stratified_splitter.extension import check_base_counts, plan_extension
-from tfx_balance.stratified_splitter.grouped import plan_grouped_job, plan_in_beam
-from tfx_balance.stratified_splitter.grouped_in_time import plan_grouped_in_time_job, plan_in_time
-from tfx_balance.stratified_splitter.held_records import leave_out_held
-from tfx_balance.stratified_splitter.job import (
-  SplitJob,
-  SplitRequest,
-  check_totals,
-  new_scan,
-  plan_job,
+from tfx_balance.stratified_splitter.bin_search import BinNumbers
+from tfx_balance.stratified_splitter.extension import (
+  check_base_counts,
+  leave_out_held,
+  plan_extension,
 )
-from tfx_balance.stratified_splitter.ordered import plan_ordered_job
-from tfx_balance.stratified_splitter.parameters import SplitterParameters
+from tfx_balance.stratified_splitter.grouped import plan_in_beam
+from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, new_scan, plan_job
 from tfx_balance.tfrecord.frames import ScratchBuffer
 from tfx_balance.tfrecord.work_folder import scratch_folder
-
-
-def planner(given: SplitterParameters) -> Callable[[Totals, SplitRequest], SplitJob]:
-  """Returns the function from totals and a request to the job of a mode."""
-  if given.groups:
-    return plan_grouped_in_time_job if given.order else plan_grouped_job
-  return plan_ordered_job if given.order else plan_job
 
 
 class AssignSplits(beam.DoFn):
@@ -107,11 +91,9 @@ class StratifiedSplit(beam.PTransform):
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
     request = self.request
     scanned = scan_files(files, new_scan(request))
-    given = request.parameters
-    if given.bins:
-      place = given.features.index(given.bins.feature)
-      check = partial(check_totals, request=request)
-      scanned |= 'Bins' >> BinNumbers(given.bins, place, check, request.n_files, request.work_dir)
+    given, modes = request.parameters, request.parameters.modes
+    if modes.bins:
+      scanned |= 'Bins' >> BinNumbers(modes.bins, request)
     if given.extends:
       scanned = leave_out_held(scanned, request)
       job = sum_groups(
@@ -120,20 +102,18 @@ class StratifiedSplit(beam.PTransform):
         request.n_files,
       )
     else:
-      plan = planner(given)
-      job = sum_groups(scanned, lambda totals: plan(totals[''], request), request.n_files)
+      job = sum_groups(scanned, lambda totals: plan_job(totals[''], request), request.n_files)
     crowd = job | 'Crowd' >> beam.Map(lambda job: find_crowd({'': job.totals}))
     frequent = find_frequent(scanned, crowd, request.n_files)
     assign, found = AssignSplits(), []
-    if given.groups:
-      job, scanned = (plan_in_time if given.order else plan_in_beam)(scanned, job)
+    if modes.groups:
+      job, scanned = plan_in_beam(scanned, job, modes.order is not None)
       assign = AssignGroups()
-    elif given.mode == 'stable':
+    elif modes.waits:
       found = [job | 'Thresholds' >> beam.Map(lambda job: stable_thresholds(job.plan))]
     else:
       selection = job | 'Selection' >> beam.Map(attrgetter('selection'))
-      searched = (scanned, selection, request.n_files, request.work_dir)
-      found = find_ties(*searched) if given.order else [find_file_thresholds(*searched)]
+      found = [find_file_thresholds(scanned, selection, request.n_files, request.work_dir)]
     known = [
       beam.pvalue.AsSingleton(store(each, f'Store{i}', request.work_dir))
       for i, each in enumerate([job, frequent, *found])
@@ -142,7 +122,7 @@ class StratifiedSplit(beam.PTransform):
       WithStored(assign.process), *known
     ).with_outputs(COUNTS, main='ranges')
     job, counts, files = gather_ranges(assigned, job, request.n_files, request.work_dir)
-    if given.order or given.mode == 'stable':
+    if modes.order or (modes.waits and not modes.groups):
       job |= 'WithCounts' >> beam.Map(
         lambda job, counts: job.with_counts(counts), beam.pvalue.AsSingleton(counts)
       )

@@ -198,7 +198,7 @@ def _put(store: Any, key: str, file: BinaryIO, **options: Any) -> None:
 
 
 def list_below(path: str, most: int | None = None) -> list[Any]:
-  """Returns what there is below a folder, or the first of it, as obstore describes it."""
+  """Returns the objects below a folder, or the first of them, as obstore describes them."""
   found: list[Any] = []
   pages: Iterator[Any] | None = None
 
@@ -288,7 +288,7 @@ def _read_range(store: Any, key: str, start: int, end: int, version: Any = None)
 def ask(
   call: Callable[..., Any], path: str, *args: Any, n_bytes: int | None = None, **options: Any
 ) -> Any:
-  """Returns what a call answers of an object, asking again where that can help.
+  """Calls a function of obstore for an object, again where that can help, and returns its result.
 
   obstore repeats each request for most of a minute. What it does not repeat is repeated here, if
   an attempt as long as the last one would end in time.
@@ -337,7 +337,7 @@ def ask(
 
 
 def _lasting_fault(error: Exception, path: str) -> OSError | None:
-  """Returns what is raised for an error that no other attempt would change; None for others."""
+  """Returns the exception for an error that no other attempt would change; None for others."""
   told = _told(error)
   answer = told.rpartition('status code: ')[2]
   if isinstance(error, exceptions.PreconditionError) or answer.startswith('416 '):
@@ -359,7 +359,7 @@ def _names(path: str) -> str:
 
 
 def _told(error: Exception) -> str:
-  """Returns what an error of obstore says, without its internals."""
+  """Returns the message of an error of obstore, without its internals."""
   return str(error).partition('\n\nDebug source:')[0]
 
 
@@ -379,7 +379,7 @@ def place(path: str, n_bytes: int | None = None) -> tuple[S3Store | GCSStore, st
 
 
 def _upload_seconds(n_bytes: int) -> int:
-  """Returns what a request may take: one that is large sends parts, several at a time.
+  """Returns the seconds that a request may take: a large one sends parts, several at a time.
 
   Bytes are rounded up, since a bucket of other limits takes 0.1 s to make.
   """
@@ -408,7 +408,7 @@ def _bucket(
 
 
 def _s3_options() -> tuple[tuple[str, str], ...]:
-  """Returns what Beam's options set of S3, by obstore's names; Beam keeps them for filesystems."""
+  """Returns the settings of S3 among Beam's options of filesystems, by obstore's names."""
   beam = sys.modules.get('apache_beam.io.filesystems')
   given = getattr(getattr(beam, 'FileSystems', None), '_pipeline_options', None)
   known = given.get_all_options() if given is not None else {}

@@ -33,7 +33,7 @@ from tfx_balance.tfrecord.frames import (
 )
 
 LARGEST_RECORD_BYTES = 2**31 - 1
-"""What protobuf allows a message: from one byte more on, TensorFlow 2.16 crashes in its parser."""
+"""Most bytes of a message of protobuf: TensorFlow 2.16 crashes in its parser at one more."""
 
 
 CHUNK_BYTES = 2 << 20
@@ -44,7 +44,7 @@ _RESIDUE = 0x48674BC7  # CRC of any record with its CRC behind it
 _BRIDGE = 0xB0802EF6  # what follows such a record and eight zeros, so that a CRC begins anew
 _PIECE_BYTES = 16 << 20  # that are read at a time
 OnBadRecord = Literal['error', 'skip']
-"""What becomes of a record whose checksum is wrong, or that is no example with a class."""
+"""Treatment of a record whose checksum is wrong, or that is no example with a class."""
 
 
 class BadRecords:
@@ -165,11 +165,11 @@ class ReadOptions:
     object.__setattr__(self, 'max_bad_records', most)
 
   def bad_of(self, path: str) -> BadRecords:
-    """Returns what takes the bad records of a file."""
+    """Returns the collector of the bad records of a file."""
     return BadRecords(path, self.bad_records == 'skip', self.max_bad_records)
 
   def describe(self) -> dict[str, Any]:
-    """Returns what differs from the defaults, as the sidecar shows it."""
+    """Returns the options that differ from the defaults, as the sidecar shows them."""
     defaults = vars(READ_DEFAULTS)
     return {name: value for name, value in vars(self).items() if value != defaults[name]}
 
@@ -193,9 +193,9 @@ def frames_of_stream(
     path: Name of the file, for messages.
     chunk_bytes: Bytes that are checked at a time, about; a larger record is a chunk of its own.
     max_record_bytes: Length of the longest record.
-    bad: What takes records whose checksum is wrong, which are among the frames nevertheless, and a
-      last one that is cut short; None refuses them. What follows a wrong length cannot be found,
-      nor what follows a fault of gzip: these are always refused.
+    bad: Collector of records whose checksum is wrong, which are among the frames nevertheless,
+      and of a last one that is cut short; None refuses them. What follows a wrong length cannot be
+      found, nor what follows a fault of gzip: these are always refused.
     block_bytes: Bytes from which on the chunks of a block are enough.
     buffer: Memory of the blocks, each of which holds until the next; None for memory of their own.
 

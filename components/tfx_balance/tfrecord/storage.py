@@ -7,7 +7,6 @@ filesystem that Beam has for it. Every error is an OSError that names the path.
 
 from __future__ import annotations
 
-import abc
 import contextlib
 import errno
 import io
@@ -16,7 +15,7 @@ import posixpath
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 import obstore
 
@@ -37,48 +36,39 @@ from tfx_balance.tfrecord.object_store import (
 _SHARD = re.compile(r'(.+)-\d{5}-of-(\d{5})(.*)', re.DOTALL)
 
 
-class Storage(abc.ABC):
+class Storage(Protocol):
   """A place of files.
 
   Attributes:
     renames: Whether a file is moved in one step; an object is copied and deleted.
   """
 
-  renames = True
+  renames: bool = True
 
-  @abc.abstractmethod
   def open(self, path: str) -> BinaryIO:
     """Opens a file for reading; raises OSError if it cannot be read."""
 
-  @abc.abstractmethod
   def create(self, path: str) -> BinaryIO:
     """Opens a file for writing, with the folders above it; an object is there once it is closed."""
 
-  @abc.abstractmethod
   def size(self, path: str) -> int:
     """Returns the bytes of a file."""
 
-  @abc.abstractmethod
   def exists(self, path: str) -> bool:
     """Returns whether there is a file or a folder of that name."""
 
-  @abc.abstractmethod
   def is_folder(self, path: str) -> bool:
     """Returns whether that is a folder; of objects, whether any is below it."""
 
-  @abc.abstractmethod
   def names(self, folder: str) -> list[str]:
     """Returns the names of the files and folders in a folder, sorted."""
 
-  @abc.abstractmethod
   def times(self, folder: str) -> dict[str, float]:
     """Returns when each file below a folder was last written: path to seconds, 0 if unknown."""
 
-  @abc.abstractmethod
   def delete(self, path: str) -> None:
     """Deletes a file."""
 
-  @abc.abstractmethod
   def delete_folder(self, folder: str) -> None:
     """Deletes a folder and all that is in it."""
 
@@ -286,9 +276,9 @@ def move(source: str, target: str) -> None:
 
 
 def missing_files(folder: str, sizes: Mapping[str, int]) -> list[str]:
-  """Returns what is missing in a folder of TFRecord files: a phrase for each file, or for all.
+  """Returns the files missing in a folder of TFRecord files: a phrase for each, or for all.
 
-  That is a shard of which the names of others tell, and a gzip file without even a header.
+  They are shards that the names of others imply, and gzip files without even a header.
 
   Args:
     folder: Path of the folder.
@@ -309,7 +299,7 @@ def missing_files(folder: str, sizes: Mapping[str, int]) -> list[str]:
 
 
 def incomplete(missing: Sequence[str]) -> str:
-  """Returns a warning of what `missing_files` found, with a count and three examples."""
+  """Returns a warning about the missing files, with their count and three of them."""
   more = f' and {len(missing) - 3} more' if len(missing) > 3 else ''
   return (
     f'the input is incomplete, {len(missing)} of its files are missing or empty: '

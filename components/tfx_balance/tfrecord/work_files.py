@@ -88,7 +88,7 @@ class OutputFile:
     return self
 
   def __exit__(self, kind: object, *_: object) -> None:
-    self._failed |= kind is not None  # which is to be told, not what closing makes of it
+    self._failed |= kind is not None  # that error is raised, not one of closing
     self.close()
 
   def _fault_of(self, call: Callable[..., Any], *args: Any) -> OSError | None:
@@ -125,7 +125,7 @@ def create_as_is(path: str) -> OutputFile:
 
 
 def create_stream(path: str) -> BinaryIO:
-  """Opens a file for writing, whose errors are as they come."""
+  """Opens a file for writing, and leaves its errors as they are."""
   return storage_of(path).create(path)
 
 
@@ -189,7 +189,7 @@ def write_json(path: str, data: Any) -> None:
 
 
 def read_json(path: str) -> Any:
-  """Returns what `write_json` wrote."""
+  """Returns the values of a JSON file."""
   return json.loads(read_whole(path))
 
 

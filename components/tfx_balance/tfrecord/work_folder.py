@@ -121,7 +121,7 @@ def work_root(output_uri: str, one_machine: bool) -> str:
 
 @contextlib.contextmanager
 def scratch_folder(work_dir: str) -> Iterator[str]:
-  """Gives a folder in which files are written and read as they are, for one worker and its step.
+  """Yields a folder in which files are written and read as they are, for one worker and its step.
 
   That is the folder of work files; where these are objects, it is a private one of the worker.
   """
@@ -171,7 +171,7 @@ def work_folders(root: str) -> dict[str, float]:
     root: Root of an artifact, or another folder that work folders are in.
 
   Returns:
-    Path to seconds, by the clock of the filesystem; 0 where that does not tell.
+    Path to seconds, by the clock of the filesystem; 0 where it is not known.
   """
   storage = storage_of(root)
   try:
@@ -222,7 +222,7 @@ def _heartbeat(folder: str) -> Iterator[None]:
     while not ended.wait(BEAT_SECONDS):
       try:
         _write_heartbeat(folder)
-      except OSError as error:  # what needs the disk will tell, if that is full
+      except OSError as error:  # if the disk is full, a later write raises
         logging.warning('no heartbeat in %s: %s', folder, error)
 
   _write_heartbeat(folder)
@@ -272,7 +272,7 @@ def no_room(error: BaseException) -> int | None:
 
 
 def describe(number: int, output_uri: str, work_dir: str, input_paths: Sequence[str]) -> str:
-  """Returns which limit was reached, what is needed as far as that is known, and the fix."""
+  """Returns the message of a full disk: the limit, the bytes that it needs, and the fix."""
   failed = f'{output_uri} cannot be written: {os.strerror(number)}'
   if number == errno.EFBIG:
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]

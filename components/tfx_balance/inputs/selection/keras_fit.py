@@ -64,7 +64,8 @@ def selection_dataset(
   n_items: int = getattr(selector, 'n_items', None) or len(tf.nest.flatten(labels)[0])
   for arrays in (features, labels):
     check_rows(arrays, n_items, 'items of the selector')
-  base = _base_class(keras)
+  utils = keras_module(keras).utils
+  base = utils.PyDataset if hasattr(utils, 'PyDataset') else utils.Sequence
 
   class SelectionDataset(base):  # type: ignore[misc, valid-type]
     """Batches that a selector chooses."""
@@ -91,7 +92,7 @@ def selection_dataset(
 
 
 def _checked(chosen: Any, n_items: int) -> Selected:
-  """Returns what a selector returned, an array or `Selected`; raises ConfigError if it is none."""
+  """Checks the items that a selector chose: an array, or `Selected`; raises ConfigError."""
   items, weights = chosen if isinstance(chosen, tuple) else (chosen, None)
   items = np.asarray(items)
   if items.ndim != 1 or items.dtype.kind not in 'iu' or ((items < 0) | (items >= n_items)).any():
@@ -100,13 +101,6 @@ def _checked(chosen: Any, n_items: int) -> Selected:
       f'{n_items - 1}; return the indices of the items'
     )
   return Selected(items, weights)
-
-
-def _base_class(keras: KerasName | None) -> type:
-  """Returns the base class of a Keras's datasets."""
-  utils = keras_module(keras).utils
-  base: type = utils.PyDataset if hasattr(utils, 'PyDataset') else utils.Sequence
-  return base
 
 
 def prioritized_model(model: Any, selector: PrioritySelector, item_loss: ItemLoss) -> Any:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from tfx_balance.arguments import check_whole, shown
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.array_splits import stratified_indices
+from tfx_balance.modes.array_splits import stratified_indices
+from tfx_balance.modes.folds import FOLDED, MOST_FOLDS, fold_splits
 from tfx_balance.plan.ranks import Ints
-from tfx_balance.plan.split_shares import FOLDED, MOST_FOLDS, fold_splits
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,11 @@ class StratifiedSplits:
   Takes what scikit-learn's own splitters take apart: groups, several labels an item, numbers in
   bins, and time. Needs NumPy alone.
 
-  >>> y = np.array(['a'] * 40 + ['b'] * 7)
-  >>> rounds = StratifiedSplits(n_splits=3).split(np.zeros((47, 2)), y)
-  >>> [np.unique(y[test], return_counts=True)[1].tolist() for _, test in rounds]
-  [[13, 2], [14, 2], [13, 3]]
+  Examples:
+    >>> y = np.array(['a'] * 40 + ['b'] * 7)
+    >>> rounds = StratifiedSplits(n_splits=3).split(np.zeros((47, 2)), y)
+    >>> [np.unique(y[test], return_counts=True)[1].tolist() for _, test in rounds]
+    [[13, 2], [14, 2], [13, 3]]
 
   Attributes:
     n_splits: Number of rounds, 2 or more.

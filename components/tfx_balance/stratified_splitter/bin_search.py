@@ -8,54 +8,41 @@ other codes from then on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import apache_beam as beam
 import numpy as np
 
 from tfx_balance.errors import DataError
-from tfx_balance.plan.number_bins import NumberBins, edge_keys, quantile_edges
-from tfx_balance.plan.number_keys import spread_ranks
-from tfx_balance.plan.ranks import Ints, Thresholds, UInts
+from tfx_balance.modes.bins import NumberBins
+from tfx_balance.plan.number_bins import edge_keys, quantile_edges
+from tfx_balance.plan.ranks import Ints, Thresholds
 from tfx_balance.scan.binned_column import bin_counts, recoding_of
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.totals import Totals, sum_groups
 from tfx_balance.shuffle.select import Selection, find_file_thresholds
+from tfx_balance.stratified_splitter.job import SplitRequest, check_totals
 
 
 @dataclass(frozen=True, eq=False)
 class NumberSelection(Selection):
   """Numbers of records in bins that follow each other, of all records that have a number.
 
-  Attributes are as in `Selection`, with one row and keys of numbers for ranks, and:
-    pivots: Keys at which buckets of numbers begin.
+  Attributes are as in `Selection`, with one row, and:
     place: Place of the feature among those that strata are made of.
     kind: Type of the numbers, 'int' or 'float'.
   """
 
-  pivots: UInts
-  place: int
-  kind: str
+  place: int = field(kw_only=True)
+  kind: str = field(kw_only=True)
 
   def rows_of(self, scanned: ScannedFile) -> Ints:
-    """Returns the one row."""
-    return np.zeros(1, np.int64)
-
-  def buckets(self, rows: Ints, rank: UInts) -> Ints:
-    """Returns the bucket of each record, given its row and the key of its number: int64 [n]."""
-    return self.layout.buckets(rows, spread_ranks(rank, self.pivots))
-
-  def ranked(self, scanned: ScannedFile) -> Iterator[tuple[Ints, UInts]]:
-    """Yields zeros and the keys of those of a file's records that have a number."""
-    known = scanned.strata.columns[self.place].is_valid().to_numpy(False)
-    for index in scanned.spill.index('code', 'number'):
-      keys = index['number'][known[index['code']]]
-      yield np.zeros(len(keys), np.int64), keys
+    """Returns the one row for the codes that have a number, -1 for others."""
+    return scanned.strata.columns[self.place].is_valid().to_numpy(False) - np.int64(1)
 
 
 def select_numbers(totals: Totals, bins: NumberBins, place: int) -> NumberSelection:
-  """Returns the selection of quantile bins, whose thresholds are behind the first of each.
+  """Returns the selection of quantile bins, whose thresholds are the first number of each.
 
   Raises:
     DataError: if no record has a number.
@@ -65,10 +52,18 @@ def select_numbers(totals: Totals, bins: NumberBins, place: int) -> NumberSelect
   n = int(strata.records[known].sum())
   if not n:
     raise DataError(f'feature {bins.feature!r} has no number in any record; bins= needs some')
-  quotas = np.append(0, bins.quotas(n))[None]
-  quotas[0, 0] += 1
-  kind = strata.strata.kinds[place]
-  return NumberSelection({}, quotas, 0, 'bins', totals.numbers['number'].pivots(), place, kind)
+  kind, pivots = strata.strata.kinds[place], totals.numbers['number'].pivots()
+  return NumberSelection(
+    {},
+    np.append(0, bins.quotas(n))[np.newaxis],
+    seed=0,
+    purpose='',
+    column='number',
+    pivots=pivots,
+    at_first=True,
+    place=place,
+    kind=kind,
+  )
 
 
 def bin_file(
@@ -90,7 +85,7 @@ def bin_file(
   kind = 'int' if scanned.strata.kinds[place] == 'int' else 'float'
   edges = bins.edges
   if selection is not None and found is not None:
-    edges = quantile_edges(found.ends[0] - np.uint64(1), selection.kind)
+    edges = quantile_edges(found.orders[0], selection.kind)
   limits = edge_keys(edges, kind)
   counts = np.zeros((2, len(scanned.strata), len(limits) + 1), np.int64)
   for index in scanned.spill.index('code', 'size', 'number'):
@@ -108,39 +103,28 @@ def bin_file(
   )
 
 
+@dataclass
 class BinNumbers(beam.PTransform):
   """Turns `ScannedFile`s into those with bins for the classes of a feature.
 
-  Args:
+  Attributes:
     bins: How numbers are made classes.
-    place: Place of the feature among those that strata are made of.
-    check: Function that checks the totals, and raises a DataError.
-    n_files: Number of files.
-    work_dir: Folder of work files.
+    request: The arguments of the run.
   """
 
-  def __init__(
-    self,
-    bins: NumberBins,
-    place: int,
-    check: Callable[[Totals], None],
-    n_files: int,
-    work_dir: str,
-  ) -> None:
-    super().__init__()
-    self._bins, self._place, self._check = bins, place, check
-    self._n_files, self._work_dir = n_files, work_dir
+  bins: NumberBins
+  request: SplitRequest
 
   def expand(self, scanned: beam.PCollection[ScannedFile]) -> beam.PCollection[ScannedFile]:
-    bins, place, check = self._bins, self._place, self._check
-    side = []
+    bins, request, side = self.bins, self.request, []
+    place = request.parameters.features.index(bins.feature)
     if bins.n:
 
       def select(groups: dict[str, Totals]) -> NumberSelection:
-        check(groups[''])
+        check_totals(groups[''], request)
         return select_numbers(groups[''], bins, place)
 
-      selection = sum_groups(scanned, select, self._n_files)
-      found = find_file_thresholds(scanned, selection, self._n_files, self._work_dir)
+      selection = sum_groups(scanned, select, request.n_files)
+      found = find_file_thresholds(scanned, selection, request.n_files, request.work_dir)
       side = [beam.pvalue.AsSingleton(selection), beam.pvalue.AsSingleton(found)]
     return scanned | 'BinFile' >> beam.Map(bin_file, bins, place, *side)

@@ -11,17 +11,131 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tfx_balance.arguments import check_mapping
+from tfx_balance.documents.class_distribution import InputRecords
+from tfx_balance.documents.sentences import plain_number, some_of
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.modes.array_items import ArrayItems, hashes_of, in_shares
+from tfx_balance.modes.mode import Mode
 from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.class_value import Stratum, stratum_key
-from tfx_balance.plan.ranks import Ints
+from tfx_balance.plan.class_value import Stratum, stratum_key, stratum_name
+from tfx_balance.plan.labels import as_array
+from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.plan.split_plan import SplitPlan, exact_shares
 from tfx_balance.plan.split_shares import SplitShares
+
+
+@dataclass(frozen=True)
+class Extension(Mode):
+  """An earlier output, whose records stay in their splits; a channel of a component holds it."""
+
+  APART = {
+    ('bins', 'extend'): (
+      'the edges of bins may differ from those of the earlier output; bin the numbers before, or '
+      'leave one of them out'
+    ),
+    ('extend', 'group_by'): (
+      'a group that has old records and new ones could be parted; leave one of them out'
+    ),
+    ('extend', 'mode'): (
+      "mode='stable' keeps old records in their splits without the earlier artifact; leave one of "
+      'them out'
+    ),
+    ('extend', 'multilabel'): (
+      'new records are dealt by their sets of labels alone, not brought near the shares of labels; '
+      'leave one of them out'
+    ),
+    ('extend', 'order_by'): (
+      'old records stay in their splits whatever their time; leave one of them out'
+    ),
+    ('extend', 'split_by'): (
+      'records that extend= finds keep the splits of the earlier artifact, whatever split_by= '
+      'says; leave one of them out'
+    ),
+  }
+
+  @classmethod
+  def parse(cls, given: Mapping[str, Any]) -> Extension | None:
+    return cls() if given['extend'] else None
+
+  def asked_by(self) -> Sequence[str]:
+    return ['extend']
+
+  def split_items(self, items: ArrayItems) -> Ints:
+    given, shares, of = items.given, items.shares, items.strata_of
+    if given['key'] is None:
+      raise ConfigError('extend= names items by their keys, and key= is not given; give ids')
+    held = _held_splits(given['extend'], items.hashes(), shares.names)
+    stays, new = np.flatnonzero(held >= 0), np.flatnonzero(held < 0)
+    old = np.zeros((len(items.strata), len(shares.names)), np.int64)
+    np.add.at(old, (of[stays], held[stays]), 1)
+    n_new = np.bincount(of[new], minlength=len(items.strata)).astype(np.int64)
+    quotas = extend_split(items.strata, old, n_new, shares, items.seed).quotas - old
+    held[new] = in_shares(of[new], quotas, items.ranks()[new])
+    return held
+
+  def warnings(self, plan: SplitPlan, source: InputRecords) -> list[str]:
+    if source.extended is None:
+      return []
+    old, n = source.extended or 0, int(plan.records.sum())
+    held = f'; {source.held} more were there already and are not taken again' if source.held else ''
+    told = f'{old} records of the artifact to extend stay in their splits, {n - old} are new{held}'
+    rows = itertools.chain(
+      zip(plan.strata, plan.records.tolist(), plan.quotas.tolist(), strict=True),
+      [((), n, plan.totals())],
+    )
+    off = [
+      (
+        abs(found - total * share),
+        f'{_who(stratum)} {found} in {name!r} ({plain_number(total * share):.6g})',
+      )
+      for stratum, total, row in rows
+      for name, found, share in zip(plan.splits, row, plan.shares, strict=True)
+      if abs(found - total * share) >= 1
+    ]
+    if not off:
+      return [told]
+    texts = [text for _, text in sorted(off, key=lambda each: -each[0])]
+    return [
+      told,
+      f'extend= cannot bring all counts to their ideals (in brackets): {some_of(texts)}',
+    ]
+
+
+def _who(stratum: Stratum) -> str:
+  return f'class {stratum_name(stratum)} has' if stratum else 'all classes have'
+
+
+def _held_splits(extend: Mapping[str, npt.ArrayLike], hashes: UInts, splits: Sequence[str]) -> Ints:
+  """Returns the split in which each of n items is already, -1 for none: int64 [n]."""
+  if set(check_mapping('extend', extend, '{"train": [1, 2]}')) != set(splits):
+    raise ConfigError(
+      f'extend= has the splits {sorted(extend, key=str)}, and those to make are {sorted(splits)}; '
+      f'give the keys of each'
+    )
+  held = np.full(len(hashes), -1, np.int64)
+  for i, name in enumerate(splits):
+    values = as_array(extend[name], f'extend[{name!r}]')
+    keys = np.unique(hashes_of(f'extend[{name!r}]', values, len(values)))
+    mine = np.isin(hashes, keys)
+    absent = len(keys) - len(np.unique(hashes[mine]))
+    if absent:
+      raise DataError(
+        f'{absent} keys of extend[{name!r}] are not in key=; give the labels and keys of all items '
+        f'so far, with keys of one type'
+      )
+    if (held[mine] >= 0).any():
+      raise DataError(f'extend[{name!r}] has keys of another split too; give each key once')
+    held[mine] = i
+  return held
 
 
 def extend_split(

@@ -1,0 +1,23 @@
+"""Parts of the sentences in which a document tells people of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+_SHOWN = 5  # the cells of a document have them all
+
+
+def some_of(names: Sequence[str]) -> str:
+  """Returns the first names, and how many there are more.
+
+  >>> some_of(list('abcdefg'))
+  'a, b, c, d, e, and 2 more'
+  """
+  more = len(names) - _SHOWN
+  return ', '.join(names[:_SHOWN]) + (f', and {more} more' if more > 0 else '')
+
+
+def plain_number(value: Any) -> float | int:
+  """Returns a fraction as JSON has it: whole numbers as such."""
+  return int(value) if value == int(value) else float(value)

@@ -1,0 +1,164 @@
+"""Indices of exact splits in memory: what `StratifiedSplitter` does, for arrays."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.arguments import check_flag, check_seed
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.modes import by_class
+from tfx_balance.modes.array_items import ArrayItems
+from tfx_balance.modes.bins import binned_labels
+from tfx_balance.modes.multilabel import count_sets
+from tfx_balance.modes.registry import ARGUMENTS, check_modes, parse_modes
+from tfx_balance.plan.class_value import ClassValue, Stratum
+from tfx_balance.plan.labels import count_labels
+from tfx_balance.plan.ranks import Ints
+from tfx_balance.plan.split_shares import DEFAULT_SPLITS
+
+_NAMES = {'order_by': 'order', 'group_by': 'groups'}
+"""Arguments that have another name here than in `StratifiedSplitter`."""
+
+
+def stratified_indices(
+  labels: npt.ArrayLike,
+  splits: Mapping[str, Any] = DEFAULT_SPLITS,
+  seed: int = 0,
+  counts: Mapping[str, int] | None = None,
+  rest: str | None = None,
+  split_by: npt.ArrayLike | None = None,
+  split_values: Mapping[Any, str] | None = None,
+  folds: int = 0,
+  key: npt.ArrayLike | None = None,
+  mode: str = 'exact',
+  order: npt.ArrayLike | None = None,
+  within: str = 'all',
+  embargo: float = 0,
+  embargo_records: int = 0,
+  multilabel: bool = False,
+  groups: npt.ArrayLike | None = None,
+  extend: Mapping[str, npt.ArrayLike] | None = None,
+  bins: int | Sequence[float] | None = None,
+) -> dict[str, Ints]:
+  """Returns the indices of each split, with every class at its exact share in each.
+
+  Each class in each split, and each split, is within one item of its ideal share.
+
+  Examples:
+    >>> indices = stratified_indices(['a'] * 80 + ['b'] * 20, {'train': 3, 'test': 1})
+    >>> {name: len(index) for name, index in indices.items()}
+    {'train': 75, 'test': 25}
+
+  Args:
+    labels: [n], integers, integral floats, text or bytes; one label an item. Or see `multilabel`.
+    splits: Weight by split.
+    seed: Seed of the draw.
+    counts: Number of items by split, as in `StratifiedSplitter`.
+    rest: Name of the split that gets what `counts` leaves.
+    split_by: Values that predefine the split of each item, [n] as `labels`; None for no predefined
+      splits. Items without one are an error, or stratified where `splits` are given.
+    split_values: Splits by value of `split_by`; None where a value is the name of its split.
+    folds: Number of folds, as in `StratifiedSplitter`; 0 for none.
+    key: Values by which items are chosen, [n] as `labels`, such as ids: an item keeps its rank when
+      others come or go. None for the indices.
+    mode: 'exact', or 'stable', as in `StratifiedSplitter`: an item keeps its split when others come
+      or go, and items of one key share a split. It needs `key`.
+    order: Times that order the splits, earliest first: integers, finite floats or datetime64, [n];
+      None for no order. Of equal times, the seed chooses.
+    within: 'all' for one cut of all the items, 'strata' for a cut of each class, as in
+      `StratifiedSplitter`.
+    embargo: Time before a later split in which items of earlier ones are left out, in the units of
+      `order`.
+    embargo_records: Number of items before a later split that are left out.
+    multilabel: Whether `labels` are several an item: rows of 0 and 1, all of one length, or n lists
+      of labels (see `tfx_balance.plan.labels.LabelRows`). Each set of labels is within one item of
+      its ideal share then, and labels are as near to theirs as exchanges bring them.
+    groups: Group of each item, [n] as `labels`, such as patients: all items of a group are in one
+      split, and classes and splits as near to their shares as groups allow; with `order`, groups
+      are in the order of their latest items. A split that stays empty is
+      warned of. Groups leave nothing for `key` to choose.
+    extend: Keys of the items of each split of an earlier one, which stay there; the others bring
+      classes and splits back to their shares, as in `StratifiedSplitter`. `labels` and `key`, which
+      it needs, are of all items so far.
+    bins: Number of quantile bins that labels, numbers, are put into, or ascending edges between
+      bins, as in `StratifiedSplitter`; None where labels are classes.
+
+  Returns:
+    int64 [items of the split], ascending, for each split.
+
+  Raises:
+    ConfigError: if the seed, or a split's name, weight or count, breaks a rule; if modes do not
+      combine.
+    DataError: if the labels are empty, not [n], or not classes; if counts ask for too many.
+  """
+  seed, multilabel = check_seed(seed), check_flag('multilabel', multilabel)
+  if bins is not None and not multilabel:
+    labels = binned_labels(labels, bins)
+  features = {'labels': labels} if split_by is None else {'labels': labels, 'split_by': split_by}
+  strata, strata_of = _count_strata(features, multilabel)
+  asked: dict[str, Any] = {
+    **{name: declared.default for name, declared in ARGUMENTS.items()},
+    **{'stratify_by': ('labels',), 'missing_label': 'error', 'multilabel': multilabel},
+    **{'splits': splits, 'counts': counts, 'rest': rest, 'folds': folds, 'mode': mode},
+    **{'split_by': None if split_by is None else 'split_by', 'split_values': split_values},
+    **{'order_by': None if order is None else 'order', 'within': within},
+    **{'embargo': embargo, 'embargo_records': embargo_records, 'bins': bins},
+    **{'group_by': None if groups is None else ['groups'], 'extend': extend is not None},
+  }
+  with _own_names():
+    modes = parse_modes(asked)
+    shares = by_class.parse_shares(asked, modes)
+    check_modes(modes, shares)
+  arrays = {'key': key, 'order': order, 'groups': groups, 'extend': extend}
+  items = ArrayItems(strata, strata_of, shares, modes, seed, arrays)
+  for each in modes:
+    split = each.split_items(items)
+    if split is not None:
+      break
+  else:
+    split = by_class.split_items(items)
+  names = modes.split_names(shares.names)
+  return {name: np.flatnonzero(split == i) for i, name in enumerate(names)}
+
+
+@contextlib.contextmanager
+def _own_names() -> Iterator[None]:
+  """Gives arguments the names that they have here in what is raised."""
+  try:
+    yield
+  except ConfigError as error:
+    message = str(error)
+    for name, own in _NAMES.items():
+      message = message.replace(f'{name}=', f'{own}=')
+    raise ConfigError(message) from None
+
+
+def _count_strata(features: Mapping[str, Any], multilabel: bool) -> tuple[list[Stratum], Ints]:
+  """Returns strata in canonical order, and the row of that of each item: int64 [n]."""
+  counted = [
+    count_sets(values) if multilabel and name == 'labels' else _count_classes(values, name)
+    for name, values in features.items()
+  ]
+  lengths = sorted({len(codes) for _, codes in counted})
+  if len(lengths) > 1:
+    raise DataError(f'labels and split_by are of lengths {lengths}; give one value an item in both')
+  joint = np.zeros(lengths[0], np.int64)
+  for classes, codes in counted:
+    joint = joint * len(classes) + codes
+  distinct, which = np.unique(joint, return_inverse=True)
+  codes_of = np.unravel_index(distinct, [len(classes) for classes, _ in counted])
+  columns = [[classes[i] for i in at] for (classes, _), at in zip(counted, codes_of, strict=True)]
+  return list(zip(*columns, strict=True)), which.reshape(-1).astype(np.int64)
+
+
+def _count_classes(labels: Any, argument: str) -> tuple[Sequence[ClassValue], Ints]:
+  """Returns the classes of labels, and the number of that of each item: int64 [n]."""
+  counts, rows = count_labels(labels, argument)
+  codes = np.empty(len(rows), np.int64)
+  codes[rows] = np.repeat(np.arange(len(counts.classes)), counts.records)
+  return counts.classes, codes

@@ -1,0 +1,331 @@
+"""Splits of whole groups, each in one split, as near to the shares of strata as groups allow.
+
+With an order, groups follow each other in time.
+
+Groups with equal histograms, their counts of records by stratum, are alike: what is planned is how
+many groups of each histogram each split gets. Which they are is told by the groups' own numbers,
+hashes that depend on the seed: the first ones in ascending order are in the first split.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tfx_balance.argument_readers import Argument, as_given, optional_names
+from tfx_balance.arguments import check_choice
+from tfx_balance.documents.class_distribution import InputRecords, gathered
+from tfx_balance.documents.sentences import plain_number
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.modes.array_items import ArrayItems, hashes_of
+from tfx_balance.modes.mode import Mode, ScanTotals
+from tfx_balance.modes.time import TimeOrder, keys_of_times
+from tfx_balance.plan.class_value import Stratum, stratum_name
+from tfx_balance.plan.group_by import GroupBy
+from tfx_balance.plan.group_search import UNIT, GroupSearch
+from tfx_balance.plan.group_table import FREE, GroupPart, GroupTable, count_entries, group_numbers
+from tfx_balance.plan.group_times import GroupCuts, NearGroups, TimedGroups
+from tfx_balance.plan.ranks import Ints, UInts
+from tfx_balance.plan.runs import places_in_runs, starts_of_runs
+from tfx_balance.plan.sparse_counts import SparseCounts
+from tfx_balance.plan.split_plan import (
+  GroupSummary,
+  NamedGroup,
+  SplitPlan,
+  label_sets,
+  prefixes,
+)
+
+
+@dataclass(frozen=True)
+class Groups(Mode):
+  """Groups of records, each of which is in one split.
+
+  Attributes:
+    by: What makes groups.
+    is_ordered: Whether groups follow each other in time.
+  """
+
+  by: GroupBy
+  is_ordered: bool = False
+
+  ARGUMENTS = {
+    'group_by': Argument(str, optional_names),
+    'missing_group': Argument(str, as_given, 'error'),
+  }
+  APART = {
+    ('embargo_records', 'group_by'): (
+      'groups are left out whole, so that no number of records is met; give embargo= in units of '
+      'time'
+    ),
+    ('group_by', 'within'): (
+      'a group has records of many strata, which cannot each be cut by time; leave within= out, or '
+      'group_by='
+    ),
+  }
+
+  @classmethod
+  def parse(cls, given: Mapping[str, Any]) -> Groups | None:
+    features, missing = given['group_by'], given['missing_group']
+    check_choice('missing_group', missing, ('error', 'own', 'drop'))
+    if features:
+      return cls(GroupBy(tuple(features), missing), given['order_by'] is not None)
+    if missing != 'error':
+      raise ConfigError(
+        f'missing_group={missing!r} is of group_by=, which is not given; name a feature in it'
+      )
+    return None
+
+  def describe(self) -> dict[str, Any]:
+    return {'group_by': list(self.by.features), 'missing_group': self.by.missing}
+
+  @property
+  def groups(self) -> GroupBy:
+    return self.by
+
+  @property
+  def waits(self) -> bool:
+    return True
+
+  def scan_options(self) -> dict[str, Any]:
+    return {'groups': self.by}
+
+  def check_totals(self, totals: ScanTotals) -> None:
+    drops = self.by.missing == 'drop'
+    n = totals.n_records + (totals.without_group if drops else 0)
+    if totals.without_group < n or not n:
+      return
+    for name in self.by.features:
+      if name not in totals.feature_names:
+        known = ', '.join(sorted(totals.feature_names)) or 'none'
+        raise DataError(
+          f'feature {name!r} is in none of the {n} records; group_by= takes one of: {known}'
+        )
+    if drops:
+      raise DataError(f'all {n} records lack a group and missing_group drops them; fill it in')
+
+  def split_items(self, items: ArrayItems) -> Ints:
+    if items.given['key'] is not None:
+      raise ConfigError('key= and groups= do not combine: whole groups are chosen; leave key= out')
+    frame = items.plan()
+    numbers = group_numbers(hashes_of('groups', items.given['groups'], len(items)), items.seed)
+    order = items.modes.order
+    if order:
+      split = _split_in_time(frame, numbers, items.given['order'], order)
+    else:
+      split = _split(frame, numbers, items.strata_of, items.seed)
+    _warn_of_empty(split, frame)
+    return split
+
+  def warnings(self, plan: SplitPlan, source: InputRecords) -> list[str]:
+    groups, off = plan.groups, plan.furthest()
+    assert groups is not None
+    found = []
+    if abs(off.records - off.ideal) >= 1:
+      kind = 'class' if plan.unlabelled() is None else 'label'
+      what = f'{kind} {stratum_name(off.stratum)}' if off.stratum else 'all classes'
+      what += '' if plan.embargoed is None else ' before the embargo'
+      found.append(
+        f'groups are kept whole, and split {off.split!r} has {off.records} records of {what}, '
+        f'ideally {plain_number(off.ideal):.6g}: no count is further from its ideal'
+      )
+    large = [
+      f'the group of {group.where} has {group.records} records, more than any split should have'
+      for group in groups.too_large
+    ]
+    found += gathered(f'{len(large)} groups are too large', large)
+    if groups.without:
+      done = 'were dropped' if self.by.missing == 'drop' else 'make groups of their own'
+      found.append(f'{groups.without} records without a group {done}')
+    return found
+
+
+def _split(frame: SplitPlan, numbers: UInts, rows: Ints, seed: int) -> Ints:
+  """Returns the split of each item, int64 [n], given numbers of groups and rows of strata."""
+  entries = count_entries(numbers, rows, np.arange(len(rows)))
+  part = GroupPart([entries], ['groups'], told_splits(frame))
+  table = GroupTable.merge([part.table(0)])
+  dealt = part.sums(dealt_splits(part, frame, table, seed), frame.quotas.shape)
+  _, plan = plan_groups(frame, table, dealt, seed)
+  return plan.assign(part, 0)[np.searchsorted(part.groups, numbers)]
+
+
+def _warn_of_empty(split: Ints, frame: SplitPlan) -> None:
+  """Warns of splits that have a share and no group, given the split of each item: int64 [n]."""
+  counts = np.bincount(split[split >= 0], minlength=len(frame.splits))
+  rows = zip(frame.splits, frame.shares, counts.tolist(), strict=True)
+  empty = [f'split {name!r}' for name, share, n in rows if share and not n]
+  if empty:
+    more = f', and {len(empty) - 3} more' if len(empty) > 3 else ''
+    warnings.warn(
+      f'{", ".join(empty[:3])}{more} {"are" if empty[1:] else "is"} empty: no whole group of '
+      f'groups= there brings the counts nearer to their shares; give it a larger share, or smaller '
+      f'groups',
+      stacklevel=4,
+    )
+
+
+def _split_in_time(frame: SplitPlan, numbers: UInts, times: Any, order: TimeOrder) -> Ints:
+  """Returns the split of each item, -1 if embargoed, given numbers of groups: int64 [n]."""
+  keys, kind = keys_of_times(times, len(numbers))
+  zeros = np.zeros(len(numbers), np.int64)
+  part = GroupPart([count_entries(numbers, zeros, zeros, keys)], ['groups'], np.array([FREE]))
+  groups, ends = TimedGroups(part), np.cumsum(frame.quotas.sum(axis=0))[:-1]
+  cuts = cut_groups(groups.near(groups.marks().around(ends)), ends, order, kind)
+  found = cuts.assign(part)[np.searchsorted(part.groups, numbers)]
+  counts = np.bincount(found, minlength=2 * len(frame.splits))
+  order.check_kept(counts[::2], counts[1::2], frame.splits)
+  return np.where(found & 1, -1, found >> 1)
+
+
+def cut_groups(near: NearGroups, ends: Ints, order: TimeOrder, kind: str) -> GroupCuts:
+  """Returns where splits end between groups; see `GroupCuts.of`."""
+  keep = (lambda keys: order.last_kept(keys, kind)) if order.embargo else None
+  return GroupCuts.of(near, ends, keep)
+
+
+@dataclass(frozen=True, eq=False)
+class GroupPlan:
+  """How many groups of each histogram are in each split.
+
+  Attributes:
+    frame: Plan whose quotas are those of predefined strata alone.
+    table: Groups that are planned.
+    ends: Number of groups of each histogram in each split and those before: int64 [n, splits].
+    seed: Seed of the groups that are dealt.
+  """
+
+  frame: SplitPlan
+  table: GroupTable
+  ends: Ints
+  seed: int
+
+  def assign(self, part: GroupPart, number: int) -> Ints:
+    """Returns the split of each group of the part of this number: int64 [groups]."""
+    table = self.table
+    split = dealt_splits(part, self.frame, table, self.seed)
+    planned = np.flatnonzero(split == FREE)
+    mine = table.parts == number  # in the order of the keys
+    kinds, first = table.of[mine], table.firsts()[mine]
+    keys = part.keys[planned]
+    order = np.argsort(keys, kind='stable')
+    own = np.searchsorted(table.keys[kinds], keys[order])
+    places = first[own] + places_in_runs(starts_of_runs(own), len(own))
+    kind = kinds[own]
+    found = np.zeros(len(own), np.int64)
+    for ends in self.ends.T[:-1]:  # a column at a time: no [groups, splits] array
+      found += places >= ends[kind]
+    split[planned[order]] = found
+    return split
+
+
+def told_splits(frame: SplitPlan) -> Ints:
+  """Returns the split that is predefined for each stratum, or FREE: int64 [strata]."""
+  return np.where(frame.predefined, frame.quotas.argmax(axis=1), FREE)
+
+
+def dealt_splits(part: GroupPart, frame: SplitPlan, table: GroupTable, seed: int) -> Ints:
+  """Returns the split of each group of a part that the plan does not place, FREE for others."""
+  return part.deal(table.keys, _weights(frame), seed)
+
+
+def _weights(frame: SplitPlan) -> list[int]:
+  """Returns the shares of the splits as whole numbers, above 0 in sum."""
+  whole = math.lcm(*(share.denominator for share in frame.shares))
+  weights = [int(share * whole) for share in frame.shares]
+  return weights if any(weights) else [1] * len(weights)
+
+
+def plan_groups(
+  frame: SplitPlan, table: GroupTable, placed: SparseCounts, seed: int, without: int = 0
+) -> tuple[SplitPlan, GroupPlan]:
+  """Returns the records of each stratum in each split, and the groups that make them.
+
+  Strata, the classes of the first features together (or labels, where classes are sets of them),
+  and the splits are as near to their ideals as a search finds; `SplitPlan.furthest` tells how near.
+
+  Args:
+    frame: Plan whose quotas are those of predefined strata alone.
+    table: Groups to place.
+    placed: Records by stratum and split of the groups that are not in the table.
+    seed: Seed of the search.
+    without: Number of records without a group.
+  """
+  n_splits = len(frame.splits)
+  held = np.array([share > 0 for share in frame.shares])
+  shares = np.array([float(share) for share in frame.shares])
+  before = placed.dense()
+  stratified = np.where(frame.predefined, 0, frame.records)
+  apart = np.where(frame.predefined[:, None], 0, before)
+  sums, row_splits = _sums_of(frame.strata)
+  counts = np.zeros((int(sums.max()) + 1, n_splits + 1), np.int64)
+  both = np.column_stack([stratified, apart])
+  np.add.at(counts, sums, np.repeat(both, np.diff(row_splits), axis=0))
+  ideal = np.rint(counts[:, :1] * shares * UNIT) / UNIT - counts[:, 1:]
+  ends = np.zeros((len(table.keys), n_splits), np.int64)
+  quotas = before
+  if len(table.keys):
+    search = GroupSearch(
+      table.histograms.summed(sums, row_splits),
+      table.totals,
+      ideal[:, held],
+      [weight for weight in _weights(frame) if weight],
+      seed,
+    )
+    search.run()
+    ends[:, held] = search.placed
+    quotas = before + _records(table, ends, len(stratified))
+    ends = np.cumsum(ends, axis=1)
+  summary = summarize(frame, table.n_groups, without, table.largest)
+  return replace(frame, quotas=quotas, groups=summary), GroupPlan(frame, table, ends, seed)
+
+
+def summarize(
+  frame: SplitPlan, n_groups: int, without: int, largest: Sequence[NamedGroup]
+) -> GroupSummary:
+  """Returns what a split is of, given the numbers of groups and of records without one.
+
+  Args:
+    frame: Plan with the shares of the splits.
+    n_groups: Number of groups.
+    without: Number of records without a group.
+    largest: The largest groups, of which those are taken that are too large for any split.
+  """
+  most = max(frame.shares) * int(frame.records[~frame.predefined].sum())
+  too_large = tuple(group for group in largest if group.records > most)
+  return GroupSummary(n_groups, without, too_large)
+
+
+def _sums_of(strata: Sequence[Stratum]) -> tuple[Ints, Ints]:
+  """Returns the numbers of the sums of strata that are to be near their ideals.
+
+  Those are each stratum, the classes of the first features together and the whole split; where
+  classes are sets of labels, each label and the whole split.
+
+  Returns:
+    sums: Those that the first stratum is part of, then the next: int64 [m].
+    row_splits: Where those of each stratum begin, and of the last one end: int64 [strata + 1].
+  """
+  places = np.arange(len(strata) + 1)
+  sets = label_sets(strata)
+  if sets is not None:
+    sums = np.insert(sets.members, sets.row_splits[1:], len(sets.labels))
+    return sums, sets.row_splits + places
+  levels = [places[:-1], *(np.array(level) for level in prefixes(strata)), 0 * places[:-1]]
+  firsts = np.cumsum([0, *(level.max() + 1 for level in levels)])
+  columns = [level + first for level, first in zip(levels, firsts, strict=False)]
+  return np.column_stack(columns).reshape(-1), places * len(levels)
+
+
+def _records(table: GroupTable, placed: Ints, n_strata: int) -> Ints:
+  """Returns the records of so many placed groups [n, splits]: int64 [strata, splits]."""
+  histograms = table.histograms
+  found = np.zeros((n_strata, placed.shape[1]), np.int64)
+  for column, n_groups in zip(found.T, placed.T, strict=True):
+    np.add.at(column, histograms.rows, histograms.records * n_groups[histograms.of_entry])
+  return found

@@ -1,0 +1,274 @@
+"""Splits in the order of time: where one ends, and which records before it an embargo leaves out.
+
+Records are in the order of (time, rank of their hash), so that a cut among equal times, too, is the
+same whatever the order of the input.
+
+Neighbouring splits may be kept apart by an embargo: what is too close before a cut is left out of
+the earlier split (`gap` of scikit-learn's TimeSeriesSplit; embargo: López de Prado, Advances in
+Financial Machine Learning, 2018, section 7.4.2). The cuts do not move, so that the last split has
+its exact share.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from tfx_balance.argument_readers import Argument, as_given, json_of, optional_text
+from tfx_balance.arguments import check_choice, check_number, check_text, check_whole
+from tfx_balance.documents.class_distribution import InputRecords
+from tfx_balance.documents.sentences import plain_number, some_of
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.modes.array_items import ArrayItems, in_shares
+from tfx_balance.modes.mode import Mode
+from tfx_balance.plan.class_value import stratum_name
+from tfx_balance.plan.number_keys import keys_of, numbers_of
+from tfx_balance.plan.ranks import LAST_ORDER, Ints, UInts
+from tfx_balance.plan.split_plan import SplitPlan
+
+
+@dataclass(frozen=True)
+class TimeOrder(Mode):
+  """Which splits come earlier, and how far they are kept apart.
+
+  Attributes:
+    feature: Name of the feature that holds the time.
+    within: 'all' for one cut of all the records, 'strata' for a cut of each stratum.
+    embargo: Time before a cut in which records are left out, in units of the feature.
+    embargo_records: Number of records before a cut that are left out.
+  """
+
+  feature: str
+  within: str = 'all'
+  embargo: int | float = 0
+  embargo_records: int = 0
+
+  ARGUMENTS = {
+    'order_by': Argument(str, optional_text),
+    'within': Argument(str, as_given, 'all'),
+    'embargo': Argument(str, json_of(numbers.Real), 0),
+    'embargo_records': Argument(int, as_given, 0),
+  }
+  TOGETHER = ((('order_by',), ('within', 'embargo', 'embargo_records')),)
+  APART = {
+    ('order_by', 'split_by'): (
+      'a predefined split holds records of any time; map its values in split_values= so that they '
+      'are in the order of time, or leave one of them out'
+    ),
+  }
+
+  @classmethod
+  def parse(cls, given: Mapping[str, Any]) -> TimeOrder | None:
+    return cls.of(*(given[name] for name in cls.ARGUMENTS))
+
+  @classmethod
+  def of(
+    cls, order_by: Any, within: Any = 'all', embargo: Any = 0, embargo_records: Any = 0
+  ) -> TimeOrder | None:
+    """Returns the checked arguments; None where no feature orders the splits.
+
+    Raises:
+      ConfigError: if one breaks a rule, or is given without order_by=.
+    """
+    within = check_choice('within', within, ('all', 'strata'))
+    embargo = check_number('embargo', embargo, 0, fix='give a time such as 3600')
+    fix = 'give a number of records such as 100'
+    embargo_records = check_whole('embargo_records', embargo_records, 0, fix=fix)
+    if order_by is not None:
+      fix = "give one such as 'time'"
+      feature = check_text('order_by', order_by, 'the name of the feature that holds the time', fix)
+      return cls(feature, within, embargo, embargo_records)
+    given: Mapping[str, Any] = {'embargo': embargo, 'embargo_records': embargo_records}
+    if within != 'all':
+      given = {'within': within, **given}
+    for name, value in given.items():
+      if value:
+        raise ConfigError(
+          f'{name}={value!r} is of splits in the order of time; give the times with order_by=, '
+          f'or leave {name}= out'
+        )
+    return None
+
+  def asked_by(self) -> Collection[str]:
+    more = {'within': self.within == 'strata', 'embargo_records': self.embargo_records}
+    return ['order_by', *(name for name, is_given in more.items() if is_given)]
+
+  def describe(self) -> dict[str, Any]:
+    """Returns the arguments as the sidecar shows them."""
+    return {
+      'order_by': self.feature,
+      'within': self.within,
+      'embargo': self.embargo,
+      'embargo_records': self.embargo_records,
+    }
+
+  @property
+  def order(self) -> TimeOrder:
+    return self
+
+  def scan_options(self) -> dict[str, Any]:
+    # No purpose: ranks are counted as they are read only where they alone decide.
+    return {'time': self.feature, 'purpose': ''}
+
+  def rows(self, quotas: Ints) -> Ints:
+    """Returns the records that follow each other in time, by split: int64 [rows, splits].
+
+    Args:
+      quotas: Records of each stratum in each split: int64 [strata, splits].
+    """
+    return quotas if self.within == 'strata' else quotas.sum(axis=0, keepdims=True)
+
+  def parts(self, quotas: Ints) -> Ints:
+    """Returns the records kept and those embargoed by number: int64 [rows, 2 * splits].
+
+    Of each split the records that are kept, which come first, then those that are left out.
+
+    Args:
+      quotas: Records of each split before the embargo: int64 [rows, splits].
+    """
+    ends = np.cumsum(quotas, axis=1)
+    has_later = ends < ends[:, -1:]
+    lost = np.where(has_later, np.minimum(quotas, self.embargo_records), 0)
+    parts: Ints = np.stack([quotas - lost, lost], axis=2).reshape(len(quotas), -1)
+    return parts
+
+  def last_kept(self, keys: UInts, kind: str) -> UInts:
+    """Returns the highest keys that an embargo leaves in what comes before cuts: uint64 [n].
+
+    A record stays if its time is at least `embargo` before that of the first record behind the
+    cut. Floats are subtracted in 64 bits.
+
+    Args:
+      keys: Keys of the times of the first records behind the cuts: uint64 [n].
+      kind: Type of the times, 'int' or 'float'.
+
+    Raises:
+      DataError: if the embargo reaches below the least number.
+    """
+    if kind == 'int':  # whose keys are as far apart as they are
+      gap = min(math.ceil(self.embargo), int(LAST_ORDER))
+      wrong, found = keys < np.uint64(gap), keys - np.uint64(gap)
+      wrong |= gap < math.ceil(self.embargo)
+    else:
+      with np.errstate(over='ignore'):
+        last = numbers_of(keys, kind) - self.embargo
+      wrong, found = ~np.isfinite(last), keys_of(last)
+    if wrong.any():
+      time = numbers_of(keys[wrong], kind)[0].item()
+      raise DataError(
+        f'embargo={self.embargo} before the time {time} is below the least number; make it smaller'
+      )
+    return found
+
+  def last_kept_of(self, parts: Ints, orders: UInts, kind: str) -> UInts:
+    """Returns the highest key that the embargo leaves in each split: uint64 [rows, splits].
+
+    Args:
+      parts: Records of each part, as from `parts`: int64 [rows, 2 * splits].
+      orders: Key of the first record behind each part; any where there is none: uint64
+        [rows, 2 * splits - 1].
+      kind: Type of the times, 'int' or 'float'.
+    """
+    found = np.full((len(parts), parts.shape[1] // 2), LAST_ORDER)
+    if self.embargo:
+      ends = np.cumsum(parts, axis=1)[:, 1::2]
+      is_cut = (ends > 0) & (ends < ends[:, -1:])
+      distinct, which = np.unique(orders[:, 1::2][is_cut[:, :-1]], return_inverse=True)
+      found[is_cut] = self.last_kept(distinct, kind)[which.reshape(-1)]
+    return found
+
+  def check_kept(self, kept: Ints, lost: Ints, names: Sequence[str]) -> None:
+    """Checks that an embargo leaves records in each split that had some.
+
+    Args:
+      kept: Records of each split: int64 [splits].
+      lost: Records that were left out of each: int64 [splits].
+      names: Names of the splits.
+
+    Raises:
+      DataError: if it leaves none.
+    """
+    for name, n, n_lost in zip(names, kept.tolist(), lost.tolist(), strict=True):
+      if n_lost and not n:
+        raise DataError(
+          f'embargo={self.embargo} and embargo_records={self.embargo_records} leave none of the '
+          f'{n_lost} records of split {name!r}; make them smaller, or the split larger'
+        )
+
+  def split_items(self, items: ArrayItems) -> Ints | None:
+    if items.modes.groups:
+      return None
+    keys, kind = keys_of_times(items.given['order'], len(items))
+    plan, of = items.plan(), items.strata_of
+    rows = of if self.within == 'strata' else np.zeros_like(of)
+    quotas = self.rows(plan.quotas)
+    parts = self.parts(quotas)
+    order = (of, items.ranks(), keys)
+    part = in_shares(rows, parts, *order)
+    behind = np.cumsum(parts).reshape(parts.shape)[:, :-1]
+    first = keys[np.lexsort((*order, rows))][np.minimum(behind, len(keys) - 1)]
+    late = keys > self.last_kept_of(parts, first, kind)[rows, part >> 1]
+    split = np.where(late | (part & 1 > 0), -1, part >> 1)
+    kept = np.bincount(split[split >= 0], minlength=len(plan.splits))
+    self.check_kept(kept, quotas.sum(axis=0) - kept, plan.splits)
+    return split
+
+  def warnings(self, plan: SplitPlan, source: InputRecords) -> list[str]:
+    assert plan.embargoed is not None
+    warnings = []
+    if self.within == 'all':
+      counts = (plan.quotas + plan.embargoed).tolist()
+      drift = [
+        (
+          abs(n - share * records),
+          f'class {stratum_name(plan.strata[row])} in {name!r}: {n} of '
+          f'ideally {plain_number(share * records):.6g}',
+        )
+        for row, (cells, records) in enumerate(zip(counts, plan.records.tolist(), strict=True))
+        for name, n, share in zip(plan.splits, cells, plan.shares, strict=True)
+      ]
+      furthest, cell = max(drift, key=itemgetter(0))
+      if furthest >= 1:
+        warnings.append(
+          f'order_by={self.feature!r} cuts all records by time, so counts of classes are '
+          f'not exact; the furthest is {cell}'
+          + ("; within='strata' makes them exact, without one order" if not plan.groups else '')
+        )
+    lost = plan.embargoed.sum(axis=0).tolist()
+    cells = [f'{name!r} {n}' for name, n in zip(plan.splits, lost, strict=True) if n]
+    if cells:
+      warnings.append(f'the embargo left out {sum(lost)} records, of {some_of(cells)}')
+    return warnings
+
+
+def keys_of_times(times: Any, n: int) -> tuple[UInts, str]:
+  """Returns the key of each of n times, uint64 [n], and their type, 'int' or 'float'.
+
+  Args:
+    times: [n], integers, finite floats or datetime64, of which the units are counted.
+    n: Number of items.
+
+  Raises:
+    DataError: if they are not.
+  """
+  values = np.asarray(times)
+  if values.shape != (n,) or values.dtype.kind not in 'iufM':
+    raise DataError(
+      f'order is of type {values.dtype} and shape {values.shape}, and must be numbers or '
+      f'datetime64, [{n}] as labels; give one time an item'
+    )
+  wrong = np.flatnonzero(np.isnat(values) if values.dtype.kind == 'M' else ~np.isfinite(values))
+  if len(wrong):
+    raise DataError(
+      f'order[{wrong[0]}] is {values[wrong[0]]}, and must be finite; fill it in, or leave the item '
+      f'out'
+    )
+  if values.dtype.kind == 'f':
+    return keys_of(values), 'float'
+  return keys_of(values.astype(np.int64)), 'int'
