@@ -1,13 +1,10 @@
-"""Nodes of the sample pipeline that read, describe, validate and balance the data."""
+"""Nodes of the sample pipeline that read, describe and balance the data."""
 
-import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_component import BaseComponent
-from tfx_balance import BalancedAugmenter, ClassDistributionValidator
+from tfx_balance import BalancedAugmenter
 from tfx_balance.augment import ImageAugment
 
 from pipelines.rounds import TRAIN
@@ -36,23 +33,10 @@ def read_examples(folder: str, file_kind: str, split: str = ALL) -> BaseComponen
   )
 
 
-@dataclass(frozen=True)
-class Described:
-  """Components that describe the data, and their outputs.
-
-  Attributes:
-    components: All these components.
-    statistics: Statistics of each split.
-    schema: Given or inferred schema.
-  """
-
-  components: list[BaseComponent]
-  statistics: tfx.types.BaseChannel
-  schema: tfx.types.BaseChannel
-
-
-def describe(examples: tfx.types.BaseChannel, schema_path: str | None) -> Described:
-  """Returns the components that describe and validate the data.
+def describe(
+  examples: tfx.types.BaseChannel, schema_path: str | None
+) -> tuple[list[BaseComponent], tfx.types.BaseChannel, tfx.types.BaseChannel]:
+  """Returns the components that describe and validate the data, the statistics and the schema.
 
   A given schema comes first, since statistics treat an int label as categorical only if the schema
   declares it so.
@@ -71,59 +55,7 @@ def describe(examples: tfx.types.BaseChannel, schema_path: str | None) -> Descri
     components = [statistics_gen, schema_gen]
   statistics = statistics_gen.outputs['statistics']
   validator = tfx.components.ExampleValidator(statistics=statistics, schema=schema)
-  return Described([*components, validator], statistics, schema)
-
-
-@dataclass(frozen=True)
-class Gates:
-  """Makes the validators that stop a run whose class distribution violates the limits.
-
-  Attributes:
-    label: Name of the feature that holds the class.
-    schema: Schema with the label's domain and the limits of distances between distributions.
-    on_violation: 'fail' stops the run, 'warn' continues.
-    report_dir: Folder for the findings, which is kept if the run fails; None writes none.
-    max_missing: Maximum share of records without a class; None for no limit.
-  """
-
-  label: str
-  schema: tfx.types.BaseChannel
-  on_violation: str
-  report_dir: str | None
-  max_missing: float | None = 0.0
-
-  def after_split(
-    self, examples: tfx.types.BaseChannel, statistics: tfx.types.BaseChannel
-  ) -> BaseComponent:
-    """Returns a validator of the distances between splits and of leakage between them."""
-    return self._gate(examples, statistics, 'splits', check_leakage='records')
-
-  def after_balancing(
-    self, examples: tfx.types.BaseChannel, statistics: tfx.types.BaseChannel
-  ) -> BaseComponent:
-    """Returns a validator that the classes of train are equal in size, within one percent."""
-    gate = self._gate(
-      examples, statistics, 'balance', max_imbalance_ratio={TRAIN: 1.01}, compare=[]
-    )
-    return gate.with_id('BalanceValidator')
-
-  def _gate(
-    self,
-    examples: tfx.types.BaseChannel,
-    statistics: tfx.types.BaseChannel,
-    folder: str,
-    **rules: Any,
-  ) -> BaseComponent:
-    return ClassDistributionValidator(
-      statistics=statistics,
-      examples=examples,
-      schema=self.schema,
-      label=self.label,
-      on_violation=self.on_violation,
-      max_missing=self.max_missing,
-      report_dir=self.report_dir and posixpath.join(self.report_dir, folder),
-      **rules,
-    )
+  return [*components, validator], statistics, schema
 
 
 def balance(

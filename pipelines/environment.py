@@ -7,10 +7,10 @@ the layer that Transform passes to the model is a `tf_keras.Model`, TFMA's metri
 regardless of `tf.keras` in the process.
 """
 
-import logging
 import os
-import warnings
 from pathlib import Path
+
+from tfx_balance.quiet import quiet
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -19,24 +19,8 @@ def prepare(verbose: bool) -> None:
   """Sets up this process and its children; call it before importing TensorFlow or TFX."""
   os.environ['TF_USE_LEGACY_KERAS'] = '1'
   if not verbose:
-    os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
-    warnings.simplefilter('ignore')
-    # Without a handler on the root logger, messages logged at import are printed.
-    logging.getLogger().addHandler(logging.NullHandler())
+    quiet()
   # Beam's worker processes import the model modules by their dotted names.
   paths = os.environ.get('PYTHONPATH', '').split(os.pathsep)
   if str(PROJECT) not in paths:
     os.environ['PYTHONPATH'] = os.pathsep.join([str(PROJECT), *filter(None, paths)])
-
-
-def versions() -> str:
-  """Returns a line with the versions of TFX, TensorFlow, Keras and Beam."""
-  import apache_beam
-  import tensorflow as tf
-  import tf_keras
-  from tfx import version
-
-  return (
-    f'TFX {version.__version__}, TensorFlow {tf.__version__}, '
-    f'Keras {tf_keras.__version__} (tf_keras), Beam {apache_beam.__version__}'
-  )

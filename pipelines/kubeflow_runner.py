@@ -63,22 +63,17 @@ def make_parser() -> argparse.ArgumentParser:
     metavar='NAME',
     help="Kubernetes Secret with the credentials of the image's registry; may be repeated",
   )
-  add(
-    '--secret',
-    action='append',
-    type=functools.partial(parse_pair, 'VARIABLE=NAME/KEY'),
-    default=[],
-    metavar='VARIABLE=NAME/KEY',
-    help='environment variable of each task, from a Kubernetes Secret; may be repeated',
-  )
-  add(
-    '--secret_file',
-    action='append',
-    type=functools.partial(parse_pair, 'FOLDER=NAME'),
-    default=[],
-    metavar='FOLDER=NAME',
-    help='folder in each task with the keys of a Kubernetes Secret; may be repeated',
-  )
+  secrets = {
+    '--secret': (
+      'VARIABLE=NAME/KEY',
+      'environment variable of each task, from a Kubernetes Secret',
+    ),
+    '--secret_file': ('FOLDER=NAME', 'folder in each task with the keys of a Kubernetes Secret'),
+  }
+  for option, (form, what) in secrets.items():
+    read = functools.partial(parse_pair, form)
+    text = f'{what}; may be repeated'
+    add(option, action='append', type=read, default=[], metavar=form, help=text)
   add_options(parser)
   return parser
 

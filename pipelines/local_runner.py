@@ -7,21 +7,23 @@ python pipelines/local_runner.py --folds 5
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 if __package__ in (None, ''):  # run as a script: make the project's packages importable
   sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from tfx_balance.cli import watched_run
+from tfx_balance.cli.own_data import IMAGE_LABEL, OwnData, inspect, inspect_images
+from tfx_balance.errors import DataError
+
 from pipelines import environment
-from pipelines.console import StepPrinter, make_console
 from pipelines.options import add_options, parse_options
-from pipelines.own_data import IMAGE_LABEL, OwnData, inspect, inspect_images
-from pipelines.own_labels import OwnDataError
+
+if TYPE_CHECKING:
+  from tfx import v1 as tfx
 
 SCHEMA = environment.PROJECT / 'schemas' / 'digits' / 'schema.pbtxt'
 WRITTEN = 'written-input'  # subfolder of the pipeline root: own data converted for ExampleGen
@@ -31,41 +33,6 @@ LOCAL_BEAM = (
   # With an image, which this runner does not use, TFX does not pack itself for remote workers.
   '--sdk_container_image=none',
 )
-
-
-@dataclass(frozen=True)
-class RunSettings:
-  """Settings of a run.
-
-  Attributes:
-    examples: Folder of the user's TFRecords or CSV files.
-    images: Folder of the user's images, with one subfolder per class. If neither is set, the
-      digits are used.
-    label: Name of the feature to split by and to predict.
-    pipeline_root: Folder for all output.
-    missing_label: Treatment of records without a label.
-    seed: Seed of the sample data, the split, the copies and the training.
-    train_steps: Number of training batches.
-    compare: Number of trainings on balanced and on natural batches each; 0 trains once, on balanced
-      batches only.
-    verbose: Whether to print the libraries' logs.
-    beam_args: Arguments passed to Beam.
-    folds: Number of folds of a cross-validation; 0 for none.
-    ignore: Names of features to leave out of training.
-  """
-
-  examples: Path | None
-  images: Path | None
-  label: str
-  pipeline_root: Path
-  missing_label: str = 'error'
-  seed: int = 0
-  train_steps: int = 300
-  compare: int = 1
-  verbose: bool = False
-  beam_args: tuple[str, ...] = LOCAL_BEAM
-  folds: int = 0
-  ignore: tuple[str, ...] = ()
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -114,54 +81,35 @@ def _folder(path: str) -> Path:
   return Path(path)
 
 
-def parse_arguments(arguments: Sequence[str]) -> RunSettings:
-  """Returns the settings; exits with a message and code 2 if the arguments are invalid."""
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+  """Returns the settings; exits with a message and code 2 if the arguments are invalid.
+
+  They are the parser's arguments, with `label` and `pipeline_root` set, and `beam_args`.
+  """
   parser = make_parser()
-  known, beam_args = parse_options(parser, arguments)
-  if known.images and known.examples:
+  settings, beam_args = parse_options(parser, arguments)
+  if settings.images and settings.examples:
     parser.error('--images and --examples are both given; give one of them')
-  if known.compare < 0:
-    parser.error(f'--compare is {known.compare}; give a number of trainings, 0 or more')
-  if known.folds and known.compare > 1:
-    parser.error(f'--compare {known.compare} and --folds are both given; give --compare 1 or 0')
-  own = known.examples or known.images
-  name = '-'.join(filter(None, [own.resolve().name if own else 'digits', known.label]))
+  if settings.compare < 0:
+    parser.error(f'--compare is {settings.compare}; give a number of trainings, 0 or more')
+  if settings.folds and settings.compare > 1:
+    parser.error(f'--compare {settings.compare} and --folds are both given; give --compare 1 or 0')
+  own = settings.examples or settings.images
+  name = '-'.join(filter(None, [own.resolve().name if own else 'digits', settings.label]))
+  root = settings.pipeline_root or Path('runs') / name.replace('/', '_')
+  settings.pipeline_root = root.resolve()
+  settings.label = settings.label or IMAGE_LABEL
   if not any(argument.startswith(('--direct_running_mode', '--runner')) for argument in beam_args):
     beam_args += LOCAL_BEAM
-  return RunSettings(
-    examples=known.examples,
-    images=known.images,
-    label=known.label or IMAGE_LABEL,
-    missing_label=known.missing_label,
-    pipeline_root=(known.pipeline_root or Path('runs') / name.replace('/', '_')).resolve(),
-    seed=known.seed,
-    train_steps=known.train_steps,
-    compare=known.compare,
-    verbose=known.verbose,
-    beam_args=tuple(beam_args),
-    folds=known.folds,
-    ignore=tuple(known.ignore),
-  )
+  settings.beam_args = tuple(beam_args)
+  return settings
 
 
-def inspect_own(settings: RunSettings) -> OwnData | None:
-  """Returns the description of the user's own data, or None for the digits.
-
-  Raises:
-    OwnDataError: If the data cannot be used.
-  """
-  if settings.images:
-    return inspect_images(settings.images)
-  if settings.examples:
-    return inspect(settings.examples, settings.label, settings.missing_label, settings.ignore)
-  return None
-
-
-def choose_input(settings: RunSettings, own_data: OwnData | None) -> dict[str, Any]:
+def choose_input(root: Path, seed: int, own_data: OwnData | None) -> dict[str, Any]:
   """Returns the data arguments of `create_pipeline`; converts data that ExampleGen cannot read.
 
   Raises:
-    OwnDataError: If an image cannot be decoded.
+    DataError: If an image cannot be decoded.
   """
   from pipelines import digits, model_nodes, pipeline
 
@@ -169,12 +117,12 @@ def choose_input(settings: RunSettings, own_data: OwnData | None) -> dict[str, A
     # Without augmentation: which changes preserve the class of a record depends on the data, so no
     # augment function suits unknown data. The batches are balanced nevertheless.
     return {
-      'examples_folder': str(own_data.prepare(settings.pipeline_root / WRITTEN)),
+      'examples_folder': str(own_data.prepare(root / WRITTEN)),
       'file_kind': own_data.file_kind,
       'on_violation': 'warn',
       'model': model_nodes.IMAGES_MODEL if own_data.images else model_nodes.TABULAR_MODEL,
     }
-  folders = digits.write_digits(settings.pipeline_root / 'data', settings.seed)
+  folders = digits.write_digits(root / 'data', seed)
   return {
     'examples_folder': str(folders.long_tail),
     'held_out_folder': str(folders.held_out),
@@ -184,70 +132,50 @@ def choose_input(settings: RunSettings, own_data: OwnData | None) -> dict[str, A
   }
 
 
-def run(settings: RunSettings, own_data: OwnData | None) -> int:
-  """Runs the pipeline and prints its summary; returns the exit code."""
-  screen = make_console()
-  for note in own_data.notes if own_data else ():
-    screen.print(note, markup=False, soft_wrap=True)
-  printer = StepPrinter(screen)
-  with printer.step('Loading TensorFlow and TFX'):
-    # Imported here because it takes ten seconds: invalid arguments are reported before.
-    from tfx.orchestration.metadata import sqlite_metadata_connection_config
+def make_pipeline(settings: argparse.Namespace, own_data: OwnData | None) -> 'tfx.dsl.Pipeline':
+  """Returns the pipeline, with its metadata in a file of its root."""
+  from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
-    from pipelines import artifacts, failure, report, run_log, summary, summary_tables
-    from pipelines.observed_runner import ObservedRunner
-    from pipelines.pipeline import create_pipeline
+  from pipelines.pipeline import create_pipeline
 
   root = settings.pipeline_root
-  connection = sqlite_metadata_connection_config(str(root / 'metadata.sqlite'))
-  runner = ObservedRunner(lambda i, n, node: printer.step(f'[{i}/{n}] {node}'))
-  with run_log.recording(root, settings.verbose, printer) as log_file:
-    screen.print(environment.versions(), style='dim', soft_wrap=True)
-    with printer.step('Data'):
-      data = choose_input(settings, own_data)
-    try:
-      runner.run(
-        create_pipeline(
-          name=root.name[:63],  # no name may be longer
-          root=str(root),
-          label=settings.label,
-          missing_label=settings.missing_label,
-          seed=settings.seed,
-          train_steps=settings.train_steps,
-          n_models=max(settings.compare, 1),
-          compare=settings.compare > 0,
-          report_dir=str(root / report.FOLDER),
-          beam_pipeline_args=settings.beam_args,
-          metadata_connection_config=connection,
-          folds=settings.folds,
-          ignore=settings.ignore,
-          **data,
-        )
-      )
-    except Exception as error:
-      logging.exception('The pipeline failed.')
-      screen.print(f'\nThe full log is in {log_file}', style='dim', soft_wrap=True)
-      sys.stdout.flush()
-      print(failure.own_message(error), file=sys.stderr)
-      return 1
-    published = artifacts.read_published(connection, runner.run_id)
-    numbers = summary.read_summary(published, settings.label, settings.folds)
-    with printer.step('Report'):
-      page = report.write_report(
-        published, numbers, settings.label, root.name, root / report.FOLDER
-      )
-  summary_tables.print_summary(screen, numbers, settings.label)
-  summary_tables.print_outputs(screen, published, {'report': str(page), 'log': str(log_file)})
-  return 0
+  return create_pipeline(
+    name=root.name[:63],  # no name may be longer
+    root=str(root),
+    label=settings.label,
+    missing_label=settings.missing_label,
+    seed=settings.seed,
+    train_steps=settings.train_steps,
+    n_models=max(settings.compare, 1),
+    compare=settings.compare > 0,
+    report_dir=str(root / 'report'),
+    beam_pipeline_args=settings.beam_args,
+    metadata_connection_config=sqlite_metadata_connection_config(str(root / 'metadata.sqlite')),
+    folds=settings.folds,
+    ignore=settings.ignore,
+    **choose_input(root, settings.seed, own_data),
+  )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
   """Runs the pipeline with the given arguments; returns 0, or 1 after a failure."""
-  settings = parse_arguments(sys.argv[1:] if arguments is None else arguments)
+  settings = parse_arguments(arguments)
   environment.prepare(settings.verbose)
   try:
-    return run(settings, inspect_own(settings))
-  except OwnDataError as error:
+    own_data = None
+    if settings.images:
+      own_data = inspect_images(settings.images)
+    elif settings.examples:
+      own_data = inspect(settings.examples, settings.label, settings.missing_label, settings.ignore)
+    return watched_run.run(
+      lambda: make_pipeline(settings, own_data),
+      settings.pipeline_root,
+      settings.label,
+      settings.folds,
+      own_data.notes if own_data else (),
+      settings.verbose,
+    )
+  except DataError as error:
     print(error, file=sys.stderr)
     return 1
 

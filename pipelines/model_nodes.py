@@ -7,38 +7,17 @@ from typing import Any
 import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_component import BaseComponent
+from tfx_balance.cli.evaluation import BALANCED_MODEL, NATURAL_MODEL
+from tfx_balance.cli.model_training import CLASS_ID
 
-from pipelines.models.training import CLASS_ID
 from pipelines.rounds import TRAIN, Round
 
-BALANCED_MODEL, NATURAL_MODEL = 'balanced', 'natural'
-"""Names of the two models in the Evaluator's results."""
-
-
-@dataclass(frozen=True)
-class ModelCode:
-  """Dotted names of the user code, importable wherever Transform and Trainer run.
-
-  Attributes:
-    preprocessing_fn: Function of Transform.
-    run_fn: Function that trains on balanced batches.
-    natural_run_fn: Function that trains the same model on natural batches of raw records.
-  """
-
-  preprocessing_fn: str
-  run_fn: str
-  natural_run_fn: str
-
-  @classmethod
-  def of(cls, module: str) -> 'ModelCode':
-    """Returns the dotted names of the functions in a module of `pipelines.models`."""
-    names = ('preprocessing_fn', 'run_fn', 'natural_run_fn')
-    return cls(*(f'pipelines.models.{module}.{name}' for name in names))
-
-
-DIGITS_MODEL = ModelCode.of('digits')
-TABULAR_MODEL = ModelCode.of('tabular')
-IMAGES_MODEL = ModelCode.of('images')
+DIGITS_MODEL = 'pipelines.digits_model'
+TABULAR_MODEL = 'tfx_balance.cli.tabular_model'
+IMAGES_MODEL = 'tfx_balance.cli.image_model'
+"""Modules of user code, importable wherever Transform and Trainer run. Each has a
+`preprocessing_fn` of Transform, a `run_fn` that trains on balanced batches, and a `natural_run_fn`
+that trains the same model on natural batches of raw records."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +25,7 @@ class ModelNodes:
   """Makes the nodes that train and evaluate.
 
   Attributes:
-    model: Dotted names of the user code.
+    model: Module of the user code.
     natural: Raw examples with natural class distribution.
     balanced: BalancedInputGen component.
     transform: Transform component.
@@ -58,7 +37,7 @@ class ModelNodes:
     splits: Splits to train on and to evaluate.
   """
 
-  model: ModelCode
+  model: str
   natural: tfx.types.BaseChannel
   balanced: BaseComponent
   transform: BaseComponent
@@ -66,7 +45,7 @@ class ModelNodes:
   test: tfx.types.BaseChannel
   label: str
   steps: int
-  gates: tuple[BaseComponent, ...]
+  gates: Sequence[BaseComponent]
   splits: Round
 
   def of_seed(self, seed: int, compare: bool, suffix: str) -> Iterator[BaseComponent]:
@@ -79,7 +58,7 @@ class ModelNodes:
     """
     options = {'label': self.label, 'seed': seed}
     trainer = self._trainer(
-      self.model.run_fn,
+      f'{self.model}.run_fn',
       options,
       (TRAIN,),  # into which BalancedInputGen merges the splits to train on
       examples=self.balanced.outputs['examples'],
@@ -89,7 +68,7 @@ class ModelNodes:
     baseline = None
     if compare:
       baseline = self._trainer(
-        self.model.natural_run_fn, options, self.splits.train, examples=self.natural
+        f'{self.model}.natural_run_fn', options, self.splits.train, examples=self.natural
       ).with_id(f'NaturalTrainer{suffix}')
       yield baseline
     yield tfx.components.Evaluator(

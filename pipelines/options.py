@@ -4,7 +4,7 @@ import argparse
 import difflib
 from collections.abc import Sequence
 
-from pipelines.own_labels import MISSING_LABEL
+from tfx_balance.cli.own_labels import add_missing_label
 
 LIKE_OURS = ('--labels',)  # an option of Dataflow
 
@@ -13,12 +13,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
   """Adds the arguments to a parser that has --examples."""
   add = parser.add_argument
   add('--label', metavar='NAME', help='feature of --examples to split by and to predict')
-  add(
-    '--missing_label',
-    choices=MISSING_LABEL,
-    default='error',
-    help='records without a label: reject (default), use as an additional class, or leave out',
-  )
+  add_missing_label(parser)
   add(
     '--ignore', action='append', default=[], metavar='NAME', help='feature to leave out; repeatable'
   )

@@ -1,16 +1,17 @@
 """The sample pipeline, for any runner."""
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
-from tfx_balance import BalancedInputGen, StratifiedSplitter
+from tfx_balance import BalancedInputGen, ClassDistributionValidator, StratifiedSplitter
 from tfx_balance.augment import ImageAugment
 from tfx_balance.errors import ConfigError
 
-from pipelines.data_nodes import Gates, balance, describe, read_examples
-from pipelines.model_nodes import ModelCode, ModelNodes
+from pipelines.data_nodes import balance, describe, read_examples
+from pipelines.model_nodes import ModelNodes
 from pipelines.rounds import EVAL, TEST, TRAIN, make_rounds
 
 # Weak augmentation, since digits have 8x8 pixels and touch the edge: shifts of about one pixel at
@@ -22,7 +23,7 @@ def create_pipeline(
   name: str,
   root: str,
   examples_folder: str,
-  model: ModelCode,
+  model: str,
   label: str,
   file_kind: str = 'tfrecord',
   schema_path: str | None = None,
@@ -52,7 +53,7 @@ def create_pipeline(
     name: Name of the pipeline in the metadata.
     root: Root folder or bucket of the artifacts.
     examples_folder: Folder of TFRecords of tf.Example (.gz or plain), or of CSV files.
-    model: Dotted names of the preprocessing_fn and run_fn.
+    model: Module of the preprocessing_fn and run_fn, as in `pipelines.model_nodes`.
     label: Name of the feature to split by and to predict.
     file_kind: 'tfrecord' or 'csv'.
     schema_path: Path of a schema.pbtxt; None infers the schema from the statistics.
@@ -96,20 +97,40 @@ def create_pipeline(
     folds=folds,
   )
   natural = splitter.outputs['examples']
-  described = describe(natural, schema_path)
-  schema = described.schema
-  max_missing = None if missing_label == 'own_stratum' else 0.0
-  gates = Gates(label, schema, on_violation, report_dir, max_missing)
-  passed = [gates.after_split(natural, described.statistics)]
-  components = [example_gen, splitter, *described.components]
+  describers, statistics, schema = describe(natural, schema_path)
+  rules: dict[str, Any] = {
+    'schema': schema,
+    'label': label,
+    'on_violation': on_violation,
+    'max_missing': None if missing_label == 'own_stratum' else 0.0,
+  }
+  # Checks the distances between splits, and the leakage between them.
+  split_gate = ClassDistributionValidator(
+    examples=natural,
+    statistics=statistics,
+    check_leakage='records',
+    report_dir=report_dir and posixpath.join(report_dir, 'splits'),
+    **rules,
+  )
+  gates = [split_gate]  # that must pass before training
+  components = [example_gen, splitter, *describers]
   training = natural
   if augment_fn is not None and not folds:
     others = [split for split in weights if split != TRAIN]
     augmenter, statistics_gen = balance(natural, label, seed, augment_fn, schema, others)
     components += [augmenter, statistics_gen]
     training = augmenter.outputs['examples']
-    passed.append(gates.after_balancing(training, statistics_gen.outputs['statistics']))
-  components += passed
+    # Checks that the classes of train are equal in size, within one percent.
+    balance_gate = ClassDistributionValidator(
+      examples=training,
+      statistics=statistics_gen.outputs['statistics'],
+      max_imbalance_ratio={TRAIN: 1.01},
+      compare=[],
+      report_dir=report_dir and posixpath.join(report_dir, 'balance'),
+      **rules,
+    )
+    gates.append(balance_gate.with_id('BalanceValidator'))
+  components += gates
   test = natural  # with the natural class distribution
   if held_out_folder and not folds:
     held_out = read_examples(held_out_folder, file_kind, TEST).with_id('HeldOutExampleGen')
@@ -124,7 +145,7 @@ def create_pipeline(
       splits_config=tfx.proto.SplitsConfig(analyze=of_round.train, transform=used)
       if folds
       else None,
-      preprocessing_fn=model.preprocessing_fn,
+      preprocessing_fn=f'{model}.preprocessing_fn',
       custom_config=options,
       disable_statistics=True,  # StatisticsGen has those of what goes in
       disable_analyzer_cache=True,  # no later run reads it
@@ -137,16 +158,7 @@ def create_pipeline(
     ).with_id(f'BalancedInputGen{of_round.suffix}')
     components += [transform, input_gen]
     nodes = ModelNodes(
-      model,
-      natural,
-      input_gen,
-      transform,
-      schema,
-      test,
-      label,
-      train_steps,
-      tuple(passed),
-      of_round,
+      model, natural, input_gen, transform, schema, test, label, train_steps, gates, of_round
     )
     for i in range(n_models):
       suffix = f'_{i}' if i else ''

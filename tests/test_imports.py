@@ -25,7 +25,7 @@ class Rule:
   Attributes:
     ours: prefixes of modules of this repository.
     only: the other packages that are allowed; None for any.
-    never: other packages that are not.
+    never: other packages and modules that are not.
   """
 
   ours: tuple[str, ...]
@@ -35,7 +35,8 @@ class Rule:
   def allows(self, module: str) -> bool:
     top = module.partition('.')[0]
     if top in OURS:
-      return any(within(module, prefix) for prefix in self.ours)
+      ours = any(within(module, prefix) for prefix in self.ours)
+      return ours and not any(within(module, prefix) for prefix in self.never)
     if top in sys.stdlib_module_names:
       return True
     return top not in self.never and (self.only is None or top in self.only)
@@ -49,15 +50,25 @@ TFRECORD, BEAM = 'tfx_balance.tfrecord', 'tfx_balance.beam'
 SCAN, SHUFFLE, WRITER = 'tfx_balance.scan', 'tfx_balance.shuffle', 'tfx_balance.writer'
 INPUTS, REPORT, KUBEFLOW = 'tfx_balance.inputs', 'tfx_balance.report', 'tfx_balance.kubeflow'
 DEFLATE = 'tfx_balance.deflate'
+QUIET = 'tfx_balance.quiet'
 BASE = (ERRORS, ARGUMENTS, LAZY, DEFLATE)
 # What a Trainer reads records with: no Beam, no TensorFlow.
 READING = (f'{TFRECORD}.frames', f'{TFRECORD}.reading', f'{SCAN}.fixed_layout')
 # Where files are: imported by all, and imports Beam when a path asks for it.
 STORAGE = tuple(f'{TFRECORD}.{name}' for name in ('object_store', 'private_folder', 'storage'))
+CLI = 'tfx_balance.cli'
+INSPECT = tuple(
+  f'{CLI}.{name}'
+  for name in (
+    *('__main__', 'inspection', 'plain_tables', 'own_columns', 'own_data', 'own_images'),
+    *('own_labels', 'own_parquet', 'own_records', 'own_tables'),
+  )
+)
 PIPELINE_ONLY = frozenset({'tfx', 'apache_beam'})  # which no trainer should have to import
 RULES = {
   ERRORS: Rule((), only=frozenset()),
   LAZY: Rule((), only=frozenset()),
+  QUIET: Rule((), only=frozenset()),
   DEFLATE: Rule((), only=frozenset({'isal'})),
   ARGUMENTS: Rule((ERRORS,), only=frozenset()),
   READERS: Rule((ERRORS, ARGUMENTS), only=frozenset()),
@@ -80,12 +91,16 @@ RULES = {
   STATISTICS: Rule((ERRORS, PLAN), never=PIPELINE_ONLY),
   # Reads what others wrote: what it shows it has from files alone.
   REPORT: Rule(
-    (*BASE, PLAN, DOCUMENTS, *STORAGE, REPORT, STATISTICS), never=frozenset({'apache_beam'})
+    (*BASE, QUIET, PLAN, DOCUMENTS, *STORAGE, REPORT, STATISTICS),
+    never=frozenset({'apache_beam'}),
   ),
   # Serves any pipeline, of any components.
   KUBEFLOW: Rule((*BASE, *STORAGE, KUBEFLOW)),
   # Component folders, and what they have in common.
-  'tfx_balance': Rule(('tfx_balance',)),
+  'tfx_balance': Rule(('tfx_balance',), never=frozenset({CLI})),
+  # What `tfx-balance inspect` reads and shows files with; the rest shows runs of the sample.
+  CLI: Rule(('tfx_balance',)),
+  **{name: Rule((*BASE, QUIET, PLAN, SCAN, REPORT, CLI), never=PIPELINE_ONLY) for name in INSPECT},
   'pipelines': Rule(('tfx_balance', 'pipelines')),
 }
 
@@ -296,6 +311,12 @@ def test_a_tree_that_keeps_the_rules_has_no_faults(tmp_path):
       'from pipelines.pipeline import x',
       '1: tfx_balance may not import pipelines.pipeline',
       id='a component to the sample',
+    ),
+    pytest.param(
+      'splitter/a.py',
+      'from tfx_balance.cli import own_data',
+      '1: tfx_balance may not import tfx_balance.cli',
+      id='a component to the command',
     ),
     pytest.param(
       '../../pipelines/a.py',

@@ -22,8 +22,9 @@ KERAS = """
 import os
 image = os.environ['TF_USE_LEGACY_KERAS']
 from pipelines import environment
+from tfx_balance.cli import watched_run
 environment.prepare(verbose=False)
-print(image == os.environ['TF_USE_LEGACY_KERAS'], environment.versions())
+print(image == os.environ['TF_USE_LEGACY_KERAS'], watched_run.versions())
 """
 
 

@@ -17,7 +17,7 @@ from tfx_balance.kubeflow.entrypoint import TFX_MODULE
 from tests.kubeflow.helpers_compile import load_package, make_pipeline
 
 BEAM_ARGS = ['--runner=FnApiRunner', '--direct_num_workers=1']
-RUN_FN = 'pipelines.models.digits.run_fn'
+RUN_FN = 'pipelines.digits_model.run_fn'
 
 
 @pytest.fixture(scope='module')

@@ -105,11 +105,6 @@ def test_own_data_in_a_bucket_with_secrets(tmp_path):
   ('arguments', 'message'),
   [
     (['--examples', 'gs://bucket/data'], '--examples is given without --label'),
-    (['--label', 'species'], '--label is given without --examples'),
-    (['--lable=species'], '--lable is not an argument; did you mean --label?'),
-    (['--missing_label', 'drop'], '--missing_label is given without --examples'),
-    (['--train_steps', '0'], '--train_steps is 0; train for at least 1'),
-    (['--folds', '1'], '--folds is 1; give 2 or more'),
     (['--output', 'digits.json'], 'must end in .yaml'),
     (['--memory_gb', '-1'], 'memory_gb=-1.0 must be'),
     (['--secret', 'KEY_ID'], 'write it as VARIABLE=NAME/KEY'),

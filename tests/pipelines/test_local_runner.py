@@ -4,7 +4,7 @@ import pytest
 
 from pipelines import local_runner
 from pipelines.local_runner import LOCAL_BEAM, parse_arguments
-from tests.pipelines.helpers_own_data import write_image
+from tests.cli.helpers_own_data import write_image
 
 
 def test_the_digits_are_the_default():

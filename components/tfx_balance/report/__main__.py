@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 import sys
-import warnings
 from collections.abc import Sequence
 
 from tfx_balance.errors import TfxBalanceError
+from tfx_balance.quiet import quiet
 from tfx_balance.report.page import DEFAULT_TITLE
 from tfx_balance.report.pictures import PICTURE_KINDS
 
@@ -20,10 +18,10 @@ of Evaluator; or the path of a recall.json. NAME=URI gives one a name in the rep
 """
 
 
-def parser() -> argparse.ArgumentParser:
-  """Returns the parser of the command's arguments."""
+def parser(prog: str = 'python -m tfx_balance.report') -> argparse.ArgumentParser:
+  """Returns what reads the command's arguments."""
   found = argparse.ArgumentParser(
-    prog='python -m tfx_balance.report',
+    prog=prog,
     description='Writes one HTML file that shows what a run did to each class.',
     epilog=EPILOG,
   )
@@ -43,19 +41,9 @@ def parser() -> argparse.ArgumentParser:
   return found
 
 
-def quiet() -> None:
-  """Keeps the log of libraries out of the terminal; call it before they are imported."""
-  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-  if not sys.warnoptions:
-    warnings.simplefilter('ignore')
-  # A root logger without any handler makes logging print what libraries log at import.
-  logging.getLogger().addHandler(logging.NullHandler())
-  logging.getLogger('tensorflow').setLevel(logging.ERROR)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = 'python -m tfx_balance.report') -> int:
   """Returns the exit status: 0, or 2 where an argument or an artifact is at fault."""
-  given = parser().parse_intermixed_args(arguments)
+  given = parser(prog).parse_intermixed_args(arguments)
   from tfx_balance.report.page import render_report  # loads TFX, which takes seconds
 
   try:
@@ -63,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
       given.uris, given.output, title=given.title, label=given.label, pictures=given.pictures
     )
   except TfxBalanceError as error:
-    print(f'tfx_balance.report: {error}', file=sys.stderr)
+    print(f'{prog.removeprefix("python -m ")}: {error}', file=sys.stderr)
     return 2
   for path in paths:
     print(path)

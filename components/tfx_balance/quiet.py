@@ -1,0 +1,18 @@
+"""What commands do before they import libraries that log."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+
+
+def quiet() -> None:
+  """Keeps what libraries log out of the terminal; call it before they are imported."""
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+  if not sys.warnoptions:
+    warnings.simplefilter('ignore')
+  # A root logger without any handler makes logging print what libraries log at import.
+  logging.getLogger().addHandler(logging.NullHandler())
+  logging.getLogger('tensorflow').setLevel(logging.ERROR)

@@ -1,1 +1,0 @@
-"""Models of the sample pipeline, which Transform and Trainer import by dotted name."""

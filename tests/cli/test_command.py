@@ -1,0 +1,301 @@
+"""The command `tfx-balance`, as a person runs it."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tfx_balance.cli.__main__ import main
+from tfx_balance.documents.class_distribution import SIDECAR_NAME
+
+from tests.cli.helpers_own_data import write_image, write_records, write_table
+from tests.test_imports import PIPELINE_ONLY, ROOT, packages_loaded_by
+
+KINDS = ['cat', 'cat', 'cat', 'dog'] * 5
+
+
+@pytest.fixture
+def run(capsys):
+  """Runs the command; returns its exit code, the lines it printed, and its error."""
+
+  def run_command(*arguments):
+    code = main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return code, [' '.join(line.split()) for line in out.splitlines()], err
+
+  return run_command
+
+
+def write_rows(path, rows):
+  """Writes columns by name to a file of Parquet."""
+  pq.write_table(pa.table(rows), path)
+  return path
+
+
+def test_a_table_is_shown_with_its_columns_classes_and_what_is_odd(tmp_path, run):
+  rows = [f'{k},{i % 3 or ""},same' for i, k in enumerate(KINDS)]
+  write_table(tmp_path / 'a.csv', 'kind,n,place', rows)
+  code, lines, err = run('inspect', tmp_path, '--label', 'kind')
+  assert (code, err) == (0, '')
+  assert lines[0] == f'{tmp_path}: CSV, 1 file, 20 records'
+  assert 'n numeric int 3 7' in lines
+  assert 'place categorical text 1 0' in lines
+  assert '3 columns: the label, 1 numeric (1 with gaps), 1 categorical' in lines
+  assert 'cat 75.0% 15' in lines
+  assert 'largest / smallest 3.0' in lines
+  assert lines[-1].startswith('largest')
+  odd = "! columns with one value in all rows: 'place' ('same'); leave them out with --ignore"
+  assert odd in lines
+  code, lines, _ = run('inspect', tmp_path / 'a.csv', '--label', 'kind', '--ignore', 'place')
+  assert 'place ignored text 1 0' in lines
+  assert odd not in lines
+
+
+def test_the_page_shows_what_is_printed(tmp_path, monkeypatch, capsys):
+  (tmp_path / 'data').mkdir()
+  rows = [f'{k},{i % 3 or ""},here' for i, k in enumerate(KINDS)]
+  write_table(tmp_path / 'data' / 'a.csv', 'species,size,place', rows)
+  monkeypatch.chdir(tmp_path)
+  assert main(['inspect', 'data/', '--label', 'species']) == 0
+  printed = textwrap.indent(capsys.readouterr().out, ' ' * 4)
+  assert printed in (ROOT / 'docs/command_line.md').read_text()
+
+
+def test_without_a_label_columns_of_few_values_are_proposed(tmp_path, run):
+  write_table(tmp_path / 'a.csv', 'kind,x', [f'{k},{i / 7}' for i, k in enumerate(KINDS)])
+  code, lines, _ = run('inspect', tmp_path)
+  assert code == 0
+  assert 'To count classes, pass a column as --label: kind (2 values)' in lines
+
+
+def test_records_are_shown(tmp_path, run):
+  write_records(tmp_path / 'a', [{'kind': k, 'n': 1, 'v': [1.5, 2.5]} for k in KINDS])
+  code, lines, _ = run('inspect', tmp_path, '--label', 'kind')
+  assert code == 0
+  assert lines[0] == f'{tmp_path}: TFRecord, 1 file, 20 records'
+  assert 'v numeric float 1+ 0' in lines
+  assert 'dog 25.0% 5' in lines
+
+
+def test_labels_that_are_not_utf_8_are_shown_and_refused(tmp_path, run):
+  write_records(tmp_path / 'a', [{'kind': k, 'n': 1} for k in (b'caf\xe9', b'bar') * 8])
+  code, lines, err = run('inspect', tmp_path, '--label', 'kind')
+  assert code == 1
+  assert 'caf\\xe9 50.0% 8' in lines
+  assert "has the value b'caf\\xe9', which is not UTF-8" in err
+
+
+def test_images_by_folder_are_shown(tmp_path, run):
+  for i, kind in enumerate(KINDS):
+    write_image(tmp_path / kind / f'{i}.png', 2, 2, i)
+  code, lines, _ = run('inspect', tmp_path)
+  assert code == 0
+  assert lines[0] == f'{tmp_path}: images, 20 files in 2 folders'
+  assert 'dog 25.0% 5' in lines
+
+
+def test_parquet_is_shown(tmp_path, run):
+  columns = {
+    'kind': pa.array(KINDS).dictionary_encode(),
+    'n': [None if i % 4 == 0 else i for i in range(20)],
+    'x': [float('nan') if i == 3 else i / 2 for i in range(20)],
+    'v': [[i, i] for i in range(20)],
+    'day': pa.array(range(20), pa.date32()),
+  }
+  write_rows(tmp_path / 'a.parquet', columns)
+  code, lines, _ = run('inspect', tmp_path, '--label', 'kind')
+  assert code == 0
+  assert lines[0] == f'{tmp_path}: Parquet, 1 file, 20 records'
+  assert 'kind the label text 2 0' in lines
+  assert 'n numeric int 15 5' in lines
+  assert 'x numeric float 19 1' in lines
+  assert 'v numeric int 20 0' in lines
+  assert 'day categorical text 20 0' in lines
+  assert 'cat 75.0% 15' in lines
+
+
+@pytest.mark.parametrize(
+  ('kinds', 'message'),
+  [
+    ([1.5, 2.0] * 10, "the label 'kind' has the value 1.5, which is not a class"),
+    (
+      ['a', None] * 10,
+      "the label 'kind' is missing in 10 of 20 records, the first of them row 2",
+    ),
+  ],
+)
+def test_labels_of_parquet_that_are_no_classes(tmp_path, run, kinds, message):
+  write_rows(tmp_path / 'a.parquet', {'kind': kinds, 'n': range(20)})
+  code, _, err = run('inspect', tmp_path, '--label', 'kind')
+  assert code == 1
+  assert err.startswith(f'tfx-balance inspect: {message}')
+  assert err.count('\n') == 1
+
+
+@pytest.mark.parametrize(
+  ('files', 'message'),
+  [
+    ({'a.parquet': {'kind': [1]}, 'b.parquet': {'k': [1]}}, 'b.parquet has other columns than a'),
+    ({'a.parquet': {'kind': []}}, 'a.parquet has no rows'),
+    ({'a.parquet': None}, 'a.parquet is not a readable Parquet file'),
+  ],
+  ids=['other columns', 'no rows', 'another format'],
+)
+def test_parquet_files_that_cannot_be_read(tmp_path, run, files, message):
+  for name, columns in files.items():
+    if columns is None:
+      (tmp_path / name).write_text('kind,n\n')
+    else:
+      write_rows(tmp_path / name, columns)
+  code, _, err = run('inspect', tmp_path, '--label', 'kind')
+  assert code == 1
+  assert message in err
+
+
+def test_what_cannot_be_learned_is_said_after_the_tables(tmp_path, run):
+  write_table(tmp_path / 'a.csv', 'kind,n', [*(f'{k},1' for k in KINDS), ',1'])
+  code, lines, err = run('inspect', tmp_path, '--label', 'kind')
+  assert code == 1
+  assert '1 records have no label' in lines
+  assert err.startswith("tfx-balance inspect: the label 'kind' is missing in 1 of 21 records")
+  assert run('inspect', tmp_path, '--label', 'kind', '--missing-label', 'drop')[0] == 0
+
+
+def test_the_tables_of_a_csv_file_need_no_library_of_a_pipeline(tmp_path):
+  write_table(tmp_path / 'a.csv', 'kind,n', [f'{k},1' for k in KINDS])
+  arguments = ['inspect', str(tmp_path), '--label', 'kind']
+  loaded = packages_loaded_by(f'from tfx_balance.cli.__main__ import main; main({arguments})')
+  assert loaded <= {'tfx_balance', 'numpy'}
+
+
+def test_inspecting_records_needs_neither_tfx_nor_beam(tmp_path):
+  write_records(tmp_path / 'a', [{'kind': k, 'n': 1} for k in KINDS])
+  arguments = ['inspect', str(tmp_path), '--label', 'kind']
+  loaded = packages_loaded_by(f'from tfx_balance.cli.__main__ import main; main({arguments})')
+  assert not loaded & PIPELINE_ONLY
+
+
+@pytest.fixture
+def records(tmp_path):
+  """Two folders, of which each has a file of the same name."""
+  for folder in ('one', 'two'):
+    (tmp_path / folder).mkdir()
+    rows = [{'kind': k, 'n': i, 'pair': i // 2} for i, k in enumerate(KINDS)]
+    write_records(tmp_path / folder / 'a.gz', rows)
+  return [tmp_path / 'one', tmp_path / 'two' / 'a.gz']
+
+
+def test_files_are_split_without_a_pipeline(tmp_path, run, records):
+  output = tmp_path / 'out'
+  options = ['--label', 'kind', '--splits', 'train=3,test=1', '--output', output, '--seed', 7]
+  code, lines, err = run('split', *records, *options)
+  assert (code, err) == (0, '')
+  assert 'cat 75.0% 30 23 7' in lines or 'cat 75.0% 30 22 8' in lines
+  assert lines[-1] == f'The splits are in {output}'
+  sidecar = json.loads((output / SIDECAR_NAME).read_text())
+  assert {name: split['records'] for name, split in sidecar['splits'].items()} == {
+    'train': 30,
+    'test': 10,
+  }
+  assert sidecar['parameters']['seed'] == 7
+  code, _, err = run('split', *records, *options)
+  assert code == 2
+  assert err == (
+    f'tfx-balance split: {output} exists and is not an empty folder; pass another --output\n'
+  )
+
+
+def test_splits_in_time_with_groups(tmp_path, run, records):
+  output = tmp_path / 'out'
+  options = ['--label', 'kind', '--group-by', 'pair', '--order-by', 'n', '--output', output]
+  code, _, err = run('split', *records, *options)
+  assert (code, err) == (0, '')
+  parameters = json.loads((output / SIDECAR_NAME).read_text())['parameters']
+  assert (parameters['group_by'], parameters['order_by']) == (['pair'], 'n')
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'code', 'message'),
+  [
+    (['nowhere', '--label', 'kind'], 2, 'nowhere does not exist; pass TFRecord files, or folders'),
+    (
+      ['a.csv', '--label', 'kind'],
+      2,
+      'a.csv is not a TFRecord file; write its rows as',
+    ),
+    (['one', 'b', '--label', 'kind'], 2, 'some of the files are compressed and others not'),
+    (['one', '--label', 'kine'], 1, "feature 'kine' is in none of the 20 records"),
+    (['one', '--label', 'kind', '--splits', 'train=1,test=0'], 2, "weight 0 of split 'test' must"),
+  ],
+)
+def test_splits_that_cannot_be_made(tmp_path, run, records, monkeypatch, arguments, code, message):
+  write_table(tmp_path / 'a.csv', 'kind,n', ['a,1'])
+  write_records(tmp_path / 'b', [{'kind': 'a'}])
+  monkeypatch.chdir(tmp_path)
+  found, _, err = run('split', *arguments)
+  assert found == code
+  assert message in err
+  assert err.count('\n') == 1
+
+
+def test_a_package_that_is_missing_is_named_with_what_installs_it(run, records, monkeypatch):
+  for name in [name for name in sys.modules if name.split('.')[0] == 'tfx']:
+    monkeypatch.delitem(sys.modules, name)
+  monkeypatch.setitem(sys.modules, 'tfx', None)
+  code, _, err = run('split', *records, '--label', 'kind')
+  assert code == 2
+  assert err == (
+    "tfx-balance split: tfx is not installed; run pip install 'tfx-balance[tfx]', or uv pip "
+    'install where pip cannot resolve TFX\n'
+  )
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    ([], 'the following arguments are required: COMMAND'),
+    (['inspekt'], "invalid choice: 'inspekt'"),
+    (['split', 'a', '--label', 'k', '--splits', 'train'], "'train' is not NAME=WEIGHT,...; write"),
+    (['report'], 'usage: tfx-balance report'),
+  ],
+)
+def test_arguments_that_make_no_sense(arguments, message, capsys):
+  with pytest.raises(SystemExit, match='2'):
+    main(arguments)
+  assert message in capsys.readouterr().err
+
+
+def test_the_report_is_that_of_the_module(tmp_path, run, records):
+  run('split', *records, '--label', 'kind', '--output', tmp_path / 'out')
+  page = tmp_path / 'r.html'
+  assert run('report', tmp_path / 'out', '-o', page) == (0, [str(page)], '')
+  assert '<html' in page.read_text()
+  code, _, err = run('report', tmp_path / 'one')
+  assert code == 2
+  assert err.startswith(f'tfx-balance report: {tmp_path}/one is there, but none of these is in it')
+
+
+def test_many_values_are_not_counted_and_a_reader_may_stop_reading(tmp_path, run):
+  write_table(tmp_path / 'a.csv', 'kind,n', [f'{k},{i}' for i, k in enumerate(KINDS * 200)])
+  assert 'n numeric int 1,000+ 0' in run('inspect', tmp_path, '--label', 'kind')[1]
+  write_table(tmp_path / 'a.csv', ','.join(f'column-{i}' for i in range(5000)), [',' * 4999])
+  command = [sys.executable, '-m', 'tfx_balance.cli', 'inspect', str(tmp_path)]
+  with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    assert process.stdout.readline().endswith(b'CSV, 1 file, 1 records\n')
+    process.stdout.close()
+    assert process.stderr.read() == b''
+  assert process.returncode == 0
+
+
+def test_the_command_is_installed_under_its_name(tmp_path):
+  scripts = '[project.scripts]\ntfx-balance = "tfx_balance.cli.__main__:command"\n'
+  assert scripts in (ROOT / 'pyproject.toml').read_text()
+  command = [sys.executable, '-m', 'tfx_balance.cli', 'inspect', str(tmp_path / 'nowhere')]
+  done = subprocess.run(command, capture_output=True, text=True, check=False)
+  assert done.returncode == 1
+  assert done.stderr == (
+    f'tfx-balance inspect: {tmp_path}/nowhere does not exist; pass a file, or a folder of files\n'
+  )
