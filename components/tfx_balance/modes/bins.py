@@ -130,7 +130,7 @@ def binned_labels(labels: npt.ArrayLike, bins: int | Sequence[float]) -> npt.NDA
     raise ConfigError(
       f'bins={shown(dict(bins))} must be a number of bins or their edges; give one such as 10'
     )
-  values, plan = as_array(labels), NumberBins.of(bins, ["labels"])
+  values, plan = as_array(labels), NumberBins.of(bins, ['labels'])
   if (
     values.ndim != 1 or not len(values) or values.dtype.kind not in 'iuf' or np.isnan(values).any()
   ):
