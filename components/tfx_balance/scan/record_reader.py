@@ -20,7 +20,8 @@ import tensorflow as tf
 from tfx_balance.errors import DataError
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.fixed_layout import FixedColumns, ValueKind
-from tfx_balance.tfrecord.frames import Frames
+from tfx_balance.scan.ragged_layout import ragged_values
+from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames
 
 Payload = Literal['FORMAT_TF_EXAMPLE', 'FORMAT_TF_SEQUENCE_EXAMPLE']
 """Type of a record, by the names that TFX gives."""
@@ -119,6 +120,7 @@ class RecordReader:
     self.feature_names: list[str] = []
     self.unreadable = ''
     self._payload, self._path = payload, path
+    self._walks = True
 
   def sniff(self, records: Sequence[bytes], skips_bad: bool = False) -> None:
     """Learns the names and types of features from the first records.
@@ -160,16 +162,15 @@ class RecordReader:
     }
 
   def in_place(self, frames: Frames) -> Columns | None:
-    """Returns the values in records of one layout that have one value of each feature.
+    """Returns the values in records of one layout, or large ones, with one value of each feature.
 
     None for other records, which `parse` is to read, as it is where their values are of another
     type than those before.
     """
-    table = frames.table() if self._payload == 'FORMAT_TF_EXAMPLE' else None
-    if table is None:
+    if self._payload != 'FORMAT_TF_EXAMPLE':
       return None
-    layout = FixedColumns.of(table[0].tobytes(), dict.fromkeys(self.kinds, 1))
-    values = None if layout is None else layout.values(table)
+    table = frames.table()
+    values = self._walked(frames) if table is None else self._of_one_layout(table)
     if values is None:
       return None
     ones = np.ones(len(frames), np.int64)
@@ -177,6 +178,21 @@ class RecordReader:
     if any(self.kinds[name] not in (None, own.kind) for name, own in columns.items()):
       return None
     return self._learned(columns)
+
+  def _of_one_layout(self, table: npt.NDArray[np.uint8]) -> list[npt.NDArray[Any]] | None:
+    """Returns the values of each feature, or None where records have another layout."""
+    layout = FixedColumns.of(table[0].tobytes(), dict.fromkeys(self.kinds, 1))
+    return None if layout is None else layout.values(table)
+
+  def _walked(self, frames: Frames) -> list[npt.NDArray[Any]] | None:
+    """Returns the same of large records, which the parser would copy; None where it is to read."""
+    if not len(frames) or not frames.are_large or not self._walks:
+      return None
+    starts, ends = frames.offsets[:-1] + HEADER, frames.offsets[1:] - FOOTER
+    data = np.frombuffer(frames.data, np.uint8)
+    found = [ragged_values(data, starts, ends, name) for name in self.kinds]
+    self._walks = all(one is not None for one in found)  # what is left to the parser once stays so
+    return [one[1] for one in found if one] if self._walks else None
 
   def parse(self, records: Any) -> Columns:
     """Returns the values in records: bytes, or a string tensor, [n].
