@@ -1,4 +1,4 @@
-"""What commands do before they import libraries that log."""
+"""Quiet logs, set before libraries that log are imported."""
 
 from __future__ import annotations
 

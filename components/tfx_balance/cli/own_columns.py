@@ -97,7 +97,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Contents:
-  """What is in files of one kind.
+  """Contents of the files of one kind.
 
   Attributes:
     columns: Columns or features, in order.

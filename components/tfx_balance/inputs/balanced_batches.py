@@ -13,11 +13,10 @@ from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.resume import batch_state, first_state
 from tfx_balance.plan.batch_draws import BatchDraws, DrawState
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.epochs import Epoch, epoch_steps
+from tfx_balance.plan.epochs import Epoch
 from tfx_balance.plan.label_sets import count_label_sets
 from tfx_balance.plan.labels import LabelRows, count_labels
 from tfx_balance.plan.ranks import Ints
-from tfx_balance.plan.record_order import RecordOrder
 from tfx_balance.plan.sampling import Sampling, Schedule
 
 _DRAWS_AT_A_TIME = 1 << 14
@@ -95,10 +94,9 @@ class BalancedBatches:
         f'{replicas * together}; give such a number'
       )
     self._first = check_whole('rank', rank, 0, replicas - 1) * self._part
-    self._steps = epoch_steps(sampling, counts, size, epoch)
-    order = RecordOrder(tuple((n,) for n in counts.records), check_seed(seed))
-    weights = sampling.weights(counts)
-    self._draws = BatchDraws(order, strategy, weights, size, self._steps, together)
+    windows = tuple((n,) for n in counts.records)
+    self._draws = BatchDraws.of(sampling, counts, windows, size, epoch, check_seed(seed))
+    self._steps = self._draws.epoch_steps
     self._classes = tuple(_plain(each) for each in counts.classes)
     self._state = self._draws.start()
     self._step = self._begin = 0

@@ -45,7 +45,6 @@ from tfx_balance.inputs.training import (
 from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.batch_quota import check_batch_size
 from tfx_balance.plan.epochs import Epoch, epoch_steps
-from tfx_balance.plan.record_order import RecordOrder
 from tfx_balance.plan.sampling import Sampling, Schedule
 
 
@@ -479,14 +478,8 @@ class BalancedInputs(ClassPriors):
   ) -> BatchDraws:
     """Returns the draws of a run; an argument that breaks a rule is a ConfigError."""
     counts = self.source.counts
-    return BatchDraws(
-      RecordOrder(self.source.windows(), self.source.seed if seed is None else check_seed(seed)),
-      sampling.strategy,
-      sampling.weights(counts),
-      batch_size,
-      epoch_steps(sampling, counts, batch_size, epoch),
-      sampling.records or 1,
-    )
+    seed = self.source.seed if seed is None else check_seed(seed)
+    return BatchDraws.of(sampling, counts, self.source.windows(), batch_size, epoch, seed)
 
   def _spec(self, feature_spec: FeatureSpec | None) -> FeatureSpec | None:
     """Returns a feature spec, or the default where there is none."""

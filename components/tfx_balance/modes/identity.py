@@ -1,4 +1,4 @@
-"""What identifies a record, by whose hash it is chosen: its bytes, its values or some features."""
+"""The identity of a record, by whose hash it is chosen: its bytes, its values or some features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a split mode is: all that other files ask of one."""
+"""The base class of split modes, and the modes of one run together."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ M = TypeVar('M', bound='Mode')
 
 
 class ScanTotals(Protocol):
-  """What a mode may check of the totals of the scan; see `tfx_balance.scan.totals.Totals`."""
+  """The totals of the scan that a mode checks; see `tfx_balance.scan.totals.Totals`."""
 
   feature_names: set[str]
   without_group: int
@@ -112,7 +112,7 @@ class Mode:
 
   @property
   def waits(self) -> bool:
-    """Whether records, and not their counts alone, tell how many a split gets."""
+    """Whether the records of each split are known only once records are assigned."""
     return False
 
   @property
@@ -138,18 +138,18 @@ class Mode:
   def split_items(self, items: ArrayItems) -> Ints | None:
     """Returns the split of each item of an array, -1 for none: int64 [n].
 
-    None where the mode does not tell that.
+    None where the mode does not decide it.
     """
     return None
 
   # --- sidecar
 
   def warnings(self, plan: SplitPlan, source: InputRecords) -> list[str]:
-    """Returns what the mode costs, a sentence each."""
+    """Returns warnings, a sentence each, such as counts that are not exact."""
     return []
 
   def notes(self, plan: SplitPlan) -> list[str]:
-    """Returns what a person should know beside that, behind the sentences about small classes."""
+    """Returns further sentences, which follow those about small classes."""
     return []
 
 

@@ -1,4 +1,4 @@
-"""The split modes that there are."""
+"""The list of all split modes, and the checks of arguments of several modes."""
 
 from __future__ import annotations
 

@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from tfx_balance.plan.batch_quota import BatchQuota
 from tfx_balance.plan.class_rounds import distinct_draws, next_rounds
+from tfx_balance.plan.epochs import Epoch, epoch_steps
 from tfx_balance.plan.label_sets import LabelSetCounts, systematic_sets
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.record_order import RecordOrder, keyed_hash, keyed_uniform, permuted
-from tfx_balance.plan.runs import places_in_runs, starts_of_runs
-from tfx_balance.plan.sampling import ScheduledWeights
+from tfx_balance.plan.runs import numbers_of_equal
+from tfx_balance.plan.sampling import Sampling, ScheduledWeights, TrainingCounts
 
 _SLOT, _CLASS, _PASS, _RECORD = 11, 12, 13, 14  # purposes of random bits
 _quota = lru_cache(maxsize=256)(BatchQuota)
@@ -80,6 +81,38 @@ class BatchDraws:
   epoch_steps: int
   class_records: int = 1
 
+  @classmethod
+  def of(
+    cls,
+    sampling: Sampling,
+    counts: TrainingCounts,
+    windows: tuple[tuple[int, ...], ...],
+    batch_size: int,
+    epoch: Epoch,
+    seed: int,
+  ) -> BatchDraws:
+    """Returns the batches that some arguments mean.
+
+    Args:
+      sampling: How classes are sampled.
+      counts: Classes and their records.
+      windows: Sizes of the runs of records that are shuffled together, for each class.
+      batch_size: Records of a batch, 1 or more.
+      epoch: Length of an epoch, as in `epoch_steps`.
+      seed: Seed of all draws.
+
+    Raises:
+      ConfigError: if an argument breaks a rule.
+    """
+    return cls(
+      RecordOrder(windows, seed),
+      sampling.strategy,
+      sampling.weights(counts),
+      batch_size,
+      epoch_steps(sampling, counts, batch_size, epoch),
+      sampling.records or 1,
+    )
+
   def start(self) -> DrawState:
     """Returns the state before the first batch."""
     n = len(self.order.records)
@@ -133,7 +166,7 @@ class BatchDraws:
       by_chance = np.argsort(keyed_hash(self.order.seed, _SLOT, slots), axis=1)
       classes = np.take_along_axis(classes, by_chance, axis=1)
     flat = classes.reshape(-1)
-    return classes, state.drawn[flat] + _ranks(flat), lag
+    return classes, state.drawn[flat] + numbers_of_equal(flat), lag
 
   def _after(self, state: DrawState, classes: Ints, lag: Ints) -> DrawState:
     """Returns the state after batches of these classes, but for the start of the epoch."""
@@ -257,15 +290,3 @@ class BatchDraws:
     for i in range(first, len(classes), self.epoch_steps):
       starts[i:] = state.drawn + np.bincount(classes[:i].reshape(-1), minlength=n)
     return starts, starts[-1]
-
-
-def _ranks(values: Ints) -> Ints:
-  """Returns how many equal values stand before each.
-
-  >>> _ranks(np.array([7, 5, 7, 7, 5])).tolist()
-  [0, 0, 1, 2, 1]
-  """
-  order = np.argsort(values, kind='stable')
-  ranks = np.empty_like(values)
-  ranks[order] = places_in_runs(starts_of_runs(values[order]), len(values))
-  return ranks

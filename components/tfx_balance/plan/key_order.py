@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.plan.ranks import Ints, UInts, mix, order_of_groups
+from tfx_balance.plan.runs import places_in_runs, starts_of_runs
 
 _HALF = np.uint64(32)
 
@@ -83,9 +84,7 @@ def mixed_order(keys: UInts, outputs: Ints, times: Ints | None = None) -> Ints:
 
 def _numbered(keys: UInts, outputs: Ints) -> UInts:
   """Returns keys of which neighbours with the same key and output differ: uint64 [n]."""
-  places = np.arange(len(keys))
-  new = np.append(True, (keys[1:] != keys[:-1]) | (outputs[1:] != outputs[:-1]))[: len(keys)]
-  numbers = places - np.maximum.accumulate(np.where(new, places, 0))
+  numbers = places_in_runs(starts_of_runs(keys, outputs), len(keys))
   return np.where(numbers > 0, mix(keys, numbers.view(np.uint64)), keys)
 
 

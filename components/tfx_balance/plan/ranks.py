@@ -29,7 +29,12 @@ import numpy.typing as npt
 
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.narrow_columns import from_steps, narrow, steps, wide
-from tfx_balance.plan.runs import concatenated, places_in_runs, places_of_runs, starts_of_runs
+from tfx_balance.plan.runs import (
+  concatenated,
+  numbers_of_equal,
+  places_of_runs,
+  starts_of_runs,
+)
 
 
 def record_numbers(rank: int, first: int, n: int) -> UInts:
@@ -383,9 +388,6 @@ class Assigner:
 
   def _number(self, strata: Ints, end: int) -> Ints:
     """Returns how many records with the pair of an end came before each: int64 [n]."""
-    order = np.argsort(strata, kind='stable')
-    number = np.empty(len(strata), np.int64)
-    number[order] = places_in_runs(starts_of_runs(strata[order]), len(strata))
-    number += self._seen[strata, end]
+    number: Ints = numbers_of_equal(strata) + self._seen[strata, end]
     np.add.at(self._seen[:, end], strata, 1)
     return number

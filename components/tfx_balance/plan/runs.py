@@ -53,6 +53,18 @@ def places_in_runs(starts: Ints, n: int) -> Ints:
   return np.arange(n) - np.repeat(starts, lengths)
 
 
+def numbers_of_equal(values: npt.NDArray[Any]) -> Ints:
+  """Returns how many equal values come before each: int64 [n].
+
+  >>> numbers_of_equal(np.array([7, 5, 7, 7, 5])).tolist()
+  [0, 0, 1, 2, 1]
+  """
+  order = np.argsort(values, kind='stable')
+  numbers = np.empty(len(values), np.int64)
+  numbers[order] = places_in_runs(starts_of_runs(values[order]), len(values))
+  return numbers
+
+
 def concatenated(several: Iterable[Any], *names: str) -> list[npt.NDArray[Any]]:
   """Returns attributes of these names, arrays, each of several objects one after another."""
   held = list(several)

@@ -10,7 +10,7 @@ from tfx_balance.errors import DataError
 from tfx_balance.plan.number_keys import NumberSample, keys_of
 from tfx_balance.plan.ranks import Ints, UInts, record_numbers
 from tfx_balance.scan.record_reader import Columns, FeatureValues
-from tfx_balance.scan.spill import Rows, index_row
+from tfx_balance.scan.spill import Rows
 from tfx_balance.scan.strata import BAD
 from tfx_balance.tfrecord.reading import BadRecords
 
@@ -25,35 +25,28 @@ class IndexColumns:
   def __init__(self, features: Mapping[str, str], path: str, bad: BadRecords) -> None:
     """Takes the feature of each column: 'time', without which records are bad, and 'number'."""
     self._features, self._path, self._bad = features, path, bad
-    self._row = index_row(*features)
     none = np.empty(0, np.uint64)
     self.samples = dict.fromkeys(features, NumberSample.of(none, none))
 
-  def extended(self, rows: Rows, columns: Columns, rank: int) -> Rows:
-    """Returns the index of some records of the file with a rank, with the columns: [n].
+  def fill(self, rows: Rows, columns: Columns, rank: int) -> None:
+    """Fills the columns of the index of some records, rows [n], of the file with a rank.
 
     Raises:
       DataError: if a record has no time, or one that is no finite number, and such are not skipped.
     """
-    if not self._features:
-      return rows
-    found = np.zeros(len(rows), self._row)
-    for name in rows.dtype.names or ():
-      found[name] = rows[name]
     for name, feature in self._features.items():
-      kept = np.flatnonzero(found['code'] < BAD)
+      kept = np.flatnonzero(rows['code'] < BAD)
       if not len(kept):
         continue
       if name == 'time':
-        keys, wrong = self._times(columns[feature], kept, found['position'])
-        found['code'][wrong] = BAD
+        keys, wrong = self._times(columns[feature], kept, rows['position'])
+        rows['code'][wrong] = BAD
       else:
         keys = _known_keys(columns[feature])
-      found[name][kept] = keys[kept]
-      numbers = record_numbers(rank, 0, 1) + found['position'][kept].astype(np.uint64)
-      drawn = NumberSample.of(numbers, found[name][kept])
+      rows[name][kept] = keys[kept]
+      numbers = record_numbers(rank, 0, 1) + rows['position'][kept].astype(np.uint64)
+      drawn = NumberSample.of(numbers, rows[name][kept])
       self.samples[name] = NumberSample.merge([self.samples[name], drawn])
-    return found
 
   def _times(self, column: FeatureValues, kept: Ints, positions: Ints) -> tuple[UInts, Ints]:
     """Returns the key of each record's time, uint64 [n], and which of those kept have none."""

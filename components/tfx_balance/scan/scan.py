@@ -31,14 +31,14 @@ from tfx_balance.scan.record_keys import GroupKeys, Identity, identity_of
 from tfx_balance.scan.record_reader import Columns
 from tfx_balance.scan.spill import (
   BLOCK_BYTES,
-  INDEX_ROW,
   KEY_CELLS,
   Rows,
   Spill,
   SpillWriter,
+  hashes_of_bytes,
+  index_row,
   pack,
   record_ranks,
-  with_content,
 )
 from tfx_balance.scan.strata import BAD, DROPPED, MissingLabel, Payload, StratumDecoder
 from tfx_balance.scan.stratum_columns import StratumColumns
@@ -176,7 +176,11 @@ class ScanFile(beam.DoFn):
     self._by_class = by_class
     self._block = ScratchBuffer()
     self._draw = (seed, purpose, n_files)
-    self._time, self._binned = time, binned
+    self._numbers = {name: of for name, of in (('time', time), ('number', binned)) if of}
+    self._binned = binned
+    self._hashes_bytes = not (key or by_values)
+    content = () if self._hashes_bytes and groups is None else ('content',)
+    self._row = index_row(*content, *self._numbers)
 
   def process(self, file: InputFile) -> Iterator[ScannedFile]:
     bad = self._options.bad_of(file.path)
@@ -185,16 +189,14 @@ class ScanFile(beam.DoFn):
       classes = label_columns(self._features, self._labels, file.path, self._missing)
     if self._binned:
       classes = binned_columns(self._features, self._binned, file.path)
-    numbers = {'time': self._time, 'number': self._binned}
-    numbers = {column: feature for column, feature in numbers.items() if feature}
     grouped = self._groups.features if self._groups else ()
-    others = sorted({*self._key_features, *grouped, *numbers.values()})
+    others = sorted({*self._key_features, *grouped, *self._numbers.values()})
     decoder = StratumDecoder(
       self._features, self._payload, self._missing, file.path, bad, self._optional, classes, others
     )
     keys = identity_of(self._key_features, self._by_values, self._payload, file.path)
     groups = GroupKeys(self._groups, file.path) if self._groups else None
-    more = IndexColumns(numbers, file.path, bad)
+    more = IndexColumns(self._numbers, file.path, bad)
     counted = _Counted()
     indexed = self._indexed(file, decoder, keys, more, groups, bad, counted)
     spill = self._keep(file, indexed, counted)
@@ -240,14 +242,39 @@ class ScanFile(beam.DoFn):
     for frames in blocks:
       first = counted.n_records
       wrong = [at - first for at in bad.positions if at >= first]
-      rows, columns = _index(frames, decoder, wrong, first, keys)
-      rows = more.extended(rows, columns, file.rank)
-      if groups or self._key_features or self._by_values:
-        rows = with_content(rows, frames)
+      rows, columns = self._index(frames, decoder, wrong, first, keys)
+      more.fill(rows, columns, file.rank)
       hashes = groups.hashes(rows, columns) if groups else rows['hash']
       counted.add(rows, int(frames.offsets[-1]), decoder.n_strata)
       rows['hash'] = hashes
       yield rows, frames
+
+  def _index(
+    self,
+    frames: Frames,
+    decoder: StratumDecoder,
+    bad: Sequence[int],
+    first: int,
+    keys: Identity,
+  ) -> tuple[Rows, Columns]:
+    """Returns the index of some frames, [n], its numbers not filled in, and their records' values.
+
+    Args:
+      frames: Frames of the records.
+      decoder: Decoder of their strata.
+      bad: Positions among them of records that cannot be used.
+      first: Position of the first one in the file.
+      keys: Function from records to the hashes that identify them.
+    """
+    rows = np.zeros(len(frames), self._row)
+    rows['code'], columns = decoder.decode(frames, bad)
+    rows['size'] = frames.sizes
+    rows['position'] = np.arange(first, first + len(rows))
+    rows['hash'] = keys(rows, frames, columns)
+    if 'content' in (self._row.names or ()):
+      by_bytes = self._hashes_bytes
+      rows['content'] = rows['hash'] if by_bytes else hashes_of_bytes(frames.views())
+    return rows, columns
 
   def _keep(
     self, file: InputFile, indexed: Iterator[tuple[Rows, Frames]], counted: _Counted
@@ -325,23 +352,3 @@ def by_frequency(codes: npt.NDArray[Any]) -> Ints:
 def _grown(sums: npt.NDArray[np.int64], added: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
   """Returns sums by stratum with more added, of which there may be more strata."""
   return added.astype(np.int64) + np.pad(sums, (0, len(added) - len(sums)))
-
-
-def _index(
-  frames: Frames, decoder: StratumDecoder, bad: Sequence[int], first: int, keys: Identity
-) -> tuple[Rows, Columns]:
-  """Returns the index of some frames, INDEX_ROW [n], and the values of their records.
-
-  Args:
-    frames: Frames of the records.
-    decoder: Decoder of their strata.
-    bad: Positions among them of records that cannot be used.
-    first: Position of the first one in the file.
-    keys: Function from records to the hashes that identify them.
-  """
-  rows = np.empty(len(frames), INDEX_ROW)
-  rows['code'], columns = decoder.decode(frames, bad)
-  rows['size'] = frames.sizes
-  rows['position'] = np.arange(first, first + len(rows))
-  rows['hash'] = keys(rows, frames, columns)
-  return rows, columns

@@ -49,20 +49,12 @@ Rows = npt.NDArray[np.void]
 
 
 def index_row(*columns: str) -> np.dtype[Any]:
-  """Returns INDEX_ROW with columns of 64 bits, such as 'time', behind it."""
-  return np.dtype([*INDEX_ROW.descr, *((name, '<u8') for name in columns)])
+  """Returns INDEX_ROW with columns of 64 bits behind it.
 
-
-def with_content(rows: Rows, frames: Frames) -> Rows:
-  """Returns the index of some frames with a column 'content', the hash of each record's bytes.
-
-  It is there where 'hash' is that of something else, such as the value of a feature.
+  They are 'time' and 'number', and 'content', the hash of a record's bytes, where 'hash' is that of
+  something else.
   """
-  found = np.empty(len(rows), [*rows.dtype.descr, ('content', '<u8')])
-  for name in rows.dtype.names or ():
-    found[name] = rows[name]
-  found['content'] = hashes_of_bytes(frames.views())
-  return found
+  return np.dtype([*INDEX_ROW.descr, *((name, '<u8') for name in columns)])
 
 
 def hashes_of_bytes(values: Sequence[Any] | npt.NDArray[Any]) -> UInts:

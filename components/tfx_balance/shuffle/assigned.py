@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.plan.ranks import Ints, UInts, mix
+from tfx_balance.plan.runs import places_in_runs
 from tfx_balance.scan.spill import FramesReader, Rows, Spill, SpillWriter, assigned_rows
 from tfx_balance.shuffle.ranges import BatchKey, FileGroup, RangeFinder, SpillRanges
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
@@ -113,7 +114,7 @@ def _shared_out(which: Ints, rows: Rows, together: int) -> tuple[Ints, Rows]:
   times = rows['output'].astype(np.int64)
   n_rows = np.maximum(times // together, 1)
   of = np.repeat(np.arange(len(rows)), n_rows)
-  number = np.arange(len(of)) - np.repeat(np.cumsum(n_rows) - n_rows, n_rows)
+  number = places_in_runs(np.cumsum(n_rows) - n_rows, len(of))
   shared = rows[of]
   times, n_rows = times[of], n_rows[of]
   shared['output'] = times * (number + 1) // n_rows - times * number // n_rows

@@ -20,6 +20,7 @@ import numpy as np
 from tfx_balance.beam.steps import MergeRows, summed
 from tfx_balance.plan.key_order import parts_of_keys
 from tfx_balance.plan.ranks import Candidates, Ints, UInts, mix
+from tfx_balance.plan.runs import numbers_of_equal, starts_of_runs, sums_of_runs
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.spill import KEY_CELLS, record_keys
 from tfx_balance.scan.totals import Totals
@@ -87,12 +88,8 @@ class KeySpreader:
     place = np.minimum(np.searchsorted(self._frequent, keys), len(self._frequent) - 1)
     which = np.flatnonzero(self._frequent[place] == keys)
     of = place[which]
-    order = np.argsort(of, kind='stable')
-    counts = np.bincount(of, minlength=len(self._frequent))
-    numbers = np.empty(len(which), np.int64)
-    first = np.cumsum(counts) - counts
-    numbers[order] = np.arange(len(which)) + np.repeat(self._next - first, counts)
-    self._next = self._next + counts
+    numbers = self._next[of] + numbers_of_equal(of)
+    self._next = self._next + np.bincount(of, minlength=len(self._frequent))
     spread = keys.copy()
     spread[which] = mix(keys[which], numbers.view(np.uint64))
     return spread, which
@@ -131,10 +128,9 @@ def collect_crowded(scanned: ScannedFile, crowd: Crowd) -> Candidates:
 def number_copies(crowded: Candidates, crowd: Crowd) -> FrequentKeys:
   """Returns the frequent keys among those of all files, in canonical order."""
   keys = crowded.ranks
-  first = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
-  sizes = np.diff(np.append(first, len(keys)))
+  edges = np.append(starts_of_runs(keys), len(keys))
+  sizes = np.diff(edges)
+  often = np.repeat(sums_of_runs(crowded.counts, edges) > crowd.most, sizes)
   before = np.cumsum(crowded.counts) - crowded.counts
-  totals = np.add.reduceat(crowded.counts, first) if len(first) else first
-  often = np.repeat(totals > crowd.most, sizes)
-  before -= np.repeat(before[first], sizes)
+  before -= np.repeat(before[edges[:-1]], sizes)
   return FrequentKeys(keys[often], crowded.shards[often], before[often])
