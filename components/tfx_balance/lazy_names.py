@@ -12,7 +12,7 @@ _TENSORFLOW = (
 )
 _TFX = "run pip install 'tfx-balance[tfx]', or uv pip install where pip cannot resolve TFX"
 _REPORT = "run pip install 'tfx-balance[report]'"
-_FIXES = {
+FIXES = {
   **dict.fromkeys(
     ('tensorflow', 'cv2', 'google_crc32c', 'isal', 'obstore', 'pyarrow'), _TENSORFLOW
   ),
@@ -52,6 +52,6 @@ def lazy_names(
 def explained(name: str, error: ModuleNotFoundError) -> ImportError:
   """Returns an error of an import with what installs the package that is not there."""
   missing = (error.name or '').partition('.')[0]
-  if missing not in _FIXES:
+  if missing not in FIXES:
     return error
-  return ImportError(f'{name} needs {missing}, which is not installed; {_FIXES[missing]}')
+  return ImportError(f'{name} needs {missing}, which is not installed; {FIXES[missing]}')

@@ -6,14 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from tfx_balance.errors import ConfigError, TfxBalanceError
+from tfx_balance.lazy_names import FIXES
 from tfx_balance.quiet import quiet
-
-FIXES = {
-  'inspect': "pip install 'tfx-balance[tensorflow]', and TensorFlow if there is none",
-  'split': "pip install 'tfx-balance[tfx]', or uv pip install where pip cannot resolve TFX",
-  'report': "pip install 'tfx-balance[report]'",
-}
-"""What installs the packages that a command needs."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.run(options)
   except ModuleNotFoundError as error:
     missing = (error.name or '').partition('.')[0]
-    fault = f'{missing} is not installed; run {FIXES.get(command)}'
+    fault = f'{missing} is not installed; {FIXES.get(missing, "install it")}'
     print(f'tfx-balance {command}: {fault}', file=sys.stderr)
     return 2
   except BrokenPipeError:  # the reader, such as head, has seen enough
