@@ -1,0 +1,1 @@
+"""Which remedy for unequal classes helps, if any."""
