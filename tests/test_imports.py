@@ -50,6 +50,7 @@ TFRECORD, BEAM = 'tfx_balance.tfrecord', 'tfx_balance.beam'
 SCAN, SHUFFLE, WRITER = 'tfx_balance.scan', 'tfx_balance.shuffle', 'tfx_balance.writer'
 INPUTS, REPORT, KUBEFLOW = 'tfx_balance.inputs', 'tfx_balance.report', 'tfx_balance.kubeflow'
 DEFLATE = 'tfx_balance.deflate'
+COMPARE = 'tfx_balance.compare'
 QUIET = 'tfx_balance.quiet'
 BASE = (ERRORS, ARGUMENTS, LAZY, DEFLATE)
 # What a Trainer reads records with: no Beam, no TensorFlow.
@@ -87,6 +88,10 @@ RULES = {
     (*BASE, PLAN, TFRECORD, BEAM, SCAN, SHUFFLE), never=frozenset({'tfx', 'tensorflow'})
   ),
   INPUTS: Rule((*BASE, PLAN, DOCUMENTS, AUGMENT, *READING, *STORAGE, INPUTS), never=PIPELINE_ONLY),
+  # Trains with the batches of inputs, on the folds of modes.
+  COMPARE: Rule(
+    (*BASE, PLAN, DOCUMENTS, MODES, AUGMENT, *STORAGE, INPUTS, COMPARE), never=PIPELINE_ONLY
+  ),
   # Read by the validator and by the report.
   STATISTICS: Rule((ERRORS, PLAN), never=PIPELINE_ONLY),
   # Reads what others wrote: what it shows it has from files alone.

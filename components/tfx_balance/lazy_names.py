@@ -11,6 +11,7 @@ _TENSORFLOW = (
   'build of TensorFlow if there is none'
 )
 _TFX = "run pip install 'tfx-balance[tfx]', or uv pip install where pip cannot resolve TFX"
+_COMPARE = "run pip install 'tfx-balance[compare]'"
 _REPORT = "run pip install 'tfx-balance[report]'"
 FIXES = {
   **dict.fromkeys(
@@ -19,6 +20,7 @@ FIXES = {
   **dict.fromkeys(
     ('apache_beam', 'ml_metadata', 'tensorflow_data_validation', 'tensorflow_metadata', 'tfx'), _TFX
   ),
+  **dict.fromkeys(('joblib', 'scipy', 'sklearn'), _COMPARE),
   'xxhash': _TFX,
   **dict.fromkeys(('jinja2', 'matplotlib'), _REPORT),
   'kfp': "run pip install 'tfx-balance[kubeflow]'",

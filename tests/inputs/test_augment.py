@@ -202,9 +202,20 @@ def test_what_is_no_function_is_refused(features, augment_fn, message):
     BalancedInputs.from_arrays({'x': features['x']}, LABELS).train(4, augment_fn=augment_fn)
 
 
-def test_features_that_are_no_dict_are_refused():
+def test_features_that_are_a_tuple_are_refused():
   with pytest.raises(ConfigError, match='takes a dict of features'):
-    BalancedInputs.from_arrays(np.zeros(N), LABELS).train(4, augment_fn=lambda f, s: f)
+    features = (np.zeros(N), np.zeros(N))
+    BalancedInputs.from_arrays(features, LABELS).train(4, augment_fn=lambda f, s: f)
+
+
+def test_one_array_is_augmented_as_the_feature_x():
+  def negative(features, seed):
+    assert list(features) == ['x']
+    return {'x': -features['x']}
+
+  inputs = BalancedInputs.from_arrays(np.arange(1, N + 1), LABELS)
+  features, _ = next(iter(inputs.train(N, 'natural', augment_fn=negative, augment='all')))
+  assert sorted(-features.numpy()) == list(range(1, N + 1))
 
 
 def test_decoded_images_of_another_range_than_the_functions_are_refused(features):

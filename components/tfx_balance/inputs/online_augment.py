@@ -36,6 +36,8 @@ from tfx_balance.plan.pool_plan import PoolRequest, plan_pools
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sampling import TrainingCounts
 
+ARRAY = 'x'
+"""Name of features that are one array, in a function's dict."""
 _TRIED = 4  # records on which a function is tried before the first batch
 _READ_AT_A_TIME = 4096
 
@@ -137,7 +139,8 @@ class BatchAugment:
       AugmentError: while the graph is built, if the function drops a feature or changes a shape.
       ConfigError: while the graph is built, if the features are no dict.
     """
-    dense = dense_features(features, 'augment_fn')
+    named = _named(features)
+    dense = dense_features(named, 'augment_fn')
     mask = repeats if self.classes is None else tf.gather(self.classes, classes)
     rows = tf.where(mask)[:, 0]
 
@@ -148,7 +151,8 @@ class BatchAugment:
       at = rows[:, tf.newaxis]
       return {n: tf.tensor_scatter_nd_update(v, at, made[n]) for n, v in dense.items()}
 
-    return {**features, **tf.cond(tf.size(rows) > 0, changed, lambda: dense)}
+    made = {**named, **tf.cond(tf.size(rows) > 0, changed, lambda: dense)}
+    return made if named is features else made[ARRAY]
 
   def _batch(self, features: Features, seeds: tf.Tensor, which: tf.Tensor) -> Features:
     """Returns a batch whose records are all augmented: graph code."""
@@ -162,7 +166,8 @@ class BatchAugment:
     for c in sorted(chosen, key=lambda c: -counts.records[c]):
       numbers = first_number(counts, c) + np.arange(min(counts.records[c], _TRIED))
       if (reader.rows(numbers) >= 0).all():
-        features = dense_features(read_now(reader, numbers, np.full(len(numbers), c)), 'augment_fn')
+        read = _named(read_now(reader, numbers, np.full(len(numbers), c)))
+        features = dense_features(read, 'augment_fn')
         seeds = tf.reshape(tf.range(2 * len(numbers), dtype=tf.int64), [-1, 2])
         Applier(self.functions[self.of_class[c]], name=self.name)(features, seeds)
         return
@@ -215,8 +220,14 @@ def _columns(
 ) -> dict[str, npt.NDArray[Any]]:
   """Returns the features of records that a pool holds."""
   wanted = request.features
+  read = _named(read_now(reader, numbers, classes))
   return {
     name: value.numpy()
-    for name, value in dense_features(read_now(reader, numbers, classes), 'augment_fn').items()
+    for name, value in dense_features(read, 'augment_fn').items()
     if (value.dtype != tf.string if wanted is None else name in wanted)
   }
+
+
+def _named(features: Any) -> Any:
+  """Returns features as a dict where they are one array, or as they are."""
+  return {ARRAY: features} if isinstance(features, tf.Tensor) else features

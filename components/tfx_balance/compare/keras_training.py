@@ -1,0 +1,176 @@
+"""Trains the arms of a fold with Keras, each loss traced once in a process."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import joblib
+import numpy as np
+import tensorflow as tf
+
+from tfx_balance.compare.arms import ADJUSTED
+from tfx_balance.compare.judging import Fold
+from tfx_balance.compare.metrics import Floats
+from tfx_balance.compare.remedy import Remedy, keras_name
+from tfx_balance.compare.threshold import shifted
+from tfx_balance.inputs.balanced_inputs import BalancedInputs
+from tfx_balance.plan.ranks import Ints
+
+_PREDICTED = 1024  # records at a time
+_compiled: dict[tuple[str, bool], _Compiled] = {}
+
+
+class OutOfTimeError(Exception):
+  """The time of a comparison is up."""
+
+
+@dataclass(frozen=True)
+class Task:
+  """One fold.
+
+  Attributes:
+    repeat: Number of the repetition.
+    seed: Seed of the weights and of the batches.
+    trained: Records to train on, int64.
+    tested: Records to test, int64.
+  """
+
+  repeat: int
+  seed: int
+  trained: Ints
+  tested: Ints
+
+
+@dataclass(frozen=True)
+class Training:
+  """What all folds share.
+
+  Attributes:
+    run: Text that no other comparison has.
+    make_model: Function that returns a Keras model that ends in logits.
+    features: Array or nest of arrays, [n, ...] each.
+    labels: Index of each record's class, [n].
+    remedies: Remedies by arm, of trained arms.
+    steps: Batches to train on.
+    batch_size: Records in each.
+    deadline: Time when it is to stop, as `time.time` gives it.
+  """
+
+  run: str
+  make_model: Callable[[], Any]
+  features: Any
+  labels: Ints
+  remedies: Mapping[str, Remedy]
+  steps: int
+  batch_size: int
+  deadline: float
+
+  def folds(self, tasks: Sequence[Task], processes: int) -> Iterator[Fold]:
+    """Yields the scores of folds as they are done, and ends early when time is up."""
+    if processes == 1 or tf.config.list_physical_devices('GPU'):
+      done = (self.fold(task) for task in tasks)
+    else:
+      pool = joblib.Parallel(n_jobs=processes, return_as='generator', pre_dispatch='all')
+      done = pool(joblib.delayed(_in_process)(self, task) for task in tasks)
+    for fold in done:
+      if fold is not None:
+        yield fold
+
+  def fold(self, task: Task) -> Fold | None:
+    """Returns the scores of all arms on the records of a fold; None when time is up."""
+    inputs = BalancedInputs.from_arrays(
+      self._rows(task.trained), self.labels[task.trained], seed=task.seed
+    )
+    tested = self._rows(task.tested)
+    seed_all(task.seed)
+    weights = self.make_model().get_weights()
+    log_p = {}
+    try:
+      for arm, remedy in self.remedies.items():
+        seed_all(task.seed)
+        trained = self._model(remedy)
+        trained.begin(weights)
+        log_p[arm] = self._score(trained, inputs, remedy, tested)
+    except OutOfTimeError:
+      return None
+    return Fold(task.repeat, task.tested, len(task.trained), log_p)
+
+  def _score(
+    self, trained: _Compiled, inputs: BalancedInputs, remedy: Remedy, tested: Any
+  ) -> Floats:
+    """Returns log probabilities of records by a model after training it."""
+    trained.model.fit(
+      inputs.train(self.batch_size, **remedy.train),
+      steps_per_epoch=self.steps,
+      class_weight=remedy.class_weight,
+      callbacks=[trained.stop_at(self.deadline)],
+      verbose=0,
+    )
+    logits = trained.model.predict(tested, batch_size=_PREDICTED, verbose=0)
+    return shifted(logits, np.zeros(logits.shape[1]))
+
+  def _rows(self, rows: Ints) -> Any:
+    return tf.nest.map_structure(lambda array: array[rows], self.features)
+
+  def _model(self, remedy: Remedy) -> _Compiled:
+    """Returns the model of a loss, which is made once in a process."""
+    key = (self.run, remedy.name == ADJUSTED)
+    if key not in _compiled:
+      for old in [other for other in _compiled if other[0] != self.run]:
+        del _compiled[old]
+      _compiled[key] = _Compiled(self.make_model(), remedy)
+    return _compiled[key]
+
+
+class _Compiled:
+  """A model with its loss, which begins anew for every fold and arm."""
+
+  def __init__(self, model: Any, remedy: Remedy) -> None:
+    """Compiles it, with its own optimizer, or Adam where it has none."""
+    self.model = model
+    self.keras = __import__(keras_name(model))
+    optimizer = getattr(model, 'optimizer', None) or self.keras.optimizers.Adam()
+    model.compile(optimizer, remedy.loss)
+    for name in ('train_step', 'test_step'):  # AutoGraph would rewrite all of tf_keras
+      setattr(model, name, tf.autograph.experimental.do_not_convert(getattr(model, name)))
+    optimizer = model.optimizer
+    optimizer.build(model.trainable_variables)
+    self._variables = list(optimizer.variables)
+    self._start = [np.array(variable) for variable in self._variables]
+
+  def begin(self, weights: Sequence[Any]) -> None:
+    """Gives the model new weights, and the optimizer the state that it began with."""
+    self.model.set_weights(weights)
+    for variable, value in zip(self._variables, self._start, strict=True):
+      variable.assign(value)
+
+  def stop_at(self, deadline: float) -> Any:
+    """Returns a callback that raises OutOfTimeError when it is later than the deadline."""
+
+    def check(step: int, logs: Any = None) -> None:
+      if time.time() > deadline:
+        raise OutOfTimeError
+
+    return self.keras.callbacks.LambdaCallback(on_train_batch_begin=check)
+
+
+def seed_all(seed: int) -> None:
+  """Seeds what Keras draws from: Python, NumPy and TensorFlow."""
+  random.seed(seed)
+  np.random.seed(seed % 2**32)
+  tf.random.set_seed(seed)
+
+
+def _in_process(training: Training, task: Task) -> Fold | None:
+  """Returns the scores of a fold, in a process of one thread."""
+  if not _compiled:
+    try:
+      tf.config.threading.set_intra_op_parallelism_threads(1)
+      tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:  # TensorFlow has run in this process: of an earlier comparison
+      pass
+  return training.fold(task)

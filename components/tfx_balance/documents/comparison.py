@@ -1,0 +1,93 @@
+"""`comparison.json`: which remedy helped, of those that were compared on a person's own data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from tfx_balance.documents.json_document import Count, Document
+from tfx_balance.plan.class_value import ClassValue
+
+COMPARISON_NAME = 'comparison.json'
+
+
+@dataclass(frozen=True)
+class Calibration:
+  """How good the probabilities of the rarest class are; 0 and 1 are without fault.
+
+  Attributes:
+    intercept: Below 0 where probabilities are too high.
+    slope: Below 1 where they are too extreme.
+  """
+
+  intercept: float
+  slope: float
+
+
+@dataclass(frozen=True)
+class ComparedArm:
+  """What was found for one remedy.
+
+  Attributes:
+    name: Name of the remedy, such as 'class_weights'.
+    words: What it is called in sentences.
+    values: Mean over the folds, by metric.
+    difference: Mean difference to natural batches in the deciding metric, above 0 where it is
+      better; None for natural batches.
+    low: Lower end of its interval; None where there is none.
+    high: Upper end of its interval.
+    verdict: 'helps', 'harms', 'no practical difference' or 'cannot tell'; None for natural batches.
+    calibration: Of the rarest class's probabilities; None where it cannot be measured.
+  """
+
+  name: str
+  words: str
+  values: Mapping[str, float]
+  difference: float | None = None
+  low: float | None = None
+  high: float | None = None
+  verdict: str | None = None
+  calibration: Calibration | None = None
+
+
+@dataclass(frozen=True)
+class ComparisonDocument(Document):
+  """Which remedy helped.
+
+  Attributes:
+    metric: Metric that decides.
+    metric_words: What it is called in sentences.
+    classes: Classes, in the order of `records`.
+    records: Records of each class, [n_classes].
+    equivalence: Difference of the metric that does not matter in practice.
+    confidence: Of all intervals together, such as 0.95.
+    folds: Number of folds that all remedies were measured on.
+    steps: Batches that each model was trained on.
+    batch_size: Records in each of them.
+    seed: Seed of folds, weights and batches.
+    seconds: Time that it took.
+    arms: Remedies, natural batches first.
+    recommended: Name of the remedy to use.
+    reason: Why, in one sentence.
+    notes: What people should know beside, a sentence each.
+  """
+
+  FORMAT: ClassVar[str] = 'tfx_balance.comparison'
+  VERSION: ClassVar[int] = 1
+
+  metric: str
+  metric_words: str
+  classes: tuple[ClassValue, ...]
+  records: tuple[Count, ...]
+  equivalence: float
+  confidence: float
+  folds: Count
+  steps: Count
+  batch_size: Count
+  seed: int
+  seconds: float
+  arms: tuple[ComparedArm, ...]
+  recommended: str
+  reason: str
+  notes: tuple[str, ...] = field(default=(), metadata={'null': ()})
