@@ -203,8 +203,8 @@ def test_what_is_no_function_is_refused(features, augment_fn, message):
 
 
 def test_features_that_are_a_tuple_are_refused():
+  features = (np.zeros(N), np.zeros(N))
   with pytest.raises(ConfigError, match='takes a dict of features'):
-    features = (np.zeros(N), np.zeros(N))
     BalancedInputs.from_arrays(features, LABELS).train(4, augment_fn=lambda f, s: f)
 
 

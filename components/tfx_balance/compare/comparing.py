@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +31,7 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.array_nests import as_nest, check_rows
 from tfx_balance.inputs.online_augment import ARRAY
 from tfx_balance.modes.cross_validation import StratifiedSplits
+from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.labels import count_labels
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sampling import TrainingCounts, log_shares
@@ -94,7 +95,7 @@ def compare(
   counts, rows = count_labels(y, 'y')
   labels = np.empty(len(rows), np.int64)
   labels[rows] = np.repeat(np.arange(len(counts.classes)), counts.records)
-  features = as_nest(x)
+  features = tf.nest.map_structure(np.asarray, as_nest(x))
   check_rows(features, len(labels), 'labels')
   _check_classes(counts)
   measures = Measures.of(np.array(counts.records), cost)
@@ -116,7 +117,7 @@ def compare(
     start + 60 * minutes,
   )
   repeats = 1 if times is not None or min(counts.records) < FEWEST_RECORDS else N_REPEATS
-  tasks = list(_tasks(labels, groups, times, repeats, seed))
+  tasks = list(_tasks(labels, counts.classes, groups, times, repeats, seed))
   say = print if verbose else (lambda text: None)
   say(
     f'{len(training.remedies)} ways to train, on {len(tasks)} folds each, {steps:,} batches of '
@@ -165,7 +166,7 @@ def compare(
   remedy = replace(
     training.remedies[ARMS[recommended].trained_as or recommended],
     name=recommended,
-    shift=tuple(shifts.get(recommended, 0 * log_prior).tolist()),
+    shift=tuple(shifts.get(recommended, np.zeros(len(log_prior))).tolist()),
   )
   answer = Answer(document, remedy)
   say(f'\n{answer}')
@@ -208,17 +209,28 @@ def remedies_of(counts: TrainingCounts, features: Any, cost: Any) -> dict[str, R
   return found
 
 
-def _tasks(labels: Ints, groups: Any, times: Any, repeats: int, seed: int) -> Iterator[Task]:
-  """Yields the folds of all repetitions."""
+def _tasks(
+  labels: Ints, classes: Sequence[ClassValue], groups: Any, times: Any, repeats: int, seed: int
+) -> Iterator[Task]:
+  """Yields the folds of all repetitions.
+
+  Raises:
+    DataError: if all records of a class are in one fold, so that none is left to train on.
+  """
   in_time = times is not None
   table = np.asarray(times)[:, np.newaxis] if in_time else labels
+  seeds = iter(np.random.SeedSequence(seed % 2**63).generate_state(repeats * N_FOLDS).tolist())
   for repeat in range(repeats):
     splits = StratifiedSplits(N_FOLDS, seed=seed + repeat, order_by=0 if in_time else None)
     for trained, tested in splits.split(table, labels, groups):
-      fold_seed = int(
-        np.random.SeedSequence([seed % 2**63, repeat, int(tested[0])]).generate_state(1)[0]
-      )
-      yield Task(repeat, fold_seed, trained, tested)
+      absent = np.flatnonzero(np.bincount(labels[trained], minlength=len(classes)) == 0)
+      if len(absent):
+        why = 'are later than what is trained on' if in_time else 'are of one group'
+        raise DataError(
+          f'all records of class {classes[absent[0]]} {why}, so that a fold has none to train on; '
+          f'leave the class out, or {"times=" if in_time else "groups="}'
+        )
+      yield Task(repeat, next(seeds), trained, tested)
 
 
 def _check_classes(counts: TrainingCounts) -> None:

@@ -25,7 +25,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-  """A mean difference with its interval; the ends are nan where folds do not vary."""
+  """A mean difference with its interval; the ends are nan where it is the same in all folds."""
 
   mean: float
   low: float
@@ -34,7 +34,7 @@ class Interval:
   def verdict(self, equivalence: float) -> str:
     """Returns what it says, where differences up to `equivalence` do not matter in practice."""
     if math.isnan(self.low):
-      return CANNOT_TELL
+      return NO_DIFFERENCE if self.mean == 0 else CANNOT_TELL
     if -equivalence <= self.low and self.high <= equivalence:
       return NO_DIFFERENCE
     if self.low > 0:

@@ -106,6 +106,7 @@ class Training:
     trained.model.fit(
       inputs.train(self.batch_size, **remedy.train),
       steps_per_epoch=self.steps,
+      shuffle=False,
       class_weight=remedy.class_weight,
       callbacks=[trained.stop_at(self.deadline)],
       verbose=0,

@@ -18,8 +18,6 @@ from tfx_balance.plan.ranks import Ints
 
 Floats = npt.NDArray[np.float64]
 
-_LARGEST_SLOPE = 100.0  # beyond it the classes are separated, and the slope has no value
-
 
 @dataclass(frozen=True)
 class Metric:
@@ -152,9 +150,11 @@ class Measures:
     target = labels == self.rarest
     if not 0 < target.sum() < len(target) or np.ptp(odds) < 1e-9:
       return None
+    if odds[target].min() > odds[~target].max():
+      return None
     intercept = _logistic(odds, target, fitted_slope=False)[0]
     slope = _logistic(odds, target, fitted_slope=True)[1]
-    return (intercept, slope) if abs(slope) < _LARGEST_SLOPE else None
+    return intercept, slope
 
 
 def _recalls(pairs: Ints) -> Floats:

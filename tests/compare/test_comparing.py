@@ -1,0 +1,211 @@
+"""compare, with Keras 3 and tf_keras, on small tables."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tf_keras
+from tfx_balance.compare import compare, comparing, keras_training
+from tfx_balance.compare.answer import recommend
+from tfx_balance.compare.arms import ARMS
+from tfx_balance.documents.comparison import ComparedArm, ComparisonDocument
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.inputs import BalancedInputs
+
+N = 400
+
+
+def table(n_rare=60, n=N):
+  rng = np.random.default_rng(0)
+  y = np.where(np.arange(n) < n_rare, 'rare', 'usual')
+  x = rng.normal(size=(n, 3)).astype(np.float32)
+  x[:, 0] += 2 * (y == 'rare') - 1
+  return x, y
+
+
+def maker(module=keras, width=2, **last):
+  def make():
+    return module.Sequential([module.Input([3]), module.layers.Dense(width, **last)])
+
+  return make
+
+
+@pytest.fixture(autouse=True)
+def once(monkeypatch):
+  monkeypatch.setattr(comparing, 'N_REPEATS', 1)
+
+
+def learns_fast():
+  model = maker()()
+  model.compile(keras.optimizers.Adam(0.05))
+  return model
+
+
+@pytest.fixture(scope='module')
+def answer():
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(comparing, 'N_REPEATS', 2)
+    return compare(learns_fast, *table(300, 3000), steps=100, processes=1, verbose=False)
+
+
+def test_answer_holds_every_arm_and_what_to_paste(answer):
+  found = answer.document
+  assert [arm.name for arm in found.arms] == list(ARMS)
+  assert found.folds == 10
+  assert found.records == (300, 2700)
+  assert set(answer.verdicts) == set(ARMS) - {'natural'}
+  assert answer.verdicts['threshold'] == 'helps'
+  assert answer.verdicts['correction'] != 'helps'
+  assert ComparisonDocument.from_json(json.loads(json.dumps(answer.to_json()))) == found
+
+  x, y = table(300, 3000)
+  model = maker()()
+  model.compile(keras.optimizers.Adam(0.05), answer.loss)
+  inputs = BalancedInputs.from_arrays(x, y)
+  batches = inputs.train(64, **answer.train)
+  model.fit(batches, steps_per_epoch=100, class_weight=answer.class_weight, verbose=0)
+  label = answer.attach(model).predict(x, verbose=0)['label']
+  is_rare = np.array([value.value for value in answer.remedy.classes])[label] == b'rare'
+  recalls = [np.mean(is_rare[y == 'rare']), np.mean(~is_rare[y == 'usual'])]
+  assert np.mean(recalls) > 0.7
+
+
+def test_answer_is_a_table_a_person_reads(answer, tmp_path):
+  text = str(answer)
+  assert 'macro recall of 2 classes, 3,000 records, 300 of the rarest; 10 folds' in text
+  for arm in answer.document.arms:
+    assert f'\n{arm.name} ' in text
+  assert f'Use {answer.document.recommended}. ' in text
+  assert max(map(len, text.splitlines())) <= 100
+  answer.save(tmp_path / 'comparison.json')
+  saved = (tmp_path / 'comparison.json').read_text()
+  assert ComparisonDocument.from_json(saved) == answer.document
+
+
+def test_two_processes_of_tf_keras_give_the_answer_of_one(capfd):
+  x, y = table()
+  features = {'number': x[:, 0], 'others': x[:, 1:], 'text': np.where(x[:, 1] > 0, 'a', 'b')}
+
+  def make():
+    inputs = {
+      'number': tf_keras.Input([], name='number'),
+      'others': tf_keras.Input([2], name='others'),
+      'text': tf_keras.Input([], dtype='string', name='text'),
+    }
+    number = tf_keras.layers.Reshape([1])(inputs['number'])
+    both = tf_keras.layers.Concatenate()([number, inputs['others']])
+    return tf_keras.Model(inputs, tf_keras.layers.Dense(2)(both))
+
+  answers = [
+    compare(make, features, y, 'log_loss', steps=5, minutes=10, seed=3, processes=n) for n in (2, 1)
+  ]
+  out = capfd.readouterr().out
+  assert '6 ways to train, on 5 folds each, 5 batches of 64; stops after 10 minutes' in out
+  assert '  5 of 5 folds' in out
+  first, second = (answer.document for answer in answers)
+  for one, other in zip(first.arms, second.arms, strict=True):
+    assert one.values == pytest.approx(other.values, abs=1e-5)
+  assert answers[0].verdicts == answers[1].verdicts
+
+
+def test_few_records_are_measured_once_and_not_judged():
+  answer = compare(maker(), *table(n_rare=12), steps=5, processes=1, verbose=False)
+  assert answer.document.folds == 5
+  assert set(answer.verdicts.values()) == {'cannot tell'}
+  assert '12 records of the rarest class are too few' in str(answer)
+  assert answer.document.recommended == 'balanced'
+
+
+def test_time_that_is_up_keeps_whole_repetitions_alone(monkeypatch):
+  monkeypatch.setattr(comparing, 'N_REPEATS', 2)
+  done = []
+  real = keras_training.Training.fold
+
+  def fold(self, task):
+    done.append(task)
+    return real(self, task) if len(done) <= 7 else None
+
+  monkeypatch.setattr(keras_training.Training, 'fold', fold)
+  answer = compare(maker(), *table(), steps=2, processes=1, verbose=False)
+  assert answer.document.folds == 5
+  assert 'Time was up after 7 of 10 folds' in str(answer)
+
+
+def test_no_time_is_an_error_that_says_so():
+  with pytest.raises(ConfigError, match='minutes=0 are up after 0 of 5 folds'):
+    compare(maker(), *table(), steps=5, minutes=0, processes=1, verbose=False)
+
+
+def test_groups_stay_together_and_time_goes_forward(monkeypatch):
+  x, y = table()
+  tasks = []
+  real = keras_training.Training.fold
+  monkeypatch.setattr(
+    keras_training.Training, 'fold', lambda self, task: tasks.append(task) or real(self, task)
+  )
+  groups = np.arange(N) // 4
+  options = dict(steps=2, processes=1, verbose=False)
+  compare(maker(), x, y, groups=groups, **options)
+  for task in tasks:
+    assert not set(groups[task.trained]) & set(groups[task.tested])
+  tasks.clear()
+  times = np.random.default_rng(0).permutation(N)
+  answer = compare(maker(), x, y, times=times, **options)
+  assert answer.document.folds == len(tasks) == 5
+  for task in tasks:
+    assert times[task.trained].max() < times[task.tested].min()
+  with pytest.raises(DataError, match='are of one group, so that a fold has none'):
+    compare(maker(), x, y, groups=y == 'rare', **options)
+  with pytest.raises(DataError, match='of class rare are later than what is trained on'):
+    compare(maker(), x, y, times=(y == 'rare') * N + np.arange(N), **options)
+
+
+@pytest.mark.parametrize(
+  ('make', 'message'),
+  [
+    (maker(activation='softmax'), 'makes probabilities'),
+    (maker(width=1), 'there are 2 classes'),
+    (lambda: None, 'is no Keras model'),
+    ('model', 'make_model'),
+  ],
+)
+def test_models_that_do_not_end_in_logits_are_refused(make, message):
+  with pytest.raises(ConfigError, match=message):
+    compare(make, *table())
+
+
+def test_labels_that_cannot_be_in_every_fold_are_refused():
+  x, y = table(n_rare=4)
+  with pytest.raises(DataError, match='class rare has 4 records, and 5 folds need 5'):
+    compare(maker(), x, y)
+  with pytest.raises(DataError, match='y has one class'):
+    compare(maker(), x, ['usual'] * N)
+  with pytest.raises(DataError, match='399 rows and there are 400 labels'):
+    compare(maker(), x[1:], y)
+
+
+def arms_of(**verdicts):
+  """Returns arms with a difference of 0.1 for each 'helps', in order a little more."""
+  natural = ComparedArm('natural', 'natural batches', {'macro_recall': 0.6})
+  return [
+    natural,
+    *(
+      ComparedArm(name, ARMS[name].words, {'macro_recall': 0.6 + d}, d, d, d, verdict)
+      for name, (verdict, d) in verdicts.items()
+    ),
+  ]
+
+
+def test_recommended_is_the_best_that_helps_or_the_default_or_nothing():
+  helps = arms_of(threshold=('helps', 0.1), balanced=('helps', 0.2), smote=('cannot tell', 0.3))
+  name, why = recommend(helps, 'macro_recall')
+  assert name == 'balanced'
+  assert why == 'Balanced batches help: macro recall is 0.200 higher than with natural batches.'
+  unknown = arms_of(threshold=('cannot tell', 0.1), balanced=('cannot tell', 0.05))
+  assert recommend(unknown, 'macro_recall')[0] == 'balanced'
+  equal = arms_of(balanced=('no practical difference', 0.01), threshold=('cannot tell', 0.02))
+  assert recommend(equal, 'macro_recall') == (
+    'natural',
+    'Nothing is known to be better for macro recall than natural batches.',
+  )
