@@ -1,7 +1,7 @@
 """Builds the wheel and the sdist, and checks that each can be published and installed.
 
 Both are checked by twine. The wheel is installed into an empty environment for each layer of
-dependencies: NumPy alone, TensorFlow, and TFX with the locked versions. There every public name of
+dependencies: NumPy alone, TensorFlow with `compare`, and TFX with the locked versions. There every public name of
 the layer is imported, and its examples run: those of docstrings, or the pages of docs/ that need
 neither TFX nor Beam.
 """
@@ -20,9 +20,9 @@ from uv import find_uv, run_uv
 
 TWINE = 'twine==7.0.0'
 DIST, VENV = ROOT / 'dist', ROOT / '.bootstrap' / 'dist'
-PACKAGES = ('', '.augment', '.inputs', '.kubeflow', '.report')
+PACKAGES = ('', '.augment', '.compare', '.inputs', '.kubeflow', '.report')
 CORE = ('BalancedBatches', 'StratifiedSplits', 'fold_splits', 'stratified_indices')
-PAGES = ('docs/input.md', 'docs/cookbook')
+PAGES = ('docs/input.md', 'docs/which-remedy.md', 'docs/cookbook')
 
 _IMPORT_NAMES = """
 import importlib, sys
@@ -51,7 +51,7 @@ import contextlib, importlib, io, os, pathlib, re, sys, tempfile
 root, *pages = sys.argv[1:]
 names = [
   f'{package.__name__}.{name}'
-  for package in map(importlib.import_module, ('tfx_balance.augment', 'tfx_balance.inputs'))
+  for package in map(importlib.import_module, map('tfx_balance.{}'.format, ('augment', 'compare', 'inputs')))
   for name in package.__all__
   if getattr(package, name)
 ]
@@ -88,7 +88,7 @@ def check_install(uv: str, wheel: str) -> None:
   install(uv, python, wheel)
   run(python, _CORE, *CORE)
   python = new_environment(uv, 'tensorflow')
-  install(uv, python, f'{wheel}[tensorflow]', 'tensorflow-cpu', 'pandas', 'scikit-learn')
+  install(uv, python, f'{wheel}[compare]', 'tensorflow-cpu', 'pandas')
   run(python, _TENSORFLOW, str(ROOT), *PAGES)
   python = new_environment(uv, 'tfx')
   install(uv, python, '--no-deps', '--requirement', str(ROOT / stack.lock(venv_version())), wheel)

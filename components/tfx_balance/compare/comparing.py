@@ -128,7 +128,8 @@ def compare(
     folds.append(fold)
     took = time.time() - start
     left = took / len(folds) * (len(tasks) - len(folds))
-    say(f'  {len(folds)} of {len(tasks)} folds, {took:.0f} s; about {left:.0f} s left')
+    if len(folds) % N_FOLDS == 0 or len(folds) == 1:
+      say(f'  {len(folds)} of {len(tasks)} folds, {took:.0f} s; about {left:.0f} s left')
   kept = folds[: len(folds) // N_FOLDS * N_FOLDS]
   if not kept:
     raise ConfigError(
