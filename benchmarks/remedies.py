@@ -1,12 +1,14 @@
 """Studies what `tfx_balance.compare` says: regret, false verdicts, power, and a known result.
 
-python -m benchmarks.remedies regret null power known
+python -m benchmarks.remedies regret keras null power known
 """
 
 from __future__ import annotations
 
+import math
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
@@ -16,17 +18,29 @@ from scipy import stats
 from tfx_balance import StratifiedSplits
 from tfx_balance.compare.answer import DEFAULTS, recommend
 from tfx_balance.compare.arms import ARMS, BALANCED, CORRECTION, NATURAL, SMOTE, THRESHOLD, TRAINED
-from tfx_balance.compare.comparing import compared_arms
+from tfx_balance.compare.comparing import compared_arms, remedies_of
 from tfx_balance.compare.judging import Fold, Judged, judge, threshold_of, with_shifts
+from tfx_balance.compare.keras_training import Task, Training
 from tfx_balance.compare.metrics import METRICS, Floats, Measures
 from tfx_balance.compare.threshold import shifted
+from tfx_balance.plan.labels import count_labels
 
-from benchmarks.remedy_nets import Data, Ints, read_data, table_names, train_arm
+from benchmarks.remedy_nets import (
+  BATCH,
+  STEPS,
+  Data,
+  Ints,
+  digits,
+  mnist,
+  read_data,
+  table_names,
+  train_arm,
+)
 
 DECIDING = ('macro_recall', 'worst_class', 'average_precision', 'macro_f1', 'log_loss', 'brier')
-PICKED, ANSWERED, FIXED = 'picked by inner folds', 'recommended', 'best fixed arm of other tables'
-Scores = Mapping[str, Mapping[str, float]]
-"""Value of each metric by arm or policy."""
+PICKED, ANSWERED, DEFAULT = 'picked by inner folds', 'recommended', 'default of the metric'
+FIXED = 'best fixed arm of other tables'
+Scorer = Callable[[Data, Sequence[tuple[Ints, Ints]]], list[dict[str, Floats]]]
 
 
 def inner_folds(labels: Ints, rows: Ints, repeats: int = 5) -> Iterator[tuple[int, Ints, Ints]]:
@@ -36,40 +50,73 @@ def inner_folds(labels: Ints, rows: Ints, repeats: int = 5) -> Iterator[tuple[in
       yield repeat, rows[trained], rows[tested]
 
 
-def study_table(name: str) -> dict[str, dict[str, float]]:
-  """Returns, by metric, the value of each arm and policy on outer folds of a table."""
-  data = read_data(name)
-  outer = list(StratifiedSplits(5, seed=99).split(data.x, data.labels))
+def of_networks(data: Data, sets: Sequence[tuple[Ints, Ints]]) -> list[dict[str, Floats]]:
+  """Returns log probabilities by arm for each (rows to train on, rows to test): of NumPy's MLP."""
+  nets = {arm: train_arm(arm, data, [trained for trained, _ in sets]) for arm in TRAINED}
+  return [
+    {arm: nets[arm].log_p(i, data.x[tested]) for arm in TRAINED}
+    for i, (_, tested) in enumerate(sets)
+  ]
+
+
+def of_keras(data: Data, sets: Sequence[tuple[Ints, Ints]]) -> list[dict[str, Floats]]:
+  """Returns the same of a Keras MLP, trained as `compare` does."""
+  import keras
+
+  size, counts = data.x.shape[1], count_labels(data.labels)[0]
+
+  def make_model() -> Any:
+    layers = [keras.layers.Dense(32, 'relu'), keras.layers.Dense(len(counts.classes))]
+    model = keras.Sequential([keras.Input([size]), *layers])
+    model.compile(keras.optimizers.Adam(0.005))
+    return model
+
+  remedies = remedies_of(counts, data.x, None)
+  training = Training(
+    uuid.uuid4().hex, make_model, data.x, data.labels, remedies, STEPS, BATCH, math.inf
+  )
+  tasks = [Task(0, i, trained, tested) for i, (trained, tested) in enumerate(sets)]
+  return [dict(fold.log_p) for fold in training.folds(tasks, 2)]
+
+
+def study(data: Data, score: Scorer, outer_folds: int = 5) -> dict[str, dict[str, float]]:
+  """Returns, by metric, the value of each arm and policy on the outer folds of a table.
+
+  Args:
+    data: Table.
+    score: Function such as `of_networks`.
+    outer_folds: Number of folds on which arms and policies are tested; the 25 inner folds of each
+      decide.
+  """
+  outer = list(StratifiedSplits(outer_folds, seed=99).split(data.x, data.labels))
   inner = [list(inner_folds(data.labels, trained)) for trained, _ in outer]
-  sets = [own[1] for folds in inner for own in folds] + [trained for trained, _ in outer]
-  nets = {arm: train_arm(arm, data, sets) for arm in TRAINED}
+  scores = iter(score(data, [(own, rows) for folds in inner for _, own, rows in folds] + outer))
+  folds_of = [
+    [Fold(repeat, rows, len(own), next(scores)) for repeat, own, rows in folds] for folds in inner
+  ]
   measures = Measures.of(np.bincount(data.labels), None)
   values: dict[str, dict[str, list[float]]] = {metric: {} for metric in DECIDING}
-  at = 0
-  for i, (_, tested) in enumerate(outer):
-    folds = [
-      Fold(repeat, rows, len(own), {a: nets[a].log_p(at + j, data.x[rows]) for a in TRAINED})
-      for j, (repeat, own, rows) in enumerate(inner[i])
-    ]
-    at += len(folds)
-    last = len(sets) - len(outer) + i
-    log_p = {arm: nets[arm].log_p(last, data.x[tested]) for arm in TRAINED}
+  for folds, (_, tested), log_p in zip(folds_of, outer, scores, strict=True):
     for metric in DECIDING:
       found = judged(folds, data, measures, metric)
       t = threshold_of(folds, data.labels, data.log_prior, measures, metric)
       log_p[THRESHOLD] = shifted(log_p[NATURAL], -t * data.log_prior)
       log_p[CORRECTION] = shifted(log_p[BALANCED], data.log_prior)
-      own = {a: measures.better(metric, log_p[a], data.labels[tested]) for a in ARMS}
-      own['threshold of t = 1'] = measures.better(
-        metric, shifted(log_p[NATURAL], -data.log_prior), data.labels[tested]
-      )
+      own = {arm: measures.better(metric, log_p[arm], data.labels[tested]) for arm in ARMS}
+      plain = shifted(log_p[NATURAL], -data.log_prior)
+      own['threshold of t = 1'] = measures.better(metric, plain, data.labels[tested])
       better = 1 if METRICS[metric].higher else -1
-      own[PICKED] = own[max(found, key=lambda a: better * found[a].values[metric])]
+      own[PICKED] = own[max(found, key=lambda arm: better * found[arm].values[metric])]
       own[ANSWERED] = own[recommend(compared_arms(found, metric), metric)[0]]
-      own['default'] = own[DEFAULTS[metric]]
+      own[DEFAULT] = own[DEFAULTS[metric]]
       for arm, value in own.items():
         values[metric].setdefault(arm, []).append(value)
   return {m: {arm: float(np.mean(v)) for arm, v in arms.items()} for m, arms in values.items()}
+
+
+def study_table(name: str) -> dict[str, dict[str, float]]:
+  """Returns the study of a table with the networks of NumPy."""
+  return study(read_data(name), of_networks)
 
 
 def judged(folds: Sequence[Fold], data: Data, measures: Measures, metric: str) -> dict[str, Judged]:
@@ -81,7 +128,17 @@ def judged(folds: Sequence[Fold], data: Data, measures: Measures, metric: str) -
 def regret(tables: Sequence[str]) -> None:
   """Prints the mean regret of every arm and policy, in points, and how the best compare."""
   with ProcessPoolExecutor(2) as pool:
-    studies = dict(zip(tables, pool.map(study_table, tables), strict=True))
+    _print_regret(dict(zip(tables, pool.map(study_table, tables), strict=True)))
+
+
+def keras_regret() -> None:
+  """Prints the same for Keras models on the digits, on MNIST's long tail and on a table."""
+  data = {'digits': digits(), 'mnist': mnist(), 'vehicle1': read_data('vehicle1')}
+  _print_regret({name: study(own, of_keras, outer_folds=3) for name, own in data.items()})
+
+
+def _print_regret(studies: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
+  tables = list(studies)
   for metric in DECIDING:
     arms = list(next(iter(studies.values()))[metric])
     values = np.array([[studies[table][metric][arm] for arm in arms] for table in tables])
@@ -96,7 +153,7 @@ def regret(tables: Sequence[str]) -> None:
     for arm, own in sorted(columns.items(), key=lambda item: float(item[1].mean())):
       worst = int(np.argmax(own))
       print(f'  {arm:32} {own.mean():6.2f}   {own[worst]:6.2f}  {tables[worst]}')
-    for policy in (PICKED, ANSWERED, 'default'):
+    for policy in (PICKED, ANSWERED, DEFAULT):
       mean, half = _interval(columns[policy] - columns[FIXED])
       print(f'  {policy} less {FIXED}: {mean:+.2f} ± {half:.2f}')
 
@@ -202,6 +259,7 @@ def main(studies: Sequence[str]) -> int:
   binary = [name for name in tables if name != 'satimage']
   runs: dict[str, Callable[[], Any]] = {
     'regret': lambda: regret(tables),
+    'keras': keras_regret,
     'null': null,
     'power': power,
     'known': lambda: known(binary),

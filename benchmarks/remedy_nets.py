@@ -54,6 +54,33 @@ def read_data(name: str) -> Data:
   return Data(x, np.unique(labels, return_inverse=True)[1].astype(np.int64))
 
 
+def digits() -> Data:
+  """Returns a long tail of scikit-learn's digits: 180 of the first class, 36 of the last."""
+  from sklearn.datasets import load_digits
+
+  images, labels = load_digits(return_X_y=True)
+  return _long_tail((images / 16).astype(np.float32), labels.astype(np.int64), 5)
+
+
+def mnist() -> Data:
+  """Returns a long tail of 1,000 images of MNIST: about 100 of the first class, 20 of the last."""
+  import tensorflow as tf
+
+  form = {'image_floats': tf.io.FixedLenFeature([784], tf.float32)}
+  form['image_class'] = tf.io.FixedLenFeature([], tf.int64)
+  records = list(tf.data.TFRecordDataset(str(Path(os.environ[FOLDER], 'mnist.tfrecord'))))
+  found = tf.io.parse_example(records, form)
+  return _long_tail(found['image_floats'].numpy(), found['image_class'].numpy(), 5)
+
+
+def _long_tail(x: npt.NDArray[np.float32], labels: Ints, ratio: float) -> Data:
+  """Returns the first records of each class, fewer from class to class, by a ratio in all."""
+  counts = np.bincount(labels)
+  kept = np.round(counts.min() * ratio ** (-np.arange(len(counts)) / (len(counts) - 1))).astype(int)
+  rows = np.concatenate([np.flatnonzero(labels == c)[:n] for c, n in enumerate(kept)])
+  return Data(x[rows], labels[rows])
+
+
 def _encoded(column: Sequence[str]) -> npt.NDArray[Any]:
   try:
     values = np.array(column, np.float64)[:, np.newaxis]
