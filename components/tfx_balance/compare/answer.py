@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfx_balance.arguments import check_path
-from tfx_balance.compare.arms import ARMS, BALANCED, NATURAL, THRESHOLD
+from tfx_balance.compare.arms import ADJUSTED, ARMS, NATURAL, THRESHOLD
 from tfx_balance.compare.intervals import CANNOT_TELL, FEWEST_RECORDS, HELPS
 from tfx_balance.compare.metrics import METRICS
 from tfx_balance.compare.remedy import Remedy
@@ -18,8 +18,8 @@ from tfx_balance.inputs.losses import Loss
 from tfx_balance.tfrecord.storage import write_whole
 
 DEFAULTS = {
-  'macro_recall': BALANCED,
-  'worst_class': BALANCED,
+  'macro_recall': ADJUSTED,
+  'worst_class': ADJUSTED,
   'average_precision': NATURAL,
   'macro_f1': THRESHOLD,
   'log_loss': NATURAL,
