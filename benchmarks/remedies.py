@@ -1,0 +1,278 @@
+"""Measures whether repeated folds find the remedy that helps, and how sure their verdicts are.
+
+Regret: on each table a small network is trained with every remedy, for equal steps, on 5 folds
+outside and 5x5 folds inside each. The picker takes the remedy of the best mean inside; every remedy
+is trained again on all that is inside, and measured outside. Regret is the mean over tables of the
+points behind the best remedy of a table, which is known only afterwards. The fixed remedy is, for
+each table, the one that is best on all the others; 'picker' less it has a t interval over tables.
+'t = 1' is a threshold that is not tuned. Tables are those in the folder that TFX_BALANCE_DATA
+names; without it, and as a smoke test, one is made.
+
+Equal remedies: runs on made tables in which any of seven equal remedies is said to help or harm.
+Planted effects: share of runs with each verdict on one remedy that is better by an effect.
+Logistic model: what SMOTE and a threshold do to macro recall, log loss and calibration (van den
+Goorbergh et al. 2022, "The harm of class imbalance corrections for risk prediction models").
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from rich.console import Group
+from rich.table import Table
+from scipy import stats
+from tfx_balance import StratifiedSplits
+from tfx_balance.compare.arms import ARMS, NATURAL, SMOTE, THRESHOLD, TRAINED
+from tfx_balance.compare.intervals import HELPS, NO_DIFFERENCE
+from tfx_balance.compare.judging import Fold, judge, threshold_of, with_shifts
+from tfx_balance.compare.metrics import METRICS, Measures
+from tfx_balance.compare.threshold import shifted
+
+from benchmarks import remedies_made as made
+from benchmarks.harness import Case, Piece, Result, Work
+from benchmarks.remedies_training import HIDDEN, Array, read, table_names, train
+
+OURS, PICKER, UNTUNED = 'ours', 'picker', 't = 1'
+DECIDING = ('macro_recall', 'macro_f1', 'worst_class', 'average_precision', 'log_loss')
+FOLDS, REPEATS = 5, 5
+_MADE = '300 made'
+_SIZES = {
+  'full': {'outer': 2, 'steps': 400, 'equal': 200, 'planted': 100},
+  'small': {'outer': 1, 'steps': 100, 'equal': 40, 'planted': 20},
+  'tiny': {'outer': 1, 'steps': 5, 'equal': 1, 'planted': 1},
+}
+_SMALL = ('car_good', 'vowel0', 'yeast1')
+RARE, EFFECTS = (30, 100, 300, 1_000), (0.0, 0.02, 0.05, 0.1)
+_EQUAL = (30, 100)
+
+
+def cases(size: str) -> list[Case]:
+  """Returns the cases of a size."""
+  given = _SIZES[size]
+  names = [n for n in table_names() if size == 'full' or n in _SMALL] if size != 'tiny' else []
+  training = {'steps': given['steps']}
+  found = [
+    _case(f'regret of {name}', 'regret', table=name, repeats=given['outer'], **training)
+    for name in names or [_MADE]
+  ]
+  found += [_case(f'equal, {n} rare', 'equal', n_rare=n, runs=given['equal']) for n in _EQUAL]
+  rare = RARE if size == 'full' else RARE[:2]
+  found += [_case(f'planted, {n:,} rare', 'planted', n_rare=n, runs=given['planted']) for n in rare]
+  names = [n for n in names if n in _SMALL] or [_MADE]
+  return found + [_case(f'logistic, {name}', 'logistic', table=name, **training) for name in names]
+
+
+def _case(name: str, function: str, **arguments: Any) -> Case:
+  piece = Piece(f'benchmarks.remedies:{function}', arguments)
+  return Case(name, 1, {OURS: piece}, peers=(), ours=(OURS,))
+
+
+def _work(run: Any) -> Work:
+  return Work(run, lambda found: {'records': 1, 'result': found})
+
+
+def read_or_make(name: str) -> tuple[Array, Array]:
+  """Returns features, float32 [n, d], and classes, [n], of a table of a file or a made one."""
+  if name != _MADE:
+    return read(name)
+  x, labels = made.table(int(name.split()[0]) // made.SHARE, np.random.default_rng(0))
+  return x.astype(np.float32), labels
+
+
+def splits(x: Array, labels: Array, seed: int, repeats: int) -> list[tuple[int, Array, Array]]:
+  """Returns the repetition, the rows to train on and those to test of repeated folds."""
+  return [
+    (repeat, *rows)
+    for repeat in range(repeats)
+    for rows in StratifiedSplits(FOLDS, seed * repeats + repeat).split(x, labels)
+  ]
+
+
+def regret(table: str, repeats: int, steps: int, **_: Any) -> Work:
+  """Returns the work of picking inside the outer folds of a table and measuring outside."""
+  x, labels = read_or_make(table)
+  return _work(lambda: nested(x, labels, repeats, steps))
+
+
+def nested(x: Array, labels: Array, repeats: int, steps: int) -> dict[str, dict[str, float]]:
+  """Returns the mean outside by metric and remedy, `PICKER` and `UNTUNED`; higher is better."""
+  measures, total = Measures.of(np.bincount(labels), None), Counter[tuple[str, str]]()
+  outer = splits(x, labels, 0, repeats)
+  for number, (_, inside, outside) in enumerate(outer):
+    own = splits(x[inside], labels[inside], number + 1, REPEATS)
+    trained = [inside, *(inside[rows] for _, rows, _ in own)]
+    tested = [outside, *(inside[rows] for _, _, rows in own)]
+    log_p = {arm: train(x, labels, trained, tested, arm, steps, HIDDEN, number) for arm in TRAINED}
+    last, *folds = [
+      Fold(repeat, rows, len(used), {arm: log_p[arm][i] for arm in TRAINED})
+      for i, (repeat, used, rows) in enumerate(
+        zip([0, *(repeat for repeat, _, _ in own)], trained, tested, strict=True)
+      )
+    ]
+    log_prior = np.log(np.bincount(labels[inside]) / len(inside))
+    for metric in DECIDING:
+      inner = with_shifts(folds, labels, log_prior, measures, metric)
+      (final,) = with_shifts([last], labels, log_prior, measures, metric)  # has t = 1
+      t = threshold_of(folds, labels, log_prior, measures, metric)
+      scores = {
+        **final.log_p,
+        THRESHOLD: shifted(final.log_p[NATURAL], -t * log_prior),
+        UNTUNED: final.log_p[THRESHOLD],
+      }
+      values = {arm: measures.better(metric, p, labels[outside]) for arm, p in scores.items()}
+      means = {
+        arm: np.mean([measures.better(metric, f.log_p[arm], labels[f.rows]) for f in inner])
+        for arm in ARMS
+      }
+      values[PICKER] = values[max(ARMS, key=lambda arm: means[arm])]
+      total.update({(metric, name): value / len(outer) for name, value in values.items()})
+  return {m: {name: total[m, name] for name in (PICKER, *ARMS, UNTUNED)} for m in DECIDING}
+
+
+def equal(n_rare: int, runs: int, **_: Any) -> Work:
+  """Returns the work of counting runs with a false verdict on equal remedies."""
+  arms = tuple(ARMS)
+  return _work(
+    lambda: {
+      'false': sum(made.false_verdict(n_rare, 'macro_recall', arms, seed) for seed in range(runs)),
+      'runs': runs,
+    }
+  )
+
+
+def planted(n_rare: int, runs: int, **_: Any) -> Work:
+  """Returns the work of counting verdicts on remedies of known effects."""
+  return _work(
+    lambda: {
+      str(effect): dict(Counter(made.planted_verdict(n_rare, effect, seed) for seed in range(runs)))
+      for effect in EFFECTS
+    }
+  )
+
+
+def logistic(table: str, steps: int, **_: Any) -> Work:
+  """Returns the work of judging SMOTE and a threshold for a logistic model of a table."""
+  return _work(lambda: judge_logistic(*read_or_make(table), steps))
+
+
+def judge_logistic(x: Array, labels: Array, steps: int) -> dict[str, dict[str, float]]:
+  """Returns macro recall, log loss and calibration intercept of a logistic model by remedy."""
+  own = splits(x, labels, 0, REPEATS)
+  _, trained, tested = zip(*own, strict=True)
+  log_p = {arm: train(x, labels, trained, tested, arm, steps, 0) for arm in (NATURAL, SMOTE)}
+  folds = [
+    Fold(repeat, rows, len(used), {arm: p[i] for arm, p in log_p.items()})
+    for i, (repeat, used, rows) in enumerate(own)
+  ]
+  counts = np.bincount(labels)
+  measures = Measures.of(counts, None)
+  folds = with_shifts(folds, labels, np.log(counts / counts.sum()), measures, 'macro_recall')
+  found = {}
+  for arm, judged in judge(folds, labels, measures, 'macro_recall').items():
+    intercept, slope = judged.calibration or (np.nan, np.nan)
+    found[arm] = {
+      **{name: judged.values[name] for name in ('macro_recall', 'log_loss')},
+      'low': judged.interval.low,
+      'high': judged.interval.high,
+      'intercept': intercept,
+      'slope': slope,
+    }
+  return found
+
+
+def comparison(results: Sequence[Result]) -> Group:
+  """Returns the printed tables of all parts that were run."""
+  found = {r.case.name: r.runs[OURS][0].result for r in results if r.runs.get(OURS)}
+  parts = {kind: {n: v for n, v in found.items() if n.startswith(kind)} for kind in _PRINTED}
+  return Group(*[print_part(parts[kind]) for kind, print_part in _PRINTED.items() if parts[kind]])
+
+
+def regrets(values: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, Any]]:
+  """Returns by metric the mean regret of each remedy, of the fixed one, and the difference.
+
+  Args:
+    values: What `nested` returns, by table.
+  """
+  found = {}
+  for metric in DECIDING:
+    each = {
+      name: 100 * np.array([table[metric][name] for table in values.values()])
+      for name in (PICKER, *ARMS, UNTUNED)
+    }
+    arms = np.stack([each[arm] for arm in ARMS])
+    others = (arms.sum(axis=1, keepdims=True) - arms).argmax(axis=0)
+    each['fixed'] = arms[others, np.arange(arms.shape[1])]
+    less = each[PICKER] - each['fixed']
+    n = len(less)
+    half = stats.t.ppf(0.975, n - 1) * stats.sem(less) if n > 1 else np.nan
+    found[metric] = {
+      **{name: float(np.mean(arms.max(axis=0) - own)) for name, own in each.items()},
+      'difference': (float(less.mean()), float(less.mean() - half), float(less.mean() + half)),
+      'chosen': dict(Counter(list(ARMS)[i] for i in others).most_common()),
+    }
+  return found
+
+
+def _print_regret(found: Mapping[str, Any]) -> Group:
+  names = (PICKER, 'fixed', *ARMS, UNTUNED)
+  table = _table(f'mean regret, {len(found)} tables', *names, 'picker - fixed')
+  chosen = []
+  for metric, own in regrets(found).items():
+    mean, low, high = own['difference']
+    cells = [f'{own[name]:.2f}' for name in names]
+    table.add_row(METRICS[metric].words, *cells, f'{mean:+.2f} [{low:+.2f}, {high:+.2f}]')
+    counts = ', '.join(f'{arm} {n}' for arm, n in own['chosen'].items())
+    chosen.append(f'{METRICS[metric].words}: fixed is {counts}')
+  return Group(table, *chosen, '')
+
+
+def _print_equal(found: Mapping[str, Any]) -> Table:
+  table = _table('equal remedies', 'runs', 'with a false verdict')
+  for name, own in found.items():
+    table.add_row(name, str(own['runs']), str(own['false']))
+  return table
+
+
+def _print_planted(found: Mapping[str, Any]) -> Table:
+  table = _table(f'{HELPS} / {NO_DIFFERENCE}, %', *(f'{effect:+.2f}' for effect in EFFECTS))
+  for name, own in found.items():
+    cells = []
+    for counts in own.values():
+      shares = [100 * counts.get(verdict, 0) / sum(counts.values()) for verdict in _VERDICTS]
+      cells.append(' / '.join(f'{share:.0f}' for share in shares))
+    table.add_row(name, *cells)
+  return table
+
+
+_VERDICTS = (HELPS, NO_DIFFERENCE)
+
+
+def _print_logistic(found: Mapping[str, Any]) -> Table:
+  names = ('macro recall', '- natural', 'log loss', 'intercept', 'slope')
+  table = _table('logistic model', *names)
+  for name, own in found.items():
+    for arm, v in own.items():
+      interval = '' if arm == NATURAL else f'[{v["low"]:+.3f}, {v["high"]:+.3f}]'
+      cells = [f'{v[key]:.3f}' for key in ('log_loss', 'intercept', 'slope')]
+      table.add_row(f'{name}: {arm}', f'{v["macro_recall"]:.3f}', interval, *cells)
+  return table
+
+
+def _table(name: str, *columns: str) -> Table:
+  table = Table(box=None, header_style='bold', pad_edge=False, padding=(0, 2, 0, 0))
+  table.add_column(name, no_wrap=True)
+  for column in columns:
+    table.add_column(column, justify='right', no_wrap=True)
+  return table
+
+
+_PRINTED = {
+  'regret': _print_regret,
+  'equal': _print_equal,
+  'planted': _print_planted,
+  'logistic': _print_logistic,
+}
+"""How each part is printed, by the first word of its cases. Parts with Keras are added here."""
