@@ -9,6 +9,9 @@ each table, the one that is best on all the others; 'picker' less it has a t int
 names; without it, and as a smoke test, one is made.
 
 Equal remedies: runs on made tables in which any of seven equal remedies is said to help or harm.
+With 'drawn' features each fit has others, so that remedies differ by chance in every fold. With
+'own' features each remedy has its own all along: they are equal over all tables, and what one table
+favours, it favours in all folds, which is the harder case.
 Planted effects: share of runs with each verdict on one remedy that is better by an effect.
 Logistic model: what SMOTE and a threshold do to macro recall, log loss and calibration (van den
 Goorbergh et al. 2022, "The harm of class imbalance corrections for risk prediction models").
@@ -17,11 +20,11 @@ Goorbergh et al. 2022, "The harm of class imbalance corrections for risk predict
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from scipy import stats
 from tfx_balance import StratifiedSplits
@@ -58,7 +61,17 @@ def cases(size: str) -> list[Case]:
     _case(f'regret of {name}', 'regret', table=name, repeats=given['outer'], **training)
     for name in names or [_MADE]
   ]
-  found += [_case(f'equal, {n} rare', 'equal', n_rare=n, runs=given['equal']) for n in _EQUAL]
+  found += [
+    _case(
+      f'equal, {n} rare, {features} features',
+      'equal',
+      n_rare=n,
+      features=features,
+      runs=given['equal'],
+    )
+    for features in made.FEATURES_OF
+    for n in _EQUAL
+  ]
   rare = RARE if size == 'full' else RARE[:2]
   found += [_case(f'planted, {n:,} rare', 'planted', n_rare=n, runs=given['planted']) for n in rare]
   names = [n for n in names if n in _SMALL] or [_MADE]
@@ -132,12 +145,12 @@ def nested(x: Array, labels: Array, repeats: int, steps: int) -> dict[str, dict[
   return {m: {name: total[m, name] for name in (PICKER, *ARMS, UNTUNED)} for m in DECIDING}
 
 
-def equal(n_rare: int, runs: int, **_: Any) -> Work:
+def equal(n_rare: int, features: str, runs: int, **_: Any) -> Work:
   """Returns the work of counting runs with a false verdict on equal remedies."""
   arms = tuple(ARMS)
   return _work(
     lambda: {
-      'false': sum(made.false_verdict(n_rare, 'macro_recall', arms, seed) for seed in range(runs)),
+      'false': sum(made.false_verdict(n_rare, features, arms, seed) for seed in range(runs)),
       'runs': runs,
     }
   )
@@ -187,7 +200,8 @@ def comparison(results: Sequence[Result]) -> Group:
   """Returns the printed tables of all parts that were run."""
   found = {r.case.name: r.runs[OURS][0].result for r in results if r.runs.get(OURS)}
   parts = {kind: {n: v for n, v in found.items() if n.startswith(kind)} for kind in _PRINTED}
-  return Group(*[print_part(parts[kind]) for kind, print_part in _PRINTED.items() if parts[kind]])
+  printed = [show(parts[kind]) for kind, show in _PRINTED.items() if parts[kind]]
+  return Group(*printed)
 
 
 def regrets(values: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, Any]]:
@@ -269,7 +283,7 @@ def _table(name: str, *columns: str) -> Table:
   return table
 
 
-_PRINTED = {
+_PRINTED: dict[str, Callable[[Mapping[str, Any]], RenderableType]] = {
   'regret': _print_regret,
   'equal': _print_equal,
   'planted': _print_planted,

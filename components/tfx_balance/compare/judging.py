@@ -101,6 +101,16 @@ def threshold_of(
   return find_threshold(log_p, log_prior, lambda moved: measures.better(metric, moved, own))
 
 
+def scores_of(fold: Fold, arm: str, metric: str | None = None) -> Floats:
+  """Returns the log probabilities that a metric, or with None the calibration, measures.
+
+  A threshold moves the class that a record is put into; the probabilities that are reported, and
+  what measures these, stay those of the natural model.
+  """
+  decides = metric is not None and METRICS[metric].decides
+  return fold.log_p[NATURAL if arm == THRESHOLD and not decides else arm]
+
+
 def equivalence(metric: str, natural: float) -> float:
   """Returns the difference of a metric that does not matter in practice."""
   return EQUIVALENT_RATE if METRICS[metric].rate else EQUIVALENT_PART * abs(natural)
@@ -120,7 +130,9 @@ def judge(
   arms = [name for name in ARMS if name in folds[0].log_p]
   values = {
     arm: {
-      name: np.array([measures.measure(name, f.log_p[arm], labels[f.rows]) for f in folds])
+      name: np.array(
+        [measures.measure(name, scores_of(f, arm, name), labels[f.rows]) for f in folds]
+      )
       for name in measures.names
     }
     for arm in arms
@@ -148,7 +160,7 @@ def _calibration(
   pairs = []
   for repeat in sorted({fold.repeat for fold in folds}):
     own = [fold for fold in folds if fold.repeat == repeat]
-    log_p = np.concatenate([fold.log_p[arm] for fold in own])
+    log_p = np.concatenate([scores_of(fold, arm) for fold in own])
     pairs.append(measures.calibration(log_p, labels[np.concatenate([f.rows for f in own])]))
   known = [pair for pair in pairs if pair is not None]
   if not known:
