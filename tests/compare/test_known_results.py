@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tfx_balance.compare.arms import BALANCED, NATURAL, SMOTE, THRESHOLD
+from tfx_balance.compare.judging import threshold_of
+from tfx_balance.compare.metrics import Measures
+from tfx_balance.compare.threshold import shifted
 
 from benchmarks.remedies import judge_logistic, read_or_make
-from benchmarks.remedies_made import OWN, false_verdict
+from benchmarks.remedies_made import OWN, false_verdict, folds_of, table
 from benchmarks.remedies_training import table_names
 
 
@@ -41,3 +46,17 @@ def test_equal_arms_are_seldom_told_apart():
   arms = (NATURAL, BALANCED, SMOTE)
   false = [false_verdict(100, OWN, arms, seed) for seed in range(40)]
   assert sum(false) <= 4
+
+
+@pytest.mark.parametrize(('metric', 'found'), [('macro_recall', True), ('log_loss', False)])
+def test_a_threshold_is_tuned_where_classes_decide(metric, found):
+  rng = np.random.default_rng(0)
+  x, labels = table(100, rng)
+  counts = np.bincount(labels)
+  log_prior = np.log(counts / counts.sum())
+  folds = [
+    replace(fold, log_p={NATURAL: shifted(fold.log_p[NATURAL], log_prior)})
+    for fold in folds_of(x, labels, (NATURAL,), 0, rng)
+  ]
+  t = threshold_of(folds, labels, log_prior, Measures.of(counts, None), metric)
+  assert (0.5 < t < 1.5) if found else t == 0

@@ -95,7 +95,12 @@ def with_shifts(
 def threshold_of(
   folds: Sequence[Fold], labels: Ints, log_prior: Floats, measures: Measures, metric: str
 ) -> float:
-  """Returns the t that is best for the natural model's scores of all records of the folds."""
+  """Returns the t that is best for the natural model's scores of all records of the folds.
+
+  It is 0 where a metric of probabilities decides, which a threshold leaves as they are.
+  """
+  if not METRICS[metric].decides:
+    return 0.0
   log_p = np.concatenate([fold.log_p[NATURAL] for fold in folds])
   own = labels[np.concatenate([fold.rows for fold in folds])]
   return find_threshold(log_p, log_prior, lambda moved: measures.better(metric, moved, own))
