@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import augment, batches, floor, input, modes, quality, scale, split
+from benchmarks import augment, batches, floor, input, modes, quality, remedies, scale, split
 from benchmarks.data import KINDS, DataSpec
 from benchmarks.harness import Case, Result, Runner, progress, run_case, run_piece
 from benchmarks.report import machine_lines, page, report
@@ -31,9 +31,10 @@ BENCHMARKS: dict[str, Any] = {
   'modes': modes,
   'floor': floor,
   'quality': quality,
+  'remedies': remedies,
 }
 LOCAL_BEAM = '--direct_running_mode=in_memory'  # Beam's default downloads another runner
-_COMPARED = ('batches', 'quality')  # with a table of their own
+_COMPARED = ('batches', 'quality', 'remedies')  # with a table of their own
 _OF_SPECS = ('split', 'scale', 'floor')
 
 

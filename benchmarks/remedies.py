@@ -1,275 +1,323 @@
-"""Studies what `tfx_balance.compare` says: regret, false verdicts, power, and a known result.
+"""Measures whether repeated folds find the remedy that helps, and how sure their verdicts are.
 
-python -m benchmarks.remedies regret keras null power known
+Regret: on each table a small network is trained with every remedy, for equal steps, on 5 folds
+outside and 5x5 folds inside each. The picker takes the remedy of the best mean inside; every remedy
+is trained again on all that is inside, and measured outside. Regret is the mean over tables of the
+points behind the best remedy of a table, which is known only afterwards. The fixed remedy is, for
+each table, the one that is best on all the others; 'picker' less it has a t interval over tables.
+'t = 1' is a threshold that is not tuned. Tables are those in the folder that TFX_BALANCE_DATA
+names; without it, and as a smoke test, one is made.
+
+Equal remedies: runs on made tables in which any of seven equal remedies is said to help or harm.
+With 'drawn' features each fit has others, so that remedies differ by chance in every fold. With
+'own' features each remedy has its own all along: they are equal over all tables, and what one table
+favours, it favours in all folds, which is the harder case.
+Planted effects: share of runs with each verdict on one remedy that is better by an effect.
+Logistic model: what SMOTE and a threshold do to macro recall, log loss and calibration (van den
+Goorbergh et al. 2022, "The harm of class imbalance corrections for risk prediction models").
 """
 
 from __future__ import annotations
 
-import math
-import sys
-import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
 from scipy import stats
 from tfx_balance import StratifiedSplits
-from tfx_balance.compare.answer import DEFAULTS, recommend
-from tfx_balance.compare.arms import ARMS, BALANCED, CORRECTION, NATURAL, SMOTE, THRESHOLD, TRAINED
-from tfx_balance.compare.comparing import compared_arms, remedies_of
-from tfx_balance.compare.judging import Fold, Judged, judge, threshold_of, with_shifts
-from tfx_balance.compare.keras_training import Task, Training
-from tfx_balance.compare.metrics import METRICS, Floats, Measures
+from tfx_balance.compare.arms import ARMS, NATURAL, SMOTE, THRESHOLD, TRAINED
+from tfx_balance.compare.intervals import HELPS, NO_DIFFERENCE
+from tfx_balance.compare.judging import Fold, judge, threshold_of, with_shifts
+from tfx_balance.compare.metrics import METRICS, Measures
 from tfx_balance.compare.threshold import shifted
-from tfx_balance.plan.labels import count_labels
 
-from benchmarks.remedy_nets import (
-  BATCH,
-  STEPS,
-  Data,
-  Ints,
-  digits,
-  mnist,
-  read_data,
-  table_names,
-  train_arm,
-)
+from benchmarks import remedies_made as made
+from benchmarks.harness import Case, Piece, Result, Work
+from benchmarks.remedies_keras import NAMES, read_images, train_keras
+from benchmarks.remedies_training import HIDDEN, Array, read, table_names, train
 
-DECIDING = ('macro_recall', 'worst_class', 'average_precision', 'macro_f1', 'log_loss', 'brier')
-PICKED, ANSWERED, DEFAULT = 'picked by inner folds', 'recommended', 'default of the metric'
-FIXED = 'best fixed arm of other tables'
-Scorer = Callable[[Data, Sequence[tuple[Ints, Ints]]], list[dict[str, Floats]]]
-
-
-def inner_folds(labels: Ints, rows: Ints, repeats: int = 5) -> Iterator[tuple[int, Ints, Ints]]:
-  """Yields the repetition, the rows to train on and those to test of the folds of some rows."""
-  for repeat in range(repeats):
-    for trained, tested in StratifiedSplits(5, seed=repeat).split(rows, labels[rows]):
-      yield repeat, rows[trained], rows[tested]
+OURS, PICKER, UNTUNED = 'ours', 'picker', 't = 1'
+DECIDING = ('macro_recall', 'macro_f1', 'worst_class', 'average_precision', 'log_loss')
+FOLDS, REPEATS = 5, 5
+_MADE = '300 made'
+_SIZES = {
+  'full': {'outer': 2, 'steps': 400, 'equal': 200, 'planted': 100},
+  'small': {'outer': 1, 'steps': 100, 'equal': 40, 'planted': 20},
+  'tiny': {'outer': 1, 'steps': 5, 'equal': 1, 'planted': 1},
+}
+_SMALL = ('car_good', 'vowel0', 'yeast1')
+Scores = Mapping[str, Sequence[Array]]
+RARE, EFFECTS = (30, 100, 300, 1_000), (0.0, 0.02, 0.05, 0.1)
+_EQUAL = (30, 100)
 
 
-def of_networks(data: Data, sets: Sequence[tuple[Ints, Ints]]) -> list[dict[str, Floats]]:
-  """Returns log probabilities by arm for each (rows to train on, rows to test): of NumPy's MLP."""
-  nets = {arm: train_arm(arm, data, [trained for trained, _ in sets]) for arm in TRAINED}
-  return [
-    {arm: nets[arm].log_p(i, data.x[tested]) for arm in TRAINED}
-    for i, (_, tested) in enumerate(sets)
+def cases(size: str) -> list[Case]:
+  """Returns the cases of a size."""
+  given = _SIZES[size]
+  names = [n for n in table_names() if size == 'full' or n in _SMALL] if size != 'tiny' else []
+  training = {'steps': given['steps']}
+  found = [
+    _case(f'regret of {name}', 'regret', table=name, repeats=given['outer'], **training)
+    for name in names or [_MADE]
   ]
-
-
-def of_keras(data: Data, sets: Sequence[tuple[Ints, Ints]]) -> list[dict[str, Floats]]:
-  """Returns the same of a Keras MLP, trained as `compare` does."""
-  import keras
-
-  size, counts = data.x.shape[1], count_labels(data.labels)[0]
-
-  def make_model() -> Any:
-    layers = [keras.layers.Dense(32, 'relu'), keras.layers.Dense(len(counts.classes))]
-    model = keras.Sequential([keras.Input([size]), *layers])
-    model.compile(keras.optimizers.Adam(0.005))
-    return model
-
-  remedies = remedies_of(counts, data.x, None)
-  training = Training(
-    uuid.uuid4().hex, make_model, data.x, data.labels, remedies, STEPS, BATCH, math.inf
-  )
-  tasks = [Task(0, i, trained, tested) for i, (trained, tested) in enumerate(sets)]
-  return [dict(fold.log_p) for fold in training.folds(tasks, 2)]
-
-
-def study(data: Data, score: Scorer, outer_folds: int = 5) -> dict[str, dict[str, float]]:
-  """Returns, by metric, the value of each arm and policy on the outer folds of a table.
-
-  Args:
-    data: Table.
-    score: Function such as `of_networks`.
-    outer_folds: Number of folds on which arms and policies are tested; the 25 inner folds of each
-      decide.
-  """
-  outer = list(StratifiedSplits(outer_folds, seed=99).split(data.x, data.labels))
-  inner = [list(inner_folds(data.labels, trained)) for trained, _ in outer]
-  scores = iter(score(data, [(own, rows) for folds in inner for _, own, rows in folds] + outer))
-  folds_of = [
-    [Fold(repeat, rows, len(own), next(scores)) for repeat, own, rows in folds] for folds in inner
-  ]
-  measures = Measures.of(np.bincount(data.labels), None)
-  values: dict[str, dict[str, list[float]]] = {metric: {} for metric in DECIDING}
-  for folds, (_, tested), log_p in zip(folds_of, outer, scores, strict=True):
-    for metric in DECIDING:
-      found = judged(folds, data, measures, metric)
-      t = threshold_of(folds, data.labels, data.log_prior, measures, metric)
-      log_p[THRESHOLD] = shifted(log_p[NATURAL], -t * data.log_prior)
-      log_p[CORRECTION] = shifted(log_p[BALANCED], data.log_prior)
-      own = {arm: measures.better(metric, log_p[arm], data.labels[tested]) for arm in ARMS}
-      plain = shifted(log_p[NATURAL], -data.log_prior)
-      own['threshold of t = 1'] = measures.better(metric, plain, data.labels[tested])
-      better = 1 if METRICS[metric].higher else -1
-      own[PICKED] = own[max(found, key=lambda arm: better * found[arm].values[metric])]
-      own[ANSWERED] = own[recommend(compared_arms(found, metric), metric)[0]]
-      own[DEFAULT] = own[DEFAULTS[metric]]
-      for arm, value in own.items():
-        values[metric].setdefault(arm, []).append(value)
-  return {m: {arm: float(np.mean(v)) for arm, v in arms.items()} for m, arms in values.items()}
-
-
-def study_table(name: str) -> dict[str, dict[str, float]]:
-  """Returns the study of a table with the networks of NumPy."""
-  return study(read_data(name), of_networks)
-
-
-def judged(folds: Sequence[Fold], data: Data, measures: Measures, metric: str) -> dict[str, Judged]:
-  """Returns what `compare` finds for scores of folds."""
-  every = with_shifts(folds, data.labels, data.log_prior, measures, metric)
-  return judge(every, data.labels, measures, metric)
-
-
-def regret(tables: Sequence[str]) -> None:
-  """Prints the mean regret of every arm and policy, in points, and how the best compare."""
-  with ProcessPoolExecutor(2) as pool:
-    _print_regret(dict(zip(tables, pool.map(study_table, tables), strict=True)))
-
-
-def keras_regret() -> None:
-  """Prints the same for Keras models on the digits, on MNIST's long tail and on a table."""
-  data = {'digits': digits(), 'mnist': mnist(), 'vehicle1': read_data('vehicle1')}
-  _print_regret({name: study(own, of_keras, outer_folds=3) for name, own in data.items()})
-
-
-def _print_regret(studies: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-  tables = list(studies)
-  for metric in DECIDING:
-    arms = list(next(iter(studies.values()))[metric])
-    values = np.array([[studies[table][metric][arm] for arm in arms] for table in tables])
-    of_arms = [arms.index(arm) for arm in ARMS]
-    best = values[:, of_arms].max(axis=1, keepdims=True)
-    behind = 100 * (best - values)
-    others = (behind.sum(axis=0) - behind)[:, of_arms]
-    fixed = [behind[i, of_arms[int(np.argmin(row))]] for i, row in enumerate(others)]
-    print(f'\n{metric}: mean regret over {len(tables)} tables, in points; largest, and where')
-    columns = {arm: behind[:, i] for i, arm in enumerate(arms)}
-    columns[FIXED] = np.array(fixed)
-    for arm, own in sorted(columns.items(), key=lambda item: float(item[1].mean())):
-      worst = int(np.argmax(own))
-      print(f'  {arm:32} {own.mean():6.2f}   {own[worst]:6.2f}  {tables[worst]}')
-    for policy in (PICKED, ANSWERED, DEFAULT):
-      mean, half = _interval(columns[policy] - columns[FIXED])
-      print(f'  {policy} less {FIXED}: {mean:+.2f} ± {half:.2f}')
-
-
-def _interval(values: Floats) -> tuple[float, float]:
-  """Returns the mean and half of its 95 % interval (Student)."""
-  error = float(np.std(values, ddof=1)) / np.sqrt(len(values))
-  return float(np.mean(values)), float(stats.t.ppf(0.975, len(values) - 1)) * error
-
-
-def equal_arms_differ(seed: int, effect: float = 0.0, n_rare: int = 100) -> dict[str, str]:
-  """Returns the verdicts on arms that are all equal, or but for one that has an effect.
-
-  The model is a linear discriminant (Fisher 1936), with noise as further features, drawn anew for
-  each fold and arm: so that arms differ in every fold, and not on average. The class of one in five
-  has a macro recall of about 0.75 that one more feature would raise by the effect.
-
-  Args:
-    seed: Seed of table and noise.
-    effect: Difference of macro recall of the arm 'balanced' to the others.
-    n_rare: Records of the rare class.
-  """
-  rng = np.random.default_rng([seed, n_rare, round(1000 * effect)])
-  labels = np.repeat([0, 1], [4 * n_rare, n_rare])
-  base, raised = (2 * stats.norm.ppf(0.75 + gain) for gain in (0, effect))
-  x = rng.normal(size=(len(labels), 2))
-  x += np.outer(labels, [base, np.sqrt(raised**2 - base**2)])
-  folds = []
-  for repeat, trained, tested in inner_folds(labels, np.arange(len(labels))):
-    log_p = {}
-    for arm in ARMS:
-      noise = rng.normal(size=(len(labels), 4))
-      seen = np.concatenate([x if arm == BALANCED and effect else x[:, :1], noise], axis=1)
-      log_p[arm] = _discriminant(seen[trained], labels[trained], seen[tested])
-    folds.append(Fold(repeat, tested, len(trained), log_p))
-  found = judge(folds, labels, Measures.of(np.bincount(labels), None), 'macro_recall')
-  return {arm: one.verdict for arm, one in found.items()}
-
-
-def _discriminant(x: Floats, labels: Ints, tested: Floats) -> Floats:
-  """Returns log probabilities under equal priors by a linear discriminant, [rows, 2]."""
-  means = [x[labels == c].mean(axis=0) for c in (0, 1)]
-  within = sum(np.cov(x[labels == c], rowvar=False) for c in (0, 1)) / 2
-  slope = np.linalg.solve(within, means[1] - means[0])
-  odds = tested @ slope - slope @ (means[0] + means[1]) / 2
-  return shifted(np.stack([np.zeros_like(odds), odds], axis=1), [0, 0])
-
-
-def null(runs: int = 200) -> None:
-  """Prints in how many runs equal arms get a verdict that one of them is better or worse."""
-  with ProcessPoolExecutor(2) as pool:
-    found = list(pool.map(equal_arms_differ, range(runs)))
-  false = sum(bool({'helps', 'harms'} & set(verdicts.values())) for verdicts in found)
-  print(f'\nfalse verdicts on equal arms: in {false} of {runs} runs; 5 % are {runs * 0.05:.0f}')
-
-
-def power(runs: int = 40) -> None:
-  """Prints how often a planted effect is found, by effect and number of rare records."""
-  cells = [(effect, n) for effect in (0.02, 0.05, 0.1) for n in (30, 100, 300, 1000)]
-  print(
-    f'\nplanted effect in macro recall: helps, no practical difference, cannot tell (of {runs})'
-  )
-  with ProcessPoolExecutor(2) as pool:
-    for effect, n_rare in cells:
-      seeds = range(1000, 1000 + runs)
-      done = pool.map(equal_arms_differ, seeds, [effect] * runs, [n_rare] * runs)
-      said = [verdicts[BALANCED] for verdicts in done]
-      counts = [
-        said.count(verdict) for verdict in ('helps', 'no practical difference', 'cannot tell')
-      ]
-      print(f'  {effect:.2f}  {n_rare:5,} rare records  {counts}', flush=True)
-
-
-def known(tables: Sequence[str]) -> None:
-  """Prints what SMOTE and a threshold do to a logistic model.
-
-  van den Goorbergh et al. 2022, "The harm of class imbalance corrections for risk prediction
-  models": SMOTE raises recall and breaks calibration; a threshold does as well without.
-  """
-  for name in tables:
-    data = read_data(name)
-    sets = list(inner_folds(data.labels, np.arange(len(data.labels))))
-    nets = {
-      arm: train_arm(arm, data, [own for _, own, _ in sets], hidden=0) for arm in (NATURAL, SMOTE)
-    }
-    folds = [
-      Fold(repeat, rows, len(own), {arm: nets[arm].log_p(j, data.x[rows]) for arm in nets})
-      for j, (repeat, own, rows) in enumerate(sets)
+  if size == 'full' and names:
+    found += [
+      _case(f'Keras, regret of {n}', 'keras_regret', table=n, repeats=1, **training) for n in NAMES
     ]
-    found = judged(folds, data, Measures.of(np.bincount(data.labels), None), 'macro_recall')
-    print(f'\n{name}: logistic model')
-    for arm, one in found.items():
-      intercept, slope = one.calibration or (float('nan'), float('nan'))
-      print(
-        f'  {arm:10} macro recall {one.values["macro_recall"]:.3f} {one.verdict:24}'
-        f'log loss {one.values["log_loss"]:.3f}  calibration {intercept:+.2f}, {slope:.2f}'
+  found += [
+    _case(
+      f'equal, {n} rare, {features} features',
+      'equal',
+      n_rare=n,
+      features=features,
+      runs=given['equal'],
+    )
+    for features in made.FEATURES_OF
+    for n in _EQUAL
+  ]
+  rare = RARE if size == 'full' else RARE[:2]
+  found += [_case(f'planted, {n:,} rare', 'planted', n_rare=n, runs=given['planted']) for n in rare]
+  names = [n for n in names if n in _SMALL] or [_MADE]
+  return found + [_case(f'logistic, {name}', 'logistic', table=name, **training) for name in names]
+
+
+def _case(name: str, function: str, **arguments: Any) -> Case:
+  piece = Piece(f'benchmarks.remedies:{function}', arguments)
+  return Case(name, 1, {OURS: piece}, peers=(), ours=(OURS,))
+
+
+def _work(run: Any) -> Work:
+  return Work(run, lambda found: {'records': 1, 'result': found})
+
+
+def read_or_make(name: str) -> tuple[Array, Array]:
+  """Returns features, float32 [n, d], and classes, [n], of a table of a file or a made one."""
+  if name != _MADE:
+    return read(name)
+  x, labels = made.table(int(name.split()[0]) // made.SHARE, np.random.default_rng(0))
+  return x.astype(np.float32), labels
+
+
+def splits(x: Array, labels: Array, seed: int, repeats: int) -> list[tuple[int, Array, Array]]:
+  """Returns the repetition, the rows to train on and those to test of repeated folds."""
+  return [
+    (repeat, *rows)
+    for repeat in range(repeats)
+    for rows in StratifiedSplits(FOLDS, seed * repeats + repeat).split(x, labels)
+  ]
+
+
+def regret(table: str, repeats: int, steps: int, **_: Any) -> Work:
+  """Returns the work of picking inside the outer folds of a table and measuring outside."""
+  x, labels = read_or_make(table)
+
+  def score(trained: Sequence[Array], tested: Sequence[Array], seed: int) -> Scores:
+    return {arm: train(x, labels, trained, tested, arm, steps, HIDDEN, seed) for arm in TRAINED}
+
+  return _work(lambda: nested(x, labels, repeats, score))
+
+
+def keras_regret(table: str, repeats: int, steps: int, **_: Any) -> Work:
+  """Returns the same work with Keras models."""
+  x, labels = read_images(table)
+
+  def score(trained: Sequence[Array], tested: Sequence[Array], seed: int) -> Scores:
+    return train_keras(x, labels, trained, tested, steps, seed)
+
+  return _work(lambda: nested(x, labels, repeats, score))
+
+
+def nested(
+  x: Array, labels: Array, repeats: int, score: Callable[..., Scores]
+) -> dict[str, dict[str, float]]:
+  """Returns the mean outside by metric and remedy, `PICKER` and `UNTUNED`; higher is better.
+
+  Args:
+    x: Features, [n, d].
+    labels: Index of each record's class, [n].
+    repeats: Repetitions of the outer folds.
+    score: Function of rows to train on and rows to test of many folds, and a seed, that returns
+      the log probabilities of each fold by arm.
+  """
+  measures, total = Measures.of(np.bincount(labels), None), Counter[tuple[str, str]]()
+  outer = splits(x, labels, 0, repeats)
+  for number, (_, inside, outside) in enumerate(outer):
+    own = splits(x[inside], labels[inside], number + 1, REPEATS)
+    trained = [inside, *(inside[rows] for _, rows, _ in own)]
+    tested = [outside, *(inside[rows] for _, _, rows in own)]
+    log_p = score(trained, tested, number)
+    last, *folds = [
+      Fold(repeat, rows, len(used), {arm: log_p[arm][i] for arm in TRAINED})
+      for i, (repeat, used, rows) in enumerate(
+        zip([0, *(repeat for repeat, _, _ in own)], trained, tested, strict=True)
       )
+    ]
+    log_prior = np.log(np.bincount(labels[inside]) / len(inside))
+    for metric in DECIDING:
+      inner = with_shifts(folds, labels, log_prior, measures, metric)
+      (final,) = with_shifts([last], labels, log_prior, measures, metric)  # has t = 1
+      t = threshold_of(folds, labels, log_prior, measures, metric)
+      scores = {
+        **final.log_p,
+        THRESHOLD: shifted(final.log_p[NATURAL], -t * log_prior),
+        UNTUNED: final.log_p[THRESHOLD],
+      }
+      values = {arm: measures.better(metric, p, labels[outside]) for arm, p in scores.items()}
+      means = {
+        arm: np.mean([measures.better(metric, f.log_p[arm], labels[f.rows]) for f in inner])
+        for arm in ARMS
+      }
+      values[PICKER] = values[max(ARMS, key=lambda arm: means[arm])]
+      total.update({(metric, name): value / len(outer) for name, value in values.items()})
+  return {m: {name: total[m, name] for name in (PICKER, *ARMS, UNTUNED)} for m in DECIDING}
 
 
-def main(studies: Sequence[str]) -> int:
-  """Runs studies by name; returns 0."""
-  tables = table_names()
-  binary = [name for name in tables if name != 'satimage']
-  runs: dict[str, Callable[[], Any]] = {
-    'regret': lambda: regret(tables),
-    'keras': keras_regret,
-    'null': null,
-    'power': power,
-    'known': lambda: known(binary),
-  }
-  for name in studies or runs:
-    start = time.time()
-    runs[name]()
-    print(f'({name}: {time.time() - start:.0f} s)', flush=True)
-  return 0
+def equal(n_rare: int, features: str, runs: int, **_: Any) -> Work:
+  """Returns the work of counting runs with a false verdict on equal remedies."""
+  arms = tuple(ARMS)
+  return _work(
+    lambda: {
+      'false': sum(made.false_verdict(n_rare, features, arms, seed) for seed in range(runs)),
+      'runs': runs,
+    }
+  )
 
 
-if __name__ == '__main__':
-  sys.exit(main(sys.argv[1:]))
+def planted(n_rare: int, runs: int, **_: Any) -> Work:
+  """Returns the work of counting verdicts on remedies of known effects."""
+  return _work(
+    lambda: {
+      str(effect): dict(Counter(made.planted_verdict(n_rare, effect, seed) for seed in range(runs)))
+      for effect in EFFECTS
+    }
+  )
+
+
+def logistic(table: str, steps: int, **_: Any) -> Work:
+  """Returns the work of judging SMOTE and a threshold for a logistic model of a table."""
+  return _work(lambda: judge_logistic(*read_or_make(table), steps))
+
+
+def judge_logistic(x: Array, labels: Array, steps: int) -> dict[str, dict[str, float]]:
+  """Returns macro recall, log loss and calibration intercept of a logistic model by remedy."""
+  own = splits(x, labels, 0, REPEATS)
+  _, trained, tested = zip(*own, strict=True)
+  log_p = {arm: train(x, labels, trained, tested, arm, steps, 0) for arm in (NATURAL, SMOTE)}
+  folds = [
+    Fold(repeat, rows, len(used), {arm: p[i] for arm, p in log_p.items()})
+    for i, (repeat, used, rows) in enumerate(own)
+  ]
+  counts = np.bincount(labels)
+  measures = Measures.of(counts, None)
+  folds = with_shifts(folds, labels, np.log(counts / counts.sum()), measures, 'macro_recall')
+  found = {}
+  for arm, judged in judge(folds, labels, measures, 'macro_recall').items():
+    intercept, slope = judged.calibration or (np.nan, np.nan)
+    found[arm] = {
+      **{name: judged.values[name] for name in ('macro_recall', 'log_loss')},
+      'low': judged.interval.low,
+      'high': judged.interval.high,
+      'intercept': intercept,
+      'slope': slope,
+    }
+  return found
+
+
+def comparison(results: Sequence[Result]) -> Group:
+  """Returns the printed tables of all parts that were run."""
+  found = {r.case.name: r.runs[OURS][0].result for r in results if r.runs.get(OURS)}
+  parts = {kind: {n: v for n, v in found.items() if n.startswith(kind)} for kind in _PRINTED}
+  printed = [show(parts[kind]) for kind, show in _PRINTED.items() if parts[kind]]
+  return Group(*printed)
+
+
+def regrets(values: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, Any]]:
+  """Returns by metric the mean regret of each remedy, of the fixed one, and the difference.
+
+  Args:
+    values: What `nested` returns, by table.
+  """
+  found = {}
+  for metric in DECIDING:
+    each = {
+      name: 100 * np.array([table[metric][name] for table in values.values()])
+      for name in (PICKER, *ARMS, UNTUNED)
+    }
+    arms = np.stack([each[arm] for arm in ARMS])
+    others = (arms.sum(axis=1, keepdims=True) - arms).argmax(axis=0)
+    each['fixed'] = arms[others, np.arange(arms.shape[1])]
+    less = each[PICKER] - each['fixed']
+    n = len(less)
+    half = stats.t.ppf(0.975, n - 1) * stats.sem(less) if n > 1 else np.nan
+    found[metric] = {
+      **{name: float(np.mean(arms.max(axis=0) - own)) for name, own in each.items()},
+      'difference': (float(less.mean()), float(less.mean() - half), float(less.mean() + half)),
+      'chosen': dict(Counter(list(ARMS)[i] for i in others).most_common()),
+    }
+  return found
+
+
+def _print_regret(found: Mapping[str, Any]) -> Group:
+  names = (PICKER, 'fixed', *ARMS, UNTUNED)
+  table = _table(f'mean regret, {len(found)} tables', *names, 'picker - fixed')
+  chosen = []
+  for metric, own in regrets(found).items():
+    mean, low, high = own['difference']
+    cells = [f'{own[name]:.2f}' for name in names]
+    table.add_row(METRICS[metric].words, *cells, f'{mean:+.2f} [{low:+.2f}, {high:+.2f}]')
+    counts = ', '.join(f'{arm} {n}' for arm, n in own['chosen'].items())
+    chosen.append(f'{METRICS[metric].words}: fixed is {counts}')
+  return Group(table, *chosen, '')
+
+
+def _print_equal(found: Mapping[str, Any]) -> Table:
+  table = _table('equal remedies', 'runs', 'with a false verdict')
+  for name, own in found.items():
+    table.add_row(name, str(own['runs']), str(own['false']))
+  return table
+
+
+def _print_planted(found: Mapping[str, Any]) -> Table:
+  table = _table(f'{HELPS} / {NO_DIFFERENCE}, %', *(f'{effect:+.2f}' for effect in EFFECTS))
+  for name, own in found.items():
+    cells = []
+    for counts in own.values():
+      shares = [100 * counts.get(verdict, 0) / sum(counts.values()) for verdict in _VERDICTS]
+      cells.append(' / '.join(f'{share:.0f}' for share in shares))
+    table.add_row(name, *cells)
+  return table
+
+
+_VERDICTS = (HELPS, NO_DIFFERENCE)
+
+
+def _print_logistic(found: Mapping[str, Any]) -> Table:
+  names = ('macro recall', '- natural', 'log loss', 'intercept', 'slope')
+  table = _table('logistic model', *names)
+  for name, own in found.items():
+    for arm, v in own.items():
+      interval = '' if arm == NATURAL else f'[{v["low"]:+.3f}, {v["high"]:+.3f}]'
+      cells = [f'{v[key]:.3f}' for key in ('log_loss', 'intercept', 'slope')]
+      table.add_row(f'{name}: {arm}', f'{v["macro_recall"]:.3f}', interval, *cells)
+  return table
+
+
+def _table(name: str, *columns: str) -> Table:
+  table = Table(box=None, header_style='bold', pad_edge=False, padding=(0, 2, 0, 0))
+  table.add_column(name, no_wrap=True)
+  for column in columns:
+    table.add_column(column, justify='right', no_wrap=True)
+  return table
+
+
+_PRINTED: dict[str, Callable[[Mapping[str, Any]], RenderableType]] = {
+  'regret': _print_regret,
+  'Keras': _print_regret,
+  'equal': _print_equal,
+  'planted': _print_planted,
+  'logistic': _print_logistic,
+}
+"""How each part is printed, by the first word of its cases."""

@@ -1,9 +1,9 @@
 """Builds the wheel and the sdist, and checks that each can be published and installed.
 
 Both are checked by twine. The wheel is installed into an empty environment for each layer of
-dependencies: NumPy alone, TensorFlow with `compare`, and TFX with the locked versions. There every public name of
-the layer is imported, and its examples run: those of docstrings, or the pages of docs/ that need
-neither TFX nor Beam.
+dependencies: NumPy alone, TensorFlow with `compare`, and TFX with the locked versions. There every
+public name of the layer is imported, and its examples run: those of docstrings, or the pages of
+docs/ that need neither TFX nor Beam.
 """
 
 import os
@@ -48,10 +48,10 @@ print(f'NumPy alone: {len(sys.argv) - 1} names, their examples run; imports in {
 
 _TENSORFLOW = """
 import contextlib, importlib, io, os, pathlib, re, sys, tempfile
-root, *pages = sys.argv[1:]
+root, _, *pages = sys.argv[1:]
 names = [
   f'{package.__name__}.{name}'
-  for package in map(importlib.import_module, map('tfx_balance.{}'.format, ('augment', 'compare', 'inputs')))
+  for package in map(importlib.import_module, sys.argv[2].split(','))
   for name in package.__all__
   if getattr(package, name)
 ]
@@ -89,7 +89,8 @@ def check_install(uv: str, wheel: str) -> None:
   run(python, _CORE, *CORE)
   python = new_environment(uv, 'tensorflow')
   install(uv, python, f'{wheel}[compare]', 'tensorflow-cpu', 'pandas')
-  run(python, _TENSORFLOW, str(ROOT), *PAGES)
+  packages = ','.join(f'tfx_balance.{name}' for name in ('augment', 'compare', 'inputs'))
+  run(python, _TENSORFLOW, str(ROOT), packages, *PAGES)
   python = new_environment(uv, 'tfx')
   install(uv, python, '--no-deps', '--requirement', str(ROOT / stack.lock(venv_version())), wheel)
   run(python, _IMPORT_NAMES, *PACKAGES)

@@ -114,7 +114,7 @@ def test_few_records_are_measured_once_and_not_judged():
   assert answer.document.folds == 5
   assert set(answer.verdicts.values()) == {'cannot tell'}
   assert '12 records of the rarest class are too few' in str(answer)
-  assert answer.document.recommended == 'logit_adjusted'
+  assert answer.document.recommended == 'threshold'
 
 
 def test_time_that_is_up_keeps_whole_repetitions_alone(monkeypatch):
@@ -202,9 +202,9 @@ def test_recommended_is_the_best_that_helps_or_the_default_or_nothing():
   name, why = recommend(helps, 'macro_recall')
   assert name == 'balanced'
   assert why == 'Balanced batches help: macro recall is 0.200 higher than with natural batches.'
-  unknown = arms_of(threshold=('cannot tell', 0.1), logit_adjusted=('cannot tell', 0.05))
-  assert recommend(unknown, 'macro_recall')[0] == 'logit_adjusted'
-  equal = arms_of(logit_adjusted=('no practical difference', 0.01), threshold=('cannot tell', 0.02))
+  unknown = arms_of(threshold=('cannot tell', 0.1), balanced=('cannot tell', 0.15))
+  assert recommend(unknown, 'macro_recall')[0] == 'threshold'
+  equal = arms_of(threshold=('no practical difference', 0.01), balanced=('cannot tell', 0.02))
   assert recommend(equal, 'macro_recall') == (
     'natural',
     'Nothing is known to be better for macro recall than natural batches.',

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfx_balance.arguments import check_path
-from tfx_balance.compare.arms import ADJUSTED, ARMS, NATURAL, THRESHOLD
+from tfx_balance.compare.arms import NATURAL, THRESHOLD
 from tfx_balance.compare.intervals import CANNOT_TELL, FEWEST_RECORDS, HELPS
 from tfx_balance.compare.metrics import METRICS
 from tfx_balance.compare.remedy import Remedy
@@ -18,8 +18,8 @@ from tfx_balance.inputs.losses import Loss
 from tfx_balance.tfrecord.storage import write_whole
 
 DEFAULTS = {
-  'macro_recall': ADJUSTED,
-  'worst_class': ADJUSTED,
+  'macro_recall': THRESHOLD,
+  'worst_class': THRESHOLD,
   'average_precision': NATURAL,
   'macro_f1': THRESHOLD,
   'log_loss': NATURAL,
@@ -148,8 +148,8 @@ def notes_of(found: Sequence[ComparedArm], recommended: str, few: int) -> Iterat
   if best.values['log_loss'] > 1.05 * natural.values['log_loss']:
     yield (
       f'Its probabilities are worse: log loss {best.values["log_loss"]:.3f}, '
-      f'{natural.values["log_loss"]:.3f} with natural batches. Where they are used, take those of '
-      f'natural batches{" (scores of attach)" if ARMS[recommended].trained_as == NATURAL else ""}.'
+      f'{natural.values["log_loss"]:.3f} with natural batches. Where probabilities are used, keep '
+      f'a model of natural batches for them.'
     )
 
 

@@ -95,10 +95,25 @@ def with_shifts(
 def threshold_of(
   folds: Sequence[Fold], labels: Ints, log_prior: Floats, measures: Measures, metric: str
 ) -> float:
-  """Returns the t that is best for the natural model's scores of all records of the folds."""
+  """Returns the t that is best for the natural model's scores of all records of the folds.
+
+  It is 0 where a metric of probabilities decides, which a threshold leaves as they are.
+  """
+  if not METRICS[metric].decides:
+    return 0.0
   log_p = np.concatenate([fold.log_p[NATURAL] for fold in folds])
   own = labels[np.concatenate([fold.rows for fold in folds])]
   return find_threshold(log_p, log_prior, lambda moved: measures.better(metric, moved, own))
+
+
+def scores_of(fold: Fold, arm: str, metric: str | None = None) -> Floats:
+  """Returns the log probabilities that a metric, or with None the calibration, measures.
+
+  A threshold moves the class that a record is put into; the probabilities that are reported, and
+  what measures these, stay those of the natural model.
+  """
+  decides = metric is not None and METRICS[metric].decides
+  return fold.log_p[NATURAL if arm == THRESHOLD and not decides else arm]
 
 
 def equivalence(metric: str, natural: float) -> float:
@@ -120,7 +135,9 @@ def judge(
   arms = [name for name in ARMS if name in folds[0].log_p]
   values = {
     arm: {
-      name: np.array([measures.measure(name, f.log_p[arm], labels[f.rows]) for f in folds])
+      name: np.array(
+        [measures.measure(name, scores_of(f, arm, name), labels[f.rows]) for f in folds]
+      )
       for name in measures.names
     }
     for arm in arms
@@ -148,7 +165,7 @@ def _calibration(
   pairs = []
   for repeat in sorted({fold.repeat for fold in folds}):
     own = [fold for fold in folds if fold.repeat == repeat]
-    log_p = np.concatenate([fold.log_p[arm] for fold in own])
+    log_p = np.concatenate([scores_of(fold, arm) for fold in own])
     pairs.append(measures.calibration(log_p, labels[np.concatenate([f.rows for f in own])]))
   known = [pair for pair in pairs if pair is not None]
   if not known:

@@ -27,20 +27,22 @@ class Metric:
     words: What it is called in sentences.
     higher: Whether more is better.
     rate: Whether it is between 0 and 1, so that a difference of it is in points.
+    decides: Whether it measures the classes that records are put into, not their probabilities.
   """
 
   words: str
   higher: bool = True
   rate: bool = True
+  decides: bool = True
 
 
 METRICS = {
   'macro_recall': Metric('macro recall'),
   'worst_class': Metric('recall of the worst class'),
-  'average_precision': Metric('average precision'),
+  'average_precision': Metric('average precision', decides=False),
   'macro_f1': Metric('macro F1'),
-  'log_loss': Metric('log loss', higher=False, rate=False),
-  'brier': Metric('Brier score', higher=False, rate=False),
+  'log_loss': Metric('log loss', higher=False, rate=False, decides=False),
+  'brier': Metric('Brier score', higher=False, rate=False, decides=False),
   'cost': Metric('expected cost', higher=False, rate=False),
 }
 
