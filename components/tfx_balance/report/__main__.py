@@ -14,7 +14,8 @@ from tfx_balance.report.pictures import PICTURE_KINDS
 EPILOG = """
 A URI is that of an artifact: Examples of StratifiedSplitter, BalancedAugmenter or BalancedInputGen,
 ExampleAnomalies of ClassDistributionValidator, ExampleStatistics of StatisticsGen, ModelEvaluation
-of Evaluator; or the path of a recall.json. NAME=URI gives one a name in the report.
+of Evaluator; or the path of a recall.json, or of a comparison.json that compare's answer saved.
+NAME=URI gives one a name in the report.
 """
 
 

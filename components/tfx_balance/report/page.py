@@ -15,6 +15,7 @@ from tfx_balance.report import measures as text
 from tfx_balance.report import pictures as palette
 from tfx_balance.report.bin_pictures import bins_picture
 from tfx_balance.report.class_pictures import counts_picture, fit_picture, recall_picture
+from tfx_balance.report.comparison_pictures import comparison_pictures, comparison_section
 from tfx_balance.report.pictures import PICTURE_KINDS, Picture, inline, load
 from tfx_balance.report.run_view import RunView
 from tfx_balance.report.sources import read_run
@@ -24,8 +25,8 @@ from tfx_balance.tfrecord.storage import storage_of, write_whole
 
 DEFAULT_TITLE = 'Class distribution'
 MOST_WARNINGS = 20
-NARROW_TOO = ('recall',)
-"""Pictures that are drawn for phones too."""
+NARROW_TOO = ('recall', 'remedies', 'calibration')
+"""Pictures that are drawn for phones too, those of a second comparison as well."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def pictures_of(view: RunView) -> list[Picture]:
   found += [fit_picture(view, stage) for stage in view.stages]
   found.append(recall_picture(view))
   found += [training_picture(log, i, title) for i, (title, log) in enumerate(view.trainings)]
+  for i, (_, comparison) in enumerate(view.comparisons):
+    found += comparison_pictures(comparison, i)
   return [picture for picture in found if picture is not None]
 
 
@@ -89,11 +92,16 @@ def context(view: RunView, title: str, prefix: str) -> dict[str, Any]:
     'title': text.clean(title),
     'label': text.clean(view.label),
     'answers': [_answer(model, i) for i, model in enumerate(view.measured)],
+    'comparisons': [
+      comparison_section(found, i, title) for i, (title, found) in enumerate(view.comparisons)
+    ],
     'tiles': tiles(view),
     'warnings': warnings_of(view),
     'pictures': {name: _inline(picture, prefix) for name, picture in pictures.items()},
     'narrow': {
-      name: _inline(pictures[name], prefix, narrow=True) for name in NARROW_TOO if name in pictures
+      name: _inline(picture, prefix, narrow=True)
+      for name, picture in pictures.items()
+      if name.startswith(NARROW_TOO)
     },
     'stages': tables.stage_table(view) if view.stages else None,
     'confirmed': [
@@ -143,7 +151,7 @@ def tiles(view: RunView) -> list[Tile]:
   result = []
   if view.stages:
     result.append(Tile('records', f'{found.records:,}', view.stages[0].title))
-  result.append(Tile('classes', f'{found.classes:,}', f'of {view.label}'))
+  result.append(Tile('classes', f'{found.classes:,}', f'of {view.label}' if view.label else ''))
   if found.before is not None:
     after = f' → {text.ratio(found.after)}' if found.after is not None else ''
     note = 'largest class over smallest' + (', before and after' if after else '')

@@ -244,6 +244,15 @@ def short_count(value: float) -> str:
   return f'{value:g}'
 
 
+def numbered_name(kind: str, index: int) -> str:
+  """Returns the name of the picture or table of that kind and index, unique in the page.
+
+  >>> numbered_name('training', 0), numbered_name('training', 1)
+  ('training', 'training-2')
+  """
+  return kind if not index else f'{kind}-{index + 1}'
+
+
 INSTALL = 'pip install "tfx-balance[report]"'
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from tfx_balance.documents.class_checks import ClassChecks
+from tfx_balance.documents.comparison import ComparisonDocument
 from tfx_balance.documents.recall import ModelRecall
 from tfx_balance.documents.training_log import TrainingLog
 from tfx_balance.plan.checks import Check, failed
@@ -158,9 +159,10 @@ class RunView:
     stages: Stages in the order that data passes them.
     check_sets: Results of the validators, in the order given.
     models: Recall of the models, in the order given.
-    model_uris: Name of each model and where it was read.
+    model_uris: Name of each model, log and comparison, and where it was read.
     notes: Sentences about what could not be shown.
     trainings: Title and log of what models were trained on, in the order given.
+    comparisons: Title and content of comparisons of remedies, in the order given.
   """
 
   label: str
@@ -171,6 +173,7 @@ class RunView:
   model_uris: tuple[tuple[str, str], ...] = ()
   notes: tuple[str, ...] = ()
   trainings: tuple[tuple[str, TrainingLog], ...] = ()
+  comparisons: tuple[tuple[str, ComparisonDocument], ...] = ()
 
   @property
   def passed(self) -> bool | None:
@@ -228,6 +231,7 @@ class Findings:
     uri: Place that the models were read from.
     notes: Sentences about what could not be used.
     training: Title and log of what a model was trained on.
+    comparison: Title and content of a comparison of remedies.
   """
 
   label: str | None = None
@@ -239,6 +243,7 @@ class Findings:
   uri: str = ''
   notes: tuple[str, ...] = ()
   training: tuple[str, TrainingLog] | None = None
+  comparison: tuple[str, ComparisonDocument] | None = None
 
 
 def merge(findings: Sequence[Findings], label: str | None = None) -> RunView:
@@ -254,22 +259,27 @@ def merge(findings: Sequence[Findings], label: str | None = None) -> RunView:
 
   stages = arrange(all_of('stages'), all_of('counted'), all_of('inputs'))
   models, logs = all_of('models'), [found.training for found in findings if found.training]
+  comparisons = [found.comparison for found in findings if found.comparison]
+  others = [log.classes for _, log in logs] + [found.classes for _, found in comparisons]
   view = RunView(
     label=label or next((found.label for found in findings if found.label), ''),
-    classes=order_classes(stages, models) or (logs[0][1].classes if logs else ()),
+    classes=order_classes(stages, models) or (others[0] if others else ()),
     stages=stages,
     check_sets=all_of('check_sets'),
     models=models,
-    model_uris=tuple(
-      (name, found.uri)
-      for found in findings
-      for name in (*(model.name for model in found.models), *(found.training or ())[:1])
-    ),
+    model_uris=tuple((name, found.uri) for found in findings for name in _titles(found)),
     trainings=tuple(logs),
+    comparisons=tuple(comparisons),
   )
   notes = list(all_of('notes'))
   notes += [_apart(stage) for stage in stages if stage not in view.comparable]
   return replace(view, notes=tuple(dict.fromkeys(notes)))
+
+
+def _titles(found: Findings) -> list[str]:
+  """Returns the titles of what is read from one place and is no stage."""
+  titled = [item for item in (found.training, found.comparison) if item]
+  return [*(model.name for model in found.models), *(title for title, _ in titled)]
 
 
 def arrange(

@@ -15,6 +15,7 @@ from tfx_balance.arguments import check_label, check_path, shown
 from tfx_balance.documents.balanced_input import PLAN_NAME, InputPlan
 from tfx_balance.documents.class_checks import CHECKS_NAME, ClassChecks
 from tfx_balance.documents.class_distribution import SIDECAR_NAME, ClassDistribution
+from tfx_balance.documents.comparison import COMPARISON_NAME, ComparisonDocument
 from tfx_balance.documents.json_document import is_document, parse_json, parsed_document
 from tfx_balance.documents.recall import RECALL_NAME, ClassRecall, ModelRecall, RecallDocument
 from tfx_balance.documents.training_log import TRAINING_NAME, TrainingLog
@@ -40,7 +41,7 @@ from tfx_balance.tfrecord.storage import exists, read_whole, storage_of
 STATISTICS_FILE = 'FeatureStats.pb'
 EVALUATION_FILE = 'eval_config.json'
 # A plan says more than the sidecar that may lie beside it.
-JSON_NAMES = (PLAN_NAME, SIDECAR_NAME, CHECKS_NAME, RECALL_NAME, TRAINING_NAME)
+JSON_NAMES = (PLAN_NAME, SIDECAR_NAME, CHECKS_NAME, RECALL_NAME, TRAINING_NAME, COMPARISON_NAME)
 STATISTICS_PATTERN = f'Split-*/{STATISTICS_FILE}'
 _NAMED = re.compile(r'([^/:=]+)=(.+)', re.DOTALL)
 
@@ -77,7 +78,7 @@ def read_run(uris: Sequence[str], label: str | None = None) -> RunView:
   Args:
     uris: URIs of artifacts, in the order of the pipeline: `Examples` of this package's components,
       `ExampleAnomalies` of its validator, stock `ExampleStatistics` and `ModelEvaluation`; or of a
-      `recall.json`. Local or remote. NAME=URI gives one a name.
+      `recall.json` or a `comparison.json`. Local or remote. NAME=URI gives one a name.
     label: Feature that holds the class; where None, the artifacts say it.
 
   Raises:
@@ -165,7 +166,8 @@ def findings_of(data: Any, source: str, title: str | None = None) -> Findings:
   data = _characters(data)
   if is_document(data, InputPlan):
     return _plan(InputPlan.from_json(data, source), source, title)
-  kinds: tuple[Any, ...] = (ClassDistribution, ClassChecks, InputPlan, TrainingLog, RecallDocument)
+  ours = (ClassDistribution, ClassChecks, InputPlan, TrainingLog, ComparisonDocument)
+  kinds: tuple[Any, ...] = (*ours, RecallDocument)
   found = parsed_document(data, source, *kinds)
   if isinstance(found, ClassDistribution):
     return _distribution(found, source, title)
@@ -173,6 +175,9 @@ def findings_of(data: Any, source: str, title: str | None = None) -> Findings:
     return _checks(found, source, title or 'Validator')
   if isinstance(found, TrainingLog):
     return Findings(found.label, training=(title or 'Training batches', found), uri=source)
+  if isinstance(found, ComparisonDocument):
+    named = f'Which remedy: {title}' if title else 'Which remedy'
+    return Findings(comparison=(named, found), uri=source)
   models = [
     replace(model, name=' '.join(filter(None, (title, model.name))) or 'model')
     for model in found.models

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tfx_balance.documents.training_log import TrainingLog
 from tfx_balance.report import measures as text
 from tfx_balance.report import pictures as palette
-from tfx_balance.report.pictures import Namer, Picture, new_figure
+from tfx_balance.report.pictures import Namer, Picture, new_figure, numbered_name
 from tfx_balance.report.tables import Cell, Table, head, named, number
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def training_picture(log: TrainingLog, index: int, title: str) -> Picture | None
     return figure
 
   return Picture(
-    name=_name('training', index),
+    name=numbered_name('training', index),
     title=f'Share of each class in the batches of {title}',
     description=_sentence(log, shares),
     draw=draw,
@@ -97,13 +97,9 @@ def training_table(log: TrainingLog, index: int, title: str) -> Table:
     rows.append((named(str(log.classes[c])), cells[0], number(text.percent(share)), *cells[1:]))
   more = len(order) - len(rows)
   return Table(
-    _name('training', index),
+    numbered_name('training', index),
     title,
     head('class', 'records', 'share', 'repeats', 'augmented', numbers=4),
     tuple(rows),
     f'{more:,} classes with fewer records are left out.' if more else '',
   )
-
-
-def _name(kind: str, index: int) -> str:
-  return kind if not index else f'{kind}-{index + 1}'

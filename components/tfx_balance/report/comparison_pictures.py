@@ -1,0 +1,204 @@
+"""Which remedy helped: the sentences, the pictures and the tables of a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tfx_balance.documents.comparison import Calibration, ComparedArm, ComparisonDocument
+from tfx_balance.report import measures as text
+from tfx_balance.report import pictures as palette
+from tfx_balance.report.pictures import (
+  ROW,
+  Colour,
+  Namer,
+  Picture,
+  class_rows,
+  new_figure,
+  new_panels,
+  numbered_name,
+)
+from tfx_balance.report.tables import Cell, Table, Tone, head, number, words
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
+
+TONES: dict[str | None, Tone] = {'helps': 'good', 'harms': 'bad', 'no practical difference': 'soft'}
+_STYLES: dict[Tone, tuple[Colour, str]] = {
+  'good': (palette.GOOD, '^'),
+  'bad': (palette.BAD, 'v'),
+  'soft': (palette.SOFT, 's'),
+  '': (palette.WARN, 'o'),
+}
+"""Colour and marker of a verdict by its tone."""
+SMALLEST_SPAN = 0.5
+"""Distance from the ideal that the calibration picture shows at least: small faults look small."""
+
+
+def comparison_pictures(found: ComparisonDocument, index: int) -> list[Picture]:
+  """Returns the picture of the gains, and that of the calibration, where they were measured."""
+  compared = [arm for arm in found.arms if arm.difference is not None]
+  calibrated = [(arm.name, arm.calibration) for arm in found.arms if arm.calibration]
+  result = []
+  if compared:
+    result.append(
+      Picture(
+        name=numbered_name('remedies', index),
+        title=f'Gain in {text.clean(found.metric_words)} with each remedy',
+        description=' '.join(f'{arm.name}: {_gain(arm)}, {arm.verdict}.' for arm in compared),
+        draw=lambda namer: _draw_gains(found, compared, namer),
+      )
+    )
+  if calibrated:
+    result.append(
+      Picture(
+        name=numbered_name('calibration', index),
+        title=f'Calibration of the probabilities of class {rarest(found)}',
+        description=' '.join(
+          f'{name}: intercept {fault.intercept:.2f}, slope {fault.slope:.2f}.'
+          for name, fault in calibrated
+        ),
+        draw=lambda namer: _draw_calibration(calibrated, namer),
+      )
+    )
+  return result
+
+
+def rarest(found: ComparisonDocument) -> str:
+  """Returns the name of the class with the fewest records."""
+  return text.short(text.class_name(found.classes[found.records.index(min(found.records))]), 24)
+
+
+def _draw_gains(found: ComparisonDocument, compared: Sequence[ComparedArm], namer: Namer) -> Figure:
+  """Returns a row a remedy: its gain with its interval, and its verdict at the right."""
+  figure = new_figure(0.75 + ROW * len(compared))
+  ax = figure.subplots()
+  ax.axvspan(-found.equivalence, found.equivalence, color=palette.LINE.light, alpha=0.6, lw=0)
+  ax.axvline(0, color=palette.INK.light, linewidth=1)
+  for row, arm in enumerate(compared):
+    assert arm.difference is not None  # the others are not drawn
+    colour, marker = _STYLES[TONES.get(arm.verdict, '')]
+    if arm.low is not None and arm.high is not None:
+      ax.hlines(row, arm.low, arm.high, colors=colour.light, linewidth=2)
+    ax.plot([arm.difference], [row], marker, ms=6, color=colour.light)
+  _scale(ax)
+  ax.set_xlabel(f'gain in {text.short(text.clean(found.metric_words), 26)}')
+  class_rows([ax], [arm.name for arm in compared], namer)
+  for label, arm in zip(ax.get_yticklabels(), compared, strict=True):
+    label.set_fontweight('bold' if arm.name == found.recommended else 'normal')
+  verdicts = ax.secondary_yaxis('right')
+  verdicts.set_yticks(range(len(compared)), [text.clean(arm.verdict or '') for arm in compared])
+  verdicts.tick_params(length=0)
+  return figure
+
+
+def _draw_calibration(calibrated: Sequence[tuple[str, Calibration]], namer: Namer) -> Figure:
+  """Returns a row a remedy in two panels, its intercept and its slope."""
+  figure, axes = new_panels(0.75 + ROW * len(calibrated), 2)
+  for i, (ax, part, ideal) in enumerate(zip(axes, ('intercept', 'slope'), (0, 1), strict=True)):
+    ax.axvline(ideal, color=palette.INK.light, linewidth=1)
+    values = [getattr(calibration, part) for _, calibration in calibrated]
+    colour, marker = palette.series(i).light, palette.marker(i)
+    ax.plot(values, range(len(values)), marker, ms=6, color=colour)
+    half = 1.15 * max(SMALLEST_SPAN, *(abs(value - ideal) for value in values))
+    ax.set_xlim(ideal - half, ideal + half)
+    ax.set_xlabel(part)
+    _scale(ax)
+  class_rows(axes, [name for name, _ in calibrated], namer)
+  return figure
+
+
+def _scale(ax: Axes) -> None:
+  """Gives a horizontal axis few ticks, which fit on a phone too."""
+  ax.locator_params(axis='x', nbins=4)
+  ax.xaxis.set_major_formatter(lambda value, _: f'{value:.3g}')
+
+
+def comparison_section(found: ComparisonDocument, index: int, title: str) -> dict[str, Any]:
+  """Returns what the page says of a comparison, beside its pictures."""
+  best = next((arm for arm in found.arms if arm.name == found.recommended), None)
+  verdict = best.verdict if best else None
+  return {
+    'title': text.clean(title),
+    'remedy': text.clean(best.words if best else found.recommended),
+    'verdict': text.clean(verdict or 'no remedy'),
+    'colour': _STYLES[TONES.get(verdict, 'soft' if verdict is None else '')][0].name,
+    'metric': text.clean(found.metric_words),
+    'reason': text.clean(found.reason),
+    'notes': [text.clean(note) for note in found.notes],
+    'rarest': rarest(found) if any(arm.calibration for arm in found.arms) else None,
+    'gains': _gain_table(found, index),
+    'metrics': _metric_table(found, index),
+    'gains_picture': numbered_name('remedies', index),
+    'calibration_picture': numbered_name('calibration', index),
+  }
+
+
+def _gain_table(found: ComparisonDocument, index: int) -> Table:
+  """Returns what each remedy does to the deciding metric."""
+  rows = []
+  for arm in found.arms:
+    gain = '-' if arm.difference is None else _signed(arm.difference)
+    rows.append(
+      (
+        words(arm.name, 'heading'),
+        words(arm.words),
+        number(_value(arm, found.metric)),
+        number(gain),
+        number(_interval(arm) or '-'),
+        words(arm.verdict or '', TONES.get(arm.verdict, '')),
+      )
+    )
+  columns = head('remedy', 'what it is', found.metric_words, 'gain', 'interval', numbers=3)
+  return Table(
+    numbered_name('gains', index),
+    f'Gain in {text.clean(found.metric_words)} over natural batches',
+    (*columns, Cell('verdict')),
+    tuple(rows),
+    f'{sum(found.records):,} records of {len(found.classes):,} classes, '
+    f'{min(found.records):,} of the rarest; mean of {found.folds:,} folds, {found.steps:,} batches '
+    f'of {found.batch_size:,} each. A gain is positive where the remedy is better; all intervals '
+    f'hold together at {found.confidence:.0%} confidence.',
+  )
+
+
+def _metric_table(found: ComparisonDocument, index: int) -> Table:
+  """Returns all metrics of each remedy, and its calibration where that was measured."""
+  names = list(dict.fromkeys(name for arm in found.arms for name in arm.values))
+  parts = ('intercept', 'slope') if any(arm.calibration for arm in found.arms) else ()
+  rows = []
+  for arm in found.arms:
+    cells = [words(arm.name, 'heading'), *(number(_value(arm, name)) for name in names)]
+    for part in parts:
+      cells.append(number(f'{getattr(arm.calibration, part):.2f}' if arm.calibration else '-'))
+    rows.append(tuple(cells))
+  columns = ('remedy', *(name.replace('_', ' ') for name in names), *parts)
+  return Table(
+    numbered_name('metrics', index),
+    'All metrics',
+    head(*columns, numbers=len(columns) - 1),
+    tuple(rows),
+    'Log loss, Brier score and cost are better where they are lower, the others where higher.',
+  )
+
+
+def _value(arm: ComparedArm, metric: str) -> str:
+  return f'{arm.values[metric]:.3f}' if metric in arm.values else '-'
+
+
+def _interval(arm: ComparedArm) -> str:
+  """Returns an interval; '' where there is none."""
+  return '' if arm.low is None or arm.high is None else f'{_signed(arm.low)} to {_signed(arm.high)}'
+
+
+def _gain(arm: ComparedArm) -> str:
+  """Returns a gain, and its interval where there is one."""
+  assert arm.difference is not None  # natural batches have none, and are not drawn
+  interval = _interval(arm)
+  return f'{_signed(arm.difference)} ({interval})' if interval else _signed(arm.difference)
+
+
+def _signed(x: float) -> str:
+  """Returns a difference with its sign; of what is rounded to 0, it is a plus."""
+  return f'{round(x, 3) + 0.0:+.3f}'
