@@ -201,7 +201,7 @@ def test_recommended_is_the_best_that_helps_or_the_default_or_nothing():
   helps = arms_of(threshold=('helps', 0.1), balanced=('helps', 0.2), smote=('cannot tell', 0.3))
   name, why = recommend(helps, 'macro_recall')
   assert name == 'balanced'
-  assert why == 'Balanced batches help: macro recall is 0.200 higher than with natural batches.'
+  assert why == 'It helps: macro recall is 0.200 higher than with natural batches.'
   unknown = arms_of(threshold=('cannot tell', 0.1), balanced=('cannot tell', 0.15))
   assert recommend(unknown, 'macro_recall')[0] == 'threshold'
   equal = arms_of(threshold=('no practical difference', 0.01), balanced=('cannot tell', 0.02))

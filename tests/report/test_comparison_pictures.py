@@ -55,7 +55,7 @@ FOUND = ComparisonDocument(
   seconds=115.5,
   arms=(NATURAL, HELPING, ALIKE, HARMING, UNCLEAR),
   recommended='threshold',
-  reason='Natural batches with a threshold help: macro recall is 0.064 higher.',
+  reason='It helps: macro recall is 0.064 higher than with natural batches.',
   notes=('Its probabilities are worse.',),
 )
 

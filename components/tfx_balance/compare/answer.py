@@ -93,10 +93,7 @@ def recommend(arms: Sequence[ComparedArm], metric: str) -> tuple[str, str]:
     best = max(helping, key=lambda arm: arm.difference or 0)
     more = 'higher' if METRICS[metric].higher else 'lower'
     by = f'{abs(best.values[metric] - arms[0].values[metric]):.3f}'
-    return (
-      best.name,
-      f'{_capital(best.words)} help: {words} is {by} {more} than with natural batches.',
-    )
+    return best.name, f'It helps: {words} is {by} {more} than with natural batches.'
   default = next((arm for arm in arms if arm.name == DEFAULTS[metric]), arms[0])
   if default.verdict == CANNOT_TELL:
     return default.name, (
@@ -123,7 +120,7 @@ def answer_text(found: ComparisonDocument) -> str:
   for arm in found.arms:
     line = f'{arm.name:{width}}  {arm.values[found.metric]:7.3f}'
     if arm.difference is not None:
-      line += f'  {arm.difference:+7.3f}  {_interval(arm):^18}  {arm.verdict}'
+      line += f'  {arm.difference + 0.0:+7.3f}  {_interval(arm):^18}  {arm.verdict}'
     lines.append(line)
   shown = [name for name in natural.values if name != found.metric]
   lines += ['', f'{"":{width}}  ' + '  '.join(f'{name:>{_wide(name)}}' for name in shown)]
@@ -163,7 +160,3 @@ def _wide(name: str) -> int:
 
 def _wrapped(sentences: Sequence[str]) -> list[str]:
   return [line for sentence in sentences for line in textwrap.wrap(sentence, 96)]
-
-
-def _capital(text: str) -> str:
-  return text[:1].upper() + text[1:]
