@@ -77,7 +77,7 @@ def test_a_comparison_alone_is_a_report(tmp_path):
   page = texts_of(html)
   assert html == render_html([str(tmp_path / COMPARISON_NAME)])
   for expected in (
-    'Which remedy natural batches with a threshold recommended for macro recall helps Natural',
+    'Which remedy natural batches with a threshold recommended for macro recall helps It helps',
     f'Use natural batches with a threshold . {FOUND.reason} Its probabilities are worse.',
     'natural natural batches 0.658 - - threshold',
     'threshold natural batches with a threshold 0.722 +0.064 +0.014 to +0.114 helps',

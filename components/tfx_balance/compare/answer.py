@@ -120,7 +120,7 @@ def answer_text(found: ComparisonDocument) -> str:
   for arm in found.arms:
     line = f'{arm.name:{width}}  {arm.values[found.metric]:7.3f}'
     if arm.difference is not None:
-      line += f'  {arm.difference + 0.0:+7.3f}  {_interval(arm):^18}  {arm.verdict}'
+      line += f'  {arm.difference:+7.3f}  {_interval(arm):^18}  {arm.verdict}'
     lines.append(line)
   shown = [name for name in natural.values if name != found.metric]
   lines += ['', f'{"":{width}}  ' + '  '.join(f'{name:>{_wide(name)}}' for name in shown)]
