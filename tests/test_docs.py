@@ -20,7 +20,16 @@ NOT_RUN = {'bash', 'dockerfile', 'json', 'text', 'yaml'}
 PRINTED = re.compile(r'^print\(.*\)  # (.*)$', re.MULTILINE)
 OPTIONAL = ('imblearn', 'pandas', 'sklearn', 'torch')
 """Packages of other libraries' users: a snippet that imports one that is absent is skipped."""
-PUBLIC = ('', '.augment', '.errors', '.inputs', '.inputs.selection', '.kubeflow', '.report')
+PUBLIC = (
+  '',
+  '.augment',
+  '.compare',
+  '.errors',
+  '.inputs',
+  '.inputs.selection',
+  '.kubeflow',
+  '.report',
+)
 
 
 def snippets(page):
