@@ -138,9 +138,7 @@ class _Compiled:
     model.compile(optimizer, remedy.loss)
     for name in ('train_step', 'test_step'):  # AutoGraph would rewrite all of tf_keras
       setattr(model, name, tf.autograph.experimental.do_not_convert(getattr(model, name)))
-    optimizer = model.optimizer
-    optimizer.build(model.trainable_variables)
-    self._variables = list(optimizer.variables)
+    self._variables = _made_variables(model.optimizer, model.trainable_variables)
     self._start = [np.array(variable) for variable in self._variables]
 
   def begin(self, weights: Sequence[Any]) -> None:
@@ -157,6 +155,14 @@ class _Compiled:
         raise OutOfTimeError
 
     return self.keras.callbacks.LambdaCallback(on_train_batch_begin=check)
+
+
+def _made_variables(optimizer: Any, weights: Sequence[Any]) -> list[Any]:
+  """Returns the variables of an optimizer of Keras 3 or tf_keras after it made them for weights."""
+  make = getattr(optimizer, 'build', None) or optimizer._create_all_weights  # legacy optimizers
+  make(weights)
+  found = optimizer.variables
+  return list(found() if callable(found) else found)
 
 
 def seed_all(seed: int) -> None:

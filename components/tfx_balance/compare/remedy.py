@@ -123,9 +123,12 @@ class Remedy(Document):
     else:
       import tensorflow as tf
 
-      label = tf.argmax(gain, axis=-1)
+      # A SavedModel of tf_keras names its outputs by their layers.
+      label = keras.layers.Identity(name='label')(tf.argmax(gain, axis=-1))
     made = {'scores': scores, 'adjusted': adjusted, 'label': label}
-    return keras.Model(model.inputs[0] if len(model.inputs) == 1 else model.input, made)
+    # A sequential model has one input; `input` of Keras 3's is that of its first call.
+    inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+    return keras.Model(inputs, made)
 
 
 def keras_name(model: Any) -> str:
@@ -155,7 +158,9 @@ def check_logits(model: Any, output: Any, n_classes: int) -> Any:
       f'the output of the model is of {what}, and there are {n_classes} classes; end it in '
       f'Dense({n_classes})'
     )
-  last = model.layers[-1] if model.layers else model
+  last = model
+  while getattr(last, 'layers', None):
+    last = last.layers[-1]
   activation = getattr(getattr(last, 'activation', None), '__name__', 'linear')
   if activation in ('softmax', 'sigmoid') or type(last).__name__ == 'Softmax':
     raise ConfigError(

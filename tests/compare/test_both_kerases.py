@@ -1,0 +1,51 @@
+"""Folds are trained with the optimizers of Keras 3 and of tf_keras, legacy ones too."""
+
+import importlib
+import time
+
+import numpy as np
+import pytest
+from tfx_balance.compare.comparing import remedies_of
+from tfx_balance.compare.keras_training import Task, Training
+from tfx_balance.plan.labels import count_labels
+
+LABELS = np.arange(80) % 4 // 3
+X = (np.random.default_rng(0).normal(size=(80, 4)) + LABELS[:, np.newaxis]).astype('float32')
+ROWS = np.arange(80)
+
+
+def falling(optimizers, kind):
+  """Returns an optimizer with a momentum and a learning rate that its steps change."""
+  return kind(optimizers.schedules.ExponentialDecay(0.1, 2, 0.5), momentum=0.9)
+
+
+@pytest.mark.parametrize(
+  ('name', 'optimizer'),
+  [
+    pytest.param('keras', lambda of: None, id='keras, not compiled'),
+    pytest.param('keras', lambda of: falling(of, of.SGD), id='keras'),
+    pytest.param('tf_keras', lambda of: None, id='tf_keras, not compiled'),
+    pytest.param('tf_keras', lambda of: falling(of, of.SGD), id='tf_keras'),
+    pytest.param('tf_keras', lambda of: falling(of, of.legacy.SGD), id='tf_keras, legacy'),
+  ],
+)
+def test_every_fold_begins_anew(name, optimizer):
+  keras = importlib.import_module(name)
+
+  def make_model():
+    model = keras.Sequential([keras.Input([4]), keras.layers.Dense(2)])
+    if (made := optimizer(keras.optimizers)) is not None:
+      model.compile(made)
+    return model
+
+  remedies = {'natural': remedies_of(count_labels(LABELS)[0], X, None)['natural']}
+  training = Training(
+    f'{name} {id(optimizer)}', make_model, X, LABELS, remedies, 5, 16, time.time() + 600
+  )
+  folds = [
+    training.fold(Task(0, seed, ROWS[ROWS % 5 != 0], ROWS[ROWS % 5 == 0])) for seed in (1, 2, 1)
+  ]
+  first, other, again = (fold.log_p['natural'] for fold in folds)
+  assert np.array_equal(first, again)
+  assert not np.array_equal(first, other)
+  assert np.allclose(np.exp(first).sum(axis=1), 1)

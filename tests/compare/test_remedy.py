@@ -1,0 +1,201 @@
+"""Remedy: its JSON, what it reads from a Trainer, and the model that it attaches."""
+
+import importlib
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tfx_balance.compare import Remedy
+from tfx_balance.compare.remedy import HYPERPARAMETER, check_logits
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.plan.class_value import ClassValue
+
+CLASSES = tuple(ClassValue('bytes', text) for text in (b'a', b'b', b'c'))
+SHIFT = (0.5, 0.0, -1.25)
+COST = ((0.0, 1.0, 2.0), (1.0, 0.0, 1.0), (30.0, 5.0, 0.0))
+PLAIN = Remedy('threshold', CLASSES, (90, 50, 20), SHIFT)
+X = np.random.default_rng(0).normal(size=(50, 4)).astype('float32')
+
+both = pytest.mark.parametrize('name', ['keras', 'tf_keras'])
+with_cost = pytest.mark.parametrize('cost', [(), COST], ids=['no cost', 'cost'])
+
+
+def sequential(keras, *layers):
+  return keras.Sequential([keras.Input([4]), *(layers or [keras.layers.Dense(3)])])
+
+
+def of_names(keras):
+  """Returns a model of two features by name."""
+  inputs = {'x': keras.Input([3], name='x'), 'z': keras.Input([1], name='z')}
+  joined = keras.layers.concatenate([inputs['x'], inputs['z']])
+  return keras.Model(inputs, keras.layers.Dense(3)(joined))
+
+
+def softmax(logits):
+  powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+  return powers / powers.sum(axis=1, keepdims=True)
+
+
+def assert_outputs(found, logits, cost):
+  """Checks the three outputs against NumPy."""
+  assert set(found) == {'scores', 'adjusted', 'label'}
+  adjusted = softmax(logits + np.array(SHIFT))
+  np.testing.assert_allclose(found['scores'], softmax(logits), rtol=1e-4)
+  np.testing.assert_allclose(found['adjusted'], adjusted, rtol=1e-4)
+  label = np.argmin(adjusted @ np.array(cost), axis=1) if cost else np.argmax(adjusted, axis=1)
+  assert np.array_equal(found['label'], label)
+  assert len(set(label.tolist())) > 1  # else a constant would do
+
+
+@both
+@with_cost
+def test_an_attached_model_gives_scores_and_labels(name, cost):
+  keras = importlib.import_module(name)
+  model = sequential(keras)
+  served = Remedy(PLAIN.name, CLASSES, PLAIN.records, SHIFT, cost).attach(model)
+  assert_outputs(served.predict(X, verbose=0), model.predict(X, verbose=0), cost)
+
+
+@both
+def test_it_follows_the_weights_of_the_model(name):
+  model = sequential(importlib.import_module(name))
+  served = PLAIN.attach(model)
+  model.set_weights([weights + 1.0 for weights in model.get_weights()])
+  assert_outputs(served.predict(X, verbose=0), model.predict(X, verbose=0), ())
+
+
+@both
+@with_cost
+def test_a_saved_model_of_features_by_name_serves_the_same(name, cost, tmp_path):
+  keras = importlib.import_module(name)
+  model = of_names(keras)
+  served = Remedy(PLAIN.name, CLASSES, PLAIN.records, SHIFT, cost).attach(model)
+  features = {'x': X[:, :3], 'z': X[:, 3:]}
+  if name == 'keras':
+    served.export(str(tmp_path), verbose=False)
+  else:  # whose export takes no inputs by name
+    served.save(str(tmp_path), save_format='tf')
+  loaded = tf.saved_model.load(str(tmp_path)).signatures['serving_default']
+  found = loaded(**{key: tf.constant(value) for key, value in features.items()})
+  assert_outputs(found, model.predict(features, verbose=0), cost)
+
+
+@both
+def test_a_model_file_gives_the_same(name, tmp_path):
+  keras = importlib.import_module(name)
+  model = sequential(keras)
+  PLAIN.attach(model).save(tmp_path / 'model.keras')
+  loaded = keras.models.load_model(tmp_path / 'model.keras')
+  assert_outputs(loaded.predict(X, verbose=0), model.predict(X, verbose=0), ())
+
+
+@both
+def test_a_sequential_model_keeps_its_own_input_after_it_was_called(name):
+  keras = importlib.import_module(name)
+  model = sequential(keras)
+  model(keras.Input([4]))
+  found = PLAIN.attach(model).predict(X, verbose=0)
+  assert_outputs(found, model.predict(X, verbose=0), ())
+
+
+def test_a_model_without_inputs_is_refused():
+  keras = importlib.import_module('keras')
+  with pytest.raises(ConfigError, match='Sequential has no inputs of its own; give a functional'):
+    PLAIN.attach(keras.Sequential([keras.layers.Dense(3)]))
+
+
+@both
+@pytest.mark.parametrize('ending', ['activation', 'layer', 'within', 'sigmoid'])
+def test_a_model_that_ends_in_probabilities_is_refused(name, ending):
+  layers = importlib.import_module(name).layers
+  keras = importlib.import_module(name)
+  made = {
+    'activation': lambda: [layers.Dense(3, activation='softmax')],
+    'layer': lambda: [layers.Dense(3), layers.Softmax()],
+    'within': lambda: [sequential(keras, layers.Dense(3, activation='softmax'))],
+    'sigmoid': lambda: [layers.Dense(3, activation='sigmoid')],
+  }
+  with pytest.raises(ConfigError, match=r'makes probabilities.* end it in Dense\(3\) without'):
+    PLAIN.attach(sequential(keras, *made[ending]()))
+
+
+@both
+def test_a_model_of_another_width_is_refused(name):
+  keras = importlib.import_module(name)
+  wanted = r'shape \(None, 2\), and there are 3 classes; end it in Dense\(3\)'
+  with pytest.raises(ConfigError, match=wanted):
+    PLAIN.attach(sequential(keras, keras.layers.Dense(2)))
+
+
+@both
+def test_a_model_of_several_outputs_is_refused(name):
+  keras = importlib.import_module(name)
+  given = keras.Input([4])
+  model = keras.Model(given, [keras.layers.Dense(3)(given), keras.layers.Dense(3)(given)])
+  with pytest.raises(ConfigError, match='of type list, and there are 3 classes'):
+    PLAIN.attach(model)
+  with pytest.raises(ConfigError, match='of type list, and there are 3 classes'):
+    check_logits(model, model(tf.constant(X)), 3)
+
+
+def test_what_is_no_keras_model_is_refused():
+  model = SimpleNamespace(outputs=[tf.zeros([1, 3])], inputs=[1], layers=[])
+  with pytest.raises(ConfigError, match='SimpleNamespace is no Keras model'):
+    PLAIN.attach(model)
+
+
+# --- JSON, and hyperparameters
+
+
+@pytest.mark.parametrize(
+  'remedy',
+  [
+    PLAIN,
+    Remedy('natural', CLASSES, (9, 5, 2), (0.0, 0.0, 0.0), COST),
+    Remedy('smote', CLASSES, (9, 5, 2), (0.0, 0.0, 0.0), (), ('x',), ('city',)),
+  ],
+  ids=lambda remedy: remedy.name,
+)
+def test_json_gives_the_same_remedy(remedy):
+  assert Remedy.from_json(json.loads(remedy.dumps())) == remedy
+  assert Remedy.from_json(remedy.dumps()) == remedy
+
+
+@pytest.mark.parametrize(
+  'wrap', [lambda values: {'values': values}, dict], ids=['config', 'values']
+)
+def test_a_trainer_reads_the_remedy(wrap):
+  fn_args = SimpleNamespace(hyperparameters=wrap({HYPERPARAMETER: PLAIN.dumps(), 'rate': 0.1}))
+  assert Remedy.from_fn_args(fn_args) == PLAIN
+
+
+@pytest.mark.parametrize('given', [None, {}, {'values': {'rate': 0.1}}, {'format': 'a plan'}])
+def test_hyperparameters_without_a_remedy_are_refused(given):
+  with pytest.raises(
+    DataError, match=r'has no remedy; give the Trainer hyperparameters=tuner\.out'
+  ):
+    Remedy.from_fn_args(SimpleNamespace(hyperparameters=given))
+
+
+def test_a_damaged_remedy_is_named():
+  text = PLAIN.dumps().replace('-1.25', '-1.5')
+  fn_args = SimpleNamespace(hyperparameters={'values': {HYPERPARAMETER: text}})
+  with pytest.raises(DataError, match=r'fn_args\.hyperparameters has the checksum .* damaged'):
+    Remedy.from_fn_args(fn_args)
+
+
+def test_what_each_remedy_trains_with():
+  smote = Remedy('smote', CLASSES, (9, 5, 2), (0.0,) * 3, (), ('x',), ('city',))
+  assert smote.train['strategy'] == 'exact'
+  assert smote.train['augment_fn'] is not None
+  assert PLAIN.train == {'strategy': 'natural', 'label_as': 'index'}
+  assert PLAIN.class_weight is None
+  weights = Remedy('class_weights', CLASSES, (9, 5, 2), (0.0,) * 3).class_weight
+  np.testing.assert_allclose([weights[i] * n for i, n in enumerate((9, 5, 2))], 16 / 3)
+  logits, log_prior = X[:, :3], np.log(np.array(PLAIN.records) / 160)
+  adjusted = Remedy('logit_adjusted', CLASSES, PLAIN.records, (0.0,) * 3)
+  for remedy, moved in ((PLAIN, logits), (adjusted, logits + log_prior)):
+    found = remedy.loss(tf.zeros([50], tf.int64), tf.constant(logits))
+    np.testing.assert_allclose(found, -np.log(softmax(moved)[:, 0]), rtol=1e-4)
