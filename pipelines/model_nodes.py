@@ -8,7 +8,7 @@ import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx_balance.cli.evaluation import BALANCED_MODEL, NATURAL_MODEL
-from tfx_balance.cli.model_training import CLASS_ID
+from tfx_balance.cli.model_training import ADJUSTED, CLASS_ID, PROBABILITIES
 
 from pipelines.rounds import TRAIN, Round
 
@@ -49,33 +49,38 @@ class ModelNodes:
   splits: Round
 
   def of_seed(self, seed: int, compare: bool, suffix: str) -> Iterator[BaseComponent]:
-    """Yields a Trainer, optionally a second one for natural batches, and an Evaluator.
+    """Yields a Trainer, optionally one for natural batches before it, and an Evaluator.
+
+    The former takes the natural shares from the latter's model, as its `base_model`.
 
     Args:
       seed: Seed of the models' weights and of the order of the data.
       compare: Whether to train on natural batches as well.
       suffix: Suffix of the node ids.
     """
-    options = {'label': self.label, 'seed': seed}
+    tune = self.splits.eval != self.splits.test
+    options = {'label': self.label, 'seed': seed, 'tune': tune}
+    baseline = None
+    if compare:
+      trainer = self._trainer(
+        f'{self.model}.natural_run_fn', options, self.splits.train, examples=self.natural
+      ).with_id(f'NaturalTrainer{suffix}')
+      yield trainer
+      baseline = trainer.outputs['model']
     trainer = self._trainer(
       f'{self.model}.run_fn',
       options,
       (TRAIN,),  # into which BalancedInputGen merges the splits to train on
       examples=self.balanced.outputs['examples'],
       hyperparameters=self.balanced.outputs['hyperparameters'],
+      base_model=baseline,
     ).with_id(f'Trainer{suffix}')
     yield trainer
-    baseline = None
-    if compare:
-      baseline = self._trainer(
-        f'{self.model}.natural_run_fn', options, self.splits.train, examples=self.natural
-      ).with_id(f'NaturalTrainer{suffix}')
-      yield baseline
     yield tfx.components.Evaluator(
       examples=self.test,
       example_splits=[self.splits.test],
       model=trainer.outputs['model'],
-      baseline_model=baseline.outputs['model'] if baseline else None,
+      baseline_model=baseline,
       eval_config=evaluation_config(self.label, compare),
     ).with_id(f'Evaluator{suffix}')
 
@@ -97,14 +102,15 @@ class ModelNodes:
 
 
 def evaluation_config(label: str, compare: bool) -> tfma.EvalConfig:
-  """Returns the configuration that measures overall accuracy, and accuracy (recall) per class.
+  """Returns the configuration that measures accuracy and log loss, and accuracy (recall) per class.
 
   It uses slices instead of metrics by class id, because the number of classes, and with it the ids
   of a per-class metric or of TFMA's macro average, is unknown before the data has been read.
 
   Args:
     label: Name of the feature that holds the class.
-    compare: Whether there is a baseline model, trained on natural batches.
+    compare: Whether there is a baseline model, trained on natural batches. Both models then have
+      adjusted probabilities as a second output: TFX's Evaluator takes no more than two models.
   """
   names = [BALANCED_MODEL, NATURAL_MODEL] if compare else ['']
   return tfma.EvalConfig(
@@ -113,7 +119,7 @@ def evaluation_config(label: str, compare: bool) -> tfma.EvalConfig:
         name=name,
         is_baseline=name == NATURAL_MODEL,
         model_type=tfma.TF_GENERIC,
-        signature_name='serving_default',
+        signature_name='adjusted' if compare else 'serving_default',
         preprocessing_function_names=['transform_labels'],
         label_key=CLASS_ID,
       )
@@ -125,7 +131,13 @@ def evaluation_config(label: str, compare: bool) -> tfma.EvalConfig:
         metrics=[
           tfma.MetricConfig(class_name='ExampleCount'),
           tfma.MetricConfig(class_name='SparseCategoricalAccuracy', config='{"name": "accuracy"}'),
-        ]
+          # Of records whose class training lacks, which have the class id -1, it is not defined.
+          tfma.MetricConfig(
+            class_name='SparseCategoricalCrossentropy',
+            config='{"name": "log_loss", "ignore_class": -1}',
+          ),
+        ],
+        output_names=[PROBABILITIES, ADJUSTED] if compare else [],
       )
     ],
   )

@@ -25,6 +25,17 @@ def test_recall_is_the_accuracy_within_a_class():
   assert scores.worst == 0.5
 
 
+def test_each_output_of_a_model_has_scores_of_its_own():
+  plain = make_result({'accuracy': 0.5, 'example_count': 2, 'log_loss': 0.7}, {})
+  adjusted = make_result({'accuracy': 1.0, 'example_count': 2, 'log_loss': 0.2}, {})
+  ((_, one),), ((_, other),) = plain.slicing_metrics, adjusted.slicing_metrics
+  plain.slicing_metrics = [((), {'probabilities': one[''], 'adjusted': other['']})]
+  found = score('natural', plain, 'kind', 'probabilities')
+  assert (found.accuracy, found.log_loss) == (0.5, 0.7)
+  found = score('natural + threshold', plain, 'kind', 'adjusted')
+  assert (found.accuracy, found.log_loss) == (1.0, 0.2)
+
+
 def test_records_without_a_label_are_those_in_no_slice():
   result = make_result(
     {'accuracy': 0.6000000238418579, 'example_count': 15},

@@ -83,7 +83,7 @@ def test_recall_is_that_of_all_seeds_by_model():
   sidecar = make_sidecar({'b': (8, 1, 2), 'a': (80, 10, 10), 'c': (1, 0, 0)})
   data = summary.describe_recall(summarize(sidecar, compare(scores)), 'kind').to_json()
   assert data['label'] == 'kind'
-  assert [model['name'] for model in data['models']] == ['natural batches', 'balanced batches']
+  assert [model['name'] for model in data['models']] == ['natural', 'balanced']
   natural, balanced = (
     {row['name']: (row['recall'], row['tested']) for row in model['recall']}
     for model in data['models']

@@ -41,7 +41,7 @@ def test_printed_tables_have_every_number(three_classes):
   assert 'c 1 0 0 1 0.9% █' in lines
   assert 'records 89 11 12 112' in lines
   assert 'max / min 80.0 ∞ ∞ 100.0' in lines
-  assert 'class in train tested recall' in lines
+  assert 'class train tested recall' in lines
   assert 'a 80 10 0.900' in lines
   assert 'b 8 2 0.500' in lines
   assert 'c 1 0 not tested' in lines
@@ -51,19 +51,34 @@ def test_printed_tables_have_every_number(three_classes):
   assert '! c is small' in lines
 
 
-def test_two_models_stand_beside_each_other_with_mean_and_spread(three_classes):
+FOUR = 'natural', 'natural + threshold', 'balanced', 'balanced + correction'
+
+
+def test_four_models_stand_beside_each_other_with_mean_and_spread(three_classes):
+  hits = [(0, 1), (1, 2), (1, 2), (0, 0)]  # of class b, for each model, in both trainings
   scores = [
-    make_scores('natural', {'a': (10, 10), 'b': (0, 2)}),
-    make_scores('balanced', {'a': (9, 10), 'b': (1, 2)}),
-    make_scores('natural', {'a': (10, 10), 'b': (1, 2)}),
-    make_scores('balanced', {'a': (9, 10), 'b': (2, 2)}),
+    replace(make_scores(name, {'a': (10, 10), 'b': (of_b[i], 2)}), log_loss=i + 0.25)
+    for i in range(2)
+    for name, of_b in zip(FOUR, hits, strict=True)
   ]
   sidecar = make_sidecar({'b': (8, 1, 2), 'a': (80, 10, 10)})
-  lines = lines_of(summarize(sidecar, compare(scores)))
-  assert 'class in train tested natural batches balanced batches' in lines
-  assert 'b 8 2 0.250 0.750' in lines
-  assert 'macro recall 12 0.625 ± 0.177 0.825 ± 0.177' in lines
+  text = print_to_text(summarize(sidecar, compare(scores)))
+  lines = [' '.join(line.split()) for line in text.splitlines()]
+  assert 'in natural balanced' in lines
+  assert 'class train tested natural + threshold balanced + correction' in lines
+  assert 'b 8 2 0.250 0.750 0.750 0.000' in lines
+  at = lines.index('macro recall 12 0.625 0.875 0.875 0.500')
+  assert lines[at + 1] == '± 0.177 ± 0.177 ± 0.177 ± 0.000'
+  at = lines.index('log loss 0.750 0.750 0.750 0.750')
+  assert lines[at + 1] == '± 0.707 ± 0.707 ± 0.707 ± 0.707'
   assert 'Mean and standard deviation of 2 trainings with different seeds.' in lines
+  assert '+ threshold: log p - t log prior; t is best for macro recall on split eval.' in lines
+  note = 'Classes with fewer'  # which the terminal wraps
+  assert all(len(line) <= 80 for line in text.splitlines() if not line.startswith(note))
+
+
+def test_a_score_that_was_not_measured_has_no_row(three_classes):
+  assert 'log loss' not in print_to_text(three_classes)
 
 
 def test_one_training_each_is_no_proof():
@@ -81,14 +96,32 @@ def test_each_fold_is_a_row_with_mean_and_spread_below():
   ]
   sidecar = make_sidecar({'b': (2, 2, 3), 'a': (10, 10, 0)}, names=('fold-0', 'fold-1', 'test'))
   lines = lines_of(summarize(sidecar, compare(scores), folds=2))
-  assert 'class tested natural batches balanced batches' in lines
+  assert 'class tested natural balanced' in lines
   assert 'b 4 0.500 0.750' in lines  # of both folds
-  assert 'Cross-validation over 2 folds' in lines
-  assert '0 12 0.500 0.700 0.000 0.500 0.833 0.833' in lines
-  assert '1 12 0.900 0.950 0.800 0.900 0.833 0.917' in lines
-  assert 'mean 24 0.700 0.825 0.400 0.700 0.833 0.875' in lines
-  assert 'std dev 0.283 0.177 0.566 0.283 0.000 0.059' in lines
+  at = lines.index('Cross-validation over 2 folds')
+  table = [line for line in lines[at:] if line]
+  assert 'fold tested natural balanced' in table
+  at = table.index('macro recall')
+  assert table[at + 1 : at + 5] == [
+    '0 12 0.500 0.700',
+    '1 12 0.900 0.950',
+    'mean 24 0.700 0.825',
+    'std dev 0.283 0.177',
+  ]
+  at = table.index('worst class')
+  assert table[at + 1 : at + 3] == ['0 12 0.000 0.500', '1 12 0.800 0.900']
+  at = table.index('accuracy')
+  assert table[at + 1 : at + 3] == ['0 12 0.833 0.833', '1 12 0.833 0.917']
   assert 'Macro recall, balanced less natural: +0.125 ± 0.106; higher in 2 of 2 folds' in lines
+
+
+def test_each_model_is_compared_with_the_first_over_the_folds():
+  scores = [make_scores(name, {'a': (9 - i, 10)}) for i in range(2) for name in FOUR]
+  sidecar = make_sidecar({'a': (10, 10, 0)}, names=('fold-0', 'fold-1', 'test'))
+  lines = lines_of(summarize(sidecar, compare(scores), folds=2))
+  found = [line.split(': ')[0] for line in lines if line.startswith('Macro recall,')]
+  assert found == [f'Macro recall, {name} less natural' for name in FOUR[1:]]
+  assert '+ threshold: log p - log prior.' in lines  # t is not tuned on what is tested
 
 
 CHECK = Check('min_count', 'train', None, None, 5, 5, True, 'train: all is well')
@@ -97,8 +130,9 @@ CHECK = Check('min_count', 'train', None, None, 5, 5, True, 'train: all is well'
 def test_a_spread_of_two_test_records_says_so():
   scores = [make_scores(model, {'a': (1, 2)}) for model in ('natural', 'balanced') * 2]
   sidecar = make_sidecar({'a': (8, 1, 2)})
-  text = print_to_text(summarize(sidecar, compare(scores)), width=80)
-  assert text.count('0.500 ± 0.000') == text.count('from 2 records') == 6
+  lines = lines_of(summarize(sidecar, compare(scores)))
+  at = lines.index('macro recall 2 0.500 0.500')
+  assert lines[at + 1 : at + 4] == ['± 0.000 ± 0.000', 'from 2 from 2', 'records records']
   text = print_to_text(summarize(sidecar, compare(scores), folds=2))
   assert '+0.000 ± 0.000 from 2 records; higher in 0 of 2 folds' in text
 
@@ -151,7 +185,7 @@ def test_no_number_is_cut_however_narrow_the_screen(width):
   text = print_to_text(numbers, width=width)
   assert text.count('10,000,000  1,000,000  1,000,000  12,000,000') == 3
   assert text.count('10,000,000  1,000,000') == 6
-  assert '0.500 ± 0.707' in text
+  assert '± 0.707' in text
   assert '…' not in text
   assert '\x1b' not in text
 

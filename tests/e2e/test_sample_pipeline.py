@@ -29,6 +29,7 @@ from tests.cli.helpers_own_data import write_image, write_records
 
 pytestmark = pytest.mark.e2e
 
+FOUR_MODELS = ['natural', 'natural + threshold', 'balanced', 'balanced + correction']
 WEIGHTS = {'train': 0.8, 'eval': 0.1, 'test': 0.1}
 
 
@@ -135,20 +136,47 @@ def test_digits_are_split_trained_and_evaluated(tmp_path, capsys):
   assert [value.value for value in numbers.classes] == list(range(10))
   assert by_value(numbers, 'total') == expected
   held_out = count_labels(Path(published['HeldOutExampleGen', 'examples']) / 'Split-test', 'label')
-  assert [c.model for c in numbers.models] == ['natural', 'balanced']
+  assert [c.model for c in numbers.models] == FOUR_MODELS
   assert_scores_add_up(numbers, dict(held_out))
   assert min(held_out[k] for k in range(3, 10)) >= 100
-  assert [len(c.trainings) for c in numbers.models] == [2, 2]
+  assert [len(c.trainings) for c in numbers.models] == [2] * 4
+  assert all(0 < s.log_loss < 5 for c in numbers.models for s in c.trainings)
   assert numbers.warnings == ()
 
   printed = capsys.readouterr().out
   assert printed.count('step 20 of 20  loss ') == 4
   for comparison in numbers.models:
-    assert str(comparison.spread('macro_recall')) in printed
-    assert str(comparison.spread('worst')) in printed
+    for score in ('macro_recall', 'worst', 'log_loss'):
+      assert all(line in printed for line in str(comparison.spread(score)).split(' ± '))
+  assert printed.count('threshold: log p - ') == 2
   assert published['Evaluator', 'evaluation'] in printed
   assert_trained_on_balanced_batches(published)
+  assert_adjusted_by_natural_shares(published)
   assert_train_is_balanced(published, numbers, printed)
+
+
+def assert_adjusted_by_natural_shares(published: PublishedArtifacts) -> None:
+  """Both models know the shares of train without copies, and are served without adjustment."""
+  splits = Path(published['StratifiedSplitter', 'examples'])
+  counts = count_labels(splits / 'Split-train', 'label')
+  log_prior = np.log([counts[k] / counts.total() for k in range(10)])
+  records = tf.constant(list(records_in(splits / 'Split-test')))
+  for node in ('NaturalTrainer', 'Trainer', 'NaturalTrainer_1', 'Trainer_1'):
+    model = tf.saved_model.load(str(Path(published[node, 'model']) / 'Format-Serving'))
+    np.testing.assert_allclose(model.log_prior, log_prior, rtol=1e-5)
+    served = model.signatures['serving_default'](records)
+    assert list(served) == ['probabilities']
+    both = {name: value.numpy() for name, value in model.signatures['adjusted'](records).items()}
+    np.testing.assert_allclose(both['probabilities'], served['probabilities'], rtol=1e-5)
+    shift = np.log(both['adjusted']) - np.log(both['probabilities'])
+    shift -= shift[:, :1]  # what is the same for all classes changes nothing
+    expected = log_prior - log_prior[0]
+    # One factor for all records and classes: -t, or 1 for the correction.
+    factor = shift[:, 9].mean() / expected[9]
+    np.testing.assert_allclose(shift, np.tile(factor * expected, (len(shift), 1)), atol=1e-3)
+    assert (
+      -2 - 1e-3 <= factor <= 1e-3 if 'Natural' in node else factor == pytest.approx(1, abs=1e-3)
+    )
 
 
 def assert_train_is_balanced(published: PublishedArtifacts, numbers: Summary, printed: str) -> None:
@@ -237,7 +265,7 @@ def test_cross_validation_of_an_own_table(tmp_path, capsys):
   write_table(tmp_path / 'in' / 'a.csv', ['often'] * 100 + ['seldom'] * 20)
   root = tmp_path / 'root'
   code = local_runner.main(
-    f'--examples {tmp_path}/in --label kind --pipeline_root {root} --folds 2 --compare 0 '
+    f'--examples {tmp_path}/in --label kind --pipeline_root {root} --folds 2 '
     '--train_steps 10'.split()
   )
   assert code == 0
@@ -249,12 +277,15 @@ def test_cross_validation_of_an_own_table(tmp_path, capsys):
     trained = Path(published[f'BalancedInputGen_{i}', 'examples']) / 'Split-train'
     assert sum(count_labels(trained, 'kind').values()) == 54
   numbers = read_summary(published, 'kind', folds=2)
-  (balanced,) = numbers.models
-  tested = {c.value: balanced.recall(c).tested for c in numbers.classes}
-  assert tested == {b'often': 90, b'seldom': 18}
+  assert [comparison.model for comparison in numbers.models] == FOUR_MODELS
+  for comparison in numbers.models:
+    tested = {c.value: comparison.recall(c).tested for c in numbers.classes}
+    assert tested == {b'often': 90, b'seldom': 18}
+  means = [f'{comparison.spread("macro_recall").mean:.3f}' for comparison in numbers.models]
   printed = capsys.readouterr().out
   assert 'Cross-validation over 2 folds' in printed
-  assert str(balanced.spread('macro_recall')) in printed
+  assert printed.count('threshold: log p - 1.00 log prior (not tuned)') == 2
+  assert f'mean 108 {" ".join(means)}' in [' '.join(line.split()) for line in printed.splitlines()]
 
 
 def assert_model_needs_no_other_files(published: PublishedArtifacts, n_classes: int) -> None:

@@ -54,6 +54,20 @@ def test_nothing_that_learns_sees_the_fold_to_test_on():
     fold = 'fold-' + trainer.id[-1]
     assert fold not in json.loads(trainer.exec_properties['train_args'])['splits']
     assert json.loads(trainer.exec_properties['eval_args'])['splits'] == [fold]
+    assert json.loads(trainer.exec_properties['custom_config'])['tune'] is False  # it is tested
+
+
+def test_a_balanced_model_takes_the_natural_shares_from_the_natural_one():
+  for options in ({'n_models': 2}, {'folds': 2}):
+    trainers = {t.id: t for t in of_kind(make_pipeline(compare=True, **options), 'Trainer')}
+    natural = [name for name in trainers if name.startswith('Natural')]
+    assert len(natural) == 2
+    for name in natural:
+      assert 'base_model' not in trainers[name].inputs
+      base = trainers[name.removeprefix('Natural')].inputs['base_model']
+      assert base.producer_component_id == name
+  (alone,) = of_kind(make_pipeline(), 'Trainer')
+  assert 'base_model' not in alone.inputs
 
 
 def test_several_models_per_fold_are_refused():

@@ -1,5 +1,7 @@
 """What stock artifacts say: TFDV's statistics where they are exact, TFMA's recall by slice."""
 
+from types import SimpleNamespace
+
 import apache_beam as beam
 import numpy as np
 import pandas as pd
@@ -11,7 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from tensorflow_data_validation.statistics import stats_impl
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.class_value import MISSING, ClassValue
-from tfx_balance.report import read_run
+from tfx_balance.report import read_run, sources
 from tfx_balance.report.sources import slice_recall
 
 from tests.helpers_pipeline import IN_MEMORY
@@ -183,3 +185,20 @@ def test_slices_of_all_types_are_read():
     ClassValue('float', 3.0): (0.5, 2),
     ClassValue('bytes', b''): (0.0, 5),
   }
+
+
+def test_each_output_of_a_model_is_a_model(tmp_path, monkeypatch):
+  def of(recall):
+    return metrics(accuracy=recall, example_count=4.0)['']
+
+  slices = [((('label', 3),), {'probabilities': of(0.25), 'adjusted': of(0.5), 'size': {'': {}}})]
+  result = SimpleNamespace(slicing_metrics=slices)
+  monkeypatch.setattr(tfma, 'load_eval_result', lambda uri, model_name: result)
+  specs = {'evalConfig': {'modelSpecs': [{'name': 'natural'}, {'name': 'balanced'}]}}
+  found = sources.read_evaluation(write(tmp_path, sources.EVALUATION_FILE, specs), 'label', None)
+  assert [(model.name, model.macro) for model in found.models] == [
+    ('natural adjusted', 0.5),
+    ('natural probabilities', 0.25),
+    ('balanced adjusted', 0.5),
+    ('balanced probabilities', 0.25),
+  ]

@@ -7,12 +7,19 @@ from dataclasses import dataclass
 
 import tensorflow_model_analysis as tfma
 
+from tfx_balance.cli.model_training import ADJUSTED, PROBABILITIES
 from tfx_balance.cli.published import PublishedArtifacts
 from tfx_balance.plan.class_value import MISSING, ClassValue
 from tfx_balance.report.sources import class_of_slice
 
 BALANCED_MODEL, NATURAL_MODEL = 'balanced', 'natural'
 """Names of the two models in the Evaluator's results."""
+
+VARIANTS = {
+  NATURAL_MODEL: {PROBABILITIES: NATURAL_MODEL, ADJUSTED: 'natural + threshold'},
+  BALANCED_MODEL: {PROBABILITIES: BALANCED_MODEL, ADJUSTED: 'balanced + correction'},
+}
+"""What each output of each model is called in tables, where both were trained."""
 
 FEW_RECORDS = 10
 """With fewer, one test record changes a class's recall by more than 10 points."""
@@ -42,14 +49,16 @@ class ModelScores:
   """Scores of one trained model.
 
   Attributes:
-    model: 'balanced' or 'natural', the kind of its training batches.
+    model: 'balanced' or 'natural', the kind of its training batches, and what was added to it.
     accuracy: Accuracy over all test records.
     recalls: Recall of each class that has test records.
+    log_loss: Mean over the test records of the classes that it knows; nan if it was not measured.
   """
 
   model: str
   accuracy: float
   recalls: Mapping[ClassValue, Recall]
+  log_loss: float = math.nan
 
   @property
   def macro_recall(self) -> float:
@@ -79,32 +88,36 @@ def read_scores(published: PublishedArtifacts, label: str) -> list[ModelScores]:
   found = []
   for node in sorted(nodes, key=lambda name: (len(name), name)):
     two = (node.replace('Evaluator', 'NaturalTrainer'), 'model') in published
-    for model in (NATURAL_MODEL, BALANCED_MODEL) if two else (BALANCED_MODEL,):
-      name = model if two else None
-      result = tfma.load_eval_result(published[node, 'evaluation'], model_name=name)
-      found.append(score(model, result, label))
+    if not two:
+      result = tfma.load_eval_result(published[node, 'evaluation'])
+      found.append(score(BALANCED_MODEL, result, label))
+      continue
+    for model, outputs in VARIANTS.items():
+      result = tfma.load_eval_result(published[node, 'evaluation'], model_name=model)
+      found += [score(name, result, label, output) for output, name in outputs.items()]
   return found
 
 
-def score(model: str, result: tfma.EvalResult, label: str) -> ModelScores:
+def score(model: str, result: tfma.EvalResult, label: str, output: str = '') -> ModelScores:
   """Returns the scores in an Evaluator's result, over all records and per slice.
 
   Records without a label are in no slice; their scores are computed as the remainder.
   """
-  accuracy, recalls, everything = math.nan, {}, Recall(0, 0)
+  accuracy, log_loss, recalls, everything = math.nan, math.nan, {}, Recall(0, 0)
   for key, outputs in result.slicing_metrics:
-    scores = {name: value['doubleValue'] for name, value in outputs[''][''].items()}
+    scores = {name: value['doubleValue'] for name, value in outputs[output][''].items()}
     tested = round(scores.get('example_count', 0))
     recall = Recall(round(scores['accuracy'] * tested), tested)
     if not key:
       accuracy, everything = scores['accuracy'], recall
+      log_loss = scores.get('log_loss', math.nan)
     elif len(key) == 1 and key[0][0] == label:
       recalls[class_of_slice(key[0][1])] = recall
   unlabelled = everything.tested - sum(recall.tested for recall in recalls.values())
   if recalls and unlabelled > 0:
     hits = everything.hits - sum(recall.hits for recall in recalls.values())
     recalls[MISSING] = Recall(hits, unlabelled)
-  return ModelScores(model, accuracy, recalls)
+  return ModelScores(model, accuracy, recalls, log_loss)
 
 
 @dataclass(frozen=True)
@@ -150,7 +163,7 @@ class Comparison:
   trainings: tuple[ModelScores, ...]
 
   def spread(self, score: str) -> Spread:
-    """Returns the mean and deviation of a score: 'macro_recall', 'worst' or 'accuracy'.
+    """Returns the mean and deviation of a score, one of the attributes of `ModelScores`.
 
     The class of the worst recall may differ between trainings.
     """

@@ -7,16 +7,23 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras
 from tfx.components.trainer.fn_args_utils import FnArgs
 
+from tfx_balance.compare.metrics import Measures
+from tfx_balance.compare.threshold import find_threshold
 from tfx_balance.inputs import BalancedInputs
 
 SHUFFLE_BUFFER = 20_000
 ROUNDS = 5  # number of progress reports
+SCORED_AT_ONCE = 512  # records of a batch that is not trained on
+LEAST = 1e-37  # probability whose logarithm stands for that of 0
 CLASS_ID = 'class_id'  # label key of the Evaluator
+PROBABILITIES, ADJUSTED = 'probabilities', 'adjusted'
+"""Outputs of the signature 'adjusted', which the Evaluator compares; the first is as served."""
 
 _SERIALIZED = [tf.TensorSpec([None], tf.string, name='examples')]
 _log = logging.getLogger(__name__)
@@ -24,11 +31,19 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class TrainingOptions:
-  """Options of a model: the `custom_config` of Trainer and Transform."""
+  """Options of a model: the `custom_config` of Trainer.
+
+  Attributes:
+    label: Name of the feature that holds the class.
+    seed: Seed of the weights and of the order of the data.
+    batch_size: Number of records in a batch.
+    tune: Whether a threshold may be tuned on the Trainer's eval split: not if that is tested.
+  """
 
   label: str
   seed: int = 0
   batch_size: int = 64
+  tune: bool = True
 
 
 Batches: TypeAlias = tf.data.Dataset
@@ -98,8 +113,11 @@ def train_and_export(
 ) -> None:
   """Trains a model and saves it to the Trainer's output folder.
 
+  A natural model gets a threshold. A balanced one gets a prior correction where `base_model` is a
+  natural one, which alone knows the natural shares: copies may be among the balanced records.
+
   Args:
-    fn_args: Argument of a `run_fn`.
+    fn_args: Argument of a `run_fn`; nothing but the log prior is read from its `base_model`.
     read: `balanced_batches` or `natural_batches`.
     build: Function that makes the model from the transform graph and the label's name.
   """
@@ -109,7 +127,14 @@ def train_and_export(
   model = fit(
     lambda: build(transform, options.label), train, evaluation, fn_args.train_steps, options.seed
   )
-  export(model, transform, options.label, fn_args.serving_model_dir)
+  module = _Export(model, transform, options.label)
+  if read is natural_batches:
+    t = add_threshold(module, fn_args.train_files, fn_args.eval_files if options.tune else [])
+    _log.info('threshold: log p - %.2f log prior%s', t, '' if options.tune else ' (not tuned)')
+  elif fn_args.base_model:
+    log_prior = tf.saved_model.load(fn_args.base_model).log_prior.numpy()
+    module.adjust(log_prior, log_prior)  # the sampled shares are equal
+  module.save(fn_args.serving_model_dir)
 
 
 def round_sizes(steps: int, rounds: int = ROUNDS) -> list[int]:
@@ -166,19 +191,40 @@ class _Export(tf.Module):
     used = transform.transformed_feature_spec()  # under the names of the raw features
     self._spec = {n: spec for n, spec in transform.raw_feature_spec().items() if n in used}
     self._label = label
+    self.n_classes: int = model.output_shape[-1]
+    self.log_prior: tf.Variable | None = None
 
   @tf.function(input_signature=_SERIALIZED, autograph=False)
   def serve(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
     """Returns class probabilities of raw examples; the label is not required."""
     spec = {name: value for name, value in self._spec.items() if name != self._label}
     features = self._preprocess(tf.io.parse_example(examples, spec))
-    return {'probabilities': self._predict(features)}
+    return {PROBABILITIES: self._predict(features)}
 
   @tf.function(input_signature=_SERIALIZED, autograph=False)
   def transform_labels(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
     """Returns class ids of raw examples; -1 for classes that training lacks."""
     features = self._preprocess(tf.io.parse_example(examples, self._spec))
     return {CLASS_ID: tf.reshape(features[self._label], [-1])}
+
+  @tf.function(input_signature=_SERIALIZED, autograph=False)
+  def adjusted(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns class probabilities as served, and after the shift of `adjust`."""
+    probabilities = self.serve(examples)[PROBABILITIES]
+    log_p = tf.math.log(tf.maximum(probabilities, LEAST))
+    return {PROBABILITIES: probabilities, ADJUSTED: tf.nn.softmax(log_p + self._shift)}
+
+  def adjust(self, shift: np.ndarray, log_prior: np.ndarray) -> None:
+    """Sets what is added to log probabilities, float [n_classes], and the natural log prior."""
+    self._shift = np.asarray(shift, np.float32)
+    self.log_prior = tf.Variable(log_prior, trainable=False, dtype=tf.float32)
+
+  def save(self, folder: str) -> None:
+    """Saves the model with the signatures that servers and the Evaluator use."""
+    signatures = {'serving_default': self.serve, 'transform_labels': self.transform_labels}
+    if self.log_prior is not None:
+      signatures['adjusted'] = self.adjusted
+    tf.saved_model.save(self, folder, signatures=signatures)
 
 
 def resources_of(layer: tf_keras.layers.Layer) -> list[Any]:
@@ -187,10 +233,35 @@ def resources_of(layer: tf_keras.layers.Layer) -> list[Any]:
   return [part for part in found if not isinstance(part, tf_keras.layers.Layer)]
 
 
-def export(
-  model: tf_keras.Model, transform: tft.TFTransformOutput, label: str, folder: str
-) -> None:
-  """Saves the model to the folder with the signatures that the Evaluator uses."""
-  module = _Export(model, transform, label)
-  signatures = {'serving_default': module.serve, 'transform_labels': module.transform_labels}
-  tf.saved_model.save(module, folder, signatures=signatures)
+def add_threshold(module: _Export, train_files: list[str], eval_files: list[str]) -> float:
+  """Adds the shift `-t log prior` to a model trained on natural batches; returns t.
+
+  Args:
+    module: Model to add it to.
+    train_files: Patterns of the raw records whose class shares are the prior.
+    eval_files: Patterns of the raw records for whose macro recall t is best; t is 1 without any.
+  """
+  counts = np.zeros(module.n_classes, np.int64)
+  for records in read_records(train_files).batch(SCORED_AT_ONCE):
+    ids = module.transform_labels(records)[CLASS_ID].numpy()
+    counts += np.bincount(ids[ids >= 0], minlength=module.n_classes)
+  log_prior = np.log(np.maximum(counts, 1) / counts.sum())
+  t, labels, log_p = 1.0, *scores_of(module, eval_files)
+  if len(labels):
+    macro_recall = functools.partial(Measures.of(counts, None).measure, 'macro_recall')
+    t = find_threshold(log_p, log_prior, lambda moved: macro_recall(moved, labels))
+  module.adjust(-t * log_prior, log_prior)
+  return t
+
+
+def scores_of(module: _Export, files: list[str]) -> tuple[np.ndarray, np.ndarray]:
+  """Returns class ids, int64 [n], and log probabilities, [n, n_classes], of raw records.
+
+  Records of classes that training lacks are left out.
+  """
+  labels, probabilities = [np.zeros(0, np.int64)], [np.zeros((0, module.n_classes), np.float32)]
+  for records in read_records(files).batch(SCORED_AT_ONCE) if files else ():
+    ids = module.transform_labels(records)[CLASS_ID].numpy()
+    labels.append(ids[ids >= 0])
+    probabilities.append(module.serve(records)[PROBABILITIES].numpy()[ids >= 0])
+  return np.concatenate(labels), np.log(np.maximum(np.concatenate(probabilities), LEAST))

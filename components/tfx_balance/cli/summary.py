@@ -138,5 +138,5 @@ def describe_recall(numbers: Summary, label: str) -> RecallDocument:
   for comparison in numbers.models:
     found = [(value, comparison.recall(value)) for value in numbers.classes]
     rows = tuple(ClassRecall(value, of.share, of.tested) for value, of in found if of)
-    models.append(ModelRecall(f'{comparison.model} batches', rows))
+    models.append(ModelRecall(comparison.model, rows))
   return RecallDocument(label, tuple(models))

@@ -1,6 +1,7 @@
 """Console output at the end of a run: tables of counts and recall, notes, and output paths."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -20,7 +21,12 @@ from tfx_balance.report.run_view import TRAIN
 BAR_WIDTH = 8
 NAME_WIDTH = 24  # of a class; longer names are wrapped
 MOST_ROWS = 40  # with more classes, only the largest and the smallest are shown
-SCORES = {'macro recall': 'macro_recall', 'worst class': 'worst', 'accuracy': 'accuracy'}
+SCORES = {
+  'macro recall': 'macro_recall',
+  'worst class': 'worst',
+  'accuracy': 'accuracy',
+  'log loss': 'log_loss',
+}
 """Attributes of `ModelScores` by the names that tables show."""
 
 _T = TypeVar('_T')
@@ -46,6 +52,21 @@ def make_table(*columns: str) -> Table:
   for name in columns:
     table.add_column(name, justify='right', no_wrap=True)
   return table
+
+
+def model_titles(models: Sequence[evaluation.Comparison]) -> list[str]:
+  """Returns the column titles of models, of two lines where something was added to a model."""
+  return [comparison.model.replace(' + ', '\n+ ') for comparison in models]
+
+
+def measured_scores(models: Sequence[evaluation.Comparison]) -> dict[str, str]:
+  """Returns the scores that all trainings have, as in `SCORES`; others are nan."""
+  trainings = [scores for comparison in models for scores in comparison.trainings]
+  return {
+    name: score
+    for name, score in SCORES.items()
+    if not any(math.isnan(getattr(scores, score)) for scores in trainings)
+  }
 
 
 def add_classes(table: Table, rows: Sequence[Sequence[str]]) -> None:
@@ -109,8 +130,8 @@ def recall_table(summary: Summary) -> Table:
   """Returns the table of recall by class and model; records to train on differ between folds."""
   models = summary.models
   train = {} if summary.folds else summary.columns[TRAIN]
-  in_train = [] if summary.folds else ['in train']
-  of_models = [f'{c.model} batches' for c in models] if len(models) > 1 else ['recall']
+  in_train = [] if summary.folds else ['in\ntrain']
+  of_models = model_titles(models) if len(models) > 1 else ['recall']
   table = make_table(*in_train, 'tested', *of_models)
   rows = []
   for value in summary.classes:
@@ -119,9 +140,9 @@ def recall_table(summary: Summary) -> Table:
     rows.append([escape(str(value)), *counts, f'{tested(value, summary):,}', *recalls])
   add_classes(table, rows)
   total = sum(tested(value, summary) for value in summary.classes)
-  for i, (name, score) in enumerate(SCORES.items()):
-    # Narrow enough for two models.
-    cells = [str(c.spread(score)).replace(' from ', '\nfrom ') for c in models]
+  for i, (name, score) in enumerate(measured_scores(models).items()):
+    # Of several lines, so that four models fit a narrow screen.
+    cells = [re.sub(r' (?=±|from|record)', '\n', str(c.spread(score))) for c in models]
     row = (name, *('' for _ in in_train), '' if i else f'{total:,}', *cells)
     table.add_row(*row, style='' if i > 1 else 'bold')
   return table
@@ -139,6 +160,15 @@ def recall_lines(summary: Summary) -> list[str]:
     lines.append(
       '[dim]One training each: small differences are not significant. See --compare 5.[/]'
     )
+  if len(summary.models) > 2:
+    tuned = (
+      'log prior' if summary.folds else 't log prior; t is best for macro recall on split eval'
+    )
+    lines += [
+      f'[dim]+ threshold: log p - {tuned}.[/]',
+      '[dim]+ correction: log p + log prior, which undoes the equal shares in batches.[/]',
+      '[dim]Prior: natural shares of train. Log loss: lower is better.[/]',
+    ]
   few = sum(0 < tested(value, summary) < evaluation.FEW_RECORDS for value in summary.classes)
   if few:
     lines.append(
@@ -149,44 +179,40 @@ def recall_lines(summary: Summary) -> list[str]:
 
 
 def fold_table(models: Sequence[evaluation.Comparison]) -> Table:
-  """Returns the table of scores by fold and model, with the mean and the standard deviation."""
-  table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-  table.add_column('fold')
-  table.add_column('tested', justify='right', no_wrap=True)
-  columns = []
-  for name, score in SCORES.items():
-    for comparison in models:
-      title = f'{name} {comparison.model}' if len(models) > 1 else name
-      # One word a line, so that the columns of two models fit a narrow screen.
-      lines = title.replace(' ', '\n')
-      table.add_column(lines, justify='right', no_wrap=True, vertical='bottom')
-      columns.append([getattr(scores, score) for scores in comparison.trainings])
+  """Returns the table of each score by fold and model, with the mean and the standard deviation."""
+  titles = model_titles(models) if len(models) > 1 else ['']
+  table = make_table('tested', *titles)
+  table.columns[0].header = 'fold'
   counts = [scores.tested for scores in models[0].trainings]
-  for fold, records in enumerate(counts):
-    table.add_row(str(fold), f'{records:,}', *(f'{column[fold]:.3f}' for column in columns))
-  table.add_section()
-  spreads = [evaluation.Spread.of(column, sum(counts)) for column in columns]
-  table.add_row('mean', f'{sum(counts):,}', *(f'{s.mean:.3f}' for s in spreads), style='bold')
-  table.add_row('std dev', '', *(f'{s.deviation:.3f}' for s in spreads))
+  for name, score in measured_scores(models).items():
+    columns = [[getattr(scores, score) for scores in c.trainings] for c in models]
+    table.add_row(name, style='bold')
+    for fold, records in enumerate(counts):
+      table.add_row(str(fold), f'{records:,}', *(f'{column[fold]:.3f}' for column in columns))
+    spreads = [evaluation.Spread.of(column, sum(counts)) for column in columns]
+    table.add_row('mean', f'{sum(counts):,}', *(f'{s.mean:.3f}' for s in spreads), style='bold')
+    table.add_row('std dev', '', *(f'{s.deviation:.3f}' for s in spreads))
+    table.add_section()
   return table
 
 
 def gain_lines(models: Sequence[evaluation.Comparison]) -> list[str]:
-  """Returns the note on the difference of two models over the folds; none for one model."""
-  if len(models) != 2:
-    return []
-  first, second = models
-  pairs = zip(first.trainings, second.trainings, strict=True)
-  gains = [b.macro_recall - a.macro_recall for a, b in pairs]
-  gains = [gain for gain in gains if not math.isnan(gain)]
-  if not gains:
-    return []
-  spread = evaluation.Spread.of(gains, min(first.tested, second.tested))
-  higher = sum(gain > 0 for gain in gains)
-  return [
-    f'Macro recall, {second.model} less {first.model}: [bold]{spread.mean:+.3f}[/] ± '
-    f'{spread.deviation:.3f}{spread.basis}; higher in {higher} of {len(gains)} folds'
-  ]
+  """Returns a note on each model's difference from the first one over the folds."""
+  lines = []
+  first = models[0]
+  for other in models[1:]:
+    pairs = zip(first.trainings, other.trainings, strict=True)
+    gains = [b.macro_recall - a.macro_recall for a, b in pairs]
+    gains = [gain for gain in gains if not math.isnan(gain)]
+    if not gains:
+      continue
+    spread = evaluation.Spread.of(gains, min(first.tested, other.tested))
+    higher = sum(gain > 0 for gain in gains)
+    lines.append(
+      f'Macro recall, {other.model} less {first.model}: [bold]{spread.mean:+.3f}[/] ± '
+      f'{spread.deviation:.3f}{spread.basis}; higher in {higher} of {len(gains)} folds'
+    )
+  return lines
 
 
 def warning_lines(summary: Summary) -> list[str]:

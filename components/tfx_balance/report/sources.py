@@ -394,7 +394,8 @@ def read_evaluation(
   Args:
     uri: URI of a ModelEvaluation artifact.
     label: Feature that the slices are by; where None, the only one there is.
-    title: Title of the model; where None, its name in the evaluation's configuration.
+    title: Title of the model; where None, its name in the evaluation's configuration. Of a model
+      with several outputs, their names are added.
     node: Title of a model that has neither.
   """
   import tensorflow_model_analysis as tfma
@@ -404,18 +405,35 @@ def read_evaluation(
   models = []
   for name in names:
     result = tfma.load_eval_result(uri, model_name=name if len(names) > 1 else None)
-    recall = slice_recall(result.slicing_metrics, label, uri)
-    models.append(ModelRecall(' '.join(filter(None, (title, name))) or node or 'model', recall))
+    outputs = _outputs(result.slicing_metrics)
+    for output in outputs or [None]:
+      recall = slice_recall(result.slicing_metrics, label, uri, output)
+      words = (title, name, output if len(outputs) > 1 else None)
+      models.append(ModelRecall(' '.join(filter(None, words)) or node or 'model', recall))
   return Findings(label, models=tuple(models), uri=uri)
 
 
-def slice_recall(slices: Any, label: str | None, source: str) -> tuple[ClassRecall, ...]:
+def _outputs(slices: Any) -> list[str]:
+  """Returns the names of a model's outputs whose recall was measured."""
+  found = [
+    name
+    for _, outputs in slices
+    for name, metrics in outputs.items()
+    if not metrics.get('', {}).keys().isdisjoint(_HIT_METRICS)
+  ]
+  return sorted(set(found))
+
+
+def slice_recall(
+  slices: Any, label: str | None, source: str, output: str | None = None
+) -> tuple[ClassRecall, ...]:
   """Returns the recall by class.
 
   Args:
     slices: Pairs of a slice's key and its metrics, as TFMA loads them.
     label: Feature that the slices are by; where None, the only one there is.
     source: Path of the evaluation, for messages.
+    output: Name of the model's output; where None, the first one.
 
   Raises:
     ConfigError: if there are no slices by that feature, or it is not clear by which.
@@ -431,7 +449,7 @@ def slice_recall(slices: Any, label: str | None, source: str) -> tuple[ClassReca
   found = []
   for key, outputs in slices:
     if len(key) == 1 and key[0][0] == label:
-      metrics = _metrics(outputs)
+      metrics = _metrics(outputs if output is None else {output: outputs.get(output, {})})
       name = next((name for name in _HIT_METRICS if name in metrics), None)
       if name is None:
         raise ConfigError(
