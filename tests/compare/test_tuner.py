@@ -1,6 +1,8 @@
 """compare_tuner: in a pipeline of the stock Tuner and Trainer, and what it refuses."""
 
+import importlib.util
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +15,7 @@ from tfx.types import standard_artifacts
 from tfx_balance import BalancedInputGen
 from tfx_balance.compare import Remedy, compare_tuner
 from tfx_balance.compare.arms import ARMS
-from tfx_balance.compare.tuner import DOCUMENT, read_records
+from tfx_balance.compare.tuner import DOCUMENT, cloudpickle, read_records
 from tfx_balance.documents.comparison import ComparisonDocument
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
@@ -191,3 +193,19 @@ def test_groups_are_a_feature(tmp_path, monkeypatch):
   compare_tuner(no_model, fn_args, groups='age', steps=7).tuner.search()
   assert sorted(given['groups']) == sorted(value_of(r, 'age') for r in people())
   assert given['steps'] == 7
+
+
+def test_a_model_of_a_module_file_reaches_other_processes(tmp_path):
+  path = tmp_path / 'own_model.py'
+  path.write_text('WIDTH = 7\n\n\ndef make_model():\n  return WIDTH\n')
+  spec = importlib.util.spec_from_file_location('own_model', path)
+  module = importlib.util.module_from_spec(spec)
+  sys.modules['own_model'] = module
+  spec.loader.exec_module(module)
+  compare_tuner(module.make_model, laid_out(tmp_path, {'train': [people()]}))
+  child = 'import pickle, sys; print(pickle.load(sys.stdin.buffer)())'
+  pickled = cloudpickle.dumps(module.make_model)
+  done = subprocess.run(
+    [sys.executable, '-c', child], input=pickled, capture_output=True, check=True
+  )
+  assert done.stdout == b'7\n'

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,6 +23,11 @@ from tfx_balance.inputs.balanced_inputs import BalancedInputs
 from tfx_balance.inputs.parsing import class_values
 from tfx_balance.inputs.record_source import DEFAULT_MEMORY_BUDGET
 from tfx_balance.plan.label_sets import LabelSetCounts
+
+try:
+  from joblib.externals import cloudpickle
+except ImportError:  # joblib 1.6 and later have none of their own
+  import cloudpickle
 
 if TYPE_CHECKING:
   from keras_tuner import HyperParameters
@@ -82,6 +89,8 @@ def compare_tuner(
       f'the trained and the tested records; compare on natural data: give the Tuner the examples '
       f'of a BalancedInputGen of the natural split alone, such as train_splits=("train",)'
     )
+
+  _make_sendable(make_model)
 
   def search() -> Answer:
     features, labels = read_records(inputs, memory_budget)
@@ -148,6 +157,16 @@ class ComparisonTuner:
       trials.append(Trial(_fixed(known), arm.name, TrialStatus.COMPLETED))
       trials[-1].score = arm.values[found.metric]
     return trials[:num_trials]
+
+
+def _make_sendable(function: Callable[[], Any]) -> None:
+  """Has a function's module sent to other processes whole, where these could not import it.
+
+  Such is that of a Tuner's `module_file`: TFX takes its folder off `sys.path` after the import.
+  """
+  name = getattr(function, '__module__', None)
+  if name in sys.modules and PathFinder.find_spec(name.partition('.')[0]) is None:
+    cloudpickle.register_pickle_by_value(sys.modules[name])
 
 
 def read_records(
