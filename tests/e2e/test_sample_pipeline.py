@@ -148,7 +148,7 @@ def test_digits_are_split_trained_and_evaluated(tmp_path, capsys):
   for comparison in numbers.models:
     for score in ('macro_recall', 'worst', 'log_loss'):
       assert all(line in printed for line in str(comparison.spread(score)).split(' ± '))
-  assert printed.count('threshold: log p - ') == 2
+  assert printed.count('  threshold: log p - ') == 2
   assert published['Evaluator', 'evaluation'] in printed
   assert_trained_on_balanced_batches(published)
   assert_adjusted_by_natural_shares(published)

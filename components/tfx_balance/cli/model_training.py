@@ -192,6 +192,7 @@ class _Export(tf.Module):
     self._spec = {n: spec for n, spec in transform.raw_feature_spec().items() if n in used}
     self._label = label
     self.n_classes: int = model.output_shape[-1]
+    self._shift = np.zeros(self.n_classes, np.float32)
     self.log_prior: tf.Variable | None = None
 
   @tf.function(input_signature=_SERIALIZED, autograph=False)

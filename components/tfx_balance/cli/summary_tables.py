@@ -45,10 +45,10 @@ def bar(count: int, most: int) -> str:
   return '█' * max(round(BAR_WIDTH * count / most), min(count, 1)) if most else ''
 
 
-def make_table(*columns: str) -> Table:
+def make_table(*columns: str, first: str = 'class') -> Table:
   """Returns a table with columns of numbers; narrow gaps let ten digits fit 80 columns."""
   table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-  table.add_column('class', overflow='fold', min_width=9, max_width=NAME_WIDTH)
+  table.add_column(first, overflow='fold', min_width=9, max_width=NAME_WIDTH)
   for name in columns:
     table.add_column(name, justify='right', no_wrap=True)
   return table
@@ -181,8 +181,7 @@ def recall_lines(summary: Summary) -> list[str]:
 def fold_table(models: Sequence[evaluation.Comparison]) -> Table:
   """Returns the table of each score by fold and model, with the mean and the standard deviation."""
   titles = model_titles(models) if len(models) > 1 else ['']
-  table = make_table('tested', *titles)
-  table.columns[0].header = 'fold'
+  table = make_table('tested', *titles, first='fold')
   counts = [scores.tested for scores in models[0].trainings]
   for name, score in measured_scores(models).items():
     columns = [[getattr(scores, score) for scores in c.trainings] for c in models]

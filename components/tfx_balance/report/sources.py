@@ -406,22 +406,22 @@ def read_evaluation(
   for name in names:
     result = tfma.load_eval_result(uri, model_name=name if len(names) > 1 else None)
     outputs = _outputs(result.slicing_metrics)
-    for output in outputs or [None]:
+    for output in outputs:
       recall = slice_recall(result.slicing_metrics, label, uri, output)
       words = (title, name, output if len(outputs) > 1 else None)
       models.append(ModelRecall(' '.join(filter(None, words)) or node or 'model', recall))
   return Findings(label, models=tuple(models), uri=uri)
 
 
-def _outputs(slices: Any) -> list[str]:
-  """Returns the names of a model's outputs whose recall was measured."""
+def _outputs(slices: Any) -> list[str | None]:
+  """Returns the names of a model's outputs whose recall was measured; [None] without any."""
   found = [
     name
     for _, outputs in slices
     for name, metrics in outputs.items()
     if not metrics.get('', {}).keys().isdisjoint(_HIT_METRICS)
   ]
-  return sorted(set(found))
+  return sorted(set(found)) or [None]
 
 
 def slice_recall(
