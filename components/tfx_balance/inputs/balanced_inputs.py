@@ -270,7 +270,8 @@ class BalancedInputs(ClassPriors):
         'one_hot' for 1 there and 0 elsewhere, float32 [B, n_classes]; with several labels a record,
         'multi_hot' for 0 and 1, float32 [B, n_labels], as in `labels`.
       sample_weight: True or 'balanced', or 'effective', to give float32 [B] as well.
-      augment_fn: Augment function; see `tfx_balance.augment.contract`.
+      augment_fn: Augment function; see `tfx_balance.augment.contract`. Features that are one array
+        are its feature 'x'.
       augment: Records to augment: 'repeats', 'all' or a list of classes.
       input_context: Context from `tf.distribute`: this pipeline then gives its slice of every
         batch, in batches of one replica each.
