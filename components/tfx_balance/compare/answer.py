@@ -11,6 +11,7 @@ from typing import Any
 from tfx_balance.arguments import check_path
 from tfx_balance.compare.arms import NATURAL, THRESHOLD
 from tfx_balance.compare.intervals import CANNOT_TELL, FEWEST_RECORDS, HELPS
+from tfx_balance.compare.judging import EQUIVALENT_PART
 from tfx_balance.compare.metrics import METRICS
 from tfx_balance.compare.remedy import Remedy
 from tfx_balance.documents.comparison import ComparedArm, ComparisonDocument
@@ -107,7 +108,7 @@ def recommend(arms: Sequence[ComparedArm], metric: str) -> tuple[str, str]:
 
 
 def answer_text(found: ComparisonDocument) -> str:
-  """Returns the tables, the recommendation, the notes, and what to paste."""
+  """Returns the tables, the recommendation and the notes."""
   natural = found.arms[0]
   width = max(len(arm.name) for arm in found.arms)
   lines = [
@@ -142,7 +143,7 @@ def notes_of(found: Sequence[ComparedArm], recommended: str, few: int) -> Iterat
   if few < FEWEST_RECORDS:
     yield f'{few} records of the rarest class are too few to tell; {FEWEST_RECORDS} are needed.'
   natural, best = found[0], next(arm for arm in found if arm.name == recommended)
-  if best.values['log_loss'] > 1.05 * natural.values['log_loss']:
+  if best.values['log_loss'] > (1 + EQUIVALENT_PART) * natural.values['log_loss']:
     yield (
       f'Its probabilities are worse: log loss {best.values["log_loss"]:.3f}, '
       f'{natural.values["log_loss"]:.3f} with natural batches. Where probabilities are used, keep '

@@ -25,7 +25,7 @@ from tfx_balance.compare.judging import (
 )
 from tfx_balance.compare.keras_training import Task, Training
 from tfx_balance.compare.metrics import METRICS, Measures
-from tfx_balance.compare.remedy import Remedy, check_logits, keras_name
+from tfx_balance.compare.remedy import Remedy, check_logits, keras_of
 from tfx_balance.documents.comparison import Calibration, ComparedArm, ComparisonDocument
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.array_nests import as_nest, check_rows
@@ -101,7 +101,7 @@ def compare(
   measures = Measures.of(np.array(counts.records), cost)
   measures.check(metric)
   model = make_model()
-  keras_name(model)
+  keras_of(model)
   two = tf.nest.map_structure(lambda array: tf.convert_to_tensor(array[:2]), features)
   check_logits(model, model(two), len(counts.classes))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -88,7 +88,7 @@ def with_shifts(
       ]
       t = threshold_of(others, labels, log_prior, measures, metric) if others else 1.0
       log_p[THRESHOLD] = shifted(log_p[NATURAL], -t * log_prior)
-    found.append(Fold(fold.repeat, fold.rows, fold.n_trained, log_p))
+    found.append(replace(fold, log_p=log_p))
   return found
 
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfx_balance.compare.arms import ADJUSTED
 from tfx_balance.compare.judging import Fold
 from tfx_balance.compare.metrics import Floats
-from tfx_balance.compare.remedy import Remedy, keras_name
+from tfx_balance.compare.remedy import Remedy, keras_of
 from tfx_balance.compare.threshold import shifted
 from tfx_balance.inputs.balanced_inputs import BalancedInputs
 from tfx_balance.plan.ranks import Ints
@@ -133,7 +133,7 @@ class _Compiled:
   def __init__(self, model: Any, remedy: Remedy) -> None:
     """Compiles it, with its own optimizer, or Adam where it has none."""
     self.model = model
-    self.keras = __import__(keras_name(model))
+    self.keras = keras_of(model)
     optimizer = getattr(model, 'optimizer', None) or self.keras.optimizers.Adam()
     model.compile(optimizer, remedy.loss)
     for name in ('train_step', 'test_step'):  # AutoGraph would rewrite all of tf_keras

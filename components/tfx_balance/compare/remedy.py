@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from tfx_balance.augment.tabular import Smote
 from tfx_balance.compare.arms import ADJUSTED, ARMS, CLASS_WEIGHTS, SMOTE
 from tfx_balance.documents.json_document import Count, Document
 from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.inputs.keras_name import KerasName, keras_module
 from tfx_balance.inputs.losses import Loss, logit_adjusted_cross_entropy
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.sampling import class_weights, log_shares
@@ -110,7 +110,7 @@ class Remedy(Document):
       )
     output = outputs[0] if len(outputs) == 1 else outputs
     logits = check_logits(model, output, len(self.classes))
-    keras = sys.modules[keras_name(model)]
+    keras = keras_of(model)
     scores = keras.layers.Softmax(name='scores')(logits)
     moved = keras.layers.Rescaling(1.0, list(self.shift), dtype='float32')(logits)
     adjusted = keras.layers.Softmax(name='adjusted')(moved)
@@ -131,12 +131,12 @@ class Remedy(Document):
     return keras.Model(inputs, made)
 
 
-def keras_name(model: Any) -> str:
-  """Returns the name of the Keras that a model is of: 'keras' or 'tf_keras'."""
-  for kind in type(model).__mro__:
-    name = kind.__module__.partition('.')[0]
-    if name in ('keras', 'tf_keras'):
-      return name
+def keras_of(model: Any) -> Any:
+  """Returns the module of the Keras that a model is of; raises ConfigError if it is no model."""
+  packages = {kind.__module__.partition('.')[0] for kind in type(model).__mro__}
+  for name in get_args(KerasName):
+    if name in packages:
+      return keras_module(name)
   raise ConfigError(f'{type(model).__name__} is no Keras model; make_model must return one')
 
 
