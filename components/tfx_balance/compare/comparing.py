@@ -23,9 +23,9 @@ from tfx_balance.compare.judging import (
   threshold_of,
   with_shifts,
 )
-from tfx_balance.compare.keras_training import Task, Training
+from tfx_balance.compare.keras_training import Task, Training, new_model
 from tfx_balance.compare.metrics import METRICS, Measures
-from tfx_balance.compare.remedy import Remedy, check_logits, keras_of
+from tfx_balance.compare.remedy import Remedy, check_logits
 from tfx_balance.documents.comparison import Calibration, ComparedArm, ComparisonDocument
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.array_nests import as_nest, check_rows
@@ -100,10 +100,8 @@ def compare(
   _check_classes(counts)
   measures = Measures.of(np.array(counts.records), cost)
   measures.check(metric)
-  model = make_model()
-  keras_of(model)
-  two = tf.nest.map_structure(lambda array: tf.convert_to_tensor(array[:2]), features)
-  check_logits(model, model(two), len(counts.classes))
+  model, logits = new_model(make_model, features)
+  check_logits(model, logits, len(counts.classes))
 
   start = time.time()
   training = Training(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -86,15 +85,16 @@ class Training:
       self._rows(task.trained), self.labels[task.trained], seed=task.seed
     )
     tested = self._rows(task.tested)
+    models = {arm: self._model(remedy) for arm, remedy in self.remedies.items()}
+    seed_all = next(iter(models.values())).keras.utils.set_random_seed
     seed_all(task.seed)
-    weights = self.make_model().get_weights()
+    start = [np.array(variable) for variable in self._new_model().variables]
     log_p = {}
     try:
-      for arm, remedy in self.remedies.items():
+      for arm, model in models.items():
+        model.begin(start)
         seed_all(task.seed)
-        trained = self._model(remedy)
-        trained.begin(weights)
-        log_p[arm] = self._score(trained, inputs, remedy, tested)
+        log_p[arm] = self._score(model, inputs, self.remedies[arm], tested)
     except OutOfTimeError:
       return None
     return Fold(task.repeat, task.tested, len(task.trained), log_p)
@@ -111,8 +111,13 @@ class Training:
       callbacks=[trained.stop_at(self.deadline)],
       verbose=0,
     )
-    logits = trained.model.predict(tested, batch_size=_PREDICTED, verbose=0)
+    # Keras 3 takes texts of a dataset, and none of arrays.
+    batches = tf.data.Dataset.from_tensor_slices((tested,)).batch(_PREDICTED)
+    logits = trained.model.predict(batches, verbose=0)
     return shifted(logits, np.zeros(logits.shape[1]))
+
+  def _new_model(self) -> Any:
+    return new_model(self.make_model, self.features)[0]
 
   def _rows(self, rows: Ints) -> Any:
     return tf.nest.map_structure(lambda array: array[rows], self.features)
@@ -123,7 +128,7 @@ class Training:
     if key not in _compiled:
       for old in [other for other in _compiled if other[0] != self.run]:
         del _compiled[old]
-      _compiled[key] = _Compiled(self.make_model(), remedy)
+      _compiled[key] = _Compiled(self._new_model(), remedy)
     return _compiled[key]
 
 
@@ -141,11 +146,17 @@ class _Compiled:
     self._variables = _made_variables(model.optimizer, model.trainable_variables)
     self._start = [np.array(variable) for variable in self._variables]
 
-  def begin(self, weights: Sequence[Any]) -> None:
-    """Gives the model new weights, and the optimizer the state that it began with."""
-    self.model.set_weights(weights)
-    for variable, value in zip(self._variables, self._start, strict=True):
+  def begin(self, start: Sequence[Any]) -> None:
+    """Gives the model the state of a new one, and the optimizer that which it began with.
+
+    The state of random layers is one of the model's variables in Keras 3; in tf_keras the graph
+    has it, so that it is made again.
+    """
+    variables = [*self.model.variables, *self._variables]
+    for variable, value in zip(variables, [*start, *self._start], strict=True):
       variable.assign(value)
+    if any(hasattr(layer, '_random_generator') for layer in getattr(self.model, 'submodules', ())):
+      self.model.make_train_function(force=True)
 
   def stop_at(self, deadline: float) -> Any:
     """Returns a callback that raises OutOfTimeError when it is later than the deadline."""
@@ -157,19 +168,20 @@ class _Compiled:
     return self.keras.callbacks.LambdaCallback(on_train_batch_begin=check)
 
 
+def new_model(make_model: Callable[[], Any], features: Any) -> tuple[Any, Any]:
+  """Returns a Keras model and its output for two records, which makes its weights."""
+  model = make_model()
+  keras_of(model)
+  two = tf.nest.map_structure(lambda array: tf.convert_to_tensor(array[:2]), features)
+  return model, model(two)
+
+
 def _made_variables(optimizer: Any, weights: Sequence[Any]) -> list[Any]:
   """Returns the variables of an optimizer of Keras 3 or tf_keras after it made them for weights."""
   make = getattr(optimizer, 'build', None) or optimizer._create_all_weights  # legacy optimizers
   make(weights)
   found = optimizer.variables
   return list(found() if callable(found) else found)
-
-
-def seed_all(seed: int) -> None:
-  """Seeds what Keras draws from: Python, NumPy and TensorFlow."""
-  random.seed(seed)
-  np.random.seed(seed % 2**32)
-  tf.random.set_seed(seed)
 
 
 def _in_process(training: Training, task: Task) -> Fold | None:
