@@ -1,13 +1,14 @@
 """compare, with Keras 3 and tf_keras, on small tables."""
 
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
 import tf_keras
 from tfx_balance.compare import compare, comparing, keras_training
-from tfx_balance.compare.answer import recommend
+from tfx_balance.compare.answer import answer_text, recommend
 from tfx_balance.compare.arms import ARMS
 from tfx_balance.documents.comparison import ComparedArm, ComparisonDocument
 from tfx_balance.errors import ConfigError, DataError
@@ -81,6 +82,12 @@ def test_answer_is_a_table_a_person_reads(answer, tmp_path):
   answer.save(tmp_path / 'comparison.json')
   saved = (tmp_path / 'comparison.json').read_text()
   assert ComparisonDocument.from_json(saved) == answer.document
+
+
+def test_a_gain_of_nothing_has_no_minus(answer):
+  arms = [replace(arm, difference=-0.0001, low=-0.0004, high=0.0) for arm in answer.document.arms]
+  text = answer_text(replace(answer.document, arms=tuple(arms)))
+  assert text.count(' +0.000   [+0.000, +0.000] ') == len(arms)
 
 
 @pytest.mark.parametrize('module', [keras, tf_keras], ids=lambda module: module.__name__)

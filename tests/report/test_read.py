@@ -219,6 +219,13 @@ def test_what_is_no_artifact_is_an_error(tmp_path, monkeypatch, uris, fault):
     read_run(uris)
 
 
+def test_a_folder_with_files_of_two_kinds_is_an_error(tmp_path):
+  for name in ('class_distribution.json', 'comparison.json'):
+    write(tmp_path, name, split_data(COUNTS))
+  with pytest.raises(ConfigError, match=r'has class_distribution\.json and comparison\.json; give'):
+    read_run([str(tmp_path)])
+
+
 def test_what_does_not_exist_is_an_error(tmp_path):
   with pytest.raises(ConfigError, match=r'nowhere does not exist.*class_checks\.json') as error:
     read_run([str(tmp_path / 'nowhere')])

@@ -121,7 +121,7 @@ def answer_text(found: ComparisonDocument) -> str:
   for arm in found.arms:
     line = f'{arm.name:{width}}  {arm.values[found.metric]:7.3f}'
     if arm.difference is not None:
-      line += f'  {arm.difference:+7.3f}  {_interval(arm):^18}  {arm.verdict}'
+      line += f'  {_signed(arm.difference):>7}  {_interval(arm):^18}  {arm.verdict}'
     lines.append(line)
   shown = [name for name in natural.values if name != found.metric]
   lines += ['', f'{"":{width}}  ' + '  '.join(f'{name:>{_wide(name)}}' for name in shown)]
@@ -152,7 +152,13 @@ def notes_of(found: Sequence[ComparedArm], recommended: str, few: int) -> Iterat
 
 
 def _interval(arm: ComparedArm) -> str:
-  return '-' if arm.low is None else f'[{arm.low:+.3f}, {arm.high:+.3f}]'
+  return (
+    '-' if arm.low is None or arm.high is None else f'[{_signed(arm.low)}, {_signed(arm.high)}]'
+  )
+
+
+def _signed(value: float) -> str:
+  return f'{round(value, 3) + 0.0:+.3f}'  # + 0.0 takes the sign of a zero away
 
 
 def _wide(name: str) -> int:

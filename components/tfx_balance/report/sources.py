@@ -117,13 +117,19 @@ def kind_of(source: Location) -> str:
   """Returns the name of the file, or the pattern of files, by which an artifact is recognised.
 
   Raises:
-    ConfigError: if nothing is there that a report can show.
+    ConfigError: if nothing is there that a report can show, or files of two kinds are.
   """
   if source.uri.endswith('.json') and exists(source.uri):
     return source.uri
-  for name in (*JSON_NAMES, EVALUATION_FILE):
-    if exists(source.path(name)):
-      return name
+  names = [name for name in JSON_NAMES if exists(source.path(name))]
+  if len(names) > 1 and names != [PLAN_NAME, SIDECAR_NAME]:
+    raise ConfigError(
+      f'{source.uri} has {" and ".join(names)}; give the path of each file that is to be shown'
+    )
+  if names:
+    return names[0]
+  if exists(source.path(EVALUATION_FILE)):
+    return EVALUATION_FILE
   if statistics_files(source.uri):
     return STATISTICS_PATTERN
   there = 'is there, but none of these is in it' if exists(source.uri) else 'does not exist'
