@@ -131,6 +131,31 @@ def test_a_model_without_inputs_of_its_own_is_built_by_a_call(module):
   assert unbuilt.document.arms == built.document.arms
 
 
+def test_a_model_in_place_of_a_function_is_refused():
+  with pytest.raises(ConfigError, match=r'make_model=.* is a model; give a function'):
+    compare(maker()(), *table())
+
+
+@pytest.mark.parametrize('module', [keras, tf_keras], ids=lambda module: module.__name__)
+def test_models_that_share_what_is_trained_are_refused(module):
+  base = module.layers.Dense(4, name='base')
+
+  def make():
+    return module.Sequential([module.Input([3]), base, module.layers.Dense(2)])
+
+  with pytest.raises(ConfigError, match=r'two models of make_model share the weights .*kernel'):
+    compare(make, *table())
+  base.trainable = False
+  assert compare(make, *table(), steps=2, processes=1, verbose=False)
+
+
+def test_weights_that_are_not_numbers_are_an_error():
+  x, y = table()
+  x[3, 1] = np.nan
+  with pytest.raises(DataError, match=r'after 20 steps with natural, the model has weights .* NaN'):
+    compare(maker(activation='relu'), x, y, steps=20, processes=1, verbose=False)
+
+
 def test_few_records_are_measured_once_and_not_judged():
   answer = compare(maker(), *table(n_rare=12), steps=5, processes=1, verbose=False)
   assert answer.document.folds == 5

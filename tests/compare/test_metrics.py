@@ -66,7 +66,10 @@ def test_calibration_is_none_where_it_has_no_value():
   assert measures.calibration(np.log(np.full((4, 2), 0.5)), np.array([0, 0, 1, 1])) is None
 
 
-@pytest.mark.parametrize('cost', [[[0, 1]], [[0, -1], [1, 0]], [[0, np.nan], [1, 0]]])
+@pytest.mark.parametrize(
+  'cost',
+  [[[0, 1]], [[0, -1], [1, 0]], [[0, np.nan], [1, 0]], {'a': 5, 'b': 1}, [[0, 1], [1]], 'ab'],
+)
 def test_a_cost_matrix_of_other_classes_is_refused(cost):
   with pytest.raises(ConfigError, match='must have 2 rows of 2 costs'):
     Measures.of(np.array([5, 3]), cost)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfx_balance.arguments import check_callable, check_number, check_seed, check_whole
+from tfx_balance.arguments import check_callable, check_number, check_seed, check_whole, shown
 from tfx_balance.compare.answer import Answer, notes_of, recommend
 from tfx_balance.compare.arms import ARMS, CORRECTION, NATURAL, SMOTE, THRESHOLD, TRAINED
 from tfx_balance.compare.intervals import CONFIDENCE, FEWEST_RECORDS
@@ -23,7 +23,7 @@ from tfx_balance.compare.judging import (
   threshold_of,
   with_shifts,
 )
-from tfx_balance.compare.keras_training import Task, Training, new_model
+from tfx_balance.compare.keras_training import Task, Training, check_new, new_model
 from tfx_balance.compare.metrics import METRICS, Measures
 from tfx_balance.compare.remedy import Remedy, check_logits
 from tfx_balance.documents.comparison import Calibration, ComparedArm, ComparisonDocument
@@ -84,11 +84,17 @@ def compare(
     verbose: Whether to print.
 
   Raises:
-    ConfigError: if an argument breaks a rule, the model does not end in logits, or time is up
-      before the first repetition.
-    DataError: if x, y, groups and times differ in length, or a class has fewer than 5 records.
+    ConfigError: if an argument breaks a rule, the model does not end in logits, two models of
+      make_model share weights, or time is up before the first repetition.
+    DataError: if x, y, groups and times differ in length, a class has fewer than 5 records, or
+      training gives weights that are not finite.
   """
   check_callable('make_model', make_model, 'lambda: keras.Sequential([...])')
+  if hasattr(make_model, 'trainable_weights'):
+    raise ConfigError(
+      f'make_model={shown(make_model)} is a model; give a function that returns a new one, such as '
+      f'lambda: keras.Sequential([...])'
+    )
   steps, batch_size = check_whole('steps', steps), check_whole('batch_size', batch_size)
   seed, processes = check_seed(seed), check_whole('processes', processes)
   check_number('minutes', minutes, 0)
@@ -102,6 +108,7 @@ def compare(
   measures.check(metric)
   model, logits = new_model(make_model, features)
   check_logits(model, logits, len(counts.classes))
+  check_new(model, new_model(make_model, features)[0])
 
   start = time.time()
   training = Training(

@@ -11,11 +11,13 @@ import joblib
 import numpy as np
 import tensorflow as tf
 
+from tfx_balance.arguments import shown
 from tfx_balance.compare.arms import ADJUSTED
 from tfx_balance.compare.judging import Fold
 from tfx_balance.compare.metrics import Floats
 from tfx_balance.compare.remedy import Remedy, keras_of
 from tfx_balance.compare.threshold import shifted
+from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.balanced_inputs import BalancedInputs
 from tfx_balance.plan.ranks import Ints
 
@@ -114,6 +116,11 @@ class Training:
     # Keras 3 takes texts of a dataset, and none of arrays.
     batches = tf.data.Dataset.from_tensor_slices((tested,)).batch(_PREDICTED)
     logits = trained.model.predict(batches, verbose=0)
+    if not all(np.isfinite(values).all() for values in (logits, *trained.model.get_weights())):
+      raise DataError(
+        f'after {self.steps} steps with {remedy.name}, the model has weights or logits that are '
+        f'NaN or infinite; fill in such values in the features, or lower the learning rate'
+      )
     return shifted(logits, np.zeros(logits.shape[1]))
 
   def _new_model(self) -> Any:
@@ -174,6 +181,21 @@ def new_model(make_model: Callable[[], Any], features: Any) -> tuple[Any, Any]:
   keras_of(model)
   two = tf.nest.map_structure(lambda array: tf.convert_to_tensor(array[:2]), features)
   return model, model(two)
+
+
+def check_new(model: Any, other: Any) -> None:
+  """Checks that two models have no trained weights in common.
+
+  Raises:
+    ConfigError: if they have: what one fold trains would be known to the next.
+  """
+  weights = {id(weight) for weight in model.trainable_weights}
+  shared = [weight.name for weight in other.trainable_weights if id(weight) in weights]
+  if shared:
+    raise ConfigError(
+      f'two models of make_model share the weights {shown(shared)}; make every layer that is '
+      f'trained inside of make_model, and load weights there'
+    )
 
 
 def _made_variables(optimizer: Any, weights: Sequence[Any]) -> list[Any]:

@@ -74,10 +74,14 @@ class Measures:
     """
     n = len(counts)
     if cost is not None:
-      cost = np.asarray(cost, np.float64)
+      given = cost
+      try:
+        cost = np.asarray(given, np.float64)
+      except (TypeError, ValueError):  # of a dict, of texts, of rows that differ in length
+        cost = np.empty(0)
       if cost.shape != (n, n) or not (np.isfinite(cost).all() and (cost >= 0).all()):
         raise ConfigError(
-          f'cost={shown(cost.tolist())} must have {n} rows of {n} costs, 0 or more: in row i and '
+          f'cost={shown(given)} must have {n} rows of {n} costs, 0 or more: in row i and '
           f'column j what it costs to take a record of class i for one of class j'
         )
     return cls(int(np.argmin(counts)), n, cost)
