@@ -6,7 +6,7 @@ from tfx_balance.plan.ranks import Candidates
 from tfx_balance.scan.scan import ScanFile
 from tfx_balance.scan.spill import record_keys
 from tfx_balance.scan.totals import Totals
-from tfx_balance.shuffle.frequent import KeySpreader, collect_crowded, find_crowd, number_copies
+from tfx_balance.shuffle.frequent import KeySpreader, collect_crowded, find_crowded, number_copies
 from tfx_balance.stratified_splitter.transform import StratifiedSplit
 
 from tests.helpers_examples import example, in_shards, read_tfrecords, split_files, value_of
@@ -21,20 +21,20 @@ def scan(folder, shards):
 
 
 def spread_keys(scanned):
-  """Returns the crowd, and the keys of all records once they are spread."""
+  """Returns the crowded ranges, and the keys of all records once they are spread."""
   totals = Totals()
   for each in scanned:
     totals.merge(Totals.of(each))
-  crowd = find_crowd({'': totals})
+  crowded = find_crowded({'': totals})
   frequent = number_copies(
-    Candidates.merge([collect_crowded(each, crowd) for each in scanned]), crowd
+    Candidates.merge([collect_crowded(each, crowded) for each in scanned]), crowded
   )
   keys = []
   for each in scanned:
     spreader = KeySpreader(frequent, each.file.rank)
     for index in each.spill.index('hash'):
       keys.append(spreader.spread(record_keys(index, each.spill.key))[0])
-  return crowd, np.sort(np.concatenate(keys))
+  return crowded, np.sort(np.concatenate(keys))
 
 
 @pytest.mark.parametrize('n', [33, 5000])
@@ -46,16 +46,16 @@ def test_copies_have_the_same_keys_for_any_files(tmp_path, monkeypatch, n):
   for n_files in (1, 5):
     order = np.random.default_rng(n_files).permutation(len(records))
     shards = in_shards([records[i] for i in order], n_files)
-    crowd, keys = spread_keys(scan(tmp_path / str(n_files), shards))
-    assert len(crowd.cells) == 3
+    crowded, keys = spread_keys(scan(tmp_path / str(n_files), shards))
+    assert len(crowded.cells) == 3
     assert len(np.unique(keys)) == len(records)
     found.append(keys.tolist())
   assert found[0] == found[1]
 
 
 def test_records_that_differ_are_not_looked_at(tmp_path):
-  crowd, _ = spread_keys(scan(tmp_path, [[example(label=0, id=i) for i in range(20_000)]]))
-  assert not len(crowd.cells)
+  crowded, _ = spread_keys(scan(tmp_path, [[example(label=0, id=i) for i in range(20_000)]]))
+  assert not len(crowded.cells)
 
 
 def test_files_are_equally_full_where_most_records_are_one(tmp_path):

@@ -84,8 +84,8 @@ class ClassShards(beam.PTransform):
     request = self.request
     scanned = scan_files(files, request.new_scan(by_class=True, labels=request.parameters.labels))
     job = sum_groups(scanned, partial(plan_shards, request=request), request.n_files)
-    crowd = job | 'Crowd' >> beam.Map(attrgetter('crowd'))
-    frequent = find_frequent(scanned, crowd, request.n_files)
+    crowded = job | 'Crowded' >> beam.Map(attrgetter('crowded'))
+    frequent = find_frequent(scanned, crowded, request.n_files)
     assigned = scanned | 'AssignClasses' >> beam.ParDo(
       AssignClasses(), beam.pvalue.AsSingleton(job), beam.pvalue.AsSingleton(frequent)
     ).with_outputs(COUNTS, main='ranges')

@@ -37,9 +37,9 @@ class AssignedRecords:
     """
     self._path = new_work_file(folder, f'assigned-{spill.rank:05d}')
     self._writer = SpillWriter(folder, 'again', spill.rank, spill.key)
-    again = self._writer.spill
+    spilled = self._writer.spill
     self._ranges = RangeFinder(spill, self._path, groups)
-    self._again = RangeFinder(again, str(again.rows_file), groups)
+    self._again = RangeFinder(spilled, str(spilled.rows_file), groups)
     self._reader, self._buffer = FramesReader(spill), buffer
     self._start = 0
     self._file: OutputFile | None = None
@@ -58,7 +58,7 @@ class AssignedRecords:
     sizes: npt.NDArray[Any],
     outputs: npt.NDArray[Any],
     keys: UInts,
-    apart: Ints,
+    again: Ints,
     groups: Ints | None = None,
     together: int | None = None,
   ) -> None:
@@ -68,26 +68,26 @@ class AssignedRecords:
       sizes: Bytes of the frames: [n].
       outputs: Output of each record, or how often it is written: [n].
       keys: Key of each record's place: uint64 [n].
-      apart: Positions of the records to spill once more, ascending: int64 [m].
+      again: Positions of the records to spill once more, ascending: int64 [m].
       groups: Group of files that takes each record: int64 [n]; None where each group takes all.
       together: Number of copies of a record that go to one file, where `outputs` is how often it is
         written: one with twice as many is spilled once more for so many of its copies.
     """
     rows = assigned_rows(sizes, outputs, keys)
     if together is not None:
-      apart = np.union1d(apart, np.flatnonzero(outputs >= 2 * together))
+      again = np.union1d(again, np.flatnonzero(outputs >= 2 * together))
     if self._file is None:
       self._file = self._stack.enter_context(create_as_is(self._path))
     self._file.write(rows.view(np.uint8).data)
-    self._ranges.add(sizes, keys, groups, apart)
-    if len(apart):
-      low, end = apart[0], apart[-1] + 1
+    self._ranges.add(sizes, keys, groups, again)
+    if len(again):
+      low, end = again[0], again[-1] + 1
       start = self._start + int(sizes[:low].sum(dtype=np.int64))
       frames = self._reader.read(start, sizes[low:end], self._buffer)
-      rows = rows[apart]
+      rows = rows[again]
       if together is not None:
-        apart, rows = _shared_out(apart, rows, together)
-      self.spill(rows, frames, apart - low, None if groups is None else groups[apart])
+        again, rows = _shared_out(again, rows, together)
+      self.spill(rows, frames, again - low, None if groups is None else groups[again])
     self._start += int(sizes.sum(dtype=np.int64))
 
   def spill(

@@ -31,7 +31,7 @@ _SHARE = 8  # of a range: of one key
 
 
 @dataclass(frozen=True)
-class Crowd:
+class CrowdedRanges:
   """Which ranges of keys are crowded, and which keys are frequent.
 
   Attributes:
@@ -43,7 +43,7 @@ class Crowd:
   most: int
 
 
-def find_crowd(totals: Mapping[str, Totals]) -> Crowd:
+def find_crowded(totals: Mapping[str, Totals]) -> CrowdedRanges:
   """Returns which ranges of keys have far more records than others, given the totals of groups.
 
   A range has mean + mean / 8 + 8 sqrt(mean) + 32 records at most, if no record is there more than
@@ -52,7 +52,7 @@ def find_crowd(totals: Mapping[str, Totals]) -> Crowd:
   counts = sum((each.key_counts for each in totals.values()), np.zeros(KEY_CELLS, np.int64))
   mean = int(counts.sum()) // KEY_CELLS
   most = TOGETHER + mean // _SHARE
-  return Crowd(np.flatnonzero(counts > mean + most + 8 * math.isqrt(mean)), most)
+  return CrowdedRanges(np.flatnonzero(counts > mean + most + 8 * math.isqrt(mean)), most)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,27 +96,27 @@ class KeySpreader:
 
 
 def find_frequent(
-  scanned: beam.PCollection[ScannedFile], crowd: beam.PCollection[Crowd], n_files: int
+  scanned: beam.PCollection[ScannedFile], crowded: beam.PCollection[CrowdedRanges], n_files: int
 ) -> beam.PCollection[FrequentKeys]:
-  """Returns the keys that are frequent, one element; `crowd` is what `find_crowd` returns."""
+  """Returns the keys that are frequent, one element; `crowded` is what `find_crowded` returns."""
   return summed(
     scanned,
     'Frequent',
     collect_crowded,
     MergeRows(Candidates.merge),
     number_copies,
-    beam.pvalue.AsSingleton(crowd),
+    beam.pvalue.AsSingleton(crowded),
     rank=lambda scanned: scanned.file.rank,
     n=n_files,
   )
 
 
-def collect_crowded(scanned: ScannedFile, crowd: Crowd) -> Candidates:
+def collect_crowded(scanned: ScannedFile, crowded: CrowdedRanges) -> Candidates:
   """Returns the keys of a file that are in crowded ranges, with the number of copies of each."""
   cells, keys = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
-  if len(crowd.cells):
+  if len(crowded.cells):
     wanted = np.zeros(KEY_CELLS, bool)
-    wanted[crowd.cells] = True
+    wanted[crowded.cells] = True
     for index in scanned.spill.index('hash', 'content'):
       found = record_keys(index, scanned.spill.key)
       cell = parts_of_keys(found, KEY_CELLS)
@@ -125,12 +125,12 @@ def collect_crowded(scanned: ScannedFile, crowd: Crowd) -> Candidates:
   return Candidates.collect(np.concatenate(cells), np.concatenate(keys), scanned.file.rank)
 
 
-def number_copies(crowded: Candidates, crowd: Crowd) -> FrequentKeys:
+def number_copies(found: Candidates, crowded: CrowdedRanges) -> FrequentKeys:
   """Returns the frequent keys among those of all files, in canonical order."""
-  keys = crowded.ranks
+  keys = found.ranks
   edges = np.append(starts_of_runs(keys), len(keys))
   sizes = np.diff(edges)
-  often = np.repeat(sums_of_runs(crowded.counts, edges) > crowd.most, sizes)
-  before = np.cumsum(crowded.counts) - crowded.counts
+  often = np.repeat(sums_of_runs(found.counts, edges) > crowded.most, sizes)
+  before = np.cumsum(found.counts) - found.counts
   before -= np.repeat(before[edges[:-1]], sizes)
-  return FrequentKeys(keys[often], crowded.shards[often], before[often])
+  return FrequentKeys(keys[often], found.shards[often], before[often])
