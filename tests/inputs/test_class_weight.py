@@ -83,6 +83,12 @@ def test_losses_are_what_they_say(made):
   assert found.tolist() == pytest.approx(wanted.tolist(), rel=1e-5)
 
 
+def test_rows_of_labels_are_refused(made):
+  for loss in (made.weighted_loss(), made.logit_adjusted_loss()):
+    with pytest.raises(ConfigError, match=r"shape \(4, 4\) must be class.*label_as='index'"):
+      loss(np.eye(4), np.zeros((4, 4), 'float32'))
+
+
 def test_merged_splits_must_be_named(tmp_path):
   natural = {'train': (10, 2), 'augmented': (0, 8)}
   write_artifact(tmp_path / 'a', (10, 10), natural=natural)

@@ -26,7 +26,7 @@ def weighted_cross_entropy(weights: Sequence[float]) -> Loss:
 
   Returns:
     A function of labels (class indices, [B] or [B, 1]) and logits (float [B, n_classes]) that
-    returns losses, float [B].
+    returns losses, float [B], and raises ConfigError for labels of another shape.
   """
   weights = _numbers('weights', weights, 0)
 
@@ -51,7 +51,7 @@ def logit_adjusted_cross_entropy(log_prior: Sequence[float], tau: float = 1.0) -
 
   Returns:
     A function of labels (class indices, [B] or [B, 1]) and logits (float [B, n_classes]) that
-    returns losses, float [B].
+    returns losses, float [B], and raises ConfigError for labels of another shape.
   """
   tau, log_prior = check_number('tau', tau), _numbers('log_prior', log_prior)
 
@@ -79,4 +79,11 @@ def _numbers(name: str, values: Any, least: float = -math.inf) -> list[float]:
 
 
 def _indices(labels: Any) -> tf.Tensor:
+  """Returns labels of shape [B] or [B, 1] as [B]; raises ConfigError if they are of another."""
+  labels = tf.convert_to_tensor(labels)
+  if labels.shape.rank == 2 and labels.shape[1] not in (1, None):
+    raise ConfigError(
+      f'labels of shape {tuple(labels.shape)} must be class indices of shape [B] or [B, 1]; read '
+      f"batches with label_as='index'"
+    )
   return tf.reshape(tf.cast(labels, tf.int64), [-1])
