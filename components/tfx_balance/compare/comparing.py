@@ -63,8 +63,9 @@ def compare(
 
   Args:
     make_model: Function that returns a new Keras model (of Keras 3 or tf_keras) that ends in
-      logits, one for each class. Where it is compiled, its optimizer is used, or else Adam; a
-      learning rate that its steps change goes on from where they left it.
+      logits, one for each class. Every layer that is trained is made inside of it. Where the model
+      is compiled, its optimizer is used, or else Adam. Weights, optimizer and random layers begin
+      anew for each training; what layers draw with `tf.random` themselves does not.
     x: Features as `BalancedInputs.from_arrays` takes them: an array [n, ...], or a dict or
       DataFrame of such. SMOTE is compared where they are a table of numbers: integers count as
       such, and texts are taken over whole.

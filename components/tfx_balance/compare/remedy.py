@@ -32,7 +32,7 @@ class Remedy(Document):
     classes: Classes in canonical order.
     records: Records of each class in the data that it was chosen for, [n_classes].
     shift: What is added to the logits of each class, [n_classes].
-    cost: Cost of putting a record of class i into class j, [n_classes][n_classes]; empty for none.
+    cost: Cost of putting a record of class i into class j, [n_classes, n_classes]; empty for none.
     features: Numeric features that SMOTE moves.
     categorical: Other features that it takes over whole.
   """
