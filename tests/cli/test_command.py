@@ -54,6 +54,13 @@ def test_a_table_is_shown_with_its_columns_classes_and_what_is_odd(tmp_path, run
   assert odd not in lines
 
 
+def test_a_label_without_other_columns_is_shown(tmp_path, run):
+  write_table(tmp_path / 'a.csv', 'kind', KINDS)
+  code, lines, err = run('inspect', tmp_path, '--label', 'kind')
+  assert (code, err) == (0, '')
+  assert 'cat 75.0% 15' in lines
+
+
 def test_the_page_shows_what_is_printed(tmp_path, monkeypatch, capsys):
   (tmp_path / 'data').mkdir()
   rows = [f'{k},{i % 3 or ""},here' for i, k in enumerate(KINDS)]

@@ -87,13 +87,11 @@ def read_contents(files: list[Path], kind: str, label: str | None) -> Contents:
 
 
 def check_features(label: str, types: Mapping[str, str], ignored: Collection[str]) -> None:
-  """Raises a DataError if the label, an ignored feature or any other feature is missing."""
+  """Raises a DataError if the label or an ignored feature is missing."""
   for argument, name in (('--label', label), *(('--ignore', name) for name in ignored)):
     if name not in types:
       listing = ', '.join(f'{name} ({kind})' for name, kind in types.items())
       raise DataError(f'no feature is called {name!r}; pass one of these as {argument}: {listing}')
-  if set(types) == {label, *ignored}:
-    raise DataError(f'there is no feature to learn from besides the label {label!r}')
 
 
 def inspect(
@@ -123,6 +121,8 @@ def inspect(
   contents = read_contents(files, kind, label)
   types, labels = contents.types, contents.labels
   check_features(label, types, ignored)
+  if set(types) == {label, *ignored}:
+    raise DataError(f'there is no feature to learn from besides the label {label!r}')
   assert labels is not None  # as there is a feature of that name
   check_classes(label, labels, missing_label)
   notes = (*contents.notes(label, ignored), *find_doubtful(label, labels))
