@@ -16,6 +16,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx_balance.compare.metrics import Measures
 from tfx_balance.compare.threshold import find_threshold
 from tfx_balance.inputs import BalancedInputs
+from tfx_balance.plan.sampling import log_shares
 
 SHUFFLE_BUFFER = 20_000
 ROUNDS = 5  # number of progress reports
@@ -246,7 +247,7 @@ def add_threshold(module: _Export, train_files: list[str], eval_files: list[str]
   for records in read_records(train_files).batch(SCORED_AT_ONCE):
     ids = module.transform_labels(records)[CLASS_ID].numpy()
     counts += np.bincount(ids[ids >= 0], minlength=module.n_classes)
-  log_prior = np.log(np.maximum(counts, 1) / counts.sum())
+  log_prior = np.array(log_shares(np.maximum(counts, 1).tolist()))
   t, labels, log_p = 1.0, *scores_of(module, eval_files)
   if len(labels):
     macro_recall = functools.partial(Measures.of(counts, None).measure, 'macro_recall')

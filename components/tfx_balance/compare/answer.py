@@ -15,6 +15,7 @@ from tfx_balance.compare.judging import EQUIVALENT_PART
 from tfx_balance.compare.metrics import METRICS
 from tfx_balance.compare.remedy import Remedy
 from tfx_balance.documents.comparison import ComparedArm, ComparisonDocument
+from tfx_balance.documents.sentences import signed_difference
 from tfx_balance.inputs.losses import Loss
 from tfx_balance.tfrecord.storage import write_whole
 
@@ -121,7 +122,7 @@ def answer_text(found: ComparisonDocument) -> str:
   for arm in found.arms:
     line = f'{arm.name:{width}}  {arm.values[found.metric]:7.3f}'
     if arm.difference is not None:
-      line += f'  {_signed(arm.difference):>7}  {_interval(arm):^18}  {arm.verdict}'
+      line += f'  {signed_difference(arm.difference):>7}  {_interval(arm):^18}  {arm.verdict}'
     lines.append(line)
   shown = [name for name in natural.values if name != found.metric]
   lines += ['', f'{"":{width}}  ' + '  '.join(f'{name:>{_wide(name)}}' for name in shown)]
@@ -152,13 +153,9 @@ def notes_of(found: Sequence[ComparedArm], recommended: str, few: int) -> Iterat
 
 
 def _interval(arm: ComparedArm) -> str:
-  return (
-    '-' if arm.low is None or arm.high is None else f'[{_signed(arm.low)}, {_signed(arm.high)}]'
-  )
-
-
-def _signed(value: float) -> str:
-  return f'{round(value, 3) + 0.0:+.3f}'  # + 0.0 takes the sign of a zero away
+  if arm.low is None or arm.high is None:
+    return '-'
+  return f'[{signed_difference(arm.low)}, {signed_difference(arm.high)}]'
 
 
 def _wide(name: str) -> int:

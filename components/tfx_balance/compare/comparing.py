@@ -23,7 +23,7 @@ from tfx_balance.compare.judging import (
   threshold_of,
   with_shifts,
 )
-from tfx_balance.compare.keras_training import Task, Training, check_new, new_model
+from tfx_balance.compare.keras_training import Task, Training, check_unshared, new_model
 from tfx_balance.compare.metrics import METRICS, Measures
 from tfx_balance.compare.remedy import Remedy, check_logits
 from tfx_balance.documents.comparison import Calibration, ComparedArm, ComparisonDocument
@@ -109,7 +109,7 @@ def compare(
   measures.check(metric)
   model, logits = new_model(make_model, features)
   check_logits(model, logits, len(counts.classes))
-  check_new(model, new_model(make_model, features)[0])
+  check_unshared(model, new_model(make_model, features)[0])
 
   start = time.time()
   training = Training(

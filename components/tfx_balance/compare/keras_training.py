@@ -86,7 +86,8 @@ class Training:
     inputs = BalancedInputs.from_arrays(
       self._rows(task.trained), self.labels[task.trained], seed=task.seed
     )
-    tested = self._rows(task.tested)
+    # Keras 3 takes texts of a dataset, and none of arrays.
+    tested = tf.data.Dataset.from_tensor_slices((self._rows(task.tested),)).batch(_PREDICTED)
     models = {arm: self._model(remedy) for arm, remedy in self.remedies.items()}
     seed_all = next(iter(models.values())).keras.utils.set_random_seed
     seed_all(task.seed)
@@ -102,7 +103,7 @@ class Training:
     return Fold(task.repeat, task.tested, len(task.trained), log_p)
 
   def _score(
-    self, trained: _Compiled, inputs: BalancedInputs, remedy: Remedy, tested: Any
+    self, trained: _Compiled, inputs: BalancedInputs, remedy: Remedy, tested: tf.data.Dataset
   ) -> Floats:
     """Returns log probabilities of records by a model after training it."""
     trained.model.fit(
@@ -113,9 +114,7 @@ class Training:
       callbacks=[trained.stop_at(self.deadline)],
       verbose=0,
     )
-    # Keras 3 takes texts of a dataset, and none of arrays.
-    batches = tf.data.Dataset.from_tensor_slices((tested,)).batch(_PREDICTED)
-    logits = trained.model.predict(batches, verbose=0)
+    logits = trained.model.predict(tested, verbose=0)
     if not all(np.isfinite(values).all() for values in (logits, *trained.model.get_weights())):
       raise DataError(
         f'after {self.steps} steps with {remedy.name}, the model has weights or logits that are '
@@ -183,7 +182,7 @@ def new_model(make_model: Callable[[], Any], features: Any) -> tuple[Any, Any]:
   return model, model(two)
 
 
-def check_new(model: Any, other: Any) -> None:
+def check_unshared(model: Any, other: Any) -> None:
   """Checks that two models have no trained weights in common.
 
   Raises:

@@ -90,7 +90,7 @@ def compare_tuner(
       f'of a BalancedInputGen of the natural split alone, such as train_splits=("train",)'
     )
 
-  _make_sendable(make_model)
+  _pickle_by_value(make_model)
 
   def search() -> Answer:
     features, labels = read_records(inputs, memory_budget)
@@ -159,7 +159,7 @@ class ComparisonTuner:
     return trials[:num_trials]
 
 
-def _make_sendable(function: Callable[[], Any]) -> None:
+def _pickle_by_value(function: Callable[[], Any]) -> None:
   """Has a function's module sent to other processes whole, where these could not import it.
 
   Such is that of a Tuner's `module_file`: TFX takes its folder off `sys.path` after the import.

@@ -18,6 +18,15 @@ def some_of(names: Sequence[str]) -> str:
   return ', '.join(names[:_SHOWN]) + (f', and {more} more' if more > 0 else '')
 
 
+def signed_difference(value: float) -> str:
+  """Returns a difference of a metric with its sign, which is a plus for what is rounded to 0.
+
+  >>> signed_difference(0.0321), signed_difference(-0.0001)
+  ('+0.032', '+0.000')
+  """
+  return f'{round(value, 3) + 0.0:+.3f}'
+
+
 def plain_number(value: Any) -> float | int:
   """Returns a fraction as JSON has it: whole numbers as such."""
   return int(value) if value == int(value) else float(value)

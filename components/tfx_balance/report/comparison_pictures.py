@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfx_balance.documents.comparison import Calibration, ComparedArm, ComparisonDocument
+from tfx_balance.documents.sentences import signed_difference
 from tfx_balance.report import measures as text
 from tfx_balance.report import pictures as palette
 from tfx_balance.report.pictures import (
@@ -139,7 +140,7 @@ def _gain_table(found: ComparisonDocument, index: int) -> Table:
   """Returns what each remedy does to the deciding metric."""
   rows = []
   for arm in found.arms:
-    gain = '-' if arm.difference is None else _signed(arm.difference)
+    gain = '-' if arm.difference is None else signed_difference(arm.difference)
     rows.append(
       (
         words(arm.name, 'heading'),
@@ -189,16 +190,13 @@ def _value(arm: ComparedArm, metric: str) -> str:
 
 def _interval(arm: ComparedArm) -> str:
   """Returns an interval; '' where there is none."""
-  return '' if arm.low is None or arm.high is None else f'{_signed(arm.low)} to {_signed(arm.high)}'
+  if arm.low is None or arm.high is None:
+    return ''
+  return f'{signed_difference(arm.low)} to {signed_difference(arm.high)}'
 
 
 def _gain(arm: ComparedArm) -> str:
   """Returns a gain, and its interval where there is one."""
   assert arm.difference is not None  # natural batches have none, and are not drawn
-  interval = _interval(arm)
-  return f'{_signed(arm.difference)} ({interval})' if interval else _signed(arm.difference)
-
-
-def _signed(x: float) -> str:
-  """Returns a difference with its sign; of what is rounded to 0, it is a plus."""
-  return f'{round(x, 3) + 0.0:+.3f}'
+  gain, interval = signed_difference(arm.difference), _interval(arm)
+  return f'{gain} ({interval})' if interval else gain
