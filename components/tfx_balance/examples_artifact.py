@@ -14,8 +14,8 @@ from tfx.types import artifact_utils
 from tfx_balance.documents.class_distribution import (
   SIDECAR_NAME,
   ClassDistribution,
+  WrittenSplits,
   check_files,
-  read_splits,
 )
 from tfx_balance.documents.json_document import is_document, parse_json
 from tfx_balance.errors import ConfigError, DataError
@@ -112,15 +112,30 @@ class ExamplesInput:
     for artifact, sizes in zip(self.artifacts, self._sizes, strict=True):
       for split, of_split in sizes.items():
         missing += missing_files(_folder(artifact, split), of_split)
-      path = f'{artifact.uri}/{SIDECAR_NAME}'
-      if not by_sidecars or not exists(path):
-        continue
-      data = parse_json(read_whole(path), path)
-      if is_document(data, ClassDistribution):
-        written = read_splits(data, path)
-        check_files({name: written[name] for name in sizes if name in written}, sizes, path)
+    for path, sizes, sidecar in self._sidecars if by_sidecars else ():
+      written = {name: sidecar.splits[name] for name in sizes if name in sidecar.splits}
+      check_files(written, sizes, path)
     if missing:
       logging.warning(incomplete(missing))
+
+  def steps(self) -> int:
+    """Returns how many components of this package drew from the records, one behind the other.
+
+    Raises:
+      DataError: if a sidecar is damaged.
+    """
+    return max((sidecar.step for *_, sidecar in self._sidecars), default=0)
+
+  @cached_property
+  def _sidecars(self) -> list[tuple[str, dict[str, dict[str, int]], WrittenSplits]]:
+    """The path of each sidecar that is ours, the bytes of its artifact's files, and its splits."""
+    found = []
+    for artifact, sizes in zip(self.artifacts, self._sizes, strict=True):
+      path = f'{artifact.uri}/{SIDECAR_NAME}'
+      data = parse_json(read_whole(path), path) if exists(path) else None
+      if is_document(data, ClassDistribution):
+        found.append((path, sizes, WrittenSplits.from_json(data, path)))
+    return found
 
   def others(self, chosen: Sequence[str], argument: str) -> list[str]:
     """Returns the splits that are not chosen.

@@ -137,6 +137,7 @@ class ExamplesExecutor(BeamExecutor):
           output_uri=output.uri,
           suffix=suffix_of(run.files[0].path),
           n_files=len(run.files),
+          step=1 + source.steps(),
           work_dir=work_dir,
         )
         with plain_errors(), self.beam_pipeline() as pipeline:

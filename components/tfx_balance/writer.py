@@ -6,12 +6,13 @@ import abc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import apache_beam as beam
 import numpy as np
 
 from tfx_balance.beam.steps import create, spread
+from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.scan import InputFile, ScanFile
 from tfx_balance.scan.strata import MissingLabel, Payload
@@ -30,6 +31,9 @@ from tfx_balance.tfrecord.work_files import (
 
 class ScanParameters(Protocol):
   """What the arguments of every component say of reading its records."""
+
+  COMPONENT: ClassVar[str]
+  """Name of the component's class."""
 
   @property
   def features(self) -> Sequence[str]:
@@ -62,6 +66,7 @@ class Request(Generic[P]):
     suffix: End of the names of the files to write: '.gz', or '' for plain ones.
     work_dir: Folder of work files, which every worker reaches.
     n_files: Number of files to read.
+    step: Number of the component in the chain of those that drew from the records, from 1.
   """
 
   parameters: P
@@ -70,6 +75,16 @@ class Request(Generic[P]):
   suffix: str
   work_dir: str
   n_files: int = field(default=1, kw_only=True)
+  step: int = field(default=1, kw_only=True)
+
+  @property
+  def draw_seed(self) -> int:
+    """Seed of every draw of the run, another one for each component and step of a chain.
+
+    Drawn twice by one seed, records would stay in the order that they have, and the first of the
+    one selection would be the first of the next.
+    """
+    return tie_break(self.parameters.seed, self.parameters.COMPONENT, self.step)
 
   def new_scan(self, **options: Any) -> ScanFile:
     """Returns the step that reads the input files and spills them.
@@ -84,7 +99,7 @@ class Request(Generic[P]):
       given.missing,
       self.work_dir,
       given.reading,
-      given.seed,
+      self.draw_seed,
       n_files=self.n_files,
       **options,
     )

@@ -130,6 +130,7 @@ def test_the_whole_of_a_small_sidecar():
     ],
     'passed_through': ['old'],
     'warnings': [],
+    'step': 1,
     'checksum': data['checksum'],
   }
 

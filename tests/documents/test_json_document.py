@@ -13,7 +13,7 @@ from tfx_balance import seal_document
 from tfx_balance.documents.balanced_input import InputPlan
 from tfx_balance.documents.batch_state import BatchState
 from tfx_balance.documents.class_checks import ClassChecks
-from tfx_balance.documents.class_distribution import ClassDistribution, check_files, read_splits
+from tfx_balance.documents.class_distribution import ClassDistribution, WrittenSplits, check_files
 from tfx_balance.documents.json_document import parse_json, sealed
 from tfx_balance.documents.training_log import LoggedEpoch, TrainingLog
 from tfx_balance.errors import DataError
@@ -48,7 +48,7 @@ def count(data):
 
 
 def count_splits(data):
-  read_splits(data, PATH)
+  WrittenSplits.from_json(data, PATH)
 
 
 def plan(data):

@@ -88,7 +88,7 @@ class CopyMaker:
     pools: ClassPools = NO_POOLS,
   ) -> None:
     self._scanned = scanned
-    self._parameters = job.request.parameters
+    self._parameters, self._seed = job.request.parameters, job.request.draw_seed
     self._shapes = shapes
     self._stratum = job.selection.stratum
     self._augment_all = augment if isinstance(augment, Applier) else None
@@ -148,7 +148,7 @@ class CopyMaker:
   def _augment(self, applier: Applier, originals: Originals) -> list[bytes]:
     columns = decode(originals.frames.payloads(), self._shapes, self._scanned.file.path)
     features = {name: to_tensor(column, self._shapes[name]) for name, column in columns.items()}
-    seeds = copy_seeds(originals.hashes, originals.numbers, self._parameters.seed)
+    seeds = copy_seeds(originals.hashes, originals.numbers, self._seed)
     try:
       made = applier(features, tf.constant(seeds), self._parameters.augment_timeout)
     except AugmentError as error:

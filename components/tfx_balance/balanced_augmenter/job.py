@@ -100,7 +100,9 @@ class AugmentJob(Job):
       passed_through,
       self.pools,
     )
-    return {f'{self.request.output_uri}/{SIDECAR_NAME}': found.dumps()}
+    return {
+      f'{self.request.output_uri}/{SIDECAR_NAME}': replace(found, step=self.request.step).dumps()
+    }
 
 
 def plan_augment(totals: Mapping[str, Totals], request: AugmentRequest) -> AugmentJob:
@@ -140,7 +142,7 @@ def plan_augment(totals: Mapping[str, Totals], request: AugmentRequest) -> Augme
     quotas,
     totals,
     plans,
-    Selection(strata, quotas, parameters.seed, PURPOSE),
+    Selection(strata, quotas, request.draw_seed, PURPOSE),
     copies,
     names,
   )

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 from tfx_balance.argument_readers import (
   Argument,
@@ -25,7 +25,7 @@ from tfx_balance.plan.split_shares import check_split_name
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import ReadOptions
 
-ALGORITHM_VERSION = 10
+ALGORITHM_VERSION = 11
 """Raised whenever the same data and arguments give other copies: it is part of TFX's cache key."""
 
 OWN_CLASS = 'own_class'
@@ -52,6 +52,8 @@ class AugmenterParameters:
     augment_timeout: Seconds that an augment function may take for a batch; None for no limit.
     shown: Arguments as the sidecar shows them.
   """
+
+  COMPONENT: ClassVar[str] = 'BalancedAugmenter'
 
   label: str
   balance: BalanceRequest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +74,7 @@ class ShardJob(Job):
     return {
       f'{self.request.hyperparameters_uri}/{HYPERPARAMETERS_NAME}': plan.dumps(),
       f'{root}/{PLAN_NAME}': plan.dumps(),
-      f'{root}/{SIDECAR_NAME}': sidecar.dumps(),
+      f'{root}/{SIDECAR_NAME}': replace(sidecar, step=self.request.step).dumps(),
     }
 
   @property

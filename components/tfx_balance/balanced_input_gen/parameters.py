@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from tfx_balance.argument_readers import Argument, as_given, names, read_all, set_features
 from tfx_balance.arguments import check_flag
@@ -12,7 +12,7 @@ from tfx_balance.declare import COMMON, label_features, missing_label, read_opti
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import READ_DEFAULTS, ReadOptions
 
-ALGORITHM_VERSION = 7
+ALGORITHM_VERSION = 8
 """Raised whenever the same data and arguments give other files: it is part of TFX's cache key."""
 
 
@@ -38,6 +38,8 @@ class InputGenParameters:
     reading: Options of reading.
     multilabel: Whether a class is the set of a record's labels.
   """
+
+  COMPONENT: ClassVar[str] = 'BalancedInputGen'
 
   features: tuple[str, ...]
   train_splits: tuple[str, ...]

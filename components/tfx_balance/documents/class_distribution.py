@@ -145,6 +145,7 @@ class ClassDistribution(Document):
       Where these are many, they are not listed in `strata`.
     passed_through: Names of splits that were copied unread.
     warnings: Sentences for people.
+    step: Number of the component in the chain of those that drew from the records, from 1.
   """
 
   FORMAT: ClassVar[str] = 'tfx_balance.class_distribution'
@@ -159,6 +160,7 @@ class ClassDistribution(Document):
   labels: tuple[StratumRecords, ...] = field(default=(), kw_only=True)
   passed_through: tuple[str, ...]
   warnings: tuple[str, ...]
+  step: Count = field(default=1, kw_only=True)
 
   def __post_init__(self) -> None:
     """Checks that the strata come to what is said of the splits.
@@ -230,15 +232,6 @@ class ClassDistribution(Document):
     return tallies
 
 
-def read_splits(data: Any, source: str) -> Mapping[str, SplitRecords]:
-  """Returns the splits of a sidecar, of JSON data or its text; reads nothing else of it.
-
-  Raises:
-    DataError: if it is no JSON, is damaged, or has no splits.
-  """
-  return _Splits.from_json(data, source).splits
-
-
 def check_files(splits: Mapping[str, SplitRecords], found: FileSizes, source: str) -> None:
   """Checks the files of an artifact against the sizes in its sidecar.
 
@@ -261,13 +254,14 @@ def check_files(splits: Mapping[str, SplitRecords], found: FileSizes, source: st
 
 
 @dataclass(frozen=True)
-class _Splits(Document):
-  """The splits of a sidecar."""
+class WrittenSplits(Document):
+  """The splits of a sidecar and its step, where nothing else of it is read."""
 
   FORMAT: ClassVar[str] = ClassDistribution.FORMAT
   VERSION: ClassVar[int] = ClassDistribution.VERSION
 
   splits: Mapping[str, SplitRecords]
+  step: Count = 1
 
 
 def _has(size: int | None) -> str:

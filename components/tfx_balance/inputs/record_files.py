@@ -17,7 +17,7 @@ import pyarrow as pa
 import tensorflow as tf
 from isal import igzip
 
-from tfx_balance.documents.class_distribution import SIDECAR_NAME, check_files, read_splits
+from tfx_balance.documents.class_distribution import SIDECAR_NAME, WrittenSplits, check_files
 from tfx_balance.errors import DataError
 from tfx_balance.inputs.file_names import SPLIT_PREFIX, names_in
 from tfx_balance.inputs.parsing import Columns, FeatureSpec, RecordForm, example_parser
@@ -379,7 +379,7 @@ def _promised_of(folder: str, sizes: Mapping[str, int]) -> int | None:
     return None
   try:
     with tf.io.gfile.GFile(path, 'rb') as file:
-      written = read_splits(file.read(), given_path(path)).get(split)
+      written = WrittenSplits.from_json(file.read(), given_path(path)).splits.get(split)
   except tf.errors.OpError as error:
     raise DataError(f'{path} cannot be read ({error}); write the artifact again') from error
   if written is None:  # a split that was passed through

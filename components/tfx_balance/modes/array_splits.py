@@ -16,6 +16,7 @@ from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.bins import binned_labels
 from tfx_balance.modes.multilabel import count_sets
 from tfx_balance.modes.registry import ARGUMENTS, check_modes, parse_modes
+from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.class_value import ClassValue, Stratum
 from tfx_balance.plan.labels import count_labels
 from tfx_balance.plan.ranks import Ints
@@ -114,8 +115,11 @@ def stratified_indices(
     modes = parse_modes(asked)
     shares = by_class.parse_shares(asked, modes)
     check_modes(modes, shares)
+  # A position is another item in another number of items; a key is the same one anywhere.
+  n_items = () if key is not None else (len(strata_of),)
+  drawn = tie_break(seed, 'folds' if folds else 'splits', *n_items)
   arrays = {'key': key, 'order': order, 'groups': groups, 'extend': extend}
-  items = ArrayItems(strata, strata_of, shares, modes, seed, arrays)
+  items = ArrayItems(strata, strata_of, shares, modes, drawn, arrays)
   for each in modes:
     split = each.split_items(items)
     if split is not None:

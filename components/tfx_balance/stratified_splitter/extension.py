@@ -175,7 +175,7 @@ def plan_extension(groups: Mapping[str, Totals], request: SplitRequest) -> Split
     if name != NEW:
       old[rows, shares.names.index(name)] += groups[name].strata().records
   new = counts.records - old.sum(axis=1)
-  plan = extend_split(counts.strata, old, new, shares, request.parameters.seed)
+  plan = extend_split(counts.strata, old, new, shares, request.draw_seed)
   quotas = []
   for name, rows in places.items():
     if name == NEW:

@@ -103,7 +103,7 @@ def _pair(pairs: beam.PCollection, label: str) -> tuple[beam.PCollection, beam.P
 def count_file(scanned: ScannedFile, job: SplitJob) -> Iterator[tuple[int, Column]]:
   """Yields what a file has of each part of the groups, by part."""
   request, parts = job.request, n_parts(job.totals.n_records)
-  seed, timed = request.parameters.seed, job.order is not None
+  seed, timed = request.draw_seed, job.order is not None
   for column in count_groups(scanned, job.rows_of(scanned), seed, parts, request.work_dir, timed):
     yield column.part, column
 
@@ -129,7 +129,7 @@ def place_part(part: Part, job: SplitJob, table: GroupTable) -> SparseCounts:
   if table.is_whole and not frame.predefined.any():
     return SparseCounts.count(frame.quotas.shape, np.empty(0, np.int64))
   groups = _built(part, job)
-  split = dealt_splits(groups, frame, table, job.request.parameters.seed)
+  split = dealt_splits(groups, frame, table, job.request.draw_seed)
   return groups.sums(split, frame.quotas.shape)
 
 
@@ -137,7 +137,7 @@ def plan_parts(
   placed: SparseCounts, job: SplitJob, table: GroupTable
 ) -> tuple[SplitJob, GroupPlan]:
   """Returns the job with all quotas, and the plan of the groups."""
-  seed = job.request.parameters.seed
+  seed = job.request.draw_seed
   plan, groups = plan_groups(job.plan, table, placed, seed, job.totals.without_group)
   written = tuple(plan.totals())
   return replace(job, plan=plan, written=written, quotas=plan.quotas), groups

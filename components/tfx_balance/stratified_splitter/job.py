@@ -60,7 +60,7 @@ class SplitJob(Job):
   @property
   def selection(self) -> Selection:
     """Which records go to which part: a split, or by time what is kept of one and embargoed."""
-    seed, order = self.request.parameters.seed, self.order
+    seed, order = self.request.draw_seed, self.order
     if order is None:
       return Selection(self.strata, self.quotas, seed, PURPOSE)
     return Selection(
@@ -123,7 +123,7 @@ class SplitJob(Job):
       n_strata, n_splits = self.quotas.shape
       shape = (n_strata, 2 * n_splits if self.order else n_splits)
       rows = self.rows_of(scanned)
-      assigner = GroupAssigner(columns, stack, rows, parameters.seed, shape)
+      assigner = GroupAssigner(columns, stack, rows, self.request.draw_seed, shape)
       return PartAssigner(assigner) if self.order else assigner
     (thresholds,) = found
     if self.order is None:
@@ -153,7 +153,9 @@ class SplitJob(Job):
     warnings = [each for mode in modes for each in mode.warnings(plan, source)]
     notes = [each for mode in modes for each in mode.notes(plan)]
     found = describe_split(plan, described, source, sizes, passed_through, warnings, notes)
-    return {f'{self.request.output_uri}/{SIDECAR_NAME}': found.dumps()}
+    return {
+      f'{self.request.output_uri}/{SIDECAR_NAME}': replace(found, step=self.request.step).dumps()
+    }
 
 
 class TimeAssigner(FileAssigner):
@@ -204,7 +206,7 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
   """
   check_totals(totals, request)
   given, counts = request.parameters, totals.strata()
-  plan = given.modes.plan(counts.strata, counts.records, given.shares, given.seed)
+  plan = given.modes.plan(counts.strata, counts.records, given.shares, request.draw_seed)
   return make_job(totals, request, plan, {'': counts.strata}, plan.quotas)
 
 

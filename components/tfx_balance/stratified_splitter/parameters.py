@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from tfx_balance.argument_readers import Argument, json_of, names, optional_names, read_all
 from tfx_balance.arguments import check_whole
@@ -18,7 +18,7 @@ from tfx_balance.plan.split_shares import SplitShares, is_default
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import ReadOptions
 
-ALGORITHM_VERSION = 9
+ALGORITHM_VERSION = 10
 """Raised whenever the same data and arguments give another split: it is part of TFX's cache key."""
 
 ARGUMENTS = {
@@ -47,6 +47,8 @@ class SplitterParameters:
     output_files: Numbers of files by split, for splits with a given number.
     extends: Whether there is an artifact whose records stay in their splits.
   """
+
+  COMPONENT: ClassVar[str] = 'StratifiedSplitter'
 
   stratify_by: tuple[str, ...]
   shares: SplitShares
