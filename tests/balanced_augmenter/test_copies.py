@@ -98,7 +98,9 @@ def test_a_sequence_example_is_copied_as_it_is(tmp_path):
 def test_a_copy_of_a_function_is_what_the_function_gives(tmp_path):
   made = Made(tmp_path, RECORDS, applier(functions.jitter), seed=5)
   seeds = copy_seeds(
-    made.index['hash'][[at for at, _ in WANTED]], np.array([number for _, number in WANTED]), 5
+    made.index['hash'][[at for at, _ in WANTED]],
+    np.array([number for _, number in WANTED]),
+    made.job.request.draw_seed,
   )
   for record, (at, _), seed in zip(made.copy(*WANTED), WANTED, seeds, strict=True):
     before = {'x': tf.constant(value_of(RECORDS[at], 'x'))}
