@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.inputs.balanced_batches import BalancedBatches
 from tfx_balance.modes.array_splits import stratified_indices
 from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.labels import count_labels
 from tfx_balance.plan.split_plan import plan_splits
 from tfx_balance.plan.split_shares import SplitShares
 
 from tests.helpers_counts import by_stratum
+from tests.helpers_memory import peak_bytes
 
 LABELS = st.one_of(
   st.lists(st.integers(-4, 4), min_size=1, max_size=200),
@@ -311,3 +314,35 @@ def test_a_message_names_the_arguments_that_arrays_have(arguments, fault):
     stratified_indices([0, 0, 1, 1], **arguments)
   assert 'order_by=' not in str(caught.value)
   assert 'group_by=' not in str(caught.value)
+
+
+MANY = np.random.default_rng(0).integers(0, 10, 1_000_000)
+
+
+@pytest.mark.parametrize(
+  'labels',
+  [
+    MANY.astype(np.int8),
+    MANY,
+    MANY.astype(float),
+    MANY.astype('U9'),
+    MANY.astype('S9'),
+    np.array([f'class {i}' for i in range(10)], object)[MANY],
+    np.random.default_rng(1).integers(0, 2000, len(MANY)),
+  ],
+  ids=['int8', 'int64', 'float', 'text', 'bytes', 'objects', 'classes'],
+)
+def test_labels_take_few_bytes_of_whatever_type_they_are(labels):
+  assert peak_bytes(lambda: count_labels(labels)) <= 16 * len(labels)
+  assert peak_bytes(lambda: BalancedBatches(labels, 32)) <= 16 * len(labels)
+  assert peak_bytes(lambda: stratified_indices(labels)) <= 24 * len(labels)
+
+
+def test_parts_of_labels_give_what_all_at_once_give():
+  text = np.array([f'class {i}' for i in range(300)])[np.tile(np.arange(300), 300)]
+  counts, rows = count_labels(text)
+  distinct, codes = np.unique(text, return_inverse=True)
+  assert [each.value.decode() for each in counts.classes] == distinct.tolist()
+  np.testing.assert_array_equal(rows, np.argsort(codes, kind='stable'))
+  with pytest.raises(DataError, match='types that do not compare'):
+    count_labels(np.array([*['a'] * 40_000, 7], object))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,17 @@ from tfx_balance.errors import DataError
 from tfx_balance.modes.mode import SplitModes
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.class_value import Stratum
-from tfx_balance.plan.labels import as_array
-from tfx_balance.plan.ranks import Ints, UInts, ranks
+from tfx_balance.plan.labels import as_array, parts_of
+from tfx_balance.plan.ranks import (
+  Assigner,
+  Candidates,
+  Ints,
+  RankHistogram,
+  UInts,
+  boundary_buckets,
+  find_thresholds,
+  ranks,
+)
 from tfx_balance.plan.split_plan import SplitPlan
 from tfx_balance.plan.split_shares import SplitShares
 
@@ -47,16 +57,45 @@ class ArrayItems:
     records = np.bincount(self.strata_of, minlength=len(self.strata)).astype(np.int64)
     return self.modes.plan(self.strata, records, self.shares, self.seed)
 
+  @cached_property
   def hashes(self) -> UInts:
-    """Returns what identifies each item: hashes of `key`, or the numbers of the items: [n]."""
-    key = self.given['key']
-    return (
-      np.arange(len(self), dtype=np.uint64) if key is None else hashes_of('key', key, len(self))
-    )
+    """The hash of each item's `key`: uint64 [n]."""
+    return hashes_of('key', self.given['key'], len(self))
 
-  def ranks(self) -> UInts:
-    """Returns the rank by which each item is chosen: uint64 [n]."""
-    return ranks(self.hashes(), self.seed, 'indices')
+  def ranks(self, part: slice = slice(None)) -> UInts:
+    """Returns the rank by which each item of a part, or of all, is chosen: uint64 [n]."""
+    if self.given['key'] is None:
+      hashes = np.arange(*part.indices(len(self)), dtype=np.uint64)
+    else:
+      hashes = self.hashes[part]
+    return ranks(hashes, self.seed, 'indices')
+
+  def in_shares(self, quotas: Ints) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """Returns the split of each item, by rank: [n], of few bytes.
+
+    Ranks are made a part at a time, and never sorted as a whole, so that little is in memory.
+
+    Args:
+      quotas: Number of items of each stratum in each split: int64 [strata, splits].
+    """
+    of, parts = self.strata_of, parts_of(len(self))
+    layout = RankHistogram.of(quotas.sum(axis=1))
+    counts = np.zeros(layout.n_buckets, np.int64)
+    for part in parts:
+      np.add.at(counts, layout.buckets(of[part], self.ranks(part)), 1)
+    ends, positions = boundary_buckets(layout, counts, quotas)
+    near = []
+    for part in parts:
+      rank = self.ranks(part)
+      buckets = layout.buckets(of[part], rank)
+      wanted = np.isin(buckets, ends)
+      near.append(Candidates.collect(buckets[wanted], rank[wanted], 0))
+    found = find_thresholds(quotas, ends, positions, Candidates.merge(near))
+    assigner = Assigner(found, np.arange(len(quotas)), 0)
+    split = np.empty(len(self), np.min_scalar_type(quotas.shape[1]))
+    for part in parts:
+      split[part] = assigner.assign(of[part], self.ranks(part))
+    return split
 
 
 def in_shares(which: Ints, quotas: Ints, *order: npt.NDArray[Any]) -> Ints:

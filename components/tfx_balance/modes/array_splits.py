@@ -18,7 +18,7 @@ from tfx_balance.modes.multilabel import count_sets
 from tfx_balance.modes.registry import ARGUMENTS, check_modes, parse_modes
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.class_value import ClassValue, Stratum
-from tfx_balance.plan.labels import count_labels
+from tfx_balance.plan.labels import distinct_codes, label_codes
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.split_shares import DEFAULT_SPLITS
 
@@ -145,7 +145,7 @@ def _own_names() -> Iterator[None]:
 def _count_strata(features: Mapping[str, Any], multilabel: bool) -> tuple[list[Stratum], Ints]:
   """Returns strata in canonical order, and the row of that of each item: int64 [n]."""
   counted = [
-    count_sets(values) if multilabel and name == 'labels' else _count_classes(values, name)
+    count_sets(values) if multilabel and name == 'labels' else _classes_of(values, name)
     for name, values in features.items()
   ]
   lengths = sorted({len(codes) for _, codes in counted})
@@ -153,16 +153,15 @@ def _count_strata(features: Mapping[str, Any], multilabel: bool) -> tuple[list[S
     raise DataError(f'labels and split_by are of lengths {lengths}; give one value an item in both')
   joint = np.zeros(lengths[0], np.int64)
   for classes, codes in counted:
-    joint = joint * len(classes) + codes
-  distinct, which = np.unique(joint, return_inverse=True)
+    joint *= len(classes)
+    joint += codes
+  distinct, which = distinct_codes(joint)
   codes_of = np.unravel_index(distinct, [len(classes) for classes, _ in counted])
   columns = [[classes[i] for i in at] for (classes, _), at in zip(counted, codes_of, strict=True)]
-  return list(zip(*columns, strict=True)), which.reshape(-1).astype(np.int64)
+  return list(zip(*columns, strict=True)), which.astype(np.int64)
 
 
-def _count_classes(labels: Any, argument: str) -> tuple[Sequence[ClassValue], Ints]:
-  """Returns the classes of labels, and the number of that of each item: int64 [n]."""
-  counts, rows = count_labels(labels, argument)
-  codes = np.empty(len(rows), np.int64)
-  codes[rows] = np.repeat(np.arange(len(counts.classes)), counts.records)
+def _classes_of(labels: Any, argument: str) -> tuple[Sequence[ClassValue], npt.NDArray[Any]]:
+  """Returns the classes of labels, and the number of that of each item: [n], of few bytes."""
+  counts, codes = label_codes(labels, argument)
   return counts.classes, codes

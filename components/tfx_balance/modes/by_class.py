@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy.typing as npt
+
 from tfx_balance.argument_readers import Argument, json_of, optional_text
-from tfx_balance.modes.array_items import ArrayItems, in_shares
+from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.mode import Mode
-from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.split_shares import DEFAULT_SPLITS, SplitShares
 
 ARGUMENTS = {
@@ -36,6 +37,6 @@ def parse_shares(given: Mapping[str, Any], modes: Iterable[Mode]) -> SplitShares
   return shares
 
 
-def split_items(items: ArrayItems) -> Ints:
-  """Returns the split of each item: int64 [n]."""
-  return in_shares(items.strata_of, items.plan().quotas, items.ranks())
+def split_items(items: ArrayItems) -> npt.NDArray[Any]:
+  """Returns the split of each item: [n]."""
+  return items.in_shares(items.plan().quotas)

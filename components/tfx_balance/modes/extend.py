@@ -73,7 +73,7 @@ class Extension(Mode):
     given, shares, of = items.given, items.shares, items.strata_of
     if given['key'] is None:
       raise ConfigError('extend= names items by their keys, and key= is not given; give ids')
-    held = _held_splits(given['extend'], items.hashes(), shares.names)
+    held = _held_splits(given['extend'], items.hashes, shares.names)
     stays, new = np.flatnonzero(held >= 0), np.flatnonzero(held < 0)
     old = np.zeros((len(items.strata), len(shares.names)), np.int64)
     np.add.at(old, (of[stays], held[stays]), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,11 @@ from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distinct_sets import LabelSets, count_sets, distinct_members
 from tfx_balance.plan.ranks import Ints
+from tfx_balance.plan.runs import places_in_runs, starts_of_runs
 from tfx_balance.plan.sampling import TrainingCounts
+
+_PARTS = 32  # of values, one after another; what is made of a part takes up to 50 bytes a value
+_PART = 1 << 15  # values in one of them, at least
 
 
 def count_labels(labels: Any, argument: str = 'labels') -> tuple[TrainingCounts, Ints]:
@@ -32,7 +37,37 @@ def count_labels(labels: Any, argument: str = 'labels') -> tuple[TrainingCounts,
   Raises:
     DataError: if there are no labels, or their values are no classes.
   """
-  values = as_array(labels, argument)
+  counts, codes = label_codes(labels, argument)
+  rows, ends = np.empty(len(codes), np.int64), np.cumsum(counts.records)
+  first = ends - counts.records
+  for part in parts_of(len(codes)):
+    order = np.argsort(codes[part], kind='stable')
+    own = codes[part][order]
+    rows[first[own] + places_in_runs(starts_of_runs(own), len(own))] = order + part.start
+    first += np.bincount(own, minlength=len(first))
+  return counts, rows
+
+
+def label_codes(
+  labels: Any, argument: str = 'labels'
+) -> tuple[TrainingCounts, npt.NDArray[np.unsignedinteger[Any]]]:
+  """Returns the classes of labels, and the number of the class of each.
+
+  A part of the labels is read at a time: an array takes 5 to 8 bytes a label besides itself, of
+  whatever type it is.
+
+  Args:
+    labels: As `count_labels` takes them.
+    argument: Name of the argument, for messages.
+
+  Returns:
+    counts: Counts of the classes, in canonical order.
+    codes: [n], of the smallest type that has the number of the last class.
+
+  Raises:
+    DataError: if there are no labels, or their values are no classes.
+  """
+  values = _array_of(labels, argument)
   if values.ndim == 2 and values.shape[1] == 1:
     values = values[:, 0]
   if values.ndim != 1 or not len(values):
@@ -43,7 +78,7 @@ def count_labels(labels: Any, argument: str = 'labels') -> tuple[TrainingCounts,
       f'{several if argument == "labels" else ""}'
     )
   try:
-    distinct, codes = np.unique(values, return_inverse=True)
+    distinct, codes = distinct_codes(values)
   except TypeError as error:
     for value in values:
       _class_of(value, argument)  # tells which one is no class
@@ -52,9 +87,37 @@ def count_labels(labels: Any, argument: str = 'labels') -> tuple[TrainingCounts,
     ) from error
   classes = [_class_of(value, argument) for value in distinct]
   order = sorted(range(len(classes)), key=lambda i: classes[i].sort_key())
-  codes = np.argsort(order)[codes]  # a text may come before another whose bytes come after
-  counts = TrainingCounts(tuple(classes[i] for i in order), tuple(np.bincount(codes).tolist()))
-  return counts, np.argsort(codes, kind='stable').astype(np.int64)
+  if order != list(range(len(order))):  # a text may come before another whose bytes come after
+    codes = np.argsort(order).astype(codes.dtype)[codes]
+  records = np.zeros(len(order), np.int64)
+  for part in parts_of(len(codes)):
+    records += np.bincount(codes[part], minlength=len(order))
+  return TrainingCounts(tuple(classes[i] for i in order), tuple(records.tolist())), codes
+
+
+def distinct_codes(
+  values: npt.NDArray[Any],
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.unsignedinteger[Any]]]:
+  """Returns distinct values, ascending, and the place of each value among them: [n], of few bytes.
+
+  Args:
+    values: One value or more: [n].
+
+  Raises:
+    TypeError: if values do not compare.
+  """
+  parts = parts_of(len(values))
+  distinct = functools.reduce(np.union1d, (np.unique(_as_bytes(values[part])) for part in parts))
+  codes = np.empty(len(values), np.min_scalar_type(len(distinct) - 1))
+  for part in parts:
+    codes[part] = np.searchsorted(distinct, _as_bytes(values[part]))
+  return distinct, codes
+
+
+def parts_of(n: int) -> list[slice]:
+  """Returns the parts of n values."""
+  size = max(_PART, -(-n // _PARTS))
+  return [slice(at, at + size) for at in range(0, n, size)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +256,11 @@ def as_array(labels: Any, argument: str = 'labels') -> npt.NDArray[Any]:
   Raises:
     DataError: if rows differ in length, or text and numbers are mixed, which NumPy makes all text.
   """
+  return _as_bytes(_array_of(labels, argument))
+
+
+def _array_of(labels: Any, argument: str) -> npt.NDArray[Any]:
+  """Returns the same, text among objects as it is."""
   try:
     values = np.asarray(labels)
   except (TypeError, ValueError) as error:
@@ -205,6 +273,11 @@ def as_array(labels: Any, argument: str = 'labels') -> npt.NDArray[Any]:
           f'{_named(label, argument)} is no text, and others are; '
           + _fix(label, f'give {argument} of one type')
         )
+  return values
+
+
+def _as_bytes(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+  """Returns values, text among objects as bytes."""
   if values.dtype.kind == 'O' and values.ndim == 1 and len(values):
     plain = [_encoded(value) if isinstance(value, str) else value for value in values]
     if all(isinstance(value, bytes) for value in plain):

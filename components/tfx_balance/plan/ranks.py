@@ -34,6 +34,7 @@ from tfx_balance.plan.runs import (
   numbers_of_equal,
   places_of_runs,
   starts_of_runs,
+  sums_of_runs,
 )
 
 
@@ -242,13 +243,17 @@ class Candidates:
 
   @classmethod
   def merge(cls, by_shard: Iterable[Candidates]) -> Candidates:
-    """Returns the candidates of several shards in canonical order."""
+    """Returns the candidates of several shards, or of parts of one, in canonical order."""
     several = [candidates.columns for candidates in by_shard]
     if not several:
       return cls.collect(np.empty(0, np.int64), np.empty(0, np.uint64), 0)
     columns = [np.concatenate(column) for column in zip(*several, strict=True)]
     order = np.lexsort(columns[3::-1])
-    return cls(*(column[order] for column in columns))
+    columns = [column[order] for column in columns]
+    starts = starts_of_runs(*columns[:4])
+    sums = sums_of_runs(columns[4], np.append(starts, len(order)))
+    buckets, orders, rank, shards = (column[starts] for column in columns[:4])
+    return cls(buckets, orders, rank, shards, sums)
 
   def between(self, low: int, high: int) -> Candidates:
     """Returns the candidates in the buckets from low to high - 1."""
