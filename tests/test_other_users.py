@@ -7,9 +7,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from obstore.store import LocalStore
 from tfx_balance import StratifiedSplitter
+from tfx_balance.compare.processes import call_in_processes
 from tfx_balance.shuffle.stored_values import StoredValue
 from tfx_balance.tfrecord import object_store
 from tfx_balance.tfrecord.work_folder import WORK_VARIABLE
@@ -38,10 +40,19 @@ done
 """
 
 
-def as_nobody(folder, script):
+# The same of the arrays that processes get, which joblib puts into /dev/shm by itself.
+ATTACK_ARRAYS = """
+find tmp /dev/shm -type f -size +9k -exec cat {} + >> theirs/loot
+find tmp /dev/shm -type f -size +9k | while read file; do
+  rm -f "$file" && cp theirs/evil "$file"
+done
+"""
+
+
+def as_nobody(folder, script, group=NOBODY):
   """Runs a script of the shell as another user."""
   command = ['/bin/sh', '-c', script]
-  subprocess.run(command, cwd=folder, user=NOBODY, group=NOBODY, extra_groups=[])
+  subprocess.run(command, cwd=folder, user=NOBODY, group=group, extra_groups=[])
 
 
 @pytest.fixture
@@ -92,3 +103,23 @@ def test_another_user_gets_nothing_of_a_run(machine, tmp_path, monkeypatch, give
   assert os.listdir(machine / 'precious') == ['tfx-balance.lock']
   assert len(os.listdir(machine / 'tmp')) == 3  # what was planted: neither deleted nor used
   assert os.listdir(machine / 'given') == []
+
+
+@pytest.mark.parametrize('mask', [0o002, 0o022], ids=oct)
+def test_another_user_gets_nothing_of_what_processes_share(machine, monkeypatch, mask):
+  monkeypatch.chdir(machine)
+  before = os.umask(mask)
+  try:
+    calls = call_in_processes(
+      lambda array, more: array.sum() + more, np.ones(600_000), [1, 2, 3, 4], 2
+    )
+    sums = [next(calls)]
+    as_nobody(machine, ATTACK_ARRAYS, group=os.getgid())
+    sums += calls
+  finally:
+    os.umask(before)
+
+  assert sums == [600_001, 600_002, 600_003, 600_004]
+  assert not (machine / 'pwned').exists()
+  assert (machine / 'theirs' / 'loot').read_bytes() == b''
+  assert os.listdir(machine / 'tmp') == []

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-import joblib
 import numpy as np
 import tensorflow as tf
 
@@ -15,6 +15,7 @@ from tfx_balance.arguments import shown
 from tfx_balance.compare.arms import ADJUSTED
 from tfx_balance.compare.judging import Fold
 from tfx_balance.compare.metrics import Floats
+from tfx_balance.compare.processes import call_in_processes
 from tfx_balance.compare.remedy import Remedy, keras_of
 from tfx_balance.compare.threshold import shifted
 from tfx_balance.errors import ConfigError, DataError
@@ -75,8 +76,8 @@ class Training:
     if processes == 1 or tf.config.list_physical_devices('GPU'):
       done = (self.fold(task) for task in tasks)
     else:
-      pool = joblib.Parallel(n_jobs=processes, return_as='generator', pre_dispatch='all')
-      done = pool(joblib.delayed(_in_process)(self, task) for task in tasks)
+      rest, data = replace(self, features=None, labels=None), (self.features, self.labels)
+      done = call_in_processes(partial(_in_process, rest), data, tasks, processes)
     for fold in done:
       if fold is not None:
         yield fold
@@ -205,7 +206,7 @@ def _made_variables(optimizer: Any, weights: Sequence[Any]) -> list[Any]:
   return list(found() if callable(found) else found)
 
 
-def _in_process(training: Training, task: Task) -> Fold | None:
+def _in_process(training: Training, data: tuple[Any, Ints], task: Task) -> Fold | None:
   """Returns the scores of a fold, in a process of one thread."""
   if not _compiled:
     try:
@@ -213,4 +214,5 @@ def _in_process(training: Training, task: Task) -> Fold | None:
       tf.config.threading.set_inter_op_parallelism_threads(1)
     except RuntimeError:  # TensorFlow has run in this process: of an earlier comparison
       pass
-  return training.fold(task)
+  features, labels = data
+  return replace(training, features=features, labels=labels).fold(task)

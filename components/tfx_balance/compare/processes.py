@@ -1,0 +1,73 @@
+"""Calls in other processes, whose data no other user of the machine reads or replaces."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+import joblib
+
+from tfx_balance.errors import StorageError
+from tfx_balance.tfrecord.private_folder import private_folder
+
+_WATCH_SECONDS = 0.5
+
+R = TypeVar('R')
+
+
+def call_in_processes(
+  call: Callable[[Any, Any], R], data: Any, tasks: Iterable[Any], processes: int
+) -> Iterator[R]:
+  """Yields what a function returns for the data and each task, in the order of the tasks.
+
+  The data go to the processes by one file, which they map into memory, in a folder that only this
+  user can open; joblib would use /dev/shm, where other users of the machine can read them. The
+  processes end with this one, however that ends.
+
+  Args:
+    call: Function of the data and a task that cloudpickle can pickle.
+    data: Arrays, or what contains them, that joblib can write.
+    tasks: Second arguments of the calls.
+    processes: Number of processes.
+
+  Raises:
+    StorageError: if the temporary folder has no room for the data.
+  """
+  with private_folder() as folder:
+    path = f'{folder}/data'
+    try:
+      joblib.dump(data, path)
+    except OSError as error:
+      raise StorageError(
+        f'the data cannot be written for {processes} processes: {error} ({folder}); free some '
+        f'space, set TMPDIR to a folder on another disk, or give processes=1'
+      ) from error
+    pool = joblib.Parallel(processes, return_as='generator', pre_dispatch='all', max_nbytes=None)
+    yield from pool(joblib.delayed(_called)(call, path, os.getpid(), task) for task in tasks)
+
+
+def _called(call: Callable[[Any, Any], R], path: str, parent: int, task: Any) -> R:
+  """Returns what the function returns, in a process that ends when its parent does."""
+  _end_with(parent)
+  return call(_loaded(path), task)
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(path: str) -> Any:
+  return joblib.load(path, mmap_mode='r')
+
+
+@functools.cache
+def _end_with(parent: int) -> None:
+  """Ends this process once its parent has ended, which a killed one cannot do."""
+
+  def watch() -> None:
+    while os.getppid() == parent:
+      time.sleep(_WATCH_SECONDS)
+    os._exit(1)
+
+  threading.Thread(target=watch, daemon=True).start()
