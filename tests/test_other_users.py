@@ -107,14 +107,18 @@ def test_another_user_gets_nothing_of_a_run(machine, tmp_path, monkeypatch, give
 
 @pytest.mark.parametrize('mask', [0o002, 0o022], ids=oct)
 def test_another_user_gets_nothing_of_what_processes_share(machine, monkeypatch, mask):
-  monkeypatch.chdir(machine)
+  # By itself joblib closes its folder, too late: what comes before is open to others.
+  chmod, group = os.chmod, os.getgid()
+  monkeypatch.setattr(
+    os, 'chmod', lambda *args: (as_nobody(machine, ATTACK_ARRAYS, group), chmod(*args))
+  )
   before = os.umask(mask)
   try:
     calls = call_in_processes(
       lambda array, more: array.sum() + more, np.ones(600_000), [1, 2, 3, 4], 2
     )
     sums = [next(calls)]
-    as_nobody(machine, ATTACK_ARRAYS, group=os.getgid())
+    as_nobody(machine, ATTACK_ARRAYS, group)
     sums += calls
   finally:
     os.umask(before)

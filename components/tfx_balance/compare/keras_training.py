@@ -74,9 +74,10 @@ class Training:
   def folds(self, tasks: Sequence[Task], processes: int) -> Iterator[Fold]:
     """Yields the scores of folds as they are done, and ends early when time is up."""
     if processes == 1 or tf.config.list_physical_devices('GPU'):
-      done = (self.fold(task) for task in tasks)
+      done: Iterator[Fold | None] = map(self.fold, tasks)
     else:
-      rest, data = replace(self, features=None, labels=None), (self.features, self.labels)
+      rest = replace(self, features=None, labels=np.empty(0, np.int64))
+      data = (self.features, self.labels)
       done = call_in_processes(partial(_in_process, rest), data, tasks, processes)
     for fold in done:
       if fold is not None:
