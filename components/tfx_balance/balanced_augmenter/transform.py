@@ -44,7 +44,7 @@ from tfx_balance.scan.spill import (
 )
 from tfx_balance.scan.totals import sum_groups
 from tfx_balance.shuffle.assigned import AssignedRecords
-from tfx_balance.shuffle.frequent import FrequentKeys, KeySpreader, find_crowded, find_frequent
+from tfx_balance.shuffle.frequent import FrequentKeys, KeySpreader, find_frequent
 from tfx_balance.shuffle.ranges import COUNTS, BatchKey, SpillRanges, gather_ranges
 from tfx_balance.shuffle.select import FileAssigner, find_file_thresholds
 from tfx_balance.tfrecord.files import CHUNK_BYTES
@@ -245,12 +245,11 @@ class BalancedAugment(beam.PTransform):
         job = job | 'PlanPools' >> beam.Map(with_pools, shapes, pool_request(augment_fn))
         find = FindPools(request.n_files, request.work_dir)
         pools = beam.pvalue.AsSingleton((scanned, job, found) | 'Pools' >> find)
-    crowded = job | 'Crowded' >> beam.Map(lambda job: find_crowded(job.totals))
     copied = scanned | 'CopyRecords' >> beam.ParDo(
       CopyRecords(self.load_augment_fn, parameters.label),
       beam.pvalue.AsSingleton(job),
       beam.pvalue.AsSingleton(thresholds),
-      beam.pvalue.AsSingleton(find_frequent(scanned, crowded, request.n_files)),
+      beam.pvalue.AsSingleton(find_frequent(scanned, request.n_files)),
       shapes,
       pools,
     ).with_outputs(COUNTS, main='ranges')

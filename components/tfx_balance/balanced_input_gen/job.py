@@ -21,7 +21,6 @@ from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.scan.totals import Totals, check_features
 from tfx_balance.shuffle import output_layout
-from tfx_balance.shuffle.frequent import CrowdedRanges, find_crowded
 from tfx_balance.shuffle.output_layout import OutputLayout, files_together
 from tfx_balance.shuffle.ranges import FileGroup
 from tfx_balance.tfrecord.work_files import WorkFile
@@ -52,14 +51,12 @@ class ShardJob(Job):
     sources: What was read of each split.
     strata: Strata of one feature, the classes, in canonical order.
     natural: Number of records of each class, by split.
-    crowded: Which ranges of keys are crowded.
   """
 
   request: ShardRequest
   sources: Mapping[str, InputRecords]
   strata: StratumColumns
   natural: Mapping[str, tuple[int, ...]]
-  crowded: CrowdedRanges
 
   @property
   def classes(self) -> tuple[ClassValue, ...]:
@@ -153,7 +150,6 @@ def plan_shards(totals: Mapping[str, Totals], request: ShardRequest) -> ShardJob
     {name: of_split.describe() for name, of_split in splits.items()},
     counts.strata,
     {name: _records(of_split, counts.strata) for name, of_split in splits.items()},
-    find_crowded(totals),
   )
 
 

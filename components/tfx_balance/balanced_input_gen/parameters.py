@@ -12,7 +12,7 @@ from tfx_balance.declare import COMMON, label_features, missing_label, read_opti
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import READ_DEFAULTS, ReadOptions
 
-ALGORITHM_VERSION = 8
+ALGORITHM_VERSION = 9
 """Raised whenever the same data and arguments give other files: it is part of TFX's cache key."""
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from operator import attrgetter
 
 import apache_beam as beam
 import numpy as np
@@ -84,8 +83,7 @@ class ClassShards(beam.PTransform):
     request = self.request
     scanned = scan_files(files, request.new_scan(by_class=True, labels=request.parameters.labels))
     job = sum_groups(scanned, partial(plan_shards, request=request), request.n_files)
-    crowded = job | 'Crowded' >> beam.Map(attrgetter('crowded'))
-    frequent = find_frequent(scanned, crowded, request.n_files)
+    frequent = find_frequent(scanned, request.n_files)
     assigned = scanned | 'AssignClasses' >> beam.ParDo(
       AssignClasses(), beam.pvalue.AsSingleton(job), beam.pvalue.AsSingleton(frequent)
     ).with_outputs(COUNTS, main='ranges')

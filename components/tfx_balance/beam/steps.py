@@ -66,6 +66,11 @@ class MergeRows(beam.CombineFn):
   def extract_output(self, held: list[Any]) -> Any:
     return self._merge(held)
 
+  def merged(self, elements: Iterable[Any]) -> Any:
+    """Returns what some elements make, one at least, in memory that grows with that alone."""
+    held = functools.reduce(self.add_input, elements, self.create_accumulator())
+    return self.extract_output(held)
+
 
 def group_of(rank: int, n: int) -> int:
   """Returns the group of an element of n: 0 of few, that of FAN_IN neighbours of many."""
@@ -104,9 +109,7 @@ def merged(
   """
 
   def merge_group(group: tuple[Any, Iterable[bytes]]) -> tuple[Any, Any]:
-    rows = MergeRows(merge)
-    held = functools.reduce(rows.add_input, map(pickle.loads, group[1]), rows.create_accumulator())
-    return group[0], rows.extract_output(held)
+    return group[0], MergeRows(merge).merged(map(pickle.loads, group[1]))
 
   found = (
     keyed

@@ -31,7 +31,6 @@ from tfx_balance.scan.record_keys import GroupKeys, Identity, identity_of
 from tfx_balance.scan.record_reader import Columns
 from tfx_balance.scan.spill import (
   BLOCK_BYTES,
-  KEY_CELLS,
   Rows,
   Spill,
   SpillWriter,
@@ -86,7 +85,6 @@ class ScannedFile:
     edges: Edges of the bins that a feature's numbers are put into; None where they are not.
     kinds: Types of the features that are read, by feature, each with the file; none where no record
       has a value.
-    key_counts: Number of spilled records by range of their keys: int64 [KEY_CELLS].
   """
 
   file: InputFile
@@ -106,14 +104,13 @@ class ScannedFile:
   numbers: Mapping[str, NumberSample] = field(default_factory=dict)
   edges: tuple[float, ...] | None = None
   kinds: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-  key_counts: Ints = field(default_factory=lambda: np.zeros(KEY_CELLS, np.int64))
 
   def __getstate__(self) -> dict[str, Any]:
     """Returns the state to send to workers, with counts of strata in few bytes."""
-    return narrow_fields(self.__dict__, ('records', 'stratum_bytes', 'key_counts'))
+    return narrow_fields(self.__dict__, ('records', 'stratum_bytes'))
 
   def __setstate__(self, state: dict[str, Any]) -> None:
-    self.__dict__.update(wide_fields(state, ('records', 'stratum_bytes', 'key_counts')))
+    self.__dict__.update(wide_fields(state, ('records', 'stratum_bytes')))
 
 
 def scan_files(files: beam.PCollection[InputFile], scan: ScanFile) -> beam.PCollection[ScannedFile]:
@@ -221,7 +218,6 @@ class ScanFile(beam.DoFn):
       without_group=groups.without if groups else 0,
       numbers=more.samples,
       kinds={name: {kind: file.path} for name, kind in kinds.items() if name not in flags},
-      key_counts=counted.key_counts,
     )
 
   def _indexed(
@@ -292,7 +288,6 @@ class ScanFile(beam.DoFn):
             rows = rows[which]
           groups = by_frequency(rows['code']) if self._by_class else None
           writer.write(rows, frames, which, groups)
-      counted.key_counts = writer.key_counts
       if folder == self._work_dir:
         return writer.spill
       group_bytes = counted.stratum_bytes if self._by_class else None
@@ -321,7 +316,6 @@ class _Counted:
   def __init__(self) -> None:
     self.records = self.stratum_bytes = np.zeros(0, np.int64)
     self.n_records = self.dropped = self.n_bytes = self.fingerprint = 0
-    self.key_counts = np.zeros(KEY_CELLS, np.int64)
 
   def add(self, rows: Rows, n_bytes: int, n_strata: int) -> None:
     """Takes the next records of the file, of whose strata so many are known now."""

@@ -36,8 +36,6 @@ position in the file."""
 ASSIGNED_ROW = np.dtype([('size', '<u4'), ('output', '<u4'), ('key', '<u8')])
 """Bytes of a record's frame; the number of its output, such as a split, or, where there is one
 output, how often the record is written to it; and the key of its place there."""
-KEY_CELLS = 1 << 12
-"""Number of equal ranges of keys in which records are counted."""
 
 # In packed rows, where neighbors are read together.
 _COLUMNS = ('position', 'hash', 'content', 'code', 'size', 'time', 'number')
@@ -185,11 +183,7 @@ class FramesReader:
 
 
 class SpillWriter:
-  """Writes a spill; a context manager, whose files are made with the first block.
-
-  Attributes:
-    key_counts: Number of records by range of keys: int64 [KEY_CELLS].
-  """
+  """Writes a spill; a context manager, whose files are made with the first block."""
 
   def __init__(self, work_dir: str, name: str, rank: int, key: int) -> None:
     self._rows_path, self._frames_path = (
@@ -201,7 +195,6 @@ class SpillWriter:
     self._buffers = itertools.repeat(ScratchBuffer())
     self._blocks: list[int] = []
     self._row = INDEX_ROW
-    self.key_counts = np.zeros(KEY_CELLS, np.int64)
 
   def __enter__(self) -> SpillWriter:
     return self
@@ -234,7 +227,6 @@ class SpillWriter:
       return np.empty(0, np.int64)
     has_key = 'key' in (rows.dtype.names or ())
     keys = rows['key'] if has_key else record_keys(rows, self._key)
-    self.key_counts += np.bincount(parts_of_keys(keys, KEY_CELLS), minlength=KEY_CELLS)
     order = order_of_block(keys, groups)
     if not self._files:
       paths = (self._rows_path, self._frames_path)

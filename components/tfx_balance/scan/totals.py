@@ -16,9 +16,7 @@ from tfx_balance.beam.steps import summed
 from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.errors import DataError
 from tfx_balance.plan.number_keys import NumberSample
-from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.scan import ScannedFile
-from tfx_balance.scan.spill import KEY_CELLS
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.scan.stratum_columns import StratumCounts, sum_by_kinds, sum_counts
 from tfx_balance.tfrecord.reading import too_many
@@ -89,7 +87,6 @@ class Totals:
     numbers: Sample of the keys of the numbers in further columns of the index, by column.
     edges: Edges of the bins that a feature's numbers are put into; None where they are not.
     kinds: Types of features by name, each with a file that has values of it.
-    key_counts: Number of records by range of their keys: int64 [KEY_CELLS].
   """
 
   counts: list[StratumCounts] = field(default_factory=list)
@@ -106,7 +103,6 @@ class Totals:
   numbers: dict[str, NumberSample] = field(default_factory=dict)
   edges: tuple[float, ...] | None = None
   kinds: dict[str, dict[str, str]] = field(default_factory=dict)
-  key_counts: Ints = field(default_factory=lambda: np.zeros(KEY_CELLS, np.int64), compare=False)
 
   def __post_init__(self) -> None:
     self._waiting = sum(map(len, self.counts))  # rows that are not summed yet
@@ -162,7 +158,6 @@ class Totals:
       numbers=dict(scanned.numbers),
       edges=scanned.edges,
       kinds={name: dict(kinds) for name, kinds in scanned.kinds.items()},
-      key_counts=scanned.key_counts,
     )
 
   def merge(self, other: Totals) -> Totals:
@@ -187,7 +182,6 @@ class Totals:
     self.n_bytes += other.n_bytes
     self.n_files += other.n_files
     self.fingerprint = (self.fingerprint + other.fingerprint) % 2**64
-    self.key_counts = self.key_counts + other.key_counts
     self.feature_names |= other.feature_names
     for name, place in other.missing_in.items():
       self.missing_in[name] = min(place, self.missing_in.get(name, place))

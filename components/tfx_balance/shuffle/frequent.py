@@ -1,58 +1,94 @@
 """Records that are there very often, as one file would have to take all of their copies.
 
-scanned files ── keys in crowded ranges ── FrequentKeys, which numbers the copies file by file
+scanned files ── keys that may be frequent ── FrequentKeys, which numbers the copies file by file
 
-Records of equal bytes have one key, and so one place. Where a range of keys has far more records
-than others, its keys are counted, and the copies of a key that is there very often are numbered:
-key and number give each a place of its own. Numbers depend on how many copies each file has, places
-do not, as copies are interchangeable.
+Records of equal bytes have one key, and so one place. The copies of a record that is there very
+often are numbered: key and number give each a place of its own. Numbers depend on how many copies
+each file has, places do not, as copies are interchangeable.
+
+Frequent keys are found in memory that does not grow: a summary of counts misses none of them, and
+those that it has are counted exactly then.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import apache_beam as beam
 import numpy as np
 
 from tfx_balance.beam.steps import MergeRows, summed
-from tfx_balance.plan.key_order import parts_of_keys
 from tfx_balance.plan.ranks import Candidates, Ints, UInts, mix
-from tfx_balance.plan.runs import numbers_of_equal, starts_of_runs, sums_of_runs
+from tfx_balance.plan.runs import concatenated, numbers_of_equal, starts_of_runs, sums_of_runs
 from tfx_balance.scan.scan import ScannedFile
-from tfx_balance.scan.spill import KEY_CELLS, record_keys
-from tfx_balance.scan.totals import Totals
+from tfx_balance.scan.spill import record_keys
 
 TOGETHER = 32
-"""Copies of a record that may lie together, however few records there are."""
-_SHARE = 8  # of a range: of one key
+"""Copies of a record that stay together, however few records there are."""
+COUNTERS = 1 << 15
+"""Keys that a summary counts; so a record is frequent that is one of fewer than so many."""
 
 
-@dataclass(frozen=True)
-class CrowdedRanges:
-  """Which ranges of keys are crowded, and which keys are frequent.
+@dataclass(frozen=True, eq=False)
+class KeyCounts:
+  """How often keys are there, without rare ones: a summary of Misra and Gries.
+
+  A key that is there f times is counted f - `lost` to f times, and `lost` is below n / COUNTERS
+  (Misra and Gries 1982, "Finding repeated elements"; that summaries can be merged: Agarwal et al.
+  2012, "Mergeable summaries").
 
   Attributes:
-    cells: Ranges of keys with far more records than others: int64 [m], ascending.
-    most: Most copies of a record that stay together.
+    keys: uint64 [m], ascending; COUNTERS at most.
+    counts: int64 [m].
+    n: Number of records that are summarized.
+    lost: Number of copies of a key that are not counted, at most.
   """
 
-  cells: Ints
-  most: int
+  keys: UInts
+  counts: Ints
+  n: int
+  lost: int
 
+  def __len__(self) -> int:
+    return len(self.keys)
 
-def find_crowded(totals: Mapping[str, Totals]) -> CrowdedRanges:
-  """Returns which ranges of keys have far more records than others, given the totals of groups.
+  @classmethod
+  def of(cls, keys: UInts) -> KeyCounts:
+    """Returns the summary of some keys: uint64 [n], fast where they are nearly sorted.
 
-  A range has mean + mean / 8 + 8 sqrt(mean) + 32 records at most, if no record is there more than
-  `most` times; of records that all differ, one in 10**15 has more.
-  """
-  counts = sum((each.key_counts for each in totals.values()), np.zeros(KEY_CELLS, np.int64))
-  mean = int(counts.sum()) // KEY_CELLS
-  most = TOGETHER + mean // _SHARE
-  return CrowdedRanges(np.flatnonzero(counts > mean + most + 8 * math.isqrt(mean)), most)
+    >>> found = KeyCounts.of(np.array([7, 7, 5], np.uint64))
+    >>> found.keys.tolist(), found.counts.tolist()
+    ([5, 7], [1, 2])
+    """
+    return cls.merge([cls(keys, np.ones(len(keys), np.int64), len(keys), 0)])
+
+  @classmethod
+  def merge(cls, several: Iterable[KeyCounts]) -> KeyCounts:
+    """Returns the summary of what several, one at least, are of."""
+    several = list(several)
+    keys, counts = concatenated(several, 'keys', 'counts')
+    order = np.argsort(keys, kind='stable')  # which merges runs, in linear time
+    keys, counts = keys[order], counts[order]
+    starts = starts_of_runs(keys)
+    keys, counts = keys[starts], sums_of_runs(counts, np.append(starts, len(keys)))
+    n, lost = (sum(getattr(one, name) for one in several) for name in ('n', 'lost'))
+    if len(keys) > COUNTERS:
+      least = np.partition(counts, -COUNTERS - 1)[-COUNTERS - 1]
+      kept = counts > least
+      keys, counts, lost = keys[kept], counts[kept] - least, lost + int(least)
+    return cls(keys, counts, n, lost)
+
+  @property
+  def most(self) -> int:
+    """Most copies of a record that stay together."""
+    return max(TOGETHER, self.n // COUNTERS)
+
+  @property
+  def likely(self) -> UInts:
+    """The keys that may be there more than `most` times, others among them: uint64, ascending."""
+    return self.keys[self.counts + self.lost > self.most]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +121,7 @@ class KeySpreader:
     """
     if not len(self._frequent):
       return keys, np.empty(0, np.int64)
-    place = np.minimum(np.searchsorted(self._frequent, keys), len(self._frequent) - 1)
-    which = np.flatnonzero(self._frequent[place] == keys)
-    of = place[which]
+    which, of = _places_among(self._frequent, keys)
     numbers = self._next[of] + numbers_of_equal(of)
     self._next = self._next + np.bincount(of, minlength=len(self._frequent))
     spread = keys.copy()
@@ -95,42 +129,66 @@ class KeySpreader:
     return spread, which
 
 
+def _places_among(chosen: UInts, keys: UInts) -> tuple[Ints, Ints]:
+  """Returns which keys are among some, ascending and not none, and the place there: int64 [m]."""
+  place = np.minimum(np.searchsorted(chosen, keys), len(chosen) - 1)
+  which = np.flatnonzero(chosen[place] == keys)
+  return which, place[which]
+
+
 def find_frequent(
-  scanned: beam.PCollection[ScannedFile], crowded: beam.PCollection[CrowdedRanges], n_files: int
+  scanned: beam.PCollection[ScannedFile], n_files: int
 ) -> beam.PCollection[FrequentKeys]:
-  """Returns the keys that are frequent, one element; `crowded` is what `find_crowded` returns."""
+  """Returns the keys that are frequent in n_files files, one element."""
+  counted = summed(
+    scanned,
+    'Often',
+    count_keys,
+    MergeRows(KeyCounts.merge),
+    lambda counts: counts,
+    rank=lambda scanned: scanned.file.rank,
+    n=n_files,
+  )
   return summed(
     scanned,
     'Frequent',
-    collect_crowded,
+    count_likely,
     MergeRows(Candidates.merge),
     number_copies,
-    beam.pvalue.AsSingleton(crowded),
+    beam.pvalue.AsSingleton(counted),
     rank=lambda scanned: scanned.file.rank,
     n=n_files,
   )
 
 
-def collect_crowded(scanned: ScannedFile, crowded: CrowdedRanges) -> Candidates:
-  """Returns the keys of a file that are in crowded ranges, with the number of copies of each."""
-  cells, keys = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
-  if len(crowded.cells):
-    wanted = np.zeros(KEY_CELLS, bool)
-    wanted[crowded.cells] = True
+def count_keys(scanned: ScannedFile) -> KeyCounts:
+  """Returns how often the keys of a file are there, without rare ones."""
+  none, blocks = np.empty(0, np.uint64), scanned.spill.index('hash', 'content')
+  keys = itertools.chain([none], (record_keys(index, scanned.spill.key) for index in blocks))
+  counts: KeyCounts = MergeRows(KeyCounts.merge).merged(map(KeyCounts.of, keys))
+  return counts
+
+
+def count_likely(scanned: ScannedFile, counted: KeyCounts) -> Candidates:
+  """Returns the keys of a file that may be frequent, with the number of copies of each."""
+  likely = counted.likely
+  copies = np.zeros(len(likely), np.int64)
+  if len(likely):
     for index in scanned.spill.index('hash', 'content'):
-      found = record_keys(index, scanned.spill.key)
-      cell = parts_of_keys(found, KEY_CELLS)
-      cells.append(cell[wanted[cell]])
-      keys.append(found[wanted[cell]])
-  return Candidates.collect(np.concatenate(cells), np.concatenate(keys), scanned.file.rank)
+      _, of = _places_among(likely, record_keys(index, scanned.spill.key))
+      copies += np.bincount(of, minlength=len(likely))
+  held = np.flatnonzero(copies)
+  none = np.zeros(len(held), np.int64)
+  rank = np.full(len(held), scanned.file.rank)
+  return Candidates(none, none.view(np.uint64), likely[held], rank, copies[held])
 
 
-def number_copies(found: Candidates, crowded: CrowdedRanges) -> FrequentKeys:
+def number_copies(found: Candidates, counted: KeyCounts) -> FrequentKeys:
   """Returns the frequent keys among those of all files, in canonical order."""
   keys = found.ranks
   edges = np.append(starts_of_runs(keys), len(keys))
   sizes = np.diff(edges)
-  often = np.repeat(sums_of_runs(found.counts, edges) > crowded.most, sizes)
+  often = np.repeat(sums_of_runs(found.counts, edges) > counted.most, sizes)
   before = np.cumsum(found.counts) - found.counts
   before -= np.repeat(before[edges[:-1]], sizes)
   return FrequentKeys(keys[often], found.shards[often], before[often])

@@ -307,16 +307,16 @@ def collect_candidates(
     low, high = selection.range_of(search.number)
     own = (rows >= low) & (rows < high)
     ends[own] = search.buckets[rows[own] - low]
-  near: list[tuple[Ints, UInts, UInts]] = []
-  for codes, buckets, order, rank in selection.placed(scanned):
+
+  def of_block(placed: tuple[Ints, Ints, UInts | None, UInts]) -> Candidates:
+    codes, buckets, order, rank = placed
     wanted = np.zeros(len(codes), bool)
     for part in range(ends.shape[1]):  # a column at a time: no [n, parts] array
       wanted |= ends[codes, part] == buckets
-    orders = np.zeros_like(rank) if order is None else order
-    near.append((buckets[wanted], rank[wanted], orders[wanted]))
-  none = np.empty(0, np.int64), *2 * (np.empty(0, np.uint64),)
-  buckets, rank, orders = map(np.concatenate, zip(none, *near, strict=True))
-  found = Candidates.collect(buckets, rank, scanned.file.rank, orders)
+    orders = None if order is None else order[wanted]
+    return Candidates.collect(buckets[wanted], rank[wanted], scanned.file.rank, orders)
+
+  found = MergeRows(Candidates.merge).merged(map(of_block, selection.placed(scanned)))
   for number in selection.ranges_of(rows):
     low, high = layout.offsets[list(selection.range_of(number))]
     yield number, found.between(low, high)

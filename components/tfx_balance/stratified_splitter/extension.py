@@ -103,7 +103,6 @@ def leave_out(scanned: ScannedFile, columns: Iterable[UInts], request: SplitRequ
     n_bytes=scanned.n_bytes - int(gone.stratum_bytes.sum()),
     fingerprint=(scanned.fingerprint - gone.fingerprint) % 2**64,
     held=int(gone.records.sum()),
-    key_counts=writer.key_counts,
   )
 
 

@@ -18,7 +18,7 @@ from tfx_balance.plan.split_shares import SplitShares, is_default
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import ReadOptions
 
-ALGORITHM_VERSION = 10
+ALGORITHM_VERSION = 11
 """Raised whenever the same data and arguments give another split: it is part of TFX's cache key."""
 
 ARGUMENTS = {

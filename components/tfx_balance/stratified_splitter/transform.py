@@ -22,7 +22,7 @@ from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.spill import record_keys
 from tfx_balance.scan.totals import sum_groups
 from tfx_balance.shuffle.assigned import AssignedRecords
-from tfx_balance.shuffle.frequent import FrequentKeys, KeySpreader, find_crowded, find_frequent
+from tfx_balance.shuffle.frequent import FrequentKeys, KeySpreader, find_frequent
 from tfx_balance.shuffle.group_columns import Column
 from tfx_balance.shuffle.ranges import COUNTS, BatchKey, SpillRanges, gather_ranges
 from tfx_balance.shuffle.select import find_file_thresholds
@@ -103,8 +103,7 @@ class StratifiedSplit(beam.PTransform):
       )
     else:
       job = sum_groups(scanned, lambda totals: plan_job(totals[''], request), request.n_files)
-    crowded = job | 'Crowded' >> beam.Map(lambda job: find_crowded({'': job.totals}))
-    frequent = find_frequent(scanned, crowded, request.n_files)
+    frequent = find_frequent(scanned, request.n_files)
     assign, found = AssignSplits(), []
     if modes.groups:
       job, scanned = plan_in_beam(scanned, job, modes.order is not None)
