@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -97,3 +98,44 @@ def test_components_tell_what_is_missing(tmp_path, warned, component, arguments)
   ):
     execute(component, [incomplete(tmp_path / 'in')], tmp_path / 'again', **arguments)
   assert not list(tmp_path.glob('again/**/Split-*'))
+
+
+@pytest.mark.parametrize('suffix', ['', '.gz'])
+@pytest.mark.parametrize('component', [StratifiedSplitter, BalancedAugmenter, BalancedInputGen])
+def test_files_that_other_programs_leave_beside_the_data_are_none(tmp_path, component, suffix):
+  records = {'train': [labelled({'a': 8, 'b': 4})], 'eval': [labelled({'a': 2})]}
+  inputs = [input_artifact(tmp_path / name, records, suffix) for name in ('plain', 'foreign')]
+  folder = Path(inputs[1].uri, 'Split-train')
+  for name in ('.DS_Store', '_SUCCESS', '.data_tfrecord-00000-of-00001.crc', '_logs/1'):
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(b'no record')
+  arguments = {'splits': {'a': 1, 'b': 1}} if component is StratifiedSplitter else {}
+  written = []
+  for artifact in inputs:
+    out = tmp_path / f'{Path(artifact.uri).name}-out'
+    execute(component, [artifact], out, **arguments)
+    written.append({p.relative_to(out): p.read_bytes() for p in out.glob('Split-*/*')})
+  assert written[0] == written[1]
+  assert written[0]
+
+
+def test_a_folder_in_a_split_is_named(tmp_path):
+  artifact = input_artifact(tmp_path / 'in', {'train': [labelled({'a': 8})]})
+  Path(artifact.uri, 'Split-train', 'old').mkdir()
+  fault = rf'^{re.escape(artifact.uri)}/Split-train/old is a folder, and the data of a split are'
+  with pytest.raises(DataError, match=fault):
+    execute(StratifiedSplitter, [artifact], tmp_path / 'out', splits={'a': 1, 'b': 1})
+  assert not list(tmp_path.glob('out/**/Split-*'))
+
+
+@pytest.mark.parametrize('text', ['', '[]', 'train', '"train"', '{"train": 1}', '[1]'])
+def test_an_artifact_without_names_of_splits_is_refused_with_what_sets_them(tmp_path, text):
+  artifact = input_artifact(tmp_path / 'in', {'train': [labelled({'a': 8})]})
+  artifact.split_names = text
+  fault = (
+    f'split_names={text!r} of the Examples in {artifact.uri} must be a JSON list of names of '
+    'splits; an Importer sets it by properties='
+  )
+  with pytest.raises(DataError, match=re.escape(fault)):
+    execute(StratifiedSplitter, [artifact], tmp_path / 'out', splits={'a': 1, 'b': 1})
+  assert not list(tmp_path.glob('out/**/Split-*'))

@@ -22,7 +22,14 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.scan.strata import Payload
 from tfx_balance.tfrecord.files import GZIP_SUFFIX, suffix_of
-from tfx_balance.tfrecord.storage import exists, incomplete, missing_files, read_whole, storage_of
+from tfx_balance.tfrecord.storage import (
+  exists,
+  incomplete,
+  is_data,
+  missing_files,
+  read_whole,
+  storage_of,
+)
 from tfx_balance.tfrecord.work_files import FileCopy
 
 _CARRIED_STRINGS = ('payload_format', 'file_format', 'span', 'version')
@@ -93,8 +100,7 @@ class ExamplesInput:
     """The bytes of the files of each artifact, by split and name, sorted."""
     # Listed, not matched: to a pattern, a bracket in the folder's path is not itself.
     return [
-      {split: storage_of(a.uri).sizes(_folder(a, split)) for split in split_names(a)}
-      for a in self.artifacts
+      {split: data_sizes(_folder(a, split)) for split in split_names(a)} for a in self.artifacts
     ]
 
   def check_files(self, by_sidecars: bool = True) -> None:
@@ -189,13 +195,44 @@ class ExamplesInput:
 
 
 def split_names(artifact: types.Artifact) -> list[str]:
-  """Returns the names of an artifact's splits."""
-  return artifact_utils.decode_split_names(artifact.split_names)
+  """Returns the names of an artifact's splits.
+
+  Raises:
+    DataError: if its property `split_names` is no JSON list of names, or an empty one.
+  """
+  try:
+    names = artifact_utils.decode_split_names(artifact.split_names)
+  except ValueError:
+    names = []
+  if names and isinstance(names, list) and all(isinstance(name, str) for name in names):
+    return names
+  raise DataError(
+    f'split_names={artifact.split_names!r} of the {artifact.type_name} in {artifact.uri} must be a '
+    'JSON list of names of splits; an Importer sets it by '
+    'properties={\'split_names\': \'["train", "eval"]\'}'
+  )
 
 
 def _folder(artifact: types.Artifact, split: str) -> str:
   (folder,) = artifact_utils.get_split_uris([artifact], split)
   return str(folder)
+
+
+def data_sizes(folder: str) -> dict[str, int]:
+  """Returns the bytes of each data file of a folder, by name, sorted; {} where it is not there.
+
+  Raises:
+    DataError: if a folder is among them.
+  """
+  sizes = {name: n for name, n in sorted(storage_of(folder).sizes(folder).items()) if is_data(name)}
+  for name in sizes:
+    inner, is_inner, _ = name.partition('/')
+    if is_inner:
+      raise DataError(
+        f'{folder}/{inner} is a folder, and the data of a split are files; move its files to '
+        f'{folder}, or move it elsewhere'
+      )
+  return sizes
 
 
 def _number(artifact: types.Artifact, name: str) -> int:

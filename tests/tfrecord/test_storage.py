@@ -8,6 +8,8 @@ import shutil
 
 import pytest
 from obstore.store import LocalStore
+from tfx_balance.errors import DataError
+from tfx_balance.examples_artifact import data_sizes
 from tfx_balance.tfrecord import object_store
 from tfx_balance.tfrecord.storage import (
   BeamFiles,
@@ -82,6 +84,14 @@ def test_any_place_of_a_file_is_read(root):
     assert file.read() == b''
 
 
+def test_a_folder_among_files_of_data_is_named(root):
+  for name in ('1', 'old/1', 'old/2'):
+    write_whole(f'{root}/Split-train/{name}', b'x')
+  fault = r'Split-train/old is a folder, and the data of a split are files; move its files to '
+  with pytest.raises(DataError, match=fault):
+    data_sizes(f'{root}/Split-train')
+
+
 def test_folders(root):
   storage = storage_of(root)
   assert not exists(root)
@@ -94,8 +104,11 @@ def test_folders(root):
   assert not exists(f'{root}/Split-tr')
   assert storage.names(root) == ['Split-train', 'Split-train-more', 'b']
   assert storage.names(f'{root}/Split-train') == ['1', '2']
-  assert storage.sizes(f'{root}/Split-train') == {'1': 1, '2': 1}
-  assert storage.sizes(f'{root}/Split-tr') == {}
+  assert data_sizes(f'{root}/Split-train') == {'1': 1, '2': 1}
+  assert data_sizes(f'{root}/Split-tr') == {}
+  for name in ('.DS_Store', '_SUCCESS', '.1.crc', '_temporary/1'):
+    write_whole(f'{root}/Split-train/{name}', b'no record')
+  assert data_sizes(f'{root}/Split-train') == {'1': 1, '2': 1}
   times = storage.times(f'{root}/Split-train')
   assert {f'{root}/Split-train/{i}' for i in (1, 2)} <= set(times)
   assert all(seconds >= 0 for seconds in times.values())

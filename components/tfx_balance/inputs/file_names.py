@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfx_balance.arguments import check_path, shown
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.staging import SPECIAL, staged_pattern
+from tfx_balance.tfrecord.storage import is_data
 
 SPLIT_PREFIX = 'Split-'
 
@@ -42,8 +43,10 @@ def _matches(pattern: str) -> list[str]:
   if tf.io.gfile.exists(pattern):
     return [pattern]
   if SPECIAL & set(folder) and tf.io.gfile.isdir(folder):
-    return [os.path.join(folder, n) for n in fnmatch.filter(names_in(folder), name)]
-  return sorted(tf.io.gfile.glob(pattern))
+    found = [os.path.join(folder, n) for n in fnmatch.filter(names_in(folder), name)]
+  else:
+    found = sorted(tf.io.gfile.glob(pattern))
+  return [path for path in found if is_data(os.path.basename(path)) or not is_data(name)]
 
 
 def names_in(folder: str) -> list[str]:
@@ -52,12 +55,12 @@ def names_in(folder: str) -> list[str]:
 
 
 def files_in(folder: str) -> list[str]:
-  """Returns the files of a folder whose names begin with no dot, sorted.
+  """Returns the files of a folder, sorted, except those that `is_data` says are none.
 
   Raises:
     DataError: if there is none, or a folder among them.
   """
-  paths = [os.path.join(folder, name) for name in names_in(folder) if name[0] != '.']
+  paths = [os.path.join(folder, name) for name in names_in(folder) if is_data(name)]
   inner = [path for path in paths if tf.io.gfile.isdir(path)]
   if inner or not paths:
     raise DataError(

@@ -17,7 +17,7 @@ from tfx_balance.inputs.file_names import names_in
 from tfx_balance.inputs.record_source import ArraySource
 from tfx_balance.plan.labels import LabelRows, count_labels
 from tfx_balance.tfrecord.object_store import S3_PREFIXES
-from tfx_balance.tfrecord.storage import storage_of
+from tfx_balance.tfrecord.storage import is_data, storage_of
 
 SUFFIXES = ('.jpeg', '.jpg', '.png')
 _IMAGES_AT_A_TIME = 8  # as S3 gives one in some 50 ms
@@ -99,7 +99,7 @@ def images_of_paths(
 
 
 def _visible(folder: str) -> list[str]:
-  return [name for name in names_in(folder) if name[0] not in '._']
+  return [name for name in names_in(folder) if is_data(name)]
 
 
 def _read(

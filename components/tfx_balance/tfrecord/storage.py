@@ -11,7 +11,6 @@ import contextlib
 import errno
 import io
 import os
-import posixpath
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -72,9 +71,7 @@ class Storage(Protocol):
     """Deletes a folder and all that is in it."""
 
   def sizes(self, folder: str) -> dict[str, int]:
-    """Returns the bytes of each file in a folder, by name, sorted; {} where it is not there."""
-    names = self.names(folder) if self.is_folder(folder) else ()
-    return {name: self.size(f'{folder}/{name}') for name in names}
+    """Returns the bytes of each file below a folder by its path from there; `x/` is a folder."""
 
   def move(self, source: str, target: str) -> None:
     """Moves a file within this storage."""
@@ -107,6 +104,10 @@ class LocalFiles(Storage):
 
   def names(self, folder: str) -> list[str]:
     return sorted(os.listdir(folder))
+
+  def sizes(self, folder: str) -> dict[str, int]:
+    found = os.scandir(folder) if os.path.isdir(folder) else ()
+    return {f'{e.name}/' if e.is_dir() else e.name: e.stat().st_size for e in found}
 
   def times(self, folder: str) -> dict[str, float]:
     found = {}
@@ -160,8 +161,8 @@ class Objects(Storage):
     return found
 
   def sizes(self, folder: str) -> dict[str, int]:
-    sizes = {posixpath.basename(each['path']): each['size'] for each in list_below(folder)}
-    return dict(sorted(sizes.items()))
+    start = len(place(folder)[1].rstrip('/')) + 1
+    return {each['path'][start:]: each['size'] for each in list_below(folder)}
 
   def times(self, folder: str) -> dict[str, float]:
     found, root = list_below(folder), bucket_of(folder)
@@ -200,10 +201,17 @@ class BeamFiles(Storage):
     start = len(folder.rstrip('/')) + 1
     return sorted({path[start:].split('/')[0] for path in self.times(folder)})
 
+  def sizes(self, folder: str) -> dict[str, int]:
+    start = len(folder.rstrip('/')) + 1
+    return {found.path[start:]: found.size_in_bytes for found in self._below(folder)}
+
   def times(self, folder: str) -> dict[str, float]:
+    return {found.path: found.last_updated_in_seconds for found in self._below(folder)}
+
+  def _below(self, folder: str) -> Sequence[Any]:
     with _beam(folder) as (systems, _):
       (listed,) = systems.match([f'{folder.rstrip("/")}/**'])
-    return {found.path: found.last_updated_in_seconds for found in listed.metadata_list}
+    return cast('Sequence[Any]', listed.metadata_list)
 
   def delete(self, path: str) -> None:
     with _beam(path) as (systems, _):
@@ -272,6 +280,14 @@ def move(source: str, target: str) -> None:
   else:
     copy(source, target)
     storage.delete(source)
+
+
+def is_data(name: str) -> bool:
+  """Returns whether a file or folder of that name holds data, by Hadoop's rule.
+
+  Names that begin with a dot or an underscore do not, such as Spark's `_SUCCESS` and `.1.crc`.
+  """
+  return bool(name) and name[0] not in '._'
 
 
 def missing_files(folder: str, sizes: Mapping[str, int]) -> list[str]:
