@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
+from tests.helpers_disks import small_disk
 from tests.helpers_examples import all_bytes
 from tests.reliability.children import run_in_child
 from tests.reliability.components import Case
@@ -16,24 +14,12 @@ from tests.reliability.kills import undisturbed, written
 SIZES = tuple(kib << 10 for kib in (32, 64, 128, 256, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192))
 
 
-@contextlib.contextmanager
-def small_disk(folder: Path, size: int) -> Iterator[Path]:
-  """Mounts a filesystem of so many bytes; only root may."""
-  folder.mkdir()
-  subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={size}', 'tmpfs', folder], check=True)
-  try:
-    yield folder
-  finally:
-    subprocess.run(['umount', folder], check=True)
-    folder.rmdir()
-
-
 def try_disks(case: Case, inputs: Path, folder: Path) -> Counter[str]:
   """Returns how often what was seen, on disks of all the sizes."""
   wanted, _, _ = undisturbed(case, inputs, folder / 'undisturbed')
   seen: Counter[str] = Counter()
   for size in SIZES:
-    with small_disk(folder / 'disk', size) as root:
+    with small_disk(folder / 'disk', f'size={size}') as root:
       ended = run_in_child(lambda root=root: case.run(inputs, root, 1))
       seen['tried'] += 1
       if ended.how == 'done':

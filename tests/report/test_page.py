@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance import BalancedAugmenter, BalancedInputGen, StratifiedSplitter
+from tfx_balance.documents.json_document import sealed
 from tfx_balance.documents.recall import ClassRecall, ModelRecall, RecallDocument
 from tfx_balance.plan.checks import Check
 from tfx_balance.plan.class_value import ClassValue
@@ -150,7 +151,7 @@ def test_any_bytes_make_a_page_that_is_whole(counts):
 def test_halves_of_characters_are_escaped():
   data = recall_data({ClassValue('bytes', b'a'): 100}, 1)
   data['models'][0]['name'] = 'half \ud83d of a pair'
-  html = render_page(merge([findings_of(data, 'x')]))
+  html = render_page(merge([findings_of(sealed(data), 'x')]))
   assert 'half \\ud83d of a pair' in html
   html.encode('utf-8')
 

@@ -1,12 +1,10 @@
 """A full disk: the run ends, says where and what is needed, and leaves nothing."""
 
-import contextlib
 import errno
 import os
 import random
 import re
 import resource
-import subprocess
 import tempfile
 
 import pytest
@@ -17,6 +15,7 @@ from tfx_balance.stratified_splitter.transform import StratifiedSplit
 from tfx_balance.tfrecord import object_store
 from tfx_balance.tfrecord.work_folder import needed_bytes, no_room, work_folder
 
+from tests.helpers_disks import small_disk
 from tests.helpers_examples import all_bytes, example, in_shards, write_tfrecords
 from tests.helpers_split import input_files, split_request
 from tests.list_runner import run_on_lists
@@ -74,23 +73,6 @@ def test_the_need_is_known_from_the_input(tmp_path, suffix):
 def test_other_errors_stay_what_they_are(tmp_path):
   with pytest.raises(DataError, match=r'^a fault of the data$'), work_folder(str(tmp_path)):
     raise DataError('a fault of the data')
-
-
-@contextlib.contextmanager
-def small_disk(folder, options):
-  """Mounts a filesystem with some limit."""
-  folder.mkdir()
-  command = ['mount', '-t', 'tmpfs', '-o', options, 'tmpfs', str(folder)]
-  try:
-    done = subprocess.run(command, capture_output=True, text=True)
-  except FileNotFoundError:
-    pytest.skip('there is no program mount')
-  if done.returncode:
-    pytest.skip(f'no filesystem can be mounted here: {done.stderr.strip()}')
-  try:
-    yield folder
-  finally:
-    subprocess.run(['umount', str(folder)], check=True)
 
 
 @pytest.fixture

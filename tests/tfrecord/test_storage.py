@@ -3,12 +3,14 @@
 The objects here are those of a store in a folder; tests/objectstore has them in servers.
 """
 
+import os
 import random
 import shutil
+import threading
 
 import pytest
 from obstore.store import LocalStore
-from tfx_balance.errors import DataError
+from tfx_balance.errors import DataError, StorageError
 from tfx_balance.examples_artifact import data_sizes
 from tfx_balance.tfrecord import object_store
 from tfx_balance.tfrecord.storage import (
@@ -24,6 +26,8 @@ from tfx_balance.tfrecord.storage import (
   storage_of,
   write_whole,
 )
+
+from tests.helpers_disks import small_disk
 
 SMALL_RANGE = 1000
 
@@ -144,6 +148,47 @@ def test_copies_and_moves_between_storages(tmp_path, root, target):
   move(f'{root}/a', f'{target}/c')
   assert read_whole(f'{target}/c') == b'12345'
   assert not exists(f'{root}/a')
+
+
+def test_who_reads_a_file_while_it_is_written_again_sees_it_whole(tmp_path):
+  path, n = str(tmp_path / 'files' / 'report.html'), 300_000
+  whole = [bytes([i]) * n for i in range(2)]
+  write_whole(path, whole[0])
+  torn, stop = [], threading.Event()
+
+  def read():
+    while not stop.is_set():
+      found = read_whole(path)
+      torn.extend([len(found)] if found not in whole else [])
+
+  reader = threading.Thread(target=read)
+  reader.start()
+  for i in range(1000):
+    write_whole(path, whole[i % 2])
+  stop.set()
+  reader.join()
+  assert torn == []
+  assert os.listdir(tmp_path / 'files') == ['report.html']
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path, monkeypatch):
+  with small_disk(tmp_path / 'disk', 'size=64k') as disk:
+    path = str(disk / 'report.html')
+    write_whole(path, b'good' * 8192)
+    with pytest.raises(StorageError, match=r'report\.html cannot be written: No space left'):
+      write_whole(path, b'new!' * 16384)
+    assert read_whole(path) == b'good' * 8192
+    assert os.listdir(disk) == ['report.html']
+
+
+def test_a_file_that_is_written_again_keeps_its_permissions_and_a_link_stays_one(tmp_path):
+  (tmp_path / 'there').write_bytes(b'old')
+  (tmp_path / 'there').chmod(0o600)
+  (tmp_path / 'link').symlink_to('there')
+  write_whole(str(tmp_path / 'link'), b'new')
+  assert (tmp_path / 'there').read_bytes() == b'new'
+  assert (tmp_path / 'there').stat().st_mode & 0o777 == 0o600
+  assert (tmp_path / 'link').is_symlink()
 
 
 def test_an_object_is_whole_or_not_there():

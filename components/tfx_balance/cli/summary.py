@@ -3,7 +3,6 @@
 The counts are read as the report reads them, with the Evaluators' results and the anomalies.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +21,7 @@ from tfx_balance.report import render_report
 from tfx_balance.report.measures import ratio_of
 from tfx_balance.report.run_view import TRAIN, RunView, Stage
 from tfx_balance.report.sources import read_run
-from tfx_balance.tfrecord.storage import read_whole, storage_of
+from tfx_balance.tfrecord.storage import read_whole, storage_of, write_whole
 
 EXAMPLES = ('StratifiedSplitter', 'examples')
 BALANCED_EXAMPLES = ('BalancedAugmenter', 'examples')
@@ -121,10 +120,8 @@ def read_anomalies(uri: str) -> list[str]:
 def write_report(published: PublishedArtifacts, numbers: Summary, label: str, root: Path) -> Path:
   """Writes `report.html` and `recall.json` to the root's folder `report`; returns the former."""
   folder = root / 'report'
-  folder.mkdir(parents=True, exist_ok=True)
   recall = folder / RECALL_NAME
-  recall_data = describe_recall(numbers, label).to_json()
-  recall.write_text(json.dumps(recall_data, indent=1), encoding='utf-8')
+  write_whole(str(recall), describe_recall(numbers, label).dumps().encode('utf-8'))
   uris = [published[step] for step in (*STEPS, INPUT) if step in published]
   path = folder / 'report.html'
   title = f'Classes of {label}: {root.name}'

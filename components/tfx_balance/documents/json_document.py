@@ -21,7 +21,6 @@ import functools
 import gc
 import hashlib
 import json
-import math
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -34,6 +33,8 @@ REMEDY = 'run the component that wrote it again, or copy the file again'
 Count = Annotated[int, '0 or more']
 _SHOWN = 60  # characters of a value
 _SHOWN_DIGITS = 12  # of a checksum
+_END = 2**63  # of whole numbers, which are int64 in use
+_LARGEST = 1e100  # sums and squares of such numbers are finite
 _CHECKSUM = 'checksum'  # key of the SHA-256 of all that is under the others
 _CLASS_TYPES = {'int': int, 'float': float, 'bytes': bytes, 'missing': type(None), 'set': tuple}
 
@@ -52,7 +53,8 @@ class Document:
   """A JSON file of this package. A subclass is a dataclass of what the file holds.
 
   Attributes:
-    FORMAT: Value of the key 'format' of the file; None for files that have none, and no checksum.
+    FORMAT: Value of the key 'format' of the file; None for files that have none, which people write
+      too, without a checksum.
     VERSION: Newest version of the format that is read, the one that is written.
     NAME: Name of the document in messages, where it is from no file.
   """
@@ -63,10 +65,8 @@ class Document:
 
   def to_json(self) -> dict[str, Any]:
     """Returns JSON data with its checksum; `from_json` reads it back."""
-    data = fields_json(self)
-    if self.FORMAT is None:
-      return data
-    return sealed({'format': self.FORMAT, 'version': self.VERSION, **data})
+    named = {} if self.FORMAT is None else {'format': self.FORMAT, 'version': self.VERSION}
+    return sealed({**named, **fields_json(self)})
 
   def dumps(self) -> str:
     """Returns the document as text: equal documents give equal text, a line an item."""
@@ -151,7 +151,7 @@ def parsed_document(data: Any, source: str, *kinds: type[T]) -> T:
   """
   with without_gc():
     kind = _kind_of(data, source, kinds)
-    _check_checksum(data, source)
+    check_checksum(data, source)
     try:
       found: T = _reader(kind)(data)
     except _Fault as fault:
@@ -234,7 +234,7 @@ def _without_zero(number: str) -> float:
   return int(number[:-2]) if number.endswith('.0') else float(number)
 
 
-def _check_checksum(data: Mapping[str, Any], source: str) -> None:
+def check_checksum(data: Mapping[str, Any], source: str) -> None:
   """Checks that the checksum of a document is that of its values; raises DataError if not."""
   stated, version = data.get(_CHECKSUM), data.get('version', 1)
   if stated is None and version == 1:
@@ -431,20 +431,22 @@ def _read_class(value: Any) -> ClassValue:
 
 
 def _read_count(value: Any) -> int:
-  if type(value) is int and value >= 0:
+  if type(value) is int and 0 <= value < _END:
     return value
-  raise _wrong(value, 'a whole number, 0 or more')
+  raise _wrong(value, 'a whole number, 0 or more and below 2**63')
 
 
 def _read_number(value: Any) -> float:
-  if type(value) is int or (type(value) is float and math.isfinite(value)):
+  if type(value) in (int, float) and -_LARGEST < value < _LARGEST:
     return value
-  raise _wrong(value, 'a finite number')
+  raise _wrong(value, f'a number between -{_LARGEST:g} and {_LARGEST:g}')
 
 
 _SCALARS: dict[Any, _Read] = {
   str: _scalar('a text', lambda value: type(value) is str),
-  int: _scalar('a whole number', lambda value: type(value) is int),
+  int: _scalar(
+    'a whole number of 64 bits', lambda value: type(value) is int and -_END <= value < _END
+  ),
   bool: _scalar('true or false', lambda value: isinstance(value, int) and value in (0, 1), bool),
   Count: _read_count,
   float: _read_number,

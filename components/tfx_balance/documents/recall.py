@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from tfx_balance.documents.json_document import Count, Document
+from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue
 
 RECALL_NAME = 'recall.json'
@@ -25,6 +26,13 @@ class ClassRecall:
   value: ClassValue = field(metadata={'key': 'class', 'name': str})
   recall: float | None
   tested: Count
+
+  def __post_init__(self) -> None:
+    """Checks the recall; raises a DataError."""
+    if self.recall is not None and not 0 <= self.recall <= 1:
+      raise DataError(
+        f'recall is {self.recall}, and must be from 0 to 1; divide a percentage by 100'
+      )
 
 
 @dataclass(frozen=True)

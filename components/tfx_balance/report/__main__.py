@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = 'python -m tfx_bala
     paths = render_report(
       given.uris, given.output, title=given.title, label=given.label, pictures=given.pictures
     )
-  except TfxBalanceError as error:
+  except (TfxBalanceError, OSError) as error:
     print(f'{prog.removeprefix("python -m ")}: {error}', file=sys.stderr)
     return 2
   for path in paths:

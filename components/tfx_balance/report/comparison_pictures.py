@@ -121,13 +121,13 @@ def comparison_section(found: ComparisonDocument, index: int, title: str) -> dic
   best = next((arm for arm in found.arms if arm.name == found.recommended), None)
   verdict = best.verdict if best else None
   return {
-    'title': text.clean(title),
-    'remedy': text.clean(best.words if best else found.recommended),
-    'verdict': text.clean(verdict or 'no remedy'),
+    'title': title,
+    'remedy': best.words if best else found.recommended,
+    'verdict': verdict or 'no remedy',
     'colour': _STYLES[TONES.get(verdict, 'soft' if verdict is None else '')][0].name,
-    'metric': text.clean(found.metric_words),
-    'reason': text.clean(found.reason),
-    'notes': [text.clean(note) for note in found.notes],
+    'metric': found.metric_words,
+    'reason': found.reason,
+    'notes': found.notes,
     'rarest': rarest(found) if any(arm.calibration for arm in found.arms) else None,
     'gains': _gain_table(found, index),
     'metrics': _metric_table(found, index),

@@ -25,6 +25,7 @@ from tfx_balance.tfrecord.storage import storage_of, write_whole
 
 DEFAULT_TITLE = 'Class distribution'
 MOST_WARNINGS = 20
+_MOST_CHARACTERS = 2000  # of one text; a name may be of any length
 NARROW_TOO = ('recall', 'remedies', 'calibration')
 """Pictures that are drawn for phones too, those of a second comparison as well."""
 
@@ -78,8 +79,16 @@ def _render(template: str, view: RunView, title: str, prefix: str) -> str:
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    finalize=_shown_text,
   )
   return environment.get_template(template).render(**context(view, title, prefix))
+
+
+def _shown_text(value: Any) -> Any:
+  """Returns a value as a template writes it: of texts the part that can be shown."""
+  if not isinstance(value, str) or hasattr(value, '__html__'):
+    return value
+  return text.short(text.clean(value), _MOST_CHARACTERS)
 
 
 def context(view: RunView, title: str, prefix: str) -> dict[str, Any]:
@@ -89,8 +98,8 @@ def context(view: RunView, title: str, prefix: str) -> dict[str, Any]:
   return {
     'colours': palette.COLOURS,
     'prefix': prefix,
-    'title': text.clean(title),
-    'label': text.clean(view.label),
+    'title': title,
+    'label': view.label,
     'answers': [_answer(model, i) for i, model in enumerate(view.measured)],
     'comparisons': [
       comparison_section(found, i, title) for i, (title, found) in enumerate(view.comparisons)
@@ -183,8 +192,8 @@ def warnings_of(view: RunView) -> list[Warnings]:
   sources.append(('This report', view.notes))
   return [
     Warnings(
-      text.clean(title),
-      tuple(text.clean(sentence) for sentence in sentences[:MOST_WARNINGS]),
+      title,
+      tuple(sentences[:MOST_WARNINGS]),
       max(len(sentences) - MOST_WARNINGS, 0),
     )
     for title, sentences in sources
@@ -200,7 +209,7 @@ def _check_set(view: RunView, index: int) -> dict[str, Any]:
     'title': checks.title,
     'passed': found.blessed,
     'counts_from': found.counts_from,
-    'missing': [f'{n:,} in {text.clean(split)}' for split, n in missing.items()],
+    'missing': [f'{n:,} in {split}' for split, n in missing.items()],
     'failed': tables.failed_table(checks, index) if checks.failed else None,
     'rules': tables.rule_table(checks, index),
     'leakage': tables.leakage_table(found.leakage, index) if found.leakage else None,

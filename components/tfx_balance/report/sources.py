@@ -16,7 +16,13 @@ from tfx_balance.documents.balanced_input import PLAN_NAME, InputPlan
 from tfx_balance.documents.class_checks import CHECKS_NAME, ClassChecks
 from tfx_balance.documents.class_distribution import SIDECAR_NAME, ClassDistribution
 from tfx_balance.documents.comparison import COMPARISON_NAME, ComparisonDocument
-from tfx_balance.documents.json_document import is_document, parse_json, parsed_document
+from tfx_balance.documents.json_document import (
+  check_checksum,
+  is_document,
+  parse_json,
+  parsed_document,
+  sealed,
+)
 from tfx_balance.documents.recall import RECALL_NAME, ClassRecall, ModelRecall, RecallDocument
 from tfx_balance.documents.training_log import TRAINING_NAME, TrainingLog
 from tfx_balance.errors import ConfigError, DataError
@@ -169,7 +175,9 @@ def findings_of(data: Any, source: str, title: str | None = None) -> Findings:
   """
   if isinstance(data, (str, bytes)):
     data = parse_json(data, source)
-  data = _characters(data)
+  if isinstance(data, Mapping):
+    check_checksum(data, source)
+    data = sealed(_characters(data))
   if is_document(data, InputPlan):
     return _plan(InputPlan.from_json(data, source), source, title)
   ours = (ClassDistribution, ClassChecks, InputPlan, TrainingLog, ComparisonDocument)

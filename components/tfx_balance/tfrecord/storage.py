@@ -2,7 +2,8 @@
 
 Everything that this package reads or writes goes through here. Without a scheme a path is one of
 this machine; `s3://`, `minio://` and `gs://` are objects; any other scheme is left to the
-filesystem that Beam has for it. Every error is an OSError that names the path.
+filesystem that Beam has for it. Every error is an OSError that names the path, that of a file which
+cannot be written whole a StorageError.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import io
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Protocol, cast
 
+from tfx_balance.errors import StorageError
 from tfx_balance.tfrecord.object_store import (
   RANGE_BYTES,
   SCHEMES,
@@ -258,9 +261,35 @@ def read_whole(path: str) -> bytes:
 
 
 def write_whole(path: str, data: bytes) -> None:
-  """Writes a file."""
-  with storage_of(path).create(path) as file:
-    file.write(data)
+  """Writes a file whole or not at all: who reads it meanwhile sees what was there before.
+
+  One of this machine is written under another name beside it, to the disk, then renamed. It keeps
+  the permissions of what it replaces.
+
+  Raises:
+    StorageError: if it cannot be written, such as on a full disk; the file is as it was.
+  """
+  try:
+    if not is_local(path):
+      with storage_of(path).create(path) as file:
+        file.write(data)
+      return
+    path = os.path.realpath(path)  # a link stays one
+    temporary = os.path.join(os.path.dirname(path), f'.{uuid.uuid4().hex}.tmp')
+    try:
+      with _LOCAL.create(temporary) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+      with contextlib.suppress(FileNotFoundError):
+        shutil.copymode(path, temporary)
+      os.replace(temporary, path)
+    except BaseException:
+      with contextlib.suppress(OSError):
+        os.remove(temporary)
+      raise
+  except OSError as error:
+    raise StorageError(f'{path} cannot be written: {error.strerror or error}') from error
 
 
 def copy(source: str, target: str) -> None:
