@@ -52,10 +52,12 @@ def chain_of(error: BaseException) -> Iterator[BaseException]:
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-  """Raises an error of ours as itself, whatever a runner wrapped around it."""
+  """Raises an error of ours, or Ctrl-C, as itself, whatever a runner wrapped around it."""
   try:
     yield
   except Exception as error:
+    if re.search(r'^KeyboardInterrupt\b', str(error), re.MULTILINE):
+      raise KeyboardInterrupt from error
     plain = plain_cause(error)
     if plain is None:
       raise

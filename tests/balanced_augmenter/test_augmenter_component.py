@@ -389,6 +389,7 @@ def test_a_class_of_the_same_name_is_not_taken_for_a_ready_one():
     pytest.param('ImageAugment(speed=1)', 'speed', id='no such argument'),
     pytest.param('ImageAugment(', 'no augment function', id='no syntax'),
     pytest.param('ImageAugment(**{"rotation": 1})', 'no augment function', id='unpacked'),
+    pytest.param(f'ImageAugment(rotation={"-" * 9999}1)', 'no augment function', id='deep'),
     pytest.param('ImageAugment(rotation=999)', 'rotation', id='out of range'),
   ],
 )

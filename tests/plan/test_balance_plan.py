@@ -152,6 +152,8 @@ FAULTS = {
   'ratio NaN': ((float('nan'),), {}, 'sampling_strategy=nan must be a ratio'),
   'ratio infinite': ((float('inf'),), {}, 'sampling_strategy=inf must be a ratio'),
   'power negative': (('power:-1',), {}, 'must have a q from 0'),
+  'power of many digits': (('power:1e99999999',), {}, 'must have a q from 0'),
+  'ratio of many digits': (('1e-99999999',), {}, 'sampling_strategy='),
   'power no number': (('power:x',), {}, 'must have a q from 0'),
   'power empty': (('power:',), {}, 'must have a q from 0'),
   'power of no end': (('power:1/0',), {}, 'must have a q from 0'),

@@ -156,6 +156,21 @@ def test_halves_of_characters_are_escaped():
   html.encode('utf-8')
 
 
+def test_no_text_of_a_document_reaches_the_page_unseen_or_at_any_length():
+  nasty = 'a\x1b[31m\x00\u202eb' + 'x' * 30_000
+  data = split_data(long_tail(5), stratify_by=[nasty])
+  data = {**data, 'component': nasty, 'warnings': [nasty], 'passed_through': [nasty]}
+  recall = recall_data(long_tail(5), 2)
+  recall = {**recall, 'label': nasty, 'models': [{**m, 'name': nasty} for m in recall['models']]}
+  checks = checks_data(split_data(long_tail(5)), False)
+  checks = {**checks, 'counts_from': nasty, 'missing': {nasty: 3}}
+  view = merge([findings_of(sealed(each), nasty) for each in (data, recall, checks)])
+  html = render_page(view, nasty)
+  assert not set(html) & {'\x1b', '\x00', '\u202e'}
+  assert 'x' * 3000 not in html
+  assert 'a\\x1b[31m\\x00\\u202eb' in html
+
+
 # --- what a page is made of
 
 

@@ -14,7 +14,13 @@ from tests.helpers_examples import (
   write_splits,
   write_tfrecords,
 )
-from tests.helpers_pipeline import Published, importer, input_artifact, run_pipeline
+from tests.helpers_pipeline import (
+  Published,
+  importer,
+  in_new_folders,
+  input_artifact,
+  run_pipeline,
+)
 
 GOOD = labelled({0: 20, 1: 10})
 
@@ -205,6 +211,16 @@ def test_an_error_from_another_process_is_told_in_its_last_line(kind):
   fault = r"^split 'tset' is not in \['a'\]; pass one of these$"
   with pytest.raises(kind, match=fault), plain_errors():
     raise RuntimeError(IN_A_WORKER.replace('DataError', kind.__name__))
+
+
+def test_an_interrupt_is_one_whatever_the_runner_makes_of_it(tmp_path, monkeypatch):
+  def interrupted(*args, **options):
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr('tfx_balance.scan.scan.read_frames', interrupted)
+  split = in_new_folders(StratifiedSplitter, tmp_path)
+  with pytest.raises(KeyboardInterrupt):
+    split({'all': [labelled({'a': 10, 'b': 10})]})
 
 
 def test_an_error_that_is_not_ours_stays_as_it_is():

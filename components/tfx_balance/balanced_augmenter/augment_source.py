@@ -75,10 +75,11 @@ def from_text(text: str) -> Any:
     if call.func.id not in READY or call.args:
       raise ValueError(f'it is not one of {list(READY)} with named arguments')
     return READY[call.func.id](**arguments)
-  except (SyntaxError, ValueError, TypeError) as error:
+  except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
+    why = str(error) or 'it is nested too deeply'
     raise ConfigError(
-      f'augment_fn={text!r} is no augment function ({error}); give a dotted path, or one such as '
-      f'ImageAugment(rotation=10)'
+      f'augment_fn={shown(text)} is no augment function ({why}); give a dotted path, or one such '
+      f'as ImageAugment(rotation=10)'
     ) from error
 
 

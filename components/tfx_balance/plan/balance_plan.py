@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -313,11 +314,18 @@ def _check_word(word: str, undersample: bool) -> None:
     )
 
 
+def _fraction(text: str) -> Fraction:
+  """Returns the number that a text is; raises ValueError if it is none, or needs 1,000 digits."""
+  if re.search(r'[eE][+-]?\d{4}', text):
+    raise ValueError(f'{text} is too large or too small')
+  return Fraction(text)
+
+
 def _power(word: str) -> Fraction:
   """Returns the q of 'power:q'."""
   text = word[len(POWER) :]
   try:
-    power = Fraction(text)
+    power = _fraction(text)
   except (ValueError, ZeroDivisionError):
     power = Fraction(-1)
   if not 0 <= power <= 1 or power.denominator > _MAX_ROOT:
@@ -330,7 +338,7 @@ def _power(word: str) -> Fraction:
 
 def _ratio(ratio: Any) -> Fraction:
   try:
-    value = Fraction(str(ratio))
+    value = _fraction(str(ratio))
   except (ValueError, ZeroDivisionError):  # NaN, infinity, or a text that is no number
     value = Fraction(0)
   if not 0 < value <= 1:

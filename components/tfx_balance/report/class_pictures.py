@@ -311,7 +311,8 @@ def recall_picture(view: RunView) -> Picture | None:
 def _recall_sentence(model: ModelRecall) -> str:
   assert model.worst is not None  # models without any recall are not drawn
   return (
-    f'{model.name}: mean recall {decimal(model.macro)} over {len(model.by_class):,} classes; '
+    f'{short(clean(model.name), 40)}: mean recall {decimal(model.macro)} over '
+    f'{len(model.by_class):,} classes; '
     f'lowest {decimal(model.by_class[model.worst])} for class {short(class_name(model.worst))}.'
   )
 

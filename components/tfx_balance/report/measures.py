@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,7 @@ def clean(text: Any) -> str:
   turn the text around: control characters and marks of direction.
   """
   text = str(text).encode('utf-8', 'backslashreplace').decode('utf-8')
-  return ''.join(c if c.isprintable() or c == '\n' else _escape(c) for c in text)
+  return re.sub(r'[^ -~\n]', lambda c: c[0] if c[0].isprintable() else _escape(c[0]), text)
 
 
 def class_name(value: object) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tfx_balance.errors import ConfigError
 from tfx_balance.report import pictures as palette
-from tfx_balance.report.measures import class_name, short
+from tfx_balance.report.measures import class_name, clean, short
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Picture:
     width, length = (NARROW_WIDTH, NARROW_LABEL_LENGTH) if narrow else (WIDTH, LABEL_LENGTH)
     with _settings(self.name, width):
       figure = self.draw(lambda name: short(class_name(name), length))
-      return _saved(figure, 'svg', metadata={'Date': None}).decode('utf-8')
+      return clean(_saved(figure, 'svg', metadata={'Date': None}).decode('utf-8'))
 
   def png(self) -> bytes:
     """Returns the picture as a PNG file; characters that the font does not have are escaped."""
@@ -291,8 +291,8 @@ def inline(svg: str, name: str, title: str, description: str) -> str:
   rest = re.sub(r'<style type="text/css">.*?</style>', '', rest, flags=re.DOTALL)
   head = (
     f'<svg class="picture" {box[0]} role="img" aria-labelledby="{name}-title {name}-text">'
-    f'<title id="{name}-title">{escape(title)}</title>'
-    f'<desc id="{name}-text">{escape(description)}</desc>'
+    f'<title id="{name}-title">{escape(clean(title))}</title>'
+    f'<desc id="{name}-text">{escape(clean(description))}</desc>'
   )
   # Tags alone are changed: the text between them may be the name of a class.
   return head + re.sub(r'<[^>]*>', lambda tag: _adapted(tag[0], name), rest)

@@ -89,7 +89,7 @@ def _living_folder(
   """Makes a folder that has a heartbeat, and deletes it in the end."""
   folder = new_work_file(root, PREFIX)
   try:
-    if one_machine and root != output_uri.rstrip('/') and is_local(root):
+    if one_machine and is_local(root):
       os.makedirs(root, exist_ok=True)
       os.mkdir(folder, 0o700)  # all workers have this user's id
     with contextlib.suppress(OSError):  # there may be room without stale folders
