@@ -80,7 +80,7 @@ RULES = {
   # Augment functions run in a Beam worker and in a trainer's tf.data alike.
   AUGMENT: Rule((*BASE, PLAN, AUGMENT), never=PIPELINE_ONLY),
   **{name: Rule((*BASE, *READING), never=PIPELINE_ONLY | {'tensorflow'}) for name in READING},
-  **{name: Rule(STORAGE, never=frozenset({'tfx', 'tensorflow'})) for name in STORAGE},
+  **{name: Rule((ERRORS, *STORAGE), never=frozenset({'tfx', 'tensorflow'})) for name in STORAGE},
   TFRECORD: Rule((*BASE, DOCUMENTS, TFRECORD), never=frozenset({'tfx', 'tensorflow'})),
   BEAM: Rule((*BASE, DOCUMENTS, BEAM), never=frozenset({'tfx', 'tensorflow'})),
   SCAN: Rule((*BASE, PLAN, DOCUMENTS, TFRECORD, BEAM, SCAN), never=frozenset({'tfx'})),
