@@ -8,14 +8,14 @@ from typing import Any
 _SHOWN = 5  # the cells of a document have them all
 
 
-def some_of(names: Sequence[str]) -> str:
+def some_of(names: Sequence[str], most: int = _SHOWN) -> str:
   """Returns the first names, and how many there are more.
 
   >>> some_of(list('abcdefg'))
   'a, b, c, d, e, and 2 more'
   """
-  more = len(names) - _SHOWN
-  return ', '.join(names[:_SHOWN]) + (f', and {more} more' if more > 0 else '')
+  more = len(names) - most
+  return ', '.join(names[:most]) + (f', and {more} more' if more > 0 else '')
 
 
 def signed_difference(value: float) -> str:

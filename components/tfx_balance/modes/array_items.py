@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -25,7 +26,7 @@ from tfx_balance.plan.ranks import (
   find_thresholds,
   ranks,
 )
-from tfx_balance.plan.split_plan import SplitPlan
+from tfx_balance.plan.split_plan import SplitPlan, exact_shares
 from tfx_balance.plan.split_shares import SplitShares
 
 
@@ -56,6 +57,21 @@ class ArrayItems:
     """Returns the items of each stratum in each split, as far as counts tell them."""
     records = np.bincount(self.strata_of, minlength=len(self.strata)).astype(np.int64)
     return self.modes.plan(self.strata, records, self.shares, self.seed)
+
+  def counted(self, names: Sequence[str], quotas: Ints) -> SplitPlan:
+    """Returns what was split, as a plan, of splits that have a share or are predefined.
+
+    Args:
+      names: Names of the splits.
+      quotas: Number of items of each stratum in each split: int64 [strata, splits].
+    """
+    records = np.bincount(self.strata_of, minlength=len(self.strata)).astype(np.int64)
+    shares = dict.fromkeys(names, Fraction(0))
+    numerators, denominator = exact_shares(len(self), self.shares)
+    for name, numerator in zip(self.shares.names, numerators, strict=True):
+      shares[name] = Fraction(numerator, denominator)
+    none = np.zeros(len(records), bool)
+    return SplitPlan(self.strata, records, tuple(names), quotas, tuple(shares.values()), none)
 
   @cached_property
   def hashes(self) -> UInts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,12 +14,14 @@ from tfx_balance.arguments import check_flag, check_seed
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes import by_class
 from tfx_balance.modes.array_items import ArrayItems
+from tfx_balance.modes.at_least import AtLeast, absent_classes
 from tfx_balance.modes.bins import binned_labels
+from tfx_balance.modes.folds import Folds
 from tfx_balance.modes.multilabel import count_sets
 from tfx_balance.modes.registry import ARGUMENTS, check_modes, parse_modes
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.class_value import ClassValue, Stratum
-from tfx_balance.plan.labels import distinct_codes, label_codes
+from tfx_balance.plan.labels import distinct_codes, label_codes, parts_of
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.split_shares import DEFAULT_SPLITS
 
@@ -45,10 +48,12 @@ def stratified_indices(
   groups: npt.ArrayLike | None = None,
   extend: Mapping[str, npt.ArrayLike] | None = None,
   bins: int | Sequence[float] | None = None,
+  at_least: int | Mapping[str, int] | None = None,
 ) -> dict[str, Ints]:
   """Returns the indices of each split, with every class at its exact share in each.
 
-  Each class in each split, and each split, is within one item of its ideal share.
+  Each class in each split, and each split, is within one item of its ideal share, unless
+  `at_least` is given. A class that gets no item in a split is warned of.
 
   Examples:
     >>> indices = stratified_indices(['a'] * 80 + ['b'] * 20, {'train': 3, 'test': 1})
@@ -88,6 +93,8 @@ def stratified_indices(
       it needs, are of all items so far.
     bins: Number of quantile bins that labels, numbers, are put into, or ascending edges between
       bins, as in `StratifiedSplitter`; None where labels are classes.
+    at_least: Least number of items of a class in every split, or numbers by split, of classes that
+      have enough, as in `StratifiedSplitter`; None for shares alone.
 
   Returns:
     int64 [items of the split], ascending, for each split.
@@ -95,7 +102,8 @@ def stratified_indices(
   Raises:
     ConfigError: if the seed, or a split's name, weight or count, breaks a rule; if modes do not
       combine.
-    DataError: if the labels are empty, not [n], or not classes; if counts ask for too many.
+    DataError: if the labels are empty, not [n], or not classes; if counts ask for too many, or
+      cannot hold with `at_least`; if a fold would be empty.
   """
   seed, multilabel = check_seed(seed), check_flag('multilabel', multilabel)
   if bins is not None and not multilabel:
@@ -110,6 +118,7 @@ def stratified_indices(
     **{'order_by': None if order is None else 'order', 'within': within},
     **{'embargo': embargo, 'embargo_records': embargo_records, 'bins': bins},
     **{'group_by': None if groups is None else ['groups'], 'extend': extend is not None},
+    'at_least': at_least,
   }
   with _own_names():
     modes = parse_modes(asked)
@@ -127,7 +136,28 @@ def stratified_indices(
   else:
     split = by_class.split_items(items)
   names = modes.split_names(shares.names)
+  _check_split(items, split, names)
   return {name: np.flatnonzero(split == i) for i, name in enumerate(names)}
+
+
+def _check_split(items: ArrayItems, split: npt.NDArray[Any], names: Sequence[str]) -> None:
+  """Warns of what classes and splits lack, given the split of each item; refuses empty folds."""
+  counts = np.zeros((len(items.strata), len(names)), np.int64)
+  for part in parts_of(len(items)):
+    found = np.flatnonzero(split[part] >= 0)  # others are embargoed
+    cells = items.strata_of[part][found].astype(np.int64) * len(names) + split[part][found]
+    counts += np.bincount(cells, minlength=counts.size).reshape(counts.shape)
+  for mode in items.modes:
+    if isinstance(mode, Folds):
+      what = f'{len(items)} items' + (' in whole groups' if items.modes.groups else '')
+      mode.check_filled(names, counts.sum(axis=0).tolist(), what)
+  plan = items.counted(names, counts)
+  moved, fewest = list[str](), 1
+  for mode in items.modes:
+    if isinstance(mode, AtLeast):
+      moved, fewest = mode.warnings(plan), max(1, mode.needed(plan))
+  for message in [*moved, *absent_classes(plan, fewest)]:
+    warnings.warn(message, stacklevel=3)
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes.array_items import ArrayItems, hashes_of, in_shares
 from tfx_balance.modes.mode import Mode
 from tfx_balance.plan.apportion import tie_break
+from tfx_balance.plan.cell_bounds import goals_above, move_to_totals, round_within
 from tfx_balance.plan.class_value import Stratum, stratum_key, stratum_name
 from tfx_balance.plan.labels import as_array
 from tfx_balance.plan.ranks import Ints, UInts
@@ -164,9 +165,9 @@ def extend_split(
   bounds = [_bounds(row[:-1], row[-1], exact) for row in pairs.tolist()]
   start, low, high = np.array(bounds, np.int64).transpose(1, 0, 2)[:, of_pair.reshape(-1)]
   quotas = start.copy()
-  wanted = _goals(old.sum(axis=0).tolist(), int(new.sum()), exact)
+  wanted = dict(enumerate(goals_above(old.sum(axis=0).tolist(), int(new.sum()), exact)))
   ties = [tie_break(seed, 'extend', stratum_key(stratum)) for stratum in strata]
-  _to_totals(quotas, low, high, wanted, np.argsort(np.array(ties, np.uint64), kind='stable'))
+  move_to_totals(quotas, low, high, wanted, np.argsort(np.array(ties, np.uint64), kind='stable'))
   return SplitPlan(strata, records, shares.names, quotas, exact, np.zeros(len(records), bool))
 
 
@@ -182,94 +183,7 @@ def _bounds(
   goals = [n * share for share in shares]
   low = [max(held, math.floor(goal)) for held, goal in zip(old, goals, strict=True)]
   if sum(low) > n:
-    goals = _goals(old, new, shares)
+    goals = goals_above(old, new, shares)
     low = list(map(math.floor, goals))
   high = [max(held, math.ceil(goal)) for held, goal in zip(old, goals, strict=True)]
-  free = [i for i in range(len(old)) if high[i] > low[i]]
-  free.sort(key=lambda i: low[i] - goals[i])  # the largest remainder first
-  start = list(low)
-  for i in free[: n - sum(low)]:
-    start[i] += 1
-  return start, low, high
-
-
-def _goals(old: Sequence[int], new: int, shares: Sequence[Fraction]) -> list[Fraction]:
-  """Returns the ideal number of records in each split, of which some are there already.
-
-  >>> [str(goal) for goal in _goals([5, 0], 5, [Fraction(1, 2), Fraction(1, 2)])]
-  ['5', '5']
-  >>> [str(goal) for goal in _goals([9, 0, 0], 3, [Fraction(1, 2), Fraction(1, 4), Fraction(1, 4)])]
-  ['9', '3/2', '3/2']
-  """
-  goals = [Fraction(n) for n in old]
-  left, open_splits = Fraction(sum(old) + new), [i for i, share in enumerate(shares) if share]
-  left -= sum(n for n, share in zip(old, shares, strict=True) if not share)
-  while new:
-    whole = sum((shares[i] for i in open_splits), Fraction(0))
-    full = [i for i in open_splits if old[i] * whole > left * shares[i]]
-    if not full:
-      for i in open_splits:
-        goals[i] = left * shares[i] / whole
-      break
-    left -= sum(old[i] for i in full)
-    open_splits = [i for i in open_splits if i not in full]
-  return goals
-
-
-def _to_totals(
-  quotas: Ints, low: Ints, high: Ints, wanted: Sequence[Fraction], order: npt.NDArray[np.int64]
-) -> None:
-  """Moves records between splits, within the bounds of cells, until the totals are as wanted.
-
-  Args:
-    quotas: Records of each stratum and split, which are changed: int64 [strata, splits].
-    low: Least records of each cell: int64 [strata, splits].
-    high: Most records of each cell: int64 [strata, splits].
-    wanted: Goal of each split's total.
-    order: Strata in the order in which records are moved: int64 [strata].
-  """
-  least = np.array([math.floor(goal) for goal in wanted])
-  most = np.array([math.ceil(goal) for goal in wanted])
-  while True:
-    totals = quotas.sum(axis=0)
-    above, below = totals > most, totals < least
-    if not above.any() and not below.any():
-      return
-    sources, sinks = (above, totals < most) if above.any() else (totals > least, below)
-    can_give, can_take = quotas > low, quotas < high
-    path = _path(can_give.T.astype(np.int64) @ can_take, sources, sinks)
-    if not path:
-      return
-    room = np.where(above.any(), totals - most, totals - least)[path[0]]
-    space = np.where(above.any(), most - totals, least - totals)[path[-1]]
-    several = min(int(room), int(space))
-    steps = list(itertools.pairwise(path))
-    for a, b in steps:
-      several = min(several, int((can_give[:, a] & can_take[:, b]).sum()))
-    for a, b in steps:  # what comes to a split leaves the next step as much to move
-      free = order[(quotas[order, a] > low[order, a]) & (quotas[order, b] < high[order, b])]
-      quotas[free[:several], a] -= 1
-      quotas[free[:several], b] += 1
-
-
-def _path(movable: Ints, sources: npt.NDArray[np.bool_], sinks: npt.NDArray[np.bool_]) -> list[int]:
-  """Returns the splits of a shortest way from a source to a sink; [] if there is none.
-
-  Args:
-    movable: Strata that allow to move a record from one split to another: int64 [splits, splits].
-    sources: Splits to take from: bool [splits].
-    sinks: Splits to give to: bool [splits].
-  """
-  before: dict[int, int | None] = dict.fromkeys(np.flatnonzero(sources).tolist())
-  waiting = list(before)
-  for split in waiting:
-    if sinks[split] and before[split] is not None:
-      way = [split]
-      while (last := before[way[-1]]) is not None:
-        way.append(last)
-      return way[::-1]
-    for other in np.flatnonzero(movable[split]).tolist():
-      if other not in before:
-        before[other] = split
-        waiting.append(other)
-  return []
+  return round_within(n, low, high, goals), low, high

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from tfx_balance.argument_readers import Argument, as_given
 from tfx_balance.arguments import check_flag, check_whole
-from tfx_balance.errors import ConfigError
+from tfx_balance.documents.sentences import some_of
+from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes.mode import Mode
 from tfx_balance.plan.split_shares import SplitShares
 
@@ -56,6 +57,24 @@ class Folds(Mode):
     if taken:
       raise ConfigError(f'split {taken[0]!r} is one of {self.n} folds too; give it another name')
     return replace(shares, parts={FOLDED: names})
+
+  def check_filled(self, splits: Sequence[str], totals: Sequence[int], what: str) -> None:
+    """Checks that each fold has a record, for the scores of an empty one are NaN.
+
+    Args:
+      splits: Names of the splits.
+      totals: Number of records of each.
+      what: Number and kind of what is split, for the message.
+
+    Raises:
+      DataError: if one has none.
+    """
+    found = dict(zip(splits, totals, strict=True))
+    empty = [name for name in _fold_names(self.n) if not found[name]]
+    if empty:
+      raise DataError(
+        f'folds={self.n} leaves {some_of(empty)} empty, for there are {what}; ask for fewer folds'
+      )
 
 
 class FoldSplits(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Any
 
 from tfx_balance.errors import ConfigError
 from tfx_balance.modes import by_class
+from tfx_balance.modes.at_least import AtLeast
 from tfx_balance.modes.bins import NumberBins
 from tfx_balance.modes.extend import Extension
 from tfx_balance.modes.folds import Folds
@@ -22,6 +23,7 @@ from tfx_balance.plan.split_shares import SplitShares
 
 MODES: tuple[type[Mode], ...] = (
   Folds,
+  AtLeast,
   PredefinedSplits,
   RecordIdentity,
   StableSplits,

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.errors import DataError
-from tfx_balance.plan.apportion import controlled_rounding
+from tfx_balance.plan.apportion import controlled_rounding, tie_break
+from tfx_balance.plan.cell_bounds import raise_cells
 from tfx_balance.plan.class_value import ClassValue, Stratum, stratum_key
 from tfx_balance.plan.distinct_sets import LabelSets, SetColumns, SetKeys
 from tfx_balance.plan.label_exchange import exchange_records
@@ -333,12 +334,71 @@ def _stratify(
     # Unbiased where labels, or features of several, are sums of strata.
     nearest=sets is None and not levels,
   )
+  if any(shares.at_least.values()):
+    quotas = _raise_classes(quotas, strata, levels, exact, shares, seed)
   if sets:
     parts = [[divmod(numerator, denominator) for numerator in row] for row in rows]
     floors = np.array([[floor for floor, _ in row] for row in parts], np.int64)
     movable = np.array([[part > 0 for _, part in row] for row in parts])[which]
     quotas = exchange_records(quotas, movable, quotas > floors[which], sets, seed)
   return quotas, exact
+
+
+def _raise_classes(
+  quotas: Ints,
+  strata: Sequence[Stratum],
+  levels: Sequence[Sequence[int]],
+  exact: Sequence[Fraction],
+  shares: SplitShares,
+  seed: int,
+) -> Ints:
+  """Returns quotas with the least records of each class, that of the first feature, in each split.
+
+  Strata of a class whose quotas change are split by what the class has in each split.
+
+  Args:
+    quotas: Quotas without these bounds: int64 [strata, splits].
+    strata: Strata.
+    levels: See `prefixes`.
+    exact: Share of each split.
+    shares: Shares of the splits, with the bounds.
+    seed: Seed of the rounding.
+
+  Raises:
+    DataError: if the bounds and the counts of splits cannot both hold.
+  """
+  names = shares.names
+  of = np.array(levels[0] if levels else range(len(strata)), np.int64)
+  _, first = np.unique(of, return_index=True)
+  ties = [tie_break(seed, 'least', stratum_key(strata[row][:1])) for row in first]
+  before = np.zeros((len(first), len(names)), np.int64)
+  np.add.at(before, of, quotas)
+  least = [shares.at_least.get(name, 0) for name in names]
+  fixed = [names.index(name) for name in shares.counts]
+  order = np.argsort(np.array(ties, np.uint64), kind='stable')
+  classes = raise_cells(before, least, exact, fixed, order)
+  for split in fixed:
+    total = int(classes[:, split].sum())
+    if total != shares.counts[names[split]]:
+      raise DataError(
+        f'counts={dict(shares.counts)} and at_least={dict(shares.at_least)} cannot both hold: '
+        f'the bounds of {len(classes)} classes bring split {names[split]!r} to {total} records; '
+        f'ask for {total} there, or for fewer of each class'
+      )
+  if not levels:
+    return classes
+  found = quotas.copy()
+  for changed in np.flatnonzero((classes != before).any(axis=1)).tolist():
+    rows = np.flatnonzero(of == changed)
+    sizes = quotas[rows].sum(axis=1)
+    found[rows] = controlled_rounding(
+      sizes[:, None] * classes[changed],
+      int(sizes.sum()),
+      levels=[[level[row] for row in rows] for level in levels[1:]],
+      keys=[stratum_key(strata[row]) for row in rows],
+      seed=seed,
+    )
+  return found
 
 
 def label_sets(strata: Sequence[Stratum]) -> LabelSets | None:

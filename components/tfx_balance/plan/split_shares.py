@@ -29,11 +29,13 @@ class SplitShares:
       common divisor.
     counts: Number of records of the other splits.
     parts: Names of the splits of equal weight that splits with a weight are divided into.
+    at_least: Least number of records of a class in each split, of classes that have enough.
   """
 
   weights: Mapping[str, int]
   counts: Mapping[str, int]
   parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+  at_least: Mapping[str, int] = field(default_factory=dict)
 
   @property
   def divided(self) -> Mapping[str, int]:
@@ -65,7 +67,7 @@ class SplitShares:
     """Returns the checked shares.
 
     >>> SplitShares.parse({'train': 0.8, 'test': 0.2})
-    SplitShares(weights={'train': 4, 'test': 1}, counts={}, parts={})
+    SplitShares(weights={'train': 4, 'test': 1}, counts={}, parts={}, at_least={})
 
     Args:
       splits: Weight by split: int, float (read as the decimal it shows) or Fraction. The default

@@ -41,8 +41,9 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
   """Re-splits `Examples` so that every class has its exact share in every split.
 
   Each class in each split, and each split as a whole, is within one record of its ideal share, but
-  where `mode='stable'` leaves them to chance. Which records go where depends on the set of records
-  and the seed alone: not on their order, the number of files, or the runner.
+  where `mode='stable'` leaves them to chance, or `at_least` asks for more. Which records go where
+  depends on the set of records and the seed alone: not on their order, the number of files, or the
+  runner.
 
   `outputs['examples']` is an `Examples` artifact, with `class_distribution.json` at its root: the
   records and the ideal share of each class in each split, the seed and a fingerprint of the input.
@@ -88,6 +89,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
     group_by: Sequence[str] | str | None = None,
     missing_group: str = 'error',
     bins: int | Sequence[float] | Mapping[str, Any] | str | None = None,
+    at_least: int | Mapping[str, int] | str | None = None,
   ):
     """Makes the component; any argument but a channel may be a RuntimeParameter of str or int.
 
@@ -158,6 +160,12 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
         number of quantile bins, of as many records each as equal numbers allow, which share one; or
         ascending edges between bins, each of which is in the bin above it. Where `stratify_by` has
         several features, a mapping with the one, as in {'price': 10}. NaN is a missing class.
+      at_least: Least number of records of a class in every split, or numbers by split, of classes
+        that have enough for all of them; the class is that of the first feature. Where a bound is
+        above a class's share, the class has the bound and, of what that leaves, its shares; others
+        stay within one record of theirs, and the totals as near to theirs as that allows. `counts`
+        hold all the same, or are refused. Warnings name the classes with fewer records, and the
+        totals that have moved. None for shares alone.
 
     Raises:
       ConfigError: if an argument breaks a rule.
