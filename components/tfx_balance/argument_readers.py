@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tfx_balance.arguments import check_choice, check_names, check_path, check_text, shown
@@ -114,16 +114,22 @@ def _is_absent(value: Any) -> bool:
   return value is None or (isinstance(value, str) and not value)
 
 
-def set_features(features: tuple[str, ...], multilabel: bool, missing: str) -> tuple[str, ...]:
+def set_features(features: tuple[str, ...], multilabel: bool, missing: Any) -> tuple[str, ...]:
   """Returns the features whose labels make a set, which is the class; none without multilabel.
 
   Raises:
-    ConfigError: if records without a value make a stratum, and several features are 0 or 1.
+    ConfigError: if records without a value make a stratum, and several features are 0 or 1; if
+      they are given a value, and the one feature has any number of them.
   """
   if multilabel and len(features) > 1 and missing == 'own_stratum':
     raise ConfigError(
       f"missing_label='own_stratum' does not combine with multilabel=True and the features "
       f'{list(features)}, each of which is 0 or 1; fill values in, or drop records without them'
+    )
+  if multilabel and len(features) == 1 and not isinstance(missing, str):
+    raise ConfigError(
+      f'missing_label={shown(asdict(missing))} does not combine with multilabel=True and the one '
+      f'feature {features[0]!r}, of which no value is the empty set; leave it out'
     )
   return features if multilabel else ()
 

@@ -25,7 +25,7 @@ from tfx_balance.argument_readers import (
 )
 from tfx_balance.arguments import check_labels, check_seed, shown
 from tfx_balance.errors import ConfigError
-from tfx_balance.scan.strata import MissingLabel
+from tfx_balance.scan.strata import Fill, MissingLabel
 from tfx_balance.tfrecord.reading import ReadOptions
 
 if TYPE_CHECKING:
@@ -139,7 +139,22 @@ def missing_label(*others: str) -> Read:
   Args:
     *others: Further words that the component knows.
   """
-  return one_of(*get_args(MissingLabel), *others)
+  word = one_of(*(w for kind in get_args(MissingLabel) for w in get_args(kind)), *others)
+
+  def read(name: str, value: Any) -> Any:
+    if isinstance(value, str) and value.lstrip().startswith('{'):
+      value = from_json(name, value, Mapping)
+    if not isinstance(value, Mapping):
+      return word(name, value)
+    fill = value.get('fill')
+    if [*value] != ['fill'] or isinstance(fill, bool) or fill not in (0, ''):
+      raise ConfigError(
+        f"{name}={shown(value)} must be {{'fill': 0}}, or '' for text, which TFX's reader of "
+        'Parquet writes as no value; fill in other values before'
+      )
+    return Fill(fill)
+
+  return read
 
 
 def label_features(value: Any, multilabel: bool) -> tuple[str, ...]:

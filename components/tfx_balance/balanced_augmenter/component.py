@@ -78,7 +78,7 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
     max_copies: int | None = None,
     undersample: bool = False,
     seed: int = 0,
-    missing_label: str = 'error',
+    missing_label: str | Mapping[str, Any] = 'error',
     allow_evaluation_splits: bool = False,
     provenance: bool = False,
     augment_timeout: float | None = None,
@@ -113,7 +113,8 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
       undersample: Whether classes above their target lose records.
       seed: Seed of the selection and of the copies.
       missing_label: Treatment of records without a class: 'error'; 'own_stratum', they stay as they
-        are; 'own_class', they are balanced as a class; or 'drop'.
+        are; 'own_class', they are balanced as a class; or 'drop'. {'fill': 0} takes no value
+        as 0, as which TFX's reader of Parquet writes it; 0.0 for floats, '' for text.
       allow_evaluation_splits: Permission for `splits` to name 'eval', 'test' or 'validation'.
       provenance: Whether copies carry `tfx_balance_source_file`, `tfx_balance_source_record` and
         `tfx_balance_copy`: the place of the input file, of the record in it, and the copy's number.

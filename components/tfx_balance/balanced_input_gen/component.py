@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
@@ -67,7 +68,7 @@ class BalancedInputGen(base_beam_component.BaseBeamComponent):
     label: str | Sequence[str] = 'label',
     train_splits: Sequence[str] | str = ('train',),
     seed: int = 0,
-    missing_label: str = 'error',
+    missing_label: str | Mapping[str, Any] = 'error',
     max_record_bytes: int = LARGEST_RECORD_BYTES,
     bad_records: str = 'error',
     max_bad_records: int = 100,
@@ -83,7 +84,8 @@ class BalancedInputGen(base_beam_component.BaseBeamComponent):
       train_splits: Splits to merge into `train`, such as ('train', 'train_augmented').
       seed: Seed of the order of the records; also the default seed of `BalancedInputs`.
       missing_label: Treatment of records without a class: 'error', 'own_stratum' (one class more),
-        or 'drop'.
+        or 'drop'. {'fill': 0} takes no value as 0, as which TFX's reader of Parquet writes it; 0.0
+        for floats, '' for text. A `feature_spec` needs a default_value then.
       max_record_bytes: Bytes of the longest record; a file with a longer one is refused.
       bad_records: Treatment of records that cannot be used: 'error', or 'skip', which counts them.
       max_bad_records: Number of bad records in all the files that may be skipped.

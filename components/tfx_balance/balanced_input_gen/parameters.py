@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from tfx_balance.argument_readers import Argument, as_given, names, read_all, set_features
 from tfx_balance.arguments import check_flag
 from tfx_balance.declare import COMMON, label_features, missing_label, read_options
-from tfx_balance.scan.strata import MissingLabel
+from tfx_balance.scan.strata import Fill, MissingLabel
 from tfx_balance.tfrecord.reading import READ_DEFAULTS, ReadOptions
 
 ALGORITHM_VERSION = 9
@@ -79,7 +79,7 @@ class InputGenParameters:
       'label': self.label,
       'train_splits': list(self.train_splits),
       'seed': self.seed,
-      'missing_label': self.missing,
+      'missing_label': asdict(self.missing) if isinstance(self.missing, Fill) else self.missing,
       'algorithm_version': ALGORITHM_VERSION,
       **({'multilabel': True} if self.multilabel else {}),
       **self.reading.describe(),

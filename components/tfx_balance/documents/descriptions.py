@@ -25,7 +25,7 @@ from tfx_balance.documents.class_distribution import (
 from tfx_balance.documents.label_rows import label_rows, label_warnings
 from tfx_balance.documents.sentences import plain_number, some_of
 from tfx_balance.plan.balance_plan import BalancePlan
-from tfx_balance.plan.class_value import ClassValue, stratum_name
+from tfx_balance.plan.class_value import FILL_HINT, ClassValue, Stratum, stratum_name
 from tfx_balance.plan.distribution import imbalance_ratio
 from tfx_balance.plan.pool_plan import PoolPlan
 from tfx_balance.plan.split_plan import SplitPlan
@@ -158,7 +158,7 @@ def describe_balance(
     tuple(strata),
     tuple(passed_through),
     (
-      *_dropped_warnings(sources, augmented_split),
+      *_dropped_warnings(sources, plans, augmented_split),
       *_balance_warnings(plans, parameters),
       *_pool_warnings(plans, pools),
       *_skipped(sources.values()),
@@ -186,7 +186,10 @@ def describe_input(
     {plan.split: _split_records(strata, plan.split, files, strata)},
     tuple(strata),
     tuple(passed_through),
-    (*([_dropped(dropped)] if dropped else []), *_skipped(sources.values())),
+    (
+      *([_dropped(dropped, [(c,) for c in plan.classes])] if dropped else []),
+      *_skipped(sources.values()),
+    ),
   )
 
 
@@ -207,7 +210,9 @@ def _split_records(
 
 
 def _dropped_warnings(
-  sources: Mapping[str, InputRecords], augmented_split: str | None
+  sources: Mapping[str, InputRecords],
+  plans: Mapping[str, BalancePlan],
+  augmented_split: str | None,
 ) -> list[str]:
   """Returns warnings of splits that have records without a class, with what became of these.
 
@@ -215,7 +220,7 @@ def _dropped_warnings(
   """
   became = 'were dropped' if augmented_split is None else f'have no copies in {augmented_split!r}'
   dropped = [
-    f'{source.dropped} records of split {name!r} without a class {became}'
+    _dropped(source.dropped, [(c,) for c in plans[name].classes], name, became)
     for name, source in sources.items()
     if source.dropped
   ]
@@ -298,7 +303,7 @@ def split_warnings(
   )
   warnings += gathered(f'{len(absent)} {kind} are not in every split', absent)
   if dropped:
-    warnings.append(_dropped(dropped))
+    warnings.append(_dropped(dropped, plan.strata))
   return warnings
 
 
@@ -312,8 +317,16 @@ def _skipped(sources: Iterable[InputRecords]) -> list[str]:
   return gathered(f'{len(bad)} splits have bad records', bad)
 
 
-def _dropped(n: int) -> str:
-  return f'{n} records without a class were dropped'
+def _dropped(
+  n: int, strata: Sequence[Stratum], split: str = '', became: str = 'were dropped'
+) -> str:
+  of_split = f' of split {split!r}' if split else ''
+  text = f'{n} records{of_split} without a class {became}'
+  if len(strata) == 1:
+    text += f', and class {stratum_name(strata[0])} alone is left'
+    if any(value.kind in ('int', 'float') and value.value for value in strata[0]):
+      text += f'; {FILL_HINT}'
+  return text
 
 
 def _reach(plan: SplitPlan, i: int) -> str:

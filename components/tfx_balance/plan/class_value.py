@@ -82,6 +82,10 @@ class ClassValue(NamedTuple):
 
 
 MISSING = ClassValue('missing', None)
+FILL_HINT = (
+  "missing_label={'fill': 0} takes no value as 0, which TFX's reader of Parquet writes in that way"
+)
+"""What to do where records seem to lack a class, and it is 0."""
 _KEYS = json.JSONEncoder(sort_keys=True)  # json.dumps makes one for each call, which takes longer
 
 Stratum = tuple[ClassValue, ...]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tfx_balance.errors import DataError
+from tfx_balance.plan.class_value import FILL_HINT
 from tfx_balance.plan.number_keys import NumberSample, keys_of
 from tfx_balance.plan.ranks import Ints, UInts, record_numbers
 from tfx_balance.scan.record_reader import Columns, FeatureValues
@@ -63,7 +64,7 @@ class IndexColumns:
       fault = DataError(
         f'feature {feature!r} has {has} in record {positions[at]} of {self._path}; order_by= '
         f'takes a feature of one finite number in each record: fill it in, or skip such records '
-        f"with bad_records='skip'"
+        f"with bad_records='skip'" + (f'; {FILL_HINT}' if not n else '')
       )
       self._bad.add(int(positions[at]), fault)
     return keys_of(values), wrong

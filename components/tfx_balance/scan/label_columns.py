@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tfx_balance.errors import DataError
-from tfx_balance.plan.class_value import Kind
+from tfx_balance.plan.class_value import FILL_HINT, Kind
 from tfx_balance.plan.distinct_sets import distinct_members
 from tfx_balance.plan.labels import are_no_labels, as_flags
 from tfx_balance.plan.ranks import Ints
@@ -101,7 +101,8 @@ class FlagSetColumn(ClassColumn):
         raise DataError(
           f'feature {name!r} has no value in record {position + int(absent.argmax())} of '
           f'{self.path}; of several features with multilabel=True each is 0 or 1 in each record: '
-          f"fill it in, or drop such records (missing_label='drop' of StratifiedSplitter)"
+          f"fill it in, or drop such records (missing_label='drop' of StratifiedSplitter); "
+          f'{FILL_HINT}'
         )
       missing |= absent
       values = column.to_numpy(False)

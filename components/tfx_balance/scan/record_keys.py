@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from tfx_balance.errors import DataError
 from tfx_balance.plan.apportion import tie_break
+from tfx_balance.plan.class_value import FILL_HINT
 from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.ranks import Ints, UInts, mix
 from tfx_balance.scan.record_reader import Columns, FeatureValues, Payload
@@ -135,7 +136,7 @@ class GroupKeys:
       raise DataError(
         f'feature {features[absent[alone[0]]]!r} has no value in record '
         f'{rows["position"][alone[0]]} of {self._path}, or NaN; pass '
-        f"missing_group='own' or 'drop', or fill it in"
+        f"missing_group='own' or 'drop', or fill it in; {FILL_HINT}"
       )
     self.without += len(alone)
     if missing == 'own':

@@ -39,6 +39,10 @@ _LIST_KINDS: dict[str, ValueKind] = {
 # TensorFlow's message quotes the record, which Python cannot always decode.
 _PARSER_FAULTS = (tf.errors.InvalidArgumentError, UnicodeDecodeError)
 
+_FILLED = (
+  '; where no record before has a value, missing_label= fills in int64 for 0, float32 for 0.0'
+)
+
 
 @dataclass(frozen=True)
 class FeatureValues:
@@ -89,6 +93,24 @@ class FeatureValues:
       return np.zeros(len(self.lengths), np.int64)
     return self.values[np.minimum(self.row_splits[:-1], len(self.values) - 1)]
 
+  def filled(self, value: int | float | str, kind: ValueKind | None) -> FeatureValues:
+    """Returns these values where records without one have this value, if it fits the others.
+
+    Args:
+      value: Number for features of numbers, or text for those of text.
+      kind: Type of the feature's values before; None where there were none.
+    """
+    absent = np.flatnonzero(self.lengths == 0)
+    kind = self.kind or kind
+    if not len(absent) or (kind and (kind == 'bytes') != isinstance(value, str)):
+      return self
+    values = self.values
+    if not kind:
+      values = values.astype({int: np.int64, float: np.float32}.get(type(value), object))
+    fill = value.encode() if isinstance(value, str) else value
+    ends = self.row_splits[absent]
+    return FeatureValues(np.insert(values, ends, fill), np.maximum(self.lengths, 1))
+
   def are_present(self) -> npt.NDArray[np.bool_]:
     """Returns which records have values, none of them NaN: bool [n].
 
@@ -115,7 +137,15 @@ class RecordReader:
     unreadable: Feature that the last call of `parse` could not read; '' where it read all.
   """
 
-  def __init__(self, features: Iterable[str], payload: Payload, path: str) -> None:
+  def __init__(
+    self,
+    features: Iterable[str],
+    payload: Payload,
+    path: str,
+    fill: int | float | str | None = None,
+  ) -> None:
+    """Takes the features, the records' type, their file, and a value for records without one."""
+    self._fill = fill
     self.kinds: dict[str, ValueKind | None] = dict.fromkeys(features)
     self.feature_names: list[str] = []
     self.unreadable = ''
@@ -212,6 +242,8 @@ class RecordReader:
     return self._learned({**columns, **others})
 
   def _learned(self, columns: Columns) -> Columns:
+    if self._fill is not None:
+      columns = {name: own.filled(self._fill, self.kinds[name]) for name, own in columns.items()}
     for name, column in columns.items():
       self.kinds[name] = self.kinds[name] or column.kind
     return columns
@@ -229,7 +261,7 @@ class RecordReader:
     raise DataError(
       f'{self._path} holds records that cannot be parsed as {self._payload} ({_short(fault)}); '
       f'give feature {name!r} one type in all records, and the artifact the payload format of '
-      f'its records'
+      f'its records{"" if self._fill is None else _FILLED}'
     ) from fault
 
   def _parsed(

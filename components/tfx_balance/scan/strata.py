@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -27,7 +28,23 @@ from tfx_balance.tfrecord.reading import BadRecords
 
 Value = int | float | bytes | None
 Codes = npt.NDArray[np.uint32]
-MissingLabel = Literal['error', 'own_stratum', 'drop']
+
+
+@dataclass(frozen=True)
+class Fill:
+  """A value that features have in records without one: a number, or text, of features of such.
+
+  TFX's `dict_to_example`, by which Parquet is read, writes 0, 0.0, False and '' as features without
+  a value (https://github.com/tensorflow/tfx/issues/6389).
+
+  Attributes:
+    fill: 0, which is an int64 where no value before shows the type, 0.0, a float32, or ''.
+  """
+
+  fill: int | float | str
+
+
+MissingLabel = Literal['error', 'own_stratum', 'drop'] | Fill
 """Treatment of records without a class; for 'error' the planner raises, with their number."""
 DROPPED = 0xFFFFFFFF
 """The code of a record that is left out."""
@@ -171,7 +188,8 @@ class StratumDecoder:
     self.first_missing: dict[str, int] = {}
     self._columns = columns or [ClassColumn(name, path) for name in features]
     read = [name for column in self._columns for name in column.features]
-    self.reader = RecordReader([*read, *others], payload, path)
+    fill = missing.fill if isinstance(missing, Fill) else None
+    self.reader = RecordReader([*read, *others], payload, path, fill)
     self._others = set(others).difference(read)
     # The features without which a record is dropped.
     self._needed = [missing == 'drop' and column.name not in optional for column in self._columns]

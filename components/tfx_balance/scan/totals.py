@@ -15,6 +15,7 @@ import numpy as np
 from tfx_balance.beam.steps import summed
 from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.errors import DataError
+from tfx_balance.plan.class_value import FILL_HINT
 from tfx_balance.plan.number_keys import NumberSample
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.strata import MissingLabel
@@ -57,11 +58,12 @@ def check_features(
       raise DataError(
         f'feature {feature!r} is in none of the {read} records; {named_by}= takes one of: {known}'
       )
-    if absent and missing == 'error' and feature not in optional:
+    if absent and missing not in ('own_stratum', 'drop') and feature not in optional:
       path, position = totals.missing_in[feature]
       raise DataError(
         f'feature {feature!r} has no value in {absent} of {read} records, the first of them record '
         f"{position} of {path}; pass missing_label='own_stratum' or 'drop', or fill it in"
+        f'{_fill_hint(totals, feature, i)}'
       )
   for feature, kinds in sorted(totals.kinds.items()):
     if len(kinds) > 1:
@@ -72,6 +74,13 @@ def check_features(
       )
   if not totals.n_records:
     raise DataError(f'all {read} records lack a class and missing_label drops them; fill it in')
+
+
+def _fill_hint(totals: Totals, feature: str, place: int) -> str:
+  """Returns what may make numbers of a feature missing, if none of those that are there is 0."""
+  seen = {n for counts in totals.counts for n in counts.strata.columns[place].unique().to_pylist()}
+  numbers = totals.kinds.get(feature, {}).keys() & {'int', 'float'}
+  return f'; {FILL_HINT}' if numbers and 0 not in seen else ''
 
 
 @dataclass

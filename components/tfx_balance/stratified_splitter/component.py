@@ -69,7 +69,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
     rest: str | None = None,
     input_splits: Sequence[str] | str | None = None,
     seed: int = 0,
-    missing_label: str = 'error',
+    missing_label: str | Mapping[str, Any] = 'error',
     output_files: Mapping[str, int] | int | str | None = None,
     max_record_bytes: int = LARGEST_RECORD_BYTES,
     bad_records: str = 'error',
@@ -105,6 +105,8 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       input_splits: Splits of the input to re-split; None for all. Others pass through unchanged.
       seed: Seed of the selection.
       missing_label: Treatment of records without a class: 'error', 'own_stratum', or 'drop'.
+        {'fill': 0} takes no value as 0, in every feature of numbers that is read, such as that of
+        `order_by`: TFX's reader of Parquet writes 0 so. 0.0 for features of floats, '' for text.
       output_files: Number of files of each split, or numbers by split. None for one file in each
         split for each 128 MiB of decompressed input. Splits with different numbers of files take a
         reading of the work files for each number.

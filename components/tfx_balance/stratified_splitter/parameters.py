@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from tfx_balance.argument_readers import Argument, json_of, names, optional_names, read_all
@@ -15,7 +15,7 @@ from tfx_balance.modes import registry
 from tfx_balance.modes.by_class import SHARES, parse_shares
 from tfx_balance.modes.mode import SplitModes
 from tfx_balance.plan.split_shares import SplitShares, is_default
-from tfx_balance.scan.strata import MissingLabel
+from tfx_balance.scan.strata import Fill, MissingLabel
 from tfx_balance.tfrecord.reading import ReadOptions
 
 ALGORITHM_VERSION = 11
@@ -102,7 +102,7 @@ class SplitterParameters:
       **self.modes.describe(),
       'input_splits': None if self.input_splits is None else list(self.input_splits),
       'seed': self.seed,
-      'missing_label': self.missing,
+      'missing_label': asdict(self.missing) if isinstance(self.missing, Fill) else self.missing,
       'algorithm_version': ALGORITHM_VERSION,
       **self.reading.describe(),
     }
