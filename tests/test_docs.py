@@ -1,7 +1,7 @@
 """The Python of the README and of every page of docs/ runs alone, as printed; links lead to files.
 
 Each snippet runs in an empty namespace and an empty folder. What it prints must be what the
-comments of its `print` lines say.
+comments of its `print` lines say, and none evaluates on the records that it trains on.
 """
 
 import importlib
@@ -9,6 +9,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,9 @@ def test_snippet_runs_alone(name, tmp_path, monkeypatch, capsys):
       pytest.skip(f'{package} is not installed')
   monkeypatch.chdir(tmp_path)
   monkeypatch.delenv('TF_USE_LEGACY_KERAS', raising=False)  # which TFX sets when it is imported
-  run(code, name, capsys)
+  with warnings.catch_warnings():
+    warnings.filterwarnings('error', 'eval without data= gives the records that train draws')
+    run(code, name, capsys)
 
 
 def _is_there(package):

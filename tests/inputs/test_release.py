@@ -64,7 +64,7 @@ def test_datasets_that_are_gone_hold_nothing(source, artifact):
   made = source(artifact)
   for _ in range(3):
     assert len(ids(made.train(8).take(3))) == 3
-    assert len(ids(made.eval(8, split='train' if made.label else 'eval'))) == 15
+    assert len(ids(made.eval(8, split='train') if made.label else made.eval(8, data=made))) == 15
   assert in_use() == before
   dataset, gone = made.train(8), weakref.ref(made.source)
   iterator = iter(dataset)

@@ -183,7 +183,8 @@ def read_records(
     DataError: if the features take more than the budget.
   """
   parts, indices, used = [], [], 0
-  for features, index in replace(inputs, eval_files=None).eval(_READ, label_as='index'):
+  trained = replace(inputs, eval_files=None)
+  for features, index in trained.eval(_READ, data=trained, label_as='index'):
     for name, values in features.items():
       if not isinstance(values, tf.Tensor):
         raise ConfigError(

@@ -9,9 +9,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfx_balance.arguments import check_flag, check_path, check_seed, check_text, shown
+from tfx_balance.arguments import check_flag, check_path, check_seed, shown
 from tfx_balance.augment import AugmentFn, MixFn, PoolFn, check_augment_fn
-from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.errors import ConfigError
 from tfx_balance.inputs import fn_args as fn_args_lib
 from tfx_balance.inputs.array_nests import collect
 from tfx_balance.inputs.batch_log import BatchLog, check_log
@@ -20,17 +20,15 @@ from tfx_balance.inputs.class_priors import ClassPriors
 from tfx_balance.inputs.decoding import (
   DecodeFn,
   check_decode_fn,
-  decode_batch,
-  decoded_pass,
   decoding_reader,
 )
+from tfx_balance.inputs.evaluation_pass import check_pair, evaluation_pass
 from tfx_balance.inputs.file_names import SPLIT_PREFIX, files_in, matching_files, names_in
 from tfx_balance.inputs.file_source import FileSource
 from tfx_balance.inputs.image_source import images_of_folder, images_of_paths
 from tfx_balance.inputs.online_augment import augmented_draws
-from tfx_balance.inputs.parsing import FeatureSpec, check_feature_spec, label_encoder
+from tfx_balance.inputs.parsing import FeatureSpec, check_feature_spec
 from tfx_balance.inputs.python_calls import options_of_calls
-from tfx_balance.inputs.record_files import ordered_batches, promised_records
 from tfx_balance.inputs.record_source import DEFAULT_MEMORY_BUDGET, ArraySource, ExampleSource
 from tfx_balance.inputs.resume import StartStep, batch_state, first_state
 from tfx_balance.inputs.staging import staged, staged_pattern
@@ -43,8 +41,8 @@ from tfx_balance.inputs.training import (
   weighted_rows,
 )
 from tfx_balance.plan.batch_draws import BatchDraws
-from tfx_balance.plan.batch_quota import check_batch_size
 from tfx_balance.plan.epochs import Epoch, epoch_steps
+from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.sampling import Sampling, Schedule
 
 
@@ -345,53 +343,42 @@ class BalancedInputs(ClassPriors):
     batch_size: int,
     feature_spec: FeatureSpec | None = None,
     *,
-    split: str = 'eval',
+    data: BalancedInputs | tuple[Any, Any] | None = None,
+    split: str | None = None,
     label_as: str = 'parsed',
     decode_fn: DecodeFn | None = None,
   ) -> tf.data.Dataset:
-    """Returns one ordered pass over a split, each record once: batches of (features, label).
+    """Returns one pass over records to evaluate on, in order: batches of (features, label).
 
-    Inputs without splits (arrays, a generator, `from_files`) give their own records.
+    These are a split of the files of a pipeline, or `data`. Class indices are those of `classes`,
+    the classes of these inputs, whichever classes the evaluated records have.
+
+        inputs = BalancedInputs.from_arrays(x[train], y[train])
+        evaluation = inputs.eval(100, data=(x[test], y[test]), label_as='index')
 
     Args:
       batch_size: Records in a batch, 1 or more; the last batch may be smaller.
       feature_spec: Feature spec of the records of files, where there is no default.
-      split: Name of the split.
+      data: Features and labels as `from_arrays` takes them, or other inputs, such as
+        `BalancedInputs.from_files` of test files. Without it, inputs that have no splits (arrays, a
+        generator, `from_files`) give the records that `train` draws, and warn; `data=inputs` says
+        that these are meant.
+      split: Name of the split; None for 'eval', or where there are no splits.
       label_as: 'parsed', 'index', 'one_hot' or 'multi_hot', as in `train`; a label that is no class
         fails.
       decode_fn: Function that decodes one record, as in `train`.
 
     Raises:
       ConfigError: if an argument breaks a rule.
-      DataError: if there is no such split. A file that is truncated or corrupted is named while the
-        dataset is read, by tf.errors.InvalidArgumentError with the same text.
+      DataError: if there is no such split, or data has a class that these inputs have not. A file
+        that is truncated or corrupted is named while the dataset is read, by
+        tf.errors.InvalidArgumentError with the same text.
     """
-    batch_size = check_batch_size(batch_size)
-    check_label_form(label_as, self.source.counts)
-    check_text('split', split)
-    decode = check_decode_fn(decode_fn)
-    spec = self._spec(feature_spec)
-    if decode is not None and isinstance(self.source, ArraySource):
-      batches, decode = decoded_pass(self.source, decode, batch_size, spec), None
-    elif self.eval_files is None:
-      batches = self.source.ordered(batch_size, spec)
-    elif split not in self.eval_files or self.label is None:
-      raise DataError(
-        f'split {split!r} is not in {sorted(self.eval_files)}; pass one of these in split=, or '
-        f"name it in the Trainer's eval_args"
-      )
-    else:
-      paths = matching_files(self.eval_files[split])
-      batches = ordered_batches(paths, self.label, spec, batch_size, promised_records(paths))
-    if label_as != 'parsed':
-      encode = label_encoder(label_as, self.labels)
-      batches = batches.map(lambda features, label: (features, encode(label)))
-    if decode is not None:
-      batches = batches.map(
-        lambda features, label: (decode_batch(decode, features), label),
-        num_parallel_calls=tf.data.AUTOTUNE,
-      )
-    return batches.with_options(options_of_calls()).prefetch(tf.data.AUTOTUNE)
+    if data is not None and not isinstance(data, BalancedInputs):
+      multilabel = isinstance(self.source.counts, LabelSetCounts)
+      data = BalancedInputs.from_arrays(*check_pair(data), multilabel=multilabel)
+    spec = (data or self)._spec(feature_spec)
+    return evaluation_pass(self, data, batch_size, spec, split, label_as, decode_fn)
 
   def steps_per_epoch(
     self,

@@ -33,14 +33,15 @@ def raise_lagging_classes(
   see `raised_ratios`. It is also in the logs, as `recall/<class>`, for callbacks after this one.
 
       shares = SetShares()
-      evaluation = inputs.eval(256, label_as='index')
+      evaluation = inputs.eval(256, data=(x_valid, y_valid), label_as='index')
       callback = raise_lagging_classes(inputs, shares, evaluation)
       model.fit(inputs.train(64, schedule=shares), steps_per_epoch=steps, callbacks=[callback])
 
   Args:
     inputs: Inputs whose classes are meant.
     shares: Schedule of the batches of `train`.
-    evaluation: One pass over (features, class index), as `inputs.eval(..., label_as='index')`.
+    evaluation: One pass over (features, class index), of records that are not trained on,
+      as `inputs.eval(..., label_as='index')`.
       The model gives one output a class, float [B, n_classes], in the order of `inputs.classes`.
     gain: Gain, above 0; with 4, a class whose recall is 0.5 below the mean is drawn 3 times as
       often.

@@ -367,7 +367,7 @@ def promised_records(paths: Sequence[str]) -> int | None:
     missing += missing_files(given_path(folder), sizes)
     promised.append(_promised_of(folder, sizes))
   if missing:
-    warnings.warn(incomplete(missing), stacklevel=4)
+    warnings.warn(incomplete(missing), stacklevel=5)
   return None if None in promised else sum(filter(None, promised))
 
 
