@@ -119,13 +119,19 @@ def test_the_whole_of_a_small_sidecar():
         'stratum': [{'type': 'bytes', 'value': 'cat'}],
         'name': 'cat',
         'records': 90,
-        'splits': {'a': {'records': 72, 'ideal': 72}, 'b': {'records': 18, 'ideal': 18}},
+        'splits': {
+          'a': {'records': 72, 'ideal': 72, 'recall_half_widths': [0.113, 0.07]},
+          'b': {'records': 18, 'ideal': 18, 'recall_half_widths': [0.21, 0.144]},
+        },
       },
       {
         'stratum': [{'type': 'bytes', 'value': 'dög'}],
         'name': 'dög',
         'records': 10,
-        'splits': {'a': {'records': 8, 'ideal': 8}, 'b': {'records': 2, 'ideal': 2}},
+        'splits': {
+          'a': {'records': 8, 'ideal': 8, 'recall_half_widths': [0.285, 0.215]},
+          'b': {'records': 2, 'ideal': 2, 'recall_half_widths': [0.405, 0.358]},
+        },
       },
     ],
     'passed_through': ['old'],

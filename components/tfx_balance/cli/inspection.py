@@ -10,7 +10,7 @@ from tfx_balance.cli.plain_tables import print_table
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.report.run_view import WHOLE, Findings, SplitCounts, Stage, merge
-from tfx_balance.report.tables import Table, class_tables, head, number, words
+from tfx_balance.report.tables import Table, class_tables, evidence_table, head, number, words
 
 MOST_CLASSES = 100  # values of a column that is proposed as the label
 
@@ -91,6 +91,11 @@ def show_classes(label: str, counts: own_labels.LabelCounts, missing_label: str)
   view = merge([Findings(label, counted=(Stage('records', 'raw', (split,)),))])
   for table in class_tables(view).shown:
     print_table(table)
+  tenth = {value: n // 10 for value, n in tally.items()}
+  parts = SplitCounts('all', tally), SplitCounts('a tenth', tenth)
+  evidence = evidence_table(merge([Findings(label, counted=(Stage('parts', 'split', parts),))]))
+  assert evidence is not None  # as there are parts
+  print_table(evidence)
   if counts.missing:
     print(f'{counts.missing:,} records have no label')
   for line in own_labels.find_doubtful(label, counts):

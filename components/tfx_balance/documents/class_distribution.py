@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from tfx_balance.documents.json_document import REMEDY, Count, Document, fields_json
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue, stratum_name
+from tfx_balance.plan.evidence import half_widths
 
 SIDECAR_NAME = 'class_distribution.json'
 _EXAMPLES = 3  # of warnings of one kind
@@ -81,6 +82,8 @@ class CellRecords:
     target: Number of records, with copies, that balancing aimed at.
     pool: Number of records in the class's pool.
     merged: Number of records from each input split.
+    recall_half_widths: Half-widths of the 95 % interval of a recall that these records measure, at
+      a recall of 0.5 and of 0.9; see `tfx_balance.plan.evidence`.
   """
 
   records: Count
@@ -89,6 +92,12 @@ class CellRecords:
   target: Count | None = None
   pool: Count | None = None
   merged: Mapping[str, Count] | None = None
+  recall_half_widths: tuple[float, ...] = ()
+
+  @classmethod
+  def of_split(cls, records: int, ideal: float) -> CellRecords:
+    """Returns a cell of a split, with what it tells of a recall."""
+    return cls(records, ideal, recall_half_widths=half_widths(records))
 
 
 @dataclass(frozen=True, slots=True)

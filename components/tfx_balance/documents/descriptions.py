@@ -46,7 +46,7 @@ def describe_split(
 
   `warnings` are of the split's modes, and so are `notes`, which come behind all other warnings.
   """
-  cell = functools.cache(CellRecords)  # of many strata, few cells differ
+  cell = functools.cache(CellRecords.of_split)  # of many strata, few cells differ
   labels = label_rows(plan)
   n_strata = len(plan.records)
   listed = n_strata if not labels or n_strata <= _MOST_LISTED_SETS else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tfx_balance.documents.class_distribution import CellRecords, StratumRecords
+from tfx_balance.documents.sentences import plain_number
 from tfx_balance.plan.split_plan import SplitPlan
 
 
@@ -18,7 +19,7 @@ def label_rows(plan: SplitPlan) -> tuple[StratumRecords, ...]:
       (found.label,),
       found.records,
       {
-        split: CellRecords(n, int(ideal) if ideal.denominator == 1 else float(ideal))
+        split: CellRecords.of_split(n, plain_number(ideal))
         for split, n, ideal in zip(plan.splits, found.quotas, found.ideals, strict=True)
       },
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -26,7 +26,7 @@ from tfx_balance.plan.ranks import (
   find_thresholds,
   ranks,
 )
-from tfx_balance.plan.split_plan import SplitPlan, exact_shares
+from tfx_balance.plan.split_plan import GroupSummary, SplitPlan, exact_shares
 from tfx_balance.plan.split_shares import SplitShares
 
 
@@ -70,8 +70,18 @@ class ArrayItems:
     numerators, denominator = exact_shares(len(self), self.shares)
     for name, numerator in zip(self.shares.names, numerators, strict=True):
       shares[name] = Fraction(numerator, denominator)
-    none = np.zeros(len(records), bool)
-    return SplitPlan(self.strata, records, tuple(names), quotas, tuple(shares.values()), none)
+    plan = SplitPlan(
+      self.strata,
+      records,
+      tuple(names),
+      quotas,
+      tuple(shares.values()),
+      predefined=np.zeros(len(records), bool),
+    )
+    if self.modes.groups is None:
+      return plan
+    n_groups = len(set(hashes_of('groups', self.given['groups'], len(self)).tolist()))
+    return replace(plan, groups=GroupSummary(n_groups, 0, ()))
 
   @cached_property
   def hashes(self) -> UInts:

@@ -16,7 +16,6 @@ from tfx_balance.modes import by_class
 from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.at_least import AtLeast, absent_classes
 from tfx_balance.modes.bins import binned_labels
-from tfx_balance.modes.folds import Folds
 from tfx_balance.modes.multilabel import count_sets
 from tfx_balance.modes.registry import ARGUMENTS, check_modes, parse_modes
 from tfx_balance.plan.apportion import tie_break
@@ -147,13 +146,10 @@ def _check_split(items: ArrayItems, split: npt.NDArray[Any], names: Sequence[str
     found = np.flatnonzero(split[part] >= 0)  # others are embargoed
     cells = items.strata_of[part][found].astype(np.int64) * len(names) + split[part][found]
     counts += np.bincount(cells, minlength=counts.size).reshape(counts.shape)
-  for mode in items.modes:
-    if isinstance(mode, Folds):
-      what = f'{len(items)} items' + (' in whole groups' if items.modes.groups else '')
-      mode.check_filled(names, counts.sum(axis=0).tolist(), what)
   plan = items.counted(names, counts)
   moved, fewest = list[str](), 1
   for mode in items.modes:
+    mode.check_plan(plan)
     if isinstance(mode, AtLeast):
       moved, fewest = mode.warnings(plan), max(1, mode.needed(plan))
   for message in [*moved, *absent_classes(plan, fewest)]:

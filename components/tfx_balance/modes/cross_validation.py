@@ -39,6 +39,8 @@ class StratifiedSplits:
     within: 'all' for one cut of all the items, 'strata' for a cut of each class.
     embargo: Time before each cut in which items are left out of all rounds, in units of the times.
     embargo_records: Number of items before each cut that are left out of all rounds.
+    at_least: Least number of items of a class in each round's test, of classes that have enough for
+      all rounds; None for shares alone.
   """
 
   n_splits: int = 5
@@ -49,6 +51,7 @@ class StratifiedSplits:
   within: str = 'all'
   embargo: float = 0
   embargo_records: int = 0
+  at_least: int | None = None
 
   def __post_init__(self) -> None:
     check_whole('n_splits', self.n_splits, 2, MOST_FOLDS - 1)
@@ -67,7 +70,8 @@ class StratifiedSplits:
 
     Raises:
       ConfigError: if an argument breaks a rule, or modes do not combine.
-      DataError: if X, y and groups differ in length, or a value breaks a rule.
+      DataError: if X, y and groups differ in length, a value breaks a rule, or there are fewer
+        items or groups than rounds.
     """
     if y is None:
       raise ConfigError('y=None, and folds are stratified by it; give the labels')
@@ -85,6 +89,7 @@ class StratifiedSplits:
       multilabel=self.multilabel,
       groups=groups,
       bins=self.bins,
+      at_least=self.at_least,
     )
     n_x, n_y = (getattr(each, 'shape', (len(each),))[0] for each in (X, y))
     if n_x != n_y:

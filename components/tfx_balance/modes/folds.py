@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from tfx_balance.arguments import check_flag, check_whole
 from tfx_balance.documents.sentences import some_of
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes.mode import Mode
+from tfx_balance.plan.split_plan import SplitPlan
 from tfx_balance.plan.split_shares import SplitShares
 
 FOLDED = 'train'
@@ -58,22 +59,15 @@ class Folds(Mode):
       raise ConfigError(f'split {taken[0]!r} is one of {self.n} folds too; give it another name')
     return replace(shares, parts={FOLDED: names})
 
-  def check_filled(self, splits: Sequence[str], totals: Sequence[int], what: str) -> None:
-    """Checks that each fold has a record, for the scores of an empty one are NaN.
-
-    Args:
-      splits: Names of the splits.
-      totals: Number of records of each.
-      what: Number and kind of what is split, for the message.
-
-    Raises:
-      DataError: if one has none.
-    """
-    found = dict(zip(splits, totals, strict=True))
-    empty = [name for name in _fold_names(self.n) if not found[name]]
+  def check_plan(self, plan: SplitPlan) -> None:
+    """Checks that each fold has a record, for scores on an empty one are NaN."""
+    totals = dict(zip(plan.splits, plan.totals(), strict=True))
+    empty = [name for name in _fold_names(self.n) if not totals[name]]
     if empty:
+      groups = f' in {plan.groups.n_groups} groups' if plan.groups else ''
       raise DataError(
-        f'folds={self.n} leaves {some_of(empty)} empty, for there are {what}; ask for fewer folds'
+        f'folds={self.n} leaves {some_of(empty)} empty, for there are {plan.records.sum()} records'
+        f'{groups}; ask for fewer folds'
       )
 
 

@@ -110,6 +110,9 @@ class Mode:
 
   # --- where a record goes
 
+  def check_plan(self, plan: SplitPlan) -> None:
+    """Checks the records of the splits; raises DataError if the mode cannot do with them."""
+
   @property
   def waits(self) -> bool:
     """Whether the records of each split are known only once records are assigned."""
@@ -214,6 +217,11 @@ class SplitModes:
   def optional_features(self) -> dict[str, str]:
     """See `Mode.optional_features`."""
     return {name: by for mode in self for name, by in mode.optional_features().items()}
+
+  def check_plan(self, plan: SplitPlan) -> None:
+    """See `Mode.check_plan`."""
+    for mode in self:
+      mode.check_plan(plan)
 
   def plan(
     self, strata: Sequence[Stratum], records: Ints, shares: SplitShares, seed: int

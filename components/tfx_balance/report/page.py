@@ -119,6 +119,7 @@ def context(view: RunView, title: str, prefix: str) -> dict[str, Any]:
       if stage.confirmed_by
     ],
     'classes': tables.class_tables(view),
+    'evidence': tables.evidence_table(view),
     'fits': [(view.key(stage), tables.fit_table(view, stage)) for stage in fits],
     'divergences': tables.divergence_table(view),
     'check_sets': [_check_set(view, i) for i in range(len(view.check_sets))],

@@ -13,6 +13,7 @@ from tfx_balance.documents.recall import ModelRecall
 from tfx_balance.plan.checks import Check
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distribution import jensen_shannon, l_infinity
+from tfx_balance.plan.evidence import HALF_WIDTH, RECALLS, half_widths, records_for
 from tfx_balance.report import measures as text
 from tfx_balance.report.measures import ratio_of, worst_fits
 from tfx_balance.report.run_view import WHOLE, CheckSet, Fit, RunView, SplitCounts, Stage
@@ -351,6 +352,29 @@ def counts_table(
     (*head('class', 'share', numbers=1), *map(_number_head, titles)),
     tuple(rows),
     note=f'and {more:,} more' if more > 0 else '',
+  )
+
+
+def evidence_table(view: RunView) -> Table | None:
+  """Returns how well each split tells the recall of each class; None without a stage of splits."""
+  stage = next((stage for stage in view.comparable if stage.kind == 'split'), None)
+  if stage is None:
+    return None
+  by_size = sorted(view.classes, key=lambda value: stage.total.get(value, 0))
+  rows = []
+  for value in by_size[:FEW_ROWS]:
+    widths = [half_widths(split.counts.get(value, 0)) for split in stage.splits]
+    cells = (number(' / '.join(f'±{width:.2f}' for width in each)) for each in widths)
+    rows.append((named(str(value)), *cells))
+  needed = ' and '.join(f'{records_for(HALF_WIDTH, each)} at {each}' for each in RECALLS)
+  more = len(by_size) - len(rows)
+  return Table(
+    'evidence',
+    f'Half-width of the 95 % interval of a recall, at {" / ".join(map(str, RECALLS))}',
+    (*head('class'), *(_number_head(split.name) for split in stage.splits)),
+    tuple(rows),
+    note=f'A part tells the recall of a class to ±{HALF_WIDTH} by so many of its records: {needed}.'
+    + (f' The smallest classes are shown, and {more:,} larger ones are not.' if more else ''),
   )
 
 

@@ -139,6 +139,7 @@ def plan_parts(
   """Returns the job with all quotas, and the plan of the groups."""
   seed = job.request.draw_seed
   plan, groups = plan_groups(job.plan, table, placed, seed, job.totals.without_group)
+  job.request.parameters.modes.check_plan(plan)
   written = tuple(plan.totals())
   return replace(job, plan=plan, written=written, quotas=plan.quotas), groups
 

@@ -230,6 +230,9 @@ def make_job(
   extended: int | None = None,
 ) -> SplitJob:
   """Returns the job of a plan; the arguments are as in `SplitJob`."""
+  modes = request.parameters.modes
+  if not modes.waits:
+    modes.check_plan(plan)
   # The n-th files of all splits are written together, so that it is all the data that is cut.
   layouts = tuple(
     OutputLayout.of(
