@@ -96,6 +96,28 @@ def carried(value: Any, kind: type) -> Any:
   return _plain(value)
 
 
+def with_defaults(properties: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns execution properties with the defaults of RuntimeParameters that nobody set.
+
+  InteractiveContext passes such parameters to executors as they are.
+
+  Raises:
+    ConfigError: if one has no default.
+  """
+  from tfx.orchestration.data_types import RuntimeParameter
+
+  found = dict(properties)
+  for name, value in properties.items():
+    if isinstance(value, RuntimeParameter):
+      found[name] = value.default
+      if value.default is None:
+        raise ConfigError(
+          f'{name}= is the RuntimeParameter {value.name!r}, which has neither a value here nor a '
+          'default; give it a default, or pass the value (InteractiveContext sets none)'
+        )
+  return found
+
+
 def is_runtime(value: Any) -> bool:
   """Returns whether a value is known only when the pipeline runs."""
   # Imported here: Beam's workers decode arguments too, and need no TFX, which takes 10 s.

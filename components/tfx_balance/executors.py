@@ -20,6 +20,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from tfx_balance.beam.counters import check_counters
+from tfx_balance.declare import with_defaults
 from tfx_balance.documents.class_distribution import SIDECAR_NAME, ClassDistribution
 from tfx_balance.errors import plain_errors
 from tfx_balance.examples_artifact import ExamplesInput, log_warnings
@@ -127,7 +128,7 @@ class ExamplesExecutor(BeamExecutor):
     self._log_startup(input_dict, output_dict, exec_properties)
     source = ExamplesInput.of(input_dict['input_examples'])
     output = artifact_utils.get_single_instance(output_dict['examples'])
-    run = self.prepare(source, input_dict, output_dict, exec_properties)
+    run = self.prepare(source, input_dict, output_dict, with_defaults(exec_properties))
     with run.context:
       source.check_files()
       copies = source.copies(run.passed_through, output.uri)

@@ -334,6 +334,7 @@ def test_a_warning_goes_on_unblessed(tmp_path):
   found = validate(tmp_path, exact({'train': {0: 9, 1: 9}, 'eval': {0: 99, 1: 1}}))
   assert found.checks['blessed'] == 0
   assert found.artifact.get_json_value_custom_property('blessed') == {'train': 1, 'eval': 0}
+  assert found.artifact.get_int_custom_property('all_blessed') == 0
   assert found.anomalies('eval').drift_skew_info[0].skew_measurements[0].threshold > 0.05
   assert not found.anomalies('train').anomaly_info
 

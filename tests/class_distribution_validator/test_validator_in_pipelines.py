@@ -68,6 +68,7 @@ def test_an_even_split_passes_and_is_blessed(tmp_path):
   (artifact,) = published.of_node('ClassDistributionValidator', 'ExampleAnomalies')
   blessed = artifact.custom_properties['blessed'].struct_value.fields
   assert {name: value.number_value for name, value in blessed.items()} == {'train': 1, 'eval': 1}
+  assert artifact.custom_properties['all_blessed'].int_value == 1
   assert artifact.properties['split_names'].string_value == '["eval", "train"]'
   found = Validated(artifact.uri)
   assert found.broken() == []

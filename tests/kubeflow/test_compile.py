@@ -112,7 +112,7 @@ def test_beam_arguments_caching_parameters_and_the_root_pass_through(package):
     assert beam == BEAM_ARGS
     assert task['cachingOptions'] == {'enableCache': True}
   assert spec['root']['inputDefinitions']['parameters'] == {
-    'seed': {'parameterType': 'NUMBER_INTEGER'}
+    'seed': {'parameterType': 'NUMBER_INTEGER', 'defaultValue': 7, 'isOptional': True}
   }
   seed = spec['root']['dag']['tasks']['StratifiedSplitter']['inputs']['parameters']['seed']
   assert seed == {'componentInputParameter': 'seed'}

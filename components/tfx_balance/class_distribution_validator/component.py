@@ -40,8 +40,9 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
   """Stops a pipeline whose classes are not distributed as they should be.
 
   `outputs['anomalies']` is an `ExampleAnomalies` artifact, as ExampleValidator's is: the anomalies
-  of the label for each split, and the property `blessed`, of each split 1 or 0. At its root,
-  `class_checks.json` has the exact counts and every check: measured value, limit, verdict.
+  of the label for each split, and the properties `blessed`, of each split 1 or 0, and
+  `all_blessed`, 1 or 0. At its root, `class_checks.json` has the exact counts and every check:
+  measured value, limit, verdict.
 
   A node that does not read the anomalies is not held back by itself: tie it with
   `trainer.add_upstream_node(validator)`.
@@ -87,7 +88,7 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
     exclude_splits: Sequence[str] | str | None = None,
     recount: bool = False,
     multilabel: bool = False,
-    identity: str = 'bytes',
+    identity: str | None = None,
     max_share_ratio: float | Mapping[str, float] | str | None = 'auto',
     max_baseline_share_ratio: float | Mapping[str, float] | str | None = 'auto',
   ):
@@ -149,6 +150,8 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
         count it once.
       identity: what makes records equal for `check_leakage='records'`: their 'bytes', or their
         'values', in whatever order their features were written, as `StratifiedSplitter` has it.
+        None compares values where protobuf writes features in another order each time (6 and later,
+        as of TFX 1.21), and bytes elsewhere.
       max_share_ratio: between two splits, the largest ratio of a class's shares, 1 or more, of
         classes whose counts are more than one record from their share and where Fisher's exact test
         (1935), over all classes and comparisons, rejects at 0.01 that chance explains it. 'auto' is

@@ -26,6 +26,7 @@ from tfx_balance.class_distribution_validator.counting import (
 from tfx_balance.class_distribution_validator.hashed_keys import KeyKind
 from tfx_balance.class_distribution_validator.leakage import check_leakage, leakage_of
 from tfx_balance.class_distribution_validator.parameters import RECORDS, ValidatorParameters
+from tfx_balance.declare import with_defaults
 from tfx_balance.documents.class_checks import (
   CHECKS_NAME,
   ClassChecks,
@@ -123,7 +124,7 @@ class Executor(BeamExecutor):
       DataError: if the classes break one, and `on_violation` is 'fail'; if they cannot be counted.
     """
     self._log_startup(input_dict, output_dict, exec_properties)
-    parameters = ValidatorParameters.decode(exec_properties)
+    parameters = ValidatorParameters.decode(with_defaults(exec_properties))
     label = parameters.label
     output = artifact_utils.get_single_instance(output_dict['anomalies'])
     source = artifact_utils.get_single_instance(input_dict['statistics'])
@@ -184,6 +185,7 @@ class Executor(BeamExecutor):
     output.set_json_value_custom_property(
       'blessed', {split: int(split not in broken) for split in splits}
     )
+    output.set_int_custom_property('all_blessed', int(not broken))
     report_violations(checks, parameters)
 
   def _count(

@@ -31,8 +31,9 @@ from tfx_balance.plan.distribution_rules import (
   MissingClasses,
   SplitLimit,
 )
+from tfx_balance.scan.record_values import order_varies
 
-ALGORITHM_VERSION = 3
+ALGORITHM_VERSION = 4
 """Raised whenever the same data and arguments give another verdict: part of TFX's cache key."""
 
 OnViolation = Literal['fail', 'warn']
@@ -135,8 +136,8 @@ class ValidatorParameters:
     if pairs is not None and key is None:
       listed = shown(properties['leakage_pairs'])
       raise ConfigError(f"leakage_pairs={listed} has no effect; pass check_leakage='records'")
-    by_values = given['identity'] == 'values'
-    if by_values and key != RECORDS:
+    identity = given['identity']
+    if identity == 'values' and key != RECORDS:
       raise ConfigError(
         f"identity='values' is of whole records, and check_leakage={key!r}; pass "
         f"check_leakage='records', or leave identity= out"
@@ -151,7 +152,7 @@ class ValidatorParameters:
       exclude_splits=given['exclude_splits'] or (),
       leakage_key=key,
       leakage_pairs=pairs,
-      by_values=by_values,
+      by_values=order_varies() if identity is None else identity == 'values',
       **{name: given[name] for name in _AS_READ},
     )
 
@@ -205,6 +206,8 @@ ARGUMENTS = {
   'on_violation': Argument(str, one_of(*get_args(OnViolation)), 'fail'),
   'report_dir': Argument(str, optional_path),
   'multilabel': Argument(int, check_flag, False, True),  # under which any label is allowed
-  'identity': Argument(str, one_of('bytes', 'values'), 'bytes'),
+  'identity': Argument(
+    str, lambda name, value: one_of('bytes', 'values')(name, value) if value else None
+  ),
 }
 """The arguments of ClassDistributionValidator."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 from tfx import v1 as tfx
+from tfx.orchestration.data_types import RuntimeParameter
 
 from tfx_balance.arguments import check_flag, check_mapping, check_path, check_text, shown
 from tfx_balance.errors import ConfigError
@@ -122,6 +123,7 @@ def compile_spec(pipeline: tfx.dsl.Pipeline, image: str | Mapping[str, str]) -> 
       f'TFX does not compile this pipeline for Kubeflow: {error}; leave out what it names'
     ) from error
   spec = job['pipelineSpec']
+  set_defaults(spec, pipeline)
   check_values(spec)
   check_paths(spec, pipeline.pipeline_info.pipeline_root)
   if '://' in pipeline.pipeline_info.pipeline_root:
@@ -136,6 +138,26 @@ def compile_spec(pipeline: tfx.dsl.Pipeline, image: str | Mapping[str, str]) -> 
     task['componentRef']['name'] = COMPONENT_PREFIX + task['componentRef']['name']
   spec['components'] = {COMPONENT_PREFIX + name: c for name, c in spec['components'].items()}
   return spec
+
+
+def set_defaults(spec: Mapping[str, Any], pipeline: tfx.dsl.Pipeline) -> None:
+  """Gives the pipeline's inputs the defaults of its RuntimeParameters, which TFX leaves out.
+
+  Raises:
+    ConfigError: if two parameters of one name have different defaults.
+  """
+  inputs = spec['root'].get('inputDefinitions', {}).get('parameters', {})
+  for node in pipeline.components:
+    for value in node.exec_properties.values():
+      if not isinstance(value, RuntimeParameter) or value.default is None:
+        continue
+      declared = inputs[value.name]
+      if declared.setdefault('defaultValue', value.default) != value.default:
+        raise ConfigError(
+          f'RuntimeParameter {value.name!r} has the defaults {declared["defaultValue"]!r} and '
+          f'{value.default!r}; give it one, or two names'
+        )
+      declared['isOptional'] = True
 
 
 def containers(spec: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:

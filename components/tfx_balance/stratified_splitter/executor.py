@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from absl import logging
 from tfx import types
 
 from tfx_balance.documents.class_distribution import SIDECAR_NAME, ClassDistribution
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.examples_artifact import ExamplesInput
 from tfx_balance.executors import Artifacts, ExamplesExecutor, ExamplesRun
+from tfx_balance.scan.record_values import order_varies
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.stratified_splitter.job import SplitRequest
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
@@ -37,6 +39,12 @@ class Executor(ExamplesExecutor):
           f'split {name!r} of the input passes through, and is a split to make too; '
           f'name it in input_splits=, or give the new one another name'
         )
+    if order_varies() and parameters.by_bytes:
+      logging.warning(
+        'StratifiedSplitter: records are chosen by their bytes, and protobuf 6 writes the '
+        'features of a record in another order each time: the same data, imported again, is '
+        "split in another way; pass key= with the features of an id, or identity='values'"
+      )
     files = source.input_files(chosen, grouped=False)
     sidecar = ''
     if earlier:

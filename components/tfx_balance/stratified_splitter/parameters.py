@@ -13,6 +13,7 @@ from tfx_balance.declare import COMMON, is_runtime, missing_label, read_options
 from tfx_balance.errors import ConfigError
 from tfx_balance.modes import registry
 from tfx_balance.modes.by_class import SHARES, parse_shares
+from tfx_balance.modes.identity import RecordIdentity
 from tfx_balance.modes.mode import SplitModes
 from tfx_balance.plan.split_shares import SplitShares, is_default
 from tfx_balance.scan.strata import Fill, MissingLabel
@@ -87,6 +88,11 @@ class SplitterParameters:
   def features(self) -> tuple[str, ...]:
     """Features that strata are made of."""
     return self.modes.strata_features(self.stratify_by)
+
+  @property
+  def by_bytes(self) -> bool:
+    """Whether records are chosen by their bytes, and not by features, values or groups."""
+    return not self.modes.groups and not any(isinstance(m, RecordIdentity) for m in self.modes)
 
   @property
   def split_names(self) -> tuple[str, ...]:
