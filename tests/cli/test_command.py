@@ -230,7 +230,7 @@ def test_splits_in_time_with_groups(tmp_path, run, records):
 @pytest.mark.parametrize(
   ('arguments', 'code', 'message'),
   [
-    (['nowhere', '--label', 'kind'], 2, 'nowhere does not exist; pass TFRecord files, or folders'),
+    (['nowhere', '--label', 'kind'], 2, 'nowhere does not exist; pass files, or a folder of them'),
     (
       ['a.csv', '--label', 'kind'],
       2,

@@ -1,36 +1,62 @@
-"""`tfx-balance split`: splits TFRecord files by StratifiedSplitter, without a pipeline."""
+"""`tfx-balance split`: splits files by class, without a pipeline.
+
+Tables and images are split by `stratified_indices`, TFRecords by StratifiedSplitter.
+"""
 
 import argparse
+import contextlib
+import os
+import shutil
 import tempfile
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from tfx_balance.cli.own_data import data_files, file_kind
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance import stratified_indices
+from tfx_balance.cli.coded_cells import CodedColumn, TimeColumn
+from tfx_balance.cli.csv_rows import CsvFiles
+from tfx_balance.cli.inspection import has_image_folders
+from tfx_balance.cli.own_data import IMAGE_LABEL, data_files, file_kind
+from tfx_balance.cli.own_images import find_images
 from tfx_balance.cli.own_labels import add_missing_label
 from tfx_balance.cli.own_records import compression_of
 from tfx_balance.cli.plain_tables import print_table
-from tfx_balance.errors import ConfigError
+from tfx_balance.cli.progress import Progress
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.report.run_view import Findings, SplitCounts, Stage, merge
+from tfx_balance.report.tables import class_tables, stage_table
 
 ALL = 'all'  # the split of all input files
 IN_MEMORY = ('--runner=FnApiRunner', '--direct_running_mode=in_memory')
+SPLITS = {'train': 8, 'eval': 1, 'test': 1}
+FOLDED_SPLITS = {'train': 1}
+NO_LABEL = 'no label'  # class of rows without one, which are a class of their own
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the arguments of the command."""
   add = parser.add_argument
-  add('paths', type=Path, nargs='+', metavar='PATH', help='TFRecord file, or folder of them')
-  add('--label', required=True, metavar='NAME', help='feature that holds the class')
-  add(
-    '--splits',
-    type=parse_splits,
-    default={'train': 8, 'eval': 1, 'test': 1},
-    metavar='NAME=WEIGHT,...',
-    help='weights of the splits (default: train=8,eval=1,test=1)',
+  text = 'CSV, Parquet or TFRecord files, folders of them, or a folder of image folders'
+  add('paths', type=Path, nargs='+', metavar='PATH', help=text)
+  columns = parser.add_mutually_exclusive_group()
+  columns.add_argument('--label', metavar='NAME', help='column or feature that holds the class')
+  columns.add_argument(
+    '--stratify-by', metavar='NAME,...', help='columns whose combinations are the classes'
   )
+  text = 'weights of the splits (default: train=8,eval=1,test=1; with --folds, folds alone)'
+  add('--splits', type=parse_splits, metavar='NAME=WEIGHT,...', help=text)
+  add('--folds', type=int, default=0, metavar='N', help='divide the split train into N folds')
+  text = 'least records of each class in each split, or in those named'
+  add('--at-least', type=parse_at_least, metavar='N|NAME=N,...', help=text)
   add('--seed', type=int, default=0, metavar='N', help='seed of the choice of records (default: 0)')
   add('--output', type=Path, default='splits', metavar='DIR', help='new folder (default: splits)')
-  add('--group-by', metavar='NAME,...', help='features whose equal values stay in one split')
-  add('--order-by', metavar='NAME', help='feature that holds the time: earlier splits are earlier')
+  add('--group-by', metavar='NAME,...', help='columns whose equal values stay in one split')
+  add('--order-by', metavar='NAME', help='column that holds the time: earlier splits are earlier')
   add_missing_label(parser)
 
 
@@ -49,6 +75,15 @@ def parse_splits(text: str) -> dict[str, int | float]:
     ) from error
 
 
+def parse_at_least(text: str) -> int | dict[str, Any]:
+  """Returns a number, or numbers by split.
+
+  >>> parse_at_least('1'), parse_at_least('test=5')
+  (1, {'test': 5})
+  """
+  return int(text) if text.strip().isdigit() else parse_splits(text)
+
+
 def run(options: argparse.Namespace) -> None:
   """Writes the splits, and prints the records of each class in each of them.
 
@@ -56,16 +91,223 @@ def run(options: argparse.Namespace) -> None:
     ConfigError: If an argument breaks a rule; nothing has been written.
     DataError: If the data does.
   """
-  files = input_files(options.paths)
+  if options.splits is None:
+    options.splits = FOLDED_SPLITS if options.folds else SPLITS
+  for path in options.paths:
+    if not path.exists():
+      raise ConfigError(f'{path} does not exist; pass files, or a folder of them')
   output = options.output.resolve()
   if output.exists() and (not output.is_dir() or any(output.iterdir())):
     raise ConfigError(f'{output} exists and is not an empty folder; pass another --output')
+  first = options.paths[0]
+  if first.is_dir() and has_image_folders(first):
+    split_images(options, output)
+    return
+  if not (options.label or options.stratify_by):
+    raise ConfigError(
+      '--label is not given; pass the column that holds the class, which tfx-balance inspect shows'
+    )
+  files = input_files(options.paths)
+  kind = file_kind(files)
+  if kind == 'TFRecord':
+    split_records(options, files, output)
+    return
+  split_tables(options, files, kind, output)
+
+
+def split_images(options: argparse.Namespace, output: Path) -> None:
+  """Splits a folder of image folders: hard links where the file system has them, else copies."""
+  if len(options.paths) > 1 or options.group_by or options.order_by or options.stratify_by:
+    raise ConfigError(
+      'images have no columns for --group-by, --order-by and --stratify-by, and are one folder; '
+      'leave these out'
+    )
+  folder = options.paths[0]
+  classes = find_images(folder)
+  names = [name for name, paths in classes.items() for _ in paths]
+  indices = draw(options, np.array([name.encode() for name in names]))
+  paths = [path for paths in classes.values() for path in paths]
+  with whole_folder(output) as new, Progress('writing', len(paths)) as progress:
+    for split, rows in indices.items():
+      for name in classes:  # a class that a split has none of keeps its number
+        (new / split / name).mkdir(parents=True)
+      for row in rows.tolist():
+        link(paths[row], new / split / names[row] / paths[row].name)
+        progress.add(1)
+  _, codes = np.unique(names, return_inverse=True)
+  show(options.label or IMAGE_LABEL, sorted(classes), codes, indices, output)
+
+
+def link(path: Path, new: Path) -> None:
+  """Makes a hard link to a file, or a copy where there is none across or on the file system."""
+  try:
+    os.link(path.resolve(), new)
+  except OSError:
+    shutil.copy2(path, new)
+
+
+def split_tables(
+  options: argparse.Namespace, files: Sequence[Path], kind: str, output: Path
+) -> None:
+  """Splits rows of CSV or Parquet files, which are written in one pass in their order."""
+  if kind == 'CSV':
+    tables: Any = CsvFiles.open(files)
+  else:
+    from tfx_balance.cli.parquet_rows import ParquetFiles  # needs pyarrow
+
+    tables = ParquetFiles.open(files)
+  labels = [CodedColumn(name) for name in _names(options.stratify_by or options.label)]
+  groups = [CodedColumn(name) for name in _names(options.group_by)]
+  times = [TimeColumn(options.order_by)] if options.order_by else []
+  columns: list[CodedColumn | TimeColumn] = [*labels, *groups, *times]
+  for column in columns:
+    if column.name not in tables.names:
+      raise ConfigError(
+        f'{column.name!r} is no column of {files[0]}; pass one of {", ".join(tables.names)}'
+      )
+  size = sum(path.stat().st_size for path in files)
+  with Progress('reading', size) as progress:
+    for parts in tables.read([column.name for column in columns], progress):
+      for column, cells in zip(columns, parts, strict=True):
+        column.add(cells)
+  names, codes, kept = classes_of(labels, options.missing_label)
+  if not kept.any():
+    raise DataError(f'{files[0]} has no rows with a label; pass files that have some')
+  arrays: dict[str, Any] = {}
+  if groups:
+    arrays['groups'] = joint([column.cells for column in groups])[kept]
+    for column in groups:
+      if column.missing()[column.cells[kept]].any():
+        raise DataError(
+          f'the group {column.name!r} is missing in some rows; fill it in, or leave them out'
+        )
+  if times:
+    arrays['order'] = times[0].cells[kept]
+  indices = draw(options, np.array([name.encode() for name in names])[codes[kept]], **arrays)
+  rows = np.flatnonzero(kept)
+  split_of = np.full(len(codes), -1, np.int16)
+  for i, index in enumerate(indices.values()):
+    split_of[rows[index]] = i
+  del rows, arrays
+  with whole_folder(output) as new, Progress('writing', size) as progress:
+    tables.write(split_of, [new / f'{split}{tables.suffix}' for split in indices], progress)
+  label = options.stratify_by or options.label
+  show(label, names, codes[kept], indices, output)
+
+
+def classes_of(
+  columns: Sequence[CodedColumn], missing_label: str
+) -> tuple[list[str], npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
+  """Returns the names of classes, the number of that of each row, and which rows are kept.
+
+  Raises:
+    DataError: If rows have no label, which is neither a class nor left out.
+  """
+  none_of = np.zeros(len(columns[0].cells), bool)
+  names, codes = [''], np.zeros(len(none_of), np.int32)
+  for column in columns:
+    missing, cells = column.missing(), column.cells
+    gaps = missing[cells] if len(missing) else none_of
+    if gaps.any() and missing_label == 'error':
+      raise DataError(
+        f'the label {column.name!r} is missing in {np.count_nonzero(gaps):,} of {len(gaps):,} '
+        f'rows, the first of them row {int(np.argmax(gaps)) + 1} after the header; fill it in, or '
+        'pass --missing-label drop or own_stratum'
+      )
+    none_of |= gaps
+    own = [NO_LABEL if gap else v for v, gap in zip(column.class_names(), missing, strict=True)]
+    distinct, inverse = np.unique(codes.astype(np.int64) * len(own) + cells, return_inverse=True)
+    joined = [(names[at // len(own)], own[at % len(own)]) for at in distinct.tolist()]
+    names = [', '.join(filter(None, each)) for each in joined]
+    codes = inverse.reshape(-1).astype(np.int32)
+  kept = ~none_of if missing_label == 'drop' else np.ones(len(none_of), bool)
+  return names, codes, kept
+
+
+def joint(columns: Sequence[npt.NDArray[np.int32]]) -> npt.NDArray[np.int64]:
+  """Returns the number of the combination of values of each row: int64 [rows]."""
+  found = columns[0].astype(np.int64)
+  for column in columns[1:]:
+    _, found = np.unique(found * (int(column.max()) + 1) + column, return_inverse=True)
+    found = found.reshape(-1)
+  return found
+
+
+def draw(
+  options: argparse.Namespace, labels: npt.NDArray[np.bytes_], **arrays: Any
+) -> dict[str, npt.NDArray[np.int64]]:
+  """Returns the rows of each split, and prints warnings.
+
+  Raises:
+    ConfigError: If an argument breaks a rule.
+  """
+  with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter('always')
+    found = stratified_indices(
+      labels, options.splits, options.seed, folds=options.folds, at_least=options.at_least, **arrays
+    )
+  for warning in caught:
+    print(f'! {warning.message}')
+  return found
+
+
+@contextlib.contextmanager
+def whole_folder(output: Path) -> Iterator[Path]:
+  """Gives a new folder, which gets the name of the output when the block ends without error.
+
+  Raises:
+    ConfigError: If the output has been made meanwhile.
+  """
+  output.parent.mkdir(parents=True, exist_ok=True)
+  new = Path(tempfile.mkdtemp(prefix=f'.{output.name}-', dir=output.parent))
+  try:
+    yield new
+    new.chmod(0o777 & ~_umask())
+    try:
+      new.rename(output)
+    except OSError as error:
+      raise ConfigError(f'{output} exists and is not empty; pass another --output') from error
+  except BaseException:
+    shutil.rmtree(new, ignore_errors=True)
+    raise
+
+
+def _umask() -> int:
+  mask = os.umask(0)
+  os.umask(mask)
+  return mask
+
+
+def show(
+  label: str,
+  names: Sequence[str],
+  codes: npt.NDArray[Any],
+  indices: Mapping[str, npt.NDArray[np.int64]],
+  output: Path,
+) -> None:
+  """Prints the records of each class in each split."""
+  classes = [ClassValue('bytes', name.encode()) for name in names]
+  splits = []
+  for split, rows in indices.items():
+    counts = np.bincount(codes[rows], minlength=len(names)).tolist()
+    splits.append(SplitCounts(split, dict(zip(classes, counts, strict=True))))
+  view = merge([Findings(label, counted=(Stage('split', 'split', tuple(splits)),))])
+  for table in class_tables(view).shown:
+    print_table(table)
+  print(f'\nThe splits are in {output}')
+
+
+def _names(text: str | None) -> list[str]:
+  return text.split(',') if text else []
+
+
+def split_records(options: argparse.Namespace, files: Sequence[Path], output: Path) -> None:
+  """Splits TFRecord files by StratifiedSplitter."""
   # Imported here because it takes ten seconds: invalid arguments are reported before.
   from tfx.types import artifact_utils, channel_utils, standard_artifacts
 
   from tfx_balance import StratifiedSplitter
   from tfx_balance.report.sources import read_run
-  from tfx_balance.report.tables import class_tables, stage_table
 
   with tempfile.TemporaryDirectory() as folder:
     (Path(folder) / f'Split-{ALL}').mkdir()
@@ -76,12 +318,14 @@ def run(options: argparse.Namespace) -> None:
     splits.uri = str(output)
     component = StratifiedSplitter(
       examples=channel_utils.as_channel([examples]),
-      stratify_by=options.label,
+      stratify_by=_names(options.stratify_by or options.label),
       splits=options.splits,
       seed=options.seed,
       missing_label=options.missing_label,
       group_by=options.group_by and options.group_by.split(','),
       order_by=options.order_by,
+      folds=options.folds,
+      at_least=options.at_least,
     )
     executor = component.executor_spec.executor_class
     context = executor.Context(beam_pipeline_args=list(IN_MEMORY), tmp_dir=folder, unique_id='1')
@@ -97,17 +341,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def input_files(paths: Sequence[Path]) -> list[Path]:
-  """Returns the TFRecord files at paths of files and folders."""
-  for path in paths:
-    if not path.exists():
-      raise ConfigError(f'{path} does not exist; pass TFRecord files, or folders of them')
+  """Returns the files at paths of files and folders, which are of one kind."""
   files = [file for path in paths for file in ([path] if path.is_file() else data_files(path))]
   kind = file_kind(files)
-  if kind != 'TFRecord':
-    raise ConfigError(
-      f'{files[0]} is not a TFRecord file; write its rows as tf.Examples first, or split them in '
-      'memory with tfx_balance.stratified_indices'
-    )
-  if len({compression_of(file) for file in files}) > 1:
+  if kind == 'TFRecord' and len({compression_of(file) for file in files}) > 1:
     raise ConfigError('some of the files are compressed and others not; compress all or none')
   return files

@@ -1,7 +1,7 @@
 """Inspection of the user's own Parquet files: columns and label counts."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,10 +42,10 @@ def read_parquet(files: list[Path], label: str | None) -> Contents:
   return Contents(list(columns.values()), labels, next(iter(columns.values())).kinds.total())
 
 
-def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
-  """Yields the rows of a file, a part at a time."""
+def read_batches(path: Path, names: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+  """Yields the rows of a file, of all columns or of those named, a part at a time."""
   try:
-    yield from pq.ParquetFile(path).iter_batches(ROWS)
+    yield from pq.ParquetFile(path).iter_batches(ROWS, columns=names)
   except (pa.ArrowInvalid, OSError) as error:
     raise DataError(f'{path} is not a readable Parquet file ({error}); write it again') from error
 

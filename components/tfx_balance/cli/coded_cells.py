@@ -1,0 +1,135 @@
+"""Cells of columns as numbers of their distinct values, in a few bytes a row."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.cli.own_columns import cell_kind
+from tfx_balance.cli.own_labels import check_number_of_classes
+from tfx_balance.errors import DataError
+from tfx_balance.plan.ranks import Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+  """Cells of one column in a part of the rows.
+
+  Attributes:
+    distinct: Text of each distinct value; '' for a missing one.
+    codes: Position in `distinct` of each cell: [rows].
+  """
+
+  distinct: Sequence[str]
+  codes: Ints
+
+  @classmethod
+  def of_bytes(cls, cells: npt.NDArray[Any], place: str) -> Cells:
+    """Returns cells of CSV, whose quotes are removed.
+
+    Raises:
+      DataError: If a cell is not UTF-8.
+    """
+    distinct, codes = np.unique(cells, return_inverse=True)
+    try:
+      texts = [cell.decode() for cell in distinct.tolist()]
+    except UnicodeDecodeError as error:
+      raise DataError(
+        f'{place} has the cell {error.object!r}, which is not UTF-8; convert the file, for example '
+        'with iconv'
+      ) from error
+    return cls([_unquoted(text) for text in texts], codes.reshape(-1))
+
+
+def _unquoted(cell: str) -> str:
+  return cell[1:-1].replace('""', '"') if cell[:1] == '"' else cell
+
+
+@dataclass
+class CodedColumn:
+  """All cells of a column.
+
+  Attributes:
+    name: Name of the column.
+    codes: Number of each distinct value, in the order in which they occur.
+    parts: int32 numbers of the cells, a part of the rows each.
+  """
+
+  name: str
+  codes: dict[str, int] = field(default_factory=dict)
+  parts: list[npt.NDArray[np.int32]] = field(default_factory=list)
+
+  def add(self, cells: Cells) -> None:
+    """Adds the cells of the next rows."""
+    new = [self.codes.setdefault(value, len(self.codes)) for value in cells.distinct]
+    self.parts.append(np.array(new, np.int32)[cells.codes])
+
+  @property
+  def cells(self) -> npt.NDArray[np.int32]:
+    """Number of the value of each cell: int32 [rows]."""
+    return np.concatenate([np.zeros(0, np.int32), *self.parts])
+
+  def missing(self) -> npt.NDArray[np.bool_]:
+    """Returns which distinct values stand for none: blank ones, and words in a column of numbers.
+
+    A word such as NA is a missing number in a column of numbers and a value in a column of texts.
+    """
+    kinds = [cell_kind(value) for value in self.codes]
+    is_text = any(kind in ('text', 'comma') for kind in kinds)
+    pairs = zip(self.codes, kinds, strict=True)
+    return np.array(
+      [not v.strip() or (kind == 'missing' and not is_text) for v, kind in pairs], np.bool_
+    )
+
+  def class_names(self) -> list[str]:
+    """Returns the distinct values, which are not too many to be classes."""
+    check_number_of_classes(self.name, len(self.codes))
+    return list(self.codes)
+
+
+@dataclass
+class TimeColumn:
+  """All cells of a column of times: integers, numbers, or dates as of ISO 8601.
+
+  Attributes:
+    name: Name of the column.
+    parts: The times, a part of the rows each: int64, float64 or datetime64[us].
+  """
+
+  name: str
+  parts: list[npt.NDArray[Any]] = field(default_factory=list)
+
+  def add(self, cells: Cells) -> None:
+    """Adds the cells of the next rows.
+
+    Raises:
+      DataError: If a cell is no time.
+    """
+    texts = np.array(cells.distinct)
+    for dtype in ('int64', 'float64', 'datetime64[us]'):
+      try:
+        with warnings.catch_warnings():
+          warnings.simplefilter('ignore')  # of a time zone, which NumPy reads
+          times = texts.astype(dtype)
+      except (ValueError, OverflowError):
+        continue
+      if not (times != times).any():
+        self.parts.append(times[cells.codes])
+        return
+    wrong = next((text for text in cells.distinct if not text.strip()), cells.distinct[0])
+    raise DataError(
+      f'column {self.name!r} has values that are not all times, such as {wrong!r}; write each as a '
+      'number or as 2024-12-31 23:59:59'
+    )
+
+  @property
+  def cells(self) -> npt.NDArray[Any]:
+    """Time of each row: [rows]."""
+    if len({part.dtype.kind == 'M' for part in self.parts}) > 1:
+      raise DataError(f'column {self.name!r} has numbers and dates; write all times alike')
+    return np.concatenate(self.parts) if self.parts else np.zeros(0)
