@@ -41,6 +41,7 @@ def test_the_table_names_arguments():
 
 CHANNEL = channel_utils.as_channel([standard_artifacts.Examples()])
 ASKED = {
+  'at_least': {'at_least': 1},
   'extend': {'extend': CHANNEL},
   'multilabel': {'multilabel': True},
   'group_by': {'group_by': 'patient'},

@@ -69,6 +69,7 @@ def component_apis() -> Iterator[Api]:
       'embargo': frozenset({'0', '"0"'}),
       'embargo_records': frozenset({'0'}),
       'bins': JSON_NONE | (INTEGERS - {'1'}) | {'"[1]"', 'range'},
+      'at_least': JSON_NONE | INTEGERS | {'0', '"0"', '10**9', '{}'},
       **reading,
     },
   )
