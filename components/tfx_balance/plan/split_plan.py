@@ -388,8 +388,9 @@ def _raise_classes(
   if not levels:
     return classes
   found = quotas.copy()
+  by_class = np.split(np.argsort(of, kind='stable'), np.cumsum(np.bincount(of))[:-1])
   for changed in np.flatnonzero((classes != before).any(axis=1)).tolist():
-    rows = np.flatnonzero(of == changed)
+    rows = by_class[changed]
     sizes = quotas[rows].sum(axis=1)
     found[rows] = controlled_rounding(
       sizes[:, None] * classes[changed],
