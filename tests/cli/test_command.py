@@ -231,11 +231,8 @@ def test_splits_in_time_with_groups(tmp_path, run, records):
   ('arguments', 'code', 'message'),
   [
     (['nowhere', '--label', 'kind'], 2, 'nowhere does not exist; pass files, or a folder of them'),
-    (
-      ['a.csv', '--label', 'kind'],
-      2,
-      'a.csv is not a TFRecord file; write its rows as',
-    ),
+    (['a.csv', '--label', 'kine'], 2, "'kine' is no column of a.csv; pass one of"),
+    (['a.csv'], 2, '--label is not given; pass the column that holds the class'),
     (['one', 'b', '--label', 'kind'], 2, 'some of the files are compressed and others not'),
     (['one', '--label', 'kine'], 1, "feature 'kine' is in none of the 20 records"),
     (['one', '--label', 'kind', '--splits', 'train=1,test=0'], 2, "weight 0 of split 'test' must"),
@@ -309,3 +306,28 @@ def test_the_command_is_installed_under_its_name(tmp_path):
   assert done.stderr == (
     f'tfx-balance inspect: {tmp_path}/nowhere does not exist; pass a file, or a folder of files\n'
   )
+
+
+@pytest.mark.parametrize(
+  ('name', 'data', 'message'),
+  [
+    ('a.csv', b'kind,n\ra,1\rb,2\r', 'a.csv ends its lines with CR alone; convert it'),
+    ('a.csv', b'\r\nkind,n\r\na,1\r\n', 'a.csv has an empty first line; begin it with'),
+    ('a.zip', b'PK', 'a.zip is an archive or a workbook, which is not read; unpack it'),
+  ],
+)
+@pytest.mark.parametrize('command', ['inspect', 'split'])
+def test_files_of_other_kinds_are_refused_by_name(tmp_path, run, command, name, data, message):
+  (tmp_path / name).write_bytes(data)
+  code, _, err = run(command, tmp_path / name, '--label', 'kind')
+  assert code == 1
+  assert message in err
+
+
+def test_a_text_column_has_na_as_a_class_and_not_as_a_gap(tmp_path, run):
+  rows = [f'{k},{n}' for k, n in [('NA', 'NA'), ('DE', '1'), ('', '2')] * 9]
+  write_table(tmp_path / 'a.csv', 'kind,n', rows)
+  _, lines, _ = run('inspect', tmp_path, '--label', 'kind', '--missing-label', 'drop')
+  assert 'kind the label text 3 9' in lines
+  assert 'n numeric int 3 9' in lines
+  assert 'NA 50.0% 9' in lines

@@ -37,12 +37,14 @@ def test_no_such_folder(tmp_path):
 def test_a_file_in_place_of_its_folder(tmp_path):
   path = tmp_path / 'a.csv'
   path.write_text('kind,n\n1,2\n')
-  with pytest.raises(DataError, match='is a file; pass its folder as --examples'):
+  with pytest.raises(DataError, match='is a file; pass its folder'):
     inspect(path, 'kind')
 
 
 def test_an_empty_folder(tmp_path):
-  with pytest.raises(DataError, match=r'has no data files; put TFRecord or CSV files there, or'):
+  with pytest.raises(
+    DataError, match=r'has no data files; put TFRecord, CSV or Parquet files there, or'
+  ):
     inspect(tmp_path, 'kind')
 
 

@@ -1,4 +1,4 @@
-"""The command `tfx-balance`: inspects files, splits them, and writes the report of a run."""
+"""The command `tfx-balance`: inspects, splits and balances files, and writes reports of runs."""
 
 import argparse
 import os
@@ -12,7 +12,7 @@ from tfx_balance.quiet import quiet
 
 def parser() -> argparse.ArgumentParser:
   """Returns the parser of all commands."""
-  from tfx_balance.cli import file_split, inspection
+  from tfx_balance.cli import file_split, image_balance, inspection
 
   found = argparse.ArgumentParser(
     prog='tfx-balance', description='Inspects and splits data with imbalanced classes.'
@@ -20,7 +20,8 @@ def parser() -> argparse.ArgumentParser:
   commands = found.add_subparsers(dest='command', required=True, metavar='COMMAND')
   for name, module, text in (
     ('inspect', inspection, 'print the classes of files, how columns were read, and what is odd'),
-    ('split', file_split, 'split TFRecord files by class, without a pipeline'),
+    ('split', file_split, 'split tables, TFRecord files or images by class, without a pipeline'),
+    ('balance', image_balance, 'copy images until every class has the same number'),
   ):
     command = commands.add_parser(name, help=text, description=f'{text[0].upper()}{text[1:]}.')
     module.add_arguments(command)

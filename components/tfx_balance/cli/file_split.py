@@ -97,8 +97,7 @@ def run(options: argparse.Namespace) -> None:
     if not path.exists():
       raise ConfigError(f'{path} does not exist; pass files, or a folder of them')
   output = options.output.resolve()
-  if output.exists() and (not output.is_dir() or any(output.iterdir())):
-    raise ConfigError(f'{output} exists and is not an empty folder; pass another --output')
+  check_new(output)
   first = options.paths[0]
   if first.is_dir() and has_image_folders(first):
     split_images(options, output)
@@ -249,6 +248,12 @@ def draw(
   for warning in caught:
     print(f'! {warning.message}')
   return found
+
+
+def check_new(output: Path) -> None:
+  """Raises a ConfigError if there is something at the path of the output."""
+  if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    raise ConfigError(f'{output} exists and is not an empty folder; pass another --output')
 
 
 @contextlib.contextmanager

@@ -66,7 +66,7 @@ def show_columns(contents: Contents, label: str | None, ignored: Collection[str]
     use = 'ignored' if column.name in ignored else WORDS[column.type]
     more = '+' if contents.sampled or len(column.cells) > column.most else ''
     texts = column.name, 'the label' if column.name == label else use, column.type
-    numbers = f'{min(len(column.cells), column.most):,}{more}', f'{column.kinds["missing"]:,}'
+    numbers = f'{min(len(column.cells), column.most):,}{more}', f'{column.gaps:,}'
     rows.append((*map(words, texts), *map(number, numbers)))
   note = 'Values and gaps are those of the first records of each file.' if contents.sampled else ''
   names = head('column', 'read as', 'type', 'values', 'gaps', numbers=2)

@@ -83,6 +83,16 @@ class Column:
     return next((word for kind, word in TYPES.items() if kind in self.first), 'empty')
 
   @property
+  def gaps(self) -> int:
+    """Number of missing cells; in a column of text, a word such as NA is a value."""
+    if self.type != 'text':
+      return self.kinds['missing']
+    words = sum(
+      n for c, n in self.cells.items() if isinstance(c, str) and c.strip() and is_missing(c)
+    )
+    return self.kinds['missing'] - words
+
+  @property
   def oddity(self) -> str:
     """A key of ODDITIES, or '' if the column has none of these."""
     texts = self.kinds['text']
@@ -125,7 +135,7 @@ class Contents:
       DataError: If a column of numbers has a decimal comma or an infinite value.
     """
     used = [] if self.sampled else [c for c in self.columns if c.name not in (label, *ignored)]
-    gaps = [c.name for c in used if c.kinds['missing'] and c.type != 'empty']
+    gaps = [c.name for c in used if c.gaps and c.type != 'empty']
     uses = [] if label is None else [describe(self.types, label, ignored, gaps)]
     return [*uses, *find_oddities(used)]
 

@@ -15,7 +15,8 @@ from tfx_balance.errors import DataError
 
 IMAGE_LABEL = 'label'  # feature for the name of an image's folder
 KINDS = {'CSV': ('.csv', '.tsv', '.csv.gz', '.tsv.gz'), 'Parquet': ('.parquet', '.pq')}
-OTHER_FOLDER = 'put TFRecord or CSV files there, or pass another folder'
+OTHER_FOLDER = 'put TFRecord, CSV or Parquet files there, or pass another folder'
+PACKED = ('.zip', '.xlsx', '.xls', '.7z', '.tar', '.tar.gz', '.tgz')
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ class OwnData:
 def data_files(folder: Path) -> list[Path]:
   """Returns the files in a folder, except those whose name starts with a dot or an underscore."""
   if not folder.exists():
-    raise DataError(f'{folder} does not exist; pass the folder with your files as --examples')
+    raise DataError(f'{folder} does not exist; pass the folder with your files')
   if not folder.is_dir():
-    raise DataError(f'{folder} is a file; pass its folder as --examples')
+    raise DataError(f'{folder} is a file; pass its folder')
   entries = visible(folder)
   files = [path for path in entries if path.is_file()]
   if not files:
@@ -64,6 +65,11 @@ def data_files(folder: Path) -> list[Path]:
 
 def file_kind(files: list[Path]) -> str:
   """Returns the common kind of the files: a key of KINDS, or 'TFRecord'."""
+  for path in files:
+    if path.name.lower().endswith(PACKED):
+      raise DataError(
+        f'{path} is an archive or a workbook, which is not read; unpack it, or save it as CSV'
+      )
   for kind, suffixes in KINDS.items():
     alike = [path for path in files if path.name.lower().endswith(suffixes)]
     others = [path for path in files if path not in alike]

@@ -34,7 +34,7 @@ def find_images(folder: Path) -> dict[str, list[Path]]:
   """
   if not folder.is_dir():
     raise DataError(
-      f'{folder} is not a folder; pass one that has a folder of images for each class as --images'
+      f'{folder} is not a folder; pass one that has a folder of images for each class'
     )
   entries = visible(folder)
   classes = {path.name: class_images(path, folder) for path in entries if path.is_dir()}
@@ -55,8 +55,8 @@ def class_images(folder: Path, parent: Path) -> list[Path]:
   inner = [path.name for path in entries if path.is_dir()]
   if inner:
     raise DataError(
-      f'{folder} has the subfolder {inner[0]}; --images takes a folder whose subfolders hold '
-      f'images: pass {folder} if its subfolders are the classes, or move the images up'
+      f'{folder} has the subfolder {inner[0]}; the folders of the classes hold '
+      f'images alone: pass {folder} if its subfolders are the classes, or move the images up'
     )
   others = [path.name for path in entries if not is_image(path)]
   if others:

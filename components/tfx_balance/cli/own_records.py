@@ -58,7 +58,8 @@ def add_sample(columns: dict[str, Column], path: Path, compression: str) -> None
 def not_examples(path: Path) -> str:
   """Returns the message about a file of another kind."""
   return (
-    f'{path} is not a TFRecord file of tf.Example; --examples takes a folder of those or of .csv'
+    f'{path} is not a TFRecord file of tf.Example; pass those, CSV files called .csv or .tsv, or '
+    'Parquet files called .parquet'
   )
 
 

@@ -38,6 +38,15 @@ def read_header(path: Path, label: str | None) -> tuple[list[str], str]:
   """
   with opened(path) as lines:
     line = decode(next(lines, b'').removeprefix(UTF_8_MARK), path, 1).rstrip('\r\n')
+  if '\r' in line:
+    raise DataError(
+      f'{path} ends its lines with CR alone; convert it, for example with: '
+      "tr '\\r' '\\n' < old.csv > new.csv"
+    )
+  if not line.strip():
+    raise DataError(
+      f'{path} has an empty first line; begin it with a line of column names, separated by commas'
+    )
   try:
     rows = {d: [name.strip() for name in next(csv.reader([line], delimiter=d))] for d in ',;\t'}
   except csv.Error:
