@@ -331,3 +331,13 @@ def test_a_text_column_has_na_as_a_class_and_not_as_a_gap(tmp_path, run):
   assert 'kind the label text 3 9' in lines
   assert 'n numeric int 3 9' in lines
   assert 'NA 50.0% 9' in lines
+
+
+def test_a_column_that_numbers_the_rows_is_named(tmp_path, run):
+  rows = [f'{k},{7 * i},{i % 99}' for i, k in enumerate(['a', 'b'] * 600)]
+  write_table(tmp_path / 'a.csv', 'kind,id,n', rows)
+  _, lines, _ = run('inspect', tmp_path, '--label', 'kind')
+  assert [line for line in lines if "seem to number the rows: 'id'; leave" in line]
+  write_table(tmp_path / 'a.csv', 'kind,id,n', [*rows, 'a,0,1'])
+  _, lines, _ = run('inspect', tmp_path, '--label', 'kind')
+  assert not [line for line in lines if 'number the rows' in line]

@@ -13,6 +13,7 @@ from tfx_balance.errors import DataError
 
 LARGEST_FLOAT = 3.4e38  # of float32, in which ExampleGen stores fractions
 MOST_VALUES = 1_000  # categories that the model has of one column
+FEWEST_NUMBERED = 100  # rows, below which numbers may well all differ
 PLAIN_FLOAT = re.compile(r'-?[0-9]{1,15}\.[0-9]{1,15}')  # recognized without an exception for int()
 COMMA_NUMBER = re.compile(r'[+-]?[\d.,]*,[\d.,]*\d')
 TYPES = {'text': 'text', 'comma': 'text', 'infinite': 'float', 'float': 'float', 'int': 'int'}
@@ -24,6 +25,7 @@ ODDITIES = {
   'empty': 'columns without a value: {}; fill them in, or leave them out with --ignore',
   'constant': 'columns with one value in all rows: {}; leave them out with --ignore',
   'mixed': 'columns of text that is mostly numbers, each a category now: {}; correct the others',
+  'numbered': 'columns of integers that seem to number the rows: {}; leave them out with --ignore',
   'unique': 'columns of text that differs in nearly all rows: {}; leave them out with --ignore',
 }
 """Warnings of odd columns."""
@@ -100,6 +102,10 @@ class Column:
       return 'nameless'
     if self.type == 'empty' or len(self.cells) == 1:
       return 'empty' if self.type == 'empty' else 'constant'
+    if (
+      self.type == 'int' and len(self.cells) >= FEWEST_NUMBERED and set(self.cells.values()) == {1}
+    ):
+      return 'numbered'
     if 0 < texts < self.kinds.total() - self.kinds['missing'] - texts:
       return 'mixed'
     return 'unique' if texts and len(self.cells) > min(0.9 * texts, MOST_VALUES) else ''

@@ -14,6 +14,7 @@ from tfx_balance.cli.own_columns import MOST_VALUES, Column, Contents, cell_kind
 from tfx_balance.cli.own_images import batched
 from tfx_balance.cli.own_labels import LabelCounts, check_number_of_classes, is_missing
 from tfx_balance.cli.own_records import compression_of
+from tfx_balance.cli.progress import Progress
 from tfx_balance.errors import DataError
 
 UTF_8_MARK = b'\xef\xbb\xbf'
@@ -146,14 +147,16 @@ def read_tables(files: list[Path], label: str | None) -> Contents:
   columns = [Column(name, math.inf if name == label else MOST_VALUES) for name in names]
   at = None if label is None else names.index(label)
   places: dict[str, str] = {}
-  for path, (_, delimiter) in headers.items():
-    for rows in batched(read_rows(path, delimiter, len(names)), ROWS):
-      for column, cells in zip(columns, zip(*(row for _, row in rows), strict=True), strict=True):
-        column.add(cells)
-      if at is not None and label is not None:
-        check_number_of_classes(label, len(columns[at].cells))
-        for line, row in rows:
-          places.setdefault(row[at], f'in line {line} of {path}')
+  with Progress('reading', sum(path.stat().st_size for path in files)) as progress:
+    for path, (_, delimiter) in headers.items():
+      for rows in batched(read_rows(path, delimiter, len(names)), ROWS):
+        for column, cells in zip(columns, zip(*(row for _, row in rows), strict=True), strict=True):
+          column.add(cells)
+          progress.add(sum(map(len, cells)) + len(cells))  # each with what separates it
+        if at is not None and label is not None:
+          check_number_of_classes(label, len(columns[at].cells))
+          for line, row in rows:
+            places.setdefault(row[at], f'in line {line} of {path}')
   n_rows = columns[0].kinds.total()
   if not n_rows:
     raise DataError(
