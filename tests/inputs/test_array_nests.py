@@ -49,7 +49,7 @@ def test_bytes_in_lists_and_from_a_generator_keep_the_zeros_at_their_ends():
   ('features', 'message'),
   [
     ([[1, 2]] * 31 + [[1]], 'is no array .* give rows of one length'),
-    (['a'] * 31 + [1.0], 'feature value 1.0 is no text, and others are'),
+    (['a'] * 31 + [1.0], 'feature: value 1.0 is no text, and others are'),
     (list(X), r'has 3 rows and there are 32 .* np\.stack\(rows\)'),
   ],
 )
@@ -101,7 +101,7 @@ def test_the_rows_of_a_generator_are_lists_or_nests_too(make, shapes):
     ([1] * 9 + [1.5], [0] * 10, r'record 9 .* float \[\], and record 0 has int \[\]'),
     ([[1]] * 9 + [[1, 2]], [0] * 10, r'record 9 .* int \[2\], and record 0 has int \[1\]'),
     ([{'a': 1}, {'b': 1}], [0, 0], r"record 1 .* {'b': 'int \[\]'}, and record 0 has {'a'"),
-    ([None] * 2, [0, 0], 'is no array'),
+    ([None] * 2, [0, 0], 'feature is missing'),
   ],
   ids=['batches', 'bytes', 'a fraction', 'a shape', 'a name', 'nothing'],
 )
@@ -186,9 +186,9 @@ def test_a_table_of_labels_stays_one_array():
 @pytest.mark.parametrize(
   ('table', 'message'),
   [
-    ({'a': [1] * N, 't': ['x'] * 31 + [None]}, "column 't' has None in row 31, which is neither"),
+    ({'a': [1] * N, 't': ['x'] * 31 + [None]}, r"column 't'\[31\] is missing"),
     ({'when': pd.date_range('2024', periods=N)}, r"column 'when' has .*2024-01-01.* give times as"),
-    ({'a': pd.array([None] + [True] * 31, 'boolean')}, "column 'a' has <NA> in row 0, which is"),
+    ({'a': pd.array([None] + [True] * 31, 'boolean')}, r"column 'a'\[0\] is missing"),
     (X, r'columns of a table are \[0, 1, 2\], .* give table\.to_numpy\(\) as one array'),
   ],
 )
@@ -199,5 +199,5 @@ def test_columns_that_are_no_features_are_named(table, message):
 
 def test_a_missing_value_of_pandas_is_no_number():
   missing = pd.array([None, *(LABELS[1:] == 1)], 'boolean')  # pandas 2 makes NaN of that of Int64
-  with pytest.raises(DataError, match='is no array'):
+  with pytest.raises(DataError, match=r'feature\[0\] is missing'):
     BalancedInputs.from_arrays({'x': missing}, LABELS)

@@ -66,7 +66,7 @@ def test_images_of_several_labels_and_an_image_that_cannot_be_decoded(paths):
     (lambda p: [*p[:3], p[0].parent / 'notes.txt'], {}, DataError, r'notes\.txt is neither a PNG'),
     (lambda p: [*p[:3], p[0].parent / 'fake.png'], {}, DataError, r'fake\.png is neither a PNG'),
     (lambda p: [*p[:3], p[0].parent / 'folder.png'], {}, DataError, r'folder\.png cannot be read'),
-    (list, {'labels': [1, 0, 1, None]}, DataError, 'label None must be an integer'),
+    (list, {'labels': [1, 0, 1, None]}, DataError, r'labels\[3\] is missing'),
     (list, {'labels': [0.5, 1, 1, 1]}, DataError, 'label 0.5 must be an integer'),
     (list, {'memory_budget': 99}, DataError, 'the files hold more than memory_budget=99 bytes of'),
     (list, {'memory_budget': '9'}, ConfigError, "memory_budget='9' must be a whole number"),

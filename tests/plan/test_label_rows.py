@@ -73,7 +73,7 @@ def test_only_rows_that_repeat_a_label_are_no_labels():
       np.array([[0, 2]]), r'labels of shape \(1, 2\) hold 2, and must be 0 or 1', id='2'
     ),
     pytest.param(np.array([[0, 0.5]]), 'hold 0.5, and must be 0 or 1', id='a fraction'),
-    pytest.param(np.array([[0, np.nan]]), 'hold nan, and must be 0 or 1', id='nan'),
+    pytest.param(np.array([[0, np.nan]]), r'labels\[0, 1\] is missing', id='nan'),
     pytest.param(np.zeros((0, 3)), r'labels of shape \(0, 3\) must be \[n, n_labels\]', id='none'),
     pytest.param(np.zeros((2, 2, 1)), r'shape \(2, 2, 1\) must be \[n, n_labels\]', id='3 axes'),
     pytest.param(np.zeros((3, 2)), 'none of 3 records has a label', id='zeros'),

@@ -97,7 +97,7 @@ def lost_of(i, times, embargo, embargo_records):
 
 def test_order_takes_dates():
   days = np.datetime64('2024-01-01') + np.arange(20)
-  found = stratified_indices([0] * 20, {'train': 1, 'test': 1}, order=days[::-1], embargo=3)
+  found = stratified_indices([0] * 20, {'train': 1, 'test': 1}, order=days[::-1], embargo='3D')
   assert found['train'].tolist() == list(range(12, 20))
   assert found['test'].tolist() == list(range(10))
 
@@ -105,11 +105,11 @@ def test_order_takes_dates():
 @pytest.mark.parametrize(
   ('order', 'match'),
   [
-    (['a', 'b', 'c'], r'order is of type <U1 and shape \(3,\), and must be numbers or datetime64'),
-    ([[1], [1, 2], [1]], r'order is no array .* must be numbers or datetime64, \[3\] as labels'),
-    ([1, 2], r'order is of type int64 and shape \(2,\)'),
-    ([1.0, 2.0, np.nan], r'order\[2\] is nan, and must be finite; fill it in'),
-    (np.array(['2024', 'NaT', '2025'], 'M8[s]'), r'order\[1\] is NaT, and must be finite'),
+    (['a', 'b', 'c'], r'order is of type object, and must be numbers or times'),
+    ([[1], [1, 2], [1]], r'order is no array'),
+    ([1, 2], r'order is of shape \(2,\), and must be numbers or times, \[3\] as labels'),
+    ([1.0, 2.0, np.nan], r'order\[2\] is missing; fill it in'),
+    (np.array(['2024', 'NaT', '2025'], 'M8[s]'), r'order\[1\] is missing; fill it in'),
   ],
 )
 def test_times_that_are_refused(order, match):

@@ -31,6 +31,7 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.array_nests import as_nest, check_rows
 from tfx_balance.inputs.online_augment import ARRAY
 from tfx_balance.modes.cross_validation import StratifiedSplits
+from tfx_balance.plan.array_columns import read_column
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.labels import count_labels
 from tfx_balance.plan.ranks import Ints
@@ -225,10 +226,10 @@ def _tasks(
     DataError: if all records of a class are in one fold, so that none is left to train on.
   """
   in_time = times is not None
-  table = np.asarray(times)[:, np.newaxis] if in_time else labels
+  table = {'times': read_column(times, 'times')} if in_time else labels
   seeds = iter(np.random.SeedSequence(seed % 2**63).generate_state(repeats * N_FOLDS).tolist())
   for repeat in range(repeats):
-    splits = StratifiedSplits(N_FOLDS, seed=seed + repeat, order_by=0 if in_time else None)
+    splits = StratifiedSplits(N_FOLDS, seed=seed + repeat, order_by='times' if in_time else None)
     for trained, tested in splits.split(table, labels, groups):
       absent = np.flatnonzero(np.bincount(labels[trained], minlength=len(classes)) == 0)
       if len(absent):

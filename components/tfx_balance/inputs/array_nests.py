@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ import tensorflow as tf
 
 from tfx_balance.arguments import check_callable, check_whole, shown
 from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.plan.array_columns import dense, is_sparse, read_column, table_columns
 from tfx_balance.plan.labels import as_array
 
 _PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
@@ -32,65 +32,50 @@ def as_nest(features: Any, columns: bool = True) -> Any:
     DataError: if the rows of a list differ in length, or it has both texts and numbers; if a column
       has values that are neither, or columns have no names or two the same.
   """
-  if columns and hasattr(features, 'iloc') and hasattr(features, 'columns'):
-    return _columns_of(features)
+  table = table_columns(features) if columns else None
+  if table is not None:
+    return {name: _column_of(values, f'column {name!r}') for name, values in table.items()}
+  if is_sparse(features):
+    return dense(features, 'features')
+  if hasattr(features, 'element_spec'):
+    raise DataError(
+      'features are a dataset, whose rows are read one by one; give '
+      'from_generator(lambda: dataset.unbatch().as_numpy_iterator())'
+    )
   if isinstance(features, Mapping):
     return {name: as_nest(value) for name, value in features.items()}
   if isinstance(features, tuple) or (isinstance(features, list) and _holds_arrays(features)):
     made = tuple(map(as_nest, features))
     return type(features)(*made) if hasattr(features, '_fields') else made
-  if hasattr(features, 'shape') and not hasattr(features, 'iloc') and not is_extension(features):
+  if hasattr(features, 'shape') and not _has_missing_values(features):
     return features
-  try:
-    array = np.asarray(features)  # of pandas, whose index is of labels, too
-  except ValueError as error:
-    raise DataError(
-      f'feature {shown(features)} is no array ({error}); give rows of one length, or pad them'
-    ) from error
-  if array.dtype.kind not in 'SU':
-    return as_numbers(array)
-  texts = np.array(features, object)  # an array of bytes would lose zeros at their ends
-  for text in texts.flat:
-    if not isinstance(text, (str, bytes)):
-      raise DataError(f'feature value {shown(text)} is no text, and others are; give one type')
-  return texts
+  return _column_of(features, 'feature')
 
 
-def _columns_of(table: Any) -> dict[str, Any]:
-  """Returns the columns of a table of pandas by name, [n] each; raises DataError as `as_nest`."""
-  names = list(table.columns)
-  if len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
+def _column_of(given: Any, name: str) -> npt.NDArray[Any]:
+  """Returns a feature of numbers or texts that are all there; raises a DataError for others."""
+  fix = 'fill it in, or leave the column out'
+  values = read_column(given, name, 'give rows of one length, or pad them').check_whole(fix).values
+  if values.dtype.kind in 'mM' or (values.dtype == object and not _are_texts(values)):
+    wrong = next((v for v in values.flat if not isinstance(v, (str, bytes))), None)
     raise DataError(
-      f'the columns of a table are {shown(names)}, and features have different texts as names; '
-      f'rename the columns, or give table.to_numpy() as one array [n, columns]'
+      f'{name} has {shown(wrong)}, which is neither a number nor a text; give times as numbers, or '
+      f'leave the column out'
     )
-  columns = {name: as_nest(table[name]) for name in names}
-  for name, array in columns.items():
-    if array.dtype.kind not in 'biuf':
-      for row, value in enumerate(array):
-        if not isinstance(value, (str, bytes)):
-          raise DataError(
-            f'column {name!r} has {shown(value)} in row {row}, which is neither a number nor a '
-            f'text; fill in what is missing, give times as numbers, or leave the column out'
-          )
-  return columns
+  return values
 
 
-def is_extension(array: Any) -> bool:
-  """Returns whether an array is of a type of pandas that NumPy does not have."""
-  return hasattr(getattr(array, 'dtype', None), 'na_value')
+def _has_missing_values(array: Any) -> bool:
+  """Returns whether an array is masked, or of a library whose arrays say what is missing."""
+  return (
+    isinstance(array, np.ma.MaskedArray)
+    or any(hasattr(array, name) for name in ('iloc', 'is_null'))
+    or hasattr(getattr(array, 'dtype', None), 'na_value')
+  )
 
 
-def as_numbers(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-  """Returns an array of objects that are all numbers as one of numbers; any other as it is.
-
-  Such are those that pandas makes of nullable types, and of columns of numbers and of bools.
-  """
-  if array.dtype != object:
-    return array
-  kinds = set(map(type, array.flat))
-  of_numbers = all(issubclass(kind, (numbers.Real, np.bool_)) for kind in kinds)
-  return np.array(array.tolist()) if of_numbers else array
+def _are_texts(values: npt.NDArray[Any]) -> bool:
+  return all(issubclass(kind, (str, bytes)) for kind in set(map(type, values.flat)))
 
 
 def _holds_arrays(values: Any) -> bool:
@@ -176,7 +161,7 @@ def collect(
         f'memory_budget=, or write TFRecord files and let BalancedInputGen lay them out'
       )
     rows.append(row)
-    labels.append(label)
+    labels.append(label.numpy() if hasattr(label, 'numpy') else label)
   if not rows:
     raise DataError('the generator yields nothing; it must yield (features, label) pairs')
   found = tf.nest.map_structure(lambda *arrays: np.stack(arrays), *rows)

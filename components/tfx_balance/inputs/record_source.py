@@ -20,7 +20,7 @@ from tfx_balance.arguments import (
   shown,
 )
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.inputs.array_nests import as_nest, as_numbers, check_rows, is_extension
+from tfx_balance.inputs.array_nests import as_nest, check_rows
 from tfx_balance.inputs.parsing import (
   Columns,
   FeatureSpec,
@@ -38,6 +38,7 @@ from tfx_balance.inputs.record_files import (
   promised_records,
   record_place,
 )
+from tfx_balance.plan.array_columns import read_column
 from tfx_balance.plan.label_sets import count_label_sets
 from tfx_balance.plan.labels import LabelRows, are_no_labels, as_flags, count_labels
 from tfx_balance.plan.ranks import Ints
@@ -215,10 +216,8 @@ class ArraySource(RecordSource):
     decode = label_rows if of_tensor else LabelRows.of
     sets = decode(labels) if check_flag('multilabel', multilabel) else None
     counts, self._rows = count_labels(labels) if sets is None else count_label_sets(sets)
-    if is_extension(labels):
-      labels = as_numbers(np.asarray(labels))
     if sets is None or sets.row_splits is None:
-      self._labels = tf.convert_to_tensor(labels if sets is None else np.asarray(labels))
+      self._labels = tf.convert_to_tensor(read_column(labels, 'labels').values)
     else:
       self._labels = tf.RaggedTensor.from_row_splits(sets.values, sets.row_splits)
     self._keep(counts, check_seed(seed))

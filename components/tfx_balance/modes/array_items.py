@@ -14,8 +14,9 @@ import numpy.typing as npt
 from tfx_balance.errors import DataError
 from tfx_balance.modes.mode import SplitModes
 from tfx_balance.plan.apportion import tie_break
+from tfx_balance.plan.array_columns import read_column
 from tfx_balance.plan.class_value import Stratum
-from tfx_balance.plan.labels import as_array, parts_of
+from tfx_balance.plan.labels import as_array, encoded, parts_of
 from tfx_balance.plan.ranks import (
   Assigner,
   Candidates,
@@ -144,29 +145,14 @@ def hashes_of(argument: str, key: npt.ArrayLike, n: int) -> UInts:
   Raises:
     DataError: if there are not n values, or some are missing or do not compare.
   """
-  values = as_array(key, argument)
-  if values.shape != (n,):
-    raise DataError(
-      f'{argument} is of shape {values.shape}, and must be [{n}], as labels; give one an item'
-    )
-  missing = _is_missing(values)
-  if missing.any():
-    at = int(np.argmax(missing))
-    raise DataError(f'{argument}[{at}] is {values[at]}; fill it in, or leave the item out')
+  values = as_array(read_column(key, argument).check_items(n, 'one value an item'), argument)
   try:
     distinct, which = np.unique(values, return_inverse=True)
   except TypeError as error:
     raise DataError(
       f'{argument} has values of types that do not compare ({error}); give them one'
     ) from error
-  hashes: UInts = np.array([tie_break(0, 'key', value) for value in distinct.tolist()], np.uint64)
+  plain = [encoded(value) if isinstance(value, str) else value for value in distinct.tolist()]
+  hashes: UInts = np.array([tie_break(0, 'key', value) for value in plain], np.uint64)
   found: UInts = hashes[which.reshape(-1)]
   return found
-
-
-def _is_missing(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-  """Returns which values are None, NaN, NaT or pandas.NA, whose comparison is no bool: bool [n]."""
-  if values.dtype.kind != 'O':
-    return np.asarray(values != values, np.bool_)
-  absent = [v is None or type(v).__name__ == 'NAType' or bool(v != v) for v in values]
-  return np.array(absent, np.bool_)

@@ -18,7 +18,9 @@ from tfx_balance.modes.at_least import AtLeast, absent_classes
 from tfx_balance.modes.bins import binned_labels
 from tfx_balance.modes.multilabel import count_sets
 from tfx_balance.modes.registry import ARGUMENTS, check_modes, parse_modes
+from tfx_balance.modes.time import embargo_in_units
 from tfx_balance.plan.apportion import tie_break
+from tfx_balance.plan.array_columns import read_column
 from tfx_balance.plan.class_value import ClassValue, Stratum
 from tfx_balance.plan.labels import distinct_codes, label_codes, parts_of
 from tfx_balance.plan.ranks import Ints
@@ -59,6 +61,9 @@ def stratified_indices(
     >>> {name: len(index) for name, index in indices.items()}
     {'train': 75, 'test': 25}
 
+  Arrays are those of NumPy, lists, tensors, series of pandas and polars, or arrays of pyarrow; what
+  is missing in them (None, NaN, NaT, NA, masked) is an error.
+
   Args:
     labels: [n], integers, integral floats, text or bytes; one label an item. Or see `multilabel`.
     splits: Weight by split.
@@ -73,12 +78,12 @@ def stratified_indices(
       others come or go. None for the indices.
     mode: 'exact', or 'stable', as in `StratifiedSplitter`: an item keeps its split when others come
       or go, and items of one key share a split. It needs `key`.
-    order: Times that order the splits, earliest first: integers, finite floats or datetime64, [n];
-      None for no order. Of equal times, the seed chooses.
+    order: Times that order the splits, earliest first: numbers, dates or times, [n]; None for no
+      order. Of equal times, the seed chooses.
     within: 'all' for one cut of all the items, 'strata' for a cut of each class, as in
       `StratifiedSplitter`.
-    embargo: Time before a later split in which items of earlier ones are left out, in the units of
-      `order`.
+    embargo: Time before a later split in which items of earlier ones are left out: where `order`
+      are numbers a number, else a length of time, such as '7D' or a timedelta.
     embargo_records: Number of items before a later split that are left out.
     multilabel: Whether `labels` are several an item: rows of 0 and 1, all of one length, or n lists
       of labels (see `tfx_balance.plan.labels.LabelRows`). Each set of labels is within one item of
@@ -107,6 +112,8 @@ def stratified_indices(
   seed, multilabel = check_seed(seed), check_flag('multilabel', multilabel)
   if bins is not None and not multilabel:
     labels = binned_labels(labels, bins)
+  times = None if order is None else read_column(order, 'order')
+  embargo = embargo if times is None else embargo_in_units(embargo, times)
   features = {'labels': labels} if split_by is None else {'labels': labels, 'split_by': split_by}
   strata, strata_of = _count_strata(features, multilabel)
   asked: dict[str, Any] = {
@@ -114,7 +121,7 @@ def stratified_indices(
     **{'stratify_by': ('labels',), 'missing_label': 'error', 'multilabel': multilabel},
     **{'splits': splits, 'counts': counts, 'rest': rest, 'folds': folds, 'mode': mode},
     **{'split_by': None if split_by is None else 'split_by', 'split_values': split_values},
-    **{'order_by': None if order is None else 'order', 'within': within},
+    **{'order_by': None if times is None else 'order', 'within': within},
     **{'embargo': embargo, 'embargo_records': embargo_records, 'bins': bins},
     **{'group_by': None if groups is None else ['groups'], 'extend': extend is not None},
     'at_least': at_least,
@@ -126,7 +133,7 @@ def stratified_indices(
   # A position is another item in another number of items; a key is the same one anywhere.
   n_items = () if key is not None else (len(strata_of),)
   drawn = tie_break(seed, 'folds' if folds else 'splits', *n_items)
-  arrays = {'key': key, 'order': order, 'groups': groups, 'extend': extend}
+  arrays = {'key': key, 'order': times, 'groups': groups, 'extend': extend}
   items = ArrayItems(strata, strata_of, shares, modes, drawn, arrays)
   for each in modes:
     split = each.split_items(items)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from tfx_balance.argument_readers import Argument, json_of
 from tfx_balance.arguments import check_number, check_whole, shown
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes.mode import Mode
-from tfx_balance.plan.labels import as_array
+from tfx_balance.plan.array_columns import read_column
 from tfx_balance.plan.number_bins import bin_names, bins_of, edge_keys, quantile_edges
 from tfx_balance.plan.number_keys import keys_of
 from tfx_balance.plan.ranks import Ints
@@ -106,7 +107,9 @@ class NumberBins(Mode):
 
 
 def _edges(given: Sequence[Any]) -> tuple[float, ...]:
-  edges = tuple(check_number(f'bins[{i}]', edge) for i, edge in enumerate(given))
+  outer = {(0, -math.inf), (len(given) - 1, math.inf)}  # which nothing is beyond
+  inner = [pair for pair in enumerate(given) if pair not in outer]
+  edges = tuple(check_number(f'bins[{i}]', edge) for i, edge in inner)
   if not edges or any(a >= b for a, b in itertools.pairwise(edges)) or len(edges) >= MOST_BINS:
     raise ConfigError(
       f'bins={shown(list(given))} must be 1 to {MOST_BINS - 1} edges in ascending order, each '
@@ -130,13 +133,12 @@ def binned_labels(labels: npt.ArrayLike, bins: int | Sequence[float]) -> npt.NDA
     raise ConfigError(
       f'bins={shown(dict(bins))} must be a number of bins or their edges; give one such as 10'
     )
-  values, plan = as_array(labels), NumberBins.of(bins, ['labels'])
-  if (
-    values.ndim != 1 or not len(values) or values.dtype.kind not in 'iuf' or np.isnan(values).any()
-  ):
+  column, plan = read_column(labels, 'labels'), NumberBins.of(bins, ['labels'])
+  values = column.check_items(None, 'numbers, as bins= is given').check_whole().values
+  if not len(values) or values.dtype.kind not in 'iuf' or values.dtype == np.uint64:
     raise DataError(
       f'labels of type {values.dtype} and shape {values.shape} must be [n] numbers, none NaN, as '
-      f'bins= is given; fill them in'
+      f'bins= is given, integers below 2**63; give numbers'
     )
   kind = 'float' if values.dtype.kind == 'f' else 'int'
   keys, edges = keys_of(values), plan.edges

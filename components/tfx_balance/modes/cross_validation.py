@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tfx_balance.arguments import check_whole, shown
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes.array_splits import stratified_indices
 from tfx_balance.modes.folds import FOLDED, MOST_FOLDS, fold_splits
+from tfx_balance.plan.array_columns import is_sparse, n_rows, table_columns
 from tfx_balance.plan.ranks import Ints
 
 
@@ -27,7 +27,7 @@ class StratifiedSplits:
     >>> y = np.array(['a'] * 40 + ['b'] * 7)
     >>> rounds = StratifiedSplits(n_splits=3).split(np.zeros((47, 2)), y)
     >>> [np.unique(y[test], return_counts=True)[1].tolist() for _, test in rounds]
-    [[13, 2], [14, 2], [13, 3]]
+    [[14, 2], [13, 3], [13, 2]]
 
   Attributes:
     n_splits: Number of rounds, 2 or more.
@@ -37,7 +37,8 @@ class StratifiedSplits:
     order_by: Column of `X` with times, a name or a number: each round trains on what is before its
       test items, as TimeSeriesSplit has it. None for no order.
     within: 'all' for one cut of all the items, 'strata' for a cut of each class.
-    embargo: Time before each cut in which items are left out of all rounds, in units of the times.
+    embargo: Time before each cut in which items are left out of all rounds: of numbers a number, of
+      dates a length of time, such as '7D' or a timedelta.
     embargo_records: Number of items before each cut that are left out of all rounds.
     at_least: Least number of items of a class in each round's test, of classes that have enough for
       all rounds; None for shares alone.
@@ -49,7 +50,7 @@ class StratifiedSplits:
   bins: int | Sequence[float] | None = None
   order_by: Any = None
   within: str = 'all'
-  embargo: float = 0
+  embargo: Any = 0
   embargo_records: int = 0
   at_least: int | None = None
 
@@ -91,7 +92,7 @@ class StratifiedSplits:
       bins=self.bins,
       at_least=self.at_least,
     )
-    n_x, n_y = (getattr(each, 'shape', (len(each),))[0] for each in (X, y))
+    n_x, n_y = n_rows(X, 'X'), n_rows(y, 'y')
     if n_x != n_y:
       raise DataError(f'X has {n_x} rows, and y has {n_y}; give one label a row')
     for fold in range(folds - self.n_splits, folds):
@@ -100,11 +101,13 @@ class StratifiedSplits:
       yield np.sort(rows), found[test[0]]
 
 
-def _column(table: Any, name: Any) -> npt.NDArray[Any]:
+def _column(table: Any, name: Any) -> Any:
   """Returns a column of a table: of a DataFrame by its name, of an array by its number."""
   try:
-    if hasattr(table, 'columns') or isinstance(table, dict):
-      return np.asarray(table[name])
+    if isinstance(table, dict) or table_columns(table) is not None:
+      return table[name]
+    if is_sparse(table):
+      return table[:, [check_whole('order_by', name, 0)]].toarray()
     return np.asarray(table)[:, check_whole('order_by', name, 0)]
   except (KeyError, IndexError) as error:
     raise ConfigError(

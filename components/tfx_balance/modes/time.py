@@ -27,6 +27,7 @@ from tfx_balance.documents.sentences import plain_number, some_of
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes.array_items import ArrayItems, in_shares
 from tfx_balance.modes.mode import Mode
+from tfx_balance.plan.array_columns import duration, read_column
 from tfx_balance.plan.class_value import stratum_name
 from tfx_balance.plan.number_keys import keys_of, numbers_of
 from tfx_balance.plan.ranks import LAST_ORDER, Ints, UInts
@@ -151,7 +152,7 @@ class TimeOrder(Mode):
     Raises:
       DataError: if the embargo reaches below the least number.
     """
-    if kind == 'int':  # whose keys are as far apart as they are
+    if kind != 'float':  # whose keys are as far apart as they are
       gap = min(math.ceil(self.embargo), int(LAST_ORDER))
       wrong, found = keys < np.uint64(gap), keys - np.uint64(gap)
       wrong |= gap < math.ceil(self.embargo)
@@ -248,33 +249,42 @@ class TimeOrder(Mode):
 
 
 def keys_of_times(times: Any, n: int) -> tuple[UInts, str]:
-  """Returns the key of each of n times, uint64 [n], and their type, 'int' or 'float'.
+  """Returns the key of each of n times, uint64 [n], and their type, 'int', 'uint' or 'float'.
 
   Args:
-    times: [n], integers, finite floats or datetime64, of which the units are counted.
+    times: [n], integers, finite floats, datetime64 or timedelta64, as `read_column` takes them.
     n: Number of items.
 
   Raises:
     DataError: if they are not.
   """
-  try:
-    values = np.asarray(times)
-  except (TypeError, ValueError) as error:
+  values = read_column(times, 'order').check_items(n, 'numbers or times').check_whole().values
+  if values.dtype.kind not in 'iufmM':
     raise DataError(
-      f'order is no array ({error}), and must be numbers or datetime64, [{n}] as labels; give one '
-      f'time an item'
-    ) from error
-  if values.shape != (n,) or values.dtype.kind not in 'iufM':
-    raise DataError(
-      f'order is of type {values.dtype} and shape {values.shape}, and must be numbers or '
-      f'datetime64, [{n}] as labels; give one time an item'
-    )
-  wrong = np.flatnonzero(np.isnat(values) if values.dtype.kind == 'M' else ~np.isfinite(values))
-  if len(wrong):
-    raise DataError(
-      f'order[{wrong[0]}] is {values[wrong[0]]}, and must be finite; fill it in, or leave the item '
-      f'out'
+      f'order is of type {values.dtype}, and must be numbers or times; give times as datetime64'
     )
   if values.dtype.kind == 'f':
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if len(wrong):
+      raise DataError(
+        f'order[{wrong[0]}] is {values[wrong[0]]}, and must be finite; fill it in, or leave the '
+        f'item out'
+      )
     return keys_of(values), 'float'
+  if values.dtype == np.uint64:  # above 2**63, whose order signed numbers would turn around
+    return values, 'uint'
   return keys_of(values.astype(np.int64)), 'int'
+
+
+def embargo_in_units(embargo: Any, times: Any) -> Any:
+  """Returns an embargo in units of the times: of dates from a length of time, else a number.
+
+  Raises:
+    ConfigError: if it is a number where the times are dates, or a length of time where they are
+      numbers.
+  """
+  kind = read_column(times, 'order').values.dtype
+  if kind.kind in 'mM':
+    return duration('embargo', embargo, kind)
+  fix = 'order= are numbers: give a number in their units, such as 3600, or times as datetime64'
+  return check_number('embargo', embargo, 0, fix=fix)

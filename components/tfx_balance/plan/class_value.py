@@ -126,8 +126,8 @@ def check_key(argument: str, key: Any) -> Any:
   Raises:
     ConfigError: if it is of a type that names no class.
   """
-  if isinstance(key, (str, bytes, numbers.Real, ClassValue)) and not isinstance(key, bool):
-    return key
+  if isinstance(key, (str, bytes, numbers.Real, ClassValue)):
+    return int(key) if isinstance(key, bool) else key
   raise ConfigError(f'{argument} has the key {shown(key)}; name a class by a number, text or bytes')
 
 

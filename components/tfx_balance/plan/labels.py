@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +14,14 @@ import numpy.typing as npt
 
 from tfx_balance.arguments import shown
 from tfx_balance.errors import DataError
+from tfx_balance.plan.array_columns import is_sparse, named, read_column
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distinct_sets import LabelSets, count_sets, distinct_members
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.runs import places_in_runs, starts_of_runs
 from tfx_balance.plan.sampling import TrainingCounts
 
+_LARGE = 2**63  # numbers of classes are int64
 _PARTS = 32  # of values, one after another; what is made of a part takes up to 50 bytes a value
 _PART = 1 << 15  # values in one of them, at least
 
@@ -67,15 +70,31 @@ def label_codes(
   Raises:
     DataError: if there are no labels, or their values are no classes.
   """
-  values = _array_of(labels, argument)
+  several = ', or multilabel=True for several' if argument == 'labels' else ''
+  column = read_column(labels, argument, f'give one an item{several}')
+  values = column.values
   if values.ndim == 2 and values.shape[1] == 1:
     values = values[:, 0]
+  if isinstance(labels, (str, bytes)):
+    raise DataError(
+      f'{argument}={shown(labels)} is one text, and must be [n] classes; give the values of the '
+      f'column, such as table[{shown(labels)}]'
+    )
   if values.ndim != 1 or not len(values):
-    several = ', or pass multilabel=True where an item has several labels'
+    several = (
+      ', join columns of classes to one of texts, or pass multilabel=True where columns of 0 and 1 '
+      'are labels of which an item has several'
+    )
     raise DataError(
       f'{argument} of shape {values.shape} must be of shape [n], one class an item and one item or '
       f'more; turn one-hot rows into classes with {argument}.argmax(axis=1)'
       f'{several if argument == "labels" else ""}'
+    )
+  column.check_whole('leave out items without one, or give them a value of their own')
+  if values.dtype.kind in 'mM':
+    raise DataError(
+      f'{argument} are of type {values.dtype}, and times are no classes; give classes such as '
+      f'{argument}.astype(str), or the times as order='
     )
   try:
     distinct, codes = distinct_codes(values)
@@ -148,8 +167,8 @@ class LabelRows:
     Raises:
       DataError: if they are neither, or there are none.
     """
-    if not isinstance(labels, Sequence) and hasattr(labels, '__array__'):
-      labels = np.asarray(labels)
+    if not isinstance(labels, Sequence) and (hasattr(labels, '__array__') or is_sparse(labels)):
+      labels = read_column(labels, 'labels').check_whole().values
     is_array = isinstance(labels, np.ndarray) and labels.ndim > 0
     if (not isinstance(labels, Sequence) and not is_array) or isinstance(labels, (str, bytes)):
       raise DataError(
@@ -247,41 +266,26 @@ def _check_rows(labels: Any) -> None:
 
 
 def as_array(labels: Any, argument: str = 'labels') -> npt.NDArray[Any]:
-  """Returns labels as an array, text among objects as bytes.
+  """Returns values of an argument that are all there, text among objects as bytes.
 
   Args:
     labels: Labels, or values of another argument.
     argument: Name of the argument, for messages.
 
   Raises:
-    DataError: if rows differ in length, or text and numbers are mixed, which NumPy makes all text.
+    DataError: if a value is missing, or as `read_column` says.
   """
-  return _as_bytes(_array_of(labels, argument))
-
-
-def _array_of(labels: Any, argument: str) -> npt.NDArray[Any]:
-  """Returns the same, text among objects as it is."""
-  try:
-    values = np.asarray(labels)
-  except (TypeError, ValueError) as error:
-    several = ', or multilabel=True for several' if argument == 'labels' else ''
-    raise DataError(f'{argument} are no array ({error}); give one an item{several}') from error
-  if values.dtype.kind in 'US' and values.ndim == 1 and not isinstance(labels, np.ndarray):
-    for label in labels:
-      if not isinstance(label, (str, bytes)):
-        raise DataError(
-          f'{_named(label, argument)} is no text, and others are; '
-          + _fix(label, f'give {argument} of one type')
-        )
-  return values
+  return _as_bytes(read_column(labels, argument).check_whole().values)
 
 
 def _as_bytes(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
   """Returns values, text among objects as bytes."""
   if values.dtype.kind == 'O' and values.ndim == 1 and len(values):
-    plain = [_encoded(value) if isinstance(value, str) else value for value in values]
+    plain = [encoded(value) if isinstance(value, str) else value for value in values]
     if all(isinstance(value, bytes) for value in plain):
-      return np.array(plain)  # which sorts several times faster than objects do
+      # Bytes of NumPy sort several times faster than objects, and have no zeros at their ends.
+      kind = object if any(value.endswith(b'\0') for value in plain) else None
+      return np.array(plain, kind)
   return values
 
 
@@ -289,28 +293,21 @@ def _class_of(value: Any, argument: str) -> ClassValue:
   """Returns the class of a NumPy scalar."""
   plain = _plain(value)
   if isinstance(plain, str):
-    return ClassValue('bytes', _encoded(plain))
+    return ClassValue('bytes', encoded(plain))
   if isinstance(plain, bytes):
     return ClassValue('bytes', plain)
+  if isinstance(plain, (int, float)) and _LARGE <= abs(plain) < math.inf:
+    raise DataError(
+      f'{named(plain, argument)} is a number of more than 63 bits; give classes as text, such as '
+      f'{shown(str(plain))}'
+    )
   if isinstance(plain, (bool, int)):
     return ClassValue('int', int(plain))
   if isinstance(plain, float) and plain.is_integer():
     return ClassValue('float', plain)
   raise DataError(
-    f'{_named(plain, argument)} must be an integer, an integral float, text or bytes; '
-    + _fix(plain, 'bin it')
+    f'{named(plain, argument)} must be an integer, an integral float, text or bytes; bin it'
   )
-
-
-def _fix(value: Any, otherwise: str) -> str:
-  """Returns what to do about a value that is no class; None and NaN are missing ones."""
-  missing = str(value) in ('None', 'nan', '<NA>', 'NaT')
-  return 'leave out items without one, or give them a value of their own' if missing else otherwise
-
-
-def _named(value: Any, argument: str) -> str:
-  """Returns a value of an argument as a message names it."""
-  return f'label {shown(value)}' if argument == 'labels' else f'{argument}: value {shown(value)}'
 
 
 def _plain(value: Any) -> Any:
@@ -318,5 +315,12 @@ def _plain(value: Any) -> Any:
   return value.item() if isinstance(value, np.generic) else value
 
 
-def _encoded(text: str) -> bytes:
-  return text.encode('utf-8', 'surrogateescape')
+def encoded(text: str) -> bytes:
+  """Returns a text as bytes, as classes and keys are; raises DataError for half a character."""
+  try:
+    return text.encode('utf-8', 'surrogateescape')
+  except UnicodeEncodeError as error:
+    raise DataError(
+      f'{shown(text)} has half of a character, which no UTF-8 text has ({error.reason}); decode it '
+      f'from bytes again'
+    ) from error

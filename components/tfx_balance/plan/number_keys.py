@@ -49,8 +49,10 @@ def numbers_of(keys: UInts, kind: str) -> npt.NDArray[Any]:
 
   Args:
     keys: Keys: uint64 [n].
-    kind: Type of the numbers, 'int' or 'float'.
+    kind: Type of the numbers, 'int' or 'float'; 'uint' where keys are the numbers.
   """
+  if kind == 'uint':
+    return keys
   if kind == 'int':
     return (keys ^ _SIGN).view(np.int64)
   return np.where(keys & _SIGN, keys ^ _SIGN, ~keys).view(np.float64)

@@ -1,0 +1,320 @@
+"""Columns of arrays: values of items in memory, from whatever library holds them.
+
+NumPy and its masked arrays, lists, tensors of TensorFlow and PyTorch, series of pandas and polars,
+arrays of pyarrow and sparse matrices of SciPy are read here and nowhere else. They are known by
+what they have, not by their type, so that none of these libraries is imported.
+"""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_balance.arguments import shown
+from tfx_balance.errors import ConfigError, DataError
+
+Mask = npt.NDArray[np.bool_]
+_MISSING = frozenset({'NAType', 'NaTType', 'NoneType'})  # types of what stands for no value
+_SIGNED = 2**63
+_DENSE_BYTES = 2 << 30  # of a sparse matrix
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayColumn:
+  """Values of items, one or several an item.
+
+  Attributes:
+    name: Name of the argument, for messages.
+    values: [n] or [n, ...]: numbers, bool, texts, datetime64 in UTC, timedelta64, or objects, among
+      which are texts and bytes of lists. Integers are signed where they fit. Where `missing` says
+      so a value is any.
+    missing: bool [n, ...], which values are None, NaN, NaT, NA or masked; None where none is.
+  """
+
+  name: str
+  values: npt.NDArray[Any]
+  missing: Mask | None = None
+
+  def __len__(self) -> int:
+    return len(self.values)
+
+  def check_whole(self, fix: str = 'fill it in, or leave the item out') -> ArrayColumn:
+    """Returns itself; raises a DataError that names the first value that is missing."""
+    if self.missing is not None:
+      at = np.argwhere(self.missing)[0].tolist()
+      raise DataError(f'{self.name}{at or ""} is missing; {fix}')
+    return self
+
+  def check_items(self, n: int | None, what: str) -> ArrayColumn:
+    """Returns itself with one value an item: [n, 1] counts as [n]; raises a DataError otherwise.
+
+    Args:
+      n: Number of items; None for any.
+      what: Values that it must have, for the message.
+    """
+    shape = self.values.shape
+    if len(shape) == 2 and shape[1] == 1:
+      missing = None if self.missing is None else self.missing[:, 0]
+      return replace(self, values=self.values[:, 0], missing=missing).check_items(n, what)
+    if len(shape) != 1 or n not in (None, shape[0]):
+      raise DataError(
+        f'{self.name} is of shape {shape}, and must be {what}, [{"n" if n is None else n}] as '
+        f'labels; give one an item'
+      )
+    return self
+
+
+def read_column(given: Any, name: str, fix: str = 'give values of one kind') -> ArrayColumn:
+  """Returns the values of items that any library holds, and which of them are missing.
+
+  >>> read_column(np.ma.array([1, 9], mask=[False, True]), 'labels').missing.tolist()
+  [False, True]
+  >>> read_column(['a', b'b', None], 'key').values.tolist()
+  ['a', b'b', None]
+
+  Args:
+    given: Array, list, tensor, series, or anything that NumPy makes an array of.
+    name: Name of the argument, for messages.
+    fix: What to do about what is no array.
+
+  Raises:
+    DataError: if it is no array: its rows differ in length, or texts and numbers are mixed.
+  """
+  if isinstance(given, ArrayColumn):
+    return replace(given, name=name)
+  if isinstance(given, np.ma.MaskedArray):
+    found = _plain(given.data, name)
+    masked = np.broadcast_to(given.mask, given.shape)
+    return _marked(found, masked if found.missing is None else masked | found.missing)
+  if type(given).__module__.partition('.')[0] == 'pandas':
+    return _of_pandas(given, name)
+  if hasattr(given, 'to_pylist') and hasattr(given, 'null_count'):  # pyarrow
+    return _of_nulls(given, given.is_null, given.null_count, 'to_pylist', name)
+  if hasattr(given, 'is_null') and hasattr(given, 'to_list'):  # polars
+    return _of_nulls(given, given.is_null, given.null_count(), 'to_list', name)
+  if is_sparse(given):
+    return ArrayColumn(name, dense(given, name))
+  return _plain(_of_tensor(given), name, fix=fix)
+
+
+def named(value: Any, argument: str) -> str:
+  """Returns a value of an argument as a message names it."""
+  plain = value.item() if isinstance(value, np.generic) else value
+  return f'label {shown(plain)}' if argument == 'labels' else f'{argument}: value {shown(plain)}'
+
+
+def is_sparse(given: Any) -> bool:
+  """Returns whether that is a sparse matrix or array of SciPy."""
+  return hasattr(given, 'toarray') and hasattr(given, 'nnz')
+
+
+def dense(given: Any, name: str) -> npt.NDArray[Any]:
+  """Returns a sparse matrix as an array; raises DataError where that takes too much memory."""
+  n_bytes = given.dtype.itemsize * int(np.prod(given.shape, dtype=object))
+  if n_bytes > _DENSE_BYTES:
+    raise DataError(
+      f'{name} is a sparse matrix of shape {given.shape}, which takes {n_bytes:,} bytes as an '
+      f'array, and {_DENSE_BYTES:,} are the most; give fewer columns, or rows one by one with '
+      f'from_generator'
+    )
+  return np.asarray(given.toarray())
+
+
+def n_rows(given: Any, name: str) -> int:
+  """Returns the number of rows of an array, a table or a list, of which nothing else is read."""
+  if isinstance(given, Mapping) and given:
+    return n_rows(next(iter(given.values())), name)
+  shape = getattr(given, 'shape', None)
+  if shape is None and hasattr(given, '__len__'):
+    return len(given)
+  if shape is None or not len(shape):
+    raise DataError(f'{name} of type {type(given).__name__} has no rows; give one an item')
+  return int(shape[0])
+
+
+def table_columns(table: Any) -> dict[Any, Any] | None:
+  """Returns the columns of a table of pandas, polars or pyarrow by name; None for anything else.
+
+  Raises:
+    DataError: if columns have no names or two the same.
+  """
+  names = getattr(table, 'column_names', None)
+  if names is None and (hasattr(table, 'iloc') or hasattr(table, 'get_column')):
+    names = getattr(table, 'columns', None)
+  if names is None:
+    return None
+  names = list(names)
+  if len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
+    raise DataError(
+      f'the columns of a table are {shown(names)}, and features have different texts as names; '
+      f'rename the columns, or give table.to_numpy() as one array [n, columns]'
+    )
+  return {name: table[name] for name in names}
+
+
+def _marked(column: ArrayColumn, missing: Mask) -> ArrayColumn:
+  return replace(column, missing=missing if missing.any() else None)
+
+
+def _of_tensor(given: Any) -> Any:
+  """Returns a tensor of TensorFlow or PyTorch as an array, a list of tensors as one of values."""
+  if isinstance(given, (list, tuple)) and given and hasattr(given[0], 'numpy'):
+    return [_of_tensor(value) for value in given]
+  if not hasattr(given, 'numpy'):
+    return given
+  return given.detach().cpu().numpy() if hasattr(given, 'detach') else given.numpy()
+
+
+def _of_pandas(given: Any, name: str) -> ArrayColumn:
+  """Returns a series, an index, an extension array or a table of pandas."""
+  if hasattr(given, 'columns'):
+    return _plain(given.to_numpy(), name)
+  series = given if hasattr(given, 'iloc') else sys.modules['pandas'].Series(given)
+  missing = np.asarray(series.isna(), np.bool_)
+  kind = type(series.dtype).__name__
+  if kind == 'CategoricalDtype':
+    categories = read_column(series.cat.categories, name).values
+    codes = series.cat.codes.to_numpy()
+    values = categories[np.maximum(codes, 0)] if len(categories) else np.empty(len(codes), object)
+  elif kind == 'IntervalDtype':
+    values = np.array([str(value) for value in series], object)
+  elif kind == 'DatetimeTZDtype':
+    values = series.dt.tz_convert(None).to_numpy()
+  elif kind == 'PeriodDtype':
+    values = series.dt.to_timestamp().to_numpy()
+  elif hasattr(series.dtype, 'numpy_dtype') and series.dtype.kind in 'biuf':  # nullable
+    kind = series.dtype.numpy_dtype
+    values = series.to_numpy(kind, na_value=kind.type(0))
+  else:
+    values = series.to_numpy()
+  found = _plain(values, name, missing)
+  return _marked(found, missing if found.missing is None else missing | found.missing)
+
+
+def _of_nulls(given: Any, is_null: Any, n_null: int, to_list: str, name: str) -> ArrayColumn:
+  """Returns an array of pyarrow or a series of polars."""
+  if hasattr(given, 'combine_chunks') and hasattr(given, 'chunks'):
+    given = given.combine_chunks()
+  if hasattr(given, 'dictionary_decode') and hasattr(given, 'dictionary'):
+    given = given.dictionary_decode()
+  values = getattr(given, to_list)()
+  if n_null or any(isinstance(value, (str, bytes)) for value in values[:1]):
+    return _plain(values, name)
+  options = {'zero_copy_only': False} if to_list == 'to_pylist' else {}
+  return _plain(given.to_numpy(**options), name)
+
+
+def _plain(
+  given: Any, name: str, known: Mask | None = None, fix: str = 'give values of one kind'
+) -> ArrayColumn:
+  """Returns a column of what NumPy reads.
+
+  Args:
+    given: Array, list, or scalars of any kind.
+    name: Name of the argument.
+    known: Which values are known to be missing.
+    fix: What to do about what is no array.
+  """
+  try:
+    values = np.asarray(given)
+  except (TypeError, ValueError, OverflowError) as error:
+    raise DataError(f'{name} is no array ({error}); {fix}') from error
+  if values.dtype.kind in 'US' and not isinstance(given, np.ndarray):
+    # NumPy makes texts of numbers beside them, and loses zeros at the end of bytes and texts.
+    values = np.array(given, object)
+    for value in values.flat:
+      if not isinstance(value, (str, bytes)) and not _is_missing(value):
+        raise DataError(f'{named(value, name)} is no text, and others are; give {name} of one type')
+  if values.dtype.kind == 'O':
+    return _of_objects(values, name, known)
+  if values.dtype.kind in 'fc':
+    missing = np.isnan(values)
+  elif values.dtype.kind in 'mM':
+    missing = np.isnat(values)
+  else:
+    missing = np.zeros((), np.bool_)
+  if values.dtype == np.uint64 and int(values.max(initial=0)) < _SIGNED:
+    values = values.view(np.int64) if values.flags.c_contiguous else values.astype(np.int64)
+  return _marked(ArrayColumn(name, values), missing)
+
+
+def _of_objects(values: npt.NDArray[Any], name: str, known: Mask | None) -> ArrayColumn:
+  """Returns a column of objects, as numbers or times where they are all of one of these kinds."""
+  kinds = set(map(type, values.flat))
+  missing = np.zeros(values.shape, np.bool_) if known is None else known.copy()
+  if any(kind.__name__ in _MISSING or issubclass(kind, (float, np.floating)) for kind in kinds):
+    missing |= np.array([_is_missing(value) for value in values.flat]).reshape(values.shape)
+  some = kinds if not missing.any() else set(map(type, values[~missing]))
+  if some and all(issubclass(kind, (datetime.date, np.datetime64)) for kind in some):
+    return _marked(ArrayColumn(name, _times(values, missing, name)), missing)
+  if some and all(issubclass(kind, (int, float, np.number, np.bool_)) for kind in some):
+    filled = np.where(missing, 0, values)
+    numbers = np.array(filled.tolist()).reshape(values.shape)
+    if numbers.dtype != object:
+      return _marked(_plain(numbers, name), missing)
+  return _marked(ArrayColumn(name, values), missing)
+
+
+def _is_missing(value: Any) -> bool:
+  return type(value).__name__ in _MISSING or bool(value != value)
+
+
+def _times(values: npt.NDArray[Any], missing: Mask, name: str) -> npt.NDArray[Any]:
+  """Returns dates and times as datetime64 in microseconds, those with a time zone in UTC."""
+  given = values[~missing].tolist()
+  zones = {getattr(value, 'tzinfo', None) is not None for value in given}
+  if len(zones) > 1:
+    raise DataError(f'{name} has times with a time zone and without; give all of them one')
+  found = np.full(values.shape, np.datetime64('NaT', 'us'))
+  if zones == {True}:
+    utc = datetime.timezone.utc
+    given = [value.astimezone(utc).replace(tzinfo=None) for value in given]
+  found[~missing] = [np.datetime64(value, 'us') for value in given]
+  return found
+
+
+def duration(name: str, value: Any, unit: np.dtype[Any]) -> int:
+  """Returns a length of time in units of a datetime64 type, rounded up.
+
+  >>> duration('embargo', '7D', np.dtype('M8[h]')), duration('embargo', 0, np.dtype('M8[ns]'))
+  (168, 0)
+
+  Args:
+    name: Name of the argument, for messages.
+    value: timedelta, timedelta64, a Timedelta of pandas, or a text such as '7D'; 0 for none.
+    unit: The type.
+
+  Raises:
+    ConfigError: if it is none of these, or negative.
+  """
+  fix = "give a length of time such as '7D', '12h', '30min' or datetime.timedelta(days=7)"
+  found = value
+  if isinstance(value, str):
+    found = _length_of(value)
+  elif isinstance(value, datetime.timedelta):  # a Timedelta of pandas is one too
+    found = np.timedelta64(value)
+  elif isinstance(value, (int, float)) and not isinstance(value, bool) and not value:
+    return 0
+  if not isinstance(found, np.timedelta64) or np.isnat(found) or found < np.timedelta64(0):
+    raise ConfigError(f'{name}={shown(value)} is of times, whose unit is not known; {fix}')
+  count = np.datetime_data(unit)[1]
+  whole = found // np.timedelta64(count, np.datetime_data(unit)[0])
+  rest = found - whole * np.timedelta64(count, np.datetime_data(unit)[0])
+  return int(whole) + bool(rest > np.timedelta64(0))
+
+
+def _length_of(text: str) -> np.timedelta64 | None:
+  """Returns the length of time that a text such as '7D' is; None for any other."""
+  units = {'W': 'W', 'D': 'D', 'd': 'D', 'H': 'h', 'h': 'h', 'min': 'm', 's': 's'}
+  units |= {unit: unit for unit in ('ms', 'us', 'ns')}
+  number = text.strip().rstrip('WDdHhminsu')
+  unit = text.strip()[len(number) :]
+  if unit in units and number.strip().isdecimal() and len(number) < 16:
+    return np.timedelta64(int(number), units[unit])
+  return None
