@@ -65,7 +65,7 @@ def test_several_spans_and_runtime_parameters(tmp_path):
     'train_splits': ['train', 'more'],
     'seed': 11,
     'missing_label': 'own_stratum',
-    'algorithm_version': 8,
+    'algorithm_version': 9,
   }
   assert [found.properties[name].int_value for name in ('span', 'version')] == [5, 2]
 

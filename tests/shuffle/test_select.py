@@ -12,9 +12,20 @@ from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import InputFile, ScannedFile
 from tfx_balance.scan.spill import INDEX_ROW, Spill
 from tfx_balance.scan.stratum_columns import StratumColumns
+from tfx_balance.scan.totals import Totals
 from tfx_balance.shuffle import select
-from tfx_balance.shuffle.select import FileAssigner, Selection, find_file_thresholds
+from tfx_balance.shuffle.select import (
+  FileAssigner,
+  Selection,
+  collect_candidates,
+  count_ranks,
+  find_file_thresholds,
+  plan_search,
+)
+from tfx_balance.stratified_splitter.job import PURPOSE, new_scan, plan_job
 
+from tests.helpers_examples import example
+from tests.helpers_split import input_files, run_split, split_request
 from tests.list_runner import ListPipeline
 
 
@@ -128,3 +139,45 @@ def test_another_seed_or_purpose_selects_others():
   ]
   for one, other in ((0, 1), (0, 2), (1, 2)):
     assert 60 < len(chosen[one] & chosen[other]) < 140  # a half of 200, within six deviations
+
+
+def near_the_ends(folder, records, **arguments):
+  """Returns how many pairs of a split's records are near thresholds."""
+  request = split_request(folder, {'train': 75, 'eval': 15, 'test': 10}, **arguments)
+  (file,) = input_files(folder, [records])
+  (found,) = new_scan(request).process(file)
+  selection = plan_job(Totals.of(found), request).selection
+  searches = [plan_search(n, counts, selection) for n, counts in count_ranks(found, selection, 1)]
+  return sum(len(near) for _, near in collect_candidates(found, selection, searches))
+
+
+@pytest.mark.parametrize('n_keys', [1, 10, 20_000])
+def test_few_pairs_are_near_a_threshold_however_few_keys_there_are(tmp_path, n_keys):
+  records = [example(label=0, id=i, patient=i % n_keys) for i in range(20_000)]
+  # A bucket of two ends has 20,000 / 256 records, or 20,000 / 4,096 ones of the sample.
+  assert near_the_ends(tmp_path, records, key='patient') < 400
+
+
+def test_one_record_many_times_is_one_pair(tmp_path):
+  assert near_the_ends(tmp_path, [example(label=0)] * 20_000) == 1
+
+
+@pytest.mark.parametrize('order_by', [None, 'day'])
+def test_records_of_one_key_keep_their_splits_in_any_file(tmp_path, order_by):
+  records = [example(label=0, id=i, patient=0, day=0) for i in range(20_000)]
+  request = split_request(tmp_path, key='patient')
+  (found,) = new_scan(request).process(*input_files(tmp_path, [records]))
+  index = np.concatenate(list(found.spill.index('content', 'position')))
+  lower = ranks(index['content'], request.draw_seed, PURPOSE) >> np.uint64(63 - 23)
+  order = np.argsort(lower, kind='stable')
+  at = int(np.flatnonzero(np.diff(lower[order]) == 0)[0])
+  pair = [
+    records[i] for i in index['position'][order[at : at + 2]]
+  ]  # whose ranks have 23 bits in common
+  splits = {'train': 1, 'eval': 1}
+  one = run_split(tmp_path / 'one', [pair[:1], pair[1:]], splits, key='patient', order_by=order_by)
+  other = run_split(
+    tmp_path / 'other', [pair[1:], pair[:1]], splits, key='patient', order_by=order_by
+  )
+  assert one == other
+  assert all(len(held) == 1 for held in one.values())

@@ -87,6 +87,11 @@ class NumberSample:
     order = np.argsort(draws, kind='stable')[:_MOST]
     return cls(draws[order], keys[order])
 
+  @property
+  def repeats(self) -> bool:
+    """Whether a key is there twice: so is one of a thousandth of the records, nearly surely."""
+    return len(np.unique(self.keys)) < len(self.keys)
+
   def pivots(self) -> UInts:
     """Returns the keys at which buckets begin: uint64 [up to _MOST], ascending."""
     return np.sort(self.keys)

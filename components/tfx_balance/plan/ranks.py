@@ -1,8 +1,9 @@
 """Partitions of each stratum by pairs of an order and a keyed hash: which records a quota takes.
 
 Every record has a 64-bit hash of its bytes. A key, made from the seed and a purpose, turns hashes
-into ranks. Some selections also have an order, such as the times of records; it comes before the
-rank, and is 0 for all records of the others. In the order of these pairs, the first records of a
+into ranks. Some selections also have an order, such as the times of records, or the ranks of their
+keys where the bytes do not identify a record; it comes before the rank, and is 0 for all records of
+the others. In the order of these pairs, the first records of a
 stratum are partition 0, as many as its quota, the next are partition 1, and so on. So the answer
 depends on the set of records and the seed, not on their order, files or runner. To find the pair at
 which each partition ends without sorting all the records in one place:
@@ -62,7 +63,7 @@ def order_of_groups(groups: Ints) -> Ints:
 RANK_BITS = 63
 """Ranks are below 2**63, so that the end of the last one still fits into 64 bits."""
 
-_IDENTITY_BITS = 40  # of a rank, where records of one identity differ
+_CONTENT_BITS = 32  # of a rank, where records of one identity differ
 
 UInts = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
@@ -94,13 +95,14 @@ def ranks(hashes: UInts, seed: int, purpose: str, content: UInts | None = None) 
     hashes: uint64 [n], hashes of what identifies the records.
     seed: Seed of the user.
     purpose: Purpose of the draw, such as 'split'.
-    content: uint64 [n], hashes of the records' bytes, where these do not identify them. They are
-      the lower 23 bits of a rank: among records of one identity they decide, not the files.
+    content: uint64 [n], hashes of the records' bytes, where these do not identify them and
+      something else comes before the rank. They are the lower half of it: among records of one
+      identity they decide, not the files.
   """
   key = tie_break(seed, 'rank', purpose)
   found = mix(hashes, key) >> np.uint64(64 - RANK_BITS)
   if content is not None:
-    lower = np.uint64(RANK_BITS - _IDENTITY_BITS)
+    lower = np.uint64(_CONTENT_BITS)
     found = found >> lower << lower | mix(content, key) >> np.uint64(64) - lower
   return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -20,14 +20,23 @@ class IndexColumns:
   """Adds the numbers of one file's records to its index.
 
   Attributes:
-    samples: Sample of the keys in each column.
+    samples: Sample of the keys in each column, and in further ones.
   """
 
-  def __init__(self, features: Mapping[str, str], path: str, bad: BadRecords) -> None:
-    """Takes the feature of each column: 'time', without which records are bad, and 'number'."""
+  def __init__(
+    self, features: Mapping[str, str], path: str, bad: BadRecords, sampled: Sequence[str] = ()
+  ) -> None:
+    """Takes the feature of each column: 'time', without which records are bad, and 'number'.
+
+    Args:
+      features: Features by column.
+      path: Path of the file.
+      bad: Takes records that cannot be used.
+      sampled: Further columns of the index, which are sampled.
+    """
     self._features, self._path, self._bad = features, path, bad
     none = np.empty(0, np.uint64)
-    self.samples = dict.fromkeys(features, NumberSample.of(none, none))
+    self.samples = dict.fromkeys((*features, *sampled), NumberSample.of(none, none))
 
   def fill(self, rows: Rows, columns: Columns, rank: int) -> None:
     """Fills the columns of the index of some records, rows [n], of the file with a rank.
@@ -45,7 +54,9 @@ class IndexColumns:
       else:
         keys = _known_keys(columns[feature])
       rows[name][kept] = keys[kept]
-      numbers = record_numbers(rank, 0, 1) + rows['position'][kept].astype(np.uint64)
+    kept = np.flatnonzero(rows['code'] < BAD)
+    numbers = record_numbers(rank, 0, 1) + rows['position'][kept].astype(np.uint64)
+    for name in self.samples:
       drawn = NumberSample.of(numbers, rows[name][kept])
       self.samples[name] = NumberSample.merge([self.samples[name], drawn])
 

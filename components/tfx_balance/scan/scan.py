@@ -22,7 +22,7 @@ from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.narrow_columns import narrow_fields, wide_fields
 from tfx_balance.plan.number_keys import NumberSample
-from tfx_balance.plan.ranks import Ints, fine_buckets, mix
+from tfx_balance.plan.ranks import Ints, fine_buckets, mix, ranks
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.binned_column import binned_columns
 from tfx_balance.scan.index_columns import IndexColumns
@@ -37,7 +37,6 @@ from tfx_balance.scan.spill import (
   hashes_of_bytes,
   index_row,
   pack,
-  record_ranks,
 )
 from tfx_balance.scan.strata import BAD, DROPPED, MissingLabel, Payload, StratumDecoder
 from tfx_balance.scan.stratum_columns import StratumColumns
@@ -81,7 +80,8 @@ class ScannedFile:
     first_bad: Fault of the first of them, '' where there is none.
     held: Number of records that were left out because another artifact holds them.
     without_group: Number of its records without a group, where records are in groups.
-    numbers: Sample of the keys of the numbers in further columns of the index, by column.
+    numbers: Sample of the keys of the numbers in further columns of the index, by column; and of
+      the hashes that identify records, 'hash', where they are not those of bytes.
     edges: Edges of the bins that a feature's numbers are put into; None where they are not.
     kinds: Types of the features that are read, by feature, each with the file; none where no record
       has a value.
@@ -193,7 +193,9 @@ class ScanFile(beam.DoFn):
     )
     keys = identity_of(self._key_features, self._by_values, self._payload, file.path)
     groups = GroupKeys(self._groups, file.path) if self._groups else None
-    more = IndexColumns(self._numbers, file.path, bad)
+    # Of identities that are hashed, some may be those of many records.
+    sampled = [] if self._hashes_bytes or self._groups else ['hash']
+    more = IndexColumns(self._numbers, file.path, bad, sampled)
     counted = _Counted()
     indexed = self._indexed(file, decoder, keys, more, groups, bad, counted)
     spill = self._keep(file, indexed, counted)
@@ -304,9 +306,9 @@ class ScanFile(beam.DoFn):
     return SparseCounts.merge(
       SparseCounts.count(
         (fine.n_buckets,),
-        fine.buckets(index['code'].astype(np.int64), record_ranks(index, seed, purpose)),
+        fine.buckets(index['code'].astype(np.int64), ranks(index['hash'], seed, purpose)),
       )
-      for index in spill.index('hash', 'content', 'code')
+      for index in spill.index('hash', 'code')
     )
 
 

@@ -22,7 +22,7 @@ import xxhash
 
 from tfx_balance.plan.key_order import order_of_block, parts_of_keys
 from tfx_balance.plan.number_bins import Recoding
-from tfx_balance.plan.ranks import Ints, UInts, mix, ranks
+from tfx_balance.plan.ranks import Ints, UInts, mix
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer, concatenate
 from tfx_balance.tfrecord.packed import UNIT_BYTES, PackedFile, PackedWriter, local_copy
@@ -238,12 +238,6 @@ class SpillWriter:
     self._blocks.append(n)
     self._row = rows.dtype
     return order
-
-
-def record_ranks(rows: Rows, seed: int, purpose: str) -> UInts:
-  """Returns the rank of each record of an index, as `ranks` does: uint64 [n]."""
-  content = rows['content'] if 'content' in (rows.dtype.names or ()) else None
-  return ranks(rows['hash'], seed, purpose, content)
 
 
 def in_blocks(

@@ -93,7 +93,7 @@ class Totals:
     missing_in: File and position of a record without a feature, by feature.
     first_bad: Rank of the first file with bad records, and fault of its first one.
     without_group: Number of records without a group.
-    numbers: Sample of the keys of the numbers in further columns of the index, by column.
+    numbers: Samples of columns of the index, by column.
     edges: Edges of the bins that a feature's numbers are put into; None where they are not.
     kinds: Types of features by name, each with a file that has values of it.
   """

@@ -4,9 +4,11 @@
                     └── candidates ──────────┴── Thresholds
 
 Records are selected in the order of pairs: of a number of each, such as its time, where there is
-one, and the rank of its hash. The records stay where they are; only counts, and the few pairs near
-a threshold, come together: in a tree, and where strata are many range by range of them, so that no
-worker gets more than a few hundred MB.
+one, and the rank of its hash. Where a record is identified by something else than its bytes, the
+number is the rank of that, and the hash that of its bytes, which decides among records of one
+identity. The records stay where they are; only counts, and the few pairs near a threshold, come
+together: in a tree, and where strata are many range by range of them, so that no worker gets more
+than a few hundred MB.
 """
 
 from __future__ import annotations
@@ -35,10 +37,10 @@ from tfx_balance.plan.ranks import (
   boundary_buckets,
   find_thresholds,
   fine_buckets,
+  ranks,
 )
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import ScannedFile
-from tfx_balance.scan.spill import record_ranks
 from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.shuffle.stored_values import WithStored, store
 
@@ -55,8 +57,10 @@ class Selection:
     quotas: Number of records for each part: int64 [rows, parts]; a row sums to its stratum.
     seed: Seed of the component.
     purpose: Name of the draw; another purpose gives independent ranks. '' where ranks are all 0.
-    column: Column of the index that comes before the rank, 'time' or 'number'; '' for none.
-    pivots: Keys at which buckets of this column begin, as from `NumberSample.pivots`.
+    column: Column of the index that comes before the rank, 'time' or 'number', or whose rank does,
+      'hash'; '' for none.
+    pivots: Keys at which buckets of this column begin, as from `NumberSample.pivots`; None for
+      buckets that are equal ranges of ranks, those of 'hash' where it is the column.
     is_joint: Whether all strata are one row.
     at_first: Whether the first record is searched for where parts before it have none.
   """
@@ -124,18 +128,24 @@ class Selection:
 
   def buckets(self, rows: Ints, order: UInts | None, rank: UInts) -> Ints:
     """Returns the bucket of each record, given its row and its pair: int64 [n]."""
-    if order is not None and self.pivots is not None:
-      rank = spread_ranks(order, rank, self.pivots)
+    if order is not None:
+      rank = order if self.pivots is None else spread_ranks(order, rank, self.pivots)
     return self.layout.buckets(rows, rank)
 
   def ranks(self, index: npt.NDArray[np.void]) -> UInts:
     """Returns the ranks of the records of an index."""
     if not self.purpose:
       return np.zeros(len(index), np.uint64)
-    return record_ranks(index, self.seed, self.purpose)
+    if self.column == 'hash':
+      return ranks(index['content'], self.seed, self.purpose)
+    with_content = self.column and 'content' in (index.dtype.names or ())
+    content = index['content'] if with_content else None
+    return ranks(index['hash'], self.seed, self.purpose, content)
 
   def order(self, index: npt.NDArray[np.void]) -> UInts | None:
     """Returns what comes before the ranks of the records of an index; None for nothing."""
+    if self.column == 'hash':
+      return ranks(index['hash'], self.seed, self.purpose)
     return index[self.column] if self.column else None
 
   def placed(self, scanned: ScannedFile) -> Iterator[tuple[Ints, Ints, UInts | None, UInts]]:
@@ -259,7 +269,7 @@ def count_ranks(
 ) -> Iterator[tuple[int, SparseCounts]]:
   """Yields how many of a file's records have their pair in each bucket, by range of rows."""
   layout, rows = selection.layout, selection.rows_of(scanned)
-  counts = _counted_ranks(scanned, layout, rows, n_files)
+  counts = _counted_ranks(scanned, selection, rows, n_files)
   if counts is None:
     each = [
       SparseCounts.count((layout.n_buckets,), buckets)
@@ -273,11 +283,12 @@ def count_ranks(
 
 
 def _counted_ranks(
-  scanned: ScannedFile, layout: RankHistogram, rows: Ints, n_files: int
+  scanned: ScannedFile, selection: Selection, rows: Ints, n_files: int
 ) -> SparseCounts | None:
   """Returns what the scan counted, by buckets of all files; None if not counted as finely."""
-  if not scanned.spill.n_rank_counts:
+  if not scanned.spill.n_rank_counts or selection.pivots is not None:
     return None
+  layout = selection.layout
   fine = fine_buckets(scanned.records, n_files)
   if (fine.bits < layout.bits[rows]).any():
     return None

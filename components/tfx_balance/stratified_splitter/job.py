@@ -12,7 +12,7 @@ from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.documents.descriptions import describe_split
 from tfx_balance.modes.time import TimeOrder
 from tfx_balance.plan.narrow_columns import narrow, wide
-from tfx_balance.plan.ranks import Ints, Thresholds
+from tfx_balance.plan.ranks import Ints, Thresholds, ranks
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.plan.split_plan import SplitPlan
 from tfx_balance.scan.scan import ScanFile, ScannedFile
@@ -62,7 +62,12 @@ class SplitJob(Job):
     """Which records go to which part: a split, or by time what is kept of one and embargoed."""
     seed, order = self.request.draw_seed, self.order
     if order is None:
-      return Selection(self.strata, self.quotas, seed, PURPOSE)
+      plain = Selection(self.strata, self.quotas, seed, PURPOSE)
+      sample = self.totals.numbers.get('hash')
+      if sample is None or self.request.parameters.modes.waits:
+        return plain
+      pivots = np.sort(ranks(sample.keys, seed, PURPOSE)) if sample.repeats else None
+      return replace(plain, column='hash', pivots=pivots)
     return Selection(
       self.strata,
       order.parts(order.rows(self.quotas)),
