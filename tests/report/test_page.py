@@ -257,7 +257,7 @@ def test_the_first_card_has_macro_recall_and_worst_class_of_every_model(tmp_path
   assert found == sorted(found)
 
 
-def test_the_worst_class_is_the_one_with_most_evidence_and_others_are_counted():
+def test_of_equally_bad_classes_the_rarest_is_named_first():
   rows = [('a', 1.0, 9), ('b', 0.0, 2), ('c', 0.0, 5), ('d', None, 0)]
   models = [
     ModelRecall('m', tuple(ClassRecall(ClassValue('bytes', n.encode()), r, k) for n, r, k in rows)),
@@ -266,8 +266,17 @@ def test_the_worst_class_is_the_one_with_most_evidence_and_others_are_counted():
   html = render_page(merge([findings_of(RecallDocument('x', tuple(models)).to_json(), 'x')]))
   (card,) = words_of(html, r'<dl class="answers">.*?</dl>')
   assert card == (
-    'm 0.333 macro recall, the mean over classes 0.000 worst class: c and 1 more (5 tested)'
+    'm 0.333 macro recall, the mean over classes 0.000 worst classes: b (2 tested), c (5 tested)'
   )
+
+
+def test_accuracy_and_log_loss_are_in_the_table_of_models():
+  rows = (ClassRecall(ClassValue('bytes', b'a'), 0.5, 4),)
+  models = (ModelRecall('m', rows, 0.625, 1.25), ModelRecall('plain', rows))
+  html = render_page(merge([findings_of(RecallDocument('x', models).to_json(), 'x')]))
+  (table,) = words_of(html, r'<table id="report-models">.*?</table>')
+  assert 'm 0.5 0.625 1.25 a' in table
+  assert 'plain 0.5 - - a' in table
 
 
 def test_without_models_the_first_card_has_classes_imbalance_and_the_worst_violation(tmp_path):

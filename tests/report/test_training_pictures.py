@@ -1,13 +1,16 @@
 """The report shows what a model was trained on, from the log of its batches."""
 
+import json
+
 import pytest
 from tfx_balance.documents.training_log import LoggedEpoch, LoggedShares, TrainingLog
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.report import read_run, render_html
+from tfx_balance.report.measures import headline
 from tfx_balance.report.page import pictures_of
 from tfx_balance.report.training_pictures import MOST_LINES, MOST_ROWS, training_picture
 
-from tests.report.helpers_report import NASTY
+from tests.report.helpers_report import NASTY, long_tail, plan_data, write_run
 
 
 def log_of(n, names=None):
@@ -62,3 +65,24 @@ def test_a_log_without_epochs_has_no_picture(tmp_path):
   assert 'Trained on' in render_html(
     [write(tmp_path, TrainingLog('label', (ClassValue('int', 0),), ()))]
   )
+
+
+def test_the_imbalance_of_batches_is_that_of_the_log_where_there_is_one(tmp_path):
+  counts = long_tail(4, 400)
+  uris = write_run(tmp_path, counts)
+  uris = [uri for uri in uris if 'BalancedAugmenter' not in uri]
+  names = [value.value for value in sorted(counts)]
+  epochs = (LoggedEpoch(10, (60, 60, 60, 40), (0,) * 4, (0,) * 4),)
+  log = TrainingLog('species', tuple(ClassValue('bytes', name) for name in names), epochs)
+  found = headline(read_run([*uris, write(tmp_path, log)]))
+  assert (found.after, found.in_batches) == (1.5, True)
+
+
+def test_records_that_are_laid_out_for_batches_have_no_imbalance_after(tmp_path):
+  train = {value: n * 8 for value, n in long_tail(4, 400).items()}
+  path = tmp_path / 'gen'
+  path.mkdir()
+  (path / 'balanced_input.json').write_text(json.dumps(plan_data(train)))
+  found = headline(read_run([str(path)]))
+  assert found.before == max(train.values()) / min(train.values())
+  assert (found.after, found.in_batches) == (None, False)

@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -308,7 +309,9 @@ def _names(text: str | None) -> list[str]:
 
 def split_records(options: argparse.Namespace, files: Sequence[Path], output: Path) -> None:
   """Splits TFRecord files by StratifiedSplitter."""
-  # Imported here because it takes ten seconds: invalid arguments are reported before.
+  # Imported here because it takes ten seconds, and a hundred the first time on a machine: invalid
+  # arguments are reported before.
+  print('Loading TFX, which takes a minute or two the first time', file=sys.stderr, flush=True)
   from tfx.types import artifact_utils, channel_utils, standard_artifacts
 
   from tfx_balance import StratifiedSplitter

@@ -3,6 +3,8 @@
 The counts are read as the report reads them, with the Evaluators' results and the anomalies.
 """
 
+import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -135,5 +137,8 @@ def describe_recall(numbers: Summary, label: str) -> RecallDocument:
   for comparison in numbers.models:
     found = [(value, comparison.recall(value)) for value in numbers.classes]
     rows = tuple(ClassRecall(value, of.share, of.tested) for value, of in found if of)
-    models.append(ModelRecall(comparison.model, rows))
+    runs = comparison.trainings
+    means = {n: statistics.fmean(getattr(r, n) for r in runs) for n in ('accuracy', 'log_loss')}
+    known = {name: mean for name, mean in means.items() if not math.isnan(mean)}
+    models.append(ModelRecall(comparison.model, rows, **known))
   return RecallDocument(label, tuple(models))

@@ -35,7 +35,7 @@ def run(
   for note in notes:
     screen.print(note, markup=False, soft_wrap=True)
   printer = StepPrinter(screen)
-  with printer.step('Loading TensorFlow and TFX'):
+  with printer.step('Loading TensorFlow and TFX, which takes a minute or two the first time'):
     # Imported here because it takes ten seconds: invalid arguments are reported before.
     from tfx_balance.cli import failure, published, run_log, summary, summary_tables
     from tfx_balance.cli.observed_runner import ObservedRunner

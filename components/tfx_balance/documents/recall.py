@@ -37,10 +37,19 @@ class ClassRecall:
 
 @dataclass(frozen=True)
 class ModelRecall:
-  """How well one model recognises each class."""
+  """How well one model recognises each class.
+
+  Attributes:
+    name: Name of the model.
+    recall: Recall of each class.
+    accuracy: Share of all tested records that it got right; None where it is not known.
+    log_loss: Mean log loss of its probabilities, in nats; None where it is not known.
+  """
 
   name: str
   recall: tuple[ClassRecall, ...]
+  accuracy: float | None = None
+  log_loss: float | None = None
 
   @cached_property
   def by_class(self) -> dict[ClassValue, float]:

@@ -45,6 +45,8 @@ from tfx_balance.plan.epochs import Epoch, epoch_steps
 from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.sampling import Sampling, Schedule
 
+_SHOWN_CLASSES = 10
+
 
 @dataclass(frozen=True)
 class BalancedInputs(ClassPriors):
@@ -72,6 +74,13 @@ class BalancedInputs(ClassPriors):
   feature_spec: FeatureSpec | None = None
   label: str | Sequence[str] | None = None
   eval_files: Mapping[str, Sequence[str]] | None = None
+
+  def __repr__(self) -> str:
+    counts = self.source.counts
+    pairs = list(zip(counts.classes, counts.records, strict=True))
+    shown = ', '.join(f'{value}: {n:,}' for value, n in pairs[:_SHOWN_CLASSES])
+    more = f', and {len(pairs) - _SHOWN_CLASSES:,} more' if len(pairs) > _SHOWN_CLASSES else ''
+    return f'BalancedInputs({sum(counts.records):,} records, {len(pairs):,} classes: {shown}{more})'
 
   @classmethod
   def from_fn_args(cls, fn_args: Any, memory_budget: int = DEFAULT_MEMORY_BUDGET) -> BalancedInputs:

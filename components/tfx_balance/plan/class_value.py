@@ -43,6 +43,10 @@ class ClassValue(NamedTuple):
       return f'{{{", ".join(map(str, self.value))}}}'
     return str(int(self.value or 0))
 
+  def __repr__(self) -> str:
+    value = str(self) if isinstance(self.value, tuple) else repr(self.value)
+    return f'ClassValue({value})'
+
   def __lt__(self, other: ClassValue) -> bool:  # type: ignore[override]
     return self.sort_key() < other.sort_key()
 

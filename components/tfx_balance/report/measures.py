@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tfx_balance.documents.training_log import TrainingLog
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distribution import imbalance_ratio
 from tfx_balance.report.run_view import Fit, RunView
@@ -120,19 +121,22 @@ class Headline:
     classes: Number of classes of the run.
     before: Imbalance ratio of what a Trainer would have read first; None where nothing says it.
     after: Imbalance ratio of what it reads in the end; None where there is but one stage.
+    in_batches: Whether that is of batches that were drawn, and not of records that are there.
   """
 
   records: int
   classes: int
   before: float | None
   after: float | None
+  in_batches: bool = False
 
 
 def headline(view: RunView) -> Headline:
   """Returns the headline of a run.
 
   Before is the imbalance of the training data as it was split, or else of the first stage; after is
-  that of the last stage.
+  that of the batches, where a training log tells it (of several, the most even one's), or of the
+  last stage.
   """
   if not view.stages:
     return Headline(0, len(view.classes), None, None)
@@ -145,7 +149,18 @@ def headline(view: RunView) -> Headline:
     last = made[-1]
     after = ratio_of(last.trained, view.classes if last in view.comparable else sorted(last.total))
   records = sum(split.records for split in first.splits)
+  drawn = [ratio for _, log in view.trainings if (ratio := _drawn_ratio(log)) is not None]
+  if drawn:
+    return Headline(records, len(view.classes), before, min(drawn), in_batches=True)
+  if made and made[-1].kind == 'fed' and after == before:
+    after = None  # balanced, if at all, as batches are drawn
   return Headline(records, len(view.classes), before, after)
+
+
+def _drawn_ratio(log: TrainingLog) -> float | None:
+  """Returns the imbalance ratio of all batches of a training; None where none was drawn."""
+  drawn = [sum(of_class) for of_class in zip(*(epoch.records for epoch in log.epochs), strict=True)]
+  return imbalance_ratio(drawn) if any(drawn) else None
 
 
 def ratio_of(counts: Mapping[ClassValue, int], classes: Sequence[ClassValue]) -> float:

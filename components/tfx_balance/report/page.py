@@ -25,6 +25,7 @@ from tfx_balance.tfrecord.storage import storage_of, write_whole
 
 DEFAULT_TITLE = 'Class distribution'
 MOST_WARNINGS = 20
+MOST_WORST = 3
 _MOST_CHARACTERS = 2000  # of one text; a name may be of any length
 NARROW_TOO = ('recall', 'remedies', 'calibration')
 """Pictures that are drawn for phones too, those of a second comparison as well."""
@@ -141,17 +142,16 @@ def _inline(picture: Picture, prefix: str, narrow: bool = False) -> Any:
 
 def _answer(model: ModelRecall, index: int) -> dict[str, Any]:
   """Returns what the first card says of a model: its mean recall and its worst class."""
-  recall = list(model.by_class.values())
-  assert model.worst is not None  # it was measured
-  alike = recall.count(min(recall)) - 1
+  lowest = min(model.by_class.values())
+  # The rarest first: it is the one that others would hide.
+  worst = sorted((n, v) for v, n in model.tested.items() if model.by_class[v] == lowest)
   return {
     'model': tables.words(model.name, length=40),
     'colour': palette.series(index).name,
     'macro': f'{model.macro:.3f}',
-    'lowest': f'{min(recall):.3f}',
-    'worst': tables.named(str(model.worst), 24),
-    'alike': f' and {alike:,} more' if alike else '',
-    'tested': f'{model.tested[model.worst]:,} tested',
+    'lowest': f'{lowest:.3f}',
+    'worst': [(tables.named(str(value), 24), f'{n:,} tested') for n, value in worst[:MOST_WORST]],
+    'more': f' and {len(worst) - MOST_WORST:,} more' if len(worst) > MOST_WORST else '',
   }
 
 
@@ -165,6 +165,8 @@ def tiles(view: RunView) -> list[Tile]:
   if found.before is not None:
     after = f' → {text.ratio(found.after)}' if found.after is not None else ''
     note = 'largest class over smallest' + (', before and after' if after else '')
+    if found.in_batches:
+      note = 'largest class over smallest, of records and of batches'
     result.append(Tile('imbalance', f'{text.ratio(found.before)}{after}', note))
   result.append(_verdict(view))
   return result

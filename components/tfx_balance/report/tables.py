@@ -388,12 +388,18 @@ def _number_head(title: str) -> Cell:
 def model_table(view: RunView) -> Table:
   """Returns each model in numbers."""
   rows = []
+  whole = [
+    (title, name)
+    for title, name in (('accuracy', 'accuracy'), ('log loss', 'log_loss'))
+    if any(getattr(model, name) is not None for model in view.models)
+  ]
   for model in view.models:
     values, worst = list(model.by_class.values()), model.worst
     rows.append(
       (
         words(model.name, 'heading', length=40),
         number(text.decimal(model.macro)),
+        *(number(text.decimal(getattr(model, name))) for _, name in whole),
         words('-' if worst is None else text.class_name(worst), length=24),
         number(text.decimal(min(values)) if values else '-'),
         number(f'{sum(recall == 0 for recall in values):,}'),
@@ -405,7 +411,7 @@ def model_table(view: RunView) -> Table:
     'models',
     'Models',
     (
-      *head('model', 'mean recall', numbers=1),
+      *head('model', 'mean recall', *(title for title, _ in whole), numbers=1 + len(whole)),
       *head('class found least', 'its recall', numbers=1),
       *head('classes never found', 'classes tested', 'records tested', numbers=3),
     ),
