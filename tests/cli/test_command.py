@@ -341,3 +341,9 @@ def test_a_column_that_numbers_the_rows_is_named(tmp_path, run):
   write_table(tmp_path / 'a.csv', 'kind,id,n', [*rows, 'a,0,1'])
   _, lines, _ = run('inspect', tmp_path, '--label', 'kind')
   assert not [line for line in lines if 'number the rows' in line]
+
+
+def test_a_terminal_is_told_that_loading_takes_time(tmp_path, run, records, monkeypatch):
+  monkeypatch.setattr(sys.stderr, 'isatty', lambda: True, raising=False)
+  options = ['--label', 'kind', '--output', tmp_path / 'out']
+  assert run('split', *records, *options)[2].startswith('Loading TFX, which takes a minute or two')

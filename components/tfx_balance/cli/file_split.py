@@ -311,7 +311,8 @@ def split_records(options: argparse.Namespace, files: Sequence[Path], output: Pa
   """Splits TFRecord files by StratifiedSplitter."""
   # Imported here because it takes ten seconds, and a hundred the first time on a machine: invalid
   # arguments are reported before.
-  print('Loading TFX, which takes a minute or two the first time', file=sys.stderr, flush=True)
+  if sys.stderr.isatty():
+    print('Loading TFX, which takes a minute or two the first time', file=sys.stderr, flush=True)
   from tfx.types import artifact_utils, channel_utils, standard_artifacts
 
   from tfx_balance import StratifiedSplitter
