@@ -4,7 +4,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 TYPED := $(wildcard components pipelines benchmarks tools)
-BENCHMARKS := split augment input batches scale modes floor quality remedies
+BENCHMARKS := split files augment input batches scale modes floor quality remedies
 
 # Quiet libraries: TensorFlow's C++ log, and Google's notices about this Python and its own versions.
 export TF_CPP_MIN_LOG_LEVEL ?= 3

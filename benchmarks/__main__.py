@@ -17,13 +17,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import augment, batches, floor, input, modes, quality, remedies, scale, split
+from benchmarks import augment, batches, files, floor, input, modes, quality, remedies, scale, split
 from benchmarks.data import KINDS, DataSpec
 from benchmarks.harness import Case, Result, Runner, progress, run_case, run_piece
 from benchmarks.report import machine_lines, page, report
 
 BENCHMARKS: dict[str, Any] = {
   'split': split,
+  'files': files,
   'augment': augment,
   'input': input,
   'batches': batches,
