@@ -544,3 +544,10 @@ def test_what_is_no_class_is_refused(tmp_path, groups, fault):
   statistics = plain({name: {0: 1} for name in groups})
   with pytest.raises(DataError, match=fault):
     validate(tmp_path, statistics, artifact)
+
+
+def test_the_fix_for_numbers_of_a_baseline_is_not_to_pass_the_examples(tmp_path):
+  counts = {'train': {0: 90, 1: 10}}
+  fault = r'of baseline_statistics= has only an approximate .*, or leave baseline_statistics= out$'
+  with pytest.raises(DataError, match=fault):
+    validate(tmp_path, exact(counts), baseline=plain(counts))

@@ -33,6 +33,7 @@ from tfx_balance.tfrecord.storage import exists, read_whole
 from tfx_balance.tfrecord.work_files import new_work_file, read_json, write_json
 
 _COUNT_RECORDS = 'pass examples=, and the records are counted'
+_NO_BASELINE = 'leave baseline_statistics= out'  # which examples= does not describe
 
 _STATISTICS_NAME = 'FeatureStats.pb'  # of StatisticsGen
 Tallies = Mapping[str, Mapping[ClassValue, int]]
@@ -74,12 +75,13 @@ class SplitStatistics:
     Raises:
       DataError: if they do not hold exact counts.
     """
+    instead = _COUNT_RECORDS if argument == 'statistics=' else _NO_BASELINE
     if self.sampled:
       raise DataError(
         f'{argument} is of a sample of splits {list(self.sampled)}; let StatisticsGen read all '
-        f'records (sample_rate), or {_COUNT_RECORDS}'
+        f'records (sample_rate), or {instead}'
       )
-    return tallies_of(self.by_split, label, argument, _COUNT_RECORDS, multilabel)
+    return tallies_of(self.by_split, label, argument, instead, multilabel)
 
   def other_numbers(self, tallies: Tallies) -> list[str]:
     """Returns a sentence for each split whose statistics are of another number of records."""
