@@ -243,6 +243,15 @@ def test_what_is_no_state_is_refused(state):
     arrays().train(24, state=state)
 
 
+@pytest.mark.parametrize('step', [2**63 - 1, 2**63, 10**400])
+def test_a_step_that_no_run_comes_to_is_refused(step):
+  state = sealed({**json.loads(arrays().batch_state(10, 24)), 'step': step})
+  with pytest.raises((ConfigError, DataError), match='step'):
+    next(iter(arrays().train(24, state=state)))
+  with pytest.raises(ConfigError, match='start_step'):
+    next(iter(arrays().train(24, start_step=step)))
+
+
 def test_a_state_with_too_few_totals_is_refused():
   state = sealed({**json.loads(arrays().batch_state(10, 24)), 'drawn': [1, 2]})
   with pytest.raises(ConfigError, match='2 running totals for 4 classes'):

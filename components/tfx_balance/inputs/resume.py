@@ -28,6 +28,8 @@ _REMEDIES = {
   'class_records': 'pass the same records=',
 }
 
+MOST_STEPS = 1 << 40  # so that records of all steps are counted in 64 bits
+
 
 def first_state(
   draws: BatchDraws, start_step: StartStep, state: Mapping[str, Any] | str | None
@@ -49,7 +51,7 @@ def first_state(
 
   def at(step: Any) -> DrawState:
     fix = f'give {least}, the step of state=, or a later one' if least else None
-    return state_at(draws, check_whole('start_step', step, least, fix=fix), since)
+    return state_at(draws, check_whole('start_step', step, least, MOST_STEPS, fix=fix), since)
 
   if callable(start_step):
     return lambda: at(_number(start_step()))
@@ -69,7 +71,7 @@ def batch_state(draws: BatchDraws, step: int, state: Mapping[str, Any] | str | N
     ConfigError: if an argument breaks a rule, or the state is of other batches.
     DataError: if the state is none.
   """
-  found = first_state(draws, check_whole('step', step, 0), state)()
+  found = first_state(draws, check_whole('step', step, 0, MOST_STEPS), state)()
   return _document(draws, found)
 
 
@@ -102,6 +104,7 @@ def _document(draws: BatchDraws, state: DrawState) -> BatchState:
 def _restored(draws: BatchDraws, state: Mapping[str, Any] | str) -> DrawState:
   """Returns the draws' state; raises ConfigError if it is one of other draws."""
   saved = BatchState.from_json(state)
+  check_whole('the step of state=', saved.step, 0, MOST_STEPS)
   if isinstance(draws.weights.schedule, SetShares):
     draws.weights.schedule.restore(saved.shares, saved.step)
   arrays = (np.array(x, np.int64) for x in (saved.lag, saved.drawn, saved.epoch_start))
