@@ -204,6 +204,7 @@ def test_sequence_examples_are_laid_out(lay_out, tmp_path):
   out = lay_out(artifact)
   assert_laid_out(out.uri, {'train': records}, value=context_value)
   assert out.get_string_custom_property('payload_format') == 'FORMAT_TF_SEQUENCE_EXAMPLE'
+  assert read_plan(out.uri)['payload_format'] == 'FORMAT_TF_SEQUENCE_EXAMPLE'
 
 
 @pytest.mark.parametrize('newest_first', [False, True])

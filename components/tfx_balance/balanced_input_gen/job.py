@@ -118,6 +118,7 @@ class ShardJob(Job):
       seed=self.request.parameters.seed,
       split=TRAIN,
       features=features if len(features) > 1 else (),
+      payload_format=self.request.payload,
     )
 
   def _input_file(self, file: WorkFile, classes: Sequence[int]) -> PlanFile:

@@ -70,6 +70,7 @@ class InputPlan(Document):
     split: Name of the split that the files are in.
     features: Features of 0 and 1 whose names are the labels of label sets; none where these are
       values of one feature.
+    payload_format: Type of the records, in TFX's words; that of tf.Example is not written.
     records: Records per class, int [n_classes].
   """
 
@@ -84,6 +85,7 @@ class InputPlan(Document):
   seed: int = 0
   split: str = 'train'
   features: tuple[str, ...] = ()
+  payload_format: str = 'FORMAT_TF_EXAMPLE'
   records: tuple[int, ...] = field(init=False)
 
   def __post_init__(self) -> None:
@@ -108,6 +110,11 @@ class InputPlan(Document):
       'version': self.VERSION,
       'label': self.label,
       **({'features': list(self.features)} if self.features else {}),
+      **(
+        {}
+        if self.payload_format == 'FORMAT_TF_EXAMPLE'
+        else {'payload_format': self.payload_format}
+      ),
       'split': self.split,
       'seed': self.seed,
       'classes': [

@@ -31,6 +31,7 @@ from tfx_balance.inputs.parsing import FeatureSpec, check_feature_spec
 from tfx_balance.inputs.python_calls import options_of_calls
 from tfx_balance.inputs.record_source import DEFAULT_MEMORY_BUDGET, ArraySource, ExampleSource
 from tfx_balance.inputs.resume import StartStep, batch_state, first_state
+from tfx_balance.inputs.sample_weights import SampleWeight, weight_names
 from tfx_balance.inputs.staging import staged, staged_pattern
 from tfx_balance.inputs.training import (
   batch_maker,
@@ -133,7 +134,12 @@ class BalancedInputs(ClassPriors):
 
   @classmethod
   def from_arrays(
-    cls, features: Any, labels: Any, seed: int = 0, multilabel: bool = False
+    cls,
+    features: Any,
+    labels: Any,
+    seed: int = 0,
+    multilabel: bool = False,
+    sample_weight: Any = None,
   ) -> BalancedInputs:
     """Returns inputs over arrays in memory.
 
@@ -146,12 +152,14 @@ class BalancedInputs(ClassPriors):
         or n lists of labels; see `tfx_balance.plan.labels.LabelRows`.
       seed: Default seed of `train`.
       multilabel: Whether a record has several labels, or none.
+      sample_weight: Weights of the records in the loss, [n], of 0 or more: `train` then gives them,
+        times the class weights where these are asked for.
 
     Raises:
       DataError: if the labels are no classes, lengths differ, or a feature is neither numbers nor
         texts.
     """
-    return cls(ArraySource(features, labels, seed, multilabel))
+    return cls(ArraySource(features, labels, seed, multilabel, sample_weight=sample_weight))
 
   @classmethod
   def from_files(
@@ -174,7 +182,8 @@ class BalancedInputs(ClassPriors):
       label: Name of the label feature; or names of several features of 0 and 1, with multilabel:
         the labels of a record are the names of those that are 1. A list, an array or a Series
         without feature_spec and multilabel is taken as labels, as in `from_files(paths, labels)`.
-      feature_spec: Feature spec as `tf.io.parse_example` takes it, the label included.
+      feature_spec: Feature spec as `tf.io.parse_example` takes it, the label included; of
+        tf.SequenceExamples, features of their feature lists in a dict under '##SEQUENCE##'.
       seed: Default seed of `train`.
       memory_budget: Bytes of records to hold.
       multilabel: Whether a record has several labels, or none: in a TFRecord file a
@@ -242,7 +251,7 @@ class BalancedInputs(ClassPriors):
     epoch: Epoch = 'largest',
     seed: int | None = None,
     label_as: str = 'parsed',
-    sample_weight: bool | str = False,
+    sample_weight: SampleWeight = False,
     augment_fn: AugmentFn | PoolFn | None = None,
     augment: str | Sequence[Any] = 'repeats',
     input_context: tf.distribute.InputContext | None = None,
@@ -276,7 +285,10 @@ class BalancedInputs(ClassPriors):
       label_as: 'parsed' as in the data, 'index' for the position in `classes`, int64 [B], or
         'one_hot' for 1 there and 0 elsewhere, float32 [B, n_classes]; with several labels a record,
         'multi_hot' for 0 and 1, float32 [B, n_labels], as in `labels`.
-      sample_weight: True or 'balanced', or 'effective', to give float32 [B] as well.
+      sample_weight: What to give as float32 [B] as well: 'balanced' (or True) or 'effective', the
+        class weights of `class_weight`; the name of a feature of one number of 0 or more, which is
+        taken out of the features; or a list of both, to give their product. Class weights have mean
+        1 over the samples; a record's own are taken as they are, and the product is not normalized.
       augment_fn: Augment function; see `tfx_balance.augment.contract`. Features that are one array
         are its feature 'x'.
       augment: Records to augment: 'repeats', 'all' or a list of classes.
@@ -312,10 +324,8 @@ class BalancedInputs(ClassPriors):
     counts = self.source.counts
     sampling = Sampling(strategy, q, ratios, schedule, classes, records)
     batch_size = sampling.batch_size(batch_size, counts)
-    weights = None
-    if isinstance(sample_weight, str) or check_flag('sample_weight', sample_weight):
-      scheme = sample_weight if isinstance(sample_weight, str) else 'balanced'
-      weights = self._class_weights(sampling, scheme)
+    scheme, weight_name = weight_names(sample_weight)
+    weights = None if scheme is None else self._class_weights(sampling, scheme)
     check_label_form(label_as, counts)
     if augment_fn is not None:
       check_augment_fn(augment_fn, shown(augment_fn))
@@ -332,7 +342,7 @@ class BalancedInputs(ClassPriors):
     batch_slice = BatchSlice.of(input_context, batch_size, pad_batches)
     if records is not None:
       batch_slice.check_groups(records)
-    make = batch_maker(reader, counts, label_as, weights, augment_fn, augment, mix)
+    make = batch_maker(reader, counts, label_as, weights, augment_fn, augment, mix, weight_name)
     draws = self._draws(batch_size, sampling, epoch, seed)
     first = first_state(draws, start_step, state)
     if log is not None:
@@ -480,4 +490,7 @@ class BalancedInputs(ClassPriors):
 
   def _spec(self, feature_spec: FeatureSpec | None) -> FeatureSpec | None:
     """Returns a feature spec, or the default where there is none."""
-    return self.feature_spec if feature_spec is None else check_feature_spec(feature_spec)
+    spec = self.feature_spec if feature_spec is None else check_feature_spec(feature_spec)
+    if spec is not None:
+      self.source.check_spec(spec)
+    return spec

@@ -23,12 +23,20 @@ from tfx_balance.documents.balanced_input import InputPlan
 from tfx_balance.errors import DataError
 from tfx_balance.inputs.file_cache import FileCache, empty_columns
 from tfx_balance.inputs.parsing import (
+  SEQUENCES,
   Columns,
   FeatureSpec,
   RecordForm,
   batch_reader,
+  check_sequences,
 )
-from tfx_balance.inputs.record_files import RECORD_OVERHEAD, ordered_batches, read_all, record_place
+from tfx_balance.inputs.record_files import (
+  RECORD_OVERHEAD,
+  batches_of,
+  ordered_batches,
+  read_all,
+  record_place,
+)
 from tfx_balance.inputs.record_source import DEFAULT_MEMORY_BUDGET, Reader, RecordSource
 from tfx_balance.inputs.staging import given_path
 from tfx_balance.plan.label_sets import LabelSetCounts
@@ -74,6 +82,11 @@ class FileSource(RecordSource):
     self._records: tuple[RecordForm, Columns] | None = None  # those held, once they are read
     self._versions = FileVersions()
     _check_present(plan, root)
+
+  def check_spec(self, feature_spec: FeatureSpec) -> None:
+    """Compares a feature spec with the first record, of sequences alone; see `RecordSource`."""
+    if self.plan.payload_format != 'FORMAT_TF_EXAMPLE' or SEQUENCES in feature_spec:
+      check_sequences(feature_spec, [next(batches_of(self._paths[0]))[0].numpy()])
 
   def windows(self) -> tuple[tuple[int, ...], ...]:
     """Returns the sizes of the runs that are shuffled together; see `RecordSource`."""

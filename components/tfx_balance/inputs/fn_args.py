@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfx_balance.documents.balanced_input import PLAN_NAME, InputPlan
 from tfx_balance.documents.json_document import is_document
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.inputs.parsing import FeatureSpec
+from tfx_balance.inputs.parsing import SEQUENCES, FeatureSpec
 from tfx_balance.inputs.staging import given_path, staged
 
 
@@ -84,4 +84,23 @@ def read_feature_spec(path: str) -> FeatureSpec:
       schema = text_format.Parse(file.read(), schema_pb2.Schema())
   except (tf.errors.OpError, text_format.ParseError) as error:
     raise DataError(f'{path} is not a readable schema ({error}); pass feature_spec=') from error
+  if any(feature.type == schema_pb2.STRUCT for feature in schema.feature):
+    return _sequence_spec(schema)
   return schema_utils.schema_as_feature_spec(schema).feature_spec
+
+
+def _sequence_spec(schema: Any) -> FeatureSpec:
+  """Returns the feature spec of tf.SequenceExamples, as SchemaGen describes them.
+
+  Feature lists are ragged: TFX's readers know no other way. They have their own names, or where a
+  feature of the context has the same one, that of the schema's path.
+  """
+  from tfx_bsl.tfxio import tensor_representation_util as tensors
+
+  tensors.SetTensorRepresentationsInSchema(
+    schema, tensors.InferTensorRepresentationsFromMixedSchema(schema)
+  )
+  context, lists = tensors.CreateTfSequenceExampleParserConfig(schema)
+  short = {name: name.removeprefix(f'{SEQUENCES}.') for name in lists}
+  named = {(name if short[name] in context else short[name]): lists[name] for name in lists}
+  return {**context, SEQUENCES: named}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf import message
 
 from tfx_balance.arguments import check_mapping, shown
-from tfx_balance.errors import ConfigError
+from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.labels import LabelRows
@@ -19,7 +20,10 @@ from tfx_balance.plan.sampling import TrainingCounts
 from tfx_balance.scan.fixed_layout import FixedColumns, ValueKind
 
 FeatureSpec = Mapping[str, Any]
-"""Feature spec as `tf.io.parse_example` takes it, the label included."""
+"""Feature spec as `tf.io.parse_example` takes it, the label included. For tf.SequenceExamples it is
+that of the context, and that of the feature lists is a dict in it, under SEQUENCES."""
+SEQUENCES = '##SEQUENCE##'
+"""Name of the feature lists in a feature spec, and in the schemas of TFX."""
 _FEATURES = (
   tf.io.FixedLenFeature,
   tf.io.FixedLenSequenceFeature,
@@ -27,6 +31,7 @@ _FEATURES = (
   tf.io.SparseFeature,
   tf.io.VarLenFeature,
 )
+_SEQUENCE_FEATURES = (tf.io.FixedLenSequenceFeature, tf.io.RaggedFeature, tf.io.VarLenFeature)
 Columns = Sequence[tf.Tensor]
 """Records as a `RecordForm` keeps them: tensors [n, ...]."""
 GatherRecords = Callable[[tf.Tensor, Columns], Columns]
@@ -35,6 +40,52 @@ LabelCheck = Callable[[Any, tf.Tensor], tf.Operation]
 """Graph code: labels as parsed, of B records, and the plan's classes int64 [B] to an assertion."""
 _LAYOUT_KINDS: dict[tf.DType, ValueKind] = {tf.float32: 'float', tf.int64: 'int'}
 _DTYPES: dict[str, tf.DType] = {'int': tf.int64, 'float': tf.float32, 'bytes': tf.string}
+
+
+def parse(serialized: tf.Tensor, spec: FeatureSpec) -> dict[str, Any]:
+  """Returns the features of serialized records, string [B], those of feature lists among them."""
+  if SEQUENCES not in spec:
+    return dict(tf.io.parse_example(serialized, dict(spec)))
+  context = {name: feature for name, feature in spec.items() if name != SEQUENCES}
+  found, lists, _ = tf.io.parse_sequence_example(serialized, context, dict(spec[SEQUENCES]))
+  return {**found, **lists}
+
+
+def check_sequences(spec: FeatureSpec, records: Iterable[bytes]) -> None:
+  """Checks that features are where the feature spec says: in the context, or in feature lists.
+
+  TensorFlow finds none elsewhere, and gives empty ones. A tf.Example is read as a context.
+
+  Args:
+    spec: Feature spec.
+    records: Serialized records, some of those to parse.
+
+  Raises:
+    ConfigError: if a feature is in the other place alone.
+    DataError: if a record is neither a tf.Example nor a tf.SequenceExample.
+  """
+  context: set[str] = set()
+  lists: set[str] = set()
+  for record in records:
+    try:
+      found = tf.train.SequenceExample.FromString(record)
+    except message.DecodeError as error:
+      raise DataError(
+        f'a record of {len(record)} bytes is neither a tf.Example nor a tf.SequenceExample '
+        f'({error}); leave it out'
+      ) from error
+    context |= set(found.context.feature)
+    lists |= set(found.feature_lists.feature_list)
+  if wrong := sorted((lists - context) & set(spec)):
+    raise ConfigError(
+      f'feature {wrong[0]!r} is in the feature lists of the records, and feature_spec= has it in '
+      f"the context; give it as {{'{SEQUENCES}': {{{wrong[0]!r}: tf.io.RaggedFeature(...)}}}}"
+    )
+  if wrong := sorted((context - lists) & set(spec.get(SEQUENCES, ()))):
+    raise ConfigError(
+      f'feature {wrong[0]!r} is not in the feature lists of the records, but beside the label; '
+      f'take it out of {SEQUENCES!r} in feature_spec='
+    )
 
 
 def flat_label(label: Any) -> tf.Tensor:
@@ -192,7 +243,7 @@ class RecordForm:
     """Returns serialized records, string [n], as they are kept."""
     if not self.parsed:
       return [serialized]
-    found = tf.io.parse_example(serialized, dict(self.feature_spec))
+    found = parse(serialized, self.feature_spec)
     return [found[name] for name in self.feature_spec]
 
   def layout(self, serialized: bytes) -> FixedColumns | None:
@@ -205,7 +256,7 @@ class RecordForm:
   def features(self, columns: Columns) -> dict[str, Any]:
     """Returns the features of records that are kept, the label included: graph code."""
     if not self.parsed:
-      return dict(tf.io.parse_example(columns[0], dict(self.feature_spec)))
+      return parse(columns[0], self.feature_spec)
     return dict(zip(self.feature_spec, columns, strict=True))
 
 
@@ -322,8 +373,18 @@ def check_feature_spec(feature_spec: FeatureSpec | None) -> FeatureSpec | None:
   if feature_spec is None:
     return None
   example = "{'label': tf.io.FixedLenFeature([], tf.int64)}"
-  for name, feature in check_mapping('feature_spec', feature_spec, example).items():
-    if not isinstance(name, str) or not isinstance(feature, _FEATURES):
+  check_mapping('feature_spec', feature_spec, example)
+  lists = feature_spec.get(SEQUENCES, {})
+  kinds: list[tuple[Any, Any, tuple[Any, ...]]]
+  kinds = [(name, f, _FEATURES) for name, f in feature_spec.items() if name != SEQUENCES]
+  kinds += [(k, f, _SEQUENCE_FEATURES) for k, f in check_mapping(SEQUENCES, lists, example).items()]
+  if twice := sorted(set(lists) & set(feature_spec)):
+    raise ConfigError(
+      f'feature {twice[0]!r} is in the context and in {SEQUENCES!r} of feature_spec=, and a batch '
+      f'has one of a name; leave one out'
+    )
+  for name, feature, allowed in kinds:
+    if not isinstance(name, str) or not isinstance(feature, allowed):
       raise ConfigError(
         f'feature_spec={shown(feature_spec)} must be what tf.io.parse_example takes, and '
         f'{shown(name)}: {shown(feature)} is not; give such as {example}'
@@ -362,7 +423,7 @@ def example_parser(
   """
   spec = needed_feature_spec(feature_spec)
   split_label = label_splitter(label, spec)
-  return lambda serialized: split_label(tf.io.parse_example(serialized, spec), tf.size(serialized))
+  return lambda serialized: split_label(parse(serialized, spec), tf.size(serialized))
 
 
 def label_splitter(

@@ -26,6 +26,7 @@ from tfx_balance.inputs.parsing import (
   FeatureSpec,
   RecordForm,
   batch_reader,
+  check_sequences,
   example_parser,
   flat_label,
   label_rows,
@@ -38,6 +39,7 @@ from tfx_balance.inputs.record_files import (
   promised_records,
   record_place,
 )
+from tfx_balance.inputs.sample_weights import check_weights
 from tfx_balance.plan.array_columns import read_column
 from tfx_balance.plan.label_sets import count_label_sets
 from tfx_balance.plan.labels import LabelRows, are_no_labels, as_flags, count_labels
@@ -66,6 +68,7 @@ class Reader:
     read_ahead: Function of record numbers int64 [n] that will be due, which begins to read their
       files; None where all are held.
     spare_bytes: Bytes of the memory budget that records do not take.
+    weights: Weights of the records by row, float32 [n]; None where they have none of their own.
     place: Function of a row, from `rows`, that says in messages where the record is.
   """
 
@@ -77,6 +80,7 @@ class Reader:
   read_ahead: Callable[[Ints], None] | None = None
   spare_bytes: int = 0
   place: Callable[[int], str] = 'row {}'.format
+  weights: tf.Tensor | None = None
 
 
 def first_number(counts: TrainingCounts, c: int) -> int:
@@ -147,6 +151,9 @@ class RecordSource:
     """
     raise NotImplementedError
 
+  def check_spec(self, feature_spec: FeatureSpec) -> None:
+    """Checks that features are where a feature spec says; see `check_sequences`."""
+
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the records in the order of the data: batches of (features, label)."""
     raise NotImplementedError
@@ -197,6 +204,7 @@ class ArraySource(RecordSource):
     multilabel: bool = False,
     spare_bytes: int = 0,
     paths: Sequence[str] = (),
+    sample_weight: Any = None,
   ) -> None:
     """Checks the arrays.
 
@@ -207,9 +215,11 @@ class ArraySource(RecordSource):
       multilabel: Whether a record has several labels, or none.
       spare_bytes: Bytes of memory that decoded rows may take.
       paths: File that each row is of, for messages; none for arrays.
+      sample_weight: Weights, [n], or None.
 
     Raises:
-      DataError: if the labels are no classes, or lengths differ.
+      DataError: if the labels are no classes, lengths differ, or a weight is no number of 0 or
+        more.
     """
     self._spare_bytes, self._paths = spare_bytes, paths
     of_tensor = isinstance(labels, (tf.RaggedTensor, tf.SparseTensor))
@@ -221,6 +231,9 @@ class ArraySource(RecordSource):
     else:
       self._labels = tf.RaggedTensor.from_row_splits(sets.values, sets.row_splits)
     self._keep(counts, check_seed(seed))
+    self._weights = None
+    if sample_weight is not None:
+      self._weights = tf.constant(check_weights(sample_weight, len(self._rows)))
     features = as_nest(features)
     check_rows(features, len(self._rows), 'labels')
     self._features = tf.nest.map_structure(_as_tensor, features)
@@ -234,7 +247,13 @@ class ArraySource(RecordSource):
       return features, tf.gather(self._labels, rows)
 
     place = self._paths.__getitem__ if self._paths else Reader.place
-    return Reader(self._rows.__getitem__, read, spare_bytes=self._spare_bytes, place=place)
+    return Reader(
+      self._rows.__getitem__,
+      read,
+      spare_bytes=self._spare_bytes,
+      place=place,
+      weights=self._weights,
+    )
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:
     """Returns one pass over the rows in their order; see `RecordSource`."""
@@ -291,11 +310,17 @@ class ExampleSource(RecordSource):
     self._paths, self._spec = paths, feature_spec
     example_parser(self._label, feature_spec)  # which checks the feature spec
     self._file_records: list[int] = []
+    self._firsts: list[bytes] = []  # the first record of each file
     self._versions = FileVersions()
     self._records, labels, used = self._read(budget, multilabel)
     self._spare_bytes = budget - used
     counts, self._rows = (count_label_sets if multilabel else count_labels)(labels)
     self._keep(counts, seed)
+    self.check_spec(feature_spec)
+
+  def check_spec(self, feature_spec: FeatureSpec) -> None:
+    """Compares a feature spec with the first record of each file; see `RecordSource`."""
+    check_sequences(feature_spec, self._firsts)
 
   def reader(self, feature_spec: FeatureSpec | None, spare: bool = False) -> Reader:
     """Returns the reader of batches; see `RecordSource`."""
@@ -325,6 +350,7 @@ class ExampleSource(RecordSource):
     labels: list[Any] = []
     used = 0
     for path in self._paths:
+      read = 0
       with self._versions.reading(path):
         for batch in batches_of(path):
           label = parse(batch)[1]
@@ -334,6 +360,9 @@ class ExampleSource(RecordSource):
               f'{len(batch)} records of {path} have {len(found)} labels {self._label!r}; every '
               f'record needs one: leave the others out'
             )
+          if not read:
+            self._firsts.append(batch[0].numpy())
+          read += len(batch)
           used += int(tf.reduce_sum(tf.strings.length(batch)))
           if used > memory_budget:
             raise DataError(
@@ -342,7 +371,7 @@ class ExampleSource(RecordSource):
             )
           batches.append(batch)
           labels.append(found)
-      self._file_records.append(sum(map(len, labels)) - sum(self._file_records))
+      self._file_records.append(read)
     check_promised(self._paths, sum(map(len, labels)), promised_records(self._paths))
     if not labels:
       raise DataError(

@@ -5,6 +5,7 @@ The whole state of an iterator is a few integers a class, so that a checkpoint i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from tfx_balance.inputs.parsing import multi_hot
 from tfx_balance.inputs.python_calls import call_python, key_of
 from tfx_balance.inputs.record_source import Reader
 from tfx_balance.inputs.resume import StartStep
+from tfx_balance.inputs.sample_weights import take_weights
 from tfx_balance.plan.batch_draws import BatchDraws, DrawState
 from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.sampling import TrainingCounts
@@ -181,6 +183,7 @@ def batch_maker(
   augment_fn: AugmentFn | PoolFn | None,
   augment: str | Sequence[Any],
   mix: MixFn | None,
+  weight_name: str | None = None,
 ) -> Callable[..., tuple[Any, ...]]:
   """Returns graph code from an element of `draw_dataset` to (features, label, ...).
 
@@ -192,7 +195,16 @@ def batch_maker(
     augment_fn: Augment function (see `tfx_balance.augment.contract`), or None.
     augment: Records to augment; see `augmented_classes`.
     mix: Batch function that makes soft targets, or None.
+    weight_name: Feature that has a weight for each record, or None.
+
+  Raises:
+    ConfigError: if records that have weights of their own are to be mixed.
   """
+  if mix is not None and (weight_name or reader.weights is not None):
+    raise ConfigError(
+      'mix= is given, and records have weights of their own, which mixed ones would not have; '
+      'leave out mix= or the weights'
+    )
   augmented_classes(augment, counts)  # which is checked without a function too
   augmented = None
   if augment_fn is not None:
@@ -202,6 +214,10 @@ def batch_maker(
 
   def make(classes: Any, rows: Any, seeds: Any, repeats: Any, *fetched: Any) -> tuple[Any, ...]:
     features, label = reader.read(rows, classes, fetched)
+    factors = [] if reader.weights is None else [tf.gather(reader.weights, rows)]
+    if weight_name is not None:
+      features, own = take_weights(features, weight_name)
+      factors.append(own)
     if augmented is not None:
       features = augmented(features, classes, repeats, seeds)
     if label_as == 'multi_hot':
@@ -210,10 +226,10 @@ def batch_maker(
       label = classes if label_as == 'index' else tf.one_hot(classes, len(counts.classes))
     if mix is not None:
       features, label = mix(features, classes, tf.cast(seeds[0], tf.int64), counts.records)
-    batch = (features, label)
-    if weights is None:
-      return batch
-    of_record = tf.gather(weights, classes) if mix is None else tf.linalg.matvec(label, weights)
-    return *batch, of_record
+    if weights is not None:
+      factors.append(
+        tf.gather(weights, classes) if mix is None else tf.linalg.matvec(label, weights)
+      )
+    return (features, label, math.prod(factors)) if factors else (features, label)
 
   return tf.autograph.experimental.do_not_convert(make)
