@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,6 +48,10 @@ from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.sampling import Sampling, Schedule
 
 _SHOWN_CLASSES = 10
+_TEXT_LABELS = (
+  "labels are text, which fit of Keras cannot train on; pass label_as='index' for the numbers of "
+  "the classes, or label_as='one_hot'"
+)
 
 
 @dataclass(frozen=True)
@@ -327,6 +332,8 @@ class BalancedInputs(ClassPriors):
     scheme, weight_name = weight_names(sample_weight)
     weights = None if scheme is None else self._class_weights(sampling, scheme)
     check_label_form(label_as, counts)
+    if label_as == 'parsed' and mix is None and counts.classes[0].kind == 'bytes':
+      warnings.warn(_TEXT_LABELS, stacklevel=2)
     if augment_fn is not None:
       check_augment_fn(augment_fn, shown(augment_fn))
     check_mix(mix, label_as, counts)
