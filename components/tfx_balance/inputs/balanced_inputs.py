@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,6 +39,7 @@ from tfx_balance.inputs.training import (
   check_mix,
   draw_dataset,
   ended,
+  warn_of_text,
   weighted_rows,
 )
 from tfx_balance.plan.batch_draws import BatchDraws
@@ -48,10 +48,6 @@ from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.sampling import Sampling, Schedule
 
 _SHOWN_CLASSES = 10
-_TEXT_LABELS = (
-  "labels are text, which fit of Keras cannot train on; pass label_as='index' for the numbers of "
-  "the classes, or label_as='one_hot'"
-)
 
 
 @dataclass(frozen=True)
@@ -332,8 +328,7 @@ class BalancedInputs(ClassPriors):
     scheme, weight_name = weight_names(sample_weight)
     weights = None if scheme is None else self._class_weights(sampling, scheme)
     check_label_form(label_as, counts)
-    if label_as == 'parsed' and mix is None and counts.classes[0].kind == 'bytes':
-      warnings.warn(_TEXT_LABELS, stacklevel=2)
+    warn_of_text(label_as if mix is None else '', counts)
     if augment_fn is not None:
       check_augment_fn(augment_fn, shown(augment_fn))
     check_mix(mix, label_as, counts)

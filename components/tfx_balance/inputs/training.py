@@ -6,6 +6,7 @@ The whole state of an iterator is a few integers a class, so that a checkpoint i
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -48,6 +49,16 @@ def check_label_form(label_as: str, counts: TrainingCounts) -> None:
     has, other = ('several labels', 'multi_hot') if sets else ('one label', 'index')
     raise ConfigError(
       f"label_as={label_as!r}, and a record has {has}; give label_as={other!r} or 'parsed'"
+    )
+
+
+def warn_of_text(label_as: str, counts: TrainingCounts) -> None:
+  """Warns the caller of its caller of labels of text that are given as they are."""
+  if label_as == 'parsed' and counts.classes[0].kind == 'bytes':
+    warnings.warn(
+      "labels are text, which fit of Keras cannot train on; pass label_as='index' for the numbers "
+      "of the classes, or label_as='one_hot'",
+      stacklevel=3,
     )
 
 
