@@ -62,7 +62,8 @@ class ImageAugment(VectorAugment):
     rotation: Largest rotation in degrees, either way; 0 to 180.
     cutout: Share of the shorter side that a blanked square has, its middle anywhere in the image
       (DeVries and Taylor 2017); 0 to 1.
-    shape: Height, width and channels of raw values; None for encoded images.
+    shape: Height, width and channels of raw values; None for encoded images, and for arrays whose
+      last axis is 1, 3 or 4.
     value_range: Least and largest value of an image; by default 0 to 1 for floats, 0 to 65,535 for
       uint16 and 0 to 255 for the rest. Where it matters (brightness, contrast, cutout and
       fill='constant' of turned images), an image with a value outside of it is an error.
@@ -119,6 +120,11 @@ class ImageAugment(VectorAugment):
     shape = self.shape
     if shape is None and image.dtype != tf.string and image.shape.rank == 4:
       shape = tuple(image.shape[1:].as_list())  # as arrays in memory are
+      if shape[-1] not in (1, 3, 4):
+        raise ConfigError(
+          f'feature {self.feature!r} has images of shape {list(shape)}, whose last axis is not 1, '
+          f'3 or 4 channels; transpose [channels, height, width], or pass shape={shape}'
+        )
     made = self._encoded(image, seeds) if shape is None else self._raw(image, seeds, shape)
     return {**features, self.feature: made}
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from tfx_balance.errors import DataError
 
-SUFFIXES = ('.png', '.jpg', '.jpeg')
+SUFFIXES = ('.png', '.jpg', '.jpeg', '.jpe', '.jfif')
 FEATURE = 'image'
 FILE_IMAGES = 4096  # images per TFRecord file
 BATCH_IMAGES = 64  # images in memory at a time

@@ -19,7 +19,6 @@ from tfx_balance.plan.labels import LabelRows, count_labels
 from tfx_balance.tfrecord.object_store import S3_PREFIXES
 from tfx_balance.tfrecord.storage import is_data, storage_of
 
-SUFFIXES = ('.jpeg', '.jpg', '.png')
 _IMAGES_AT_A_TIME = 8  # as S3 gives one in some 50 ms
 _STARTS = (b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff')
 
@@ -130,16 +129,15 @@ def _read(
 
 
 def _image(path: str) -> bytes:
-  """Returns a file's bytes; raises DataError if its name or its first bytes are no image's."""
-  if os.path.splitext(path)[1].lower() in SUFFIXES:
-    try:
-      in_s3 = path.startswith(S3_PREFIXES)
-      with storage_of(path).open(path) if in_s3 else tf.io.gfile.GFile(path, 'rb') as file:
-        data: bytes = file.read()
-    except (OSError, tf.errors.OpError) as error:
-      raise DataError(f'{path} cannot be read ({error}); check that it exists') from error
-    if data.startswith(_STARTS):
-      return data
+  """Returns a file's bytes; raises DataError if its first bytes are no image's."""
+  try:
+    in_s3 = path.startswith(S3_PREFIXES)
+    with storage_of(path).open(path) if in_s3 else tf.io.gfile.GFile(path, 'rb') as file:
+      data: bytes = file.read()
+  except (OSError, tf.errors.OpError) as error:
+    raise DataError(f'{path} cannot be read ({error}); check that it exists') from error
+  if data.startswith(_STARTS):
+    return data
   raise DataError(f'{path} is neither a PNG nor a JPEG file; convert it, or move it out')
 
 
