@@ -34,7 +34,7 @@ def scan(folder, shards):
 
 def spread_keys(scanned):
   """Returns the keys that may be frequent, and the keys of all records once they are spread."""
-  counted = KeyCounts.merge(map(count_keys, scanned))
+  counted = KeyCounts.merge(count_keys(each, len(scanned)) for each in scanned)
   found = number_copies(
     Candidates.merge([count_likely(each, counted) for each in scanned]), counted
   )

@@ -15,7 +15,7 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes import by_class
 from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.at_least import AtLeast, absent_classes
-from tfx_balance.modes.bins import binned_labels
+from tfx_balance.modes.bins import binned_labels, inner_edges
 from tfx_balance.modes.multilabel import count_sets
 from tfx_balance.modes.registry import ARGUMENTS, check_modes, parse_modes
 from tfx_balance.modes.time import embargo_in_units
@@ -110,6 +110,7 @@ def stratified_indices(
       cannot hold with `at_least`; if a fold would be empty.
   """
   seed, multilabel = check_seed(seed), check_flag('multilabel', multilabel)
+  bins = inner_edges(bins)
   if bins is not None and not multilabel:
     labels = binned_labels(labels, bins)
   times = None if order is None else read_column(order, 'order')

@@ -107,15 +107,25 @@ class NumberBins(Mode):
 
 
 def _edges(given: Sequence[Any]) -> tuple[float, ...]:
-  outer = {(0, -math.inf), (len(given) - 1, math.inf)}  # which nothing is beyond
-  inner = [pair for pair in enumerate(given) if pair not in outer]
-  edges = tuple(check_number(f'bins[{i}]', edge) for i, edge in inner)
+  edges = tuple(check_number(f'bins[{i}]', edge) for i, edge in enumerate(given))
   if not edges or any(a >= b for a, b in itertools.pairwise(edges)) or len(edges) >= MOST_BINS:
     raise ConfigError(
       f'bins={shown(list(given))} must be 1 to {MOST_BINS - 1} edges in ascending order, each '
       f'once; give some such as [0, 100]'
     )
   return edges
+
+
+def inner_edges(bins: Any) -> Any:
+  """Returns `bins` without infinite ends, beyond which nothing is, as other libraries have them.
+
+  >>> inner_edges([-math.inf, 6, math.inf]), inner_edges(10)
+  ([6], 10)
+  """
+  if not isinstance(bins, (list, tuple, np.ndarray)) or not len(bins):
+    return bins
+  edges = list(bins)[bins[0] == -math.inf :]
+  return edges[:-1] if edges[-1:] == [math.inf] else edges
 
 
 def binned_labels(labels: npt.ArrayLike, bins: int | Sequence[float]) -> npt.NDArray[np.bytes_]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import apache_beam as beam
 import numpy as np
@@ -143,7 +144,7 @@ def find_frequent(
   counted = summed(
     scanned,
     'Often',
-    count_keys,
+    partial(count_keys, n_files=n_files),
     MergeRows(KeyCounts.merge),
     lambda counts: counts,
     rank=lambda scanned: scanned.file.rank,
@@ -161,12 +162,18 @@ def find_frequent(
   )
 
 
-def count_keys(scanned: ScannedFile) -> KeyCounts:
-  """Returns how often the keys of a file are there, without rare ones."""
+def count_keys(scanned: ScannedFile, n_files: int) -> KeyCounts:
+  """Returns how often the keys of one of n_files files are there, without rare ones.
+
+  A frequent record has more than TOGETHER / n_files copies in a file or other, so that keys with
+  fewer are left out of each.
+  """
   none, blocks = np.empty(0, np.uint64), scanned.spill.index('hash', 'content')
   keys = itertools.chain([none], (record_keys(index, scanned.spill.key) for index in blocks))
-  counts: KeyCounts = MergeRows(KeyCounts.merge).merged(map(KeyCounts.of, keys))
-  return counts
+  found: KeyCounts = MergeRows(KeyCounts.merge).merged(map(KeyCounts.of, keys))
+  few = TOGETHER // n_files
+  kept = found.counts + found.lost > few
+  return KeyCounts(found.keys[kept], found.counts[kept], found.n, found.lost + few)
 
 
 def count_likely(scanned: ScannedFile, counted: KeyCounts) -> Candidates:

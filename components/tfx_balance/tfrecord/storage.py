@@ -267,28 +267,28 @@ def write_whole(path: str, data: bytes) -> None:
   the permissions of what it replaces.
 
   Raises:
-    StorageError: if it cannot be written, such as on a full disk; the file is as it was.
+    StorageError: if one of this machine cannot be written, such as on a full disk; it is as it was.
+    OSError: if another cannot.
   """
+  if not is_local(path):
+    with storage_of(path).create(path) as file:
+      file.write(data)
+    return
+  target = os.path.realpath(path)  # a link stays one
+  temporary = os.path.join(os.path.dirname(target), f'.{uuid.uuid4().hex}.tmp')
   try:
-    if not is_local(path):
-      with storage_of(path).create(path) as file:
-        file.write(data)
-      return
-    path = os.path.realpath(path)  # a link stays one
-    temporary = os.path.join(os.path.dirname(path), f'.{uuid.uuid4().hex}.tmp')
-    try:
-      with _LOCAL.create(temporary) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-      with contextlib.suppress(FileNotFoundError):
-        shutil.copymode(path, temporary)
-      os.replace(temporary, path)
-    except BaseException:
-      with contextlib.suppress(OSError):
-        os.remove(temporary)
+    with _LOCAL.create(temporary) as file:
+      file.write(data)
+      file.flush()
+      os.fsync(file.fileno())
+    with contextlib.suppress(FileNotFoundError):
+      shutil.copymode(target, temporary)
+    os.replace(temporary, target)
+  except BaseException as error:
+    with contextlib.suppress(OSError):
+      os.remove(temporary)
+    if not isinstance(error, OSError):
       raise
-  except OSError as error:
     raise StorageError(f'{path} cannot be written: {error.strerror or error}') from error
 
 
