@@ -1,6 +1,7 @@
 """Public arguments that are arrays, by the library that holds them; what is expected is by hand."""
 
 import datetime
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -262,6 +263,65 @@ def test_zeros_at_the_end_of_bytes_and_texts_are_part_of_them(kind):
   old = {'x': ['a'], 'y': ['b']}
   grown = stratified_indices([0] * 3, {'x': 1, 'y': 9}, key=WHOLE[kind](new), extend=old)
   assert grown['y'].tolist() == [1, 2]
+
+
+BIG = 2**63
+
+
+def test_integers_of_a_list_are_not_rounded():
+  orders = ([BIG + 3, BIG + 1, BIG + 9, 5], np.array([BIG + 3, BIG + 1, BIG + 9, 5], object))
+  for order, seed in itertools.product(orders, range(20)):
+    found = stratified_indices([0] * 4, {'train': 3, 'test': 1}, seed, order=order)
+    assert found['test'].tolist() == [2]
+  groups = [BIG + 3, BIG + 1, BIG + 9, 5]
+  parts = stratified_indices([0] * 4, {name: 1 for name in 'abcd'}, groups=groups)
+  assert sorted(map(len, parts.values())) == [1, 1, 1, 1]
+  ids = [*range(BIG, BIG + 1000), 7]
+  by_list, by_array = (
+    stratified_indices([0] * 1001, {'a': 1, 'b': 1}, key=key, mode='stable')
+    for key in (ids, np.array(ids, np.uint64))
+  )
+  assert by_list['a'].tolist() == by_array['a'].tolist()
+  assert 400 < len(by_list['a']) < 600
+  grown = stratified_indices(
+    [0] * 4,
+    {'x': 1, 'y': 1},
+    key=[BIG + 1, 5, BIG + 2, 6],
+    extend={'x': [BIG + 1, 5], 'y': [BIG + 2]},
+  )
+  assert grown['y'].tolist() == [2, 3]
+
+
+def test_nanoseconds_of_objects_are_kept():
+  stamps = [pd.Timestamp(i) for i in (3, 1, 9, 5)]
+  for order in (
+    stamps,
+    pd.Series(stamps, dtype=object),
+    np.array([s.to_datetime64() for s in stamps], object),
+  ):
+    for seed in range(20):
+      found = stratified_indices([0] * 4, {'train': 3, 'test': 1}, seed, order=order)
+      assert found['test'].tolist() == [2]
+  parts = stratified_indices(
+    [0] * 4, {'train': 3, 'test': 1}, order=stamps, embargo=pd.Timedelta('5ns')
+  )
+  assert parts['train'].tolist() == [0, 1]
+
+
+def test_a_list_of_masked_arrays_is_masked():
+  rows = [np.ma.array([1, 0], mask=[0, 1]), np.ma.array([0, 1], mask=[0, 0])]
+  with pytest.raises(DataError, match=r'feature\[0, 1\] is missing'):
+    read_column(rows, 'feature').check_whole()
+
+
+@each(
+  ('embargo', 'days'),
+  [(np.timedelta64(1, 'M'), 'D'), ('31D', 'M'), (np.timedelta64(-1, 'D'), 'D')],
+)
+def test_lengths_of_time_that_differ_or_are_negative_are_refused(embargo, days):
+  order = np.array(['2024-01', '2024-02', '2024-03'], f'M8[{days}]')
+  with pytest.raises(ConfigError, match='negative or of months or years'):
+    stratified_indices([0] * 3, {'a': 1, 'b': 1}, order=order, embargo=embargo)
 
 
 def test_intervals_are_classes_by_their_text():

@@ -22,6 +22,7 @@ from tfx_balance.errors import ConfigError, DataError
 Mask = npt.NDArray[np.bool_]
 _MISSING = frozenset({'NAType', 'NaTType', 'NoneType'})  # types of what stands for no value
 _SIGNED = 2**63
+_EXACT = 2**53  # integers below are floats without rounding
 _DENSE_BYTES = 2 << 30  # of a sparse matrix
 
 
@@ -88,6 +89,8 @@ def read_column(given: Any, name: str, fix: str = 'give values of one kind') -> 
   """
   if isinstance(given, ArrayColumn):
     return replace(given, name=name)
+  if isinstance(given, (list, tuple)) and any(isinstance(v, np.ma.MaskedArray) for v in given):
+    given = np.ma.stack(list(given))
   if isinstance(given, np.ma.MaskedArray):
     found = _plain(given.data, name)
     masked = np.broadcast_to(given.mask, given.shape)
@@ -178,6 +181,8 @@ def _of_pandas(given: Any, name: str) -> ArrayColumn:
   series = given if hasattr(given, 'iloc') else sys.modules['pandas'].Series(given)
   missing = np.asarray(series.isna(), np.bool_)
   kind = type(series.dtype).__name__
+  if kind == 'ArrowDtype':
+    return read_column(sys.modules['pyarrow'].array(series.array), name)
   if kind == 'CategoricalDtype':
     categories = read_column(series.cat.categories, name).values
     codes = series.cat.codes.to_numpy()
@@ -225,6 +230,8 @@ def _plain(
     values = np.asarray(given)
   except (TypeError, ValueError, OverflowError) as error:
     raise DataError(f'{name} is no array ({error}); {fix}') from error
+  if values.dtype.kind == 'f' and isinstance(given, (list, tuple)):
+    values = _without_rounding(values, given)
   if values.dtype.kind in 'US' and not isinstance(given, np.ndarray):
     # NumPy makes texts of numbers beside them, and loses zeros at the end of bytes and texts.
     values = np.array(given, object)
@@ -244,6 +251,19 @@ def _plain(
   return _marked(ArrayColumn(name, values), missing)
 
 
+def _without_rounding(values: npt.NDArray[Any], given: Any) -> npt.NDArray[Any]:
+  """Returns floats that NumPy made of a list as they are, or as the integers that the list has.
+
+  NumPy makes floats of integers below 2**63 beside others above, which rounds them.
+  """
+  if values.dtype.kind != 'f' or not (np.abs(values) >= _EXACT).any():
+    return values
+  exact = np.array(given, object)
+  if not all(issubclass(kind, (int, np.integer)) for kind in set(map(type, exact.flat))):
+    return values
+  return exact.astype(np.uint64) if values.min() >= 0 and values.max() < 2.0**64 else exact
+
+
 def _of_objects(values: npt.NDArray[Any], name: str, known: Mask | None) -> ArrayColumn:
   """Returns a column of objects, as numbers or times where they are all of one of these kinds."""
   kinds = set(map(type, values.flat))
@@ -254,8 +274,8 @@ def _of_objects(values: npt.NDArray[Any], name: str, known: Mask | None) -> Arra
   if some and all(issubclass(kind, (datetime.date, np.datetime64)) for kind in some):
     return _marked(ArrayColumn(name, _times(values, missing, name)), missing)
   if some and all(issubclass(kind, (int, float, np.number, np.bool_)) for kind in some):
-    filled = np.where(missing, 0, values)
-    numbers = np.array(filled.tolist()).reshape(values.shape)
+    filled = np.where(missing, 0, values).tolist()
+    numbers = _without_rounding(np.array(filled), filled).reshape(values.shape)
     if numbers.dtype != object:
       return _marked(_plain(numbers, name), missing)
   return _marked(ArrayColumn(name, values), missing)
@@ -271,11 +291,17 @@ def _times(values: npt.NDArray[Any], missing: Mask, name: str) -> npt.NDArray[An
   zones = {getattr(value, 'tzinfo', None) is not None for value in given}
   if len(zones) > 1:
     raise DataError(f'{name} has times with a time zone and without; give all of them one')
-  found = np.full(values.shape, np.datetime64('NaT', 'us'))
+  unit = 'ns' if any(getattr(value, 'nanosecond', 0) for value in given) else 'us'
+  if any(isinstance(value, np.datetime64) for value in given):
+    given = np.array(given)  # in the finest unit of all
+    unit = np.datetime_data(given.dtype)[0]
+  found = np.full(values.shape, np.datetime64('NaT', unit))
   if zones == {True}:
     utc = datetime.timezone.utc
     given = [value.astimezone(utc).replace(tzinfo=None) for value in given]
-  found[~missing] = [np.datetime64(value, 'us') for value in given]
+  found[~missing] = [
+    getattr(v, 'to_datetime64', lambda v=v: np.datetime64(v, unit))() for v in given
+  ]
   return found
 
 
@@ -298,15 +324,26 @@ def duration(name: str, value: Any, unit: np.dtype[Any]) -> int:
   if isinstance(value, str):
     found = _length_of(value)
   elif isinstance(value, datetime.timedelta):  # a Timedelta of pandas is one too
-    found = np.timedelta64(value)
-  elif isinstance(value, (int, float)) and not isinstance(value, bool) and not value:
+    found = value.to_timedelta64() if hasattr(value, 'to_timedelta64') else np.timedelta64(value)
+  elif isinstance(value, (int, float, np.number)) and not value:
     return 0
-  if not isinstance(found, np.timedelta64) or np.isnat(found) or found < np.timedelta64(0):
+  if not isinstance(found, np.timedelta64) or np.isnat(found):
     raise ConfigError(f'{name}={shown(value)} is of times, whose unit is not known; {fix}')
-  count = np.datetime_data(unit)[1]
-  whole = found // np.timedelta64(count, np.datetime_data(unit)[0])
-  rest = found - whole * np.timedelta64(count, np.datetime_data(unit)[0])
-  return int(whole) + bool(rest > np.timedelta64(0))
+  length, one = (_nanoseconds(each) for each in (found, np.timedelta64(1, np.datetime_data(unit))))
+  if length is None or one is None or length < 0:
+    raise ConfigError(
+      f'{name}={shown(value)}, where times are {unit}, is negative or of months or years, which '
+      f'differ in length; {fix}, and times in days or finer'
+    )
+  return -(-length // one)
+
+
+def _nanoseconds(length: np.timedelta64) -> int | None:
+  """Returns a length of time in nanoseconds; None where months and years make it."""
+  unit, count = np.datetime_data(length.dtype)
+  of_unit = {'ns': 1, 'us': 10**3, 'ms': 10**6, 's': 10**9, 'm': 60 * 10**9, 'h': 3600 * 10**9}
+  of_unit |= {'D': 86400 * 10**9, 'W': 7 * 86400 * 10**9}
+  return int(length.astype(np.int64)) * count * of_unit[unit] if unit in of_unit else None
 
 
 def _length_of(text: str) -> np.timedelta64 | None:
