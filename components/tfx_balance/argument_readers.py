@@ -88,6 +88,12 @@ def one_of(*choices: str) -> Read:
   return lambda name, value: check_choice(name, value, choices)
 
 
+def optional_one_of(*choices: str) -> Read:
+  """Returns a function that reads one of some words; None for None and ''."""
+  read = one_of(*choices)
+  return lambda name, value: None if _is_absent(value) else read(name, value)
+
+
 def names(argument: str, value: Any) -> tuple[str, ...]:
   """Returns names from one name, a sequence of names, or a JSON list of them."""
   if isinstance(value, str):

@@ -139,6 +139,7 @@ def component_apis() -> Iterator[Api]:
       'share_tolerance': SHARE,
       'max_missing': share,
       'check_leakage': EMPTY | TEXTS,
+      'identity': EMPTY,
       'leakage_pairs': JSON_NONE | {'[]', '()'},
       'max_leakage': share,
       'exclude_splits': EMPTY | NAMES | {'[]', '()'},

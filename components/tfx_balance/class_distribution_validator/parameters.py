@@ -14,6 +14,7 @@ from tfx_balance.argument_readers import (
   from_json,
   one_of,
   optional_names,
+  optional_one_of,
   optional_path,
   optional_text,
   read_all,
@@ -206,8 +207,6 @@ ARGUMENTS = {
   'on_violation': Argument(str, one_of(*get_args(OnViolation)), 'fail'),
   'report_dir': Argument(str, optional_path),
   'multilabel': Argument(int, check_flag, False, True),  # under which any label is allowed
-  'identity': Argument(
-    str, lambda name, value: one_of('bytes', 'values')(name, value) if value else None
-  ),
+  'identity': Argument(str, optional_one_of('bytes', 'values')),
 }
 """The arguments of ClassDistributionValidator."""
