@@ -17,9 +17,11 @@ from tests.reliability.arguments import (
   COUNT,
   FINITE,
   FINITE_FROM_0,
+  FLAG,
   INTEGERS,
   LABELS,
   LIST_OF_NAMES,
+  NAMES,
   NONE,
   SEED,
   SHARE,
@@ -59,7 +61,7 @@ def inputs_apis(folder: Path) -> Iterator[Api]:
     made.from_arrays,
     rows,
     {},
-    data=frozenset({'features', 'labels', 'multilabel'}),
+    data=frozenset({'features', 'labels', 'multilabel', 'sample_weight'}),
   )
   yield Api(
     'from_arrays, two labels',
@@ -110,6 +112,7 @@ def inputs_apis(folder: Path) -> Iterator[Api]:
       'start_step': NONE | COUNT | {'0', 'int', 'lambda'},
       'mix': NONE | {'int', 'lambda'},
       'stop': NONE | COUNT,
+      'sample_weight': FLAG | NAMES | TEXTS,  # whether there is such a feature is seen later
     },
     data=frozenset({'augment_fn', 'decode_fn', 'state'}),
   )
@@ -149,9 +152,8 @@ def inputs_apis(folder: Path) -> Iterator[Api]:
     {'batch_size': 2},
     {
       'batch_size': INTEGERS,
-      'split': TEXTS,
+      'split': NONE,
     },
-    data=frozenset({'split'}),
   )
   yield Api(
     'eval, files',

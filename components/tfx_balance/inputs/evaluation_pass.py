@@ -66,8 +66,8 @@ def evaluation_pass(
     _check_classes(inputs, data)
   if own.eval_files is None and split is not None:
     raise ConfigError(
-      f'split={split!r}, and arrays, a generator and from_files have no splits; give the records '
-      f'of a split in data=, as in inputs.eval({batch_size}, data=(x_test, y_test))'
+      f'split={shown(split)}, and arrays, a generator and from_files have no splits; give the '
+      f'records of a split in data=, as in inputs.eval({batch_size}, data=(x_test, y_test))'
     )
   if own.eval_files is None and data is None:
     warnings.warn(_TRAINED, stacklevel=3)

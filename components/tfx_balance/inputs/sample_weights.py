@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_balance.arguments import check_flag, shown
+from tfx_balance.arguments import check_flag, check_names, shown
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.array_columns import read_column
 from tfx_balance.plan.sampling import SCHEMES
@@ -27,10 +27,9 @@ def weight_names(sample_weight: SampleWeight) -> tuple[str | None, str | None]:
   Raises:
     ConfigError: if there are two of one kind.
   """
-  if isinstance(sample_weight, (list, tuple)):
-    words = [str(word) for word in sample_weight]
-  elif isinstance(sample_weight, str):
-    words = [sample_weight]
+  if isinstance(sample_weight, (str, list, tuple)):
+    given = [sample_weight] if isinstance(sample_weight, str) else sample_weight
+    words = list(check_names('sample_weight', given))
   else:
     words = ['balanced'] * check_flag('sample_weight', sample_weight)
   schemes = [word for word in words if word in SCHEMES]
