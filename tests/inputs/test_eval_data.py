@@ -59,13 +59,26 @@ def test_test_files_have_the_classes_of_the_training_files(tmp_path):
     BalancedInputs.from_files(str(tmp_path / name), 'label', SPEC) for name in ('train', 'test')
   )
   assert labels_of(train.eval(5, data=test, label_as='index')) == [2, 0]
-  with pytest.raises(DataError, match=r"class 2 of data= is not in \['1', '3'\].*leave its"):
+  with pytest.raises(
+    DataError, match=r"class 2 of data=, an integer, is not in \['1', '3'\].*leave its"
+  ):
     test.eval(5, data=train)
 
 
 def test_a_class_that_training_lacks_is_refused():
-  with pytest.raises(DataError, match=r"class d of data= is not in \['a', 'b', 'c'\], .* leave"):
+  with pytest.raises(
+    DataError, match=r"class d of data=, a text, is not in \['a', 'b', 'c'\], .* leave"
+  ):
     inputs().eval(4, data=(X_TEST, ['c', 'd', 'a']))
+
+
+def test_classes_of_another_type_are_refused_with_both_types():
+  made = BalancedInputs.from_arrays(X, [0, 1, 2, 0] * 2)
+  message = (
+    r"class 0 of data=, a text, is not in \['0', '1', '2'\], .* 0 is an integer; give both one"
+  )
+  with pytest.raises(DataError, match=message):
+    made.eval(4, data=(X_TEST, ['2', '0', '2']))
 
 
 def test_several_labels_have_the_columns_of_training():

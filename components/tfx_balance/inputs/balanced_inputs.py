@@ -13,7 +13,6 @@ from tfx_balance.arguments import check_flag, check_path, check_seed, shown
 from tfx_balance.augment import AugmentFn, MixFn, PoolFn, check_augment_fn
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs import fn_args as fn_args_lib
-from tfx_balance.inputs.array_nests import collect
 from tfx_balance.inputs.batch_log import BatchLog, check_log
 from tfx_balance.inputs.batch_slice import BatchSlice
 from tfx_balance.inputs.class_priors import ClassPriors
@@ -27,6 +26,7 @@ from tfx_balance.inputs.file_names import SPLIT_PREFIX, files_in, matching_files
 from tfx_balance.inputs.file_source import FileSource
 from tfx_balance.inputs.image_source import images_of_folder, images_of_paths
 from tfx_balance.inputs.online_augment import augmented_draws
+from tfx_balance.inputs.outputs import Output, collect_outputs
 from tfx_balance.inputs.parsing import FeatureSpec, check_feature_spec
 from tfx_balance.inputs.python_calls import options_of_calls
 from tfx_balance.inputs.record_source import DEFAULT_MEMORY_BUDGET, ArraySource, ExampleSource
@@ -47,10 +47,8 @@ from tfx_balance.plan.epochs import Epoch, epoch_steps
 from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.sampling import Sampling, Schedule
 
-_SHOWN_CLASSES = 10
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BalancedInputs(ClassPriors):
   """Batches of records of unequal classes, sampled as a strategy says.
 
@@ -76,13 +74,6 @@ class BalancedInputs(ClassPriors):
   feature_spec: FeatureSpec | None = None
   label: str | Sequence[str] | None = None
   eval_files: Mapping[str, Sequence[str]] | None = None
-
-  def __repr__(self) -> str:
-    counts = self.source.counts
-    pairs = list(zip(counts.classes, counts.records, strict=True))
-    shown = ', '.join(f'{value}: {n:,}' for value, n in pairs[:_SHOWN_CLASSES])
-    more = f', and {len(pairs) - _SHOWN_CLASSES:,} more' if len(pairs) > _SHOWN_CLASSES else ''
-    return f'BalancedInputs({sum(counts.records):,} records, {len(pairs):,} classes: {shown}{more})'
 
   @classmethod
   def from_fn_args(cls, fn_args: Any, memory_budget: int = DEFAULT_MEMORY_BUDGET) -> BalancedInputs:
@@ -141,6 +132,7 @@ class BalancedInputs(ClassPriors):
     seed: int = 0,
     multilabel: bool = False,
     sample_weight: Any = None,
+    balance_by: Output | None = None,
   ) -> BalancedInputs:
     """Returns inputs over arrays in memory.
 
@@ -150,17 +142,22 @@ class BalancedInputs(ClassPriors):
         numbers or texts; rows of pandas go by position, whatever the index.
       labels: [n] or [n, 1], such as a Series: integers, text, bytes or integral floats. Where
         multilabel is True, rows of 1 where a record has label i and 0 where not, all of one length,
-        or n lists of labels; see `tfx_balance.plan.labels.LabelRows`.
+        or n lists of labels; see `tfx_balance.plan.labels.LabelRows`. Of a model of several outputs
+        a dict, table or tuple with such labels for `balance_by`, and [n, ...] numbers for others.
       seed: Default seed of `train`.
       multilabel: Whether a record has several labels, or none.
       sample_weight: Weights of the records in the loss, [n], of 0 or more: `train` then gives them,
         times the class weights where these are asked for.
+      balance_by: Name of the output, or its place in the tuple, by whose classes batches are
+        balanced, and which `label_as` is of; the others come as they are.
 
     Raises:
+      ConfigError: if there are several outputs and none of them is named, or the reverse.
       DataError: if the labels are no classes, lengths differ, or a feature is neither numbers nor
         texts.
     """
-    return cls(ArraySource(features, labels, seed, multilabel, sample_weight=sample_weight))
+    form = {'sample_weight': sample_weight, 'balance_by': balance_by}
+    return cls(ArraySource(features, labels, seed, multilabel, **form))
 
   @classmethod
   def from_files(
@@ -229,16 +226,18 @@ class BalancedInputs(ClassPriors):
     seed: int = 0,
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
     multilabel: bool = False,
+    balance_by: Output | None = None,
   ) -> BalancedInputs:
     """Returns inputs over what a finite generator of (features, label) yields, read now.
 
-    Labels and multilabel are as in `from_arrays`.
+    Labels, multilabel and balance_by are as in `from_arrays`.
 
     Raises:
       DataError: if it yields nothing or more than the budget, or the labels are no classes.
     """
-    features, labels = collect(generator, memory_budget, check_flag('multilabel', multilabel))
-    return cls.from_arrays(features, labels, seed, multilabel)
+    several = check_flag('multilabel', multilabel)
+    features, labels = collect_outputs(generator, memory_budget, several, balance_by)
+    return cls.from_arrays(features, labels, seed, multilabel, balance_by=balance_by)
 
   def train(
     self,
@@ -344,7 +343,10 @@ class BalancedInputs(ClassPriors):
     batch_slice = BatchSlice.of(input_context, batch_size, pad_batches)
     if records is not None:
       batch_slice.check_groups(records)
-    make = batch_maker(reader, counts, label_as, weights, augment_fn, augment, mix, weight_name)
+    output = self.source.output
+    make = batch_maker(
+      reader, counts, label_as, weights, augment_fn, augment, mix, weight_name, output
+    )
     draws = self._draws(batch_size, sampling, epoch, seed)
     first = first_state(draws, start_step, state)
     if log is not None:
@@ -396,8 +398,8 @@ class BalancedInputs(ClassPriors):
         tf.errors.InvalidArgumentError with the same text.
     """
     if data is not None and not isinstance(data, BalancedInputs):
-      multilabel = isinstance(self.source.counts, LabelSetCounts)
-      data = BalancedInputs.from_arrays(*check_pair(data), multilabel=multilabel)
+      several, by = isinstance(self.source.counts, LabelSetCounts), self.source.output
+      data = self.from_arrays(*check_pair(data), multilabel=several, balance_by=by)
     spec = (data or self)._spec(feature_spec)
     return evaluation_pass(self, data, batch_size, spec, split, label_as, decode_fn)
 

@@ -18,8 +18,10 @@ from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.sampling import SCHEMES, Sampling, all_equal, class_weights, log_shares
 
+_SHOWN_CLASSES = 10
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class ClassPriors:
   """The classes of a source: their weights in a loss, and their priors.
 
@@ -28,6 +30,14 @@ class ClassPriors:
   """
 
   source: RecordSource
+
+  def __repr__(self) -> str:
+    counts = self.source.counts
+    pairs = list(zip(counts.classes, counts.records, strict=True))
+    shown = ', '.join(f'{value}: {n:,}' for value, n in pairs[:_SHOWN_CLASSES])
+    more = f', and {len(pairs) - _SHOWN_CLASSES:,} more' if len(pairs) > _SHOWN_CLASSES else ''
+    n_records, n_classes = sum(counts.records), len(pairs)
+    return f'{type(self).__name__}({n_records:,} records, {n_classes:,} classes: {shown}{more})'
 
   @property
   def classes(self) -> tuple[ClassValue, ...]:

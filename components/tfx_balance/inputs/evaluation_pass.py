@@ -11,6 +11,7 @@ from tfx_balance.arguments import check_text, shown
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.decoding import DecodeFn, check_decode_fn, decode_batch, decoded_pass
 from tfx_balance.inputs.file_names import matching_files
+from tfx_balance.inputs.outputs import with_output
 from tfx_balance.inputs.parsing import FeatureSpec, label_encoder
 from tfx_balance.inputs.python_calls import options_of_calls
 from tfx_balance.inputs.record_files import ordered_batches, promised_records
@@ -77,7 +78,8 @@ def evaluation_pass(
     batches = own.source.ordered(batch_size, spec)
   else:
     batches = _split_batches(own, split, batch_size, spec)
-  label = batches.element_spec[1]
+  label, output = batches.element_spec[1], inputs.source.output
+  label = label if output is None else label[output]
   rows = isinstance(counts, LabelSetCounts) and isinstance(label, tf.TensorSpec)
   if rows and label.shape[-1] not in (None, len(inputs.labels)):
     raise DataError(
@@ -86,7 +88,7 @@ def evaluation_pass(
     )
   if label_as != 'parsed':
     encode = label_encoder(label_as, inputs.labels)
-    batches = batches.map(lambda features, label: (features, encode(label)))
+    batches = batches.map(lambda features, label: (features, with_output(label, output, encode)))
   if decode is not None:
     batches = batches.map(
       lambda features, label: (decode_batch(decode, features), label),
@@ -99,7 +101,8 @@ def _check_classes(inputs: BalancedInputs, data: BalancedInputs) -> None:
   """Checks that records have the classes of the inputs alone; files of splits when they are read.
 
   Raises:
-    ConfigError: if records have several labels, and those of the inputs one, or the reverse.
+    ConfigError: if records have several labels or outputs, and those of the inputs one, or the
+      reverse.
     DataError: if they have a class that the inputs have not.
   """
   sets, others = (isinstance(own.source.counts, LabelSetCounts) for own in (inputs, data))
@@ -107,11 +110,21 @@ def _check_classes(inputs: BalancedInputs, data: BalancedInputs) -> None:
     raise ConfigError(
       f'multilabel={others} in data=, and these inputs have multilabel={sets}; make both alike'
     )
+  by, other = inputs.source.output, data.source.output
+  if by != other:
+    raise ConfigError(
+      f'data= is balanced by {other!r}, and these inputs have balance_by={by!r}; make both alike'
+    )
   unknown = sorted(set(data.labels) - set(inputs.labels))
   if unknown and data.eval_files is None:
+    of_type = {'int': 'an integer', 'float': 'a float', 'bytes': 'a text'}
+    kind, known = unknown[0].kind, inputs.labels[0].kind
+    fix = 'leave its records out, or train on records that have it'
+    if kind != known:
+      fix = f'of these {inputs.labels[0]} is {of_type[known]}; give both one type'
     raise DataError(
-      f'class {unknown[0]} of data= is not in {list(map(str, inputs.labels[:20]))}, the classes of '
-      f'these inputs; leave its records out, or train on records that have it'
+      f'class {unknown[0]} of data=, {of_type[kind]}, is not in '
+      f'{list(map(str, inputs.labels[:20]))}, the classes of these inputs; {fix}'
     )
 
 

@@ -61,7 +61,8 @@ def raise_lagging_classes(
     raise ConfigError(f'shares={shown(shares)} must be a SetShares; give that of train(schedule=)')
   if not isinstance(evaluation, tf.data.Dataset):
     raise ConfigError(
-      f"evaluation={shown(evaluation)} must be a dataset; give inputs.eval(256, label_as='index')"
+      f'evaluation={shown(evaluation)} must be a dataset; give such as inputs.eval(256, '
+      f"data=(x_valid, y_valid), label_as='index')"
     )
   check_number('gain', gain, 0, fix='4 triples a class that is 0.5 below the mean')
   every = check_whole('every', every)

@@ -21,6 +21,7 @@ from tfx_balance.arguments import (
 )
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.array_nests import as_nest, check_rows
+from tfx_balance.inputs.outputs import Output, check_outputs, other_outputs, with_output
 from tfx_balance.inputs.parsing import (
   Columns,
   FeatureSpec,
@@ -128,11 +129,13 @@ class RecordSource:
     counts: Classes and their records.
     natural: Records per class of each input split before splits were merged.
     seed: Default seed of the draws.
+    output: Output of labels that the classes are of; None where labels are of one output.
   """
 
   counts: TrainingCounts
   natural: Mapping[str, tuple[int, ...]]
   seed: int
+  output: Output | None = None
 
   def windows(self) -> tuple[tuple[int, ...], ...]:
     """Returns, for each class, the sizes of the runs of records that are shuffled together."""
@@ -205,22 +208,27 @@ class ArraySource(RecordSource):
     spare_bytes: int = 0,
     paths: Sequence[str] = (),
     sample_weight: Any = None,
+    balance_by: Output | None = None,
   ) -> None:
     """Checks the arrays.
 
     Args:
       features: Array, or nest of arrays, as `as_nest` takes them, each [n, ...].
-      labels: [n] or [n, 1]; of several labels a record as `LabelRows.of` takes them.
+      labels: [n] or [n, 1]; of several labels a record as `LabelRows.of` takes them; or by output.
       seed: Default seed of the draws.
       multilabel: Whether a record has several labels, or none.
       spare_bytes: Bytes of memory that decoded rows may take.
       paths: File that each row is of, for messages; none for arrays.
       sample_weight: Weights, [n], or None.
+      balance_by: Output whose labels have the classes; None where there is one output.
 
     Raises:
+      ConfigError: if there are several outputs and none of them is named, or the reverse.
       DataError: if the labels are no classes, lengths differ, or a weight is no number of 0 or
         more.
     """
+    outputs: Any = check_outputs(labels, balance_by, multilabel)
+    labels = labels if outputs is None else outputs[balance_by]
     self._spare_bytes, self._paths = spare_bytes, paths
     of_tensor = isinstance(labels, (tf.RaggedTensor, tf.SparseTensor))
     decode = label_rows if of_tensor else LabelRows.of
@@ -234,6 +242,10 @@ class ArraySource(RecordSource):
     self._weights = None
     if sample_weight is not None:
       self._weights = tf.constant(check_weights(sample_weight, len(self._rows)))
+    if balance_by is not None:
+      self.output, own = balance_by, self._labels
+      others = other_outputs(outputs, balance_by, len(self._rows))
+      self._labels = with_output(others, balance_by, lambda _: own)
     features = as_nest(features)
     check_rows(features, len(self._rows), 'labels')
     self._features = tf.nest.map_structure(_as_tensor, features)
@@ -242,9 +254,10 @@ class ArraySource(RecordSource):
     """Returns the reader of batches; see `RecordSource`."""
     _refuse(feature_spec)
 
-    def read(rows: tf.Tensor, classes: tf.Tensor, _: Columns) -> tuple[Any, tf.Tensor]:
-      features = tf.nest.map_structure(lambda array: tf.gather(array, rows), self._features)
-      return features, tf.gather(self._labels, rows)
+    def read(rows: tf.Tensor, classes: tf.Tensor, _: Columns) -> Any:
+      return tf.nest.map_structure(
+        lambda array: tf.gather(array, rows), (self._features, self._labels)
+      )
 
     place = self._paths.__getitem__ if self._paths else Reader.place
     return Reader(

@@ -19,6 +19,7 @@ from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.batch_log import BatchLog
 from tfx_balance.inputs.batch_slice import BatchSlice
 from tfx_balance.inputs.online_augment import BatchAugment, augmented_classes
+from tfx_balance.inputs.outputs import Output, with_output
 from tfx_balance.inputs.parsing import multi_hot
 from tfx_balance.inputs.python_calls import call_python, key_of
 from tfx_balance.inputs.record_source import Reader
@@ -195,6 +196,7 @@ def batch_maker(
   augment: str | Sequence[Any],
   mix: MixFn | None,
   weight_name: str | None = None,
+  output: Output | None = None,
 ) -> Callable[..., tuple[Any, ...]]:
   """Returns graph code from an element of `draw_dataset` to (features, label, ...).
 
@@ -207,10 +209,16 @@ def batch_maker(
     augment: Records to augment; see `augmented_classes`.
     mix: Batch function that makes soft targets, or None.
     weight_name: Feature that has a weight for each record, or None.
+    output: Output of labels that the classes are of, or None.
 
   Raises:
-    ConfigError: if records that have weights of their own are to be mixed.
+    ConfigError: if records that have weights of their own, or several outputs, are to be mixed.
   """
+  if mix is not None and output is not None:
+    raise ConfigError(
+      f'mix= makes soft targets of one output, and labels= are of several, balanced by {output!r}; '
+      f'leave out mix= or the other outputs'
+    )
   if mix is not None and (weight_name or reader.weights is not None):
     raise ConfigError(
       'mix= is given, and records have weights of their own, which mixed ones would not have; '
@@ -223,6 +231,11 @@ def batch_maker(
   encode: Any = multi_hot(counts.labels) if isinstance(counts, LabelSetCounts) else None
   weights = None if class_weights is None else tf.constant(class_weights, tf.float32)
 
+  def form(label: Any, classes: Any) -> Any:
+    if label_as == 'multi_hot':
+      return encode(label)
+    return classes if label_as == 'index' else tf.one_hot(classes, len(counts.classes))
+
   def make(classes: Any, rows: Any, seeds: Any, repeats: Any, *fetched: Any) -> tuple[Any, ...]:
     features, label = reader.read(rows, classes, fetched)
     factors = [] if reader.weights is None else [tf.gather(reader.weights, rows)]
@@ -231,10 +244,8 @@ def batch_maker(
       factors.append(own)
     if augmented is not None:
       features = augmented(features, classes, repeats, seeds)
-    if label_as == 'multi_hot':
-      label = encode(label)
-    elif label_as != 'parsed':
-      label = classes if label_as == 'index' else tf.one_hot(classes, len(counts.classes))
+    if label_as != 'parsed':
+      label = with_output(label, output, lambda own: form(own, classes))
     if mix is not None:
       features, label = mix(features, classes, tf.cast(seeds[0], tf.int64), counts.records)
     if weights is not None:
