@@ -236,7 +236,7 @@ def _plain(
     # NumPy makes texts of numbers beside them, and loses zeros at the end of bytes and texts.
     values = np.array(given, object)
     for value in values.flat:
-      if not isinstance(value, (str, bytes)) and not _is_missing(value):
+      if not isinstance(value, (str, bytes)) and not is_missing(value):
         raise DataError(f'{named(value, name)} is no text, and others are; give {name} of one type')
   if values.dtype.kind == 'O':
     return _of_objects(values, name, known)
@@ -269,7 +269,7 @@ def _of_objects(values: npt.NDArray[Any], name: str, known: Mask | None) -> Arra
   kinds = set(map(type, values.flat))
   missing = np.zeros(values.shape, np.bool_) if known is None else known.copy()
   if any(kind.__name__ in _MISSING or issubclass(kind, (float, np.floating)) for kind in kinds):
-    missing |= np.array([_is_missing(value) for value in values.flat]).reshape(values.shape)
+    missing |= np.array([is_missing(value) for value in values.flat]).reshape(values.shape)
   some = kinds if not missing.any() else set(map(type, values[~missing]))
   if some and all(issubclass(kind, (datetime.date, np.datetime64)) for kind in some):
     return _marked(ArrayColumn(name, _times(values, missing, name)), missing)
@@ -281,7 +281,8 @@ def _of_objects(values: npt.NDArray[Any], name: str, known: Mask | None) -> Arra
   return _marked(ArrayColumn(name, values), missing)
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+  """Returns whether a scalar is None, NaN, NaT or NA."""
   return type(value).__name__ in _MISSING or bool(value != value)
 
 
