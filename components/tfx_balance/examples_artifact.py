@@ -63,6 +63,11 @@ class ExamplesInput:
     """The names of all the splits, sorted."""
     return sorted({name for artifact in self.artifacts for name in split_names(artifact)})
 
+  @property
+  def span(self) -> int:
+    """The span of the newest artifact."""
+    return _number(self.artifacts[-1], 'span')
+
   def payload(self) -> Payload:
     """Returns the type of the records.
 

@@ -103,18 +103,21 @@ class Validated:
 
 def validate(
   folder: Path,
-  statistics: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList],
-  examples: standard_artifacts.Examples | None = None,
+  statistics: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList] | None,
+  examples: standard_artifacts.Examples | Sequence[standard_artifacts.Examples] | None = None,
   schema: str | None = None,
   baseline: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList] | None = None,
+  baseline_examples: Sequence[standard_artifacts.Examples] = (),
   **arguments: Any,
 ) -> Validated:
   """Runs the executor with the properties that the constructor makes; 'warn' if not told."""
-  inputs: dict[str, Sequence[Any]] = {
-    'statistics': [statistics_artifact(folder / 'statistics', statistics)]
-  }
+  inputs: dict[str, Sequence[Any]] = {}
+  if statistics is not None:
+    inputs['statistics'] = [statistics_artifact(folder / 'statistics', statistics)]
   if examples is not None:
-    inputs['examples'] = [examples]
+    inputs['examples'] = examples if isinstance(examples, Sequence) else [examples]
+  if baseline_examples:
+    inputs['baseline_examples'] = baseline_examples
   if schema is not None:
     inputs['schema'] = [schema_artifact(folder / 'schema', schema)]
   if baseline is not None:

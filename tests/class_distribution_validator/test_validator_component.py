@@ -20,6 +20,7 @@ ARTIFACTS = {
   'examples': standard_artifacts.Examples,
   'schema': standard_artifacts.Schema,
   'baseline_statistics': standard_artifacts.ExampleStatistics,
+  'baseline_examples': standard_artifacts.Examples,
 }
 
 
@@ -104,7 +105,7 @@ def test_the_executor_checks_again_what_came_as_a_runtime_parameter(name):
   ('arguments', 'fault'),
   [
     ({'check_leakage': 'records'}, "check_leakage='records' compares records; pass examples="),
-    ({'compare': [('a', 'baseline:a')]}, 'names a baseline; pass baseline_statistics= as well'),
+    ({'compare': [('a', 'baseline:a')]}, 'names a baseline; pass baseline_examples= as well'),
   ],
   ids=['examples', 'baseline'],
 )
@@ -113,12 +114,21 @@ def test_what_needs_an_input_that_is_not_connected_is_refused(arguments, fault):
     ClassDistributionValidator(**channels('statistics'), **arguments)
 
 
-@pytest.mark.parametrize('name', ['examples', 'schema', 'baseline_statistics'])
-def test_every_input_but_the_statistics_may_be_left_out(name):
-  assert set(ClassDistributionValidator(**channels('statistics')).inputs) == {'statistics'}
-  both = ClassDistributionValidator(**channels('statistics', name))
-  assert set(both.inputs) == {'statistics', name}
-  assert set(both.outputs) == {'anomalies'}
+@pytest.mark.parametrize(
+  'names',
+  [
+    ('statistics',),
+    ('examples',),
+    ('statistics', 'examples'),
+    ('statistics', 'schema'),
+    ('statistics', 'baseline_statistics'),
+    ('examples', 'baseline_examples'),
+  ],
+)
+def test_statistics_or_examples_suffice(names):
+  component = ClassDistributionValidator(**channels(*names))
+  assert set(component.inputs) == set(names)
+  assert set(component.outputs) == {'anomalies'}
 
 
 def test_the_properties_are_such_as_kubeflow_can_carry():

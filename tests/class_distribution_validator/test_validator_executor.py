@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 import tensorflow_data_validation as tfdv
 from absl import logging
-from tfx.types import artifact_utils, standard_artifacts
-from tfx_balance import BalancedAugmenter, StratifiedSplitter
+from tfx.types import artifact_utils, channel_utils, standard_artifacts
+from tfx_balance import BalancedAugmenter, ClassDistributionValidator, StratifiedSplitter
 from tfx_balance.class_distribution_validator.counting import SplitStatistics
 from tfx_balance.documents.json_document import sealed
 from tfx_balance.errors import ConfigError, DataError
@@ -356,6 +356,92 @@ def test_a_baseline_is_compared_by_name(tmp_path):
   assert validate(tmp_path / 'b', exact(now), baseline=exact(before), **chosen).broken() == []
 
 
+@pytest.mark.parametrize('recount', [False, True])
+def test_a_baseline_of_integers_is_counted_from_its_records(tmp_path, recount):
+  now = {'train': {0: 50, 1: 50}, 'new': {0: 5, 1: 5}}
+  windows = [
+    labelled_artifact(tmp_path / f'before{i}', {'train': {0: n}, 'old': {1: 70}})
+    for i, n in enumerate((40, 50))
+  ]
+  windows.append(labelled_artifact(tmp_path / 'before2', {'train': {1: 10}}))
+  examples = labelled_artifact(tmp_path / 'now', now)
+  found = validate(tmp_path, None, examples, baseline_examples=windows, recount=recount)
+  assert [(c['rule'], c['split'], c['other'], c['measured']) for c in found.broken()] == [
+    ('max_baseline_share_ratio', 'train', 'baseline:train', 5),
+    ('max_baseline_l_infinity', 'train', 'baseline:train', 0.4),
+  ]
+  assert [row['baseline'] for row in found.checks['counts']] == [{'train': 90}, {'train': 10}]
+  named = {'compare': [('new', 'baseline:old')]}
+  found = validate(tmp_path / 'b', None, examples, baseline_examples=windows, **named)
+  assert {c['other'] for c in found.broken()} == {'baseline:old'}
+
+
+def test_a_baseline_of_label_features_is_counted(tmp_path):
+  def flags(rows):
+    return [example(cat=cat, dog=dog, id=i) for i, (cat, dog) in rows]
+
+  def artifact(name, rows):
+    return input_artifact(tmp_path / name, {'train': [flags(enumerate(rows))]})
+
+  now, before = [(1, 1)] * 60 + [(0, 1)] * 40, [(1, 1)] * 5 + [(0, 1)] * 95
+  found = validate(
+    tmp_path,
+    None,
+    artifact('now', now),
+    baseline_examples=[artifact('before', before)],
+    label=['cat', 'dog'],
+    multilabel=True,
+  )
+  assert {c['rule'] for c in found.broken()} >= {'max_baseline_share_ratio'}
+  assert [row['baseline'] for row in found.checks['counts']] == [{'train': 5}, {'train': 100}]
+
+
+def test_rolling_windows_are_counted_without_statistics(tmp_path):
+  windows = []
+  for span, counts in enumerate(({0: 30, 1: 3}, {0: 60, 1: 6})):
+    folder = tmp_path / f'span{span}'
+    windows.append(labelled_artifact(folder, {'train': counts, 'eval': {0: 10, 1: 1}}))
+    windows[-1].span = span
+  found = validate(tmp_path, None, windows, check_leakage='id')
+  assert found.checks['counts_from'] == 'records'
+  assert found.counts() == {'0': {'train': 90, 'eval': 20}, '1': {'train': 9, 'eval': 2}}
+  assert found.artifact.span == 1
+
+
+def test_a_baseline_of_other_splits_is_warned_of(tmp_path, monkeypatch):
+  warned = []
+  monkeypatch.setattr(logging, 'warning', lambda text, *values: warned.append(text % values))
+  examples = [labelled_artifact(tmp_path / name, {name: {0: 9, 1: 9}}) for name in ('now', 'old')]
+  validate(tmp_path, None, examples[0], baseline_examples=examples[1:])
+  (text,) = [text for text in warned if 'baseline' in text]
+  assert text.endswith(
+    "the baseline has the splits ['old'], and none of ['now'], so that nothing is compared with "
+    "it; name pairs, as compare=[('now', 'baseline:old')]"
+  )
+
+
+@pytest.mark.parametrize(
+  ('inputs', 'fault'),
+  [
+    ((), 'statistics= and examples= hold nothing, .* pass examples='),
+    (('baseline_examples',), 'statistics= and examples= hold nothing, .* pass examples='),
+    (('examples', 'schema'), 'schema= is checked by TFDV on statistics=, .* pass statistics='),
+    (('examples', 'baseline_examples', 'baseline_statistics'), 'are both given, .* leave one out'),
+  ],
+)
+def test_inputs_that_do_not_do_are_refused_early_and_late(inputs, fault):
+  kinds = ClassDistributionValidator.SPEC_CLASS.INPUTS
+  given = {name: [kinds[name].type()] for name in inputs}
+  with pytest.raises(ConfigError, match=fault):
+    ClassDistributionValidator(**{n: channel_utils.as_channel(a) for n, a in given.items()})
+  output = standard_artifacts.ExampleAnomalies()
+  component = ClassDistributionValidator(channel_utils.as_channel([kinds['statistics'].type()]))
+  with pytest.raises(ConfigError, match=fault):
+    component.executor_spec.executor_class().Do(
+      given, {'anomalies': [output]}, dict(component.exec_properties)
+    )
+
+
 def test_a_split_by_groups_is_judged(tmp_path):
   # All 30 records of class 1 are of one patient, who is in train.
   records = [example(label=0, id=i, patient=i % 40) for i in range(400)]
@@ -546,8 +632,8 @@ def test_what_is_no_class_is_refused(tmp_path, groups, fault):
     validate(tmp_path, statistics, artifact)
 
 
-def test_the_fix_for_numbers_of_a_baseline_is_not_to_pass_the_examples(tmp_path):
+def test_the_fix_for_numbers_of_a_baseline_is_to_count_its_records(tmp_path):
   counts = {'train': {0: 90, 1: 10}}
-  fault = r'of baseline_statistics= has only an approximate .*, or leave baseline_statistics= out$'
+  fault = r'of baseline_statistics= has only an approximate .*, or pass baseline_examples= in its'
   with pytest.raises(DataError, match=fault):
     validate(tmp_path, exact(counts), baseline=plain(counts))

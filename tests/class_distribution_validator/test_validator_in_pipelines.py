@@ -179,3 +179,42 @@ def test_runtime_parameters_and_a_baseline_that_is_not_there_yet(tmp_path):
   ]
   assert found.checks['leakage']['key'] == 'id'
   assert Path(artifact.uri, 'Split-eval', 'SchemaDiff.pb').exists()
+
+
+def test_cond_reads_the_verdict_as_the_docs_say(tmp_path):
+  ran = {}
+  for name, splits in (('even', EVEN), ('skewed', SKEWED)):
+    folder = tmp_path / name
+    source = importer(labelled_artifact(folder / 'in', splits))
+    validator = ClassDistributionValidator(examples=source.outputs['result'], on_violation='warn')
+    marker = folder / 'trained'
+    future = validator.outputs['anomalies'].future()[0]
+    with tfx.dsl.Cond(future.custom_property('all_blessed') == 1):
+      trainer = StandIn(marker=str(marker)).with_id('Trainer')
+    run_pipeline(folder, [source, validator, trainer])
+    ran[name] = marker.exists()
+  assert ran == {'even': True, 'skewed': False}
+
+
+def test_each_run_is_compared_with_the_one_before_as_the_docs_say(tmp_path):
+  for run, counts in enumerate(({0: 900, 1: 100}, {0: 920, 1: 80}, {0: 985, 1: 15})):
+    source = importer(input_artifact(tmp_path / f'in{run}', {'all': [labelled(counts)]}))
+    earlier = tfx.dsl.Resolver(
+      strategy_class=tfx.dsl.experimental.LatestArtifactStrategy,
+      examples=tfx.dsl.Channel(
+        type=tfx.types.standard_artifacts.Examples, producer_component_id='StratifiedSplitter'
+      ),
+    ).with_id('earlier')
+    splitter = StratifiedSplitter(examples=source.outputs['result'])
+    splitter.add_upstream_node(earlier)
+    gate = ClassDistributionValidator(
+      examples=splitter.outputs['examples'],
+      baseline_examples=earlier.outputs['examples'],
+      on_violation='warn',
+    )
+    published = run_pipeline(tmp_path, [source, earlier, splitter, gate])
+    artifacts = published.of_node('ClassDistributionValidator', 'ExampleAnomalies')
+    found = Validated(max(artifacts, key=lambda artifact: artifact.id).uri)
+    assert ('baseline' in found.checks['counts'][0]) == (run > 0)
+    broken = {(check['rule'], check['other']) for check in found.broken()}
+    assert broken == ({('max_baseline_share_ratio', 'baseline:train')} if run == 2 else set())

@@ -14,9 +14,11 @@ from tfx_balance.class_distribution_validator.parameters import (
   ALGORITHM_VERSION,
   ARGUMENTS,
   ValidatorParameters,
+  check_channels,
 )
 from tfx_balance.declare import encode, is_runtime, kinds, make_spec
 from tfx_balance.errors import ConfigError
+from tfx_balance.plan.class_counts import BASELINE
 
 
 class ClassDistributionValidatorSpec(types.ComponentSpec):
@@ -26,11 +28,16 @@ class ClassDistributionValidatorSpec(types.ComponentSpec):
     name: component_spec.ExecutionParameter(type=kind) for name, kind in kinds(ARGUMENTS).items()
   }
   INPUTS = {
-    'statistics': component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
+    'statistics': component_spec.ChannelParameter(
+      type=standard_artifacts.ExampleStatistics, optional=True
+    ),
     'examples': component_spec.ChannelParameter(type=standard_artifacts.Examples, optional=True),
     'schema': component_spec.ChannelParameter(type=standard_artifacts.Schema, optional=True),
     'baseline_statistics': component_spec.ChannelParameter(
       type=standard_artifacts.ExampleStatistics, optional=True
+    ),
+    'baseline_examples': component_spec.ChannelParameter(
+      type=standard_artifacts.Examples, optional=True
     ),
   }
   OUTPUTS = {'anomalies': component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies)}
@@ -50,7 +57,6 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
   Example::
 
       validator = ClassDistributionValidator(
-        statistics=statistics_gen.outputs['statistics'],
         examples=splitter.outputs['examples'],
         label='species',
         min_count={'train': 50},
@@ -63,7 +69,7 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
 
   def __init__(
     self,
-    statistics: types.BaseChannel,
+    statistics: types.BaseChannel | None = None,
     label: str | Sequence[str] = 'label',
     examples: types.BaseChannel | None = None,
     schema: types.BaseChannel | None = None,
@@ -91,6 +97,7 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
     identity: str | None = None,
     max_share_ratio: float | Mapping[str, float] | str | None = 'auto',
     max_baseline_share_ratio: float | Mapping[str, float] | str | None = 'auto',
+    baseline_examples: types.BaseChannel | None = None,
   ):
     """Makes the component.
 
@@ -100,16 +107,18 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
     mappings as JSON).
 
     Args:
-      statistics: channel of `ExampleStatistics`; its splits are checked. Counts are taken from it
-        only if it holds all of them exactly, and without `examples`.
+      statistics: channel of `ExampleStatistics`, whose splits are checked. It is needed with
+        `schema`, and without `examples`: counts are then taken from it, if it holds all of them
+        exactly.
       label: the feature that holds the class, one value a record: int64, bytes, or float that is
         integral.
-      examples: channel of the `Examples` that the statistics describe. Exact counts come from its
-        sidecar, if that tells of these splits and this label, or from one pass over its records.
+      examples: channel of `Examples`, of one artifact or several (a rolling window), those that the
+        statistics describe if these are given. Exact counts come from its sidecar, if that tells of
+        these splits and this label, or from one pass over its records.
       schema: channel of a `Schema`: its domain of the label, presence and type are rules; its skew
         comparator limits the distances of splits, its drift comparator those of the baseline.
-      baseline_statistics: channel of the `ExampleStatistics` of earlier data. Where there is no
-        artifact in it (a first run), nothing is compared with it.
+      baseline_statistics: channel of the `ExampleStatistics` of earlier data, which must hold exact
+        counts. Where there is no artifact in it (a first run), nothing is compared with it.
       on_violation: 'fail' ends the run with all that broke; 'warn' logs it and goes on.
       report_dir: a folder for copies of the anomalies, of `class_checks.json`, and of all that
         broke as text: TFX deletes the outputs of a run that fails.
@@ -157,28 +166,34 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
         (1935), over all classes and comparisons, rejects at 0.01 that chance explains it. 'auto' is
         2. Beside it, `max_l_infinity` limits frequent classes, whose ratio is never large.
       max_baseline_share_ratio: the same between a split and the baseline.
+      baseline_examples: channel of the `Examples` of earlier data, in place of
+        `baseline_statistics`: counted as `examples` are, for any label.
 
     Raises:
       ConfigError: if an argument breaks a rule.
     """
-    optional = {'examples': examples, 'schema': schema, 'baseline_statistics': baseline_statistics}
+    channels = {
+      'statistics': statistics,
+      'examples': examples,
+      'schema': schema,
+      'baseline_statistics': baseline_statistics,
+      'baseline_examples': baseline_examples,
+    }
+    inputs = [name for name, channel in channels.items() if channel is not None]
+    check_channels(inputs)
     given = {name: value for name, value in locals().items() if name in ARGUMENTS}
     if isinstance(exclude_splits, Sequence) and not exclude_splits:
       given['exclude_splits'] = None
     properties = encode(ARGUMENTS, given, ValidatorParameters.decode, ALGORITHM_VERSION)
     if not any(map(is_runtime, (label, multilabel))):
-      inputs = [name for name, channel in optional.items() if channel is not None]
       ValidatorParameters.decode({'label': label, 'multilabel': multilabel}).check_inputs(inputs)
     if examples is None and check_leakage is not None:
       raise ConfigError(f'check_leakage={check_leakage!r} compares records; pass examples= as well')
-    if baseline_statistics is None and 'baseline:' in str(properties['compare']):
-      raise ConfigError(f'compare={compare!r} names a baseline; pass baseline_statistics= as well')
+    if BASELINE in str(properties['compare']) and not any('baseline' in name for name in inputs):
+      raise ConfigError(f'compare={compare!r} names a baseline; pass baseline_examples= as well')
     spec = make_spec(
       ClassDistributionValidatorSpec,
-      statistics=statistics,
-      examples=examples,
-      schema=schema,
-      baseline_statistics=baseline_statistics,
+      **channels,
       anomalies=types.Channel(type=standard_artifacts.ExampleAnomalies),
       **properties,
     )

@@ -33,7 +33,7 @@ from tfx_balance.tfrecord.storage import exists, read_whole
 from tfx_balance.tfrecord.work_files import new_work_file, read_json, write_json
 
 _COUNT_RECORDS = 'pass examples=, and the records are counted'
-_NO_BASELINE = 'leave baseline_statistics= out'  # which examples= does not describe
+_COUNT_BASELINE = 'pass baseline_examples= in its place, and the records are counted'
 
 _STATISTICS_NAME = 'FeatureStats.pb'  # of StatisticsGen
 Tallies = Mapping[str, Mapping[ClassValue, int]]
@@ -75,7 +75,7 @@ class SplitStatistics:
     Raises:
       DataError: if they do not hold exact counts.
     """
-    instead = _COUNT_RECORDS if argument == 'statistics=' else _NO_BASELINE
+    instead = _COUNT_RECORDS if argument == 'statistics=' else _COUNT_BASELINE
     if self.sampled:
       raise DataError(
         f'{argument} is of a sample of splits {list(self.sampled)}; let StatisticsGen read all '
@@ -97,6 +97,7 @@ class SplitStatistics:
 
 def count_examples(
   source: ExamplesInput,
+  splits: Sequence[str],
   parameters: ValidatorParameters,
   statistics: SplitStatistics,
   make_pipeline: Callable[[], AbstractContextManager[beam.Pipeline]],
@@ -108,8 +109,9 @@ def count_examples(
 
   Args:
     source: Records to count.
+    splits: Splits to count.
     parameters: Arguments of the component.
-    statistics: Statistics of the splits to count.
+    statistics: Statistics of the splits, to be compared with the counts; of none where not given.
     make_pipeline: Function that makes a Beam pipeline, which runs when its `with` ends.
     work_dir: Folder of work files.
 
@@ -117,7 +119,6 @@ def count_examples(
     ConfigError: if a split is not there.
     DataError: if the label is not there, or no class; if the sidecar is of other files.
   """
-  splits = list(statistics.by_split)
   for split in splits:
     if split not in source.splits:
       raise ConfigError(
@@ -147,27 +148,98 @@ def count_examples(
   return tallies, 'records'
 
 
-def count_baseline(
-  artifact: types.Artifact, parameters: ValidatorParameters, splits: Sequence[str]
-) -> tuple[Tallies, Mapping[str, int]]:
-  """Returns the counts and numbers of records of the baseline's splits that are compared with.
+@dataclass(frozen=True)
+class CountedInput:
+  """Data whose classes are counted: its statistics, its records, or both.
 
-  Their names begin with `BASELINE`.
-
-  Raises:
-    DataError: if its statistics do not hold exact counts.
+  Attributes:
+    prefix: First part of its arguments' names: '' or 'baseline_'.
+    statistics: Artifact of its statistics; None where there is none.
+    examples: Its records, from which they are counted; None where there are none.
   """
-  if parameters.rules.pairs is None:
-    wanted = [name for name in split_names(artifact) if name in splits]
-  else:
+
+  prefix: str
+  statistics: types.Artifact | None
+  examples: ExamplesInput | None
+
+  @classmethod
+  def of(cls, inputs: Mapping[str, Sequence[types.Artifact]], prefix: str) -> CountedInput | None:
+    """Returns what the inputs of a component hold of it; None for nothing."""
+    statistics, examples = (inputs.get(f'{prefix}{name}') for name in ('statistics', 'examples'))
+    if not statistics and not examples:
+      return None
+    return cls(
+      prefix,
+      artifact_utils.get_single_instance(list(statistics)) if statistics else None,
+      ExamplesInput.of(examples) if examples else None,
+    )
+
+  @property
+  def splits(self) -> list[str]:
+    """The names of the splits that the statistics are of; of the records where there are none."""
+    if self.statistics is not None:
+      return split_names(self.statistics)
+    return self.examples.splits if self.examples else []
+
+  @property
+  def span(self) -> int:
+    """The span of the statistics; of the newest records where there are none."""
+    if self.statistics is not None:
+      return int(self.statistics.span)
+    return self.examples.span if self.examples else 0
+
+  def load_statistics(self, splits: Sequence[str]) -> SplitStatistics:
+    """Returns the statistics of some splits; of none where there is no artifact."""
+    if self.statistics is None:
+      return SplitStatistics({})
+    return SplitStatistics.load(self.statistics, splits)
+
+  def count(
+    self,
+    splits: Sequence[str],
+    parameters: ValidatorParameters,
+    make_pipeline: Callable[[], AbstractContextManager[beam.Pipeline]],
+    work_dir: str,
+  ) -> tuple[Tallies, CountsFrom, Mapping[str, int]]:
+    """Returns the counts of some splits, where they come from, and records if by statistics.
+
+    The names of a baseline's splits begin with `BASELINE` then.
+    """
+    statistics = self.load_statistics(splits)
+    counted_from: CountsFrom = 'statistics'
+    n_records: Mapping[str, int] = {}
+    if self.examples is None:
+      argument = f'{self.prefix}statistics='
+      tallies: Tallies = statistics.tallies(parameters.label, argument, parameters.multilabel)
+      n_records = statistics.n_records()
+    else:
+      tallies, counted_from = count_examples(
+        self.examples, splits, parameters, statistics, make_pipeline, work_dir
+      )
+    before = BASELINE if self.prefix else ''
+    return (
+      {f'{before}{split}': tally for split, tally in tallies.items()},
+      counted_from,
+      {f'{before}{split}': n for split, n in n_records.items()},
+    )
+
+  def compared(self, parameters: ValidatorParameters, splits: Sequence[str]) -> list[str]:
+    """Returns the splits of a baseline that some splits are compared with; warns of none."""
+    if parameters.rules.pairs is None:
+      common = [name for name in self.splits if name in splits]
+      if not common:
+        logging.warning(
+          'ClassDistributionValidator: the baseline has the splits %s, and none of %s, so that '
+          "nothing is compared with it; name pairs, as compare=[('%s', '%s%s')]",
+          self.splits,
+          list(splits),
+          splits[0],
+          BASELINE,
+          next(iter(self.splits), 'train'),
+        )
+      return common
     named = {pair.other for pair in parameters.rules.pairs if pair.other.startswith(BASELINE)}
-    wanted = sorted(name.removeprefix(BASELINE) for name in named)
-  statistics = SplitStatistics.load(artifact, wanted)
-  tallies = statistics.tallies(parameters.label, 'baseline_statistics=', parameters.multilabel)
-  return (
-    {BASELINE + split: tally for split, tally in tallies.items()},
-    {BASELINE + split: n for split, n in statistics.n_records().items()},
-  )
+    return sorted(name.removeprefix(BASELINE) for name in named)
 
 
 def _sidecar_tallies(

@@ -18,26 +18,26 @@ from tfx_balance.class_distribution_validator.anomalies import (
   with_checks,
 )
 from tfx_balance.class_distribution_validator.counting import (
-  SplitStatistics,
-  Tallies,
-  count_baseline,
-  count_examples,
+  CountedInput,
 )
 from tfx_balance.class_distribution_validator.hashed_keys import KeyKind
 from tfx_balance.class_distribution_validator.leakage import check_leakage, leakage_of
-from tfx_balance.class_distribution_validator.parameters import RECORDS, ValidatorParameters
+from tfx_balance.class_distribution_validator.parameters import (
+  RECORDS,
+  ValidatorParameters,
+  check_channels,
+)
 from tfx_balance.declare import with_defaults
 from tfx_balance.documents.class_checks import (
   CHECKS_NAME,
   ClassChecks,
-  CountsFrom,
   Leakage,
   broken_rules,
   violation_report,
   violation_table,
 )
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.examples_artifact import ExamplesInput, split_names
+from tfx_balance.examples_artifact import ExamplesInput
 from tfx_balance.executors import BeamExecutor
 from tfx_balance.plan.checks import Check, default_pairs, failed
 from tfx_balance.plan.class_counts import CountsBySplit
@@ -117,7 +117,7 @@ class Executor(BeamExecutor):
     output_dict: dict[str, list[types.Artifact]],
     exec_properties: dict[str, Any],
   ) -> None:
-    """Checks the classes of `statistics` or `examples`, and writes `anomalies`.
+    """Checks the classes of `examples` or `statistics`, and writes `anomalies`.
 
     Raises:
       ConfigError: if an argument breaks a rule, alone or together with the inputs.
@@ -127,27 +127,28 @@ class Executor(BeamExecutor):
     parameters = ValidatorParameters.decode(with_defaults(exec_properties))
     label = parameters.label
     output = artifact_utils.get_single_instance(output_dict['anomalies'])
-    source = artifact_utils.get_single_instance(input_dict['statistics'])
-    parameters.check_inputs([name for name, artifacts in input_dict.items() if artifacts])
-    splits = checked_splits(split_names(source), parameters.exclude_splits)
+    given = {name: artifacts for name, artifacts in input_dict.items() if artifacts}
+    check_channels(given)
+    parameters.check_inputs(given)
+    source, baseline = CountedInput.of(given, ''), CountedInput.of(given, 'baseline_')
+    assert source is not None  # by check_channels
+    splits = checked_splits(source.splits, parameters.exclude_splits)
     schema = read_schema(input_dict)
     rules = SchemaRules() if schema is None else schema_rules(schema, label)
-    baseline, limits = None, parameters.rules
-    if input_dict.get('baseline_statistics'):
-      baseline = artifact_utils.get_single_instance(input_dict['baseline_statistics'])
-    else:
+    limits = parameters.rules
+    if baseline is None:
       logging.info('ClassDistributionValidator: no baseline; nothing is compared with one')
       limits = limits.without_baseline()
-    limits.check_splits(splits, split_names(baseline) if baseline else [])
-    statistics = SplitStatistics.load(source, splits)
+    limits.check_splits(splits, baseline.splits if baseline else [])
     leakage = None
     with self.work_folder(output.uri) as work_dir:
-      tallies, counts_from, n_records = self._count(input_dict, parameters, statistics, work_dir)
+      run = parameters, self.beam_pipeline, work_dir
+      tallies, counts_from, n_records = source.count(splits, *run)
+      if baseline is not None and (compared := baseline.compared(parameters, splits)):
+        of_baseline, _, n_of_baseline = baseline.count(compared, *run)
+        tallies, n_records = {**tallies, **of_baseline}, {**n_records, **n_of_baseline}
       if parameters.leakage_key is not None:
         leakage = self._find_leakage(input_dict, parameters, splits, work_dir)
-    if baseline:
-      of_baseline, n_of_baseline = count_baseline(baseline, parameters, splits)
-      tallies, n_records = {**tallies, **of_baseline}, {**n_records, **n_of_baseline}
     if parameters.multilabel:
       counts = CountsBySplit.of_labels(tallies, n_records)
     else:
@@ -157,6 +158,7 @@ class Executor(BeamExecutor):
     if leakage is not None:
       checks += check_leakage(leakage, parameters.max_leakage)
     anomalies = {}
+    statistics = source.load_statistics(splits if schema is not None else [])
     for split in splits:
       by_tfdv = anomalies_pb2.Anomalies()
       if schema is not None:
@@ -187,20 +189,6 @@ class Executor(BeamExecutor):
     )
     output.set_int_custom_property('all_blessed', int(not broken))
     report_violations(checks, parameters)
-
-  def _count(
-    self,
-    inputs: Inputs,
-    parameters: ValidatorParameters,
-    statistics: SplitStatistics,
-    work_dir: str,
-  ) -> tuple[Tallies, CountsFrom, Mapping[str, int]]:
-    """Returns the counts of the splits, where they come from, and records if by statistics."""
-    if not inputs.get('examples'):
-      tallies = statistics.tallies(parameters.label, 'statistics=', parameters.multilabel)
-      return tallies, 'statistics', statistics.n_records()
-    examples = ExamplesInput.of(inputs['examples'])
-    return *count_examples(examples, parameters, statistics, self.beam_pipeline, work_dir), {}
 
   def _find_leakage(
     self, inputs: Inputs, parameters: ValidatorParameters, splits: Sequence[str], work_dir: str

@@ -118,12 +118,15 @@ class ValidatorParameters:
         f'label={list(self.features)} are counted together, record by record, which statistics= do '
         f'not tell; pass examples= as well'
       )
-    for name in ('schema', 'baseline_statistics'):
-      if name in given:
-        raise ConfigError(
-          f'label={list(self.features)} and {name}= do not combine: {name}= tells of each feature '
-          f'alone; leave it out, and check the features with ExampleValidator'
-        )
+    fixes = {
+      'schema': 'leave it out, and check the features with ExampleValidator',
+      'baseline_statistics': 'pass baseline_examples= in its place',
+    }
+    for name in sorted(fixes.keys() & given):
+      raise ConfigError(
+        f'label={list(self.features)} and {name}= do not combine: {name}= tells of each feature '
+        f'alone; {fixes[name]}'
+      )
 
   @classmethod
   def decode(cls, properties: Mapping[str, Any]) -> ValidatorParameters:
@@ -155,6 +158,31 @@ class ValidatorParameters:
       leakage_pairs=pairs,
       by_values=order_varies() if identity is None else identity == 'values',
       **{name: given[name] for name in _AS_READ},
+    )
+
+
+def check_channels(given: Collection[str]) -> None:
+  """Checks that there is what to count, and one baseline.
+
+  Args:
+    given: Names of the inputs that there are.
+
+  Raises:
+    ConfigError: if not.
+  """
+  if not {'statistics', 'examples'} & set(given):
+    raise ConfigError(
+      'statistics= and examples= hold nothing, and there are no classes to count; pass examples='
+    )
+  if 'schema' in given and 'statistics' not in given:
+    raise ConfigError(
+      'schema= is checked by TFDV on statistics=, and there are none; pass statistics= as well, or '
+      'leave schema= out'
+    )
+  if {'baseline_statistics', 'baseline_examples'} <= set(given):
+    raise ConfigError(
+      'baseline_statistics= and baseline_examples= are both given, and one baseline is compared '
+      'with; leave one out'
     )
 
 
