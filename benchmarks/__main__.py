@@ -17,7 +17,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import augment, batches, files, floor, input, modes, quality, remedies, scale, split
+from benchmarks import (
+  augment,
+  batches,
+  files,
+  floor,
+  input,
+  intervals,
+  modes,
+  quality,
+  remedies,
+  scale,
+  split,
+)
 from benchmarks.data import KINDS, DataSpec
 from benchmarks.harness import Case, Result, Runner, progress, run_case, run_piece
 from benchmarks.report import machine_lines, page, report
@@ -33,9 +45,10 @@ BENCHMARKS: dict[str, Any] = {
   'floor': floor,
   'quality': quality,
   'remedies': remedies,
+  'intervals': intervals,
 }
 LOCAL_BEAM = '--direct_running_mode=in_memory'  # Beam's default downloads another runner
-_COMPARED = ('batches', 'quality', 'remedies')  # with a table of their own
+_COMPARED = ('batches', 'quality', 'remedies', 'intervals')  # with a table of their own
 _OF_SPECS = ('split', 'scale', 'floor')
 
 
