@@ -1,5 +1,6 @@
 """The constructor: arguments are checked before anything runs, and travel as TFX can carry them."""
 
+import inspect
 import json
 
 import numpy as np
@@ -8,12 +9,13 @@ from tfx.types import channel_utils, standard_artifacts
 from tfx_balance import ClassDistributionValidator
 from tfx_balance.class_distribution_validator.parameters import (
   ALGORITHM_VERSION,
+  ARGUMENTS,
   ValidatorParameters,
 )
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.checks import SplitPair
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.distribution_rules import DISTANCES, SplitLimit
+from tfx_balance.plan.distribution_rules import LIMITS, RULES, SplitLimit
 
 ARTIFACTS = {
   'statistics': standard_artifacts.ExampleStatistics,
@@ -147,30 +149,36 @@ def test_the_properties_are_such_as_kubeflow_can_carry():
   assert {type(value) for value in found.values()} <= {str, int, float}
   assert found['algorithm_version'] == ALGORITHM_VERSION
   decoded = ValidatorParameters.decode(found)
-  assert decoded.rules.min_count == SplitLimit(by_split={'eval': 3})
+  assert decoded.rules.limits['min_count'] == SplitLimit(by_split={'eval': 3})
   assert decoded.rules.pairs == (SplitPair('eval', 'train'),)
   assert decoded.recount is True
-  assert decoded.rules.distances['max_l_infinity'] == SplitLimit(0.5)
+  assert decoded.rules.limits['max_l_infinity'] == SplitLimit(0.5)
   classes = [ClassValue('bytes', b'\xff'), ClassValue('int', 3)]
   assert decoded.rules.expected_shares.of('train', classes) == dict.fromkeys(classes, 0.5)
 
 
 def test_the_defaults():
   found = parameters()
-  assert found.rules.distances == dict.fromkeys(DISTANCES, 'auto')
+  distances = {name for name, rule in RULES.items() if rule.of_pair}
+  assert found.rules.limits == {
+    **dict.fromkeys(LIMITS, SplitLimit()),
+    **dict.fromkeys(distances, 'auto'),
+    **dict.fromkeys(['max_missing', 'max_leakage'], SplitLimit(0.0)),
+  }
   assert (found.rules.pairs, found.rules.missing_classes) == (None, 'allow_too_small')
-  assert found.rules.max_missing == found.max_leakage == SplitLimit(0.0)
-  for name in ('min_count', 'min_share', 'max_imbalance_ratio'):
-    assert getattr(found.rules, name) == SplitLimit()
   assert (found.leakage_key, found.on_violation, found.report_dir) == (None, 'fail', None)
 
 
-@pytest.mark.parametrize('name', [*DISTANCES, 'max_missing', 'max_leakage', 'min_count'])
+@pytest.mark.parametrize('name', LIMITS)
 def test_none_turns_a_rule_off(name):
-  found = parameters(**{name: None})
-  limit = found.max_leakage if name == 'max_leakage' else None
-  limit = limit or found.rules.distances.get(name) or getattr(found.rules, name)
-  assert limit == SplitLimit()
+  assert parameters(**{name: None}).rules.limits[name] == SplitLimit()
+
+
+def test_the_constructor_takes_every_argument_with_its_declared_default():
+  taken = inspect.signature(ClassDistributionValidator).parameters
+  assert {name: taken[name].default for name in ARGUMENTS} == {
+    name: each.default for name, each in ARGUMENTS.items()
+  }
 
 
 def test_nothing_to_compare_is_not_everything():

@@ -483,6 +483,7 @@ def test_schemas_are_checked_by_tfdv_and_by_us(tmp_path):
     ({'exclude_splits': ['tset']}, r"'tset' is not in \['eval', 'train'\]; .* exclude_splits="),
     ({'exclude_splits': ['train', 'eval']}, 'leaves no split to check'),
     ({'min_count': {'tset': 1}}, "'tset' is not in .* min_count="),
+    ({'max_leakage': {'a': 1}}, "'a' is not in .* max_leakage="),
     ({'max_leakage': {'a': 1}, 'check_leakage': 'records'}, "'a' is not in .* max_leakage="),
     ({'leakage_pairs': [('a', 'b')], 'check_leakage': 'id'}, "'a' is not in .* leakage_pairs="),
     ({'label': 'class'}, "'class' is in none of the 4 records; label= takes one of: id, label"),

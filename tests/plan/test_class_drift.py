@@ -42,7 +42,7 @@ def check(counts, distances=None, **rules):
   """Returns what the default rules make of counts, absent classes left out unless asked for."""
   rules.setdefault('missing_classes', 'allow')
   defaults = DistributionRules(**rules)
-  changed = {**defaults.distances, **(distances or {})}
+  changed = {**defaults.limits, **(distances or {})}
   return check_distribution(counts, DistributionRules(changed, **rules), SchemaRules())
 
 

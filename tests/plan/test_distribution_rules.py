@@ -1,8 +1,11 @@
 """Each rule just inside and just outside its limit; defaults that an exact split always keeps."""
 
+import ast
 import math
+from pathlib import Path
 
 import pytest
+import tfx_balance
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
@@ -11,7 +14,8 @@ from tfx_balance.plan.checks import SplitPair, failed
 from tfx_balance.plan.class_counts import MAX_LISTED, ClassDomain, CountsBySplit
 from tfx_balance.plan.class_value import MISSING, ClassValue
 from tfx_balance.plan.distribution_rules import (
-  DISTANCES,
+  LIMITS,
+  RULES,
   DistributionRules,
   ExpectedShares,
   SchemaRules,
@@ -24,7 +28,7 @@ from tfx_balance.plan.split_shares import SplitShares
 from tests.helpers_counts import by_stratum
 
 OFF = SplitLimit()
-NO_DISTANCES = dict.fromkeys(DISTANCES, OFF)
+NO_LIMITS = {**dict.fromkeys(LIMITS, OFF), 'max_missing': SplitLimit(0.0)}
 
 
 def value(x):
@@ -42,10 +46,10 @@ def counts_of(**splits):
   )
 
 
-def check(counts, schema=SchemaRules(), distances=None, **rules):  # noqa: B008
+def check(counts, schema=SchemaRules(), **rules):  # noqa: B008
   rules.setdefault('missing_classes', 'allow')
-  rules['distances'] = {**NO_DISTANCES, **(distances or {})}
-  return check_distribution(counts, DistributionRules(**rules), schema)
+  limits = {name: rules.pop(name) for name in LIMITS if name in rules}
+  return check_distribution(counts, DistributionRules({**NO_LIMITS, **limits}, **rules), schema)
 
 
 def broken(*args, **rules):
@@ -58,38 +62,38 @@ TWO = {'train': {0: 50, 1: 50}, 'eval': {0: 10, 1: 90}}
 EDGES = {
   'L-infinity': (
     TWO,
-    {'distances': {'max_l_infinity': SplitLimit(0.4)}},
-    {'distances': {'max_l_infinity': SplitLimit(math.nextafter(0.4, 0))}},
+    {'max_l_infinity': SplitLimit(0.4)},
+    {'max_l_infinity': SplitLimit(math.nextafter(0.4, 0))},
     ('max_l_infinity', 'eval', 0),
   ),
   'Jensen-Shannon': (
     {'train': {0: 1}, 'eval': {1: 1}},
-    {'distances': {'max_jensen_shannon': SplitLimit(1.0)}},
-    {'distances': {'max_jensen_shannon': SplitLimit(math.nextafter(1, 0))}},
+    {'max_jensen_shannon': SplitLimit(1.0)},
+    {'max_jensen_shannon': SplitLimit(math.nextafter(1, 0))},
     ('max_jensen_shannon', 'eval', 0),
   ),
   'ratio of shares': (
     TWO,
-    {'distances': {'max_share_ratio': SplitLimit(5.0)}},
-    {'distances': {'max_share_ratio': SplitLimit(math.nextafter(5, 0))}},
+    {'max_share_ratio': SplitLimit(5.0)},
+    {'max_share_ratio': SplitLimit(math.nextafter(5, 0))},
     ('max_share_ratio', 'eval', 0),
   ),
   'ratio of shares from the baseline': (
     {'train': {0: 10, 1: 90}, 'baseline_train': {0: 50, 1: 50}},
-    {'distances': {'max_baseline_share_ratio': SplitLimit(5.0)}},
-    {'distances': {'max_baseline_share_ratio': SplitLimit(math.nextafter(5, 0))}},
+    {'max_baseline_share_ratio': SplitLimit(5.0)},
+    {'max_baseline_share_ratio': SplitLimit(math.nextafter(5, 0))},
     ('max_baseline_share_ratio', 'train', 0),
   ),
   'L-infinity from the baseline': (
     {'train': {0: 10, 1: 90}, 'baseline_train': {0: 50, 1: 50}},
-    {'distances': {'max_baseline_l_infinity': SplitLimit(0.4)}},
-    {'distances': {'max_baseline_l_infinity': SplitLimit(0.399999)}},
+    {'max_baseline_l_infinity': SplitLimit(0.4)},
+    {'max_baseline_l_infinity': SplitLimit(0.399999)},
     ('max_baseline_l_infinity', 'train', 0),
   ),
   'Jensen-Shannon from the baseline': (
     {'train': {0: 1}, 'baseline_train': {1: 1}},
-    {'distances': {'max_baseline_jensen_shannon': SplitLimit(1.0)}},
-    {'distances': {'max_baseline_jensen_shannon': SplitLimit(0.999999)}},
+    {'max_baseline_jensen_shannon': SplitLimit(1.0)},
+    {'max_baseline_jensen_shannon': SplitLimit(0.999999)},
     ('max_baseline_jensen_shannon', 'train', 0),
   ),
   'least count': (
@@ -162,6 +166,24 @@ EDGES = {
 }
 
 
+def test_every_rule_is_tried_at_its_limit():
+  of_other_data = {'max_leakage', 'schema'}  # tried by the executor's tests
+  assert {rule for *_, (rule, _, _) in EDGES.values()} == RULES.keys() - of_other_data
+
+
+def test_every_check_is_of_a_declared_rule():
+  package = Path(tfx_balance.__file__).parent
+  calls = [
+    node
+    for path in package.rglob('*.py')
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8')))
+    if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'Check'
+  ]
+  named = {call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)}
+  assert 'schema' in named
+  assert named - RULES.keys() == set()
+
+
 @pytest.mark.parametrize(('splits', 'inside', 'outside', 'fault'), EDGES.values(), ids=EDGES)
 def test_a_rule_holds_up_to_its_limit_and_not_beyond(splits, inside, outside, fault):
   counts = counts_of(**splits)
@@ -177,7 +199,7 @@ SPLIT_COUNTS = st.dictionaries(st.integers(0, 20), st.integers(0, 10**6), min_si
 )
 def test_distances_equal_an_independent_computation(train, held):
   limits = {'max_l_infinity': SplitLimit(0.0), 'max_jensen_shannon': SplitLimit(0.0)}
-  checks = check(counts_of(train=train, eval=held), distances=limits)
+  checks = check(counts_of(train=train, eval=held), **limits)
   classes = sorted({*train, *held})
   p = [train.get(c, 0) / sum(train.values()) for c in classes]
   q = [held.get(c, 0) / sum(held.values()) for c in classes]
@@ -201,13 +223,13 @@ def test_distances_equal_an_independent_computation(train, held):
 )
 def test_the_distance_of_an_empty_split_is_the_largest(rule, held, measured):
   limit = {rule: SplitLimit(0.5)}
-  (found,) = check(counts_of(train={0: 7}, eval=held), distances=limit, max_missing=OFF)
+  (found,) = check(counts_of(train={0: 7}, eval=held), **limit, max_missing=OFF)
   assert (found.measured, found.passed) == (measured, measured < 0.5)
 
 
 def test_two_empty_splits_are_alike():
   limits = {'max_l_infinity': SplitLimit(0.0), 'max_jensen_shannon': SplitLimit(0.0)}
-  assert failed(check(counts_of(train={}, eval={}), distances=limits)) == []
+  assert failed(check(counts_of(train={}, eval={}), **limits)) == []
 
 
 def test_a_thousand_classes_of_one_record_pass_by_default_and_not_when_forbidden():
@@ -241,13 +263,13 @@ def test_the_default_sees_a_skew_and_names_the_class():
 def test_what_is_compared_can_be_chosen():
   counts = counts_of(train={0: 9, 1: 9}, eval={0: 9, 1: 1}, test={0: 9, 1: 1})
   limit = {'max_l_infinity': SplitLimit(0.1)}
-  pairs = {(c.split, c.other) for c in check(counts, distances=limit)} - {
+  pairs = {(c.split, c.other) for c in check(counts, **limit)} - {
     (name, None) for name in counts.splits
   }
   assert pairs == {('eval', 'train'), ('test', 'train'), ('test', 'eval')}
   chosen = (SplitPair('eval', 'test'),)
-  assert broken(counts, distances=limit, pairs=chosen) == []
-  assert broken(counts, distances=limit, pairs=()) == []
+  assert broken(counts, **limit, pairs=chosen) == []
+  assert broken(counts, **limit, pairs=()) == []
 
 
 def test_a_schema_limits_what_nobody_limits_otherwise():
@@ -259,7 +281,7 @@ def test_a_schema_limits_what_nobody_limits_otherwise():
     'max_baseline_jensen_shannon',
     'max_baseline_l_infinity',
   }
-  mine = DistributionRules(distances={**NO_DISTANCES, 'max_l_infinity': SplitLimit(0.2)})
+  mine = DistributionRules({**NO_LIMITS, 'max_l_infinity': SplitLimit(0.2)})
   assert failed(check_distribution(counts, mine, schema)) == []
 
 
@@ -300,7 +322,7 @@ def test_of_many_classes_those_that_break_a_rule_are_listed_and_one_that_does_no
   ('rules', 'fault'),
   [
     ({'min_count': SplitLimit(by_split={'tset': 1})}, "'tset' is not in .*min_count="),
-    ({'distances': {'max_l_infinity': SplitLimit(by_split={'a': 1})}}, "'a' is not .*max_l_inf"),
+    ({'max_l_infinity': SplitLimit(by_split={'a': 1})}, "'a' is not .*max_l_inf"),
     ({'expected_shares': ExpectedShares(by_split={'a': {}})}, "'a' is not in .*expected_shares="),
     ({'pairs': (SplitPair('a', 'train'),)}, "'a' is not in .*compare="),
     ({'pairs': (SplitPair('train', 'baseline:a'),)}, "'baseline:a' is not in .*compare="),

@@ -11,7 +11,7 @@ from tfx_balance.errors import ConfigError
 from tfx_balance.label_statistics import label_only
 from tfx_balance.plan.checks import Check, failed
 from tfx_balance.plan.class_counts import BASELINE, ClassDomain
-from tfx_balance.plan.distribution_rules import SchemaRules
+from tfx_balance.plan.distribution_rules import RULES, SchemaRules
 
 # A drift comparator is on data of another time, as a baseline is; a skew comparator is on data of
 # the same time that must be alike, as splits are.
@@ -103,19 +103,6 @@ _TYPES = {
   'domain': _Info.ENUM_TYPE_UNEXPECTED_STRING_VALUES,
   'max_missing': _Info.FEATURE_TYPE_LOW_FRACTION_PRESENT,
 }
-_HEADLINES = {
-  **dict.fromkeys(_L_INFINITY, 'High L-infinity distance'),
-  **dict.fromkeys(_JENSEN_SHANNON, 'High Jensen-Shannon divergence'),
-  **dict.fromkeys(('max_share_ratio', 'max_baseline_share_ratio'), 'Drift of a class'),
-  'min_count': 'Too few records of a class',
-  'min_share': 'Too small a share of a class',
-  'max_imbalance_ratio': 'Classes too unequal',
-  'expected_shares': 'Unexpected share of a class',
-  'missing_classes': 'Class missing',
-  'domain': 'Class not in the domain',
-  'max_missing': 'Records without a class',
-  'max_leakage': 'Records in several splits',
-}
 # What TFDV says of the domain is said here by exact counts, with the share that may be outside.
 _OF_DOMAIN = frozenset(
   {
@@ -176,7 +163,7 @@ def with_checks(
   reasons += [
     _Info.Reason(
       type=_TYPES.get(check.rule, _Info.CUSTOM_VALIDATION),
-      short_description=_HEADLINES[check.rule],
+      short_description=RULES[check.rule].headline,
       description=f'{check.message[0].upper()}{check.message[1:]}.',
     )
     for check in broken[:MAX_REASONS]

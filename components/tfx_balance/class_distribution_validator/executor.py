@@ -156,7 +156,7 @@ class Executor(BeamExecutor):
     check_kinds(counts, label)
     checks = check_distribution(counts, limits, rules)
     if leakage is not None:
-      checks += check_leakage(leakage, parameters.max_leakage)
+      checks += check_leakage(leakage, limits)
     anomalies = {}
     statistics = source.load_statistics(splits if schema is not None else [])
     for split in splits:
@@ -197,7 +197,6 @@ class Executor(BeamExecutor):
     key, pairs = parameters.leakage_key, parameters.leakage_pairs
     if not inputs.get('examples'):
       raise ConfigError(f'check_leakage={key!r} compares records; pass examples= as well')
-    parameters.max_leakage.check_splits('max_leakage', splits)
     for pair in pairs or ():
       check_names('leakage_pairs=', [pair.split, pair.other], splits)
     compared = default_pairs(splits, []) if pairs is None else pairs

@@ -46,7 +46,7 @@ from tfx_balance.plan.common_keys import (
   count_parts,
   make_run,
 )
-from tfx_balance.plan.distribution_rules import SplitLimit
+from tfx_balance.plan.distribution_rules import DistributionRules
 from tfx_balance.scan.fixed_layout import ValueKind
 from tfx_balance.scan.record_reader import Payload
 from tfx_balance.scan.scan import InputFile
@@ -392,12 +392,12 @@ def leakage_of(
   return leakage
 
 
-def check_leakage(leakage: Leakage, limit: SplitLimit) -> list[Check]:
+def check_leakage(leakage: Leakage, rules: DistributionRules) -> list[Check]:
   """Returns the checks of the records that splits have in common with others."""
   checks = []
   what = 'are' if leakage.key == RECORDS else f'have a value of {leakage.key!r} that is'
   for pair in leakage.pairs:
-    most = limit.of(pair.split)
+    most = rules.limit('max_leakage', pair.split)
     if most is None:
       continue
     text = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,8 @@ from tfx_balance.errors import ConfigError
 from tfx_balance.plan.checks import SplitPair
 from tfx_balance.plan.distribution_rules import (
   AUTO,
-  DISTANCES,
+  LIMITS,
+  RULES,
   Distance,
   DistributionRules,
   ExpectedShares,
@@ -41,25 +41,9 @@ OnViolation = Literal['fail', 'warn']
 RECORDS = 'records'
 """The `check_leakage` that compares whole records."""
 
-_RATIOS = ('max_share_ratio', 'max_baseline_share_ratio', 'max_imbalance_ratio')
-_BOUNDS: dict[str, tuple[float, float, bool]] = {
-  **dict.fromkeys((*DISTANCES, 'min_share', 'max_missing', 'max_leakage'), (0, 1, False)),
-  **dict.fromkeys(_RATIOS, (1, math.inf, False)),
-  'min_count': (0, math.inf, True),
-}
-"""Least and largest value of each limit, and whether it is a whole number."""
-
 # Arguments that are fields of the same name: of the rules, and of the parameters.
-_RULES = (
-  'min_count',
-  'min_share',
-  'max_imbalance_ratio',
-  'max_missing',
-  'missing_classes',
-  'expected_shares',
-  'share_tolerance',
-)
-_AS_READ = ('recount', 'max_leakage', 'on_violation', 'report_dir', 'multilabel')
+_RULES = ('missing_classes', 'expected_shares', 'share_tolerance')
+_AS_READ = ('recount', 'on_violation', 'report_dir', 'multilabel')
 
 
 @dataclass(frozen=True)
@@ -74,7 +58,6 @@ class ValidatorParameters:
     leakage_key: `RECORDS`, or the feature whose values may not be in two splits; None for none.
     leakage_pairs: Pairs of splits that may not have records in common; None for all pairs.
     by_values: Whether whole records are compared by value; else by their bytes.
-    max_leakage: Largest share of a split's records that may be in another.
     on_violation: Whether a rule that is broken ends the run.
     report_dir: Folder for copies of the results; None for none.
     multilabel: Whether a record has a set of labels, whose counts are checked label by label.
@@ -87,7 +70,6 @@ class ValidatorParameters:
   leakage_key: str | None
   leakage_pairs: tuple[SplitPair, ...] | None
   by_values: bool
-  max_leakage: SplitLimit
   on_violation: OnViolation
   report_dir: str | None
   multilabel: bool
@@ -149,7 +131,7 @@ class ValidatorParameters:
     return cls(
       features=label_features(given['label'], given['multilabel']),
       rules=DistributionRules(
-        distances={name: given[name] for name in DISTANCES},
+        limits={name: given[name] for name in LIMITS},
         pairs=given['compare'],
         **{name: given[name] for name in _RULES},
       ),
@@ -186,13 +168,14 @@ def check_channels(given: Collection[str]) -> None:
     )
 
 
-def _distance(name: str, value: Any) -> Distance:
-  return AUTO if isinstance(value, str) and value == AUTO else _split_limit(name, value)
-
-
-def _split_limit(name: str, value: Any) -> SplitLimit:
-  """Returns a limit, also from its text."""
-  return SplitLimit.parse(name, from_json(name, value, (numbers.Real, Mapping)), *_BOUNDS[name])
+def _limit(name: str, value: Any) -> Distance:
+  """Returns the limit of a rule, also from its text."""
+  rule, bounds = RULES[name], LIMITS[name]
+  if isinstance(value, str) and rule.default == value == AUTO:
+    return AUTO
+  return SplitLimit.parse(
+    name, from_json(name, value, (numbers.Real, Mapping)), *bounds, rule.whole
+  )
 
 
 def _pairs(argument: str, value: Any) -> tuple[SplitPair, ...] | None:
@@ -216,12 +199,7 @@ def _pairs(argument: str, value: Any) -> tuple[SplitPair, ...] | None:
 
 ARGUMENTS = {
   'label': Argument(str, as_given, 'label'),
-  **{name: Argument(str, _distance, AUTO) for name in DISTANCES},
-  **{
-    name: Argument(str, _split_limit, 0.0 if name in ('max_missing', 'max_leakage') else None)
-    for name in _BOUNDS
-    if name not in DISTANCES
-  },
+  **{name: Argument(str, _limit, RULES[name].default) for name in LIMITS},
   'expected_shares': Argument(
     str, lambda name, value: ExpectedShares.parse(from_json(name, value, Mapping))
   ),

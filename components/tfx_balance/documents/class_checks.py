@@ -11,6 +11,7 @@ from tfx_balance.documents.json_document import Count, Document
 from tfx_balance.plan.checks import Check, cut, failed, number, short_name
 from tfx_balance.plan.class_counts import BASELINE, CountsBySplit
 from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.distribution_rules import RULES
 
 CHECKS_NAME = 'class_checks.json'
 CountsFrom = Literal['sidecar', 'records', 'statistics']
@@ -194,6 +195,6 @@ def violation_report(checks: Sequence[Check]) -> str:
 
 def _row(check: Check) -> tuple[str, ...]:
   where = check.split if check.other is None else f'{check.split} vs {check.other}'
-  sign = '>=' if check.rule in ('min_count', 'min_share', 'missing_classes') else '<='
+  sign = RULES[check.rule].sign
   name = '' if check.value is None else short_name(check.value)
   return check.rule, cut(where, 40), name, number(check.measured), f'{sign} {number(check.limit)}'

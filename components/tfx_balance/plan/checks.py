@@ -149,8 +149,10 @@ def default_pairs(splits: Sequence[str], baseline: Sequence[str]) -> list[SplitP
   return pairs + [SplitPair(name, BASELINE + name) for name in splits if name in baseline]
 
 
-def check_l_infinity(rule: str, counts: CountsBySplit, pair: SplitPair, limit: float) -> Check:
-  """Returns the check of the largest difference between the shares of a class.
+def check_l_infinity(
+  rule: str, counts: CountsBySplit, pair: SplitPair, limit: float, _: int
+) -> Iterator[Check]:
+  """Yields the check of the largest difference between the shares of a class.
 
   Args:
     rule: Name of the rule.
@@ -167,13 +169,13 @@ def check_l_infinity(rule: str, counts: CountsBySplit, pair: SplitPair, limit: f
   worst = max(range(len(gaps)), key=gaps.__getitem__, default=None)
   measured = 0.0 if worst is None else gaps[worst] / scale
   value = None if worst is None else classes[worst]
-  return _distance_check(rule, 'L-infinity', counts, pair, value, measured, limit)
+  yield _distance_check(rule, 'L-infinity', counts, pair, value, measured, limit)
 
 
 def check_share_ratio(
   rule: str, counts: CountsBySplit, pair: SplitPair, limit: float, cells: int
 ) -> Iterator[Check]:
-  """Yields which classes have drifted apart in two splits, and one that has not.
+  """Yields the checks of the classes that drifted apart in two splits, and of one that did not.
 
   A class has drifted if all of this holds:
 
@@ -223,8 +225,10 @@ def check_share_ratio(
   yield from violated_and_worst(checks)
 
 
-def check_jensen_shannon(rule: str, counts: CountsBySplit, pair: SplitPair, limit: float) -> Check:
-  """Returns the check of the Jensen-Shannon divergence in bits; names the class that adds most.
+def check_jensen_shannon(
+  rule: str, counts: CountsBySplit, pair: SplitPair, limit: float, _: int
+) -> Iterator[Check]:
+  """Yields the check of the Jensen-Shannon divergence in bits; names the class that adds most.
 
   An empty split has no class in common with any other: 1.
   """
@@ -240,7 +244,7 @@ def check_jensen_shannon(rule: str, counts: CountsBySplit, pair: SplitPair, limi
   else:
     measured = 1.0 if total_left or total_right else 0.0
   value = None if worst is None else classes[worst]
-  return _distance_check(rule, 'Jensen-Shannon', counts, pair, value, measured, limit)
+  yield _distance_check(rule, 'Jensen-Shannon', counts, pair, value, measured, limit)
 
 
 def _columns(
@@ -290,26 +294,23 @@ def shown(split: str) -> str:
 
 
 def check_min_count(
-  counts: CountsBySplit, split: str, classes: Iterable[ClassValue], limit: int
+  rule: str, counts: CountsBySplit, split: str, classes: Sequence[ClassValue], limit: float
 ) -> Iterator[Check]:
-  """Yields which classes have too few records in a split."""
-  yield from violated_and_worst(
-    [
-      Check('min_count', split, None, value, n, limit, n >= limit, _few(split, value, n, limit))
-      for value in classes
-      for n in [counts.count(split, value)]
-    ]
-  )
-
-
-def _few(split: str, value: ClassValue, n: int, limit: int) -> str:
-  return f'class {short_name(value)} has {records(n)} in {shown(split)}, the least is {limit}'
+  """Yields the checks of the classes that have too few records in a split."""
+  checks = []
+  for value in classes:
+    n = counts.count(split, value)
+    text = (
+      f'class {short_name(value)} has {records(n)} in {shown(split)}, the least is {number(limit)}'
+    )
+    checks.append(Check(rule, split, None, value, n, limit, n >= limit, text))
+  yield from violated_and_worst(checks)
 
 
 def check_min_share(
-  counts: CountsBySplit, split: str, classes: Iterable[ClassValue], limit: float
+  rule: str, counts: CountsBySplit, split: str, classes: Sequence[ClassValue], limit: float
 ) -> Iterator[Check]:
-  """Yields which classes have too small a share of a split."""
+  """Yields the checks of the classes that have too small a share of a split."""
   checks = []
   for value in classes:
     share = counts.share(split, value)
@@ -317,14 +318,20 @@ def check_min_share(
       f'class {short_name(value)} is {percent(share)} of {shown(split)}, '
       f'the least is {percent(limit)}'
     )
-    checks.append(Check('min_share', split, None, value, share, limit, share >= limit, text))
+    checks.append(Check(rule, split, None, value, share, limit, share >= limit, text))
   yield from violated_and_worst(checks)
 
 
 def check_imbalance(
-  counts: CountsBySplit, split: str, classes: Sequence[ClassValue], limit: float
+  rule: str, counts: CountsBySplit, split: str, classes: Sequence[ClassValue], limit: float
 ) -> Iterator[Check]:
-  """Yields whether the largest class is too many times the smallest; inf where one is absent."""
+  """Yields the check that the largest class is not too many times the smallest.
+
+  The smallest has no record in the split where another split, but no baseline, has the class: the
+  ratio is inf then.
+  """
+  seen = set(counts.classes(name for name in counts.splits if not name.startswith(BASELINE)))
+  classes = [value for value in classes if value in seen]
   column = counts.column(split, classes)
   ratio = imbalance_ratio(column)
   if math.isnan(ratio):
@@ -336,7 +343,7 @@ def check_imbalance(
     f'{number(ratio)} times the smallest, {short_name(least)} with {min(column)}; '
     f'the limit is {number(limit)}'
   )
-  yield Check('max_imbalance_ratio', split, None, least, ratio, limit, ratio <= limit, text)
+  yield Check(rule, split, None, least, ratio, limit, ratio <= limit, text)
 
 
 def check_expected_share(
@@ -418,8 +425,10 @@ def check_domain(counts: CountsBySplit, split: str, domain: ClassDomain) -> Iter
     yield Check('domain', split, None, value, counts.share(split, value), limit, False, text)
 
 
-def check_missing_labels(counts: CountsBySplit, split: str, limit: float) -> Check:
-  """Returns whether too many records of a split have no class."""
+def check_missing_labels(
+  rule: str, counts: CountsBySplit, split: str, _: Sequence[ClassValue], limit: float
+) -> Iterator[Check]:
+  """Yields the check that not too many records of a split have no class."""
   absent = counts.missing[split]
   every = absent + counts.total(split)
   share = absent / every if every else 0.0
@@ -427,7 +436,7 @@ def check_missing_labels(counts: CountsBySplit, split: str, limit: float) -> Che
     f'{records(absent)} of {every} in {shown(split)} have no class: {percent(share)}, '
     f'the limit is {percent(limit)}'
   )
-  return Check('max_missing', split, None, None, share, limit, share <= limit, text)
+  yield Check(rule, split, None, None, share, limit, share <= limit, text)
 
 
 def records(n: int) -> str:

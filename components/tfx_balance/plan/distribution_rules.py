@@ -1,8 +1,9 @@
-"""Rules on class distributions with the limits that a person sets, and what comes of them."""
+"""Rules on class distributions, the limits that a person sets, and the checks of counts by them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -140,18 +141,90 @@ class ExpectedShares:
 
 
 MissingClasses = Literal['allow_too_small', 'forbid', 'allow']
-DISTANCES = (
-  'max_share_ratio',
-  'max_baseline_share_ratio',
-  'max_l_infinity',
-  'max_jensen_shannon',
-  'max_baseline_l_infinity',
-  'max_baseline_jensen_shannon',
-)
 Distance = SplitLimit | Auto
-_OFF = SplitLimit()
-_NONE = SplitLimit(0.0)
 _NOTHING_EXPECTED = ExpectedShares()
+
+Measure = Callable[..., Iterator[Check]]
+
+
+@dataclass(frozen=True)
+class Rule:
+  """Declaration of a rule: all that is known of it but its place in the constructor.
+
+  Attributes:
+    headline: Fault in a few words, for anomalies.
+    sign: Sign between what is measured and the limit where the rule holds.
+    bounds: Least and largest value of its limit, an argument of its name; None where it has none.
+    whole: Whether the limit is a whole number.
+    default: Limit where none is given; None for none, 'auto' for the schema's, or else `automatic`.
+    of_split: Function of the rule's name, the counts, a split, the classes and the limit to the
+      checks of the split.
+    of_pair: Function of the rule's name, the counts, a pair of splits, the limit and the number of
+      classes in all pairs to the checks of the pair; a baseline's where the name says so.
+    automatic: Function of the records of two splits and the number of classes in all pairs, by
+      which chance is judged, to the limit; None for none.
+  """
+
+  headline: str
+  sign: Literal['<=', '>=']
+  bounds: tuple[float, float] | None = None
+  whole: bool = False
+  default: float | Auto | None = None
+  of_split: Measure | None = None
+  of_pair: Measure | None = None
+  automatic: Callable[[int, int, int], float | None] = lambda *_: None
+
+
+_SHARE_RATIO = Rule(
+  'Drift of a class',
+  '<=',
+  (1, math.inf),
+  default=AUTO,
+  of_pair=check_share_ratio,
+  automatic=lambda *_: DEFAULT_SHARE_RATIO,
+)
+_L_INFINITY = Rule(
+  'High L-infinity distance',
+  '<=',
+  (0, 1),
+  default=AUTO,
+  of_pair=check_l_infinity,
+  automatic=default_l_infinity,
+)
+# None by itself: of 1,000 classes of one record each, no two splits share any.
+_JENSEN_SHANNON = Rule(
+  'High Jensen-Shannon divergence', '<=', (0, 1), default=AUTO, of_pair=check_jensen_shannon
+)
+RULES = {
+  'max_share_ratio': _SHARE_RATIO,
+  'max_baseline_share_ratio': _SHARE_RATIO,
+  'max_l_infinity': _L_INFINITY,
+  'max_jensen_shannon': _JENSEN_SHANNON,
+  'max_baseline_l_infinity': _L_INFINITY,
+  'max_baseline_jensen_shannon': _JENSEN_SHANNON,
+  'min_count': Rule(
+    'Too few records of a class', '>=', (0, math.inf), whole=True, of_split=check_min_count
+  ),
+  'min_share': Rule('Too small a share of a class', '>=', (0, 1), of_split=check_min_share),
+  'max_imbalance_ratio': Rule('Classes too unequal', '<=', (1, math.inf), of_split=check_imbalance),
+  'max_missing': Rule(
+    'Records without a class', '<=', (0, 1), default=0.0, of_split=check_missing_labels
+  ),
+  'max_leakage': Rule('Records in several splits', '<=', (0, 1), default=0.0),
+  'expected_shares': Rule('Unexpected share of a class', '<='),
+  'missing_classes': Rule('Class missing', '>='),
+  'domain': Rule('Class not in the domain', '<='),
+  'schema': Rule('Not as the schema says', '<='),
+}
+"""All rules by name; those without a function are checked where their data is."""
+LIMITS = {name: rule.bounds for name, rule in RULES.items() if rule.bounds}
+"""Least and largest value of the rules' limits, by the name of the argument that sets each."""
+_DEFAULTS: dict[str, Distance] = {
+  name: AUTO if isinstance(default := RULES[name].default, str) else SplitLimit(default)
+  for name in LIMITS
+}
+BASELINE_RULES = 'max_baseline_'
+"""First part of the names of rules on a split and one of the baseline."""
 
 
 @dataclass(frozen=True)
@@ -172,37 +245,33 @@ class DistributionRules:
   """The limits that a person sets.
 
   Attributes:
-    distances: Limits of distances, by the name of their argument; 'auto' for what the schema says,
-      and else the default.
+    limits: Limit of each rule of `LIMITS`; 'auto' for what the schema says, and else the default.
     pairs: Splits to compare; None for all of them, and those of a baseline by name.
-    min_count: Least number of records of each class.
-    min_share: Least share of each class.
-    max_imbalance_ratio: Largest ratio of the largest class to the smallest.
     expected_shares: Shares that classes should have.
     share_tolerance: Largest difference of a share from what is expected.
     missing_classes: Whether a class may have no record in a split.
-    max_missing: Largest share of records without a class.
   """
 
-  distances: dict[str, Distance] = field(default_factory=lambda: {name: AUTO for name in DISTANCES})
+  limits: Mapping[str, Distance] = field(default_factory=lambda: dict(_DEFAULTS))
   pairs: tuple[SplitPair, ...] | None = None
-  min_count: SplitLimit = _OFF
-  min_share: SplitLimit = _OFF
-  max_imbalance_ratio: SplitLimit = _OFF
   expected_shares: ExpectedShares = _NOTHING_EXPECTED
   share_tolerance: float = 0.01
   missing_classes: MissingClasses = 'allow_too_small'
-  max_missing: SplitLimit = _NONE
+
+  def limit(self, rule: str, split: str, automatic: float | None = None) -> float | None:
+    """Returns the limit of a rule in a split, None for none; under 'auto' the automatic one."""
+    limit = self.limits[rule]
+    return limit.of(split) if isinstance(limit, SplitLimit) else automatic
 
   def with_schema(self, schema: SchemaRules) -> DistributionRules:
     """Returns these rules with the schema's limits where they say 'auto' and the schema has one."""
-    distances = {
+    limits = {
       name: SplitLimit(schema.distances[name])
       if limit == AUTO and name in schema.distances
       else limit
-      for name, limit in self.distances.items()
+      for name, limit in self.limits.items()
     }
-    return replace(self, distances=distances)
+    return replace(self, limits=limits)
 
   def without_baseline(self) -> DistributionRules:
     """Returns these rules for a run that has no baseline yet."""
@@ -221,11 +290,9 @@ class DistributionRules:
     Raises:
       ConfigError: if one is not.
     """
-    for name, limit in self.distances.items():
+    for name, limit in self.limits.items():
       if isinstance(limit, SplitLimit):
         limit.check_splits(name, splits)
-    for name in ('min_count', 'min_share', 'max_imbalance_ratio', 'max_missing'):
-      getattr(self, name).check_splits(name, splits)
     check_names('expected_shares=', self.expected_shares.by_split, splits)
     others = [*splits, *(BASELINE + name for name in baseline)]
     for pair in self.pairs or ():
@@ -267,23 +334,13 @@ def _compare(
   counts: CountsBySplit, rules: DistributionRules, pair: SplitPair, cells: int
 ) -> Iterator[Check]:
   """Yields the checks of one pair; of `cells` classes in all pairs, by which chance is judged."""
-  prefix = 'max_baseline_' if pair.other.startswith(BASELINE) else 'max_'
-  # No default for Jensen-Shannon: of 1,000 classes of one record each, no two splits share any.
-  limits: dict[str, float | None] = {
-    'share_ratio': DEFAULT_SHARE_RATIO,
-    'l_infinity': default_l_infinity(counts.total(pair.split), counts.total(pair.other), cells),
-    'jensen_shannon': None,
-  }
-  for measure in limits:
-    distance = rules.distances[prefix + measure]
-    if isinstance(distance, SplitLimit):
-      limits[measure] = distance.of(pair.split)
-  if (limit := limits['share_ratio']) is not None:
-    yield from check_share_ratio(prefix + 'share_ratio', counts, pair, limit, cells)
-  if (limit := limits['l_infinity']) is not None:
-    yield check_l_infinity(prefix + 'l_infinity', counts, pair, limit)
-  if (limit := limits['jensen_shannon']) is not None:
-    yield check_jensen_shannon(prefix + 'jensen_shannon', counts, pair, limit)
+  baseline = pair.other.startswith(BASELINE)
+  sizes = counts.total(pair.split), counts.total(pair.other)
+  for name, rule in RULES.items():
+    if rule.of_pair and name.startswith(BASELINE_RULES) == baseline:
+      limit = rules.limit(name, pair.split, rule.automatic(*sizes, cells))
+      if limit is not None:
+        yield from rule.of_pair(name, counts, pair, limit, cells)
 
 
 def _check_split(
@@ -294,15 +351,9 @@ def _check_split(
   known: Sequence[ClassValue],
 ) -> Iterator[Check]:
   """Yields the checks of one split for itself."""
-  least, share = rules.min_count.of(split), rules.min_share.of(split)
-  if least is not None:
-    yield from check_min_count(counts, split, known, int(least))
-  if share is not None:
-    yield from check_min_share(counts, split, known, share)
-  ratio = rules.max_imbalance_ratio.of(split)
-  if ratio is not None:
-    seen = set(counts.classes(name for name in counts.splits if not name.startswith(BASELINE)))
-    yield from check_imbalance(counts, split, [value for value in known if value in seen], ratio)
+  for name, rule in RULES.items():
+    if rule.of_split and (limit := rules.limit(name, split)) is not None:
+      yield from rule.of_split(name, counts, split, known, limit)
   expected = rules.expected_shares.of(split, known)
   yield from violated_and_worst(
     [
@@ -312,9 +363,6 @@ def _check_split(
   )
   if schema.domain is not None:
     yield from check_domain(counts, split, schema.domain)
-  absent = rules.max_missing.of(split)
-  if absent is not None:
-    yield check_missing_labels(counts, split, absent)
 
 
 def _known_classes(counts: CountsBySplit, schema: SchemaRules) -> list[ClassValue]:
