@@ -10,6 +10,7 @@ from tfx_balance.lazy_names import explained
 
 try:
   from tfx_balance.augment.applier import Applier, ByClass, apply, augment_batch, checked_batch
+  from tfx_balance.augment.codec import decode_image
   from tfx_balance.augment.contract import (
     AugmentFn,
     PoolFn,
@@ -44,6 +45,7 @@ __all__ = [
   'augment_batch',
   'check_augment_fn',
   'checked_batch',
+  'decode_image',
   'from_keras',
   'function_name',
   'load_augment_fn',

@@ -1,13 +1,15 @@
-"""Reads the headers of PNG and JPEG files, and writes PNG files."""
+"""Reads the headers of PNG and JPEG files, decodes them upright, and writes PNG files."""
 
 from __future__ import annotations
 
+import functools
 import struct
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+import tensorflow.experimental.numpy as tnp
 from isal import isal_zlib
 
 from tfx_balance.deflate import zlib_stream
@@ -111,12 +113,14 @@ class ImageHeads(NamedTuple):
     is_png: Whether a file is PNG, not JPEG: bool [n].
     has_palette: Whether it is a PNG with a palette: bool [n].
     shapes: Height, width and channels: int32 [n, 3]; 3 channels for a palette.
+    orientations: Orientations by EXIF, 1 to 8: int32 [n]; 1 where a file has none.
   """
 
   files: tf.Tensor
   is_png: tf.Tensor
   has_palette: tf.Tensor
   shapes: tf.Tensor
+  orientations: tf.Tensor
 
 
 def read_heads(files: tf.Tensor) -> ImageHeads:
@@ -147,7 +151,8 @@ def read_heads(files: tf.Tensor) -> ImageHeads:
     lambda: of_png,
     lambda: tf.numpy_function(_with_jpeg_shapes, [files, is_png, of_png], tf.int32, stateful=False),
   )
-  return ImageHeads(files, is_png, is_png & (color == _PALETTE), tf.ensure_shape(shapes, [None, 3]))
+  shapes = tf.ensure_shape(shapes, [None, 3])
+  return ImageHeads(files, is_png, is_png & (color == _PALETTE), shapes, read_orientations(files))
 
 
 def _with_jpeg_shapes(
@@ -158,3 +163,76 @@ def _with_jpeg_shapes(
   for i in np.flatnonzero(~is_png):
     shapes[i] = tf.raw_ops.ExtractJpegShape(contents=tf.constant(files[i])).numpy()
   return shapes
+
+
+_EXIF = b'Exif\0\0'
+_HEAD_OF_JPEG = 1 << 16  # the longest segment, and Exif is the first or stands behind JFIF
+_DIRECTORY_BYTES = 210  # the header, and 16 entries of 12 bytes
+# Orientation is tag 0x0112, a short, among the entries of the first directory, which cameras write
+# behind the header of 8 bytes; in either order of bytes.
+_ENTRIES = r'\C\C(?:\C{12}){0,15}?'
+_ORIENTATION = (
+  rf'^(?:II\*\x00\x08\x00\x00\x00{_ENTRIES}\x12\x01\x03\x00\x01\x00\x00\x00([\x01-\x08])\x00|'
+  rf'MM\x00\*\x00\x00\x00\x08{_ENTRIES}\x01\x12\x00\x03\x00\x00\x00\x01\x00([\x01-\x08]))\C*$'
+)
+_FLIPPED = ((3, 4, 7, 8), (2, 3, 6, 7))
+"""Orientations whose image is mirrored up-down, and left-right; 5 to 8 are transposed before."""
+_TIFF = b'II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0%c\0\0\0\0\0\0\0'
+_SEGMENT = b'\xff\xe1\0\x22' + _EXIF + _TIFF
+TAGS = [b'', b'', *(_SEGMENT % i for i in range(2, 9))]
+"""What stands behind the first two bytes of a JPEG file of each orientation."""
+
+
+def read_orientations(files: tf.Tensor) -> tf.Tensor:
+  """Returns how images are to be turned, by the Exif segment of JPEG files: int32 [n], 1 to 8.
+
+  It is 1, as the pixels are, for a file without one. Graph code without Python.
+
+  Args:
+    files: PNG and JPEG files, string [n].
+  """
+  parts = tf.strings.split(tf.strings.substr(files, 0, _HEAD_OF_JPEG), _EXIF, maxsplit=1)
+  last = tf.gather(parts.flat_values, parts.row_splits[1:] - 1)  # behind the mark, if there is one
+  directory = tf.strings.substr(last, 0, _DIRECTORY_BYTES)
+  found = tf.strings.regex_replace(directory, _ORIENTATION, r'\1\2')
+  found = tf.where(tf.strings.length(found) == 1, found, b'\x01')
+  return tf.cast(tf.io.decode_raw(found, tf.uint8)[:, 0], tf.int32)
+
+
+def turned(image: Any, orientation: int, numpy: Any, axis: int = 0, back: bool = False) -> Any:
+  """Returns an image upright, or one that is as a file of an orientation has it.
+
+  Args:
+    image: Pixels, height and width one after another among its axes.
+    orientation: Orientation by EXIF, 1 to 8.
+    numpy: NumPy, or that of TensorFlow for tensors.
+    axis: Axis of the height.
+    back: Whether it is upright, and to be as in the file.
+  """
+  if orientation > 4 and not back:
+    image = numpy.swapaxes(image, axis, axis + 1)
+  for i, of in enumerate(_FLIPPED):
+    if orientation in of:
+      image = numpy.flip(image, axis + i)
+  return numpy.swapaxes(image, axis, axis + 1) if orientation > 4 and back else image
+
+
+def turn_tensor(image: tf.Tensor, orientation: tf.Tensor, back: bool = False) -> tf.Tensor:
+  """Returns an image [h, w, c] as `turned`, by an orientation that is a tensor, int32 []."""
+  turns = [functools.partial(turned, image, i, tnp, back=back) for i in range(1, 9)]
+  return tf.switch_case(orientation - 1, turns)
+
+
+def decode_image(file: tf.Tensor, channels: int = 3, exif: bool = True) -> tf.Tensor:
+  """Returns the pixels of a PNG or JPEG file, uint8 [h, w, channels], as viewers show it.
+
+  TensorFlow ignores the orientation that the EXIF data of photos have, so that some lie on their
+  side. Graph code without Python, for `decode_fn=` and models.
+
+  Args:
+    file: String [].
+    channels: 1, 3 or 4, or 0 for those of the file.
+    exif: Whether to turn the image as EXIF says; else it is as `tf.io.decode_png` gives it.
+  """
+  image = tf.io.decode_png(file, channels=channels)  # JPEG too
+  return turn_tensor(image, read_orientations(file[tf.newaxis])[0]) if exif else image

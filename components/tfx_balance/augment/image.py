@@ -70,6 +70,9 @@ class ImageAugment(VectorAugment):
     fill: Fill mode outside the image: 'reflect', 'nearest', 'wrap' or 'constant' (`fill_value`).
     fill_value: Share of the range, for 'constant' and for the cutout.
     jpeg_quality: Quality of JPEG files that are encoded again, 1 to 100.
+    exif: Whether a JPEG is changed as it is seen, turned by its EXIF orientation, and keeps that in
+      its file, so that whatever decodes the original and the copy treats both alike. Otherwise the
+      pixels are changed as they are stored, and the orientation is lost.
   """
 
   feature: str = 'image'
@@ -85,13 +88,14 @@ class ImageAugment(VectorAugment):
   fill: str = 'reflect'
   fill_value: float = 0.0
   jpeg_quality: int = 95
+  exif: bool = True
 
   repeatable = True
   traced = False  # tracing takes a second, and most of the work is done on whole batches
 
   def __post_init__(self) -> None:
     checked: dict[str, Any] = {'feature': check_text('feature', self.feature, 'a name')}
-    for name in ('flip_left_right', 'flip_up_down'):
+    for name in ('flip_left_right', 'flip_up_down', 'exif'):
       checked[name] = check_flag(name, getattr(self, name))
     for name in ('brightness', 'contrast', 'crop', 'cutout', 'fill_value'):
       checked[name] = check_number(name, getattr(self, name), 0, 1, below=name == 'crop')
@@ -169,7 +173,7 @@ class ImageAugment(VectorAugment):
     """Returns the options that all encoded images share."""
     low, high = self.value_range or (0.0, 255.0)
     blank = round(min(max(low + self.fill_value * (high - low), 0), 255))
-    return Look(self.fill, blank, low, high, self.jpeg_quality)
+    return Look(self.fill, blank, low, high, self.jpeg_quality, self.exif)
 
   def _changed(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
     """Returns images of numbers, whole ones rounded: dtype and shape as given."""

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_balance.augment.codec import Bytes, encode_png_arrays, read_heads
+from tfx_balance.augment.codec import TAGS, Bytes, encode_png_arrays, read_heads, turned
 from tfx_balance.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -45,6 +45,7 @@ class Look:
     blank: Value of the cutout, and outside a turned image for 'constant'.
     low, high: Range of colors after they are changed.
     jpeg_quality: Quality of JPEG files, 1 to 100.
+    exif: Whether JPEG files keep their orientation, and are changed upright.
   """
 
   fill: str
@@ -52,13 +53,14 @@ class Look:
   low: float
   high: float
   jpeg_quality: int
+  exif: bool = True
 
 
 def change_files(files: tf.Tensor, seeds: tf.Tensor, draw: Draw, look: Look) -> tf.Tensor:
   """Returns the files with their pixels changed: string [n], PNG from PNG, JPEG from JPEG.
 
-  A palette becomes RGB. Metadata, such as EXIF's orientation, is not kept. It runs Python inside
-  the graph, so a graph with it cannot be saved.
+  A palette becomes RGB. Of metadata only EXIF's orientation is kept. It runs Python inside the
+  graph, so a graph with it cannot be saved.
 
   Args:
     files: PNG or JPEG files, string [n], of 8 bits a channel: grey, RGB, or with alpha; of any
@@ -72,15 +74,18 @@ def change_files(files: tf.Tensor, seeds: tf.Tensor, draw: Draw, look: Look) -> 
   """
   originals, which = tf.unique(files)
   given = read_heads(originals)
-  drawn = draw(seeds, tf.gather(given.shapes[:, :2], which))
+  turns = given.orientations if look.exif else tf.ones_like(given.orientations)
+  shapes = tf.where(turns[:, tf.newaxis] > 4, given.shapes[:, 1::-1], given.shapes[:, :2])
+  drawn = draw(seeds, tf.gather(shapes, which))
   names = list(drawn)
 
-  def run(originals: Array, which: Array, is_png: Array, palette: Array, *values: Array) -> Array:
-    return _changed_files(
-      originals, which, is_png, palette, dict(zip(names, values, strict=True)), look
-    )
+  def run(
+    originals: Array, which: Array, is_png: Array, palette: Array, turns: Array, *values: Array
+  ) -> Array:
+    by_name = dict(zip(names, values, strict=True))
+    return _changed_files(originals, which, is_png, palette, turns, by_name, look)
 
-  arguments = [given.files, which, given.is_png, given.has_palette, *drawn.values()]
+  arguments = [given.files, which, given.is_png, given.has_palette, turns, *drawn.values()]
   return tf.ensure_shape(tf.numpy_function(run, arguments, tf.string, stateful=False), files.shape)
 
 
@@ -89,6 +94,7 @@ def _changed_files(
   which: Array,
   is_png: Array,
   palette: Array,
+  turns: Array,
   drawn: Mapping[str, Array],
   look: Look,
 ) -> Array:
@@ -96,12 +102,15 @@ def _changed_files(
   out, made, held = np.empty(len(which), object), [], 0
   copies = np.split(np.argsort(which, kind='stable'), np.cumsum(np.bincount(which))[:-1])
   for number, rows in enumerate(copies):
+    turn = int(turns[number])
     image = decode(originals[number], is_png[number], palette[number])
+    image = np.ascontiguousarray(turned(image, turn, np))
     step = max(1, _VALUES_TOGETHER // max(1, image.size))
     for start in range(0, len(rows), step):
       some = rows[start : start + step]
       changed = change(image, {name: values[some] for name, values in drawn.items()}, look)
-      made.append((some, changed, bool(is_png[number])))
+      changed = np.ascontiguousarray(turned(changed, turn, np, axis=1, back=True))
+      made.append((some, changed, bool(is_png[number]), turn))
       held += changed.size
       if held >= _VALUES_TOGETHER:
         _encode_into(out, made, look.jpeg_quality)
@@ -110,20 +119,24 @@ def _changed_files(
   return out
 
 
-def _encode_into(out: Array, made: Iterable[tuple[Array, Bytes, bool]], jpeg_quality: int) -> None:
+def _encode_into(
+  out: Array, made: Iterable[tuple[Array, Bytes, bool, int]], jpeg_quality: int
+) -> None:
   """Puts the files of copies at their places; images of one kind and shape are encoded together.
 
   Args:
     out: Files, object [n].
-    made: Places int64 [m], images uint8 [m, h, w] or [m, h, w, c], and whether they are PNG.
+    made: Places int64 [m], images uint8 [m, h, w] or [m, h, w, c], whether they are PNG, and their
+      orientation.
     jpeg_quality: Quality of JPEG files, 1 to 100.
   """
   alike = defaultdict(list)
-  for places, images, is_png in made:
-    alike[is_png, images.shape[1:]].append((places, images))
-  for (is_png, _), parts in alike.items():
+  for places, images, is_png, turn in made:
+    alike[is_png, turn, images.shape[1:]].append((places, images))
+  for (is_png, turn, _), parts in alike.items():
     places, images = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
-    out[places] = encode(images, is_png, jpeg_quality)
+    files = encode(images, is_png, jpeg_quality)
+    out[places] = [f[:2] + TAGS[turn] + f[2:] for f in files] if TAGS[turn] else files
 
 
 def decode(file: bytes, is_png: bool, palette: bool = False) -> Bytes:

@@ -23,7 +23,7 @@ from unittest import mock
 import tensorflow as tf
 
 from tfx_balance.arguments import check_text, check_whole, shown
-from tfx_balance.augment.codec import encode_pngs, read_heads
+from tfx_balance.augment.codec import TAGS, encode_pngs, read_heads, turn_tensor
 from tfx_balance.augment.contract import Features
 from tfx_balance.augment.contract_checks import stateful_ops
 from tfx_balance.augment.image import check_image_shape
@@ -42,9 +42,9 @@ def from_keras(
 ) -> KerasAugment:
   """Returns an augment function that passes one feature through Keras layers, in training mode.
 
-  An encoded image (PNG or JPEG) is decoded to float32 of 0 to 255, and what comes out is clipped,
-  rounded and encoded as the image came; its size may change. Raw numbers go in as they are, in a
-  batch of one, and must keep their shape.
+  An encoded image (PNG or JPEG) is decoded to float32 of 0 to 255, turned by its EXIF orientation,
+  and what comes out is clipped, rounded and encoded as the image came, with that orientation; its
+  size may change. Raw numbers go in as they are, in a batch of one, and must keep their shape.
 
   Args:
     layer: Layer or `Sequential`, of Keras 3 on TensorFlow or of tf_keras.
@@ -121,20 +121,29 @@ class KerasAugment:
     """Returns a file with its image passed through the layers: string [], from string [1]."""
     heads = read_heads(file)
     (file,) = tf.unstack(heads.files)
+    turn = heads.orientations[0]
     image = tf.cond(
       heads.has_palette[0],
       lambda: tf.io.decode_png(file, channels=3),
       lambda: tf.io.decode_png(file),  # JPEG too
     )
+    image = turn_tensor(image, turn)
     shape = [1, *(self._shape or (None, None, None))]
     images = tf.ensure_shape(tf.cast(image[tf.newaxis], tf.float32), shape)
     out = tf.cast(self._apply(images, seed), tf.float32)
     pixels = tf.cast(tf.clip_by_value(tf.round(out), 0, 255), tf.uint8)
+    pixels = turn_tensor(pixels[0], turn, back=True)
     return tf.cond(
       heads.is_png[0],
-      lambda: encode_pngs(pixels)[0],
-      lambda: tf.io.encode_jpeg(pixels[0], quality=self._jpeg_quality, optimize_size=False),
+      lambda: encode_pngs(pixels[tf.newaxis])[0],
+      lambda: self._jpeg(pixels, turn),
     )
+
+  def _jpeg(self, pixels: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:
+    """Returns a JPEG file of an orientation: string []."""
+    made = tf.io.encode_jpeg(pixels, quality=self._jpeg_quality, optimize_size=False)
+    head, rest = (tf.strings.substr(made, at, n) for at, n in ((0, 2), (2, tf.int32.max)))
+    return tf.strings.join([head, tf.gather(tf.constant(TAGS), turn), rest])
 
   def _apply(self, values: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Returns a batch of one passed through the layers, traced when first seen."""

@@ -25,7 +25,7 @@ from tfx_balance.plan.split_shares import check_split_name
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.tfrecord.reading import ReadOptions
 
-ALGORITHM_VERSION = 12
+ALGORITHM_VERSION = 13
 """Raised whenever the same data and arguments give other copies: it is part of TFX's cache key."""
 
 OWN_CLASS = 'own_class'

@@ -10,6 +10,7 @@ import tensorflow_transform as tft
 import tf_keras
 from tfx.components.trainer.fn_args_utils import FnArgs
 
+from tfx_balance.augment import decode_image
 from tfx_balance.cli import model_training as training
 from tfx_balance.cli.tabular_model import CLASSES_VOCABULARY, RawFeature, to_class_id
 
@@ -19,9 +20,8 @@ CHANNELS = 3
 
 
 def resize(encoded: tf.Tensor) -> tf.Tensor:
-  """Returns an encoded image as RGB uint8 [64, 64, 3]; the aspect ratio may change."""
-  pixels = tf.io.decode_png(encoded, channels=CHANNELS)  # JPEG too
-  resized = tf.image.resize(pixels, (SIDE, SIDE), antialias=True)
+  """Returns an encoded image as RGB uint8 [64, 64, 3], upright; the aspect ratio may change."""
+  resized = tf.image.resize(decode_image(encoded, CHANNELS), (SIDE, SIDE), antialias=True)
   return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
 
 
