@@ -352,6 +352,10 @@ READY = [
 ]
 
 
+def test_every_class_of_augment_functions_that_is_exported_is_ready():
+  assert {type(ready) for ready in READY} == set(augment_source.READY.values())
+
+
 @pytest.mark.parametrize('ready', READY, ids=repr)
 def test_a_ready_function_travels_as_text(ready):
   text = properties(augment_fn=ready)['augment_fn']

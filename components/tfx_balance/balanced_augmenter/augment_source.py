@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,16 +15,23 @@ from absl import logging
 from tfx.components.util import udf_utils
 from tfx.utils import import_utils
 
+from tfx_balance import augment
 from tfx_balance.argument_readers import optional_path
 from tfx_balance.arguments import shown
-from tfx_balance.augment import ImageAugment, SmoothedBootstrap, Smote, load_augment_fn, source_hash
+from tfx_balance.augment import load_augment_fn, source_hash
 from tfx_balance.augment.contract import check_dotted_path
 from tfx_balance.declare import is_runtime
 from tfx_balance.errors import ConfigError, TfxBalanceError
 from tfx_balance.tfrecord.storage import exists
 
-READY = {kind.__name__: kind for kind in (ImageAugment, SmoothedBootstrap, Smote)}
-"""Classes whose objects are taken for augment_fn, by name."""
+READY = {
+  name: kind
+  for name, kind in vars(augment).items()
+  if inspect.isclass(kind)
+  and kind not in (augment.VectorAugment, augment.PoolFn)
+  and (issubclass(kind, augment.VectorAugment) or hasattr(kind, 'bind'))
+}
+"""Classes whose objects are taken for augment_fn, by name: those `tfx_balance.augment` exports."""
 IN_MODULE_FILE = 'augment_fn'
 """Default name of the function in a module file."""
 
