@@ -239,7 +239,7 @@ def _transform(
   arguments: dict[str, Any] = {'label': 'label', 'splits': SPLIT, 'sampling_strategy': 'auto'}
   arguments |= {'factors': options.get('factors'), 'augmented_split': split}
   parameters = AugmenterParameters.decode(arguments)
-  request = AugmentRequest(parameters, 'FORMAT_TF_EXAMPLE', root, '.gz', work_dir)
+  request = AugmentRequest(parameters, 'FORMAT_TF_EXAMPLE', root, '.gz', work_dir=work_dir)
   Path(work_dir).mkdir(parents=True)
   inputs = [InputFile(path, rank, SPLIT) for rank, path in enumerate(files.paths())]
   transform = BalancedAugment(request, (lambda: options['augment_fn']) if options else None)

@@ -69,12 +69,12 @@ def plan_case(classes: int, files: int) -> Case:
 
 def plan(classes: int, files: int, data: Any, root: str, beam_args: Sequence[str]) -> Work:
   """Returns the work of summing synthetic counts of files, and of planning from the sums."""
-  from tfx_balance.beam.steps import FAN_IN
   from tfx_balance.plan.balance_plan import BalanceRequest, plan_balance
   from tfx_balance.plan.split_plan import plan_splits
   from tfx_balance.plan.split_shares import SplitShares
   from tfx_balance.scan.stratum_columns import StratumColumns, StratumCounts
   from tfx_balance.scan.totals import SumGroups, Totals
+  from tfx_balance.sizes import SIZES
 
   def counted(rank: int) -> dict[str, Totals]:
     n = 20 * classes // files
@@ -84,7 +84,7 @@ def plan(classes: int, files: int, data: Any, root: str, beam_args: Sequence[str
     return {'': Totals([StratumCounts(strata, records, 1000 * records)], n_files=1)}
 
   def run() -> tuple[Any, Any]:
-    groups = np.array_split(np.arange(files), -(-files // FAN_IN))
+    groups = np.array_split(np.arange(files), -(-files // SIZES.fan_in))
     add_up = SumGroups()
     sums = (add_up.compact(add_up.merge_accumulators(map(counted, group))) for group in groups)
     counts = add_up.merge_accumulators(sums)[''].strata()

@@ -12,6 +12,7 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, base_node
 from tfx.types import channel_utils, standard_artifacts
+from tfx_balance.sizes import SIZES, Sizes
 
 from tests.helpers_examples import examples_artifact, write_splits
 
@@ -27,6 +28,8 @@ IN_MEMORY = (
 # Each worker imports TensorFlow, for seconds. One shows that all that a step needs reaches it.
 # Several share work files in the augmenter's test, and in those of every component on Flink.
 WORKER_PROCESS = ('--direct_running_mode=multi_processing', '--direct_num_workers=1', _NO_PACKAGE)
+# Beam runs every bundle once more, and throws the first result away, as where a worker is lost.
+BUNDLES_TWICE = (*IN_MEMORY, '--direct_runner_bundle_repeat=1')
 WORKER_PROCESSES = (*WORKER_PROCESS, '--direct_num_workers=2')
 
 
@@ -41,6 +44,8 @@ def execute(
   component_class: type[base_beam_component.BaseBeamComponent],
   artifacts: Sequence[types.Artifact],
   output_uri: Path,
+  sizes: Sizes = SIZES,
+  beam_args: Sequence[str] = IN_MEMORY,
   **arguments: Any,
 ) -> standard_artifacts.Examples:
   """Runs a component's executor on artifacts, with the properties that its constructor makes.
@@ -62,10 +67,12 @@ def execute(
     artifact.uri = str(folder)
   executor_class = component.executor_spec.executor_class
   context = executor_class.Context(
-    beam_pipeline_args=list(IN_MEMORY), tmp_dir=f'{output_uri}.tmp', unique_id='1'
+    beam_pipeline_args=list(beam_args), tmp_dir=f'{output_uri}.tmp', unique_id='1'
   )
   key = next(iter(component.spec.INPUTS))
-  executor_class(context).Do(
+  executor = executor_class(context)
+  executor.sizes = sizes
+  executor.Do(
     {key: list(artifacts), **more},
     {name: [artifact] for name, artifact in outputs.items()},
     dict(component.exec_properties),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_balance.scan.scan import InputFile
+from tfx_balance.sizes import SIZES
 from tfx_balance.stratified_splitter.job import SplitRequest
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.stratified_splitter.transform import StratifiedSplit
@@ -30,6 +31,7 @@ def request_target(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     'suffix': '',
     'work_dir': str(folder / 'work'),
     'n_files': 1,
+    'sizes': SIZES,
   }
   return {name: arguments.pop(name, value) for name, value in defaults.items()}
 

@@ -59,9 +59,9 @@ def find_private(name, text, paths):
 
 
 @pytest.mark.parametrize('path', PACKAGE, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_holds_one_idea(path):
+def test_a_file_has_at_most_so_many_lines(path):
   lines = len(path.read_text(encoding='utf-8').splitlines())
-  assert lines <= MAX_LINES, f'{lines} lines; a file past {MAX_LINES} is more than one idea'
+  assert lines <= MAX_LINES, f'{lines} lines; ask of a file past {MAX_LINES} what it is about'
 
 
 def test_components_is_a_source_root_of_packages():

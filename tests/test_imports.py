@@ -49,10 +49,10 @@ AUGMENT, STATISTICS = 'tfx_balance.augment', 'tfx_balance.label_statistics'
 TFRECORD, BEAM = 'tfx_balance.tfrecord', 'tfx_balance.beam'
 SCAN, SHUFFLE, WRITER = 'tfx_balance.scan', 'tfx_balance.shuffle', 'tfx_balance.writer'
 INPUTS, REPORT, KUBEFLOW = 'tfx_balance.inputs', 'tfx_balance.report', 'tfx_balance.kubeflow'
-DEFLATE = 'tfx_balance.deflate'
+DEFLATE, SIZES = 'tfx_balance.deflate', 'tfx_balance.sizes'
 COMPARE = 'tfx_balance.compare'
 QUIET = 'tfx_balance.quiet'
-BASE = (ERRORS, ARGUMENTS, LAZY, DEFLATE)
+BASE = (ERRORS, ARGUMENTS, LAZY, DEFLATE, SIZES)
 # What a Trainer reads records with: no Beam, no TensorFlow.
 READING = (f'{TFRECORD}.frames', f'{TFRECORD}.reading', f'{SCAN}.fixed_layout')
 # Where files are: imported by all, and imports Beam when a path asks for it.
@@ -71,6 +71,7 @@ RULES = {
   ERRORS: Rule((), only=frozenset()),
   LAZY: Rule((), only=frozenset()),
   QUIET: Rule((), only=frozenset()),
+  SIZES: Rule((), only=frozenset()),
   DEFLATE: Rule((), only=frozenset({'isal'})),
   ARGUMENTS: Rule((ERRORS,), only=frozenset()),
   READERS: Rule((ERRORS, ARGUMENTS), only=frozenset()),

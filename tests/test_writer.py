@@ -33,7 +33,7 @@ class OneSplit(Job):
 
 def job(folder, written=5, sidecar=None):
   paths = tuple(f'{folder}/out/Split-train/file-{i}' for i in range(2))
-  request = Request(None, 'FORMAT_TF_EXAMPLE', f'{folder}/out', '', f'{folder}/work')
+  request = Request(None, 'FORMAT_TF_EXAMPLE', f'{folder}/out', '', work_dir=f'{folder}/work')
   return OneSplit(request, (OutputLayout(paths, 1),), (written,), np.array([[2, 3]]), sidecar)
 
 

@@ -25,6 +25,7 @@ from tfx_balance.documents.class_distribution import SIDECAR_NAME, ClassDistribu
 from tfx_balance.errors import plain_errors
 from tfx_balance.examples_artifact import ExamplesInput, log_warnings
 from tfx_balance.scan.scan import InputFile
+from tfx_balance.sizes import SIZES
 from tfx_balance.tfrecord.files import suffix_of
 from tfx_balance.tfrecord.storage import read_whole
 from tfx_balance.tfrecord.work_folder import work_folder
@@ -101,7 +102,13 @@ Artifacts = Mapping[str, list[types.Artifact]]
 
 
 class ExamplesExecutor(BeamExecutor):
-  """An executor that reads `Examples` and writes `Examples`, with a sidecar at their root."""
+  """An executor that reads `Examples` and writes `Examples`, with a sidecar at their root.
+
+  Attributes:
+    sizes: Sizes of what is read, held and written.
+  """
+
+  sizes = SIZES
 
   @abc.abstractmethod
   def prepare(
@@ -140,6 +147,7 @@ class ExamplesExecutor(BeamExecutor):
           n_files=len(run.files),
           step=1 + source.steps(),
           work_dir=work_dir,
+          sizes=self.sizes,
         )
         with plain_errors(), self.beam_pipeline() as pipeline:
           write_outputs(pipeline, run.files, transform, copies, run.passed_through, work_dir)

@@ -19,6 +19,7 @@ from tfx_balance.scan.strata import MissingLabel, Payload
 from tfx_balance.shuffle.output_layout import OutputLayout
 from tfx_balance.shuffle.ranges import FileGroup
 from tfx_balance.shuffle.stored_values import store
+from tfx_balance.sizes import Workspace
 from tfx_balance.tfrecord.reading import ReadOptions
 from tfx_balance.tfrecord.work_files import (
   FileCopy,
@@ -56,16 +57,14 @@ P = TypeVar('P', bound=ScanParameters)
 
 
 @dataclass(frozen=True)
-class Request(Generic[P]):
-  """The arguments of a component's run, and where it writes.
+class Request(Workspace, Generic[P]):
+  """The arguments of a component's run, and where it writes; also its workspace.
 
   Attributes:
     parameters: Arguments of the component, decoded.
     payload: Type of the records.
     output_uri: Root of the artifact to write.
     suffix: End of the names of the files to write: '.gz', or '' for plain ones.
-    work_dir: Folder of work files, which every worker reaches.
-    n_files: Number of files to read.
     step: Number of the component in the chain of those that drew from the records, from 1.
   """
 
@@ -73,8 +72,6 @@ class Request(Generic[P]):
   payload: Payload
   output_uri: str
   suffix: str
-  work_dir: str
-  n_files: int = field(default=1, kw_only=True)
   step: int = field(default=1, kw_only=True)
 
   @property
@@ -101,6 +98,7 @@ class Request(Generic[P]):
       given.reading,
       self.draw_seed,
       n_files=self.n_files,
+      sizes=self.sizes,
       **options,
     )
 

@@ -10,7 +10,7 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.balance_plan import BalanceRequest
 from tfx_balance.plan.class_value import MISSING, ClassValue
 from tfx_balance.scan.totals import Totals
-from tfx_balance.shuffle import output_layout
+from tfx_balance.sizes import SIZES, Sizes
 from tfx_balance.tfrecord.reading import READ_DEFAULTS
 
 from tests.helpers_counts import counts_of
@@ -30,7 +30,7 @@ def totals(counts, **attributes):
   return Totals([records], **{**known, **attributes})
 
 
-def request(augmented_split=None, missing='error', missing_is_class=False, **balance):
+def request(augmented_split=None, missing='error', missing_is_class=False, sizes=SIZES, **balance):
   parameters = AugmenterParameters(
     label='label',
     balance=BalanceRequest.parse(**balance),
@@ -44,7 +44,7 @@ def request(augmented_split=None, missing='error', missing_is_class=False, **bal
     augment_timeout=None,
     shown={},
   )
-  return AugmentRequest(parameters, 'FORMAT_TF_EXAMPLE', 'out', '.gz', 'work')
+  return AugmentRequest(parameters, 'FORMAT_TF_EXAMPLE', 'out', '.gz', work_dir='work', sizes=sizes)
 
 
 TWO = {'train': totals({0: 10, 1: 3}), 'extra': totals({1: 4, 2: 4, 3: 1})}
@@ -109,11 +109,12 @@ def test_quotas_and_copies_come_to_the_targets(counts, strategy, undersample):
   assert np.all(job.copies[:, 0] == job.copies[:, 1] + 1)
 
 
-def test_a_large_split_has_several_files_as_large_as_its_copies_make_it(monkeypatch):
-  monkeypatch.setattr(output_layout, 'SHARD_BYTES', 1000)
-  job = plan_augment({'train': totals({0: 30, 1: 10})}, request())
+def test_a_large_split_has_several_files_as_large_as_its_copies_make_it():
+  sizes = Sizes(shard_bytes=1000)
+  job = plan_augment({'train': totals({0: 30, 1: 10})}, request(sizes=sizes))
   assert len(job.layouts[0].paths) == 6  # 60 records of 100 bytes
-  assert len(plan_augment({'train': totals({0: 30, 1: 10})}, request('more')).layouts[0].paths) == 2
+  job = plan_augment({'train': totals({0: 30, 1: 10})}, request('more', sizes=sizes))
+  assert len(job.layouts[0].paths) == 2
 
 
 def test_dropped_records_count_for_the_size_of_a_record_alone():

@@ -10,7 +10,6 @@ from tfx_balance import BalancedAugmenter
 from tfx_balance.augment import ImageAugment, SmoothedBootstrap, Smote
 from tfx_balance.balanced_augmenter.copies import PROVENANCE
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.shuffle.ranges import GatherRanges
 
 from tests.balanced_augmenter import functions
 from tests.balanced_augmenter.helpers_balance import (
@@ -20,7 +19,6 @@ from tests.balanced_augmenter.helpers_balance import (
   expected_targets,
   tabular,
 )
-from tests.helpers_changes import stop_moves
 from tests.helpers_checks import read_sidecar
 from tests.helpers_examples import (
   all_bytes,
@@ -28,10 +26,9 @@ from tests.helpers_examples import (
   in_shards,
   read_splits,
   sequence_example,
-  split_files,
   value_of,
 )
-from tests.helpers_pipeline import IN_MEMORY, in_new_folders, input_artifact
+from tests.helpers_pipeline import in_new_folders, input_artifact
 
 FUNCTIONS = 'tests.balanced_augmenter.functions'
 RECORDS = tabular({'a': 30, 'b': 11, 'c': 2})
@@ -52,31 +49,6 @@ def names_of(artifact):
 def copies_of(records):
   """Returns the records that have the provenance of a copy."""
   return [record for record in records if value_of(record, PROVENANCE[2]) is not None]
-
-
-@pytest.mark.parametrize('suffix', ['', '.gz'], ids=['plain', 'gzip'])
-def test_copies_join_their_split_and_others_pass_through(augment, tmp_path, suffix):
-  out = augment({'train': in_shards(RECORDS, 3), **OTHERS}, suffix=suffix, name='out')
-  splits = read_splits(out.uri)
-  assert sorted(names_of(out)) == ['eval', 'serving', 'train']
-  assert_balanced(RECORDS, splits['train'], TARGETS)
-  for name in OTHERS:
-    before = all_bytes(tmp_path / 'out-in0' / f'Split-{name}')
-    assert all_bytes(Path(out.uri) / f'Split-{name}') == before
-  assert [p.name for p in split_files(out.uri, 'train')] == [
-    f'data_tfrecord-00000-of-00001{suffix}'
-  ]
-  assert sorted(path.name for path in Path(out.uri).iterdir()) == [
-    'Split-eval',
-    'Split-serving',
-    'Split-train',
-    'class_distribution.json',
-  ]
-  sidecar = assert_balance_sidecar(out.uri, {'train': RECORDS}, {'train': TARGETS})
-  assert sidecar['passed_through'] == ['eval', 'serving']
-  assert sidecar['warnings'] == []
-  assert sidecar['input']['train']['files'] == 3
-  assert [row['name'] for row in sidecar['strata']] == ['a', 'b', 'c']
 
 
 def test_copies_alone_go_to_a_split_of_their_own(augment, tmp_path):
@@ -141,35 +113,6 @@ def test_max_copies_says_which_classes_it_held_back(augment):
   ]
 
 
-def test_the_same_files_and_seed_give_the_same_bytes_and_another_seed_others(augment):
-  shards = {'train': in_shards(RECORDS, 3), **OTHERS}
-  arguments = {'augment_fn': f'{FUNCTIONS}.jitter', 'provenance': True}
-  first, again, other = (augment(shards, seed=seed, **arguments) for seed in (7, 7, 8))
-  assert all_bytes(first.uri) == all_bytes(again.uri)
-  splits = [read_splits(out.uri)['train'] for out in (first, other)]
-  made = [set(copies_of(held)) for held in splits]
-  assert not made[0] & made[1]
-  assert class_counts(splits[0]) == class_counts(splits[1])
-
-
-@pytest.mark.parametrize('augment_fn', [None, Smote(['x'])], ids=['plain', 'pool'])
-def test_every_bundle_may_run_twice(augment, monkeypatch, augment_fn):
-  # Beam runs every bundle once more and throws the first result away, as where a worker is lost.
-  shards = {'train': in_shards(RECORDS, 3), **OTHERS}
-  expected = augment(shards, augment_fn=augment_fn)
-  monkeypatch.setattr(
-    'tests.helpers_pipeline.IN_MEMORY', (*IN_MEMORY, '--direct_runner_bundle_repeat=1')
-  )
-  gathered, gather = [], GatherRanges.process
-  monkeypatch.setattr(
-    GatherRanges, 'process', lambda *args: gathered.append(args[1][0]) or gather(*args)
-  )
-  out = augment(shards, augment_fn=augment_fn)
-  assert len(gathered) == 2 * len(set(gathered))  # each was gathered twice
-  assert all_bytes(out.uri) == all_bytes(expected.uri)
-  assert not [path for path in Path(out.uri).iterdir() if path.name.startswith('.')]
-
-
 def test_a_run_whose_first_attempt_failed_gives_the_same_bytes(augment, tmp_path, monkeypatch):
   marker = tmp_path / 'marker'
   monkeypatch.setenv(functions.MARKER, str(marker))
@@ -182,19 +125,6 @@ def test_a_run_whose_first_attempt_failed_gives_the_same_bytes(augment, tmp_path
   fresh = augment(shards, augment_fn=f'{FUNCTIONS}.jitter')
   splits = [{k: v for k, v in all_bytes(o.uri).items() if 'Split' in k} for o in (again, fresh)]
   assert splits[0] == splits[1]
-
-
-@pytest.mark.parametrize('moved', [0, 1])
-def test_a_worker_that_dies_leaves_no_half_file(augment, tmp_path, monkeypatch, moved):
-  stop_moves(monkeypatch, moved)
-  with pytest.raises(Exception, match='the worker was killed'):
-    augment({'train': [RECORDS], **OTHERS}, name='out')
-  left = all_bytes(tmp_path / 'out')
-  assert len(left) == moved
-  monkeypatch.undo()
-  out = augment({'train': [RECORDS], **OTHERS}, name='out')
-  assert left.items() <= all_bytes(out.uri).items()  # what the first one left was whole
-  assert_balanced(RECORDS, read_splits(out.uri)['train'], TARGETS)
 
 
 FAULTS = {
@@ -269,12 +199,6 @@ def test_what_does_not_fit_the_data_is_refused(augment, tmp_path, arguments, kin
   assert all_bytes(tmp_path / 'out') == {}
 
 
-def test_a_split_without_records_is_refused(augment, tmp_path):
-  with pytest.raises(DataError, match='record'):
-    augment({'train': [[]]}, name='out')
-  assert all_bytes(tmp_path / 'out') == {}
-
-
 def test_sequence_examples_are_copied_but_not_augmented(augment, tmp_path):
   records = [sequence_example(steps=1 + i % 3, label='aab'[i % 3], id=i) for i in range(9)]
   artifact = input_artifact(
@@ -286,43 +210,6 @@ def test_sequence_examples_are_copied_but_not_augmented(augment, tmp_path):
   with pytest.raises(ConfigError, match=r'works on FORMAT_TF_EXAMPLE, the input is .*SEQUENCE'):
     augment(artifact, augment_fn=f'{FUNCTIONS}.same', name='out')
   assert all_bytes(tmp_path / 'out') == {}
-
-
-@pytest.mark.parametrize('newest_first', [False, True])
-def test_several_artifacts_are_merged_and_the_newest_gives_its_properties(
-  augment, tmp_path, newest_first
-):
-  parts = in_shards(RECORDS[::-1], 2)
-  artifacts = [
-    input_artifact(
-      tmp_path / f'span{span}',
-      {'train': in_shards(part, 2), 'extra': [[b'extra %d' % span]]},
-      span=span,
-      version=9 - span,
-      custom={
-        'span': str(span),
-        'version': str(9 - span),
-        'payload_format': 'FORMAT_TF_EXAMPLE',
-        'file_format': 'tfrecords_gzip',
-        'name': 'dropped',
-      },
-    )
-    for span, part in zip((2, 10), parts, strict=True)
-  ]
-  out = augment(*(artifacts[::-1] if newest_first else artifacts), augmented_split='more')
-  splits = read_splits(out.uri)
-  assert Counter(splits['train']) == Counter(RECORDS)
-  assert class_counts(splits['more']) == {b'b': 19, b'c': 28}
-  assert splits['extra'] == [b'extra 2', b'extra 10']
-  assert (out.span, out.version) == (10, -1)
-  for name, text in (
-    ('span', '10'),
-    ('version', '-1'),
-    ('payload_format', 'FORMAT_TF_EXAMPLE'),
-    ('file_format', 'tfrecords_gzip'),
-  ):
-    assert out.get_string_custom_property(name) == text
-  assert not out.has_custom_property('name')
 
 
 @pytest.mark.parametrize(

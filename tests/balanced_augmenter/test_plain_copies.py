@@ -4,8 +4,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from tfx_balance.balanced_augmenter import job
-from tfx_balance.shuffle import output_layout, ranges
+from tfx_balance.shuffle import ranges
+from tfx_balance.sizes import Sizes
 
 from tests.balanced_augmenter.helpers_balance import balance, class_counts, tabular
 from tests.helpers_examples import in_shards, read_tfrecords, value_of
@@ -13,16 +13,15 @@ from tests.helpers_examples import in_shards, read_tfrecords, value_of
 
 @pytest.mark.parametrize('apart', [None, 'copies'])
 @pytest.mark.parametrize('n_files', [1, 4])
-def test_copies_of_a_record_are_in_one_file_or_shared_out(tmp_path, monkeypatch, n_files, apart):
+def test_copies_of_a_record_are_in_one_file_or_shared_out(tmp_path, n_files, apart):
   # Classes of 300, 20 and 2 records: 1, 15 and 150 times each, of which 32 or more go together.
-  monkeypatch.setattr(job, 'FILE_SHARES', 4)
   records = tabular({'a': 300, 'b': 20, 'c': 2})
   n_bytes = sum(len(record) + 16 for record in records) * 900 // 322
   if apart:
     n_bytes = n_bytes * 578 // 900
-  monkeypatch.setattr(output_layout, 'SHARD_BYTES', -(-n_bytes // n_files))
+  sizes = Sizes(file_shares=4, shard_bytes=-(-n_bytes // n_files))
   shards = in_shards(records, 2)
-  balance(tmp_path, {'train': shards}, augmented_split=apart)
+  balance(tmp_path, {'train': shards}, augmented_split=apart, sizes=sizes)
   folder = tmp_path / f'out/Split-{apart or "train"}'
   files = [Counter(read_tfrecords(path)) for path in sorted(folder.iterdir())]
   assert len(files) == n_files
@@ -40,11 +39,11 @@ def test_copies_of_a_record_are_in_one_file_or_shared_out(tmp_path, monkeypatch,
       assert min(held) >= 32
 
 
-def test_files_of_copies_are_as_long_as_each_other(tmp_path, monkeypatch):
+def test_files_of_copies_are_as_long_as_each_other(tmp_path):
   records = tabular({'a': 2000, 'b': 100})
   n_bytes = sum(len(record) + 16 for record in records) * 4000 // 2100
-  monkeypatch.setattr(output_layout, 'SHARD_BYTES', n_bytes // 4)
-  balance(tmp_path, {'train': in_shards(records, 2)})
+  sizes = Sizes(shard_bytes=n_bytes // 4)
+  balance(tmp_path, {'train': in_shards(records, 2)}, sizes=sizes)
   lengths = [len(read_tfrecords(path)) for path in (tmp_path / 'out/Split-train').iterdir()]
   assert sum(lengths) == 4000
   # Within five standard deviations of chance: a quarter of 2,000 records, and of 100 20 times each.
@@ -66,13 +65,17 @@ def test_copies_of_a_record_are_far_apart(tmp_path):
 def test_a_chunk_of_copies_is_made_of_bounded_bytes(tmp_path, monkeypatch):
   # What is kept is little, what it is picked from is not: a file is gathered in chunks of that.
   records = tabular({'a': 3000, 'b': 30})
-  monkeypatch.setattr(job, 'SHARD_BYTES', sum(len(record) + 16 for record in records) // 5)
+  sizes = Sizes(shard_bytes=sum(len(record) + 16 for record in records) // 5)
   chunks, read = [], ranges.Chunks.read
   monkeypatch.setattr(
     ranges.Chunks, 'read', lambda self, i: chunks.append(len(found := read(self, i))) or found
   )
   found = balance(
-    tmp_path, {'train': [records]}, sampling_strategy={b'a': 30, b'b': 30}, undersample=True
+    tmp_path,
+    {'train': [records]},
+    sampling_strategy={b'a': 30, b'b': 30},
+    undersample=True,
+    sizes=sizes,
   )['train']
   assert class_counts(found) == {b'a': 30, b'b': 30}
   assert len(chunks) in (5, 6)

@@ -13,10 +13,8 @@ from hypothesis import strategies as st
 from tfx_balance.balanced_input_gen.job import ShardRequest
 from tfx_balance.balanced_input_gen.parameters import InputGenParameters
 from tfx_balance.balanced_input_gen.transform import ClassShards
-from tfx_balance.plan import class_files
 from tfx_balance.scan.scan import InputFile
-from tfx_balance.shuffle import output_layout
-from tfx_balance.tfrecord import files as records
+from tfx_balance.sizes import Sizes
 from tfx_balance.writer import publish_outputs
 
 from tests.balanced_input_gen.helpers_input_gen import assert_laid_out, runs
@@ -60,11 +58,11 @@ RECORDS = st.lists(st.tuples(st.integers(-2, 12), st.binary(max_size=40)), max_s
   splits=st.dictionaries(
     st.sampled_from(['train', 'b', 'c']), st.lists(RECORDS, min_size=1, max_size=3), min_size=1
   ),
-  sizes=st.sampled_from([(400, 200), (100, 90), (5000, 2000), (1 << 20, 1 << 20)]),
+  file_bytes=st.sampled_from([(400, 200), (100, 90), (5000, 2000), (1 << 20, 1 << 20)]),
   block_bytes=st.sampled_from([1, 300, 1 << 20]),
   gather_bytes=st.sampled_from([60, 1 << 20]),
 )
-def test_every_record_is_in_a_segment_of_its_class(splits, sizes, block_bytes, gather_bytes):
+def test_every_record_is_in_a_segment_of_its_class(splits, file_bytes, block_bytes, gather_bytes):
   # Whatever is in the inputs, in whatever number of files, chunks and blocks: the recount of
   # `assert_laid_out` holds, natural counts and bytes included.
   made = {
@@ -74,13 +72,15 @@ def test_every_record_is_in_a_segment_of_its_class(splits, sizes, block_bytes, g
   merged = {name: [r for shard in shards for r in shard] for name, shards in made.items()}
   if not any(merged.values()):
     return
-  with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
-    monkeypatch.setattr(class_files, 'MAX_FILE_BYTES', sizes[0])
-    monkeypatch.setattr(class_files, 'SHARED_FILE_BYTES', sizes[1])
-    monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', block_bytes)
-    monkeypatch.setattr(records.read_frames, '__defaults__', (min(block_bytes, 300),))
-    monkeypatch.setattr(output_layout, 'GATHER_BYTES', gather_bytes)
-    publish_outputs(*lay_out(Path(folder), made))
+  sizes = Sizes(
+    class_file_bytes=file_bytes[0],
+    shared_file_bytes=file_bytes[1],
+    block_bytes=block_bytes,
+    chunk_bytes=min(block_bytes, 300),
+    gather_bytes=gather_bytes,
+  )
+  with tempfile.TemporaryDirectory() as folder:
+    publish_outputs(*lay_out(Path(folder), made, sizes=sizes))
     assert_laid_out(Path(folder) / 'out', merged)
 
 
@@ -112,22 +112,21 @@ def test_nothing_is_published_that_is_not_what_was_planned(tmp_path, lost):
   assert all_bytes(tmp_path / 'out') == all_bytes(tmp_path / 'hyper') == {}
 
 
-def test_publishing_again_changes_nothing(tmp_path):
-  made = lay_out(tmp_path, {'train': [labelled({0: 10, 1: 7})]})
-  publish_outputs(*made)
-  first = all_bytes(tmp_path / 'out')
-  publish_outputs(*made)
-  assert all_bytes(tmp_path / 'out') == first
-  assert len(first) == 3
-
-
-def test_a_file_that_no_record_was_dealt_to_is_not_in_the_plan(tmp_path, monkeypatch):
-  monkeypatch.setattr(class_files, 'MAX_FILE_BYTES', 60)
-  monkeypatch.setattr(class_files, 'SHARED_FILE_BYTES', 60)
+def test_a_file_that_no_record_was_dealt_to_is_not_in_the_plan(tmp_path):
+  sizes = Sizes(class_file_bytes=60, shared_file_bytes=60)
   held = [example(label=0, data=b'%100d' % i) for i in range(8)]  # two files for each
-  publish_outputs(*lay_out(tmp_path, {'train': [held]}))
+  publish_outputs(*lay_out(tmp_path, {'train': [held]}, sizes=sizes))
   plan = assert_laid_out(tmp_path / 'out', {'train': held})
   assert len(plan['files']) < len(list((tmp_path / 'out/Split-train').iterdir()))
+
+
+SMALL = Sizes(
+  block_bytes=1 << 18,
+  chunk_bytes=1 << 18,
+  gather_bytes=1 << 18,
+  class_file_bytes=1 << 18,
+  shared_file_bytes=1 << 18,
+)
 
 
 def peak_bytes(folder, n_records, n_classes):
@@ -141,7 +140,7 @@ def peak_bytes(folder, n_records, n_classes):
   pa.set_memory_pool(pool)
   tracemalloc.start()
   try:
-    _, _, written = run_on_lists(ClassShards(request_in(folder, ['train'])), files)
+    _, _, written = run_on_lists(ClassShards(request_in(folder, ['train'], sizes=SMALL)), files)
     assert len(written) > 10
     return tracemalloc.get_traced_memory()[1] + pool.max_memory()
   finally:
@@ -149,12 +148,7 @@ def peak_bytes(folder, n_records, n_classes):
     pa.set_memory_pool(default)
 
 
-def test_memory_is_flat(tmp_path, monkeypatch):
-  monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', 1 << 18)
-  monkeypatch.setattr(output_layout, 'GATHER_BYTES', 1 << 18)
-  monkeypatch.setattr(class_files, 'MAX_FILE_BYTES', 1 << 18)
-  monkeypatch.setattr(class_files, 'SHARED_FILE_BYTES', 1 << 18)
-  monkeypatch.setattr(records.read_frames, '__defaults__', (1 << 18,))
+def test_memory_is_flat(tmp_path):
   small = peak_bytes(tmp_path / 'small', 4000, 5)
   assert small < 4 << 20
   # Twice, since how far a thread has read ahead is not the same in each run.

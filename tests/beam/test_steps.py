@@ -6,7 +6,6 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
-from tfx_balance.beam import steps
 from tfx_balance.beam.steps import MergeRows, create, identity, spread, summed
 
 
@@ -35,26 +34,23 @@ def sorted_rows(lists):
 
 
 @pytest.mark.parametrize('n', [3, 7, 30])
-def test_rows_of_many_elements_are_merged_in_a_tree(monkeypatch, n):
-  monkeypatch.setattr(steps, 'FAN_IN', 3)
-  monkeypatch.setattr(steps, 'BATCH_ROWS', 2)
+def test_rows_of_many_elements_are_merged_in_a_tree(n):
   lists = [[i, 100 - i] for i in range(n)]
   with TestPipeline() as pipeline:
     made = create(pipeline, 'Create', lists)
-    merge = MergeRows(sorted_rows)
-    merged = summed(made, 'Merge', identity, merge, identity, rank=operator.itemgetter(0), n=n)
+    merge, rank = MergeRows(sorted_rows, batch_rows=2), operator.itemgetter(0)
+    merged = summed(made, 'Merge', identity, merge, identity, rank=rank, n=n, fan_in=3)
     assert_that(merged, equal_to([sorted_rows(lists)]))
 
 
-def test_what_is_merged_is_merged_again_once_as_much_has_come(monkeypatch):
-  monkeypatch.setattr(steps, 'BATCH_ROWS', 1)
+def test_what_is_merged_is_merged_again_once_as_much_has_come():
   sizes = []
 
   def merge(held):
     sizes.append(len(held))
     return [row for rows in held for row in rows]
 
-  step = MergeRows(merge)
+  step = MergeRows(merge, batch_rows=1)
   held = step.create_accumulator()
   for i in range(1000):
     held = step.add_input(held, [i])

@@ -7,6 +7,7 @@ from typing import Any
 
 from tfx.types import channel_utils
 from tfx_balance import BalancedAugmenter, BalancedInputGen, StratifiedSplitter
+from tfx_balance.sizes import SIZES
 from tfx_balance.tfrecord import object_store
 
 from tests.helpers_examples import all_bytes, example, examples_artifact, write_splits
@@ -46,7 +47,7 @@ def objects(bucket, key: str) -> dict[str, bytes]:
   return {name.removeprefix(f'{key}/'): bucket.read(name) for name in bucket.keys(f'{key}/')}
 
 
-def execute_at(component_class, artifacts, uri: str, folder: Path, **arguments):
+def execute_at(component_class, artifacts, uri: str, folder: Path, sizes=SIZES, **arguments):
   """Runs a component's executor; returns its output artifacts by their keys.
 
   Args:
@@ -54,6 +55,7 @@ def execute_at(component_class, artifacts, uri: str, folder: Path, **arguments):
     artifacts: Input artifacts by the name of the constructor's argument.
     uri: Folder of the output `examples`; another output is in uri.<its key>.
     folder: Folder of the runner on this machine.
+    sizes: Sizes of what is read, held and written.
     **arguments: Arguments of the component.
   """
   channels = {name: channel_utils.as_channel([each]) for name, each in artifacts.items()}
@@ -68,7 +70,9 @@ def execute_at(component_class, artifacts, uri: str, folder: Path, **arguments):
     beam_pipeline_args=list(IN_MEMORY), tmp_dir=str(folder / 'tmp'), unique_id='1'
   )
   inputs = {key: channel.get() for key, channel in component.inputs.items()}
-  executor_class(context).Do(
+  executor = executor_class(context)
+  executor.sizes = sizes
+  executor.Do(
     {key: list(found) for key, found in inputs.items()},
     {key: [artifact] for key, artifact in outputs.items()},
     dict(component.exec_properties),

@@ -15,6 +15,7 @@ from tfx_balance import (
   StratifiedSplitter,
 )
 from tfx_balance.inputs import BalancedInputs
+from tfx_balance.sizes import SIZES, Sizes
 from tfx_balance.tfrecord import object_store
 from tfx_balance.tfrecord.work_folder import WORK_VARIABLE
 
@@ -79,10 +80,11 @@ def on_disk(source, tmp_path_factory):
   return written
 
 
-def in_bucket(bucket, component, arguments, folder):
+def in_bucket(bucket, component, arguments, folder, sizes=SIZES):
   """Runs a component in a bucket; returns what it wrote there, by output and name."""
   artifact = input_examples(f'{bucket.uri}/in')
-  outputs = execute_at(component, {'examples': artifact}, f'{bucket.uri}/out', folder, **arguments)
+  uri = f'{bucket.uri}/out'
+  outputs = execute_at(component, {'examples': artifact}, uri, folder, sizes, **arguments)
   names = [each.uri.removeprefix(f'{bucket.uri}/') for each in outputs.values()]
   return {name: objects(bucket, name) for name in names}
 
@@ -142,19 +144,19 @@ def with_data(tmp_path_factory):
 def test_work_files_in_a_bucket_are_read_once_and_by_few_requests(
   new_bucket, with_data, tmp_path, monkeypatch, component, arguments
 ):
-  monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', 200_000)  # three of each file
-  for name in ('MIN_FILE_BYTES', 'SHARED_FILE_BYTES'):  # several files of each of three classes
-    monkeypatch.setattr(f'tfx_balance.plan.class_files.{name}', 100_000)
+  # Three blocks of each file, several files of each of three classes.
+  sizes = Sizes(block_bytes=200_000, least_file_bytes=100_000, shared_file_bytes=100_000)
   (tmp_path / 'temp').mkdir()
   monkeypatch.setattr('tempfile.tempdir', str(tmp_path / 'temp'))
   disk = str(tmp_path / 'disk')
-  execute_at(component, {'examples': input_examples(with_data)}, disk, tmp_path, **arguments)
+  examples = input_examples(with_data)
+  execute_at(component, {'examples': examples}, disk, tmp_path, sizes, **arguments)
   bucket = new_bucket()
   put_folder(bucket, with_data, 'in')
   monkeypatch.setenv(WORK_VARIABLE, f'{bucket.uri}/work')
   bucket.meddle()
 
-  written = in_bucket(bucket, component, arguments, tmp_path)
+  written = in_bucket(bucket, component, arguments, tmp_path, sizes)
 
   traffic = bucket.traffic()
   assert written['out'] == all_bytes(disk)

@@ -1,5 +1,7 @@
 """Splits of groups: none in two splits, nothing lost, and counts near their ideals."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,6 @@ from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes.array_splits import stratified_indices
 from tfx_balance.modes.groups import dealt_splits, plan_groups, told_splits
-from tfx_balance.plan import group_table
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.group_search import deal
 from tfx_balance.plan.group_table import (
@@ -21,6 +22,7 @@ from tfx_balance.plan.group_table import (
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.plan.split_plan import plan_splits
 from tfx_balance.plan.split_shares import SplitShares
+from tfx_balance.sizes import SIZES
 
 SPLITS = {'train': 8, 'eval': 1, 'test': 1}
 
@@ -86,17 +88,6 @@ def test_300_groups_come_within_one_record(seed, n_classes, weights):
   assert deviations(labels, indices, weights).max() <= 1
 
 
-def test_more_histograms_than_are_planned(monkeypatch):
-  labels, groups = random_items(3, 3000, 6)
-  whole = stratified_indices(labels, SPLITS, groups=groups)
-  monkeypatch.setattr(group_table, 'MOST_HISTOGRAMS', 400)
-  indices = stratified_indices(labels, SPLITS, groups=groups)
-  assert_groups_are_whole(groups[i].tolist() for i in indices.values())
-  assert sum(map(len, indices.values())) == len(labels)
-  assert deviations(labels, indices, SPLITS).max() <= 1
-  assert any(whole[name].tolist() != indices[name].tolist() for name in SPLITS)
-
-
 def test_another_seed_gives_other_groups():
   labels, groups = random_items(0, 500, 2)
   one, two = (stratified_indices(labels, SPLITS, seed, groups=groups) for seed in (0, 1))
@@ -141,8 +132,8 @@ def test_what_does_not_go_with_groups(arguments, message):
     stratified_indices([0, 1], **arguments)
 
 
-def planned(parts, n_rows, seed=0):
-  """Returns the plan of parts, and the split of each group by its number."""
+def planned(parts, n_rows, seed=0, most=SIZES.histograms):
+  """Returns the plan of parts, of so many histograms, and the split of each group by its number."""
   entries = np.concatenate([entry for part in parts for entry in part])
   records = np.bincount(entries['row'], entries['records'], minlength=n_rows).astype(np.int64)
   frame = plan_splits(
@@ -155,7 +146,7 @@ def planned(parts, n_rows, seed=0):
   )
   told = told_splits(frame)
   built = [GroupPart(part, ['f'] * len(part), told) for part in parts]
-  table = GroupTable.merge([part.table(i) for i, part in enumerate(built)])
+  table = GroupTable.merge([part.table(i) for i, part in enumerate(built)], most)
   dealt = [dealt_splits(part, frame, table, seed) for part in built]
   placed = SparseCounts.merge(
     [part.sums(split, frame.quotas.shape) for part, split in zip(built, dealt, strict=True)]
@@ -172,8 +163,7 @@ def planned(parts, n_rows, seed=0):
 
 
 @pytest.mark.parametrize('most', [200_000, 60])
-def test_files_do_not_matter_and_parts_get_what_is_planned(monkeypatch, most):
-  monkeypatch.setattr(group_table, 'MOST_HISTOGRAMS', most)
+def test_files_do_not_matter_and_parts_get_what_is_planned(most):
   labels, groups = random_items(5, 600, 3, mean=5)
   numbers = group_numbers(groups.astype(np.uint64), 0)
   of_part = (numbers >> np.uint64(62)).astype(np.int64)
@@ -185,9 +175,18 @@ def test_files_do_not_matter_and_parts_get_what_is_planned(monkeypatch, most):
       [count_entries(numbers[mine], labels[mine], np.flatnonzero(mine)) for mine in part]
       for part in chosen
     ]
-    found.append(planned(parts, 3))
+    found.append(planned(parts, 3, most=most))
   assert found[0][1] == found[1][1]
   assert found[0][0].quotas.tolist() == found[1][0].quotas.tolist()
+
+
+def test_more_histograms_than_are_planned():
+  labels, groups = random_items(3, 3000, 6)
+  entries = count_entries(groups.astype(np.uint64), labels, groups)
+  (_, whole), (plan, few) = (planned([[entries]], 6, most=most) for most in (200_000, 400))
+  assert plan.quotas.sum() == len(labels)
+  assert abs(plan.furthest().records - plan.furthest().ideal) <= 1
+  assert whole != few
 
 
 def test_a_group_that_is_too_large_is_named():
@@ -200,15 +199,15 @@ def test_a_group_that_is_too_large_is_named():
   assert plan.furthest().ideal == 800
 
 
-def test_tables_merge_in_any_order(monkeypatch):
-  monkeypatch.setattr(group_table, 'MOST_HISTOGRAMS', 50)
+def test_tables_merge_in_any_order():
+  merge = partial(GroupTable.merge, most=50)
   tables = []
   for part in range(3):
     labels, groups = random_items(part, 100, 4, mean=3)
     entries = count_entries(groups.astype(np.uint64), labels, groups)
     tables.append(GroupPart([entries], ['f'], np.full(4, FREE)).table(part))
-  one = GroupTable.merge(tables)
-  two = GroupTable.merge([tables[2], GroupTable.merge([tables[1], tables[0]])])
+  one = merge(tables)
+  two = merge([tables[2], merge([tables[1], tables[0]])])
   assert len(one.keys) == 50
   for name in ('keys', 'parts', 'of', 'groups'):
     assert getattr(one, name).tolist() == getattr(two, name).tolist()

@@ -8,23 +8,24 @@ import xxhash
 from tfx_balance.plan.class_value import ClassValue, stratum_name
 from tfx_balance.scan.scan import ScanFile
 from tfx_balance.scan.totals import sum_groups
-from tfx_balance.tfrecord import files as records
+from tfx_balance.sizes import SIZES, Sizes, Workspace
 
 from tests.helpers_examples import example, in_shards, labelled
 from tests.helpers_split import input_files
 from tests.list_runner import ListPipeline
 
 
-def scan(tmp_path, shards, missing='own_stratum', features=('label',)):
+def scan(tmp_path, shards, missing='own_stratum', features=('label',), sizes=SIZES):
   """Returns what is found in each of some shards."""
-  step = ScanFile(features, 'FORMAT_TF_EXAMPLE', missing, str(tmp_path))
+  step = ScanFile(features, 'FORMAT_TF_EXAMPLE', missing, str(tmp_path), sizes=sizes)
   return [found for file in input_files(tmp_path, shards) for found in step.process(file)]
 
 
 def totals_of(scanned):
   """Returns what some files hold together."""
   files = ListPipeline().elements(scanned)
-  (totals,) = sum_groups(files, lambda groups: groups[''], len(scanned)).values
+  work = Workspace(work_dir='', n_files=len(scanned))
+  (totals,) = sum_groups(files, lambda groups: groups[''], work).values
   return totals
 
 
@@ -34,15 +35,9 @@ def rows_of(totals):
   return list(map(stratum_name, counts.strata)), counts.records.tolist(), counts.n_bytes.tolist()
 
 
-def small_chunks(monkeypatch, n_bytes):
-  """Has files read in small pieces."""
-  monkeypatch.setattr(records.read_frames, '__defaults__', (n_bytes,))
-
-
-def test_the_index_has_what_is_known_of_each_record(tmp_path, monkeypatch):
-  small_chunks(monkeypatch, 1000)
+def test_the_index_has_what_is_known_of_each_record(tmp_path):
   payloads = [*labelled({'a': 40, 'b': 30}), example(label='a', text='x' * 3000)]
-  (found,) = scan(tmp_path, [payloads])
+  (found,) = scan(tmp_path, [payloads], sizes=Sizes(chunk_bytes=1000))
   (index,) = found.spill.index()
   rows = np.sort(index, order='position').tolist()
   assert [row[0] for row in rows] == [xxhash.xxh3_64_intdigest(r) for r in payloads]

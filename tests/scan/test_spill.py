@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tfx_balance.errors import DataError
 from tfx_balance.scan.scan import InputFile, ScanFile
 from tfx_balance.scan.spill import ASSIGNED_ROW, SpillWriter, assigned_rows
-from tfx_balance.tfrecord import files
+from tfx_balance.sizes import Sizes
 from tfx_balance.tfrecord.frames import frame
 from tfx_balance.tfrecord.storage import LocalFiles
 
@@ -33,20 +33,20 @@ def payloads_of_a_file(draw):
   return [example(label=a, id=i, text='x' * size) for i, (a, size) in enumerate(rows)]
 
 
-def scan(folder, payloads, seed=1, missing='drop', rank=0, suffix='', by_class=False):
+def scan(folder, payloads, seed=1, missing='drop', rank=0, suffix='', by_class=False, **sizes):
   """Returns what is found in a file of these records."""
   path = write_tfrecords(Path(folder) / f'in-{rank}{suffix}', payloads)
   step = ScanFile(
-    ('label',), 'FORMAT_TF_EXAMPLE', missing, str(folder), seed=seed, by_class=by_class
+    ('label',),
+    'FORMAT_TF_EXAMPLE',
+    missing,
+    str(folder),
+    seed=seed,
+    by_class=by_class,
+    sizes=Sizes(**sizes),
   )
   (found,) = step.process(InputFile(path, rank))
   return found
-
-
-def small(monkeypatch, block_bytes, chunk_bytes):
-  """Has blocks written once they have so many bytes, and files read in chunks of so many."""
-  monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', block_bytes)
-  monkeypatch.setattr(files.read_frames, '__defaults__', (chunk_bytes,))
 
 
 def with_a_label(payloads):
@@ -57,9 +57,9 @@ def with_a_label(payloads):
 @given(payloads_of_a_file(), BLOCK_BYTES, CHUNK_BYTES, st.booleans())
 @explicit([example(label=i % 2 or None, id=i) for i in range(30)], 1, 1, True)
 def test_every_record_is_spilled_once_beside_its_row(payloads, block_bytes, chunk_bytes, by_class):
-  with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
-    small(monkeypatch, block_bytes, chunk_bytes)
-    found = scan(folder, payloads, by_class=by_class)
+  sizes = {'block_bytes': block_bytes, 'chunk_bytes': chunk_bytes}
+  with tempfile.TemporaryDirectory() as folder:
+    found = scan(folder, payloads, by_class=by_class, **sizes)
     spilled = read_tfrecords(found.spill.frames_file) if found.spill.blocks else []
     rows = [row for block in found.spill.index() for row in block.tolist()]
     beside = [r for _, frames in found.spill.frames() for r in frames.payloads()]
@@ -82,10 +82,10 @@ def blocks_of(found):
 
 @given(payloads_of_a_file(), BLOCK_BYTES)
 def test_by_class_the_rarest_class_of_a_block_comes_first(payloads, block_bytes):
-  with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
-    small(monkeypatch, block_bytes, 150)
+  sizes = {'block_bytes': block_bytes, 'chunk_bytes': 150}
+  with tempfile.TemporaryDirectory() as folder:
     mixed, by_class = (
-      blocks_of(scan(folder, payloads, missing='own_stratum', by_class=how))
+      blocks_of(scan(folder, payloads, missing='own_stratum', by_class=how, **sizes))
       for how in (False, True)
     )
   assert [sorted(block) for block in mixed] == [sorted(block) for block in by_class]
@@ -101,9 +101,8 @@ def test_by_class_the_rarest_class_of_a_block_comes_first(payloads, block_bytes)
       ]
 
 
-def test_a_block_holds_as_much_as_it_may_and_a_chunk_more_at_the_most(tmp_path, monkeypatch):
-  small(monkeypatch, 2000, 300)
-  found = scan(tmp_path, labelled({0: 200, 1: 100}))
+def test_a_block_holds_as_much_as_it_may_and_a_chunk_more_at_the_most(tmp_path):
+  found = scan(tmp_path, labelled({0: 200, 1: 100}), block_bytes=2000, chunk_bytes=300)
   n_bytes = [int(index['size'].sum()) for index in found.spill.index()]
   assert len(n_bytes) > 4
   assert min(n_bytes[:-1]) >= 2000
@@ -111,10 +110,10 @@ def test_a_block_holds_as_much_as_it_may_and_a_chunk_more_at_the_most(tmp_path, 
   assert found.n_bytes == sum(n_bytes)
 
 
-def test_a_run_of_neighbours_is_a_random_part_of_every_block(tmp_path, monkeypatch):
-  small(monkeypatch, 40_000, 1000)
+def test_a_run_of_neighbours_is_a_random_part_of_every_block(tmp_path):
   n = 4000
-  found = scan(tmp_path, labelled({0: n // 2, 1: n // 2}))
+  records = labelled({0: n // 2, 1: n // 2})
+  found = scan(tmp_path, records, block_bytes=40_000, chunk_bytes=1000)
   assert len(found.spill.blocks) > 3
   for index in found.spill.index():
     position = index['position'].astype(float)
@@ -125,9 +124,9 @@ def test_a_run_of_neighbours_is_a_random_part_of_every_block(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize('n_dropped', [0, 1, 40])
-def test_a_file_of_which_nothing_is_kept(tmp_path, monkeypatch, n_dropped):
-  small(monkeypatch, 200, 100)
-  found = scan(tmp_path, [example(other=i) for i in range(n_dropped)])
+def test_a_file_of_which_nothing_is_kept(tmp_path, n_dropped):
+  records = [example(other=i) for i in range(n_dropped)]
+  found = scan(tmp_path, records, block_bytes=200, chunk_bytes=100)
   assert (found.spill.blocks, found.dropped, sum(found.records)) == ((), n_dropped, 0)
   assert list(found.spill.index()) == list(found.spill.frames()) == []
   assert not Path(found.spill.rows_file).exists()  # no file for nothing
@@ -137,10 +136,12 @@ def contents(found):
   return Path(found.spill.rows_file).read_bytes(), Path(found.spill.frames_file).read_bytes()
 
 
-def test_the_same_records_give_the_same_bytes(tmp_path, monkeypatch):
-  small(monkeypatch, 500, 100)
+def test_the_same_records_give_the_same_bytes(tmp_path):
+  sizes = {'block_bytes': 500, 'chunk_bytes': 100}
   payloads = [example(label=i % 3 or None, id=i, text='x' * (i % 7)) for i in range(100)]
-  one, again, zipped = (scan(tmp_path, payloads, suffix=suffix) for suffix in ('', '', '.gz'))
+  one, again, zipped = (
+    scan(tmp_path, payloads, suffix=suffix, **sizes) for suffix in ('', '', '.gz')
+  )
   assert len(one.spill.blocks) > 3
   assert one.spill.frames_file != again.spill.frames_file
   assert contents(one) == contents(again) == contents(zipped)
@@ -157,7 +158,6 @@ def test_another_seed_gives_another_order(tmp_path):
 
 @pytest.mark.parametrize('cut', [0, 1, 700], ids=['whole', 'end', 'middle'])
 def test_the_files_are_closed_also_where_the_input_is_truncated(tmp_path, monkeypatch, cut):
-  small(monkeypatch, 200, 100)
   path = Path(write_tfrecords(tmp_path / 'in', labelled({0: 30})))
   path.write_bytes(path.read_bytes()[: path.stat().st_size - cut])
   opened = []
@@ -167,7 +167,8 @@ def test_the_files_are_closed_also_where_the_input_is_truncated(tmp_path, monkey
     return opened[-1]
 
   monkeypatch.setattr(LocalFiles, 'create', create)
-  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(tmp_path))
+  sizes = Sizes(block_bytes=200, chunk_bytes=100)
+  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(tmp_path), sizes=sizes)
   scanned = step.process(InputFile(str(path), 0))
   if cut:
     with pytest.raises(DataError, match=f'{path} .*truncated'):

@@ -45,9 +45,8 @@ def test_sums_are_those_of_dicts_in_canonical_order(drawn, batch):
   parts = [
     {'': Totals([counts_of(records, 3)])} if records else {'': Totals()} for records in files
   ]
-  with pytest.MonkeyPatch.context() as monkeypatch:
-    monkeypatch.setattr('tfx_balance.scan.totals.BATCH_ROWS', batch)
-    totals = SumGroups().extract_output(SumGroups().merge_accumulators(parts))['']
+  summed = SumGroups(batch)
+  totals = summed.extract_output(summed.merge_accumulators(parts))['']
   expected = sum(map(Counter, files), Counter())
   assert totals.n_records == sum(expected.values())
   if expected:

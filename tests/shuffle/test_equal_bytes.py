@@ -13,6 +13,7 @@ from tfx_balance.balanced_input_gen.job import ShardRequest
 from tfx_balance.balanced_input_gen.parameters import InputGenParameters
 from tfx_balance.balanced_input_gen.transform import ClassShards
 from tfx_balance.scan.scan import InputFile
+from tfx_balance.sizes import SIZES, Sizes
 from tfx_balance.stratified_splitter.transform import StratifiedSplit
 from tfx_balance.tfrecord.reading import READ_DEFAULTS
 from tfx_balance.writer import write_outputs
@@ -81,14 +82,14 @@ CASES = {
 }
 
 
-@pytest.fixture
-def small(monkeypatch):
-  """Has several blocks in an input file, several files of a class, and chunks of a file."""
-  monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', 30_000)
-  monkeypatch.setattr('tfx_balance.shuffle.output_layout.GATHER_BYTES', 20_000)
-  monkeypatch.setattr('tfx_balance.shuffle.output_layout.SHARD_BYTES', 60_000)
-  monkeypatch.setattr('tfx_balance.plan.class_files.SHARED_FILE_BYTES', 30_000)
-  monkeypatch.setattr('tfx_balance.plan.class_files.MIN_FILE_BYTES', 30_000, raising=False)
+# Several blocks in an input file, several files of a class, and chunks of a file.
+SMALL = Sizes(
+  block_bytes=30_000,
+  gather_bytes=20_000,
+  shard_bytes=60_000,
+  shared_file_bytes=30_000,
+  least_file_bytes=30_000,
+)
 
 
 def write_on_workers(transform, files):
@@ -97,16 +98,15 @@ def write_on_workers(transform, files):
     write_outputs(pipeline, files, transform, (), (), transform.request.work_dir)
 
 
-def run(folder, case, shards, write=write_on_lists, suffix='.gz'):
+def run(folder, case, shards, write=write_on_lists, suffix='.gz', sizes=SMALL):
   paths = [write_tfrecords(folder / 'in' / f'{i}', shard) for i, shard in enumerate(shards)]
   files = [InputFile(path, i, '' if 'split' in case else 'train') for i, path in enumerate(paths)]
-  transform = CASES[case](folder, n_files=len(files), suffix=suffix)
+  transform = CASES[case](folder, n_files=len(files), suffix=suffix, sizes=sizes)
   write(transform, files)
   found = all_bytes(folder / 'out')
   return {path: data for path, data in found.items() if path.startswith('Split-')}
 
 
-@pytest.mark.usefixtures('small')
 @pytest.mark.parametrize('kind', RECORDS)
 @pytest.mark.parametrize('case', CASES)
 def test_files_are_the_same_for_any_order_and_number_of_input_files(tmp_path, case, kind):
@@ -124,13 +124,12 @@ def test_files_are_the_same_for_any_order_and_number_of_input_files(tmp_path, ca
 def test_worker_processes_write_the_same_files(tmp_path, case):
   shards = in_shards(copies(), 5)
   here, there = (
-    run(tmp_path / name, case, shards, write)
+    run(tmp_path / name, case, shards, write, sizes=SIZES)
     for name, write in (('here', write_on_lists), ('there', write_on_workers))
   )
   assert here == there
 
 
-@pytest.mark.usefixtures('small')
 def test_plain_files_are_the_compressed_ones_decompressed(tmp_path):
   plain, packed = (
     run(tmp_path / f'files{suffix}', 'split', [unlike()], suffix=suffix) for suffix in ('', '.gz')

@@ -1,6 +1,7 @@
 """Copies of a record that is there very often get places of their own."""
 
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from tfx_balance.shuffle.frequent import (
   count_likely,
   number_copies,
 )
+from tfx_balance.sizes import SIZES, Sizes
 from tfx_balance.stratified_splitter.transform import StratifiedSplit
 
 from tests.helpers_examples import example, in_shards, read_tfrecords, split_files, value_of
@@ -26,9 +28,9 @@ from tests.helpers_split import input_files, split_request
 from tests.list_runner import write_on_lists
 
 
-def scan(folder, shards):
+def scan(folder, shards, sizes=SIZES):
   (folder / 'work').mkdir(parents=True)
-  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(folder / 'work'))
+  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(folder / 'work'), sizes=sizes)
   return [found for file in input_files(folder, shards) for found in step.process(file)]
 
 
@@ -47,15 +49,14 @@ def spread_keys(scanned):
 
 
 @pytest.mark.parametrize('n', [33, 5000])
-def test_copies_have_the_same_keys_for_any_files(tmp_path, monkeypatch, n):
-  monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', 1000)
+def test_copies_have_the_same_keys_for_any_files(tmp_path, n):
   often = [example(label=i, id=-1) for i in range(3) for _ in range(n)]
   records = [*often, *(example(label=0, id=i) for i in range(3000))]
   found = []
   for n_files in (1, 5):
     order = np.random.default_rng(n_files).permutation(len(records))
     shards = in_shards([records[i] for i in order], n_files)
-    likely, keys = spread_keys(scan(tmp_path / str(n_files), shards))
+    likely, keys = spread_keys(scan(tmp_path / str(n_files), shards, Sizes(block_bytes=1000)))
     assert len(likely) == 3
     assert len(np.unique(keys)) == len(records)
     found.append(keys.tolist())
@@ -70,11 +71,10 @@ def test_records_that_differ_are_not_counted_again(tmp_path):
 @given(st.lists(st.lists(st.integers(0, 9), max_size=60), min_size=1, max_size=8))
 def test_a_summary_misses_no_key_by_more_than_it_says(blocks):
   n, exact = sum(map(len, blocks)), Counter(key for block in blocks for key in block)
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(frequent, 'COUNTERS', 3)
-    several = [KeyCounts.of(np.array(block, np.uint64)) for block in blocks]
-    found = KeyCounts.merge([KeyCounts.merge(several[::2]), *several[1::2]])
-    assert len(found) <= 3
+  merge = partial(KeyCounts.merge, counters=3)
+  several = [merge([KeyCounts.of(np.array(block, np.uint64))]) for block in blocks]
+  found = merge([merge(several[::2]), *several[1::2]])
+  assert len(found) <= 3
   assert found.n == n
   assert found.lost * 4 <= n
   counts = dict(zip(found.keys.tolist(), found.counts.tolist(), strict=True))

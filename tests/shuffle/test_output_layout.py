@@ -3,6 +3,7 @@
 import pytest
 from tfx_balance.shuffle import output_layout
 from tfx_balance.shuffle.output_layout import OutputLayout
+from tfx_balance.sizes import SIZES
 
 
 @pytest.mark.parametrize(
@@ -10,9 +11,9 @@ from tfx_balance.shuffle.output_layout import OutputLayout
   [
     pytest.param(0, None, 1, id='nothing'),
     pytest.param(1000, None, 1, id='small'),
-    pytest.param(output_layout.SHARD_BYTES, None, 1, id='one shard'),
-    pytest.param(output_layout.SHARD_BYTES + 1, None, 2, id='more than one shard'),
-    pytest.param(10 * output_layout.SHARD_BYTES, None, 10, id='ten shards'),
+    pytest.param(SIZES.shard_bytes, None, 1, id='one shard'),
+    pytest.param(SIZES.shard_bytes + 1, None, 2, id='more than one shard'),
+    pytest.param(10 * SIZES.shard_bytes, None, 10, id='ten shards'),
     pytest.param(1000, 3, 3, id='asked for'),
   ],
 )

@@ -1,18 +1,17 @@
 """Packed work files: the bytes that come of them are those of work files of this machine."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tfx_balance.plan.ranks import Ints
-from tfx_balance.scan import spill
 from tfx_balance.scan.scan import ScanFile
 from tfx_balance.scan.spill import FramesReader, assigned_rows, record_keys
 from tfx_balance.scan.totals import Totals
-from tfx_balance.shuffle import ranges
 from tfx_balance.shuffle.ranges import FileGroup, GatherRanges, RangeFinder
 from tfx_balance.shuffle.select import Selection, count_ranks
-from tfx_balance.tfrecord import packed
+from tfx_balance.sizes import Sizes, Workspace
 from tfx_balance.tfrecord.frames import ScratchBuffer
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
 from tfx_balance.tfrecord.work_folder import scratch_folder
@@ -22,6 +21,7 @@ from tests.helpers_split import input_files
 from tests.tfrecord.test_packed import use_folder
 
 WORK = 's3://bucket/work'
+SMALL = Sizes(block_bytes=1500, chunk_bytes=300, unit_bytes=200)
 N_FILES = (3, 1, 2)  # of each output
 RECORDS = [example(label=i % 7 % 3, id=i, text='x' * (i % 5)) for i in range(600)]
 
@@ -29,10 +29,6 @@ RECORDS = [example(label=i % 7 % 3, id=i, text='x' * (i % 5)) for i in range(600
 @pytest.fixture(autouse=True)
 def asked(tmp_path, monkeypatch):
   """Returns the ranges that are asked for of packed files."""
-  monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', 1500)
-  monkeypatch.setattr('tfx_balance.tfrecord.files.read_frames.__defaults__', (300,))
-  for module in (packed, spill):
-    monkeypatch.setattr(module, 'UNIT_BYTES', 200)
   monkeypatch.setattr('tempfile.tempdir', str(tmp_path))
   return use_folder(monkeypatch, tmp_path / 'buckets')
 
@@ -48,17 +44,20 @@ def scan(folder, work_dir, by_class=False, purpose='', time=''):
     purpose=purpose,
     n_files=3,
     time=time,
+    sizes=SMALL,
   )
   files = input_files(folder, in_shards(RECORDS, 3))
   return [scanned for file in files for scanned in step.process(file)]
 
 
-def assign(scanned, work_dir, by_class, n_together):
+def assign(scanned, work_dir, by_class, n_together, inline=SMALL.inline_bytes):
   """Returns the ranges of each output file, which records get to by class or by position."""
   names = [tuple(f'out/s{i}/f{j}' for j in range(n)) for i, n in enumerate(N_FILES)]
   groups = [
     FileGroup(((0 if by_class else i, i + 1, each),), 2, n_together) for i, each in enumerate(names)
   ]
+  sizes = replace(SMALL, inline_bytes=inline, largest_unit_bytes=500 + inline)
+  work = Workspace(work_dir=work_dir, sizes=sizes)
   found = {}
   for each in scanned:
     with scratch_folder(work_dir) as folder:
@@ -71,7 +70,7 @@ def assign(scanned, work_dir, by_class, n_together):
           outputs = groups_of * 0 if by_class else index['position'] % len(N_FILES)
           file.write(assigned_rows(index['size'], outputs, keys).view(np.uint8).data)
           finder.add(index['size'], keys, groups_of if by_class else None)
-      for key, mine in finder.by_files(work_dir):
+      for key, mine in finder.by_files(work):
         found.setdefault(key, []).append(mine)
   return found, work_dir
 
@@ -92,14 +91,12 @@ def written(found, work_dir, folder, monkeypatch):
 def test_the_bytes_are_those_of_local_work_files(
   tmp_path, asked, monkeypatch, by_class, n_together, inline
 ):
-  monkeypatch.setattr(ranges, 'INLINE_BYTES', inline)
-  monkeypatch.setattr(ranges, 'MAX_UNIT_BYTES', 500 + inline)
   here = scan(tmp_path, f'{tmp_path}/here', by_class)
   there = scan(tmp_path, WORK, by_class)
   assert all(len(each.spill.blocks) > 3 for each in there)
   local = written(*assign(here, f'{tmp_path}/here', by_class, 1), tmp_path / 'a', monkeypatch)
   assert not asked
-  found, work_dir = assign(there, WORK, by_class, n_together)
+  found, work_dir = assign(there, WORK, by_class, n_together, inline)
   asked.clear()
   assert written(found, work_dir, tmp_path / 'b', monkeypatch) == local
   # Files that are gathered one after another take a range of the frames of each input file

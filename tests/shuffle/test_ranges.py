@@ -16,6 +16,7 @@ from tfx_balance.scan.scan import ScanFile, ScannedFile
 from tfx_balance.scan.spill import Spill, SpillWriter, assigned_rows, record_keys
 from tfx_balance.shuffle import ranges
 from tfx_balance.shuffle.ranges import NOWHERE, FileGroup, GatherRanges, RangeFinder, all_files
+from tfx_balance.sizes import Sizes, Workspace
 from tfx_balance.tfrecord import files as records
 from tfx_balance.tfrecord.frames import frame
 
@@ -27,10 +28,9 @@ from tests.helpers_split import input_files
 LARGE = 1 << 20
 
 
-def make_small(monkeypatch, block_bytes, chunk_bytes=100):
-  """Has blocks spilled once they have so many bytes, and files read in chunks of so many."""
-  monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', block_bytes)
-  monkeypatch.setattr(records.read_frames, '__defaults__', (chunk_bytes,))
+def small(block_bytes, chunk_bytes=100):
+  """Returns sizes of blocks and chunks, by name."""
+  return {'block_bytes': block_bytes, 'chunk_bytes': chunk_bytes}
 
 
 def groups_of(n_files, n_chunks=1, suffix='', n_together=1):
@@ -64,12 +64,14 @@ class Assigned:
     finder = RangeFinder(self.scanned.spill, self.path, groups)
     for sizes, keys in self.blocks:
       finder.add(sizes, keys)
-    return finder.by_files(str(Path(self.path).parent))
+    return finder.by_files(Workspace(work_dir=str(Path(self.path).parent)))
 
 
-def assign(folder, shards, parts, seed=0):
+def assign(folder, shards, parts, seed=0, **sizes):
   """Returns the spilled shards, whose records go to any of these outputs."""
-  step = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'drop', str(folder), seed=seed)
+  step = ScanFile(
+    ('label',), 'FORMAT_TF_EXAMPLE', 'drop', str(folder), seed=seed, sizes=Sizes(**sizes)
+  )
   return [
     _deal_file(scanned, parts)
     for file in input_files(Path(folder), shards)
@@ -132,10 +134,9 @@ def test_every_record_comes_out_once_in_its_output(
   data, payloads, n_inputs, n_files, block_bytes, n_chunks, n_together
 ):
   parts = data.draw(st.lists(st.integers(0, len(n_files) - 1) | st.just(NOWHERE), min_size=1))
-  with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
-    make_small(monkeypatch, block_bytes)
+  with tempfile.TemporaryDirectory() as folder:
     groups = groups_of(n_files, n_chunks, n_together=n_together)
-    assigned = assign(folder, in_shards(payloads, n_inputs), parts)
+    assigned = assign(folder, in_shards(payloads, n_inputs), parts, **small(block_bytes))
     found = read(gather(folder, groups, assigned))
     assert found == read(gather(folder, groups_of(n_files, n_chunks), assigned))
   held = [item for each in assigned for item in each.records]
@@ -170,7 +171,9 @@ def test_the_ranges_are_all_of_a_file_by_their_keys(blocks, groups, by_group):
     ends = at + np.cumsum([0, *sizes])
     records += zip(mine.tolist(), pairwise(ends.tolist()), [b] * len(sizes), strict=True)
     at = int(ends[-1])
-  found = [(key[0][2], each.cuts[:, 1:]) for (key,), each in finder.by_files('.')]
+  found = [
+    (key[0][2], each.cuts[:, 1:]) for (key,), each in finder.by_files(Workspace(work_dir='.'))
+  ]
   assert len({path for path, _ in found}) == len(found)
   for g, group in enumerate(groups):
     cuts = np.concatenate(
@@ -211,18 +214,17 @@ def test_many_files_of_few_records_fill_all_the_output_files(tmp_path):
   assert all(abs(file.records - 150) < 60 for file in files.values())  # five standard deviations
 
 
-def test_every_file_of_an_output_is_as_full_as_the_others(tmp_path, monkeypatch):
-  make_small(monkeypatch, 5000)
+def test_every_file_of_an_output_is_as_full_as_the_others(tmp_path):
   groups = groups_of((5, 7))
-  files = gather(tmp_path, groups, assign(tmp_path, in_shards(labelled({0: 3000}), 2), [0, 1]))
+  shards = in_shards(labelled({0: 3000}), 2)
+  files = gather(tmp_path, groups, assign(tmp_path, shards, [0, 1], **small(5000)))
   for paths in paths_of(groups).values():
     share = 1500 / len(paths)
     assert all(abs(files[p].records - share) < 5 * np.sqrt(share) for p in paths)
 
 
 def test_what_was_spilled_is_read_once_for_each_number_of_files(tmp_path, monkeypatch):
-  make_small(monkeypatch, 700)
-  assigned = assign(tmp_path, in_shards(varied(300), 3), [0, 1, 2])
+  assigned = assign(tmp_path, in_shards(varied(300), 3), [0, 1, 2], **small(700))
   n_read = Counter()
 
   def fill(stream, array, path, fill=records.fill):
@@ -237,9 +239,9 @@ def test_what_was_spilled_is_read_once_for_each_number_of_files(tmp_path, monkey
     assert n_read == {path: Path(path).stat().st_size * times for path in paths}
 
 
-def test_the_same_spills_give_the_same_bytes_in_any_order(tmp_path, monkeypatch):
-  make_small(monkeypatch, 700)
-  one, two = (assign(tmp_path / name, in_shards(varied(400), 4), [0, 1, 2]) for name in 'ab')
+def test_the_same_spills_give_the_same_bytes_in_any_order(tmp_path):
+  shards = in_shards(varied(400), 4)
+  one, two = (assign(tmp_path / name, shards, [0, 1, 2], **small(700)) for name in 'ab')
   groups = groups_of((2, 2, 3), n_chunks=3, suffix='.gz')
   first, second = (bytes_of(gather(tmp_path, groups, each)) for each in (one, two[::-1]))
   assert first == second
@@ -267,9 +269,8 @@ def test_a_file_that_gets_nothing_is_written_for_each_output(tmp_path, suffix, n
   assert not any(found[path] for part in (1, 2) for path in paths_of(groups)[part])
 
 
-def test_several_outputs_share_a_file_in_order(tmp_path, monkeypatch):
-  make_small(monkeypatch, 700)
-  assigned = assign(tmp_path, in_shards(labelled({0: 300}), 2), [0, 2, 3])
+def test_several_outputs_share_a_file_in_order(tmp_path):
+  assigned = assign(tmp_path, in_shards(labelled({0: 300}), 2), [0, 2, 3], **small(700))
   (file,) = gather(tmp_path, [FileGroup(((0, 5, ('shared',)),), 1)], assigned).values()
   chosen = {record: part for each in assigned for record, part in each.records}
   parts = [chosen[record] for record in read_tfrecords(file.work_path)]
@@ -293,11 +294,10 @@ def order_of(file):
 
 
 @pytest.mark.parametrize('n_files', [(1, 1), (3, 1)], ids=str)
-def test_a_class_sorted_file_of_many_blocks_comes_out_mixed(tmp_path, monkeypatch, n_files):
-  make_small(monkeypatch, 2000, 500)
+def test_a_class_sorted_file_of_many_blocks_comes_out_mixed(tmp_path, n_files):
   n = 8000
   payloads = [example(label=i * 4 // n, id=i) for i in range(n)]
-  assigned = assign(tmp_path, [payloads], [0, 1])
+  assigned = assign(tmp_path, [payloads], [0, 1], **small(2000, 500))
   assert len(assigned[0].blocks) > 50
   for file in gather(tmp_path, groups_of(n_files, n_chunks=10), assigned).values():
     assert file.records > 1000
@@ -354,7 +354,7 @@ def test_memory_is_flat(tmp_path):
         finder.add(rows['size'], rows['key'])
 
     def gathered():
-      ((key, mine),) = finder.by_files(str(tmp_path))
+      ((key, mine),) = finder.by_files(Workspace(work_dir=str(tmp_path)))
       (file,) = GatherRanges(str(tmp_path)).process((key, [mine]))
       assert file.records == n
 

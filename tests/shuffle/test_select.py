@@ -13,7 +13,6 @@ from tfx_balance.scan.scan import InputFile, ScannedFile
 from tfx_balance.scan.spill import INDEX_ROW, Spill
 from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.scan.totals import Totals
-from tfx_balance.shuffle import select
 from tfx_balance.shuffle.select import (
   FileAssigner,
   Selection,
@@ -22,6 +21,7 @@ from tfx_balance.shuffle.select import (
   find_file_thresholds,
   plan_search,
 )
+from tfx_balance.sizes import Workspace
 from tfx_balance.stratified_splitter.job import PURPOSE, new_scan, plan_job
 
 from tests.helpers_examples import example
@@ -70,7 +70,8 @@ def assign(files, selection):
   """Returns rows and parts of each file by the transform's steps, and the counts."""
   lists = ListPipeline()
   with tempfile.TemporaryDirectory() as folder:
-    searched = (lists.elements(files), lists.elements([selection]), len(files), folder)
+    work = Workspace(work_dir=folder, n_files=len(files))
+    searched = (lists.elements(files), lists.elements([selection]), work)
     (thresholds,) = find_file_thresholds(*searched).values
   found, counts = [], []
   for file in files:
@@ -103,9 +104,8 @@ def test_the_first_of_each_row_by_rank_go_to_part_zero(data):
   first = [data.draw(st.integers(0, n)) for n in sizes]
   quotas = np.array([[k, n - k] for k, n in zip(first, sizes, strict=True)])
   strata = {f'g{g}': strata_of(n_strata) for g in range(2)}
-  with pytest.MonkeyPatch.context() as monkeypatch:
-    monkeypatch.setattr(select, 'RANGE_ROWS', data.draw(st.sampled_from([1, 20, 1 << 22])))
-    found, counts = assign(files, Selection(strata, quotas, 5, 'balance'))
+  range_rows = data.draw(st.sampled_from([1, 20, 1 << 22]))
+  found, counts = assign(files, Selection(strata, quotas, 5, 'balance', range_rows=range_rows))
 
   np.testing.assert_array_equal(counts, quotas)
   in_part_zero = {

@@ -13,9 +13,7 @@ from tfx_balance import StratifiedSplitter
 from tfx_balance.errors import DataError
 from tfx_balance.modes.array_splits import stratified_indices
 from tfx_balance.modes.folds import fold_splits
-from tfx_balance.plan import group_times
-from tfx_balance.scan import spill
-from tfx_balance.shuffle import group_columns
+from tfx_balance.sizes import Sizes
 
 from tests.helpers_checks import assert_conserved, read_sidecar
 from tests.helpers_examples import (
@@ -108,14 +106,12 @@ def test_groups_are_whole_and_in_order_whatever_order_and_files(rows, n, seed, d
     pytest.param(lambda i: -5, id='one-time'),
   ],
 )
-def test_parts_and_blocks_and_few_marks_give_the_same_groups(monkeypatch, time, marks):
+def test_parts_and_blocks_and_few_marks_give_the_same_groups(time, marks):
   records = [example(label=i % 3, patient=i * 7 % 997, time=time(i), id=i) for i in range(4000)]
   whole = run_in_order([records], seed=3)
   assert_in_order(whole)
-  monkeypatch.setattr(spill, 'BLOCK_BYTES', 20_000)
-  monkeypatch.setattr(group_columns, 'PART_RECORDS', 300)
-  monkeypatch.setattr(group_times, 'MOST_MARKS', marks)
-  parts = run_in_order(in_shards(records[::-1], 3), seed=3)
+  sizes = Sizes(block_bytes=20_000, group_records=300, group_marks=marks)
+  parts = run_in_order(in_shards(records[::-1], 3), seed=3, sizes=sizes)
   assert as_sets(parts) == as_sets(whole)
 
 

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance import StratifiedSplitter
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan import group_table
-from tfx_balance.shuffle import group_columns
+from tfx_balance.sizes import Sizes
 
 from tests.helpers_checks import assert_conserved, read_sidecar
 from tests.helpers_examples import as_sets, example, in_shards, read_splits, value_of
@@ -106,19 +105,18 @@ def test_groups_of_other_modes_are_whole_whatever_order_and_files(mode, data, se
   assert found[0] == found[1]
 
 
-def test_parts_and_blocks_and_histograms_that_are_too_many(tmp_path, monkeypatch):
+def test_parts_and_blocks_and_histograms_that_are_too_many(tmp_path):
   records = patients(500, n_classes=3)
-  whole = run_split(tmp_path / 'whole', in_shards(records, 3), WEIGHTS, **BY_PATIENT)
-  monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', 5_000)
-  blocks = run_split(tmp_path / 'blocks', in_shards(records, 3), WEIGHTS, **BY_PATIENT)
-  assert as_sets(whole) == as_sets(blocks)
-  monkeypatch.setattr(group_columns, 'PART_RECORDS', 300)
-  parts = run_split(tmp_path / 'parts', in_shards(records, 2), WEIGHTS, **BY_PATIENT)
-  assert as_sets(whole) == as_sets(parts)
-  monkeypatch.setattr(group_table, 'MOST_HISTOGRAMS', 30)
-  few = [
-    run_split(tmp_path / f'few{n}', in_shards(records, n), WEIGHTS, **BY_PATIENT) for n in (1, 4)
-  ]
+
+  def split(name, n_files, **sizes):
+    shards = in_shards(records, n_files)
+    return run_split(tmp_path / name, shards, WEIGHTS, sizes=Sizes(**sizes), **BY_PATIENT)
+
+  whole = split('whole', 3)
+  assert as_sets(whole) == as_sets(split('blocks', 3, block_bytes=5_000))
+  small = {'block_bytes': 5_000, 'group_records': 300}
+  assert as_sets(whole) == as_sets(split('parts', 2, **small))
+  few = [split(f'few{n}', n, histograms=30, **small) for n in (1, 4)]
   assert as_sets(few[0]) == as_sets(few[1])
   assert_whole(few[0])
   assert_conserved(few[0], records)

@@ -6,16 +6,13 @@ from pathlib import Path
 import pytest
 from tfx.types import artifact_utils
 from tfx_balance import StratifiedSplitter
-from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.errors import ConfigError
 from tfx_balance.examples_artifact import ExamplesInput
-from tfx_balance.shuffle import output_layout
-from tfx_balance.shuffle.ranges import GatherRanges
+from tfx_balance.sizes import Sizes
 
-from tests.helpers_changes import stop_moves
 from tests.helpers_checks import assert_conserved, assert_exact, assert_sidecar, read_sidecar
 from tests.helpers_examples import (
   all_bytes,
-  as_sets,
   cells,
   example,
   in_shards,
@@ -26,7 +23,7 @@ from tests.helpers_examples import (
   split_files,
   value_of,
 )
-from tests.helpers_pipeline import IN_MEMORY, in_new_folders, input_artifact
+from tests.helpers_pipeline import in_new_folders, input_artifact
 
 SPLITS = {'train': 8, 'eval': 1, 'test': 1}
 
@@ -67,29 +64,6 @@ def test_shards_of_several_splits_become_one_exact_split(split, suffix):
   assert 'class 3 has 17 records' not in warnings
 
 
-def test_the_same_files_and_seed_give_the_same_bytes_and_the_same_set_the_same_splits(split):
-  records = labelled({0: 300, 1: 40, 2: 3, **dict.fromkeys(range(10, 40), 1)})
-  first = split({'all': in_shards(records, 3)}, seed=7, output_files={'train': 3})
-  again = split({'all': in_shards(records, 3)}, seed=7, output_files={'train': 3})
-  assert all_bytes(first.uri) == all_bytes(again.uri)
-  mixed = records[1::2] + records[::-2]
-  other = split({'b': in_shards(mixed[:90], 5), 'a': [mixed[90:]]}, seed=7, suffix='')
-  assert as_sets(read_splits(other.uri)) == as_sets(read_splits(first.uri))
-  assert read_sidecar(other.uri)['strata'] == read_sidecar(first.uri)['strata']
-  fingerprints = {read_sidecar(out.uri)['input']['fingerprint'] for out in (first, other)}
-  assert len(fingerprints) == 1
-
-  seed = read_splits(split({'all': in_shards(records, 3)}, seed=8).uri)
-  before = read_splits(first.uri)
-  assert set(seed['test']) != set(before['test'])
-  alone = [  # the classes of one record that are held out
-    {value_of(r) for r in splits['test'] + splits['eval'] if value_of(r) >= 10}
-    for splits in (before, seed)
-  ]
-  assert alone[0] != alone[1]
-  assert all(len(found) in (5, 6, 7) for found in alone)  # a fifth of 30
-
-
 def test_a_thousand_classes_some_of_one_record_are_exact(split):
   records = labelled({value: 1 if value % 2 else 1 + value % 13 for value in range(1000)})
   out = split({'all': in_shards(records, 4)}, splits={'train': 0.7, 'eval': 0.2, 'test': 0.1})
@@ -101,81 +75,12 @@ def test_a_thousand_classes_some_of_one_record_are_exact(split):
   assert any('has 1 record, too few for every split' in text for text in sidecar['warnings'])
 
 
-def test_splits_that_are_not_named_pass_through_as_they_are(split):
-  records, other = labelled({0: 50, 1: 9}), [[b'no example at all'], [b'', b'x' * 99]]
-  out = split(
-    {'all': in_shards(records, 2), 'unlabelled': other, 'serving': [[]]},
-    input_splits=['all'],
-    splits={'train': 4, 'test': 1},
-    name='out',
-  )
-  assert names_of(out) == ['train', 'test', 'serving', 'unlabelled']
-  splits = read_splits(out.uri)
-  assert_exact({name: splits[name] for name in ('train', 'test')}, {'train': 4, 'test': 1})
-  for name in ('unlabelled', 'serving'):
-    folder = Path(f'{out.uri}-in0') / f'Split-{name}'
-    assert all_bytes(Path(out.uri) / f'Split-{name}') == all_bytes(folder)
-  sidecar = assert_sidecar(out.uri, {'train': 4, 'test': 1})
-  assert sidecar['passed_through'] == ['serving', 'unlabelled']
-  assert sidecar['parameters']['input_splits'] == ['all']
-
-
 def test_the_splits_that_are_named_may_keep_their_names(split):
   shards = {name: [labelled({0: 20, 1: 10})] for name in ('train', 'eval')}
   out = split(shards, input_splits=['train'], splits={'train': 9, 'test': 1})
   assert names_of(out) == ['train', 'test', 'eval']
   splits = read_splits(out.uri)
   assert {name: len(held) for name, held in splits.items()} == {'train': 27, 'test': 3, 'eval': 30}
-
-
-@pytest.mark.parametrize('newest_first', [False, True])
-def test_several_artifacts_are_merged_and_the_newest_gives_its_properties(
-  split, tmp_path, newest_first
-):
-  old, new = labelled({0: 40, 1: 11}), [example(label=i % 3, id=900 + i) for i in range(29)]
-  artifacts = [
-    input_artifact(
-      tmp_path / f'span{span}',
-      {'train': in_shards(records, 2), 'extra': [[b'extra %d' % span]], f's{span}': [[b'only']]},
-      span=span,
-      version=version,
-      custom={'payload_format': 'FORMAT_TF_EXAMPLE', 'file_format': 'tfrecords_gzip'},
-    )
-    for span, version, records in ((9, 4, old), (10, 2, new))
-  ]
-  artifacts = artifacts[::-1] if newest_first else artifacts
-  out = split(*artifacts, input_splits='train', splits={'a': 3, 'b': 1})
-  splits = read_splits(out.uri)
-  assert_exact({name: splits[name] for name in 'ab'}, {'a': 3, 'b': 1})
-  assert_conserved({name: splits[name] for name in 'ab'}, old + new)
-  assert (out.span, out.version) == (10, 2)
-  assert out.get_string_custom_property('file_format') == 'tfrecords_gzip'
-  assert names_of(out) == ['a', 'b', 'extra', 's10', 's9']
-  assert [path.name for path in split_files(out.uri, 'extra')] == [
-    'data_tfrecord-00000-of-00002.gz',
-    'data_tfrecord-00001-of-00002.gz',
-  ]
-  assert splits['extra'] == [b'extra 9', b'extra 10']
-
-
-def test_the_order_of_the_artifacts_does_not_matter(split, tmp_path):
-  records = labelled({0: 60, 1: 13})
-  artifacts = [
-    input_artifact(tmp_path / f'part{i}', {'all': [part]}, span=i)
-    for i, part in enumerate(in_shards(records, 3))
-  ]
-  one, two = split(*artifacts), split(*artifacts[::-1])
-  assert all_bytes(one.uri) == all_bytes(two.uri)
-
-
-def test_artifacts_of_two_payloads_are_not_merged(split, tmp_path):
-  artifacts = [
-    input_artifact(tmp_path / name, {'all': [labelled({0: 3})]}, custom={'payload_format': name})
-    for name in ('FORMAT_TF_EXAMPLE', 'FORMAT_TF_SEQUENCE_EXAMPLE')
-  ]
-  fault = r"payload formats \['FORMAT_TF_EXAMPLE', 'FORMAT_TF_SEQUENCE_EXAMPLE'\]; merge only"
-  with pytest.raises(DataError, match=fault):
-    split(*artifacts)
 
 
 def test_no_artifact_is_an_error():
@@ -377,48 +282,9 @@ def test_sequence_examples_are_split_by_their_context(split, tmp_path):
   assert out.get_string_custom_property('payload_format') == 'FORMAT_TF_SEQUENCE_EXAMPLE'
 
 
-def test_every_bundle_may_run_twice(split, monkeypatch):
-  # Beam runs every bundle once more and throws the first result away, as where a worker is lost.
-  records = labelled({0: 80, 1: 20})
-  shards = {'all': in_shards(records, 3), 'more': [[b'as it is']]}
-  expected = split(shards, input_splits='all', output_files=2)
-  monkeypatch.setattr(
-    'tests.helpers_pipeline.IN_MEMORY', (*IN_MEMORY, '--direct_runner_bundle_repeat=1')
-  )
-  gathered = []
-  gather = GatherRanges.process
-
-  def counted(step, element):
-    gathered.append(element[0])
-    yield from gather(step, element)
-
-  monkeypatch.setattr(GatherRanges, 'process', counted)
-  out = split(shards, input_splits='all', output_files=2)
-  assert len(gathered) == 2 * len(set(gathered)) == 2  # both files of a split, twice
-  assert all_bytes(out.uri) == all_bytes(expected.uri)
-  assert not [path for path in Path(out.uri).iterdir() if path.name.startswith('.')]
-
-
-@pytest.mark.parametrize('moved', [0, 2])
-def test_a_worker_that_dies_leaves_no_half_file(split, tmp_path, monkeypatch, moved):
-  stop_moves(monkeypatch, moved)
-  records = labelled({0: 50, 1: 30})
-  with pytest.raises(Exception, match='the worker was killed'):
-    split({'all': [records]}, name='out')
-  left = all_bytes(tmp_path / 'out')
-  assert len(left) == moved
-  assert not (tmp_path / 'out' / 'class_distribution.json').exists()
-  monkeypatch.undo()
-  out = split({'all': [records]}, name='out')  # a second attempt in that folder is right
-  assert left.items() <= all_bytes(out.uri).items()  # and what the first one left was whole
-  assert_conserved(read_splits(out.uri), records)
-  assert_exact(read_splits(out.uri), SPLITS)
-
-
-def test_a_class_sorted_input_comes_out_mixed(split, monkeypatch):
-  monkeypatch.setattr(output_layout, 'GATHER_BYTES', 4000)
-  monkeypatch.setattr('tfx_balance.scan.scan.BLOCK_BYTES', 4000)
-  out = split({'all': [labelled({0: 2000, 1: 2000})]}, splits={'train': 1})
+def test_a_class_sorted_input_comes_out_mixed(split):
+  sizes = Sizes(gather_bytes=4000, block_bytes=4000)
+  out = split({'all': [labelled({0: 2000, 1: 2000})]}, splits={'train': 1}, sizes=sizes)
   order = [value_of(record) for record in read_splits(out.uri)['train']]
   for part in in_shards(order, 10):
     assert 130 < sum(part) < 270  # 200 of 400, within seven standard deviations

@@ -6,13 +6,7 @@ from tfx_balance import StratifiedSplitter
 from tfx_balance.errors import ConfigError, DataError, StorageError, plain_errors
 
 from tests.helpers_examples import (
-  example,
-  examples_artifact,
-  in_shards,
   labelled,
-  split_files,
-  write_splits,
-  write_tfrecords,
 )
 from tests.helpers_pipeline import (
   Published,
@@ -86,112 +80,17 @@ def later(value):
       id='name twice at run time',
     ),
     pytest.param(
-      [[*GOOD, example(label=[0, 0, 1])]],
-      {},
-      DataError,
-      r"^feature 'label' has 3 values in record 30 of .*/Split-all/.*; a class is one value a "
-      r'record: .*\(argmax\)',
-      id='one-hot',
-    ),
-    pytest.param(
-      [GOOD, [*GOOD, example(id=7)]],
-      {},
-      DataError,
-      r"^feature 'label' has no value in 1 of 61 records, the first of them record 30 of "
-      r".*data_tfrecord-00001-of-00002.gz; pass missing_label='own_stratum' or 'drop', or fill",
-      id='missing label',
-    ),
-    pytest.param(
-      [[example(label=float('nan')), example(label=1.0)]],
-      {},
-      DataError,
-      r"^feature 'label' has the value nan in .* integral: write no value where it is missing",
-      id='NaN',
-    ),
-    pytest.param(
-      [[], []],
-      {'input_splits': 'all'},
-      DataError,
-      r'^the input holds no records; give at least one$',
-      id='no records',
-    ),
-    pytest.param(
       [GOOD],
       {'counts': {'test': 31}, 'rest': 'train', 'input_splits': 'all'},
       DataError,
       r"^counts={'test': 31} ask for 31 records, there are 30; ask for fewer$",
       id='counts above what there is',
     ),
-    pytest.param(
-      [[b'no protocol buffer']],
-      {},
-      DataError,
-      r'^.*/Split-all/.* holds records that are no FORMAT_TF_EXAMPLE; give the artifact the',
-      id='no examples',
-    ),
   ],
 )
 def test_faults_of_arguments_and_records(tmp_path, shards, arguments, kind, fault):
   artifact = input_artifact(tmp_path / 'in', {'all': shards, 'more': [[]]})
   fails_without_an_artifact(tmp_path, artifact, kind, fault, **arguments)
-
-
-@pytest.mark.parametrize('suffix', ['', '.gz'], ids=['plain', 'gzip'])
-def test_a_truncated_file_is_named(tmp_path, suffix):
-  artifact = input_artifact(tmp_path / 'in', {'all': in_shards(GOOD, 3)}, suffix)
-  path = split_files(artifact.uri, 'all')[1]
-  path.write_bytes(path.read_bytes()[:-7])
-  fault = rf'^{path} .*truncated.*copy or write it again'
-  fails_without_an_artifact(tmp_path, artifact, DataError, fault)
-
-
-def test_a_corrupted_file_is_named(tmp_path):
-  artifact = input_artifact(tmp_path / 'in', {'all': in_shards(GOOD, 3)}, '')
-  path = split_files(artifact.uri, 'all')[2]
-  data = bytearray(path.read_bytes())
-  data[-30] ^= 4
-  path.write_bytes(bytes(data))
-  fault = (
-    rf'^{path} is corrupted, or no TFRecord file: a record does not match its checksum at byte'
-  )
-  fails_without_an_artifact(tmp_path, artifact, DataError, fault)
-
-
-@pytest.mark.parametrize('payload', ['FORMAT_PARQUET', 'FORMAT_PROTO'])
-def test_other_payloads_are_refused(tmp_path, payload):
-  artifact = input_artifact(tmp_path / 'in', {'all': [GOOD]}, custom={'payload_format': payload})
-  fault = (
-    rf"^payload format {payload} is not one of \['FORMAT_TF_EXAMPLE', "
-    r"'FORMAT_TF_SEQUENCE_EXAMPLE'\]; let ExampleGen write tf.Example records$"
-  )
-  fails_without_an_artifact(tmp_path, artifact, DataError, fault)
-
-
-def test_compressed_and_plain_files_in_one_split_are_refused(tmp_path):
-  artifact = input_artifact(tmp_path / 'in', {'all': [GOOD]})
-  write_tfrecords(tmp_path / 'in' / 'Split-all' / 'data_tfrecord-00001-of-00002', GOOD)
-  fault = (
-    r"^split 'all' has both .gz files and plain ones, such as .*; compress all of them or none$"
-  )
-  fails_without_an_artifact(tmp_path, artifact, DataError, fault)
-
-
-def test_a_split_without_files_is_refused(tmp_path):
-  (tmp_path / 'in' / 'Split-all').mkdir(parents=True)
-  artifact = examples_artifact(tmp_path / 'in', ['all'])
-  fault = r"^splits \['all'\] of the input hold no files; give at least one record$"
-  fails_without_an_artifact(tmp_path, artifact, DataError, fault)
-
-
-def test_a_fault_in_what_passes_through_is_none(tmp_path):
-  # Splits that are not named are copied unread: a damaged file stays as it is.
-  uri = write_splits(tmp_path / 'in', {'all': [GOOD], 'more': [GOOD]})
-  path = split_files(uri, 'more')[0]
-  path.write_bytes(path.read_bytes()[:-7])
-  source = importer(examples_artifact(uri, ['all', 'more']))
-  splitter = StratifiedSplitter(examples=source.outputs['result'], input_splits='all')
-  (found,) = run_pipeline(tmp_path, [source, splitter]).of_node('StratifiedSplitter')
-  assert split_files(found.uri, 'more')[0].read_bytes() == path.read_bytes()
 
 
 IN_A_WORKER = """Traceback (most recent call last):

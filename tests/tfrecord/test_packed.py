@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from obstore.store import LocalStore
+from tfx_balance.sizes import SIZES
 from tfx_balance.tfrecord import object_store, packed
 from tfx_balance.tfrecord.packed import PackedWriter, local_copy
 
@@ -31,19 +32,19 @@ def use_folder(patch, folder):
   return asked
 
 
-def write(folder, groups):
-  """Packs parts of DATA, group by group; returns the writer."""
+def write(folder, groups, most=SIZES.largest_unit_bytes):
+  """Packs parts of DATA, group by group, in units of so many bytes; returns the writer."""
   source = Path(folder, 'source')
   source.write_bytes(DATA)
-  with source.open('rb') as file, PackedWriter(PATH) as writer:
+  with source.open('rb') as file, PackedWriter(PATH, most) as writer:
     for parts in groups:
       writer.add_parts(file, np.array(parts, np.int64).reshape(-1, 2))
   return writer
 
 
-def fetch(file):
+def fetch(file, **limits):
   with local_copy() as copy:
-    file.fetch(copy)
+    file.fetch(copy, **limits)
     copy.seek(0)
     return copy.read().ljust(N, b'\0')
 
@@ -58,8 +59,7 @@ def test_what_has_some_ranges_has_their_bytes(edges, data, most):
   ranges = np.array([sorted(each) for each in ranges], np.int64).reshape(-1, 2)
   with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
     use_folder(patch, folder)
-    patch.setattr(packed, 'MAX_UNIT_BYTES', most)
-    file = write(folder, [parts[:cut], parts[cut:]]).packed()
+    file = write(folder, [parts[:cut], parts[cut:]], most).packed()
     assert fetch(file) == DATA
     some = file.having(ranges)
     found = fetch(some)
@@ -79,14 +79,13 @@ def test_neighbors_are_read_by_one_request_up_to_its_limit(tmp_path, monkeypatch
   assert asked == [(0, int(file.units[-1, 1]))]
 
   asked.clear()
-  monkeypatch.setattr(packed, 'GAP_BYTES', 0)
   some = file.having(np.array([[3000, 3001], [4500, 5000], [2000, 2001]]))
-  fetch(some)
+  fetch(some, gap_bytes=0)
   assert asked == [tuple(each) for each in some.units.tolist()]
 
   asked.clear()
-  monkeypatch.setattr(packed, 'RANGE_BYTES', 1200)  # of the five, no more than three
-  assert fetch(file) == DATA
+  # Of the five, no more than three.
+  assert fetch(file, gap_bytes=0, range_bytes=1200) == DATA
   assert len(asked) == 2
 
 

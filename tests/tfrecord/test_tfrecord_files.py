@@ -13,6 +13,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
+from tfx_balance.sizes import SIZES
 from tfx_balance.tfrecord import files, frames, reading
 
 from tests.helpers_examples import read_tfrecords, write_tfrecords
@@ -21,7 +22,7 @@ MIXED = [b'', b'a', b'', b'b' * 5000, *[b'c%03d' % i for i in range(200)], b'd' 
 SUFFIXES = ['', '.gz']
 
 
-def read(path, chunk_bytes=files.CHUNK_BYTES):
+def read(path, chunk_bytes=SIZES.chunk_bytes):
   """Returns the records that `read_frames` finds."""
   return [r for frames in files.read_frames(str(path), chunk_bytes) for r in frames.payloads()]
 

@@ -15,7 +15,7 @@ from tfx_balance.plan.class_value import MISSING
 from tfx_balance.plan.pool_plan import PoolPlan
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.totals import Totals, check_features
-from tfx_balance.shuffle.output_layout import SHARD_BYTES, OutputLayout
+from tfx_balance.shuffle.output_layout import OutputLayout
 from tfx_balance.shuffle.ranges import FileGroup
 from tfx_balance.shuffle.select import Selection
 from tfx_balance.tfrecord.work_files import WorkFile
@@ -23,8 +23,6 @@ from tfx_balance.writer import Job, Request, file_sizes
 
 MOST_TOGETHER = 32
 """Plain copies of a record that go to one of several files; those that a division leaves too."""
-FILE_SHARES = 256
-"""Number of such groups of copies that a file has at least."""
 PURPOSE = 'balance'
 """Name of the draw of records."""
 AugmentRequest = Request[AugmenterParameters]
@@ -64,19 +62,21 @@ class AugmentJob(Job):
 
     Args:
       split: Name of the split.
-      whole: Whether a file is gathered at once, if what it is made of has at most SHARD_BYTES.
+      whole: Whether a file is gathered at once, if what it is made of has at most so many bytes as
+        `Sizes.shard_bytes`.
     """
     group = self.groups[self.output_of(split)]
     if not whole:
       return group
     n_bytes = self.totals[split].n_bytes // group.n_files
-    return replace(group, n_chunks=max(1, -(-n_bytes // SHARD_BYTES)))
+    return replace(group, n_chunks=max(1, -(-n_bytes // self.request.sizes.shard_bytes)))
 
   def copies_together(self, split: str) -> int:
     """Returns how many plain copies of a record go to one file at least, where there are so many.
 
     All, if there is one file. Of several, each is to have many different records of every class:
-    so at most MOST_TOGETHER, and fewer where a file has not FILE_SHARES times as many records.
+    so at most MOST_TOGETHER, and fewer where a file has not `Sizes.file_shares` times as
+    many records.
     What is read for the output is at most the input, and one record for so many copies.
 
     Args:
@@ -86,7 +86,8 @@ class AugmentJob(Job):
     n_files = self.groups[output].n_files
     if n_files == 1:
       return max(1, self.written[output])
-    return min(max(1, self.written[output] // n_files // FILE_SHARES), MOST_TOGETHER)
+    shares = self.request.sizes.file_shares
+    return min(max(1, self.written[output] // n_files // shares), MOST_TOGETHER)
 
   def documents(self, files: Sequence[WorkFile], passed_through: Sequence[str]) -> dict[str, str]:
     """Returns the sidecar by its path."""
@@ -142,7 +143,7 @@ def plan_augment(totals: Mapping[str, Totals], request: AugmentRequest) -> Augme
     quotas,
     totals,
     plans,
-    Selection(strata, quotas, request.draw_seed, PURPOSE),
+    Selection(strata, quotas, request.draw_seed, PURPOSE, range_rows=request.sizes.range_rows),
     copies,
     names,
   )
@@ -165,4 +166,4 @@ def _layout(
   n_bytes = sum(of_split.n_bytes for of_split in totals.values())
   read = sum(of_split.n_records + of_split.dropped + of_split.bad for of_split in totals.values())
   folder = f'{request.output_uri}/Split-{name}'
-  return OutputLayout.of(records * n_bytes // read, folder, request.suffix)
+  return OutputLayout.of(records * n_bytes // read, folder, request.suffix, None, request.sizes)

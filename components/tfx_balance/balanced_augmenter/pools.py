@@ -26,6 +26,7 @@ from tfx_balance.plan.pool_plan import PoolPlan, PoolRequest, plan_pools
 from tfx_balance.plan.ranks import Ints, Thresholds, UInts
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.shuffle.select import FileAssigner, Selection, find_file_thresholds
+from tfx_balance.sizes import Workspace
 
 _NUMBER_BYTES = {'int': 8, 'float': 4}
 _OBJECT_BYTES = 48
@@ -169,17 +170,15 @@ class FindPools(beam.PTransform):
   Output: `ClassPools`, one.
 
   Attributes:
-    n_files: Number of scanned files.
-    work_dir: Folder of work files.
+    work: Where work files are, and how many files were scanned.
   """
 
-  n_files: int
-  work_dir: str
+  work: Workspace
 
   def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection:
     scanned, job, shapes = inputs
     selection = job | 'Selection' >> beam.Map(pool_selection)
-    thresholds = find_file_thresholds(scanned, selection, self.n_files, self.work_dir)
+    thresholds = find_file_thresholds(scanned, selection, self.work)
     return summed(
       scanned,
       'Collect',

@@ -47,7 +47,6 @@ from tfx_balance.shuffle.assigned import AssignedRecords
 from tfx_balance.shuffle.frequent import FrequentKeys, KeySpreader, find_frequent
 from tfx_balance.shuffle.ranges import COUNTS, BatchKey, SpillRanges, gather_ranges
 from tfx_balance.shuffle.select import FileAssigner, find_file_thresholds
-from tfx_balance.tfrecord.files import CHUNK_BYTES
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
 from tfx_balance.tfrecord.work_folder import scratch_folder
 
@@ -103,15 +102,15 @@ class CopyRecords(beam.DoFn):
     shapes: FeatureShapes,
     pools: ClassPools,
   ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
-    work_dir, spill = job.request.work_dir, scanned.spill
+    request, spill = job.request, scanned.spill
     assigner = FileAssigner(job.selection, thresholds, scanned)
     maker = CopyMaker(scanned, job, shapes, self._augment, pools)
-    apart = job.request.parameters.augmented_split is not None
+    apart = request.parameters.augmented_split is not None
     group = job.group_of(scanned.file.group, whole=maker.makes_duplicates)
     more = [] if maker.makes_duplicates else ['position']
     columns = ['hash', 'content', 'code', 'size', *more]
     blocks = assigned_blocks(spill, job, assigner, KeySpreader(frequent, spill.rank), columns)
-    with scratch_folder(work_dir) as folder:
+    with scratch_folder(request.work_dir) as folder:
       with AssignedRecords(spill, [group], folder, self._block) as assigned:
         if maker.makes_duplicates:
           together = job.copies_together(scanned.file.group)
@@ -127,13 +126,13 @@ class CopyRecords(beam.DoFn):
               (assigned_rows(made.sizes, 1, keys), made)
               for keys, made in map_in_order(
                 lambda each: (each[0], maker.make(each[1])),
-                to_copy(reader, blocks, self._originals),
+                to_copy(reader, blocks, self._originals, request.sizes.chunk_bytes),
                 maker.threads,
               )
             )
-            for rows, frames in in_blocks(batches, self._made):
+            for rows, frames in in_blocks(batches, self._made, request.sizes.block_bytes):
               assigned.spill(rows, frames)
-      yield from assigned.by_files(work_dir)
+      yield from assigned.by_files(request)
     yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, assigner.counts))
 
 
@@ -162,14 +161,14 @@ def _keep(blocks: Iterable[AssignedBlock], assigned: AssignedRecords) -> Iterato
 
 
 def to_copy(
-  reader: FramesReader, blocks: Iterable[AssignedBlock], buffer: ScratchBuffer
+  reader: FramesReader, blocks: Iterable[AssignedBlock], buffer: ScratchBuffer, n_bytes: int
 ) -> Iterator[tuple[UInts, Originals]]:
-  """Yields the keys of copies, and their originals, a bounded batch at a time."""
+  """Yields the keys of copies, and their originals, about n_bytes of copies at a time."""
   for block in blocks:
     if block.times.max() <= 1:
       continue
     frames = reader.read(block.start, block.index['size'], buffer)
-    for which, numbers in copy_batches(frames, block.times - 1, CHUNK_BYTES):
+    for which, numbers in copy_batches(frames, block.times - 1, n_bytes):
       counters.COPIED.inc(len(which))
       hashes, positions = block.index['hash'][which], block.index['position'][which]
       keys = mix(block.keys[which], numbers.view(np.uint64))
@@ -232,9 +231,9 @@ class BalancedAugment(beam.PTransform):
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
     request, parameters = self.request, self.request.parameters
     scanned = scan_files(files, request.new_scan(purpose=PURPOSE))
-    job = sum_groups(scanned, partial(plan_augment, request=request), request.n_files)
+    job = sum_groups(scanned, partial(plan_augment, request=request), request)
     selection = job | 'Selection' >> beam.Map(attrgetter('selection'))
-    thresholds = find_file_thresholds(scanned, selection, request.n_files, request.work_dir)
+    thresholds = find_file_thresholds(scanned, selection, request)
     shapes: Any = {}
     pools: Any = NO_POOLS
     if self.load_augment_fn is not None:
@@ -243,14 +242,14 @@ class BalancedAugment(beam.PTransform):
       augment_fn = self.load_augment_fn()
       if isinstance(augment_fn, PoolFn):
         job = job | 'PlanPools' >> beam.Map(with_pools, shapes, pool_request(augment_fn))
-        find = FindPools(request.n_files, request.work_dir)
+        find = FindPools(request)
         pools = beam.pvalue.AsSingleton((scanned, job, found) | 'Pools' >> find)
     copied = scanned | 'CopyRecords' >> beam.ParDo(
       CopyRecords(self.load_augment_fn, parameters.label),
       beam.pvalue.AsSingleton(job),
       beam.pvalue.AsSingleton(thresholds),
-      beam.pvalue.AsSingleton(find_frequent(scanned, request.n_files)),
+      beam.pvalue.AsSingleton(find_frequent(scanned, request)),
       shapes,
       pools,
     ).with_outputs(COUNTS, main='ranges')
-    return gather_ranges(copied, job, request.n_files, request.work_dir, repeats=True)
+    return gather_ranges(copied, job, request, repeats=True)

@@ -13,14 +13,12 @@ from tfx_balance.balanced_input_gen.parameters import InputGenParameters
 from tfx_balance.documents.balanced_input import PLAN_NAME, FileSegment, InputPlan, PlanFile
 from tfx_balance.documents.class_distribution import SIDECAR_NAME, InputRecords
 from tfx_balance.documents.descriptions import describe_input
-from tfx_balance.plan import class_files
-from tfx_balance.plan.class_files import assign_files
+from tfx_balance.plan.class_files import assign_files, file_bytes
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.scan.totals import Totals, check_features
-from tfx_balance.shuffle import output_layout
 from tfx_balance.shuffle.output_layout import OutputLayout, files_together
 from tfx_balance.shuffle.ranges import FileGroup
 from tfx_balance.tfrecord.work_files import WorkFile
@@ -164,8 +162,8 @@ def _records(totals: Totals, strata: StratumColumns) -> tuple[int, ...]:
 
 def _layouts(n_bytes: Sequence[int], request: ShardRequest) -> tuple[OutputLayout, ...]:
   """Returns the layout of each class, given its bytes; files are numbered group by group."""
-  largest = class_files.file_bytes(n_bytes)
-  groups = assign_files(n_bytes, largest, class_files.SHARED_FILE_BYTES)
+  sizes = request.sizes
+  groups = assign_files(n_bytes, file_bytes(n_bytes, sizes), sizes.shared_file_bytes)
   n = sum(group.n_files for group in groups)
   folder = f'{request.output_uri}/Split-{TRAIN}'
   paths = [f'{folder}/data_tfrecord-{i:05d}-of-{n:05d}{request.suffix}' for i in range(n)]
@@ -176,7 +174,7 @@ def _layouts(n_bytes: Sequence[int], request: ShardRequest) -> tuple[OutputLayou
     first += group.n_files
     held = -(-sum(n_bytes[i] for i in group.classes) // group.n_files)
     alone = len(group.classes) == 1  # sections of several chunks would be in turns
-    n_chunks = -(-held // output_layout.GATHER_BYTES) if alone else 1
+    n_chunks = -(-held // sizes.gather_bytes) if alone else 1
     for section, i in enumerate(group.classes):
       layouts[i] = OutputLayout(own, n_chunks, section, files_together(held))
   return tuple(layouts[i] for i in sorted(layouts))

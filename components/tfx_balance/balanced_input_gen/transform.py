@@ -39,11 +39,11 @@ class AssignClasses(beam.DoFn):
   def process(
     self, scanned: ScannedFile, job: ShardJob, frequent: FrequentKeys
   ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
-    work_dir, spill = job.request.work_dir, scanned.spill
+    spill = scanned.spill
     classes, groups, sections, shared = job.of_codes(scanned)
     counts = np.zeros(len(classes), np.int64)
     spreader = KeySpreader(frequent, spill.rank)
-    with scratch_folder(work_dir) as folder:
+    with scratch_folder(job.request.work_dir) as folder:
       with AssignedRecords(spill, job.groups, folder, self._buffer) as assigned:
         for index in spill.index('hash', 'content', 'code', 'size'):
           code, mine = index['code'], groups[index['code']]
@@ -53,7 +53,7 @@ class AssignClasses(beam.DoFn):
             apart = np.union1d(apart, rare)
           assigned.add(index['size'], sections[code], keys, apart, mine)
           counts += np.bincount(code, minlength=len(counts))
-      yield from assigned.by_files(work_dir)
+      yield from assigned.by_files(job.request)
     found = SparseCounts.of(job.quotas.shape, classes, counts)
     yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, found))
 
@@ -82,9 +82,9 @@ class ClassShards(beam.PTransform):
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
     request = self.request
     scanned = scan_files(files, request.new_scan(by_class=True, labels=request.parameters.labels))
-    job = sum_groups(scanned, partial(plan_shards, request=request), request.n_files)
-    frequent = find_frequent(scanned, request.n_files)
+    job = sum_groups(scanned, partial(plan_shards, request=request), request)
+    frequent = find_frequent(scanned, request)
     assigned = scanned | 'AssignClasses' >> beam.ParDo(
       AssignClasses(), beam.pvalue.AsSingleton(job), beam.pvalue.AsSingleton(frequent)
     ).with_outputs(COUNTS, main='ranges')
-    return gather_ranges(assigned, job, request.n_files, request.work_dir)
+    return gather_ranges(assigned, job, request)

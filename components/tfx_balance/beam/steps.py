@@ -13,6 +13,8 @@ from typing import Any
 
 import apache_beam as beam
 
+from tfx_balance.sizes import SIZES
+
 
 def create(pipeline: beam.Pipeline, label: str, values: Sequence[Any]) -> beam.PCollection:
   """Returns the values, as elements that are together; see `spread`."""
@@ -29,8 +31,6 @@ def spread(elements: beam.PCollection, label: str, key: Callable[[Any], Any]) ->
   )
 
 
-FAN_IN = 256
-"""Elements that one worker combines: more are combined in a tree, so many at a time first."""
 BATCH_ROWS = 1 << 18
 """Rows that wait to be merged; a row takes 16 to 32 bytes."""
 _BATCH_PARTS = 1024
@@ -39,9 +39,14 @@ _BATCH_PARTS = 1024
 class MergeRows(beam.CombineFn):
   """Merges elements of some rows each, such as sorted columns, in batches."""
 
-  def __init__(self, merge: Callable[[Iterable[Any]], Any]) -> None:
-    """Takes the function from several elements to one, whose length is its number of rows."""
-    self._merge = merge
+  def __init__(self, merge: Callable[[Iterable[Any]], Any], batch_rows: int = BATCH_ROWS) -> None:
+    """Takes the function from several elements to one, whose length is its number of rows.
+
+    Args:
+      merge: The function.
+      batch_rows: Rows that wait to be merged.
+    """
+    self._merge, self._batch_rows = merge, batch_rows
 
   def create_accumulator(self) -> list[Any]:
     return []
@@ -49,7 +54,7 @@ class MergeRows(beam.CombineFn):
   def add_input(self, held: list[Any], element: Any) -> list[Any]:
     held.append(element)
     # What is merged already, the first, is merged again once as much has come.
-    if len(held) < _BATCH_PARTS and sum(map(len, held[1:])) < max(BATCH_ROWS, len(held[0])):
+    if len(held) < _BATCH_PARTS and sum(map(len, held[1:])) < max(self._batch_rows, len(held[0])):
       return held
     return self.compact(held)
 
@@ -72,9 +77,9 @@ class MergeRows(beam.CombineFn):
     return self.extract_output(held)
 
 
-def group_of(rank: int, n: int) -> int:
-  """Returns the group of an element of n: 0 of few, that of FAN_IN neighbours of many."""
-  return rank // FAN_IN if n > FAN_IN else 0
+def group_of(rank: int, n: int, fan_in: int) -> int:
+  """Returns the group of an element of n: 0 of few, that of fan_in neighbours of many."""
+  return rank // fan_in if n > fan_in else 0
 
 
 def combined(
@@ -82,6 +87,7 @@ def combined(
   label: str,
   combine: Callable[[Iterable[Any]], Any] | beam.CombineFn,
   n: int,
+  fan_in: int,
 ) -> beam.PCollection:
   """Returns ((key, 0), what is combined of a key's values) of ((key, group), value), n of a key.
 
@@ -90,16 +96,17 @@ def combined(
     label: Label of the steps.
     combine: Function or `CombineFn`; it also takes what it makes.
     n: Number of values of a key, at the most.
+    fan_in: Number of values that one worker combines.
   """
   found = keyed | label >> beam.CombinePerKey(combine)
-  if n > FAN_IN:
+  if n > fan_in:
     found |= f'{label}Groups' >> beam.Map(lambda element: ((element[0][0], 0), element[1]))
     found |= f'{label}OfGroups' >> beam.CombinePerKey(combine)
   return found
 
 
 def merged(
-  keyed: beam.PCollection, label: str, merge: Callable[[Iterable[Any]], Any], n: int
+  keyed: beam.PCollection, label: str, merge: Callable[[Iterable[Any]], Any], n: int, fan_in: int
 ) -> beam.PCollection:
   """Returns what `combined` does of `MergeRows`, without merging on each worker first.
 
@@ -117,7 +124,7 @@ def merged(
     | label >> beam.GroupByKey()
     | f'{label}Merge' >> beam.Map(merge_group)
   )
-  if n > FAN_IN:
+  if n > fan_in:
     found |= f'{label}Groups' >> beam.Map(lambda element: ((element[0][0], 0), element[1]))
     found |= f'{label}OfGroups' >> beam.CombinePerKey(MergeRows(merge))
   return found
@@ -132,6 +139,7 @@ def summed(
   *side_inputs: Any,
   rank: Callable[[Any], int] = lambda _: 0,
   n: int = 1,
+  fan_in: int = SIZES.fan_in,
 ) -> beam.PCollection:
   """Returns one element: what `then` makes of what `combine` makes of what `each` makes.
 
@@ -145,11 +153,13 @@ def summed(
     *side_inputs: Side inputs of `each` and `then`.
     rank: Function of an element to its number, where there may be many.
     n: Number of elements, at the most; many are combined in a tree.
+    fan_in: Number of elements that one worker combines.
   """
   keyed = elements | f'{label}Each' >> beam.Map(
-    lambda element, *side: ((None, group_of(rank(element), n)), each(element, *side)), *side_inputs
+    lambda element, *side: ((None, group_of(rank(element), n, fan_in)), each(element, *side)),
+    *side_inputs,
   )
-  return combined(keyed, label, combine, n) | f'{label}Then' >> beam.Map(
+  return combined(keyed, label, combine, n, fan_in) | f'{label}Then' >> beam.Map(
     lambda keyed, *side: then(keyed[1], *side), *side_inputs
   )
 

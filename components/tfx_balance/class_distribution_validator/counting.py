@@ -29,6 +29,7 @@ from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.scan.scan import InputFile, ScanFile, scan_files
 from tfx_balance.scan.strata import Payload
 from tfx_balance.scan.totals import Totals, check_features, sum_groups
+from tfx_balance.sizes import Workspace
 from tfx_balance.tfrecord.storage import exists, read_whole
 from tfx_balance.tfrecord.work_files import new_work_file, read_json, write_json
 
@@ -313,7 +314,8 @@ def recount(
   """
   counted = create(pipeline, 'CountedFiles', files)
   scanned = scan_files(counted, ScanFile(features, payload, 'own_stratum', labels=labels))
-  sum_groups(scanned, partial(write_tallies, path, label=features[0]), len(files))
+  work = Workspace(work_dir='', n_files=len(files))
+  sum_groups(scanned, partial(write_tallies, path, label=features[0]), work)
 
 
 def write_tallies(path: str, totals: Mapping[str, Totals], label: str) -> None:

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-MAX_FILE_BYTES = 32 << 20
-"""Largest decompressed size of a file of one class: a reader holds whole files."""
-MIN_FILE_BYTES = 1 << 20
-"""Smallest size that `file_bytes` gives: to open smaller files takes longer than to read them."""
+from tfx_balance.sizes import SIZES, Sizes
+
 _FILES = 64
-SHARED_FILE_BYTES = 8 << 20
-"""The same for a file of several classes, of which a reader may need only one."""
 
 
 @dataclass(frozen=True)
@@ -27,26 +23,27 @@ class ClassFiles:
   n_files: int
 
 
-def file_bytes(n_bytes: Sequence[int]) -> int:
+def file_bytes(n_bytes: Sequence[int], sizes: Sizes = SIZES) -> int:
   """Returns the largest size of a file of one class, for data of this size.
 
   It is 1/64 of the data, so that a reader whose memory is a small part of the data can hold several
-  files of each class, within MIN_FILE_BYTES and MAX_FILE_BYTES: classes have 64 files together, and
-  one more each, or as few as MAX_FILE_BYTES allows.
+  files of each class, within the limits of `sizes`: classes have 64 files together, and one more
+  each, or as few as `sizes.class_file_bytes` allows.
 
   >>> file_bytes([1000, 2000]), file_bytes([200 << 20, 56 << 20]), file_bytes([1 << 40])
   (1048576, 4194304, 33554432)
 
   Args:
     n_bytes: Bytes of each class.
+    sizes: Least and largest size.
   """
-  return min(max(-(-sum(n_bytes) // _FILES), MIN_FILE_BYTES), MAX_FILE_BYTES)
+  return min(max(-(-sum(n_bytes) // _FILES), sizes.least_file_bytes), sizes.class_file_bytes)
 
 
 def assign_files(
   n_bytes: Sequence[int],
-  max_file_bytes: int = MAX_FILE_BYTES,
-  shared_file_bytes: int = SHARED_FILE_BYTES,
+  max_file_bytes: int = SIZES.class_file_bytes,
+  shared_file_bytes: int = SIZES.shared_file_bytes,
 ) -> tuple[ClassFiles, ...]:
   """Returns the files of every class, in the order of their first classes.
 

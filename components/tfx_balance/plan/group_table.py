@@ -2,7 +2,7 @@
 
 Groups are numbers, 64-bit hashes, in parts by the first bits of these. What leaves a part is a
 table of distinct histograms, counts of records by stratum, with the number of groups that have
-each; of many histograms, the table that is made of all parts keeps MOST_HISTOGRAMS.
+each; of many histograms, the table that is made of all parts keeps `Sizes.histograms`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from tfx_balance.plan.ranks import Ints, UInts, mix
 from tfx_balance.plan.runs import concatenated, starts_of_runs, sums_of_runs
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.plan.split_plan import NamedGroup
+from tfx_balance.sizes import SIZES
 
-MOST_HISTOGRAMS = 200_000
-"""Distinct histograms that are planned; groups with others are dealt."""
 ENTRY = np.dtype([('group', '<u8'), ('row', '<u4'), ('records', '<u4'), ('position', '<u4')])
 """A group, the row of a stratum, the number of its records that are of this stratum, and the
 position of one of them in its file."""
@@ -93,6 +92,7 @@ class GroupTable:
     groups: Number of the part's groups that have this histogram: int64 [m].
     n_groups: Number of all groups, dealt ones and those with a predefined split too.
     largest: The largest of them.
+    is_whole: Whether no histogram was left out.
   """
 
   keys: UInts
@@ -102,6 +102,7 @@ class GroupTable:
   groups: Ints
   n_groups: int
   largest: tuple[NamedGroup, ...]
+  is_whole: bool = True
 
   def __len__(self) -> int:
     return len(self.parts) + len(self.histograms.rows)
@@ -113,16 +114,11 @@ class GroupTable:
     np.add.at(sums, self.of, self.groups)
     return sums
 
-  @property
-  def is_whole(self) -> bool:
-    """Whether no histogram was left out."""
-    return len(self.keys) < MOST_HISTOGRAMS
-
   @classmethod
-  def merge(cls, several: Iterable[GroupTable]) -> GroupTable:
+  def merge(cls, several: Iterable[GroupTable], most: int = SIZES.histograms) -> GroupTable:
     """Returns the table of several parts, the same in whatever order they are merged.
 
-    Of more histograms than MOST_HISTOGRAMS, those are kept that a hash draws, more likely those of
+    Of more histograms than `most`, those are kept that a hash draws, more likely those of
     more records.
     """
     tables = list(several)
@@ -142,14 +138,15 @@ class GroupTable:
       groups[order],
       sum(table.n_groups for table in tables),
       largest_groups({group for table in tables for group in table.largest}),
+      all(table.is_whole for table in tables),
     )
-    return found._trimmed()
+    return found._trimmed(most)
 
-  def _trimmed(self) -> GroupTable:
-    if len(self.keys) <= MOST_HISTOGRAMS:
+  def _trimmed(self, most: int) -> GroupTable:
+    if len(self.keys) <= most:
       return self
     draws = (self.keys >> np.uint64(11)).astype(np.float64) / self.histograms.sizes
-    kept = np.sort(np.lexsort((self.keys, draws))[:MOST_HISTOGRAMS])
+    kept = np.sort(np.lexsort((self.keys, draws))[:most])
     number = np.full(len(self.keys), -1, np.int64)
     number[kept] = np.arange(len(kept))
     mine = number[self.of] >= 0
@@ -161,6 +158,7 @@ class GroupTable:
       self.groups[mine],
       self.n_groups,
       self.largest,
+      is_whole=False,
     )
 
   def firsts(self) -> Ints:

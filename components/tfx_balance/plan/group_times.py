@@ -21,10 +21,7 @@ from tfx_balance.plan.group_table import GroupPart, largest_groups
 from tfx_balance.plan.ranks import LAST_ORDER, Ints, UInts
 from tfx_balance.plan.runs import concatenated
 from tfx_balance.plan.split_plan import NamedGroup
-
-MOST_MARKS = 4096
-"""Marks of a part: between two that follow each other is so small a part of its records, or one
-group."""
+from tfx_balance.sizes import SIZES
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,11 +171,11 @@ class TimedGroups:
     self._records = part.histograms.sizes[order]
     self._ends = np.cumsum(self._records)
 
-  def marks(self) -> GroupMarks:
-    """Returns the first group, and those after each of MOST_MARKS equal shares of the records."""
+  def marks(self, n: int = SIZES.group_marks) -> GroupMarks:
+    """Returns the first group, and those after each of n equal shares of the records."""
     firsts = self._ends - self._records
     total = int(self._ends[-1]) if len(firsts) else 0
-    steps = np.unique([total * i // MOST_MARKS for i in range(MOST_MARKS)])
+    steps = np.unique([total * i // n for i in range(n)])
     at = np.unique(np.searchsorted(firsts, steps))
     at = at[at < len(firsts)]
     edges = np.append(firsts[at], total)

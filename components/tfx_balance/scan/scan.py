@@ -30,7 +30,6 @@ from tfx_balance.scan.label_columns import label_columns
 from tfx_balance.scan.record_keys import GroupKeys, Identity, identity_of
 from tfx_balance.scan.record_reader import Columns
 from tfx_balance.scan.spill import (
-  BLOCK_BYTES,
   Rows,
   Spill,
   SpillWriter,
@@ -40,6 +39,7 @@ from tfx_balance.scan.spill import (
 )
 from tfx_balance.scan.strata import BAD, DROPPED, MissingLabel, Payload, StratumDecoder
 from tfx_balance.scan.stratum_columns import StratumColumns
+from tfx_balance.sizes import SIZES, Sizes
 from tfx_balance.tfrecord.files import read_frames
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
 from tfx_balance.tfrecord.reading import READ_DEFAULTS, BadRecords, ReadOptions
@@ -138,6 +138,7 @@ class ScanFile(beam.DoFn):
     binned: Feature of `features` whose numbers are one class until they are put into bins; ''.
     labels: Features whose labels make a set, which is one class; none where each is a class.
     groups: Features that make groups, whose hashes are spilled; None where there are none.
+    sizes: Sizes of what is read and held.
   """
 
   def __init__(
@@ -158,7 +159,9 @@ class ScanFile(beam.DoFn):
     binned: str = '',
     labels: Sequence[str] = (),
     groups: GroupBy | None = None,
+    sizes: Sizes = SIZES,
   ) -> None:
+    self._sizes = sizes
     self._groups = groups
     self._features = tuple(features)
     self._labels = tuple(labels)
@@ -233,9 +236,13 @@ class ScanFile(beam.DoFn):
     counted: _Counted,
   ) -> Iterator[tuple[Rows, Frames]]:
     """Yields a file's frames beside their index, which is counted; they hold until the next."""
-    most = self._options.max_record_bytes
     blocks = read_frames(
-      file.path, max_record_bytes=most, bad=bad, block_bytes=BLOCK_BYTES, buffer=self._block
+      file.path,
+      self._sizes.chunk_bytes,
+      max_record_bytes=self._options.max_record_bytes,
+      bad=bad,
+      block_bytes=self._sizes.block_bytes,
+      buffer=self._block,
     )
     for frames in blocks:
       first = counted.n_records
@@ -293,9 +300,8 @@ class ScanFile(beam.DoFn):
       if folder == self._work_dir:
         return writer.spill
       group_bytes = counted.stratum_bytes if self._by_class else None
-      return pack(
-        writer.spill, self._work_dir, group_bytes, self._rank_counts(writer.spill, counted)
-      )
+      counts = self._rank_counts(writer.spill, counted)
+      return pack(writer.spill, self._work_dir, group_bytes, counts, self._sizes)
 
   def _rank_counts(self, spill: Spill, counted: _Counted) -> SparseCounts | None:
     """Returns the number of records in each fine bucket of ranks; None if none will be selected."""

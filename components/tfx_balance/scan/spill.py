@@ -24,12 +24,11 @@ from tfx_balance.plan.key_order import order_of_block, parts_of_keys
 from tfx_balance.plan.number_bins import Recoding
 from tfx_balance.plan.ranks import Ints, UInts, mix
 from tfx_balance.plan.sparse_counts import SparseCounts
+from tfx_balance.sizes import SIZES, Sizes
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer, concatenate
-from tfx_balance.tfrecord.packed import UNIT_BYTES, PackedFile, PackedWriter, local_copy
+from tfx_balance.tfrecord.packed import PackedFile, PackedWriter, local_copy
 from tfx_balance.tfrecord.work_files import create_as_is, fill, new_work_file, open_as_is
 
-BLOCK_BYTES = 16 << 20
-"""Decompressed bytes that are held until they are written, about."""
 INDEX_ROW = np.dtype([('hash', '<u8'), ('code', '<u4'), ('size', '<u4'), ('position', '<u4')])
 """Hash of a record's bytes, its stratum in the file's own numbering, bytes of its frame, and its
 position in the file."""
@@ -241,9 +240,9 @@ class SpillWriter:
 
 
 def in_blocks(
-  batches: Iterable[tuple[Rows, Frames]], joined: ScratchBuffer
+  batches: Iterable[tuple[Rows, Frames]], joined: ScratchBuffer, block_bytes: int
 ) -> Iterator[tuple[Rows, Frames]]:
-  """Yields batches joined to blocks of BLOCK_BYTES or more in a buffer, until the next one."""
+  """Yields batches joined to blocks of block_bytes or more in a buffer, until the next one."""
   held: list[tuple[Rows, Frames]] = []
   n_bytes = 0
 
@@ -255,7 +254,7 @@ def in_blocks(
     # Without the records as objects, which `frames` keeps: they would take as much memory again.
     held.append((rows, Frames(frames.data, frames.offsets)))
     n_bytes += int(frames.offsets[-1])
-    if n_bytes >= BLOCK_BYTES:
+    if n_bytes >= block_bytes:
       yield block()
       held, n_bytes = [], 0
   if held:
@@ -272,7 +271,11 @@ def assigned_rows(
 
 
 def pack(
-  spill: Spill, work_dir: str, group_bytes: Ints | None, rank_counts: SparseCounts | None = None
+  spill: Spill,
+  work_dir: str,
+  group_bytes: Ints | None,
+  rank_counts: SparseCounts | None = None,
+  sizes: Sizes = SIZES,
 ) -> Spill:
   """Returns a spill of this machine as packed files, laid out for those who read a share of it.
 
@@ -285,6 +288,7 @@ def pack(
     group_bytes: Bytes of the frames of each stratum, int64 [strata], where blocks are ordered by
       stratum; None where they are not.
     rank_counts: Number of records in each bucket of ranks; None where none are counted.
+    sizes: Sizes of the units.
   """
   assert isinstance(spill.rows_file, str)
   assert isinstance(spill.frames_file, str)
@@ -293,7 +297,8 @@ def pack(
   rows_path, frames_path = (
     f'{work_dir}/{posixpath.basename(path)}' for path in (spill.rows_file, spill.frames_file)
   )
-  with PackedWriter(rows_path) as rows:
+  largest = sizes.largest_unit_bytes
+  with PackedWriter(rows_path, largest) as rows:
     for name in _columns(spill.row):
       place = _place_of(name, sum(spill.blocks), spill.row)
       for index in spill.index(name):
@@ -302,8 +307,8 @@ def pack(
         place += len(data)
     if rank_counts is not None:
       rows.add(_planes(np.append(np.diff(rank_counts.cells, prepend=0), rank_counts.counts)), place)
-  with PackedWriter(frames_path) as frames, open_as_is(spill.frames_file) as file:
-    for parts in _units(spill, group_bytes):
+  with PackedWriter(frames_path, largest) as frames, open_as_is(spill.frames_file) as file:
+    for parts in _units(spill, group_bytes, sizes.unit_bytes):
       frames.add_parts(file, parts)
   n_counts = 0 if rank_counts is None else len(rank_counts)
   files = rows.packed(), frames.packed()
@@ -352,7 +357,7 @@ def _unpacked(
       yield rows
 
 
-def _units(spill: Spill, group_bytes: Ints | None) -> Iterator[Ints]:
+def _units(spill: Spill, group_bytes: Ints | None, unit_bytes: int) -> Iterator[Ints]:
   """Yields which parts of a spill's frames to store in a unit, first bytes and ends: [parts, 2]."""
   found = []
   start = 0
@@ -361,7 +366,7 @@ def _units(spill: Spill, group_bytes: Ints | None) -> Iterator[Ints]:
     group_bytes, by_group = np.array([total]), False
   else:
     by_group = True
-  shares = np.clip(group_bytes // UNIT_BYTES, 1, _MOST_UNITS)
+  shares = np.clip(group_bytes // unit_bytes, 1, _MOST_UNITS)
   order = np.empty(len(shares), np.int64)
   order[np.argsort(group_bytes, kind='stable')] = np.arange(len(shares))
   for index in spill.index('hash', 'content', 'code', 'size'):
@@ -377,5 +382,5 @@ def _units(spill: Spill, group_bytes: Ints | None) -> Iterator[Ints]:
   new = (np.diff(cells[:, :2], axis=0, prepend=-1) != 0).any(axis=1)
   before = np.cumsum(cells[:, 3] - cells[:, 2]) - (cells[:, 3] - cells[:, 2])
   # Small shares go together, until there is enough for a unit.
-  crossed = np.diff(before[new] // UNIT_BYTES, prepend=-1) > 0
+  crossed = np.diff(before[new] // unit_bytes, prepend=-1) > 0
   yield from np.split(cells[:, 2:], np.flatnonzero(new)[crossed][1:])

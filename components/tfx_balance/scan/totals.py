@@ -20,6 +20,7 @@ from tfx_balance.plan.number_keys import NumberSample
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.scan.stratum_columns import StratumCounts, sum_by_kinds, sum_counts
+from tfx_balance.sizes import Workspace
 from tfx_balance.tfrecord.reading import too_many
 
 BATCH_ROWS = 1 << 18
@@ -169,12 +170,12 @@ class Totals:
       kinds={name: dict(kinds) for name, kinds in scanned.kinds.items()},
     )
 
-  def merge(self, other: Totals) -> Totals:
+  def merge(self, other: Totals, batch_rows: int = BATCH_ROWS) -> Totals:
     """Returns these totals with others added."""
     self.counts += other.counts
     self._waiting += sum(map(len, other.counts))
     # What is summed already is summed again once as much has come.
-    if self._waiting > BATCH_ROWS and 2 * self._waiting > sum(map(len, self.counts)):
+    if self._waiting > batch_rows and 2 * self._waiting > sum(map(len, self.counts)):
       self.sum_up()
     self.dropped += other.dropped
     self.bad += other.bad
@@ -205,12 +206,16 @@ class Totals:
 class SumGroups(beam.CombineFn):
   """Adds up the totals of groups, such as splits."""
 
+  def __init__(self, batch_rows: int = BATCH_ROWS) -> None:
+    """Takes the number of rows of counts that are held until they are summed."""
+    self._batch_rows = batch_rows
+
   def create_accumulator(self) -> dict[str, Totals]:
     return {}
 
   def add_input(self, groups: dict[str, Totals], more: dict[str, Totals]) -> dict[str, Totals]:
     for name, totals in more.items():
-      groups.setdefault(name, Totals()).merge(totals)
+      groups.setdefault(name, Totals()).merge(totals, self._batch_rows)
     return groups
 
   def merge_accumulators(self, several: Iterable[dict[str, Totals]]) -> dict[str, Totals]:
@@ -224,9 +229,9 @@ class SumGroups(beam.CombineFn):
 
 
 def sum_groups(
-  scanned: beam.PCollection[ScannedFile], then: Callable[[dict[str, Totals]], Any], n_files: int
+  scanned: beam.PCollection[ScannedFile], then: Callable[[dict[str, Totals]], Any], work: Workspace
 ) -> beam.PCollection:
-  """Returns one element: `then` of the totals of the groups of n_files files."""
+  """Returns one element: `then` of the totals of the groups of files."""
   return summed(
     scanned,
     'Total',
@@ -234,5 +239,6 @@ def sum_groups(
     SumGroups(),
     then,
     rank=attrgetter('file.rank'),
-    n=n_files,
+    n=work.n_files,
+    fan_in=work.sizes.fan_in,
   )

@@ -13,6 +13,7 @@ from tfx_balance.plan.ranks import Ints, UInts, mix
 from tfx_balance.plan.runs import places_in_runs
 from tfx_balance.scan.spill import FramesReader, Rows, Spill, SpillWriter, assigned_rows
 from tfx_balance.shuffle.ranges import BatchKey, FileGroup, RangeFinder, SpillRanges
+from tfx_balance.sizes import Workspace
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
 from tfx_balance.tfrecord.work_files import OutputFile, create_as_is, new_work_file
 
@@ -98,9 +99,9 @@ class AssignedRecords:
     rows = rows[order]
     self._again.add(rows['size'], rows['key'], None if groups is None else groups[order])
 
-  def by_files(self, work_dir: str) -> list[tuple[BatchKey, SpillRanges]]:
+  def by_files(self, work: Workspace) -> list[tuple[BatchKey, SpillRanges]]:
     """Returns the ranges of the files that get records, once this is closed."""
-    return [*self._ranges.by_files(work_dir), *self._again.by_files(work_dir)]
+    return [*self._ranges.by_files(work), *self._again.by_files(work)]
 
 
 def _shared_out(which: Ints, rows: Rows, together: int) -> tuple[Ints, Rows]:

@@ -25,6 +25,7 @@ from tfx_balance.plan.ranks import Candidates, Ints, UInts, mix
 from tfx_balance.plan.runs import concatenated, numbers_of_equal, starts_of_runs, sums_of_runs
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.spill import record_keys
+from tfx_balance.sizes import Workspace
 
 TOGETHER = 32
 """Copies of a record that stay together, however few records there are."""
@@ -66,8 +67,8 @@ class KeyCounts:
     return cls.merge([cls(keys, np.ones(len(keys), np.int64), len(keys), 0)])
 
   @classmethod
-  def merge(cls, several: Iterable[KeyCounts]) -> KeyCounts:
-    """Returns the summary of what several, one at least, are of."""
+  def merge(cls, several: Iterable[KeyCounts], counters: int = COUNTERS) -> KeyCounts:
+    """Returns the summary of what several, one at least, are of, with so many keys at most."""
     several = list(several)
     keys, counts = concatenated(several, 'keys', 'counts')
     order = np.argsort(keys, kind='stable')  # which merges runs, in linear time
@@ -75,8 +76,8 @@ class KeyCounts:
     starts = starts_of_runs(keys)
     keys, counts = keys[starts], sums_of_runs(counts, np.append(starts, len(keys)))
     n, lost = (sum(getattr(one, name) for one in several) for name in ('n', 'lost'))
-    if len(keys) > COUNTERS:
-      least = np.partition(counts, -COUNTERS - 1)[-COUNTERS - 1]
+    if len(keys) > counters:
+      least = np.partition(counts, -counters - 1)[-counters - 1]
       kept = counts > least
       keys, counts, lost = keys[kept], counts[kept] - least, lost + int(least)
     return cls(keys, counts, n, lost)
@@ -138,17 +139,18 @@ def _places_among(chosen: UInts, keys: UInts) -> tuple[Ints, Ints]:
 
 
 def find_frequent(
-  scanned: beam.PCollection[ScannedFile], n_files: int
+  scanned: beam.PCollection[ScannedFile], work: Workspace
 ) -> beam.PCollection[FrequentKeys]:
-  """Returns the keys that are frequent in n_files files, one element."""
+  """Returns the keys that are frequent in all files, one element."""
   counted = summed(
     scanned,
     'Often',
-    partial(count_keys, n_files=n_files),
+    partial(count_keys, n_files=work.n_files),
     MergeRows(KeyCounts.merge),
     lambda counts: counts,
     rank=lambda scanned: scanned.file.rank,
-    n=n_files,
+    n=work.n_files,
+    fan_in=work.sizes.fan_in,
   )
   return summed(
     scanned,
@@ -158,7 +160,8 @@ def find_frequent(
     number_copies,
     beam.pvalue.AsSingleton(counted),
     rank=lambda scanned: scanned.file.rank,
-    n=n_files,
+    n=work.n_files,
+    fan_in=work.sizes.fan_in,
   )
 
 

@@ -30,24 +30,27 @@ from tfx_balance.plan.runs import starts_of_runs
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.shuffle.ranges import RangePacker
+from tfx_balance.sizes import SIZES, Workspace
 from tfx_balance.tfrecord.packed import PackedFile, local_copy
 from tfx_balance.tfrecord.work_files import create_as_is, fill, new_work_file, open_as_is
 from tfx_balance.tfrecord.work_folder import scratch_folder
 
-PART_RECORDS = 1 << 20
-"""Records of a part, about: an entry takes 20 bytes, and up to 100 while it is sorted."""
 MOST_PARTS = 64
 """Parts of the largest input: each is an element for each file."""
 _SPLIT = np.dtype('<u2')
 
 
-def n_parts(n_records: int) -> int:
+def n_parts(n_records: int, part_records: int = SIZES.group_records) -> int:
   """Returns the number of parts of the groups of so many records, a power of 2.
 
   >>> n_parts(0), n_parts(5_000_000), n_parts(10**12)
   (1, 8, 64)
+
+  Args:
+    n_records: Number of records.
+    part_records: Records of a part, about.
   """
-  return min(MOST_PARTS, 1 << (n_records // PART_RECORDS).bit_length())
+  return min(MOST_PARTS, 1 << (n_records // part_records).bit_length())
 
 
 def _cuts(groups: UInts, parts: int) -> Ints:
@@ -106,7 +109,7 @@ def _blocks(column: Column) -> list[Entries]:
 
 
 def count_groups(
-  scanned: ScannedFile, rows: Ints, seed: int, parts: int, work_dir: str, timed: bool = False
+  scanned: ScannedFile, rows: Ints, seed: int, parts: int, work: Workspace, timed: bool = False
 ) -> Iterator[Column]:
   """Yields the entries of a file's groups, part by part.
 
@@ -115,11 +118,11 @@ def count_groups(
     rows: Row of the stratum of each code: int64 [strata].
     seed: Seed of the order of groups.
     parts: Number of parts.
-    work_dir: Folder of work files.
+    work: Where work files are.
     timed: Whether the time of the latest record of each group counts.
   """
   cuts, first, row = [], 0, TIMED_ENTRY if timed else ENTRY
-  with scratch_folder(work_dir) as folder:
+  with scratch_folder(work.work_dir) as folder:
     path = new_work_file(folder, f'groups-{scanned.spill.rank:05d}')
     with create_as_is(path) as file:
       for index in scanned.spill.index('hash', 'code', 'position', *(['time'] if timed else [])):
@@ -129,7 +132,7 @@ def count_groups(
         cuts.append(first + _cuts(entries['group'], parts))
         first += len(entries)
     table = np.array(cuts, np.int64).reshape(-1, parts + 1)
-    with RangePacker(path, work_dir) as packer:
+    with RangePacker(path, work) as packer:
       for part in range(parts):
         runs = table[:, part : part + 2]
         some = runs[runs[:, 0] < runs[:, 1]]
@@ -145,7 +148,7 @@ def build_part(columns: Sequence[Column], told: Ints) -> GroupPart:
 
 
 def return_splits(
-  part: GroupPart, split: Ints, columns: Sequence[Column], work_dir: str
+  part: GroupPart, split: Ints, columns: Sequence[Column], work: Workspace
 ) -> Iterator[Column]:
   """Yields the splits of the groups of a part by file, in the order of what it has of them.
 
@@ -153,10 +156,10 @@ def return_splits(
     part: The groups.
     split: Split of each: int64 [n].
     columns: What the files have of them.
-    work_dir: Folder of work files.
+    work: Where work files are.
   """
   first, found = 0, []
-  with scratch_folder(work_dir) as folder:
+  with scratch_folder(work.work_dir) as folder:
     path = new_work_file(folder, f'group-splits-{columns[0].part:05d}')
     with create_as_is(path) as file:
       for column in columns:
@@ -167,7 +170,7 @@ def return_splits(
           first += len(groups)
           ends.append(first)
         found.append((column, np.stack([ends[:-1], ends[1:]], axis=1)))
-    with RangePacker(path, work_dir) as packer:
+    with RangePacker(path, work) as packer:
       for column, runs in found:
         whole = np.array([[runs[0, 0], runs[-1, 1]]]) * _SPLIT.itemsize
         packed = packer.pack(whole)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SHARD_BYTES = 128 << 20
-"""Decompressed bytes of an output file, about, where nobody asks for a number of files."""
-GATHER_BYTES = 8 << 20
-"""Decompressed bytes that are gathered at a time, about."""
+from tfx_balance.sizes import SIZES, Sizes
+
 MAX_GATHER_BYTES = 256 << 20
 """Largest chunk, for outputs so large that smaller ones would be too many."""
 SMALL_CHUNKS = 256
@@ -39,6 +37,7 @@ class OutputLayout:
     folder: str,
     suffix: str,
     n_files: int | None = None,
+    sizes: Sizes = SIZES,
   ) -> OutputLayout:
     """Returns the layout for about n_bytes, in the given or a sensible number of files.
 
@@ -47,9 +46,10 @@ class OutputLayout:
       folder: Folder of the files.
       suffix: End of their names: '.gz', or '' for plain ones.
       n_files: Number of files; None for as many as are sensible.
+      sizes: Sizes of files and chunks.
     """
-    n = n_files or max(1, -(-n_bytes // SHARD_BYTES))
-    chunk = min(max(GATHER_BYTES, n_bytes // SMALL_CHUNKS), MAX_GATHER_BYTES)
+    n = n_files or max(1, -(-n_bytes // sizes.shard_bytes))
+    chunk = min(max(sizes.gather_bytes, n_bytes // SMALL_CHUNKS), MAX_GATHER_BYTES)
     paths = (f'{folder}/data_tfrecord-{i:05d}-of-{n:05d}{suffix}' for i in range(n))
     n_chunks, n_together = max(1, -(-n_bytes // n // chunk)), files_together(n_bytes // n)
     return cls(tuple(paths), n_chunks, n_together=n_together)

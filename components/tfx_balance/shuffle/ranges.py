@@ -28,11 +28,10 @@ from tfx_balance.plan.key_order import mixed_order, parts_of_keys
 from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.scan.spill import ASSIGNED_ROW, Rows, Spill
 from tfx_balance.shuffle.select import sum_file_counts
+from tfx_balance.sizes import Workspace
 from tfx_balance.tfrecord.files import FileRanges, create_compressed, fill_ranges
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, ScratchBuffer
 from tfx_balance.tfrecord.packed import (
-  INLINE_BYTES,
-  MAX_UNIT_BYTES,
   PackedFile,
   PackedWriter,
   merged,
@@ -173,7 +172,7 @@ class RangeFinder:
       self._found.append(np.stack([self._edges[group] + file, chunk, *bounds], axis=1))
     self._records, self._bytes = self._records + len(sizes), int(offsets[-1])
 
-  def by_files(self, work_dir: str) -> list[tuple[BatchKey, SpillRanges]]:
+  def by_files(self, work: Workspace) -> list[tuple[BatchKey, SpillRanges]]:
     """Returns the ranges of the files that get records, of those gathered one after another.
 
     What was written in a scratch folder is packed in this order.
@@ -186,8 +185,8 @@ class RangeFinder:
     cuts[:, 0] -= self._edges[group] + first
     runs = np.flatnonzero(np.diff(group, prepend=-1) | np.diff(first, prepend=-1))
     with contextlib.ExitStack() as stack:
-      rows = stack.enter_context(RangePacker(self._rows_path, work_dir))
-      frames = stack.enter_context(RangePacker(self._spill.frames_file, work_dir))
+      rows = stack.enter_context(RangePacker(self._rows_path, work))
+      frames = stack.enter_context(RangePacker(self._spill.frames_file, work))
       found = []
       for low, high in pairwise([*runs.tolist(), len(cuts)]):
         key, mine = self._groups[group[low]].key(int(first[low])), cuts[low:high]
@@ -201,12 +200,12 @@ class RangePacker:
 
   Args:
     file: Work file, packed or of this machine.
-    work_dir: Folder of work files.
+    work: Where work files are, and the sizes of units.
   """
 
-  def __init__(self, file: str | PackedFile, work_dir: str) -> None:
-    self._file, self._work_dir = file, work_dir
-    self._as_is = isinstance(file, str) and storage_of(work_dir).renames
+  def __init__(self, file: str | PackedFile, work: Workspace) -> None:
+    self._file, self._work_dir, self._sizes = file, work.work_dir, work.sizes
+    self._as_is = isinstance(file, str) and storage_of(work.work_dir).renames
     self._stack = contextlib.ExitStack()
     self._source: BinaryIO | None = None
     self._writer: PackedWriter | None = None
@@ -228,12 +227,12 @@ class RangePacker:
     if self._source is None:
       self._source = self._stack.enter_context(open_as_is(self._file))
     small = None
-    if (ranges[:, 1] - ranges[:, 0]).sum() <= MAX_UNIT_BYTES:
+    if (ranges[:, 1] - ranges[:, 0]).sum() <= self._sizes.largest_unit_bytes:
       small = packed_inline(self._source, ranges, path)
-      if len(small.inline) <= INLINE_BYTES:
+      if len(small.inline) <= self._sizes.inline_bytes:
         return small
     if self._writer is None:
-      self._writer = self._stack.enter_context(PackedWriter(path))
+      self._writer = self._stack.enter_context(PackedWriter(path, self._sizes.largest_unit_bytes))
     first = self._writer.n_units
     if small is None:
       self._writer.add_parts(self._source, ranges)
@@ -252,8 +251,7 @@ def all_files(groups: Iterable[FileGroup]) -> Iterator[tuple[BatchKey, None]]:
 def gather_ranges(
   assigned: beam.pvalue.DoOutputsTuple,
   job: beam.PCollection,
-  n_inputs: int,
-  work_dir: str,
+  work: Workspace,
   repeats: bool = False,
 ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
   """Returns the job, the counts of all assigned records, and the output files: `WorkFile`.
@@ -261,8 +259,7 @@ def gather_ranges(
   Args:
     assigned: `ranges`, (`BatchKey`, `SpillRanges`), and COUNTS, of each spilled file.
     job: Job whose file groups are written.
-    n_inputs: Number of input files.
-    work_dir: Folder of work files.
+    work: Where work files are, and how many files are read.
     repeats: Whether rows have how often a record is written, in place of its output.
   """
   files = job | 'AllFiles' >> beam.FlatMap(lambda job: all_files(job.groups))
@@ -270,9 +267,9 @@ def gather_ranges(
     (assigned.ranges, files)
     | 'RangesAndFiles' >> beam.Flatten()
     | 'ByFile' >> beam.GroupByKey()
-    | 'GatherRanges' >> beam.ParDo(GatherRanges(work_dir, repeats))
+    | 'GatherRanges' >> beam.ParDo(GatherRanges(work.work_dir, repeats))
   )
-  return job, sum_file_counts(assigned[COUNTS], n_inputs), written
+  return job, sum_file_counts(assigned[COUNTS], work), written
 
 
 class GatherRanges(beam.DoFn):

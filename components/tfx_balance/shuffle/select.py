@@ -43,9 +43,7 @@ from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.shuffle.stored_values import WithStored, store
-
-RANGE_ROWS = 1 << 18
-"""Buckets and candidates of a range of strata, about: they take 40 bytes each."""
+from tfx_balance.sizes import SIZES, Workspace
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +61,7 @@ class Selection:
       buckets that are equal ranges of ranks, those of 'hash' where it is the column.
     is_joint: Whether all strata are one row.
     at_first: Whether the first record is searched for where parts before it have none.
+    range_rows: Buckets and candidates of a range of strata, about.
   """
 
   strata: Mapping[str, StratumColumns]
@@ -73,6 +72,7 @@ class Selection:
   pivots: UInts | None = None
   is_joint: bool = False
   at_first: bool = False
+  range_rows: int = SIZES.range_rows
 
   def __getstate__(self) -> dict[str, Any]:
     """Returns what workers get, with the layout and the ranges: each would find them again."""
@@ -94,7 +94,7 @@ class Selection:
     records = self.quotas.sum(axis=1)
     inner = (self.quotas > 0).sum(axis=1) - 1  # ends, in each of which a bucket is looked into
     rows = np.cumsum(buckets + np.maximum(0, inner) * (records // buckets))
-    return np.append(np.flatnonzero(np.diff(rows // RANGE_ROWS, prepend=-1)), len(rows))
+    return np.append(np.flatnonzero(np.diff(rows // self.range_rows, prepend=-1)), len(rows))
 
   def range_of(self, number: int) -> tuple[int, int]:
     """Returns the first row of a range, and that of the next."""
@@ -196,23 +196,23 @@ class FileAssigner:
 def find_file_thresholds(
   scanned: beam.PCollection[ScannedFile],
   selection: beam.PCollection[Selection],
-  n_files: int,
-  work_dir: str,
+  work: Workspace,
 ) -> beam.PCollection[Thresholds]:
   """Returns the thresholds, one element.
 
   Args:
     scanned: Files.
     selection: Selection, one element.
-    n_files: Number of files.
-    work_dir: Folder of work files.
+    work: Where work files are, and how many files there are.
   """
+  work_dir, n_files, fan_in = work.work_dir, work.n_files, work.sizes.fan_in
 
   def keyed(label: str, each: Any, *side: Any) -> beam.PCollection:
     return scanned | f'{label}Each' >> beam.ParDo(
       WithStored(
         lambda file, *side: (
-          ((number, group_of(file.file.rank, n_files)), part) for number, part in each(file, *side)
+          ((number, group_of(file.file.rank, n_files, fan_in)), part)
+          for number, part in each(file, *side)
         )
       ),
       *side,
@@ -224,6 +224,7 @@ def find_file_thresholds(
     'Ranks',
     SparseCounts.merge,
     n_files,
+    fan_in,
   ) | 'RanksThen' >> beam.ParDo(
     WithStored(lambda found, s: [plan_search(found[0][0], found[1], s)]), selected
   )
@@ -233,6 +234,7 @@ def find_file_thresholds(
     'Candidates',
     Candidates.merge,
     n_files,
+    fan_in,
   ) | 'CandidatesThen' >> beam.ParDo(
     WithStored(lambda found, *side: [set_thresholds(found[0][0], found[1], *side)]),
     selected,
@@ -349,7 +351,7 @@ def join_thresholds(found: Iterable[tuple[int, Thresholds]]) -> Thresholds:
 
 
 def sum_file_counts(
-  counts: beam.PCollection[tuple[int, SparseCounts]], n_files: int
+  counts: beam.PCollection[tuple[int, SparseCounts]], work: Workspace
 ) -> beam.PCollection[Ints]:
   """Returns the sum of the counts of files, with the ranks of these, as one dense array."""
   return summed(
@@ -359,5 +361,6 @@ def sum_file_counts(
     MergeRows(SparseCounts.merge),
     SparseCounts.dense,
     rank=itemgetter(0),
-    n=n_files,
+    n=work.n_files,
+    fan_in=work.sizes.fan_in,
   )

@@ -124,7 +124,7 @@ class BinNumbers(beam.PTransform):
         check_totals(groups[''], request)
         return select_numbers(groups[''], bins, place)
 
-      selection = sum_groups(scanned, select, request.n_files)
-      found = find_file_thresholds(scanned, selection, request.n_files, request.work_dir)
+      selection = sum_groups(scanned, select, request)
+      found = find_file_thresholds(scanned, selection, request)
       side = [beam.pvalue.AsSingleton(selection), beam.pvalue.AsSingleton(found)]
     return scanned | 'BinFile' >> beam.Map(bin_file, bins, place, *side)

@@ -94,7 +94,7 @@ def leave_out(scanned: ScannedFile, columns: Iterable[UInts], request: SplitRequ
         writer.write(index[kept], frames, kept)
     spill = writer.spill
     if folder != request.work_dir:
-      spill = pack(spill, request.work_dir, None)
+      spill = pack(spill, request.work_dir, None, sizes=request.sizes)
   return replace(
     scanned,
     spill=spill,

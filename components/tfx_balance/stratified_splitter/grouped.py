@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -46,6 +47,7 @@ from tfx_balance.shuffle.group_columns import (
   n_parts,
   return_splits,
 )
+from tfx_balance.sizes import Sizes
 from tfx_balance.stratified_splitter.job import SplitJob
 
 Part = tuple[int, Iterable[Column]]
@@ -55,7 +57,10 @@ Around = tuple[UInts, UInts]
 
 
 def plan_in_beam(
-  scanned: beam.PCollection[ScannedFile], frame: beam.PCollection[SplitJob], in_time: bool
+  scanned: beam.PCollection[ScannedFile],
+  frame: beam.PCollection[SplitJob],
+  in_time: bool,
+  sizes: Sizes,
 ) -> tuple[beam.PCollection, beam.PCollection]:
   """Returns the job that knows of its groups, and (file, splits of its groups) for each file.
 
@@ -63,11 +68,12 @@ def plan_in_beam(
     scanned: Files.
     frame: Job of a split whose groups are not counted yet, one element.
     in_time: Whether groups follow each other in time; files have parts of splits then.
+    sizes: Sizes of what is planned.
   """
   framed = beam.pvalue.AsSingleton(frame)
   counted = scanned | 'CountGroups' >> beam.FlatMap(count_file, framed)
   parts = counted | 'Parts' >> beam.GroupByKey()
-  job, plan = (_cut if in_time else _plan)(parts, framed)
+  job, plan = _cut(parts, framed) if in_time else _plan(parts, framed, sizes)
   split = parts | 'SplitGroups' >> beam.FlatMap(split_part, framed, beam.pvalue.AsSingleton(plan))
   files = scanned | 'ByRank' >> beam.Map(lambda file: (file.file.rank, file))
   joined = (files, split) | 'FilesAndSplits' >> beam.Flatten() | 'Joined' >> beam.GroupByKey()
@@ -75,11 +81,13 @@ def plan_in_beam(
 
 
 def _plan(
-  parts: beam.PCollection, framed: beam.pvalue.AsSingleton
+  parts: beam.PCollection, framed: beam.pvalue.AsSingleton, sizes: Sizes
 ) -> tuple[beam.PCollection, beam.PCollection]:
   """Returns the job with all quotas, and the `GroupPlan`."""
-  merge, keep = MergeRows(GroupTable.merge), lambda table, job: table
-  table = beam.pvalue.AsSingleton(summed(parts, 'GroupTable', tabulate_part, merge, keep, framed))
+  merge = MergeRows(partial(GroupTable.merge, most=sizes.histograms))
+  table = beam.pvalue.AsSingleton(
+    summed(parts, 'GroupTable', tabulate_part, merge, lambda table, job: table, framed)
+  )
   merge = MergeRows(SparseCounts.merge)
   planned = summed(parts, 'GroupPlan', place_part, merge, plan_parts, framed, table)
   return _pair(planned, 'GroupsOnly')
@@ -102,9 +110,10 @@ def _pair(pairs: beam.PCollection, label: str) -> tuple[beam.PCollection, beam.P
 
 def count_file(scanned: ScannedFile, job: SplitJob) -> Iterator[tuple[int, Column]]:
   """Yields what a file has of each part of the groups, by part."""
-  request, parts = job.request, n_parts(job.totals.n_records)
+  request = job.request
+  parts = n_parts(job.totals.n_records, request.sizes.group_records)
   seed, timed = request.draw_seed, job.order is not None
-  for column in count_groups(scanned, job.rows_of(scanned), seed, parts, request.work_dir, timed):
+  for column in count_groups(scanned, job.rows_of(scanned), seed, parts, request, timed):
     yield column.part, column
 
 
@@ -151,7 +160,7 @@ def _ends(job: SplitJob) -> Ints:
 
 def mark_part(part: Part, job: SplitJob) -> GroupMarks:
   """Returns the marks of a part."""
-  return TimedGroups(_built(part, job)).marks()
+  return TimedGroups(_built(part, job)).marks(job.request.sizes.group_marks)
 
 
 def find_ends(marks: GroupMarks, job: SplitJob) -> tuple[SplitJob, Around]:
@@ -178,7 +187,7 @@ def split_part(
   """Yields the splits of the groups of a part, or their parts by time, by the rank of the file."""
   groups = _built(part, job)
   split = plan.assign(groups, part[0])
-  for column in return_splits(groups, split, _in_order(part), job.request.work_dir):
+  for column in return_splits(groups, split, _in_order(part), job.request):
     yield column.rank, column
 
 

@@ -61,8 +61,9 @@ class SplitJob(Job):
   def selection(self) -> Selection:
     """Which records go to which part: a split, or by time what is kept of one and embargoed."""
     seed, order = self.request.draw_seed, self.order
+    range_rows = self.request.sizes.range_rows
     if order is None:
-      plain = Selection(self.strata, self.quotas, seed, PURPOSE)
+      plain = Selection(self.strata, self.quotas, seed, PURPOSE, range_rows=range_rows)
       sample = self.totals.numbers.get('hash')
       if sample is None or self.request.parameters.modes.waits:
         return plain
@@ -76,6 +77,7 @@ class SplitJob(Job):
       'time',
       self.totals.numbers['time'].pivots(),
       order.within == 'all',
+      range_rows=range_rows,
     )
 
   @property
@@ -245,6 +247,7 @@ def make_job(
       f'{request.output_uri}/Split-{name}',
       request.suffix,
       request.parameters.output_files.get(name),
+      request.sizes,
     )
     for name in plan.splits
   )

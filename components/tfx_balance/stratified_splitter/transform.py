@@ -56,7 +56,7 @@ class AssignSplits(beam.DoFn):
           _, splits = assigner.assign(index)
           keys, apart = spreader.spread(record_keys(index, spill.key))
           assigned.add(index['size'], splits, keys, apart)
-      yield from assigned.by_files(request.work_dir)
+      yield from assigned.by_files(request)
     yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, assigner.counts))
 
 
@@ -99,20 +99,20 @@ class StratifiedSplit(beam.PTransform):
       job = sum_groups(
         scanned,
         lambda groups: plan_extension(check_base_counts(groups, request, self.sidecar), request),
-        request.n_files,
+        request,
       )
     else:
-      job = sum_groups(scanned, lambda totals: plan_job(totals[''], request), request.n_files)
-    frequent = find_frequent(scanned, request.n_files)
+      job = sum_groups(scanned, lambda totals: plan_job(totals[''], request), request)
+    frequent = find_frequent(scanned, request)
     assign, found = AssignSplits(), []
     if modes.groups:
-      job, scanned = plan_in_beam(scanned, job, modes.order is not None)
+      job, scanned = plan_in_beam(scanned, job, modes.order is not None, request.sizes)
       assign = AssignGroups()
     elif modes.waits:
       found = [job | 'Thresholds' >> beam.Map(lambda job: stable_thresholds(job.plan))]
     else:
       selection = job | 'Selection' >> beam.Map(attrgetter('selection'))
-      found = [find_file_thresholds(scanned, selection, request.n_files, request.work_dir)]
+      found = [find_file_thresholds(scanned, selection, request)]
     known = [
       beam.pvalue.AsSingleton(store(each, f'Store{i}', request.work_dir))
       for i, each in enumerate([job, frequent, *found])
@@ -120,7 +120,7 @@ class StratifiedSplit(beam.PTransform):
     assigned = scanned | 'AssignSplits' >> beam.ParDo(
       WithStored(assign.process), *known
     ).with_outputs(COUNTS, main='ranges')
-    job, counts, files = gather_ranges(assigned, job, request.n_files, request.work_dir)
+    job, counts, files = gather_ranges(assigned, job, request)
     if modes.order or (modes.waits and not modes.groups):
       job |= 'WithCounts' >> beam.Map(
         lambda job, counts: job.with_counts(counts), beam.pvalue.AsSingleton(counts)

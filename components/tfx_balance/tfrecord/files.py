@@ -13,9 +13,9 @@ from isal import igzip_threaded
 
 from tfx_balance.deflate import Compressor
 from tfx_balance.errors import DataError
+from tfx_balance.sizes import SIZES
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
 from tfx_balance.tfrecord.reading import (
-  CHUNK_BYTES,
   GZIP_SUFFIX,
   LARGEST_RECORD_BYTES,
   BadRecords,
@@ -36,7 +36,7 @@ def suffix_of(path: str) -> str:
 
 def read_frames(
   path: str,
-  chunk_bytes: int = CHUNK_BYTES,
+  chunk_bytes: int = SIZES.chunk_bytes,
   *,
   max_record_bytes: int = LARGEST_RECORD_BYTES,
   bad: BadRecords | None = None,

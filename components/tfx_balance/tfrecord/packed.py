@@ -16,16 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tfx_balance.sizes import SIZES
 from tfx_balance.tfrecord.object_store import RANGE_BYTES, read_ranges
 from tfx_balance.tfrecord.work_files import create_as_is, fill
 
-UNIT_BYTES = 16 << 10
-"""Decompressed bytes of a unit, about: smaller ones compress worse, of larger ones more is read in
-vain."""
-MAX_UNIT_BYTES = 1 << 20
-"""Decompressed bytes of the largest unit."""
-INLINE_BYTES = 4 << 10
-"""Compressed bytes up to which a unit travels with what names it, so that no request is made."""
 GAP_BYTES = 64 << 10
 """Bytes between two units up to which they are read by one request."""
 
@@ -68,11 +62,19 @@ class PackedFile:
     parts = self.parts[np.repeat(chosen, self.n_parts)]
     return PackedFile(self.path, self.units[chosen], self.n_parts[chosen], parts)
 
-  def fetch(self, target: BinaryIO) -> None:
-    """Writes the units to a local file, each part to where it is in the file."""
+  def fetch(
+    self, target: BinaryIO, gap_bytes: int = GAP_BYTES, range_bytes: int = RANGE_BYTES
+  ) -> None:
+    """Writes the units to a local file, each part to where it is in the file.
+
+    Args:
+      target: The local file.
+      gap_bytes: Bytes between two units up to which they are read by one request.
+      range_bytes: Bytes of the largest request of several units.
+    """
     codec = pa.Codec('zstd')
     parts = np.split(self.parts, np.cumsum(self.n_parts)[:-1]) if len(self.units) else []
-    runs = list(_runs(self.units))
+    runs = list(_runs(self.units, gap_bytes, range_bytes))
     requests = [(int(self.units[low, 0]), int(self.units[high - 1, 1])) for low, high in runs]
     found = iter([self.inline]) if self.inline else read_ranges(self.path, requests)
     for (low, high), (start, _), data in zip(runs, requests, found, strict=True):
@@ -87,12 +89,12 @@ class PackedFile:
           at += n
 
 
-def _runs(units: Ints) -> Iterator[tuple[int, int]]:
+def _runs(units: Ints, gap_bytes: int, range_bytes: int) -> Iterator[tuple[int, int]]:
   """Yields the first unit and the end of what one request reads."""
   low = 0
   for i in range(1, len(units)):
     gap = units[i, 0] - units[i - 1, 1]
-    if gap > GAP_BYTES or units[i, 1] - units[low, 0] > RANGE_BYTES:
+    if gap > gap_bytes or units[i, 1] - units[low, 0] > range_bytes:
       yield low, i
       low = i
   if len(units):
@@ -144,8 +146,8 @@ def _compressed(data: Any) -> bytes:
 class PackedWriter:
   """Writes a packed file; a context manager. What was written is `packed`, once it is closed."""
 
-  def __init__(self, path: str) -> None:
-    self._path = path
+  def __init__(self, path: str, largest_unit_bytes: int = SIZES.largest_unit_bytes) -> None:
+    self._path, self._largest = path, largest_unit_bytes
     self._out = create_as_is(path)
     self._end = 0
     self._units: list[tuple[int, int]] = []
@@ -187,11 +189,11 @@ class PackedWriter:
     n = 0
     for low, end in parts.tolist():
       while low < end:
-        high = min(end, low + MAX_UNIT_BYTES - n)
+        high = min(end, low + self._largest - n)
         held.append((low, high))
         n += high - low
         low = high
-        if n == MAX_UNIT_BYTES:
+        if n == self._largest:
           self._add_parts(source, held)
           held, n = [], 0
     if held:

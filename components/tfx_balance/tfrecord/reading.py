@@ -19,6 +19,7 @@ from isal.igzip_lib import IsalError
 
 from tfx_balance.arguments import check_choice, check_whole
 from tfx_balance.errors import DataError, StorageError
+from tfx_balance.sizes import SIZES
 from tfx_balance.tfrecord.frames import (
   FOOTER,
   HEADER,
@@ -35,9 +36,6 @@ from tfx_balance.tfrecord.frames import (
 LARGEST_RECORD_BYTES = 2**31 - 1
 """Most bytes of a message of protobuf: TensorFlow 2.16 crashes in its parser at one more."""
 
-
-CHUNK_BYTES = 2 << 20
-"""Decompressed bytes held at a time: larger chunks leave the cache, smaller ones pay per chunk."""
 GZIP_SUFFIX = '.gz'
 GZIP_FAULTS = (EOFError, zlib.error, gzip.BadGzipFile, cast('type[Exception]', IsalError))
 _RESIDUE = 0x48674BC7  # CRC of any record with its CRC behind it
@@ -180,7 +178,7 @@ READ_DEFAULTS = ReadOptions()
 def frames_of_stream(
   stream: BinaryIO,
   path: str,
-  chunk_bytes: int = CHUNK_BYTES,
+  chunk_bytes: int = SIZES.chunk_bytes,
   max_record_bytes: int = LARGEST_RECORD_BYTES,
   bad: BadRecords | None = None,
   block_bytes: int = 1,
