@@ -2,12 +2,14 @@
 
 import importlib
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from tfx_balance.compare.comparing import remedies_of
-from tfx_balance.compare.keras_training import Task, Training
-from tfx_balance.plan.labels import count_labels
+from tfx_balance.compare.folds import Task
+from tfx_balance.compare.keras_training import KerasTraining
+from tfx_balance.compare.remedy import Remedy
+from tfx_balance.plan.class_value import ClassValue
 
 LABELS = np.arange(80) % 4 // 3
 X = (np.random.default_rng(0).normal(size=(80, 4)) + LABELS[:, np.newaxis]).astype('float32')
@@ -38,10 +40,11 @@ def test_every_fold_begins_anew(name, optimizer):
       model.compile(made)
     return model
 
-  remedies = {'natural': remedies_of(count_labels(LABELS)[0], X, None)['natural']}
-  training = Training(
-    f'{name} {id(optimizer)}', make_model, X, LABELS, remedies, 5, 16, time.time() + 600
-  )
+  classes = (ClassValue('int', 0), ClassValue('int', 1))
+  plain = Remedy('natural', classes, tuple(np.bincount(LABELS).tolist()), (0.0, 0.0))
+  run = f'{name} {id(optimizer)}'
+  training = KerasTraining.of(run, make_model, False, X, LABELS, plain, 5, 16, time.time() + 600)
+  training = replace(training, remedies={'natural': training.remedies['natural']})
   folds = [
     training.fold(Task(0, seed, ROWS[ROWS % 5 != 0], ROWS[ROWS % 5 == 0])) for seed in (1, 2, 1)
   ]

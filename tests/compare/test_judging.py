@@ -1,8 +1,11 @@
 """From scores of folds to verdicts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from tfx_balance.compare.judging import Fold, judge, with_shifts
+from tfx_balance.compare.folds import Fold
+from tfx_balance.compare.judging import Scores, gaps, judge, verdict, with_means
 from tfx_balance.compare.metrics import Measures
 from tfx_balance.compare.threshold import shifted
 
@@ -15,8 +18,19 @@ def folds_of(labels, log_p_of, repeats=5):
     for k in range(5):
       rows = order[k::5]
       arms = {arm: of(rows, repeat) for arm, of in log_p_of.items()}
-      found.append(Fold(repeat, rows, len(labels) - len(rows), arms))
+      trained = np.bincount(labels) - np.bincount(labels[rows], minlength=labels.max() + 1)
+      found.append(Fold(repeat, rows, trained, arms))
   return found
+
+
+def judged(folds, labels, metric):
+  """Returns what was found for each arm, and the verdicts."""
+  scores = Scores(folds, labels, Measures.of(np.bincount(labels), None), metric)
+  found = judge(scores)
+  level = found['natural'].values[metric]
+  intervals = gaps(scores, found, 'natural', len(found) - 1)
+  verdicts = {name: verdict(scores, one, level) for name, one in intervals if name != 'natural'}
+  return found, verdicts
 
 
 @pytest.fixture(scope='module')
@@ -39,19 +53,12 @@ def test_a_threshold_helps_macro_recall_and_the_correction_changes_nothing(rare)
   def balanced(rows, repeat):
     return shifted(natural(rows, repeat), -log_prior)
 
-  measures = Measures.of(np.bincount(labels), None)
-  folds = folds_of(labels, {'natural': natural, 'balanced': balanced})
-  found = judge(
-    with_shifts(folds, labels, log_prior, measures, 'macro_recall'),
-    labels,
-    measures,
-    'macro_recall',
-  )
-  assert list(found) == ['natural', 'threshold', 'balanced', 'correction']
-  verdicts = {arm: one.verdict for arm, one in found.items()}
+  folds = with_means(folds_of(labels, {'natural': natural, 'balanced': balanced}))
+  found, verdicts = judged(folds, labels, 'macro_recall')
   assert verdicts == {
-    'natural': '',
     'threshold': 'helps',
+    'mean': 'no practical difference',
+    'mean_threshold': 'helps',
     'balanced': 'helps',
     'correction': 'no practical difference',
   }
@@ -64,39 +71,90 @@ def test_a_metric_of_which_less_is_better_counts_the_other_way(rare):
   def wrong(rows, repeat):
     return shifted(natural(rows, repeat), [0, 3])
 
-  measures = Measures.of(np.bincount(labels), None)
-  found = judge(
-    folds_of(labels, {'natural': natural, 'balanced': wrong}), labels, measures, 'brier'
+  found, verdicts = judged(
+    folds_of(labels, {'natural': natural, 'balanced': wrong}), labels, 'brier'
   )
-  assert found['balanced'].verdict == 'harms'
-  assert found['balanced'].interval.high < 0
+  assert verdicts['balanced'] == 'harms'
   assert found['balanced'].values['brier'] > found['natural'].values['brier']
 
 
+def scores_of(folds, labels, **options):
+  return Scores(folds, labels, Measures.of(np.bincount(labels), None), 'macro_recall', **options)
+
+
 def test_a_fold_is_not_asked_for_its_own_threshold(rare):
-  labels, log_prior, natural = rare
-  measures = Measures.of(np.bincount(labels), None)
+  labels, _, natural = rare
   folds = folds_of(labels, {'natural': natural}, repeats=1)
-  spoiled = Fold(0, folds[0].rows, folds[0].n_trained, {'natural': -folds[0].log_p['natural']})
-  args = (labels, log_prior, measures, 'macro_recall')
-  kept = with_shifts(folds, *args)[0].log_p
-  other = with_shifts([spoiled, *folds[1:]], *args)[0].log_p
-  moved = kept['threshold'] - kept['natural']
+  spoiled = replace(folds[0], log_p={'natural': -folds[0].log_p['natural']})
+  kept = scores_of(folds, labels).decisions('threshold')[0]
+  other = scores_of([spoiled, *folds[1:]], labels).decisions('threshold')[0]
+  moved = kept - folds[0].log_p['natural']
   np.testing.assert_allclose(np.ptp(moved[:, 1] - moved[:, 0]), 0, atol=1e-9)
-  shift = (other['threshold'] - other['natural'])[0]
+  shift = (other - spoiled.log_p['natural'])[0]
   np.testing.assert_allclose(shift[1] - shift[0], moved[0, 1] - moved[0, 0])
 
 
 def test_in_time_a_fold_learns_from_earlier_ones_alone(rare):
-  labels, log_prior, natural = rare
-  measures = Measures.of(np.bincount(labels), None)
+  labels, _, natural = rare
   folds = folds_of(labels, {'natural': natural}, repeats=1)
-  found = with_shifts(folds, labels, log_prior, measures, 'macro_recall', in_time=True)
-  first = found[0].log_p
-  np.testing.assert_allclose(first['threshold'], shifted(first['natural'], -log_prior))
+  first = scores_of(folds, labels, in_time=True).decisions('threshold')[0]
+  np.testing.assert_allclose(first, shifted(folds[0].log_p['natural'], -folds[0].log_prior))
 
 
-def test_too_few_records_of_the_rarest_class_tell_nothing():
+def test_a_shift_takes_the_shares_of_what_its_fold_was_trained_on(rare):
+  labels, _, natural = rare
+  fold = replace(folds_of(labels, {'balanced': natural}, repeats=1)[0], counts=np.array([30, 10]))
+  scores = scores_of([fold], labels)
+  np.testing.assert_allclose(
+    scores.of('correction', fold), shifted(fold.log_p['balanced'], np.log([0.75, 0.25]))
+  )
+
+
+def test_a_mean_is_of_models_that_did_not_train_on_a_record(rare):
+  labels, _, natural = rare
+  folds = folds_of(labels, {'natural': natural}, repeats=3)
+  every = np.arange(len(labels))
+  expected = np.log(np.mean([np.exp(natural(every, repeat)) for repeat in range(3)], axis=0))
+  for fold in with_means(folds):
+    np.testing.assert_allclose(fold.log_p['mean'], expected[fold.rows])
+  (alone,) = with_means(folds[:1])
+  assert 'mean' not in alone.log_p
+
+
+def test_levels_are_measured_on_all_records_of_a_repetition():
+  """Two classes of 5 records each: the worst class of a fold of two records is mostly 0."""
+  labels = np.repeat([0, 1], 5)
+  wrong = np.isin(np.arange(10), [0, 6])
+  log_p = shifted(np.where(np.eye(2)[labels ^ wrong] == 1, 3.0, 0.0), 0)
+  folds = folds_of(labels, {'natural': lambda rows, repeat: log_p[rows]})
+  assert judge(Scores(folds, labels, Measures.of(np.bincount(labels)), 'worst_class'))[
+    'natural'
+  ].values['worst_class'] == pytest.approx(0.8)
+
+
+def test_an_arm_that_puts_all_records_into_one_class_is_known(rare):
+  labels, _, natural = rare
+  found, _ = judged(
+    folds_of(labels, {'natural': natural, 'balanced': lambda rows, _: natural(rows, 0) * 0}),
+    labels,
+    'macro_recall',
+  )
+  assert found['balanced'].collapsed
+  assert not found['natural'].collapsed
+
+
+def test_zero_probabilities_are_moved_by_no_shift():
+  fold = Fold(0, np.arange(2), np.array([998, 2]), {'natural': np.log([[1.0, 1e-300], [0.5, 0.5]])})
+  fold.log_p['natural'][0] = [0, -np.inf]
+  scores = scores_of([fold], np.array([0, 1]))
+  moved = scores.of('threshold', fold, 2.0)
+  assert moved[0].tolist() == [0, -np.inf]
+  assert np.isfinite(moved[1]).all()
+  assert scores.measures.decide(moved).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(('metric', 'verdict'), [('macro_recall', 'cannot tell'), ('log_loss', 'helps')])
+def test_too_few_records_of_the_rarest_class_tell_nothing_of_it(metric, verdict):
   labels = np.repeat([0, 1], [900, 29])
   rng = np.random.default_rng(0)
 
@@ -104,8 +162,19 @@ def test_too_few_records_of_the_rarest_class_tell_nothing():
     logits = rng.normal(size=(929, 2)) + strength * np.eye(2)[labels]
     return lambda rows, repeat: shifted(logits[rows], [0, 0])
 
-  measures = Measures.of(np.bincount(labels), None)
   folds = folds_of(labels, {'natural': scores(0), 'balanced': scores(9)})
-  found = judge(folds, labels, measures, 'macro_recall')
-  assert found['balanced'].interval.low > 0.2
-  assert found['balanced'].verdict == 'cannot tell'
+  found, verdicts = judged(folds, labels, metric)
+  assert found['balanced'].values['macro_recall'] > found['natural'].values['macro_recall'] + 0.2
+  assert verdicts['balanced'] == verdict
+
+
+def test_intervals_of_a_rate_end_where_it_does(rare):
+  labels, _, natural = rare
+  perfect = shifted(9.0 * np.eye(2)[labels], 0)
+  folds = folds_of(
+    labels, {'natural': natural, 'balanced': lambda rows, repeat: perfect[rows]}, repeats=1
+  )
+  scores = scores_of(folds, labels)
+  found = judge(scores)
+  gap = dict(gaps(scores, found, 'natural', 10_000))['balanced']
+  assert gap.high == pytest.approx(1 - found['natural'].values['macro_recall'])

@@ -68,7 +68,7 @@ def test_calibration_is_none_where_it_has_no_value():
 
 @pytest.mark.parametrize(
   'cost',
-  [[[0, 1]], [[0, -1], [1, 0]], [[0, np.nan], [1, 0]], {'a': 5, 'b': 1}, [[0, 1], [1]], 'ab'],
+  [[[0, 1]], [[0, -1], [1, 0]], [[0, np.nan], [1, 0]], [[0, 1], [1]], 'ab'],
 )
 def test_a_cost_matrix_of_other_classes_is_refused(cost):
   with pytest.raises(ConfigError, match='must have 2 rows of 2 costs'):

@@ -1,10 +1,18 @@
-"""The remedies that are compared: how each trains, and what it does after training."""
+"""The remedies that are compared: how each trains, and what it does after training.
+
+An arm is declared here alone, but for how each trainer trains a `way`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Way = Literal['plain', 'weights', 'loss', 'batches', 'smote']
 
 
 @dataclass(frozen=True)
@@ -12,29 +20,77 @@ class Arm:
   """One remedy.
 
   Attributes:
-    words: What it is called in sentences.
-    sampling: Arguments of `BalancedInputs.train`.
+    words: Plural name in sentences.
+    effort: Rank of what it costs to build and to serve; the least of equals is recommended.
+    way: Way of training: as it is, by class weights, by the logit-adjusted loss, by batches of
+      other shares, or by such with SMOTE.
+    q: Exponent of the class shares that training stands for: 1 for natural shares, 0 for equal.
+    corrected: Whether its probabilities are of natural shares, after a correction where q is not 1.
+    tuned: Whether a threshold moves its decisions; its probabilities stay as they are.
     trained_as: Name of the arm whose models it takes; None where it trains its own.
+    averaged: Whether it takes the mean probability of several of these models.
   """
 
   words: str
-  sampling: Mapping[str, Any] = field(default_factory=lambda: {'strategy': 'natural'})
+  effort: int
+  way: Way = 'plain'
+  q: float = 1.0
+  corrected: bool = False
+  tuned: bool = False
   trained_as: str | None = None
+  averaged: bool = False
+
+  @property
+  def sampling(self) -> dict[str, Any]:
+    """Arguments of `BalancedInputs.train` for its batches."""
+    if self.way in ('batches', 'smote'):
+      return {'strategy': 'exact', 'q': self.q}
+    return {'strategy': 'natural'}
+
+  def shift(self, log_prior: Any, log_served: Any, t: float = 0.0) -> Floats:
+    """Returns what is added to the logits of each class: float64 [n_classes].
+
+    Args:
+      log_prior: Log share of each class in what the model was trained on, [n_classes].
+      log_served: Log share of each class where the model is used, [n_classes].
+      t: Strength of the threshold; 0 leaves decisions to the probabilities.
+    """
+    prior, served = np.asarray(log_prior, np.float64), np.asarray(log_served, np.float64)
+    correction = served - self.q * prior if self.corrected else np.zeros_like(prior)
+    return correction - t * served if self.tuned else correction
 
 
-NATURAL, CLASS_WEIGHTS, ADJUSTED = 'natural', 'class_weights', 'logit_adjusted'
-BALANCED, SMOTE = 'balanced', 'smote'
-THRESHOLD, CORRECTION = 'threshold', 'correction'
+NATURAL, MEAN = 'natural', 'mean'
+ADJUSTED = 'logit_adjusted'
 
 ARMS = {
-  NATURAL: Arm('natural batches'),
-  THRESHOLD: Arm('natural batches with a threshold', trained_as=NATURAL),
-  CLASS_WEIGHTS: Arm('class weights'),
-  ADJUSTED: Arm('logit-adjusted loss'),
-  'square_root': Arm('square-root batches', {'strategy': 'exact', 'q': 0.5}),
-  BALANCED: Arm('balanced batches', {'strategy': 'exact'}),
-  CORRECTION: Arm('balanced batches with prior correction', {'strategy': 'exact'}, BALANCED),
-  SMOTE: Arm('balanced batches with SMOTE', {'strategy': 'exact'}),
+  NATURAL: Arm('natural batches', 0, corrected=True),
+  'threshold': Arm(
+    'natural batches with a threshold', 1, corrected=True, tuned=True, trained_as=NATURAL
+  ),
+  MEAN: Arm('means of several models', 2, corrected=True, trained_as=NATURAL, averaged=True),
+  'mean_threshold': Arm(
+    'means of several models with a threshold',
+    3,
+    corrected=True,
+    tuned=True,
+    trained_as=NATURAL,
+    averaged=True,
+  ),
+  'class_weights': Arm('class weights', 4, 'weights', 0.0),
+  'weights_correction': Arm(
+    'class weights with prior correction', 5, 'weights', 0.0, True, trained_as='class_weights'
+  ),
+  ADJUSTED: Arm('logit-adjusted losses', 4, 'loss', 0.0),
+  'square_root': Arm('square-root batches', 6, 'batches', 0.5),
+  'balanced': Arm('balanced batches', 6, 'batches', 0.0),
+  'correction': Arm(
+    'balanced batches with prior correction', 7, 'batches', 0.0, True, trained_as='balanced'
+  ),
+  'smote': Arm('balanced batches with SMOTE', 8, 'smote', 0.0),
+  'smote_correction': Arm(
+    'balanced batches with SMOTE and prior correction', 9, 'smote', 0.0, True, trained_as='smote'
+  ),
 }
 """All arms by name, the one that the others are compared with first."""
 

@@ -2,53 +2,56 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from tfx_balance.arguments import check_callable, check_number, check_seed, check_whole, shown
-from tfx_balance.compare.answer import Answer, notes_of, recommend
-from tfx_balance.compare.arms import ARMS, CORRECTION, NATURAL, SMOTE, THRESHOLD, TRAINED
-from tfx_balance.compare.intervals import CONFIDENCE, FEWEST_RECORDS
+from tfx_balance.arguments import check_number, check_seed, check_whole, shown
+from tfx_balance.compare import advice
+from tfx_balance.compare.answer import Answer
+from tfx_balance.compare.arms import ARMS, NATURAL
+from tfx_balance.compare.duplicates import equal_rows, equal_rows_words
+from tfx_balance.compare.estimator_training import EstimatorTraining, maker_of
+from tfx_balance.compare.folds import N_FOLDS, N_REPEATS, Fold, Trainer, check_classes, fold_tasks
+from tfx_balance.compare.intervals import CANNOT_TELL, CONFIDENCE, Interval
 from tfx_balance.compare.judging import (
   Judged,
+  Scores,
   equivalence,
+  gaps,
   judge,
-  threshold_of,
-  with_shifts,
+  mean_log_p,
+  verdict,
+  with_means,
 )
-from tfx_balance.compare.keras_training import Task, Training, check_unshared, new_model
-from tfx_balance.compare.metrics import METRICS, Measures
-from tfx_balance.compare.remedy import Remedy, check_logits
-from tfx_balance.documents.comparison import Calibration, ComparedArm, ComparisonDocument
-from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.inputs.array_nests import as_nest, check_rows
-from tfx_balance.inputs.online_augment import ARRAY
-from tfx_balance.modes.cross_validation import StratifiedSplits
-from tfx_balance.plan.array_columns import read_column
-from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.labels import count_labels
+from tfx_balance.compare.metrics import Measures
+from tfx_balance.compare.remedy import Remedy
+from tfx_balance.documents.comparison import Calibration, ComparedArm, ComparisonDocument, Gap
+from tfx_balance.errors import ConfigError
+from tfx_balance.plan.labels import label_codes
 from tfx_balance.plan.ranks import Ints
-from tfx_balance.plan.sampling import TrainingCounts, log_shares
 
-N_FOLDS, N_REPEATS = 5, 5
+DUPLICATES = 'duplicates'
+"""Value of `groups` that keeps records of equal features in one fold."""
 
 
 def compare(
-  make_model: Callable[[], Any],
+  model: Any,
   x: Any,
   y: Any,
-  metric: str = 'macro_recall',
+  metric: Any = 'macro_recall',
   *,
   steps: int = 400,
   batch_size: int = 64,
   cost: Any = None,
+  prevalence: Mapping[Any, float] | None = None,
   groups: Any = None,
   times: Any = None,
   minutes: float = 10,
@@ -58,196 +61,283 @@ def compare(
 ) -> Answer:
   """Returns which remedy for unequal classes helps a model, by how much, and how sure that is.
 
-  The model is trained from new weights with each remedy on the same 5 times 5 stratified folds,
-  for the same number of steps, and the differences to natural batches get an interval that holds
-  for all remedies together; see docs/which-remedy.md. It prints its progress and the answer.
+  The model is trained anew with each remedy on the same 5 times 5 stratified folds, and the
+  differences to natural batches get an interval that holds for all remedies together; see
+  docs/which-remedy.md. It prints its progress and the answer.
 
   Args:
-    make_model: Function that returns a new Keras model (of Keras 3 or tf_keras) that ends in
-      logits, one for each class. Every layer that is trained is made inside of it. Where the model
-      is compiled, its optimizer is used, or else Adam. Weights, optimizer and random layers begin
-      anew for each training; what layers draw with `tf.random` themselves does not.
-    x: Features as `BalancedInputs.from_arrays` takes them: an array [n, ...], or a dict or
-      DataFrame of such. SMOTE is compared where they are a table of numbers: integers count as
-      such, and texts are taken over whole.
+    model: An estimator with `fit` and `predict_proba`, as scikit-learn, XGBoost and LightGBM have
+      them, a class of such, or a function that returns one; or a function that returns a new Keras
+      model (of Keras 3 or tf_keras) that ends in logits, one for each class. Every layer that is
+      trained is made inside of that function, which may take (x, y), the features and class indices
+      of what is trained on, to adapt layers. Where the model is compiled, its optimizer is used, or
+      else Adam. Weights, optimizer and random layers begin anew for each training; what layers draw
+      with `tf.random` themselves does not. An estimator's `random_state` is set where it is None.
+    x: Features, [n, ...]: for Keras as `BalancedInputs.from_arrays` takes them, an array, or a dict
+      or DataFrame of such; an estimator gets rows of what is given, a DataFrame, an array, a sparse
+      matrix or a list of texts. SMOTE is compared where they are a table of numbers.
     y: [n], the class of each record.
     metric: Metric that decides: 'macro_recall', 'worst_class', 'average_precision', 'macro_f1',
-      'log_loss', 'brier', or 'cost'.
-    steps: Batches that each model is trained on.
-    batch_size: Records in a batch.
+      'log_loss', 'brier', 'cost', `recall_at_precision(0.9, 'fraud')`,
+      `precision_at_recall(0.9, 'fraud')`, or a function of y and probabilities [n, n_classes] that
+      returns a number, higher where better.
+    steps: Batches that each Keras model is trained on.
+    batch_size: Records in a batch of Keras.
     cost: What it costs to put a record of class i into class j, [n_classes, n_classes], classes in
-      ascending order. Records are then put into the class of least expected cost.
-    groups: Group of each record, [n], such as patients, whose records stay in one fold.
+      ascending order, or such as {('fraud', 'fine'): 50}, where other mistakes cost 1. Records are
+      then put into the class of least expected cost.
+    prevalence: Share by class where the model is used, where that is another than in y.
+    groups: Group of each record, [n], such as patients, whose records stay in one fold;
+      'duplicates' for records of equal features.
     times: Time of each record, [n]: models are tested on what comes after what they were trained
       on, in 5 folds.
-    minutes: Time after which it stops; only whole repetitions of the folds count.
+    minutes: Time after which it stops, and answers with the folds that there are.
     seed: Seed of folds, weights and batches.
     processes: Processes of one thread each; 1 trains in this process, as does a GPU.
     verbose: Whether to print.
 
   Raises:
-    ConfigError: if an argument breaks a rule, the model does not end in logits, two models of
-      make_model share weights, or time is up before the first repetition.
+    ConfigError: if an argument breaks a rule, the model does not end in logits or has no
+      predict_proba, two models of a function share weights, or time is up before the first fold.
     DataError: if x, y, groups and times differ in length, a class has fewer than 5 records, or
       training gives weights that are not finite.
   """
-  check_callable('make_model', make_model, 'lambda: keras.Sequential([...])')
-  if hasattr(make_model, 'trainable_weights'):
-    raise ConfigError(
-      f'make_model={shown(make_model)} is a model; give a function that returns a new one, such as '
-      f'lambda: keras.Sequential([...])'
-    )
+  start = time.time()
   steps, batch_size = check_whole('steps', steps), check_whole('batch_size', batch_size)
   seed, processes = check_seed(seed), check_whole('processes', processes)
-  check_number('minutes', minutes, 0)
-  counts, rows = count_labels(y, 'y')
-  labels = np.empty(len(rows), np.int64)
-  labels[rows] = np.repeat(np.arange(len(counts.classes)), counts.records)
-  features = tf.nest.map_structure(np.asarray, as_nest(x))
-  check_rows(features, len(labels), 'labels')
-  _check_classes(counts)
-  measures = Measures.of(np.array(counts.records), cost)
-  measures.check(metric)
-  model, logits = new_model(make_model, features)
-  check_logits(model, logits, len(counts.classes))
-  check_unshared(model, new_model(make_model, features)[0])
+  deadline = start + 60 * check_number('minutes', minutes, 0)
+  counts, codes = label_codes(y, 'y')
+  labels = codes.astype(np.int64)
+  check_classes(counts)
+  measures = Measures.of(
+    np.array(counts.records), cost, classes=counts.classes, metric=metric, prevalence=prevalence
+  )
+  metric = measures.check(metric)
+  zeros = (0.0,) * len(counts.records)
+  matrix = () if measures.cost is None else tuple(map(tuple, measures.cost.tolist()))
+  plain = Remedy(NATURAL, counts.classes, counts.records, zeros, matrix)
+  trainer = trainer_of(model, x, labels, plain, steps, batch_size, deadline)
+  equal = equal_rows(x)
+  if isinstance(groups, str) and groups == DUPLICATES:
+    groups = equal
+  repeats = 1 if times is not None else N_REPEATS
+  tasks = list(fold_tasks(labels, counts.classes, groups, times, repeats, seed))
 
-  start = time.time()
-  training = Training(
-    uuid.uuid4().hex,
-    make_model,
-    features,
-    labels,
-    remedies_of(counts, features, measures.cost),
-    steps,
-    batch_size,
-    start + 60 * minutes,
-  )
-  repeats = 1 if times is not None or min(counts.records) < FEWEST_RECORDS else N_REPEATS
-  tasks = list(_tasks(labels, counts.classes, groups, times, repeats, seed))
-  say = print if verbose else (lambda text: None)
+  say: Callable[[str], None] = print if verbose else (lambda text: None)
+  told = [equal_rows_words(equal, labels, counts.classes), measures.cost_words, *trainer.left_out]
+  known = [words for words in told if words]
+  for words in known:
+    say(words)
   say(
-    f'{len(training.remedies)} ways to train, on {len(tasks)} folds each, {steps:,} batches of '
-    f'{batch_size}; stops after {minutes:g} minutes'
+    f'{len(trainer.remedies)} ways to train, on {len(tasks)} folds each; stops after {minutes:g} '
+    f'minutes'
   )
-  folds = []
-  for fold in training.folds(tasks, processes):
-    folds.append(fold)
-    took = time.time() - start
-    left = took / len(folds) * (len(tasks) - len(folds))
-    if len(folds) % N_FOLDS == 0 or len(folds) == 1:
-      say(f'  {len(folds)} of {len(tasks)} folds, {took:.0f} s; about {left:.0f} s left')
-  kept = folds[: len(folds) // N_FOLDS * N_FOLDS]
-  if not kept:
+  done = list(_watched(trainer.folds(tasks, processes), len(tasks), start, deadline, say))
+  if not done:
     raise ConfigError(
-      f'minutes={minutes:g} are up after {len(folds)} of {N_FOLDS} folds; give more minutes=, '
+      f'minutes={minutes:g} are up before the first of {len(tasks)} folds; give more minutes=, '
       f'fewer steps=, or fewer records'
     )
-  log_prior = np.array(log_shares(counts.records))
-  shifts = {
-    THRESHOLD: -threshold_of(kept, labels, log_prior, measures, metric) * log_prior,
-    CORRECTION: log_prior,
-  }
-  kept = with_shifts(kept, labels, log_prior, measures, metric, times is not None)
-  arms = compared_arms(judge(kept, labels, measures, metric), metric)
-  recommended, reason = recommend(arms, metric)
-  notes = list(notes_of(arms, recommended, min(counts.records)))
-  if len(kept) < len(tasks):
-    notes.append(f'Time was up after {len(folds)} of {len(tasks)} folds; more minutes= tell more.')
+  whole = done[: len(done) // N_FOLDS * N_FOLDS]
+  folds = with_means(whole) if whole else done
+  scores = Scores(folds, labels, measures, metric, times is not None)
+  found = judge(scores)
+  recommended = advice.simplest(found, measures, metric)
+  arms, gained = compared_arms(scores, found, recommended)
+  notes = [
+    *known,
+    *advice.notes(found, recommended, min(counts.records), measures, metric),
+    *_unsettled(gained, arms, recommended, min(counts.records)),
+    *_of_other_settings(trainer, tasks[0], scores, recommended),
+  ]
+  if len(done) < len(tasks):
+    notes.append(
+      f'Time was up after {len(done)} of {len(tasks)} folds, and {len(folds)} count; more minutes= '
+      f'tell more.'
+    )
+  log_prior = np.log(np.array(counts.records) / len(labels))
+  own = ARMS[recommended]
+  shift = own.shift(log_prior, measures.log_served(log_prior), scores.threshold(recommended))
+  remedy = replace(
+    trainer.remedies[own.trained_as or recommended], name=recommended, shift=tuple(shift.tolist())
+  )
+  deciding = measures.metrics[metric]
+  is_keras = not isinstance(trainer, EstimatorTraining)
   document = ComparisonDocument(
     metric=metric,
-    metric_words=METRICS[metric].words,
+    metric_words=deciding.words,
     classes=counts.classes,
     records=counts.records,
-    equivalence=equivalence(metric, arms[0].values[metric]),
+    equivalence=equivalence(measures, metric, found[NATURAL].values[metric]),
     confidence=CONFIDENCE,
-    folds=len(kept),
-    steps=steps,
-    batch_size=batch_size,
+    folds=len(folds),
+    steps=steps if is_keras else None,
+    batch_size=batch_size if is_keras else None,
     seed=seed,
     seconds=time.time() - start,
     arms=arms,
     recommended=recommended,
-    reason=reason,
+    reason=advice.reason(
+      next(arm for arm in arms if arm.name == recommended), arms, deciding.words, deciding.higher
+    ),
     notes=tuple(notes),
+    shift=remedy.shift,
   )
-  remedy = replace(
-    training.remedies[ARMS[recommended].trained_as or recommended],
-    name=recommended,
-    shift=tuple(shifts.get(recommended, np.zeros(len(log_prior))).tolist()),
-  )
-  answer = Answer(document, remedy)
+  answer = Answer(document, remedy, trainer, labels, _out_of_fold(folds, len(labels)))
   say(f'\n{answer}')
   return answer
 
 
-def compared_arms(found: Mapping[str, Judged], metric: str) -> tuple[ComparedArm, ...]:
-  """Returns what was found as the document has it."""
-  return tuple(
-    ComparedArm(
-      name,
-      ARMS[name].words,
-      one.values,
-      difference=None if name == NATURAL else one.interval.mean,
-      low=None if math.isnan(one.interval.low) else one.interval.low,
-      high=None if math.isnan(one.interval.high) else one.interval.high,
-      verdict=one.verdict or None,
-      calibration=None if one.calibration is None else Calibration(*one.calibration),
-    )
-    for name, one in found.items()
-  )
+def trainer_of(
+  model: Any, x: Any, labels: Ints, plain: Remedy, steps: int, batch_size: int, deadline: float
+) -> Trainer:
+  """Returns the trainer of a model: of an estimator, or of what a function makes.
 
-
-def remedies_of(counts: TrainingCounts, features: Any, cost: Any) -> dict[str, Remedy]:
-  """Returns the remedies that train models; SMOTE where features are a table with numbers."""
-  plain = Remedy(
-    NATURAL,
-    counts.classes,
-    counts.records,
-    (0.0,) * len(counts.records),
-    () if cost is None else tuple(map(tuple, cost.tolist())),
-  )
-  found = {name: replace(plain, name=name) for name in TRAINED if name != SMOTE}
-  columns = features if isinstance(features, dict) else {ARRAY: features}
-  if all(hasattr(column, 'ndim') and column.ndim <= 2 for column in columns.values()):
-    moved = tuple(name for name, column in columns.items() if column.dtype.kind in 'fiu')
-    others = tuple(name for name in columns if name not in moved)
-    if moved and all(columns[name].ndim == 1 for name in others):
-      found[SMOTE] = replace(plain, name=SMOTE, features=moved, categorical=others)
-  return found
-
-
-def _tasks(
-  labels: Ints, classes: Sequence[ClassValue], groups: Any, times: Any, repeats: int, seed: int
-) -> Iterator[Task]:
-  """Yields the folds of all repetitions.
+  TensorFlow is imported for Keras models alone.
 
   Raises:
-    DataError: if all records of a class are in one fold, so that none is left to train on.
+    ConfigError: if it is neither, or a Keras model in place of a function.
   """
-  in_time = times is not None
-  table = {'times': read_column(times, 'times')} if in_time else labels
-  seeds = iter(np.random.SeedSequence(seed % 2**63).generate_state(repeats * N_FOLDS).tolist())
-  for repeat in range(repeats):
-    splits = StratifiedSplits(N_FOLDS, seed=seed + repeat, order_by='times' if in_time else None)
-    for trained, tested in splits.split(table, labels, groups):
-      absent = np.flatnonzero(np.bincount(labels[trained], minlength=len(classes)) == 0)
-      if len(absent):
-        why = 'are later than what is trained on' if in_time else 'are of one group'
-        raise DataError(
-          f'all records of class {classes[absent[0]]} {why}, so that a fold has none to train on; '
-          f'leave the class out, or {"times=" if in_time else "groups="}'
-        )
-      yield Task(repeat, next(seeds), trained, tested)
-
-
-def _check_classes(counts: TrainingCounts) -> None:
-  """Checks that every class has a record in each fold."""
-  if len(counts.classes) < 2:
-    raise DataError(f'y has one class, {counts.classes[0]}; give records of two or more')
-  fewest = min(range(len(counts.records)), key=lambda c: counts.records[c])
-  if counts.records[fewest] < N_FOLDS:
-    raise DataError(
-      f'class {counts.classes[fewest]} has {counts.records[fewest]} records, and {N_FOLDS} folds '
-      f'need {N_FOLDS}; collect more, merge it with another class, or leave it out'
+  if not isinstance(model, type):
+    if (hasattr(model, 'fit') and hasattr(model, 'get_params')) or hasattr(model, 'predict_proba'):
+      return EstimatorTraining.of(maker_of(model), x, labels, plain, deadline)
+    if hasattr(model, 'trainable_weights'):
+      raise ConfigError(
+        f'model={shown(model)} is a Keras model; give a function that returns a new one, such as '
+        f'lambda: keras.Sequential([...])'
+      )
+  if not callable(model):
+    raise ConfigError(
+      f'model={shown(model)} is no model; give an estimator such as '
+      f'HistGradientBoostingClassifier(), or a function such as lambda: keras.Sequential([...])'
     )
+  takes_rows = _n_needed(model) == 2
+  if not takes_rows and hasattr(made := model(), 'fit') and not hasattr(made, 'trainable_weights'):
+    return EstimatorTraining.of(model, x, labels, plain, deadline)
+  try:
+    from tfx_balance.compare.keras_training import KerasTraining
+  except ImportError as error:
+    raise ConfigError(
+      f'model={shown(model)} returns no estimator with fit and predict_proba, and Keras models '
+      f'need TensorFlow, which cannot be imported ({error}); pip install tensorflow'
+    ) from error
+
+  run = uuid.uuid4().hex
+  return KerasTraining.of(run, model, takes_rows, x, labels, plain, steps, batch_size, deadline)
+
+
+def _n_needed(function: Callable[..., Any]) -> int:
+  """Returns how many arguments a function needs."""
+  try:
+    parameters = inspect.signature(function).parameters.values()
+  except ValueError:  # of a function that is not of Python
+    return 0
+  kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+  return sum(one.kind in kinds and one.default is one.empty for one in parameters)
+
+
+def _watched(
+  folds: Iterator[Fold], n: int, start: float, deadline: float, say: Callable[[str], None]
+) -> Iterator[Fold]:
+  """Yields folds, and says how many are done, and how many there is time for."""
+  for done, fold in enumerate(folds, 1):
+    took = time.time() - start
+    if done == 1 or done % N_FOLDS == 0:
+      fit = int(done * (deadline - start) / took)
+      enough = f'about {took / done * (n - done):.0f} s left' if fit >= n else f'time for {fit}'
+      say(f'  {done} of {n} folds, {took:.0f} s; {enough}')
+    yield fold
+
+
+def compared_arms(
+  scores: Scores, found: Mapping[str, Judged], recommended: str
+) -> tuple[tuple[ComparedArm, ...], dict[str, Interval]]:
+  """Returns what was found as the document has it, and the interval of each arm to natural batches.
+
+  All intervals that are shown hold together.
+
+  Args:
+    scores: Scores of all folds.
+    found: What was found for each arm.
+    recommended: Name of the recommended arm.
+  """
+  others = len(found) - 1
+  shown_to = recommended != NATURAL
+  comparisons = max(2 * others - 1 if shown_to else others, 1)
+  gained = dict(gaps(scores, found, NATURAL, comparisons))
+  behind = dict(gaps(scores, found, recommended, comparisons)) if shown_to else {}
+  natural = found[NATURAL].values[scores.metric]
+  arms = []
+  for name, one in found.items():
+    gain = None if name == NATURAL else _gap(gained[name])
+    to_best = behind.get(name) if name not in (recommended, NATURAL) else None
+    arms.append(
+      ComparedArm(
+        name,
+        ARMS[name].words,
+        one.values,
+        difference=None if gain is None else gain.mean,
+        low=None if gain is None else gain.low,
+        high=None if gain is None else gain.high,
+        verdict=None if name == NATURAL else verdict(scores, gained[name], natural),
+        calibration=None if one.calibration is None else Calibration(*one.calibration),
+        to_recommended=None if to_best is None else _gap(to_best),
+        confusion=tuple(map(tuple, one.confusion.tolist()))
+        if name in (NATURAL, recommended)
+        else (),
+      )
+    )
+  return tuple(arms), gained
+
+
+def _gap(interval: Interval) -> Gap:
+  ends = [None if math.isnan(end) else end for end in (interval.low, interval.high)]
+  return Gap(interval.mean, *ends)
+
+
+def _unsettled(
+  gained: Mapping[str, Interval], arms: Sequence[ComparedArm], recommended: str, few: int
+) -> Iterator[str]:
+  """Yields how many records would tell whether the best arm helps, where that is not known."""
+  others = [arm for arm in arms if arm.difference is not None]
+  arm = next((arm for arm in others if arm.name == recommended), None) or max(
+    others, key=lambda arm: arm.difference or 0
+  )
+  settled = advice.to_settle(gained[arm.name], few) if arm.verdict == CANNOT_TELL else None
+  if settled:
+    low, high = settled
+    yield (
+      f'About {low:,} to {high:,} records of the rarest class would tell a difference of '
+      f'{arm.difference:+.3f} ({arm.name}); there are {few:,}.'
+    )
+
+
+def _of_other_settings(
+  trainer: Trainer, task: Any, scores: Scores, recommended: str
+) -> Iterator[str]:
+  """Yields what other settings do to natural batches and the recommended arm on the first fold."""
+  names = list(dict.fromkeys((NATURAL, recommended)))
+  if ARMS[recommended].averaged:
+    names = [NATURAL]
+  trained = {ARMS[name].trained_as or name for name in names}
+  values: dict[str, list[str]] = {name: [] for name in names}
+  settings = trainer.settings(trained)
+  tested = (fold for other in settings.values() for fold in islice(other.folds([task], 1), 1))
+  for fold in chain(scores.folds[:1], tested):
+    for name in names:
+      log_p = scores.of(name, fold, scores.threshold(name))
+      value = scores.measures.measure(scores.metric, log_p, scores.labels[fold.rows])
+      values[name].append(f'{value:.3f}')
+  if settings and all(len(found) > len(settings) for found in values.values()):
+    words = '; '.join(f'{name} {", ".join(found)}' for name, found in values.items())
+    yield f'On the first fold, then with {" and ".join(settings)}: {words}.'
+
+
+def _out_of_fold(folds: Sequence[Fold], n: int) -> Any:
+  """Returns the mean log probabilities of natural models: float64 [n, n_classes]; NaN for none."""
+  repeats = sorted({fold.repeat for fold in folds})
+  n_classes = len(folds[0].counts)
+  found = np.full((len(repeats), n, n_classes), np.nan)
+  for fold in folds:
+    found[repeats.index(fold.repeat), fold.rows] = fold.log_p[NATURAL]
+  return mean_log_p(found)

@@ -42,7 +42,9 @@ class Interval:
     return HARMS if self.high < 0 else CANNOT_TELL
 
 
-def corrected_interval(differences: Any, test_share: float, comparisons: int = 1) -> Interval:
+def corrected_interval(
+  differences: Any, test_share: float, comparisons: int = 1, mean: float | None = None
+) -> Interval:
   """Returns the mean of differences over repeated folds, with its corrected resampled interval.
 
   Training sets overlap, so that the plain variance of a mean is too small: it is (1 / J + n2 / n1)
@@ -54,9 +56,10 @@ def corrected_interval(differences: Any, test_share: float, comparisons: int = 1
     differences: One for each of J folds, [J].
     test_share: Records tested over records trained on, n2 / n1.
     comparisons: Number of intervals that shall hold together, at 95 % (Bonferroni).
+    mean: Estimate of the difference where another than the mean over the folds is better.
   """
   differences = np.asarray(differences, np.float64)
-  n, mean = len(differences), float(np.mean(differences))
+  n, mean = len(differences), float(np.mean(differences)) if mean is None else mean
   if n < 2 or np.ptp(differences) <= 1e-12:
     return Interval(mean, math.nan, math.nan)
   error = math.sqrt((1 / n + test_share) * float(np.var(differences, ddof=1)))

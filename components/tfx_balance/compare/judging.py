@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import logsumexp
 
-from tfx_balance.compare.arms import ARMS, BALANCED, CORRECTION, NATURAL, THRESHOLD
+from tfx_balance.compare.arms import ARMS, MEAN, NATURAL, Floats
+from tfx_balance.compare.folds import Fold
 from tfx_balance.compare.intervals import CANNOT_TELL, FEWEST_RECORDS, Interval, corrected_interval
-from tfx_balance.compare.metrics import METRICS, Floats, Measures
+from tfx_balance.compare.metrics import Measures
 from tfx_balance.compare.threshold import find_threshold, shifted
 from tfx_balance.plan.ranks import Ints
 
@@ -19,21 +21,104 @@ EQUIVALENT_PART = 0.05
 """The same for other metrics, as a part of what natural batches have."""
 
 
+def with_means(folds: Sequence[Fold]) -> list[Fold]:
+  """Returns the folds with the mean probability that the natural models of all repetitions give.
+
+  Each repetition has one model that did not train on a record. Where a record was tested in one
+  repetition alone, there is no mean.
+
+  Args:
+    folds: Folds of whole repetitions.
+  """
+  repeats = sorted({fold.repeat for fold in folds})
+  if len(repeats) < 2:
+    return list(folds)
+  n_classes = folds[0].log_p[NATURAL].shape[1]
+  n = 1 + max(int(fold.rows.max()) for fold in folds)
+  scores = np.full((len(repeats), n, n_classes), -np.inf)
+  for fold in folds:
+    scores[repeats.index(fold.repeat), fold.rows] = fold.log_p[NATURAL]
+  mean = mean_log_p(scores)
+  return [replace(fold, log_p={**fold.log_p, MEAN: mean[fold.rows]}) for fold in folds]
+
+
+def mean_log_p(log_p: Floats | Sequence[Floats]) -> Floats:
+  """Returns the logarithm of the mean probability of several models, [n_models, n, n_classes]."""
+  return np.asarray(logsumexp(log_p, axis=0) - np.log(len(log_p)), np.float64)
+
+
 @dataclass(frozen=True)
-class Fold:
-  """Scores of one fold's records.
+class Scores:
+  """The scores of all arms on all folds.
 
   Attributes:
-    repeat: Number of the repetition that it is a fold of.
-    rows: Records that were tested, int64 [n].
-    n_trained: Number of records that were trained on.
-    log_p: Log probabilities by arm, float64 [n, n_classes]; of trained arms alone.
+    folds: Folds, with the scores of trained arms and of means.
+    labels: Index of each record's class, [n].
+    measures: What measures.
+    metric: Deciding metric, for which thresholds are chosen.
+    in_time: Whether a fold may learn from earlier ones only; the first has t = 1 then.
   """
 
-  repeat: int
-  rows: Ints
-  n_trained: int
-  log_p: Mapping[str, Floats]
+  folds: Sequence[Fold]
+  labels: Ints
+  measures: Measures
+  metric: str
+  in_time: bool = False
+
+  @property
+  def arms(self) -> list[str]:
+    """Names of the arms that have scores, natural batches first."""
+    return [name for name in ARMS if _source(name) in self.folds[0].log_p]
+
+  def of(self, name: str, fold: Fold, t: float = 0.0) -> Floats:
+    """Returns the log probabilities of an arm on a fold, after its shift with strength t."""
+    served = self.measures.log_served(fold.log_prior)
+    return shifted(fold.log_p[_source(name)], ARMS[name].shift(fold.log_prior, served, t))
+
+  def labels_of(self, folds: Sequence[Fold]) -> Ints:
+    """Returns the class indices of the records of several folds."""
+    return self.labels[np.concatenate([fold.rows for fold in folds])]
+
+  def threshold(self, name: str, folds: Sequence[Fold] | None = None) -> float:
+    """Returns the t that is best for an arm on the records of folds; without any of all folds.
+
+    It is 0 where a metric of probabilities decides, which a threshold leaves as they are.
+    """
+    if not (ARMS[name].tuned and self.measures.metrics[self.metric].decides):
+      return 0.0
+    used = self.folds if folds is None else folds
+    scores = np.concatenate([self.of(name, fold) for fold in used])
+    served = np.concatenate(
+      [
+        np.broadcast_to(self.measures.log_served(fold.log_prior), (len(fold.rows), scores.shape[1]))
+        for fold in used
+      ]
+    )
+    own = self.labels_of(used)
+    return find_threshold(scores, served, lambda p: self.measures.better(self.metric, p, own))
+
+  def decisions(self, name: str) -> list[Floats]:
+    """Returns the scores by which an arm decides, of each fold.
+
+    The threshold of a fold is the best of the other folds of its repetition.
+    """
+    found = []
+    for i, fold in enumerate(self.folds):
+      t = 0.0
+      if ARMS[name].tuned:
+        others = [
+          other
+          for j, other in enumerate(self.folds)
+          if other.repeat == fold.repeat and (j < i if self.in_time else j != i)
+        ]
+        t = self.threshold(name, others) if others else 1.0
+      found.append(self.of(name, fold, t))
+    return found
+
+
+def _source(name: str) -> str:
+  """Returns whose scores an arm takes."""
+  return MEAN if ARMS[name].averaged else ARMS[name].trained_as or name
 
 
 @dataclass(frozen=True)
@@ -41,134 +126,115 @@ class Judged:
   """What was found for one arm.
 
   Attributes:
-    values: Mean over the folds by metric.
-    interval: Of the deciding metric less that of natural batches, positive where it is better.
-    verdict: One of the verdicts; '' for natural batches.
+    values: Mean over the repetitions by metric, each measured on all records of a repetition.
+    by_fold: Deciding metric of each fold, [n_folds].
     calibration: Mean intercept and slope over the repetitions; None where there is none.
-    threshold: The t that all records choose; None for arms without.
+    confusion: Records of class i that were put into class j, the mean over the repetitions,
+      [n_classes, n_classes].
   """
 
   values: dict[str, float]
-  interval: Interval
-  verdict: str
+  by_fold: Floats
   calibration: tuple[float, float] | None
-  threshold: float | None = None
+  confusion: Floats
+
+  @property
+  def collapsed(self) -> bool:
+    """Whether it puts all records into one class."""
+    return np.count_nonzero(self.confusion.sum(axis=0)) == 1
 
 
-def with_shifts(
-  folds: Sequence[Fold],
-  labels: Ints,
-  log_prior: Floats,
-  measures: Measures,
-  metric: str,
-  in_time: bool = False,
-) -> list[Fold]:
-  """Returns the folds with the arms that shift what others score.
-
-  The threshold of a fold is the best of the other folds of its repetition.
-
-  Args:
-    folds: Folds, with the scores of trained arms.
-    labels: Index of each record's class, [n].
-    log_prior: Log share of each class, [n_classes].
-    measures: What measures.
-    metric: Deciding metric, for which thresholds are chosen.
-    in_time: Whether a fold may learn from earlier ones only; the first has t = 1 then.
-  """
-  found = []
-  for i, fold in enumerate(folds):
-    log_p = dict(fold.log_p)
-    if BALANCED in log_p:
-      log_p[CORRECTION] = shifted(log_p[BALANCED], log_prior)
-    if NATURAL in log_p:
-      others = [
-        other
-        for j, other in enumerate(folds)
-        if other.repeat == fold.repeat and (j < i if in_time else j != i)
-      ]
-      t = threshold_of(others, labels, log_prior, measures, metric) if others else 1.0
-      log_p[THRESHOLD] = shifted(log_p[NATURAL], -t * log_prior)
-    found.append(replace(fold, log_p=log_p))
-  return found
-
-
-def threshold_of(
-  folds: Sequence[Fold], labels: Ints, log_prior: Floats, measures: Measures, metric: str
-) -> float:
-  """Returns the t that is best for the natural model's scores of all records of the folds.
-
-  It is 0 where a metric of probabilities decides, which a threshold leaves as they are.
-  """
-  if not METRICS[metric].decides:
-    return 0.0
-  log_p = np.concatenate([fold.log_p[NATURAL] for fold in folds])
-  own = labels[np.concatenate([fold.rows for fold in folds])]
-  return find_threshold(log_p, log_prior, lambda moved: measures.better(metric, moved, own))
-
-
-def scores_of(fold: Fold, arm: str, metric: str | None = None) -> Floats:
-  """Returns the log probabilities that a metric, or with None the calibration, measures.
-
-  A threshold moves the class that a record is put into; the probabilities that are reported, and
-  what measures these, stay those of the natural model.
-  """
-  decides = metric is not None and METRICS[metric].decides
-  return fold.log_p[NATURAL if arm == THRESHOLD and not decides else arm]
-
-
-def equivalence(metric: str, natural: float) -> float:
-  """Returns the difference of a metric that does not matter in practice."""
-  return EQUIVALENT_RATE if METRICS[metric].rate else EQUIVALENT_PART * abs(natural)
-
-
-def judge(
-  folds: Sequence[Fold], labels: Ints, measures: Measures, metric: str
-) -> dict[str, Judged]:
-  """Returns what was found, by arm in the order of `ARMS`.
-
-  Args:
-    folds: Folds with the scores of all arms; see `with_shifts`.
-    labels: Index of each record's class, [n].
-    measures: What measures.
-    metric: Deciding metric.
-  """
-  arms = [name for name in ARMS if name in folds[0].log_p]
-  values = {
-    arm: {
-      name: np.array(
-        [measures.measure(name, scores_of(f, arm, name), labels[f.rows]) for f in folds]
-      )
-      for name in measures.names
-    }
-    for arm in arms
-  }
-  sign = 1 if METRICS[metric].higher else -1
-  natural = values[NATURAL][metric]
-  region = equivalence(metric, float(np.mean(natural)))
-  test_share = float(np.mean([len(fold.rows) / fold.n_trained for fold in folds]))
-  few = np.bincount(labels).min() < FEWEST_RECORDS
+def judge(scores: Scores) -> dict[str, Judged]:
+  """Returns what was found, by arm in the order of `ARMS`."""
+  measures, folds = scores.measures, scores.folds
+  n_classes = measures.n_classes
+  repeats = [
+    [i for i, fold in enumerate(folds) if fold.repeat == repeat]
+    for repeat in sorted({fold.repeat for fold in folds})
+  ]
+  labels = [scores.labels_of([folds[i] for i in own]) for own in repeats]
+  deciding = measures.metrics[scores.metric]
   found = {}
-  for arm in arms:
-    differences = sign * (values[arm][metric] - natural)
-    interval = corrected_interval(differences, test_share, max(len(arms) - 1, 1))
-    verdict = CANNOT_TELL if few else interval.verdict(region)
-    means = {name: float(np.mean(each)) for name, each in values[arm].items()}
-    calibration = _calibration(folds, arm, labels, measures)
-    found[arm] = Judged(means, interval, '' if arm == NATURAL else verdict, calibration)
+  for name in scores.arms:
+    decided = scores.decisions(name)
+    given = [scores.of(name, fold) for fold in folds]
+    joined = {
+      True: [np.concatenate([decided[i] for i in own]) for own in repeats],
+      False: [np.concatenate([given[i] for i in own]) for own in repeats],
+    }
+    values = {
+      metric: float(
+        np.mean(
+          [
+            measures.measure(metric, log_p, own)
+            for log_p, own in zip(joined[measures.metrics[metric].decides], labels, strict=True)
+          ]
+        )
+      )
+      for metric in measures.names
+    }
+    by_fold = np.array(
+      [
+        measures.measure(scores.metric, log_p, scores.labels[fold.rows])
+        for log_p, fold in zip(decided if deciding.decides else given, folds, strict=True)
+      ]
+    )
+    pairs = [
+      np.bincount(own * n_classes + measures.decide(log_p), minlength=n_classes**2)
+      for log_p, own in zip(joined[True], labels, strict=True)
+    ]
+    known = [
+      pair
+      for log_p, own in zip(joined[False], labels, strict=True)
+      if (pair := measures.calibration(log_p, own)) is not None
+    ]
+    found[name] = Judged(
+      values,
+      by_fold,
+      tuple(np.mean(known, axis=0).tolist()) if known else None,
+      np.mean(pairs, axis=0).reshape(n_classes, n_classes),
+    )
   return found
 
 
-def _calibration(
-  folds: Sequence[Fold], arm: str, labels: Ints, measures: Measures
-) -> tuple[float, float] | None:
-  """Returns the mean calibration over the repetitions, of all the records of one together."""
-  pairs = []
-  for repeat in sorted({fold.repeat for fold in folds}):
-    own = [fold for fold in folds if fold.repeat == repeat]
-    log_p = np.concatenate([scores_of(fold, arm) for fold in own])
-    pairs.append(measures.calibration(log_p, labels[np.concatenate([f.rows for f in own])]))
-  known = [pair for pair in pairs if pair is not None]
-  if not known:
-    return None
-  intercept, slope = np.mean(known, axis=0).tolist()
-  return intercept, slope
+def equivalence(measures: Measures, metric: str, natural: float) -> float:
+  """Returns the difference of a metric that does not matter in practice."""
+  return EQUIVALENT_RATE if measures.metrics[metric].rate else EQUIVALENT_PART * abs(natural)
+
+
+def gaps(
+  scores: Scores, found: Mapping[str, Judged], base: str, comparisons: int
+) -> Iterator[tuple[str, Interval]]:
+  """Yields the difference of each arm to another in the deciding metric, positive where better.
+
+  Args:
+    scores: Scores of all folds.
+    found: What was found for each arm.
+    base: Name of the arm that the others are compared with.
+    comparisons: Number of intervals that shall hold together.
+  """
+  metric = scores.measures.metrics[scores.metric]
+  sign = 1 if metric.higher else -1
+  share = float(np.mean([len(fold.rows) / fold.counts.sum() for fold in scores.folds]))
+  level = found[base].values[scores.metric]
+  for name, one in found.items():
+    mean = sign * (one.values[scores.metric] - level)
+    interval = corrected_interval(
+      sign * (one.by_fold - found[base].by_fold), share, comparisons, mean
+    )
+    if metric.rate:  # which ends at 0 and 1
+      interval = replace(
+        interval, low=max(interval.low, -level), high=min(interval.high, 1 - level)
+      )
+    yield name, interval
+
+
+def verdict(scores: Scores, interval: Interval, natural: float) -> str:
+  """Returns what an interval to natural batches says.
+
+  With few records of the rarest class, what depends on that class is not told.
+  """
+  deciding = scores.measures.metrics[scores.metric]
+  if not deciding.of_all and np.bincount(scores.labels).min() < FEWEST_RECORDS:
+    return CANNOT_TELL
+  return interval.verdict(equivalence(scores.measures, scores.metric, natural))

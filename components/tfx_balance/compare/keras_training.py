@@ -1,9 +1,10 @@
-"""Trains the arms of a fold with Keras, each loss traced once in a process."""
+"""Trains the arms of a fold with Keras, each model traced once in a process."""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,64 +13,119 @@ import numpy as np
 import tensorflow as tf
 
 from tfx_balance.arguments import shown
-from tfx_balance.compare.arms import ADJUSTED
-from tfx_balance.compare.judging import Fold
-from tfx_balance.compare.metrics import Floats
+from tfx_balance.compare.arms import ADJUSTED, ARMS, TRAINED, Floats
+from tfx_balance.compare.folds import Fold, OutOfTimeError, Task
 from tfx_balance.compare.processes import call_in_processes
-from tfx_balance.compare.remedy import Remedy, keras_of
+from tfx_balance.compare.remedy import Remedy, check_logits, keras_of
 from tfx_balance.compare.threshold import shifted
 from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.inputs.array_nests import as_nest, check_rows
 from tfx_balance.inputs.balanced_inputs import BalancedInputs
+from tfx_balance.inputs.keras_name import KerasName, keras_module
+from tfx_balance.inputs.online_augment import ARRAY
 from tfx_balance.plan.ranks import Ints
+from tfx_balance.plan.sampling import log_shares
 
 _PREDICTED = 1024  # records at a time
-_compiled: dict[tuple[str, bool], _Compiled] = {}
-
-
-class OutOfTimeError(Exception):
-  """The time of a comparison is up."""
+_compiled: dict[str, _Compiled] = {}
 
 
 @dataclass(frozen=True)
-class Task:
-  """One fold.
+class FittedKeras:
+  """A Keras model that ends in logits and was trained."""
 
-  Attributes:
-    repeat: Number of the repetition.
-    seed: Seed of the weights and of the batches.
-    trained: Records to train on, int64.
-    tested: Records to test, int64.
-  """
+  model: Any
 
-  repeat: int
-  seed: int
-  trained: Ints
-  tested: Ints
+  def log_p(self, x: Any) -> Floats:
+    """Returns log probabilities of records: float64 [n, n_classes]."""
+    # Keras 3 takes texts of a dataset, and none of arrays.
+    data = tf.data.Dataset.from_tensor_slices((arrays_of(x),)).batch(_PREDICTED)
+    return shifted(self.model.predict(data, verbose=0), 0)
 
 
 @dataclass(frozen=True)
-class Training:
-  """What all folds share.
+class KerasTraining:
+  """Trains Keras models on records.
 
   Attributes:
     run: Text that no other comparison has.
     make_model: Function that returns a Keras model that ends in logits.
+    takes_rows: Whether the function takes features and class indices of what is trained on.
     features: Array or nest of arrays, [n, ...] each.
     labels: Index of each record's class, [n].
     remedies: Remedies by arm, of trained arms.
+    left_out: Why arms are left out, a sentence each.
     steps: Batches to train on.
     batch_size: Records in each.
     deadline: Time when it is to stop, as `time.time` gives it.
+    keras: Keras of the models.
+    policy: Name of its dtype policy, such as 'mixed_float16'.
   """
 
   run: str
-  make_model: Callable[[], Any]
+  make_model: Callable[..., Any]
+  takes_rows: bool
   features: Any
   labels: Ints
   remedies: Mapping[str, Remedy]
+  left_out: Sequence[str]
   steps: int
   batch_size: int
   deadline: float
+  keras: KerasName = 'keras'
+  policy: str = 'float32'
+
+  @classmethod
+  def of(
+    cls,
+    run: str,
+    make_model: Callable[..., Any],
+    takes_rows: bool,
+    x: Any,
+    labels: Ints,
+    plain: Remedy,
+    steps: int,
+    batch_size: int,
+    deadline: float,
+  ) -> KerasTraining:
+    """Returns the training of models that a function makes, after it made two.
+
+    Args:
+      run: Text that no other comparison has.
+      make_model: Function that returns a model.
+      takes_rows: Whether it takes features and class indices.
+      x: Features as `BalancedInputs.from_arrays` takes them.
+      labels: Index of each record's class, [n].
+      plain: Remedy of the classes that does nothing.
+      steps: Batches to train on.
+      batch_size: Records in each.
+      deadline: Time when it is to stop.
+
+    Raises:
+      ConfigError: if a model does not end in logits, or two share weights.
+      DataError: if x has another number of rows, or is a list of files.
+    """
+    check_no_paths(x)
+    features = arrays_of(x)
+    check_rows(features, len(labels), 'labels')
+    made = cls(run, make_model, takes_rows, features, labels, {}, (), steps, batch_size, deadline)
+    every = np.arange(len(labels))
+    model, logits = made._new_model(every)
+    check_logits(model, logits, len(plain.classes))
+    check_unshared(model, made._new_model(every)[0])
+    moved, whole, left_out = smote_columns(features, model)
+    remedies = {name: replace(plain, name=name) for name in TRAINED if ARMS[name].way != 'smote'}
+    if moved:
+      smote = (name for name in TRAINED if ARMS[name].way == 'smote')
+      remedies |= {n: replace(plain, name=n, features=moved, categorical=whole) for n in smote}
+    keras = keras_of(model)
+    return replace(
+      made,
+      remedies=remedies,
+      left_out=left_out,
+      keras=keras.__name__,
+      policy=keras.mixed_precision.global_policy().name,
+    )
 
   def folds(self, tasks: Sequence[Task], processes: int) -> Iterator[Fold]:
     """Yields the scores of folds as they are done, and ends early when time is up."""
@@ -85,81 +141,121 @@ class Training:
 
   def fold(self, task: Task) -> Fold | None:
     """Returns the scores of all arms on the records of a fold; None when time is up."""
-    inputs = BalancedInputs.from_arrays(
-      self._rows(task.trained), self.labels[task.trained], seed=task.seed
-    )
-    # Keras 3 takes texts of a dataset, and none of arrays.
-    tested = tf.data.Dataset.from_tensor_slices((self._rows(task.tested),)).batch(_PREDICTED)
-    models = {arm: self._model(remedy) for arm, remedy in self.remedies.items()}
-    seed_all = next(iter(models.values())).keras.utils.set_random_seed
-    seed_all(task.seed)
-    start = [np.array(variable) for variable in self._new_model().variables]
+    counts = self._counts(task.trained)
+    tested = self._rows(task.tested)
     log_p = {}
     try:
-      for arm, model in models.items():
-        model.begin(start)
-        seed_all(task.seed)
-        log_p[arm] = self._score(model, inputs, self.remedies[arm], tested)
+      for arm, remedy in self.remedies.items():
+        fitted = self._trained(task.trained, remedy, task.seed)
+        log_p[arm] = fitted.log_p(tested)
+        weights = fitted.model.get_weights()
+        if not all(np.isfinite(values).all() for values in (log_p[arm], *weights)):
+          raise DataError(
+            f'after {self.steps} steps with {arm}, the model has weights or logits that are NaN or '
+            f'infinite; fill in such values in the features, or lower the learning rate'
+          )
     except OutOfTimeError:
       return None
-    return Fold(task.repeat, task.tested, len(task.trained), log_p)
+    return Fold(task.repeat, task.tested, counts, log_p)
 
-  def _score(
-    self, trained: _Compiled, inputs: BalancedInputs, remedy: Remedy, tested: tf.data.Dataset
-  ) -> Floats:
-    """Returns log probabilities of records by a model after training it."""
-    trained.model.fit(
+  def fit(self, x: Any, labels: Ints, rows: Ints, remedy: Remedy, seed: int) -> FittedKeras:
+    """Returns a model of its own that was trained on rows of records with a remedy."""
+    own = replace(self, features=arrays_of(x), labels=labels, deadline=np.inf)
+    trained = own._trained(rows, remedy, seed).model
+    model, _ = own._new_model(rows)
+    model.set_weights(trained.get_weights())
+    return FittedKeras(model)
+
+  def settings(self, arms: Collection[str]) -> dict[str, KerasTraining]:
+    """Returns trainers of these arms for half as many batches and for twice as many."""
+    remedies = {name: self.remedies[name] for name in arms}
+    return {
+      f'{steps:,} batches': replace(self, steps=steps, remedies=remedies)
+      for steps in (max(self.steps // 2, 1), 2 * self.steps)
+    }
+
+  def _trained(self, rows: Ints, remedy: Remedy, seed: int) -> FittedKeras:
+    """Returns the model of this process after training it on records with a remedy.
+
+    Raises:
+      OutOfTimeError: if time is up.
+    """
+    remedy = replace(remedy, records=tuple(self._counts(rows).tolist()))
+    compiled = self._compiled(rows)
+    seed_all = compiled.keras.utils.set_random_seed
+    seed_all(seed)
+    start = [np.array(variable) for variable in self._new_model(rows)[0].variables]
+    seed_all(seed)
+    adjusted = np.array(log_shares(remedy.records)) * (remedy.name == ADJUSTED)
+    compiled.begin(start, adjusted)
+    inputs = BalancedInputs.from_arrays(self._rows(rows), self.labels[rows], seed=seed)
+    compiled.model.fit(
       inputs.train(self.batch_size, **remedy.train),
       steps_per_epoch=self.steps,
       shuffle=False,
       class_weight=remedy.class_weight,
-      callbacks=[trained.stop_at(self.deadline)],
+      callbacks=[compiled.stop_at(self.deadline)],
       verbose=0,
     )
-    logits = trained.model.predict(tested, verbose=0)
-    if not all(np.isfinite(values).all() for values in (logits, *trained.model.get_weights())):
-      raise DataError(
-        f'after {self.steps} steps with {remedy.name}, the model has weights or logits that are '
-        f'NaN or infinite; fill in such values in the features, or lower the learning rate'
-      )
-    return shifted(logits, np.zeros(logits.shape[1]))
+    return FittedKeras(compiled.model)
 
-  def _new_model(self) -> Any:
-    return new_model(self.make_model, self.features)[0]
+  def _new_model(self, rows: Ints) -> tuple[Any, Any]:
+    """Returns a new model and its output for two records, which makes its weights."""
+    model = self.make_model(*((self._rows(rows), self.labels[rows]) if self.takes_rows else ()))
+    keras_of(model)
+    two = tf.nest.map_structure(lambda array: tf.convert_to_tensor(array[:2]), self.features)
+    return model, model(two)
 
   def _rows(self, rows: Ints) -> Any:
     return tf.nest.map_structure(lambda array: array[rows], self.features)
 
-  def _model(self, remedy: Remedy) -> _Compiled:
-    """Returns the model of a loss, which is made once in a process."""
-    key = (self.run, remedy.name == ADJUSTED)
+  def _compiled(self, rows: Ints) -> _Compiled:
+    """Returns the model of a run, made once in a process, or once for each rows it is made of."""
+    key = f'{self.run} {hash(rows.tobytes())}' if self.takes_rows else self.run
     if key not in _compiled:
-      for old in [other for other in _compiled if other[0] != self.run]:
-        del _compiled[old]
-      _compiled[key] = _Compiled(self._new_model(), remedy)
+      _compiled.clear()
+      _compiled[key] = _Compiled(self._new_model(rows)[0], len(self._counts(rows)))
     return _compiled[key]
+
+  def _counts(self, rows: Ints) -> Ints:
+    """Returns the records of each class among rows, [n_classes]."""
+    n_classes = len(next(iter(self.remedies.values())).classes)
+    return np.bincount(self.labels[rows], minlength=n_classes)
 
 
 class _Compiled:
   """A model with its loss, which begins anew for every fold and arm."""
 
-  def __init__(self, model: Any, remedy: Remedy) -> None:
+  def __init__(self, model: Any, n_classes: int) -> None:
     """Compiles it, with its own optimizer, or Adam where it has none."""
     self.model = model
     self.keras = keras_of(model)
+    self._adjusted = adjusted = tf.Variable(tf.zeros(n_classes))
+
+    def loss(labels: Any, logits: Any) -> Any:
+      own = tf.cast(logits, tf.float32) + adjusted
+      return tf.nn.sparse_softmax_cross_entropy_with_logits(
+        tf.reshape(tf.cast(labels, tf.int64), [-1]), own
+      )
+
     optimizer = getattr(model, 'optimizer', None) or self.keras.optimizers.Adam()
-    model.compile(optimizer, remedy.loss)
+    model.compile(optimizer, loss)
     for name in ('train_step', 'test_step'):  # AutoGraph would rewrite all of tf_keras
       setattr(model, name, tf.autograph.experimental.do_not_convert(getattr(model, name)))
     self._variables = _made_variables(model.optimizer, model.trainable_variables)
     self._start = [np.array(variable) for variable in self._variables]
 
-  def begin(self, start: Sequence[Any]) -> None:
+  def begin(self, start: Sequence[Any], adjusted: Any) -> None:
     """Gives the model the state of a new one, and the optimizer that which it began with.
 
     The state of random layers is one of the model's variables in Keras 3; in tf_keras the graph
     has it, so that it is made again.
+
+    Args:
+      start: Values of a new model's variables.
+      adjusted: What the loss adds to the logits, [n_classes].
     """
+    self._adjusted.assign(adjusted)
     variables = [*self.model.variables, *self._variables]
     for variable, value in zip(variables, [*start, *self._start], strict=True):
       variable.assign(value)
@@ -176,12 +272,51 @@ class _Compiled:
     return self.keras.callbacks.LambdaCallback(on_train_batch_begin=check)
 
 
-def new_model(make_model: Callable[[], Any], features: Any) -> tuple[Any, Any]:
-  """Returns a Keras model and its output for two records, which makes its weights."""
-  model = make_model()
-  keras_of(model)
-  two = tf.nest.map_structure(lambda array: tf.convert_to_tensor(array[:2]), features)
-  return model, model(two)
+def arrays_of(x: Any) -> Any:
+  """Returns features as a nest of NumPy arrays."""
+  return tf.nest.map_structure(np.asarray, as_nest(x))
+
+
+_IMAGES = ('.png', '.jpg', '.jpeg', '.bmp', '.gif', '.tif', '.tiff')
+
+
+def check_no_paths(x: Any) -> None:
+  """Checks that features are no names of image files.
+
+  Raises:
+    DataError: if they are.
+  """
+  first = x[0] if isinstance(x, (list, tuple, np.ndarray)) and len(x) else None
+  if isinstance(first, (str, os.PathLike)) and str(first).lower().endswith(_IMAGES):
+    raise DataError(
+      f'x is a list of files, such as {shown(str(first))}, and compare takes what is in them; give '
+      f'an array, such as np.stack([keras.utils.img_to_array(keras.utils.load_img(file)) ...])'
+    )
+
+
+def smote_columns(features: Any, model: Any) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
+  """Returns the features that SMOTE moves, those it takes over whole, and what to say of it.
+
+  Integers of a model that has an Embedding are codes, which SMOTE takes over whole.
+
+  Args:
+    features: Nest of arrays.
+    model: Keras model.
+  """
+  columns = features if isinstance(features, dict) else {ARRAY: features}
+  words = next((name for name, arm in ARMS.items() if arm.way == 'smote'), '')
+  if not all(hasattr(column, 'ndim') and column.ndim <= 2 for column in columns.values()):
+    return (), (), [f'{words} is left out: it moves the numbers of a table, and x is none.']
+  layers = getattr(model, '_flatten_layers', lambda: ())()
+  kinds = 'f' if any(type(layer).__name__ == 'Embedding' for layer in layers) else 'fiu'
+  moved = tuple(name for name, column in columns.items() if column.dtype.kind in kinds)
+  whole = tuple(name for name in columns if name not in moved)
+  if not moved or any(columns[name].size != len(columns[name]) for name in whole):
+    why = 'no numbers to move' if not moved else 'categories of several values a record'
+    return (), (), [f'{words} is left out: x has {why}.']
+  if whole:
+    return moved, whole, [f'{words} moves {", ".join(moved)} and takes over {", ".join(whole)}.']
+  return moved, whole, []
 
 
 def check_unshared(model: Any, other: Any) -> None:
@@ -207,7 +342,7 @@ def _made_variables(optimizer: Any, weights: Sequence[Any]) -> list[Any]:
   return list(found() if callable(found) else found)
 
 
-def _in_process(training: Training, data: tuple[Any, Ints], task: Task) -> Fold | None:
+def _in_process(training: KerasTraining, data: tuple[Any, Ints], task: Task) -> Fold | None:
   """Returns the scores of a fold, in a process of one thread."""
   if not _compiled:
     try:
@@ -215,5 +350,6 @@ def _in_process(training: Training, data: tuple[Any, Ints], task: Task) -> Fold 
       tf.config.threading.set_inter_op_parallelism_threads(1)
     except RuntimeError:  # TensorFlow has run in this process: of an earlier comparison
       pass
+  keras_module(training.keras).mixed_precision.set_global_policy(training.policy)
   features, labels = data
   return replace(training, features=features, labels=labels).fold(task)

@@ -1,8 +1,11 @@
-"""What a classifier is measured by: recall, precision, probabilities, cost, calibration."""
+"""What a classifier is measured by: recall, precision, probabilities, cost, calibration.
+
+Log probabilities may be -inf, where a model gives a class the probability 0.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +13,21 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logsumexp
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from tfx_balance.arguments import check_choice, shown
+from tfx_balance.arguments import check_choice, check_mapping, check_number, shown
+from tfx_balance.compare.folds import values_of
+from tfx_balance.compare.threshold import decide
+from tfx_balance.documents.sentences import some_of
 from tfx_balance.errors import ConfigError
+from tfx_balance.plan.class_value import ClassValue, match_class
 from tfx_balance.plan.ranks import Ints
 
 Floats = npt.NDArray[np.float64]
+
+_LOG_FLOOR = float(np.log(np.finfo(np.float64).eps))
+_MOST_ODDS = 1e6
+_SHOWN_COSTS = 6
 
 
 @dataclass(frozen=True)
@@ -28,12 +39,17 @@ class Metric:
     higher: Whether more is better.
     rate: Whether it is between 0 and 1, so that a difference of it is in points.
     decides: Whether it measures the classes that records are put into, not their probabilities.
+    of_all: Whether all records tell it, not those of the rare classes above all.
+    of_proba: Function of class values [n], probabilities [n, n_classes], and weights [n], for
+      metrics that people give.
   """
 
   words: str
   higher: bool = True
   rate: bool = True
   decides: bool = True
+  of_all: bool = False
+  of_proba: Callable[[Any, Floats, Floats], float] | None = None
 
 
 METRICS = {
@@ -41,10 +57,51 @@ METRICS = {
   'worst_class': Metric('recall of the worst class'),
   'average_precision': Metric('average precision', decides=False),
   'macro_f1': Metric('macro F1'),
-  'log_loss': Metric('log loss', higher=False, rate=False, decides=False),
-  'brier': Metric('Brier score', higher=False, rate=False, decides=False),
+  'log_loss': Metric('log loss', higher=False, rate=False, decides=False, of_all=True),
+  'brier': Metric('Brier score', higher=False, rate=False, decides=False, of_all=True),
   'cost': Metric('expected cost', higher=False, rate=False),
 }
+
+
+@dataclass(frozen=True)
+class AtLeast:
+  """A metric: the best recall or precision of a class, over all thresholds, where the other holds.
+
+  Attributes:
+    of: 'recall' or 'precision', which is measured.
+    least: Least value of the other.
+    name: Class.
+  """
+
+  of: str
+  least: float
+  name: Any
+
+  def value(self, wanted: Any, score: Floats, weights: Floats) -> float:
+    """Returns it for records of the class [n], scores of the class, and weights of records."""
+    precision, recall, _ = precision_recall_curve(wanted, score, sample_weight=weights)
+    measured, bound = (recall, precision) if self.of == 'recall' else (precision, recall)
+    return float(measured[:-1][bound[:-1] >= self.least].max(initial=0))  # the last is no threshold
+
+
+def recall_at_precision(precision: float, name: Any) -> AtLeast:
+  """Returns the metric: recall of a class at the best threshold whose precision is at least that.
+
+  Args:
+    precision: Least share of the records that are put into the class that are of it, 0 to 1.
+    name: Class.
+  """
+  return AtLeast('recall', check_number('precision', precision, 0, 1), name)
+
+
+def precision_at_recall(recall: float, name: Any) -> AtLeast:
+  """Returns the metric: precision of a class at the best threshold whose recall is at least that.
+
+  Args:
+    recall: Least share of the records of the class that are put into it, 0 to 1.
+    name: Class.
+  """
+  return AtLeast('precision', check_number('recall', recall, 0, 1), name)
 
 
 @dataclass(frozen=True)
@@ -58,90 +115,118 @@ class Measures:
   Attributes:
     rarest: Index of the rarest class, whose average precision and calibration are measured.
     n_classes: Number of classes. Of more than two, average precision is the mean over the classes.
+    metrics: Metrics by name.
     cost: Cost of putting a record of class i into class j, [n_classes, n_classes], or None.
+    cost_words: Meaning of the costs, in a sentence; '' without.
+    prevalence: Share of each class where the model is used, [n_classes]; None for the data's.
+    weights: Weight of a record by its class, [n_classes], so that classes have these shares.
   """
 
   rarest: int
   n_classes: int
+  metrics: Mapping[str, Metric]
   cost: Floats | None = None
+  cost_words: str = ''
+  prevalence: Floats | None = None
+  weights: Floats | None = None
 
   @classmethod
-  def of(cls, counts: Ints, cost: Any) -> Measures:
+  def of(
+    cls,
+    counts: Ints,
+    cost: Any = None,
+    *,
+    classes: Sequence[ClassValue] | None = None,
+    metric: Any = None,
+    prevalence: Mapping[Any, float] | None = None,
+  ) -> Measures:
     """Returns the measures for classes with so many records, [n_classes].
 
+    Args:
+      counts: Records of each class, [n_classes].
+      cost: Costs, [n_classes, n_classes], or by pairs of classes; None for none.
+      classes: Classes; None for the numbers 0, 1 and so on.
+      metric: Deciding metric: a name, a function, or what `recall_at_precision` returns.
+      prevalence: Share by class where the model is used.
+
     Raises:
-      ConfigError: if the cost matrix is none of these classes.
+      ConfigError: if costs, metric or prevalence are none of these classes.
     """
-    n = len(counts)
-    if cost is not None:
-      given = cost
-      try:
-        cost = np.asarray(given, np.float64)
-      except (TypeError, ValueError):  # of a dict, of texts, of rows that differ in length
-        cost = np.empty(0)
-      if cost.shape != (n, n) or not (np.isfinite(cost).all() and (cost >= 0).all()):
-        raise ConfigError(
-          f'cost={shown(given)} must have {n} rows of {n} costs, 0 or more: in row i and '
-          f'column j what it costs to take a record of class i for one of class j'
-        )
-    return cls(int(np.argmin(counts)), n, cost)
+    classes = classes or [ClassValue('int', i) for i in range(len(counts))]
+    matrix, words = _costs(cost, classes)
+    metrics = {name: one for name, one in METRICS.items() if name != 'cost' or matrix is not None}
+    if isinstance(metric, AtLeast) or callable(metric):
+      metrics |= dict([_own_metric(metric, classes)])
+    shares = _prevalence(prevalence, counts, classes)
+    weights = None if shares is None else shares * counts.sum() / counts
+    return cls(int(np.argmin(counts)), len(counts), metrics, matrix, words, shares, weights)
 
   @property
   def names(self) -> tuple[str, ...]:
     """The metrics that can be measured."""
-    return tuple(name for name in METRICS if name != 'cost' or self.cost is not None)
+    return tuple(self.metrics)
 
   def check(self, metric: Any) -> str:
     """Returns the name of a metric that can be measured; raises ConfigError if it is none."""
     if metric == 'cost' and self.cost is None:
       raise ConfigError("metric='cost' needs a cost matrix; give cost= as well")
+    if isinstance(metric, AtLeast) or callable(metric):
+      return self.names[-1]
     return str(check_choice('metric', metric, self.names))
+
+  def log_served(self, log_prior: Floats) -> Floats:
+    """Returns the log share of each class where the model is used, given that in training."""
+    return log_prior if self.prevalence is None else np.log(self.prevalence)
 
   def decide(self, log_p: Floats) -> Ints:
     """Returns the class that each record is put into: int64 [n]."""
-    if self.cost is None:
-      return np.argmax(log_p, axis=1)
-    return np.argmin(np.exp(log_p) @ self.cost, axis=1)
+    return decide(log_p, self.cost)
 
   def measure(self, name: str, log_p: Floats, labels: Ints) -> float:
-    """Returns one metric.
+    """Returns one metric; log loss takes probabilities below 2.2e-16 as that, as scikit-learn does.
 
     Args:
       name: One of `names`.
       log_p: Log probabilities, [n, n_classes].
       labels: Index of each record's class, [n].
     """
+    own = self.metrics[name].of_proba
+    weights = np.ones(len(labels)) if self.weights is None else self.weights[labels]
+    if own is not None:
+      return own(labels, np.exp(log_p), weights)
     if name == 'average_precision':
-      return self._average_precision(log_p, labels)
+      return self._average_precision(log_p, labels, weights)
     if name == 'log_loss':
-      return float(-np.mean(log_p[np.arange(len(labels)), labels]))
+      each = -np.maximum(log_p[np.arange(len(labels)), labels], _LOG_FLOOR)
+      return float(np.average(each, weights=weights))
     if name == 'brier':
-      return float(np.mean(np.sum((np.exp(log_p) - np.eye(self.n_classes)[labels]) ** 2, axis=1)))
+      squares = np.sum((np.exp(log_p) - np.eye(self.n_classes)[labels]) ** 2, axis=1)
+      return float(np.average(squares, weights=weights))
     decided = self.decide(log_p)
     if name == 'cost':
       assert self.cost is not None
-      return float(np.mean(self.cost[labels, decided]))
-    pairs = np.bincount(labels * self.n_classes + decided, minlength=self.n_classes**2)
+      return float(np.average(self.cost[labels, decided], weights=weights))
+    pairs = np.bincount(labels * self.n_classes + decided, weights, self.n_classes**2)
     return _OF_CONFUSION[name](pairs.reshape(self.n_classes, self.n_classes))
 
   def better(self, name: str, log_p: Floats, labels: Ints) -> float:
     """Returns a metric, negative where less is better."""
     return self.measure(name, log_p, labels) * (1 if METRICS[name].higher else -1)
 
-  def _average_precision(self, log_p: Floats, labels: Ints) -> float:
+  def _average_precision(self, log_p: Floats, labels: Ints, weights: Floats) -> float:
     classes = [self.rarest] if self.n_classes == 2 else np.unique(labels).tolist()
     odds = [self.log_odds(log_p, c) for c in classes]
     found = [
-      average_precision_score(labels == c, own)
+      average_precision_score(labels == c, own, sample_weight=weights)
       for c, own in zip(classes, odds, strict=True)
       if (labels == c).any()
     ]
     return float(np.mean(found)) if found else 0.0
 
   def log_odds(self, log_p: Floats, c: int) -> Floats:
-    """Returns the log odds of one class against the others: float64 [n]."""
+    """Returns the log odds of one class against the others, within +-1e6: float64 [n]."""
     others = np.delete(log_p, c, axis=1)
-    return log_p[:, c] - logsumexp(others, axis=1)
+    return np.clip(log_p[:, c] - logsumexp(others, axis=1), -_MOST_ODDS, _MOST_ODDS)
 
   def calibration(self, log_p: Floats, labels: Ints) -> tuple[float, float] | None:
     """Returns calibration intercept and slope of the rarest class's probabilities.
@@ -153,13 +238,14 @@ class Measures:
     or are all the same.
     """
     odds = np.clip(self.log_odds(log_p, self.rarest), -50, 50)
+    weights = None if self.weights is None else self.weights[labels]
     target = labels == self.rarest
     if not 0 < target.sum() < len(target) or np.ptp(odds) < 1e-9:
       return None
     if odds[target].min() > odds[~target].max():
       return None
-    intercept = _logistic(odds, target, fitted_slope=False)[0]
-    slope = _logistic(odds, target, fitted_slope=True)[1]
+    intercept = _logistic(odds, target, weights, fitted_slope=False)[0]
+    slope = _logistic(odds, target, weights, fitted_slope=True)[1]
     return intercept, slope
 
 
@@ -181,7 +267,7 @@ _OF_CONFUSION: dict[str, Callable[[Ints], float]] = {
 
 
 def _logistic(
-  odds: Floats, target: npt.NDArray[np.bool_], fitted_slope: bool
+  odds: Floats, target: npt.NDArray[np.bool_], weights: Floats | None, fitted_slope: bool
 ) -> tuple[float, float]:
   """Returns intercept and slope of a logistic regression of a target on log odds."""
   signs = np.where(target, 1.0, -1.0)
@@ -190,9 +276,106 @@ def _logistic(
     slope = given[1] if fitted_slope else 1.0
     margins = signs * (given[0] + slope * odds)
     slant = -signs * expit(-margins)
-    gradient = np.array([np.mean(slant), np.mean(slant * odds)])
-    return float(-np.mean(log_expit(margins))), gradient[: len(given)]
+    gradient = np.array(
+      [np.average(slant, weights=weights), np.average(slant * odds, weights=weights)]
+    )
+    return float(-np.average(log_expit(margins), weights=weights)), gradient[: len(given)]
 
   start = np.array([0.0, 1.0])[: 2 if fitted_slope else 1]
   found = minimize(loss, start, jac=True, method='BFGS').x
   return float(found[0]), float(found[1]) if fitted_slope else 1.0
+
+
+def _own_metric(metric: Any, classes: Sequence[ClassValue]) -> tuple[str, Metric]:
+  """Returns the name and the metric of a function or of `AtLeast`.
+
+  Raises:
+    ConfigError: if it names no class, or the function returns no number.
+  """
+  if isinstance(metric, AtLeast):
+    c = list(classes).index(match_class(metric.name, classes))
+    other = 'precision' if metric.of == 'recall' else 'recall'
+    words = f'{metric.of} of {classes[c]} at a {other} of {metric.least:g}'
+
+    def at_least(labels: Ints, proba: Floats, weights: Floats) -> float:
+      return metric.value(labels == c, proba[:, c], weights) if (labels == c).any() else 0.0
+
+    return words.replace(' ', '_'), Metric(words, decides=False, of_proba=at_least)
+
+  name, values = getattr(metric, '__name__', 'metric').strip('<>'), values_of(classes)
+
+  def of_function(labels: Ints, proba: Floats, weights: Floats) -> float:
+    found = metric(values[labels], proba)
+    try:
+      number = float(found)
+    except (TypeError, ValueError):
+      number = np.nan
+    if not np.isfinite(number):
+      raise ConfigError(f'metric={name} returned {shown(found)}; it must return a finite number')
+    return number
+
+  return name, Metric(name.replace('_', ' '), rate=False, of_proba=of_function)
+
+
+def _costs(cost: Any, classes: Sequence[ClassValue]) -> tuple[Floats | None, str]:
+  """Returns the matrix of costs, and a sentence of what they mean.
+
+  Raises:
+    ConfigError: if they are none of these classes.
+  """
+  n, names = len(classes), list(map(str, classes))
+  if cost is None:
+    return None, ''
+  matrix: Any
+  if isinstance(cost, Mapping):
+    matrix = 1 - np.eye(n)
+    for pair, value in cost.items():
+      if not (isinstance(pair, tuple) and len(pair) == 2):
+        raise ConfigError(
+          f'cost: key {shown(pair)} must be a pair of classes, the true one and the one that is '
+          f"taken for it; give one such as ('fraud', 'fine')"
+        )
+      i, j = (list(classes).index(match_class(one, classes)) for one in pair)
+      matrix[i, j] = check_number(f'cost of {shown(pair)}', value, 0)
+  else:
+    try:
+      matrix = np.asarray(cost, np.float64)
+    except (TypeError, ValueError):  # of texts, of rows that differ in length
+      matrix = np.empty(0)
+  if matrix.shape != (n, n) or not (np.isfinite(matrix).all() and (matrix >= 0).all()):
+    raise ConfigError(
+      f'cost={shown(cost)} must have {n} rows of {n} costs, 0 or more: in row i and '
+      f'column j what it costs to take a record of class i for one of class j'
+    )
+  pairs = [
+    f'{names[i]} taken for {names[j]} {matrix[i, j]:g}' for i, j in np.argwhere(1 - np.eye(n))
+  ]
+  if matrix.diagonal().any():
+    pairs += [f'{name} as itself {matrix[i, i]:g}' for i, name in enumerate(names)]
+  return matrix, f'Costs: {some_of(pairs, _SHOWN_COSTS)}.'
+
+
+def _prevalence(
+  given: Mapping[Any, float] | None, counts: Ints, classes: Sequence[ClassValue]
+) -> Floats | None:
+  """Returns the share of each class where a model is used, [n_classes]; None for those of the data.
+
+  Classes that are not named share the rest as in the data.
+
+  Raises:
+    ConfigError: if they are no shares of the classes.
+  """
+  if given is None:
+    return None
+  named = np.full(len(classes), np.nan)
+  for key, share in check_mapping('prevalence', given, "{'fraud': 0.002}").items():
+    c = list(classes).index(match_class(key, classes))
+    named[c] = check_number(f'prevalence of {shown(key)}', share, 0, 1)
+  others = np.isnan(named)
+  rest = 1 - named[~others].sum()
+  if (named[~others] <= 0).any() or (rest <= 0 if others.any() else abs(rest) > 1e-9):
+    raise ConfigError(
+      f'prevalence={shown(given)} must be shares above 0 that add up to '
+      f'{"less than 1" if others.any() else "1"}; give each class its share where the model is used'
+    )
+  return np.where(others, rest * counts / max(counts[others].sum(), 1), named)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import numpy as np
 
-from tfx_balance.augment.tabular import Smote
-from tfx_balance.compare.arms import ADJUSTED, ARMS, CLASS_WEIGHTS, SMOTE
+from tfx_balance.compare.arms import ADJUSTED, ARMS
 from tfx_balance.documents.json_document import Count, Document
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.keras_name import KerasName, keras_module
-from tfx_balance.inputs.losses import Loss, logit_adjusted_cross_entropy
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.sampling import class_weights, log_shares
+
+if TYPE_CHECKING:
+  from tfx_balance.inputs.losses import Loss
 
 HYPERPARAMETER = 'tfx_balance.remedy'
 
@@ -72,20 +73,24 @@ class Remedy(Document):
   def train(self) -> dict[str, Any]:
     """Arguments of `BalancedInputs.train`, labels as indices into `classes`."""
     arguments = {**ARMS[self.name].sampling, 'label_as': 'index'}
-    if self.name == SMOTE:
+    if ARMS[self.name].way == 'smote':
+      from tfx_balance.augment.tabular import Smote
+
       arguments['augment_fn'] = Smote(self.features, self.categorical)
     return arguments
 
   @property
   def loss(self) -> Loss:
     """Loss of class indices, [B], and logits, float [B, n_classes]; float [B]."""
+    from tfx_balance.inputs.losses import logit_adjusted_cross_entropy
+
     tau = 1.0 if self.name == ADJUSTED else 0.0
     return logit_adjusted_cross_entropy(log_shares(self.records), tau)
 
   @property
   def class_weight(self) -> dict[int, float] | None:
     """Weight of each class for `fit(class_weight=)`; None where there are none."""
-    if self.name != CLASS_WEIGHTS:
+    if ARMS[self.name].way != 'weights':
       return None
     return dict(enumerate(class_weights(self.records, self.records)))
 

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import log_softmax
 
+from tfx_balance.plan.ranks import Ints
+
 Floats = npt.NDArray[np.float64]
 
 STEPS = np.arange(41) / 20
@@ -36,10 +38,24 @@ def find_threshold(log_p: Any, log_prior: Any, score: Callable[[Floats], float])
   Args:
     log_p: Logits or log probabilities of records that the model was not trained on,
       [n, n_classes].
-    log_prior: Log share of each class in what the model was trained on, [n_classes].
+    log_prior: Log share of each class in what the model was trained on, [n_classes], or for each
+      record [n, n_classes].
     score: Function of shifted log probabilities, float64 [n, n_classes], higher is better.
   """
   log_prior = np.asarray(log_prior, np.float64)
   scores = np.array([score(shifted(log_p, -t * log_prior)) for t in STEPS])
   best = np.flatnonzero(scores >= scores.max())
   return float(STEPS[best[len(best) // 2]])
+
+
+def decide(log_p: Floats, cost: Floats | None) -> Ints:
+  """Returns the class that each record is put into: int64 [n].
+
+  Args:
+    log_p: Log probabilities, [n, n_classes].
+    cost: Cost of putting a record of class i into class j, [n_classes, n_classes], for the class of
+      the lowest expected cost (Elkan 2001); None for that of the highest probability.
+  """
+  if cost is None:
+    return np.argmax(log_p, axis=1)
+  return np.argmin(np.exp(log_p) @ cost, axis=1)

@@ -26,19 +26,38 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class Gap:
+  """A difference in the deciding metric, above 0 where it is better.
+
+  Attributes:
+    mean: Estimate.
+    low: Lower end of its interval; None where there is none.
+    high: Upper end of its interval.
+  """
+
+  mean: float
+  low: float | None = None
+  high: float | None = None
+
+
+@dataclass(frozen=True)
 class ComparedArm:
   """What was found for one remedy.
 
   Attributes:
     name: Name of the remedy, such as 'class_weights'.
     words: What it is called in sentences.
-    values: Mean over the folds, by metric.
+    values: Mean over the repetitions of the folds, by metric.
     difference: Mean difference to natural batches in the deciding metric, above 0 where it is
       better; None for natural batches.
     low: Lower end of its interval; None where there is none.
     high: Upper end of its interval.
     verdict: 'helps', 'harms', 'no practical difference' or 'cannot tell'; None for natural batches.
     calibration: Of the rarest class's probabilities; None where it cannot be measured.
+    to_recommended: Difference to the recommended remedy; None for that, and where natural batches
+      are recommended.
+    confusion: Records of class i that are put into class j, the mean over the repetitions,
+      [n_classes, n_classes], of natural batches and of the recommended remedy; empty for others.
   """
 
   name: str
@@ -49,6 +68,8 @@ class ComparedArm:
   high: float | None = None
   verdict: str | None = None
   calibration: Calibration | None = None
+  to_recommended: Gap | None = None
+  confusion: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,7 +84,7 @@ class ComparisonDocument(Document):
     equivalence: Difference of the metric that does not matter in practice.
     confidence: Of all intervals together, such as 0.95.
     folds: Number of folds that all remedies were measured on.
-    steps: Batches that each model was trained on.
+    steps: Batches that each model was trained on; None for estimators, which know it themselves.
     batch_size: Records in each of them.
     seed: Seed of folds, weights and batches.
     seconds: Time that it took.
@@ -71,6 +92,7 @@ class ComparisonDocument(Document):
     recommended: Name of the remedy to use.
     reason: Why, in one sentence.
     notes: What people should know beside, a sentence each.
+    shift: What the recommended remedy adds to the log probabilities of each class, [n_classes].
   """
 
   FORMAT: ClassVar[str] = 'tfx_balance.comparison'
@@ -83,11 +105,12 @@ class ComparisonDocument(Document):
   equivalence: float
   confidence: float
   folds: Count
-  steps: Count
-  batch_size: Count
+  steps: Count | None
+  batch_size: Count | None
   seed: int
   seconds: float
   arms: tuple[ComparedArm, ...]
   recommended: str
   reason: str
   notes: tuple[str, ...] = field(default=(), metadata={'null': ()})
+  shift: tuple[float, ...] = ()

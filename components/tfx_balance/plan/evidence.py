@@ -11,7 +11,7 @@ HALF_WIDTH = 0.1
 _Z = 1.959963984540054  # of 95 %, both sides
 
 
-def recall_half_width(n: int, recall: float) -> float:
+def recall_half_width(n: float, recall: float) -> float:
   """Returns half the width of the 95 % interval of a recall that n records of a class measured.
 
   By Wilson 1927, "Probable inference, the law of succession, and statistical inference":
@@ -25,6 +25,17 @@ def recall_half_width(n: int, recall: float) -> float:
     recall: Measured share of them that the model got right, 0 to 1.
   """
   return _Z * math.sqrt(n * recall * (1 - recall) + _Z**2 / 4) / (n + _Z**2)
+
+
+def recall_interval(n: float, recall: float) -> tuple[float, float]:
+  """Returns the 95 % interval of a recall that n records of a class measured; see above.
+
+  >>> [round(end, 3) for end in recall_interval(10, 0.9)]
+  [0.596, 0.982]
+  """
+  centre = (n * recall + _Z**2 / 2) / (n + _Z**2)
+  half = recall_half_width(n, recall)
+  return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def half_widths(n: int) -> tuple[float, ...]:

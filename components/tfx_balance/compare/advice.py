@@ -1,0 +1,120 @@
+"""The remedy to use, why, and what people should know beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from tfx_balance.compare.arms import ARMS, NATURAL
+from tfx_balance.compare.intervals import CANNOT_TELL, FEWEST_RECORDS, HELPS, Interval
+from tfx_balance.compare.judging import EQUIVALENT_PART, Judged, equivalence
+from tfx_balance.compare.metrics import Measures
+from tfx_balance.documents.comparison import ComparedArm
+
+FEWEST_TO_SETTLE, MOST_TO_SETTLE = 10, 10
+"""Least records of the rarest class, and most times as many, for which a number is named."""
+
+
+def simplest(found: Mapping[str, Judged], measures: Measures, metric: str) -> str:
+  """Returns the name of the simplest arm that is as good as the best in practice.
+
+  Of the arms whose estimate is behind the best one by no more than the region of equivalence, it is
+  that of the least effort. None is below the estimate of natural batches, or puts all records into
+  one class where another does not.
+
+  Args:
+    found: What was found for each arm.
+    measures: What measures.
+    metric: Deciding metric.
+  """
+  sign = 1 if measures.metrics[metric].higher else -1
+  values = {name: sign * one.values[metric] for name, one in found.items()}
+  natural = values[NATURAL]
+  region = equivalence(measures, metric, natural)
+  possible = {
+    name: value
+    for name, value in values.items()
+    if name == NATURAL or (value > natural and not found[name].collapsed)
+  }
+  best = max(possible.values())
+  near = [name for name, value in possible.items() if value >= best - region]
+  return min(near, key=lambda name: (ARMS[name].effort, -possible[name]))
+
+
+def reason(arm: ComparedArm, arms: Sequence[ComparedArm], words: str, higher: bool) -> str:
+  """Returns why an arm is the one to use, in a sentence or two.
+
+  Args:
+    arm: Recommended arm.
+    arms: All arms, natural batches first.
+    words: Name of the deciding metric in sentences.
+    higher: Whether more of it is better.
+  """
+  if arm.difference is None:
+    others = [other for other in arms if other.difference is not None and other.difference > 0]
+    if not others:
+      return f'No remedy has a better {words} than natural batches.'
+    best = max(others, key=lambda other: other.difference or 0)
+    return (
+      f'No remedy is better by enough to matter: the best estimate, of {best.name}, is '
+      f'{best.difference:.3f} better in {words}.'
+    )
+  by = (
+    f'{words} is {arm.difference:.3f} {"higher" if higher else "lower"} than with natural batches'
+  )
+  if arm.verdict == HELPS:
+    return f'It helps: {by}.'
+  if arm.verdict == CANNOT_TELL:
+    return f'It is the simplest of the best estimates: {by}, but the data cannot tell it from none.'
+  return f'It is the simplest of the best estimates: {by}.'
+
+
+def notes(
+  found: Mapping[str, Judged], recommended: str, few: int, measures: Measures, metric: str
+) -> Iterator[str]:
+  """Yields what people should know beside the verdicts, a sentence each.
+
+  Args:
+    found: What was found for each arm.
+    recommended: Name of the recommended arm.
+    few: Number of records of the rarest class.
+    measures: What measures.
+    metric: Deciding metric.
+  """
+  if few < FEWEST_RECORDS and not measures.metrics[metric].of_all:
+    yield f'{few} records of the rarest class are too few to tell; {FEWEST_RECORDS} are needed.'
+  collapsed = [name for name, one in found.items() if one.collapsed]
+  if collapsed:
+    yield f'{", ".join(collapsed)}: all records are put into one class.'
+  natural, own = (found[name].values['log_loss'] for name in (NATURAL, recommended))
+  if own > (1 + EQUIVALENT_PART) * natural:
+    yield (
+      f'Its probabilities are worse: log loss {own:.3f}, {natural:.3f} with natural batches. Where '
+      f'probabilities are used, keep a model of natural batches for them.'
+    )
+
+
+def to_settle(interval: Interval, few: int) -> tuple[int, int] | None:
+  """Returns how many records of the rarest class would tell a difference of this size, as a range.
+
+  The width of an interval falls with the square root of the records; the range is half and twice
+  the number at which it would no longer hold 0. None where that is known, cannot be estimated from
+  so few records, or is far beyond them.
+
+  Args:
+    interval: Of the difference to natural batches.
+    few: Number of records of the rarest class.
+  """
+  half = (interval.high - interval.low) / 2
+  if few < FEWEST_TO_SETTLE or math.isnan(half) or not 0 < abs(interval.mean) < half:
+    return None
+  factor = (half / abs(interval.mean)) ** 2
+  if factor > MOST_TO_SETTLE:
+    return None
+  return round_two(few * max(factor / 2, 1)), round_two(few * factor * 2)
+
+
+def round_two(number: float) -> int:
+  """Returns a number of two significant digits, rounded up."""
+  unit = 10 ** max(math.floor(math.log10(number)) - 1, 0)
+  return math.ceil(number / unit) * unit

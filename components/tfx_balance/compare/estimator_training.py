@@ -1,0 +1,320 @@
+"""Trains the arms of a fold with estimators that have scikit-learn's `fit` and `predict_proba`."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils.validation import has_fit_parameter
+
+from tfx_balance.arguments import shown
+from tfx_balance.compare.arms import ARMS, TRAINED, Floats
+from tfx_balance.compare.folds import Fold, Task, values_of
+from tfx_balance.compare.processes import call_in_processes
+from tfx_balance.compare.remedy import Remedy
+from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.inputs.balanced_batches import BalancedBatches
+from tfx_balance.plan.array_columns import is_sparse, n_rows, table_columns
+from tfx_balance.plan.ranks import Ints
+
+NEIGHBOURS = 5
+"""Of a record, between which and it SMOTE makes others."""
+_BALANCING = {'class_weight': None, 'scale_pos_weight': 1, 'is_unbalance': False}
+"""Parameters of estimators that weigh classes, and what they are where they do not."""
+
+
+@dataclass(frozen=True)
+class FittedEstimator:
+  """An estimator that was trained.
+
+  Attributes:
+    estimator: Estimator.
+    classes: Values of all classes, [n_classes].
+  """
+
+  estimator: Any
+  classes: Any
+
+  def log_p(self, x: Any) -> Floats:
+    """Returns log probabilities of records, -inf where they are 0: float64 [n, n_classes].
+
+    Raises:
+      DataError: if there are none, or other numbers.
+    """
+    given = np.asarray(self.estimator.predict_proba(x), np.float64)
+    own = getattr(self.estimator, 'classes_', self.classes)
+    at = {value: i for i, value in enumerate(np.asarray(self.classes).tolist())}
+    columns = [at[value] for value in np.asarray(own).tolist()]
+    if given.ndim != 2 or given.shape[1] != len(columns):
+      raise DataError(
+        f'{type(self.estimator).__name__}.predict_proba returned shape {given.shape} for '
+        f'{len(columns)} classes; it must be [n, n_classes]'
+      )
+    if not (np.isfinite(given).all() and (given >= 0).all() and (given.sum(axis=1) > 0).all()):
+      raise DataError(
+        f'{type(self.estimator).__name__}.predict_proba returned numbers that are no '
+        f'probabilities, such as {shown(given[~np.isfinite(given).all(axis=1)][:1].tolist())}; '
+        f'fill in missing values, or give an estimator that takes them'
+      )
+    found = np.zeros((len(given), len(at)))
+    found[:, columns] = given / given.sum(axis=1, keepdims=True)
+    with np.errstate(divide='ignore'):
+      return np.asarray(np.log(found), np.float64)
+
+
+@dataclass(frozen=True)
+class EstimatorTraining:
+  """Trains estimators on records.
+
+  Attributes:
+    make: Function that returns an estimator that was not trained.
+    features: What the estimators take, [n, ...].
+    labels: Index of each record's class, [n].
+    classes: Values of the classes, [n_classes].
+    remedies: Remedies by arm, of trained arms.
+    left_out: Why arms are left out, a sentence each.
+    deadline: Time when it is to stop, as `time.time` gives it.
+  """
+
+  make: Callable[[], Any]
+  features: Any
+  labels: Ints
+  classes: Any
+  remedies: Mapping[str, Remedy]
+  left_out: Sequence[str]
+  deadline: float
+
+  @classmethod
+  def of(
+    cls, make: Callable[[], Any], x: Any, labels: Ints, plain: Remedy, deadline: float
+  ) -> EstimatorTraining:
+    """Returns the training of estimators.
+
+    Args:
+      make: Function that returns an estimator.
+      x: Features, [n, ...]: an array, a DataFrame, a sparse matrix, or a list.
+      labels: Index of each record's class, [n].
+      plain: Remedy of the classes that does nothing.
+      deadline: Time when it is to stop.
+
+    Raises:
+      ConfigError: if the estimator weighs classes itself, or has no probabilities.
+      DataError: if x has another number of rows.
+    """
+    if isinstance(x, dict):
+      raise DataError(f'x is a dict, and an estimator takes a table; give a DataFrame of {list(x)}')
+    features = as_rows(x)
+    if n_rows(features, 'x') != len(labels):
+      raise DataError(
+        f'x has {n_rows(features, "x")} rows, and y has {len(labels)}; give one label a row'
+      )
+    estimator = make()
+    check_estimator(estimator)
+    name, left_out = type(estimator).__name__, []
+    remedies = {}
+    for arm in TRAINED:
+      way = ARMS[arm].way
+      if way == 'weights' and weight_name(estimator) is None:
+        left_out.append(f'{arm} is left out: fit of {name} takes no sample_weight.')
+      elif way == 'smote' and not all_numbers(features):
+        left_out.append(f'{arm} is left out: it moves numbers, and x has other or missing values.')
+      elif way not in ('loss', 'smote') and ARMS[arm].q not in (0, 1):
+        continue
+      elif way != 'loss':  # which estimators choose themselves
+        remedies[arm] = replace(plain, name=arm)
+    return cls(make, features, labels, values_of(plain.classes), remedies, left_out, deadline)
+
+  def folds(self, tasks: Sequence[Task], processes: int) -> Iterator[Fold]:
+    """Yields the scores of folds as they are done, and ends early when time is up."""
+    if processes == 1:
+      done: Iterator[Fold | None] = map(self.fold, tasks)
+    else:
+      rest = replace(self, features=None, labels=np.empty(0, np.int64))
+      done = call_in_processes(
+        partial(_in_process, rest), (self.features, self.labels), tasks, processes
+      )
+    for fold in done:
+      if fold is not None:
+        yield fold
+
+  def fold(self, task: Task) -> Fold | None:
+    """Returns the scores of all arms on the records of a fold; None when time is up."""
+    counts = np.bincount(self.labels[task.trained], minlength=len(self.classes))
+    tested, log_p = take(self.features, task.tested), {}
+    for arm, remedy in self.remedies.items():
+      if time.time() > self.deadline:
+        return None
+      fitted = self.fit(self.features, self.labels, task.trained, remedy, task.seed)
+      log_p[arm] = fitted.log_p(tested)
+    return Fold(task.repeat, task.tested, counts, log_p)
+
+  def fit(self, x: Any, labels: Ints, rows: Ints, remedy: Remedy, seed: int) -> FittedEstimator:
+    """Returns an estimator that was trained on records with a remedy.
+
+    Args:
+      x: Features, [n, ...].
+      labels: Index of each record's class, [n].
+      rows: Rows to train on, ascending.
+      remedy: Remedy of a trained arm.
+      seed: Seed of what is drawn, and of `random_state` where it is None.
+
+    Raises:
+      ConfigError: if the estimator does not take the records.
+    """
+    way, estimator, weights = ARMS[remedy.name].way, self.make(), {}
+    x, labels = take(as_rows(x), rows), labels[rows]
+    set_seeds(estimator, seed)
+    if way in ('batches', 'smote'):
+      again = balanced_rows(labels, seed)
+      x = smote(x, labels, again, seed) if way == 'smote' else take(x, again)
+      labels = labels[again]
+    elif way == 'weights':
+      counts = np.bincount(labels, minlength=len(self.classes))
+      each = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+      weights = {str(weight_name(estimator)): each[labels]}
+    try:
+      estimator.fit(x, self.classes[labels], **weights)
+    except (TypeError, ValueError) as error:
+      raise ConfigError(
+        f'{type(estimator).__name__} with {remedy.name} does not take x or y: {error}; x goes to '
+        f'it as it is, and y as values such as {shown(self.classes[0])}, so give what its fit takes'
+      ) from error
+    return FittedEstimator(estimator, self.classes)
+
+  def settings(self, arms: Collection[str]) -> Mapping[str, EstimatorTraining]:
+    """Returns nothing: what estimators are made of, their parameters say."""
+    return {}
+
+
+def maker_of(model: Any) -> Callable[[], Any]:
+  """Returns a function that makes estimators like one that was not trained."""
+  return partial(clone if hasattr(model, 'get_params') else copy.deepcopy, model)
+
+
+def check_estimator(estimator: Any) -> None:
+  """Checks that an estimator has probabilities, and leaves classes as they are.
+
+  Raises:
+    ConfigError: if it does not.
+  """
+  name = type(estimator).__name__
+  if not (hasattr(estimator, 'fit') and hasattr(estimator, 'predict_proba')):
+    raise ConfigError(
+      f'{name} has no predict_proba, and remedies are of probabilities; give a classifier that has '
+      f'it, such as CalibratedClassifierCV({name}())'
+    )
+  parameters = estimator.get_params() if hasattr(estimator, 'get_params') else {}
+  for key, value in parameters.items():
+    neutral = _BALANCING.get(key.rpartition('__')[2], value)
+    if value is not None and value is not neutral and value != neutral:
+      raise ConfigError(
+        f'{key}={shown(value)} of {name} weighs the classes, and compare tries that itself; leave '
+        f'it at {neutral}'
+      )
+
+
+def weight_name(estimator: Any) -> str | None:
+  """Returns the argument of `fit` that has the weight of each record; None where there is none."""
+  steps = getattr(estimator, 'steps', None)
+  if steps and hasattr(estimator, 'named_steps'):
+    name, last = steps[-1]
+    own = weight_name(last)
+    return None if own is None else f'{name}__{own}'
+  return 'sample_weight' if has_fit_parameter(estimator, 'sample_weight') else None
+
+
+def set_seeds(estimator: Any, seed: int) -> None:
+  """Gives each `random_state` of an estimator that is None a seed."""
+  if hasattr(estimator, 'get_params'):
+    names = [
+      name
+      for name, value in estimator.get_params().items()
+      if name.rpartition('__')[2] == 'random_state' and value is None
+    ]
+    estimator.set_params(**dict.fromkeys(names, seed % 2**31))
+
+
+def balanced_rows(labels: Ints, seed: int) -> Ints:
+  """Returns rows in which each class is as often as the largest, its own rows equally often."""
+  n = np.bincount(labels)
+  (rows,) = BalancedBatches(labels, int(n.max()) * np.count_nonzero(n), seed=seed)
+  return np.asarray(rows, np.int64)
+
+
+def smote(x: Any, labels: Ints, rows: Ints, seed: int) -> Any:
+  """Returns numbers of rows, of which those that came before are moved: float64 [len(rows), d].
+
+  Chawla, Bowyer, Hall and Kegelmeyer 2002, "SMOTE: synthetic minority over-sampling technique":
+  x + u (x' - x), with u uniform in [0, 1) and x' of the `NEIGHBOURS` nearest of the class, by
+  distances in its standard deviations.
+
+  Args:
+    x: Numbers, [n, d].
+    labels: Index of each record's class, [n].
+    rows: Rows of the result, [m].
+    seed: Seed of u and of x'.
+  """
+  values = np.asarray(x, np.float64)
+  rng = np.random.default_rng(seed)
+  near = np.arange(len(values))[:, np.newaxis].repeat(NEIGHBOURS, axis=1)
+  for c in np.flatnonzero(np.bincount(labels) > 1):
+    own = np.flatnonzero(labels == c)
+    deviation = values[own].std(axis=0)
+    scaled = values[own] / np.where(deviation > 0, deviation, 1)
+    k = min(NEIGHBOURS, len(own) - 1)
+    found = NearestNeighbors(n_neighbors=k).fit(scaled).kneighbors(return_distance=False)
+    near[own] = own[found[:, np.arange(NEIGHBOURS) % k]]
+  order = np.argsort(rows, kind='stable')
+  again = np.ones(len(rows), bool)
+  again[order[np.flatnonzero(np.diff(rows[order], prepend=-1))]] = False
+  other = near[rows, rng.integers(NEIGHBOURS, size=len(rows))]
+  step = rng.random(len(rows))[:, np.newaxis] * (values[other] - values[rows])
+  moved = values[rows] + np.where(again[:, np.newaxis], step, 0)
+  if hasattr(x, 'iloc'):
+    return type(x)(moved, columns=x.columns)
+  return moved
+
+
+def all_numbers(x: Any) -> bool:
+  """Returns whether features are a table of finite numbers."""
+  if is_sparse(x):
+    return False
+  columns = table_columns(x)
+  try:
+    values = (
+      np.asarray(x) if columns is None else np.stack([np.asarray(c) for c in columns.values()])
+    )
+  except ValueError:
+    return False
+  return values.ndim == 2 and values.dtype.kind in 'fiu' and bool(np.isfinite(values).all())
+
+
+def as_rows(x: Any) -> Any:
+  """Returns features whose rows can be taken: a list as an array, the rest as it is."""
+  if not isinstance(x, (list, tuple)):
+    return x
+  if all(isinstance(value, (str, bytes)) for value in x):
+    return np.array(x, object)
+  return np.asarray(x)
+
+
+def take(x: Any, rows: Ints) -> Any:
+  """Returns rows of an array, a DataFrame or a sparse matrix."""
+  if hasattr(x, 'iloc'):
+    return x.iloc[rows]
+  if is_sparse(x):
+    return x.tocsr()[rows]
+  return x.take(rows) if hasattr(x, 'schema') and hasattr(x, 'column_names') else x[rows]
+
+
+def _in_process(training: EstimatorTraining, data: tuple[Any, Ints], task: Task) -> Fold | None:
+  """Returns the scores of a fold, in a process."""
+  features, labels = data
+  return replace(training, features=features, labels=labels).fold(task)
