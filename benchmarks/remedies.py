@@ -1,12 +1,13 @@
 """Measures whether repeated folds find the remedy that helps, and how sure their verdicts are.
 
 Regret: on each table a small network is trained with every remedy, for equal steps, on 5 folds
-outside and 5x5 folds inside each. The picker takes the remedy of the best mean inside; every remedy
-is trained again on all that is inside, and measured outside. Regret is the mean over tables of the
-points behind the best remedy of a table, which is known only afterwards. The fixed remedy is, for
-each table, the one that is best on all the others; 'picker' less it has a t interval over tables.
-'t = 1' is a threshold that is not tuned. Tables are those in the folder that TFX_BALANCE_DATA
-names; without it, and as a smoke test, one is made.
+outside and 5x5 folds inside each. Inside, the rule that `compare` has recommends a remedy, and
+'argmax' is that of the best estimate; every remedy is trained again on all that is inside, and
+measured outside. Regret is the mean over tables of the points behind the best remedy of a table,
+which is known only afterwards. The fixed remedy is, for each table, the one that is best on all the
+others; 'recommended' less it has a t interval over tables. 't = 1' is a threshold that is not
+tuned. Tables are those in the folder that TFX_BALANCE_DATA names; without it, and as a smoke test,
+one is made.
 
 Equal remedies: runs on made tables in which any of seven equal remedies is said to help or harm.
 With 'drawn' features each fit has others, so that remedies differ by chance in every fold. With
@@ -20,7 +21,7 @@ Goorbergh et al. 2022, "The harm of class imbalance corrections for risk predict
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,18 +29,20 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from scipy import stats
 from tfx_balance import StratifiedSplits
-from tfx_balance.compare.arms import ARMS, NATURAL, SMOTE, THRESHOLD, TRAINED
+from tfx_balance.compare.advice import simplest
+from tfx_balance.compare.arms import ARMS, MEAN, NATURAL, TRAINED
 from tfx_balance.compare.intervals import HELPS, NO_DIFFERENCE
-from tfx_balance.compare.judging import Fold, judge, threshold_of, with_shifts
+from tfx_balance.compare.judging import Scores as AllScores
+from tfx_balance.compare.judging import gaps, judge, mean_log_p, with_means
 from tfx_balance.compare.metrics import METRICS, Measures
-from tfx_balance.compare.threshold import shifted
+from tfx_balance.compare.trainers import Fold
 
 from benchmarks import remedies_made as made
 from benchmarks.harness import Case, Piece, Result, Work
 from benchmarks.remedies_keras import NAMES, read_images, train_keras
 from benchmarks.remedies_training import HIDDEN, Array, read, table_names, train
 
-OURS, PICKER, UNTUNED = 'ours', 'picker', 't = 1'
+OURS, PICKER, BEST, UNTUNED = 'ours', 'recommended', 'argmax', 't = 1'
 DECIDING = ('macro_recall', 'macro_f1', 'worst_class', 'average_precision', 'log_loss')
 FOLDS, REPEATS = 5, 5
 _MADE = '300 made'
@@ -142,42 +145,57 @@ def nested(
     score: Function of rows to train on and rows to test of many folds, and a seed, that returns
       the log probabilities of each fold by arm.
   """
-  measures, total = Measures.of(np.bincount(labels), None), Counter[tuple[str, str]]()
+  measures, total = Measures.of(np.bincount(labels)), Counter[tuple[str, str]]()
   outer = splits(x, labels, 0, repeats)
   for number, (_, inside, outside) in enumerate(outer):
     own = splits(x[inside], labels[inside], number + 1, REPEATS)
     trained = [inside, *(inside[rows] for _, rows, _ in own)]
-    tested = [outside, *(inside[rows] for _, _, rows in own)]
+    tested = [outside, *(np.concatenate([inside[rows], outside]) for _, _, rows in own)]
     log_p = score(trained, tested, number)
-    last, *folds = [
-      Fold(repeat, rows, len(used), {arm: log_p[arm][i] for arm in TRAINED})
-      for i, (repeat, used, rows) in enumerate(
-        zip([0, *(repeat for repeat, _, _ in own)], trained, tested, strict=True)
-      )
-    ]
-    log_prior = np.log(np.bincount(labels[inside]) / len(inside))
+    folds = with_means(
+      [
+        Fold(
+          repeat,
+          inside[rows],
+          np.bincount(labels[inside[used]]),
+          {arm: p[i][: len(rows)] for arm, p in log_p.items()},
+        )
+        for i, (repeat, used, rows) in enumerate(own, 1)
+      ]
+    )
+    outer_scores = {arm: p[0] for arm, p in log_p.items()}
+    outer_scores[MEAN] = mean_log_p([p[-len(outside) :] for p in log_p[NATURAL][1 : FOLDS + 1]])
+    last = Fold(0, outside, np.bincount(labels[inside]), outer_scores)
     for metric in DECIDING:
-      inner = with_shifts(folds, labels, log_prior, measures, metric)
-      (final,) = with_shifts([last], labels, log_prior, measures, metric)  # has t = 1
-      t = threshold_of(folds, labels, log_prior, measures, metric)
-      scores = {
-        **final.log_p,
-        THRESHOLD: shifted(final.log_p[NATURAL], -t * log_prior),
-        UNTUNED: final.log_p[THRESHOLD],
+      scores = AllScores(folds, labels, measures, metric)
+      found, decides = judge(scores), METRICS[metric].decides
+      strengths = {name: scores.threshold(name) if decides else 0.0 for name in found}
+      values = {
+        name: measures.better(metric, scores.of(name, last, t), labels[outside])
+        for name, t in strengths.items()
       }
-      values = {arm: measures.better(metric, p, labels[outside]) for arm, p in scores.items()}
-      means = {
-        arm: np.mean([measures.better(metric, f.log_p[arm], labels[f.rows]) for f in inner])
-        for arm in ARMS
+      untuned = scores.of('threshold', last, float(decides))
+      sign = 1 if METRICS[metric].higher else -1
+      best = max(found, key=lambda name: sign * found[name].values[metric])
+      values |= {
+        PICKER: values[simplest(found, measures, metric)],
+        BEST: values[best],
+        UNTUNED: measures.better(metric, untuned, labels[outside]),
       }
-      values[PICKER] = values[max(ARMS, key=lambda arm: means[arm])]
       total.update({(metric, name): value / len(outer) for name, value in values.items()})
-  return {m: {name: total[m, name] for name in (PICKER, *ARMS, UNTUNED)} for m in DECIDING}
+  names = {name for _, name in total}
+  return {m: {name: total[m, name] for name in _ordered(names)} for m in DECIDING}
+
+
+def _ordered(names: Iterable[str]) -> list[str]:
+  """Returns the names of rules and arms that there are, in the order of the printed table."""
+  known = set(names)
+  return [name for name in (PICKER, BEST, *ARMS, UNTUNED) if name in known]
 
 
 def equal(n_rare: int, features: str, runs: int, **_: Any) -> Work:
   """Returns the work of counting runs with a false verdict on equal remedies."""
-  arms = tuple(ARMS)
+  arms = TRAINED
   return _work(
     lambda: {
       'false': sum(made.false_verdict(n_rare, features, arms, seed) for seed in range(runs)),
@@ -205,21 +223,21 @@ def judge_logistic(x: Array, labels: Array, steps: int) -> dict[str, dict[str, f
   """Returns macro recall, log loss and calibration intercept of a logistic model by remedy."""
   own = splits(x, labels, 0, REPEATS)
   _, trained, tested = zip(*own, strict=True)
-  log_p = {arm: train(x, labels, trained, tested, arm, steps, 0) for arm in (NATURAL, SMOTE)}
+  log_p = {arm: train(x, labels, trained, tested, arm, steps, 0) for arm in (NATURAL, 'smote')}
   folds = [
-    Fold(repeat, rows, len(used), {arm: p[i] for arm, p in log_p.items()})
+    Fold(repeat, rows, np.bincount(labels[used]), {arm: p[i] for arm, p in log_p.items()})
     for i, (repeat, used, rows) in enumerate(own)
   ]
-  counts = np.bincount(labels)
-  measures = Measures.of(counts, None)
-  folds = with_shifts(folds, labels, np.log(counts / counts.sum()), measures, 'macro_recall')
+  scores = AllScores(folds, labels, Measures.of(np.bincount(labels)), 'macro_recall')
+  judged = judge(scores)
+  intervals = dict(gaps(scores, judged, NATURAL, len(judged) - 1))
   found = {}
-  for arm, judged in judge(folds, labels, measures, 'macro_recall').items():
-    intercept, slope = judged.calibration or (np.nan, np.nan)
+  for arm, one in judged.items():
+    intercept, slope = one.calibration or (np.nan, np.nan)
     found[arm] = {
-      **{name: judged.values[name] for name in ('macro_recall', 'log_loss')},
-      'low': judged.interval.low,
-      'high': judged.interval.high,
+      **{name: one.values[name] for name in ('macro_recall', 'log_loss')},
+      'low': intervals[arm].low,
+      'high': intervals[arm].high,
       'intercept': intercept,
       'slope': slope,
     }
@@ -242,11 +260,12 @@ def regrets(values: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str
   """
   found = {}
   for metric in DECIDING:
+    names = _ordered(set.intersection(*(set(table[metric]) for table in values.values())))
+    own_arms = [name for name in names if name in ARMS]
     each = {
-      name: 100 * np.array([table[metric][name] for table in values.values()])
-      for name in (PICKER, *ARMS, UNTUNED)
+      name: 100 * np.array([table[metric][name] for table in values.values()]) for name in names
     }
-    arms = np.stack([each[arm] for arm in ARMS])
+    arms = np.stack([each[arm] for arm in own_arms])
     others = (arms.sum(axis=1, keepdims=True) - arms).argmax(axis=0)
     each['fixed'] = arms[others, np.arange(arms.shape[1])]
     less = each[PICKER] - each['fixed']
@@ -255,16 +274,17 @@ def regrets(values: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str
     found[metric] = {
       **{name: float(np.mean(arms.max(axis=0) - own)) for name, own in each.items()},
       'difference': (float(less.mean()), float(less.mean() - half), float(less.mean() + half)),
-      'chosen': dict(Counter(list(ARMS)[i] for i in others).most_common()),
+      'chosen': dict(Counter(own_arms[i] for i in others).most_common()),
     }
   return found
 
 
 def _print_regret(found: Mapping[str, Any]) -> Group:
-  names = (PICKER, 'fixed', *ARMS, UNTUNED)
-  table = _table(f'mean regret, {len(found)} tables', *names, 'picker - fixed')
+  by_metric = regrets(found)
+  names = [n for n in next(iter(by_metric.values())) if n not in ('difference', 'chosen')]
+  table = _table(f'mean regret, {len(found)} tables', *names, f'{PICKER} - fixed')
   chosen = []
-  for metric, own in regrets(found).items():
+  for metric, own in by_metric.items():
     mean, low, high = own['difference']
     cells = [f'{own[name]:.2f}' for name in names]
     table.add_row(METRICS[metric].words, *cells, f'{mean:+.2f} [{low:+.2f}, {high:+.2f}]')

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from sklearn.datasets import load_digits
-from tfx_balance.compare.comparing import remedies_of
-from tfx_balance.compare.keras_training import Task, Training
+from tfx_balance.compare.keras_training import KerasTraining
+from tfx_balance.compare.remedy import Remedy
+from tfx_balance.compare.trainers import Task
 from tfx_balance.plan.labels import count_labels
 
 from benchmarks.quality_tables import FOLDER
@@ -66,11 +67,11 @@ def train_keras(
     model.compile(keras.optimizers.Adam(0.005))
     return model
 
-  remedies = remedies_of(counts, x, None)
+  plain = Remedy('natural', counts.classes, counts.records, (0.0,) * len(counts.classes))
   run = uuid.uuid4().hex
-  training = Training(run, make_model, x, labels, remedies, steps, BATCH, float('inf'))
+  training = KerasTraining.of(run, make_model, False, x, labels, plain, steps, BATCH, float('inf'))
   tasks = [
     Task(0, 1000 * seed + i, *rows) for i, rows in enumerate(zip(trained, tested, strict=True))
   ]
   folds = list(training.folds(tasks, 2))
-  return {arm: [fold.log_p[arm] for fold in folds] for arm in remedies}
+  return {arm: [fold.log_p[arm] for fold in folds] for arm in training.remedies}

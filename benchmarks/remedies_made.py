@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import log_softmax
 from tfx_balance import StratifiedSplits
-from tfx_balance.compare.arms import ARMS, BALANCED, NATURAL
+from tfx_balance.compare.arms import NATURAL, TRAINED
 from tfx_balance.compare.intervals import HARMS, HELPS, Interval, corrected_interval
-from tfx_balance.compare.judging import EQUIVALENT_RATE, Fold, judge
+from tfx_balance.compare.judging import EQUIVALENT_RATE, Scores, gaps, judge, verdict
 from tfx_balance.compare.metrics import Measures
+from tfx_balance.compare.trainers import Fold
 
 Array = npt.NDArray[Any]
 FEATURES, PROJECTED, APART = 20, 18, 2.5
@@ -62,7 +63,7 @@ def folds_of(
       for arm in arms:
         seen = own[arm] if features == OWN else x @ rng.normal(size=(FEATURES, PROJECTED))
         scores[arm] = score(seen, labels, trained, tested)
-      found.append(Fold(repeat, tested, len(trained), scores))
+      found.append(Fold(repeat, tested, np.bincount(labels[trained]), scores))
   return found
 
 
@@ -71,19 +72,22 @@ def false_verdict(n_rare: int, features: str, arms: tuple[str, ...], seed: int) 
   rng = np.random.default_rng([seed, n_rare])
   x, labels = table(n_rare, rng)
   folds = folds_of(x, labels, arms, seed, rng, features)
-  found = judge(folds, labels, Measures.of(np.bincount(labels), None), 'macro_recall')
-  return any(each.verdict in (HELPS, HARMS) for each in found.values())
+  scores = Scores(folds, labels, Measures.of(np.bincount(labels)), 'macro_recall')
+  found = {name: one for name, one in judge(scores).items() if name in arms}
+  level = found[NATURAL].values['macro_recall']
+  intervals = dict(gaps(scores, found, NATURAL, len(found) - 1))
+  return any(verdict(scores, one, level) in (HELPS, HARMS) for one in intervals.values())
 
 
 def planted_verdict(n_rare: int, effect: float, seed: int) -> str:
   """Returns the verdict on an arm whose macro recall is higher by an effect.
 
   Of the records that the arm gets wrong, each is put right with a probability that adds the effect
-  to the recall of its class, in all repetitions or in none. The interval is one of seven.
+  to the recall of its class, in all repetitions or in none. The interval is one of five.
   """
   rng = np.random.default_rng([seed, n_rare, 1])
   x, labels = table(n_rare, rng)
-  folds = folds_of(x, labels, (NATURAL, BALANCED), seed, rng)
+  folds = folds_of(x, labels, (NATURAL, 'balanced'), seed, rng)
   measures = Measures.of(np.bincount(labels), None)
   wrong = [
     np.mean(
@@ -95,10 +99,10 @@ def planted_verdict(n_rare: int, effect: float, seed: int) -> str:
   truth = np.log(np.where(np.eye(2)[labels] > 0, 0.9, 0.1))
   differences = []
   for fold in folds:
-    better = np.where(right[fold.rows, np.newaxis], truth[fold.rows], fold.log_p[BALANCED])
+    better = np.where(right[fold.rows, np.newaxis], truth[fold.rows], fold.log_p['balanced'])
     pair = (better, fold.log_p[NATURAL])
     arm, natural = (measures.measure('macro_recall', p, labels[fold.rows]) for p in pair)
     differences.append(arm - natural)
-  share = len(folds[0].rows) / folds[0].n_trained
-  interval: Interval = corrected_interval(differences, share, len(ARMS) - 1)
+  share = len(folds[0].rows) / folds[0].counts.sum()
+  interval: Interval = corrected_interval(differences, share, len(TRAINED) - 1)
   return interval.verdict(EQUIVALENT_RATE)

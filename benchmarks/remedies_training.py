@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.special import log_softmax, softmax
-from tfx_balance.compare.arms import ADJUSTED, ARMS, CLASS_WEIGHTS, SMOTE, TRAINED
+from tfx_balance.compare.arms import ARMS, TRAINED
 
 from benchmarks.quality_tables import FOLDER
 
@@ -108,8 +108,8 @@ def train(
   """
   assert arm in TRAINED
   folds, d, n_classes = len(trained), x.shape[1], int(labels.max()) + 1
-  sampling = ARMS[arm].sampling
-  q = 1.0 if sampling['strategy'] == 'natural' else sampling.get('q', 0.0)
+  way = ARMS[arm].way
+  q = ARMS[arm].sampling.get('q', 1.0)
   rngs = [np.random.default_rng([seed, i]) for i in range(folds)]
   rows = np.stack(
     [own[draw(labels[own], q, steps, rng)] for own, rng in zip(trained, rngs, strict=True)], axis=1
@@ -119,9 +119,9 @@ def train(
   scale = np.stack([x[own].std(axis=0) for own in trained])[:, np.newaxis]
   scale[scale < 1e-6] = 1
   prior = counts / counts.sum(axis=1, keepdims=True)
-  offset = np.log(np.maximum(prior, 1e-6)) * (arm == ADJUSTED)
-  weights = 1 / (n_classes * np.maximum(prior, 1e-6)) if arm == CLASS_WEIGHTS else prior**0
-  if arm == SMOTE:
+  offset = np.log(np.maximum(prior, 1e-6)) * (way == 'loss')
+  weights = 1 / (n_classes * np.maximum(prior, 1e-6)) if way == 'weights' else prior**0
+  if way == 'smote':
     near = np.zeros((folds, len(x), NEIGHBOURS), np.int32)
     for i, own in enumerate(trained):
       near[i, own] = own[neighbours((x[own] - mean[i]) / scale[i], labels[own])]
@@ -138,7 +138,7 @@ def train(
   offset, weights = offset[:, np.newaxis].astype(np.float32), weights.astype(np.float32)
   for step, at in enumerate(rows, 1):
     batch, target = x[at], labels[at]
-    if arm == SMOTE:
+    if way == 'smote':
       other = near[own_fold, at, rng.integers(0, NEIGHBOURS, at.shape)]
       gap = rng.random(at.shape) * (rng.random(at.shape) < made[own_fold, target])
       batch = batch + gap[..., np.newaxis].astype(np.float32) * (x[other] - batch)

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tfx_balance.compare.folds import Task
 from tfx_balance.compare.keras_training import KerasTraining
 from tfx_balance.compare.remedy import Remedy
+from tfx_balance.compare.trainers import Task
 from tfx_balance.plan.class_value import ClassValue
 
 LABELS = np.arange(80) % 4 // 3

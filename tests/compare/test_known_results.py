@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tfx_balance.compare.arms import BALANCED, NATURAL, SMOTE, THRESHOLD
-from tfx_balance.compare.judging import threshold_of
+from tfx_balance.compare.arms import NATURAL
+from tfx_balance.compare.judging import Scores
 from tfx_balance.compare.metrics import Measures
 from tfx_balance.compare.threshold import shifted
 
@@ -31,7 +31,7 @@ def judged(request):
 
 def test_smote_breaks_calibration_and_a_threshold_does_as_well_without(judged):
   """van den Goorbergh et al. 2022, "The harm of class imbalance corrections"."""
-  natural, threshold, smote = (judged[arm] for arm in (NATURAL, THRESHOLD, SMOTE))
+  natural, threshold, smote = (judged[arm] for arm in (NATURAL, 'threshold', 'smote'))
   assert smote['low'] > 0
   assert threshold['low'] > 0
   assert threshold['macro_recall'] > smote['macro_recall'] - 0.02
@@ -43,7 +43,7 @@ def test_smote_breaks_calibration_and_a_threshold_does_as_well_without(judged):
 
 
 def test_equal_arms_are_seldom_told_apart():
-  arms = (NATURAL, BALANCED, SMOTE)
+  arms = (NATURAL, 'balanced', 'smote')
   false = [false_verdict(100, OWN, arms, seed) for seed in range(40)]
   assert sum(false) <= 4
 
@@ -58,5 +58,5 @@ def test_a_threshold_is_tuned_where_classes_decide(metric, found):
     replace(fold, log_p={NATURAL: shifted(fold.log_p[NATURAL], log_prior)})
     for fold in folds_of(x, labels, (NATURAL,), 0, rng)
   ]
-  t = threshold_of(folds, labels, log_prior, Measures.of(counts, None), metric)
+  t = Scores(folds, labels, Measures.of(counts), metric).threshold('threshold')
   assert (0.5 < t < 1.5) if found else t == 0

@@ -10,9 +10,9 @@ from tfx_balance.arguments import check_path
 from tfx_balance.compare.answer_text import answer_text
 from tfx_balance.compare.arms import Floats
 from tfx_balance.compare.fitted import Classifier, fit_remedy
-from tfx_balance.compare.folds import Trainer, values_of
 from tfx_balance.compare.remedy import Remedy
 from tfx_balance.compare.suspects import Suspect, suspects
+from tfx_balance.compare.trainers import Trainer, values_of
 from tfx_balance.documents.comparison import ComparisonDocument
 from tfx_balance.documents.sentences import signed_difference
 from tfx_balance.plan.ranks import Ints

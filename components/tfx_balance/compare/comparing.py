@@ -17,9 +17,8 @@ from tfx_balance.arguments import check_number, check_seed, check_whole, shown
 from tfx_balance.compare import advice
 from tfx_balance.compare.answer import Answer
 from tfx_balance.compare.arms import ARMS, NATURAL
-from tfx_balance.compare.duplicates import equal_rows, equal_rows_words
+from tfx_balance.compare.duplicates import duplicates_sentence, equal_rows
 from tfx_balance.compare.estimator_training import EstimatorTraining, maker_of
-from tfx_balance.compare.folds import N_FOLDS, N_REPEATS, Fold, Trainer, check_classes, fold_tasks
 from tfx_balance.compare.intervals import CANNOT_TELL, CONFIDENCE, Interval
 from tfx_balance.compare.judging import (
   Judged,
@@ -33,6 +32,14 @@ from tfx_balance.compare.judging import (
 )
 from tfx_balance.compare.metrics import Measures
 from tfx_balance.compare.remedy import Remedy
+from tfx_balance.compare.trainers import (
+  N_FOLDS,
+  N_REPEATS,
+  Fold,
+  Trainer,
+  check_classes,
+  fold_tasks,
+)
 from tfx_balance.documents.comparison import Calibration, ComparedArm, ComparisonDocument, Gap
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.labels import label_codes
@@ -124,8 +131,9 @@ def compare(
   tasks = list(fold_tasks(labels, counts.classes, groups, times, repeats, seed))
 
   say: Callable[[str], None] = print if verbose else (lambda text: None)
-  told = [equal_rows_words(equal, labels, counts.classes), measures.cost_words, *trainer.left_out]
-  known = [words for words in told if words]
+  repeated = duplicates_sentence(equal, labels, counts.classes)
+  known = [f'{repeated}.'] if repeated else []
+  known += [words for words in (measures.cost_words, *trainer.left_out) if words]
   for words in known:
     say(words)
   say(

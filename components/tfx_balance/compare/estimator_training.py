@@ -16,9 +16,9 @@ from sklearn.utils.validation import has_fit_parameter
 
 from tfx_balance.arguments import shown
 from tfx_balance.compare.arms import ARMS, TRAINED, Floats
-from tfx_balance.compare.folds import Fold, Task, values_of
 from tfx_balance.compare.processes import call_in_processes
 from tfx_balance.compare.remedy import Remedy
+from tfx_balance.compare.trainers import Fold, Task, values_of
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.balanced_batches import BalancedBatches
 from tfx_balance.plan.array_columns import is_sparse, n_rows, table_columns

@@ -10,10 +10,10 @@ import numpy as np
 
 from tfx_balance.arguments import check_seed, check_whole
 from tfx_balance.compare.arms import ARMS, Floats
-from tfx_balance.compare.folds import Fitted, Trainer
 from tfx_balance.compare.judging import mean_log_p
 from tfx_balance.compare.remedy import Remedy
 from tfx_balance.compare.threshold import decide, shifted
+from tfx_balance.compare.trainers import Fitted, Trainer
 from tfx_balance.errors import DataError
 from tfx_balance.modes.cross_validation import StratifiedSplits
 from tfx_balance.plan.labels import label_codes

@@ -9,10 +9,10 @@ import numpy as np
 from scipy.special import logsumexp
 
 from tfx_balance.compare.arms import ARMS, MEAN, NATURAL, Floats
-from tfx_balance.compare.folds import Fold
 from tfx_balance.compare.intervals import CANNOT_TELL, FEWEST_RECORDS, Interval, corrected_interval
 from tfx_balance.compare.metrics import Measures
 from tfx_balance.compare.threshold import find_threshold, shifted
+from tfx_balance.compare.trainers import Fold
 from tfx_balance.plan.ranks import Ints
 
 EQUIVALENT_RATE = 0.02

@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from tfx_balance.arguments import shown
 from tfx_balance.compare.arms import ADJUSTED, ARMS, TRAINED, Floats
-from tfx_balance.compare.folds import Fold, OutOfTimeError, Task
 from tfx_balance.compare.processes import call_in_processes
 from tfx_balance.compare.remedy import Remedy, check_logits, keras_of
 from tfx_balance.compare.threshold import shifted
+from tfx_balance.compare.trainers import Fold, OutOfTimeError, Task
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.array_nests import as_nest, check_rows
 from tfx_balance.inputs.balanced_inputs import BalancedInputs

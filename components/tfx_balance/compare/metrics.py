@@ -16,8 +16,8 @@ from scipy.special import expit, log_expit, logsumexp
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from tfx_balance.arguments import check_choice, check_mapping, check_number, shown
-from tfx_balance.compare.folds import values_of
 from tfx_balance.compare.threshold import decide
+from tfx_balance.compare.trainers import values_of
 from tfx_balance.documents.sentences import some_of
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.class_value import ClassValue, match_class
