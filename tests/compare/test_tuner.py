@@ -13,7 +13,7 @@ import tensorflow as tf
 import tfx.v1 as tfx
 from tfx.types import standard_artifacts
 from tfx_balance import BalancedInputGen
-from tfx_balance.compare import Remedy, compare_tuner
+from tfx_balance.compare import Remedy, compare_tuner, comparing
 from tfx_balance.compare.arms import ARMS
 from tfx_balance.compare.tuner import DOCUMENT, cloudpickle, read_records
 from tfx_balance.documents.comparison import ComparisonDocument
@@ -72,7 +72,9 @@ def published(tmp_path_factory):
   trainer = tfx.components.Trainer(
     run_fn=f'{CODE}.run_fn', hyperparameters=tuner.outputs['best_hyperparameters'], **given
   )
-  return run_pipeline(folder, [examples, spec, input_gen, tuner, trainer])
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(comparing, 'N_REPEATS', 1)
+    return run_pipeline(folder, [examples, spec, input_gen, tuner, trainer])
 
 
 def written(published, type_name):

@@ -21,7 +21,7 @@ from tfx_balance.compare.remedy import Remedy
 from tfx_balance.compare.trainers import Fold, Task, values_of
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.balanced_batches import BalancedBatches
-from tfx_balance.plan.array_columns import is_sparse, n_rows, table_columns
+from tfx_balance.plan.array_columns import is_sparse, n_rows
 from tfx_balance.plan.ranks import Ints
 
 NEIGHBOURS = 5
@@ -286,11 +286,8 @@ def all_numbers(x: Any) -> bool:
   """Returns whether features are a table of finite numbers."""
   if is_sparse(x):
     return False
-  columns = table_columns(x)
   try:
-    values = (
-      np.asarray(x) if columns is None else np.stack([np.asarray(c) for c in columns.values()])
-    )
+    values = np.asarray(x)
   except ValueError:
     return False
   return values.ndim == 2 and values.dtype.kind in 'fiu' and bool(np.isfinite(values).all())
