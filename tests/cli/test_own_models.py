@@ -71,3 +71,14 @@ def test_images_of_any_size_and_kind_become_of_one_size():
     pixels = images.resize(encoded).numpy()
     assert pixels.shape == (64, 64, 3)
     assert abs(pixels.astype(int) - 100).max() <= 2  # JPEG loses a little
+
+
+def test_files_that_are_no_data_are_left_out_by_their_names(tmp_path):
+  for name in ('b.gz', 'a.gz'):
+    with tf.io.TFRecordWriter(str(tmp_path / name), 'GZIP') as writer:
+      writer.write(name)
+  for name in ('.DS_Store', '_SUCCESS', '.a.gz.crc'):
+    (tmp_path / name).write_bytes(b'no records')
+  (tmp_path / '.hidden').mkdir()
+  found = training.read_records([str(tmp_path / '*'), str(tmp_path / '.*')])
+  assert list(found.as_numpy_iterator()) == [b'a.gz', b'b.gz']

@@ -49,7 +49,7 @@ def test_bytes_in_lists_and_from_a_generator_keep_the_zeros_at_their_ends():
   ('features', 'message'),
   [
     ([[1, 2]] * 31 + [[1]], 'is no array .* give rows of one length'),
-    (['a'] * 31 + [1.0], 'feature: value 1.0 is no text, and others are'),
+    (['a'] * 31 + [1.0], r"feature\[31\] is 1.0, and the first value is 'a', of another type"),
     (list(X), r'has 3 rows and there are 32 .* np\.stack\(rows\)'),
   ],
 )
@@ -187,7 +187,10 @@ def test_a_table_of_labels_stays_one_array():
   ('table', 'message'),
   [
     ({'a': [1] * N, 't': ['x'] * 31 + [None]}, r"column 't'\[31\] is missing"),
-    ({'when': pd.date_range('2024', periods=N)}, r"column 'when' has .*2024-01-01.* give times as"),
+    (
+      {'when': pd.date_range('2024', periods=N)},
+      r"column 'when' has .*2024-01-01.* give an array, times as",
+    ),
     ({'a': pd.array([None] + [True] * 31, 'boolean')}, r"column 'a'\[0\] is missing"),
     (X, r'columns of a table are \[0, 1, 2\], .* give table\.to_numpy\(\) as one array'),
   ],

@@ -1,6 +1,7 @@
 """Public arguments that are arrays, by the library that holds them; what is expected is by hand."""
 
 import datetime
+import decimal
 import itertools
 
 import numpy as np
@@ -358,6 +359,72 @@ def test_sparse_matrices_are_rows():
 def test_labels_that_are_refused(labels, message):
   with pytest.raises(DataError, match=message):
     stratified_indices(labels)
+
+
+@pytest.mark.parametrize(
+  'labels',
+  [
+    {1, 2},
+    {0: 1, 1: 2},
+    (i for i in range(2)),
+    map(int, '12'),
+    {'a': 1}.values(),
+    zip([1], [2], strict=True),
+    None,
+    5,
+  ],
+  ids=['set', 'dict', 'generator', 'map', 'values', 'zip', 'nothing', 'number'],
+)
+def test_what_is_no_list_is_refused_by_its_type(labels):
+  message = f'{{}}=.* is of type {type(labels).__name__}, and must have one value an item, in their'
+  for call in (
+    lambda: stratified_indices(labels, {'a': 1, 'b': 1}),
+    lambda: BalancedBatches(labels, batch_size=2),
+  ):
+    with pytest.raises(DataError, match=message.format('labels')):
+      call()
+  if labels is not None:
+    with pytest.raises(DataError, match=message.format('groups')):
+      stratified_indices([1, 2], {'a': 1, 'b': 1}, groups=labels)
+    with pytest.raises(DataError, match=message.format('sample_weight')):
+      BalancedInputs.from_arrays([1, 2], [0, 1], sample_weight=labels)
+
+
+@pytest.mark.parametrize('missing', [decimal.Decimal('NaN'), decimal.Decimal('sNaN')], ids=str)
+def test_a_decimal_that_is_no_number_is_missing(missing):
+  values = [decimal.Decimal(1), missing, decimal.Decimal(3)]
+  assert read_column(values, 'x').missing.tolist() == [False, True, False]
+  for argument in ('groups', 'order', 'key'):
+    with pytest.raises(DataError, match=rf'{argument}\[1\] is missing|must have one'):
+      stratified_indices([1, 2, 1], {'a': 1, 'b': 1}, **{argument: values})
+  with pytest.raises(DataError, match=r'labels\[1\] is missing'):
+    stratified_indices(values, {'a': 1, 'b': 1})
+  with pytest.raises(DataError, match=r"label Decimal\('1'\) must be an integer, .*; convert"):
+    stratified_indices([values[0], values[2]], {'a': 1, 'b': 1})
+
+
+@pytest.mark.parametrize('kind', [lambda v: v, lambda v: np.array(v, object), pd.Series])
+def test_a_number_among_texts_is_refused_with_its_row(kind):
+  values = kind(['a', 'b', 1, 'd'])
+  message = r"{}\[2\] is 1, and the first value is 'a', of another type; give .* of one type"
+  calls = {
+    'labels': lambda: stratified_indices(values, {'a': 1, 'b': 1}),
+    'groups': lambda: stratified_indices([0, 1, 0, 1], {'a': 1, 'b': 1}, groups=values),
+    'key': lambda: stratified_indices([0, 1, 0, 1], {'a': 1, 'b': 1}, key=values),
+    'feature': lambda: BalancedInputs.from_arrays({'x': values}, [0, 1, 0, 1]),
+    "column 'x'": lambda: BalancedInputs.from_arrays(pd.DataFrame({'x': values}), [0, 1, 0, 1]),
+  }
+  for name, call in calls.items():
+    with pytest.raises(DataError, match=message.format(name)):
+      call()
+
+
+def test_arrays_of_objects_that_are_numbers_or_texts_are_features():
+  for values, dtype in (([1, 2], tf.int64), ([1.5, 2], tf.float64), (['a', b'b'], tf.string)):
+    inputs = BalancedInputs.from_arrays({'x': np.array(values, object)}, [0, 1])
+    assert inputs.train(2).element_spec[0]['x'].dtype == dtype
+  with pytest.raises(DataError, match=r'feature\[1\] is missing; fill it in'):
+    BalancedInputs.from_arrays({'x': np.array(['a', None], object)}, [0, 1])
 
 
 def test_a_dataset_is_no_array_of_features():

@@ -147,8 +147,8 @@ def test_a_seed_of_numpy_is_the_seed():
   [
     pytest.param([], r'shape \(0,\) must be .* one item or more', id='empty'),
     pytest.param(np.eye(3), r'shape \(3, 3\) must be of shape \[n\].*labels.argmax', id='one-hot'),
-    pytest.param(7, r'shape \(\) must be of shape \[n\]', id='scalar'),
-    pytest.param([0.5, 1.0], r'label 0.5 must be an integer, .*; bin it', id='fraction'),
+    pytest.param(7, 'labels=7 is of type int, and must have one value an item', id='scalar'),
+    pytest.param([0.5, 1.0], r'label 0.5 must be an integer, .*; convert or bin it', id='fraction'),
     pytest.param([1.0, math.nan], r'labels\[1\] is missing; leave out items without one', id='NaN'),
     pytest.param([1.0, math.inf], r'label inf must be', id='inf'),
     pytest.param([1j], r'label 1j must be', id='complex'),
@@ -261,7 +261,10 @@ def test_items_are_chosen_by_their_key_whatever_their_order(as_text):
       {'key': np.array(['2020', '2021', 'NaT', '2022'], 'M8[Y]')},
       r'key\[2\] is missing; fill it in',
     ),
-    ({'key': np.array([1, 'a', 2, 'b'], object)}, 'key has values of types that do not compare'),
+    (
+      {'key': np.array([1, 'a', 2, 'b'], object)},
+      r"key\[1\] is 'a', and the first value is 1, of another type; give key of one",
+    ),
   ],
 )
 def test_a_key_or_group_that_is_missing_is_refused(arguments, fault):
@@ -306,15 +309,15 @@ IDS, TIMES, GROUPS = [1, 2, 3, 4], [4, 3, 2, 1], ['a', 'a', 'b', 'b']
     ({'bins': {'price': 3}}, r"^bins=\{'price': 3\} must be a number of bins or their edges; give"),
     ({'split_by': [['train']] * 3 + [[]]}, r'^split_by is no array'),
     ({'split_by': [['train', 'test']] * 4}, r'^split_by of shape \(4, 2\).*split_by.argmax'),
-    ({'split_by': ['train', 1, 'test', 'test']}, r'^split_by: value 1 is no text'),
+    ({'split_by': ['train', 1, 'test', 'test']}, r'^split_by\[1\] is 1, and the first value is'),
     ({'split_by': [0.5] * 4}, r'^split_by: value 0.5 must be an integer'),
     ({'split_by': ['a', None, 'b', 'b']}, r'^split_by\[1\] is missing'),
-    ({'key': ['a', 1, 'b', 'c']}, r'^key: value 1 is no text'),
+    ({'key': ['a', 1, 'b', 'c']}, r'^key\[1\] is 1, and the first value is'),
     ({'groups': [[1], [1, 2], [3], [4]]}, r'^groups is no array'),
-    ({'groups': ['a', 1, 'b', 'c']}, r'^groups: value 1 is no text'),
+    ({'groups': ['a', 1, 'b', 'c']}, r'^groups\[1\] is 1, and the first value is'),
     (
       {'extend': {'train': [1], 'eval': ['a', 2], 'test': [3]}, 'key': IDS},
-      r"^extend\['eval'\]: value 2 is no text",
+      r"^extend\['eval'\]\[1\] is 2, and the first value is 'a'",
     ),
   ],
 )
@@ -353,5 +356,5 @@ def test_parts_of_labels_give_what_all_at_once_give():
   distinct, codes = np.unique(text, return_inverse=True)
   assert [each.value.decode() for each in counts.classes] == distinct.tolist()
   np.testing.assert_array_equal(rows, np.argsort(codes, kind='stable'))
-  with pytest.raises(DataError, match='types that do not compare'):
+  with pytest.raises(DataError, match=r"labels\[40000\] is 7, and the first value is 'a'"):
     count_labels(np.array([*['a'] * 40_000, 7], object))

@@ -82,7 +82,9 @@ def test_only_rows_that_repeat_a_label_are_no_labels():
     pytest.param([0, 1], 'item 0 has the labels 0; with multilabel=True give each item', id='flat'),
     pytest.param(np.array([0, 1]), 'item 0 has the labels 0; with', id='a flat array'),
     pytest.param([['c'], 'ab'], "item 1 has the labels 'ab'; with multilabel=True", id='text'),
-    pytest.param([['a'], [1]], 'label 1 is no text, and others are', id='two types'),
+    pytest.param(
+      [['a'], [1]], r"labels\[1\] is 1, and the first value is 'a', of another type", id='two types'
+    ),
     pytest.param([[1], [0.5]], 'label 0.5 must be an integer', id='a fraction in a list'),
     pytest.param(5, 'labels of type int are no matrix of 0 and 1, nor lists', id='a number'),
   ],

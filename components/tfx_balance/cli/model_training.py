@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import logging
+import posixpath
 import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -17,6 +18,7 @@ from tfx_balance.compare.metrics import Measures
 from tfx_balance.compare.threshold import find_threshold
 from tfx_balance.inputs import BalancedInputs
 from tfx_balance.plan.sampling import log_shares
+from tfx_balance.tfrecord.storage import is_data
 
 SHUFFLE_BUFFER = 20_000
 ROUNDS = 5  # number of progress reports
@@ -84,8 +86,9 @@ def natural_batches(
 
 
 def read_records(patterns: list[str]) -> tf.data.Dataset:
-  """Returns the serialized records of gzip TFRecord files."""
-  files = sorted(name for pattern in patterns for name in tf.io.gfile.glob(pattern))
+  """Returns the serialized records of gzip TFRecord files; other files are left out by name."""
+  found = (path for pattern in patterns for path in tf.io.gfile.glob(pattern))
+  files = sorted(path for path in found if is_data(posixpath.basename(path)))
   return tf.data.TFRecordDataset(files, compression_type='GZIP')
 
 

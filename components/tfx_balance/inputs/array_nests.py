@@ -11,7 +11,13 @@ import tensorflow as tf
 
 from tfx_balance.arguments import check_callable, check_whole, shown
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.array_columns import dense, is_sparse, read_column, table_columns
+from tfx_balance.plan.array_columns import (
+  dense,
+  is_sparse,
+  read_column,
+  table_columns,
+  types_differ,
+)
 from tfx_balance.plan.labels import as_array
 
 _PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
@@ -57,18 +63,21 @@ def _column_of(given: Any, name: str) -> npt.NDArray[Any]:
   fix = 'fill it in, or leave the column out'
   values = read_column(given, name, 'give rows of one length, or pad them').check_whole(fix).values
   if values.dtype.kind in 'mM' or (values.dtype == object and not _are_texts(values)):
-    wrong = next((v for v in values.flat if not isinstance(v, (str, bytes))), None)
+    wrong = [value for value in values.flat if not isinstance(value, (str, bytes))]
+    if len(wrong) < values.size:
+      raise types_differ(values, name)
     raise DataError(
-      f'{name} has {shown(wrong)}, which is neither a number nor a text; give times as numbers, or '
-      f'leave the column out'
+      f'{name} has {shown(wrong[0])}, which is neither a number nor a text; give an array, '
+      f'times as numbers, or leave the column out'
     )
   return values
 
 
 def _has_missing_values(array: Any) -> bool:
-  """Returns whether an array is masked, or of a library whose arrays say what is missing."""
+  """Returns whether an array is masked, of objects, or of a library that says what is missing."""
   return (
     isinstance(array, np.ma.MaskedArray)
+    or getattr(getattr(array, 'dtype', None), 'kind', '') == 'O'
     or any(hasattr(array, name) for name in ('iloc', 'is_null'))
     or hasattr(getattr(array, 'dtype', None), 'na_value')
   )

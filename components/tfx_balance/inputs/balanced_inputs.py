@@ -139,7 +139,7 @@ class BalancedInputs(ClassPriors):
     Args:
       features: Array [n, ...], or a dict, tuple or list of such, nested at will. A list of numbers,
         texts or lists of these is an array. A DataFrame is a dict of its columns, [n] each, of
-        numbers or texts; rows of pandas go by position, whatever the index.
+        numbers or texts (table.to_numpy() for a model of one array); rows go by position.
       labels: [n] or [n, 1], such as a Series: integers, text, bytes or integral floats. Where
         multilabel is True, rows of 1 where a record has label i and 0 where not, all of one length,
         or n lists of labels; see `tfx_balance.plan.labels.LabelRows`. Of a model of several outputs

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.errors import DataError
 from tfx_balance.modes.mode import SplitModes
 from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.array_columns import read_column
+from tfx_balance.plan.array_columns import read_column, types_differ
 from tfx_balance.plan.class_value import Stratum
 from tfx_balance.plan.labels import as_array, encoded, parts_of
 from tfx_balance.plan.ranks import (
@@ -149,9 +148,7 @@ def hashes_of(argument: str, key: npt.ArrayLike, n: int) -> UInts:
   try:
     distinct, which = np.unique(values, return_inverse=True)
   except TypeError as error:
-    raise DataError(
-      f'{argument} has values of types that do not compare ({error}); give them one'
-    ) from error
+    raise types_differ(values, argument) from error
   plain = [encoded(value) if isinstance(value, str) else value for value in distinct.tolist()]
   hashes: UInts = np.array([tie_break(0, 'key', value) for value in plain], np.uint64)
   found: UInts = hashes[which.reshape(-1)]

@@ -8,6 +8,7 @@ what they have, not by their type, so that none of these libraries is imported.
 from __future__ import annotations
 
 import datetime
+import decimal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -52,6 +53,16 @@ class ArrayColumn:
       raise DataError(f'{self.name}{at or ""} is missing; {fix}')
     return self
 
+  def check_listed(self) -> ArrayColumn:
+    """Returns itself; raises a DataError for one value, such as a set, in place of several."""
+    if not self.values.ndim:
+      value = self.values.item()
+      raise DataError(
+        f'{self.name}={shown(value)} is of type {type(value).__name__}, and must have one value an '
+        f'item, in their order; give a list or an array'
+      )
+    return self
+
   def check_items(self, n: int | None, what: str) -> ArrayColumn:
     """Returns itself with one value an item: [n, 1] counts as [n]; raises a DataError otherwise.
 
@@ -59,7 +70,7 @@ class ArrayColumn:
       n: Number of items; None for any.
       what: Values that it must have, for the message.
     """
-    shape = self.values.shape
+    shape = self.check_listed().values.shape
     if len(shape) == 2 and shape[1] == 1:
       missing = None if self.missing is None else self.missing[:, 0]
       return replace(self, values=self.values[:, 0], missing=missing).check_items(n, what)
@@ -110,6 +121,18 @@ def named(value: Any, argument: str) -> str:
   """Returns a value of an argument as a message names it."""
   plain = value.item() if isinstance(value, np.generic) else value
   return f'label {shown(plain)}' if argument == 'labels' else f'{argument}: value {shown(plain)}'
+
+
+def types_differ(values: npt.NDArray[Any], name: str) -> DataError:
+  """Returns the error that names the first value that is a text where the first is none, or not."""
+  texts = [isinstance(value, (str, bytes)) for value in values.flat]
+  at = texts.index(not texts[0]) if len(set(texts)) > 1 else 0
+  place = ', '.join(map(str, np.unravel_index(at, values.shape)))
+  first, other = (shown(value) for value in values.ravel()[[0, at]].tolist())
+  return DataError(
+    f'{name}[{place}] is {other}, and the first value is {first}, of another type; give {name} of '
+    f'one type, such as texts'
+  )
 
 
 def is_sparse(given: Any) -> bool:
@@ -235,9 +258,8 @@ def _plain(
   if values.dtype.kind in 'US' and not isinstance(given, np.ndarray):
     # NumPy makes texts of numbers beside them, and loses zeros at the end of bytes and texts.
     values = np.array(given, object)
-    for value in values.flat:
-      if not isinstance(value, (str, bytes)) and not is_missing(value):
-        raise DataError(f'{named(value, name)} is no text, and others are; give {name} of one type')
+    if not all(isinstance(value, (str, bytes)) or is_missing(value) for value in values.flat):
+      raise types_differ(values, name)
   if values.dtype.kind == 'O':
     return _of_objects(values, name, known)
   if values.dtype.kind in 'fc':
@@ -268,7 +290,8 @@ def _of_objects(values: npt.NDArray[Any], name: str, known: Mask | None) -> Arra
   """Returns a column of objects, as numbers or times where they are all of one of these kinds."""
   kinds = set(map(type, values.flat))
   missing = np.zeros(values.shape, np.bool_) if known is None else known.copy()
-  if any(kind.__name__ in _MISSING or issubclass(kind, (float, np.floating)) for kind in kinds):
+  gaps = (float, np.floating, decimal.Decimal)  # types that have NaN
+  if any(kind.__name__ in _MISSING or issubclass(kind, gaps) for kind in kinds):
     missing |= np.array([is_missing(value) for value in values.flat]).reshape(values.shape)
   some = kinds if not missing.any() else set(map(type, values[~missing]))
   if some and all(issubclass(kind, (datetime.date, np.datetime64)) for kind in some):
@@ -283,6 +306,8 @@ def _of_objects(values: npt.NDArray[Any], name: str, known: Mask | None) -> Arra
 
 def is_missing(value: Any) -> bool:
   """Returns whether a scalar is None, NaN, NaT or NA."""
+  if isinstance(value, decimal.Decimal):
+    return value.is_nan()
   return type(value).__name__ in _MISSING or bool(value != value)
 
 

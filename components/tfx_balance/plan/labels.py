@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tfx_balance.arguments import shown
 from tfx_balance.errors import DataError
-from tfx_balance.plan.array_columns import is_sparse, named, read_column
+from tfx_balance.plan.array_columns import is_sparse, named, read_column, types_differ
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distinct_sets import LabelSets, count_sets, distinct_members
 from tfx_balance.plan.ranks import Ints
@@ -70,16 +70,16 @@ def label_codes(
   Raises:
     DataError: if there are no labels, or their values are no classes.
   """
-  several = ', or multilabel=True for several' if argument == 'labels' else ''
-  column = read_column(labels, argument, f'give one an item{several}')
-  values = column.values
-  if values.ndim == 2 and values.shape[1] == 1:
-    values = values[:, 0]
   if isinstance(labels, (str, bytes)):
     raise DataError(
       f'{argument}={shown(labels)} is one text, and must be [n] classes; give the values of the '
       f'column, such as table[{shown(labels)}]'
     )
+  several = ', or multilabel=True for several' if argument == 'labels' else ''
+  column = read_column(labels, argument, f'give one an item{several}')
+  values = column.check_listed().values
+  if values.ndim == 2 and values.shape[1] == 1:
+    values = values[:, 0]
   if values.ndim != 1 or not len(values):
     several = (
       ', join columns of classes to one of texts, or pass multilabel=True where columns of 0 and 1 '
@@ -101,9 +101,7 @@ def label_codes(
   except TypeError as error:
     for value in values:
       _class_of(value, argument)  # tells which one is no class
-    raise DataError(
-      f'{argument} are of types that do not compare ({error}); give them one'
-    ) from error
+    raise types_differ(values, argument) from error
   classes = [_class_of(value, argument) for value in distinct]
   order = sorted(range(len(classes)), key=lambda i: classes[i].sort_key())
   if order != list(range(len(order))):  # a text may come before another whose bytes come after
@@ -306,7 +304,8 @@ def _class_of(value: Any, argument: str) -> ClassValue:
   if isinstance(plain, float) and plain.is_integer():
     return ClassValue('float', plain)
   raise DataError(
-    f'{named(plain, argument)} must be an integer, an integral float, text or bytes; bin it'
+    f'{named(plain, argument)} must be an integer, an integral float, text or bytes; convert or '
+    f'bin it'
   )
 
 
