@@ -261,11 +261,41 @@ def test_a_package_that_is_missing_is_named_with_what_installs_it(run, records, 
 
 
 @pytest.mark.parametrize(
+  ('options', 'message'),
+  [
+    ('--at-least 1 --group-by n', '--at-least and --group-by do not combine: whole groups'),
+    ('--at-least 1 --order-by n', '--at-least and --order-by do not combine: the times'),
+    ('--at-least tset=1', "--at-least names split 'tset', which is not in"),
+    ('--folds 30', '--folds 30 leaves fold-'),
+  ],
+)
+def test_messages_name_the_options_of_the_command(tmp_path, run, options, message):
+  write_table(tmp_path / 'a.csv', 'kind,n', [f'{k},{i}' for i, k in enumerate(KINDS)])
+  code, _, err = run('split', tmp_path / 'a.csv', '--label', 'kind', *options.split())
+  assert code
+  assert err.startswith(f'tfx-balance split: {message}')
+  assert 'at_least=' not in err
+
+
+@pytest.mark.parametrize('command', ['inspect', 'split'])
+def test_what_parquet_needs_is_pyarrow_alone(tmp_path, run, command, monkeypatch):
+  write_rows(tmp_path / 'a.parquet', {'kind': KINDS})
+  for name in ('tfx_balance.cli.own_parquet', 'tfx_balance.cli.parquet_rows'):
+    monkeypatch.delitem(sys.modules, name, raising=False)
+  monkeypatch.setitem(sys.modules, 'pyarrow', None)
+  code, _, err = run(command, tmp_path / 'a.parquet', '--label', 'kind')
+  assert code == 2
+  assert err == f'tfx-balance {command}: pyarrow is not installed; run pip install pyarrow\n'
+
+
+@pytest.mark.parametrize(
   ('arguments', 'message'),
   [
     ([], 'the following arguments are required: COMMAND'),
     (['inspekt'], "invalid choice: 'inspekt'"),
     (['split', 'a', '--label', 'k', '--splits', 'train'], "'train' is not NAME=WEIGHT,...; write"),
+    (['split', 'a', '--label', 'k', '--at-least', 'x'], "'x' is neither N nor NAME=N,... of whole"),
+    (['split', 'a', '--label', 'k', '--at-least', 'test=1.5'], 'whole numbers; write it as 1 or t'),
     (['report'], 'usage: tfx-balance report'),
   ],
 )

@@ -103,7 +103,7 @@ def test_what_it_does_not_combine_with(arguments, match):
   [
     (-1, 'at_least=-1 must be a whole number from 0'),
     (0.5, 'at_least=0.5 must be a whole number'),
-    ({'tset': 1}, r"at_least names split 'tset', which is not in \['train', 'test'\]"),
+    ({'tset': 1}, r"at_least= names split 'tset', which is not in \['train', 'test'\]"),
     ({'test': True}, r"at_least\['test'\]=True must be"),
   ],
 )
@@ -148,8 +148,10 @@ def test_the_component_has_the_bounds_and_tells_of_them(tmp_path):
   assert cells[10]['recall_half_widths'] == [0.263, 0.193]
 
 
-def test_the_component_refuses_folds_without_a_record(tmp_path):
-  request = split_request(tmp_path, {'train': 9, 'test': 1}, folds=5)
+@pytest.mark.parametrize('mode', ['exact', 'stable'])
+def test_the_component_refuses_folds_without_a_record(tmp_path, mode):
+  arguments = {'mode': mode} if mode == 'stable' else {}
+  request = split_request(tmp_path, {'train': 9, 'test': 1}, folds=5, **arguments)
   records = [example(label=1, id=i) for i in range(4)]
   with pytest.raises(DataError, match=r'folds=5 leaves .* empty, for there are 4 records'):
     write_on_lists(StratifiedSplit(request), input_files(tmp_path, in_shards(records, 1)))

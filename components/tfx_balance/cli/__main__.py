@@ -9,6 +9,8 @@ from tfx_balance.errors import ConfigError, TfxBalanceError
 from tfx_balance.lazy_names import FIXES
 from tfx_balance.quiet import quiet
 
+_FIXES = {'pyarrow': 'run pip install pyarrow'}  # which is all that Parquet files need here
+
 
 def parser() -> argparse.ArgumentParser:
   """Returns the parser of all commands."""
@@ -43,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.run(options)
   except ModuleNotFoundError as error:
     missing = (error.name or '').partition('.')[0]
-    fault = f'{missing} is not installed; {FIXES.get(missing, "install it")}'
+    fix = _FIXES.get(missing, FIXES.get(missing, 'install it'))
+    fault = f'{missing} is not installed; {fix}'
     print(f'tfx-balance {command}: {fault}', file=sys.stderr)
     return 2
   except BrokenPipeError:  # the reader, such as head, has seen enough

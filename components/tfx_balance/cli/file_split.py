@@ -6,6 +6,7 @@ Tables and images are split by `stratified_indices`, TFRecords by StratifiedSpli
 import argparse
 import contextlib
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -37,6 +38,11 @@ IN_MEMORY = ('--runner=FnApiRunner', '--direct_running_mode=in_memory')
 SPLITS = {'train': 8, 'eval': 1, 'test': 1}
 FOLDED_SPLITS = {'train': 1}
 NO_LABEL = 'no label'  # class of rows without one, which are a class of their own
+_OTHER_NAMES = {'groups': 'group_by', 'order': 'order_by', 'labels': 'label'}
+_ARGUMENT = re.compile(
+  r'\b(at_least|folds|group_by|groups|labels|order|order_by|seed|splits|stratify_by)'
+  r"(?:\['([^']*)'\])?=([\w{]?)"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +88,28 @@ def parse_at_least(text: str) -> int | dict[str, Any]:
   >>> parse_at_least('1'), parse_at_least('test=5')
   (1, {'test': 5})
   """
-  return int(text) if text.strip().isdigit() else parse_splits(text)
+  try:
+    pairs = [part.split('=') for part in text.split(',')]
+    return int(text) if '=' not in text else {name.strip(): int(n) for name, n in pairs}
+  except ValueError as error:
+    raise argparse.ArgumentTypeError(
+      f'{text!r} is neither N nor NAME=N,... of whole numbers; write it as 1 or test=5'
+    ) from error
+
+
+def as_options(message: str) -> str:
+  """Returns a message with the command's options in place of the arguments of functions.
+
+  >>> as_options("at_least['test']=9 is more than groups= allows; leave at_least= out")
+  '--at-least test=9 is more than --group-by allows; leave --at-least out'
+  """
+  return _ARGUMENT.sub(_option, message)
+
+
+def _option(found: re.Match[str]) -> str:
+  name, key, value = found.groups('')
+  option = _OTHER_NAMES.get(name, name).replace('_', '-')
+  return f'--{option} {f"{key}={value}" if key else value}'.rstrip()
 
 
 def run(options: argparse.Namespace) -> None:
@@ -92,8 +119,21 @@ def run(options: argparse.Namespace) -> None:
     ConfigError: If an argument breaks a rule; nothing has been written.
     DataError: If the data does.
   """
+  try:
+    split_paths(options)
+  except (ConfigError, DataError) as error:
+    raise type(error)(as_options(str(error))) from error
+
+
+def split_paths(options: argparse.Namespace) -> None:
+  """Does what `run` does, with errors that name arguments of functions."""
   if options.splits is None:
     options.splits = FOLDED_SPLITS if options.folds else SPLITS
+  if options.at_least is not None and options.order_by:
+    raise ConfigError(
+      'at_least= and order_by= do not combine: the times alone decide what a split has of each '
+      'class; leave one of them out'
+    )
   for path in options.paths:
     if not path.exists():
       raise ConfigError(f'{path} does not exist; pass files, or a folder of them')
@@ -247,7 +287,7 @@ def draw(
       labels, options.splits, options.seed, folds=options.folds, at_least=options.at_least, **arrays
     )
   for warning in caught:
-    print(f'! {warning.message}')
+    print(f'! {as_options(str(warning.message))}')
   return found
 
 
@@ -345,7 +385,7 @@ def split_records(options: argparse.Namespace, files: Sequence[Path], output: Pa
     print_table(table)
   for stage in view.stages:
     for warning in stage.warnings:
-      print(f'! {warning}')
+      print(f'! {as_options(warning)}')
   print(f'\nThe splits are in {output}')
 
 

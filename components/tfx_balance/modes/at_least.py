@@ -91,7 +91,7 @@ class AtLeast(Mode):
     for name, n in self.n.items():
       if name not in shares.names:
         raise ConfigError(
-          f'at_least names split {name!r}, which is not in {list(shares.names)}; name one of these'
+          f'at_least= names split {name!r}, which is not in {list(shares.names)}; name one of these'
         )
       if n > shares.counts.get(name, n):
         raise ConfigError(

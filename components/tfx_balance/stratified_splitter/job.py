@@ -95,7 +95,7 @@ class SplitJob(Job):
     """Returns the job whose quotas are what was assigned: int64 [strata, parts].
 
     Raises:
-      DataError: if an embargo left no record in a split.
+      DataError: if an embargo left no record in a split, or a fold has none.
       RuntimeError: if counts differ from the plan: a fault of this package, or changed data.
     """
     order, plan = self.order, replace(self.plan, quotas=counts)
@@ -107,6 +107,7 @@ class SplitJob(Job):
           raise RuntimeError(f'selected {found.tolist()}, planned {planned.tolist()}')
       order.check_kept(kept.sum(axis=0), lost.sum(axis=0), plan.splits)
       plan = replace(plan, quotas=kept, embargoed=lost)
+    self.request.parameters.modes.check_plan(plan)
     return replace(self, plan=plan, quotas=counts, written=tuple(plan.totals()))
 
   def rows_of(self, scanned: ScannedFile) -> Ints:
