@@ -39,6 +39,7 @@ from tfx_balance.compare.trainers import Fold
 
 from benchmarks import remedies_made as made
 from benchmarks.harness import Case, Piece, Result, Work
+from benchmarks.remedies_estimators import MODELS, train_estimator
 from benchmarks.remedies_keras import NAMES, read_images, train_keras
 from benchmarks.remedies_training import HIDDEN, Array, read, table_names, train
 
@@ -64,6 +65,11 @@ def cases(size: str) -> list[Case]:
   training = {'steps': given['steps']}
   found = [
     _case(f'regret of {name}', 'regret', table=name, repeats=given['outer'], **training)
+    for name in names or [_MADE]
+  ]
+  found += [
+    _case(f'{model}, regret of {name}', 'estimator_regret', model=model, table=name, repeats=1)
+    for model in (MODELS if size != 'tiny' else list(MODELS)[:1])
     for name in names or [_MADE]
   ]
   if size == 'full' and names:
@@ -129,6 +135,16 @@ def keras_regret(table: str, repeats: int, steps: int, **_: Any) -> Work:
 
   def score(trained: Sequence[Array], tested: Sequence[Array], seed: int) -> Scores:
     return train_keras(x, labels, trained, tested, steps, seed)
+
+  return _work(lambda: nested(x, labels, repeats, score))
+
+
+def estimator_regret(model: str, table: str, repeats: int, **_: Any) -> Work:
+  """Returns the same work with estimators of scikit-learn."""
+  x, labels = read_or_make(table)
+
+  def score(trained: Sequence[Array], tested: Sequence[Array], seed: int) -> Scores:
+    return train_estimator(model, x, labels, trained, tested, seed)
 
   return _work(lambda: nested(x, labels, repeats, score))
 
@@ -247,7 +263,9 @@ def judge_logistic(x: Array, labels: Array, steps: int) -> dict[str, dict[str, f
 def comparison(results: Sequence[Result]) -> Group:
   """Returns the printed tables of all parts that were run."""
   found = {r.case.name: r.runs[OURS][0].result for r in results if r.runs.get(OURS)}
-  parts = {kind: {n: v for n, v in found.items() if n.startswith(kind)} for kind in _PRINTED}
+  parts: dict[str, dict[str, Any]] = {kind: {} for kind in _PRINTED}
+  for name, value in found.items():
+    parts[name.split()[0].strip(',')][name] = value
   printed = [show(parts[kind]) for kind, show in _PRINTED.items() if parts[kind]]
   return Group(*printed)
 
@@ -335,7 +353,7 @@ def _table(name: str, *columns: str) -> Table:
 
 _PRINTED: dict[str, Callable[[Mapping[str, Any]], RenderableType]] = {
   'regret': _print_regret,
-  'Keras': _print_regret,
+  **dict.fromkeys(('Keras', *MODELS), _print_regret),
   'equal': _print_equal,
   'planted': _print_planted,
   'logistic': _print_logistic,
