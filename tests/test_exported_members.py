@@ -8,43 +8,51 @@ from pathlib import Path
 
 import pytest
 import tfx_balance
+import tfx_balance.compare
 from tfx_balance.plan.split_shares import DEFAULT_SPLITS
 
 ROOT = Path(__file__).parent.parent
-SOURCE = ast.parse(Path(tfx_balance.__file__).read_text(encoding='utf-8'))
+NAMES = [
+  pytest.param(package, name, id=f'{package.__name__}.{name}')
+  for package in (tfx_balance, tfx_balance.compare)
+  for name in package.__all__
+]
 
 
-def names_for_type_checkers():
+def names_for_type_checkers(package):
   """Returns the names that are imported for type checkers only."""
+  source = ast.parse(Path(package.__file__).read_text(encoding='utf-8'))
   (block,) = (
     node
-    for node in SOURCE.body
+    for node in source.body
     if isinstance(node, ast.If) and ast.unparse(node.test) == 'TYPE_CHECKING'
   )
   return {alias.asname: node.module for node in block.body for alias in node.names}
 
 
-@pytest.mark.parametrize('name', tfx_balance.__all__)
-def test_every_name_is_public_and_documented(name):
-  member = getattr(tfx_balance, name)
+@pytest.mark.parametrize(('package', 'name'), NAMES)
+def test_every_name_is_public_and_documented(package, name):
+  member = getattr(package, name)
   assert not name.startswith('_')
   assert member.__name__ == name
   first_line = vars(member).get('__doc__', member.__doc__).splitlines()[0]
   assert re.fullmatch(r'\S.*\.', first_line), f'{name} is documented as {first_line!r}'
 
 
-@pytest.mark.parametrize('name', tfx_balance.__all__)
-def test_every_name_is_what_type_checkers_take_it_for(name):
-  home = names_for_type_checkers()[name]
-  assert getattr(tfx_balance, name) is getattr(importlib.import_module(home), name)
+@pytest.mark.parametrize(('package', 'name'), NAMES)
+def test_every_name_is_what_type_checkers_take_it_for(package, name):
+  home = names_for_type_checkers(package)[name]
+  assert getattr(package, name) is getattr(importlib.import_module(home), name)
 
 
-def test_type_checkers_see_the_same_names():
-  assert sorted(names_for_type_checkers()) == sorted(tfx_balance.__all__)
+@pytest.mark.parametrize('package', [tfx_balance, tfx_balance.compare])
+def test_type_checkers_see_the_same_names(package):
+  assert sorted(names_for_type_checkers(package)) == sorted(package.__all__)
 
 
-def test_names_are_sorted_and_there_once():
-  assert tfx_balance.__all__ == sorted(set(tfx_balance.__all__))
+@pytest.mark.parametrize('package', [tfx_balance, tfx_balance.compare])
+def test_names_are_sorted_and_there_once(package):
+  assert package.__all__ == sorted(set(package.__all__))
 
 
 def test_dir_shows_every_name():

@@ -5,8 +5,10 @@ Log probabilities may be -inf, where a model gives a class the probability 0.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -20,13 +22,15 @@ from tfx_balance.compare.threshold import decide
 from tfx_balance.compare.trainers import values_of
 from tfx_balance.documents.sentences import some_of
 from tfx_balance.errors import ConfigError
-from tfx_balance.plan.class_value import ClassValue, match_class
+from tfx_balance.plan.class_value import ClassValue, match_class, match_classes
 from tfx_balance.plan.ranks import Ints
 
 Floats = npt.NDArray[np.float64]
 
 _LOG_FLOOR = float(np.log(np.finfo(np.float64).eps))
-_MOST_ODDS = 1e6
+_MOST_ODDS = 50
+_NEAR_ONE = -1e-3  # log probabilities above this are ranked by those of the other classes
+_ROUNDING = 1e-12
 _SHOWN_COSTS = 6
 
 
@@ -40,8 +44,8 @@ class Metric:
     rate: Whether it is between 0 and 1, so that a difference of it is in points.
     decides: Whether it measures the classes that records are put into, not their probabilities.
     of_all: Whether all records tell it, not those of the rare classes above all.
-    of_proba: Function of class values [n], probabilities [n, n_classes], and weights [n], for
-      metrics that people give.
+    of_scores: Function of class indices [n], log probabilities [n, n_classes] and weights [n], None
+      for none, for metrics that people give.
   """
 
   words: str
@@ -49,7 +53,7 @@ class Metric:
   rate: bool = True
   decides: bool = True
   of_all: bool = False
-  of_proba: Callable[[Any, Floats, Floats], float] | None = None
+  of_scores: Callable[[Ints, Floats, Floats | None], float] | None = None
 
 
 METRICS = {
@@ -77,11 +81,12 @@ class AtLeast:
   least: float
   name: Any
 
-  def value(self, wanted: Any, score: Floats, weights: Floats) -> float:
-    """Returns it for records of the class [n], scores of the class, and weights of records."""
+  def value(self, wanted: Any, score: Any, weights: Floats | None) -> float:
+    """Returns it for whether records are of the class, scores of the class, and weights, [n]."""
     precision, recall, _ = precision_recall_curve(wanted, score, sample_weight=weights)
     measured, bound = (recall, precision) if self.of == 'recall' else (precision, recall)
-    return float(measured[:-1][bound[:-1] >= self.least].max(initial=0))  # the last is no threshold
+    enough = bound[:-1] >= self.least - _ROUNDING  # the last is of no threshold
+    return float(measured[:-1][enough].max(initial=0))
 
 
 def recall_at_precision(precision: float, name: Any) -> AtLeast:
@@ -113,7 +118,8 @@ class Measures:
   without records counts in no mean.
 
   Attributes:
-    rarest: Index of the rarest class, whose average precision and calibration are measured.
+    rarest: Index of the rarest class where the model is used, whose average precision and
+      calibration are measured.
     n_classes: Number of classes. Of more than two, average precision is the mean over the classes.
     metrics: Metrics by name.
     cost: Cost of putting a record of class i into class j, [n_classes, n_classes], or None.
@@ -156,10 +162,11 @@ class Measures:
     matrix, words = _costs(cost, classes)
     metrics = {name: one for name, one in METRICS.items() if name != 'cost' or matrix is not None}
     if isinstance(metric, AtLeast) or callable(metric):
-      metrics |= dict([_own_metric(metric, classes)])
+      metrics |= dict([_own_metric(metric, classes, prevalence is not None)])
     shares = _prevalence(prevalence, counts, classes)
     weights = None if shares is None else shares * counts.sum() / counts
-    return cls(int(np.argmin(counts)), len(counts), metrics, matrix, words, shares, weights)
+    rarest = int(np.argmin(counts if shares is None else shares))
+    return cls(rarest, len(counts), metrics, matrix, words, shares, weights)
 
   @property
   def names(self) -> tuple[str, ...]:
@@ -183,17 +190,20 @@ class Measures:
     return decide(log_p, self.cost)
 
   def measure(self, name: str, log_p: Floats, labels: Ints) -> float:
-    """Returns one metric; log loss takes probabilities below 2.2e-16 as that, as scikit-learn does.
+    """Returns one metric.
+
+    Log loss takes probabilities below 2.2e-16, the epsilon of float64, as that, as scikit-learn
+    does. With a prevalence, records have weights by class, but for recall, which needs none.
 
     Args:
       name: One of `names`.
       log_p: Log probabilities, [n, n_classes].
       labels: Index of each record's class, [n].
     """
-    own = self.metrics[name].of_proba
-    weights = np.ones(len(labels)) if self.weights is None else self.weights[labels]
+    own = self.metrics[name].of_scores
+    weights = None if self.weights is None else self.weights[labels]
     if own is not None:
-      return own(labels, np.exp(log_p), weights)
+      return own(labels, log_p, weights)
     if name == 'average_precision':
       return self._average_precision(log_p, labels, weights)
     if name == 'log_loss':
@@ -207,26 +217,25 @@ class Measures:
       assert self.cost is not None
       return float(np.average(self.cost[labels, decided], weights=weights))
     pairs = np.bincount(labels * self.n_classes + decided, weights, self.n_classes**2)
-    return _OF_CONFUSION[name](pairs.reshape(self.n_classes, self.n_classes))
+    square = pairs.reshape(self.n_classes, self.n_classes).astype(np.float64)
+    return _OF_CONFUSION[name](square)
 
   def better(self, name: str, log_p: Floats, labels: Ints) -> float:
     """Returns a metric, negative where less is better."""
-    return self.measure(name, log_p, labels) * (1 if METRICS[name].higher else -1)
+    return self.measure(name, log_p, labels) * (1 if self.metrics[name].higher else -1)
 
-  def _average_precision(self, log_p: Floats, labels: Ints, weights: Floats) -> float:
+  def _average_precision(self, log_p: Floats, labels: Ints, weights: Floats | None) -> float:
     classes = [self.rarest] if self.n_classes == 2 else np.unique(labels).tolist()
-    odds = [self.log_odds(log_p, c) for c in classes]
     found = [
-      average_precision_score(labels == c, own, sample_weight=weights)
-      for c, own in zip(classes, odds, strict=True)
+      average_precision_score(labels == c, ranks_of(log_p, c), sample_weight=weights)
+      for c in classes
       if (labels == c).any()
     ]
     return float(np.mean(found)) if found else 0.0
 
   def log_odds(self, log_p: Floats, c: int) -> Floats:
-    """Returns the log odds of one class against the others, within +-1e6: float64 [n]."""
-    others = np.delete(log_p, c, axis=1)
-    return np.clip(log_p[:, c] - logsumexp(others, axis=1), -_MOST_ODDS, _MOST_ODDS)
+    """Returns the log odds of one class against the others, within -50 and 50: float64 [n]."""
+    return np.clip(log_p[:, c] - _log_others(log_p, c), -_MOST_ODDS, _MOST_ODDS)
 
   def calibration(self, log_p: Floats, labels: Ints) -> tuple[float, float] | None:
     """Returns calibration intercept and slope of the rarest class's probabilities.
@@ -237,29 +246,51 @@ class Measures:
     extreme. A model without fault has 0 and 1. None where the probabilities separate the classes,
     or are all the same.
     """
-    odds = np.clip(self.log_odds(log_p, self.rarest), -50, 50)
+    odds = self.log_odds(log_p, self.rarest)
     weights = None if self.weights is None else self.weights[labels]
     target = labels == self.rarest
     if not 0 < target.sum() < len(target) or np.ptp(odds) < 1e-9:
       return None
-    if odds[target].min() > odds[~target].max():
+    own, others = odds[target], odds[~target]
+    if own.min() >= others.max() or own.max() <= others.min():
       return None
     intercept = _logistic(odds, target, weights, fitted_slope=False)[0]
     slope = _logistic(odds, target, weights, fitted_slope=True)[1]
     return intercept, slope
 
 
-def _recalls(pairs: Ints) -> Floats:
+def ranks_of(log_p: Floats, c: int) -> Ints:
+  """Returns the rank of each record by its probability of a class, from 0: int64 [n].
+
+  Equal probabilities, up to rounding, have equal ranks, as those of forests often are; those next
+  to 1 are told apart by what is left for the other classes.
+
+  Args:
+    log_p: Log probabilities, [n, n_classes].
+    c: Index of the class.
+  """
+  own = log_p[:, c]
+  keys = np.where(own < _NEAR_ONE, own, -_log_others(log_p, c))
+  ranks: Ints = np.unique(np.round(keys, 12), return_inverse=True)[1].reshape(-1)
+  return ranks
+
+
+def _log_others(log_p: Floats, c: int) -> Floats:
+  """Returns the log probability of all classes but one: float64 [n]."""
+  return np.asarray(logsumexp(np.delete(log_p, c, axis=1), axis=1), np.float64)
+
+
+def _recalls(pairs: Floats) -> Floats:
   tested = pairs.sum(axis=1)
-  return (np.diag(pairs) / np.maximum(tested, 1))[tested > 0]
+  return (np.diag(pairs)[tested > 0]) / tested[tested > 0]
 
 
-def _macro_f1(pairs: Ints) -> float:
-  all_of_class = pairs.sum(axis=0) + pairs.sum(axis=1)
-  return float(np.mean((2 * np.diag(pairs) / np.maximum(all_of_class, 1))[all_of_class > 0]))
+def _macro_f1(pairs: Floats) -> float:
+  of_class = pairs.sum(axis=0) + pairs.sum(axis=1)
+  return float(np.mean(2 * np.diag(pairs)[of_class > 0] / of_class[of_class > 0]))
 
 
-_OF_CONFUSION: dict[str, Callable[[Ints], float]] = {
+_OF_CONFUSION: dict[str, Callable[[Floats], float]] = {
   'macro_recall': lambda pairs: float(np.mean(_recalls(pairs))),
   'worst_class': lambda pairs: float(np.min(_recalls(pairs))),
   'macro_f1': _macro_f1,
@@ -286,26 +317,44 @@ def _logistic(
   return float(found[0]), float(found[1]) if fitted_slope else 1.0
 
 
-def _own_metric(metric: Any, classes: Sequence[ClassValue]) -> tuple[str, Metric]:
+def _own_metric(metric: Any, classes: Sequence[ClassValue], weighted: bool) -> tuple[str, Metric]:
   """Returns the name and the metric of a function or of `AtLeast`.
 
+  Args:
+    metric: Either.
+    classes: The classes.
+    weighted: Whether records have weights.
+
   Raises:
-    ConfigError: if it names no class, or the function returns no number.
+    ConfigError: if it names no class, or the function takes other arguments, returns no number, or
+      has the name of another metric.
   """
   if isinstance(metric, AtLeast):
     c = list(classes).index(match_class(metric.name, classes))
     other = 'precision' if metric.of == 'recall' else 'recall'
     words = f'{metric.of} of {classes[c]} at a {other} of {metric.least:g}'
 
-    def at_least(labels: Ints, proba: Floats, weights: Floats) -> float:
-      return metric.value(labels == c, proba[:, c], weights) if (labels == c).any() else 0.0
+    def at_least(labels: Ints, log_p: Floats, weights: Floats | None) -> float:
+      own = labels == c
+      return metric.value(own, ranks_of(log_p, c), weights) if own.any() else 0.0
 
-    return words.replace(' ', '_'), Metric(words, decides=False, of_proba=at_least)
+    return words.replace(' ', '_'), Metric(words, decides=False, of_scores=at_least)
 
   name, values = getattr(metric, '__name__', 'metric').strip('<>'), values_of(classes)
+  if name in METRICS:
+    raise ConfigError(
+      f'metric={shown(metric)} is a function of the name {name!r}, which another metric has; '
+      f'rename the function'
+    )
+  if weighted and not _takes(metric, 'sample_weight'):
+    raise ConfigError(
+      f'metric={name} takes no sample_weight, and records have weights with prevalence=; give a '
+      f'function such as def {name}(y, proba, sample_weight=None)'
+    )
 
-  def of_function(labels: Ints, proba: Floats, weights: Floats) -> float:
-    found = metric(values[labels], proba)
+  def of_function(labels: Ints, log_p: Floats, weights: Floats | None) -> float:
+    options = {} if weights is None else {'sample_weight': weights}
+    found = metric(values[labels], np.exp(log_p), **options)
     try:
       number = float(found)
     except (TypeError, ValueError):
@@ -314,7 +363,22 @@ def _own_metric(metric: Any, classes: Sequence[ClassValue]) -> tuple[str, Metric
       raise ConfigError(f'metric={name} returned {shown(found)}; it must return a finite number')
     return number
 
-  return name, Metric(name.replace('_', ' '), rate=False, of_proba=of_function)
+  n = len(classes)
+  try:  # before hours of training
+    of_function(np.arange(2 * n) % n, np.full((2 * n, n), -np.log(n)), None)
+  except Exception as error:
+    raise ConfigError(
+      f'metric={name} fails for y of shape ({2 * n},) and equal probabilities of shape '
+      f'({2 * n}, {n}) ({error}); give a function of (y, proba) that returns a number'
+    ) from error
+  return name, Metric(name.replace('_', ' '), rate=False, of_scores=of_function)
+
+
+def _takes(function: Any, argument: str) -> bool:
+  try:
+    return argument in inspect.signature(function).parameters
+  except ValueError:  # of a function that is not of Python
+    return False
 
 
 def _costs(cost: Any, classes: Sequence[ClassValue]) -> tuple[Floats | None, str]:
@@ -328,7 +392,7 @@ def _costs(cost: Any, classes: Sequence[ClassValue]) -> tuple[Floats | None, str
     return None, ''
   matrix: Any
   if isinstance(cost, Mapping):
-    matrix = 1 - np.eye(n)
+    matrix, named = 1 - np.eye(n), set()
     for pair, value in cost.items():
       if not (isinstance(pair, tuple) and len(pair) == 2):
         raise ConfigError(
@@ -336,6 +400,9 @@ def _costs(cost: Any, classes: Sequence[ClassValue]) -> tuple[Floats | None, str
           f"taken for it; give one such as ('fraud', 'fine')"
         )
       i, j = (list(classes).index(match_class(one, classes)) for one in pair)
+      if (i, j) in named:
+        raise ConfigError(f'cost: names {names[i]} taken for {names[j]} twice; name it once')
+      named.add((i, j))
       matrix[i, j] = check_number(f'cost of {shown(pair)}', value, 0)
   else:
     try:
@@ -367,15 +434,22 @@ def _prevalence(
   """
   if given is None:
     return None
-  named = np.full(len(classes), np.nan)
-  for key, share in check_mapping('prevalence', given, "{'fraud': 0.002}").items():
-    c = list(classes).index(match_class(key, classes))
-    named[c] = check_number(f'prevalence of {shown(key)}', share, 0, 1)
-  others = np.isnan(named)
-  rest = 1 - named[~others].sum()
-  if (named[~others] <= 0).any() or (rest <= 0 if others.any() else abs(rest) > 1e-9):
+  by_key = {
+    key: check_number(f'prevalence of {shown(key)}', share, 0, 1, above=True, below=True)
+    for key, share in check_mapping('prevalence', given, "{'fraud': 0.002}").items()
+  }
+  named = {
+    list(classes).index(one): Fraction(str(share))
+    for one, share in match_classes('prevalence', by_key, classes).items()
+  }
+  others = [c for c in range(len(classes)) if c not in named]
+  rest = 1 - sum(named.values(), Fraction(0))
+  if rest <= 0 if others else abs(rest) > Fraction(_ROUNDING):  # shares such as 1/3 are rounded
     raise ConfigError(
-      f'prevalence={shown(given)} must be shares above 0 that add up to '
-      f'{"less than 1" if others.any() else "1"}; give each class its share where the model is used'
+      f'prevalence={shown(given)} must be shares that add up to '
+      f'{"less than 1" if others else "1"}; give classes their shares where the model is used'
     )
-  return np.where(others, rest * counts / max(counts[others].sum(), 1), named)
+  shares = np.zeros(len(classes))
+  shares[list(named)] = list(map(float, named.values()))
+  shares[others] = float(rest) * counts[others] / max(counts[others].sum(), 1)
+  return shares
