@@ -102,10 +102,11 @@ class ModelNodes:
 
 
 def evaluation_config(label: str, compare: bool) -> tfma.EvalConfig:
-  """Returns the configuration that measures accuracy and log loss, and accuracy (recall) per class.
+  """Returns the configuration that measures accuracy and log loss, recall and precision per class.
 
-  It uses slices instead of metrics by class id, because the number of classes, and with it the ids
-  of a per-class metric or of TFMA's macro average, is unknown before the data has been read.
+  It uses slices (accuracy in one is recall) instead of metrics by class id, because the number of
+  classes, and with it the ids of a per-class metric or of TFMA's macro average, is unknown before
+  the data has been read.
 
   Args:
     label: Name of the feature that holds the class.
@@ -131,6 +132,7 @@ def evaluation_config(label: str, compare: bool) -> tfma.EvalConfig:
         metrics=[
           tfma.MetricConfig(class_name='ExampleCount'),
           tfma.MetricConfig(class_name='SparseCategoricalAccuracy', config='{"name": "accuracy"}'),
+          tfma.MetricConfig(class_name='MultiClassConfusionMatrixPlot'),  # for precision
           # Of records whose class training lacks, which have the class id -1, it is not defined.
           tfma.MetricConfig(
             class_name='SparseCategoricalCrossentropy',

@@ -1,5 +1,6 @@
 """What a run's components write, as far as the summary reads it."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 from tfx_balance.cli.evaluation import Comparison, ModelScores, Recall, compare
@@ -69,7 +70,9 @@ def summarize(sidecar, models=(), anomalies=(), balanced=None, checks=(), folds=
   return Summary(view, tuple(models), tuple(anomalies), folds)
 
 
-def make_result(overall: dict, by_class: dict, label: str = 'kind') -> SimpleNamespace:
+def make_result(
+  overall: dict, by_class: dict, label: str = 'kind', plots: Sequence = ()
+) -> SimpleNamespace:
   """What tfma.load_eval_result returns."""
 
   def scores(values: dict) -> dict:
@@ -77,7 +80,7 @@ def make_result(overall: dict, by_class: dict, label: str = 'kind') -> SimpleNam
 
   slices = [((), scores(overall))]
   slices += [(((label, value),), scores(values)) for value, values in by_class.items()]
-  return SimpleNamespace(slicing_metrics=slices)
+  return SimpleNamespace(slicing_metrics=slices, plots=plots)
 
 
 def make_models(

@@ -3,7 +3,7 @@ import math
 import pytest
 from tfx_balance.cli.evaluation import Recall, Spread, compare, score
 from tfx_balance.plan.class_value import MISSING, ClassValue
-from tfx_balance.report.sources import class_of_slice
+from tfx_balance.report.evaluations import class_of_slice
 
 from tests.cli.helpers_summary import make_models, make_result, make_scores
 
@@ -23,6 +23,39 @@ def test_recall_is_the_accuracy_within_a_class():
   assert scores.accuracy == pytest.approx(10 / 12)
   assert scores.macro_recall == pytest.approx((0.9 + 0.5) / 2)  # each class counts the same
   assert scores.worst == 0.5
+
+
+def test_precision_counts_what_was_predicted_over_all_trainings():
+  found = []
+  for of_a, of_b in ((3, 1), (5, 1)):  # records taken for a: of a, and of b
+    cells = [(0, 0, of_a), (0, 1, 8 - of_a), (1, 0, of_b)]
+    entries = [
+      {'actualClassId': i, 'predictedClassId': j, 'numWeightedExamples': n} for i, j, n in cells
+    ]
+    plots = [
+      (key, {'': {'': {'multiClassConfusionMatrixAtThresholds': {'matrices': [{'entries': own}]}}}})
+      for key, own in (
+        ((), entries),
+        ((('kind', 'a'),), entries[:2]),
+        ((('kind', 'b'),), entries[2:]),
+      )
+    ]
+    by_class = {
+      'a': {'accuracy': of_a / 8, 'example_count': 8},
+      'b': {'accuracy': 0.0, 'example_count': of_b},
+    }
+    overall = {'accuracy': of_a / 9, 'example_count': 9}
+    found.append(score('balanced', make_result(overall, by_class, plots=plots), 'kind'))
+  (model,) = compare(found)
+  assert model.recall(A) == Recall(8, 16, 10)
+  assert model.recall(A).precision == 0.8
+  assert model.recall(B) == Recall(0, 2, 8)
+  unknown = compare([found[0], *make_scores_of('a')])[0]
+  assert unknown.recall(A).precision is None  # one training does not say
+
+
+def make_scores_of(name):
+  return [make_scores('balanced', {name: (1, 2)})]
 
 
 def test_each_output_of_a_model_has_scores_of_its_own():

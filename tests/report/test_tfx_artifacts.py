@@ -13,8 +13,14 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from tensorflow_data_validation.statistics import stats_impl
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.class_value import MISSING, ClassValue
-from tfx_balance.report import read_run, sources
-from tfx_balance.report.sources import slice_recall
+from tfx_balance.report import read_run
+from tfx_balance.report.evaluations import (
+  EVALUATION_FILE,
+  predicted_records,
+  read_evaluation,
+  slice_recall,
+)
+from tfx_balance.report.page import render_page
 
 from tests.helpers_pipeline import IN_MEMORY
 from tests.report.helpers_report import recall_data, split_data, write
@@ -192,13 +198,71 @@ def test_each_output_of_a_model_is_a_model(tmp_path, monkeypatch):
     return metrics(accuracy=recall, example_count=4.0)['']
 
   slices = [((('label', 3),), {'probabilities': of(0.25), 'adjusted': of(0.5), 'size': {'': {}}})]
-  result = SimpleNamespace(slicing_metrics=slices)
+  result = SimpleNamespace(slicing_metrics=slices, plots=[])
   monkeypatch.setattr(tfma, 'load_eval_result', lambda uri, model_name: result)
   specs = {'evalConfig': {'modelSpecs': [{'name': 'natural'}, {'name': 'balanced'}]}}
-  found = sources.read_evaluation(write(tmp_path, sources.EVALUATION_FILE, specs), 'label', None)
+  found = read_evaluation(write(tmp_path, EVALUATION_FILE, specs), 'label', None)
   assert [(model.name, model.macro) for model in found.models] == [
     ('natural adjusted', 0.5),
     ('natural probabilities', 0.25),
     ('balanced adjusted', 0.5),
     ('balanced probabilities', 0.25),
   ]
+
+
+def matrix(*entries, threshold=None):
+  """Returns the plots of a slice: (actual id, predicted id, records) each; zeros are left out."""
+  rows = [
+    {
+      **({'actualClassId': actual} if actual else {}),
+      **({'predictedClassId': predicted} if predicted else {}),
+      'numWeightedExamples': n,
+    }
+    for actual, predicted, n in entries
+  ]
+  one = {'entries': rows, **({'threshold': threshold} if threshold else {})}
+  return {'': {'': {'multiClassConfusionMatrixAtThresholds': {'matrices': [one]}}}}
+
+
+def test_precision_is_read_of_the_confusion_matrix_that_tfma_writes(tmp_path):
+  scores = np.eye(3)[[0, 0, 1, 1, 0, 1]] * 0.8 + 0.05
+  frame = pd.DataFrame(
+    {
+      'kind': ['cat'] * 3 + ['dog'] * 2 + ['emu'],
+      'label': [0, 0, 0, 1, 1, 2],
+      'prediction': list(scores),
+    }
+  )
+  names = ('ExampleCount', 'SparseCategoricalAccuracy', 'MultiClassConfusionMatrixPlot')
+  metrics = [tfma.MetricConfig(class_name=name) for name in names]
+  config = tfma.EvalConfig(
+    model_specs=[tfma.ModelSpec(label_key='label', prediction_key='prediction')],
+    slicing_specs=[tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=['kind'])],
+    metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
+  )
+  tfma.analyze_raw_data(frame, config, output_path=str(tmp_path))
+  (model,) = read_run([str(tmp_path)]).models
+  assert model.by_class == pytest.approx({CAT: 2 / 3, DOG: 1 / 2, EMU: 0})
+  assert model.precision == pytest.approx({CAT: 2 / 3, DOG: 1 / 3})  # nothing was taken for an emu
+  html = render_page(read_run([str(tmp_path)]))
+  assert 'precision' in html
+
+
+def test_predicted_records_count_those_of_no_class_and_leave_out_shared_ids():
+  plots = [
+    ((), matrix((0, 0, 5), (0, 1, 1), (1, 1, 2), (2, 0, 3), (-1, 1, 4))),
+    ((('label', 'a'),), matrix((0, 0, 5), (0, 1, 1))),
+    ((('label', 'b'),), matrix((1, 1, 2))),
+    ((('label', 'c'),), matrix((2, 0, 2))),
+    ((('label', 'd'),), matrix((2, 0, 1))),
+    ((('label', 'unknown'),), matrix((-1, 1, 4))),
+    ((('other', 'a'),), matrix((7, 7, 1))),
+  ]
+  a, b = (ClassValue('bytes', name) for name in (b'a', b'b'))
+  assert predicted_records(plots, 'label') == {a: (5, 8), b: (2, 7)}
+  assert predicted_records(plots, 'label', 'another output') == {}
+  assert predicted_records([((), matrix((0, 0, 5), threshold=0.5))], 'label') == {}
+
+
+def test_models_without_precision_have_no_column_of_it(evaluation):
+  assert 'precision' not in render_page(read_run([evaluation]))

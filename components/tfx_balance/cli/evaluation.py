@@ -1,5 +1,6 @@
 """Recall of each class by each model, from the Evaluators' results."""
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +11,7 @@ import tensorflow_model_analysis as tfma
 from tfx_balance.cli.model_training import ADJUSTED, PROBABILITIES
 from tfx_balance.cli.published import PublishedArtifacts
 from tfx_balance.plan.class_value import MISSING, ClassValue
-from tfx_balance.report.sources import class_of_slice
+from tfx_balance.report.evaluations import class_of_slice, predicted_records
 
 BALANCED_MODEL, NATURAL_MODEL = 'balanced', 'natural'
 """Names of the two models in the Evaluator's results."""
@@ -33,15 +34,22 @@ class Recall:
   Attributes:
     hits: Number of test records that were predicted correctly.
     tested: Number of test records, 1 or more.
+    predicted: Number of test records that were predicted to be of the class; None if not measured.
   """
 
   hits: int
   tested: int
+  predicted: int | None = None
 
   @property
   def share(self) -> float:
     """Recall, 0 to 1."""
     return self.hits / self.tested
+
+  @property
+  def precision(self) -> float | None:
+    """Precision, 0 to 1; None if it was not measured, or nothing predicted to be of the class."""
+    return self.hits / self.predicted if self.predicted else None
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,7 @@ def score(model: str, result: tfma.EvalResult, label: str, output: str = '') -> 
   Records without a label are in no slice; their scores are computed as the remainder.
   """
   accuracy, log_loss, recalls, everything = math.nan, math.nan, {}, Recall(0, 0)
+  predicted = predicted_records(result.plots, label, output)
   for key, outputs in result.slicing_metrics:
     scores = {name: value['doubleValue'] for name, value in outputs[output][''].items()}
     tested = round(scores.get('example_count', 0))
@@ -112,7 +121,9 @@ def score(model: str, result: tfma.EvalResult, label: str, output: str = '') -> 
       accuracy, everything = scores['accuracy'], recall
       log_loss = scores.get('log_loss', math.nan)
     elif len(key) == 1 and key[0][0] == label:
-      recalls[class_of_slice(key[0][1])] = recall
+      value = class_of_slice(key[0][1])
+      taken = round(predicted[value][1]) if value in predicted else None
+      recalls[value] = dataclasses.replace(recall, predicted=taken)
   unlabelled = everything.tested - sum(recall.tested for recall in recalls.values())
   if recalls and unlabelled > 0:
     hits = everything.hits - sum(recall.hits for recall in recalls.values())
@@ -181,7 +192,12 @@ class Comparison:
     found = [scores.recalls[value] for scores in self.trainings if value in scores.recalls]
     if not found:
       return None
-    return Recall(sum(r.hits for r in found), sum(r.tested for r in found))
+    predicted = [r.predicted for r in found if r.predicted is not None]
+    return Recall(
+      sum(r.hits for r in found),
+      sum(r.tested for r in found),
+      sum(predicted) if len(predicted) == len(found) else None,
+    )
 
 
 def compare(scores: Iterable[ModelScores]) -> list[Comparison]:

@@ -136,7 +136,7 @@ def describe_recall(numbers: Summary, label: str) -> RecallDocument:
   models = []
   for comparison in numbers.models:
     found = [(value, comparison.recall(value)) for value in numbers.classes]
-    rows = tuple(ClassRecall(value, of.share, of.tested) for value, of in found if of)
+    rows = tuple(ClassRecall(v, of.share, of.tested, of.precision) for v, of in found if of)
     runs = comparison.trainings
     means = {n: statistics.fmean(getattr(r, n) for r in runs) for n in ('accuracy', 'log_loss')}
     known = {name: mean for name, mean in means.items() if not math.isnan(mean)}

@@ -21,18 +21,20 @@ class ClassRecall:
     value: The class.
     recall: Share of its tested records that the model got right; None where none was tested.
     tested: Number of tested records.
+    precision: Share of the tested records that the model took for it which are of it; None where
+      that is not known, or there were none.
   """
 
   value: ClassValue = field(metadata={'key': 'class', 'name': str})
   recall: float | None
   tested: Count
+  precision: float | None = None
 
   def __post_init__(self) -> None:
-    """Checks the recall; raises a DataError."""
-    if self.recall is not None and not 0 <= self.recall <= 1:
-      raise DataError(
-        f'recall is {self.recall}, and must be from 0 to 1; divide a percentage by 100'
-      )
+    """Checks the shares; raises a DataError."""
+    for name, share in (('recall', self.recall), ('precision', self.precision)):
+      if share is not None and not 0 <= share <= 1:
+        raise DataError(f'{name} is {share}, and must be from 0 to 1; divide a percentage by 100')
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,11 @@ class ModelRecall:
   def by_class(self) -> dict[ClassValue, float]:
     """Recall of each class that was tested."""
     return {row.value: row.recall for row in self.recall if row.recall is not None}
+
+  @cached_property
+  def precision(self) -> dict[ClassValue, float]:
+    """Precision of each class whose precision is known."""
+    return {row.value: row.precision for row in self.recall if row.precision is not None}
 
   @cached_property
   def tested(self) -> dict[ClassValue, int]:

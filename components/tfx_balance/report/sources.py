@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
@@ -23,12 +22,13 @@ from tfx_balance.documents.json_document import (
   parsed_document,
   sealed,
 )
-from tfx_balance.documents.recall import RECALL_NAME, ClassRecall, ModelRecall, RecallDocument
+from tfx_balance.documents.recall import RECALL_NAME, RecallDocument
 from tfx_balance.documents.training_log import TRAINING_NAME, TrainingLog
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue, stratum_name
 from tfx_balance.plan.distinct_sets import LabelSets
 from tfx_balance.plan.number_bins import bin_names
+from tfx_balance.report.evaluations import EVALUATION_FILE, read_evaluation
 from tfx_balance.report.measures import clean
 from tfx_balance.report.run_view import (
   BinCounts,
@@ -45,7 +45,6 @@ from tfx_balance.report.run_view import (
 from tfx_balance.tfrecord.storage import exists, read_whole, storage_of
 
 STATISTICS_FILE = 'FeatureStats.pb'
-EVALUATION_FILE = 'eval_config.json'
 # A plan says more than the sidecar that may lie beside it.
 JSON_NAMES = (PLAN_NAME, SIDECAR_NAME, CHECKS_NAME, RECALL_NAME, TRAINING_NAME, COMPARISON_NAME)
 STATISTICS_PATTERN = f'Split-*/{STATISTICS_FILE}'
@@ -341,15 +340,6 @@ def _checks(found: ClassChecks, source: str, title: str) -> Findings:
   return Findings(found.label, counted=(counted,) if splits else (), check_sets=(check_set,))
 
 
-_HIT_METRICS = (
-  'accuracy',
-  'sparse_categorical_accuracy',
-  'categorical_accuracy',
-  'binary_accuracy',
-  'recall',
-)
-"""Metrics that, over the records of one class, are its recall."""
-
 _SIDECAR_INSTEAD = (
   'show what StratifiedSplitter or ClassDistributionValidator published, which count records'
 )
@@ -398,97 +388,3 @@ def statistics_files(uri: str) -> list[str]:
   splits = sorted(n for n in storage_of(uri).names(uri) if n.startswith('Split-'))
   paths = [posixpath.join(uri, name, STATISTICS_FILE) for name in splits]
   return [path for path in paths if exists(path)]
-
-
-def read_evaluation(
-  uri: str, label: str | None, title: str | None, node: str | None = None
-) -> Findings:
-  """Returns the recall of each class that an Evaluator measured on slices by the label.
-
-  Args:
-    uri: URI of a ModelEvaluation artifact.
-    label: Feature that the slices are by; where None, the only one there is.
-    title: Title of the model; where None, its name in the evaluation's configuration. Of a model
-      with several outputs, their names are added.
-    node: Title of a model that has neither.
-  """
-  import tensorflow_model_analysis as tfma
-
-  config = json.loads(read_whole(posixpath.join(uri, EVALUATION_FILE))).get('evalConfig', {})
-  names = [spec.get('name', '') for spec in config.get('modelSpecs', [])] or ['']
-  models = []
-  for name in names:
-    result = tfma.load_eval_result(uri, model_name=name if len(names) > 1 else None)
-    outputs = _outputs(result.slicing_metrics)
-    for output in outputs:
-      recall = slice_recall(result.slicing_metrics, label, uri, output)
-      words = (title, name, output if len(outputs) > 1 else None)
-      models.append(ModelRecall(' '.join(filter(None, words)) or node or 'model', recall))
-  return Findings(label, models=tuple(models), uri=uri)
-
-
-def _outputs(slices: Any) -> list[str | None]:
-  """Returns the names of a model's outputs whose recall was measured; [None] without any."""
-  found = [
-    name
-    for _, outputs in slices
-    for name, metrics in outputs.items()
-    if not metrics.get('', {}).keys().isdisjoint(_HIT_METRICS)
-  ]
-  return sorted(set(found)) or [None]
-
-
-def slice_recall(
-  slices: Any, label: str | None, source: str, output: str | None = None
-) -> tuple[ClassRecall, ...]:
-  """Returns the recall by class.
-
-  Args:
-    slices: Pairs of a slice's key and its metrics, as TFMA loads them.
-    label: Feature that the slices are by; where None, the only one there is.
-    source: Path of the evaluation, for messages.
-    output: Name of the model's output; where None, the first one.
-
-  Raises:
-    ConfigError: if there are no slices by that feature, or it is not clear by which.
-  """
-  by = sorted({key[0][0] for key, _ in slices if len(key) == 1})
-  if label is None and len(by) == 1:
-    (label,) = by
-  if label not in by:
-    raise ConfigError(
-      f'{source} has slices by {by}, not by the label {label!r}; name one of these as label= '
-      f'(--label), or give the Evaluator SlicingSpec(feature_keys=[{label!r}])'
-    )
-  found = []
-  for key, outputs in slices:
-    if len(key) == 1 and key[0][0] == label:
-      metrics = _metrics(outputs if output is None else {output: outputs.get(output, {})})
-      name = next((name for name in _HIT_METRICS if name in metrics), None)
-      if name is None:
-        raise ConfigError(
-          f'{source} has none of {list(_HIT_METRICS)} by class, only {sorted(metrics)}; give the '
-          f'Evaluator one of these'
-        )
-      tested = metrics.get('example_count', metrics.get('weighted_example_count', 0))
-      found.append(ClassRecall(class_of_slice(key[0][1]), metrics[name], int(tested)))
-  return tuple(found)
-
-
-def _metrics(outputs: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, float]:
-  """Returns the numbers of the first output that are of no class or threshold."""
-  (first, *_) = outputs.values()
-  return {
-    name: value['doubleValue']
-    for name, value in first.get('', {}).items()
-    if 'doubleValue' in value
-  }
-
-
-def class_of_slice(value: Any) -> ClassValue:
-  """Returns the class that a slice is of."""
-  if isinstance(value, (str, bytes)):
-    return ClassValue('bytes', value.encode() if isinstance(value, str) else value)
-  if value is None:
-    return MISSING
-  return ClassValue('float' if isinstance(value, float) else 'int', value)

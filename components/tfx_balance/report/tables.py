@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Literal
+from typing import Any, Literal
 
 from tfx_balance.documents.class_checks import Leakage
 from tfx_balance.documents.recall import ModelRecall
@@ -440,16 +440,16 @@ def recall_tables(view: RunView) -> ClassTables:
 def _recall_table(
   name: str, caption: str, models: Sequence[ModelRecall], classes: Sequence[ClassValue]
 ) -> Table:
+  columns: list[Any] = []  # the head, numbers by class, their form and tone
+  for m in models:
+    columns.append((_number_head(m.name), m.by_class, '.2f', ''))
+    columns += [(Cell('precision', number=True), m.precision, '.2f', '')] if m.precision else []
+    columns.append((Cell('tested', number=True), m.tested, ',', 'soft'))
   rows = []
   for value in classes[:MOST_ROWS]:
-    cells = [named(str(value))]
-    for model in models:
-      known = value in model.by_class
-      cells.append(number(f'{model.by_class[value]:.2f}' if known else '-'))
-      cells.append(number(f'{model.tested[value]:,}' if known else '-', 'soft'))
-    rows.append(tuple(cells))
-  heads = [cell for m in models for cell in (_number_head(m.name), Cell('tested', number=True))]
-  return Table(name, caption, (Cell('class'), *heads), tuple(rows))
+    cells = ((format(of[value], form) if value in of else '-', t) for _, of, form, t in columns)
+    rows.append((named(str(value)), *(number(*cell) for cell in cells)))
+  return Table(name, caption, (Cell('class'), *(head for head, *_ in columns)), tuple(rows))
 
 
 def leakage_table(leakage: Leakage, index: int) -> Table:
