@@ -168,7 +168,7 @@ def groups() -> Rows:
   held = ('aaab', 'aab', 'aaaa', 'bb', 'aac', 'ac', 'aabb', 'aaa', 'bc', 'aaac', 'ab', 'aabc')
   records = [Record(label, 'ABCDEFGHIJKL'[i]) for i, labels in enumerate(held) for label in labels]
   options = {'splits': {'train': 6, 'eval': 2, 'test': 2}}
-  return split_rows(records, groups=[record.text for record in records], **options)
+  return split_rows(records, group_by=[record.text for record in records], **options)
 
 
 def multilabel() -> Rows:
@@ -183,7 +183,7 @@ def multilabel() -> Rows:
 
 def forward() -> Rows:
   """Folds in the order of time, and the test split behind them."""
-  return split_rows(in_time(), splits={'train': 8, 'test': 2}, order=range(40), folds=4)
+  return split_rows(in_time(), splits={'train': 8, 'test': 2}, order_by=range(40), folds=4)
 
 
 def in_time() -> List[Record]:
@@ -194,17 +194,17 @@ def in_time() -> List[Record]:
 
 def order() -> Rows:
   """One cut of all records by time."""
-  return split_rows(in_time(), splits=IN_TIME, order=range(40))
+  return split_rows(in_time(), splits=IN_TIME, order_by=range(40))
 
 
 def order_strata() -> Rows:
   """A cut of each class by time."""
-  return split_rows(in_time(), splits=IN_TIME, order=range(40), within='strata')
+  return split_rows(in_time(), splits=IN_TIME, order_by=range(40), within='strata')
 
 
 def embargo() -> Rows:
   """One cut of all records by time, and the records that an embargo leaves out."""
-  rows = split_rows(in_time(), splits=IN_TIME, order=range(40), embargo=3)
+  rows = split_rows(in_time(), splits=IN_TIME, order_by=range(40), embargo=3)
   kept = {record for records in rows.values() for record in records}
   left = [record._replace(is_new=True) for record in in_time() if record not in kept]
   return {**rows, 'left out': left}
@@ -217,7 +217,7 @@ def groups_in_time() -> Rows:
     Record(record.label, text, place=place)
     for place, (record, text) in enumerate(zip(in_time(), held))
   ]
-  return split_rows(records, splits=IN_TIME, order=range(40), groups=list(held))
+  return split_rows(records, splits=IN_TIME, order_by=range(40), group_by=list(held))
 
 
 DRAWN = (

@@ -290,9 +290,9 @@ IDS, TIMES, GROUPS = [1, 2, 3, 4], [4, 3, 2, 1], ['a', 'a', 'b', 'b']
 @pytest.mark.parametrize(
   ('arguments', 'fault'),
   [
-    ({'within': 'strata'}, r"^within='strata' .*; give the times with order="),
-    ({'embargo': 3}, r'^embargo=3 .*; give the times with order='),
-    ({'embargo_records': 3}, r'^embargo_records=3 .*; give the times with order='),
+    ({'within': 'strata'}, r"^within='strata' .*; give the times with order_by="),
+    ({'embargo': 3}, r'^embargo=3 .*; give the times with order_by='),
+    ({'embargo_records': 3}, r'^embargo_records=3 .*; give the times with order_by='),
     ({'order': TIMES, 'mode': 'stable', 'key': IDS}, r'^mode= and order= .* order= by its time'),
     ({'order': TIMES, 'split_by': ['train'] * 4}, r'^order= and split_by= do not combine'),
     ({'order': TIMES, 'extend': {'train': [1]}}, r'^extend= and order= do not combine'),
@@ -306,14 +306,14 @@ IDS, TIMES, GROUPS = [1, 2, 3, 4], [4, 3, 2, 1], ['a', 'a', 'b', 'b']
       {'groups': GROUPS, 'order': TIMES, 'embargo_records': 1},
       r'^embargo_records= and groups= do not combine',
     ),
-    ({'bins': {'price': 3}}, r"^bins=\{'price': 3\} must be a number of bins or their edges; give"),
+    ({'bins': {'price': 3}}, r"^bins=\{'price': 3\} must name one feature among those of labels="),
     ({'split_by': [['train']] * 3 + [[]]}, r'^split_by is no array'),
     ({'split_by': [['train', 'test']] * 4}, r'^split_by of shape \(4, 2\).*split_by.argmax'),
     ({'split_by': ['train', 1, 'test', 'test']}, r'^split_by\[1\] is 1, and the first value is'),
     ({'split_by': [0.5] * 4}, r'^split_by: value 0.5 must be an integer'),
     ({'split_by': ['a', None, 'b', 'b']}, r'^split_by\[1\] is missing'),
     ({'key': ['a', 1, 'b', 'c']}, r'^key\[1\] is 1, and the first value is'),
-    ({'groups': [[1], [1, 2], [3], [4]]}, r'^groups is no array'),
+    ({'groups': [[1], [1, 2], [3], [4]]}, r'^groups is a list of 4 columns of 1 items, or of rows'),
     ({'groups': ['a', 1, 'b', 'c']}, r'^groups\[1\] is 1, and the first value is'),
     (
       {'extend': {'train': [1], 'eval': ['a', 2], 'test': [3]}, 'key': IDS},
@@ -324,8 +324,80 @@ IDS, TIMES, GROUPS = [1, 2, 3, 4], [4, 3, 2, 1], ['a', 'a', 'b', 'b']
 def test_a_message_names_the_arguments_that_arrays_have(arguments, fault):
   with pytest.raises((ConfigError, DataError), match=fault) as caught:
     stratified_indices([0, 0, 1, 1], **arguments)
-  assert 'order_by=' not in str(caught.value)
-  assert 'group_by=' not in str(caught.value)
+  assert 'order' not in arguments or 'order_by=' not in str(caught.value)
+  assert 'groups' not in arguments or 'group_by=' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'fault'),
+  [
+    ({'labels': None}, r'^stratify_by=None is of type NoneType'),
+    ({'stratify_by': [0, 1, 2, 3]}, r'^labels= and stratify_by= are both given, .* leave one out'),
+    ({'groups': GROUPS, 'group_by': GROUPS}, r'^groups= and group_by= are both given'),
+    ({'order': TIMES, 'order_by': TIMES}, r'^order= and order_by= are both given'),
+    ({'group_by': {'a': IDS, 'b': [1, None, 2, 3]}}, r"^group_by\['b'\]\[1\] is missing"),
+    ({'group_by': [IDS, [1]]}, r'^group_by\[1\] is of shape \(1,\), and must be one value an item'),
+    ({'order_by': ['a'] * 4}, r'^order_by is of type .*, and must be numbers or times'),
+    ({'group_by': GROUPS, 'key': IDS}, r'^key= and group_by= do not combine'),
+  ],
+)
+def test_an_argument_is_given_once_and_named_as_it_was_given(arguments, fault):
+  with pytest.raises((ConfigError, DataError), match=fault):
+    stratified_indices(**{'labels': [0, 0, 1, 1], **arguments})
+
+
+TWO_TO_ONE = {'train': 2, 'test': 1}
+SITES = np.array(['x', 'y', 'y', 'x', 'z'] * 40)
+SEXES = np.array([0, 0, 1, 1, 1, 0, 1] * 29)[:200]
+CLASSES = np.array(['a'] * 150 + ['b'] * 50)
+COLUMNS = {'class': CLASSES, 'site': SITES, 'sex': SEXES}
+
+
+@pytest.mark.parametrize(
+  'columns', [list(COLUMNS.values()), COLUMNS, pd.DataFrame(COLUMNS)], ids=['list', 'dict', 'table']
+)
+def test_columns_are_strata_of_all_their_combinations(columns):
+  found = stratified_indices(stratify_by=columns, splits=TWO_TO_ONE)
+  joined = [f'{c}{s}{x}' for c, s, x in zip(CLASSES, SITES, SEXES, strict=True)]
+  for levels in (CLASSES, [j[:2] for j in joined], joined):  # each prefix, within one record
+    counted = Counter(levels)
+    for split, share in (('train', 2 / 3), ('test', 1 / 3)):
+      there = Counter(np.array(levels)[found[split]])
+      assert all(abs(there[value] - n * share) < 1 for value, n in counted.items())
+  again = stratified_indices(stratify_by=COLUMNS, splits=TWO_TO_ONE)
+  assert as_dict(found) == as_dict(again)
+
+
+def test_columns_make_the_groups_that_their_combinations_make():
+  rooms, beds = np.arange(200) // 20, np.arange(200) // 5 % 4  # each room has beds 0 to 3
+  found = stratified_indices(CLASSES, TWO_TO_ONE, group_by={'room': rooms, 'bed': beds})
+  split_of = np.repeat(list(found), [len(rows) for rows in found.values()])
+  split_of = split_of[np.argsort(np.concatenate(list(found.values())))]
+  places = {}
+  for room, bed, split in zip(rooms.tolist(), beds.tolist(), split_of, strict=True):
+    places.setdefault((room, bed), set()).add(split)
+  assert {len(splits) for splits in places.values()} == {1}
+  assert any(places[room, 0] != places[room, 1] for room in range(10))  # a room is no group
+  assert any(places[0, bed] != places[1, bed] for bed in range(4))  # and neither is a bed
+
+
+def test_bins_are_of_one_column_of_several():
+  prices = np.arange(200.0)
+  table = {'class': CLASSES, 'price': prices}
+  found = stratified_indices(stratify_by=table, splits=TWO_TO_ONE, bins={'price': 4})
+  assert set(Counter(prices[found['test']] // 50).values()) == {16, 17}
+  by_number = stratified_indices(stratify_by=[CLASSES, prices], splits=TWO_TO_ONE, bins={1: 4})
+  assert as_dict(found) == as_dict(by_number)
+
+
+@pytest.mark.parametrize(
+  ('name', 'alias', 'values'),
+  [('stratify_by', 'labels', SITES), ('group_by', 'groups', SEXES), ('order_by', 'order', SEXES)],
+)
+def test_an_argument_may_have_its_other_name(name, alias, values):
+  others = {} if name == 'stratify_by' else {'labels': CLASSES}
+  new, old = (stratified_indices(**others, **{which: values}) for which in (name, alias))
+  assert as_dict(new) == as_dict(old)
 
 
 MANY = np.random.default_rng(0).integers(0, 10, 1_000_000)

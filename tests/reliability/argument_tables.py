@@ -173,6 +173,13 @@ def plan_apis() -> Iterator[Api]:
     data=frozenset({'labels', 'multilabel'}),
   )
   yield Api(
+    'stratified_indices, stratify_by',
+    tfx_balance.stratified_indices,
+    {'stratify_by': ['a', 'a', 'b', 'b']},
+    {'stratify_by': LABELS, **dict.fromkeys(('group_by', 'order_by'), NONE)},
+    data=frozenset({'stratify_by', 'group_by', 'order_by'}),
+  )
+  yield Api(
     'stratified_indices, counts',
     tfx_balance.stratified_indices,
     {**labels, 'counts': {'test': 1}},

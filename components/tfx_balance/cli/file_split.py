@@ -38,9 +38,8 @@ IN_MEMORY = ('--runner=FnApiRunner', '--direct_running_mode=in_memory')
 SPLITS = {'train': 8, 'eval': 1, 'test': 1}
 FOLDED_SPLITS = {'train': 1}
 NO_LABEL = 'no label'  # class of rows without one, which are a class of their own
-_OTHER_NAMES = {'groups': 'group_by', 'order': 'order_by', 'labels': 'label'}
 _ARGUMENT = re.compile(
-  r'\b(at_least|folds|group_by|groups|labels|order|order_by|seed|splits|stratify_by)'
+  r'\b(at_least|folds|group_by|labels|order_by|seed|splits|stratify_by)'
   r"(?:\['([^']*)'\])?=([\w{]?)"
 )
 
@@ -100,7 +99,7 @@ def parse_at_least(text: str) -> int | dict[str, Any]:
 def as_options(message: str) -> str:
   """Returns a message with the command's options in place of the arguments of functions.
 
-  >>> as_options("at_least['test']=9 is more than groups= allows; leave at_least= out")
+  >>> as_options("at_least['test']=9 is more than group_by= allows; leave at_least= out")
   '--at-least test=9 is more than --group-by allows; leave --at-least out'
   """
   return _ARGUMENT.sub(_option, message)
@@ -108,7 +107,7 @@ def as_options(message: str) -> str:
 
 def _option(found: re.Match[str]) -> str:
   name, key, value = found.groups('')
-  option = _OTHER_NAMES.get(name, name).replace('_', '-')
+  option = 'label' if name == 'labels' else name.replace('_', '-')
   return f'--{option} {f"{key}={value}" if key else value}'.rstrip()
 
 
@@ -215,14 +214,14 @@ def split_tables(
     raise DataError(f'{files[0]} has no rows with a label; pass files that have some')
   arrays: dict[str, Any] = {}
   if groups:
-    arrays['groups'] = joint([column.cells for column in groups])[kept]
+    arrays['group_by'] = {column.name: column.cells[kept] for column in groups}
     for column in groups:
       if column.missing()[column.cells[kept]].any():
         raise DataError(
           f'the group {column.name!r} is missing in some rows; fill it in, or leave them out'
         )
   if times:
-    arrays['order'] = times[0].cells[kept]
+    arrays['order_by'] = times[0].cells[kept]
   indices = draw(options, np.array([name.encode() for name in names])[codes[kept]], **arrays)
   rows = np.flatnonzero(kept)
   split_of = np.full(len(codes), -1, np.int16)
@@ -262,15 +261,6 @@ def classes_of(
     codes = inverse.reshape(-1).astype(np.int32)
   kept = ~none_of if missing_label == 'drop' else np.ones(len(none_of), bool)
   return names, codes, kept
-
-
-def joint(columns: Sequence[npt.NDArray[np.int32]]) -> npt.NDArray[np.int64]:
-  """Returns the number of the combination of values of each row: int64 [rows]."""
-  found = columns[0].astype(np.int64)
-  for column in columns[1:]:
-    _, found = np.unique(found * (int(column.max()) + 1) + column, return_inverse=True)
-    found = found.reshape(-1)
-  return found
 
 
 def draw(

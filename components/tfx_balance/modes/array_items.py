@@ -24,10 +24,13 @@ from tfx_balance.plan.ranks import (
   UInts,
   boundary_buckets,
   find_thresholds,
+  mix,
   ranks,
 )
 from tfx_balance.plan.split_plan import GroupSummary, SplitPlan, exact_shares
 from tfx_balance.plan.split_shares import SplitShares
+
+_NEXT = tie_break(0, 'key', 'next')
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,7 @@ class ArrayItems:
     shares: Shares of the splits.
     modes: The modes that are asked for.
     seed: Seed of the draw.
-    given: Further arguments of `stratified_indices`, by name.
+    given: Further arguments of `stratified_indices`, by name; `group_by` as its columns by name.
   """
 
   strata: Sequence[Stratum]
@@ -80,13 +83,21 @@ class ArrayItems:
     )
     if self.modes.groups is None:
       return plan
-    n_groups = len(set(hashes_of('groups', self.given['groups'], len(self)).tolist()))
-    return replace(plan, groups=GroupSummary(n_groups, 0, ()))
+    return replace(plan, groups=GroupSummary(len(np.unique(self.groups)), 0, ()))
 
   @cached_property
   def hashes(self) -> UInts:
     """The hash of each item's `key`: uint64 [n]."""
     return hashes_of('key', self.given['key'], len(self))
+
+  @cached_property
+  def groups(self) -> UInts:
+    """The hash of the group of each item, of one column or several: uint64 [n]."""
+    (name, column), *others = self.given['group_by'].items()
+    found = hashes_of(name, column, len(self))
+    for name, column in others:
+      found = mix(found, _NEXT) ^ hashes_of(name, column, len(self))
+    return found
 
   def ranks(self, part: slice = slice(None)) -> UInts:
     """Returns the rank by which each item of a part, or of all, is chosen: uint64 [n]."""

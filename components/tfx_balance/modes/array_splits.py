@@ -15,23 +15,23 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes import by_class
 from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.at_least import AtLeast, absent_classes
-from tfx_balance.modes.bins import binned_labels, inner_edges
+from tfx_balance.modes.bins import NumberBins, binned_labels, inner_edges
 from tfx_balance.modes.multilabel import count_sets
 from tfx_balance.modes.registry import ARGUMENTS, check_modes, parse_modes
 from tfx_balance.modes.time import embargo_in_units
 from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.array_columns import read_column
+from tfx_balance.plan.array_columns import columns_of, read_column
 from tfx_balance.plan.class_value import ClassValue, Stratum
 from tfx_balance.plan.labels import distinct_codes, label_codes, parts_of
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.split_shares import DEFAULT_SPLITS
 
-_NAMES = {'order_by': 'order', 'group_by': 'groups'}
-"""Arguments that have another name here than in `StratifiedSplitter`."""
+_ALIASES = {'stratify_by': 'labels', 'group_by': 'groups', 'order_by': 'order'}
+"""Other names of arguments that are named as those of `StratifiedSplitter`."""
 
 
 def stratified_indices(
-  labels: npt.ArrayLike,
+  labels: Any = None,
   splits: Mapping[str, Any] = DEFAULT_SPLITS,
   seed: int = 0,
   counts: Mapping[str, int] | None = None,
@@ -46,10 +46,14 @@ def stratified_indices(
   embargo: float = 0,
   embargo_records: int = 0,
   multilabel: bool = False,
-  groups: npt.ArrayLike | None = None,
+  groups: Any = None,
   extend: Mapping[str, npt.ArrayLike] | None = None,
-  bins: int | Sequence[float] | None = None,
+  bins: int | Sequence[float] | Mapping[Any, Any] | None = None,
   at_least: int | Mapping[str, int] | None = None,
+  *,
+  stratify_by: Any = None,
+  group_by: Any = None,
+  order_by: npt.ArrayLike | None = None,
 ) -> dict[str, Ints]:
   """Returns the indices of each split, with every class at its exact share in each.
 
@@ -65,40 +69,47 @@ def stratified_indices(
   is missing in them (None, NaN, NaT, NA, masked) is an error.
 
   Args:
-    labels: [n], integers, integral floats, text or bytes; one label an item. Or see `multilabel`.
+    labels: The same as `stratify_by`.
     splits: Weight by split.
     seed: Seed of the draw.
     counts: Number of items by split, as in `StratifiedSplitter`.
     rest: Name of the split that gets what `counts` leaves.
-    split_by: Values that predefine the split of each item, [n] as `labels`; None for no predefined
+    split_by: Values that predefine the split of each item, [n]; None for no predefined
       splits. Items without one are an error, or stratified where `splits` are given.
     split_values: Splits by value of `split_by`; None where a value is the name of its split.
     folds: Number of folds, as in `StratifiedSplitter`; 0 for none.
-    key: Values by which items are chosen, [n] as `labels`, such as ids: an item keeps its rank when
+    key: Values by which items are chosen, [n], such as ids: an item keeps its rank when
       others come or go. None for the indices.
     mode: 'exact', or 'stable', as in `StratifiedSplitter`: an item keeps its split when others come
       or go, and items of one key share a split. It needs `key`.
-    order: Times that order the splits, earliest first: numbers, dates or times, [n]; None for no
-      order. Of equal times, the seed chooses.
+    order: The same as `order_by`.
     within: 'all' for one cut of all the items, 'strata' for a cut of each class, as in
       `StratifiedSplitter`.
-    embargo: Time before a later split in which items of earlier ones are left out: where `order`
+    embargo: Time before a later split in which items of earlier ones are left out: where `order_by`
       are numbers a number, else a length of time, such as '7D' or a timedelta.
     embargo_records: Number of items before a later split that are left out.
-    multilabel: Whether `labels` are several an item: rows of 0 and 1, all of one length, or n lists
-      of labels (see `tfx_balance.plan.labels.LabelRows`). Each set of labels is within one item of
-      its ideal share then, and labels are as near to theirs as exchanges bring them.
-    groups: Group of each item, [n] as `labels`, such as patients: all items of a group are in one
-      split, and classes and splits as near to their shares as groups allow; with `order`, groups
-      are in the order of their latest items. A split that stays empty is
-      warned of. Groups leave nothing for `key` to choose.
+    multilabel: Whether `stratify_by` has several labels an item: rows of 0 and 1, all of one
+      length, or n lists of labels (see `tfx_balance.plan.labels.LabelRows`). Each set of labels is
+      within one item of its ideal share then, and labels are as near to theirs as exchanges bring
+      them.
+    groups: The same as `group_by`.
     extend: Keys of the items of each split of an earlier one, which stay there; the others bring
-      classes and splits back to their shares, as in `StratifiedSplitter`. `labels` and `key`, which
-      it needs, are of all items so far.
-    bins: Number of quantile bins that labels, numbers, are put into, or ascending edges between
-      bins, as in `StratifiedSplitter`; None where labels are classes.
+      classes and splits back to their shares, as in `StratifiedSplitter`. `stratify_by` and `key`,
+      which it needs, are of all items so far.
+    bins: Number of quantile bins that the numbers in `stratify_by` are put into, or ascending edges
+      between bins, as in `StratifiedSplitter`; of several columns, a mapping of the name or number
+      of one to either. None where values are classes.
     at_least: Least number of items of a class in every split, or numbers by split, of classes that
       have enough, as in `StratifiedSplitter`; None for shares alone.
+    stratify_by: Class of each item, [n]: integers, integral floats, text or bytes. Or several
+      columns, as a list, a dict or a table: each combination of values is a stratum, and the first
+      columns together are at their shares too. Or see `multilabel`.
+    group_by: Group of each item, such as patients: [n], or several columns, as in `stratify_by`,
+      whose combinations are groups. All items of a group are in one split, and classes and splits
+      as near to their shares as groups allow; with `order_by`, groups are in the order of their
+      latest items. A split that stays empty is warned of. Groups leave nothing for `key` to choose.
+    order_by: Times that order the splits, earliest first: numbers, dates or times, [n]; None for no
+      order. Of equal times, the seed chooses.
 
   Returns:
     int64 [items of the split], ascending, for each split.
@@ -110,41 +121,79 @@ def stratified_indices(
       cannot hold with `at_least`; if a fold would be empty.
   """
   seed, multilabel = check_seed(seed), check_flag('multilabel', multilabel)
-  bins = inner_edges(bins)
-  if bins is not None and not multilabel:
-    labels = binned_labels(labels, bins)
-  times = None if order is None else read_column(order, 'order')
+  by, names = _once(
+    stratify_by=(stratify_by, labels), group_by=(group_by, groups), order_by=(order_by, order)
+  )
+  strata_name = names['stratify_by']
+  columns = {strata_name: by['stratify_by']}
+  if not multilabel:
+    columns = columns_of(by['stratify_by'], strata_name)
+  with _own_names(names):
+    plan = None if bins is None else NumberBins.of(inner_edges(bins), list(columns))
+  if plan is not None and not multilabel:
+    column = read_column(columns[plan.feature], _name_of(strata_name, plan.feature))
+    columns[plan.feature] = binned_labels(column, plan)
+  times = None if by['order_by'] is None else read_column(by['order_by'], names['order_by'])
   embargo = embargo if times is None else embargo_in_units(embargo, times)
-  features = {'labels': labels} if split_by is None else {'labels': labels, 'split_by': split_by}
+  features = {_name_of(strata_name, name): values for name, values in columns.items()}
+  if split_by is not None:
+    features['split_by'] = split_by
   strata, strata_of = _count_strata(features, multilabel)
   asked: dict[str, Any] = {
     **{name: declared.default for name, declared in ARGUMENTS.items()},
     **{'stratify_by': ('labels',), 'missing_label': 'error', 'multilabel': multilabel},
     **{'splits': splits, 'counts': counts, 'rest': rest, 'folds': folds, 'mode': mode},
     **{'split_by': None if split_by is None else 'split_by', 'split_values': split_values},
-    **{'order_by': None if times is None else 'order', 'within': within},
-    **{'embargo': embargo, 'embargo_records': embargo_records, 'bins': bins},
-    **{'group_by': None if groups is None else ['groups'], 'extend': extend is not None},
-    'at_least': at_least,
+    **{'order_by': None if times is None else 'order_by', 'within': within},
+    **{'embargo': embargo, 'embargo_records': embargo_records},
+    **{'group_by': None if by['group_by'] is None else ['group_by'], 'extend': extend is not None},
+    **{'bins': None if plan is None else plan.n or plan.edges, 'at_least': at_least},
   }
-  with _own_names():
+  grouped = {
+    _name_of(names['group_by'], name): values
+    for name, values in columns_of(by['group_by'], names['group_by']).items()
+  }
+  with _own_names(names):
     modes = parse_modes(asked)
     shares = by_class.parse_shares(asked, modes)
     check_modes(modes, shares)
-  # A position is another item in another number of items; a key is the same one anywhere.
-  n_items = () if key is not None else (len(strata_of),)
-  drawn = tie_break(seed, 'folds' if folds else 'splits', *n_items)
-  arrays = {'key': key, 'order': times, 'groups': groups, 'extend': extend}
-  items = ArrayItems(strata, strata_of, shares, modes, drawn, arrays)
-  for each in modes:
-    split = each.split_items(items)
-    if split is not None:
-      break
-  else:
-    split = by_class.split_items(items)
-  names = modes.split_names(shares.names)
-  _check_split(items, split, names)
-  return {name: np.flatnonzero(split == i) for i, name in enumerate(names)}
+    # A position is another item in another number of items; a key is the same one anywhere.
+    n_items = () if key is not None else (len(strata_of),)
+    drawn = tie_break(seed, 'folds' if folds else 'splits', *n_items)
+    arrays = {'key': key, 'order_by': times, 'group_by': grouped, 'extend': extend}
+    items = ArrayItems(strata, strata_of, shares, modes, drawn, arrays)
+    for each in modes:
+      split = each.split_items(items)
+      if split is not None:
+        break
+    else:
+      split = by_class.split_items(items)
+  splits_made = modes.split_names(shares.names)
+  _check_split(items, split, splits_made)
+  return {name: np.flatnonzero(split == i) for i, name in enumerate(splits_made)}
+
+
+def _once(**pairs: tuple[Any, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+  """Returns arguments that have two names, and the name that each has been given by.
+
+  Args:
+    **pairs: Value by the name and by the alias, by the name.
+
+  Raises:
+    ConfigError: if both are given.
+  """
+  given, names = {}, {}
+  for name, (value, other) in pairs.items():
+    alias = _ALIASES[name]
+    if value is not None and other is not None:
+      raise ConfigError(f'{alias}= and {name}= are both given, and are one argument; leave one out')
+    given[name], names[name] = (value, name) if other is None else (other, alias)
+  return given, names
+
+
+def _name_of(argument: str, column: Any) -> str:
+  """Returns the name of a column of an argument in messages."""
+  return argument if column == argument else f'{argument}[{column!r}]'
 
 
 def _check_split(items: ArrayItems, split: npt.NDArray[Any], names: Sequence[str]) -> None:
@@ -165,13 +214,13 @@ def _check_split(items: ArrayItems, split: npt.NDArray[Any], names: Sequence[str
 
 
 @contextlib.contextmanager
-def _own_names() -> Iterator[None]:
-  """Gives arguments the names that they have here in what is raised."""
+def _own_names(names: Mapping[str, str]) -> Iterator[None]:
+  """Gives arguments the names that a person used in errors, by their names."""
   try:
     yield
   except ConfigError as error:
     message = str(error)
-    for name, own in _NAMES.items():
+    for name, own in names.items():
       message = message.replace(f'{name}=', f'{own}=')
     raise ConfigError(message) from None
 
@@ -179,12 +228,14 @@ def _own_names() -> Iterator[None]:
 def _count_strata(features: Mapping[str, Any], multilabel: bool) -> tuple[list[Stratum], Ints]:
   """Returns strata in canonical order, and the row of that of each item: int64 [n]."""
   counted = [
-    count_sets(values) if multilabel and name == 'labels' else _classes_of(values, name)
-    for name, values in features.items()
+    count_sets(values) if multilabel and not i else _classes_of(values, name)
+    for i, (name, values) in enumerate(features.items())
   ]
   lengths = sorted({len(codes) for _, codes in counted})
   if len(lengths) > 1:
-    raise DataError(f'labels and split_by are of lengths {lengths}; give one value an item in both')
+    raise DataError(
+      f'{" and ".join(features)} are of lengths {lengths}; give one value an item in all of them'
+    )
   joint = np.zeros(lengths[0], np.int64)
   for classes, codes in counted:
     joint *= len(classes)

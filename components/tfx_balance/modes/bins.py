@@ -16,7 +16,7 @@ from tfx_balance.argument_readers import Argument, json_of
 from tfx_balance.arguments import check_number, check_whole, shown
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes.mode import Mode
-from tfx_balance.plan.array_columns import read_column
+from tfx_balance.plan.array_columns import ArrayColumn
 from tfx_balance.plan.number_bins import bin_names, bins_of, edge_keys, quantile_edges
 from tfx_balance.plan.number_keys import keys_of
 from tfx_balance.plan.ranks import Ints
@@ -122,33 +122,29 @@ def inner_edges(bins: Any) -> Any:
   >>> inner_edges([-math.inf, 6, math.inf]), inner_edges(10)
   ([6], 10)
   """
+  if isinstance(bins, Mapping):
+    return {name: inner_edges(given) for name, given in bins.items()}
   if not isinstance(bins, (list, tuple, np.ndarray)) or not len(bins):
     return bins
   edges = list(bins)[bins[0] == -math.inf :]
   return edges[:-1] if edges[-1:] == [math.inf] else edges
 
 
-def binned_labels(labels: npt.ArrayLike, bins: int | Sequence[float]) -> npt.NDArray[np.bytes_]:
+def binned_labels(numbers: ArrayColumn, plan: NumberBins) -> npt.NDArray[np.bytes_]:
   """Returns the name of the bin of each number: [n].
 
   Args:
-    labels: [n], integers or floats.
-    bins: Number of quantile bins, or edges.
+    numbers: [n], integers or floats.
+    plan: Number of quantile bins, or edges.
 
   Raises:
-    ConfigError: if `bins` breaks a rule.
-    DataError: if the labels are not numbers, or NaN.
+    DataError: if they are not numbers, or NaN.
   """
-  if isinstance(bins, Mapping):
-    raise ConfigError(
-      f'bins={shown(dict(bins))} must be a number of bins or their edges; give one such as 10'
-    )
-  column, plan = read_column(labels, 'labels'), NumberBins.of(bins, ['labels'])
-  values = column.check_items(None, 'numbers, as bins= is given').check_whole().values
+  values = numbers.check_items(None, 'numbers, as bins= is given').check_whole().values
   if not len(values) or values.dtype.kind not in 'iuf' or values.dtype == np.uint64:
     raise DataError(
-      f'labels of type {values.dtype} and shape {values.shape} must be [n] numbers, none NaN, as '
-      f'bins= is given, integers below 2**63; give numbers'
+      f'{numbers.name} of type {values.dtype} and shape {values.shape} must be [n] numbers, '
+      f'none NaN, as bins= is given, integers below 2**63; give numbers'
     )
   kind = 'float' if values.dtype.kind == 'f' else 'int'
   keys, edges = keys_of(values), plan.edges

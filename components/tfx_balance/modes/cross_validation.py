@@ -67,7 +67,8 @@ class StratifiedSplits:
     Args:
       X: [n, ...], of which only the number of rows and the column `order_by` are used.
       y: [n], classes, or what `multilabel` and `bins` make it.
-      groups: Group of each item, [n], whose items stay together; None for none.
+      groups: Group of each item, whose items stay together, [n] or several columns as `group_by` of
+        `stratified_indices`; None for none.
 
     Raises:
       ConfigError: if an argument breaks a rule, or modes do not combine.
@@ -83,7 +84,7 @@ class StratifiedSplits:
       {FOLDED: 1},
       seed=self.seed,
       folds=folds,
-      order=_column(X, self.order_by) if in_time else None,
+      order_by=_column(X, self.order_by) if in_time else None,
       within=self.within,
       embargo=self.embargo,
       embargo_records=self.embargo_records,

@@ -22,7 +22,7 @@ from tfx_balance.arguments import check_choice
 from tfx_balance.documents.class_distribution import InputRecords, gathered
 from tfx_balance.documents.sentences import plain_number
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.modes.array_items import ArrayItems, hashes_of
+from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.mode import Mode, ScanTotals
 from tfx_balance.modes.time import TimeOrder, keys_of_times
 from tfx_balance.plan.class_value import Stratum, stratum_name
@@ -111,12 +111,14 @@ class Groups(Mode):
 
   def split_items(self, items: ArrayItems) -> Ints:
     if items.given['key'] is not None:
-      raise ConfigError('key= and groups= do not combine: whole groups are chosen; leave key= out')
+      raise ConfigError(
+        'key= and group_by= do not combine: whole groups are chosen; leave key= out'
+      )
     frame = items.plan()
-    numbers = group_numbers(hashes_of('groups', items.given['groups'], len(items)), items.seed)
+    numbers = group_numbers(items.groups, items.seed)
     order = items.modes.order
     if order:
-      split = _split_in_time(frame, numbers, items.given['order'], order)
+      split = _split_in_time(frame, numbers, items.given['order_by'], order)
     else:
       split = _split(frame, numbers, items.strata_of, items.seed)
     _warn_of_empty(split, frame)
@@ -163,9 +165,8 @@ def _warn_of_empty(split: Ints, frame: SplitPlan) -> None:
   if empty:
     more = f', and {len(empty) - 3} more' if len(empty) > 3 else ''
     warnings.warn(
-      f'{", ".join(empty[:3])}{more} {"are" if empty[1:] else "is"} empty: no whole group of '
-      f'groups= there brings the counts nearer to their shares; give it a larger share, or smaller '
-      f'groups',
+      f'{", ".join(empty[:3])}{more} {"are" if empty[1:] else "is"} empty: no whole group '
+      f'there brings the counts nearer to their shares; give it a larger share, or smaller groups',
       stacklevel=4,
     )
 

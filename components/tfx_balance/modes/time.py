@@ -27,7 +27,7 @@ from tfx_balance.documents.sentences import plain_number, some_of
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes.array_items import ArrayItems, in_shares
 from tfx_balance.modes.mode import Mode
-from tfx_balance.plan.array_columns import duration, read_column
+from tfx_balance.plan.array_columns import ArrayColumn, duration
 from tfx_balance.plan.class_value import stratum_name
 from tfx_balance.plan.number_keys import keys_of, numbers_of
 from tfx_balance.plan.ranks import LAST_ORDER, Ints, UInts
@@ -205,7 +205,7 @@ class TimeOrder(Mode):
   def split_items(self, items: ArrayItems) -> Ints | None:
     if items.modes.groups:
       return None
-    keys, kind = keys_of_times(items.given['order'], len(items))
+    keys, kind = keys_of_times(items.given['order_by'], len(items))
     plan, of = items.plan(), items.strata_of
     rows = of if self.within == 'strata' else np.zeros_like(of)
     quotas = self.rows(plan.quotas)
@@ -248,27 +248,28 @@ class TimeOrder(Mode):
     return warnings
 
 
-def keys_of_times(times: Any, n: int) -> tuple[UInts, str]:
+def keys_of_times(times: ArrayColumn, n: int) -> tuple[UInts, str]:
   """Returns the key of each of n times, uint64 [n], and their type, 'int', 'uint' or 'float'.
 
   Args:
-    times: [n], integers, finite floats, datetime64 or timedelta64, as `read_column` takes them.
+    times: [n], integers, finite floats, datetime64 or timedelta64.
     n: Number of items.
 
   Raises:
     DataError: if they are not.
   """
-  values = read_column(times, 'order').check_items(n, 'numbers or times').check_whole().values
+  values = times.check_items(n, 'numbers or times').check_whole().values
   if values.dtype.kind not in 'iufmM':
     raise DataError(
-      f'order is of type {values.dtype}, and must be numbers or times; give times as datetime64'
+      f'{times.name} is of type {values.dtype}, and must be numbers or times; give times '
+      f'as datetime64'
     )
   if values.dtype.kind == 'f':
     wrong = np.flatnonzero(~np.isfinite(values))
     if len(wrong):
       raise DataError(
-        f'order[{wrong[0]}] is {values[wrong[0]]}, and must be finite; fill it in, or leave the '
-        f'item out'
+        f'{times.name}[{wrong[0]}] is {values[wrong[0]]}, and must be finite; fill it in, or '
+        f'leave the item out'
       )
     return keys_of(values), 'float'
   if values.dtype == np.uint64:  # above 2**63, whose order signed numbers would turn around
@@ -276,15 +277,17 @@ def keys_of_times(times: Any, n: int) -> tuple[UInts, str]:
   return keys_of(values.astype(np.int64)), 'int'
 
 
-def embargo_in_units(embargo: Any, times: Any) -> Any:
+def embargo_in_units(embargo: Any, times: ArrayColumn) -> Any:
   """Returns an embargo in units of the times: of dates from a length of time, else a number.
 
   Raises:
     ConfigError: if it is a number where the times are dates, or a length of time where they are
       numbers.
   """
-  kind = read_column(times, 'order').values.dtype
+  kind = times.values.dtype
   if kind.kind in 'mM':
     return duration('embargo', embargo, kind)
-  fix = 'order= are numbers: give a number in their units, such as 3600, or times as datetime64'
+  fix = (
+    f'{times.name}= are numbers: give a number in their units, such as 3600, or times as datetime64'
+  )
   return check_number('embargo', embargo, 0, fix=fix)

@@ -135,6 +135,35 @@ def types_differ(values: npt.NDArray[Any], name: str) -> DataError:
   )
 
 
+def columns_of(given: Any, argument: str) -> dict[Any, Any]:
+  """Returns the columns of an argument by name: of a table or a dict, or of a list by number.
+
+  What is no table and no list of columns is one column, whose name is that of the argument.
+
+  >>> columns_of([['a', 'b', 'a'], [1, 1, 2]], 'group_by')
+  {0: ['a', 'b', 'a'], 1: [1, 1, 2]}
+
+  Raises:
+    DataError: if a list has as many columns as items or more, and may be one of rows.
+  """
+  columns = table_columns(given)
+  if isinstance(given, Mapping) and all(map(_is_column, given.values())):
+    columns = dict(given)
+  elif isinstance(given, (list, tuple)) and given and all(map(_is_column, given)):
+    if len(given) > 1 and len(given) >= len(given[0]):
+      raise DataError(
+        f'{argument} is a list of {len(given)} columns of {len(given[0])} items, or of rows; give '
+        f'columns as a dict, or a table'
+      )
+    columns = dict(enumerate(given))
+  return columns or {argument: given}
+
+
+def _is_column(given: Any) -> bool:
+  sized = hasattr(given, '__len__') and not isinstance(given, (str, bytes, Mapping))
+  return sized and len(getattr(given, 'shape', (0,))) > 0
+
+
 def is_sparse(given: Any) -> bool:
   """Returns whether that is a sparse matrix or array of SciPy."""
   return hasattr(given, 'toarray') and hasattr(given, 'nnz')

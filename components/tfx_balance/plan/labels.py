@@ -21,6 +21,7 @@ from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.runs import places_in_runs, starts_of_runs
 from tfx_balance.plan.sampling import TrainingCounts
 
+_STRATA = ('labels', 'stratify_by')  # names of one argument
 _LARGE = 2**63  # numbers of classes are int64
 _PARTS = 32  # of values, one after another; what is made of a part takes up to 50 bytes a value
 _PART = 1 << 15  # values in one of them, at least
@@ -75,26 +76,26 @@ def label_codes(
       f'{argument}={shown(labels)} is one text, and must be [n] classes; give the values of the '
       f'column, such as table[{shown(labels)}]'
     )
-  several = ', or multilabel=True for several' if argument == 'labels' else ''
+  several = ', or multilabel=True for several' if argument in _STRATA else ''
   column = read_column(labels, argument, f'give one an item{several}')
   values = column.check_listed().values
   if values.ndim == 2 and values.shape[1] == 1:
     values = values[:, 0]
   if values.ndim != 1 or not len(values):
     several = (
-      ', join columns of classes to one of texts, or pass multilabel=True where columns of 0 and 1 '
-      'are labels of which an item has several'
+      f', give several columns of classes as {argument}=[a, b], or pass multilabel=True where '
+      f'columns of 0 and 1 are labels of which an item has several'
     )
     raise DataError(
       f'{argument} of shape {values.shape} must be of shape [n], one class an item and one item or '
       f'more; turn one-hot rows into classes with {argument}.argmax(axis=1)'
-      f'{several if argument == "labels" else ""}'
+      f'{several if argument in _STRATA else ""}'
     )
   column.check_whole('leave out items without one, or give them a value of their own')
   if values.dtype.kind in 'mM':
     raise DataError(
       f'{argument} are of type {values.dtype}, and times are no classes; give classes such as '
-      f'{argument}.astype(str), or the times as order='
+      f'{argument}.astype(str), or the times as order_by='
     )
   try:
     distinct, codes = distinct_codes(values)
