@@ -101,7 +101,7 @@ FIXED = {
     'seed': 0,
   },
   'stratified_indices': {
-    'labels': inspect.Parameter.empty,
+    'labels': None,
     'splits': DEFAULT_SPLITS,
     'seed': 0,
     'counts': None,
