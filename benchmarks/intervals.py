@@ -8,7 +8,9 @@ over training sets of the size that folds train on. It is measured on 20,000 fre
 by class and weighted to the shares of the classes. A cell is, in percent of the tables:
 
 - those on which the intervals of all arms hold; the aim is 93 to 99;
-- those on which they hold the difference of the two models that are trained on the whole table;
+- those on which they hold it for the models that the folds of this table train, not its mean
+  over tables;
+- those on which they hold that of the two models that are trained on the whole table;
 - the median over tables of the mean width;
 - the share of arms with a verdict.
 
@@ -26,8 +28,8 @@ quantile of the largest of correlated normal differences, carried over to Studen
   each compared on folds of its own, in each repetition; with three times the trainings, of which
   two thirds have half the records. Halves are independent, so that this contains the variance of
   training;
-- mixed: the mean of two variances: that of records times what `folds` has for overlap, 1.45, with
-  a fifth of that between repetitions; and the differences of an arm's own halves.
+- floor: that of folds, or of records where it is larger: folds have equal shares of the classes, so
+  that their differences do not have the variance of these shares in them.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ from benchmarks.harness import Case, Piece, Result, Work
 
 Array = npt.NDArray[Any]
 OURS = 'folds'
-WAYS = (OURS, 'records', 'repeats', 'nested', 'halves', 'mixed')
+WAYS = (OURS, 'records', 'repeats', 'nested', 'halves', 'floor')
 NAMES = ('macro_recall', 'worst_class', 'macro_f1', 'average_precision', 'log_loss')
 ARMS = ('natural', 'shift', 'square root', 'weights', 'corrected')
 REPORTED = np.array([0, 0, 2, 3, 4])
@@ -341,18 +343,18 @@ def half_widths(table: Mapping[str, Array], m: int, arms: Array) -> dict[str, Ar
     (1 - 1 / FOLDS) * table['nested'][:, arms, m].mean(axis=0), records, FOLDS * records
   )
   half = table['half'][:, arms, m].mean(axis=0)
-  overlap = FOLDS * (1 / (FOLDS * REPEATS) + 1 / (FOLDS - 1))
-  mixed = (overlap * records + between / REPEATS + half) / 2
   drawn = REPEATS * len(arms) ** 2 / np.sum(alike**2)
   folds = [corrected_interval(d, 1 / (FOLDS - 1), len(arms)) for d in table['fold'][:, arms, m].T]
+  corrected = np.array([(each.high - each.low) / 2 for each in folds])
+  single = stats.t.ppf(1 - (1 - CONFIDENCE) / (2 * len(arms)), FOLDS * REPEATS - 1)
   return {
-    OURS: np.array([(each.high - each.low) / 2 for each in folds]),
+    OURS: corrected,
     'records': stats.t.ppf(level, freedom) * np.sqrt(records),
     'repeats': stats.t.ppf(level, freedom) * np.sqrt(records + between),
     'nested': stats.t.ppf(level, freedom) * np.sqrt(nested),
     'halves': stats.t.ppf(level, np.minimum(freedom, drawn))
     * np.sqrt(np.mean(half / records) * records),
-    'mixed': stats.t.ppf(level, np.minimum(freedom + REPEATS, 2 * REPEATS)) * np.sqrt(mixed),
+    'floor': np.maximum(corrected, single * np.sqrt(records)),
   }
 
 
@@ -371,8 +373,10 @@ def summary(kind: str, tables: Sequence[Mapping[str, Array]]) -> dict[str, Any]:
   for m, name in enumerate(NAMES):
     seen_ways: dict[str, list[tuple[float, ...]]] = {way: [] for way in WAYS}
     for table in tables:
-      arms = np.flatnonzero(np.ptp(table['fold'][..., m], axis=0) > 1e-12)  # others have none
-      truth, final = truths[arms, m], table['truths'][FOLDS, arms, m]
+      apart = np.minimum(np.ptp(table['fold'][..., m], axis=0), np.diagonal(table['squares'][m]))
+      arms = np.flatnonzero(apart > 1e-12)  # others have no interval
+      own = table['truths'][:, arms, m]
+      truth, meant = truths[arms, m], (truths[arms, m], own[:FOLDS].mean(axis=0), own[FOLDS])
       natural = abs(float(table['natural'][m]))
       region = EQUIVALENT_RATE if METRICS[name].rate else EQUIVALENT_PART * natural
       mean = table['value'][:, arms, m].mean(axis=0)
@@ -383,13 +387,11 @@ def summary(kind: str, tables: Sequence[Mapping[str, Array]]) -> dict[str, Any]:
           (v == HELPS and e <= 0) or (v == HARMS and e >= 0)
           for v, e in zip(said, effect, strict=True)
         ]
-        held, held_final = (float(np.all(np.abs(mean - t) <= half)) for t in (truth, final))
+        held = [float(np.all(np.abs(mean - t) <= half)) for t in meant]
         decided = np.mean([verdict != CANNOT_TELL for verdict in said])
-        seen_ways[way].append(
-          (held, held_final, 2 * half.mean(), float(decided), float(any(wrong)))
-        )
+        seen_ways[way].append((*held, 2 * half.mean(), float(decided), float(any(wrong))))
     found[name] = {
-      way: [*np.mean(each, axis=0)[:2], np.median(each, axis=0)[2], *np.mean(each, axis=0)[3:]]
+      way: [*np.mean(each, axis=0)[:3], np.median(each, axis=0)[3], *np.mean(each, axis=0)[4:]]
       for way, each in seen_ways.items()
       if each
     }
@@ -400,26 +402,28 @@ def summary(kind: str, tables: Sequence[Mapping[str, Array]]) -> dict[str, Any]:
 def comparison(results: Sequence[Result]) -> Group:
   """Returns the printed tables: each kind of table, and all of them together."""
   found = {r.case.name: r.runs[OURS][0].result for r in results if r.runs.get(OURS)}
-  every = _table('held, final / width / decided', *WAYS)
+  every = _table('held, own, final / width / decided', *WAYS)
   total: dict[str, dict[str, list[Any]]] = {}
   for case, result in found.items():
     few = f', {RARE[0]} rare' in case
     for name, ways in result['metrics'].items():
       cells = [
-        f'{100 * held:.0f} {100 * final:.0f} {width:.3f} {100 * decided:.0f}'
-        for held, final, width, decided, _ in ways.values()
+        f'{100 * held:.0f} {100 * own:.0f} {100 * final:.0f} {width:.3f} {100 * decided:.0f}'
+        for held, own, final, width, decided, _ in ways.values()
       ]
       every.add_row(f'{case}: {METRICS[name].words}', *cells)
       for way, own in ways.items():
         null = name in WITHOUT_EFFECT.get(case.split(',')[0], ())
         total.setdefault(f'below {FEW} rare' if few else f'{FEW} rare or more', {}).setdefault(
           way, []
-        ).append((*own, own[2] / ways[OURS][2], null))
+        ).append((*own, own[3] / ways[OURS][3], null))
   headings = (
     'rows',
     'held in',
     'below 93',
     'above 99',
+    'own in',
+    'below 93',
     'final in',
     'width',
     'decided',
@@ -428,12 +432,13 @@ def comparison(results: Sequence[Result]) -> Group:
   rows = _table('of all rows', *headings, 'false, other')
   for part, ways in total.items():
     for way, each in ways.items():
-      held, final, _, decided, false, width, null = np.array(each).T
-      spans = [f'{100 * v.min():.0f} to {100 * v.max():.0f}' for v in (held, final)]
+      held, of_own, final, _, decided, false, width, null = np.array(each).T
+      spans = [f'{100 * v.min():.0f} to {100 * v.max():.0f}' for v in (held, of_own, final)]
       worst = [f'{100 * false[of].max(initial=0):.0f}' for of in (null == 1, null == 0)]
-      counts = [f'{(held < 0.93).sum()}', f'{(held > 0.99).sum()}']
+      below, above = [(v < 0.93).sum() for v in (held, of_own)], (held > 0.99).sum()
       means = [f'{width.mean():.2f}', f'{100 * decided.mean():.0f}']
-      rows.add_row(f'{part}: {way}', f'{len(each)}', spans[0], *counts, spans[1], *means, *worst)
+      counts = [spans[0], below[0], above, spans[1], below[1], spans[2]]
+      rows.add_row(f'{part}: {way}', *map(str, [len(each), *counts, *means, *worst]))
   differ = _table('predictions that differ, %', *ARMS[1:])
   for case, result in found.items():
     differ.add_row(case, *(f'{100 * share:.0f}' for share in result['differ'].values()))

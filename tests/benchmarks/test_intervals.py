@@ -23,10 +23,10 @@ def test_all_tables_are_printed(tmp_path, capsys):
     assert set(result['metrics']) == set(intervals.NAMES) <= set(METRICS)
     for ways in result['metrics'].values():
       assert set(ways) == set(intervals.WAYS)
-      assert all(0 <= share <= 1 for each in ways.values() for share in (*each[:2], *each[3:]))
-      assert all(each[2] > 0 for each in ways.values())
+      assert all(0 <= share <= 1 for each in ways.values() for share in (*each[:3], *each[4:]))
+      assert all(each[3] > 0 for each in ways.values())
   printed = capsys.readouterr().out
-  for part in ('held, final / width / decided', '30 rare or more: halves', 'that differ, %'):
+  for part in ('held, own, final / width / decided', '30 rare or more: halves', 'that differ, %'):
     assert part in printed
 
 
