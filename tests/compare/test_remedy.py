@@ -107,6 +107,135 @@ def test_a_model_without_inputs_is_refused():
 
 
 @both
+@with_cost
+def test_several_models_give_their_mean(name, cost, tmp_path):
+  keras = importlib.import_module(name)
+  models = [sequential(keras) for _ in range(3)]
+  served = Remedy('mean_threshold', CLASSES, PLAIN.records, SHIFT, cost).attach(models)
+  mean = np.mean([softmax(model.predict(X, verbose=0)) for model in models], axis=0)
+  assert_outputs(served.predict(X, verbose=0), np.log(mean), cost)
+  served.save(tmp_path / 'model.keras')
+  loaded = keras.models.load_model(tmp_path / 'model.keras')
+  assert_outputs(loaded.predict(X, verbose=0), np.log(mean), cost)
+
+
+@both
+def test_several_models_of_features_by_name_and_of_one_name(name, tmp_path):
+  keras = importlib.import_module(name)
+  models = [of_names(keras) for _ in range(2)]
+  models = [keras.Model(one.input, one.output, name='mine') for one in models] * 2
+  served = PLAIN.attach(tuple(models))
+  features = {'x': X[:, :3], 'z': X[:, 3:]}
+  mean = np.mean([softmax(model.predict(features, verbose=0)) for model in models], axis=0)
+  assert_outputs(served.predict(features, verbose=0), np.log(mean), ())
+  if name == 'keras':
+    served.export(str(tmp_path), verbose=False)
+  else:
+    served.save(str(tmp_path), save_format='tf')
+  loaded = tf.saved_model.load(str(tmp_path)).signatures['serving_default']
+  found = loaded(**{key: tf.constant(value) for key, value in features.items()})
+  assert_outputs(found, np.log(mean), ())
+
+
+@both
+def test_several_models_of_a_list_of_inputs(name):
+  keras = importlib.import_module(name)
+
+  def of_list(*names):
+    inputs = [keras.Input([2], name=one) for one in names]
+    return keras.Model(inputs, keras.layers.Dense(3)(keras.layers.concatenate(inputs)))
+
+  models = [of_list(None, None), of_list(None, None)]
+  features = [X[:, :2], X[:, 2:]]
+  mean = np.mean([softmax(model.predict(features, verbose=0)) for model in models], axis=0)
+  assert_outputs(PLAIN.attach(models).predict(features, verbose=0), np.log(mean), ())
+  with pytest.raises(ConfigError, match=r"model 1 has the inputs \['b: float32 \[2\]', 'a: fl"):
+    PLAIN.attach([of_list('a', 'b'), of_list('b', 'a')])
+
+
+@both
+def test_models_of_other_inputs_are_refused(name):
+  keras = importlib.import_module(name)
+  other = keras.Sequential([keras.Input([5]), keras.layers.Dense(3)])
+  wanted = (
+    r'model 1 has the inputs float32 \[5\], and model 0 has float32 \[4\]; give models of the'
+  )
+  with pytest.raises(ConfigError, match=wanted):
+    PLAIN.attach([sequential(keras), other])
+  with pytest.raises(ConfigError, match=r"model 1 has the inputs \{'x': 'float32 \[3\]', 'z': "):
+    PLAIN.attach([sequential(keras), of_names(keras)])
+
+
+def test_a_mean_needs_several_models():
+  model = sequential(importlib.import_module('keras'))
+  mean = Remedy('mean', CLASSES, PLAIN.records, (0.0,) * 3)
+  for given in (model, [model]):
+    with pytest.raises(ConfigError, match='has 1 models, and the remedy mean is the mean of sever'):
+      mean.attach(given)
+  with pytest.raises(
+    ConfigError, match=r'model=\[\] has 0 models, and the remedy threshold is for'
+  ):
+    PLAIN.attach([])
+
+
+@both
+@pytest.mark.parametrize('policy', ['float32', 'mixed_float16'])
+def test_shares_below_those_of_float16_are_kept(name, policy):
+  keras = importlib.import_module(name)
+  keras.mixed_precision.set_global_policy(policy)
+  try:
+    model = sequential(keras, keras.layers.Dense(3, kernel_initializer='zeros', dtype='float32'))
+    model.layers[-1].set_weights([np.zeros((4, 3)), np.array([0.0, -20.0, -21.0])])
+    remedy = Remedy('threshold', CLASSES, PLAIN.records, (-30.0, 0.0, 0.0))
+    served = [remedy.attach(given).predict(X, verbose=0) for given in (model, [model, model])]
+  finally:
+    keras.mixed_precision.set_global_policy('float32')
+  for found in served:
+    np.testing.assert_allclose(found['scores'][0, 1], np.exp(-20), rtol=1e-3)
+    np.testing.assert_allclose(found['adjusted'][0, 1], 1 / (1 + np.exp(-1)), rtol=1e-3)
+    assert (found['label'] == 1).all()
+
+
+@both
+@pytest.mark.parametrize('activation', ['sigmoid', None])
+def test_a_model_of_one_number_is_refused(name, activation):
+  layers = importlib.import_module(name).layers
+  model = sequential(importlib.import_module(name), layers.Dense(1, activation, name='fraud'))
+  wanted = (
+    rf"ends in Dense 'fraud' of width 1 with activation {activation or 'linear'}, which makes"
+  )
+  remedy = Remedy('threshold', CLASSES[:2], (9, 1), (0.0, 1.0))
+  with pytest.raises(ConfigError, match=f'{wanted}.* end it in Dense.2. without activation, and'):
+    remedy.attach(model)
+  with pytest.raises(ConfigError, match=wanted):
+    check_logits(model, model(tf.constant(X)), 2)
+
+
+@both
+@pytest.mark.parametrize('function', ['softmax', 'sigmoid'])
+def test_an_operation_that_makes_probabilities_is_noticed(name, function):
+  keras = importlib.import_module(name)
+  given = keras.Input([4])
+  operations = keras.ops if name == 'keras' else tf.nn
+  logits = keras.layers.Dense(3, name='softmax_1')(given)
+  made = keras.Model(given, getattr(operations, function)(logits))
+  with pytest.raises(ConfigError, match=r'makes probabilities.* end it in Dense\(3\) without'):
+    PLAIN.attach(made)
+  PLAIN.attach(keras.Model(given, logits))
+
+
+@both
+def test_probabilities_of_a_lambda_are_noticed_by_their_sum(name):
+  keras = importlib.import_module(name)
+  model = sequential(keras, keras.layers.Dense(3), keras.layers.Lambda(tf.nn.softmax))
+  wanted = r'ends in Lambda .* and gives \[0.*\], which add up to 1 as probabilities do'
+  with pytest.raises(ConfigError, match=wanted):
+    check_logits(model, model(tf.constant(X[:2])), 3)
+  logits = sequential(keras)
+  assert check_logits(logits, logits(tf.constant(X[:2])), 3).shape == (2, 3)
+
+
+@both
 @pytest.mark.parametrize('ending', ['activation', 'layer', 'within', 'sigmoid'])
 def test_a_model_that_ends_in_probabilities_is_refused(name, ending):
   layers = importlib.import_module(name).layers

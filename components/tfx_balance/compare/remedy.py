@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import numpy as np
 
+from tfx_balance.arguments import shown
 from tfx_balance.compare.arms import ADJUSTED, ARMS
 from tfx_balance.documents.json_document import Count, Document
 from tfx_balance.errors import ConfigError, DataError
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
   from tfx_balance.inputs.losses import Loss
 
 HYPERPARAMETER = 'tfx_balance.remedy'
+_AUTOMATIC = re.compile(r'(keras_tensor|input_layer|input)(_\d+)?')  # names that Keras gives inputs
+_PROBABILITIES = ('softmax', 'sigmoid')
+_OPERATION = re.compile(r'tf\.(nn|math|keras\.activations)\.(softmax|sigmoid)(_\d+)?')
 
 
 @dataclass(frozen=True)
@@ -98,42 +104,97 @@ class Remedy(Document):
     """Returns a Keras model of the same inputs that decides as the remedy does.
 
     Args:
-      model: Keras model, built, whose one output are logits, [n, n_classes].
+      model: Keras model, built, whose one output are logits, [n, n_classes]; or a list of such, of
+        the same inputs, whose mean probabilities count.
 
     Returns:
       A model with the outputs 'scores' (probabilities of the model, [n, n_classes]), 'adjusted'
       (after the shift, [n, n_classes]) and 'label' (index into `classes`, [n]).
 
     Raises:
-      ConfigError: if the model has no inputs of its own, or another number of outputs.
+      ConfigError: if a model has no inputs of its own, another number of outputs, or other inputs
+        than the first; if there is one model, and the remedy is the mean of several.
     """
+    models = list(model) if isinstance(model, (list, tuple)) else [model]
+    if not models or (ARMS[self.name].averaged and len(models) < 2):
+      several = 'the mean of several models' if models else 'for one model or more'
+      raise ConfigError(
+        f'model={shown(model)} has {len(models)} models, and the remedy {self.name} is {several}; '
+        f'give a list of them, such as [one.model for one in answer.fit(x, y).models]'
+      )
+    logits = [self._logits_of(one) for one in models]
+    keras = keras_of(models[0])
+    inputs = _inputs_of(models[0])
+    for i, one in enumerate(models[1:], 1):
+      _check_inputs(i, _inputs_of(one), inputs)
+      # Two models may have one name, which layers of a model may not.
+      part = keras.Model(_inputs_of(one), logits[i], name=f'averaged_{i}')
+      logits[i] = part(inputs)
+    softmax = functools.partial(keras.layers.Softmax, dtype='float32')
+    if len(models) == 1:
+      scores = softmax(name='scores')(logits[0])
+      log_scores = logits[0]
+    else:
+      each = [softmax()(one) for one in logits]
+      scores = keras.layers.Average(name='scores', dtype='float32')(each)
+      log_scores = _operations(keras).log(scores)
+    moved = keras.layers.Rescaling(1.0, list(self.shift), dtype='float32')(log_scores)
+    adjusted = softmax(name='adjusted')(moved)
+    gains = -np.array(self.cost, np.float32) if self.cost else np.eye(len(self.shift))
+    decide = keras.layers.Dense(
+      len(self.shift), use_bias=False, trainable=False, name='gains', dtype='float32'
+    )
+    label = _operations(keras).argmax(decide(adjusted), axis=-1)
+    decide.set_weights([gains])
+    if keras.__name__ != 'keras':
+      # A SavedModel of tf_keras names its outputs by their layers.
+      label = keras.layers.Identity(name='label')(label)
+    return keras.Model(inputs, {'scores': scores, 'adjusted': adjusted, 'label': label})
+
+  def _logits_of(self, model: Any) -> Any:
+    """Returns the symbolic logits of a model; raises ConfigError if it has none."""
     outputs = getattr(model, 'outputs', None)
     if not outputs or not model.inputs:
       raise ConfigError(
         f'{type(model).__name__} has no inputs of its own; give a functional or sequential model '
         f'that was built, such as keras.Sequential([keras.Input([8]), ...])'
       )
-    output = outputs[0] if len(outputs) == 1 else outputs
-    logits = check_logits(model, output, len(self.classes))
-    keras = keras_of(model)
-    scores = keras.layers.Softmax(name='scores')(logits)
-    moved = keras.layers.Rescaling(1.0, list(self.shift), dtype='float32')(logits)
-    adjusted = keras.layers.Softmax(name='adjusted')(moved)
-    gains = -np.array(self.cost, np.float32) if self.cost else np.eye(len(self.shift))
-    decide = keras.layers.Dense(len(self.shift), use_bias=False, trainable=False, name='gains')
-    gain = decide(adjusted)
-    decide.set_weights([gains])
-    if keras.__name__ == 'keras':
-      label = keras.ops.argmax(gain, axis=-1)
-    else:
-      import tensorflow as tf
+    keras_of(model)
+    return check_logits(model, outputs[0] if len(outputs) == 1 else outputs, len(self.classes))
 
-      # A SavedModel of tf_keras names its outputs by their layers.
-      label = keras.layers.Identity(name='label')(tf.argmax(gain, axis=-1))
-    made = {'scores': scores, 'adjusted': adjusted, 'label': label}
-    # A sequential model has one input; `input` of Keras 3's is that of its first call.
-    inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-    return keras.Model(inputs, made)
+
+def _inputs_of(model: Any) -> Any:
+  """Returns the symbolic inputs of a model."""
+  # A sequential model has one input; `input` of Keras 3's is that of its first call.
+  return model.inputs[0] if type(model).__name__ == 'Sequential' else model.input
+
+
+def _check_inputs(i: int, inputs: Any, first: Any) -> None:
+  """Checks that a model takes what the first one takes; raises ConfigError otherwise."""
+  own, wanted = _form_of(inputs), _form_of(first)
+  if own != wanted:
+    raise ConfigError(
+      f'model {i} has the inputs {own}, and model 0 has {wanted}; give models of the same inputs'
+    )
+
+
+def _form_of(inputs: Any) -> Any:
+  """Returns type and shape of inputs, by name where there are several."""
+  if isinstance(inputs, dict):
+    return {name: _form_of(one) for name, one in sorted(inputs.items())}
+  if isinstance(inputs, (list, tuple)):
+    names = ['' if _AUTOMATIC.fullmatch(one.name) else f'{one.name}: ' for one in inputs]
+    return [name + _form_of(one) for name, one in zip(names, inputs, strict=True)]
+  return f'{getattr(inputs.dtype, "name", inputs.dtype)} {list(inputs.shape[1:])}'
+
+
+def _operations(keras: Any) -> Any:
+  """Returns the module that has `log` and `argmax` of a Keras's symbols."""
+  if keras.__name__ == 'keras':
+    return keras.ops
+  import tensorflow as tf
+
+  return tf.math
 
 
 def keras_of(model: Any) -> Any:
@@ -156,20 +217,50 @@ def check_logits(model: Any, output: Any, n_classes: int) -> Any:
   Raises:
     ConfigError: if it is several tensors, for another number of classes, or ends in probabilities.
   """
+  fix = f'end it in Dense({n_classes}) without activation'
   shape = getattr(output, 'shape', None)
-  if shape is None or len(shape) != 2 or shape[-1] != n_classes:
+  if shape is None or len(shape) != 2:
     what = f'shape {tuple(shape)}' if shape is not None else f'type {type(output).__name__}'
     raise ConfigError(
-      f'the output of the model is of {what}, and there are {n_classes} classes; end it in '
-      f'Dense({n_classes})'
+      f'the output of the model is of {what}, and there are {n_classes} classes; {fix}'
     )
-  last = model
-  while getattr(last, 'layers', None):
-    last = last.layers[-1]
+  last = _last_operation(model)
   activation = getattr(getattr(last, 'activation', None), '__name__', 'linear')
-  if activation in ('softmax', 'sigmoid') or type(last).__name__ == 'Softmax':
+  named = f'{type(last).__name__} {last.name!r}'
+  if shape[-1] == 1:
     raise ConfigError(
-      f'the model ends in {type(last).__name__} {last.name!r}, which makes probabilities, and '
-      f'remedies are of logits; end it in Dense({n_classes}) without activation'
+      f'the model ends in {named} of width 1 with activation {activation}, which '
+      f'makes one number of a record, and remedies are of logits, one for each of {n_classes} '
+      f'classes; {fix}, and train it with SparseCategoricalCrossentropy(from_logits=True)'
+    )
+  if shape[-1] != n_classes:
+    raise ConfigError(
+      f'the output of the model is of shape {tuple(shape)}, and there are {n_classes} classes; '
+      f'{fix}'
+    )
+  kinds = {activation, type(last).__name__.lower()}  # tf_keras has the kind in an operation's name
+  if not kinds.isdisjoint(_PROBABILITIES) or _OPERATION.fullmatch(last.name):
+    raise ConfigError(
+      f'the model ends in {named}, which makes probabilities, and remedies are of logits; {fix}'
+    )
+  rows = np.asarray(output.numpy(), np.float64) if hasattr(output, 'numpy') else np.empty((0, 1))
+  if len(rows) and ((rows >= 0) & (rows <= 1)).all() and (abs(rows.sum(axis=1) - 1) < 1e-3).all():
+    raise ConfigError(
+      f'the model ends in {named} and gives {rows[0].round(3).tolist()}, which add up to 1 as '
+      f'probabilities do, and remedies are of logits; {fix}, and without a softmax of your own'
     )
   return output
+
+
+def _last_operation(model: Any) -> Any:
+  """Returns the layer or operation that makes the output of a model, of nested ones the inner."""
+  last = model
+  while True:
+    outputs = getattr(last, 'outputs', None)
+    history = getattr(outputs[0], '_keras_history', None) if outputs else None
+    if history is not None:
+      last = history[0]
+    elif getattr(last, 'layers', None):
+      last = last.layers[-1]
+    else:
+      return last
