@@ -1,0 +1,137 @@
+"""What compare does with Keras models beside training them."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+from tfx_balance.compare import compare, comparing
+from tfx_balance.compare.keras_training import smote_columns
+from tfx_balance.errors import ConfigError, DataError
+
+N = 200
+KERASES = pytest.mark.parametrize('module', [keras, tf_keras], ids=lambda m: m.__name__)
+
+
+@pytest.fixture(autouse=True)
+def once(monkeypatch):
+  monkeypatch.setattr(comparing, 'N_REPEATS', 1)
+
+
+def table():
+  rng = np.random.default_rng(0)
+  y = np.where(np.arange(N) < 40, 'rare', 'usual')
+  x = rng.normal(size=(N, 3)).astype(np.float32)
+  x[:, 0] += 2 * (y == 'rare') - 1
+  return x, y
+
+
+def maker(module, *last):
+  def make():
+    return module.Sequential([module.Input([3]), *(layer() for layer in last)])
+
+  return make
+
+
+@KERASES
+def test_a_maker_sees_the_rows_that_are_trained_on(module):
+  seen = []
+
+  def make(x, y):
+    seen.append((x, y))
+    normal = module.layers.Normalization()
+    normal.adapt(x)
+    return module.Sequential([module.Input([3]), normal, module.layers.Dense(2)])
+
+  x, y = table()
+  answer = compare(make, x, y, steps=4, processes=1, verbose=False)
+  sizes = {len(rows) for rows, _ in seen}
+  assert sizes == {N, N * 4 // 5}  # all, to see what the model is like, and those of each fold
+  assert all(len(rows) == len(labels) and set(labels) == {0, 1} for rows, labels in seen)
+  fitted = answer.fit(x, y)
+  assert fitted.predict_proba(x).shape == (N, 2)
+  mean = np.asarray(fitted.models[0].model.layers[0].mean).reshape(-1)
+  np.testing.assert_allclose(mean, x.mean(axis=0), atol=1e-5)
+
+
+@KERASES
+def test_what_ends_in_probabilities_is_refused(module):
+  dense, softmax = module.layers.Dense, lambda x: tf.nn.softmax(x)
+  ends = [
+    [lambda: dense(2, 'softmax')],
+    [lambda: dense(1, 'sigmoid')],
+    [lambda: dense(2), lambda: module.layers.Softmax()],
+    [lambda: dense(2), lambda: module.layers.Lambda(softmax)],
+  ]
+  for last in ends:
+    with pytest.raises(ConfigError, match='probabilities'):
+      compare(maker(module, *last), *table())
+
+
+def test_files_in_place_of_what_is_in_them_are_refused():
+  _, y = table()
+  with pytest.raises(DataError, match=r"x is a list of files, such as 'photos/0.jpg'"):
+    compare(maker(keras), [f'photos/{i}.jpg' for i in range(N)], y)
+
+
+@KERASES
+def test_a_class_of_models_is_called(module):
+  class Network(module.Model):
+    def __init__(self):
+      super().__init__()
+      self.dense = module.layers.Dense(2)
+
+    def call(self, x):
+      return self.dense(x)
+
+  assert compare(Network, *table(), steps=2, processes=1, verbose=False).document.folds == 5
+
+
+def test_codes_of_an_embedding_are_not_moved():
+  inputs = {'city': keras.Input([], dtype='int64'), 'age': keras.Input([1])}
+  city = keras.layers.Embedding(4, 2)(inputs['city'])
+  with_codes = keras.Model(inputs, keras.layers.Concatenate()([city, inputs['age']]))
+  features = {'city': np.arange(4), 'age': np.zeros((4, 1), np.float32)}
+  moved, whole, words = smote_columns(features, with_codes)
+  assert (moved, whole) == (('age',), ('city',))
+  assert words == ['smote moves age and takes over city.']
+  moved, whole, words = smote_columns(features, keras.Sequential([keras.layers.Dense(2)]))
+  assert (moved, whole, words) == (('city', 'age'), (), [])
+
+
+def test_half_precision_reaches_the_processes():
+  policy = keras.mixed_precision.global_policy()
+  keras.mixed_precision.set_global_policy('mixed_float16')
+  try:
+
+    def make():
+      last = keras.layers.Dense(2)
+      assert last.compute_dtype == 'float16'
+      return keras.Sequential([keras.Input([3]), last])
+
+    answer = compare(make, *table(), steps=3, processes=2, verbose=False)
+  finally:
+    keras.mixed_precision.set_global_policy(policy)
+  assert answer.document.folds == 5
+
+
+def test_half_and_twice_as_many_batches_are_shown():
+  answer = compare(
+    maker(keras, lambda: keras.layers.Dense(2)), *table(), steps=6, processes=1, verbose=False
+  )
+  assert 'On the first fold, then with 3 batches and 12 batches: natural 0.' in str(answer)
+
+
+@KERASES
+def test_an_answer_is_fitted_and_pickled(module, tmp_path):
+  import joblib
+
+  x, y = table()
+  answer = compare(
+    maker(module, lambda: module.layers.Dense(2)), x, y, steps=50, processes=1, verbose=False
+  )
+  fitted = answer.fit(x, y, average=2)
+  joblib.dump(fitted, tmp_path / 'fitted')
+  again = joblib.load(tmp_path / 'fitted')
+  np.testing.assert_allclose(again.predict_proba(x), fitted.predict_proba(x), atol=1e-6)
+  assert set(again.predict(x)) <= {'rare', 'usual'}
