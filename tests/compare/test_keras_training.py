@@ -135,3 +135,22 @@ def test_an_answer_is_fitted_and_pickled(module, tmp_path):
   again = joblib.load(tmp_path / 'fitted')
   np.testing.assert_allclose(again.predict_proba(x), fitted.predict_proba(x), atol=1e-6)
   assert set(again.predict(x)) <= {'rare', 'usual'}
+
+
+@KERASES
+def test_callbacks_are_new_for_each_training_and_see_records_kept_out(module):
+  seen = []
+
+  class Watch(module.callbacks.Callback):
+    def __init__(self):
+      super().__init__()
+      self.losses = []
+      seen.append(self.losses)
+
+    def on_epoch_end(self, epoch, logs=None):
+      self.losses.append(logs['val_loss'])
+
+  make = maker(module, lambda: module.layers.Dense(2))
+  compare(make, *table(), steps=20, callbacks=lambda: [Watch()], processes=1, verbose=False)
+  assert len(seen) >= 5 * 6
+  assert {len(losses) for losses in seen} == {10}

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tfx_balance.arguments import check_number, check_seed, check_whole, shown
+from tfx_balance.arguments import check_callable, check_number, check_seed, check_whole, shown
 from tfx_balance.compare import advice
 from tfx_balance.compare.answer import Answer
 from tfx_balance.compare.arms import ARMS, NATURAL
@@ -45,6 +45,7 @@ from tfx_balance.errors import ConfigError
 from tfx_balance.plan.labels import label_codes
 from tfx_balance.plan.ranks import Ints
 
+_Limits = tuple[int, int, float, Callable[[], Sequence[Any]] | None]
 DUPLICATES = 'duplicates'
 """Value of `groups` that keeps records of equal features in one fold."""
 
@@ -57,6 +58,7 @@ def compare(
   *,
   steps: int = 400,
   batch_size: int = 64,
+  callbacks: Callable[[], Sequence[Any]] | None = None,
   cost: Any = None,
   prevalence: Mapping[Any, float] | None = None,
   groups: Any = None,
@@ -90,6 +92,10 @@ def compare(
       returns a number, higher where better.
     steps: Batches that each Keras model is trained on.
     batch_size: Records in a batch of Keras.
+    callbacks: Function that returns new Keras callbacks, such as
+      lambda: [keras.callbacks.EarlyStopping(patience=2, restore_best_weights=True)]. With it a
+      tenth of the records that a model would be trained on, drawn by class, is for validation, ten
+      times in a training.
     cost: What it costs to put a record of class i into class j, [n_classes, n_classes], classes in
       ascending order, or such as {('fraud', 'fine'): 50}, where other mistakes cost 1. Records are
       then put into the class of least expected cost.
@@ -123,7 +129,9 @@ def compare(
   zeros = (0.0,) * len(counts.records)
   matrix = () if measures.cost is None else tuple(map(tuple, measures.cost.tolist()))
   plain = Remedy(NATURAL, counts.classes, counts.records, zeros, matrix)
-  trainer = trainer_of(model, x, labels, plain, steps, batch_size, deadline)
+  if callbacks is not None:
+    check_callable('callbacks', callbacks, 'lambda: [keras.callbacks.EarlyStopping(patience=2)]')
+  trainer = trainer_of(model, x, labels, plain, (steps, batch_size, deadline, callbacks))
   equal = equal_rows(x)
   if isinstance(groups, str) and groups == DUPLICATES:
     groups = equal
@@ -196,16 +204,22 @@ def compare(
   return answer
 
 
-def trainer_of(
-  model: Any, x: Any, labels: Ints, plain: Remedy, steps: int, batch_size: int, deadline: float
-) -> Trainer:
+def trainer_of(model: Any, x: Any, labels: Ints, plain: Remedy, limits: _Limits) -> Trainer:
   """Returns the trainer of a model: of an estimator, or of what a function makes.
 
   TensorFlow is imported for Keras models alone.
 
+  Args:
+    model: As `compare` takes it.
+    x: Features.
+    labels: Index of each record's class, [n].
+    plain: Remedy of the classes that does nothing.
+    limits: Steps, batch size, deadline and callbacks.
+
   Raises:
     ConfigError: if it is neither, or a Keras model in place of a function.
   """
+  deadline = limits[2]
   if not isinstance(model, type):
     if (hasattr(model, 'fit') and hasattr(model, 'get_params')) or hasattr(model, 'predict_proba'):
       return EstimatorTraining.of(maker_of(model), x, labels, plain, deadline)
@@ -231,7 +245,7 @@ def trainer_of(
     ) from error
 
   run = uuid.uuid4().hex
-  return KerasTraining.of(run, model, takes_rows, x, labels, plain, steps, batch_size, deadline)
+  return KerasTraining.of(run, model, takes_rows, x, labels, plain, *limits)
 
 
 def _n_needed(function: Callable[..., Any]) -> int:

@@ -23,10 +23,12 @@ from tfx_balance.inputs.array_nests import as_nest, check_rows
 from tfx_balance.inputs.balanced_inputs import BalancedInputs
 from tfx_balance.inputs.keras_name import KerasName, keras_module
 from tfx_balance.inputs.online_augment import ARRAY
+from tfx_balance.modes.array_splits import stratified_indices
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sampling import log_shares
 
 _PREDICTED = 1024  # records at a time
+_VALIDATIONS = 10  # of a training with callbacks
 _compiled: dict[str, _Compiled] = {}
 
 
@@ -58,6 +60,7 @@ class KerasTraining:
     steps: Batches to train on.
     batch_size: Records in each.
     deadline: Time when it is to stop, as `time.time` gives it.
+    callbacks: Function that returns new callbacks of a training, or None.
     keras: Keras of the models.
     policy: Name of its dtype policy, such as 'mixed_float16'.
   """
@@ -72,6 +75,7 @@ class KerasTraining:
   steps: int
   batch_size: int
   deadline: float
+  callbacks: Callable[[], Sequence[Any]] | None = None
   keras: KerasName = 'keras'
   policy: str = 'float32'
 
@@ -87,6 +91,7 @@ class KerasTraining:
     steps: int,
     batch_size: int,
     deadline: float,
+    callbacks: Callable[[], Sequence[Any]] | None = None,
   ) -> KerasTraining:
     """Returns the training of models that a function makes, after it made two.
 
@@ -100,6 +105,7 @@ class KerasTraining:
       steps: Batches to train on.
       batch_size: Records in each.
       deadline: Time when it is to stop.
+      callbacks: Function that returns new callbacks of a training, or None.
 
     Raises:
       ConfigError: if a model does not end in logits, or two share weights.
@@ -108,7 +114,8 @@ class KerasTraining:
     check_no_paths(x)
     features = arrays_of(x)
     check_rows(features, len(labels), 'labels')
-    made = cls(run, make_model, takes_rows, features, labels, {}, (), steps, batch_size, deadline)
+    fixed = (steps, batch_size, deadline, callbacks)
+    made = cls(run, make_model, takes_rows, features, labels, {}, (), *fixed)
     every = np.arange(len(labels))
     model, logits = made._new_model(every)
     check_logits(model, logits, len(plain.classes))
@@ -188,13 +195,25 @@ class KerasTraining:
     seed_all(seed)
     adjusted = np.array(log_shares(remedy.records)) * (remedy.name == ADJUSTED)
     compiled.begin(start, adjusted)
+    options: dict[str, Any] = {'steps_per_epoch': self.steps}
+    callbacks = [compiled.stop_at(self.deadline)]
+    if self.callbacks is not None:
+      parts = stratified_indices(self.labels[rows], {'train': 9, 'validation': 1}, seed=seed)
+      held, rows = rows[parts['validation']], rows[np.sort(parts['train'])]
+      data = tf.data.Dataset.from_tensor_slices((self._rows(held), self.labels[held]))
+      options = {
+        'validation_data': data.batch(_PREDICTED),
+        'epochs': min(_VALIDATIONS, self.steps),
+        'steps_per_epoch': max(self.steps // _VALIDATIONS, 1),
+      }
+      callbacks += self.callbacks()
     inputs = BalancedInputs.from_arrays(self._rows(rows), self.labels[rows], seed=seed)
     compiled.model.fit(
       inputs.train(self.batch_size, **remedy.train),
-      steps_per_epoch=self.steps,
+      **options,
       shuffle=False,
       class_weight=remedy.class_weight,
-      callbacks=[compiled.stop_at(self.deadline)],
+      callbacks=callbacks,
       verbose=0,
     )
     return FittedKeras(compiled.model)
