@@ -63,7 +63,7 @@ INSPECT = tuple(
   for name in (
     *('__main__', 'inspection', 'plain_tables', 'own_columns', 'own_data', 'own_images'),
     *('own_labels', 'own_parquet', 'own_records', 'own_tables'),
-    *('coded_cells', 'csv_rows', 'parquet_rows', 'progress'),
+    *('coded_cells', 'csv_rows', 'parquet_rows', 'progress', 'target_leakage'),
   )
 )
 PIPELINE_ONLY = frozenset({'tfx', 'apache_beam'})  # which no trainer should have to import

@@ -1,6 +1,9 @@
 """The command `tfx-balance`, as a person runs it."""
 
+import csv
 import json
+import random
+import re
 import subprocess
 import sys
 import textwrap
@@ -371,6 +374,50 @@ def test_a_column_that_numbers_the_rows_is_named(tmp_path, run):
   write_table(tmp_path / 'a.csv', 'kind,id,n', [*rows, 'a,0,1'])
   _, lines, _ = run('inspect', tmp_path, '--label', 'kind')
   assert not [line for line in lines if 'number the rows' in line]
+
+
+def test_a_number_that_is_twice_in_parquet_numbers_no_rows(tmp_path, run):
+  numbers = list(range(70_000))
+  write_rows(tmp_path / 'a.parquet', {'id': numbers, 'twice': [*numbers[:-1], 5]})
+  _, lines, _ = run('inspect', tmp_path)
+  assert [line for line in lines if "seem to number the rows: 'id'; leave" in line]
+
+
+@pytest.mark.parametrize('kind', ['CSV', 'Parquet'])
+def test_columns_that_give_the_label_away_are_named(tmp_path, run, kind):
+  draw = random.Random(1)
+  rows = []
+  for i in range(4_000):
+    fraud = i % 40 == 7
+    row = {
+      'kind': 'fraud' if fraud else 'fine',
+      'amount': draw.random(),
+      'score': draw.random() + 0.93 * fraud,
+      'refund': draw.random() if fraud else None,
+      'state': draw.choice(['a', 'closed'] if fraud else ['a', 'b']),
+      'place': draw.choice('xyz'),
+      'level': draw.choice([1, 2]) if not fraud else draw.choice([1, 2, 3, 3, 3]),
+    }
+    rows.append(row)
+  if kind == 'CSV':
+    with (tmp_path / 'a.csv').open('w', newline='') as file:
+      writer = csv.DictWriter(file, rows[0])
+      writer.writeheader()
+      writer.writerows(rows)
+  else:
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / 'a.parquet', row_group_size=700)
+  code, lines, _ = run('inspect', tmp_path, '--label', 'kind')
+  assert code == 0
+  (line,) = [line for line in lines if 'give the label away' in line]
+  assert re.fullmatch(
+    r"! columns that may give the label away: 'score' \(AUC of its numbers 0.99\d for 'f\w+'\), "
+    r"'refund' \(AUC of its gaps 1.000 for 'f\w+'\), 'state' \(5\d% of 'fraud' have values of "
+    r"their own, such as 'closed'\), and 1 more; leave them out with --ignore if they are not "
+    r'known before the label is',
+    line,
+  )
+  ignored = [f'--ignore={name}' for name in ('score', 'refund', 'state', 'level')]
+  assert 'give the label away' not in str(run('inspect', tmp_path, '--label', 'kind', *ignored)[1])
 
 
 def test_a_terminal_is_told_that_loading_takes_time(tmp_path, run, records, monkeypatch):

@@ -92,7 +92,7 @@ def test_rows_are_those_of_the_csv_module(rows, end, block):
     rest += data[at : at + block]
     # A quote at the end may be half of two, so that what follows it is not known.
     found = csv_rows.find_rows(rest, ord(','), 2, 'x', 2)
-    columns = [csv_rows.Cells.of_bytes(found.cells(i), 'x') for i in range(2)]
+    columns = [found.coded(i) for i in range(2)]
     cells = [[column.distinct[i] for i in column.codes] for column in columns]
     got += zip(*cells, strict=True)
     rest = rest[int(found.separators[-1, -1]) + 1 :] if len(found.starts) else rest
@@ -104,10 +104,10 @@ def test_rows_are_those_of_the_csv_module(rows, end, block):
   ('rows', 'message'),
   [
     ([b'a,1,x', b'b,2'], 'line 3 of .* has 2 cells, and the header 3'),
-    ([b'a,1,x', b'b,2,5" pipe"'], 'line 3 of .* has a quote within a cell'),
+    ([b'a,1,x', b'b,2,"5" pipe'], 'line 3 of .* has text after a quote that closes its cell'),
     ([b'a,1,x', b'b,2,"open'], 'begins in line 3 does not end; close each quote'),
     ([b'a,1,x', b',2,x'], "label 'kind' is missing in 1 of 2 rows, the first of them row 2"),
-    ([b'\xe9,1,x', b'b,2,x'], 'which is not UTF-8'),
+    ([b'\xe9,1,x', b'b,2,x'], 'line 2 of .* is not UTF-8; convert it from its encoding'),
   ],
 )
 def test_rows_at_fault_are_refused_before_anything_is_published(tmp_path, capsys, rows, message):

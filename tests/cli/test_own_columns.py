@@ -1,13 +1,21 @@
 import re
 
+import numpy as np
 import pytest
-from tfx_balance.cli.own_columns import Column, cell_kind, describe, find_oddities
+from tfx_balance.cli.own_columns import (
+  KINDS,
+  Column,
+  cell_kind,
+  cell_kinds,
+  describe,
+  find_oddities,
+)
 from tfx_balance.errors import DataError
 
 
 def column(*cells, name='x'):
   made = Column(name)
-  made.add(cells)
+  made.add(np.array([cell.encode() for cell in cells]))
   return made
 
 
@@ -24,6 +32,8 @@ def column(*cells, name='x'):
 )
 def test_kinds_of_cells(kind, cells):
   assert {cell: cell_kind(cell) for cell in cells} == dict.fromkeys(cells, kind)
+  found = cell_kinds(np.array([cell.encode() for cell in cells]))
+  assert [KINDS[i] for i in found] == [kind] * len(cells)
 
 
 @pytest.mark.parametrize(

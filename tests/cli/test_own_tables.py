@@ -154,6 +154,16 @@ def test_text_with_line_breaks_is_a_cell(tmp_path):
   assert text == 'note,kind\n"one\r\ntwo, and ""three""","a\nb"\nx,y\n'
 
 
+def test_numbers_within_quotes_and_quotes_within_cells_are_read(tmp_path):
+  rows = ''.join(f'"{i}","a ""b""",5" wide,{k}\n' for i, k in enumerate(['x', 'y'] * 600))
+  table = read(tmp_path, 'n,note,size,kind\n' + rows)
+  assert [column.type for column in table.columns] == ['int', 'text', 'text', 'text']
+  assert table.columns[1].cells == {'a "b"': 1200}
+  assert table.columns[2].cells == {'5" wide': 1200}
+  assert table.columns[0].oddity == 'numbered'
+  assert written(tmp_path, table)[0].splitlines()[1] == '0,"a ""b""","5"" wide",x'
+
+
 @pytest.mark.parametrize(
   ('content', 'message'),
   [
@@ -162,9 +172,9 @@ def test_text_with_line_breaks_is_a_cell(tmp_path):
       'line 2 of .* is not UTF-8; convert .* iconv -f LATIN1 -t UTF-8 a.csv',
     ),
     ('n,kind\n1,a\n'.encode('utf-16'), 'line 1 of .* not UTF-8; .* iconv -f UTF-16 -t UTF-8'),
-    ('n,kind\n1,2,a\n', 'line 2 of .* not a row of CSV: 3 cells, and the header 2; give each row'),
-    ('n,kind\n1,"a\n2,b\n', 'line 3 of .* is not a row of CSV: .*, and close each quote'),
-    ('n,kind\n1,"a"b\n', 'line 2 of .* is not a row of CSV: .*, and close each quote'),
+    ('n,kind\n1,2,a\n', 'line 2 of .* has 3 cells, and the header 2; give each row as many'),
+    ('n,kind\n1,"a\n2,b\n', 'begins in line 2 does not end; close each quote'),
+    ('n,kind\n1,"a"b\n', 'line 2 of .* has text after a quote that closes its cell'),
     ('n,kind\r1,a\r', 'ends its lines with CR alone; convert it'),
     ('\nn,kind\n', 'has an empty first line; begin it with'),
     ('"n\nm",kind\n1,a\n', "has no column 'kind', for it begins with '\"n'; pass one"),

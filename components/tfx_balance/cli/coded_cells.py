@@ -3,51 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.cli.own_columns import cell_kind
+from tfx_balance.cli.own_columns import Cells, cell_kind
 from tfx_balance.cli.own_labels import check_number_of_classes
 from tfx_balance.errors import DataError
-from tfx_balance.plan.ranks import Ints
-
-
-@dataclass(frozen=True, eq=False)
-class Cells:
-  """Cells of one column in a part of the rows.
-
-  Attributes:
-    distinct: Text of each distinct value; '' for a missing one.
-    codes: Position in `distinct` of each cell: [rows].
-  """
-
-  distinct: Sequence[str]
-  codes: Ints
-
-  @classmethod
-  def of_bytes(cls, cells: npt.NDArray[Any], place: str) -> Cells:
-    """Returns cells of CSV, whose quotes are removed.
-
-    Raises:
-      DataError: If a cell is not UTF-8.
-    """
-    distinct, codes = np.unique(cells, return_inverse=True)
-    try:
-      texts = [cell.decode() for cell in distinct.tolist()]
-    except UnicodeDecodeError as error:
-      raise DataError(
-        f'{place} has the cell {error.object!r}, which is not UTF-8; convert the file, for example '
-        'with iconv'
-      ) from error
-    return cls([_unquoted(text) for text in texts], codes.reshape(-1))
-
-
-def _unquoted(cell: str) -> str:
-  return cell[1:-1].replace('""', '"') if cell[:1] == '"' else cell
 
 
 @dataclass

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import gzip
 import io
+import re
+import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.cli.coded_cells import Cells
-from tfx_balance.cli.own_columns import check_same_columns
-from tfx_balance.cli.own_tables import opened, read_header
+from tfx_balance.cli.own_columns import Cells, check_same_columns, numbers_of
+from tfx_balance.cli.own_records import compression_of
 from tfx_balance.cli.progress import Progress
 from tfx_balance.errors import DataError
 from tfx_balance.plan.ranks import Ints
@@ -25,6 +28,8 @@ BLOCK = 1 << 20  # bytes read at a time
 LONGEST_ROW = 64 << 20  # bytes; a quote that is never closed would make one row of the file
 MOST_CELL_BYTES = 16 << 20  # of the cells of one column of a block, padded to one width
 _LF, _CR, _QUOTE = b'\n\r"'
+_UTF_8_MARK = b'\xef\xbb\xbf'
+_UTF_16_MARKS = (b'\xff\xfe', b'\xfe\xff')
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,26 +40,63 @@ class Rows:
     data: Bytes of the rows, one after another: uint8.
     starts: Position of the first cell of each row: int64 [rows]; blank lines may be before it.
     separators: Position of what ends each cell, a delimiter or a line feed: int64 [rows, columns].
+    path: File, for messages.
+    line: Number of the first line, for messages.
   """
 
   data: npt.NDArray[np.uint8]
   starts: Ints
   separators: Ints
+  path: Path
+  line: int
 
   def cells(self, column: int) -> npt.NDArray[Any]:
-    """Returns the bytes of each cell of a column, quotes included: [rows]."""
+    """Returns the bytes of each cell of a column, without quotes: [rows]."""
     starts = self.separators[:, column - 1] + 1 if column else self.starts
     sizes = self.separators[:, column] - starts
     if column == self.separators.shape[1] - 1:  # what ends the line may be two characters
       sizes -= (sizes > 0) & (self.data[starts + sizes - 1] == _CR)
+    quoted = (sizes > 1) & (self.data[starts] == _QUOTE)
+    starts, sizes = starts + quoted, sizes - 2 * quoted
     width = max(1, int(sizes.max(initial=0)))
     if width * len(starts) > MOST_CELL_BYTES:
       ends = zip(starts.tolist(), (starts + sizes).tolist(), strict=True)
-      return np.array([self.data[start:end].tobytes() for start, end in ends], object)
-    columns = np.arange(width)
-    cells = self.data[np.minimum(starts[:, None] + columns, len(self.data) - 1)]
-    cells[columns >= sizes[:, None]] = 0
-    return cells.view(f'S{width}').ravel()
+      cells = np.array([self.data[start:end].tobytes() for start, end in ends], object)
+    else:
+      columns = np.arange(width)
+      found = self.data[np.minimum(starts[:, None] + columns, len(self.data) - 1)]
+      found[columns >= sizes[:, None]] = 0
+      cells = found.view(f'S{width}').ravel()
+      quoted = quoted & (found == _QUOTE).any(axis=1) if quoted.any() else quoted
+    for row in np.flatnonzero(quoted).tolist():
+      cells[row] = cells[row].replace(b'""', b'"')  # as a quote within quotes is written
+    return cells
+
+  def numbers(self, column: int, rows: Ints) -> npt.NDArray[np.float64]:
+    """Returns the numbers of some rows of a column: NaN for a gap, 0 for a text."""
+    some = replace(self, starts=self.starts[rows], separators=self.separators[rows])
+    return numbers_of(some.cells(column))
+
+  def coded(self, column: int) -> Cells:
+    """Returns the cells of a column as texts.
+
+    Raises:
+      DataError: If a cell is not UTF-8.
+    """
+    distinct, codes = np.unique(self.cells(column), return_inverse=True)
+    try:
+      return Cells([cell.decode() for cell in distinct.tolist()], codes.reshape(-1))
+    except UnicodeDecodeError:
+      self.check_text()
+      raise
+
+  def check_text(self) -> None:
+    """Raises a DataError unless all bytes are UTF-8."""
+    decode(self.data[: self.separators[-1, -1]].tobytes(), self.path, self.line)
+
+  def line_of(self, row: int) -> int:
+    """Returns the number of the line in which a row begins."""
+    return self.line + int(np.count_nonzero(self.data[: self.starts[row]] == _LF))
 
   def pieces(self, split_of: npt.NDArray[np.int16], n_splits: int) -> Iterator[tuple[int, bytes]]:
     """Yields the bytes of the rows of each split; rows of split -1 are left out."""
@@ -78,22 +120,17 @@ class CsvFiles:
   names: Sequence[str]
 
   @classmethod
-  def open(cls, files: Sequence[Path]) -> CsvFiles:
+  def open(cls, files: Sequence[Path], label: str | None = None) -> CsvFiles:
     """Returns files whose headers have been read.
 
     Raises:
-      DataError: If a file has no header, or its columns or delimiter are not those of the first.
+      DataError: If a file has no header, or not the columns of the first, or lacks the label.
     """
-    headers = {path: read_header(path, None) for path in files}
-    names, delimiter = headers[files[0]]
-    for path, (others, its_own) in headers.items():
+    headers = {path: read_header(path, label) for path in files}
+    names = headers[files[0]][0]
+    for path, (others, _) in headers.items():
       check_same_columns(files[0], names, path, others)
-      if its_own != delimiter:
-        raise DataError(
-          f'{path} has {its_own!r} between its cells, and {files[0].name} {delimiter!r}; write '
-          'them alike, or split them one by one'
-        )
-    return cls({path: its_own for path, (_, its_own) in headers.items()}, names)
+    return cls({path: delimiter for path, (_, delimiter) in headers.items()}, names)
 
   @property
   def suffix(self) -> str:
@@ -102,11 +139,22 @@ class CsvFiles:
     return next(s for s in ('.csv.gz', '.tsv.gz', '.csv', '.tsv') if name.endswith(s))
 
   def read(self, names: Sequence[str], progress: Progress) -> Iterator[list[Cells]]:
-    """Yields cells of the columns of these names, a part of the rows at a time."""
+    """Yields cells of the columns of these names, a part of the rows at a time.
+
+    Raises:
+      DataError: If files have other delimiters than the first, so that no file can have the rows.
+    """
+    first, *others = self.delimiters.items()
+    for path, delimiter in others:
+      if delimiter != first[1]:
+        raise DataError(
+          f'{path} has {delimiter!r} between its cells, and {first[0].name} {first[1]!r}; write '
+          'them alike, or split them one by one'
+        )
     columns = [list(self.names).index(name) for name in names]
     for path in self.delimiters:
-      for rows in self._rows(path, progress):
-        yield [Cells.of_bytes(rows.cells(column), str(path)) for column in columns]
+      for rows in self.rows(path, progress):
+        yield [rows.coded(column) for column in columns]
 
   def write(
     self, split_of: npt.NDArray[np.int16], outputs: Sequence[Path], progress: Progress
@@ -121,13 +169,13 @@ class CsvFiles:
             header = next(lines)
           for file in files:
             file.write(header)
-        for rows in self._rows(path, progress):
+        for rows in self.rows(path, progress):
           part = split_of[at : at + len(rows.starts)]
           at += len(part)
           for split, data in rows.pieces(part, len(files)):
             files[split].write(data)
 
-  def _rows(self, path: Path, progress: Progress) -> Iterator[Rows]:
+  def rows(self, path: Path, progress: Progress) -> Iterator[Rows]:
     """Yields the rows of a file after its header, about BLOCK bytes at a time."""
     delimiter = ord(self.delimiters[path])
     with opened(path) as file:
@@ -169,14 +217,12 @@ def find_rows(data: bytes, delimiter: int, n_columns: int, path: Path, line: int
     line: Number of the first line, for messages.
 
   Raises:
-    DataError: If a row has another number of cells, or a quote is within a cell without quotes.
+    DataError: If a row has another number of cells, or text follows a quote that closes a cell.
   """
   values = np.frombuffer(data, np.uint8)
   marks = (values == delimiter) | (values == _LF)
   if b'"' in data:
-    quotes = values == _QUOTE
-    marks &= np.add.accumulate(quotes, dtype=np.uint8) & 1 == 0
-    _check_quotes(values, np.flatnonzero(quotes), delimiter, path, line)
+    marks &= ~_quoted(data, values, delimiter, path, line)
   at = np.flatnonzero(marks)
   is_end = values[at] == _LF
   ends = at[is_end]
@@ -197,29 +243,97 @@ def find_rows(data: bytes, delimiter: int, n_columns: int, path: Path, line: int
       f'as many cells, and quote texts that contain {chr(delimiter)!r} or line breaks'
     )
   separators = at[: last[-1] + 1] if len(last) else at[:0]
-  return Rows(values, starts, separators.reshape(-1, n_columns))
+  return Rows(values, starts, separators.reshape(-1, n_columns), path, line)
 
 
-def _check_quotes(
-  values: npt.NDArray[np.uint8], quotes: Ints, delimiter: int, path: Path, line: int
-) -> None:
-  """Raises a DataError if a quote opens within a cell, or text follows one that closes."""
-  opening, closing = quotes[0::2], quotes[1::2]
-  before = values[opening - 1]
-  before[opening == 0] = _LF
-  after = values[np.minimum(closing + 1, len(values) - 1)]
-  wrong = np.concatenate(
-    (
-      opening[~np.isin(before, (delimiter, _LF, _QUOTE))],
-      closing[~np.isin(after, (delimiter, _LF, _CR, _QUOTE))],
-    )
-  )
-  if len(wrong):
-    where = line + int(np.count_nonzero(values[: wrong.min()] == _LF))
+def _quoted(
+  data: bytes, values: npt.NDArray[np.uint8], delimiter: int, path: Path, line: int
+) -> npt.NDArray[np.bool_]:
+  """Returns which bytes are within quotes; a quote within a cell that has none around is a text.
+
+  Raises:
+    DataError: If text follows a quote that closes a cell.
+  """
+  quotes = values == _QUOTE
+  at = np.flatnonzero(quotes)
+  before, after = values[at[0::2] - 1], values[np.minimum(at[1::2] + 1, len(values) - 1)]
+  before[at[0::2] == 0] = _LF
+  if (
+    np.isin(before, (delimiter, _LF, _QUOTE)).all()
+    and np.isin(after, (delimiter, _LF, _CR, _QUOTE)).all()
+  ):
+    return np.add.accumulate(quotes, dtype=np.uint8) & 1 == 1
+  found = np.zeros(len(values) + 1, np.int8)
+  separator = re.escape(bytes([delimiter]))
+  for cell in re.finditer(rb'(?:\A|(?<=[\n%s]))"[^"]*(?:""[^"]*)*("?)' % separator, data):
+    end = cell.end()
+    if cell[1] and end < len(data) and data[end] not in (delimiter, _LF, _CR):
+      number = line + data.count(b'\n', 0, end)
+      raise DataError(
+        f'line {number} of {path} has text after a quote that closes '
+        'its cell; quote the whole cell, and write a quote in it twice'
+      )
+    found[cell.start()] += 1
+    found[end] -= 1
+  return np.add.accumulate(found[:-1]) == 1
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Iterator[bytes]]:
+  """Gives the lines of a plain or gzip file."""
+  try:
+    with gzip.open(path) if compression_of(path) else path.open('rb') as file:
+      yield iter(file)
+  except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    raise DataError(f'{path} is damaged ({error}); write it again') from error
+
+
+def read_header(path: Path, label: str | None) -> tuple[list[str], str]:
+  """Returns the names of the columns, and the delimiter: with the label, or else most columns.
+
+  A column without a name is named by its position.
+  """
+  with opened(path) as lines:
+    line = decode(next(lines, b'').removeprefix(_UTF_8_MARK), path, 1).rstrip('\r\n')
+  if '\r' in line:
     raise DataError(
-      f'line {where} of {path} has a quote within a cell; quote the whole cell, and write a quote '
-      'in it twice'
+      f'{path} ends its lines with CR alone; convert it, for example with: '
+      "tr '\\r' '\\n' < old.csv > new.csv"
     )
+  if not line.strip():
+    raise DataError(
+      f'{path} has an empty first line; begin it with a line of column names, separated by commas'
+    )
+  try:
+    rows = {d: [name.strip() for name in next(csv.reader([line], delimiter=d))] for d in ',;\t'}
+  except csv.Error:
+    rows = {',': []}
+  delimiter = max(rows, key=lambda d: (label in rows[d], len(rows[d])))
+  names = [name or f'column {i}' for i, name in enumerate(rows[delimiter], start=1)]
+  if label is not None and label not in names:
+    raise DataError(
+      f'{path} has no column {label!r}, for it begins with {line[:200]!r}; pass one of these names '
+      'as --label, or if they are not names, add a line of column names, separated by commas'
+    )
+  for name, times in Counter(names).items():
+    if times > 1:
+      raise DataError(f'{path} has {times} columns called {name!r}; give each a unique name')
+    if ',' in name:
+      raise DataError(f'{path} has a column called {name!r}; give it a name without a comma')
+  return names, delimiter
+
+
+def decode(data: bytes, path: Path, line: int) -> str:
+  """Returns the text of lines, which must be UTF-8; `line` is the number of the first."""
+  try:
+    return data.decode('utf-8')
+  except UnicodeDecodeError as error:
+    number = line + data.count(b'\n', 0, error.start)
+    encoding = 'UTF-16' if number == 1 and data.startswith(_UTF_16_MARKS) else 'LATIN1'
+    raise DataError(
+      f'line {number} of {path} is not UTF-8; convert it from its encoding, for example '
+      f'with: iconv -f {encoding} -t UTF-8 {path.name} > new.csv'
+    ) from error
 
 
 @contextlib.contextmanager

@@ -1,23 +1,34 @@
 """Columns of the user's own CSV files: which are numbers or categories, and what is odd."""
 
+from __future__ import annotations
+
+import functools
+import math
 import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from tfx_balance.cli.own_labels import LabelCounts, is_missing, name_some
 from tfx_balance.errors import DataError
+from tfx_balance.plan.ranks import Ints
+
+if TYPE_CHECKING:
+  from tfx_balance.cli.target_leakage import TargetLeakage
 
 LARGEST_FLOAT = 3.4e38  # of float32, in which ExampleGen stores fractions
 MOST_VALUES = 1_000  # categories that the model has of one column
 FEWEST_NUMBERED = 100  # rows, below which numbers may well all differ
-PLAIN_FLOAT = re.compile(r'-?[0-9]{1,15}\.[0-9]{1,15}')  # recognized without an exception for int()
 COMMA_NUMBER = re.compile(r'[+-]?[\d.,]*,[\d.,]*\d')
 TYPES = {'text': 'text', 'comma': 'text', 'infinite': 'float', 'float': 'float', 'int': 'int'}
 """Type of a column with a cell of a kind; the first that occurs decides."""
+KINDS = ('missing', *TYPES)
 WORDS = {'int': 'numeric', 'float': 'numeric', 'text': 'categorical', 'empty': 'empty'}
 """How a column of each type is used."""
 ODDITIES = {
@@ -31,13 +42,25 @@ ODDITIES = {
 """Warnings of odd columns."""
 
 
+@dataclass(frozen=True, eq=False)
+class Cells:
+  """Cells of one column in a part of the rows.
+
+  Attributes:
+    distinct: Each distinct value: its text, '' for a missing one.
+    codes: Position in `distinct` of each cell: [rows].
+  """
+
+  distinct: Sequence[Any]
+  codes: Ints
+
+
+@functools.lru_cache(4096)
 def cell_kind(cell: str) -> str:
-  """Returns 'missing' or a kind of TYPES: what CsvExampleGen takes the cell for, in bytes.
+  """Returns one of KINDS, 'missing' or what CsvExampleGen takes the cell for, in bytes.
 
   A text with digits and a comma, such as 1,5, is 'comma', and a number beyond float32 'infinite'.
   """
-  if PLAIN_FLOAT.fullmatch(cell):
-    return 'float'
   if is_missing(cell):
     return 'missing'
   try:
@@ -47,6 +70,33 @@ def cell_kind(cell: str) -> str:
       return 'float' if abs(float(cell.encode())) <= LARGEST_FLOAT else 'infinite'
     except ValueError:
       return 'comma' if COMMA_NUMBER.fullmatch(cell.strip()) else 'text'
+
+
+_BYTES = np.zeros(256, np.uint8)
+_BYTES[list(b'0123456789')], _BYTES[list(b'.-')] = 1, [2, 3]
+# Those in no number, and in no word for a missing one.
+_BYTES[list(b':bcdghjkmpqrsvwxzBCDGHJKMPQRSVWXZ')] = 4
+
+
+def cell_kinds(cells: npt.NDArray[Any]) -> Ints:
+  """Returns the number of the kind of each cell in KINDS, as `cell_kind` has it: int64 [cells].
+
+  >>> [KINDS[i] for i in cell_kinds(np.array([b'1', b'', b'-2.5', b'red', b'1e3', b'nan']))]
+  ['int', 'missing', 'float', 'text', 'float', 'missing']
+  """
+  kinds = np.full(len(cells), -1)
+  if cells.dtype.kind == 'S' and len(cells):
+    values = np.ascontiguousarray(cells).view(np.uint8).reshape(len(cells), -1)
+    sizes, found = (values != 0).sum(axis=1), _BYTES[values]
+    digits, points = (found == 1).sum(axis=1), (found == 2).sum(axis=1)
+    plain = (digits > 0) & (digits + points + (found[:, 0] == 3) == sizes)
+    kinds[plain & (points == 0) & (digits <= 18)] = KINDS.index('int')
+    kinds[plain & (points == 1) & (digits <= 30)] = KINDS.index('float')
+    kinds[(found == 4).any(axis=1)] = KINDS.index('text')
+    kinds[sizes == 0] = KINDS.index('missing')
+  for i in np.flatnonzero(kinds < 0).tolist():
+    kinds[i] = KINDS.index(cell_kind(cells[i].decode()))
+  return kinds
 
 
 @dataclass
@@ -67,17 +117,44 @@ class Column:
   first: dict[str, Any] = field(default_factory=dict)
   cells: Counter[Any] = field(default_factory=Counter)
 
-  def add(self, cells: Iterable[str]) -> None:
-    """Counts some cells."""
-    for cell, times in Counter(cells).items():
-      self.count(cell_kind(cell), cell, times)
+  def add(self, cells: npt.NDArray[Any]) -> Cells | None:
+    """Counts cells of CSV, given their bytes; returns them while all their values are counted."""
+    counted = len(self.cells) <= self.most
+    if not counted and not self.may_number_rows:
+      self._add_kinds(cell_kinds(cells), cells)
+      return None
+    distinct, codes, times = np.unique(cells, return_inverse=True, return_counts=True)
+    codes = codes.reshape(-1)
+    self._add_kinds(cell_kinds(distinct)[codes], cells)
+    if not counted:  # those that were counted before
+      kept = np.isin(distinct, [cell.encode() for cell in self.cells])
+      distinct, times = distinct[kept], times[kept]
+    texts = [cell.decode() for cell in distinct.tolist()]
+    self.add_values(texts, times.tolist())
+    return Cells(texts, codes) if counted else None
 
-  def count(self, kind: str, cell: Any, times: int = 1) -> None:
-    """Counts a cell of a kind so many times."""
-    self.kinds[kind] += times
-    self.first.setdefault(kind, cell)
-    if cell in self.cells or len(self.cells) <= self.most:
-      self.cells[cell] += times
+  def _add_kinds(self, kinds: Ints, cells: npt.NDArray[Any]) -> None:
+    for kind, times in enumerate(np.bincount(kinds, minlength=len(KINDS)).tolist()):
+      self.kinds[KINDS[kind]] += times
+      if times and KINDS[kind] not in self.first:
+        self.first[KINDS[kind]] = cells[np.argmax(kinds == kind)].decode()
+
+  def add_values(self, values: Iterable[Any], times: Iterable[int]) -> None:
+    """Counts values so many times, new ones while they are not too many."""
+    for value, n in zip(values, times, strict=True):
+      if value in self.cells or len(self.cells) <= self.most:
+        self.cells[value] += n
+
+  def count(self, kind: str, value: Any) -> None:
+    """Counts a value of a kind."""
+    self.kinds[kind] += 1
+    self.first.setdefault(kind, value)
+    self.add_values([value], [1])
+
+  @property
+  def may_number_rows(self) -> bool:
+    """Whether all values are integers of which each that was counted occurs once."""
+    return self.type == 'int' and set(self.cells.values()) == {1}
 
   @property
   def type(self) -> str:
@@ -102,9 +179,7 @@ class Column:
       return 'nameless'
     if self.type == 'empty' or len(self.cells) == 1:
       return 'empty' if self.type == 'empty' else 'constant'
-    if (
-      self.type == 'int' and len(self.cells) >= FEWEST_NUMBERED and set(self.cells.values()) == {1}
-    ):
+    if self.may_number_rows and len(self.cells) >= FEWEST_NUMBERED:
       return 'numbered'
     if 0 < texts < self.kinds.total() - self.kinds['missing'] - texts:
       return 'mixed'
@@ -121,6 +196,7 @@ class Contents:
     records: Number of all records; None if they were not all read.
     sampled: Whether the columns are of the first records only.
     write: Function that writes files for CsvExampleGen to a folder; None for files of other kinds.
+    leakage: What columns tell about the label; None where that was not judged.
   """
 
   columns: list[Column]
@@ -128,6 +204,7 @@ class Contents:
   records: int | None = None
   sampled: bool = False
   write: Callable[[Path], None] | None = None
+  leakage: TargetLeakage | None = None
 
   @property
   def types(self) -> dict[str, str]:
@@ -143,7 +220,22 @@ class Contents:
     used = [] if self.sampled else [c for c in self.columns if c.name not in (label, *ignored)]
     gaps = [c.name for c in used if c.gaps and c.type != 'empty']
     uses = [] if label is None else [describe(self.types, label, ignored, gaps)]
-    return [*uses, *find_oddities(used)]
+    found = [*uses, *find_oddities(used)]
+    if self.leakage is not None and label is not None:
+      found += self.leakage.notes({column.name for column in used}, label)
+    return found
+
+
+def numbers_of(cells: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+  """Returns the number of each cell, given its bytes: NaN for a gap, 0 for a text."""
+
+  def number(cell: bytes) -> float:
+    try:
+      return float(cell)
+    except ValueError:
+      return math.nan if is_missing(cell.decode()) else 0
+
+  return np.array([number(cell) for cell in cells.tolist()], np.float64)
 
 
 def describe(

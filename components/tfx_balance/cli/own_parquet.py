@@ -1,16 +1,22 @@
 """Inspection of the user's own Parquet files: columns and label counts."""
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tfx_balance.cli.own_columns import MOST_VALUES, Column, Contents, check_same_columns
+from tfx_balance.cli.own_columns import MOST_VALUES, Cells, Column, Contents, check_same_columns
 from tfx_balance.cli.own_labels import LabelCounts, check_number_of_classes
+from tfx_balance.cli.progress import Progress
+from tfx_balance.cli.target_leakage import TargetLeakage
 from tfx_balance.errors import DataError
+from tfx_balance.plan.ranks import Ints
 
 ROWS = 65_536  # in memory at a time
 
@@ -22,60 +28,99 @@ def read_parquet(files: list[Path], label: str | None) -> Contents:
     DataError: If a file is not Parquet, if the files differ in their columns, or if the label's
       values are not classes.
   """
-  columns: dict[str, Column] = {}
+  columns: list[Column] = []
   first_missing = ''
-  for path in files:
-    position = 0
-    for batch in read_batches(path):
-      check_same_columns(files[0], list(columns or batch.schema.names), path, batch.schema.names)
-      for name, cells in zip(batch.schema.names, batch.columns, strict=True):
-        column = columns.setdefault(name, Column(name, math.inf if name == label else MOST_VALUES))
-        missing = add_cells(column, cells)
-        if name == label:
-          check_number_of_classes(name, len(column.cells))
-          if column.kinds['missing'] and not first_missing:
-            first_missing = f'row {position + missing.index(True).as_py() + 1} of {path}'
-      position += len(batch)
+  with Progress('reading', sum(path.stat().st_size for path in files)) as progress:
+    for path in files:
+      position = 0
+      for batch in read_batches(path, progress):
+        if not columns:
+          names = batch.schema.names
+          columns = [Column(n, math.inf if n == label else MOST_VALUES) for n in names]
+          leakage = TargetLeakage(columns)
+        check_same_columns(files[0], names, path, batch.schema.names)
+        found = [add_cells(*each) for each in zip(columns, batch.columns, strict=True)]
+        if label in names:
+          at = names.index(label)
+          labels = found[at]
+          check_number_of_classes(names[at], len(columns[at].cells))
+          if not first_missing and None in labels.distinct:
+            row = int(np.argmax(labels.codes == len(labels.distinct) - 1))
+            first_missing = f'row {position + row + 1} of {path}'
+          leakage.add(labels, found, functools.partial(numbers_of, batch))
+        position += len(batch)
   if not columns:
     raise DataError(f'{files[0]} has no rows; write it again, or pass another file')
-  labels = to_labels(columns[label], first_missing) if label in columns else None
-  return Contents(list(columns.values()), labels, next(iter(columns.values())).kinds.total())
+  n_rows = columns[0].kinds.total()
+  if label not in names:
+    return Contents(columns, None, n_rows)
+  labels = to_labels(columns[names.index(label)], first_missing)
+  return Contents(columns, labels, n_rows, leakage=leakage)
 
 
-def read_batches(path: Path, names: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+def read_batches(
+  path: Path, progress: Progress, names: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
   """Yields the rows of a file, of all columns or of those named, a part at a time."""
   try:
-    yield from pq.ParquetFile(path).iter_batches(ROWS, columns=names)
+    file, size = pq.ParquetFile(path), path.stat().st_size
+    for batch in file.iter_batches(ROWS, columns=names):
+      yield batch
+      progress.add(size * len(batch) // file.metadata.num_rows)
   except (pa.ArrowInvalid, OSError) as error:
     raise DataError(f'{path} is not a readable Parquet file ({error}); write it again') from error
 
 
-def add_cells(column: Column, cells: pa.Array) -> pa.Array:
-  """Counts the cells of a part of a column; returns which of them are missing."""
-  if pa.types.is_dictionary(cells.type):
-    cells = cells.dictionary_decode()
-  of_value = getattr(cells.type, 'value_type', cells.type)  # of a list, that of its values
+def encoded(cells: pa.Array) -> Cells:
+  """Returns the distinct values of cells, of which the last is None if there are gaps."""
+  if pa.types.is_floating(cells.type):
+    cells = pc.if_else(pc.is_nan(cells), None, cells)
+  if pa.types.is_nested(cells.type):  # which dictionary_encode does not take
+    cells = pa.array([None if value is None else str(value) for value in cells.to_pylist()])
+  if not pa.types.is_dictionary(cells.type):
+    cells = cells.dictionary_encode()
+  values = cells.dictionary.to_pylist()
+  codes = cells.indices.fill_null(len(values)).to_numpy(zero_copy_only=False).astype(np.int64)
+  return Cells([*values, None] if cells.null_count else values, codes)
+
+
+def add_cells(column: Column, cells: pa.Array) -> Cells | None:
+  """Counts the cells of a part of a column; returns them while all their values are counted."""
+  type_ = getattr(cells.type, 'value_type', cells.type)  # of a list, that of its values
   kind = 'text'
-  if pa.types.is_integer(of_value) or pa.types.is_boolean(of_value):
+  if pa.types.is_integer(type_) or pa.types.is_boolean(type_):
     kind = 'int'
-  elif pa.types.is_floating(of_value) or pa.types.is_decimal(of_value):
+  elif pa.types.is_floating(type_) or pa.types.is_decimal(type_):
     kind = 'float'
-  missing = pc.is_null(cells, nan_is_null=pa.types.is_floating(cells.type))
-  values = cells.filter(pc.invert(missing))
-  column.kinds['missing'] += len(cells) - len(values)
-  if not len(values):
-    return missing
-  column.kinds[kind] += len(values)
-  column.first.setdefault(kind, values[0].as_py())
-  if len(column.cells) <= column.most:
-    if pa.types.is_nested(cells.type):  # which value_counts does not take
-      values = pa.array([str(value) for value in values.to_pylist()])
-    found = pc.value_counts(values)
-    for value, times in zip(*(part.to_pylist() for part in found.flatten()), strict=True):
-      if kind == 'text' and not isinstance(value, bytes):
-        value = str(value)  # a date
-      column.cells[value] += times
-  return missing
+  counted = len(column.cells) <= column.most
+  if not counted:
+    gaps = pc.sum(pc.is_null(cells, nan_is_null=pa.types.is_floating(cells.type))).as_py()
+    column.kinds.update({'missing': gaps, kind: len(cells) - gaps})
+    if not column.may_number_rows:
+      return None
+    cells = cells.filter(pc.is_in(cells, pa.array(list(column.cells), cells.type)))
+  found = encoded(cells)
+  values = [
+    value if kind != 'text' or value is None or isinstance(value, bytes) else str(value)  # a date
+    for value in found.distinct
+  ]
+  times = dict(zip(values, np.bincount(found.codes, minlength=len(values)).tolist(), strict=True))
+  gaps = times.pop(None, 0)
+  column.add_values(times, times.values())
+  if not counted:
+    return None
+  column.kinds.update({'missing': gaps, kind: len(cells) - gaps})
+  if times:
+    column.first.setdefault(kind, next(iter(times)))
+  return Cells(values, found.codes)
+
+
+def numbers_of(batch: pa.RecordBatch, column: int, rows: Ints) -> npt.NDArray[np.float64]:
+  """Returns the numbers of some rows of a column: NaN for a gap, 0 for what is none."""
+  cells = batch.column(column).take(pa.array(rows))
+  if pa.types.is_primitive(cells.type) and not pa.types.is_temporal(cells.type):
+    return np.asarray(cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+  return np.where(cells.is_null().to_numpy(zero_copy_only=False), np.nan, 0)
 
 
 def to_labels(column: Column, first_missing: str) -> LabelCounts:

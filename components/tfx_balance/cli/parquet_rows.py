@@ -13,9 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tfx_balance.cli.coded_cells import Cells
-from tfx_balance.cli.own_columns import check_same_columns
-from tfx_balance.cli.own_parquet import read_batches
+from tfx_balance.cli.own_columns import Cells, check_same_columns
+from tfx_balance.cli.own_parquet import encoded, read_batches
 from tfx_balance.cli.progress import Progress
 from tfx_balance.errors import DataError
 
@@ -70,9 +69,9 @@ class ParquetFiles:
   def read(self, names: Sequence[str], progress: Progress) -> Iterator[list[Cells]]:
     """Yields cells of the columns of these names, a part of the rows at a time."""
     for path in self.files:
-      for batch in read_batches(path, names):
-        yield [_cells(batch.column(name)) for name in names]
-      progress.add(path.stat().st_size)
+      for batch in read_batches(path, progress, names):
+        found = [encoded(batch.column(name)) for name in names]
+        yield [Cells([_text(value) for value in each.distinct], each.codes) for each in found]
 
   def write(
     self, split_of: npt.NDArray[np.int16], outputs: Sequence[Path], progress: Progress
@@ -83,11 +82,9 @@ class ParquetFiles:
     with ExitStack() as stack:
       writers = [stack.enter_context(pq.ParquetWriter(path, self.schema)) for path in outputs]
       for path in self.files:
-        n, size = pq.read_metadata(path).num_rows, path.stat().st_size
-        for batch in read_batches(path):
+        for batch in read_batches(path, progress):
           part = split_of[at : at + len(batch)]
           at += len(part)
-          progress.add(size * len(batch) // n)
           for split, batches in enumerate(waiting):
             batches.append(pc.filter(batch, pa.array(part == split)))
             rows = sum(len(each) for each in batches)
@@ -103,17 +100,6 @@ class ParquetFiles:
     if len(table):
       writer.write_table(table, row_group_size=GROUP_ROWS)
     batches.clear()
-
-
-def _cells(cells: pa.Array) -> Cells:
-  """Returns cells whose texts are those of their values."""
-  if pa.types.is_floating(cells.type):
-    cells = pc.if_else(pc.is_nan(cells), None, cells)
-  if not pa.types.is_dictionary(cells.type):
-    cells = cells.dictionary_encode()
-  texts = [_text(value) for value in cells.dictionary.to_pylist()]
-  codes = cells.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
-  return Cells([*texts, ''] if cells.null_count else texts, codes.astype(np.int64))
 
 
 def _text(value: object) -> str:
