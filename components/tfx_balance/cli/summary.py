@@ -29,6 +29,7 @@ EXAMPLES = ('StratifiedSplitter', 'examples')
 BALANCED_EXAMPLES = ('BalancedAugmenter', 'examples')
 ANOMALIES = ('ExampleValidator', 'anomalies')
 INPUT = ('BalancedInputGen', 'examples')
+GRAPH = ('Transform', 'transform_graph')
 STEPS = (
   EXAMPLES,
   ('ClassDistributionValidator', 'anomalies'),
@@ -124,7 +125,7 @@ def write_report(published: PublishedArtifacts, numbers: Summary, label: str, ro
   folder = root / 'report'
   recall = folder / RECALL_NAME
   write_whole(str(recall), describe_recall(numbers, label).dumps().encode('utf-8'))
-  uris = [published[step] for step in (*STEPS, INPUT) if step in published]
+  uris = [published[step] for step in (*STEPS, INPUT, GRAPH) if step in published]
   path = folder / 'report.html'
   title = f'Classes of {label}: {root.name}'
   render_report([*uris, str(recall)], str(path), title=title, label=label)

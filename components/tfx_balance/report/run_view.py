@@ -229,9 +229,10 @@ class Findings:
     check_sets: Results of a validator.
     models: Recall of the models of an evaluation.
     uri: Place that the models were read from.
-    notes: Sentences about what could not be used.
+    notes: Sentences about what could not be used, and about names that were found.
     training: Title and log of what a model was trained on.
     comparison: Title and content of a comparison of remedies.
+    vocabularies: Lines of the vocabularies of Transform, by name.
   """
 
   label: str | None = None
@@ -244,6 +245,7 @@ class Findings:
   notes: tuple[str, ...] = ()
   training: tuple[str, TrainingLog] | None = None
   comparison: tuple[str, ComparisonDocument] | None = None
+  vocabularies: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
 
 
 def merge(findings: Sequence[Findings], label: str | None = None) -> RunView:

@@ -42,6 +42,7 @@ from tfx_balance.report.run_view import (
   merge,
   training_splits,
 )
+from tfx_balance.report.vocabulary import TRANSFORM_FILE, read_vocabularies, with_names
 from tfx_balance.tfrecord.storage import exists, read_whole, storage_of
 
 STATISTICS_FILE = 'FeatureStats.pb'
@@ -82,7 +83,8 @@ def read_run(uris: Sequence[str], label: str | None = None) -> RunView:
 
   Args:
     uris: URIs of artifacts, in the order of the pipeline: `Examples` of this package's components,
-      `ExampleAnomalies` of its validator, stock `ExampleStatistics` and `ModelEvaluation`; or of a
+      `ExampleAnomalies` of its validator, stock `ExampleStatistics` and `ModelEvaluation`, and
+      `TransformGraph`, whose vocabularies name class ids; or of a
       `recall.json` or a `comparison.json`. Local or remote. NAME=URI gives one a name.
     label: Feature that holds the class; where None, the artifacts say it.
 
@@ -107,6 +109,8 @@ def read_run(uris: Sequence[str], label: str | None = None) -> RunView:
   for i, (source, kind) in enumerate(zip(sources, kinds, strict=True)):
     if kind == EVALUATION_FILE:
       found[i] = read_evaluation(source.uri, label, source.title, source.node)
+    elif kind == TRANSFORM_FILE:
+      found[i] = read_vocabularies(source.uri)
     elif kind == STATISTICS_PATTERN:
       if label is None:
         raise ConfigError(
@@ -115,7 +119,7 @@ def read_run(uris: Sequence[str], label: str | None = None) -> RunView:
         )
       title = source.title or source.node or 'Statistics'
       found[i] = read_statistics(source.uri, label, title)
-  return merge([found[i] for i in range(len(sources))], label)
+  return merge(with_names([found[i] for i in range(len(sources))]), label)
 
 
 def kind_of(source: Location) -> str:
@@ -133,15 +137,17 @@ def kind_of(source: Location) -> str:
     )
   if names:
     return names[0]
-  if exists(source.path(EVALUATION_FILE)):
-    return EVALUATION_FILE
+  for name in (EVALUATION_FILE, TRANSFORM_FILE):
+    if exists(source.path(name)):
+      return name
   if statistics_files(source.uri):
     return STATISTICS_PATTERN
   there = 'is there, but none of these is in it' if exists(source.uri) else 'does not exist'
+  known = (*JSON_NAMES, EVALUATION_FILE, TRANSFORM_FILE, STATISTICS_PATTERN)
   raise ConfigError(
-    f'{source.uri} {there}: {", ".join((*JSON_NAMES, EVALUATION_FILE, STATISTICS_PATTERN))}; give '
-    f'the URI of an artifact that StratifiedSplitter, BalancedAugmenter, BalancedInputGen, '
-    f'ClassDistributionValidator, StatisticsGen or Evaluator published'
+    f'{source.uri} {there}: {", ".join(known)}; give the URI of an artifact that '
+    f'StratifiedSplitter, BalancedAugmenter, BalancedInputGen, ClassDistributionValidator, '
+    f'StatisticsGen, Transform or Evaluator published'
   )
 
 
