@@ -1,4 +1,4 @@
-"""How the value of an argument is read: as a person gives it, or as TFX carries it.
+"""Readers of arguments' values, as a person gives them or as TFX carries them.
 
 Every function that reads a value raises a ConfigError for one that breaks a rule.
 """
@@ -41,14 +41,14 @@ Arguments = Mapping[str, Argument]
 
 
 def read_all(declared: Arguments, properties: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns what every argument means, by name, of arguments or of execution properties."""
+  """Returns the values of all arguments by name, read from arguments or execution properties."""
   return {
     name: each.read(name, properties.get(name, each.default)) for name, each in declared.items()
   }
 
 
 def from_json(name: str, value: Any, kinds: type | tuple[type, ...]) -> Any:
-  """Returns what a JSON string holds; None for an empty one; what is no string as it is.
+  """Returns the value in a JSON string, None for an empty one; any other value as it is.
 
   Args:
     name: Name of the argument, for messages.

@@ -1,4 +1,4 @@
-"""What this package raises: one root, and one class for each kind of fault."""
+"""Exceptions of this package: one root, and one class for each kind of fault."""
 
 from __future__ import annotations
 

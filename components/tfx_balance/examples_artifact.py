@@ -130,7 +130,7 @@ class ExamplesInput:
       logging.warning(incomplete(missing))
 
   def steps(self) -> int:
-    """Returns how many components of this package drew from the records, one behind the other.
+    """Returns the number of components of this package that drew from the records, in a chain.
 
     Raises:
       DataError: if a sidecar is damaged.

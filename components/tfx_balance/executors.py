@@ -80,7 +80,7 @@ class BeamExecutor(base_beam_executor.BaseBeamExecutor):
 
 @dataclass(frozen=True)
 class ExamplesRun:
-  """What a component that writes `Examples` does with its input.
+  """Plan of one run of a component that writes `Examples`.
 
   Attributes:
     files: Files to read.
@@ -114,7 +114,7 @@ class ExamplesExecutor(BeamExecutor):
   def prepare(
     self, source: ExamplesInput, inputs: Artifacts, outputs: Artifacts, properties: dict[str, Any]
   ) -> ExamplesRun:
-    """Returns what the execution properties ask for.
+    """Returns the plan of the run, by the execution properties.
 
     Raises:
       ConfigError: if an argument breaks a rule, alone or together with the input.

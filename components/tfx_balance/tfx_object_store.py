@@ -20,7 +20,7 @@ _PRIORITY = 1  # TensorFlow's has 10, and opens s3:// with tensorflow-io alone
 
 @dataclass(frozen=True)
 class ObjectStat:
-  """What is known of an object.
+  """Size of an object.
 
   Attributes:
     length: Number of its bytes.

@@ -1,4 +1,4 @@
-"""How a component writes `Examples`: its Beam pipeline, and publication of what was planned."""
+"""Beam pipeline of a component that writes `Examples`, and publication of its files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tfx_balance.tfrecord.work_files import (
 
 
 class ScanParameters(Protocol):
-  """What the arguments of every component say of reading its records."""
+  """Arguments of every component on the reading of its records."""
 
   COMPONENT: ClassVar[str]
   """Name of the component's class."""

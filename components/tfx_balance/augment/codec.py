@@ -184,7 +184,7 @@ TAGS = [b'', b'', *(_SEGMENT % i for i in range(2, 9))]
 
 
 def read_orientations(files: tf.Tensor) -> tf.Tensor:
-  """Returns how images are to be turned, by the Exif segment of JPEG files: int32 [n], 1 to 8.
+  """Returns the orientations of images, by the Exif segment of JPEG files: int32 [n], 1 to 8.
 
   It is 1, as the pixels are, for a file without one. Graph code without Python.
 

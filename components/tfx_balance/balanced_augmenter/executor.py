@@ -22,7 +22,7 @@ class Executor(ExamplesExecutor):
   def prepare(
     self, source: ExamplesInput, inputs: Artifacts, outputs: Artifacts, properties: dict[str, Any]
   ) -> ExamplesRun:
-    """Returns how `input_examples` are balanced."""
+    """Returns the files, splits and transform that balance `input_examples`."""
     del inputs, outputs
     parameters = AugmenterParameters.decode(properties)
     others, apart = source.others(parameters.splits, 'splits'), parameters.augmented_split

@@ -72,7 +72,7 @@ class AugmentJob(Job):
     return replace(group, n_chunks=max(1, -(-n_bytes // self.request.sizes.shard_bytes)))
 
   def copies_together(self, split: str) -> int:
-    """Returns how many plain copies of a record go to one file at least, where there are so many.
+    """Returns the least number of plain copies of a record in one file, where there are so many.
 
     All, if there is one file. Of several, each is to have many different records of every class:
     so at most MOST_TOGETHER, and fewer where a file has not `Sizes.file_shares` times as
@@ -150,7 +150,7 @@ def plan_augment(totals: Mapping[str, Totals], request: AugmentRequest) -> Augme
 
 
 def _parts(counts: Ints, targets: Ints) -> tuple[Ints, Ints]:
-  """Returns how many records each part of a class has, and how often each is written.
+  """Returns the records of each part of a class, and the times that each is written.
 
   target = copies * n + extra: the first `extra` records by rank are there once more. Below n,
   copies is 0, and the first `target` records are those that stay.

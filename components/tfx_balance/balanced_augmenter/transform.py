@@ -180,7 +180,7 @@ def to_copy(
 
 
 def copy_batches(frames: Frames, times: Ints, n_bytes: int) -> Iterator[tuple[Ints, Ints]]:
-  """Yields which frame each copy is of, and its number among those of its original, from 1.
+  """Yields the frame of each copy, and its number among those of its original, from 1.
 
   About n_bytes of copies at a time: both int64 [m].
   """
@@ -205,7 +205,7 @@ def file_shapes(scanned: ScannedFile) -> tuple[FeatureShapes, int]:
 
 
 def merge_file_shapes(several: Iterable[tuple[FeatureShapes, int]]) -> tuple[FeatureShapes, int]:
-  """Returns what the features of several files have in common, and the records of all."""
+  """Returns the common shapes of the features of several files, and the records of all."""
   found = list(several)
   numbers = [n for _, n in found]
   return merge_shapes([shapes for shapes, _ in found], numbers), sum(numbers)

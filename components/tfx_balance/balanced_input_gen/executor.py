@@ -20,7 +20,7 @@ class Executor(ExamplesExecutor):
   def prepare(
     self, source: ExamplesInput, inputs: Artifacts, outputs: Artifacts, properties: dict[str, Any]
   ) -> ExamplesRun:
-    """Returns how `input_examples` are laid out; `hyperparameters` gets the plan."""
+    """Returns the files and transform of the layout; `hyperparameters` gets its plan."""
     del inputs
     parameters = InputGenParameters.decode(properties)
     passed = source.others(parameters.train_splits, 'train_splits')

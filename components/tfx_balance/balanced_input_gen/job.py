@@ -83,7 +83,7 @@ class ShardJob(Job):
     ]
 
   def of_codes(self, scanned: ScannedFile) -> tuple[Ints, Ints, Ints, npt.NDArray[np.bool_]]:
-    """Returns what belongs to each code in a file's index: [codes].
+    """Returns class, file group and section of each stratum code in a file's index: [codes].
 
     Returns:
       Its class, the number of its file group, its section there, all int64; and whether it shares

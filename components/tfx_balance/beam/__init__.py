@@ -1,1 +1,1 @@
-"""What this package adds to Beam: steps, counters, threads."""
+"""Additions to Beam: steps, counters, threads."""

@@ -19,7 +19,7 @@ made, and records written: counted by file or by chunk, never by record."""
 
 
 def expected_counters(sidecar: ClassDistribution) -> dict[str, int]:
-  """Returns what the counters must have come to, as the sidecar of a component has it."""
+  """Returns the values that the counters must have, by the sidecar of a component."""
   cells = (cell for row in sidecar.strata for cell in row.splits.values())
   return {
     'records_read': sum(source.records + (source.held or 0) for source in sidecar.sources),

@@ -16,7 +16,7 @@ Result = TypeVar('Result')
 
 
 def n_threads() -> int:
-  """Returns how many threads this process can keep busy, at most MAX_THREADS."""
+  """Returns the number of threads that this process can keep busy, at most MAX_THREADS."""
   usable = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
   return min(usable or 1, MAX_THREADS)
 

@@ -72,7 +72,7 @@ class MergeRows(beam.CombineFn):
     return self._merge(held)
 
   def merged(self, elements: Iterable[Any]) -> Any:
-    """Returns what some elements make, one at least, in memory that grows with that alone."""
+    """Returns one element or more merged, in memory that grows with the merged one alone."""
     held = functools.reduce(self.add_input, elements, self.create_accumulator())
     return self.extract_output(held)
 
@@ -108,7 +108,7 @@ def combined(
 def merged(
   keyed: beam.PCollection, label: str, merge: Callable[[Iterable[Any]], Any], n: int, fan_in: int
 ) -> beam.PCollection:
-  """Returns what `combined` does of `MergeRows`, without merging on each worker first.
+  """Returns the output of `combined` with `MergeRows`, without merging on each worker first.
 
   Elements with different rows do not get smaller by that, and all would be in memory at once. They
   are grouped as bytes, for the runner of one machine holds elements that it groups as they are, and

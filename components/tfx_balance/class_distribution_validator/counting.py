@@ -165,7 +165,7 @@ class CountedInput:
 
   @classmethod
   def of(cls, inputs: Mapping[str, Sequence[types.Artifact]], prefix: str) -> CountedInput | None:
-    """Returns what the inputs of a component hold of it; None for nothing."""
+    """Returns the data in the inputs of a component; None where neither input holds an artifact."""
     statistics, examples = (inputs.get(f'{prefix}{name}') for name in ('statistics', 'examples'))
     if not statistics and not examples:
       return None

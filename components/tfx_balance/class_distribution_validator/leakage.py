@@ -211,7 +211,7 @@ RUN_KEYS = 1 << 21
 
 @dataclass(frozen=True)
 class LeakageRequest:
-  """What to compare, and where to write the result.
+  """Arguments of a comparison of splits: kind of key, pairs, and paths of the results.
 
   Attributes:
     kind: What may not be in two splits.

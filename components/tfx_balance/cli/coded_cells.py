@@ -39,7 +39,7 @@ class CodedColumn:
     return np.concatenate([np.zeros(0, np.int32), *self.parts])
 
   def missing(self) -> npt.NDArray[np.bool_]:
-    """Returns which distinct values stand for none: blank ones, and words in a column of numbers.
+    """Returns a mask of values that are gaps: blank ones, and words in a column of numbers.
 
     A word such as NA is a missing number in a column of numbers and a value in a column of texts.
     """

@@ -60,7 +60,7 @@ def has_image_folders(folder: Path) -> bool:
 
 
 def show_columns(contents: Contents, label: str | None, ignored: Collection[str]) -> None:
-  """Prints how each column was read, and what is odd about them."""
+  """Prints the type that each column was read as, and oddities of columns."""
   rows = []
   for column in contents.columns:
     use = 'ignored' if column.name in ignored else WORDS[column.type]

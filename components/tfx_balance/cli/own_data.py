@@ -84,7 +84,7 @@ def file_kind(files: list[Path]) -> str:
 
 
 def read_contents(files: list[Path], kind: str, label: str | None) -> Contents:
-  """Returns what is in files of a kind."""
+  """Returns the contents of files of one kind, such as CSV."""
   if kind == 'Parquet':
     from tfx_balance.cli.own_parquet import read_parquet  # needs pyarrow
 

@@ -1,4 +1,4 @@
-"""Which remedy for unequal classes helps, if any. Names are loaded when first used."""
+"""Comparison of remedies for unequal classes. Names are loaded when first used."""
 
 from __future__ import annotations
 

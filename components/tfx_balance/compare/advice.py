@@ -72,7 +72,7 @@ def reason(arm: ComparedArm, arms: Sequence[ComparedArm], words: str, higher: bo
 def notes(
   found: Mapping[str, Judged], recommended: str, few: int, measures: Measures, metric: str
 ) -> Iterator[str]:
-  """Yields what people should know beside the verdicts, a sentence each.
+  """Yields warnings beside the verdicts, a sentence each.
 
   Args:
     found: What was found for each arm.
@@ -95,7 +95,7 @@ def notes(
 
 
 def to_settle(interval: Interval, few: int) -> tuple[int, int] | None:
-  """Returns how many records of the rarest class would tell a difference of this size, as a range.
+  """Returns the range of records of the rarest class that would tell a difference of this size.
 
   The width of an interval falls with the square root of the records; the range is half and twice
   the number at which it would no longer hold 0. None where that is known, cannot be estimated from

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Answer:
-  """Which remedy helps, by how much, and how sure that is. `print(answer)` shows it.
+  """Result of a comparison: the remedy that helps, its gain and interval. `print(answer)` shows it.
 
   Attributes:
     document: All that was found, which `to_json` writes.

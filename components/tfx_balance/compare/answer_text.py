@@ -1,4 +1,4 @@
-"""What a comparison found, as text."""
+"""Results of a comparison as text."""
 
 from __future__ import annotations
 

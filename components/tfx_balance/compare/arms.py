@@ -48,7 +48,7 @@ class Arm:
     return {'strategy': 'natural'}
 
   def shift(self, log_prior: Any, log_served: Any, t: float = 0.0) -> Floats:
-    """Returns what is added to the logits of each class: float64 [n_classes].
+    """Returns the term to add to the logits of each class: float64 [n_classes].
 
     Args:
       log_prior: Log share of each class in what the model was trained on, [n_classes].

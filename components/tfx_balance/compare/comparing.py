@@ -68,7 +68,7 @@ def compare(
   processes: int = 2,
   verbose: bool = True,
 ) -> Answer:
-  """Returns which remedy for unequal classes helps a model, by how much, and how sure that is.
+  """Returns the remedy for unequal classes that helps a model, its gain and the gain's interval.
 
   The model is trained anew with each remedy on the same 5 times 5 stratified folds, and the
   differences to natural batches get an interval that holds for all remedies together; see
@@ -249,7 +249,7 @@ def trainer_of(model: Any, x: Any, labels: Ints, plain: Remedy, limits: _Limits)
 
 
 def _n_needed(function: Callable[..., Any]) -> int:
-  """Returns how many arguments a function needs."""
+  """Returns the number of arguments that a function requires."""
   try:
     parameters = inspect.signature(function).parameters.values()
   except ValueError:  # of a function that is not of Python
@@ -274,7 +274,7 @@ def _watched(
 def compared_arms(
   scores: Scores, found: Mapping[str, Judged], recommended: str
 ) -> tuple[tuple[ComparedArm, ...], dict[str, Interval]]:
-  """Returns what was found as the document has it, and the interval of each arm to natural batches.
+  """Returns the results as the document has them, and each arm's interval to natural batches.
 
   All intervals that are shown hold together.
 
@@ -320,7 +320,7 @@ def _gap(interval: Interval) -> Gap:
 def _unsettled(
   gained: Mapping[str, Interval], arms: Sequence[ComparedArm], recommended: str, few: int
 ) -> Iterator[str]:
-  """Yields how many records would tell whether the best arm helps, where that is not known."""
+  """Yields the number of records that would tell if the best arm helps, where the data cannot."""
   others = [arm for arm in arms if arm.difference is not None]
   arm = next((arm for arm in others if arm.name == recommended), None) or max(
     others, key=lambda arm: arm.difference or 0
@@ -337,7 +337,7 @@ def _unsettled(
 def _of_other_settings(
   trainer: Trainer, task: Any, scores: Scores, recommended: str
 ) -> Iterator[str]:
-  """Yields what other settings do to natural batches and the recommended arm on the first fold."""
+  """Yields scores of natural batches and the recommended arm at other settings, on one fold."""
   names = list(dict.fromkeys((NATURAL, recommended)))
   if ARMS[recommended].averaged:
     names = [NATURAL]

@@ -59,7 +59,7 @@ def equal_rows(x: Any) -> Ints:
 
 
 def duplicates_sentence(rows: Ints, labels: Ints, classes: Sequence[ClassValue]) -> str | None:
-  """Returns how many records are equal to another one, and the share of them that is rare.
+  """Returns the number of records that are equal to another one, and the rare share of them.
 
   Args:
     rows: What `equal_rows` gives, [n].
@@ -170,7 +170,7 @@ def _values_of(column: Any) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | N
 
 
 def _key_of(value: Any) -> Any:
-  """Returns what is equal and has equal hashes for equal values, whatever they hold."""
+  """Returns a hashable key of a value; keys are equal where values are, nested ones included."""
   if isinstance(value, (str, bytes)):
     return value
   if isinstance(value, np.ndarray):

@@ -32,7 +32,7 @@ class Interval:
   high: float
 
   def verdict(self, equivalence: float) -> str:
-    """Returns what it says, where differences up to `equivalence` do not matter in practice."""
+    """Returns the verdict; differences up to `equivalence` do not matter in practice."""
     if math.isnan(self.low):
       return NO_DIFFERENCE if self.mean == 0 else CANNOT_TELL
     if -equivalence <= self.low and self.high <= equivalence:

@@ -123,7 +123,7 @@ def _source(name: str) -> str:
 
 @dataclass(frozen=True)
 class Judged:
-  """What was found for one arm.
+  """Scores and confusion of one arm.
 
   Attributes:
     values: Mean over the repetitions by metric, each measured on all records of a repetition.
@@ -145,7 +145,7 @@ class Judged:
 
 
 def judge(scores: Scores) -> dict[str, Judged]:
-  """Returns what was found, by arm in the order of `ARMS`."""
+  """Returns scores and confusion by arm, in the order of `ARMS`."""
   measures, folds = scores.measures, scores.folds
   n_classes = measures.n_classes
   repeats = [
@@ -230,7 +230,7 @@ def gaps(
 
 
 def verdict(scores: Scores, interval: Interval, natural: float) -> str:
-  """Returns what an interval to natural batches says.
+  """Returns the verdict of an interval to natural batches.
 
   With few records of the rarest class, what depends on that class is not told.
   """

@@ -1,4 +1,4 @@
-"""What a classifier is measured by: recall, precision, probabilities, cost, calibration.
+"""Metrics of classifiers: recall, precision, probabilities, cost, calibration.
 
 Log probabilities may be -inf, where a model gives a class the probability 0.
 """

@@ -22,7 +22,7 @@ R = TypeVar('R')
 def call_in_processes(
   call: Callable[[Any, Any], R], data: Any, tasks: Iterable[Any], processes: int
 ) -> Iterator[R]:
-  """Yields what a function returns for the data and each task, in the order of the tasks.
+  """Yields the results of a function of the data and each task, in the order of the tasks.
 
   The data go to the processes by one file, which they map into memory, in a folder that only this
   user can open; joblib would use /dev/shm, where other users of the machine can read them. The
@@ -51,7 +51,7 @@ def call_in_processes(
 
 
 def _called(call: Callable[[Any, Any], R], path: str, parent: int, task: Any) -> R:
-  """Returns what the function returns, in a process that ends when its parent does."""
+  """Returns the result of a function, in a process that ends when its parent does."""
   _end_with(parent)
   return call(_loaded(path), task)
 

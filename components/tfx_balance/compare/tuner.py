@@ -40,7 +40,7 @@ _READ = 1024  # records at a time
 
 
 class TunerResult(NamedTuple):
-  """What a `tuner_fn` returns, as `tfx.components.tuner.component.TunerFnResult`."""
+  """Result of a `tuner_fn`, as `tfx.components.tuner.component.TunerFnResult`."""
 
   tuner: ComparisonTuner
   fit_kwargs: dict[str, Any]
@@ -56,7 +56,7 @@ def compare_tuner(
   times: str | None = None,
   **arguments: Any,
 ) -> TunerResult:
-  """Returns what a `tuner_fn(fn_args)` of the TFX Tuner returns, to compare remedies in a pipeline.
+  """Returns the result of a `tuner_fn(fn_args)` of the TFX Tuner that compares remedies.
 
   The Tuner's examples are those of BalancedInputGen. The chosen remedy is in the Tuner's
   `best_hyperparameters`, from which `Remedy.from_fn_args` reads it in a Trainer, together with all
@@ -120,7 +120,7 @@ class ComparisonTuner:
 
   @property
   def oracle(self) -> ComparisonTuner:
-    """What has the trials: the tuner itself."""
+    """The tuner itself, which has the trials."""
     return self
 
   def search_space_summary(self) -> None:

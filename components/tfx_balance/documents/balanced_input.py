@@ -58,7 +58,7 @@ class PlanFile:
 
 @dataclass(frozen=True)
 class InputPlan(Document):
-  """What a set of class-sharded files holds.
+  """Contents of a set of class-sharded files.
 
   Attributes:
     label: Name of the feature that the classes are values of; of several, their names.

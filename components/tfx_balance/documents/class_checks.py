@@ -59,7 +59,7 @@ class CommonExample:
 
 @dataclass(frozen=True)
 class CommonRecords:
-  """What two splits have in common.
+  """Keys that two splits have in common.
 
   Attributes:
     split: Name of the one.
@@ -84,7 +84,7 @@ class CommonRecords:
 
 @dataclass(frozen=True)
 class Leakage:
-  """What occurs in more than one split.
+  """Records that occur in more than one split.
 
   Attributes:
     key: 'records', or the feature whose values were compared.
@@ -99,7 +99,7 @@ class Leakage:
 
 @dataclass(frozen=True)
 class ClassChecks(Document):
-  """What a validator counted and checked.
+  """Counts and checks of a validator.
 
   Attributes:
     label: Feature that holds the class.

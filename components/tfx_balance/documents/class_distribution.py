@@ -20,7 +20,7 @@ FileSizes = Mapping[str, Mapping[str, int]]
 
 @dataclass(frozen=True)
 class InputRecords:
-  """What was read of a split, or of all together.
+  """Records that were read of a split, or of all together.
 
   Attributes:
     records: Number of usable records.
@@ -45,7 +45,7 @@ class InputRecords:
 
 @dataclass(frozen=True)
 class SplitRecords:
-  """What was written of a split.
+  """Records that were written of a split.
 
   Attributes:
     records: Number of records.
@@ -73,7 +73,7 @@ class SplitRecords:
 
 @dataclass(frozen=True, slots=True)
 class CellRecords:
-  """What was written of a stratum in a split.
+  """Records that were written of a stratum in a split.
 
   Attributes:
     records: Number of records.
@@ -102,7 +102,7 @@ class CellRecords:
 
 @dataclass(frozen=True, slots=True)
 class StratumRecords:
-  """What was written of a stratum.
+  """Records that were written of a stratum, by split.
 
   Attributes:
     stratum: Class of each feature that the data is stratified by.
@@ -141,7 +141,7 @@ class MarginRecords:
 
 @dataclass(frozen=True)
 class ClassDistribution(Document):
-  """What a component read and wrote of each class.
+  """Records of each class that a component read and wrote.
 
   Attributes:
     component: Name of the component's class.
@@ -215,7 +215,7 @@ class ClassDistribution(Document):
 
   @property
   def sources(self) -> list[InputRecords]:
-    """What was read, split by split where it is known."""
+    """The records that were read, split by split where that is known."""
     return [self.input] if isinstance(self.input, InputRecords) else list(self.input.values())
 
   def tallies(self, label: str, splits: Collection[str]) -> dict[str, dict[ClassValue, int]] | None:

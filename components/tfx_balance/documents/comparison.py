@@ -14,7 +14,7 @@ COMPARISON_NAME = 'comparison.json'
 
 @dataclass(frozen=True)
 class Calibration:
-  """How good the probabilities of the rarest class are; 0 and 1 are without fault.
+  """Calibration of the probabilities of the rarest class; intercept 0 and slope 1 are ideal.
 
   Attributes:
     intercept: Below 0 where probabilities are too high.
@@ -42,7 +42,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class ComparedArm:
-  """What was found for one remedy.
+  """Results of one remedy.
 
   Attributes:
     name: Name of the remedy, such as 'class_weights'.
@@ -74,7 +74,7 @@ class ComparedArm:
 
 @dataclass(frozen=True)
 class ComparisonDocument(Document):
-  """Which remedy helped.
+  """Results of a comparison of remedies.
 
   Attributes:
     metric: Metric that decides.

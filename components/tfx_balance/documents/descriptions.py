@@ -1,4 +1,4 @@
-"""What each component did to each class, as a `ClassDistribution`, with warnings for people.
+"""Class distributions that components made, as `ClassDistribution`, with warnings for people.
 
 `parameters` are the arguments of the component, `sources` what was read of each split, `files` the
 files of the splits, and `passed_through` the splits that were copied unread.
@@ -42,7 +42,7 @@ def describe_split(
   warnings: Sequence[str] = (),
   notes: Sequence[str] = (),
 ) -> ClassDistribution:
-  """Returns what StratifiedSplitter wrote: of each cell the records and their ideal number.
+  """Returns the distribution of StratifiedSplitter: records of each cell, and their ideal number.
 
   `warnings` are of the split's modes, and so are `notes`, which come behind all other warnings.
   """
@@ -286,7 +286,7 @@ def _pool_warnings(plans: Mapping[str, BalancePlan], pools: PoolPlan | None) -> 
 def split_warnings(
   plan: SplitPlan, dropped: int, labels: Sequence[StratumRecords] = ()
 ) -> list[str]:
-  """Returns what a person should know about the split, a sentence each.
+  """Returns warnings about the split, a sentence each.
 
   Of small strata, or of small labels where classes are sets of these.
   """

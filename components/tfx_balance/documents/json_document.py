@@ -288,7 +288,7 @@ def _kind_of(data: Any, source: str, kinds: tuple[Any, ...]) -> Any:
 
 
 class _Fault(Exception):
-  """What is wrong with a value. Its place is put together on the way out of the readers."""
+  """Fault of a value. Its place is put together on the way out of the readers."""
 
   def __init__(self, text: str, names_place: bool = False) -> None:
     super().__init__(text)

@@ -1,4 +1,4 @@
-"""What a split did to each label, where classes are sets of labels."""
+"""Records of each label in each split, where classes are sets of labels."""
 
 from __future__ import annotations
 

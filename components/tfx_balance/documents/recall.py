@@ -15,7 +15,7 @@ RECALL_NAME = 'recall.json'
 
 @dataclass(frozen=True)
 class ClassRecall:
-  """How well a model recognises one class.
+  """Recall of one class by a model.
 
   Attributes:
     value: The class.
@@ -39,7 +39,7 @@ class ClassRecall:
 
 @dataclass(frozen=True)
 class ModelRecall:
-  """How well one model recognises each class.
+  """Recall of each class by one model.
 
   Attributes:
     name: Name of the model.
@@ -81,7 +81,7 @@ class ModelRecall:
 
 @dataclass(frozen=True)
 class RecallDocument(Document):
-  """How well models recognise each class of a label; None where no label is named."""
+  """Recall of each class of a label by models; the label is None where none is named."""
 
   FORMAT: ClassVar[None] = None
   VERSION: ClassVar[int] = 1

@@ -157,7 +157,7 @@ def log_batches(
     raise ConfigError('path=None and log_dir=None: nothing is written; give one of them')
 
   class LogBatches(keras_module(keras).callbacks.Callback):  # type: ignore[misc]
-    """Writes what batches held, at the end of each epoch."""
+    """Writes the class counts of batches at the end of each epoch."""
 
     def __init__(self) -> None:
       super().__init__()

@@ -150,7 +150,7 @@ class FileSource(RecordSource):
     )
 
   def _form(self, feature_spec: FeatureSpec | None) -> RecordForm:
-    """Returns how records are kept: parsed where they take no more memory in any file then."""
+    """Returns the form of records in memory: parsed, where no file takes more memory then."""
     return RecordForm.of(
       feature_spec, min(file.n_bytes // file.records for file in self.plan.files)
     )

@@ -91,7 +91,7 @@ def other_outputs(outputs: Any, balance_by: Output, n: int) -> Any:
 
 
 def map_outputs(outputs: Any, function: Callable[[Any, Any], Any]) -> Any:
-  """Returns what a function of name or place, and labels, gives for each output, as they are."""
+  """Returns the same nest with a function's result for each output, by its name or place."""
   if isinstance(outputs, Mapping):
     return {name: function(name, own) for name, own in outputs.items()}
   return tuple(function(i, own) for i, own in enumerate(outputs))

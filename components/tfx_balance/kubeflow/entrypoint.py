@@ -1,4 +1,4 @@
-"""What a compiled task calls in its container: TFX's entrypoint, with what KFP leaves out.
+"""Entrypoint of a compiled task's container: TFX's, with additions for KFP.
 
 Takes the arguments of TFX's own (`tfx.orchestration.kubeflow.v2.container`), and hands over to it
 in the same process once

@@ -1,4 +1,4 @@
-"""What a task gets from the cluster: resources, retries, secrets and volumes by name, its nodes."""
+"""Options of a task in the cluster: resources, retries, secrets, volumes and nodes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class SecretKey:
 
 @dataclass(frozen=True)
 class TaskOptions:
-  """What a task is given. What is not named here is left to the cluster.
+  """Resources, retries, secrets, volumes and nodes of a task; others are left to the cluster.
 
   Attributes:
     cpu: Cores to reserve.

@@ -62,7 +62,7 @@ class ArrayItems:
     return self.modes.plan(self.strata, records, self.shares, self.seed)
 
   def counted(self, names: Sequence[str], quotas: Ints) -> SplitPlan:
-    """Returns what was split, as a plan, of splits that have a share or are predefined.
+    """Returns the splits that were made as a plan, of splits that have a share or are predefined.
 
     Args:
       names: Names of the splits.

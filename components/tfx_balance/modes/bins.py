@@ -26,7 +26,7 @@ MOST_BINS = 10_000
 
 @dataclass(frozen=True)
 class NumberBins(Mode):
-  """How the numbers of a feature are made classes.
+  """Bins of a feature's numbers, which are classes.
 
   Attributes:
     feature: Name of the feature.

@@ -192,7 +192,7 @@ def cut_groups(near: NearGroups, ends: Ints, order: TimeOrder, kind: str) -> Gro
 
 @dataclass(frozen=True, eq=False)
 class GroupPlan:
-  """How many groups of each histogram are in each split.
+  """Numbers of groups of each histogram in each split.
 
   Attributes:
     frame: Plan whose quotas are those of predefined strata alone.
@@ -289,7 +289,7 @@ def plan_groups(
 def summarize(
   frame: SplitPlan, n_groups: int, without: int, largest: Sequence[NamedGroup]
 ) -> GroupSummary:
-  """Returns what a split is of, given the numbers of groups and of records without one.
+  """Returns the summary of a split by groups: their number, records without one, the largest.
 
   Args:
     frame: Plan with the shares of the splits.

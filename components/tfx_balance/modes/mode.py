@@ -106,7 +106,7 @@ class Mode:
     return tuple(features)
 
   def check_totals(self, totals: ScanTotals) -> None:
-    """Checks what the scan found; raises DataError if the mode cannot do with it."""
+    """Checks the totals of the scan; raises DataError if the mode cannot split such data."""
 
   # --- where a record goes
 

@@ -36,7 +36,7 @@ from tfx_balance.plan.split_plan import SplitPlan
 
 @dataclass(frozen=True)
 class TimeOrder(Mode):
-  """Which splits come earlier, and how far they are kept apart.
+  """Order of the splits in time, and the embargo between them.
 
   Attributes:
     feature: Name of the feature that holds the time.

@@ -138,7 +138,7 @@ def controlled_rounding(
 def _exchange(
   ups: npt.NDArray[np.int64], fractions: npt.NDArray[Any], denominator: int
 ) -> npt.NDArray[np.int64]:
-  """Returns what is rounded up after exchanges between two rows that bring their cells nearer.
+  """Returns the cells that are rounded up, after exchanges between two rows that bring them nearer.
 
   Of two columns, one row gives what the other takes, and the other way around, so that no margin
   changes. What the columns lack to whole numbers is a row too: an exchange with it changes the

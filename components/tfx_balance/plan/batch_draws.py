@@ -1,4 +1,4 @@
-"""Which records make up each batch, as a pure function from one state to the next.
+"""Records of each batch, as a pure function from one state to the next.
 
 The state is a few integers a class and the step, so a checkpoint is small and goes on with the same
 batch in any process. Nothing here knows of files or of TensorFlow.
@@ -280,7 +280,7 @@ class BatchDraws:
     return [(i, i + 1) for i in range(len(steps))]
 
   def _epoch_starts(self, state: DrawState, classes: Ints) -> tuple[Ints, Ints]:
-    """Returns what was drawn when each batch's epoch began, int64 [n_batches, n_classes]."""
+    """Returns the records of each class drawn before a batch's epoch: int64 [batches, classes]."""
     step, n = int(state.step), len(state.drawn)
     starts = np.broadcast_to(state.epoch_start, (len(classes), n))
     first = -step % self.epoch_steps

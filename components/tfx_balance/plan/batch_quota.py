@@ -1,4 +1,4 @@
-"""How many records of each class a batch gets: exact integers, and no drift.
+"""Numbers of records of each class in a batch: exact integers, and no drift.
 
 Class c has the share w[c] = weights[c] / sum(weights). In a batch of B it gets the floor or the
 ceiling of B w[c], and after any number t of batches the floor or the ceiling of t B w[c] in total.

@@ -17,7 +17,7 @@ NAME_WIDTH = 60
 
 @dataclass(frozen=True)
 class Check:
-  """What came of one rule in one place.
+  """Result of one rule in one place.
 
   Attributes:
     rule: Name of the argument that sets its limit; 'domain' or 'schema' for a schema's rules.
@@ -255,7 +255,7 @@ def _columns(
 
 
 def _contribution(p: float, q: float) -> float:
-  """Returns what a class adds to the Jensen-Shannon divergence."""
+  """Returns the term of a class in the Jensen-Shannon divergence."""
   middle = (p + q) / 2
   return sum(x * math.log2(x / middle) for x in (p, q) if x) / 2
 
@@ -283,7 +283,7 @@ def _distance_check(
 
 
 def shown(split: str) -> str:
-  """Returns how a sentence names a split.
+  """Returns the name of a split in a sentence.
 
   >>> shown('eval'), shown('baseline:train')
   ("split 'eval'", "the baseline's split 'train'")
@@ -366,7 +366,7 @@ def check_missing_classes(
   partners: Sequence[str],
   allow_too_small: bool,
 ) -> Iterator[Check]:
-  """Yields which classes have no record in a split, and whether they are too small to reach it.
+  """Yields the checks of the classes without a record in a split that are not too small for one.
 
   A class is too small when its fair share of the split, by what it has in the splits compared with
   it, is below one record. A split whose records were dealt out in proportion, each class and the
@@ -404,7 +404,7 @@ def check_missing_classes(
 
 
 def check_domain(counts: CountsBySplit, split: str, domain: ClassDomain) -> Iterator[Check]:
-  """Yields which classes of a split are not in the schema's domain."""
+  """Yields the checks of the classes of a split that are not in the schema's domain."""
   limit, total = domain.max_outside, counts.total(split)
   outside = [value for value in counts.classes([split]) if value not in domain]
   share = sum(counts.count(split, value) for value in outside) / total if total else 0.0

@@ -1,4 +1,4 @@
-"""How many records of each class each split holds, and which classes a schema allows."""
+"""Counts of the records of each class in each split, and the classes that a schema allows."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class CountsBySplit:
     return self.labelled.get(split, self._totals[split])
 
   def share(self, split: str, value: ClassValue) -> float:
-    """Returns what part of a split's records with a class is of this class; 0 of an empty one."""
+    """Returns the share of a class in a split's records that have a class; 0 in an empty split."""
     total = self.total(split)
     return self.count(split, value) / total if total else 0.0
 

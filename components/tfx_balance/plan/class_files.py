@@ -1,4 +1,4 @@
-"""Which classes get files of their own, and which share one: a function of the bytes of each."""
+"""Files of classes, of their own or shared, as a function of the bytes of each class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What occurs in more than one split: found by comparing 128-bit hashes, a range of them at a time.
+"""Keys that occur in more than one split, by 128-bit hashes, a range of them at a time.
 
 Each file's keys are hashed, sorted and written in runs; equal hashes are equal keys but for one
 chance in 2**128 a pair. A part is a range of hashes of all the runs, small enough for memory: in it
@@ -49,7 +49,7 @@ class CommonKey:
 
 @dataclass
 class CommonKeys:
-  """What splits have in common, by their numbers.
+  """Counts of the keys that splits have in common, by the splits' numbers.
 
   Attributes:
     records: Number of records of the first split whose key the second has too: int64
@@ -69,7 +69,7 @@ class CommonKeys:
     return cls(np.zeros(shape, np.int64), np.zeros(shape, np.int64))
 
   def merge(self, other: CommonKeys) -> CommonKeys:
-    """Returns what two parts, which have no key in common, found together."""
+    """Returns the sum of the counts of two parts, which have no key in common."""
     examples = {
       pair: sorted([*self.examples.get(pair, ()), *other.examples.get(pair, ())])[:EXAMPLES]
       for pair in sorted({*self.examples, *other.examples})
@@ -139,7 +139,7 @@ def count_parts(n_rows: int) -> int:
 
 
 def compare_keys(keys: KeyColumns, n_splits: int) -> CommonKeys:
-  """Returns what the splits have in common of some keys, which must be all of their hashes."""
+  """Returns the counts of common keys, among all the keys of some hashes."""
   rows, split, file = keys.rows, keys.split, keys.file
   order = np.lexsort((rows['position'], file, split, rows['low'], rows['high']))
   rows, split, file = rows[order], split[order], file[order]
@@ -156,7 +156,7 @@ def compare_keys(keys: KeyColumns, n_splits: int) -> CommonKeys:
 
 
 def _compare_block(keys: KeyColumns, lengths: Ints, n_splits: int) -> CommonKeys:
-  """Returns what keys are in common: sorted by hash, split, file, position, each in two splits."""
+  """Returns the counts of keys in two splits each: sorted by hash, split, file, position."""
   cell = np.repeat(np.arange(len(lengths)), lengths) * n_splits + keys.split
   counts = np.bincount(cell, keys.rows['count'], minlength=len(lengths) * n_splits)
   table = counts.reshape(-1, n_splits)  # float64, exact up to 2**53

@@ -62,7 +62,7 @@ def jensen_shannon(left: Sequence[int], right: Sequence[int]) -> float:
 
 
 def fisher_p_value(left: int, left_rest: int, right: int, right_rest: int) -> float:
-  """Returns how probable shares at least as different are in two samples of one distribution.
+  """Returns the probability of shares at least as different in two samples of one distribution.
 
   Fisher's exact test (Fisher 1935, The Design of Experiments): given the records of the class and
   of each sample, those of the class in one sample follow the hypergeometric distribution. The value

@@ -98,7 +98,7 @@ class ExpectedShares:
 
   @classmethod
   def parse(cls, value: Any) -> ExpectedShares:
-    """Returns what `expected_shares` says.
+    """Returns the shares in the argument `expected_shares`.
 
     Args:
       value: None, a mapping of class to share, or of split to such a mapping.
@@ -229,7 +229,7 @@ BASELINE_RULES = 'max_baseline_'
 
 @dataclass(frozen=True)
 class SchemaRules:
-  """What a schema says of the label.
+  """Rules of a schema for the label.
 
   Attributes:
     domain: Classes that may occur; None for any.
@@ -303,7 +303,7 @@ class DistributionRules:
 def check_distribution(
   counts: CountsBySplit, rules: DistributionRules, schema: SchemaRules
 ) -> list[Check]:
-  """Returns what came of every rule.
+  """Returns the checks of every rule.
 
   Args:
     counts: Counts of the splits to check, and of a baseline's, whose names begin with `BASELINE`.
@@ -380,7 +380,7 @@ def _known_classes(counts: CountsBySplit, schema: SchemaRules) -> list[ClassValu
 
 
 def _partners(split: str, splits: Iterable[str], pairs: Iterable[SplitPair]) -> list[str]:
-  """Returns what a split is compared with, in either direction; all the others where nothing is."""
+  """Returns the splits compared with a split, in either direction; all the others where none is."""
   compared = {pair.other for pair in pairs if pair.split == split}
   compared |= {pair.split for pair in pairs if pair.other == split}
   return sorted(compared) or [name for name in splits if name != split]

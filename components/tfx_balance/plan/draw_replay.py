@@ -66,7 +66,7 @@ def _after_periods(draws: BatchDraws, state: DrawState, step: int) -> DrawState:
 
 
 def _natural_drawn(draws: BatchDraws, step: int) -> Ints:
-  """Returns what natural batches hold of each class: whole passes, and a part of one."""
+  """Returns the records of each class in natural batches: whole passes, and a part of one."""
   total, slots = int(draws.order.starts[-1]), step * draws.batch_size
   drawn = slots // total * draws.order.records
   for first in range(slots // total * total, slots, _AT_A_TIME):

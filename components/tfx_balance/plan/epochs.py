@@ -1,4 +1,4 @@
-"""How long an epoch is, and a run that stops by itself: from the counts of the classes alone."""
+"""Lengths of an epoch, and of a run that stops by itself, from the counts of the classes alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What groups are made of."""
+"""Features that make groups."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class GroupBy:
   missing: str = 'error'
 
   def parts_of(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Returns what groups are made of, given values of a feature: [m], here these values.
+    """Returns the values that make groups, given values of a feature: [m], here these values.
 
     A mode may have a subclass whose groups are of ranges of values.
     """

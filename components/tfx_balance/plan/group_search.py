@@ -119,7 +119,7 @@ def deal(n: int, shares: Sequence[int], seed: int) -> Ints:
 
 
 class GroupSearch:
-  """Finds how many groups of each histogram are in each split.
+  """Search for the numbers of groups of each histogram in each split.
 
   Attributes:
     placed: Number of groups of each histogram in each split: int64 [n, splits].
@@ -283,7 +283,7 @@ class GroupSearch:
     return found
 
   def _candidates(self, a: int, b: int) -> Ints:
-    """Returns what may leave a for b: nothing, a group, or two: int64 [candidates, 2], -1 none."""
+    """Returns sets of 0 to 2 groups that may leave a for b: int64 [candidates, 2], -1 for none."""
     there = np.flatnonzero(self.placed[:, a])
     draws = mix(there.astype(np.uint64), tie_break(self._seed, 'candidates', self._turn, a))
     if len(there) > _CANDIDATES:

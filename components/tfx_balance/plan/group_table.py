@@ -162,7 +162,7 @@ class GroupTable:
     )
 
   def firsts(self) -> Ints:
-    """Returns how many groups of its histogram are in lower parts than each entry: int64 [m]."""
+    """Returns the number of groups of each entry's histogram in lower parts: int64 [m]."""
     before = np.cumsum(self.groups) - self.groups
     starts = starts_of_runs(self.of)
     found: Ints = before - np.repeat(before[starts], np.diff(np.append(starts, len(before))))

@@ -202,7 +202,7 @@ class TimedGroups:
     )
 
   def _place(self, time: int, number: int) -> int:
-    """Returns how many groups are before a time and a number."""
+    """Returns the number of groups before a time and a group number."""
     key = np.uint64(time)
     first, last = (int(np.searchsorted(self._times, key, side)) for side in ('left', 'right'))
     return first + int(np.searchsorted(self._numbers[first:last], np.uint64(number)))

@@ -18,7 +18,7 @@ _HALF = np.uint64(32)
 
 
 def parts_of_keys(keys: UInts, n: int | npt.NDArray[np.uint64]) -> Ints:
-  """Returns which of n equal ranges of all keys each key is in: int64 [m], 0 to n - 1.
+  """Returns the number of each key's range, of n equal ones of all keys: int64 [m], 0 to n - 1.
 
   >>> parts_of_keys(np.array([0, 2**63 - 1, 2**63], np.uint64), 2).tolist()
   [0, 0, 1]

@@ -111,7 +111,7 @@ class _Search:
     self._deviations = self._deviations_of(quotas, owners)
 
   def _deviations_of(self, quotas: Ints, owners: npt.NDArray[np.int32]) -> Ints:
-    """Returns what each item deviates by in each split: int64 [items, splits].
+    """Returns the deviation of each item in each split from its share: int64 [items, splits].
 
     From its part of all records, times the split's: so labels that nearly all records have are as
     frequent among the records of each split, as Sechidis measures it. As floats the products have

@@ -26,7 +26,7 @@ def narrow(values: Ints) -> npt.NDArray[Any]:
 
 
 def wide(values: npt.NDArray[Any]) -> Ints:
-  """Returns what `narrow` was given."""
+  """Returns the column from which `narrow` made another."""
   return values.astype(np.int64)
 
 
@@ -37,7 +37,7 @@ def narrow_fields(state: dict[str, Any], names: Sequence[str]) -> dict[str, Any]
 
 
 def wide_fields(state: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-  """Returns what `narrow_fields` was given."""
+  """Returns the fields from which `narrow_fields` made others."""
   found = {name: state[name] for name in names if state[name] is not None}
   return {**state, **{name: wide(values) for name, values in found.items()}}
 
@@ -48,5 +48,5 @@ def steps(ascending: Ints) -> npt.NDArray[Any]:
 
 
 def from_steps(differences: npt.NDArray[Any]) -> Ints:
-  """Returns what `steps` was given."""
+  """Returns the values from which `steps` made differences."""
   return np.cumsum(differences, dtype=np.int64)

@@ -316,7 +316,7 @@ class Thresholds:
     return cls(orders, ends, cuts)
 
   def taken(self, strata: Ints, shard: int) -> Ints:
-    """Returns how many of a shard's records with the pair of an end are below it.
+    """Returns the number of a shard's records below an end, of those with the end's pair.
 
     None, but where a cut is: int64 [n, partitions - 1] from strata [n].
     """
@@ -394,7 +394,7 @@ class Assigner:
     return partition
 
   def _number(self, strata: Ints, end: int) -> Ints:
-    """Returns how many records with the pair of an end came before each: int64 [n]."""
+    """Returns the number of earlier records with the pair of an end, for each: int64 [n]."""
     number: Ints = numbers_of_equal(strata) + self._seen[strata, end]
     np.add.at(self._seen[:, end], strata, 1)
     return number

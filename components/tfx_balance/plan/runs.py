@@ -54,7 +54,7 @@ def places_in_runs(starts: Ints, n: int) -> Ints:
 
 
 def numbers_of_equal(values: npt.NDArray[Any]) -> Ints:
-  """Returns how many equal values come before each: int64 [n].
+  """Returns the number of equal values before each value: int64 [n].
 
   >>> numbers_of_equal(np.array([7, 5, 7, 7, 5])).tolist()
   [0, 0, 1, 2, 1]

@@ -1,4 +1,4 @@
-"""How classes are sampled: integer weights at each step, and the batches of an epoch."""
+"""Sampling of classes: integer weights at each step, and the batches of an epoch."""
 
 from __future__ import annotations
 
@@ -289,7 +289,7 @@ class ScheduledWeights:
 
 @dataclass(frozen=True)
 class Sampling:
-  """How classes are sampled.
+  """Sampling of classes by a strategy and its arguments.
 
   Attributes:
     strategy: 'exact', 'weighted', 'natural' or 'classes_per_batch'.

@@ -39,7 +39,7 @@ class SparseCounts:
 
   @classmethod
   def count(cls, shape: tuple[int, ...], cells: Ints) -> SparseCounts:
-    """Returns how often each cell is there.
+    """Returns the count of each cell that occurs.
 
     >>> SparseCounts.count((2, 3), np.array([5, 1, 5])).dense().tolist()
     [[0, 1, 0], [0, 0, 2]]

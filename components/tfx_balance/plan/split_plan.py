@@ -75,7 +75,7 @@ class NamedGroup:
 
 @dataclass(frozen=True)
 class GroupSummary:
-  """What groups a split is of.
+  """Summary of the groups of a split.
 
   Attributes:
     n_groups: Number of groups.
@@ -131,7 +131,7 @@ class SplitPlan:
   groups: GroupSummary | None = None
 
   def __getstate__(self) -> dict[str, Any]:
-    """Returns what workers get, with columns in few bytes."""
+    """Returns the state to send to workers, with columns in few bytes."""
     state = {name: value for name, value in self.__dict__.items() if name != '_label_sets'}
     return narrow_fields(state, _COLUMNS)
 

@@ -20,7 +20,7 @@ NAME=URI gives one a name in the report.
 
 
 def parser(prog: str = 'python -m tfx_balance.report') -> argparse.ArgumentParser:
-  """Returns what reads the command's arguments."""
+  """Returns the parser of the command's arguments."""
   found = argparse.ArgumentParser(
     prog=prog,
     description='Writes one HTML file that shows what a run did to each class.',

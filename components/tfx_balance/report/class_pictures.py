@@ -86,7 +86,7 @@ def _draw_count_rows(view: RunView, stages: Sequence[Stage], namer: Namer) -> Fi
 
 
 def _dodge(stage: Stage, split: str) -> float:
-  """Returns how far below its row a split's marker is: those of equal counts show side by side."""
+  """Returns the offset of a split's marker below its row: equal counts show side by side."""
   names = [other.name for other in stage.splits]
   return 0.0 if len(names) < 2 else 0.44 * (names.index(split) / (len(names) - 1) - 0.5)
 
@@ -149,7 +149,7 @@ def rank_frequency(column: Sequence[int]) -> tuple[list[int], list[int]]:
 
 
 def _split_legend(figure: Figure, view: RunView, stages: Sequence[Stage]) -> None:
-  """Says which marker or line is which split, above the panels."""
+  """Draws the legend of the splits' markers and lines above the panels."""
   from matplotlib.lines import Line2D
 
   names = tuple(dict.fromkeys(split.name for stage in stages for split in stage.splits))

@@ -1,4 +1,4 @@
-"""Which remedy helped: the sentences, the pictures and the tables of a comparison."""
+"""Sentences, pictures and tables of a comparison of remedies."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _scale(ax: Axes) -> None:
 
 
 def comparison_section(found: ComparisonDocument, index: int, title: str) -> dict[str, Any]:
-  """Returns what the page says of a comparison, beside its pictures."""
+  """Returns the text and tables of a comparison, beside its pictures."""
   best = next((arm for arm in found.arms if arm.name == found.recommended), None)
   verdict = best.verdict if best else None
   return {
@@ -137,7 +137,7 @@ def comparison_section(found: ComparisonDocument, index: int, title: str) -> dic
 
 
 def _gain_table(found: ComparisonDocument, index: int) -> Table:
-  """Returns what each remedy does to the deciding metric."""
+  """Returns the table of each remedy's gain in the deciding metric."""
   rows = []
   for arm in found.arms:
     gain = '-' if arm.difference is None else signed_difference(arm.difference)

@@ -114,7 +114,7 @@ def parameter(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Headline:
-  """What matters most.
+  """Main numbers of a run.
 
   Attributes:
     records: Number of records of the first stage.

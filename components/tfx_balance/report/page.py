@@ -141,7 +141,7 @@ def _inline(picture: Picture, prefix: str, narrow: bool = False) -> Any:
 
 
 def _answer(model: ModelRecall, index: int) -> dict[str, Any]:
-  """Returns what the first card says of a model: its mean recall and its worst class."""
+  """Returns the first card of a model: its mean recall and its worst class."""
   lowest = min(model.by_class.values())
   # The rarest first: it is the one that others would hide.
   worst = sorted((n, v) for v, n in model.tested.items() if model.by_class[v] == lowest)

@@ -200,7 +200,7 @@ def new_panels(
 
 
 def label_x(figure: Figure, text: str) -> None:
-  """Writes what the horizontal axes of all panels show."""
+  """Writes the common label of the horizontal axes of all panels."""
   figure.supxlabel(text, fontsize='medium', color=palette.SOFT.light)
 
 

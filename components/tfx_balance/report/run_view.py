@@ -57,7 +57,7 @@ class SplitCounts:
 
 @dataclass(frozen=True)
 class Fit:
-  """How near the records of one class or stratum in a split came to their ideal number."""
+  """Records of one class or stratum in a split beside their ideal number."""
 
   name: str
   split: str
@@ -135,7 +135,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class CheckSet:
-  """What one validator found, how it is titled, and where it was read."""
+  """Checks of one validator, their title, and the place that they were read from."""
 
   title: str
   found: ClassChecks

@@ -356,7 +356,7 @@ def counts_table(
 
 
 def evidence_table(view: RunView) -> Table | None:
-  """Returns how well each split tells the recall of each class; None without a stage of splits."""
+  """Returns the half-widths of each class's recall by split; None without a stage of splits."""
   stage = next((stage for stage in view.comparable if stage.kind == 'split'), None)
   if stage is None:
     return None

@@ -1,4 +1,4 @@
-"""What a model was trained on: the picture and the table of a training log."""
+"""Picture and table of the records that a model was trained on, from a training log."""
 
 from __future__ import annotations
 

@@ -50,14 +50,14 @@ class FixedBits:
     return not any(differ.any() for differ in self._differences(records))
 
   def which_fit(self, records: Bytes) -> npt.NDArray[np.bool_]:
-    """Returns which records have these bits: bool [n] from uint8 [n, bytes]."""
+    """Returns a mask of records that have these bits: bool [n] from uint8 [n, bytes]."""
     found = np.ones(len(records), bool)
     for differ in self._differences(records):
       found &= differ == 0
     return found
 
   def _differences(self, records: Bytes) -> Iterator[npt.NDArray[np.uint64]]:
-    """Yields which fixed bits differ, a word of them after another: uint64 [n]."""
+    """Yields masks of the fixed bits that differ, a word of them after another: uint64 [n]."""
     end = 0
     for at in np.flatnonzero(self.fixed).tolist():
       if at >= end:
@@ -184,7 +184,7 @@ class EntryLayout:
     return cls(walk.bits(), tuple(spans[name] for name in sorted(spans)), tuple(ints))
 
   def which_fit(self, records: Bytes) -> npt.NDArray[np.bool_]:
-    """Returns which records have this layout: bool [n] from uint8 [n, bytes]."""
+    """Returns a mask of records that have this layout: bool [n] from uint8 [n, bytes]."""
     found = self.bits.which_fit(records)
     for start, end in self.ints:
       found &= _are_varints(records[:, start:end])
@@ -216,7 +216,7 @@ def _lists_of_ints(walk: MessageWalk, content: Field) -> list[tuple[int, int]]:
 
 
 def _are_varints(lists: Bytes) -> npt.NDArray[np.bool_]:
-  """Returns which packed lists have integers as protobuf writes them: bool [n] from uint8 [n, m].
+  """Returns a mask of packed lists whose integers are as protobuf writes them: bool [n].
 
   The last byte ends one, none has a digit of 0 at its end, and the tenth digit can only be 1.
   """

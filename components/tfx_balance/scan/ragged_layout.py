@@ -64,7 +64,7 @@ class RaggedWalk:
     self.ok = True
 
   def step(self, at: Ints, ends: Ints, tag: int) -> Ints:
-    """Returns what follows a tag, which must be there in all messages."""
+    """Returns the places behind a tag, which all messages must have."""
     self.ok = self.ok and bool((at < ends).all()) and bool((self.data[at] == tag).all())
     return at + 1
 
@@ -122,7 +122,7 @@ class RaggedWalk:
     return (low, high) if self.ok and (at >= ends).all() and (low >= 0).all() else None
 
   def values(self, kind: ValueKind, low: Ints, high: Ints) -> npt.NDArray[Any]:
-    """Returns what is between these places, one value each, if the walk is right."""
+    """Returns the values between these places, one each; none if the layout did not fit."""
     if not self.ok:
       return np.empty(0)
     if kind == 'bytes':

@@ -112,7 +112,7 @@ class FeatureValues:
     return FeatureValues(np.insert(values, ends, fill), np.maximum(self.lengths, 1))
 
   def are_present(self) -> npt.NDArray[np.bool_]:
-    """Returns which records have values, none of them NaN: bool [n].
+    """Returns a mask of records that have values, none of them NaN: bool [n].
 
     >>> FeatureValues(np.array([1.0, 2.0, np.nan]), np.array([1, 0, 2])).are_present().tolist()
     [True, False, False]

@@ -319,7 +319,7 @@ class ScanFile(beam.DoFn):
 
 
 class _Counted:
-  """What the records of a file add up to, as in `ScannedFile`."""
+  """Sums over the records of a file, as in `ScannedFile`."""
 
   def __init__(self) -> None:
     self.records = self.stratum_bytes = np.zeros(0, np.int64)

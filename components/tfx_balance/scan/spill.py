@@ -203,7 +203,7 @@ class SpillWriter:
 
   @property
   def spill(self) -> Spill:
-    """What was written; whole once the files are closed."""
+    """The spill that was written; whole once the files are closed."""
     paths = self._rows_path, self._frames_path
     return Spill(self._rank, self._key, *paths, tuple(self._blocks), row=self._row)
 
@@ -358,7 +358,7 @@ def _unpacked(
 
 
 def _units(spill: Spill, group_bytes: Ints | None, unit_bytes: int) -> Iterator[Ints]:
-  """Yields which parts of a spill's frames to store in a unit, first bytes and ends: [parts, 2]."""
+  """Yields the parts of a spill's frames to store in one unit, first bytes and ends: [parts, 2]."""
   found = []
   start = 0
   if group_bytes is None:

@@ -142,7 +142,7 @@ class ClassColumn(Sequence[ClassValue]):
 
 @dataclass(frozen=True, eq=False)
 class StratumCounts:
-  """How much there is of each of some strata.
+  """Records and bytes of each of some strata.
 
   Attributes:
     strata: Strata, n of them.

@@ -78,7 +78,7 @@ def check_features(
 
 
 def _fill_hint(totals: Totals, feature: str, place: int) -> str:
-  """Returns what may make numbers of a feature missing, if none of those that are there is 0."""
+  """Returns a hint at zeros that were written as no value, if no number of a feature is 0."""
   seen = {n for counts in totals.counts for n in counts.strata.columns[place].unique().to_pylist()}
   numbers = totals.kinds.get(feature, {}).keys() & {'int', 'float'}
   return f'; {FILL_HINT}' if numbers and 0 not in seen else ''

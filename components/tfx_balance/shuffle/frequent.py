@@ -35,7 +35,7 @@ COUNTERS = 1 << 15
 
 @dataclass(frozen=True, eq=False)
 class KeyCounts:
-  """How often keys are there, without rare ones: a summary of Misra and Gries.
+  """Counts of frequent keys, without rare ones: a summary of Misra and Gries.
 
   A key that is there f times is counted f - `lost` to f times, and `lost` is below n / COUNTERS
   (Misra and Gries 1982, "Finding repeated elements"; that summaries can be merged: Agarwal et al.
@@ -132,7 +132,7 @@ class KeySpreader:
 
 
 def _places_among(chosen: UInts, keys: UInts) -> tuple[Ints, Ints]:
-  """Returns which keys are among some, ascending and not none, and the place there: int64 [m]."""
+  """Returns the positions of keys that are among some ascending ones, and their places there."""
   place = np.minimum(np.searchsorted(chosen, keys), len(chosen) - 1)
   which = np.flatnonzero(chosen[place] == keys)
   return which, place[which]
@@ -166,7 +166,7 @@ def find_frequent(
 
 
 def count_keys(scanned: ScannedFile, n_files: int) -> KeyCounts:
-  """Returns how often the keys of one of n_files files are there, without rare ones.
+  """Returns the counts of the keys of one of n_files files, without rare ones.
 
   A frequent record has more than TOGETHER / n_files copies in a file or other, so that keys with
   fewer are left out of each.

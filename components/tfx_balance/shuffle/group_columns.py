@@ -61,7 +61,7 @@ def _cuts(groups: UInts, parts: int) -> Ints:
 
 @dataclass(frozen=True, eq=False)
 class Column:
-  """What there is of a part for one file, or of a file in one part: runs of a work file.
+  """Values of one part for one file, or of one file in a part: runs of a work file.
 
   Attributes:
     rank: Number of the file.

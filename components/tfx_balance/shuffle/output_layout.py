@@ -1,4 +1,4 @@
-"""How an output, such as a split, is cut into files, and these into what fits into memory."""
+"""Layout of an output, such as a split: its files, and their chunks that fit into memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOGETHER_BYTES = 32 << 20
 
 @dataclass(frozen=True)
 class OutputLayout:
-  """How one output, such as a split, is cut.
+  """Files and chunks of one output, such as a split.
 
   Attributes:
     paths: Paths of its files. Several outputs may share one; each has a section of it then.
@@ -56,7 +56,7 @@ class OutputLayout:
 
 
 def files_together(file_bytes: int) -> int:
-  """Returns how many neighbouring files of this size are gathered one after another.
+  """Returns the number of neighbouring files of this size that are gathered one after another.
 
   What they take of an input file is one range, which a request to an object store is worth.
   """

@@ -196,7 +196,7 @@ class RangeFinder:
 
 
 class RangePacker:
-  """Gives what of a work file an output file takes, packed where work files are; a context manager.
+  """Packs the ranges of a work file that output files take; a context manager.
 
   Args:
     file: Work file, packed or of this machine.

@@ -75,7 +75,7 @@ class Selection:
   range_rows: int = SIZES.range_rows
 
   def __getstate__(self) -> dict[str, Any]:
-    """Returns what workers get, with the layout and the ranges: each would find them again."""
+    """Returns the state to send to workers, with layout and ranges: each would find them again."""
     _ = self.edges
     return narrow_fields(self.__dict__, ('quotas',))
 
@@ -143,7 +143,7 @@ class Selection:
     return ranks(index['hash'], self.seed, self.purpose, content)
 
   def order(self, index: npt.NDArray[np.void]) -> UInts | None:
-    """Returns what comes before the ranks of the records of an index; None for nothing."""
+    """Returns the first sort key of an index's records, before their ranks; None for none."""
     if self.column == 'hash':
       return ranks(index['hash'], self.seed, self.purpose)
     return index[self.column] if self.column else None
@@ -269,7 +269,7 @@ class Search:
 def count_ranks(
   scanned: ScannedFile, selection: Selection, n_files: int
 ) -> Iterator[tuple[int, SparseCounts]]:
-  """Yields how many of a file's records have their pair in each bucket, by range of rows."""
+  """Yields the counts of a file's records by the bucket of their pair, by range of rows."""
   layout, rows = selection.layout, selection.rows_of(scanned)
   counts = _counted_ranks(scanned, selection, rows, n_files)
   if counts is None:
@@ -287,7 +287,7 @@ def count_ranks(
 def _counted_ranks(
   scanned: ScannedFile, selection: Selection, rows: Ints, n_files: int
 ) -> SparseCounts | None:
-  """Returns what the scan counted, by buckets of all files; None if not counted as finely."""
+  """Returns the counts of ranks that the scan made, by buckets of all files; None if too coarse."""
   if not scanned.spill.n_rank_counts or selection.pivots is not None:
     return None
   layout = selection.layout

@@ -27,7 +27,7 @@ class Executor(ExamplesExecutor):
   def prepare(
     self, source: ExamplesInput, inputs: Artifacts, outputs: Artifacts, properties: dict[str, Any]
   ) -> ExamplesRun:
-    """Returns how `input_examples` are split; an artifact in `extend` keeps its records."""
+    """Returns the files and transform that split `input_examples`; records in `extend` stay."""
     del outputs
     earlier = inputs.get('extend') or []
     parameters = SplitterParameters.decode(properties, extends=bool(earlier))

@@ -107,7 +107,7 @@ def leave_out(scanned: ScannedFile, columns: Iterable[UInts], request: SplitRequ
 
 
 class _Gone:
-  """What records that were left out add up to, as in `ScannedFile`."""
+  """Sums over the records that were left out, as in `ScannedFile`."""
 
   records: Ints
   stratum_bytes: Ints

@@ -109,7 +109,7 @@ def _pair(pairs: beam.PCollection, label: str) -> tuple[beam.PCollection, beam.P
 
 
 def count_file(scanned: ScannedFile, job: SplitJob) -> Iterator[tuple[int, Column]]:
-  """Yields what a file has of each part of the groups, by part."""
+  """Yields the columns of a file by part of the groups."""
   request = job.request
   parts = n_parts(job.totals.n_records, request.sizes.group_records)
   seed, timed = request.draw_seed, job.order is not None
@@ -118,7 +118,7 @@ def count_file(scanned: ScannedFile, job: SplitJob) -> Iterator[tuple[int, Colum
 
 
 def _in_order(part: Part) -> Sequence[Column]:
-  """Returns what files have of a part, in the order of the files."""
+  """Returns the columns of a part, in the order of the files."""
   return sorted(part[1], key=attrgetter('rank'))
 
 

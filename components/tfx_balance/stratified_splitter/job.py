@@ -49,7 +49,7 @@ class SplitJob(Job):
   extended: int | None
 
   def __getstate__(self) -> dict[str, Any]:
-    """Returns what workers get: quotas once, where they are those of the plan."""
+    """Returns the state to send to workers: quotas once, where they are those of the plan."""
     planned = self.quotas is self.plan.quotas
     return {**self.__dict__, 'quotas': None if planned else narrow(self.quotas)}
 
@@ -59,7 +59,7 @@ class SplitJob(Job):
 
   @property
   def selection(self) -> Selection:
-    """Which records go to which part: a split, or by time what is kept of one and embargoed."""
+    """The parts that records go to: splits, or by time those kept and those embargoed of each."""
     seed, order = self.request.draw_seed, self.order
     range_rows = self.request.sizes.range_rows
     if order is None:
@@ -118,7 +118,7 @@ class SplitJob(Job):
     return rows
 
   def assigner(self, scanned: ScannedFile, *found: Any) -> Any:
-    """Returns what tells the stratum and the split of each record of a file.
+    """Returns the assigner of a file: from its records to strata and splits.
 
     Args:
       scanned: File.

@@ -120,7 +120,7 @@ class GzipWriter:
     self._running = self._thread.submit(self._compress, memoryview(data))
 
   def close(self) -> None:
-    """Writes what is left; raises OSError if that fails, or if the last call did."""
+    """Writes the remaining bytes; raises OSError if that fails, or if the last call did."""
     try:
       self._wait()
       self._raw.write(self._compressor.flush())

@@ -139,7 +139,7 @@ class FileVersions:
 
 @dataclass(frozen=True)
 class ReadOptions:
-  """How records are read.
+  """Options of reading records.
 
   Attributes:
     max_record_bytes: Bytes of the longest record; a file that claims more is refused.
