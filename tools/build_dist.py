@@ -1,9 +1,9 @@
 """Builds the wheel and the sdist, and checks that each can be published and installed.
 
 Both are checked by twine. The wheel is installed into an empty environment for each layer of
-dependencies: NumPy alone, TensorFlow with `compare`, and TFX with the locked versions. There every
-public name of the layer is imported, and its examples run: those of docstrings, or the pages of
-docs/ that need neither TFX nor Beam.
+dependencies: NumPy alone, `compare`, TensorFlow with it, and TFX with the locked versions. There
+every public name of the layer is imported, and its examples run: those of docstrings, the first of
+the README, or the pages of docs/ that need neither TFX nor Beam.
 """
 
 import os
@@ -44,6 +44,14 @@ for name in sys.argv[1:]:
   assert tried and not failed, name
 assert not {'pyarrow', 'tensorflow', 'tfx'} & set(sys.modules)
 print(f'NumPy alone: {len(sys.argv) - 1} names, their examples run; imports in {took:.3f} s')
+"""
+
+_COMPARE = """
+import re, sys
+from pathlib import Path
+exec(re.search('```python\\n(.*?)```', Path(sys.argv[1]).read_text('utf-8'), re.S)[1], {})
+assert not {'absl', 'pyarrow', 'tensorflow'} & set(sys.modules)
+print('without TensorFlow: the first example of the README runs')
 """
 
 _TENSORFLOW = """
@@ -87,8 +95,11 @@ def check_install(uv: str, wheel: str) -> None:
   python = new_environment(uv, 'core')
   install(uv, python, wheel)
   run(python, _CORE, *CORE)
+  python = new_environment(uv, 'compare')
+  install(uv, python, f'{wheel}[compare]')
+  run(python, _COMPARE, str(ROOT / 'README.md'))
   python = new_environment(uv, 'tensorflow')
-  install(uv, python, f'{wheel}[compare]', 'tensorflow-cpu', 'pandas')
+  install(uv, python, f'{wheel}[compare,tensorflow]', 'tensorflow-cpu', 'pandas')
   packages = ','.join(f'tfx_balance.{name}' for name in ('augment', 'compare', 'inputs'))
   run(python, _TENSORFLOW, str(ROOT), packages, *PAGES)
   python = new_environment(uv, 'tfx')

@@ -241,7 +241,7 @@ def trainer_of(model: Any, x: Any, labels: Ints, plain: Remedy, limits: _Limits)
   except ImportError as error:
     raise ConfigError(
       f'model={shown(model)} returns no estimator with fit and predict_proba, and Keras models '
-      f'need TensorFlow, which cannot be imported ({error}); pip install tensorflow'
+      f"need TensorFlow ({error}); run pip install 'tfx-balance[compare,tensorflow]' tensorflow"
     ) from error
 
   run = uuid.uuid4().hex

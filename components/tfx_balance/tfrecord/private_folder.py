@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import glob
+import logging
 import os
 import shutil
 import stat
@@ -17,11 +18,10 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 
-from absl import logging
-
 PREFIX = 'tfx-balance-work-'
 LOCK = 'tfx-balance.lock'
 _FILES = 'files'
+_log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -59,7 +59,7 @@ def _delete_left(root: str) -> None:
       lock = os.open(f'{folder}/{LOCK}', os.O_RDWR | os.O_NOFOLLOW)
       try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        logging.info('%s: a process that has ended left it; deleted', folder)
+        _log.info('%s: a process that has ended left it; deleted', folder)
         _delete(folder)
       finally:
         os.close(lock)
