@@ -81,7 +81,7 @@ def plan(classes: int, files: int, data: Any, root: str, beam_args: Sequence[str
     values = (rank * n + np.arange(n)) * 1_000_003 % classes
     records = np.random.default_rng(rank).geometric(0.5, n)
     strata = StratumColumns(('int',), (pa.array(values),))
-    return {'': Totals([StratumCounts(strata, records, 1000 * records)], n_files=1)}
+    return {'': Totals(n_files=1, counts=[StratumCounts(strata, records, 1000 * records)])}
 
   def run() -> tuple[Any, Any]:
     groups = np.array_split(np.arange(files), -(-files // SIZES.fan_in))

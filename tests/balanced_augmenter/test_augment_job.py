@@ -27,7 +27,7 @@ def totals(counts, **attributes):
     'feature_names': {'label', 'x'},
   }
   records = counts_of({stratum(value): n for value, n in counts.items()}, 100)
-  return Totals([records], **{**known, **attributes})
+  return Totals(counts=[records], **{**known, **attributes})
 
 
 def request(augmented_split=None, missing='error', missing_is_class=False, sizes=SIZES, **balance):

@@ -79,7 +79,7 @@ def _scan(root: Path) -> Any:
     scan = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(work))
     for scanned in scan.process(InputFile(str(path), rank)):
       rows = [row.tobytes() for row in scanned.spill.index()]
-      found.append((rows, scanned.fingerprint, scanned.records))
+      found.append((rows, scanned.counts.fingerprint, scanned.records))
   return found
 
 

@@ -67,8 +67,12 @@ def test_bad_records_are_skipped_and_counted(tmp_path, at, cut, suffix):
   found = scan(tmp_path, damaged(at, cut), SKIP, suffix=suffix)
   lost = [*at, *([69] if cut else [])]
   assert kept(found) == without(lost)
-  assert (found.bad, sum(found.records), found.dropped) == (len(lost), 70 - len(lost), 0)
-  assert found.first_bad.startswith(f'record {lost[0]} of {found.file.path}: ')
+  assert (found.counts.bad, sum(found.records), found.counts.dropped) == (
+    len(lost),
+    70 - len(lost),
+    0,
+  )
+  assert found.counts.first_bad[1].startswith(f'record {lost[0]} of {found.file.path}: ')
 
 
 OTHER = {
@@ -85,7 +89,7 @@ def test_what_is_no_example_with_a_class_is_skipped(tmp_path, record, at):
   records = [*GOOD[:at], record, *GOOD[at:]]
   found = scan(tmp_path, bytes(frame(records).data), SKIP)
   assert kept(found) == GOOD
-  assert found.first_bad.startswith(f'record {at} of ')
+  assert found.counts.first_bad[1].startswith(f'record {at} of ')
   assert [str(value) for (value,) in found.strata] == ['a', 'b']
 
 
@@ -101,7 +105,7 @@ def test_positions_are_those_in_the_file_after_what_was_skipped(tmp_path):
 def test_more_bad_records_than_may_be_are_an_error(tmp_path, most):
   options = ReadOptions(bad_records='skip', max_bad_records=most)
   if most == 3:
-    assert scan(tmp_path, damaged([5, 6, 7]), options).bad == 3
+    assert scan(tmp_path, damaged([5, 6, 7]), options).counts.bad == 3
   else:
     fault = r'3 bad records or more are above max_bad_records=2; .* The first is record 5 of '
     with pytest.raises(DataError, match=fault):

@@ -1,12 +1,13 @@
 """The one reading of a file: what it counts, and the index that it keeps."""
 
 import random
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import xxhash
 from tfx_balance.plan.class_value import ClassValue, stratum_name
 from tfx_balance.scan.scan import ScanFile
+from tfx_balance.scan.scan_counts import ScanCounts
 from tfx_balance.scan.totals import sum_groups
 from tfx_balance.sizes import SIZES, Sizes, Workspace
 
@@ -48,12 +49,12 @@ def test_the_index_has_what_is_known_of_each_record(tmp_path):
     (ClassValue('bytes', b'a'),): 41,
     (ClassValue('bytes', b'b'),): 30,
   }
-  assert found.n_bytes == sum(len(r) + 16 for r in payloads)
+  assert found.counts.n_bytes == sum(len(r) + 16 for r in payloads)
 
 
 def test_a_file_without_records(tmp_path):
   (found,) = scan(tmp_path, [[]])
-  assert (list(found.strata), len(found.records), found.n_bytes) == ([], 0, 0)
+  assert (list(found.strata), len(found.records), found.counts.n_bytes) == ([], 0, 0)
   assert list(found.spill.frames()) == []
 
 
@@ -62,7 +63,29 @@ def test_dropped_records_are_counted_and_not_kept(tmp_path):
   (found,) = scan(tmp_path, [payloads], 'drop')
   (index,) = found.spill.index()
   assert sorted(index['position']) == [0, 2]
-  assert (found.dropped, sum(found.records)) == (2, 2)
+  assert (found.counts.dropped, sum(found.records)) == (2, 2)
+
+
+def test_every_counter_of_two_files_is_their_sum():
+  one = ScanCounts(
+    1, 2, 3, 2**64 - 1, {'a'}, {'a': ('f', 9)}, 2, (1, 'x'), 1, 1, kinds={'a': {'int': 'g'}}
+  )
+  two = ScanCounts(4, 5, 6, 3, {'b'}, {'a': ('e', 7)}, 0, None, 2, 3, kinds={'a': {'int': 'f'}})
+  sums = []
+  for first, second in ((one, two), (two, one)):
+    total = ScanCounts()
+    total.add(first)
+    total.add(second)
+    sums.append(total)
+  assert (
+    sums[0]
+    == sums[1]
+    == ScanCounts(
+      5, 7, 9, 2, {'a', 'b'}, {'a': ('e', 7)}, 2, (1, 'x'), 3, 4, kinds={'a': {'int': 'f'}}
+    )
+  )
+  assert one.fingerprint == 2**64 - 1  # as it was
+  assert all('merge' in each.metadata for each in fields(ScanCounts))
 
 
 def test_totals_are_those_of_all_files_in_any_order_and_grouping(tmp_path):

@@ -70,7 +70,7 @@ def test_every_record_is_spilled_once_beside_its_row(payloads, block_bytes, chun
   assert [found.strata[row[1]][0].value for row in rows] == [value_of(r) for r in spilled]
   assert [row[2] for row in rows] == [len(r) + HEADER_AND_FOOTER for r in spilled]
   assert [payloads[row[3]] for row in rows] == spilled
-  assert found.dropped == len(payloads) - len(known)
+  assert found.counts.dropped == len(payloads) - len(known)
   held = {stratum[0].value: n for stratum, n in zip(found.strata, found.records, strict=True)}
   assert held == Counter(map(value_of, known))
 
@@ -107,7 +107,7 @@ def test_a_block_holds_as_much_as_it_may_and_a_chunk_more_at_the_most(tmp_path):
   assert len(n_bytes) > 4
   assert min(n_bytes[:-1]) >= 2000
   assert max(n_bytes) < 2000 + 300
-  assert found.n_bytes == sum(n_bytes)
+  assert found.counts.n_bytes == sum(n_bytes)
 
 
 def test_a_run_of_neighbours_is_a_random_part_of_every_block(tmp_path):
@@ -127,7 +127,7 @@ def test_a_run_of_neighbours_is_a_random_part_of_every_block(tmp_path):
 def test_a_file_of_which_nothing_is_kept(tmp_path, n_dropped):
   records = [example(other=i) for i in range(n_dropped)]
   found = scan(tmp_path, records, block_bytes=200, chunk_bytes=100)
-  assert (found.spill.blocks, found.dropped, sum(found.records)) == ((), n_dropped, 0)
+  assert (found.spill.blocks, found.counts.dropped, sum(found.records)) == ((), n_dropped, 0)
   assert list(found.spill.index()) == list(found.spill.frames()) == []
   assert not Path(found.spill.rows_file).exists()  # no file for nothing
 

@@ -43,7 +43,7 @@ def tables(draw):
 def test_sums_are_those_of_dicts_in_canonical_order(drawn, batch):
   _, files = drawn
   parts = [
-    {'': Totals([counts_of(records, 3)])} if records else {'': Totals()} for records in files
+    {'': Totals(counts=[counts_of(records, 3)])} if records else {'': Totals()} for records in files
   ]
   summed = SumGroups(batch)
   totals = summed.extract_output(summed.merge_accumulators(parts))['']

@@ -10,6 +10,7 @@ from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.ranks import ranks
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import InputFile, ScannedFile
+from tfx_balance.scan.scan_counts import ScanCounts
 from tfx_balance.scan.spill import INDEX_ROW, Spill
 from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.scan.totals import Totals
@@ -52,13 +53,7 @@ def scanned(rank, hashes, codes, n_strata, group=''):
     strata=strata,
     records=(),
     stratum_bytes=(),
-    dropped=0,
-    n_bytes=0,
-    fingerprint=0,
-    feature_names=(),
-    first_missing={},
-    bad=0,
-    first_bad='',
+    counts=ScanCounts(n_files=1),
   )
 
 

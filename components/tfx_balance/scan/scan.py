@@ -7,8 +7,8 @@ records and an index of them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -21,7 +21,6 @@ from tfx_balance.beam.steps import spread
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.narrow_columns import narrow_fields, wide_fields
-from tfx_balance.plan.number_keys import NumberSample
 from tfx_balance.plan.ranks import Ints, fine_buckets, mix, ranks
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.binned_column import binned_columns
@@ -29,6 +28,7 @@ from tfx_balance.scan.index_columns import IndexColumns
 from tfx_balance.scan.label_columns import label_columns
 from tfx_balance.scan.record_keys import GroupKeys, Identity, identity_of
 from tfx_balance.scan.record_reader import Columns
+from tfx_balance.scan.scan_counts import ScanCounts
 from tfx_balance.scan.spill import (
   Rows,
   Spill,
@@ -71,20 +71,7 @@ class ScannedFile:
     strata: Strata by their codes in the index.
     records: Number of records of each stratum: int64 [strata].
     stratum_bytes: Bytes of the frames of each stratum: int64 [strata].
-    dropped: Number of records without a class that were left out.
-    n_bytes: Bytes of all its frames.
-    fingerprint: Sum of the mixed hashes of its records, modulo 2**64: the same in any order.
-    feature_names: Features of its first records.
-    first_missing: Position of the first record without a feature, by feature.
-    bad: Number of records that cannot be used and were skipped.
-    first_bad: Fault of the first of them, '' where there is none.
-    held: Number of records that were left out because another artifact holds them.
-    without_group: Number of its records without a group, where records are in groups.
-    numbers: Sample of the keys of the numbers in further columns of the index, by column; and of
-      the hashes that identify records, 'hash', where they are not those of bytes.
-    edges: Edges of the bins that a feature's numbers are put into; None where they are not.
-    kinds: Types of the features that are read, by feature, each with the file; none where no record
-      has a value.
+    counts: Counts of its records.
   """
 
   file: InputFile
@@ -92,18 +79,7 @@ class ScannedFile:
   strata: StratumColumns
   records: Ints
   stratum_bytes: Ints
-  dropped: int
-  n_bytes: int
-  fingerprint: int
-  feature_names: tuple[str, ...]
-  first_missing: dict[str, int]
-  bad: int
-  first_bad: str
-  held: int = 0
-  without_group: int = 0
-  numbers: Mapping[str, NumberSample] = field(default_factory=dict)
-  edges: tuple[float, ...] | None = None
-  kinds: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+  counts: ScanCounts
 
   def __getstate__(self) -> dict[str, Any]:
     """Returns the state to send to workers, with counts of strata in few bytes."""
@@ -213,16 +189,19 @@ class ScanFile(beam.DoFn):
       strata=decoder.strata,
       records=counted.records,
       stratum_bytes=counted.stratum_bytes,
-      dropped=counted.dropped,
-      n_bytes=counted.n_bytes,
-      fingerprint=counted.fingerprint % 2**64,
-      feature_names=tuple(decoder.reader.feature_names),
-      first_missing=decoder.first_missing,
-      bad=len(bad.positions),
-      first_bad=bad.first,
-      without_group=groups.without if groups else 0,
-      numbers=more.samples,
-      kinds={name: {kind: file.path} for name, kind in kinds.items() if name not in flags},
+      counts=ScanCounts(
+        dropped=counted.dropped,
+        n_bytes=counted.n_bytes,
+        n_files=1,
+        fingerprint=counted.fingerprint % 2**64,
+        feature_names=set(decoder.reader.feature_names),
+        missing_in={name: (file.path, at) for name, at in decoder.first_missing.items()},
+        bad=len(bad.positions),
+        first_bad=(file.rank, bad.first) if bad.positions else None,
+        without_group=groups.without if groups else 0,
+        numbers=dict(more.samples),
+        kinds={name: {kind: file.path} for name, kind in kinds.items() if name not in flags},
+      ),
     )
 
   def _indexed(
@@ -319,7 +298,7 @@ class ScanFile(beam.DoFn):
 
 
 class _Counted:
-  """Sums over the records of a file, as in `ScannedFile`."""
+  """Sums over the records of a file so far."""
 
   def __init__(self) -> None:
     self.records = self.stratum_bytes = np.zeros(0, np.int64)

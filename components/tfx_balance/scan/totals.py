@@ -16,8 +16,8 @@ from tfx_balance.beam.steps import summed
 from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import FILL_HINT
-from tfx_balance.plan.number_keys import NumberSample
 from tfx_balance.scan.scan import ScannedFile
+from tfx_balance.scan.scan_counts import ScanCounts
 from tfx_balance.scan.strata import MissingLabel
 from tfx_balance.scan.stratum_columns import StratumCounts, sum_by_kinds, sum_counts
 from tfx_balance.sizes import Workspace
@@ -85,34 +85,15 @@ def _fill_hint(totals: Totals, feature: str, place: int) -> str:
 
 
 @dataclass
-class Totals:
+class Totals(ScanCounts):
   """Sums of the counts of several files.
 
-  Attributes are as in `ScannedFile`, and:
+  Attributes:
     counts: Counts of the strata: one of each combination of features' types once they are summed,
       as many as files before.
-    missing_in: File and position of a record without a feature, by feature.
-    first_bad: Rank of the first file with bad records, and fault of its first one.
-    without_group: Number of records without a group.
-    numbers: Samples of columns of the index, by column.
-    edges: Edges of the bins that a feature's numbers are put into; None where they are not.
-    kinds: Types of features by name, each with a file that has values of it.
   """
 
   counts: list[StratumCounts] = field(default_factory=list)
-  dropped: int = 0
-  n_bytes: int = 0
-  n_files: int = 0
-  fingerprint: int = 0
-  feature_names: set[str] = field(default_factory=set)
-  missing_in: dict[str, tuple[str, int]] = field(default_factory=dict)
-  bad: int = 0
-  first_bad: tuple[int, str] | None = None
-  held: int = 0
-  without_group: int = 0
-  numbers: dict[str, NumberSample] = field(default_factory=dict)
-  edges: tuple[float, ...] | None = None
-  kinds: dict[str, dict[str, str]] = field(default_factory=dict)
 
   def __post_init__(self) -> None:
     self._waiting = sum(map(len, self.counts))  # rows that are not summed yet
@@ -149,26 +130,13 @@ class Totals:
   def of(cls, scanned: ScannedFile) -> Totals:
     """Returns the totals of one file."""
     counts = StratumCounts(scanned.strata, scanned.records, scanned.stratum_bytes)
-    if scanned.without_group:  # of some strata all records may be dropped
+    if scanned.counts.without_group:  # of some strata all records may be dropped
       held = np.flatnonzero(scanned.records)
       columns = (scanned.records[held], scanned.stratum_bytes[held])
       counts = StratumCounts(scanned.strata.take(held), *columns)
-    return cls(
-      [counts],
-      dropped=scanned.dropped,
-      n_bytes=scanned.n_bytes,
-      n_files=1,
-      fingerprint=scanned.fingerprint,
-      feature_names=set(scanned.feature_names),
-      missing_in={name: (scanned.file.path, at) for name, at in scanned.first_missing.items()},
-      bad=scanned.bad,
-      first_bad=(scanned.file.rank, scanned.first_bad) if scanned.bad else None,
-      held=scanned.held,
-      without_group=scanned.without_group,
-      numbers=dict(scanned.numbers),
-      edges=scanned.edges,
-      kinds={name: dict(kinds) for name, kinds in scanned.kinds.items()},
-    )
+    totals = cls(counts=[counts])
+    totals.add(scanned.counts)
+    return totals
 
   def merge(self, other: Totals, batch_rows: int = BATCH_ROWS) -> Totals:
     """Returns these totals with others added."""
@@ -177,24 +145,7 @@ class Totals:
     # What is summed already is summed again once as much has come.
     if self._waiting > batch_rows and 2 * self._waiting > sum(map(len, self.counts)):
       self.sum_up()
-    self.dropped += other.dropped
-    self.bad += other.bad
-    self.held += other.held
-    self.without_group += other.without_group
-    self.first_bad = min(filter(None, (self.first_bad, other.first_bad)), default=None)
-    for name, numbers in other.numbers.items():
-      known = [self.numbers[name]] if name in self.numbers else []
-      self.numbers[name] = NumberSample.merge([*known, numbers])
-    self.edges = self.edges if other.edges is None else other.edges
-    for name, kinds in other.kinds.items():
-      own = self.kinds.setdefault(name, {})
-      own.update((kind, min(path, own.get(kind, path))) for kind, path in kinds.items())
-    self.n_bytes += other.n_bytes
-    self.n_files += other.n_files
-    self.fingerprint = (self.fingerprint + other.fingerprint) % 2**64
-    self.feature_names |= other.feature_names
-    for name, place in other.missing_in.items():
-      self.missing_in[name] = min(place, self.missing_in.get(name, place))
+    self.add(other)
     return self
 
   def sum_up(self) -> Totals:

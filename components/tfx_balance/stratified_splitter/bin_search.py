@@ -92,14 +92,14 @@ def bin_file(
     counts += bin_counts(index, limits, len(scanned.strata))
   strata, recoding = recoding_of(counts[0], scanned.strata, place, edges, kind)
   records, n_bytes = counts[:, counts[0] > 0]
+  kinds = {name: kinds for name, kinds in scanned.counts.kinds.items() if name != bins.feature}
   return replace(
     scanned,
     strata=strata,
     records=records,
     stratum_bytes=n_bytes,
     spill=replace(scanned.spill, recoding=recoding),
-    edges=edges,
-    kinds={name: kinds for name, kinds in scanned.kinds.items() if name != bins.feature},
+    counts=replace(scanned.counts, edges=edges, kinds=kinds),
   )
 
 

@@ -100,9 +100,12 @@ def leave_out(scanned: ScannedFile, columns: Iterable[UInts], request: SplitRequ
     spill=spill,
     records=scanned.records - gone.records,
     stratum_bytes=scanned.stratum_bytes - gone.stratum_bytes,
-    n_bytes=scanned.n_bytes - int(gone.stratum_bytes.sum()),
-    fingerprint=(scanned.fingerprint - gone.fingerprint) % 2**64,
-    held=int(gone.records.sum()),
+    counts=replace(
+      scanned.counts,
+      n_bytes=scanned.counts.n_bytes - int(gone.stratum_bytes.sum()),
+      fingerprint=(scanned.counts.fingerprint - gone.fingerprint) % 2**64,
+      held=int(gone.records.sum()),
+    ),
   )
 
 
