@@ -250,3 +250,9 @@ def test_other_seeds_have_other_folds(monkeypatch):
   for seed in (0, 1):
     compare(LogisticRegression(), *table(), seed=seed, processes=1, verbose=False)
   assert len({task.tested.tobytes() for task in tasks}) == len(tasks) == 20
+
+
+def test_a_mean_is_no_remedy_where_one_model_is_served():
+  answer = compare(LogisticRegression(), *table(), averages=False, processes=1, verbose=False)
+  assert not {'mean', 'mean_threshold'} & set(answer.verdicts)
+  assert answer.remedy.average == 1

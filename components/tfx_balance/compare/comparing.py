@@ -13,7 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from tfx_balance.arguments import check_callable, check_number, check_seed, check_whole, shown
+from tfx_balance.arguments import (
+  check_callable,
+  check_flag,
+  check_number,
+  check_seed,
+  check_whole,
+  shown,
+)
 from tfx_balance.compare import advice
 from tfx_balance.compare.answer import Answer
 from tfx_balance.compare.arms import ARMS, NATURAL
@@ -63,6 +70,7 @@ def compare(
   prevalence: Mapping[Any, float] | None = None,
   groups: Any = None,
   times: Any = None,
+  averages: bool = True,
   minutes: float = 10,
   seed: int = 0,
   processes: int = 2,
@@ -104,6 +112,7 @@ def compare(
       'duplicates' for records of equal features.
     times: Time of each record, [n]: models are tested on what comes after what they were trained
       on, in 5 folds.
+    averages: Whether the mean of several models may be the remedy; False where one model is served.
     minutes: Time after which it stops, and answers with the folds that there are.
     seed: Seed of folds, weights and batches.
     processes: Processes of one thread each; 1 trains in this process, as does a GPU.
@@ -118,6 +127,7 @@ def compare(
   start = time.time()
   steps, batch_size = check_whole('steps', steps), check_whole('batch_size', batch_size)
   seed, processes = check_seed(seed), check_whole('processes', processes)
+  averages = check_flag('averages', averages)
   deadline = start + 60 * check_number('minutes', minutes, 0)
   counts, codes = label_codes(y, 'y')
   labels = codes.astype(np.int64)
@@ -155,7 +165,9 @@ def compare(
       f'fewer steps=, or fewer records'
     )
   whole = done[: len(done) // N_FOLDS * N_FOLDS]
-  folds = with_means(whole) if whole else done
+  folds = whole or done
+  if averages and whole:
+    folds = with_means(whole)
   scores = Scores(folds, labels, measures, metric, times is not None)
   found = judge(scores)
   recommended = advice.simplest(found, measures, metric)

@@ -20,9 +20,6 @@ from tfx_balance.plan.labels import label_codes
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sampling import log_shares
 
-AVERAGED = 5
-"""Models whose mean is taken where a mean is the remedy."""
-
 
 @dataclass(frozen=True)
 class Classifier:
@@ -84,8 +81,7 @@ def fit_remedy(
     ConfigError: if an argument breaks a rule.
     DataError: if y has other classes than the remedy.
   """
-  averaged = ARMS[remedy.name].averaged
-  average = (AVERAGED if averaged else 1) if average is None else check_whole('average', average)
+  average = remedy.average if average is None else check_whole('average', average)
   seed = check_seed(seed)
   counts, codes = label_codes(y, 'y')
   labels = codes.astype(np.int64)

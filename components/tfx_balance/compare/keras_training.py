@@ -191,10 +191,12 @@ class KerasTraining:
     compiled = self._compiled(rows)
     seed_all = compiled.keras.utils.set_random_seed
     seed_all(seed)
-    start = [np.array(variable) for variable in self._new_model(rows)[0].variables]
+    if compiled.seed != seed:  # the arms of a fold begin alike
+      new = self._new_model(rows)[0]
+      compiled.seed, compiled.start = seed, [np.array(variable) for variable in new.variables]
     seed_all(seed)
     adjusted = np.array(log_shares(remedy.records)) * (remedy.name == ADJUSTED)
-    compiled.begin(start, adjusted)
+    compiled.begin(adjusted)
     options: dict[str, Any] = {'steps_per_epoch': self.steps}
     callbacks = [compiled.stop_at(self.deadline)]
     if self.callbacks is not None:
@@ -243,10 +245,17 @@ class KerasTraining:
 
 
 class _Compiled:
-  """A model with its loss, which begins anew for every fold and arm."""
+  """A model with its loss, which begins anew for every fold and arm.
+
+  Attributes:
+    seed: Seed of the values that it begins with; None before the first fold.
+    start: These values, of a new model's variables.
+  """
 
   def __init__(self, model: Any, n_classes: int) -> None:
     """Compiles it, with its own optimizer, or Adam where it has none."""
+    self.seed: int | None = None
+    self.start: list[Any] = []
     self.model = model
     self.keras = keras_of(model)
     self._adjusted = adjusted = tf.Variable(tf.zeros(n_classes))
@@ -264,19 +273,18 @@ class _Compiled:
     self._variables = _made_variables(model.optimizer, model.trainable_variables)
     self._start = [np.array(variable) for variable in self._variables]
 
-  def begin(self, start: Sequence[Any], adjusted: Any) -> None:
+  def begin(self, adjusted: Any) -> None:
     """Gives the model the state of a new one, and the optimizer that which it began with.
 
     The state of random layers is one of the model's variables in Keras 3; in tf_keras the graph
     has it, so that it is made again.
 
     Args:
-      start: Values of a new model's variables.
       adjusted: What the loss adds to the logits, [n_classes].
     """
     self._adjusted.assign(adjusted)
     variables = [*self.model.variables, *self._variables]
-    for variable, value in zip(variables, [*start, *self._start], strict=True):
+    for variable, value in zip(variables, [*self.start, *self._start], strict=True):
       variable.assign(value)
     if any(hasattr(layer, '_random_generator') for layer in getattr(self.model, 'submodules', ())):
       self.model.make_train_function(force=True)

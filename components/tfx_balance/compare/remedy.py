@@ -21,6 +21,9 @@ if TYPE_CHECKING:
   from tfx_balance.inputs.losses import Loss
 
 HYPERPARAMETER = 'tfx_balance.remedy'
+
+AVERAGED = 5
+"""Models whose mean is taken where a mean is the remedy."""
 _AUTOMATIC = re.compile(r'(keras_tensor|input_layer|input)(_\d+)?')  # names that Keras gives inputs
 _PROBABILITIES = ('softmax', 'sigmoid')
 _OPERATION = re.compile(r'tf\.(nn|math|keras\.activations)\.(softmax|sigmoid)(_\d+)?')
@@ -74,6 +77,11 @@ class Remedy(Document):
         "hyperparameters=tuner.outputs['best_hyperparameters'] of a Tuner with compare_tuner"
       )
     return cls.from_json(values[HYPERPARAMETER], 'fn_args.hyperparameters')
+
+  @property
+  def average(self) -> int:
+    """Number of models whose mean probability it takes, each trained on other 4/5 of the data."""
+    return AVERAGED if ARMS[self.name].averaged else 1
 
   @property
   def train(self) -> dict[str, Any]:

@@ -54,6 +54,7 @@ def compare_tuner(
   memory_budget: int = DEFAULT_MEMORY_BUDGET,
   groups: str | None = None,
   times: str | None = None,
+  averages: bool = False,
   **arguments: Any,
 ) -> TunerResult:
   """Returns the result of a `tuner_fn(fn_args)` of the TFX Tuner that compares remedies.
@@ -69,6 +70,8 @@ def compare_tuner(
     memory_budget: Bytes of features to hold.
     groups: Feature whose equal values keep records in one fold, such as patients.
     times: Feature that is the time of each record.
+    averages: Whether the mean of several models may be the remedy; the Trainer is to train
+      `Remedy.average` of them then.
     **arguments: Other arguments of `compare`, such as steps, batch_size, cost and minutes.
 
   Raises:
@@ -96,7 +99,7 @@ def compare_tuner(
     features, labels = read_records(inputs, memory_budget)
     columns = {'groups': groups, 'times': times}
     named = {key: _column(features, key, name) for key, name in columns.items() if name is not None}
-    return compare(make_model, features, labels, metric, **named, **arguments)
+    return compare(make_model, features, labels, metric, averages=averages, **named, **arguments)
 
   return TunerResult(ComparisonTuner(search), {})
 
