@@ -19,7 +19,7 @@ MEASURES = Measures.of(np.array([90, 10]))
 def found(metric='macro_recall', collapsed=(), **values):
   confusion = {True: np.array([[9.0, 0], [1, 0]]), False: np.array([[9.0, 0], [0, 1]])}
   return {
-    name: Judged({metric: value}, np.zeros(5), None, confusion[name in collapsed])
+    name: Judged({metric: value}, np.zeros(5), np.empty(0), None, confusion[name in collapsed])
     for name, value in values.items()
   }
 

@@ -1,5 +1,6 @@
 """From scores of folds to verdicts."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -180,3 +181,21 @@ def test_intervals_of_a_rate_end_where_it_does(rare):
   found = judge(scores)
   gap = dict(gaps(scores, found, 'natural', 10_000))['balanced']
   assert gap.high == pytest.approx(1 - found['natural'].values['macro_recall'])
+
+
+def test_shares_of_classes_that_vary_widen_the_interval_of_a_mean_over_records():
+  """An arm that lowers all odds of the rare class alike has the same loss in each fold."""
+  labels = np.repeat([0, 1], [900, 100])
+  natural = np.log(np.tile([0.9, 0.1], (1000, 1)))
+  log_p = {'natural': natural, 'balanced': np.log(np.tile([0.91, 0.09], (1000, 1)))}
+  noise = np.random.default_rng(0).normal(0, 1e-4, (5, 1000, 2))
+  folds = []
+  for repeat, k in itertools.product(range(5), range(5)):
+    rows = np.arange(k, 1000, 5)  # 20 of the rare class
+    own = {arm: shifted(p[rows] + noise[repeat, rows], 0) for arm, p in log_p.items()}
+    folds.append(Fold(repeat, rows, np.array([720, 80]), own))
+  scores = Scores(folds, labels, Measures.of(np.bincount(labels)), 'log_loss')
+  gap = dict(gaps(scores, judge(scores), 'natural', 1))['balanced']
+  each = log_p['balanced'][np.arange(1000), labels] - natural[np.arange(1000), labels]
+  expected = 2.0639 * each.std(ddof=1) / np.sqrt(1000)  # t of 24 degrees of freedom
+  assert (gap.high - gap.low) / 2 == pytest.approx(expected, rel=1e-3)

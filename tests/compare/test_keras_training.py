@@ -64,7 +64,7 @@ def test_what_ends_in_probabilities_is_refused(module):
     [lambda: dense(2), lambda: module.layers.Lambda(softmax)],
   ]
   for last in ends:
-    with pytest.raises(ConfigError, match='makes (probabilities|one number)'):
+    with pytest.raises(ConfigError, match=r'(probabilities|one number)'):
       compare(maker(module, *last), *table())
 
 

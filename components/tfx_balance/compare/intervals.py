@@ -43,7 +43,11 @@ class Interval:
 
 
 def corrected_interval(
-  differences: Any, test_share: float, comparisons: int = 1, mean: float | None = None
+  differences: Any,
+  test_share: float,
+  comparisons: int = 1,
+  mean: float | None = None,
+  least_variance: float = 0.0,
 ) -> Interval:
   """Returns the mean of differences over repeated folds, with its corrected resampled interval.
 
@@ -57,11 +61,14 @@ def corrected_interval(
     test_share: Records tested over records trained on, n2 / n1.
     comparisons: Number of intervals that shall hold together, at 95 % (Bonferroni).
     mean: Estimate of the difference where another than the mean over the folds is better.
+    least_variance: Least variance of the mean: stratified folds have equal shares of the classes,
+      so that their differences lack the variance of these shares.
   """
   differences = np.asarray(differences, np.float64)
   n, mean = len(differences), float(np.mean(differences)) if mean is None else mean
   if n < 2 or np.ptp(differences) <= 1e-12:
     return Interval(mean, math.nan, math.nan)
-  error = math.sqrt((1 / n + test_share) * float(np.var(differences, ddof=1)))
+  variance = (1 / n + test_share) * float(np.var(differences, ddof=1))
+  error = math.sqrt(max(variance, least_variance))
   half = float(stats.t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), n - 1)) * error
   return Interval(mean, mean - half, mean + half)

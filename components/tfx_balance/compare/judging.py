@@ -128,6 +128,8 @@ class Judged:
   Attributes:
     values: Mean over the repetitions by metric, each measured on all records of a repetition.
     by_fold: Deciding metric of each fold, [n_folds].
+    by_record: Deciding metric of each tested record, the mean over the repetitions, where it is a
+      mean over records; or else empty.
     calibration: Mean intercept and slope over the repetitions; None where there is none.
     confusion: Records of class i that were put into class j, the mean over the repetitions,
       [n_classes, n_classes].
@@ -135,6 +137,7 @@ class Judged:
 
   values: dict[str, float]
   by_fold: Floats
+  by_record: Floats
   calibration: tuple[float, float] | None
   confusion: Floats
 
@@ -191,10 +194,25 @@ def judge(scores: Scores) -> dict[str, Judged]:
     found[name] = Judged(
       values,
       by_fold,
+      _by_record(scores, decided if deciding.decides else given),
       tuple(np.mean(known, axis=0).tolist()) if known else None,
       np.mean(pairs, axis=0).reshape(n_classes, n_classes),
     )
   return found
+
+
+def _by_record(scores: Scores, log_p: Sequence[Floats]) -> Floats:
+  """Returns the deciding metric of each tested record, weighted by class; see `Judged`."""
+  sums, n = np.zeros(len(scores.labels)), np.zeros(len(scores.labels), np.int64)
+  weights = scores.measures.weights
+  for fold, own in zip(scores.folds, log_p, strict=True):
+    labels = scores.labels[fold.rows]
+    each = scores.measures.by_record(scores.metric, own, labels)
+    if each is None:
+      return np.empty(0)
+    sums[fold.rows] += each if weights is None else each * weights[labels]
+    n[fold.rows] += 1
+  return sums[n > 0] / n[n > 0]
 
 
 def equivalence(measures: Measures, metric: str, natural: float) -> float:
@@ -219,8 +237,10 @@ def gaps(
   level = found[base].values[scores.metric]
   for name, one in found.items():
     mean = sign * (one.values[scores.metric] - level)
+    records = one.by_record - found[base].by_record
+    least = float(np.var(records, ddof=1)) / len(records) if len(records) > 1 else 0.0
     interval = corrected_interval(
-      sign * (one.by_fold - found[base].by_fold), share, comparisons, mean
+      sign * (one.by_fold - found[base].by_fold), share, comparisons, mean, least
     )
     if metric.rate:  # which ends at 0 and 1
       interval = replace(

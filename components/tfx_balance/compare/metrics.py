@@ -206,19 +206,24 @@ class Measures:
       return own(labels, log_p, weights)
     if name == 'average_precision':
       return self._average_precision(log_p, labels, weights)
-    if name == 'log_loss':
-      each = -np.maximum(log_p[np.arange(len(labels)), labels], _LOG_FLOOR)
+    each = self.by_record(name, log_p, labels)
+    if each is not None:
       return float(np.average(each, weights=weights))
-    if name == 'brier':
-      squares = np.sum((np.exp(log_p) - np.eye(self.n_classes)[labels]) ** 2, axis=1)
-      return float(np.average(squares, weights=weights))
     decided = self.decide(log_p)
-    if name == 'cost':
-      assert self.cost is not None
-      return float(np.average(self.cost[labels, decided], weights=weights))
     pairs = np.bincount(labels * self.n_classes + decided, weights, self.n_classes**2)
     square = pairs.reshape(self.n_classes, self.n_classes).astype(np.float64)
     return _OF_CONFUSION[name](square)
+
+  def by_record(self, name: str, log_p: Floats, labels: Ints) -> Floats | None:
+    """Returns the values of records whose mean a metric is, [n]; None where it is no such mean."""
+    if name == 'log_loss':
+      return -np.maximum(log_p[np.arange(len(labels)), labels], _LOG_FLOOR)
+    if name == 'brier':
+      found: Floats = np.sum((np.exp(log_p) - np.eye(self.n_classes)[labels]) ** 2, axis=1)
+      return found
+    if name == 'cost' and self.cost is not None:
+      return self.cost[labels, self.decide(log_p)]
+    return None
 
   def better(self, name: str, log_p: Floats, labels: Ints) -> float:
     """Returns a metric, negative where less is better."""
