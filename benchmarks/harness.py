@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import resource
+import re
 import shutil
 import statistics
 import subprocess
@@ -54,7 +54,7 @@ class Measured:
   Attributes:
     seconds: Wall time of `Work.run`, or of the part of it in which records were counted.
     core_seconds: CPU time during `seconds`, of all threads and of child processes that ended.
-    peak_bytes: Peak resident memory until the end of `Work.run`; that of the parent is included.
+    peak_bytes: Peak resident memory until the end of `Work.run`.
     start_bytes: Peak resident memory when timing started.
     other_cores: Average number of cores used by other processes.
     records, counts: Number of output records, in all and by class or split.
@@ -268,8 +268,10 @@ _BUSY = ('user', 'nice', 'system', 'irq', 'softirq', 'steal')
 
 
 def _peak_bytes() -> int:
-  """Returns the peak resident memory in bytes, which psutil does not report on Linux."""
-  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+  """Returns the peak resident memory in bytes, without that of the parent, which getrusage adds."""
+  found = re.search(r'VmHWM:\s*(\d+) kB', Path('/proc/self/status').read_text())
+  assert found is not None
+  return int(found[1]) * 1024
 
 
 def _environment() -> dict[str, str]:

@@ -12,7 +12,7 @@ from uv import find_uv, run_uv
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = [part for name in ('sample', 'kubeflow', 'dev') for part in ('--extra', name)]
 DOCS_LOCK = 'requirements/docs.txt'
-PEERS_LOCKS = {name: f'requirements/{name}-peers.txt' for name in ('quality', 'batches')}
+PEERS_LOCKS = {name: f'requirements/{name}-peers.txt' for name in ('quality', 'batches', 'files')}
 IMAGE_EXTRAS = ['--extra', 'kubeflow']
 
 

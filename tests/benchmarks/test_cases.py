@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 import pytest
 
-from benchmarks import batches, checks
+from benchmarks import batches, checks, files
 from benchmarks.__main__ import LOCAL_BEAM, main, read_results
 from benchmarks.data import DataSpec, find_or_write, lay_out
 from benchmarks.harness import run_here
@@ -46,6 +46,16 @@ def test_both_split_all_the_records(cache, capsys):
   assert 'ours  stock' in printed
   assert 'ours, fixed' in printed
   assert f'zlib D {result.floor["zlib D"]:.3f}' in printed
+
+
+def test_files_are_split_with_all_their_records(cache):
+  for result, n in zip(run('files', cache), (1_000, 1_000, 100), strict=True):
+    found = counts(result)['ours']
+    assert sum(found.values()) == n
+    for split, share in (('train', 0.8), ('eval', 0.1), ('test', 0.1)):
+      totals = {key: sum(v for k, v in found.items() if key in k) for key in files.NAMES}
+      for name, total in totals.items():
+        assert abs(found.get(f'{split} {name}', 0) - share * total) < 1
 
 
 def test_all_sides_augment_alike(cache):

@@ -38,6 +38,14 @@ def test_a_piece_is_measured_in_its_own_process(tmp_path):
   assert found.other_cores >= 0
 
 
+def test_the_memory_of_a_piece_is_without_that_of_its_parent(tmp_path):
+  memory = bytearray(1 << 29)
+  memory[:: 1 << 12] = b'1' * (1 << 17)
+  found = run_piece(Piece('benchmarks.files:make_photos', {'rows': 1}), cache=str(tmp_path))
+
+  assert found.peak_bytes < len(memory)
+
+
 def test_a_piece_that_fails_shows_why():
   with pytest.raises(PieceError, match="kind 'none' is not in"):
     run_piece(Piece('benchmarks.data:make', {'spec': {**SPEC, 'kind': 'none'}}), cache='')
