@@ -27,10 +27,10 @@ def found(metric='macro_recall', collapsed=(), **values):
 @pytest.mark.parametrize(
   ('values', 'expected'),
   [
-    ({'natural': 0.7, 'threshold': 0.71, 'smote': 0.715}, 'natural'),
-    ({'natural': 0.6, 'threshold': 0.7, 'balanced': 0.715}, 'threshold'),
-    ({'natural': 0.6, 'threshold': 0.7, 'balanced': 0.73}, 'balanced'),
-    ({'natural': 0.6, 'class_weights': 0.7, 'logit_adjusted': 0.71}, 'logit_adjusted'),
+    ({'natural': 0.7, 'threshold': 0.703, 'smote': 0.704}, 'natural'),
+    ({'natural': 0.6, 'threshold': 0.7, 'balanced': 0.704}, 'threshold'),
+    ({'natural': 0.6, 'threshold': 0.7, 'balanced': 0.71}, 'balanced'),
+    ({'natural': 0.6, 'class_weights': 0.7, 'logit_adjusted': 0.702}, 'logit_adjusted'),
     ({'natural': 0.333, 'threshold': 0.067, 'balanced': 0.3}, 'natural'),
   ],
 )
@@ -39,7 +39,7 @@ def test_the_simplest_of_those_that_are_as_good_as_the_best_is_recommended(value
 
 
 def test_less_log_loss_is_better_and_the_region_is_a_part_of_it():
-  assert simplest(found('log_loss', natural=0.4, mean=0.39), MEASURES, 'log_loss') == 'natural'
+  assert simplest(found('log_loss', natural=0.4, mean=0.396), MEASURES, 'log_loss') == 'natural'
   assert simplest(found('log_loss', natural=0.4, mean=0.37), MEASURES, 'log_loss') == 'mean'
 
 
