@@ -1,9 +1,11 @@
 """The Python of the README and of every page of docs/ runs alone, as printed; links lead to files.
 
 Each snippet runs in an empty namespace and an empty folder. What it prints must be what the
-comments of its `print` lines say, and none evaluates on the records that it trains on.
+comments of its `print` lines say, and end with the block of text that follows it at once, in which
+`...` stands for anything; none evaluates on the records that it trains on.
 """
 
+import doctest
 import importlib
 import importlib.util
 import re
@@ -17,6 +19,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
 FENCES = re.compile(r'^```(\w*)[^\n]*\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+SAID_BELOW = re.compile(r'^```python\n(.*?)^```\n\n```text\n(.*?)^```$', re.M | re.DOTALL)
 NOT_RUN = {'bash', 'dockerfile', 'json', 'text', 'yaml'}
 PRINTED = re.compile(r'^print\(.*\)  # (.*)$', re.MULTILINE)
 OPTIONAL = ('imblearn', 'pandas', 'sklearn', 'torch')
@@ -45,11 +48,16 @@ SNIPPETS = {
 }
 
 
-def run(code, name, capture):
+SHOWN = {code: text for page in PAGES for code, text in SAID_BELOW.findall(page.read_text('utf-8'))}
+
+
+def run(code, name, capture, shown=None):
   """Runs a snippet as if it were a whole program, and compares what it prints."""
   exec(compile(code, name, 'exec'), {'__name__': '__main__'})
-  said = PRINTED.findall(code)
-  assert not said or capture.readouterr().out.splitlines() == said
+  said, out = PRINTED.findall(code), capture.readouterr().out
+  assert not said or out.splitlines() == said
+  if shown and not doctest.OutputChecker().check_output(f'...{shown}', out, doctest.ELLIPSIS):
+    raise AssertionError(f'the page shows\n{shown}\nand it prints\n{out}')
 
 
 @pytest.mark.parametrize('name', SNIPPETS)
@@ -62,17 +70,26 @@ def test_snippet_runs_alone(name, tmp_path, monkeypatch, capsys):
   monkeypatch.delenv('TF_USE_LEGACY_KERAS', raising=False)  # which TFX sets when it is imported
   with warnings.catch_warnings():
     warnings.filterwarnings('error', 'eval without data= gives the records that train draws')
-    run(code, name, capsys)
+    run(code, name, capsys, SHOWN.get(code))
 
 
 def _is_there(package):
   return importlib.util.find_spec(package) is not None
 
 
-@pytest.mark.parametrize('code', ['print(1 + 1)  # 3', 'print(unknown)'], ids=['output', 'name'])
-def test_a_wrong_snippet_is_found(code, capsys):
+@pytest.mark.parametrize(
+  ('code', 'shown'),
+  [('print(1 + 1)  # 3', None), ('print(unknown)', None), ('print("a\\nb\\nc")', 'a\n...\nd\n')],
+  ids=['output', 'name', 'text'],
+)
+def test_a_wrong_snippet_is_found(code, shown, capsys):
   with pytest.raises((AssertionError, NameError)):
-    run(code, 'snippet', capsys)
+    run(code, 'snippet', capsys, shown)
+
+
+def test_text_below_a_snippet_is_compared_with_the_end_of_what_it_prints(capsys):
+  run('print("a\\nb\\nc")', 'snippet', capsys, 'b\nc\n')
+  run('print("a\\nb\\nc")', 'snippet', capsys, 'a\n...\nc\n')
 
 
 def test_snippets_use_no_name_from_elsewhere(tmp_path):
