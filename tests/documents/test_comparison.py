@@ -8,15 +8,20 @@ from tfx_balance.documents.comparison import ComparisonDocument
 from tfx_balance.documents.json_document import sealed
 from tfx_balance.errors import DataError
 
-from tests.report.test_comparison_pictures import FOUND, NATURAL, UNCLEAR
+from tests.report.test_comparison_pictures import DECIDED, FOUND, HELPING, NATURAL, UNCLEAR
 
 PATH = '/x/comparison.json'
 
 
 @pytest.mark.parametrize(
   'found',
-  [FOUND, replace(FOUND, arms=(NATURAL, UNCLEAR)), replace(FOUND, notes=())],
-  ids=['all verdicts', 'no interval', 'no notes'],
+  [
+    FOUND,
+    replace(FOUND, arms=(NATURAL, UNCLEAR), recommended='balanced'),
+    replace(FOUND, notes=()),
+    DECIDED,
+  ],
+  ids=['all verdicts', 'no interval', 'no notes', 'decisions'],
 )
 def test_a_comparison_comes_back_as_it_was_written(found):
   assert ComparisonDocument.from_json(json.loads(found.dumps()), PATH) == found
@@ -35,3 +40,19 @@ def test_what_was_changed_by_hand_is_an_error():
   data['recommended'] = 'smote'
   with pytest.raises(DataError, match=PATH):
     ComparisonDocument.from_json(data, PATH)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'recommended': 'other'}, "recommended='other' is none of the arms"),
+    ({'records': (1,)}, 'records has 1 numbers for 2 classes'),
+    ({'classes': (), 'records': ()}, 'records has 0 numbers for 0 classes'),
+    ({'arms': (replace(HELPING, confusion=((1.0, 2.0),)),)}, 'must be 2 rows of 2 numbers'),
+    ({'arms': (replace(HELPING, confusion=((1.0, 2.0), (3.0,))),)}, 'must be 2 rows of 2'),
+    ({'arms': (replace(HELPING, confusion=((1.0, 2.0), (-3.0, 1.0))),)}, 'must be 2 rows of 2'),
+  ],
+)
+def test_parts_that_do_not_fit_are_an_error(changes, message):
+  with pytest.raises(DataError, match=message):
+    replace(FOUND, **changes)

@@ -1,15 +1,20 @@
 """The report shows which remedy helped, from the file that the answer of a comparison saves."""
 
+import json
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from tfx_balance.documents.comparison import (
   COMPARISON_NAME,
   Calibration,
   ComparedArm,
   ComparisonDocument,
+  Gap,
 )
+from tfx_balance.documents.decisions import decided_classes
+from tfx_balance.documents.json_document import sealed
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.report import read_run, render_html, render_report
 from tfx_balance.report.__main__ import main
@@ -58,6 +63,18 @@ FOUND = ComparisonDocument(
   reason='It helps: macro recall is 0.064 higher than with natural batches.',
   notes=('Its probabilities are worse.',),
 )
+DECIDED = replace(
+  FOUND,
+  steps=None,
+  batch_size=None,
+  arms=(
+    replace(NATURAL, confusion=((1000.5, 54.5), (300.2, 128.8))),
+    replace(HELPING, confusion=((900.0, 155.0), (100.0, 329.0))),
+    replace(ALIKE, to_recommended=Gap(-0.064, -0.1, -0.02)),
+    replace(UNCLEAR, to_recommended=Gap(0.0)),
+  ),
+)
+"""Of estimators, which know their steps themselves."""
 
 
 def write(folder, found=FOUND):
@@ -77,14 +94,15 @@ def test_a_comparison_alone_is_a_report(tmp_path):
   page = texts_of(html)
   assert html == render_html([str(tmp_path / COMPARISON_NAME)])
   for expected in (
-    'Which remedy natural batches with a threshold recommended for macro recall helps It helps',
-    f'Use natural batches with a threshold . {FOUND.reason} Its probabilities are worse.',
+    'Which remedy threshold natural batches with a threshold, recommended for macro recall helps '
+    'It helps',
+    f'{FOUND.sentence} Its probabilities are worse.',
     'natural natural batches 0.658 - - threshold',
     'threshold natural batches with a threshold 0.722 +0.064 +0.014 to +0.114 helps',
     '+0.000 -0.016 to +0.016 no practical difference',
     '-0.100 -0.150 to -0.050 harms',
     '0.722 +0.064 - cannot tell',
-    '1,484 records of 2 classes, 429 of the rarest; mean of 25 folds, 400 batches of 64 each.',
+    '1,484 records of 2 classes, 429 of the rarest; 25 folds, 400 batches of 64 each.',
     'natural 0.658 0.481 0.02 0.97 threshold 0.722 0.542 -0.85 0.96',
     'balanced 0.722 0.542 - - ',
     'threshold: intercept -0.85, slope 0.96.',
@@ -93,6 +111,48 @@ def test_a_comparison_alone_is_a_report(tmp_path):
     'classes 2 checks not checked',
   ):
     assert expected in page
+
+
+def test_what_people_decide_with_is_shown(tmp_path):
+  page = texts_of(render_html([write(tmp_path, DECIDED)]))
+  for expected in (
+    'remedy what it is macro recall gain interval to threshold verdict',
+    '+0.064 +0.014 to +0.114 - helps',
+    '+0.000 -0.016 to +0.016 -0.100 to -0.020 no practical difference',
+    '429 of the rarest; 25 folds. A gain',
+    'Decisions of natural on each class class records found recall precision wrongly, per 1,000',
+    'ill 429 128.8 0.300 [0.26, 0.35] 0.703 [0.63, 0.76] 51.7',
+    'ill 429 329.0 0.767 [0.72, 0.80] 0.680 [0.64, 0.72] 146.9',
+  ):
+    assert expected in page
+
+
+def test_of_many_classes_those_of_the_worst_recall_are_shown(tmp_path):
+  n = 100
+  square = np.full((n, n), 1.0)
+  np.fill_diagonal(square, np.random.default_rng(0).permutation(n))
+  classes = tuple(ClassValue('bytes', b'class %d' % i) for i in range(n))
+  arms = [replace(arm, confusion=tuple(map(tuple, square))) for arm in (NATURAL, HELPING)]
+  found = replace(FOUND, classes=classes, records=(200,) * n, arms=tuple(arms))
+  worst = np.argsort(square.diagonal())[:10].tolist()
+  assert decided_classes(found) == worst
+  html = render_html([write(tmp_path, found)])
+  assert html.count('and 90 more classes, of higher recall with threshold') == 2
+  for i in range(n):
+    assert html.count(f'<bdi>class {i}</bdi></th>') == 2 * (i in worst)
+
+
+def test_a_file_of_the_first_release_is_still_shown(tmp_path):
+  data = FOUND.to_json()
+  old = ('name', 'words', 'values', 'difference', 'low', 'high', 'verdict', 'calibration')
+  assert data['version'] == 1
+  data.pop('shift', None)
+  data['arms'] = [{key: arm[key] for key in arm if key in old} for arm in data['arms']]
+  (tmp_path / COMPARISON_NAME).write_text(json.dumps(sealed(data)))
+  page = texts_of(render_html([str(tmp_path)]))
+  assert FOUND.sentence in page
+  assert 'Decisions of' not in page
+  assert 'remedy what it is macro recall gain interval verdict' in page
 
 
 def test_pictures_say_the_verdict_in_words_and_are_drawn_narrow_too(tmp_path):
@@ -124,7 +184,8 @@ def test_what_was_not_measured_is_not_drawn(tmp_path, arms, names):
   uri = write(tmp_path, replace(FOUND, arms=arms, recommended='natural', reason='Nothing helps.'))
   assert [picture.name for picture in pictures_of(read_run([uri]))] == names
   page = texts_of(render_html([uri]))
-  assert 'natural batches recommended for macro recall no remedy Nothing helps.' in page
+  assert 'natural batches, recommended for macro recall no remedy Nothing helps.' in page
+  assert 'Use natural (natural batches). Nothing helps.' in page
   assert ('the rarest class.' in page) == ('calibration' in names)
 
 
@@ -148,9 +209,10 @@ def test_it_stands_beside_what_a_run_published(tmp_path):
 def test_texts_are_as_they_are(tmp_path):
   script = NASTY[0].decode()
   classes = (ClassValue('bytes', NASTY[6]), ClassValue('bytes', NASTY[0]))
-  arms = (NATURAL, replace(HELPING, name=script, words=script))
+  natural, helping = DECIDED.arms[:2]
+  arms = (natural, replace(helping, name=script, words=script))
   found = replace(
-    FOUND, classes=classes, arms=arms, recommended=script, reason=script, notes=(script,)
+    DECIDED, classes=classes, arms=arms, recommended=script, reason=script, notes=(script,)
   )
   html = render_html([write(tmp_path, replace(found, metric_words=script))])
   assert '<script>' not in html

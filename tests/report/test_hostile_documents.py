@@ -18,6 +18,7 @@ from tests.report.helpers_report import (
   recall_data,
   split_data,
 )
+from tests.report.test_comparison_pictures import DECIDED
 
 COUNTS = {
   ClassValue('bytes', b'a'): 100,
@@ -31,6 +32,7 @@ DOCUMENTS = {
   'recall': recall_data(COUNTS, 2),
   'checks': checks_data(SPLIT, False),
   'plan': plan_data(COUNTS),
+  'comparison': DECIDED.to_json(),
 }
 HOSTILE = [10**400, 2**63, 10**19, -(10**19), -1, 0, 1e308, -1e308, 5e-324, '', [], {}, None, True]
 

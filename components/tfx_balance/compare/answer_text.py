@@ -1,98 +1,96 @@
-"""Results of a comparison as text."""
+"""Results of a comparison as text of at most 100 columns."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from tfx_balance.documents.comparison import ComparedArm, ComparisonDocument
-from tfx_balance.documents.sentences import signed_difference
-from tfx_balance.plan.evidence import recall_interval
+from tfx_balance.documents.comparison import ComparedArm, ComparisonDocument, Gap
+from tfx_balance.documents.decisions import (
+  DECISION_COLUMNS,
+  decided_arms,
+  decided_classes,
+  decision_cells,
+  more_classes,
+)
+from tfx_balance.documents.sentences import short, signed_difference
 
 _WIDTH = 96
+_LONGEST_NAME, _LONGEST_HEAD = 20, 9
 
 
 def answer_text(found: ComparisonDocument) -> str:
   """Returns the tables, the recommendation and the notes."""
+  lines = [*_wrapped([summary(found)]), '', *_table(gain_rows(found)), '']
+  lines += [*_table(metric_rows(found)), '']
+  for arm in decided_arms(found):
+    rows = [(arm.name, *DECISION_COLUMNS)]
+    for i in decided_classes(found):
+      rows.append((short(str(found.classes[i]), _LONGEST_NAME), *decision_cells(arm, i)))
+    lines += [*_table(rows), *filter(None, [more_classes(found)]), '']
+  return '\n'.join([*lines, *_wrapped([found.sentence, *found.notes])])
+
+
+def summary(found: ComparisonDocument) -> str:
+  """Returns the line of the metric, the data and the trainings."""
   batches = f', {found.steps:,} batches of {found.batch_size}' if found.steps else ''
-  lines = [
+  return (
     f'{found.metric_words} of {len(found.classes)} classes, {sum(found.records):,} records, '
-    f'{min(found.records):,} of the rarest; {found.folds} folds{batches}, {found.seconds:,.0f} s',
-    '',
-    *_gains(found),
-    '',
-    *_metrics(found),
-    '',
-    *(line for arm in found.arms if arm.confusion for line in _decisions(found, arm)),
-    *_wrapped([f'Use {found.recommended}. {found.reason}', *found.notes]),
-  ]
-  return '\n'.join(lines)
-
-
-def _gains(found: ComparisonDocument) -> Iterator[str]:
-  """Yields the table of the deciding metric, less natural batches and less the recommended arm."""
-  width = max(len(arm.name) for arm in found.arms)
-  to_best = any(arm.to_recommended for arm in found.arms)
-  columns = f'{"":{width}}  {"mean":>7}  {"gain":>7}  {"interval":^18}'
-  yield columns + (f'  {f"to {found.recommended}":^18}' if to_best else '') + '  verdict'
-  for arm in found.arms:
-    line = f'{arm.name:{width}}  {arm.values[found.metric]:7.3f}'
-    if arm.difference is not None or arm.to_recommended:
-      gain = '' if arm.difference is None else signed_difference(arm.difference)
-      line += f'  {gain:>7}  {_interval(arm.low, arm.high) if gain else "":^18}'
-      if to_best:
-        gap = arm.to_recommended
-        line += f'  {_interval(gap.low, gap.high) if gap else "":^18}'
-      line += f'  {arm.verdict or ""}'
-    yield line.rstrip()
-
-
-def _metrics(found: ComparisonDocument) -> Iterator[str]:
-  """Yields the table of all other metrics."""
-  width = max(len(arm.name) for arm in found.arms)
-  shown = [name for name in found.arms[0].values if name != found.metric]
-  yield f'{"":{width}}  ' + '  '.join(f'{name:>{_wide(name)}}' for name in shown)
-  for arm in found.arms:
-    cells = '  '.join(f'{arm.values[name]:{_wide(name)}.3f}' for name in shown)
-    yield f'{arm.name:{width}}  {cells}'
-
-
-def _decisions(found: ComparisonDocument, arm: ComparedArm) -> Iterator[str]:
-  """Yields recall, precision and false alarms of each class under an arm."""
-  names = [str(value) for value in found.classes]
-  width = max(*map(len, names), 5)
-  yield (
-    f'{arm.name:{width}}  {"records":>8}  {"found":>8}  {"recall":^20}  {"precision":^20}  '
-    f'{"wrongly, per 1,000":>18}'
+    f'{min(found.records):,} of the rarest; {found.folds} folds{batches}, {found.seconds:,.0f} s'
   )
-  total = sum(map(sum, arm.confusion))
-  for i, name in enumerate(names):
-    own, taken = sum(arm.confusion[i]), sum(row[i] for row in arm.confusion)
-    hits = arm.confusion[i][i]
-    wrong = 1000 * (taken - hits) / max(total - own, 1)
-    yield (
-      f'{name:{width}}  {own:8,.0f}  {hits:8,.1f}  {_share(hits, own):^20}  '
-      f'{_share(hits, taken):^20}  {wrong:18,.1f}'
-    )
-  yield ''
 
 
-def _share(part: float, whole: float) -> str:
-  """Returns a share with its 95 % interval."""
-  if not whole:
+def gain_rows(found: ComparisonDocument) -> list[tuple[str, ...]]:
+  """Returns the table of the deciding metric, its heads first.
+
+  Each remedy has its value, the gain over natural batches, and the interval of that gain and of the
+  difference to the recommended remedy.
+  """
+  to_best = any(arm.to_recommended for arm in found.arms)
+  rows = [('', 'value', 'gain', 'interval', *['to recommended'] * to_best, 'verdict')]
+  for arm in found.arms:
+    gain = '' if arm.difference is None else signed_difference(arm.difference)
+    value = f'{arm.values[found.metric]:.3f}'
+    gaps = [_interval(arm if gain else None), *[_interval(arm.to_recommended)] * to_best]
+    rows.append((arm.name, value, gain, *gaps, arm.verdict or ''))
+  return rows
+
+
+def metric_rows(found: ComparisonDocument) -> list[tuple[str, ...]]:
+  """Returns the table of all other metrics, its heads first."""
+  names = [name for name in found.arms[0].values if name != found.metric]
+  rows = [('', *(name.replace('_', ' ') for name in names))]
+  rows += [(arm.name, *(f'{arm.values[name]:.3f}' for name in names)) for arm in found.arms]
+  return rows
+
+
+def _interval(gap: ComparedArm | Gap | None) -> str:
+  if gap is None:
+    return ''
+  if gap.low is None or gap.high is None:
     return '-'
-  low, high = recall_interval(whole, part / whole)
-  return f'{part / whole:.3f} [{low:.2f}, {high:.2f}]'
+  return f'[{signed_difference(gap.low)}, {signed_difference(gap.high)}]'
 
 
-def _interval(low: float | None, high: float | None) -> str:
-  if low is None or high is None:
-    return '-'
-  return f'[{signed_difference(low)}, {signed_difference(high)}]'
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+  """Yields the lines of a table: names and verdicts at the left, numbers at the right.
 
-
-def _wide(name: str) -> int:
-  return max(len(name), 7)
+  Heads that are wider than their column stand in several lines.
+  """
+  heads, *body = rows
+  needed = [max(len(row[i]) for row in body) for i in range(len(heads))]
+  words = [
+    textwrap.wrap(head, max(n, _LONGEST_HEAD), break_long_words=False) if head else []
+    for head, n in zip(heads, needed, strict=True)
+  ]
+  tall = max(map(len, words))
+  above = [[''] * (tall - len(lines)) + lines for lines in words]
+  for row in [*zip(*above, strict=True), *body]:
+    cells = [
+      f'{cell:{"<" if i == 0 or heads[i] == "verdict" else ">"}{max(n, *map(len, lines))}}'
+      for i, (cell, n, lines) in enumerate(zip(row, needed, above, strict=True))
+    ]
+    yield '  '.join(cells).rstrip()
 
 
 def _wrapped(sentences: Sequence[str]) -> list[str]:

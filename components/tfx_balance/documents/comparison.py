@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from tfx_balance.documents.json_document import Count, Document
+from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue
 
 COMPARISON_NAME = 'comparison.json'
@@ -114,3 +115,25 @@ class ComparisonDocument(Document):
   reason: str
   notes: tuple[str, ...] = field(default=(), metadata={'null': ()})
   shift: tuple[float, ...] = ()
+
+  def __post_init__(self) -> None:
+    """Checks that its parts are of the same classes and remedies; raises a DataError."""
+    n, names = len(self.classes), [arm.name for arm in self.arms]
+    if n == 0 or len(self.records) != n:
+      raise DataError(f'records has {len(self.records)} numbers for {n} classes; give each one')
+    if self.recommended not in names:
+      raise DataError(f'recommended={self.recommended!r} is none of the arms {names}; name one')
+    for arm in self.arms:
+      rows = arm.confusion
+      if (rows and [len(row) for row in rows] != [n] * n) or any(min(row) < 0 for row in rows):
+        raise DataError(f'confusion of {arm.name} must be {n} rows of {n} numbers, 0 or more')
+
+  @property
+  def best(self) -> ComparedArm:
+    """The recommended remedy."""
+    return next(arm for arm in self.arms if arm.name == self.recommended)
+
+  @property
+  def sentence(self) -> str:
+    """The recommendation and its reason."""
+    return f'Use {self.recommended} ({self.best.words}). {self.reason}'

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+NAME_LENGTH = 36
 _SHOWN = 5  # the cells of a document have them all
 
 
@@ -16,6 +17,18 @@ def some_of(names: Sequence[str], most: int = _SHOWN) -> str:
   """
   more = len(names) - most
   return ', '.join(names[:most]) + (f', and {more} more' if more > 0 else '')
+
+
+def short(name: str, length: int = NAME_LENGTH) -> str:
+  """Returns a name that fits, cut in the middle: names often differ at one of their ends.
+
+  >>> short('a' * 30 + 'b' * 30, 11)
+  'aaaaa…bbbbb'
+  """
+  if len(name) <= length:
+    return name
+  keep = length - 1
+  return f'{name[: keep - keep // 2]}…{name[len(name) - keep // 2 :]}'
 
 
 def signed_difference(value: float) -> str:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tfx_balance.documents.comparison import Calibration, ComparedArm, ComparisonDocument
+from tfx_balance.documents.comparison import Calibration, ComparedArm, ComparisonDocument, Gap
+from tfx_balance.documents.decisions import (
+  DECISION_COLUMNS,
+  decided_arms,
+  decided_classes,
+  decision_cells,
+  more_classes,
+)
 from tfx_balance.documents.sentences import signed_difference
 from tfx_balance.report import measures as text
 from tfx_balance.report import pictures as palette
@@ -19,7 +26,7 @@ from tfx_balance.report.pictures import (
   new_panels,
   numbered_name,
 )
-from tfx_balance.report.tables import Cell, Table, Tone, head, number, words
+from tfx_balance.report.tables import Cell, Table, Tone, head, named, number, words
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
@@ -118,19 +125,20 @@ def _scale(ax: Axes) -> None:
 
 def comparison_section(found: ComparisonDocument, index: int, title: str) -> dict[str, Any]:
   """Returns the text and tables of a comparison, beside its pictures."""
-  best = next((arm for arm in found.arms if arm.name == found.recommended), None)
-  verdict = best.verdict if best else None
+  verdict = found.best.verdict
   return {
     'title': title,
-    'remedy': best.words if best else found.recommended,
+    'remedy': found.recommended,
+    'words': found.best.words,
     'verdict': verdict or 'no remedy',
     'colour': _STYLES[TONES.get(verdict, 'soft' if verdict is None else '')][0].name,
     'metric': found.metric_words,
     'reason': found.reason,
-    'notes': found.notes,
+    'sentences': (found.sentence, *found.notes),
     'rarest': rarest(found) if any(arm.calibration for arm in found.arms) else None,
     'gains': _gain_table(found, index),
     'metrics': _metric_table(found, index),
+    'decisions': [_decision_table(found, arm, index) for arm in decided_arms(found)],
     'gains_picture': numbered_name('remedies', index),
     'calibration_picture': numbered_name('calibration', index),
   }
@@ -138,29 +146,48 @@ def comparison_section(found: ComparisonDocument, index: int, title: str) -> dic
 
 def _gain_table(found: ComparisonDocument, index: int) -> Table:
   """Returns the table of each remedy's gain in the deciding metric."""
+  columns = ['remedy', 'what it is', found.metric_words, 'gain', 'interval']
+  to_best = any(arm.to_recommended for arm in found.arms)
+  if to_best:
+    columns.append(f'to {found.recommended}')
   rows = []
   for arm in found.arms:
-    gain = '-' if arm.difference is None else signed_difference(arm.difference)
-    rows.append(
-      (
-        words(arm.name, 'heading'),
-        words(arm.words),
-        number(_value(arm, found.metric)),
-        number(gain),
-        number(_interval(arm) or '-'),
-        words(arm.verdict or '', TONES.get(arm.verdict, '')),
-      )
-    )
-  columns = head('remedy', 'what it is', found.metric_words, 'gain', 'interval', numbers=3)
+    cells = [words(arm.name, 'heading'), words(arm.words), number(_value(arm, found.metric))]
+    cells.append(number('-' if arm.difference is None else signed_difference(arm.difference)))
+    cells.append(number(_interval(arm) or '-'))
+    if to_best:
+      cells.append(number(_interval(arm.to_recommended) or '-'))
+    rows.append((*cells, words(arm.verdict or '', TONES.get(arm.verdict, ''))))
+  batches = ''
+  if found.steps and found.batch_size:  # of Keras
+    batches = f', {found.steps:,} batches of {found.batch_size:,} each'
   return Table(
     numbered_name('gains', index),
     f'Gain in {text.clean(found.metric_words)} over natural batches',
-    (*columns, Cell('verdict')),
+    (*head(*columns, numbers=len(columns) - 2), Cell('verdict')),
     tuple(rows),
     f'{sum(found.records):,} records of {len(found.classes):,} classes, '
-    f'{min(found.records):,} of the rarest; mean of {found.folds:,} folds, {found.steps:,} batches '
-    f'of {found.batch_size:,} each. A gain is positive where the remedy is better; all intervals '
-    f'hold together at {found.confidence:.0%} confidence.',
+    f'{min(found.records):,} of the rarest; {found.folds:,} folds{batches}. A gain is positive '
+    f'where the remedy is better; all intervals hold together at {found.confidence:.0%} '
+    f'confidence.',
+  )
+
+
+def _decision_table(found: ComparisonDocument, arm: ComparedArm, index: int) -> Table:
+  """Returns the decisions of a remedy on each class."""
+  rows = [
+    (named(str(found.classes[i])), *map(number, decision_cells(arm, i)))
+    for i in decided_classes(found)
+  ]
+  more = more_classes(found)
+  return Table(
+    numbered_name(f'decisions-{"natural" if arm.difference is None else "recommended"}', index),
+    f'Decisions of {text.clean(arm.name)} on each class',
+    head('class', *DECISION_COLUMNS, numbers=len(DECISION_COLUMNS)),
+    tuple(rows),
+    (f'{text.clean(more)}; ' if more else '')
+    + 'found are records that are put into their class; wrongly, of 1,000 records of other '
+    'classes, those that are put into this one; intervals are of 95 % for each number.',
   )
 
 
@@ -188,11 +215,11 @@ def _value(arm: ComparedArm, metric: str) -> str:
   return f'{arm.values[metric]:.3f}' if metric in arm.values else '-'
 
 
-def _interval(arm: ComparedArm) -> str:
+def _interval(gap: ComparedArm | Gap | None) -> str:
   """Returns an interval; '' where there is none."""
-  if arm.low is None or arm.high is None:
+  if gap is None or gap.low is None or gap.high is None:
     return ''
-  return f'{signed_difference(arm.low)} to {signed_difference(arm.high)}'
+  return f'{signed_difference(gap.low)} to {signed_difference(gap.high)}'
 
 
 def _gain(arm: ComparedArm) -> str:

@@ -9,24 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tfx_balance.documents.sentences import NAME_LENGTH as NAME_LENGTH
+from tfx_balance.documents.sentences import short as short
 from tfx_balance.documents.training_log import TrainingLog
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distribution import imbalance_ratio
 from tfx_balance.report.run_view import Fit, RunView
-
-NAME_LENGTH = 36
-
-
-def short(name: str, length: int = NAME_LENGTH) -> str:
-  """Returns a name that fits, cut in the middle: names often differ at one of their ends.
-
-  >>> short('a' * 30 + 'b' * 30, 11)
-  'aaaaa…bbbbb'
-  """
-  if len(name) <= length:
-    return name
-  keep = length - 1
-  return f'{name[: keep - keep // 2]}…{name[len(name) - keep // 2 :]}'
 
 
 def clean(text: Any) -> str:

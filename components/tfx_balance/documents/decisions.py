@@ -1,0 +1,62 @@
+"""A compared remedy's decisions on each class, as the cells of a table."""
+
+from __future__ import annotations
+
+from tfx_balance.documents.comparison import ComparedArm, ComparisonDocument
+from tfx_balance.plan.evidence import recall_interval
+
+MOST_CLASSES = 10
+"""Classes that a table shows."""
+DECISION_COLUMNS: tuple[str, ...] = (
+  'records',
+  'found',
+  'recall',
+  'precision',
+  'wrongly, per 1,000',
+)
+
+
+def decided_arms(found: ComparisonDocument) -> list[ComparedArm]:
+  """Returns natural batches and the recommended remedy, where their decisions are known."""
+  return [arm for arm in found.arms if arm.confusion]
+
+
+def decided_classes(found: ComparisonDocument) -> list[int]:
+  """Returns the indices of the classes that a table shows.
+
+  These are all, or those of which the recommended remedy finds the least share, the least first.
+  """
+  n = len(found.classes)
+  if n <= MOST_CLASSES:
+    return list(range(n))
+  arms = decided_arms(found)
+  square = next((arm for arm in arms if arm.name == found.recommended), arms[0]).confusion
+  recalls = [square[i][i] / max(sum(square[i]), 1) for i in range(n)]
+  return sorted(range(n), key=recalls.__getitem__)[:MOST_CLASSES]
+
+
+def decision_cells(arm: ComparedArm, i: int) -> tuple[str, ...]:
+  """Returns the text of each of DECISION_COLUMNS for a class.
+
+  These are its records, those that are put into it, recall, precision, and of 1,000 records of
+  other classes those that are put into it.
+  """
+  total = sum(map(sum, arm.confusion))
+  own, taken = sum(arm.confusion[i]), sum(row[i] for row in arm.confusion)
+  hits = arm.confusion[i][i]
+  wrong = 1000 * (taken - hits) / max(total - own, 1)
+  return f'{own:,.0f}', f'{hits:,.1f}', _share(hits, own), _share(hits, taken), f'{wrong:,.1f}'
+
+
+def more_classes(found: ComparisonDocument) -> str:
+  """Returns how many classes a table leaves out; '' for none."""
+  more = len(found.classes) - MOST_CLASSES
+  return f'and {more:,} more classes, of higher recall with {found.recommended}' if more > 0 else ''
+
+
+def _share(part: float, whole: float) -> str:
+  """Returns a share with its 95 % interval."""
+  if not whole:
+    return '-'
+  low, high = recall_interval(whole, part / whole)
+  return f'{part / whole:.3f} [{low:.2f}, {high:.2f}]'
