@@ -5,10 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from tfx_balance import StratifiedSplitter
+from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.groups import Groups
 from tfx_balance.modes.mode import SplitModes
-from tfx_balance.modes.registry import ARGUMENTS, MODES
+from tfx_balance.modes.registry import ARGUMENTS, MODES, parse_modes
+from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.group_by import GroupBy
+from tfx_balance.plan.split_shares import SplitShares
 from tfx_balance.stratified_splitter.transform import StratifiedSplit
 
 from tests.helpers_checks import assert_conserved
@@ -36,6 +39,33 @@ class Tens(GroupBy):
 
   def parts_of(self, values):
     return np.floor(values / 10).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class TenGroups(Groups):
+  """Groups of numbers with the same tens: a mode in the place of the one that it is based on."""
+
+  @classmethod
+  def parse(cls, given):
+    return cls(Tens(tuple(given['group_by'])))
+
+
+def test_a_mode_takes_the_place_of_its_base_class_for_arrays_too():
+  given = {**{name: declared.default for name, declared in ARGUMENTS.items()}, 'group_by': ['x']}
+  modes = parse_modes(
+    {**given, 'stratify_by': (), 'missing_label': 'error', 'extend': None}, (TenGroups, *MODES)
+  )
+  assert modes == SplitModes((TenGroups(Tens(('x',))),))
+  x = np.arange(800) * 7 % 400 + 0.5
+  strata = [(ClassValue('int', i),) for i in range(2)]
+  shares = SplitShares.parse({'a': 3, 'b': 1})
+  arrays = {'key': None, 'group_by': {'x': x}}
+  items = ArrayItems(strata, np.arange(800) % 2, shares, modes, 0, arrays)
+  (mode,) = modes
+  split = mode.split_items(items)
+  tens = [set((x[split == i] // 10).tolist()) for i in range(2)]
+  assert not tens[0] & tens[1]
+  assert [len(each) for each in tens] == [30, 10]
 
 
 def test_a_mode_may_say_what_groups_are_made_of(tmp_path):

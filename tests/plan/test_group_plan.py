@@ -151,8 +151,8 @@ def planned(parts, n_rows, seed=0, most=SIZES.histograms):
   placed = SparseCounts.merge(
     [part.sums(split, frame.quotas.shape) for part, split in zip(built, dealt, strict=True)]
   )
-  plan, groups = plan_groups(frame, table, placed, seed)
-  found = [groups.assign(part, i) for i, part in enumerate(built)]
+  groups = plan_groups(frame, table, placed, seed)
+  plan, found = groups.plan, [groups.assign(part, i).split for i, part in enumerate(built)]
   sums = [part.sums(split, plan.quotas.shape) for part, split in zip(built, found, strict=True)]
   assert SparseCounts.merge(sums).dense().tolist() == plan.quotas.tolist()
   return plan, {

@@ -16,6 +16,7 @@ from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.scan.totals import Totals
 from tfx_balance.shuffle.select import (
   FileAssigner,
+  FileCounts,
   Selection,
   collect_candidates,
   count_ranks,
@@ -71,9 +72,14 @@ def assign(files, selection):
   found, counts = [], []
   for file in files:
     assigner = FileAssigner(selection, thresholds, file)
-    parts = [assigner.assign(index) for index in file.spill.index()]
-    found.append([np.concatenate(columns) for columns in zip(*parts, strict=True)])
-    counts.append(assigner.counts)
+    strata = selection.strata_of(file)
+    counted = FileCounts(strata, selection.quotas.shape)
+    codes, parts = index_of(file)['code'], []
+    for index in file.spill.index():
+      parts.append(assigner.assign(index))
+      counted.add(index['code'], parts[-1])
+    found.append([strata[codes], np.concatenate(parts)])
+    counts.append(counted.sparse())
   return found, SparseCounts.merge(counts).dense()
 
 

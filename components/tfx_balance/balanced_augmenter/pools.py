@@ -142,18 +142,17 @@ def collect_pool(
   if not selection.quotas[selection.rows_of(scanned), 0].any():
     return NO_POOLS
   wanted = pool_shapes(shapes, _planned(job).request)
-  assigner = FileAssigner(selection, thresholds, scanned)
+  assigner, strata = FileAssigner(selection, thresholds, scanned), selection.strata_of(scanned)
   parts = []
   for index, frames in scanned.spill.frames('hash', 'content', 'code', 'size'):
-    rows, part = assigner.assign(index)
-    chosen = np.flatnonzero(part == 0)
+    chosen = np.flatnonzero(assigner.assign(index) == 0)
     records = frames.take(chosen).payloads()
     columns = decode(records, wanted, scanned.file.path) if wanted else {}
     arrays = {
       name: column.values if wanted[name].most == 1 else column.values.reshape(len(chosen), -1)
       for name, column in columns.items()
     }
-    parts.append(ClassPools(rows[chosen], selection.ranks(index[chosen]), arrays))
+    parts.append(ClassPools(strata[index['code'][chosen]], selection.ranks(index[chosen]), arrays))
   return join_pools(parts)
 
 

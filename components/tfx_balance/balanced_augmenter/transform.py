@@ -35,10 +35,11 @@ from tfx_balance.beam.steps import summed
 from tfx_balance.plan.ranks import Ints, Thresholds, UInts, mix
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.spill import (
+  COPIED_ROW,
   FramesReader,
   Rows,
   Spill,
-  assigned_rows,
+  copied_rows,
   in_blocks,
   record_keys,
 )
@@ -46,7 +47,7 @@ from tfx_balance.scan.totals import sum_groups
 from tfx_balance.shuffle.assigned import AssignedRecords
 from tfx_balance.shuffle.frequent import FrequentKeys, KeySpreader, find_frequent
 from tfx_balance.shuffle.ranges import COUNTS, BatchKey, SpillRanges, gather_ranges
-from tfx_balance.shuffle.select import FileAssigner, find_file_thresholds
+from tfx_balance.shuffle.select import FileAssigner, FileCounts, find_file_thresholds
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
 from tfx_balance.tfrecord.work_folder import scratch_folder
 
@@ -103,13 +104,19 @@ class CopyRecords(beam.DoFn):
     pools: ClassPools,
   ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
     request, spill = job.request, scanned.spill
-    assigner = FileAssigner(job.selection, thresholds, scanned)
+    strata, quotas = job.selection.strata_of(scanned), job.selection.quotas
+    assigner, counts = (
+      FileAssigner(job.selection, thresholds, scanned),
+      FileCounts(strata, quotas.shape),
+    )
     maker = CopyMaker(scanned, job, shapes, self._augment, pools)
     apart = request.parameters.augmented_split is not None
     group = job.group_of(scanned.file.group, whole=maker.makes_duplicates)
     more = [] if maker.makes_duplicates else ['position']
     columns = ['hash', 'content', 'code', 'size', *more]
-    blocks = assigned_blocks(spill, job, assigner, KeySpreader(frequent, spill.rank), columns)
+    blocks = assigned_blocks(
+      spill, job, strata, assigner, counts, KeySpreader(frequent, spill.rank), columns
+    )
     with scratch_folder(request.work_dir) as folder:
       with AssignedRecords(spill, [group], folder, self._block) as assigned:
         if maker.makes_duplicates:
@@ -117,13 +124,14 @@ class CopyRecords(beam.DoFn):
           for block in blocks:
             counters.COPIED.inc(int(np.maximum(block.times - 1, 0).sum()))
             times = np.maximum(block.times - int(apart), 0)
-            assigned.add(block.index['size'], times, block.keys, block.frequent, None, together)
+            rows = copied_rows(block.index['size'], times, block.keys)
+            assigned.add(rows, block.frequent, None, together)
         else:
           if not apart:
             blocks = _keep(blocks, assigned)
           with FramesReader(spill) as reader:
             batches = (
-              (assigned_rows(made.sizes, 1, keys), made)
+              (copied_rows(made.sizes, 1, keys), made)
               for keys, made in map_in_order(
                 lambda each: (each[0], maker.make(each[1])),
                 to_copy(reader, blocks, self._originals, request.sizes.chunk_bytes),
@@ -133,20 +141,23 @@ class CopyRecords(beam.DoFn):
             for rows, frames in in_blocks(batches, self._made, request.sizes.block_bytes):
               assigned.spill(rows, frames)
       yield from assigned.by_files(request)
-    yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, assigner.counts))
+    yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, counts.sparse()))
 
 
 def assigned_blocks(
   spill: Spill,
   job: AugmentJob,
+  strata: Ints,
   assigner: FileAssigner,
+  counts: FileCounts,
   spreader: KeySpreader,
   columns: Sequence[str],
 ) -> Iterator[AssignedBlock]:
-  """Yields the blocks of a spilled file in order."""
+  """Yields the blocks of a spilled file in order, and counts its records by part."""
   start = 0
   for index in spill.index(*columns):
-    rows, parts = assigner.assign(index)
+    rows, parts = strata[index['code']], assigner.assign(index)
+    counts.add(index['code'], parts)
     keys, frequent = spreader.spread(record_keys(index, spill.key))
     yield AssignedBlock(start, index, rows, job.copies[rows, parts], keys, frequent)
     start += int(index['size'].sum(dtype=np.int64))
@@ -156,7 +167,7 @@ def _keep(blocks: Iterable[AssignedBlock], assigned: AssignedRecords) -> Iterato
   """Yields the blocks, of which the originals that stay are assigned to their output."""
   for block in blocks:
     times = np.minimum(block.times, 1)
-    assigned.add(block.index['size'], times, block.keys, block.frequent)
+    assigned.add(copied_rows(block.index['size'], times, block.keys), block.frequent)
     yield block
 
 
@@ -252,4 +263,4 @@ class BalancedAugment(beam.PTransform):
       shapes,
       pools,
     ).with_outputs(COUNTS, main='ranges')
-    return gather_ranges(copied, job, request, repeats=True)
+    return gather_ranges(copied, job, request, COPIED_ROW)

@@ -14,16 +14,15 @@ import apache_beam as beam
 import numpy as np
 
 from tfx_balance.balanced_input_gen.job import ShardJob, ShardRequest, plan_shards
-from tfx_balance.plan.ranks import Ints
-from tfx_balance.plan.sparse_counts import SparseCounts
+from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
-from tfx_balance.scan.spill import record_keys
+from tfx_balance.scan.spill import Rows, assigned_rows
 from tfx_balance.scan.totals import sum_groups
-from tfx_balance.shuffle.assigned import AssignedRecords
-from tfx_balance.shuffle.frequent import FrequentKeys, KeySpreader, find_frequent
+from tfx_balance.shuffle.assigned import Assigned, assign_blocks
+from tfx_balance.shuffle.frequent import FrequentKeys, find_frequent
 from tfx_balance.shuffle.ranges import COUNTS, BatchKey, SpillRanges, gather_ranges
+from tfx_balance.shuffle.select import FileCounts
 from tfx_balance.tfrecord.frames import ScratchBuffer
-from tfx_balance.tfrecord.work_folder import scratch_folder
 
 
 class AssignClasses(beam.DoFn):
@@ -39,23 +38,18 @@ class AssignClasses(beam.DoFn):
   def process(
     self, scanned: ScannedFile, job: ShardJob, frequent: FrequentKeys
   ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
-    spill = scanned.spill
     classes, groups, sections, shared = job.of_codes(scanned)
-    counts = np.zeros(len(classes), np.int64)
-    spreader = KeySpreader(frequent, spill.rank)
-    with scratch_folder(job.request.work_dir) as folder:
-      with AssignedRecords(spill, job.groups, folder, self._buffer) as assigned:
-        for index in spill.index('hash', 'content', 'code', 'size'):
-          code, mine = index['code'], groups[index['code']]
-          keys, apart = spreader.spread(record_keys(index, spill.key))
-          rare = np.flatnonzero(shared[code])
-          if not lie_together(mine[rare]):
-            apart = np.union1d(apart, rare)
-          assigned.add(index['size'], sections[code], keys, apart, mine)
-          counts += np.bincount(code, minlength=len(counts))
-      yield from assigned.by_files(job.request)
-    found = SparseCounts.of(job.quotas.shape, classes, counts)
-    yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, found))
+    counts = FileCounts(classes, job.quotas.shape)
+
+    def assign(index: Rows, keys: UInts, apart: Ints) -> Assigned:
+      code, mine = index['code'], groups[index['code']]
+      counts.add(code)
+      rare = np.flatnonzero(shared[code])
+      if not lie_together(mine[rare]):
+        apart = np.union1d(apart, rare)
+      return assigned_rows(index['size'], sections[code], keys), apart, mine
+
+    return assign_blocks(scanned, job, frequent, self._buffer, counts, (), assign)
 
 
 def lie_together(groups: Ints) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -15,12 +16,15 @@ from tfx_balance.modes.mode import SplitModes
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.array_columns import read_column, types_differ
 from tfx_balance.plan.class_value import Stratum
+from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.labels import as_array, encoded, parts_of
+from tfx_balance.plan.number_keys import NumberSample, pair_buckets
 from tfx_balance.plan.ranks import (
   Assigner,
   Candidates,
   Ints,
   RankHistogram,
+  Thresholds,
   UInts,
   boundary_buckets,
   find_thresholds,
@@ -93,69 +97,75 @@ class ArrayItems:
   @cached_property
   def groups(self) -> UInts:
     """The hash of the group of each item, of one column or several: uint64 [n]."""
-    (name, column), *others = self.given['group_by'].items()
-    found = hashes_of(name, column, len(self))
-    for name, column in others:
-      found = mix(found, _NEXT) ^ hashes_of(name, column, len(self))
-    return found
+    by, columns = self.modes.groups, self.given['group_by']
+    assert by is not None
+    hashes = (hashes_of(name, column, len(self), by) for name, column in columns.items())
+    return functools.reduce(lambda found, more: mix(found, _NEXT) ^ more, hashes)
 
-  def ranks(self, part: slice = slice(None)) -> UInts:
-    """Returns the rank by which each item of a part, or of all, is chosen: uint64 [n]."""
-    if self.given['key'] is None:
-      hashes = np.arange(*part.indices(len(self)), dtype=np.uint64)
+  def ranks(self, which: slice | Ints = slice(None)) -> UInts:
+    """Returns the rank by which each of some items, or of all, is chosen: uint64 [n]."""
+    if self.given['key'] is not None:
+      hashes = self.hashes[which]
+    elif isinstance(which, slice):
+      hashes = np.arange(*which.indices(len(self)), dtype=np.uint64)
     else:
-      hashes = self.hashes[part]
+      hashes = which.astype(np.uint64)
     return ranks(hashes, self.seed, 'indices')
 
-  def in_shares(self, quotas: Ints) -> npt.NDArray[np.unsignedinteger[Any]]:
-    """Returns the split of each item, by rank: [n], of few bytes.
+  def select(
+    self,
+    quotas: Ints,
+    rows: Ints | None = None,
+    orders: UInts | None = None,
+    which: Ints | None = None,
+  ) -> tuple[Thresholds, npt.NDArray[np.unsignedinteger[Any]]]:
+    """Returns thresholds between parts, and the part of each item by them: [n], of few bytes.
 
-    Ranks are made a part at a time, and never sorted as a whole, so that little is in memory.
+    Ranks are made some at a time, and never sorted as a whole, so that little is in memory.
 
     Args:
-      quotas: Number of items of each stratum in each split: int64 [strata, splits].
+      quotas: Number of items of each row in each part: int64 [rows, parts].
+      rows: Row of each item: int64 [items]; None for those of the strata.
+      orders: What comes before the rank of each: uint64 [items]; None for nothing.
+      which: Items to select from, in the order in which equal ones are taken: int64 [n]; None for
+        all.
     """
-    of, parts = self.strata_of, parts_of(len(self))
-    layout = RankHistogram.of(quotas.sum(axis=1))
-    counts = np.zeros(layout.n_buckets, np.int64)
-    for part in parts:
-      np.add.at(counts, layout.buckets(of[part], self.ranks(part)), 1)
+    of = self.strata_of if rows is None else rows
+    n = len(self) if which is None else len(which)
+    layout, pivots = RankHistogram.of(quotas.sum(axis=1)), None
+    if orders is not None:
+      pivots = NumberSample.of(np.arange(len(orders), dtype=np.uint64), orders).pivots()
+
+    def blocks() -> Iterator[tuple[slice, Ints, UInts, UInts | None]]:
+      for block in parts_of(n):
+        items = block if which is None else which[block]
+        yield block, of[items], self.ranks(items), None if orders is None else orders[items]
+
+    counts, near = np.zeros(layout.n_buckets, np.int64), []
+    for _, row, rank, order in blocks():
+      np.add.at(counts, pair_buckets(layout, row, rank, order, pivots), 1)
     ends, positions = boundary_buckets(layout, counts, quotas)
-    near = []
-    for part in parts:
-      rank = self.ranks(part)
-      buckets = layout.buckets(of[part], rank)
+    for _, row, rank, order in blocks():
+      buckets = pair_buckets(layout, row, rank, order, pivots)
       wanted = np.isin(buckets, ends)
-      near.append(Candidates.collect(buckets[wanted], rank[wanted], 0))
+      order = None if order is None else order[wanted]
+      near.append(Candidates.collect(buckets[wanted], rank[wanted], 0, order))
     found = find_thresholds(quotas, ends, positions, Candidates.merge(near))
     assigner = Assigner(found, np.arange(len(quotas)), 0)
-    split = np.empty(len(self), np.min_scalar_type(quotas.shape[1]))
-    for part in parts:
-      split[part] = assigner.assign(of[part], self.ranks(part))
-    return split
+    part = np.empty(n, np.min_scalar_type(quotas.shape[1]))
+    for block, row, rank, order in blocks():
+      part[block] = assigner.assign(row, rank, order)
+    return found, part
 
 
-def in_shares(which: Ints, quotas: Ints, *order: npt.NDArray[Any]) -> Ints:
-  """Returns the column of each item: the first of a row are in its first one: int64 [n].
-
-  Args:
-    which: Row of each item: int64 [n].
-    quotas: Number of items of each row in each column: int64 [rows, columns].
-    *order: What items are ordered by in a row, the last first: [n].
-  """
-  found = np.empty(len(which), np.int64)
-  columns = np.tile(np.arange(quotas.shape[1]), len(quotas))
-  found[np.lexsort((*order, which))] = np.repeat(columns, np.ravel(quotas))
-  return found
-
-
-def hashes_of(argument: str, key: npt.ArrayLike, n: int) -> UInts:
-  """Returns a hash of each of n values of an argument: uint64 [n].
+def hashes_of(argument: str, key: npt.ArrayLike, n: int, groups: GroupBy | None = None) -> UInts:
+  """Returns a hash of each of n values of an argument, or of what groups are made of: uint64 [n].
 
   Raises:
     DataError: if there are not n values, or some are missing or do not compare.
   """
   values = as_array(read_column(key, argument).check_items(n, 'one value an item'), argument)
+  values = groups.parts_of(values) if groups else values
   try:
     distinct, which = np.unique(values, return_inverse=True)
   except TypeError as error:

@@ -39,4 +39,4 @@ def parse_shares(given: Mapping[str, Any], modes: Iterable[Mode]) -> SplitShares
 
 def split_items(items: ArrayItems) -> npt.NDArray[Any]:
   """Returns the split of each item: [n]."""
-  return items.in_shares(items.plan().quotas)
+  return items.select(items.plan().quotas)[1]

@@ -23,7 +23,7 @@ from tfx_balance.arguments import check_mapping
 from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.documents.sentences import plain_number, some_of
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.modes.array_items import ArrayItems, hashes_of, in_shares
+from tfx_balance.modes.array_items import ArrayItems, hashes_of
 from tfx_balance.modes.mode import Mode
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.cell_bounds import goals_above, move_to_totals, round_within
@@ -80,7 +80,7 @@ class Extension(Mode):
     np.add.at(old, (of[stays], held[stays]), 1)
     n_new = np.bincount(of[new], minlength=len(items.strata)).astype(np.int64)
     quotas = extend_split(items.strata, old, n_new, shares, items.seed).quotas - old
-    held[new] = in_shares(of[new], quotas, items.ranks()[new])
+    held[new] = items.select(quotas, which=new)[1]
     return held
 
   def warnings(self, plan: SplitPlan, source: InputRecords) -> list[str]:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,17 +30,19 @@ from tfx_balance.plan.class_value import Stratum, stratum_name
 from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.group_search import UNIT, GroupSearch
 from tfx_balance.plan.group_table import FREE, GroupPart, GroupTable, count_entries, group_numbers
-from tfx_balance.plan.group_times import GroupCuts, NearGroups, TimedGroups
+from tfx_balance.plan.group_times import GroupCuts, GroupMarks, NearGroups, TimedGroups
 from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.plan.runs import places_in_runs, starts_of_runs
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.plan.split_plan import (
   GroupSummary,
   NamedGroup,
+  Placed,
   SplitPlan,
   label_sets,
   prefixes,
 )
+from tfx_balance.sizes import SIZES, Sizes
 
 
 @dataclass(frozen=True)
@@ -110,19 +113,27 @@ class Groups(Mode):
       raise DataError(f'all {n} records lack a group and missing_group drops them; fill it in')
 
   def split_items(self, items: ArrayItems) -> Ints:
-    if items.given['key'] is not None:
+    given, order = items.given, items.modes.order
+    if given['key'] is not None:
       raise ConfigError(
         'key= and group_by= do not combine: whole groups are chosen; leave key= out'
       )
     frame = items.plan()
     numbers = group_numbers(items.groups, items.seed)
-    order = items.modes.order
-    if order:
-      split = _split_in_time(frame, numbers, items.given['order_by'], order)
-    else:
-      split = _split(frame, numbers, items.strata_of, items.seed)
-    _warn_of_empty(split, frame)
-    return split
+    times, kind = keys_of_times(given['order_by'], len(items)) if order else (None, '')
+    entries = count_entries(numbers, items.strata_of, np.arange(len(items)), times)
+    part = GroupPart([entries], ['groups'], told_splits(frame))
+    groups = WholeGroups(frame, items.seed, order=order, kind=kind)
+    bounds: list[Any] = []
+    for each in group_rounds(order is not None):
+      summary = each.merge([each.summarize(groups, lambda: part, 0, *bounds)])
+      bounds.append(each.bounds(groups, summary, *bounds))
+    split, embargoed = bounds[-1].assign(part, 0)
+    of = np.searchsorted(part.groups, numbers)
+    placed = Placed(split[of], embargoed[of])
+    found: Ints = order.kept(placed, frame.splits) if order else placed.split
+    _warn_of_empty(found, frame)
+    return found
 
   def warnings(self, plan: SplitPlan, source: InputRecords) -> list[str]:
     groups, off = plan.groups, plan.furthest()
@@ -147,16 +158,6 @@ class Groups(Mode):
     return found
 
 
-def _split(frame: SplitPlan, numbers: UInts, rows: Ints, seed: int) -> Ints:
-  """Returns the split of each item, int64 [n], given numbers of groups and rows of strata."""
-  entries = count_entries(numbers, rows, np.arange(len(rows)))
-  part = GroupPart([entries], ['groups'], told_splits(frame))
-  table = GroupTable.merge([part.table(0)])
-  dealt = part.sums(dealt_splits(part, frame, table, seed), frame.quotas.shape)
-  _, plan = plan_groups(frame, table, dealt, seed)
-  return plan.assign(part, 0)[np.searchsorted(part.groups, numbers)]
-
-
 def _warn_of_empty(split: Ints, frame: SplitPlan) -> None:
   """Warns of splits that have a share and no group, given the split of each item: int64 [n]."""
   counts = np.bincount(split[split >= 0], minlength=len(frame.splits))
@@ -171,23 +172,121 @@ def _warn_of_empty(split: Ints, frame: SplitPlan) -> None:
     )
 
 
-def _split_in_time(frame: SplitPlan, numbers: UInts, times: Any, order: TimeOrder) -> Ints:
-  """Returns the split of each item, -1 if embargoed, given numbers of groups: int64 [n]."""
-  keys, kind = keys_of_times(times, len(numbers))
-  zeros = np.zeros(len(numbers), np.int64)
-  part = GroupPart([count_entries(numbers, zeros, zeros, keys)], ['groups'], np.array([FREE]))
-  groups, ends = TimedGroups(part), np.cumsum(frame.quotas.sum(axis=0))[:-1]
-  cuts = cut_groups(groups.near(groups.marks().around(ends)), ends, order, kind)
-  found = cuts.assign(part)[np.searchsorted(part.groups, numbers)]
-  counts = np.bincount(found, minlength=2 * len(frame.splits))
-  order.check_kept(counts[::2], counts[1::2], frame.splits)
-  return np.where(found & 1, -1, found >> 1)
+@dataclass(frozen=True, eq=False)
+class WholeGroups:
+  """A split of whole groups, whose parts are summarized in the rounds of `group_rounds`.
+
+  Each part is given as what builds it, for not every round needs it.
+
+  Attributes:
+    frame: Plan whose quotas are those of predefined strata alone; in time, those of all.
+    seed: Seed of the search and of groups that are dealt.
+    without: Number of records without a group.
+    sizes: Sizes of summaries.
+    order: Order of groups in time; None for no order.
+    kind: Type of the times, 'int' or 'float'.
+  """
+
+  frame: SplitPlan
+  seed: int
+  without: int = 0
+  sizes: Sizes = SIZES
+  order: TimeOrder | None = None
+  kind: str = ''
+
+  def tabulate(self, build: Build, number: int) -> GroupTable:
+    """Returns the histograms of a part's groups."""
+    return build().table(number)
+
+  def keep_table(self, table: GroupTable) -> GroupTable:
+    """Returns the histograms to plan for: all there are."""
+    return table
+
+  def deal(self, build: Build, number: int, table: GroupTable) -> SparseCounts:
+    """Returns the records by stratum and split of the groups of a part that no plan places."""
+    shape = self.frame.quotas.shape
+    if table.is_whole and not self.frame.predefined.any():
+      return SparseCounts.count(shape, np.empty(0, np.int64))
+    part = build()
+    return part.sums(dealt_splits(part, self.frame, table, self.seed), shape)
+
+  def plan(self, dealt: SparseCounts, table: GroupTable) -> GroupPlan:
+    """Returns the numbers of groups of each histogram in each split."""
+    return plan_groups(self.frame, table, dealt, self.seed, self.without)
+
+  @property
+  def ends(self) -> Ints:
+    """The number of records before each end of a split in time, but the last: int64 [ends]."""
+    ends: Ints = np.cumsum(self.frame.quotas.sum(axis=0))[:-1]
+    return ends
+
+  def mark(self, build: Build, number: int) -> GroupMarks:
+    """Returns the marks of a part."""
+    return TimedGroups(build()).marks(self.sizes.group_marks)
+
+  def keep_marks(self, marks: GroupMarks) -> GroupEnds:
+    """Returns groups around the ends of splits."""
+    n_groups = int(marks.n_groups.sum())
+    groups = summarize(self.frame, n_groups, self.without, marks.largest)
+    return GroupEnds(replace(self.frame, groups=groups), marks.around(self.ends))
+
+  def take_near(self, build: Build, number: int, found: GroupEnds) -> NearGroups:
+    """Returns the groups of a part near the ends of splits."""
+    return TimedGroups(build()).near(found.around)
+
+  def cut(self, near: NearGroups, found: GroupEnds) -> GroupCuts:
+    """Returns the ends of splits between groups; raises DataError as `GroupCuts.of` does."""
+    order, kind = self.order, self.kind
+    assert order is not None
+    keep = (lambda keys: order.last_kept(keys, kind)) if order.embargo else None
+    return GroupCuts.of(near, self.ends, keep)
 
 
-def cut_groups(near: NearGroups, ends: Ints, order: TimeOrder, kind: str) -> GroupCuts:
-  """Returns where splits end between groups; see `GroupCuts.of`."""
-  keep = (lambda keys: order.last_kept(keys, kind)) if order.embargo else None
-  return GroupCuts.of(near, ends, keep)
+Build = Callable[[], GroupPart]
+
+
+class Round(NamedTuple):
+  """Parts of the groups are summarized, and what all know from then on follows from the sum.
+
+  Attributes:
+    name: Name of the round.
+    summarize: Function of `WholeGroups`, what builds a part, its number, and the bounds of earlier
+      rounds.
+    merge: Function from several summaries to one.
+    bounds: Function of `WholeGroups`, the one summary, and the bounds of earlier rounds.
+  """
+
+  name: str
+  summarize: Callable[..., Any]
+  merge: Callable[[Iterable[Any]], Any]
+  bounds: Callable[..., Any]
+
+
+def group_rounds(in_time: bool, sizes: Sizes = SIZES) -> tuple[Round, Round]:
+  """Returns the rounds of a split; the last bounds assign the groups of a part to splits."""
+  one = WholeGroups
+  if in_time:
+    return (
+      Round('GroupMarks', one.mark, GroupMarks.merge, one.keep_marks),
+      Round('NearGroups', one.take_near, NearGroups.merge, one.cut),
+    )
+  merge = partial(GroupTable.merge, most=sizes.histograms)
+  return (
+    Round('GroupTable', one.tabulate, merge, one.keep_table),
+    Round('GroupPlan', one.deal, SparseCounts.merge, one.plan),
+  )
+
+
+class GroupEnds(NamedTuple):
+  """The plan of a split in time whose ends are not found yet.
+
+  Attributes:
+    plan: Plan with its groups.
+    around: Groups before and behind each end, as from `GroupMarks.around`.
+  """
+
+  plan: SplitPlan
+  around: tuple[UInts, UInts]
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,21 +294,21 @@ class GroupPlan:
   """Numbers of groups of each histogram in each split.
 
   Attributes:
-    frame: Plan whose quotas are those of predefined strata alone.
+    plan: Records of each stratum in each split.
     table: Groups that are planned.
     ends: Number of groups of each histogram in each split and those before: int64 [n, splits].
     seed: Seed of the groups that are dealt.
   """
 
-  frame: SplitPlan
+  plan: SplitPlan
   table: GroupTable
   ends: Ints
   seed: int
 
-  def assign(self, part: GroupPart, number: int) -> Ints:
-    """Returns the split of each group of the part of this number: int64 [groups]."""
+  def assign(self, part: GroupPart, number: int) -> Placed:
+    """Returns the places of the groups of the part of this number."""
     table = self.table
-    split = dealt_splits(part, self.frame, table, self.seed)
+    split = dealt_splits(part, self.plan, table, self.seed)
     planned = np.flatnonzero(split == FREE)
     mine = table.parts == number  # in the order of the keys
     kinds, first = table.of[mine], table.firsts()[mine]
@@ -222,7 +321,7 @@ class GroupPlan:
     for ends in self.ends.T[:-1]:  # a column at a time: no [groups, splits] array
       found += places >= ends[kind]
     split[planned[order]] = found
-    return split
+    return Placed.in_splits(split)
 
 
 def told_splits(frame: SplitPlan) -> Ints:
@@ -244,8 +343,8 @@ def _weights(frame: SplitPlan) -> list[int]:
 
 def plan_groups(
   frame: SplitPlan, table: GroupTable, placed: SparseCounts, seed: int, without: int = 0
-) -> tuple[SplitPlan, GroupPlan]:
-  """Returns the records of each stratum in each split, and the groups that make them.
+) -> GroupPlan:
+  """Returns the groups of each split, and the records of each stratum that they make.
 
   Strata, the classes of the first features together (or labels, where classes are sets of them),
   and the splits are as near to their ideals as a search finds; `SplitPlan.furthest` tells how near.
@@ -283,7 +382,7 @@ def plan_groups(
     quotas = before + _records(table, ends, len(stratified))
     ends = np.cumsum(ends, axis=1)
   summary = summarize(frame, table.n_groups, without, table.largest)
-  return replace(frame, quotas=quotas, groups=summary), GroupPlan(frame, table, ends, seed)
+  return GroupPlan(replace(frame, quotas=quotas, groups=summary), table, ends, seed)
 
 
 def summarize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfx_balance.errors import ConfigError
@@ -44,16 +44,19 @@ TOGETHER = (
 """Arguments, and those that cannot be checked where one of the former is not known yet."""
 
 
-def parse_modes(given: Mapping[str, Any]) -> SplitModes:
-  """Returns the modes that decoded arguments ask for.
+def parse_modes(given: Mapping[str, Any], kinds: Sequence[type[Mode]] = MODES) -> SplitModes:
+  """Returns the modes that decoded arguments ask for; one takes the place of its base class.
 
   Args:
     given: Arguments by name, those of all modes, and whether there is something to `extend`.
+    kinds: All modes.
 
   Raises:
     ConfigError: if an argument breaks a rule.
   """
-  return SplitModes(tuple(filter(None, (mode.parse(given) for mode in MODES))))
+  found = list(filter(None, (mode.parse(given) for mode in kinds)))
+  bases = {base for mode in found for base in type(mode).__mro__[1:]}
+  return SplitModes(tuple(mode for mode in found if type(mode) not in bases))
 
 
 def check_modes(modes: SplitModes, shares: SplitShares) -> None:

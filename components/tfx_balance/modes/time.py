@@ -25,13 +25,13 @@ from tfx_balance.arguments import check_choice, check_number, check_text, check_
 from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.documents.sentences import plain_number, some_of
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.modes.array_items import ArrayItems, in_shares
+from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.mode import Mode
 from tfx_balance.plan.array_columns import ArrayColumn, duration
 from tfx_balance.plan.class_value import stratum_name
 from tfx_balance.plan.number_keys import keys_of, numbers_of
 from tfx_balance.plan.ranks import LAST_ORDER, Ints, UInts
-from tfx_balance.plan.split_plan import SplitPlan
+from tfx_balance.plan.split_plan import Placed, SplitPlan
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,10 @@ class TimeOrder(Mode):
     return quotas if self.within == 'strata' else quotas.sum(axis=0, keepdims=True)
 
   def parts(self, quotas: Ints) -> Ints:
-    """Returns the records kept and those embargoed by number: int64 [rows, 2 * splits].
+    """Returns the records of the parts that splits are cut into: int64 [rows, 2 * splits].
 
-    Of each split the records that are kept, which come first, then those that are left out.
+    Of each split the records that are kept, which come first, then those that are left out by
+    their number; `place` takes the number of a part.
 
     Args:
       quotas: Records of each split before the embargo: int64 [rows, splits].
@@ -138,6 +139,18 @@ class TimeOrder(Mode):
     lost = np.where(has_later, np.minimum(quotas, self.embargo_records), 0)
     parts: Ints = np.stack([quotas - lost, lost], axis=2).reshape(len(quotas), -1)
     return parts
+
+  def place(self, rows: Ints, parts: Ints, times: UInts, last_kept: UInts) -> Placed:
+    """Returns the split of each record, and whether the embargo leaves it out: [n].
+
+    Args:
+      rows: Row of each record: int64 [n].
+      parts: Its part: int64 [n].
+      times: Key of its time: uint64 [n].
+      last_kept: Highest key that the embargo leaves in each split: uint64 [rows, splits].
+    """
+    split, is_behind = np.divmod(parts, 2)
+    return Placed(split, (is_behind > 0) | (times > last_kept[rows, split]))
 
   def last_kept(self, keys: UInts, kind: str) -> UInts:
     """Returns the highest keys that an embargo leaves in what comes before cuts: uint64 [n].
@@ -184,6 +197,12 @@ class TimeOrder(Mode):
       found[is_cut] = self.last_kept(distinct, kind)[which.reshape(-1)]
     return found
 
+  def kept(self, placed: Placed, names: Sequence[str]) -> Ints:
+    """Returns the split of each record, -1 if it is embargoed; checks as `check_kept` does."""
+    kept, lost = placed.counts(len(names)).T
+    self.check_kept(kept, lost, names)
+    return np.where(placed.embargoed, -1, placed.split)
+
   def check_kept(self, kept: Ints, lost: Ints, names: Sequence[str]) -> None:
     """Checks that an embargo leaves records in each split that had some.
 
@@ -208,16 +227,13 @@ class TimeOrder(Mode):
     keys, kind = keys_of_times(items.given['order_by'], len(items))
     plan, of = items.plan(), items.strata_of
     rows = of if self.within == 'strata' else np.zeros_like(of)
-    quotas = self.rows(plan.quotas)
-    parts = self.parts(quotas)
-    order = (of, items.ranks(), keys)
-    part = in_shares(rows, parts, *order)
-    behind = np.cumsum(parts).reshape(parts.shape)[:, :-1]
-    first = keys[np.lexsort((*order, rows))][np.minimum(behind, len(keys) - 1)]
-    late = keys > self.last_kept_of(parts, first, kind)[rows, part >> 1]
-    split = np.where(late | (part & 1 > 0), -1, part >> 1)
-    kept = np.bincount(split[split >= 0], minlength=len(plan.splits))
-    self.check_kept(kept, quotas.sum(axis=0) - kept, plan.splits)
+    parts = self.parts(self.rows(plan.quotas))
+    by_stratum = np.argsort(of, kind='stable')  # as equal times and ranks follow each other
+    found, part = items.select(parts, rows, keys, by_stratum)
+    rows, last_kept = rows[by_stratum], self.last_kept_of(parts, found.orders, kind)
+    placed = self.place(rows, part.astype(np.int64), keys[by_stratum], last_kept)
+    split = np.empty(len(items), np.int64)
+    split[by_stratum] = self.kept(placed, plan.splits)
     return split
 
   def warnings(self, plan: SplitPlan, source: InputRecords) -> list[str]:

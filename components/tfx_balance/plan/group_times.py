@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tfx_balance.plan.group_table import GroupPart, largest_groups
 from tfx_balance.plan.ranks import LAST_ORDER, Ints, UInts
 from tfx_balance.plan.runs import concatenated
-from tfx_balance.plan.split_plan import NamedGroup
+from tfx_balance.plan.split_plan import NamedGroup, Placed
 from tfx_balance.sizes import SIZES
 
 
@@ -149,14 +149,14 @@ class GroupCuts:
       kept[:-1][is_behind] = last_kept(cuts[is_behind, 0])
     return cls(cuts[:, 0], cuts[:, 1], is_behind, kept)
 
-  def assign(self, part: GroupPart, number: int = 0) -> Ints:
-    """Returns twice the split of each group of a part, one more if it is embargoed: int64 [n]."""
+  def assign(self, part: GroupPart, number: int = 0) -> Placed:
+    """Returns the places of the groups of a part."""
     times, numbers = part.times, part.groups
     assert times is not None
     split = np.zeros(len(times), np.int64)
     for time, number in zip(self.times[self.is_behind], self.numbers[self.is_behind], strict=True):
       split += (times > time) | ((times == time) & (numbers >= number))
-    return 2 * split + (times > self.last_kept[split])
+    return Placed(split, times > self.last_kept[split])
 
 
 class TimedGroups:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.ranks import RANK_BITS, UInts, mix
+from tfx_balance.plan.ranks import RANK_BITS, Ints, RankHistogram, UInts, mix
 from tfx_balance.plan.runs import concatenated
 
 SAMPLE_BITS = 12
@@ -95,6 +95,23 @@ class NumberSample:
   def pivots(self) -> UInts:
     """Returns the keys at which buckets begin: uint64 [up to _MOST], ascending."""
     return np.sort(self.keys)
+
+
+def pair_buckets(
+  layout: RankHistogram, rows: Ints, rank: UInts, order: UInts | None, pivots: UInts | None
+) -> Ints:
+  """Returns the bucket of each record: int64 [n].
+
+  Args:
+    layout: Buckets of the rows.
+    rows: Row of each record: int64 [n].
+    rank: Its rank: uint64 [n].
+    order: What comes before the rank: uint64 [n]; None for nothing.
+    pivots: Keys at which buckets of that begin; None where it is spread evenly, as ranks are.
+  """
+  if order is not None:
+    rank = order if pivots is None else spread_ranks(order, rank, pivots)
+  return layout.buckets(rows, rank)
 
 
 def spread_ranks(keys: UInts, rank: UInts, pivots: UInts) -> UInts:

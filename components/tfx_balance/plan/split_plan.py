@@ -60,6 +60,28 @@ class LabelCounts(NamedTuple):
   ideals: tuple[Fraction, ...]
 
 
+class Placed(NamedTuple):
+  """The places of records, or of groups of them, in the output.
+
+  Attributes:
+    split: Number of the split of each: int64 [n].
+    embargoed: Whether each is left out, as it is too close before a later split: bool [n].
+  """
+
+  split: Ints
+  embargoed: npt.NDArray[np.bool_]
+
+  @classmethod
+  def in_splits(cls, split: Ints) -> Placed:
+    """Returns that each goes to its split."""
+    return cls(split, np.zeros(len(split), bool))
+
+  def counts(self, n_splits: int) -> Ints:
+    """Returns the numbers of those kept and embargoed in each split: int64 [n_splits, 2]."""
+    found = np.bincount(2 * self.split + self.embargoed, minlength=2 * n_splits)
+    return found.reshape(n_splits, 2).astype(np.int64)
+
+
 @dataclass(frozen=True, order=True)
 class NamedGroup:
   """A group of records, as people find it.

@@ -94,10 +94,11 @@ def scan_files(files: beam.PCollection[InputFile], scan: ScanFile) -> beam.PColl
   return spread(files, 'SpreadFiles', attrgetter('rank')) | 'ScanFile' >> beam.ParDo(scan)
 
 
+@dataclass(eq=False)
 class ScanFile(beam.DoFn):
   """Turns an `InputFile` into a `ScannedFile`.
 
-  Args:
+  Attributes:
     features: Features that strata are made of.
     payload: Type of the records.
     missing: Treatment of records without a class.
@@ -117,68 +118,55 @@ class ScanFile(beam.DoFn):
     sizes: Sizes of what is read and held.
   """
 
-  def __init__(
-    self,
-    features: Sequence[str],
-    payload: Payload,
-    missing: MissingLabel,
-    work_dir: str | None = None,
-    options: ReadOptions = READ_DEFAULTS,
-    seed: int = 0,
-    by_class: bool = False,
-    optional: Collection[str] = (),
-    key: Sequence[str] = (),
-    purpose: str = '',
-    n_files: int = 1,
-    by_values: bool = False,
-    time: str = '',
-    binned: str = '',
-    labels: Sequence[str] = (),
-    groups: GroupBy | None = None,
-    sizes: Sizes = SIZES,
-  ) -> None:
-    self._sizes = sizes
-    self._groups = groups
-    self._features = tuple(features)
-    self._labels = tuple(labels)
-    self._key_features = tuple(key)
-    self._by_values = by_values
-    self._optional = tuple(optional)
-    self._payload: Payload = payload
-    self._missing: MissingLabel = missing
-    self._work_dir = work_dir
-    self._options = options
-    self._key = tie_break(seed, 'order')
-    self._by_class = by_class
+  features: Sequence[str]
+  payload: Payload
+  missing: MissingLabel
+  work_dir: str | None = None
+  options: ReadOptions = READ_DEFAULTS
+  seed: int = 0
+  by_class: bool = False
+  optional: Collection[str] = ()
+  key: Sequence[str] = ()
+  purpose: str = ''
+  n_files: int = 1
+  by_values: bool = False
+  time: str = ''
+  binned: str = ''
+  labels: Sequence[str] = ()
+  groups: GroupBy | None = None
+  sizes: Sizes = SIZES
+
+  def __post_init__(self) -> None:
     self._block = ScratchBuffer()
-    self._draw = (seed, purpose, n_files)
-    self._numbers = {name: of for name, of in (('time', time), ('number', binned)) if of}
-    self._binned = binned
-    self._hashes_bytes = not (key or by_values)
-    content = () if self._hashes_bytes and groups is None else ('content',)
-    self._row = index_row(*content, *self._numbers)
+    self._order_key = tie_break(self.seed, 'order')
+    numbers = (('time', self.time), ('number', self.binned))
+    self._numbers = {name: of for name, of in numbers if of}
+    self._hashes_bytes = not (self.key or self.by_values)
+    content = () if self._hashes_bytes else ('content',)
+    grouped = () if self.groups is None else ('group',)
+    self._row = index_row(*content, *grouped, *self._numbers)
 
   def process(self, file: InputFile) -> Iterator[ScannedFile]:
-    bad = self._options.bad_of(file.path)
+    bad = self.options.bad_of(file.path)
     classes = None
-    if self._labels:
-      classes = label_columns(self._features, self._labels, file.path, self._missing)
-    if self._binned:
-      classes = binned_columns(self._features, self._binned, file.path)
-    grouped = self._groups.features if self._groups else ()
-    others = sorted({*self._key_features, *grouped, *self._numbers.values()})
+    if self.labels:
+      classes = label_columns(self.features, self.labels, file.path, self.missing)
+    if self.binned:
+      classes = binned_columns(self.features, self.binned, file.path)
+    grouped = self.groups.features if self.groups else ()
+    others = sorted({*self.key, *grouped, *self._numbers.values()})
     decoder = StratumDecoder(
-      self._features, self._payload, self._missing, file.path, bad, self._optional, classes, others
+      self.features, self.payload, self.missing, file.path, bad, self.optional, classes, others
     )
-    keys = identity_of(self._key_features, self._by_values, self._payload, file.path)
-    groups = GroupKeys(self._groups, file.path) if self._groups else None
+    keys = identity_of(self.key, self.by_values, self.payload, file.path)
+    groups = GroupKeys(self.groups, file.path) if self.groups else None
     # Of identities that are hashed, some may be those of many records.
-    sampled = [] if self._hashes_bytes or self._groups else ['hash']
+    sampled = [] if self._hashes_bytes or self.groups else ['hash']
     more = IndexColumns(self._numbers, file.path, bad, sampled)
-    counted = _Counted()
+    counted = FileSums()
     indexed = self._indexed(file, decoder, keys, more, groups, bad, counted)
     spill = self._keep(file, indexed, counted)
-    flags = set(self._labels if len(self._labels) > 1 else ()).difference(others)
+    flags = set(self.labels if len(self.labels) > 1 else ()).difference(others)
     kinds = {name: kind for name, kind in decoder.reader.kinds.items() if kind}
     counters.READ.inc(counted.n_records - len(bad.positions) + (bad.cut_bytes > 0))
     counters.DROPPED.inc(counted.dropped)
@@ -212,15 +200,15 @@ class ScanFile(beam.DoFn):
     more: IndexColumns,
     groups: GroupKeys | None,
     bad: BadRecords,
-    counted: _Counted,
+    counted: FileSums,
   ) -> Iterator[tuple[Rows, Frames]]:
     """Yields a file's frames beside their index, which is counted; they hold until the next."""
     blocks = read_frames(
       file.path,
-      self._sizes.chunk_bytes,
-      max_record_bytes=self._options.max_record_bytes,
+      self.sizes.chunk_bytes,
+      max_record_bytes=self.options.max_record_bytes,
       bad=bad,
-      block_bytes=self._sizes.block_bytes,
+      block_bytes=self.sizes.block_bytes,
       buffer=self._block,
     )
     for frames in blocks:
@@ -228,9 +216,9 @@ class ScanFile(beam.DoFn):
       wrong = [at - first for at in bad.positions if at >= first]
       rows, columns = self._index(frames, decoder, wrong, first, keys)
       more.fill(rows, columns, file.rank)
-      hashes = groups.hashes(rows, columns) if groups else rows['hash']
+      if groups:
+        rows['group'] = groups.hashes(rows, columns)
       counted.add(rows, int(frames.offsets[-1]), decoder.n_strata)
-      rows['hash'] = hashes
       yield rows, frames
 
   def _index(
@@ -255,49 +243,47 @@ class ScanFile(beam.DoFn):
     rows['size'] = frames.sizes
     rows['position'] = np.arange(first, first + len(rows))
     rows['hash'] = keys(rows, frames, columns)
-    if 'content' in (self._row.names or ()):
-      by_bytes = self._hashes_bytes
-      rows['content'] = rows['hash'] if by_bytes else hashes_of_bytes(frames.views())
+    if not self._hashes_bytes:
+      rows['content'] = hashes_of_bytes(frames.views())
     return rows, columns
 
   def _keep(
-    self, file: InputFile, indexed: Iterator[tuple[Rows, Frames]], counted: _Counted
+    self, file: InputFile, indexed: Iterator[tuple[Rows, Frames]], counted: FileSums
   ) -> Spill:
     """Returns the spill of all records, but for those that were dropped or are bad."""
-    if self._work_dir is None:
+    if self.work_dir is None:
       deque(indexed, maxlen=0)
-      return Spill(file.rank, self._key, '', '', ())
-    with scratch_folder(self._work_dir) as folder:
-      with SpillWriter(folder, 'scan', file.rank, self._key) as writer:
+      return Spill(file.rank, self._order_key, '', '', ())
+    with scratch_folder(self.work_dir) as folder:
+      with SpillWriter(folder, 'scan', file.rank, self._order_key) as writer:
         for rows, frames in indexed:
           which = None
           if rows['code'].max() >= BAD:
             which = np.flatnonzero(rows['code'] < BAD)
             rows = rows[which]
-          groups = by_frequency(rows['code']) if self._by_class else None
+          groups = by_frequency(rows['code']) if self.by_class else None
           writer.write(rows, frames, which, groups)
-      if folder == self._work_dir:
+      if folder == self.work_dir:
         return writer.spill
-      group_bytes = counted.stratum_bytes if self._by_class else None
+      group_bytes = counted.stratum_bytes if self.by_class else None
       counts = self._rank_counts(writer.spill, counted)
-      return pack(writer.spill, self._work_dir, group_bytes, counts, self._sizes)
+      return pack(writer.spill, self.work_dir, group_bytes, counts, self.sizes)
 
-  def _rank_counts(self, spill: Spill, counted: _Counted) -> SparseCounts | None:
+  def _rank_counts(self, spill: Spill, counted: FileSums) -> SparseCounts | None:
     """Returns the number of records in each fine bucket of ranks; None if none will be selected."""
-    seed, purpose, n_files = self._draw
-    if not purpose or not spill.blocks:
+    if not self.purpose or not spill.blocks:
       return None
-    fine = fine_buckets(counted.records, n_files)
+    fine = fine_buckets(counted.records, self.n_files)
     return SparseCounts.merge(
       SparseCounts.count(
         (fine.n_buckets,),
-        fine.buckets(index['code'].astype(np.int64), ranks(index['hash'], seed, purpose)),
+        fine.buckets(index['code'].astype(np.int64), ranks(index['hash'], self.seed, self.purpose)),
       )
       for index in spill.index('hash', 'code')
     )
 
 
-class _Counted:
+class FileSums:
   """Sums over the records of a file so far."""
 
   def __init__(self) -> None:

@@ -30,26 +30,30 @@ from tfx_balance.tfrecord.packed import PackedFile, PackedWriter, local_copy
 from tfx_balance.tfrecord.work_files import create_as_is, fill, new_work_file, open_as_is
 
 INDEX_ROW = np.dtype([('hash', '<u8'), ('code', '<u4'), ('size', '<u4'), ('position', '<u4')])
-"""Hash of a record's bytes, its stratum in the file's own numbering, bytes of its frame, and its
-position in the file."""
+"""Hash that identifies a record, its stratum in the file's own numbering, bytes of its frame, and
+its position in the file."""
 ASSIGNED_ROW = np.dtype([('size', '<u4'), ('output', '<u4'), ('key', '<u8')])
-"""Bytes of a record's frame; the number of its output, such as a split, or, where there is one
-output, how often the record is written to it; and the key of its place there."""
+"""Bytes of a record's frame, the number of its output, such as a split, and the key of its place
+there."""
+COPIED_ROW = np.dtype([('size', '<u4'), ('times', '<u4'), ('key', '<u8')])
+"""Bytes of a record's frame, how often it is written to the one output, and the key of its place
+there."""
 
 # In packed rows, where neighbors are read together.
-_COLUMNS = ('position', 'hash', 'content', 'code', 'size', 'time', 'number')
+_COLUMNS = ('position', 'hash', 'content', 'code', 'size', 'group', 'time', 'number')
 _MOST_UNITS = 2048  # ranges of keys of all records or of a stratum, in each some of every block
 _NO_RANGES = np.empty((0, 2), np.int64)
 
 Rows = npt.NDArray[np.void]
-"""What is known of each record: INDEX_ROW, with more columns or without, or ASSIGNED_ROW [n]."""
+"""A row of each record: INDEX_ROW, with more columns or without; or ASSIGNED_ROW or
+COPIED_ROW: [n]."""
 
 
 def index_row(*columns: str) -> np.dtype[Any]:
   """Returns INDEX_ROW with columns of 64 bits behind it.
 
-  They are 'time' and 'number', and 'content', the hash of a record's bytes, where 'hash' is that of
-  something else.
+  They are 'time', 'number' and 'group', the hash of a record's group, and 'content', the hash of a
+  record's bytes, where 'hash' is that of something else.
   """
   return np.dtype([*INDEX_ROW.descr, *((name, '<u8') for name in columns)])
 
@@ -213,7 +217,7 @@ class SpillWriter:
     """Writes a block in the order of keys, or in that of groups, each in the order of keys.
 
     Args:
-      rows: Rows of the records to write, INDEX_ROW or ASSIGNED_ROW, which has the keys: [n].
+      rows: Rows of the records to write, of the index or with the keys: [n].
       frames: Frames among which they are.
       which: Position of each among these frames, some more than once: int64 [n]; None for all.
       groups: Number of each record's group, 0 or above: int64 [n]; None for one group.
@@ -262,11 +266,20 @@ def in_blocks(
 
 
 def assigned_rows(
-  sizes: npt.NDArray[Any], outputs: npt.NDArray[Any] | int, keys: npt.NDArray[Any]
+  sizes: npt.NDArray[Any], outputs: npt.NDArray[Any], keys: npt.NDArray[Any]
 ) -> Rows:
   """Returns rows of assigned records: ASSIGNED_ROW [n]."""
   rows = np.empty(len(sizes), ASSIGNED_ROW)
   rows['size'], rows['output'], rows['key'] = sizes, outputs, keys
+  return rows
+
+
+def copied_rows(
+  sizes: npt.NDArray[Any], times: npt.NDArray[Any] | int, keys: npt.NDArray[Any]
+) -> Rows:
+  """Returns rows of records of one output: COPIED_ROW [n]."""
+  rows = np.empty(len(sizes), COPIED_ROW)
+  rows['size'], rows['times'], rows['key'] = sizes, times, keys
   return rows
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import apache_beam as beam
 import numpy as np
-import numpy.typing as npt
 
 from tfx_balance.plan.ranks import Ints, UInts, mix
 from tfx_balance.plan.runs import places_in_runs
-from tfx_balance.scan.spill import FramesReader, Rows, Spill, SpillWriter, assigned_rows
-from tfx_balance.shuffle.ranges import BatchKey, FileGroup, RangeFinder, SpillRanges
+from tfx_balance.scan.scan import ScannedFile
+from tfx_balance.scan.spill import FramesReader, Rows, Spill, SpillWriter, record_keys
+from tfx_balance.shuffle.frequent import FrequentKeys, KeySpreader
+from tfx_balance.shuffle.ranges import COUNTS, BatchKey, FileGroup, RangeFinder, SpillRanges
+from tfx_balance.shuffle.select import FileCounts
 from tfx_balance.sizes import Workspace
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
 from tfx_balance.tfrecord.work_files import OutputFile, create_as_is, new_work_file
+from tfx_balance.tfrecord.work_folder import scratch_folder
 
 
 class AssignedRecords:
@@ -56,9 +60,7 @@ class AssignedRecords:
 
   def add(
     self,
-    sizes: npt.NDArray[Any],
-    outputs: npt.NDArray[Any],
-    keys: UInts,
+    rows: Rows,
     again: Ints,
     groups: Ints | None = None,
     together: int | None = None,
@@ -66,17 +68,15 @@ class AssignedRecords:
     """Takes the next block.
 
     Args:
-      sizes: Bytes of the frames: [n].
-      outputs: Output of each record, or how often it is written: [n].
-      keys: Key of each record's place: uint64 [n].
+      rows: ASSIGNED_ROW or COPIED_ROW [n].
       again: Positions of the records to spill once more, ascending: int64 [m].
       groups: Group of files that takes each record: int64 [n]; None where each group takes all.
-      together: Number of copies of a record that go to one file, where `outputs` is how often it is
-        written: one with twice as many is spilled once more for so many of its copies.
+      together: Number of copies of a record that go to one file, of COPIED_ROWs: one with twice as
+        many is spilled once more for so many of its copies.
     """
-    rows = assigned_rows(sizes, outputs, keys)
+    sizes, keys = rows['size'], rows['key']
     if together is not None:
-      again = np.union1d(again, np.flatnonzero(outputs >= 2 * together))
+      again = np.union1d(again, np.flatnonzero(rows['times'] >= 2 * together))
     if self._file is None:
       self._file = self._stack.enter_context(create_as_is(self._path))
     self._file.write(rows.view(np.uint8).data)
@@ -104,20 +104,55 @@ class AssignedRecords:
     return [*self._ranges.by_files(work), *self._again.by_files(work)]
 
 
+Assigned = tuple[Rows, Ints, Ints | None]
+"""Rows of a block, positions of the records to spill once more, and groups of files, as from
+`AssignedRecords.add`."""
+
+
+def assign_blocks(
+  scanned: ScannedFile,
+  job: Any,
+  frequent: FrequentKeys,
+  buffer: ScratchBuffer,
+  counts: FileCounts,
+  columns: Sequence[str],
+  assign: Callable[[Rows, UInts, Ints], Assigned],
+) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
+  """Yields the ranges of a scanned file by output file, and the counts of what was assigned.
+
+  Args:
+    scanned: Scanned file.
+    job: Job of the run, which has the groups of files.
+    frequent: Keys of records that are there very often.
+    buffer: Buffer of what is spilled once more.
+    counts: Counts of the assigned records, which `assign` adds to.
+    columns: Columns of the index that `assign` reads, beside hashes, 'code' and 'size'.
+    assign: Function of the index of a block, of the keys of its records and of the positions of
+      those that are frequent.
+  """
+  spill, spreader = scanned.spill, KeySpreader(frequent, scanned.spill.rank)
+  with scratch_folder(job.request.work_dir) as folder:
+    with AssignedRecords(spill, job.groups, folder, buffer) as assigned:
+      for index in spill.index('hash', 'content', 'code', 'size', *columns):
+        assigned.add(*assign(index, *spreader.spread(record_keys(index, spill.key))))
+    yield from assigned.by_files(job.request)
+  yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, counts.sparse()))
+
+
 def _shared_out(which: Ints, rows: Rows, together: int) -> tuple[Ints, Rows]:
   """Returns rows among which the copies of each record are shared out, about `together` to each.
 
   Args:
     which: Which record each row is of: int64 [n].
-    rows: ASSIGNED_ROW [n], with how often a record is written.
+    rows: COPIED_ROW [n].
     together: Number of copies.
   """
-  times = rows['output'].astype(np.int64)
+  times = rows['times'].astype(np.int64)
   n_rows = np.maximum(times // together, 1)
   of = np.repeat(np.arange(len(rows)), n_rows)
   number = places_in_runs(np.cumsum(n_rows) - n_rows, len(of))
   shared = rows[of]
   times, n_rows = times[of], n_rows[of]
-  shared['output'] = times * (number + 1) // n_rows - times * number // n_rows
+  shared['times'] = times * (number + 1) // n_rows - times * number // n_rows
   shared['key'] = np.where(n_rows > 1, mix(shared['key'], number.view(np.uint64)), shared['key'])
   return which[of], shared

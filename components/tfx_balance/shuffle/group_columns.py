@@ -27,7 +27,7 @@ from tfx_balance.plan.group_table import (
 )
 from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.plan.runs import starts_of_runs
-from tfx_balance.plan.sparse_counts import SparseCounts
+from tfx_balance.plan.split_plan import Placed
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.shuffle.ranges import RangePacker
 from tfx_balance.sizes import SIZES, Workspace
@@ -37,7 +37,7 @@ from tfx_balance.tfrecord.work_folder import scratch_folder
 
 MOST_PARTS = 64
 """Parts of the largest input: each is an element for each file."""
-_SPLIT = np.dtype('<u2')
+_PLACE = np.dtype([('split', '<u2'), ('embargoed', '?')])
 
 
 def n_parts(n_records: int, part_records: int = SIZES.group_records) -> int:
@@ -125,8 +125,8 @@ def count_groups(
   with scratch_folder(work.work_dir) as folder:
     path = new_work_file(folder, f'groups-{scanned.spill.rank:05d}')
     with create_as_is(path) as file:
-      for index in scanned.spill.index('hash', 'code', 'position', *(['time'] if timed else [])):
-        numbers, times = group_numbers(index['hash'], seed), index['time'] if timed else None
+      for index in scanned.spill.index('group', 'code', 'position', *(['time'] if timed else [])):
+        numbers, times = group_numbers(index['group'], seed), index['time'] if timed else None
         entries = count_entries(numbers, rows[index['code']], index['position'], times)
         file.write(entries.view(np.uint8).data)
         cuts.append(first + _cuts(entries['group'], parts))
@@ -148,17 +148,19 @@ def build_part(columns: Sequence[Column], told: Ints) -> GroupPart:
 
 
 def return_splits(
-  part: GroupPart, split: Ints, columns: Sequence[Column], work: Workspace
+  part: GroupPart, placed: Placed, columns: Sequence[Column], work: Workspace
 ) -> Iterator[Column]:
-  """Yields the splits of the groups of a part by file, in the order of what it has of them.
+  """Yields the places of the groups of a part by file, in the order of its groups.
 
   Args:
     part: The groups.
-    split: Split of each: int64 [n].
+    placed: Where each goes.
     columns: What the files have of them.
     work: Where work files are.
   """
   first, found = 0, []
+  places = np.empty(len(placed.split), _PLACE)
+  places['split'], places['embargoed'] = placed
   with scratch_folder(work.work_dir) as folder:
     path = new_work_file(folder, f'group-splits-{columns[0].part:05d}')
     with create_as_is(path) as file:
@@ -166,53 +168,39 @@ def return_splits(
         ends = [first]
         for entries in _blocks(column):
           groups = entries['group'][starts_of_runs(entries['group'])]
-          file.write(split[np.searchsorted(part.groups, groups)].astype(_SPLIT).view('u1').data)
+          file.write(places[np.searchsorted(part.groups, groups)].view('u1').data)
           first += len(groups)
           ends.append(first)
         found.append((column, np.stack([ends[:-1], ends[1:]], axis=1)))
     with RangePacker(path, work) as packer:
       for column, runs in found:
-        whole = np.array([[runs[0, 0], runs[-1, 1]]]) * _SPLIT.itemsize
+        whole = np.array([[runs[0, 0], runs[-1, 1]]]) * _PLACE.itemsize
         packed = packer.pack(whole)
-        yield Column(column.rank, column.name, column.part, packed, runs, _SPLIT)
+        yield Column(column.rank, column.name, column.part, packed, runs, _PLACE)
 
 
 class GroupAssigner:
-  """Tells the row and the split of each record of one file, a block at a time, in their order."""
+  """The places of the records of one file, a block at a time, in their order."""
 
-  def __init__(
-    self,
-    columns: Sequence[Column],
-    stack: contextlib.ExitStack,
-    rows: Ints,
-    seed: int,
-    shape: tuple[int, ...],
-  ) -> None:
-    """Takes the splits of the file's groups.
+  def __init__(self, columns: Sequence[Column], stack: contextlib.ExitStack, seed: int) -> None:
+    """Takes where the file's groups go.
 
     Args:
-      columns: Splits, part by part.
+      columns: Places of groups, part by part.
       stack: What closes the files that are read.
-      rows: Row of the stratum of each code: int64 [strata].
       seed: Seed of the order of groups.
-      shape: Numbers of strata and splits.
     """
     self._streams = [
       (stack.enter_context(_opened(each.file)), each.runs, each.row) for each in columns
     ]
-    self._rows, self._seed = rows, seed
-    self._block = 0
-    self.counts = SparseCounts.count(shape, np.empty(0, np.int64))
+    self._seed, self._block = seed, 0
 
-  def assign(self, index: npt.NDArray[np.void]) -> tuple[Ints, Ints]:
-    """Returns rows and splits of the records of the next block: int64 [n]."""
+  def place(self, index: npt.NDArray[np.void]) -> Placed:
+    """Returns the places of the records of the next block."""
     own = [_read(stream, runs[self._block], row) for stream, runs, row in self._streams]
     self._block += 1
-    groups, which = np.unique(group_numbers(index['hash'], self._seed), return_inverse=True)
-    splits = np.concatenate(own).astype(np.int64)
-    assert len(splits) == len(groups)
-    rows, found = self._rows[index['code']], splits[which.reshape(-1)]
-    shape = self.counts.shape
-    more = SparseCounts.count(shape, rows * shape[1] + found)
-    self.counts = SparseCounts.merge([self.counts, more])
-    return rows, found
+    groups, which = np.unique(group_numbers(index['group'], self._seed), return_inverse=True)
+    places = np.concatenate(own)
+    assert len(places) == len(groups)
+    found = places[which.reshape(-1)]
+    return Placed(found['split'].astype(np.int64), found['embargoed'])

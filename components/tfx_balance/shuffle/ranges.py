@@ -26,7 +26,7 @@ import pyarrow as pa
 from tfx_balance.beam import counters
 from tfx_balance.plan.key_order import mixed_order, parts_of_keys
 from tfx_balance.plan.ranks import Ints, UInts
-from tfx_balance.scan.spill import ASSIGNED_ROW, Rows, Spill
+from tfx_balance.scan.spill import ASSIGNED_ROW, COPIED_ROW, Rows, Spill
 from tfx_balance.shuffle.select import sum_file_counts
 from tfx_balance.sizes import Workspace
 from tfx_balance.tfrecord.files import FileRanges, create_compressed, fill_ranges
@@ -85,7 +85,7 @@ class SpillRanges:
   """The ranges of a spilled file that some output files take.
 
   Attributes:
-    rows_file: ASSIGNED_ROWs of its records.
+    rows_file: Rows of its records, of 16 bytes each.
     frames_file: Frames of its records.
     cuts: Number of the file among those gathered one after another, number of the chunk, first
       record and end, first byte of the frames and end, file by file and chunk by chunk: int64
@@ -124,7 +124,7 @@ class RangeFinder:
 
     Args:
       spill: Spilled file.
-      rows_path: Path of its ASSIGNED_ROWs.
+      rows_path: Path of its rows.
       groups: Groups of files that it may write to.
     """
     self._spill, self._rows_path, self._groups = spill, rows_path, groups
@@ -252,7 +252,7 @@ def gather_ranges(
   assigned: beam.pvalue.DoOutputsTuple,
   job: beam.PCollection,
   work: Workspace,
-  repeats: bool = False,
+  row: np.dtype[Any] = ASSIGNED_ROW,
 ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
   """Returns the job, the counts of all assigned records, and the output files: `WorkFile`.
 
@@ -260,14 +260,14 @@ def gather_ranges(
     assigned: `ranges`, (`BatchKey`, `SpillRanges`), and COUNTS, of each spilled file.
     job: Job whose file groups are written.
     work: Where work files are, and how many files are read.
-    repeats: Whether rows have how often a record is written, in place of its output.
+    row: Type of the rows: ASSIGNED_ROW, or COPIED_ROW where each file has one output.
   """
   files = job | 'AllFiles' >> beam.FlatMap(lambda job: all_files(job.groups))
   written = (
     (assigned.ranges, files)
     | 'RangesAndFiles' >> beam.Flatten()
     | 'ByFile' >> beam.GroupByKey()
-    | 'GatherRanges' >> beam.ParDo(GatherRanges(work.work_dir, repeats))
+    | 'GatherRanges' >> beam.ParDo(GatherRanges(work.work_dir, row))
   )
   return job, sum_file_counts(assigned[COUNTS], work), written
 
@@ -277,11 +277,11 @@ class GatherRanges(beam.DoFn):
 
   Args:
     work_dir: Folder of work files.
-    repeats: Whether rows have how often a record is written, in place of its output.
+    row: Type of the rows: ASSIGNED_ROW, or COPIED_ROW where each file has one output.
   """
 
-  def __init__(self, work_dir: str, repeats: bool = False) -> None:
-    self._work_dir, self._repeats = work_dir, repeats
+  def __init__(self, work_dir: str, row: np.dtype[Any] = ASSIGNED_ROW) -> None:
+    self._work_dir, self._row = work_dir, row
     self._read = ScratchBuffer()
 
   def process(self, element: tuple[BatchKey, Iterable[SpillRanges | None]]) -> Iterator[WorkFile]:
@@ -290,7 +290,7 @@ class GatherRanges(beam.DoFn):
       ranges = _fetched([each for each in found if each is not None], folder)
       for i, key in enumerate(keys):
         of_file = [each.of_file(i) for each in ranges]
-        chunks = Chunks(of_file, key, self._read, self._repeats)
+        chunks = Chunks(of_file, key, self._read, self._row)
         yield from self._gather(key, chunks)
 
   def _gather(self, key: FilesKey, chunks: Chunks) -> Iterator[WorkFile]:
@@ -328,7 +328,7 @@ class Chunks:
   """Reads the chunks of some files that are written together."""
 
   def __init__(
-    self, ranges: Sequence[SpillRanges], key: FilesKey, buffer: ScratchBuffer, repeats: bool
+    self, ranges: Sequence[SpillRanges], key: FilesKey, buffer: ScratchBuffer, row: np.dtype[Any]
   ) -> None:
     self._ranges = ranges
     self.n_chunks = max((int(n) + 1 for each in ranges for n in each.cuts[-1:, 1]), default=0)
@@ -336,8 +336,7 @@ class Chunks:
     self._wanted = np.zeros(self.n_outputs + 1, bool)
     for first, end, _ in key:
       self._wanted[first:end] = True
-    self._read = buffer
-    self._repeats = repeats
+    self._read, self._row = buffer, row
 
   def read(self, i: int) -> tuple[Frames, Ints, Ints]:
     """Returns the frames of the i-th chunk, and the order in which they are written.
@@ -350,11 +349,11 @@ class Chunks:
     rows, data = self._fill(i)
     offsets = np.cumsum(np.append(0, rows['size'].astype(np.int64)))
     frames, keys = Frames(pa.py_buffer(data), offsets), np.ascontiguousarray(rows['key'])
-    outputs = rows['output'].astype(np.int64)
-    if self._repeats:
-      order = mixed_order(keys, np.zeros_like(outputs), outputs)
+    if self._row == COPIED_ROW:
+      times = rows['times'].astype(np.int64)
+      order = mixed_order(keys, np.zeros_like(times), times)
       return frames, order, np.array([0, len(order)])
-    outputs = np.minimum(outputs, self.n_outputs)
+    outputs = np.minimum(rows['output'].astype(np.int64), self.n_outputs)
     order, wanted = mixed_order(keys, outputs), self._wanted[outputs]
     if not wanted.all():
       order, outputs = order[wanted[order]], outputs[wanted]
@@ -362,11 +361,11 @@ class Chunks:
     return frames, order, np.append(0, np.cumsum(held))
 
   def _fill(self, i: int) -> tuple[Rows, npt.NDArray[np.uint8]]:
-    """Returns a chunk as it is stored: ASSIGNED_ROW [n], and the frames."""
+    """Returns a chunk as it is stored: rows [n], and the frames."""
     chosen = [(ranges, ranges.of_chunk(i)) for ranges in self._ranges]
     total = sum((cuts.sum(axis=0) for _, cuts in chosen), np.zeros(4, np.int64))
     n_records, n_bytes = int(total[1] - total[0]), int(total[3] - total[2])
-    rows, data = np.empty(n_records, ASSIGNED_ROW), self._read.take(n_bytes)
+    rows, data = np.empty(n_records, self._row), self._read.take(n_bytes)
     read: list[FileRanges] = []
     record = byte = 0
     for ranges, cuts in chosen:

@@ -13,7 +13,8 @@ than a few hundred MB.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from operator import itemgetter
@@ -26,7 +27,7 @@ import numpy.typing as npt
 from tfx_balance.beam.steps import MergeRows, group_of, merged, summed
 from tfx_balance.plan.class_value import Stratum
 from tfx_balance.plan.narrow_columns import narrow_fields, wide_fields
-from tfx_balance.plan.number_keys import spread_ranks
+from tfx_balance.plan.number_keys import pair_buckets
 from tfx_balance.plan.ranks import (
   Assigner,
   Candidates,
@@ -105,6 +106,11 @@ class Selection:
     held = rows[rows >= 0]
     return [int(n) for n in np.unique(np.searchsorted(self.edges, held, side='right') - 1)]
 
+  @property
+  def n_strata(self) -> int:
+    """The strata of all groups."""
+    return sum(map(len, self.strata.values()))
+
   def stratum(self, row: int) -> Stratum:
     """Returns the stratum of a row."""
     for strata in self.strata.values():
@@ -120,17 +126,16 @@ class Selection:
       if name == group:
         break
       first += len(strata)
-    return first + self.strata[group].rows_of(scanned.strata)
+    held = np.flatnonzero(scanned.records)  # others are of records that were dropped
+    if len(held) == len(scanned.records):
+      return first + self.strata[group].rows_of(scanned.strata)
+    rows = np.zeros(len(scanned.records), np.int64)
+    rows[held] = first + self.strata[group].rows_of(scanned.strata.take(held))
+    return rows
 
   def rows_of(self, scanned: ScannedFile) -> Ints:
     """Returns the row of each code in a file's index, -1 where none is selected."""
     return np.zeros(len(scanned.strata), np.int64) if self.is_joint else self.strata_of(scanned)
-
-  def buckets(self, rows: Ints, order: UInts | None, rank: UInts) -> Ints:
-    """Returns the bucket of each record, given its row and its pair: int64 [n]."""
-    if order is not None:
-      rank = order if self.pivots is None else spread_ranks(order, rank, self.pivots)
-    return self.layout.buckets(rows, rank)
 
   def ranks(self, index: npt.NDArray[np.void]) -> UInts:
     """Returns the ranks of the records of an index."""
@@ -156,41 +161,54 @@ class Selection:
       if rows.min(initial=0) < 0:
         index = index[rows[index['code']] >= 0]
       codes, order, rank = index['code'].astype(np.int64), self.order(index), self.ranks(index)
-      yield codes, self.buckets(rows[codes], order, rank), order, rank
+      yield codes, pair_buckets(self.layout, rows[codes], rank, order, self.pivots), order, rank
 
 
 class FileAssigner:
-  """Tells the stratum and the part of each record of one file, a block at a time."""
+  """Assigns the records of one file to parts of a selection, a block at a time.
+
+  Attributes:
+    rows: Rows of the quotas that the file has records of, ascending: int64 [rows].
+    of_code: Place among them of that of each code in the file's index: int64 [codes].
+  """
 
   def __init__(self, selection: Selection, thresholds: Thresholds, scanned: ScannedFile) -> None:
     self._selection = selection
-    self._strata = selection.strata_of(scanned)
-    rows, self._of_code = np.unique(selection.rows_of(scanned), return_inverse=True)
-    self._of_code = self._of_code.reshape(-1)
-    self._assigner = Assigner(thresholds, rows, scanned.file.rank)
-    self._counts = np.zeros((len(self._strata), selection.quotas.shape[1]), np.int64)
+    self.rows, of_code = np.unique(selection.rows_of(scanned), return_inverse=True)
+    self.of_code = of_code.reshape(-1)
+    self._assigner = Assigner(thresholds, self.rows, scanned.file.rank)
 
-  @property
-  def counts(self) -> SparseCounts:
-    """The number of records told so far by stratum and part."""
-    shape = (sum(map(len, self._selection.strata.values())), self._counts.shape[1])
-    codes, parts = np.nonzero(self._counts)
-    cells = self._strata[codes] * shape[1] + parts
-    return SparseCounts.of(shape, cells, self._counts[codes, parts])
+  def assign(self, index: npt.NDArray[np.void]) -> Ints:
+    """Returns the part of each record: int64 [n]."""
+    selection, rows = self._selection, self.of_code[index['code']]
+    return self._assigner.assign(rows, selection.ranks(index), selection.order(index))
 
-  def assign(self, index: npt.NDArray[np.void]) -> tuple[Ints, Ints]:
-    """Returns strata and parts, int64 [n]."""
-    codes, selection = index['code'].astype(np.int64), self._selection
-    rows = self._of_code[codes]
-    parts = self._assigner.assign(rows, selection.ranks(index), selection.order(index))
-    parts = self._settled(rows, parts, index)
-    cells = np.bincount(codes * self._counts.shape[1] + parts, minlength=self._counts.size)
-    self._counts += cells.reshape(self._counts.shape)
-    return self._strata[codes], parts
 
-  def _settled(self, rows: Ints, parts: Ints, index: npt.NDArray[np.void]) -> Ints:
-    """Returns the parts of records, given those that thresholds tell: int64 [n]."""
-    return parts
+class FileCounts:
+  """The number of records of one file in each cell: of a stratum, and in a split, say."""
+
+  def __init__(self, strata: Ints, shape: tuple[int, ...]) -> None:
+    """Begins a file.
+
+    Args:
+      strata: Number of the stratum of each code in the file's index: int64 [codes].
+      shape: Number of all strata, and of what else a cell is of.
+    """
+    self._strata, self._shape = strata, shape
+    self._counts = np.zeros(len(strata) * math.prod(shape[1:]), np.int64)
+
+  def add(self, codes: npt.NDArray[Any], *columns: npt.NDArray[Any]) -> None:
+    """Takes records: their codes, and what else their cells are of: integers [n]."""
+    cells = codes.astype(np.int64)
+    for column, n in zip(columns, self._shape[1:], strict=True):
+      cells = cells * n + column
+    self._counts += np.bincount(cells, minlength=len(self._counts))
+
+  def sparse(self) -> SparseCounts:
+    """Returns the counts among those of all strata."""
+    some, n = np.flatnonzero(self._counts), math.prod(self._shape[1:])
+    cells = self._strata[some // n] * n + some % n
+    return SparseCounts.of(self._shape, cells, self._counts[some])
 
 
 def find_file_thresholds(
@@ -205,49 +223,34 @@ def find_file_thresholds(
     selection: Selection, one element.
     work: Where work files are, and how many files there are.
   """
-  work_dir, n_files, fan_in = work.work_dir, work.n_files, work.sizes.fan_in
+  n_files, fan_in = work.n_files, work.sizes.fan_in
 
-  def keyed(label: str, each: Any, *side: Any) -> beam.PCollection:
-    return scanned | f'{label}Each' >> beam.ParDo(
-      WithStored(
-        lambda file, *side: (
-          ((number, group_of(file.file.rank, n_files, fan_in)), part)
-          for number, part in each(file, *side)
-        )
-      ),
-      *side,
-    )
+  def exchange(
+    label: str, each: Any, merge: Any, then: Callable[..., Any], *known: Any
+  ) -> beam.pvalue.AsList:
+    """Returns the results of `then` for the merged parts of all files, one a range of rows."""
 
-  selected = beam.pvalue.AsSingleton(store(selection, 'StoreSelection', work_dir))
-  searches = merged(
-    keyed('Ranks', partial(count_ranks, n_files=n_files), selected),
-    'Ranks',
-    SparseCounts.merge,
-    n_files,
-    fan_in,
-  ) | 'RanksThen' >> beam.ParDo(
-    WithStored(lambda found, s: [plan_search(found[0][0], found[1], s)]), selected
+    def keyed(file: ScannedFile, *known: Any) -> Iterator[tuple[tuple[int, int], Any]]:
+      group = group_of(file.file.rank, n_files, fan_in)
+      return (((number, group), part) for number, part in each(file, *known))
+
+    def bound(merged: tuple[tuple[int, int], Any], *known: Any) -> list[Any]:
+      return [then(merged[0][0], merged[1], *known)]
+
+    parts = scanned | f'{label}Each' >> beam.ParDo(WithStored(keyed), *known)
+    sums = merged(parts, label, merge, n_files, fan_in)
+    found = sums | f'{label}Then' >> beam.ParDo(WithStored(bound), *known)
+    return beam.pvalue.AsList(store(found, f'Store{label}', work.work_dir))
+
+  selected = beam.pvalue.AsSingleton(store(selection, 'StoreSelection', work.work_dir))
+  count = partial(count_ranks, n_files=n_files)
+  searches = exchange('Ranks', count, SparseCounts.merge, plan_search, selected)
+  found = exchange(
+    'Candidates', collect_candidates, Candidates.merge, set_thresholds, selected, searches
   )
-  several = beam.pvalue.AsList(store(searches, 'StoreSearches', work_dir))
-  found = merged(
-    keyed('Candidates', collect_candidates, selected, several),
-    'Candidates',
-    Candidates.merge,
-    n_files,
-    fan_in,
-  ) | 'CandidatesThen' >> beam.ParDo(
-    WithStored(lambda found, *side: [set_thresholds(found[0][0], found[1], *side)]),
-    selected,
-    several,
-  )
-  return (
-    scanned.pipeline
-    | 'OnceThresholds' >> beam.Impulse()
-    | 'Thresholds'
-    >> beam.ParDo(
-      WithStored(lambda _, found: [join_thresholds(found)]),
-      beam.pvalue.AsList(store(found, 'StoreFound', work_dir)),
-    )
+  once = scanned.pipeline | 'OnceThresholds' >> beam.Impulse()
+  return once | 'Thresholds' >> beam.ParDo(
+    WithStored(lambda _, found: [join_thresholds(found)]), found
   )
 
 

@@ -21,8 +21,8 @@ from tfx_balance.documents.json_document import REMEDY
 from tfx_balance.errors import DataError
 from tfx_balance.modes.extend import extend_split
 from tfx_balance.plan.class_value import MISSING, ClassValue
-from tfx_balance.plan.ranks import Ints, UInts, mix
-from tfx_balance.scan.scan import ScannedFile
+from tfx_balance.plan.ranks import UInts
+from tfx_balance.scan.scan import FileSums, ScannedFile
 from tfx_balance.scan.spill import SpillWriter, pack
 from tfx_balance.scan.totals import Totals
 from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, check_totals, make_job
@@ -84,12 +84,12 @@ def leave_out(scanned: ScannedFile, columns: Iterable[UInts], request: SplitRequ
   hashes = np.concatenate([np.empty(0, np.uint64), *columns])
   if not len(hashes):
     return scanned
-  gone = _Gone(len(scanned.records))
+  gone = FileSums()
   with scratch_folder(request.work_dir) as folder:
     with SpillWriter(folder, 'new', scanned.spill.rank, scanned.spill.key) as writer:
       for index, frames in scanned.spill.frames():
         is_held = np.isin(index['hash'], hashes)
-        gone.add(index[is_held])
+        gone.add(index[is_held], 0, len(scanned.records))
         kept = np.flatnonzero(~is_held)
         writer.write(index[kept], frames, kept)
     spill = writer.spill
@@ -107,24 +107,6 @@ def leave_out(scanned: ScannedFile, columns: Iterable[UInts], request: SplitRequ
       held=int(gone.records.sum()),
     ),
   )
-
-
-class _Gone:
-  """Sums over the records that were left out, as in `ScannedFile`."""
-
-  records: Ints
-  stratum_bytes: Ints
-
-  def __init__(self, n_strata: int) -> None:
-    self.records, self.stratum_bytes = np.zeros((2, n_strata), np.int64)
-    self.fingerprint = 0
-
-  def add(self, rows: np.ndarray) -> None:
-    """Takes rows of the index."""
-    codes, n = rows['code'].astype(np.int64), len(self.records)
-    self.records += np.bincount(codes, minlength=n)
-    self.stratum_bytes += np.bincount(codes, rows['size'], minlength=n).astype(np.int64)
-    self.fingerprint += int(mix(rows['hash'], 0).sum())
 
 
 def check_base_counts(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,16 +13,15 @@ from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.documents.descriptions import describe_split
 from tfx_balance.modes.time import TimeOrder
 from tfx_balance.plan.narrow_columns import narrow, wide
-from tfx_balance.plan.ranks import Ints, Thresholds, ranks
-from tfx_balance.plan.sparse_counts import SparseCounts
-from tfx_balance.plan.split_plan import SplitPlan
+from tfx_balance.plan.ranks import Ints, ranks
+from tfx_balance.plan.split_plan import Placed, SplitPlan
 from tfx_balance.scan.scan import ScanFile, ScannedFile
 from tfx_balance.scan.spill import Rows
 from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.scan.totals import Totals, check_features
 from tfx_balance.shuffle.group_columns import GroupAssigner
 from tfx_balance.shuffle.output_layout import OutputLayout
-from tfx_balance.shuffle.ranges import NOWHERE, FileGroup
+from tfx_balance.shuffle.ranges import FileGroup
 from tfx_balance.shuffle.select import FileAssigner, Selection
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.tfrecord.work_files import WorkFile
@@ -91,8 +91,13 @@ class SplitJob(Job):
     assert self.order is not None
     return next(iter(self.totals.kinds[self.order.feature]))
 
+  def with_plan(self, plan: SplitPlan) -> SplitJob:
+    """Returns the job with all that is planned; raises DataError if modes refuse that."""
+    self.request.parameters.modes.check_plan(plan)
+    return replace(self, plan=plan, quotas=plan.quotas, written=tuple(plan.totals()))
+
   def with_counts(self, counts: Ints) -> SplitJob:
-    """Returns the job whose quotas are what was assigned: int64 [strata, parts].
+    """Returns the job whose quotas are what was assigned, of the shape `counted`.
 
     Raises:
       DataError: if an embargo left no record in a split, or a fold has none.
@@ -100,7 +105,7 @@ class SplitJob(Job):
     """
     order, plan = self.order, replace(self.plan, quotas=counts)
     if order is not None:
-      kept, lost = counts[:, ::2], counts[:, 1::2]
+      kept, lost = counts[..., 0], counts[..., 1]
       if not plan.groups:
         found, planned = order.rows(kept + lost), order.rows(self.quotas)
         if not np.array_equal(found, planned):
@@ -110,33 +115,32 @@ class SplitJob(Job):
     self.request.parameters.modes.check_plan(plan)
     return replace(self, plan=plan, quotas=counts, written=tuple(plan.totals()))
 
-  def rows_of(self, scanned: ScannedFile) -> Ints:
-    """Returns the row of the stratum of each code of a file: int64 [strata]."""
-    held = np.flatnonzero(scanned.records)  # others are of records that were dropped
-    rows = np.zeros(len(scanned.records), np.int64)
-    rows[held] = self.totals.strata().strata.rows_of(scanned.strata.take(held))
-    return rows
+  @property
+  def counted(self) -> tuple[int, ...]:
+    """Shape of the counts of assigned records: strata, splits, and kept or embargoed ones."""
+    return (*self.quotas.shape, 2) if self.order else self.quotas.shape
 
-  def assigner(self, scanned: ScannedFile, *found: Any) -> Any:
-    """Returns the assigner of a file: from its records to strata and splits.
+  def placer(
+    self, scanned: ScannedFile, stack: contextlib.ExitStack, found: Any
+  ) -> Callable[[Rows], Placed]:
+    """Returns a function from the next block of a file to the places of its records.
 
     Args:
       scanned: File.
-      *found: Thresholds of the selection; with groups, the splits of those in the file, and what
-        closes the work files that these are in.
+      stack: Closes the work files that are read.
+      found: Thresholds of the selection; with groups, the places of those in the file.
     """
-    parameters = self.request.parameters
-    if parameters.modes.groups:
-      columns, stack = found
-      n_strata, n_splits = self.quotas.shape
-      shape = (n_strata, 2 * n_splits if self.order else n_splits)
-      rows = self.rows_of(scanned)
-      assigner = GroupAssigner(columns, stack, rows, self.request.draw_seed, shape)
-      return PartAssigner(assigner) if self.order else assigner
-    (thresholds,) = found
-    if self.order is None:
-      return FileAssigner(self.selection, thresholds, scanned)
-    return PartAssigner(TimeAssigner(self, thresholds, scanned))
+    if self.request.parameters.modes.groups:
+      return GroupAssigner(found, stack, self.request.draw_seed).place
+    selection, order = self.selection, self.order
+    assigner = FileAssigner(selection, found, scanned)
+    if order is None:
+      return lambda index: Placed.in_splits(assigner.assign(index))
+    parts, orders = selection.quotas[assigner.rows], found.orders[assigner.rows]
+    last_kept, of_code = order.last_kept_of(parts, orders, self.kind_of_times), assigner.of_code
+    return lambda index: order.place(
+      of_code[index['code']], assigner.assign(index), index['time'], last_kept
+    )
 
   @property
   def groups(self) -> list[FileGroup]:
@@ -164,39 +168,6 @@ class SplitJob(Job):
     return {
       f'{self.request.output_uri}/{SIDECAR_NAME}': replace(found, step=self.request.step).dumps()
     }
-
-
-class TimeAssigner(FileAssigner):
-  """Tells the stratum and the part of each record of one file by its time, a block at a time."""
-
-  def __init__(self, job: SplitJob, found: Thresholds, scanned: ScannedFile) -> None:
-    selection, order = job.selection, job.order
-    assert order is not None
-    super().__init__(selection, found, scanned)
-    rows = np.unique(selection.rows_of(scanned))
-    parts, orders = selection.quotas[rows], found.orders[rows]
-    self._last_kept = order.last_kept_of(parts, orders, job.kind_of_times)
-
-  def _settled(self, rows: Ints, parts: Ints, index: Rows) -> Ints:
-    """Returns the parts with that of what is embargoed for records too close before a cut."""
-    return np.where(index['time'] > self._last_kept[rows, parts >> 1], parts | 1, parts)
-
-
-class PartAssigner:
-  """Tells splits, given what tells parts: of each split what is kept, and what is embargoed."""
-
-  def __init__(self, assigner: FileAssigner | GroupAssigner) -> None:
-    self._assigner = assigner
-
-  @property
-  def counts(self) -> SparseCounts:
-    """The number of records told so far by stratum and part."""
-    return self._assigner.counts
-
-  def assign(self, index: Rows) -> tuple[Ints, Ints]:
-    """Returns strata and splits, NOWHERE for what is embargoed: int64 [n]."""
-    strata, parts = self._assigner.assign(index)
-    return strata, np.where(parts & 1, NOWHERE, parts >> 1)
 
 
 def new_scan(request: SplitRequest) -> ScanFile:

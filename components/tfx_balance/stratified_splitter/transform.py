@@ -16,16 +16,18 @@ from operator import attrgetter
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 
 from tfx_balance.modes.stable import stable_thresholds
+from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
-from tfx_balance.scan.spill import record_keys
+from tfx_balance.scan.spill import Rows, assigned_rows
 from tfx_balance.scan.totals import sum_groups
-from tfx_balance.shuffle.assigned import AssignedRecords
-from tfx_balance.shuffle.frequent import FrequentKeys, KeySpreader, find_frequent
+from tfx_balance.shuffle.assigned import Assigned, assign_blocks
+from tfx_balance.shuffle.frequent import FrequentKeys, find_frequent
 from tfx_balance.shuffle.group_columns import Column
-from tfx_balance.shuffle.ranges import COUNTS, BatchKey, SpillRanges, gather_ranges
-from tfx_balance.shuffle.select import find_file_thresholds
+from tfx_balance.shuffle.ranges import COUNTS, NOWHERE, BatchKey, SpillRanges, gather_ranges
+from tfx_balance.shuffle.select import FileCounts, find_file_thresholds
 from tfx_balance.shuffle.stored_values import WithStored, store
 from tfx_balance.stratified_splitter.bin_search import BinNumbers
 from tfx_balance.stratified_splitter.extension import (
@@ -36,7 +38,6 @@ from tfx_balance.stratified_splitter.extension import (
 from tfx_balance.stratified_splitter.grouped import plan_in_beam
 from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, new_scan, plan_job
 from tfx_balance.tfrecord.frames import ScratchBuffer
-from tfx_balance.tfrecord.work_folder import scratch_folder
 
 
 class AssignSplits(beam.DoFn):
@@ -46,29 +47,27 @@ class AssignSplits(beam.DoFn):
     self._buffer = ScratchBuffer()
 
   def process(
-    self, scanned: ScannedFile, job: SplitJob, frequent: FrequentKeys, *found: Any
+    self, scanned: ScannedFile, job: SplitJob, frequent: FrequentKeys, found: Any
   ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
-    request, spill = job.request, scanned.spill
-    assigner, spreader = job.assigner(scanned, *found), KeySpreader(frequent, spill.rank)
-    with scratch_folder(request.work_dir) as folder:
-      with AssignedRecords(spill, job.groups, folder, self._buffer) as assigned:
-        for index in spill.index('hash', 'content', 'code', 'size', 'time'):
-          _, splits = assigner.assign(index)
-          keys, apart = spreader.spread(record_keys(index, spill.key))
-          assigned.add(index['size'], splits, keys, apart)
-      yield from assigned.by_files(request)
-    yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, assigner.counts))
+    counts = FileCounts(job.selection.strata_of(scanned), job.counted)
 
+    def assign(index: Rows, keys: UInts, apart: Ints) -> Assigned:
+      placed = place(index)
+      counts.add(index['code'], *placed[: len(job.counted) - 1])
+      outputs = np.where(placed.embargoed, NOWHERE, placed.split)
+      return assigned_rows(index['size'], outputs, keys), apart, None
 
-class AssignGroups(beam.DoFn):
-  """Does as `AssignSplits`, given a file and the splits of its groups."""
-
-  def process(
-    self, joined: tuple[ScannedFile, list[Column]], job: SplitJob, frequent: FrequentKeys
-  ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
-    scanned, columns = joined
     with contextlib.ExitStack() as stack:
-      yield from AssignSplits().process(scanned, job, frequent, columns, stack)
+      place = job.placer(scanned, stack, found)
+      columns = ('time', 'group')
+      yield from assign_blocks(scanned, job, frequent, self._buffer, counts, columns, assign)
+
+
+def assign_groups(
+  joined: tuple[ScannedFile, list[Column]], job: SplitJob, frequent: FrequentKeys
+) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
+  """Yields the output of `AssignSplits` for a file and the places of its groups."""
+  return AssignSplits().process(joined[0], job, frequent, joined[1])
 
 
 @dataclass
@@ -104,10 +103,11 @@ class StratifiedSplit(beam.PTransform):
     else:
       job = sum_groups(scanned, lambda totals: plan_job(totals[''], request), request)
     frequent = find_frequent(scanned, request)
-    assign, found = AssignSplits(), []
+    assign: Any = AssignSplits().process
+    found = []
     if modes.groups:
       job, scanned = plan_in_beam(scanned, job, modes.order is not None, request.sizes)
-      assign = AssignGroups()
+      assign = assign_groups
     elif modes.waits:
       found = [job | 'Thresholds' >> beam.Map(lambda job: stable_thresholds(job.plan))]
     else:
@@ -117,9 +117,9 @@ class StratifiedSplit(beam.PTransform):
       beam.pvalue.AsSingleton(store(each, f'Store{i}', request.work_dir))
       for i, each in enumerate([job, frequent, *found])
     ]
-    assigned = scanned | 'AssignSplits' >> beam.ParDo(
-      WithStored(assign.process), *known
-    ).with_outputs(COUNTS, main='ranges')
+    assigned = scanned | 'AssignSplits' >> beam.ParDo(WithStored(assign), *known).with_outputs(
+      COUNTS, main='ranges'
+    )
     job, counts, files = gather_ranges(assigned, job, request)
     if modes.order or (modes.waits and not modes.groups):
       job |= 'WithCounts' >> beam.Map(
