@@ -41,7 +41,7 @@ def run_of(hashes):
   return make_run(digests, np.arange(len(hashes), dtype=np.int64))
 
 
-def compare(files, n_parts):
+def compare(files, n_parts, **block):
   """Returns what files have in common, compared in so many parts."""
   runs = [(run_of(hashes), split, rank) for rank, (split, hashes) in enumerate(files)]
   width = BUCKETS // n_parts
@@ -51,7 +51,7 @@ def compare(files, n_parts):
       (rows[edges[i * width] : edges[(i + 1) * width]], split, rank)
       for (rows, edges), split, rank in runs
     )
-    found = found.merge(compare_keys(keys, N_SPLITS))
+    found = found.merge(compare_keys(keys, N_SPLITS, **block))
   return found
 
 
@@ -75,11 +75,10 @@ def test_all_that_splits_have_in_common_is_found(files, n_parts):
             assert files[place.file][1][place.position] == (key.high, key.low)
 
 
-def test_blocks_of_common_keys_add_up(monkeypatch):
+def test_blocks_of_common_keys_add_up():
   files = [(0, [(i, i) for i in range(50)]), (2, [(i, i) for i in range(10, 90)] * 2)]
   whole = compare(files, 1)
-  monkeypatch.setattr(common_keys, '_BLOCK', 7)
-  parts = compare(files, 1)
+  parts = compare(files, 1, block_keys=7)
   assert (whole.records == parts.records).all()
   assert whole.records[0, 2] == 40
   assert whole.records[2, 0] == 80

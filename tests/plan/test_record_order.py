@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 from tfx_balance.inputs.selection.selectors import UniformSelector
-from tfx_balance.plan import record_order
 from tfx_balance.plan.record_order import RecordOrder, keyed_hash, permuted
 
 
@@ -78,11 +77,10 @@ def test_classes_of_any_sizes_are_permuted_together_as_alone():
       assert sorted(own[first : first + n].tolist()) == list(range(n))
 
 
-def test_kept_passes_are_those_that_are_sorted_anew(monkeypatch):
+def test_kept_passes_are_those_that_are_sorted_anew():
   windows = tuple((n,) for n in [1, 2, 9, 40, 255, 256])
   kept = RecordOrder(windows, seed=6)
-  monkeypatch.setattr(record_order, '_KEPT_BYTES', 0)
-  anew = RecordOrder(windows, seed=6)
+  anew = RecordOrder(windows, seed=6, kept_bytes=0)
   rng = np.random.default_rng(0)
   for last in (10, 1000, 700, 3, 10**9):  # forwards and backwards, passes mixed in one call
     classes, draws = rng.integers(0, len(windows), 500), rng.integers(0, last, 500)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tfx_balance import StratifiedSplitter
 from tfx_balance.documents.class_distribution import ClassDistribution
 from tfx_balance.errors import ConfigError, DataError
+from tfx_balance.plan.labels import LabelRows
 
 from tests.helpers_checks import assert_conserved
 from tests.helpers_examples import as_sets, example, in_shards, read_splits, value_of
@@ -167,10 +168,10 @@ def test_labels_of_two_types_are_refused(tmp_path):
     run_split(tmp_path, [[example(tags=[5])], [example(tags=['5'])]], SPLITS, **TAGS)
 
 
-def test_too_many_sets_are_refused_by_number(tmp_path, monkeypatch):
-  monkeypatch.setattr('tfx_balance.plan.distinct_sets.MOST_LABEL_SETS', 20)
+def test_too_many_sets_are_refused_by_number():
+  sets, _ = LabelRows.of([labels_of(record) for record in tagged(300)]).distinct()
   with pytest.raises(DataError, match=r'\d+ distinct label sets are more than the 20 that a split'):
-    run_split(tmp_path, [tagged(300)], SPLITS, **TAGS)
+    sets.check_number(20)
 
 
 def test_own_stratum_does_not_combine_with_several_features():

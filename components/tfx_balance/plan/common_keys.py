@@ -138,7 +138,7 @@ def count_parts(n_rows: int) -> int:
   return parts
 
 
-def compare_keys(keys: KeyColumns, n_splits: int) -> CommonKeys:
+def compare_keys(keys: KeyColumns, n_splits: int, block_keys: int = _BLOCK) -> CommonKeys:
   """Returns the counts of common keys, among all the keys of some hashes."""
   rows, split, file = keys.rows, keys.split, keys.file
   order = np.lexsort((rows['position'], file, split, rows['low'], rows['high']))
@@ -147,8 +147,8 @@ def compare_keys(keys: KeyColumns, n_splits: int) -> CommonKeys:
   ends = np.append(starts[1:], len(rows))
   several = np.flatnonzero(split[starts] != split[ends - 1]) if len(rows) else starts
   found = CommonKeys.nothing(n_splits)
-  for at in range(0, len(several), _BLOCK):
-    block = several[at : at + _BLOCK]
+  for at in range(0, len(several), block_keys):
+    block = several[at : at + block_keys]
     taken = places_of_runs(starts[block], ends[block] - starts[block])
     part = KeyColumns(rows[taken], split[taken], file[taken])
     found = found.merge(_compare_block(part, ends[block] - starts[block], n_splits))

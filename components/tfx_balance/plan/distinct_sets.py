@@ -82,12 +82,12 @@ class LabelSets:
       ClassValue('set', tuple(self.labels[i] for i in flat[low:high])) for low, high in bounds
     )
 
-  def check_number(self) -> None:
+  def check_number(self, most: int = MOST_LABEL_SETS) -> None:
     """Raises DataError if there are more sets than a split is planned for."""
     n = len(self.row_splits) - 1
-    if n > MOST_LABEL_SETS:
+    if n > most:
       raise DataError(
-        f'{n} distinct label sets are more than the {MOST_LABEL_SETS} that a split is planned for; '
+        f'{n} distinct label sets are more than the {most} that a split is planned for; '
         f'leave out labels that few records have, or stratify by one class'
       )
 

@@ -156,7 +156,9 @@ class RecordOrder:
     starts: int64 [n_classes + 1]; class c has the numbers starts[c] to starts[c + 1] - 1.
   """
 
-  def __init__(self, windows: tuple[tuple[int, ...], ...], seed: int) -> None:
+  def __init__(
+    self, windows: tuple[tuple[int, ...], ...], seed: int, kept_bytes: int = _KEPT_BYTES
+  ) -> None:
     self.windows, self.seed = windows, seed
     self.records = np.array([sum(sizes) for sizes in windows], np.int64)
     self.starts = np.concatenate([[0], np.cumsum(self.records)])
@@ -164,7 +166,7 @@ class RecordOrder:
     # Classes whose present pass is kept, sorted; and of each class that pass, and its order.
     few = self._single & (self.records < _FEW)
     width = int(self.records[few].max(initial=0))
-    self._kept = few if len(few) * width <= _KEPT_BYTES else np.zeros_like(few)
+    self._kept = few if len(few) * width <= kept_bytes else np.zeros_like(few)
     orders = np.zeros((len(few), width if self._kept.any() else 0), np.uint8)
     self._passes = np.full(len(few), -1, np.int64), orders
 

@@ -53,13 +53,15 @@ class SparseCounts:
     return cls(shape, cells[order], counts[order])
 
   @classmethod
-  def merge(cls, several: Iterable[SparseCounts]) -> SparseCounts:
+  def merge(
+    cls, several: Iterable[SparseCounts], cells_per_row: int = _CELLS_PER_ROW
+  ) -> SparseCounts:
     """Returns the sum of counts of one shape, one or more of them."""
     held = list(several)
     if len(held) == 1:
       return held[0]
     n_cells = math.prod(held[0].shape)
-    if n_cells <= _CELLS_PER_ROW * sum(map(len, held)):
+    if n_cells <= cells_per_row * sum(map(len, held)):
       table = np.zeros(n_cells, np.int64)
       for one in held:
         table[one.cells] += one.counts
