@@ -171,8 +171,8 @@ def missing_label(*others: str) -> Read:
     fill = value.get('fill')
     if [*value] != ['fill'] or isinstance(fill, bool) or fill not in (0, ''):
       raise ConfigError(
-        f"{name}={shown(value)} must be {{'fill': 0}}, or '' for text, which TFX's reader of "
-        'Parquet writes as no value; fill in other values before'
+        f"{name}={shown(value)} must be {{'fill': 0}}, {{'fill': 0.0}} or {{'fill': ''}}, the "
+        f"values that TFX's reader of Parquet leaves out; fill in others before this component"
       )
     return Fill(fill)
 

@@ -52,7 +52,7 @@ def test_without_weights_of_its_own_a_batch_has_none():
 @pytest.mark.parametrize(
   ('weights', 'message'),
   [
-    ([1.0] * 11, r'sample_weight is of shape \(11,\), and must be numbers, \[12\]'),
+    ([1.0] * 11, r'sample_weight is of shape \(11,\), and must be numbers, of shape \[12\]'),
     ([1.0] * 11 + [-1.0], r'sample_weight\[11\] is -1.0, and must be a finite number of 0 or more'),
     ([1.0] * 11 + [np.inf], r'sample_weight\[11\] is inf'),
     ([1.0] * 11 + [None], r'sample_weight\[11\] is missing; give 0 for a record'),
@@ -70,7 +70,11 @@ def test_weights_that_are_refused(weights, message):
     ('wieght', {'id': ID}, r"'wieght' is neither one of .* nor in the features, \['id'\]"),
     (['balanced', 'effective'], {'id': ID}, 'the name of a feature, or one of each'),
     ('w', ID, r'which have no names'),
-    ('w', {'w': np.ones((12, 2))}, 'must be one number a record'),
+    (
+      'w',
+      {'w': np.ones((12, 2))},
+      r'is float64 of shape \(2,\) a record, and must be one number; give',
+    ),
   ],
 )
 def test_names_that_are_refused(weight, features, message):

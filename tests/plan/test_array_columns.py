@@ -15,6 +15,7 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
 from tfx_balance.plan.array_columns import read_column
 
+UTC = datetime.timezone.utc
 NUMBERS = [2, 1, 2, 2, 1, 2, 2, 1]
 TEXTS = ['b', 'a', 'b', 'b', 'a', 'b', 'b', 'a']
 ODD = [9, 3, 1, 0, 7, 5, 2, 8]  # an index of pandas that is not the position
@@ -233,7 +234,7 @@ def test_times_of_any_library_are_in_their_order(kind):
   [
     ([1, 2, 3], pd.Timedelta('1D'), r'embargo=.*give a number in their units'),
     ([1, 2, 3], '1D', r'embargo=.*give a number in their units'),
-    (STAMPS[:3], 3, r"embargo=3 is of times.*'7D'"),
+    (STAMPS[:3], 3, r"embargo=3 is no length of time.*'7D'"),
     (STAMPS[:3], -np.timedelta64(1, 'D'), r'embargo=.*give a length of time'),
     (STAMPS[:3], '3', r"embargo='3'.*give a length of time"),
   ],
@@ -321,8 +322,53 @@ def test_a_list_of_masked_arrays_is_masked():
 )
 def test_lengths_of_time_that_differ_or_are_negative_are_refused(embargo, days):
   order = np.array(['2024-01', '2024-02', '2024-03'], f'M8[{days}]')
-  with pytest.raises(ConfigError, match='negative or of months or years'):
+  with pytest.raises(ConfigError, match=r'is negative, and must be|are of months or years'):
     stratified_indices([0] * 3, {'a': 1, 'b': 1}, order=order, embargo=embargo)
+
+
+@each(
+  ('call', 'message'),
+  [
+    (
+      {'order': [datetime.datetime(2024, 1, 1), datetime.datetime(2024, 1, 2, tzinfo=UTC)]},
+      r'order has 2024-01-01 00:00:00 without and 2024-01-02 .* with a time zone; give all of them',
+    ),
+    ({'order': ['a', 'b']}, r"order has 'a', and must be numbers or times; give numbers as floats"),
+    (
+      {'groups': [1, 2, 3]},
+      r'groups is of shape \(3,\), and must be .*, of shape \[2\] as labels are',
+    ),
+    ({'labels': [[0], [0, 1], [1]]}, r'labels is a list of 3 columns .* multilabel=True where the'),
+  ],
+)
+def test_messages_name_the_value_and_the_fix(call, message):
+  with pytest.raises(DataError, match=message):
+    stratified_indices(**{'labels': [0, 1], 'splits': {'a': 1, 'b': 1}, **call})
+
+
+@each(
+  ('embargo', 'message'),
+  [
+    (3, 'embargo=3 is no length of time, and order is by times; give a length of time such as'),
+    ('abc', "embargo='abc' is no length of time, and order is by times; give"),
+    (datetime.timedelta(-1), r'embargo=.* is negative, and must be 0 or longer; give'),
+  ],
+)
+def test_what_is_no_length_of_time_is_named(embargo, message):
+  order = [datetime.datetime(2024, 1, i) for i in range(1, 5)]
+  with pytest.raises(ConfigError, match=message):
+    stratified_indices([0, 1, 0, 1], {'a': 1, 'b': 1}, order=order, embargo=embargo)
+
+
+def test_rows_of_other_lengths_are_named():
+  with pytest.raises(
+    DataError, match=r'row 2 has 1 values, and row 0 2 values\); give rows of one'
+  ):
+    BalancedInputs.from_arrays([[1, 2], [3, 4], [5]], [0, 1, 0])
+  with pytest.raises(DataError, match=r'row 1 has one value, and row 0 2 values'):
+    BalancedInputs.from_arrays([[1, 2], 3], [0, 1])
+  with pytest.raises(DataError, match=r'X of type int has no rows; give an array or a list'):
+    list(StratifiedSplits(2).split(5, [0, 1]))
 
 
 def test_intervals_are_classes_by_their_text():

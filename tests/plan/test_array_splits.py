@@ -244,7 +244,7 @@ def test_items_are_chosen_by_their_key_whatever_their_order(as_text):
     name: set(ids[order][part]) for name, part in second.items()
   }
   with pytest.raises(
-    DataError, match=r'key is of shape \(199,\), and must be one value an item, \[200\]'
+    DataError, match=r'key is of shape \(199,\), and must be one value an item, of shape \[200\]'
   ):
     stratified_indices(labels, key=ids[1:])
 
@@ -337,7 +337,7 @@ def test_a_message_names_the_arguments_that_arrays_have(arguments, fault):
     ({'order': TIMES, 'order_by': TIMES}, r'^order= and order_by= are both given'),
     ({'group_by': {'a': IDS, 'b': [1, None, 2, 3]}}, r"^group_by\['b'\]\[1\] is missing"),
     ({'group_by': [IDS, [1]]}, r'^group_by\[1\] is of shape \(1,\), and must be one value an item'),
-    ({'order_by': ['a'] * 4}, r'^order_by is of type .*, and must be numbers or times'),
+    ({'order_by': ['a'] * 4}, r'^order_by has .*, and must be numbers or times'),
     ({'group_by': GROUPS, 'key': IDS}, r'^key= and group_by= do not combine'),
   ],
 )

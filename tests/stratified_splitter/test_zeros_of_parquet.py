@@ -147,7 +147,7 @@ def test_the_number_0_is_binned(tmp_path):
 
 def test_other_values_are_refused():
   for wrong in ({'fill': 9}, {'fill': False}, {'fill': None}, {}, {'fill': 0, 'b': 1}, {'f': 0}):
-    with pytest.raises(ConfigError, match=r"must be \{'fill': 0\}, or '' for text"):
+    with pytest.raises(ConfigError, match=r"must be \{'fill': 0\}, .*, the values that TFX"):
       StratifiedSplitter(examples=EXAMPLES, missing_label=wrong)
   fault = r"^missing_label=\{'fill': 0\} does not combine with multilabel=True and the one feature"
   with pytest.raises(ConfigError, match=fault):

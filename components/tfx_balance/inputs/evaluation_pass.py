@@ -24,9 +24,9 @@ if TYPE_CHECKING:
   from tfx_balance.inputs.balanced_inputs import BalancedInputs
 
 _TRAINED = (
-  'eval without data= gives the records that train draws, and class indices of these; for a score, '
-  'give records that were not trained on to the inputs of training, as in '
-  'inputs.eval(64, data=(x_test, y_test)), or data=inputs where the trained ones are meant'
+  'eval without data= gives the records that train draws, on which a score says little of new '
+  'ones; give others, as in inputs.eval(64, data=(x_test, y_test)), or data=inputs where those are '
+  'meant'
 )
 
 
@@ -134,9 +134,9 @@ def _split_batches(
   """Returns one pass over the files of a split; raises DataError if there is no such split."""
   name, splits = check_text('split', 'eval' if split is None else split), inputs.eval_files or {}
   if name not in splits or inputs.label is None:
+    other = 'pass one of these in split=' if splits else 'give records in data='
     raise DataError(
-      f'split {name!r} is not in {sorted(splits)}; pass one of these in split=, or name it in the '
-      f"Trainer's eval_args"
+      f"split {name!r} is not in {sorted(splits)}; {other}, or name it in the Trainer's eval_args"
     )
   paths = matching_files(splits[name])
   return ordered_batches(paths, inputs.label, spec, batch_size, promised_records(paths))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tfx_balance.arguments import check_callable, shown
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.array_nests import collect
-from tfx_balance.plan.array_columns import read_column, table_columns
+from tfx_balance.plan.array_columns import is_column, read_column, table_columns
 
 Output = str | int
 """Name of an output in a dict or a table of labels, or its place in a tuple."""
@@ -31,7 +30,7 @@ def check_outputs(
     ConfigError: if there are several outputs and none of them is named, or the reverse.
   """
   outputs: Any = labels if isinstance(labels, Mapping) else None
-  if isinstance(labels, (tuple, list)) and all(map(_is_column, labels)):
+  if isinstance(labels, (tuple, list)) and all(map(is_column, labels)):
     outputs = tuple(labels)
   if balance_by is None:
     is_tuple = isinstance(labels, tuple) and outputs and len(outputs[0]) > 1 and not multilabel
@@ -51,11 +50,6 @@ def check_outputs(
       f'the one whose classes batches are to be balanced by'
     )
   return outputs if isinstance(outputs, tuple) else dict(outputs)
-
-
-def _is_column(values: Any) -> bool:
-  """Returns whether that is an array or a list of values, not one value."""
-  return hasattr(values, '__len__') and not isinstance(values, (str, bytes)) and np.ndim(values) > 0
 
 
 def other_outputs(outputs: Any, balance_by: Output, n: int) -> Any:

@@ -79,9 +79,10 @@ def take_weights(features: Any, name: str) -> tuple[dict[str, Any], tf.Tensor]:
   value = features[name]
   fits = isinstance(value, tf.Tensor) and value.dtype != tf.string
   if not fits or value.shape[1:].as_list() not in ([], [1]):
+    form = f'{value.dtype.name} of shape {value.shape[1:]} a record'
     raise ConfigError(
-      f'feature {name!r} of sample_weight= is {value}, and must be one number a record; give such '
-      f'as tf.io.FixedLenFeature([], tf.float32) in feature_spec='
+      f'feature {name!r} of sample_weight= is {form}, and must be one number; give such as '
+      f'tf.io.FixedLenFeature([], tf.float32) in feature_spec='
     )
   weights = tf.cast(tf.reshape(value, [-1]), tf.float32)
   right = tf.reduce_all(tf.math.is_finite(weights) & (weights >= 0))

@@ -75,9 +75,10 @@ class ArrayColumn:
       missing = None if self.missing is None else self.missing[:, 0]
       return replace(self, values=self.values[:, 0], missing=missing).check_items(n, what)
     if len(shape) != 1 or n not in (None, shape[0]):
+      rows = 'n' if n is None else n
       raise DataError(
-        f'{self.name} is of shape {shape}, and must be {what}, [{"n" if n is None else n}] as '
-        f'labels; give one an item'
+        f'{self.name} is of shape {shape}, and must be {what}, of shape [{rows}] as labels are; '
+        f'give one for each item'
       )
     return self
 
@@ -147,19 +148,22 @@ def columns_of(given: Any, argument: str) -> dict[Any, Any]:
     DataError: if a list has as many columns as items or more, and may be one of rows.
   """
   columns = table_columns(given)
-  if isinstance(given, Mapping) and all(map(_is_column, given.values())):
+  if isinstance(given, Mapping) and all(map(is_column, given.values())):
     columns = dict(given)
-  elif isinstance(given, (list, tuple)) and given and all(map(_is_column, given)):
+  elif isinstance(given, (list, tuple)) and given and all(map(is_column, given)):
     if len(given) > 1 and len(given) >= len(given[0]):
+      several = ', or pass multilabel=True where the rows are labels of which an item has several'
       raise DataError(
         f'{argument} is a list of {len(given)} columns of {len(given[0])} items, or of rows; give '
         f'columns as a dict, or a table'
+        f'{several if argument in ("labels", "stratify_by") else ""}'
       )
     columns = dict(enumerate(given))
   return columns or {argument: given}
 
 
-def _is_column(given: Any) -> bool:
+def is_column(given: Any) -> bool:
+  """Returns whether that is an array or a list of values, not one value."""
   sized = hasattr(given, '__len__') and not isinstance(given, (str, bytes, Mapping))
   return sized and len(getattr(given, 'shape', (0,))) > 0
 
@@ -189,7 +193,7 @@ def n_rows(given: Any, name: str) -> int:
   if shape is None and hasattr(given, '__len__'):
     return len(given)
   if shape is None or not len(shape):
-    raise DataError(f'{name} of type {type(given).__name__} has no rows; give one an item')
+    raise DataError(f'{name} of type {type(given).__name__} has no rows; give an array or a list')
   return int(shape[0])
 
 
@@ -207,7 +211,7 @@ def table_columns(table: Any) -> dict[Any, Any] | None:
   names = list(names)
   if len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
     raise DataError(
-      f'the columns of a table are {shown(names)}, and features have different texts as names; '
+      f'the columns of a table are {shown(names)}, and must be texts, each once; '
       f'rename the columns, or give table.to_numpy() as one array [n, columns]'
     )
   return {name: table[name] for name in names}
@@ -281,7 +285,7 @@ def _plain(
   try:
     values = np.asarray(given)
   except (TypeError, ValueError, OverflowError) as error:
-    raise DataError(f'{name} is no array ({error}); {fix}') from error
+    raise DataError(f'{name} is no array ({_odd_row(given) or error}); {fix}') from error
   if values.dtype.kind == 'f' and isinstance(given, (list, tuple)):
     values = _without_rounding(values, given)
   if values.dtype.kind in 'US' and not isinstance(given, np.ndarray):
@@ -300,6 +304,14 @@ def _plain(
   if values.dtype == np.uint64 and int(values.max(initial=0)) < _SIGNED:
     values = values.view(np.int64) if values.flags.c_contiguous else values.astype(np.int64)
   return _marked(ArrayColumn(name, values), missing)
+
+
+def _odd_row(given: Any) -> str:
+  """Returns which row of a list differs in length from the first; '' where none does."""
+  rows = given if isinstance(given, (list, tuple)) else ()
+  sizes = [f'{len(row)} values' if is_column(row) else 'one value' for row in rows]
+  at = next((i for i, size in enumerate(sizes) if size != sizes[0]), 0)
+  return f'row {at} has {sizes[at]}, and row 0 {sizes[0]}' if at else ''
 
 
 def _without_rounding(values: npt.NDArray[Any], given: Any) -> npt.NDArray[Any]:
@@ -343,15 +355,19 @@ def is_missing(value: Any) -> bool:
 def _times(values: npt.NDArray[Any], missing: Mask, name: str) -> npt.NDArray[Any]:
   """Returns dates and times as datetime64 in microseconds, those with a time zone in UTC."""
   given = values[~missing].tolist()
-  zones = {getattr(value, 'tzinfo', None) is not None for value in given}
-  if len(zones) > 1:
-    raise DataError(f'{name} has times with a time zone and without; give all of them one')
+  aware = [getattr(value, 'tzinfo', None) is not None for value in given]
+  if len(set(aware)) > 1:
+    first, other = ('with' if zone else 'without' for zone in (aware[0], not aware[0]))
+    at = aware.index(not aware[0])
+    raise DataError(
+      f'{name} has {given[0]} {first} and {given[at]} {other} a time zone; give all of them one'
+    )
   unit = 'ns' if any(getattr(value, 'nanosecond', 0) for value in given) else 'us'
   if any(isinstance(value, np.datetime64) for value in given):
     given = np.array(given)  # in the finest unit of all
     unit = np.datetime_data(given.dtype)[0]
   found = np.full(values.shape, np.datetime64('NaT', unit))
-  if zones == {True}:
+  if aware[:1] == [True]:
     utc = datetime.timezone.utc
     given = [value.astimezone(utc).replace(tzinfo=None) for value in given]
   found[~missing] = [
@@ -383,13 +399,15 @@ def duration(name: str, value: Any, unit: np.dtype[Any]) -> int:
   elif isinstance(value, (int, float, np.number)) and not value:
     return 0
   if not isinstance(found, np.timedelta64) or np.isnat(found):
-    raise ConfigError(f'{name}={shown(value)} is of times, whose unit is not known; {fix}')
+    raise ConfigError(f'{name}={shown(value)} is no length of time, and order is by times; {fix}')
   length, one = (_nanoseconds(each) for each in (found, np.timedelta64(1, np.datetime_data(unit))))
-  if length is None or one is None or length < 0:
+  if length is None or one is None:
     raise ConfigError(
-      f'{name}={shown(value)}, where times are {unit}, is negative or of months or years, which '
-      f'differ in length; {fix}, and times in days or finer'
+      f'{name}={shown(value)} and times of type {unit} are of months or years, which differ in '
+      f'length; {fix}, and times in days or finer'
     )
+  if length < 0:
+    raise ConfigError(f'{name}={shown(value)} is negative, and must be 0 or longer; {fix}')
   return -(-length // one)
 
 
