@@ -25,7 +25,7 @@ from tfx_balance.plan.common_keys import (
   count_parts,
   make_run,
 )
-from tfx_balance.plan.distribution_rules import SplitLimit
+from tfx_balance.plan.distribution_rules import DistributionRules, SplitLimit
 
 N_SPLITS = 3
 TOP = 2**64 - 1
@@ -103,14 +103,18 @@ PLACES = RecordPlace('e', 0), RecordPlace('t', 9)
 COMMON = CommonRecords('eval', 'train', 4, 5, 0.05, 40, 0.04, (CommonExample('id=1', *PLACES),))
 
 
+def leakage_limit(most):
+  return DistributionRules({'max_leakage': SplitLimit(most)})
+
+
 def test_the_limit_is_of_the_share_of_the_split_and_the_first_example_is_shown():
   leakage = Leakage('records', {}, (COMMON,))
-  assert failed(check_leakage(leakage, SplitLimit(0.05))) == []
-  (fault,) = failed(check_leakage(leakage, SplitLimit(0.0499)))
+  assert failed(check_leakage(leakage, leakage_limit(0.05))) == []
+  (fault,) = failed(check_leakage(leakage, leakage_limit(0.0499)))
   assert (fault.rule, fault.split, fault.other) == ('max_leakage', 'eval', 'train')
   assert 'such as id=1, record 0 of e and record 9 of t' in fault.message
-  assert check_leakage(leakage, SplitLimit()) == []
-  (fault,) = check_leakage(Leakage('patient', {}, (COMMON,)), SplitLimit(0.0))
+  assert check_leakage(leakage, leakage_limit(None)) == []
+  (fault,) = check_leakage(Leakage('patient', {}, (COMMON,)), leakage_limit(0.0))
   assert (
     "5 records of split 'eval' have a value of 'patient' that is in split 'train' too: 5 %"
     in (fault.message)
