@@ -184,7 +184,8 @@ class EstimatorTraining:
     except (TypeError, ValueError) as error:
       raise ConfigError(
         f'{type(estimator).__name__} with {remedy.name} does not take x or y: {error}; x goes to '
-        f'it as it is, and y as values such as {shown(self.classes[0])}, so give what its fit takes'
+        f'it as it is, and y as values such as {shown(self.classes[0])}; give what its fit takes, '
+        f'of which some is y as numbers from 0'
       ) from error
     return FittedEstimator(estimator, self.classes)
 
