@@ -203,5 +203,5 @@ def test_labels_that_are_no_numbers_are_refused():
     stratified_indices(['a', 'b'], bins=2)
   with pytest.raises(DataError, match=r'labels\[1\] is missing; fill it in'):
     stratified_indices([1.0, math.nan], bins=2)
-  with pytest.raises(DataError, match='labels is no array'):
+  with pytest.raises(DataError, match='labels is a list of 2 columns of 1 items, or of rows'):
     stratified_indices([[1], [1, 2]], bins=2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -23,7 +23,12 @@ from tfx_balance.plan.class_value import ClassValue, check_key, match_classes
 from tfx_balance.plan.ranks import Ints
 
 _RESAMPLED = ('majority', 'minority', 'not majority', 'not minority', 'all', 'auto')
-STRATEGIES = (*_RESAMPLED, 'median', 'mean')
+_COMMON_GOALS: dict[str, Callable[[list[int]], int]] = {
+  'median': lambda counts: (counts[(len(counts) - 1) // 2] + counts[len(counts) // 2]) // 2,
+  'mean': lambda counts: sum(counts) // len(counts),
+}
+"""Word to the function from the counts of classes, ascending, to the one that all come to."""
+STRATEGIES = (*_RESAMPLED, *_COMMON_GOALS)
 DEFAULT_STRATEGY = 'auto'
 """'not majority', or with `undersample=True` 'not minority': all are brought to the extreme."""
 POWER = 'power:'
@@ -237,11 +242,8 @@ def _goals(counts: Ints, strategy: str | Fraction | Mapping[Any, int], undersamp
       return np.minimum(counts, min(most, int(int(counts.min()) / strategy)))
     return np.full_like(counts, int(most * strategy))
   word = str(strategy)
-  if word == 'median':
-    ordered, n = np.sort(counts).tolist(), len(counts)
-    return np.full_like(counts, (ordered[(n - 1) // 2] + ordered[n // 2]) // 2)
-  if word == 'mean':
-    return np.full_like(counts, sum(counts.tolist()) // len(counts))
+  if word in _COMMON_GOALS:
+    return np.full_like(counts, _COMMON_GOALS[word](np.sort(counts).tolist()))
   if word.startswith(BETWEEN):
     low, high = _range(counts, _ratio(word[len(BETWEEN) :]))
     return np.minimum(np.maximum(counts, low), high)
