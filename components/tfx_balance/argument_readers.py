@@ -64,7 +64,7 @@ def from_json(name: str, value: Any, kinds: type | tuple[type, ...]) -> Any:
       raise
     except (ValueError, RecursionError) as error:
       raise ConfigError(
-        f'{name}={shown(value)} is no JSON ({error}); give it as in {{"train": 8}}'
+        f'{name}={shown(value)} is not valid JSON ({error}); give it as in {{"train": 8}}'
       ) from error
   if value is not None and (not isinstance(value, kinds) or isinstance(value, (bool, bytes))):
     raise ConfigError(

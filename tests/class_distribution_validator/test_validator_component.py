@@ -49,7 +49,7 @@ FAULTS = {
   ),
   'distance negative': ({'max_jensen_shannon': -0.1}, 'must be a number from 0 to 1'),
   'distance NaN': ({'max_baseline_l_infinity': float('nan')}, 'must be a number from 0 to 1'),
-  'distance a word': ({'max_l_infinity': 'low'}, "max_l_infinity='low' is no JSON"),
+  'distance a word': ({'max_l_infinity': 'low'}, "max_l_infinity='low' is not valid JSON"),
   'distance of a split': ({'max_l_infinity': {'eval': 2}}, r"max_l_infinity\['eval'\]=2 must be"),
   'half a record': ({'min_count': 1.5}, 'min_count=1.5 must be a whole number from 0;'),
   'count true': ({'min_count': {'eval': True}}, r"min_count\['eval'\]=True must be a whole number"),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes.array_splits import stratified_indices
-from tfx_balance.modes.groups import dealt_splits, plan_groups, told_splits
+from tfx_balance.modes.groups import dealt_splits, plan_groups, predefined_splits
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.group_search import deal
 from tfx_balance.plan.group_table import (
@@ -144,7 +144,7 @@ def planned(parts, n_rows, seed=0, most=SIZES.histograms):
     None,
     stable=True,
   )
-  told = told_splits(frame)
+  told = predefined_splits(frame)
   built = [GroupPart(part, ['f'] * len(part), told) for part in parts]
   table = GroupTable.merge([part.table(i) for i, part in enumerate(built)], most)
   dealt = [dealt_splits(part, frame, table, seed) for part in built]

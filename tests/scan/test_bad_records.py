@@ -97,7 +97,7 @@ def test_positions_are_those_in_the_file_after_what_was_skipped(tmp_path):
   options = ReadOptions(bad_records='skip', max_bad_records=1)
   framed = [bytearray(frame([record]).data) for record in [*GOOD, b'\xff' * 30]]
   framed[3][14] ^= 1
-  with pytest.raises(DataError, match='2 bad records or more are above max_bad_records=1; mend'):
+  with pytest.raises(DataError, match='2 bad records or more are above max_bad_records=1; fix'):
     scan(tmp_path, b''.join(framed), options)
 
 

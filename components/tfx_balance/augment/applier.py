@@ -131,7 +131,7 @@ class Applier:
       return call_within(timeout, lambda: self._checked(features, seeds))
     except TimeoutError as error:
       raise AugmentError(
-        f'did not end within augment_timeout={timeout:g} seconds; mend a loop that has no end, or '
+        f'did not end within augment_timeout={timeout:g} seconds; fix a loop that has no end, or '
         'raise augment_timeout=',
         self._name,
         None,

@@ -98,7 +98,7 @@ def report_violations(checks: Sequence[Check], parameters: ValidatorParameters) 
     '',
     *violation_table(checks, SHOWN_VIOLATIONS),
     '',
-    f"{place}Mend the data, or change the limit; on_violation='warn' continues",
+    f"{place}Fix the data, or change the limit; on_violation='warn' continues",
   ]
   if parameters.on_violation == 'fail':
     raise DataError('\n'.join(lines))

@@ -249,7 +249,7 @@ def find_rows(data: bytes, delimiter: int, n_columns: int, path: Path, line: int
 def _quoted(
   data: bytes, values: npt.NDArray[np.uint8], delimiter: int, path: Path, line: int
 ) -> npt.NDArray[np.bool_]:
-  """Returns which bytes are within quotes; a quote within a cell that has none around is a text.
+  """Returns a mask of bytes within quotes; a quote inside an unquoted cell is a text.
 
   Raises:
     DataError: If text follows a quote that closes a cell.

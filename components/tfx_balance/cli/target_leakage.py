@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class TargetLeakage:
-  """What columns tell about the label of their record.
+  """Columns that give the label of their record away.
 
   A column gives the label away if for a class, against all others, the area under the ROC curve of
   its numbers, or of whether it has a value, is above HIGHEST_AUC or below 1 - HIGHEST_AUC; or if

@@ -37,7 +37,7 @@ def check_paths(spec: Mapping[str, Any], root: str) -> None:
   for name, parameter, value in _parameters(spec):
     if root.rstrip('/') + '/' in json.dumps(value):
       raise ConfigError(
-        f'{name} is told of {root} in {parameter!r}, a folder that its container does not have; '
+        f'{name} has {root} in {parameter!r}, a folder that its container does not have; '
         'put what it reads there into the image or into a bucket'
       )
 

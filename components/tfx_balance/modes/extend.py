@@ -88,7 +88,9 @@ class Extension(Mode):
       return []
     old, n = source.extended or 0, int(plan.records.sum())
     held = f'; {source.held} more were there already and are not taken again' if source.held else ''
-    told = f'{old} records of the artifact to extend stay in their splits, {n - old} are new{held}'
+    summary = (
+      f'{old} records of the artifact to extend stay in their splits, {n - old} are new{held}'
+    )
     rows = itertools.chain(
       zip(plan.strata, plan.records.tolist(), plan.quotas.tolist(), strict=True),
       [((), n, plan.totals())],
@@ -103,10 +105,10 @@ class Extension(Mode):
       if abs(found - total * share) >= 1
     ]
     if not off:
-      return [told]
+      return [summary]
     texts = [text for _, text in sorted(off, key=lambda each: -each[0])]
     return [
-      told,
+      summary,
       f'extend= cannot bring all counts to their ideals (in brackets): {some_of(texts)}',
     ]
 

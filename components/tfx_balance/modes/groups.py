@@ -3,7 +3,7 @@
 With an order, groups follow each other in time.
 
 Groups with equal histograms, their counts of records by stratum, are alike: what is planned is how
-many groups of each histogram each split gets. Which they are is told by the groups' own numbers,
+many groups of each histogram each split gets. Which they are depends on the groups' own numbers,
 hashes that depend on the seed: the first ones in ascending order are in the first split.
 """
 
@@ -122,7 +122,7 @@ class Groups(Mode):
     numbers = group_numbers(items.groups, items.seed)
     times, kind = keys_of_times(given['order_by'], len(items)) if order else (None, '')
     entries = count_entries(numbers, items.strata_of, np.arange(len(items)), times)
-    part = GroupPart([entries], ['groups'], told_splits(frame))
+    part = GroupPart([entries], ['groups'], predefined_splits(frame))
     groups = WholeGroups(frame, items.seed, order=order, kind=kind)
     bounds: list[Any] = []
     for each in group_rounds(order is not None):
@@ -324,7 +324,7 @@ class GroupPlan:
     return Placed.in_splits(split)
 
 
-def told_splits(frame: SplitPlan) -> Ints:
+def predefined_splits(frame: SplitPlan) -> Ints:
   """Returns the split that is predefined for each stratum, or FREE: int64 [strata]."""
   return np.where(frame.predefined, frame.quotas.argmax(axis=1), FREE)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 RECALLS = (0.5, 0.9)
-"""Recalls at which the precision is told: the widest interval, and that of a good model."""
+"""Recalls at which the precision is given: the widest interval, and that of a good model."""
 HALF_WIDTH = 0.1
 """Half-width that people commonly ask for."""
 _Z = 1.959963984540054  # of 95 %, both sides

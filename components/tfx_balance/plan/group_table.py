@@ -187,13 +187,13 @@ class GroupPart:
     times: Key of the time of its latest record: uint64 [n]; None where times do not count.
   """
 
-  def __init__(self, several: Sequence[Entries], names: Sequence[str], told: Ints) -> None:
+  def __init__(self, several: Sequence[Entries], names: Sequence[str], predefined: Ints) -> None:
     """Takes the entries of a part.
 
     Args:
       several: Entries of each file, one at least, all ENTRY or all TIMED_ENTRY [m], in any order.
       names: Names of the files, for messages.
-      told: Split that is predefined for each stratum, or FREE: int64 [strata].
+      predefined: Split that is predefined for each stratum, or FREE: int64 [strata].
 
     Raises:
       DataError: if a group has records with different predefined splits.
@@ -210,7 +210,7 @@ class GroupPart:
     self.histograms = Histograms(np.append(new, len(summed)), rows, records)
     hashes = mix(mix(records.view(np.uint64), _RECORDS) ^ rows.view(np.uint64), _ROW)
     self.keys = sums_of_runs(hashes, self.histograms.starts)
-    self.split = self._told(told[rows])
+    self.split = self._predefined(predefined[rows])
     self.times: UInts | None = None
     if entries.dtype == TIMED_ENTRY:
       self.times = np.maximum.reduceat(summed['time'], new)
@@ -267,7 +267,7 @@ class GroupPart:
     cells = self.histograms.rows[placed] * shape[1] + of_entry[placed]
     return SparseCounts.total(shape, cells, self.histograms.records[placed])
 
-  def _told(self, split: Ints) -> Ints:
+  def _predefined(self, split: Ints) -> Ints:
     """Returns the split that is predefined for each group, given that for each entry."""
     starts = self.histograms.starts[:-1]
     if not len(starts) or (split == FREE).all():

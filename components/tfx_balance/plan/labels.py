@@ -246,7 +246,7 @@ def _flags_of(labels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
   if len(wrong):
     raise DataError(
       f'labels of shape {labels.shape} hold {wrong[0]}, and must be 0 or 1 where multilabel=True; '
-      f'mend them, or give lists of labels'
+      f'fix them, or give lists of labels'
     )
   return np.asarray(flags, np.bool_)
 

@@ -284,7 +284,9 @@ class ScheduledWeights:
       return self.counts.mixed(value)
     if isinstance(value, Mapping):
       return self.counts.weights(ratios=value)
-    return self.counts.weights(q=check_number('q', value, fix='mend what the schedule returns'))
+    return self.counts.weights(
+      q=check_number('q', value, fix='fix the value that the schedule returns')
+    )
 
 
 @dataclass(frozen=True)

@@ -232,9 +232,9 @@ class SplitPlan:
         label,
         n,
         tuple(row),
-        tuple((n - sum(told)) * p + at for p, at in zip(self.shares, told, strict=True)),
+        tuple((n - sum(found)) * p + at for p, at in zip(self.shares, found, strict=True)),
       )
-      for label, (n,), row, told in zip(sets.labels, *of_label, strict=True)
+      for label, (n,), row, found in zip(sets.labels, *of_label, strict=True)
     ]
 
   def unlabelled(self) -> list[int] | None:
@@ -314,16 +314,16 @@ def plan_splits(
   split_of = predefined.find(zip(values, sizes.tolist(), strict=True), shares.names)
   names = predefined.split_names(shares.names)
   column = np.array([names.index(split_of[v]) if v in split_of else -1 for v in values], np.int64)
-  told, quotas = column >= 0, np.zeros((len(sizes), len(names)), np.int64)
-  quotas[told, column[told]] = sizes[told]
+  is_predefined, quotas = column >= 0, np.zeros((len(sizes), len(names)), np.int64)
+  quotas[is_predefined, column[is_predefined]] = sizes[is_predefined]
   exact = (Fraction(0),) * len(names)
-  if sizes[~told].any():
-    rest = list(itertools.compress(strata, ~told))
-    quotas[~told, : len(shares.names)], of_rest = _stratify(
-      rest, sizes[~told], shares, seed, stable
+  if sizes[~is_predefined].any():
+    rest = list(itertools.compress(strata, ~is_predefined))
+    quotas[~is_predefined, : len(shares.names)], of_rest = _stratify(
+      rest, sizes[~is_predefined], shares, seed, stable
     )
     exact = (*of_rest, *exact[len(of_rest) :])
-  return SplitPlan(strata, sizes, names, quotas, exact, told)
+  return SplitPlan(strata, sizes, names, quotas, exact, is_predefined)
 
 
 def _stratify(

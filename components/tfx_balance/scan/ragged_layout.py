@@ -28,7 +28,7 @@ _LENGTH_DIGITS, _INT_DIGITS = 5, 9  # bytes of a varint below 2**31, and of one 
 def ragged_values(
   data: Bytes, starts: Ints, ends: Ints, feature: str
 ) -> tuple[ValueKind, npt.NDArray[Any]] | None:
-  """Returns the type and the values of a feature, or None if the parser must tell.
+  """Returns the type and the values of a feature, or None to fall back to the parser.
 
   Args:
     data: Bytes with examples in them, and a few bytes after each.

@@ -141,10 +141,10 @@ def count_groups(
           yield Column(scanned.spill.rank, scanned.file.path, part, packed, runs, row)
 
 
-def build_part(columns: Sequence[Column], told: Ints) -> GroupPart:
+def build_part(columns: Sequence[Column], predefined: Ints) -> GroupPart:
   """Returns the groups of a part; raises DataError as `GroupPart` does."""
   entries = [np.concatenate(_blocks(column)) for column in columns]
-  return GroupPart(entries, [column.name for column in columns], told)
+  return GroupPart(entries, [column.name for column in columns], predefined)
 
 
 def return_splits(

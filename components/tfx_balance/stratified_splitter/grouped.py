@@ -19,7 +19,7 @@ from typing import Any
 import apache_beam as beam
 
 from tfx_balance.beam.steps import MergeRows, summed
-from tfx_balance.modes.groups import GroupPlan, Round, WholeGroups, group_rounds, told_splits
+from tfx_balance.modes.groups import GroupPlan, Round, WholeGroups, group_rounds, predefined_splits
 from tfx_balance.plan.group_table import GroupPart
 from tfx_balance.plan.group_times import GroupCuts
 from tfx_balance.scan.scan import ScannedFile
@@ -100,7 +100,7 @@ def _in_order(part: Part) -> list[Column]:
 
 def _built(part: Part, job: SplitJob) -> GroupPart:
   """Returns the groups of a part; raises DataError as `GroupPart` does."""
-  return build_part(_in_order(part), told_splits(job.plan))
+  return build_part(_in_order(part), predefined_splits(job.plan))
 
 
 def split_part(

@@ -190,8 +190,8 @@ def _put(store: Any, key: str, file: BinaryIO, **options: Any) -> None:
   except FileNotFoundError as error:  # the answer to the last request was lost: upload it again
     if not options['use_multipart'] or _NO_BUCKET.search(str(error)):
       raise
-    told = str(error).replace('status code: 404', '404')
-    raise obstore().exceptions.GenericError(told) from error
+    text = str(error).replace('status code: 404', '404')
+    raise obstore().exceptions.GenericError(text) from error
 
 
 def list_below(path: str, most: int | None = None) -> list[Any]:
@@ -322,12 +322,15 @@ def ask(
       lasting = _lasting_fault(error, path)
       if lasting is not None:
         raise lasting from error
-      told, fix = _told(error), f'check that the storage answers this machine, and {_names(path)}'
+      text, fix = (
+        _text_of(error),
+        f'check that the storage answers this machine, and {_names(path)}',
+      )
       if now - began + wait + now - asked > limit:
-        what = f'no progress in {now - began:.0f} seconds ({told}); {fix}'
+        what = f'no progress in {now - began:.0f} seconds ({text}); {fix}'
         raise OSError(errno.ETIMEDOUT, what, path) from error
       if attempt == _ATTEMPTS or not isinstance(error, exceptions.GenericError):
-        raise OSError(errno.EIO, f'{told}; {fix}', path) from error
+        raise OSError(errno.EIO, f'{text}; {fix}', path) from error
     time.sleep(wait)
     wait *= 2
   raise AssertionError
@@ -335,14 +338,14 @@ def ask(
 
 def _lasting_fault(error: Exception, path: str) -> OSError | None:
   """Returns the exception for an error that no other attempt would change; None for others."""
-  told = _told(error)
-  answer = told.rpartition('status code: ')[2]
+  text = _text_of(error)
+  answer = text.rpartition('status code: ')[2]
   if isinstance(error, obstore().exceptions.PreconditionError) or answer.startswith('416 '):
     return OSError(errno.ESTALE, REPLACED, path)
   if _WRONG_KEYS.match(answer) or _DENIED.search(repr(error)):
     fix = f'check the keys and their rights: {_names(path)}'
     return PermissionError(errno.EACCES, f'{answer}; {fix}', path)
-  if _NO_BUCKET.match(answer) or (answer.startswith('404 ') and 'list request' in told):
+  if _NO_BUCKET.match(answer) or (answer.startswith('404 ') and 'list request' in text):
     what = f'there is no bucket {bucket_of(path)} at this endpoint'
     return FileNotFoundError(errno.ENOENT, f'{what}; check its name and {_names(path)}', path)
   if isinstance(error, FileNotFoundError):
@@ -355,7 +358,7 @@ def _names(path: str) -> str:
   return _GOOGLE if path.startswith('gs://') else _AWS
 
 
-def _told(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
   """Returns the message of an error of obstore, without its internals."""
   return str(error).partition('\n\nDebug source:')[0]
 

@@ -89,7 +89,7 @@ class BadRecords:
 def too_many(n: int, most: int, first: str) -> DataError:
   """Returns the error for more bad records than max_bad_records."""
   return DataError(
-    f'{n} bad records or more are above max_bad_records={most}; mend the files, or raise it. The '
+    f'{n} bad records or more are above max_bad_records={most}; fix the files, or raise it. The '
     f'first is {first}'
   )
 
