@@ -229,6 +229,8 @@ class Page(HTMLParser):
     self._rows: list[list[str]] | None = None
     self.feed(html)
     self.close()
+    for name, rows in self.tables.items():
+      assert {len(row) for row in rows} == {len(rows[0])}, f'{name} has rows of several widths'
 
   def handle_starttag(self, tag: str, attributes: Sequence[tuple[str, str | None]]) -> None:
     found = dict(attributes)

@@ -17,7 +17,7 @@ from tfx_balance.report.measures import class_name, short
 from tfx_balance.report.page import render_fragment, render_page
 from tfx_balance.report.run_view import merge
 from tfx_balance.report.sources import findings_of
-from tfx_balance.report.tables import MOST_FAILED, MOST_RULES, Cell, Table, worst_check
+from tfx_balance.report.tables import MOST_FAILED, MOST_RULES, worst_check
 
 from tests.helpers_examples import cells, labelled, read_splits
 from tests.helpers_pipeline import execute, input_artifact
@@ -48,12 +48,6 @@ def artifacts(tmp_path_factory):
   found = [('Raw data', {'all': records}), ('Split', read_splits(split.uri))]
   found += [('Balanced', read_splits(balanced.uri)), ('Fed to the Trainer', read_splits(fed.uri))]
   return [split.uri, balanced.uri, fed.uri], found
-
-
-def test_a_table_with_a_row_of_another_width_is_refused():
-  head = (Cell('split'), Cell('records'))
-  with pytest.raises(ValueError, match=r"table 'splits' has rows of \{1\} cells below 2"):
-    Table('splits', 'Splits', head, ((Cell('train'),),))
 
 
 def test_the_numbers_of_the_page_are_those_of_a_recount(artifacts):

@@ -63,10 +63,6 @@ class Table:
   note: str = ''
   summary: str = ''
 
-  def __post_init__(self) -> None:
-    if widths := {len(row) for row in self.rows} - {len(self.head)}:
-      raise ValueError(f'table {self.name!r} has rows of {widths} cells below {len(self.head)}')
-
 
 def named(name: str, length: int = text.NAME_LENGTH) -> Cell:
   """Returns the cell that names a row by a class."""
