@@ -36,6 +36,9 @@ class Sizes:
     histograms: Distinct histograms of groups that are planned; groups with others are dealt.
     group_marks: Marks of a part of the groups in time: between two that follow each other is so
       small a part of its records, or one group.
+    run_keys: Keys of a file that are sorted at a time to find those of several splits; one has 24
+      bytes, and as much again while it is.
+    part_keys: Keys of all files that are compared at a time.
     file_shares: Groups of plain copies that an output file has at least.
   """
 
@@ -54,6 +57,8 @@ class Sizes:
   group_records: int = 1 << 20
   histograms: int = 200_000
   group_marks: int = 4096
+  run_keys: int = 1 << 21
+  part_keys: int = 1 << 21
   file_shares: int = 256
 
 
@@ -74,3 +79,12 @@ class Workspace:
   work_dir: str
   n_files: int = 1
   sizes: Sizes = SIZES
+
+  @property
+  def in_tree(self) -> bool:
+    """Whether what files have is combined in a tree, by groups of files first."""
+    return self.n_files > self.sizes.fan_in
+
+  def group_of(self, rank: int) -> int:
+    """Returns the group of a file, 0 where there is no tree: that of its neighbours."""
+    return rank // self.sizes.fan_in if self.in_tree else 0

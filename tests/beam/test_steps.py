@@ -7,6 +7,7 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 from tfx_balance.beam.steps import MergeRows, create, identity, spread, summed
+from tfx_balance.sizes import Sizes, Workspace
 
 
 @pytest.mark.parametrize('values', [[], [3], [1, 2, 2]], ids=['none', 'one', 'equal ones'])
@@ -38,8 +39,9 @@ def test_rows_of_many_elements_are_merged_in_a_tree(n):
   lists = [[i, 100 - i] for i in range(n)]
   with TestPipeline() as pipeline:
     made = create(pipeline, 'Create', lists)
+    work = Workspace(work_dir='', n_files=n, sizes=Sizes(fan_in=3))
     merge, rank = MergeRows(sorted_rows, batch_rows=2), operator.itemgetter(0)
-    merged = summed(made, 'Merge', identity, merge, identity, rank=rank, n=n, fan_in=3)
+    merged = summed(made, 'Merge', identity, merge, identity, rank=rank, work=work)
     assert_that(merged, equal_to([sorted_rows(lists)]))
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from tfx_balance.class_distribution_validator import hashed_keys, leakage
+from tfx_balance.class_distribution_validator import leakage
 from tfx_balance.class_distribution_validator.hashed_keys import KeyKind
 from tfx_balance.class_distribution_validator.leakage import (
   HashFile,
@@ -14,10 +14,11 @@ from tfx_balance.class_distribution_validator.leakage import (
   write_leakage,
 )
 from tfx_balance.errors import DataError
-from tfx_balance.plan import common_keys
 from tfx_balance.plan.checks import default_pairs
 from tfx_balance.plan.common_keys import BUCKETS
+from tfx_balance.scan.record_reader import BATCH_RECORDS
 from tfx_balance.scan.scan import InputFile
+from tfx_balance.sizes import SIZES, Sizes
 from tfx_balance.tfrecord.work_files import read_json
 
 from tests.helpers_changes import flip_byte, swap_labels, truncate
@@ -37,18 +38,24 @@ def find(
   payload='FORMAT_TF_EXAMPLE',
   change=lambda path: None,
   by_values=False,
+  sizes=SIZES,
+  batch_records=BATCH_RECORDS,
 ):
   """Returns what the transform writes, run step by step without a runner."""
   (folder / 'work').mkdir(parents=True)
-  kind, pairs = KeyKind(feature, payload, by_values), default_pairs(sorted(splits), [])
-  request = LeakageRequest(kind, tuple(pairs), str(folder / 'work'), str(folder / 'out.json'))
+  kind, pairs = (
+    KeyKind(feature, payload, by_values, batch_records),
+    default_pairs(sorted(splits), []),
+  )
+  paths = str(folder / 'work'), str(folder / 'out.json')
+  request = LeakageRequest(kind, tuple(pairs), *paths, sizes)
   files = []
   for name, shards in splits.items():
     for i, records in enumerate(shards):
       path = write_tfrecords(folder / f'Split-{name}' / f'{i}.gz', records)
       files.append(InputFile(path, len(files), name))
   hashed = [found for file in files for found in HashFile(request).process(file)]
-  parts = leakage.plan_parts(None, hashed)
+  parts = leakage.plan_parts(None, hashed, sizes.part_keys)
   n = len(splits)
   found = merge_keys([leakage.compare_part(p, hashed, n) for p in parts], n)
   change(files[0].path)
@@ -80,13 +87,10 @@ def recounted(splits, key):
 @pytest.mark.parametrize('kind', ['int', 'float', 'bytes'])
 @pytest.mark.parametrize('feature', [None, 'key'], ids=['records', 'feature'])
 @pytest.mark.parametrize('small', [False, True], ids=['one run', 'many runs and parts'])
-def test_what_is_found_equals_a_recount(tmp_path, monkeypatch, kind, feature, small):
-  if small:
-    monkeypatch.setattr(leakage, 'RUN_KEYS', 1)
-    monkeypatch.setattr(common_keys, 'PART_ROWS', 3)
-    monkeypatch.setattr(hashed_keys, 'BATCH_RECORDS', 7)
+def test_what_is_found_equals_a_recount(tmp_path, kind, feature, small):
+  limits = {'sizes': Sizes(run_keys=1, part_keys=3), 'batch_records': 7} if small else {}
   splits = splits_of(kind)
-  data, hashed = find(tmp_path, splits, feature)
+  data, hashed = find(tmp_path, splits, feature, **limits)
   key = (lambda r: r) if feature is None else (lambda r: value_of(r, 'key'))
   found = {
     (row['other'], row['split']): [row['records_of_other'], row['records']] for row in data['pairs']
@@ -94,7 +98,7 @@ def test_what_is_found_equals_a_recount(tmp_path, monkeypatch, kind, feature, sm
   assert found == recounted(splits, key)
   assert data['splits']['c'] == {'records': 0, 'without_key': 0}
   if small:
-    assert len(leakage.plan_parts(None, hashed)) > 8
+    assert len(leakage.plan_parts(None, hashed, 3)) > 8
   edges = leakage.plan_parts(None, hashed)
   assert [edges[0][0], edges[-1][1]] == [0, BUCKETS]
 

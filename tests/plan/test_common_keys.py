@@ -13,7 +13,6 @@ from tfx_balance.documents.class_checks import (
   Leakage,
   RecordPlace,
 )
-from tfx_balance.plan import common_keys
 from tfx_balance.plan.checks import failed
 from tfx_balance.plan.common_keys import (
   BUCKETS,
@@ -26,6 +25,7 @@ from tfx_balance.plan.common_keys import (
   make_run,
 )
 from tfx_balance.plan.distribution_rules import DistributionRules, SplitLimit
+from tfx_balance.sizes import SIZES
 
 N_SPLITS = 3
 TOP = 2**64 - 1
@@ -92,11 +92,11 @@ def test_a_run_has_each_key_once_and_its_first_record():
   assert (edges[0], edges[1], edges[BUCKETS - 1], edges[BUCKETS]) == (0, 2, 2, 3)
 
 
-@pytest.mark.parametrize('n', [0, 1, common_keys.PART_ROWS, common_keys.PART_ROWS + 1, 10**9])
+@pytest.mark.parametrize('n', [0, 1, SIZES.part_keys, SIZES.part_keys + 1, 10**9])
 def test_parts_are_small_and_divide_the_buckets(n):
   parts = count_parts(n)
   assert BUCKETS % parts == 0
-  assert parts * common_keys.PART_ROWS >= n or parts == BUCKETS
+  assert parts * SIZES.part_keys >= n or parts == BUCKETS
 
 
 PLACES = RecordPlace('e', 0), RecordPlace('t', 9)

@@ -13,7 +13,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from tfx_balance.sizes import SIZES
+from tfx_balance.sizes import Workspace
 
 
 def create(pipeline: beam.Pipeline, label: str, values: Sequence[Any]) -> beam.PCollection:
@@ -34,6 +34,7 @@ def spread(elements: beam.PCollection, label: str, key: Callable[[Any], Any]) ->
 BATCH_ROWS = 1 << 18
 """Rows that wait to be merged; a row takes 16 to 32 bytes."""
 _BATCH_PARTS = 1024
+_ALONE = Workspace(work_dir='')
 
 
 class MergeRows(beam.CombineFn):
@@ -77,36 +78,29 @@ class MergeRows(beam.CombineFn):
     return self.extract_output(held)
 
 
-def group_of(rank: int, n: int, fan_in: int) -> int:
-  """Returns the group of an element of n: 0 of few, that of fan_in neighbours of many."""
-  return rank // fan_in if n > fan_in else 0
-
-
 def combined(
   keyed: beam.PCollection,
   label: str,
   combine: Callable[[Iterable[Any]], Any] | beam.CombineFn,
-  n: int,
-  fan_in: int,
+  work: Workspace,
 ) -> beam.PCollection:
-  """Returns ((key, 0), what is combined of a key's values) of ((key, group), value), n of a key.
+  """Returns ((key, 0), what is combined of a key's values) of ((key, group), value).
 
   Args:
     keyed: Values with keys, and with groups from `group_of`.
     label: Label of the steps.
     combine: Function or `CombineFn`; it also takes what it makes.
-    n: Number of values of a key, at the most.
-    fan_in: Number of values that one worker combines.
+    work: Workspace; a key has a value a file, at the most.
   """
   found = keyed | label >> beam.CombinePerKey(combine)
-  if n > fan_in:
+  if work.in_tree:
     found |= f'{label}Groups' >> beam.Map(lambda element: ((element[0][0], 0), element[1]))
     found |= f'{label}OfGroups' >> beam.CombinePerKey(combine)
   return found
 
 
 def merged(
-  keyed: beam.PCollection, label: str, merge: Callable[[Iterable[Any]], Any], n: int, fan_in: int
+  keyed: beam.PCollection, label: str, merge: Callable[[Iterable[Any]], Any], work: Workspace
 ) -> beam.PCollection:
   """Returns the output of `combined` with `MergeRows`, without merging on each worker first.
 
@@ -124,7 +118,7 @@ def merged(
     | label >> beam.GroupByKey()
     | f'{label}Merge' >> beam.Map(merge_group)
   )
-  if n > fan_in:
+  if work.in_tree:
     found |= f'{label}Groups' >> beam.Map(lambda element: ((element[0][0], 0), element[1]))
     found |= f'{label}OfGroups' >> beam.CombinePerKey(MergeRows(merge))
   return found
@@ -138,8 +132,7 @@ def summed(
   then: Callable[..., Any],
   *side_inputs: Any,
   rank: Callable[[Any], int] = lambda _: 0,
-  n: int = 1,
-  fan_in: int = SIZES.fan_in,
+  work: Workspace = _ALONE,
 ) -> beam.PCollection:
   """Returns one element: what `then` makes of what `combine` makes of what `each` makes.
 
@@ -147,19 +140,19 @@ def summed(
     elements: Elements, one at least; of none comes nothing.
     label: Label of the steps.
     each: Function of an element and the side inputs.
-    combine: Function or `CombineFn`, as `beam.CombineGlobally` takes it; where n are many, it also
-      takes what it makes.
+    combine: Function or `CombineFn`, as `beam.CombineGlobally` takes it; where files are many, it
+      also takes what it makes.
     then: Function of what was combined and the side inputs.
     *side_inputs: Side inputs of `each` and `then`.
     rank: Function of an element to its number, where there may be many.
-    n: Number of elements, at the most; many are combined in a tree.
-    fan_in: Number of elements that one worker combines.
+    work: Workspace; there is an element a file, at the most, and those of many are combined in a
+      tree.
   """
   keyed = elements | f'{label}Each' >> beam.Map(
-    lambda element, *side: ((None, group_of(rank(element), n, fan_in)), each(element, *side)),
+    lambda element, *side: ((None, work.group_of(rank(element))), each(element, *side)),
     *side_inputs,
   )
-  return combined(keyed, label, combine, n, fan_in) | f'{label}Then' >> beam.Map(
+  return combined(keyed, label, combine, work) | f'{label}Then' >> beam.Map(
     lambda keyed, *side: then(keyed[1], *side), *side_inputs
   )
 

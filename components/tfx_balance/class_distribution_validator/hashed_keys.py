@@ -31,11 +31,13 @@ class KeyKind:
     feature: Feature whose values are compared; None for whole records.
     payload: Type of the records.
     by_values: Whether whole records are compared by value, in whatever order their features are.
+    batch_records: Number of records that are parsed at a time.
   """
 
   feature: str | None
   payload: Payload
   by_values: bool = False
+  batch_records: int = BATCH_RECORDS
 
   def of_file(self, path: str) -> WholeRecords:
     """Returns the object that hashes the keys of a file's records."""
@@ -80,8 +82,9 @@ class FeatureKeys(WholeRecords):
       self._reader.sniff(records[:SNIFFED_RECORDS])
       self.feature_names = self._reader.feature_names
     found, present = [np.zeros((0, 2), np.uint64)], [np.zeros(0, np.bool_)]
-    for i in range(0, len(records), BATCH_RECORDS):
-      column = self._reader.parse(records[i : i + BATCH_RECORDS])[self._feature]
+    batch = self._of.batch_records
+    for i in range(0, len(records), batch):
+      column = self._reader.parse(records[i : i + batch])[self._feature]
       self.kind = self._reader.kinds[self._feature]
       filled, have_key = column.lengths > 0, column.are_present()
       present.append(have_key)

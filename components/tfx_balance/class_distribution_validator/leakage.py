@@ -50,6 +50,7 @@ from tfx_balance.plan.distribution_rules import DistributionRules
 from tfx_balance.scan.fixed_layout import ValueKind
 from tfx_balance.scan.record_reader import Payload
 from tfx_balance.scan.scan import InputFile
+from tfx_balance.sizes import SIZES, Sizes
 from tfx_balance.tfrecord.files import read_frames
 from tfx_balance.tfrecord.work_files import (
   create_as_is,
@@ -205,10 +206,6 @@ def _check_feature(files: Sequence[HashedFile], feature: str) -> None:
     )
 
 
-RUN_KEYS = 1 << 21
-"""Keys of a file that are sorted at a time; one has 24 bytes, and as much again while it is."""
-
-
 @dataclass(frozen=True)
 class LeakageRequest:
   """Arguments of a comparison of splits: kind of key, pairs, and paths of the results.
@@ -218,12 +215,14 @@ class LeakageRequest:
     pairs: Pairs of splits to compare.
     work_dir: Folder of work files.
     path: Path of the JSON file to write.
+    sizes: Sizes of runs of keys, and of parts of all of them.
   """
 
   kind: KeyKind
   pairs: tuple[SplitPair, ...]
   work_dir: str
   path: str
+  sizes: Sizes = SIZES
 
   @functools.cached_property
   def splits(self) -> tuple[str, ...]:
@@ -296,7 +295,7 @@ class HashFile(beam.DoFn):
       digests.append(found)
       positions.append(position + np.flatnonzero(present))
       position, records, held = position + len(frames), records + len(found), held + len(found)
-      if held >= RUN_KEYS:
+      if held >= r.sizes.run_keys:
         runs.append(self._write(file, digests, positions))
         held = 0
     if held:
@@ -320,9 +319,11 @@ class HashFile(beam.DoFn):
     return KeyRun(path, self._request.splits.index(file.group), file.rank, edges)
 
 
-def plan_parts(_: None, hashed: Iterable[HashedFile]) -> list[tuple[int, int]]:
+def plan_parts(
+  _: None, hashed: Iterable[HashedFile], part_keys: int = SIZES.part_keys
+) -> list[tuple[int, int]]:
   """Returns the buckets of each part: the first, and the one after the last."""
-  n = count_parts(sum(int(run.edges[-1]) for file in hashed for run in file.runs))
+  n = count_parts(sum(int(run.edges[-1]) for file in hashed for run in file.runs), part_keys)
   width = BUCKETS // n
   return [(i * width, (i + 1) * width) for i in range(n)]
 
@@ -350,7 +351,9 @@ def find_leakage(
     HashFile(request)
   )
   all_hashed = beam.pvalue.AsList(hashed)
-  parts = create(pipeline, 'PlanOnce', [None]) | 'PlanParts' >> beam.FlatMap(plan_parts, all_hashed)
+  parts = create(pipeline, 'PlanOnce', [None]) | 'PlanParts' >> beam.FlatMap(
+    plan_parts, all_hashed, request.sizes.part_keys
+  )
   found = (
     spread(parts, 'SpreadParts', itemgetter(0))
     | 'ComparePart' >> beam.Map(compare_part, all_hashed, n_splits)

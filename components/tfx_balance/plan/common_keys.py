@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.plan.runs import places_of_runs, starts_of_runs
+from tfx_balance.sizes import SIZES
 
 Ints = npt.NDArray[np.int64]
 
@@ -21,8 +22,6 @@ KEY_ROW = np.dtype([('high', '<u8'), ('low', '<u8'), ('count', '<u4'), ('positio
 """A key of a run: the halves of its hash, how many records have it, and the first of them."""
 BUCKETS = 1024
 """The ranges of hashes whose beginning in a run is known; a part is a run of them."""
-PART_ROWS = 1 << 21
-"""Keys that are compared at a time."""
 EXAMPLES = 3
 """Of what two splits have in common, so many are shown."""
 _BLOCK = 1 << 16
@@ -126,14 +125,14 @@ def make_run(
   return rows, np.append(np.searchsorted(rows['high'], edges), len(rows)).astype(np.int64)
 
 
-def count_parts(n_rows: int) -> int:
+def count_parts(n_rows: int, part_keys: int = SIZES.part_keys) -> int:
   """Returns in how many parts so many keys are compared, a power of two.
 
-  >>> count_parts(0), count_parts(PART_ROWS + 1), count_parts(10**15)
+  >>> count_parts(0), count_parts(SIZES.part_keys + 1), count_parts(10**15)
   (1, 2, 1024)
   """
   parts = 1
-  while parts < BUCKETS and parts * PART_ROWS < n_rows:
+  while parts < BUCKETS and parts * part_keys < n_rows:
     parts *= 2
   return parts
 

@@ -190,6 +190,5 @@ def sum_groups(
     SumGroups(),
     then,
     rank=attrgetter('file.rank'),
-    n=work.n_files,
-    fan_in=work.sizes.fan_in,
+    work=work,
   )

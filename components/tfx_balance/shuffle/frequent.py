@@ -149,8 +149,7 @@ def find_frequent(
     MergeRows(KeyCounts.merge),
     lambda counts: counts,
     rank=lambda scanned: scanned.file.rank,
-    n=work.n_files,
-    fan_in=work.sizes.fan_in,
+    work=work,
   )
   return summed(
     scanned,
@@ -160,8 +159,7 @@ def find_frequent(
     number_copies,
     beam.pvalue.AsSingleton(counted),
     rank=lambda scanned: scanned.file.rank,
-    n=work.n_files,
-    fan_in=work.sizes.fan_in,
+    work=work,
   )
 
 

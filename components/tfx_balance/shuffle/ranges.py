@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import cycle, pairwise
+from operator import itemgetter
 from typing import Any, BinaryIO
 
 import apache_beam as beam
@@ -24,10 +25,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tfx_balance.beam import counters
+from tfx_balance.beam.steps import MergeRows, summed
 from tfx_balance.plan.key_order import mixed_order, parts_of_keys
 from tfx_balance.plan.ranks import Ints, UInts
+from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.spill import ASSIGNED_ROW, COPIED_ROW, Rows, Spill
-from tfx_balance.shuffle.select import sum_file_counts
 from tfx_balance.sizes import Workspace
 from tfx_balance.tfrecord.files import FileRanges, create_compressed, fill_ranges
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, ScratchBuffer
@@ -269,7 +271,11 @@ def gather_ranges(
     | 'ByFile' >> beam.GroupByKey()
     | 'GatherRanges' >> beam.ParDo(GatherRanges(work.work_dir, row))
   )
-  return job, sum_file_counts(assigned[COUNTS], work), written
+  merge, of_file = MergeRows(SparseCounts.merge), itemgetter(1)
+  counts = summed(
+    assigned[COUNTS], 'Counts', of_file, merge, SparseCounts.dense, rank=itemgetter(0), work=work
+  )
+  return job, counts, written
 
 
 class GatherRanges(beam.DoFn):

@@ -24,7 +24,7 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.beam.steps import MergeRows, group_of, merged, summed
+from tfx_balance.beam.steps import MergeRows, merged
 from tfx_balance.plan.class_value import Stratum
 from tfx_balance.plan.narrow_columns import narrow_fields, wide_fields
 from tfx_balance.plan.number_keys import pair_buckets
@@ -223,7 +223,6 @@ def find_file_thresholds(
     selection: Selection, one element.
     work: Where work files are, and how many files there are.
   """
-  n_files, fan_in = work.n_files, work.sizes.fan_in
 
   def exchange(
     label: str, each: Any, merge: Any, then: Callable[..., Any], *known: Any
@@ -231,19 +230,19 @@ def find_file_thresholds(
     """Returns the results of `then` for the merged parts of all files, one a range of rows."""
 
     def keyed(file: ScannedFile, *known: Any) -> Iterator[tuple[tuple[int, int], Any]]:
-      group = group_of(file.file.rank, n_files, fan_in)
+      group = work.group_of(file.file.rank)
       return (((number, group), part) for number, part in each(file, *known))
 
     def bound(merged: tuple[tuple[int, int], Any], *known: Any) -> list[Any]:
       return [then(merged[0][0], merged[1], *known)]
 
     parts = scanned | f'{label}Each' >> beam.ParDo(WithStored(keyed), *known)
-    sums = merged(parts, label, merge, n_files, fan_in)
+    sums = merged(parts, label, merge, work)
     found = sums | f'{label}Then' >> beam.ParDo(WithStored(bound), *known)
     return beam.pvalue.AsList(store(found, f'Store{label}', work.work_dir))
 
   selected = beam.pvalue.AsSingleton(store(selection, 'StoreSelection', work.work_dir))
-  count = partial(count_ranks, n_files=n_files)
+  count = partial(count_ranks, n_files=work.n_files)
   searches = exchange('Ranks', count, SparseCounts.merge, plan_search, selected)
   found = exchange(
     'Candidates', collect_candidates, Candidates.merge, set_thresholds, selected, searches
@@ -351,19 +350,3 @@ def set_thresholds(
 def join_thresholds(found: Iterable[tuple[int, Thresholds]]) -> Thresholds:
   """Returns the thresholds of all ranges of rows."""
   return Thresholds.join([thresholds for _, thresholds in sorted(found, key=itemgetter(0))])
-
-
-def sum_file_counts(
-  counts: beam.PCollection[tuple[int, SparseCounts]], work: Workspace
-) -> beam.PCollection[Ints]:
-  """Returns the sum of the counts of files, with the ranks of these, as one dense array."""
-  return summed(
-    counts,
-    'Counts',
-    itemgetter(1),
-    MergeRows(SparseCounts.merge),
-    SparseCounts.dense,
-    rank=itemgetter(0),
-    n=work.n_files,
-    fan_in=work.sizes.fan_in,
-  )
