@@ -11,7 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,6 +25,7 @@ from tfx_balance.errors import DataError
 from tfx_balance.plan.ranks import Ints
 
 BLOCK = 1 << 20  # bytes read at a time
+BLOCK_OF_COLUMN = 1 << 12  # bytes a column, if these are more: rows enough to read by columns
 LONGEST_ROW = 64 << 20  # bytes; a quote that is never closed would make one row of the file
 MOST_CELL_BYTES = 16 << 20  # of the cells of one column of a block, padded to one width
 _LF, _CR, _QUOTE = b'\n\r"'
@@ -74,8 +75,7 @@ class Rows:
 
   def numbers(self, column: int, rows: Ints) -> npt.NDArray[np.float64]:
     """Returns the numbers of some rows of a column: NaN for a gap, 0 for a text."""
-    some = replace(self, starts=self.starts[rows], separators=self.separators[rows])
-    return numbers_of(some.cells(column))
+    return numbers_of(self.cells(column)[rows]) if len(rows) else np.zeros(0)
 
   def coded(self, column: int) -> Cells:
     """Returns the cells of a column as texts.
@@ -176,14 +176,14 @@ class CsvFiles:
             files[split].write(data)
 
   def rows(self, path: Path, progress: Progress) -> Iterator[Rows]:
-    """Yields the rows of a file after its header, about BLOCK bytes at a time."""
-    delimiter = ord(self.delimiters[path])
+    """Yields the rows of a file after its header, a part at a time."""
+    delimiter, size = ord(self.delimiters[path]), max(BLOCK, BLOCK_OF_COLUMN * len(self.names))
     with opened(path) as file:
       header = next(file)
       end = b'\r\n' if header.endswith(b'\r\n') else b'\n'
       rest, line = b'', 2
       while True:
-        part = file.read(BLOCK)  # type: ignore[attr-defined]
+        part = file.read(size)  # type: ignore[attr-defined]
         progress.add(len(part))
         data = rest + part
         if not part and data.strip(b'\r\n') and not data.endswith(b'\n'):

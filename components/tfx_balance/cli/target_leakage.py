@@ -15,6 +15,7 @@ from tfx_balance.plan.ranks import Ints
 
 MOST_CLASSES = 100  # of a label whose columns are judged
 SAMPLE = 10_000  # records of all classes whose numbers are kept
+MOST_NUMBERS = 8_000_000  # that are kept of all columns
 FEWEST = 10  # records of a class, and of a value, that are judged
 HIGHEST_AUC = 0.99
 CHANCE = 1e-9  # of records of a value that are of one class, above which it may be an accident
@@ -31,7 +32,7 @@ class TargetLeakage:
   of another class has. The class is fewer than half of all records, and a value counts if FEWEST or
   more records have it, so many that they would be of one class by a chance below CHANCE. Values are
   counted in all records, of columns with at most `Column.most` of them. The area is that in a
-  random sample of each class, of SAMPLE records in all, weighted by the classes' records: exact
+  random sample of each class, up to SAMPLE records in all, weighted by the classes: exact
   where there are no more records.
   """
 
@@ -40,6 +41,7 @@ class TargetLeakage:
     self._columns = columns
     self._classes: dict[Any, int] = {}
     self._owners: list[dict[Any, tuple[int, int]]] = [{} for _ in columns]
+    self._most = min(SAMPLE, MOST_NUMBERS // len(columns))
     self._random = np.random.default_rng(0)
     self._records, self._limits = np.zeros(0, np.int64), np.ones(0)
     self._codes, self._draws = np.zeros(0, np.int64), np.zeros(0)
@@ -82,12 +84,12 @@ class TargetLeakage:
     self._numbers.append(np.column_stack([numbers(i, picked) for i in range(len(columns))]))
     self._codes = np.concatenate([self._codes, codes[taken]])
     self._draws = np.concatenate([self._draws, draws[taken]])
-    if len(self._codes) > SAMPLE:
+    if len(self._codes) > self._most:
       self._reduce()
 
   def _reduce(self) -> None:
-    """Keeps the records of each class with the smallest draws, SAMPLE in all classes."""
-    most = SAMPLE // len(self._classes)
+    """Keeps the records of each class with the smallest draws, `most` in all classes."""
+    most = self._most // len(self._classes)
     order = np.lexsort((self._draws, self._codes))
     codes = self._codes[order]
     first = np.searchsorted(codes, np.arange(len(self._classes)))
