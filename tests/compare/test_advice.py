@@ -58,7 +58,8 @@ def test_the_reason_names_what_is_known():
   words = 'macro recall is 0.100 higher than with natural batches'
   assert reason(helps, [natural, helps], 'macro recall', True) == f'It helps: {words}.'
   assert reason(unknown, [natural, unknown], 'macro recall', True) == (
-    f'It is the simplest of the best estimates: {words}, but the data cannot tell it from none.'
+    f'It is the simplest of the best estimates: {words}, but the data cannot tell that from no '
+    f'difference.'
   )
   worse = arm('threshold', -0.1, 'cannot tell')
   assert reason(natural, [natural, worse], 'macro recall', True) == (

@@ -7,8 +7,10 @@ import io
 
 import pytest
 from PIL import Image
+from tfx_balance.compare.answer_html import answer_html
 from tfx_balance.report import render_report
 
+from tests.compare.helpers_answer import document
 from tests.report.chromium import chromium
 from tests.report.helpers_report import long_tail, write_run
 
@@ -122,6 +124,14 @@ def test_a_file_of_the_pictures_opens_too(browser, tmp_path):
   for path in pictures:
     found = browser.visit(path)
     assert (found.console, found.exceptions, found.requests) == ((), (), ())
+
+
+@pytest.mark.parametrize('width', [400, 1100])
+def test_an_answer_of_compare_is_no_wider_than_its_notebook(browser, tmp_path, width):
+  answer = answer_html(document(100, name='a class {} of a long name ' * 3))
+  found = visit(browser, tmp_path, answer, width=width)
+  assert (found.console, found.exceptions, found.requests) == ((), (), ())
+  assert found.width == width
 
 
 # --- the test can fail

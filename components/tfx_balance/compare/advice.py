@@ -71,7 +71,10 @@ def reason(arm: ComparedArm, arms: Sequence[ComparedArm], words: str, higher: bo
   if arm.verdict == HELPS:
     return f'It helps: {by}.'
   if arm.verdict == CANNOT_TELL:
-    return f'It is the simplest of the best estimates: {by}, but the data cannot tell it from none.'
+    return (
+      f'It is the simplest of the best estimates: {by}, but the data cannot tell that from no '
+      f'difference.'
+    )
   return f'It is the simplest of the best estimates: {by}.'
 
 
@@ -95,8 +98,8 @@ def notes(
   natural, own = (found[name].values['log_loss'] for name in (NATURAL, recommended))
   if own > (1 + EQUIVALENT_PART) * natural:
     yield (
-      f'Its probabilities are worse: log loss {own:.3f}, {natural:.3f} with natural batches. Where '
-      f'probabilities are used, keep a model of natural batches for them.'
+      f'The probabilities of {recommended} are worse: log loss {own:.3f}, {natural:.3f} with '
+      f'natural batches. Where probabilities are used, keep a model of natural batches for them.'
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tfx_balance.arguments import check_path
+from tfx_balance.compare.answer_html import answer_html
 from tfx_balance.compare.answer_text import answer_text
 from tfx_balance.compare.arms import Floats
 from tfx_balance.compare.fitted import Classifier, fit_remedy
@@ -96,6 +97,9 @@ class Answer:
 
   def __str__(self) -> str:
     return answer_text(self.document)
+
+  def _repr_html_(self) -> str:
+    return answer_html(self.document)
 
   def __repr__(self) -> str:
     arm = next(arm for arm in self.document.arms if arm.name == self.document.recommended)
