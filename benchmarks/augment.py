@@ -229,7 +229,7 @@ def _transform(
   """Returns the run of the transform's Beam pipeline, and its output folder."""
   import apache_beam as beam
   from apache_beam.options.pipeline_options import PipelineOptions
-  from tfx_balance.balanced_augmenter.job import AugmentRequest
+  from tfx_balance.balanced_augmenter.output_plan import AugmentContext
   from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
   from tfx_balance.balanced_augmenter.transform import BalancedAugment
   from tfx_balance.scan.scan import InputFile
@@ -239,7 +239,7 @@ def _transform(
   arguments: dict[str, Any] = {'label': 'label', 'splits': SPLIT, 'sampling_strategy': 'auto'}
   arguments |= {'factors': options.get('factors'), 'augmented_split': split}
   parameters = AugmenterParameters.decode(arguments)
-  request = AugmentRequest(parameters, 'FORMAT_TF_EXAMPLE', root, '.gz', work_dir=work_dir)
+  request = AugmentContext(parameters, 'FORMAT_TF_EXAMPLE', root, '.gz', work_dir=work_dir)
   Path(work_dir).mkdir(parents=True)
   inputs = [InputFile(path, rank, SPLIT) for rank, path in enumerate(files.paths())]
   transform = BalancedAugment(request, (lambda: options['augment_fn']) if options else None)

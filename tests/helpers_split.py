@@ -8,7 +8,7 @@ from typing import Any
 
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.sizes import SIZES
-from tfx_balance.stratified_splitter.job import SplitRequest
+from tfx_balance.stratified_splitter.output_plan import SplitContext
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.stratified_splitter.transform import StratifiedSplit
 
@@ -23,7 +23,7 @@ def input_files(folder: Path, shards: Shards, suffix: str = '') -> list[InputFil
 
 
 def request_target(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
-  """Returns the attributes of a `Request` but its parameters, those among arguments taken out."""
+  """Returns the attributes of a `RunContext` but its parameters, taken out of arguments."""
   (folder / 'work').mkdir(parents=True, exist_ok=True)
   defaults = {
     'payload': 'FORMAT_TF_EXAMPLE',
@@ -38,10 +38,10 @@ def request_target(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def split_request(
   folder: Path, splits: Mapping[str, Any] | None = None, extends: bool = False, **arguments: Any
-) -> SplitRequest:
+) -> SplitContext:
   """Returns a request whose output and work files are in a folder, of `StratifiedSplitter`'s."""
   target = request_target(folder, arguments)
-  return SplitRequest(SplitterParameters.decode({'splits': splits, **arguments}, extends), **target)
+  return SplitContext(SplitterParameters.decode({'splits': splits, **arguments}, extends), **target)
 
 
 def run_split(

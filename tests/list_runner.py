@@ -19,7 +19,7 @@ from apache_beam.transforms.ptransform import _NamedPTransform
 from apache_beam.transforms.window import GlobalWindows
 from tfx_balance.scan.scan import InputFile
 from tfx_balance.tfrecord.work_files import WorkFile
-from tfx_balance.writer import Job, write_outputs
+from tfx_balance.writer import OutputPlan, write_outputs
 
 
 class Elements(PCollection):
@@ -159,7 +159,7 @@ _RUNS: dict[type, Callable[[Any, Any], Any]] = {
 
 def run_on_lists(
   transform: beam.PTransform, files: Sequence[InputFile]
-) -> tuple[Job, Any, list[WorkFile]]:
+) -> tuple[OutputPlan, Any, list[WorkFile]]:
   """Returns what the transform of a component puts out: the job, the counts, and the files."""
   job, counts, written = (each.values for each in ListPipeline().elements(files) | transform)
   assert len(job) == len(counts) == 1

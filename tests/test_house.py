@@ -1,5 +1,6 @@
 """How the house is kept: file lengths, a source root, nothing of one machine in what is shared."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ OF_EACH_COMPONENT = {
   '__main__',
   'component',
   'executor',
-  'job',
+  'output_plan',
   'parameters',
   'transform',
 }
@@ -82,8 +83,38 @@ def test_no_two_modules_have_one_name():
 
 
 def test_two_modules_with_one_name_are_found():
-  paths = [Path('a/labels.py'), Path('b/labels.py'), Path('a/job.py'), Path('b/job.py')]
+  paths = [
+    Path('a/labels.py'),
+    Path('b/labels.py'),
+    Path('a/output_plan.py'),
+    Path('b/output_plan.py'),
+  ]
   assert same_names(paths) == ['labels']
+
+
+# First lines that can be understood only with the code beside them.
+VAGUE = re.compile(r'(?:\w+s )?(?:what|which|how)\b', re.IGNORECASE)
+
+
+def vague_docstrings(name, text):
+  """Returns a line for each docstring that begins with what, which or how, or "Returns what"."""
+  kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+  nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds)]
+  docs = [(getattr(node, 'lineno', 1), ast.get_docstring(node) or '') for node in nodes]
+  return [f'{name}:{line}: {doc.splitlines()[0]}' for line, doc in docs if VAGUE.match(doc)]
+
+
+def test_docstrings_begin_with_the_result():
+  texts = [(str(path.relative_to(ROOT)), path.read_text(encoding='utf-8')) for path in PACKAGE]
+  assert [fault for name, text in texts for fault in vague_docstrings(name, text)] == []
+
+
+@pytest.mark.parametrize(
+  'doc', ['What it is.', 'How it is done.', 'Returns what is left.', 'Yields which are there.']
+)
+def test_a_docstring_that_needs_the_code_is_found(doc):
+  assert vague_docstrings('a.py', f'def f():\n  """{doc}"""\n') == [f'a.py:1: {doc}']
+  assert vague_docstrings('a.py', 'def f():\n  """Returns the rest, which is whole."""\n') == []
 
 
 def named_paths(text):

@@ -12,13 +12,13 @@ from tfx_balance.scan.scan import InputFile
 from tfx_balance.shuffle.output_layout import OutputLayout
 from tfx_balance.tfrecord.storage import LocalFiles
 from tfx_balance.tfrecord.work_files import FileCopy, WorkFile
-from tfx_balance.writer import Job, Request, publish_outputs, write_outputs
+from tfx_balance.writer import OutputPlan, RunContext, publish_outputs, write_outputs
 
 from tests.helpers_examples import all_bytes
 
 
 @dataclass(frozen=True)
-class OneSplit(Job):
+class OneSplit(OutputPlan):
   """A job of one split in two files, five records in all."""
 
   sidecar: Any
@@ -33,7 +33,7 @@ class OneSplit(Job):
 
 def job(folder, written=5, sidecar=None):
   paths = tuple(f'{folder}/out/Split-train/file-{i}' for i in range(2))
-  request = Request(None, 'FORMAT_TF_EXAMPLE', f'{folder}/out', '', work_dir=f'{folder}/work')
+  request = RunContext(None, 'FORMAT_TF_EXAMPLE', f'{folder}/out', '', work_dir=f'{folder}/work')
   return OneSplit(request, (OutputLayout(paths, 1),), (written,), np.array([[2, 3]]), sidecar)
 
 

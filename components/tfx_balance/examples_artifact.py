@@ -250,7 +250,7 @@ def _number(artifact: types.Artifact, name: str) -> int:
 
 
 def log_warnings(sidecar: ClassDistribution, uri: str) -> None:
-  """Logs what the sidecar of an artifact warns of."""
+  """Logs the warnings in the sidecar of an artifact."""
   component, warnings = sidecar.component, sidecar.warnings
   for warning in warnings[:_SHOWN_WARNINGS]:
     logging.warning('%s: %s', component, warning)

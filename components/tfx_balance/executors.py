@@ -86,8 +86,8 @@ class ExamplesRun:
     files: Files to read.
     passed_through: Splits that are copied as they are.
     made: Splits that are made.
-    transform_of: Function that makes the Beam transform of the attributes of a `Request`, by name,
-      but for its parameters.
+    transform_of: Function that makes the Beam transform of the attributes of a `RunContext`, by
+      name, but for its parameters.
     context: Context manager in which the transform is made and runs.
   """
 

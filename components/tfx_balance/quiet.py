@@ -9,7 +9,7 @@ import warnings
 
 
 def quiet() -> None:
-  """Keeps what libraries log out of the terminal; call it before they are imported."""
+  """Keeps logs of libraries out of the terminal; call it before they are imported."""
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
   if not sys.warnoptions:
     warnings.simplefilter('ignore')

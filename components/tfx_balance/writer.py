@@ -57,7 +57,7 @@ P = TypeVar('P', bound=ScanParameters)
 
 
 @dataclass(frozen=True)
-class Request(Workspace, Generic[P]):
+class RunContext(Workspace, Generic[P]):
   """The arguments of a component's run, and where it writes; also its workspace.
 
   Attributes:
@@ -104,7 +104,7 @@ class Request(Workspace, Generic[P]):
 
 
 @dataclass(frozen=True)
-class Job(abc.ABC):
+class OutputPlan(abc.ABC):
   """The plan of a component's run, made once its input is counted.
 
   Attributes:
@@ -114,7 +114,7 @@ class Job(abc.ABC):
     quotas: Numbers of records to select, int64, as the step that assigns records counts them.
   """
 
-  request: Request[Any]
+  request: RunContext[Any]
   layouts: tuple[OutputLayout, ...]
   written: tuple[int, ...]
   quotas: Ints
@@ -139,7 +139,7 @@ def write_outputs(
 ) -> None:
   """Adds to a pipeline all that writes an artifact: the transform, the copies, the last step.
 
-  The transform takes `InputFile` to (`Job`, counts, `WorkFile`).
+  The transform takes `InputFile` to (`OutputPlan`, counts, `WorkFile`).
   """
   job, counts, written = create(pipeline, 'InputFiles', files) | 'Records' >> transform
   if copies:
@@ -163,7 +163,7 @@ def write_outputs(
 
 
 def publish_outputs(
-  job: Job, counts: Ints, files: Sequence[WorkFile], passed_through: Sequence[str] = ()
+  job: OutputPlan, counts: Ints, files: Sequence[WorkFile], passed_through: Sequence[str] = ()
 ) -> None:
   """Moves all files to where they belong, then the documents, the sidecar last.
 
@@ -194,7 +194,7 @@ def file_sizes(files: Sequence[WorkFile]) -> dict[str, dict[str, int]]:
   return sizes
 
 
-def check_records(job: Job, files: Sequence[WorkFile]) -> None:
+def check_records(job: OutputPlan, files: Sequence[WorkFile]) -> None:
   """Checks that the files hold as many records of each output as planned.
 
   Raises:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import pytest
 from tfx_balance.balanced_augmenter import transform
 from tfx_balance.balanced_augmenter.examples import FeatureShapes
-from tfx_balance.balanced_augmenter.job import AugmentJob, AugmentRequest
+from tfx_balance.balanced_augmenter.output_plan import AugmentContext, AugmentOutputPlan
 from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
 from tfx_balance.balanced_augmenter.pools import ClassPools
 from tfx_balance.balanced_augmenter.transform import BalancedAugment, CopyRecords
@@ -186,7 +186,7 @@ def assert_balance_sidecar(
   return sidecar
 
 
-def augment_request(folder: Path, **arguments: Any) -> AugmentRequest:
+def augment_request(folder: Path, **arguments: Any) -> AugmentContext:
   """Returns a request whose output and work files are in a folder."""
   words = ('sampling_strategy', 'factors', 'max_copies', 'undersample')
   balance = {name: arguments.pop(name) for name in words if name in arguments}
@@ -204,7 +204,7 @@ def augment_request(folder: Path, **arguments: Any) -> AugmentRequest:
     'shown': {'max_copies': balance.get('max_copies')},
   }
   target = request_target(folder, arguments)
-  return AugmentRequest(AugmenterParameters(**{**defaults, **arguments}), **target)
+  return AugmentContext(AugmenterParameters(**{**defaults, **arguments}), **target)
 
 
 def input_files(folder: Path, splits: Mapping[str, Shards]) -> list[InputFile]:
@@ -250,7 +250,7 @@ class Planned(NamedTuple):
   """What copies of a file's records are made from."""
 
   scanned: ScannedFile
-  job: AugmentJob
+  job: AugmentOutputPlan
   thresholds: Thresholds
   frequent: FrequentKeys
   shapes: FeatureShapes

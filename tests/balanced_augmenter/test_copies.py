@@ -17,7 +17,7 @@ from tfx_balance.balanced_augmenter.copies import (
   to_column,
   to_tensor,
 )
-from tfx_balance.balanced_augmenter.examples import Column, FeatureShape
+from tfx_balance.balanced_augmenter.examples import FeatureColumn, FeatureShape
 from tfx_balance.errors import DataError
 
 from tests.balanced_augmenter import functions
@@ -156,7 +156,7 @@ def test_a_function_that_fails_on_no_record_alone_is_named_too(tmp_path):
 )
 def test_columns_are_tensors_and_back(column, shape):
   kind = {'int': np.int64, 'float': np.float32, 'bytes': object}[shape.kind]
-  before = Column(np.array(column[0], kind), np.array(column[1]))
+  before = FeatureColumn(np.array(column[0], kind), np.array(column[1]))
   tensor = to_tensor(before, shape)
   after = to_column(tensor)
   assert after.values.tolist() == before.values.tolist()

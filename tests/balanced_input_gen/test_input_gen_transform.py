@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.balanced_input_gen.job import ShardRequest
+from tfx_balance.balanced_input_gen.output_plan import ShardContext
 from tfx_balance.balanced_input_gen.parameters import InputGenParameters
 from tfx_balance.balanced_input_gen.transform import ClassShards
 from tfx_balance.scan.scan import InputFile
@@ -35,7 +35,7 @@ def request_in(folder, splits, **changes):
     (folder / name).mkdir(exist_ok=True)
   target = request_target(folder, changes)
   parameters = InputGenParameters(('label',), tuple(splits), seed=0, missing='error')
-  return ShardRequest(
+  return ShardContext(
     replace(parameters, **changes), hyperparameters_uri=str(folder / 'hyper'), **target
   )
 

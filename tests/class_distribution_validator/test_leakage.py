@@ -7,7 +7,7 @@ from tfx_balance.class_distribution_validator import leakage
 from tfx_balance.class_distribution_validator.hashed_keys import KeyKind
 from tfx_balance.class_distribution_validator.leakage import (
   HashFile,
-  LeakageRequest,
+  LeakageContext,
   ShowRecords,
   describe_record,
   merge_keys,
@@ -48,7 +48,7 @@ def find(
     default_pairs(sorted(splits), []),
   )
   paths = str(folder / 'work'), str(folder / 'out.json')
-  request = LeakageRequest(kind, tuple(pairs), *paths, sizes)
+  request = LeakageContext(kind, tuple(pairs), *paths, sizes)
   files = []
   for name, shards in splits.items():
     for i, records in enumerate(shards):

@@ -11,7 +11,7 @@ from tfx.types import channel_utils, standard_artifacts
 from tfx_balance import StratifiedSplitter
 from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.scan.scan import InputFile
-from tfx_balance.stratified_splitter.job import SplitRequest
+from tfx_balance.stratified_splitter.output_plan import SplitContext
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.stratified_splitter.transform import StratifiedSplit
 from tfx_balance.writer import write_outputs
@@ -59,7 +59,7 @@ class WriteSplit(beam.PTransform):
     self._files = [*files, *earlier]
     target = request_target(folder, {'n_files': len(self._files)})
     parameters = SplitterParameters.decode(properties, extends=bool(earlier))
-    self._request = SplitRequest(parameters, **target)
+    self._request = SplitContext(parameters, **target)
     first = Path(earlier[0].path).parents[1] if earlier else None
     self._sidecar = f'{first}/earlier/out/{SIDECAR_NAME}' if first else ''
 

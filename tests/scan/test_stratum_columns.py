@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.plan.class_value import MISSING, ClassValue, stratum_key
-from tfx_balance.plan.distinct_sets import LabelSets, SetKeys
+from tfx_balance.plan.distinct_sets import DistinctSets, SetKeys
 from tfx_balance.scan.stratum_columns import (
   StratumColumns,
   join_labels,
@@ -110,7 +110,7 @@ def test_label_sets_are_the_same_as_arrays_as_objects_and_sent_to_another_worker
   if strata.kinds == ('missing',):
     assert strata.label_sets() is None
     return
-  found, wanted = strata.label_sets(), LabelSets.of(strata.classes)
+  found, wanted = strata.label_sets(), DistinctSets.of(strata.classes)
   assert found.labels == wanted.labels
   for name in ('members', 'row_splits'):
     np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))

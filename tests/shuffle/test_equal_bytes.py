@@ -9,7 +9,7 @@ import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 from tfx_balance.augment import Smote
 from tfx_balance.balanced_augmenter.transform import BalancedAugment
-from tfx_balance.balanced_input_gen.job import ShardRequest
+from tfx_balance.balanced_input_gen.output_plan import ShardContext
 from tfx_balance.balanced_input_gen.parameters import InputGenParameters
 from tfx_balance.balanced_input_gen.transform import ClassShards
 from tfx_balance.scan.scan import InputFile
@@ -62,7 +62,7 @@ def lay_out(folder, **arguments):
   (folder / 'hyper').mkdir(parents=True)
   target = request_target(folder, arguments)
   parameters = InputGenParameters(('label',), ('train',), 0, 'error', READ_DEFAULTS)
-  return ClassShards(ShardRequest(parameters, hyperparameters_uri=str(folder / 'hyper'), **target))
+  return ClassShards(ShardContext(parameters, hyperparameters_uri=str(folder / 'hyper'), **target))
 
 
 CASES = {

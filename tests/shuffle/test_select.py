@@ -24,7 +24,7 @@ from tfx_balance.shuffle.select import (
   plan_search,
 )
 from tfx_balance.sizes import Workspace
-from tfx_balance.stratified_splitter.job import PURPOSE, new_scan, plan_job
+from tfx_balance.stratified_splitter.output_plan import PURPOSE, new_scan, plan_job
 
 from tests.helpers_examples import example
 from tests.helpers_split import input_files, run_split, split_request

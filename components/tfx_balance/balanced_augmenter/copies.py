@@ -13,13 +13,13 @@ import tensorflow as tf
 
 from tfx_balance.augment import Applier, AugmentError, PoolFn, function_name
 from tfx_balance.balanced_augmenter.examples import (
-  Column,
+  FeatureColumn,
   FeatureShape,
   FeatureShapes,
   decode,
   encode,
 )
-from tfx_balance.balanced_augmenter.job import AugmentJob
+from tfx_balance.balanced_augmenter.output_plan import AugmentOutputPlan
 from tfx_balance.balanced_augmenter.pools import NO_POOLS, ClassPools
 from tfx_balance.beam.parallel import n_threads
 from tfx_balance.errors import DataError
@@ -82,7 +82,7 @@ class CopyMaker:
   def __init__(
     self,
     scanned: ScannedFile,
-    job: AugmentJob,
+    job: AugmentOutputPlan,
     shapes: FeatureShapes,
     augment: Applier | PoolFn | None,
     pools: ClassPools = NO_POOLS,
@@ -180,7 +180,7 @@ def copy_seeds(hashes: UInts, numbers: Ints, seed: int) -> Ints:
   return np.stack([first, mix(first, key)], axis=1).view(np.int64)
 
 
-def to_tensor(column: Column, shape: FeatureShape) -> tf.Tensor | tf.RaggedTensor:
+def to_tensor(column: FeatureColumn, shape: FeatureShape) -> tf.Tensor | tf.RaggedTensor:
   """Returns a column as [n], as [n, k], or ragged, as its shape says."""
   values = tf.constant(column.values, tf.string if shape.kind == 'bytes' else None)
   if not shape.is_fixed:
@@ -188,13 +188,13 @@ def to_tensor(column: Column, shape: FeatureShape) -> tf.Tensor | tf.RaggedTenso
   return values if shape.most == 1 else tf.reshape(values, [-1, shape.most])
 
 
-def to_column(value: tf.Tensor | tf.RaggedTensor) -> Column:
+def to_column(value: tf.Tensor | tf.RaggedTensor) -> FeatureColumn:
   """Returns a batch of feature values as a column."""
   if isinstance(value, tf.RaggedTensor):
-    return Column(value.values.numpy(), value.row_splits.numpy().astype(np.int64))
+    return FeatureColumn(value.values.numpy(), value.row_splits.numpy().astype(np.int64))
   array = value.numpy()
   each = 1 if array.ndim == 1 else array.shape[1]
-  return Column(array.reshape(-1), np.arange(len(array) + 1, dtype=np.int64) * each)
+  return FeatureColumn(array.reshape(-1), np.arange(len(array) + 1, dtype=np.int64) * each)
 
 
 def with_provenance(records: list[bytes], originals: Originals, file_rank: int) -> list[bytes]:
@@ -205,7 +205,7 @@ def with_provenance(records: list[bytes], originals: Originals, file_rank: int) 
   n = len(records)
   values = (np.full(n, file_rank), originals.positions, originals.numbers)
   columns = {
-    name: Column(value.astype(np.int64), np.arange(n + 1, dtype=np.int64))
+    name: FeatureColumn(value.astype(np.int64), np.arange(n + 1, dtype=np.int64))
     for name, value in zip(PROVENANCE, values, strict=True)
   }
   tails = encode(columns, PROVENANCE_SHAPES)

@@ -50,7 +50,7 @@ FeatureShapes = Mapping[str, FeatureShape]
 
 
 @dataclass(frozen=True)
-class Column:
+class FeatureColumn:
   """A feature of some records.
 
   Attributes:
@@ -100,16 +100,16 @@ def merge_shapes(
   return merged
 
 
-def decode(records: Sequence[bytes], shapes: FeatureShapes, path: str) -> dict[str, Column]:
+def decode(records: Sequence[bytes], shapes: FeatureShapes, path: str) -> dict[str, FeatureColumn]:
   """Returns the features of some tf.Examples as columns."""
   columns = _decode(records, shapes, path)
   return {
-    name: Column(column.flatten().to_numpy(zero_copy_only=False), _offsets(column))
+    name: FeatureColumn(column.flatten().to_numpy(zero_copy_only=False), _offsets(column))
     for name, column in columns.items()
   }
 
 
-def encode(columns: Mapping[str, Column], shapes: FeatureShapes) -> list[bytes]:
+def encode(columns: Mapping[str, FeatureColumn], shapes: FeatureShapes) -> list[bytes]:
   """Returns tf.Examples with these features; the same columns give the same bytes."""
   encoder = example_coder.RecordBatchToExamplesEncoder()
   pieces = []

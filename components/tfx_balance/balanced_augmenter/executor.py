@@ -8,7 +8,7 @@ from tfx.components.util import udf_utils
 from tfx.utils import io_utils
 
 from tfx_balance.balanced_augmenter import augment_source
-from tfx_balance.balanced_augmenter.job import AugmentRequest
+from tfx_balance.balanced_augmenter.output_plan import AugmentContext
 from tfx_balance.balanced_augmenter.parameters import AugmenterParameters
 from tfx_balance.balanced_augmenter.transform import BalancedAugment
 from tfx_balance.errors import ConfigError
@@ -33,7 +33,7 @@ class Executor(ExamplesExecutor):
     load_augment_fn = augment_source.loader(properties)
 
     def transform_of(**target: Any) -> BalancedAugment:
-      request = AugmentRequest(parameters, **target)
+      request = AugmentContext(parameters, **target)
       if load_augment_fn is not None:
         check_augmentable(request, load_augment_fn())
       return BalancedAugment(request, load_augment_fn)
@@ -51,7 +51,7 @@ class Executor(ExamplesExecutor):
     )
 
 
-def check_augmentable(request: AugmentRequest, augment_fn: Any) -> None:
+def check_augmentable(request: AugmentContext, augment_fn: Any) -> None:
   """Checks that there is a function, and that it can be run on the records.
 
   Raises:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from tfx_balance.augment.contract import check_column
 from tfx_balance.balanced_augmenter.examples import FeatureShape, FeatureShapes, decode
-from tfx_balance.balanced_augmenter.job import AugmentJob
+from tfx_balance.balanced_augmenter.output_plan import AugmentOutputPlan
 from tfx_balance.beam.steps import summed
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.pool_plan import PoolPlan, PoolRequest, plan_pools
@@ -108,7 +108,9 @@ def pool_shapes(shapes: FeatureShapes, request: PoolRequest) -> dict[str, Featur
   return {name: fixed[name] for name in request.features}
 
 
-def with_pools(job: AugmentJob, shapes: FeatureShapes, request: PoolRequest) -> AugmentJob:
+def with_pools(
+  job: AugmentOutputPlan, shapes: FeatureShapes, request: PoolRequest
+) -> AugmentOutputPlan:
   """Returns the job with the plan of its pools.
 
   Raises:
@@ -127,7 +129,7 @@ def with_pools(job: AugmentJob, shapes: FeatureShapes, request: PoolRequest) -> 
   return dataclasses.replace(job, pools=plan_pools(records, record_bytes.tolist(), request))
 
 
-def pool_selection(job: AugmentJob) -> Selection:
+def pool_selection(job: AugmentOutputPlan) -> Selection:
   """Returns the selection whose part 0 is what the pools hold."""
   sizes = np.array(_planned(job).sizes, np.int64)
   quotas = np.stack([sizes, job.selection.quotas.sum(axis=1) - sizes], axis=1)
@@ -135,7 +137,7 @@ def pool_selection(job: AugmentJob) -> Selection:
 
 
 def collect_pool(
-  scanned: ScannedFile, job: AugmentJob, thresholds: Thresholds, shapes: FeatureShapes
+  scanned: ScannedFile, job: AugmentOutputPlan, thresholds: Thresholds, shapes: FeatureShapes
 ) -> ClassPools:
   """Returns the records of a file that are in a pool, in any order."""
   selection = pool_selection(job)
@@ -156,7 +158,7 @@ def collect_pool(
   return join_pools(parts)
 
 
-def _planned(job: AugmentJob) -> PoolPlan:
+def _planned(job: AugmentOutputPlan) -> PoolPlan:
   assert job.pools is not None
   return job.pools
 
@@ -165,8 +167,8 @@ def _planned(job: AugmentJob) -> PoolPlan:
 class FindPools(beam.PTransform):
   """Finds the records of the pools, and gives them to whoever makes copies.
 
-  Input: (scanned, job, shapes): `ScannedFile`, one `AugmentJob` with pools, one `FeatureShapes`.
-  Output: `ClassPools`, one.
+  Input: (scanned, job, shapes): `ScannedFile`, one `AugmentOutputPlan` with pools, one
+  `FeatureShapes`. Output: `ClassPools`, one.
 
   Attributes:
     work: Where work files are, and how many files were scanned.

@@ -1,6 +1,6 @@
 """Balancing by copies as a Beam transform: count and spill, plan, copy, write.
 
-files ── ScanFile ──┬── Totals of each split ── AugmentJob
+files ── ScanFile ──┬── Totals of each split ── AugmentOutputPlan
                     ├── Thresholds: which records are there once more, or stay
                     ├── Shapes of the features, where a function augments
                     ├── Pools of the classes, where it needs other records
@@ -22,7 +22,12 @@ from tfx_balance.augment import Applier, PoolFn
 from tfx_balance.augment.contract import pool_request
 from tfx_balance.balanced_augmenter.copies import CopyMaker, Originals
 from tfx_balance.balanced_augmenter.examples import FeatureShapes, feature_shapes, merge_shapes
-from tfx_balance.balanced_augmenter.job import PURPOSE, AugmentJob, AugmentRequest, plan_augment
+from tfx_balance.balanced_augmenter.output_plan import (
+  PURPOSE,
+  AugmentContext,
+  AugmentOutputPlan,
+  plan_augment,
+)
 from tfx_balance.balanced_augmenter.pools import (
   NO_POOLS,
   ClassPools,
@@ -78,8 +83,8 @@ class CopyRecords(beam.DoFn):
 
   Originals are taken from where they were spilled, and so are plain copies, which go to the file of
   their original: each to a place of its own in it. A record that is there more than twice as often
-  as `AugmentJob.copies_together` says goes to several files: it is spilled once more for so many of
-  its copies. Copies that a function makes are spilled too.
+  as `AugmentOutputPlan.copies_together` says goes to several files: it is spilled once more for so
+  many of its copies. Copies that a function makes are spilled too.
   """
 
   def __init__(self, load_augment_fn: Callable[[], Any] | None, label: str) -> None:
@@ -97,7 +102,7 @@ class CopyRecords(beam.DoFn):
   def process(
     self,
     scanned: ScannedFile,
-    job: AugmentJob,
+    job: AugmentOutputPlan,
     thresholds: Thresholds,
     frequent: FrequentKeys,
     shapes: FeatureShapes,
@@ -146,7 +151,7 @@ class CopyRecords(beam.DoFn):
 
 def assigned_blocks(
   spill: Spill,
-  job: AugmentJob,
+  job: AugmentOutputPlan,
   strata: Ints,
   assigner: FileAssigner,
   counts: FileCounts,
@@ -226,15 +231,15 @@ def merge_file_shapes(several: Iterable[tuple[FeatureShapes, int]]) -> tuple[Fea
 class BalancedAugment(beam.PTransform):
   """Turns input files into balanced split files, which wait to be published.
 
-  Input: `InputFile`, whose group is its split. Output: (job, counts, files): `AugmentJob` and
-  int64 [rows, 2], one of each, and `WorkFile`, one a file.
+  Input: `InputFile`, whose group is its split. Output: (job, counts, files):
+  `AugmentOutputPlan` and int64 [rows, 2], one of each, and `WorkFile`, one a file.
 
   Attributes:
     request: Arguments of the run.
     load_augment_fn: Function that loads the augment function; None for plain copies.
   """
 
-  request: AugmentRequest
+  request: AugmentContext
   load_augment_fn: Callable[[], Any] | None
 
   def expand(

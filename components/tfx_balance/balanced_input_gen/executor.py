@@ -6,7 +6,7 @@ from typing import Any
 
 from tfx.types import artifact_utils
 
-from tfx_balance.balanced_input_gen.job import TRAIN, ShardRequest
+from tfx_balance.balanced_input_gen.output_plan import TRAIN, ShardContext
 from tfx_balance.balanced_input_gen.parameters import InputGenParameters
 from tfx_balance.balanced_input_gen.transform import ClassShards
 from tfx_balance.errors import ConfigError
@@ -34,5 +34,5 @@ class Executor(ExamplesExecutor):
       source.input_files(parameters.train_splits),
       passed,
       [TRAIN],
-      lambda **target: ClassShards(ShardRequest(parameters, hyperparameters_uri=uri, **target)),
+      lambda **target: ClassShards(ShardContext(parameters, hyperparameters_uri=uri, **target)),
     )

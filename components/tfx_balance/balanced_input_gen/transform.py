@@ -1,6 +1,6 @@
 """Records laid out by class as a Beam transform: count and spill by class, plan, assign, write.
 
-files ── ScanFile ──┬── Totals of each split ── ShardJob
+files ── ScanFile ──┬── Totals of each split ── ShardOutputPlan
                     └── AssignClasses ── ranges ── GatherRanges ── publish, with plan and sidecar
 """
 
@@ -13,7 +13,7 @@ from functools import partial
 import apache_beam as beam
 import numpy as np
 
-from tfx_balance.balanced_input_gen.job import ShardJob, ShardRequest, plan_shards
+from tfx_balance.balanced_input_gen.output_plan import ShardContext, ShardOutputPlan, plan_shards
 from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.spill import Rows, assigned_rows
@@ -36,7 +36,7 @@ class AssignClasses(beam.DoFn):
     self._buffer = ScratchBuffer()
 
   def process(
-    self, scanned: ScannedFile, job: ShardJob, frequent: FrequentKeys
+    self, scanned: ScannedFile, job: ShardOutputPlan, frequent: FrequentKeys
   ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
     classes, groups, sections, shared = job.of_codes(scanned)
     counts = FileCounts(classes, job.quotas.shape)
@@ -65,11 +65,11 @@ def lie_together(groups: Ints) -> bool:
 class ClassShards(beam.PTransform):
   """Turns input files into files by class, which wait to be published.
 
-  Input: `InputFile`, whose group is its split. Output: (job, counts, files): `ShardJob` and int64
-  [classes], one of each, and `WorkFile`, one a file.
+  Input: `InputFile`, whose group is its split. Output: (job, counts, files):
+  `ShardOutputPlan` and int64 [classes], one of each, and `WorkFile`, one a file.
   """
 
-  request: ShardRequest
+  request: ShardContext
 
   def expand(
     self, files: beam.PCollection[InputFile]

@@ -79,7 +79,7 @@ def write_copies(folder: str, files: Mapping[str, bytes], checks: Sequence[Check
 
 
 def report_violations(checks: Sequence[Check], parameters: ValidatorParameters) -> None:
-  """Logs what broke, or ends the run with it: a sentence, a table, and what to do.
+  """Logs the broken rules, or ends the run with them: a sentence, a table, and the fix.
 
   Raises:
     DataError: if a rule is broken, and that is to end the run.

@@ -143,7 +143,7 @@ def write_leakage(
   found: CommonKeys,
   hashed: Iterable[HashedFile],
   texts: Mapping[tuple[int, int], str],
-  request: LeakageRequest,
+  request: LeakageContext,
 ) -> None:
   """Writes the `Leakage` of the pairs that are asked for as JSON.
 
@@ -207,7 +207,7 @@ def _check_feature(files: Sequence[HashedFile], feature: str) -> None:
 
 
 @dataclass(frozen=True)
-class LeakageRequest:
+class LeakageContext:
   """Arguments of a comparison of splits: kind of key, pairs, and paths of the results.
 
   Attributes:
@@ -280,7 +280,7 @@ class HashedFile:
 class HashFile(beam.DoFn):
   """Turns an `InputFile` into a `HashedFile`."""
 
-  def __init__(self, request: LeakageRequest) -> None:
+  def __init__(self, request: LeakageContext) -> None:
     self._request = request
 
   def process(self, file: InputFile) -> Iterator[HashedFile]:
@@ -342,7 +342,7 @@ def merge_keys(found: Iterable[CommonKeys], n_splits: int) -> CommonKeys:
 
 
 def find_leakage(
-  pipeline: beam.Pipeline, files: Sequence[InputFile], request: LeakageRequest
+  pipeline: beam.Pipeline, files: Sequence[InputFile], request: LeakageContext
 ) -> None:
   """Adds steps that compare the splits, each a group of files, and write the result."""
   n_splits = len(request.splits)
@@ -388,7 +388,7 @@ def leakage_of(
   """
   if not pairs:
     return Leakage(kind.feature or RECORDS, {}, ())
-  request = LeakageRequest(kind, tuple(pairs), work_dir, new_work_file(work_dir, 'leakage'))
+  request = LeakageContext(kind, tuple(pairs), work_dir, new_work_file(work_dir, 'leakage'))
   with plain_errors(), make_pipeline() as pipeline:
     find_leakage(pipeline, source.input_files(request.splits), request)
   leakage: Leakage = read_part(read_json(request.path), Leakage)

@@ -125,7 +125,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def split_paths(options: argparse.Namespace) -> None:
-  """Does what `run` does, with errors that name arguments of functions."""
+  """Writes the splits as `run` does, with errors that name arguments of functions."""
   if options.splits is None:
     options.splits = FOLDED_SPLITS if options.folds else SPLITS
   if options.at_least is not None and options.order_by:

@@ -220,7 +220,7 @@ class _Export(tf.Module):
     return {PROBABILITIES: probabilities, ADJUSTED: tf.nn.softmax(log_p + self._shift)}
 
   def adjust(self, shift: np.ndarray, log_prior: np.ndarray) -> None:
-    """Sets what is added to log probabilities, float [n_classes], and the natural log prior."""
+    """Sets the addend of log probabilities, float [n_classes], and the natural log prior."""
     self._shift = np.asarray(shift, np.float32)
     self.log_prior = tf.Variable(log_prior, trainable=False, dtype=tf.float32)
 

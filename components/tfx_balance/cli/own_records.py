@@ -89,12 +89,12 @@ def count_labels(files: list[Path], compressions: list[str], label: str) -> Labe
   import tensorflow as tf
 
   from tfx_balance.scan.record_reader import RecordReader
-  from tfx_balance.scan.strata import ClassColumn
+  from tfx_balance.scan.strata import FeatureReader
 
   records: Counter[Any] = Counter()
   missing, first_missing, kind = 0, '', None
   for path, compression in zip(files, compressions, strict=True):
-    column = ClassColumn(label, str(path))
+    column = FeatureReader(label, str(path))
     reader = RecordReader([label], 'FORMAT_TF_EXAMPLE', str(path))
     reader.kinds[label] = kind
     position = 0

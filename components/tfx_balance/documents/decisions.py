@@ -49,7 +49,7 @@ def decision_cells(arm: ComparedArm, i: int) -> tuple[str, ...]:
 
 
 def more_classes(found: ComparisonDocument) -> str:
-  """Returns how many classes a table leaves out; '' for none."""
+  """Returns the number of classes that a table leaves out; '' for none."""
   more = len(found.classes) - MOST_CLASSES
   return f'and {more:,} more classes, of higher recall with {found.recommended}' if more > 0 else ''
 

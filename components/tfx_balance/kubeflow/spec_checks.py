@@ -82,7 +82,7 @@ def check_nodes(spec: Mapping[str, Any]) -> None:
 def warn_of_cache(
   spec: Mapping[str, Any], reads_files: Iterable[str], variables: Iterable[str]
 ) -> None:
-  """Logs which changes KFP's cache does not notice.
+  """Logs the changes that KFP's cache does not notice.
 
   KFP compares inputs, outputs, command, arguments and the name of the image.
 
@@ -111,7 +111,7 @@ def warn_of_cache(
 
 
 def warn_of_lost_reports(spec: Mapping[str, Any], kept: Iterable[str]) -> None:
-  """Logs which reports of validators are lost with the container that writes them.
+  """Logs the reports of validators that are lost with the container that writes them.
 
   Args:
     spec: PipelineSpec.

@@ -307,7 +307,7 @@ def _plain(
 
 
 def _odd_row(given: Any) -> str:
-  """Returns which row of a list differs in length from the first; '' where none does."""
+  """Returns the row of a list that differs in length from the first; '' where none does."""
   rows = given if isinstance(given, (list, tuple)) else ()
   sizes = [f'{len(row)} values' if is_column(row) else 'one value' for row in rows]
   at = next((i for i, size in enumerate(sizes) if size != sizes[0]), 0)

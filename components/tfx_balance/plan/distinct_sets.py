@@ -22,7 +22,7 @@ _ID_BITS = 32  # of a number of a label, in a word with that of a record
 
 
 @dataclass(frozen=True, eq=False)
-class LabelSets:
+class DistinctSets:
   """Distinct sets of labels, each in ascending order.
 
   Attributes:
@@ -36,11 +36,11 @@ class LabelSets:
   row_splits: Ints
 
   @classmethod
-  def of(cls, classes: Iterable[ClassValue]) -> LabelSets:
+  def of(cls, classes: Iterable[ClassValue]) -> DistinctSets:
     """Returns the sets that classes of the kind 'set' are; one that is missing has no labels.
 
     >>> one, two = ClassValue('int', 1), ClassValue('int', 2)
-    >>> sets = LabelSets.of([ClassValue('set', (one, two)), ClassValue('set', (two,))])
+    >>> sets = DistinctSets.of([ClassValue('set', (one, two)), ClassValue('set', (two,))])
     >>> sets.members.tolist(), sets.row_splits.tolist()
     ([0, 1, 1], [0, 2, 3])
 
@@ -54,7 +54,7 @@ class LabelSets:
     return cls.numbered(list(numbers), np.array(members, np.int64), lengths)
 
   @classmethod
-  def numbered(cls, labels: Sequence[ClassValue], members: Ints, lengths: Ints) -> LabelSets:
+  def numbered(cls, labels: Sequence[ClassValue], members: Ints, lengths: Ints) -> DistinctSets:
     """Returns sets of labels that are numbered in any order.
 
     Args:
@@ -135,18 +135,18 @@ class LabelSets:
 class SetColumns(Protocol):
   """Strata that are held as columns, and tell their label sets without an object for each."""
 
-  def label_sets(self) -> LabelSets | None:
+  def label_sets(self) -> DistinctSets | None:
     """Returns the label sets of the first feature; None where its classes are no sets."""
 
 
 class SetKeys(Sequence[str]):
   """The `stratum_key` of each of some label sets, made at access: all would take 300 bytes each.
 
-  >>> SetKeys(LabelSets.of([label_set([ClassValue('int', 1)])]))[0]
+  >>> SetKeys(DistinctSets.of([label_set([ClassValue('int', 1)])]))[0]
   '[{"type": "set", "value": [{"type": "int", "value": 1}]}]'
   """
 
-  def __init__(self, sets: LabelSets) -> None:
+  def __init__(self, sets: DistinctSets) -> None:
     self._sets = sets
     self._texts = [class_key(label) for label in sets.labels]
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.distinct_sets import LabelSets
+from tfx_balance.plan.distinct_sets import DistinctSets
 from tfx_balance.plan.ranks import Ints, UInts, mix
 from tfx_balance.plan.runs import places_of_runs
 
@@ -35,7 +35,7 @@ def exchange_records(
   quotas: Ints,
   movable: npt.NDArray[np.bool_],
   up: npt.NDArray[np.bool_],
-  sets: LabelSets,
+  sets: DistinctSets,
   seed: int,
 ) -> Ints:
   """Returns quotas whose labels, and pairs of labels, are nearer to their shares.
@@ -93,7 +93,7 @@ class _Search:
     quotas: Ints,
     movable: npt.NDArray[np.bool_],
     up: npt.NDArray[np.bool_],
-    sets: LabelSets,
+    sets: DistinctSets,
   ) -> None:
     self.up, self._movable = up.copy(), movable
     pairs, owners_of_pairs = sets.pairs()

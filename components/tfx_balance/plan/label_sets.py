@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.batch_quota import MAX_RESOLUTION, Weights, bounded_weights
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.distinct_sets import LabelSets, label_set
+from tfx_balance.plan.distinct_sets import DistinctSets, label_set
 from tfx_balance.plan.labels import LabelRows
 from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.plan.runs import places_of_runs
@@ -62,7 +62,7 @@ class LabelSetCounts(TrainingCounts):
   @classmethod
   def of(cls, classes: Sequence[ClassValue], records: Sequence[int]) -> LabelSetCounts:
     """Returns the counts of classes that are label sets, in their order."""
-    found = LabelSets.of(classes)
+    found = DistinctSets.of(classes)
     flat, ends = found.members.tolist(), found.row_splits.tolist()
     sets = (tuple(flat[low:high]) for low, high in itertools.pairwise(ends))
     return cls(tuple(classes), tuple(records), found.labels, tuple(sets))

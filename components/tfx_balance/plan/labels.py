@@ -16,7 +16,7 @@ from tfx_balance.arguments import shown
 from tfx_balance.errors import DataError
 from tfx_balance.plan.array_columns import is_sparse, named, read_column, types_differ
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.distinct_sets import LabelSets, count_sets, distinct_members
+from tfx_balance.plan.distinct_sets import DistinctSets, count_sets, distinct_members
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.runs import places_in_runs, starts_of_runs
 from tfx_balance.plan.sampling import TrainingCounts
@@ -185,7 +185,7 @@ class LabelRows:
   def __len__(self) -> int:
     return len(self.values if self.row_splits is None else self.row_splits[1:])
 
-  def distinct(self) -> tuple[LabelSets, Ints]:
+  def distinct(self) -> tuple[DistinctSets, Ints]:
     """Returns the distinct label sets, in canonical order, and the set of each item: int64 [n].
 
     Equal labels of an item count once.
@@ -209,7 +209,7 @@ class LabelRows:
     if not len(numbers):
       raise DataError(f'none of {len(row_splits) - 1} records has a label; give labels to some')
     members, row_splits, which = count_sets(*distinct_members(numbers, row_splits))
-    return LabelSets(labels, members, row_splits), which
+    return DistinctSets(labels, members, row_splits), which
 
 
 def as_flags(values: npt.NDArray[Any], lengths: Ints) -> npt.NDArray[np.bool_] | None:

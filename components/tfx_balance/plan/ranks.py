@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.narrow_columns import from_steps, narrow, steps, wide
+from tfx_balance.plan.narrow_integers import from_steps, narrow, steps, wide
 from tfx_balance.plan.runs import (
   concatenated,
   numbers_of_equal,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.plan.narrow_columns import from_steps, narrow, steps, wide
+from tfx_balance.plan.narrow_integers import from_steps, narrow, steps, wide
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.runs import concatenated
 

@@ -17,9 +17,9 @@ from tfx_balance.errors import DataError
 from tfx_balance.plan.apportion import controlled_rounding, tie_break
 from tfx_balance.plan.cell_bounds import raise_cells
 from tfx_balance.plan.class_value import ClassValue, Stratum, stratum_key
-from tfx_balance.plan.distinct_sets import LabelSets, SetColumns, SetKeys
+from tfx_balance.plan.distinct_sets import DistinctSets, SetColumns, SetKeys
 from tfx_balance.plan.label_exchange import exchange_records
-from tfx_balance.plan.narrow_columns import narrow_fields, wide_fields
+from tfx_balance.plan.narrow_integers import narrow_fields, wide_fields
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.split_shares import SplitShares
 
@@ -246,7 +246,7 @@ class SplitPlan:
     return [int(n) for n in self.quotas[empty].sum(axis=0)]
 
   @functools.cached_property
-  def _label_sets(self) -> LabelSets | None:
+  def _label_sets(self) -> DistinctSets | None:
     return label_sets(self.strata)
 
   def _furthest(self, place: int, column: Sequence[ClassValue]) -> Margin:
@@ -424,13 +424,13 @@ def _raise_classes(
   return found
 
 
-def label_sets(strata: Sequence[Stratum]) -> LabelSets | None:
+def label_sets(strata: Sequence[Stratum]) -> DistinctSets | None:
   """Returns the label set of each stratum; None where classes are no sets."""
   if isinstance(strata, SetColumns):
     return strata.label_sets()
   if all(stratum[0].kind != 'set' for stratum in strata):
     return None
-  return LabelSets.of(stratum[0] for stratum in strata)
+  return DistinctSets.of(stratum[0] for stratum in strata)
 
 
 def prefixes(strata: Sequence[Stratum]) -> Iterator[list[int]]:

@@ -138,7 +138,7 @@ def _png_name(name: str) -> str:
 
 @contextmanager
 def _settings(salt: str, width: float = WIDTH) -> Iterator[None]:
-  """Sets what a picture looks like, for as long as it is drawn and saved."""
+  """Sets the style of a picture while it is drawn and saved."""
   load('matplotlib')
   import matplotlib as mpl
 

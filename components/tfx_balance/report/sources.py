@@ -26,7 +26,7 @@ from tfx_balance.documents.recall import RECALL_NAME, RecallDocument
 from tfx_balance.documents.training_log import TRAINING_NAME, TrainingLog
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import MISSING, ClassValue, stratum_name
-from tfx_balance.plan.distinct_sets import LabelSets
+from tfx_balance.plan.distinct_sets import DistinctSets
 from tfx_balance.plan.number_bins import bin_names
 from tfx_balance.report.evaluations import EVALUATION_FILE, read_evaluation
 from tfx_balance.report.measures import clean
@@ -318,7 +318,7 @@ def _plan_counts(plan: InputPlan, split: str, records: Sequence[int]) -> SplitCo
   """Returns the counts of a plan's classes; where these are sets of labels, those of the labels."""
   if plan.classes[0].kind != 'set':
     return SplitCounts(split, dict(zip(plan.classes, records, strict=True)))
-  sets = LabelSets.of(plan.classes)
+  sets = DistinctSets.of(plan.classes)
   sums = sets.sums(np.array(records)[:, None])[:, 0].tolist()
   empty = sum(n for value, n in zip(plan.classes, records, strict=True) if not value.value)
   return SplitCounts(

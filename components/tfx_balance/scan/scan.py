@@ -20,12 +20,12 @@ from tfx_balance.beam import counters
 from tfx_balance.beam.steps import spread
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.group_by import GroupBy
-from tfx_balance.plan.narrow_columns import narrow_fields, wide_fields
+from tfx_balance.plan.narrow_integers import narrow_fields, wide_fields
 from tfx_balance.plan.ranks import Ints, fine_buckets, mix, ranks
 from tfx_balance.plan.sparse_counts import SparseCounts
-from tfx_balance.scan.binned_column import binned_columns
-from tfx_balance.scan.index_columns import IndexColumns
-from tfx_balance.scan.label_columns import label_columns
+from tfx_balance.scan.binned_reader import binned_readers
+from tfx_balance.scan.index_numbers import IndexNumbers
+from tfx_balance.scan.label_readers import label_readers
 from tfx_balance.scan.record_keys import GroupKeys, Identity, identity_of
 from tfx_balance.scan.record_reader import Columns
 from tfx_balance.scan.scan_counts import ScanCounts
@@ -150,9 +150,9 @@ class ScanFile(beam.DoFn):
     bad = self.options.bad_of(file.path)
     classes = None
     if self.labels:
-      classes = label_columns(self.features, self.labels, file.path, self.missing)
+      classes = label_readers(self.features, self.labels, file.path, self.missing)
     if self.binned:
-      classes = binned_columns(self.features, self.binned, file.path)
+      classes = binned_readers(self.features, self.binned, file.path)
     grouped = self.groups.features if self.groups else ()
     others = sorted({*self.key, *grouped, *self._numbers.values()})
     decoder = StratumDecoder(
@@ -162,7 +162,7 @@ class ScanFile(beam.DoFn):
     groups = GroupKeys(self.groups, file.path) if self.groups else None
     # Of identities that are hashed, some may be those of many records.
     sampled = [] if self._hashes_bytes or self.groups else ['hash']
-    more = IndexColumns(self._numbers, file.path, bad, sampled)
+    more = IndexNumbers(self._numbers, file.path, bad, sampled)
     counted = FileSums()
     indexed = self._indexed(file, decoder, keys, more, groups, bad, counted)
     spill = self._keep(file, indexed, counted)
@@ -197,7 +197,7 @@ class ScanFile(beam.DoFn):
     file: InputFile,
     decoder: StratumDecoder,
     keys: Identity,
-    more: IndexColumns,
+    more: IndexNumbers,
     groups: GroupKeys | None,
     bad: BadRecords,
     counted: FileSums,

@@ -54,7 +54,7 @@ _CLASS_BITS = 32  # of a pair; what the features before make is above
 _CLASS = (1 << _CLASS_BITS) - 1
 
 
-class ClassColumn:
+class FeatureReader:
   """The classes of one feature; null is a missing one.
 
   Attributes:
@@ -170,7 +170,7 @@ class StratumDecoder:
     path: str,
     bad: BadRecords | None = None,
     optional: Collection[str] = (),
-    columns: Sequence[ClassColumn] | None = None,
+    columns: Sequence[FeatureReader] | None = None,
     others: Collection[str] = (),
   ) -> None:
     """Makes a decoder.
@@ -186,7 +186,7 @@ class StratumDecoder:
       others: Other features to read.
     """
     self.first_missing: dict[str, int] = {}
-    self._columns = columns or [ClassColumn(name, path) for name in features]
+    self._columns = columns or [FeatureReader(name, path) for name in features]
     read = [name for column in self._columns for name in column.features]
     fill = missing.fill if isinstance(missing, Fill) else None
     self.reader = RecordReader([*read, *others], payload, path, fill)

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfx_balance.plan.class_value import MISSING, ClassValue, Kind, Stratum
-from tfx_balance.plan.distinct_sets import LabelSets
-from tfx_balance.plan.narrow_columns import narrow, wide
+from tfx_balance.plan.distinct_sets import DistinctSets
+from tfx_balance.plan.narrow_integers import narrow, wide
 from tfx_balance.plan.ranks import Ints
 
 Kinds = tuple[Kind, ...]
@@ -82,11 +82,11 @@ class StratumColumns(Sequence[Stratum]):
     return zip(*(_classes(kind, as_list(column)) for kind, column in pairs), strict=True)
 
   @property
-  def classes(self) -> ClassColumn:
+  def classes(self) -> ClassSequence:
     """The classes of the first feature, of each stratum."""
-    return ClassColumn(self)
+    return ClassSequence(self)
 
-  def label_sets(self) -> LabelSets | None:
+  def label_sets(self) -> DistinctSets | None:
     """Returns the label sets of the first feature; None where its classes are no sets.
 
     Raises:
@@ -95,7 +95,7 @@ class StratumColumns(Sequence[Stratum]):
     if self.kinds[0] != 'set':
       return None
     texts, members, lengths = split_labels(self.columns[0])
-    return LabelSets.numbered([_label(json.loads(text)) for text in texts], members, lengths)
+    return DistinctSets.numbered([_label(json.loads(text)) for text in texts], members, lengths)
 
   def take(self, which: Ints) -> StratumColumns:
     """Returns the strata at these places."""
@@ -118,7 +118,7 @@ class StratumColumns(Sequence[Stratum]):
     return rows
 
 
-class ClassColumn(Sequence[ClassValue]):
+class ClassSequence(Sequence[ClassValue]):
   """The classes of the first feature of some strata, each made into an object at access."""
 
   def __init__(self, strata: StratumColumns) -> None:

@@ -122,7 +122,7 @@ def assign_blocks(
 
   Args:
     scanned: Scanned file.
-    job: Job of the run, which has the groups of files.
+    job: OutputPlan of the run, which has the groups of files.
     frequent: Keys of records that are there very often.
     buffer: Buffer of what is spilled once more.
     counts: Counts of the assigned records, which `assign` adds to.

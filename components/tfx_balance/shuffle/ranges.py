@@ -260,7 +260,7 @@ def gather_ranges(
 
   Args:
     assigned: `ranges`, (`BatchKey`, `SpillRanges`), and COUNTS, of each spilled file.
-    job: Job whose file groups are written.
+    job: OutputPlan whose file groups are written.
     work: Where work files are, and how many files are read.
     row: Type of the rows: ASSIGNED_ROW, or COPIED_ROW where each file has one output.
   """

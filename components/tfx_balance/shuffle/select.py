@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from tfx_balance.beam.steps import MergeRows, merged
 from tfx_balance.plan.class_value import Stratum
-from tfx_balance.plan.narrow_columns import narrow_fields, wide_fields
+from tfx_balance.plan.narrow_integers import narrow_fields, wide_fields
 from tfx_balance.plan.number_keys import pair_buckets
 from tfx_balance.plan.ranks import (
   Assigner,

@@ -66,7 +66,7 @@ def store(values: beam.PCollection, label: str, work_dir: str) -> beam.PCollecti
 
 
 class WithStored(beam.DoFn):
-  """Does what a function of an element and of side inputs does, given these as stored values.
+  """Applies a function of an element and of side inputs, given these as stored values.
 
   They are loaded once for a bundle, and not held after it. A side input is a `StoredValue`, or a
   list of these.

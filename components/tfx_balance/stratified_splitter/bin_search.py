@@ -17,11 +17,11 @@ from tfx_balance.errors import DataError
 from tfx_balance.modes.bins import NumberBins
 from tfx_balance.plan.number_bins import edge_keys, quantile_edges
 from tfx_balance.plan.ranks import Ints, Thresholds
-from tfx_balance.scan.binned_column import bin_counts, recoding_of
+from tfx_balance.scan.binned_reader import bin_counts, recoding_of
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.totals import Totals, sum_groups
 from tfx_balance.shuffle.select import Selection, find_file_thresholds
-from tfx_balance.stratified_splitter.job import SplitRequest, check_totals
+from tfx_balance.stratified_splitter.output_plan import SplitContext, check_totals
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,7 @@ class BinNumbers(beam.PTransform):
   """
 
   bins: NumberBins
-  request: SplitRequest
+  request: SplitContext
 
   def expand(self, scanned: beam.PCollection[ScannedFile]) -> beam.PCollection[ScannedFile]:
     bins, request, side = self.bins, self.request, []

@@ -15,7 +15,7 @@ from tfx_balance.examples_artifact import ExamplesInput
 from tfx_balance.executors import Artifacts, ExamplesExecutor, ExamplesRun
 from tfx_balance.scan.record_values import order_varies
 from tfx_balance.scan.scan import InputFile
-from tfx_balance.stratified_splitter.job import SplitRequest
+from tfx_balance.stratified_splitter.output_plan import SplitContext
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.stratified_splitter.transform import StratifiedSplit
 from tfx_balance.tfrecord.storage import exists, read_whole
@@ -54,7 +54,7 @@ class Executor(ExamplesExecutor):
       files,
       passed,
       parameters.split_names,
-      lambda **target: StratifiedSplit(SplitRequest(parameters, **target), sidecar),
+      lambda **target: StratifiedSplit(SplitContext(parameters, **target), sidecar),
     )
 
 

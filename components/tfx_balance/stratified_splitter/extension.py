@@ -25,7 +25,12 @@ from tfx_balance.plan.ranks import UInts
 from tfx_balance.scan.scan import FileSums, ScannedFile
 from tfx_balance.scan.spill import SpillWriter, pack
 from tfx_balance.scan.totals import Totals
-from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, check_totals, make_job
+from tfx_balance.stratified_splitter.output_plan import (
+  SplitContext,
+  SplitOutputPlan,
+  check_totals,
+  make_job,
+)
 from tfx_balance.tfrecord.storage import read_whole
 from tfx_balance.tfrecord.work_folder import scratch_folder
 
@@ -33,12 +38,12 @@ NEW = ''
 """Group of the files whose records are new; the others are named after their split."""
 _PARTS = 64
 
-Column = tuple[int, UInts]
+HashColumn = tuple[int, UInts]
 """Rank of a new file, -1 for any old one, and hashes of its records, ascending."""
 
 
 def leave_out_held(
-  scanned: beam.PCollection[ScannedFile], request: SplitRequest
+  scanned: beam.PCollection[ScannedFile], request: SplitContext
 ) -> beam.PCollection[ScannedFile]:
   """Returns the files, the new ones without the records that the others have."""
   held = (
@@ -58,7 +63,7 @@ def leave_out_held(
   )
 
 
-def hash_columns(scanned: ScannedFile) -> Iterator[tuple[int, Column]]:
+def hash_columns(scanned: ScannedFile) -> Iterator[tuple[int, HashColumn]]:
   """Yields the hashes of a file's records, part by part."""
   rank = scanned.file.rank if scanned.file.group == NEW else -1
   for index in scanned.spill.index('hash'):
@@ -69,7 +74,7 @@ def hash_columns(scanned: ScannedFile) -> Iterator[tuple[int, Column]]:
       yield i, (rank, hashes[edges[i] : edges[i + 1]])
 
 
-def find_held(columns: Iterable[Column]) -> Iterator[Column]:
+def find_held(columns: Iterable[HashColumn]) -> Iterator[HashColumn]:
   """Yields, of each new file, the hashes that old ones have; columns of one part."""
   several = list(columns)
   old = np.unique(np.concatenate([np.empty(0, np.uint64), *(c for rank, c in several if rank < 0)]))
@@ -79,7 +84,7 @@ def find_held(columns: Iterable[Column]) -> Iterator[Column]:
       yield rank, found
 
 
-def leave_out(scanned: ScannedFile, columns: Iterable[UInts], request: SplitRequest) -> ScannedFile:
+def leave_out(scanned: ScannedFile, columns: Iterable[UInts], request: SplitContext) -> ScannedFile:
   """Returns a file without the records that have one of some hashes; what is left is written."""
   hashes = np.concatenate([np.empty(0, np.uint64), *columns])
   if not len(hashes):
@@ -110,7 +115,7 @@ def leave_out(scanned: ScannedFile, columns: Iterable[UInts], request: SplitRequ
 
 
 def check_base_counts(
-  groups: Mapping[str, Totals], request: SplitRequest, path: str
+  groups: Mapping[str, Totals], request: SplitContext, path: str
 ) -> Mapping[str, Totals]:
   """Returns the totals, after a check of those of the artifact to extend against its sidecar.
 
@@ -141,7 +146,7 @@ def check_base_counts(
   return groups
 
 
-def plan_extension(groups: Mapping[str, Totals], request: SplitRequest) -> SplitJob:
+def plan_extension(groups: Mapping[str, Totals], request: SplitContext) -> SplitOutputPlan:
   """Returns the job that some totals make: of the new files, and of each split's old ones.
 
   Raises:

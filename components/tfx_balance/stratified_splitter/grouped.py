@@ -1,7 +1,7 @@
 """A split of whole groups in Beam: summarize them part by part, plan, tell each file where they go.
 
 files ── ScanFile ──┬── Totals ── frame ─────────────────┐
-                    ├── count_groups ── parts ──┬── rounds ── SplitJob, bounds
+                    ├── count_groups ── parts ──┬── rounds ── SplitOutputPlan, bounds
                     │                           └── places of groups ──┐
                     └── AssignGroups ──────────────────────────────────┴── ranges
 
@@ -23,23 +23,23 @@ from tfx_balance.modes.groups import GroupPlan, Round, WholeGroups, group_rounds
 from tfx_balance.plan.group_table import GroupPart
 from tfx_balance.plan.group_times import GroupCuts
 from tfx_balance.scan.scan import ScannedFile
-from tfx_balance.shuffle.group_columns import (
-  Column,
+from tfx_balance.shuffle.group_parts import (
+  PartColumn,
   build_part,
   count_groups,
   n_parts,
   return_splits,
 )
 from tfx_balance.sizes import Sizes
-from tfx_balance.stratified_splitter.job import SplitJob
+from tfx_balance.stratified_splitter.output_plan import SplitOutputPlan
 
-Part = tuple[int, Iterable[Column]]
+Part = tuple[int, Iterable[PartColumn]]
 """The number of a part of the groups, and what files have of it."""
 
 
 def plan_in_beam(
   scanned: beam.PCollection[ScannedFile],
-  frame: beam.PCollection[SplitJob],
+  frame: beam.PCollection[SplitOutputPlan],
   in_time: bool,
   sizes: Sizes,
 ) -> tuple[beam.PCollection, beam.PCollection]:
@@ -47,7 +47,7 @@ def plan_in_beam(
 
   Args:
     scanned: Files.
-    frame: Job of a split whose groups are not counted yet, one element.
+    frame: OutputPlan of a split whose groups are not counted yet, one element.
     in_time: Whether groups follow each other in time.
     sizes: Sizes of what is planned.
   """
@@ -68,15 +68,15 @@ def plan_in_beam(
   return job, joined | 'FileSplits' >> beam.Map(_of_file)
 
 
-def _summarize(each: Round, part: Part, job: SplitJob, *bounds: Any) -> Any:
+def _summarize(each: Round, part: Part, job: SplitOutputPlan, *bounds: Any) -> Any:
   return each.summarize(_groups(job), partial(_built, part, job), part[0], *bounds)
 
 
-def _bounds(each: Round, summary: Any, job: SplitJob, *bounds: Any) -> Any:
+def _bounds(each: Round, summary: Any, job: SplitOutputPlan, *bounds: Any) -> Any:
   return each.bounds(_groups(job), summary, *bounds)
 
 
-def _groups(job: SplitJob) -> WholeGroups:
+def _groups(job: SplitOutputPlan) -> WholeGroups:
   """Returns the split of groups that a job is of."""
   request, order = job.request, job.order
   kind = job.kind_of_times if order else ''
@@ -84,7 +84,7 @@ def _groups(job: SplitJob) -> WholeGroups:
   return WholeGroups(job.plan, request.draw_seed, without, request.sizes, order, kind)
 
 
-def count_file(scanned: ScannedFile, job: SplitJob) -> Iterator[tuple[int, Column]]:
+def count_file(scanned: ScannedFile, job: SplitOutputPlan) -> Iterator[tuple[int, PartColumn]]:
   """Yields the columns of a file by part of the groups."""
   request, timed = job.request, job.order is not None
   parts = n_parts(job.totals.n_records, request.sizes.group_records)
@@ -93,19 +93,19 @@ def count_file(scanned: ScannedFile, job: SplitJob) -> Iterator[tuple[int, Colum
     yield column.part, column
 
 
-def _in_order(part: Part) -> list[Column]:
+def _in_order(part: Part) -> list[PartColumn]:
   """Returns the columns of a part, in the order of the files."""
   return sorted(part[1], key=attrgetter('rank'))
 
 
-def _built(part: Part, job: SplitJob) -> GroupPart:
+def _built(part: Part, job: SplitOutputPlan) -> GroupPart:
   """Returns the groups of a part; raises DataError as `GroupPart` does."""
   return build_part(_in_order(part), predefined_splits(job.plan))
 
 
 def split_part(
-  part: Part, job: SplitJob, plan: GroupPlan | GroupCuts
-) -> Iterator[tuple[int, Column]]:
+  part: Part, job: SplitOutputPlan, plan: GroupPlan | GroupCuts
+) -> Iterator[tuple[int, PartColumn]]:
   """Yields the places of the groups of a part, by the rank of the file."""
   groups = _built(part, job)
   placed = plan.assign(groups, part[0])
@@ -113,9 +113,9 @@ def split_part(
     yield column.rank, column
 
 
-def _of_file(joined: tuple[int, Iterable[Any]]) -> tuple[ScannedFile, list[Column]]:
+def _of_file(joined: tuple[int, Iterable[Any]]) -> tuple[ScannedFile, list[PartColumn]]:
   """Returns a file and the splits of its groups, part by part."""
   found = list(joined[1])
   (scanned,) = (each for each in found if isinstance(each, ScannedFile))
-  columns = [each for each in found if isinstance(each, Column)]
+  columns = [each for each in found if isinstance(each, PartColumn)]
   return scanned, sorted(columns, key=attrgetter('part'))

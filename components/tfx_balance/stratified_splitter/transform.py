@@ -1,6 +1,6 @@
 """Stratified splitting as a Beam transform: count and spill, find the thresholds, assign, write.
 
-files ── ScanFile ──┬── Totals ── SplitJob
+files ── ScanFile ──┬── Totals ── SplitOutputPlan
                     ├── Thresholds
                     └── AssignSplits ── ranges ── GatherRanges ── publish, with the sidecar
 
@@ -25,7 +25,7 @@ from tfx_balance.scan.spill import Rows, assigned_rows
 from tfx_balance.scan.totals import sum_groups
 from tfx_balance.shuffle.assigned import Assigned, assign_blocks
 from tfx_balance.shuffle.frequent import FrequentKeys, find_frequent
-from tfx_balance.shuffle.group_columns import Column
+from tfx_balance.shuffle.group_parts import PartColumn
 from tfx_balance.shuffle.ranges import COUNTS, NOWHERE, BatchKey, SpillRanges, gather_ranges
 from tfx_balance.shuffle.select import FileCounts, find_file_thresholds
 from tfx_balance.shuffle.stored_values import WithStored, store
@@ -36,7 +36,12 @@ from tfx_balance.stratified_splitter.extension import (
   plan_extension,
 )
 from tfx_balance.stratified_splitter.grouped import plan_in_beam
-from tfx_balance.stratified_splitter.job import SplitJob, SplitRequest, new_scan, plan_job
+from tfx_balance.stratified_splitter.output_plan import (
+  SplitContext,
+  SplitOutputPlan,
+  new_scan,
+  plan_job,
+)
 from tfx_balance.tfrecord.frames import ScratchBuffer
 
 
@@ -47,7 +52,7 @@ class AssignSplits(beam.DoFn):
     self._buffer = ScratchBuffer()
 
   def process(
-    self, scanned: ScannedFile, job: SplitJob, frequent: FrequentKeys, found: Any
+    self, scanned: ScannedFile, job: SplitOutputPlan, frequent: FrequentKeys, found: Any
   ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
     counts = FileCounts(job.selection.strata_of(scanned), job.counted)
 
@@ -64,7 +69,7 @@ class AssignSplits(beam.DoFn):
 
 
 def assign_groups(
-  joined: tuple[ScannedFile, list[Column]], job: SplitJob, frequent: FrequentKeys
+  joined: tuple[ScannedFile, list[PartColumn]], job: SplitOutputPlan, frequent: FrequentKeys
 ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
   """Yields the output of `AssignSplits` for a file and the places of its groups."""
   return AssignSplits().process(joined[0], job, frequent, joined[1])
@@ -74,15 +79,15 @@ def assign_groups(
 class StratifiedSplit(beam.PTransform):
   """Turns input files into split files, which wait to be published.
 
-  Input: `InputFile`. Output: (job, counts, files): `SplitJob` and int64 [strata, splits], one of
-  each, and `WorkFile`, one a file.
+  Input: `InputFile`. Output: (job, counts, files): `SplitOutputPlan` and int64 [strata, splits],
+  one of each, and `WorkFile`, one a file.
 
   Attributes:
     request: The arguments of the run.
     sidecar: Path of that of the artifact to extend; '' where there is none.
   """
 
-  request: SplitRequest
+  request: SplitContext
   sidecar: str = ''
 
   def expand(

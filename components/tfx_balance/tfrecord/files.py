@@ -103,7 +103,7 @@ def open_decompressed(path: str) -> Iterator[BinaryIO]:
 
 
 class GzipWriter:
-  """Compresses what is written in a thread of its own.
+  """Compresses the bytes that are written, in a thread of its own.
 
   The gzip header carries no time and no name, so equal content gives equal bytes.
   """

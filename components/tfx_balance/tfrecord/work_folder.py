@@ -133,7 +133,7 @@ def scratch_folder(work_dir: str) -> Iterator[str]:
 
 
 def delete_output(output_uri: str) -> None:
-  """Deletes what an attempt that did not end wrote of an artifact in an object store.
+  """Deletes the files of an artifact that an unfinished attempt wrote to an object store.
 
   On a filesystem there is nothing: files are moved there at the end.
   """

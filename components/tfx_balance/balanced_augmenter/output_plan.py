@@ -19,17 +19,17 @@ from tfx_balance.shuffle.output_layout import OutputLayout
 from tfx_balance.shuffle.ranges import FileGroup
 from tfx_balance.shuffle.select import Selection
 from tfx_balance.tfrecord.work_files import WorkFile
-from tfx_balance.writer import Job, Request, file_sizes
+from tfx_balance.writer import OutputPlan, RunContext, file_sizes
 
 MOST_TOGETHER = 32
 """Plain copies of a record that go to one of several files; those that a division leaves too."""
 PURPOSE = 'balance'
 """Name of the draw of records."""
-AugmentRequest = Request[AugmenterParameters]
+AugmentContext = RunContext[AugmenterParameters]
 
 
 @dataclass(frozen=True)
-class AugmentJob(Job):
+class AugmentOutputPlan(OutputPlan):
   """The plan of a run, made from the totals; quotas are [rows of the selection, 2 parts].
 
   Attributes:
@@ -106,7 +106,7 @@ class AugmentJob(Job):
     }
 
 
-def plan_augment(totals: Mapping[str, Totals], request: AugmentRequest) -> AugmentJob:
+def plan_augment(totals: Mapping[str, Totals], request: AugmentContext) -> AugmentOutputPlan:
   """Returns the job that the totals of the splits and the request make.
 
   Raises:
@@ -136,7 +136,7 @@ def plan_augment(totals: Mapping[str, Totals], request: AugmentRequest) -> Augme
   emitted = targets - counts if apart else targets
   written = tuple(int(emitted[outputs == i].sum()) for i in range(len(names)))
   strata = {name: of_split.strata for name, of_split in counts_of.items()}
-  return AugmentJob(
+  return AugmentOutputPlan(
     request,
     tuple(_layout(totals, request, name, n) for name, n in zip(names, written, strict=True)),
     written,
@@ -160,7 +160,7 @@ def _parts(counts: Ints, targets: Ints) -> tuple[Ints, Ints]:
 
 
 def _layout(
-  totals: Mapping[str, Totals], request: AugmentRequest, name: str, records: int
+  totals: Mapping[str, Totals], request: AugmentContext, name: str, records: int
 ) -> OutputLayout:
   """Returns the layout of a split, taking its records to be as large as those that were read."""
   n_bytes = sum(of_split.n_bytes for of_split in totals.values())

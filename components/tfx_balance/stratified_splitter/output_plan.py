@@ -12,28 +12,28 @@ import numpy as np
 from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.documents.descriptions import describe_split
 from tfx_balance.modes.time import TimeOrder
-from tfx_balance.plan.narrow_columns import narrow, wide
+from tfx_balance.plan.narrow_integers import narrow, wide
 from tfx_balance.plan.ranks import Ints, ranks
 from tfx_balance.plan.split_plan import Placed, SplitPlan
 from tfx_balance.scan.scan import ScanFile, ScannedFile
 from tfx_balance.scan.spill import Rows
 from tfx_balance.scan.stratum_columns import StratumColumns
 from tfx_balance.scan.totals import Totals, check_features
-from tfx_balance.shuffle.group_columns import GroupAssigner
+from tfx_balance.shuffle.group_parts import GroupAssigner
 from tfx_balance.shuffle.output_layout import OutputLayout
 from tfx_balance.shuffle.ranges import FileGroup
 from tfx_balance.shuffle.select import FileAssigner, Selection
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.tfrecord.work_files import WorkFile
-from tfx_balance.writer import Job, Request, file_sizes
+from tfx_balance.writer import OutputPlan, RunContext, file_sizes
 
 PURPOSE = 'split'
 """Name of the draw of records."""
-SplitRequest = Request[SplitterParameters]
+SplitContext = RunContext[SplitterParameters]
 
 
 @dataclass(frozen=True)
-class SplitJob(Job):
+class SplitOutputPlan(OutputPlan):
   """The plan of a run, made from the totals; quotas are [strata of all groups, splits].
 
   Attributes:
@@ -91,12 +91,12 @@ class SplitJob(Job):
     assert self.order is not None
     return next(iter(self.totals.kinds[self.order.feature]))
 
-  def with_plan(self, plan: SplitPlan) -> SplitJob:
+  def with_plan(self, plan: SplitPlan) -> SplitOutputPlan:
     """Returns the job with all that is planned; raises DataError if modes refuse that."""
     self.request.parameters.modes.check_plan(plan)
     return replace(self, plan=plan, quotas=plan.quotas, written=tuple(plan.totals()))
 
-  def with_counts(self, counts: Ints) -> SplitJob:
+  def with_counts(self, counts: Ints) -> SplitOutputPlan:
     """Returns the job whose quotas are what was assigned, of the shape `counted`.
 
     Raises:
@@ -170,13 +170,13 @@ class SplitJob(Job):
     }
 
 
-def new_scan(request: SplitRequest) -> ScanFile:
+def new_scan(request: SplitContext) -> ScanFile:
   """Returns the step that reads the input files."""
   # Ranks are counted as they are read, for a purpose.
   return request.new_scan(**{'purpose': PURPOSE, **request.parameters.modes.scan_options()})
 
 
-def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
+def plan_job(totals: Totals, request: SplitContext) -> SplitOutputPlan:
   """Returns the job that the totals and the request make.
 
   Raises:
@@ -189,7 +189,7 @@ def plan_job(totals: Totals, request: SplitRequest) -> SplitJob:
   return make_job(totals, request, plan, {'': counts.strata}, plan.quotas)
 
 
-def check_totals(totals: Totals, request: SplitRequest) -> None:
+def check_totals(totals: Totals, request: SplitContext) -> None:
   """Checks that the input can be split; raises a DataError as `plan_job` says."""
   given = request.parameters
   totals.check_bad(given.reading.max_bad_records)
@@ -202,13 +202,13 @@ def check_totals(totals: Totals, request: SplitRequest) -> None:
 
 def make_job(
   totals: Totals,
-  request: SplitRequest,
+  request: SplitContext,
   plan: SplitPlan,
   strata: Mapping[str, StratumColumns],
   quotas: Ints,
   extended: int | None = None,
-) -> SplitJob:
-  """Returns the job of a plan; the arguments are as in `SplitJob`."""
+) -> SplitOutputPlan:
+  """Returns the job of a plan; the arguments are as in `SplitOutputPlan`."""
   modes = request.parameters.modes
   if not modes.waits:
     modes.check_plan(plan)
@@ -224,4 +224,4 @@ def make_job(
     for name in plan.splits
   )
   written = tuple(plan.totals())
-  return SplitJob(request, layouts, written, quotas, totals, plan, strata, extended)
+  return SplitOutputPlan(request, layouts, written, quotas, totals, plan, strata, extended)

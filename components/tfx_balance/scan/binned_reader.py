@@ -12,11 +12,11 @@ from tfx_balance.plan.number_bins import Recoding, bin_names, bins_of, edge_keys
 from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.scan.record_reader import FeatureValues
 from tfx_balance.scan.spill import Rows
-from tfx_balance.scan.strata import ClassColumn
+from tfx_balance.scan.strata import FeatureReader
 from tfx_balance.scan.stratum_columns import StratumColumns
 
 
-class BinnedColumn(ClassColumn):
+class BinnedReader(FeatureReader):
   """One class, 0, for all the numbers of a feature; null is a missing one, or NaN."""
 
   def _as_classes(self, column: FeatureValues, position: int) -> pa.Array:
@@ -31,9 +31,9 @@ class BinnedColumn(ClassColumn):
     return pa.array(zeros, mask=np.isnan(values.astype(np.float64)))
 
 
-def binned_columns(features: Sequence[str], binned: str, path: str) -> list[ClassColumn]:
+def binned_readers(features: Sequence[str], binned: str, path: str) -> list[FeatureReader]:
   """Returns the columns of features, one of which is of numbers to be put into bins."""
-  return [(BinnedColumn if name == binned else ClassColumn)(name, path) for name in features]
+  return [(BinnedReader if name == binned else FeatureReader)(name, path) for name in features]
 
 
 def recoding_of(

@@ -19,13 +19,13 @@ from tfx_balance.plan.distinct_sets import distinct_members
 from tfx_balance.plan.labels import are_no_labels, as_flags
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.record_reader import Columns, FeatureValues
-from tfx_balance.scan.strata import ClassColumn, MissingLabel, Numbering, Value
+from tfx_balance.scan.strata import FeatureReader, MissingLabel, Numbering, Value
 from tfx_balance.scan.stratum_columns import join_labels, label_text
 
 
-def label_columns(
+def label_readers(
   features: Sequence[str], labels: Sequence[str], path: str, missing: MissingLabel
-) -> list[ClassColumn]:
+) -> list[FeatureReader]:
   """Returns the column of label sets and, behind it, those of the other features.
 
   Args:
@@ -36,14 +36,14 @@ def label_columns(
   """
   drops = missing == 'drop'
   first = (
-    LabelSetColumn(labels[0], path, drops)
+    LabelSetReader(labels[0], path, drops)
     if len(labels) == 1
-    else FlagSetColumn(labels, path, drops)
+    else FlagSetReader(labels, path, drops)
   )
-  return [first, *(ClassColumn(name, path) for name in features if name not in labels)]
+  return [first, *(FeatureReader(name, path) for name in features if name not in labels)]
 
 
-class LabelSetColumn(ClassColumn):
+class LabelSetReader(FeatureReader):
   """The label sets of a feature that has any number of values.
 
   The values of a record are its labels, in any order, and equal ones count once. A record without a
@@ -82,7 +82,7 @@ class LabelSetColumn(ClassColumn):
       )
 
 
-class FlagSetColumn(ClassColumn):
+class FlagSetReader(FeatureReader):
   """The sets of the names of those features, of several, that are 1 in a record; others are 0."""
 
   def __init__(self, names: Sequence[str], path: str, drops: bool) -> None:
@@ -95,7 +95,7 @@ class FlagSetColumn(ClassColumn):
     missing = np.zeros(len(columns[self.name].lengths), bool)
     flags = np.zeros((len(missing), len(self.features)), bool)
     for i, name in enumerate(self.features):
-      column = ClassColumn(name, self.path).classes(columns, position)
+      column = FeatureReader(name, self.path).classes(columns, position)
       absent = column.is_null().to_numpy(False)
       if absent.any() and not self._drops:
         raise DataError(

@@ -60,7 +60,7 @@ def _cuts(groups: UInts, parts: int) -> Ints:
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class PartColumn:
   """Values of one part for one file, or of one file in a part: runs of a work file.
 
   Attributes:
@@ -102,7 +102,7 @@ def _read(stream: BinaryIO, run: Ints, dtype: np.dtype[Any]) -> npt.NDArray[Any]
   return found
 
 
-def _blocks(column: Column) -> list[Entries]:
+def _blocks(column: PartColumn) -> list[Entries]:
   """Returns the entries of a file in a part, block by block."""
   with _opened(column.file) as stream:
     return [_read(stream, run, column.row) for run in column.runs]
@@ -110,7 +110,7 @@ def _blocks(column: Column) -> list[Entries]:
 
 def count_groups(
   scanned: ScannedFile, rows: Ints, seed: int, parts: int, work: Workspace, timed: bool = False
-) -> Iterator[Column]:
+) -> Iterator[PartColumn]:
   """Yields the entries of a file's groups, part by part.
 
   Args:
@@ -138,18 +138,18 @@ def count_groups(
         some = runs[runs[:, 0] < runs[:, 1]]
         if len(some):
           packed = packer.pack(some * row.itemsize)
-          yield Column(scanned.spill.rank, scanned.file.path, part, packed, runs, row)
+          yield PartColumn(scanned.spill.rank, scanned.file.path, part, packed, runs, row)
 
 
-def build_part(columns: Sequence[Column], predefined: Ints) -> GroupPart:
+def build_part(columns: Sequence[PartColumn], predefined: Ints) -> GroupPart:
   """Returns the groups of a part; raises DataError as `GroupPart` does."""
   entries = [np.concatenate(_blocks(column)) for column in columns]
   return GroupPart(entries, [column.name for column in columns], predefined)
 
 
 def return_splits(
-  part: GroupPart, placed: Placed, columns: Sequence[Column], work: Workspace
-) -> Iterator[Column]:
+  part: GroupPart, placed: Placed, columns: Sequence[PartColumn], work: Workspace
+) -> Iterator[PartColumn]:
   """Yields the places of the groups of a part by file, in the order of its groups.
 
   Args:
@@ -176,13 +176,13 @@ def return_splits(
       for column, runs in found:
         whole = np.array([[runs[0, 0], runs[-1, 1]]]) * _PLACE.itemsize
         packed = packer.pack(whole)
-        yield Column(column.rank, column.name, column.part, packed, runs, _PLACE)
+        yield PartColumn(column.rank, column.name, column.part, packed, runs, _PLACE)
 
 
 class GroupAssigner:
   """The places of the records of one file, a block at a time, in their order."""
 
-  def __init__(self, columns: Sequence[Column], stack: contextlib.ExitStack, seed: int) -> None:
+  def __init__(self, columns: Sequence[PartColumn], stack: contextlib.ExitStack, seed: int) -> None:
     """Takes where the file's groups go.
 
     Args:

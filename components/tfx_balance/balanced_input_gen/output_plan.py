@@ -22,7 +22,7 @@ from tfx_balance.scan.totals import Totals, check_features
 from tfx_balance.shuffle.output_layout import OutputLayout, files_together
 from tfx_balance.shuffle.ranges import FileGroup
 from tfx_balance.tfrecord.work_files import WorkFile
-from tfx_balance.writer import Job, Request, file_sizes
+from tfx_balance.writer import OutputPlan, RunContext, file_sizes
 
 TRAIN = 'train'
 """Name of the merged split."""
@@ -31,7 +31,7 @@ HYPERPARAMETERS_NAME = 'best_hyperparameters.txt'
 
 
 @dataclass(frozen=True)
-class ShardRequest(Request[InputGenParameters]):
+class ShardContext(RunContext[InputGenParameters]):
   """The arguments of a run, and where it writes.
 
   Attributes:
@@ -42,7 +42,7 @@ class ShardRequest(Request[InputGenParameters]):
 
 
 @dataclass(frozen=True)
-class ShardJob(Job):
+class ShardOutputPlan(OutputPlan):
   """The plan of a run, made from the totals; an output is a class, quotas are [classes].
 
   Attributes:
@@ -51,7 +51,7 @@ class ShardJob(Job):
     natural: Number of records of each class, by split.
   """
 
-  request: ShardRequest
+  request: ShardContext
   sources: Mapping[str, InputRecords]
   strata: StratumColumns
   natural: Mapping[str, tuple[int, ...]]
@@ -125,7 +125,7 @@ class ShardJob(Job):
     return PlanFile(path, tuple(FileSegment(i, n) for i, n in records if n), file.n_bytes)
 
 
-def plan_shards(totals: Mapping[str, Totals], request: ShardRequest) -> ShardJob:
+def plan_shards(totals: Mapping[str, Totals], request: ShardContext) -> ShardOutputPlan:
   """Returns the job that the totals of the splits and the request make.
 
   Raises:
@@ -141,7 +141,7 @@ def plan_shards(totals: Mapping[str, Totals], request: ShardRequest) -> ShardJob
   check_features(merged, parameters.features[:1], parameters.missing, 'label', optional)
   counts = merged.strata()
   splits = {name: totals.get(name, Totals()) for name in parameters.train_splits}
-  return ShardJob(
+  return ShardOutputPlan(
     request,
     _layouts(counts.n_bytes.tolist(), request),
     tuple(counts.records.tolist()),
@@ -160,7 +160,7 @@ def _records(totals: Totals, strata: StratumColumns) -> tuple[int, ...]:
   return tuple(records.tolist())
 
 
-def _layouts(n_bytes: Sequence[int], request: ShardRequest) -> tuple[OutputLayout, ...]:
+def _layouts(n_bytes: Sequence[int], request: ShardContext) -> tuple[OutputLayout, ...]:
   """Returns the layout of each class, given its bytes; files are numbered group by group."""
   sizes = request.sizes
   groups = assign_files(n_bytes, file_bytes(n_bytes, sizes), sizes.shared_file_bytes)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.balanced_augmenter.job import AugmentRequest, plan_augment
+from tfx_balance.balanced_augmenter.output_plan import AugmentContext, plan_augment
 from tfx_balance.balanced_augmenter.parameters import AugmenterParameters, check_augmented_split
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.balance_plan import BalanceRequest
@@ -44,7 +44,7 @@ def request(augmented_split=None, missing='error', missing_is_class=False, sizes
     augment_timeout=None,
     shown={},
   )
-  return AugmentRequest(parameters, 'FORMAT_TF_EXAMPLE', 'out', '.gz', work_dir='work', sizes=sizes)
+  return AugmentContext(parameters, 'FORMAT_TF_EXAMPLE', 'out', '.gz', work_dir='work', sizes=sizes)
 
 
 TWO = {'train': totals({0: 10, 1: 3}), 'extra': totals({1: 4, 2: 4, 3: 1})}

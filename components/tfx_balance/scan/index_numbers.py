@@ -16,7 +16,7 @@ from tfx_balance.scan.strata import BAD
 from tfx_balance.tfrecord.reading import BadRecords
 
 
-class IndexColumns:
+class IndexNumbers:
   """Adds the numbers of one file's records to its index.
 
   Attributes:
