@@ -128,7 +128,7 @@ def test_a_file_of_the_pictures_opens_too(browser, tmp_path):
 
 @pytest.mark.parametrize('width', [400, 1100])
 def test_an_answer_of_compare_is_no_wider_than_its_notebook(browser, tmp_path, width):
-  answer = answer_html(document(100, name='a class {} of a long name ' * 3))
+  answer = answer_html(document(100, name='a class {} ' + 'of a long name ' * 5))
   found = visit(browser, tmp_path, answer, width=width)
   assert (found.console, found.exceptions, found.requests) == ((), (), ())
   assert found.width == width

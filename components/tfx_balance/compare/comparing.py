@@ -26,6 +26,7 @@ from tfx_balance.compare.answer import Answer
 from tfx_balance.compare.arms import ARMS, NATURAL
 from tfx_balance.compare.duplicates import duplicates_sentence, equal_rows
 from tfx_balance.compare.estimator_training import EstimatorTraining, maker_of
+from tfx_balance.compare.fold_progress import watched
 from tfx_balance.compare.intervals import CANNOT_TELL, CONFIDENCE, Interval
 from tfx_balance.compare.judging import (
   Judged,
@@ -158,7 +159,9 @@ def compare(
     f'{len(trainer.remedies)} ways to train, on {len(tasks)} folds each; stops after {minutes:g} '
     f'minutes'
   )
-  done = list(_watched(trainer.folds(tasks, processes), len(tasks), start, deadline, say))
+  done = list(
+    watched(trainer.folds(tasks, processes), len(tasks), start, deadline, say if verbose else None)
+  )
   if not done:
     raise ConfigError(
       f'minutes={minutes:g} are up before the first of {len(tasks)} folds; give more minutes=, '
@@ -268,19 +271,6 @@ def _n_needed(function: Callable[..., Any]) -> int:
     return 0
   kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
   return sum(one.kind in kinds and one.default is one.empty for one in parameters)
-
-
-def _watched(
-  folds: Iterator[Fold], n: int, start: float, deadline: float, say: Callable[[str], None]
-) -> Iterator[Fold]:
-  """Yields folds, and says how many are done, and how many there is time for."""
-  for done, fold in enumerate(folds, 1):
-    took = time.time() - start
-    if done == 1 or done % N_FOLDS == 0:
-      fit = int(done * (deadline - start) / took)
-      enough = f'about {took / done * (n - done):.0f} s left' if fit >= n else f'time for {fit}'
-      say(f'  {done} of {n} folds, {took:.0f} s; {enough}')
-    yield fold
 
 
 def compared_arms(
