@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import os
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.cli import csv_rows, file_split
 from tfx_balance.cli.__main__ import main
+from tfx_balance.cli.coded_cells import CodedColumn
 from tfx_balance.errors import DataError
 
 from tests.cli.helpers_own_data import write_image
@@ -234,3 +236,14 @@ def test_images_are_linked_into_a_folder_for_each_class(tmp_path, monkeypatch):
 def test_a_split_of_tables_and_images_needs_numpy_alone():
   loaded = packages_loaded_by('import tfx_balance.cli.file_split')
   assert not {*PIPELINE_ONLY, 'tensorflow', 'pyarrow', 'rich', 'jinja2'} & set(loaded)
+
+
+def test_classes_take_few_bytes_a_row():
+  n = 1_000_000
+  column = CodedColumn('kind', {'a': 0, 'b': 1}, [np.arange(n, dtype=np.int32) % 2])
+  tracemalloc.start()
+  names, codes, kept = file_split.classes_of([column, column], 'error')
+  _, peak = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  assert (names, codes[:3].tolist(), kept.all()) == (['a, a', 'b, b'], [0, 1, 0], True)
+  assert peak < 26 * n

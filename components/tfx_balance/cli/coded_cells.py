@@ -36,7 +36,8 @@ class CodedColumn:
   @property
   def cells(self) -> npt.NDArray[np.int32]:
     """Number of the value of each cell: int32 [rows]."""
-    return np.concatenate([np.zeros(0, np.int32), *self.parts])
+    self.parts = [np.concatenate([np.zeros(0, np.int32), *self.parts])]
+    return self.parts[0]
 
   def missing(self) -> npt.NDArray[np.bool_]:
     """Returns a mask of values that are gaps: blank ones, and words in a column of numbers.

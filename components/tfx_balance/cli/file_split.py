@@ -30,6 +30,7 @@ from tfx_balance.cli.plain_tables import print_table
 from tfx_balance.cli.progress import Progress
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.labels import distinct_codes
 from tfx_balance.report.run_view import Findings, SplitCounts, Stage, merge
 from tfx_balance.report.tables import class_tables, stage_table
 
@@ -209,6 +210,8 @@ def split_tables(
     for parts in tables.read([column.name for column in columns], progress):
       for column, cells in zip(columns, parts, strict=True):
         column.add(cells)
+  if not len(labels[0].cells):
+    raise DataError(f'{files[0]} has no rows; pass files that have some')
   names, codes, kept = classes_of(labels, options.missing_label)
   if not kept.any():
     raise DataError(f'{files[0]} has no rows with a label; pass files that have some')
@@ -236,14 +239,14 @@ def split_tables(
 
 def classes_of(
   columns: Sequence[CodedColumn], missing_label: str
-) -> tuple[list[str], npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
+) -> tuple[list[str], npt.NDArray[Any], npt.NDArray[np.bool_]]:
   """Returns the names of classes, the number of that of each row, and which rows are kept.
 
   Raises:
     DataError: If rows have no label, which is neither a class nor left out.
   """
   none_of = np.zeros(len(columns[0].cells), bool)
-  names, codes = [''], np.zeros(len(none_of), np.int32)
+  names, codes = [''], np.zeros(len(none_of), np.uint8)
   for column in columns:
     missing, cells = column.missing(), column.cells
     gaps = missing[cells] if len(missing) else none_of
@@ -255,10 +258,9 @@ def classes_of(
       )
     none_of |= gaps
     own = [NO_LABEL if gap else v for v, gap in zip(column.class_names(), missing, strict=True)]
-    distinct, inverse = np.unique(codes.astype(np.int64) * len(own) + cells, return_inverse=True)
+    distinct, codes = distinct_codes(codes.astype(np.int64) * len(own) + cells)
     joined = [(names[at // len(own)], own[at % len(own)]) for at in distinct.tolist()]
     names = [', '.join(filter(None, each)) for each in joined]
-    codes = inverse.reshape(-1).astype(np.int32)
   kept = ~none_of if missing_label == 'drop' else np.ones(len(none_of), bool)
   return names, codes, kept
 
