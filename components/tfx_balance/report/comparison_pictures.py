@@ -185,9 +185,9 @@ def _decision_table(found: ComparisonDocument, arm: ComparedArm, index: int) -> 
     f'Decisions of {text.clean(arm.name)} on each class',
     head('class', *DECISION_COLUMNS, numbers=len(DECISION_COLUMNS)),
     tuple(rows),
-    (f'{text.clean(more)}; ' if more else '')
-    + 'found are records that are put into their class; wrongly, of 1,000 records of other '
-    'classes, those that are put into this one; intervals are of 95 % for each number.',
+    (f'… {text.clean(more)}. ' if more else '')
+    + 'Found are records that are put into their class; wrongly, of 1,000 records of other '
+    'classes, those that are put into this one. Intervals are of 95 % for each number.',
   )
 
 
