@@ -20,9 +20,13 @@ _LONGEST_PATH = 4096  # of Linux
 
 
 def shown(value: Any) -> str:
-  """Returns a value as a message shows it, cut short."""
+  """Returns a value as a message shows it, cut short; scalars of NumPy as those of Python."""
+  kind = getattr(getattr(value, 'dtype', None), 'kind', '')
   try:
-    text = repr(value)
+    if kind in ('b', 'i', 'u', 'f', 'S', 'U') and value.ndim == 0:  # NumPy 2 adds the type's name
+      text = repr(value.item()) if kind in 'SU' else str(value)
+    else:
+      text = repr(value)
   except ValueError:  # Python writes no int of 5,000 digits
     text = f'<{type(value).__name__}>'
   return text if len(text) <= 200 else f'{text[:200]}...'
