@@ -221,7 +221,7 @@ def test_groups_stay_together_and_time_goes_forward(monkeypatch):
   ('make', 'message'),
   [
     (maker(activation='softmax'), 'makes probabilities'),
-    (maker(width=1), 'there are 2 classes'),
+    (maker(width=1), 'of width 1 with activation linear'),
     (lambda: None, 'is no Keras model'),
     ('model', 'is no model; give an estimator'),
   ],
