@@ -15,6 +15,7 @@ from tfx.types import standard_artifacts
 from tfx_balance import inputs, kubeflow, report
 
 from tests.inputs.helpers_inputs import write_artifact
+from tests.reliability.argument_tables_compare import compare_apis
 from tests.reliability.argument_tables_inputs import augment_apis, inputs_apis, selection_apis
 from tests.reliability.arguments import (
   COUNT,
@@ -261,6 +262,7 @@ def all_apis(folder: Path) -> Iterator[Api]:
   yield from component_apis()
   yield from plan_apis()
   yield from inputs_apis(folder)
+  yield from compare_apis()
   yield from selection_apis()
   yield from augment_apis()
   yield from kubeflow_apis(folder)

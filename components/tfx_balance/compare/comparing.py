@@ -128,8 +128,9 @@ def compare(
   start = time.time()
   steps, batch_size = check_whole('steps', steps), check_whole('batch_size', batch_size)
   seed, processes = check_seed(seed), check_whole('processes', processes)
-  averages = check_flag('averages', averages)
-  deadline = start + 60 * check_number('minutes', minutes, 0)
+  averages, verbose = check_flag('averages', averages), check_flag('verbose', verbose)
+  minutes = float(check_number('minutes', minutes, 0))
+  deadline = start + 60 * minutes
   counts, codes = label_codes(y, 'y')
   labels = codes.astype(np.int64)
   check_classes(counts)

@@ -108,13 +108,7 @@ class EstimatorTraining:
       ConfigError: if the estimator weighs classes itself, or has no probabilities.
       DataError: if x has another number of rows.
     """
-    if isinstance(x, dict):
-      raise DataError(f'x is a dict, and an estimator takes a table; give a DataFrame of {list(x)}')
-    features = as_rows(x)
-    if n_rows(features, 'x') != len(labels):
-      raise DataError(
-        f'x has {n_rows(features, "x")} rows, and y has {len(labels)}; give one label a row'
-      )
+    features = checked_rows(x, len(labels))
     estimator = make()
     check_estimator(estimator)
     name, left_out = type(estimator).__name__, []
@@ -169,7 +163,7 @@ class EstimatorTraining:
       ConfigError: if the estimator does not take the records.
     """
     way, estimator, weights = ARMS[remedy.name].way, self.make(), {}
-    x, labels = take(as_rows(x), rows), labels[rows]
+    x, labels = take(checked_rows(x, len(labels)), rows), labels[rows]
     set_seeds(estimator, seed)
     if way in ('batches', 'smote'):
       again = balanced_rows(labels, seed)
@@ -294,13 +288,23 @@ def all_numbers(x: Any) -> bool:
   return values.ndim == 2 and values.dtype.kind in 'fiu' and bool(np.isfinite(values).all())
 
 
-def as_rows(x: Any) -> Any:
-  """Returns features whose rows can be taken: a list as an array, the rest as it is."""
-  if not isinstance(x, (list, tuple)):
-    return x
-  if all(isinstance(value, (str, bytes)) for value in x):
-    return np.array(x, object)
-  return np.asarray(x)
+def checked_rows(x: Any, n: int) -> Any:
+  """Returns features whose rows can be taken: a list as an array, the rest as it is.
+
+  Raises:
+    DataError: if it is no table of n rows.
+  """
+  if isinstance(x, dict):
+    raise DataError(f'x is a dict, and an estimator takes a table; give a DataFrame of {list(x)}')
+  if isinstance(x, (list, tuple)):
+    texts = all(isinstance(value, (str, bytes)) for value in x)
+    try:
+      x = np.array(x, object if texts else None)
+    except ValueError as error:
+      raise DataError(f'x={shown(x)} is no table ({error}); give rows of one length') from error
+  if n_rows(x, 'x') != n:
+    raise DataError(f'x has {n_rows(x, "x")} rows, and y has {n}; give one label a row')
+  return x
 
 
 def take(x: Any, rows: Ints) -> Any:

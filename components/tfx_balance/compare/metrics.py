@@ -175,7 +175,7 @@ class Measures:
 
   def check(self, metric: Any) -> str:
     """Returns the name of a metric that can be measured; raises ConfigError if it is none."""
-    if metric == 'cost' and self.cost is None:
+    if isinstance(metric, str) and metric == 'cost' and self.cost is None:
       raise ConfigError("metric='cost' needs a cost matrix; give cost= as well")
     if isinstance(metric, AtLeast) or callable(metric):
       return self.names[-1]
@@ -412,7 +412,7 @@ def _costs(cost: Any, classes: Sequence[ClassValue]) -> tuple[Floats | None, str
   else:
     try:
       matrix = np.asarray(cost, np.float64)
-    except (TypeError, ValueError):  # of texts, of rows that differ in length
+    except (TypeError, ValueError, OverflowError):  # of texts, of rows that differ in length
       matrix = np.empty(0)
   if matrix.shape != (n, n) or not (np.isfinite(matrix).all() and (matrix >= 0).all()):
     raise ConfigError(
