@@ -12,12 +12,14 @@ from tfx_balance.scan.totals import Totals
 from tfx_balance.shuffle.ranges import FileGroup, GatherRanges, RangeFinder
 from tfx_balance.shuffle.select import Selection, count_ranks
 from tfx_balance.sizes import Sizes, Workspace
+from tfx_balance.stratified_splitter.transform import StratifiedSplit
 from tfx_balance.tfrecord.frames import ScratchBuffer
 from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
 from tfx_balance.tfrecord.work_folder import scratch_folder
 
-from tests.helpers_examples import example, in_shards
-from tests.helpers_split import input_files
+from tests.helpers_examples import all_bytes, example, in_shards
+from tests.helpers_split import input_files, run_split, split_request
+from tests.list_runner import write_on_lists
 from tests.tfrecord.test_packed import use_folder
 
 WORK = 's3://bucket/work'
@@ -153,3 +155,31 @@ def test_ranks_that_were_counted_while_scanning_are_not_read(tmp_path, asked, n_
   # With as many more records elsewhere, finer buckets are needed than those that were counted.
   n_read = sum(end - start for start, end in asked)
   assert (n_read < 8 * len(RECORDS)) == (n_more == 0)
+
+
+@pytest.mark.parametrize(
+  'arguments',
+  [
+    {},
+    {'group_by': 'id'},
+    {'group_by': 'id', 'identity': 'values'},
+    {'group_by': 'text', 'order_by': 'id'},
+    {'order_by': 'id', 'key': 'text', 'embargo': 2},
+    {'stratify_by': 'id', 'bins': 3},
+  ],
+  ids=['plain', 'groups', 'groups, values', 'groups in time', 'time', 'bins'],
+)
+def test_a_split_by_packed_work_files_is_that_by_local_ones(tmp_path, arguments):
+  shards, splits = in_shards(RECORDS, 3), {'a': 3, 'b': 1}
+  run_split(tmp_path / 'here', shards, splits, sizes=SMALL, **arguments)
+  request = split_request(
+    tmp_path / 'there',
+    splits,
+    n_files=len(shards),
+    sizes=SMALL,
+    work_dir=WORK,
+    output_uri='s3://bucket/out',
+    **arguments,
+  )
+  write_on_lists(StratifiedSplit(request), input_files(tmp_path / 'there', shards))
+  assert all_bytes(tmp_path / 'buckets' / 'out') == all_bytes(tmp_path / 'here' / 'out')
