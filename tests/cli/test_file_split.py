@@ -102,6 +102,30 @@ def test_rows_are_those_of_the_csv_module(rows, end, block):
   assert [list(row) for row in got] == rows
 
 
+@given(st.lists(st.sampled_from('a",\n"'), max_size=20).map(''.join), st.integers(1, 25))
+def test_any_text_is_read_or_refused_as_by_the_csv_module(text, block):
+  text += '\n'
+  try:
+    wanted = [row for row in csv.reader(io.StringIO(text, newline=''), strict=True) if row]
+  except csv.Error:
+    wanted = None
+  if wanted and {len(row) for row in wanted} != {2}:
+    wanted = None
+  got, rest = [], b''
+  try:
+    for at in range(0, len(text), block):
+      rest += text[at : at + block].encode()
+      found = csv_rows.find_rows(rest, ord(','), 2, 'x', 2)
+      if len(found.starts):
+        columns = [found.coded(i) for i in range(2)]
+        cells = [[column.distinct[i] for i in column.codes] for column in columns]
+        got += map(list, zip(*cells, strict=True))
+        rest = rest[int(found.separators[-1, -1]) + 1 :]
+  except DataError:
+    got = None
+  assert (None if rest.strip(b'\n') else got) == wanted
+
+
 @pytest.mark.parametrize(
   ('rows', 'message'),
   [
