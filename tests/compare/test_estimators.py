@@ -223,7 +223,10 @@ def test_duplicates_are_named_and_can_be_groups(capsys):
   x, y = np.repeat(x, 2, axis=0), np.repeat(y, 2)
   compare(LogisticRegression(), x, y, processes=1)
   assert capsys.readouterr().out.startswith('600 of 600 records are equal to another')
-  answer = compare(LogisticRegression(), x, y, groups='duplicates', processes=1, verbose=False)
+  answer = compare(LogisticRegression(), x, y, groups='duplicates', processes=1)
+  assert '600 of 600 records are equal to another (80 of class rare, 13.3 %), in one fold.' in (
+    capsys.readouterr().out
+  )
   np.testing.assert_array_equal(answer.log_p[::2], answer.log_p[1::2])
 
 

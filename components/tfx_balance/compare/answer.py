@@ -85,7 +85,11 @@ class Answer:
 
   def suspects(self, n: int = 50) -> list[Suspect]:
     """Returns the records whose labels most look wrong; see `tfx_balance.compare.suspects`."""
-    return suspects(self.log_p, self.labels, n)
+    values = values_of(self.remedy.classes).tolist()
+    return [
+      one._replace(label=values[one.label], likely=values[one.likely])
+      for one in suspects(self.log_p, self.labels, n)
+    ]
 
   def to_json(self) -> dict[str, Any]:
     """Returns all that was found as JSON data."""

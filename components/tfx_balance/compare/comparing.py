@@ -153,6 +153,8 @@ def compare(
   say: Callable[[str], None] = print if verbose else (lambda text: None)
   repeated = duplicates_sentence(equal, labels, counts.classes)
   known = [f'{repeated}.'] if repeated else []
+  if groups is equal:  # as it advises
+    known = [sentence.partition(': groups=')[0] + ', in one fold.' for sentence in known]
   known += [words for words in (measures.cost_words, *trainer.left_out) if words]
   for words in known:
     say(words)
@@ -239,7 +241,7 @@ def trainer_of(model: Any, x: Any, labels: Ints, plain: Remedy, limits: _Limits)
   if not isinstance(model, type):
     if (hasattr(model, 'fit') and hasattr(model, 'get_params')) or hasattr(model, 'predict_proba'):
       return EstimatorTraining.of(maker_of(model), x, labels, plain, deadline)
-    if hasattr(model, 'trainable_weights'):
+    if hasattr(type(model), 'trainable_weights'):
       raise ConfigError(
         f'model={shown(model)} is a Keras model; give a function that returns a new one, such as '
         f'lambda: keras.Sequential([...])'
@@ -250,7 +252,9 @@ def trainer_of(model: Any, x: Any, labels: Ints, plain: Remedy, limits: _Limits)
       f'HistGradientBoostingClassifier(), or a function such as lambda: keras.Sequential([...])'
     )
   takes_rows = _n_needed(model) == 2
-  if not takes_rows and hasattr(made := model(), 'fit') and not hasattr(made, 'trainable_weights'):
+  made = None if takes_rows else model()
+  # Of the type: a Keras model that is not built has no weights yet.
+  if hasattr(made, 'fit') and not hasattr(type(made), 'trainable_weights'):
     return EstimatorTraining.of(model, x, labels, plain, deadline)
   try:
     from tfx_balance.compare.keras_training import KerasTraining

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,15 +16,15 @@ class Suspect(NamedTuple):
 
   Attributes:
     row: Its row.
-    label: Index of the class that it has.
-    likely: Index of the other class that fits best, by its probability over that class's mean.
+    label: Class that it has: an index, or of `Answer.suspects` its value.
+    likely: The other class that fits best, by its probability over that class's mean.
     score: How well its own class fits, divided by how well the likely one does; the lower the more
       suspect, and below 1 where the other fits better.
   """
 
   row: int
-  label: int
-  likely: int
+  label: Any
+  likely: Any
   score: float
 
 
