@@ -47,6 +47,7 @@ from benchmarks.batch_feeds import (
 from benchmarks.data import DataFiles, DataSpec
 from benchmarks.harness import Case, Piece, Result, Work
 from benchmarks.input import read_batches
+from benchmarks.report import empty_table
 
 OURS = 'BalancedInputs'
 STREAMED = f'{OURS}, streamed'
@@ -205,11 +206,8 @@ def tf_arrays(batch: Any) -> Batch:
 
 def comparison(results: Sequence[Result]) -> Table:
   """Returns the table of all sides; a side that failed is 'not run', its error is printed below."""
-  table = Table(box=None, header_style='bold', pad_edge=False, padding=(0, 2, 0, 0))
-  for i, name in enumerate(
-    ('case', 'side', 'examples/s', 'core-us', 'start s', IN_BATCH, IN_EPOCH, SAME, RESUMED)
-  ):
-    table.add_column(name, justify='left' if i < 2 else 'right', no_wrap=True)
+  figures = ('examples/s', 'core-us', 'start s', IN_BATCH, IN_EPOCH, SAME, RESUMED)
+  table = empty_table('case', 'side', *figures, words=2)
   for result in results:
     for side, runs in result.runs.items():
       if not runs:

@@ -43,7 +43,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from rich.console import Group
-from rich.table import Table
 from scipy import stats
 from tfx_balance.compare.intervals import (
   CANNOT_TELL,
@@ -58,6 +57,7 @@ from tfx_balance.compare.metrics import METRICS
 from threadpoolctl import threadpool_limits
 
 from benchmarks.harness import Case, Piece, Result, Work
+from benchmarks.report import empty_table
 
 Array = npt.NDArray[Any]
 OURS = 'folds'
@@ -402,7 +402,7 @@ def summary(kind: str, tables: Sequence[Mapping[str, Array]]) -> dict[str, Any]:
 def comparison(results: Sequence[Result]) -> Group:
   """Returns the printed tables: each kind of table, and all of them together."""
   found = {r.case.name: r.runs[OURS][0].result for r in results if r.runs.get(OURS)}
-  every = _table('held, own, final / width / decided', *WAYS)
+  every = empty_table('held, own, final / width / decided', *WAYS)
   total: dict[str, dict[str, list[Any]]] = {}
   for case, result in found.items():
     few = f', {RARE[0]} rare' in case
@@ -429,7 +429,7 @@ def comparison(results: Sequence[Result]) -> Group:
     'decided',
     'false, null',
   )
-  rows = _table('of all rows', *headings, 'false, other')
+  rows = empty_table('of all rows', *headings, 'false, other')
   for part, ways in total.items():
     for way, each in ways.items():
       held, of_own, final, _, decided, false, width, null = np.array(each).T
@@ -439,15 +439,7 @@ def comparison(results: Sequence[Result]) -> Group:
       means = [f'{width.mean():.2f}', f'{100 * decided.mean():.0f}']
       counts = [spans[0], below[0], above, spans[1], below[1], spans[2]]
       rows.add_row(f'{part}: {way}', *map(str, [len(each), *counts, *means, *worst]))
-  differ = _table('predictions that differ, %', *ARMS[1:])
+  differ = empty_table('predictions that differ, %', *ARMS[1:])
   for case, result in found.items():
     differ.add_row(case, *(f'{100 * share:.0f}' for share in result['differ'].values()))
   return Group(every, '', rows, '', differ)
-
-
-def _table(name: str, *columns: str) -> Table:
-  table = Table(box=None, header_style='bold', pad_edge=False, padding=(0, 2, 0, 0))
-  table.add_column(name, no_wrap=True)
-  for column in columns:
-    table.add_column(column, justify='right', no_wrap=True)
-  return table

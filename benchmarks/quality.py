@@ -31,6 +31,7 @@ from rich.table import Table as Printed
 from benchmarks.harness import PROJECT, Case, Piece, Result, Work, find_peers
 from benchmarks.quality_peers import Ints, split_seeds
 from benchmarks.quality_tables import Table, read_table, real_tables
+from benchmarks.report import empty_table
 
 FOLDS = 5
 OURS = 'ours'
@@ -173,11 +174,8 @@ def distributions(
 
 def comparison(results: Sequence[Result]) -> Printed:
   """Returns the table of our figures and each peer's; 'worse' marks rows where ours are."""
-  table = Printed(box=None, header_style='bold', pad_edge=False, padding=(0, 2, 0, 0))
-  table.add_column('case', no_wrap=True)
-  table.add_column('peer', no_wrap=True)
-  for name in ('our LD', "peer's", 'our ED', "peer's", 'our s', "peer's", ''):
-    table.add_column(name, justify='right', no_wrap=True)
+  figures = ('our LD', "peer's", 'our ED', "peer's", 'our s', "peer's", '')
+  table = empty_table('case', 'peer', *figures, words=2)
   for result in results:
     for peer in result.case.peers:
       pairs = [[figure(result, side, name) for side in (OURS, peer)] for name in (LABELS, EXAMPLES)]

@@ -42,6 +42,7 @@ from benchmarks.harness import Case, Piece, Result, Work
 from benchmarks.remedies_estimators import MODELS, train_estimator
 from benchmarks.remedies_keras import NAMES, read_images, train_keras
 from benchmarks.remedies_training import HIDDEN, Array, read, table_names, train
+from benchmarks.report import empty_table
 
 OURS, PICKER, BEST, UNTUNED = 'ours', 'recommended', 'argmax', 't = 1'
 DECIDING = ('macro_recall', 'macro_f1', 'worst_class', 'average_precision', 'log_loss')
@@ -177,7 +178,8 @@ def nested(
           {arm: p[i][: len(rows)] for arm, p in log_p.items()},
         )
         for i, (repeat, used, rows) in enumerate(own, 1)
-      ]
+      ],
+      len(labels),
     )
     outer_scores = {arm: p[0] for arm, p in log_p.items()}
     outer_scores[MEAN] = mean_log_p([p[-len(outside) :] for p in log_p[NATURAL][1 : FOLDS + 1]])
@@ -300,7 +302,7 @@ def regrets(values: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str
 def _print_regret(found: Mapping[str, Any]) -> Group:
   by_metric = regrets(found)
   names = [n for n in next(iter(by_metric.values())) if n not in ('difference', 'chosen')]
-  table = _table(f'mean regret, {len(found)} tables', *names, f'{PICKER} - fixed')
+  table = empty_table(f'mean regret, {len(found)} tables', *names, f'{PICKER} - fixed')
   chosen = []
   for metric, own in by_metric.items():
     mean, low, high = own['difference']
@@ -312,14 +314,14 @@ def _print_regret(found: Mapping[str, Any]) -> Group:
 
 
 def _print_equal(found: Mapping[str, Any]) -> Table:
-  table = _table('equal remedies', 'runs', 'with a false verdict')
+  table = empty_table('equal remedies', 'runs', 'with a false verdict')
   for name, own in found.items():
     table.add_row(name, str(own['runs']), str(own['false']))
   return table
 
 
 def _print_planted(found: Mapping[str, Any]) -> Table:
-  table = _table(f'{HELPS} / {NO_DIFFERENCE}, %', *(f'{effect:+.2f}' for effect in EFFECTS))
+  table = empty_table(f'{HELPS} / {NO_DIFFERENCE}, %', *(f'{effect:+.2f}' for effect in EFFECTS))
   for name, own in found.items():
     cells = []
     for counts in own.values():
@@ -334,20 +336,12 @@ _VERDICTS = (HELPS, NO_DIFFERENCE)
 
 def _print_logistic(found: Mapping[str, Any]) -> Table:
   names = ('macro recall', '- natural', 'log loss', 'intercept', 'slope')
-  table = _table('logistic model', *names)
+  table = empty_table('logistic model', *names)
   for name, own in found.items():
     for arm, v in own.items():
       interval = '' if arm == NATURAL else f'[{v["low"]:+.3f}, {v["high"]:+.3f}]'
       cells = [f'{v[key]:.3f}' for key in ('log_loss', 'intercept', 'slope')]
       table.add_row(f'{name}: {arm}', f'{v["macro_recall"]:.3f}', interval, *cells)
-  return table
-
-
-def _table(name: str, *columns: str) -> Table:
-  table = Table(box=None, header_style='bold', pad_edge=False, padding=(0, 2, 0, 0))
-  table.add_column(name, no_wrap=True)
-  for column in columns:
-    table.add_column(column, justify='right', no_wrap=True)
   return table
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -68,8 +67,7 @@ def train_keras(
     return model
 
   plain = Remedy('natural', counts.classes, counts.records, (0.0,) * len(counts.classes))
-  run = uuid.uuid4().hex
-  training = KerasTraining.of(run, make_model, False, x, labels, plain, steps, BATCH, float('inf'))
+  training = KerasTraining.of(make_model, False, x, labels, plain, np.inf, steps, BATCH)
   tasks = [
     Task(0, 1000 * seed + i, *rows) for i, rows in enumerate(zip(trained, tested, strict=True))
   ]

@@ -92,7 +92,7 @@ def report(results: Sequence[Result], lines: Iterable[str | Table] = ()) -> str:
 def results_table(results: Sequence[Result]) -> Table:
   """Returns the table of ratios, with one row per side of this package and peer."""
   names = ('records', 'runs', 'peer s', 'our s', 'ratio', 'core-s', 'MB', 'floor', 'aim')
-  table = _table('case', 'ours', 'peer', *names, words=3)
+  table = empty_table('case', 'ours', 'peer', *names, words=3)
   for r in results:
     for own, peer in itertools.product(r.case.ours, r.case.peers or ('-',)):
       if own in r.runs and (peer in r.runs or not r.case.peers):
@@ -113,7 +113,7 @@ def sides_table(results: Sequence[Result]) -> Table:
   all_runs = [run for result in results for runs in result.runs.values() for run in runs]
   figures = list(dict.fromkeys(name for run in all_runs for name in run.figures))
   names = ('records/s', 'seconds', 'core-s', 'core-us', 'of floor', 'MB', 'ratio')
-  table = _table('case', 'side', *names, *figures, words=2)
+  table = empty_table('case', 'side', *names, *figures, words=2)
   for r in results:
     for side, runs in r.runs.items():
       core = r.core_seconds(side)
@@ -198,7 +198,7 @@ def page(
   return ''.join(parts)
 
 
-def _table(*names: str, words: int) -> Table:
+def empty_table(*names: str, words: int = 1) -> Table:
   """Returns an empty table whose first columns contain words and the others numbers."""
   table = Table(box=None, header_style='bold', pad_edge=False, padding=(0, 2, 0, 0))
   for i, name in enumerate(names):

@@ -54,7 +54,7 @@ def test_a_threshold_helps_macro_recall_and_the_correction_changes_nothing(rare)
   def balanced(rows, repeat):
     return shifted(natural(rows, repeat), -log_prior)
 
-  folds = with_means(folds_of(labels, {'natural': natural, 'balanced': balanced}))
+  folds = with_means(folds_of(labels, {'natural': natural, 'balanced': balanced}), len(labels))
   found, verdicts = judged(folds, labels, 'macro_recall')
   assert verdicts == {
     'threshold': 'helps',
@@ -116,9 +116,9 @@ def test_a_mean_is_of_models_that_did_not_train_on_a_record(rare):
   folds = folds_of(labels, {'natural': natural}, repeats=3)
   every = np.arange(len(labels))
   expected = np.log(np.mean([np.exp(natural(every, repeat)) for repeat in range(3)], axis=0))
-  for fold in with_means(folds):
+  for fold in with_means(folds, len(labels)):
     np.testing.assert_allclose(fold.log_p['mean'], expected[fold.rows])
-  (alone,) = with_means(folds[:1])
+  (alone,) = with_means(folds[:1], len(labels))
   assert 'mean' not in alone.log_p
 
 

@@ -52,6 +52,8 @@ def test_a_maker_sees_the_rows_that_are_trained_on(module):
   assert fitted.predict_proba(x).shape == (N, 2)
   mean = np.asarray(fitted.models[0].model.layers[0].mean).reshape(-1)
   np.testing.assert_allclose(mean, x.mean(axis=0), atol=1e-5)
+  moved = answer.fit(x + 5, y)  # of as many rows, which are the same after normalization
+  np.testing.assert_allclose(moved.predict_proba(x + 5), fitted.predict_proba(x), atol=1e-4)
 
 
 @KERASES

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.dummy import DummyClassifier
 from tfx_balance import compare as compare_package
 from tfx_balance.compare import answer as answer_module
-from tfx_balance.compare import comparing, estimator_training, trainers
+from tfx_balance.compare import comparing, trainers
 
 from tests.reliability.arguments import (
   COUNT,
@@ -38,7 +38,7 @@ def compare_apis() -> Iterator[Api]:
   short = (
     *(mock.patch.object(module, 'N_FOLDS', 2) for module in (comparing, trainers)),
     mock.patch.object(comparing, 'N_REPEATS', 1),
-    mock.patch.object(estimator_training, 'call_in_processes', in_this_process),
+    mock.patch.object(trainers, 'call_in_processes', in_this_process),
     mock.patch('builtins.print'),
   )
   yield Api(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
@@ -34,7 +33,7 @@ from tfx_balance.compare.judging import (
   equivalence,
   gaps,
   judge,
-  mean_log_p,
+  out_of_fold,
   verdict,
   with_means,
 )
@@ -43,7 +42,7 @@ from tfx_balance.compare.remedy import Remedy
 from tfx_balance.compare.trainers import (
   N_FOLDS,
   N_REPEATS,
-  Fold,
+  Task,
   Trainer,
   check_classes,
   fold_tasks,
@@ -53,7 +52,6 @@ from tfx_balance.errors import ConfigError
 from tfx_balance.plan.labels import label_codes
 from tfx_balance.plan.ranks import Ints
 
-_Limits = tuple[int, int, float, Callable[[], Sequence[Any]] | None]
 DUPLICATES = 'duplicates'
 """Value of `groups` that keeps records of equal features in one fold."""
 
@@ -143,7 +141,8 @@ def compare(
   plain = Remedy(NATURAL, counts.classes, counts.records, zeros, matrix)
   if callbacks is not None:
     check_callable('callbacks', callbacks, 'lambda: [keras.callbacks.EarlyStopping(patience=2)]')
-  trainer = trainer_of(model, x, labels, plain, (steps, batch_size, deadline, callbacks))
+  limits = {'steps': steps, 'batch_size': batch_size, 'callbacks': callbacks}
+  trainer = trainer_of(model, x, labels, plain, deadline, limits)
   equal = equal_rows(x)
   if isinstance(groups, str) and groups == DUPLICATES:
     groups = equal
@@ -151,10 +150,8 @@ def compare(
   tasks = list(fold_tasks(labels, counts.classes, groups, times, repeats, seed))
 
   say: Callable[[str], None] = print if verbose else (lambda text: None)
-  repeated = duplicates_sentence(equal, labels, counts.classes)
+  repeated = duplicates_sentence(equal, labels, counts.classes, together=groups is equal)
   known = [f'{repeated}.'] if repeated else []
-  if groups is equal:  # as it advises
-    known = [sentence.partition(': groups=')[0] + ', in one fold.' for sentence in known]
   known += [words for words in (measures.cost_words, *trainer.left_out) if words]
   for words in known:
     say(words)
@@ -173,16 +170,17 @@ def compare(
   whole = done[: len(done) // N_FOLDS * N_FOLDS]
   folds = whole or done
   if averages and whole:
-    folds = with_means(whole)
+    folds = with_means(whole, len(labels))
   scores = Scores(folds, labels, measures, metric, times is not None)
   found = judge(scores)
   recommended = advice.simplest(found, measures, metric)
+  threshold = scores.threshold(recommended)
   arms, gained = compared_arms(scores, found, recommended)
   notes = [
     *known,
     *advice.notes(found, recommended, min(counts.records), measures, metric),
     *_unsettled(gained, arms, recommended, min(counts.records)),
-    *_of_other_settings(trainer, tasks[0], scores, recommended),
+    *_of_other_settings(trainer, tasks[0], scores, recommended, threshold),
   ]
   if len(done) < len(tasks):
     notes.append(
@@ -191,7 +189,7 @@ def compare(
     )
   log_prior = np.log(np.array(counts.records) / len(labels))
   own = ARMS[recommended]
-  shift = own.shift(log_prior, measures.log_served(log_prior), scores.threshold(recommended))
+  shift = own.shift(log_prior, measures.log_served(log_prior), threshold)
   remedy = replace(
     trainer.remedies[own.trained_as or recommended], name=recommended, shift=tuple(shift.tolist())
   )
@@ -217,12 +215,14 @@ def compare(
     notes=tuple(notes),
     shift=remedy.shift,
   )
-  answer = Answer(document, remedy, trainer, labels, _out_of_fold(folds, len(labels)))
+  answer = Answer(document, remedy, trainer, labels, out_of_fold(folds, len(labels)))
   say(f'\n{answer}')
   return answer
 
 
-def trainer_of(model: Any, x: Any, labels: Ints, plain: Remedy, limits: _Limits) -> Trainer:
+def trainer_of(
+  model: Any, x: Any, labels: Ints, plain: Remedy, deadline: float, limits: Mapping[str, Any]
+) -> Trainer:
   """Returns the trainer of a model: of an estimator, or of what a function makes.
 
   TensorFlow is imported for Keras models alone.
@@ -232,12 +232,12 @@ def trainer_of(model: Any, x: Any, labels: Ints, plain: Remedy, limits: _Limits)
     x: Features.
     labels: Index of each record's class, [n].
     plain: Remedy of the classes that does nothing.
-    limits: Steps, batch size, deadline and callbacks.
+    deadline: Time when it is to stop, as `time.time` gives it.
+    limits: Steps, batch size and callbacks of Keras.
 
   Raises:
     ConfigError: if it is neither, or a Keras model in place of a function.
   """
-  deadline = limits[2]
   if not isinstance(model, type):
     if (hasattr(model, 'fit') and hasattr(model, 'get_params')) or hasattr(model, 'predict_proba'):
       return EstimatorTraining.of(maker_of(model), x, labels, plain, deadline)
@@ -264,8 +264,7 @@ def trainer_of(model: Any, x: Any, labels: Ints, plain: Remedy, limits: _Limits)
       f"need TensorFlow ({error}); run pip install 'tfx-balance[compare,tensorflow]' tensorflow"
     ) from error
 
-  run = uuid.uuid4().hex
-  return KerasTraining.of(run, model, takes_rows, x, labels, plain, *limits)
+  return KerasTraining.of(model, takes_rows, x, labels, plain, deadline, **limits)
 
 
 def _n_needed(function: Callable[..., Any]) -> int:
@@ -342,7 +341,7 @@ def _unsettled(
 
 
 def _of_other_settings(
-  trainer: Trainer, task: Any, scores: Scores, recommended: str
+  trainer: Trainer, task: Task, scores: Scores, recommended: str, threshold: float
 ) -> Iterator[str]:
   """Yields scores of natural batches and the recommended arm at other settings, on one fold."""
   names = list(dict.fromkeys((NATURAL, recommended)))
@@ -354,19 +353,9 @@ def _of_other_settings(
   tested = (fold for other in settings.values() for fold in islice(other.folds([task], 1), 1))
   for fold in chain(scores.folds[:1], tested):
     for name in names:
-      log_p = scores.of(name, fold, scores.threshold(name))
+      log_p = scores.of(name, fold, threshold if ARMS[name].tuned else 0.0)
       value = scores.measures.measure(scores.metric, log_p, scores.labels[fold.rows])
       values[name].append(f'{value:.3f}')
   if settings and all(len(found) > len(settings) for found in values.values()):
     words = '; '.join(f'{name} {", ".join(found)}' for name, found in values.items())
     yield f'On the first fold, then with {" and ".join(settings)}: {words}.'
-
-
-def _out_of_fold(folds: Sequence[Fold], n: int) -> Any:
-  """Returns the mean log probabilities of natural models: float64 [n, n_classes]; NaN for none."""
-  repeats = sorted({fold.repeat for fold in folds})
-  n_classes = len(folds[0].counts)
-  found = np.full((len(repeats), n, n_classes), np.nan)
-  for fold in folds:
-    found[repeats.index(fold.repeat), fold.rows] = fold.log_p[NATURAL]
-  return mean_log_p(found)

@@ -58,13 +58,16 @@ def equal_rows(x: Any) -> Ints:
   return found
 
 
-def duplicates_sentence(rows: Ints, labels: Ints, classes: Sequence[ClassValue]) -> str | None:
+def duplicates_sentence(
+  rows: Ints, labels: Ints, classes: Sequence[ClassValue], together: bool = False
+) -> str | None:
   """Returns the number of records that are equal to another one, and the rare share of them.
 
   Args:
     rows: What `equal_rows` gives, [n].
     labels: Index of each record's class, [n].
     classes: The classes.
+    together: Whether they are kept in one fold; if not, the sentence says how.
 
   Returns:
     A sentence without its full stop; None where no record is equal to another.
@@ -75,9 +78,10 @@ def duplicates_sentence(rows: Ints, labels: Ints, classes: Sequence[ClassValue])
     return None
   rarest = int(np.argmin(np.bincount(labels, minlength=len(classes))))
   rare = int((labels[repeated] == rarest).sum())
+  place = ', in one fold' if together else ": groups='duplicates' keeps them in one fold"
   return (
     f'{n:,} of {len(rows):,} records are equal to another ({rare:,} of class {classes[rarest]}, '
-    f"{100 * rare / n:.3g} %): groups='duplicates' keeps them in one fold"
+    f'{100 * rare / n:.3g} %){place}'
   )
 
 

@@ -16,13 +16,13 @@ from sklearn.utils.validation import has_fit_parameter
 
 from tfx_balance.arguments import shown
 from tfx_balance.compare.arms import ARMS, TRAINED, Floats
-from tfx_balance.compare.processes import call_in_processes
 from tfx_balance.compare.remedy import Remedy
-from tfx_balance.compare.trainers import Fold, Task, values_of
+from tfx_balance.compare.trainers import Fold, Task, train_folds, values_of
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.balanced_batches import BalancedBatches
 from tfx_balance.plan.array_columns import is_sparse, n_rows
 from tfx_balance.plan.ranks import Ints
+from tfx_balance.plan.sampling import class_weights
 
 NEIGHBOURS = 5
 """Of a record, between which and it SMOTE makes others."""
@@ -114,29 +114,20 @@ class EstimatorTraining:
     name, left_out = type(estimator).__name__, []
     remedies = {}
     for arm in TRAINED:
-      way = ARMS[arm].way
+      way, q = ARMS[arm].way, ARMS[arm].q
+      if way == 'loss' or q not in (0, 1):
+        continue  # of networks: estimators have losses of their own, and no batches
       if way == 'weights' and weight_name(estimator) is None:
         left_out.append(f'{arm} is left out: fit of {name} takes no sample_weight.')
       elif way == 'smote' and not all_numbers(features):
         left_out.append(f'{arm} is left out: it moves numbers, and x has other or missing values.')
-      elif way not in ('loss', 'smote') and ARMS[arm].q not in (0, 1):
-        continue
-      elif way != 'loss':  # which estimators choose themselves
+      else:
         remedies[arm] = replace(plain, name=arm)
     return cls(make, features, labels, values_of(plain.classes), remedies, left_out, deadline)
 
   def folds(self, tasks: Sequence[Task], processes: int) -> Iterator[Fold]:
-    """Yields the scores of folds as they are done, and ends early when time is up."""
-    if processes == 1:
-      done: Iterator[Fold | None] = map(self.fold, tasks)
-    else:
-      rest = replace(self, features=None, labels=np.empty(0, np.int64))
-      done = call_in_processes(
-        partial(_in_process, rest), (self.features, self.labels), tasks, processes
-      )
-    for fold in done:
-      if fold is not None:
-        yield fold
+    """Yields the scores of folds; see `train_folds`."""
+    return train_folds(self, tasks, processes)
 
   def fold(self, task: Task) -> Fold | None:
     """Returns the scores of all arms on the records of a fold; None when time is up."""
@@ -170,9 +161,9 @@ class EstimatorTraining:
       x = smote(x, labels, again, seed) if way == 'smote' else take(x, again)
       labels = labels[again]
     elif way == 'weights':
-      counts = np.bincount(labels, minlength=len(self.classes))
-      each = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
-      weights = {str(weight_name(estimator)): each[labels]}
+      _, own, counts = np.unique(labels, return_inverse=True, return_counts=True)
+      each = np.array(class_weights(counts.tolist(), counts.tolist()))
+      weights = {str(weight_name(estimator)): each[own]}
     try:
       estimator.fit(x, self.classes[labels], **weights)
     except (TypeError, ValueError) as error:
@@ -314,9 +305,3 @@ def take(x: Any, rows: Ints) -> Any:
   if is_sparse(x):
     return x.tocsr()[rows]
   return x.take(rows) if hasattr(x, 'schema') and hasattr(x, 'column_names') else x[rows]
-
-
-def _in_process(training: EstimatorTraining, data: tuple[Any, Ints], task: Task) -> Fold | None:
-  """Returns the scores of a fold, in a process."""
-  features, labels = data
-  return replace(training, features=features, labels=labels).fold(task)

@@ -21,24 +21,35 @@ EQUIVALENT_PART = 0.05
 """The same for other metrics, as a part of what natural batches have."""
 
 
-def with_means(folds: Sequence[Fold]) -> list[Fold]:
-  """Returns the folds with the mean probability that the natural models of all repetitions give.
+def out_of_fold(folds: Sequence[Fold], n: int) -> Floats:
+  """Returns the log mean probabilities of natural models that did not train on a record.
 
-  Each repetition has one model that did not train on a record. Where a record was tested in one
-  repetition alone, there is no mean.
+  Each repetition has one such model for each record that it tests.
+
+  Args:
+    folds: Folds that test a record in each of their repetitions, or in none.
+    n: Number of records.
+
+  Returns:
+    float64 [n, n_classes]; NaN for records that no fold tests.
+  """
+  repeats = sorted({fold.repeat for fold in folds})
+  scores = np.full((len(repeats), n, len(folds[0].counts)), np.nan)
+  for fold in folds:
+    scores[repeats.index(fold.repeat), fold.rows] = fold.log_p[NATURAL]
+  return mean_log_p(scores)
+
+
+def with_means(folds: Sequence[Fold], n: int) -> list[Fold]:
+  """Returns the folds with the scores of `out_of_fold`; as they are where there is one repetition.
 
   Args:
     folds: Folds of whole repetitions.
+    n: Number of records.
   """
-  repeats = sorted({fold.repeat for fold in folds})
-  if len(repeats) < 2:
+  if len({fold.repeat for fold in folds}) < 2:
     return list(folds)
-  n_classes = folds[0].log_p[NATURAL].shape[1]
-  n = 1 + max(int(fold.rows.max()) for fold in folds)
-  scores = np.full((len(repeats), n, n_classes), -np.inf)
-  for fold in folds:
-    scores[repeats.index(fold.repeat), fold.rows] = fold.log_p[NATURAL]
-  mean = mean_log_p(scores)
+  mean = out_of_fold(folds, n)
   return [replace(fold, log_p={**fold.log_p, MEAN: mean[fold.rows]}) for fold in folds]
 
 

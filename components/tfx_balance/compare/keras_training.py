@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,10 +15,9 @@ import tensorflow as tf
 
 from tfx_balance.arguments import shown
 from tfx_balance.compare.arms import ADJUSTED, ARMS, TRAINED, Floats
-from tfx_balance.compare.processes import call_in_processes
 from tfx_balance.compare.remedy import Remedy, check_logits, keras_of
 from tfx_balance.compare.threshold import shifted
-from tfx_balance.compare.trainers import Fold, OutOfTimeError, Task
+from tfx_balance.compare.trainers import Fold, OutOfTimeError, Task, train_folds
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.array_nests import as_nest, check_rows
 from tfx_balance.inputs.balanced_inputs import BalancedInputs
@@ -50,7 +50,7 @@ class KerasTraining:
   """Trains Keras models on records.
 
   Attributes:
-    run: Text that no other comparison has.
+    run: Text that no other comparison has, under which models are kept.
     make_model: Function that returns a Keras model that ends in logits.
     takes_rows: Whether the function takes features and class indices of what is trained on.
     features: Array or nest of arrays, [n, ...] each.
@@ -82,29 +82,27 @@ class KerasTraining:
   @classmethod
   def of(
     cls,
-    run: str,
     make_model: Callable[..., Any],
     takes_rows: bool,
     x: Any,
     labels: Ints,
     plain: Remedy,
+    deadline: float,
     steps: int,
     batch_size: int,
-    deadline: float,
     callbacks: Callable[[], Sequence[Any]] | None = None,
   ) -> KerasTraining:
     """Returns the training of models that a function makes, after it made two.
 
     Args:
-      run: Text that no other comparison has.
       make_model: Function that returns a model.
       takes_rows: Whether it takes features and class indices.
       x: Features as `BalancedInputs.from_arrays` takes them.
       labels: Index of each record's class, [n].
       plain: Remedy of the classes that does nothing.
+      deadline: Time when it is to stop.
       steps: Batches to train on.
       batch_size: Records in each.
-      deadline: Time when it is to stop.
       callbacks: Function that returns new callbacks of a training, or None.
 
     Raises:
@@ -115,7 +113,7 @@ class KerasTraining:
     features = arrays_of(x)
     check_rows(features, len(labels), 'labels')
     fixed = (steps, batch_size, deadline, callbacks)
-    made = cls(run, make_model, takes_rows, features, labels, {}, (), *fixed)
+    made = cls(uuid.uuid4().hex, make_model, takes_rows, features, labels, {}, (), *fixed)
     every = np.arange(len(labels))
     model, logits = made._new_model(every)
     check_logits(model, logits, len(plain.classes))
@@ -135,16 +133,10 @@ class KerasTraining:
     )
 
   def folds(self, tasks: Sequence[Task], processes: int) -> Iterator[Fold]:
-    """Yields the scores of folds as they are done, and ends early when time is up."""
-    if processes == 1 or tf.config.list_physical_devices('GPU'):
-      done: Iterator[Fold | None] = map(self.fold, tasks)
-    else:
-      rest = replace(self, features=None, labels=np.empty(0, np.int64))
-      data = (self.features, self.labels)
-      done = call_in_processes(partial(_in_process, rest), data, tasks, processes)
-    for fold in done:
-      if fold is not None:
-        yield fold
+    """Yields the scores of folds; see `train_folds`. A GPU is used by this process alone."""
+    if tf.config.list_physical_devices('GPU'):
+      processes = 1
+    return train_folds(self, tasks, processes, partial(_begin, self.keras, self.policy))
 
   def fold(self, task: Task) -> Fold | None:
     """Returns the scores of all arms on the records of a fold; None when time is up."""
@@ -168,6 +160,8 @@ class KerasTraining:
   def fit(self, x: Any, labels: Ints, rows: Ints, remedy: Remedy, seed: int) -> FittedKeras:
     """Returns a model of its own that was trained on rows of records with a remedy."""
     own = replace(self, features=arrays_of(x), labels=labels, deadline=np.inf)
+    if self.takes_rows:  # so that no model of other data with as many rows is taken
+      own = replace(own, run=uuid.uuid4().hex)
     trained = own._trained(rows, remedy, seed).model
     model, _ = own._new_model(rows)
     model.set_weights(trained.get_weights())
@@ -369,14 +363,12 @@ def _made_variables(optimizer: Any, weights: Sequence[Any]) -> list[Any]:
   return list(found() if callable(found) else found)
 
 
-def _in_process(training: KerasTraining, data: tuple[Any, Ints], task: Task) -> Fold | None:
-  """Returns the scores of a fold, in a process of one thread."""
+def _begin(keras: KerasName, policy: str) -> None:
+  """Prepares another process: for one thread, and for the dtype policy of this one."""
   if not _compiled:
     try:
       tf.config.threading.set_intra_op_parallelism_threads(1)
       tf.config.threading.set_inter_op_parallelism_threads(1)
     except RuntimeError:  # TensorFlow has run in this process: of an earlier comparison
       pass
-  keras_module(training.keras).mixed_precision.set_global_policy(training.policy)
-  features, labels = data
-  return replace(training, features=features, labels=labels).fold(task)
+  keras_module(keras).mixed_precision.set_global_policy(policy)

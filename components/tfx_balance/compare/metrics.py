@@ -18,14 +18,13 @@ from scipy.special import expit, log_expit, logsumexp
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from tfx_balance.arguments import check_choice, check_mapping, check_number, shown
+from tfx_balance.compare.arms import Floats
 from tfx_balance.compare.threshold import decide
 from tfx_balance.compare.trainers import values_of
 from tfx_balance.documents.sentences import some_of
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.class_value import ClassValue, match_class, match_classes
 from tfx_balance.plan.ranks import Ints
-
-Floats = npt.NDArray[np.float64]
 
 _LOG_FLOOR = float(np.log(np.finfo(np.float64).eps))
 _MOST_ODDS = 50

@@ -11,12 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import log_softmax
 
+from tfx_balance.compare.arms import Floats
 from tfx_balance.plan.ranks import Ints
-
-Floats = npt.NDArray[np.float64]
 
 STEPS = np.arange(41) / 20
 """The t that are tried, 0 to 2."""

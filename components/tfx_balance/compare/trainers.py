@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.compare.arms import Floats
+from tfx_balance.compare.processes import call_in_processes
 from tfx_balance.compare.remedy import Remedy
 from tfx_balance.errors import DataError
 from tfx_balance.modes.cross_validation import StratifiedSplits
@@ -90,6 +92,40 @@ class Trainer(Protocol):
 
   def settings(self, arms: Collection[str]) -> Mapping[str, Trainer]:
     """Returns trainers of these arms with other settings, by words for them."""
+
+
+def train_folds(
+  trainer: Any, tasks: Sequence[Task], processes: int, begin: Callable[[], None] | None = None
+) -> Iterator[Fold]:
+  """Yields the scores of folds as they are done, and ends early when time is up.
+
+  Args:
+    trainer: Trainer that is a dataclass with `features`, `labels` and a method `fold` of a task,
+      which returns None when time is up.
+    tasks: Folds.
+    processes: Number of processes; 1 for this one.
+    begin: Function that prepares another process for a fold; None for nothing to prepare.
+  """
+  if processes == 1:
+    done: Iterator[Fold | None] = map(trainer.fold, tasks)
+  else:
+    rest = replace(trainer, features=None, labels=np.empty(0, np.int64))
+    data = (trainer.features, trainer.labels)
+    done = call_in_processes(partial(_in_process, rest, begin), data, tasks, processes)
+  for fold in done:
+    if fold is not None:
+      yield fold
+
+
+def _in_process(
+  trainer: Any, begin: Callable[[], None] | None, data: tuple[Any, Ints], task: Task
+) -> Fold | None:
+  """Returns the scores of a fold, in another process."""
+  if begin is not None:
+    begin()
+  features, labels = data
+  found: Fold | None = replace(trainer, features=features, labels=labels).fold(task)
+  return found
 
 
 def values_of(classes: Sequence[ClassValue]) -> npt.NDArray[Any]:
