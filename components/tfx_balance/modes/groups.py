@@ -51,11 +51,9 @@ class Groups(Mode):
 
   Attributes:
     by: What makes groups.
-    is_ordered: Whether groups follow each other in time.
   """
 
   by: GroupBy
-  is_ordered: bool = False
 
   ARGUMENTS = {
     'group_by': Argument(str, optional_names),
@@ -77,7 +75,7 @@ class Groups(Mode):
     features, missing = given['group_by'], given['missing_group']
     check_choice('missing_group', missing, ('error', 'own', 'drop'))
     if features:
-      return cls(GroupBy(tuple(features), missing), given['order_by'] is not None)
+      return cls(GroupBy(tuple(features), missing))
     if missing != 'error':
       raise ConfigError(
         f'missing_group={missing!r} is of group_by=, which is not given; name a feature in it'
