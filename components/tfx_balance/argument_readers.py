@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tfx_balance.arguments import check_choice, check_names, check_path, check_text, shown
+from tfx_balance.arguments import check_choice, check_names, check_path, check_text, format_value
 from tfx_balance.errors import ConfigError
 
 Read = Callable[[str, Any], Any]
@@ -64,11 +64,11 @@ def from_json(name: str, value: Any, kinds: type | tuple[type, ...]) -> Any:
       raise
     except (ValueError, RecursionError) as error:
       raise ConfigError(
-        f'{name}={shown(value)} is not valid JSON ({error}); give it as in {{"train": 8}}'
+        f'{name}={format_value(value)} is not valid JSON ({error}); give it as in {{"train": 8}}'
       ) from error
   if value is not None and (not isinstance(value, kinds) or isinstance(value, (bool, bytes))):
     raise ConfigError(
-      f'{name}={shown(value)} has the wrong type; give a value as the documentation says'
+      f'{name}={format_value(value)} has the wrong type; give a value as the documentation says'
     )
   return value
 
@@ -134,8 +134,8 @@ def set_features(features: tuple[str, ...], multilabel: bool, missing: Any) -> t
     )
   if multilabel and len(features) == 1 and not isinstance(missing, str):
     raise ConfigError(
-      f'missing_label={shown(asdict(missing))} does not combine with multilabel=True and the one '
-      f'feature {features[0]!r}, of which no value is the empty set; leave it out'
+      f'missing_label={format_value(asdict(missing))} does not combine with multilabel=True and '
+      f'the one feature {features[0]!r}, of which no value is the empty set; leave it out'
     )
   return features if multilabel else ()
 

@@ -19,7 +19,7 @@ LARGEST = (1 << 63) - 1
 _LONGEST_PATH = 4096  # of Linux
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
   """Returns a value as a message shows it, cut short; scalars of NumPy as those of Python."""
   kind = getattr(getattr(value, 'dtype', None), 'kind', '')
   try:
@@ -51,7 +51,7 @@ def check_whole(
   if most < LARGEST or (whole and value > most):
     bounds += f' to {most}'
   raise ConfigError(
-    f'{name}={shown(value)} must be a whole number{bounds}; '
+    f'{name}={format_value(value)} must be a whole number{bounds}; '
     f'{fix or f"give one such as {max(least, 1)}"}'
   )
 
@@ -94,7 +94,7 @@ def check_number(
   bounds += [f'{"to below" if below else "to"} {high}'] if high < math.inf else []
   kind = 'a number' if len(bounds) == 2 else 'a finite number'
   raise ConfigError(
-    f'{name}={shown(value)} must be {" ".join([kind, *bounds])}; '
+    f'{name}={format_value(value)} must be {" ".join([kind, *bounds])}; '
     f'{fix or f"give one such as {_example(low, high)}"}'
   )
 
@@ -105,7 +105,7 @@ def check_flag(name: str, value: Any) -> bool:
   known = isinstance(value, numbers.Integral) or type(value).__name__ in ('bool', 'bool_')
   if known and value in (0, 1):
     return bool(value)
-  raise ConfigError(f'{name}={shown(value)} must be True or False; give one of them')
+  raise ConfigError(f'{name}={format_value(value)} must be True or False; give one of them')
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> Any:
@@ -113,7 +113,7 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> Any:
   if isinstance(value, str) and value in choices:
     return str(value)
   raise ConfigError(
-    f'{name}={shown(value)} is not one of {list(choices)}; pass one of these in {name}='
+    f'{name}={format_value(value)} is not one of {list(choices)}; pass one of these in {name}='
   )
 
 
@@ -129,7 +129,7 @@ def check_text(name: str, value: Any, what: str = 'a text', fix: str | None = No
   if isinstance(value, str) and value and value == value.encode('utf-8', 'ignore').decode('utf-8'):
     return str(value)
   raise ConfigError(
-    f'{name}={shown(value)} must be {what}; {fix or "give one, not empty, in UTF-8"}'
+    f'{name}={format_value(value)} must be {what}; {fix or "give one, not empty, in UTF-8"}'
   )
 
 
@@ -155,8 +155,8 @@ def check_labels(value: Any, multilabel: bool) -> tuple[str, ...]:
   found = check_names('label', value)
   if len(found) > 1 and not multilabel:
     raise ConfigError(
-      f'label={shown(value)} names several features, and a class is a value of one; name one, or '
-      f'pass multilabel=True where each is 0 or 1 and a label of its own'
+      f'label={format_value(value)} names several features, and a class is a value of one; name '
+      f'one, or pass multilabel=True where each is 0 or 1 and a label of its own'
     )
   return found
 
@@ -166,20 +166,22 @@ def check_path(name: str, value: Any) -> str:
   path = os.fspath(value) if isinstance(value, os.PathLike) else value
   if isinstance(path, str) and '\0' not in path and len(path) <= _LONGEST_PATH:
     return check_text(name, path, 'a path')
-  raise ConfigError(f'{name}={shown(value)} must be a path; give it as a text')
+  raise ConfigError(f'{name}={format_value(value)} must be a path; give it as a text')
 
 
 def check_names(name: str, value: Any) -> tuple[str, ...]:
   """Returns a list of at least one name."""
   if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
-    raise ConfigError(f"{name}={shown(value)} must be a list of names; give one such as ['a']")
+    raise ConfigError(
+      f"{name}={format_value(value)} must be a list of names; give one such as ['a']"
+    )
   for each in value:
     if not isinstance(each, str) or not each:
       raise ConfigError(
-        f'{name}={shown(value)} must hold names; {shown(each)} is none: leave it out'
+        f'{name}={format_value(value)} must hold names; {format_value(each)} is none: leave it out'
       )
     if value.count(each) > 1:
-      raise ConfigError(f'{name}={shown(value)} names {each!r} twice; name it once')
+      raise ConfigError(f'{name}={format_value(value)} names {each!r} twice; name it once')
   if not value:
     raise ConfigError(f'{name}=[] names nothing; give at least one name')
   return tuple(check_text(name, each, 'names') for each in value)
@@ -189,14 +191,14 @@ def check_mapping(name: str, value: Any, example: str) -> Mapping[Any, Any]:
   """Returns a mapping."""
   if isinstance(value, Mapping):
     return value
-  raise ConfigError(f'{name}={shown(value)} must be a dict; give one such as {example}')
+  raise ConfigError(f'{name}={format_value(value)} must be a dict; give one such as {example}')
 
 
 def check_callable(name: str, value: Any, example: str) -> Any:
   """Returns a callable."""
   if callable(value):
     return value
-  raise ConfigError(f'{name}={shown(value)} must be a function; give one such as {example}')
+  raise ConfigError(f'{name}={format_value(value)} must be a function; give one such as {example}')
 
 
 def _example(low: float, high: float) -> float:

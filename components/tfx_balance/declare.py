@@ -23,7 +23,7 @@ from tfx_balance.argument_readers import (
   from_json,
   one_of,
 )
-from tfx_balance.arguments import check_labels, check_seed, shown
+from tfx_balance.arguments import check_labels, check_seed, format_value
 from tfx_balance.errors import ConfigError
 from tfx_balance.scan.strata import Fill, MissingLabel
 from tfx_balance.tfrecord.reading import ReadOptions
@@ -139,7 +139,7 @@ def make_spec(kind: type[types.ComponentSpec], **arguments: Any) -> types.Compon
       argument = name.removeprefix('input_') if name in kind.INPUTS else name
       what = f'a channel of {parameter.type.TYPE_NAME}' if name in kind.INPUTS else 'of that type'
       raise ConfigError(
-        f'{argument}={shown(value)} has the wrong type ({str(error)[:200]}); give {what}'
+        f'{argument}={format_value(value)} has the wrong type ({str(error)[:200]}); give {what}'
       ) from error
   return kind(**arguments)
 
@@ -171,8 +171,8 @@ def missing_label(*others: str) -> Read:
     fill = value.get('fill')
     if [*value] != ['fill'] or isinstance(fill, bool) or fill not in (0, ''):
       raise ConfigError(
-        f"{name}={shown(value)} must be {{'fill': 0}}, {{'fill': 0.0}} or {{'fill': ''}}, the "
-        f"values that TFX's reader of Parquet leaves out; fill in others before this component"
+        f"{name}={format_value(value)} must be {{'fill': 0}}, {{'fill': 0.0}} or {{'fill': ''}}, "
+        f"the values that TFX's reader of Parquet leaves out; fill in others before this component"
       )
     return Fill(fill)
 

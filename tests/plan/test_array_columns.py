@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse
 import tensorflow as tf
 from tfx_balance import BalancedBatches, StratifiedSplits, stratified_indices
-from tfx_balance.arguments import shown
+from tfx_balance.arguments import format_value
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
 from tfx_balance.plan.array_columns import read_column
@@ -363,8 +363,8 @@ def test_what_is_no_length_of_time_is_named(embargo, message):
 
 def test_scalars_of_numpy_are_shown_as_those_of_python():
   values = (np.float32(0.1), np.int64(3), np.str_('a'), np.bytes_(b'a'), np.True_, np.array(5))
-  assert list(map(shown, values)) == ['0.1', '3', "'a'", "b'a'", 'True', '5']
-  assert shown(np.array([1])) == 'array([1])'
+  assert list(map(format_value, values)) == ['0.1', '3', "'a'", "b'a'", 'True', '5']
+  assert format_value(np.array([1])) == 'array([1])'
 
 
 def test_rows_of_other_lengths_are_named():

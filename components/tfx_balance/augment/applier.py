@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 import tensorflow as tf
 
-from tfx_balance.arguments import check_label, check_text, shown
+from tfx_balance.arguments import check_label, check_text, format_value
 from tfx_balance.augment.contract import (
   AugmentFn,
   Features,
@@ -97,7 +97,7 @@ class Applier:
 
   def __init__(self, augment_fn: Any, label: str | None = None, name: str | None = None):
     if not hasattr(augment_fn, 'batch'):
-      check_augment_fn(augment_fn, shown(augment_fn))
+      check_augment_fn(augment_fn, format_value(augment_fn))
     self._name = function_name(augment_fn) if name is None else check_text('name', name)
     if label is not None:
       check_label(label)

@@ -37,7 +37,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_balance.arguments import shown
+from tfx_balance.arguments import format_value
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.pool_plan import DEFAULT_MAX_POOL_BYTES, PoolRequest
 
@@ -156,7 +156,8 @@ def check_dotted_path(path: Any) -> str:
   if isinstance(path, str) and '.' in path and all(map(str.isidentifier, path.split('.'))):
     return path
   raise ConfigError(
-    f"augment_fn {shown(path)} is not a dotted path; pass 'package.module.function' or module_file="
+    f"augment_fn {format_value(path)} is not a dotted path; pass 'package.module.function' or "
+    f'module_file='
   )
 
 

@@ -18,7 +18,7 @@ from tfx_balance.arguments import (
   check_number,
   check_text,
   check_whole,
-  shown,
+  format_value,
 )
 from tfx_balance.augment.contract import Features, VectorAugment
 from tfx_balance.augment.image_files import Draw, Look, change_files
@@ -343,7 +343,8 @@ def check_image_shape(shape: Any) -> tuple[int, int, int] | None:
     return None
   if not isinstance(shape, Sequence) or isinstance(shape, str) or len(shape) != 3:
     raise ConfigError(
-      f'shape={shown(shape)} must be (height, width, channels), of 1 to 4 channels; give such'
+      f'shape={format_value(shape)} must be (height, width, channels), of 1 to 4 channels; give '
+      f'such'
     )
   height, width, channels = shape
   return (
@@ -367,7 +368,7 @@ def _check_range(value_range: Any) -> tuple[float, float] | None:
     if low < high:
       return low, high
   raise ConfigError(
-    f'value_range={shown(value_range)} must be (lowest, highest); give such as (0, 255)'
+    f'value_range={format_value(value_range)} must be (lowest, highest); give such as (0, 255)'
   )
 
 

@@ -22,7 +22,7 @@ from unittest import mock
 
 import tensorflow as tf
 
-from tfx_balance.arguments import check_text, check_whole, shown
+from tfx_balance.arguments import check_text, check_whole, format_value
 from tfx_balance.augment.codec import TAGS, encode_pngs, read_heads, turn_tensor
 from tfx_balance.augment.contract import Features
 from tfx_balance.augment.contract_checks import stateful_ops
@@ -197,7 +197,7 @@ def _check_layer(layer: Any) -> None:
   kind = _family(layer)
   if kind is None:
     raise ConfigError(
-      f'layer={shown(layer)} is not a Keras layer; pass a layer or a Sequential of layers'
+      f'layer={format_value(layer)} is not a Keras layer; pass a layer or a Sequential of layers'
     )
   if kind == 'keras':
     import keras

@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfx_balance.arguments import check_names, check_number, check_text, shown
+from tfx_balance.arguments import check_names, check_number, check_text, format_value
 from tfx_balance.errors import ConfigError
 
 MixFn = Callable[[Any, tf.Tensor, tf.Tensor, Sequence[int]], tuple[Any, tf.Tensor]]
@@ -114,8 +114,8 @@ class CutMix:
     images = features if self.feature is None else _named(features, self.feature)
     if not isinstance(images, tf.Tensor) or images.dtype == tf.string or images.shape.rank != 4:
       raise ConfigError(
-        f'CutMix takes images [B, height, width, channels], and these are {shown(images)}; name '
-        f'the feature in feature=, and decode images before they are mixed'
+        f'CutMix takes images [B, height, width, channels], and these are {format_value(images)}; '
+        f'name the feature in feature=, and decode images before they are mixed'
       )
     seeds = tf.random.split(seed, 3)
     partners = balanced_partners(classes, seeds[0])
@@ -210,7 +210,7 @@ def _boxes(shape: tf.Tensor, weight: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def _mixed(value: Any, partners: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
   if not isinstance(value, tf.Tensor) or not value.dtype.is_floating or value.shape.rank is None:
     raise ConfigError(
-      f'MixUp takes features of floats, and {shown(value)} is none; name those to mix in '
+      f'MixUp takes features of floats, and {format_value(value)} is none; name those to mix in '
       f'features=, and decode or cast before they are mixed'
     )
   share = tf.cast(tf.reshape(weight, [-1] + [1] * (value.shape.rank - 1)), value.dtype)
@@ -219,7 +219,7 @@ def _mixed(value: Any, partners: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
 
 def _named(features: Any, name: str) -> Any:
   if not isinstance(features, dict) or name not in features:
-    known = sorted(features) if isinstance(features, dict) else shown(features)
+    known = sorted(features) if isinstance(features, dict) else format_value(features)
     raise ConfigError(f'feature {name!r} to mix is not in the batch, which has {known}; name one')
   return features[name]
 

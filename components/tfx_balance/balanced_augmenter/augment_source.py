@@ -17,7 +17,7 @@ from tfx.utils import import_utils
 
 from tfx_balance import augment
 from tfx_balance.argument_readers import optional_path
-from tfx_balance.arguments import shown
+from tfx_balance.arguments import format_value
 from tfx_balance.augment import load_augment_fn, source_hash
 from tfx_balance.augment.contract import check_dotted_path
 from tfx_balance.declare import is_runtime
@@ -55,7 +55,8 @@ def to_text(augment_fn: Any, in_module_file: bool = False) -> Any:
     return repr(augment_fn)
   kind = type(augment_fn)
   raise ConfigError(
-    f'augment_fn={shown(augment_fn)} must be a dotted path such as "package.module.function", or '
+    f'augment_fn={format_value(augment_fn)} must be a dotted path such as '
+    f'"package.module.function", or '
     f"an object of tfx_balance.augment's {', '.join(READY)}, and is one of "
     f'{kind.__module__}.{kind.__qualname__}: workers import it anew'
   )
@@ -86,8 +87,8 @@ def from_text(text: str) -> Any:
   except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
     why = str(error) or 'it is nested too deeply'
     raise ConfigError(
-      f'augment_fn={shown(text)} is no augment function ({why}); give a dotted path, or one such '
-      f'as ImageAugment(rotation=10)'
+      f'augment_fn={format_value(text)} is no augment function ({why}); give a dotted path, or one '
+      f'such as ImageAugment(rotation=10)'
     ) from error
 
 

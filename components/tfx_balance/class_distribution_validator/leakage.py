@@ -34,7 +34,7 @@ from tfx_balance.documents.class_checks import (
 from tfx_balance.documents.json_document import fields_json, read_part
 from tfx_balance.errors import DataError, plain_errors
 from tfx_balance.examples_artifact import ExamplesInput
-from tfx_balance.plan.checks import Check, SplitPair, cut, percent, shown
+from tfx_balance.plan.checks import Check, SplitPair, cut, format_split, percent
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.common_keys import (
   BUCKETS,
@@ -404,8 +404,8 @@ def check_leakage(leakage: Leakage, rules: DistributionRules) -> list[Check]:
     if most is None:
       continue
     text = (
-      f'{pair.records} records of {shown(pair.split)} {what} in {shown(pair.other)} too: '
-      f'{percent(pair.share)}, the limit is {percent(most)}'
+      f'{pair.records} records of {format_split(pair.split)} {what} in {format_split(pair.other)} '
+      f'too: {percent(pair.share)}, the limit is {percent(most)}'
     )
     for example in pair.examples[:1]:
       text += (

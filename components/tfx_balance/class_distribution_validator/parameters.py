@@ -18,7 +18,7 @@ from tfx_balance.argument_readers import (
   optional_text,
   read_all,
 )
-from tfx_balance.arguments import check_flag, check_number, shown
+from tfx_balance.arguments import check_flag, check_number, format_value
 from tfx_balance.declare import label_features
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.checks import SplitPair
@@ -120,7 +120,7 @@ class ValidatorParameters:
     given = read_all(ARGUMENTS, properties)
     key, pairs = given['check_leakage'], given['leakage_pairs']
     if pairs is not None and key is None:
-      listed = shown(properties['leakage_pairs'])
+      listed = format_value(properties['leakage_pairs'])
       raise ConfigError(f"leakage_pairs={listed} has no effect; pass check_leakage='records'")
     identity = given['identity']
     if identity == 'values' and key != RECORDS:
@@ -190,10 +190,11 @@ def _pairs(argument: str, value: Any) -> tuple[SplitPair, ...] | None:
   for pair in found:
     if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
       raise ConfigError(
-        f"{argument}={shown(found)} must hold pairs of splits; give such as [('eval', 'train')]"
+        f"{argument}={format_value(found)} must hold pairs of splits; give such as [('eval', "
+        f"'train')]"
       )
     if not all(isinstance(name, str) and name for name in pair) or pair[0] == pair[1]:
-      raise ConfigError(f'{argument} has {shown(pair)}; a pair is of two different splits')
+      raise ConfigError(f'{argument} has {format_value(pair)}; a pair is of two different splits')
   return tuple(SplitPair(*pair) for pair in found)
 
 

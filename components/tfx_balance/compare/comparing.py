@@ -18,7 +18,7 @@ from tfx_balance.arguments import (
   check_number,
   check_seed,
   check_whole,
-  shown,
+  format_value,
 )
 from tfx_balance.compare import advice
 from tfx_balance.compare.answer import Answer
@@ -243,12 +243,12 @@ def trainer_of(
       return EstimatorTraining.of(maker_of(model), x, labels, plain, deadline)
     if hasattr(type(model), 'trainable_weights'):
       raise ConfigError(
-        f'model={shown(model)} is a Keras model; give a function that returns a new one, such as '
-        f'lambda: keras.Sequential([...])'
+        f'model={format_value(model)} is a Keras model; give a function that returns a new one, '
+        f'such as lambda: keras.Sequential([...])'
       )
   if not callable(model):
     raise ConfigError(
-      f'model={shown(model)} is no model; give an estimator such as '
+      f'model={format_value(model)} is no model; give an estimator such as '
       f'HistGradientBoostingClassifier(), or a function such as lambda: keras.Sequential([...])'
     )
   takes_rows = _n_needed(model) == 2
@@ -260,7 +260,8 @@ def trainer_of(
     from tfx_balance.compare.keras_training import KerasTraining
   except ImportError as error:
     raise ConfigError(
-      f'model={shown(model)} returns no estimator with fit and predict_proba, and Keras models '
+      f'model={format_value(model)} returns no estimator with fit and predict_proba, and Keras '
+      f'models '
       f"need TensorFlow ({error}); run pip install 'tfx-balance[compare,tensorflow]' tensorflow"
     ) from error
 

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.validation import has_fit_parameter
 
-from tfx_balance.arguments import shown
+from tfx_balance.arguments import format_value
 from tfx_balance.compare.arms import ARMS, TRAINED, Floats
 from tfx_balance.compare.remedy import Remedy
 from tfx_balance.compare.trainers import Fold, Task, train_folds, values_of
@@ -60,8 +60,9 @@ class FittedEstimator:
     if not (np.isfinite(given).all() and (given >= 0).all() and (given.sum(axis=1) > 0).all()):
       raise DataError(
         f'{type(self.estimator).__name__}.predict_proba returned numbers that are no '
-        f'probabilities, such as {shown(given[~np.isfinite(given).all(axis=1)][:1].tolist())}; '
-        f'fill in missing values, or give an estimator that takes them'
+        f'probabilities, such as '
+        f'{format_value(given[~np.isfinite(given).all(axis=1)][:1].tolist())}; fill in missing '
+        f'values, or give an estimator that takes them'
       )
     found = np.zeros((len(given), len(at)))
     found[:, columns] = given / given.sum(axis=1, keepdims=True)
@@ -169,8 +170,8 @@ class EstimatorTraining:
     except (TypeError, ValueError) as error:
       raise ConfigError(
         f'{type(estimator).__name__} with {remedy.name} does not take x or y: {error}; x goes to '
-        f'it as it is, and y as values such as {shown(self.classes[0])}; give what its fit takes, '
-        f'of which some is y as numbers from 0'
+        f'it as it is, and y as values such as {format_value(self.classes[0])}; give what its fit '
+        f'takes, of which some is y as numbers from 0'
       ) from error
     return FittedEstimator(estimator, self.classes)
 
@@ -201,8 +202,8 @@ def check_estimator(estimator: Any) -> None:
     neutral = _BALANCING.get(key.rpartition('__')[2], value)
     if value is not None and value is not neutral and value != neutral:
       raise ConfigError(
-        f'{key}={shown(value)} of {name} weighs the classes, and compare tries that itself; leave '
-        f'it at {neutral}'
+        f'{key}={format_value(value)} of {name} weighs the classes, and compare tries that itself; '
+        f'leave it at {neutral}'
       )
 
 
@@ -292,7 +293,9 @@ def checked_rows(x: Any, n: int) -> Any:
     try:
       x = np.array(x, object if texts else None)
     except ValueError as error:
-      raise DataError(f'x={shown(x)} is no table ({error}); give rows of one length') from error
+      raise DataError(
+        f'x={format_value(x)} is no table ({error}); give rows of one length'
+      ) from error
   if n_rows(x, 'x') != n:
     raise DataError(f'x has {n_rows(x, "x")} rows, and y has {n}; give one label a row')
   return x

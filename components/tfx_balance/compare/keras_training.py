@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfx_balance.arguments import shown
+from tfx_balance.arguments import format_value
 from tfx_balance.compare.arms import ADJUSTED, ARMS, TRAINED, Floats
 from tfx_balance.compare.remedy import Remedy, check_logits, keras_of
 from tfx_balance.compare.threshold import shifted
@@ -310,8 +310,9 @@ def check_no_paths(x: Any) -> None:
   first = x[0] if isinstance(x, (list, tuple, np.ndarray)) and len(x) else None
   if isinstance(first, (str, os.PathLike)) and str(first).lower().endswith(_IMAGES):
     raise DataError(
-      f'x is a list of files, such as {shown(str(first))}, and compare takes what is in them; give '
-      f'an array, such as np.stack([keras.utils.img_to_array(keras.utils.load_img(file)) ...])'
+      f'x is a list of files, such as {format_value(str(first))}, and compare takes what is in '
+      f'them; give an array, such as '
+      f'np.stack([keras.utils.img_to_array(keras.utils.load_img(file)) ...])'
     )
 
 
@@ -350,8 +351,8 @@ def check_unshared(model: Any, other: Any) -> None:
   shared = [weight.name for weight in other.trainable_weights if id(weight) in weights]
   if shared:
     raise ConfigError(
-      f'two models of make_model share the weights {shown(shared)}; make every layer that is '
-      f'trained inside of make_model, and load weights there'
+      f'two models of make_model share the weights {format_value(shared)}; make every layer that '
+      f'is trained inside of make_model, and load weights there'
     )
 
 

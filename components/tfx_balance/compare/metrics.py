@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logsumexp
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from tfx_balance.arguments import check_choice, check_mapping, check_number, shown
+from tfx_balance.arguments import check_choice, check_mapping, check_number, format_value
 from tfx_balance.compare.arms import Floats
 from tfx_balance.compare.threshold import decide
 from tfx_balance.compare.trainers import values_of
@@ -347,8 +347,8 @@ def _own_metric(metric: Any, classes: Sequence[ClassValue], weighted: bool) -> t
   name, values = getattr(metric, '__name__', 'metric').strip('<>'), values_of(classes)
   if name in METRICS:
     raise ConfigError(
-      f'metric={shown(metric)} is a function of the name {name!r}, which another metric has; '
-      f'rename the function'
+      f'metric={format_value(metric)} is a function of the name {name!r}, which another metric '
+      f'has; rename the function'
     )
   if weighted and not _takes(metric, 'sample_weight'):
     raise ConfigError(
@@ -364,7 +364,9 @@ def _own_metric(metric: Any, classes: Sequence[ClassValue], weighted: bool) -> t
     except (TypeError, ValueError):
       number = np.nan
     if not np.isfinite(number):
-      raise ConfigError(f'metric={name} returned {shown(found)}; it must return a finite number')
+      raise ConfigError(
+        f'metric={name} returned {format_value(found)}; it must return a finite number'
+      )
     return number
 
   n = len(classes)
@@ -400,14 +402,15 @@ def _costs(cost: Any, classes: Sequence[ClassValue]) -> tuple[Floats | None, str
     for pair, value in cost.items():
       if not (isinstance(pair, tuple) and len(pair) == 2):
         raise ConfigError(
-          f'cost: key {shown(pair)} must be a pair of classes, the true one and the one that is '
+          f'cost: key {format_value(pair)} must be a pair of classes, the true one and the one '
+          f'that is '
           f"taken for it; give one such as ('fraud', 'fine')"
         )
       i, j = (list(classes).index(match_class(one, classes)) for one in pair)
       if (i, j) in named:
         raise ConfigError(f'cost: names {names[i]} taken for {names[j]} twice; name it once')
       named.add((i, j))
-      matrix[i, j] = check_number(f'cost of {shown(pair)}', value, 0)
+      matrix[i, j] = check_number(f'cost of {format_value(pair)}', value, 0)
   else:
     try:
       matrix = np.asarray(cost, np.float64)
@@ -415,7 +418,7 @@ def _costs(cost: Any, classes: Sequence[ClassValue]) -> tuple[Floats | None, str
       matrix = np.empty(0)
   if matrix.shape != (n, n) or not (np.isfinite(matrix).all() and (matrix >= 0).all()):
     raise ConfigError(
-      f'cost={shown(cost)} must have {n} rows of {n} costs, 0 or more: in row i and '
+      f'cost={format_value(cost)} must have {n} rows of {n} costs, 0 or more: in row i and '
       f'column j what it costs to take a record of class i for one of class j'
     )
   pairs = [
@@ -439,7 +442,7 @@ def _prevalence(
   if given is None:
     return None
   by_key = {
-    key: check_number(f'prevalence of {shown(key)}', share, 0, 1, above=True, below=True)
+    key: check_number(f'prevalence of {format_value(key)}', share, 0, 1, above=True, below=True)
     for key, share in check_mapping('prevalence', given, "{'fraud': 0.002}").items()
   }
   named = {
@@ -450,7 +453,7 @@ def _prevalence(
   rest = 1 - sum(named.values(), Fraction(0))
   if rest <= 0 if others else abs(rest) > Fraction(_ROUNDING):  # shares such as 1/3 are rounded
     raise ConfigError(
-      f'prevalence={shown(given)} must be shares that add up to '
+      f'prevalence={format_value(given)} must be shares that add up to '
       f'{"less than 1" if others else "1"}; give classes their shares where the model is used'
     )
   shares = np.zeros(len(classes))

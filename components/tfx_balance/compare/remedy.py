@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import numpy as np
 
-from tfx_balance.arguments import shown
+from tfx_balance.arguments import format_value
 from tfx_balance.compare.arms import ADJUSTED, ARMS
 from tfx_balance.documents.json_document import Count, Document
 from tfx_balance.errors import ConfigError, DataError
@@ -127,8 +127,8 @@ class Remedy(Document):
     if not models or (ARMS[self.name].averaged and len(models) < 2):
       several = 'the mean of several models' if models else 'for one model or more'
       raise ConfigError(
-        f'model={shown(model)} has {len(models)} models, and the remedy {self.name} is {several}; '
-        f'give a list of them, such as [one.model for one in answer.fit(x, y).models]'
+        f'model={format_value(model)} has {len(models)} models, and the remedy {self.name} is '
+        f'{several}; give a list of them, such as [one.model for one in answer.fit(x, y).models]'
       )
     logits = [self._logits_of(one) for one in models]
     keras = keras_of(models[0])

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_balance.arguments import check_callable, check_whole, shown
+from tfx_balance.arguments import check_callable, check_whole, format_value
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.array_columns import (
   dense,
@@ -67,7 +67,7 @@ def _column_of(given: Any, name: str) -> npt.NDArray[Any]:
     if len(wrong) < values.size:
       raise types_differ(values, name)
     raise DataError(
-      f'{name} has {shown(wrong[0])}, which is neither a number nor a text; give an array, '
+      f'{name} has {format_value(wrong[0])}, which is neither a number nor a text; give an array, '
       f'times as numbers, or leave the column out'
     )
   return values
@@ -119,7 +119,9 @@ def check_rows(arrays: Any, n: int, what: str) -> None:
         f'rows that are arrays as np.stack(rows)'
       )
   if not flat:
-    raise DataError(f'features={shown(arrays)} hold no array; give one row for each of {n} {what}')
+    raise DataError(
+      f'features={format_value(arrays)} hold no array; give one row for each of {n} {what}'
+    )
 
 
 def collect(
@@ -148,11 +150,14 @@ def collect(
     pairs = iter(made())
   except TypeError as error:
     raise ConfigError(
-      f'generator={shown(generator)} must return an iterator ({error}); give one such as {example}'
+      f'generator={format_value(generator)} must return an iterator ({error}); give one such as '
+      f'{example}'
     ) from error
   for i, pair in enumerate(pairs):
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-      raise DataError(f'the generator yields {shown(pair)}; it must yield (features, label) pairs')
+      raise DataError(
+        f'the generator yields {format_value(pair)}; it must yield (features, label) pairs'
+      )
     features, label = pair
     _check_label(label, i, multilabel)
     row = tf.nest.map_structure(np.asarray, as_nest(features))

@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfx_balance.arguments import check_flag, check_path, check_seed, shown
+from tfx_balance.arguments import check_flag, check_path, check_seed, format_value
 from tfx_balance.augment import AugmentFn, MixFn, PoolFn, check_augment_fn
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs import fn_args as fn_args_lib
@@ -213,8 +213,8 @@ class BalancedInputs(ClassPriors):
     if label is None or feature_spec is None:
       missing = 'label' if label is None else 'feature_spec'
       raise ConfigError(
-        f'{missing}=None, and files={shown(files)} is no folder of images; TFRecord files need '
-        f'both label= and feature_spec=, and a list of images labels='
+        f'{missing}=None, and files={format_value(files)} is no folder of images; TFRecord files '
+        f'need both label= and feature_spec=, and a list of images labels='
       )
     source = ExampleSource(paths, label, feature_spec, seed, memory_budget, multilabel)
     return cls(source, feature_spec, label)
@@ -329,7 +329,7 @@ class BalancedInputs(ClassPriors):
     check_label_form(label_as, counts)
     warn_of_text(label_as if mix is None else '', counts)
     if augment_fn is not None:
-      check_augment_fn(augment_fn, shown(augment_fn))
+      check_augment_fn(augment_fn, format_value(augment_fn))
     check_mix(mix, label_as, counts)
     check_decode_fn(decode_fn)
     reader = self.source.reader(self._spec(feature_spec), spare=decode_fn is not None)

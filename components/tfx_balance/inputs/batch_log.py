@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_balance.arguments import check_path, check_whole, shown
+from tfx_balance.arguments import check_path, check_whole, format_value
 from tfx_balance.documents.training_log import LoggedEpoch, LoggedShares, TrainingLog
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.keras_name import KerasName, keras_module
@@ -193,7 +193,7 @@ def log_batches(
 def check_log(log: Any) -> BatchLog:
   """Returns a log; raises ConfigError if it is none."""
   if not isinstance(log, BatchLog):
-    raise ConfigError(f'log={shown(log)} must be a BatchLog; make one by BatchLog()')
+    raise ConfigError(f'log={format_value(log)} must be a BatchLog; make one by BatchLog()')
   return log
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_balance.arguments import shown
+from tfx_balance.arguments import format_value
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.ranks import Ints
 
@@ -55,7 +55,8 @@ class BatchSlice:
       return cls(batch_size)
     if not isinstance(context, tf.distribute.InputContext):
       raise ConfigError(
-        f'input_context={shown(context)} must be a tf.distribute.InputContext; leave it out, or '
+        f'input_context={format_value(context)} must be a tf.distribute.InputContext; leave it '
+        f'out, or '
         f"call train in strategy.distribute_datasets_from_function's function"
       )
     count, n = context.num_input_pipelines, context.num_replicas_in_sync

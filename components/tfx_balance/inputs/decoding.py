@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfx_balance.arguments import check_callable, shown
+from tfx_balance.arguments import check_callable, format_value
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.parsing import FeatureSpec
 from tfx_balance.inputs.python_calls import call_python
@@ -295,11 +295,13 @@ def _try_out(
       ) from error
     except Exception as error:
       raise ConfigError(
-        f'decode_fn={shown(decode_fn)} raises {type(error).__name__} ({error}) for the features '
-        f'{sorted(record)} of a record; pass a function of their dict, as {_EXAMPLE}'
+        f'decode_fn={format_value(decode_fn)} raises {type(error).__name__} ({error}) for the '
+        f'features {sorted(record)} of a record; pass a function of their dict, as {_EXAMPLE}'
       ) from error
     if not isinstance(found, dict) or not found:
-      raise ConfigError(f'decode_fn= returns {shown(found)}, which must be a dict; as {_EXAMPLE}')
+      raise ConfigError(
+        f'decode_fn= returns {format_value(found)}, which must be a dict; as {_EXAMPLE}'
+      )
     found = {name: tf.convert_to_tensor(value) for name, value in found.items()}
   for name, value in found.items():
     if not (value.dtype.is_floating or value.dtype.is_integer or value.dtype.is_bool):

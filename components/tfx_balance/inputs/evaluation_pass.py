@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from tfx_balance.arguments import check_text, shown
+from tfx_balance.arguments import check_text, format_value
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.decoding import DecodeFn, check_decode_fn, decode_batch, decoded_pass
 from tfx_balance.inputs.file_names import matching_files
@@ -34,7 +34,7 @@ def check_pair(data: Any) -> tuple[Any, Any]:
   """Returns features and labels; raises ConfigError if there are not these two."""
   if not isinstance(data, tuple) or len(data) != 2:
     raise ConfigError(
-      f'data={shown(data)} must be features and labels, or BalancedInputs; give such as '
+      f'data={format_value(data)} must be features and labels, or BalancedInputs; give such as '
       f'data=(x_test, y_test)'
     )
   return data
@@ -67,8 +67,8 @@ def evaluation_pass(
     _check_classes(inputs, data)
   if own.eval_files is None and split is not None:
     raise ConfigError(
-      f'split={shown(split)}, and arrays, a generator and from_files have no splits; give the '
-      f'records of a split in data=, as in inputs.eval({batch_size}, data=(x_test, y_test))'
+      f'split={format_value(split)}, and arrays, a generator and from_files have no splits; give '
+      f'the records of a split in data=, as in inputs.eval({batch_size}, data=(x_test, y_test))'
     )
   if own.eval_files is None and data is None:
     warnings.warn(_TRAINED, stacklevel=3)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfx_balance.arguments import check_path, shown
+from tfx_balance.arguments import check_path, format_value
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.staging import SPECIAL, staged_pattern
 from tfx_balance.tfrecord.storage import is_data
@@ -29,7 +29,7 @@ def matching_files(patterns: Sequence[str | os.PathLike[str]] | str) -> list[str
   if isinstance(patterns, (str, os.PathLike)):
     patterns = [os.fspath(patterns)]
   if not isinstance(patterns, Sequence) or isinstance(patterns, bytes) or not patterns:
-    raise ConfigError(f'files={shown(patterns)} must be paths or patterns; give one or more')
+    raise ConfigError(f'files={format_value(patterns)} must be paths or patterns; give one or more')
   for pattern in patterns:
     paths = _matches(staged_pattern(check_path('files: entry', pattern)))
     if not paths:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_balance.arguments import check_flag, check_path, check_whole, shown
+from tfx_balance.arguments import check_flag, check_path, check_whole, format_value
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.file_names import names_in
 from tfx_balance.inputs.record_source import ArraySource
@@ -82,8 +82,8 @@ def images_of_paths(
   given = np.array(files, object)
   if given.ndim != 1 or not len(given):
     raise ConfigError(
-      f'files={shown(files)} must be a list of paths, as labels= has one for each; a folder with a '
-      f'folder of images for each class needs no labels='
+      f'files={format_value(files)} must be a list of paths, as labels= has one for each; a folder '
+      f'with a folder of images for each class needs no labels='
     )
   paths = [check_path('files: entry', path) for path in given]
   several = check_flag('multilabel', multilabel)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_balance.arguments import check_number, check_whole, shown
+from tfx_balance.arguments import check_number, check_whole, format_value
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.balanced_inputs import BalancedInputs
 from tfx_balance.inputs.keras_name import KerasName, keras_module
@@ -58,10 +58,12 @@ def raise_lagging_classes(
       number of outputs, or a host has drawn the batch from which the shares are to change.
   """
   if not isinstance(shares, SetShares):
-    raise ConfigError(f'shares={shown(shares)} must be a SetShares; give that of train(schedule=)')
+    raise ConfigError(
+      f'shares={format_value(shares)} must be a SetShares; give that of train(schedule=)'
+    )
   if not isinstance(evaluation, tf.data.Dataset):
     raise ConfigError(
-      f'evaluation={shown(evaluation)} must be a dataset; give such as inputs.eval(256, '
+      f'evaluation={format_value(evaluation)} must be a dataset; give such as inputs.eval(256, '
       f"data=(x_valid, y_valid), label_as='index')"
     )
   check_number('gain', gain, 0, fix='4 triples a class that is 0.5 below the mean')

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfx_balance.arguments import check_number, shown
+from tfx_balance.arguments import check_number, format_value
 from tfx_balance.errors import ConfigError
 
 Loss = Callable[[Any, Any], tf.Tensor]
@@ -74,7 +74,7 @@ def _numbers(name: str, values: Any, least: float = -math.inf) -> list[float]:
     if value != least:
       check_number(f'{name}: entry', value, least)
   if array.ndim != 1 or not len(array):
-    raise ConfigError(f'{name}={shown(values)} must be a list of numbers; give one a class')
+    raise ConfigError(f'{name}={format_value(values)} must be a list of numbers; give one a class')
   return [float(value) for value in array]
 
 

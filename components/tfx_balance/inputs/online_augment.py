@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_balance.arguments import shown
+from tfx_balance.arguments import format_value
 from tfx_balance.augment import (
   Applier,
   AugmentFn,
@@ -60,7 +60,9 @@ def augmented_classes(
   if isinstance(augment, str) and augment == 'all':
     return np.ones(len(counts.classes), np.bool_)
   if isinstance(augment, (str, bytes)) or not isinstance(augment, Sequence):
-    raise ConfigError(f"augment={shown(augment)} must be 'repeats', 'all' or a list of classes")
+    raise ConfigError(
+      f"augment={format_value(augment)} must be 'repeats', 'all' or a list of classes"
+    )
   chosen = {match_class(key, counts.classes) for key in augment}
   if not chosen:
     raise ConfigError('augment=[] names no class; name one, or leave augment_fn= out')

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfx_balance.arguments import check_callable, shown
+from tfx_balance.arguments import check_callable, format_value
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.array_nests import collect
 from tfx_balance.plan.array_columns import is_column, read_column, table_columns
@@ -40,14 +40,15 @@ def check_outputs(
     outputs = table_columns(labels)
   if outputs is None:
     raise ConfigError(
-      f'balance_by={shown(balance_by)} names one of several outputs, and labels= are those of one; '
+      f'balance_by={format_value(balance_by)} names one of several outputs, and labels= are those '
+      f'of one; '
       f"leave it out, or give a dict such as labels={{'kind': kinds, 'size': sizes}}"
     )
   known = list(range(len(outputs)) if isinstance(outputs, tuple) else outputs)
   if isinstance(balance_by, bool) or balance_by not in known:
     raise ConfigError(
-      f'balance_by={shown(balance_by)} is not one of the outputs of labels=, {shown(known)}; name '
-      f'the one whose classes batches are to be balanced by'
+      f'balance_by={format_value(balance_by)} is not one of the outputs of labels=, '
+      f'{format_value(known)}; name the one whose classes batches are to be balanced by'
     )
   return outputs if isinstance(outputs, tuple) else dict(outputs)
 
@@ -76,8 +77,8 @@ def other_outputs(outputs: Any, balance_by: Output, n: int) -> Any:
       )
     if values.dtype.kind not in 'biuf':
       raise DataError(
-        f'{column.name} holds {shown(values.flat[0])}, and must be numbers, as label_as= is of '
-        f'{balance_by!r} alone; give class numbers, as np.unique(values, return_inverse=True)[1]'
+        f'{column.name} holds {format_value(values.flat[0])}, and must be numbers, as label_as= is '
+        f'of {balance_by!r} alone; give class numbers, as np.unique(values, return_inverse=True)[1]'
       )
     return tf.convert_to_tensor(values)
 
@@ -123,8 +124,8 @@ def collect_outputs(
         known = list(range(len(outputs)))
       if known is None or balance_by not in known:
         raise ConfigError(
-          f'balance_by={shown(balance_by)}, and record {i} of the generator has '
-          f'{shown(known) if known else "no outputs but a label"}; name one of its outputs'
+          f'balance_by={format_value(balance_by)}, and record {i} of the generator has '
+          f'{format_value(known) if known else "no outputs but a label"}; name one of its outputs'
         )
       yield (features, with_output(outputs, balance_by, lambda _: 0)), outputs[balance_by]
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf import message
 
-from tfx_balance.arguments import check_mapping, shown
+from tfx_balance.arguments import check_mapping, format_value
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.label_sets import LabelSetCounts
@@ -386,8 +386,8 @@ def check_feature_spec(feature_spec: FeatureSpec | None) -> FeatureSpec | None:
   for name, feature, allowed in kinds:
     if not isinstance(name, str) or not isinstance(feature, allowed):
       raise ConfigError(
-        f'feature_spec={shown(feature_spec)} must be what tf.io.parse_example takes, and '
-        f'{shown(name)}: {shown(feature)} is not; give such as {example}'
+        f'feature_spec={format_value(feature_spec)} must be what tf.io.parse_example takes, and '
+        f'{format_value(name)}: {format_value(feature)} is not; give such as {example}'
       )
   if not feature_spec:
     raise ConfigError(f'feature_spec={{}} has no feature; give such as {example}')

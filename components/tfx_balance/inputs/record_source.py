@@ -17,7 +17,7 @@ from tfx_balance.arguments import (
   check_seed,
   check_text,
   check_whole,
-  shown,
+  format_value,
 )
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.array_nests import as_nest, check_rows
@@ -279,7 +279,8 @@ def _as_tensor(array: Any) -> tf.Tensor:
     return tf.convert_to_tensor(array)
   except (TypeError, ValueError) as error:
     raise DataError(
-      f'feature {shown(array)} is no array ({error}); give numbers or text of one shape a row'
+      f'feature {format_value(array)} is no array ({error}); give numbers or text of one shape a '
+      f'row'
     ) from error
 
 

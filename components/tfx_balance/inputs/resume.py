@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tfx_balance.arguments import check_whole, shown
+from tfx_balance.arguments import check_whole, format_value
 from tfx_balance.documents.batch_state import BatchState
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.batch_draws import BatchDraws, DrawState
@@ -115,8 +115,8 @@ def _restored(draws: BatchDraws, state: Mapping[str, Any] | str) -> DrawState:
     if then != here:
       fix = _REMEDIES.get(name, f'pass the same {name}=')
       raise ConfigError(
-        f'state= is of a run with {name} {shown(then)}, and this one has {shown(here)}; {fix}, or '
-        f'leave state= out'
+        f'state= is of a run with {name} {format_value(then)}, and this one has '
+        f'{format_value(here)}; {fix}, or leave state= out'
       )
   n = len(saved.records)
   if [len(x) for x in (saved.lag, saved.drawn, saved.epoch_start)] != [n + 1, n, n]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tfx_balance.arguments import check_flag, check_names, shown
+from tfx_balance.arguments import check_flag, check_names, format_value
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.array_columns import read_column
 from tfx_balance.plan.sampling import SCHEMES
@@ -36,7 +36,7 @@ def weight_names(sample_weight: SampleWeight) -> tuple[str | None, str | None]:
   names = [word for word in words if word not in SCHEMES]
   if len(schemes) > 1 or len(names) > 1:
     raise ConfigError(
-      f'sample_weight={shown(sample_weight)} must be one of {list(SCHEMES)}, the name of a '
+      f'sample_weight={format_value(sample_weight)} must be one of {list(SCHEMES)}, the name of a '
       f"feature, or one of each; give such as ['balanced', 'w']"
     )
   return next(iter(schemes), None), next(iter(names), None)
@@ -56,8 +56,8 @@ def check_weights(sample_weight: Any, n: int) -> npt.NDArray[np.float32]:
     wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
   if len(wrong):
     raise DataError(
-      f'sample_weight[{wrong[0]}] is {shown(weights[wrong[0]])}, and must be a finite number of 0 '
-      f'or more; give 0 for a record that does not count'
+      f'sample_weight[{wrong[0]}] is {format_value(weights[wrong[0]])}, and must be a finite '
+      f'number of 0 or more; give 0 for a record that does not count'
     )
   return weights
 

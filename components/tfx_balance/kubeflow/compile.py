@@ -10,7 +10,7 @@ import yaml
 from tfx import v1 as tfx
 from tfx.orchestration.data_types import RuntimeParameter
 
-from tfx_balance.arguments import check_flag, check_mapping, check_path, check_text, shown
+from tfx_balance.arguments import check_flag, check_mapping, check_path, check_text, format_value
 from tfx_balance.errors import ConfigError
 from tfx_balance.kubeflow.entrypoint import DRIVER, MODULE, OUTPUTS_SPEC
 from tfx_balance.kubeflow.spec_checks import (
@@ -67,7 +67,7 @@ def compile_pipeline(
   if not output.endswith(('.yaml', '.yml')):
     raise ConfigError(f'output={output!r} must end in .yaml, which is the form that KFP runs')
   if not isinstance(pipeline, tfx.dsl.Pipeline) or not pipeline.components:
-    raise ConfigError(f'pipeline={shown(pipeline)} must be a tfx.dsl.Pipeline of components')
+    raise ConfigError(f'pipeline={format_value(pipeline)} must be a tfx.dsl.Pipeline of components')
   if not isinstance(image, Mapping) or not image:
     check_text('image', image, 'the name of an image, or node id to such')
   by_task = {} if task_options is None else task_options
@@ -76,7 +76,9 @@ def compile_pipeline(
   given = (everywhere, *by_task.values())
   for value in given:
     if not isinstance(value, TaskOptions):
-      raise ConfigError(f'options={shown(value)} must be TaskOptions; give such as TaskOptions()')
+      raise ConfigError(
+        f'options={format_value(value)} must be TaskOptions; give such as TaskOptions()'
+      )
   for node, name in image.items() if isinstance(image, Mapping) else ():
     check_text('image: node id', node)
     check_text(f'image[{node!r}]', name, 'the name of an image')
@@ -180,7 +182,9 @@ def apply_options(
   known = [name for name, _ in tasks(spec)]
   for name in by_task:
     if name not in known:
-      raise ConfigError(f'task_options names {shown(name)}, which is no task; there are {known}')
+      raise ConfigError(
+        f'task_options names {format_value(name)}, which is no task; there are {known}'
+      )
   platform: dict[str, Any] = {}
   for name, task in tasks(spec):
     container = container_of(spec, task)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tfx_balance.arguments import check_choice, check_mapping, check_whole, shown
+from tfx_balance.arguments import check_choice, check_mapping, check_whole, format_value
 from tfx_balance.errors import ConfigError
 
 _DNS_LABEL = r'[a-z0-9]([-a-z0-9]*[a-z0-9])?'
@@ -32,7 +32,7 @@ def check_object_name(value: Any, kind: str) -> str:
   if isinstance(value, str) and _OBJECT.fullmatch(value):
     return value
   raise ConfigError(
-    f'{shown(value)} is no name of a Kubernetes {kind}; use small letters, digits, - and .'
+    f'{format_value(value)} is no name of a Kubernetes {kind}; use small letters, digits, - and .'
   )
 
 
@@ -53,7 +53,8 @@ def check_label_key(name: str, value: Any) -> str:
   if _WORD.fullmatch(word) and (not slash or _OBJECT.fullmatch(prefix)):
     return value
   raise ConfigError(
-    f'{name}={shown(value)} is no name in Kubernetes; give one such as pool or example.com/pool'
+    f'{name}={format_value(value)} is no name in Kubernetes; give one such as pool or '
+    f'example.com/pool'
   )
 
 
@@ -62,7 +63,7 @@ def check_label_value(name: str, value: Any) -> str:
   if isinstance(value, str) and (not value or _WORD.fullmatch(value)):
     return value
   raise ConfigError(
-    f'{name}={shown(value)} is no value of a label in Kubernetes; give a text of at most 63 '
+    f'{name}={format_value(value)} is no value of a label in Kubernetes; give a text of at most 63 '
     'letters, digits, -, _ and ., which begins and ends with a letter or digit'
   )
 
@@ -78,7 +79,7 @@ def check_toleration(value: Any) -> Mapping[str, Any]:
   compared = {'key', 'value'}.intersection(given)
   if len(compared) < 2 if operator == 'Equal' else 'value' in compared:
     raise ConfigError(
-      f"tolerations has {shown(value)}; 'Equal' takes a key and a value, 'Exists' no value: "
+      f"tolerations has {format_value(value)}; 'Equal' takes a key and a value, 'Exists' no value: "
       f'give one such as {_EXAMPLE}'
     )
   if 'key' in compared:

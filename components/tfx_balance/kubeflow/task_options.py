@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from tfx_balance.arguments import check_mapping, check_number, check_text, check_whole, shown
+from tfx_balance.arguments import check_mapping, check_number, check_text, check_whole, format_value
 from tfx_balance.errors import ConfigError
 from tfx_balance.kubeflow.kubernetes_names import (
   check_label_key,
@@ -117,7 +117,7 @@ class TaskOptions:
     for name in ('image_pull_secrets', 'tolerations'):
       value = getattr(self, name)
       if not isinstance(value, Sequence) or isinstance(value, str):
-        raise ConfigError(f'{name}={shown(value)} must be a list; give one, or leave it out')
+        raise ConfigError(f'{name}={format_value(value)} must be a list; give one, or leave it out')
       object.__setattr__(self, name, tuple(value))
     _check_environment(self.environment, self.secrets)
     for name in self.image_pull_secrets:
@@ -249,12 +249,12 @@ def _check_environment(environment: Mapping[str, str], secrets: Mapping[str, Sec
   for variable, value in environment.items():
     if not isinstance(value, str):
       raise ConfigError(
-        f'environment[{variable!r}]={shown(value)} must be a text; give one such as "1"'
+        f'environment[{variable!r}]={format_value(value)} must be a text; give one such as "1"'
       )
   for variable, secret in secrets.items():
     if not isinstance(secret, SecretKey):
       raise ConfigError(
-        f'secrets[{variable!r}]={shown(secret)} must be a SecretKey; give one such as '
+        f'secrets[{variable!r}]={format_value(secret)} must be a SecretKey; give one such as '
         f"SecretKey('name', 'key')"
       )
   for variable in (*environment, *secrets):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.argument_readers import Argument, json_of
-from tfx_balance.arguments import check_number, check_whole, shown
+from tfx_balance.arguments import check_number, check_whole, format_value
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes.mode import Mode
 from tfx_balance.plan.array_columns import ArrayColumn
@@ -68,13 +68,13 @@ class NumberBins(Mode):
     if isinstance(bins, Mapping):
       if len(bins) != 1 or not set(bins) <= set(features):
         raise ConfigError(
-          f'bins={shown(dict(bins))} must name one feature among those of stratify_by='
+          f'bins={format_value(dict(bins))} must name one feature among those of stratify_by='
           f'{list(features)}; give one such as {{"{features[0]}": 10}}'
         )
       ((feature, given),) = bins.items()
     elif len(features) > 1:
       raise ConfigError(
-        f'bins={shown(bins)} is of one of the features {list(features)}; name it, as in '
+        f'bins={format_value(bins)} is of one of the features {list(features)}; name it, as in '
         f'{{"{features[0]}": 10}}'
       )
     else:
@@ -110,8 +110,8 @@ def _edges(given: Sequence[Any]) -> tuple[float, ...]:
   edges = tuple(check_number(f'bins[{i}]', edge) for i, edge in enumerate(given))
   if not edges or any(a >= b for a, b in itertools.pairwise(edges)) or len(edges) >= MOST_BINS:
     raise ConfigError(
-      f'bins={shown(list(given))} must be 1 to {MOST_BINS - 1} edges in ascending order, each '
-      f'once; give some such as [0, 100]'
+      f'bins={format_value(list(given))} must be 1 to {MOST_BINS - 1} edges in ascending order, '
+      f'each once; give some such as [0, 100]'
     )
   return edges
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tfx_balance.arguments import check_whole, shown
+from tfx_balance.arguments import check_whole, format_value
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes.array_splits import stratified_indices
 from tfx_balance.modes.folds import FOLDED, MOST_FOLDS, fold_splits
@@ -112,6 +112,6 @@ def _column(table: Any, name: Any) -> Any:
     return np.asarray(table)[:, check_whole('order_by', name, 0)]
   except (KeyError, IndexError) as error:
     raise ConfigError(
-      f'order_by={shown(name)} is no column of X; give the name of one of a DataFrame, or the '
-      f'number of one of an array'
+      f'order_by={format_value(name)} is no column of X; give the name of one of a DataFrame, or '
+      f'the number of one of an array'
     ) from error

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from tfx_balance.argument_readers import Argument, as_given, json_of, optional_text
-from tfx_balance.arguments import check_choice, check_number, check_text, check_whole, shown
+from tfx_balance.arguments import check_choice, check_number, check_text, check_whole, format_value
 from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.documents.sentences import plain_number, some_of
 from tfx_balance.errors import ConfigError, DataError
@@ -277,7 +277,7 @@ def keys_of_times(times: ArrayColumn, n: int) -> tuple[UInts, str]:
   values = times.check_items(n, 'numbers or times').check_whole().values
   if values.dtype.kind not in 'iufmM':
     raise DataError(
-      f'{times.name} has {shown(values.ravel().tolist()[0])}, and must be numbers or times; '
+      f'{times.name} has {format_value(values.ravel().tolist()[0])}, and must be numbers or times; '
       f'give numbers as floats, times as datetime64'
     )
   if values.dtype.kind == 'f':

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.arguments import shown
+from tfx_balance.arguments import format_value
 from tfx_balance.errors import ConfigError, DataError
 
 Mask = npt.NDArray[np.bool_]
@@ -58,8 +58,8 @@ class ArrayColumn:
     if not self.values.ndim:
       value = self.values.item()
       raise DataError(
-        f'{self.name}={shown(value)} is of type {type(value).__name__}, and must have one value an '
-        f'item, in their order; give a list or an array'
+        f'{self.name}={format_value(value)} is of type {type(value).__name__}, and must have one '
+        f'value an item, in their order; give a list or an array'
       )
     return self
 
@@ -121,7 +121,11 @@ def read_column(given: Any, name: str, fix: str = 'give values of one kind') -> 
 def named(value: Any, argument: str) -> str:
   """Returns a value of an argument as a message names it."""
   plain = value.item() if isinstance(value, np.generic) else value
-  return f'label {shown(plain)}' if argument == 'labels' else f'{argument}: value {shown(plain)}'
+  return (
+    f'label {format_value(plain)}'
+    if argument == 'labels'
+    else f'{argument}: value {format_value(plain)}'
+  )
 
 
 def types_differ(values: npt.NDArray[Any], name: str) -> DataError:
@@ -129,7 +133,7 @@ def types_differ(values: npt.NDArray[Any], name: str) -> DataError:
   texts = [isinstance(value, (str, bytes)) for value in values.flat]
   at = texts.index(not texts[0]) if len(set(texts)) > 1 else 0
   place = ', '.join(map(str, np.unravel_index(at, values.shape)))
-  first, other = (shown(value) for value in values.ravel()[[0, at]].tolist())
+  first, other = (format_value(value) for value in values.ravel()[[0, at]].tolist())
   return DataError(
     f'{name}[{place}] is {other}, and the first value is {first}, of another type; give {name} of '
     f'one type, such as texts'
@@ -211,7 +215,7 @@ def table_columns(table: Any) -> dict[Any, Any] | None:
   names = list(names)
   if len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
     raise DataError(
-      f'the columns of a table are {shown(names)}, and must be texts, each once; '
+      f'the columns of a table are {format_value(names)}, and must be texts, each once; '
       f'rename the columns, or give table.to_numpy() as one array [n, columns]'
     )
   return {name: table[name] for name in names}
@@ -399,15 +403,17 @@ def duration(name: str, value: Any, unit: np.dtype[Any]) -> int:
   elif isinstance(value, (int, float, np.number)) and not value:
     return 0
   if not isinstance(found, np.timedelta64) or np.isnat(found):
-    raise ConfigError(f'{name}={shown(value)} is no length of time, and order is by times; {fix}')
+    raise ConfigError(
+      f'{name}={format_value(value)} is no length of time, and order is by times; {fix}'
+    )
   length, one = (_nanoseconds(each) for each in (found, np.timedelta64(1, np.datetime_data(unit))))
   if length is None or one is None:
     raise ConfigError(
-      f'{name}={shown(value)} and times of type {unit} are of months or years, which differ in '
-      f'length; {fix}, and times in days or finer'
+      f'{name}={format_value(value)} and times of type {unit} are of months or years, which differ '
+      f'in length; {fix}, and times in days or finer'
     )
   if length < 0:
-    raise ConfigError(f'{name}={shown(value)} is negative, and must be 0 or longer; {fix}')
+    raise ConfigError(f'{name}={format_value(value)} is negative, and must be 0 or longer; {fix}')
   return -(-length // one)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.arguments import check_mapping, check_whole, shown
+from tfx_balance.arguments import check_mapping, check_whole, format_value
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.class_value import ClassValue, check_key, match_classes
 from tfx_balance.plan.ranks import Ints
@@ -99,13 +99,14 @@ class BalanceRequest:
       check_mapping('factors', factors, '{1: 3}')
     if factors is not None and strategy != DEFAULT_STRATEGY:
       raise ConfigError(
-        f'factors= and sampling_strategy={shown(strategy)} both say how many; pass one of them'
+        f'factors= and sampling_strategy={format_value(strategy)} both say how many; pass one of '
+        f'them'
       )
     if isinstance(strategy, numbers.Real) and not isinstance(strategy, bool):
       strategy = _ratio(strategy)
     elif not isinstance(strategy, (str, Mapping)):
       raise ConfigError(
-        f'sampling_strategy={shown(strategy)} must be one of {list(STRATEGIES)}, "power:q", '
+        f'sampling_strategy={format_value(strategy)} must be one of {list(STRATEGIES)}, "power:q", '
         f'"between:r", a ratio or a dict of class to final count; pass one of these'
       )
     return cls(strategy, factors, max_copies, undersample)
@@ -345,7 +346,7 @@ def _ratio(ratio: Any) -> Fraction:
     value = Fraction(0)
   if not 0 < value <= 1:
     raise ConfigError(
-      f'sampling_strategy={shown(ratio)} must be a ratio above 0 and at most 1: the smallest count '
-      f'over the largest, afterwards; pass one such as 0.5'
+      f'sampling_strategy={format_value(ratio)} must be a ratio above 0 and at most 1: the '
+      f'smallest count over the largest, afterwards; pass one such as 0.5'
     )
   return value

@@ -200,10 +200,10 @@ def check_share_ratio(
       continue
     ratio = max(parts) / min(parts) if min(parts) else math.inf
     text = (
-      f'class {short_name(value)} has {records(n)} in {shown(pair.split)}, its share of both would '
-      f'be {number((n + m) * here / (here + there))}: {percent(n / here)} of {shown(pair.split)} '
-      f'and {percent(m / there)} of {shown(pair.other)}; the ratio is {number(ratio)}, the limit '
-      f'{number(limit)}'
+      f'class {short_name(value)} has {records(n)} in {format_split(pair.split)}, its share of '
+      f'both would be {number((n + m) * here / (here + there))}: {percent(n / here)} of '
+      f'{format_split(pair.split)} and {percent(m / there)} of {format_split(pair.other)}; the '
+      f'ratio is {number(ratio)}, the limit {number(limit)}'
     )
     p = 1.0
     if ratio > limit:
@@ -218,8 +218,8 @@ def check_share_ratio(
     checks.append(Check(rule, pair.split, pair.other, value, ratio, limit, passed, text))
   if not checks:
     text = (
-      f'no class of {shown(pair.split)} is more than one record from its share of this and '
-      f'{shown(pair.other)}'
+      f'no class of {format_split(pair.split)} is more than one record from its share of this and '
+      f'{format_split(pair.other)}'
     )
     checks = [Check(rule, pair.split, pair.other, None, 1, limit, True, text)]
   yield from violated_and_worst(checks)
@@ -270,22 +270,22 @@ def _distance_check(
   limit: float,
 ) -> Check:
   text = (
-    f'the {name} distance of {shown(pair.split)} from {shown(pair.other)} is {number(measured)}, '
-    f'the limit {number(limit)}'
+    f'the {name} distance of {format_split(pair.split)} from {format_split(pair.other)} is '
+    f'{number(measured)}, the limit {number(limit)}'
   )
   if value is not None:
     here, there = counts.share(pair.split, value), counts.share(pair.other, value)
     text += (
       f'; the class that differs most is {short_name(value)}: {percent(here)} of '
-      f'{shown(pair.split)}, {percent(there)} of {shown(pair.other)}'
+      f'{format_split(pair.split)}, {percent(there)} of {format_split(pair.other)}'
     )
   return Check(rule, pair.split, pair.other, value, measured, limit, measured <= limit, text)
 
 
-def shown(split: str) -> str:
+def format_split(split: str) -> str:
   """Returns the name of a split in a sentence.
 
-  >>> shown('eval'), shown('baseline:train')
+  >>> format_split('eval'), format_split('baseline:train')
   ("split 'eval'", "the baseline's split 'train'")
   """
   if split.startswith(BASELINE):
@@ -300,8 +300,9 @@ def check_min_count(
   checks = []
   for value in classes:
     n = counts.count(split, value)
+    least = number(limit)
     text = (
-      f'class {short_name(value)} has {records(n)} in {shown(split)}, the least is {number(limit)}'
+      f'class {short_name(value)} has {records(n)} in {format_split(split)}, the least is {least}'
     )
     checks.append(Check(rule, split, None, value, n, limit, n >= limit, text))
   yield from violated_and_worst(checks)
@@ -315,7 +316,7 @@ def check_min_share(
   for value in classes:
     share = counts.share(split, value)
     text = (
-      f'class {short_name(value)} is {percent(share)} of {shown(split)}, '
+      f'class {short_name(value)} is {percent(share)} of {format_split(split)}, '
       f'the least is {percent(limit)}'
     )
     checks.append(Check(rule, split, None, value, share, limit, share >= limit, text))
@@ -339,8 +340,8 @@ def check_imbalance(
   least = classes[column.index(min(column))]
   most = classes[column.index(max(column))]
   text = (
-    f'the largest class of {shown(split)}, {short_name(most)} with {records(max(column))}, is '
-    f'{number(ratio)} times the smallest, {short_name(least)} with {min(column)}; '
+    f'the largest class of {format_split(split)}, {short_name(most)} with {records(max(column))}, '
+    f'is {number(ratio)} times the smallest, {short_name(least)} with {min(column)}; '
     f'the limit is {number(limit)}'
   )
   yield Check(rule, split, None, least, ratio, limit, ratio <= limit, text)
@@ -353,7 +354,7 @@ def check_expected_share(
   share = counts.share(split, value)
   off = round(abs(share - expected), 12)
   text = (
-    f'class {short_name(value)} is {percent(share)} of {shown(split)}, expected are '
+    f'class {short_name(value)} is {percent(share)} of {format_split(split)}, expected are '
     f'{percent(expected)}; the difference may be {percent(tolerance)}'
   )
   return Check('expected_shares', split, None, value, off, tolerance, off <= tolerance, text)
@@ -388,8 +389,9 @@ def check_missing_classes(
     fair = elsewhere * counts.total(split) / whole if whole else 0.0
     small = elsewhere * (counts.total(split) - 1) < whole
     text = (
-      f'class {short_name(value)} has no record in {shown(split)}; it has {records(elsewhere)} in '
-      f'what this is compared with, so its fair share here is {number(fair)}'
+      f'class {short_name(value)} has no record in {format_split(split)}; it has '
+      f'{records(elsewhere)} in what this is compared with, so its fair share here is '
+      f'{number(fair)}'
     )
     passed = allow_too_small and small
     checks.append(Check('missing_classes', split, None, value, 0, 1, passed, text))
@@ -398,7 +400,7 @@ def check_missing_classes(
   if excused:
     text = (
       f'{len(excused)} classes, such as {short_name(excused[0])}, have no record in '
-      f'{shown(split)}: too small to reach it'
+      f'{format_split(split)}: too small to reach it'
     )
     yield Check('missing_classes', split, None, excused[0], 0, 1, True, text)
 
@@ -411,16 +413,16 @@ def check_domain(counts: CountsBySplit, split: str, domain: ClassDomain) -> Iter
   passed = share <= limit
   if passed:
     text = (
-      f"{percent(share)} of {shown(split)} are of classes that are not in the schema's domain, "
-      f'the limit is {percent(limit)}'
+      f"{percent(share)} of {format_split(split)} are of classes that are not in the schema's "
+      f'domain, the limit is {percent(limit)}'
     )
     yield Check('domain', split, None, None, share, limit, True, text)
     return
   for value in sorted(outside, key=lambda value: -counts.count(split, value)):
     text = (
       f"class {short_name(value)} is not in the schema's domain: "
-      f'{records(counts.count(split, value))} of {shown(split)}; all of them are {percent(share)}, '
-      f'the limit is {percent(limit)}'
+      f'{records(counts.count(split, value))} of {format_split(split)}; all of them are '
+      f'{percent(share)}, the limit is {percent(limit)}'
     )
     yield Check('domain', split, None, value, counts.share(split, value), limit, False, text)
 
@@ -433,7 +435,7 @@ def check_missing_labels(
   every = absent + counts.total(split)
   share = absent / every if every else 0.0
   text = (
-    f'{records(absent)} of {every} in {shown(split)} have no class: {percent(share)}, '
+    f'{records(absent)} of {every} in {format_split(split)} have no class: {percent(share)}, '
     f'the limit is {percent(limit)}'
   )
   yield Check(rule, split, None, None, share, limit, share <= limit, text)

@@ -13,7 +13,7 @@ import numbers
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from tfx_balance.arguments import shown
+from tfx_balance.arguments import format_value
 from tfx_balance.errors import ConfigError
 
 Kind = Literal['int', 'bytes', 'float', 'set', 'missing']
@@ -132,7 +132,9 @@ def check_key(argument: str, key: Any) -> Any:
   """
   if isinstance(key, (str, bytes, numbers.Real, ClassValue)):
     return int(key) if isinstance(key, bool) else key
-  raise ConfigError(f'{argument} has the key {shown(key)}; name a class by a number, text or bytes')
+  raise ConfigError(
+    f'{argument} has the key {format_value(key)}; name a class by a number, text or bytes'
+  )
 
 
 def match_class(key: Any, classes: Iterable[ClassValue]) -> ClassValue:
@@ -162,7 +164,7 @@ def match_class(key: Any, classes: Iterable[ClassValue]) -> ClassValue:
     return found[0]
   names = ', '.join(str(value) for value in known)
   fault = 'is not a class' if not found else 'is the name of two classes of different type'
-  raise ConfigError(f'{shown(key)} {fault}; the classes are: {names}')
+  raise ConfigError(f'{format_value(key)} {fault}; the classes are: {names}')
 
 
 def match_classes(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from tfx_balance.arguments import check_number, check_text, check_whole, shown
+from tfx_balance.arguments import check_number, check_text, check_whole, format_value
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.checks import (
   DEFAULT_SHARE_RATIO,
@@ -111,8 +111,8 @@ class ExpectedShares:
     nested = [isinstance(content, Mapping) for content in value.values()]
     if any(nested) and not all(nested):
       raise ConfigError(
-        f'expected_shares={shown(value)} has shares and mappings; give either class to share, or '
-        f'split to a mapping of class to share'
+        f'expected_shares={format_value(value)} has shares and mappings; give either class to '
+        f'share, or split to a mapping of class to share'
       )
     if any(nested):
       return cls(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.arguments import shown
+from tfx_balance.arguments import format_value
 from tfx_balance.errors import DataError
 from tfx_balance.plan.array_columns import is_sparse, named, read_column, types_differ
 from tfx_balance.plan.class_value import ClassValue
@@ -73,8 +73,8 @@ def label_codes(
   """
   if isinstance(labels, (str, bytes)):
     raise DataError(
-      f'{argument}={shown(labels)} is one text, and must be [n] classes; give the values of the '
-      f'column, such as table[{shown(labels)}]'
+      f'{argument}={format_value(labels)} is one text, and must be [n] classes; give the values of '
+      f'the column, such as table[{format_value(labels)}]'
     )
   several = ', or multilabel=True for several' if argument in _STRATA else ''
   column = read_column(labels, argument, f'give one an item{several}')
@@ -259,8 +259,8 @@ def _check_rows(labels: Any) -> None:
     if not issubclass(kind, (Collection, np.ndarray)) or issubclass(kind, (str, bytes)):
       at = next(i for i, row in enumerate(labels) if isinstance(row, kind))
       raise DataError(
-        f'item {at} has the labels {shown(_plain(labels[at]))}; with multilabel=True give each '
-        f'item a list of labels, or rows of 0 and 1'
+        f'item {at} has the labels {format_value(_plain(labels[at]))}; with multilabel=True give '
+        f'each item a list of labels, or rows of 0 and 1'
       )
 
 
@@ -298,7 +298,7 @@ def _class_of(value: Any, argument: str) -> ClassValue:
   if isinstance(plain, (int, float)) and _LARGE <= abs(plain) < math.inf:
     raise DataError(
       f'{named(plain, argument)} is a number of more than 63 bits; give classes as text, such as '
-      f'{shown(str(plain))}'
+      f'{format_value(str(plain))}'
     )
   if isinstance(plain, (bool, int)):
     return ClassValue('int', int(plain))
@@ -321,6 +321,6 @@ def encoded(text: str) -> bytes:
     return text.encode('utf-8', 'surrogateescape')
   except UnicodeEncodeError as error:
     raise DataError(
-      f'{shown(text)} has half of a character, which no UTF-8 text has ({error.reason}); decode it '
-      f'from bytes again'
+      f'{format_value(text)} has half of a character, which no UTF-8 text has ({error.reason}); '
+      f'decode it from bytes again'
     ) from error

@@ -14,7 +14,7 @@ from tfx_balance.arguments import (
   check_mapping,
   check_number,
   check_whole,
-  shown,
+  format_value,
 )
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.batch_quota import MAX_RESOLUTION, Weights, bounded_weights, check_batch_size
@@ -189,7 +189,7 @@ class TrainingCounts:
         units of 1 / MAX_RESOLUTION by more than a part in 1,000.
     """
     if q is not None and ratios is not None:
-      raise ConfigError(f'q={shown(q)} and ratios= are both given; give one of them')
+      raise ConfigError(f'q={format_value(q)} and ratios= are both given; give one of them')
     if ratios is not None:
       return self._from_ratios(ratios)
     return _powers(self.records, 0.0 if q is None else q)
@@ -338,7 +338,8 @@ class Sampling:
     elif self.classes is not None or self.records is not None:
       name = 'records' if self.classes is None else 'classes'
       raise ConfigError(
-        f'{name}={shown(getattr(self, name))} is given with strategy={self.strategy!r}; leave it '
+        f'{name}={format_value(getattr(self, name))} is given with strategy={self.strategy!r}; '
+        f'leave it '
         f"out, or pass strategy='classes_per_batch' with classes= and records="
       )
 
@@ -366,8 +367,8 @@ class Sampling:
     size = check_batch_size(self.classes * self.records)
     if given is not None and check_batch_size(given) != size:
       raise ConfigError(
-        f'batch_size={shown(given)}, and classes={self.classes} times records={self.records} are '
-        f'{size}; leave batch_size= out, or give {size}'
+        f'batch_size={format_value(given)}, and classes={self.classes} times '
+        f'records={self.records} are {size}; leave batch_size= out, or give {size}'
       )
     return size
 

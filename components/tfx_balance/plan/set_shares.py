@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfx_balance.arguments import check_mapping, check_number, check_whole, shown
+from tfx_balance.arguments import check_mapping, check_number, check_whole, format_value
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.class_value import ClassValue, check_key
 
@@ -34,7 +34,8 @@ class ShareChange:
     check_whole('step', self.step, 0)
     if (self.q is None) == (self.ratios is None):
       raise ConfigError(
-        f'q={shown(self.q)} and ratios={shown(self.ratios)} are given; give one of them'
+        f'q={format_value(self.q)} and ratios={format_value(self.ratios)} are given; give one of '
+        f'them'
       )
     if self.ratios is None:
       check_number('q', self.q, fix='give one such as 1, natural, or 0, balanced')
@@ -129,8 +130,8 @@ class SetShares:
       own = self._changes
       if list(changes[: len(own)]) != own and own[: len(changes)] != list(changes):
         raise ConfigError(
-          f'the shares were set as {shown(own)}, and in the state as {shown(list(changes))}; make '
-          f'SetShares with the first shares of that run'
+          f'the shares were set as {format_value(own)}, and in the state as '
+          f'{format_value(list(changes))}; make SetShares with the first shares of that run'
         )
       self._changes = max(own, list(changes), key=len)
       self._next_step = max(self._next_step, step)
@@ -158,6 +159,6 @@ def _text(key: Any) -> str:
     return value.decode('utf-8')
   except UnicodeDecodeError as error:
     raise ConfigError(
-      f'ratios= names class {shown(value)}, which is no text in UTF-8; use q=, or give the class a '
-      f'name in UTF-8'
+      f'ratios= names class {format_value(value)}, which is no text in UTF-8; use q=, or give the '
+      f'class a name in UTF-8'
     ) from error

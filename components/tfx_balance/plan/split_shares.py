@@ -12,7 +12,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
-from tfx_balance.arguments import check_mapping, check_whole, shown
+from tfx_balance.arguments import check_mapping, check_whole, format_value
 from tfx_balance.errors import ConfigError
 
 DEFAULT_SPLITS: Mapping[str, int] = MappingProxyType({'train': 8, 'eval': 1, 'test': 1})
@@ -116,12 +116,13 @@ def check_split_name(name: Any) -> None:
   """
   if not isinstance(name, str) or not _SPLIT_NAME.fullmatch(name):
     raise ConfigError(
-      f'split name {shown(name)} must be letters, digits, "_" and "-", the first a letter or a '
-      f'digit; rename it'
+      f'split name {format_value(name)} must be letters, digits, "_" and "-", the first a letter '
+      f'or a digit; rename it'
     )
   if len(name) > _LONGEST_NAME:
     raise ConfigError(
-      f'split name {shown(name)} has {len(name)} characters, and must have {_LONGEST_NAME} at '
+      f'split name {format_value(name)} has {len(name)} characters, and must have {_LONGEST_NAME} '
+      f'at '
       f"most, for its folder is named 'Split-' and this; shorten it"
     )
 
@@ -155,7 +156,7 @@ def _weight(name: str, weight: Any) -> Fraction:
     value = Fraction(str(weight))
   if value <= 0:
     raise ConfigError(
-      f'weight {shown(weight)} of split {name!r} must be a finite number above 0; '
+      f'weight {format_value(weight)} of split {name!r} must be a finite number above 0; '
       f'give one such as 8, or leave the split out'
     )
   return value

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfx_balance.arguments import check_path, check_text, shown
+from tfx_balance.arguments import check_path, check_text, format_value
 from tfx_balance.documents.recall import ModelRecall
 from tfx_balance.errors import ConfigError
 from tfx_balance.report import measures, tables
@@ -245,7 +245,8 @@ def render_report(
   listed = isinstance(pictures, Sequence) and not isinstance(pictures, (str, bytes))
   if not listed or any(kind not in PICTURE_KINDS for kind in pictures):
     raise ConfigError(
-      f'pictures={shown(pictures)} must be a list of kinds of {list(PICTURE_KINDS)}, such as '
+      f'pictures={format_value(pictures)} must be a list of kinds of {list(PICTURE_KINDS)}, such '
+      f'as '
       f"pictures=['png']"
     )
   output_path = check_path('output_path', output_path)

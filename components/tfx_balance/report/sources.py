@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tfx_balance.arguments import check_label, check_path, shown
+from tfx_balance.arguments import check_label, check_path, format_value
 from tfx_balance.documents.balanced_input import PLAN_NAME, InputPlan
 from tfx_balance.documents.class_checks import CHECKS_NAME, ClassChecks
 from tfx_balance.documents.class_distribution import SIDECAR_NAME, ClassDistribution
@@ -93,7 +93,7 @@ def read_run(uris: Sequence[str], label: str | None = None) -> RunView:
     DataError: if an artifact is damaged.
   """
   if not isinstance(uris, Sequence) or isinstance(uris, (str, bytes)):
-    raise ConfigError(f'uris={shown(uris)} is no list; pass a list of URIs')
+    raise ConfigError(f'uris={format_value(uris)} is no list; pass a list of URIs')
   if not uris:
     raise ConfigError('uris=[] names nothing to report on; pass the URI of one artifact or more')
   if label is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfx_balance.arguments import check_callable, check_flag, check_whole, shown
+from tfx_balance.arguments import check_callable, check_flag, check_whole, format_value
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.array_nests import as_nest, check_rows
 from tfx_balance.inputs.keras_name import KerasName, keras_module
@@ -58,7 +58,8 @@ def selection_dataset(
   steps = None if steps is None else check_whole('steps', steps)
   if not hasattr(selector, 'select'):
     raise ConfigError(
-      f'selector={shown(selector)} must be a selector; give one such as UniformSelector(n_items)'
+      f'selector={format_value(selector)} must be a selector; give one such as '
+      f'UniformSelector(n_items)'
     )
   features, labels = as_nest(features), as_nest(labels, columns=False)
   n_items: int = getattr(selector, 'n_items', None) or len(tf.nest.flatten(labels)[0])
@@ -97,7 +98,7 @@ def _checked(chosen: Any, n_items: int) -> Selected:
   items = np.asarray(items)
   if items.ndim != 1 or items.dtype.kind not in 'iu' or ((items < 0) | (items >= n_items)).any():
     raise ConfigError(
-      f'select() returns {shown(chosen)}, which must be an array of integers from 0 to '
+      f'select() returns {format_value(chosen)}, which must be an array of integers from 0 to '
       f'{n_items - 1}; return the indices of the items'
     )
   return Selected(items, weights)
@@ -122,7 +123,7 @@ def prioritized_model(model: Any, selector: PrioritySelector, item_loss: ItemLos
   """
   base = _model_class(model)
   if not isinstance(selector, PrioritySelector):
-    raise ConfigError(f'selector={shown(selector)} must be a PrioritySelector; give one')
+    raise ConfigError(f'selector={format_value(selector)} must be a PrioritySelector; give one')
   check_callable('item_loss', item_loss, 'keras.losses.sparse_categorical_crossentropy')
   keras = importlib.import_module(base.__module__.partition('.')[0])
 
@@ -206,5 +207,5 @@ def _model_class(model: Any) -> type:
     if kind.__name__ == 'Model' and kind.__module__.split('.')[0] in ('keras', 'tf_keras'):
       return kind
   raise ConfigError(
-    f'model={shown(model)} is no keras.Model and no tf_keras.Model; give one of these'
+    f'model={format_value(model)} is no keras.Model and no tf_keras.Model; give one of these'
   )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.arguments import LARGEST, check_number, check_seed, check_whole, shown
+from tfx_balance.arguments import LARGEST, check_number, check_seed, check_whole, format_value
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.selection.sum_tree import SumTree, as_floats
 from tfx_balance.plan.batch_quota import check_batch_size
@@ -210,7 +210,9 @@ class CurriculumSelector:
     self.start = check_number('start', self.start, 0, 1, above=True)
     difficulty = as_floats('difficulty', self.difficulty)
     if not len(difficulty) or np.isnan(difficulty).any():
-      raise ConfigError(f'difficulty={shown(self.difficulty)} must be numbers; give one an item')
+      raise ConfigError(
+        f'difficulty={format_value(self.difficulty)} must be numbers; give one an item'
+      )
     self._order = np.argsort(difficulty, kind='stable')
     self.n_items = len(self._order)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.arguments import check_number, check_whole, shown
+from tfx_balance.arguments import check_number, check_whole, format_value
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.ranks import Ints
 
@@ -118,7 +118,7 @@ def _as_array(name: str, values: Any, dtype: Any, kinds: str) -> npt.NDArray[Any
   except (TypeError, ValueError):
     array = np.empty((), object)
   if array.ndim != 1 or (array.dtype.kind not in kinds and array.size):
-    raise ConfigError(f'{name}={shown(values)} must be a list of numbers; give one an item')
+    raise ConfigError(f'{name}={format_value(values)} must be a list of numbers; give one an item')
   return array.astype(dtype)
 
 
