@@ -241,7 +241,7 @@ def _transform(
   parameters = AugmenterParameters.decode(arguments)
   request = AugmentContext(parameters, 'FORMAT_TF_EXAMPLE', root, '.gz', work_dir=work_dir)
   Path(work_dir).mkdir(parents=True)
-  inputs = [InputFile(path, rank, SPLIT) for rank, path in enumerate(files.paths())]
+  inputs = [InputFile(path, file_number, SPLIT) for file_number, path in enumerate(files.paths())]
   transform = BalancedAugment(request, (lambda: options['augment_fn']) if options else None)
 
   def run() -> None:

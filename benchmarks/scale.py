@@ -76,10 +76,10 @@ def plan(classes: int, files: int, data: Any, root: str, beam_args: Sequence[str
   from tfx_balance.scan.totals import SumGroups, Totals
   from tfx_balance.sizes import SIZES
 
-  def counted(rank: int) -> dict[str, Totals]:
+  def counted(file_number: int) -> dict[str, Totals]:
     n = 20 * classes // files
-    values = (rank * n + np.arange(n)) * 1_000_003 % classes
-    records = np.random.default_rng(rank).geometric(0.5, n)
+    values = (file_number * n + np.arange(n)) * 1_000_003 % classes
+    records = np.random.default_rng(file_number).geometric(0.5, n)
     strata = StratumColumns(('int',), (pa.array(values),))
     return {'': Totals(n_files=1, counts=[StratumCounts(strata, records, 1000 * records)])}
 

@@ -19,7 +19,7 @@ from tests.list_runner import write_on_lists
 def input_files(folder: Path, shards: Shards, suffix: str = '') -> list[InputFile]:
   """Writes shards of records, and returns the files in order."""
   paths = [write_tfrecords(folder / f'in-{i}{suffix}', shard) for i, shard in enumerate(shards)]
-  return [InputFile(path, rank) for rank, path in enumerate(paths)]
+  return [InputFile(path, file_number) for file_number, path in enumerate(paths)]
 
 
 def request_target(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:

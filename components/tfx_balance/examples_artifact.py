@@ -171,7 +171,8 @@ class ExamplesInput:
     if not found:
       raise DataError(f'splits {list(splits)} of the input hold no files; give at least one record')
     return [
-      InputFile(path, rank, name if grouped else '') for rank, (path, name) in enumerate(found)
+      InputFile(path, file_number, name if grouped else '')
+      for file_number, (path, name) in enumerate(found)
     ]
 
   def copies(self, splits: Sequence[str], output_uri: str) -> list[FileCopy]:

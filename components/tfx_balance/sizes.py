@@ -85,6 +85,6 @@ class Workspace:
     """Whether what files have is combined in a tree, by groups of files first."""
     return self.n_files > self.sizes.fan_in
 
-  def group_of(self, rank: int) -> int:
+  def group_of(self, file_number: int) -> int:
     """Returns the group of a file, 0 where there is no tree: that of its neighbours."""
-    return rank // self.sizes.fan_in if self.in_tree else 0
+    return file_number // self.sizes.fan_in if self.in_tree else 0

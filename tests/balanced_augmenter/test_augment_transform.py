@@ -140,7 +140,7 @@ class FirstAttemptFails(CopyRecords):
       with pytest.raises(OSError, match='the worker was lost'):
         list(super().process(scanned, job, *given))
     left = list(Path(job.request.work_dir).glob('assigned-*'))
-    assert len(left) == 2 * scanned.file.rank + 1  # those of all the attempts so far
+    assert len(left) == 2 * scanned.file.file_number + 1  # those of all the attempts so far
     second = CopyRecords(self._load_augment_fn, self._label)
     second.setup()
     yield from second.process(scanned, job, *given)

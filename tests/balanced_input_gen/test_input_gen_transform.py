@@ -44,8 +44,8 @@ def lay_out(folder, splits, **changes):
   """Returns what `ClassShards` puts out: the job, the counts assigned, and the files."""
   shards = [(name, shard) for name, shards in splits.items() for shard in shards]
   files = [
-    InputFile(write_tfrecords(folder / f'in-{rank}', shard), rank, name)
-    for rank, (name, shard) in enumerate(shards)
+    InputFile(write_tfrecords(folder / f'in-{file_number}', shard), file_number, name)
+    for file_number, (name, shard) in enumerate(shards)
   ]
   request = request_in(folder, splits, n_files=len(files), **changes)
   return run_on_lists(ClassShards(request), files)

@@ -40,8 +40,8 @@ def test_rows_of_many_elements_are_merged_in_a_tree(n):
   with TestPipeline() as pipeline:
     made = create(pipeline, 'Create', lists)
     work = Workspace(work_dir='', n_files=n, sizes=Sizes(fan_in=3))
-    merge, rank = MergeRows(sorted_rows, batch_rows=2), operator.itemgetter(0)
-    merged = summed(made, 'Merge', identity, merge, identity, rank=rank, work=work)
+    merge, file_number = MergeRows(sorted_rows, batch_rows=2), operator.itemgetter(0)
+    merged = summed(made, 'Merge', identity, merge, identity, file_number=file_number, work=work)
     assert_that(merged, equal_to([sorted_rows(lists)]))
 
 

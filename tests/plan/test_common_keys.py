@@ -43,13 +43,13 @@ def run_of(hashes):
 
 def compare(files, n_parts, **block):
   """Returns what files have in common, compared in so many parts."""
-  runs = [(run_of(hashes), split, rank) for rank, (split, hashes) in enumerate(files)]
+  runs = [(run_of(hashes), split, file_number) for file_number, (split, hashes) in enumerate(files)]
   width = BUCKETS // n_parts
   found = CommonKeys.nothing(N_SPLITS)
   for i in range(n_parts):
     keys = KeyColumns.concatenate(
-      (rows[edges[i * width] : edges[(i + 1) * width]], split, rank)
-      for (rows, edges), split, rank in runs
+      (rows[edges[i * width] : edges[(i + 1) * width]], split, file_number)
+      for (rows, edges), split, file_number in runs
     )
     found = found.merge(compare_keys(keys, N_SPLITS, **block))
   return found

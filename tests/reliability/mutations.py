@@ -75,9 +75,9 @@ def _scan(root: Path) -> Any:
   work = root / 'work'
   work.mkdir(exist_ok=True)
   found = []
-  for rank, path in enumerate(sorted((root / 'Split-train').iterdir())):
+  for file_number, path in enumerate(sorted((root / 'Split-train').iterdir())):
     scan = ScanFile(('label',), 'FORMAT_TF_EXAMPLE', 'error', str(work))
-    for scanned in scan.process(InputFile(str(path), rank)):
+    for scanned in scan.process(InputFile(str(path), file_number)):
       rows = [row.tobytes() for row in scanned.spill.index()]
       found.append((rows, scanned.counts.fingerprint, scanned.records))
   return found

@@ -33,9 +33,11 @@ def payloads_of_a_file(draw):
   return [example(label=a, id=i, text='x' * size) for i, (a, size) in enumerate(rows)]
 
 
-def scan(folder, payloads, seed=1, missing='drop', rank=0, suffix='', by_class=False, **sizes):
+def scan(
+  folder, payloads, seed=1, missing='drop', file_number=0, suffix='', by_class=False, **sizes
+):
   """Returns what is found in a file of these records."""
-  path = write_tfrecords(Path(folder) / f'in-{rank}{suffix}', payloads)
+  path = write_tfrecords(Path(folder) / f'in-{file_number}{suffix}', payloads)
   step = ScanFile(
     ('label',),
     'FORMAT_TF_EXAMPLE',
@@ -45,7 +47,7 @@ def scan(folder, payloads, seed=1, missing='drop', rank=0, suffix='', by_class=F
     by_class=by_class,
     sizes=Sizes(**sizes),
   )
-  (found,) = step.process(InputFile(path, rank))
+  (found,) = step.process(InputFile(path, file_number))
   return found
 
 

@@ -42,7 +42,7 @@ def spread_keys(scanned):
   )
   keys = []
   for each in scanned:
-    spreader = KeySpreader(found, each.file.rank)
+    spreader = KeySpreader(found, each.file.file_number)
     for index in each.spill.index('hash'):
       keys.append(spreader.spread(record_keys(index, each.spill.key))[0])
   return counted.likely, np.sort(np.concatenate(keys))

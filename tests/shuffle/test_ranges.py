@@ -84,7 +84,7 @@ def _deal_file(scanned, parts):
   found = [(index, frames.payloads()) for index, frames in spill.frames()]
   blocks = [(index['size'], record_keys(index, spill.key)) for index, _ in found]
   spilled = [record for _, payloads in found for record in payloads]
-  chosen = np.random.default_rng(scanned.file.rank).choice(parts, len(spilled))
+  chosen = np.random.default_rng(scanned.file.file_number).choice(parts, len(spilled))
   columns = [np.concatenate([*each, []]) for each in zip(*blocks, strict=True)] or [[], []]
   Path(path).write_bytes(assigned_rows(columns[0], chosen, columns[1]).tobytes())
   return Assigned(scanned, path, blocks, list(zip(spilled, chosen.tolist(), strict=True)))

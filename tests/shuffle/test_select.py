@@ -44,13 +44,13 @@ class InMemory(Spill):
       yield index[start : start + 3]
 
 
-def scanned(rank, hashes, codes, n_strata, group=''):
+def scanned(file_number, hashes, codes, n_strata, group=''):
   index = np.zeros(len(hashes), INDEX_ROW)
   index['hash'], index['code'] = hashes, codes
   strata = strata_of(n_strata)
   return ScannedFile(
-    file=InputFile(f'f{rank}', rank, group),
-    spill=InMemory(rank, 0, index, '', ()),
+    file=InputFile(f'f{file_number}', file_number, group),
+    spill=InMemory(file_number, 0, index, '', ()),
     strata=strata,
     records=(),
     stratum_bytes=(),
@@ -88,14 +88,16 @@ def test_the_first_of_each_row_by_rank_go_to_part_zero(data):
   n_strata = data.draw(st.integers(1, 3))
   hashes = st.integers(0, 20) | st.integers(0, 2**64 - 1)  # with many equal ones
   files = []
-  for rank in range(data.draw(st.integers(1, 3))):
+  for file_number in range(data.draw(st.integers(1, 3))):
     of_file = data.draw(st.lists(hashes, min_size=1, max_size=30))
     codes = [data.draw(st.integers(0, n_strata - 1)) for _ in of_file]
-    files.append(scanned(rank, np.array(of_file, np.uint64), codes, n_strata, f'g{rank % 2}'))
+    files.append(
+      scanned(file_number, np.array(of_file, np.uint64), codes, n_strata, f'g{file_number % 2}')
+    )
   keys = [(f'g{g}', (ClassValue('int', i),)) for g in range(2) for i in range(n_strata)]
   rows = {key: row for row, key in enumerate(keys)}
   everything = [
-    (rows[file.file.group, file.strata[code]], int(rank), file.file.rank, at)
+    (rows[file.file.group, file.strata[code]], int(rank), file.file.file_number, at)
     for file in files
     for at, (code, rank) in enumerate(
       zip(index_of(file)['code'], ranks(index_of(file)['hash'], 5, 'balance'), strict=True)
@@ -117,13 +119,13 @@ def test_the_first_of_each_row_by_rank_go_to_part_zero(data):
   for file, (of_row, part) in zip(files, found, strict=True):
     for at, code in enumerate(index_of(file)['code']):
       assert of_row[at] == rows[file.file.group, file.strata[code]]
-      assert part[at] == (0 if (file.file.rank, at) in in_part_zero else 1)
+      assert part[at] == (0 if (file.file.file_number, at) in in_part_zero else 1)
 
 
 def test_splits_are_selected_from_apart():
   files = [
-    scanned(rank, np.arange(40, dtype=np.uint64), np.zeros(40), 1, group)
-    for rank, group in enumerate(('train', 'extra'))
+    scanned(file_number, np.arange(40, dtype=np.uint64), np.zeros(40), 1, group)
+    for file_number, group in enumerate(('train', 'extra'))
   ]
   strata = {'train': strata_of(1), 'extra': strata_of(1)}
   found, counts = assign(files, Selection(strata, np.array([[3, 37], [40, 0]]), 0, 'balance'))

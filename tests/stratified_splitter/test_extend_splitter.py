@@ -141,7 +141,7 @@ def test_what_is_written_again_is_only_what_has_held_records(tmp_path, monkeypat
   extend_without_runner(
     tmp_path / 'more', tmp_path / 'first/out', [[*old, *new[:10]], new[10:]], SPLITS
   )
-  assert [rank for name, rank in written if name == 'new'] == [0]
+  assert [file_number for name, file_number in written if name == 'new'] == [0]
 
 
 def test_a_pipeline_extends_its_own_output(tmp_path):

@@ -31,7 +31,7 @@ from tfx_balance.scan.strata import BATCH_RECORDS
 from tfx_balance.tfrecord.frames import Frames, frame
 
 PROVENANCE = ('tfx_balance_source_file', 'tfx_balance_source_record', 'tfx_balance_copy')
-"""Features of a copy, on request: the rank of its original's file, the place there, its number."""
+"""Features of a copy, on request: number of the file of its original, place there, its number."""
 PROVENANCE_SHAPES = {name: FeatureShape('int', 1, 1) for name in PROVENANCE}
 
 
@@ -121,7 +121,7 @@ class CopyMaker:
     else:
       return originals.frames
     if self._parameters.provenance:
-      records = with_provenance(records, originals, self._scanned.file.rank)
+      records = with_provenance(records, originals, self._scanned.file.file_number)
     return frame(records)
 
   def _augment_by_class(self, originals: Originals) -> list[bytes]:
@@ -197,13 +197,13 @@ def to_column(value: tf.Tensor | tf.RaggedTensor) -> FeatureColumn:
   return FeatureColumn(array.reshape(-1), np.arange(len(array) + 1, dtype=np.int64) * each)
 
 
-def with_provenance(records: list[bytes], originals: Originals, file_rank: int) -> list[bytes]:
+def with_provenance(records: list[bytes], originals: Originals, file_number: int) -> list[bytes]:
   """Returns the records with features that say what they are copies of.
 
   They are appended: a message may be written in pieces, so what a record was stays as it is.
   """
   n = len(records)
-  values = (np.full(n, file_rank), originals.positions, originals.numbers)
+  values = (np.full(n, file_number), originals.positions, originals.numbers)
   columns = {
     name: FeatureColumn(value.astype(np.int64), np.arange(n + 1, dtype=np.int64))
     for name, value in zip(PROVENANCE, values, strict=True)

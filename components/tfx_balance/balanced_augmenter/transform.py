@@ -120,7 +120,7 @@ class CopyRecords(beam.DoFn):
     more = [] if maker.makes_duplicates else ['position']
     columns = ['hash', 'content', 'code', 'size', *more]
     blocks = assigned_blocks(
-      spill, job, strata, assigner, counts, KeySpreader(frequent, spill.rank), columns
+      spill, job, strata, assigner, counts, KeySpreader(frequent, spill.file_number), columns
     )
     with scratch_folder(request.work_dir) as folder:
       with AssignedRecords(spill, [group], folder, self._block) as assigned:
@@ -146,7 +146,7 @@ class CopyRecords(beam.DoFn):
             for rows, frames in in_blocks(batches, self._made, request.sizes.block_bytes):
               assigned.spill(rows, frames)
       yield from assigned.by_files(request)
-    yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, counts.sparse()))
+    yield beam.pvalue.TaggedOutput(COUNTS, (spill.file_number, counts.sparse()))
 
 
 def assigned_blocks(

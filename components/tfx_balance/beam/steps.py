@@ -131,7 +131,7 @@ def summed(
   combine: Callable[[Iterable[Any]], Any] | beam.CombineFn,
   then: Callable[..., Any],
   *side_inputs: Any,
-  rank: Callable[[Any], int] = lambda _: 0,
+  file_number: Callable[[Any], int] = lambda _: 0,
   work: Workspace = _ALONE,
 ) -> beam.PCollection:
   """Returns one element: what `then` makes of what `combine` makes of what `each` makes.
@@ -144,12 +144,12 @@ def summed(
       also takes what it makes.
     then: Function of what was combined and the side inputs.
     *side_inputs: Side inputs of `each` and `then`.
-    rank: Function of an element to its number, where there may be many.
+    file_number: Function of an element to the number of its file, where there may be many.
     work: Workspace; there is an element a file, at the most, and those of many are combined in a
       tree.
   """
   keyed = elements | f'{label}Each' >> beam.Map(
-    lambda element, *side: ((None, work.group_of(rank(element))), each(element, *side)),
+    lambda element, *side: ((None, work.group_of(file_number(element))), each(element, *side)),
     *side_inputs,
   )
   return combined(keyed, label, combine, work) | f'{label}Then' >> beam.Map(

@@ -70,7 +70,7 @@ Wanted = tuple[InputFile, dict[int, tuple[int, int]]]
 
 
 class ShowRecords(beam.DoFn):
-  """Turns a file and places in it into ((file rank, position), text)."""
+  """Turns a file and places in it into ((file number, position), text)."""
 
   def __init__(self, kind: KeyKind) -> None:
     self._kind = kind
@@ -83,7 +83,9 @@ class ShowRecords(beam.DoFn):
       for key in keys:
         places.setdefault(key.left.file, {})[key.left.position] = (key.high, key.low)
     return [
-      (file, dict(sorted(places[file.rank].items()))) for file in files if file.rank in places
+      (file, dict(sorted(places[file.file_number].items())))
+      for file in files
+      if file.file_number in places
     ]
 
   def process(self, wanted: Wanted) -> Iterator[tuple[tuple[int, int], str]]:
@@ -96,7 +98,10 @@ class ShowRecords(beam.DoFn):
         keys = self._kind.of_file(file.path)
         if keys.digests([record])[0].tolist() != [list(places[position])]:
           raise _changed(file.path)
-        yield (file.rank, position), describe_record(record, self._kind.feature, self._kind.payload)
+        yield (
+          (file.file_number, position),
+          describe_record(record, self._kind.feature, self._kind.payload),
+        )
       at += len(frames)
       if at > last:
         return
@@ -150,7 +155,7 @@ def write_leakage(
   Raises:
     DataError: if the feature is in no record, or of several types.
   """
-  files = {file.file.rank: file for file in hashed}
+  files = {file.file.file_number: file for file in hashed}
   feature = request.kind.feature
   if feature is not None:
     _check_feature(list(files.values()), feature)
@@ -237,7 +242,7 @@ class KeyRun:
   Attributes:
     path: Path of the run.
     split: Number of the file's split.
-    file: Rank of the file.
+    file: Number of the file.
     edges: Index of the first key of each bucket: int64 [BUCKETS + 1].
   """
 
@@ -313,10 +318,10 @@ class HashFile(beam.DoFn):
     rows, edges = make_run(np.concatenate(digests), np.concatenate(positions))
     digests.clear()
     positions.clear()
-    path = new_work_file(self._request.work_dir, f'keys-{file.rank:05d}')
+    path = new_work_file(self._request.work_dir, f'keys-{file.file_number:05d}')
     with create_as_is(path) as run:
       run.write(rows.tobytes())
-    return KeyRun(path, self._request.splits.index(file.group), file.rank, edges)
+    return KeyRun(path, self._request.splits.index(file.group), file.file_number, edges)
 
 
 def plan_parts(
@@ -347,7 +352,7 @@ def find_leakage(
   """Adds steps that compare the splits, each a group of files, and write the result."""
   n_splits = len(request.splits)
   created = create(pipeline, 'HashedFiles', files)
-  hashed = spread(created, 'SpreadHashed', attrgetter('rank')) | 'HashFile' >> beam.ParDo(
+  hashed = spread(created, 'SpreadHashed', attrgetter('file_number')) | 'HashFile' >> beam.ParDo(
     HashFile(request)
   )
   all_hashed = beam.pvalue.AsList(hashed)
@@ -360,7 +365,7 @@ def find_leakage(
     | 'SumLeakage' >> beam.CombineGlobally(merge_keys, n_splits)
   )
   wanted = found | 'Examples' >> beam.FlatMap(ShowRecords.wanted, list(files))
-  spread_wanted = spread(wanted, 'SpreadExamples', lambda wanted: wanted[0].rank)
+  spread_wanted = spread(wanted, 'SpreadExamples', lambda wanted: wanted[0].file_number)
   texts = spread_wanted | 'ShowExample' >> beam.ParDo(ShowRecords(request.kind))
   _ = found | 'WriteLeakage' >> beam.Map(
     write_leakage, all_hashed, beam.pvalue.AsDict(texts), request

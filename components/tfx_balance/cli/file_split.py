@@ -352,7 +352,7 @@ def split_records(options: argparse.Namespace, files: Sequence[Path], output: Pa
 
   with tempfile.TemporaryDirectory() as folder:
     (Path(folder) / f'Split-{ALL}').mkdir()
-    for i, path in enumerate(files):  # by rank, as files of two folders may have one name
+    for i, path in enumerate(files):  # by number, as files of two folders may have one name
       (Path(folder) / f'Split-{ALL}' / f'{i:05d}-{path.name}').symlink_to(path.resolve())
     examples, splits = standard_artifacts.Examples(), standard_artifacts.Examples()
     examples.uri, examples.split_names = folder, artifact_utils.encode_split_names([ALL])

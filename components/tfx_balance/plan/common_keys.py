@@ -30,7 +30,7 @@ _BUCKET_SHIFT = np.uint64(64 - BUCKETS.bit_length() + 1)
 
 @dataclass(frozen=True)
 class Place:
-  """A record, by the rank of its file and its position in it, from 0."""
+  """A record, by the number of its file and its position in it, from 0."""
 
   file: int
   position: int
@@ -83,7 +83,7 @@ class KeyColumns:
   Attributes:
     rows: Keys: KEY_ROW [n].
     split: Number of the split of each: int64 [n].
-    file: Rank of the file of each: int64 [n].
+    file: Number of the file of each: int64 [n].
   """
 
   rows: npt.NDArray[np.void]

@@ -39,15 +39,15 @@ from tfx_balance.plan.runs import (
 )
 
 
-def record_numbers(rank: int, first: int, n: int) -> UInts:
+def record_numbers(file_number: int, first: int, n: int) -> UInts:
   """Returns a unique number for each of n records of an input file: uint64 [n].
 
   Args:
-    rank: Rank of the file.
+    file_number: Number of the file.
     first: Position of the first of these records.
     n: Number of records.
   """
-  return np.arange(first, first + n, dtype=np.uint64) + np.uint64(rank << 40)
+  return np.arange(first, first + n, dtype=np.uint64) + np.uint64(file_number << 40)
 
 
 def order_of_groups(groups: Ints) -> Ints:

@@ -38,8 +38,8 @@ class IndexNumbers:
     none = np.empty(0, np.uint64)
     self.samples = dict.fromkeys((*features, *sampled), NumberSample.of(none, none))
 
-  def fill(self, rows: Rows, columns: Columns, rank: int) -> None:
-    """Fills the columns of the index of some records, rows [n], of the file with a rank.
+  def fill(self, rows: Rows, columns: Columns, file_number: int) -> None:
+    """Fills the columns of the index of some records, rows [n], of one file.
 
     Raises:
       DataError: if a record has no time, or one that is no finite number, and such are not skipped.
@@ -55,7 +55,7 @@ class IndexNumbers:
         keys = _known_keys(columns[feature])
       rows[name][kept] = keys[kept]
     kept = np.flatnonzero(rows['code'] < BAD)
-    numbers = record_numbers(rank, 0, 1) + rows['position'][kept].astype(np.uint64)
+    numbers = record_numbers(file_number, 0, 1) + rows['position'][kept].astype(np.uint64)
     for name in self.samples:
       drawn = NumberSample.of(numbers, rows[name][kept])
       self.samples[name] = NumberSample.merge([self.samples[name], drawn])

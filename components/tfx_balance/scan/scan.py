@@ -52,12 +52,12 @@ class InputFile:
 
   Attributes:
     path: Path of the file.
-    rank: Number among all the input files, from 0.
+    file_number: Number among all the input files, from 0.
     group: Group in which it is counted, such as its split; '' where all files are one group.
   """
 
   path: str
-  rank: int
+  file_number: int
   group: str = ''
 
 
@@ -91,7 +91,7 @@ class ScannedFile:
 
 def scan_files(files: beam.PCollection[InputFile], scan: ScanFile) -> beam.PCollection[ScannedFile]:
   """Returns the scanned files, each of which may be on another worker."""
-  return spread(files, 'SpreadFiles', attrgetter('rank')) | 'ScanFile' >> beam.ParDo(scan)
+  return spread(files, 'SpreadFiles', attrgetter('file_number')) | 'ScanFile' >> beam.ParDo(scan)
 
 
 @dataclass(eq=False)
@@ -185,7 +185,7 @@ class ScanFile(beam.DoFn):
         feature_names=set(decoder.reader.feature_names),
         missing_in={name: (file.path, at) for name, at in decoder.first_missing.items()},
         bad=len(bad.positions),
-        first_bad=(file.rank, bad.first) if bad.positions else None,
+        first_bad=(file.file_number, bad.first) if bad.positions else None,
         without_group=groups.without if groups else 0,
         numbers=dict(more.samples),
         kinds={name: {kind: file.path} for name, kind in kinds.items() if name not in flags},
@@ -215,7 +215,7 @@ class ScanFile(beam.DoFn):
       first = counted.n_records
       wrong = [at - first for at in bad.positions if at >= first]
       rows, columns = self._index(frames, decoder, wrong, first, keys)
-      more.fill(rows, columns, file.rank)
+      more.fill(rows, columns, file.file_number)
       if groups:
         rows['group'] = groups.hashes(rows, columns)
       counted.add(rows, int(frames.offsets[-1]), decoder.n_strata)
@@ -253,9 +253,9 @@ class ScanFile(beam.DoFn):
     """Returns the spill of all records, but for those that were dropped or are bad."""
     if self.work_dir is None:
       deque(indexed, maxlen=0)
-      return Spill(file.rank, self._order_key, '', '', ())
+      return Spill(file.file_number, self._order_key, '', '', ())
     with scratch_folder(self.work_dir) as folder:
-      with SpillWriter(folder, 'scan', file.rank, self._order_key) as writer:
+      with SpillWriter(folder, 'scan', file.file_number, self._order_key) as writer:
         for rows, frames in indexed:
           which = None
           if rows['code'].max() >= BAD:

@@ -78,7 +78,7 @@ class Spill:
   """Records of one file, block by block.
 
   Attributes:
-    rank: Number of the file.
+    file_number: Number of the file.
     key: Number that stands for the seed of the order of records.
     rows_file: Rows in the order of the frames; packed, a column after another.
     frames_file: Frames.
@@ -88,7 +88,7 @@ class Spill:
     recoding: Codes of strata in place of those of the rows; None where these hold.
   """
 
-  rank: int
+  file_number: int
   key: int
   rows_file: str | PackedFile
   frames_file: str | PackedFile
@@ -188,11 +188,11 @@ class FramesReader:
 class SpillWriter:
   """Writes a spill; a context manager, whose files are made with the first block."""
 
-  def __init__(self, work_dir: str, name: str, rank: int, key: int) -> None:
+  def __init__(self, work_dir: str, name: str, file_number: int, key: int) -> None:
     self._rows_path, self._frames_path = (
-      new_work_file(work_dir, f'{name}-{kind}-{rank:05d}') for kind in ('rows', 'frames')
+      new_work_file(work_dir, f'{name}-{kind}-{file_number:05d}') for kind in ('rows', 'frames')
     )
-    self._rank, self._key = rank, key
+    self._file_number, self._key = file_number, key
     self._files: list[Any] = []
     self._stack = contextlib.ExitStack()
     self._buffers = itertools.repeat(ScratchBuffer())
@@ -209,7 +209,7 @@ class SpillWriter:
   def spill(self) -> Spill:
     """The spill that was written; whole once the files are closed."""
     paths = self._rows_path, self._frames_path
-    return Spill(self._rank, self._key, *paths, tuple(self._blocks), row=self._row)
+    return Spill(self._file_number, self._key, *paths, tuple(self._blocks), row=self._row)
 
   def write(
     self, rows: Rows, frames: Frames, which: Ints | None = None, groups: Ints | None = None
@@ -325,7 +325,7 @@ def pack(
       frames.add_parts(file, parts)
   n_counts = 0 if rank_counts is None else len(rank_counts)
   files = rows.packed(), frames.packed()
-  return Spill(spill.rank, spill.key, *files, spill.blocks, n_counts, spill.row)
+  return Spill(spill.file_number, spill.key, *files, spill.blocks, n_counts, spill.row)
 
 
 def _planes(values: npt.NDArray[Any]) -> bytes:

@@ -189,6 +189,6 @@ def sum_groups(
     lambda file: {file.file.group: Totals.of(file)},
     SumGroups(),
     then,
-    rank=attrgetter('file.rank'),
+    file_number=attrgetter('file.file_number'),
     work=work,
   )

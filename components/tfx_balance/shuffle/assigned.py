@@ -40,8 +40,8 @@ class AssignedRecords:
       folder: Folder for the rows, and for what is spilled once more.
       buffer: Buffer of what is read to be spilled once more.
     """
-    self._path = new_work_file(folder, f'assigned-{spill.rank:05d}')
-    self._writer = SpillWriter(folder, 'again', spill.rank, spill.key)
+    self._path = new_work_file(folder, f'assigned-{spill.file_number:05d}')
+    self._writer = SpillWriter(folder, 'again', spill.file_number, spill.key)
     spilled = self._writer.spill
     self._ranges = RangeFinder(spill, self._path, groups)
     self._again = RangeFinder(spilled, str(spilled.rows_file), groups)
@@ -130,13 +130,13 @@ def assign_blocks(
     assign: Function of the index of a block, of the keys of its records and of the positions of
       those that are frequent.
   """
-  spill, spreader = scanned.spill, KeySpreader(frequent, scanned.spill.rank)
+  spill, spreader = scanned.spill, KeySpreader(frequent, scanned.spill.file_number)
   with scratch_folder(job.request.work_dir) as folder:
     with AssignedRecords(spill, job.groups, folder, buffer) as assigned:
       for index in spill.index('hash', 'content', 'code', 'size', *columns):
         assigned.add(*assign(index, *spreader.spread(record_keys(index, spill.key))))
     yield from assigned.by_files(job.request)
-  yield beam.pvalue.TaggedOutput(COUNTS, (spill.rank, counts.sparse()))
+  yield beam.pvalue.TaggedOutput(COUNTS, (spill.file_number, counts.sparse()))
 
 
 def _shared_out(which: Ints, rows: Rows, together: int) -> tuple[Ints, Rows]:

@@ -99,8 +99,8 @@ class FrequentKeys:
 
   Attributes:
     keys: uint64 [n], ascending.
-    files: Rank of a file: int64 [n].
-    before: Number of copies in files of lower ranks: int64 [n].
+    files: Number of a file: int64 [n].
+    before: Number of copies in files of lower numbers: int64 [n].
   """
 
   keys: UInts
@@ -148,7 +148,7 @@ def find_frequent(
     partial(count_keys, n_files=work.n_files),
     MergeRows(KeyCounts.merge),
     lambda counts: counts,
-    rank=lambda scanned: scanned.file.rank,
+    file_number=lambda scanned: scanned.file.file_number,
     work=work,
   )
   return summed(
@@ -158,7 +158,7 @@ def find_frequent(
     MergeRows(Candidates.merge),
     number_copies,
     beam.pvalue.AsSingleton(counted),
-    rank=lambda scanned: scanned.file.rank,
+    file_number=lambda scanned: scanned.file.file_number,
     work=work,
   )
 
@@ -187,8 +187,8 @@ def count_likely(scanned: ScannedFile, counted: KeyCounts) -> Candidates:
       copies += np.bincount(of, minlength=len(likely))
   held = np.flatnonzero(copies)
   none = np.zeros(len(held), np.int64)
-  rank = np.full(len(held), scanned.file.rank)
-  return Candidates(none, none.view(np.uint64), likely[held], rank, copies[held])
+  file_numbers = np.full(len(held), scanned.file.file_number)
+  return Candidates(none, none.view(np.uint64), likely[held], file_numbers, copies[held])
 
 
 def number_copies(found: Candidates, counted: KeyCounts) -> FrequentKeys:

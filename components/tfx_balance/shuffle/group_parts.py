@@ -64,7 +64,7 @@ class PartColumn:
   """Values of one part for one file, or of one file in a part: runs of a work file.
 
   Attributes:
-    rank: Number of the file.
+    file_number: Number of the file.
     name: Path of the file.
     part: Number of the part.
     file: Work file that has the runs.
@@ -72,7 +72,7 @@ class PartColumn:
     row: Type of a value.
   """
 
-  rank: int
+  file_number: int
   name: str
   part: int
   file: str | PackedFile
@@ -123,7 +123,7 @@ def count_groups(
   """
   cuts, first, row = [], 0, TIMED_ENTRY if timed else ENTRY
   with scratch_folder(work.work_dir) as folder:
-    path = new_work_file(folder, f'groups-{scanned.spill.rank:05d}')
+    path = new_work_file(folder, f'groups-{scanned.spill.file_number:05d}')
     with create_as_is(path) as file:
       for index in scanned.spill.index('group', 'code', 'position', *(['time'] if timed else [])):
         numbers, times = group_numbers(index['group'], seed), index['time'] if timed else None
@@ -138,7 +138,7 @@ def count_groups(
         some = runs[runs[:, 0] < runs[:, 1]]
         if len(some):
           packed = packer.pack(some * row.itemsize)
-          yield PartColumn(scanned.spill.rank, scanned.file.path, part, packed, runs, row)
+          yield PartColumn(scanned.spill.file_number, scanned.file.path, part, packed, runs, row)
 
 
 def build_part(columns: Sequence[PartColumn], predefined: Ints) -> GroupPart:
@@ -176,7 +176,7 @@ def return_splits(
       for column, runs in found:
         whole = np.array([[runs[0, 0], runs[-1, 1]]]) * _PLACE.itemsize
         packed = packer.pack(whole)
-        yield PartColumn(column.rank, column.name, column.part, packed, runs, _PLACE)
+        yield PartColumn(column.file_number, column.name, column.part, packed, runs, _PLACE)
 
 
 class GroupAssigner:

@@ -44,7 +44,7 @@ from tfx_balance.tfrecord.work_files import WorkFile, new_output_file, open_as_i
 from tfx_balance.tfrecord.work_folder import scratch_folder
 
 COUNTS = 'counts'
-"""Tag of the counts of assigned records, each with the rank of its input file."""
+"""Tag of the counts of assigned records, each with the number of its input file."""
 NOWHERE = np.iinfo(np.uint32).max
 """Output of a record that is left out."""
 FilesKey = tuple[tuple[int, int, str], ...]
@@ -273,7 +273,13 @@ def gather_ranges(
   )
   merge, of_file = MergeRows(SparseCounts.merge), itemgetter(1)
   counts = summed(
-    assigned[COUNTS], 'Counts', of_file, merge, SparseCounts.dense, rank=itemgetter(0), work=work
+    assigned[COUNTS],
+    'Counts',
+    of_file,
+    merge,
+    SparseCounts.dense,
+    file_number=itemgetter(0),
+    work=work,
   )
   return job, counts, written
 

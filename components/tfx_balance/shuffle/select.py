@@ -176,7 +176,7 @@ class FileAssigner:
     self._selection = selection
     self.rows, of_code = np.unique(selection.rows_of(scanned), return_inverse=True)
     self.of_code = of_code.reshape(-1)
-    self._assigner = Assigner(thresholds, self.rows, scanned.file.rank)
+    self._assigner = Assigner(thresholds, self.rows, scanned.file.file_number)
 
   def assign(self, index: npt.NDArray[np.void]) -> Ints:
     """Returns the part of each record: int64 [n]."""
@@ -230,7 +230,7 @@ def find_file_thresholds(
     """Returns the results of `then` for the merged parts of all files, one a range of rows."""
 
     def keyed(file: ScannedFile, *known: Any) -> Iterator[tuple[tuple[int, int], Any]]:
-      group = work.group_of(file.file.rank)
+      group = work.group_of(file.file.file_number)
       return (((number, group), part) for number, part in each(file, *known))
 
     def bound(merged: tuple[tuple[int, int], Any], *known: Any) -> list[Any]:
@@ -329,7 +329,7 @@ def collect_candidates(
     for part in range(ends.shape[1]):  # a column at a time: no [n, parts] array
       wanted |= ends[codes, part] == buckets
     orders = None if order is None else order[wanted]
-    return Candidates.collect(buckets[wanted], rank[wanted], scanned.file.rank, orders)
+    return Candidates.collect(buckets[wanted], rank[wanted], scanned.file.file_number, orders)
 
   found = MergeRows(Candidates.merge).merged(map(of_block, selection.placed(scanned)))
   for number in selection.ranges_of(rows):

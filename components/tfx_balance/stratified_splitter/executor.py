@@ -64,7 +64,9 @@ def extended_files(
   parameters: SplitterParameters,
   first: int,
 ) -> list[InputFile]:
-  """Returns the files of the artifact to extend, each in the group of its split, from a rank on.
+  """Returns the files of the artifact to extend, each in the group of its split.
+
+  They are numbered from `first`.
 
   Raises:
     ConfigError: if there are several, or its splits are not those to make.
@@ -96,4 +98,4 @@ def extended_files(
     )
   extended.check_files()
   found = extended.input_files(parameters.split_names)
-  return [replace(file, rank=first + file.rank) for file in found]
+  return [replace(file, file_number=first + file.file_number) for file in found]

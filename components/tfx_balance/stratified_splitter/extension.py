@@ -39,7 +39,7 @@ NEW = ''
 _PARTS = 64
 
 HashColumn = tuple[int, UInts]
-"""Rank of a new file, -1 for any old one, and hashes of its records, ascending."""
+"""Number of a new file, -1 for any old one, and hashes of its records, ascending."""
 
 
 def leave_out_held(
@@ -52,9 +52,9 @@ def leave_out_held(
     | 'ByHash' >> beam.GroupByKey()
     | 'FindHeld' >> beam.FlatMap(lambda part: find_held(part[1]))
   )
-  by_rank = scanned | 'ByRank' >> beam.Map(lambda file: (file.file.rank, file))
+  by_number = scanned | 'ByNumber' >> beam.Map(lambda file: (file.file.file_number, file))
   return (
-    {'files': by_rank, 'held': held}
+    {'files': by_number, 'held': held}
     | 'FilesAndHeld' >> beam.CoGroupByKey()
     | 'LeaveOutHeld'
     >> beam.FlatMap(
@@ -65,23 +65,25 @@ def leave_out_held(
 
 def hash_columns(scanned: ScannedFile) -> Iterator[tuple[int, HashColumn]]:
   """Yields the hashes of a file's records, part by part."""
-  rank = scanned.file.rank if scanned.file.group == NEW else -1
+  file_number = scanned.file.file_number if scanned.file.group == NEW else -1
   for index in scanned.spill.index('hash'):
     hashes = np.unique(index['hash'])
     part = (hashes >> np.uint64(58)).astype(np.int64)
     edges = np.searchsorted(part, np.arange(_PARTS + 1))
     for i in np.flatnonzero(np.diff(edges)).tolist():
-      yield i, (rank, hashes[edges[i] : edges[i + 1]])
+      yield i, (file_number, hashes[edges[i] : edges[i + 1]])
 
 
 def find_held(columns: Iterable[HashColumn]) -> Iterator[HashColumn]:
   """Yields, of each new file, the hashes that old ones have; columns of one part."""
   several = list(columns)
-  old = np.unique(np.concatenate([np.empty(0, np.uint64), *(c for rank, c in several if rank < 0)]))
-  for rank, hashes in several:
-    found = hashes[np.isin(hashes, old, assume_unique=True)] if rank >= 0 else hashes[:0]
+  old = np.unique(
+    np.concatenate([np.empty(0, np.uint64), *(c for file_number, c in several if file_number < 0)])
+  )
+  for file_number, hashes in several:
+    found = hashes[np.isin(hashes, old, assume_unique=True)] if file_number >= 0 else hashes[:0]
     if len(found):
-      yield rank, found
+      yield file_number, found
 
 
 def leave_out(scanned: ScannedFile, columns: Iterable[UInts], request: SplitContext) -> ScannedFile:
@@ -91,7 +93,7 @@ def leave_out(scanned: ScannedFile, columns: Iterable[UInts], request: SplitCont
     return scanned
   gone = FileSums()
   with scratch_folder(request.work_dir) as folder:
-    with SpillWriter(folder, 'new', scanned.spill.rank, scanned.spill.key) as writer:
+    with SpillWriter(folder, 'new', scanned.spill.file_number, scanned.spill.key) as writer:
       for index, frames in scanned.spill.frames():
         is_held = np.isin(index['hash'], hashes)
         gone.add(index[is_held], 0, len(scanned.records))

@@ -63,7 +63,7 @@ def plan_in_beam(
     lambda job, first, last: job.with_plan((first if in_time else last).plan), *bounds
   )
   split = parts | 'SplitGroups' >> beam.FlatMap(split_part, framed, bounds[-1])
-  files = scanned | 'ByRank' >> beam.Map(lambda file: (file.file.rank, file))
+  files = scanned | 'ByNumber' >> beam.Map(lambda file: (file.file.file_number, file))
   joined = (files, split) | 'FilesAndSplits' >> beam.Flatten() | 'Joined' >> beam.GroupByKey()
   return job, joined | 'FileSplits' >> beam.Map(_of_file)
 
@@ -95,7 +95,7 @@ def count_file(scanned: ScannedFile, job: SplitOutputPlan) -> Iterator[tuple[int
 
 def _in_order(part: Part) -> list[PartColumn]:
   """Returns the columns of a part, in the order of the files."""
-  return sorted(part[1], key=attrgetter('rank'))
+  return sorted(part[1], key=attrgetter('file_number'))
 
 
 def _built(part: Part, job: SplitOutputPlan) -> GroupPart:
@@ -106,11 +106,11 @@ def _built(part: Part, job: SplitOutputPlan) -> GroupPart:
 def split_part(
   part: Part, job: SplitOutputPlan, plan: GroupPlan | GroupCuts
 ) -> Iterator[tuple[int, PartColumn]]:
-  """Yields the places of the groups of a part, by the rank of the file."""
+  """Yields the places of the groups of a part, by the number of the file."""
   groups = _built(part, job)
   placed = plan.assign(groups, part[0])
   for column in return_splits(groups, placed, _in_order(part), job.request):
-    yield column.rank, column
+    yield column.file_number, column
 
 
 def _of_file(joined: tuple[int, Iterable[Any]]) -> tuple[ScannedFile, list[PartColumn]]:
