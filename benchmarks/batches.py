@@ -146,8 +146,8 @@ def our_batches(files: DataFiles, source: str, side: str) -> Callable[..., Any]:
   if source == 'from files':
     from benchmarks.input_sides import ours
 
-    held = _STREAMED if side == STREAMED else None
-    return functools.partial(ours, files, BATCH_SIZE, 'exact', held)
+    share = _STREAMED if side == STREAMED else None
+    return functools.partial(ours, files, BATCH_SIZE, 'exact', share)
   from tfx_balance.inputs import BalancedInputs
 
   columns = dict(np.load(files.arrays))

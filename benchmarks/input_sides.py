@@ -113,11 +113,11 @@ def ours(
   files: DataFiles,
   batch_size: int,
   strategy: str,
-  held: float | None = None,
+  share: float | None = None,
   augment_fn: Any = None,
   **more: Any,
 ) -> tf.data.Dataset:
-  """Returns the batches of BalancedInputs; `held` is the memory budget as a share of the data.
+  """Returns the batches of BalancedInputs; `share` is the memory budget as a share of the data.
 
   Further arguments go to `BalancedInputs.train`.
   """
@@ -125,9 +125,9 @@ def ours(
   from tfx_balance.inputs.fn_args import read_plan
 
   budget = {}
-  if held is not None:
+  if share is not None:
     n_bytes = sum(file.n_bytes for file in read_plan(files.artifact).files)
-    budget = {'memory_budget': int(held * n_bytes)}
+    budget = {'memory_budget': int(share * n_bytes)}
   made = BalancedInputs.load(files.artifact, feature_spec(files), **budget)
   if files.spec.image_shape[0]:
     more['decode_fn'] = decode_record
@@ -153,7 +153,7 @@ SIDES: dict[str, Side] = {
   'filter': filter_by_class,
   'rejection_resample': rejection_resample,
   **{s: functools.partial(ours, strategy=s) for s in STRATEGIES},
-  **{f'{s}, streamed': functools.partial(ours, strategy=s, held=_STREAMED) for s in STRATEGIES},
+  **{f'{s}, streamed': functools.partial(ours, strategy=s, share=_STREAMED) for s in STRATEGIES},
   'exact, augmented by record': functools.partial(augmented, by_record=True),
   'exact, augmented': functools.partial(augmented, by_record=False),
 }

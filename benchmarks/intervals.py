@@ -387,9 +387,9 @@ def summary(kind: str, tables: Sequence[Mapping[str, Array]]) -> dict[str, Any]:
           (v == HELPS and e <= 0) or (v == HARMS and e >= 0)
           for v, e in zip(said, effect, strict=True)
         ]
-        held = [float(np.all(np.abs(mean - t) <= half)) for t in meant]
+        covers = [float(np.all(np.abs(mean - t) <= half)) for t in meant]
         decided = np.mean([verdict != CANNOT_TELL for verdict in said])
-        seen_ways[way].append((*held, 2 * half.mean(), float(decided), float(any(wrong))))
+        seen_ways[way].append((*covers, 2 * half.mean(), float(decided), float(any(wrong))))
     found[name] = {
       way: [*np.mean(each, axis=0)[:3], np.median(each, axis=0)[3], *np.mean(each, axis=0)[4:]]
       for way, each in seen_ways.items()
@@ -408,8 +408,8 @@ def comparison(results: Sequence[Result]) -> Group:
     few = f', {RARE[0]} rare' in case
     for name, ways in result['metrics'].items():
       cells = [
-        f'{100 * held:.0f} {100 * own:.0f} {100 * final:.0f} {width:.3f} {100 * decided:.0f}'
-        for held, own, final, width, decided, _ in ways.values()
+        f'{100 * covers:.0f} {100 * own:.0f} {100 * final:.0f} {width:.3f} {100 * decided:.0f}'
+        for covers, own, final, width, decided, _ in ways.values()
       ]
       every.add_row(f'{case}: {METRICS[name].words}', *cells)
       for way, own in ways.items():
@@ -432,10 +432,10 @@ def comparison(results: Sequence[Result]) -> Group:
   rows = empty_table('of all rows', *headings, 'false, other')
   for part, ways in total.items():
     for way, each in ways.items():
-      held, of_own, final, _, decided, false, width, null = np.array(each).T
-      spans = [f'{100 * v.min():.0f} to {100 * v.max():.0f}' for v in (held, of_own, final)]
+      covers, of_own, final, _, decided, false, width, null = np.array(each).T
+      spans = [f'{100 * v.min():.0f} to {100 * v.max():.0f}' for v in (covers, of_own, final)]
       worst = [f'{100 * false[of].max(initial=0):.0f}' for of in (null == 1, null == 0)]
-      below, above = [(v < 0.93).sum() for v in (held, of_own)], (held > 0.99).sum()
+      below, above = [(v < 0.93).sum() for v in (covers, of_own)], (covers > 0.99).sum()
       means = [f'{width.mean():.2f}', f'{100 * decided.mean():.0f}']
       counts = [spans[0], below[0], above, spans[1], below[1], spans[2]]
       rows.add_row(f'{part}: {way}', *map(str, [len(each), *counts, *means, *worst]))

@@ -17,7 +17,7 @@ from tests.helpers_examples import cells, read_splits, split_files, value_of
 
 def assert_conserved(splits: Mapping[str, Iterable[bytes]], records: Iterable[bytes]) -> None:
   """Checks that the splits hold the records, each as often as before: nothing lost, or twice."""
-  found, expected = Counter(r for held in splits.values() for r in held), Counter(records)
+  found, expected = Counter(r for of_split in splits.values() for r in of_split), Counter(records)
   assert not expected - found, f'{(expected - found).total()} records are lost'
   assert not found - expected, f'{(found - expected).total()} records are there too often'
 
@@ -31,7 +31,7 @@ def assert_exact(
   splits: Mapping[str, Any], weights: Mapping[str, Any], label: str = 'label'
 ) -> None:
   """Checks that every cell and every split's total is within one of its share."""
-  sizes = Counter(value_of(record, label) for held in splits.values() for record in held)
+  sizes = Counter(value_of(record, label) for of_split in splits.values() for record in of_split)
   found = cells(splits, label)
   assert set(splits) == set(weights), f'splits {set(splits)}'
   for name, weight in weights.items():
@@ -67,10 +67,10 @@ def assert_sidecar(
 ) -> dict[str, Any]:
   """Checks the counts of a sidecar against the artifact's files, and returns the sidecar."""
   sidecar, features = read_sidecar(uri), tuple(features)
-  held = {name: read_splits(uri)[name] for name in weights}
+  records_of = {name: read_splits(uri)[name] for name in weights}
   counts = {
     name: Counter(tuple(value_of(r, feature) for feature in features) for r in records)
-    for name, records in held.items()
+    for name, records in records_of.items()
   }
   sizes: Counter[Any] = sum(counts.values(), Counter())
   whole = sum(map(exact, weights.values()))
@@ -79,7 +79,7 @@ def assert_sidecar(
     told = sidecar['splits'][name]
     by_stratum = [counts[name][stratum] for stratum in sizes]
     assert told == {
-      'records': len(held[name]),
+      'records': len(records_of[name]),
       'ideal': float(sizes.total() * exact(weight) / whole),
       'files': len(split_files(uri, name)),
       'file_bytes': file_bytes(uri, name),

@@ -165,8 +165,10 @@ def bins() -> Rows:
 
 def groups() -> Rows:
   """Groups, each a letter, that stay whole."""
-  held = ('aaab', 'aab', 'aaaa', 'bb', 'aac', 'ac', 'aabb', 'aaa', 'bc', 'aaac', 'ab', 'aabc')
-  records = [Record(label, 'ABCDEFGHIJKL'[i]) for i, labels in enumerate(held) for label in labels]
+  letters = ('aaab', 'aab', 'aaaa', 'bb', 'aac', 'ac', 'aabb', 'aaa', 'bc', 'aaac', 'ab', 'aabc')
+  records = [
+    Record(label, 'ABCDEFGHIJKL'[i]) for i, labels in enumerate(letters) for label in labels
+  ]
   options = {'splits': {'train': 6, 'eval': 2, 'test': 2}}
   return split_rows(records, group_by=[record.text for record in records], **options)
 
@@ -212,12 +214,12 @@ def embargo() -> Rows:
 
 def groups_in_time() -> Rows:
   """Groups, each a letter, in the order of their latest records."""
-  held = 'AABACBADBECDBEFEDGFHGEFIHGIJHJIKJKLIKLLM'
+  letters = 'AABACBADBECDBEFEDGFHGEFIHGIJHJIKJKLIKLLM'
   records = [
     Record(record.label, text, place=place)
-    for place, (record, text) in enumerate(zip(in_time(), held))
+    for place, (record, text) in enumerate(zip(in_time(), letters))
   ]
-  return split_rows(records, splits=IN_TIME, order_by=range(40), group_by=list(held))
+  return split_rows(records, splits=IN_TIME, order_by=range(40), group_by=list(letters))
 
 
 DRAWN = (

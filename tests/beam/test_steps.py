@@ -48,15 +48,15 @@ def test_rows_of_many_elements_are_merged_in_a_tree(n):
 def test_what_is_merged_is_merged_again_once_as_much_has_come():
   sizes = []
 
-  def merge(held):
-    sizes.append(len(held))
-    return [row for rows in held for row in rows]
+  def merge(parts):
+    sizes.append(len(parts))
+    return [row for rows in parts for row in rows]
 
   step = MergeRows(merge, batch_rows=1)
-  held = step.create_accumulator()
+  parts = step.create_accumulator()
   for i in range(1000):
-    held = step.add_input(held, [i])
-  assert step.extract_output(held) == [*range(1000)]
+    parts = step.add_input(parts, [i])
+  assert step.extract_output(parts) == [*range(1000)]
   assert len(sizes) < 12  # as many as there are doublings
 
 

@@ -149,12 +149,12 @@ def synthetic_statistics(counts: Sequence[int]) -> statistics_pb2.DatasetFeature
   stats.common_stats.num_non_missing = stats.common_stats.tot_num_values = sum(counts)
   stats.common_stats.min_num_values = stats.common_stats.max_num_values = 1
   stats.common_stats.avg_num_values = 1
-  held = sorted(((n, value) for value, n in enumerate(counts) if n), reverse=True)
-  stats.unique = len(held)
-  for rank, (n, value) in enumerate(held):
+  by_count = sorted(((n, value) for value, n in enumerate(counts) if n), reverse=True)
+  stats.unique = len(by_count)
+  for rank, (n, value) in enumerate(by_count):
     stats.rank_histogram.buckets.add(
       low_rank=rank, high_rank=rank, label=str(value), sample_count=n
     )
-  for n, value in held[:20]:
+  for n, value in by_count[:20]:
     stats.top_values.add(value=str(value), frequency=n)
   return found

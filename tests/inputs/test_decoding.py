@@ -140,9 +140,12 @@ def test_what_is_held_stays_within_the_budget(artifact, share, monkeypatch):
   kept = DecodedRows.of(reader, made.source.counts, specs)
   n_kept = 0 if kept is None else int((kept.slots >= 0).numpy().sum())
   assert n_kept == min(
-    reader.spare_bytes // ROW_BYTES, int(made.source._held_records(RecordForm(SPEC))[0][0].shape[0])
+    reader.spare_bytes // ROW_BYTES,
+    int(made.source._records_in_memory(RecordForm(SPEC))[0][0].shape[0]),
   )
-  held = int(tf.reduce_sum(tf.strings.length(made.source._held_records(RecordForm(SPEC))[0][0])))
+  held = int(
+    tf.reduce_sum(tf.strings.length(made.source._records_in_memory(RecordForm(SPEC))[0][0]))
+  )
   read(made.train(8, decode_fn=decode), 40)
   streamed = max(most, default=0)
   assert all(cache.limit >= streamed for cache in caches)
@@ -251,7 +254,7 @@ def test_a_file_is_read_before_it_is_due(cache, monkeypatch):
   )
   first = take(cache, 0, 1)
   cache.read_ahead(np.array([2, 2, 0]))
-  cache._held[2].result()
+  cache._cached[2].result()
   assert reads == cache.paths[:3]
   assert take(cache, 2, 1, 0)[1:] == first[::-1]
   assert reads == cache.paths[:3]
@@ -261,8 +264,8 @@ def test_reading_ahead_drops_no_file_in_use_and_keeps_to_the_limit(cache):
   for files in ((0, 1, 2), (3,), (3, 4), (5,)):
     take(cache, *files)
     cache.read_ahead(np.arange(6))
-    assert set(files) <= set(cache._held)
-    assert cache.used == sum(cache.n_bytes[file] for file in cache._held) <= cache.limit
+    assert set(files) <= set(cache._cached)
+    assert cache.used == sum(cache.n_bytes[file] for file in cache._cached) <= cache.limit
 
 
 def test_a_fault_of_a_file_that_is_read_ahead_is_raised_when_it_is_due(cache, tmp_path):

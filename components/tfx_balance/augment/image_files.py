@@ -99,7 +99,7 @@ def _changed_files(
   look: Look,
 ) -> Array:
   """Returns the new files: object [n]; those of one original are made one after another."""
-  out, made, held = np.empty(len(which), object), [], 0
+  out, made, n_values = np.empty(len(which), object), [], 0
   copies = np.split(np.argsort(which, kind='stable'), np.cumsum(np.bincount(which))[:-1])
   for number, rows in enumerate(copies):
     turn = int(turns[number])
@@ -111,10 +111,10 @@ def _changed_files(
       changed = change(image, {name: values[some] for name, values in drawn.items()}, look)
       changed = np.ascontiguousarray(turned(changed, turn, np, axis=1, back=True))
       made.append((some, changed, bool(is_png[number]), turn))
-      held += changed.size
-      if held >= _VALUES_TOGETHER:
+      n_values += changed.size
+      if n_values >= _VALUES_TOGETHER:
         _encode_into(out, made, look.jpeg_quality)
-        made, held = [], 0
+        made, n_values = [], 0
   _encode_into(out, made, look.jpeg_quality)
   return out
 

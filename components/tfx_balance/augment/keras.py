@@ -260,9 +260,9 @@ def _generators(layer: Any) -> list[Any]:
   """Returns the seed generators of a Keras 3 layer."""
   from keras.random import SeedGenerator
 
-  held = list(vars(layer).values()) + list(getattr(layer, '_seed_generators', []))
-  held += list(getattr(layer, '_backend_generators', {}).values())
-  return list({id(value): value for value in held if isinstance(value, SeedGenerator)}.values())
+  objects = list(vars(layer).values()) + list(getattr(layer, '_seed_generators', []))
+  objects += list(getattr(layer, '_backend_generators', {}).values())
+  return list({id(value): value for value in objects if isinstance(value, SeedGenerator)}.values())
 
 
 def _next(draw: Callable[[], tf.Tensor], generator: Any) -> Callable[..., tf.Tensor]:

@@ -116,9 +116,9 @@ def with_pools(
   Raises:
     ConfigError: if the records lack a feature that the function names.
   """
-  held = pool_shapes(shapes, request).values()
-  fixed = sum(_NUMBER_BYTES.get(shape.kind, _OBJECT_BYTES) * shape.most for shape in held)
-  has_bytes = any(shape.kind == 'bytes' for shape in held)
+  needed = pool_shapes(shapes, request).values()
+  fixed = sum(_NUMBER_BYTES.get(shape.kind, _OBJECT_BYTES) * shape.most for shape in needed)
+  has_bytes = any(shape.kind == 'bytes' for shape in needed)
   copied = np.any((job.copies > 1) & (job.selection.quotas > 0), axis=1)
   counts = [job.totals[split].strata() for split in job.plans]
   n = np.concatenate([of_split.records for of_split in counts])

@@ -172,9 +172,9 @@ def _layouts(n_bytes: Sequence[int], request: ShardContext) -> tuple[OutputLayou
   for group in groups:
     own = tuple(paths[first : first + group.n_files])
     first += group.n_files
-    held = -(-sum(n_bytes[i] for i in group.classes) // group.n_files)
+    bytes_each = -(-sum(n_bytes[i] for i in group.classes) // group.n_files)
     alone = len(group.classes) == 1  # sections of several chunks would be in turns
-    n_chunks = -(-held // sizes.gather_bytes) if alone else 1
+    n_chunks = -(-bytes_each // sizes.gather_bytes) if alone else 1
     for section, i in enumerate(group.classes):
-      layouts[i] = OutputLayout(own, n_chunks, section, files_together(held))
+      layouts[i] = OutputLayout(own, n_chunks, section, files_together(bytes_each))
   return tuple(layouts[i] for i in sorted(layouts))

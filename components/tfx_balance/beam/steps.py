@@ -52,30 +52,32 @@ class MergeRows(beam.CombineFn):
   def create_accumulator(self) -> list[Any]:
     return []
 
-  def add_input(self, held: list[Any], element: Any) -> list[Any]:
-    held.append(element)
+  def add_input(self, parts: list[Any], element: Any) -> list[Any]:
+    parts.append(element)
     # What is merged already, the first, is merged again once as much has come.
-    if len(held) < _BATCH_PARTS and sum(map(len, held[1:])) < max(self._batch_rows, len(held[0])):
-      return held
-    return self.compact(held)
+    if len(parts) < _BATCH_PARTS and sum(map(len, parts[1:])) < max(
+      self._batch_rows, len(parts[0])
+    ):
+      return parts
+    return self.compact(parts)
 
   def merge_accumulators(self, several: Iterable[list[Any]]) -> list[Any]:
     merged: list[Any] = []
-    for held in several:
-      for element in held:
+    for parts in several:
+      for element in parts:
         merged = self.add_input(merged, element)
     return merged
 
-  def compact(self, held: list[Any]) -> list[Any]:
-    return [self._merge(held)] if len(held) > 1 else held
+  def compact(self, parts: list[Any]) -> list[Any]:
+    return [self._merge(parts)] if len(parts) > 1 else parts
 
-  def extract_output(self, held: list[Any]) -> Any:
-    return self._merge(held)
+  def extract_output(self, parts: list[Any]) -> Any:
+    return self._merge(parts)
 
   def merged(self, elements: Iterable[Any]) -> Any:
     """Returns one element or more merged, in memory that grows with the merged one alone."""
-    held = functools.reduce(self.add_input, elements, self.create_accumulator())
-    return self.extract_output(held)
+    parts = functools.reduce(self.add_input, elements, self.create_accumulator())
+    return self.extract_output(parts)
 
 
 def combined(

@@ -294,16 +294,16 @@ class HashFile(beam.DoFn):
     digests: list[npt.NDArray[np.uint64]] = []
     positions: list[npt.NDArray[np.int64]] = []
     runs: list[KeyRun] = []
-    records = held = position = 0
+    records = n_keys = position = 0
     for frames in read_frames(file.path):
       found, present = keys.digests(frames.payloads())
       digests.append(found)
       positions.append(position + np.flatnonzero(present))
-      position, records, held = position + len(frames), records + len(found), held + len(found)
-      if held >= r.sizes.run_keys:
+      position, records, n_keys = position + len(frames), records + len(found), n_keys + len(found)
+      if n_keys >= r.sizes.run_keys:
         runs.append(self._write(file, digests, positions))
-        held = 0
-    if held:
+        n_keys = 0
+    if n_keys:
       runs.append(self._write(file, digests, positions))
     names = tuple(keys.feature_names)
     yield HashedFile(file, records, position - records, keys.kind, names, tuple(runs))

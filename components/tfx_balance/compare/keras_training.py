@@ -195,8 +195,8 @@ class KerasTraining:
     callbacks = [compiled.stop_at(self.deadline)]
     if self.callbacks is not None:
       parts = stratified_indices(self.labels[rows], {'train': 9, 'validation': 1}, seed=seed)
-      held, rows = rows[parts['validation']], rows[np.sort(parts['train'])]
-      data = tf.data.Dataset.from_tensor_slices((self._rows(held), self.labels[held]))
+      validation, rows = rows[parts['validation']], rows[np.sort(parts['train'])]
+      data = tf.data.Dataset.from_tensor_slices((self._rows(validation), self.labels[validation]))
       options = {
         'validation_data': data.batch(_PREDICTED),
         'epochs': min(_VALIDATIONS, self.steps),

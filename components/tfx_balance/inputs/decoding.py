@@ -212,8 +212,8 @@ class DecodedRows:
     self, features: dict[str, Any], rows: tf.Tensor, decode: RecordDecoder
   ) -> dict[str, tf.Tensor]:
     """Returns decoded features as `decode` does, and decodes only records that are not kept."""
-    held = (rows >= 0) & (rows < tf.size(self.slots, tf.int64))
-    slots = tf.where(held, tf.gather(self.slots, tf.where(held, rows, 0)), -1)
+    in_memory = (rows >= 0) & (rows < tf.size(self.slots, tf.int64))
+    slots = tf.where(in_memory, tf.gather(self.slots, tf.where(in_memory, rows, 0)), -1)
     ready = (slots >= 0) & _gathered(self.filled, tf.maximum(slots, 0), tf.bool)
     kept, missing = (tf.cast(tf.where(mask)[:, 0], tf.int32) for mask in (ready, ~ready))
     old_slots = tf.gather(slots, kept)

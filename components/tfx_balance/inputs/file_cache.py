@@ -42,7 +42,7 @@ class FileCache:
   form: RecordForm
   versions: FileVersions = field(default_factory=FileVersions)
   used: int = 0
-  _held: OrderedDict[int, Future[RecordFile | ParsedFile]] = field(default_factory=OrderedDict)
+  _cached: OrderedDict[int, Future[RecordFile | ParsedFile]] = field(default_factory=OrderedDict)
   _taken: list[int] = field(default_factory=list)  # files of the last `take`
   _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
@@ -73,15 +73,15 @@ class FileCache:
     due = np.unique(files).tolist()
     self._touch(due)
     for file in due:
-      if file not in self._held and self._make_room(self.n_bytes[file], {*self._taken, *due}):
+      if file not in self._cached and self._make_room(self.n_bytes[file], {*self._taken, *due}):
         self._begin(file)
 
   def _get(self, file: int) -> RecordFile | ParsedFile:
-    if file not in self._held:
+    if file not in self._cached:
       self._make_room(self.n_bytes[file])
       self._begin(file)
     try:
-      return self._held[file].result()
+      return self._cached[file].result()
     except BaseException:
       self._drop(file)
       raise
@@ -89,11 +89,11 @@ class FileCache:
   def _touch(self, files: Sequence[int]) -> None:
     """Makes files the last ones to be dropped, as far as they are held."""
     for file in files:
-      if file in self._held:
-        self._held.move_to_end(file)
+      if file in self._cached:
+        self._cached.move_to_end(file)
 
   def _begin(self, file: int) -> None:
-    self._held[file] = self._thread.submit(self._read, file)
+    self._cached[file] = self._thread.submit(self._read, file)
     self.used += self.n_bytes[file]
 
   def _read(self, file: int) -> RecordFile | ParsedFile:
@@ -106,7 +106,7 @@ class FileCache:
 
     Nothing is dropped where files are to be kept and the bytes do not fit beside them.
     """
-    others = [file for file in self._held if file not in kept]
+    others = [file for file in self._cached if file not in kept]
     fits = self.used - sum(self.n_bytes[file] for file in others) + n_bytes <= self.limit
     for file in others if fits or not kept else ():
       if self.used + n_bytes <= self.limit:
@@ -115,7 +115,7 @@ class FileCache:
     return fits
 
   def _drop(self, file: int) -> None:
-    del self._held[file]
+    del self._cached[file]
     self.used -= self.n_bytes[file]
 
 

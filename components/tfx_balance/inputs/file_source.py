@@ -101,15 +101,15 @@ class FileSource(RecordSource):
         return [tf.gather(column, at) for column in records]
       if not table.in_memory.any():
         return fetched
-      held = tf.where(at >= 0)  # only these are copied: `fetched` is changed where it is
-      own = tf.gather_nd(at, held)
+      in_memory = tf.where(at >= 0)  # only these are copied: `fetched` is changed where it is
+      own = tf.gather_nd(at, in_memory)
       return [
-        tf.tensor_scatter_nd_update(column, held, tf.gather(kept, own))
+        tf.tensor_scatter_nd_update(column, in_memory, tf.gather(kept, own))
         for column, kept in zip(fetched, records, strict=True)
       ]
 
     read = batch_reader(gather, self.label, self.counts, form)
-    records, places = self._held_records(form)
+    records, places = self._records_in_memory(form)
     streamed = ~table.in_memory[table.file]
     shift = np.where(streamed, 0, places - table.starts)
 
@@ -117,12 +117,12 @@ class FileSource(RecordSource):
       segment = table.segment(numbers)
       return np.where(streamed[segment], -1 - numbers, numbers + shift[segment])
 
-    held_bytes = sum(self.plan.files[f].n_bytes for f in np.flatnonzero(table.in_memory))
+    used_bytes = sum(self.plan.files[f].n_bytes for f in np.flatnonzero(table.in_memory))
     if not streamed.any():
-      return Reader(rows, read, spare_bytes=self._memory_budget - held_bytes, place=self._place)
+      return Reader(rows, read, spare_bytes=self._memory_budget - used_bytes, place=self._place)
     cache = self._file_cache(form, spare)
     mean_bytes = sum(file.n_bytes for file in self.plan.files) // sum(self.plan.records)
-    spare_bytes = max(self._memory_budget - held_bytes - cache.limit, 0)
+    spare_bytes = max(self._memory_budget - used_bytes - cache.limit, 0)
 
     def streamed_places(numbers: Ints) -> tuple[npt.NDArray[np.bool_], Ints, Ints]:
       segment = table.segment(numbers)
@@ -155,7 +155,7 @@ class FileSource(RecordSource):
       feature_spec, min(file.n_bytes // file.records for file in self.plan.files)
     )
 
-  def _held_records(self, form: RecordForm) -> tuple[Columns, Ints]:
+  def _records_in_memory(self, form: RecordForm) -> tuple[Columns, Ints]:
     """Returns the records held in memory, and the place of each segment's first one.
 
     They are kept for the next call, in the form of the last one.
@@ -208,8 +208,8 @@ class FileSource(RecordSource):
       segment = int(table.segment(np.array([-1 - row]))[0])
       position = -1 - row - table.starts[segment] + table.offset[segment]
       return record_place([self._paths[table.file[segment]]], [position + 1], position)
-    held = np.flatnonzero(table.in_memory).tolist()
-    return record_place([self._paths[f] for f in held], [files[f].records for f in held], row)
+    cached = np.flatnonzero(table.in_memory).tolist()
+    return record_place([self._paths[f] for f in cached], [files[f].records for f in cached], row)
 
 
 def _check_present(plan: InputPlan, root: str) -> None:
@@ -304,21 +304,21 @@ def _files_in_memory(
   size = [file.n_bytes for file in plan.files]
   records = [file.records for file in plan.files]
   per_class = [sum(size[f] * n // records[f] for f, _, n in own) for own in by_class]
-  held = np.zeros(len(plan.files), np.bool_)
+  in_memory = np.zeros(len(plan.files), np.bool_)
   for c in np.argsort(per_class, kind='stable').tolist():
-    new = {f for f, _, _ in by_class[c] if not held[f]}
+    new = {f for f, _, _ in by_class[c] if not in_memory[f]}
     budget -= sum(size[f] for f in new)
     if budget < 0:
       break
-    held[list(new)] = True
-  return held
+    in_memory[list(new)] = True
+  return in_memory
 
 
 def _windows(
-  plan: InputPlan, own: list[Segment], held: npt.NDArray[np.bool_], window_bytes: int
+  plan: InputPlan, own: list[Segment], in_memory: npt.NDArray[np.bool_], window_bytes: int
 ) -> tuple[tuple[int, ...], int]:
   """Returns the sizes of a class's windows, and the bytes of the largest one (0 if held)."""
-  if all(held[f] for f, _, _ in own):
+  if all(in_memory[f] for f, _, _ in own):
     return (sum(n for _, _, n in own),), 0
   sizes: list[int] = []
   used, largest = 0, 0

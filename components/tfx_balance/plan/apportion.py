@@ -213,9 +213,9 @@ def _network(
   edges.append((nodes[0, column], np.full(len(column), first, np.int32), values[0, column]))
   tails, heads, numerators = map(np.concatenate, zip(*edges, strict=True))
   del values, nodes, edges
-  held = _array('q', numerators) if numerators.dtype == np.int64 else numerators.tolist()
+  compact = _array('q', numerators) if numerators.dtype == np.int64 else numerators.tolist()
   del numerators
-  return _Network(denominator, first + 1, tails, heads, held)
+  return _Network(denominator, first + 1, tails, heads, compact)
 
 
 def _array(kind: str, values: npt.NDArray[Any]) -> array[int]:

@@ -172,15 +172,15 @@ def plan_balance(
   balanced = classes if len(rows) == len(classes) else [classes[i] for i in rows.tolist()]
   wanted = _targets(balanced, counts[rows], request)
   most = min(request.max_copies or _NO_LIMIT, _NO_LIMIT)
-  held = counts[rows] <= (wanted - 1) // most  # as counts * most < wanted, within 64 bits
+  limited = counts[rows] <= (wanted - 1) // most  # as counts * most < wanted, within 64 bits
   targets = counts.copy()
-  targets[rows] = np.where(held, counts[rows] * most, wanted)
+  targets[rows] = np.where(limited, counts[rows] * most, wanted)
   kept = np.delete(np.arange(len(classes)), rows)
   return BalancePlan(
     classes,
     counts,
     targets,
-    tuple(balanced[i] for i in np.flatnonzero(held).tolist()),
+    tuple(balanced[i] for i in np.flatnonzero(limited).tolist()),
     tuple(classes[i] for i in kept.tolist()),
   )
 

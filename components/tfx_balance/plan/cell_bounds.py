@@ -95,8 +95,8 @@ def raise_cells(
     order: Rows in the order in which records are moved: int64 [rows].
   """
   sizes = quotas.sum(axis=1)
-  held = np.where(sizes[:, None] >= sum(least), np.array(least, np.int64), 0)
-  if (quotas >= held).all():
+  minimum = np.where(sizes[:, None] >= sum(least), np.array(least, np.int64), 0)
+  if (quotas >= minimum).all():
     return quotas
   distinct, which = np.unique(sizes, return_inverse=True)
   rows = []

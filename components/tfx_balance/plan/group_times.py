@@ -50,11 +50,11 @@ class GroupMarks:
   @classmethod
   def merge(cls, several: Iterable[GroupMarks]) -> GroupMarks:
     """Returns the marks of several parts."""
-    held = list(several)
+    marks = list(several)
     times, numbers, earlier, later, n_groups = concatenated(
-      held, 'times', 'numbers', 'earlier', 'later', 'n_groups'
+      marks, 'times', 'numbers', 'earlier', 'later', 'n_groups'
     )
-    largest = largest_groups(group for one in held for group in one.largest)
+    largest = largest_groups(group for one in marks for group in one.largest)
     return cls(times, numbers, earlier, later, n_groups, largest)
 
   def around(self, ends: Ints) -> tuple[UInts, UInts]:

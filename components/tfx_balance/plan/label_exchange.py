@@ -117,14 +117,14 @@ class _Search:
     frequent among the records of each split, as Sechidis measures it. As floats the products have
     53 bits, which are rounded to whole parts of a record: the same on each machine.
     """
-    held = np.zeros((len(self._weights), quotas.shape[1]))
+    counts = np.zeros((len(self._weights), quotas.shape[1]))
     for at in range(0, len(owners), _COUNTED_TOGETHER):
       some = slice(at, at + _COUNTED_TOGETHER)
       for i, column in enumerate(quotas.T):
-        held[:, i] += np.bincount(self._items[some], column[owners[some]], len(held))
+        counts[:, i] += np.bincount(self._items[some], column[owners[some]], len(counts))
     shares = quotas.sum(axis=0) / quotas.sum()
-    wanted = np.rint(held.sum(axis=1, keepdims=True) * shares * _SCALE)
-    deviations: Ints = held.astype(np.int64) * _SCALE - wanted.astype(np.int64)
+    wanted = np.rint(counts.sum(axis=1, keepdims=True) * shares * _SCALE)
+    deviations: Ints = counts.astype(np.int64) * _SCALE - wanted.astype(np.int64)
     return deviations
 
   def _sums(self, which: Ints, values: Ints) -> Ints:

@@ -67,5 +67,5 @@ def numbers_of_equal(values: npt.NDArray[Any]) -> Ints:
 
 def concatenated(several: Iterable[Any], *names: str) -> list[npt.NDArray[Any]]:
   """Returns attributes of these names, arrays, each of several objects one after another."""
-  held = list(several)
-  return [np.concatenate([getattr(one, name) for one in held]) for name in names]
+  parts = list(several)
+  return [np.concatenate([getattr(one, name) for one in parts]) for name in names]

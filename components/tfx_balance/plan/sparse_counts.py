@@ -57,17 +57,17 @@ class SparseCounts:
     cls, several: Iterable[SparseCounts], cells_per_row: int = _CELLS_PER_ROW
   ) -> SparseCounts:
     """Returns the sum of counts of one shape, one or more of them."""
-    held = list(several)
-    if len(held) == 1:
-      return held[0]
-    n_cells = math.prod(held[0].shape)
-    if n_cells <= cells_per_row * sum(map(len, held)):
+    parts = list(several)
+    if len(parts) == 1:
+      return parts[0]
+    n_cells = math.prod(parts[0].shape)
+    if n_cells <= cells_per_row * sum(map(len, parts)):
       table = np.zeros(n_cells, np.int64)
-      for one in held:
+      for one in parts:
         table[one.cells] += one.counts
       filled = np.flatnonzero(table)
-      return cls(held[0].shape, filled, table[filled])
-    return cls.total(held[0].shape, *concatenated(held, 'cells', 'counts'))
+      return cls(parts[0].shape, filled, table[filled])
+    return cls.total(parts[0].shape, *concatenated(parts, 'cells', 'counts'))
 
   @classmethod
   def total(cls, shape: tuple[int, ...], cells: Ints, counts: Ints) -> SparseCounts:

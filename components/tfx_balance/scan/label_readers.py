@@ -144,7 +144,9 @@ def _texts(sets: Sequence[Value], labels: Sequence[Any]) -> pa.Array:
   order = sorted(range(len(labels)), key=labels.__getitem__)
   rank = np.empty(len(order), np.int64)
   rank[order] = np.arange(len(order))
-  held = [numbers if isinstance(numbers, bytes) else b'' for numbers in sets]
-  row_splits = np.cumsum([0, *map(len, held)]) // np.dtype(np.int32).itemsize
-  members, row_splits = distinct_members(rank[np.frombuffer(b''.join(held), np.int32)], row_splits)
+  numbers_of_sets = [numbers if isinstance(numbers, bytes) else b'' for numbers in sets]
+  row_splits = np.cumsum([0, *map(len, numbers_of_sets)]) // np.dtype(np.int32).itemsize
+  members, row_splits = distinct_members(
+    rank[np.frombuffer(b''.join(numbers_of_sets), np.int32)], row_splits
+  )
   return join_labels([label_text(labels[i]) for i in order], members, np.diff(row_splits))

@@ -37,7 +37,7 @@ class ScanCounts:
     missing_in: File and position of a record without a feature, by feature.
     bad: Number of records that cannot be used and were skipped.
     first_bad: Number of the first file with bad records, and fault of its first one; None for none.
-    held: Number of records that were left out because another artifact holds them.
+    in_base: Number of records that were left out because another artifact holds them.
     without_group: Number of records without a group, where records are in groups.
     numbers: Samples of the keys of the numbers in further columns of the index, by column; and of
       the hashes that identify records, 'hash', where they are not those of bytes.
@@ -55,7 +55,7 @@ class ScanCounts:
   )
   bad: int = field(default=0, metadata=_ADDED)
   first_bad: tuple[int, str] | None = field(default=None, metadata={'merge': _first})
-  held: int = field(default=0, metadata=_ADDED)
+  in_base: int = field(default=0, metadata=_ADDED)
   without_group: int = field(default=0, metadata=_ADDED)
   numbers: dict[str, NumberSample] = field(
     default_factory=dict,

@@ -247,21 +247,21 @@ def in_blocks(
   batches: Iterable[tuple[Rows, Frames]], joined: ScratchBuffer, block_bytes: int
 ) -> Iterator[tuple[Rows, Frames]]:
   """Yields batches joined to blocks of block_bytes or more in a buffer, until the next one."""
-  held: list[tuple[Rows, Frames]] = []
+  pending: list[tuple[Rows, Frames]] = []
   n_bytes = 0
 
   def block() -> tuple[Rows, Frames]:
-    rows, frames = zip(*held, strict=True)
+    rows, frames = zip(*pending, strict=True)
     return np.concatenate(rows), concatenate(frames, joined)
 
   for rows, frames in batches:
     # Without the records as objects, which `frames` keeps: they would take as much memory again.
-    held.append((rows, Frames(frames.data, frames.offsets)))
+    pending.append((rows, Frames(frames.data, frames.offsets)))
     n_bytes += int(frames.offsets[-1])
     if n_bytes >= block_bytes:
       yield block()
-      held, n_bytes = [], 0
-  if held:
+      pending, n_bytes = [], 0
+  if pending:
     yield block()
 
 

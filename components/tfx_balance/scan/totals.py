@@ -118,7 +118,7 @@ class Totals(ScanCounts):
       f'{self.fingerprint:016x}',
       self.bad if self.first_bad else None,
       self.first_bad[1] if self.first_bad else None,
-      self.held or None,
+      self.in_base or None,
     )
 
   def check_bad(self, most: int) -> None:
@@ -131,9 +131,9 @@ class Totals(ScanCounts):
     """Returns the totals of one file."""
     counts = StratumCounts(scanned.strata, scanned.records, scanned.stratum_bytes)
     if scanned.counts.without_group:  # of some strata all records may be dropped
-      held = np.flatnonzero(scanned.records)
-      columns = (scanned.records[held], scanned.stratum_bytes[held])
-      counts = StratumCounts(scanned.strata.take(held), *columns)
+      filled = np.flatnonzero(scanned.records)
+      columns = (scanned.records[filled], scanned.stratum_bytes[filled])
+      counts = StratumCounts(scanned.strata.take(filled), *columns)
     totals = cls(counts=[counts])
     totals.add(scanned.counts)
     return totals

@@ -185,10 +185,10 @@ def count_likely(scanned: ScannedFile, counted: KeyCounts) -> Candidates:
     for index in scanned.spill.index('hash', 'content'):
       _, of = _places_among(likely, record_keys(index, scanned.spill.key))
       copies += np.bincount(of, minlength=len(likely))
-  held = np.flatnonzero(copies)
-  none = np.zeros(len(held), np.int64)
-  file_numbers = np.full(len(held), scanned.file.file_number)
-  return Candidates(none, none.view(np.uint64), likely[held], file_numbers, copies[held])
+  present = np.flatnonzero(copies)
+  none = np.zeros(len(present), np.int64)
+  file_numbers = np.full(len(present), scanned.file.file_number)
+  return Candidates(none, none.view(np.uint64), likely[present], file_numbers, copies[present])
 
 
 def number_copies(found: Candidates, counted: KeyCounts) -> FrequentKeys:

@@ -322,10 +322,10 @@ class GatherRanges(beam.DoFn):
         counters.WRITTEN.inc(len(order))
         n_bytes += np.diff(np.append(0, np.cumsum(frames.sizes[order]))[ends])
     for (first, end, final), path, file in zip(key, paths, files, strict=True):
-      held = int(records[first:end].sum())
-      n_payload = int(n_bytes[first:end].sum()) - held * (HEADER + FOOTER)
+      n_records = int(records[first:end].sum())
+      n_payload = int(n_bytes[first:end].sum()) - n_records * (HEADER + FOOTER)
       sections = tuple(records[first:end].tolist()) if end - first > 1 else ()
-      yield WorkFile(path, final, held, n_payload, sections, file.size)
+      yield WorkFile(path, final, n_records, n_payload, sections, file.size)
 
 
 def _fetched(ranges: Sequence[SpillRanges], folder: str) -> Sequence[SpillRanges]:
@@ -369,8 +369,8 @@ class Chunks:
     order, wanted = mixed_order(keys, outputs), self._wanted[outputs]
     if not wanted.all():
       order, outputs = order[wanted[order]], outputs[wanted]
-    held = np.bincount(outputs, minlength=self.n_outputs)
-    return frames, order, np.append(0, np.cumsum(held))
+    per_output = np.bincount(outputs, minlength=self.n_outputs)
+    return frames, order, np.append(0, np.cumsum(per_output))
 
   def _fill(self, i: int) -> tuple[Rows, npt.NDArray[np.uint8]]:
     """Returns a chunk as it is stored: rows [n], and the frames."""

@@ -103,8 +103,8 @@ class Selection:
 
   def ranges_of(self, rows: Ints) -> list[int]:
     """Returns the ranges that some rows are in."""
-    held = rows[rows >= 0]
-    return [int(n) for n in np.unique(np.searchsorted(self.edges, held, side='right') - 1)]
+    placed = rows[rows >= 0]
+    return [int(n) for n in np.unique(np.searchsorted(self.edges, placed, side='right') - 1)]
 
   @property
   def n_strata(self) -> int:
@@ -126,11 +126,11 @@ class Selection:
       if name == group:
         break
       first += len(strata)
-    held = np.flatnonzero(scanned.records)  # others are of records that were dropped
-    if len(held) == len(scanned.records):
+    present = np.flatnonzero(scanned.records)  # others are of records that were dropped
+    if len(present) == len(scanned.records):
       return first + self.strata[group].rows_of(scanned.strata)
     rows = np.zeros(len(scanned.records), np.int64)
-    rows[held] = first + self.strata[group].rows_of(scanned.strata.take(held))
+    rows[present] = first + self.strata[group].rows_of(scanned.strata.take(present))
     return rows
 
   def rows_of(self, scanned: ScannedFile) -> Ints:

@@ -111,7 +111,7 @@ def leave_out(scanned: ScannedFile, columns: Iterable[UInts], request: SplitCont
       scanned.counts,
       n_bytes=scanned.counts.n_bytes - int(gone.stratum_bytes.sum()),
       fingerprint=(scanned.counts.fingerprint - gone.fingerprint) % 2**64,
-      held=int(gone.records.sum()),
+      in_base=int(gone.records.sum()),
     ),
   )
 

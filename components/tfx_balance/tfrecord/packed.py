@@ -185,22 +185,22 @@ class PackedWriter:
       source: Local file.
       parts: First byte and end of each: int64 [parts, 2].
     """
-    held: list[tuple[int, int]] = []
+    pending: list[tuple[int, int]] = []
     n = 0
     for low, end in parts.tolist():
       while low < end:
         high = min(end, low + self._largest - n)
-        held.append((low, high))
+        pending.append((low, high))
         n += high - low
         low = high
         if n == self._largest:
-          self._add_parts(source, held)
-          held, n = [], 0
-    if held:
-      self._add_parts(source, held)
+          self._add_parts(source, pending)
+          pending, n = [], 0
+    if pending:
+      self._add_parts(source, pending)
 
-  def _add_parts(self, source: BinaryIO, held: list[tuple[int, int]]) -> None:
-    parts = np.array(held, np.int64)
+  def _add_parts(self, source: BinaryIO, pending: list[tuple[int, int]]) -> None:
+    parts = np.array(pending, np.int64)
     self.add_unit(_compressed(_read_parts(source, parts, self._path)), parts)
 
   def add_unit(self, unit: bytes, parts: Ints) -> None:
