@@ -133,7 +133,7 @@ def write_copies(files: DataFiles, n_copies: int, output: str) -> None:
 def augment_record(spec: DataSpec) -> Any:
   """Returns graph code that maps a number and a record to an augmented file and its class."""
   side, channels = spec.image_shape
-  cut = round(side * (1 - CROP))
+  cropped = round(side * (1 - CROP))
   encode = tf.io.encode_png if spec.kind.startswith('png') else tf.io.encode_jpeg
 
   def augment_one(number: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -141,7 +141,7 @@ def augment_record(spec: DataSpec) -> Any:
     image = tf.io.decode_image(features['image'], channels, expand_animations=False)
     seeds = tf.random.split(tf.stack([number, 0]), 4)
     image = tf.image.stateless_random_flip_left_right(image, seeds[0])
-    image = tf.image.stateless_random_crop(image, [cut, cut, channels], seeds[1])
+    image = tf.image.stateless_random_crop(image, [cropped, cropped, channels], seeds[1])
     image = tf.image.resize(image, [side, side])
     image = tf.image.stateless_random_brightness(image, BRIGHTNESS * 255, seeds[2])
     image = tf.image.stateless_random_contrast(image, 1 - CONTRAST, 1 + CONTRAST, seeds[3])

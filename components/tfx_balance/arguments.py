@@ -20,7 +20,7 @@ _LONGEST_PATH = 4096  # of Linux
 
 
 def format_value(value: Any) -> str:
-  """Returns a value as a message shows it, cut short; scalars of NumPy as those of Python."""
+  """Returns a value as a message shows it, truncated; scalars of NumPy as those of Python."""
   kind = getattr(getattr(value, 'dtype', None), 'kind', '')
   try:
     if kind in ('b', 'i', 'u', 'f', 'S', 'U') and value.ndim == 0:  # NumPy 2 adds the type's name

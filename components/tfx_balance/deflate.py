@@ -15,7 +15,7 @@ _ZLIB_HEAD = b'\x78\x01'
 
 
 class Compressor:
-  """A DEFLATE stream whose bytes depend on the content and on where it is cut into calls.
+  """A DEFLATE stream whose bytes depend on the content and on where calls divide it.
 
   As long as ISA-L has no history, it enters one position of its hash table by a register that
   nothing has set (`write_first_byte` in igzip_icf_body_h1_gr_bt.asm, up to 2.32.1): what is there

@@ -172,16 +172,16 @@ def test_the_ranges_are_all_of_a_file_by_their_keys(blocks, groups, by_group):
     records += zip(mine.tolist(), pairwise(ends.tolist()), [b] * len(sizes), strict=True)
     at = int(ends[-1])
   found = [
-    (key[0][2], each.cuts[:, 1:]) for (key,), each in finder.by_files(Workspace(work_dir='.'))
+    (key[0][2], each.parts[:, 1:]) for (key,), each in finder.by_files(Workspace(work_dir='.'))
   ]
   assert len({path for path, _ in found}) == len(found)
   for g, group in enumerate(groups):
-    cuts = np.concatenate(
-      [np.empty((0, 5), int), *(cuts for path, cuts in found if path.startswith(f'g{g}/'))]
+    parts = np.concatenate(
+      [np.empty((0, 5), int), *(parts for path, parts in found if path.startswith(f'g{g}/'))]
     )
-    taken = sorted(i for _, first, end, _, _ in cuts.tolist() for i in range(first, end))
+    taken = sorted(i for _, first, end, _, _ in parts.tolist() for i in range(first, end))
     assert taken == [i for i, (mine, *_) in enumerate(records) if mine == g or not by_group]
-    for chunk, first, end, low, high in cuts.tolist():
+    for chunk, first, end, low, high in parts.tolist():
       assert (low, high) == (records[first][1][0], records[end - 1][1][1])
       assert 0 <= chunk < group.n_chunks
     pieces = group.n_files * group.n_chunks

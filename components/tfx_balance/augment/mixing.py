@@ -120,9 +120,9 @@ class CutMix:
     seeds = tf.random.split(seed, 3)
     partners = balanced_partners(classes, seeds[0])
     inside = _boxes(tf.shape(images), beta(self.alpha, tf.shape(classes)[:1], seeds[1]), seeds[2])
-    cut = tf.where(inside[..., tf.newaxis], tf.gather(images, partners), images)
+    mixed = tf.where(inside[..., tf.newaxis], tf.gather(images, partners), images)
     weight = 1 - tf.reduce_mean(tf.cast(inside, tf.float64), axis=[1, 2])
-    made = cut if self.feature is None else {**features, self.feature: cut}
+    made = mixed if self.feature is None else {**features, self.feature: mixed}
     return made, soft_targets(classes, partners, weight, records, self.kappa, self.tau)
 
 

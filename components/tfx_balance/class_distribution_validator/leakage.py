@@ -34,7 +34,7 @@ from tfx_balance.documents.class_checks import (
 from tfx_balance.documents.json_document import fields_json, read_part
 from tfx_balance.errors import DataError, plain_errors
 from tfx_balance.examples_artifact import ExamplesInput
-from tfx_balance.plan.checks import Check, SplitPair, cut, format_split, percent
+from tfx_balance.plan.checks import Check, SplitPair, format_split, percent, truncate
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.common_keys import (
   BUCKETS,
@@ -120,7 +120,7 @@ def describe_record(record: bytes, feature: str | None, payload: Payload) -> str
   else:
     features = tf.train.Example.FromString(record).features.feature
   names = sorted(features) if feature is None else [feature]
-  return cut(', '.join(f'{name}={_describe(features[name])}' for name in names), TEXT_WIDTH)
+  return truncate(', '.join(f'{name}={_describe(features[name])}' for name in names), TEXT_WIDTH)
 
 
 def _describe(feature: Any) -> str:
@@ -141,7 +141,7 @@ def _describe_value(value: Any) -> str:
   except UnicodeDecodeError:
     if len(value) > _VALUE_WIDTH:
       return f'<{len(value)} bytes>'
-  return cut(str(ClassValue('bytes', value)), _VALUE_WIDTH)
+  return truncate(str(ClassValue('bytes', value)), _VALUE_WIDTH)
 
 
 def write_leakage(

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from tfx_balance.documents.class_distribution import first_of
 from tfx_balance.documents.json_document import Count, Document
-from tfx_balance.plan.checks import Check, cut, failed, number, short_name
+from tfx_balance.plan.checks import Check, failed, number, short_name, truncate
 from tfx_balance.plan.class_counts import BASELINE, CountsBySplit
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distribution_rules import RULES
@@ -197,4 +197,10 @@ def _row(check: Check) -> tuple[str, ...]:
   where = check.split if check.other is None else f'{check.split} vs {check.other}'
   sign = RULES[check.rule].sign
   name = '' if check.value is None else short_name(check.value)
-  return check.rule, cut(where, 40), name, number(check.measured), f'{sign} {number(check.limit)}'
+  return (
+    check.rule,
+    truncate(where, 40),
+    name,
+    number(check.measured),
+    f'{sign} {number(check.limit)}',
+  )

@@ -268,11 +268,11 @@ def _pool_warnings(plans: Mapping[str, BalancePlan], pools: PoolPlan | None) -> 
   sizes = list(zip(names, pools.sizes, pools.wanted, strict=True))
   owner = pools.request.owner
   warnings = []
-  cut = [f'{name}: {size} of {wanted}' for name, size, wanted in sizes if size < wanted]
-  if cut:
+  smaller = [f'{name}: {size} of {wanted}' for name, size, wanted in sizes if size < wanted]
+  if smaller:
     warnings.append(
       f'max_pool_bytes={pools.request.max_pool_bytes} of {owner} makes pools smaller, in records: '
-      f'{some_of(cut)}; raise it, or name fewer features'
+      f'{some_of(smaller)}; raise it, or name fewer features'
     )
   alone = [name for (name, size, _), n in zip(sizes, counts, strict=True) if size and n == 1]
   if alone:

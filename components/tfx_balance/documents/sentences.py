@@ -20,7 +20,7 @@ def some_of(names: Sequence[str], most: int = _SHOWN) -> str:
 
 
 def short(name: str, length: int = NAME_LENGTH) -> str:
-  """Returns a name that fits, cut in the middle: names often differ at one of their ends.
+  """Returns a name that fits, shortened in the middle: names often differ at one of their ends.
 
   >>> short('a' * 30 + 'b' * 30, 11)
   'aaaaa…bbbbb'

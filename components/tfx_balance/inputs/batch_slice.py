@@ -93,7 +93,7 @@ class BatchSlice:
     """The rows that one replica gets of a batch, padding included."""
     return -(-self.batch_size // self.in_all)
 
-  def cut(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+  def take(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Returns [n_batches, batch_size, ...] as [n_batches * replicas, size, ...].
 
     A padding row repeats another one.

@@ -142,7 +142,7 @@ def _image(path: str) -> bytes:
 
 
 def _objects(values: list[bytes]) -> npt.NDArray[Any]:
-  """Returns bytes as objects: an array of fixed length would cut zeros off their ends."""
+  """Returns bytes as objects: an array of fixed length would drop zeros at their ends."""
   array = np.empty(len(values), object)
   array[:] = values
   return array

@@ -202,7 +202,7 @@ def _frames(
 def check_read_whole(path: str, n_bytes: int) -> None:
   """Checks that TensorFlow's reader has read a file to its end.
 
-  That reader takes a header that is cut short for the file's end, and so it does a gzip member
+  That reader takes a truncated header for the file's end, and so it does a gzip member
   without content.
 
   Args:
@@ -294,7 +294,7 @@ def checked_batches(
   """Returns one pass over files in order: batches of serialized records, string [B].
 
   It ends in an error if a file is not whole. TensorFlow's reader checks the CRCs, but its errors
-  name no file, and it takes a header that is cut short for the file's end. So its errors only end
+  name no file, and it takes a truncated header for the file's end. So its errors only end
   the file, and at that end Python compares what was read with the file's size, and finds the fault
   where it differs.
 

@@ -103,7 +103,7 @@ def draw_dataset(
     batches, after = draws.next(at, n_batches)
     if log is not None:
       log.add(int(at.step), batches)
-    classes, records, seeds, repeats = (batch_slice.cut(x) for x in batches)
+    classes, records, seeds, repeats = (batch_slice.take(x) for x in batches)
     flat = records.reshape(-1)
     made = [classes, reader.rows(flat).reshape(records.shape), seeds, repeats]
     if reader.fetch is not None:

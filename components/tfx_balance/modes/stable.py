@@ -24,7 +24,7 @@ from tfx_balance.documents.sentences import plain_number, some_of
 from tfx_balance.errors import ConfigError
 from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.mode import Mode
-from tfx_balance.plan.ranks import RANK_BITS, Assigner, Cuts, Ints, Thresholds, UInts
+from tfx_balance.plan.ranks import RANK_BITS, Assigner, Ints, Thresholds, Ties, UInts
 from tfx_balance.plan.split_plan import SplitPlan
 
 
@@ -91,7 +91,7 @@ def stable_thresholds(plan: SplitPlan) -> Thresholds:
   filled = np.cumsum(plan.quotas[plan.predefined] > 0, axis=1)[:, :-1]
   ends[plan.predefined] = filled.astype(np.uint64) << np.uint64(RANK_BITS)
   none = np.empty(0, np.int64)
-  return Thresholds(np.zeros_like(ends), ends, Cuts(none, none, none, none))
+  return Thresholds(np.zeros_like(ends), ends, Ties(none, none, none, none))
 
 
 def _range_ends(shares: Sequence[Fraction]) -> UInts:

@@ -75,10 +75,10 @@ def short_name(value: ClassValue) -> str:
   >>> short_name(ClassValue('bytes', b'x' * 50 + b'y' * 50))
   'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…yyyyyyyyyyyyyy'
   """
-  return cut(str(value), NAME_WIDTH)
+  return truncate(str(value), NAME_WIDTH)
 
 
-def cut(text: str, width: int) -> str:
+def truncate(text: str, width: int) -> str:
   """Returns a text of at most so many characters, the middle of a longer one left out."""
   if len(text) <= width:
     return text

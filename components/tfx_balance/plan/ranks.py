@@ -8,7 +8,7 @@ stratum are partition 0, as many as its quota, the next are partition 1, and so 
 depends on the set of records and the seed, not on their order, files or runner. To find the pair at
 which each partition ends without sorting all the records in one place:
 
-  1. `RankHistogram` cuts each stratum's pairs into about sqrt(n) buckets, which are counted;
+  1. `RankHistogram` divides each stratum's pairs into about sqrt(n) buckets, which are counted;
   2. `boundary_buckets` says in which bucket is the first record behind each partition, and how many
      of the bucket are before it;
   3. `find_thresholds` gives, from the pairs of just these buckets, that of this record;
@@ -270,12 +270,12 @@ def _from_narrow(orders: npt.NDArray[Any], rank: UInts, *integers: npt.NDArray[A
 
 
 @dataclass(frozen=True, eq=False)
-class Cuts:
+class Ties:
   """Ends of partitions among records of equal pairs, of which some shards' are below the end.
 
   Attributes:
-    ends: Ends that are among equal records: int64 [cuts], stratum * (partitions - 1) + partition.
-    of: Cut of each entry, a number below that of cuts: int64 [m].
+    ends: Ends that are among equal records: int64 [ties], stratum * (partitions - 1) + partition.
+    of: Tie of each entry, a number below that of ties: int64 [m].
     shards: Shard of each entry: int64 [m].
     taken: Number of the shard's equal records, the first ones, that are below the end: int64 [m].
   """
@@ -294,42 +294,42 @@ class Thresholds:
     orders: uint64 [strata, partitions - 1]; `LAST_ORDER` where an end is behind all records.
     ends: uint64 [strata, partitions - 1]; of records of the order orders[s, p], those of a rank
       below ends[s, p] are in partition p or a lower one.
-    cuts: Ends among records of equal pairs, of which there are few.
+    ties: Ends among records of equal pairs, of which there are few.
   """
 
   orders: UInts
   ends: UInts
-  cuts: Cuts
+  ties: Ties
 
   @classmethod
   def join(cls, several: Sequence[Thresholds]) -> Thresholds:
     """Returns the thresholds of strata that follow each other."""
     n_ends = np.cumsum([0, *(part.ends.size for part in several)])
-    n_cuts = np.cumsum([0, *(len(part.cuts.ends) for part in several)])
-    pairs = list(zip(several, n_ends.tolist(), n_cuts.tolist(), strict=False))
-    cuts = Cuts(
-      np.concatenate([part.cuts.ends + first for part, first, _ in pairs]),
-      np.concatenate([part.cuts.of + first for part, _, first in pairs]),
-      *concatenated([part.cuts for part in several], 'shards', 'taken'),
+    n_ties = np.cumsum([0, *(len(part.ties.ends) for part in several)])
+    pairs = list(zip(several, n_ends.tolist(), n_ties.tolist(), strict=False))
+    ties = Ties(
+      np.concatenate([part.ties.ends + first for part, first, _ in pairs]),
+      np.concatenate([part.ties.of + first for part, _, first in pairs]),
+      *concatenated([part.ties for part in several], 'shards', 'taken'),
     )
     orders, ends = concatenated(several, 'orders', 'ends')
-    return cls(orders, ends, cuts)
+    return cls(orders, ends, ties)
 
   def taken(self, strata: Ints, shard: int) -> Ints:
     """Returns the number of a shard's records below an end, of those with the end's pair.
 
-    None, but where a cut is: int64 [n, partitions - 1] from strata [n].
+    None, but where a tie is: int64 [n, partitions - 1] from strata [n].
     """
     n_ends = self.ends.shape[1]
     taken = np.zeros((len(strata), n_ends), np.int64)
-    if len(self.cuts.ends):
-      own = np.flatnonzero(self.cuts.shards == shard)
-      of_cut = np.zeros(len(self.cuts.ends), np.int64)
-      of_cut[self.cuts.of[own]] = self.cuts.taken[own]
+    if len(self.ties.ends):
+      own = np.flatnonzero(self.ties.shards == shard)
+      of_tie = np.zeros(len(self.ties.ends), np.int64)
+      of_tie[self.ties.of[own]] = self.ties.taken[own]
       of_end = strata[:, None] * n_ends + np.arange(n_ends)
-      at = np.minimum(np.searchsorted(self.cuts.ends, of_end), len(of_cut) - 1)
-      is_cut = self.cuts.ends[at] == of_end
-      taken[is_cut] = of_cut[at[is_cut]]
+      at = np.minimum(np.searchsorted(self.ties.ends, of_end), len(of_tie) - 1)
+      is_tie = self.ties.ends[at] == of_end
+      taken[is_tie] = of_tie[at[is_tie]]
     return taken
 
 
@@ -360,13 +360,13 @@ def find_thresholds(
   # Records of equal pairs are neighbours, shard by shard: a run of them goes from edge to edge.
   edges = np.append(starts_of_runs(near.buckets, near.orders, near.ranks), len(near))
   run = np.searchsorted(edges, at, side='right') - 1
-  cut = np.flatnonzero(before[edges[run]] < wanted)  # by stratum, then by partition
-  low, sizes = edges[run[cut]], edges[run[cut] + 1] - edges[run[cut]]
-  of, entry = np.repeat(np.arange(len(cut)), sizes), places_of_runs(low, sizes)
-  taken = np.clip(wanted[cut][of] - before[entry], 0, near.counts[entry])
+  tied = np.flatnonzero(before[edges[run]] < wanted)  # by stratum, then by partition
+  low, sizes = edges[run[tied]], edges[run[tied] + 1] - edges[run[tied]]
+  of, entry = np.repeat(np.arange(len(tied)), sizes), places_of_runs(low, sizes)
+  taken = np.clip(wanted[tied][of] - before[entry], 0, near.counts[entry])
   some = np.flatnonzero(taken)
-  places = strata[cut] * buckets.shape[1] + partitions[cut]
-  return Thresholds(orders, ends, Cuts(places, of[some], near.shards[entry[some]], taken[some]))
+  places = strata[tied] * buckets.shape[1] + partitions[tied]
+  return Thresholds(orders, ends, Ties(places, of[some], near.shards[entry[some]], taken[some]))
 
 
 class Assigner:

@@ -31,8 +31,8 @@ class Cell:
   """One cell.
 
   Attributes:
-    text: Text, cut to what fits.
-    full: Uncut text; '' where nothing was cut.
+    text: Text, shortened to what fits.
+    full: The whole text; '' where nothing was left out.
     number: Whether it is a number, which stands at the right.
     tone: Colour by its meaning; 'heading' for the name of the row.
   """
@@ -79,8 +79,8 @@ def number(shown: str, tone: Tone = '') -> Cell:
 def words(shown: object, tone: Tone = '', length: int = 10_000) -> Cell:
   """Returns a cell of text."""
   full = text.clean(shown)
-  cut = text.short(full, length)
-  return Cell(cut, full if cut != full else '', tone=tone)
+  short = text.short(full, length)
+  return Cell(short, full if short != full else '', tone=tone)
 
 
 def head(*columns: str, numbers: int = 0) -> tuple[Cell, ...]:

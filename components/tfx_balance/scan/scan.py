@@ -168,7 +168,7 @@ class ScanFile(beam.DoFn):
     spill = self._keep(file, indexed, counted)
     flags = set(self.labels if len(self.labels) > 1 else ()).difference(others)
     kinds = {name: kind for name, kind in decoder.reader.kinds.items() if kind}
-    counters.READ.inc(counted.n_records - len(bad.positions) + (bad.cut_bytes > 0))
+    counters.READ.inc(counted.n_records - len(bad.positions) + (bad.truncated_bytes > 0))
     counters.DROPPED.inc(counted.dropped)
     counters.SKIPPED.inc(len(bad.positions))
     yield ScannedFile(

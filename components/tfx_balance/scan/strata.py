@@ -125,7 +125,7 @@ class FeatureReader:
 
 
 class Numbering:
-  """Numbers values from 0 as they are met: the same numbers however batches are cut.
+  """Numbers values from 0 as they are met: the same numbers wherever batches end.
 
   >>> met = Numbering()
   >>> met.numbers(pa.array([7, None, 7])).tolist(), met.numbers(pa.array([3, None])).tolist()

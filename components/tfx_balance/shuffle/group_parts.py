@@ -53,7 +53,7 @@ def n_parts(n_records: int, part_records: int = SIZES.group_records) -> int:
   return min(MOST_PARTS, 1 << (n_records // part_records).bit_length())
 
 
-def _cuts(groups: UInts, parts: int) -> Ints:
+def _edges_of(groups: UInts, parts: int) -> Ints:
   """Returns where each part begins in ascending groups, and their number: int64 [parts + 1]."""
   firsts = np.array([part * 2**64 // parts for part in range(parts)], np.uint64)
   return np.append(np.searchsorted(groups, firsts), len(groups)).astype(np.int64)
@@ -121,7 +121,7 @@ def count_groups(
     work: Where work files are.
     timed: Whether the time of the latest record of each group counts.
   """
-  cuts, first, row = [], 0, TIMED_ENTRY if timed else ENTRY
+  edges, first, row = [], 0, TIMED_ENTRY if timed else ENTRY
   with scratch_folder(work.work_dir) as folder:
     path = new_work_file(folder, f'groups-{scanned.spill.file_number:05d}')
     with create_as_is(path) as file:
@@ -129,9 +129,9 @@ def count_groups(
         numbers, times = group_numbers(index['group'], seed), index['time'] if timed else None
         entries = count_entries(numbers, rows[index['code']], index['position'], times)
         file.write(entries.view(np.uint8).data)
-        cuts.append(first + _cuts(entries['group'], parts))
+        edges.append(first + _edges_of(entries['group'], parts))
         first += len(entries)
-    table = np.array(cuts, np.int64).reshape(-1, parts + 1)
+    table = np.array(edges, np.int64).reshape(-1, parts + 1)
     with RangePacker(path, work) as packer:
       for part in range(parts):
         runs = table[:, part : part + 2]

@@ -1,6 +1,6 @@
 """Output files made of ranges of spilled files.
 
-A file is a range of keys, and is cut into chunks, which are ranges too: so files come together
+A file is a range of keys, and is divided into chunks, which are ranges too: so files come together
 chunk by chunk in memory that does not grow. What a chunk takes of a spilled file is a run of
 neighbours in each block, as blocks are in the order of keys. The n-th files of several outputs are
 the same range: then what was spilled is read once for all of them. Small
@@ -89,14 +89,14 @@ class SpillRanges:
   Attributes:
     rows_file: Rows of its records, of 16 bytes each.
     frames_file: Frames of its records.
-    cuts: Number of the file among those gathered one after another, number of the chunk, first
+    parts: Number of the file among those gathered one after another, number of the chunk, first
       record and end, first byte of the frames and end, file by file and chunk by chunk: int64
       [m, 6].
   """
 
   rows_file: str | PackedFile
   frames_file: str | PackedFile
-  cuts: Ints
+  parts: Ints
 
   def fetched(self, folder: str, name: str) -> SpillRanges:
     """Returns the same ranges of files in a folder, to which those of packed files are fetched."""
@@ -109,13 +109,13 @@ class SpillRanges:
 
   def of_file(self, i: int) -> SpillRanges:
     """Returns the ranges of a file."""
-    low, high = np.searchsorted(self.cuts[:, 0], [i, i + 1])
-    return replace(self, cuts=self.cuts[low:high])
+    low, high = np.searchsorted(self.parts[:, 0], [i, i + 1])
+    return replace(self, parts=self.parts[low:high])
 
   def of_chunk(self, i: int) -> Ints:
-    """Returns the cuts of a chunk without the numbers: int64 [k, 4]; the ranges are of one file."""
-    low, high = np.searchsorted(self.cuts[:, 1], [i, i + 1])
-    return self.cuts[low:high, 2:]
+    """Returns the parts of a chunk, numbers left out: int64 [k, 4]; the ranges are of one file."""
+    low, high = np.searchsorted(self.parts[:, 1], [i, i + 1])
+    return self.parts[low:high, 2:]
 
 
 class RangeFinder:
@@ -136,7 +136,7 @@ class RangeFinder:
     self._edges = np.cumsum(np.append(0, files))
     self._pieces = np.cumsum(np.append(0, files * self._chunks))
     self._records = self._bytes = 0
-    self._found = [np.empty((0, 6), np.int64)]  # number of the file, and what a cut is
+    self._found = [np.empty((0, 6), np.int64)]  # number of the file, and what a part is
 
   def add(
     self,
@@ -179,19 +179,19 @@ class RangeFinder:
 
     What was written in a scratch folder is packed in this order.
     """
-    cuts = np.concatenate(self._found)
-    cuts = cuts[np.lexsort((cuts[:, 2], cuts[:, 1], cuts[:, 0]))]
-    group = np.searchsorted(self._edges, cuts[:, 0], side='right') - 1
+    parts = np.concatenate(self._found)
+    parts = parts[np.lexsort((parts[:, 2], parts[:, 1], parts[:, 0]))]
+    group = np.searchsorted(self._edges, parts[:, 0], side='right') - 1
     together = np.array([group.n_together for group in self._groups], np.int64)[group]
-    first = (cuts[:, 0] - self._edges[group]) // together * together
-    cuts[:, 0] -= self._edges[group] + first
+    first = (parts[:, 0] - self._edges[group]) // together * together
+    parts[:, 0] -= self._edges[group] + first
     runs = np.flatnonzero(np.diff(group, prepend=-1) | np.diff(first, prepend=-1))
     with contextlib.ExitStack() as stack:
       rows = stack.enter_context(RangePacker(self._rows_path, work))
       frames = stack.enter_context(RangePacker(self._spill.frames_file, work))
       found = []
-      for low, high in pairwise([*runs.tolist(), len(cuts)]):
-        key, mine = self._groups[group[low]].key(int(first[low])), cuts[low:high]
+      for low, high in pairwise([*runs.tolist(), len(parts)]):
+        key, mine = self._groups[group[low]].key(int(first[low])), parts[low:high]
         files = rows.pack(mine[:, 2:4] * ASSIGNED_ROW.itemsize), frames.pack(mine[:, 4:6])
         found.append((key, SpillRanges(*files, mine)))
     return found
@@ -343,7 +343,7 @@ class Chunks:
     self, ranges: Sequence[SpillRanges], key: FilesKey, buffer: ScratchBuffer, row: np.dtype[Any]
   ) -> None:
     self._ranges = ranges
-    self.n_chunks = max((int(n) + 1 for each in ranges for n in each.cuts[-1:, 1]), default=0)
+    self.n_chunks = max((int(n) + 1 for each in ranges for n in each.parts[-1:, 1]), default=0)
     self.n_outputs = max(end for _, end, _ in key)
     self._wanted = np.zeros(self.n_outputs + 1, bool)
     for first, end, _ in key:
@@ -375,23 +375,23 @@ class Chunks:
   def _fill(self, i: int) -> tuple[Rows, npt.NDArray[np.uint8]]:
     """Returns a chunk as it is stored: rows [n], and the frames."""
     chosen = [(ranges, ranges.of_chunk(i)) for ranges in self._ranges]
-    total = sum((cuts.sum(axis=0) for _, cuts in chosen), np.zeros(4, np.int64))
+    total = sum((parts.sum(axis=0) for _, parts in chosen), np.zeros(4, np.int64))
     n_records, n_bytes = int(total[1] - total[0]), int(total[3] - total[2])
     rows, data = np.empty(n_records, self._row), self._read.take(n_bytes)
     read: list[FileRanges] = []
     record = byte = 0
-    for ranges, cuts in chosen:
-      if not len(cuts):
+    for ranges, parts in chosen:
+      if not len(parts):
         continue
       rows_into, frames_into = [], []
-      for first, last, low, high in cuts.tolist():
+      for first, last, low, high in parts.tolist():
         end = record + last - first
         rows_into.append(rows[record:end].view(np.uint8))
         frames_into.append(data[byte:][: high - low])
         record, byte = end, byte + high - low
       assert isinstance(ranges.rows_file, str)
       assert isinstance(ranges.frames_file, str)
-      read.append((ranges.rows_file, (cuts[:, 0] * ASSIGNED_ROW.itemsize).tolist(), rows_into))
-      read.append((ranges.frames_file, cuts[:, 2].tolist(), frames_into))
+      read.append((ranges.rows_file, (parts[:, 0] * ASSIGNED_ROW.itemsize).tolist(), rows_into))
+      read.append((ranges.frames_file, parts[:, 2].tolist(), frames_into))
     fill_ranges(read)
     return rows, data

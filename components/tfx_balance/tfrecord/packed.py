@@ -138,7 +138,7 @@ def _read_parts(source: BinaryIO, parts: Ints, path: str) -> npt.NDArray[np.uint
 
 def _compressed(data: Any) -> bytes:
   """Returns a unit of some bytes."""
-  # As bytes: the length of a memoryview of pyarrow's buffer is that before it was cut.
+  # As bytes: the length of a memoryview of pyarrow's buffer is that before it was truncated.
   unit: bytes = pa.Codec('zstd', compression_level=1).compress(data, asbytes=True)
   return unit
 

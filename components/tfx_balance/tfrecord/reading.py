@@ -52,7 +52,7 @@ class BadRecords:
     skips: Whether bad records are skipped.
     positions: Those of the bad records in the file, in the order in which they were met.
     first: What is wrong with the first of them in the file, a sentence; '' where there is none.
-    cut_bytes: Length of what is left of a record that the end of the file cuts short.
+    truncated_bytes: Length of what is left of a record that the end of the file truncates.
   """
 
   def __init__(self, path: str, skips: bool = False, most: int = 0) -> None:
@@ -66,7 +66,7 @@ class BadRecords:
     self.skips = skips
     self.positions: list[int] = []
     self.first = ''
-    self.cut_bytes = self._least = 0
+    self.truncated_bytes = self._least = 0
     self._path = path
     self._most = most
 
@@ -192,7 +192,7 @@ def frames_of_stream(
     chunk_bytes: Bytes that are checked at a time, about; a larger record is a chunk of its own.
     max_record_bytes: Length of the longest record.
     bad: Collector of records whose checksum is wrong, which are among the frames nevertheless,
-      and of a last one that is cut short; None refuses them. What follows a wrong length cannot be
+      and of a last one that is truncated; None refuses them. What follows a wrong length cannot be
       found, nor what follows a fault of gzip: these are always refused.
     block_bytes: Bytes from which on the chunks of a block are enough.
     buffer: Memory of the blocks, each of which holds until the next; None for memory of their own.
@@ -222,7 +222,7 @@ def frames_of_stream(
       f'decompressed data; the file is truncated: copy or write it again'
     )
     bad.add(n_records, fault)
-    bad.cut_bytes = block.pending
+    bad.truncated_bytes = block.pending
 
 
 class _Block:
