@@ -112,11 +112,11 @@ def followed(feed: Feed) -> dict[str, float]:
   """
   first = taken(feed, feed.start(_SEED), _COMPARED)
   batches = feed.start(_SEED)
-  figures = {SAME: float(alike(first, taken(feed, batches, _COMPARED)))}
+  figures = {SAME: float(equal_batches(first, taken(feed, batches, _COMPARED)))}
   if feed.save and feed.resume:
     state = feed.save(batches, _COMPARED)
     rest = taken(feed, batches, _COMPARED)
-    figures[RESUMED] = float(alike(rest, taken(feed, feed.resume(_SEED, state), _COMPARED)))
+    figures[RESUMED] = float(equal_batches(rest, taken(feed, feed.resume(_SEED, state), _COMPARED)))
   return figures
 
 
@@ -125,7 +125,7 @@ def taken(feed: Feed, batches: Iterator[Any], n: int) -> list[Batch]:
   return [feed.arrays(batch) for batch in itertools.islice(batches, n)]
 
 
-def alike(one: Sequence[Batch], other: Sequence[Batch]) -> bool:
+def equal_batches(one: Sequence[Batch], other: Sequence[Batch]) -> bool:
   """Returns whether the batches have the same features and labels in the same order."""
   return len(one) == len(other) and all(
     np.array_equal(x, its_x) and np.array_equal(label, its_label)

@@ -336,14 +336,14 @@ def half_widths(table: Mapping[str, Array], m: int, arms: Array) -> dict[str, Ar
   sums, fourth = np.diag(squares), table['fourth'][arms, m]
   records = sums / n**2
   freedom = np.maximum(2 * sums**2 / np.maximum(fourth - sums**2 / n, 1e-300), 2)
-  alike = squares / np.sqrt(np.outer(sums, sums))
-  level = 1 - joint_level(alike) / 2
+  correlations = squares / np.sqrt(np.outer(sums, sums))
+  level = 1 - joint_level(correlations) / 2
   between = np.var(table['value'][:, arms, m], axis=0, ddof=1)
   nested = np.clip(
     (1 - 1 / FOLDS) * table['nested'][:, arms, m].mean(axis=0), records, FOLDS * records
   )
   half = table['half'][:, arms, m].mean(axis=0)
-  drawn = REPEATS * len(arms) ** 2 / np.sum(alike**2)
+  drawn = REPEATS * len(arms) ** 2 / np.sum(correlations**2)
   folds = [corrected_interval(d, 1 / (FOLDS - 1), len(arms)) for d in table['fold'][:, arms, m].T]
   corrected = np.array([(each.high - each.low) / 2 for each in folds])
   single = stats.t.ppf(1 - (1 - CONFIDENCE) / (2 * len(arms)), FOLDS * REPEATS - 1)

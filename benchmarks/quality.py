@@ -12,7 +12,7 @@ mean distance in records between the size of a split and its share. Both are med
 one from 100,000 records on), as is the CPU time of a split. Less is better in all three.
 
 Tables are scikit-learn's digits, those in the folder that TFX_BALANCE_DATA names, and made ones.
-The groups of real tables are made: records whose first feature is alike. Their label sets are the
+The groups of real tables are made: records whose first feature is equal. Their label sets are the
 features that are more than a standard deviation above their mean.
 """
 

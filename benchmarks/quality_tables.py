@@ -53,7 +53,7 @@ def real_tables() -> list[str]:
 def read_table(name: str, by: str) -> Table:
   """Returns a table, from files or, for a name such as '1000 records, 10 labels', made.
 
-  Real tables have no groups and one label. Records whose first feature is alike are a group, of 1
+  Real tables have no groups and one label. Records whose first feature is equal are a group, of 1
   to 20 records, so that classes and groups depend on each other. Label sets are the features that
   are more than a standard deviation above their mean.
 

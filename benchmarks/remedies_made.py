@@ -3,7 +3,7 @@
 The model is Fisher's linear discriminant, which has a closed form, so that hundreds of comparisons
 take a minute. All features are equally good, and a model has some of them only. Either each fit has
 a random projection: it varies between fits about as networks do. Or each remedy has features of its
-own: over all tables they are equal, and on one table they differ alike in all folds.
+own: over all tables they are equal, and on one table they differ in the same way in all folds.
 """
 
 from __future__ import annotations

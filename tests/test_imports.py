@@ -79,7 +79,7 @@ RULES = {
   DOCUMENTS: Rule((*BASE, PLAN, DOCUMENTS), only=frozenset()),
   # For arrays too, which need no Beam; what is of Beam in a mode is in the splitter's folder.
   MODES: Rule((*BASE, READERS, PLAN, DOCUMENTS, MODES), only=frozenset({'numpy'})),
-  # Augment functions run in a Beam worker and in a trainer's tf.data alike.
+  # Augment functions run in a Beam worker and in a trainer's tf.data.
   AUGMENT: Rule((*BASE, PLAN, AUGMENT), never=PIPELINE_ONLY),
   **{name: Rule((*BASE, *READING), never=PIPELINE_ONLY | {'tensorflow'}) for name in READING},
   **{name: Rule((ERRORS, *STORAGE), never=frozenset({'tfx', 'tensorflow'})) for name in STORAGE},

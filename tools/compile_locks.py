@@ -67,12 +67,12 @@ def check_lock(name: str, lock: str, stack: Stack) -> None:
   >>> check_lock('a.txt', 'apache-beam==2.77.0\ntfx==1.17.0\n', STACKS[0])
   Traceback (most recent call last):
   ...
-  progress.SetupError: a.txt holds tfx==1.17.0, not 1.21; mend the limits in pyproject.toml
+  progress.SetupError: a.txt holds tfx==1.17.0, not 1.21; fix the limits in pyproject.toml
   """
   tfx = re.findall(r'^tfx==\S+', lock, re.MULTILINE)
   if not tfx or not tfx[0].startswith(f'tfx=={stack.tfx}.'):
     raise SetupError(
-      f'{name} holds {"".join(tfx) or "no tfx"}, not {stack.tfx}; mend the limits in pyproject.toml'
+      f'{name} holds {"".join(tfx) or "no tfx"}, not {stack.tfx}; fix the limits in pyproject.toml'
     )
   for candidate in re.findall(r'^apache-beam==\S*rc\d+', lock, re.MULTILINE):
     raise SetupError(

@@ -12,7 +12,7 @@ _DETAIL = re.compile(r' [+~-] | *Downloaded | +Downloading |Downloading \S+ \(1?
 
 
 class SetupError(Exception):
-  """Something that set-up cannot mend; the message says what is missing and the fix."""
+  """Something that set-up cannot fix; the message says what is missing and the fix."""
 
 
 def say(text: str) -> None:

@@ -204,7 +204,7 @@ def split_names(artifact: types.Artifact) -> list[str]:
   """Returns the names of an artifact's splits.
 
   Raises:
-    DataError: if its property `split_names` is no JSON list of names, or an empty one.
+    DataError: if its property `split_names` is not a JSON list of names, or an empty one.
   """
   try:
     names = artifact_utils.decode_split_names(artifact.split_names)

@@ -74,12 +74,12 @@ def test_batches_are_the_same_in_both_forms(tmp_path, monkeypatch, share, strate
     assert labels == (np.searchsorted(np.cumsum(COUNTS), ids, side='right')).tolist()
 
 
-def test_records_that_lie_alike_are_not_given_to_the_parser(tmp_path, monkeypatch):
-  def alike(record, label):
+def test_records_of_identical_layout_are_not_given_to_the_parser(tmp_path, monkeypatch):
+  def of_one_length(record, label):
     return serialized({'x': floats(*[record] * X), 'id': ints(record), 'label': ints(label)})
 
   spec = {name: SPEC[name] for name in ('x', 'id', 'label')}
-  write_artifact(tmp_path, (60, 20), per_file=10, make=alike)
+  write_artifact(tmp_path, (60, 20), per_file=10, make=of_one_length)
   monkeypatch.setattr(RecordForm, 'keep', None)
   streamed = BalancedInputs.load(str(tmp_path), spec, memory_budget=0)
   with pytest.warns(UserWarning, match='raise memory_budget='):

@@ -49,7 +49,7 @@ def layout_of(record):
 
 
 def read(records):
-  """Returns the labels, which TensorFlow's parser reads alike; None if they are left to it."""
+  """Returns the labels, which TensorFlow's parser reads the same; None if they are left to it."""
   layout = layout_of(records[0])
   found = layout and layout.values(rows(records))
   if found is None:
@@ -181,8 +181,8 @@ VALUES = st.one_of(*KINDS, st.none(), *(st.lists(kind, max_size=2) for kind in K
 @given(st.sampled_from([*KINDS, VALUES]).flatmap(lambda label: st.lists(st.tuples(label, VALUES))))
 def test_a_value_is_what_the_parser_reads(pairs):
   records = sorted((example(label=label, other=other) for label, other in pairs), key=len)
-  for _, alike in groupby(records, len):
-    read(list(alike))
+  for _, of_one_length in groupby(records, len):
+    read(list(of_one_length))
 
 
 @given(st.data(), st.sampled_from([GOOD, example(a=0.5, label=b'ab'), example(label=1.0, z=1)]))
@@ -249,7 +249,7 @@ def test_strata_are_the_same_with_the_table(features, batches):
   assert decoded(batches, *features) == decoded(batches, *features, parses=True)
 
 
-def test_records_that_lie_alike_are_not_parsed(monkeypatch):
+def test_records_of_identical_layout_are_not_parsed(monkeypatch):
   monkeypatch.setattr(RecordReader, 'parse', None)
   codes, found, _ = decoded([[example(label=7)] * 2], 'label')
   assert (codes, found) == ([[0, 0]], [(ClassValue('int', 7),)])

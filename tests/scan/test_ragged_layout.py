@@ -26,7 +26,7 @@ VALUES = {
 
 
 def read(records):
-  """Returns the labels, which TensorFlow's parser reads alike; None if they are left to it."""
+  """Returns the labels, which TensorFlow's parser reads the same; None if they are left to it."""
   frames = frame(records)
   starts, ends = frames.offsets[:-1] + HEADER, frames.offsets[1:] - FOOTER
   found = ragged_values(np.frombuffer(frames.data, np.uint8), starts, ends, 'label')

@@ -55,7 +55,7 @@ FAULTS = {
   'name twice': ({'splits': '{"train": 8, "train": 1}'}, "'train' is there twice .*name it once"),
   'count twice': ({'counts': '{"test": 8, "test": 1}'}, "'test' is there twice .*name it once"),
   'no splits': ({'splits': {}}, r'splits=\{\} names no split; give each split a weight'),
-  'splits no JSON': ({'splits': 'train'}, "splits='train' is not valid JSON .*give it as in"),
+  'splits not JSON': ({'splits': 'train'}, "splits='train' is not valid JSON .*give it as in"),
   'splits a list': ({'splits': '["train"]'}, r"splits=\['train'\] has the wrong type; give"),
   'splits and counts': (
     {'splits': {'train': 8, 'test': 1}, 'counts': {'test': 5}},

@@ -59,7 +59,7 @@ def check_structure(before: Features, after: Any, function: str, records: bool) 
     records: Whether these are batches; a shape known at run time only is then checked at run time.
 
   Raises:
-    AugmentError: at record 0, since every record is treated alike.
+    AugmentError: at record 0, since every record is treated the same.
     tf.errors.InvalidArgumentError: at run time, for a batch whose shape has changed.
   """
   dropped, added = sorted(set(before) - set(after)), sorted(set(after) - set(before))

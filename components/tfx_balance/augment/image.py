@@ -71,7 +71,7 @@ class ImageAugment(VectorAugment):
     fill_value: Share of the range, for 'constant' and for the cutout.
     jpeg_quality: Quality of JPEG files that are encoded again, 1 to 100.
     exif: Whether a JPEG is changed as it is seen, turned by its EXIF orientation, and keeps that in
-      its file, so that whatever decodes the original and the copy treats both alike. Otherwise the
+      its file, so that a decoder treats the original and the copy the same. Otherwise the
       pixels are changed as they are stored, and the orientation is lost.
   """
 

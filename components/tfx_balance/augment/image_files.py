@@ -130,10 +130,10 @@ def _encode_into(
       orientation.
     jpeg_quality: Quality of JPEG files, 1 to 100.
   """
-  alike = defaultdict(list)
+  of_one_shape = defaultdict(list)
   for places, images, is_png, turn in made:
-    alike[is_png, turn, images.shape[1:]].append((places, images))
-  for (is_png, turn, _), parts in alike.items():
+    of_one_shape[is_png, turn, images.shape[1:]].append((places, images))
+  for (is_png, turn, _), parts in of_one_shape.items():
     places, images = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
     files = encode(images, is_png, jpeg_quality)
     out[places] = [f[:2] + TAGS[turn] + f[2:] for f in files] if TAGS[turn] else files

@@ -14,7 +14,7 @@ from tfx_balance.plan.class_counts import BASELINE, ClassDomain
 from tfx_balance.plan.distribution_rules import RULES, SchemaRules
 
 # A drift comparator is on data of another time, as a baseline is; a skew comparator is on data of
-# the same time that must be alike, as splits are.
+# the same time that must have equal shares, as splits have.
 _COMPARATORS = {'skew_comparator': 'max_', 'drift_comparator': 'max_baseline_'}
 _MEASURES = {'infinity_norm': 'l_infinity', 'jensen_shannon_divergence': 'jensen_shannon'}
 

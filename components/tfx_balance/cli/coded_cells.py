@@ -96,5 +96,5 @@ class TimeColumn:
   def cells(self) -> npt.NDArray[Any]:
     """Time of each row: [rows]."""
     if len({part.dtype.kind == 'M' for part in self.parts}) > 1:
-      raise DataError(f'column {self.name!r} has numbers and dates; write all times alike')
+      raise DataError(f'column {self.name!r} has numbers and dates; write all times in one form')
     return np.concatenate(self.parts) if self.parts else np.zeros(0)

@@ -149,7 +149,7 @@ class CsvFiles:
       if delimiter != first[1]:
         raise DataError(
           f'{path} has {delimiter!r} between its cells, and {first[0].name} {first[1]!r}; write '
-          'them alike, or split them one by one'
+          'them with one delimiter, or split them one by one'
         )
     columns = [list(self.names).index(name) for name in names]
     for path in self.delimiters:

@@ -71,14 +71,14 @@ def file_kind(files: list[Path]) -> str:
         f'{path} is an archive or a workbook, which is not read; unpack it, or save it as CSV'
       )
   for kind, suffixes in KINDS.items():
-    alike = [path for path in files if path.name.lower().endswith(suffixes)]
-    others = [path for path in files if path not in alike]
-    if alike and others:
+    of_kind = [path for path in files if path.name.lower().endswith(suffixes)]
+    others = [path for path in files if path not in of_kind]
+    if of_kind and others:
       raise DataError(
-        f'{files[0].parent} mixes kinds of files: {alike[0].name} is {kind}, {others[0].name} is '
+        f'{files[0].parent} mixes kinds of files: {of_kind[0].name} is {kind}, {others[0].name} is '
         'not; use a separate folder for each kind'
       )
-    if alike:
+    if of_kind:
       return kind
   return 'TFRecord'
 

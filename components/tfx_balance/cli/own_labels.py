@@ -111,15 +111,15 @@ def find_doubtful(label: str, counts: LabelCounts) -> list[str]:
   texts = [
     v.decode('utf-8', 'backslashreplace') if isinstance(v, bytes) else v for v in counts.records
   ]
-  alike: dict[str, list[str]] = {}
+  by_text: dict[str, list[str]] = {}
   for text in texts:
-    alike.setdefault(''.join(str(text).split()).casefold(), []).append(repr(text))
+    by_text.setdefault(''.join(str(text).split()).casefold(), []).append(repr(text))
   found = {
-    'has classes that differ in spaces or case only: {}; write them alike if they are one class': [
-      ' and '.join(group) for group in alike.values() if len(group) > 1
+    'has classes that differ in spaces or case only: {}; write them one way if one class': [
+      ' and '.join(group) for group in by_text.values() if len(group) > 1
     ],
     'has classes that may stand for a missing label: {}; give those records no label if so': [
-      group[0] for text, group in alike.items() if is_missing(text)
+      group[0] for text, group in by_text.items() if is_missing(text)
     ],
   }
   return [f'! the label {label!r} {t.format(name_some(v))}' for t, v in found.items() if v]

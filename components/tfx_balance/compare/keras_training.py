@@ -185,7 +185,7 @@ class KerasTraining:
     compiled = self._compiled(rows)
     seed_all = compiled.keras.utils.set_random_seed
     seed_all(seed)
-    if compiled.seed != seed:  # the arms of a fold begin alike
+    if compiled.seed != seed:  # the arms of a fold begin with equal weights
       new = self._new_model(rows)[0]
       compiled.seed, compiled.start = seed, [np.array(variable) for variable in new.variables]
     seed_all(seed)

@@ -208,7 +208,7 @@ def _warn_if_equal(values: Sequence[float], what: str, strategy: str) -> None:
   """Warns the caller of a public method where values are all equal."""
   if all_equal(values):
     warnings.warn(
-      f'{what} does nothing: under strategy={strategy!r} all classes are sampled alike; leave it '
+      f'{what} does nothing: under strategy={strategy!r} all classes are sampled equally; leave it '
       f"out, or sample with strategy='natural'",
       stacklevel=4,
     )

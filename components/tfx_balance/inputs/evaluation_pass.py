@@ -108,12 +108,12 @@ def _check_classes(inputs: BalancedInputs, data: BalancedInputs) -> None:
   sets, others = (isinstance(own.source.counts, LabelSetCounts) for own in (inputs, data))
   if sets != others:
     raise ConfigError(
-      f'multilabel={others} in data=, and these inputs have multilabel={sets}; make both alike'
+      f'multilabel={others} in data=, and these inputs have multilabel={sets}; make both equal'
     )
   by, other = inputs.source.output, data.source.output
   if by != other:
     raise ConfigError(
-      f'data= is balanced by {other!r}, and these inputs have balance_by={by!r}; make both alike'
+      f'data= is balanced by {other!r}, and these inputs have balance_by={by!r}; make both equal'
     )
   unknown = sorted(set(data.labels) - set(inputs.labels))
   if unknown and data.eval_files is None:

@@ -157,8 +157,8 @@ def _exchange(
   weights = np.full(len(ups), 2 * denominator + 1, fractions.dtype)
   weights[-1] -= 1  # of equal sums, cells count
   parts = np.vstack([fractions, lacking])
-  alike = _numbered([tuple(column) for column in parts.T.tolist()])
-  pairs = np.argwhere(np.triu(alike[:, None] != alike)).tolist()
+  numbers = _numbered([tuple(column) for column in parts.T.tolist()])
+  pairs = np.argwhere(np.triu(numbers[:, None] != numbers)).tolist()
   found = True
   while found:
     found = False

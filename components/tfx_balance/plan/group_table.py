@@ -1,4 +1,4 @@
-"""Groups as columns: which strata the records of each are of, and how many groups are alike.
+"""Groups as columns: which strata the records of each are of, and how many groups are equal.
 
 Groups are numbers, 64-bit hashes, in parts by the first bits of these. What leaves a part is a
 table of distinct histograms, counts of records by stratum, with the number of groups that have

@@ -68,16 +68,16 @@ def mixed_order(keys: UInts, outputs: Ints, times: Ints | None = None) -> Ints:
   order = _by_lower_half(keys)
   low = keys[order].astype(np.uint32)
   equal = low[1:] == low[:-1]
-  alike = False
+  repeated = False
   if equal.any():
     among = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
     tied = order[among]
     tied = tied[np.lexsort((outputs[tied], keys[tied], low[among]))]
     order[among] = tied
-    alike = bool((keys[tied[1:]] == keys[tied[:-1]]).any())
+    repeated = bool((keys[tied[1:]] == keys[tied[:-1]]).any())
   if times is not None:
     order = np.repeat(order, times[order])
-  if times is not None or alike:
+  if times is not None or repeated:
     order = order[_by_lower_half(_numbered(keys[order], outputs[order]))]
   return order[order_of_groups(outputs[order])]
 

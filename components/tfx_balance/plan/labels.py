@@ -311,7 +311,7 @@ def _class_of(value: Any, argument: str) -> ClassValue:
 
 
 def _plain(value: Any) -> Any:
-  """Returns a NumPy scalar as a value of Python, which messages show alike for all its versions."""
+  """Returns a NumPy scalar as a value of Python: in messages the same for all versions of NumPy."""
   return value.item() if isinstance(value, np.generic) else value
 
 

@@ -342,7 +342,7 @@ def _draw_recall_rows(
 
 
 def _draw_sizes(view: RunView, models: Sequence[ModelRecall]) -> Figure:
-  """Returns recall over the size of the class: a dot a class, and the mean of classes alike."""
+  """Returns recall over the size of the class: a dot a class, and the mean over classes."""
   figure = new_figure(3.8)
   ax = figure.subplots()
   stages = [stage for stage in view.comparable if stage.kind in ('raw', 'split')]

@@ -193,8 +193,8 @@ class RunView:
 
   def key(self, stage: Stage) -> str:
     """Returns the name of a stage's pictures and tables: its kind, numbered from the second."""
-    alike = [other for other in self.stages if other.kind == stage.kind]
-    number = alike.index(stage) + 1
+    of_kind = [other for other in self.stages if other.kind == stage.kind]
+    number = of_kind.index(stage) + 1
     return stage.kind if number == 1 else f'{stage.kind}-{number}'
 
   @cached_property

@@ -329,7 +329,7 @@ def pack(
 
 
 def _planes(values: npt.NDArray[Any]) -> bytes:
-  """Returns the n-th bytes of all values together, for each n: the higher ones are alike."""
+  """Returns the n-th bytes of all values together, for each n: the higher ones are often equal."""
   return np.ascontiguousarray(values).view(np.uint8).reshape(len(values), -1).T.tobytes()
 
 

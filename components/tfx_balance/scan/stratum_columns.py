@@ -184,7 +184,9 @@ def sum_counts(several: Sequence[StratumCounts]) -> StratumCounts:
 def sum_by_kinds(several: Iterable[StratumCounts]) -> list[StratumCounts]:
   """Returns the sums of the counts that have features of the same types."""
   ordered = sorted(several, key=attrgetter('strata.kinds'))
-  return [sum_counts(list(alike)) for _, alike in groupby(ordered, attrgetter('strata.kinds'))]
+  return [
+    sum_counts(list(of_kinds)) for _, of_kinds in groupby(ordered, attrgetter('strata.kinds'))
+  ]
 
 
 def label_text(label: int | float | bytes) -> bytes:

@@ -150,8 +150,8 @@ class RangeFinder:
     Args:
       sizes: Bytes of the frames: [n].
       keys: Keys of the records, neighbours near each other: uint64 [n].
-      groups: Group that takes each record, -1 for none: int64 [n], neighbours alike where that can
-        be; None where every group takes from the whole block.
+      groups: Group that takes each record, -1 for none: int64 [n], in long runs where that can be;
+        None where every group takes from the whole block.
       without: Positions of records that no group takes: int64 [m]; None for none.
     """
     offsets = self._bytes + np.cumsum(np.append(0, sizes.astype(np.int64)))

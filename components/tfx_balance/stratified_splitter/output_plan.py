@@ -149,9 +149,9 @@ class SplitOutputPlan(OutputPlan):
     return [self._group(n) for n in numbers]
 
   def _group(self, n_files: int) -> FileGroup:
-    alike = [(i, one) for i, one in enumerate(self.layouts) if len(one.paths) == n_files]
-    layout = alike[0][1]
-    paths = tuple((i, i + 1, one.paths) for i, one in alike)
+    together = [(i, one) for i, one in enumerate(self.layouts) if len(one.paths) == n_files]
+    layout = together[0][1]
+    paths = tuple((i, i + 1, one.paths) for i, one in together)
     return FileGroup(paths, layout.n_chunks, layout.n_together)
 
   def documents(self, files: Sequence[WorkFile], passed_through: Sequence[str]) -> dict[str, str]:
