@@ -239,10 +239,10 @@ def _transform(
   arguments: dict[str, Any] = {'label': 'label', 'splits': SPLIT, 'sampling_strategy': 'auto'}
   arguments |= {'factors': options.get('factors'), 'augmented_split': split}
   parameters = AugmenterParameters.decode(arguments)
-  request = AugmentContext(parameters, 'FORMAT_TF_EXAMPLE', root, '.gz', work_dir=work_dir)
+  context = AugmentContext(parameters, 'FORMAT_TF_EXAMPLE', root, '.gz', work_dir=work_dir)
   Path(work_dir).mkdir(parents=True)
   inputs = [InputFile(path, file_number, SPLIT) for file_number, path in enumerate(files.paths())]
-  transform = BalancedAugment(request, (lambda: options['augment_fn']) if options else None)
+  transform = BalancedAugment(context, (lambda: options['augment_fn']) if options else None)
 
   def run() -> None:
     with beam.Pipeline(options=PipelineOptions(list(beam_args))) as pipeline:

@@ -36,10 +36,10 @@ def request_target(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
   return {name: arguments.pop(name, value) for name, value in defaults.items()}
 
 
-def split_request(
+def split_context(
   folder: Path, splits: Mapping[str, Any] | None = None, extends: bool = False, **arguments: Any
 ) -> SplitContext:
-  """Returns a request whose output and work files are in a folder, of `StratifiedSplitter`'s."""
+  """Returns a context whose output and work files are in a folder, of `StratifiedSplitter`'s."""
   target = request_target(folder, arguments)
   return SplitContext(SplitterParameters.decode({'splits': splits, **arguments}, extends), **target)
 
@@ -49,6 +49,6 @@ def run_split(
 ) -> dict[str, list[bytes]]:
   """Returns the records of each split that some shards make."""
   suffix = arguments.pop('input_suffix', '')
-  request = split_request(folder, splits, n_files=len(shards), **arguments)
-  write_on_lists(StratifiedSplit(request), input_files(folder, shards, suffix))
-  return read_splits(request.output_uri)
+  context = split_context(folder, splits, n_files=len(shards), **arguments)
+  write_on_lists(StratifiedSplit(context), input_files(folder, shards, suffix))
+  return read_splits(context.output_uri)

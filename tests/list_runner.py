@@ -160,12 +160,14 @@ _RUNS: dict[type, Callable[[Any, Any], Any]] = {
 def run_on_lists(
   transform: beam.PTransform, files: Sequence[InputFile]
 ) -> tuple[OutputPlan, Any, list[WorkFile]]:
-  """Returns what the transform of a component puts out: the job, the counts, and the files."""
-  job, counts, written = (each.values for each in ListPipeline().elements(files) | transform)
-  assert len(job) == len(counts) == 1
-  return job[0], counts[0], written
+  """Returns what the transform of a component puts out: the plan, the counts, and the files."""
+  output_plan, counts, written = (
+    each.values for each in ListPipeline().elements(files) | transform
+  )
+  assert len(output_plan) == len(counts) == 1
+  return output_plan[0], counts[0], written
 
 
 def write_on_lists(transform: Any, files: Sequence[InputFile]) -> None:
   """Writes and publishes what the transform of a component makes of some files."""
-  write_outputs(ListPipeline(), files, transform, (), (), transform.request.work_dir)
+  write_outputs(ListPipeline(), files, transform, (), (), transform.context.work_dir)

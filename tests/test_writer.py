@@ -19,7 +19,7 @@ from tests.helpers_examples import all_bytes
 
 @dataclass(frozen=True)
 class OneSplit(OutputPlan):
-  """A job of one split in two files, five records in all."""
+  """A plan of one split in two files, five records in all."""
 
   sidecar: Any
   groups = ()
@@ -27,14 +27,14 @@ class OneSplit(OutputPlan):
   def documents(self, files, passed_through):
     sidecar = self.sidecar or [list(passed_through), len(files)]
     return {
-      f'{self.request.output_uri}/class_distribution.json': json.dumps(sidecar, allow_nan=False)
+      f'{self.context.output_uri}/class_distribution.json': json.dumps(sidecar, allow_nan=False)
     }
 
 
-def job(folder, written=5, sidecar=None):
+def output_plan(folder, written=5, sidecar=None):
   paths = tuple(f'{folder}/out/Split-train/file-{i}' for i in range(2))
-  request = RunContext(None, 'FORMAT_TF_EXAMPLE', f'{folder}/out', '', work_dir=f'{folder}/work')
-  return OneSplit(request, (OutputLayout(paths, 1),), (written,), np.array([[2, 3]]), sidecar)
+  context = RunContext(None, 'FORMAT_TF_EXAMPLE', f'{folder}/out', '', work_dir=f'{folder}/work')
+  return OneSplit(context, (OutputLayout(paths, 1),), (written,), np.array([[2, 3]]), sidecar)
 
 
 def work_files(folder, records=(2, 3)):
@@ -44,12 +44,14 @@ def work_files(folder, records=(2, 3)):
     (folder / 'work' / str(i)).write_bytes(b'data %d' % i)
   return [
     WorkFile(f'{folder}/work/{i}', path, n)
-    for i, (path, n) in enumerate(zip(job(folder).layouts[0].paths, records, strict=True))
+    for i, (path, n) in enumerate(zip(output_plan(folder).layouts[0].paths, records, strict=True))
   ]
 
 
 def test_files_are_moved_and_the_sidecar_is_written(tmp_path):
-  publish_outputs(job(tmp_path, sidecar={'a': 'ü'}), np.array([[2, 3]]), work_files(tmp_path))
+  publish_outputs(
+    output_plan(tmp_path, sidecar={'a': 'ü'}), np.array([[2, 3]]), work_files(tmp_path)
+  )
   found = all_bytes(tmp_path / 'out')
   assert json.loads(found.pop('class_distribution.json')) == {'a': 'ü'}
   assert found == {'Split-train/file-0': b'data 0', 'Split-train/file-1': b'data 1'}
@@ -59,7 +61,7 @@ def test_files_are_moved_and_the_sidecar_is_written(tmp_path):
 def test_publishing_again_changes_nothing(tmp_path):
   files = work_files(tmp_path)
   for _ in range(2):
-    publish_outputs(job(tmp_path), np.array([[2, 3]]), files)
+    publish_outputs(output_plan(tmp_path), np.array([[2, 3]]), files)
     assert len(all_bytes(tmp_path / 'out')) == 3
 
 
@@ -74,20 +76,22 @@ def test_publishing_again_changes_nothing(tmp_path):
 def test_what_was_not_planned_is_not_published(tmp_path, changes, counts, records, fault):
   files = work_files(tmp_path, records)
   with pytest.raises(RuntimeError, match=fault):
-    publish_outputs(job(tmp_path, **changes), np.array(counts), files)
+    publish_outputs(output_plan(tmp_path, **changes), np.array(counts), files)
   assert all_bytes(tmp_path / 'out') == {}
 
 
 def test_a_file_that_is_missing_is_not_passed_over(tmp_path):
   files = work_files(tmp_path)[:1]
   with pytest.raises(KeyError, match='file-1'):
-    publish_outputs(job(tmp_path), np.array([[2, 3]]), files)
+    publish_outputs(output_plan(tmp_path), np.array([[2, 3]]), files)
   assert all_bytes(tmp_path / 'out') == {}
 
 
 def test_a_value_that_json_does_not_have_is_an_error(tmp_path):
   with pytest.raises(ValueError, match='JSON'):
-    publish_outputs(job(tmp_path, sidecar=[float('nan')]), np.array([[2, 3]]), work_files(tmp_path))
+    publish_outputs(
+      output_plan(tmp_path, sidecar=[float('nan')]), np.array([[2, 3]]), work_files(tmp_path)
+    )
   assert all_bytes(tmp_path / 'out') == {}
 
 
@@ -98,7 +102,7 @@ def test_nothing_is_published_where_there_is_no_room_for_the_sidecar(tmp_path, m
   files = work_files(tmp_path)
   monkeypatch.setattr(LocalFiles, 'create', full)
   with pytest.raises(OSError, match='No space left'):
-    publish_outputs(job(tmp_path), np.array([[2, 3]]), files)
+    publish_outputs(output_plan(tmp_path), np.array([[2, 3]]), files)
   assert all_bytes(tmp_path / 'out') == {}
 
 
@@ -124,7 +128,7 @@ def test_everything_is_published_in_one_last_step(tmp_path):
     write_outputs(
       pipeline,
       [InputFile('unused', 0)],
-      Written(job(tmp_path), np.array([[2, 3]]), files),
+      Written(output_plan(tmp_path), np.array([[2, 3]]), files),
       [FileCopy(str(tmp_path / 'more'), f'{tmp_path}/out/Split-more/file')],
       ['more'],
       str(tmp_path / 'work'),

@@ -108,13 +108,13 @@ class OutputPlan(abc.ABC):
   """The plan of a component's run, made once its input is counted.
 
   Attributes:
-    request: Arguments of the run.
+    context: Arguments of the run.
     layouts: Files of each output, such as a split.
     written: Number of records of each output.
     quotas: Numbers of records to select, int64, as the step that assigns records counts them.
   """
 
-  request: RunContext[Any]
+  context: RunContext[Any]
   layouts: tuple[OutputLayout, ...]
   written: tuple[int, ...]
   quotas: Ints
@@ -141,7 +141,7 @@ def write_outputs(
 
   The transform takes `InputFile` to (`OutputPlan`, counts, `WorkFile`).
   """
-  job, counts, written = create(pipeline, 'InputFiles', files) | 'Records' >> transform
+  output_plan, counts, written = create(pipeline, 'InputFiles', files) | 'Records' >> transform
   if copies:
     passed = create(pipeline, 'PassedThrough', copies)
     passed = spread(passed, 'SpreadCopies', attrgetter('final_path'))
@@ -152,10 +152,10 @@ def write_outputs(
     | 'Once' >> beam.Impulse()
     | 'Publish'
     >> beam.Map(
-      lambda _, job, counts, written: publish_outputs(
-        job.load(), counts.load(), written, passed_through
+      lambda _, plan, counts, written: publish_outputs(
+        plan.load(), counts.load(), written, passed_through
       ),
-      beam.pvalue.AsSingleton(store(job, 'StoreJob', work_dir)),
+      beam.pvalue.AsSingleton(store(output_plan, 'StorePlan', work_dir)),
       beam.pvalue.AsSingleton(store(counts, 'StoreCounts', work_dir)),
       beam.pvalue.AsList(written),
     )
@@ -163,7 +163,10 @@ def write_outputs(
 
 
 def publish_outputs(
-  job: OutputPlan, counts: Ints, files: Sequence[WorkFile], passed_through: Sequence[str] = ()
+  output_plan: OutputPlan,
+  counts: Ints,
+  files: Sequence[WorkFile],
+  passed_through: Sequence[str] = (),
 ) -> None:
   """Moves all files to where they belong, then the documents, the sidecar last.
 
@@ -173,13 +176,13 @@ def publish_outputs(
   Raises:
     RuntimeError: if counts differ from the plan: a fault of this package, or changed data.
   """
-  if not np.array_equal(counts, job.quotas):
-    row = np.argwhere(counts != job.quotas)[0][:1]
-    found, planned = counts[row].tolist(), job.quotas[row].tolist()
+  if not np.array_equal(counts, output_plan.quotas):
+    row = np.argwhere(counts != output_plan.quotas)[0][:1]
+    found, planned = counts[row].tolist(), output_plan.quotas[row].tolist()
     raise RuntimeError(f'selected {found}, planned {planned}, in row {row[0]}')
-  check_records(job, files)
-  documents = job.documents(files, passed_through)
-  described = [write_document(job.request.work_dir, *item) for item in documents.items()]
+  check_records(output_plan, files)
+  documents = output_plan.documents(files, passed_through)
+  described = [write_document(output_plan.context.work_dir, *item) for item in documents.items()]
   publish(files)
   for document in described:
     publish([document])
@@ -194,14 +197,14 @@ def file_sizes(files: Sequence[WorkFile]) -> dict[str, dict[str, int]]:
   return sizes
 
 
-def check_records(job: OutputPlan, files: Sequence[WorkFile]) -> None:
+def check_records(output_plan: OutputPlan, files: Sequence[WorkFile]) -> None:
   """Checks that the files hold as many records of each output as planned.
 
   Raises:
     RuntimeError: if they do not.
   """
   by_path = {file.final_path: file for file in files}
-  for layout, planned in zip(job.layouts, job.written, strict=True):
+  for layout, planned in zip(output_plan.layouts, output_plan.written, strict=True):
     found = sum(by_path[path].section_records(layout.section) for path in layout.paths)
     if found != planned:
       raise RuntimeError(f'{found} records in {layout.paths[0]} and so on, planned {planned}')

@@ -186,8 +186,8 @@ def assert_balance_sidecar(
   return sidecar
 
 
-def augment_request(folder: Path, **arguments: Any) -> AugmentContext:
-  """Returns a request whose output and work files are in a folder."""
+def augment_context(folder: Path, **arguments: Any) -> AugmentContext:
+  """Returns a context whose output and work files are in a folder."""
   words = ('sampling_strategy', 'factors', 'max_copies', 'undersample')
   balance = {name: arguments.pop(name) for name in words if name in arguments}
   defaults = {
@@ -226,11 +226,11 @@ def balancing(
 ) -> Iterator[tuple[BalancedAugment, list[InputFile]]]:
   """Gives the transform that balances splits by a step of one's own, and the files it takes."""
   files = input_files(folder, splits)
-  request = augment_request(folder, n_files=len(files), **arguments)
+  context = augment_context(folder, n_files=len(files), **arguments)
   load = None if augment_fn is None else lambda: augment_fn
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(transform, 'CopyRecords', dofn)
-    yield BalancedAugment(request, load), files
+    yield BalancedAugment(context, load), files
 
 
 def balance(
@@ -243,14 +243,14 @@ def balance(
   """Returns the records of each split that is written, without a runner."""
   with balancing(folder, splits, augment_fn, dofn, arguments) as (balanced, files):
     write_on_lists(balanced, files)
-  return read_splits(balanced.request.output_uri)
+  return read_splits(balanced.context.output_uri)
 
 
 class Planned(NamedTuple):
   """What copies of a file's records are made from."""
 
   scanned: ScannedFile
-  job: AugmentOutputPlan
+  output_plan: AugmentOutputPlan
   thresholds: Thresholds
   frequent: FrequentKeys
   shapes: FeatureShapes

@@ -30,7 +30,7 @@ def totals(counts, **attributes):
   return Totals(counts=[records], **{**known, **attributes})
 
 
-def request(augmented_split=None, missing='error', missing_is_class=False, sizes=SIZES, **balance):
+def context(augmented_split=None, missing='error', missing_is_class=False, sizes=SIZES, **balance):
   parameters = AugmenterParameters(
     label='label',
     balance=BalanceRequest.parse(**balance),
@@ -51,16 +51,18 @@ TWO = {'train': totals({0: 10, 1: 3}), 'extra': totals({1: 4, 2: 4, 3: 1})}
 
 
 def test_each_split_is_balanced_by_itself():
-  job = plan_augment(TWO, request())
-  assert job.names == ('extra', 'train')
-  assert job.written == (12, 20)
-  assert job.plans['extra'].targets.tolist() == [4, 4, 4]
-  assert job.plans['train'].targets.tolist() == [10, 10]
-  assert [job.group_of(name, whole=False) for name in job.names] == job.groups
-  assert [layout.paths for layout in job.layouts] == [
+  output_plan = plan_augment(TWO, context())
+  assert output_plan.names == ('extra', 'train')
+  assert output_plan.written == (12, 20)
+  assert output_plan.plans['extra'].targets.tolist() == [4, 4, 4]
+  assert output_plan.plans['train'].targets.tolist() == [10, 10]
+  assert [
+    output_plan.group_of(name, whole=False) for name in output_plan.names
+  ] == output_plan.groups
+  assert [layout.paths for layout in output_plan.layouts] == [
     (f'out/Split-{name}/data_tfrecord-00000-of-00001.gz',) for name in ('extra', 'train')
   ]
-  strata = job.selection.strata
+  strata = output_plan.selection.strata
   keys = [(name, key[0].value) for name, of_split in strata.items() for key in of_split]
   rows = {key: row for row, key in enumerate(keys)}
   assert rows == {
@@ -73,25 +75,25 @@ def test_each_split_is_balanced_by_itself():
 
 
 def test_some_records_are_there_once_more_than_others():
-  job = plan_augment({'train': totals({0: 10, 1: 3})}, request())
-  assert job.selection.quotas.tolist() == [[0, 10], [1, 2]]
-  assert job.copies.tolist() == [[2, 1], [4, 3]]
+  output_plan = plan_augment({'train': totals({0: 10, 1: 3})}, context())
+  assert output_plan.selection.quotas.tolist() == [[0, 10], [1, 2]]
+  assert output_plan.copies.tolist() == [[2, 1], [4, 3]]
 
 
 def test_a_split_of_copies_holds_what_was_added():
-  job = plan_augment({'train': TWO['train']}, request('more'))
-  assert (job.names, job.written) == (('more',), (7,))
-  assert [job.group_of('train', whole=False)] == job.groups
-  assert job.layouts[0].paths == ('out/Split-more/data_tfrecord-00000-of-00001.gz',)
+  output_plan = plan_augment({'train': TWO['train']}, context('more'))
+  assert (output_plan.names, output_plan.written) == (('more',), (7,))
+  assert [output_plan.group_of('train', whole=False)] == output_plan.groups
+  assert output_plan.layouts[0].paths == ('out/Split-more/data_tfrecord-00000-of-00001.gz',)
 
 
 def test_undersampling_keeps_the_first_of_a_class():
-  job = plan_augment(
-    {'train': totals({0: 10, 1: 3})}, request(sampling_strategy='auto', undersample=True)
+  output_plan = plan_augment(
+    {'train': totals({0: 10, 1: 3})}, context(sampling_strategy='auto', undersample=True)
   )
-  assert job.selection.quotas.tolist() == [[3, 7], [0, 3]]
-  assert job.copies.tolist() == [[1, 0], [2, 1]]
-  assert job.written == (6,)
+  assert output_plan.selection.quotas.tolist() == [[3, 7], [0, 3]]
+  assert output_plan.copies.tolist() == [[1, 0], [2, 1]]
+  assert output_plan.written == (6,)
 
 
 @given(
@@ -100,26 +102,30 @@ def test_undersampling_keeps_the_first_of_a_class():
   st.booleans(),
 )
 def test_quotas_and_copies_come_to_the_targets(counts, strategy, undersample):
-  asked = request(sampling_strategy=strategy, undersample=undersample)
-  job = plan_augment({'train': totals(counts)}, asked)
-  records, plan = job.selection.quotas.sum(axis=1), job.plans['train']
+  asked = context(sampling_strategy=strategy, undersample=undersample)
+  output_plan = plan_augment({'train': totals(counts)}, asked)
+  records, plan = output_plan.selection.quotas.sum(axis=1), output_plan.plans['train']
   assert records.tolist() == list(plan.records)
-  assert (job.selection.quotas * job.copies).sum(axis=1).tolist() == list(plan.targets)
-  assert job.written == (sum(plan.targets),)
-  assert np.all(job.copies[:, 0] == job.copies[:, 1] + 1)
+  assert (output_plan.selection.quotas * output_plan.copies).sum(axis=1).tolist() == list(
+    plan.targets
+  )
+  assert output_plan.written == (sum(plan.targets),)
+  assert np.all(output_plan.copies[:, 0] == output_plan.copies[:, 1] + 1)
 
 
 def test_a_large_split_has_several_files_as_large_as_its_copies_make_it():
   sizes = Sizes(shard_bytes=1000)
-  job = plan_augment({'train': totals({0: 30, 1: 10})}, request(sizes=sizes))
-  assert len(job.layouts[0].paths) == 6  # 60 records of 100 bytes
-  job = plan_augment({'train': totals({0: 30, 1: 10})}, request('more', sizes=sizes))
-  assert len(job.layouts[0].paths) == 2
+  output_plan = plan_augment({'train': totals({0: 30, 1: 10})}, context(sizes=sizes))
+  assert len(output_plan.layouts[0].paths) == 6  # 60 records of 100 bytes
+  output_plan = plan_augment({'train': totals({0: 30, 1: 10})}, context('more', sizes=sizes))
+  assert len(output_plan.layouts[0].paths) == 2
 
 
 def test_dropped_records_count_for_the_size_of_a_record_alone():
-  job = plan_augment({'train': totals({0: 3}, dropped=7, n_bytes=1000)}, request(missing='drop'))
-  assert job.written == (3,)
+  output_plan = plan_augment(
+    {'train': totals({0: 3}, dropped=7, n_bytes=1000)}, context(missing='drop')
+  )
+  assert output_plan.written == (3,)
 
 
 FAULTS = {
@@ -145,7 +151,7 @@ FAULTS = {
 @pytest.mark.parametrize(('read', 'asked', 'kind', 'fault'), FAULTS.values(), ids=FAULTS)
 def test_what_cannot_be_balanced_is_refused(read, asked, kind, fault):
   with pytest.raises(kind, match=fault):
-    plan_augment(read, request(**asked))
+    plan_augment(read, context(**asked))
 
 
 @pytest.mark.parametrize(

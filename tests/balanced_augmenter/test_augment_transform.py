@@ -128,7 +128,7 @@ def test_bytes_do_not_depend_on_batches(tmp_path, augment_fn):
 class FirstAttemptFails(CopyRecords):
   """Fails after it has written something; the bundle is then run again, by another worker."""
 
-  def process(self, scanned, job, *given):
+  def process(self, scanned, output_plan, *given):
     with pytest.MonkeyPatch.context() as patch:
       add = RangeFinder.add
 
@@ -138,12 +138,12 @@ class FirstAttemptFails(CopyRecords):
 
       patch.setattr(RangeFinder, 'add', breaks)
       with pytest.raises(OSError, match='the worker was lost'):
-        list(super().process(scanned, job, *given))
-    left = list(Path(job.request.work_dir).glob('assigned-*'))
+        list(super().process(scanned, output_plan, *given))
+    left = list(Path(output_plan.context.work_dir).glob('assigned-*'))
     assert len(left) == 2 * scanned.file.file_number + 1  # those of all the attempts so far
     second = CopyRecords(self._load_augment_fn, self._label)
     second.setup()
-    yield from second.process(scanned, job, *given)
+    yield from second.process(scanned, output_plan, *given)
 
 
 @pytest.mark.parametrize(

@@ -55,12 +55,12 @@ class Made:
   def __init__(self, folder, records, augment=None, **arguments):
     same = augment if isinstance(augment, PoolFn) or augment is None else functions.same
     (planned,) = plan_copies(folder, {'train': [records]}, same, **arguments)
-    self.scanned, self.job, _, _, shapes, pools = planned
-    self.maker = CopyMaker(self.scanned, self.job, shapes, augment, pools)
+    self.scanned, self.output_plan, _, _, shapes, pools = planned
+    self.maker = CopyMaker(self.scanned, self.output_plan, shapes, augment, pools)
     ((index, frames),) = self.scanned.spill.frames()
     order = np.argsort(index['position'])
     self.frames, self.index = frames.take(order), index[order]
-    self.rows = self.job.selection.rows_of(self.scanned)[self.index['code']]
+    self.rows = self.output_plan.selection.rows_of(self.scanned)[self.index['code']]
 
   def copy(self, *wanted):
     """Returns a copy of each (position, number)."""
@@ -100,7 +100,7 @@ def test_a_copy_of_a_function_is_what_the_function_gives(tmp_path):
   seeds = copy_seeds(
     made.index['hash'][[at for at, _ in WANTED]],
     np.array([number for _, number in WANTED]),
-    made.job.request.draw_seed,
+    made.output_plan.context.draw_seed,
   )
   for record, (at, _), seed in zip(made.copy(*WANTED), WANTED, seeds, strict=True):
     before = {'x': tf.constant(value_of(RECORDS[at], 'x'))}

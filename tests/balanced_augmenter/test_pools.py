@@ -32,9 +32,9 @@ class OwnPoolFn:
 def pools(folder, shards, augment_fn, **arguments):
   """Returns the pool of each class, and the plan of all."""
   planned = plan_copies(folder, {'train': shards}, augment_fn, **{**BOTH, **arguments})
-  job, found = planned[0].job, planned[0].pools
-  rows = {s[0].value: row for row, s in enumerate(job.selection.strata['train'])}
-  return {value: found.of(row) for value, row in rows.items()}, job.pools
+  output_plan, found = planned[0].output_plan, planned[0].pools
+  rows = {s[0].value: row for row, s in enumerate(output_plan.selection.strata['train'])}
+  return {value: found.of(row) for value, row in rows.items()}, output_plan.pools
 
 
 def asking(pool_size, features=None, max_pool_bytes=10**9):
@@ -134,7 +134,7 @@ def test_a_file_without_records_of_a_pool_is_not_read_again(tmp_path):
   planned = plan_copies(tmp_path, {'train': shards}, asking(9))[1]
   file = replace(planned.scanned.file, path=str(tmp_path / 'nowhere'))
   away = replace(planned.scanned, file=file)
-  assert collect_pool(away, planned.job, None, planned.shapes) is NO_POOLS
+  assert collect_pool(away, planned.output_plan, None, planned.shapes) is NO_POOLS
 
 
 def test_memory_is_kept_by_smaller_pools(tmp_path):

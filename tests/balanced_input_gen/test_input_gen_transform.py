@@ -30,7 +30,7 @@ from tests.helpers_split import request_target
 from tests.list_runner import run_on_lists
 
 
-def request_in(folder, splits, **changes):
+def context_in(folder, splits, **changes):
   for name in ('work', 'out', 'hyper'):
     (folder / name).mkdir(exist_ok=True)
   target = request_target(folder, changes)
@@ -41,14 +41,14 @@ def request_in(folder, splits, **changes):
 
 
 def lay_out(folder, splits, **changes):
-  """Returns what `ClassShards` puts out: the job, the counts assigned, and the files."""
+  """Returns what `ClassShards` puts out: the plan, the counts assigned, and the files."""
   shards = [(name, shard) for name, shards in splits.items() for shard in shards]
   files = [
     InputFile(write_tfrecords(folder / f'in-{file_number}', shard), file_number, name)
     for file_number, (name, shard) in enumerate(shards)
   ]
-  request = request_in(folder, splits, n_files=len(files), **changes)
-  return run_on_lists(ClassShards(request), files)
+  context = context_in(folder, splits, n_files=len(files), **changes)
+  return run_on_lists(ClassShards(context), files)
 
 
 RECORDS = st.lists(st.tuples(st.integers(-2, 12), st.binary(max_size=40)), max_size=80)
@@ -98,7 +98,7 @@ def test_records_of_a_shared_file_are_shuffled_within_their_class(tmp_path):
 @pytest.mark.parametrize('lost', ['count', 'section', 'file', 'swap'])
 def test_nothing_is_published_that_is_not_what_was_planned(tmp_path, lost):
   splits = {'train': [labelled({0: 10, 1: 7, 2: 30})]}
-  job, counts, (file,) = lay_out(tmp_path, splits)
+  output_plan, counts, (file,) = lay_out(tmp_path, splits)
   assert file.sections == (10, 7, 30)
   if lost == 'count':
     counts = counts - np.array([0, 1, 0])
@@ -108,7 +108,7 @@ def test_nothing_is_published_that_is_not_what_was_planned(tmp_path, lost):
     file = replace(file, sections=(11, 6, 30))
   files = [] if lost == 'file' else [file]
   with pytest.raises((RuntimeError, KeyError), match=r'planned|data_tfrecord-00000'):
-    publish_outputs(job, counts, files)
+    publish_outputs(output_plan, counts, files)
   assert all_bytes(tmp_path / 'out') == all_bytes(tmp_path / 'hyper') == {}
 
 
@@ -140,7 +140,7 @@ def peak_bytes(folder, n_records, n_classes):
   pa.set_memory_pool(pool)
   tracemalloc.start()
   try:
-    _, _, written = run_on_lists(ClassShards(request_in(folder, ['train'], sizes=SMALL)), files)
+    _, _, written = run_on_lists(ClassShards(context_in(folder, ['train'], sizes=SMALL)), files)
     assert len(written) > 10
     return tracemalloc.get_traced_memory()[1] + pool.max_memory()
   finally:

@@ -48,21 +48,21 @@ def find(
     default_pairs(sorted(splits), []),
   )
   paths = str(folder / 'work'), str(folder / 'out.json')
-  request = LeakageContext(kind, tuple(pairs), *paths, sizes)
+  context = LeakageContext(kind, tuple(pairs), *paths, sizes)
   files = []
   for name, shards in splits.items():
     for i, records in enumerate(shards):
       path = write_tfrecords(folder / f'Split-{name}' / f'{i}.gz', records)
       files.append(InputFile(path, len(files), name))
-  hashed = [found for file in files for found in HashFile(request).process(file)]
+  hashed = [found for file in files for found in HashFile(context).process(file)]
   parts = leakage.plan_parts(None, hashed, sizes.part_keys)
   n = len(splits)
   found = merge_keys([leakage.compare_part(p, hashed, n) for p in parts], n)
   change(files[0].path)
   show = ShowRecords(kind)
   texts = dict(t for wanted in ShowRecords.wanted(found, files) for t in show.process(wanted))
-  write_leakage(found, hashed, texts, request)
-  return read_json(request.path), hashed
+  write_leakage(found, hashed, texts, context)
+  return read_json(context.path), hashed
 
 
 def splits_of(kind):

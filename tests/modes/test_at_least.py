@@ -11,7 +11,7 @@ from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.stratified_splitter.transform import StratifiedSplit
 
 from tests.helpers_examples import example, in_shards, read_splits, value_of
-from tests.helpers_split import input_files, split_request
+from tests.helpers_split import input_files, split_context
 from tests.list_runner import write_on_lists
 
 Y = np.repeat(['a', 'b', 'c'], [2, 100, 1])
@@ -131,13 +131,13 @@ def test_a_class_with_fewer_items_than_folds_is_warned_of():
 def test_the_component_has_the_bounds_and_tells_of_them(tmp_path):
   records = [example(label=i // 3 if i < 60 else 99, id=i) for i in range(160)]
   properties = {'splits': {'train': 8, 'eval': 1, 'test': 1}, 'at_least': '1'}
-  request = split_request(tmp_path, properties['splits'], at_least=properties['at_least'])
-  write_on_lists(StratifiedSplit(request), input_files(tmp_path, in_shards(records, 3)))
-  splits = read_splits(request.output_uri)
+  context = split_context(tmp_path, properties['splits'], at_least=properties['at_least'])
+  write_on_lists(StratifiedSplit(context), input_files(tmp_path, in_shards(records, 3)))
+  splits = read_splits(context.output_uri)
   for name in ('eval', 'test'):
     labels = [value_of(record, 'label') for record in splits[name]]
     assert sorted(labels) == [*range(20), *[99] * 10]
-  with open(f'{request.output_uri}/class_distribution.json', encoding='utf-8') as file:
+  with open(f'{context.output_uri}/class_distribution.json', encoding='utf-8') as file:
     sidecar = json.load(file)
   assert sidecar['parameters']['at_least'] == 1
   assert sidecar['warnings'] == [
@@ -151,10 +151,10 @@ def test_the_component_has_the_bounds_and_tells_of_them(tmp_path):
 @pytest.mark.parametrize('mode', ['exact', 'stable'])
 def test_the_component_refuses_folds_without_a_record(tmp_path, mode):
   arguments = {'mode': mode} if mode == 'stable' else {}
-  request = split_request(tmp_path, {'train': 9, 'test': 1}, folds=5, **arguments)
+  context = split_context(tmp_path, {'train': 9, 'test': 1}, folds=5, **arguments)
   records = [example(label=1, id=i) for i in range(4)]
   with pytest.raises(DataError, match=r'folds=5 leaves .* empty, for there are 4 records'):
-    write_on_lists(StratifiedSplit(request), input_files(tmp_path, in_shards(records, 1)))
+    write_on_lists(StratifiedSplit(context), input_files(tmp_path, in_shards(records, 1)))
 
 
 def test_arguments_as_tfx_carries_them():

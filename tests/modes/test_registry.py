@@ -16,7 +16,7 @@ from tfx_balance.stratified_splitter.transform import StratifiedSplit
 
 from tests.helpers_checks import assert_conserved
 from tests.helpers_examples import example, in_shards, read_splits, value_of
-from tests.helpers_split import input_files, split_request
+from tests.helpers_split import input_files, split_context
 from tests.list_runner import write_on_lists
 
 
@@ -70,11 +70,11 @@ def test_a_mode_takes_the_place_of_its_base_class_for_arrays_too():
 
 def test_a_mode_may_say_what_groups_are_made_of(tmp_path):
   records = [example(label=i % 2, x=i * 7 % 400 + 0.5, id=i) for i in range(800)]
-  request = split_request(tmp_path, {'a': 3, 'b': 1})
+  context = split_context(tmp_path, {'a': 3, 'b': 1})
   modes = SplitModes((Groups(Tens(('x',))),))
-  request = replace(request, parameters=replace(request.parameters, modes=modes))
-  write_on_lists(StratifiedSplit(request), input_files(tmp_path, in_shards(records, 3)))
-  splits = read_splits(request.output_uri)
+  context = replace(context, parameters=replace(context.parameters, modes=modes))
+  write_on_lists(StratifiedSplit(context), input_files(tmp_path, in_shards(records, 3)))
+  splits = read_splits(context.output_uri)
   assert_conserved(splits, records)
   tens = [{value_of(record, 'x') // 10 for record in held} for held in splits.values()]
   assert not tens[0] & tens[1]

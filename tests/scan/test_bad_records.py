@@ -13,7 +13,7 @@ from tfx_balance.tfrecord.reading import ReadOptions
 
 from tests.balanced_augmenter.helpers_balance import balance, class_counts, tabular
 from tests.helpers_examples import example, labelled, read_tfrecords
-from tests.helpers_split import input_files, split_request
+from tests.helpers_split import input_files, split_context
 from tests.list_runner import run_on_lists
 
 GOOD = labelled({'a': 40, 'b': 30})
@@ -134,14 +134,14 @@ def test_a_split_leaves_bad_records_out_and_says_so(tmp_path):
   (file,) = input_files(tmp_path, [[]])
   with open(file.path, 'wb') as out:
     out.write(damaged([3, 50], 5))
-  request = split_request(tmp_path, bad_records='skip', max_bad_records=3)
-  job, _, files = run_on_lists(StratifiedSplit(request), [file])
+  context = split_context(tmp_path, bad_records='skip', max_bad_records=3)
+  output_plan, _, files = run_on_lists(StratifiedSplit(context), [file])
   written = [record for f in files for record in read_tfrecords(f.work_path)]
   assert sorted(written) == sorted(without([3, 50, 69]))
-  source = job.totals.describe()
+  source = output_plan.totals.describe()
   assert (source.records, source.bad_records) == (67, 3)
-  files = {name: {} for name in job.plan.splits}
-  sidecar = describe_split(job.plan, {}, source, files, []).to_json()
+  files = {name: {} for name in output_plan.plan.splits}
+  sidecar = describe_split(output_plan.plan, {}, source, files, []).to_json()
   assert sidecar['warnings'][-1].startswith('3 bad records were skipped, the first is record 3 of')
 
 

@@ -18,10 +18,10 @@ from tfx_balance.stratified_splitter.transform import StratifiedSplit
 from tfx_balance.tfrecord.reading import READ_DEFAULTS
 from tfx_balance.writer import write_outputs
 
-from tests.balanced_augmenter.helpers_balance import augment_request
+from tests.balanced_augmenter.helpers_balance import augment_context
 from tests.helpers_examples import all_bytes, example, in_shards, write_tfrecords
 from tests.helpers_pipeline import WORKER_PROCESSES
-from tests.helpers_split import request_target, split_request
+from tests.helpers_split import request_target, split_context
 from tests.list_runner import write_on_lists
 
 
@@ -50,12 +50,12 @@ def jitter(features, seed):
 
 
 def split(folder, **arguments):
-  return StratifiedSplit(split_request(folder, {'train': 0.7, 'eval': 0.3}, **arguments))
+  return StratifiedSplit(split_context(folder, {'train': 0.7, 'eval': 0.3}, **arguments))
 
 
 def augment(folder, augment_fn=None, **arguments):
   load = None if augment_fn is None else lambda: augment_fn
-  return BalancedAugment(augment_request(folder, **arguments), load)
+  return BalancedAugment(augment_context(folder, **arguments), load)
 
 
 def lay_out(folder, **arguments):
@@ -95,7 +95,7 @@ SMALL = Sizes(
 def write_on_workers(transform, files):
   """Does as `write_on_lists`, by two worker processes of Beam."""
   with beam.Pipeline(options=PipelineOptions(list(WORKER_PROCESSES))) as pipeline:
-    write_outputs(pipeline, files, transform, (), (), transform.request.work_dir)
+    write_outputs(pipeline, files, transform, (), (), transform.context.work_dir)
 
 
 def run(folder, case, shards, write=write_on_lists, suffix='.gz', sizes=SMALL):

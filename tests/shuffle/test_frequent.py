@@ -24,7 +24,7 @@ from tfx_balance.stratified_splitter.transform import StratifiedSplit
 
 from tests.helpers_examples import example, in_shards, read_tfrecords, split_files, value_of
 from tests.helpers_memory import peak_bytes
-from tests.helpers_split import input_files, split_request
+from tests.helpers_split import input_files, split_context
 from tests.list_runner import write_on_lists
 
 
@@ -105,10 +105,10 @@ def test_copies_are_spread_over_200_files_as_by_chance(tmp_path, n_records, time
   records = [example(label=0, id=i) for i in range(n_records)]
   order = draw.permutation(np.repeat(np.arange(n_records), times))
   shards = in_shards([records[i] for i in order], 3)
-  request = split_request(tmp_path, {'train': 1}, n_files=3, output_files={'train': 200})
-  write_on_lists(StratifiedSplit(request), input_files(tmp_path, shards))
+  context = split_context(tmp_path, {'train': 1}, n_files=3, output_files={'train': 200})
+  write_on_lists(StratifiedSplit(context), input_files(tmp_path, shards))
   files = [
-    [value_of(r, 'id') for r in read_tfrecords(p)] for p in split_files(request.output_uri, 'train')
+    [value_of(r, 'id') for r in read_tfrecords(p)] for p in split_files(context.output_uri, 'train')
   ]
   assert Counter(i for held in files for i in held) == dict.fromkeys(range(n_records), times)
   sizes = np.array([*map(len, files)])
@@ -122,10 +122,10 @@ def test_copies_are_spread_over_200_files_as_by_chance(tmp_path, n_records, time
 
 def test_files_are_equally_full_where_most_records_are_one(tmp_path):
   records = [example(label=0, id=max(0, i - 20_000)) for i in range(30_000)]
-  request = split_request(tmp_path, {'train': 1}, n_files=3, output_files={'train': 20})
-  write_on_lists(StratifiedSplit(request), input_files(tmp_path, in_shards(records, 3)))
+  context = split_context(tmp_path, {'train': 1}, n_files=3, output_files={'train': 20})
+  write_on_lists(StratifiedSplit(context), input_files(tmp_path, in_shards(records, 3)))
   held = [
-    [value_of(r, 'id') for r in read_tfrecords(p)] for p in split_files(request.output_uri, 'train')
+    [value_of(r, 'id') for r in read_tfrecords(p)] for p in split_files(context.output_uri, 'train')
   ]
   ones = np.array([ids.count(0) for ids in held])
   assert sum(ones) == 20_001

@@ -18,7 +18,7 @@ from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
 from tfx_balance.tfrecord.work_folder import scratch_folder
 
 from tests.helpers_examples import all_bytes, example, in_shards
-from tests.helpers_split import input_files, run_split, split_request
+from tests.helpers_split import input_files, run_split, split_context
 from tests.list_runner import write_on_lists
 from tests.tfrecord.test_packed import use_folder
 
@@ -172,7 +172,7 @@ def test_ranks_that_were_counted_while_scanning_are_not_read(tmp_path, asked, n_
 def test_a_split_by_packed_work_files_is_that_by_local_ones(tmp_path, arguments):
   shards, splits = in_shards(RECORDS, 3), {'a': 3, 'b': 1}
   run_split(tmp_path / 'here', shards, splits, sizes=SMALL, **arguments)
-  request = split_request(
+  context = split_context(
     tmp_path / 'there',
     splits,
     n_files=len(shards),
@@ -181,5 +181,5 @@ def test_a_split_by_packed_work_files_is_that_by_local_ones(tmp_path, arguments)
     output_uri='s3://bucket/out',
     **arguments,
   )
-  write_on_lists(StratifiedSplit(request), input_files(tmp_path / 'there', shards))
+  write_on_lists(StratifiedSplit(context), input_files(tmp_path / 'there', shards))
   assert all_bytes(tmp_path / 'buckets' / 'out') == all_bytes(tmp_path / 'here' / 'out')

@@ -27,7 +27,7 @@ from tfx_balance.sizes import Workspace
 from tfx_balance.stratified_splitter.output_plan import PURPOSE, new_scan, plan_job
 
 from tests.helpers_examples import example
-from tests.helpers_split import input_files, run_split, split_request
+from tests.helpers_split import input_files, run_split, split_context
 from tests.list_runner import ListPipeline
 
 
@@ -146,10 +146,10 @@ def test_another_seed_or_purpose_selects_others():
 
 def near_the_ends(folder, records, **arguments):
   """Returns how many pairs of a split's records are near thresholds."""
-  request = split_request(folder, {'train': 75, 'eval': 15, 'test': 10}, **arguments)
+  context = split_context(folder, {'train': 75, 'eval': 15, 'test': 10}, **arguments)
   (file,) = input_files(folder, [records])
-  (found,) = new_scan(request).process(file)
-  selection = plan_job(Totals.of(found), request).selection
+  (found,) = new_scan(context).process(file)
+  selection = plan_job(Totals.of(found), context).selection
   searches = [plan_search(n, counts, selection) for n, counts in count_ranks(found, selection, 1)]
   return sum(len(near) for _, near in collect_candidates(found, selection, searches))
 
@@ -168,10 +168,10 @@ def test_one_record_many_times_is_one_pair(tmp_path):
 @pytest.mark.parametrize('order_by', [None, 'day'])
 def test_records_of_one_key_keep_their_splits_in_any_file(tmp_path, order_by):
   records = [example(label=0, id=i, patient=0, day=0) for i in range(20_000)]
-  request = split_request(tmp_path, key='patient')
-  (found,) = new_scan(request).process(*input_files(tmp_path, [records]))
+  context = split_context(tmp_path, key='patient')
+  (found,) = new_scan(context).process(*input_files(tmp_path, [records]))
   index = np.concatenate(list(found.spill.index('content', 'position')))
-  lower = ranks(index['content'], request.draw_seed, PURPOSE) >> np.uint64(63 - 23)
+  lower = ranks(index['content'], context.draw_seed, PURPOSE) >> np.uint64(63 - 23)
   order = np.argsort(lower, kind='stable')
   at = int(np.flatnonzero(np.diff(lower[order]) == 0)[0])
   pair = [

@@ -26,7 +26,7 @@ from tests.helpers_examples import (
   write_tfrecords,
 )
 from tests.helpers_pipeline import execute, importer, input_artifact, run_pipeline
-from tests.helpers_split import input_files, run_split, split_request
+from tests.helpers_split import input_files, run_split, split_context
 from tests.list_runner import write_on_lists
 
 SPLITS = {'train': 7, 'eval': 2, 'test': 1}
@@ -39,12 +39,12 @@ ROWS = st.lists(
 
 def extend_without_runner(folder, earlier, shards, splits, **arguments):
   """Returns the splits that extend those of an earlier output folder by some shards."""
-  request = split_request(folder, splits, extends=True, **arguments)
+  context = split_context(folder, splits, extends=True, **arguments)
   files = input_files(folder, shards)
   for path in sorted(Path(earlier).glob('Split-*/*')):
     files.append(InputFile(str(path), len(files), path.parent.name.removeprefix('Split-')))
-  write_on_lists(StratifiedSplit(request, f'{earlier}/class_distribution.json'), files)
-  return read_splits(request.output_uri)
+  write_on_lists(StratifiedSplit(context, f'{earlier}/class_distribution.json'), files)
+  return read_splits(context.output_uri)
 
 
 @settings(max_examples=15)

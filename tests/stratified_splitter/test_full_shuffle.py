@@ -5,7 +5,7 @@ import pytest
 from tfx_balance.stratified_splitter.transform import StratifiedSplit
 
 from tests.helpers_examples import example, in_shards, read_tfrecords, split_files, value_of
-from tests.helpers_split import input_files, split_request
+from tests.helpers_split import input_files, split_context
 from tests.list_runner import write_on_lists
 
 RECORDS = 40_000
@@ -21,11 +21,11 @@ def records():
   ('n_inputs', 'n_outputs'), [(8, 200), (200, 200), (1, 64), (64, 7), (7, 1)]
 )
 def test_every_input_file_is_in_every_output_file(tmp_path, records, n_inputs, n_outputs):
-  request = split_request(
+  context = split_context(
     tmp_path, {'train': 1}, n_files=n_inputs, output_files={'train': n_outputs}
   )
-  write_on_lists(StratifiedSplit(request), input_files(tmp_path, in_shards(records, n_inputs)))
-  paths = split_files(request.output_uri, 'train')
+  write_on_lists(StratifiedSplit(context), input_files(tmp_path, in_shards(records, n_inputs)))
+  paths = split_files(context.output_uri, 'train')
   assert len(paths) == n_outputs
   found = [np.array([value_of(r, 'id') for r in read_tfrecords(path)]) for path in paths]
   assert sorted(np.concatenate(found)) == list(range(RECORDS))

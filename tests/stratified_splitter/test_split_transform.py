@@ -29,7 +29,7 @@ from tests.helpers_examples import (
   value_of,
 )
 from tests.helpers_memory import kilobyte_records, peak_bytes
-from tests.helpers_split import input_files, run_split, split_request
+from tests.helpers_split import input_files, run_split, split_context
 from tests.list_runner import run_on_lists
 
 SPLITS = {'train': 8, 'eval': 1, 'test': 1}
@@ -150,12 +150,12 @@ def test_beam_gives_what_the_list_runner_gives(tmp_path, many):
   shards = in_shards(labelled({0: 200, 1: 31, 2: 1}), 3)
   files = input_files(tmp_path, [*shards, []], '.gz')
   arguments = {'splits': {'train': 7, 'test': 3}, 'seed': 5, 'output_files': {'train': 2}}
-  request = split_request(tmp_path, **arguments)
-  job, counts, written = run_on_lists(StratifiedSplit(request), files)
-  plan, dealt = job.plan, counts.tolist()
-  assert dealt == job.selection.quotas.tolist()
+  context = split_context(tmp_path, **arguments)
+  output_plan, counts, written = run_on_lists(StratifiedSplit(context), files)
+  plan, dealt = output_plan.plan, counts.tolist()
+  assert dealt == output_plan.selection.quotas.tolist()
   expected = sorted((Path(file.final_path).name, file.records) for file in written)
-  publish_outputs(job, counts, written)
+  publish_outputs(output_plan, counts, written)
 
   def same_job(found):
     assert [each.plan.quotas.tolist() for each in found] == [plan.quotas.tolist()]
@@ -168,7 +168,7 @@ def test_beam_gives_what_the_list_runner_gives(tmp_path, many):
 
   sizes = Sizes(fan_in=2, range_rows=1) if many else SIZES
   options = PipelineOptions(['--direct_running_mode=in_memory', '--direct_num_workers=1'])
-  again = split_request(tmp_path / 'beam', n_files=len(files), sizes=sizes, **arguments)
+  again = split_context(tmp_path / 'beam', n_files=len(files), sizes=sizes, **arguments)
   with beam.Pipeline(options=options) as pipeline:
     found = pipeline | beam.Create(files) | StratifiedSplit(again)
     for part, check in zip(found, (same_job, same_counts, same_files), strict=True):
@@ -183,7 +183,7 @@ def test_beam_gives_what_the_list_runner_gives(tmp_path, many):
         beam.pvalue.AsList(found[2]),
       )
     )
-  assert all_bytes(again.output_uri) == all_bytes(request.output_uri)
+  assert all_bytes(again.output_uri) == all_bytes(context.output_uri)
 
 
 def test_memory_is_flat(tmp_path):
@@ -191,8 +191,8 @@ def test_memory_is_flat(tmp_path):
 
   def peak(n):
     files = input_files(tmp_path / str(n), [kilobyte_records(n)])
-    request = split_request(tmp_path / str(n), sizes=sizes)
-    return peak_bytes(lambda: run_on_lists(StratifiedSplit(request), files))
+    context = split_context(tmp_path / str(n), sizes=sizes)
+    return peak_bytes(lambda: run_on_lists(StratifiedSplit(context), files))
 
   small, large = peak(4000), peak(32_000)
   assert small < 4 << 20

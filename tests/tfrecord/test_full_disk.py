@@ -17,7 +17,7 @@ from tfx_balance.tfrecord.work_folder import needed_bytes, no_room, work_folder
 
 from tests.helpers_disks import small_disk
 from tests.helpers_examples import all_bytes, example, in_shards, write_tfrecords
-from tests.helpers_split import input_files, split_request
+from tests.helpers_split import input_files, split_context
 from tests.list_runner import run_on_lists
 
 FULL = OSError(errno.ENOSPC, 'No space left on device', 'file')
@@ -86,8 +86,8 @@ def files(tmp_path):
 def split(files, tmp_path, uri):
   """Splits records into an artifact."""
   with work_folder(uri, [file.path for file in files]) as work_dir:
-    request = split_request(tmp_path, suffix='.gz', output_uri=uri, work_dir=work_dir)
-    run_on_lists(StratifiedSplit(request), files)
+    context = split_context(tmp_path, suffix='.gz', output_uri=uri, work_dir=work_dir)
+    run_on_lists(StratifiedSplit(context), files)
 
 
 def fault(files, uri, limit, fix):

@@ -72,7 +72,7 @@ class CopyMaker:
 
   Args:
     scanned: File whose records are copied.
-    job: Plan of the run.
+    output_plan: Plan of the run.
     shapes: Shapes of the features of all the records.
     augment: `Applier` of an augment function; or `PoolFn`, which is bound to the pool of each
       class first; None for plain copies.
@@ -82,15 +82,15 @@ class CopyMaker:
   def __init__(
     self,
     scanned: ScannedFile,
-    job: AugmentOutputPlan,
+    output_plan: AugmentOutputPlan,
     shapes: FeatureShapes,
     augment: Applier | PoolFn | None,
     pools: ClassPools = NO_POOLS,
   ) -> None:
     self._scanned = scanned
-    self._parameters, self._seed = job.request.parameters, job.request.draw_seed
+    self._parameters, self._seed = output_plan.context.parameters, output_plan.context.draw_seed
     self._shapes = shapes
-    self._stratum = job.selection.stratum
+    self._stratum = output_plan.selection.stratum
     self._augment_all = augment if isinstance(augment, Applier) else None
     self._pool_fn = augment if isinstance(augment, PoolFn) else None
     self._pools = pools

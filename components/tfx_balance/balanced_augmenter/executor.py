@@ -33,10 +33,10 @@ class Executor(ExamplesExecutor):
     load_augment_fn = augment_source.loader(properties)
 
     def transform_of(**target: Any) -> BalancedAugment:
-      request = AugmentContext(parameters, **target)
+      context = AugmentContext(parameters, **target)
       if load_augment_fn is not None:
-        check_augmentable(request, load_augment_fn())
-      return BalancedAugment(request, load_augment_fn)
+        check_augmentable(context, load_augment_fn())
+      return BalancedAugment(context, load_augment_fn)
 
     # TFX makes a wheel of a module file, which remote workers install too.
     _, packages = udf_utils.decode_user_module_key(properties.get('module_path') or '')
@@ -51,14 +51,14 @@ class Executor(ExamplesExecutor):
     )
 
 
-def check_augmentable(request: AugmentContext, augment_fn: Any) -> None:
+def check_augmentable(context: AugmentContext, augment_fn: Any) -> None:
   """Checks that there is a function, and that it can be run on the records.
 
   Raises:
     ConfigError: if not.
   """
-  if augment_fn is not None and request.payload != 'FORMAT_TF_EXAMPLE':
+  if augment_fn is not None and context.payload != 'FORMAT_TF_EXAMPLE':
     raise ConfigError(
-      f'augment_fn= works on FORMAT_TF_EXAMPLE, the input is {request.payload}; drop augment_fn= '
+      f'augment_fn= works on FORMAT_TF_EXAMPLE, the input is {context.payload}; drop augment_fn= '
       f'for plain copies'
     )

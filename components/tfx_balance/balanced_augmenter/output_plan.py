@@ -1,4 +1,4 @@
-"""The request and the plan of a run of BalancedAugmenter."""
+"""Arguments and plan of a run of BalancedAugmenter."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class AugmentOutputPlan(OutputPlan):
 
   def output_of(self, split: str) -> int:
     """Returns the number of the output of a split of the input, or that of its copies alone."""
-    return 0 if self.request.parameters.augmented_split else self.names.index(split)
+    return 0 if self.context.parameters.augmented_split else self.names.index(split)
 
   def group_of(self, split: str, whole: bool) -> FileGroup:
     """Returns the files that the records of a split of the input go to.
@@ -69,7 +69,7 @@ class AugmentOutputPlan(OutputPlan):
     if not whole:
       return group
     n_bytes = self.totals[split].n_bytes // group.n_files
-    return replace(group, n_chunks=max(1, -(-n_bytes // self.request.sizes.shard_bytes)))
+    return replace(group, n_chunks=max(1, -(-n_bytes // self.context.sizes.shard_bytes)))
 
   def copies_together(self, split: str) -> int:
     """Returns the least number of plain copies of a record in one file, where there are so many.
@@ -86,12 +86,12 @@ class AugmentOutputPlan(OutputPlan):
     n_files = self.groups[output].n_files
     if n_files == 1:
       return max(1, self.written[output])
-    shares = self.request.sizes.file_shares
+    shares = self.context.sizes.file_shares
     return min(max(1, self.written[output] // n_files // shares), MOST_TOGETHER)
 
   def documents(self, files: Sequence[WorkFile], passed_through: Sequence[str]) -> dict[str, str]:
     """Returns the sidecar by its path."""
-    parameters = self.request.parameters
+    parameters = self.context.parameters
     found = describe_balance(
       self.plans,
       parameters.augmented_split,
@@ -102,12 +102,12 @@ class AugmentOutputPlan(OutputPlan):
       self.pools,
     )
     return {
-      f'{self.request.output_uri}/{SIDECAR_NAME}': replace(found, step=self.request.step).dumps()
+      f'{self.context.output_uri}/{SIDECAR_NAME}': replace(found, step=self.context.step).dumps()
     }
 
 
-def plan_augment(totals: Mapping[str, Totals], request: AugmentContext) -> AugmentOutputPlan:
-  """Returns the job that the totals of the splits and the request make.
+def plan_augment(totals: Mapping[str, Totals], context: AugmentContext) -> AugmentOutputPlan:
+  """Plans a run from the counts of the splits and the arguments.
 
   Raises:
     ConfigError: if the strategy does not fit the classes.
@@ -116,7 +116,7 @@ def plan_augment(totals: Mapping[str, Totals], request: AugmentContext) -> Augme
   merged = Totals()
   for of_split in totals.values():
     merged.merge(of_split)
-  parameters = request.parameters
+  parameters = context.parameters
   merged.check_bad(parameters.reading.max_bad_records)
   for of_split in totals.values():
     check_features(of_split, [parameters.label], parameters.missing, 'label')
@@ -137,13 +137,13 @@ def plan_augment(totals: Mapping[str, Totals], request: AugmentContext) -> Augme
   written = tuple(int(emitted[outputs == i].sum()) for i in range(len(names)))
   strata = {name: of_split.strata for name, of_split in counts_of.items()}
   return AugmentOutputPlan(
-    request,
-    tuple(_layout(totals, request, name, n) for name, n in zip(names, written, strict=True)),
+    context,
+    tuple(_layout(totals, context, name, n) for name, n in zip(names, written, strict=True)),
     written,
     quotas,
     totals,
     plans,
-    Selection(strata, quotas, request.draw_seed, PURPOSE, range_rows=request.sizes.range_rows),
+    Selection(strata, quotas, context.draw_seed, PURPOSE, range_rows=context.sizes.range_rows),
     copies,
     names,
   )
@@ -160,10 +160,10 @@ def _parts(counts: Ints, targets: Ints) -> tuple[Ints, Ints]:
 
 
 def _layout(
-  totals: Mapping[str, Totals], request: AugmentContext, name: str, records: int
+  totals: Mapping[str, Totals], context: AugmentContext, name: str, records: int
 ) -> OutputLayout:
   """Returns the layout of a split, taking its records to be as large as those that were read."""
   n_bytes = sum(of_split.n_bytes for of_split in totals.values())
   read = sum(of_split.n_records + of_split.dropped + of_split.bad for of_split in totals.values())
-  folder = f'{request.output_uri}/Split-{name}'
-  return OutputLayout.of(records * n_bytes // read, folder, request.suffix, None, request.sizes)
+  folder = f'{context.output_uri}/Split-{name}'
+  return OutputLayout.of(records * n_bytes // read, folder, context.suffix, None, context.sizes)

@@ -1,6 +1,6 @@
 """Pools: the first records of each class by rank, over all files, for functions that need others.
 
-files, job, shapes ── Thresholds: which records are in a pool ── Collect ── ClassPools
+files, plan, shapes ── Thresholds: which records are in a pool ── Collect ── ClassPools
 
 A pool is the same for any order, sharding and runner, to the last bit of what is summed over it:
 its records are in the order of their ranks, and those of equal rank in the order of their values.
@@ -109,9 +109,9 @@ def pool_shapes(shapes: FeatureShapes, request: PoolRequest) -> dict[str, Featur
 
 
 def with_pools(
-  job: AugmentOutputPlan, shapes: FeatureShapes, request: PoolRequest
+  output_plan: AugmentOutputPlan, shapes: FeatureShapes, request: PoolRequest
 ) -> AugmentOutputPlan:
-  """Returns the job with the plan of its pools.
+  """Adds the plan of the pools to the plan of the run.
 
   Raises:
     ConfigError: if the records lack a feature that the function names.
@@ -119,31 +119,34 @@ def with_pools(
   needed = pool_shapes(shapes, request).values()
   fixed = sum(_NUMBER_BYTES.get(shape.kind, _OBJECT_BYTES) * shape.most for shape in needed)
   has_bytes = any(shape.kind == 'bytes' for shape in needed)
-  copied = np.any((job.copies > 1) & (job.selection.quotas > 0), axis=1)
-  counts = [job.totals[split].strata() for split in job.plans]
+  copied = np.any((output_plan.copies > 1) & (output_plan.selection.quotas > 0), axis=1)
+  counts = [output_plan.totals[split].strata() for split in output_plan.plans]
   n = np.concatenate([of_split.records for of_split in counts])
   # Bytes are as long as they are: a record of the class has no more, on average.
   longest = -(-np.concatenate([of_split.n_bytes for of_split in counts]) // n)
   record_bytes = _RECORD_BYTES + fixed + (longest if has_bytes else np.zeros_like(n))
   records = np.where(copied, n, 0).tolist()
-  return dataclasses.replace(job, pools=plan_pools(records, record_bytes.tolist(), request))
+  return dataclasses.replace(output_plan, pools=plan_pools(records, record_bytes.tolist(), request))
 
 
-def pool_selection(job: AugmentOutputPlan) -> Selection:
+def pool_selection(output_plan: AugmentOutputPlan) -> Selection:
   """Returns the selection whose part 0 is what the pools hold."""
-  sizes = np.array(_planned(job).sizes, np.int64)
-  quotas = np.stack([sizes, job.selection.quotas.sum(axis=1) - sizes], axis=1)
-  return dataclasses.replace(job.selection, quotas=quotas)
+  sizes = np.array(_planned(output_plan).sizes, np.int64)
+  quotas = np.stack([sizes, output_plan.selection.quotas.sum(axis=1) - sizes], axis=1)
+  return dataclasses.replace(output_plan.selection, quotas=quotas)
 
 
 def collect_pool(
-  scanned: ScannedFile, job: AugmentOutputPlan, thresholds: Thresholds, shapes: FeatureShapes
+  scanned: ScannedFile,
+  output_plan: AugmentOutputPlan,
+  thresholds: Thresholds,
+  shapes: FeatureShapes,
 ) -> ClassPools:
   """Returns the records of a file that are in a pool, in any order."""
-  selection = pool_selection(job)
+  selection = pool_selection(output_plan)
   if not selection.quotas[selection.rows_of(scanned), 0].any():
     return NO_POOLS
-  wanted = pool_shapes(shapes, _planned(job).request)
+  wanted = pool_shapes(shapes, _planned(output_plan).request)
   assigner, strata = FileAssigner(selection, thresholds, scanned), selection.strata_of(scanned)
   parts = []
   for index, frames in scanned.spill.frames('hash', 'content', 'code', 'size'):
@@ -158,16 +161,16 @@ def collect_pool(
   return join_pools(parts)
 
 
-def _planned(job: AugmentOutputPlan) -> PoolPlan:
-  assert job.pools is not None
-  return job.pools
+def _planned(output_plan: AugmentOutputPlan) -> PoolPlan:
+  assert output_plan.pools is not None
+  return output_plan.pools
 
 
 @dataclass
 class FindPools(beam.PTransform):
   """Finds the records of the pools, and gives them to whoever makes copies.
 
-  Input: (scanned, job, shapes): `ScannedFile`, one `AugmentOutputPlan` with pools, one
+  Input: (scanned, output plan, shapes): `ScannedFile`, one `AugmentOutputPlan` with pools, one
   `FeatureShapes`. Output: `ClassPools`, one.
 
   Attributes:
@@ -177,8 +180,8 @@ class FindPools(beam.PTransform):
   work: Workspace
 
   def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection:
-    scanned, job, shapes = inputs
-    selection = job | 'Selection' >> beam.Map(pool_selection)
+    scanned, output_plan, shapes = inputs
+    selection = output_plan | 'Selection' >> beam.Map(pool_selection)
     thresholds = find_file_thresholds(scanned, selection, self.work)
     return summed(
       scanned,
@@ -186,7 +189,7 @@ class FindPools(beam.PTransform):
       collect_pool,
       join_pools,
       lambda pools, *_: pools.in_order(),
-      beam.pvalue.AsSingleton(job),
+      beam.pvalue.AsSingleton(output_plan),
       beam.pvalue.AsSingleton(thresholds),
       beam.pvalue.AsSingleton(shapes),
     )

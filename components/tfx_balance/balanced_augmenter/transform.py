@@ -102,30 +102,36 @@ class CopyRecords(beam.DoFn):
   def process(
     self,
     scanned: ScannedFile,
-    job: AugmentOutputPlan,
+    output_plan: AugmentOutputPlan,
     thresholds: Thresholds,
     frequent: FrequentKeys,
     shapes: FeatureShapes,
     pools: ClassPools,
   ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
-    request, spill = job.request, scanned.spill
-    strata, quotas = job.selection.strata_of(scanned), job.selection.quotas
+    context, spill = output_plan.context, scanned.spill
+    strata, quotas = output_plan.selection.strata_of(scanned), output_plan.selection.quotas
     assigner, counts = (
-      FileAssigner(job.selection, thresholds, scanned),
+      FileAssigner(output_plan.selection, thresholds, scanned),
       FileCounts(strata, quotas.shape),
     )
-    maker = CopyMaker(scanned, job, shapes, self._augment, pools)
-    apart = request.parameters.augmented_split is not None
-    group = job.group_of(scanned.file.group, whole=maker.makes_duplicates)
+    maker = CopyMaker(scanned, output_plan, shapes, self._augment, pools)
+    apart = context.parameters.augmented_split is not None
+    group = output_plan.group_of(scanned.file.group, whole=maker.makes_duplicates)
     more = [] if maker.makes_duplicates else ['position']
     columns = ['hash', 'content', 'code', 'size', *more]
     blocks = assigned_blocks(
-      spill, job, strata, assigner, counts, KeySpreader(frequent, spill.file_number), columns
+      spill,
+      output_plan,
+      strata,
+      assigner,
+      counts,
+      KeySpreader(frequent, spill.file_number),
+      columns,
     )
-    with scratch_folder(request.work_dir) as folder:
+    with scratch_folder(context.work_dir) as folder:
       with AssignedRecords(spill, [group], folder, self._block) as assigned:
         if maker.makes_duplicates:
-          together = job.copies_together(scanned.file.group)
+          together = output_plan.copies_together(scanned.file.group)
           for block in blocks:
             counters.COPIED.inc(int(np.maximum(block.times - 1, 0).sum()))
             times = np.maximum(block.times - int(apart), 0)
@@ -139,19 +145,19 @@ class CopyRecords(beam.DoFn):
               (copied_rows(made.sizes, 1, keys), made)
               for keys, made in map_in_order(
                 lambda each: (each[0], maker.make(each[1])),
-                to_copy(reader, blocks, self._originals, request.sizes.chunk_bytes),
+                to_copy(reader, blocks, self._originals, context.sizes.chunk_bytes),
                 maker.threads,
               )
             )
-            for rows, frames in in_blocks(batches, self._made, request.sizes.block_bytes):
+            for rows, frames in in_blocks(batches, self._made, context.sizes.block_bytes):
               assigned.spill(rows, frames)
-      yield from assigned.by_files(request)
+      yield from assigned.by_files(context)
     yield beam.pvalue.TaggedOutput(COUNTS, (spill.file_number, counts.sparse()))
 
 
 def assigned_blocks(
   spill: Spill,
-  job: AugmentOutputPlan,
+  output_plan: AugmentOutputPlan,
   strata: Ints,
   assigner: FileAssigner,
   counts: FileCounts,
@@ -164,7 +170,7 @@ def assigned_blocks(
     rows, parts = strata[index['code']], assigner.assign(index)
     counts.add(index['code'], parts)
     keys, frequent = spreader.spread(record_keys(index, spill.key))
-    yield AssignedBlock(start, index, rows, job.copies[rows, parts], keys, frequent)
+    yield AssignedBlock(start, index, rows, output_plan.copies[rows, parts], keys, frequent)
     start += int(index['size'].sum(dtype=np.int64))
 
 
@@ -231,25 +237,25 @@ def merge_file_shapes(several: Iterable[tuple[FeatureShapes, int]]) -> tuple[Fea
 class BalancedAugment(beam.PTransform):
   """Turns input files into balanced split files, which wait to be published.
 
-  Input: `InputFile`, whose group is its split. Output: (job, counts, files):
+  Input: `InputFile`, whose group is its split. Output: (output plan, counts, files):
   `AugmentOutputPlan` and int64 [rows, 2], one of each, and `WorkFile`, one a file.
 
   Attributes:
-    request: Arguments of the run.
+    context: Arguments of the run.
     load_augment_fn: Function that loads the augment function; None for plain copies.
   """
 
-  request: AugmentContext
+  context: AugmentContext
   load_augment_fn: Callable[[], Any] | None
 
   def expand(
     self, files: beam.PCollection[InputFile]
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
-    request, parameters = self.request, self.request.parameters
-    scanned = scan_files(files, request.new_scan(purpose=PURPOSE))
-    job = sum_groups(scanned, partial(plan_augment, request=request), request)
-    selection = job | 'Selection' >> beam.Map(attrgetter('selection'))
-    thresholds = find_file_thresholds(scanned, selection, request)
+    context, parameters = self.context, self.context.parameters
+    scanned = scan_files(files, context.new_scan(purpose=PURPOSE))
+    output_plan = sum_groups(scanned, partial(plan_augment, context=context), context)
+    selection = output_plan | 'Selection' >> beam.Map(attrgetter('selection'))
+    thresholds = find_file_thresholds(scanned, selection, context)
     shapes: Any = {}
     pools: Any = NO_POOLS
     if self.load_augment_fn is not None:
@@ -257,15 +263,17 @@ class BalancedAugment(beam.PTransform):
       shapes = beam.pvalue.AsSingleton(found)
       augment_fn = self.load_augment_fn()
       if isinstance(augment_fn, PoolFn):
-        job = job | 'PlanPools' >> beam.Map(with_pools, shapes, pool_request(augment_fn))
-        find = FindPools(request)
-        pools = beam.pvalue.AsSingleton((scanned, job, found) | 'Pools' >> find)
+        output_plan = output_plan | 'PlanPools' >> beam.Map(
+          with_pools, shapes, pool_request(augment_fn)
+        )
+        find = FindPools(context)
+        pools = beam.pvalue.AsSingleton((scanned, output_plan, found) | 'Pools' >> find)
     copied = scanned | 'CopyRecords' >> beam.ParDo(
       CopyRecords(self.load_augment_fn, parameters.label),
-      beam.pvalue.AsSingleton(job),
+      beam.pvalue.AsSingleton(output_plan),
       beam.pvalue.AsSingleton(thresholds),
-      beam.pvalue.AsSingleton(find_frequent(scanned, request)),
+      beam.pvalue.AsSingleton(find_frequent(scanned, context)),
       shapes,
       pools,
     ).with_outputs(COUNTS, main='ranges')
-    return gather_ranges(copied, job, request, COPIED_ROW)
+    return gather_ranges(copied, output_plan, context, COPIED_ROW)

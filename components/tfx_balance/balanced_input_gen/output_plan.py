@@ -1,4 +1,4 @@
-"""The request and the plan of a run of BalancedInputGen."""
+"""Arguments and plan of a run of BalancedInputGen."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ShardOutputPlan(OutputPlan):
     natural: Number of records of each class, by split.
   """
 
-  request: ShardContext
+  context: ShardContext
   sources: Mapping[str, InputRecords]
   strata: StratumColumns
   natural: Mapping[str, tuple[int, ...]]
@@ -63,13 +63,13 @@ class ShardOutputPlan(OutputPlan):
 
   def documents(self, files: Sequence[WorkFile], passed_through: Sequence[str]) -> dict[str, str]:
     """Returns the plan, twice, and the sidecar, by path."""
-    plan, root = self.plan(files), self.request.output_uri
-    described = self.request.parameters.describe()
+    plan, root = self.plan(files), self.context.output_uri
+    described = self.context.parameters.describe()
     sidecar = describe_input(plan, described, self.sources, file_sizes(files), passed_through)
     return {
-      f'{self.request.hyperparameters_uri}/{HYPERPARAMETERS_NAME}': plan.dumps(),
+      f'{self.context.hyperparameters_uri}/{HYPERPARAMETERS_NAME}': plan.dumps(),
       f'{root}/{PLAN_NAME}': plan.dumps(),
-      f'{root}/{SIDECAR_NAME}': replace(sidecar, step=self.request.step).dumps(),
+      f'{root}/{SIDECAR_NAME}': replace(sidecar, step=self.context.step).dumps(),
     }
 
   @property
@@ -103,9 +103,9 @@ class ShardOutputPlan(OutputPlan):
       for path in layout.paths:
         classes.setdefault(path, []).append(i)
     found = {file.final_path: file for file in files}
-    features = self.request.parameters.features
+    features = self.context.parameters.features
     return InputPlan(
-      label=self.request.parameters.label,
+      label=self.context.parameters.label,
       classes=self.classes,
       natural=self.natural,
       files=tuple(
@@ -113,20 +113,20 @@ class ShardOutputPlan(OutputPlan):
         for path in sorted(classes)
         if found[path].records
       ),
-      seed=self.request.parameters.seed,
+      seed=self.context.parameters.seed,
       split=TRAIN,
       features=features if len(features) > 1 else (),
-      payload_format=self.request.payload,
+      payload_format=self.context.payload,
     )
 
   def _input_file(self, file: WorkFile, classes: Sequence[int]) -> PlanFile:
-    path = file.final_path.removeprefix(f'{self.request.output_uri}/')
+    path = file.final_path.removeprefix(f'{self.context.output_uri}/')
     records = ((i, file.section_records(section)) for section, i in enumerate(classes))
     return PlanFile(path, tuple(FileSegment(i, n) for i, n in records if n), file.n_bytes)
 
 
-def plan_shards(totals: Mapping[str, Totals], request: ShardContext) -> ShardOutputPlan:
-  """Returns the job that the totals of the splits and the request make.
+def plan_shards(totals: Mapping[str, Totals], context: ShardContext) -> ShardOutputPlan:
+  """Plans a run from the counts of the splits and the arguments.
 
   Raises:
     DataError: if the label cannot be the class, or there are no records.
@@ -134,7 +134,7 @@ def plan_shards(totals: Mapping[str, Totals], request: ShardContext) -> ShardOut
   merged = Totals()
   for of_split in totals.values():
     merged.merge(of_split)
-  parameters = request.parameters
+  parameters = context.parameters
   merged.check_bad(parameters.reading.max_bad_records)
   # The set of a record's labels may be empty.
   optional = dict.fromkeys(parameters.labels, 'label')
@@ -142,8 +142,8 @@ def plan_shards(totals: Mapping[str, Totals], request: ShardContext) -> ShardOut
   counts = merged.strata()
   splits = {name: totals.get(name, Totals()) for name in parameters.train_splits}
   return ShardOutputPlan(
-    request,
-    _layouts(counts.n_bytes.tolist(), request),
+    context,
+    _layouts(counts.n_bytes.tolist(), context),
     tuple(counts.records.tolist()),
     counts.records,
     {name: of_split.describe() for name, of_split in splits.items()},
@@ -160,13 +160,13 @@ def _records(totals: Totals, strata: StratumColumns) -> tuple[int, ...]:
   return tuple(records.tolist())
 
 
-def _layouts(n_bytes: Sequence[int], request: ShardContext) -> tuple[OutputLayout, ...]:
+def _layouts(n_bytes: Sequence[int], context: ShardContext) -> tuple[OutputLayout, ...]:
   """Returns the layout of each class, given its bytes; files are numbered group by group."""
-  sizes = request.sizes
+  sizes = context.sizes
   groups = assign_files(n_bytes, file_bytes(n_bytes, sizes), sizes.shared_file_bytes)
   n = sum(group.n_files for group in groups)
-  folder = f'{request.output_uri}/Split-{TRAIN}'
-  paths = [f'{folder}/data_tfrecord-{i:05d}-of-{n:05d}{request.suffix}' for i in range(n)]
+  folder = f'{context.output_uri}/Split-{TRAIN}'
+  paths = [f'{folder}/data_tfrecord-{i:05d}-of-{n:05d}{context.suffix}' for i in range(n)]
   layouts: dict[int, OutputLayout] = {}
   first = 0
   for group in groups:

@@ -36,10 +36,10 @@ class AssignClasses(beam.DoFn):
     self._buffer = ScratchBuffer()
 
   def process(
-    self, scanned: ScannedFile, job: ShardOutputPlan, frequent: FrequentKeys
+    self, scanned: ScannedFile, output_plan: ShardOutputPlan, frequent: FrequentKeys
   ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
-    classes, groups, sections, shared = job.of_codes(scanned)
-    counts = FileCounts(classes, job.quotas.shape)
+    classes, groups, sections, shared = output_plan.of_codes(scanned)
+    counts = FileCounts(classes, output_plan.quotas.shape)
 
     def assign(index: Rows, keys: UInts, apart: Ints) -> Assigned:
       code, mine = index['code'], groups[index['code']]
@@ -49,7 +49,7 @@ class AssignClasses(beam.DoFn):
         apart = np.union1d(apart, rare)
       return assigned_rows(index['size'], sections[code], keys), apart, mine
 
-    return assign_blocks(scanned, job, frequent, self._buffer, counts, (), assign)
+    return assign_blocks(scanned, output_plan, frequent, self._buffer, counts, (), assign)
 
 
 def lie_together(groups: Ints) -> bool:
@@ -65,20 +65,20 @@ def lie_together(groups: Ints) -> bool:
 class ClassShards(beam.PTransform):
   """Turns input files into files by class, which wait to be published.
 
-  Input: `InputFile`, whose group is its split. Output: (job, counts, files):
+  Input: `InputFile`, whose group is its split. Output: (output plan, counts, files):
   `ShardOutputPlan` and int64 [classes], one of each, and `WorkFile`, one a file.
   """
 
-  request: ShardContext
+  context: ShardContext
 
   def expand(
     self, files: beam.PCollection[InputFile]
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
-    request = self.request
-    scanned = scan_files(files, request.new_scan(by_class=True, labels=request.parameters.labels))
-    job = sum_groups(scanned, partial(plan_shards, request=request), request)
-    frequent = find_frequent(scanned, request)
+    context = self.context
+    scanned = scan_files(files, context.new_scan(by_class=True, labels=context.parameters.labels))
+    output_plan = sum_groups(scanned, partial(plan_shards, context=context), context)
+    frequent = find_frequent(scanned, context)
     assigned = scanned | 'AssignClasses' >> beam.ParDo(
-      AssignClasses(), beam.pvalue.AsSingleton(job), beam.pvalue.AsSingleton(frequent)
+      AssignClasses(), beam.pvalue.AsSingleton(output_plan), beam.pvalue.AsSingleton(frequent)
     ).with_outputs(COUNTS, main='ranges')
-    return gather_ranges(assigned, job, request)
+    return gather_ranges(assigned, output_plan, context)

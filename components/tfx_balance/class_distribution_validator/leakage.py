@@ -148,7 +148,7 @@ def write_leakage(
   found: CommonKeys,
   hashed: Iterable[HashedFile],
   texts: Mapping[tuple[int, int], str],
-  request: LeakageContext,
+  context: LeakageContext,
 ) -> None:
   """Writes the `Leakage` of the pairs that are asked for as JSON.
 
@@ -156,11 +156,11 @@ def write_leakage(
     DataError: if the feature is in no record, or of several types.
   """
   files = {file.file.file_number: file for file in hashed}
-  feature = request.kind.feature
+  feature = context.kind.feature
   if feature is not None:
     _check_feature(list(files.values()), feature)
   splits = {}
-  for name in request.splits:
+  for name in context.splits:
     of_split = [file for file in files.values() if file.file.group == name]
     without_key = sum(file.without_key for file in of_split)
     splits[name] = KeyedRecords(sum(file.records for file in of_split), without_key)
@@ -169,7 +169,7 @@ def write_leakage(
     return RecordPlace('/'.join(files[place.file].file.path.split('/')[-2:]), place.position)
 
   def compare(pair: SplitPair) -> CommonRecords:
-    here, there = (request.splits.index(name) for name in (pair.split, pair.other))
+    here, there = (context.splits.index(name) for name in (pair.split, pair.other))
     first, second = sorted((here, there))
     examples = []
     for key in found.examples.get((first, second), ()):
@@ -187,8 +187,8 @@ def write_leakage(
       tuple(examples),
     )
 
-  leakage = Leakage(feature or RECORDS, splits, tuple(map(compare, request.pairs)))
-  write_json(request.path, fields_json(leakage))
+  leakage = Leakage(feature or RECORDS, splits, tuple(map(compare, context.pairs)))
+  write_json(context.path, fields_json(leakage))
 
 
 def _check_feature(files: Sequence[HashedFile], feature: str) -> None:
@@ -285,11 +285,11 @@ class HashedFile:
 class HashFile(beam.DoFn):
   """Turns an `InputFile` into a `HashedFile`."""
 
-  def __init__(self, request: LeakageContext) -> None:
-    self._request = request
+  def __init__(self, context: LeakageContext) -> None:
+    self._context = context
 
   def process(self, file: InputFile) -> Iterator[HashedFile]:
-    r = self._request
+    r = self._context
     keys = r.kind.of_file(file.path)
     digests: list[npt.NDArray[np.uint64]] = []
     positions: list[npt.NDArray[np.int64]] = []
@@ -318,10 +318,10 @@ class HashFile(beam.DoFn):
     rows, edges = make_run(np.concatenate(digests), np.concatenate(positions))
     digests.clear()
     positions.clear()
-    path = new_work_file(self._request.work_dir, f'keys-{file.file_number:05d}')
+    path = new_work_file(self._context.work_dir, f'keys-{file.file_number:05d}')
     with create_as_is(path) as run:
       run.write(rows.tobytes())
-    return KeyRun(path, self._request.splits.index(file.group), file.file_number, edges)
+    return KeyRun(path, self._context.splits.index(file.group), file.file_number, edges)
 
 
 def plan_parts(
@@ -347,17 +347,17 @@ def merge_keys(found: Iterable[CommonKeys], n_splits: int) -> CommonKeys:
 
 
 def find_leakage(
-  pipeline: beam.Pipeline, files: Sequence[InputFile], request: LeakageContext
+  pipeline: beam.Pipeline, files: Sequence[InputFile], context: LeakageContext
 ) -> None:
   """Adds steps that compare the splits, each a group of files, and write the result."""
-  n_splits = len(request.splits)
+  n_splits = len(context.splits)
   created = create(pipeline, 'HashedFiles', files)
   hashed = spread(created, 'SpreadHashed', attrgetter('file_number')) | 'HashFile' >> beam.ParDo(
-    HashFile(request)
+    HashFile(context)
   )
   all_hashed = beam.pvalue.AsList(hashed)
   parts = create(pipeline, 'PlanOnce', [None]) | 'PlanParts' >> beam.FlatMap(
-    plan_parts, all_hashed, request.sizes.part_keys
+    plan_parts, all_hashed, context.sizes.part_keys
   )
   found = (
     spread(parts, 'SpreadParts', itemgetter(0))
@@ -366,9 +366,9 @@ def find_leakage(
   )
   wanted = found | 'Examples' >> beam.FlatMap(ShowRecords.wanted, list(files))
   spread_wanted = spread(wanted, 'SpreadExamples', lambda wanted: wanted[0].file_number)
-  texts = spread_wanted | 'ShowExample' >> beam.ParDo(ShowRecords(request.kind))
+  texts = spread_wanted | 'ShowExample' >> beam.ParDo(ShowRecords(context.kind))
   _ = found | 'WriteLeakage' >> beam.Map(
-    write_leakage, all_hashed, beam.pvalue.AsDict(texts), request
+    write_leakage, all_hashed, beam.pvalue.AsDict(texts), context
   )
 
 
@@ -393,10 +393,10 @@ def leakage_of(
   """
   if not pairs:
     return Leakage(kind.feature or RECORDS, {}, ())
-  request = LeakageContext(kind, tuple(pairs), work_dir, new_work_file(work_dir, 'leakage'))
+  context = LeakageContext(kind, tuple(pairs), work_dir, new_work_file(work_dir, 'leakage'))
   with plain_errors(), make_pipeline() as pipeline:
-    find_leakage(pipeline, source.input_files(request.splits), request)
-  leakage: Leakage = read_part(read_json(request.path), Leakage)
+    find_leakage(pipeline, source.input_files(context.splits), context)
+  leakage: Leakage = read_part(read_json(context.path), Leakage)
   return leakage
 
 

@@ -111,7 +111,7 @@ Assigned = tuple[Rows, Ints, Ints | None]
 
 def assign_blocks(
   scanned: ScannedFile,
-  job: Any,
+  output_plan: Any,
   frequent: FrequentKeys,
   buffer: ScratchBuffer,
   counts: FileCounts,
@@ -122,7 +122,7 @@ def assign_blocks(
 
   Args:
     scanned: Scanned file.
-    job: OutputPlan of the run, which has the groups of files.
+    output_plan: OutputPlan of the run, which has the groups of files.
     frequent: Keys of records that are there very often.
     buffer: Buffer of what is spilled once more.
     counts: Counts of the assigned records, which `assign` adds to.
@@ -131,11 +131,11 @@ def assign_blocks(
       those that are frequent.
   """
   spill, spreader = scanned.spill, KeySpreader(frequent, scanned.spill.file_number)
-  with scratch_folder(job.request.work_dir) as folder:
-    with AssignedRecords(spill, job.groups, folder, buffer) as assigned:
+  with scratch_folder(output_plan.context.work_dir) as folder:
+    with AssignedRecords(spill, output_plan.groups, folder, buffer) as assigned:
       for index in spill.index('hash', 'content', 'code', 'size', *columns):
         assigned.add(*assign(index, *spreader.spread(record_keys(index, spill.key))))
-    yield from assigned.by_files(job.request)
+    yield from assigned.by_files(output_plan.context)
   yield beam.pvalue.TaggedOutput(COUNTS, (spill.file_number, counts.sparse()))
 
 

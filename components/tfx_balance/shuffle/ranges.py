@@ -252,19 +252,19 @@ def all_files(groups: Iterable[FileGroup]) -> Iterator[tuple[BatchKey, None]]:
 
 def gather_ranges(
   assigned: beam.pvalue.DoOutputsTuple,
-  job: beam.PCollection,
+  output_plan: beam.PCollection,
   work: Workspace,
   row: np.dtype[Any] = ASSIGNED_ROW,
 ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
-  """Returns the job, the counts of all assigned records, and the output files: `WorkFile`.
+  """Returns the plan, the counts of all assigned records, and the output files: `WorkFile`.
 
   Args:
     assigned: `ranges`, (`BatchKey`, `SpillRanges`), and COUNTS, of each spilled file.
-    job: OutputPlan whose file groups are written.
+    output_plan: `OutputPlan` whose file groups are written.
     work: Where work files are, and how many files are read.
     row: Type of the rows: ASSIGNED_ROW, or COPIED_ROW where each file has one output.
   """
-  files = job | 'AllFiles' >> beam.FlatMap(lambda job: all_files(job.groups))
+  files = output_plan | 'AllFiles' >> beam.FlatMap(lambda plan: all_files(plan.groups))
   written = (
     (assigned.ranges, files)
     | 'RangesAndFiles' >> beam.Flatten()
@@ -281,7 +281,7 @@ def gather_ranges(
     file_number=itemgetter(0),
     work=work,
   )
-  return job, counts, written
+  return output_plan, counts, written
 
 
 class GatherRanges(beam.DoFn):

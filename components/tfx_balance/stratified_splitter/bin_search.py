@@ -109,22 +109,22 @@ class BinNumbers(beam.PTransform):
 
   Attributes:
     bins: How numbers are made classes.
-    request: The arguments of the run.
+    context: The arguments of the run.
   """
 
   bins: NumberBins
-  request: SplitContext
+  context: SplitContext
 
   def expand(self, scanned: beam.PCollection[ScannedFile]) -> beam.PCollection[ScannedFile]:
-    bins, request, side = self.bins, self.request, []
-    place = request.parameters.features.index(bins.feature)
+    bins, context, side = self.bins, self.context, []
+    place = context.parameters.features.index(bins.feature)
     if bins.n:
 
       def select(groups: dict[str, Totals]) -> NumberSelection:
-        check_totals(groups[''], request)
+        check_totals(groups[''], context)
         return select_numbers(groups[''], bins, place)
 
-      selection = sum_groups(scanned, select, request)
-      found = find_file_thresholds(scanned, selection, request)
+      selection = sum_groups(scanned, select, context)
+      found = find_file_thresholds(scanned, selection, context)
       side = [beam.pvalue.AsSingleton(selection), beam.pvalue.AsSingleton(found)]
     return scanned | 'BinFile' >> beam.Map(bin_file, bins, place, *side)

@@ -43,7 +43,7 @@ def plan_in_beam(
   in_time: bool,
   sizes: Sizes,
 ) -> tuple[beam.PCollection, beam.PCollection]:
-  """Returns the job that knows of its groups, and (file, places of its groups) for each file.
+  """Returns the plan that knows of its groups, and (file, places of its groups) for each file.
 
   Args:
     scanned: Files.
@@ -59,37 +59,40 @@ def plan_in_beam(
     steps = partial(_summarize, each), MergeRows(each.merge), partial(_bounds, each)
     found = summed(parts, each.name, *steps, framed, *bounds)
     bounds.append(beam.pvalue.AsSingleton(found))
-  job = frame | 'GroupedJob' >> beam.Map(
-    lambda job, first, last: job.with_plan((first if in_time else last).plan), *bounds
+  output_plan = frame | 'GroupedPlan' >> beam.Map(
+    lambda output_plan, first, last: output_plan.with_plan((first if in_time else last).plan),
+    *bounds,
   )
   split = parts | 'SplitGroups' >> beam.FlatMap(split_part, framed, bounds[-1])
   files = scanned | 'ByNumber' >> beam.Map(lambda file: (file.file.file_number, file))
   joined = (files, split) | 'FilesAndSplits' >> beam.Flatten() | 'Joined' >> beam.GroupByKey()
-  return job, joined | 'FileSplits' >> beam.Map(_of_file)
+  return output_plan, joined | 'FileSplits' >> beam.Map(_of_file)
 
 
-def _summarize(each: Round, part: Part, job: SplitOutputPlan, *bounds: Any) -> Any:
-  return each.summarize(_groups(job), partial(_built, part, job), part[0], *bounds)
+def _summarize(each: Round, part: Part, output_plan: SplitOutputPlan, *bounds: Any) -> Any:
+  return each.summarize(_groups(output_plan), partial(_built, part, output_plan), part[0], *bounds)
 
 
-def _bounds(each: Round, summary: Any, job: SplitOutputPlan, *bounds: Any) -> Any:
-  return each.bounds(_groups(job), summary, *bounds)
+def _bounds(each: Round, summary: Any, output_plan: SplitOutputPlan, *bounds: Any) -> Any:
+  return each.bounds(_groups(output_plan), summary, *bounds)
 
 
-def _groups(job: SplitOutputPlan) -> WholeGroups:
-  """Returns the split of groups that a job is of."""
-  request, order = job.request, job.order
-  kind = job.kind_of_times if order else ''
-  without = job.totals.without_group
-  return WholeGroups(job.plan, request.draw_seed, without, request.sizes, order, kind)
+def _groups(output_plan: SplitOutputPlan) -> WholeGroups:
+  """Returns the split of groups that a plan is of."""
+  context, order = output_plan.context, output_plan.order
+  kind = output_plan.kind_of_times if order else ''
+  without = output_plan.totals.without_group
+  return WholeGroups(output_plan.plan, context.draw_seed, without, context.sizes, order, kind)
 
 
-def count_file(scanned: ScannedFile, job: SplitOutputPlan) -> Iterator[tuple[int, PartColumn]]:
+def count_file(
+  scanned: ScannedFile, output_plan: SplitOutputPlan
+) -> Iterator[tuple[int, PartColumn]]:
   """Yields the columns of a file by part of the groups."""
-  request, timed = job.request, job.order is not None
-  parts = n_parts(job.totals.n_records, request.sizes.group_records)
-  rows = job.selection.strata_of(scanned)
-  for column in count_groups(scanned, rows, request.draw_seed, parts, request, timed):
+  context, timed = output_plan.context, output_plan.order is not None
+  parts = n_parts(output_plan.totals.n_records, context.sizes.group_records)
+  rows = output_plan.selection.strata_of(scanned)
+  for column in count_groups(scanned, rows, context.draw_seed, parts, context, timed):
     yield column.part, column
 
 
@@ -98,18 +101,18 @@ def _in_order(part: Part) -> list[PartColumn]:
   return sorted(part[1], key=attrgetter('file_number'))
 
 
-def _built(part: Part, job: SplitOutputPlan) -> GroupPart:
+def _built(part: Part, output_plan: SplitOutputPlan) -> GroupPart:
   """Returns the groups of a part; raises DataError as `GroupPart` does."""
-  return build_part(_in_order(part), predefined_splits(job.plan))
+  return build_part(_in_order(part), predefined_splits(output_plan.plan))
 
 
 def split_part(
-  part: Part, job: SplitOutputPlan, plan: GroupPlan | GroupCuts
+  part: Part, output_plan: SplitOutputPlan, plan: GroupPlan | GroupCuts
 ) -> Iterator[tuple[int, PartColumn]]:
   """Yields the places of the groups of a part, by the number of the file."""
-  groups = _built(part, job)
+  groups = _built(part, output_plan)
   placed = plan.assign(groups, part[0])
-  for column in return_splits(groups, placed, _in_order(part), job.request):
+  for column in return_splits(groups, placed, _in_order(part), output_plan.context):
     yield column.file_number, column
 
 

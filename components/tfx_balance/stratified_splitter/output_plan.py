@@ -60,12 +60,12 @@ class SplitOutputPlan(OutputPlan):
   @property
   def selection(self) -> Selection:
     """The parts that records go to: splits, or by time those kept and those embargoed of each."""
-    seed, order = self.request.draw_seed, self.order
-    range_rows = self.request.sizes.range_rows
+    seed, order = self.context.draw_seed, self.order
+    range_rows = self.context.sizes.range_rows
     if order is None:
       plain = Selection(self.strata, self.quotas, seed, PURPOSE, range_rows=range_rows)
       sample = self.totals.numbers.get('hash')
-      if sample is None or self.request.parameters.modes.waits:
+      if sample is None or self.context.parameters.modes.waits:
         return plain
       pivots = np.sort(ranks(sample.keys, seed, PURPOSE)) if sample.repeats else None
       return replace(plain, column='hash', pivots=pivots)
@@ -83,7 +83,7 @@ class SplitOutputPlan(OutputPlan):
   @property
   def order(self) -> TimeOrder | None:
     """The order of the splits in time; None for no order."""
-    return self.request.parameters.modes.order
+    return self.context.parameters.modes.order
 
   @property
   def kind_of_times(self) -> str:
@@ -93,7 +93,7 @@ class SplitOutputPlan(OutputPlan):
 
   def with_plan(self, plan: SplitPlan) -> SplitOutputPlan:
     """Returns the job with all that is planned; raises DataError if modes refuse that."""
-    self.request.parameters.modes.check_plan(plan)
+    self.context.parameters.modes.check_plan(plan)
     return replace(self, plan=plan, quotas=plan.quotas, written=tuple(plan.totals()))
 
   def with_counts(self, counts: Ints) -> SplitOutputPlan:
@@ -112,7 +112,7 @@ class SplitOutputPlan(OutputPlan):
           raise RuntimeError(f'selected {found.tolist()}, planned {planned.tolist()}')
       order.check_kept(kept.sum(axis=0), lost.sum(axis=0), plan.splits)
       plan = replace(plan, quotas=kept, embargoed=lost)
-    self.request.parameters.modes.check_plan(plan)
+    self.context.parameters.modes.check_plan(plan)
     return replace(self, plan=plan, quotas=counts, written=tuple(plan.totals()))
 
   @property
@@ -130,8 +130,8 @@ class SplitOutputPlan(OutputPlan):
       stack: Closes the work files that are read.
       found: Thresholds of the selection; with groups, the places of those in the file.
     """
-    if self.request.parameters.modes.groups:
-      return GroupAssigner(found, stack, self.request.draw_seed).place
+    if self.context.parameters.modes.groups:
+      return GroupAssigner(found, stack, self.context.draw_seed).place
     selection, order = self.selection, self.order
     assigner = FileAssigner(selection, found, scanned)
     if order is None:
@@ -158,15 +158,15 @@ class SplitOutputPlan(OutputPlan):
     """Returns the sidecar by its path."""
     source = replace(self.totals.describe(), extended=self.extended)
     sizes = file_sizes(files)
-    described = self.request.parameters.describe()
+    described = self.context.parameters.describe()
     if self.totals.edges is not None:
       described['bin_edges'] = list(self.totals.edges)
-    modes, plan = self.request.parameters.modes, self.plan
+    modes, plan = self.context.parameters.modes, self.plan
     warnings = [each for mode in modes for each in mode.warnings(plan, source)]
     notes = [each for mode in modes for each in mode.notes(plan)]
     found = describe_split(plan, described, source, sizes, passed_through, warnings, notes)
     return {
-      f'{self.request.output_uri}/{SIDECAR_NAME}': replace(found, step=self.request.step).dumps()
+      f'{self.context.output_uri}/{SIDECAR_NAME}': replace(found, step=self.context.step).dumps()
     }
 
 

@@ -79,53 +79,53 @@ def assign_groups(
 class StratifiedSplit(beam.PTransform):
   """Turns input files into split files, which wait to be published.
 
-  Input: `InputFile`. Output: (job, counts, files): `SplitOutputPlan` and int64 [strata, splits],
-  one of each, and `WorkFile`, one a file.
+  Input: `InputFile`. Output: (output plan, counts, files): `SplitOutputPlan` and int64
+  [strata, splits], one of each, and `WorkFile`, one a file.
 
   Attributes:
-    request: The arguments of the run.
+    context: The arguments of the run.
     sidecar: Path of that of the artifact to extend; '' where there is none.
   """
 
-  request: SplitContext
+  context: SplitContext
   sidecar: str = ''
 
   def expand(
     self, files: beam.PCollection[InputFile]
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
-    request = self.request
-    scanned = scan_files(files, new_scan(request))
-    given, modes = request.parameters, request.parameters.modes
+    context = self.context
+    scanned = scan_files(files, new_scan(context))
+    given, modes = context.parameters, context.parameters.modes
     if modes.bins:
-      scanned |= 'Bins' >> BinNumbers(modes.bins, request)
+      scanned |= 'Bins' >> BinNumbers(modes.bins, context)
     if given.extends:
-      scanned = leave_out_held(scanned, request)
+      scanned = leave_out_held(scanned, context)
       job = sum_groups(
         scanned,
-        lambda groups: plan_extension(check_base_counts(groups, request, self.sidecar), request),
-        request,
+        lambda groups: plan_extension(check_base_counts(groups, context, self.sidecar), context),
+        context,
       )
     else:
-      job = sum_groups(scanned, lambda totals: plan_job(totals[''], request), request)
-    frequent = find_frequent(scanned, request)
+      job = sum_groups(scanned, lambda totals: plan_job(totals[''], context), context)
+    frequent = find_frequent(scanned, context)
     assign: Any = AssignSplits().process
     found = []
     if modes.groups:
-      job, scanned = plan_in_beam(scanned, job, modes.order is not None, request.sizes)
+      job, scanned = plan_in_beam(scanned, job, modes.order is not None, context.sizes)
       assign = assign_groups
     elif modes.waits:
       found = [job | 'Thresholds' >> beam.Map(lambda job: stable_thresholds(job.plan))]
     else:
       selection = job | 'Selection' >> beam.Map(attrgetter('selection'))
-      found = [find_file_thresholds(scanned, selection, request)]
+      found = [find_file_thresholds(scanned, selection, context)]
     known = [
-      beam.pvalue.AsSingleton(store(each, f'Store{i}', request.work_dir))
+      beam.pvalue.AsSingleton(store(each, f'Store{i}', context.work_dir))
       for i, each in enumerate([job, frequent, *found])
     ]
     assigned = scanned | 'AssignSplits' >> beam.ParDo(WithStored(assign), *known).with_outputs(
       COUNTS, main='ranges'
     )
-    job, counts, files = gather_ranges(assigned, job, request)
+    job, counts, files = gather_ranges(assigned, job, context)
     if modes.order or (modes.waits and not modes.groups):
       job |= 'WithCounts' >> beam.Map(
         lambda job, counts: job.with_counts(counts), beam.pvalue.AsSingleton(counts)
