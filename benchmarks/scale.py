@@ -73,7 +73,7 @@ def plan(classes: int, files: int, data: Any, root: str, beam_args: Sequence[str
   from tfx_balance.plan.split_plan import plan_splits
   from tfx_balance.plan.split_shares import SplitShares
   from tfx_balance.scan.stratum_columns import StratumColumns, StratumCounts
-  from tfx_balance.scan.totals import SumGroups, Totals
+  from tfx_balance.scan.totals import SumBySplit, Totals
   from tfx_balance.sizes import SIZES
 
   def counted(file_number: int) -> dict[str, Totals]:
@@ -85,7 +85,7 @@ def plan(classes: int, files: int, data: Any, root: str, beam_args: Sequence[str
 
   def run() -> tuple[Any, Any]:
     groups = np.array_split(np.arange(files), -(-files // SIZES.fan_in))
-    add_up = SumGroups()
+    add_up = SumBySplit()
     sums = (add_up.compact(add_up.merge_accumulators(map(counted, group))) for group in groups)
     counts = add_up.merge_accumulators(sums)[''].strata()
     balanced = plan_balance(counts.strata.classes, counts.records, BalanceRequest())

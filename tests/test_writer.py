@@ -22,7 +22,7 @@ class OneSplit(OutputPlan):
   """A plan of one split in two files, five records in all."""
 
   sidecar: Any
-  groups = ()
+  file_groups = ()
 
   def documents(self, files, passed_through):
     sidecar = self.sidecar or [list(passed_through), len(files)]

@@ -162,7 +162,7 @@ class ExamplesInput:
     return [name for name in self.splits if name not in chosen]
 
   def input_files(self, splits: Sequence[str], grouped: bool = True) -> list[InputFile]:
-    """Returns the files of some splits to read, each in the group of its split, or all in one.
+    """Returns the files of some splits to read, each with its split, or all without one.
 
     Raises:
       DataError: if there is none, or as `files` says.

@@ -82,9 +82,9 @@ class Workspace:
 
   @property
   def in_tree(self) -> bool:
-    """Whether what files have is combined in a tree, by groups of files first."""
+    """Whether what files have is combined in a tree, a number of files at a time first."""
     return self.n_files > self.sizes.fan_in
 
-  def group_of(self, file_number: int) -> int:
-    """Returns the group of a file, 0 where there is no tree: that of its neighbours."""
+  def fan_in_of(self, file_number: int) -> int:
+    """Returns the number of the node of the tree that takes a file, 0 where there is no tree."""
     return file_number // self.sizes.fan_in if self.in_tree else 0

@@ -121,7 +121,7 @@ class OutputPlan(abc.ABC):
 
   @property
   @abc.abstractmethod
-  def groups(self) -> Sequence[FileGroup]:
+  def file_groups(self) -> Sequence[FileGroup]:
     """The files to write, as they are written together."""
 
   @abc.abstractmethod

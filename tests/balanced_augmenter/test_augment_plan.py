@@ -57,8 +57,8 @@ def test_each_split_is_balanced_by_itself():
   assert output_plan.plans['extra'].targets.tolist() == [4, 4, 4]
   assert output_plan.plans['train'].targets.tolist() == [10, 10]
   assert [
-    output_plan.group_of(name, whole=False) for name in output_plan.names
-  ] == output_plan.groups
+    output_plan.file_group_of(name, whole=False) for name in output_plan.names
+  ] == output_plan.file_groups
   assert [layout.paths for layout in output_plan.layouts] == [
     (f'out/Split-{name}/data_tfrecord-00000-of-00001.gz',) for name in ('extra', 'train')
   ]
@@ -83,7 +83,7 @@ def test_some_records_are_there_once_more_than_others():
 def test_a_split_of_copies_holds_what_was_added():
   output_plan = plan_augment({'train': TWO['train']}, context('more'))
   assert (output_plan.names, output_plan.written) == (('more',), (7,))
-  assert [output_plan.group_of('train', whole=False)] == output_plan.groups
+  assert [output_plan.file_group_of('train', whole=False)] == output_plan.file_groups
   assert output_plan.layouts[0].paths == ('out/Split-more/data_tfrecord-00000-of-00001.gz',)
 
 

@@ -8,7 +8,7 @@ import xxhash
 from tfx_balance.plan.class_value import ClassValue, stratum_name
 from tfx_balance.scan.scan import ScanFile
 from tfx_balance.scan.scan_counts import ScanCounts
-from tfx_balance.scan.totals import sum_groups
+from tfx_balance.scan.totals import sum_by_split
 from tfx_balance.sizes import SIZES, Sizes, Workspace
 
 from tests.helpers_examples import example, in_shards, labelled
@@ -26,7 +26,7 @@ def totals_of(scanned):
   """Returns what some files hold together."""
   files = ListPipeline().elements(scanned)
   work = Workspace(work_dir='', n_files=len(scanned))
-  (totals,) = sum_groups(files, lambda groups: groups[''], work).values
+  (totals,) = sum_by_split(files, lambda by_split: by_split[''], work).values
   return totals
 
 

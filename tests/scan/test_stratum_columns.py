@@ -16,7 +16,7 @@ from tfx_balance.scan.stratum_columns import (
   sum_by_kinds,
   sum_counts,
 )
-from tfx_balance.scan.totals import SumGroups, Totals
+from tfx_balance.scan.totals import SumBySplit, Totals
 
 from tests.helpers_counts import by_stratum, columns_of, counts_of
 
@@ -45,7 +45,7 @@ def test_sums_are_those_of_dicts_in_canonical_order(drawn, batch):
   parts = [
     {'': Totals(counts=[counts_of(records, 3)])} if records else {'': Totals()} for records in files
   ]
-  summed = SumGroups(batch)
+  summed = SumBySplit(batch)
   totals = summed.extract_output(summed.merge_accumulators(parts))['']
   expected = sum(map(Counter, files), Counter())
   assert totals.n_records == sum(expected.values())

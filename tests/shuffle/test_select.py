@@ -97,7 +97,7 @@ def test_the_first_of_each_row_by_rank_go_to_part_zero(data):
   keys = [(f'g{g}', (ClassValue('int', i),)) for g in range(2) for i in range(n_strata)]
   rows = {key: row for row, key in enumerate(keys)}
   everything = [
-    (rows[file.file.group, file.strata[code]], int(rank), file.file.file_number, at)
+    (rows[file.file.input_split, file.strata[code]], int(rank), file.file.file_number, at)
     for file in files
     for at, (code, rank) in enumerate(
       zip(index_of(file)['code'], ranks(index_of(file)['hash'], 5, 'balance'), strict=True)
@@ -118,7 +118,7 @@ def test_the_first_of_each_row_by_rank_go_to_part_zero(data):
   }
   for file, (of_row, part) in zip(files, found, strict=True):
     for at, code in enumerate(index_of(file)['code']):
-      assert of_row[at] == rows[file.file.group, file.strata[code]]
+      assert of_row[at] == rows[file.file.input_split, file.strata[code]]
       assert part[at] == (0 if (file.file.file_number, at) in in_part_zero else 1)
 
 

@@ -49,7 +49,7 @@ class AugmentOutputPlan(OutputPlan):
   pools: PoolPlan | None = None
 
   @property
-  def groups(self) -> list[FileGroup]:
+  def file_groups(self) -> list[FileGroup]:
     """The files of each output."""
     return [FileGroup(((0, 1, one.paths),), one.n_chunks, one.n_together) for one in self.layouts]
 
@@ -57,7 +57,7 @@ class AugmentOutputPlan(OutputPlan):
     """Returns the number of the output of a split of the input, or that of its copies alone."""
     return 0 if self.context.parameters.augmented_split else self.names.index(split)
 
-  def group_of(self, split: str, whole: bool) -> FileGroup:
+  def file_group_of(self, split: str, whole: bool) -> FileGroup:
     """Returns the files that the records of a split of the input go to.
 
     Args:
@@ -65,11 +65,11 @@ class AugmentOutputPlan(OutputPlan):
       whole: Whether a file is gathered at once, if what it is made of has at most so many bytes as
         `Sizes.shard_bytes`.
     """
-    group = self.groups[self.output_of(split)]
+    file_group = self.file_groups[self.output_of(split)]
     if not whole:
-      return group
-    n_bytes = self.totals[split].n_bytes // group.n_files
-    return replace(group, n_chunks=max(1, -(-n_bytes // self.context.sizes.shard_bytes)))
+      return file_group
+    n_bytes = self.totals[split].n_bytes // file_group.n_files
+    return replace(file_group, n_chunks=max(1, -(-n_bytes // self.context.sizes.shard_bytes)))
 
   def copies_together(self, split: str) -> int:
     """Returns the least number of plain copies of a record in one file, where there are so many.
@@ -83,7 +83,7 @@ class AugmentOutputPlan(OutputPlan):
       split: Name of the split of the input.
     """
     output = self.output_of(split)
-    n_files = self.groups[output].n_files
+    n_files = self.file_groups[output].n_files
     if n_files == 1:
       return max(1, self.written[output])
     shares = self.context.sizes.file_shares

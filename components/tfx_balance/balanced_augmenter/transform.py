@@ -48,7 +48,7 @@ from tfx_balance.scan.spill import (
   in_blocks,
   record_keys,
 )
-from tfx_balance.scan.totals import sum_groups
+from tfx_balance.scan.totals import sum_by_split
 from tfx_balance.shuffle.assigned import AssignedRecords
 from tfx_balance.shuffle.frequent import FrequentKeys, KeySpreader, find_frequent
 from tfx_balance.shuffle.ranges import COUNTS, BatchKey, SpillRanges, gather_ranges
@@ -116,7 +116,7 @@ class CopyRecords(beam.DoFn):
     )
     maker = CopyMaker(scanned, output_plan, shapes, self._augment, pools)
     apart = context.parameters.augmented_split is not None
-    group = output_plan.group_of(scanned.file.group, whole=maker.makes_duplicates)
+    file_group = output_plan.file_group_of(scanned.file.input_split, whole=maker.makes_duplicates)
     more = [] if maker.makes_duplicates else ['position']
     columns = ['hash', 'content', 'code', 'size', *more]
     blocks = assigned_blocks(
@@ -129,9 +129,9 @@ class CopyRecords(beam.DoFn):
       columns,
     )
     with scratch_folder(context.work_dir) as folder:
-      with AssignedRecords(spill, [group], folder, self._block) as assigned:
+      with AssignedRecords(spill, [file_group], folder, self._block) as assigned:
         if maker.makes_duplicates:
-          together = output_plan.copies_together(scanned.file.group)
+          together = output_plan.copies_together(scanned.file.input_split)
           for block in blocks:
             counters.COPIED.inc(int(np.maximum(block.times - 1, 0).sum()))
             times = np.maximum(block.times - int(apart), 0)
@@ -237,7 +237,7 @@ def merge_file_shapes(several: Iterable[tuple[FeatureShapes, int]]) -> tuple[Fea
 class BalancedAugment(beam.PTransform):
   """Turns input files into balanced split files, which wait to be published.
 
-  Input: `InputFile`, whose group is its split. Output: (output plan, counts, files):
+  Input: `InputFile` of the splits. Output: (output plan, counts, files):
   `AugmentOutputPlan` and int64 [rows, 2], one of each, and `WorkFile`, one a file.
 
   Attributes:
@@ -253,7 +253,7 @@ class BalancedAugment(beam.PTransform):
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
     context, parameters = self.context, self.context.parameters
     scanned = scan_files(files, context.new_scan(purpose=PURPOSE))
-    output_plan = sum_groups(scanned, partial(plan_augment, context=context), context)
+    output_plan = sum_by_split(scanned, partial(plan_augment, context=context), context)
     selection = output_plan | 'Selection' >> beam.Map(attrgetter('selection'))
     thresholds = find_file_thresholds(scanned, selection, context)
     shapes: Any = {}

@@ -73,7 +73,7 @@ class ShardOutputPlan(OutputPlan):
     }
 
   @property
-  def groups(self) -> list[FileGroup]:
+  def file_groups(self) -> list[FileGroup]:
     """The files of a class, or the file of several."""
     sections = Counter(layout.paths for layout in self.layouts)
     layouts = {layout.paths: layout for layout in self.layouts}
@@ -89,12 +89,12 @@ class ShardOutputPlan(OutputPlan):
       Its class, the number of its file group, its section there, all int64; and whether it shares
       the file with other classes.
     """
-    classes, groups = self.strata.rows_of(scanned.strata), self.groups
-    of_path = {group.outputs[0][2]: i for i, group in enumerate(groups)}
+    classes, file_groups = self.strata.rows_of(scanned.strata), self.file_groups
+    of_path = {file_group.outputs[0][2]: i for i, file_group in enumerate(file_groups)}
     sections = np.array([layout.section for layout in self.layouts])[classes]
-    group = np.array([of_path[layout.paths] for layout in self.layouts])[classes]
-    shared = np.array([end > 1 for each in groups for _, end, _ in each.outputs])[group]
-    return classes, group, sections, shared
+    file_group = np.array([of_path[layout.paths] for layout in self.layouts])[classes]
+    shared = np.array([end > 1 for each in file_groups for _, end, _ in each.outputs])[file_group]
+    return classes, file_group, sections, shared
 
   def plan(self, files: Sequence[WorkFile]) -> InputPlan:
     """Returns the plan that the files make."""
@@ -163,18 +163,18 @@ def _records(totals: Totals, strata: StratumColumns) -> tuple[int, ...]:
 def _layouts(n_bytes: Sequence[int], context: ShardContext) -> tuple[OutputLayout, ...]:
   """Returns the layout of each class, given its bytes; files are numbered group by group."""
   sizes = context.sizes
-  groups = assign_files(n_bytes, file_bytes(n_bytes, sizes), sizes.shared_file_bytes)
-  n = sum(group.n_files for group in groups)
+  file_groups = assign_files(n_bytes, file_bytes(n_bytes, sizes), sizes.shared_file_bytes)
+  n = sum(file_group.n_files for file_group in file_groups)
   folder = f'{context.output_uri}/Split-{TRAIN}'
   paths = [f'{folder}/data_tfrecord-{i:05d}-of-{n:05d}{context.suffix}' for i in range(n)]
   layouts: dict[int, OutputLayout] = {}
   first = 0
-  for group in groups:
-    own = tuple(paths[first : first + group.n_files])
-    first += group.n_files
-    bytes_each = -(-sum(n_bytes[i] for i in group.classes) // group.n_files)
-    alone = len(group.classes) == 1  # sections of several chunks would be in turns
+  for file_group in file_groups:
+    own = tuple(paths[first : first + file_group.n_files])
+    first += file_group.n_files
+    bytes_each = -(-sum(n_bytes[i] for i in file_group.classes) // file_group.n_files)
+    alone = len(file_group.classes) == 1  # sections of several chunks would be in turns
     n_chunks = -(-bytes_each // sizes.gather_bytes) if alone else 1
-    for section, i in enumerate(group.classes):
+    for section, i in enumerate(file_group.classes):
       layouts[i] = OutputLayout(own, n_chunks, section, files_together(bytes_each))
   return tuple(layouts[i] for i in sorted(layouts))

@@ -17,7 +17,7 @@ from tfx_balance.balanced_input_gen.output_plan import ShardContext, ShardOutput
 from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.spill import Rows, assigned_rows
-from tfx_balance.scan.totals import sum_groups
+from tfx_balance.scan.totals import sum_by_split
 from tfx_balance.shuffle.assigned import Assigned, assign_blocks
 from tfx_balance.shuffle.frequent import FrequentKeys, find_frequent
 from tfx_balance.shuffle.ranges import COUNTS, BatchKey, SpillRanges, gather_ranges
@@ -38,11 +38,11 @@ class AssignClasses(beam.DoFn):
   def process(
     self, scanned: ScannedFile, output_plan: ShardOutputPlan, frequent: FrequentKeys
   ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
-    classes, groups, sections, shared = output_plan.of_codes(scanned)
+    classes, file_groups, sections, shared = output_plan.of_codes(scanned)
     counts = FileCounts(classes, output_plan.quotas.shape)
 
     def assign(index: Rows, keys: UInts, apart: Ints) -> Assigned:
-      code, mine = index['code'], groups[index['code']]
+      code, mine = index['code'], file_groups[index['code']]
       counts.add(code)
       rare = np.flatnonzero(shared[code])
       if not lie_together(mine[rare]):
@@ -52,20 +52,22 @@ class AssignClasses(beam.DoFn):
     return assign_blocks(scanned, output_plan, frequent, self._buffer, counts, (), assign)
 
 
-def lie_together(groups: Ints) -> bool:
-  """Returns whether the records of each group are neighbours: int64 [n].
+def lie_together(file_groups: Ints) -> bool:
+  """Returns whether the records of each file group are neighbours: int64 [n].
 
   >>> lie_together(np.array([3, 3, 1, 1])), lie_together(np.array([3, 1, 3]))
   (True, False)
   """
-  return np.count_nonzero(np.diff(groups)) < len(np.unique(groups)) or not len(groups)
+  return np.count_nonzero(np.diff(file_groups)) < len(np.unique(file_groups)) or not len(
+    file_groups
+  )
 
 
 @dataclass
 class ClassShards(beam.PTransform):
   """Turns input files into files by class, which wait to be published.
 
-  Input: `InputFile`, whose group is its split. Output: (output plan, counts, files):
+  Input: `InputFile` of the splits. Output: (output plan, counts, files):
   `ShardOutputPlan` and int64 [classes], one of each, and `WorkFile`, one a file.
   """
 
@@ -76,7 +78,7 @@ class ClassShards(beam.PTransform):
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
     context = self.context
     scanned = scan_files(files, context.new_scan(by_class=True, labels=context.parameters.labels))
-    output_plan = sum_groups(scanned, partial(plan_shards, context=context), context)
+    output_plan = sum_by_split(scanned, partial(plan_shards, context=context), context)
     frequent = find_frequent(scanned, context)
     assigned = scanned | 'AssignClasses' >> beam.ParDo(
       AssignClasses(), beam.pvalue.AsSingleton(output_plan), beam.pvalue.AsSingleton(frequent)

@@ -86,18 +86,18 @@ def combined(
   combine: Callable[[Iterable[Any]], Any] | beam.CombineFn,
   work: Workspace,
 ) -> beam.PCollection:
-  """Returns ((key, 0), what is combined of a key's values) of ((key, group), value).
+  """Returns ((key, 0), what is combined of a key's values) of ((key, fan-in), value).
 
   Args:
-    keyed: Values with keys, and with groups from `group_of`.
+    keyed: Values with keys, and with numbers from `fan_in_of`.
     label: Label of the steps.
     combine: Function or `CombineFn`; it also takes what it makes.
     work: Workspace; a key has a value a file, at the most.
   """
   found = keyed | label >> beam.CombinePerKey(combine)
   if work.in_tree:
-    found |= f'{label}Groups' >> beam.Map(lambda element: ((element[0][0], 0), element[1]))
-    found |= f'{label}OfGroups' >> beam.CombinePerKey(combine)
+    found |= f'{label}FanIn' >> beam.Map(lambda element: ((element[0][0], 0), element[1]))
+    found |= f'{label}OfFanIn' >> beam.CombinePerKey(combine)
   return found
 
 
@@ -111,18 +111,18 @@ def merged(
   columns are wider than what is sent of them.
   """
 
-  def merge_group(group: tuple[Any, Iterable[bytes]]) -> tuple[Any, Any]:
-    return group[0], MergeRows(merge).merged(map(pickle.loads, group[1]))
+  def merge_values(keyed_values: tuple[Any, Iterable[bytes]]) -> tuple[Any, Any]:
+    return keyed_values[0], MergeRows(merge).merged(map(pickle.loads, keyed_values[1]))
 
   found = (
     keyed
     | f'{label}Bytes' >> beam.Map(lambda element: (element[0], pickle.dumps(element[1], 5)))
     | label >> beam.GroupByKey()
-    | f'{label}Merge' >> beam.Map(merge_group)
+    | f'{label}Merge' >> beam.Map(merge_values)
   )
   if work.in_tree:
-    found |= f'{label}Groups' >> beam.Map(lambda element: ((element[0][0], 0), element[1]))
-    found |= f'{label}OfGroups' >> beam.CombinePerKey(MergeRows(merge))
+    found |= f'{label}FanIn' >> beam.Map(lambda element: ((element[0][0], 0), element[1]))
+    found |= f'{label}OfFanIn' >> beam.CombinePerKey(MergeRows(merge))
   return found
 
 
@@ -151,7 +151,7 @@ def summed(
       tree.
   """
   keyed = elements | f'{label}Each' >> beam.Map(
-    lambda element, *side: ((None, work.group_of(file_number(element))), each(element, *side)),
+    lambda element, *side: ((None, work.fan_in_of(file_number(element))), each(element, *side)),
     *side_inputs,
   )
   return combined(keyed, label, combine, work) | f'{label}Then' >> beam.Map(

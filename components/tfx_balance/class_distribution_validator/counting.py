@@ -28,7 +28,7 @@ from tfx_balance.plan.class_counts import BASELINE
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.scan.scan import InputFile, ScanFile, scan_files
 from tfx_balance.scan.strata import Payload
-from tfx_balance.scan.totals import Totals, check_features, sum_groups
+from tfx_balance.scan.totals import Totals, check_features, sum_by_split
 from tfx_balance.sizes import Workspace
 from tfx_balance.tfrecord.storage import exists, read_whole
 from tfx_balance.tfrecord.work_files import new_work_file, read_json, write_json
@@ -142,8 +142,8 @@ def count_examples(
   files = source.input_files(splits)
   with plain_errors(), make_pipeline() as pipeline:
     recount(pipeline, files, parameters.features, source.payload(), path, parameters.labels)
-  by_group = read_tallies(path)
-  tallies = {split: by_group.get(split, {}) for split in splits}
+  of_name = read_tallies(path)
+  tallies = {split: of_name.get(split, {}) for split in splits}
   for sentence in statistics.other_numbers(tallies):
     logging.warning('ClassDistributionValidator: %s; connect those of the same artifact', sentence)
   return tallies, 'records'
@@ -302,11 +302,11 @@ def recount(
   path: str,
   labels: Sequence[str] = (),
 ) -> None:
-  """Adds steps that count the classes of each group of files, and write them for `read_tallies`.
+  """Adds steps that count the classes of the files of each name, and write them for `read_tallies`.
 
   Args:
     pipeline: Pipeline to add to.
-    files: Files, each with the name of its group.
+    files: Files, each with the name it is counted under as its input split.
     features: Feature that holds the class, or those that hold labels.
     payload: Type of the records.
     path: Path of the file to write.
@@ -315,11 +315,11 @@ def recount(
   counted = create(pipeline, 'CountedFiles', files)
   scanned = scan_files(counted, ScanFile(features, payload, 'own_stratum', labels=labels))
   work = Workspace(work_dir='', n_files=len(files))
-  sum_groups(scanned, partial(write_tallies, path, label=features[0]), work)
+  sum_by_split(scanned, partial(write_tallies, path, label=features[0]), work)
 
 
 def write_tallies(path: str, totals: Mapping[str, Totals], label: str) -> None:
-  """Writes the counts of each group: its name, and pairs of class and records.
+  """Writes the counts of each input split: its name, and pairs of class and records.
 
   Raises:
     DataError: if the label is in no record, or has several types.
@@ -329,22 +329,22 @@ def write_tallies(path: str, totals: Mapping[str, Totals], label: str) -> None:
     whole.merge(part)
   if whole.n_records:
     check_features(whole, [label], 'own_stratum', 'label')
-  strata = {group: totals[group].strata() for group in sorted(totals)}
+  strata = {name: totals[name].strata() for name in sorted(totals)}
   write_json(
     path,
     {
-      group: [
+      name: [
         [value.to_json(), n]
         for value, n in zip(found.strata.classes, found.records.tolist(), strict=True)
       ]
-      for group, found in strata.items()
+      for name, found in strata.items()
     },
   )
 
 
 def read_tallies(path: str) -> dict[str, dict[ClassValue, int]]:
-  """Returns, of each group, class to records; the class may be `MISSING`."""
+  """Returns, of each input split, class to records; the class may be `MISSING`."""
   return {
-    group: {ClassValue.from_json(value): n for value, n in rows}
-    for group, rows in read_json(path).items()
+    name: {ClassValue.from_json(value): n for value, n in rows}
+    for name, rows in read_json(path).items()
   }

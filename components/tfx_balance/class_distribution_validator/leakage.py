@@ -161,7 +161,7 @@ def write_leakage(
     _check_feature(list(files.values()), feature)
   splits = {}
   for name in context.splits:
-    of_split = [file for file in files.values() if file.file.group == name]
+    of_split = [file for file in files.values() if file.file.input_split == name]
     without_key = sum(file.without_key for file in of_split)
     splits[name] = KeyedRecords(sum(file.records for file in of_split), without_key)
 
@@ -321,7 +321,7 @@ class HashFile(beam.DoFn):
     path = new_work_file(self._context.work_dir, f'keys-{file.file_number:05d}')
     with create_as_is(path) as run:
       run.write(rows.tobytes())
-    return KeyRun(path, self._context.splits.index(file.group), file.file_number, edges)
+    return KeyRun(path, self._context.splits.index(file.input_split), file.file_number, edges)
 
 
 def plan_parts(
@@ -349,7 +349,7 @@ def merge_keys(found: Iterable[CommonKeys], n_splits: int) -> CommonKeys:
 def find_leakage(
   pipeline: beam.Pipeline, files: Sequence[InputFile], context: LeakageContext
 ) -> None:
-  """Adds steps that compare the splits, each a group of files, and write the result."""
+  """Adds steps that compare the splits of the files, and write the result."""
   n_splits = len(context.splits)
   created = create(pipeline, 'HashedFiles', files)
   hashed = spread(created, 'SpreadHashed', attrgetter('file_number')) | 'HashFile' >> beam.ParDo(

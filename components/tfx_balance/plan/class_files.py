@@ -62,15 +62,15 @@ ClassFiles(classes=(3,), n_files=3))
   """
   own = [i for i, size in enumerate(n_bytes) if 2 * size > shared_file_bytes]
   rare = [i for i, size in enumerate(n_bytes) if 2 * size <= shared_file_bytes]
-  groups = [ClassFiles((i,), -(-n_bytes[i] // max_file_bytes)) for i in own]
+  file_groups = [ClassFiles((i,), -(-n_bytes[i] // max_file_bytes)) for i in own]
   together: list[int] = []
   used = 0
   for i in sorted(rare, key=lambda i: (n_bytes[i], i)):
     if together and used + n_bytes[i] > shared_file_bytes:
-      groups.append(ClassFiles(tuple(sorted(together)), 1))
+      file_groups.append(ClassFiles(tuple(sorted(together)), 1))
       together, used = [], 0
     together.append(i)
     used += n_bytes[i]
   if together:
-    groups.append(ClassFiles(tuple(sorted(together)), 1))
-  return tuple(sorted(groups, key=lambda group: group.classes[0]))
+    file_groups.append(ClassFiles(tuple(sorted(together)), 1))
+  return tuple(sorted(file_groups, key=lambda file_group: file_group.classes[0]))

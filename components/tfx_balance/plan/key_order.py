@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.plan.ranks import Ints, UInts, mix, order_of_groups
+from tfx_balance.plan.ranks import Ints, UInts, mix, stable_order
 from tfx_balance.plan.runs import places_in_runs, starts_of_runs
 
 _HALF = np.uint64(32)
@@ -33,18 +33,18 @@ def parts_of_keys(keys: UInts, n: int | npt.NDArray[np.uint64]) -> Ints:
   return parts.view(np.int64)
 
 
-def order_of_block(keys: UInts, groups: Ints | None = None) -> Ints:
-  """Returns the order of a block: by the upper 16 bits of the keys, in each group by itself.
+def order_of_block(keys: UInts, leading: Ints | None = None) -> Ints:
+  """Returns the order of a block: by leading numbers, then by the upper 16 bits of the keys.
 
   Args:
     keys: uint64 [n].
-    groups: Number of each record's group, 0 or above: int64 [n]; None for one group.
+    leading: Number of each record, 0 or above, that is compared first: int64 [n]; None for none.
 
   Returns:
     int64 [n]. Neighbours in it are nearly all of one range of `parts_of_keys`.
   """
-  order = order_of_groups((keys >> np.uint64(48)).view(np.int64))
-  return order if groups is None else order[order_of_groups(groups[order])]
+  order = stable_order((keys >> np.uint64(48)).view(np.int64))
+  return order if leading is None else order[stable_order(leading[order])]
 
 
 def mixed_order(keys: UInts, outputs: Ints, times: Ints | None = None) -> Ints:
@@ -79,7 +79,7 @@ def mixed_order(keys: UInts, outputs: Ints, times: Ints | None = None) -> Ints:
     order = np.repeat(order, times[order])
   if times is not None or repeated:
     order = order[_by_lower_half(_numbered(keys[order], outputs[order]))]
-  return order[order_of_groups(outputs[order])]
+  return order[stable_order(outputs[order])]
 
 
 def _numbered(keys: UInts, outputs: Ints) -> UInts:

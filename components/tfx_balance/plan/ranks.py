@@ -50,14 +50,14 @@ def record_numbers(file_number: int, first: int, n: int) -> UInts:
   return np.arange(first, first + n, dtype=np.uint64) + np.uint64(file_number << 40)
 
 
-def order_of_groups(groups: Ints) -> Ints:
-  """Returns the stable ascending order of groups: int64 [n].
+def stable_order(numbers: Ints) -> Ints:
+  """Returns the stable ascending order of whole numbers: int64 [n].
 
   Args:
-    groups: int64 [n], 0 or above; fast where they are below 65,536.
+    numbers: int64 [n], 0 or above; fast where they are below 65,536.
   """
-  small = groups.max(initial=0) < 1 << 16
-  return np.argsort(groups.astype(np.uint16) if small else groups, kind='stable')
+  small = numbers.max(initial=0) < 1 << 16
+  return np.argsort(numbers.astype(np.uint16) if small else numbers, kind='stable')
 
 
 RANK_BITS = 63

@@ -22,7 +22,7 @@ import pyarrow as pa
 import tensorflow as tf
 
 from tfx_balance.errors import DataError
-from tfx_balance.plan.ranks import Ints, order_of_groups
+from tfx_balance.plan.ranks import Ints, stable_order
 from tfx_balance.scan.fixed_layout import Bytes, EntryLayout
 from tfx_balance.scan.record_reader import Payload
 from tfx_balance.tfrecord.frames import byte_column
@@ -59,7 +59,7 @@ def canonical_records(records: Sequence[bytes], payload: Payload, path: str) -> 
   found: list[bytes | None] = [None] * len(records)
   if payload == 'FORMAT_TF_EXAMPLE':
     lengths = np.fromiter(map(len, records), np.int64, len(records))
-    order = order_of_groups(lengths)
+    order = stable_order(lengths)
     for places in np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1):
       if len(places) >= _FEW:
         _order_by_layout(records, places, found)
@@ -129,15 +129,15 @@ def entries_by_name(maps: Sequence[bytes]) -> list[bytes]:
     at[left] = end
     left = left[end < ends[left]]
   which, end, key, key_end = np.concatenate(spans, axis=1)
-  order = order_of_groups(which)
+  order = stable_order(which)
   edges = np.stack([key[order], key_end[order]], axis=1).reshape(-1)
   inner = np.arange(0, len(edges), 2)
   names = byte_column(joined, edges).take(pa.array(inner)).dictionary_encode()
   rank = np.argsort(np.array(names.dictionary.to_pylist(), object))
   place = np.empty(len(rank), np.int64)
   place[rank] = np.arange(len(rank))
-  by_name = order_of_groups(place[names.indices.to_numpy()])
-  by_name = by_name[order_of_groups(which[order][by_name])]
+  by_name = stable_order(place[names.indices.to_numpy()])
+  by_name = by_name[stable_order(which[order][by_name])]
   entries = byte_column(joined, np.append(0, end[order])).take(pa.array(by_name))
   return cast('list[bytes]', byte_column(entries.buffers()[2], np.append(0, ends)).to_pylist())
 

@@ -53,12 +53,12 @@ class InputFile:
   Attributes:
     path: Path of the file.
     file_number: Number among all the input files, from 0.
-    group: Group in which it is counted, such as its split; '' where all files are one group.
+    input_split: Split in which it is counted; '' where all files are counted together.
   """
 
   path: str
   file_number: int
-  group: str = ''
+  input_split: str = ''
 
 
 @dataclass(frozen=True)
@@ -261,13 +261,13 @@ class ScanFile(beam.DoFn):
           if rows['code'].max() >= BAD:
             which = np.flatnonzero(rows['code'] < BAD)
             rows = rows[which]
-          groups = by_frequency(rows['code']) if self.by_class else None
-          writer.write(rows, frames, which, groups)
+          leading = by_frequency(rows['code']) if self.by_class else None
+          writer.write(rows, frames, which, leading)
       if folder == self.work_dir:
         return writer.spill
-      group_bytes = counted.stratum_bytes if self.by_class else None
+      stratum_bytes = counted.stratum_bytes if self.by_class else None
       counts = self._rank_counts(writer.spill, counted)
-      return pack(writer.spill, self.work_dir, group_bytes, counts, self.sizes)
+      return pack(writer.spill, self.work_dir, stratum_bytes, counts, self.sizes)
 
   def _rank_counts(self, spill: Spill, counted: FileSums) -> SparseCounts | None:
     """Returns the number of records in each fine bucket of ranks; None if none will be selected."""

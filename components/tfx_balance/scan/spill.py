@@ -212,15 +212,15 @@ class SpillWriter:
     return Spill(self._file_number, self._key, *paths, tuple(self._blocks), row=self._row)
 
   def write(
-    self, rows: Rows, frames: Frames, which: Ints | None = None, groups: Ints | None = None
+    self, rows: Rows, frames: Frames, which: Ints | None = None, leading: Ints | None = None
   ) -> Ints:
-    """Writes a block in the order of keys, or in that of groups, each in the order of keys.
+    """Writes a block in the order of leading numbers, then in that of keys.
 
     Args:
       rows: Rows of the records to write, of the index or with the keys: [n].
       frames: Frames among which they are.
       which: Position of each among these frames, some more than once: int64 [n]; None for all.
-      groups: Number of each record's group, 0 or above: int64 [n]; None for one group.
+      leading: Number of each record, 0 or above, that is compared first: int64 [n]; None for none.
 
     Returns:
       The order in which they are written: int64 [n].
@@ -230,7 +230,7 @@ class SpillWriter:
       return np.empty(0, np.int64)
     has_key = 'key' in (rows.dtype.names or ())
     keys = rows['key'] if has_key else record_keys(rows, self._key)
-    order = order_of_block(keys, groups)
+    order = order_of_block(keys, leading)
     if not self._files:
       paths = (self._rows_path, self._frames_path)
       self._files = [self._stack.enter_context(create_as_is(path)) for path in paths]
@@ -286,7 +286,7 @@ def copied_rows(
 def pack(
   spill: Spill,
   work_dir: str,
-  group_bytes: Ints | None,
+  stratum_bytes: Ints | None,
   rank_counts: SparseCounts | None = None,
   sizes: Sizes = SIZES,
 ) -> Spill:
@@ -298,7 +298,7 @@ def pack(
   Args:
     spill: What was scanned; of this machine.
     work_dir: Folder of the packed files.
-    group_bytes: Bytes of the frames of each stratum, int64 [strata], where blocks are ordered by
+    stratum_bytes: Bytes of the frames of each stratum, int64 [strata], where blocks are ordered by
       stratum; None where they are not.
     rank_counts: Number of records in each bucket of ranks; None where none are counted.
     sizes: Sizes of the units.
@@ -321,7 +321,7 @@ def pack(
     if rank_counts is not None:
       rows.add(_planes(np.append(np.diff(rank_counts.cells, prepend=0), rank_counts.counts)), place)
   with PackedWriter(frames_path, largest) as frames, open_as_is(spill.frames_file) as file:
-    for parts in _units(spill, group_bytes, sizes.unit_bytes):
+    for parts in _units(spill, stratum_bytes, sizes.unit_bytes):
       frames.add_parts(file, parts)
   n_counts = 0 if rank_counts is None else len(rank_counts)
   files = rows.packed(), frames.packed()
@@ -370,21 +370,21 @@ def _unpacked(
       yield rows
 
 
-def _units(spill: Spill, group_bytes: Ints | None, unit_bytes: int) -> Iterator[Ints]:
+def _units(spill: Spill, stratum_bytes: Ints | None, unit_bytes: int) -> Iterator[Ints]:
   """Yields the parts of a spill's frames to store in one unit, first bytes and ends: [parts, 2]."""
   found = []
   start = 0
-  if group_bytes is None:
+  if stratum_bytes is None:
     total = os.path.getsize(str(spill.frames_file))
-    group_bytes, by_group = np.array([total]), False
+    stratum_bytes, by_stratum = np.array([total]), False
   else:
-    by_group = True
-  shares = np.clip(group_bytes // unit_bytes, 1, _MOST_UNITS)
+    by_stratum = True
+  shares = np.clip(stratum_bytes // unit_bytes, 1, _MOST_UNITS)
   order = np.empty(len(shares), np.int64)
-  order[np.argsort(group_bytes, kind='stable')] = np.arange(len(shares))
+  order[np.argsort(stratum_bytes, kind='stable')] = np.arange(len(shares))
   for index in spill.index('hash', 'content', 'code', 'size'):
     offsets = start + np.cumsum(np.append(0, index['size'].astype(np.int64)))
-    codes = index['code'].astype(np.int64) if by_group else np.zeros(len(index), np.int64)
+    codes = index['code'].astype(np.int64) if by_stratum else np.zeros(len(index), np.int64)
     share = parts_of_keys(record_keys(index, spill.key), shares.astype(np.uint64)[codes])
     low = np.flatnonzero(np.diff(codes, prepend=-1) | np.diff(share, prepend=-1))
     end = np.append(low[1:], len(index))

@@ -1,4 +1,4 @@
-"""Sums of the counts of scanned files: of all of them, or group by group."""
+"""Sums of the counts of scanned files: of all of them, or split by split."""
 
 from __future__ import annotations
 
@@ -154,8 +154,8 @@ class Totals(ScanCounts):
     return self
 
 
-class SumGroups(beam.CombineFn):
-  """Adds up the totals of groups, such as splits."""
+class SumBySplit(beam.CombineFn):
+  """Adds up the totals of input splits."""
 
   def __init__(self, batch_rows: int = BATCH_ROWS) -> None:
     """Takes the number of rows of counts that are held until they are summed."""
@@ -164,30 +164,30 @@ class SumGroups(beam.CombineFn):
   def create_accumulator(self) -> dict[str, Totals]:
     return {}
 
-  def add_input(self, groups: dict[str, Totals], more: dict[str, Totals]) -> dict[str, Totals]:
+  def add_input(self, by_split: dict[str, Totals], more: dict[str, Totals]) -> dict[str, Totals]:
     for name, totals in more.items():
-      groups.setdefault(name, Totals()).merge(totals, self._batch_rows)
-    return groups
+      by_split.setdefault(name, Totals()).merge(totals, self._batch_rows)
+    return by_split
 
   def merge_accumulators(self, several: Iterable[dict[str, Totals]]) -> dict[str, Totals]:
     return functools.reduce(self.add_input, several, self.create_accumulator())
 
-  def compact(self, groups: dict[str, Totals]) -> dict[str, Totals]:
-    return {name: totals.sum_up() for name, totals in groups.items()}
+  def compact(self, by_split: dict[str, Totals]) -> dict[str, Totals]:
+    return {name: totals.sum_up() for name, totals in by_split.items()}
 
-  def extract_output(self, groups: dict[str, Totals]) -> dict[str, Totals]:
-    return self.compact(groups)
+  def extract_output(self, by_split: dict[str, Totals]) -> dict[str, Totals]:
+    return self.compact(by_split)
 
 
-def sum_groups(
+def sum_by_split(
   scanned: beam.PCollection[ScannedFile], then: Callable[[dict[str, Totals]], Any], work: Workspace
 ) -> beam.PCollection:
-  """Returns one element: `then` of the totals of the groups of files."""
+  """Returns one element: `then` of the totals by input split."""
   return summed(
     scanned,
     'Total',
-    lambda file: {file.file.group: Totals.of(file)},
-    SumGroups(),
+    lambda file: {file.file.input_split: Totals.of(file)},
+    SumBySplit(),
     then,
     file_number=attrgetter('file.file_number'),
     work=work,

@@ -30,21 +30,21 @@ class AssignedRecords:
   """
 
   def __init__(
-    self, spill: Spill, groups: Sequence[FileGroup], folder: str, buffer: ScratchBuffer
+    self, spill: Spill, file_groups: Sequence[FileGroup], folder: str, buffer: ScratchBuffer
   ) -> None:
     """Begins a file.
 
     Args:
       spill: Spilled file.
-      groups: Groups of files to which its records go.
+      file_groups: Groups of files to which its records go.
       folder: Folder for the rows, and for what is spilled once more.
       buffer: Buffer of what is read to be spilled once more.
     """
     self._path = new_work_file(folder, f'assigned-{spill.file_number:05d}')
     self._writer = SpillWriter(folder, 'again', spill.file_number, spill.key)
     spilled = self._writer.spill
-    self._ranges = RangeFinder(spill, self._path, groups)
-    self._again = RangeFinder(spilled, str(spilled.rows_file), groups)
+    self._ranges = RangeFinder(spill, self._path, file_groups)
+    self._again = RangeFinder(spilled, str(spilled.rows_file), file_groups)
     self._reader, self._buffer = FramesReader(spill), buffer
     self._start = 0
     self._file: OutputFile | None = None
@@ -62,7 +62,7 @@ class AssignedRecords:
     self,
     rows: Rows,
     again: Ints,
-    groups: Ints | None = None,
+    file_groups: Ints | None = None,
     together: int | None = None,
   ) -> None:
     """Takes the next block.
@@ -70,7 +70,7 @@ class AssignedRecords:
     Args:
       rows: ASSIGNED_ROW or COPIED_ROW [n].
       again: Positions of the records to spill once more, ascending: int64 [m].
-      groups: Group of files that takes each record: int64 [n]; None where each group takes all.
+      file_groups: Group of files that takes each record: int64 [n]; None where each takes all.
       together: Number of copies of a record that go to one file, of COPIED_ROWs: one with twice as
         many is spilled once more for so many of its copies.
     """
@@ -80,7 +80,7 @@ class AssignedRecords:
     if self._file is None:
       self._file = self._stack.enter_context(create_as_is(self._path))
     self._file.write(rows.view(np.uint8).data)
-    self._ranges.add(sizes, keys, groups, again)
+    self._ranges.add(sizes, keys, file_groups, again)
     if len(again):
       low, end = again[0], again[-1] + 1
       start = self._start + int(sizes[:low].sum(dtype=np.int64))
@@ -88,16 +88,16 @@ class AssignedRecords:
       rows = rows[again]
       if together is not None:
         again, rows = _shared_out(again, rows, together)
-      self.spill(rows, frames, again - low, None if groups is None else groups[again])
+      self.spill(rows, frames, again - low, None if file_groups is None else file_groups[again])
     self._start += int(sizes.sum(dtype=np.int64))
 
   def spill(
-    self, rows: Rows, frames: Frames, which: Ints | None = None, groups: Ints | None = None
+    self, rows: Rows, frames: Frames, which: Ints | None = None, file_groups: Ints | None = None
   ) -> None:
     """Takes further records; the arguments are those of `SpillWriter.write`."""
-    order = self._writer.write(rows, frames, which, groups)
+    order = self._writer.write(rows, frames, which, file_groups)
     rows = rows[order]
-    self._again.add(rows['size'], rows['key'], None if groups is None else groups[order])
+    self._again.add(rows['size'], rows['key'], None if file_groups is None else file_groups[order])
 
   def by_files(self, work: Workspace) -> list[tuple[BatchKey, SpillRanges]]:
     """Returns the ranges of the files that get records, once this is closed."""
@@ -132,7 +132,7 @@ def assign_blocks(
   """
   spill, spreader = scanned.spill, KeySpreader(frequent, scanned.spill.file_number)
   with scratch_folder(output_plan.context.work_dir) as folder:
-    with AssignedRecords(spill, output_plan.groups, folder, buffer) as assigned:
+    with AssignedRecords(spill, output_plan.file_groups, folder, buffer) as assigned:
       for index in spill.index('hash', 'content', 'code', 'size', *columns):
         assigned.add(*assign(index, *spreader.spread(record_keys(index, spill.key))))
     yield from assigned.by_files(output_plan.context)

@@ -121,18 +121,18 @@ class SpillRanges:
 class RangeFinder:
   """Finds the ranges of a spilled file, block by block."""
 
-  def __init__(self, spill: Spill, rows_path: str, groups: Sequence[FileGroup]) -> None:
+  def __init__(self, spill: Spill, rows_path: str, file_groups: Sequence[FileGroup]) -> None:
     """Begins a file, which writes to all the files of its groups.
 
     Args:
       spill: Spilled file.
       rows_path: Path of its rows.
-      groups: Groups of files that it may write to.
+      file_groups: Groups of files that it may write to.
     """
-    self._spill, self._rows_path, self._groups = spill, rows_path, groups
-    self._chunks = np.array([group.n_chunks for group in groups], np.int64)
+    self._spill, self._rows_path, self._file_groups = spill, rows_path, file_groups
+    self._chunks = np.array([file_group.n_chunks for file_group in file_groups], np.int64)
     # A chunk of a file is a piece; the first file and the first piece of each group:
-    files = np.array([group.n_files for group in groups], np.int64)
+    files = np.array([file_group.n_files for file_group in file_groups], np.int64)
     self._edges = np.cumsum(np.append(0, files))
     self._pieces = np.cumsum(np.append(0, files * self._chunks))
     self._records = self._bytes = 0
@@ -142,7 +142,7 @@ class RangeFinder:
     self,
     sizes: npt.NDArray[np.integer],
     keys: UInts,
-    groups: Ints | None = None,
+    file_groups: Ints | None = None,
     without: Ints | None = None,
   ) -> None:
     """Takes the next block.
@@ -150,28 +150,30 @@ class RangeFinder:
     Args:
       sizes: Bytes of the frames: [n].
       keys: Keys of the records, neighbours near each other: uint64 [n].
-      groups: Group that takes each record, -1 for none: int64 [n], in long runs where that can be;
-        None where every group takes from the whole block.
+      file_groups: File group that takes each record, -1 for none: int64 [n], in long runs where
+        that can be; None where every group takes from the whole block.
       without: Positions of records that no group takes: int64 [m]; None for none.
     """
     offsets = self._bytes + np.cumsum(np.append(0, sizes.astype(np.int64)))
     counts = np.diff(self._pieces)
-    if groups is None:
+    if file_groups is None:
       firsts = self._pieces[:-1]
       pieces = [at + parts_of_keys(keys, int(n)) for at, n in zip(firsts, counts, strict=True)]
     else:
-      pieces = [self._pieces[groups] + parts_of_keys(keys, counts.astype(np.uint64)[groups])]
-      pieces[0][groups < 0] = -1
+      pieces = [
+        self._pieces[file_groups] + parts_of_keys(keys, counts.astype(np.uint64)[file_groups])
+      ]
+      pieces[0][file_groups < 0] = -1
     for piece in pieces:
       if without is not None:
         piece[without] = -1
       low = np.flatnonzero(np.diff(piece, prepend=-2))
       high, piece = np.append(low[1:], len(sizes)), piece[low]
       low, high, piece = (column[piece >= 0] for column in (low, high, piece))
-      group = np.searchsorted(self._pieces, piece, side='right') - 1
-      file, chunk = np.divmod(piece - self._pieces[group], self._chunks[group])
+      file_group = np.searchsorted(self._pieces, piece, side='right') - 1
+      file, chunk = np.divmod(piece - self._pieces[file_group], self._chunks[file_group])
       bounds = self._records + low, self._records + high, offsets[low], offsets[high]
-      self._found.append(np.stack([self._edges[group] + file, chunk, *bounds], axis=1))
+      self._found.append(np.stack([self._edges[file_group] + file, chunk, *bounds], axis=1))
     self._records, self._bytes = self._records + len(sizes), int(offsets[-1])
 
   def by_files(self, work: Workspace) -> list[tuple[BatchKey, SpillRanges]]:
@@ -181,17 +183,19 @@ class RangeFinder:
     """
     parts = np.concatenate(self._found)
     parts = parts[np.lexsort((parts[:, 2], parts[:, 1], parts[:, 0]))]
-    group = np.searchsorted(self._edges, parts[:, 0], side='right') - 1
-    together = np.array([group.n_together for group in self._groups], np.int64)[group]
-    first = (parts[:, 0] - self._edges[group]) // together * together
-    parts[:, 0] -= self._edges[group] + first
-    runs = np.flatnonzero(np.diff(group, prepend=-1) | np.diff(first, prepend=-1))
+    file_group = np.searchsorted(self._edges, parts[:, 0], side='right') - 1
+    together = np.array([file_group.n_together for file_group in self._file_groups], np.int64)[
+      file_group
+    ]
+    first = (parts[:, 0] - self._edges[file_group]) // together * together
+    parts[:, 0] -= self._edges[file_group] + first
+    runs = np.flatnonzero(np.diff(file_group, prepend=-1) | np.diff(first, prepend=-1))
     with contextlib.ExitStack() as stack:
       rows = stack.enter_context(RangePacker(self._rows_path, work))
       frames = stack.enter_context(RangePacker(self._spill.frames_file, work))
       found = []
       for low, high in pairwise([*runs.tolist(), len(parts)]):
-        key, mine = self._groups[group[low]].key(int(first[low])), parts[low:high]
+        key, mine = self._file_groups[file_group[low]].key(int(first[low])), parts[low:high]
         files = rows.pack(mine[:, 2:4] * ASSIGNED_ROW.itemsize), frames.pack(mine[:, 4:6])
         found.append((key, SpillRanges(*files, mine)))
     return found
@@ -243,11 +247,11 @@ class RangePacker:
     return self._writer.packed(first)
 
 
-def all_files(groups: Iterable[FileGroup]) -> Iterator[tuple[BatchKey, None]]:
+def all_files(file_groups: Iterable[FileGroup]) -> Iterator[tuple[BatchKey, None]]:
   """Yields every file that must come out, also when it has no records."""
-  for group in groups:
-    for first in range(0, group.n_files, group.n_together):
-      yield group.key(first), None
+  for file_group in file_groups:
+    for first in range(0, file_group.n_files, file_group.n_together):
+      yield file_group.key(first), None
 
 
 def gather_ranges(
@@ -264,7 +268,7 @@ def gather_ranges(
     work: Where work files are, and how many files are read.
     row: Type of the rows: ASSIGNED_ROW, or COPIED_ROW where each file has one output.
   """
-  files = output_plan | 'AllFiles' >> beam.FlatMap(lambda plan: all_files(plan.groups))
+  files = output_plan | 'AllFiles' >> beam.FlatMap(lambda plan: all_files(plan.file_groups))
   written = (
     (assigned.ranges, files)
     | 'RangesAndFiles' >> beam.Flatten()

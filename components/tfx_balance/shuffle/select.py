@@ -49,10 +49,10 @@ from tfx_balance.sizes import SIZES, Workspace
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-  """Numbers of records to select from each stratum of each group of files.
+  """Numbers of records to select from each stratum of each input split.
 
   Attributes:
-    strata: Strata by group; the rows of `quotas` are those of the first group, then of the next.
+    strata: Strata by input split; `quotas` has the rows of the first split, then of the next.
     quotas: Number of records for each part: int64 [rows, parts]; a row sums to its stratum.
     seed: Seed of the component.
     purpose: Name of the draw; another purpose gives independent ranks. '' where ranks are all 0.
@@ -108,7 +108,7 @@ class Selection:
 
   @property
   def n_strata(self) -> int:
-    """The strata of all groups."""
+    """The strata of all input splits."""
     return sum(map(len, self.strata.values()))
 
   def stratum(self, row: int) -> Stratum:
@@ -120,17 +120,17 @@ class Selection:
     raise IndexError(row)
 
   def strata_of(self, scanned: ScannedFile) -> Ints:
-    """Returns the number of the stratum of each code in a file's index, group after group."""
-    first, group = 0, scanned.file.group
+    """Returns the number of the stratum of each code in a file's index, split after split."""
+    first, input_split = 0, scanned.file.input_split
     for name, strata in self.strata.items():
-      if name == group:
+      if name == input_split:
         break
       first += len(strata)
     present = np.flatnonzero(scanned.records)  # others are of records that were dropped
     if len(present) == len(scanned.records):
-      return first + self.strata[group].rows_of(scanned.strata)
+      return first + self.strata[input_split].rows_of(scanned.strata)
     rows = np.zeros(len(scanned.records), np.int64)
-    rows[present] = first + self.strata[group].rows_of(scanned.strata.take(present))
+    rows[present] = first + self.strata[input_split].rows_of(scanned.strata.take(present))
     return rows
 
   def rows_of(self, scanned: ScannedFile) -> Ints:
@@ -230,8 +230,8 @@ def find_file_thresholds(
     """Returns the results of `then` for the merged parts of all files, one a range of rows."""
 
     def keyed(file: ScannedFile, *known: Any) -> Iterator[tuple[tuple[int, int], Any]]:
-      group = work.group_of(file.file.file_number)
-      return (((number, group), part) for number, part in each(file, *known))
+      fan_in = work.fan_in_of(file.file.file_number)
+      return (((number, fan_in), part) for number, part in each(file, *known))
 
     def bound(merged: tuple[tuple[int, int], Any], *known: Any) -> list[Any]:
       return [then(merged[0][0], merged[1], *known)]

@@ -19,7 +19,7 @@ from tfx_balance.plan.number_bins import edge_keys, quantile_edges
 from tfx_balance.plan.ranks import Ints, Thresholds
 from tfx_balance.scan.binned_reader import bin_counts, recoding_of
 from tfx_balance.scan.scan import ScannedFile
-from tfx_balance.scan.totals import Totals, sum_groups
+from tfx_balance.scan.totals import Totals, sum_by_split
 from tfx_balance.shuffle.select import Selection, find_file_thresholds
 from tfx_balance.stratified_splitter.output_plan import SplitContext, check_totals
 
@@ -124,7 +124,7 @@ class BinNumbers(beam.PTransform):
         check_totals(groups[''], context)
         return select_numbers(groups[''], bins, place)
 
-      selection = sum_groups(scanned, select, context)
+      selection = sum_by_split(scanned, select, context)
       found = find_file_thresholds(scanned, selection, context)
       side = [beam.pvalue.AsSingleton(selection), beam.pvalue.AsSingleton(found)]
     return scanned | 'BinFile' >> beam.Map(bin_file, bins, place, *side)

@@ -65,7 +65,7 @@ def leave_out_held(
 
 def hash_columns(scanned: ScannedFile) -> Iterator[tuple[int, HashColumn]]:
   """Yields the hashes of a file's records, part by part."""
-  file_number = scanned.file.file_number if scanned.file.group == NEW else -1
+  file_number = scanned.file.file_number if scanned.file.input_split == NEW else -1
   for index in scanned.spill.index('hash'):
     hashes = np.unique(index['hash'])
     part = (hashes >> np.uint64(58)).astype(np.int64)

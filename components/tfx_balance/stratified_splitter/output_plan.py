@@ -143,7 +143,7 @@ class SplitOutputPlan(OutputPlan):
     )
 
   @property
-  def groups(self) -> list[FileGroup]:
+  def file_groups(self) -> list[FileGroup]:
     """The n-th files of all splits that have equally many are written together."""
     numbers = sorted({len(layout.paths) for layout in self.layouts})
     return [self._group(n) for n in numbers]

@@ -22,7 +22,7 @@ from tfx_balance.modes.stable import stable_thresholds
 from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.spill import Rows, assigned_rows
-from tfx_balance.scan.totals import sum_groups
+from tfx_balance.scan.totals import sum_by_split
 from tfx_balance.shuffle.assigned import Assigned, assign_blocks
 from tfx_balance.shuffle.frequent import FrequentKeys, find_frequent
 from tfx_balance.shuffle.group_parts import PartColumn
@@ -100,13 +100,13 @@ class StratifiedSplit(beam.PTransform):
       scanned |= 'Bins' >> BinNumbers(modes.bins, context)
     if given.extends:
       scanned = leave_out_held(scanned, context)
-      job = sum_groups(
+      job = sum_by_split(
         scanned,
         lambda groups: plan_extension(check_base_counts(groups, context, self.sidecar), context),
         context,
       )
     else:
-      job = sum_groups(scanned, lambda totals: plan_job(totals[''], context), context)
+      job = sum_by_split(scanned, lambda totals: plan_job(totals[''], context), context)
     frequent = find_frequent(scanned, context)
     assign: Any = AssignSplits().process
     found = []
