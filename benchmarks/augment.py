@@ -258,14 +258,14 @@ def search_pool(
   rows = np.random.default_rng(0).normal(size=(records, _NUMBERS)).astype(np.float32)
   search = _search(rows, pool_size)
 
-  def check(found: npt.NDArray[np.int64]) -> Mapping[str, Any]:
+  def check(neighbours: npt.NDArray[np.int64]) -> Mapping[str, Any]:
     true = _search(rows, records)()
     figures = {
       'share': pool_size / records,
-      'recall': float((true[:, :, None] == found[:, None, :]).any(axis=2).mean()),
-      'distance': _distance(rows, found) / _distance(rows, true),
+      'recall': float((true[:, :, None] == neighbours[:, None, :]).any(axis=2).mean()),
+      'distance': _distance(rows, neighbours) / _distance(rows, true),
     }
-    return {'records': len(found), 'figures': figures}
+    return {'records': len(neighbours), 'figures': figures}
 
   return Work(search, check)
 

@@ -226,12 +226,12 @@ def comparison(results: Sequence[Result]) -> Table:
   return table
 
 
-def word(found: Sequence[float | None]) -> str:
+def word(figures: Sequence[float | None]) -> str:
   """Returns a word for what all runs found: 'yes' if all batches were the same.
 
   >>> word([1.0, 1.0]), word([1.0, 0.0]), word([None])
   ('yes', 'no', '-')
   """
-  if None in found:
+  if None in figures:
     return '-'
-  return 'yes' if all(found) else 'no'
+  return 'yes' if all(figures) else 'no'

@@ -128,8 +128,8 @@ def in_rounds(
       for i in range(rounds + 1)
     ]
 
-  def check(found: list[Round]) -> dict[str, Any]:
-    cold, *warm = found
+  def check(rounds: list[Round]) -> dict[str, Any]:
+    cold, *warm = rounds
     median = {
       name: statistics.median(getattr(each, name) for each in warm)
       for name in ('fixed', 'floor', 'times_floor')

@@ -299,10 +299,10 @@ def regrets(values: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str
   return found
 
 
-def _print_regret(found: Mapping[str, Any]) -> Group:
-  by_metric = regrets(found)
+def _print_regret(scores: Mapping[str, Any]) -> Group:
+  by_metric = regrets(scores)
   names = [n for n in next(iter(by_metric.values())) if n not in ('difference', 'chosen')]
-  table = empty_table(f'mean regret, {len(found)} tables', *names, f'{PICKER} - fixed')
+  table = empty_table(f'mean regret, {len(scores)} tables', *names, f'{PICKER} - fixed')
   chosen = []
   for metric, own in by_metric.items():
     mean, low, high = own['difference']
@@ -313,16 +313,16 @@ def _print_regret(found: Mapping[str, Any]) -> Group:
   return Group(table, *chosen, '')
 
 
-def _print_equal(found: Mapping[str, Any]) -> Table:
+def _print_equal(runs_of: Mapping[str, Any]) -> Table:
   table = empty_table('equal remedies', 'runs', 'with a false verdict')
-  for name, own in found.items():
+  for name, own in runs_of.items():
     table.add_row(name, str(own['runs']), str(own['false']))
   return table
 
 
-def _print_planted(found: Mapping[str, Any]) -> Table:
+def _print_planted(counts_of: Mapping[str, Any]) -> Table:
   table = empty_table(f'{HELPS} / {NO_DIFFERENCE}, %', *(f'{effect:+.2f}' for effect in EFFECTS))
-  for name, own in found.items():
+  for name, own in counts_of.items():
     cells = []
     for counts in own.values():
       shares = [100 * counts.get(verdict, 0) / sum(counts.values()) for verdict in _VERDICTS]
@@ -334,10 +334,10 @@ def _print_planted(found: Mapping[str, Any]) -> Table:
 _VERDICTS = (HELPS, NO_DIFFERENCE)
 
 
-def _print_logistic(found: Mapping[str, Any]) -> Table:
+def _print_logistic(figures: Mapping[str, Any]) -> Table:
   names = ('macro recall', '- natural', 'log loss', 'intercept', 'slope')
   table = empty_table('logistic model', *names)
-  for name, own in found.items():
+  for name, own in figures.items():
     for arm, v in own.items():
       interval = '' if arm == NATURAL else f'[{v["low"]:+.3f}, {v["high"]:+.3f}]'
       cells = [f'{v[key]:.3f}' for key in ('log_loss', 'intercept', 'slope')]

@@ -36,7 +36,7 @@ def compile_image_lock(uv: str, *options: str) -> None:
   command += ['--quiet', '--no-header', '--no-annotate', '--output-file', IMAGE_LOCK]
   command += ['--constraint', locked, '--override', IMAGE_OVERRIDES, '--generate-hashes']
   command += ['--python-version', dotted(IMAGE_PYTHON), '--python-platform', stack.platform]
-  run_uv(uv, *command, *options, given=cpu_tensorflow((ROOT / locked).read_text()))
+  run_uv(uv, *command, *options, text=cpu_tensorflow((ROOT / locked).read_text()))
   check_lock(IMAGE_LOCK, (ROOT / IMAGE_LOCK).read_text(), stack)
 
 

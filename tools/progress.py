@@ -21,13 +21,13 @@ def say(text: str) -> None:
 
 
 def stream(
-  command: List[str], given: str = '', environment: Optional[Dict[str, str]] = None
+  command: List[str], text: str = '', environment: Optional[Dict[str, str]] = None
 ) -> None:
   """Runs a command and says its lines as they come, all but the details.
 
   Args:
     command: the program and its arguments.
-    given: what it reads on standard input.
+    text: what it reads on standard input.
     environment: its environment variables; those of this process where None.
 
   Raises:
@@ -43,7 +43,7 @@ def stream(
   )
   assert process.stdin
   assert process.stdout
-  process.stdin.write(given)
+  process.stdin.write(text)
   process.stdin.close()
   lines: List[str] = []
   for line in process.stdout:

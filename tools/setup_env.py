@@ -92,7 +92,7 @@ def install(uv: str, lock: Path) -> None:
     assert python, 'venv_version saw it, or uv has just made it'
     variables = compiler_environment(python, uv, BOOTSTRAP)
   command = ('pip', 'sync', '--python', str(VENV_PYTHON), str(lock), '-')
-  run_uv(uv, *command, given='--editable ' + str(ROOT), **variables)
+  run_uv(uv, *command, text='--editable ' + str(ROOT), **variables)
 
 
 def builds_extension(lock: Path) -> bool:

@@ -40,9 +40,9 @@ def make_environment(folder: Path, lock: str) -> str:
   return str(python)
 
 
-def run_uv(uv: str, *arguments: str, given: str = '', **variables: str) -> None:
+def run_uv(uv: str, *arguments: str, text: str = '', **variables: str) -> None:
   """Runs uv and shows how it goes; raises with all that it printed where it fails."""
-  stream([uv, *arguments], given, {**_environment(), **variables})
+  stream([uv, *arguments], text, {**_environment(), **variables})
 
 
 def _environment() -> Dict[str, str]:

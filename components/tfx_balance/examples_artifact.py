@@ -161,7 +161,7 @@ class ExamplesInput:
         )
     return [name for name in self.splits if name not in chosen]
 
-  def input_files(self, splits: Sequence[str], grouped: bool = True) -> list[InputFile]:
+  def input_files(self, splits: Sequence[str], by_split: bool = True) -> list[InputFile]:
     """Returns the files of some splits to read, each with its split, or all without one.
 
     Raises:
@@ -171,7 +171,7 @@ class ExamplesInput:
     if not found:
       raise DataError(f'splits {list(splits)} of the input hold no files; give at least one record')
     return [
-      InputFile(path, file_number, name if grouped else '')
+      InputFile(path, file_number, name if by_split else '')
       for file_number, (path, name) in enumerate(found)
     ]
 

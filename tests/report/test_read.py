@@ -120,7 +120,7 @@ def test_a_validator_alone_has_its_counts_shown():
   assert stage.trained == {A: 80, B: 24, C: 4}
   assert [split.records for split in stage.splits] == [111, 14, 13]
   assert view.passed is False
-  assert [pair.records for pair in view.check_sets[0].found.leakage.pairs] == [17]
+  assert [pair.records for pair in view.check_sets[0].document.leakage.pairs] == [17]
 
 
 def test_a_plan_alone_shows_what_was_fed_and_what_it_was_made_of():

@@ -215,7 +215,7 @@ class ImageAugment(VectorAugment):
       return tf.identity(values)
 
   def _change(
-    self, given: tf.Tensor, images: tf.Tensor, seeds: tf.Tensor, low: float, high: float
+    self, unflipped: tf.Tensor, images: tf.Tensor, seeds: tf.Tensor, low: float, high: float
   ) -> tf.Tensor:
     """Returns images with all changes applied: float32 [n, h, w, c]."""
     blank = low + self.fill_value * (high - low)
@@ -234,12 +234,14 @@ class ImageAugment(VectorAugment):
     else:
       images = flip(images, seeds, self._flips)
     if self.brightness or self.contrast:
-      images = self._color(given, images, seeds, high - low)
+      images = self._color(unflipped, images, seeds, high - low)
     return _cut_out(images, seeds, self.cutout, blank) if self.cutout else images
 
-  def _color(self, given: tf.Tensor, images: tf.Tensor, seeds: tf.Tensor, span: float) -> tf.Tensor:
+  def _color(
+    self, unflipped: tf.Tensor, images: tf.Tensor, seeds: tf.Tensor, span: float
+  ) -> tf.Tensor:
     """Returns images with brightness and contrast changed, by one product and one sum."""
-    mean = _exact_mean(given, span)
+    mean = _exact_mean(unflipped, span)
     factor, shift = tf.split(self._colors(seeds, span), 2, axis=1)
     opaque = _is_color(tf.shape(mean)[-1])
     scale = tf.where(opaque, factor, tf.ones_like(mean))

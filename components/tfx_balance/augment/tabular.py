@@ -177,16 +177,16 @@ class BoundSmote(VectorAugment):
     return nearest, tf.minimum(most, size - tf.cast(in_pool, tf.int32))
 
 
-def _majority(own: tf.Tensor, values: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
+def _majority(own: tf.Tensor, values: tf.Tensor, n_neighbours: tf.Tensor) -> tf.Tensor:
   """Returns the value that most neighbours have, of several the nearest one's, or `own`: [n].
 
-  The values [n, K] are the neighbours', nearest first; the first `found` [n] of them count.
+  The values [n, K] are the neighbours', nearest first; the first `n_neighbours` [n] of them count.
   """
-  counts = tf.range(tf.shape(values)[1]) < found[:, tf.newaxis]
+  counts = tf.range(tf.shape(values)[1]) < n_neighbours[:, tf.newaxis]
   same = (values[:, :, tf.newaxis] == values[:, tf.newaxis, :]) & counts[:, tf.newaxis, :]
   votes = tf.where(counts, tf.reduce_sum(tf.cast(same, tf.int32), axis=2), -1)
   winner = tf.argmax(votes, axis=1, output_type=tf.int32)
-  return tf.where(found > 0, tf.gather(values, winner, batch_dims=1), own)
+  return tf.where(n_neighbours > 0, tf.gather(values, winner, batch_dims=1), own)
 
 
 @dataclass(frozen=True)

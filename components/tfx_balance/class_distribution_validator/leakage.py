@@ -76,10 +76,10 @@ class ShowRecords(beam.DoFn):
     self._kind = kind
 
   @staticmethod
-  def wanted(found: CommonKeys, files: Sequence[InputFile]) -> list[Wanted]:
+  def wanted(common: CommonKeys, files: Sequence[InputFile]) -> list[Wanted]:
     """Returns the files that have examples, and the places of these in them."""
     places: dict[int, dict[int, tuple[int, int]]] = {}
-    for keys in found.examples.values():
+    for keys in common.examples.values():
       for key in keys:
         places.setdefault(key.left.file, {})[key.left.position] = (key.high, key.low)
     return [
@@ -145,7 +145,7 @@ def _describe_value(value: Any) -> str:
 
 
 def write_leakage(
-  found: CommonKeys,
+  common: CommonKeys,
   hashed: Iterable[HashedFile],
   texts: Mapping[tuple[int, int], str],
   context: LeakageContext,
@@ -172,14 +172,14 @@ def write_leakage(
     here, there = (context.splits.index(name) for name in (pair.split, pair.other))
     first, second = sorted((here, there))
     examples = []
-    for key in found.examples.get((first, second), ()):
+    for key in common.examples.get((first, second), ()):
       places = [place_of(key.left), place_of(key.right)][:: 1 if here < there else -1]
       examples.append(CommonExample(texts[key.left.file, key.left.position], *places))
-    records, others = int(found.records[here, there]), int(found.records[there, here])
+    records, others = int(common.records[here, there]), int(common.records[there, here])
     return CommonRecords(
       pair.split,
       pair.other,
-      int(found.keys[first, second]),
+      int(common.keys[first, second]),
       records,
       splits[pair.split].share(records),
       others,
@@ -341,9 +341,9 @@ def compare_part(part: tuple[int, int], hashed: Sequence[HashedFile], n_splits: 
   )
 
 
-def merge_keys(found: Iterable[CommonKeys], n_splits: int) -> CommonKeys:
+def merge_keys(parts: Iterable[CommonKeys], n_splits: int) -> CommonKeys:
   """Returns the sum of the keys that several parts have in common."""
-  return functools.reduce(CommonKeys.merge, found, CommonKeys.nothing(n_splits))
+  return functools.reduce(CommonKeys.merge, parts, CommonKeys.nothing(n_splits))
 
 
 def find_leakage(

@@ -84,18 +84,18 @@ class ValidatorParameters:
     """Features whose labels make a set; none where each value is a class."""
     return self.features if self.multilabel else ()
 
-  def check_inputs(self, given: Collection[str]) -> None:
+  def check_inputs(self, channels: Collection[str]) -> None:
     """Checks that several features of labels are counted from records.
 
     Args:
-      given: Names of the inputs that there are.
+      channels: Names of the inputs that there are.
 
     Raises:
       ConfigError: if there are no records, or an input that tells of one feature.
     """
     if len(self.features) < 2:
       return
-    if 'examples' not in given:
+    if 'examples' not in channels:
       raise ConfigError(
         f'label={list(self.features)} are counted together, record by record, which statistics= do '
         f'not tell; pass examples= as well'
@@ -104,7 +104,7 @@ class ValidatorParameters:
       'schema': 'leave it out, and check the features with ExampleValidator',
       'baseline_statistics': 'pass baseline_examples= in its place',
     }
-    for name in sorted(fixes.keys() & given):
+    for name in sorted(fixes.keys() & channels):
       raise ConfigError(
         f'label={list(self.features)} and {name}= do not combine: {name}= tells of each feature '
         f'alone; {fixes[name]}'
@@ -143,25 +143,25 @@ class ValidatorParameters:
     )
 
 
-def check_channels(given: Collection[str]) -> None:
+def check_channels(channels: Collection[str]) -> None:
   """Checks that there is what to count, and one baseline.
 
   Args:
-    given: Names of the inputs that there are.
+    channels: Names of the inputs that there are.
 
   Raises:
     ConfigError: if not.
   """
-  if not {'statistics', 'examples'} & set(given):
+  if not {'statistics', 'examples'} & set(channels):
     raise ConfigError(
       'statistics= and examples= hold nothing, and there are no classes to count; pass examples='
     )
-  if 'schema' in given and 'statistics' not in given:
+  if 'schema' in channels and 'statistics' not in channels:
     raise ConfigError(
       'schema= is checked by TFDV on statistics=, and there are none; pass statistics= as well, or '
       'leave schema= out'
     )
-  if {'baseline_statistics', 'baseline_examples'} <= set(given):
+  if {'baseline_statistics', 'baseline_examples'} <= set(channels):
     raise ConfigError(
       'baseline_statistics= and baseline_examples= are both given, and one baseline is compared '
       'with; leave one out'

@@ -106,8 +106,8 @@ def as_options(message: str) -> str:
   return _ARGUMENT.sub(_option, message)
 
 
-def _option(found: re.Match[str]) -> str:
-  name, key, value = found.groups('')
+def _option(match: re.Match[str]) -> str:
+  name, key, value = match.groups('')
   option = 'label' if name == 'labels' else name.replace('_', '-')
   return f'--{option} {f"{key}={value}" if key else value}'.rstrip()
 

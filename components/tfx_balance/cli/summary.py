@@ -80,7 +80,7 @@ class Summary:
   @property
   def checks(self) -> list[Check]:
     """Checks of all ClassDistributionValidators."""
-    return [check for of_one in self.view.check_sets for check in of_one.found.checks]
+    return [check for of_one in self.view.check_sets for check in of_one.document.checks]
 
   @property
   def warnings(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ FEWEST_TO_SETTLE, MOST_TO_SETTLE = 10, 10
 """Least records of the rarest class, and most times as many, for which a number is named."""
 
 
-def simplest(found: Mapping[str, Judged], measures: Measures, metric: str) -> str:
+def simplest(judged: Mapping[str, Judged], measures: Measures, metric: str) -> str:
   """Returns the name of the simplest arm that is as good as the best in practice.
 
   Of the arms whose estimate is behind the best one by no more than `NEAR`, it is that of the least
@@ -29,18 +29,18 @@ def simplest(found: Mapping[str, Judged], measures: Measures, metric: str) -> st
   one class where another does not.
 
   Args:
-    found: What was found for each arm.
+    judged: What was found for each arm.
     measures: What measures.
     metric: Deciding metric.
   """
   sign = 1 if measures.metrics[metric].higher else -1
-  values = {name: sign * one.values[metric] for name, one in found.items()}
+  values = {name: sign * one.values[metric] for name, one in judged.items()}
   natural = values[NATURAL]
   near_best = NEAR * equivalence(measures, metric, natural)
   possible = {
     name: value
     for name, value in values.items()
-    if name == NATURAL or (value > natural and not found[name].collapsed)
+    if name == NATURAL or (value > natural and not judged[name].collapsed)
   }
   best = max(possible.values())
   near = [name for name, value in possible.items() if value >= best - near_best]
@@ -79,12 +79,12 @@ def reason(arm: ComparedArm, arms: Sequence[ComparedArm], words: str, higher: bo
 
 
 def notes(
-  found: Mapping[str, Judged], recommended: str, few: int, measures: Measures, metric: str
+  judged: Mapping[str, Judged], recommended: str, few: int, measures: Measures, metric: str
 ) -> Iterator[str]:
   """Yields warnings beside the verdicts, a sentence each.
 
   Args:
-    found: What was found for each arm.
+    judged: What was found for each arm.
     recommended: Name of the recommended arm.
     few: Number of records of the rarest class.
     measures: What measures.
@@ -92,10 +92,10 @@ def notes(
   """
   if few < FEWEST_RECORDS and not measures.metrics[metric].of_all:
     yield f'{few} records of the rarest class are too few to tell; {FEWEST_RECORDS} are needed.'
-  collapsed = [name for name, one in found.items() if one.collapsed]
+  collapsed = [name for name, one in judged.items() if one.collapsed]
   if collapsed:
     yield f'{", ".join(collapsed)}: all records are put into one class.'
-  natural, own = (found[name].values['log_loss'] for name in (NATURAL, recommended))
+  natural, own = (judged[name].values['log_loss'] for name in (NATURAL, recommended))
   if own > (1 + EQUIVALENT_PART) * natural:
     yield (
       f'The probabilities of {recommended} are worse: log loss {own:.3f}, {natural:.3f} with '

@@ -38,15 +38,16 @@ _STYLE = """
 """
 
 
-def answer_html(found: ComparisonDocument) -> str:
+def answer_html(comparison: ComparisonDocument) -> str:
   """Returns the recommendation, the gains with a picture of each interval, decisions and notes."""
-  head, *metrics = metric_rows(found)
-  notes = ''.join(f'<li>{escape(note)}</li>' for note in found.notes)
+  head, *metrics = metric_rows(comparison)
+  notes = ''.join(f'<li>{escape(note)}</li>' for note in comparison.notes)
   return (
     f'<div class="tfx-answer"><style>{_STYLE}</style>'
-    f'<p><b>{escape(found.sentence)}</b></p><p class="soft">{escape(summary(found))}</p>'
-    f'{_gains(found)}<p class="soft">Vertical lines mark no gain; in the grey band, up to '
-    f'{found.equivalence:.3g}, a difference does not matter in practice.</p>{_decisions(found)}'
+    f'<p><b>{escape(comparison.sentence)}</b></p><p class="soft">{escape(summary(comparison))}</p>'
+    f'{_gains(comparison)}<p class="soft">Vertical lines mark no gain; in the grey band, up to '
+    f'{comparison.equivalence:.3g}, a difference does not matter in practice.</p>'
+    f'{_decisions(comparison)}'
     f'<details><summary>All other metrics</summary>{_table(head, metrics)}</details>'
     f'<ul>{notes}</ul></div>'
   )
@@ -64,29 +65,29 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
   )
 
 
-def _gains(found: ComparisonDocument) -> str:
+def _gains(comparison: ComparisonDocument) -> str:
   """Returns the table of the gains, each with the picture of its interval."""
-  head, *rows = gain_rows(found)
-  ends = [found.equivalence, -found.equivalence]
-  for arm in found.arms:
+  head, *rows = gain_rows(comparison)
+  ends = [comparison.equivalence, -comparison.equivalence]
+  for arm in comparison.arms:
     ends += [end for end in (arm.difference, arm.low, arm.high) if end is not None]
   low, high = min(ends), max(ends)
-  pictures = [_picture(found, arm, low, high - low or 1.0) for arm in found.arms]
+  pictures = [_picture(comparison, arm, low, high - low or 1.0) for arm in comparison.arms]
   spans = ''.join(f'<span>{signed_difference(end)}</span>' for end in (low, high))
   cells = [
-    (f'<b>{row[0]}</b>' if row[0] == found.recommended else row[0], *row[1:], picture)
+    (f'<b>{row[0]}</b>' if row[0] == comparison.recommended else row[0], *row[1:], picture)
     for row, picture in zip(rows, pictures, strict=True)
   ]
   return _table([*head, f'<div class="ends">{spans}</div>'], cells)
 
 
-def _picture(found: ComparisonDocument, arm: ComparedArm, least: float, span: float) -> str:
+def _picture(comparison: ComparisonDocument, arm: ComparedArm, least: float, span: float) -> str:
   """Returns a gain with its interval and, behind, the region of equivalence."""
 
   def place(gain: float) -> str:
     return f'{_MARGIN + (gain - least) / span * (_WIDE - 2 * _MARGIN):.1f}'
 
-  middle, near = _HIGH // 2, found.equivalence
+  middle, near = _HIGH // 2, comparison.equivalence
   drawn = (
     f'<path d="M{place(-near)},{middle} H{place(near)}" stroke="#808080" stroke-opacity="0.25" '
     f'stroke-width="{_HIGH}"/><path d="M{place(0)},0 V{_HIGH}" stroke="currentColor"/>'
@@ -101,15 +102,17 @@ def _picture(found: ComparisonDocument, arm: ComparedArm, least: float, span: fl
   return f'<svg width="{_WIDE}" height="{_HIGH}" aria-hidden="true">{drawn}</svg>'
 
 
-def _decisions(found: ComparisonDocument) -> str:
+def _decisions(comparison: ComparisonDocument) -> str:
   """Returns recall and precision of each class under natural batches and the recommended remedy."""
-  arms = decided_arms(found)
+  arms = decided_arms(comparison)
   if not arms:
     return ''
   heads = [f'{what}, {arm.name}' for what in ('recall', 'precision') for arm in arms]
   rows = []
-  for i in decided_classes(found):
+  for i in decided_classes(comparison):
     (records, *_), *_ = cells = [decision_cells(arm, i) for arm in arms]
     shares = [own[column] for column in (2, 3) for own in cells]
-    rows.append((escape(short(str(found.classes[i]))), records, *shares))
-  return f'{_table(["class", "records", *heads], rows)}<p class="soft">{more_classes(found)}</p>'
+    rows.append((escape(short(str(comparison.classes[i]))), records, *shares))
+  return (
+    f'{_table(["class", "records", *heads], rows)}<p class="soft">{more_classes(comparison)}</p>'
+  )

@@ -19,48 +19,49 @@ _WIDTH = 96
 _LONGEST_NAME, _LONGEST_HEAD = 20, 9
 
 
-def answer_text(found: ComparisonDocument) -> str:
+def answer_text(comparison: ComparisonDocument) -> str:
   """Returns the tables, the recommendation and the notes."""
-  lines = [*_wrapped([summary(found)]), '', *_table(gain_rows(found)), '']
-  lines += [*_table(metric_rows(found)), '']
-  for arm in decided_arms(found):
+  lines = [*_wrapped([summary(comparison)]), '', *_table(gain_rows(comparison)), '']
+  lines += [*_table(metric_rows(comparison)), '']
+  for arm in decided_arms(comparison):
     rows = [(arm.name, *DECISION_COLUMNS)]
-    for i in decided_classes(found):
-      rows.append((short(str(found.classes[i]), _LONGEST_NAME), *decision_cells(arm, i)))
-    lines += [*_table(rows), *filter(None, [more_classes(found)]), '']
-  return '\n'.join([*lines, *_wrapped([found.sentence, *found.notes])])
+    for i in decided_classes(comparison):
+      rows.append((short(str(comparison.classes[i]), _LONGEST_NAME), *decision_cells(arm, i)))
+    lines += [*_table(rows), *filter(None, [more_classes(comparison)]), '']
+  return '\n'.join([*lines, *_wrapped([comparison.sentence, *comparison.notes])])
 
 
-def summary(found: ComparisonDocument) -> str:
+def summary(comparison: ComparisonDocument) -> str:
   """Returns the line of the metric, the data and the trainings."""
-  batches = f', {found.steps:,} batches of {found.batch_size}' if found.steps else ''
+  batches = f', {comparison.steps:,} batches of {comparison.batch_size}' if comparison.steps else ''
   return (
-    f'{found.metric_words} of {len(found.classes)} classes, {sum(found.records):,} records, '
-    f'{min(found.records):,} of the rarest; {found.folds} folds{batches}, {found.seconds:,.0f} s'
+    f'{comparison.metric_words} of {len(comparison.classes)} classes, '
+    f'{sum(comparison.records):,} records, {min(comparison.records):,} of the rarest; '
+    f'{comparison.folds} folds{batches}, {comparison.seconds:,.0f} s'
   )
 
 
-def gain_rows(found: ComparisonDocument) -> list[tuple[str, ...]]:
+def gain_rows(comparison: ComparisonDocument) -> list[tuple[str, ...]]:
   """Returns the table of the deciding metric, its heads first.
 
   Each remedy has its value, the gain over natural batches, and the interval of that gain and of the
   difference to the recommended remedy.
   """
-  to_best = any(arm.to_recommended for arm in found.arms)
+  to_best = any(arm.to_recommended for arm in comparison.arms)
   rows = [('', 'value', 'gain', 'interval', *['to recommended'] * to_best, 'verdict')]
-  for arm in found.arms:
+  for arm in comparison.arms:
     gain = '' if arm.difference is None else signed_difference(arm.difference)
-    value = f'{arm.values[found.metric]:.3f}'
+    value = f'{arm.values[comparison.metric]:.3f}'
     gaps = [_interval(arm if gain else None), *[_interval(arm.to_recommended)] * to_best]
     rows.append((arm.name, value, gain, *gaps, arm.verdict or ''))
   return rows
 
 
-def metric_rows(found: ComparisonDocument) -> list[tuple[str, ...]]:
+def metric_rows(comparison: ComparisonDocument) -> list[tuple[str, ...]]:
   """Returns the table of all other metrics, its heads first."""
-  names = [name for name in found.arms[0].values if name != found.metric]
+  names = [name for name in comparison.arms[0].values if name != comparison.metric]
   rows = [('', *(name.replace('_', ' ') for name in names))]
-  rows += [(arm.name, *(f'{arm.values[name]:.3f}' for name in names)) for arm in found.arms]
+  rows += [(arm.name, *(f'{arm.values[name]:.3f}' for name in names)) for arm in comparison.arms]
   return rows
 
 

@@ -232,26 +232,26 @@ def equivalence(measures: Measures, metric: str, natural: float) -> float:
 
 
 def gaps(
-  scores: Scores, found: Mapping[str, Judged], base: str, comparisons: int
+  scores: Scores, judged: Mapping[str, Judged], base: str, comparisons: int
 ) -> Iterator[tuple[str, Interval]]:
   """Yields the difference of each arm to another in the deciding metric, positive where better.
 
   Args:
     scores: Scores of all folds.
-    found: What was found for each arm.
+    judged: What was found for each arm.
     base: Name of the arm that the others are compared with.
     comparisons: Number of intervals that shall hold together.
   """
   metric = scores.measures.metrics[scores.metric]
   sign = 1 if metric.higher else -1
   share = float(np.mean([len(fold.rows) / fold.counts.sum() for fold in scores.folds]))
-  level = found[base].values[scores.metric]
-  for name, one in found.items():
+  level = judged[base].values[scores.metric]
+  for name, one in judged.items():
     mean = sign * (one.values[scores.metric] - level)
-    records = one.by_record - found[base].by_record
+    records = one.by_record - judged[base].by_record
     least = float(np.var(records, ddof=1)) / len(records) if len(records) > 1 else 0.0
     interval = corrected_interval(
-      sign * (one.by_fold - found[base].by_fold), share, comparisons, mean, least
+      sign * (one.by_fold - judged[base].by_fold), share, comparisons, mean, least
     )
     if metric.rate:  # which ends at 0 and 1
       interval = replace(

@@ -307,14 +307,14 @@ def _logistic(
   """Returns intercept and slope of a logistic regression of a target on log odds."""
   signs = np.where(target, 1.0, -1.0)
 
-  def loss(given: Floats) -> tuple[float, Floats]:
-    slope = given[1] if fitted_slope else 1.0
-    margins = signs * (given[0] + slope * odds)
+  def loss(coefficients: Floats) -> tuple[float, Floats]:
+    slope = coefficients[1] if fitted_slope else 1.0
+    margins = signs * (coefficients[0] + slope * odds)
     slant = -signs * expit(-margins)
     gradient = np.array(
       [np.average(slant, weights=weights), np.average(slant * odds, weights=weights)]
     )
-    return float(-np.average(log_expit(margins), weights=weights)), gradient[: len(given)]
+    return float(-np.average(log_expit(margins), weights=weights)), gradient[: len(coefficients)]
 
   start = np.array([0.0, 1.0])[: 2 if fitted_slope else 1]
   found = minimize(loss, start, jac=True, method='BFGS').x
@@ -430,7 +430,7 @@ def _costs(cost: Any, classes: Sequence[ClassValue]) -> tuple[Floats | None, str
 
 
 def _prevalence(
-  given: Mapping[Any, float] | None, counts: Ints, classes: Sequence[ClassValue]
+  prevalence: Mapping[Any, float] | None, counts: Ints, classes: Sequence[ClassValue]
 ) -> Floats | None:
   """Returns the share of each class where a model is used, [n_classes]; None for those of the data.
 
@@ -439,11 +439,11 @@ def _prevalence(
   Raises:
     ConfigError: if they are no shares of the classes.
   """
-  if given is None:
+  if prevalence is None:
     return None
   by_key = {
     key: check_number(f'prevalence of {format_value(key)}', share, 0, 1, above=True, below=True)
-    for key, share in check_mapping('prevalence', given, "{'fraud': 0.002}").items()
+    for key, share in check_mapping('prevalence', prevalence, "{'fraud': 0.002}").items()
   }
   named = {
     list(classes).index(one): Fraction(str(share))
@@ -453,7 +453,7 @@ def _prevalence(
   rest = 1 - sum(named.values(), Fraction(0))
   if rest <= 0 if others else abs(rest) > Fraction(_ROUNDING):  # shares such as 1/3 are rounded
     raise ConfigError(
-      f'prevalence={format_value(given)} must be shares that add up to '
+      f'prevalence={format_value(prevalence)} must be shares that add up to '
       f'{"less than 1" if others else "1"}; give classes their shares where the model is used'
     )
   shares = np.zeros(len(classes))

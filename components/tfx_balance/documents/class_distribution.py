@@ -241,19 +241,19 @@ class ClassDistribution(Document):
     return tallies
 
 
-def check_files(splits: Mapping[str, SplitRecords], found: FileSizes, source: str) -> None:
+def check_files(splits: Mapping[str, SplitRecords], present: FileSizes, source: str) -> None:
   """Checks the files of an artifact against the sizes in its sidecar.
 
   Args:
     splits: Splits of the sidecar; of those without the sizes of files nothing is checked.
-    found: Files that are there.
+    present: Files that are there.
     source: Path of the sidecar.
 
   Raises:
     DataError: if a file is gone, has come, or has another size; names it.
   """
   for split, records in splits.items():
-    known, sizes = records.file_bytes or {}, found.get(split, {})
+    known, sizes = records.file_bytes or {}, present.get(split, {})
     for name in sorted({*known, *sizes}) if known else ():
       if known.get(name) != sizes.get(name):
         raise DataError(

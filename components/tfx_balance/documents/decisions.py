@@ -16,21 +16,21 @@ DECISION_COLUMNS: tuple[str, ...] = (
 )
 
 
-def decided_arms(found: ComparisonDocument) -> list[ComparedArm]:
+def decided_arms(comparison: ComparisonDocument) -> list[ComparedArm]:
   """Returns natural batches and the recommended remedy, where their decisions are known."""
-  return [arm for arm in found.arms if arm.confusion]
+  return [arm for arm in comparison.arms if arm.confusion]
 
 
-def decided_classes(found: ComparisonDocument) -> list[int]:
+def decided_classes(comparison: ComparisonDocument) -> list[int]:
   """Returns the indices of the classes that a table shows.
 
   These are all, or those of which the recommended remedy finds the least share, the least first.
   """
-  n = len(found.classes)
+  n = len(comparison.classes)
   if n <= MOST_CLASSES:
     return list(range(n))
-  arms = decided_arms(found)
-  square = next((arm for arm in arms if arm.name == found.recommended), arms[0]).confusion
+  arms = decided_arms(comparison)
+  square = next((arm for arm in arms if arm.name == comparison.recommended), arms[0]).confusion
   recalls = [square[i][i] / max(sum(square[i]), 1) for i in range(n)]
   return sorted(range(n), key=recalls.__getitem__)[:MOST_CLASSES]
 
@@ -48,10 +48,12 @@ def decision_cells(arm: ComparedArm, i: int) -> tuple[str, ...]:
   return f'{own:,.0f}', f'{hits:,.1f}', _share(hits, own), _share(hits, taken), f'{wrong:,.1f}'
 
 
-def more_classes(found: ComparisonDocument) -> str:
+def more_classes(comparison: ComparisonDocument) -> str:
   """Returns the number of classes that a table leaves out; '' for none."""
-  more = len(found.classes) - MOST_CLASSES
-  return f'and {more:,} more classes, of higher recall with {found.recommended}' if more > 0 else ''
+  more = len(comparison.classes) - MOST_CLASSES
+  return (
+    f'and {more:,} more classes, of higher recall with {comparison.recommended}' if more > 0 else ''
+  )
 
 
 def _share(part: float, whole: float) -> str:

@@ -58,10 +58,10 @@ def as_nest(features: Any, columns: bool = True) -> Any:
   return _column_of(features, 'feature')
 
 
-def _column_of(given: Any, name: str) -> npt.NDArray[Any]:
+def _column_of(array: Any, name: str) -> npt.NDArray[Any]:
   """Returns a feature of numbers or texts that are all there; raises a DataError for others."""
   fix = 'fill it in, or leave the column out'
-  values = read_column(given, name, 'give rows of one length, or pad them').check_whole(fix).values
+  values = read_column(array, name, 'give rows of one length, or pad them').check_whole(fix).values
   if values.dtype.kind in 'mM' or (values.dtype == object and not _are_texts(values)):
     wrong = [value for value in values.flat if not isinstance(value, (str, bytes))]
     if len(wrong) < values.size:

@@ -313,23 +313,23 @@ def _class_check(label: Any, classes: Sequence[ClassValue], spec: FeatureSpec) -
     'belong together; run BalancedInputGen again. Labels (found, then planned):'
   )
 
-  def check(found: Any, indices: tf.Tensor) -> tf.Operation:
+  def check(parsed: Any, indices: tf.Tensor) -> tf.Operation:
     wanted = tf.gather(values, indices)
     if any(value.kind == 'missing' for value in classes):
       present = tf.not_equal(indices, len(classes) - 1)
-      if not isinstance(found, (tf.SparseTensor, tf.RaggedTensor)):
-        found = tf.boolean_mask(flat_label(found), present)
+      if not isinstance(parsed, (tf.SparseTensor, tf.RaggedTensor)):
+        parsed = tf.boolean_mask(flat_label(parsed), present)
       wanted = tf.boolean_mask(wanted, present)
-    found = flat_label(found)
-    if found.shape.is_fully_defined() and found.shape == wanted.shape:
-      fits = tf.reduce_all(tf.equal(found, wanted))
+    parsed = flat_label(parsed)
+    if parsed.shape.is_fully_defined() and parsed.shape == wanted.shape:
+      fits = tf.reduce_all(tf.equal(parsed, wanted))
     else:
-      same = tf.equal(tf.size(found), tf.size(wanted))
+      same = tf.equal(tf.size(parsed), tf.size(wanted))
       fits = tf.cond(
-        same, lambda: tf.reduce_all(tf.equal(found, wanted)), lambda: tf.constant(False)
+        same, lambda: tf.reduce_all(tf.equal(parsed, wanted)), lambda: tf.constant(False)
       )
     # Not tf.debugging.Assert, which makes a conditional: 30 microseconds a batch.
-    return tf.raw_ops.Assert(condition=fits, data=[text, found, wanted], summarize=8)
+    return tf.raw_ops.Assert(condition=fits, data=[text, parsed, wanted], summarize=8)
 
   return check
 
@@ -356,10 +356,10 @@ def _set_check(label: str | Sequence[str], counts: LabelSetCounts, spec: Feature
     'belong together; run BalancedInputGen again. Labels:'
   )
 
-  def check(found: Any, indices: tf.Tensor) -> tf.Operation:
-    sums = tf.reduce_sum(tf.where(encode(found) > 0, hashes, 0), axis=1)
+  def check(parsed: Any, indices: tf.Tensor) -> tf.Operation:
+    sums = tf.reduce_sum(tf.where(encode(parsed) > 0, hashes, 0), axis=1)
     fits = tf.reduce_all(tf.equal(sums, tf.gather(planned, indices)))
-    return tf.raw_ops.Assert(condition=fits, data=[text, flat_label(found)], summarize=8)
+    return tf.raw_ops.Assert(condition=fits, data=[text, flat_label(parsed)], summarize=8)
 
   return check
 

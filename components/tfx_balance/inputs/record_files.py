@@ -227,12 +227,12 @@ def check_read_whole(path: str, n_bytes: int) -> None:
     )
 
 
-def _check_count(path: str, found: int, planned: int) -> None:
+def _check_count(path: str, n_records: int, planned: int) -> None:
   """Checks the number of a file's records against the plan; raises DataError if it differs."""
-  if found != planned:
+  if n_records != planned:
     raise DataError(
-      f'{path} holds {found} records, and the plan says {planned}; the plan and the files do not '
-      f'belong together: run BalancedInputGen again'
+      f'{path} holds {n_records} records, and the plan says {planned}; the plan and the files do '
+      f'not belong together: run BalancedInputGen again'
     )
 
 
@@ -388,17 +388,17 @@ def _promised_of(folder: str, sizes: Mapping[str, int]) -> int | None:
   return written.records
 
 
-def check_promised(paths: Sequence[str], found: int, promised: int | None) -> None:
+def check_promised(paths: Sequence[str], n_records: int, promised: int | None) -> None:
   """Checks the records of files against what their sidecars promise.
 
   Raises:
     DataError: if they differ; names the files of 0 bytes first, if there are any.
   """
-  if promised is None or found == promised:
+  if promised is None or n_records == promised:
     return
   empty = [path for path in paths if not tf.io.gfile.stat(path).length]
   where = empty[0] if empty else os.path.dirname(paths[0])
   raise DataError(
-    f'{where} is {"empty" if empty else "not whole"}: {found} records were read, and '
+    f'{where} is {"empty" if empty else "not whole"}: {n_records} records were read, and '
     f'{SIDECAR_NAME} promises {promised}; copy the files again, or write the artifact again'
   )

@@ -83,7 +83,7 @@ class ArrayColumn:
     return self
 
 
-def read_column(given: Any, name: str, fix: str = 'give values of one kind') -> ArrayColumn:
+def read_column(array: Any, name: str, fix: str = 'give values of one kind') -> ArrayColumn:
   """Returns the values of items that any library holds, and which of them are missing.
 
   >>> read_column(np.ma.array([1, 9], mask=[False, True]), 'labels').missing.tolist()
@@ -92,30 +92,30 @@ def read_column(given: Any, name: str, fix: str = 'give values of one kind') -> 
   ['a', b'b', None]
 
   Args:
-    given: Array, list, tensor, series, or anything that NumPy makes an array of.
+    array: Array, list, tensor, series, or anything that NumPy makes an array of.
     name: Name of the argument, for messages.
     fix: What to do about what is no array.
 
   Raises:
     DataError: if it is no array: its rows differ in length, or texts and numbers are mixed.
   """
-  if isinstance(given, ArrayColumn):
-    return replace(given, name=name)
-  if isinstance(given, (list, tuple)) and any(isinstance(v, np.ma.MaskedArray) for v in given):
-    given = np.ma.stack(list(given))
-  if isinstance(given, np.ma.MaskedArray):
-    found = _plain(given.data, name)
-    masked = np.broadcast_to(given.mask, given.shape)
+  if isinstance(array, ArrayColumn):
+    return replace(array, name=name)
+  if isinstance(array, (list, tuple)) and any(isinstance(v, np.ma.MaskedArray) for v in array):
+    array = np.ma.stack(list(array))
+  if isinstance(array, np.ma.MaskedArray):
+    found = _plain(array.data, name)
+    masked = np.broadcast_to(array.mask, array.shape)
     return _marked(found, masked if found.missing is None else masked | found.missing)
-  if type(given).__module__.partition('.')[0] == 'pandas':
-    return _of_pandas(given, name)
-  if hasattr(given, 'to_pylist') and hasattr(given, 'null_count'):  # pyarrow
-    return _of_nulls(given, given.is_null, given.null_count, 'to_pylist', name)
-  if hasattr(given, 'is_null') and hasattr(given, 'to_list'):  # polars
-    return _of_nulls(given, given.is_null, given.null_count(), 'to_list', name)
-  if is_sparse(given):
-    return ArrayColumn(name, dense(given, name))
-  return _plain(_of_tensor(given), name, fix=fix)
+  if type(array).__module__.partition('.')[0] == 'pandas':
+    return _of_pandas(array, name)
+  if hasattr(array, 'to_pylist') and hasattr(array, 'null_count'):  # pyarrow
+    return _of_nulls(array, array.is_null, array.null_count, 'to_pylist', name)
+  if hasattr(array, 'is_null') and hasattr(array, 'to_list'):  # polars
+    return _of_nulls(array, array.is_null, array.null_count(), 'to_list', name)
+  if is_sparse(array):
+    return ArrayColumn(name, dense(array, name))
+  return _plain(_of_tensor(array), name, fix=fix)
 
 
 def named(value: Any, argument: str) -> str:
@@ -140,7 +140,7 @@ def types_differ(values: npt.NDArray[Any], name: str) -> DataError:
   )
 
 
-def columns_of(given: Any, argument: str) -> dict[Any, Any]:
+def columns_of(array: Any, argument: str) -> dict[Any, Any]:
   """Returns the columns of an argument by name: of a table or a dict, or of a list by number.
 
   What is no table and no list of columns is one column, whose name is that of the argument.
@@ -151,53 +151,53 @@ def columns_of(given: Any, argument: str) -> dict[Any, Any]:
   Raises:
     DataError: if a list has as many columns as items or more, and may be one of rows.
   """
-  columns = table_columns(given)
-  if isinstance(given, Mapping) and all(map(is_column, given.values())):
-    columns = dict(given)
-  elif isinstance(given, (list, tuple)) and given and all(map(is_column, given)):
-    if len(given) > 1 and len(given) >= len(given[0]):
+  columns = table_columns(array)
+  if isinstance(array, Mapping) and all(map(is_column, array.values())):
+    columns = dict(array)
+  elif isinstance(array, (list, tuple)) and array and all(map(is_column, array)):
+    if len(array) > 1 and len(array) >= len(array[0]):
       several = ', or pass multilabel=True where the rows are labels of which an item has several'
       raise DataError(
-        f'{argument} is a list of {len(given)} columns of {len(given[0])} items, or of rows; give '
+        f'{argument} is a list of {len(array)} columns of {len(array[0])} items, or of rows; give '
         f'columns as a dict, or a table'
         f'{several if argument in ("labels", "stratify_by") else ""}'
       )
-    columns = dict(enumerate(given))
-  return columns or {argument: given}
+    columns = dict(enumerate(array))
+  return columns or {argument: array}
 
 
-def is_column(given: Any) -> bool:
+def is_column(array: Any) -> bool:
   """Returns whether that is an array or a list of values, not one value."""
-  sized = hasattr(given, '__len__') and not isinstance(given, (str, bytes, Mapping))
-  return sized and len(getattr(given, 'shape', (0,))) > 0
+  sized = hasattr(array, '__len__') and not isinstance(array, (str, bytes, Mapping))
+  return sized and len(getattr(array, 'shape', (0,))) > 0
 
 
-def is_sparse(given: Any) -> bool:
+def is_sparse(array: Any) -> bool:
   """Returns whether that is a sparse matrix or array of SciPy."""
-  return hasattr(given, 'toarray') and hasattr(given, 'nnz')
+  return hasattr(array, 'toarray') and hasattr(array, 'nnz')
 
 
-def dense(given: Any, name: str) -> npt.NDArray[Any]:
+def dense(array: Any, name: str) -> npt.NDArray[Any]:
   """Returns a sparse matrix as an array; raises DataError where that takes too much memory."""
-  n_bytes = given.dtype.itemsize * int(np.prod(given.shape, dtype=object))
+  n_bytes = array.dtype.itemsize * int(np.prod(array.shape, dtype=object))
   if n_bytes > _DENSE_BYTES:
     raise DataError(
-      f'{name} is a sparse matrix of shape {given.shape}, which takes {n_bytes:,} bytes as an '
+      f'{name} is a sparse matrix of shape {array.shape}, which takes {n_bytes:,} bytes as an '
       f'array, and {_DENSE_BYTES:,} are the most; give fewer columns, or rows one by one with '
       f'from_generator'
     )
-  return np.asarray(given.toarray())
+  return np.asarray(array.toarray())
 
 
-def n_rows(given: Any, name: str) -> int:
+def n_rows(array: Any, name: str) -> int:
   """Returns the number of rows of an array, a table or a list, of which nothing else is read."""
-  if isinstance(given, Mapping) and given:
-    return n_rows(next(iter(given.values())), name)
-  shape = getattr(given, 'shape', None)
-  if shape is None and hasattr(given, '__len__'):
-    return len(given)
+  if isinstance(array, Mapping) and array:
+    return n_rows(next(iter(array.values())), name)
+  shape = getattr(array, 'shape', None)
+  if shape is None and hasattr(array, '__len__'):
+    return len(array)
   if shape is None or not len(shape):
-    raise DataError(f'{name} of type {type(given).__name__} has no rows; give an array or a list')
+    raise DataError(f'{name} of type {type(array).__name__} has no rows; give an array or a list')
   return int(shape[0])
 
 
@@ -225,20 +225,20 @@ def _marked(column: ArrayColumn, missing: Mask) -> ArrayColumn:
   return replace(column, missing=missing if missing.any() else None)
 
 
-def _of_tensor(given: Any) -> Any:
+def _of_tensor(array: Any) -> Any:
   """Returns a tensor of TensorFlow or PyTorch as an array, a list of tensors as one of values."""
-  if isinstance(given, (list, tuple)) and given and hasattr(given[0], 'numpy'):
-    return [_of_tensor(value) for value in given]
-  if not hasattr(given, 'numpy'):
-    return given
-  return given.detach().cpu().numpy() if hasattr(given, 'detach') else given.numpy()
+  if isinstance(array, (list, tuple)) and array and hasattr(array[0], 'numpy'):
+    return [_of_tensor(value) for value in array]
+  if not hasattr(array, 'numpy'):
+    return array
+  return array.detach().cpu().numpy() if hasattr(array, 'detach') else array.numpy()
 
 
-def _of_pandas(given: Any, name: str) -> ArrayColumn:
+def _of_pandas(array: Any, name: str) -> ArrayColumn:
   """Returns a series, an index, an extension array or a table of pandas."""
-  if hasattr(given, 'columns'):
-    return _plain(given.to_numpy(), name)
-  series = given if hasattr(given, 'iloc') else sys.modules['pandas'].Series(given)
+  if hasattr(array, 'columns'):
+    return _plain(array.to_numpy(), name)
+  series = array if hasattr(array, 'iloc') else sys.modules['pandas'].Series(array)
   missing = np.asarray(series.isna(), np.bool_)
   kind = type(series.dtype).__name__
   if kind == 'ArrowDtype':
@@ -262,39 +262,39 @@ def _of_pandas(given: Any, name: str) -> ArrayColumn:
   return _marked(found, missing if found.missing is None else missing | found.missing)
 
 
-def _of_nulls(given: Any, is_null: Any, n_null: int, to_list: str, name: str) -> ArrayColumn:
+def _of_nulls(array: Any, is_null: Any, n_null: int, to_list: str, name: str) -> ArrayColumn:
   """Returns an array of pyarrow or a series of polars."""
-  if hasattr(given, 'combine_chunks') and hasattr(given, 'chunks'):
-    given = given.combine_chunks()
-  if hasattr(given, 'dictionary_decode') and hasattr(given, 'dictionary'):
-    given = given.dictionary_decode()
-  values = getattr(given, to_list)()
+  if hasattr(array, 'combine_chunks') and hasattr(array, 'chunks'):
+    array = array.combine_chunks()
+  if hasattr(array, 'dictionary_decode') and hasattr(array, 'dictionary'):
+    array = array.dictionary_decode()
+  values = getattr(array, to_list)()
   if n_null or any(isinstance(value, (str, bytes)) for value in values[:1]):
     return _plain(values, name)
   options = {'zero_copy_only': False} if to_list == 'to_pylist' else {}
-  return _plain(given.to_numpy(**options), name)
+  return _plain(array.to_numpy(**options), name)
 
 
 def _plain(
-  given: Any, name: str, known: Mask | None = None, fix: str = 'give values of one kind'
+  array: Any, name: str, known: Mask | None = None, fix: str = 'give values of one kind'
 ) -> ArrayColumn:
   """Returns a column of what NumPy reads.
 
   Args:
-    given: Array, list, or scalars of any kind.
+    array: Array, list, or scalars of any kind.
     name: Name of the argument.
     known: Which values are known to be missing.
     fix: What to do about what is no array.
   """
   try:
-    values = np.asarray(given)
+    values = np.asarray(array)
   except (TypeError, ValueError, OverflowError) as error:
-    raise DataError(f'{name} is no array ({_odd_row(given) or error}); {fix}') from error
-  if values.dtype.kind == 'f' and isinstance(given, (list, tuple)):
-    values = _without_rounding(values, given)
-  if values.dtype.kind in 'US' and not isinstance(given, np.ndarray):
+    raise DataError(f'{name} is no array ({_odd_row(array) or error}); {fix}') from error
+  if values.dtype.kind == 'f' and isinstance(array, (list, tuple)):
+    values = _without_rounding(values, array)
+  if values.dtype.kind in 'US' and not isinstance(array, np.ndarray):
     # NumPy makes texts of numbers beside them, and loses zeros at the end of bytes and texts.
-    values = np.array(given, object)
+    values = np.array(array, object)
     if not all(isinstance(value, (str, bytes)) or is_missing(value) for value in values.flat):
       raise types_differ(values, name)
   if values.dtype.kind == 'O':
@@ -310,22 +310,22 @@ def _plain(
   return _marked(ArrayColumn(name, values), missing)
 
 
-def _odd_row(given: Any) -> str:
+def _odd_row(array: Any) -> str:
   """Returns the row of a list that differs in length from the first; '' where none does."""
-  rows = given if isinstance(given, (list, tuple)) else ()
+  rows = array if isinstance(array, (list, tuple)) else ()
   sizes = [f'{len(row)} values' if is_column(row) else 'one value' for row in rows]
   at = next((i for i, size in enumerate(sizes) if size != sizes[0]), 0)
   return f'row {at} has {sizes[at]}, and row 0 {sizes[0]}' if at else ''
 
 
-def _without_rounding(values: npt.NDArray[Any], given: Any) -> npt.NDArray[Any]:
+def _without_rounding(values: npt.NDArray[Any], array: Any) -> npt.NDArray[Any]:
   """Returns floats that NumPy made of a list as they are, or as the integers that the list has.
 
   NumPy makes floats of integers below 2**63 beside others above, which rounds them.
   """
   if values.dtype.kind != 'f' or not (np.abs(values) >= _EXACT).any():
     return values
-  exact = np.array(given, object)
+  exact = np.array(array, object)
   if not all(issubclass(kind, (int, np.integer)) for kind in set(map(type, exact.flat))):
     return values
   return exact.astype(np.uint64) if values.min() >= 0 and values.max() < 2.0**64 else exact
@@ -358,24 +358,24 @@ def is_missing(value: Any) -> bool:
 
 def _times(values: npt.NDArray[Any], missing: Mask, name: str) -> npt.NDArray[Any]:
   """Returns dates and times as datetime64 in microseconds, those with a time zone in UTC."""
-  given = values[~missing].tolist()
-  aware = [getattr(value, 'tzinfo', None) is not None for value in given]
+  times = values[~missing].tolist()
+  aware = [getattr(value, 'tzinfo', None) is not None for value in times]
   if len(set(aware)) > 1:
     first, other = ('with' if zone else 'without' for zone in (aware[0], not aware[0]))
     at = aware.index(not aware[0])
     raise DataError(
-      f'{name} has {given[0]} {first} and {given[at]} {other} a time zone; give all of them one'
+      f'{name} has {times[0]} {first} and {times[at]} {other} a time zone; give all of them one'
     )
-  unit = 'ns' if any(getattr(value, 'nanosecond', 0) for value in given) else 'us'
-  if any(isinstance(value, np.datetime64) for value in given):
-    given = np.array(given)  # in the finest unit of all
-    unit = np.datetime_data(given.dtype)[0]
+  unit = 'ns' if any(getattr(value, 'nanosecond', 0) for value in times) else 'us'
+  if any(isinstance(value, np.datetime64) for value in times):
+    times = np.array(times)  # in the finest unit of all
+    unit = np.datetime_data(times.dtype)[0]
   found = np.full(values.shape, np.datetime64('NaT', unit))
   if aware[:1] == [True]:
     utc = datetime.timezone.utc
-    given = [value.astimezone(utc).replace(tzinfo=None) for value in given]
+    times = [value.astimezone(utc).replace(tzinfo=None) for value in times]
   found[~missing] = [
-    getattr(v, 'to_datetime64', lambda v=v: np.datetime64(v, unit))() for v in given
+    getattr(v, 'to_datetime64', lambda v=v: np.datetime64(v, unit))() for v in times
   ]
   return found
 

@@ -148,14 +148,14 @@ class LabelSetCounts(TrainingCounts):
     self._warn_of(wanted, self.label_shares(weights))
     return weights
 
-  def _warn_of(self, wanted: Floats, found: Floats) -> None:
-    off = np.abs(found - wanted) / np.where(wanted > 0, wanted, 1)
+  def _warn_of(self, wanted: Floats, shares: Floats) -> None:
+    off = np.abs(shares - wanted) / np.where(wanted > 0, wanted, 1)
     worst = int(np.argmax(off))
     if off[worst] > TOLERANCE:
       n = int((off > TOLERANCE).sum())
       warnings.warn(
         f'the label sets do not allow the shares asked for: label {self.labels[worst]} gets '
-        f'{found[worst]:.4f} of the labels in place of {wanted[worst]:.4f}, and {n} of '
+        f'{shares[worst]:.4f} of the labels in place of {wanted[worst]:.4f}, and {n} of '
         f'{len(wanted)} labels are off by more than {TOLERANCE:.0%}; label_shares() tells all, and '
         f'ratios nearer to the natural ones (q=0.5, say) are met sooner',
         stacklevel=2,

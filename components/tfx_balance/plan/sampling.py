@@ -343,7 +343,7 @@ class Sampling:
         f"out, or pass strategy='classes_per_batch' with classes= and records="
       )
 
-  def batch_size(self, given: int | None, counts: TrainingCounts) -> int:
+  def batch_size(self, requested: int | None, counts: TrainingCounts) -> int:
     """Returns the records of a batch: those given, or classes times records.
 
     Raises:
@@ -351,7 +351,7 @@ class Sampling:
         are not as many classes.
     """
     if self.strategy != 'classes_per_batch':
-      return check_batch_size(given)
+      return check_batch_size(requested)
     assert self.classes is not None
     assert self.records is not None
     if type(counts) is not TrainingCounts:
@@ -365,9 +365,9 @@ class Sampling:
         f'or a smaller one'
       )
     size = check_batch_size(self.classes * self.records)
-    if given is not None and check_batch_size(given) != size:
+    if requested is not None and check_batch_size(requested) != size:
       raise ConfigError(
-        f'batch_size={format_value(given)}, and classes={self.classes} times '
+        f'batch_size={format_value(requested)}, and classes={self.classes} times '
         f'records={self.records} are {size}; leave batch_size= out, or give {size}'
       )
     return size

@@ -44,25 +44,25 @@ SMALLEST_SPAN = 0.5
 """Distance from the ideal that the calibration picture shows at least: small faults look small."""
 
 
-def comparison_pictures(found: ComparisonDocument, index: int) -> list[Picture]:
+def comparison_pictures(comparison: ComparisonDocument, index: int) -> list[Picture]:
   """Returns the picture of the gains, and that of the calibration, where they were measured."""
-  compared = [arm for arm in found.arms if arm.difference is not None]
-  calibrated = [(arm.name, arm.calibration) for arm in found.arms if arm.calibration]
+  compared = [arm for arm in comparison.arms if arm.difference is not None]
+  calibrated = [(arm.name, arm.calibration) for arm in comparison.arms if arm.calibration]
   result = []
   if compared:
     result.append(
       Picture(
         name=numbered_name('remedies', index),
-        title=f'Gain in {text.clean(found.metric_words)} with each remedy',
+        title=f'Gain in {text.clean(comparison.metric_words)} with each remedy',
         description=' '.join(f'{arm.name}: {_gain(arm)}, {arm.verdict}.' for arm in compared),
-        draw=lambda namer: _draw_gains(found, compared, namer),
+        draw=lambda namer: _draw_gains(comparison, compared, namer),
       )
     )
   if calibrated:
     result.append(
       Picture(
         name=numbered_name('calibration', index),
-        title=f'Calibration of the probabilities of class {rarest(found)}',
+        title=f'Calibration of the probabilities of class {rarest(comparison)}',
         description=' '.join(
           f'{name}: intercept {fault.intercept:.2f}, slope {fault.slope:.2f}.'
           for name, fault in calibrated
@@ -73,16 +73,22 @@ def comparison_pictures(found: ComparisonDocument, index: int) -> list[Picture]:
   return result
 
 
-def rarest(found: ComparisonDocument) -> str:
+def rarest(comparison: ComparisonDocument) -> str:
   """Returns the name of the class with the fewest records."""
-  return text.short(text.class_name(found.classes[found.records.index(min(found.records))]), 24)
+  return text.short(
+    text.class_name(comparison.classes[comparison.records.index(min(comparison.records))]), 24
+  )
 
 
-def _draw_gains(found: ComparisonDocument, compared: Sequence[ComparedArm], namer: Namer) -> Figure:
+def _draw_gains(
+  comparison: ComparisonDocument, compared: Sequence[ComparedArm], namer: Namer
+) -> Figure:
   """Returns a row a remedy: its gain with its interval, and its verdict at the right."""
   figure = new_figure(0.75 + ROW * len(compared))
   ax = figure.subplots()
-  ax.axvspan(-found.equivalence, found.equivalence, color=palette.LINE.light, alpha=0.6, lw=0)
+  ax.axvspan(
+    -comparison.equivalence, comparison.equivalence, color=palette.LINE.light, alpha=0.6, lw=0
+  )
   ax.axvline(0, color=palette.INK.light, linewidth=1)
   for row, arm in enumerate(compared):
     assert arm.difference is not None  # the others are not drawn
@@ -91,10 +97,10 @@ def _draw_gains(found: ComparisonDocument, compared: Sequence[ComparedArm], name
       ax.hlines(row, arm.low, arm.high, colors=colour.light, linewidth=2)
     ax.plot([arm.difference], [row], marker, ms=6, color=colour.light)
   _scale(ax)
-  ax.set_xlabel(f'gain in {text.short(text.clean(found.metric_words), 26)}')
+  ax.set_xlabel(f'gain in {text.short(text.clean(comparison.metric_words), 26)}')
   class_rows([ax], [arm.name for arm in compared], namer)
   for label, arm in zip(ax.get_yticklabels(), compared, strict=True):
-    label.set_fontweight('bold' if arm.name == found.recommended else 'normal')
+    label.set_fontweight('bold' if arm.name == comparison.recommended else 'normal')
   verdicts = ax.secondary_yaxis('right')
   verdicts.set_yticks(range(len(compared)), [text.clean(arm.verdict or '') for arm in compared])
   verdicts.tick_params(length=0)
@@ -123,63 +129,63 @@ def _scale(ax: Axes) -> None:
   ax.xaxis.set_major_formatter(lambda value, _: f'{value:.3g}')
 
 
-def comparison_section(found: ComparisonDocument, index: int, title: str) -> dict[str, Any]:
+def comparison_section(comparison: ComparisonDocument, index: int, title: str) -> dict[str, Any]:
   """Returns the text and tables of a comparison, beside its pictures."""
-  verdict = found.best.verdict
+  verdict = comparison.best.verdict
   return {
     'title': title,
-    'remedy': found.recommended,
-    'words': found.best.words,
+    'remedy': comparison.recommended,
+    'words': comparison.best.words,
     'verdict': verdict or 'no remedy',
     'colour': _STYLES[TONES.get(verdict, 'soft' if verdict is None else '')][0].name,
-    'metric': found.metric_words,
-    'reason': found.reason,
-    'sentences': (found.sentence, *found.notes),
-    'rarest': rarest(found) if any(arm.calibration for arm in found.arms) else None,
-    'gains': _gain_table(found, index),
-    'metrics': _metric_table(found, index),
-    'decisions': [_decision_table(found, arm, index) for arm in decided_arms(found)],
+    'metric': comparison.metric_words,
+    'reason': comparison.reason,
+    'sentences': (comparison.sentence, *comparison.notes),
+    'rarest': rarest(comparison) if any(arm.calibration for arm in comparison.arms) else None,
+    'gains': _gain_table(comparison, index),
+    'metrics': _metric_table(comparison, index),
+    'decisions': [_decision_table(comparison, arm, index) for arm in decided_arms(comparison)],
     'gains_picture': numbered_name('remedies', index),
     'calibration_picture': numbered_name('calibration', index),
   }
 
 
-def _gain_table(found: ComparisonDocument, index: int) -> Table:
+def _gain_table(comparison: ComparisonDocument, index: int) -> Table:
   """Returns the table of each remedy's gain in the deciding metric."""
-  columns = ['remedy', 'what it is', found.metric_words, 'gain', 'interval']
-  to_best = any(arm.to_recommended for arm in found.arms)
+  columns = ['remedy', 'what it is', comparison.metric_words, 'gain', 'interval']
+  to_best = any(arm.to_recommended for arm in comparison.arms)
   if to_best:
-    columns.append(f'to {found.recommended}')
+    columns.append(f'to {comparison.recommended}')
   rows = []
-  for arm in found.arms:
-    cells = [words(arm.name, 'heading'), words(arm.words), number(_value(arm, found.metric))]
+  for arm in comparison.arms:
+    cells = [words(arm.name, 'heading'), words(arm.words), number(_value(arm, comparison.metric))]
     cells.append(number('-' if arm.difference is None else signed_difference(arm.difference)))
     cells.append(number(_interval(arm) or '-'))
     if to_best:
       cells.append(number(_interval(arm.to_recommended) or '-'))
     rows.append((*cells, words(arm.verdict or '', TONES.get(arm.verdict, ''))))
   batches = ''
-  if found.steps and found.batch_size:  # of Keras
-    batches = f', {found.steps:,} batches of {found.batch_size:,} each'
+  if comparison.steps and comparison.batch_size:  # of Keras
+    batches = f', {comparison.steps:,} batches of {comparison.batch_size:,} each'
   return Table(
     numbered_name('gains', index),
-    f'Gain in {text.clean(found.metric_words)} over natural batches',
+    f'Gain in {text.clean(comparison.metric_words)} over natural batches',
     (*head(*columns, numbers=len(columns) - 2), Cell('verdict')),
     tuple(rows),
-    f'{sum(found.records):,} records of {len(found.classes):,} classes, '
-    f'{min(found.records):,} of the rarest; {found.folds:,} folds{batches}. A gain is positive '
-    f'where the remedy is better; all intervals hold together at {found.confidence:.0%} '
-    f'confidence.',
+    f'{sum(comparison.records):,} records of {len(comparison.classes):,} classes, '
+    f'{min(comparison.records):,} of the rarest; {comparison.folds:,} folds{batches}. A gain '
+    f'is positive where the remedy is better; all intervals hold together at '
+    f'{comparison.confidence:.0%} confidence.',
   )
 
 
-def _decision_table(found: ComparisonDocument, arm: ComparedArm, index: int) -> Table:
+def _decision_table(comparison: ComparisonDocument, arm: ComparedArm, index: int) -> Table:
   """Returns the decisions of a remedy on each class."""
   rows = [
-    (named(str(found.classes[i])), *map(number, decision_cells(arm, i)))
-    for i in decided_classes(found)
+    (named(str(comparison.classes[i])), *map(number, decision_cells(arm, i)))
+    for i in decided_classes(comparison)
   ]
-  more = more_classes(found)
+  more = more_classes(comparison)
   return Table(
     numbered_name(f'decisions-{"natural" if arm.difference is None else "recommended"}', index),
     f'Decisions of {text.clean(arm.name)} on each class',
@@ -191,12 +197,12 @@ def _decision_table(found: ComparisonDocument, arm: ComparedArm, index: int) -> 
   )
 
 
-def _metric_table(found: ComparisonDocument, index: int) -> Table:
+def _metric_table(comparison: ComparisonDocument, index: int) -> Table:
   """Returns all metrics of each remedy, and its calibration where that was measured."""
-  names = list(dict.fromkeys(name for arm in found.arms for name in arm.values))
-  parts = ('intercept', 'slope') if any(arm.calibration for arm in found.arms) else ()
+  names = list(dict.fromkeys(name for arm in comparison.arms for name in arm.values))
+  parts = ('intercept', 'slope') if any(arm.calibration for arm in comparison.arms) else ()
   rows = []
-  for arm in found.arms:
+  for arm in comparison.arms:
     cells = [words(arm.name, 'heading'), *(number(_value(arm, name)) for name in names)]
     for part in parts:
       cells.append(number(f'{getattr(arm.calibration, part):.2f}' if arm.calibration else '-'))

@@ -175,15 +175,17 @@ def tiles(view: RunView) -> list[Tile]:
 def _verdict(view: RunView) -> Tile:
   if view.passed is None:
     return Tile('checks', 'not checked', 'no artifact of a validator was given', 'soft')
-  broken = sum(len(found.failed) for found in view.check_sets)
+  broken = sum(len(check_set.failed) for check_set in view.check_sets)
   rules = {
     (i, check.rule, check.split, check.other)
-    for i, found in enumerate(view.check_sets)
-    for check in found.found.checks
+    for i, check_set in enumerate(view.check_sets)
+    for check in check_set.document.checks
   }
   note = f'{len(rules):,} rules kept'
   if broken:
-    worst = tables.worst_check([check for found in view.check_sets for check in found.failed])
+    worst = tables.worst_check(
+      [check for check_set in view.check_sets for check in check_set.failed]
+    )
     note = f'{broken:,} violations, worst: {worst}'
   result = ('passed', note, 'good') if view.passed else ('not passed', note, 'bad')
   return Tile('checks', *result, link='checks')
@@ -205,17 +207,17 @@ def warnings_of(view: RunView) -> list[Warnings]:
 
 
 def _check_set(view: RunView, index: int) -> dict[str, Any]:
-  checks = view.check_sets[index]
-  found = checks.found
-  missing = {split: n for split, n in found.missing.items() if n}
+  check_set = view.check_sets[index]
+  document = check_set.document
+  missing = {split: n for split, n in document.missing.items() if n}
   return {
-    'title': checks.title,
-    'passed': found.blessed,
-    'counts_from': found.counts_from,
+    'title': check_set.title,
+    'passed': document.blessed,
+    'counts_from': document.counts_from,
     'missing': [f'{n:,} in {split}' for split, n in missing.items()],
-    'failed': tables.failed_table(checks, index) if checks.failed else None,
-    'rules': tables.rule_table(checks, index),
-    'leakage': tables.leakage_table(found.leakage, index) if found.leakage else None,
+    'failed': tables.failed_table(check_set, index) if check_set.failed else None,
+    'rules': tables.rule_table(check_set, index),
+    'leakage': tables.leakage_table(document.leakage, index) if document.leakage else None,
   }
 
 

@@ -138,13 +138,13 @@ class CheckSet:
   """Checks of one validator, their title, and the place that they were read from."""
 
   title: str
-  found: ClassChecks
+  document: ClassChecks
   uri: str = ''
 
   @property
   def failed(self) -> list[Check]:
     """The checks whose rule is broken."""
-    return failed(self.found.checks)
+    return failed(self.document.checks)
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class RunView:
   @property
   def passed(self) -> bool | None:
     """Whether every validator blessed the data; None where none looked at it."""
-    return all(checks.found.blessed for checks in self.check_sets) if self.check_sets else None
+    return all(checks.document.blessed for checks in self.check_sets) if self.check_sets else None
 
   @cached_property
   def measured(self) -> tuple[ModelRecall, ...]:
@@ -278,10 +278,10 @@ def merge(findings: Sequence[Findings], label: str | None = None) -> RunView:
   return replace(view, notes=tuple(dict.fromkeys(notes)))
 
 
-def _titles(found: Findings) -> list[str]:
+def _titles(findings: Findings) -> list[str]:
   """Returns the titles of what is read from one place and is no stage."""
-  titled = [item for item in (found.training, found.comparison) if item]
-  return [*(model.name for model in found.models), *(title for title, _ in titled)]
+  titled = [item for item in (findings.training, findings.comparison) if item]
+  return [*(model.name for model in findings.models), *(title for title, _ in titled)]
 
 
 def arrange(

@@ -215,17 +215,17 @@ def _characters(data: Any) -> Any:
   return data
 
 
-def _distribution(found: ClassDistribution, source: str, title: str | None) -> Findings:
+def _distribution(distribution: ClassDistribution, source: str, title: str | None) -> Findings:
   """Returns the stage of a component; joint strata are summed up by class, which comes first.
 
   Where classes are sets of labels, the classes of the stage are the labels. The ideal of a cell is
   that of the splitter's shares, or the target of the augmenter.
   """
-  counts: dict[str, dict[ClassValue, int]] = {name: {} for name in found.splits}
+  counts: dict[str, dict[ClassValue, int]] = {name: {} for name in distribution.splits}
   before: dict[str, dict[ClassValue, int]] = {}
   fits = []
-  apart = found.parameters.get('augmented_split')
-  for row in found.labels or found.strata:
+  apart = distribution.parameters.get('augmented_split')
+  for row in distribution.labels or distribution.strata:
     value, name = row.stratum[0], stratum_name(row.stratum)
     for split, cell in row.splits.items():
       counts[split][value] = counts[split].get(value, 0) + cell.records
@@ -240,16 +240,16 @@ def _distribution(found: ClassDistribution, source: str, title: str | None) -> F
         )
   kind: StageKind = 'split'
   training = training_splits(list(counts))
-  if found.component == 'BalancedInputGen':
+  if distribution.component == 'BalancedInputGen':
     kind, training = 'fed', tuple(counts)
   elif before:
     kind, training = 'balanced', training_splits(list(before)) + ((apart,) if apart else ())
   splits = []
   for name, column in counts.items():
-    records, unlabelled = found.splits[name].records, found.splits[name].unlabelled
+    records, unlabelled = distribution.splits[name].records, distribution.splits[name].unlabelled
     if unlabelled is None:
       unlabelled = records - sum(column.values())
-    n_records = records if found.labels else None
+    n_records = records if distribution.labels else None
     splits.append(SplitCounts(name, column, before.get(name), unlabelled, n_records))
   stage = Stage(
     title or {'split': 'Split', 'balanced': 'Balanced', 'fed': 'Fed to the Trainer'}[kind],
@@ -257,28 +257,28 @@ def _distribution(found: ClassDistribution, source: str, title: str | None) -> F
     tuple(splits),
     training,
     fits=tuple(fits) if not apart or len(before) == 1 else (),
-    passed_through=found.passed_through,
+    passed_through=distribution.passed_through,
     parameters={
-      'component': found.component,
-      **found.parameters,
-      **({'label sets': len(found.strata) or 'not listed'} if found.labels else {}),
+      'component': distribution.component,
+      **distribution.parameters,
+      **({'label sets': len(distribution.strata) or 'not listed'} if distribution.labels else {}),
     },
-    warnings=found.warnings,
+    warnings=distribution.warnings,
     uri=source,
-    bins=_bins(found),
+    bins=_bins(distribution),
   )
-  return Findings(found.features[0], (stage,))
+  return Findings(distribution.features[0], (stage,))
 
 
-def _bins(found: ClassDistribution) -> BinCounts | None:
+def _bins(distribution: ClassDistribution) -> BinCounts | None:
   """Returns the records in the bins of a split's feature; None where none was put into bins."""
-  binned, edges = found.parameters.get('bins'), found.parameters.get('bin_edges')
+  binned, edges = distribution.parameters.get('bins'), distribution.parameters.get('bin_edges')
   if not binned or edges is None:
     return None
   (feature,) = binned
-  at, names = found.features.index(feature), bin_names(edges)
-  sums = {name: dict.fromkeys(names, 0) for name in found.splits}
-  for row in found.strata:
+  at, names = distribution.features.index(feature), bin_names(edges)
+  sums = {name: dict.fromkeys(names, 0) for name in distribution.splits}
+  for row in distribution.strata:
     name = str(row.stratum[at])
     for split, cell in row.splits.items():
       if name in sums[split]:  # a missing number is in none
@@ -326,24 +326,24 @@ def _plan_counts(plan: InputPlan, split: str, records: Sequence[int]) -> SplitCo
   )
 
 
-def _checks(found: ClassChecks, source: str, title: str) -> Findings:
+def _checks(checks: ClassChecks, source: str, title: str) -> Findings:
   """Returns the results of a validator, and the counts that it checked."""
   counts: dict[str, dict[ClassValue, int]] = {}
-  for row in found.counts:
+  for row in checks.counts:
     for name, n in row.splits.items():
       counts.setdefault(name, {})[row.value] = n
   splits = tuple(
     SplitCounts(
       name,
       column,
-      unlabelled=found.missing.get(name, 0),
-      n_records=found.labelled[name] + found.missing.get(name, 0) if found.labelled else None,
+      unlabelled=checks.missing.get(name, 0),
+      n_records=checks.labelled[name] + checks.missing.get(name, 0) if checks.labelled else None,
     )
     for name, column in counts.items()
   )
   counted = Stage(title, 'raw', splits, training_splits(list(counts)), uri=source)
-  check_set = CheckSet(title, found, source)
-  return Findings(found.label, counted=(counted,) if splits else (), check_sets=(check_set,))
+  check_set = CheckSet(title, checks, source)
+  return Findings(checks.label, counted=(counted,) if splits else (), check_sets=(check_set,))
 
 
 _SIDECAR_INSTEAD = (

@@ -121,13 +121,13 @@ def stage_table(view: RunView) -> Table:
   )
 
 
-def _extreme(found: tuple[object, object] | None) -> Cell:
+def _extreme(extreme: tuple[object, object] | None) -> Cell:
   """Returns a class and its number in one cell."""
-  if found is None:
+  if extreme is None:
     return number('-')
-  name = text.class_name(found[0])
+  name = text.class_name(extreme[0])
   short = text.short(name, 18)
-  value = f'{found[1]:,}' if isinstance(found[1], int) else found[1]
+  value = f'{extreme[1]:,}' if isinstance(extreme[1], int) else extreme[1]
   return Cell(f'{short}: {value}', name if short != name else '', number=True)
 
 
@@ -199,9 +199,9 @@ def _most_changed(column: Sequence[int], reference: Sequence[int]) -> int:
   return changes.index(max(changes))
 
 
-def failed_table(found: CheckSet, index: int) -> Table:
+def failed_table(check_set: CheckSet, index: int) -> Table:
   """Returns the rules that are broken, one by one."""
-  failed = found.failed
+  failed = check_set.failed
   rows = tuple(
     (
       words(check.rule, 'heading'),
@@ -240,10 +240,10 @@ def worst_check(checks: Sequence[Check]) -> str:
   )
 
 
-def rule_table(found: CheckSet, index: int) -> Table:
+def rule_table(check_set: CheckSet, index: int) -> Table:
   """Returns each rule for each split: whether it is kept, and what is worst or came nearest."""
   groups: dict[tuple[str, str, str | None], list[Check]] = {}
-  for check in found.found.checks:
+  for check in check_set.document.checks:
     groups.setdefault((check.rule, check.split, check.other), []).append(check)
   rows = []
   for (rule, split, other), checks in list(groups.items())[:MOST_RULES]:
@@ -258,11 +258,11 @@ def rule_table(found: CheckSet, index: int) -> Table:
         Cell(f'{len(broken):,} broken', tone='bad') if broken else Cell('kept', tone='good'),
       )
     )
-  rules = {(check.rule, check.split, check.other) for check in found.failed}
+  rules = {(check.rule, check.split, check.other) for check in check_set.failed}
   summary = f'{len(rules):,} of {len(groups):,} broken'
   if groups:
-    extreme = 'worst' if found.failed else 'nearest to its limit'
-    summary += f', {extreme}: {worst_check(found.found.checks)}'
+    extreme = 'worst' if check_set.failed else 'nearest to its limit'
+    summary += f', {extreme}: {worst_check(check_set.document.checks)}'
   more = len(groups) - len(rows)
   return Table(
     f'rules-{index}',

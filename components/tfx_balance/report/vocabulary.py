@@ -65,11 +65,11 @@ def with_names(findings: Sequence[Findings]) -> list[Findings]:
   return [_with_named_log(found, named) for found in made]
 
 
-def _columns(found: Findings) -> Iterator[dict[ClassValue, int]]:
+def _columns(findings: Findings) -> Iterator[dict[ClassValue, int]]:
   """Yields the counts of each split and model, without classes that have none."""
-  stages = (*found.stages, *found.counted, *found.inputs)
+  stages = (*findings.stages, *findings.counted, *findings.inputs)
   columns: list[Mapping[ClassValue, int]] = [own.counts for of in stages for own in of.splits]
-  columns += [model.tested for model in found.models]
+  columns += [model.tested for model in findings.models]
   for column in columns:
     if some := {value: n for value, n in column.items() if n}:
       yield some
@@ -79,27 +79,27 @@ def _renamed(column: Mapping[ClassValue, Any], names: _Names) -> dict[ClassValue
   return {names.get(value, value): n for value, n in column.items()}
 
 
-def _with(found: Findings, names: _Names, note: str) -> Findings:
+def _with(findings: Findings, names: _Names, note: str) -> Findings:
   """Returns the findings of an artifact by name."""
   stages: dict[str, Any] = {}
   for kind in ('stages', 'counted', 'inputs'):
     stages[kind] = tuple(
       replace(s, splits=tuple(replace(own, counts=_renamed(own.counts, names)) for own in s.splits))
-      for s in getattr(found, kind)
+      for s in getattr(findings, kind)
     )
   models = tuple(
     replace(m, recall=tuple(replace(r, value=names.get(r.value, r.value)) for r in m.recall))
-    for m in found.models
+    for m in findings.models
   )
-  return replace(found, **stages, models=models, notes=(*found.notes, note))
+  return replace(findings, **stages, models=models, notes=(*findings.notes, note))
 
 
-def _with_named_log(found: Findings, named: Mapping[frozenset[ClassValue], _Names]) -> Findings:
+def _with_named_log(findings: Findings, named: Mapping[frozenset[ClassValue], _Names]) -> Findings:
   """Returns a training log by the names of the plan that has its classes."""
-  if found.training is None or frozenset(found.training[1].classes) not in named:
-    return found
-  title, log = found.training
+  if findings.training is None or frozenset(findings.training[1].classes) not in named:
+    return findings
+  title, log = findings.training
   names = named[frozenset(log.classes)]
   return replace(
-    found, training=(title, replace(log, classes=tuple(names[v] for v in log.classes)))
+    findings, training=(title, replace(log, classes=tuple(names[v] for v in log.classes)))
   )

@@ -70,7 +70,7 @@ def canonical_records(records: Sequence[bytes], payload: Payload, path: str) -> 
   return cast('list[bytes]', found)
 
 
-def _order_by_layout(records: Sequence[bytes], places: Ints, found: list[bytes | None]) -> None:
+def _order_by_layout(records: Sequence[bytes], places: Ints, forms: list[bytes | None]) -> None:
   """Sets the form of records of one length, at some places, layout by layout."""
   table = np.frombuffer(b''.join([records[i] for i in places.tolist()]), np.uint8)
   table = table.reshape(len(places), -1)
@@ -83,7 +83,7 @@ def _order_by_layout(records: Sequence[bytes], places: Ints, found: list[bytes |
       fit = layout.which_fit(table)
       ordered = layout.ordered(table if fit.all() else table[fit])
       for i, record in zip(places[fit].tolist(), ordered, strict=True):
-        found[i] = record
+        forms[i] = record
     misses += bool(fit.sum() * _FEW_SHARE < len(table))
     table, places = table[~fit], places[~fit]
     if len(table) < _FEW or misses > _MOST_MISSES:

@@ -191,12 +191,12 @@ def count_likely(scanned: ScannedFile, counted: KeyCounts) -> Candidates:
   return Candidates(none, none.view(np.uint64), likely[present], file_numbers, copies[present])
 
 
-def number_copies(found: Candidates, counted: KeyCounts) -> FrequentKeys:
+def number_copies(candidates: Candidates, counted: KeyCounts) -> FrequentKeys:
   """Returns the frequent keys among those of all files, in canonical order."""
-  keys = found.ranks
+  keys = candidates.ranks
   edges = np.append(starts_of_runs(keys), len(keys))
   sizes = np.diff(edges)
-  often = np.repeat(sums_of_runs(found.counts, edges) > counted.most, sizes)
-  before = np.cumsum(found.counts) - found.counts
+  often = np.repeat(sums_of_runs(candidates.counts, edges) > counted.most, sizes)
+  before = np.cumsum(candidates.counts) - candidates.counts
   before -= np.repeat(before[edges[:-1]], sizes)
-  return FrequentKeys(keys[often], found.shards[often], before[often])
+  return FrequentKeys(keys[often], candidates.shards[often], before[often])

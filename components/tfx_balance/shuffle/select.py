@@ -225,20 +225,20 @@ def find_file_thresholds(
   """
 
   def exchange(
-    label: str, each: Any, merge: Any, then: Callable[..., Any], *known: Any
+    label: str, each: Any, merge: Any, then: Callable[..., Any], *side_inputs: Any
   ) -> beam.pvalue.AsList:
     """Returns the results of `then` for the merged parts of all files, one a range of rows."""
 
-    def keyed(file: ScannedFile, *known: Any) -> Iterator[tuple[tuple[int, int], Any]]:
+    def keyed(file: ScannedFile, *side_inputs: Any) -> Iterator[tuple[tuple[int, int], Any]]:
       fan_in = work.fan_in_of(file.file.file_number)
-      return (((number, fan_in), part) for number, part in each(file, *known))
+      return (((number, fan_in), part) for number, part in each(file, *side_inputs))
 
-    def bound(merged: tuple[tuple[int, int], Any], *known: Any) -> list[Any]:
-      return [then(merged[0][0], merged[1], *known)]
+    def bound(merged: tuple[tuple[int, int], Any], *side_inputs: Any) -> list[Any]:
+      return [then(merged[0][0], merged[1], *side_inputs)]
 
-    parts = scanned | f'{label}Each' >> beam.ParDo(WithStored(keyed), *known)
+    parts = scanned | f'{label}Each' >> beam.ParDo(WithStored(keyed), *side_inputs)
     sums = merged(parts, label, merge, work)
-    found = sums | f'{label}Then' >> beam.ParDo(WithStored(bound), *known)
+    found = sums | f'{label}Then' >> beam.ParDo(WithStored(bound), *side_inputs)
     return beam.pvalue.AsList(store(found, f'Store{label}', work.work_dir))
 
   selected = beam.pvalue.AsSingleton(store(selection, 'StoreSelection', work.work_dir))
@@ -347,6 +347,6 @@ def set_thresholds(
   return number, find_thresholds(quotas, search.buckets, search.positions, candidates)
 
 
-def join_thresholds(found: Iterable[tuple[int, Thresholds]]) -> Thresholds:
+def join_thresholds(ranges: Iterable[tuple[int, Thresholds]]) -> Thresholds:
   """Returns the thresholds of all ranges of rows."""
-  return Thresholds.join([thresholds for _, thresholds in sorted(found, key=itemgetter(0))])
+  return Thresholds.join([thresholds for _, thresholds in sorted(ranges, key=itemgetter(0))])

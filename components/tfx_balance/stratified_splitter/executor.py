@@ -45,7 +45,7 @@ class Executor(ExamplesExecutor):
         'features of a record in another order each time: the same data, imported again, is '
         "split in another way; pass key= with the features of an id, or identity='values'"
       )
-    files = source.input_files(chosen, grouped=False)
+    files = source.input_files(chosen, by_split=False)
     sidecar = ''
     if earlier:
       sidecar = f'{earlier[0].uri}/{SIDECAR_NAME}'

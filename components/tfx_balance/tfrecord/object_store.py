@@ -251,9 +251,9 @@ def _read_first(store: Any, key: str) -> tuple[int, Any, bytes]:
     return 0, None, b''
 
 
-def _version(found: Any) -> Any:
+def _version(file: Any) -> Any:
   """Returns the ETag of an object; where the server gives none, its size and time."""
-  return found.meta['e_tag'] or (found.meta['size'], found.meta['last_modified'])
+  return file.meta['e_tag'] or (file.meta['size'], file.meta['last_modified'])
 
 
 def read_ranges(path: str, ranges: Sequence[tuple[int, int]]) -> Iterator[bytes]:
