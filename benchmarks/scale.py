@@ -72,7 +72,7 @@ def plan(classes: int, files: int, data: Any, root: str, beam_args: Sequence[str
   from tfx_balance.plan.balance_plan import BalanceRequest, plan_balance
   from tfx_balance.plan.split_plan import plan_splits
   from tfx_balance.plan.split_shares import SplitShares
-  from tfx_balance.scan.stratum_columns import StratumColumns, StratumCounts
+  from tfx_balance.scan.stratum_counts import StratumColumns, StratumCounts
   from tfx_balance.scan.totals import SumBySplit, Totals
   from tfx_balance.sizes import SIZES
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from tfx_balance.plan.class_value import ClassValue, Stratum
-from tfx_balance.scan.stratum_columns import StratumColumns, StratumCounts
+from tfx_balance.scan.stratum_counts import StratumColumns, StratumCounts
 
 
 def by_stratum(records: Mapping[Stratum, int]) -> tuple[list[Stratum], list[int]]:

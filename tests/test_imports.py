@@ -61,7 +61,7 @@ CLI = 'tfx_balance.cli'
 INSPECT = tuple(
   f'{CLI}.{name}'
   for name in (
-    *('__main__', 'inspection', 'plain_tables', 'own_columns', 'own_data', 'own_images'),
+    *('__main__', 'inspection', 'plain_tables', 'own_contents', 'own_data', 'own_images'),
     *('own_labels', 'own_parquet', 'own_records', 'own_tables'),
     *('coded_cells', 'csv_rows', 'parquet_rows', 'progress', 'target_leakage'),
   )

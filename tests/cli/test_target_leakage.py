@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.cli import target_leakage
-from tfx_balance.cli.own_columns import Cells, Column, numbers_of
+from tfx_balance.cli.own_contents import Cells, OwnColumn, numbers_of
 from tfx_balance.cli.target_leakage import TargetLeakage, areas_under_curves
 
 
@@ -26,7 +26,7 @@ def test_the_area_is_the_share_of_pairs_in_order(rows):
 
 def judged(labels, tables, names, block=5_000):
   """What is judged of columns of texts, read a block at a time."""
-  columns = [Column('label', np.inf), *map(Column, names)]
+  columns = [OwnColumn('label', np.inf), *map(OwnColumn, names)]
   leakage = TargetLeakage(columns)
   cells = [np.array(each, 'S') for each in (labels, *tables)]
   for at in range(0, len(labels), block):
@@ -72,7 +72,7 @@ def test_a_label_of_too_many_classes_is_not_judged():
 
 
 def test_cells_are_those_of_the_rows():
-  column = Column('x')
+  column = OwnColumn('x')
   found = column.add(np.array([b'b', b'a', b'b']))
   assert isinstance(found, Cells)
   assert [found.distinct[code] for code in found.codes] == ['b', 'a', 'b']

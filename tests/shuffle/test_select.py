@@ -12,7 +12,7 @@ from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import InputFile, ScannedFile
 from tfx_balance.scan.scan_counts import ScanCounts
 from tfx_balance.scan.spill import INDEX_ROW, Spill
-from tfx_balance.scan.stratum_columns import StratumColumns
+from tfx_balance.scan.stratum_counts import StratumColumns
 from tfx_balance.scan.totals import Totals
 from tfx_balance.shuffle.select import (
   FileAssigner,

@@ -17,7 +17,7 @@ from tfx_balance.plan.class_files import assign_files, file_bytes
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.scan import ScannedFile
-from tfx_balance.scan.stratum_columns import StratumColumns
+from tfx_balance.scan.stratum_counts import StratumColumns
 from tfx_balance.scan.totals import Totals, check_features
 from tfx_balance.shuffle.output_layout import OutputLayout, files_together
 from tfx_balance.shuffle.ranges import FileGroup

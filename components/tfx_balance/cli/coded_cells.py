@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.cli.own_columns import Cells, cell_kind
+from tfx_balance.cli.own_contents import Cells, cell_kind
 from tfx_balance.cli.own_labels import check_number_of_classes
 from tfx_balance.errors import DataError
 

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.cli.own_columns import Cells, check_same_columns, numbers_of
+from tfx_balance.cli.own_contents import Cells, check_same_columns, numbers_of
 from tfx_balance.cli.own_records import compression_of
 from tfx_balance.cli.progress import Progress
 from tfx_balance.errors import DataError

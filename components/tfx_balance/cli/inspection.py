@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from tfx_balance.cli import own_data, own_images, own_labels
-from tfx_balance.cli.own_columns import WORDS, Contents
+from tfx_balance.cli.own_contents import WORDS, Contents
 from tfx_balance.cli.plain_tables import print_table
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfx_balance.cli.own_columns import Contents
+from tfx_balance.cli.own_contents import Contents
 from tfx_balance.cli.own_images import find_images, visible, write_images
 from tfx_balance.cli.own_labels import LabelCounts, check_classes, find_doubtful
 from tfx_balance.cli.own_records import read_records

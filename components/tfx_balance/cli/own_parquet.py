@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tfx_balance.cli.own_columns import MOST_VALUES, Cells, Column, Contents, check_same_columns
+from tfx_balance.cli.own_contents import MOST_VALUES, Cells, Contents, OwnColumn, check_same_columns
 from tfx_balance.cli.own_labels import LabelCounts, check_number_of_classes
 from tfx_balance.cli.progress import Progress
 from tfx_balance.cli.target_leakage import TargetLeakage
@@ -28,7 +28,7 @@ def read_parquet(files: list[Path], label: str | None) -> Contents:
     DataError: If a file is not Parquet, if the files differ in their columns, or if the label's
       values are not classes.
   """
-  columns: list[Column] = []
+  columns: list[OwnColumn] = []
   first_missing = ''
   with Progress('reading', sum(path.stat().st_size for path in files)) as progress:
     for path in files:
@@ -36,7 +36,7 @@ def read_parquet(files: list[Path], label: str | None) -> Contents:
       for batch in read_batches(path, progress):
         if not columns:
           names = batch.schema.names
-          columns = [Column(n, math.inf if n == label else MOST_VALUES) for n in names]
+          columns = [OwnColumn(n, math.inf if n == label else MOST_VALUES) for n in names]
           leakage = TargetLeakage(columns)
         check_same_columns(files[0], names, path, batch.schema.names)
         found = [add_cells(*each) for each in zip(columns, batch.columns, strict=True)]
@@ -84,7 +84,7 @@ def encoded(cells: pa.Array) -> Cells:
   return Cells([*values, None] if cells.null_count else values, codes)
 
 
-def add_cells(column: Column, cells: pa.Array) -> Cells | None:
+def add_cells(column: OwnColumn, cells: pa.Array) -> Cells | None:
   """Counts the cells of a part of a column; returns them while all their values are counted."""
   type_ = getattr(cells.type, 'value_type', cells.type)  # of a list, that of its values
   kind = 'text'
@@ -123,7 +123,7 @@ def numbers_of(batch: pa.RecordBatch, column: int, rows: Ints) -> npt.NDArray[np
   return np.where(cells.is_null().to_numpy(zero_copy_only=False), np.nan, 0)
 
 
-def to_labels(column: Column, first_missing: str) -> LabelCounts:
+def to_labels(column: OwnColumn, first_missing: str) -> LabelCounts:
   """Returns the label values.
 
   Raises:

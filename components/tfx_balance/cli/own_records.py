@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tfx_balance.cli.own_columns import Column, Contents
+from tfx_balance.cli.own_contents import Contents, OwnColumn
 from tfx_balance.cli.own_labels import LabelCounts, check_number_of_classes
 from tfx_balance.errors import DataError
 
@@ -27,7 +27,7 @@ def compression_of(path: Path) -> str:
   return compression
 
 
-def add_sample(columns: dict[str, Column], path: Path, compression: str) -> None:
+def add_sample(columns: dict[str, OwnColumn], path: Path, compression: str) -> None:
   """Counts the first values of the features in the first records of a file."""
   import tensorflow as tf
 
@@ -51,7 +51,7 @@ def add_sample(columns: dict[str, Column], path: Path, compression: str) -> None
     for name, feature in example.context.feature.items():
       kind = feature.WhichOneof('kind')
       values = getattr(feature, kind).value if kind else ()
-      column = columns.setdefault(name, Column(name))
+      column = columns.setdefault(name, OwnColumn(name))
       column.count(_KINDS[kind] if values else 'missing', next(iter(values), None))
 
 
@@ -70,7 +70,7 @@ def read_records(files: list[Path], label: str | None) -> Contents:
     DataError: If a file is not a TFRecord file of tf.Examples, or if the label's values are not
       classes.
   """
-  columns: dict[str, Column] = {}
+  columns: dict[str, OwnColumn] = {}
   compressions = [compression_of(path) for path in files]
   for path, compression in zip(files, compressions, strict=True):
     add_sample(columns, path, compression)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tfx_balance.cli.csv_rows import CsvFiles
-from tfx_balance.cli.own_columns import MOST_VALUES, Column, Contents, cell_kind
+from tfx_balance.cli.own_contents import MOST_VALUES, Contents, OwnColumn, cell_kind
 from tfx_balance.cli.own_labels import LabelCounts, check_number_of_classes, is_missing
 from tfx_balance.cli.progress import Progress
 from tfx_balance.cli.target_leakage import TargetLeakage
@@ -61,7 +61,7 @@ def read_tables(files: list[Path], label: str | None) -> Contents:
       the label's values are not classes.
   """
   tables = CsvFiles.open(files, label)
-  columns = [Column(name, math.inf if name == label else MOST_VALUES) for name in tables.names]
+  columns = [OwnColumn(name, math.inf if name == label else MOST_VALUES) for name in tables.names]
   at = None if label is None else list(tables.names).index(label)
   leakage = TargetLeakage(columns)
   places: dict[str, str] = {}
@@ -99,7 +99,7 @@ def read_tables(files: list[Path], label: str | None) -> Contents:
 
 def write_tables(
   tables: CsvFiles,
-  columns: Sequence[Column],
+  columns: Sequence[OwnColumn],
   label: int,
   classes: Mapping[str, str],
   folder: Path,

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tfx_balance.cli.own_columns import Cells, check_same_columns
+from tfx_balance.cli.own_contents import Cells, check_same_columns
 from tfx_balance.cli.own_parquet import encoded, read_batches
 from tfx_balance.cli.progress import Progress
 from tfx_balance.errors import DataError

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfx_balance.cli.own_columns import Cells, Column
+from tfx_balance.cli.own_contents import Cells, OwnColumn
 from tfx_balance.cli.own_labels import is_missing, name_some
 from tfx_balance.plan.ranks import Ints
 
@@ -31,12 +31,12 @@ class TargetLeakage:
   values of it decide a class: half of the records of the class, or more, have values that no record
   of another class has. The class is fewer than half of all records, and a value counts if FEWEST or
   more records have it, so many that they would be of one class by a chance below CHANCE. Values are
-  counted in all records, of columns with at most `Column.most` of them. The area is that in a
+  counted in all records, of columns with at most `OwnColumn.most` of them. The area is that in a
   random sample of each class, up to SAMPLE records in all, weighted by the classes: exact
   where there are no more records.
   """
 
-  def __init__(self, columns: Sequence[Column]):
+  def __init__(self, columns: Sequence[OwnColumn]):
     """Judges columns, of which the label is one."""
     self._columns = columns
     self._classes: dict[Any, int] = {}

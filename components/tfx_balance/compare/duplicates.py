@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tfx_balance.errors import DataError
 from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.array_columns import is_missing, is_sparse, n_rows, read_column
+from tfx_balance.plan.arrays import is_missing, is_sparse, n_rows, read_column
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.ranks import Ints, UInts, mix
 from tfx_balance.plan.runs import starts_of_runs

@@ -20,7 +20,7 @@ from tfx_balance.compare.remedy import Remedy
 from tfx_balance.compare.trainers import Fold, Task, train_folds, values_of
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.balanced_batches import BalancedBatches
-from tfx_balance.plan.array_columns import is_sparse, n_rows
+from tfx_balance.plan.arrays import is_sparse, n_rows
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sampling import class_weights
 

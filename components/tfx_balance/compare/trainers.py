@@ -15,7 +15,7 @@ from tfx_balance.compare.processes import call_in_processes
 from tfx_balance.compare.remedy import Remedy
 from tfx_balance.errors import DataError
 from tfx_balance.modes.cross_validation import StratifiedSplits
-from tfx_balance.plan.array_columns import read_column
+from tfx_balance.plan.arrays import read_column
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sampling import TrainingCounts

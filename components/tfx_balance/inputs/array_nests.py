@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfx_balance.arguments import check_callable, check_whole, format_value
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.array_columns import (
+from tfx_balance.plan.arrays import (
   dense,
   is_sparse,
   read_column,

@@ -24,9 +24,9 @@ from tfx_balance.errors import DataError
 from tfx_balance.inputs.file_cache import FileCache, empty_columns
 from tfx_balance.inputs.parsing import (
   SEQUENCES,
-  Columns,
   FeatureSpec,
   RecordForm,
+  TensorColumns,
   batch_reader,
   check_sequences,
 )
@@ -79,7 +79,7 @@ class FileSource(RecordSource):
     self._memory_budget = check_whole('memory_budget', memory_budget, 0)
     self._table = SegmentTable.of(plan, self._memory_budget)
     self._paths = [f'{root}/{file.path}' for file in plan.files]
-    self._records: tuple[RecordForm, Columns] | None = None  # those held, once they are read
+    self._records: tuple[RecordForm, TensorColumns] | None = None  # those held, once they are read
     self._versions = FileVersions()
     _check_present(plan, root)
 
@@ -96,7 +96,7 @@ class FileSource(RecordSource):
     """Returns the reader of batches; the first call reads the files to hold. See `RecordSource`."""
     table, form = self._table, self._form(feature_spec)
 
-    def gather(at: tf.Tensor, fetched: Columns) -> Columns:
+    def gather(at: tf.Tensor, fetched: TensorColumns) -> TensorColumns:
       if not fetched:
         return [tf.gather(column, at) for column in records]
       if not table.in_memory.any():
@@ -155,7 +155,7 @@ class FileSource(RecordSource):
       feature_spec, min(file.n_bytes // file.records for file in self.plan.files)
     )
 
-  def _records_in_memory(self, form: RecordForm) -> tuple[Columns, Ints]:
+  def _records_in_memory(self, form: RecordForm) -> tuple[TensorColumns, Ints]:
     """Returns the records held in memory, and the place of each segment's first one.
 
     They are kept for the next call, in the form of the last one.

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfx_balance.arguments import check_callable, format_value
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.array_nests import collect
-from tfx_balance.plan.array_columns import is_column, read_column, table_columns
+from tfx_balance.plan.arrays import is_column, read_column, table_columns
 
 Output = str | int
 """Name of an output in a dict or a table of labels, or its place in a tuple."""

@@ -32,9 +32,9 @@ _FEATURES = (
   tf.io.VarLenFeature,
 )
 _SEQUENCE_FEATURES = (tf.io.FixedLenSequenceFeature, tf.io.RaggedFeature, tf.io.VarLenFeature)
-Columns = Sequence[tf.Tensor]
+TensorColumns = Sequence[tf.Tensor]
 """Records as a `RecordForm` keeps them: tensors [n, ...]."""
-GatherRecords = Callable[[tf.Tensor, Columns], Columns]
+GatherRecords = Callable[[tf.Tensor, TensorColumns], TensorColumns]
 """Graph code: rows int64 [B] and fetched records to records, both as a `RecordForm` keeps them."""
 LabelCheck = Callable[[Any, tf.Tensor], tf.Operation]
 """Graph code: labels as parsed, of B records, and the plan's classes int64 [B] to an assertion."""
@@ -239,7 +239,7 @@ class RecordForm:
     )
     return mine == others
 
-  def keep(self, serialized: tf.Tensor) -> Columns:
+  def keep(self, serialized: tf.Tensor) -> TensorColumns:
     """Returns serialized records, string [n], as they are kept."""
     if not self.parsed:
       return [serialized]
@@ -253,7 +253,7 @@ class RecordForm:
     wanted = [_LAYOUT_KINDS[f.dtype] for f in self.feature_spec.values()]
     return found if found and [own.kind for own in found.layouts] == wanted else None
 
-  def features(self, columns: Columns) -> dict[str, Any]:
+  def features(self, columns: TensorColumns) -> dict[str, Any]:
     """Returns the features of records that are kept, the label included: graph code."""
     if not self.parsed:
       return parse(columns[0], self.feature_spec)
@@ -266,7 +266,7 @@ def batch_reader(
   counts: TrainingCounts,
   form: RecordForm,
   check_sets: bool = True,
-) -> Callable[[tf.Tensor, tf.Tensor, Columns], tuple[Any, Any]]:
+) -> Callable[[tf.Tensor, tf.Tensor, TensorColumns], tuple[Any, Any]]:
   """Returns the graph code that gathers a batch, parses it, and checks its labels against the plan.
 
   Args:
@@ -287,7 +287,7 @@ def batch_reader(
   else:
     check = lambda found, indices: tf.no_op()  # noqa: E731
 
-  def read(rows: tf.Tensor, indices: tf.Tensor, fetched: Columns) -> tuple[Any, Any]:
+  def read(rows: tf.Tensor, indices: tf.Tensor, fetched: TensorColumns) -> tuple[Any, Any]:
     features, found = split_label(form.features(gather(rows, fetched)), tf.size(rows))
     with tf.control_dependencies([check(found, indices)]):
       return features, tf.nest.map_structure(tf.identity, found, expand_composites=True)

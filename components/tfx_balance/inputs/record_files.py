@@ -20,7 +20,7 @@ from isal import igzip
 from tfx_balance.documents.class_distribution import SIDECAR_NAME, WrittenSplits, check_files
 from tfx_balance.errors import DataError
 from tfx_balance.inputs.file_names import SPLIT_PREFIX, names_in
-from tfx_balance.inputs.parsing import Columns, FeatureSpec, RecordForm, example_parser
+from tfx_balance.inputs.parsing import FeatureSpec, RecordForm, TensorColumns, example_parser
 from tfx_balance.inputs.python_calls import call_python, key_of
 from tfx_balance.inputs.staging import given_path
 from tfx_balance.plan.ranks import Ints
@@ -38,16 +38,16 @@ def compression(path: str) -> str:
   return 'GZIP' if path.endswith(GZIP_SUFFIX) else ''
 
 
-def read_all(paths: Sequence[str], counts: Sequence[int], form: RecordForm) -> Columns:
+def read_all(paths: Sequence[str], counts: Sequence[int], form: RecordForm) -> TensorColumns:
   """Returns the records of many files in order; some threads read.
 
   Raises:
     DataError: if a file cannot be read or parsed, or does not hold as many records as it should.
   """
 
-  def read(path: str, n_records: int) -> list[Columns]:
+  def read(path: str, n_records: int) -> list[TensorColumns]:
     if form.parsed:
-      parts: list[Columns] = [_parsed_columns(path, form)]
+      parts: list[TensorColumns] = [_parsed_columns(path, form)]
     else:
       parts = [[batch] for batch in batches_of(path)]
     _check_count(path, sum(len(part[0]) for part in parts), n_records)

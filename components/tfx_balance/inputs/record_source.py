@@ -23,9 +23,9 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.array_nests import as_nest, check_rows
 from tfx_balance.inputs.outputs import Output, check_outputs, other_outputs, with_output
 from tfx_balance.inputs.parsing import (
-  Columns,
   FeatureSpec,
   RecordForm,
+  TensorColumns,
   batch_reader,
   check_sequences,
   example_parser,
@@ -41,7 +41,7 @@ from tfx_balance.inputs.record_files import (
   record_place,
 )
 from tfx_balance.inputs.sample_weights import check_weights
-from tfx_balance.plan.array_columns import read_column
+from tfx_balance.plan.arrays import read_column
 from tfx_balance.plan.label_sets import count_label_sets
 from tfx_balance.plan.labels import LabelRows, are_no_labels, as_flags, count_labels
 from tfx_balance.plan.ranks import Ints
@@ -74,7 +74,7 @@ class Reader:
   """
 
   rows: Callable[[Ints], Ints]
-  read: Callable[[tf.Tensor, tf.Tensor, Columns], tuple[Any, tf.Tensor]]
+  read: Callable[[tf.Tensor, tf.Tensor, TensorColumns], tuple[Any, tf.Tensor]]
   fetch: Callable[[Ints], list[npt.NDArray[Any]]] | None = None
   fetched: Sequence[tf.TensorSpec] = ()
   mean_bytes: int = 0
@@ -254,7 +254,7 @@ class ArraySource(RecordSource):
     """Returns the reader of batches; see `RecordSource`."""
     _refuse(feature_spec)
 
-    def read(rows: tf.Tensor, classes: tf.Tensor, _: Columns) -> Any:
+    def read(rows: tf.Tensor, classes: tf.Tensor, _: TensorColumns) -> Any:
       return tf.nest.map_structure(
         lambda array: tf.gather(array, rows), (self._features, self._labels)
       )
@@ -340,7 +340,7 @@ class ExampleSource(RecordSource):
     """Returns the reader of batches; see `RecordSource`."""
     form = RecordForm(needed_feature_spec(feature_spec or self._spec))
 
-    def gather(rows: tf.Tensor, _: Columns) -> Columns:
+    def gather(rows: tf.Tensor, _: TensorColumns) -> TensorColumns:
       return [tf.gather(self._records, rows)]
 
     read = batch_reader(gather, self._label, self.counts, form, check_sets=False)

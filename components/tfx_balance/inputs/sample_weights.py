@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfx_balance.arguments import check_flag, check_names, format_value
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.plan.array_columns import read_column
+from tfx_balance.plan.arrays import read_column
 from tfx_balance.plan.sampling import SCHEMES
 
 SampleWeight = bool | str | Sequence[str]

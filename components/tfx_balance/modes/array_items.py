@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tfx_balance.modes.mode import SplitModes
 from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.array_columns import read_column, types_differ
+from tfx_balance.plan.arrays import read_column, types_differ
 from tfx_balance.plan.class_value import Stratum
 from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.labels import as_array, encoded, parts_of

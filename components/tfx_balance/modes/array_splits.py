@@ -20,7 +20,7 @@ from tfx_balance.modes.multilabel import count_sets
 from tfx_balance.modes.registry import ARGUMENTS, check_modes, parse_modes
 from tfx_balance.modes.time import embargo_in_units
 from tfx_balance.plan.apportion import tie_break
-from tfx_balance.plan.array_columns import columns_of, read_column
+from tfx_balance.plan.arrays import columns_of, read_column
 from tfx_balance.plan.class_value import ClassValue, Stratum
 from tfx_balance.plan.labels import distinct_codes, label_codes, parts_of
 from tfx_balance.plan.ranks import Ints

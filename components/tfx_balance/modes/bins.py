@@ -16,7 +16,7 @@ from tfx_balance.argument_readers import Argument, json_of
 from tfx_balance.arguments import check_number, check_whole, format_value
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes.mode import Mode
-from tfx_balance.plan.array_columns import ArrayColumn
+from tfx_balance.plan.arrays import ArrayColumn
 from tfx_balance.plan.number_bins import bin_names, bins_of, edge_keys, quantile_edges
 from tfx_balance.plan.number_keys import keys_of
 from tfx_balance.plan.ranks import Ints

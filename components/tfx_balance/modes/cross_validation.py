@@ -12,7 +12,7 @@ from tfx_balance.arguments import check_whole, format_value
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes.array_splits import stratified_indices
 from tfx_balance.modes.folds import FOLDED, MOST_FOLDS, fold_splits
-from tfx_balance.plan.array_columns import is_sparse, n_rows, table_columns
+from tfx_balance.plan.arrays import is_sparse, n_rows, table_columns
 from tfx_balance.plan.ranks import Ints
 
 

@@ -27,7 +27,7 @@ from tfx_balance.documents.sentences import plain_number, some_of
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.mode import Mode
-from tfx_balance.plan.array_columns import ArrayColumn, duration
+from tfx_balance.plan.arrays import ArrayColumn, duration
 from tfx_balance.plan.class_value import stratum_name
 from tfx_balance.plan.number_keys import keys_of, numbers_of
 from tfx_balance.plan.ranks import LAST_ORDER, Ints, UInts

@@ -132,7 +132,7 @@ class DistinctSets:
 
 
 @runtime_checkable
-class SetColumns(Protocol):
+class HasLabelSets(Protocol):
   """Strata that are held as columns, and tell their label sets without an object for each."""
 
   def label_sets(self) -> DistinctSets | None:

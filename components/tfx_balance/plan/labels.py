@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tfx_balance.arguments import format_value
 from tfx_balance.errors import DataError
-from tfx_balance.plan.array_columns import is_sparse, named, read_column, types_differ
+from tfx_balance.plan.arrays import is_sparse, named, read_column, types_differ
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distinct_sets import DistinctSets, count_sets, distinct_members
 from tfx_balance.plan.ranks import Ints

@@ -17,7 +17,7 @@ from tfx_balance.errors import DataError
 from tfx_balance.plan.apportion import controlled_rounding, tie_break
 from tfx_balance.plan.cell_bounds import raise_cells
 from tfx_balance.plan.class_value import ClassValue, Stratum, stratum_key
-from tfx_balance.plan.distinct_sets import DistinctSets, SetColumns, SetKeys
+from tfx_balance.plan.distinct_sets import DistinctSets, HasLabelSets, SetKeys
 from tfx_balance.plan.label_exchange import exchange_records
 from tfx_balance.plan.narrow_integers import narrow_fields, wide_fields
 from tfx_balance.plan.ranks import Ints
@@ -426,7 +426,7 @@ def _raise_classes(
 
 def label_sets(strata: Sequence[Stratum]) -> DistinctSets | None:
   """Returns the label set of each stratum; None where classes are no sets."""
-  if isinstance(strata, SetColumns):
+  if isinstance(strata, HasLabelSets):
     return strata.label_sets()
   if all(stratum[0].kind != 'set' for stratum in strata):
     return None

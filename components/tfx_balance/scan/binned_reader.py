@@ -13,7 +13,7 @@ from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.scan.record_reader import FeatureValues
 from tfx_balance.scan.spill import Rows
 from tfx_balance.scan.strata import FeatureReader
-from tfx_balance.scan.stratum_columns import StratumColumns
+from tfx_balance.scan.stratum_counts import StratumColumns
 
 
 class BinnedReader(FeatureReader):

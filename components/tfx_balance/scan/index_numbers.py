@@ -10,7 +10,7 @@ from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import FILL_HINT
 from tfx_balance.plan.number_keys import NumberSample, keys_of
 from tfx_balance.plan.ranks import Ints, UInts, record_numbers
-from tfx_balance.scan.record_reader import Columns, FeatureValues
+from tfx_balance.scan.record_reader import FeatureValues, ValuesByFeature
 from tfx_balance.scan.spill import Rows
 from tfx_balance.scan.strata import BAD
 from tfx_balance.tfrecord.reading import BadRecords
@@ -38,7 +38,7 @@ class IndexNumbers:
     none = np.empty(0, np.uint64)
     self.samples = dict.fromkeys((*features, *sampled), NumberSample.of(none, none))
 
-  def fill(self, rows: Rows, columns: Columns, file_number: int) -> None:
+  def fill(self, rows: Rows, columns: ValuesByFeature, file_number: int) -> None:
     """Fills the columns of the index of some records, rows [n], of one file.
 
     Raises:

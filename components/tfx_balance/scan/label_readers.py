@@ -18,9 +18,9 @@ from tfx_balance.plan.class_value import FILL_HINT, Kind
 from tfx_balance.plan.distinct_sets import distinct_members
 from tfx_balance.plan.labels import are_no_labels, as_flags
 from tfx_balance.plan.ranks import Ints
-from tfx_balance.scan.record_reader import Columns, FeatureValues
+from tfx_balance.scan.record_reader import FeatureValues, ValuesByFeature
 from tfx_balance.scan.strata import FeatureReader, MissingLabel, Numbering, Value
-from tfx_balance.scan.stratum_columns import join_labels, label_text
+from tfx_balance.scan.stratum_counts import join_labels, label_text
 
 
 def label_readers(
@@ -55,7 +55,7 @@ class LabelSetReader(FeatureReader):
     self._drops = drops
     self._labels = Numbering()
 
-  def classes(self, columns: Columns, position: int) -> pa.Array:
+  def classes(self, columns: ValuesByFeature, position: int) -> pa.Array:
     """Returns the set of each record, as numbers of labels: binary [n]."""
     column = columns[self.name]
     self._refuse_vectors(column, position)
@@ -90,7 +90,7 @@ class FlagSetReader(FeatureReader):
     self.features = names
     self._drops = drops
 
-  def classes(self, columns: Columns, position: int) -> pa.Array:
+  def classes(self, columns: ValuesByFeature, position: int) -> pa.Array:
     """Returns the set of each record, as numbers of features: binary [n]."""
     missing = np.zeros(len(columns[self.name].lengths), bool)
     flags = np.zeros((len(missing), len(self.features)), bool)

@@ -13,20 +13,20 @@ from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.class_value import FILL_HINT
 from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.ranks import Ints, UInts, mix
-from tfx_balance.scan.record_reader import Columns, FeatureValues, Payload
+from tfx_balance.scan.record_reader import FeatureValues, Payload, ValuesByFeature
 from tfx_balance.scan.record_values import canonical_records
 from tfx_balance.scan.spill import Rows, hashes_of_bytes
 from tfx_balance.scan.strata import BAD, DROPPED
 from tfx_balance.tfrecord.frames import Frames
 
-Identity = Callable[[Rows, Frames, Columns], UInts]
+Identity = Callable[[Rows, Frames, ValuesByFeature], UInts]
 """Function from the index of records, their frames and values to the hashes that identify them."""
 _VALUE, _LENGTH, _NEXT = (tie_break(0, 'key', part) for part in ('value', 'length', 'next'))
 _OWN = tie_break(0, 'own group')
 
 
 def key_hashes(
-  columns: Columns, features: Sequence[str], groups: GroupBy | None = None
+  columns: ValuesByFeature, features: Sequence[str], groups: GroupBy | None = None
 ) -> tuple[UInts, Ints]:
   """Returns hashes of some features of records, or of what groups are made of.
 
@@ -81,7 +81,7 @@ def identity_of(key: Sequence[str], by_values: bool, payload: Payload, path: str
     path: Path of the file, for messages.
   """
 
-  def of_key(rows: Rows, _: Frames, columns: Columns) -> UInts:
+  def of_key(rows: Rows, _: Frames, columns: ValuesByFeature) -> UInts:
     found, absent = key_hashes(columns, key)
     kept = rows['code'] < BAD
     wrong = np.flatnonzero((absent >= 0) & kept)
@@ -93,14 +93,14 @@ def identity_of(key: Sequence[str], by_values: bool, payload: Payload, path: str
       )
     return np.where(kept, found, 0).astype(np.uint64)
 
-  def of_values(rows: Rows, frames: Frames, _: Columns) -> UInts:
+  def of_values(rows: Rows, frames: Frames, _: ValuesByFeature) -> UInts:
     kept = rows['code'] < BAD
     some = frames if kept.all() else frames.take(np.flatnonzero(kept))
     found = np.zeros(len(rows), np.uint64)
     found[kept] = hashes_of_bytes(canonical_records(some.payloads(), payload, path))
     return found
 
-  def of_bytes(_: Rows, frames: Frames, __: Columns) -> UInts:
+  def of_bytes(_: Rows, frames: Frames, __: ValuesByFeature) -> UInts:
     return hashes_of_bytes(frames.views())
 
   return of_key if key else of_values if by_values else of_bytes
@@ -117,7 +117,7 @@ class GroupKeys:
     self._groups, self._path = groups, path
     self.without = 0
 
-  def hashes(self, rows: Rows, columns: Columns) -> UInts:
+  def hashes(self, rows: Rows, columns: ValuesByFeature) -> UInts:
     """Returns the hash of each record's group, uint64 [n], and marks rows that are dropped.
 
     Args:

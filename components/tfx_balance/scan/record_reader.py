@@ -124,7 +124,7 @@ class FeatureValues:
     return found
 
 
-Columns = Mapping[str, FeatureValues]
+ValuesByFeature = Mapping[str, FeatureValues]
 """Values of the features of some records, by the names of the features."""
 
 
@@ -191,7 +191,7 @@ class RecordReader:
       name: _LIST_KINDS.get(feature.WhichOneof('kind') or '') for name, feature in features.items()
     }
 
-  def in_place(self, frames: Frames) -> Columns | None:
+  def in_place(self, frames: Frames) -> ValuesByFeature | None:
     """Returns the values in records of one layout, or large ones, with one value of each feature.
 
     None for other records, which `parse` is to read, as it is where their values are of another
@@ -224,7 +224,7 @@ class RecordReader:
     self._walks = all(one is not None for one in found)  # what is left to the parser once stays so
     return [one[1] for one in found if one] if self._walks else None
 
-  def parse(self, records: Any) -> Columns:
+  def parse(self, records: Any) -> ValuesByFeature:
     """Returns the values in records: bytes, or a string tensor, [n].
 
     Raises:
@@ -241,7 +241,7 @@ class RecordReader:
       others = {n: self._parsed_alone(serialized, n) for n in self.kinds if n not in columns}
     return self._learned({**columns, **others})
 
-  def _learned(self, columns: Columns) -> Columns:
+  def _learned(self, columns: ValuesByFeature) -> ValuesByFeature:
     if self._fill is not None:
       columns = {name: own.filled(self._fill, self.kinds[name]) for name, own in columns.items()}
     for name, column in columns.items():

@@ -27,7 +27,7 @@ from tfx_balance.scan.binned_reader import binned_readers
 from tfx_balance.scan.index_numbers import IndexNumbers
 from tfx_balance.scan.label_readers import label_readers
 from tfx_balance.scan.record_keys import GroupKeys, Identity, identity_of
-from tfx_balance.scan.record_reader import Columns
+from tfx_balance.scan.record_reader import ValuesByFeature
 from tfx_balance.scan.scan_counts import ScanCounts
 from tfx_balance.scan.spill import (
   Rows,
@@ -38,7 +38,7 @@ from tfx_balance.scan.spill import (
   pack,
 )
 from tfx_balance.scan.strata import BAD, DROPPED, MissingLabel, Payload, StratumDecoder
-from tfx_balance.scan.stratum_columns import StratumColumns
+from tfx_balance.scan.stratum_counts import StratumColumns
 from tfx_balance.sizes import SIZES, Sizes
 from tfx_balance.tfrecord.files import read_frames
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
@@ -228,7 +228,7 @@ class ScanFile(beam.DoFn):
     bad: Sequence[int],
     first: int,
     keys: Identity,
-  ) -> tuple[Rows, Columns]:
+  ) -> tuple[Rows, ValuesByFeature]:
     """Returns the index of some frames, [n], its numbers not filled in, and their records' values.
 
     Args:

@@ -17,12 +17,12 @@ from tfx_balance.scan.fixed_layout import ValueKind
 from tfx_balance.scan.record_reader import (
   BATCH_RECORDS,
   SNIFFED_RECORDS,
-  Columns,
   FeatureValues,
   Payload,
   RecordReader,
+  ValuesByFeature,
 )
-from tfx_balance.scan.stratum_columns import StratumColumns, as_list, values_array
+from tfx_balance.scan.stratum_counts import StratumColumns, as_list, values_array
 from tfx_balance.tfrecord.frames import Frames
 from tfx_balance.tfrecord.reading import BadRecords
 
@@ -76,7 +76,7 @@ class FeatureReader:
     """Returns distinct classes, as `classes` has them, as `StratumColumns` takes them."""
     return values
 
-  def classes(self, columns: Columns, position: int) -> pa.Array:
+  def classes(self, columns: ValuesByFeature, position: int) -> pa.Array:
     """Returns the class of each record: int64, float32 or binary [n].
 
     Args:
@@ -200,7 +200,7 @@ class StratumDecoder:
     # (stratum by the features so far, class of the next one), as one number each.
     self._pairs = [Numbering() for _ in self._columns[1:]]
 
-  def decode(self, frames: Frames, bad: Sequence[int] = ()) -> tuple[Codes, Columns]:
+  def decode(self, frames: Frames, bad: Sequence[int] = ()) -> tuple[Codes, ValuesByFeature]:
     """Returns the code of each record's stratum, or DROPPED, or BAD: uint32 [n]; and its values.
 
     Args:
@@ -215,7 +215,7 @@ class StratumDecoder:
       DataError: if a record has several labels, or one that is no class, or if the records are
         no examples, and such are not skipped; names the file, the feature and the record.
     """
-    parts: list[tuple[Codes, Columns]] = []
+    parts: list[tuple[Codes, ValuesByFeature]] = []
     start = 0
     for end in [*bad, len(frames)]:
       if start < end:
@@ -225,7 +225,7 @@ class StratumDecoder:
       start = end + 1
     return self._joined(parts)
 
-  def parse(self, records: list[bytes]) -> tuple[Codes, Columns]:
+  def parse(self, records: list[bytes]) -> tuple[Codes, ValuesByFeature]:
     """Returns the same of records that TensorFlow parses, whatever they are."""
     return self._joined(self._parse_run(records))
 
@@ -251,7 +251,7 @@ class StratumDecoder:
     """The number of strata met so far."""
     return len([*self._met[:1], *self._pairs][-1])
 
-  def _decode_run(self, frames: Frames) -> list[tuple[Codes, Columns]]:
+  def _decode_run(self, frames: Frames) -> list[tuple[Codes, ValuesByFeature]]:
     """Returns the codes and values of records, part by part."""
     self._sniff(frames.take(np.arange(min(len(frames), SNIFFED_RECORDS))).payloads)
     columns = self.reader.in_place(frames)
@@ -263,14 +263,14 @@ class StratumDecoder:
           raise
     return self._parse_run(frames.payloads())
 
-  def _parse_run(self, records: list[bytes]) -> list[tuple[Codes, Columns]]:
+  def _parse_run(self, records: list[bytes]) -> list[tuple[Codes, ValuesByFeature]]:
     self._sniff(lambda: records[:SNIFFED_RECORDS])
-    parts: list[tuple[Codes, Columns]] = []
+    parts: list[tuple[Codes, ValuesByFeature]] = []
     for i in range(0, len(records), BATCH_RECORDS):
       parts += self._parse_batch(records[i : i + BATCH_RECORDS])
     return parts
 
-  def _parse_batch(self, records: list[bytes]) -> list[tuple[Codes, Columns]]:
+  def _parse_batch(self, records: list[bytes]) -> list[tuple[Codes, ValuesByFeature]]:
     """Returns the same of a batch, which is halved where a record is bad until that is alone."""
     try:
       columns = self.reader.parse(records)
@@ -289,12 +289,14 @@ class StratumDecoder:
       self._sniffed = True
       self.reader.sniff(first(), self._bad.skips)
 
-  def _without(self) -> tuple[Codes, Columns]:
+  def _without(self) -> tuple[Codes, ValuesByFeature]:
     """Returns the code of a bad record, which has no values."""
     self._position += 1
     return np.array([BAD], np.uint32), dict.fromkeys(self.reader.kinds, FeatureValues.none(1))
 
-  def _joined(self, parts: Sequence[tuple[Codes, Columns]]) -> tuple[Codes, Columns]:
+  def _joined(
+    self, parts: Sequence[tuple[Codes, ValuesByFeature]]
+  ) -> tuple[Codes, ValuesByFeature]:
     if not parts:
       return np.empty(0, np.uint32), dict.fromkeys(self.reader.kinds, FeatureValues.none(0))
     codes, columns = zip(*parts, strict=True)
@@ -303,7 +305,7 @@ class StratumDecoder:
       for name in self.reader.kinds
     }
 
-  def _codes(self, columns: Columns) -> Codes:
+  def _codes(self, columns: ValuesByFeature) -> Codes:
     """Returns the code of each record's stratum, given its values."""
     classes = [column.classes(columns, self._position) for column in self._columns]
     n_records = len(classes[0])

@@ -19,7 +19,7 @@ from tfx_balance.plan.class_value import FILL_HINT
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.scan_counts import ScanCounts
 from tfx_balance.scan.strata import MissingLabel
-from tfx_balance.scan.stratum_columns import StratumCounts, sum_by_kinds, sum_counts
+from tfx_balance.scan.stratum_counts import StratumCounts, sum_by_kinds, sum_counts
 from tfx_balance.sizes import Workspace
 from tfx_balance.tfrecord.reading import too_many
 

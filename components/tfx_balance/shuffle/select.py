@@ -42,7 +42,7 @@ from tfx_balance.plan.ranks import (
 )
 from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import ScannedFile
-from tfx_balance.scan.stratum_columns import StratumColumns
+from tfx_balance.scan.stratum_counts import StratumColumns
 from tfx_balance.shuffle.stored_values import WithStored, store
 from tfx_balance.sizes import SIZES, Workspace
 

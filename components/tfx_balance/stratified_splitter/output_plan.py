@@ -17,7 +17,7 @@ from tfx_balance.plan.ranks import Ints, ranks
 from tfx_balance.plan.split_plan import Placed, SplitPlan
 from tfx_balance.scan.scan import ScanFile, ScannedFile
 from tfx_balance.scan.spill import Rows
-from tfx_balance.scan.stratum_columns import StratumColumns
+from tfx_balance.scan.stratum_counts import StratumColumns
 from tfx_balance.scan.totals import Totals, check_features
 from tfx_balance.shuffle.group_parts import GroupAssigner
 from tfx_balance.shuffle.output_layout import OutputLayout

@@ -2,9 +2,9 @@ import re
 
 import numpy as np
 import pytest
-from tfx_balance.cli.own_columns import (
+from tfx_balance.cli.own_contents import (
   KINDS,
-  Column,
+  OwnColumn,
   cell_kind,
   cell_kinds,
   describe,
@@ -14,7 +14,7 @@ from tfx_balance.errors import DataError
 
 
 def column(*cells, name='x'):
-  made = Column(name)
+  made = OwnColumn(name)
   made.add(np.array([cell.encode() for cell in cells]))
   return made
 

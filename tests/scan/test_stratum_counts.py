@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.plan.class_value import MISSING, ClassValue, stratum_key
 from tfx_balance.plan.distinct_sets import DistinctSets, SetKeys
-from tfx_balance.scan.stratum_columns import (
+from tfx_balance.scan.stratum_counts import (
   StratumColumns,
   join_labels,
   label_text,

@@ -1,4 +1,4 @@
-"""Columns of the user's own CSV files: which are numbers or categories, and what is odd."""
+"""Contents of the user's own files: columns of numbers or categories, and what is odd in them."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def cell_kinds(cells: npt.NDArray[Any]) -> Ints:
 
 
 @dataclass
-class Column:
+class OwnColumn:
   """The cells of a column, counted as they are read.
 
   Attributes:
@@ -199,7 +199,7 @@ class Contents:
     leakage: What columns tell about the label; None where that was not judged.
   """
 
-  columns: list[Column]
+  columns: list[OwnColumn]
   labels: LabelCounts | None
   records: int | None = None
   sampled: bool = False
@@ -267,7 +267,7 @@ def check_same_columns(
     )
 
 
-def find_oddities(columns: Iterable[Column]) -> list[str]:
+def find_oddities(columns: Iterable[OwnColumn]) -> list[str]:
   """Returns a warning for each kind of odd columns, with up to three of them.
 
   Raises:

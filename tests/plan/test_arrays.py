@@ -14,7 +14,7 @@ from tfx_balance import BalancedBatches, StratifiedSplits, stratified_indices
 from tfx_balance.arguments import format_value
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
-from tfx_balance.plan.array_columns import read_column
+from tfx_balance.plan.arrays import read_column
 
 UTC = datetime.timezone.utc
 NUMBERS = [2, 1, 2, 2, 1, 2, 2, 1]
