@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfx_balance.augment import MixUp
 from tfx_balance.documents.json_document import sealed
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.inputs import BalancedInputs, SetShares, progressive
+from tfx_balance.inputs import AdjustableShares, BalancedInputs, progressive
 
 from tests.inputs.helpers_inputs import SPEC, write_artifact
 
@@ -265,9 +265,9 @@ def changed(shares):
 
 
 def test_set_shares_go_on_with_their_history_on_other_hosts():
-  whole = hosts(1, 14, 0, schedule=changed(SetShares()))
-  state = arrays().batch_state(6, 240, seed=3, schedule=changed(SetShares()))
-  shares = SetShares()
+  whole = hosts(1, 14, 0, schedule=changed(AdjustableShares()))
+  state = arrays().batch_state(6, 240, seed=3, schedule=changed(AdjustableShares()))
+  shares = AdjustableShares()
   rest = hosts(3, 8, None, state, schedule=shares)
   assert [change.step for change in shares.changes] == [0, 4, 9]
   for one, other in zip(whole[6:], rest, strict=True):
@@ -279,7 +279,7 @@ def test_set_shares_go_on_with_their_history_on_other_hosts():
 
 
 def test_shares_set_during_training_hold_from_their_step():
-  shares = SetShares()
+  shares = AdjustableShares()
   iterator = iter(arrays().train(512, schedule=shares, start_step=100))
   first = [np.bincount(next(iterator)[1].numpy(), minlength=4).tolist() for _ in range(3)]
   assert first == [[128] * 4] * 3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tfx_balance.errors import ConfigError
-from tfx_balance.inputs import BalancedInputs, SetShares, deferred
+from tfx_balance.inputs import AdjustableShares, BalancedInputs, deferred
 from tfx_balance.plan import epochs
 
 from tests.inputs.helpers_inputs import SPEC, example, write_file
@@ -81,7 +81,7 @@ def test_what_is_exhausted_under_a_schedule():
   assert made.steps_per_epoch(87, schedule=deferred(2), epoch='all_exhausted') == 1
   # 8 records: 5.5 : 1.8 : 0.6 a step, then 2.7 each; of 7 records 5.7 are left after 2 steps.
   assert made.steps_per_epoch(8, schedule=deferred(2), epoch='first_exhausted') == 5
-  assert made.steps_per_epoch(8, schedule=SetShares(), epoch='first_exhausted') == 3
+  assert made.steps_per_epoch(8, schedule=AdjustableShares(), epoch='first_exhausted') == 3
 
 
 def test_a_run_that_goes_on_stops_at_the_same_step():

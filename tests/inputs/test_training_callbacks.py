@@ -10,9 +10,9 @@ import tensorflow as tf
 from tfx_balance.documents.training_log import TrainingLog
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs import (
+  AdjustableShares,
   BalancedInputs,
   BatchLog,
-  SetShares,
   log_batches,
   raise_lagging_classes,
 )
@@ -40,7 +40,7 @@ def blind_model(name):
 
 
 def test_epochs_shorter_than_what_is_drawn_ahead_replace_the_change():
-  made, shares = BalancedInputs.from_arrays(np.eye(2), [0, 1]), SetShares()
+  made, shares = BalancedInputs.from_arrays(np.eye(2), [0, 1]), AdjustableShares()
   callback = raise_lagging_classes(made, shares, made.eval(2, label_as='index'))
   callback.set_model(SimpleNamespace(predict_on_batch=lambda features: np.array([[1, 0]] * 2)))
   shares(63)  # as if 64 batches were drawn
@@ -52,7 +52,7 @@ def test_epochs_shorter_than_what_is_drawn_ahead_replace_the_change():
 
 @pytest.mark.parametrize('keras', KERAS)
 def test_the_class_whose_recall_lags_is_raised_and_both_are_logged(tmp_path, keras):
-  made, shares, log = inputs(), SetShares(), BatchLog()
+  made, shares, log = inputs(), AdjustableShares(), BatchLog()
   path = str(tmp_path / 'model/training_batches.json')
   folder = str(tmp_path / 'logs') if HAS_TENSORBOARD else None
   callbacks = [
@@ -173,14 +173,14 @@ def test_what_breaks_a_rule_is_refused(tmp_path):
   with pytest.raises(ConfigError, match='the batch of step 0 is not in the log'):
     log.take(0, 1)
   evaluation = made.eval(30, label_as='index')
-  with pytest.raises(ConfigError, match='shares=0 must be a SetShares'):
+  with pytest.raises(ConfigError, match='shares=0 must be an AdjustableShares'):
     raise_lagging_classes(made, 0, evaluation)
   with pytest.raises(ConfigError, match=r'evaluation=\[\] must be a dataset'):
-    raise_lagging_classes(made, SetShares(), [])
+    raise_lagging_classes(made, AdjustableShares(), [])
   with pytest.raises(ConfigError, match='gain=-1 must be'):
-    raise_lagging_classes(made, SetShares(), evaluation, gain=-1)
+    raise_lagging_classes(made, AdjustableShares(), evaluation, gain=-1)
   with pytest.raises(ConfigError, match="keras='jax' is not one of"):
-    raise_lagging_classes(made, SetShares(), evaluation, keras='jax')
+    raise_lagging_classes(made, AdjustableShares(), evaluation, keras='jax')
 
 
 def test_the_file_says_what_is_wrong_with_it(tmp_path):
@@ -195,7 +195,10 @@ def test_the_file_says_what_is_wrong_with_it(tmp_path):
 
 
 def test_few_large_batches_are_drawn_before_shares_that_are_set_apply():
-  made, shares = BalancedInputs.from_arrays({'x': np.arange(900)}, np.arange(900) % 3), SetShares()
+  made, shares = (
+    BalancedInputs.from_arrays({'x': np.arange(900)}, np.arange(900) % 3),
+    AdjustableShares(),
+  )
   batches = iter(made.train(240, schedule=shares))
   for _ in range(20):
     next(batches)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_balance.errors import ConfigError
+from tfx_balance.plan.adjustable_shares import AdjustableShares
 from tfx_balance.plan.batch_draws import BatchDraws
 from tfx_balance.plan.batch_quota import MAX_RESOLUTION, BatchQuota, bounded_weights
 from tfx_balance.plan.class_value import ClassValue
@@ -20,7 +21,6 @@ from tfx_balance.plan.sampling import (
   deferred,
   progressive,
 )
-from tfx_balance.plan.set_shares import SetShares
 
 SHAPES = [(2, 1), (2, 7), (5, 256), (10, 3), (37, 512), (256, 32), (1000, 1), (1000, 512)]
 
@@ -196,9 +196,9 @@ def test_no_share_is_rounded_by_as_much_as_a_unit(ratios):
     lambda counts, ratios: counts.weights(ratios=ratios),
     lambda counts, ratios: Sampling(strategy='weighted', ratios=ratios).weights(counts),
     lambda counts, ratios: Sampling(schedule=lambda step: ratios).weights(counts),
-    lambda counts, ratios: Sampling(schedule=SetShares(ratios=ratios)).weights(counts),
+    lambda counts, ratios: Sampling(schedule=AdjustableShares(ratios=ratios)).weights(counts),
   ],
-  ids=['ratios', 'weighted', 'schedule', 'SetShares'],
+  ids=['ratios', 'weighted', 'schedule', 'AdjustableShares'],
 )
 def test_a_ratio_that_would_be_another_is_refused(weigh):
   counts = TrainingCounts(tuple(ClassValue('bytes', c) for c in (b'a', b'b', b'c')), (9, 9, 9))

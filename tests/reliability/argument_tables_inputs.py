@@ -137,8 +137,8 @@ def inputs_apis(folder: Path) -> Iterator[Api]:
     data=frozenset({'state'}),
   )
   yield Api(
-    'SetShares',
-    inputs.SetShares,
+    'AdjustableShares',
+    inputs.AdjustableShares,
     {},
     {
       'q': NONE | FINITE,

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import ClassVar
 
 from tfx_balance.documents.json_document import Count, Document
-from tfx_balance.plan.set_shares import ShareChange
+from tfx_balance.plan.adjustable_shares import ShareChange
 
 
 @dataclass(frozen=True)

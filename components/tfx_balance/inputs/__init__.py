@@ -19,18 +19,20 @@ if TYPE_CHECKING:
     logit_adjusted_cross_entropy as logit_adjusted_cross_entropy,
   )
   from tfx_balance.inputs.losses import weighted_cross_entropy as weighted_cross_entropy
+  from tfx_balance.plan.adjustable_shares import AdjustableShares as AdjustableShares
+  from tfx_balance.plan.adjustable_shares import SetShares as SetShares
   from tfx_balance.plan.sampling import Mixture as Mixture
   from tfx_balance.plan.sampling import annealed as annealed
   from tfx_balance.plan.sampling import deferred as deferred
   from tfx_balance.plan.sampling import progressive as progressive
-  from tfx_balance.plan.set_shares import SetShares as SetShares
 
 _HOME = {
+  'AdjustableShares': 'tfx_balance.plan.adjustable_shares',
   'BalancedBatches': 'tfx_balance.inputs.balanced_batches',
   'BalancedInputs': 'tfx_balance.inputs.balanced_inputs',
   'BatchLog': 'tfx_balance.inputs.batch_log',
   'Mixture': 'tfx_balance.plan.sampling',
-  'SetShares': 'tfx_balance.plan.set_shares',
+  'SetShares': 'tfx_balance.plan.adjustable_shares',
   'annealed': 'tfx_balance.plan.sampling',
   'deferred': 'tfx_balance.plan.sampling',
   'log_batches': 'tfx_balance.inputs.batch_log',
@@ -41,11 +43,11 @@ _HOME = {
 }
 
 __all__ = [
+  'AdjustableShares',
   'BalancedBatches',
   'BalancedInputs',
   'BatchLog',
   'Mixture',
-  'SetShares',
   'annealed',
   'deferred',
   'log_batches',

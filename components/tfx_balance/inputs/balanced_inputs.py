@@ -456,7 +456,7 @@ class BalancedInputs(ClassPriors):
 
     It is the same on any number of hosts. It holds what the batches are a function of, by which
     `train` refuses other data and arguments; a few integers a class, from which the draws go on
-    without replaying those before; and the history of `SetShares`. No record is read.
+    without replaying those before; and the history of `AdjustableShares`. No record is read.
 
     Args:
       step: Batches that the model was trained on.

@@ -15,10 +15,10 @@ from tfx_balance.arguments import check_path, check_whole, format_value
 from tfx_balance.documents.training_log import LoggedEpoch, LoggedShares, TrainingLog
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.keras_name import KerasName, keras_module
+from tfx_balance.plan.adjustable_shares import AdjustableShares
 from tfx_balance.plan.batch_draws import Draws
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.sampling import ScheduledWeights
-from tfx_balance.plan.set_shares import SetShares
 from tfx_balance.tfrecord.storage import exists, read_whole, write_whole
 
 KINDS = ('records', 'repeats', 'augmented')
@@ -127,7 +127,7 @@ def log_batches(
 
   Of each class: its records, those that are repeats, and those that were augmented. Counts are of
   all hosts together, so one host may write them. The report reads the file, which also has the
-  history of `SetShares`.
+  history of `AdjustableShares`.
 
   Args:
     log: Log of the batches that the model is trained on.
@@ -208,7 +208,7 @@ def earlier_epochs(path: str | None, start_step: int) -> list[LoggedEpoch]:
 def training_log(log: BatchLog, epochs: list[LoggedEpoch]) -> TrainingLog:
   """Returns the document of a log's epochs, with the history of its shares."""
   weights, changes = log.weights, []
-  if isinstance(weights.schedule, SetShares):
+  if isinstance(weights.schedule, AdjustableShares):
     for change in weights.schedule.changes:
       found = weights.of(change.shares)
       changes.append(LoggedShares(change.step, tuple(w / sum(found) for w in found)))

@@ -12,13 +12,13 @@ from tfx_balance.arguments import check_number, check_whole, format_value
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs.balanced_inputs import BalancedInputs
 from tfx_balance.inputs.keras_name import KerasName, keras_module
+from tfx_balance.plan.adjustable_shares import AdjustableShares
 from tfx_balance.plan.raised_shares import raised_ratios
-from tfx_balance.plan.set_shares import SetShares
 
 
 def raise_lagging_classes(
   inputs: BalancedInputs,
-  shares: SetShares,
+  shares: AdjustableShares,
   evaluation: tf.data.Dataset,
   *,
   gain: float = 4.0,
@@ -32,7 +32,7 @@ def raise_lagging_classes(
   The ratio of a class is 1 + gain times what its recall lacks to the mean recall of the classes;
   see `raised_ratios`. It is also in the logs, as `recall/<class>`, for callbacks after this one.
 
-      shares = SetShares()
+      shares = AdjustableShares()
       evaluation = inputs.eval(256, data=(x_valid, y_valid), label_as='index')
       callback = raise_lagging_classes(inputs, shares, evaluation)
       model.fit(inputs.train(64, schedule=shares), steps_per_epoch=steps, callbacks=[callback])
@@ -57,9 +57,9 @@ def raise_lagging_classes(
     ConfigError: if an argument breaks a rule; at the end of an epoch, if the model has another
       number of outputs, or a host has drawn the batch from which the shares are to change.
   """
-  if not isinstance(shares, SetShares):
+  if not isinstance(shares, AdjustableShares):
     raise ConfigError(
-      f'shares={format_value(shares)} must be a SetShares; give that of train(schedule=)'
+      f'shares={format_value(shares)} must be an AdjustableShares; give that of train(schedule=)'
     )
   if not isinstance(evaluation, tf.data.Dataset):
     raise ConfigError(

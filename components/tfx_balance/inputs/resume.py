@@ -11,9 +11,9 @@ import numpy as np
 from tfx_balance.arguments import check_whole, format_value
 from tfx_balance.documents.batch_state import BatchState
 from tfx_balance.errors import ConfigError
+from tfx_balance.plan.adjustable_shares import AdjustableShares
 from tfx_balance.plan.batch_draws import BatchDraws, DrawState
 from tfx_balance.plan.draw_replay import state_at
-from tfx_balance.plan.set_shares import SetShares
 
 StartStep = int | Callable[[], Any] | None
 _IDENTITY = (
@@ -82,7 +82,7 @@ def _number(value: Any) -> Any:
 
 def _document(draws: BatchDraws, state: DrawState) -> BatchState:
   schedule = draws.weights.schedule
-  shares = schedule.changes if isinstance(schedule, SetShares) else ()
+  shares = schedule.changes if isinstance(schedule, AdjustableShares) else ()
   sizes = repr(draws.order.windows).encode()
   return BatchState(
     step=int(state.step),
@@ -105,7 +105,7 @@ def _restored(draws: BatchDraws, state: Mapping[str, Any] | str) -> DrawState:
   """Returns the draws' state; raises ConfigError if it is one of other draws."""
   saved = BatchState.from_json(state)
   check_whole('the step of state=', saved.step, 0, MOST_STEPS)
-  if isinstance(draws.weights.schedule, SetShares):
+  if isinstance(draws.weights.schedule, AdjustableShares):
     draws.weights.schedule.restore(saved.shares, saved.step)
   arrays = (np.array(x, np.int64) for x in (saved.lag, saved.drawn, saved.epoch_start))
   found = DrawState(np.int64(saved.step), *arrays)

@@ -25,10 +25,10 @@ from tfx_balance.inputs.python_calls import call_python, key_of
 from tfx_balance.inputs.record_source import Reader
 from tfx_balance.inputs.resume import StartStep
 from tfx_balance.inputs.sample_weights import take_weights
+from tfx_balance.plan.adjustable_shares import AdjustableShares
 from tfx_balance.plan.batch_draws import BatchDraws, DrawState
 from tfx_balance.plan.label_sets import LabelSetCounts
 from tfx_balance.plan.sampling import TrainingCounts
-from tfx_balance.plan.set_shares import SetShares
 
 _DRAWS_AT_A_TIME = 1 << 14  # a call costs 0.3 ms of Python whatever it draws
 _SET_DRAWS_AT_A_TIME = 1 << 11  # where shares are set, which changes what is not drawn yet
@@ -180,7 +180,7 @@ def ended(
 
 def _batches_at_a_time(draws: BatchDraws, reader: Reader) -> int:
   """Returns the number of batches to draw in one call."""
-  set_later = isinstance(draws.weights.schedule, SetShares)
+  set_later = isinstance(draws.weights.schedule, AdjustableShares)
   records = _SET_DRAWS_AT_A_TIME if set_later else _DRAWS_AT_A_TIME
   if reader.fetch is not None:
     records = min(records, _FETCHED_BYTES_AT_A_TIME // max(reader.mean_bytes, 1))

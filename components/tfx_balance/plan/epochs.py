@@ -6,8 +6,8 @@ import numpy as np
 
 from tfx_balance.arguments import check_whole
 from tfx_balance.errors import ConfigError
+from tfx_balance.plan.adjustable_shares import AdjustableShares
 from tfx_balance.plan.sampling import Sampling, ScheduledWeights, TrainingCounts
-from tfx_balance.plan.set_shares import SetShares
 
 Epoch = str | int
 """One of EPOCHS, or a number of batches."""
@@ -53,7 +53,7 @@ def epoch_steps(
     return check_whole(name, epoch, fix=f'or one of {list(EPOCHS)}')
   if sampling.strategy == 'natural':
     return -(-sum(counts.records) // batch_size)
-  if isinstance(sampling.schedule, SetShares):  # nobody knows its later shares yet
+  if isinstance(sampling.schedule, AdjustableShares):  # nobody knows its later shares yet
     first = sampling.schedule.changes[0]
     sampling = Sampling(sampling.strategy, first.q, first.ratios)
   if sampling.strategy == 'classes_per_batch':

@@ -17,9 +17,9 @@ from tfx_balance.arguments import (
   format_value,
 )
 from tfx_balance.errors import ConfigError
+from tfx_balance.plan.adjustable_shares import AdjustableShares
 from tfx_balance.plan.batch_quota import MAX_RESOLUTION, Weights, bounded_weights, check_batch_size
 from tfx_balance.plan.class_value import ClassValue, match_classes
-from tfx_balance.plan.set_shares import SetShares
 
 _MOST_OFF = 1000  # a share in ratios= is rounded by a part in so many at most
 SCHEMES = ('balanced', 'effective')
@@ -382,7 +382,7 @@ class Sampling:
       return ScheduledWeights(counts, self.constant(counts))
     scheduled = ScheduledWeights(counts, schedule=self.schedule)
     scheduled.at(0)
-    if isinstance(self.schedule, SetShares):
+    if isinstance(self.schedule, AdjustableShares):
       self.schedule.check_with(scheduled.of)
     return scheduled
 

@@ -50,13 +50,13 @@ class ShareChange:
     return self.q if self.ratios is None else self.ratios
 
 
-class SetShares:
+class AdjustableShares:
   """A schedule whose shares are set while training.
 
   On several hosts, make the same changes on each: the batch at a step must be the same on all.
 
   Examples:
-    >>> shares = SetShares(q=1)
+    >>> shares = AdjustableShares(q=1)
     >>> shares.set(100, q=0.5)
     >>> [shares(step) for step in (0, 99, 100)]
     [1, 1, 0.5]
@@ -131,7 +131,7 @@ class SetShares:
       if list(changes[: len(own)]) != own and own[: len(changes)] != list(changes):
         raise ConfigError(
           f'the shares were set as {format_value(own)}, and in the state as '
-          f'{format_value(list(changes))}; make SetShares with the first shares of that run'
+          f'{format_value(list(changes))}; make AdjustableShares with the first shares of that run'
         )
       self._changes = max(own, list(changes), key=len)
       self._next_step = max(self._next_step, step)
@@ -147,6 +147,10 @@ class SetShares:
     with self._lock:
       self._next_step = max(self._next_step, step + 1)
       return next(change.shares for change in reversed(self._changes) if change.step <= step)
+
+
+SetShares = AdjustableShares
+"""The class by its earlier name, for programs that import it."""
 
 
 def _text(key: Any) -> str:
