@@ -62,7 +62,7 @@ def create_pipeline(
       eval is not used; train and test have 9 and 1 if None.
     augment_fn: Augment function for oversampling each class of train to the largest; a dotted path
       or an object of `tfx_balance.augment`. None leaves train unchanged (batches are balanced).
-    missing_label: Treatment of records without a label: 'error', 'own_stratum' (an additional
+    missing_label: Treatment of records without a label: 'error', 'own' (an additional
       class) or 'drop'.
     on_violation: 'fail' stops the run before training if a class check fails; 'warn' continues.
     report_dir: Folder for the validators' findings, which is kept if the run fails.
@@ -102,7 +102,7 @@ def create_pipeline(
     'schema': schema,
     'label': label,
     'on_violation': on_violation,
-    'max_missing': None if missing_label == 'own_stratum' else 0.0,
+    'max_missing': None if missing_label in ('own', 'own_stratum') else 0.0,
   }
   # Checks the distances between splits, and the leakage between them.
   split_gate = ClassDistributionValidator(

@@ -129,7 +129,7 @@ def set_features(features: tuple[str, ...], multilabel: bool, missing: Any) -> t
   """
   if multilabel and len(features) > 1 and missing == 'own_stratum':
     raise ConfigError(
-      f"missing_label='own_stratum' does not combine with multilabel=True and the features "
+      f"missing_label='own' does not combine with multilabel=True and the features "
       f'{list(features)}, each of which is 0 or 1; fill values in, or drop records without them'
     )
   if multilabel and len(features) == 1 and not isinstance(missing, str):

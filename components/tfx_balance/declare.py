@@ -11,7 +11,7 @@ import numbers
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from tfx_balance.argument_readers import (
 )
 from tfx_balance.arguments import check_labels, check_seed, format_value
 from tfx_balance.errors import ConfigError
-from tfx_balance.scan.strata import Fill, MissingLabel
+from tfx_balance.scan.strata import OWN_STRATUM, Fill
 from tfx_balance.tfrecord.reading import ReadOptions
 
 if TYPE_CHECKING:
@@ -161,13 +161,14 @@ def missing_label(*others: str) -> Read:
   Args:
     *others: Further words that the component knows.
   """
-  word = one_of(*(w for kind in get_args(MissingLabel) for w in get_args(kind)), *others)
+  word = one_of('error', 'own', 'drop', *others)
 
   def read(name: str, value: Any) -> Any:
     if isinstance(value, str) and value.lstrip().startswith('{'):
       value = from_json(name, value, Mapping)
     if not isinstance(value, Mapping):
-      return word(name, value)
+      word(name, 'own' if value == OWN_STRATUM else value)
+      return OWN_STRATUM if value == 'own' else value
     fill = value.get('fill')
     if [*value] != ['fill'] or isinstance(fill, bool) or fill not in (0, ''):
       raise ConfigError(

@@ -216,10 +216,10 @@ def test_sequence_examples_are_copied_but_not_augmented(augment, tmp_path):
   ('missing', 'targets'),
   [
     ('drop', TARGETS),
-    ('own_stratum', {**TARGETS, None: 4}),
+    ('own', {**TARGETS, None: 4}),
     ('own_class', {**TARGETS, None: 30}),
   ],
-  ids=['drop', 'own_stratum', 'own_class'],
+  ids=['drop', 'own', 'own_class'],
 )
 def test_records_without_a_class(augment, missing, targets):
   records = [*RECORDS, *(example(id=100 + i, x=[0.0] * 3) for i in range(4))]

@@ -63,7 +63,7 @@ def test_the_arguments_arrive(splits):
     label='species',
     train_splits=splits,
     seed=np.int64(-3),
-    missing_label='own_stratum',
+    missing_label='own',
     max_record_bytes=9,
   )
   assert found == InputGenParameters(('species',), ('a', 'b'), -3, 'own_stratum', ReadOptions(9))

@@ -235,7 +235,7 @@ def test_labels_of_eval_that_are_no_flags_fail(tmp_path, row, fault):
   ('arguments', 'fault'),
   [
     ({'label': FLAGS}, r"label=\['f0', .*\] names several features"),
-    ({**OF_FLAGS, 'missing_label': 'own_stratum'}, "missing_label='own_stratum' does not combine"),
+    ({**OF_FLAGS, 'missing_label': 'own'}, "missing_label='own' does not combine"),
     ({'label': ['f0', 'f0'], 'multilabel': True}, "names 'f0' twice"),
   ],
 )

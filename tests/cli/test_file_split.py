@@ -227,7 +227,7 @@ def test_rows_of_parquet_are_each_in_one_split_with_their_schema(tmp_path):
   assert all(part.schema.equals(given.schema, check_metadata=True) for part in parts)
   kept = np.concatenate([part['id'].to_numpy() for part in parts])
   assert sorted(kept.tolist()) == [i for i in range(1000) if i % 4 != 2]
-  more = ['--order-by', 'at', '--missing-label', 'own_stratum', '--output', str(tmp_path / 't')]
+  more = ['--order-by', 'at', '--missing-label', 'own', '--output', str(tmp_path / 't')]
   code, _ = split(path, '--label', 'kind', *more)
   assert code == 0
   assert pq.read_table(tmp_path / 't' / 'test.parquet')['id'].to_pylist() == [*range(900, 1000)]

@@ -8,13 +8,13 @@ MISSING = LabelCounts({'a': 8, 'b': 4}, missing=3, first_missing='in line 7 of a
 def test_records_without_a_label_are_refused_with_their_place():
   message = (
     r"'kind' is missing in 3 of 15 records, the first of them in line 7 of a.csv; "
-    r'fill it in, or pass --missing_label drop or own_stratum'
+    r'fill it in, or pass --missing_label drop or own'
   )
   with pytest.raises(DataError, match=message):
     check_classes('kind', MISSING, 'error')
 
 
-@pytest.mark.parametrize('missing_label', ['drop', 'own_stratum'])
+@pytest.mark.parametrize('missing_label', ['drop', 'own', 'own_stratum'])
 def test_records_without_a_label_are_no_fault_if_one_says_what_becomes_of_them(missing_label):
   check_classes('kind', MISSING, missing_label)
 
@@ -27,7 +27,7 @@ def test_records_without_a_label_are_no_fault_if_one_says_what_becomes_of_them(m
     (LabelCounts({}, missing=90), 'drop', 'there are 0 records with a label, too few'),
     (LabelCounts({b'a': 90}), 'error', "'kind' has one class only, 'a'; add records of another"),
     (LabelCounts({7: 90}, missing=1), 'drop', "'kind' has one class only, 7; add records"),
-    (LabelCounts({}, missing=90), 'own_stratum', r"one class only, '\(missing\)'"),
+    (LabelCounts({}, missing=90), 'own', r"one class only, '\(missing\)'"),
     (LabelCounts({i: 1 for i in range(90)}), 'error', 'has 90 classes, and fewer than 2 of them'),
     (LabelCounts({'a': 90, 'b': 1}), 'error', 'has 2 classes, and fewer than 2 of them have more'),
     (

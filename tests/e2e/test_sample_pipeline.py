@@ -229,7 +229,7 @@ def test_own_table_with_texts_gaps_and_classes_of_one(tmp_path, capsys):
   write_table(tmp_path / 'in' / 'a.csv', kinds)
   root = tmp_path / 'root'
   code = local_runner.main(
-    f'--examples {tmp_path}/in --label kind --missing_label own_stratum --ignore person '
+    f'--examples {tmp_path}/in --label kind --missing_label own --ignore person '
     f'--pipeline_root {root} --train_steps 100 --compare 0'.split()
   )
   assert code == 0

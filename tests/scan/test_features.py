@@ -40,7 +40,7 @@ GOOD = labelled({0: 5, 1: 5})
       [GOOD, [*GOOD, example(id=1), example(id=2)]],
       {},
       r"feature 'label' has no value in 2 of 22 records, the first of them record 10 of .*in-1; "
-      r"pass missing_label='own_stratum' or 'drop', or fill it in",
+      r"pass missing_label='own' or 'drop', or fill it in",
       id='missing label',
     ),
     pytest.param(

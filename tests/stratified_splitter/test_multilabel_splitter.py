@@ -174,8 +174,8 @@ def test_too_many_sets_are_refused_by_number():
     sets.check_number(20)
 
 
-def test_own_stratum_does_not_combine_with_several_features():
-  with pytest.raises(ConfigError, match="missing_label='own_stratum' does not combine with multil"):
+def test_a_stratum_of_records_without_labels_does_not_combine_with_several_features():
+  with pytest.raises(ConfigError, match="missing_label='own' does not combine with multil"):
     StratifiedSplitter(
       input_artifact, stratify_by=['a', 'b'], multilabel=True, missing_label='own_stratum'
     )

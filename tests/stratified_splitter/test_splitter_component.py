@@ -89,7 +89,7 @@ FAULTS = {
   'seed text': ({'seed': '1'}, "seed='1' must be a whole number; give one such as 0"),
   'missing_label unknown': (
     {'missing_label': 'ignore'},
-    r"missing_label='ignore' is not one of \['error', 'own_stratum', 'drop'\]",
+    r"missing_label='ignore' is not one of \['error', 'own', 'drop'\]",
   ),
   'files of no split': (
     {'output_files': {'tset': 2}},

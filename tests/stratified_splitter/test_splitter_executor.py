@@ -91,9 +91,10 @@ def test_no_artifact_is_an_error():
 WITHOUT = [example(id=10_000 + i) for i in range(10)]
 
 
-def test_records_without_a_label_can_be_a_stratum(split):
+@pytest.mark.parametrize('word', ['own', 'own_stratum'])  # the second is the earlier one
+def test_records_without_a_label_can_be_a_stratum(split, word):
   records = labelled({0: 30, 1: 20})
-  out = split({'all': [records + WITHOUT[:4], WITHOUT[4:]]}, missing_label='own_stratum')
+  out = split({'all': [records + WITHOUT[:4], WITHOUT[4:]]}, missing_label=word)
   splits = read_splits(out.uri)
   assert_conserved(splits, records + WITHOUT)
   assert_exact(splits, SPLITS)
@@ -101,6 +102,7 @@ def test_records_without_a_label_can_be_a_stratum(split):
   sidecar = assert_sidecar(out.uri, SPLITS)
   assert sidecar['strata'][-1]['stratum'] == [{'type': 'missing', 'value': None}]
   assert sidecar['strata'][-1]['name'] == '(missing)'
+  assert sidecar['parameters']['missing_label'] == 'own_stratum'
 
 
 def test_records_without_a_label_can_be_dropped_and_are_counted(split):
@@ -160,7 +162,7 @@ def test_folds_are_splits_of_one_artifact(split):
   assert read_sidecar(out.uri)['parameters']['folds'] == 3
 
 
-@pytest.mark.parametrize('missing', ['error', 'drop', 'own_stratum'])
+@pytest.mark.parametrize('missing', ['error', 'drop', 'own'])
 def test_a_feature_tells_the_split_and_records_without_it_are_stratified(split, missing):
   told = [example(label=i % 3, set=b'test', id=i) for i in range(30)]
   rest = [example(label=i % 2, id=100 + i) for i in range(40)]

@@ -74,9 +74,7 @@ def test_the_cause_is_named_where_one_number_class_is_seen(tmp_path):
 
 def test_no_cause_is_named_where_0_is_seen_or_the_label_is_text(tmp_path):
   for i, rows in enumerate(([{'label': 'a'}, {'label': ''}], [{'label': [0]}, {'label': ''}])):
-    with pytest.raises(
-      DataError, match=r"pass missing_label='own_stratum' or 'drop', or fill it in$"
-    ):
+    with pytest.raises(DataError, match=r"pass missing_label='own' or 'drop', or fill it in$"):
       split(tmp_path / str(i), rows, n_files=1)
 
 

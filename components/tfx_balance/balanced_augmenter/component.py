@@ -112,7 +112,7 @@ class BalancedAugmenter(base_beam_component.BaseBeamComponent):
         that this kept below their target.
       undersample: Whether classes above their target lose records.
       seed: Seed of the selection and of the copies.
-      missing_label: Treatment of records without a class: 'error'; 'own_stratum', they stay as they
+      missing_label: Treatment of records without a class: 'error'; 'own', they stay as they
         are; 'own_class', they are balanced as a class; or 'drop'. {'fill': 0} takes no value
         as 0, as which TFX's reader of Parquet writes it; 0.0 for floats, '' for text.
       allow_evaluation_splits: Permission for `splits` to name 'eval', 'test' or 'validation'.

@@ -83,7 +83,7 @@ class BalancedInputGen(base_beam_component.BaseBeamComponent):
         float that is integral. Transform may have renamed it or made it a vocabulary id.
       train_splits: Splits to merge into `train`, such as ('train', 'train_augmented').
       seed: Seed of the order of the records; also the default seed of `BalancedInputs`.
-      missing_label: Treatment of records without a class: 'error', 'own_stratum' (one class more),
+      missing_label: Treatment of records without a class: 'error', 'own' (one class more),
         or 'drop'. {'fill': 0} takes no value as 0, as which TFX's reader of Parquet writes it; 0.0
         for floats, '' for text. A `feature_spec` needs a default_value then.
       max_record_bytes: Bytes of the longest record; a file with a longer one is refused.

@@ -254,7 +254,7 @@ def classes_of(
       raise DataError(
         f'the label {column.name!r} is missing in {np.count_nonzero(gaps):,} of {len(gaps):,} '
         f'rows, the first of them row {int(np.argmax(gaps)) + 1} after the header; fill it in, or '
-        'pass --missing-label drop or own_stratum'
+        'pass --missing-label drop or own'
       )
     none_of |= gaps
     own = [NO_LABEL if gap else v for v, gap in zip(column.class_names(), missing, strict=True)]

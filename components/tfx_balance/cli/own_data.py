@@ -110,7 +110,7 @@ def inspect(
   Args:
     folder: Folder of the files.
     label: Name of the feature to split by and to predict.
-    missing_label: Treatment of records without a label: 'error', 'own_stratum' or 'drop'.
+    missing_label: Treatment of records without a label: 'error', 'own' or 'drop'.
     ignored: Names of the features that are not learned from.
 
   Raises:

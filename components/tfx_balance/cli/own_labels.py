@@ -13,8 +13,10 @@ MOST_CLASSES = 100_000  # the model has one output per class
 MISSING_WORDS = ('', '?', 'na', 'n/a', '#n/a', '<na>', 'nan', 'null', 'none')
 """Texts for a missing number, in lower case."""
 
-MISSING_LABEL = ('error', 'own_stratum', 'drop')
+MISSING_LABEL = ('error', 'own', 'drop')
 """Treatments of records without a label, as in StratifiedSplitter."""
+OWN = ('own', 'own_stratum')
+"""Words for a class of records without a label: the second is the earlier one."""
 
 
 def add_missing_label(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +24,8 @@ def add_missing_label(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     '--missing_label',
     '--missing-label',
-    choices=MISSING_LABEL,
+    choices=(*MISSING_LABEL, *OWN[1:]),
+    metavar=f'{{{",".join(MISSING_LABEL)}}}',
     default='error',
     help='records without a label: reject (default), use as an additional class, or leave out',
   )
@@ -58,16 +61,16 @@ def check_classes(label: str, counts: LabelCounts, missing_label: str) -> None:
   Args:
     label: Name of the label.
     counts: Number of records of each value.
-    missing_label: One of MISSING_LABEL.
+    missing_label: One of MISSING_LABEL, or of OWN.
   """
   if counts.missing and missing_label == 'error':
     total = counts.missing + sum(counts.records.values())
     raise DataError(
       f'the label {label!r} is missing in {counts.missing:,} of {total:,} records, the first of '
-      f'them {counts.first_missing}; fill it in, or pass --missing_label drop or own_stratum'
+      f'them {counts.first_missing}; fill it in, or pass --missing_label drop or own'
     )
   records = dict(counts.records)
-  if missing_label == 'own_stratum' and counts.missing:
+  if missing_label in OWN and counts.missing:
     records['(missing)'] = counts.missing
   total = sum(records.values())
   if total < FEWEST_RECORDS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,9 @@ class Fill:
   fill: int | float | str
 
 
+OWN_STRATUM: Final = 'own_stratum'
+"""Treatment of records without a class that makes a stratum of them, as sidecars have it; arguments
+also take the word 'own' for it, as `missing_group` does."""
 MissingLabel = Literal['error', 'own_stratum', 'drop'] | Fill
 """Treatment of records without a class; for 'error' the planner raises, with their number."""
 DROPPED = 0xFFFFFFFF

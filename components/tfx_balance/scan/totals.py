@@ -63,7 +63,7 @@ def check_features(
       path, position = totals.missing_in[feature]
       raise DataError(
         f'feature {feature!r} has no value in {absent} of {read} records, the first of them record '
-        f"{position} of {path}; pass missing_label='own_stratum' or 'drop', or fill it in"
+        f"{position} of {path}; pass missing_label='own' or 'drop', or fill it in"
         f'{_fill_hint(totals, feature, i)}'
       )
   for feature, kinds in sorted(totals.kinds.items()):

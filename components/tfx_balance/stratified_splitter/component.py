@@ -104,7 +104,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       rest: Split that gets all records that `counts` leaves, in place of `splits`.
       input_splits: Splits of the input to re-split; None for all. Others pass through unchanged.
       seed: Seed of the selection.
-      missing_label: Treatment of records without a class: 'error', 'own_stratum', or 'drop'.
+      missing_label: Treatment of records without a class: 'error', 'own', or 'drop'.
         {'fill': 0} takes no value as 0, in every feature of numbers that is read, such as that of
         `order_by`: TFX's reader of Parquet writes 0 so. 0.0 for features of floats, '' for text.
       output_files: Number of files of each split, or numbers by split. None for one file in each
