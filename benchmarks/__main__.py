@@ -25,10 +25,12 @@ from benchmarks import (
   input,
   intervals,
   modes,
+  null,
   quality,
   remedies,
   scale,
   split,
+  suspects,
 )
 from benchmarks.data import KINDS, DataSpec
 from benchmarks.harness import Case, Result, Runner, progress, run_case, run_piece
@@ -46,9 +48,18 @@ BENCHMARKS: dict[str, Any] = {
   'quality': quality,
   'remedies': remedies,
   'intervals': intervals,
+  'null': null,
+  'suspects': suspects,
 }
 LOCAL_BEAM = '--direct_running_mode=in_memory'  # Beam's default downloads another runner
-_COMPARED = ('batches', 'quality', 'remedies', 'intervals')  # with a table of their own
+_COMPARED = (
+  'batches',
+  'quality',
+  'remedies',
+  'intervals',
+  'null',
+  'suspects',
+)  # with a table of their own
 _OF_SPECS = ('split', 'scale', 'floor')
 
 

@@ -5,9 +5,10 @@ outside and 5x5 folds inside each. Inside, the rule that `compare` has recommend
 'argmax' is that of the best estimate; every remedy is trained again on all that is inside, and
 measured outside. Regret is the mean over tables of the points behind the best remedy of a table,
 which is known only afterwards. The fixed remedy is, for each table, the one that is best on all the
-others; 'recommended' less it has a t interval over tables. 't = 1' is a threshold that is not
-tuned. Tables are those in the folder that TFX_BALANCE_DATA names; without it, and as a smoke test,
-one is made.
+others; 'recommended' less it has a t interval over tables. What it gains over natural batches on a
+table has a corrected resampled interval over outer folds. 't = 1' is a threshold that is not tuned.
+Tables are those in the folder that TFX_BALANCE_DATA names; without it, and as a smoke test, one is
+made.
 
 Equal remedies: runs on made tables in which any of seven equal remedies is said to help or harm.
 With 'drawn' features each fit has others, so that remedies differ by chance in every fold. With
@@ -21,7 +22,8 @@ Goorbergh et al. 2022, "The harm of class imbalance corrections for risk predict
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,7 @@ from scipy import stats
 from tfx_balance import StratifiedSplits
 from tfx_balance.compare.advice import simplest
 from tfx_balance.compare.arms import ARMS, MEAN, NATURAL, TRAINED
-from tfx_balance.compare.intervals import HELPS, NO_DIFFERENCE
+from tfx_balance.compare.intervals import HELPS, NO_DIFFERENCE, Interval, corrected_interval
 from tfx_balance.compare.judging import Scores as AllScores
 from tfx_balance.compare.judging import gaps, judge, mean_log_p, with_means
 from tfx_balance.compare.metrics import METRICS, Measures
@@ -47,7 +49,7 @@ from benchmarks.report import empty_table
 OURS, PICKER, BEST, UNTUNED = 'ours', 'recommended', 'argmax', 't = 1'
 DECIDING = ('macro_recall', 'macro_f1', 'worst_class', 'average_precision', 'log_loss')
 FOLDS, REPEATS = 5, 5
-_MADE = '300 made'
+MADE = '300 made'
 _SIZES = {
   'full': {'outer': 2, 'steps': 400, 'equal': 200, 'planted': 100},
   'small': {'outer': 1, 'steps': 100, 'equal': 40, 'planted': 20},
@@ -66,12 +68,12 @@ def cases(size: str) -> list[Case]:
   training = {'steps': given['steps']}
   found = [
     _case(f'regret of {name}', 'regret', table=name, repeats=given['outer'], **training)
-    for name in names or [_MADE]
+    for name in names or [MADE]
   ]
   found += [
     _case(f'{model}, regret of {name}', 'estimator_regret', model=model, table=name, repeats=1)
     for model in (MODELS if size != 'tiny' else list(MODELS)[:1])
-    for name in names or [_MADE]
+    for name in names or [MADE]
   ]
   if size == 'full' and names:
     found += [
@@ -90,7 +92,7 @@ def cases(size: str) -> list[Case]:
   ]
   rare = RARE if size == 'full' else RARE[:2]
   found += [_case(f'planted, {n:,} rare', 'planted', n_rare=n, runs=given['planted']) for n in rare]
-  names = [n for n in names if n in _SMALL] or [_MADE]
+  names = [n for n in names if n in _SMALL] or [MADE]
   return found + [_case(f'logistic, {name}', 'logistic', table=name, **training) for name in names]
 
 
@@ -105,7 +107,7 @@ def _work(run: Any) -> Work:
 
 def read_or_make(name: str) -> tuple[Array, Array]:
   """Returns features, float32 [n, d], and classes, [n], of a table of a file or a made one."""
-  if name != _MADE:
+  if name != MADE:
     return read(name)
   x, labels = made.table(int(name.split()[0]) // made.SHARE, np.random.default_rng(0))
   return x.astype(np.float32), labels
@@ -127,7 +129,7 @@ def regret(table: str, repeats: int, steps: int, **_: Any) -> Work:
   def score(trained: Sequence[Array], tested: Sequence[Array], seed: int) -> Scores:
     return {arm: train(x, labels, trained, tested, arm, steps, HIDDEN, seed) for arm in TRAINED}
 
-  return _work(lambda: nested(x, labels, repeats, score))
+  return _work(lambda: list(nested(x, labels, repeats, score)))
 
 
 def keras_regret(table: str, repeats: int, steps: int, **_: Any) -> Work:
@@ -137,7 +139,7 @@ def keras_regret(table: str, repeats: int, steps: int, **_: Any) -> Work:
   def score(trained: Sequence[Array], tested: Sequence[Array], seed: int) -> Scores:
     return train_keras(x, labels, trained, tested, steps, seed)
 
-  return _work(lambda: nested(x, labels, repeats, score))
+  return _work(lambda: list(nested(x, labels, repeats, score)))
 
 
 def estimator_regret(model: str, table: str, repeats: int, **_: Any) -> Work:
@@ -147,13 +149,17 @@ def estimator_regret(model: str, table: str, repeats: int, **_: Any) -> Work:
   def score(trained: Sequence[Array], tested: Sequence[Array], seed: int) -> Scores:
     return train_estimator(model, x, labels, trained, tested, seed)
 
-  return _work(lambda: nested(x, labels, repeats, score))
+  return _work(lambda: list(nested(x, labels, repeats, score)))
 
 
 def nested(
   x: Array, labels: Array, repeats: int, score: Callable[..., Scores]
-) -> dict[str, dict[str, float]]:
-  """Returns the mean outside by metric and remedy, `PICKER` and `UNTUNED`; higher is better.
+) -> Iterator[dict[str, dict[str, dict[str, float]]]]:
+  """Yields, of each outer fold, values by metric and remedy; higher is better.
+
+  'outside' has those on the records outside, of remedies, of `PICKER`, `BEST` and `UNTUNED`;
+  'inside' has the estimates of remedies, of which those that put all records into one class are
+  left out.
 
   Args:
     x: Features, [n, d].
@@ -162,9 +168,8 @@ def nested(
     score: Function of rows to train on and rows to test of many folds, and a seed, that returns
       the log probabilities of each fold by arm.
   """
-  measures, total = Measures.of(np.bincount(labels)), Counter[tuple[str, str]]()
-  outer = splits(x, labels, 0, repeats)
-  for number, (_, inside, outside) in enumerate(outer):
+  every = Measures.of(np.bincount(labels))
+  for number, (_, inside, outside) in enumerate(splits(x, labels, 0, repeats)):
     own = splits(x[inside], labels[inside], number + 1, REPEATS)
     trained = [inside, *(inside[rows] for _, rows, _ in own)]
     tested = [outside, *(np.concatenate([inside[rows], outside]) for _, _, rows in own)]
@@ -184,25 +189,31 @@ def nested(
     outer_scores = {arm: p[0] for arm, p in log_p.items()}
     outer_scores[MEAN] = mean_log_p([p[-len(outside) :] for p in log_p[NATURAL][1 : FOLDS + 1]])
     last = Fold(0, outside, np.bincount(labels[inside]), outer_scores)
+    found: dict[str, dict[str, dict[str, float]]] = {'inside': {}, 'outside': {}}
     for metric in DECIDING:
+      measures = replace(every, metrics={metric: METRICS[metric]})
       scores = AllScores(folds, labels, measures, metric)
-      found, decides = judge(scores), METRICS[metric].decides
-      strengths = {name: scores.threshold(name) if decides else 0.0 for name in found}
+      judged, decides = judge(scores), METRICS[metric].decides
+      strengths = {name: scores.threshold(name) if decides else 0.0 for name in judged}
       values = {
         name: measures.better(metric, scores.of(name, last, t), labels[outside])
         for name, t in strengths.items()
       }
       untuned = scores.of('threshold', last, float(decides))
       sign = 1 if METRICS[metric].higher else -1
-      best = max(found, key=lambda name: sign * found[name].values[metric])
-      values |= {
-        PICKER: values[simplest(found, measures, metric)],
-        BEST: values[best],
+      estimates = {name: sign * one.values[metric] for name, one in judged.items()}
+      found['outside'][metric] = {
+        PICKER: values[simplest(judged, measures, metric)],
+        BEST: values[max(estimates, key=lambda name: estimates[name])],
+        **values,
         UNTUNED: measures.better(metric, untuned, labels[outside]),
       }
-      total.update({(metric, name): value / len(outer) for name, value in values.items()})
-  names = {name for _, name in total}
-  return {m: {name: total[m, name] for name in _ordered(names)} for m in DECIDING}
+      found['inside'][metric] = {
+        name: value
+        for name, value in estimates.items()
+        if name == NATURAL or not judged[name].collapsed
+      }
+    yield found
 
 
 def _ordered(names: Iterable[str]) -> list[str]:
@@ -276,7 +287,7 @@ def regrets(values: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str
   """Returns by metric the mean regret of each remedy, of the fixed one, and the difference.
 
   Args:
-    values: What `nested` returns, by table.
+    values: What `means` returns, by table.
   """
   found = {}
   for metric in DECIDING:
@@ -299,8 +310,30 @@ def regrets(values: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str
   return found
 
 
+def gains(splits: Sequence[Mapping[str, Any]], metric: str) -> Interval:
+  """Returns what `PICKER` gains over natural batches in the outer folds of a table, in points.
+
+  Args:
+    splits: What `nested` yields.
+    metric: Metric.
+  """
+  outside = [split['outside'][metric] for split in splits]
+  return corrected_interval(
+    [100 * (own[PICKER] - own[NATURAL]) for own in outside], 1 / (FOLDS - 1)
+  )
+
+
+def means(splits: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+  """Returns the mean of what is outside by metric and remedy, of what `nested` yields."""
+  outside = [split['outside'] for split in splits]
+  return {
+    metric: {name: float(np.mean([own[metric][name] for own in outside])) for name in names}
+    for metric, names in outside[0].items()
+  }
+
+
 def _print_regret(scores: Mapping[str, Any]) -> Group:
-  by_metric = regrets(scores)
+  by_metric = regrets({name: means(splits) for name, splits in scores.items()})
   names = [n for n in next(iter(by_metric.values())) if n not in ('difference', 'chosen')]
   table = empty_table(f'mean regret, {len(scores)} tables', *names, f'{PICKER} - fixed')
   chosen = []
@@ -310,7 +343,13 @@ def _print_regret(scores: Mapping[str, Any]) -> Group:
     table.add_row(METRICS[metric].words, *cells, f'{mean:+.2f} [{low:+.2f}, {high:+.2f}]')
     counts = ', '.join(f'{arm} {n}' for arm, n in own['chosen'].items())
     chosen.append(f'{METRICS[metric].words}: fixed is {counts}')
-  return Group(table, *chosen, '')
+  words = [METRICS[metric].words for metric in DECIDING]
+  gained = empty_table(f'{PICKER} - {NATURAL}', 'outer folds', *words)
+  for name, splits in scores.items():
+    intervals = [gains(splits, metric) for metric in DECIDING]
+    cells = [f'{one.mean:+.2f} [{one.low:+.2f}, {one.high:+.2f}]' for one in intervals]
+    gained.add_row(name, str(len(splits)), *cells)
+  return Group(table, *chosen, '', gained, '')
 
 
 def _print_equal(runs_of: Mapping[str, Any]) -> Table:

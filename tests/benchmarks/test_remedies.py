@@ -23,14 +23,22 @@ def test_all_parts_are_printed(tmp_path, capsys):
     'boosting',
     'forest',
   }
-  assert set(results['regret of 300 made']['macro_recall']) == {
+  splits = results['regret of 300 made']
+  assert len(splits) == remedies.FOLDS
+  assert set(splits[0]['outside']['macro_recall']) == {
     'recommended',
     'argmax',
     *ARMS,
     't = 1',
   }
   printed = capsys.readouterr().out
-  for part in ('mean regret', 'equal remedies', 'helps / no practical', 'logistic model'):
+  for part in (
+    'mean regret',
+    'recommended - natural',
+    'equal remedies',
+    'helps / no practical',
+    'logistic model',
+  ):
     assert part in printed
 
 
@@ -76,6 +84,15 @@ def test_the_fixed_remedy_of_a_table_is_the_best_of_the_others():
   assert found[remedies.PICKER] == pytest.approx((50 + 10) / 2)
   assert found['difference'][0] == pytest.approx(15)
   assert found['chosen'] == {'balanced': 1, NATURAL: 1}
+
+
+def test_the_gain_of_a_table_is_that_of_its_outer_folds():
+  outer = [{'outside': {'macro_f1': {remedies.PICKER: v, NATURAL: 0.5}}} for v in (0.5, 0.6)]
+  assert remedies.means(outer) == {'macro_f1': {remedies.PICKER: pytest.approx(0.55), NATURAL: 0.5}}
+  gain = remedies.gains(outer, 'macro_f1')
+  assert gain.mean == pytest.approx(5)
+  # 12.7 is the quantile of t with one degree of freedom
+  assert gain.high - gain.mean == pytest.approx(12.7 * np.sqrt((1 / 2 + 1 / 4) * 50), rel=0.01)
 
 
 def test_a_large_planted_effect_is_seen():
