@@ -208,6 +208,16 @@ def test_estimators_that_cannot_be_compared_are_refused(model, message):
     compare(model, *table())
 
 
+@pytest.mark.parametrize('model', [LogisticRegression(), LogisticRegression])
+@pytest.mark.parametrize('given', [{'steps': 7}, {'batch_size': 64}, {'callbacks': list}])
+def test_what_is_of_keras_alone_is_refused(model, given):
+  ((name, value),) = given.items()
+  with pytest.raises(
+    ConfigError, match=rf'^{name}={re.escape(str(value))} is of Keras .* an estimator; leave it'
+  ):
+    compare(model, *table(), **given)
+
+
 def test_features_that_an_estimator_does_not_take_are_named():
   x, y = table()
   with pytest.raises(ConfigError, match='LogisticRegression with natural does not take x or y'):

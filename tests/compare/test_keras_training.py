@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
-from tfx_balance.compare import compare, comparing
+from tfx_balance.compare import compare, comparing, keras_training
 from tfx_balance.compare.keras_training import smote_columns
 from tfx_balance.errors import ConfigError, DataError
 
@@ -54,6 +54,20 @@ def test_a_maker_sees_the_rows_that_are_trained_on(module):
   np.testing.assert_allclose(mean, x.mean(axis=0), atol=1e-5)
   moved = answer.fit(x + 5, y)  # of as many rows, which are the same after normalization
   np.testing.assert_allclose(moved.predict_proba(x + 5), fitted.predict_proba(x), atol=1e-4)
+
+
+def test_one_model_is_made_before_the_first_fold(monkeypatch):
+  made, before = [], []
+  dense = maker(keras, lambda: keras.layers.Dense(2))
+  monkeypatch.setattr(
+    keras_training.KerasTraining, 'fold', lambda self, task: before.append(len(made))
+  )
+  for make in (lambda: made.append(0) or dense(), lambda x, y: made.append(0) or dense()):
+    with pytest.raises(ConfigError, match='are up before the first'):
+      compare(make, *table(), processes=1, verbose=False)
+    assert before[0] == 1
+    made.clear()
+    before.clear()
 
 
 @KERASES

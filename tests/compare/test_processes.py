@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -73,6 +74,20 @@ def test_a_full_disk_is_an_error_that_says_what_to_do(monkeypatch, shifted_sum):
   monkeypatch.setattr(processes.joblib, 'dump', full)
   with pytest.raises(StorageError, match=r'No space left on device.*TMPDIR.*or give processes=1'):
     list(call_in_processes(shifted_sum, {'x': np.ones(3)}, [0], 2))
+
+
+def test_an_error_in_a_process_is_the_only_one(monkeypatch):
+  def call(data, i):
+    time.sleep(0.1)
+    if i == 3:
+      raise ValueError(f'task {i}')
+    return i
+
+  others = []
+  monkeypatch.setattr(threading, 'excepthook', others.append)
+  with pytest.raises(ValueError, match='task 3'):
+    list(call_in_processes(call, np.ones(3), range(25), 2))
+  assert others == []
 
 
 def wait_until(condition):

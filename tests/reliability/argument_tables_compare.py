@@ -46,14 +46,22 @@ def compare_apis() -> Iterator[Api]:
     without(compare_package.compare, *short),
     good,
     {
-      **dict.fromkeys(('steps', 'batch_size', 'processes'), COUNT),
+      'processes': COUNT,
       'minutes': FINITE_FROM_0 - {'0'},
-      'callbacks': NONE | {'int', 'lambda'},
       **dict.fromkeys(('cost', 'prevalence'), NONE | {'{}'}),
       'averages': FLAG,
       'verbose': FLAG,
     },
     data=frozenset({'x', 'y', 'groups', 'times'}),
+  )
+  yield Api(
+    'compare, what is of Keras alone',
+    without(compare_package.compare, *short, mock.patch.object(comparing, 'check_no_limits')),
+    good,
+    {
+      **dict.fromkeys(('steps', 'batch_size'), NONE | COUNT),
+      'callbacks': NONE | {'int', 'lambda'},
+    },
   )
   for name in ('recall_at_precision', 'precision_at_recall'):
     bound = name.rpartition('_')[2]

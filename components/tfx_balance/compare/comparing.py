@@ -62,8 +62,8 @@ def compare(
   y: Any,
   metric: Any = 'macro_recall',
   *,
-  steps: int = 400,
-  batch_size: int = 64,
+  steps: int | None = None,
+  batch_size: int | None = None,
   callbacks: Callable[[], Sequence[Any]] | None = None,
   cost: Any = None,
   prevalence: Mapping[Any, float] | None = None,
@@ -97,8 +97,9 @@ def compare(
       'log_loss', 'brier', 'cost', `recall_at_precision(0.9, 'fraud')`,
       `precision_at_recall(0.9, 'fraud')`, or a function of y and probabilities [n, n_classes] that
       returns a number, higher where better.
-    steps: Batches that each Keras model is trained on.
-    batch_size: Records in a batch of Keras.
+    steps: Batches that each Keras model is trained on; None for 400. This and the next two are
+      refused with an estimator.
+    batch_size: Records in a batch of Keras; None for 64.
     callbacks: Function that returns new Keras callbacks, such as
       lambda: [keras.callbacks.EarlyStopping(patience=2, restore_best_weights=True)]. With it a
       tenth of the records that a model would be trained on, drawn by class, is for validation, ten
@@ -124,7 +125,14 @@ def compare(
       training gives weights that are not finite.
   """
   start = time.time()
-  steps, batch_size = check_whole('steps', steps), check_whole('batch_size', batch_size)
+  limits: dict[str, Any] = {
+    name: check_whole(name, value)
+    for name, value in (('steps', steps), ('batch_size', batch_size))
+    if value is not None
+  }
+  if callbacks is not None:
+    example = 'lambda: [keras.callbacks.EarlyStopping(patience=2)]'
+    limits['callbacks'] = check_callable('callbacks', callbacks, example)
   seed, processes = check_seed(seed), check_whole('processes', processes)
   averages, verbose = check_flag('averages', averages), check_flag('verbose', verbose)
   minutes = float(check_number('minutes', minutes, 0))
@@ -139,9 +147,6 @@ def compare(
   zeros = (0.0,) * len(counts.records)
   matrix = () if measures.cost is None else tuple(map(tuple, measures.cost.tolist()))
   plain = Remedy(NATURAL, counts.classes, counts.records, zeros, matrix)
-  if callbacks is not None:
-    check_callable('callbacks', callbacks, 'lambda: [keras.callbacks.EarlyStopping(patience=2)]')
-  limits = {'steps': steps, 'batch_size': batch_size, 'callbacks': callbacks}
   trainer = trainer_of(model, x, labels, plain, deadline, limits)
   equal = equal_rows(x)
   if isinstance(groups, str) and groups == DUPLICATES:
@@ -194,7 +199,6 @@ def compare(
     trainer.remedies[own.trained_as or recommended], name=recommended, shift=tuple(shift.tolist())
   )
   deciding = measures.metrics[metric]
-  is_keras = not isinstance(trainer, EstimatorTraining)
   document = ComparisonDocument(
     metric=metric,
     metric_words=deciding.words,
@@ -203,8 +207,8 @@ def compare(
     equivalence=equivalence(measures, metric, found[NATURAL].values[metric]),
     confidence=CONFIDENCE,
     folds=len(folds),
-    steps=steps if is_keras else None,
-    batch_size=batch_size if is_keras else None,
+    steps=getattr(trainer, 'steps', None),
+    batch_size=getattr(trainer, 'batch_size', None),
     seed=seed,
     seconds=time.time() - start,
     arms=arms,
@@ -233,13 +237,15 @@ def trainer_of(
     labels: Index of each record's class, [n].
     plain: Remedy of the classes that does nothing.
     deadline: Time when it is to stop, as `time.time` gives it.
-    limits: Steps, batch size and callbacks of Keras.
+    limits: Steps, batch size and callbacks of Keras, those that are given.
 
   Raises:
-    ConfigError: if it is neither, or a Keras model in place of a function.
+    ConfigError: if it is neither, a Keras model in place of a function, or an estimator with limits
+      of Keras.
   """
   if not isinstance(model, type):
     if (hasattr(model, 'fit') and hasattr(model, 'get_params')) or hasattr(model, 'predict_proba'):
+      check_no_limits(limits)
       return EstimatorTraining.of(maker_of(model), x, labels, plain, deadline)
     if hasattr(type(model), 'trainable_weights'):
       raise ConfigError(
@@ -255,6 +261,7 @@ def trainer_of(
   made = None if takes_rows else model()
   # Of the type: a Keras model that is not built has no weights yet.
   if hasattr(made, 'fit') and not hasattr(type(made), 'trainable_weights'):
+    check_no_limits(limits)
     return EstimatorTraining.of(model, x, labels, plain, deadline)
   try:
     from tfx_balance.compare.keras_training import KerasTraining
@@ -265,7 +272,17 @@ def trainer_of(
       f"need TensorFlow ({error}); run pip install 'tfx-balance[compare,tensorflow]' tensorflow"
     ) from error
 
-  return KerasTraining.of(model, takes_rows, x, labels, plain, deadline, **limits)
+  return KerasTraining.of(model, takes_rows, made, x, labels, plain, deadline, **limits)
+
+
+def check_no_limits(limits: Mapping[str, Any]) -> None:
+  """Checks that an estimator is given no argument of Keras; raises ConfigError otherwise."""
+  for name, value in limits.items():
+    raise ConfigError(
+      f'{name}={format_value(value)} is of Keras models, and the model is an estimator; leave it '
+      f'out, and say in the estimator how long it trains, such as '
+      f'HistGradientBoostingClassifier(max_iter=100)'
+    )
 
 
 def _n_needed(function: Callable[..., Any]) -> int:

@@ -84,19 +84,21 @@ class KerasTraining:
     cls,
     make_model: Callable[..., Any],
     takes_rows: bool,
+    model: Any,
     x: Any,
     labels: Ints,
     plain: Remedy,
     deadline: float,
-    steps: int,
-    batch_size: int,
+    steps: int = 400,
+    batch_size: int = 64,
     callbacks: Callable[[], Sequence[Any]] | None = None,
   ) -> KerasTraining:
-    """Returns the training of models that a function makes, after it made two.
+    """Returns the training of models that a function makes.
 
     Args:
       make_model: Function that returns a model.
       takes_rows: Whether it takes features and class indices.
+      model: Model that it made, where it takes none.
       x: Features as `BalancedInputs.from_arrays` takes them.
       labels: Index of each record's class, [n].
       plain: Remedy of the classes that does nothing.
@@ -106,7 +108,7 @@ class KerasTraining:
       callbacks: Function that returns new callbacks of a training, or None.
 
     Raises:
-      ConfigError: if a model does not end in logits, or two share weights.
+      ConfigError: if the model does not end in logits.
       DataError: if x has another number of rows, or is a list of files.
     """
     check_no_paths(x)
@@ -114,10 +116,9 @@ class KerasTraining:
     check_rows(features, len(labels), 'labels')
     fixed = (steps, batch_size, deadline, callbacks)
     made = cls(uuid.uuid4().hex, make_model, takes_rows, features, labels, {}, (), *fixed)
-    every = np.arange(len(labels))
-    model, logits = made._new_model(every)
-    check_logits(model, logits, len(plain.classes))
-    check_unshared(model, made._new_model(every)[0])
+    if takes_rows:
+      model = make_model(features, labels)
+    check_logits(model, made._output(model), len(plain.classes))
     moved, whole, left_out = smote_columns(features, model)
     remedies = {name: replace(plain, name=name) for name in TRAINED if ARMS[name].way != 'smote'}
     if moved:
@@ -163,7 +164,7 @@ class KerasTraining:
     if self.takes_rows:  # so that no model of other data with as many rows is taken
       own = replace(own, run=uuid.uuid4().hex)
     trained = own._trained(rows, remedy, seed).model
-    model, _ = own._new_model(rows)
+    model = own._new_model(rows)
     model.set_weights(trained.get_weights())
     return FittedKeras(model)
 
@@ -179,6 +180,7 @@ class KerasTraining:
     """Returns the model of this process after training it on records with a remedy.
 
     Raises:
+      ConfigError: if two models share weights.
       OutOfTimeError: if time is up.
     """
     remedy = replace(remedy, records=tuple(self._counts(rows).tolist()))
@@ -186,7 +188,8 @@ class KerasTraining:
     seed_all = compiled.keras.utils.set_random_seed
     seed_all(seed)
     if compiled.seed != seed:  # the arms of a fold begin with equal weights
-      new = self._new_model(rows)[0]
+      new = self._new_model(rows)
+      check_unshared(compiled.model, new)
       compiled.seed, compiled.start = seed, [np.array(variable) for variable in new.variables]
     seed_all(seed)
     adjusted = np.array(log_shares(remedy.records)) * (remedy.name == ADJUSTED)
@@ -214,12 +217,17 @@ class KerasTraining:
     )
     return FittedKeras(compiled.model)
 
-  def _new_model(self, rows: Ints) -> tuple[Any, Any]:
-    """Returns a new model and its output for two records, which makes its weights."""
+  def _new_model(self, rows: Ints) -> Any:
+    """Returns a new model that has weights."""
     model = self.make_model(*((self._rows(rows), self.labels[rows]) if self.takes_rows else ()))
+    self._output(model)
+    return model
+
+  def _output(self, model: Any) -> Any:
+    """Returns the output of a model for two records, which makes its weights."""
     keras_of(model)
     two = tf.nest.map_structure(lambda array: tf.convert_to_tensor(array[:2]), self.features)
-    return model, model(two)
+    return model(two)
 
   def _rows(self, rows: Ints) -> Any:
     return tf.nest.map_structure(lambda array: array[rows], self.features)
@@ -229,7 +237,7 @@ class KerasTraining:
     key = f'{self.run} {hash(rows.tobytes())}' if self.takes_rows else self.run
     if key not in _compiled:
       _compiled.clear()
-      _compiled[key] = _Compiled(self._new_model(rows)[0], len(self._counts(rows)))
+      _compiled[key] = _Compiled(self._new_model(rows), len(self._counts(rows)))
     return _compiled[key]
 
   def _counts(self, rows: Ints) -> Ints:

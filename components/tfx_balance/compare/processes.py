@@ -46,7 +46,11 @@ def call_in_processes(
         f'the data cannot be written for {processes} processes: {error} ({folder}); free some '
         f'space, set TMPDIR to a folder on another disk, or give processes=1'
       ) from error
-    pool = joblib.Parallel(processes, return_as='generator', pre_dispatch='all', max_nbytes=None)
+    # Loky's thread ends in a KeyError if calls wait in its queue while an error ends the processes;
+    # no more calls are sent than run at a time, so that none waits.
+    pool = joblib.Parallel(
+      processes, return_as='generator', pre_dispatch='n_jobs', batch_size=1, max_nbytes=None
+    )
     yield from pool(joblib.delayed(_called)(call, path, os.getpid(), task) for task in tasks)
 
 
