@@ -272,7 +272,7 @@ def trainer_of(
       f"need TensorFlow ({error}); run pip install 'tfx-balance[compare,tensorflow]' tensorflow"
     ) from error
 
-  return KerasTraining.of(model, takes_rows, made, x, labels, plain, deadline, **limits)
+  return KerasTraining.of(model, takes_rows, x, labels, plain, deadline, **limits, model=made)
 
 
 def check_no_limits(limits: Mapping[str, Any]) -> None:

@@ -84,7 +84,6 @@ class KerasTraining:
     cls,
     make_model: Callable[..., Any],
     takes_rows: bool,
-    model: Any,
     x: Any,
     labels: Ints,
     plain: Remedy,
@@ -92,13 +91,13 @@ class KerasTraining:
     steps: int = 400,
     batch_size: int = 64,
     callbacks: Callable[[], Sequence[Any]] | None = None,
+    model: Any = None,
   ) -> KerasTraining:
     """Returns the training of models that a function makes.
 
     Args:
       make_model: Function that returns a model.
       takes_rows: Whether it takes features and class indices.
-      model: Model that it made, where it takes none.
       x: Features as `BalancedInputs.from_arrays` takes them.
       labels: Index of each record's class, [n].
       plain: Remedy of the classes that does nothing.
@@ -106,6 +105,7 @@ class KerasTraining:
       steps: Batches to train on.
       batch_size: Records in each.
       callbacks: Function that returns new callbacks of a training, or None.
+      model: Model that the function made, to be checked; None for one that it makes now.
 
     Raises:
       ConfigError: if the model does not end in logits.
@@ -116,8 +116,8 @@ class KerasTraining:
     check_rows(features, len(labels), 'labels')
     fixed = (steps, batch_size, deadline, callbacks)
     made = cls(uuid.uuid4().hex, make_model, takes_rows, features, labels, {}, (), *fixed)
-    if takes_rows:
-      model = make_model(features, labels)
+    if model is None:
+      model = made._new_model(np.arange(len(labels)))
     check_logits(model, made._output(model), len(plain.classes))
     moved, whole, left_out = smote_columns(features, model)
     remedies = {name: replace(plain, name=name) for name in TRAINED if ARMS[name].way != 'smote'}
