@@ -98,36 +98,36 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     help=f'folder of input files (default: {cache})',
   )
   add('--beam_args', default=LOCAL_BEAM, metavar='ARGS', help=f'default: {LOCAL_BEAM}')
-  known = parser.parse_args(arguments)
-  known.size = known.size or 'full'
-  if wrong := [name for name in known.benchmarks if name not in BENCHMARKS]:
+  options = parser.parse_args(arguments)
+  options.size = options.size or 'full'
+  if wrong := [name for name in options.benchmarks if name not in BENCHMARKS]:
     parser.error(f'{wrong[0]!r} is not in {list(BENCHMARKS)}; run one of these')
-  if known.repeat < 1:
-    parser.error(f'--repeat is {known.repeat}; run each side at least once')
-  if known.cases and not set(known.benchmarks) <= set(_OF_SPECS):
+  if options.repeat < 1:
+    parser.error(f'--repeat is {options.repeat}; run each side at least once')
+  if options.cases and not set(options.benchmarks) <= set(_OF_SPECS):
     parser.error(f'--cases is for {list(_OF_SPECS)}; name only these')
-  if known.picture and known.benchmarks != ['scale']:
+  if options.picture and options.benchmarks != ['scale']:
     parser.error('--picture is for scale; run scale alone')
-  if known.resume and not known.json:
+  if options.resume and not options.json:
     parser.error('--resume reads the file of --json; pass --json')
   try:
-    known.cases = [DataSpec.parse(text) for text in known.cases]
+    options.cases = [DataSpec.parse(text) for text in options.cases]
   except ValueError as error:
     parser.error(str(error))
-  known.chosen = {name: choose_cases(name, known) for name in known.benchmarks}
-  if not any(known.chosen.values()):
+  options.chosen = {name: choose_cases(name, options) for name in options.benchmarks}
+  if not any(options.chosen.values()):
     parser.error('--only and --sides select no case; run without them to see the names')
-  return known
+  return options
 
 
-def choose_cases(benchmark: str, known: argparse.Namespace) -> list[Case]:
+def choose_cases(benchmark: str, options: argparse.Namespace) -> list[Case]:
   """Returns the selected cases of a benchmark, with the selected sides."""
-  given = (known.cases,) if known.cases else ()
-  sides = known.sides.split(';') if known.sides else None
+  given = (options.cases,) if options.cases else ()
+  sides = options.sides.split(';') if options.sides else None
   found = []
-  for case in BENCHMARKS[benchmark].cases(known.size, *given):
+  for case in BENCHMARKS[benchmark].cases(options.size, *given):
     kept = {side: piece for side, piece in case.sides.items() if sides is None or side in sides}
-    if kept and (known.only or '') in case.name:
+    if kept and (options.only or '') in case.name:
       found.append(replace(case, sides=kept))
   return found
 
@@ -140,31 +140,31 @@ def read_results(path: Path) -> list[Result]:
 
 def main(arguments: Sequence[str] | None = None, run: Runner = run_piece) -> int:
   """Runs benchmarks with the given arguments; returns 0, or 1 if a side failed."""
-  known = parse_arguments(arguments)
-  asked = (known.repeat, shlex.split(known.beam_args), known.cache.resolve(), run)
+  options = parse_arguments(arguments)
+  asked = (options.repeat, shlex.split(options.beam_args), options.cache.resolve(), run)
   machine = machine_lines()
-  there = read_results(known.json) if known.resume and known.json.exists() else []
+  there = read_results(options.json) if options.resume and options.json.exists() else []
   done = {(result.benchmark, result.case.name): result for result in there}
   results: list[Result] = []
   printed = []
-  for name, cases in known.chosen.items():
+  for name, cases in options.chosen.items():
     for case in cases:
       results.append(done.get((name, case.name)) or run_case(name, case, *asked))
-      if known.json:  # after each case, since the whole list takes long
+      if options.json:  # after each case, since the whole list takes long
         content = {'machine': machine, 'results': [asdict(result) for result in results]}
-        known.json.write_text(json.dumps(content, indent=1) + '\n')
+        options.json.write_text(json.dumps(content, indent=1) + '\n')
     own = [result for result in results if result.benchmark == name]
-    lines: list[Any] = ['', f'== {name}', *machine, f'Beam: {known.beam_args}']
+    lines: list[Any] = ['', f'== {name}', *machine, f'Beam: {options.beam_args}']
     if name in _COMPARED:
       lines += ['', BENCHMARKS[name].comparison(own)]
     failed = any(result.errors for result in own)
     printed.append((name, BENCHMARKS[name].__doc__, report(own, lines), failed))
-  if known.picture:
-    scale.draw(results, known.picture)
-  if known.page:
-    size = '' if known.size == 'full' else f' --{known.size}'
-    known.page.write_text(page(machine, f'python -m benchmarks {{}}{size}', printed))
-    progress(f'{known.page} is written')
+  if options.picture:
+    scale.draw(results, options.picture)
+  if options.page:
+    size = '' if options.size == 'full' else f' --{options.size}'
+    options.page.write_text(page(machine, f'python -m benchmarks {{}}{size}', printed))
+    progress(f'{options.page} is written')
   return 1 if any(result.errors for result in results) else 0
 
 

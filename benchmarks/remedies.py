@@ -218,8 +218,8 @@ def nested(
 
 def _ordered(names: Iterable[str]) -> list[str]:
   """Returns the names of rules and arms that there are, in the order of the printed table."""
-  known = set(names)
-  return [name for name in (PICKER, BEST, *ARMS, UNTUNED) if name in known]
+  there = set(names)
+  return [name for name in (PICKER, BEST, *ARMS, UNTUNED) if name in there]
 
 
 def equal(n_rare: int, features: str, runs: int, **_: Any) -> Work:

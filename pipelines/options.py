@@ -41,22 +41,22 @@ def parse_options(
 
   Exits with a message and code 2 if they are invalid.
   """
-  known, beam_args = parser.parse_known_args(arguments)
+  settings, beam_args = parser.parse_known_args(arguments)
   options = [option for action in parser._actions for option in action.option_strings]
   for name in (argument.split('=')[0] for argument in beam_args):
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.8)
     if close and name not in LIKE_OURS:
       parser.error(f'{name} is not an argument; did you mean {close[0]}?')
-  if (known.examples is None) != (known.label is None):
-    given, other = ('--label', '--examples') if known.label else ('--examples', '--label')
+  if (settings.examples is None) != (settings.label is None):
+    given, other = ('--label', '--examples') if settings.label else ('--examples', '--label')
     parser.error(f'{given} is given without {other}; give both for your own data')
   for name in ('missing_label', 'ignore'):
-    if getattr(known, name) != parser.get_default(name) and not known.examples:
+    if getattr(settings, name) != parser.get_default(name) and not settings.examples:
       parser.error(f'--{name} is given without --examples, to which alone it applies')
-  if known.label in known.ignore:
-    parser.error(f'--ignore {known.label} is the label, which cannot be left out; give others')
-  if known.train_steps < 1:
-    parser.error(f'--train_steps is {known.train_steps}; train for at least 1')
-  if known.folds < 0 or known.folds == 1:
-    parser.error(f'--folds is {known.folds}; give 2 or more, or 0 for no cross-validation')
-  return known, beam_args
+  if settings.label in settings.ignore:
+    parser.error(f'--ignore {settings.label} is the label, which cannot be left out; give others')
+  if settings.train_steps < 1:
+    parser.error(f'--train_steps is {settings.train_steps}; train for at least 1')
+  if settings.folds < 0 or settings.folds == 1:
+    parser.error(f'--folds is {settings.folds}; give 2 or more, or 0 for no cross-validation')
+  return settings, beam_args

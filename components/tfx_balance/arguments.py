@@ -102,8 +102,8 @@ def check_number(
 def check_flag(name: str, value: Any) -> bool:
   """Returns a yes or no, which may also be 1 or 0, as TFX carries it."""
   # NumPy's bool is no number to Python; its name is 'bool' since NumPy 2.
-  known = isinstance(value, numbers.Integral) or type(value).__name__ in ('bool', 'bool_')
-  if known and value in (0, 1):
+  is_number = isinstance(value, numbers.Integral) or type(value).__name__ in ('bool', 'bool_')
+  if is_number and value in (0, 1):
     return bool(value)
   raise ConfigError(f'{name}={format_value(value)} must be True or False; give one of them')
 

@@ -219,8 +219,8 @@ def _mixed(value: Any, partners: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
 
 def _named(features: Any, name: str) -> Any:
   if not isinstance(features, dict) or name not in features:
-    known = sorted(features) if isinstance(features, dict) else format_value(features)
-    raise ConfigError(f'feature {name!r} to mix is not in the batch, which has {known}; name one')
+    names = sorted(features) if isinstance(features, dict) else format_value(features)
+    raise ConfigError(f'feature {name!r} to mix is not in the batch, which has {names}; name one')
   return features[name]
 
 

@@ -86,13 +86,13 @@ def merge_shapes(
   seen = [shapes for shapes, n in zip(several, records, strict=True) if n]
   for shapes in seen:
     for name, shape in shapes.items():
-      known = merged.get(name, shape)
-      if known.kind != shape.kind:
+      earlier = merged.get(name, shape)
+      if earlier.kind != shape.kind:
         raise DataError(
-          f'feature {name!r} has values of different types ({known.kind} and {shape.kind}); give '
+          f'feature {name!r} has values of different types ({earlier.kind} and {shape.kind}); give '
           f'it one'
         )
-      fewest, most = min(known.fewest, shape.fewest), max(known.most, shape.most)
+      fewest, most = min(earlier.fewest, shape.fewest), max(earlier.most, shape.most)
       merged[name] = FeatureShape(shape.kind, fewest, most)
   for name, shape in merged.items():
     if any(name not in shapes for shapes in seen):

@@ -44,8 +44,8 @@ def label_feature(schema: schema_pb2.Schema, label: str) -> schema_pb2.Feature:
   for feature in schema.feature:
     if feature.name == label:
       return feature
-  known = ', '.join(sorted(feature.name for feature in schema.feature)) or 'none'
-  raise ConfigError(f'feature {label!r} is not in schema=; label= takes one of: {known}')
+  features = ', '.join(sorted(feature.name for feature in schema.feature)) or 'none'
+  raise ConfigError(f'feature {label!r} is not in schema=; label= takes one of: {features}')
 
 
 def schema_for_tfdv(schema: schema_pb2.Schema, label: str) -> schema_pb2.Schema:

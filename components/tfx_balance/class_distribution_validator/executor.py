@@ -205,14 +205,14 @@ class Executor(BeamExecutor):
     return leakage_of(source, kind, compared, self.beam_pipeline, work_dir)
 
 
-def checked_splits(known: Sequence[str], excluded: Sequence[str]) -> list[str]:
+def checked_splits(input_splits: Sequence[str], excluded: Sequence[str]) -> list[str]:
   """Returns the splits to check, sorted.
 
   Raises:
     ConfigError: if one is excluded that there is not, or none is left.
   """
-  check_names('exclude_splits=', excluded, known)
-  splits = sorted(name for name in known if name not in excluded)
+  check_names('exclude_splits=', excluded, input_splits)
+  splits = sorted(name for name in input_splits if name not in excluded)
   if not splits:
     raise ConfigError(f'exclude_splits={list(excluded)} leaves no split to check; name fewer')
   return splits

@@ -204,10 +204,10 @@ def _check_feature(files: Sequence[HashedFile], feature: str) -> None:
       f'give it one type in all files'
     )
   if not kinds and any(file.without_key for file in files):
-    known = ', '.join(sorted({name for file in files for name in file.feature_names})) or 'none'
+    features = ', '.join(sorted({name for file in files for name in file.feature_names})) or 'none'
     raise DataError(
       f'feature {feature!r} is in none of the records; check_leakage= takes '
-      f"'records', or one of: {known}"
+      f"'records', or one of: {features}"
     )
 
 

@@ -102,9 +102,9 @@ def without_unknown(batches: tf.data.Dataset) -> Batches:
     features: dict[str, tf.Tensor], label: tf.Tensor
   ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
     label = tf.reshape(label, [-1])
-    known = label >= 0
-    kept = {name: tf.boolean_mask(value, known) for name, value in features.items()}
-    return kept, tf.boolean_mask(label, known)
+    labelled = label >= 0
+    kept = {name: tf.boolean_mask(value, labelled) for name, value in features.items()}
+    return kept, tf.boolean_mask(label, labelled)
 
   batches = batches.map(drop, num_parallel_calls=tf.data.AUTOTUNE)
   return batches.filter(lambda _, label: tf.size(label) > 0).prefetch(tf.data.AUTOTUNE)

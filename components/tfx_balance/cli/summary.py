@@ -140,6 +140,6 @@ def describe_recall(numbers: Summary, label: str) -> RecallDocument:
     rows = tuple(ClassRecall(v, of.share, of.tested, of.precision) for v, of in found if of)
     runs = comparison.trainings
     means = {n: statistics.fmean(getattr(r, n) for r in runs) for n in ('accuracy', 'log_loss')}
-    known = {name: mean for name, mean in means.items() if not math.isnan(mean)}
-    models.append(ModelRecall(comparison.model, rows, **known))
+    measured = {name: mean for name, mean in means.items() if not math.isnan(mean)}
+    models.append(ModelRecall(comparison.model, rows, **measured))
   return RecallDocument(label, tuple(models))

@@ -156,9 +156,9 @@ def compare(
 
   say: Callable[[str], None] = print if verbose else (lambda text: None)
   repeated = duplicates_sentence(equal, labels, counts.classes, together=groups is equal)
-  known = [f'{repeated}.'] if repeated else []
-  known += [words for words in (measures.cost_words, *trainer.left_out) if words]
-  for words in known:
+  remarks = [f'{repeated}.'] if repeated else []
+  remarks += [words for words in (measures.cost_words, *trainer.left_out) if words]
+  for words in remarks:
     say(words)
   say(
     f'{len(trainer.remedies)} ways to train, on {len(tasks)} folds each; stops after {minutes:g} '
@@ -182,7 +182,7 @@ def compare(
   threshold = scores.threshold(recommended)
   arms, gained = compared_arms(scores, found, recommended)
   notes = [
-    *known,
+    *remarks,
     *advice.notes(found, recommended, min(counts.records), measures, metric),
     *_unsettled(gained, arms, recommended, min(counts.records)),
     *_of_other_settings(trainer, tasks[0], scores, recommended, threshold),

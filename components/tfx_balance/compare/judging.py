@@ -197,7 +197,7 @@ def judge(scores: Scores) -> dict[str, Judged]:
       np.bincount(own * n_classes + measures.decide(log_p), minlength=n_classes**2)
       for log_p, own in zip(joined[True], labels, strict=True)
     ]
-    known = [
+    calibrations = [
       pair
       for log_p, own in zip(joined[False], labels, strict=True)
       if (pair := measures.calibration(log_p, own)) is not None
@@ -206,7 +206,7 @@ def judge(scores: Scores) -> dict[str, Judged]:
       values,
       by_fold,
       _by_record(scores, decided if deciding.decides else given),
-      tuple(np.mean(known, axis=0).tolist()) if known else None,
+      tuple(np.mean(calibrations, axis=0).tolist()) if calibrations else None,
       np.mean(pairs, axis=0).reshape(n_classes, n_classes),
     )
   return found

@@ -156,8 +156,8 @@ class ComparisonTuner:
         'high': arm.high,
         'recommended': arm.name == found.recommended,
       }
-      known = {name: value for name, value in values.items() if value is not None}
-      trials.append(Trial(_fixed(known), arm.name, TrialStatus.COMPLETED))
+      given = {name: value for name, value in values.items() if value is not None}
+      trials.append(Trial(_fixed(given), arm.name, TrialStatus.COMPLETED))
       trials[-1].score = arm.values[found.metric]
     return trials[:num_trials]
 

@@ -253,12 +253,13 @@ def check_files(splits: Mapping[str, SplitRecords], present: FileSizes, source: 
     DataError: if a file is gone, has come, or has another size; names it.
   """
   for split, records in splits.items():
-    known, sizes = records.file_bytes or {}, present.get(split, {})
-    for name in sorted({*known, *sizes}) if known else ():
-      if known.get(name) != sizes.get(name):
+    expected, sizes = records.file_bytes or {}, present.get(split, {})
+    for name in sorted({*expected, *sizes}) if expected else ():
+      if expected.get(name) != sizes.get(name):
         raise DataError(
           f'Split-{split}/{name} {_has(sizes.get(name))}, and {source} tells that it '
-          f'{_has(known.get(name))}: the files are not those that were published with it; {REMEDY}'
+          f'{_has(expected.get(name))}: the files are not those that were published with it; '
+          f'{REMEDY}'
         )
 
 

@@ -280,9 +280,9 @@ def _kind_of(data: Any, source: str, kinds: tuple[Any, ...]) -> Any:
         f'{source} has version {_shown(version)} of {found}, and this tfx-balance reads versions '
         f'up to {kind.VERSION}; upgrade tfx-balance, or {REMEDY}'
       )
-  known = sorted(kind.FORMAT for kind in kinds if kind.FORMAT)
+  formats = sorted(kind.FORMAT for kind in kinds if kind.FORMAT)
   raise DataError(
-    f'{source} has the format {_shown(found)}, which is not one of {known}; give the file that a '
+    f'{source} has the format {_shown(found)}, which is not one of {formats}; give the file that a '
     f'component of tfx-balance wrote'
   )
 
@@ -389,16 +389,16 @@ def _row(kind: Any) -> _Read:
 def _record(kind: Any) -> _Read:
   """Returns the reader of a dataclass, which is a mapping in JSON."""
   hints = get_type_hints(kind, include_extras=True)
-  known, absent, needed = {}, {}, []  # by key, by name, keys
+  keys, absent, needed = {}, {}, []  # by key, by name, keys
   for field in fields(kind):
     if field.init:
       key, hint = field.metadata.get('key', field.name), hints[field.name]
-      known[key] = field.name, _reader(hint)
+      keys[key] = field.name, _reader(hint)
       if type(None) in get_args(hint) or 'null' in field.metadata:
         absent[field.name] = field.metadata.get('null')
       elif field.default is field.default_factory is MISSING:
         needed.append(key)
-  nullable = {key for key in known if key not in needed}
+  nullable = {key for key in keys if key not in needed}
 
   def read(value: Any) -> Any:
     if not isinstance(value, (dict, Mapping)):
@@ -409,8 +409,8 @@ def _record(kind: Any) -> _Read:
     found, key = absent.copy(), ''
     try:
       for key, item in value.items():
-        if key in known and not (item is None and key in nullable):
-          name, read_field = known[key]
+        if key in keys and not (item is None and key in nullable):
+          name, read_field = keys[key]
           found[name] = read_field(item)
       return kind(**found)
     except _Fault as fault:

@@ -57,7 +57,7 @@ def decode_batch(decode_fn: DecodeFn, features: Any) -> dict[str, Any]:
   return {**features, **tf.map_fn(decode_fn, dense, fn_output_signature=specs)}
 
 
-class Known(NamedTuple):
+class PartlyDecoded(NamedTuple):
   """The records of a batch that are decoded already.
 
   Attributes:
@@ -86,21 +86,21 @@ class RecordDecoder:
   place: Callable[[int], str]
 
   def __call__(
-    self, features: dict[str, Any], rows: tf.Tensor, known: Known | None = None
+    self, features: dict[str, Any], rows: tf.Tensor, partly: PartlyDecoded | None = None
   ) -> dict[str, tf.Tensor]:
     """Returns the decoded features of n records, [n, ...] by name.
 
     Args:
       features: Features of n records.
       rows: int64 [n], what `place` takes.
-      known: Records that are decoded already, and those that are not; None for all to decode.
+      partly: Records that are decoded already, and those that are not; None for all to decode.
     """
     n = tf.size(rows)
     none = {k: tf.zeros([0, *spec.shape], spec.dtype) for k, spec in self.specs.items()}
-    known = known or Known(tf.range(n), tf.zeros([0], tf.int32), none)
+    partly = partly or PartlyDecoded(tf.range(n), tf.zeros([0], tf.int32), none)
     # A dataset in the graph, since its errors can be caught: 3 microseconds a record of 64.
     decoded = (
-      tf.data.Dataset.from_tensors((features, known))
+      tf.data.Dataset.from_tensors((features, partly))
       .map(self._decode)
       .ignore_errors()
       .concatenate(tf.data.Dataset.from_tensors(none))
@@ -108,22 +108,22 @@ class RecordDecoder:
       .get_single_element()
     )
     fine = tf.equal(tf.shape(next(iter(decoded.values())))[0], n)
-    check = tf.cond(fine, lambda: fine, lambda: self._find_failed(features, rows, known.missing))
+    check = tf.cond(fine, lambda: fine, lambda: self._find_failed(features, rows, partly.missing))
     with tf.control_dependencies([check]):
       return {k: tf.identity(value) for k, value in decoded.items()}
 
-  def _decode(self, features: dict[str, tf.Tensor], known: Known) -> dict[str, tf.Tensor]:
+  def _decode(self, features: dict[str, tf.Tensor], partly: PartlyDecoded) -> dict[str, tf.Tensor]:
     """Returns a batch; each decoded record is copied once, to where it belongs."""
-    n = tf.size(known.missing) + tf.size(known.kept)
+    n = tf.size(partly.missing) + tf.size(partly.kept)
     begun = {
       k: tf.TensorArray(spec.dtype, n, element_shape=spec.shape).scatter(
-        known.kept, known.values[k]
+        partly.kept, partly.values[k]
       )
       for k, spec in self.specs.items()
     }
 
     def add(n: int, i: tf.Tensor, arrays: dict[str, tf.TensorArray]) -> tuple[Any, ...]:
-      at = known.missing[i : i + n]
+      at = partly.missing[i : i + n]
       parts = {k: tf.unstack(tf.gather(value, at), n) for k, value in features.items()}
       for j, place in enumerate(tf.unstack(at, n)):
         found = self._decode_one({k: own[j] for k, own in parts.items()})
@@ -132,7 +132,7 @@ class RecordDecoder:
 
     state = (tf.constant(0), begun)
     for n in (_UNROLLED, 1):
-      last = tf.size(known.missing) - n
+      last = tf.size(partly.missing) - n
       state = tf.while_loop(lambda i, _, last=last: i <= last, functools.partial(add, n), state)
     ended = state[1]
     return {k: array.stack() for k, array in ended.items()}
@@ -218,7 +218,7 @@ class DecodedRows:
     kept, missing = (tf.cast(tf.where(mask)[:, 0], tf.int32) for mask in (ready, ~ready))
     old_slots = tf.gather(slots, kept)
     old = {k: _gathered(self.values[k], old_slots, spec.dtype) for k, spec in self.specs.items()}
-    decoded = decode(features, rows, Known(missing, kept, old))
+    decoded = decode(features, rows, PartlyDecoded(missing, kept, old))
     to_keep = tf.boolean_mask(missing, tf.gather(slots, missing) >= 0)
     new_slots = tf.gather(slots, to_keep)
     writes = [

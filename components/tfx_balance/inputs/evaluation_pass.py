@@ -118,10 +118,10 @@ def _check_classes(inputs: BalancedInputs, data: BalancedInputs) -> None:
   unknown = sorted(set(data.labels) - set(inputs.labels))
   if unknown and data.eval_files is None:
     of_type = {'int': 'an integer', 'float': 'a float', 'bytes': 'a text'}
-    kind, known = unknown[0].kind, inputs.labels[0].kind
+    kind, own = unknown[0].kind, inputs.labels[0].kind
     fix = 'leave its records out, or train on records that have it'
-    if kind != known:
-      fix = f'of these {inputs.labels[0]} is {of_type[known]}; give both one type'
+    if kind != own:
+      fix = f'of these {inputs.labels[0]} is {of_type[own]}; give both one type'
     raise DataError(
       f'class {unknown[0]} of data=, {of_type[kind]}, is not in '
       f'{list(map(str, inputs.labels[:20]))}, the classes of these inputs; {fix}'

@@ -44,11 +44,11 @@ def check_outputs(
       f'of one; '
       f"leave it out, or give a dict such as labels={{'kind': kinds, 'size': sizes}}"
     )
-  known = list(range(len(outputs)) if isinstance(outputs, tuple) else outputs)
-  if isinstance(balance_by, bool) or balance_by not in known:
+  names = list(range(len(outputs)) if isinstance(outputs, tuple) else outputs)
+  if isinstance(balance_by, bool) or balance_by not in names:
     raise ConfigError(
       f'balance_by={format_value(balance_by)} is not one of the outputs of labels=, '
-      f'{format_value(known)}; name the one whose classes batches are to be balanced by'
+      f'{format_value(names)}; name the one whose classes batches are to be balanced by'
     )
   return outputs if isinstance(outputs, tuple) else dict(outputs)
 
@@ -119,13 +119,13 @@ def collect_outputs(
         yield pair  # which is refused
         continue
       features, outputs = pair
-      known = list(outputs) if isinstance(outputs, Mapping) else None
-      if known is None and isinstance(outputs, (tuple, list)):
-        known = list(range(len(outputs)))
-      if known is None or balance_by not in known:
+      names = list(outputs) if isinstance(outputs, Mapping) else None
+      if names is None and isinstance(outputs, (tuple, list)):
+        names = list(range(len(outputs)))
+      if names is None or balance_by not in names:
         raise ConfigError(
           f'balance_by={format_value(balance_by)}, and record {i} of the generator has '
-          f'{format_value(known) if known else "no outputs but a label"}; name one of its outputs'
+          f'{format_value(names) if names else "no outputs but a label"}; name one of its outputs'
         )
       yield (features, with_output(outputs, balance_by, lambda _: 0)), outputs[balance_by]
 

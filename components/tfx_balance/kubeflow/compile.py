@@ -179,11 +179,11 @@ def apply_options(
   Raises:
     ConfigError: if there is no such task.
   """
-  known = [name for name, _ in tasks(spec)]
+  names = [name for name, _ in tasks(spec)]
   for name in by_task:
-    if name not in known:
+    if name not in names:
       raise ConfigError(
-        f'task_options names {format_value(name)}, which is no task; there are {known}'
+        f'task_options names {format_value(name)}, which is no task; there are {names}'
       )
   platform: dict[str, Any] = {}
   for name, task in tasks(spec):

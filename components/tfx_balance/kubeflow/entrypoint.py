@@ -84,8 +84,8 @@ class Invocation:
     parser.add_argument(INPUTS_SPEC, type=json.loads, default={}, dest='inputs_spec')
     parser.add_argument(OUTPUTS_SPEC, type=json.loads, default={}, dest='outputs_spec')
     parser.add_argument(DRIVER, dest='driver')
-    known, others = parser.parse_known_args(arguments)
-    return cls(**vars(known), others=tuple(others))
+    own, others = parser.parse_known_args(arguments)
+    return cls(**vars(own), others=tuple(others))
 
   @property
   def output_file(self) -> str:

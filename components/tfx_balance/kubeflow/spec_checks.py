@@ -44,10 +44,10 @@ def check_paths(spec: Mapping[str, Any], root: str) -> None:
 
 def check_values(spec: Mapping[str, Any]) -> None:
   """Raises a ConfigError if an argument is the value of an artifact: TFX names no task for it."""
-  known = {name for name, _ in tasks(spec)}
+  names = {name for name, _ in tasks(spec)}
   for name, parameter, value in _parameters(spec):
     producer = value.get('taskOutputParameter', {}).get('producerTask')
-    if producer is not None and producer not in known:
+    if producer is not None and producer not in names:
       raise ConfigError(
         f'{name} takes {parameter!r} from the value of an artifact, and TFX compiles that to a '
         f'task {producer!r}, which is none; read the artifact in the component, '

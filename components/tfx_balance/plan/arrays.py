@@ -276,14 +276,14 @@ def _of_nulls(array: Any, is_null: Any, n_null: int, to_list: str, name: str) ->
 
 
 def _plain(
-  array: Any, name: str, known: Mask | None = None, fix: str = 'give values of one kind'
+  array: Any, name: str, missing_before: Mask | None = None, fix: str = 'give values of one kind'
 ) -> ArrayColumn:
   """Returns a column of what NumPy reads.
 
   Args:
     array: Array, list, or scalars of any kind.
     name: Name of the argument.
-    known: Which values are known to be missing.
+    missing_before: Which values are known to be missing.
     fix: What to do about what is no array.
   """
   try:
@@ -298,7 +298,7 @@ def _plain(
     if not all(isinstance(value, (str, bytes)) or is_missing(value) for value in values.flat):
       raise types_differ(values, name)
   if values.dtype.kind == 'O':
-    return _of_objects(values, name, known)
+    return _of_objects(values, name, missing_before)
   if values.dtype.kind in 'fc':
     missing = np.isnan(values)
   elif values.dtype.kind in 'mM':
@@ -331,10 +331,10 @@ def _without_rounding(values: npt.NDArray[Any], array: Any) -> npt.NDArray[Any]:
   return exact.astype(np.uint64) if values.min() >= 0 and values.max() < 2.0**64 else exact
 
 
-def _of_objects(values: npt.NDArray[Any], name: str, known: Mask | None) -> ArrayColumn:
+def _of_objects(values: npt.NDArray[Any], name: str, missing_before: Mask | None) -> ArrayColumn:
   """Returns a column of objects, as numbers or times where they are all of one of these kinds."""
   kinds = set(map(type, values.flat))
-  missing = np.zeros(values.shape, np.bool_) if known is None else known.copy()
+  missing = np.zeros(values.shape, np.bool_) if missing_before is None else missing_before.copy()
   gaps = (float, np.floating, decimal.Decimal)  # types that have NaN
   if any(kind.__name__ in _MISSING or issubclass(kind, gaps) for kind in kinds):
     missing |= np.array([is_missing(value) for value in values.flat]).reshape(values.shape)

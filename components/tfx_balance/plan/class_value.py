@@ -150,19 +150,19 @@ def match_class(key: Any, classes: Iterable[ClassValue]) -> ClassValue:
   Raises:
     ConfigError: if the key names no class, or more than one.
   """
-  known = list(classes)
+  listed = list(classes)
   if isinstance(key, ClassValue):
-    found = [value for value in known if value == key]
+    found = [value for value in listed if value == key]
   elif isinstance(key, bytes):
-    found = [value for value in known if value.value == key]
+    found = [value for value in listed if value.value == key]
   elif isinstance(key, str):
     raw = key.encode('utf-8', 'surrogateescape')
-    found = [value for value in known if value.value == raw or key in _number_texts(value)]
+    found = [value for value in listed if value.value == raw or key in _number_texts(value)]
   else:
-    found = [value for value in known if value.kind in ('int', 'float') and value.value == key]
+    found = [value for value in listed if value.kind in ('int', 'float') and value.value == key]
   if len(found) == 1:
     return found[0]
-  names = ', '.join(str(value) for value in known)
+  names = ', '.join(str(value) for value in listed)
   fault = 'is not a class' if not found else 'is the name of two classes of different type'
   raise ConfigError(f'{format_value(key)} {fault}; the classes are: {names}')
 
@@ -175,10 +175,10 @@ def match_classes(
   Raises:
     ConfigError: if a key names no class or more than one, or two keys name one.
   """
-  known = list(classes)
+  listed = list(classes)
   found: dict[ClassValue, Any] = {}
   for key, item in by_key.items():
-    value = match_class(key, known)
+    value = match_class(key, listed)
     if value in found:
       raise ConfigError(f'{argument}= names class {value} twice; name it once')
     found[value] = item

@@ -75,13 +75,13 @@ class SplitLimit:
       )
     return cls(_limit(name, value, low, high, whole))
 
-  def check_splits(self, name: str, known: Iterable[str]) -> None:
+  def check_splits(self, name: str, splits: Iterable[str]) -> None:
     """Checks that every split that has a limit of its own is there.
 
     Raises:
       ConfigError: if not.
     """
-    check_names(f'{name}=', self.by_split, known)
+    check_names(f'{name}=', self.by_split, splits)
 
 
 @dataclass(frozen=True)
@@ -129,11 +129,11 @@ class ExpectedShares:
     Raises:
       ConfigError: if a key names no class, or two.
     """
-    known = list(classes)
+    listed = list(classes)
     named = self.by_split.get(split, self.common)
     found: dict[ClassValue, float] = {}
     for key, share in named.items():
-      value = match_class(key, known)
+      value = match_class(key, listed)
       if value in found:
         raise ConfigError(f'expected_shares= names class {value} twice; name it once')
       found[value] = share
@@ -320,13 +320,13 @@ def check_distribution(
   pairs = default_pairs(splits, baseline) if rules.pairs is None else list(rules.pairs)
   cells = sum(len({*counts.records[p.split], *counts.records[p.other]}) for p in pairs)
   checks = [check for pair in pairs for check in _compare(counts, rules, pair, cells)]
-  known = _known_classes(counts, schema)
+  classes = _known_classes(counts, schema)
   for split in splits:
-    checks += _check_split(counts, rules, schema, split, known)
+    checks += _check_split(counts, rules, schema, split, classes)
     if rules.missing_classes != 'allow':
       partners = _partners(split, splits, pairs)
       allow = rules.missing_classes == 'allow_too_small'
-      checks += check_missing_classes(counts, split, known, partners, allow)
+      checks += check_missing_classes(counts, split, classes, partners, allow)
   return checks
 
 
@@ -348,13 +348,13 @@ def _check_split(
   rules: DistributionRules,
   schema: SchemaRules,
   split: str,
-  known: Sequence[ClassValue],
+  classes: Sequence[ClassValue],
 ) -> Iterator[Check]:
   """Yields the checks of one split for itself."""
   for name, rule in RULES.items():
     if rule.of_split and (limit := rules.limit(name, split)) is not None:
-      yield from rule.of_split(name, counts, split, known, limit)
-  expected = rules.expected_shares.of(split, known)
+      yield from rule.of_split(name, counts, split, classes, limit)
+  expected = rules.expected_shares.of(split, classes)
   yield from violated_and_worst(
     [
       check_expected_share(counts, split, value, wanted, rules.share_tolerance)
@@ -375,8 +375,8 @@ def _known_classes(counts: CountsBySplit, schema: SchemaRules) -> list[ClassValu
     return sorted(found, key=ClassValue.sort_key)
   kinds = {value.kind for value in found}
   listed = schema.domain.classes(kinds.pop() if kinds else 'int') if len(kinds) < 2 else []
-  known = {value for value in found if value in schema.domain} | set(listed)
-  return sorted(known, key=ClassValue.sort_key)
+  possible = {value for value in found if value in schema.domain} | set(listed)
+  return sorted(possible, key=ClassValue.sort_key)
 
 
 def _partners(split: str, splits: Iterable[str], pairs: Iterable[SplitPair]) -> list[str]:
@@ -386,13 +386,13 @@ def _partners(split: str, splits: Iterable[str], pairs: Iterable[SplitPair]) -> 
   return sorted(compared) or [name for name in splits if name != split]
 
 
-def check_names(argument: str, names: Iterable[str], known: Iterable[str]) -> None:
+def check_names(argument: str, names: Iterable[str], splits: Iterable[str]) -> None:
   """Checks that splits that an argument names are there.
 
   Raises:
     ConfigError: if not.
   """
-  there = sorted(known)
+  there = sorted(splits)
   for name in names:
     if name not in there:
       raise ConfigError(f'split {name!r} is not in {there}; pass one of these in {argument}')

@@ -20,7 +20,7 @@ def raised_ratios(recall: Sequence[float | None], gain: float) -> list[float]:
     recall: Recall of each class, 0 to 1; None where it is not known.
     gain: Gain, above 0.
   """
-  known = [value for value in recall if value is not None]
-  mean = sum(known) / len(known) if known else 0.0
+  measured = [value for value in recall if value is not None]
+  mean = sum(measured) / len(measured) if measured else 0.0
   lacking = [0.0 if value is None else max(mean - value, 0.0) for value in recall]
   return [round(1 + gain * lack, 3) for lack in lacking]

@@ -437,9 +437,9 @@ def prefixes(strata: Sequence[Stratum]) -> Iterator[list[int]]:
   """Yields a number of each stratum's class of the first feature, of the first two, and so on."""
   numbers = [0] * len(strata)
   for classes in list(zip(*strata, strict=True))[:-1]:
-    known: dict[tuple[int, ClassValue], int] = {}
+    seen: dict[tuple[int, ClassValue], int] = {}
     pairs = zip(numbers, classes, strict=True)
-    numbers = [known.setdefault(pair, len(known)) for pair in pairs]
+    numbers = [seen.setdefault(pair, len(seen)) for pair in pairs]
     yield numbers
 
 

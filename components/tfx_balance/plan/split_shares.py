@@ -148,11 +148,11 @@ def _only_rest(
 
 def _weight(name: str, weight: Any) -> Fraction:
   """Returns a weight as the fraction that a person wrote: 0.1 is one tenth."""
-  known = isinstance(weight, (numbers.Real, Decimal)) and not isinstance(weight, bool)
+  is_number = isinstance(weight, (numbers.Real, Decimal)) and not isinstance(weight, bool)
   value = Fraction(0)
-  if known and isinstance(weight, numbers.Integral):
+  if is_number and isinstance(weight, numbers.Integral):
     value = Fraction(int(weight))
-  elif known and math.isfinite(weight):
+  elif is_number and math.isfinite(weight):
     value = Fraction(str(weight))
   if value <= 0:
     raise ConfigError(

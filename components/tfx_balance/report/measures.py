@@ -163,10 +163,10 @@ def worst_fits(fits: Sequence[Fit]) -> dict[str, tuple[Fit, int]]:
   """
   worst: dict[str, tuple[Fit, int]] = {}
   for fit in fits:
-    known, off = worst.get(fit.split, (fit, 0))
+    furthest, off = worst.get(fit.split, (fit, 0))
     off += abs(fit.deviation) >= 1
-    further = abs(fit.deviation) > abs(known.deviation)
-    worst[fit.split] = (fit if further else known, off)
+    further = abs(fit.deviation) > abs(furthest.deviation)
+    worst[fit.split] = (fit if further else furthest, off)
   return worst
 
 

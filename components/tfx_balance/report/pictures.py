@@ -129,9 +129,9 @@ def _png_name(name: str) -> str:
   from matplotlib import font_manager
 
   font = font_manager.get_font(font_manager.findfont('DejaVu Sans'))
-  known = font.get_charmap()
+  glyphs = font.get_charmap()
   name = ''.join(
-    c if ord(c) in known else c.encode('unicode_escape').decode('ascii') for c in class_name(name)
+    c if ord(c) in glyphs else c.encode('unicode_escape').decode('ascii') for c in class_name(name)
   )
   return short(name, LABEL_LENGTH)
 

@@ -188,8 +188,8 @@ class RunView:
   @cached_property
   def comparable(self) -> tuple[Stage, ...]:
     """The stages whose classes are among those of the run, so that they stand side by side."""
-    known = set(self.classes)
-    return tuple(stage for stage in self.stages if known & stage.total.keys())
+    classes = set(self.classes)
+    return tuple(stage for stage in self.stages if classes & stage.total.keys())
 
   def key(self, stage: Stage) -> str:
     """Returns the name of a stage's pictures and tables: its kind, numbered from the second."""
@@ -285,10 +285,10 @@ def _titles(findings: Findings) -> list[str]:
 
 
 def arrange(
-  known: Sequence[Stage], counted: Sequence[Stage], inputs: Sequence[Stage] = ()
+  described: Sequence[Stage], counted: Sequence[Stage], inputs: Sequence[Stage] = ()
 ) -> tuple[Stage, ...]:
   """Returns the stages in order: what is counted twice once, and what came before the first."""
-  stages = list(known)
+  stages = list(described)
   for stage in (*counted, *inputs):
     same = [i for i, other in enumerate(stages) if other.uri != stage.uri]
     same = [i for i in same if is_same(stage, stages[i])]
@@ -312,12 +312,12 @@ def numbered(stages: Sequence[Stage]) -> tuple[Stage, ...]:
   return tuple(found)
 
 
-def is_same(counted: Stage, known: Stage) -> bool:
+def is_same(counted: Stage, described: Stage) -> bool:
   """Returns whether a stage that was counted is the data of another, in the splits of both."""
-  theirs = {split.name: _there(split.counts) for split in known.splits}
+  theirs = {split.name: _there(split.counts) for split in described.splits}
   shared = [split for split in counted.splits if split.name in theirs]
   others = [split.name for split in counted.splits if split.name not in theirs]
-  if not shared or any(name not in known.passed_through for name in others):
+  if not shared or any(name not in described.passed_through for name in others):
     return False
   return all(_there(split.counts) == theirs[split.name] for split in shared)
 

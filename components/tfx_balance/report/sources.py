@@ -143,9 +143,9 @@ def kind_of(source: Location) -> str:
   if statistics_files(source.uri):
     return STATISTICS_PATTERN
   there = 'is there, but none of these is in it' if exists(source.uri) else 'does not exist'
-  known = (*JSON_NAMES, EVALUATION_FILE, TRANSFORM_FILE, STATISTICS_PATTERN)
+  patterns = (*JSON_NAMES, EVALUATION_FILE, TRANSFORM_FILE, STATISTICS_PATTERN)
   raise ConfigError(
-    f'{source.uri} {there}: {", ".join(known)}; give the URI of an artifact that '
+    f'{source.uri} {there}: {", ".join(patterns)}; give the URI of an artifact that '
     f'StratifiedSplitter, BalancedAugmenter, BalancedInputGen, ClassDistributionValidator, '
     f'StatisticsGen, Transform or Evaluator published'
   )

@@ -40,11 +40,11 @@ def with_names(findings: Sequence[Findings]) -> list[Findings]:
   for found in findings:
     own = list(_columns(found))
     others = [column for other in findings if other is not found for column in _columns(other)]
-    known = {str(value): value for column in others for value in column}
+    values = {str(value): value for column in others for value in column}
     by_vocabulary = {}
     for name, lines in vocabularies.items():
       texts = (str(ClassValue('bytes', line)) for line in lines)
-      names = {ClassValue('int', i): known[t] for i, t in enumerate(texts) if t in known}
+      names = {ClassValue('int', i): values[t] for i, t in enumerate(texts) if t in values}
       if any(_renamed(column, names) in others for column in own if names.keys() >= column.keys()):
         ids = frozenset(value for column in own for value in column)
         by_vocabulary[name] = {i: value for i, value in names.items() if i in ids}

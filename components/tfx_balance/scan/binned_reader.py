@@ -51,13 +51,13 @@ def recoding_of(
   before, bins = np.nonzero(counts)
   codes = np.zeros(counts.shape, np.int64)
   codes[before, bins] = np.arange(len(before))
-  known = strata.columns[place].is_valid().to_numpy(False)[before]
+  present = strata.columns[place].is_valid().to_numpy(False)[before]
   names = pa.array(bin_names(edges), pa.large_string()).cast(pa.large_binary())
-  binned = names.take(pa.array(bins, mask=~known))
+  binned = names.take(pa.array(bins, mask=~present))
   kept = strata.take(before)
   columns, kinds = list(kept.columns), list(kept.kinds)
   columns[place], kinds[place] = binned, 'bytes'
-  if not known.any():
+  if not present.any():
     columns[place], kinds[place] = pa.nulls(len(before)), 'missing'
   return StratumColumns(tuple(kinds), tuple(columns)), Recoding(edge_keys(edges, kind), codes)
 

@@ -52,7 +52,7 @@ class IndexNumbers:
         keys, wrong = self._times(columns[feature], kept, rows['position'])
         rows['code'][wrong] = BAD
       else:
-        keys = _known_keys(columns[feature])
+        keys = _present_keys(columns[feature])
       rows[name][kept] = keys[kept]
     kept = np.flatnonzero(rows['code'] < BAD)
     numbers = record_numbers(file_number, 0, 1) + rows['position'][kept].astype(np.uint64)
@@ -81,8 +81,8 @@ class IndexNumbers:
     return keys_of(values), wrong
 
 
-def _known_keys(column: FeatureValues) -> UInts:
+def _present_keys(column: FeatureValues) -> UInts:
   """Returns the key of each record's number, any where there is none: uint64 [n]."""
   values = column.first()
-  known = (column.lengths == 1) & ~np.isnan(values)
-  return keys_of(np.where(known, values, values.dtype.type(0)))
+  present = (column.lengths == 1) & ~np.isnan(values)
+  return keys_of(np.where(present, values, values.dtype.type(0)))

@@ -295,8 +295,8 @@ class FileSums:
     codes, sizes = np.ascontiguousarray(rows['code']), rows['size']
     if codes.max(initial=0) >= BAD:
       self.dropped += int(np.count_nonzero(codes == DROPPED))  # NumPy 2 counts in int64
-      known = codes < BAD
-      codes, sizes = codes[known], sizes[known]
+      usable = codes < BAD
+      codes, sizes = codes[usable], sizes[usable]
     self.records = _grown(self.records, np.bincount(codes, minlength=n_strata))
     self.stratum_bytes = _grown(self.stratum_bytes, np.bincount(codes, sizes, minlength=n_strata))
     self.n_records += len(rows)

@@ -138,22 +138,22 @@ class Numbering:
   """
 
   def __init__(self) -> None:
-    # A dict, for pyarrow's index_in would hash all that is known again with every batch.
-    self._known: dict[Value, int] = {}
+    # A dict, for pyarrow's index_in would hash all values before again with every batch.
+    self._numbers: dict[Value, int] = {}
 
   def __len__(self) -> int:
-    return len(self._known)
+    return len(self._numbers)
 
   @property
   def values(self) -> list[Value]:
     """The values by their numbers."""
-    return list(self._known)
+    return list(self._numbers)
 
   def numbers(self, column: pa.Array) -> Ints:
     """Returns the number of each value, int64 [n]; null is a value like another."""
     encoded = column.dictionary_encode(null_encoding='encode')
-    known = self._known
-    numbers = [known.setdefault(value, len(known)) for value in as_list(encoded.dictionary)]
+    seen = self._numbers
+    numbers = [seen.setdefault(value, len(seen)) for value in as_list(encoded.dictionary)]
     return np.array(numbers, np.int64)[encoded.indices.to_numpy()]
 
 

@@ -288,10 +288,10 @@ def _joined(several: Sequence[StratumColumns]) -> StratumColumns:
   kinds: list[Kind] = []
   columns = []
   for i in range(len(several[0].kinds)):
-    known = {strata.kinds[i] for strata in several} - {'missing'}
-    if len(known) > 1:
-      raise ValueError(f'feature {i} is of the types {sorted(known)}, and must be of one')
-    kinds.append(known.pop() if known else 'missing')
+    kinds_there = {strata.kinds[i] for strata in several} - {'missing'}
+    if len(kinds_there) > 1:
+      raise ValueError(f'feature {i} is of the types {sorted(kinds_there)}, and must be of one')
+    kinds.append(kinds_there.pop() if kinds_there else 'missing')
     columns.append(
       pa.concat_arrays([strata.columns[i].cast(_TYPES[kinds[-1]]) for strata in several])
     )

@@ -54,10 +54,10 @@ def check_features(
     columns = [(counts.strata.columns[i], counts.records) for counts in totals.counts]
     absent = sum(int(n[column.is_null().to_numpy(False)].sum()) for column, n in columns)
     if absent == totals.n_records and feature not in totals.feature_names:
-      known = ', '.join(sorted(totals.feature_names)) or 'none'
+      names = ', '.join(sorted(totals.feature_names)) or 'none'
       named_by = optional.get(feature, argument)
       raise DataError(
-        f'feature {feature!r} is in none of the {read} records; {named_by}= takes one of: {known}'
+        f'feature {feature!r} is in none of the {read} records; {named_by}= takes one of: {names}'
       )
     if absent and missing not in ('own_stratum', 'drop') and feature not in optional:
       path, position = totals.missing_in[feature]

@@ -424,8 +424,8 @@ def _s3_options() -> tuple[tuple[str, str], ...]:
   """Returns the settings of S3 among Beam's options of filesystems, by obstore's names."""
   beam = sys.modules.get('apache_beam.io.filesystems')
   given = getattr(getattr(beam, 'FileSystems', None), '_pipeline_options', None)
-  known = given.get_all_options() if given is not None else {}
-  return tuple((ours, known[name]) for name, ours in _S3_OPTIONS.items() if known.get(name))
+  options = given.get_all_options() if given is not None else {}
+  return tuple((ours, options[name]) for name, ours in _S3_OPTIONS.items() if options.get(name))
 
 
 @functools.cache

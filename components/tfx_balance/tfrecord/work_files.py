@@ -64,8 +64,8 @@ class OutputFile:
   @property
   def size(self) -> int:
     """The bytes of the file as it is stored, once it is closed."""
-    known: int | None = getattr(self._stored, 'size', None)  # of an object, to ask is a request
-    return file_size(self._path) if known is None else known
+    size: int | None = getattr(self._stored, 'size', None)  # of an object, to ask is a request
+    return file_size(self._path) if size is None else size
 
   def write(self, data: Any) -> None:
     """Writes bytes, or what has a buffer of them; raises OSError if that fails."""
