@@ -40,7 +40,7 @@ _IN_MEMORY_RUNNER = 'apache_beam.runners.portability.fn_api_runner.FnApiRunner'
 
 
 class BeamExecutor(base_beam_executor.BaseBeamExecutor):
-  """A Beam executor that leaves TFX unpacked where no other machine needs it.
+  """A Beam executor that packages TFX for workers only if some are on other machines.
 
   TFX packs its own source for Beam's workers each time that an executor is made with arguments for
   Beam, which takes 1.2 s, also for the workers of Beam's direct runner: threads and processes of

@@ -137,7 +137,7 @@ def write_outputs(
   passed_through: Sequence[str],
   work_dir: str,
 ) -> None:
-  """Adds to a pipeline all that writes an artifact: the transform, the copies, the last step.
+  """Adds the steps that write an artifact to a pipeline: transform, copies, publication.
 
   The transform takes `InputFile` to (`OutputPlan`, counts, `WorkFile`).
   """

@@ -263,7 +263,7 @@ def _source(value: Any) -> str:
 
 
 def _stable_repr(value: Any) -> str:
-  """Returns the repr of a value that says all about it."""
+  """Returns the repr of a value if it shows all of the value."""
   text = repr(value)
   if re.search(r' at 0x[0-9a-f]+', text):
     raise ConfigError(

@@ -112,7 +112,7 @@ class KerasAugment:
     return {**features, self._feature: out}
 
   def untraced(self) -> KerasAugment:
-    """Returns the same function, which has traced nothing."""
+    """Returns the same function without traced graphs."""
     fresh = copy.copy(self)
     fresh._built = self._built  # its layers are the same
     return fresh

@@ -17,7 +17,7 @@ from tfx_balance.sizes import Workspace
 
 
 def create(pipeline: beam.Pipeline, label: str, values: Sequence[Any]) -> beam.PCollection:
-  """Returns the values, as elements that are together; see `spread`."""
+  """Returns the values as elements of one bundle; see `spread`."""
   return pipeline | f'{label}Impulse' >> beam.Impulse() | label >> beam.FlatMap(lambda _: values)
 
 
@@ -86,7 +86,7 @@ def combined(
   combine: Callable[[Iterable[Any]], Any] | beam.CombineFn,
   work: Workspace,
 ) -> beam.PCollection:
-  """Returns ((key, 0), what is combined of a key's values) of ((key, fan-in), value).
+  """Combines the values of each key: ((key, fan-in), value) to ((key, 0), combined).
 
   Args:
     keyed: Values with keys, and with numbers from `fan_in_of`.
@@ -136,7 +136,7 @@ def summed(
   file_number: Callable[[Any], int] = lambda _: 0,
   work: Workspace = _ALONE,
 ) -> beam.PCollection:
-  """Returns one element: what `then` makes of what `combine` makes of what `each` makes.
+  """Maps elements by `each`, combines the results, and applies `then`: returns one element.
 
   Args:
     elements: Elements, one at least; of none comes nothing.
@@ -160,5 +160,5 @@ def summed(
 
 
 def identity(value: Any) -> Any:
-  """Returns the value: for `summed`, where there is nothing to make of it."""
+  """Returns its argument: for `summed` where a function has nothing to do."""
   return value

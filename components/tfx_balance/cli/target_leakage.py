@@ -1,4 +1,4 @@
-"""Columns that give the label away, found while files are read, in memory that does not grow."""
+"""Columns that give the label away, found while files are read, in constant memory."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ class TargetLeakage:
     for column, owners, cells in zip(self._columns, self._owners, numbers.T, strict=True):
       if column.name in names and column.name != label:
         is_number = column.type in ('int', 'float')
-        told = self._decided(owners, gaps) or self._separated(is_number, cells, weights, gaps)
-        found += [f'{column.name!r} ({told})'] if told else []
+        reason = self._decided(owners, gaps) or self._separated(is_number, cells, weights, gaps)
+        found += [f'{column.name!r} ({reason})'] if reason else []
     if not found:
       return []
     return [

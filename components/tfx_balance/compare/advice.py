@@ -104,7 +104,7 @@ def notes(
 
 
 def to_settle(interval: Interval, few: int) -> tuple[int, int] | None:
-  """Returns the range of records of the rarest class that would tell a difference of this size.
+  """Returns the range of records of the rarest class that would settle a difference of this size.
 
   The width of an interval falls with the square root of the records; the range is half and twice
   the number at which it would no longer hold 0. None where that is known, cannot be estimated from

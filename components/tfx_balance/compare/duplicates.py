@@ -1,4 +1,4 @@
-"""Records of equal features: a group for each, and the sentence that tells people of them.
+"""Records of equal features: their groups, and the sentence about them.
 
 A record that stands twice may be trained on and tested, so that a model seems better than it is.
 """

@@ -176,7 +176,7 @@ class EstimatorTraining:
     return FittedEstimator(estimator, self.classes)
 
   def settings(self, arms: Collection[str]) -> Mapping[str, EstimatorTraining]:
-    """Returns nothing: what estimators are made of, their parameters say."""
+    """Returns no other settings: an estimator has those of its parameters."""
     return {}
 
 

@@ -1,4 +1,4 @@
-"""The interval of a difference over repeated folds, and what it says."""
+"""The interval of a difference over repeated folds, and its verdict."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ class Scores:
 
 
 def _source(name: str) -> str:
-  """Returns whose scores an arm takes."""
+  """Returns the name of the arm whose scores an arm takes."""
   return MEAN if ARMS[name].averaged else ARMS[name].trained_as or name
 
 

@@ -81,7 +81,7 @@ class AtLeast:
   name: Any
 
   def value(self, wanted: Any, score: Any, weights: Floats | None) -> float:
-    """Returns it for whether records are of the class, scores of the class, and weights, [n]."""
+    """Returns the metric, given membership in the class, its scores and weights, each [n]."""
     precision, recall, _ = precision_recall_curve(wanted, score, sample_weight=weights)
     measured, bound = (recall, precision) if self.of == 'recall' else (precision, recall)
     enough = bound[:-1] >= self.least - _ROUNDING  # the last is of no threshold
@@ -225,7 +225,7 @@ class Measures:
     return None
 
   def better(self, name: str, log_p: Floats, labels: Ints) -> float:
-    """Returns a metric, negative where less is better."""
+    """Returns a value of a metric, negated where less is better."""
     return self.measure(name, log_p, labels) * (1 if self.metrics[name].higher else -1)
 
   def _average_precision(self, log_p: Floats, labels: Ints, weights: Floats | None) -> float:

@@ -96,7 +96,7 @@ class CellRecords:
 
   @classmethod
   def of_split(cls, records: int, ideal: float) -> CellRecords:
-    """Returns a cell of a split, with what it tells of a recall."""
+    """Returns a cell of a split, with the precision of a recall that it measures."""
     return cls(records, ideal, recall_half_widths=half_widths(records))
 
 
@@ -172,7 +172,7 @@ class ClassDistribution(Document):
   step: Count = field(default=1, kw_only=True)
 
   def __post_init__(self) -> None:
-    """Checks that the strata come to what is said of the splits.
+    """Checks that the strata add up to the numbers of the splits.
 
     Raises:
       DataError: if not.
@@ -265,7 +265,7 @@ def check_files(splits: Mapping[str, SplitRecords], present: FileSizes, source: 
 
 @dataclass(frozen=True)
 class WrittenSplits(Document):
-  """The splits of a sidecar and its step, where nothing else of it is read."""
+  """The splits and the step of a sidecar, read without the rest of it."""
 
   FORMAT: ClassVar[str] = ClassDistribution.FORMAT
   VERSION: ClassVar[int] = ClassDistribution.VERSION

@@ -75,7 +75,7 @@ class Document:
 
   @classmethod
   def from_json(cls: type[D], data: Any, source: str | None = None) -> D:
-    """Returns the document that JSON data, or its text, is.
+    """Reads the document from JSON data, or from its text.
 
     Args:
       data: JSON data, or its text.
@@ -139,7 +139,7 @@ def _writer(kind: Any) -> _Read | None:
 
 
 def parsed_document(data: Any, source: str, *kinds: type[T]) -> T:
-  """Returns the document that JSON data is.
+  """Reads a document from JSON data.
 
   Args:
     data: JSON data.
@@ -166,7 +166,7 @@ def read_part(data: Any, kind: Any) -> Any:
 
 @contextlib.contextmanager
 def without_gc() -> Iterator[None]:
-  """Keeps Python from looking for garbage in a `with`: documents have no cycles, it takes half."""
+  """Stops the garbage collector in a `with`: documents have no cycles, and it takes half."""
   was_enabled = gc.isenabled()
   gc.disable()
   try:
@@ -288,7 +288,7 @@ def _kind_of(data: Any, source: str, kinds: tuple[Any, ...]) -> Any:
 
 
 class _Fault(Exception):
-  """Fault of a value. Its place is put together on the way out of the readers."""
+  """Fault of a value. Each reader on the way out adds its part of the place."""
 
   def __init__(self, text: str, names_place: bool = False) -> None:
     super().__init__(text)

@@ -1,4 +1,4 @@
-"""Parts of the sentences in which a document tells people of a run."""
+"""Parts of the sentences in documents."""
 
 from __future__ import annotations
 

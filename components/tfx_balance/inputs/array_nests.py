@@ -190,7 +190,7 @@ def n_bytes(array: npt.NDArray[Any]) -> int:
 
 
 def _check_label(label: Any, i: int, multilabel: bool) -> None:
-  """Raises DataError where the label of a record is that of a batch."""
+  """Raises DataError where a record has labels of a batch in place of one label."""
   shape = as_array(label, f'label of record {i}').shape
   if len(shape) > 1 or (shape and shape != (1,) and not multilabel):
     several = '' if multilabel else ', or pass multilabel=True where a record has several'

@@ -1,6 +1,6 @@
 """Class-sharded TFRecord files as a source of batches.
 
-Small classes are held in memory, so that a thousand of them keep no file open and a batch is one
+Small classes are in memory, so that a thousand of them keep no file open and a batch is one
 native gather. Classes past the budget are streamed, a window of files at a time.
 """
 
@@ -239,7 +239,7 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True)
 class SegmentTable:
-  """The segments of a plan's files in the order of the records' numbers, and which files are held.
+  """The segments of a plan's files in the order of the records' numbers, and the files in memory.
 
   Attributes:
     starts: int64 [n_segments], number of each segment's first record.
@@ -300,7 +300,7 @@ def _segments(plan: InputPlan) -> list[list[Segment]]:
 def _files_in_memory(
   plan: InputPlan, by_class: list[list[Segment]], budget: int
 ) -> npt.NDArray[np.bool_]:
-  """Chooses the files to hold: those of the smallest classes, as far as the budget reaches."""
+  """Chooses the files to keep in memory: those of the smallest classes, within the budget."""
   size = [file.n_bytes for file in plan.files]
   records = [file.records for file in plan.files]
   per_class = [sum(size[f] * n // records[f] for f, _, n in own) for own in by_class]
@@ -317,7 +317,7 @@ def _files_in_memory(
 def _windows(
   plan: InputPlan, own: list[Segment], in_memory: npt.NDArray[np.bool_], window_bytes: int
 ) -> tuple[tuple[int, ...], int]:
-  """Returns the sizes of a class's windows, and the bytes of the largest one (0 if held)."""
+  """Returns the sizes of a class's windows, and the bytes of the largest one (0 if in memory)."""
   if all(in_memory[f] for f, _, _ in own):
     return (sum(n for _, _, n in own),), 0
   sizes: list[int] = []

@@ -1,7 +1,7 @@
 """An augment function, applied to some records of each batch in graph code.
 
 `tfx_balance.augment.contract` defines such functions. The seed is a function of the record and of
-how often its class was drawn before: no two repeats are alike, and runs are reproducible.
+how often its class was drawn before: no two repeats are equal, and runs are reproducible.
 """
 
 from __future__ import annotations

@@ -186,7 +186,7 @@ def plan_balance(
 
 
 def _not_in(few: Collection[ClassValue], classes: Sequence[ClassValue]) -> npt.NDArray[np.bool_]:
-  """Returns of each class whether it is not among some: bool [classes]."""
+  """Returns a mask of the classes that are not among some: bool [classes]."""
   if not few:
     return np.ones(len(classes), bool)
   return np.array([value not in few for value in classes], bool)

@@ -91,7 +91,7 @@ class BatchDraws:
     epoch: Epoch,
     seed: int,
   ) -> BatchDraws:
-    """Returns the batches that some arguments mean.
+    """Makes the batches of a strategy from its arguments.
 
     Args:
       sampling: How classes are sampled.

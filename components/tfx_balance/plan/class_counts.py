@@ -31,7 +31,7 @@ class CountsBySplit:
   def of_labels(
     cls, tallies: Mapping[str, Mapping[ClassValue, int]], n_records: Mapping[str, int]
   ) -> CountsBySplit:
-    """Returns the counts of labels that some tallies of label sets, or of labels, make.
+    """Counts labels from tallies of label sets or of labels.
 
     >>> one, two = ClassValue('int', 1), ClassValue('int', 2)
     >>> sets = {ClassValue('set', (one, two)): 3, ClassValue('set', (one,)): 1, MISSING: 2}
@@ -57,7 +57,7 @@ class CountsBySplit:
 
   @classmethod
   def of(cls, tallies: Mapping[str, Mapping[ClassValue, int]]) -> CountsBySplit:
-    """Returns the counts that some tallies make, in which `MISSING` may be a class.
+    """Counts classes from tallies, in which `MISSING` may be a class.
 
     >>> one = ClassValue('int', 1)
     >>> counts = CountsBySplit.of({'train': {one: 5, MISSING: 2}})

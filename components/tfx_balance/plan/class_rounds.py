@@ -16,7 +16,7 @@ _ROUND = 15  # purpose of random bits
 
 
 def next_rounds(served: Ints, n_chosen: int, steps: Ints, seed: int) -> tuple[Ints, Ints]:
-  """Returns the classes of batches, all different in a batch, and who was served after them.
+  """Returns the classes of batches, all different in a batch, and the state after them.
 
   A round goes through all classes in an order of chance. Where one ends within a batch, the next
   begins with classes that the batch does not have yet.

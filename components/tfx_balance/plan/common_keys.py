@@ -63,7 +63,7 @@ class CommonKeys:
 
   @classmethod
   def nothing(cls, n_splits: int) -> CommonKeys:
-    """Returns that nothing is in common."""
+    """Returns the counts of splits that have nothing in common."""
     shape = (n_splits, n_splits)
     return cls(np.zeros(shape, np.int64), np.zeros(shape, np.int64))
 

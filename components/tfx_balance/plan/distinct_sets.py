@@ -133,7 +133,7 @@ class DistinctSets:
 
 @runtime_checkable
 class HasLabelSets(Protocol):
-  """Strata that are held as columns, and tell their label sets without an object for each."""
+  """Strata in columns, which give their label sets without an object for each."""
 
   def label_sets(self) -> DistinctSets | None:
     """Returns the label sets of the first feature; None where its classes are no sets."""

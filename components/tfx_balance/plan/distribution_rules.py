@@ -149,7 +149,7 @@ Measure = Callable[..., Iterator[Check]]
 
 @dataclass(frozen=True)
 class Rule:
-  """Declaration of a rule: all that is known of it but its place in the constructor.
+  """Declaration of a rule: everything about it but its place in the constructor.
 
   Attributes:
     headline: Fault in a few words, for anomalies.

@@ -1,4 +1,4 @@
-"""The precision with which records tell the recall of a class: intervals, and records for one."""
+"""Precision of a recall measured on some records: its interval, and the records for a width."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def half_widths(n: int) -> tuple[float, ...]:
 
 
 def records_for(half_width: float, recall: float) -> int:
-  """Returns the least number of records of a class that tell a recall to +- `half_width`.
+  """Returns the least number of records of a class that measure a recall to +- `half_width`.
 
   >>> [records_for(0.1, recall) for recall in RECALLS]
   [93, 37]

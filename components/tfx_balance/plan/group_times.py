@@ -1,4 +1,4 @@
-"""Whole groups in the order of time: where each split ends.
+"""Ends of splits among whole groups in the order of time.
 
 The time of a group is that of its latest record, so that no record of an earlier split is later
 than the time at which the next one begins. (By its earliest record, later ones would tell an

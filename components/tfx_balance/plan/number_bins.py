@@ -60,7 +60,7 @@ def bin_names(edges: Sequence[float]) -> list[str]:
 
 
 def _text(edge: float) -> str:
-  """Returns an edge as short as tells it: of a 32-bit float as such."""
+  """Returns the shortest text that reads back as the edge; 32-bit floats are read as such."""
   narrow = np.float32(edge) if abs(edge) < np.finfo(np.float32).max else np.float32(0)
   text = str(narrow) if isinstance(edge, float) and float(narrow) == edge else repr(edge)
   return text.removesuffix('.0')

@@ -89,7 +89,7 @@ class NumberSample:
 
   @property
   def repeats(self) -> bool:
-    """Whether a key is there twice: so is one of a thousandth of the records, nearly surely."""
+    """Whether a key is there twice, as that of a thousandth of the records is nearly surely."""
     return len(np.unique(self.keys)) < len(self.keys)
 
   def pivots(self) -> UInts:

@@ -1,9 +1,9 @@
-"""In which order the records of each class are drawn, as a function of (seed, class, draw).
+"""Order in which the records of each class are drawn, a function of (seed, class, draw).
 
 No permutation is stored: the place of one item follows from a key, so a class of a million records
 costs as little to shuffle as one of a thousand, and any batch can be found again without replay.
 Each pass over a class is a fresh shuffle; one of fewer than 256 records is sorted once, and kept
-until the next pass, where that takes 16 MB at the most for all classes. A class that is held in
+until the next pass, where that takes 16 MB at the most for all classes. A class that is in
 memory is shuffled as a whole; one that is streamed window by window (its windows in a fresh order
 each pass, and the records of each), so that one window at a time is enough.
 """

@@ -275,7 +275,7 @@ class ScheduledWeights:
     return self._known[key]
 
   def of(self, value: Any) -> Weights:
-    """Returns the weights that a value of the schedule means, not in any units.
+    """Returns the weights for a value of the schedule, unscaled.
 
     Raises:
       ConfigError: if it is neither a q nor ratios nor a `Mixture`.

@@ -1,4 +1,4 @@
-"""Counts of a few of very many cells: what one of many files knows of a million classes."""
+"""Counts of a few of very many cells, such as those of one file among a million classes."""
 
 from __future__ import annotations
 

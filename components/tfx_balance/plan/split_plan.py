@@ -73,7 +73,7 @@ class Placed(NamedTuple):
 
   @classmethod
   def in_splits(cls, split: Ints) -> Placed:
-    """Returns that each goes to its split."""
+    """Returns places in these splits, without an embargo."""
     return cls(split, np.zeros(len(split), bool))
 
   def counts(self, n_splits: int) -> Ints:

@@ -104,7 +104,7 @@ class SplitShares:
 
 
 def is_default(splits: Mapping[str, Any] | None) -> bool:
-  """Returns whether nobody gave weights of splits."""
+  """Returns whether no weights of splits were given."""
   return splits is None or splits is DEFAULT_SPLITS
 
 

@@ -1,4 +1,4 @@
-"""The column of a feature whose numbers are put into bins, once the edges of these are known."""
+"""Numbers of a feature as one class while a file is scanned, and as bins once these have edges."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tfx_balance.scan.stratum_counts import StratumColumns
 
 
 class BinnedReader(FeatureReader):
-  """One class, 0, for all the numbers of a feature; null is a missing one, or NaN."""
+  """Reads all numbers of a feature as the class 0; null is a missing number, or NaN."""
 
   def _as_classes(self, column: FeatureValues, position: int) -> pa.Array:
     """Returns the class of each value, after checking that they are numbers."""
@@ -32,14 +32,14 @@ class BinnedReader(FeatureReader):
 
 
 def binned_readers(features: Sequence[str], binned: str, path: str) -> list[FeatureReader]:
-  """Returns the columns of features, one of which is of numbers to be put into bins."""
+  """Returns a reader of each feature, one of them of numbers that are put into bins."""
   return [(BinnedReader if name == binned else FeatureReader)(name, path) for name in features]
 
 
 def recoding_of(
   counts: Ints, strata: StratumColumns, place: int, edges: tuple[float, ...], kind: str
 ) -> tuple[StratumColumns, Recoding]:
-  """Returns the strata of a file with bins for classes, and their codes by those before.
+  """Returns a file's strata with bins as classes, and the new code of each old code and bin.
 
   Args:
     counts: Number of records by stratum before and bin: int64 [strata, bins].

@@ -1,9 +1,9 @@
-"""Where values and entries are in examples of one layout, such as those of a table of numbers.
+"""Positions of values and entries in examples of one layout, such as those of a table of numbers.
 
 Two examples of one length, with the same tags, lengths and names at the same places, are the same
 but for values, and a feature's value lies at the same place in both. So one record is parsed here,
 and of the others only those places are compared, all records at once: ten times faster than
-TensorFlow's parser, which reads whatever has another layout.
+TensorFlow's parser, to which everything of another layout is left.
 
 Source: https://protobuf.dev/programming-guides/encoding.
 """
@@ -102,7 +102,7 @@ class FixedColumns:
 
   @classmethod
   def of(cls, record: bytes, features: Mapping[str, int]) -> FixedColumns | None:
-    """Returns the layout of a `tf.train.Example`, or None where the parser is to read it.
+    """Returns the layout of a `tf.train.Example`, or None to fall back to the parser.
 
     Args:
       record: A serialized example.
@@ -164,7 +164,7 @@ class EntryLayout:
 
   @classmethod
   def of(cls, record: bytes) -> EntryLayout | None:
-    """Returns the layout of a `tf.train.Example`, or None where protobuf is to read it."""
+    """Returns the layout of a `tf.train.Example`, or None to fall back to protobuf."""
     if len(record) < _WORD:
       return None
     walk = MessageWalk(record)
@@ -243,10 +243,10 @@ class Field(NamedTuple):
 
 
 class MessageWalk:
-  """A way through the messages in a record, which notes the bits that are no value.
+  """Walks through the messages of a record, and notes the bits that belong to no value.
 
   Its methods raise ValueError or IndexError where the record is no `tf.train.Example`, or is
-  written in a way that the parser is to read.
+  written in a way that is left to the parser.
 
   Attributes:
     record: Bytes of the record.
@@ -260,7 +260,7 @@ class MessageWalk:
     self.fixed = np.zeros(len(record), np.uint8)
 
   def bits(self) -> FixedBits:
-    """Returns the bits that are no value."""
+    """Returns the bits that belong to no value."""
     return FixedBits(np.frombuffer(self.record, np.uint8), self.fixed)
 
   def fields(self, start: int, end: int) -> list[Field]:
@@ -288,7 +288,7 @@ class MessageWalk:
     return found
 
   def messages(self, start: int, end: int, *numbers: int) -> list[Field]:
-    """Returns the same, which must be messages of these numbers."""
+    """Returns the fields of the message there, which must be messages with these field numbers."""
     found = self.fields(start, end)
     if [(field.number, field.wire) for field in found] != [(n, _DELIMITED) for n in numbers]:
       raise ValueError(found)

@@ -1,4 +1,4 @@
-"""Columns of an index for a number of each record, such as its time, as a key of the same order."""
+"""Index columns of one number a record, such as its time, as 64-bit keys in the same order."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class IndexNumbers:
 
 
 def _present_keys(column: FeatureValues) -> UInts:
-  """Returns the key of each record's number, any where there is none: uint64 [n]."""
+  """Returns the key of each record's number, an arbitrary one if it has none: uint64 [n]."""
   values = column.first()
   present = (column.lengths == 1) & ~np.isnan(values)
   return keys_of(np.where(present, values, values.dtype.type(0)))

@@ -26,7 +26,7 @@ from tfx_balance.scan.stratum_counts import join_labels, label_text
 def label_readers(
   features: Sequence[str], labels: Sequence[str], path: str, missing: MissingLabel
 ) -> list[FeatureReader]:
-  """Returns the column of label sets and, behind it, those of the other features.
+  """Returns the reader of label sets, followed by those of the other features.
 
   Args:
     features: Features that strata are made of.
@@ -44,7 +44,7 @@ def label_readers(
 
 
 class LabelSetReader(FeatureReader):
-  """The label sets of a feature that has any number of values.
+  """Reads label sets from a feature that has any number of values.
 
   The values of a record are its labels, in any order, and equal ones count once. A record without a
   value, or without the feature, has the empty set; where such are dropped, it is missing.
@@ -83,7 +83,7 @@ class LabelSetReader(FeatureReader):
 
 
 class FlagSetReader(FeatureReader):
-  """The sets of the names of those features, of several, that are 1 in a record; others are 0."""
+  """Reads label sets from several features of 0 and 1: the names of those that are 1."""
 
   def __init__(self, names: Sequence[str], path: str, drops: bool) -> None:
     super().__init__(names[0], path)

@@ -59,12 +59,12 @@ class FeatureValues:
 
   @classmethod
   def none(cls, n: int) -> FeatureValues:
-    """Returns those of n records without a value."""
+    """Returns the values of n records that have none."""
     return cls(np.empty(0, np.int64), np.zeros(n, np.int64))
 
   @classmethod
   def concatenate(cls, several: Sequence[FeatureValues]) -> FeatureValues:
-    """Returns the values of records, and of those that follow, all of one type."""
+    """Returns the values of records and of those that follow as one, all of one type."""
     if len(several) == 1:
       return several[0]
     filled = [one.values for one in several if len(one.values)] or [np.empty(0, np.int64)]
@@ -86,7 +86,7 @@ class FeatureValues:
     return np.append(0, np.cumsum(self.lengths))
 
   def first(self) -> npt.NDArray[Any]:
-    """Returns the first value of each record, any where there is none: [n]."""
+    """Returns the first value of each record, an arbitrary one if it has none: [n]."""
     if self.are_single:
       return self.values
     if not len(self.values):
@@ -94,7 +94,7 @@ class FeatureValues:
     return self.values[np.minimum(self.row_splits[:-1], len(self.values) - 1)]
 
   def filled(self, value: int | float | str, kind: ValueKind | None) -> FeatureValues:
-    """Returns these values where records without one have this value, if it fits the others.
+    """Returns the values, with this one for records without any if its type fits the others.
 
     Args:
       value: Number for features of numbers, or text for those of text.
@@ -215,7 +215,7 @@ class RecordReader:
     return None if layout is None else layout.values(table)
 
   def _walked(self, frames: Frames) -> list[npt.NDArray[Any]] | None:
-    """Returns the same of large records, which the parser would copy; None where it is to read."""
+    """Returns these values of large records, which the parser copies; None to fall back to it."""
     if not len(frames) or not frames.are_large or not self._walks:
       return None
     starts, ends = frames.offsets[:-1] + HEADER, frames.offsets[1:] - FOOTER

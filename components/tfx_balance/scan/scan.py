@@ -202,7 +202,7 @@ class ScanFile(beam.DoFn):
     bad: BadRecords,
     counted: FileSums,
   ) -> Iterator[tuple[Rows, Frames]]:
-    """Yields a file's frames beside their index, which is counted; they hold until the next."""
+    """Yields frames, valid until the next ones, and their index, whose records it counts."""
     blocks = read_frames(
       file.path,
       self.sizes.chunk_bytes,
@@ -291,7 +291,7 @@ class FileSums:
     self.n_records = self.dropped = self.n_bytes = self.fingerprint = 0
 
   def add(self, rows: Rows, n_bytes: int, n_strata: int) -> None:
-    """Takes the next records of the file, of whose strata so many are known now."""
+    """Adds the next records of the file, given the number of strata met so far."""
     codes, sizes = np.ascontiguousarray(rows['code']), rows['size']
     if codes.max(initial=0) >= BAD:
       self.dropped += int(np.count_nonzero(codes == DROPPED))  # NumPy 2 counts in int64
@@ -317,5 +317,5 @@ def by_frequency(codes: npt.NDArray[Any]) -> Ints:
 
 
 def _grown(sums: npt.NDArray[np.int64], added: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-  """Returns sums by stratum with more added, of which there may be more strata."""
+  """Adds sums by stratum to others, which may have fewer strata."""
   return added.astype(np.int64) + np.pad(sums, (0, len(added) - len(sums)))

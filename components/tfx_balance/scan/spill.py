@@ -140,7 +140,7 @@ class Spill:
         yield rows[chosen] if names else rows
 
   def frames(self, *names: str) -> Iterator[tuple[Rows, Frames]]:
-    """Yields the same beside the frames, which hold until the next ones; 'size' is one column."""
+    """Yields these rows with their frames, valid until the next ones; 'size' is one column."""
     start, buffer = 0, ScratchBuffer()
     with FramesReader(self) as reader:
       for rows in self.index(*names):
@@ -165,7 +165,7 @@ class FramesReader:
       self._file.close()
 
   def read(self, start: int, sizes: npt.NDArray[Any], buffer: ScratchBuffer) -> Frames:
-    """Returns the frames of these sizes from a byte on; they hold while the buffer does."""
+    """Returns frames of these sizes from a byte offset on, valid as long as the buffer."""
     offsets = np.cumsum(np.append(0, sizes.astype(np.int64)))
     data = buffer.take(int(offsets[-1]))
     file, path = self._opened(start, start + len(data))
@@ -207,7 +207,7 @@ class SpillWriter:
 
   @property
   def spill(self) -> Spill:
-    """The spill that was written; whole once the files are closed."""
+    """The spill that was written; complete once the files are closed."""
     paths = self._rows_path, self._frames_path
     return Spill(self._file_number, self._key, *paths, tuple(self._blocks), row=self._row)
 
@@ -290,7 +290,7 @@ def pack(
   rank_counts: SparseCounts | None = None,
   sizes: Sizes = SIZES,
 ) -> Spill:
-  """Returns a spill of this machine as packed files, laid out for those who read a share of it.
+  """Returns a local spill as packed files, arranged for workers that each read a part of it.
 
   All records, or those of each stratum, the one with the fewest bytes first, are stored as a small
   range of keys of every block, then the next one: so any range of keys is one range of bytes.
@@ -329,12 +329,12 @@ def pack(
 
 
 def _planes(values: npt.NDArray[Any]) -> bytes:
-  """Returns the n-th bytes of all values together, for each n: the higher ones are often equal."""
+  """Returns the first bytes of all values, then their second ones, and so on; high ones repeat."""
   return np.ascontiguousarray(values).view(np.uint8).reshape(len(values), -1).T.tobytes()
 
 
 def _of_planes(planes: npt.NDArray[np.uint8], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-  """Returns the values of which these are the n-th bytes: [n] from uint8 [bytes of one, n]."""
+  """Returns the values from the bytes that `_planes` returned: [n] from uint8 [bytes of one, n]."""
   return np.ascontiguousarray(planes.T).view(dtype)[:, 0]
 
 

@@ -32,7 +32,7 @@ Codes = npt.NDArray[np.uint32]
 
 @dataclass(frozen=True)
 class Fill:
-  """A value that features have in records without one: a number, or text, of features of such.
+  """Value that stands for none in a record: a number, or a text, for features of such values.
 
   TFX's `dict_to_example`, by which Parquet is read, writes 0, 0.0, False and '' as features without
   a value (https://github.com/tensorflow/tfx/issues/6389).
@@ -58,7 +58,7 @@ _CLASS = (1 << _CLASS_BITS) - 1
 
 
 class FeatureReader:
-  """The classes of one feature; null is a missing one.
+  """Reads the classes of one feature; null is a missing one.
 
   Attributes:
     features: Names of the features that are read.
@@ -76,7 +76,7 @@ class FeatureReader:
     return self.kind or 'missing'
 
   def stratum_values(self, values: Sequence[Value]) -> Sequence[Value] | pa.Array:
-    """Returns distinct classes, as `classes` has them, as `StratumColumns` takes them."""
+    """Converts distinct classes from the form of `classes` to that of `StratumColumns`."""
     return values
 
   def classes(self, columns: ValuesByFeature, position: int) -> pa.Array:
@@ -229,7 +229,7 @@ class StratumDecoder:
     return self._joined(parts)
 
   def parse(self, records: list[bytes]) -> tuple[Codes, ValuesByFeature]:
-    """Returns the same of records that TensorFlow parses, whatever they are."""
+    """Returns codes and values as `decode` does, of records that TensorFlow parses."""
     return self._joined(self._parse_run(records))
 
   @property
@@ -274,7 +274,7 @@ class StratumDecoder:
     return parts
 
   def _parse_batch(self, records: list[bytes]) -> list[tuple[Codes, ValuesByFeature]]:
-    """Returns the same of a batch, which is halved where a record is bad until that is alone."""
+    """Returns codes and values of a batch, halving it until a bad record is alone."""
     try:
       columns = self.reader.parse(records)
       return [(self._codes(columns), columns)]

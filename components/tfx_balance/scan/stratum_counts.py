@@ -1,6 +1,6 @@
 """Strata as columns: a million of them are a few arrays, which workers send to each other.
 
-As objects they would take 300 bytes each, and Python's collector of garbage would search them, TFX
+As objects they would take 300 bytes each, and Python's garbage collector would search them, TFX
 and TensorFlow included, over and over: half of all the time where a file has 10,000 classes.
 """
 
@@ -103,7 +103,7 @@ class StratumColumns(Sequence[Stratum]):
     return StratumColumns(self.kinds, tuple(column.take(places) for column in self.columns))
 
   def rows_of(self, strata: StratumColumns) -> Ints:
-    """Returns where each of some other strata is among these: int64 [n].
+    """Returns the place here of each of some other strata: int64 [n].
 
     Raises:
       KeyError: if one is not there.
@@ -190,7 +190,7 @@ def sum_by_kinds(several: Iterable[StratumCounts]) -> list[StratumCounts]:
 
 
 def label_text(label: int | float | bytes) -> bytes:
-  """Returns a label as JSON, which has no line ends, and is another text for another label.
+  """Returns a label as JSON without line ends; different labels have different texts.
 
   >>> label_text(b'two words'), label_text(2)
   (b'"two words"', b'2')
@@ -299,7 +299,7 @@ def _joined(several: Sequence[StratumColumns]) -> StratumColumns:
 
 
 def _numbered(columns: Sequence[pa.Array]) -> tuple[Ints, Ints]:
-  """Returns the number of each row among the distinct ones in canonical order, and one of each.
+  """Returns the place of each row among the distinct ones in canonical order, and one row of each.
 
   Returns:
     numbers: int64 [n].
@@ -317,7 +317,7 @@ def _numbered(columns: Sequence[pa.Array]) -> tuple[Ints, Ints]:
 
 
 def _ranked(column: pa.Array) -> tuple[Ints, int]:
-  """Returns the number of each value among the distinct ones in order, null last, and theirs."""
+  """Returns the place of each value among the distinct ones, null last, and their number."""
   if pa.types.is_null(column.type):
     return np.zeros(len(column), np.int64), min(1, len(column))
   encoded = column.dictionary_encode(null_encoding='encode')

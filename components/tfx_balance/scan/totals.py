@@ -149,7 +149,7 @@ class Totals(ScanCounts):
     return self
 
   def sum_up(self) -> Totals:
-    """Returns these totals with what was added to the counts summed."""
+    """Sums the counts that were added, and returns these totals."""
     self.counts, self._waiting = sum_by_kinds(self.counts), 0
     return self
 
@@ -158,7 +158,7 @@ class SumBySplit(beam.CombineFn):
   """Adds up the totals of input splits."""
 
   def __init__(self, batch_rows: int = BATCH_ROWS) -> None:
-    """Takes the number of rows of counts that are held until they are summed."""
+    """Takes the number of rows of counts that are kept until they are summed."""
     self._batch_rows = batch_rows
 
   def create_accumulator(self) -> dict[str, Totals]:
@@ -182,7 +182,7 @@ class SumBySplit(beam.CombineFn):
 def sum_by_split(
   scanned: beam.PCollection[ScannedFile], then: Callable[[dict[str, Totals]], Any], work: Workspace
 ) -> beam.PCollection:
-  """Returns one element: `then` of the totals by input split."""
+  """Returns one element: the result of `then` for the totals by input split."""
   return summed(
     scanned,
     'Total',

@@ -1,4 +1,4 @@
-"""The records of a spilled file, once it is known where each goes."""
+"""Assignment of the records of a spilled file to output files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tfx_balance.tfrecord.work_folder import scratch_folder
 
 
 class AssignedRecords:
-  """Writes where the records of a spilled file go; a context manager.
+  """Writes the assignment of a spilled file to output files; a context manager.
 
   They are read from where they were spilled. Those that are not near others of their file there are
   spilled once more, and so are copies.

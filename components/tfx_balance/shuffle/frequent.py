@@ -1,4 +1,4 @@
-"""Records that are there very often, as one file would have to take all of their copies.
+"""Records with very many copies, spread over files: by their key one file would get all of them.
 
 scanned files ── keys that may be frequent ── FrequentKeys, which numbers the copies file by file
 
@@ -68,7 +68,7 @@ class KeyCounts:
 
   @classmethod
   def merge(cls, several: Iterable[KeyCounts], counters: int = COUNTERS) -> KeyCounts:
-    """Returns the summary of what several, one at least, are of, with so many keys at most."""
+    """Merges summaries, one at least, into one with at most so many keys."""
     several = list(several)
     keys, counts = concatenated(several, 'keys', 'counts')
     order = np.argsort(keys, kind='stable')  # which merges runs, in linear time
@@ -89,7 +89,7 @@ class KeyCounts:
 
   @property
   def likely(self) -> UInts:
-    """The keys that may be there more than `most` times, others among them: uint64, ascending."""
+    """Keys that may occur more than `most` times, all of these included: uint64, ascending."""
     return self.keys[self.counts + self.lost > self.most]
 
 

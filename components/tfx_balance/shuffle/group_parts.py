@@ -2,9 +2,9 @@
 
     scanned files ── count_groups ── parts of groups ── split_part ── splits by file
 
-A part is a range of the numbers of groups. What a file knows of a part, its groups, their strata
-and numbers of records, block by block, is a range of a work file; what comes back is the split of
-each of these groups, in the same order.
+A part is a range of the numbers of groups. A file's groups in a part, with their strata and numbers
+of records, block by block, are a range of a work file; the splits of these groups come back in the
+same order.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class GroupAssigner:
   """The places of the records of one file, a block at a time, in their order."""
 
   def __init__(self, columns: Sequence[PartColumn], stack: contextlib.ExitStack, seed: int) -> None:
-    """Takes where the file's groups go.
+    """Takes the splits of the file's groups.
 
     Args:
       columns: Places of groups, part by part.

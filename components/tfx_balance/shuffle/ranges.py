@@ -248,7 +248,7 @@ class RangePacker:
 
 
 def all_files(file_groups: Iterable[FileGroup]) -> Iterator[tuple[BatchKey, None]]:
-  """Yields every file that must come out, also when it has no records."""
+  """Yields every output file, also those without records."""
   for file_group in file_groups:
     for first in range(0, file_group.n_files, file_group.n_together):
       yield file_group.key(first), None
@@ -333,7 +333,7 @@ class GatherRanges(beam.DoFn):
 
 
 def _fetched(ranges: Sequence[SpillRanges], folder: str) -> Sequence[SpillRanges]:
-  """Returns the same with files that are not packed; those that are, are fetched to a folder."""
+  """Returns the ranges in local files; packed ones are fetched to a folder first."""
   if not any(isinstance(each.frames_file, PackedFile) for each in ranges):
     return ranges
   with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:

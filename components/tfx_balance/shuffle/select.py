@@ -1,12 +1,12 @@
-"""Finding thresholds in Beam: which records of each stratum a quota means, without sorting them.
+"""Thresholds that select the quota of each stratum, found in Beam without sorting the records.
 
     scanned files ──┬── histogram of pairs ──┐
                     └── candidates ──────────┴── Thresholds
 
 Records are selected in the order of pairs: of a number of each, such as its time, where there is
-one, and the rank of its hash. Where a record is identified by something else than its bytes, the
-number is the rank of that, and the hash that of its bytes, which decides among records of one
-identity. The records stay where they are; only counts, and the few pairs near a threshold, come
+one, and the rank of its hash. Where a key or the values identify a record, and not its bytes, the
+number is the rank of that identity, and the hash is of the bytes, which decides among records of
+one identity. The records stay where they are; only counts, and the few pairs near a threshold, come
 together: in a tree, and where strata are many range by range of them, so that no worker gets more
 than a few hundred MB.
 """
@@ -185,7 +185,7 @@ class FileAssigner:
 
 
 class FileCounts:
-  """The number of records of one file in each cell: of a stratum, and in a split, say."""
+  """Numbers of records of one file by cell, such as by stratum and split."""
 
   def __init__(self, strata: Ints, shape: tuple[int, ...]) -> None:
     """Begins a file.

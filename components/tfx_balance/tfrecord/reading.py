@@ -226,7 +226,7 @@ def frames_of_stream(
 
 
 class _Block:
-  """Chunks of frames that are read one behind another, so that they are one block as they are.
+  """Chunks of frames read into one buffer one after another, so that no copy makes the block.
 
   Attributes:
     n_bytes: Bytes of the chunks so far.

@@ -38,7 +38,7 @@ _SHARD = re.compile(r'(.+)-\d{5}-of-(\d{5})(.*)', re.DOTALL)
 
 
 class Storage(Protocol):
-  """A place of files.
+  """Operations on the files of one kind of storage.
 
   Attributes:
     renames: Whether a file is moved in one step; an object is copied and deleted.

@@ -184,7 +184,7 @@ def write_document(work_dir: str, final_path: str, data: str | bytes) -> WorkFil
 
 
 def write_json(path: str, data: Any) -> None:
-  """Writes JSON in one go, to where nobody looks before it is whole."""
+  """Writes JSON in one call to a file that nobody reads before it is complete."""
   write_whole(path, json.dumps(data, allow_nan=False).encode('ascii'))
 
 
