@@ -94,7 +94,7 @@ def test_components_tell_what_is_missing(tmp_path, warned, component, arguments)
   kind = {'format': 'tfx_balance.class_distribution', 'version': 2}
   sidecar.write_text(json.dumps(sealed({**kind, 'splits': {'train': told}})))
   with pytest.raises(
-    DataError, match=r'Split-train/\S+ has \d+ bytes, and .* tells that it has 7 b'
+    DataError, match=r'Split-train/\S+ has \d+ bytes, and .* says that it has 7 b'
   ):
     execute(component, [incomplete(tmp_path / 'in')], tmp_path / 'again', **arguments)
   assert not list(tmp_path.glob('again/**/Split-*'))

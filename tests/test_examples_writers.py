@@ -219,7 +219,7 @@ def test_damaged_files_are_named(writer, tmp_path, suffix, damage, fault):
       r"^feature 'label' has no value in 1 of 44 records, the first of them record 0 of "
       r".*data_tfrecord-00001-of-00002.gz; pass missing_label='own' or 'drop', or fill",
     ),
-    ([RECORDS, [b'\x99' * 9]], 'holds records that are no FORMAT_TF_EXAMPLE; give the artifact'),
+    ([RECORDS, [b'\x99' * 9]], 'holds records that are not FORMAT_TF_EXAMPLE; give the artifact'),
   ],
   ids=['none', 'one-hot', 'fraction', 'nan', 'types', 'missing', 'no example'],
 )

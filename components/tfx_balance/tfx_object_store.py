@@ -107,7 +107,7 @@ class TfxObjectStore(filesystem.Filesystem):
   def rmtree(path: Any) -> None:
     name, storage = _of(path)
     if not storage.is_folder(name):
-      raise filesystem.NotFoundError(f'{name} is no folder: no object is below it')
+      raise filesystem.NotFoundError(f'{name} is not a folder: no object is below it')
     storage.delete_folder(name)
 
   @staticmethod

@@ -388,7 +388,7 @@ def test_a_class_of_the_same_name_is_not_taken_for_a_ready_one():
   [
     pytest.param('Smote(["x"])', 'it is not one of .* with named arguments', id='positional'),
     pytest.param('print(x=1)', 'it is not one of', id='no function of ours'),
-    pytest.param('os.system(command="true")', 'it is no call', id='attribute'),
+    pytest.param('os.system(command="true")', 'it is not a call', id='attribute'),
     pytest.param('ImageAugment(rotation=f())', 'no augment function', id='no literal'),
     pytest.param('ImageAugment(speed=1)', 'speed', id='no such argument'),
     pytest.param('ImageAugment(', 'no augment function', id='no syntax'),

@@ -40,7 +40,7 @@ def parameters(**arguments):
   return ValidatorParameters.decode(properties(**arguments))
 
 
-PAIRS = r"must hold pairs of splits; give such as \[\('eval', 'train'\)\]"
+PAIRS = r"must hold pairs of splits; give for example \[\('eval', 'train'\)\]"
 FAULTS = {
   'label empty': ({'label': ''}, "label='' must be the name of the feature that holds the class"),
   'distance too large': (

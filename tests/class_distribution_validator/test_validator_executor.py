@@ -184,13 +184,13 @@ def add(folder):
     pytest.param(
       remove_train,
       r'Split-train/data_tfrecord-00000-of-00002.gz is not there, and .*class_distribution.json '
-      r'tells that it has \d+ bytes: .* recount=True',
+      r'says that it has \d+ bytes: .* recount=True',
       id='files are gone',
     ),
     pytest.param(
       cut, r'Split-train/data_tfrecord-00001-of-00002.gz has \d+ bytes, and ', id='a file is cut'
     ),
-    pytest.param(add, 'more.gz has .* bytes, and .* tells that it is not there', id='one has come'),
+    pytest.param(add, 'more.gz has .* bytes, and .* says that it is not there', id='one has come'),
     pytest.param(
       lambda folder: change_sidecar(folder, lambda data: multiply(2, data, totals=False)),
       "class_distribution.json is not whole: split 'train' has 75 records, and its strata 150",

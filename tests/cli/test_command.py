@@ -234,7 +234,7 @@ def test_splits_in_time_with_groups(tmp_path, run, records):
   ('arguments', 'code', 'message'),
   [
     (['nowhere', '--label', 'kind'], 2, 'nowhere does not exist; pass files, or a folder of them'),
-    (['a.csv', '--label', 'kine'], 2, "'kine' is no column of a.csv; pass one of"),
+    (['a.csv', '--label', 'kine'], 2, "'kine' is not a column of a.csv; pass one of"),
     (['a.csv'], 2, '--label is not given; pass the column that holds the class'),
     (['one', 'b', '--label', 'kind'], 2, 'some of the files are compressed and others not'),
     (['one', '--label', 'kine'], 1, "feature 'kine' is in none of the 20 records"),

@@ -222,8 +222,8 @@ def test_groups_stay_together_and_time_goes_forward(monkeypatch):
   [
     (maker(activation='softmax'), 'makes probabilities'),
     (maker(width=1), 'of width 1 with activation linear'),
-    (lambda: None, 'is no Keras model'),
-    ('model', 'is no model; give an estimator'),
+    (lambda: None, 'is not a Keras model'),
+    ('model', 'is not a model; give an estimator'),
   ],
 )
 def test_models_that_do_not_end_in_logits_are_refused(make, message):

@@ -200,7 +200,7 @@ def test_smote_keeps_each_record_once_and_moves_the_rest_between_neighbours():
     (LinearSVC(), r'LinearSVC has no predict_proba.*CalibratedClassifierCV\(LinearSVC\(\)\)'),
     (LogisticRegression(class_weight='balanced'), r"class_weight='balanced' .* weighs the classes"),
     (make_pipeline(StandardScaler(), RandomForestClassifier(class_weight={'rare': 2})), 'weighs'),
-    (5, 'model=5 is no model'),
+    (5, 'model=5 is not a model'),
   ],
 )
 def test_estimators_that_cannot_be_compared_are_refused(model, message):

@@ -271,7 +271,7 @@ def test_a_model_of_several_outputs_is_refused(name):
 
 def test_what_is_no_keras_model_is_refused():
   model = SimpleNamespace(outputs=[tf.zeros([1, 3])], inputs=[1], layers=[])
-  with pytest.raises(ConfigError, match='SimpleNamespace is no Keras model'):
+  with pytest.raises(ConfigError, match='SimpleNamespace is not a Keras model'):
     PLAIN.attach(model)
 
 

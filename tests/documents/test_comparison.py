@@ -45,7 +45,7 @@ def test_what_was_changed_by_hand_is_an_error():
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
-    ({'recommended': 'other'}, "recommended='other' is none of the arms"),
+    ({'recommended': 'other'}, "recommended='other' is not one of the arms"),
     ({'records': (1,)}, 'records has 1 numbers for 2 classes'),
     ({'classes': (), 'records': ()}, 'records has 0 numbers for 0 classes'),
     ({'arms': (replace(HELPING, confusion=((1.0, 2.0),)),)}, 'must be 2 rows of 2 numbers'),

@@ -48,7 +48,7 @@ def test_bytes_in_lists_and_from_a_generator_keep_the_zeros_at_their_ends():
 @pytest.mark.parametrize(
   ('features', 'message'),
   [
-    ([[1, 2]] * 31 + [[1]], 'is no array .* give rows of one length'),
+    ([[1, 2]] * 31 + [[1]], 'is not an array .* give rows of one length'),
     (['a'] * 31 + [1.0], r"feature\[31\] is 1.0, and the first value is 'a', of another type"),
     (list(X), r'has 3 rows and there are 32 .* np\.stack\(rows\)'),
   ],

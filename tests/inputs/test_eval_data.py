@@ -94,7 +94,7 @@ def test_several_labels_have_the_columns_of_training():
 
 @pytest.mark.parametrize('data', [X_TEST, (X_TEST,), [X_TEST, Y_TEST], 7], ids=str)
 def test_what_is_no_pair_is_refused(data):
-  with pytest.raises(ConfigError, match=r'data=.* must be features and labels.*; give such as'):
+  with pytest.raises(ConfigError, match=r'data=.* must be features and labels.*; give for example'):
     inputs().eval(4, data=data)
 
 

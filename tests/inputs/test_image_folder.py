@@ -44,7 +44,7 @@ def test_a_folder_of_images_gives_balanced_batches_and_an_ordered_pass(folder):
     ('cat/notes.txt', r'cat/notes\.txt is neither a PNG nor a JPEG file'),
     ('cat/broken.png', r'cat/broken\.png is neither a PNG nor a JPEG file'),
     ('cat/more/1.png', r'cat/more is a folder, .* move its images up'),
-    ('loose.png', r'loose\.png is no folder; .* TFRecord files need label='),
+    ('loose.png', r'loose\.png is not a folder; .* TFRecord files need label='),
     ('empty/.hidden', r'empty has no images'),
   ],
 )
@@ -68,7 +68,7 @@ def test_a_folder_of_tfrecords_is_read_or_what_it_needs_is_said(tmp_path, folder
   write_file(tmp_path / 'records' / 'a.gz', [example(i, i % 2) for i in range(6)])
   made = BalancedInputs.from_files(tmp_path / 'records', 'label', SPEC)
   assert made.source.counts.records == (3, 3)
-  with pytest.raises(DataError, match=r'a\.gz is no folder; .* TFRecord files need label='):
+  with pytest.raises(DataError, match=r'a\.gz is not a folder; .* TFRecord files need label='):
     BalancedInputs.from_files(tmp_path / 'records')
   with pytest.raises(DataError, match='has the folder cat; give a folder of TFRecord files'):
     BalancedInputs.from_files(folder, 'label', SPEC)

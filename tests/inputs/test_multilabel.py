@@ -89,7 +89,7 @@ def test_lists_of_labels_give_what_rows_of_0_and_1_give():
 
 
 def test_lists_of_labels_need_multilabel():
-  with pytest.raises(DataError, match=r'labels is no array .* multilabel=True for several'):
+  with pytest.raises(DataError, match=r'labels is not an array .* multilabel=True for several'):
     BalancedInputs.from_arrays([1, 2], [[1], [1, 2]])
   with pytest.raises(DataError, match=r'record 1 .* shape \(2,\), .* or pass multilabel=True'):
     BalancedInputs.from_generator(lambda: zip([1, 2], [[1], [1, 2]], strict=True))

@@ -148,7 +148,7 @@ def test_the_context_alone_is_read_without_lists(artifact):
 @pytest.mark.parametrize(
   ('lists', 'text'),
   [
-    ({'tokens': tf.io.FixedLenFeature([], INT)}, "'tokens': FixedLenFeature.* is not; give such"),
+    ({'tokens': tf.io.FixedLenFeature([], INT)}, "'tokens': FixedLenFeature.* is not; give for"),
     ({'id': tf.io.RaggedFeature(INT)}, "'id' is in the context and in '##SEQUENCE##'.* leave one"),
     (7, '##SEQUENCE##=7 must be a'),
   ],

@@ -176,7 +176,9 @@ def test_only_the_form_that_kfp_runs_is_written(tmp_path, output):
 
 
 def test_options_of_a_task_that_is_not_there_are_an_error(tmp_path):
-  with pytest.raises(ConfigError, match=r"names 'Splitter', which is no task; there are \['Import"):
+  with pytest.raises(
+    ConfigError, match=r"names 'Splitter', which is not a task; there are \['Import"
+  ):
     compile_pipeline(
       make_pipeline(), str(tmp_path / 'x.yaml'), 'image', task_options={'Splitter': TaskOptions()}
     )

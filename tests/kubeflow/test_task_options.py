@@ -161,8 +161,12 @@ def test_a_tasks_own_options_go_before_those_of_all():
     pytest.param({'environment': {'A B': '1'}}, "'A B' names no environment", id='variable'),
     pytest.param({'secrets': {'1A': SecretKey('s', 'k')}}, "'1A' names no", id='secret variable'),
     pytest.param({'secret_files': {'a': 'one'}}, "'a' in secret_files is no", id='folder'),
-    pytest.param({'secret_files': {'/a': 'One'}}, "'One' is no name of a Kubern", id='secret'),
-    pytest.param({'accelerator': 'a gpu'}, "accelerator='a gpu' is no name in", id='accelerator'),
+    pytest.param(
+      {'secret_files': {'/a': 'One'}}, "'One' is not a valid name of a Kubern", id='secret'
+    ),
+    pytest.param(
+      {'accelerator': 'a gpu'}, "accelerator='a gpu' is not a valid name in", id='accelerator'
+    ),
     pytest.param({'accelerator_count': 0}, 'accelerator_count=0 must be a whole', id='count'),
     pytest.param({'retries': -1}, 'retries=-1 must be a whole number from 0', id='retries'),
     pytest.param({'retries': 1 << 31}, 'must be a whole number from 0 to 2147483647', id='many'),
@@ -171,7 +175,7 @@ def test_a_tasks_own_options_go_before_those_of_all():
     pytest.param({'secret_files': {'/a': 'a.b'}}, "'a.b' cannot be mounted: KFP names", id='dot'),
     pytest.param({'secret_files': {'/a': 'a' * 64}}, 'cannot be mounted', id='long'),
     pytest.param({'pvcs': {'/a': 'a.b'}}, "'a.b' cannot be mounted: .*Persistent", id='claim'),
-    pytest.param({'pvcs': {'a': 'b'}}, "'a' in pvcs is no absolute path", id='claim folder'),
+    pytest.param({'pvcs': {'a': 'b'}}, "'a' in pvcs is not an absolute path", id='claim folder'),
     pytest.param(
       {'pvcs': {'/a': 'b'}, 'secret_files': {'/a': 'c'}},
       "'/a' is in secret_files and in pvcs; mount one",
@@ -185,9 +189,15 @@ def test_a_tasks_own_options_go_before_those_of_all():
     pytest.param({'ephemeral_storage_gb': {'/a': 0}}, r"_gb\['/a'\]=0 must be", id='size'),
     pytest.param({'storage_class': 'Fast'}, 'no name of a Kubernetes StorageClass', id='class'),
     pytest.param({'image_pull_secrets': 'one'}, "secrets='one' must be a list", id='pull list'),
-    pytest.param({'image_pull_secrets': ['a..b']}, "'a..b' is no name of a", id='pull secret'),
-    pytest.param({'node_selector': {'a/b/c': '1'}}, "key='a/b/c' is no name", id='selector'),
-    pytest.param({'labels': {'a': '-'}}, r"labels\['a'\]='-' is no value of a", id='label'),
+    pytest.param(
+      {'image_pull_secrets': ['a..b']}, "'a..b' is not a valid name of a", id='pull secret'
+    ),
+    pytest.param(
+      {'node_selector': {'a/b/c': '1'}}, "key='a/b/c' is not a valid name", id='selector'
+    ),
+    pytest.param(
+      {'labels': {'a': '-'}}, r"labels\['a'\]='-' is not a valid value of a", id='label'
+    ),
     pytest.param({'tolerations': ['gpu']}, "each='gpu' must be a dict", id='toleration'),
     pytest.param({'tolerations': [{'kind': 'a'}]}, "field='kind' is not one of", id='field'),
     pytest.param({'tolerations': [{'key': 'a'}]}, "'Equal' takes a key and a value", id='equal'),
@@ -222,7 +232,7 @@ def test_a_path_to_credentials_is_no_secret():
 
 
 def test_the_name_of_a_secret_is_checked():
-  with pytest.raises(ConfigError, match="'Store_1' is no name of a Kubernetes Secret"):
+  with pytest.raises(ConfigError, match="'Store_1' is not a valid name of a Kubernetes Secret"):
     SecretKey('Store_1', 'key')
 
 

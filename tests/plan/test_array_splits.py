@@ -154,7 +154,7 @@ def test_a_seed_of_numpy_is_the_seed():
     pytest.param([1j], r'label 1j must be', id='complex'),
     pytest.param(
       np.array(['2024-01-01'], 'M8[D]'),
-      r'type datetime64\[D\], and times are no classes',
+      r'type datetime64\[D\], and times are not classes',
       id='date',
     ),
     pytest.param([None, None], r'labels\[0\] is missing; leave out items without', id='None'),
@@ -307,7 +307,7 @@ IDS, TIMES, GROUPS = [1, 2, 3, 4], [4, 3, 2, 1], ['a', 'a', 'b', 'b']
       r'^embargo_records= and groups= do not combine',
     ),
     ({'bins': {'price': 3}}, r"^bins=\{'price': 3\} must name one feature among those of labels="),
-    ({'split_by': [['train']] * 3 + [[]]}, r'^split_by is no array'),
+    ({'split_by': [['train']] * 3 + [[]]}, r'^split_by is not an array'),
     ({'split_by': [['train', 'test']] * 4}, r'^split_by of shape \(4, 2\).*split_by.argmax'),
     ({'split_by': ['train', 1, 'test', 'test']}, r'^split_by\[1\] is 1, and the first value is'),
     ({'split_by': [0.5] * 4}, r'^split_by: value 0.5 must be an integer'),

@@ -235,7 +235,7 @@ def test_times_of_any_library_are_in_their_order(kind):
   [
     ([1, 2, 3], pd.Timedelta('1D'), r'embargo=.*give a number in their units'),
     ([1, 2, 3], '1D', r'embargo=.*give a number in their units'),
-    (STAMPS[:3], 3, r"embargo=3 is no length of time.*'7D'"),
+    (STAMPS[:3], 3, r"embargo=3 is not a length of time.*'7D'"),
     (STAMPS[:3], -np.timedelta64(1, 'D'), r'embargo=.*give a length of time'),
     (STAMPS[:3], '3', r"embargo='3'.*give a length of time"),
   ],
@@ -350,8 +350,8 @@ def test_messages_name_the_value_and_the_fix(call, message):
 @each(
   ('embargo', 'message'),
   [
-    (3, 'embargo=3 is no length of time, and order is by times; give a length of time such as'),
-    ('abc', "embargo='abc' is no length of time, and order is by times; give"),
+    (3, 'embargo=3 is not a length of time, and order is by times; give a length of time such as'),
+    ('abc', "embargo='abc' is not a length of time, and order is by times; give"),
     (datetime.timedelta(-1), r'embargo=.* is negative, and must be 0 or longer; give'),
   ],
 )
@@ -402,8 +402,8 @@ def test_sparse_matrices_are_rows():
     ([2**64, 1], r'label 18446744073709551616 is a number of more than 63 bits; give .* as text'),
     (np.array([2**63, 1], np.uint64), r'label 9223372036854775808 is a number of more than 63'),
     ([1e300, 1.0], r'label 1e\+300 is a number of more than 63 bits'),
-    (np.array(['2024', '2025'], 'M8[ns]'), r'datetime64\[ns\], and times are no classes'),
-    (np.array(['2024', '2025'], 'M8[D]'), r'datetime64\[D\], and times are no classes'),
+    (np.array(['2024', '2025'], 'M8[ns]'), r'datetime64\[ns\], and times are not classes'),
+    (np.array(['2024', '2025'], 'M8[D]'), r'datetime64\[D\], and times are not classes'),
     (['\ud83d', 'a'], r'half of a character'),
     ('species', r"labels='species' is one text.*such as table\['species'\]"),
     (np.array([[1, 2], [2, 2]]), 'give several columns of classes as labels='),

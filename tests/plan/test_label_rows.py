@@ -86,7 +86,7 @@ def test_only_rows_that_repeat_a_label_are_no_labels():
       [['a'], [1]], r"labels\[1\] is 1, and the first value is 'a', of another type", id='two types'
     ),
     pytest.param([[1], [0.5]], 'label 0.5 must be an integer', id='a fraction in a list'),
-    pytest.param(5, 'labels of type int are no matrix of 0 and 1, nor lists', id='a number'),
+    pytest.param(5, 'labels of type int are not a matrix of 0 and 1, nor lists', id='a number'),
   ],
 )
 def test_what_is_neither_is_refused(labels, fault):

@@ -106,7 +106,7 @@ def test_order_takes_dates():
   ('order', 'match'),
   [
     (['a', 'b', 'c'], r'order has .*, and must be numbers or times'),
-    ([[1], [1, 2], [1]], r'order is no array'),
+    ([[1], [1, 2], [1]], r'order is not an array'),
     ([1, 2], r'order is of shape \(2,\), and must be numbers or times, of shape \[3\]'),
     ([1.0, 2.0, np.nan], r'order\[2\] is missing; fill it in'),
     (np.array(['2024', 'NaT', '2025'], 'M8[s]'), r'order\[1\] is missing; fill it in'),

@@ -209,7 +209,7 @@ def test_the_node_is_told_from_a_uri_of_tfx():
   ('uris', 'fault'),
   [
     ([], r'uris=\[\] names nothing'),
-    ('/a', "uris='/a' is no list; pass a list"),
+    ('/a', "uris='/a' is not a list; pass a list"),
     (['.'], 'is there, but none of these is in it: balanced_input'),
   ],
 )

@@ -245,18 +245,18 @@ def add_one(train, test):
   [
     (
       delete_one,
-      'Split-train/data_tfrecord-00000-of-00002.gz is not there, and .* tells that it has',
+      'Split-train/data_tfrecord-00000-of-00002.gz is not there, and .* says that it has',
     ),
     (
       delete_all,
-      'Split-train/data_tfrecord-00000-of-00002.gz is not there, and .* tells that it has',
+      'Split-train/data_tfrecord-00000-of-00002.gz is not there, and .* says that it has',
     ),
     (delete_folder, 'Split-train/data_tfrecord-00000-of-00002.gz is not there, and'),
     (
       copy_over,
-      r'Split-test/\S+ has \d+ bytes, and .*class_distribution.json tells that it has \d+ ',
+      r'Split-test/\S+ has \d+ bytes, and .*class_distribution.json says that it has \d+ ',
     ),
-    (add_one, r'Split-train/more.gz has \d+ bytes, and .* tells that it is not there: the files'),
+    (add_one, r'Split-train/more.gz has \d+ bytes, and .* says that it is not there: the files'),
   ],
 )
 def test_a_damaged_artifact_is_not_extended(tmp_path, damage, fault):

@@ -183,7 +183,7 @@ def test_a_large_gzip_file_that_is_truncated_is_found(tmp_path):
   ('suffix', 'named', 'fault'),
   [
     ('', 'in.gz', 'is not a whole gzip file.*should not end in .gz'),
-    ('.gz', 'in', 'is corrupted, or no TFRecord file'),
+    ('.gz', 'in', 'is corrupted, or not a TFRecord file'),
   ],
 )
 def test_a_name_that_tells_the_wrong_compression_is_found(tmp_path, suffix, named, fault):

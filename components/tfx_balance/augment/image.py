@@ -346,7 +346,7 @@ def check_image_shape(shape: Any) -> tuple[int, int, int] | None:
   if not isinstance(shape, Sequence) or isinstance(shape, str) or len(shape) != 3:
     raise ConfigError(
       f'shape={format_value(shape)} must be (height, width, channels), of 1 to 4 channels; give '
-      f'such'
+      f'for example (224, 224, 3)'
     )
   height, width, channels = shape
   return (
@@ -370,7 +370,7 @@ def _check_range(value_range: Any) -> tuple[float, float] | None:
     if low < high:
       return low, high
   raise ConfigError(
-    f'value_range={format_value(value_range)} must be (lowest, highest); give such as (0, 255)'
+    f'value_range={format_value(value_range)} must be (lowest, highest); give for example (0, 255)'
   )
 
 

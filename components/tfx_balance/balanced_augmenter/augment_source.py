@@ -1,6 +1,6 @@
-"""Where the augment function comes from, on its way from a pipeline's code to Beam's workers.
+"""The augment function, on its way from the code of a pipeline to the workers of Beam.
 
-What is no augment function, or not there, is a ConfigError.
+What is not an augment function, or cannot be found, raises a ConfigError.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def from_text(text: str) -> Any:
   try:
     call = ast.parse(text, mode='eval').body
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-      raise ValueError('it is no call')
+      raise ValueError('it is not a call')
     arguments = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
     if call.func.id not in READY or call.args:
       raise ValueError(f'it is not one of {list(READY)} with named arguments')
@@ -87,8 +87,8 @@ def from_text(text: str) -> Any:
   except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
     why = str(error) or 'it is nested too deeply'
     raise ConfigError(
-      f'augment_fn={format_value(text)} is no augment function ({why}); give a dotted path, or one '
-      f'such as ImageAugment(rotation=10)'
+      f'augment_fn={format_value(text)} is not an augment function ({why}); give a dotted '
+      f'path, or one such as ImageAugment(rotation=10)'
     ) from error
 
 

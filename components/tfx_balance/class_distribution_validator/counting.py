@@ -267,7 +267,7 @@ def _sidecar_tallies(
     return None
   if any(sidecar.splits[split].file_bytes is None for split in splits):
     logging.warning(
-      'ClassDistributionValidator: %s is of a version that does not tell the sizes of files; the '
+      'ClassDistributionValidator: %s is of a version without the sizes of files; the '
       'records are counted',
       path,
     )

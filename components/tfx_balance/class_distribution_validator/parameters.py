@@ -98,7 +98,7 @@ class ValidatorParameters:
     if 'examples' not in channels:
       raise ConfigError(
         f'label={list(self.features)} are counted together, record by record, which statistics= do '
-        f'not tell; pass examples= as well'
+        f'not count; pass examples= as well'
       )
     fixes = {
       'schema': 'leave it out, and check the features with ExampleValidator',
@@ -106,7 +106,7 @@ class ValidatorParameters:
     }
     for name in sorted(fixes.keys() & channels):
       raise ConfigError(
-        f'label={list(self.features)} and {name}= do not combine: {name}= tells of each feature '
+        f'label={list(self.features)} and {name}= do not combine: {name}= describes each feature '
         f'alone; {fixes[name]}'
       )
 
@@ -190,7 +190,7 @@ def _pairs(argument: str, value: Any) -> tuple[SplitPair, ...] | None:
   for pair in found:
     if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
       raise ConfigError(
-        f"{argument}={format_value(found)} must hold pairs of splits; give such as [('eval', "
+        f"{argument}={format_value(found)} must hold pairs of splits; give for example [('eval', "
         f"'train')]"
       )
     if not all(isinstance(name, str) and name for name in pair) or pair[0] == pair[1]:

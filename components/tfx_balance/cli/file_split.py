@@ -203,7 +203,7 @@ def split_tables(
   for column in columns:
     if column.name not in tables.names:
       raise ConfigError(
-        f'{column.name!r} is no column of {files[0]}; pass one of {", ".join(tables.names)}'
+        f'{column.name!r} is not a column of {files[0]}; pass one of {", ".join(tables.names)}'
       )
   size = sum(path.stat().st_size for path in files)
   with Progress('reading', size) as progress:

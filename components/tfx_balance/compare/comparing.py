@@ -254,7 +254,7 @@ def trainer_of(
       )
   if not callable(model):
     raise ConfigError(
-      f'model={format_value(model)} is no model; give an estimator such as '
+      f'model={format_value(model)} is not a model; give an estimator such as '
       f'HistGradientBoostingClassifier(), or a function such as lambda: keras.Sequential([...])'
     )
   takes_rows = _n_needed(model) == 2

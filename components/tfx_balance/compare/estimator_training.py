@@ -294,7 +294,7 @@ def checked_rows(x: Any, n: int) -> Any:
       x = np.array(x, object if texts else None)
     except ValueError as error:
       raise DataError(
-        f'x={format_value(x)} is no table ({error}); give rows of one length'
+        f'x={format_value(x)} is not a table ({error}); give rows of one length'
       ) from error
   if n_rows(x, 'x') != n:
     raise DataError(f'x has {n_rows(x, "x")} rows, and y has {n}; give one label a row')

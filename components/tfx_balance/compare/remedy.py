@@ -206,12 +206,12 @@ def _operations(keras: Any) -> Any:
 
 
 def keras_of(model: Any) -> Any:
-  """Returns the module of the Keras that a model is of; raises ConfigError if it is no model."""
+  """Returns the module of the Keras that a model is of; raises ConfigError if it is none."""
   packages = {kind.__module__.partition('.')[0] for kind in type(model).__mro__}
   for name in get_args(KerasName):
     if name in packages:
       return keras_module(name)
-  raise ConfigError(f'{type(model).__name__} is no Keras model; make_model must return one')
+  raise ConfigError(f'{type(model).__name__} is not a Keras model; make_model must return one')
 
 
 def check_logits(model: Any, output: Any, n_classes: int) -> Any:

@@ -257,7 +257,7 @@ def check_files(splits: Mapping[str, SplitRecords], present: FileSizes, source: 
     for name in sorted({*expected, *sizes}) if expected else ():
       if expected.get(name) != sizes.get(name):
         raise DataError(
-          f'Split-{split}/{name} {_has(sizes.get(name))}, and {source} tells that it '
+          f'Split-{split}/{name} {_has(sizes.get(name))}, and {source} says that it '
           f'{_has(expected.get(name))}: the files are not those that were published with it; '
           f'{REMEDY}'
         )

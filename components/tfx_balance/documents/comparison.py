@@ -122,7 +122,7 @@ class ComparisonDocument(Document):
     if n == 0 or len(self.records) != n:
       raise DataError(f'records has {len(self.records)} numbers for {n} classes; give each one')
     if self.recommended not in names:
-      raise DataError(f'recommended={self.recommended!r} is none of the arms {names}; name one')
+      raise DataError(f'recommended={self.recommended!r} is not one of the arms {names}; name one')
     for arm in self.arms:
       rows = arm.confusion
       if (rows and [len(row) for row in rows] != [n] * n) or any(min(row) < 0 for row in rows):

@@ -213,8 +213,8 @@ class BalancedInputs(ClassPriors):
     if label is None or feature_spec is None:
       missing = 'label' if label is None else 'feature_spec'
       raise ConfigError(
-        f'{missing}=None, and files={format_value(files)} is no folder of images; TFRecord files '
-        f'need both label= and feature_spec=, and a list of images labels='
+        f'{missing}=None, and files={format_value(files)} is not a folder of images; TFRecord '
+        f'files need both label= and feature_spec=, and a list of images labels='
       )
     source = ExampleSource(paths, label, feature_spec, seed, memory_budget, multilabel)
     return cls(source, feature_spec, label)

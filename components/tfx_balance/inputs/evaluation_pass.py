@@ -34,7 +34,7 @@ def check_pair(data: Any) -> tuple[Any, Any]:
   """Returns features and labels; raises ConfigError if there are not these two."""
   if not isinstance(data, tuple) or len(data) != 2:
     raise ConfigError(
-      f'data={format_value(data)} must be features and labels, or BalancedInputs; give such as '
+      f'data={format_value(data)} must be features and labels, or BalancedInputs; give for example '
       f'data=(x_test, y_test)'
     )
   return data

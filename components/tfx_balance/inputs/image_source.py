@@ -43,7 +43,7 @@ def images_of_folder(folder: str, seed: int, memory_budget: int) -> ArraySource:
     inner = os.path.join(folder, name)
     if not tf.io.gfile.isdir(inner):
       raise DataError(
-        f'{inner} is no folder; a folder of images holds a folder for each class, and TFRecord '
+        f'{inner} is not a folder; a folder of images holds a folder for each class, and TFRecord '
         f'files need label= and feature_spec='
       )
     files = [os.path.join(inner, file) for file in _visible(inner)]

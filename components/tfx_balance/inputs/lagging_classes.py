@@ -63,7 +63,7 @@ def raise_lagging_classes(
     )
   if not isinstance(evaluation, tf.data.Dataset):
     raise ConfigError(
-      f'evaluation={format_value(evaluation)} must be a dataset; give such as inputs.eval(256, '
+      f'evaluation={format_value(evaluation)} must be a dataset; give for example inputs.eval(256, '
       f"data=(x_valid, y_valid), label_as='index')"
     )
   check_number('gain', gain, 0, fix='4 triples a class that is 0.5 below the mean')

@@ -387,10 +387,10 @@ def check_feature_spec(feature_spec: FeatureSpec | None) -> FeatureSpec | None:
     if not isinstance(name, str) or not isinstance(feature, allowed):
       raise ConfigError(
         f'feature_spec={format_value(feature_spec)} must be what tf.io.parse_example takes, and '
-        f'{format_value(name)}: {format_value(feature)} is not; give such as {example}'
+        f'{format_value(name)}: {format_value(feature)} is not; give for example {example}'
       )
   if not feature_spec:
-    raise ConfigError(f'feature_spec={{}} has no feature; give such as {example}')
+    raise ConfigError(f'feature_spec={{}} has no feature; give for example {example}')
   return feature_spec
 
 

@@ -279,8 +279,8 @@ def _as_tensor(array: Any) -> tf.Tensor:
     return tf.convert_to_tensor(array)
   except (TypeError, ValueError) as error:
     raise DataError(
-      f'feature {format_value(array)} is no array ({error}); give numbers or text of one shape a '
-      f'row'
+      f'feature {format_value(array)} is not an array ({error}); give numbers or text of one shape '
+      f'a row'
     ) from error
 
 
@@ -406,7 +406,7 @@ class ExampleSource(RecordSource):
     if flags is not None and are_no_labels(flags):
       raise DataError(
         f'label {self._label!r} has {flags.shape[1]} values in each record, all 0 or 1, some '
-        f'twice, which are no labels; give tf.io.FixedLenFeature([{flags.shape[1]}]) in '
+        f'twice, which are not labels; give tf.io.FixedLenFeature([{flags.shape[1]}]) in '
         f'feature_spec='
       )
     return LabelRows(values, np.append(0, np.cumsum(lengths)))

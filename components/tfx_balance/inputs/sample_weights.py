@@ -37,7 +37,7 @@ def weight_names(sample_weight: SampleWeight) -> tuple[str | None, str | None]:
   if len(schemes) > 1 or len(names) > 1:
     raise ConfigError(
       f'sample_weight={format_value(sample_weight)} must be one of {list(SCHEMES)}, the name of a '
-      f"feature, or one of each; give such as ['balanced', 'w']"
+      f"feature, or one of each; give for example ['balanced', 'w']"
     )
   return next(iter(schemes), None), next(iter(names), None)
 
@@ -81,7 +81,7 @@ def take_weights(features: Any, name: str) -> tuple[dict[str, Any], tf.Tensor]:
   if not fits or value.shape[1:].as_list() not in ([], [1]):
     form = f'{value.dtype.name} of shape {value.shape[1:]} a record'
     raise ConfigError(
-      f'feature {name!r} of sample_weight= is {form}, and must be one number; give such as '
+      f'feature {name!r} of sample_weight= is {form}, and must be one number; give for example '
       f'tf.io.FixedLenFeature([], tf.float32) in feature_spec='
     )
   weights = tf.cast(tf.reshape(value, [-1]), tf.float32)

@@ -69,7 +69,7 @@ def compile_pipeline(
   if not isinstance(pipeline, tfx.dsl.Pipeline) or not pipeline.components:
     raise ConfigError(f'pipeline={format_value(pipeline)} must be a tfx.dsl.Pipeline of components')
   if not isinstance(image, Mapping) or not image:
-    check_text('image', image, 'the name of an image, or node id to such')
+    check_text('image', image, 'the name of an image, or a dict of node id to name')
   by_task = {} if task_options is None else task_options
   check_mapping('task_options', by_task, "{'Trainer': TaskOptions(cpu=4)}")
   everywhere = TaskOptions() if options is None else options
@@ -77,7 +77,7 @@ def compile_pipeline(
   for value in given:
     if not isinstance(value, TaskOptions):
       raise ConfigError(
-        f'options={format_value(value)} must be TaskOptions; give such as TaskOptions()'
+        f'options={format_value(value)} must be TaskOptions; give for example TaskOptions()'
       )
   for node, name in image.items() if isinstance(image, Mapping) else ():
     check_text('image: node id', node)
@@ -183,7 +183,7 @@ def apply_options(
   for name in by_task:
     if name not in names:
       raise ConfigError(
-        f'task_options names {format_value(name)}, which is no task; there are {names}'
+        f'task_options names {format_value(name)}, which is not a task; there are {names}'
       )
   platform: dict[str, Any] = {}
   for name, task in tasks(spec):

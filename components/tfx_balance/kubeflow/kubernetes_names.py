@@ -32,7 +32,8 @@ def check_object_name(value: Any, kind: str) -> str:
   if isinstance(value, str) and _OBJECT.fullmatch(value):
     return value
   raise ConfigError(
-    f'{format_value(value)} is no name of a Kubernetes {kind}; use small letters, digits, - and .'
+    f'{format_value(value)} is not a valid name of a Kubernetes {kind}; use small letters, '
+    'digits, - and .'
   )
 
 
@@ -53,7 +54,7 @@ def check_label_key(name: str, value: Any) -> str:
   if _WORD.fullmatch(word) and (not slash or _OBJECT.fullmatch(prefix)):
     return value
   raise ConfigError(
-    f'{name}={format_value(value)} is no name in Kubernetes; give one such as pool or '
+    f'{name}={format_value(value)} is not a valid name in Kubernetes; give one such as pool or '
     f'example.com/pool'
   )
 
@@ -63,8 +64,8 @@ def check_label_value(name: str, value: Any) -> str:
   if isinstance(value, str) and (not value or _WORD.fullmatch(value)):
     return value
   raise ConfigError(
-    f'{name}={format_value(value)} is no value of a label in Kubernetes; give a text of at most 63 '
-    'letters, digits, -, _ and ., which begins and ends with a letter or digit'
+    f'{name}={format_value(value)} is not a valid value of a label in Kubernetes; give a text of '
+    'at most 63 letters, digits, -, _ and ., which begins and ends with a letter or digit'
   )
 
 

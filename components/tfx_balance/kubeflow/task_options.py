@@ -48,7 +48,8 @@ class SecretKey:
     check_text('key', self.key, "the name of the value in the Secret's data")
     if not _KEY.fullmatch(self.key):
       raise ConfigError(
-        f'key={self.key!r} is no key of a Kubernetes Secret; use letters, digits, -, _ and .'
+        f'key={self.key!r} is not a valid key of a Kubernetes Secret; use letters, digits, '
+        '-, _ and .'
       )
 
 
@@ -275,7 +276,7 @@ def _check_volumes(options: TaskOptions) -> None:
     for folder in getattr(options, name):
       if not folder.startswith('/') or ':' in folder:
         raise ConfigError(
-          f'{folder!r} in {name} is no absolute path in the container; give one such as /data'
+          f'{folder!r} in {name} is not an absolute path in the container; give one such as /data'
         )
       if folder in taken:
         raise ConfigError(

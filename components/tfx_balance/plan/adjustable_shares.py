@@ -163,6 +163,6 @@ def _text(key: Any) -> str:
     return value.decode('utf-8')
   except UnicodeDecodeError as error:
     raise ConfigError(
-      f'ratios= names class {format_value(value)}, which is no text in UTF-8; use q=, or give the '
+      f'ratios= names class {format_value(value)}, which is not text in UTF-8; use q=, or give the '
       f'class a name in UTF-8'
     ) from error

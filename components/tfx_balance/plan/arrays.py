@@ -94,10 +94,10 @@ def read_column(array: Any, name: str, fix: str = 'give values of one kind') -> 
   Args:
     array: Array, list, tensor, series, or anything that NumPy makes an array of.
     name: Name of the argument, for messages.
-    fix: What to do about what is no array.
+    fix: What to do about what is not an array.
 
   Raises:
-    DataError: if it is no array: its rows differ in length, or texts and numbers are mixed.
+    DataError: if it is not an array: its rows differ in length, or texts and numbers are mixed.
   """
   if isinstance(array, ArrayColumn):
     return replace(array, name=name)
@@ -284,12 +284,12 @@ def _plain(
     array: Array, list, or scalars of any kind.
     name: Name of the argument.
     missing_before: Which values are known to be missing.
-    fix: What to do about what is no array.
+    fix: What to do about what is not an array.
   """
   try:
     values = np.asarray(array)
   except (TypeError, ValueError, OverflowError) as error:
-    raise DataError(f'{name} is no array ({_odd_row(array) or error}); {fix}') from error
+    raise DataError(f'{name} is not an array ({_odd_row(array) or error}); {fix}') from error
   if values.dtype.kind == 'f' and isinstance(array, (list, tuple)):
     values = _without_rounding(values, array)
   if values.dtype.kind in 'US' and not isinstance(array, np.ndarray):
@@ -404,7 +404,7 @@ def duration(name: str, value: Any, unit: np.dtype[Any]) -> int:
     return 0
   if not isinstance(found, np.timedelta64) or np.isnat(found):
     raise ConfigError(
-      f'{name}={format_value(value)} is no length of time, and order is by times; {fix}'
+      f'{name}={format_value(value)} is not a length of time, and order is by times; {fix}'
     )
   length, one = (_nanoseconds(each) for each in (found, np.timedelta64(1, np.datetime_data(unit))))
   if length is None or one is None:

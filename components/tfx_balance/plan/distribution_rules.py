@@ -407,5 +407,5 @@ def _shares(name: str, shares: Mapping[Any, Any]) -> dict[Any, float]:
 
 def _limit(name: str, value: Any, low: float, high: float, whole: bool) -> float:
   if whole:
-    return check_whole(name, value, int(low), fix='give such a one, or None for off')
-  return check_number(name, value, low, high, fix='give such a one, or None for off')
+    return check_whole(name, value, int(low), fix='give such a number, or None for off')
+  return check_number(name, value, low, high, fix='give such a number, or None for off')

@@ -156,8 +156,8 @@ class LabelSetCounts(TrainingCounts):
       warnings.warn(
         f'the label sets do not allow the shares asked for: label {self.labels[worst]} gets '
         f'{shares[worst]:.4f} of the labels in place of {wanted[worst]:.4f}, and {n} of '
-        f'{len(wanted)} labels are off by more than {TOLERANCE:.0%}; label_shares() tells all, and '
-        f'ratios nearer to the natural ones (q=0.5, say) are met sooner',
+        f'{len(wanted)} labels are off by more than {TOLERANCE:.0%}; label_shares() gives all of '
+        f'them; shares nearer to the natural ones, such as q=0.5, are easier to meet',
         stacklevel=2,
       )
 

@@ -94,7 +94,7 @@ def label_codes(
   column.check_whole('leave out items without one, or give them a value of their own')
   if values.dtype.kind in 'mM':
     raise DataError(
-      f'{argument} are of type {values.dtype}, and times are no classes; give classes such as '
+      f'{argument} are of type {values.dtype}, and times are not classes; give classes such as '
       f'{argument}.astype(str), or the times as order_by='
     )
   try:
@@ -171,7 +171,7 @@ class LabelRows:
     is_array = isinstance(labels, np.ndarray) and labels.ndim > 0
     if (not isinstance(labels, Sequence) and not is_array) or isinstance(labels, (str, bytes)):
       raise DataError(
-        f'labels of type {type(labels).__name__} are no matrix of 0 and 1, nor lists of labels; '
+        f'labels of type {type(labels).__name__} are not a matrix of 0 and 1, nor lists of labels; '
         f'give one of these with multilabel=True'
       )
     if is_array and labels.ndim > 1 and labels.dtype.kind in 'biuf':

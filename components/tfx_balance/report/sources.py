@@ -93,7 +93,7 @@ def read_run(uris: Sequence[str], label: str | None = None) -> RunView:
     DataError: if an artifact is damaged.
   """
   if not isinstance(uris, Sequence) or isinstance(uris, (str, bytes)):
-    raise ConfigError(f'uris={format_value(uris)} is no list; pass a list of URIs')
+    raise ConfigError(f'uris={format_value(uris)} is not a list; pass a list of URIs')
   if not uris:
     raise ConfigError('uris=[] names nothing to report on; pass the URI of one artifact or more')
   if label is not None:

@@ -184,7 +184,7 @@ class RecordReader:
         features = tf.train.Example.FromString(record).features.feature
     except Exception as error:  # protobuf's DecodeError, whose home differs between its versions
       raise DataError(
-        f'{self._path} holds records that are no {self._payload}; give the artifact the payload '
+        f'{self._path} holds records that are not {self._payload}; give the artifact the payload '
         f'format of its records'
       ) from error
     return {

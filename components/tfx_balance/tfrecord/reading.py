@@ -360,6 +360,6 @@ def _all_match(frames: Frames) -> bool:
 def _corrupted(path: str, what: str, at: int) -> DataError:
   """Returns the error for data that does not match its checksum."""
   return DataError(
-    f'{path} is corrupted, or no TFRecord file: {what} does not match its checksum at byte {at} of '
-    f'its decompressed data; copy or write it again'
+    f'{path} is corrupted, or not a TFRecord file: {what} does not match its checksum at byte '
+    f'{at} of its decompressed data; copy or write it again'
   )

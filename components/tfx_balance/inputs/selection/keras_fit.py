@@ -207,5 +207,5 @@ def _model_class(model: Any) -> type:
     if kind.__name__ == 'Model' and kind.__module__.split('.')[0] in ('keras', 'tf_keras'):
       return kind
   raise ConfigError(
-    f'model={format_value(model)} is no keras.Model and no tf_keras.Model; give one of these'
+    f'model={format_value(model)} is neither a keras.Model nor a tf_keras.Model; give one of these'
   )
