@@ -76,25 +76,25 @@ def assert_sidecar(
   whole = sum(map(exact, weights.values()))
   assert set(sidecar['splits']) == set(weights)
   for name, weight in weights.items():
-    told = sidecar['splits'][name]
+    described = sidecar['splits'][name]
     by_stratum = [counts[name][stratum] for stratum in sizes]
-    assert told == {
+    assert described == {
       'records': len(records_of[name]),
       'ideal': float(sizes.total() * exact(weight) / whole),
       'files': len(split_files(uri, name)),
       'file_bytes': file_bytes(uri, name),
       'imbalance_ratio': max(by_stratum) / min(by_stratum) if min(by_stratum) else None,
-    }, f'{name}: {told}'
-  told_sizes = {}
+    }, f'{name}: {described}'
+  described_sizes = {}
   for row in sidecar['strata']:
     stratum = tuple(class_value(value) for value in row['stratum'])
-    told_sizes[stratum] = row['records']
+    described_sizes[stratum] = row['records']
     for name, weight in weights.items():
-      told = row['splits'][name]
-      assert told['records'] == counts[name][stratum], f'{stratum} in {name}: {told}'
+      described = row['splits'][name]
+      assert described['records'] == counts[name][stratum], f'{stratum} in {name}: {described}'
       ideal = float(sizes[stratum] * exact(weight) / whole)
-      assert told['ideal'] == ideal, f'{stratum} in {name}: {told}, ideal {ideal}'
-  assert told_sizes == dict(sizes), f'{told_sizes}'
+      assert described['ideal'] == ideal, f'{stratum} in {name}: {described}, ideal {ideal}'
+  assert described_sizes == dict(sizes), f'{described_sizes}'
   source = sidecar['input']
   assert source['records'] - source['dropped'] == sizes.total()
   assert len(source['fingerprint']) == 16

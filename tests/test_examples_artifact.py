@@ -90,9 +90,12 @@ def test_components_tell_what_is_missing(tmp_path, warned, component, arguments)
   assert [text for text in warned if 'incomplete, 4 of its files are missing or empty' in text]
   warned.clear()
   sidecar = tmp_path / 'in' / 'class_distribution.json'
-  told = {'records': 18, 'file_bytes': {f'data_tfrecord-0000{i}-of-00003.gz': 7 for i in range(3)}}
+  described = {
+    'records': 18,
+    'file_bytes': {f'data_tfrecord-0000{i}-of-00003.gz': 7 for i in range(3)},
+  }
   kind = {'format': 'tfx_balance.class_distribution', 'version': 2}
-  sidecar.write_text(json.dumps(sealed({**kind, 'splits': {'train': told}})))
+  sidecar.write_text(json.dumps(sealed({**kind, 'splits': {'train': described}})))
   with pytest.raises(
     DataError, match=r'Split-train/\S+ has \d+ bytes, and .* says that it has 7 b'
   ):

@@ -67,6 +67,6 @@ def _refusal(one, other):
   try:
     StratifiedSplitter(CHANNEL, **{**ASKED[one], **ASKED[other]})
   except ConfigError as error:
-    told = str(error)
-    return 'not combine' in told and f'{one}=' in told and f'{other}=' in told
+    message = str(error)
+    return 'not combine' in message and f'{one}=' in message and f'{other}=' in message
   return False

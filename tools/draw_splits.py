@@ -116,9 +116,9 @@ def joint() -> Rows:
 def predefined() -> Rows:
   """A column that says the split of some records, by its letter."""
   records = [*(Record(label, letter) for label in 'ab' for letter in 'tttt'), *classes(a=20, b=10)]
-  told = [record.text or 'no' for record in records]
+  sets = [record.text or 'no' for record in records]
   values = {'t': 'test'}
-  return split_rows(records, splits={'train': 8, 'eval': 2}, split_by=told, split_values=values)
+  return split_rows(records, splits={'train': 8, 'eval': 2}, split_by=sets, split_values=values)
 
 
 def folds() -> Rows:

@@ -26,5 +26,5 @@ def test_a_last_axis_that_may_not_be_channels_is_refused_unless_it_is_told(shape
   with pytest.raises(ConfigError, match=r'whose last axis is not 1, 3 or 4 channels; transpose'):
     flip.batch({'image': pixels}, seeds)
   if shape[-1] <= 4:
-    told = ImageAugment('image', flip_left_right=True, shape=shape)
-    assert told.batch({'image': pixels}, seeds)['image'].shape == pixels.shape
+    with_shape = ImageAugment('image', flip_left_right=True, shape=shape)
+    assert with_shape.batch({'image': pixels}, seeds)['image'].shape == pixels.shape

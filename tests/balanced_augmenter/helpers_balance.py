@@ -158,13 +158,13 @@ def assert_balance_sidecar(
   assert set(sidecar['splits']) == set(names)
   assert sidecar['component'] == 'BalancedAugmenter'
   for name in names:
-    told = sidecar['splits'][name]
-    assert told['records'] == len(held[name])
-    assert told['files'] == len(split_files(uri, name))
-    assert told['file_bytes'] == file_bytes(uri, name)
+    described = sidecar['splits'][name]
+    assert described['records'] == len(held[name])
+    assert described['files'] == len(split_files(uri, name))
+    assert described['file_bytes'] == file_bytes(uri, name)
     by_class = [counts[name][c] for c in set().union(*targets.values())]
     ratio = max(by_class) / min(by_class) if min(by_class) else None
-    assert told['imbalance_ratio'] == ratio
+    assert described['imbalance_ratio'] == ratio
   rows = {class_value(row['stratum'][0]): row for row in sidecar['strata']}
   assert set(rows) == set().union(*targets.values())
   for name, records in before.items():
@@ -175,9 +175,10 @@ def assert_balance_sidecar(
         'records_before': n,
         'target': targets[name][value],
       }
-      told = dict(rows[value]['splits'][name])
-      assert 1 <= told.pop('pool', n) <= n  # where copies are made from other records of the class
-      assert told == cell
+      described = dict(rows[value]['splits'][name])
+      # There is a pool where copies are made from other records of the class.
+      assert 1 <= described.pop('pool', n) <= n
+      assert described == cell
       if augmented_split:
         assert rows[value]['splits'][augmented_split]['records'] == counts[augmented_split][value]
     source = sidecar['input'][name]

@@ -200,8 +200,8 @@ def test_provenance_finds_the_original(tmp_path):
       value_of(original, name) for name in ('label', 'id', 'x')
     ]
     assert number >= 1
-  told = {tuple(value_of(record, name) for name in PROVENANCE) for record in copies}
-  assert told == {(*place, i) for place, n in numbers.items() for i in range(1, n + 1)}
+  provenance = {tuple(value_of(record, name) for name in PROVENANCE) for record in copies}
+  assert provenance == {(*place, i) for place, n in numbers.items() for i in range(1, n + 1)}
 
 
 def test_a_balanced_split_of_copies_is_empty(tmp_path):

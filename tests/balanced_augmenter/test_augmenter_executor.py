@@ -226,8 +226,8 @@ def test_records_without_a_class(augment, missing, targets):
   out = augment({'train': [records]}, missing_label=missing, augment_fn=f'{FUNCTIONS}.same')
   assert class_counts(read_splits(out.uri)['train']) == targets
   sidecar = read_sidecar(out.uri)
-  told = sidecar['splits']['train']
-  assert (told['records'], told['imbalance_ratio']) == (sum(targets.values()), 1.0)
+  described = sidecar['splits']['train']
+  assert (described['records'], described['imbalance_ratio']) == (sum(targets.values()), 1.0)
   source = sidecar['input']['train']
   assert (source['records'], source['dropped']) == (47, 4 if missing == 'drop' else 0)
 
@@ -238,7 +238,7 @@ def test_a_sidecar_counts_what_the_files_of_the_originals_hold(augment):
   out = augment({'train': [records]}, missing_label='drop', augmented_split='more')
   splits, sidecar = read_splits(out.uri), read_sidecar(out.uri)
   assert splits['train'] == records
-  assert {name: told['records'] for name, told in sidecar['splits'].items()} == {
+  assert {name: described['records'] for name, described in sidecar['splits'].items()} == {
     name: len(held) for name, held in splits.items()
   }
 

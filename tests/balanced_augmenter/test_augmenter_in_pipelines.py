@@ -156,7 +156,7 @@ def test_worker_processes_install_a_module_file_and_write_the_bytes_of_one_proce
     {name: data for name, data in all_bytes(uri).items() if 'Split' in name} for uri in (one, two)
   ]
   assert files[0] == files[1]
-  told = [read_sidecar(uri) for uri in (one, two)]
+  sidecars = [read_sidecar(uri) for uri in (one, two)]
   for name in ('input', 'splits', 'strata'):
-    assert told[0][name] == told[1][name]
+    assert sidecars[0][name] == sidecars[1][name]
   assert class_counts(read_splits(two)['train']) == {b'a': 900, b'b': 900, b'c': 900}

@@ -91,8 +91,8 @@ def test_a_sequence_example_is_copied_as_it_is(tmp_path):
   message = tf.train.SequenceExample.FromString(found)
   step = tf.train.SequenceExample.FromString(records[2]).feature_lists
   assert message.feature_lists == step
-  told = [message.context.feature[name].int64_list.value[0] for name in PROVENANCE]
-  assert told == [0, 2, 1]
+  provenance = [message.context.feature[name].int64_list.value[0] for name in PROVENANCE]
+  assert provenance == [0, 2, 1]
 
 
 def test_a_copy_of_a_function_is_what_the_function_gives(tmp_path):

@@ -173,8 +173,8 @@ def test_features_that_no_pool_can_hold_are_refused(tmp_path, function, says):
 def test_a_function_of_ones_own_need_only_say_its_pool_size():
   asked = pool_request(OwnPoolFn())
   assert (asked.pool_size, asked.features, asked.max_pool_bytes) == (3, None, 100_000_000)
-  told = pool_request(OwnPoolFn(4, pool_features=['x'], max_pool_bytes=7))
-  assert (told.pool_size, told.features, told.max_pool_bytes) == (4, ('x',), 7)
+  request = pool_request(OwnPoolFn(4, pool_features=['x'], max_pool_bytes=7))
+  assert (request.pool_size, request.features, request.max_pool_bytes) == (4, ('x',), 7)
 
 
 @pytest.mark.parametrize('wrong', [{'pool_size': 0}, {'pool_size': 2.5}, {'max_pool_bytes': True}])

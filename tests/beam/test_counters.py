@@ -44,8 +44,8 @@ def test_the_workers_counted_what_the_sidecar_says(
   find = counters.committed_counters
   monkeypatch.setattr(counters, 'committed_counters', committed)
   out = in_new_folders(component, tmp_path)({'train': in_shards(RECORDS, 3)}, **SKIP, **arguments)
-  told = {name: n for name, n in {**COUNTS, **counts}.items() if n}
-  assert counted == [told]
+  expected = {name: n for name, n in {**COUNTS, **counts}.items() if n}
+  assert counted == [expected]
   assert any('1 bad records were skipped' in text for text in read_sidecar(out.uri)['warnings'])
 
 

@@ -40,8 +40,8 @@ def statistics_of(
   values = [[value] if value is not None else None for value, n in counts.items() for _ in range(n)]
   (kind,) = {type(value) for value in counts if value is not None} or {bytes}
   batch = pa.RecordBatch.from_arrays([pa.array(values, pa.large_list(_TYPES[kind]))], ['label'])
-  told = tfdv.StatsOptions(schema=schema_of(schema) if schema else None, **options)
-  return stats_impl.generate_statistics_in_memory(batch, told)
+  stats_options = tfdv.StatsOptions(schema=schema_of(schema) if schema else None, **options)
+  return stats_impl.generate_statistics_in_memory(batch, stats_options)
 
 
 def statistics_artifact(

@@ -78,7 +78,10 @@ def test_a_label_has_drifted_by_its_share_of_the_labelled_records(tmp_path):
 
 
 def test_statistics_tell_labels_that_records_have_once(tmp_path):
-  rows = {name: [tags and [*dict.fromkeys(tags)] for tags in told] for name, told in ROWS.items()}
+  rows = {
+    name: [tags and [*dict.fromkeys(tags)] for tags in label_sets]
+    for name, label_sets in ROWS.items()
+  }
   found = validate(
     tmp_path / 'out',
     statistics_of(rows),
@@ -95,7 +98,10 @@ def test_statistics_tell_labels_that_records_have_once(tmp_path):
 
 @pytest.mark.parametrize('counted', [True, False], ids=['records', 'statistics'])
 def test_a_report_of_the_validator_alone_has_the_number_of_records(tmp_path, counted):
-  rows = {name: [tags and [*dict.fromkeys(tags)] for tags in told] for name, told in ROWS.items()}
+  rows = {
+    name: [tags and [*dict.fromkeys(tags)] for tags in label_sets]
+    for name, label_sets in ROWS.items()
+  }
   examples = {'examples': examples_of(tmp_path / 'in')} if counted else {}
   found = validate(tmp_path / 'out', statistics_of(rows), **examples, **LABELS)
   assert found.checks['labelled'] == {'eval': 40, 'train': 80}

@@ -150,8 +150,8 @@ def multiply(times, data, totals=True):
   for row in data['strata']:
     for cell in row['splits'].values():
       cell['records'] *= times
-  for told in data['splits'].values():
-    told['records'] *= times if totals else 1
+  for described in data['splits'].values():
+    described['records'] *= times if totals else 1
 
 
 def validate_copy(tmp_path, splitted, change, **arguments):
@@ -216,7 +216,7 @@ def test_a_sidecar_of_other_files_is_refused(tmp_path, splitted, change, fault):
     ),
     pytest.param(
       lambda folder: change_sidecar(
-        folder, lambda data: [told.pop('file_bytes') for told in data['splits'].values()]
+        folder, lambda data: [described.pop('file_bytes') for described in data['splits'].values()]
       ),
       {},
       id='an older sidecar',
@@ -255,8 +255,8 @@ def test_what_broke_is_named_whatever_it_is_called(tmp_path):
       on_violation='fail',
       report_dir=str(report),
     )
-  told = str(failure.value)
-  lines = told.splitlines()
+  message = str(failure.value)
+  lines = message.splitlines()
   for shown in (
     '<script>alert(1)</script>',
     '"it\'s"',
@@ -268,8 +268,8 @@ def test_what_broke_is_named_whatever_it_is_called(tmp_path):
   ):
     assert any('min_count' in line and shown in line for line in lines), shown
   assert all(len(line) < 400 for line in lines)
-  assert '\x1b' not in told
-  assert f'All of it is in {report}/violations.txt' in told
+  assert '\x1b' not in message
+  assert f'All of it is in {report}/violations.txt' in message
   found = Validated(report)
   assert [row['class'] for row in found.checks['counts']][-1] == {
     'type': 'bytes',

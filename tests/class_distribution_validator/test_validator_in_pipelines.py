@@ -53,9 +53,9 @@ def test_a_rare_class_that_falls_to_a_fifth_stops_the_run(tmp_path):
   assert row in str(failure.value)
   assert row in (report / 'violations.txt').read_text()
   assert Validated(report).checks['counts_from'] == 'records'
-  told = Validated(report).anomalies('eval').anomaly_info['label']
-  assert told.short_description == 'Drift of a class'
-  assert '0.2 % of split' in told.description
+  anomaly = Validated(report).anomalies('eval').anomaly_info['label']
+  assert anomaly.short_description == 'Drift of a class'
+  assert '0.2 % of split' in anomaly.description
   page = render_page(read_run([str(report)]))
   assert 'max_share_ratio' in page
   assert '0.2 % of split' in page

@@ -148,8 +148,8 @@ def test_the_loss_of_fit_and_of_validation_is_that_of_the_items(name, built):
   assert [*history['loss'], *history['val_loss']] == pytest.approx([expected] * 4)
   right = float(probabilities[0].argmax() == 0)
   assert history['accuracy'] == history['val_accuracy'] == [right] * 2
-  told = model.evaluate(features, labels, verbose=0, return_dict=True)
-  assert told == pytest.approx({'loss': expected, 'accuracy': right})
+  evaluated = model.evaluate(features, labels, verbose=0, return_dict=True)
+  assert evaluated == pytest.approx({'loss': expected, 'accuracy': right})
   assert np.allclose(model.predict(features, verbose=0), probabilities)
 
 

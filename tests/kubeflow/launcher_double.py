@@ -279,9 +279,9 @@ class Launcher:
         artifact['uri'] += '-0'
       log = _local_path(folder, artifact['uri'])
     container = self.container_spec(name)
-    told = json.dumps(message)
+    text = json.dumps(message)
     command = [*container['command'], *container['args']]
-    filled_in = [part.replace('{{$}}', told) for part in command]
+    filled_in = [part.replace('{{$}}', text) for part in command]
     return Pod(folder, message, filled_in, log, self.version.has_launcher, self.variables(name))
 
   def launch(self, pod: Pod, container: Container) -> dict[str, Any]:

@@ -140,10 +140,10 @@ def test_a_task_runs_where_all_workers_reach_its_files(
   monkeypatch.setattr(entrypoint, 'run_module', executor)
   root = f'{scheme if scheme in direct else folders[scheme]}{KEY}'
   run_task([*beam_args, INVOCATION, json.dumps(given)])
-  (told,) = seen
-  assert uris(told.executor_input['inputs']) == [f'{root}/a']
-  assert uris(told.executor_input['outputs']) == [f'{root}/b']
-  assert told.others == tuple(beam_args)
+  (call,) = seen
+  assert uris(call.executor_input['inputs']) == [f'{root}/a']
+  assert uris(call.executor_input['outputs']) == [f'{root}/b']
+  assert call.others == tuple(beam_args)
   assert uris(json.loads((tmp_path / 'output.json').read_text())) == [f'{scheme}{KEY}/b']
   assert [p.name for p in tmp_path.glob(f'*/{KEY}/*')] == ['b']  # the launcher writes the log
 

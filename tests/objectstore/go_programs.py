@@ -49,9 +49,9 @@ def find_program(program: GoProgram, cache: Path | None = None) -> Path:
   """
   folder = cache or _cache()
   binary = folder / f'{program.name}-{program.version}'
-  told = binary.with_name(f'{binary.name}.sha256')
+  digest_file = binary.with_name(f'{binary.name}.sha256')
   with contextlib.suppress(FileNotFoundError):
-    if _digest(binary) == told.read_text(encoding='ascii'):
+    if _digest(binary) == digest_file.read_text(encoding='ascii'):
       return binary
   folder.mkdir(parents=True, exist_ok=True)
   go = find_go(folder)
@@ -68,7 +68,7 @@ def find_program(program: GoProgram, cache: Path | None = None) -> Path:
     built = Path(target, program.name)
     digest = _digest(built)
     built.replace(binary)
-    told.write_text(digest, encoding='ascii')
+    digest_file.write_text(digest, encoding='ascii')
   return binary
 
 

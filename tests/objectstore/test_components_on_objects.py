@@ -206,7 +206,7 @@ def test_a_pipeline_runs_with_its_root_in_a_bucket(new_bucket, source, statistic
 
   def components(uri):
     examples = importer(input_examples(uri))
-    told = importer(statistics, 'Statistics')
+    statistics_node = importer(statistics, 'Statistics')
     splitter = StratifiedSplitter(
       examples.outputs['result'], **helpers_objects.WRITERS[StratifiedSplitter]
     )
@@ -217,9 +217,9 @@ def test_a_pipeline_runs_with_its_root_in_a_bucket(new_bucket, source, statistic
       augmenter.outputs['examples'], label='label', train_splits=('train', 'more'), seed=3
     )
     validator = ClassDistributionValidator(
-      told.outputs['result'], label='label', examples=examples.outputs['result']
+      statistics_node.outputs['result'], label='label', examples=examples.outputs['result']
     )
-    return [examples, told, splitter, augmenter, input_gen, validator]
+    return [examples, statistics_node, splitter, augmenter, input_gen, validator]
 
   local = run_pipeline(tmp_path / 'local', components(str(source)))
   remote = run_pipeline(

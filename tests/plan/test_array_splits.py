@@ -274,9 +274,9 @@ def test_a_key_or_group_that_is_missing_is_refused(arguments, fault):
 
 def test_many_empty_splits_are_one_warning():
   rule = r"split 's\d', split 's\d', split 's\d', and 5 more are empty: no whole group"
-  with pytest.warns(UserWarning, match=rule) as told:
+  with pytest.warns(UserWarning, match=rule) as warned:
     stratified_indices([0] * 20, {f's{i}': 1 for i in range(10)}, groups=[0] * 10 + [1] * 10)
-  assert len(told) == 1
+  assert len(warned) == 1
 
 
 def test_an_embargo_that_is_no_number_is_refused():

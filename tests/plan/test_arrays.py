@@ -122,8 +122,8 @@ def test_labels_of_any_library_are_the_same_classes(kind, values):
   )
   rows, given = next(iter(inputs.eval(8)))
   assert rows.numpy().tolist() == list(range(8))
-  told = [v.decode() if isinstance(v, bytes) else v for v in np.ravel(given.numpy()).tolist()]
-  assert told == values
+  decoded = [v.decode() if isinstance(v, bytes) else v for v in np.ravel(given.numpy()).tolist()]
+  assert decoded == values
 
 
 @each('kind', WHOLE)
@@ -145,8 +145,8 @@ def test_keys_groups_and_predefined_splits_of_any_library(kind, values):
       strict=True,
     )
   )
-  told = {values[0]: 'x', values[1]: 'y'}
-  split = stratified_indices([0] * 8, {'x': 1, 'y': 1}, split_by=given, split_values=told)
+  names = {values[0]: 'x', values[1]: 'y'}
+  split = stratified_indices([0] * 8, {'x': 1, 'y': 1}, split_by=given, split_values=names)
   assert split['y'].tolist() == [1, 4, 7]
 
 

@@ -105,10 +105,10 @@ def test_folds_and_an_untouched_test_split():
 
 def test_a_group_with_a_predefined_split_is_there_as_a_whole():
   labels, groups = random_items(2, 400, 2)
-  told = np.where((groups < 50) & (labels == 0), 'test', 'none')  # some items of a group alone
-  wanted = set(groups[told == 'test'])
+  sets = np.where((groups < 50) & (labels == 0), 'test', 'none')  # some items of a group alone
+  wanted = set(groups[sets == 'test'])
   indices = stratified_indices(
-    labels, SPLITS, split_by=told, split_values={'test': 'test'}, groups=groups
+    labels, SPLITS, split_by=sets, split_values={'test': 'test'}, groups=groups
   )
   assert wanted <= set(groups[indices['test']])
   assert_groups_are_whole(groups[i].tolist() for i in indices.values())
@@ -144,8 +144,8 @@ def planned(parts, n_rows, seed=0, most=SIZES.histograms):
     None,
     stable=True,
   )
-  told = predefined_splits(frame)
-  built = [GroupPart(part, ['f'] * len(part), told) for part in parts]
+  predefined = predefined_splits(frame)
+  built = [GroupPart(part, ['f'] * len(part), predefined) for part in parts]
   table = GroupTable.merge([part.table(i) for i, part in enumerate(built)], most)
   dealt = [dealt_splits(part, frame, table, seed) for part in built]
   placed = SparseCounts.merge(

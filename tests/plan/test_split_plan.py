@@ -348,10 +348,10 @@ def in_sets(records):
 
 def test_told_records_go_where_they_are_told_and_the_rest_is_stratified():
   records = in_sets({(0, 'T'): 7, (1, 'T'): 2, (0, None): 100, (1, None): 10, (1, 'x'): 10})
-  shares, told = parse_shares(
+  shares, predefined = parse_shares(
     splits={'train': 4, 'eval': 1}, split_by='set', split_values={'T': 'test'}
   )
-  plan = plan_splits(*records, shares, seed=0, predefined=told)
+  plan = plan_splits(*records, shares, seed=0, predefined=predefined)
   assert plan.splits == ('train', 'eval', 'test')
   assert plan.totals() == [96, 24, 9]
   assert plan.quotas.tolist() == [[0, 0, 7], [80, 20, 0], [0, 0, 2], [8, 2, 0], [8, 2, 0]]
@@ -360,8 +360,8 @@ def test_told_records_go_where_they_are_told_and_the_rest_is_stratified():
 
 
 def test_a_value_is_the_name_of_its_split_where_no_mapping_is_given():
-  shares, told = parse_shares(split_by='set')
-  plan = plan_splits(*in_sets({(0, 'train'): 5, (1, 'test'): 3}), shares, predefined=told)
+  shares, predefined = parse_shares(split_by='set')
+  plan = plan_splits(*in_sets({(0, 'train'): 5, (1, 'test'): 3}), shares, predefined=predefined)
   assert dict(zip(plan.splits, plan.totals(), strict=True)) == {'train': 5, 'eval': 0, 'test': 3}
 
 
@@ -369,9 +369,9 @@ def test_a_value_is_the_name_of_its_split_where_no_mapping_is_given():
 def test_what_is_not_told_is_split_as_if_it_were_alone(problem, seed):
   records, shares = problem
   alone = {(*stratum, MISSING): n for stratum, n in records.items()}
-  told = {(*stratum, ClassValue('bytes', b'T')): n + 1 for stratum, n in records.items()}
+  fixed = {(*stratum, ClassValue('bytes', b'T')): n + 1 for stratum, n in records.items()}
   predefined = PredefinedSplits('set', {'T': 'told'}, required=False)
-  strata, sizes = by_stratum({**alone, **told})
+  strata, sizes = by_stratum({**alone, **fixed})
   plan = plan_splits(strata, sizes, shares, seed, predefined)
   n_shares = len(shares.names)
   assert (plan.quotas[plan.predefined, n_shares] == plan.records[plan.predefined]).all()
@@ -414,8 +414,8 @@ def test_splits_that_cannot_be_told(arguments, message):
   records = in_sets({(0, 'T'): 7, (0, None): 100, (1, None): 10, (1, 'x'): 10})
 
   def plan():
-    shares, told = parse_shares(**{'split_by': 'set', **arguments})
-    return plan_splits(*records, shares, predefined=told)
+    shares, predefined = parse_shares(**{'split_by': 'set', **arguments})
+    return plan_splits(*records, shares, predefined=predefined)
 
   with pytest.raises((ConfigError, DataError), match=message):
     plan()
@@ -450,11 +450,11 @@ def test_folds_share_the_weight_of_train(arguments, splits):
 
 
 def test_what_the_data_tells_stays_beside_folds_of_the_rest():
-  shares, told = parse_shares(
+  shares, predefined = parse_shares(
     splits={'train': 1}, split_by='set', split_values={'T': 'test'}, folds=2
   )
   records = in_sets({(0, 'T'): 7, (0, None): 100, (1, None): 10})
-  plan = plan_splits(*records, shares, predefined=told)
+  plan = plan_splits(*records, shares, predefined=predefined)
   assert plan.splits == ('fold-0', 'fold-1', 'test')
   assert plan.totals() == [55, 55, 7]
 

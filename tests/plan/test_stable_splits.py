@@ -61,14 +61,14 @@ def test_over_the_seeds_the_deviation_is_that_of_a_binomial():
 
 
 def test_items_go_where_they_are_told_and_the_others_by_hash():
-  told = ['test', 'train', '', ''] * 50
+  sets = ['test', 'train', '', ''] * 50
   labels, keys = [0, 1] * 100, np.arange(200)
   shares = {'train': 1, 'test': 1}
-  found = stratified_indices(labels, shares, split_by=told, key=keys, mode='stable')
+  found = stratified_indices(labels, shares, split_by=sets, key=keys, mode='stable')
   alone = stratified_indices(labels, shares, key=keys, mode='stable')
   for name, index in found.items():
-    mine = {i for i in range(200) if told[i] == name}
-    free = {i for i in alone[name].tolist() if not told[i]}
+    mine = {i for i in range(200) if sets[i] == name}
+    free = {i for i in alone[name].tolist() if not sets[i]}
     assert set(index.tolist()) == mine | free
 
 

@@ -28,8 +28,8 @@ BAD = (
 
 def print_row(what: str, tried: int, seen: Counter[str]) -> bool:
   """Prints a row, and returns whether nothing in it is bad."""
-  told = ', '.join(f'{n} {name}' for name, n in sorted(seen.items()) if name != 'tried')
-  print(f'| {what} | {tried} | {seen["silently wrong"]} | {told} |', flush=True)
+  outcomes = ', '.join(f'{n} {name}' for name, n in sorted(seen.items()) if name != 'tried')
+  print(f'| {what} | {tried} | {seen["silently wrong"]} | {outcomes} |', flush=True)
   return not any(seen[name] for name in BAD) and not any(
     name.startswith(('rerun: ', 'error: ', 'hung: ')) for name in seen
   )

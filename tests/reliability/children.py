@@ -56,14 +56,14 @@ def run_in_child(
     ready, _, _ = select.select([pipe], [], [], wait)
     if not ready:
       os.kill(pid, signal.SIGKILL)
-    told = pipe.read() if ready else b''
+    outcome = pipe.read() if ready else b''
   os.waitpid(pid, 0)
   seconds = time.monotonic() - started
   if not ready:
     return Ended('hung' if kill_after is None else 'killed', seconds=seconds)
-  if not told:
+  if not outcome:
     return Ended('killed', seconds=seconds)
-  how, kind, result = pickle.loads(told)
+  how, kind, result = pickle.loads(outcome)
   return Ended(how, result, kind, seconds)
 
 
@@ -78,10 +78,10 @@ def _child(call: Callable[[], Any], read: int, write: int, loud: bool) -> None:
     pipe.write(b's')
     pipe.flush()
     try:
-      told = ('done', '', call())
+      outcome = ('done', '', call())
     except BaseException as error:
-      told = ('error', type(error).__name__, str(error))
-    pipe.write(pickle.dumps(told))
+      outcome = ('error', type(error).__name__, str(error))
+    pipe.write(pickle.dumps(outcome))
   os._exit(0)
 
 

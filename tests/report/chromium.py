@@ -240,8 +240,8 @@ def chromium() -> Iterator[Chromium]:
       try:
         browser.call('Browser.getVersion', wait=START_SECONDS)
       except (OSError, TimeoutError) as error:
-        told = log.read_text(errors='replace')[-2000:]
-        raise RuntimeError(f'{program} did not start: {error}\n{told}') from error
+        log_text = log.read_text(errors='replace')[-2000:]
+        raise RuntimeError(f'{program} did not start: {error}\n{log_text}') from error
       yield browser
     finally:
       with contextlib.suppress(OSError, RuntimeError, TimeoutError):

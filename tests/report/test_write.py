@@ -93,9 +93,11 @@ def test_the_command_prints_what_it_wrote(uris, tmp_path, capsys):
 
 def test_the_command_says_what_is_wrong(tmp_path, capsys):
   assert main([str(tmp_path), '-o', str(tmp_path / 'r.html')]) == 2
-  told = capsys.readouterr()
-  assert told.out == ''
-  assert told.err.startswith(f'tfx_balance.report: {tmp_path} is there, but none of these is in it')
+  captured = capsys.readouterr()
+  assert captured.out == ''
+  assert captured.err.startswith(
+    f'tfx_balance.report: {tmp_path} is there, but none of these is in it'
+  )
 
 
 def test_the_command_runs_alone_and_keeps_libraries_quiet(uris, tmp_path):

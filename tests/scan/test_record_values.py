@@ -169,12 +169,12 @@ def test_only_integers_as_protobuf_writes_them_are_taken(parts):
     1, entry('a', delimited(INT, delimited(1, data))) + entry('bb', written(INT, [1]))
   )
   try:
-    told = tf.train.Example.FromString(one).SerializeToString(deterministic=True)  # 'a', 'bb'
+    serialized = tf.train.Example.FromString(one).SerializeToString(deterministic=True)  # 'a', 'bb'
   except Exception:  # protobuf cannot read it
-    told = None
+    serialized = None
   layout = EntryLayout.of(one)
   table = np.frombuffer(one, np.uint8)[None]
-  assert (layout is not None and bool(layout.which_fit(table)[0])) == (told == one)
+  assert (layout is not None and bool(layout.which_fit(table)[0])) == (serialized == one)
 
 
 def test_sequence_examples_are_left_to_protobuf():

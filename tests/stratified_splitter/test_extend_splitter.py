@@ -69,7 +69,7 @@ def test_old_records_stay_new_ones_are_added_whatever_their_order(rows, more, n,
     again = extend_without_runner(
       folders[2], folders[0] / 'out', [sorted(given_)], SPLITS, seed=seed
     )
-    told = read_sidecar(folders[1] / 'out')['input']
+    described = read_sidecar(folders[1] / 'out')['input']
   finally:
     for folder in folders:
       shutil.rmtree(folder)
@@ -77,9 +77,9 @@ def test_old_records_stay_new_ones_are_added_whatever_their_order(rows, more, n,
   for name in SPLITS:
     assert not as_sets(first)[name] - as_sets(found)[name]
   assert as_sets(found) == as_sets(again)
-  assert told['records'] == len(old) + len(new)
-  assert told['extended'] == len(old)
-  assert told.get('held', 0) == len(given_) - len(new)
+  assert described['records'] == len(old) + len(new)
+  assert described['extended'] == len(old)
+  assert described.get('held', 0) == len(given_) - len(new)
 
 
 def test_ten_percent_more_move_none_and_counts_are_exact_again(tmp_path):
@@ -207,11 +207,11 @@ def test_what_cannot_be_extended_is_an_error(tmp_path):
   with pytest.raises(DataError, match=r'class_distribution.json is not there; extend= takes'):
     execute(StratifiedSplitter, [artifact], tmp_path / 'b', extend=[artifact])
   path = Path(first.uri) / 'class_distribution.json'
-  told = json.loads(path.read_text())
-  path.write_text(json.dumps(sealed({**told, 'component': 'BalancedAugmenter'})))
+  sidecar = json.loads(path.read_text())
+  path.write_text(json.dumps(sealed({**sidecar, 'component': 'BalancedAugmenter'})))
   with pytest.raises(DataError, match='is of BalancedAugmenter; extend= takes an output of Strat'):
     execute(StratifiedSplitter, [artifact], tmp_path / 'c', extend=[first])
-  path.write_text(json.dumps(told))
+  path.write_text(json.dumps(sidecar))
   other = examples_artifact(
     first.uri, SPLITS, custom={'payload_format': 'FORMAT_TF_SEQUENCE_EXAMPLE'}
   )
@@ -271,7 +271,7 @@ def test_a_damaged_artifact_is_not_extended(tmp_path, damage, fault):
 def test_other_records_in_files_of_the_same_size_are_not_extended(tmp_path, has_sizes):
   artifact, first = earlier(tmp_path)
   path = Path(first.uri) / 'class_distribution.json'
-  told = json.loads(path.read_text())
+  sidecar = json.loads(path.read_text())
   train = Path(first.uri, 'Split-train/data_tfrecord-00000-of-00001.gz')
   others = labelled({0: 21 * 7 // 10, 1: 21 - 21 * 7 // 10})
   write_tfrecords(train, others)
@@ -280,8 +280,8 @@ def test_other_records_in_files_of_the_same_size_are_not_extended(tmp_path, has_
     ('eval', None),
     ('test', None),
   ):
-    told['splits'][name]['file_bytes'] = sizes if has_sizes else None
-  path.write_text(json.dumps(sealed(told)))
+    sidecar['splits'][name]['file_bytes'] = sizes if has_sizes else None
+  path.write_text(json.dumps(sealed(sidecar)))
   message = (
     r"split 'train' of the artifact to extend holds \d+ records of class 0 of 'label', and "
     r'.*class_distribution\.json tells \d+: the files are not those that were published'

@@ -157,10 +157,10 @@ def test_a_group_that_is_larger_than_a_split_is_told(tmp_path):
   records = made([(0, 5)] * 80 + [(i, i) for i in range(1, 21)])
   splits = run_split(tmp_path, [records], SPLITS, **IN_TIME)
   assert [len(splits[name]) for name in SPLITS] == [84, 0, 16]
-  told = read_sidecar(tmp_path / 'out')['warnings']
-  assert any('has 80 records, more than any split should have' in each for each in told)
-  assert any("split 'train' has 84 records of all classes before the embargo" in e for e in told)
-  assert not any("within='strata'" in each for each in told)
+  warned = read_sidecar(tmp_path / 'out')['warnings']
+  assert any('has 80 records, more than any split should have' in each for each in warned)
+  assert any("split 'train' has 84 records of all classes before the embargo" in e for e in warned)
+  assert not any("within='strata'" in each for each in warned)
 
 
 def test_a_worker_process_splits_whole_groups_in_time_into_the_same_bytes(tmp_path):
@@ -175,14 +175,14 @@ def test_a_worker_process_splits_whole_groups_in_time_into_the_same_bytes(tmp_pa
   times = last_times(splits)
   for before, behind in pairwise(SPLITS):
     assert max(times[before].values()) + 50 <= min(times[behind].values())
-  told = read_sidecar(found.uri)['splits']
-  assert {name: split['records'] for name, split in told.items()} == {
+  described = read_sidecar(found.uri)['splits']
+  assert {name: split['records'] for name, split in described.items()} == {
     name: len(held) for name, held in splits.items()
   }
-  lost = sum(split['embargoed'] for split in told.values())
+  lost = sum(split['embargoed'] for split in described.values())
   assert lost
   assert lost == len(records) - sum(map(len, splits.values()))
-  for split in told.values():
+  for split in described.values():
     assert abs(split['records'] + split['embargoed'] - split['ideal']) < 12  # of the largest group
   alone = execute(StratifiedSplitter, [artifact], tmp_path / 'one', **arguments)
   assert all_bytes(alone.uri) == all_bytes(found.uri)

@@ -129,10 +129,10 @@ def test_the_sidecar_tells_counts_and_what_groups_prevent(tmp_path):
   assert sorted(map(len, splits.values())) == [10, 90]
   sidecar = read_sidecar(tmp_path / 'out')
   assert sidecar['parameters']['group_by'] == ['patient']
-  told = '; '.join(sidecar['warnings'])
-  assert 'records of class 0, ideally 45' in told
-  assert 'has 90 records, more than any split should have' in told
-  assert 'the group of record ' in told
+  warned = '; '.join(sidecar['warnings'])
+  assert 'records of class 0, ideally 45' in warned
+  assert 'has 90 records, more than any split should have' in warned
+  assert 'the group of record ' in warned
 
 
 def test_several_hundred_groups_are_within_one_record_and_nothing_is_told(tmp_path):
@@ -275,7 +275,7 @@ def test_bins_are_near_their_shares_where_groups_are_whole(tmp_path):
 
 
 def test_predefined_splits_take_whole_groups_and_two_are_refused(tmp_path):
-  told = [example(label=i % 2, patient=f't{i % 9}', set='test', id=i) for i in range(40)]
+  predefined = [example(label=i % 2, patient=f't{i % 9}', set='test', id=i) for i in range(40)]
   mixed = [example(label=0, patient=f't{i}', set='none', id=i) for i in range(9)]
   others = patients(200, set='none')
   arguments = {
@@ -283,7 +283,7 @@ def test_predefined_splits_take_whole_groups_and_two_are_refused(tmp_path):
     'split_values': {'test': 'test'},
     **BY_PATIENT,
   }
-  records = told + mixed + others
+  records = predefined + mixed + others
   splits = run_split(tmp_path / 'one', in_shards(records, 3), WEIGHTS, **arguments)
   assert_whole(splits)
   assert_conserved(splits, records)

@@ -228,8 +228,8 @@ def test_many_features_are_told_as_they_are_and_the_class_is_exact(tmp_path, n_f
   splits = run_split(tmp_path, in_shards(records, 2), SPLITS, stratify_by=names)
   assert_conserved(splits, records)
   assert_exact(splits, SPLITS, 'f00')
-  told = {
+  described = {
     tuple(value['value'] for value in row['stratum']): row['records']
     for row in read_sidecar(tmp_path / 'out')['strata']
   }
-  assert told == Counter(rows)
+  assert described == Counter(rows)

@@ -164,18 +164,18 @@ def test_folds_are_splits_of_one_artifact(split):
 
 @pytest.mark.parametrize('missing', ['error', 'drop', 'own'])
 def test_a_feature_tells_the_split_and_records_without_it_are_stratified(split, missing):
-  told = [example(label=i % 3, set=b'test', id=i) for i in range(30)]
+  predefined = [example(label=i % 3, set=b'test', id=i) for i in range(30)]
   rest = [example(label=i % 2, id=100 + i) for i in range(40)]
   out = split(
-    {'all': in_shards(told + rest, 3)},
+    {'all': in_shards(predefined + rest, 3)},
     splits={'train': 3, 'eval': 1},
     split_by='set',
     split_values={'test': 'test'},
     missing_label=missing,
   )
   splits = read_splits(out.uri)
-  assert_conserved(splits, told + rest)
-  assert sorted(splits['test']) == sorted(told)
+  assert_conserved(splits, predefined + rest)
+  assert sorted(splits['test']) == sorted(predefined)
   assert Counter(value_of(record, 'label') for record in splits['eval']) == {0: 5, 1: 5}
   sidecar = read_sidecar(out.uri)
   assert sidecar['parameters']['stratify_by'] == ['label', 'set']
@@ -262,11 +262,11 @@ def test_classes_of_every_type_are_split_and_told_with_their_type(split, values,
   assert_conserved(splits, records)
   assert_exact(splits, SPLITS, 'kind')
   sidecar = assert_sidecar(out.uri, SPLITS, ['kind'])
-  told = [row['stratum'] for row in sidecar['strata']]
+  listed = [row['stratum'] for row in sidecar['strata']]
   key = {str(value): i for i, value in enumerate(expected)}
-  assert sorted(told, key=lambda row: key[str(row[0])]) == [[value] for value in expected]
+  assert sorted(listed, key=lambda row: key[str(row[0])]) == [[value] for value in expected]
   if expected[0]['type'] != 'bytes':
-    assert told == [[value] for value in expected]  # numbers in the order of their values
+    assert listed == [[value] for value in expected]  # numbers in the order of their values
 
 
 def test_sequence_examples_are_split_by_their_context(split, tmp_path):
