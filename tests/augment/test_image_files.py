@@ -76,13 +76,12 @@ def test_copies_of_an_original_decode_it_once(monkeypatch):
   assert len(decoded) == 3
 
 
-@pytest.mark.parametrize('together', [1 << 20, 2 * 20 * 24 * 3, 1], ids=['all', 'some', 'alone'])
-def test_images_of_several_shapes_and_kinds_are_encoded_each_as_alone(monkeypatch, together):
-  jpeg = tf.io.encode_jpeg(tf.constant(make_images(1)[0])).numpy()
-  shapes = [(8, 10, 3), (9, 10, 3), (8, 10, 1), (8, 10, 4)]
+@pytest.mark.parametrize('n', [1, 30, 70], ids=['all together', 'some together', 'alone'])
+def test_images_of_several_shapes_and_kinds_are_encoded_each_as_alone(n):
+  jpeg = tf.io.encode_jpeg(tf.constant(make_images(1, 8 * n, 10 * n)[0])).numpy()
+  shapes = [(8 * n, 10 * n, 3), (9 * n, 10 * n, 3), (8 * n, 10 * n, 1), (8 * n, 10 * n, 4)]
   originals = [*(png(make_images(1, *shape)).numpy()[0] for shape in shapes), jpeg]
   files, seeds = tf.constant(originals * 4), make_seeds(20)
-  monkeypatch.setattr(module, '_VALUES_TOGETHER', together)
   made = Applier(ImageAugment(**ALL))({'image': files}, seeds)['image'].numpy()
   for i in range(20):
     one = Applier(ImageAugment(**ALL))({'image': files[i : i + 1]}, seeds[i : i + 1])

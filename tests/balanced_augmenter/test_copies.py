@@ -1,7 +1,6 @@
 """Copies: their seeds, their bytes, and what an augment function may not do."""
 
 import re
-import threading
 
 import numpy as np
 import pytest
@@ -122,9 +121,7 @@ def test_a_copy_is_the_same_alone_as_among_others_and_in_another_file(tmp_path):
   assert not set(seeded.copy(*WANTED)) & set(found)
 
 
-def test_a_function_that_does_not_end_is_named_with_class_file_and_records(tmp_path, monkeypatch):
-  go_on = threading.Event()
-  monkeypatch.setattr(functions, 'GO_ON', go_on)
+def test_a_function_that_does_not_end_is_named_with_class_file_and_records(tmp_path):
   made = Made(tmp_path, RECORDS, applier(functions.waits), augment_timeout=0.5)
   path = re.escape(made.scanned.file.path)
   pattern = (
@@ -135,7 +132,7 @@ def test_a_function_that_does_not_end_is_named_with_class_file_and_records(tmp_p
     with pytest.raises(DataError, match=pattern):
       made.copy((1, 1), (6, 1), (7, 9))
   finally:
-    go_on.set()
+    functions.GO_ON.set()
 
 
 def test_a_function_that_fails_on_no_record_alone_is_named_too(tmp_path):

@@ -51,15 +51,13 @@ def test_no_such_folder(tmp_path):
     own_images.find_images(tmp_path / 'nowhere')
 
 
-def test_images_are_written_as_they_are_in_several_files(tmp_path, monkeypatch):
-  monkeypatch.setattr(own_images, 'FILE_IMAGES', 3)
-  monkeypatch.setattr(own_images, 'BATCH_IMAGES', 2)
+def test_images_are_written_as_they_are_in_several_files(tmp_path):
   classes = {
     'cat': [write_image(tmp_path / 'cat' / f'{i}.png', 5, 4 + i, i) for i in range(3)],
     'dög': [write_image(tmp_path / 'dög' / 'a.jpg', 9, 3, 7)],
   }
   (tmp_path / 'new').mkdir()
-  own_images.write_images(classes, 'label', tmp_path / 'new')
+  own_images.write_images(classes, 'label', tmp_path / 'new', file_images=3, batch_images=2)
   files = sorted(str(path) for path in (tmp_path / 'new').iterdir())
   assert len(files) == 2
   written = []

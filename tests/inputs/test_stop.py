@@ -6,6 +6,8 @@ import tensorflow as tf
 from tfx_balance.errors import ConfigError
 from tfx_balance.inputs import AdjustableShares, BalancedInputs, deferred
 from tfx_balance.plan import epochs
+from tfx_balance.plan.labels import label_codes
+from tfx_balance.plan.sampling import Sampling
 
 from tests.inputs.helpers_inputs import SPEC, example, write_file
 
@@ -118,8 +120,8 @@ def test_what_has_no_end_is_refused(arguments, message):
     from_arrays(None).train(8, **arguments)
 
 
-def test_a_schedule_that_leaves_a_class_out_exhausts_it_never(monkeypatch):
-  monkeypatch.setattr(epochs, '_LONGEST_SEARCH', 1000)
-  made = from_arrays(None)
+def test_a_schedule_that_leaves_a_class_out_exhausts_it_never():
+  counts, _ = label_codes(LABELS)
+  weights = Sampling(schedule=lambda step: {0: 1, 1: 1, 2: 0}).weights(counts)
   with pytest.raises(ConfigError, match="stop='all_exhausted' is not reached in 1000 batches"):
-    made.train(8, schedule=lambda step: {0: 1, 1: 1, 2: 0}, stop='all_exhausted', epoch=1)
+    epochs._scheduled_steps(weights, 8, 'all_exhausted', 'stop', longest=1000)

@@ -9,9 +9,11 @@ import runpy
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.context import ForkServerContext
+from pathlib import Path
 from unittest import mock
 
 from tfx_balance.kubeflow import entrypoint, task_artifacts
+from tfx_balance.kubeflow.task_artifacts import task_folders
 
 from tests.kubeflow.launcher_double import Pod
 
@@ -66,9 +68,17 @@ def _run_command(pod: Pod) -> None:
 @contextlib.contextmanager
 def _inside(pod: Pod) -> Iterator[None]:
   """Has this process see a pod's environment, and the pod's folder as the root of folders."""
-  mounted = {s: f'{pod.folder}{folder}' for s, folder in task_artifacts.FOLDERS.items()}
+  folders = folders_in(pod.folder)
   with (
     mock.patch.dict(os.environ, pod.environment),
-    mock.patch.dict(task_artifacts.FOLDERS, mounted),
+    mock.patch.object(entrypoint, 'task_folders', folders),
+    mock.patch.object(task_artifacts, 'task_folders', folders),  # of an entrypoint run anew
   ):
     yield
+
+
+def folders_in(root: Path) -> Callable[[bool], dict[str, str]]:
+  """Returns `task_folders` with another root of folders."""
+  return lambda workers_are_here: {
+    s: f'{root}{f}' for s, f in task_folders(workers_are_here).items()
+  }

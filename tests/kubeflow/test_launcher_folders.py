@@ -13,6 +13,8 @@ from tfx_balance.kubeflow.task_artifacts import (
   to_remote,
 )
 
+from tests.kubeflow.pods import folders_in
+
 KEY = 'mlpipeline/v2/artifacts/digits/1/StratifiedSplitter/examples'
 
 
@@ -72,9 +74,8 @@ def test_without_a_pod_of_kfp_there_is_no_launcher(name, monkeypatch):
   assert task_folders(workers_are_here=True) == {}
 
 
-def test_each_output_has_a_folder_in_the_end(tmp_path, monkeypatch):
+def test_each_output_has_a_folder_in_the_end(tmp_path):
   scheme = 's3://'
-  monkeypatch.setattr(task_artifacts, 'FOLDERS', {scheme: f'{tmp_path}/'})
   names = ['written', 'empty', 'a_value', 'missing']
   given = {
     'inputs': {'artifacts': {'a': artifacts(f'{scheme}{KEY}/never_downloaded')}},
@@ -85,7 +86,7 @@ def test_each_output_has_a_folder_in_the_end(tmp_path, monkeypatch):
   (tmp_path / KEY / 'written' / 'file').write_text('x')
   (tmp_path / KEY / 'a_value').write_text('3')
   for _ in range(2):
-    make_output_folders(given)
+    make_output_folders(given, {scheme: f'{tmp_path}/'})
     assert sorted(str(p.relative_to(tmp_path / KEY)) for p in tmp_path.rglob(f'{KEY}/**/*')) == [
       'a_value',
       'empty',
@@ -99,8 +100,8 @@ def test_each_output_has_a_folder_in_the_end(tmp_path, monkeypatch):
 
 def test_no_folder_is_made_for_what_a_launcher_does_not_store(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
-  make_output_folders({'outputs': {'artifacts': {'b': artifacts('mem://b/x', 'b/x')}}})
-  make_output_folders({'outputs': {'outputFile': 'x'}})
+  make_output_folders({'outputs': {'artifacts': {'b': artifacts('mem://b/x', 'b/x')}}}, FOLDERS)
+  make_output_folders({'outputs': {'outputFile': 'x'}}, FOLDERS)
   assert list(tmp_path.iterdir()) == []
 
 
@@ -118,8 +119,7 @@ def test_no_folder_is_made_for_what_a_launcher_does_not_store(tmp_path, monkeypa
 def test_a_task_runs_where_all_workers_reach_its_files(
   beam_args, direct, scheme, pod, tmp_path, monkeypatch
 ):
-  folders = {scheme: f'{tmp_path}/{scheme[:-3]}/' for scheme in FOLDERS}
-  monkeypatch.setattr(task_artifacts, 'FOLDERS', folders)
+  monkeypatch.setattr(entrypoint, 'task_folders', folders_in(tmp_path))
   model, log = {'schemaTitle': 'tfx.Model'}, {'schemaTitle': 'system.Artifact'}
   given = {
     'inputs': {'artifacts': {'a': artifacts(f'{scheme}{KEY}/a', type=model)}},
@@ -138,7 +138,7 @@ def test_a_task_runs_where_all_workers_reach_its_files(
     seen.append(Invocation.parse(arguments))
 
   monkeypatch.setattr(entrypoint, 'run_module', executor)
-  root = f'{scheme if scheme in direct else folders[scheme]}{KEY}'
+  root = (scheme if scheme in direct else f'{tmp_path}{FOLDERS[scheme]}') + KEY
   run_task([*beam_args, INVOCATION, json.dumps(given)])
   (call,) = seen
   assert uris(call.executor_input['inputs']) == [f'{root}/a']
@@ -149,7 +149,7 @@ def test_a_task_runs_where_all_workers_reach_its_files(
 
 
 def test_a_task_that_fails_leaves_no_folder_behind(pod, tmp_path, monkeypatch):
-  monkeypatch.setattr(task_artifacts, 'FOLDERS', {'s3://': f'{tmp_path}/'})
+  monkeypatch.setattr(entrypoint, 'task_folders', folders_in(tmp_path))
 
   def executor(*_):
     raise SystemExit(3)

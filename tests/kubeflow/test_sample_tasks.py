@@ -73,7 +73,7 @@ def test_every_task_passes(sample, version, scheme, tmp_path):
 def test_without_our_entrypoints_folders_a_missing_output_fails_the_next_release(
   sample, version, tmp_path, monkeypatch
 ):
-  monkeypatch.setattr(entrypoint, 'make_output_folders', lambda _: None)
+  monkeypatch.setattr(entrypoint, 'make_output_folders', lambda *_: None)
   launcher = Launcher(sample, version, 's3://bucket', {'s3://bucket': MemoryBucket()}, tmp_path)
   if version is KFP_NEXT:
     with pytest.raises(TaskFailed, match=f"declared output artifact '{LEFT_OUT}' is missing at"):

@@ -224,8 +224,7 @@ def test_a_large_object_survives_faults(bucket, impatient):
   assert bucket.uploads() == []
 
 
-def test_what_fails_for_good_is_an_error_that_names_the_object(bucket, monkeypatch):
-  monkeypatch.setattr(object_store, '_FIRST_WAIT', 0)
+def test_what_fails_for_good_is_an_error_that_names_the_object(bucket):
   bucket.write('a', b'x')
   bucket.meddle(rates={'reset_in_body': 1.0}, operations=('LIST',))
 

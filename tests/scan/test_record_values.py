@@ -87,13 +87,9 @@ def test_equal_values_have_one_form_whichever_path_they_take(data, features):
     records += several
     expected += [entry_sorted(one)] * len(several)
   order = data.draw(st.permutations(range(len(records))))
-  few = record_values._FEW
-  try:
-    for record_values._FEW in (1, 2, 10**6):  # all by layouts where that can be; none
-      found = canonical_records([records[i] for i in order], KIND, PATH)
-      assert found == [expected[i] for i in order]
-  finally:
-    record_values._FEW = few
+  for few in (1, 2, 10**6):  # all by layouts where that can be; none
+    found = canonical_records([records[i] for i in order], KIND, PATH, few)
+    assert found == [expected[i] for i in order]
 
 
 def entry_sorted(features):
@@ -135,10 +131,9 @@ BY_PROTOBUF = record_values._by_protobuf
 
 
 @pytest.mark.parametrize('n_orders', [1, 2, 3])
-def test_records_of_few_orders_and_lengths_are_not_left_to_protobuf(monkeypatch, left, n_orders):
-  monkeypatch.setattr(record_values, '_FEW', 2)
+def test_records_of_few_orders_and_lengths_are_not_left_to_protobuf(left, n_orders):
   records = shuffled(n_orders, 600)
-  found = canonical_records(records, KIND, PATH)
+  found = canonical_records(records, KIND, PATH, few=2)
   assert len({len(record) for record in records}) > 2
   assert len(left) < 10  # those of a length that few have
   assert found == BY_PROTOBUF(records, KIND, PATH)

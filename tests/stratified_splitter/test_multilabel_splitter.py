@@ -260,14 +260,14 @@ def test_labels_are_counted_in_other_modes(tmp_path, arguments):
       assert row.splits[name].records == held
 
 
-def test_many_sets_are_not_listed_but_labels_are(tmp_path, monkeypatch):
-  monkeypatch.setattr('tfx_balance.documents.descriptions._MOST_LISTED_SETS', 10)
-  records = [*tagged(200), example(id=200), example(id=201)]
+def test_many_sets_are_not_listed_but_labels_are(tmp_path):
+  sets = [[f't{k}' for k in range(14) if i >> k & 1] for i in range(10_001)]  # the first is empty
+  records = [example(id=i, tags=tags or None) for i, tags in enumerate(sets)]
   splits = run_split(tmp_path, [records], SPLITS, **TAGS)
   text = (tmp_path / 'out' / 'class_distribution.json').read_text()
   sidecar = ClassDistribution.from_json(text, 'sidecar')
   assert sidecar.strata == ()
-  assert len(sidecar.labels) == 12
+  assert len(sidecar.labels) == 14
   assert sidecar.dumps() == text
   assert any('label sets are too many to be listed' in warning for warning in sidecar.warnings)
   assert sidecar.tallies('tags', list(SPLITS)) is None

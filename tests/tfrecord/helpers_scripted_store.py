@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import threading
@@ -84,6 +85,11 @@ def failed(status: int, code: str) -> Answer:
   return Answer(status, f'<Error><Code>{code}</Code><Message>It failed.</Message></Error>'.encode())
 
 
+@functools.cache
+def _digest(data: bytes) -> bytes:
+  return hashlib.md5(data).digest()
+
+
 def part_of(data: bytes, request: BaseHTTPRequestHandler, kind: str) -> Answer:
   """Returns a range of an object, as servers of several kinds answer.
 
@@ -93,7 +99,7 @@ def part_of(data: bytes, request: BaseHTTPRequestHandler, kind: str) -> Answer:
     kind: 'S3', which heeds If-Match; 'heedless', which does not; 'weak', whose ETags are weak; or
       'without', which has no ETags.
   """
-  digest = hashlib.md5(data).digest()
+  digest = _digest(data)
   tag = f'"{digest.hex()}"'
   wanted = request.headers.get('If-Match')
   if kind == 'S3' and wanted not in (None, tag):

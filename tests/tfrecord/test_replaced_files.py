@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from tfx_balance.errors import DataError
-from tfx_balance.tfrecord import object_store
 from tfx_balance.tfrecord.files import read_frames
+from tfx_balance.tfrecord.object_store import RANGE_BYTES
 from tfx_balance.tfrecord.storage import copy, read_whole, storage_of
 from tfx_balance.tfrecord.work_files import FileCopy, copy_file
 
@@ -22,9 +22,9 @@ REPLACED = 'was replaced while it was read; run again when nothing writes to it'
 N = 400
 
 
-def records_of(label):
+def records_of(label, n_bytes=100):
   """Returns the bytes of a file of records of one class, all of one size."""
-  return [example(label=label, text=b'x' * 100) for _ in range(N)]
+  return [example(label=label, text=b'x' * n_bytes) for _ in range(N)]
 
 
 @pytest.fixture
@@ -34,10 +34,17 @@ def data(tmp_path):
   return [Path(path).read_bytes() for path in paths]
 
 
+@pytest.fixture(scope='module')
+def objects(tmp_path_factory):
+  """Returns the bytes of two objects of equal size, several ranges each."""
+  folder = tmp_path_factory.mktemp('objects')
+  paths = [write_tfrecords(folder / f'{i}', records_of(i, RANGE_BYTES // 64)) for i in (0, 1)]
+  return [Path(path).read_bytes() for path in paths]
+
+
 @pytest.fixture
 def serve(monkeypatch):
-  """Returns a function that serves objects by a function, in small ranges."""
-  monkeypatch.setattr(object_store, 'RANGE_BYTES', 10_000)
+  """Returns a function that serves objects by a function."""
   with contextlib.ExitStack() as stack:
 
     def start(answer):
@@ -60,34 +67,34 @@ def replaced_after(n, objects, kind):
 
 
 @pytest.mark.parametrize(('scheme', 'kind'), SERVERS)
-def test_an_object_that_stays_is_read_by_one_request_a_range(serve, data, scheme, kind):
-  server = serve(replaced_after(99, data, kind))
-  assert read_whole(f'{scheme}://bucket/a') == data[0]
-  assert len(server.requests) == -(-len(data[0]) // 10_000)
+def test_an_object_that_stays_is_read_by_one_request_a_range(serve, objects, scheme, kind):
+  server = serve(replaced_after(99, objects, kind))
+  assert read_whole(f'{scheme}://bucket/a') == objects[0]
+  assert len(server.requests) == -(-len(objects[0]) // RANGE_BYTES) == 7
 
 
 @pytest.mark.parametrize(('scheme', 'kind'), SERVERS)
-def test_an_object_that_is_replaced_is_an_error(serve, data, scheme, kind):
-  serve(replaced_after(4, data, kind))
+def test_an_object_that_is_replaced_is_an_error(serve, objects, scheme, kind):
+  serve(replaced_after(4, objects, kind))
   with pytest.raises(DataError, match=f'^{scheme}://bucket/a {REPLACED}'):
     for _ in read_frames(f'{scheme}://bucket/a', chunk_bytes=1000):
       pass
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_an_object_that_is_replaced_by_a_short_one_is_an_error(serve, data, kind):
-  serve(replaced_after(3, [data[0], data[1][:100]], kind))
+def test_an_object_that_is_replaced_by_a_short_one_is_an_error(serve, objects, kind):
+  serve(replaced_after(3, [objects[0], objects[1][:100]], kind))
   with pytest.raises(OSError, match=f"{REPLACED}: 's3://bucket/a'"):
     read_whole('s3://bucket/a')
 
 
-def test_places_of_an_object_and_copies_of_it_are_of_one_version(serve, data, tmp_path):
-  serve(replaced_after(1, data, 'S3'))
+def test_places_of_an_object_and_copies_of_it_are_of_one_version(serve, objects, tmp_path):
+  serve(replaced_after(1, objects, 'S3'))
   with storage_of('s3://b/a').open('s3://b/a') as file:
-    file.seek(50_000)
+    file.seek(5 * RANGE_BYTES)
     with pytest.raises(OSError, match=f"{REPLACED}: 's3://b/a'"):
       file.read(10)
-  serve(replaced_after(2, data, 'S3'))
+  serve(replaced_after(2, objects, 'S3'))
   with pytest.raises(OSError, match=f"{REPLACED}: 's3://b/a'"):
     copy('s3://b/a', f'{tmp_path}/copy')
 

@@ -2,13 +2,16 @@
 
 import errno
 
+import obstore
 import pytest
 from tfx_balance.errors import DataError, StorageError, plain_cause
 from tfx_balance.tfrecord import object_store
 from tfx_balance.tfrecord.files import read_frames
+from tfx_balance.tfrecord.object_store import ask, list_in
 from tfx_balance.tfrecord.storage import exists, read_whole, storage_of, write_whole
 
 from tests.objectstore.buckets import set_address
+from tests.objectstore.helpers_objects import be_impatient
 from tests.tfrecord.helpers_scripted_store import STALL, Answer, ScriptedStore, failed
 
 CALLS = {
@@ -28,34 +31,42 @@ SCHEMES = pytest.mark.parametrize('scheme', NAMES)
 
 @pytest.fixture
 def server(monkeypatch):
-  """Returns a server that does not answer, and is asked again after a second, for five."""
-  monkeypatch.setitem(object_store._READS, 'read_timeout', '1s')
-  monkeypatch.setattr(object_store, 'STALLED_SECONDS', 5)
-  object_store._bucket.cache_clear()
+  """Returns a server that does not answer, and is asked again after a second."""
+  be_impatient(monkeypatch)
   with ScriptedStore(lambda request: STALL) as running:
     set_address(monkeypatch, running.address)
     yield running
-  object_store._bucket.cache_clear()
+
+
+REQUESTS = pytest.mark.parametrize(
+  ('request_of', 'options'),
+  [
+    pytest.param(list_in, {}, id='list'),
+    pytest.param(object_store._read_first, {}, id='read'),
+    pytest.param(obstore.put, {'file': b'x', 'n_bytes': 1}, id='write'),
+    pytest.param(obstore.head, {}, id='size'),
+  ],
+)
 
 
 @SCHEMES
-@EVERY_CALL
-def test_a_stalled_storage_is_given_up(server, scheme, call):
+@REQUESTS
+def test_a_stalled_storage_is_given_up(server, scheme, request_of, options):
   message = (
     rf"no progress in [4-9] seconds \(.*check that the storage .*{NAMES[scheme]}.*: '{scheme}"
   )
   with pytest.raises(TimeoutError, match=message) as raised:
-    call(f'{scheme}://bucket/a')
+    ask(request_of, f'{scheme}://bucket/a', stalled_seconds=5, **options)
   assert raised.value.filename == f'{scheme}://bucket/a'
   assert 'Debug source' not in str(raised.value)  # obstore's internals
   assert len(server.requests) <= 5
 
 
-@EVERY_CALL
-def test_a_storage_that_is_overloaded_is_given_up(server, call):
+@REQUESTS
+def test_a_storage_that_is_overloaded_is_given_up(server, request_of, options):
   server.answer = lambda request: failed(503, 'SlowDown')
   with pytest.raises(TimeoutError, match=r'no progress in [3-9] seconds \(.*503 Service Unav'):
-    call('s3://bucket/a')
+    ask(request_of, 's3://bucket/a', stalled_seconds=5, **options)
 
 
 def test_a_page_of_a_list_is_asked_for_again_alone(server):

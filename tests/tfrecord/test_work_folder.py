@@ -65,8 +65,8 @@ def test_a_path_that_looks_like_a_pattern_is_none(tmp_path, monkeypatch):
 
 
 def test_its_heartbeat_goes_on_until_the_end(tmp_path, monkeypatch):
-  monkeypatch.setattr(module, 'BEAT_SECONDS', 0.001)
-  written, many, calls = module._write_heartbeat, threading.Event(), []
+  beat, written = module._heartbeat, module._write_heartbeat
+  many, calls = threading.Event(), []
 
   def write(folder):
     calls.append(folder)
@@ -77,6 +77,7 @@ def test_its_heartbeat_goes_on_until_the_end(tmp_path, monkeypatch):
       many.set()
 
   monkeypatch.setattr(module, '_write_heartbeat', write)
+  monkeypatch.setattr(module, '_heartbeat', lambda folder: beat(folder, 0.001))
   with work_folder(str(tmp_path)):
     assert many.wait(60)
   assert not [t for t in threading.enumerate() if t.name == 'tfx-balance-heartbeat']

@@ -97,13 +97,21 @@ def make_example(path: Path, class_name: str, label: str) -> bytes:
   return example.SerializeToString(deterministic=True)
 
 
-def write_images(classes: Mapping[str, list[Path]], label: str, folder: Path) -> None:
+def write_images(
+  classes: Mapping[str, list[Path]],
+  label: str,
+  folder: Path,
+  file_images: int = FILE_IMAGES,
+  batch_images: int = BATCH_IMAGES,
+) -> None:
   """Writes all images unchanged to TFRecord files, after a test that each can be decoded.
 
   Args:
     classes: Files by class.
     label: Name of the feature for the class.
     folder: Output folder.
+    file_images: Images per TFRecord file.
+    batch_images: Images in memory at a time.
 
   Raises:
     DataError: If an image cannot be decoded.
@@ -112,8 +120,8 @@ def write_images(classes: Mapping[str, list[Path]], label: str, folder: Path) ->
 
   images = ((path, name) for name, paths in classes.items() for path in paths)
   with ThreadPoolExecutor() as pool:
-    for i, of_file in enumerate(batched(images, FILE_IMAGES)):
+    for i, of_file in enumerate(batched(images, file_images)):
       with tf.io.TFRecordWriter(str(folder / f'images-{i:05d}.tfrecord')) as writer:
-        for batch in batched(of_file, BATCH_IMAGES):
+        for batch in batched(of_file, batch_images):
           for record in pool.map(lambda image: make_example(image[0], image[1], label), batch):
             writer.write(record)

@@ -117,7 +117,7 @@ def run_task(arguments: Sequence[str]) -> None:
   if launcher_is_here():
     described = to_remote(json.loads(read_whole(task.output_file)), executor_input, folders)
     write_whole(task.output_file, json.dumps(described).encode())
-    make_output_folders(executor_input)
+    make_output_folders(executor_input, task_folders(workers_are_here=True))
 
 
 def runs_in_pod(beam_args: Sequence[str]) -> bool:

@@ -250,14 +250,18 @@ def to_remote(
   return {**executor_output, 'artifacts': _map_artifacts(executor_output, restore)}
 
 
-def make_output_folders(executor_input: Mapping[str, Any]) -> None:
+def make_output_folders(executor_input: Mapping[str, Any], folders: Mapping[str, str]) -> None:
   """Makes the launcher's folder of each output that a task has not written.
 
   The branch mlmd-removal of KFP fails a task one of whose outputs is missing; releases up to 2.17
   warn. An Evaluator without thresholds writes no blessing, a Trainer no `model_run`.
+
+  Args:
+    executor_input: ExecutorInput of the task, as KFP handed it over.
+    folders: URI scheme to folder, as in FOLDERS.
   """
   for artifact in _artifacts(executor_input.get('outputs', {})):
-    path = local_path(artifact['uri'], FOLDERS)
+    path = local_path(artifact['uri'], folders)
     if path != artifact['uri'] and not os.path.exists(path):  # one of a value is a file
       os.makedirs(path)
 

@@ -75,7 +75,9 @@ def epoch_steps(
   return (min if epoch == 'first_exhausted' else max)(own for _, own in steps)
 
 
-def _scheduled_steps(weights: ScheduledWeights, batch_size: int, epoch: str, name: str) -> int:
+def _scheduled_steps(
+  weights: ScheduledWeights, batch_size: int, epoch: str, name: str, longest: int = _LONGEST_SEARCH
+) -> int:
   """Returns the first step by which the shares of what `epoch` names add up to its records."""
   counts = weights.counts
   records = np.array(counts.units(counts.records)[0], np.float64)
@@ -84,7 +86,7 @@ def _scheduled_steps(weights: ScheduledWeights, batch_size: int, epoch: str, nam
     named = named[[(np.argmax if epoch == 'largest' else np.argmin)(records[named])]]
   exhausted = np.any if epoch == 'first_exhausted' else np.all
   left, now, gone = records[named], None, np.zeros(len(named))
-  for step in range(_LONGEST_SEARCH):
+  for step in range(longest):
     if weights.at(step) is not now:
       now = weights.at(step)
       gone = batch_size * np.array(counts.units(now)[1], np.float64)[named] / sum(now)
@@ -92,6 +94,6 @@ def _scheduled_steps(weights: ScheduledWeights, batch_size: int, epoch: str, nam
     if exhausted(left <= 0):
       return step + 1
   raise ConfigError(
-    f'under this schedule {name}={epoch!r} is not reached in {_LONGEST_SEARCH} batches; give '
+    f'under this schedule {name}={epoch!r} is not reached in {longest} batches; give '
     f'{name}= as a number of batches'
   )

@@ -43,7 +43,9 @@ def order_varies() -> bool:
   return int(version('protobuf').partition('.')[0]) >= 6
 
 
-def canonical_records(records: Sequence[bytes], payload: Payload, path: str) -> list[bytes]:
+def canonical_records(
+  records: Sequence[bytes], payload: Payload, path: str, few: int = _FEW
+) -> list[bytes]:
   """Returns the features of records in one order: equal bytes for equal values.
 
   Values are equal where their bits are: 0.0 and -0.0 are not, 1 and 1.0 are not.
@@ -52,6 +54,7 @@ def canonical_records(records: Sequence[bytes], payload: Payload, path: str) -> 
     records: Serialized records, all of which can be parsed.
     payload: Type of the records; tf.SequenceExamples are left to protobuf.
     path: Path of their file, for messages.
+    few: Records for which no layout is looked for.
 
   Raises:
     DataError: if protobuf cannot parse a record, such as one with a name that is not in UTF-8.
@@ -61,8 +64,8 @@ def canonical_records(records: Sequence[bytes], payload: Payload, path: str) -> 
     lengths = np.fromiter(map(len, records), np.int64, len(records))
     order = stable_order(lengths)
     for places in np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1):
-      if len(places) >= _FEW:
-        _order_by_layout(records, places, found)
+      if len(places) >= few:
+        _order_by_layout(records, places, found, few)
   others = [i for i, record in enumerate(found) if record is None]
   written = _by_protobuf([records[i] for i in others], payload, path)
   for i, record in zip(others, written, strict=True):
@@ -70,7 +73,9 @@ def canonical_records(records: Sequence[bytes], payload: Payload, path: str) -> 
   return cast('list[bytes]', found)
 
 
-def _order_by_layout(records: Sequence[bytes], places: Ints, forms: list[bytes | None]) -> None:
+def _order_by_layout(
+  records: Sequence[bytes], places: Ints, forms: list[bytes | None], few: int
+) -> None:
   """Sets the form of records of one length, at some places, layout by layout."""
   table = np.frombuffer(b''.join([records[i] for i in places.tolist()]), np.uint8)
   table = table.reshape(len(places), -1)
@@ -86,7 +91,7 @@ def _order_by_layout(records: Sequence[bytes], places: Ints, forms: list[bytes |
         forms[i] = record
     misses += bool(fit.sum() * _FEW_SHARE < len(table))
     table, places = table[~fit], places[~fit]
-    if len(table) < _FEW or misses > _MOST_MISSES:
+    if len(table) < few or misses > _MOST_MISSES:
       return
 
 

@@ -283,7 +283,12 @@ def _read_range(store: Any, key: str, start: int, end: int, version: Any = None)
 
 
 def ask(
-  call: Callable[..., Any], path: str, *args: Any, n_bytes: int | None = None, **options: Any
+  call: Callable[..., Any],
+  path: str,
+  *args: Any,
+  n_bytes: int | None = None,
+  stalled_seconds: float = STALLED_SECONDS,
+  **options: Any,
 ) -> Any:
   """Calls a function of obstore for an object, again where that can help, and returns its result.
 
@@ -295,6 +300,7 @@ def ask(
     path: Path of the object.
     *args: Other arguments.
     n_bytes: Bytes that the call sends or copies; None for one that does neither.
+    stalled_seconds: Seconds after which no progress is an error.
     **options: Other arguments, by name.
 
   Raises:
@@ -312,11 +318,11 @@ def ask(
       path,
     )
   began, wait, exceptions = time.monotonic(), _FIRST_WAIT, obstore().exceptions
-  limit = STALLED_SECONDS + (n_bytes or 0) / SLOWEST_UPLOAD
+  limit = stalled_seconds + (n_bytes or 0) / SLOWEST_UPLOAD
   for attempt in range(1, _ATTEMPTS + 1):
     asked = time.monotonic()
     try:
-      return call(*place(path, n_bytes), *args, **options)
+      return call(*place(path, n_bytes, stalled_seconds), *args, **options)
     except (FileNotFoundError, ValueError, exceptions.BaseError) as error:
       now = time.monotonic()
       lasting = _lasting_fault(error, path)
@@ -363,19 +369,23 @@ def _text_of(error: Exception) -> str:
   return str(error).partition('\n\nDebug source:')[0]
 
 
-def place(path: str, n_bytes: int | None = None) -> tuple[Any, str]:
+def place(
+  path: str, n_bytes: int | None = None, stalled_seconds: float = STALLED_SECONDS
+) -> tuple[Any, str]:
   """Returns the bucket that an object is in, and its name there.
 
   Args:
     path: Path of the object.
     n_bytes: Bytes to send or copy, which a request has time for; None if it does neither.
+    stalled_seconds: Seconds after which no progress is an error.
   """
   scheme, _, rest = path.partition('://')
   bucket, _, key = rest.partition('/')
   settings = [item for item in os.environ.items() if item[0].startswith(_VARIABLES)]
   options = () if scheme == 'gs' else _s3_options()
   client = _READS if n_bytes is None else {'timeout': f'{_upload_seconds(n_bytes)}s'}
-  return _bucket(scheme, bucket, tuple(settings), options, tuple(client.items())), key
+  limits = tuple(client.items())
+  return _bucket(scheme, bucket, tuple(settings), options, limits, stalled_seconds), key
 
 
 def _upload_seconds(n_bytes: int) -> int:
@@ -407,11 +417,12 @@ def _bucket(
   settings: tuple[Any, ...],
   options: tuple[tuple[str, str], ...],
   limits: tuple[tuple[str, str], ...],
+  stalled_seconds: float,
 ) -> Any:
   """Returns a bucket, one for equal settings of the environment, which obstore reads itself."""
   client: Any = {**_CLIENT, **dict(limits)}
   # What fails before is repeated, and may stall once more: all ends within the seconds.
-  retries: Any = {**_RETRIES, 'retry_timeout': timedelta(seconds=0.75 * STALLED_SECONDS)}
+  retries: Any = {**_RETRIES, 'retry_timeout': timedelta(seconds=0.75 * stalled_seconds)}
   if scheme == 'gs':
     return obstore().store.GCSStore(bucket, client_options=client, retry_config=retries)
   given: dict[str, Any] = dict(options)

@@ -214,12 +214,12 @@ def _delete_stale(mine: str, roots: Sequence[str], stale_seconds: float) -> None
 
 
 @contextlib.contextmanager
-def _heartbeat(folder: str) -> Iterator[None]:
+def _heartbeat(folder: str, seconds: float = BEAT_SECONDS) -> Iterator[None]:
   """Writes the heartbeat now, and from time to time until the `with` ends."""
   ended = threading.Event()
 
   def beat() -> None:
-    while not ended.wait(BEAT_SECONDS):
+    while not ended.wait(seconds):
       try:
         _write_heartbeat(folder)
       except OSError as error:  # if the disk is full, a later write raises
