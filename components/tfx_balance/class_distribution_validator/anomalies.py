@@ -140,7 +140,7 @@ def validate_label(
 
 
 def schema_checks(anomalies: anomalies_pb2.Anomalies, split: str) -> list[Check]:
-  """Returns TFDV's anomalies as checks, whose limit is none of them."""
+  """Returns TFDV's anomalies as checks whose limit is 0 anomalies."""
   reasons = [reason for info in anomalies.anomaly_info.values() for reason in info.reason]
   if not reasons:
     text = f'TFDV finds nothing in split {split!r} that the schema does not allow'

@@ -62,7 +62,7 @@ def result_files(
 
 
 def write_copies(folder: str, files: Mapping[str, bytes], checks: Sequence[Check]) -> None:
-  """Writes files, and all that broke as text, where they outlive a run that fails.
+  """Writes files, and the broken rules as text, to a folder that outlives a failed run.
 
   Args:
     folder: Folder to write to.

@@ -3,8 +3,8 @@
 files ── HashFile ── runs ── parts ── ComparePart ── sum ──┬── show examples ── write
                                                           └───────────────────────┘
 
-A run is on disk, sorted by hash; a part is the same range of hashes of every run. What is held in
-memory is a run while it is made, or a part while it is compared, and never all the keys.
+A run is on disk, sorted by hash; a part is the same range of hashes of every run. In memory are
+a run while it is made, or a part while it is compared, and never all the keys.
 """
 
 from __future__ import annotations

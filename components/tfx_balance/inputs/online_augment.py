@@ -45,7 +45,7 @@ _READ_AT_A_TIME = 4096
 def augmented_classes(
   augment: str | Sequence[Any], counts: TrainingCounts
 ) -> npt.NDArray[np.bool_] | None:
-  """Returns the classes whose records are augmented: bool [n_classes]; None for repeats of all.
+  """Returns a mask of the classes to augment: bool [n_classes]; None for repeats of all classes.
 
   Args:
     augment: 'repeats' (records drawn after all of their class were drawn in the epoch), 'all', or a
@@ -72,7 +72,7 @@ def augmented_classes(
 def augmented_draws(
   augment_fn: Any, augment: str | Sequence[Any], counts: TrainingCounts
 ) -> Callable[[Draws], npt.NDArray[np.bool_]]:
-  """Returns a function from draws to which are augmented: bool [n_batches, batch_size]."""
+  """Returns a function from draws to a mask of those to augment: bool [n_batches, batch_size]."""
   if augment_fn is None:
     return lambda draws: np.zeros_like(draws.repeats)
   flags = augmented_classes(augment, counts)
@@ -164,7 +164,7 @@ class BatchAugment:
     return checked_batch(ByClass(self.functions).batch, features, self.name, seeds, which)
 
   def _try_out(self, reader: Reader, counts: TrainingCounts, chosen: list[int]) -> None:
-    """Runs a function on a few records of a class that is held in memory, if there is one."""
+    """Runs a function on a few records of a class that is in memory, if there is one."""
     for c in sorted(chosen, key=lambda c: -counts.records[c]):
       numbers = first_number(counts, c) + np.arange(min(counts.records[c], _TRIED))
       if (reader.rows(numbers) >= 0).all():

@@ -247,7 +247,7 @@ class RecordForm:
     return [found[name] for name in self.feature_spec]
 
   def layout(self, serialized: bytes) -> FixedColumns | None:
-    """Returns where the columns are in records that lie as this one does, or None."""
+    """Returns the positions of the columns in records of the layout of this one, or None."""
     sizes = {name: int(np.prod(f.shape)) for name, f in self.feature_spec.items()}
     found = FixedColumns.of(serialized, sizes)
     wanted = [_LAYOUT_KINDS[f.dtype] for f in self.feature_spec.values()]

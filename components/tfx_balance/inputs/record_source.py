@@ -1,4 +1,4 @@
-"""Sources of batches: classes with their records, and records by number; those held in memory."""
+"""Sources of batches: records numbered class by class, and the sources that are in memory."""
 
 from __future__ import annotations
 

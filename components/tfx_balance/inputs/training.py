@@ -54,7 +54,7 @@ def check_label_form(label_as: str, counts: TrainingCounts) -> None:
 
 
 def warn_of_text(label_as: str, counts: TrainingCounts) -> None:
-  """Warns the caller of its caller of labels of text that are given as they are."""
+  """Warns of labels of text that stay as they are, at its caller's caller."""
   if label_as == 'parsed' and counts.classes[0].kind == 'bytes':
     warnings.warn(
       "labels are text, which fit of Keras cannot train on; pass label_as='index' for the numbers "

@@ -69,7 +69,7 @@ def _outputs(slices: Any) -> list[str | None]:
 def slice_recall(
   slices: Any, label: str | None, source: str, output: str | None = None, plots: Any = ()
 ) -> tuple[ClassRecall, ...]:
-  """Returns the recall by class, and the precision where plots tell it.
+  """Returns the recall by class, and the precision where plots have it.
 
   Args:
     slices: Pairs of a slice's key and its metrics, as TFMA loads them.
@@ -109,7 +109,7 @@ def slice_recall(
 def predicted_records(
   plots: Any, label: str | None, output: str | None = None
 ) -> dict[ClassValue, tuple[float, float]]:
-  """Returns, of each class, the records that a model took for it: those that are of it, and all.
+  """Returns, by class, the records predicted as it: those that are of the class, and all.
 
   They are counted in the confusion matrices of the slices and of all records. The class id of a
   class is that of the records in its slice; a class that shares its id is left out.

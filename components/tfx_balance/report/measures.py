@@ -28,7 +28,7 @@ def clean(text: Any) -> str:
 
 
 def class_name(value: object) -> str:
-  """Returns the name of a class, or what it is where there is nothing to see.
+  """Returns the name of a class, or a description where the name shows nothing.
 
   >>> class_name('cat'), class_name(''), class_name('  ')
   ('cat', '(empty)', '(2 spaces)')
@@ -85,7 +85,7 @@ def signed(x: float) -> str:
 
 
 def percent(x: float | None) -> str:
-  """Returns a share as per cent; what is not nothing is not shown as nothing.
+  """Returns a share as per cent; one above 0 is never shown as 0.
 
   >>> percent(0.5), percent(0.00001), percent(0)
   ('50.0%', '<0.1%', '0.0%')

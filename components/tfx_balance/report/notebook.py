@@ -1,4 +1,4 @@
-"""In a notebook: artifacts of this package show the report of themselves.
+"""Artifacts of this package in a notebook, displayed by their report.
 
 TFX keeps one visualisation for each type of artifact. Ours are for types that others write too, so
 each shows what it knows, and hands every other artifact to what was registered before it.
@@ -27,7 +27,7 @@ _numbers = itertools.count(1)
 
 
 class ClassDistributionVisualization(visualizations.ArtifactVisualization):
-  """Shows the artifacts of one type that have a file of ours, and leaves the rest to another.
+  """Shows artifacts of one type that have a file of this package; others as registered before.
 
   Attributes:
     ARTIFACT_TYPE: Type of the artifacts that it is registered for.

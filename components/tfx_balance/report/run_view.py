@@ -249,7 +249,7 @@ class Findings:
 
 
 def merge(findings: Sequence[Findings], label: str | None = None) -> RunView:
-  """Returns the run that findings are of.
+  """Merges the findings of artifacts into the view of one run.
 
   Args:
     findings: Findings of its artifacts.
@@ -279,7 +279,7 @@ def merge(findings: Sequence[Findings], label: str | None = None) -> RunView:
 
 
 def _titles(findings: Findings) -> list[str]:
-  """Returns the titles of what is read from one place and is no stage."""
+  """Returns the titles of models, of the training and of the comparison."""
   titled = [item for item in (findings.training, findings.comparison) if item]
   return [*(model.name for model in findings.models), *(title for title, _ in titled)]
 
@@ -287,7 +287,7 @@ def _titles(findings: Findings) -> list[str]:
 def arrange(
   described: Sequence[Stage], counted: Sequence[Stage], inputs: Sequence[Stage] = ()
 ) -> tuple[Stage, ...]:
-  """Returns the stages in order: what is counted twice once, and what came before the first."""
+  """Returns the stages in order, equal ones merged, with the one before the first."""
   stages = list(described)
   for stage in (*counted, *inputs):
     same = [i for i, other in enumerate(stages) if other.uri != stage.uri]
@@ -313,7 +313,7 @@ def numbered(stages: Sequence[Stage]) -> tuple[Stage, ...]:
 
 
 def is_same(counted: Stage, described: Stage) -> bool:
-  """Returns whether a stage that was counted is the data of another, in the splits of both."""
+  """Returns whether two stages have equal counts in the splits that both have."""
   theirs = {split.name: _there(split.counts) for split in described.splits}
   shared = [split for split in counted.splits if split.name in theirs]
   others = [split.name for split in counted.splits if split.name not in theirs]

@@ -205,7 +205,7 @@ def findings_of(data: Any, source: str, title: str | None = None) -> Findings:
 
 
 def _characters(data: Any) -> Any:
-  """Returns JSON data in whose texts what is no character (half of a surrogate pair) is escaped."""
+  """Returns JSON data with lone surrogates in its texts escaped."""
   if isinstance(data, str):
     return data if data.isascii() else data.encode('utf-8', 'backslashreplace').decode('utf-8')
   if isinstance(data, list):

@@ -1,4 +1,4 @@
-"""The tables of the page as values: texts of cells, uncut texts, alignment, and meaning."""
+"""The tables of the page as values: texts of cells, their full texts, alignment, and meaning."""
 
 from __future__ import annotations
 

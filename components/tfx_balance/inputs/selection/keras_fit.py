@@ -105,7 +105,7 @@ def _checked(chosen: Any, n_items: int) -> Selected:
 
 
 def prioritized_model(model: Any, selector: PrioritySelector, item_loss: ItemLoss) -> Any:
-  """Returns a model around a model, whose `fit` updates priorities after each batch.
+  """Wraps a model so that its `fit` updates priorities after each batch.
 
   Keras' callbacks see a batch's mean loss only, so the training step is where losses per item are.
   The inner model is trained in place: save it, and serve it. `fit` takes the selector's dataset;
