@@ -226,11 +226,11 @@ class WholeGroups:
     """Returns groups around the ends of splits."""
     n_groups = int(marks.n_groups.sum())
     groups = summarize(self.frame, n_groups, self.without, marks.largest)
-    return GroupEnds(replace(self.frame, groups=groups), marks.around(self.ends))
+    return GroupEnds(replace(self.frame, groups=groups), marks.neighbours(self.ends))
 
   def take_near(self, build: Build, number: int, found: GroupEnds) -> NearGroups:
     """Returns the groups of a part near the ends of splits."""
-    return TimedGroups(build()).near(found.around)
+    return TimedGroups(build()).near(found.neighbours)
 
   def cut(self, near: NearGroups, found: GroupEnds) -> GroupCuts:
     """Returns the ends of splits between groups; raises DataError as `GroupCuts.of` does."""
@@ -280,11 +280,11 @@ class GroupEnds(NamedTuple):
 
   Attributes:
     plan: Plan with its groups.
-    around: Groups before and behind each end, as from `GroupMarks.around`.
+    neighbours: Groups before and behind each end, as from `GroupMarks.neighbours`.
   """
 
   plan: SplitPlan
-  around: tuple[UInts, UInts]
+  neighbours: tuple[UInts, UInts]
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,8 +57,8 @@ class GroupMarks:
     largest = largest_groups(group for one in marks for group in one.largest)
     return cls(times, numbers, earlier, later, n_groups, largest)
 
-  def around(self, ends: Ints) -> tuple[UInts, UInts]:
-    """Returns groups around those in which splits end, (time, number) of each: uint64 [ends, 2].
+  def neighbours(self, ends: Ints) -> tuple[UInts, UInts]:
+    """Returns neighbours of the groups in which splits end, as (time, number): uint64 [ends, 2].
 
     The first of a pair is that group or an earlier one. The second is a later one, or behind all.
 
@@ -188,9 +188,9 @@ class TimedGroups:
       self._part.largest(np.arange(len(firsts))),
     )
 
-  def near(self, around: tuple[UInts, UInts]) -> NearGroups:
-    """Returns the groups between those of `GroupMarks.around`, and the next one behind them."""
-    low, high = (np.array([self._place(*pair) for pair in pairs.tolist()]) for pairs in around)
+  def near(self, neighbours: tuple[UInts, UInts]) -> NearGroups:
+    """Returns the groups between those of `GroupMarks.neighbours`, and the next one behind them."""
+    low, high = (np.array([self._place(*pair) for pair in pairs.tolist()]) for pairs in neighbours)
     high = np.minimum(high + 1, len(self._ends))
     own = np.concatenate([np.arange(a, b) for a, b in zip(low, high, strict=True)])
     return NearGroups(
