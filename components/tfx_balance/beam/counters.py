@@ -22,7 +22,7 @@ def expected_counters(sidecar: ClassDistribution) -> dict[str, int]:
   """Returns the values that the counters must have, by the sidecar of a component."""
   cells = (cell for row in sidecar.strata for cell in row.splits.values())
   return {
-    'records_read': sum(source.records + (source.held or 0) for source in sidecar.sources),
+    'records_read': sum(source.records + (source.in_base or 0) for source in sidecar.sources),
     'records_dropped': sum(source.dropped for source in sidecar.sources),
     'records_skipped': sum(source.bad_records or 0 for source in sidecar.sources),
     'records_copied': sum(

@@ -29,7 +29,7 @@ class InputRecords:
     fingerprint: Sum of the records' hashes, hexadecimal.
     bad_records: Number of records that could not be read and were skipped.
     first_bad_record: Description of the first of these.
-    held: Number of further records that the artifact to extend holds, which were left out.
+    in_base: Number of further records that the artifact to extend holds, which were left out.
     extended: Number of the records that are from the artifact to extend.
   """
 
@@ -39,7 +39,7 @@ class InputRecords:
   fingerprint: str = ''
   bad_records: Count | None = None
   first_bad_record: str | None = None
-  held: Count | None = None
+  in_base: Count | None = field(default=None, metadata={'key': 'held'})
   extended: Count | None = None
 
 

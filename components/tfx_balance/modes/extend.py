@@ -87,7 +87,11 @@ class Extension(Mode):
     if source.extended is None:
       return []
     old, n = source.extended or 0, int(plan.records.sum())
-    held = f'; {source.held} more were there already and are not taken again' if source.held else ''
+    held = (
+      f'; {source.in_base} more were there already and are not taken again'
+      if source.in_base
+      else ''
+    )
     summary = (
       f'{old} records of the artifact to extend stay in their splits, {n - old} are new{held}'
     )
