@@ -24,7 +24,7 @@ class StorageError(TfxBalanceError, OSError):
 
 
 def plain_cause(error: BaseException) -> TfxBalanceError | None:
-  """Returns the error of ours inside a runner's error, or None when there is none.
+  """Returns the error of this package inside a runner's error, or None when there is none.
 
   Beam runners hand an exception of a worker over as a RuntimeError whose text is the worker's
   traceback; its last line is what a person needs.
@@ -52,7 +52,7 @@ def chain_of(error: BaseException) -> Iterator[BaseException]:
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-  """Raises an error of ours, or Ctrl-C, as itself, whatever a runner wrapped around it."""
+  """Raises an error of this package, or Ctrl-C, without what a runner wrapped around it."""
   try:
     yield
   except Exception as error:

@@ -233,7 +233,7 @@ def apply(
 def _map_records(augment_fn: AugmentFn, features: Features, seeds: tf.Tensor) -> Features:
   """Returns the batch from one call a record."""
   name = function_name(augment_fn)
-  # AutoGraph, which lets a user write `if` on tensors, hides the type of an error of ours.
+  # AutoGraph, which lets a user write `if` on tensors, hides the type of our errors.
   ready = getattr(augment_fn, 'graph_code', False) or hasattr(augment_fn, 'python_function')
   call = augment_fn if ready else tf.function(augment_fn)
 

@@ -31,7 +31,7 @@ class ClassDistributionVisualization(visualizations.ArtifactVisualization):
 
   Attributes:
     ARTIFACT_TYPE: Type of the artifacts that it is registered for.
-    FILES: Names of files, one of which is at the root of an artifact of ours.
+    FILES: Names of files, one of which is at the root of an artifact of this package.
     PREVIOUS: Visualisation of the others; None where there is none.
   """
 

@@ -222,9 +222,9 @@ class Findings:
 
   Attributes:
     label: Name of the feature that holds the class; None if it does not say.
-    stages: Stages of a component of ours.
+    stages: Stages of a component of this package.
     counted: Stages that were only counted, by statistics or a validator: shown where no component
-      of ours says the same.
+      of this package says the same.
     inputs: Stages that a component says that it read: shown where nothing else comes before it.
     check_sets: Results of a validator.
     models: Recall of the models of an evaluation.

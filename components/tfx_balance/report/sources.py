@@ -176,7 +176,8 @@ def findings_of(data: Any, source: str, title: str | None = None) -> Findings:
     title: Title to show it by; where None, by the component that wrote it.
 
   Raises:
-    DataError: if it is not valid JSON, none of ours, of a newer version, or not whole.
+    DataError: if it is not valid JSON, not a document of this package, of a newer version, or
+      incomplete.
   """
   if isinstance(data, (str, bytes)):
     data = parse_json(data, source)
