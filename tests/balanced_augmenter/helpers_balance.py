@@ -152,14 +152,14 @@ def assert_balance_sidecar(
   label: str = 'label',
 ) -> dict[str, Any]:
   """Checks the counts of a sidecar against the artifact's files, and returns the sidecar."""
-  sidecar, held = read_sidecar(uri), read_splits(uri)
+  sidecar, records_of = read_sidecar(uri), read_splits(uri)
   names = [*before, *([augmented_split] if augmented_split else [])]
-  counts = {name: class_counts(held[name], label) for name in names}
+  counts = {name: class_counts(records_of[name], label) for name in names}
   assert set(sidecar['splits']) == set(names)
   assert sidecar['component'] == 'BalancedAugmenter'
   for name in names:
     described = sidecar['splits'][name]
-    assert described['records'] == len(held[name])
+    assert described['records'] == len(records_of[name])
     assert described['files'] == len(split_files(uri, name))
     assert described['file_bytes'] == file_bytes(uri, name)
     by_class = [counts[name][c] for c in set().union(*targets.values())]

@@ -239,7 +239,7 @@ def test_a_sidecar_counts_what_the_files_of_the_originals_hold(augment):
   splits, sidecar = read_splits(out.uri), read_sidecar(out.uri)
   assert splits['train'] == records
   assert {name: described['records'] for name, described in sidecar['splits'].items()} == {
-    name: len(held) for name, held in splits.items()
+    name: len(records) for name, records in splits.items()
   }
 
 

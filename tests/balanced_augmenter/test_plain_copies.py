@@ -31,12 +31,12 @@ def test_copies_of_a_record_are_in_one_file_or_shared_out(tmp_path, n_files, apa
   less = int(apart is not None)
   for record in set(records) - set(tabular({'a': 300}) if apart else ()):
     times = {'a': 1, 'b': 15, 'c': 150}[value_of(record).decode()] - less
-    held = [file[record] for file in files if file[record]]
-    assert sum(held) == times
+    counts = [file[record] for file in files if file[record]]
+    assert sum(counts) == times
     if times < 64 or n_files == 1:
-      assert held == [times]
+      assert counts == [times]
     else:
-      assert min(held) >= 32
+      assert min(counts) >= 32
 
 
 def test_files_of_copies_are_as_long_as_each_other(tmp_path):
@@ -56,7 +56,7 @@ def test_copies_of_a_record_are_far_apart(tmp_path):
   places = {record: [] for record in records}
   for place, record in enumerate(order):
     places[record].append(place)
-  gaps = np.concatenate([np.diff(held) for held in places.values() if len(held) == 40])
+  gaps = np.concatenate([np.diff(counts) for counts in places.values() if len(counts) == 40])
   assert len(gaps) == 100 * 39
   assert 150 < gaps.mean() < 250  # of 8,000 records, 40 copies
   assert (gaps < 20).mean() < 0.15  # a tenth, if each place is as likely as any other

@@ -143,8 +143,8 @@ def test_memory_is_kept_by_smaller_pools(tmp_path):
   assert plan.wanted == (50, 4)
   assert plan.sizes == (16, 4)  # what the small class leaves is the other's
   assert [len(pool['id']) for pool in found.values()] == [16, 4]
-  held = sum(column.nbytes for pool in found.values() for column in pool.values())
-  assert held + 16 * 20 == 36 * 20
+  n_bytes = sum(column.nbytes for pool in found.values() for column in pool.values())
+  assert n_bytes + 16 * 20 == 36 * 20
   whole, _ = pools(tmp_path / 'whole', [tabular({'a': 90, 'b': 4})], asking(50))
   np.testing.assert_array_equal(whole[b'a']['id'][:16], found[b'a']['id'])
 

@@ -64,9 +64,9 @@ def test_a_large_class_has_several_files_and_small_ones_share(lay_out):
   records = labelled({'big': 300, 'own': 20, 'x': 2, 'y': 7, 'z': 1})
   out = lay_out({'train': in_shards(records, 3)}, sizes=SMALL)
   plan = assert_laid_out(out.uri, {'train': records})
-  held = [[i for i, _ in file['segments']] for file in plan['files']]
-  assert held == [[0]] * (len(held) - 2) + [[1], [2, 3, 4]]
-  assert len(held) > 5
+  classes_of_files = [[i for i, _ in file['segments']] for file in plan['files']]
+  assert classes_of_files == [[0]] * (len(classes_of_files) - 2) + [[1], [2, 3, 4]]
+  assert len(classes_of_files) > 5
   assert max(file['bytes'] for file in plan['files']) < 1.5 * 2000
 
 

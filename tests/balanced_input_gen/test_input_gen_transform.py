@@ -85,11 +85,11 @@ def test_every_record_is_in_a_segment_of_its_class(splits, file_bytes, block_byt
 
 
 def test_records_of_a_shared_file_are_shuffled_within_their_class(tmp_path):
-  held = [example(label=i // 1000, id=i) for i in range(3000)]
-  publish_outputs(*lay_out(tmp_path, {'train': in_shards(held, 2)}))
+  records = [example(label=i // 1000, id=i) for i in range(3000)]
+  publish_outputs(*lay_out(tmp_path, {'train': in_shards(records, 2)}))
   found = read_splits(tmp_path / 'out')['train']
   assert runs(found) == [0, 1, 2]
-  place = {record: i for i, record in enumerate(held)}
+  place = {record: i for i, record in enumerate(records)}
   for start in (0, 1000, 2000):
     order = [place[record] for record in found[start : start + 1000]]
     assert abs(np.corrcoef(order, np.arange(1000))[0, 1]) < 5 / np.sqrt(1000)
@@ -114,9 +114,9 @@ def test_nothing_is_published_that_is_not_what_was_planned(tmp_path, lost):
 
 def test_a_file_that_no_record_was_dealt_to_is_not_in_the_plan(tmp_path):
   sizes = Sizes(class_file_bytes=60, shared_file_bytes=60)
-  held = [example(label=0, data=b'%100d' % i) for i in range(8)]  # two files for each
-  publish_outputs(*lay_out(tmp_path, {'train': [held]}, sizes=sizes))
-  plan = assert_laid_out(tmp_path / 'out', {'train': held})
+  records = [example(label=0, data=b'%100d' % i) for i in range(8)]  # two files for each
+  publish_outputs(*lay_out(tmp_path, {'train': [records]}, sizes=sizes))
+  plan = assert_laid_out(tmp_path / 'out', {'train': records})
   assert len(plan['files']) < len(list((tmp_path / 'out/Split-train').iterdir()))
 
 

@@ -75,11 +75,11 @@ def splits_of(kind):
 
 
 def recounted(splits, key):
-  held = {n: Counter(map(key, [r for s in shards for r in s])) for n, shards in splits.items()}
+  keys_of = {n: Counter(map(key, [r for s in shards for r in s])) for n, shards in splits.items()}
   return {
-    (a, b): [sum(held[x][k] for k in set(held[a]) & set(held[b])) for x in (a, b)]
-    for a in held
-    for b in held
+    (a, b): [sum(keys_of[x][k] for k in set(keys_of[a]) & set(keys_of[b])) for x in (a, b)]
+    for a in keys_of
+    for b in keys_of
     if a < b
   }
 

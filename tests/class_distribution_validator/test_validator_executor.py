@@ -532,16 +532,16 @@ def test_what_is_in_two_splits_is_found_and_shown(tmp_path, key, keys, share):
     name: Counter(value_of(r) for s in shards for r in s) for name, shards in splits.items()
   }
   found = validate(tmp_path, plain(counts), artifact, check_leakage=key, max_l_infinity=None)
-  held = {
+  keys_of = {
     name: Counter(r if key == 'records' else value_of(r, key) for s in shards for r in s)
     for name, shards in splits.items()
   }
   rows = {(row['split'], row['other']): row for row in found.checks['leakage']['pairs']}
   for (split, other), row in rows.items():
-    common = set(held[split]) & set(held[other])
+    common = set(keys_of[split]) & set(keys_of[other])
     assert row['keys'] == len(common)
-    assert row['records'] == sum(held[split][k] for k in common)
-    assert row['records_of_other'] == sum(held[other][k] for k in common)
+    assert row['records'] == sum(keys_of[split][k] for k in common)
+    assert row['records_of_other'] == sum(keys_of[other][k] for k in common)
     for shown in row['examples']:
       for name, place in ((split, shown['split']), (other, shown['other'])):
         assert place['file'].startswith(f'Split-{name}/')

@@ -131,7 +131,9 @@ def told(stock, node):
 
 def test_digits_are_split_exactly(stock):
   splits, records = splits_of(stock, 'StratifiedSplitter'), digits(COUNTS)
-  assert_conserved({name: canonical(held) for name, held in splits.items()}, canonical(records))
+  assert_conserved(
+    {name: canonical(of_split) for name, of_split in splits.items()}, canonical(records)
+  )
   assert_exact(splits, EMPTY)
   assert splits['spare'] == []
   sidecar = assert_sidecar(output_of(stock, 'StratifiedSplitter').uri, EMPTY)

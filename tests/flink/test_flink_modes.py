@@ -87,8 +87,8 @@ def runs(cluster, tmp_path_factory):
   files = input_files(folder / 'in', [records[i::FILES] for i in range(FILES)])
   first = run_split(folder / 'earlier', [records[:OLD]])
   earlier = [
-    InputFile(write_tfrecords(folder / 'old' / name, held), FILES + i, name)
-    for i, (name, held) in enumerate(first.items())
+    InputFile(write_tfrecords(folder / 'old' / name, records), FILES + i, name)
+    for i, (name, records) in enumerate(first.items())
   ]
   in_memory = run_all(files, earlier, folder / 'memory', IN_MEMORY)
   before = len(cluster.jobs())

@@ -63,8 +63,8 @@ def main() -> int:
     parser.error(f'target {unknown[0]!r} is not in {sorted(TARGETS)}')
   names = options.targets or list(TARGETS)
   seconds = max(1, int(options.minutes * 60 / len(names)))
-  held = [run_target(name, seconds, options.corpus) for name in names]
-  return 0 if all(held) else 1
+  passed = [run_target(name, seconds, options.corpus) for name in names]
+  return 0 if all(passed) else 1
 
 
 if __name__ == '__main__':

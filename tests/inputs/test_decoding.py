@@ -143,14 +143,14 @@ def test_what_is_held_stays_within_the_budget(artifact, share, monkeypatch):
     reader.spare_bytes // ROW_BYTES,
     int(made.source._records_in_memory(RecordForm(SPEC))[0][0].shape[0]),
   )
-  held = int(
+  used = int(
     tf.reduce_sum(tf.strings.length(made.source._records_in_memory(RecordForm(SPEC))[0][0]))
   )
   read(made.train(8, decode_fn=decode), 40)
   streamed = max(most, default=0)
   assert all(cache.limit >= streamed for cache in caches)
   limit = caches[0].limit if caches else 0
-  assert held + limit + n_kept * ROW_BYTES <= share * artifact[1]
+  assert used + limit + n_kept * ROW_BYTES <= share * artifact[1]
   assert n_kept > 0 or share == 1
 
 

@@ -31,7 +31,7 @@ SUFFIXES = pytest.mark.parametrize('suffix', ['', '.gz'], ids=['plain', 'gzip'])
 SERIALIZED, PARSED = RecordForm(SPEC), RecordForm(SPEC, parsed=True)
 
 
-def held(path):
+def in_memory(path):
   return lambda: list(read_all([path], [N], SERIALIZED)[0].numpy())
 
 
@@ -52,7 +52,7 @@ def evaluated(path):
   return lambda: [r for batch in dataset for r in batch.numpy()]
 
 
-COUNTED = [held, streamed, parsed]
+COUNTED = [in_memory, streamed, parsed]
 READERS = [*COUNTED, evaluated]
 
 

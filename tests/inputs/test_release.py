@@ -26,7 +26,7 @@ def streamed(root):
   return BalancedInputs.load(root, SPEC, memory_budget=500)
 
 
-def held(root):
+def in_memory(root):
   return BalancedInputs.load(root, SPEC)
 
 
@@ -34,7 +34,7 @@ def from_generator(root):
   return BalancedInputs.from_generator(lambda: (({'id': i}, y) for i, y in enumerate(LABELS)))
 
 
-SOURCES = [streamed, held, from_generator]
+SOURCES = [streamed, in_memory, from_generator]
 
 
 def in_use():
@@ -86,8 +86,8 @@ def derived_dataset(inputs):
 
 def variant(inputs):
   dataset = inputs.train(8)
-  kind, held_variant = dataset.element_spec, tf.data.experimental.to_variant(dataset)
-  return tf.data.experimental.from_variant(held_variant, kind)
+  kind, stored = dataset.element_spec, tf.data.experimental.to_variant(dataset)
+  return tf.data.experimental.from_variant(stored, kind)
 
 
 def distributed(inputs):

@@ -228,8 +228,8 @@ def test_a_state_of_other_batches_is_refused(arguments, message):
 
 
 def test_a_state_of_other_data_is_refused(artifact):
-  held, streamed = (BalancedInputs.load(artifact, SPEC, budget) for budget in (1 << 30, 900))
-  state = held.batch_state(10, 24)
+  in_memory, streamed = (BalancedInputs.load(artifact, SPEC, budget) for budget in (1 << 30, 900))
+  state = in_memory.batch_state(10, 24)
   with pytest.raises(ConfigError, match='give the same files, and the memory_budget= of that run'):
     streamed.train(24, state=state)
   other = BalancedInputs.from_arrays(np.arange(88), LABELS[::-1] // 2)

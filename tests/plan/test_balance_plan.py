@@ -247,9 +247,9 @@ def test_no_record_has_more_copies_than_are_allowed(counts, strategy, undersampl
 
 @given(COUNTS, st.one_of(WORDS, RATIOS, POWERS), st.integers(1, 20))
 def test_those_held_back_are_those_below_what_was_asked_for(counts, strategy, max_copies):
-  free, held = targets(counts, strategy), plan(counts, strategy, max_copies=max_copies)
-  below = [c for c, got in zip(held.classes, held.targets, strict=True) if got < free[c.value]]
-  assert list(held.held_back) == below
+  free, capped = targets(counts, strategy), plan(counts, strategy, max_copies=max_copies)
+  below = [c for c, got in zip(capped.classes, capped.targets, strict=True) if got < free[c.value]]
+  assert list(capped.held_back) == below
   assert all(counts[c.value] * max_copies < free[c.value] for c in below)
 
 

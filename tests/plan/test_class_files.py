@@ -18,10 +18,10 @@ def test_every_class_is_placed_once_and_no_file_is_too_large(sizes, most, shared
   assert firsts == sorted(firsts)
   for group in groups:
     assert list(group.classes) == sorted(group.classes)
-    held = sum(sizes[i] for i in group.classes)
-    assert group.n_files == -(-held // most)
+    n_bytes = sum(sizes[i] for i in group.classes)
+    assert group.n_files == -(-n_bytes // most)
     if len(group.classes) > 1:
-      assert held <= shared
+      assert n_bytes <= shared
       assert all(2 * sizes[i] <= shared for i in group.classes)
 
 
@@ -30,7 +30,7 @@ def test_files_are_few(sizes, most, shared):
   groups = assign_files(sizes, most, shared)
   assert sum(group.n_files for group in groups) <= 2 * sum(sizes) / min(most, shared) + 1
   small = [sum(sizes[i] for i in g.classes) for g in groups if 2 * sizes[g.classes[0]] <= shared]
-  assert sum(2 * held < shared for held in small) <= 1
+  assert sum(2 * n_bytes < shared for n_bytes in small) <= 1
 
 
 @given(SIZES)

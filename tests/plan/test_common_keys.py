@@ -58,14 +58,14 @@ def compare(files, n_parts, **block):
 @given(FILES, st.sampled_from([1, 2, 64, BUCKETS]))
 def test_all_that_splits_have_in_common_is_found(files, n_parts):
   found = compare(files, n_parts)
-  held = [
+  keys_of = [
     Counter(h for s, hashes in files if s == split for h in hashes) for split in range(N_SPLITS)
   ]
   for a in range(N_SPLITS):
     for b in range(N_SPLITS):
-      common = set(held[a]) & set(held[b]) if a != b else set()
+      common = set(keys_of[a]) & set(keys_of[b]) if a != b else set()
       assert found.keys[a, b] == len(common)
-      assert found.records[a, b] == sum(held[a][key] for key in common)
+      assert found.records[a, b] == sum(keys_of[a][key] for key in common)
       if a < b:
         shown = found.examples.get((a, b), [])
         assert [(key.high, key.low) for key in shown] == sorted(common)[:EXAMPLES]

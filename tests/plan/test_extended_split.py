@@ -41,12 +41,12 @@ def test_old_records_stay_and_cells_are_as_near_as_they_can(rows, weights, seed)
   for row, quotas in zip(rows, plan.quotas.tolist(), strict=True):
     old, n = row[:3], sum(row)
     assert sum(quotas) == n
-    assert all(q >= held for q, held in zip(quotas, old, strict=True))
+    assert all(q >= earlier for q, earlier in zip(quotas, old, strict=True))
     ideals = [Fraction(n * weight, sum(weights)) for weight in weights]
-    least = [max(held, math.floor(ideal)) for held, ideal in zip(old, ideals, strict=True)]
+    least = [max(earlier, math.floor(ideal)) for earlier, ideal in zip(old, ideals, strict=True)]
     if sum(least) <= n:  # then every cell that is not full already is exact
-      for q, held, ideal in zip(quotas, old, ideals, strict=True):
-        assert abs(q - ideal) < 1 or q == held > ideal
+      for q, earlier, ideal in zip(quotas, old, ideals, strict=True):
+        assert abs(q - ideal) < 1 or q == earlier > ideal
 
 
 @given(rows=ROWS, weights=WEIGHTS, data=st.data())
@@ -119,15 +119,15 @@ def test_no_records_are_an_error():
 def test_items_of_an_earlier_split_stay_and_ten_percent_more_restore_the_shares():
   labels, key = np.arange(1100) % 7, np.arange(1100) * 3
   first = stratified_indices(labels[:1000], {'train': 4, 'test': 1}, key=key[:1000])
-  held = {name: key[index] for name, index in first.items()}
+  earlier = {name: key[index] for name, index in first.items()}
   order = np.random.default_rng(0).permutation(1100)
   found = stratified_indices(
-    labels[order], {'train': 4, 'test': 1}, seed=5, key=key[order], extend=held
+    labels[order], {'train': 4, 'test': 1}, seed=5, key=key[order], extend=earlier
   )
   assert sum(map(len, found.values())) == 1100
   for name, share in (('train', 0.8), ('test', 0.2)):
     index = order[found[name]]
-    assert set(key[index].tolist()) >= set(held[name].tolist())
+    assert set(key[index].tolist()) >= set(earlier[name].tolist())
     assert abs(len(index) - 1100 * share) < 1
     classes = np.bincount(labels[index], minlength=7)
     assert np.abs(classes - np.bincount(labels) * share).max() < 1

@@ -248,8 +248,8 @@ def test_no_single_move_fills_an_empty_split_at_no_cost(sizes, weights):
   ideal = {name: len(groups) * weight / sum(weights) for name, weight in splits.items()}
   for empty in (name for name, index in indices.items() if not len(index)):
     for name, index in indices.items():
-      held = [sizes[group] for group in set(groups[index].tolist())]
-      for size in held if len(held) > 1 else []:
+      group_sizes = [sizes[group] for group in set(groups[index].tolist())]
+      for size in group_sizes if len(group_sizes) > 1 else []:
         now = (len(index) - ideal[name]) ** 2 + ideal[empty] ** 2
         then = (len(index) - size - ideal[name]) ** 2 + (size - ideal[empty]) ** 2
         assert then > now - 0.2  # ideals are rounded to 1 / 1024 of a record

@@ -81,10 +81,10 @@ def deviation(quotas, sets):
   pairs, owners = sets.pairs()
   total = 0.0
   for items, of, weight in ((sets.members, sets.owners, 32), (pairs, owners, 1)):
-    held = np.zeros((int(items.max(initial=-1)) + 1, quotas.shape[1]))
-    np.add.at(held, items, quotas[of])
-    wanted = held.sum(axis=1, keepdims=True) * quotas.sum(axis=0) / quotas.sum()
-    total += weight * ((held - wanted) ** 2).sum()
+    counts = np.zeros((int(items.max(initial=-1)) + 1, quotas.shape[1]))
+    np.add.at(counts, items, quotas[of])
+    wanted = counts.sum(axis=1, keepdims=True) * quotas.sum(axis=0) / quotas.sum()
+    total += weight * ((counts - wanted) ** 2).sum()
   return total
 
 

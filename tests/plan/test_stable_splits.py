@@ -37,7 +37,7 @@ def test_a_key_is_in_one_split_and_stays_there(items, n_before, seed, folds):
   except DataError:  # a fold is empty
     assume(not folds)
     raise
-  assert all(len(held) == 1 for held in after.values())
+  assert all(len(names) == 1 for names in after.values())
   assert before.items() <= after.items()
 
 

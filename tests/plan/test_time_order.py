@@ -59,8 +59,8 @@ def test_indices_are_in_order_and_none_is_lost(times, within, seed):
   assert [len(index) for index in found.values()] == [len(index) for index in plain.values()]
   groups = [range(len(times))] if within == 'all' else [range(c, len(times), 3) for c in range(3)]
   for group in groups:
-    held = [sorted(times[i] for i in index if i in group) for index in found.values()]
-    assert list(chain(*held)) == sorted(chain(*held))
+    times_of = [sorted(times[i] for i in index if i in group) for index in found.values()]
+    assert list(chain(*times_of)) == sorted(chain(*times_of))
 
 
 @given(

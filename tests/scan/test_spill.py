@@ -73,8 +73,8 @@ def test_every_record_is_spilled_once_beside_its_row(payloads, block_bytes, chun
   assert [row[2] for row in rows] == [len(r) + HEADER_AND_FOOTER for r in spilled]
   assert [payloads[row[3]] for row in rows] == spilled
   assert found.counts.dropped == len(payloads) - len(known)
-  held = {stratum[0].value: n for stratum, n in zip(found.strata, found.records, strict=True)}
-  assert held == Counter(map(value_of, known))
+  counts = {stratum[0].value: n for stratum, n in zip(found.strata, found.records, strict=True)}
+  assert counts == Counter(map(value_of, known))
 
 
 def blocks_of(found):

@@ -110,12 +110,12 @@ def test_copies_are_spread_over_200_files_as_by_chance(tmp_path, n_records, time
   files = [
     [value_of(r, 'id') for r in read_tfrecords(p)] for p in split_files(context.output_uri, 'train')
   ]
-  assert Counter(i for held in files for i in held) == dict.fromkeys(range(n_records), times)
+  assert Counter(i for numbers in files for i in numbers) == dict.fromkeys(range(n_records), times)
   sizes = np.array([*map(len, files)])
   mean = n_records * times / 200
   assert np.abs(sizes - mean).max() < 5 * np.sqrt(mean)
   # Copies in files of their own, as of so many balls in 200 boxes:
-  in_files = np.bincount([i for held in files for i in set(held)], minlength=n_records)
+  in_files = np.bincount([i for numbers in files for i in set(numbers)], minlength=n_records)
   ideal = 200 * (1 - (1 - 1 / 200) ** times)
   assert abs(in_files.mean() - ideal) < 0.5
 
@@ -124,10 +124,10 @@ def test_files_are_equally_full_where_most_records_are_one(tmp_path):
   records = [example(label=0, id=max(0, i - 20_000)) for i in range(30_000)]
   context = split_context(tmp_path, {'train': 1}, n_files=3, output_files={'train': 20})
   write_on_lists(StratifiedSplit(context), input_files(tmp_path, in_shards(records, 3)))
-  held = [
+  numbers = [
     [value_of(r, 'id') for r in read_tfrecords(p)] for p in split_files(context.output_uri, 'train')
   ]
-  ones = np.array([ids.count(0) for ids in held])
+  ones = np.array([ids.count(0) for ids in numbers])
   assert sum(ones) == 20_001
   assert np.abs(ones - 1000).max() < 5 * np.sqrt(1000)
-  assert np.abs(np.array([*map(len, held)]) - 1500).max() < 5 * np.sqrt(1500)
+  assert np.abs(np.array([*map(len, numbers)]) - 1500).max() < 5 * np.sqrt(1500)

@@ -139,11 +139,11 @@ def test_every_record_comes_out_once_in_its_output(
     assigned = assign(folder, in_shards(payloads, n_inputs), parts, **small(block_bytes))
     found = read(gather(folder, groups, assigned))
     assert found == read(gather(folder, groups_of(n_files, n_chunks), assigned))
-  held = [item for each in assigned for item in each.records]
-  assert len(held) == sum(value_of(record) is not None for record in payloads)
+  items = [item for each in assigned for item in each.records]
+  assert len(items) == sum(value_of(record) is not None for record in payloads)
   for part, paths in paths_of(groups).items():
     mine = Counter(record for path in paths for record in found[path])
-    assert mine == Counter(record for record, chosen in held if chosen == part)
+    assert mine == Counter(record for record, chosen in items if chosen == part)
 
 
 SIZES = st.lists(st.lists(st.integers(17, 40), max_size=40), max_size=3)
@@ -202,9 +202,9 @@ def test_all_the_files_of_every_output_are_filled(tmp_path, n_inputs):
   assert sum(file.records for file in files.values()) == 4000
   for paths in paths_of(groups).values():
     share = 1000 / len(paths)
-    held = [files[path].records for path in paths]
-    assert min(held) > share / 3
-    assert max(held) < share * 3
+    counts = [files[path].records for path in paths]
+    assert min(counts) > share / 3
+    assert max(counts) < share * 3
 
 
 def test_many_files_of_few_records_fill_all_the_output_files(tmp_path):

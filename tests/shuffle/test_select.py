@@ -183,4 +183,4 @@ def test_records_of_one_key_keep_their_splits_in_any_file(tmp_path, order_by):
     tmp_path / 'other', [pair[1:], pair[:1]], splits, key='patient', order_by=order_by
   )
   assert one == other
-  assert all(len(held) == 1 for held in one.values())
+  assert all(len(parts) == 1 for parts in one.values())

@@ -67,11 +67,11 @@ def test_what_was_loaded_is_one_object_within_a_bundle_and_not_held_after_it(tmp
   step = WithStored(lambda element, value: [value])
   (first,), (second,) = (step.process(n, StoredValue(path, digest)) for n in range(2))
   assert first is second
-  held = weakref.ref(first)
+  reference = weakref.ref(first)
   del first, second
   step.finish_bundle()
   gc.collect()
-  assert held() is None
+  assert reference() is None
 
 
 def test_a_file_that_is_gone_is_named(tmp_path):
