@@ -90,7 +90,8 @@ def table(kind: str, rng: np.random.Generator) -> tuple[Array, Array, Array | No
   rare = rng.uniform(0.03, 0.6 / k)
   shares = np.append((1 - rare) * others / others.sum(), rare)
   labels = rng.choice(k, n, p=shares)
-  while np.bincount(labels, minlength=k).min() < N_FOLDS:
+  earliest = n // (N_FOLDS + 1) if kind == 'time' else n  # which all folds train on
+  while np.bincount(labels).min() < N_FOLDS or len(np.unique(labels[:earliest])) < k:
     labels = rng.choice(k, n, p=shares)
   x = rng.normal(size=(n, FEATURES))
   if kind == 'time':
