@@ -51,6 +51,22 @@ def test_printed_tables_have_every_number(three_classes):
   assert '! c is small' in lines
 
 
+def test_precision_stands_beside_recall_or_below_that_of_several_models():
+  measured = {'a': (9, 10, 12), 'b': (1, 2, 0), 'c': (0, 1)}
+  sidecar = make_sidecar({'b': (8, 1, 2), 'a': (80, 10, 10), 'c': (1, 0, 0)})
+  lines = lines_of(summarize(sidecar, make_models(measured)))
+  assert 'class train tested recall precision' in lines
+  assert 'a 80 10 0.900 0.750' in lines
+  assert 'b 8 2 0.500 -' in lines
+  models = compare(make_scores(name, measured) for name in ('natural', 'balanced'))
+  lines = lines_of(summarize(sidecar, models))
+  assert 'class train tested natural balanced' in lines
+  below = lines[lines.index('Precision on the same records') :]
+  assert 'class natural balanced' in below
+  assert 'a 0.750 0.750' in below
+  assert 'c - -' in below
+
+
 FOUR = 'natural', 'natural + threshold', 'balanced', 'balanced + correction'
 
 

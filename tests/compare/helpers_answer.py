@@ -2,6 +2,7 @@
 
 import numpy as np
 from tfx_balance.compare.arms import ARMS, NATURAL
+from tfx_balance.compare.comparing import decisions_of
 from tfx_balance.documents.comparison import ComparedArm, ComparisonDocument, Gap
 from tfx_balance.plan.class_value import ClassValue
 
@@ -30,7 +31,7 @@ def document(n_classes=3, recommended='weights_correction', name='class {}', **c
         {metric: 0.6 + difference for metric in (*METRICS, 'cost')},
         **({} if arm == NATURAL else gain),
         to_recommended=None if arm in both or recommended == NATURAL else Gap(-0.01, -0.04, 0.02),
-        confusion=_confusion(records, rng) if arm in both else (),
+        **decisions_of(_confusion(records, rng)) if arm in both else {},
       )
     )
   found = {
@@ -57,4 +58,4 @@ def _confusion(records, rng):
   recall = rng.uniform(0.2, 0.95, len(records))
   square = np.outer(records * (1 - recall), np.ones(len(records))) / max(len(records) - 1, 1)
   np.fill_diagonal(square, records * recall)
-  return tuple(map(tuple, square.tolist()))
+  return square

@@ -5,6 +5,7 @@ import pytest
 from tfx_balance.compare import compare, comparing
 from tfx_balance.compare.advice import reason, simplest, to_settle
 from tfx_balance.compare.arms import ARMS
+from tfx_balance.compare.comparing import _unsettled
 from tfx_balance.compare.intervals import Interval
 from tfx_balance.compare.judging import Judged
 from tfx_balance.compare.metrics import Measures
@@ -77,6 +78,12 @@ def test_records_that_would_tell_grow_with_the_square_of_the_width():
   assert to_settle(Interval(0.1, 0.05, 0.15), 100) is None
   assert to_settle(Interval(0.01, -0.1, 0.12), 100) is None
   assert to_settle(Interval(0.1, -0.1, 0.3), 9) is None
+
+
+def test_a_difference_that_is_rounded_to_nothing_has_no_minus():
+  arm = ComparedArm('mean', '', {}, difference=-0.0004, verdict='cannot tell')
+  (note,) = _unsettled({'mean': Interval(-0.0004, -0.001, 0.0002)}, [arm], 'mean', 100)
+  assert 'would tell a difference of +0.000 (mean); there are 100.' in note
 
 
 class Photos:

@@ -71,8 +71,9 @@ def test_names_are_escaped_and_many_classes_are_cut(n_classes):
 
 def test_an_answer_without_decisions_or_differences_is_shown():
   found = document(recommended='natural')
+  undecided = dict.fromkeys(('tested', 'assigned', 'right', 'confusion'), ())
   arms = tuple(
-    replace(arm, confusion=(), low=None, high=None, difference=arm.difference and 0.0)
+    replace(arm, **undecided, low=None, high=None, difference=arm.difference and 0.0)
     for arm in found.arms
   )
   tree = parsed(replace(found, arms=arms, equivalence=0.0))

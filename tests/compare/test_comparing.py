@@ -148,7 +148,7 @@ def test_models_that_share_what_is_trained_are_refused(module):
     return module.Sequential([module.Input([3]), base, module.layers.Dense(2)])
 
   with pytest.raises(ConfigError, match=r'two models of make_model share the weights .*kernel'):
-    compare(make, *table())
+    compare(make, *table(), processes=1)
   base.trainable = False
   assert compare(make, *table(), steps=2, processes=1, verbose=False)
 

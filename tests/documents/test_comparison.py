@@ -8,6 +8,7 @@ from tfx_balance.documents.comparison import ComparisonDocument
 from tfx_balance.documents.json_document import sealed
 from tfx_balance.errors import DataError
 
+from tests.compare.helpers_answer import document
 from tests.report.test_comparison_pictures import DECIDED, FOUND, HELPING, NATURAL, UNCLEAR
 
 PATH = '/x/comparison.json'
@@ -25,6 +26,12 @@ PATH = '/x/comparison.json'
 )
 def test_a_comparison_comes_back_as_it_was_written(found):
   assert ComparisonDocument.from_json(json.loads(found.dumps()), PATH) == found
+
+
+def test_of_a_thousand_classes_it_has_no_confusion_of_each_two():
+  assert len(document(50).best.confusion) == 50
+  assert document(51).best.confusion == ()
+  assert len(document(1000).dumps()) < 300_000
 
 
 def test_an_interval_may_be_left_out_or_null():
@@ -51,6 +58,8 @@ def test_what_was_changed_by_hand_is_an_error():
     ({'arms': (replace(HELPING, confusion=((1.0, 2.0),)),)}, 'must be 2 rows of 2 numbers'),
     ({'arms': (replace(HELPING, confusion=((1.0, 2.0), (3.0,))),)}, 'must be 2 rows of 2'),
     ({'arms': (replace(HELPING, confusion=((1.0, 2.0), (-3.0, 1.0))),)}, 'must be 2 rows of 2'),
+    ({'arms': (replace(HELPING, right=(1.0, 2.0)),)}, 'tested of threshold must be 2 numbers'),
+    ({'arms': (replace(DECIDED.best, right=(-1.0, 2.0)),)}, 'right of threshold must be 2 numbers'),
   ],
 )
 def test_parts_that_do_not_fit_are_an_error(changes, message):

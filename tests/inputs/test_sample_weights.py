@@ -1,5 +1,6 @@
 """Weights of records in the loss: a person's own, and those of classes as a factor."""
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +8,7 @@ import tensorflow as tf
 from tfx_balance.augment import MixUp
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
+from tfx_balance.inputs.lagging_classes import class_recall
 
 LABELS = np.array([0] * 9 + [1] * 3)
 OWN = np.arange(12) + 0.5
@@ -47,6 +49,21 @@ def test_a_feature_of_weights_is_taken_out_of_the_features():
 
 def test_without_weights_of_its_own_a_batch_has_none():
   assert len(next(iter(BalancedInputs.from_arrays(ID, LABELS).train(6)))) == 2
+
+
+def test_evaluated_records_come_with_their_weights():
+  inputs = BalancedInputs.from_arrays({'id': ID}, LABELS)
+  data = BalancedInputs.from_arrays({'id': ID}, LABELS, sample_weight=OWN)
+  decoded = {'label_as': 'index', 'decode_fn': lambda record: {'twice': 2 * record['id']}}
+  for arguments in ({}, decoded):
+    batches = list(inputs.eval(5, data=data, **arguments))
+    assert [len(weight) for _, _, weight in batches] == [5, 5, 2]
+    assert np.concatenate([weight for *_, weight in batches]).tolist() == OWN.tolist()
+  assert len(next(iter(inputs.eval(5, data=inputs)))) == 2
+  model = keras.Sequential([keras.layers.Dense(2)])
+  batches = inputs.eval(5, data=data, label_as='index')
+  recalls = class_recall(model, batches.map(lambda x, *rest: (x['id'][:, None], *rest)), 2)
+  assert len(recalls) == 2
 
 
 @pytest.mark.parametrize(

@@ -404,7 +404,7 @@ def test_sparse_matrices_are_rows():
     ([1e300, 1.0], r'label 1e\+300 is a number of more than 63 bits'),
     (np.array(['2024', '2025'], 'M8[ns]'), r'datetime64\[ns\], and times are not classes'),
     (np.array(['2024', '2025'], 'M8[D]'), r'datetime64\[D\], and times are not classes'),
-    (['\ud83d', 'a'], r'half of a character'),
+    (['\ud83d', 'a'], r"^label '\\ud83d' has half of a character"),
     ('species', r"labels='species' is one text.*such as table\['species'\]"),
     (np.array([[1, 2], [2, 2]]), 'give several columns of classes as labels='),
   ],
@@ -412,6 +412,13 @@ def test_sparse_matrices_are_rows():
 def test_labels_that_are_refused(labels, message):
   with pytest.raises(DataError, match=message):
     stratified_indices(labels)
+
+
+@each('argument', ['group_by', 'split_by'])
+def test_half_a_character_is_refused_with_its_argument(argument):
+  halves = {argument: np.array(['\ud83d', 'b'], object)}
+  with pytest.raises(DataError, match=rf"^{argument}: value '.ud83d' has half of a character"):
+    stratified_indices(['a', 'b'], **halves)
 
 
 @pytest.mark.parametrize(

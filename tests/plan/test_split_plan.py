@@ -475,7 +475,9 @@ def test_each_round_trains_on_all_folds_but_one(folds):
     pytest.param({'folds': True}, r'folds=True must be a whole number', id='no number'),
     pytest.param({'folds': 1001}, r'folds=1001 must be a whole number from 0 to 1000', id='many'),
     pytest.param(
-      {'folds': 3, 'splits': {'a': 1}}, r"folds=3 divides the split 'train', .*\['a'\]", id='none'
+      {'folds': 3, 'splits': {'a': 1}},
+      r"folds=3 divides the split 'train', .*\['a'\]; give it one in splits=$",
+      id='none',
     ),
     pytest.param(
       {'folds': 3, 'splits': {'train': 1, 'fold-2': 1}},

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tfx_balance.compare.comparing import decisions_of
 from tfx_balance.documents.comparison import (
   COMPARISON_NAME,
   Calibration,
@@ -68,8 +69,8 @@ DECIDED = replace(
   steps=None,
   batch_size=None,
   arms=(
-    replace(NATURAL, confusion=((1000.5, 54.5), (300.2, 128.8))),
-    replace(HELPING, confusion=((900.0, 155.0), (100.0, 329.0))),
+    replace(NATURAL, **decisions_of(np.array([[1000.5, 54.5], [300.2, 128.8]]))),
+    replace(HELPING, **decisions_of(np.array([[900.0, 155.0], [100.0, 329.0]]))),
     replace(ALIKE, to_recommended=Gap(-0.064, -0.1, -0.02)),
     replace(UNCLEAR, to_recommended=Gap(0.0)),
   ),
@@ -132,7 +133,7 @@ def test_of_many_classes_those_of_the_worst_recall_are_shown(tmp_path):
   square = np.full((n, n), 1.0)
   np.fill_diagonal(square, np.random.default_rng(0).permutation(n))
   classes = tuple(ClassValue('bytes', b'class %d' % i) for i in range(n))
-  arms = [replace(arm, confusion=tuple(map(tuple, square))) for arm in (NATURAL, HELPING)]
+  arms = [replace(arm, **decisions_of(square)) for arm in (NATURAL, HELPING)]
   found = replace(FOUND, classes=classes, records=(200,) * n, arms=tuple(arms))
   worst = np.argsort(square.diagonal())[:10].tolist()
   assert decided_classes(found) == worst

@@ -127,17 +127,22 @@ def tested(value: ClassValue, summary: Summary) -> int:
 
 
 def recall_table(summary: Summary) -> Table:
-  """Returns the table of recall by class and model; records to train on differ between folds."""
+  """Returns the table of recall by class and model, and of precision where there is one model.
+
+  Records to train on differ between folds.
+  """
   models = summary.models
   train = {} if summary.folds else summary.columns[TRAIN]
   in_train = [] if summary.folds else ['in\ntrain']
   of_models = model_titles(models) if len(models) > 1 else ['recall']
-  table = make_table(*in_train, 'tested', *of_models)
+  precise = models if len(models) == 1 and has_precision(summary) else []
+  table = make_table(*in_train, 'tested', *of_models, *('precision' for _ in precise))
   rows = []
   for value in summary.classes:
     counts = [f'{train.get(value, 0):,}' for _ in in_train]
     recalls = [recall_text(comparison.recall(value)) for comparison in models]
-    rows.append([escape(str(value)), *counts, f'{tested(value, summary):,}', *recalls])
+    precisions = [precision_text(comparison.recall(value)) for comparison in precise]
+    rows.append([escape(str(value)), *counts, f'{tested(value, summary):,}', *recalls, *precisions])
   add_classes(table, rows)
   total = sum(tested(value, summary) for value in summary.classes)
   for i, (name, score) in enumerate(measured_scores(models).items()):
@@ -145,6 +150,28 @@ def recall_table(summary: Summary) -> Table:
     cells = [re.sub(r' (?=±|from|record)', '\n', str(c.spread(score))) for c in models]
     row = (name, *('' for _ in in_train), '' if i else f'{total:,}', *cells)
     table.add_row(*row, style='' if i > 1 else 'bold')
+  return table
+
+
+def has_precision(summary: Summary) -> bool:
+  """Returns whether the precision of a class was measured."""
+  found = (one.recall(value) for one in summary.models for value in summary.classes)
+  return any(recall is not None and recall.predicted is not None for recall in found)
+
+
+def precision_text(recall: evaluation.Recall | None) -> str:
+  """Returns the text of a class's precision; '-' if nothing was predicted to be of it."""
+  return '-' if recall is None or recall.precision is None else f'{recall.precision:.3f}'
+
+
+def precision_table(summary: Summary) -> Table:
+  """Returns the table of precision by class, of several models."""
+  table = make_table(*model_titles(summary.models))
+  rows = [
+    [escape(str(value)), *(precision_text(one.recall(value)) for one in summary.models)]
+    for value in summary.classes
+  ]
+  add_classes(table, rows)
   return table
 
 
@@ -234,6 +261,8 @@ def print_summary(console: Console, summary: Summary, label: str) -> None:
   if summary.models:
     title = 'Recall on records not used in training'
     parts.append((title, recall_table(summary), recall_lines(summary)))
+  if len(summary.models) > 1 and has_precision(summary):
+    parts.append(('Precision on the same records', precision_table(summary), []))
   if summary.models and summary.folds:
     title = f'Cross-validation over {summary.folds} folds'
     parts.append((title, fold_table(summary.models), gain_lines(summary.models)))

@@ -22,7 +22,7 @@ from tfx_balance.arguments import (
 )
 from tfx_balance.compare import advice
 from tfx_balance.compare.answer import Answer
-from tfx_balance.compare.arms import ARMS, NATURAL
+from tfx_balance.compare.arms import ARMS, NATURAL, Floats
 from tfx_balance.compare.duplicates import duplicates_sentence, equal_rows
 from tfx_balance.compare.estimator_training import EstimatorTraining, maker_of
 from tfx_balance.compare.fold_progress import watched
@@ -47,7 +47,14 @@ from tfx_balance.compare.trainers import (
   check_classes,
   fold_tasks,
 )
-from tfx_balance.documents.comparison import Calibration, ComparedArm, ComparisonDocument, Gap
+from tfx_balance.documents.comparison import (
+  MOST_CONFUSED,
+  Calibration,
+  ComparedArm,
+  ComparisonDocument,
+  Gap,
+)
+from tfx_balance.documents.sentences import signed_difference
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.labels import label_codes
 from tfx_balance.plan.ranks import Ints
@@ -115,7 +122,7 @@ def compare(
     averages: Whether the mean of several models may be the remedy; False where one model is served.
     minutes: Time after which it stops, and answers with the folds that there are.
     seed: Seed of folds, weights and batches.
-    processes: Processes of one thread each; 1 trains in this process, as does a GPU.
+    processes: Processes, which share the cores; 1 trains in this process, as does a GPU.
     verbose: Whether to print.
 
   Raises:
@@ -328,12 +335,21 @@ def compared_arms(
         verdict=None if name == NATURAL else verdict(scores, gained[name], natural),
         calibration=None if one.calibration is None else Calibration(*one.calibration),
         to_recommended=None if to_best is None else _gap(to_best),
-        confusion=tuple(map(tuple, one.confusion.tolist()))
-        if name in (NATURAL, recommended)
-        else (),
+        **decisions_of(one.confusion) if name in (NATURAL, recommended) else {},
       )
     )
   return tuple(arms), gained
+
+
+def decisions_of(confusion: Floats) -> dict[str, Any]:
+  """Returns the fields of an arm that tell of its decisions on each class."""
+  few = len(confusion) <= MOST_CONFUSED
+  return {
+    'tested': tuple(confusion.sum(axis=1).tolist()),
+    'assigned': tuple(confusion.sum(axis=0).tolist()),
+    'right': tuple(confusion.diagonal().tolist()),
+    'confusion': tuple(map(tuple, confusion.tolist())) if few else (),
+  }
 
 
 def _gap(interval: Interval) -> Gap:
@@ -354,7 +370,7 @@ def _unsettled(
     low, high = settled
     yield (
       f'About {low:,} to {high:,} records of the rarest class would tell a difference of '
-      f'{arm.difference:+.3f} ({arm.name}); there are {few:,}.'
+      f'{signed_difference(arm.difference or 0)} ({arm.name}); there are {few:,}.'
     )
 
 

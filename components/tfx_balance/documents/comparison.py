@@ -11,6 +11,8 @@ from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue
 
 COMPARISON_NAME = 'comparison.json'
+MOST_CONFUSED = 50
+"""Classes up to which the confusion is kept: of 1,000 it has a million numbers."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,12 @@ class ComparedArm:
     calibration: Of the rarest class's probabilities; None where it cannot be measured.
     to_recommended: Difference to the recommended remedy; None for that, and where natural batches
       are recommended.
-    confusion: Records of class i that are put into class j, the mean over the repetitions,
-      [n_classes, n_classes], of natural batches and of the recommended remedy; empty for others.
+    tested: Records of each class, the mean over the repetitions, [n_classes], of natural batches
+      and of the recommended remedy; empty for others, as are the next three.
+    assigned: Records that are put into each class.
+    right: Those of them that are of the class.
+    confusion: Records of class i that are put into class j, [n_classes, n_classes], of up to
+      `MOST_CONFUSED` classes.
   """
 
   name: str
@@ -70,6 +76,9 @@ class ComparedArm:
   verdict: str | None = None
   calibration: Calibration | None = None
   to_recommended: Gap | None = None
+  tested: tuple[float, ...] = ()
+  assigned: tuple[float, ...] = ()
+  right: tuple[float, ...] = ()
   confusion: tuple[tuple[float, ...], ...] = ()
 
 
@@ -127,6 +136,10 @@ class ComparisonDocument(Document):
       rows = arm.confusion
       if (rows and [len(row) for row in rows] != [n] * n) or any(min(row) < 0 for row in rows):
         raise DataError(f'confusion of {arm.name} must be {n} rows of {n} numbers, 0 or more')
+      columns = {'tested': arm.tested, 'assigned': arm.assigned, 'right': arm.right}
+      for name, column in columns.items() if any(columns.values()) else ():
+        if len(column) != n or min(column) < 0:
+          raise DataError(f'{name} of {arm.name} must be {n} numbers, 0 or more')
 
   @property
   def best(self) -> ComparedArm:

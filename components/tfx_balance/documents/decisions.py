@@ -18,7 +18,7 @@ DECISION_COLUMNS: tuple[str, ...] = (
 
 def decided_arms(comparison: ComparisonDocument) -> list[ComparedArm]:
   """Returns natural batches and the recommended remedy, where their decisions are known."""
-  return [arm for arm in comparison.arms if arm.confusion]
+  return [arm for arm in comparison.arms if arm.tested]
 
 
 def decided_classes(comparison: ComparisonDocument) -> list[int]:
@@ -30,8 +30,8 @@ def decided_classes(comparison: ComparisonDocument) -> list[int]:
   if n <= MOST_CLASSES:
     return list(range(n))
   arms = decided_arms(comparison)
-  square = next((arm for arm in arms if arm.name == comparison.recommended), arms[0]).confusion
-  recalls = [square[i][i] / max(sum(square[i]), 1) for i in range(n)]
+  own = next((arm for arm in arms if arm.name == comparison.recommended), arms[0])
+  recalls = [right / max(tested, 1) for right, tested in zip(own.right, own.tested, strict=True)]
   return sorted(range(n), key=recalls.__getitem__)[:MOST_CLASSES]
 
 
@@ -41,10 +41,8 @@ def decision_cells(arm: ComparedArm, i: int) -> tuple[str, ...]:
   These are its records, those that are put into it, recall, precision, and of 1,000 records of
   other classes those that are put into it.
   """
-  total = sum(map(sum, arm.confusion))
-  own, taken = sum(arm.confusion[i]), sum(row[i] for row in arm.confusion)
-  hits = arm.confusion[i][i]
-  wrong = 1000 * (taken - hits) / max(total - own, 1)
+  own, taken, hits = arm.tested[i], arm.assigned[i], arm.right[i]
+  wrong = 1000 * (taken - hits) / max(sum(arm.tested) - own, 1)
   return f'{own:,.0f}', f'{hits:,.1f}', _share(hits, own), _share(hits, taken), f'{wrong:,.1f}'
 
 

@@ -146,8 +146,8 @@ class BalancedInputs(ClassPriors):
         a dict, table or tuple with such labels for `balance_by`, and [n, ...] numbers for others.
       seed: Default seed of `train`.
       multilabel: Whether a record has several labels, or none.
-      sample_weight: Weights of the records in the loss, [n], of 0 or more: `train` then gives them,
-        times the class weights where these are asked for.
+      sample_weight: Weights of the records in the loss, [n], of 0 or more: `train` and `eval` then
+        give them, `train` times the class weights where these are asked for.
       balance_by: Name of the output, or its place in the tuple, by whose classes batches are
         balanced, and which `label_as` is of; the others come as they are.
 
@@ -371,10 +371,10 @@ class BalancedInputs(ClassPriors):
     label_as: str = 'parsed',
     decode_fn: DecodeFn | None = None,
   ) -> tf.data.Dataset:
-    """Returns one pass over records to evaluate on, in order: batches of (features, label).
+    """Returns one pass over records to evaluate on: batches of (features, label), or with weights.
 
-    These are a split of the files of a pipeline, or `data`. Class indices are those of `classes`,
-    the classes of these inputs, whichever classes the evaluated records have.
+    These are a split of the files of a pipeline, or `data`, in order. Weights are those given to
+    `from_arrays`. Class indices are those of `classes`, of these inputs.
 
         inputs = BalancedInputs.from_arrays(x[train], y[train])
         evaluation = inputs.eval(100, data=(x[test], y[test]), label_as='index')

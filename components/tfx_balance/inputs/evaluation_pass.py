@@ -94,6 +94,9 @@ def evaluation_pass(
       lambda features, label: (decode_batch(decode, features), label),
       num_parallel_calls=tf.data.AUTOTUNE,
     )
+  if isinstance(own.source, ArraySource) and own.source.weights is not None:
+    weights = tf.data.Dataset.from_tensor_slices(own.source.weights).batch(batch_size)
+    batches = tf.data.Dataset.zip((batches, weights)).map(lambda pair, weight: (*pair, weight))
   return batches.with_options(options_of_calls()).prefetch(tf.data.AUTOTUNE)
 
 

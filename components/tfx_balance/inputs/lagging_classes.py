@@ -104,14 +104,14 @@ def class_recall(model: Any, evaluation: tf.data.Dataset, n_classes: int) -> lis
 
   Args:
     model: Keras model with one output a class.
-    evaluation: One pass over (features, class index).
+    evaluation: One pass over (features, class index), or (..., sample weight).
     n_classes: Number of classes.
 
   Raises:
     ConfigError: if the model has another number of outputs.
   """
   right, tested = np.zeros(n_classes, np.int64), np.zeros(n_classes, np.int64)
-  for features, classes in evaluation:
+  for features, classes, *_ in evaluation:  # and sample weights
     outputs: npt.NDArray[Any] = np.asarray(model.predict_on_batch(features))
     if outputs.ndim != 2 or outputs.shape[1] != n_classes:
       raise ConfigError(

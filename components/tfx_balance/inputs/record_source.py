@@ -197,7 +197,13 @@ class RecordSource:
 
 
 class ArraySource(RecordSource):
-  """Rows of arrays in memory."""
+  """Rows of arrays in memory.
+
+  Attributes:
+    weights: Weight of each row in the loss, float32 [n]; None for no weights.
+  """
+
+  weights: tf.Tensor | None
 
   def __init__(
     self,
@@ -239,9 +245,9 @@ class ArraySource(RecordSource):
     else:
       self._labels = tf.RaggedTensor.from_row_splits(sets.values, sets.row_splits)
     self._keep(counts, check_seed(seed))
-    self._weights = None
+    self.weights = None
     if sample_weight is not None:
-      self._weights = tf.constant(check_weights(sample_weight, len(self._rows)))
+      self.weights = tf.constant(check_weights(sample_weight, len(self._rows)))
     if balance_by is not None:
       self.output, own = balance_by, self._labels
       others = other_outputs(outputs, balance_by, len(self._rows))
@@ -265,7 +271,7 @@ class ArraySource(RecordSource):
       read,
       spare_bytes=self._spare_bytes,
       place=place,
-      weights=self._weights,
+      weights=self.weights,
     )
 
   def ordered(self, batch_size: int, feature_spec: FeatureSpec | None) -> tf.data.Dataset:

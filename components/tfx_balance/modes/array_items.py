@@ -170,7 +170,12 @@ def hashes_of(argument: str, key: npt.ArrayLike, n: int, groups: GroupBy | None 
     distinct, which = np.unique(values, return_inverse=True)
   except TypeError as error:
     raise types_differ(values, argument) from error
-  plain = [encoded(value) if isinstance(value, str) else value for value in distinct.tolist()]
-  hashes: UInts = np.array([tie_break(0, 'key', value) for value in plain], np.uint64)
+  hashes: UInts = np.array(
+    [
+      tie_break(0, 'key', encoded(value, argument) if isinstance(value, str) else value)
+      for value in distinct.tolist()
+    ],
+    np.uint64,
+  )
   found: UInts = hashes[which.reshape(-1)]
   return found

@@ -49,9 +49,10 @@ class Folds(Mode):
 
   def divide(self, shares: SplitShares) -> SplitShares:
     if FOLDED not in shares.weights:
+      fix = ', or name it in rest=' if shares.counts else ''  # which is of counts
       raise ConfigError(
         f'folds={self.n} divides the split {FOLDED!r}, which is not among those with a weight, '
-        f'{list(shares.weights)}; give it one in splits=, or name it in rest='
+        f'{list(shares.weights)}; give it one in splits={fix}'
       )
     names = _fold_names(self.n)
     taken = sorted({*names} & {*shares.weights, *shares.counts})

@@ -98,7 +98,7 @@ def label_codes(
       f'{argument}.astype(str), or the times as order_by='
     )
   try:
-    distinct, codes = distinct_codes(values)
+    distinct, codes = distinct_codes(values, argument)
   except TypeError as error:
     for value in values:
       _class_of(value, argument)  # tells which one is no class
@@ -114,21 +114,24 @@ def label_codes(
 
 
 def distinct_codes(
-  values: npt.NDArray[Any],
+  values: npt.NDArray[Any], argument: str = 'labels'
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.unsignedinteger[Any]]]:
   """Returns distinct values, ascending, and the place of each value among them: [n], of few bytes.
 
   Args:
     values: One value or more: [n].
+    argument: Name of the argument, for messages.
 
   Raises:
+    DataError: if a text is none of UTF-8.
     TypeError: if values do not compare.
   """
   parts = parts_of(len(values))
-  distinct = functools.reduce(np.union1d, (np.unique(_as_bytes(values[part])) for part in parts))
+  found = (np.unique(_as_bytes(values[part], argument)) for part in parts)
+  distinct = functools.reduce(np.union1d, found)
   codes = np.empty(len(values), np.min_scalar_type(len(distinct) - 1))
   for part in parts:
-    codes[part] = np.searchsorted(distinct, _as_bytes(values[part]))
+    codes[part] = np.searchsorted(distinct, _as_bytes(values[part], argument))
   return distinct, codes
 
 
@@ -274,13 +277,13 @@ def as_array(labels: Any, argument: str = 'labels') -> npt.NDArray[Any]:
   Raises:
     DataError: if a value is missing, or as `read_column` says.
   """
-  return _as_bytes(read_column(labels, argument).check_whole().values)
+  return _as_bytes(read_column(labels, argument).check_whole().values, argument)
 
 
-def _as_bytes(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _as_bytes(values: npt.NDArray[Any], argument: str) -> npt.NDArray[Any]:
   """Returns values, text among objects as bytes."""
   if values.dtype.kind == 'O' and values.ndim == 1 and len(values):
-    plain = [encoded(value) if isinstance(value, str) else value for value in values]
+    plain = [encoded(value, argument) if isinstance(value, str) else value for value in values]
     if all(isinstance(value, bytes) for value in plain):
       # Bytes of NumPy sort several times faster than objects, and have no zeros at their ends.
       kind = object if any(value.endswith(b'\0') for value in plain) else None
@@ -292,7 +295,7 @@ def _class_of(value: Any, argument: str) -> ClassValue:
   """Returns the class of a NumPy scalar."""
   plain = _plain(value)
   if isinstance(plain, str):
-    return ClassValue('bytes', encoded(plain))
+    return ClassValue('bytes', encoded(plain, argument))
   if isinstance(plain, bytes):
     return ClassValue('bytes', plain)
   if isinstance(plain, (int, float)) and _LARGE <= abs(plain) < math.inf:
@@ -315,12 +318,12 @@ def _plain(value: Any) -> Any:
   return value.item() if isinstance(value, np.generic) else value
 
 
-def encoded(text: str) -> bytes:
-  """Returns a text as bytes, as classes and keys are; raises DataError for half a character."""
+def encoded(text: str, argument: str) -> bytes:
+  """Returns a text of an argument as bytes; raises DataError for half a character."""
   try:
     return text.encode('utf-8', 'surrogateescape')
   except UnicodeEncodeError as error:
     raise DataError(
-      f'{format_value(text)} has half of a character, which no UTF-8 text has ({error.reason}); '
+      f'{named(text, argument)} has half of a character, which no UTF-8 text has ({error.reason}); '
       f'decode it from bytes again'
     ) from error
