@@ -1,13 +1,14 @@
 """Finds labels that were made wrong on purpose, beside cleanlab on the same probabilities.
 
-Of the records of the rarest class 5 or 10 % get the label of another class. Models are trained on
-these labels, on the 5 x 5 folds that `compare` takes, and their mean probabilities of records that
-they did not train on are ranked: by `answer.suspects`, and by cleanlab (Northcutt, Jiang and Chuang
-2021, "Confident learning"), once all records by label quality, with probabilities adjusted by
-class, and once those alone that `find_label_issues` returns. A figure is how many of the wrong
-labels are among the first 50, in percent of those that could be: of 15 wrong labels all 15, of 80
-only 50; over all tables and seeds together. 'tables behind' is on how many tables ours finds fewer
-than the ranking of all records does.
+Of the records of the rarest class 5 or 10 % get the label of another class; 'both ways' as many of
+the other records do so too. Models are trained on these labels, on the 5 x 5 folds that `compare`
+takes, and their mean probabilities of records that they did not train on are ranked: by
+`answer.suspects`, and by cleanlab (Northcutt, Jiang and Chuang 2021, "Confident learning"), once
+all records by label quality, with probabilities adjusted by class, and once those alone that
+`find_label_issues` returns. A figure is how many of the wrong labels are among the first 50, in
+percent of those that could be: of 15 wrong labels all 15, of 80 only 50; over all tables and seeds
+together. 'tables behind' is on how many tables ours finds fewer than the ranking of all records
+does.
 """
 
 from __future__ import annotations
@@ -48,26 +49,30 @@ def cases(size: str) -> list[Case]:
   """Returns the cases of a size."""
   names = (size != 'tiny' and table_names()) or [MADE]
   return [
-    Case(f'{model}, {100 * share:g} % wrong, {name}', 1, {OURS: piece}, peers=(), ours=(OURS,))
+    Case(f'{model}, {100 * share:g} % {words}, {name}', 1, {OURS: piece}, peers=(), ours=(OURS,))
     for model in (MODELS if size == 'full' else list(MODELS)[:1])
     for share in SHARES
+    for words, both in (('wrong', False), ('wrong both ways', True))
     for name in names
-    for given in [{'model': model, 'table': name, 'share': share, 'seeds': _SEEDS[size]}]
-    for piece in [Piece('benchmarks.suspects:study', {**given, 'peers': size != 'tiny'})]
+    for table in [{'model': model, 'table': name, 'share': share, 'both': both}]
+    for more in [{'seeds': _SEEDS[size], 'peers': size != 'tiny'}]
+    for piece in [Piece('benchmarks.suspects:study', table | more)]
   ]
 
 
-def study(model: str, table: str, share: float, seeds: int, peers: bool, **_: Any) -> Work:
+def study(
+  model: str, table: str, share: float, both: bool, seeds: int, peers: bool, **_: Any
+) -> Work:
   """Returns the work of looking for wrong labels of a table, once for each seed."""
   python = find_peers('quality') if peers else None
   return Work(
-    lambda: [found(model, table, share, seed, python) for seed in range(seeds)],
+    lambda: [found(model, table, share, both, seed, python) for seed in range(seeds)],
     lambda result: {'records': 1, 'result': result},
   )
 
 
 def found(
-  model: str, table: str, share: float, seed: int, python: str | None = None
+  model: str, table: str, share: float, both: bool, seed: int, python: str | None = None
 ) -> dict[str, int]:
   """Returns how many wrong labels are among the first 50, by who ranks, and how many could be.
 
@@ -75,14 +80,17 @@ def found(
     model: One of `MODELS`.
     table: Name of the table.
     share: Share of the rarest class's labels that are made wrong.
+    both: Whether as many labels of other records are made wrong too.
     seed: Seed of what is drawn.
     python: Python that has cleanlab; None to leave it out.
   """
   x, truth = read_or_make(table)
   labels = truth.copy()
   rng, n_classes = np.random.default_rng(seed), len(np.bincount(truth))
-  rare = np.flatnonzero(truth == np.bincount(truth).argmin())
-  wrong = rng.choice(rare, max(round(share * len(rare)), 1), replace=False)
+  is_rare = truth == np.bincount(truth).argmin()
+  n_wrong = max(round(share * is_rare.sum()), 1)
+  ways = (is_rare, ~is_rare) if both else (is_rare,)
+  wrong = np.concatenate([rng.choice(np.flatnonzero(own), n_wrong, replace=False) for own in ways])
   labels[wrong] = (labels[wrong] + rng.integers(1, n_classes, len(wrong))) % n_classes
   log_p = log_p_of(model, x, labels, seed)
   ranked = {OURS: [one.row for one in suspects(log_p, labels, FIRST)]}

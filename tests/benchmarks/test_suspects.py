@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from tfx_balance.compare.suspects import Suspect
 
 from benchmarks import suspects
@@ -15,13 +16,14 @@ def test_all_cases_are_printed(tmp_path, capsys):
   path = tmp_path / 'suspects.json'
   arguments = ['suspects', '--tiny', '--json', str(path), '--cache', str(tmp_path / 'cache')]
   assert main(arguments, run_here) == 0
-  for result, wrong in zip(read_results(path), (2, 3), strict=True):  # of 30, to the nearest
+  for result, wrong in zip(read_results(path), (2, 4, 3, 6), strict=True):  # of 30, to the nearest
     (found,) = result.runs['ours'][0].result
     assert 0 < found['ours'] <= found['possible'] == wrong
   assert 'linear, 10 % wrong' in capsys.readouterr().out
 
 
-def test_what_is_found_is_what_was_made_wrong(monkeypatch):
+@pytest.mark.parametrize('both', [False, True])
+def test_what_is_found_is_what_was_made_wrong(monkeypatch, both):
   _, truth = read_or_make(MADE)
   seen = {}
 
@@ -35,9 +37,12 @@ def test_what_is_found_is_what_was_made_wrong(monkeypatch):
 
   monkeypatch.setattr(suspects, 'log_p_of', log_p_of)
   monkeypatch.setattr(suspects, 'suspects', ranked)
-  assert suspects.found('linear', MADE, 0.2, 0) == {'ours': 5, 'possible': 6}
+  assert suspects.found('linear', MADE, 0.2, both, 0) == {
+    'ours': 5 + 6 * both,
+    'possible': 6 + 6 * both,
+  }
   changed = seen['labels'] != truth
-  assert np.all(truth[changed] == 1)
+  assert np.bincount(truth[changed], minlength=2).tolist() == [6 * both, 6]
 
 
 def test_shares_are_of_all_tables_together():
