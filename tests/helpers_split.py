@@ -37,11 +37,11 @@ def request_target(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def split_context(
-  folder: Path, splits: Mapping[str, Any] | None = None, extends: bool = False, **arguments: Any
+  folder: Path, splits: Mapping[str, Any] | None = None, extend: str | None = None, **arguments: Any
 ) -> SplitContext:
   """Returns a context whose output and work files are in a folder, of `StratifiedSplitter`'s."""
   target = request_target(folder, arguments)
-  return SplitContext(SplitterParameters.decode({'splits': splits, **arguments}, extends), **target)
+  return SplitContext(SplitterParameters.decode({'splits': splits, **arguments}, extend), **target)
 
 
 def run_split(

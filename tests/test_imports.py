@@ -77,8 +77,8 @@ RULES = {
   READERS: Rule((ERRORS, ARGUMENTS), only=frozenset()),
   PLAN: Rule((*BASE, PLAN), only=frozenset({'numpy'})),
   DOCUMENTS: Rule((*BASE, PLAN, DOCUMENTS), only=frozenset()),
-  # For arrays too, which need no Beam; what is of Beam in a mode is in the splitter's folder.
-  MODES: Rule((*BASE, READERS, PLAN, DOCUMENTS, MODES), only=frozenset({'numpy'})),
+  # For arrays too, which need no Beam; the rounds of a mode are run by the splitter's folder.
+  MODES: Rule((*BASE, READERS, PLAN, DOCUMENTS, *STORAGE, MODES), only=frozenset({'numpy'})),
   # Augment functions run in a Beam worker and in a trainer's tf.data.
   AUGMENT: Rule((*BASE, PLAN, AUGMENT), never=PIPELINE_ONLY),
   **{name: Rule((*BASE, *READING), never=PIPELINE_ONLY | {'tensorflow'}) for name in READING},

@@ -58,13 +58,13 @@ class WriteSplit(beam.PTransform):
     properties: dict = StratifiedSplitter(channel, **arguments).exec_properties
     self._files = [*files, *earlier]
     target = request_target(folder, {'n_files': len(self._files)})
-    parameters = SplitterParameters.decode(properties, extends=bool(earlier))
-    self._request = SplitContext(parameters, **target)
     first = Path(earlier[0].path).parents[1] if earlier else None
-    self._sidecar = f'{first}/earlier/out/{SIDECAR_NAME}' if first else ''
+    sidecar = f'{first}/earlier/out/{SIDECAR_NAME}' if first else None
+    parameters = SplitterParameters.decode(properties, sidecar)
+    self._request = SplitContext(parameters, **target)
 
   def expand(self, begin):
-    split = StratifiedSplit(self._request, self._sidecar)
+    split = StratifiedSplit(self._request)
     write_outputs(begin.pipeline, self._files, split, [], [], self._request.work_dir)
     return beam.pvalue.PDone(begin.pipeline)
 

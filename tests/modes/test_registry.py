@@ -7,10 +7,11 @@ import numpy as np
 from tfx_balance import StratifiedSplitter
 from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.groups import Groups
-from tfx_balance.modes.mode import SplitModes
+from tfx_balance.modes.mode import Mode, SplitModes
 from tfx_balance.modes.registry import ARGUMENTS, MODES, parse_modes
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.group_by import GroupBy
+from tfx_balance.plan.split_plan import Placed
 from tfx_balance.plan.split_shares import SplitShares
 from tfx_balance.stratified_splitter.transform import StratifiedSplit
 
@@ -79,3 +80,31 @@ def test_a_mode_may_say_what_groups_are_made_of(tmp_path):
   tens = [{value_of(record, 'x') // 10 for record in held} for held in splits.values()]
   assert not tens[0] & tens[1]
   assert [len(each) for each in tens] == [30, 10]
+
+
+@dataclass(frozen=True)
+class LastFirst(Mode):
+  """Splits by rank, of which the last split has the lowest ranks."""
+
+  places = True
+
+  def parts(self, quotas):
+    return quotas[:, ::-1]
+
+  def place(self, rows, parts, orders, bounds):
+    return Placed.in_splits(1 - parts)
+
+
+def test_a_mode_may_say_where_records_go(tmp_path):
+  records = [example(label=i % 2, id=i) for i in range(800)]
+  found = []
+  for name, modes in (('plain', ()), ('other', (LastFirst(),))):
+    context = split_context(tmp_path / name, {'a': 3, 'b': 1})
+    context = replace(context, parameters=replace(context.parameters, modes=SplitModes(modes)))
+    files = input_files(tmp_path / name, in_shards(records, 3))
+    write_on_lists(StratifiedSplit(context), files)
+    found.append({k: set(held) for k, held in read_splits(context.output_uri).items()})
+  plain, other = found
+  assert [len(held) for held in other.values()] == [600, 200]
+  assert not plain['b'] & other['b']
+  assert len(plain['a'] & other['a']) == 400

@@ -24,7 +24,7 @@ from tfx_balance.shuffle.select import (
   plan_search,
 )
 from tfx_balance.sizes import Workspace
-from tfx_balance.stratified_splitter.output_plan import PURPOSE, new_scan, plan_job
+from tfx_balance.stratified_splitter.output_plan import PURPOSE, make_output_plan, new_scan
 
 from tests.helpers_examples import example
 from tests.helpers_split import input_files, run_split, split_context
@@ -149,7 +149,7 @@ def near_the_ends(folder, records, **arguments):
   context = split_context(folder, {'train': 75, 'eval': 15, 'test': 10}, **arguments)
   (file,) = input_files(folder, [records])
   (found,) = new_scan(context).process(file)
-  selection = plan_job(Totals.of(found), context).selection
+  selection = make_output_plan({'': Totals.of(found)}, context).selection
   searches = [plan_search(n, counts, selection) for n, counts in count_ranks(found, selection, 1)]
   return sum(len(near) for _, near in collect_candidates(found, selection, searches))
 

@@ -39,11 +39,12 @@ ROWS = st.lists(
 
 def extend_without_runner(folder, earlier, shards, splits, **arguments):
   """Returns the splits that extend those of an earlier output folder by some shards."""
-  context = split_context(folder, splits, extends=True, **arguments)
+  sidecar = f'{earlier}/class_distribution.json'
+  context = split_context(folder, splits, extend=sidecar, **arguments)
   files = input_files(folder, shards)
   for path in sorted(Path(earlier).glob('Split-*/*')):
     files.append(InputFile(str(path), len(files), path.parent.name.removeprefix('Split-')))
-  write_on_lists(StratifiedSplit(context, f'{earlier}/class_distribution.json'), files)
+  write_on_lists(StratifiedSplit(context), files)
   return read_splits(context.output_uri)
 
 

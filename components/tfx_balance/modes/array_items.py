@@ -60,10 +60,10 @@ class ArrayItems:
   def __len__(self) -> int:
     return len(self.strata_of)
 
-  def plan(self) -> SplitPlan:
+  def plan(self, in_base: Ints | None = None) -> SplitPlan:
     """Returns the items of each stratum in each split, as far as counts tell them."""
     records = np.bincount(self.strata_of, minlength=len(self.strata)).astype(np.int64)
-    return self.modes.plan(self.strata, records, self.shares, self.seed)
+    return self.modes.plan(self.strata, records, self.shares, self.seed, in_base)
 
   def counted(self, names: Sequence[str], quotas: Ints) -> SplitPlan:
     """Returns the splits that were made as a plan, of splits that have a share or are predefined.

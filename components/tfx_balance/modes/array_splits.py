@@ -15,7 +15,7 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes import by_class
 from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.at_least import AtLeast, absent_classes
-from tfx_balance.modes.bins import NumberBins, binned_labels, inner_edges
+from tfx_balance.modes.bins import NumberBins, inner_edges
 from tfx_balance.modes.multilabel import count_sets
 from tfx_balance.modes.registry import ARGUMENTS, check_modes, parse_modes
 from tfx_balance.modes.time import embargo_in_units
@@ -121,6 +121,7 @@ def stratified_indices(
       cannot hold with `at_least`; if a fold would be empty.
   """
   seed, multilabel = check_seed(seed), check_flag('multilabel', multilabel)
+  given: dict[str, Any] = dict(locals())
   by, names = _once(
     stratify_by=(stratify_by, labels), group_by=(group_by, groups), order_by=(order_by, order)
   )
@@ -132,26 +133,29 @@ def stratified_indices(
     plan = None if bins is None else NumberBins.of(inner_edges(bins), list(columns))
   if plan is not None and not multilabel:
     column = read_column(columns[plan.feature], _name_of(strata_name, plan.feature))
-    columns[plan.feature] = binned_labels(column, plan)
+    columns[plan.feature] = plan.label_items(column)
   times = None if by['order_by'] is None else read_column(by['order_by'], names['order_by'])
   embargo = embargo if times is None else embargo_in_units(embargo, times)
   features = {_name_of(strata_name, name): values for name, values in columns.items()}
   if split_by is not None:
     features['split_by'] = split_by
   strata, strata_of = _count_strata(features, multilabel)
-  asked: dict[str, Any] = {
-    **{name: declared.default for name, declared in ARGUMENTS.items()},
-    **{'stratify_by': ('labels',), 'missing_label': 'error', 'multilabel': multilabel},
-    **{'splits': splits, 'counts': counts, 'rest': rest, 'folds': folds, 'mode': mode},
-    **{'split_by': None if split_by is None else 'split_by', 'split_values': split_values},
-    **{'order_by': None if times is None else 'order_by', 'within': within},
-    **{'embargo': embargo, 'embargo_records': embargo_records},
-    **{'group_by': None if by['group_by'] is None else ['group_by'], 'extend': extend is not None},
-    **{'bins': None if plan is None else plan.n or plan.edges, 'at_least': at_least},
-  }
-  grouped = {
-    _name_of(names['group_by'], name): values
-    for name, values in columns_of(by['group_by'], names['group_by']).items()
+  grouped = None
+  if by['group_by'] is not None:
+    columns = columns_of(by['group_by'], names['group_by'])
+    grouped = {_name_of(names['group_by'], name): values for name, values in columns.items()}
+  # As for files, with the names of arrays in place of features; of others the defaults hold.
+  asked = {
+    **{name: given.get(name, declared.default) for name, declared in ARGUMENTS.items()},
+    'stratify_by': ('labels',),
+    'missing_label': 'error',
+    'key': None,
+    'split_by': None if split_by is None else 'split_by',
+    'order_by': None if times is None else 'order_by',
+    'embargo': embargo,
+    'group_by': grouped and list(grouped),
+    'extend': None if extend is None else '',
+    'bins': None if plan is None else plan.n or plan.edges,
   }
   with _own_names(names):
     modes = parse_modes(asked)
@@ -162,12 +166,7 @@ def stratified_indices(
     drawn = tie_break(seed, 'folds' if folds else 'splits', *n_items)
     arrays = {'key': key, 'order_by': times, 'group_by': grouped, 'extend': extend}
     items = ArrayItems(strata, strata_of, shares, modes, drawn, arrays)
-    for each in modes:
-      split = each.split_items(items)
-      if split is not None:
-        break
-    else:
-      split = by_class.split_items(items)
+    split = modes.placement.split_items(items)
   splits_made = modes.split_names(shares.names)
   _check_split(items, split, splits_made)
   return {name: np.flatnonzero(split == i) for i, name in enumerate(splits_made)}

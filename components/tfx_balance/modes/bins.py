@@ -7,6 +7,7 @@ import math
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from tfx_balance.argument_readers import Argument, json_of
 from tfx_balance.arguments import check_number, check_whole, format_value
 from tfx_balance.errors import ConfigError, DataError
-from tfx_balance.modes.mode import Mode
+from tfx_balance.modes.mode import FileRounds, FirstNumbers, Mode
 from tfx_balance.plan.arrays import ArrayColumn
 from tfx_balance.plan.number_bins import bin_names, bins_of, edge_keys, quantile_edges
 from tfx_balance.plan.number_keys import keys_of
@@ -89,21 +90,66 @@ class NumberBins(Mode):
   def describe(self) -> dict[str, Any]:
     return {'bins': {self.feature: self.n or list(self.edges)}}
 
-  @property
-  def bins(self) -> NumberBins:
-    return self
-
   def scan_options(self) -> dict[str, Any]:
     return {'binned': self.feature, 'purpose': ''}
+
+  def revise(self, rounds: FileRounds) -> None:
+    place = rounds.features.index(self.feature)
+    found = rounds.search_numbers(place, self.quotas) if self.n else None
+    rounds.revise('Bins', partial(self.binned_file, place), found)
+
+  def binned_file(self, place: int, scanned: Any, found: FirstNumbers | None = None) -> Any:
+    """Returns a scanned file with bins for classes.
+
+    Args:
+      place: Place of the feature among those that strata are made of.
+      scanned: `ScannedFile` in which all numbers are one class.
+      found: The first number of each quantile bin; None where edges are given.
+    """
+    edges = self.quantiles(found) if found else self.edges
+    return scanned.in_bins(self.feature, place, edges)
 
   def quotas(self, n: int) -> Ints:
     """Returns the records of quantile bins before equal numbers are put together: int64 [bins].
 
     >>> NumberBins('price', 3).quotas(10).tolist()
     [3, 3, 4]
+
+    Raises:
+      DataError: if there are none.
     """
+    if not n:
+      raise DataError(f'feature {self.feature!r} has no number in any record; bins= needs some')
     ends = [i * n // self.n for i in range(self.n + 1)]
     return np.diff(np.array(ends, np.int64))
+
+  def quantiles(self, found: FirstNumbers) -> tuple[float, ...]:
+    """Returns the edges between quantile bins, given the first number of each."""
+    return quantile_edges(found.keys, found.kind)
+
+  def label_items(self, numbers: ArrayColumn) -> npt.NDArray[np.bytes_]:
+    """Returns the name of the bin of each number of an array: [n].
+
+    Args:
+      numbers: [n], integers or floats.
+
+    Raises:
+      DataError: if they are not numbers, or NaN.
+    """
+    values = numbers.check_items(None, 'numbers, as bins= is given').check_whole().values
+    if not len(values) or values.dtype.kind not in 'iuf' or values.dtype == np.uint64:
+      raise DataError(
+        f'{numbers.name} of type {values.dtype} and shape {values.shape} must be [n] numbers, '
+        f'none NaN, as bins= is given, integers below 2**63; give numbers'
+      )
+    kind = 'float' if values.dtype.kind == 'f' else 'int'
+    keys, edges = keys_of(values), self.edges
+    if self.n:
+      quotas = self.quotas(len(keys))
+      edges = self.quantiles(FirstNumbers(np.sort(keys)[np.cumsum(quotas) - quotas], kind))
+    names = np.array([name.encode() for name in bin_names(edges)])
+    found: npt.NDArray[np.bytes_] = names[bins_of(keys, edge_keys(edges, kind))]
+    return found
 
 
 def _edges(given: Sequence[Any]) -> tuple[float, ...]:
@@ -128,29 +174,3 @@ def inner_edges(bins: Any) -> Any:
     return bins
   edges = list(bins)[bins[0] == -math.inf :]
   return edges[:-1] if edges[-1:] == [math.inf] else edges
-
-
-def binned_labels(numbers: ArrayColumn, plan: NumberBins) -> npt.NDArray[np.bytes_]:
-  """Returns the name of the bin of each number: [n].
-
-  Args:
-    numbers: [n], integers or floats.
-    plan: Number of quantile bins, or edges.
-
-  Raises:
-    DataError: if they are not numbers, or NaN.
-  """
-  values = numbers.check_items(None, 'numbers, as bins= is given').check_whole().values
-  if not len(values) or values.dtype.kind not in 'iuf' or values.dtype == np.uint64:
-    raise DataError(
-      f'{numbers.name} of type {values.dtype} and shape {values.shape} must be [n] numbers, '
-      f'none NaN, as bins= is given, integers below 2**63; give numbers'
-    )
-  kind = 'float' if values.dtype.kind == 'f' else 'int'
-  keys, edges = keys_of(values), plan.edges
-  if plan.n:
-    first = np.cumsum(plan.quotas(len(keys))) - plan.quotas(len(keys))
-    edges = quantile_edges(np.sort(keys)[first], kind)
-  names = np.array([name.encode() for name in bin_names(edges)])
-  found: npt.NDArray[np.bytes_] = names[bins_of(keys, edge_keys(edges, kind))]
-  return found

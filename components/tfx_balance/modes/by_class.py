@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy.typing as npt
-
 from tfx_balance.argument_readers import Argument, json_of, optional_text
-from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.mode import Mode
 from tfx_balance.plan.split_shares import DEFAULT_SPLITS, SplitShares
 
@@ -35,8 +32,3 @@ def parse_shares(given: Mapping[str, Any], modes: Iterable[Mode]) -> SplitShares
   for mode in chosen:
     shares = mode.divide(shares)
   return shares
-
-
-def split_items(items: ArrayItems) -> npt.NDArray[Any]:
-  """Returns the split of each item: [n]."""
-  return items.select(items.plan().quotas)[1]

@@ -24,7 +24,7 @@ from tfx_balance.documents.class_distribution import InputRecords, gathered
 from tfx_balance.documents.sentences import plain_number
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes.array_items import ArrayItems
-from tfx_balance.modes.mode import Mode, ScanTotals
+from tfx_balance.modes.mode import FileRounds, Mode, ScanTotals
 from tfx_balance.modes.time import TimeOrder, keys_of_times
 from tfx_balance.plan.class_value import Stratum, stratum_name
 from tfx_balance.plan.group_by import GroupBy
@@ -55,6 +55,7 @@ class Groups(Mode):
 
   by: GroupBy
 
+  places = waits = True
   ARGUMENTS = {
     'group_by': Argument(str, optional_names),
     'missing_group': Argument(str, as_given, 'error'),
@@ -89,14 +90,12 @@ class Groups(Mode):
   def groups(self) -> GroupBy:
     return self.by
 
-  @property
-  def waits(self) -> bool:
-    return True
-
   def scan_options(self) -> dict[str, Any]:
     return {'groups': self.by}
 
-  def check_totals(self, totals: ScanTotals) -> None:
+  def check_totals(
+    self, totals: ScanTotals, by_split: Mapping[str, ScanTotals], features: Sequence[str]
+  ) -> None:
     drops = self.by.missing == 'drop'
     n = totals.n_records + (totals.without_group if drops else 0)
     if totals.without_group < n or not n:
@@ -109,6 +108,9 @@ class Groups(Mode):
         )
     if drops:
       raise DataError(f'all {n} records lack a group and missing_group drops them; fill it in')
+
+  def place_files(self, rounds: FileRounds) -> None:
+    rounds.place_groups()
 
   def split_items(self, items: ArrayItems) -> Ints:
     given, order = items.given, items.modes.order

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
+
+import numpy.typing as npt
 
 from tfx_balance.argument_readers import Arguments
 from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.plan.class_value import Stratum
 from tfx_balance.plan.group_by import GroupBy
-from tfx_balance.plan.ranks import Ints
-from tfx_balance.plan.split_plan import SplitPlan, plan_splits
+from tfx_balance.plan.ranks import Ints, Thresholds, UInts
+from tfx_balance.plan.split_plan import Placed, SplitPlan, plan_splits
 from tfx_balance.plan.split_shares import SplitShares
 
 if TYPE_CHECKING:
   from tfx_balance.modes.array_items import ArrayItems
-  from tfx_balance.modes.bins import NumberBins
   from tfx_balance.modes.predefined import PredefinedSplits
   from tfx_balance.modes.time import TimeOrder
 
@@ -29,29 +30,100 @@ class ScanTotals(Protocol):
 
   feature_names: set[str]
   without_group: int
+  counts: list[Any]
 
   @property
   def n_records(self) -> int:
     """The records that have a stratum."""
 
 
+class FirstNumbers(NamedTuple):
+  """The first numbers of parts of all records, in which they follow each other.
+
+  Attributes:
+    keys: Key of the first number of each part: uint64 [parts].
+    kind: Type of the numbers, 'int' or 'float'.
+  """
+
+  keys: UInts
+  kind: str
+
+
+class FileRounds(Protocol):
+  """Rounds over the scanned files of a run, for modes to compose; Beam runs them.
+
+  Functions get `tfx_balance.scan.scan.ScannedFile`s, and run where these are. The first three are
+  for `Mode.revise`, the others, of which one is used, for `Mode.place_files`.
+
+  Attributes:
+    features: Features that strata are made of.
+  """
+
+  features: Sequence[str]
+
+  def search_numbers(self, place: int, quotas: Callable[[int], Ints]) -> Any:
+    """Returns the `FirstNumbers` of parts of all records, for `revise`.
+
+    Args:
+      place: Place of the feature of `ScanFile.binned` among `features`.
+      quotas: Function from the number of records with a number to those of each part.
+    """
+
+  def revise(self, name: str, call: Callable[..., Any], found: Any = None) -> None:
+    """Replaces each file by a function of it, and of what was searched, if anything was."""
+
+  def exchange(
+    self,
+    name: str,
+    columns: Callable[..., Any],
+    answer: Callable[..., Any],
+    call: Callable[..., Any],
+  ) -> None:
+    """Replaces each file by a function of it and of what all files know together.
+
+    Args:
+      name: Name of the round.
+      columns: Function from a file to pairs: the number of a part, and what the file has of it.
+      answer: Function from what all files have of a part to pairs: the number of a file, and what
+        it is to know.
+      call: Function of a file, of what it is to know, of all parts, and of the run's workspace.
+    """
+
+  def search_thresholds(self) -> None:
+    """Searches the ends of the parts that `Mode.parts` cuts rows into."""
+
+  def use_thresholds(self, call: Callable[[SplitPlan], Thresholds]) -> None:
+    """Takes the ends that a function of the plan gives."""
+
+  def place_groups(self) -> None:
+    """Places whole groups, in the rounds of `tfx_balance.modes.groups`."""
+
+
 class Mode:
   """A way to split that some arguments of `StratifiedSplitter` ask for, as a frozen dataclass.
 
-  A mode takes part in each step of a run by the methods that it overrides. `StratifiedSplit` has
-  three ways to find where a record goes: by thresholds over ranks, by thresholds over times and
-  ranks (`order` of a mode), and by whole groups (`groups` of a mode).
+  A mode takes part in each step of a run by the methods that it overrides; no step knows a mode.
+  Unless one `places` records, they go where their rank in their stratum is among the quotas.
 
   Attributes:
     ARGUMENTS: Declarations of its arguments, the one that asks for it first.
     TOGETHER: Arguments, and those that cannot be checked where one of the former is not known.
     APART: Pairs of arguments that do not combine, each in alphabetical order, with the reason and
       what to do.
+    places: Whether the mode says where a record goes; of several modes, the last one does.
+    recounts: Whether records of splits are counted again once they are assigned.
+    waits: Whether the records of each split are known only once records, or groups, are placed.
+    column: Column of the index whose numbers come before ranks; '' for none.
+    is_joint: Whether all strata are cut as one.
   """
 
   ARGUMENTS: ClassVar[Arguments] = {}
   TOGETHER: ClassVar[Sequence[tuple[Sequence[str], Sequence[str]]]] = ()
   APART: ClassVar[Mapping[tuple[str, str], str]] = {}
+  places: ClassVar[bool] = False
+  recounts: ClassVar[bool] = False
+  waits: ClassVar[bool] = False
+  column: ClassVar[str] = ''
 
   # --- arguments
 
@@ -105,18 +177,39 @@ class Mode:
     """Returns the features that columns of strata are of, given those that strata are made of."""
     return tuple(features)
 
-  def check_totals(self, totals: ScanTotals) -> None:
-    """Checks the totals of the scan; raises DataError if the mode cannot split such data."""
+  def revise(self, rounds: FileRounds) -> None:
+    """Runs the rounds that change what was scanned before it is counted."""
 
-  # --- where a record goes
+  def check_totals(
+    self, totals: ScanTotals, by_split: Mapping[str, ScanTotals], features: Sequence[str]
+  ) -> None:
+    """Checks the totals of the scan; raises DataError if the mode cannot split such data.
+
+    Args:
+      totals: Totals of all files.
+      by_split: Totals of the files to split, as '', and of the files that stay in a split, by its
+        name.
+      features: Features that strata are made of.
+    """
+
+  # --- the plan on counts
+
+  def plan(
+    self,
+    strata: Sequence[Stratum],
+    records: Ints,
+    shares: SplitShares,
+    seed: int,
+    in_base: Ints | None,
+  ) -> SplitPlan | None:
+    """Returns the records of each stratum in each split; None where the mode does not say.
+
+    The arguments are those of `SplitModes.plan`.
+    """
+    return None
 
   def check_plan(self, plan: SplitPlan) -> None:
     """Checks the records of the splits; raises DataError if the mode cannot do with them."""
-
-  @property
-  def waits(self) -> bool:
-    """Whether the records of each split are known only once records are assigned."""
-    return False
 
   @property
   def groups(self) -> GroupBy | None:
@@ -129,21 +222,66 @@ class Mode:
     return None
 
   @property
-  def bins(self) -> NumberBins | None:
-    """The bins of a feature's numbers, which are classes, if this mode gives such."""
-    return None
-
-  @property
   def predefined(self) -> PredefinedSplits | None:
     """The splits that values of a feature predefine, if this mode gives such."""
     return None
 
-  def split_items(self, items: ArrayItems) -> Ints | None:
-    """Returns the split of each item of an array, -1 for none: int64 [n].
+  # --- where a record goes, of a mode that places them
 
-    None where the mode does not decide it.
+  def place_files(self, rounds: FileRounds) -> None:
+    """Runs the rounds that find where records go: by thresholds between the parts of rows."""
+    rounds.search_thresholds()
+
+  @property
+  def is_joint(self) -> bool:
+    return False
+
+  def parts(self, quotas: Ints) -> Ints:
+    """Returns the records of the parts that rows are cut into: int64 [rows, parts].
+
+    Args:
+      quotas: Records of each stratum in each split: int64 [strata, splits].
+    """
+    return quotas
+
+  def bounds(self, parts: Ints, orders: UInts, kind: str) -> Any:
+    """Returns bounds of the rows of a file, for `place`; None where it needs none.
+
+    Args:
+      parts: Records of each part: int64 [rows, parts].
+      orders: Key of the first record behind each part: uint64 [rows, parts - 1].
+      kind: Type of the numbers in `column`.
     """
     return None
+
+  def place(self, rows: Ints, parts: Ints, orders: UInts | None, bounds: Any) -> Placed:
+    """Returns the places of records.
+
+    Args:
+      rows: Row of each record: int64 [n].
+      parts: Its part: int64 [n].
+      orders: Key of its number in `column`: uint64 [n]; None for none.
+      bounds: From `bounds`.
+    """
+    return Placed.in_splits(parts)
+
+  def split_items(self, items: ArrayItems) -> npt.NDArray[Any]:
+    """Returns the split of each item of an array, -1 for none: integers [n]."""
+    return items.select(items.plan().quotas)[1]
+
+  def cells(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns the shape of counts of assigned records, of that of quotas, where it `recounts`."""
+    return shape
+
+  def recount(self, plan: SplitPlan, planned: Ints, counts: Ints) -> SplitPlan:
+    """Returns the plan with the counts of assigned records, of the shape `cells`.
+
+    Raises:
+      DataError: if the mode cannot do with them.
+      RuntimeError: if counts differ from what was planned: a fault of this package, or changed
+        data.
+    """
+    return replace(plan, quotas=counts)
 
   # --- sidecar
 
@@ -180,11 +318,6 @@ class SplitModes:
     return next(filter(None, (mode.order for mode in self)), None)
 
   @property
-  def bins(self) -> NumberBins | None:
-    """See `Mode.bins`."""
-    return next(filter(None, (mode.bins for mode in self)), None)
-
-  @property
   def predefined(self) -> PredefinedSplits | None:
     """See `Mode.predefined`."""
     return next(filter(None, (mode.predefined for mode in self)), None)
@@ -193,6 +326,16 @@ class SplitModes:
   def waits(self) -> bool:
     """See `Mode.waits`; the totals of splits in time are known."""
     return not self.order and any(mode.waits for mode in self)
+
+  @property
+  def placement(self) -> Mode:
+    """The mode that says where a record goes."""
+    return next((mode for mode in reversed(self.modes) if mode.places), Mode())
+
+  @property
+  def recounter(self) -> Mode | None:
+    """The mode that counts records again once they are assigned; None if none does."""
+    return next((mode for mode in self if mode.recounts), None)
 
   def split_names(self, names: Sequence[str]) -> tuple[str, ...]:
     """See `Mode.split_names`."""
@@ -224,7 +367,24 @@ class SplitModes:
       mode.check_plan(plan)
 
   def plan(
-    self, strata: Sequence[Stratum], records: Ints, shares: SplitShares, seed: int
+    self,
+    strata: Sequence[Stratum],
+    records: Ints,
+    shares: SplitShares,
+    seed: int,
+    in_base: Ints | None = None,
   ) -> SplitPlan:
-    """Returns the records of each stratum in each split, as far as counts tell them."""
+    """Returns the records of each stratum in each split, as far as counts tell them.
+
+    Args:
+      strata: Strata in canonical order.
+      records: Records of each stratum: int64 [strata].
+      shares: Shares of the splits.
+      seed: Seed of the rounding.
+      in_base: Records among them that stay in their splits: int64 [strata, splits]; None for none.
+    """
+    for mode in self:
+      found = mode.plan(strata, records, shares, seed, in_base)
+      if found is not None:
+        return found
     return plan_splits(strata, records, shares, seed, self.predefined, self.waits)

@@ -23,7 +23,7 @@ from tfx_balance.documents.class_distribution import InputRecords
 from tfx_balance.documents.sentences import plain_number, some_of
 from tfx_balance.errors import ConfigError
 from tfx_balance.modes.array_items import ArrayItems
-from tfx_balance.modes.mode import Mode
+from tfx_balance.modes.mode import FileRounds, Mode
 from tfx_balance.plan.ranks import RANK_BITS, Assigner, Ints, Thresholds, Ties, UInts
 from tfx_balance.plan.split_plan import SplitPlan
 
@@ -32,6 +32,7 @@ from tfx_balance.plan.split_plan import SplitPlan
 class StableSplits(Mode):
   """Splits by hash alone: `mode='stable'`."""
 
+  places = recounts = waits = True
   ARGUMENTS = {'mode': Argument(str, as_given, 'exact')}
   APART = {
     ('counts', 'mode'): (
@@ -56,15 +57,26 @@ class StableSplits(Mode):
   def describe(self) -> dict[str, Any]:
     return {'mode': 'stable'}
 
-  @property
-  def waits(self) -> bool:
-    return True
+  def place_files(self, rounds: FileRounds) -> None:
+    rounds.use_thresholds(self.thresholds)
+
+  def thresholds(self, plan: SplitPlan) -> Thresholds:
+    """Returns the ranks at which the splits end: the same in every stratum that is not predefined.
+
+    Args:
+      plan: Plan whose quotas are those of predefined strata alone.
+    """
+    ends = np.tile(_range_ends(plan.shares), (len(plan.strata), 1))
+    filled = np.cumsum(plan.quotas[plan.predefined] > 0, axis=1)[:, :-1]
+    ends[plan.predefined] = filled.astype(np.uint64) << np.uint64(RANK_BITS)
+    none = np.empty(0, np.int64)
+    return Thresholds(np.zeros_like(ends), ends, Ties(none, none, none, none))
 
   def split_items(self, items: ArrayItems) -> Ints:
     if items.given['key'] is None:
       raise ConfigError("mode='stable' deals items by their keys, and key= is not given; give ids")
     plan = items.plan()
-    everyone = Assigner(stable_thresholds(plan), np.arange(len(plan.strata)), 0)
+    everyone = Assigner(self.thresholds(plan), np.arange(len(plan.strata)), 0)
     return everyone.assign(items.strata_of, items.ranks())
 
   def warnings(self, plan: SplitPlan, source: InputRecords) -> list[str]:
@@ -79,19 +91,6 @@ class StableSplits(Mode):
     if not n:
       return []
     return [f"mode='stable' deals records by chance, so counts are not exact: {some_of(cells)}"]
-
-
-def stable_thresholds(plan: SplitPlan) -> Thresholds:
-  """Returns the ranks at which the splits end: the same in every stratum that is not predefined.
-
-  Args:
-    plan: Plan whose quotas are those of predefined strata alone.
-  """
-  ends = np.tile(_range_ends(plan.shares), (len(plan.strata), 1))
-  filled = np.cumsum(plan.quotas[plan.predefined] > 0, axis=1)[:, :-1]
-  ends[plan.predefined] = filled.astype(np.uint64) << np.uint64(RANK_BITS)
-  none = np.empty(0, np.int64)
-  return Thresholds(np.zeros_like(ends), ends, Ties(none, none, none, none))
 
 
 def _range_ends(shares: Sequence[Fraction]) -> UInts:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
 
@@ -50,6 +50,8 @@ class TimeOrder(Mode):
   embargo: int | float = 0
   embargo_records: int = 0
 
+  places = recounts = True
+  column = 'time'
   ARGUMENTS = {
     'order_by': Argument(str, optional_text),
     'within': Argument(str, as_given, 'all'),
@@ -117,13 +119,17 @@ class TimeOrder(Mode):
     # No purpose: ranks are counted as they are read only where they alone decide.
     return {'time': self.feature, 'purpose': ''}
 
+  @property
+  def is_joint(self) -> bool:
+    return self.within == 'all'
+
   def rows(self, quotas: Ints) -> Ints:
     """Returns the records that follow each other in time, by split: int64 [rows, splits].
 
     Args:
       quotas: Records of each stratum in each split: int64 [strata, splits].
     """
-    return quotas if self.within == 'strata' else quotas.sum(axis=0, keepdims=True)
+    return quotas.sum(axis=0, keepdims=True) if self.is_joint else quotas
 
   def parts(self, quotas: Ints) -> Ints:
     """Returns the records of the parts that splits are cut into: int64 [rows, 2 * splits].
@@ -132,25 +138,26 @@ class TimeOrder(Mode):
     their number; `place` takes the number of a part.
 
     Args:
-      quotas: Records of each split before the embargo: int64 [rows, splits].
+      quotas: Records of each stratum in each split before the embargo: int64 [strata, splits].
     """
-    ends = np.cumsum(quotas, axis=1)
+    rows = self.rows(quotas)
+    ends = np.cumsum(rows, axis=1)
     has_later = ends < ends[:, -1:]
-    lost = np.where(has_later, np.minimum(quotas, self.embargo_records), 0)
-    parts: Ints = np.stack([quotas - lost, lost], axis=2).reshape(len(quotas), -1)
+    lost = np.where(has_later, np.minimum(rows, self.embargo_records), 0)
+    parts: Ints = np.stack([rows - lost, lost], axis=2).reshape(len(rows), -1)
     return parts
 
-  def place(self, rows: Ints, parts: Ints, times: UInts, last_kept: UInts) -> Placed:
+  def place(self, rows: Ints, parts: Ints, orders: UInts | None, bounds: UInts) -> Placed:
     """Returns the split of each record, and whether the embargo leaves it out: [n].
 
     Args:
       rows: Row of each record: int64 [n].
       parts: Its part: int64 [n].
-      times: Key of its time: uint64 [n].
-      last_kept: Highest key that the embargo leaves in each split: uint64 [rows, splits].
+      orders: Key of its time: uint64 [n].
+      bounds: Highest key that the embargo leaves in each split: uint64 [rows, splits].
     """
     split, is_behind = np.divmod(parts, 2)
-    return Placed(split, (is_behind > 0) | (times > last_kept[rows, split]))
+    return Placed(split, (is_behind > 0) | (orders > bounds[rows, split]))
 
   def last_kept(self, keys: UInts, kind: str) -> UInts:
     """Returns the highest keys that an embargo leaves in what comes before cuts: uint64 [n].
@@ -180,7 +187,7 @@ class TimeOrder(Mode):
       )
     return found
 
-  def last_kept_of(self, parts: Ints, orders: UInts, kind: str) -> UInts:
+  def bounds(self, parts: Ints, orders: UInts, kind: str) -> UInts:
     """Returns the highest key that the embargo leaves in each split: uint64 [rows, splits].
 
     Args:
@@ -196,6 +203,19 @@ class TimeOrder(Mode):
       distinct, which = np.unique(orders[:, 1::2][is_cut[:, :-1]], return_inverse=True)
       found[is_cut] = self.last_kept(distinct, kind)[which.reshape(-1)]
     return found
+
+  def cells(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns the shape of counts: strata, splits, and records kept or embargoed."""
+    return (*shape, 2)
+
+  def recount(self, plan: SplitPlan, planned: Ints, counts: Ints) -> SplitPlan:
+    kept, lost = counts[..., 0], counts[..., 1]
+    if not plan.groups:
+      found, wanted = self.rows(kept + lost), self.rows(planned)
+      if not np.array_equal(found, wanted):
+        raise RuntimeError(f'selected {found.tolist()}, planned {wanted.tolist()}')
+    self.check_kept(kept.sum(axis=0), lost.sum(axis=0), plan.splits)
+    return replace(plan, quotas=kept, embargoed=lost)
 
   def kept(self, placed: Placed, names: Sequence[str]) -> Ints:
     """Returns the split of each record, -1 if it is embargoed; checks as `check_kept` does."""
@@ -221,17 +241,15 @@ class TimeOrder(Mode):
           f'{n_lost} records of split {name!r}; make them smaller, or the split larger'
         )
 
-  def split_items(self, items: ArrayItems) -> Ints | None:
-    if items.modes.groups:
-      return None
+  def split_items(self, items: ArrayItems) -> Ints:
     keys, kind = keys_of_times(items.given['order_by'], len(items))
     plan, of = items.plan(), items.strata_of
-    rows = of if self.within == 'strata' else np.zeros_like(of)
-    parts = self.parts(self.rows(plan.quotas))
+    rows = np.zeros_like(of) if self.is_joint else of
+    parts = self.parts(plan.quotas)
     by_stratum = np.argsort(of, kind='stable')  # as equal times and ranks follow each other
     found, part = items.select(parts, rows, keys, by_stratum)
-    rows, last_kept = rows[by_stratum], self.last_kept_of(parts, found.orders, kind)
-    placed = self.place(rows, part.astype(np.int64), keys[by_stratum], last_kept)
+    bounds = self.bounds(parts, found.orders, kind)
+    placed = self.place(rows[by_stratum], part.astype(np.int64), keys[by_stratum], bounds)
     split = np.empty(len(items), np.int64)
     split[by_stratum] = self.kept(placed, plan.splits)
     return split

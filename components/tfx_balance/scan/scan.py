@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
@@ -21,9 +21,10 @@ from tfx_balance.beam.steps import spread
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.narrow_integers import narrow_fields, wide_fields
-from tfx_balance.plan.ranks import Ints, fine_buckets, mix, ranks
+from tfx_balance.plan.number_bins import edge_keys
+from tfx_balance.plan.ranks import Ints, UInts, fine_buckets, mix, ranks
 from tfx_balance.plan.sparse_counts import SparseCounts
-from tfx_balance.scan.binned_reader import binned_readers
+from tfx_balance.scan.binned_reader import bin_counts, binned_readers, recoding_of
 from tfx_balance.scan.index_numbers import IndexNumbers
 from tfx_balance.scan.label_readers import label_readers
 from tfx_balance.scan.record_keys import GroupKeys, Identity, identity_of
@@ -39,7 +40,7 @@ from tfx_balance.scan.spill import (
 )
 from tfx_balance.scan.strata import BAD, DROPPED, MissingLabel, Payload, StratumDecoder
 from tfx_balance.scan.stratum_counts import StratumColumns
-from tfx_balance.sizes import SIZES, Sizes
+from tfx_balance.sizes import SIZES, Sizes, Workspace
 from tfx_balance.tfrecord.files import read_frames
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
 from tfx_balance.tfrecord.reading import READ_DEFAULTS, BadRecords, ReadOptions
@@ -87,6 +88,55 @@ class ScannedFile:
 
   def __setstate__(self, state: dict[str, Any]) -> None:
     self.__dict__.update(wide_fields(state, ('records', 'stratum_bytes')))
+
+  def in_bins(self, feature: str, place: int, edges: tuple[float, ...]) -> ScannedFile:
+    """Returns a file whose numbers, which are one class, are in bins, which are classes.
+
+    Its index gives other codes from then on; records stay where they are.
+
+    Args:
+      feature: Feature that holds the numbers.
+      place: Its place among those that strata are made of.
+      edges: Edges of the bins.
+    """
+    kind = 'int' if self.strata.kinds[place] == 'int' else 'float'
+    limits = edge_keys(edges, kind)
+    counts = np.zeros((2, len(self.strata), len(limits) + 1), np.int64)
+    for index in self.spill.index('code', 'size', 'number'):
+      counts += bin_counts(index, limits, len(self.strata))
+    strata, recoding = recoding_of(counts[0], self.strata, place, edges, kind)
+    records, n_bytes = counts[:, counts[0] > 0]
+    kinds = {name: kinds for name, kinds in self.counts.kinds.items() if name != feature}
+    spill = replace(self.spill, recoding=recoding)
+    scanned = replace(self.counts, edges=edges, kinds=kinds)
+    return ScannedFile(self.file, spill, strata, records, n_bytes, scanned)
+
+  def without(self, hashes: UInts, work: Workspace) -> ScannedFile:
+    """Returns a file without the records that have one of some hashes; what is left is written.
+
+    Args:
+      hashes: Hashes that identify records: uint64 [n].
+      work: Where work files are.
+    """
+    gone, before = FileSums(), self.counts
+    with scratch_folder(work.work_dir) as folder:
+      with SpillWriter(folder, 'new', self.spill.file_number, self.spill.key) as writer:
+        for index, frames in self.spill.frames():
+          in_base = np.isin(index['hash'], hashes)
+          gone.add(index[in_base], 0, len(self.records))
+          kept = np.flatnonzero(~in_base)
+          writer.write(index[kept], frames, kept)
+      spill = writer.spill
+      if folder != work.work_dir:
+        spill = pack(spill, work.work_dir, None, sizes=work.sizes)
+    counts = replace(
+      before,
+      n_bytes=before.n_bytes - int(gone.stratum_bytes.sum()),
+      fingerprint=(before.fingerprint - gone.fingerprint) % 2**64,
+      in_base=int(gone.records.sum()),
+    )
+    records, n_bytes = self.records - gone.records, self.stratum_bytes - gone.stratum_bytes
+    return ScannedFile(self.file, spill, self.strata, records, n_bytes, counts)
 
 
 def scan_files(files: beam.PCollection[InputFile], scan: ScanFile) -> beam.PCollection[ScannedFile]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -186,12 +187,13 @@ class GroupAssigner:
     """Takes the splits of the file's groups.
 
     Args:
-      columns: Places of groups, part by part.
+      columns: Places of groups of each part, in any order.
       stack: What closes the files that are read.
       seed: Seed of the order of groups.
     """
     self._streams = [
-      (stack.enter_context(_opened(each.file)), each.runs, each.row) for each in columns
+      (stack.enter_context(_opened(each.file)), each.runs, each.row)
+      for each in sorted(columns, key=attrgetter('part'))
     ]
     self._seed, self._block = seed, 0
 

@@ -173,7 +173,7 @@ class StratifiedSplitter(base_beam_component.BaseBeamComponent):
       ConfigError: if an argument breaks a rule.
     """
     given = {name: value for name, value in locals().items() if name in ARGUMENTS}
-    decode = partial(SplitterParameters.decode, extends=extend is not None)
+    decode = partial(SplitterParameters.decode, extend=None if extend is None else '')
     properties = encode(
       ARGUMENTS, {**given, **plain_shares(given)}, decode, ALGORITHM_VERSION, TOGETHER
     )

@@ -30,7 +30,8 @@ class Executor(ExamplesExecutor):
     """Returns the files and transform that split `input_examples`; records in `extend` stay."""
     del outputs
     earlier = inputs.get('extend') or []
-    parameters = SplitterParameters.decode(properties, extends=bool(earlier))
+    sidecar = f'{earlier[0].uri}/{SIDECAR_NAME}' if earlier else None
+    parameters = SplitterParameters.decode(properties, sidecar)
     chosen = source.splits if parameters.input_splits is None else parameters.input_splits
     passed = source.others(chosen, 'input_splits')
     for name in passed:
@@ -46,15 +47,13 @@ class Executor(ExamplesExecutor):
         "split in another way; pass key= with the features of an id, or identity='values'"
       )
     files = source.input_files(chosen, by_split=False)
-    sidecar = ''
     if earlier:
-      sidecar = f'{earlier[0].uri}/{SIDECAR_NAME}'
       files += extended_files(earlier, source, parameters, len(files))
     return ExamplesRun(
       files,
       passed,
       parameters.split_names,
-      lambda **target: StratifiedSplit(SplitContext(parameters, **target), sidecar),
+      lambda **target: StratifiedSplit(SplitContext(parameters, **target)),
     )
 
 

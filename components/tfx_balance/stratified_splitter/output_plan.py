@@ -1,19 +1,22 @@
-"""The request and the plan of a run of StratifiedSplitter."""
+"""The plan of a run of StratifiedSplitter, made from what was counted."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.documents.descriptions import describe_split
-from tfx_balance.modes.time import TimeOrder
+from tfx_balance.modes.extend import NEW
+from tfx_balance.modes.mode import SplitModes
 from tfx_balance.plan.narrow_integers import narrow, wide
-from tfx_balance.plan.ranks import Ints, ranks
+from tfx_balance.plan.ranks import Ints, Thresholds, ranks
 from tfx_balance.plan.split_plan import Placed, SplitPlan
 from tfx_balance.scan.scan import ScanFile, ScannedFile
 from tfx_balance.scan.spill import Rows
@@ -34,12 +37,12 @@ SplitContext = RunContext[SplitterParameters]
 
 @dataclass(frozen=True)
 class SplitOutputPlan(OutputPlan):
-  """The plan of a run, made from the totals; quotas are [strata of all groups, splits].
+  """The plan of a run, made from the totals; quotas are [strata by input split, splits].
 
   Attributes:
     totals: Totals of all the input.
     plan: Plan of what all the output holds.
-    strata: Strata by group of files, for which `quotas` are.
+    strata: Strata by input split, for which `quotas` are.
     extended: Number of records that are from the artifact to extend; None where there is none.
   """
 
@@ -59,66 +62,58 @@ class SplitOutputPlan(OutputPlan):
 
   @property
   def selection(self) -> Selection:
-    """The parts that records go to: splits, or by time those kept and those embargoed of each."""
-    seed, order = self.context.draw_seed, self.order
-    range_rows = self.context.sizes.range_rows
-    if order is None:
-      plain = Selection(self.strata, self.quotas, seed, PURPOSE, range_rows=range_rows)
-      sample = self.totals.numbers.get('hash')
-      if sample is None or self.context.parameters.modes.waits:
-        return plain
+    """The parts that records go to, such as splits."""
+    seed, placement = self.context.draw_seed, self.modes.placement
+    column, pivots = placement.column, None
+    sample = self.totals.numbers.get(column or 'hash')
+    if column:
+      pivots = self.totals.numbers[column].pivots()
+    elif sample is not None and not self.modes.waits:
+      column = 'hash'
       pivots = np.sort(ranks(sample.keys, seed, PURPOSE)) if sample.repeats else None
-      return replace(plain, column='hash', pivots=pivots)
     return Selection(
       self.strata,
-      order.parts(order.rows(self.quotas)),
+      placement.parts(self.quotas),
       seed,
       PURPOSE,
-      'time',
-      self.totals.numbers['time'].pivots(),
-      order.within == 'all',
-      range_rows=range_rows,
+      column,
+      pivots,
+      placement.is_joint,
+      range_rows=self.context.sizes.range_rows,
     )
 
   @property
-  def order(self) -> TimeOrder | None:
-    """The order of the splits in time; None for no order."""
-    return self.context.parameters.modes.order
+  def modes(self) -> SplitModes:
+    """The modes of the split."""
+    return self.context.parameters.modes
 
   @property
-  def kind_of_times(self) -> str:
-    """The type of the times, 'int' or 'float', where there is an order."""
-    assert self.order is not None
-    return next(iter(self.totals.kinds[self.order.feature]))
+  def kind(self) -> str:
+    """The type of the times, 'int' or 'float'; '' where there is no order."""
+    order = self.modes.order
+    return next(iter(self.totals.kinds[order.feature])) if order else ''
 
   def with_plan(self, plan: SplitPlan) -> SplitOutputPlan:
-    """Returns the job with all that is planned; raises DataError if modes refuse that."""
-    self.context.parameters.modes.check_plan(plan)
+    """Returns this with all that is planned; raises DataError if modes refuse that."""
+    self.modes.check_plan(plan)
     return replace(self, plan=plan, quotas=plan.quotas, written=tuple(plan.totals()))
 
   def with_counts(self, counts: Ints) -> SplitOutputPlan:
-    """Returns the job whose quotas are what was assigned, of the shape `counted`.
+    """Returns this with what was assigned, of the shape `counted`, where a mode recounts it.
 
     Raises:
-      DataError: if an embargo left no record in a split, or a fold has none.
+      DataError: if a mode cannot do with the counts.
       RuntimeError: if counts differ from the plan: a fault of this package, or changed data.
     """
-    order, plan = self.order, replace(self.plan, quotas=counts)
-    if order is not None:
-      kept, lost = counts[..., 0], counts[..., 1]
-      if not plan.groups:
-        found, planned = order.rows(kept + lost), order.rows(self.quotas)
-        if not np.array_equal(found, planned):
-          raise RuntimeError(f'selected {found.tolist()}, planned {planned.tolist()}')
-      order.check_kept(kept.sum(axis=0), lost.sum(axis=0), plan.splits)
-      plan = replace(plan, quotas=kept, embargoed=lost)
-    self.context.parameters.modes.check_plan(plan)
-    return replace(self, plan=plan, quotas=counts, written=tuple(plan.totals()))
+    recounter = self.modes.recounter
+    assert recounter is not None
+    return replace(self.with_plan(recounter.recount(self.plan, self.quotas, counts)), quotas=counts)
 
   @property
   def counted(self) -> tuple[int, ...]:
-    """Shape of the counts of assigned records: strata, splits, and kept or embargoed ones."""
-    return (*self.quotas.shape, 2) if self.order else self.quotas.shape
+    """Shape of the counts of assigned records."""
+    recounter = self.modes.recounter
+    return recounter.cells(self.quotas.shape) if recounter else self.quotas.shape
 
   def placer(
     self, scanned: ScannedFile, stack: contextlib.ExitStack, found: Any
@@ -128,19 +123,21 @@ class SplitOutputPlan(OutputPlan):
     Args:
       scanned: File.
       stack: Closes the work files that are read.
-      found: Thresholds of the selection; with groups, the places of those in the file.
+      found: Thresholds of the selection, or the places of the groups in the file.
     """
-    if self.context.parameters.modes.groups:
+    if not isinstance(found, Thresholds):
       return GroupAssigner(found, stack, self.context.draw_seed).place
-    selection, order = self.selection, self.order
+    selection, placement = self.selection, self.modes.placement
     assigner = FileAssigner(selection, found, scanned)
-    if order is None:
-      return lambda index: Placed.in_splits(assigner.assign(index))
     parts, orders = selection.quotas[assigner.rows], found.orders[assigner.rows]
-    last_kept, of_code = order.last_kept_of(parts, orders, self.kind_of_times), assigner.of_code
-    return lambda index: order.place(
-      of_code[index['code']], assigner.assign(index), index['time'], last_kept
-    )
+    bounds, of_code = placement.bounds(parts, orders, self.kind), assigner.of_code
+    column = placement.column
+
+    def place(index: Rows) -> Placed:
+      numbers = index[column] if column else None
+      return placement.place(of_code[index['code']], assigner.assign(index), numbers, bounds)
+
+    return place
 
   @property
   def file_groups(self) -> list[FileGroup]:
@@ -161,7 +158,7 @@ class SplitOutputPlan(OutputPlan):
     described = self.context.parameters.describe()
     if self.totals.edges is not None:
       described['bin_edges'] = list(self.totals.edges)
-    modes, plan = self.context.parameters.modes, self.plan
+    modes, plan = self.modes, self.plan
     warnings = [each for mode in modes for each in mode.warnings(plan, source)]
     notes = [each for mode in modes for each in mode.notes(plan)]
     found = describe_split(plan, described, source, sizes, passed_through, warnings, notes)
@@ -170,58 +167,81 @@ class SplitOutputPlan(OutputPlan):
     }
 
 
-def new_scan(request: SplitContext) -> ScanFile:
+def new_scan(context: SplitContext) -> ScanFile:
   """Returns the step that reads the input files."""
   # Ranks are counted as they are read, for a purpose.
-  return request.new_scan(**{'purpose': PURPOSE, **request.parameters.modes.scan_options()})
+  return context.new_scan(**{'purpose': PURPOSE, **context.parameters.modes.scan_options()})
 
 
-def plan_job(totals: Totals, request: SplitContext) -> SplitOutputPlan:
-  """Returns the job that the totals and the request make.
+def make_output_plan(by_split: Mapping[str, Totals], context: SplitContext) -> SplitOutputPlan:
+  """Plans the output from the totals of the files to split, and of those that stay in a split.
 
   Raises:
     DataError: if a feature does not exist, is missing in records and must not be, or has several
       types; if there are no records, or fewer than asked for.
   """
-  check_totals(totals, request)
-  given, counts = request.parameters, totals.strata()
-  plan = given.modes.plan(counts.strata, counts.records, given.shares, request.draw_seed)
-  return make_job(totals, request, plan, {'': counts.strata}, plan.quotas)
+  totals, given = check_totals(by_split, context), context.parameters
+  counts, names = totals.strata(), given.shares.names
+  make = partial(given.modes.plan, counts.strata, counts.records, given.shares, context.draw_seed)
+  strata = {name: by_split[name].strata().strata for name in sorted(by_split)}
+  if set(by_split) == {NEW}:
+    plan = make()
+    return _laid_out(totals, context, plan, strata, plan.quotas)
+  in_base, stay = np.zeros((len(counts), len(names)), np.int64), {}
+  rows = {name: counts.strata.rows_of(own) for name, own in strata.items()}
+  for name in set(by_split) - {NEW}:
+    stay[name] = np.zeros((len(rows[name]), len(names)), np.int64)
+    stay[name][:, names.index(name)] = by_split[name].strata().records
+    in_base[rows[name]] += stay[name]
+  plan = make(in_base)
+  new = plan.quotas - in_base
+  quotas = np.concatenate([stay.get(name, new[of]) for name, of in rows.items()])
+  some = np.flatnonzero(plan.records)
+  plan = replace(
+    plan,
+    strata=counts.strata.take(some),
+    records=plan.records[some],
+    quotas=plan.quotas[some],
+    predefined=plan.predefined[some],
+  )
+  return _laid_out(totals, context, plan, strata, quotas, int(in_base.sum()))
 
 
-def check_totals(totals: Totals, request: SplitContext) -> None:
-  """Checks that the input can be split; raises a DataError as `plan_job` says."""
-  given = request.parameters
+def check_totals(by_split: Mapping[str, Totals], context: SplitContext) -> Totals:
+  """Returns the totals of all files; raises a DataError as `make_output_plan` says."""
+  several, given = [by_split[name] for name in sorted(by_split)], context.parameters
+  totals = several[0] if len(several) == 1 else functools.reduce(Totals.merge, several, Totals())
   totals.check_bad(given.reading.max_bad_records)
   for mode in given.modes:
-    mode.check_totals(totals)
+    mode.check_totals(totals, by_split, given.features)
   features = given.modes.counted_features(given.features)
   optional = given.modes.optional_features()
   check_features(totals, features, given.missing, 'stratify_by', optional)
+  return totals
 
 
-def make_job(
+def _laid_out(
   totals: Totals,
-  request: SplitContext,
+  context: SplitContext,
   plan: SplitPlan,
   strata: Mapping[str, StratumColumns],
   quotas: Ints,
   extended: int | None = None,
 ) -> SplitOutputPlan:
-  """Returns the job of a plan; the arguments are as in `SplitOutputPlan`."""
-  modes = request.parameters.modes
+  """Returns the output of a plan, with its files; the arguments are as in `SplitOutputPlan`."""
+  modes = context.parameters.modes
   if not modes.waits:
     modes.check_plan(plan)
   # The n-th files of all splits are written together, so that it is all the data that is cut.
   layouts = tuple(
     OutputLayout.of(
       totals.n_bytes,
-      f'{request.output_uri}/Split-{name}',
-      request.suffix,
-      request.parameters.output_files.get(name),
-      request.sizes,
+      f'{context.output_uri}/Split-{name}',
+      context.suffix,
+      context.parameters.output_files.get(name),
+      context.sizes,
     )
     for name in plan.splits
   )
   written = tuple(plan.totals())
-  return SplitOutputPlan(request, layouts, written, quotas, totals, plan, strata, extended)
+  return SplitOutputPlan(context, layouts, written, quotas, totals, plan, strata, extended)

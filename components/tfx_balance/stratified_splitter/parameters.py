@@ -46,7 +46,6 @@ class SplitterParameters:
     missing: Treatment of records without a class.
     reading: Options of reading.
     output_files: Numbers of files by split, for splits with a given number.
-    extends: Whether there is an artifact whose records stay in their splits.
   """
 
   COMPONENT: ClassVar[str] = 'StratifiedSplitter'
@@ -59,17 +58,21 @@ class SplitterParameters:
   missing: MissingLabel
   reading: ReadOptions
   output_files: Mapping[str, int]
-  extends: bool
 
   @classmethod
-  def decode(cls, properties: Mapping[str, Any], extends: bool = False) -> SplitterParameters:
-    """Returns the parameters of execution properties, and of whether `extend` is given.
+  def decode(cls, properties: Mapping[str, Any], extend: str | None = None) -> SplitterParameters:
+    """Returns the parameters of execution properties.
+
+    Args:
+      properties: Execution properties by name.
+      extend: Path of the sidecar of the artifact to extend, '' where it is not known yet; None
+        where there is none.
 
     Raises:
       ConfigError: if an argument breaks a rule.
     """
     given = read_all(ARGUMENTS, properties)
-    modes = registry.parse_modes({**given, 'extend': extends})
+    modes = registry.parse_modes({**given, 'extend': extend})
     shares = parse_shares(given, modes)
     registry.check_modes(modes, shares)
     return cls(
@@ -81,7 +84,6 @@ class SplitterParameters:
       missing=given['missing_label'],
       reading=read_options(given),
       output_files=_output_files(given['output_files'], modes.split_names(shares.names)),
-      extends=extends,
     )
 
   @property

@@ -1,78 +1,88 @@
-"""Stratified splitting as a Beam transform: count and spill, find the thresholds, assign, write.
+"""Stratified splitting as a Beam transform: count and spill, find where records go, assign, write.
 
-files ── ScanFile ──┬── Totals ── SplitOutputPlan
-                    ├── Thresholds
-                    └── AssignSplits ── ranges ── GatherRanges ── publish, with the sidecar
+files ── ScanFile ── revised by modes ──┬── Totals ── SplitOutputPlan
+                                        ├── thresholds, or places of groups
+                                        └── AssignSplits ── ranges ── GatherRanges ── publish
 
-Groups are counted and planned, or cut by time, instead: see grouped.py.
+Modes say which rounds over the files are run: to revise them before they are counted, and to find
+where records go. What is summarized in a round, and what follows from it, is of the modes
+(`tfx_balance.modes`), which are also for arrays and have no Beam. Records stay where they are; what
+is sent are counts, the few pairs near a threshold, and columns of hashes and of groups.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 
-from tfx_balance.modes.stable import stable_thresholds
-from tfx_balance.plan.ranks import Ints, UInts
+from tfx_balance.beam.steps import MergeRows, summed
+from tfx_balance.modes.groups import GroupPlan, Round, WholeGroups, group_rounds, predefined_splits
+from tfx_balance.modes.mode import FirstNumbers
+from tfx_balance.plan.group_table import GroupPart
+from tfx_balance.plan.group_times import GroupCuts
+from tfx_balance.plan.ranks import Ints, Thresholds, UInts
+from tfx_balance.plan.split_plan import SplitPlan
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
 from tfx_balance.scan.spill import Rows, assigned_rows
-from tfx_balance.scan.totals import sum_by_split
+from tfx_balance.scan.totals import Totals, sum_by_split
 from tfx_balance.shuffle.assigned import Assigned, assign_blocks
 from tfx_balance.shuffle.frequent import FrequentKeys, find_frequent
-from tfx_balance.shuffle.group_parts import PartColumn
-from tfx_balance.shuffle.ranges import COUNTS, NOWHERE, BatchKey, SpillRanges, gather_ranges
-from tfx_balance.shuffle.select import FileCounts, find_file_thresholds
-from tfx_balance.shuffle.stored_values import WithStored, store
-from tfx_balance.stratified_splitter.bin_search import BinNumbers
-from tfx_balance.stratified_splitter.extension import (
-  check_base_counts,
-  leave_out_held,
-  plan_extension,
+from tfx_balance.shuffle.group_parts import (
+  PartColumn,
+  build_part,
+  count_groups,
+  n_parts,
+  return_splits,
 )
-from tfx_balance.stratified_splitter.grouped import plan_in_beam
+from tfx_balance.shuffle.ranges import COUNTS, NOWHERE, BatchKey, SpillRanges, gather_ranges
+from tfx_balance.shuffle.select import FileCounts, Selection, find_file_thresholds
+from tfx_balance.shuffle.stored_values import WithStored, store
 from tfx_balance.stratified_splitter.output_plan import (
   SplitContext,
   SplitOutputPlan,
+  check_totals,
+  make_output_plan,
   new_scan,
-  plan_job,
 )
 from tfx_balance.tfrecord.frames import ScratchBuffer
 
+Part = tuple[int, Iterable[PartColumn]]
+"""The number of a part of the groups, and what files have of it."""
+
 
 class AssignSplits(beam.DoFn):
-  """Turns a `ScannedFile` into ranges by output file, and the counts of the assigned records."""
+  """Turns a file into ranges by output file, and the counts of the assigned records.
+
+  The file is a `ScannedFile`; one where groups are placed is paired with the places of its groups.
+  """
 
   def __init__(self) -> None:
     self._buffer = ScratchBuffer()
 
   def process(
-    self, scanned: ScannedFile, job: SplitOutputPlan, frequent: FrequentKeys, found: Any
+    self, file: Any, output_plan: SplitOutputPlan, frequent: FrequentKeys, *thresholds: Any
   ) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
-    counts = FileCounts(job.selection.strata_of(scanned), job.counted)
+    scanned, found = (file, *thresholds) if thresholds else file
+    counts = FileCounts(output_plan.selection.strata_of(scanned), output_plan.counted)
 
     def assign(index: Rows, keys: UInts, apart: Ints) -> Assigned:
       placed = place(index)
-      counts.add(index['code'], *placed[: len(job.counted) - 1])
+      counts.add(index['code'], *placed[: len(output_plan.counted) - 1])
       outputs = np.where(placed.embargoed, NOWHERE, placed.split)
       return assigned_rows(index['size'], outputs, keys), apart, None
 
     with contextlib.ExitStack() as stack:
-      place = job.placer(scanned, stack, found)
+      place = output_plan.placer(scanned, stack, found)
       columns = ('time', 'group')
-      yield from assign_blocks(scanned, job, frequent, self._buffer, counts, columns, assign)
-
-
-def assign_groups(
-  joined: tuple[ScannedFile, list[PartColumn]], job: SplitOutputPlan, frequent: FrequentKeys
-) -> Iterator[tuple[BatchKey, SpillRanges] | beam.pvalue.TaggedOutput]:
-  """Yields the output of `AssignSplits` for a file and the places of its groups."""
-  return AssignSplits().process(joined[0], job, frequent, joined[1])
+      steps = (self._buffer, counts, columns, assign)
+      yield from assign_blocks(scanned, output_plan, frequent, *steps)
 
 
 @dataclass
@@ -84,50 +94,200 @@ class StratifiedSplit(beam.PTransform):
 
   Attributes:
     context: The arguments of the run.
-    sidecar: Path of that of the artifact to extend; '' where there is none.
   """
 
   context: SplitContext
-  sidecar: str = ''
 
   def expand(
     self, files: beam.PCollection[InputFile]
   ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
-    context = self.context
-    scanned = scan_files(files, new_scan(context))
-    given, modes = context.parameters, context.parameters.modes
-    if modes.bins:
-      scanned |= 'Bins' >> BinNumbers(modes.bins, context)
-    if given.extends:
-      scanned = leave_out_held(scanned, context)
-      job = sum_by_split(
-        scanned,
-        lambda groups: plan_extension(check_base_counts(groups, context, self.sidecar), context),
-        context,
-      )
-    else:
-      job = sum_by_split(scanned, lambda totals: plan_job(totals[''], context), context)
-    frequent = find_frequent(scanned, context)
-    assign: Any = AssignSplits().process
-    found = []
-    if modes.groups:
-      job, scanned = plan_in_beam(scanned, job, modes.order is not None, context.sizes)
-      assign = assign_groups
-    elif modes.waits:
-      found = [job | 'Thresholds' >> beam.Map(lambda job: stable_thresholds(job.plan))]
-    else:
-      selection = job | 'Selection' >> beam.Map(attrgetter('selection'))
-      found = [find_file_thresholds(scanned, selection, context)]
+    context, modes = self.context, self.context.parameters.modes
+    rounds = BeamRounds(scan_files(files, new_scan(context)), context)
+    for mode in modes:
+      mode.revise(rounds)
+    make = partial(make_output_plan, context=context)
+    rounds.output_plan = sum_by_split(rounds.scanned, make, context)
+    frequent = find_frequent(rounds.scanned, context)
+    modes.placement.place_files(rounds)
     known = [
       beam.pvalue.AsSingleton(store(each, f'Store{i}', context.work_dir))
-      for i, each in enumerate([job, frequent, *found])
+      for i, each in enumerate([rounds.output_plan, frequent, *rounds.bounds])
     ]
-    assigned = scanned | 'AssignSplits' >> beam.ParDo(WithStored(assign), *known).with_outputs(
+    assign = WithStored(AssignSplits().process)
+    assigned = rounds.scanned | 'AssignSplits' >> beam.ParDo(assign, *known).with_outputs(
       COUNTS, main='ranges'
     )
-    job, counts, files = gather_ranges(assigned, job, context)
-    if modes.order or (modes.waits and not modes.groups):
-      job |= 'WithCounts' >> beam.Map(
-        lambda job, counts: job.with_counts(counts), beam.pvalue.AsSingleton(counts)
+    output_plan, counts, written = gather_ranges(assigned, rounds.output_plan, context)
+    if modes.recounter:
+      output_plan |= 'WithCounts' >> beam.Map(
+        lambda made, counts: made.with_counts(counts), beam.pvalue.AsSingleton(counts)
       )
-    return job, counts, files
+    return output_plan, counts, written
+
+
+class BeamRounds:
+  """The rounds of one run; see `tfx_balance.modes.mode.FileRounds`.
+
+  Attributes:
+    scanned: `ScannedFile`s; once groups are placed, pairs of these and the places of their groups.
+    bounds: Thresholds between splits, one element; none where groups are placed.
+    output_plan: `SplitOutputPlan`, one element; to be set once modes have revised the files.
+  """
+
+  output_plan: beam.PCollection
+
+  def __init__(self, scanned: beam.PCollection, context: SplitContext) -> None:
+    self.scanned, self._context = scanned, context
+    self.bounds: list[beam.PCollection] = []
+    self.features: Sequence[str] = context.parameters.features
+
+  def search_numbers(self, place: int, quotas: Callable[[int], Ints]) -> Any:
+    return self.scanned | 'Numbers' >> SearchNumbers(self._context, place, quotas)
+
+  def revise(self, name: str, call: Callable[..., Any], found: Any = None) -> None:
+    known = [] if found is None else [beam.pvalue.AsSingleton(found)]
+    self.scanned |= name >> beam.Map(call, *known)
+
+  def exchange(
+    self,
+    name: str,
+    columns: Callable[..., Any],
+    answer: Callable[..., Any],
+    call: Callable[..., Any],
+  ) -> None:
+    context = self._context
+    parts = self.scanned | f'{name}Columns' >> beam.FlatMap(columns) | name >> beam.GroupByKey()
+    answers = parts | f'{name}Answers' >> beam.FlatMap(lambda part: answer(part[1]))
+    joined = _joined(self.scanned, answers)
+    self.scanned = joined | f'{name}Revise' >> beam.Map(lambda pair: call(*pair, context))
+
+  def search_thresholds(self) -> None:
+    selection = self.output_plan | 'Selection' >> beam.Map(attrgetter('selection'))
+    self.bounds = [find_file_thresholds(self.scanned, selection, self._context)]
+
+  def use_thresholds(self, call: Callable[[SplitPlan], Thresholds]) -> None:
+    self.bounds = [self.output_plan | 'Thresholds' >> beam.Map(lambda made: call(made.plan))]
+
+  def place_groups(self) -> None:
+    framed = beam.pvalue.AsSingleton(self.output_plan)
+    counted = self.scanned | 'CountGroups' >> beam.FlatMap(count_file, framed)
+    parts = counted | 'Parts' >> beam.GroupByKey()
+    in_time = self._context.parameters.modes.order is not None
+    bounds: list[beam.pvalue.AsSingleton] = []
+    for each in group_rounds(in_time, self._context.sizes):
+      steps = partial(_summarize, each), MergeRows(each.merge), partial(_bounds, each)
+      found = summed(parts, each.name, *steps, framed, *bounds)
+      bounds.append(beam.pvalue.AsSingleton(found))
+    split = parts | 'SplitGroups' >> beam.FlatMap(split_part, framed, bounds[-1])
+    self.scanned = _joined(self.scanned, split)
+    self.output_plan |= 'GroupedPlan' >> beam.Map(
+      lambda made, first, last: made.with_plan((first if in_time else last).plan), *bounds
+    )
+
+
+def _joined(scanned: beam.PCollection, answers: beam.PCollection) -> beam.PCollection:
+  """Returns pairs of a file and its answers, in any order, of pairs of its number and one."""
+  files = scanned | 'ByNumber' >> beam.Map(lambda file: (file.file.file_number, file))
+  joined = (files, answers) | 'FilesAndAnswers' >> beam.Flatten() | 'Joined' >> beam.GroupByKey()
+  return joined | 'OfFile' >> beam.Map(_of_file)
+
+
+def _of_file(joined: tuple[int, Iterable[Any]]) -> tuple[ScannedFile, list[Any]]:
+  found = list(joined[1])
+  (scanned,) = (each for each in found if isinstance(each, ScannedFile))
+  return scanned, [each for each in found if each is not scanned]
+
+
+@dataclass
+class SearchNumbers(beam.PTransform):
+  """Returns the `FirstNumbers` of scanned files; the arguments are those of `search_numbers`."""
+
+  context: SplitContext
+  place: int
+  quotas: Callable[[int], Ints]
+
+  def expand(self, scanned: beam.PCollection[ScannedFile]) -> beam.PCollection[FirstNumbers]:
+    selection = sum_by_split(scanned, self.select, self.context)
+    found = find_file_thresholds(scanned, selection, self.context)
+    return found | 'FirstNumbers' >> beam.Map(
+      lambda found, of: FirstNumbers(found.orders[0], of.kind), beam.pvalue.AsSingleton(selection)
+    )
+
+  def select(self, by_split: Mapping[str, Totals]) -> NumberSelection:
+    """Returns the selection whose thresholds are the first numbers of parts."""
+    totals = check_totals(by_split, self.context)
+    strata = totals.strata()
+    known = strata.strata.columns[self.place].is_valid().to_numpy(False)
+    return NumberSelection(
+      strata={},
+      quotas=np.append(0, self.quotas(int(strata.records[known].sum())))[np.newaxis],
+      seed=0,
+      purpose='',
+      column='number',
+      pivots=totals.numbers['number'].pivots(),
+      at_first=True,
+      place=self.place,
+      kind=strata.strata.kinds[self.place],
+    )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NumberSelection(Selection):
+  """Numbers of records in parts that follow each other, of all records that have a number.
+
+  Attributes are as in `Selection`, with one row, and:
+    place: Place of the feature among those that strata are made of.
+    kind: Type of the numbers, 'int' or 'float'.
+  """
+
+  place: int
+  kind: str
+
+  def rows_of(self, scanned: ScannedFile) -> Ints:
+    """Returns the one row for the codes that have a number, -1 for others."""
+    return scanned.strata.columns[self.place].is_valid().to_numpy(False) - np.int64(1)
+
+
+def _summarize(each: Round, part: Part, made: SplitOutputPlan, *bounds: Any) -> Any:
+  return each.summarize(_groups(made), partial(_built, part, made), part[0], *bounds)
+
+
+def _bounds(each: Round, summary: Any, made: SplitOutputPlan, *bounds: Any) -> Any:
+  return each.bounds(_groups(made), summary, *bounds)
+
+
+def _groups(made: SplitOutputPlan) -> WholeGroups:
+  """Returns the split of groups that a plan is of."""
+  context, order = made.context, made.context.parameters.modes.order
+  without = made.totals.without_group
+  return WholeGroups(made.plan, context.draw_seed, without, context.sizes, order, made.kind)
+
+
+def count_file(scanned: ScannedFile, made: SplitOutputPlan) -> Iterator[tuple[int, PartColumn]]:
+  """Yields the columns of a file by part of the groups."""
+  context = made.context
+  timed = context.parameters.modes.order is not None
+  parts = n_parts(made.totals.n_records, context.sizes.group_records)
+  rows = made.selection.strata_of(scanned)
+  for column in count_groups(scanned, rows, context.draw_seed, parts, context, timed):
+    yield column.part, column
+
+
+def _in_order(part: Part) -> list[PartColumn]:
+  """Returns the columns of a part, in the order of the files."""
+  return sorted(part[1], key=attrgetter('file_number'))
+
+
+def _built(part: Part, made: SplitOutputPlan) -> GroupPart:
+  """Returns the groups of a part; raises DataError as `GroupPart` does."""
+  return build_part(_in_order(part), predefined_splits(made.plan))
+
+
+def split_part(
+  part: Part, made: SplitOutputPlan, plan: GroupPlan | GroupCuts
+) -> Iterator[tuple[int, PartColumn]]:
+  """Yields the places of the groups of a part, by the number of the file."""
+  groups = _built(part, made)
+  placed = plan.assign(groups, part[0])
+  for column in return_splits(groups, placed, _in_order(part), made.context):
+    yield column.file_number, column
