@@ -9,7 +9,7 @@ import apache_beam as beam
 import numpy as np
 import pytest
 from tfx_balance.scan.scan import InputFile
-from tfx_balance.shuffle.output_layout import OutputLayout
+from tfx_balance.shuffle.ranges import OutputLayout
 from tfx_balance.tfrecord.storage import LocalFiles
 from tfx_balance.tfrecord.work_files import FileCopy, WorkFile
 from tfx_balance.writer import OutputPlan, RunContext, publish_outputs, write_outputs

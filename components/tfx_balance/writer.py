@@ -16,8 +16,7 @@ from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.scan import InputFile, ScanFile
 from tfx_balance.scan.strata import MissingLabel, Payload
-from tfx_balance.shuffle.output_layout import OutputLayout
-from tfx_balance.shuffle.ranges import FileGroup
+from tfx_balance.shuffle.ranges import FileGroup, OutputLayout
 from tfx_balance.shuffle.stored_values import store
 from tfx_balance.sizes import Workspace
 from tfx_balance.tfrecord.reading import ReadOptions

@@ -4,6 +4,7 @@ import inspect
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pytest
 from tfx_balance import StratifiedSplitter
 from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.groups import Groups
@@ -13,6 +14,7 @@ from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.split_plan import Placed
 from tfx_balance.plan.split_shares import SplitShares
+from tfx_balance.stratified_splitter import output_plan, transform
 from tfx_balance.stratified_splitter.transform import StratifiedSplit
 
 from tests.helpers_checks import assert_conserved
@@ -80,6 +82,11 @@ def test_a_mode_may_say_what_groups_are_made_of(tmp_path):
   tens = [{value_of(record, 'x') // 10 for record in held} for held in splits.values()]
   assert not tens[0] & tens[1]
   assert [len(each) for each in tens] == [30, 10]
+
+
+@pytest.mark.parametrize('module', [output_plan, transform])
+def test_no_step_knows_a_mode(module):
+  assert not {mode.__name__ for mode in MODES} & {*vars(module)}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from tfx_balance.plan.group_table import (
   count_entries,
   group_numbers,
 )
-from tfx_balance.plan.sparse_counts import SparseCounts
+from tfx_balance.plan.narrow_integers import SparseCounts
 from tfx_balance.plan.split_plan import plan_splits
 from tfx_balance.plan.split_shares import SplitShares
 from tfx_balance.sizes import SIZES

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.narrow_integers import from_steps, narrow, steps, wide
+from tfx_balance.plan.narrow_integers import SparseCounts, from_steps, narrow, steps, wide
 from tfx_balance.plan.ranks import Candidates, RankHistogram
-from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.plan.split_plan import plan_splits
 from tfx_balance.plan.split_shares import SplitShares
 

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.plan.sparse_counts import SparseCounts
+from tfx_balance.plan.narrow_integers import SparseCounts
 
 CELLS = st.lists(st.integers(0, 11), max_size=30)
 

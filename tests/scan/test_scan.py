@@ -7,8 +7,7 @@ import numpy as np
 import xxhash
 from tfx_balance.plan.class_value import ClassValue, stratum_name
 from tfx_balance.scan.scan import ScanFile
-from tfx_balance.scan.scan_counts import ScanCounts
-from tfx_balance.scan.totals import sum_by_split
+from tfx_balance.scan.totals import ScanCounts, sum_by_split
 from tfx_balance.sizes import SIZES, Sizes, Workspace
 
 from tests.helpers_examples import example, in_shards, labelled

@@ -1,8 +1,7 @@
 """How an output is cut: as many files as are sensible, and chunks that fit into memory."""
 
 import pytest
-from tfx_balance.shuffle import output_layout
-from tfx_balance.shuffle.output_layout import OutputLayout
+from tfx_balance.shuffle.ranges import MAX_GATHER_BYTES, SMALL_CHUNKS, OutputLayout
 from tfx_balance.sizes import SIZES
 
 
@@ -29,8 +28,6 @@ def test_the_number_of_files_is_as_asked_for_or_as_is_sensible(n_bytes, n_files,
 def test_a_chunk_fits_into_memory(n_bytes):
   layout = OutputLayout.of(n_bytes, 'out', '')
   chunks = len(layout.paths) * layout.n_chunks
-  assert n_bytes / chunks <= output_layout.MAX_GATHER_BYTES
+  assert n_bytes / chunks <= MAX_GATHER_BYTES
   # Small chunks are few, and large ones come only where the small ones would be too many.
-  assert chunks <= 2 * max(
-    output_layout.SMALL_CHUNKS, n_bytes // output_layout.MAX_GATHER_BYTES + 1
-  )
+  assert chunks <= 2 * max(SMALL_CHUNKS, n_bytes // MAX_GATHER_BYTES + 1)

@@ -14,8 +14,7 @@ from tfx_balance.shuffle.select import Selection, count_ranks
 from tfx_balance.sizes import Sizes, Workspace
 from tfx_balance.stratified_splitter.transform import StratifiedSplit
 from tfx_balance.tfrecord.frames import ScratchBuffer
-from tfx_balance.tfrecord.work_files import create_as_is, new_work_file
-from tfx_balance.tfrecord.work_folder import scratch_folder
+from tfx_balance.tfrecord.work_files import create_as_is, new_work_file, scratch_folder
 
 from tests.helpers_examples import all_bytes, example, in_shards
 from tests.helpers_split import input_files, run_split, split_context

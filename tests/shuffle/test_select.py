@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.narrow_integers import SparseCounts
 from tfx_balance.plan.ranks import ranks
-from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import InputFile, ScannedFile
-from tfx_balance.scan.scan_counts import ScanCounts
 from tfx_balance.scan.spill import INDEX_ROW, Spill
 from tfx_balance.scan.stratum_counts import StratumColumns
-from tfx_balance.scan.totals import Totals
+from tfx_balance.scan.totals import ScanCounts, Totals
 from tfx_balance.shuffle.select import (
   FileAssigner,
   FileCounts,

@@ -122,6 +122,13 @@ def test_parts_and_blocks_and_histograms_that_are_too_many(tmp_path):
   assert_conserved(few[0], records)
 
 
+def test_files_may_have_few_of_many_parts(tmp_path):
+  shards = in_shards(patients(30), 30)
+  splits = run_split(tmp_path, shards, WEIGHTS, sizes=Sizes(group_records=4), **BY_PATIENT)
+  assert_conserved(splits, [record for shard in shards for record in shard])
+  assert_whole(splits)
+
+
 def test_the_sidecar_tells_counts_and_what_groups_prevent(tmp_path):
   records = [example(label=0, patient='large', id=i) for i in range(90)]
   records += [example(label=1, patient=f'p{i}', id=i) for i in range(10)]

@@ -15,8 +15,7 @@ from tfx_balance.plan.class_value import MISSING
 from tfx_balance.plan.pool_plan import PoolPlan
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.totals import Totals, check_features
-from tfx_balance.shuffle.output_layout import OutputLayout
-from tfx_balance.shuffle.ranges import FileGroup
+from tfx_balance.shuffle.ranges import FileGroup, OutputLayout
 from tfx_balance.shuffle.select import Selection
 from tfx_balance.tfrecord.work_files import WorkFile
 from tfx_balance.writer import OutputPlan, RunContext, file_sizes

@@ -54,7 +54,7 @@ from tfx_balance.shuffle.frequent import FrequentKeys, KeySpreader, find_frequen
 from tfx_balance.shuffle.ranges import COUNTS, BatchKey, SpillRanges, gather_ranges
 from tfx_balance.shuffle.select import FileAssigner, FileCounts, find_file_thresholds
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
-from tfx_balance.tfrecord.work_folder import scratch_folder
+from tfx_balance.tfrecord.work_files import scratch_folder
 
 
 @dataclass(frozen=True)

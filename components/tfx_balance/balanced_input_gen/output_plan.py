@@ -19,8 +19,7 @@ from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.stratum_counts import StratumColumns
 from tfx_balance.scan.totals import Totals, check_features
-from tfx_balance.shuffle.output_layout import OutputLayout, files_together
-from tfx_balance.shuffle.ranges import FileGroup
+from tfx_balance.shuffle.ranges import FileGroup, OutputLayout, files_together
 from tfx_balance.tfrecord.work_files import WorkFile
 from tfx_balance.writer import OutputPlan, RunContext, file_sizes
 

@@ -22,13 +22,43 @@ from tfx_balance.documents.class_distribution import (
   StratumRecords,
   gathered,
 )
-from tfx_balance.documents.label_rows import label_rows, label_warnings
 from tfx_balance.documents.sentences import plain_number, some_of
 from tfx_balance.plan.balance_plan import BalancePlan
 from tfx_balance.plan.class_value import FILL_HINT, ClassValue, Stratum, stratum_name
 from tfx_balance.plan.distribution import imbalance_ratio
 from tfx_balance.plan.pool_plan import PoolPlan
 from tfx_balance.plan.split_plan import SplitPlan
+
+
+def label_rows(plan: SplitPlan) -> tuple[StratumRecords, ...]:
+  """Returns the records of each label in each split, and their ideal number.
+
+  None where classes are no sets.
+  """
+  return tuple(
+    StratumRecords(
+      (found.label,),
+      found.records,
+      {
+        split: CellRecords.of_split(n, plain_number(ideal))
+        for split, n, ideal in zip(plan.splits, found.quotas, found.ideals, strict=True)
+      },
+    )
+    for found in plan.labels()
+  )
+
+
+def label_warnings(rows: Sequence[StratumRecords], plan: SplitPlan) -> list[str]:
+  """Returns warnings of labels that are not in every split; see `label_rows`."""
+  filled = [name for name, n in zip(plan.splits, plan.totals(), strict=True) if n]
+  warnings = []
+  for row in rows:
+    absent = [name for name in filled if row.splits[name].ideal and not row.splits[name].records]
+    if absent:
+      count = f'{row.records} record{"s" if row.records != 1 else ""}'
+      warnings.append(f'label {row.name} has {count}, none in {", ".join(absent)}')
+  return warnings
+
 
 _MOST_LISTED_SETS = 10_000  # of labels, in a sidecar: 200,000 would take 120 MB
 

@@ -33,7 +33,7 @@ from tfx_balance.documents.json_document import REMEDY
 from tfx_balance.documents.sentences import plain_number, some_of
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes.array_items import ArrayItems, hashes_of
-from tfx_balance.modes.mode import FileRounds, Mode, ScanTotals
+from tfx_balance.modes.mode import NEW, FileRounds, Mode, ScanTotals
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.cell_bounds import goals_above, move_to_totals, round_within
 from tfx_balance.plan.class_value import (
@@ -52,8 +52,6 @@ from tfx_balance.tfrecord.storage import read_whole
 
 HashColumn = tuple[int, UInts]
 """Number of a new file, -1 for any of the earlier output, and hashes of its records, ascending."""
-NEW = ''
-"""Input split of the files whose records are new; of others it is the split that they stay in."""
 _PARTS = 64
 
 
@@ -279,9 +277,9 @@ def _bounds(
   """
   n = sum(old) + new
   goals = [n * share for share in shares]
-  low = [max(held, math.floor(goal)) for held, goal in zip(old, goals, strict=True)]
+  low = [max(n_old, math.floor(goal)) for n_old, goal in zip(old, goals, strict=True)]
   if sum(low) > n:
     goals = goals_above(old, new, shares)
     low = list(map(math.floor, goals))
-  high = [max(held, math.ceil(goal)) for held, goal in zip(old, goals, strict=True)]
+  high = [max(n_old, math.ceil(goal)) for n_old, goal in zip(old, goals, strict=True)]
   return round_within(n, low, high, goals), low, high

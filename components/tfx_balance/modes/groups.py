@@ -2,8 +2,8 @@
 
 With an order, groups follow each other in time.
 
-Groups with equal histograms, their counts of records by stratum, are alike: what is planned is how
-many groups of each histogram each split gets. Which they are depends on the groups' own numbers,
+What is planned is how many groups of each histogram, of its counts of records by stratum, each
+split gets. Which they are depends on the groups' own numbers,
 hashes that depend on the seed: the first ones in ascending order are in the first split.
 """
 
@@ -31,9 +31,9 @@ from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.group_search import UNIT, GroupSearch
 from tfx_balance.plan.group_table import FREE, GroupPart, GroupTable, count_entries, group_numbers
 from tfx_balance.plan.group_times import GroupCuts, GroupMarks, NearGroups, TimedGroups
+from tfx_balance.plan.narrow_integers import SparseCounts
 from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.plan.runs import places_in_runs, starts_of_runs
-from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.plan.split_plan import (
   GroupSummary,
   NamedGroup,
@@ -118,12 +118,12 @@ class Groups(Mode):
       raise ConfigError(
         'key= and group_by= do not combine: whole groups are chosen; leave key= out'
       )
-    frame = items.plan()
+    skeleton = items.plan()
     numbers = group_numbers(items.groups, items.seed)
     times, kind = keys_of_times(given['order_by'], len(items)) if order else (None, '')
     entries = count_entries(numbers, items.strata_of, np.arange(len(items)), times)
-    part = GroupPart([entries], ['groups'], predefined_splits(frame))
-    groups = WholeGroups(frame, items.seed, order=order, kind=kind)
+    part = GroupPart([entries], ['groups'], predefined_splits(skeleton))
+    groups = WholeGroups(skeleton, items.seed, order=order, kind=kind)
     bounds: list[Any] = []
     for each in group_rounds(order is not None):
       summary = each.merge([each.summarize(groups, lambda: part, 0, *bounds)])
@@ -131,8 +131,8 @@ class Groups(Mode):
     split, embargoed = bounds[-1].assign(part, 0)
     of = np.searchsorted(part.groups, numbers)
     placed = Placed(split[of], embargoed[of])
-    found: Ints = order.kept(placed, frame.splits) if order else placed.split
-    _warn_of_empty(found, frame)
+    found: Ints = order.kept(placed, skeleton.splits) if order else placed.split
+    _warn_of_empty(found, skeleton)
     return found
 
   def warnings(self, plan: SplitPlan, source: InputRecords) -> list[str]:
@@ -158,10 +158,10 @@ class Groups(Mode):
     return found
 
 
-def _warn_of_empty(split: Ints, frame: SplitPlan) -> None:
+def _warn_of_empty(split: Ints, skeleton: SplitPlan) -> None:
   """Warns of splits that have a share and no group, given the split of each item: int64 [n]."""
-  counts = np.bincount(split[split >= 0], minlength=len(frame.splits))
-  rows = zip(frame.splits, frame.shares, counts.tolist(), strict=True)
+  counts = np.bincount(split[split >= 0], minlength=len(skeleton.splits))
+  rows = zip(skeleton.splits, skeleton.shares, counts.tolist(), strict=True)
   empty = [f'split {name!r}' for name, share, n in rows if share and not n]
   if empty:
     more = f', and {len(empty) - 3} more' if len(empty) > 3 else ''
@@ -179,7 +179,7 @@ class WholeGroups:
   Each part is given as what builds it, for not every round needs it.
 
   Attributes:
-    frame: Plan whose quotas are those of predefined strata alone; in time, those of all.
+    skeleton: Plan whose quotas are those of predefined strata alone; in time, those of all.
     seed: Seed of the search and of groups that are dealt.
     without: Number of records without a group.
     sizes: Sizes of summaries.
@@ -187,7 +187,7 @@ class WholeGroups:
     kind: Type of the times, 'int' or 'float'.
   """
 
-  frame: SplitPlan
+  skeleton: SplitPlan
   seed: int
   without: int = 0
   sizes: Sizes = SIZES
@@ -204,20 +204,20 @@ class WholeGroups:
 
   def deal(self, build: Build, number: int, table: GroupTable) -> SparseCounts:
     """Returns the records by stratum and split of the groups of a part that no plan places."""
-    shape = self.frame.quotas.shape
-    if table.is_whole and not self.frame.predefined.any():
+    shape = self.skeleton.quotas.shape
+    if table.is_whole and not self.skeleton.predefined.any():
       return SparseCounts.count(shape, np.empty(0, np.int64))
     part = build()
-    return part.sums(dealt_splits(part, self.frame, table, self.seed), shape)
+    return part.sums(dealt_splits(part, self.skeleton, table, self.seed), shape)
 
   def plan(self, dealt: SparseCounts, table: GroupTable) -> GroupPlan:
     """Returns the numbers of groups of each histogram in each split."""
-    return plan_groups(self.frame, table, dealt, self.seed, self.without)
+    return plan_groups(self.skeleton, table, dealt, self.seed, self.without)
 
   @property
   def ends(self) -> Ints:
     """The number of records before each end of a split in time, but the last: int64 [ends]."""
-    ends: Ints = np.cumsum(self.frame.quotas.sum(axis=0))[:-1]
+    ends: Ints = np.cumsum(self.skeleton.quotas.sum(axis=0))[:-1]
     return ends
 
   def mark(self, build: Build, number: int) -> GroupMarks:
@@ -227,8 +227,8 @@ class WholeGroups:
   def keep_marks(self, marks: GroupMarks) -> GroupEnds:
     """Returns groups around the ends of splits."""
     n_groups = int(marks.n_groups.sum())
-    groups = summarize(self.frame, n_groups, self.without, marks.largest)
-    return GroupEnds(replace(self.frame, groups=groups), marks.neighbours(self.ends))
+    groups = summarize(self.skeleton, n_groups, self.without, marks.largest)
+    return GroupEnds(replace(self.skeleton, groups=groups), marks.neighbours(self.ends))
 
   def take_near(self, build: Build, number: int, found: GroupEnds) -> NearGroups:
     """Returns the groups of a part near the ends of splits."""
@@ -324,45 +324,45 @@ class GroupPlan:
     return Placed.in_splits(split)
 
 
-def predefined_splits(frame: SplitPlan) -> Ints:
+def predefined_splits(skeleton: SplitPlan) -> Ints:
   """Returns the split that is predefined for each stratum, or FREE: int64 [strata]."""
-  return np.where(frame.predefined, frame.quotas.argmax(axis=1), FREE)
+  return np.where(skeleton.predefined, skeleton.quotas.argmax(axis=1), FREE)
 
 
-def dealt_splits(part: GroupPart, frame: SplitPlan, table: GroupTable, seed: int) -> Ints:
+def dealt_splits(part: GroupPart, skeleton: SplitPlan, table: GroupTable, seed: int) -> Ints:
   """Returns the split of each group of a part that the plan does not place, FREE for others."""
-  return part.deal(table.keys, _weights(frame), seed)
+  return part.deal(table.keys, _weights(skeleton), seed)
 
 
-def _weights(frame: SplitPlan) -> list[int]:
+def _weights(skeleton: SplitPlan) -> list[int]:
   """Returns the shares of the splits as whole numbers, above 0 in sum."""
-  whole = math.lcm(*(share.denominator for share in frame.shares))
-  weights = [int(share * whole) for share in frame.shares]
+  whole = math.lcm(*(share.denominator for share in skeleton.shares))
+  weights = [int(share * whole) for share in skeleton.shares]
   return weights if any(weights) else [1] * len(weights)
 
 
 def plan_groups(
-  frame: SplitPlan, table: GroupTable, placed: SparseCounts, seed: int, without: int = 0
+  skeleton: SplitPlan, table: GroupTable, placed: SparseCounts, seed: int, without: int = 0
 ) -> GroupPlan:
   """Returns the groups of each split, and the records of each stratum that they make.
 
   Strata, the classes of the first features together (or labels, where classes are sets of them),
-  and the splits are as near to their ideals as a search finds; `SplitPlan.furthest` tells how near.
+  and the splits are as near to their ideals as a search finds; see `SplitPlan.furthest`.
 
   Args:
-    frame: Plan whose quotas are those of predefined strata alone.
+    skeleton: Plan whose quotas are those of predefined strata alone.
     table: Groups to place.
     placed: Records by stratum and split of the groups that are not in the table.
     seed: Seed of the search.
     without: Number of records without a group.
   """
-  n_splits = len(frame.splits)
-  held = np.array([share > 0 for share in frame.shares])
-  shares = np.array([float(share) for share in frame.shares])
+  n_splits = len(skeleton.splits)
+  has_share = np.array([share > 0 for share in skeleton.shares])
+  shares = np.array([float(share) for share in skeleton.shares])
   before = placed.dense()
-  stratified = np.where(frame.predefined, 0, frame.records)
-  apart = np.where(frame.predefined[:, None], 0, before)
-  sums, row_splits = _sums_of(frame.strata)
+  stratified = np.where(skeleton.predefined, 0, skeleton.records)
+  apart = np.where(skeleton.predefined[:, None], 0, before)
+  sums, row_splits = _sums_of(skeleton.strata)
   counts = np.zeros((int(sums.max()) + 1, n_splits + 1), np.int64)
   both = np.column_stack([stratified, apart])
   np.add.at(counts, sums, np.repeat(both, np.diff(row_splits), axis=0))
@@ -373,30 +373,30 @@ def plan_groups(
     search = GroupSearch(
       table.histograms.summed(sums, row_splits),
       table.totals,
-      ideal[:, held],
-      [weight for weight in _weights(frame) if weight],
+      ideal[:, has_share],
+      [weight for weight in _weights(skeleton) if weight],
       seed,
     )
     search.run()
-    ends[:, held] = search.placed
+    ends[:, has_share] = search.placed
     quotas = before + _records(table, ends, len(stratified))
     ends = np.cumsum(ends, axis=1)
-  summary = summarize(frame, table.n_groups, without, table.largest)
-  return GroupPlan(replace(frame, quotas=quotas, groups=summary), table, ends, seed)
+  summary = summarize(skeleton, table.n_groups, without, table.largest)
+  return GroupPlan(replace(skeleton, quotas=quotas, groups=summary), table, ends, seed)
 
 
 def summarize(
-  frame: SplitPlan, n_groups: int, without: int, largest: Sequence[NamedGroup]
+  skeleton: SplitPlan, n_groups: int, without: int, largest: Sequence[NamedGroup]
 ) -> GroupSummary:
   """Returns the summary of a split by groups: their number, records without one, the largest.
 
   Args:
-    frame: Plan with the shares of the splits.
+    skeleton: Plan with the shares of the splits.
     n_groups: Number of groups.
     without: Number of records without a group.
     largest: The largest groups, of which those are taken that are too large for any split.
   """
-  most = max(frame.shares) * int(frame.records[~frame.predefined].sum())
+  most = max(skeleton.shares) * int(skeleton.records[~skeleton.predefined].sum())
   too_large = tuple(group for group in largest if group.records > most)
   return GroupSummary(n_groups, without, too_large)
 

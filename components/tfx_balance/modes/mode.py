@@ -23,6 +23,8 @@ if TYPE_CHECKING:
   from tfx_balance.modes.time import TimeOrder
 
 M = TypeVar('M', bound='Mode')
+NEW = ''
+"""Input split of the files to split; that of others is the split that they stay in."""
 
 
 class ScanTotals(Protocol):
@@ -187,7 +189,7 @@ class Mode:
 
     Args:
       totals: Totals of all files.
-      by_split: Totals of the files to split, as '', and of the files that stay in a split, by its
+      by_split: Totals of the files to split, as NEW, and of the files that stay in a split, by its
         name.
       features: Features that strata are made of.
     """

@@ -1,4 +1,4 @@
-"""Predefined splits: a feature tells the split of a record."""
+"""Predefined splits: the split of a record by the value of a feature."""
 
 from __future__ import annotations
 
@@ -133,10 +133,10 @@ class PredefinedSplits(Mode):
         ) from error
     others = sorted(value for value, n in totals.items() if n and value not in found)
     if others and self.required:
-      shown = ', '.join(f'{value}: {totals[value]}' for value in others[:_SHOWN_VALUES])
+      first = ', '.join(f'{value}: {totals[value]}' for value in others[:_SHOWN_VALUES])
       raise DataError(
         f'{sum(totals[value] for value in others)} records have no split by {self.feature!r}; by '
-        f'value they are {shown}{", ..." if len(others) > _SHOWN_VALUES else ""}; map them with '
+        f'value they are {first}{", ..." if len(others) > _SHOWN_VALUES else ""}; map them with '
         f'split_values=, or stratify them by weights that you pass as splits='
       )
     return found

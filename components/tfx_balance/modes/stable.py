@@ -83,9 +83,9 @@ class StableSplits(Mode):
     n = int(plan.records[~plan.predefined].sum())
     dealt = plan.quotas[~plan.predefined].sum(axis=0).tolist()
     cells = [
-      f'{name!r} has {held} of ideally {plain_number(n * share):.6g} (standard deviation '
+      f'{name!r} has {n_dealt} of ideally {plain_number(n * share):.6g} (standard deviation '
       f'{deviation(n, share):.3g})'
-      for name, held, share in zip(plan.splits, dealt, plan.shares, strict=True)
+      for name, n_dealt, share in zip(plan.splits, dealt, plan.shares, strict=True)
       if share
     ]
     if not n:

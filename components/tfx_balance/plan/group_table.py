@@ -16,9 +16,9 @@ import numpy.typing as npt
 from tfx_balance.errors import DataError
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.group_search import Histograms, deal
+from tfx_balance.plan.narrow_integers import SparseCounts
 from tfx_balance.plan.ranks import Ints, UInts, mix
 from tfx_balance.plan.runs import concatenated, starts_of_runs, sums_of_runs
-from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.plan.split_plan import NamedGroup
 from tfx_balance.sizes import SIZES
 

@@ -20,16 +20,13 @@ from tfx_balance.beam import counters
 from tfx_balance.beam.steps import spread
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.group_by import GroupBy
-from tfx_balance.plan.narrow_integers import narrow_fields, wide_fields
+from tfx_balance.plan.narrow_integers import SparseCounts, narrow_fields, wide_fields
 from tfx_balance.plan.number_bins import edge_keys
 from tfx_balance.plan.ranks import Ints, UInts, fine_buckets, mix, ranks
-from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.binned_reader import bin_counts, binned_readers, recoding_of
-from tfx_balance.scan.index_numbers import IndexNumbers
+from tfx_balance.scan.index_columns import GroupKeys, Identity, IndexNumbers, identity_of
 from tfx_balance.scan.label_readers import label_readers
-from tfx_balance.scan.record_keys import GroupKeys, Identity, identity_of
 from tfx_balance.scan.record_reader import ValuesByFeature
-from tfx_balance.scan.scan_counts import ScanCounts
 from tfx_balance.scan.spill import (
   Rows,
   Spill,
@@ -40,11 +37,12 @@ from tfx_balance.scan.spill import (
 )
 from tfx_balance.scan.strata import BAD, DROPPED, MissingLabel, Payload, StratumDecoder
 from tfx_balance.scan.stratum_counts import StratumColumns
+from tfx_balance.scan.totals import ScanCounts
 from tfx_balance.sizes import SIZES, Sizes, Workspace
 from tfx_balance.tfrecord.files import read_frames
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
 from tfx_balance.tfrecord.reading import READ_DEFAULTS, BadRecords, ReadOptions
-from tfx_balance.tfrecord.work_folder import scratch_folder
+from tfx_balance.tfrecord.work_files import scratch_folder
 
 
 @dataclass(frozen=True)

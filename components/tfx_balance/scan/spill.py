@@ -21,9 +21,9 @@ import pyarrow as pa
 import xxhash
 
 from tfx_balance.plan.key_order import order_of_block, parts_of_keys
+from tfx_balance.plan.narrow_integers import SparseCounts
 from tfx_balance.plan.number_bins import Recoding
 from tfx_balance.plan.ranks import Ints, UInts, mix
-from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.sizes import SIZES, Sizes
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer, concatenate
 from tfx_balance.tfrecord.packed import PackedFile, PackedWriter, local_copy

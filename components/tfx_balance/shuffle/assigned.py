@@ -18,8 +18,7 @@ from tfx_balance.shuffle.ranges import COUNTS, BatchKey, FileGroup, RangeFinder,
 from tfx_balance.shuffle.select import FileCounts
 from tfx_balance.sizes import Workspace
 from tfx_balance.tfrecord.frames import Frames, ScratchBuffer
-from tfx_balance.tfrecord.work_files import OutputFile, create_as_is, new_work_file
-from tfx_balance.tfrecord.work_folder import scratch_folder
+from tfx_balance.tfrecord.work_files import OutputFile, create_as_is, new_work_file, scratch_folder
 
 
 class AssignedRecords:

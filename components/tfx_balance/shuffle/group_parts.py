@@ -33,8 +33,13 @@ from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.shuffle.ranges import RangePacker
 from tfx_balance.sizes import SIZES, Workspace
 from tfx_balance.tfrecord.packed import PackedFile, local_copy
-from tfx_balance.tfrecord.work_files import create_as_is, fill, new_work_file, open_as_is
-from tfx_balance.tfrecord.work_folder import scratch_folder
+from tfx_balance.tfrecord.work_files import (
+  create_as_is,
+  fill,
+  new_work_file,
+  open_as_is,
+  scratch_folder,
+)
 
 MOST_PARTS = 64
 """Parts of the largest input: each is an element for each file."""

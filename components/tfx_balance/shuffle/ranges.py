@@ -27,10 +27,10 @@ import pyarrow as pa
 from tfx_balance.beam import counters
 from tfx_balance.beam.steps import MergeRows, summed
 from tfx_balance.plan.key_order import mixed_order, parts_of_keys
+from tfx_balance.plan.narrow_integers import SparseCounts
 from tfx_balance.plan.ranks import Ints, UInts
-from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.spill import ASSIGNED_ROW, COPIED_ROW, Rows, Spill
-from tfx_balance.sizes import Workspace
+from tfx_balance.sizes import SIZES, Sizes, Workspace
 from tfx_balance.tfrecord.files import FileRanges, create_compressed, fill_ranges
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, ScratchBuffer
 from tfx_balance.tfrecord.packed import (
@@ -40,8 +40,64 @@ from tfx_balance.tfrecord.packed import (
   packed_inline,
 )
 from tfx_balance.tfrecord.storage import storage_of
-from tfx_balance.tfrecord.work_files import WorkFile, new_output_file, open_as_is
-from tfx_balance.tfrecord.work_folder import scratch_folder
+from tfx_balance.tfrecord.work_files import WorkFile, new_output_file, open_as_is, scratch_folder
+
+MAX_GATHER_BYTES = 256 << 20
+"""Largest chunk, for outputs so large that smaller ones would be too many."""
+SMALL_CHUNKS = 256
+"""Number of chunks that are small, in all the files of an output."""
+TOGETHER_BYTES = 32 << 20
+"""Decompressed bytes of neighbouring small files that are gathered one after another."""
+
+
+@dataclass(frozen=True)
+class OutputLayout:
+  """Files and chunks of one output, such as a split.
+
+  Attributes:
+    paths: Paths of its files. Several outputs may share one; each has a section of it then.
+    n_chunks: Number of chunks in which each file is gathered.
+    section: Number of its section: that of number 0 comes first.
+    n_together: Number of neighbouring files that are gathered one after another.
+  """
+
+  paths: tuple[str, ...]
+  n_chunks: int
+  section: int = 0
+  n_together: int = 1
+
+  @classmethod
+  def of(
+    cls,
+    n_bytes: int,
+    folder: str,
+    suffix: str,
+    n_files: int | None = None,
+    sizes: Sizes = SIZES,
+  ) -> OutputLayout:
+    """Returns the layout for about n_bytes, in the given or a sensible number of files.
+
+    Args:
+      n_bytes: Decompressed bytes of all the files.
+      folder: Folder of the files.
+      suffix: End of their names: '.gz', or '' for plain ones.
+      n_files: Number of files; None for as many as are sensible.
+      sizes: Sizes of files and chunks.
+    """
+    n = n_files or max(1, -(-n_bytes // sizes.shard_bytes))
+    chunk = min(max(sizes.gather_bytes, n_bytes // SMALL_CHUNKS), MAX_GATHER_BYTES)
+    paths = (f'{folder}/data_tfrecord-{i:05d}-of-{n:05d}{suffix}' for i in range(n))
+    n_chunks, n_together = max(1, -(-n_bytes // n // chunk)), files_together(n_bytes // n)
+    return cls(tuple(paths), n_chunks, n_together=n_together)
+
+
+def files_together(file_bytes: int) -> int:
+  """Returns the number of neighbouring files of this size that are gathered one after another.
+
+  What they take of an input file is one range, which a request to an object store is worth.
+  """
+  return max(1, TOGETHER_BYTES // max(1, file_bytes))
+
 
 COUNTS = 'counts'
 """Tag of the counts of assigned records, each with the number of its input file."""

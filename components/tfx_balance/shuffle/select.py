@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from tfx_balance.beam.steps import MergeRows, merged
 from tfx_balance.plan.class_value import Stratum
-from tfx_balance.plan.narrow_integers import narrow_fields, wide_fields
+from tfx_balance.plan.narrow_integers import SparseCounts, narrow_fields, wide_fields
 from tfx_balance.plan.number_keys import pair_buckets
 from tfx_balance.plan.ranks import (
   Assigner,
@@ -40,7 +40,6 @@ from tfx_balance.plan.ranks import (
   fine_buckets,
   ranks,
 )
-from tfx_balance.plan.sparse_counts import SparseCounts
 from tfx_balance.scan.scan import ScannedFile
 from tfx_balance.scan.stratum_counts import StratumColumns
 from tfx_balance.shuffle.stored_values import WithStored, store

@@ -13,8 +13,7 @@ import numpy as np
 
 from tfx_balance.documents.class_distribution import SIDECAR_NAME
 from tfx_balance.documents.descriptions import describe_split
-from tfx_balance.modes.extend import NEW
-from tfx_balance.modes.mode import SplitModes
+from tfx_balance.modes.mode import NEW, SplitModes
 from tfx_balance.plan.narrow_integers import narrow, wide
 from tfx_balance.plan.ranks import Ints, Thresholds, ranks
 from tfx_balance.plan.split_plan import Placed, SplitPlan
@@ -23,8 +22,7 @@ from tfx_balance.scan.spill import Rows
 from tfx_balance.scan.stratum_counts import StratumColumns
 from tfx_balance.scan.totals import Totals, check_features
 from tfx_balance.shuffle.group_parts import GroupAssigner
-from tfx_balance.shuffle.output_layout import OutputLayout
-from tfx_balance.shuffle.ranges import FileGroup
+from tfx_balance.shuffle.ranges import FileGroup, OutputLayout
 from tfx_balance.shuffle.select import FileAssigner, Selection
 from tfx_balance.stratified_splitter.parameters import SplitterParameters
 from tfx_balance.tfrecord.work_files import WorkFile

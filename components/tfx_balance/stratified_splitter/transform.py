@@ -120,7 +120,7 @@ class StratifiedSplit(beam.PTransform):
     output_plan, counts, written = gather_ranges(assigned, rounds.output_plan, context)
     if modes.recounter:
       output_plan |= 'WithCounts' >> beam.Map(
-        lambda made, counts: made.with_counts(counts), beam.pvalue.AsSingleton(counts)
+        lambda output_plan, counts: output_plan.with_counts(counts), beam.pvalue.AsSingleton(counts)
       )
     return output_plan, counts, written
 
@@ -158,7 +158,7 @@ class BeamRounds:
     context = self._context
     parts = self.scanned | f'{name}Columns' >> beam.FlatMap(columns) | name >> beam.GroupByKey()
     answers = parts | f'{name}Answers' >> beam.FlatMap(lambda part: answer(part[1]))
-    joined = _joined(self.scanned, answers)
+    joined = _joined(self.scanned, answers, name)
     self.scanned = joined | f'{name}Revise' >> beam.Map(lambda pair: call(*pair, context))
 
   def search_thresholds(self) -> None:
@@ -166,30 +166,35 @@ class BeamRounds:
     self.bounds = [find_file_thresholds(self.scanned, selection, self._context)]
 
   def use_thresholds(self, call: Callable[[SplitPlan], Thresholds]) -> None:
-    self.bounds = [self.output_plan | 'Thresholds' >> beam.Map(lambda made: call(made.plan))]
+    self.bounds = [
+      self.output_plan | 'Thresholds' >> beam.Map(lambda output_plan: call(output_plan.plan))
+    ]
 
   def place_groups(self) -> None:
-    framed = beam.pvalue.AsSingleton(self.output_plan)
-    counted = self.scanned | 'CountGroups' >> beam.FlatMap(count_file, framed)
+    planned = beam.pvalue.AsSingleton(self.output_plan)
+    counted = self.scanned | 'CountGroups' >> beam.FlatMap(count_file, planned)
     parts = counted | 'Parts' >> beam.GroupByKey()
     in_time = self._context.parameters.modes.order is not None
     bounds: list[beam.pvalue.AsSingleton] = []
     for each in group_rounds(in_time, self._context.sizes):
       steps = partial(_summarize, each), MergeRows(each.merge), partial(_bounds, each)
-      found = summed(parts, each.name, *steps, framed, *bounds)
+      found = summed(parts, each.name, *steps, planned, *bounds)
       bounds.append(beam.pvalue.AsSingleton(found))
-    split = parts | 'SplitGroups' >> beam.FlatMap(split_part, framed, bounds[-1])
-    self.scanned = _joined(self.scanned, split)
+    split = parts | 'SplitGroups' >> beam.FlatMap(split_part, planned, bounds[-1])
+    self.scanned = _joined(self.scanned, split, 'Groups')
     self.output_plan |= 'GroupedPlan' >> beam.Map(
-      lambda made, first, last: made.with_plan((first if in_time else last).plan), *bounds
+      lambda output_plan, first, last: output_plan.with_plan((first if in_time else last).plan),
+      *bounds,
     )
 
 
-def _joined(scanned: beam.PCollection, answers: beam.PCollection) -> beam.PCollection:
+def _joined(
+  scanned: beam.PCollection, answers: beam.PCollection, name: str
+) -> beam.PCollection[tuple[ScannedFile, list[Any]]]:
   """Returns pairs of a file and its answers, in any order, of pairs of its number and one."""
-  files = scanned | 'ByNumber' >> beam.Map(lambda file: (file.file.file_number, file))
-  joined = (files, answers) | 'FilesAndAnswers' >> beam.Flatten() | 'Joined' >> beam.GroupByKey()
-  return joined | 'OfFile' >> beam.Map(_of_file)
+  files = scanned | f'{name}ByNumber' >> beam.Map(lambda file: (file.file.file_number, file))
+  both = (files, answers) | f'{name}And' >> beam.Flatten()
+  return both | f'{name}Joined' >> beam.GroupByKey() | f'{name}OfFile' >> beam.Map(_of_file)
 
 
 def _of_file(joined: tuple[int, Iterable[Any]]) -> tuple[ScannedFile, list[Any]]:
@@ -236,7 +241,7 @@ class NumberSelection(Selection):
   """Numbers of records in parts that follow each other, of all records that have a number.
 
   Attributes are as in `Selection`, with one row, and:
-    place: Place of the feature among those that strata are made of.
+    place: Place of the feature among those that strata are output_plan of.
     kind: Type of the numbers, 'int' or 'float'.
   """
 
@@ -248,27 +253,31 @@ class NumberSelection(Selection):
     return scanned.strata.columns[self.place].is_valid().to_numpy(False) - np.int64(1)
 
 
-def _summarize(each: Round, part: Part, made: SplitOutputPlan, *bounds: Any) -> Any:
-  return each.summarize(_groups(made), partial(_built, part, made), part[0], *bounds)
+def _summarize(each: Round, part: Part, output_plan: SplitOutputPlan, *bounds: Any) -> Any:
+  return each.summarize(_groups(output_plan), partial(_built, part, output_plan), part[0], *bounds)
 
 
-def _bounds(each: Round, summary: Any, made: SplitOutputPlan, *bounds: Any) -> Any:
-  return each.bounds(_groups(made), summary, *bounds)
+def _bounds(each: Round, summary: Any, output_plan: SplitOutputPlan, *bounds: Any) -> Any:
+  return each.bounds(_groups(output_plan), summary, *bounds)
 
 
-def _groups(made: SplitOutputPlan) -> WholeGroups:
+def _groups(output_plan: SplitOutputPlan) -> WholeGroups:
   """Returns the split of groups that a plan is of."""
-  context, order = made.context, made.context.parameters.modes.order
-  without = made.totals.without_group
-  return WholeGroups(made.plan, context.draw_seed, without, context.sizes, order, made.kind)
+  context, order = output_plan.context, output_plan.context.parameters.modes.order
+  without = output_plan.totals.without_group
+  return WholeGroups(
+    output_plan.plan, context.draw_seed, without, context.sizes, order, output_plan.kind
+  )
 
 
-def count_file(scanned: ScannedFile, made: SplitOutputPlan) -> Iterator[tuple[int, PartColumn]]:
+def count_file(
+  scanned: ScannedFile, output_plan: SplitOutputPlan
+) -> Iterator[tuple[int, PartColumn]]:
   """Yields the columns of a file by part of the groups."""
-  context = made.context
+  context = output_plan.context
   timed = context.parameters.modes.order is not None
-  parts = n_parts(made.totals.n_records, context.sizes.group_records)
-  rows = made.selection.strata_of(scanned)
+  parts = n_parts(output_plan.totals.n_records, context.sizes.group_records)
+  rows = output_plan.selection.strata_of(scanned)
   for column in count_groups(scanned, rows, context.draw_seed, parts, context, timed):
     yield column.part, column
 
@@ -278,16 +287,16 @@ def _in_order(part: Part) -> list[PartColumn]:
   return sorted(part[1], key=attrgetter('file_number'))
 
 
-def _built(part: Part, made: SplitOutputPlan) -> GroupPart:
+def _built(part: Part, output_plan: SplitOutputPlan) -> GroupPart:
   """Returns the groups of a part; raises DataError as `GroupPart` does."""
-  return build_part(_in_order(part), predefined_splits(made.plan))
+  return build_part(_in_order(part), predefined_splits(output_plan.plan))
 
 
 def split_part(
-  part: Part, made: SplitOutputPlan, plan: GroupPlan | GroupCuts
+  part: Part, output_plan: SplitOutputPlan, plan: GroupPlan | GroupCuts
 ) -> Iterator[tuple[int, PartColumn]]:
   """Yields the places of the groups of a part, by the number of the file."""
-  groups = _built(part, made)
+  groups = _built(part, output_plan)
   placed = plan.assign(groups, part[0])
-  for column in return_splits(groups, placed, _in_order(part), made.context):
+  for column in return_splits(groups, placed, _in_order(part), output_plan.context):
     yield column.file_number, column

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import posixpath
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 import numpy.typing as npt
 
 from tfx_balance.documents.json_document import document_text, parse_json, sealed
+from tfx_balance.tfrecord.private_folder import private_folder
 from tfx_balance.tfrecord.reading import FileVersions
 from tfx_balance.tfrecord.storage import copy, exists, move, read_whole, storage_of, write_whole
 
@@ -206,3 +208,16 @@ def seal_document(path: str) -> None:
   """
   data = parse_json(read_whole(path), path)
   write_whole(path, document_text(sealed(data)).encode('utf-8'))
+
+
+@contextlib.contextmanager
+def scratch_folder(work_dir: str) -> Iterator[str]:
+  """Yields a folder in which files are written and read as they are, for one worker and its step.
+
+  That is the folder of work files; where these are objects, it is a private one of the worker.
+  """
+  if storage_of(work_dir).renames:
+    yield work_dir
+    return
+  with private_folder() as folder:
+    yield folder

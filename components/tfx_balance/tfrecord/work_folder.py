@@ -119,19 +119,6 @@ def work_root(output_uri: str, one_machine: bool) -> str:
   return root
 
 
-@contextlib.contextmanager
-def scratch_folder(work_dir: str) -> Iterator[str]:
-  """Yields a folder in which files are written and read as they are, for one worker and its step.
-
-  That is the folder of work files; where these are objects, it is a private one of the worker.
-  """
-  if storage_of(work_dir).renames:
-    yield work_dir
-    return
-  with private_folder() as folder:
-    yield folder
-
-
 def delete_output(output_uri: str) -> None:
   """Deletes the files of an artifact that an unfinished attempt wrote to an object store.
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from tfx_balance.errors import DataError
-from tfx_balance.scan.record_keys import identity_of
+from tfx_balance.scan.index_columns import identity_of
 from tfx_balance.scan.record_reader import RecordReader
 from tfx_balance.scan.spill import INDEX_ROW
 from tfx_balance.scan.strata import StratumDecoder
