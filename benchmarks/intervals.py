@@ -300,7 +300,8 @@ def compared(kind: str, n: int, rare: int, seed: int) -> dict[str, Array]:
     found['psi'].append(psi)
     for i in range(FOLDS):
       outside, inside = np.flatnonzero(fold == i), np.flatnonzero(fold != i)
-      found['fold'].append(values(outside, fold[outside])[1])
+      without = values(inside, fold[inside])[1]
+      found['fold'].append(FOLDS * value - (FOLDS - 1) * without)  # jackknife, as `judge` has it
       model = np.array([pairs.get((min(i, j), max(i, j)), 0) for j in range(FOLDS)])[fold[inside]]
       own = psi[..., outside]
       apart = values(inside, model)[1] - value - own.mean(axis=-1)

@@ -199,3 +199,19 @@ def test_shares_of_classes_that_vary_widen_the_interval_of_a_mean_over_records()
   each = log_p['balanced'][np.arange(1000), labels] - natural[np.arange(1000), labels]
   expected = 2.0639 * each.std(ddof=1) / np.sqrt(1000)  # t of 24 degrees of freedom
   assert (gap.high - gap.low) / 2 == pytest.approx(expected, rel=1e-3)
+
+
+def test_arms_that_put_whole_folds_into_one_class_are_not_told_apart():
+  """Each arm has a recall of 0.5 in each fold, and another of all folds together."""
+  n_rare, folds = [45, 35, 25, 15, 5], []
+  labels = np.concatenate([np.repeat([0, 1], [200 - n, n]) for n in n_rare])
+  for i in range(5):
+    sides = {'natural': np.zeros(200), 'balanced': np.full(200, 9.0 if i == 4 else 0.0)}
+    sides['balanced'][:1] += 5 if i == 0 else 0  # a single record that differs in a fold of its own
+    log_p = {arm: shifted(np.stack([np.full(200, 4.0), own], 1), 0) for arm, own in sides.items()}
+    folds.append(Fold(0, np.arange(200 * i, 200 * i + 200), np.array([155, 45]), log_p))
+  scores = Scores(folds, labels, Measures.of(np.bincount(labels)), 'macro_recall', in_time=True)
+  found = judge(scores)
+  gap = dict(gaps(scores, found, 'natural', 1))['balanced']
+  assert gap.mean < -0.09
+  assert verdict(scores, gap, found['natural'].values['macro_recall']) == 'cannot tell'

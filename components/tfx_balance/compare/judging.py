@@ -138,7 +138,10 @@ class Judged:
 
   Attributes:
     values: Mean over the repetitions by metric, each measured on all records of a repetition.
-    by_fold: Deciding metric of each fold, [n_folds].
+    by_fold: Jackknife values of the deciding metric, whose mean over a repetition's J folds is near
+      that of all its records: J times it, less J - 1 times that without the fold (Tukey 1958),
+      [n_folds]. Values of the folds alone would not do: of records of which a fold has too few, or
+      that it puts into one class, arms differ together and in no fold.
     by_record: Deciding metric of each tested record, the mean over the repetitions, where it is a
       mean over records; or else empty.
     calibration: Mean intercept and slope over the repetitions; None where there is none.
@@ -167,7 +170,6 @@ def judge(scores: Scores) -> dict[str, Judged]:
     for repeat in sorted({fold.repeat for fold in folds})
   ]
   labels = [scores.labels_of([folds[i] for i in own]) for own in repeats]
-  deciding = measures.metrics[scores.metric]
   found = {}
   for name in scores.arms:
     decided = scores.decisions(name)
@@ -187,12 +189,6 @@ def judge(scores: Scores) -> dict[str, Judged]:
       )
       for metric in measures.names
     }
-    by_fold = np.array(
-      [
-        measures.measure(scores.metric, log_p, scores.labels[fold.rows])
-        for log_p, fold in zip(decided if deciding.decides else given, folds, strict=True)
-      ]
-    )
     pairs = [
       np.bincount(own * n_classes + measures.decide(log_p), minlength=n_classes**2)
       for log_p, own in zip(joined[True], labels, strict=True)
@@ -202,14 +198,28 @@ def judge(scores: Scores) -> dict[str, Judged]:
       for log_p, own in zip(joined[False], labels, strict=True)
       if (pair := measures.calibration(log_p, own)) is not None
     ]
+    deciding = decided if measures.metrics[scores.metric].decides else given
     found[name] = Judged(
       values,
-      by_fold,
-      _by_record(scores, decided if deciding.decides else given),
+      np.concatenate([_by_fold(scores, deciding, own) for own in repeats]),
+      _by_record(scores, deciding),
       tuple(np.mean(calibrations, axis=0).tolist()) if calibrations else None,
       np.mean(pairs, axis=0).reshape(n_classes, n_classes),
     )
   return found
+
+
+def _by_fold(scores: Scores, log_p: Sequence[Floats], own: Sequence[int]) -> Floats:
+  """Returns the jackknife values of the folds of one repetition; see `Judged`."""
+
+  def value(some: Sequence[int]) -> float:
+    labels = scores.labels_of([scores.folds[i] for i in some])
+    joined = np.concatenate([log_p[i] for i in some])
+    return scores.measures.measure(scores.metric, joined, labels)
+
+  whole, n = value(own), len(own)
+  without = [value([i for i in own if i != fold]) for fold in own] if n > 1 else [whole]
+  return n * whole - (n - 1) * np.array(without)
 
 
 def _by_record(scores: Scores, log_p: Sequence[Floats]) -> Floats:
