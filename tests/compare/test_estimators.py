@@ -174,6 +174,24 @@ def test_columns_go_by_the_classes_of_the_estimator():
   assert np.argmax(log_p, axis=1).tolist() == [0, 1]
 
 
+class FromZero(LogisticRegression):
+  """An estimator that takes classes as XGBoost does."""
+
+  def fit(self, x, y, sample_weight=None):
+    if set(y) != set(range(len(set(y)))):
+      raise ValueError(f'Invalid classes inferred from unique values of `y`, got {set(y)}')
+    return super().fit(x, y, sample_weight)
+
+
+def test_an_estimator_of_numbers_from_0_gets_them():
+  x, y = table()
+  answers = [compare(model, x, y, processes=1, verbose=False) for model in (FromZero(), FromZero)]
+  plain = compare(LogisticRegression(), x, y, processes=1, verbose=False)
+  assert all(answer.document.arms == plain.document.arms for answer in answers)
+  fitted, other = answers[0].fit(x, y), plain.fit(x, y)
+  assert fitted.predict(x).tolist() == other.predict(x).tolist()
+
+
 def test_each_class_is_drawn_as_often_as_the_largest():
   labels = np.repeat([0, 1, 2], [50, 7, 20])
   uses = np.bincount(balanced_rows(labels, 3), minlength=77)

@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 from tfx_balance.compare import processes
@@ -74,6 +75,11 @@ def test_a_full_disk_is_an_error_that_says_what_to_do(monkeypatch, shifted_sum):
   monkeypatch.setattr(processes.joblib, 'dump', full)
   with pytest.raises(StorageError, match=r'No space left on device.*TMPDIR.*or give processes=1'):
     list(call_in_processes(shifted_sum, {'x': np.ones(3)}, [0], 2))
+
+
+def test_processes_share_the_cores():
+  found = list(call_in_processes(lambda data, task: joblib.cpu_count(), None, range(2), 2))
+  assert found == [max(joblib.cpu_count() // 2, 1)] * 2
 
 
 def test_an_error_in_a_process_is_the_only_one(monkeypatch):

@@ -36,7 +36,7 @@ class FittedEstimator:
 
   Attributes:
     estimator: Estimator.
-    classes: Values of all classes, [n_classes].
+    classes: What it has for each class, [n_classes]: the values, or numbers from 0.
   """
 
   estimator: Any
@@ -154,9 +154,8 @@ class EstimatorTraining:
     Raises:
       ConfigError: if the estimator does not take the records.
     """
-    way, estimator, weights = ARMS[remedy.name].way, self.make(), {}
+    way, weights = ARMS[remedy.name].way, {}
     x, labels = take(checked_rows(x, len(labels)), rows), labels[rows]
-    set_seeds(estimator, seed)
     if way in ('batches', 'smote'):
       again = balanced_rows(labels, seed)
       x = smote(x, labels, again, seed) if way == 'smote' else take(x, again)
@@ -164,16 +163,21 @@ class EstimatorTraining:
     elif way == 'weights':
       _, own, counts = np.unique(labels, return_inverse=True, return_counts=True)
       each = np.array(class_weights(counts.tolist(), counts.tolist()))
-      weights = {str(weight_name(estimator)): each[own]}
-    try:
-      estimator.fit(x, self.classes[labels], **weights)
-    except (TypeError, ValueError) as error:
-      raise ConfigError(
-        f'{type(estimator).__name__} with {remedy.name} does not take x or y: {error}; x goes to '
-        f'it as it is, and y as values such as {format_value(self.classes[0])}; give what its fit '
-        f'takes, of which some is y as numbers from 0'
-      ) from error
-    return FittedEstimator(estimator, self.classes)
+      weights = {str(weight_name(self.make())): each[own]}
+    first: Exception | None = None
+    for classes in (self.classes, np.arange(len(self.classes))):  # the latter for XGBoost
+      estimator = self.make()
+      set_seeds(estimator, seed)
+      try:
+        estimator.fit(x, classes[labels], **weights)
+      except (TypeError, ValueError) as error:
+        first = first or error
+      else:
+        return FittedEstimator(estimator, classes)
+    raise ConfigError(
+      f'{type(estimator).__name__} with {remedy.name} does not take x or y: {first}; x goes to it '
+      f'as it is, and y as values such as {format_value(self.classes[0])}; give what its fit takes'
+    ) from first
 
   def settings(self, arms: Collection[str]) -> Mapping[str, EstimatorTraining]:
     """Returns no other settings: an estimator has those of its parameters."""

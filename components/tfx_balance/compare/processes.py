@@ -51,12 +51,15 @@ def call_in_processes(
     pool = joblib.Parallel(
       processes, return_as='generator', pre_dispatch='n_jobs', batch_size=1, max_nbytes=None
     )
-    yield from pool(joblib.delayed(_called)(call, path, os.getpid(), task) for task in tasks)
+    cores = max(joblib.cpu_count() // processes, 1)
+    yield from pool(joblib.delayed(_called)(call, path, os.getpid(), cores, task) for task in tasks)
 
 
-def _called(call: Callable[[Any, Any], R], path: str, parent: int, task: Any) -> R:
+def _called(call: Callable[[Any, Any], R], path: str, parent: int, cores: int, task: Any) -> R:
   """Returns the result of a function, in a process that ends when its parent does."""
   _end_with(parent)
+  # joblib limits OpenMP; LightGBM and n_jobs=-1 take the number of cores that this tells joblib.
+  os.environ['LOKY_MAX_CPU_COUNT'] = str(cores)
   return call(_loaded(path), task)
 
 
