@@ -100,7 +100,7 @@ def _tally(
   common = getattr(feature, kind).common_stats
   if multilabel and common.num_non_missing and not common.min_num_values:
     raise DataError(
-      f'feature {label!r} has empty lists in {where}, whose number they do not hold; {instead}'
+      f'feature {label!r} has empty lists in {where}, which does not count them; {instead}'
     )
   if common.max_num_values > 1 and not multilabel:
     raise DataError(

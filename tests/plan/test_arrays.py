@@ -404,7 +404,7 @@ def test_sparse_matrices_are_rows():
     ([1e300, 1.0], r'label 1e\+300 is a number of more than 63 bits'),
     (np.array(['2024', '2025'], 'M8[ns]'), r'datetime64\[ns\], and times are not classes'),
     (np.array(['2024', '2025'], 'M8[D]'), r'datetime64\[D\], and times are not classes'),
-    (['\ud83d', 'a'], r"^label '\\ud83d' has half of a character"),
+    (['\ud83d', 'a'], r"^label '\\ud83d' has a lone surrogate"),
     ('species', r"labels='species' is one text.*such as table\['species'\]"),
     (np.array([[1, 2], [2, 2]]), 'give several columns of classes as labels='),
   ],

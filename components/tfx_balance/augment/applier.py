@@ -174,7 +174,7 @@ class Applier:
         raise ConfigError(
           f'augment function {self._name} gives other values for the same record and seed; it '
           'must give the same in every run: take all randomness from the seed, by '
-          'tf.random.stateless_*, and none from numpy.random, random, time or what it keeps'
+          'tf.random.stateless_*, and none from numpy.random, random, time or its own state'
         )
 
   def _traced_anew(self, features: Features, seeds: tf.Tensor) -> Iterator[Any]:

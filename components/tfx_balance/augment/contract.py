@@ -257,7 +257,7 @@ def _source(value: Any) -> str:
     return inspect.getsource(inspect.getmodule(value) or value)
   except (OSError, TypeError) as error:
     raise ConfigError(
-      f'augment function {function_name(value)!r} has no source to tell its versions apart; '
+      f'augment function {function_name(value)!r} has no source to distinguish its versions by; '
       'put it into a module file'
     ) from error
 
@@ -267,7 +267,7 @@ def _stable_repr(value: Any) -> str:
   text = repr(value)
   if re.search(r' at 0x[0-9a-f]+', text):
     raise ConfigError(
-      f'{text} differs in every run, so a cache cannot know the augment function again; '
+      f'{text} differs in every run, so a cache cannot recognize the augment function; '
       'make its class a frozen dataclass, or give it a __repr__ of its parameters'
     )
   return text

@@ -55,7 +55,7 @@ def check_counters(result: Any, sidecar: ClassDistribution) -> None:
     if counted.get(name, 0) != expected:
       raise RuntimeError(
         f'{name} of {sidecar.component} is {counted.get(name, 0)} by the workers and {expected} '
-        f'by the sidecar; they must agree: run again, and report it if it stays so'
+        f'by the sidecar; they must agree: run again, and report it if it persists'
       )
 
 

@@ -324,6 +324,6 @@ def encoded(text: str, argument: str) -> bytes:
     return text.encode('utf-8', 'surrogateescape')
   except UnicodeEncodeError as error:
     raise DataError(
-      f'{named(text, argument)} has half of a character, which no UTF-8 text has ({error.reason}); '
+      f'{named(text, argument)} has a lone surrogate, which is not text in UTF-8 ({error.reason}); '
       f'decode it from bytes again'
     ) from error

@@ -114,7 +114,7 @@ def read_run(uris: Sequence[str], label: str | None = None) -> RunView:
     elif kind == STATISTICS_PATTERN:
       if label is None:
         raise ConfigError(
-          f'label=None: of {source.uri} alone it is not known which feature holds the class; pass '
+          f'label=None, and {source.uri} does not say which feature holds the class; pass '
           f'label= (--label)'
         )
       title = source.title or source.node or 'Statistics'

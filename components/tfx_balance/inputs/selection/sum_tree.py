@@ -134,5 +134,5 @@ def _check(items: Ints, weights: Floats, n_items: int) -> None:
   if len(wrong):
     raise ConfigError(
       f'weight {weights[wrong[0]]} of item {items[wrong[0]]} must be finite and 0 or more; '
-      f'is the loss that it comes from finite?'
+      f'check that the loss that it comes from is finite'
     )
