@@ -167,8 +167,8 @@ def missing_label(*others: str) -> Read:
     if isinstance(value, str) and value.lstrip().startswith('{'):
       value = from_json(name, value, Mapping)
     if not isinstance(value, Mapping):
-      word(name, 'own' if value == OWN_STRATUM else value)
-      return OWN_STRATUM if value == 'own' else value
+      is_own = isinstance(value, str) and value in ('own', OWN_STRATUM)
+      return OWN_STRATUM if is_own else word(name, value)
     fill = value.get('fill')
     if [*value] != ['fill'] or isinstance(fill, bool) or fill not in (0, ''):
       raise ConfigError(

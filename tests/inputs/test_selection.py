@@ -191,7 +191,11 @@ def test_a_custom_loop_chooses_and_updates():
       ConfigError,
       "keras='jax' is not one of",
     ),
-    (lambda: prioritized_model(object(), PrioritySelector(2), None), ConfigError, 'no keras.Model'),
+    (
+      lambda: prioritized_model(object(), PrioritySelector(2), None),
+      ConfigError,
+      'neither a keras',
+    ),
   ],
 )
 def test_what_breaks_a_rule_is_refused(make, error, message):

@@ -187,7 +187,7 @@ def test_a_tasks_own_options_go_before_those_of_all():
       id='volume twice',
     ),
     pytest.param({'ephemeral_storage_gb': {'/a': 0}}, r"_gb\['/a'\]=0 must be", id='size'),
-    pytest.param({'storage_class': 'Fast'}, 'no name of a Kubernetes StorageClass', id='class'),
+    pytest.param({'storage_class': 'Fast'}, 'not a valid name of a Kubernetes Stor', id='class'),
     pytest.param({'image_pull_secrets': 'one'}, "secrets='one' must be a list", id='pull list'),
     pytest.param(
       {'image_pull_secrets': ['a..b']}, "'a..b' is not a valid name of a", id='pull secret'

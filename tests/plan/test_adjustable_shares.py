@@ -71,7 +71,7 @@ def test_shares_of_no_class_are_refused_when_they_are_set():
     ({'step': 1, 'q': 1, 'ratios': {0: 1}}, 'give one of them'),
     ({'step': 1, 'q': float('inf')}, 'q=inf must be a finite number'),
     ({'step': 1, 'ratios': {0: -1}}, r'ratios\[0\]=-1 must be'),
-    ({'step': 1, 'ratios': {b'\xff': 1}}, 'no text in UTF-8'),
+    ({'step': 1, 'ratios': {b'\xff': 1}}, 'not text in UTF-8'),
   ],
 )
 def test_what_breaks_a_rule_is_refused(arguments, message):
