@@ -417,7 +417,7 @@ def test_labels_that_are_refused(labels, message):
 @each('argument', ['group_by', 'split_by'])
 def test_half_a_character_is_refused_with_its_argument(argument):
   halves = {argument: np.array(['\ud83d', 'b'], object)}
-  with pytest.raises(DataError, match=rf"^{argument}: value '.ud83d' has half of a character"):
+  with pytest.raises(DataError, match=rf"^{argument}: value '.ud83d' has a lone surrogate"):
     stratified_indices(['a', 'b'], **halves)
 
 
