@@ -102,6 +102,18 @@ class LastFirst(Mode):
     return Placed.in_splits(1 - parts)
 
 
+def test_a_mode_may_say_where_items_go():
+  strata = [(ClassValue('int', i),) for i in range(2)]
+  shares = SplitShares.parse({'a': 3, 'b': 1})
+  plain, other = (
+    ArrayItems(strata, np.arange(800) % 2, shares, SplitModes(modes), 0, {'key': None})
+    for modes in ((), (LastFirst(),))
+  )
+  plain, other = (items.modes.placement.split_items(items) for items in (plain, other))
+  assert np.bincount(other).tolist() == np.bincount(plain).tolist() == [600, 200]
+  assert not ((plain == 1) & (other == 1)).any()
+
+
 def test_a_mode_may_say_where_records_go(tmp_path):
   records = [example(label=i % 2, id=i) for i in range(800)]
   found = []

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.argument_readers import Arguments
@@ -256,20 +257,41 @@ class Mode:
     """
     return None
 
-  def place(self, rows: Ints, parts: Ints, orders: UInts | None, bounds: Any) -> Placed:
+  def place(self, rows: Ints, parts: npt.NDArray[Any], orders: UInts | None, bounds: Any) -> Placed:
     """Returns the places of records.
 
     Args:
       rows: Row of each record: int64 [n].
-      parts: Its part: int64 [n].
+      parts: Its part: integers [n].
       orders: Key of its number in `column`: uint64 [n]; None for none.
       bounds: From `bounds`.
     """
     return Placed.in_splits(parts)
 
+  def kept(self, placed: Placed, names: Sequence[str]) -> npt.NDArray[Any]:
+    """Returns the split of each item of an array by its place, -1 for none: integers [n]."""
+    return placed.split
+
+  def numbers_of(self, items: ArrayItems) -> tuple[UInts | None, str]:
+    """Returns the key of each item's number in `column`, uint64 [n], and their type."""
+    return None, ''
+
   def split_items(self, items: ArrayItems) -> npt.NDArray[Any]:
     """Returns the split of each item of an array, -1 for none: integers [n]."""
-    return items.select(items.plan().quotas)[1]
+    numbers, kind = self.numbers_of(items)
+    plan, rows = items.plan(), items.strata_of
+    parts, by_stratum = self.parts(plan.quotas), None
+    if numbers is not None:  # equal numbers and ranks follow each other stratum by stratum
+      by_stratum = np.argsort(rows, kind='stable')
+    rows = np.zeros_like(rows) if self.is_joint else rows
+    found, part = items.select(parts, rows, numbers, by_stratum)
+    bounds = self.bounds(parts, found.orders, kind)
+    if numbers is None or by_stratum is None:
+      return self.kept(self.place(rows, part, None, bounds), plan.splits)
+    placed = self.place(rows[by_stratum], part, numbers[by_stratum], bounds)
+    split = np.empty(len(items), np.int64)
+    split[by_stratum] = self.kept(placed, plan.splits)
+    return split
 
   def cells(self, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Returns the shape of counts of assigned records, of that of quotas, where it `recounts`."""

@@ -19,6 +19,7 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tfx_balance.argument_readers import Argument, as_given, json_of, optional_text
 from tfx_balance.arguments import check_choice, check_number, check_text, check_whole, format_value
@@ -147,16 +148,18 @@ class TimeOrder(Mode):
     parts: Ints = np.stack([rows - lost, lost], axis=2).reshape(len(rows), -1)
     return parts
 
-  def place(self, rows: Ints, parts: Ints, orders: UInts | None, bounds: UInts) -> Placed:
+  def place(
+    self, rows: Ints, parts: npt.NDArray[Any], orders: UInts | None, bounds: UInts
+  ) -> Placed:
     """Returns the split of each record, and whether the embargo leaves it out: [n].
 
     Args:
       rows: Row of each record: int64 [n].
-      parts: Its part: int64 [n].
+      parts: Its part: integers [n].
       orders: Key of its time: uint64 [n].
       bounds: Highest key that the embargo leaves in each split: uint64 [rows, splits].
     """
-    split, is_behind = np.divmod(parts, 2)
+    split, is_behind = np.divmod(parts.astype(np.int64), 2)
     return Placed(split, (is_behind > 0) | (orders > bounds[rows, split]))
 
   def last_kept(self, keys: UInts, kind: str) -> UInts:
@@ -241,18 +244,8 @@ class TimeOrder(Mode):
           f'{n_lost} records of split {name!r}; make them smaller, or the split larger'
         )
 
-  def split_items(self, items: ArrayItems) -> Ints:
-    keys, kind = keys_of_times(items.given['order_by'], len(items))
-    plan, of = items.plan(), items.strata_of
-    rows = np.zeros_like(of) if self.is_joint else of
-    parts = self.parts(plan.quotas)
-    by_stratum = np.argsort(of, kind='stable')  # as equal times and ranks follow each other
-    found, part = items.select(parts, rows, keys, by_stratum)
-    bounds = self.bounds(parts, found.orders, kind)
-    placed = self.place(rows[by_stratum], part.astype(np.int64), keys[by_stratum], bounds)
-    split = np.empty(len(items), np.int64)
-    split[by_stratum] = self.kept(placed, plan.splits)
-    return split
+  def numbers_of(self, items: ArrayItems) -> tuple[UInts, str]:
+    return keys_of_times(items.given['order_by'], len(items))
 
   def warnings(self, plan: SplitPlan, source: InputRecords) -> list[str]:
     assert plan.embargoed is not None
