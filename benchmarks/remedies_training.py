@@ -108,7 +108,7 @@ def train(
   """
   assert arm in TRAINED
   folds, d, n_classes = len(trained), x.shape[1], int(labels.max()) + 1
-  way = ARMS[arm].way
+  way, power = ARMS[arm].way, ARMS[arm].q - 1
   q = ARMS[arm].sampling.get('q', 1.0)
   rngs = [np.random.default_rng([seed, i]) for i in range(folds)]
   rows = np.stack(
@@ -119,8 +119,10 @@ def train(
   scale = np.stack([x[own].std(axis=0) for own in trained])[:, np.newaxis]
   scale[scale < 1e-6] = 1
   prior = counts / counts.sum(axis=1, keepdims=True)
-  offset = np.log(np.maximum(prior, 1e-6)) * (way == 'loss')
-  weights = 1 / (n_classes * np.maximum(prior, 1e-6)) if way == 'weights' else prior**0
+  known = np.maximum(prior, 1e-6)
+  offset = np.log(known) * ARMS[arm].tau
+  own = known**power / (known ** (power + 1)).sum(axis=1, keepdims=True)
+  weights = own if way == 'weights' else prior**0
   if way == 'smote':
     near = np.zeros((folds, len(x), NEIGHBOURS), np.int32)
     for i, own in enumerate(trained):

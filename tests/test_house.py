@@ -117,6 +117,64 @@ def test_a_docstring_that_needs_the_code_is_found(doc):
   assert vague_docstrings('a.py', 'def f():\n  """Returns the rest, which is whole."""\n') == []
 
 
+def constants_of(text):
+  """Returns the names in upper case that a module assigns."""
+  nodes = [node for node in ast.parse(text).body if isinstance(node, ast.Assign | ast.AnnAssign)]
+  names = {name.id for node in nodes for name in ast.walk(node) if isinstance(name, ast.Name)}
+  return {name for name in names if name.isupper()}
+
+
+def patched_constants(name, text, constants):
+  """Returns a line for each constant that a text sets on a module, or an item of one."""
+  found = []
+  for node in ast.walk(ast.parse(text)):
+    match node:
+      case ast.Call(args=[ast.Constant(str(path)), *_]) if path.startswith('tfx_balance.'):
+        found.append((node.lineno, path.rpartition('.')[2]))
+      case ast.Call(
+        func=ast.Attribute(attr='setattr' | 'object'), args=[_, ast.Constant(word), *_]
+      ):
+        found.append((node.lineno, word))
+      case ast.Call(
+        func=ast.Attribute(attr='setitem' | 'delitem' | 'dict'),
+        args=[ast.Attribute(attr=word) | ast.Name(word), *_],
+      ):
+        found.append((node.lineno, word))
+      case ast.Attribute(ast.Name(), word, ast.Store()):
+        found.append((node.lineno, word))
+  return [f'{name}:{line}: {word}' for line, word in found if word in constants]
+
+
+def test_no_test_patches_a_constant():
+  constants = set().union(*(constants_of(path.read_text(encoding='utf-8')) for path in PACKAGE))
+  texts = [
+    (str(path.relative_to(ROOT)), path.read_text(encoding='utf-8'))
+    for path in sorted((ROOT / 'tests').rglob('*.py'))
+  ]
+  found = [fault for name, text in texts for fault in patched_constants(name, text, constants)]
+  assert found == [], 'pass a size as sizes= or an argument, or give the test more data'
+
+
+@pytest.mark.parametrize(
+  'line',
+  [
+    "monkeypatch.setattr(module, '_FEW', 2)",
+    "mock.patch.object(module, '_FEW', 2)",
+    "mock.patch('tfx_balance.module._FEW', 2)",
+    "monkeypatch.setattr('tfx_balance.module._FEW', 2)",
+    "monkeypatch.setitem(module._FEW, 'key', 2)",
+    "monkeypatch.setitem(_FEW, 'key', 2)",
+    'mock.patch.dict(module._FEW, key=2)',
+    'module._FEW = 2',
+    'for module._FEW in (1, 2): pass',
+  ],
+)
+def test_a_constant_that_is_patched_is_found(line):
+  constants = constants_of('_FEW: int = 3\nfew = 2')
+  assert patched_constants('a.py', line, constants) == ['a.py:1: _FEW']
+  assert patched_constants('a.py', line.replace('_FEW', 'few'), constants) == []
+
+
 def named_paths(text):
   """Returns the paths that a text names in backticks: folders end in /, files in a suffix."""
   return sorted({*re.findall(r'`([\w./-]+(?:/|\.(?:py|md|jinja)))`', text)})

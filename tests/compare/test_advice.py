@@ -1,10 +1,13 @@
 """What is recommended, and what is said of it."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tfx_balance.compare import compare, comparing
 from tfx_balance.compare.advice import reason, simplest, to_settle
-from tfx_balance.compare.arms import ARMS
+from tfx_balance.compare.arms import ARMS, Arm
 from tfx_balance.compare.comparing import _unsettled
 from tfx_balance.compare.intervals import Interval
 from tfx_balance.compare.judging import Judged
@@ -127,3 +130,20 @@ def test_the_remedy_has_the_shift_of_its_arm():
     shift = ARMS[name].shift(np.log([0.9, 0.1]), np.log([0.9, 0.1]), 1.0)
     moves = ARMS[name].tuned or (ARMS[name].corrected and ARMS[name].q != 1)
     assert bool(np.abs(shift).max() > 0) == moves
+
+
+@pytest.mark.parametrize('q', [0.0, 0.5, 1.0])
+def test_weights_and_losses_are_of_the_shares_that_an_arm_stands_for(q):
+  records = np.array([81, 16, 3])
+  shares = Arm('', 0, 'weights', q).weights(records) * records
+  np.testing.assert_allclose(shares / 100, records**q / (records**q).sum())
+  assert Arm('', 0, 'loss', q).tau == 1 - q
+  assert Arm('', 0, 'batches', q).tau == 0
+
+
+def test_the_documentation_lists_each_arm():
+  text = (Path(__file__).parents[2] / 'docs/which-remedy.md').read_text(encoding='utf-8')
+  names = [
+    name for row in re.findall(r'^\| ([a-z_, ]+) \|', text, re.M) for name in row.split(', ')
+  ]
+  assert sorted(name for name in names if name in ARMS) == sorted(ARMS)

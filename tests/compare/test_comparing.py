@@ -7,12 +7,14 @@ import keras
 import numpy as np
 import pytest
 import tf_keras
-from tfx_balance.compare import compare, comparing, keras_training
+from tfx_balance.compare import compare, keras_training
 from tfx_balance.compare.answer_text import answer_text
-from tfx_balance.compare.arms import ARMS
+from tfx_balance.compare.arms import ARMS, TRAINED
 from tfx_balance.documents.comparison import ComparisonDocument
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
+
+from tests.compare.helpers_folds import first_folds
 
 N = 400
 
@@ -33,8 +35,9 @@ def maker(module=keras, width=2, **last):
 
 
 @pytest.fixture(autouse=True)
-def once(monkeypatch):
-  monkeypatch.setattr(comparing, 'N_REPEATS', 1)
+def once():
+  with first_folds():
+    yield
 
 
 def learns_fast():
@@ -45,8 +48,7 @@ def learns_fast():
 
 @pytest.fixture(scope='module')
 def answer():
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(comparing, 'N_REPEATS', 2)
+  with first_folds(10):
     return compare(learns_fast, *table(300, 3000), steps=100, processes=1, verbose=False)
 
 
@@ -116,7 +118,7 @@ def test_two_processes_give_the_answer_of_one(module, capfd):
     arguments = {'steps': 5, 'minutes': 10, 'seed': 3, 'processes': processes}
     answers.append(compare(make, features, y, 'log_loss', **arguments))
   out = capfd.readouterr().out
-  assert '6 ways to train, on 5 folds each; stops after 10 minutes' in out
+  assert f'{len(TRAINED)} ways to train, on 5 folds each; stops after 10 minutes' in out
   assert '  5 of 5 folds' in out
   first, second = (answer.document for answer in answers)
   for one, other in zip(first.arms, second.arms, strict=True):
@@ -174,7 +176,6 @@ def test_few_records_tell_a_metric_of_all_records():
 
 
 def test_time_that_is_up_keeps_whole_repetitions_alone(monkeypatch):
-  monkeypatch.setattr(comparing, 'N_REPEATS', 2)
   done = []
   real = keras_training.KerasTraining.fold
 
@@ -183,7 +184,8 @@ def test_time_that_is_up_keeps_whole_repetitions_alone(monkeypatch):
     return real(self, task) if len(done) <= 7 else None
 
   monkeypatch.setattr(keras_training.KerasTraining, 'fold', fold)
-  answer = compare(maker(), *table(), steps=2, processes=1, verbose=False)
+  with first_folds(10):
+    answer = compare(maker(), *table(), steps=2, processes=1, verbose=False)
   assert answer.document.folds == 5
   assert 'Time was up after 7 of 10 folds' in str(answer)
 

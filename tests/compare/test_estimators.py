@@ -17,7 +17,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
-from tfx_balance.compare import compare, comparing
+from tfx_balance.compare import compare
 from tfx_balance.compare.arms import ARMS
 from tfx_balance.compare.estimator_training import (
   EstimatorTraining,
@@ -28,6 +28,8 @@ from tfx_balance.compare.estimator_training import (
 from tfx_balance.compare.remedy import Remedy
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.labels import label_codes
+
+from tests.compare.helpers_folds import first_folds
 
 N = 300
 
@@ -47,8 +49,9 @@ def training(model, x, y):
 
 
 @pytest.fixture(autouse=True)
-def twice(monkeypatch):
-  monkeypatch.setattr(comparing, 'N_REPEATS', 2)
+def twice():
+  with first_folds(10):
+    yield
 
 
 def test_every_arm_of_estimators_is_compared_and_fitted(tmp_path, capsys):

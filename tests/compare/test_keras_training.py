@@ -5,17 +5,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
-from tfx_balance.compare import compare, comparing, keras_training
+from tfx_balance.compare import compare, keras_training
 from tfx_balance.compare.keras_training import smote_columns
 from tfx_balance.errors import ConfigError, DataError
+
+from tests.compare.helpers_folds import first_folds
 
 N = 200
 KERASES = pytest.mark.parametrize('module', [keras, tf_keras], ids=lambda m: m.__name__)
 
 
 @pytest.fixture(autouse=True)
-def once(monkeypatch):
-  monkeypatch.setattr(comparing, 'N_REPEATS', 1)
+def once():
+  with first_folds():
+    yield
 
 
 def table():

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tfx.v1 as tfx
 from tfx.types import standard_artifacts
 from tfx_balance import BalancedInputGen
-from tfx_balance.compare import Remedy, compare_tuner, comparing
+from tfx_balance.compare import Remedy, compare_tuner
 from tfx_balance.compare.arms import ARMS
 from tfx_balance.compare.tuner import DOCUMENT, cloudpickle, read_records
 from tfx_balance.documents.comparison import ComparisonDocument
@@ -21,6 +21,7 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs import BalancedInputs
 from tfx_balance.plan.class_value import ClassValue
 
+from tests.compare.helpers_folds import first_folds
 from tests.helpers_examples import example, value_of
 from tests.helpers_pipeline import execute, importer, input_artifact, run_pipeline
 
@@ -72,8 +73,7 @@ def published(tmp_path_factory):
   trainer = tfx.components.Trainer(
     run_fn=f'{CODE}.run_fn', hyperparameters=tuner.outputs['best_hyperparameters'], **given
   )
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(comparing, 'N_REPEATS', 1)
+  with first_folds():
     return run_pipeline(folder, [examples, spec, input_gen, tuner, trainer])
 
 

@@ -11,6 +11,7 @@ from tfx_balance import compare as compare_package
 from tfx_balance.compare import answer as answer_module
 from tfx_balance.compare import comparing, trainers
 
+from tests.compare.helpers_folds import first_folds
 from tests.reliability.arguments import (
   COUNT,
   FINITE_FROM_0,
@@ -34,10 +35,9 @@ def compare_apis() -> Iterator[Api]:
   def in_this_process(call, data, tasks, processes):
     return (call(data, task) for task in tasks)
 
-  # Two folds tell as much as 25, and how many processes there are tells nothing.
+  # Five folds tell as much as 25, and how many processes there are tells nothing.
   short = (
-    *(mock.patch.object(module, 'N_FOLDS', 2) for module in (comparing, trainers)),
-    mock.patch.object(comparing, 'N_REPEATS', 1),
+    first_folds(),
     mock.patch.object(trainers, 'call_in_processes', in_this_process),
     mock.patch('builtins.print'),
   )

@@ -47,6 +47,17 @@ class Arm:
       return {'strategy': 'exact', 'q': self.q}
     return {'strategy': 'natural'}
 
+  @property
+  def tau(self) -> float:
+    """Strength of the logit adjustment of its loss; 0 for a loss that knows no class shares."""
+    return 1 - self.q if self.way == 'loss' else 0.0
+
+  def weights(self, records: Any) -> Floats:
+    """Returns the weight of each class in the loss, of mean 1 over records: float64 [n_classes]."""
+    counts = np.asarray(records, np.float64)
+    own = counts ** (self.q - 1)
+    return np.asarray(own * counts.sum() / (own @ counts), np.float64)
+
   def shift(self, log_prior: Any, log_served: Any, t: float = 0.0) -> Floats:
     """Returns the term to add to the logits of each class: float64 [n_classes].
 
@@ -61,7 +72,6 @@ class Arm:
 
 
 NATURAL, MEAN = 'natural', 'mean'
-ADJUSTED = 'logit_adjusted'
 
 ARMS = {
   NATURAL: Arm('natural batches', 0, corrected=True),
@@ -81,7 +91,7 @@ ARMS = {
   'weights_correction': Arm(
     'class weights with prior correction', 5, 'weights', 0.0, True, trained_as='class_weights'
   ),
-  ADJUSTED: Arm('logit-adjusted losses', 4, 'loss', 0.0),
+  'logit_adjusted': Arm('logit-adjusted losses', 4, 'loss', 0.0),
   'square_root': Arm('square-root batches', 6, 'batches', 0.5),
   'balanced': Arm('balanced batches', 6, 'batches', 0.0),
   'correction': Arm(

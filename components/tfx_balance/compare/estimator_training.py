@@ -22,7 +22,6 @@ from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.balanced_batches import BalancedBatches
 from tfx_balance.plan.arrays import is_sparse, n_rows
 from tfx_balance.plan.ranks import Ints
-from tfx_balance.plan.sampling import class_weights
 
 NEIGHBOURS = 5
 """Of a record, between which and it SMOTE makes others."""
@@ -116,7 +115,7 @@ class EstimatorTraining:
     remedies = {}
     for arm in TRAINED:
       way, q = ARMS[arm].way, ARMS[arm].q
-      if way == 'loss' or q not in (0, 1):
+      if way == 'loss' or (way in ('batches', 'smote') and q):
         continue  # of networks: estimators have losses of their own, and no batches
       if way == 'weights' and weight_name(estimator) is None:
         left_out.append(f'{arm} is left out: fit of {name} takes no sample_weight.')
@@ -154,16 +153,15 @@ class EstimatorTraining:
     Raises:
       ConfigError: if the estimator does not take the records.
     """
-    way, weights = ARMS[remedy.name].way, {}
+    arm, weights = ARMS[remedy.name], {}
     x, labels = take(checked_rows(x, len(labels)), rows), labels[rows]
-    if way in ('batches', 'smote'):
+    if arm.way in ('batches', 'smote'):
       again = balanced_rows(labels, seed)
-      x = smote(x, labels, again, seed) if way == 'smote' else take(x, again)
+      x = smote(x, labels, again, seed) if arm.way == 'smote' else take(x, again)
       labels = labels[again]
-    elif way == 'weights':
+    elif arm.way == 'weights':
       _, own, counts = np.unique(labels, return_inverse=True, return_counts=True)
-      each = np.array(class_weights(counts.tolist(), counts.tolist()))
-      weights = {str(weight_name(self.make())): each[own]}
+      weights = {str(weight_name(self.make())): arm.weights(counts)[own]}
     first: Exception | None = None
     for classes in (self.classes, np.arange(len(self.classes))):  # the latter for XGBoost
       estimator = self.make()

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfx_balance.arguments import format_value
-from tfx_balance.compare.arms import ADJUSTED, ARMS, TRAINED, Floats
+from tfx_balance.compare.arms import ARMS, TRAINED, Floats
 from tfx_balance.compare.remedy import Remedy, check_logits, keras_of
 from tfx_balance.compare.threshold import shifted
 from tfx_balance.compare.trainers import Fold, OutOfTimeError, Task, train_folds
@@ -192,7 +192,7 @@ class KerasTraining:
       check_unshared(compiled.model, new)
       compiled.seed, compiled.start = seed, [np.array(variable) for variable in new.variables]
     seed_all(seed)
-    adjusted = np.array(log_shares(remedy.records)) * (remedy.name == ADJUSTED)
+    adjusted = np.array(log_shares(remedy.records)) * ARMS[remedy.name].tau
     compiled.begin(adjusted)
     options: dict[str, Any] = {'steps_per_epoch': self.steps}
     callbacks = [compiled.stop_at(self.deadline)]

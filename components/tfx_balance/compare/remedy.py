@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args
 import numpy as np
 
 from tfx_balance.arguments import format_value
-from tfx_balance.compare.arms import ADJUSTED, ARMS
+from tfx_balance.compare.arms import ARMS
 from tfx_balance.documents.json_document import Count, Document
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.inputs.keras_name import KerasName, keras_module
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.sampling import class_weights, log_shares
+from tfx_balance.plan.sampling import log_shares
 
 if TYPE_CHECKING:
   from tfx_balance.inputs.losses import Loss
@@ -98,15 +98,13 @@ class Remedy(Document):
     """Loss of class indices, [B], and logits, float [B, n_classes]; float [B]."""
     from tfx_balance.inputs.losses import logit_adjusted_cross_entropy
 
-    tau = 1.0 if self.name == ADJUSTED else 0.0
-    return logit_adjusted_cross_entropy(log_shares(self.records), tau)
+    return logit_adjusted_cross_entropy(log_shares(self.records), ARMS[self.name].tau)
 
   @property
   def class_weight(self) -> dict[int, float] | None:
     """Weight of each class for `fit(class_weight=)`; None where there are none."""
-    if ARMS[self.name].way != 'weights':
-      return None
-    return dict(enumerate(class_weights(self.records, self.records)))
+    arm = ARMS[self.name]
+    return dict(enumerate(arm.weights(self.records).tolist())) if arm.way == 'weights' else None
 
   def attach(self, model: Any) -> Any:
     """Returns a Keras model of the same inputs that decides as the remedy does.
