@@ -170,38 +170,6 @@ def test_labels_that_are_no_classes(labels, message):
 # --- a recipe that circulates
 
 
-def recipe(labels, proportions, seed):
-  """Splits as is often shown: int(proportion * n) of every class, the rest to the first."""
-  rng = np.random.default_rng(seed)
-  parts = {name: [] for name in proportions}
-  for label in np.unique(labels):
-    index = rng.permutation(np.flatnonzero(labels == label))
-    first, *others = proportions
-    for name in others:
-      n = int(proportions[name] * len(index))
-      parts[name].extend(index[:n])
-      index = index[n:]
-    parts[first].extend(index)
-  return parts
-
-
-@pytest.mark.parametrize('seed', range(3))
-def test_rounding_every_class_down_leaves_the_test_split_empty(seed):
-  labels = np.repeat(np.arange(1000), 9)
-  proportions = {'train': 0.8, 'eval': 0.1, 'test': 0.1}
-  theirs, ours = recipe(labels, proportions, seed), stratified_indices(labels, proportions, seed)
-  assert {name: len(index) for name, index in theirs.items()} == {
-    'train': 9000,
-    'eval': 0,
-    'test': 0,
-  }
-  assert {name: len(index) for name, index in ours.items()} == {
-    'train': 7200,
-    'eval': 900,
-    'test': 900,
-  }
-
-
 @pytest.mark.parametrize('seed', ['x', 1.5, None, True], ids=repr)
 def test_a_seed_that_is_no_whole_number_is_an_error(seed):
   with pytest.raises(ConfigError, match=rf'seed={seed!r} must be a whole number'):
