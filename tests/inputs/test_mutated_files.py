@@ -223,7 +223,7 @@ def test_an_artifact_that_is_loaded_tells_what_is_missing_of_a_split(tmp_path):
   described = {'records': 2 * N, 'file_bytes': {f'x-0000{i}-of-00002.gz': size for i in range(2)}}
   kind = {'format': 'tfx_balance.class_distribution', 'version': 2}
   (tmp_path / SIDECAR_NAME).write_text(json.dumps(sealed({**kind, 'splits': {'eval': described}})))
-  message = rf'^Split-eval/x-00000-of-00002.gz is not there, and {tmp_path}/{SIDECAR_NAME} tells'
+  message = rf'^Split-eval/x-00000-of-00002.gz is not there, and {tmp_path}/{SIDECAR_NAME} says'
   with pytest.raises(DataError, match=message):
     made.eval(5)
   with pytest.raises(DataError, match=message):
