@@ -41,6 +41,7 @@ K = 5
 """Number of neighbors to search for."""
 _OURS = 'benchmarks.augment:ours'
 _N_COPIES = 10  # copies of each image
+_LEAST_IMAGES = 25  # of fewer, a class has none
 _FEW = 200  # images, with a copy of each
 _OF_FLOOR = 300  # originals that the floor of images is measured on
 _POOLS = (500, 2_000, 10_000)
@@ -59,7 +60,7 @@ def cases(size: str) -> list[Case]:
   kinds = ('png12x12x1',) if size == 'tiny' else ('png28x28x1', 'png64x64x3')
   images = [image_case(kind, written // _N_COPIES) for kind in kinds]
   if size != 'tiny':
-    images.append(image_case('jpeg224x224x3', written // _N_COPIES // 10))
+    images.append(image_case('jpeg224x224x3', max(written // _N_COPIES // 10, _LEAST_IMAGES)))
   return [copy_case(records), *images, few_case(), pool_case(of_class)]
 
 

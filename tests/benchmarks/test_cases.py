@@ -10,7 +10,7 @@ from dataclasses import asdict
 import pytest
 
 from benchmarks import batches, checks, files
-from benchmarks.__main__ import LOCAL_BEAM, main, read_results
+from benchmarks.__main__ import BENCHMARKS, LOCAL_BEAM, main, read_results
 from benchmarks.data import DataSpec, find_or_write, lay_out
 from benchmarks.harness import run_here
 
@@ -46,6 +46,16 @@ def test_both_split_all_the_records(cache, capsys):
   assert 'ours  stock' in printed
   assert 'ours, fixed' in printed
   assert f'zlib D {result.floor["zlib D"]:.3f}' in printed
+
+
+@pytest.mark.parametrize('size', ['full', 'small', 'tiny'])
+@pytest.mark.parametrize('benchmark', ['augment', 'input', 'scale', 'split'])
+def test_every_class_of_a_case_has_records(benchmark, size):
+  made = [case.make.arguments for case in BENCHMARKS[benchmark].cases(size) if case.make]
+  counts = [DataSpec(**arguments['spec']).class_counts() for arguments in made]
+
+  assert counts
+  assert all(min(of_case) > 0 for of_case in counts)
 
 
 def test_files_are_split_with_all_their_records(cache):
