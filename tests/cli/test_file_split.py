@@ -1,6 +1,7 @@
 """Files that `tfx-balance split` writes without TFX: each row or image once, byte for byte."""
 
 import csv
+import gc
 import gzip
 import io
 import os
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfx_balance.cli import csv_rows, file_split
+from tfx_balance.cli import coded_cells, csv_rows, file_split
 from tfx_balance.cli.__main__ import main
 from tfx_balance.cli.coded_cells import CodedColumn
 from tfx_balance.errors import DataError
@@ -271,3 +272,26 @@ def test_classes_take_few_bytes_a_row():
   tracemalloc.stop()
   assert (names, codes[:3].tolist(), kept.all()) == (['a, a', 'b, b'], [0, 1, 0], True)
   assert peak < 26 * n
+
+
+def test_the_texts_of_groups_are_not_held_while_splits_are_drawn(tmp_path, monkeypatch):
+  path = tmp_path / 'a.csv'
+  path.write_bytes(table([f'a,1,p{i}' for i in range(20)]))
+  held, draw = [], file_split.draw
+
+  def watched(*arguments, **columns):
+    found = [one for one in gc.get_objects() if isinstance(one, CodedColumn)]
+    held.append({one.name: len(one.codes) for one in found})
+    return draw(*arguments, **columns)
+
+  monkeypatch.setattr(file_split, 'draw', watched)
+  assert split(path, '--label', 'kind', '--group-by', 'text')[0] == 0
+  assert held == [{'kind': 1, 'text': 0}]
+
+
+def test_one_text_tells_that_no_word_is_a_gap(monkeypatch):
+  asked = []
+  monkeypatch.setattr(coded_cells, 'cell_kind', lambda cell: asked.append(cell) or 'text')
+  column = CodedColumn('name', {text: i for i, text in enumerate(['Ann', 'NA', ' ', 'Bo'])})
+  assert column.missing().tolist() == [False, False, True, False]
+  assert asked == ['Ann']

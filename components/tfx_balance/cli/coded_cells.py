@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfx_balance.cli.own_contents import Cells, cell_kind
-from tfx_balance.cli.own_labels import check_number_of_classes
+from tfx_balance.cli.own_labels import check_number_of_classes, is_missing
 from tfx_balance.errors import DataError
 
 
@@ -44,11 +44,9 @@ class CodedColumn:
 
     A word such as NA is a missing number in a column of numbers and a value in a column of texts.
     """
-    kinds = [cell_kind(value) for value in self.codes]
-    is_text = any(kind in ('text', 'comma') for kind in kinds)
-    pairs = zip(self.codes, kinds, strict=True)
+    is_text = any(cell_kind(value) in ('text', 'comma') for value in self.codes)
     return np.array(
-      [not v.strip() or (kind == 'missing' and not is_text) for v, kind in pairs], np.bool_
+      [not v.strip() or (not is_text and is_missing(v)) for v in self.codes], np.bool_
     )
 
   def class_names(self) -> list[str]:

@@ -223,6 +223,7 @@ def split_tables(
         raise DataError(
           f'the group {column.name!r} is missing in some rows; fill it in, or leave them out'
         )
+      column.codes = {}  # which may take more than all else, and are not needed any more
   if times:
     arrays['order_by'] = times[0].cells[kept]
   indices = draw(options, np.array([name.encode() for name in names])[codes[kept]], **arrays)
