@@ -89,7 +89,7 @@ def test_tie_break_tells_keys_apart():
 # --- largest_remainder
 
 
-@given(st.integers(0, 10**9), weights(), SEEDS)
+@given(st.integers(0, 10**30), weights(), SEEDS)
 def test_shares_sum_to_the_total_and_are_within_one(total, drawn, seed):
   quotas = largest_remainder(total, drawn, seed)
   assert sum(quotas) == total
@@ -111,20 +111,6 @@ def test_equal_remainders_are_served_in_an_order_that_the_seed_gives():
   winners = Counter(largest_remainder(1, [1, 1, 1, 1], seed).index(1) for seed in range(400))
   assert sorted(winners) == [0, 1, 2, 3]
   assert min(winners.values()) > 60  # 100 each, were it exact; 60 is 4.6 standard deviations away
-
-
-@pytest.mark.parametrize(
-  ('total', 'drawn', 'expected'),
-  [
-    pytest.param(7, [3], [7], id='one'),
-    pytest.param(0, [1, 2, 3], [0, 0, 0], id='nothing to share'),
-    pytest.param(5, [0, 1, 0], [0, 5, 0], id='zeros get nothing'),
-    pytest.param(100, [1, 2, 3, 4], [10, 20, 30, 40], id='no remainder'),
-    pytest.param(10**30, [1, 9], [10**29, 9 * 10**29], id='past 64 bits'),
-  ],
-)
-def test_shares_without_ties(total, drawn, expected):
-  assert largest_remainder(total, drawn) == expected
 
 
 @pytest.mark.parametrize(
@@ -289,11 +275,6 @@ def test_tables_of_extreme_shape(table, expected):
     rounded = controlled_rounding(table, 10, levels)
     assert rounded.tolist() == expected or expected is None
     check_rounding(rounded, table, 10, levels)
-
-
-def test_one_record_classes_still_fill_a_small_column():
-  rounded = controlled_rounding([[8, 1, 1]] * 1000, 10)
-  assert rounded.sum(axis=0).tolist() == [800, 100, 100]
 
 
 def test_thousands_of_rows_keep_every_margin():

@@ -55,10 +55,6 @@ def test_the_arguments_arrive():
   assert found.output_files == {'train': 2, 'eval': 2, 'test': 2}
 
 
-def test_counts_take_splits_out_of_the_default():
-  assert dict(parameters(counts={'test': 7}).shares.weights) == {'train': 8, 'eval': 1}
-
-
 @pytest.mark.parametrize(
   ('one', 'other'),
   [
