@@ -48,7 +48,7 @@ def parse_modes(given: Mapping[str, Any], kinds: Sequence[type[Mode]] = MODES) -
   """Returns the modes that decoded arguments ask for; one takes the place of its base class.
 
   Args:
-    given: Arguments by name, those of all modes, and whether there is something to `extend`.
+    given: Arguments by name, those of all modes, and the sidecar to `extend`, None for none.
     kinds: All modes.
 
   Raises:
