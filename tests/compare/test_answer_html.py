@@ -25,7 +25,8 @@ def test_it_begins_with_the_recommendation_and_has_what_the_text_has():
   tree = parsed(found)
   assert ''.join(tree.find('.//p').itertext()) == found.sentence
   head, *rows = cells(tree, 0)
-  assert head == ['', 'value', 'gain', 'interval', 'to recommended', 'verdict', '-0.043+0.133']
+  scale = f'-0.043{max(arm.high or 0 for arm in found.arms):+.3f}'
+  assert head == ['', 'value', 'gain', 'interval', 'to recommended', 'verdict', scale]
   assert [row[0] for row in rows] == list(ARMS)
   assert rows[1] == [
     *('threshold', '0.580', '-0.020', '[-0.043, +0.003]', '[-0.040, +0.020]', 'harms', '')
