@@ -93,5 +93,5 @@ def be_impatient(monkeypatch) -> None:
     limits = {**dict(args[4]), 'read_timeout': '1s'}  # makes a bucket of its own
     return real(*args[:4], tuple(limits.items()), *args[5:])
 
-  impatient.cache_info = real.cache_info
+  impatient.cache_info, impatient.cache_clear = real.cache_info, real.cache_clear
   monkeypatch.setattr(object_store, '_bucket', impatient)
