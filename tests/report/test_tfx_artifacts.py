@@ -41,7 +41,7 @@ def write_statistics(root, splits):
 def test_texts_are_counted(tmp_path):
   splits = {'train': [b'a'] * 7 + [b'b'] * 2 + [None], 'eval': [b'a', 'ü'.encode()]}
   uri = write_statistics(tmp_path / 'run [1]', splits)
-  with pytest.raises(ConfigError, match=r'label=None: .* pass label= \(--label\)'):
+  with pytest.raises(ConfigError, match=r'label=None, .* pass label= \(--label\)'):
     read_run([uri])
   view = read_run([uri], label='label')
   (stage,) = view.stages
