@@ -163,7 +163,7 @@ def test_a_file_cut_to_nothing_is_named_where_a_sidecar_promises_records(split):
   (split / 'y').write_bytes(b'')
   with pytest.raises(tf.errors.InvalidArgumentError, match='Split-eval/y was replaced while'):
     list(made.eval(5))
-  message = r'Split-eval/y is empty: 4 records were read, and class_distribution.json promises 12'
+  message = r'Split-eval/y is empty: 4 records were read, and class_distribution.json lists 12'
   with pytest.raises(DataError, match=message):
     BalancedInputs.from_files(f'{split}/*', 'label', SPEC)
 

@@ -372,7 +372,7 @@ def promised_records(paths: Sequence[str]) -> int | None:
 
 
 def _promised_of(folder: str, sizes: Mapping[str, int]) -> int | None:
-  """Returns the records that a sidecar promises of a folder; None where it says nothing of it."""
+  """Returns the records that a sidecar lists for a folder; None where it says nothing of it."""
   root, name = os.path.split(folder)
   split, path = name.removeprefix(SPLIT_PREFIX), os.path.join(root, SIDECAR_NAME)
   if split == name or not tf.io.gfile.exists(path):
@@ -389,7 +389,7 @@ def _promised_of(folder: str, sizes: Mapping[str, int]) -> int | None:
 
 
 def check_promised(paths: Sequence[str], n_records: int, promised: int | None) -> None:
-  """Checks the records of files against what their sidecars promise.
+  """Checks the records of files against the counts of their sidecars.
 
   Raises:
     DataError: if they differ; names the files of 0 bytes first, if there are any.
@@ -400,5 +400,5 @@ def check_promised(paths: Sequence[str], n_records: int, promised: int | None) -
   where = empty[0] if empty else os.path.dirname(paths[0])
   raise DataError(
     f'{where} is {"empty" if empty else "not whole"}: {n_records} records were read, and '
-    f'{SIDECAR_NAME} promises {promised}; copy the files again, or write the artifact again'
+    f'{SIDECAR_NAME} lists {promised}; copy the files again, or write the artifact again'
   )

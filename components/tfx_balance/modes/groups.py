@@ -30,7 +30,7 @@ from tfx_balance.plan.class_value import Stratum, stratum_name
 from tfx_balance.plan.group_by import GroupBy
 from tfx_balance.plan.group_search import UNIT, GroupSearch
 from tfx_balance.plan.group_table import FREE, GroupPart, GroupTable, count_entries, group_numbers
-from tfx_balance.plan.group_times import GroupCuts, GroupMarks, NearGroups, TimedGroups
+from tfx_balance.plan.group_times import GroupBounds, GroupMarks, NearGroups, TimedGroups
 from tfx_balance.plan.narrow_integers import SparseCounts
 from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.plan.runs import places_in_runs, starts_of_runs
@@ -234,12 +234,12 @@ class WholeGroups:
     """Returns the groups of a part near the ends of splits."""
     return TimedGroups(build()).near(found.neighbours)
 
-  def cut(self, near: NearGroups, found: GroupEnds) -> GroupCuts:
-    """Returns the ends of splits between groups; raises DataError as `GroupCuts.of` does."""
+  def cut(self, near: NearGroups, found: GroupEnds) -> GroupBounds:
+    """Returns the ends of splits between groups; raises DataError as `GroupBounds.of` does."""
     order, kind = self.order, self.kind
     assert order is not None
     keep = (lambda keys: order.last_kept(keys, kind)) if order.embargo else None
-    return GroupCuts.of(near, self.ends, keep)
+    return GroupBounds.of(near, self.ends, keep)
 
 
 Build = Callable[[], GroupPart]

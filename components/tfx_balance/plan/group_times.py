@@ -102,7 +102,7 @@ class NearGroups:
 
 
 @dataclass(frozen=True, eq=False)
-class GroupCuts:
+class GroupBounds:
   """The groups with which splits begin.
 
   Attributes:
@@ -120,7 +120,7 @@ class GroupCuts:
   @classmethod
   def of(
     cls, near: NearGroups, ends: Ints, last_kept: Callable[[UInts], UInts] | None
-  ) -> GroupCuts:
+  ) -> GroupBounds:
     """Returns the cuts between groups that are nearest to the ends; of two, the earlier one.
 
     Args:

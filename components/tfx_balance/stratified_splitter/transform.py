@@ -26,7 +26,7 @@ from tfx_balance.beam.steps import MergeRows, summed
 from tfx_balance.modes.groups import GroupPlan, Round, WholeGroups, group_rounds, predefined_splits
 from tfx_balance.modes.mode import FirstNumbers
 from tfx_balance.plan.group_table import GroupPart
-from tfx_balance.plan.group_times import GroupCuts
+from tfx_balance.plan.group_times import GroupBounds
 from tfx_balance.plan.ranks import Ints, Thresholds, UInts
 from tfx_balance.plan.split_plan import SplitPlan
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
@@ -293,7 +293,7 @@ def _built(part: Part, output_plan: SplitOutputPlan) -> GroupPart:
 
 
 def split_part(
-  part: Part, output_plan: SplitOutputPlan, plan: GroupPlan | GroupCuts
+  part: Part, output_plan: SplitOutputPlan, plan: GroupPlan | GroupBounds
 ) -> Iterator[tuple[int, PartColumn]]:
   """Yields the places of the groups of a part, by the number of the file."""
   groups = _built(part, output_plan)
