@@ -287,7 +287,7 @@ def ask(
   path: str,
   *args: Any,
   n_bytes: int | None = None,
-  stalled_seconds: float = STALLED_SECONDS,
+  stalled_seconds: int = STALLED_SECONDS,
   **options: Any,
 ) -> Any:
   """Calls a function of obstore for an object, again where that can help, and returns its result.
@@ -370,7 +370,7 @@ def _text_of(error: Exception) -> str:
 
 
 def place(
-  path: str, n_bytes: int | None = None, stalled_seconds: float = STALLED_SECONDS
+  path: str, n_bytes: int | None = None, stalled_seconds: int = STALLED_SECONDS
 ) -> tuple[Any, str]:
   """Returns the bucket that an object is in, and its name there.
 
@@ -383,18 +383,20 @@ def place(
   bucket, _, key = rest.partition('/')
   settings = [item for item in os.environ.items() if item[0].startswith(_VARIABLES)]
   options = () if scheme == 'gs' else _s3_options()
-  client = _READS if n_bytes is None else {'timeout': f'{_upload_seconds(n_bytes)}s'}
+  client: Any = _READS
+  if n_bytes is not None:
+    client = {'timeout': f'{stalled_seconds + _upload_seconds(n_bytes)}s'}
   limits = tuple(client.items())
   return _bucket(scheme, bucket, tuple(settings), options, limits, stalled_seconds), key
 
 
 def _upload_seconds(n_bytes: int) -> int:
-  """Returns the seconds that a request may take: a large one sends parts, several at a time.
+  """Returns the seconds that sending may take: a large object goes in parts, several at a time.
 
   Bytes are rounded up, since a bucket of other limits takes 0.1 s to make.
   """
   most = min(max(n_bytes, 1 << 20), _PARTS * PART_BYTES)
-  return STALLED_SECONDS + (1 << (most - 1).bit_length()) // SLOWEST_UPLOAD
+  return (1 << (most - 1).bit_length()) // SLOWEST_UPLOAD
 
 
 @functools.cache
@@ -417,7 +419,7 @@ def _bucket(
   settings: tuple[Any, ...],
   options: tuple[tuple[str, str], ...],
   limits: tuple[tuple[str, str], ...],
-  stalled_seconds: float,
+  stalled_seconds: int,
 ) -> Any:
   """Returns a bucket, one for equal settings of the environment, which obstore reads itself."""
   client: Any = {**_CLIENT, **dict(limits)}
