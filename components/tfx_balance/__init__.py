@@ -37,16 +37,6 @@ _HOME = {
   'stratified_indices': 'tfx_balance.modes.array_splits',
 }
 
-__all__ = [
-  'BalancedAugmenter',
-  'BalancedBatches',
-  'BalancedInputGen',
-  'ClassDistributionValidator',
-  'StratifiedSplits',
-  'StratifiedSplitter',
-  'fold_splits',
-  'seal_document',
-  'stratified_indices',
-]
+__all__ = list(_HOME)
 
 __getattr__, __dir__ = lazy_names(globals(), _HOME)

@@ -25,14 +25,6 @@ _HOME = {
   'recall_at_precision': 'tfx_balance.compare.metrics',
 }
 
-__all__ = [
-  'Answer',
-  'Classifier',
-  'Remedy',
-  'compare',
-  'compare_tuner',
-  'precision_at_recall',
-  'recall_at_precision',
-]
+__all__ = list(_HOME)
 
 __getattr__, __dir__ = lazy_names(globals(), _HOME)

@@ -21,6 +21,6 @@ _HOME = {
   'compile_pipeline': 'tfx_balance.kubeflow.compile',
 }
 
-__all__ = ['SecretKey', 'TaskOptions', 'compile_pipeline']
+__all__ = list(_HOME)
 
 __getattr__, __dir__ = lazy_names(globals(), _HOME)

@@ -28,13 +28,6 @@ _HOME = {
   'render_report': 'tfx_balance.report.page',
 }
 
-__all__ = [
-  'RunView',
-  'load_ipython_extension',
-  'read_run',
-  'register_visualizations',
-  'render_html',
-  'render_report',
-]
+__all__ = list(_HOME)
 
 __getattr__, __dir__ = lazy_names(globals(), _HOME)
