@@ -272,29 +272,16 @@ class RecordReader:
     Raises:
       InvalidArgumentError: if the records are of another payload, or a feature of another type.
     """
-    dtypes = [_DTYPES[kind] for kind in kinds.values()]
+    wanted = {
+      n: tf.io.RaggedFeature(_DTYPES[k], row_splits_dtype=tf.int64) for n, k in kinds.items()
+    }
     if self._payload == 'FORMAT_TF_SEQUENCE_EXAMPLE':
-      wanted = {n: tf.io.RaggedFeature(t) for n, t in zip(kinds, dtypes, strict=True)}
       found = tf.io.parse_sequence_example(serialized, context_features=wanted)[0]
-      pairs = [(found[name].values, found[name].row_splits) for name in kinds]
     else:
-      parsed = tf.raw_ops.ParseExampleV2(  # as tf.io.parse_example does, without its Python
-        serialized=serialized,
-        names=[],
-        sparse_keys=[],
-        dense_keys=[],
-        ragged_keys=list(kinds),
-        dense_defaults=[],
-        num_sparse=0,
-        sparse_types=[],
-        ragged_value_types=dtypes,
-        ragged_split_types=[tf.int64] * len(kinds),
-        dense_shapes=[],
-      )
-      pairs = list(zip(parsed.ragged_values, parsed.ragged_row_splits, strict=True))
+      found = tf.io.parse_example(serialized, wanted)
     return {
-      name: FeatureValues(values.numpy(), np.diff(row_splits.numpy()))
-      for name, (values, row_splits) in zip(kinds, pairs, strict=True)
+      name: FeatureValues(found[name].values.numpy(), np.diff(found[name].row_splits.numpy()))
+      for name in kinds
     }
 
 
