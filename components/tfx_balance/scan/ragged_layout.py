@@ -18,7 +18,9 @@ import numpy.typing as npt
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.fixed_layout import Bytes, ValueKind
 
-_FIRST, _SECOND = 0x0A, 0x12  # tags of a delimited field 1 or 2
+FIRST = 0x0A
+"""Tag of a delimited field 1."""
+_SECOND = 0x12
 _KINDS: dict[int, ValueKind] = {0x0A: 'bytes', 0x12: 'float', 0x1A: 'int'}
 _UNPACKED = {'int': 0x08, 'float': 0x0D}  # tag of a value that is not in a packed list
 _MOST_ENTRIES = 64
@@ -40,7 +42,7 @@ def ragged_values(
     int64 [n], float32 [n], or bytes as object [n].
   """
   walk = RaggedWalk(data)
-  lists = walk.find(walk.enter(starts, ends, _FIRST), ends, feature.encode())
+  lists = walk.find(walk.enter(starts, ends, FIRST), ends, feature.encode())
   if lists is None or not walk.ok:
     return None
   tag = int(data[lists[0][0]])
@@ -51,7 +53,7 @@ def ragged_values(
   if kind != 'bytes' and walk.ok and int(data[low[0]]) == _UNPACKED[kind]:
     low = walk.step(low, high, _UNPACKED[kind])
   else:
-    low = walk.enter(low, high, _FIRST)
+    low = walk.enter(low, high, FIRST)
   found = walk.values(kind, low, high)
   return (kind, found) if walk.ok else None
 
@@ -108,8 +110,8 @@ class RaggedWalk:
       left = left[at[left] < ends[left]] if self.ok else left[:0]
       if not len(left):
         break
-      start, end = self.field(at[left], ends[left], _FIRST)
-      key, key_end = self.field(start, end, _FIRST)
+      start, end = self.field(at[left], ends[left], FIRST)
+      key, key_end = self.field(start, end, FIRST)
       value, value_end = self.field(key_end, end, _SECOND)
       if not self.ok or (value_end != end).any():
         return None

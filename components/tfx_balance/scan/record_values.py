@@ -23,7 +23,8 @@ import tensorflow as tf
 
 from tfx_balance.errors import DataError
 from tfx_balance.plan.ranks import Ints, stable_order
-from tfx_balance.scan.fixed_layout import Bytes, EntryLayout
+from tfx_balance.scan.fixed_layout import EntryLayout
+from tfx_balance.scan.ragged_layout import FIRST, RaggedWalk
 from tfx_balance.scan.record_reader import Payload
 from tfx_balance.tfrecord.frames import byte_column
 
@@ -31,7 +32,6 @@ _FEW = 32  # records for which no layout is looked for: it takes 100 microsecond
 _MOST_LAYOUTS = 8  # among records of one length
 _FEW_SHARE = 16  # a layout that a smaller part of the records has is a miss
 _MOST_MISSES = 1
-_FIRST = 0x0A  # tag of a delimited field 1
 
 
 def order_varies() -> bool:
@@ -125,12 +125,15 @@ def entries_by_name(maps: Sequence[bytes]) -> list[bytes]:
   if not lengths.any():
     return list(maps)
   joined = b''.join(maps)
-  data, at = np.frombuffer(joined, np.uint8), ends - lengths
+  walk, at = RaggedWalk(np.frombuffer(joined, np.uint8)), ends - lengths
   spans = []  # of the entries of all maps, the first ones, then the second ones: [4, maps with one]
   left = np.flatnonzero(lengths)
   while len(left):
-    start, end = _first_field(data, at[left])
-    spans.append(np.stack([left, end, *_first_field(data, start)]))
+    start, end = walk.field(at[left], ends[left], FIRST)
+    name = walk.field(start, end, FIRST)
+    if not walk.ok:
+      raise ValueError('it has fields that a map of features has not')
+    spans.append(np.stack([left, end, *name]))
     at[left] = end
     left = left[end < ends[left]]
   which, end, key, key_end = np.concatenate(spans, axis=1)
@@ -145,17 +148,3 @@ def entries_by_name(maps: Sequence[bytes]) -> list[bytes]:
   by_name = by_name[stable_order(which[order][by_name])]
   entries = byte_column(joined, np.append(0, end[order])).take(pa.array(by_name))
   return cast('list[bytes]', byte_column(entries.buffers()[2], np.append(0, ends)).to_pylist())
-
-
-def _first_field(data: Bytes, at: Ints) -> tuple[Ints, Ints]:
-  """Returns where the content of field 1, which protobuf wrote at each place, starts and ends."""
-  if (data[at] != _FIRST).any():
-    raise ValueError('it has fields that a map of features has not')
-  start, length, more = at + 1, np.zeros(len(at), np.int64), np.arange(len(at))
-  shift = 0
-  while len(more):
-    digit = data[start[more]]
-    length[more] |= (digit & 0x7F).astype(np.int64) << shift
-    start[more] += 1
-    more, shift = more[digit >= 0x80], shift + 7
-  return start, start + length
