@@ -222,8 +222,10 @@ def _strata(records: list[bytes], features: list[str], parses: bool) -> list[obj
   """Returns the stratum of each record, or that they are refused."""
   decoder = StratumDecoder(features, 'FORMAT_TF_EXAMPLE', 'own_stratum', 'the file')
   assert len(records) <= BATCH_RECORDS
+  if parses:
+    decoder.reader.in_place = lambda _: None  # type: ignore[method-assign]
   try:
-    codes, _ = decoder.parse(records) if parses else decoder.decode(frame(records))
+    codes, _ = decoder.decode(frame(records))
   except DataError:
     return 'refused'
   strata = decoder.strata

@@ -20,7 +20,8 @@ class Decoder(StratumDecoder):
   """A decoder of records that TensorFlow parses."""
 
   def codes(self, records):
-    return self.parse(records)[0]
+    self.reader.in_place = lambda _: None
+    return self.decode(frame(records))[0]
 
 
 def decoder(*features, payload=EXAMPLE, missing='own_stratum'):

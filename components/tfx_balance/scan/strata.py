@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -228,10 +228,6 @@ class StratumDecoder:
       start = end + 1
     return self._joined(parts)
 
-  def parse(self, records: list[bytes]) -> tuple[Codes, ValuesByFeature]:
-    """Returns codes and values as `decode` does, of records that TensorFlow parses."""
-    return self._joined(self._parse_run(records))
-
   @property
   def strata(self) -> StratumColumns:
     """The strata met so far; a record's code is the position of its stratum here."""
@@ -256,7 +252,10 @@ class StratumDecoder:
 
   def _decode_run(self, frames: Frames) -> list[tuple[Codes, ValuesByFeature]]:
     """Returns the codes and values of records, part by part."""
-    self._sniff(frames.take(np.arange(min(len(frames), SNIFFED_RECORDS))).payloads)
+    if not self._sniffed:
+      self._sniffed = True
+      first = frames.take(np.arange(min(len(frames), SNIFFED_RECORDS)))
+      self.reader.sniff(first.payloads(), self._bad.skips)
     columns = self.reader.in_place(frames)
     if columns is not None:
       try:
@@ -264,10 +263,7 @@ class StratumDecoder:
       except DataError:
         if not self._bad.skips:
           raise
-    return self._parse_run(frames.payloads())
-
-  def _parse_run(self, records: list[bytes]) -> list[tuple[Codes, ValuesByFeature]]:
-    self._sniff(lambda: records[:SNIFFED_RECORDS])
+    records = frames.payloads()
     parts: list[tuple[Codes, ValuesByFeature]] = []
     for i in range(0, len(records), BATCH_RECORDS):
       parts += self._parse_batch(records[i : i + BATCH_RECORDS])
@@ -286,11 +282,6 @@ class StratumDecoder:
         return [self._without()]
     half = len(records) // 2
     return self._parse_batch(records[:half]) + self._parse_batch(records[half:])
-
-  def _sniff(self, first: Callable[[], Sequence[bytes]]) -> None:
-    if not self._sniffed:
-      self._sniffed = True
-      self.reader.sniff(first(), self._bad.skips)
 
   def _without(self) -> tuple[Codes, ValuesByFeature]:
     """Returns the code of a bad record, which has no values."""
