@@ -31,7 +31,7 @@ from tfx_balance.plan.narrow_integers import SparseCounts
 from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.scan.spill import ASSIGNED_ROW, COPIED_ROW, Rows, Spill
 from tfx_balance.sizes import SIZES, Sizes, Workspace
-from tfx_balance.tfrecord.files import FileRanges, create_compressed, fill_ranges
+from tfx_balance.tfrecord.files import create_compressed
 from tfx_balance.tfrecord.frames import FOOTER, HEADER, Frames, ScratchBuffer
 from tfx_balance.tfrecord.packed import (
   PackedFile,
@@ -40,7 +40,13 @@ from tfx_balance.tfrecord.packed import (
   packed_inline,
 )
 from tfx_balance.tfrecord.storage import storage_of
-from tfx_balance.tfrecord.work_files import WorkFile, new_output_file, open_as_is, scratch_folder
+from tfx_balance.tfrecord.work_files import (
+  WorkFile,
+  fill,
+  new_output_file,
+  open_as_is,
+  scratch_folder,
+)
 
 MAX_GATHER_BYTES = 256 << 20
 """Largest chunk, for outputs so large that smaller ones would be too many."""
@@ -438,20 +444,18 @@ class Chunks:
     total = sum((parts.sum(axis=0) for _, parts in chosen), np.zeros(4, np.int64))
     n_records, n_bytes = int(total[1] - total[0]), int(total[3] - total[2])
     rows, data = np.empty(n_records, self._row), self._read.take(n_bytes)
-    read: list[FileRanges] = []
     record = byte = 0
     for ranges, parts in chosen:
       if not len(parts):
         continue
-      rows_into, frames_into = [], []
-      for first, last, low, high in parts.tolist():
-        end = record + last - first
-        rows_into.append(rows[record:end].view(np.uint8))
-        frames_into.append(data[byte:][: high - low])
-        record, byte = end, byte + high - low
       assert isinstance(ranges.rows_file, str)
       assert isinstance(ranges.frames_file, str)
-      read.append((ranges.rows_file, (parts[:, 0] * ASSIGNED_ROW.itemsize).tolist(), rows_into))
-      read.append((ranges.frames_file, parts[:, 2].tolist(), frames_into))
-    fill_ranges(read)
+      with open_as_is(ranges.rows_file) as of_rows, open_as_is(ranges.frames_file) as of_frames:
+        for first, last, low, high in parts.tolist():
+          end, byte_end = record + last - first, byte + high - low
+          of_rows.seek(first * self._row.itemsize)
+          fill(of_rows, rows[record:end].view(np.uint8), ranges.rows_file)
+          of_frames.seek(low)
+          fill(of_frames, data[byte:byte_end], ranges.frames_file)
+          record, byte = end, byte_end
     return rows, data

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO
 
-import numpy as np
-import numpy.typing as npt
 from isal import igzip_threaded
 
 from tfx_balance.deflate import Compressor
@@ -22,7 +20,7 @@ from tfx_balance.tfrecord.reading import (
   FileVersions,
   frames_of_stream,
 )
-from tfx_balance.tfrecord.work_files import OutputFile, create_stream, fill, open_as_is
+from tfx_balance.tfrecord.work_files import OutputFile, create_stream, open_as_is
 
 _GZIP_LEVEL = 1
 _GZIP_WINDOW = 31  # the largest, with the header and the trailer of gzip
@@ -62,23 +60,6 @@ def read_frames(
     yield from frames_of_stream(
       stream, path, chunk_bytes, max_record_bytes, bad, block_bytes, buffer
     )
-
-
-FileRanges = tuple[str, Sequence[int], Sequence[npt.NDArray[np.uint8]]]
-"""Path of a work file, places in it, and an array for the bytes from each place on."""
-
-
-def fill_ranges(files: Iterable[FileRanges]) -> None:
-  """Fills arrays with ranges of work files.
-
-  Raises:
-    OSError: if a file has fewer bytes.
-  """
-  for path, starts, arrays in files:
-    with open_as_is(path) as file:
-      for start, array in zip(starts, arrays, strict=True):
-        file.seek(start)
-        fill(file, array, path)
 
 
 @contextlib.contextmanager
