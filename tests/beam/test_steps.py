@@ -6,7 +6,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
-from tfx_balance.beam.steps import MergeRows, create, identity, spread, summed
+from tfx_balance.beam.steps import MergeRows, create, spread, summed
 from tfx_balance.sizes import Sizes, Workspace
 
 
@@ -41,7 +41,7 @@ def test_rows_of_many_elements_are_merged_in_a_tree(n):
     made = create(pipeline, 'Create', lists)
     work = Workspace(work_dir='', n_files=n, sizes=Sizes(fan_in=3))
     merge, file_number = MergeRows(sorted_rows, batch_rows=2), operator.itemgetter(0)
-    merged = summed(made, 'Merge', identity, merge, identity, file_number=file_number, work=work)
+    merged = summed(made, 'Merge', list, merge, list, file_number=file_number, work=work)
     assert_that(merged, equal_to([sorted_rows(lists)]))
 
 
@@ -62,4 +62,4 @@ def test_what_is_merged_is_merged_again_once_as_much_has_come():
 
 def test_of_none_comes_nothing():
   with TestPipeline() as pipeline:
-    assert_that(summed(create(pipeline, 'None', []), 'Sum', identity, sum, identity), equal_to([]))
+    assert_that(summed(create(pipeline, 'None', []), 'Sum', int, sum, int), equal_to([]))

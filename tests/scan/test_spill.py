@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.errors import DataError
 from tfx_balance.scan.scan import InputFile, ScanFile
-from tfx_balance.scan.spill import ASSIGNED_ROW, SpillWriter, assigned_rows
+from tfx_balance.scan.spill import ASSIGNED_ROW, SpillWriter, new_rows
 from tfx_balance.sizes import Sizes
 from tfx_balance.tfrecord.frames import frame
 from tfx_balance.tfrecord.storage import LocalFiles
@@ -184,7 +184,8 @@ def test_the_files_are_closed_also_where_the_input_is_truncated(tmp_path, monkey
 def test_records_are_written_as_often_as_asked_for(tmp_path):
   frames = frame([bytes([i]) * i for i in range(10)])
   which = np.array([3, 3, 9, 0, 3, 5])
-  rows = assigned_rows(frames.sizes[which], np.arange(6), np.arange(6, dtype=np.uint64) << 60)
+  keys = np.arange(6, dtype=np.uint64) << 60
+  rows = new_rows(ASSIGNED_ROW, size=frames.sizes[which], output=np.arange(6), key=keys)
   with SpillWriter(str(tmp_path), 'some', 7, 1) as writer:
     order = writer.write(rows, frames, which)
     again = writer.write(rows, frames, which, np.array([1, 0, 0, 1, 0, 0]))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.scan.scan import ScanFile
-from tfx_balance.scan.spill import FramesReader, assigned_rows, record_keys
+from tfx_balance.scan.spill import ASSIGNED_ROW, FramesReader, new_rows, record_keys
 from tfx_balance.scan.totals import Totals
 from tfx_balance.shuffle.ranges import FileGroup, GatherRanges, RangeFinder
 from tfx_balance.shuffle.select import Selection, count_ranks
@@ -69,7 +69,8 @@ def assign(scanned, work_dir, by_class, n_together, inline=SMALL.inline_bytes):
           keys = record_keys(index, each.spill.key)
           groups_of: Ints = index['code'].astype(np.int64)
           outputs = groups_of * 0 if by_class else index['position'] % len(N_FILES)
-          file.write(assigned_rows(index['size'], outputs, keys).view(np.uint8).data)
+          rows = new_rows(ASSIGNED_ROW, size=index['size'], output=outputs, key=keys)
+          file.write(rows.view(np.uint8).data)
           finder.add(index['size'], keys, groups_of if by_class else None)
       for key, mine in finder.by_files(work):
         found.setdefault(key, []).append(mine)

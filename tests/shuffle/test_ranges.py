@@ -13,11 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfx_balance.plan.key_order import order_of_block
 from tfx_balance.scan.scan import ScanFile, ScannedFile
-from tfx_balance.scan.spill import Spill, SpillWriter, assigned_rows, record_keys
+from tfx_balance.scan.spill import ASSIGNED_ROW, Spill, SpillWriter, new_rows, record_keys
 from tfx_balance.shuffle import ranges
 from tfx_balance.shuffle.ranges import NOWHERE, FileGroup, GatherRanges, RangeFinder, all_files
 from tfx_balance.sizes import Sizes, Workspace
-from tfx_balance.tfrecord import files as records
 from tfx_balance.tfrecord.frames import frame
 
 from tests.helpers_checks import assert_mixed
@@ -86,7 +85,8 @@ def _deal_file(scanned, parts):
   spilled = [record for _, payloads in found for record in payloads]
   chosen = np.random.default_rng(scanned.file.file_number).choice(parts, len(spilled))
   columns = [np.concatenate([*each, []]) for each in zip(*blocks, strict=True)] or [[], []]
-  Path(path).write_bytes(assigned_rows(columns[0], chosen, columns[1]).tobytes())
+  rows = new_rows(ASSIGNED_ROW, size=columns[0], output=chosen, key=columns[1])
+  Path(path).write_bytes(rows.tobytes())
   return Assigned(scanned, path, blocks, list(zip(spilled, chosen.tolist(), strict=True)))
 
 
@@ -227,11 +227,11 @@ def test_what_was_spilled_is_read_once_for_each_number_of_files(tmp_path, monkey
   assigned = assign(tmp_path, in_shards(varied(300), 3), [0, 1, 2], **small(700))
   n_read = Counter()
 
-  def fill(stream, array, path, fill=records.fill):
+  def fill(stream, array, path, fill=ranges.fill):
     n_read[path] += array.nbytes
     fill(stream, array, path)
 
-  monkeypatch.setattr(records, 'fill', fill)
+  monkeypatch.setattr(ranges, 'fill', fill)
   for n_files, times in (((2, 2, 2), 1), ((2, 4, 2), 2)):
     n_read.clear()
     gather(tmp_path, groups_of(n_files, n_chunks=4), assigned)
@@ -349,7 +349,7 @@ def test_memory_is_flat(tmp_path):
       finder = RangeFinder(writer.spill, str(writer.spill.rows_file), groups_of((1,), n // 1024))
       for i in range(n // 1024):
         keys = np.random.default_rng(i).integers(0, 1 << 64, 1024, np.uint64)
-        rows = assigned_rows(payloads.sizes, 0, keys)
+        rows = new_rows(ASSIGNED_ROW, size=payloads.sizes, output=0, key=keys)
         rows = rows[writer.write(rows, payloads)]
         finder.add(rows['size'], rows['key'])
 

@@ -44,8 +44,8 @@ from tfx_balance.scan.spill import (
   FramesReader,
   Rows,
   Spill,
-  copied_rows,
   in_blocks,
+  new_rows,
   record_keys,
 )
 from tfx_balance.scan.totals import sum_by_split
@@ -135,14 +135,14 @@ class CopyRecords(beam.DoFn):
           for block in blocks:
             counters.COPIED.inc(int(np.maximum(block.times - 1, 0).sum()))
             times = np.maximum(block.times - int(apart), 0)
-            rows = copied_rows(block.index['size'], times, block.keys)
+            rows = new_rows(COPIED_ROW, size=block.index['size'], times=times, key=block.keys)
             assigned.add(rows, block.frequent, None, together)
         else:
           if not apart:
             blocks = _keep(blocks, assigned)
           with FramesReader(spill) as reader:
             batches = (
-              (copied_rows(made.sizes, 1, keys), made)
+              (new_rows(COPIED_ROW, size=made.sizes, times=1, key=keys), made)
               for keys, made in map_in_order(
                 lambda each: (each[0], maker.make(each[1])),
                 to_copy(reader, blocks, self._originals, context.sizes.chunk_bytes),
@@ -178,7 +178,8 @@ def _keep(blocks: Iterable[AssignedBlock], assigned: AssignedRecords) -> Iterato
   """Yields the blocks, of which the originals that stay are assigned to their output."""
   for block in blocks:
     times = np.minimum(block.times, 1)
-    assigned.add(copied_rows(block.index['size'], times, block.keys), block.frequent)
+    rows = new_rows(COPIED_ROW, size=block.index['size'], times=times, key=block.keys)
+    assigned.add(rows, block.frequent)
     yield block
 
 

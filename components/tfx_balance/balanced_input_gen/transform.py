@@ -16,7 +16,7 @@ import numpy as np
 from tfx_balance.balanced_input_gen.output_plan import ShardContext, ShardOutputPlan, plan_shards
 from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
-from tfx_balance.scan.spill import Rows, assigned_rows
+from tfx_balance.scan.spill import ASSIGNED_ROW, Rows, new_rows
 from tfx_balance.scan.totals import sum_by_split
 from tfx_balance.shuffle.assigned import Assigned, assign_blocks
 from tfx_balance.shuffle.frequent import FrequentKeys, find_frequent
@@ -47,7 +47,11 @@ class AssignClasses(beam.DoFn):
       rare = np.flatnonzero(shared[code])
       if not lie_together(mine[rare]):
         apart = np.union1d(apart, rare)
-      return assigned_rows(index['size'], sections[code], keys), apart, mine
+      return (
+        new_rows(ASSIGNED_ROW, size=index['size'], output=sections[code], key=keys),
+        apart,
+        mine,
+      )
 
     return assign_blocks(scanned, output_plan, frequent, self._buffer, counts, (), assign)
 

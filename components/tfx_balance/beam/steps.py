@@ -157,8 +157,3 @@ def summed(
   return combined(keyed, label, combine, work) | f'{label}Then' >> beam.Map(
     lambda keyed, *side: then(keyed[1], *side), *side_inputs
   )
-
-
-def identity(value: Any) -> Any:
-  """Returns its argument: for `summed` where a function has nothing to do."""
-  return value

@@ -265,21 +265,11 @@ def in_blocks(
     yield block()
 
 
-def assigned_rows(
-  sizes: npt.NDArray[Any], outputs: npt.NDArray[Any], keys: npt.NDArray[Any]
-) -> Rows:
-  """Returns rows of assigned records: ASSIGNED_ROW [n]."""
-  rows = np.empty(len(sizes), ASSIGNED_ROW)
-  rows['size'], rows['output'], rows['key'] = sizes, outputs, keys
-  return rows
-
-
-def copied_rows(
-  sizes: npt.NDArray[Any], times: npt.NDArray[Any] | int, keys: npt.NDArray[Any]
-) -> Rows:
-  """Returns rows of records of one output: COPIED_ROW [n]."""
-  rows = np.empty(len(sizes), COPIED_ROW)
-  rows['size'], rows['times'], rows['key'] = sizes, times, keys
+def new_rows(row: np.dtype[Any], **columns: Any) -> Rows:
+  """Returns rows of a type, ASSIGNED_ROW or COPIED_ROW, given their columns: [n]."""
+  rows = np.empty(len(columns['key']), row)
+  for name, values in columns.items():
+    rows[name] = values
   return rows
 
 

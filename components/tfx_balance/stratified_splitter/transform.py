@@ -30,7 +30,7 @@ from tfx_balance.plan.group_times import GroupBounds
 from tfx_balance.plan.ranks import Ints, Thresholds, UInts
 from tfx_balance.plan.split_plan import SplitPlan
 from tfx_balance.scan.scan import InputFile, ScannedFile, scan_files
-from tfx_balance.scan.spill import Rows, assigned_rows
+from tfx_balance.scan.spill import ASSIGNED_ROW, Rows, new_rows
 from tfx_balance.scan.totals import Totals, sum_by_split
 from tfx_balance.shuffle.assigned import Assigned, assign_blocks
 from tfx_balance.shuffle.frequent import FrequentKeys, find_frequent
@@ -76,7 +76,7 @@ class AssignSplits(beam.DoFn):
       placed = place(index)
       counts.add(index['code'], *placed[: len(output_plan.counted) - 1])
       outputs = np.where(placed.embargoed, NOWHERE, placed.split)
-      return assigned_rows(index['size'], outputs, keys), apart, None
+      return new_rows(ASSIGNED_ROW, size=index['size'], output=outputs, key=keys), apart, None
 
     with contextlib.ExitStack() as stack:
       place = output_plan.placer(scanned, stack, found)
