@@ -23,9 +23,11 @@ def make_plan(**changes):
     'classes': (CAT, DOG, RAW),
     'natural': {'train': (7, 2, 1), 'augmented': (0, 5, 6)},
     'files': (
-      PlanFile('Split-train/data_tfrecord-00000-of-00002.gz', (FileSegment(0, 7),), 700),
+      PlanFile('Split-train/data_tfrecord-00000-of-00002.gz', (FileSegment(0, 7),), n_bytes=700),
       PlanFile(
-        'Split-train/data_tfrecord-00001-of-00002.gz', (FileSegment(1, 7), FileSegment(2, 7)), 1400
+        'Split-train/data_tfrecord-00001-of-00002.gz',
+        (FileSegment(1, 7), FileSegment(2, 7)),
+        n_bytes=1400,
       ),
     ),
     'seed': 3,
@@ -45,9 +47,8 @@ def test_classes_of_any_kind_come_back(values):
   kinds = {int: 'int', bytes: 'bytes'}
   classes = tuple(sorted(ClassValue(kinds[type(value)], value) for value in values))
   segments = tuple(FileSegment(i, i + 1) for i in range(len(classes)))
-  plan = make_plan(
-    classes=classes, natural={'train': (1,) * len(classes)}, files=(PlanFile('a', segments, 9),)
-  )
+  files = (PlanFile('a', segments, n_bytes=9),)
+  plan = make_plan(classes=classes, natural={'train': (1,) * len(classes)}, files=files)
   assert InputPlan.from_json(json.loads(plan.dumps())) == plan
 
 
@@ -59,7 +60,7 @@ def test_counts_that_contradict_the_files_are_refused():
 
 
 def test_an_empty_class_is_refused():
-  files = (PlanFile('a', (FileSegment(0, 7), FileSegment(1, 7)), 1),)
+  files = (PlanFile('a', (FileSegment(0, 7), FileSegment(1, 7)), n_bytes=1),)
   with pytest.raises(DataError, match=r'class \\xff has 0 records in the files'):
     make_plan(files=files)
 
@@ -80,7 +81,7 @@ def test_what_breaks_a_rule_is_refused(changes, message):
 
 def test_a_segment_of_an_unknown_class_is_refused():
   with pytest.raises(DataError, match=r'class number 3; it needs .* from 0 to 2'):
-    make_plan(files=(PlanFile('a', (FileSegment(3, 1),), 1),))
+    make_plan(files=(PlanFile('a', (FileSegment(3, 1),), n_bytes=1),))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_a_segment_of_an_unknown_class_is_refused():
 )
 def test_a_path_that_leaves_the_artifact_is_refused(path):
   with pytest.raises(DataError, match=r'of the plan is not in the artifact; a path must be relat'):
-    PlanFile(path, (FileSegment(0, 1),), 1)
+    PlanFile(path, (FileSegment(0, 1),), n_bytes=1)
 
 
 def test_the_records_of_a_file_are_summed_once():
@@ -100,6 +101,6 @@ def test_the_records_of_a_file_are_summed_once():
       type(self).passes += 1
       return super().__iter__()
 
-  file = PlanFile('a', Counted([FileSegment(0, 2), FileSegment(1, 3)]), 9)
+  file = PlanFile('a', Counted([FileSegment(0, 2), FileSegment(1, 3)]), n_bytes=9)
   assert [file.records for _ in range(4)] == [5] * 4
   assert Counted.passes == 1

@@ -249,7 +249,7 @@ def _check_quotas(weights: list[int], batch_size: int) -> None:
 _SHARES = SplitShares.parse({'train': 1})
 _CLASSES = (ClassValue('int', 0), ClassValue('bytes', b'x'))
 _NAME = 'data_tfrecord-00000-of-00001.gz'
-_FILES = (PlanFile(f'Split-train/{_NAME}', (FileSegment(0, 2), FileSegment(1, 1)), 10),)
+_FILES = (PlanFile(f'Split-train/{_NAME}', (FileSegment(0, 2), FileSegment(1, 1)), n_bytes=10),)
 _PLAN = InputPlan('label', _CLASSES, {'train': (2, 1)}, _FILES).dumps()
 _SIDECAR = describe_split(
   plan_splits([(value,) for value in _CLASSES], [2, 1], _SHARES),

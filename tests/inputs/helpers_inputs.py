@@ -61,7 +61,7 @@ def write_artifact(
     records = [record for _, own in parts for record in own]
     write_file(root / path, records)
     segments = tuple(FileSegment(i, len(own)) for i, own in parts)
-    files.append(PlanFile(path, segments, sum(map(len, records))))
+    files.append(PlanFile(path, segments, n_bytes=sum(map(len, records))))
   plan = InputPlan(
     'label',
     tuple(ClassValue('int', i) for i in range(len(counts))),

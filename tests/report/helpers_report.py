@@ -141,8 +141,8 @@ def plan_data(fed: Mapping[ClassValue, int]) -> dict[str, Any]:
   """Returns the plan of BalancedInputGen."""
   classes = sorted(fed)
   files = tuple(
-    PlanFile(f'Split-train/data_tfrecord-{i:05d}', (FileSegment(i, fed[value]),), fed[value])
-    for i, value in enumerate(classes)
+    PlanFile(f'Split-train/data_tfrecord-{i:05d}', (FileSegment(i, n),), n_bytes=n)
+    for i, n in enumerate(map(fed.__getitem__, classes))
   )
   natural = {'train': tuple(fed[value] for value in classes)}
   return InputPlan('species', tuple(classes), natural, files).to_json()

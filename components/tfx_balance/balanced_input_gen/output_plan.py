@@ -121,7 +121,8 @@ class ShardOutputPlan(OutputPlan):
   def _input_file(self, file: WorkFile, classes: Sequence[int]) -> PlanFile:
     path = file.final_path.removeprefix(f'{self.context.output_uri}/')
     records = ((i, file.section_records(section)) for section, i in enumerate(classes))
-    return PlanFile(path, tuple(FileSegment(i, n) for i, n in records if n), file.n_bytes)
+    segments = tuple(FileSegment(i, n) for i, n in records if n)
+    return PlanFile(path, segments, n_bytes=file.n_bytes)
 
 
 def plan_shards(totals: Mapping[str, Totals], context: ShardContext) -> ShardOutputPlan:

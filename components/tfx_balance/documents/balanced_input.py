@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
-from tfx_balance.documents.json_document import Count, Document, parse_json, sealed
+from tfx_balance.documents.json_document import Count, Document, parse_json
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.class_value import ClassValue
 
 PLAN_NAME = 'balanced_input.json'
+_TF_EXAMPLE = 'FORMAT_TF_EXAMPLE'
 
 
 class FileSegment(NamedTuple):
@@ -38,14 +39,14 @@ class PlanFile:
 
   Attributes:
     path: Path relative to the artifact's root, with forward slashes.
-    segments: Records that it holds, in order.
     n_bytes: Number of bytes of its records, decompressed and without frames: what holding it in
       memory takes.
+    segments: Records that it holds, in order.
   """
 
   path: str
+  n_bytes: Count = field(metadata={'key': 'bytes'}, kw_only=True)
   segments: tuple[FileSegment, ...]
-  n_bytes: Count = field(metadata={'key': 'bytes'})
 
   def __post_init__(self) -> None:
     _check_path(self.path)
@@ -62,15 +63,15 @@ class InputPlan(Document):
 
   Attributes:
     label: Name of the feature that the classes are values of; of several, their names.
+    features: Features of 0 and 1 whose names are the labels of label sets; none where these are
+      values of one feature.
+    payload_format: Type of the records, in TFX's words; that of tf.Example is not written.
+    split: Name of the split that the files are in.
+    seed: Seed that the records were laid out with; the default seed of what reads them.
     classes: Classes in canonical order (see `ClassValue.sort_key`), or label sets, each once; the
       index of a class is its position.
     natural: Records per class, int [n_classes], of each input split before the splits were merged.
     files: Files, at least one.
-    seed: Seed that the records were laid out with; the default seed of what reads them.
-    split: Name of the split that the files are in.
-    features: Features of 0 and 1 whose names are the labels of label sets; none where these are
-      values of one feature.
-    payload_format: Type of the records, in TFX's words; that of tf.Example is not written.
     records: Records per class, int [n_classes].
   """
 
@@ -79,13 +80,13 @@ class InputPlan(Document):
   NAME: ClassVar[str] = 'the plan'
 
   label: str
+  features: tuple[str, ...] = field(default=(), kw_only=True)
+  payload_format: str = field(default=_TF_EXAMPLE, kw_only=True)
+  split: str = field(default='train', kw_only=True)
+  seed: int = field(default=0, kw_only=True)
   classes: tuple[ClassValue, ...]
   natural: Mapping[str, tuple[Count, ...]]
   files: tuple[PlanFile, ...]
-  seed: int = 0
-  split: str = 'train'
-  features: tuple[str, ...] = ()
-  payload_format: str = 'FORMAT_TF_EXAMPLE'
   records: tuple[int, ...] = field(init=False)
 
   def __post_init__(self) -> None:
@@ -99,39 +100,18 @@ class InputPlan(Document):
           f'more: leave the class out of the plan, or give it records'
         )
 
-  def to_json(self) -> dict[str, Any]:
-    """Returns the plan as JSON data; `from_json` reads it back.
+  def values_json(self) -> dict[str, Any]:
+    """Returns the fields as JSON data, and the records of each class.
 
     `classes[i]` is `{type, value, records}`, `files[j]` is `{path, bytes, segments}` with
     `segments` a list of `[class index, records]` in the order of the file.
     """
-    data = {
-      'format': self.FORMAT,
-      'version': self.VERSION,
-      'label': self.label,
-      **({'features': list(self.features)} if self.features else {}),
-      **(
-        {}
-        if self.payload_format == 'FORMAT_TF_EXAMPLE'
-        else {'payload_format': self.payload_format}
-      ),
-      'split': self.split,
-      'seed': self.seed,
-      'classes': [
-        {**value.to_json(), 'records': n}
-        for value, n in zip(self.classes, self.records, strict=True)
-      ],
-      'natural': {name: list(counts) for name, counts in self.natural.items()},
-      'files': [
-        {
-          'path': file.path,
-          'bytes': file.n_bytes,
-          'segments': [list(segment) for segment in file.segments],
-        }
-        for file in self.files
-      ],
-    }
-    return sealed(data)
+    data = super().values_json()
+    if self.payload_format == _TF_EXAMPLE:
+      del data['payload_format']
+    for row, n in zip(data['classes'], self.records, strict=True):
+      row['records'] = n
+    return data
 
   @classmethod
   def from_json(cls, data: Any, source: str | None = None) -> InputPlan:
@@ -145,8 +125,7 @@ class InputPlan(Document):
       DataError: if it is no plan, of a newer version, or contradicts itself.
     """
     source = source or cls.NAME
-    if isinstance(data, (str, bytes)):
-      data = parse_json(data, source)
+    data = parse_json(data, source)
     plan = super().from_json(data, source)
     for value, row, m in zip(plan.classes, data['classes'], plan.records, strict=True):
       if row.get('records') != m:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from tfx_balance.documents.class_distribution import first_of
 from tfx_balance.documents.json_document import Count, Document
+from tfx_balance.documents.sentences import EXAMPLES, some_of
 from tfx_balance.plan.checks import Check, failed, number, short_name, truncate
 from tfx_balance.plan.class_counts import BASELINE, CountsBySplit
 from tfx_balance.plan.class_value import ClassValue
@@ -161,7 +161,7 @@ def violation_table(checks: Sequence[Check], most: int | None = None) -> list[st
     most: Number of lines to show of a longer table; None for all.
   """
   rows = [_row(check) for check in failed(checks)]
-  shown = rows if most is None or len(rows) <= most else rows[:most]
+  shown = rows[:most]
   widths = [max(map(len, column)) for column in zip(_HEADINGS, *shown, strict=True)]
   lines = [
     '  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -180,7 +180,8 @@ def broken_rules(checks: Sequence[Check]) -> list[str]:
   for check in failed(checks):
     by_rule.setdefault(check.rule, []).append(check)
   return [
-    f'{rule}: {first_of([check.message for check in broken])}' for rule, broken in by_rule.items()
+    f'{rule}: {some_of([check.message for check in broken], EXAMPLES, "; ")}'
+    for rule, broken in by_rule.items()
   ]
 
 

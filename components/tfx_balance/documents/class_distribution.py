@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -12,7 +12,6 @@ from tfx_balance.plan.class_value import MISSING, ClassValue, stratum_name
 from tfx_balance.plan.evidence import half_widths
 
 SIDECAR_NAME = 'class_distribution.json'
-_EXAMPLES = 3  # of warnings of one kind
 
 FileSizes = Mapping[str, Mapping[str, int]]
 """Of each split, file name to bytes as stored (compressed)."""
@@ -276,22 +275,3 @@ class WrittenSplits(Document):
 
 def _has(size: int | None) -> str:
   return 'is not there' if size is None else f'has {size} bytes'
-
-
-def gathered(what: str, sentences: Sequence[str]) -> list[str]:
-  """Returns warnings of one kind; more than three as one, with their number and three examples.
-
-  >>> gathered('4 are small', ['a is', 'b is', 'c is', 'd is'])
-  ['4 are small: a is; b is; c is; and 1 more']
-
-  Args:
-    what: What there are so many of, for the one.
-    sentences: The warnings.
-  """
-  return [f'{what}: {first_of(sentences)}'] if len(sentences) > _EXAMPLES else list(sentences)
-
-
-def first_of(sentences: Sequence[str]) -> str:
-  """Returns the first three sentences, and how many there are more."""
-  more = len(sentences) - _EXAMPLES
-  return '; '.join([*sentences[:_EXAMPLES], *([f'and {more} more'] if more > 0 else [])])

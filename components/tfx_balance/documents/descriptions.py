@@ -20,9 +20,8 @@ from tfx_balance.documents.class_distribution import (
   MarginRecords,
   SplitRecords,
   StratumRecords,
-  gathered,
 )
-from tfx_balance.documents.sentences import plain_number, some_of
+from tfx_balance.documents.sentences import gathered, plain_number, some_of
 from tfx_balance.plan.balance_plan import BalancePlan
 from tfx_balance.plan.class_value import FILL_HINT, ClassValue, Stratum, stratum_name
 from tfx_balance.plan.distribution import imbalance_ratio
@@ -95,33 +94,22 @@ def describe_split(
     if labels
     else plan.quotas.T.tolist()
   )
-  ratios = [_finite(imbalance_ratio(column)) for column in columns]
+  splits = map(
+    SplitRecords,
+    plan.totals(),
+    [plain_number(stratified * s + n) for s, n in zip(plan.shares, predefined_sums, strict=True)],
+    [_finite(imbalance_ratio(column)) for column in columns],
+    map(files.get, plan.splits),
+    lost,
+    unlabelled,
+  )
   drops = parameters.get('missing_group') == 'drop'
   groupless = plan.groups.without if plan.groups and drops else 0
   return ClassDistribution(
     'StratifiedSplitter',
     parameters,
     source,
-    {
-      name: SplitRecords(
-        total,
-        plain_number(stratified * share + n_predefined),
-        ratio,
-        files.get(name),
-        n_lost,
-        n_unlabelled,
-      )
-      for name, total, share, n_predefined, ratio, n_lost, n_unlabelled in zip(
-        plan.splits,
-        plan.totals(),
-        plan.shares,
-        predefined_sums,
-        ratios,
-        lost,
-        unlabelled,
-        strict=True,
-      )
-    },
+    dict(zip(plan.splits, splits, strict=True)),
     tuple(
       StratumRecords(stratum, n, dict(zip(plan.splits, map(cell, row, ideal), strict=True)))
       for stratum, n, row, ideal in zip(plan.strata[:listed], records, quotas, ideals, strict=True)

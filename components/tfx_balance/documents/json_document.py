@@ -66,7 +66,11 @@ class Document:
   def to_json(self) -> dict[str, Any]:
     """Returns JSON data with its checksum; `from_json` reads it back."""
     named = {} if self.FORMAT is None else {'format': self.FORMAT, 'version': self.VERSION}
-    return sealed({**named, **fields_json(self)})
+    return sealed({**named, **self.values_json()})
+
+  def values_json(self) -> dict[str, Any]:
+    """Returns the fields as JSON data."""
+    return fields_json(self)
 
   def dumps(self) -> str:
     """Returns the document as text: equal documents give equal text, a line an item."""
@@ -85,9 +89,7 @@ class Document:
       DataError: if it is none, of a newer version, not whole, or contradicts itself.
     """
     source = source or cls.NAME
-    if isinstance(data, (str, bytes)):
-      data = parse_json(data, source)
-    return parsed_document(data, source, cls)
+    return parsed_document(parse_json(data, source), source, cls)
 
 
 def fields_json(part: Any) -> dict[str, Any]:
@@ -110,7 +112,7 @@ def fields_json(part: Any) -> dict[str, Any]:
 def _written_fields(kind: Any) -> list[tuple[str, str, bool, _Read | None, _Read | None]]:
   """Returns name, key, whether it is left out where empty, name's and value's writer of fields."""
   rows = []
-  for field in fields(kind):
+  for field in filter(lambda field: field.init, fields(kind)):
     has = field.metadata
     default = field.default if field.default_factory is MISSING else field.default_factory()
     is_optional = 'null' not in has and default in _EMPTY
@@ -176,15 +178,17 @@ def without_gc() -> Iterator[None]:
       gc.enable()
 
 
-def parse_json(text: str | bytes, source: str) -> Any:
-  """Returns the JSON data of a text.
+def parse_json(data: Any, source: str) -> Any:
+  """Returns the JSON data of a text; what is no text is returned as it is.
 
   Raises:
-    DataError: if it is none.
+    DataError: if the text is not JSON.
   """
+  if not isinstance(data, (str, bytes)):
+    return data
   try:
     with without_gc():
-      return json.loads(text, parse_constant=_no_number)
+      return json.loads(data, parse_constant=_no_number)
   except (ValueError, RecursionError) as error:
     raise DataError(f'{source} is not JSON ({error}); {REMEDY}') from error
 

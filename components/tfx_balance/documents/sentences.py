@@ -7,16 +7,32 @@ from typing import Any
 
 NAME_LENGTH = 36
 _SHOWN = 5  # the cells of a document have them all
+EXAMPLES = 3  # of sentences of one kind
 
 
-def some_of(names: Sequence[str], most: int = _SHOWN) -> str:
+def some_of(names: Sequence[str], most: int = _SHOWN, separator: str = ', ') -> str:
   """Returns the first names, and how many there are more.
 
   >>> some_of(list('abcdefg'))
   'a, b, c, d, e, and 2 more'
   """
   more = len(names) - most
-  return ', '.join(names[:most]) + (f', and {more} more' if more > 0 else '')
+  return separator.join([*names[:most], *([f'and {more} more'] if more > 0 else [])])
+
+
+def gathered(what: str, sentences: Sequence[str]) -> list[str]:
+  """Returns warnings of one kind; more than three as one, with their number and three examples.
+
+  >>> gathered('4 are small', ['a is', 'b is', 'c is', 'd is'])
+  ['4 are small: a is; b is; c is; and 1 more']
+
+  Args:
+    what: What there are so many of, for the one.
+    sentences: The warnings.
+  """
+  if len(sentences) <= EXAMPLES:
+    return list(sentences)
+  return [f'{what}: {some_of(sentences, EXAMPLES, "; ")}']
 
 
 def short(name: str, length: int = NAME_LENGTH) -> str:

@@ -20,8 +20,8 @@ import numpy as np
 
 from tfx_balance.argument_readers import Argument, as_given, optional_names
 from tfx_balance.arguments import check_choice
-from tfx_balance.documents.class_distribution import InputRecords, gathered
-from tfx_balance.documents.sentences import plain_number
+from tfx_balance.documents.class_distribution import InputRecords
+from tfx_balance.documents.sentences import gathered, plain_number
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.modes.array_items import ArrayItems
 from tfx_balance.modes.mode import FileRounds, Mode, ScanTotals

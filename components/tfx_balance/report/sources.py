@@ -179,8 +179,7 @@ def findings_of(data: Any, source: str, title: str | None = None) -> Findings:
     DataError: if it is not valid JSON, not a document of this package, of a newer version, or
       incomplete.
   """
-  if isinstance(data, (str, bytes)):
-    data = parse_json(data, source)
+  data = parse_json(data, source)
   if isinstance(data, Mapping):
     check_checksum(data, source)
     data = sealed(_characters(data))
