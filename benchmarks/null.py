@@ -56,7 +56,7 @@ ESTIMATORS = {
   'boosting': HistGradientBoostingClassifier(learning_rate=0.3, max_iter=10, max_leaf_nodes=15),
 }
 JUDGED = ('macro_recall', 'average_precision')
-FEATURES, STEPS, DIFFERENT = 8, 200, 0.05
+FEATURES, STEPS, DIFFERENT = 8, 100, 0.05
 TOGETHER = {'groups': 4, 'duplicates': 2}
 """Records of equal features and class."""
 _RUNS = {'full': (200, 60), 'small': (20, 5), 'tiny': (1, 1)}
