@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pyarrow as pa
 
@@ -29,11 +27,6 @@ class BinnedReader(FeatureReader):
       )
     zeros = np.zeros(len(values), np.int64 if self.kind == 'int' else np.float32)
     return pa.array(zeros, mask=np.isnan(values.astype(np.float64)))
-
-
-def binned_readers(features: Sequence[str], binned: str, path: str) -> list[FeatureReader]:
-  """Returns a reader of each feature, one of them of numbers that are put into bins."""
-  return [(BinnedReader if name == binned else FeatureReader)(name, path) for name in features]
 
 
 def recoding_of(

@@ -20,13 +20,12 @@ from tfx_balance.beam import counters
 from tfx_balance.beam.steps import spread
 from tfx_balance.plan.apportion import tie_break
 from tfx_balance.plan.group_by import GroupBy
-from tfx_balance.plan.narrow_integers import SparseCounts, narrow_fields, wide_fields
+from tfx_balance.plan.narrow_integers import NarrowColumns, SparseCounts
 from tfx_balance.plan.number_bins import edge_keys
 from tfx_balance.plan.ranks import Ints, UInts, fine_buckets, mix, ranks
-from tfx_balance.scan.binned_reader import bin_counts, binned_readers, recoding_of
+from tfx_balance.scan.binned_reader import BinnedReader, bin_counts, recoding_of
 from tfx_balance.scan.index_columns import GroupKeys, Identity, IndexNumbers, identity_of
 from tfx_balance.scan.label_readers import label_readers
-from tfx_balance.scan.record_reader import ValuesByFeature
 from tfx_balance.scan.spill import (
   Rows,
   Spill,
@@ -35,7 +34,14 @@ from tfx_balance.scan.spill import (
   index_row,
   pack,
 )
-from tfx_balance.scan.strata import BAD, DROPPED, MissingLabel, Payload, StratumDecoder
+from tfx_balance.scan.strata import (
+  BAD,
+  DROPPED,
+  FeatureReader,
+  MissingLabel,
+  Payload,
+  StratumDecoder,
+)
 from tfx_balance.scan.stratum_counts import StratumColumns
 from tfx_balance.scan.totals import ScanCounts
 from tfx_balance.sizes import SIZES, Sizes, Workspace
@@ -61,7 +67,7 @@ class InputFile:
 
 
 @dataclass(frozen=True)
-class ScannedFile:
+class ScannedFile(NarrowColumns):
   """A file that was read.
 
   Attributes:
@@ -80,12 +86,7 @@ class ScannedFile:
   stratum_bytes: Ints
   counts: ScanCounts
 
-  def __getstate__(self) -> dict[str, Any]:
-    """Returns the state to send to workers, with counts of strata in few bytes."""
-    return narrow_fields(self.__dict__, ('records', 'stratum_bytes'))
-
-  def __setstate__(self, state: dict[str, Any]) -> None:
-    self.__dict__.update(wide_fields(state, ('records', 'stratum_bytes')))
+  narrow_columns = ('records', 'stratum_bytes')
 
   def in_bins(self, feature: str, place: int, edges: tuple[float, ...]) -> ScannedFile:
     """Returns a file whose numbers, which are one class, are in bins, which are classes.
@@ -196,11 +197,12 @@ class ScanFile(beam.DoFn):
 
   def process(self, file: InputFile) -> Iterator[ScannedFile]:
     bad = self.options.bad_of(file.path)
-    classes = None
+    classes = [
+      (BinnedReader if name == self.binned else FeatureReader)(name, file.path)
+      for name in self.features
+    ]
     if self.labels:
       classes = label_readers(self.features, self.labels, file.path, self.missing)
-    if self.binned:
-      classes = binned_readers(self.features, self.binned, file.path)
     grouped = self.groups.features if self.groups else ()
     others = sorted({*self.key, *grouped, *self._numbers.values()})
     decoder = StratumDecoder(
@@ -262,38 +264,18 @@ class ScanFile(beam.DoFn):
     for frames in blocks:
       first = counted.n_records
       wrong = [at - first for at in bad.positions if at >= first]
-      rows, columns = self._index(frames, decoder, wrong, first, keys)
+      rows = np.zeros(len(frames), self._row)
+      rows['code'], columns = decoder.decode(frames, wrong)
+      rows['size'] = frames.sizes
+      rows['position'] = np.arange(first, first + len(rows))
+      rows['hash'] = keys(rows, frames, columns)
+      if not self._hashes_bytes:
+        rows['content'] = hashes_of_bytes(frames.views())
       more.fill(rows, columns, file.file_number)
       if groups:
         rows['group'] = groups.hashes(rows, columns)
       counted.add(rows, int(frames.offsets[-1]), decoder.n_strata)
       yield rows, frames
-
-  def _index(
-    self,
-    frames: Frames,
-    decoder: StratumDecoder,
-    bad: Sequence[int],
-    first: int,
-    keys: Identity,
-  ) -> tuple[Rows, ValuesByFeature]:
-    """Returns the index of some frames, [n], its numbers not filled in, and their records' values.
-
-    Args:
-      frames: Frames of the records.
-      decoder: Decoder of their strata.
-      bad: Positions among them of records that cannot be used.
-      first: Position of the first one in the file.
-      keys: Function from records to the hashes that identify them.
-    """
-    rows = np.zeros(len(frames), self._row)
-    rows['code'], columns = decoder.decode(frames, bad)
-    rows['size'] = frames.sizes
-    rows['position'] = np.arange(first, first + len(rows))
-    rows['hash'] = keys(rows, frames, columns)
-    if not self._hashes_bytes:
-      rows['content'] = hashes_of_bytes(frames.views())
-    return rows, columns
 
   def _keep(
     self, file: InputFile, indexed: Iterator[tuple[Rows, Frames]], counted: FileSums
