@@ -51,7 +51,7 @@ def scanned(file_number, hashes, codes, n_strata, group=''):
     file=InputFile(f'f{file_number}', file_number, group),
     spill=InMemory(file_number, 0, index, '', ()),
     strata=strata,
-    records=(),
+    records=np.ones(n_strata),
     stratum_bytes=(),
     counts=ScanCounts(n_files=1),
   )

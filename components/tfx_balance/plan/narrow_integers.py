@@ -6,9 +6,9 @@ Counts of a few of very many cells are those that one of many files knows of a m
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -37,16 +37,24 @@ def wide(values: npt.NDArray[Any]) -> Ints:
   return values.astype(np.int64)
 
 
-def narrow_fields(state: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-  """Returns the state of an object with the columns of these names narrow; None stays None."""
-  found = {name: state[name] for name in names if state[name] is not None}
-  return {**state, **{name: narrow(values) for name, values in found.items()}}
+class NarrowColumns:
+  """An object some of whose columns are narrow where it is sent to workers.
 
+  Attributes:
+    narrow_columns: Names of these, each int64 or None.
+  """
 
-def wide_fields(state: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-  """Returns the fields from which `narrow_fields` made others."""
-  found = {name: state[name] for name in names if state[name] is not None}
-  return {**state, **{name: wide(values) for name, values in found.items()}}
+  narrow_columns: ClassVar[Sequence[str]]
+
+  def __getstate__(self) -> dict[str, Any]:
+    return self._with_columns(self.__dict__, narrow)
+
+  def __setstate__(self, state: dict[str, Any]) -> None:
+    self.__dict__.update(self._with_columns(state, wide))
+
+  def _with_columns(self, state: dict[str, Any], convert: Callable[..., Any]) -> dict[str, Any]:
+    found = {name: state[name] for name in self.narrow_columns if state[name] is not None}
+    return {**state, **{name: convert(values) for name, values in found.items()}}
 
 
 def steps(ascending: Ints) -> npt.NDArray[Any]:

@@ -19,11 +19,9 @@ from tfx_balance.plan.cell_bounds import raise_cells
 from tfx_balance.plan.class_value import ClassValue, Stratum, stratum_key
 from tfx_balance.plan.distinct_sets import DistinctSets, HasLabelSets, SetKeys
 from tfx_balance.plan.label_exchange import exchange_records
-from tfx_balance.plan.narrow_integers import narrow_fields, wide_fields
+from tfx_balance.plan.narrow_integers import NarrowColumns
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.split_shares import SplitShares
-
-_COLUMNS = ('records', 'quotas', 'embargoed')  # of a plan, int64
 
 
 class Margin(NamedTuple):
@@ -127,7 +125,7 @@ class Deviation(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class SplitPlan:
+class SplitPlan(NarrowColumns):
   """The number of records of each stratum in each split.
 
   Attributes:
@@ -152,13 +150,12 @@ class SplitPlan:
   embargoed: Ints | None = None
   groups: GroupSummary | None = None
 
+  narrow_columns = ('records', 'quotas', 'embargoed')
+
   def __getstate__(self) -> dict[str, Any]:
     """Returns the state to send to workers, with columns in few bytes."""
-    state = {name: value for name, value in self.__dict__.items() if name != '_label_sets'}
-    return narrow_fields(state, _COLUMNS)
-
-  def __setstate__(self, state: dict[str, Any]) -> None:
-    self.__dict__.update(wide_fields(state, _COLUMNS))
+    state = super().__getstate__()
+    return {name: value for name, value in state.items() if name != '_label_sets'}
 
   def out_of_reach(self) -> list[int]:
     """Returns the rows of the strata too small to have a record in every split that has any.

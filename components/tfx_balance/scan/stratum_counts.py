@@ -15,13 +15,12 @@ from operator import attrgetter
 from typing import Any, overload
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfx_balance.plan.class_value import MISSING, ClassValue, Kind, Stratum
 from tfx_balance.plan.distinct_sets import DistinctSets
-from tfx_balance.plan.narrow_integers import narrow, wide
+from tfx_balance.plan.narrow_integers import NarrowColumns, narrow, wide
 from tfx_balance.plan.ranks import Ints
 
 Kinds = tuple[Kind, ...]
@@ -61,8 +60,11 @@ class StratumColumns(Sequence[Stratum]):
     )
 
   def __reduce__(self) -> tuple[Any, ...]:
-    pairs = zip(self.kinds, self.columns, strict=True)
-    return _from_narrow, (self.kinds, [_narrow_column(kind, column) for kind, column in pairs])
+    first, *others = self.columns
+    if self.kinds[0] == 'set':
+      texts, *columns = split_labels(first)
+      first = (texts, *map(narrow, columns))
+    return _from_narrow, (self.kinds, first, others)
 
   def __len__(self) -> int:
     return len(self.columns[0])
@@ -74,8 +76,8 @@ class StratumColumns(Sequence[Stratum]):
   def __getitem__(self, at: int | slice) -> Stratum | Sequence[Stratum]:
     if isinstance(at, slice):
       return StratumColumns(self.kinds, tuple(column[at] for column in self.columns))
-    pairs = zip(self.kinds, self.columns, strict=True)
-    return tuple(_class(kind, column[int(at)].as_py()) for kind, column in pairs)
+    at = range(len(self))[at]
+    return next(iter(self[at : at + 1]))
 
   def __iter__(self) -> Iterator[Stratum]:
     pairs = zip(self.kinds, self.columns, strict=True)
@@ -141,7 +143,7 @@ class ClassSequence(Sequence[ClassValue]):
 
 
 @dataclass(frozen=True, eq=False)
-class StratumCounts:
+class StratumCounts(NarrowColumns):
   """Records and bytes of each of some strata.
 
   Attributes:
@@ -154,17 +156,10 @@ class StratumCounts:
   records: Ints
   n_bytes: Ints
 
-  def __reduce__(self) -> tuple[Any, ...]:
-    return _counts_from_narrow, (self.strata, narrow(self.records), narrow(self.n_bytes))
+  narrow_columns = ('records', 'n_bytes')
 
   def __len__(self) -> int:
     return len(self.strata)
-
-
-def _counts_from_narrow(
-  strata: StratumColumns, records: npt.NDArray[Any], n_bytes: npt.NDArray[Any]
-) -> StratumCounts:
-  return StratumCounts(strata, wide(records), wide(n_bytes))
 
 
 def sum_counts(several: Sequence[StratumCounts]) -> StratumCounts:
@@ -228,23 +223,11 @@ def split_labels(column: pa.Array) -> tuple[list[bytes], Ints, Ints]:
   )
 
 
-def _narrow_column(kind: Kind, column: pa.Array) -> Any:
-  """Returns a column as workers send it: of label sets, few bytes for each label."""
-  if kind != 'set':
-    return column
-  texts, members, lengths = split_labels(column)
-  return texts, narrow(members), narrow(lengths)
-
-
-def _from_narrow(kinds: Kinds, columns: Sequence[Any]) -> StratumColumns:
-  pairs = zip(kinds, columns, strict=True)
-  return StratumColumns(
-    kinds,
-    tuple(
-      join_labels(column[0], wide(column[1]), wide(column[2])) if kind == 'set' else column
-      for kind, column in pairs
-    ),
-  )
+def _from_narrow(kinds: Kinds, first: Any, others: Sequence[pa.Array]) -> StratumColumns:
+  """Returns strata as they were sent: label sets, those of the first feature, as `split_labels`."""
+  if kinds[0] == 'set':
+    first = join_labels(first[0], *map(wide, first[1:]))
+  return StratumColumns(kinds, (first, *others))
 
 
 def values_array(kind: Kind, values: Sequence[Any] | pa.Array) -> pa.Array:
@@ -264,12 +247,6 @@ def _label(value: int | float | str) -> ClassValue:
   if isinstance(value, str):
     return ClassValue('bytes', value.encode('utf-8', 'surrogateescape'))
   return ClassValue('float' if isinstance(value, float) else 'int', value)
-
-
-def _class(kind: Kind, value: Any) -> ClassValue:
-  if kind == 'set':
-    return _label_set(value)
-  return MISSING if value is None else ClassValue(kind, value)
 
 
 def _classes(kind: Kind, values: Sequence[Any]) -> Iterator[ClassValue]:

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from tfx_balance.beam.steps import MergeRows, merged
 from tfx_balance.plan.class_value import Stratum
-from tfx_balance.plan.narrow_integers import SparseCounts, narrow_fields, wide_fields
+from tfx_balance.plan.narrow_integers import NarrowColumns, SparseCounts
 from tfx_balance.plan.number_keys import pair_buckets
 from tfx_balance.plan.ranks import (
   Assigner,
@@ -47,7 +47,7 @@ from tfx_balance.sizes import SIZES, Workspace
 
 
 @dataclass(frozen=True, eq=False)
-class Selection:
+class Selection(NarrowColumns):
   """Numbers of records to select from each stratum of each input split.
 
   Attributes:
@@ -74,13 +74,12 @@ class Selection:
   at_first: bool = False
   range_rows: int = SIZES.range_rows
 
+  narrow_columns = ('quotas',)
+
   def __getstate__(self) -> dict[str, Any]:
     """Returns the state to send to workers, with layout and ranges: each would find them again."""
     _ = self.edges
-    return narrow_fields(self.__dict__, ('quotas',))
-
-  def __setstate__(self, state: dict[str, Any]) -> None:
-    self.__dict__.update(wide_fields(state, ('quotas',)))
+    return super().__getstate__()
 
   @cached_property
   def layout(self) -> RankHistogram:
@@ -126,8 +125,6 @@ class Selection:
         break
       first += len(strata)
     present = np.flatnonzero(scanned.records)  # others are of records that were dropped
-    if len(present) == len(scanned.records):
-      return first + self.strata[input_split].rows_of(scanned.strata)
     rows = np.zeros(len(scanned.records), np.int64)
     rows[present] = first + self.strata[input_split].rows_of(scanned.strata.take(present))
     return rows
@@ -253,18 +250,14 @@ def find_file_thresholds(
 
 
 @dataclass(frozen=True, eq=False)
-class Search:
+class Search(NarrowColumns):
   """Buckets in which parts end, as `boundary_buckets` returns them, for a range of rows."""
 
   number: int
   buckets: Ints
   positions: Ints
 
-  def __getstate__(self) -> dict[str, Any]:
-    return narrow_fields(self.__dict__, ('buckets', 'positions'))
-
-  def __setstate__(self, state: dict[str, Any]) -> None:
-    self.__dict__.update(wide_fields(state, ('buckets', 'positions')))
+  narrow_columns = ('buckets', 'positions')
 
 
 def count_ranks(
