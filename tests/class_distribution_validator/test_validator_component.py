@@ -10,8 +10,8 @@ from tfx_balance.class_distribution_validator.parameters import (
 )
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.checks import SplitPair
-from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.distribution_rules import LIMITS, RULES, SplitLimit
+from tfx_balance.plan.class_value import ClassValue, match_classes
+from tfx_balance.plan.distribution_rules import LIMITS, RULES, PerSplit
 
 ARTIFACTS = {
   'statistics': standard_artifacts.ExampleStatistics,
@@ -82,21 +82,22 @@ def test_the_properties_are_such_as_kubeflow_can_carry():
   assert {type(value) for value in found.values()} <= {str, int, float}
   assert found['algorithm_version'] == ALGORITHM_VERSION
   decoded = ValidatorParameters.decode(found)
-  assert decoded.rules.limits['min_count'] == SplitLimit(by_split={'eval': 3})
+  assert decoded.rules.limits['min_count'] == PerSplit(by_split={'eval': 3})
   assert decoded.rules.pairs == (SplitPair('eval', 'train'),)
   assert decoded.recount is True
-  assert decoded.rules.limits['max_l_infinity'] == SplitLimit(0.5)
+  assert decoded.rules.limits['max_l_infinity'] == PerSplit(0.5)
   classes = [ClassValue('bytes', b'\xff'), ClassValue('int', 3)]
-  assert decoded.rules.expected_shares.of('train', classes) == dict.fromkeys(classes, 0.5)
+  shares = match_classes('', decoded.rules.expected_shares.of('train'), classes)
+  assert shares == dict.fromkeys(classes, 0.5)
 
 
 def test_the_defaults():
   found = parameters()
   distances = {name for name, rule in RULES.items() if rule.of_pair}
   assert found.rules.limits == {
-    **dict.fromkeys(LIMITS, SplitLimit()),
+    **dict.fromkeys(LIMITS, PerSplit()),
     **dict.fromkeys(distances, 'auto'),
-    **dict.fromkeys(['max_missing', 'max_leakage'], SplitLimit(0.0)),
+    **dict.fromkeys(['max_missing', 'max_leakage'], PerSplit(0.0)),
   }
   assert (found.rules.pairs, found.rules.missing_classes) == (None, 'allow_too_small')
   assert (found.leakage_key, found.on_violation, found.report_dir) == (None, 'fail', None)
@@ -104,7 +105,7 @@ def test_the_defaults():
 
 @pytest.mark.parametrize('name', LIMITS)
 def test_none_turns_a_rule_off(name):
-  assert parameters(**{name: None}).rules.limits[name] == SplitLimit()
+  assert parameters(**{name: None}).rules.limits[name] == PerSplit()
 
 
 def test_nothing_to_compare_is_not_everything():

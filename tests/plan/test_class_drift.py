@@ -16,8 +16,8 @@ from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distribution import fisher_p_value
 from tfx_balance.plan.distribution_rules import (
   DistributionRules,
+  PerSplit,
   SchemaRules,
-  SplitLimit,
   check_distribution,
 )
 from tfx_balance.plan.split_plan import plan_splits
@@ -121,11 +121,11 @@ def test_the_test_counts_the_cells_of_all_comparisons():
 
 def test_limits_that_a_person_sets_stand_beside_each_other():
   counts = counts_of(train={0: 7920, 1: 80}, eval={0: 1996, 1: 4})
-  loose = {'max_l_infinity': SplitLimit(1.0)}
+  loose = {'max_l_infinity': PerSplit(1.0)}
   assert len(drifted(counts, **loose)) == 1  # a limit of another distance is not one of the ratio
-  for limit in (SplitLimit(5.0), SplitLimit(None), SplitLimit(by_split={'train': 1.0})):
+  for limit in (PerSplit(5.0), PerSplit(None), PerSplit(by_split={'train': 1.0})):
     assert drifted(counts, max_share_ratio=limit) == []
-  assert len(drifted(counts, max_share_ratio=SplitLimit(4.99))) == 1
+  assert len(drifted(counts, max_share_ratio=PerSplit(4.99))) == 1
   # Half of the records becomes a third: the ratio is below 2, the difference is not small.
   frequent = counts_of(train={0: 5000, 1: 5000}, eval={0: 1000, 1: 2000})
   assert [c.rule for c in failed(check(frequent))] == ['max_l_infinity']

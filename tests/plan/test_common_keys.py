@@ -24,7 +24,7 @@ from tfx_balance.plan.common_keys import (
   count_parts,
   make_run,
 )
-from tfx_balance.plan.distribution_rules import DistributionRules, SplitLimit
+from tfx_balance.plan.distribution_rules import DistributionRules, PerSplit
 from tfx_balance.sizes import SIZES
 
 N_SPLITS = 3
@@ -104,7 +104,7 @@ COMMON = CommonRecords('eval', 'train', 4, 5, 0.05, 40, 0.04, (CommonExample('id
 
 
 def leakage_limit(most):
-  return DistributionRules({'max_leakage': SplitLimit(most)})
+  return DistributionRules({'max_leakage': PerSplit(most)})
 
 
 def test_the_limit_is_of_the_share_of_the_split_and_the_first_example_is_shown():

@@ -9,6 +9,7 @@ import tfx_balance
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
+from tfx_balance.documents.json_document import fields_json
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.checks import SplitPair, failed
 from tfx_balance.plan.class_counts import MAX_LISTED, ClassDomain, CountsBySplit
@@ -17,9 +18,8 @@ from tfx_balance.plan.distribution_rules import (
   LIMITS,
   RULES,
   DistributionRules,
-  ExpectedShares,
+  PerSplit,
   SchemaRules,
-  SplitLimit,
   check_distribution,
 )
 from tfx_balance.plan.split_plan import plan_splits
@@ -27,8 +27,8 @@ from tfx_balance.plan.split_shares import SplitShares
 
 from tests.helpers_counts import by_stratum
 
-OFF = SplitLimit()
-NO_LIMITS = {**dict.fromkeys(LIMITS, OFF), 'max_missing': SplitLimit(0.0)}
+OFF = PerSplit()
+NO_LIMITS = {**dict.fromkeys(LIMITS, OFF), 'max_missing': PerSplit(0.0)}
 
 
 def value(x):
@@ -62,74 +62,74 @@ TWO = {'train': {0: 50, 1: 50}, 'eval': {0: 10, 1: 90}}
 EDGES = {
   'L-infinity': (
     TWO,
-    {'max_l_infinity': SplitLimit(0.4)},
-    {'max_l_infinity': SplitLimit(math.nextafter(0.4, 0))},
+    {'max_l_infinity': PerSplit(0.4)},
+    {'max_l_infinity': PerSplit(math.nextafter(0.4, 0))},
     ('max_l_infinity', 'eval', 0),
   ),
   'Jensen-Shannon': (
     {'train': {0: 1}, 'eval': {1: 1}},
-    {'max_jensen_shannon': SplitLimit(1.0)},
-    {'max_jensen_shannon': SplitLimit(math.nextafter(1, 0))},
+    {'max_jensen_shannon': PerSplit(1.0)},
+    {'max_jensen_shannon': PerSplit(math.nextafter(1, 0))},
     ('max_jensen_shannon', 'eval', 0),
   ),
   'ratio of shares': (
     TWO,
-    {'max_share_ratio': SplitLimit(5.0)},
-    {'max_share_ratio': SplitLimit(math.nextafter(5, 0))},
+    {'max_share_ratio': PerSplit(5.0)},
+    {'max_share_ratio': PerSplit(math.nextafter(5, 0))},
     ('max_share_ratio', 'eval', 0),
   ),
   'ratio of shares from the baseline': (
     {'train': {0: 10, 1: 90}, 'baseline_train': {0: 50, 1: 50}},
-    {'max_baseline_share_ratio': SplitLimit(5.0)},
-    {'max_baseline_share_ratio': SplitLimit(math.nextafter(5, 0))},
+    {'max_baseline_share_ratio': PerSplit(5.0)},
+    {'max_baseline_share_ratio': PerSplit(math.nextafter(5, 0))},
     ('max_baseline_share_ratio', 'train', 0),
   ),
   'L-infinity from the baseline': (
     {'train': {0: 10, 1: 90}, 'baseline_train': {0: 50, 1: 50}},
-    {'max_baseline_l_infinity': SplitLimit(0.4)},
-    {'max_baseline_l_infinity': SplitLimit(0.399999)},
+    {'max_baseline_l_infinity': PerSplit(0.4)},
+    {'max_baseline_l_infinity': PerSplit(0.399999)},
     ('max_baseline_l_infinity', 'train', 0),
   ),
   'Jensen-Shannon from the baseline': (
     {'train': {0: 1}, 'baseline_train': {1: 1}},
-    {'max_baseline_jensen_shannon': SplitLimit(1.0)},
-    {'max_baseline_jensen_shannon': SplitLimit(0.999999)},
+    {'max_baseline_jensen_shannon': PerSplit(1.0)},
+    {'max_baseline_jensen_shannon': PerSplit(0.999999)},
     ('max_baseline_jensen_shannon', 'train', 0),
   ),
   'least count': (
     TWO,
-    {'min_count': SplitLimit(10)},
-    {'min_count': SplitLimit(11)},
+    {'min_count': PerSplit(10)},
+    {'min_count': PerSplit(11)},
     ('min_count', 'eval', 0),
   ),
   'least count of one split': (
     TWO,
-    {'min_count': SplitLimit(by_split={'train': 50})},
-    {'min_count': SplitLimit(by_split={'eval': 11})},
+    {'min_count': PerSplit(by_split={'train': 50})},
+    {'min_count': PerSplit(by_split={'eval': 11})},
     ('min_count', 'eval', 0),
   ),
   'least share': (
     TWO,
-    {'min_share': SplitLimit(0.1)},
-    {'min_share': SplitLimit(math.nextafter(0.1, 1))},
+    {'min_share': PerSplit(0.1)},
+    {'min_share': PerSplit(math.nextafter(0.1, 1))},
     ('min_share', 'eval', 0),
   ),
   'imbalance': (
     {'train': {0: 101, 1: 100}, 'eval': {0: 7, 1: 1}},
-    {'max_imbalance_ratio': SplitLimit(by_split={'train': 1.01})},
-    {'max_imbalance_ratio': SplitLimit(by_split={'train': 1.0099})},
+    {'max_imbalance_ratio': PerSplit(by_split={'train': 1.01})},
+    {'max_imbalance_ratio': PerSplit(by_split={'train': 1.0099})},
     ('max_imbalance_ratio', 'train', 1),
   ),
   'expected share': (
     TWO,
-    {'expected_shares': ExpectedShares(by_split={'eval': {0: 0.11}}), 'share_tolerance': 0.01},
-    {'expected_shares': ExpectedShares(by_split={'eval': {0: 0.11}}), 'share_tolerance': 0.0099},
+    {'expected_shares': PerSplit(by_split={'eval': {0: 0.11}}), 'share_tolerance': 0.01},
+    {'expected_shares': PerSplit(by_split={'eval': {0: 0.11}}), 'share_tolerance': 0.0099},
     ('expected_shares', 'eval', 0),
   ),
   'records without a class': (
     {'train': {0: 99, None: 1}},
-    {'max_missing': SplitLimit(0.01)},
-    {'max_missing': SplitLimit(0.0099)},
+    {'max_missing': PerSplit(0.01)},
+    {'max_missing': PerSplit(0.0099)},
     ('max_missing', 'train', None),
   ),
   'domain': (
@@ -198,7 +198,7 @@ SPLIT_COUNTS = st.dictionaries(st.integers(0, 20), st.integers(0, 10**6), min_si
   SPLIT_COUNTS.filter(lambda c: any(c.values())), SPLIT_COUNTS.filter(lambda c: any(c.values()))
 )
 def test_distances_equal_an_independent_computation(train, held):
-  limits = {'max_l_infinity': SplitLimit(0.0), 'max_jensen_shannon': SplitLimit(0.0)}
+  limits = {'max_l_infinity': PerSplit(0.0), 'max_jensen_shannon': PerSplit(0.0)}
   checks = check(counts_of(train=train, eval=held), **limits)
   classes = sorted({*train, *held})
   p = [train.get(c, 0) / sum(train.values()) for c in classes]
@@ -222,13 +222,13 @@ def test_distances_equal_an_independent_computation(train, held):
   ],
 )
 def test_the_distance_of_an_empty_split_is_the_largest(rule, held, measured):
-  limit = {rule: SplitLimit(0.5)}
+  limit = {rule: PerSplit(0.5)}
   (found,) = check(counts_of(train={0: 7}, eval=held), **limit, max_missing=OFF)
   assert (found.measured, found.passed) == (measured, measured < 0.5)
 
 
 def test_two_empty_splits_are_alike():
-  limits = {'max_l_infinity': SplitLimit(0.0), 'max_jensen_shannon': SplitLimit(0.0)}
+  limits = {'max_l_infinity': PerSplit(0.0), 'max_jensen_shannon': PerSplit(0.0)}
   assert failed(check(counts_of(train={}, eval={}), **limits)) == []
 
 
@@ -262,7 +262,7 @@ def test_the_default_sees_a_skew_and_names_the_class():
 
 def test_what_is_compared_can_be_chosen():
   counts = counts_of(train={0: 9, 1: 9}, eval={0: 9, 1: 1}, test={0: 9, 1: 1})
-  limit = {'max_l_infinity': SplitLimit(0.1)}
+  limit = {'max_l_infinity': PerSplit(0.1)}
   pairs = {(c.split, c.other) for c in check(counts, **limit)} - {
     (name, None) for name in counts.splits
   }
@@ -281,14 +281,14 @@ def test_a_schema_limits_what_nobody_limits_otherwise():
     'max_baseline_jensen_shannon',
     'max_baseline_l_infinity',
   }
-  mine = DistributionRules({**NO_LIMITS, 'max_l_infinity': SplitLimit(0.2)})
+  mine = DistributionRules({**NO_LIMITS, 'max_l_infinity': PerSplit(0.2)})
   assert failed(check_distribution(counts, mine, schema)) == []
 
 
 def test_classes_that_the_schema_lists_are_expected_and_those_it_forbids_are_not():
   counts = counts_of(train={0: 50, 7: 1}, eval={0: 50})
   schema = SchemaRules(ClassDomain(0, 2, listed=True))
-  rules = {'min_count': SplitLimit(1), 'missing_classes': 'forbid'}
+  rules = {'min_count': PerSplit(1), 'missing_classes': 'forbid'}
   found = {(rule, split, v) for rule, split, v in broken(counts, schema, **rules)}
   assert found == {
     ('domain', 'train', 7),
@@ -303,15 +303,15 @@ def test_a_domain_too_large_to_be_a_list_is_a_range():
 
 
 def test_an_absent_class_makes_the_imbalance_infinite():
-  limit = {'max_imbalance_ratio': SplitLimit(by_split={'train': 10**9})}
+  limit = {'max_imbalance_ratio': PerSplit(by_split={'train': 10**9})}
   (found,) = failed(check(counts_of(train={0: 9}, eval={0: 5, 1: 5}), **limit))
   assert (found.measured, found.value) == (math.inf, value(1))
-  assert found.to_json()['measured'] is None
+  assert fields_json(found)['measured'] is None
 
 
 def test_of_many_classes_those_that_break_a_rule_are_listed_and_one_that_does_not():
   counts = counts_of(train=dict(enumerate(range(1, 1001))))
-  found = [c for c in check(counts, min_count=SplitLimit(6)) if c.rule == 'min_count']
+  found = [c for c in check(counts, min_count=PerSplit(6)) if c.rule == 'min_count']
   assert [(c.measured, c.passed) for c in found] == [
     *((n, False) for n in range(1, 6)),
     (6, True),
@@ -321,13 +321,13 @@ def test_of_many_classes_those_that_break_a_rule_are_listed_and_one_that_does_no
 @pytest.mark.parametrize(
   ('rules', 'fault'),
   [
-    ({'min_count': SplitLimit(by_split={'tset': 1})}, "'tset' is not in .*min_count="),
-    ({'max_l_infinity': SplitLimit(by_split={'a': 1})}, "'a' is not .*max_l_inf"),
-    ({'expected_shares': ExpectedShares(by_split={'a': {}})}, "'a' is not in .*expected_shares="),
+    ({'min_count': PerSplit(by_split={'tset': 1})}, "'tset' is not in .*min_count="),
+    ({'max_l_infinity': PerSplit(by_split={'a': 1})}, "'a' is not .*max_l_inf"),
+    ({'expected_shares': PerSplit(by_split={'a': {}})}, "'a' is not in .*expected_shares="),
     ({'pairs': (SplitPair('a', 'train'),)}, "'a' is not in .*compare="),
     ({'pairs': (SplitPair('train', 'baseline:a'),)}, "'baseline:a' is not in .*compare="),
-    ({'expected_shares': ExpectedShares({'2': 0.5})}, "'2' is not a class; the classes are: 0, 1"),
-    ({'expected_shares': ExpectedShares({'0': 0.5, 0: 0.4})}, 'names class 0 twice'),
+    ({'expected_shares': PerSplit({'2': 0.5})}, "'2' is not a class; the classes are: 0, 1"),
+    ({'expected_shares': PerSplit({'0': 0.5, 0: 0.4})}, 'names class 0 twice'),
   ],
 )
 def test_a_rule_on_what_is_not_there_is_refused(rules, fault):

@@ -28,9 +28,9 @@ from tfx_balance.plan.distribution_rules import (
   RULES,
   Distance,
   DistributionRules,
-  ExpectedShares,
   MissingClasses,
-  SplitLimit,
+  parse_expected_shares,
+  parse_limit,
 )
 from tfx_balance.scan.record_values import order_varies
 
@@ -170,12 +170,9 @@ def check_channels(channels: Collection[str]) -> None:
 
 def _limit(name: str, value: Any) -> Distance:
   """Returns the limit of a rule, also from its text."""
-  rule, bounds = RULES[name], LIMITS[name]
-  if isinstance(value, str) and rule.default == value == AUTO:
+  if isinstance(value, str) and RULES[name].default == value == AUTO:
     return AUTO
-  return SplitLimit.parse(
-    name, from_json(name, value, (numbers.Real, Mapping)), *bounds, rule.whole
-  )
+  return parse_limit(name, from_json(name, value, (numbers.Real, Mapping)))
 
 
 def _pairs(argument: str, value: Any) -> tuple[SplitPair, ...] | None:
@@ -202,7 +199,7 @@ ARGUMENTS = {
   'label': Argument(str, as_given, 'label'),
   **{name: Argument(str, _limit, RULES[name].default) for name in LIMITS},
   'expected_shares': Argument(
-    str, lambda name, value: ExpectedShares.parse(from_json(name, value, Mapping))
+    str, lambda name, value: parse_expected_shares(from_json(name, value, Mapping))
   ),
   'share_tolerance': Argument(float, lambda name, value: check_number(name, value, 0, 1), 0.01),
   'missing_classes': Argument(str, one_of(*get_args(MissingClasses)), 'allow_too_small'),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from tfx_balance.plan.class_counts import BASELINE, ClassDomain, CountsBySplit
 from tfx_balance.plan.class_value import ClassValue
@@ -33,25 +32,15 @@ class Check:
   rule: str
   split: str
   other: str | None
-  value: ClassValue | None = field(metadata={'key': 'class'})
-  measured: float = field(metadata={'null': math.inf})
+  value: ClassValue | None = field(
+    metadata={'key': 'class', 'name': lambda value: None if value is None else str(value)}
+  )
+  measured: float = field(
+    metadata={'null': math.inf, 'write': lambda value: value if math.isfinite(value) else None}
+  )
   limit: float
   passed: bool
   message: str
-
-  def to_json(self) -> dict[str, Any]:
-    """Returns JSON data; a measured inf is null."""
-    return {
-      'rule': self.rule,
-      'split': self.split,
-      'other': self.other,
-      'class': None if self.value is None else self.value.to_json(),
-      'name': None if self.value is None else str(self.value),
-      'measured': self.measured if math.isfinite(self.measured) else None,
-      'limit': self.limit,
-      'passed': self.passed,
-      'message': self.message,
-    }
 
 
 def failed(checks: Iterable[Check]) -> list[Check]:

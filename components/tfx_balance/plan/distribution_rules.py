@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from tfx_balance.arguments import check_number, check_text, check_whole, format_value
 from tfx_balance.errors import ConfigError
@@ -28,121 +28,78 @@ from tfx_balance.plan.checks import (
   violated_and_worst,
 )
 from tfx_balance.plan.class_counts import BASELINE, ClassDomain, CountsBySplit
-from tfx_balance.plan.class_value import ClassValue, check_key, match_class
+from tfx_balance.plan.class_value import ClassValue, check_key, match_classes
 
 Auto = Literal['auto']
 AUTO: Auto = 'auto'
 
 
+T = TypeVar('T')
+
+
 @dataclass(frozen=True)
-class SplitLimit:
-  """A limit for all splits, for some, or for none.
+class PerSplit(Generic[T]):
+  """A value for all splits, for some, or for none: a limit, or the shares that are expected.
 
   Attributes:
-    common: Limit of all other splits; None for none.
-    by_split: Limits of single splits.
+    common: Value of all other splits; None for none.
+    by_split: Values of single splits.
   """
 
-  common: float | None = None
-  by_split: Mapping[str, float] = field(default_factory=dict)
+  common: T | None = None
+  by_split: Mapping[str, T] = field(default_factory=dict)
 
-  def of(self, split: str) -> float | None:
-    """Returns the limit of a split; None where there is none."""
+  def of(self, split: str) -> T | None:
+    """Returns the value of a split; None where there is none."""
     return self.by_split.get(split, self.common)
 
   @classmethod
-  def parse(cls, name: str, value: Any, low: float, high: float, whole: bool = False) -> SplitLimit:
-    """Returns the limit that an argument sets.
+  def parse(
+    cls, name: str, value: Any, by_split: bool, read: Callable[[str, Any], T]
+  ) -> PerSplit[T]:
+    """Returns the values that an argument sets; none for None.
 
     Args:
       name: Name of the argument.
-      value: None, a number, or a mapping of split to number.
-      low: Least number that makes sense.
-      high: Largest number that makes sense.
-      whole: Whether it must be a whole number.
+      value: What was given.
+      by_split: Whether it is a mapping of split to value.
+      read: Function of a name for messages and a value to the checked value.
 
     Raises:
-      ConfigError: if a number is not such.
+      ConfigError: if a name or a value breaks a rule.
     """
     if value is None:
       return cls()
-    if isinstance(value, Mapping):
-      return cls(
-        by_split={
-          check_text(f'{name}: split', split): _limit(f'{name}[{split!r}]', limit, low, high, whole)
-          for split, limit in value.items()
-        }
-      )
-    return cls(_limit(name, value, low, high, whole))
-
-  def check_splits(self, name: str, splits: Iterable[str]) -> None:
-    """Checks that every split that has a limit of its own is there.
-
-    Raises:
-      ConfigError: if not.
-    """
-    check_names(f'{name}=', self.by_split, splits)
+    if not by_split:
+      return cls(read(name, value))
+    return cls(
+      by_split={
+        check_text(f'{name}: split', split): read(f'{name}[{split!r}]', each)
+        for split, each in value.items()
+      }
+    )
 
 
-@dataclass(frozen=True)
-class ExpectedShares:
-  """The shares that a person expects classes to have.
+def parse_expected_shares(value: Any) -> PerSplit[Mapping[Any, float]]:
+  """Returns the shares in the argument `expected_shares`, by class as a key of a dict names it.
 
-  Attributes:
-    common: Share of every other split by class, as a key of a dict names it.
-    by_split: Shares of single splits.
+  Args:
+    value: None, a mapping of class to share, or of split to such a mapping.
+
+  Raises:
+    ConfigError: if it is none of these, or a share is not from 0 to 1.
   """
-
-  common: Mapping[Any, float] = field(default_factory=dict)
-  by_split: Mapping[str, Mapping[Any, float]] = field(default_factory=dict)
-
-  @classmethod
-  def parse(cls, value: Any) -> ExpectedShares:
-    """Returns the shares in the argument `expected_shares`.
-
-    Args:
-      value: None, a mapping of class to share, or of split to such a mapping.
-
-    Raises:
-      ConfigError: if it is none of these, or a share is not from 0 to 1.
-    """
-    if value is None:
-      return cls()
-    nested = [isinstance(content, Mapping) for content in value.values()]
-    if any(nested) and not all(nested):
-      raise ConfigError(
-        f'expected_shares={format_value(value)} has shares and mappings; give either class to '
-        f'share, or split to a mapping of class to share'
-      )
-    if any(nested):
-      return cls(
-        by_split={
-          check_text('expected_shares: split', split): _shares(f'expected_shares[{split!r}]', inner)
-          for split, inner in value.items()
-        }
-      )
-    return cls(_shares('expected_shares', value))
-
-  def of(self, split: str, classes: Iterable[ClassValue]) -> dict[ClassValue, float]:
-    """Returns the shares expected of a split.
-
-    Raises:
-      ConfigError: if a key names no class, or two.
-    """
-    listed = list(classes)
-    named = self.by_split.get(split, self.common)
-    found: dict[ClassValue, float] = {}
-    for key, share in named.items():
-      value = match_class(key, listed)
-      if value in found:
-        raise ConfigError(f'expected_shares= names class {value} twice; name it once')
-      found[value] = share
-    return found
+  nested = [isinstance(content, Mapping) for content in (value or {}).values()]
+  if any(nested) and not all(nested):
+    raise ConfigError(
+      f'expected_shares={format_value(value)} has shares and mappings; give either class to '
+      f'share, or split to a mapping of class to share'
+    )
+  return PerSplit.parse('expected_shares', value, any(nested), _shares)
 
 
 MissingClasses = Literal['allow_too_small', 'forbid', 'allow']
-Distance = SplitLimit | Auto
-_NOTHING_EXPECTED = ExpectedShares()
+Distance = PerSplit[float] | Auto
 
 Measure = Callable[..., Iterator[Check]]
 
@@ -220,9 +177,31 @@ RULES = {
 LIMITS = {name: rule.bounds for name, rule in RULES.items() if rule.bounds}
 """Least and largest value of the rules' limits, by the name of the argument that sets each."""
 _DEFAULTS: dict[str, Distance] = {
-  name: AUTO if isinstance(default := RULES[name].default, str) else SplitLimit(default)
+  name: AUTO if isinstance(default := RULES[name].default, str) else PerSplit(default)
   for name in LIMITS
 }
+
+
+def parse_limit(rule: str, value: Any) -> PerSplit[float]:
+  """Returns the limit of a rule, in the argument of its name.
+
+  Args:
+    rule: Name of the rule.
+    value: None, a number, or a mapping of split to number.
+
+  Raises:
+    ConfigError: if a number is not in the bounds of the rule.
+  """
+  (low, high), fix = LIMITS[rule], 'give such a number, or None for off'
+
+  def read(name: str, limit: Any) -> float:
+    if RULES[rule].whole:
+      return check_whole(name, limit, int(low), fix=fix)
+    return check_number(name, limit, low, high, fix=fix)
+
+  return PerSplit.parse(rule, value, isinstance(value, Mapping), read)
+
+
 BASELINE_RULES = 'max_baseline_'
 """First part of the names of rules on a split and one of the baseline."""
 
@@ -254,19 +233,19 @@ class DistributionRules:
 
   limits: Mapping[str, Distance] = field(default_factory=lambda: dict(_DEFAULTS))
   pairs: tuple[SplitPair, ...] | None = None
-  expected_shares: ExpectedShares = _NOTHING_EXPECTED
+  expected_shares: PerSplit[Mapping[Any, float]] = field(default_factory=PerSplit)
   share_tolerance: float = 0.01
   missing_classes: MissingClasses = 'allow_too_small'
 
   def limit(self, rule: str, split: str, automatic: float | None = None) -> float | None:
     """Returns the limit of a rule in a split, None for none; under 'auto' the automatic one."""
     limit = self.limits[rule]
-    return limit.of(split) if isinstance(limit, SplitLimit) else automatic
+    return limit.of(split) if isinstance(limit, PerSplit) else automatic
 
   def with_schema(self, schema: SchemaRules) -> DistributionRules:
     """Returns these rules with the schema's limits where they say 'auto' and the schema has one."""
     limits = {
-      name: SplitLimit(schema.distances[name])
+      name: PerSplit(schema.distances[name])
       if limit == AUTO and name in schema.distances
       else limit
       for name, limit in self.limits.items()
@@ -290,10 +269,9 @@ class DistributionRules:
     Raises:
       ConfigError: if one is not.
     """
-    for name, limit in self.limits.items():
-      if isinstance(limit, SplitLimit):
-        limit.check_splits(name, splits)
-    check_names('expected_shares=', self.expected_shares.by_split, splits)
+    for name, given in {**self.limits, 'expected_shares': self.expected_shares}.items():
+      if isinstance(given, PerSplit):
+        check_names(f'{name}=', given.by_split, splits)
     others = [*splits, *(BASELINE + name for name in baseline)]
     for pair in self.pairs or ():
       check_names('compare=', [pair.split], splits)
@@ -354,7 +332,7 @@ def _check_split(
   for name, rule in RULES.items():
     if rule.of_split and (limit := rules.limit(name, split)) is not None:
       yield from rule.of_split(name, counts, split, classes, limit)
-  expected = rules.expected_shares.of(split, classes)
+  expected = match_classes('expected_shares', rules.expected_shares.of(split) or {}, classes)
   yield from violated_and_worst(
     [
       check_expected_share(counts, split, value, wanted, rules.share_tolerance)
@@ -403,9 +381,3 @@ def _shares(name: str, shares: Mapping[Any, Any]) -> dict[Any, float]:
     check_key(name, key): check_number(f'{name}[{key!r}]', share, 0, 1)
     for key, share in shares.items()
   }
-
-
-def _limit(name: str, value: Any, low: float, high: float, whole: bool) -> float:
-  if whole:
-    return check_whole(name, value, int(low), fix='give such a number, or None for off')
-  return check_number(name, value, low, high, fix='give such a number, or None for off')
