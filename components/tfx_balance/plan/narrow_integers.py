@@ -100,12 +100,6 @@ class SparseCounts:
     return cls(shape, *np.unique(cells, return_counts=True))
 
   @classmethod
-  def of(cls, shape: tuple[int, ...], cells: Ints, counts: Ints) -> SparseCounts:
-    """Returns counts of cells that are there once each, in any order."""
-    order = np.argsort(cells)
-    return cls(shape, cells[order], counts[order])
-
-  @classmethod
   def merge(
     cls, several: Iterable[SparseCounts], cells_per_row: int = _CELLS_PER_ROW
   ) -> SparseCounts:

@@ -129,7 +129,7 @@ class RankHistogram:
   def of(cls, records: Sequence[int] | Ints) -> RankHistogram:
     """Returns the buckets for strata of these many records."""
     others = np.maximum(np.asarray(records, np.int64) - 1, 0)
-    return cls._of_bits((_bit_lengths(others) + 1) // 2)
+    return cls._of_bits((np.frexp(others)[1] + 1) // 2)
 
   @classmethod
   def _of_bits(cls, bits: npt.NDArray[Any]) -> RankHistogram:
@@ -162,16 +162,6 @@ def fine_buckets(records: Ints, n_files: int) -> RankHistogram:
     n_files: Number of files.
   """
   return RankHistogram.of(records * (4 * n_files))
-
-
-def _bit_lengths(values: Ints) -> Ints:
-  """Returns the number of bits of each value: int64 [n], 0 for 0."""
-  left, lengths = values.copy(), np.zeros(len(values), np.int64)
-  for bits in (32, 16, 8, 4, 2, 1):
-    more = bits * (left >= 1 << bits)
-    lengths += more
-    left >>= more
-  return lengths + left
 
 
 def boundary_buckets(
@@ -234,21 +224,17 @@ class Candidates:
     cls, buckets: Ints, rank: UInts, shard: int, order: UInts | None = None
   ) -> Candidates:
     """Returns the candidates among one shard's records: buckets and pairs [n], in any order."""
-    orders = np.zeros(len(rank), np.uint64) if order is None else order
-    places = np.lexsort((rank, orders, buckets))
-    columns = buckets[places], orders[places], rank[places]
-    starts = starts_of_runs(*columns)
-    counts = np.diff(np.append(starts, len(rank))).astype(np.int64)
-    shards = np.full(len(starts), shard, np.int64)
-    buckets, orders, rank = (column[starts] for column in columns)
-    return cls(buckets, orders, rank, shards, counts)
+    n = len(rank)
+    orders = np.zeros(n, np.uint64) if order is None else order
+    shards, ones = np.full(n, shard, np.int64), np.ones(n, np.int64)
+    return cls.merge([cls(buckets, orders, rank, shards, ones)])
 
   @classmethod
   def merge(cls, by_shard: Iterable[Candidates]) -> Candidates:
     """Returns the candidates of several shards, or of parts of one, in canonical order."""
-    several = [candidates.columns for candidates in by_shard]
-    if not several:
-      return cls.collect(np.empty(0, np.int64), np.empty(0, np.uint64), 0)
+    none = np.empty(0, np.int64)
+    nothing = none, none.view(np.uint64), none.view(np.uint64), none, none
+    several = [nothing, *(candidates.columns for candidates in by_shard)]
     columns = [np.concatenate(column) for column in zip(*several, strict=True)]
     order = np.lexsort(columns[3::-1])
     columns = [column[order] for column in columns]

@@ -204,7 +204,7 @@ class FileCounts:
     """Returns the counts among those of all strata."""
     some, n = np.flatnonzero(self._counts), math.prod(self._shape[1:])
     cells = self._strata[some // n] * n + some % n
-    return SparseCounts.of(self._shape, cells, self._counts[some])
+    return SparseCounts.total(self._shape, cells, self._counts[some])
 
 
 def find_file_thresholds(
