@@ -124,7 +124,7 @@ def describe_split(
     ),
     margins=tuple(
       MarginRecords(parameters['stratify_by'][at], value, split, n, plain_number(ideal))
-      for at, value, split, n, ideal in (() if labels else plan.margins())
+      for at, ((value,), split, n, ideal) in enumerate([] if labels else plan.margins(), 1)
       if parameters['stratify_by'][at] != parameters.get('split_by')
     ),
     labels=labels,

@@ -348,8 +348,9 @@ def _set_check(label: str | Sequence[str], counts: LabelSetCounts, spec: Feature
         f'tf.io.VarLenFeature(tf.{dtype.name})'
       )
   encode, of_label = multi_hot(counts.labels), keyed_hash(0, np.arange(len(counts.labels)))
-  of_set = [int(of_label[list(own)].sum()) for own in counts.sets]
-  planned = tf.constant(np.array(of_set, np.uint64).view(np.int64))
+  of_set = np.zeros(len(counts.classes), np.uint64)
+  np.add.at(of_set, counts.sets.owners, of_label[counts.sets.members])
+  planned = tf.constant(of_set.view(np.int64))
   hashes = tf.constant(of_label.view(np.int64))
   text = (
     'a record has labels that are not those that the plan says: the plan and the files do not '

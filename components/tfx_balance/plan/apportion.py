@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Hashable, MutableSequence, Sequence
+from collections.abc import Callable, Hashable, MutableSequence, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,7 @@ def controlled_rounding(
   table: Sequence[Sequence[int]] | npt.NDArray[Any],
   denominator: int,
   levels: Sequence[Sequence[Hashable]] = (),
-  keys: Sequence[Hashable] | None = None,
+  key: Callable[[int], Hashable] = int,
   seed: int = 0,
   nearest: bool = False,
 ) -> npt.NDArray[np.int64]:
@@ -99,7 +99,7 @@ def controlled_rounding(
     denominator: Denominator of every cell, above 0.
     levels: Group of each row, level by level; rows of one group are of one group at the levels
       before, too.
-    keys: Name of each row in ties, or None for its position.
+    key: Function of the position of a row to its name in ties.
     seed: Seed of the rounding.
     nearest: Whether cells and columns are rounded to the nearer integers, for tables without
       levels: the seed decides among equal ones only. Of two columns, the sum of the distances of
@@ -109,7 +109,7 @@ def controlled_rounding(
   Raises:
     ValueError: if the sum of a row is not a multiple of the denominator.
   """
-  names: Sequence[Hashable] = range(len(table)) if keys is None else keys
+  names = map(key, range(len(table)))
   ties = np.fromiter((tie_break(seed, 'row', name) for name in names), np.uint64, len(table))
   rank = np.argsort(ties, kind='stable')
   cells = np.asarray(table, object).reshape(len(table), -1 if len(table) else 0)
@@ -124,7 +124,7 @@ def controlled_rounding(
   fractions = fractions[rank]
   order = _array('q', rank)
   network = _network(fractions, denominator, [[groups[i] for i in order] for groups in levels])
-  network.round(seed, names, order)
+  network.round(seed, key, order)
   ups = np.zeros(shape, np.int64)
   at = np.nonzero(fractions)
   ups[at] = [value == denominator for value in network.fractions[: len(at[0])]]
@@ -265,10 +265,10 @@ class _Network:
     # Of each node, where the first and the second edge are that may be live, and the next node's.
     self._first, self._second, self._stop = starts[:-1], starts[:-1], starts[1:]
 
-  def round(self, seed: int, names: Sequence[Hashable], order: Sequence[int]) -> None:
-    """Rounds every edge, one walk from each of the first nodes, which have names, after another.
+  def round(self, seed: int, key: Callable[[int], Hashable], order: Sequence[int]) -> None:
+    """Rounds every edge, one walk from each of the first nodes after another.
 
-    The order tells the name of each of these nodes.
+    The order has the row of each of these nodes, and the key is a function of a row to its name.
 
     A walk leaves a node by its first live edge but for the one that led to it. It is one function,
     for a million rows have millions of steps.
@@ -276,7 +276,7 @@ class _Network:
     edges, ends, live = self._edges, self._ends, self.live
     first, second, stop = self._first, self._second, self._stop
     for start, of in enumerate(order):
-      name, turn = names[of], 0
+      name, turn = key(of), 0
       nodes, path, ups = [start], list[int](), list[bool]()  # an edge leads from a node to the next
       place = {start: 0}  # of each node in the walk
       node, came_by = start, -1

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, overload, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from tfx_balance.errors import DataError
 from tfx_balance.plan.class_value import ClassValue, class_key, set_key
 from tfx_balance.plan.ranks import Ints
+from tfx_balance.plan.runs import places_of_runs
 
 MOST_LABEL_SETS = 200_000
 """Distinct sets that a split is planned for."""
@@ -82,6 +84,25 @@ class DistinctSets:
       ClassValue('set', tuple(self.labels[i] for i in flat[low:high])) for low, high in bounds
     )
 
+  @functools.cached_property
+  def _texts(self) -> list[str]:
+    return [class_key(label) for label in self.labels]
+
+  def stratum_key(self, row: int) -> str:
+    """Returns the `stratum_key` of a set, one at a time: all would take 300 bytes each.
+
+    >>> DistinctSets.of([ClassValue('set', (ClassValue('int', 1),))]).stratum_key(0)
+    '[{"type": "set", "value": [{"type": "int", "value": 1}]}]'
+    """
+    members = self.members[self.row_splits[row] : self.row_splits[row + 1]].tolist()
+    return f'[{set_key(self._texts[i] for i in members)}]'
+
+  def take(self, which: Ints) -> DistinctSets:
+    """Returns these sets, in this order."""
+    lengths = np.diff(self.row_splits)[which]
+    members = self.members[places_of_runs(self.row_splits[which], lengths)]
+    return DistinctSets(self.labels, members, np.append(0, np.cumsum(lengths)))
+
   def check_number(self, most: int = MOST_LABEL_SETS) -> None:
     """Raises DataError if there are more sets than a split is planned for."""
     n = len(self.row_splits) - 1
@@ -139,43 +160,9 @@ class HasLabelSets(Protocol):
     """Returns the label sets of the first feature; None where its classes are no sets."""
 
 
-class SetKeys(Sequence[str]):
-  """The `stratum_key` of each of some label sets, made at access: all would take 300 bytes each.
-
-  >>> SetKeys(DistinctSets.of([label_set([ClassValue('int', 1)])]))[0]
-  '[{"type": "set", "value": [{"type": "int", "value": 1}]}]'
-  """
-
-  def __init__(self, sets: DistinctSets) -> None:
-    self._sets = sets
-    self._texts = [class_key(label) for label in sets.labels]
-
-  def __len__(self) -> int:
-    return len(self._sets.row_splits) - 1
-
-  @overload
-  def __getitem__(self, at: int) -> str: ...
-  @overload
-  def __getitem__(self, at: slice) -> Sequence[str]: ...
-  def __getitem__(self, at: int | slice) -> str | Sequence[str]:
-    if isinstance(at, slice):
-      return [self[place] for place in range(*at.indices(len(self)))]
-    members = self._sets.members[self._sets.row_splits[at] : self._sets.row_splits[at + 1]]
-    return f'[{set_key(self._texts[i] for i in members.tolist())}]'
-
-
 def labels_of(value: ClassValue) -> tuple[ClassValue, ...]:
   """Returns the labels of a class of the kind 'set'; none of one that is missing."""
   return value.value if isinstance(value.value, tuple) else ()
-
-
-def label_set(labels: Iterable[ClassValue]) -> ClassValue:
-  """Returns the set of some labels as a class.
-
-  >>> print(label_set([ClassValue('int', 3), ClassValue('int', 1), ClassValue('int', 3)]))
-  {1, 3}
-  """
-  return ClassValue('set', tuple(sorted(set(labels))))
 
 
 def distinct_members(numbers: Ints, row_splits: Ints) -> tuple[Ints, Ints]:

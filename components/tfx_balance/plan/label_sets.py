@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tfx_balance.errors import ConfigError, DataError
 from tfx_balance.plan.batch_quota import MAX_RESOLUTION, Weights, bounded_weights
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.plan.distinct_sets import DistinctSets, label_set
+from tfx_balance.plan.distinct_sets import DistinctSets
 from tfx_balance.plan.labels import LabelRows
 from tfx_balance.plan.ranks import Ints, UInts
 from tfx_balance.plan.runs import places_of_runs
@@ -52,20 +52,20 @@ class LabelSetCounts(TrainingCounts):
   records of a label over batches.
 
   Attributes:
-    labels: Labels in canonical order.
-    sets: Positions in `labels` of each class's labels, ascending.
+    sets: Labels of each class.
   """
 
-  labels: tuple[ClassValue, ...]
-  sets: tuple[tuple[int, ...], ...]
+  sets: DistinctSets
 
   @classmethod
   def of(cls, classes: Sequence[ClassValue], records: Sequence[int]) -> LabelSetCounts:
     """Returns the counts of classes that are label sets, in their order."""
-    found = DistinctSets.of(classes)
-    flat, ends = found.members.tolist(), found.row_splits.tolist()
-    sets = (tuple(flat[low:high]) for low, high in itertools.pairwise(ends))
-    return cls(tuple(classes), tuple(records), found.labels, tuple(sets))
+    return cls(tuple(classes), tuple(records), DistinctSets.of(classes))
+
+  @property
+  def labels(self) -> tuple[ClassValue, ...]:
+    """The labels in canonical order."""
+    return self.sets.labels
 
   def __post_init__(self) -> None:
     if not 0 < len(self.labels) <= MOST_LABELS:
@@ -77,14 +77,15 @@ class LabelSetCounts(TrainingCounts):
   @property
   def label_counts(self) -> TrainingCounts:
     """The labels as classes, with the records that have each."""
-    records = self._sums(np.array(self.records)).astype(np.int64)
-    return TrainingCounts(self.labels, tuple(records.tolist()))
+    return TrainingCounts(self.labels, tuple(self._sums(self.records).tolist()))
 
-  def weights(self, q: float | None = None, ratios: Mapping[Any, Any] | None = None) -> Weights:
+  def weights(
+    self, q: float | Mixture | None = None, ratios: Mapping[Any, Any] | None = None
+  ) -> Weights:
     """Returns the weights of the sets under which the labels have their shares.
 
     >>> one, two = ClassValue('int', 1), ClassValue('int', 2)
-    >>> classes = [label_set(labels) for labels in ([one], [one, two], [two])]
+    >>> classes = [ClassValue('set', labels) for labels in ((one,), (one, two), (two,))]
     >>> sets = LabelSetCounts.of(classes, [80, 10, 10])
     >>> sets.label_shares(sets.weights(q=1)).round(2).tolist()
     [0.82, 0.18]
@@ -92,7 +93,7 @@ class LabelSetCounts(TrainingCounts):
     [0.5, 0.5]
 
     Args:
-      q: Exponent of label weights records^q, as in `TrainingCounts`.
+      q: Exponent of label weights records^q, or a mixture, as in `TrainingCounts`.
       ratios: Weight by label, every label named; the sets that have a label of weight 0 are left
         out.
 
@@ -101,17 +102,13 @@ class LabelSetCounts(TrainingCounts):
     """
     return self.fitted(self.label_counts.weights(q, ratios))
 
-  def mixed(self, mixture: Mixture) -> Weights:
-    """Returns the weights of the sets under which the labels are between natural and balanced."""
-    return self.fitted(mixture.weights(self.label_counts.records))
-
   def units(self, weights: Weights) -> tuple[Sequence[int], Sequence[int]]:
     """Returns the records and the weight of each label; see `TrainingCounts`."""
-    return self.label_counts.records, self._sums(np.array(weights)).astype(np.int64).tolist()
+    return self.label_counts.records, self._sums(weights).tolist()
 
   def label_shares(self, weights: Weights) -> Floats:
     """Returns each label's share of the labels of records so sampled: float64 [n_labels]."""
-    sums = self._sums(np.array(weights))
+    sums = self._sums(weights)
     shares: Floats = sums / sums.sum()
     return shares
 
@@ -127,10 +124,9 @@ class LabelSetCounts(TrainingCounts):
       ConfigError: if every set has a label of weight 0.
     """
     wanted = np.array(targets, np.float64) / sum(targets)
-    row, label = self._pairs()
-    left_out = np.zeros(len(self.sets), np.bool_)
-    left_out[row[wanted[label] == 0]] = True
-    empty = np.array([not labels for labels in self.sets])
+    left_out = np.zeros(len(self.classes), np.bool_)
+    left_out[self.sets.owners[wanted[self.sets.members] == 0]] = True
+    empty = np.diff(self.sets.row_splits) == 0
     used = np.flatnonzero(~left_out & ~empty)
     if not len(used):
       raise ConfigError(
@@ -138,7 +134,7 @@ class LabelSetCounts(TrainingCounts):
         'data, or give the label a ratio above 0'
       )
     records = np.array(self.records, np.float64)
-    fit = _Fit.of(records[used], [self.sets[s] for s in used.tolist()], wanted)
+    fit = _Fit.of(records[used], self.sets.take(used), wanted)
     share = records / records.sum()
     share[left_out] = 0
     share[used] = fit.solve() * (1 - share[empty].sum())
@@ -161,14 +157,9 @@ class LabelSetCounts(TrainingCounts):
         stacklevel=2,
       )
 
-  def _pairs(self) -> tuple[Ints, Ints]:
-    """Returns the set and the label of each pair of them, int64 [n_pairs], set by set."""
-    return _pairs(self.sets)
-
-  def _sums(self, values: npt.NDArray[Any]) -> Floats:
-    """Returns the sum over the sets that have each label: float64 [n_labels], exact to 2^53."""
-    row, label = self._pairs()
-    return np.bincount(label, values[row], len(self.labels)).astype(np.float64)
+  def _sums(self, values: Sequence[int]) -> Ints:
+    """Returns the sum over the sets that have each label: int64 [n_labels]."""
+    return self.sets.sums(np.array(values, np.int64)[:, np.newaxis])[:, 0]
 
 
 @dataclass(frozen=True)
@@ -195,12 +186,10 @@ class _Fit:
   wanted: Floats
 
   @classmethod
-  def of(cls, records: Floats, sets: Sequence[tuple[int, ...]], wanted: Floats) -> _Fit:
-    row, label = _pairs(sets)
-    sizes = np.bincount(row, minlength=len(sets))
-    first = np.cumsum(sizes) - sizes
+  def of(cls, records: Floats, sets: DistinctSets, wanted: Floats) -> _Fit:
+    row, label, sizes = sets.owners, sets.members, np.diff(sets.row_splits)
     times = sizes[row]  # each pair meets all the pairs of its set
-    other = label[places_of_runs(first[row], times)]
+    other = label[places_of_runs(sets.row_splits[row], times)]
     both = np.repeat(row, times), np.repeat(label, times) * len(wanted) + other
     return cls(records, row, label, both, sizes.astype(np.float64), wanted)
 
@@ -270,14 +259,6 @@ def systematic_sets(weights: Weights, batch_size: int, steps: Ints, key: UInts) 
   return np.asarray(np.searchsorted(ends, points, side='right'), np.int64)
 
 
-def _pairs(sets: Sequence[tuple[int, ...]]) -> tuple[Ints, Ints]:
-  """Returns the set and the label of each pair of them, int64 [n_pairs], set by set."""
-  sizes = [len(labels) for labels in sets]
-  row = np.repeat(np.arange(len(sets)), sizes)
-  label = np.fromiter((i for labels in sets for i in labels), np.int64, sum(sizes))
-  return row, label
-
-
 def count_label_sets(rows: LabelRows) -> tuple[LabelSetCounts, Ints]:
   """Returns the label sets of records and, set by set, the rows that have them.
 
@@ -298,14 +279,10 @@ def count_label_sets(rows: LabelRows) -> tuple[LabelSetCounts, Ints]:
   found, which = rows.distinct()
   records = np.bincount(which)
   common = np.argsort(-found.sums(records[:, None])[:, 0], kind='stable')
-  place = np.argsort(common)
+  ranks = np.argsort(common)[found.members].tolist()
   bounds = itertools.pairwise(found.row_splits.tolist())
-  sets = [tuple(found.members[low:high].tolist()) for low, high in bounds]
-  order = sorted(range(len(sets)), key=lambda s: sorted(place[list(sets[s])].tolist()))
-  counts = LabelSetCounts(
-    classes=tuple(label_set(found.labels[i] for i in sets[s]) for s in order),
-    records=tuple(records[order].tolist()),
-    labels=found.labels,
-    sets=tuple(sets[s] for s in order),
-  )
+  by_rank = [sorted(ranks[low:high]) for low, high in bounds]
+  order = np.array(sorted(range(len(by_rank)), key=by_rank.__getitem__), np.int64)
+  sets = found.take(order)
+  counts = LabelSetCounts(sets.classes, tuple(records[order].tolist()), sets)
   return counts, np.argsort(np.argsort(order)[which], kind='stable').astype(np.int64)

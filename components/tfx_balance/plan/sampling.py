@@ -172,7 +172,9 @@ class TrainingCounts:
   classes: tuple[ClassValue, ...]
   records: tuple[int, ...]
 
-  def weights(self, q: float | None = None, ratios: Mapping[Any, Any] | None = None) -> Weights:
+  def weights(
+    self, q: float | Mixture | None = None, ratios: Mapping[Any, Any] | None = None
+  ) -> Weights:
     """Returns the sampling weights of the classes.
 
     >>> two = TrainingCounts((ClassValue('int', 0), ClassValue('int', 1)), (90, 10))
@@ -181,7 +183,7 @@ class TrainingCounts:
 
     Args:
       q: Exponent of weights records^q: 1 is natural, 0 balanced (the default), 0.5 square-root
-        sampling.
+        sampling. Or a mixture of natural and balanced.
       ratios: Weight by class, every class named; 0 leaves a class out.
 
     Raises:
@@ -192,11 +194,9 @@ class TrainingCounts:
       raise ConfigError(f'q={format_value(q)} and ratios= are both given; give one of them')
     if ratios is not None:
       return self._from_ratios(ratios)
+    if isinstance(q, Mixture):
+      return q.weights(self.records)
     return _powers(self.records, 0.0 if q is None else q)
-
-  def mixed(self, mixture: Mixture) -> Weights:
-    """Returns the sampling weights between natural and balanced."""
-    return mixture.weights(self.records)
 
   def units(self, weights: Weights) -> tuple[Sequence[int], Sequence[int]]:
     """Returns the records and the weight of each thing that an epoch goes through: of a class."""
@@ -280,13 +280,11 @@ class ScheduledWeights:
     Raises:
       ConfigError: if it is neither a q nor ratios nor a `Mixture`.
     """
-    if isinstance(value, Mixture):
-      return self.counts.mixed(value)
     if isinstance(value, Mapping):
       return self.counts.weights(ratios=value)
-    return self.counts.weights(
-      q=check_number('q', value, fix='fix the value that the schedule returns')
-    )
+    if not isinstance(value, Mixture):
+      value = check_number('q', value, fix='fix the value that the schedule returns')
+    return self.counts.weights(q=value)
 
 
 @dataclass(frozen=True)
@@ -311,25 +309,12 @@ class Sampling:
 
   def __post_init__(self) -> None:
     check_choice('strategy', self.strategy, BATCH_STRATEGIES)
-    self._check_classes_per_batch()
-    if self.schedule is not None:
-      check_callable('schedule', self.schedule, 'progressive(steps=10_000)')
     given = [n for n in ('q', 'ratios', 'schedule') if getattr(self, n) is not None]
-    if self.strategy == 'natural' and given:
-      raise ConfigError(
-        f"strategy='natural' takes the data as it is, and {given[0]}= is given; "
-        f"leave it out, or pass strategy='exact' or 'weighted'"
-      )
-    if len(given) > 1:
-      raise ConfigError(f'{given[0]}= and {given[1]}= are both given; give one of them')
-
-  def _check_classes_per_batch(self) -> None:
     if self.strategy == 'classes_per_batch':
       example = "classes=8, records=4 with strategy='classes_per_batch'"
       for name in ('classes', 'records'):  # as Python's integers, whatever they were
         n = check_whole(name, getattr(self, name), 1, fix=f'give both, as in {example}')
         object.__setattr__(self, name, n)
-      given = [name for name in ('q', 'ratios', 'schedule') if getattr(self, name) is not None]
       if given:
         raise ConfigError(
           f"strategy='classes_per_batch' draws classes equally often, and {given[0]}= is given; "
@@ -342,6 +327,15 @@ class Sampling:
         f'leave it '
         f"out, or pass strategy='classes_per_batch' with classes= and records="
       )
+    if self.schedule is not None:
+      check_callable('schedule', self.schedule, 'progressive(steps=10_000)')
+    if self.strategy == 'natural' and given:
+      raise ConfigError(
+        f"strategy='natural' takes the data as it is, and {given[0]}= is given; "
+        f"leave it out, or pass strategy='exact' or 'weighted'"
+      )
+    if len(given) > 1:
+      raise ConfigError(f'{given[0]}= and {given[1]}= are both given; give one of them')
 
   def batch_size(self, requested: int | None, counts: TrainingCounts) -> int:
     """Returns the records of a batch: those given, or classes times records.

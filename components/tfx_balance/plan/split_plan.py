@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple, Protocol
@@ -17,29 +17,11 @@ from tfx_balance.errors import DataError
 from tfx_balance.plan.apportion import controlled_rounding, tie_break
 from tfx_balance.plan.cell_bounds import raise_cells
 from tfx_balance.plan.class_value import ClassValue, Stratum, stratum_key
-from tfx_balance.plan.distinct_sets import DistinctSets, HasLabelSets, SetKeys
+from tfx_balance.plan.distinct_sets import DistinctSets, HasLabelSets
 from tfx_balance.plan.label_exchange import exchange_records
 from tfx_balance.plan.narrow_integers import NarrowColumns
 from tfx_balance.plan.ranks import Ints
 from tfx_balance.plan.split_shares import SplitShares
-
-
-class Margin(NamedTuple):
-  """The records of one class of one feature in a split, whatever the other features are.
-
-  Attributes:
-    place: Place of the feature among those that strata are made of.
-    value: Class of this feature.
-    split: Name of the split.
-    records: Number of records.
-    ideal: Number of records that the split's share comes to.
-  """
-
-  place: int
-  value: ClassValue
-  split: str
-  records: int
-  ideal: Fraction
 
 
 class LabelCounts(NamedTuple):
@@ -112,7 +94,8 @@ class Deviation(NamedTuple):
   """A count of records and its ideal, of a class in a split or of a whole split.
 
   Attributes:
-    stratum: Classes of the first features, or of all, or a label; () for the whole split.
+    stratum: Classes of the first features, or of all, of one feature whatever the others are, or a
+      label; () for the whole split.
     split: Name of the split.
     records: Number of records.
     ideal: Number of records that the split's share comes to.
@@ -206,16 +189,15 @@ class SplitPlan(NarrowColumns):
       found.append(Deviation(stratum, self.splits[split], int(sums[at, split]), ideal))
     return max(found, key=lambda one: abs(one.records - one.ideal))
 
-  def margins(self) -> list[Margin]:
-    """Returns the cell of each feature but the first that is furthest from its ideal.
+  def margins(self) -> list[Deviation]:
+    """Returns the cell of each feature but the first that is furthest from its ideal, in order.
 
     The features together are within one record of it, each alone need not be. Strata whose split is
     predefined do not count.
     """
     if len(self.strata[0]) == 1 or self.predefined.all():
       return []
-    columns = list(zip(*self.strata, strict=True))
-    return [self._furthest(place, column) for place, column in enumerate(columns) if place]
+    return [self._furthest(column) for column in list(zip(*self.strata, strict=True))[1:]]
 
   def labels(self) -> list[LabelCounts]:
     """Returns the counts of each label, in canonical order; none where classes are no sets."""
@@ -246,7 +228,7 @@ class SplitPlan(NarrowColumns):
   def _label_sets(self) -> DistinctSets | None:
     return label_sets(self.strata)
 
-  def _furthest(self, place: int, column: Sequence[ClassValue]) -> Margin:
+  def _furthest(self, column: Sequence[ClassValue]) -> Deviation:
     classes = sorted(set(column))
     number = {value: i for i, value in enumerate(classes)}
     of_stratum = np.array([number[value] for value in column], np.int64)
@@ -254,7 +236,7 @@ class SplitPlan(NarrowColumns):
     np.add.at(quotas, of_stratum, np.where(self.predefined[:, None], 0, self.quotas))
     records = quotas.sum(axis=1).tolist()
     cells = [
-      Margin(place, classes[row], split, n, share * records[row])
+      Deviation((classes[row],), split, n, share * records[row])
       for row, counts in enumerate(quotas.tolist())
       for split, n, share in zip(self.splits, counts, self.shares, strict=True)
     ]
@@ -334,13 +316,13 @@ def _stratify(
   sets = label_sets(strata)
   if sets:
     sets.check_number()
-  keys: Sequence[str]
+  key: Callable[[int], str]
   levels: list[list[int]] = []
   if sets and len(strata[0]) == 1:
-    keys = SetKeys(sets)
+    key = sets.stratum_key
   else:
     strata = list(strata)  # made into objects once
-    keys, levels = [stratum_key(stratum) for stratum in strata], list(prefixes(strata))
+    key, levels = [stratum_key(stratum) for stratum in strata].__getitem__, list(prefixes(strata))
   distinct, which = np.unique(records, return_inverse=True)
   which = which.reshape(-1)
   rows = [[n * numerator for numerator in numerators] for n in distinct.tolist()]
@@ -348,7 +330,7 @@ def _stratify(
     np.array(rows, object)[which],
     denominator,
     levels=levels,
-    keys=keys,
+    key=key,
     seed=seed,
     # Unbiased where labels, or features of several, are sums of strata.
     nearest=sets is None and not levels,
@@ -415,7 +397,7 @@ def _raise_classes(
       sizes[:, None] * classes[changed],
       int(sizes.sum()),
       levels=[[level[row] for row in rows] for level in levels[1:]],
-      keys=[stratum_key(strata[row]) for row in rows],
+      key=[stratum_key(strata[row]) for row in rows].__getitem__,
       seed=seed,
     )
   return found
