@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tfx_balance.report import pictures as palette
-from tfx_balance.report.class_pictures import MOST_POINTS, line_style, split_style
+from tfx_balance.report.class_pictures import MOST_POINTS, split_style
 from tfx_balance.report.measures import clean, percent, short
 from tfx_balance.report.pictures import Picture, new_figure
 from tfx_balance.report.run_view import BinCounts, RunView
@@ -48,7 +48,7 @@ def _draw_bins(
   starts = range(0, len(bins.names), run)
   for split, column in counts.items():
     shares = [sum(column[low : low + run]) / sum(column) for low in starts]
-    colour, line = split_style(view, split)[0], line_style(view, split)
+    colour, _, line = split_style(view, split)
     ax.stairs(shares, [*starts, len(column)], color=colour, lw=1.8, linestyle=line, label=split)
   step = -(-len(bins.names) // MOST_EDGES)
   inner = range(step, len(bins.names), step)

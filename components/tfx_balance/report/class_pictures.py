@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from tfx_balance.documents.recall import ModelRecall
 from tfx_balance.plan.class_value import ClassValue
@@ -19,7 +21,7 @@ from tfx_balance.report.measures import (
   short,
   signed,
   wilson,
-  worst_fits,
+  worst_fit,
 )
 from tfx_balance.report.pictures import (
   FEW,
@@ -48,15 +50,11 @@ def counts_picture(view: RunView) -> Picture | None:
   if not stages:
     return None
   few = len(view.classes) <= FEW
-
-  def draw(namer: Namer) -> Figure:
-    return _draw_count_rows(view, stages, namer) if few else _draw_curves(view, stages)
-
   return Picture(
     name='counts',
     title='Records of each class by split, at every stage',
     description=' '.join(_count_sentence(view, stage) for stage in stages),
-    draw=draw,
+    draw=lambda namer: _draw_count_rows(view, stages, namer) if few else _draw_curves(view, stages),
   )
 
 
@@ -94,7 +92,7 @@ def _dodge(stage: Stage, split: str) -> float:
 def _draw_split(ax: Axes, view: RunView, split: SplitCounts, shift: float) -> None:
   """Draws the markers of a split, and a line from where each class came from."""
   column = split.column(view.classes)
-  colour, marker = split_style(view, split.name)
+  colour, marker, _ = split_style(view, split.name)
   rows = [row for row, value in enumerate(view.classes) if value in split.counts]
   if split.before is not None:
     old = {row: split.before.get(view.classes[row], 0) for row in rows}
@@ -121,7 +119,7 @@ def _draw_curves(view: RunView, stages: Sequence[Stage]) -> Figure:
     ax.locator_params(axis='x', nbins=4, integer=True)
     for split in stage.splits:
       curve = rank_frequency(split.column(view.classes))
-      colour, line = split_style(view, split.name)[0], line_style(view, split.name)
+      colour, _, line = split_style(view, split.name)
       ax.plot(*curve, color=colour, lw=1.8, linestyle=line, solid_joinstyle='round')
     if i == 0:
       ax.set_ylabel('records of the class')
@@ -137,15 +135,10 @@ def rank_frequency(column: Sequence[int]) -> tuple[list[int], list[int]]:
   >>> rank_frequency([3, 9, 3, 3])
   ([1, 2, 4], [9, 3, 3])
   """
-  ranks: list[int] = []
-  counts: list[int] = []
-  rank = 1
-  for n, run in itertools.groupby(sorted(column, reverse=True)):
-    length = len(list(run))
-    ranks += [rank, rank + length - 1][: min(length, 2)]
-    counts += [n] * min(length, 2)
-    rank += length
-  return ranks, counts
+  counts = sorted(column, reverse=True)
+  around = zip([None, *counts], [*counts[1:], None], strict=False)
+  drawn = [i for i, (left, right) in enumerate(around) if not left == counts[i] == right]
+  return [i + 1 for i in drawn], [counts[i] for i in drawn]
 
 
 def _split_legend(figure: Figure, view: RunView, stages: Sequence[Stage]) -> None:
@@ -156,9 +149,8 @@ def _split_legend(figure: Figure, view: RunView, stages: Sequence[Stage]) -> Non
   few = len(view.classes) <= FEW
   handles = []
   for name in names:
-    colour, marker = split_style(view, name)
-    shape: Any = {'marker': marker, 'linestyle': 'none'}
-    shape = shape if few else {'linestyle': line_style(view, name)}
+    colour, marker, line = split_style(view, name)
+    shape: Any = {'marker': marker, 'linestyle': 'none'} if few else {'linestyle': line}
     label = 'whole' if name == WHOLE else name
     handles.append(Line2D([], [], color=colour, label=label, **shape))
   if few and any(split.before is not None for stage in stages for split in stage.splits):
@@ -175,24 +167,12 @@ def _extent(view: RunView, stages: Sequence[Stage]) -> tuple[int, int]:
   return max(counts), min(counts)
 
 
-def split_index(view: RunView, split: str) -> int:
-  """Returns the number of a split; -1 for the whole, 0 for two splits together."""
+def split_style(view: RunView, split: str) -> tuple[str, str, Any]:
+  """Returns a split's colour, marker and style of line; those of the first for two together."""
   if split == WHOLE:
-    return -1
-  return view.split_names.index(split) if split in view.split_names else 0
-
-
-def line_style(view: RunView, split: str) -> Any:
-  """Returns the style of a split's line."""
-  return LINES[max(split_index(view, split), 0) % len(LINES)]
-
-
-def split_style(view: RunView, split: str) -> tuple[str, str]:
-  """Returns a split's colour and marker."""
-  index = split_index(view, split)
-  if index < 0:
-    return palette.SOFT.light, 'd'
-  return palette.series(index).light, palette.marker(index)
+    return palette.SOFT.light, 'd', LINES[0]
+  index = view.split_names.index(split) if split in view.split_names else 0
+  return palette.series(index).light, palette.marker(index), LINES[index % len(LINES)]
 
 
 MOST_POINTS = 1200
@@ -203,21 +183,16 @@ def fit_picture(view: RunView, stage: Stage) -> Picture | None:
   """Returns the picture of a stage's deviations; None where every cell is on its ideal."""
   if all(fit.deviation == 0 for fit in stage.fits):
     return None
-  by_split: dict[str, list[Fit]] = {}
-  for fit in stage.fits:
-    by_split.setdefault(fit.split, []).append(fit)
   places = stage.bins.places if stage.bins else {}
-  for fits in by_split.values():
-    fits.sort(key=lambda fit: (places.get(fit.name, len(places)), -fit.ideal))
+  by_split = {
+    split: sorted(fits, key=lambda fit: (places.get(fit.name, len(places)), -fit.ideal))
+    for split, fits in stage.fits_by_split.items()
+  }
   first = next(iter(by_split.values()))
   few = len(first) <= FEW and all(
     [fit.name for fit in fits] == [fit.name for fit in first] for fits in by_split.values()
   )
-
-  def draw(namer: Namer) -> Figure:
-    return _draw_fit_rows(view, by_split, namer) if few else _draw_ranks(view, by_split)
-
-  worst = worst_fits(stage.fits)
+  worst = {split: worst_fit(fits) for split, fits in stage.fits_by_split.items()}
   return Picture(
     name=f'ideal-{view.key(stage)}',
     title=f'{stage.title}: actual records less ideal records of each class',
@@ -226,7 +201,9 @@ def fit_picture(view: RunView, stage: Stage) -> Picture | None:
       f'{signed(fit.deviation)} records; {off:,} classes are one record or more away.'
       for split, (fit, off) in worst.items()
     ),
-    draw=draw,
+    draw=lambda namer: (
+      _draw_fit_rows(view, by_split, namer) if few else _draw_ranks(view, by_split)
+    ),
   )
 
 
@@ -235,14 +212,14 @@ def _draw_fit_rows(view: RunView, by_split: dict[str, list[Fit]], namer: Namer) 
   first = next(iter(by_split.values()))
   figure, axes = new_panels(0.95 + ROW * len(first), len(by_split), sharex=True)
   for ax, (split, fits) in zip(axes, by_split.items(), strict=True):
-    colour, marker = split_style(view, split)
+    colour, marker, _ = split_style(view, split)
     ax.axvspan(-1, 1, color=palette.BAND.light, linewidth=0)
     ax.axvline(0, color=palette.SOFT.light, linewidth=0.8)
     deviations = [fit.deviation for fit in fits]
     ax.hlines(range(len(fits)), 0, deviations, colors=colour, linewidth=1.6)
     ax.plot(deviations, range(len(fits)), marker, ms=5, color=colour)
     ax.set_title(split)
-    _limit(ax, 'x', by_split)
+    ax.set_xlim(_limits(by_split))
   class_rows(axes, [fit.name for fit in first], namer)
   label_x(figure, 'records above or below the ideal; shaded: less than one record')
   return figure
@@ -263,7 +240,7 @@ def _draw_ranks(view: RunView, by_split: dict[str, list[Fit]]) -> Figure:
     ax.set_title(split)
     ax.set_xlim(0, len(fits) + 1)
     ax.tick_params(axis='both', length=0, labelcolor=palette.SOFT.light)
-    _limit(ax, 'y', by_split)
+    ax.set_ylim(_limits(by_split))
   axes[-1].locator_params(axis='x', nbins=8, integer=True)
   label_x(figure, 'rank of the class, the largest first')
   figure.supylabel('records above or below the ideal', fontsize='medium', color=palette.SOFT.light)
@@ -282,11 +259,11 @@ def furthest(deviations: Sequence[float], most: int) -> list[tuple[int, float]]:
   return [(i + 1, deviations[i]) for i in chosen]
 
 
-def _limit(ax: Axes, side: str, by_split: dict[str, list[Fit]]) -> None:
-  """Makes the axis as long on both sides of the ideal."""
+def _limits(by_split: dict[str, list[Fit]]) -> tuple[float, float]:
+  """Returns the ends of an axis that is as long on both sides of the ideal."""
   most = max(abs(fit.deviation) for fits in by_split.values() for fit in fits)
   limit = max(1.15, most * 1.1)
-  (ax.set_xlim if side == 'x' else ax.set_ylim)(-limit, limit)
+  return -limit, limit
 
 
 def recall_picture(view: RunView) -> Picture | None:
@@ -296,15 +273,13 @@ def recall_picture(view: RunView) -> Picture | None:
     return None
   tested = [value for value in view.classes if any(value in model.by_class for model in models)]
   few = len(tested) <= FEW
-
-  def draw(namer: Namer) -> Figure:
-    return _draw_recall_rows(models, tested, namer) if few else _draw_sizes(view, models)
-
   return Picture(
     name='recall',
     title='Recall of each class',
     description=' '.join(_recall_sentence(model) for model in models),
-    draw=draw,
+    draw=lambda namer: (
+      _draw_recall_rows(models, tested, namer) if few else _draw_sizes(view, models)
+    ),
   )
 
 
@@ -363,10 +338,8 @@ def _draw_sizes(view: RunView, models: Sequence[ModelRecall]) -> Figure:
   return figure
 
 
-def mean_by_size(
-  model: ModelRecall, sizes: Mapping[ClassValue, int]
-) -> tuple[list[float], list[float]]:
-  """Returns, for classes of about the same size, their mean size and their mean recall.
+def mean_by_size(model: ModelRecall, sizes: Mapping[ClassValue, int]) -> npt.NDArray[np.float64]:
+  """Returns, for classes of about the same size, their mean size and their mean recall: [2, n].
 
   Three groups for each power of ten.
   """
@@ -375,11 +348,7 @@ def mean_by_size(
     n = sizes.get(value, 0)
     group = math.floor(3 * math.log10(n)) if n else -1
     groups.setdefault(group, []).append((n, recall))
-  ordered = [groups[group] for group in sorted(groups)]
-  return (
-    [sum(n for n, _ in group) / len(group) for group in ordered],
-    [sum(recall for _, recall in group) / len(group) for group in ordered],
-  )
+  return np.array([np.mean(groups[group], axis=0) for group in sorted(groups)]).T
 
 
 def _model_legend(figure: Figure, models: Sequence[ModelRecall]) -> None:

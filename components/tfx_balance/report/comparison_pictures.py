@@ -24,8 +24,8 @@ from tfx_balance.report.pictures import (
   class_rows,
   new_figure,
   new_panels,
-  numbered_name,
 )
+from tfx_balance.report.run_view import numbered_name
 from tfx_balance.report.tables import Cell, Table, Tone, head, named, number, words
 
 if TYPE_CHECKING:

@@ -156,18 +156,13 @@ def ratio_of(counts: Mapping[ClassValue, int], classes: Sequence[ClassValue]) ->
   return imbalance_ratio([counts.get(value, 0) for value in classes])
 
 
-def worst_fits(fits: Sequence[Fit]) -> dict[str, tuple[Fit, int]]:
-  """Returns, by split, the cell that is furthest from its ideal, and how many cells are not on it.
+def worst_fit(fits: Sequence[Fit]) -> tuple[Fit, int]:
+  """Returns the cell that is furthest from its ideal, and how many cells are not on it.
 
   A cell is on its ideal when no record could be moved towards it: less than one record away.
   """
-  worst: dict[str, tuple[Fit, int]] = {}
-  for fit in fits:
-    furthest, off = worst.get(fit.split, (fit, 0))
-    off += abs(fit.deviation) >= 1
-    further = abs(fit.deviation) > abs(furthest.deviation)
-    worst[fit.split] = (fit if further else furthest, off)
-  return worst
+  worst = max(fits, key=lambda fit: abs(fit.deviation))
+  return worst, sum(abs(fit.deviation) >= 1 for fit in fits)
 
 
 def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:

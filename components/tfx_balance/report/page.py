@@ -42,15 +42,6 @@ class Tile:
   link: str = ''
 
 
-@dataclass(frozen=True)
-class Warnings:
-  """Sentences of one source; `more` of them are left out."""
-
-  title: str
-  shown: tuple[str, ...]
-  more: int = 0
-
-
 def pictures_of(view: RunView) -> list[Picture]:
   """Returns the pictures that there is something to show in."""
   found = [counts_picture(view), bins_picture(view)]
@@ -106,7 +97,7 @@ def context(view: RunView, title: str, prefix: str) -> dict[str, Any]:
       comparison_section(found, i, title) for i, (title, found) in enumerate(view.comparisons)
     ],
     'tiles': tiles(view),
-    'warnings': warnings_of(view),
+    'warnings': _warnings(view),
     'pictures': {name: _inline(picture, prefix) for name, picture in pictures.items()},
     'narrow': {
       name: _inline(picture, prefix, narrow=True)
@@ -191,17 +182,16 @@ def _verdict(view: RunView) -> Tile:
   return Tile('checks', *result, link='checks')
 
 
-def warnings_of(view: RunView) -> list[Warnings]:
-  """Returns the warnings of the components, and those of the report itself."""
+def _warnings(view: RunView) -> list[dict[str, Any]]:
+  """Returns the warnings of the components, and those of the report itself; `more` are left out."""
   sources = [(stage.title, stage.warnings) for stage in view.stages]
-  sources.append(('This report', view.notes))
   return [
-    Warnings(
-      title,
-      tuple(sentences[:MOST_WARNINGS]),
-      max(len(sentences) - MOST_WARNINGS, 0),
-    )
-    for title, sentences in sources
+    {
+      'title': title,
+      'shown': sentences[:MOST_WARNINGS],
+      'more': max(len(sentences) - MOST_WARNINGS, 0),
+    }
+    for title, sentences in (*sources, ('This report', view.notes))
     if sentences
   ]
 

@@ -14,7 +14,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from tfx_balance.errors import ConfigError
-from tfx_balance.report import pictures as palette
 from tfx_balance.report.measures import class_name, clean, short
 
 
@@ -125,7 +124,6 @@ def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
 
 def _png_name(name: str) -> str:
   """Returns a name in characters that matplotlib's own font has."""
-  load('matplotlib')
   from matplotlib import font_manager
 
   font = font_manager.get_font(font_manager.findfont('DejaVu Sans'))
@@ -142,7 +140,7 @@ def _settings(salt: str, width: float = WIDTH) -> Iterator[None]:
   load('matplotlib')
   import matplotlib as mpl
 
-  ink, soft, line = palette.INK.light, palette.SOFT.light, palette.LINE.light
+  ink, soft, line = INK.light, SOFT.light, LINE.light
   settings: dict[Any, Any] = {
     'axes.axisbelow': True,
     'axes.edgecolor': line,
@@ -157,7 +155,7 @@ def _settings(salt: str, width: float = WIDTH) -> Iterator[None]:
     'axes.titlelocation': 'left',
     'axes.titlesize': FONT_SIZE + 1,
     'axes.titleweight': 'bold',
-    'figure.facecolor': palette.GROUND.light,
+    'figure.facecolor': GROUND.light,
     'figure.figsize': (width, width),
     'font.family': ['DejaVu Sans'],
     'font.size': FONT_SIZE,
@@ -183,7 +181,6 @@ def _settings(salt: str, width: float = WIDTH) -> Iterator[None]:
 
 def new_figure(height: float) -> Figure:
   """Returns an empty figure as wide as the page; its height is in inches."""
-  load('matplotlib')
   import matplotlib as mpl
   from matplotlib.figure import Figure
 
@@ -201,7 +198,7 @@ def new_panels(
 
 def label_x(figure: Figure, text: str) -> None:
   """Writes the common label of the horizontal axes of all panels."""
-  figure.supxlabel(text, fontsize='medium', color=palette.SOFT.light)
+  figure.supxlabel(text, fontsize='medium', color=SOFT.light)
 
 
 def class_rows(axes: Sequence[Axes], names: Sequence[str], namer: Namer) -> None:
@@ -216,7 +213,6 @@ def class_rows(axes: Sequence[Axes], names: Sequence[str], namer: Namer) -> None
 
 def count_scale(ax: Axes, side: Literal['x', 'y'], most: int, least: int, ticks: int = 8) -> None:
   """Has an axis show counts on a log scale, from 0 or, where none is small, from a power of ten."""
-  load('matplotlib')
   from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
   axis = ax.xaxis if side == 'x' else ax.yaxis
@@ -242,15 +238,6 @@ def short_count(value: float) -> str:
     if value >= size:
       return f'{value / size:g}{letter}'
   return f'{value:g}'
-
-
-def numbered_name(kind: str, index: int) -> str:
-  """Returns the name of the picture or table of that kind and index, unique in the page.
-
-  >>> numbered_name('training', 0), numbered_name('training', 1)
-  ('training', 'training-2')
-  """
-  return kind if not index else f'{kind}-{index + 1}'
 
 
 INSTALL = 'pip install "tfx-balance[report]"'

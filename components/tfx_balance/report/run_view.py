@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -121,12 +122,20 @@ class Stage:
   bins: BinCounts | None = None
 
   @cached_property
-  def total(self) -> dict[ClassValue, int]:
+  def fits_by_split(self) -> dict[str, list[Fit]]:
+    """Cells with their ideals, by split."""
+    by_split: dict[str, list[Fit]] = {}
+    for fit in self.fits:
+      by_split.setdefault(fit.split, []).append(fit)
+    return by_split
+
+  @cached_property
+  def total(self) -> Mapping[ClassValue, int]:
     """Records by class in all its splits."""
     return _sum(split.counts for split in self.splits)
 
   @cached_property
-  def trained(self) -> dict[ClassValue, int]:
+  def trained(self) -> Mapping[ClassValue, int]:
     """Records by class that a Trainer reads at this stage; of all splits where none is named."""
     if not self.training:
       return self.total
@@ -194,8 +203,7 @@ class RunView:
   def key(self, stage: Stage) -> str:
     """Returns the name of a stage's pictures and tables: its kind, numbered from the second."""
     of_kind = [other for other in self.stages if other.kind == stage.kind]
-    number = of_kind.index(stage) + 1
-    return stage.kind if number == 1 else f'{stage.kind}-{number}'
+    return numbered_name(stage.kind, of_kind.index(stage))
 
   @cached_property
   def split_names(self) -> tuple[str, ...]:
@@ -204,12 +212,20 @@ class RunView:
     return tuple(dict.fromkeys(name for name in names if name != WHOLE))
 
 
-def _sum(columns: Iterable[Mapping[ClassValue, int]]) -> dict[ClassValue, int]:
+def numbered_name(kind: str, index: int) -> str:
+  """Returns the name of the picture or table of that kind and index, unique in the page.
+
+  >>> numbered_name('training', 0), numbered_name('training', 1)
+  ('training', 'training-2')
+  """
+  return kind if not index else f'{kind}-{index + 1}'
+
+
+def _sum(columns: Iterable[Mapping[ClassValue, int]]) -> Mapping[ClassValue, int]:
   """Returns the sum of counts by class."""
-  total: dict[ClassValue, int] = {}
+  total = Counter[ClassValue]()
   for counts in columns:
-    for value, n in counts.items():
-      total[value] = total.get(value, 0) + n
+    total.update(counts)
   return total
 
 
@@ -230,8 +246,8 @@ class Findings:
     models: Recall of the models of an evaluation.
     uri: Place that the models were read from.
     notes: Sentences about what could not be used, and about names that were found.
-    training: Title and log of what a model was trained on.
-    comparison: Title and content of a comparison of remedies.
+    trainings: Title and log of what a model was trained on.
+    comparisons: Title and content of a comparison of remedies.
     vocabularies: Lines of the vocabularies of Transform, by name.
   """
 
@@ -243,8 +259,8 @@ class Findings:
   models: tuple[ModelRecall, ...] = ()
   uri: str = ''
   notes: tuple[str, ...] = ()
-  training: tuple[str, TrainingLog] | None = None
-  comparison: tuple[str, ComparisonDocument] | None = None
+  trainings: tuple[tuple[str, TrainingLog], ...] = ()
+  comparisons: tuple[tuple[str, ComparisonDocument], ...] = ()
   vocabularies: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
 
 
@@ -260,18 +276,17 @@ def merge(findings: Sequence[Findings], label: str | None = None) -> RunView:
     return tuple(item for found in findings for item in getattr(found, name))
 
   stages = arrange(all_of('stages'), all_of('counted'), all_of('inputs'))
-  models, logs = all_of('models'), [found.training for found in findings if found.training]
-  comparisons = [found.comparison for found in findings if found.comparison]
-  others = [log.classes for _, log in logs] + [found.classes for _, found in comparisons]
+  models, trainings, comparisons = map(all_of, ('models', 'trainings', 'comparisons'))
+  others = (document.classes for _, document in (*trainings, *comparisons))
   view = RunView(
     label=label or next((found.label for found in findings if found.label), ''),
-    classes=order_classes(stages, models) or (others[0] if others else ()),
+    classes=order_classes(stages, models) or next(others, ()),
     stages=stages,
     check_sets=all_of('check_sets'),
     models=models,
     model_uris=tuple((name, found.uri) for found in findings for name in _titles(found)),
-    trainings=tuple(logs),
-    comparisons=tuple(comparisons),
+    trainings=trainings,
+    comparisons=comparisons,
   )
   notes = list(all_of('notes'))
   notes += [_apart(stage) for stage in stages if stage not in view.comparable]
@@ -280,7 +295,7 @@ def merge(findings: Sequence[Findings], label: str | None = None) -> RunView:
 
 def _titles(findings: Findings) -> list[str]:
   """Returns the titles of models, of the training and of the comparison."""
-  titled = [item for item in (findings.training, findings.comparison) if item]
+  titled = (*findings.trainings, *findings.comparisons)
   return [*(model.name for model in findings.models), *(title for title, _ in titled)]
 
 
@@ -290,15 +305,15 @@ def arrange(
   """Returns the stages in order, equal ones merged, with the one before the first."""
   stages = list(described)
   for stage in (*counted, *inputs):
-    same = [i for i, other in enumerate(stages) if other.uri != stage.uri]
-    same = [i for i in same if is_same(stage, stages[i])]
-    for i in same:
-      stages[i] = replace(stages[i], confirmed_by=(*stages[i].confirmed_by, stage.title))
+    others = [(i, other) for i, other in enumerate(stages) if other.uri != stage.uri]
+    same = [(i, other) for i, other in others if is_same(stage, other)]
+    for i, other in same:
+      stages[i] = replace(other, confirmed_by=(*other.confirmed_by, stage.title))
     if not same and (stage in counted or all(other.kind == 'fed' for other in stages)):
       stages.append(stage)
   if not any(stage.kind == 'raw' for stage in stages):
     stages += before(stages)
-  return numbered(sorted(stages, key=lambda stage: KINDS.index(stage.kind)))
+  return numbered(sorted(stages, key=_place))
 
 
 def numbered(stages: Sequence[Stage]) -> tuple[Stage, ...]:
@@ -324,28 +339,30 @@ def is_same(counted: Stage, described: Stage) -> bool:
 
 def before(stages: Iterable[Stage]) -> list[Stage]:
   """Returns the stage before the first one, if that says what it was made of; at most one."""
-  for kind in KINDS:
-    for stage in stages:
-      if stage.kind != kind:
-        continue
-      if kind == 'split':
-        found = [split.n_records for split in stage.splits if split.n_records is not None]
-        n = sum(found) if found else None
-        return [Stage(RAW_TITLE, 'raw', (SplitCounts(WHOLE, stage.total, n_records=n),))]
-      splits = [SplitCounts(s.name, s.before) for s in stage.splits if s.before is not None]
-      training = tuple(split.name for split in splits if split.name in stage.training)
-      return [Stage(BEFORE_TITLE, 'raw', tuple(splits), training)] if splits else []
-  return []
+  stage = min(stages, key=_place, default=None)
+  if stage is None:
+    return []
+  if stage.kind == 'split':
+    found = [split.n_records for split in stage.splits if split.n_records is not None]
+    n = sum(found) if found else None
+    return [Stage(RAW_TITLE, 'raw', (SplitCounts(WHOLE, stage.total, n_records=n),))]
+  splits = [SplitCounts(s.name, s.before) for s in stage.splits if s.before is not None]
+  training = tuple(split.name for split in splits if split.name in stage.training)
+  return [Stage(BEFORE_TITLE, 'raw', tuple(splits), training)] if splits else []
+
+
+def _place(stage: Stage) -> int:
+  """Returns the place of a stage in the order that data passes them."""
+  return KINDS.index(stage.kind)
 
 
 def order_classes(stages: Sequence[Stage], models: Sequence[ModelRecall]) -> tuple[ClassValue, ...]:
   """Returns the classes in the order of `RunView.classes`."""
-  totals = [stage.total for stage in stages]
-  if totals:
-    totals = [total for total in totals if total.keys() & totals[0].keys()]
-  classes = {value for total in totals for value in total}
-  classes |= {value for model in models for value in model.by_class}
-  first = totals[0] if totals else {}
+  first = stages[0].total if stages else {}
+  totals = [stage.total for stage in stages if stage.total.keys() & first.keys()]
+  classes = {
+    value for column in (*totals, *(model.by_class for model in models)) for value in column
+  }
   places = next((stage.bins.places for stage in stages if stage.bins), {})
 
   def place(value: ClassValue) -> tuple[Any, ...]:

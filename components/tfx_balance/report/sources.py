@@ -100,10 +100,11 @@ def read_run(uris: Sequence[str], label: str | None = None) -> RunView:
     check_label(label)
   sources = [Location.of(check_path('uris: entry', uri)) for uri in uris]
   kinds = [kind_of(source) for source in sources]
-  found = {}
-  for i, (source, kind) in enumerate(zip(sources, kinds, strict=True)):
-    if kind.endswith('.json') and kind != EVALUATION_FILE:
-      found[i] = _read_json(source, kind)
+  found = {
+    i: _read_json(source, kind)
+    for i, (source, kind) in enumerate(zip(sources, kinds, strict=True))
+    if kind.endswith('.json') and kind != EVALUATION_FILE
+  }
   # What does not say which feature is the label comes second.
   label = label or next((f.label for f in found.values() if f.label), None)
   for i, (source, kind) in enumerate(zip(sources, kinds, strict=True)):
@@ -186,17 +187,16 @@ def findings_of(data: Any, source: str, title: str | None = None) -> Findings:
   if is_document(data, InputPlan):
     return _plan(InputPlan.from_json(data, source), source, title)
   ours = (ClassDistribution, ClassChecks, InputPlan, TrainingLog, ComparisonDocument)
-  kinds: tuple[Any, ...] = (*ours, RecallDocument)
-  found = parsed_document(data, source, *kinds)
+  found: Any = parsed_document(data, source, *ours, RecallDocument)
   if isinstance(found, ClassDistribution):
     return _distribution(found, source, title)
   if isinstance(found, ClassChecks):
     return _checks(found, source, title or 'Validator')
   if isinstance(found, TrainingLog):
-    return Findings(found.label, training=(title or 'Training batches', found), uri=source)
+    return Findings(found.label, trainings=((title or 'Training batches', found),), uri=source)
   if isinstance(found, ComparisonDocument):
     named = f'Which remedy: {title}' if title else 'Which remedy'
-    return Findings(comparison=(named, found), uri=source)
+    return Findings(comparisons=((named, found),), uri=source)
   models = [
     replace(model, name=' '.join(filter(None, (title, model.name))) or 'model')
     for model in found.models

@@ -15,8 +15,8 @@ from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.plan.distribution import jensen_shannon, l_infinity
 from tfx_balance.plan.evidence import HALF_WIDTH, RECALLS, half_widths, records_for
 from tfx_balance.report import measures as text
-from tfx_balance.report.measures import ratio_of, worst_fits
-from tfx_balance.report.run_view import WHOLE, CheckSet, Fit, RunView, SplitCounts, Stage
+from tfx_balance.report.measures import ratio_of, worst_fit
+from tfx_balance.report.run_view import WHOLE, CheckSet, RunView, SplitCounts, Stage
 
 Tone = Literal['', 'good', 'bad', 'soft', 'heading']
 MOST_FAILED = 200
@@ -64,11 +64,15 @@ class Table:
   summary: str = ''
 
 
+def _shortened(full: str, length: int, number: bool = False, tone: Tone = '') -> Cell:
+  """Returns the cell of a text that fits, with the whole where something is left out."""
+  short = text.short(full, length)
+  return Cell(short, full if short != full else '', number, tone)
+
+
 def named(name: str, length: int = text.NAME_LENGTH) -> Cell:
   """Returns the cell that names a row by a class."""
-  name = text.class_name(name)
-  short = text.short(name, length)
-  return Cell(short, name if short != name else '', tone='heading')
+  return _shortened(text.class_name(name), length, tone='heading')
 
 
 def number(shown: str, tone: Tone = '') -> Cell:
@@ -78,9 +82,7 @@ def number(shown: str, tone: Tone = '') -> Cell:
 
 def words(shown: object, tone: Tone = '', length: int = 10_000) -> Cell:
   """Returns a cell of text."""
-  full = text.clean(shown)
-  short = text.short(full, length)
-  return Cell(short, full if short != full else '', tone=tone)
+  return _shortened(text.clean(shown), length, tone=tone)
 
 
 def head(*columns: str, numbers: int = 0) -> tuple[Cell, ...]:
@@ -134,12 +136,9 @@ def _extreme(extreme: tuple[object, object] | None) -> Cell:
 def fit_table(view: RunView, stage: Stage) -> Table:
   """Returns the ideal and actual records of each split, and the class furthest from its ideal."""
   rows = []
-  by_split: dict[str, list[Fit]] = {}
-  for fit in stage.fits:
-    by_split.setdefault(fit.split, []).append(fit)
-  for split, (worst, off) in worst_fits(stage.fits).items():
-    ideal = sum(fit.ideal for fit in by_split[split])
-    actual = sum(fit.actual for fit in by_split[split])
+  for split, fits in stage.fits_by_split.items():
+    worst, off = worst_fit(fits)
+    ideal, actual = sum(fit.ideal for fit in fits), sum(fit.actual for fit in fits)
     rows.append(
       (
         words(split, 'heading'),
@@ -380,9 +379,7 @@ def evidence_table(view: RunView) -> Table | None:
 
 def _number_head(title: str) -> Cell:
   """Returns the head of a column of numbers, whose title may be long."""
-  title = text.clean(title)
-  short = text.short(title, 28)
-  return Cell(short, title if short != title else '', number=True)
+  return _shortened(text.clean(title), 28, number=True)
 
 
 def model_table(view: RunView) -> Table:

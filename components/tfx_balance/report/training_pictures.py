@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from tfx_balance.documents.training_log import TrainingLog
 from tfx_balance.report import measures as text
 from tfx_balance.report import pictures as palette
-from tfx_balance.report.pictures import Namer, Picture, new_figure, numbered_name
+from tfx_balance.report.pictures import Namer, Picture, new_figure
+from tfx_balance.report.run_view import numbered_name
 from tfx_balance.report.tables import Cell, Table, head, named, number
 
 if TYPE_CHECKING:
@@ -86,10 +87,11 @@ def _sentence(log: TrainingLog, shares: Sequence[Sequence[float]]) -> str:
 def training_table(log: TrainingLog, index: int, title: str) -> Table:
   """Returns the records of each class in all epochs, the largest first."""
   kinds = ('records', 'repeats', 'augmented')
-  by_kind = [[getattr(epoch, kind) for epoch in log.epochs] for kind in kinds]
-  columns = [[sum(counts) for counts in zip(*rows, strict=True)] for rows in by_kind]
-  totals = [column or [0] * len(log.classes) for column in columns]
-  order = sorted(range(len(log.classes)), key=lambda c: -totals[0][c])
+  classes = range(len(log.classes))
+  totals = [
+    [sum(getattr(epoch, kind)[c] for epoch in log.epochs) for c in classes] for kind in kinds
+  ]
+  order = sorted(classes, key=lambda c: -totals[0][c])
   rows: list[tuple[Cell, ...]] = []
   for c in order[:MOST_ROWS]:
     cells = [number(f'{column[c]:,}') for column in totals]

@@ -96,10 +96,8 @@ def _with(findings: Findings, names: _Names, note: str) -> Findings:
 
 def _with_named_log(findings: Findings, named: Mapping[frozenset[ClassValue], _Names]) -> Findings:
   """Returns a training log by the names of the plan that has its classes."""
-  if findings.training is None or frozenset(findings.training[1].classes) not in named:
-    return findings
-  title, log = findings.training
-  names = named[frozenset(log.classes)]
-  return replace(
-    findings, training=(title, replace(log, classes=tuple(names[v] for v in log.classes)))
-  )
+  logs = []
+  for title, log in findings.trainings:
+    names = named.get(frozenset(log.classes), {})
+    logs.append((title, replace(log, classes=tuple(names.get(v, v) for v in log.classes))))
+  return replace(findings, trainings=tuple(logs))
