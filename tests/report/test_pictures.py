@@ -11,7 +11,7 @@ from PIL import Image
 from tfx_balance.plan.class_value import ClassValue
 from tfx_balance.report import pictures, read_run
 from tfx_balance.report.class_pictures import furthest, rank_frequency
-from tfx_balance.report.measures import class_name, short, wilson
+from tfx_balance.report.measures import class_name, short
 from tfx_balance.report.page import pictures_of
 from tfx_balance.report.pictures import LABEL_LENGTH, inline
 
@@ -105,22 +105,6 @@ def test_of_many_deviations_the_furthest_are_drawn(deviations, most):
   assert len(found) <= most
   assert all(deviations[rank - 1] == value for rank, value in found)
   assert max(map(abs, deviations)) == max(abs(value) for _, value in found)
-
-
-@pytest.mark.parametrize(
-  ('share', 'n', 'low', 'high'),
-  [(1.0, 1, 0.207, 1.0), (0.5, 10, 0.237, 0.763), (0.0, 20, 0.0, 0.161), (0.9, 0, 0.0, 1.0)],
-)
-def test_the_interval_of_a_share(share, n, low, high):
-  assert wilson(share, n) == pytest.approx((low, high), abs=0.001)
-
-
-@given(st.integers(1, 500), st.data())
-def test_a_share_is_in_its_interval(n, data):
-  share = data.draw(st.integers(0, n)) / n
-  low, high = wilson(share, n)
-  assert 0 <= low <= share + 1e-9
-  assert share - 1e-9 <= high <= 1
 
 
 def luminance(colour):

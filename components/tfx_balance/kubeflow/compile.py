@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -130,13 +130,15 @@ def compile_spec(pipeline: tfx.dsl.Pipeline, image: str | Mapping[str, str]) -> 
   check_paths(spec, pipeline.pipeline_info.pipeline_root)
   if '://' in pipeline.pipeline_info.pipeline_root:
     spec['defaultPipelineRoot'] = pipeline.pipeline_info.pipeline_root
-  for component, container in containers(spec):
-    outputs = component.get('outputDefinitions', {})
-    container['args'] += [OUTPUTS_SPEC, json.dumps(outputs, sort_keys=True)]
-    hook = container.get('lifecycle', {}).get('preCacheCheck', {}).get('command', [])
-    if '-m' in hook:
-      container['args'] += [DRIVER, hook[hook.index('-m') + 1]]
   for _, task in tasks(spec):
+    container = container_of(spec, task)
+    if container.get('command') == list(COMMAND):  # calls our entrypoint
+      component = spec['components'][task['componentRef']['name']]
+      outputs = component.get('outputDefinitions', {})
+      container['args'] += [OUTPUTS_SPEC, json.dumps(outputs, sort_keys=True)]
+      hook = container.get('lifecycle', {}).get('preCacheCheck', {}).get('command', [])
+      if '-m' in hook:
+        container['args'] += [DRIVER, hook[hook.index('-m') + 1]]
     task['componentRef']['name'] = COMPONENT_PREFIX + task['componentRef']['name']
   spec['components'] = {COMPONENT_PREFIX + name: c for name, c in spec['components'].items()}
   return spec
@@ -160,15 +162,6 @@ def set_defaults(spec: Mapping[str, Any], pipeline: tfx.dsl.Pipeline) -> None:
           f'{value.default!r}; give it one, or two names'
         )
       declared['isOptional'] = True
-
-
-def containers(spec: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-  """Yields component and PipelineContainerSpec of each task that calls our entrypoint."""
-  executors = spec['deploymentSpec']['executors']
-  for component in spec['components'].values():
-    container = executors.get(component.get('executorLabel'), {}).get('container')
-    if container and container.get('command') == list(COMMAND):
-      yield component, container
 
 
 def apply_options(

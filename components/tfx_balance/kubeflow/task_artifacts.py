@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import yaml
@@ -49,18 +50,14 @@ def resolve_types(
     ConfigError: if an artifact comes with another type of TFX than the component declares, or with
       none and the component declares none.
   """
-  sides = {side: dict(executor_input.get(side, {})) for side in ('inputs', 'outputs')}
-  for side, spec in (('inputs', inputs_spec), ('outputs', outputs_spec)):
-    if 'artifacts' in sides[side]:
-      sides[side]['artifacts'] = {
-        name: _typed_list(side.removesuffix('s'), name, artifacts, spec)
-        for name, artifacts in sides[side]['artifacts'].items()
-        if side == 'inputs' or name != LOGS
-      }
-  if 'artifacts' in sides['inputs']:
-    with_name = _name_giver(sides['inputs'], sides['outputs'])
-    sides['inputs']['artifacts'] = _map_artifacts(sides['inputs'], with_name)
-  return {**executor_input, **sides}
+  inputs, outputs = (dict(executor_input.get(side, {})) for side in ('inputs', 'outputs'))
+  if 'artifacts' in outputs:
+    own = {name: found for name, found in outputs['artifacts'].items() if name != LOGS}
+    outputs['artifacts'] = _map_artifacts(own, partial(_typed, 'output', outputs_spec))
+  if 'artifacts' in inputs:
+    inputs['artifacts'] = _map_artifacts(inputs['artifacts'], partial(_typed, 'input', inputs_spec))
+    inputs['artifacts'] = _named(inputs['artifacts'], outputs)
+  return {**executor_input, 'inputs': inputs, 'outputs': outputs}
 
 
 def named_type(schema: Mapping[str, Any] | None) -> str:
@@ -86,17 +83,10 @@ def named_type(schema: Mapping[str, Any] | None) -> str:
   return title
 
 
-def _typed_list(
-  side: str, name: str, artifacts: Mapping[str, Any], spec: Mapping[str, Any]
+def _typed(
+  side: str, spec: Mapping[str, Any], name: str, artifact: Mapping[str, Any]
 ) -> dict[str, Any]:
   declared = spec.get('artifacts', {}).get(name, {}).get('artifactType')
-  typed = [_typed(side, name, artifact, declared) for artifact in artifacts.get('artifacts', [])]
-  return {**artifacts, 'artifacts': typed}
-
-
-def _typed(
-  side: str, name: str, artifact: Mapping[str, Any], declared: Mapping[str, Any] | None
-) -> dict[str, Any]:
   came = artifact.get('type') or {}
   hint, wanted = named_type(came), named_type(declared)
   if not hint and not wanted:
@@ -129,24 +119,22 @@ def _unwrap(value: Any) -> Any:
   return value
 
 
-def _name_giver(
-  inputs: Mapping[str, Any], outputs: Mapping[str, Any]
-) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-  """Returns a function that gives an input artifact a name that no other one has.
+def _named(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns input artifacts with names that no other artifact has.
 
   The Evaluator tells models apart by the ids that TFX makes of names. Kubeflow names an artifact by
   a number in its metadata store; kfp.local and the branch mlmd-removal by the key of the output
   that it was, which models of two Trainers share. There, the branch has an `artifactId`.
   """
   uris = defaultdict(set)
-  for artifact in (*_artifacts(inputs), *_artifacts(outputs)):
+  for artifact in (*_artifacts({'artifacts': inputs}), *_artifacts(outputs)):
     uris[_given_name(artifact)].add(artifact['uri'])
 
-  def with_name(artifact: Mapping[str, Any]) -> dict[str, Any]:
+  def with_name(_: str, artifact: Mapping[str, Any]) -> dict[str, Any]:
     name = _given_name(artifact)
     return {**artifact, 'name': name if name and len(uris[name]) == 1 else artifact['uri']}
 
-  return with_name
+  return _map_artifacts(inputs, with_name)
 
 
 def _given_name(artifact: Mapping[str, Any]) -> str:
@@ -202,11 +190,11 @@ def to_local(executor_input: Mapping[str, Any], folders: Mapping[str, str]) -> d
     folders: URI scheme to folder, as in FOLDERS.
   """
 
-  def with_local_uri(artifact: Mapping[str, Any]) -> dict[str, Any]:
+  def with_local_uri(_: str, artifact: Mapping[str, Any]) -> dict[str, Any]:
     return {**artifact, 'uri': local_path(artifact['uri'], folders)}
 
   sides = {
-    side: {**message, 'artifacts': _map_artifacts(message, with_local_uri)}
+    side: {**message, 'artifacts': _map_artifacts(message['artifacts'], with_local_uri)}
     for side in ('inputs', 'outputs')
     if 'artifacts' in (message := executor_input.get(side, {}))
   }
@@ -239,7 +227,7 @@ def to_remote(
         return uri + value[len(path) :]
     return value
 
-  def restore(artifact: Mapping[str, Any]) -> dict[str, Any]:
+  def restore(_: str, artifact: Mapping[str, Any]) -> dict[str, Any]:
     metadata = artifact.get('metadata', {})
     return {
       **artifact,
@@ -247,7 +235,8 @@ def to_remote(
       'metadata': {key: restored(value) for key, value in metadata.items() if value is not None},
     }
 
-  return {**executor_output, 'artifacts': _map_artifacts(executor_output, restore)}
+  artifacts = executor_output.get('artifacts', {})
+  return {**executor_output, 'artifacts': _map_artifacts(artifacts, restore)}
 
 
 def make_output_folders(executor_input: Mapping[str, Any], folders: Mapping[str, str]) -> None:
@@ -275,9 +264,10 @@ def _artifacts(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _map_artifacts(
-  message: Mapping[str, Any], change: Callable[[Mapping[str, Any]], dict[str, Any]]
+  named: Mapping[str, Any], change: Callable[[str, Mapping[str, Any]], dict[str, Any]]
 ) -> dict[str, Any]:
+  """Returns the artifacts of each name, each changed by a function of the name and itself."""
   return {
-    name: {**artifacts, 'artifacts': [change(a) for a in artifacts.get('artifacts', [])]}
-    for name, artifacts in message.get('artifacts', {}).items()
+    name: {**artifacts, 'artifacts': [change(name, a) for a in artifacts.get('artifacts', [])]}
+    for name, artifacts in named.items()
   }

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tfx_balance.documents.recall import ModelRecall
 from tfx_balance.plan.class_value import ClassValue
+from tfx_balance.plan.evidence import recall_interval
 from tfx_balance.report import pictures as palette
 from tfx_balance.report.measures import (
   class_name,
@@ -20,7 +21,6 @@ from tfx_balance.report.measures import (
   ratio_of,
   short,
   signed,
-  wilson,
   worst_fit,
 )
 from tfx_balance.report.pictures import (
@@ -304,9 +304,10 @@ def _draw_recall_rows(
     shift = 0.56 * ((i + 0.5) / len(models) - 0.5)
     rows = [row for row, value in enumerate(classes) if value in model.by_class]
     found = [model.by_class[classes[row]] for row in rows]
-    spans = [wilson(model.by_class[v], model.tested[v]) for v in (classes[row] for row in rows)]
+    tested = (model.tested[classes[row]] for row in rows)
+    spans = map(recall_interval, tested, found)
     heights = [row + shift for row in rows]
-    lows, highs = [low for low, _ in spans], [high for _, high in spans]
+    lows, highs = zip(*spans, strict=True)
     ax.hlines(heights, lows, highs, colors=colour, linewidth=2, alpha=0.4)
     ax.plot(found, heights, marker, ms=6, color=colour, label=model.name, clip_on=False)
   ax.set_xlim(-0.01, 1.01)

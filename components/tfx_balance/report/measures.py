@@ -163,18 +163,3 @@ def worst_fit(fits: Sequence[Fit]) -> tuple[Fit, int]:
   """
   worst = max(fits, key=lambda fit: abs(fit.deviation))
   return worst, sum(abs(fit.deviation) >= 1 for fit in fits)
-
-
-def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
-  """Returns the interval that a share of n records is in, at 95% confidence; Wilson 1927.
-
-  Args:
-    share: Measured share, 0 to 1.
-    n: Number of records.
-    z: Quantile of the normal distribution.
-  """
-  if n <= 0:
-    return 0.0, 1.0
-  middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-  half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-  return max(0.0, middle - half), min(1.0, middle + half)
