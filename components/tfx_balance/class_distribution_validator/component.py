@@ -20,6 +20,14 @@ from tfx_balance.declare import encode, is_runtime, kinds, make_spec
 from tfx_balance.errors import ConfigError
 from tfx_balance.plan.class_counts import BASELINE
 
+_INPUTS = {
+  'statistics': standard_artifacts.ExampleStatistics,
+  'examples': standard_artifacts.Examples,
+  'schema': standard_artifacts.Schema,
+  'baseline_statistics': standard_artifacts.ExampleStatistics,
+  'baseline_examples': standard_artifacts.Examples,
+}
+
 
 class ClassDistributionValidatorSpec(types.ComponentSpec):
   """Inputs, outputs and execution properties of `ClassDistributionValidator`."""
@@ -28,17 +36,8 @@ class ClassDistributionValidatorSpec(types.ComponentSpec):
     name: component_spec.ExecutionParameter(type=kind) for name, kind in kinds(ARGUMENTS).items()
   }
   INPUTS = {
-    'statistics': component_spec.ChannelParameter(
-      type=standard_artifacts.ExampleStatistics, optional=True
-    ),
-    'examples': component_spec.ChannelParameter(type=standard_artifacts.Examples, optional=True),
-    'schema': component_spec.ChannelParameter(type=standard_artifacts.Schema, optional=True),
-    'baseline_statistics': component_spec.ChannelParameter(
-      type=standard_artifacts.ExampleStatistics, optional=True
-    ),
-    'baseline_examples': component_spec.ChannelParameter(
-      type=standard_artifacts.Examples, optional=True
-    ),
+    name: component_spec.ChannelParameter(type=kind, optional=True)
+    for name, kind in _INPUTS.items()
   }
   OUTPUTS = {'anomalies': component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies)}
 
@@ -172,21 +171,16 @@ class ClassDistributionValidator(base_beam_component.BaseBeamComponent):
     Raises:
       ConfigError: if an argument breaks a rule.
     """
-    channels = {
-      'statistics': statistics,
-      'examples': examples,
-      'schema': schema,
-      'baseline_statistics': baseline_statistics,
-      'baseline_examples': baseline_examples,
-    }
+    given = {name: value for name, value in locals().items() if name in ARGUMENTS}
+    channels = {name: value for name, value in locals().items() if name in _INPUTS}
     inputs = [name for name, channel in channels.items() if channel is not None]
     check_channels(inputs)
-    given = {name: value for name, value in locals().items() if name in ARGUMENTS}
     if isinstance(exclude_splits, Sequence) and not exclude_splits:
       given['exclude_splits'] = None
     properties = encode(ARGUMENTS, given, ValidatorParameters.decode, ALGORITHM_VERSION)
     if not any(map(is_runtime, (label, multilabel))):
-      ValidatorParameters.decode({'label': label, 'multilabel': multilabel}).check_inputs(inputs)
+      features = ValidatorParameters.decode({'label': label, 'multilabel': multilabel}).features
+      check_channels(inputs, features)
     if examples is None and check_leakage is not None:
       raise ConfigError(f'check_leakage={check_leakage!r} compares records; pass examples= as well')
     if BASELINE in str(properties['compare']) and not any('baseline' in name for name in inputs):

@@ -26,8 +26,7 @@ from tfx_balance.examples_artifact import ExamplesInput, split_names
 from tfx_balance.label_statistics import default_slice, tallies_of
 from tfx_balance.plan.class_counts import BASELINE
 from tfx_balance.plan.class_value import ClassValue
-from tfx_balance.scan.scan import InputFile, ScanFile, scan_files
-from tfx_balance.scan.strata import Payload
+from tfx_balance.scan.scan import ScanFile, scan_files
 from tfx_balance.scan.totals import Totals, check_features, sum_by_split
 from tfx_balance.sizes import Workspace
 from tfx_balance.tfrecord.storage import exists, read_whole
@@ -38,6 +37,7 @@ _COUNT_BASELINE = 'pass baseline_examples= in its place, and the records are cou
 
 _STATISTICS_NAME = 'FeatureStats.pb'  # of StatisticsGen
 Tallies = Mapping[str, Mapping[ClassValue, int]]
+MakePipeline = Callable[[], AbstractContextManager[beam.Pipeline]]
 
 
 @dataclass(frozen=True)
@@ -87,66 +87,13 @@ class SplitStatistics:
   def other_numbers(self, tallies: Tallies) -> list[str]:
     """Returns a sentence for each split whose statistics are of another number of records."""
     found = []
-    for split, statistics in self.by_split.items():
-      described, counted = default_slice(statistics).num_examples, sum(tallies[split].values())
+    for split, described in self.n_records().items():
+      counted = sum(tallies[split].values())
       if split not in self.sampled and described != counted:
         found.append(
           f'statistics= of split {split!r} are of {described} records, examples= has {counted}'
         )
     return found
-
-
-def count_examples(
-  source: ExamplesInput,
-  splits: Sequence[str],
-  parameters: ValidatorParameters,
-  statistics: SplitStatistics,
-  make_pipeline: Callable[[], AbstractContextManager[beam.Pipeline]],
-  work_dir: str,
-) -> tuple[Tallies, CountsFrom]:
-  """Returns the counts of the records, and whether a sidecar or the records themselves have them.
-
-  With several labels a record, they are counts of label sets.
-
-  Args:
-    source: Records to count.
-    splits: Splits to count.
-    parameters: Arguments of the component.
-    statistics: Statistics of the splits, to be compared with the counts; of none where not given.
-    make_pipeline: Function that makes a Beam pipeline, which runs when its `with` ends.
-    work_dir: Folder of work files.
-
-  Raises:
-    ConfigError: if a split is not there.
-    DataError: if the label is not there, or no class; if the sidecar is of other files.
-  """
-  for split in splits:
-    if split not in source.splits:
-      raise ConfigError(
-        f'split {split!r} of statistics= is not in {source.splits} of examples=; connect those of '
-        f'the same artifact, or pass exclude_splits=[{split!r}]'
-      )
-  try:
-    source.check_files(by_sidecars=not parameters.recount)
-    counted = None if parameters.recount else _sidecar_tallies(source, parameters, splits)
-  except DataError as error:
-    raise DataError(f'{error}, or pass recount=True to count the records that are there') from error
-  if counted is not None:
-    others = statistics.other_numbers(counted)
-    if not others:
-      return counted, 'sidecar'
-    logging.warning(
-      'ClassDistributionValidator: by its sidecar, %s; the records are counted', others[0]
-    )
-  path = new_work_file(work_dir, 'tallies')
-  files = source.input_files(splits)
-  with plain_errors(), make_pipeline() as pipeline:
-    recount(pipeline, files, parameters.features, source.payload(), path, parameters.labels)
-  of_name = read_tallies(path)
-  tallies = {split: of_name.get(split, {}) for split in splits}
-  for sentence in statistics.other_numbers(tallies):
-    logging.warning('ClassDistributionValidator: %s; connect those of the same artifact', sentence)
-  return tallies, 'records'
 
 
 @dataclass(frozen=True)
@@ -155,22 +102,30 @@ class CountedInput:
 
   Attributes:
     prefix: First part of its arguments' names: '' or 'baseline_'.
+    parameters: Arguments of the component.
     statistics: Artifact of its statistics; None where there is none.
     examples: Its records, from which they are counted; None where there are none.
   """
 
   prefix: str
+  parameters: ValidatorParameters
   statistics: types.Artifact | None
   examples: ExamplesInput | None
 
   @classmethod
-  def of(cls, inputs: Mapping[str, Sequence[types.Artifact]], prefix: str) -> CountedInput | None:
+  def of(
+    cls,
+    inputs: Mapping[str, Sequence[types.Artifact]],
+    prefix: str,
+    parameters: ValidatorParameters,
+  ) -> CountedInput | None:
     """Returns the data in the inputs of a component; None where neither input holds an artifact."""
     statistics, examples = (inputs.get(f'{prefix}{name}') for name in ('statistics', 'examples'))
     if not statistics and not examples:
       return None
     return cls(
       prefix,
+      parameters,
       artifact_utils.get_single_instance(list(statistics)) if statistics else None,
       ExamplesInput.of(examples) if examples else None,
     )
@@ -196,37 +151,81 @@ class CountedInput:
     return SplitStatistics.load(self.statistics, splits)
 
   def count(
-    self,
-    splits: Sequence[str],
-    parameters: ValidatorParameters,
-    make_pipeline: Callable[[], AbstractContextManager[beam.Pipeline]],
-    work_dir: str,
+    self, splits: Sequence[str], make_pipeline: MakePipeline, work_dir: str
   ) -> tuple[Tallies, CountsFrom, Mapping[str, int]]:
     """Returns the counts of some splits, where they come from, and records if by statistics.
 
-    The names of a baseline's splits begin with `BASELINE` then.
+    The names of a baseline's splits begin with `BASELINE` then. With several labels a record,
+    counts of records are of label sets.
+
+    Args:
+      splits: Splits to count.
+      make_pipeline: Function that makes a Beam pipeline, which runs when its `with` ends.
+      work_dir: Folder of work files.
+
+    Raises:
+      ConfigError: if a split is not there.
+      DataError: if the label is not there, or no class; if the sidecar is of other files.
     """
     statistics = self.load_statistics(splits)
-    counted_from: CountsFrom = 'statistics'
     n_records: Mapping[str, int] = {}
     if self.examples is None:
-      argument = f'{self.prefix}statistics='
+      argument, parameters = f'{self.prefix}statistics=', self.parameters
       tallies: Tallies = statistics.tallies(parameters.label, argument, parameters.multilabel)
+      counts_from: CountsFrom = 'statistics'
       n_records = statistics.n_records()
     else:
-      tallies, counted_from = count_examples(
-        self.examples, splits, parameters, statistics, make_pipeline, work_dir
+      tallies, counts_from = self._count_examples(
+        self.examples, splits, statistics, make_pipeline, work_dir
       )
     before = BASELINE if self.prefix else ''
     return (
       {f'{before}{split}': tally for split, tally in tallies.items()},
-      counted_from,
+      counts_from,
       {f'{before}{split}': n for split, n in n_records.items()},
     )
 
-  def compared(self, parameters: ValidatorParameters, splits: Sequence[str]) -> list[str]:
+  def _count_examples(
+    self,
+    source: ExamplesInput,
+    splits: Sequence[str],
+    statistics: SplitStatistics,
+    make_pipeline: MakePipeline,
+    work_dir: str,
+  ) -> tuple[Tallies, CountsFrom]:
+    """Returns the counts of the records, and whether a sidecar or the records have them."""
+    for split in splits:
+      if split not in source.splits:
+        raise ConfigError(
+          f'split {split!r} of statistics= is not in {source.splits} of examples=; connect those '
+          f'of the same artifact, or pass exclude_splits=[{split!r}]'
+        )
+    recount = self.parameters.recount
+    try:
+      source.check_files(by_sidecars=not recount)
+      counted = None if recount else _sidecar_tallies(source, self.parameters, splits)
+    except DataError as error:
+      raise DataError(
+        f'{error}, or pass recount=True to count the records that are there'
+      ) from error
+    if counted is not None:
+      others = statistics.other_numbers(counted)
+      if not others:
+        return counted, 'sidecar'
+      logging.warning(
+        'ClassDistributionValidator: by its sidecar, %s; the records are counted', others[0]
+      )
+    tallies = count_records(source, splits, self.parameters, make_pipeline, work_dir)
+    for sentence in statistics.other_numbers(tallies):
+      logging.warning(
+        'ClassDistributionValidator: %s; connect those of the same artifact', sentence
+      )
+    return tallies, 'records'
+
+  def compared(self, splits: Sequence[str]) -> list[str]:
     """Returns the splits of a baseline that some splits are compared with; warns of none."""
-    if parameters.rules.pairs is None:
+    pairs = self.parameters.rules.pairs
+    if pairs is None:
       common = [name for name in self.splits if name in splits]
       if not common:
         logging.warning(
@@ -239,7 +238,7 @@ class CountedInput:
           next(iter(self.splits), 'train'),
         )
       return common
-    named = {pair.other for pair in parameters.rules.pairs if pair.other.startswith(BASELINE)}
+    named = {pair.other for pair in pairs if pair.other.startswith(BASELINE)}
     return sorted(name.removeprefix(BASELINE) for name in named)
 
 
@@ -294,28 +293,24 @@ def _sample_rates(artifact: types.Artifact) -> dict[str, float]:
   return dict(found or {})
 
 
-def recount(
-  pipeline: beam.Pipeline,
-  files: Sequence[InputFile],
-  features: Sequence[str],
-  payload: Payload,
-  path: str,
-  labels: Sequence[str] = (),
-) -> None:
-  """Adds steps that count the classes of the files of each name, and write them for `read_tallies`.
-
-  Args:
-    pipeline: Pipeline to add to.
-    files: Files, each with the name it is counted under as its input split.
-    features: Feature that holds the class, or those that hold labels.
-    payload: Type of the records.
-    path: Path of the file to write.
-    labels: Features whose labels make a set; none where each value is a class.
-  """
-  counted = create(pipeline, 'CountedFiles', files)
-  scanned = scan_files(counted, ScanFile(features, payload, 'own_stratum', labels=labels))
+def count_records(
+  source: ExamplesInput,
+  splits: Sequence[str],
+  parameters: ValidatorParameters,
+  make_pipeline: MakePipeline,
+  work_dir: str,
+) -> Tallies:
+  """Returns, of each split, class to records, in one pass; the class may be `MISSING`."""
+  path, files = new_work_file(work_dir, 'tallies'), source.input_files(splits)
+  scan = ScanFile(parameters.features, source.payload(), 'own_stratum', labels=parameters.labels)
   work = Workspace(work_dir='', n_files=len(files))
-  sum_by_split(scanned, partial(write_tallies, path, label=features[0]), work)
+  with plain_errors(), make_pipeline() as pipeline:
+    scanned = scan_files(create(pipeline, 'CountedFiles', files), scan)
+    sum_by_split(scanned, partial(write_tallies, path, label=parameters.features[0]), work)
+  found = read_json(path)
+  return {
+    split: {ClassValue.from_json(value): n for value, n in found.get(split, ())} for split in splits
+  }
 
 
 def write_tallies(path: str, totals: Mapping[str, Totals], label: str) -> None:
@@ -329,22 +324,9 @@ def write_tallies(path: str, totals: Mapping[str, Totals], label: str) -> None:
     whole.merge(part)
   if whole.n_records:
     check_features(whole, [label], 'own_stratum', 'label')
-  strata = {name: totals[name].strata() for name in sorted(totals)}
-  write_json(
-    path,
-    {
-      name: [
-        [value.to_json(), n]
-        for value, n in zip(found.strata.classes, found.records.tolist(), strict=True)
-      ]
-      for name, found in strata.items()
-    },
-  )
-
-
-def read_tallies(path: str) -> dict[str, dict[ClassValue, int]]:
-  """Returns, of each input split, class to records; the class may be `MISSING`."""
-  return {
-    name: {ClassValue.from_json(value): n for value, n in rows}
-    for name, rows in read_json(path).items()
-  }
+  rows = {}
+  for name, part in totals.items():
+    found = part.strata()
+    pairs = zip(found.strata.classes, found.records.tolist(), strict=True)
+    rows[name] = [[value.to_json(), n] for value, n in pairs]
+  write_json(path, rows)

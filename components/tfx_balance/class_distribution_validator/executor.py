@@ -17,9 +17,7 @@ from tfx_balance.class_distribution_validator.anomalies import (
   validate_label,
   with_checks,
 )
-from tfx_balance.class_distribution_validator.counting import (
-  CountedInput,
-)
+from tfx_balance.class_distribution_validator.counting import CountedInput
 from tfx_balance.class_distribution_validator.hashed_keys import KeyKind
 from tfx_balance.class_distribution_validator.leakage import check_leakage, leakage_of
 from tfx_balance.class_distribution_validator.parameters import (
@@ -128,9 +126,8 @@ class Executor(BeamExecutor):
     label = parameters.label
     output = artifact_utils.get_single_instance(output_dict['anomalies'])
     given = {name: artifacts for name, artifacts in input_dict.items() if artifacts}
-    check_channels(given)
-    parameters.check_inputs(given)
-    source, baseline = CountedInput.of(given, ''), CountedInput.of(given, 'baseline_')
+    check_channels(given, parameters.features)
+    source, baseline = (CountedInput.of(given, prefix, parameters) for prefix in ('', 'baseline_'))
     assert source is not None  # by check_channels
     splits = checked_splits(source.splits, parameters.exclude_splits)
     schema = read_schema(input_dict)
@@ -142,9 +139,9 @@ class Executor(BeamExecutor):
     limits.check_splits(splits, baseline.splits if baseline else [])
     leakage = None
     with self.work_folder(output.uri) as work_dir:
-      run = parameters, self.beam_pipeline, work_dir
+      run = self.beam_pipeline, work_dir
       tallies, counts_from, n_records = source.count(splits, *run)
-      if baseline is not None and (compared := baseline.compared(parameters, splits)):
+      if baseline is not None and (compared := baseline.compared(splits)):
         of_baseline, _, n_of_baseline = baseline.count(compared, *run)
         tallies, n_records = {**tallies, **of_baseline}, {**n_records, **n_of_baseline}
       if parameters.leakage_key is not None:

@@ -84,32 +84,6 @@ class ValidatorParameters:
     """Features whose labels make a set; none where each value is a class."""
     return self.features if self.multilabel else ()
 
-  def check_inputs(self, channels: Collection[str]) -> None:
-    """Checks that several features of labels are counted from records.
-
-    Args:
-      channels: Names of the inputs that there are.
-
-    Raises:
-      ConfigError: if there are no records, or an input that tells of one feature.
-    """
-    if len(self.features) < 2:
-      return
-    if 'examples' not in channels:
-      raise ConfigError(
-        f'label={list(self.features)} are counted together, record by record, which statistics= do '
-        f'not count; pass examples= as well'
-      )
-    fixes = {
-      'schema': 'leave it out, and check the features with ExampleValidator',
-      'baseline_statistics': 'pass baseline_examples= in its place',
-    }
-    for name in sorted(fixes.keys() & channels):
-      raise ConfigError(
-        f'label={list(self.features)} and {name}= do not combine: {name}= describes each feature '
-        f'alone; {fixes[name]}'
-      )
-
   @classmethod
   def decode(cls, properties: Mapping[str, Any]) -> ValidatorParameters:
     """Returns the parameters that the execution properties hold.
@@ -143,11 +117,18 @@ class ValidatorParameters:
     )
 
 
-def check_channels(channels: Collection[str]) -> None:
-  """Checks that there is what to count, and one baseline.
+_ALONE = {  # describe each feature alone
+  'baseline_statistics': 'pass baseline_examples= in its place',
+  'schema': 'leave it out, and check the features with ExampleValidator',
+}
+
+
+def check_channels(channels: Collection[str], features: Sequence[str] = ()) -> None:
+  """Checks that there is what to count, one baseline, and records where labels are features.
 
   Args:
     channels: Names of the inputs that there are.
+    features: Features of the label; none where they are not known yet.
 
   Raises:
     ConfigError: if not.
@@ -166,6 +147,19 @@ def check_channels(channels: Collection[str]) -> None:
       'baseline_statistics= and baseline_examples= are both given, and one baseline is compared '
       'with; leave one out'
     )
+  if len(features) < 2:
+    return
+  if 'examples' not in channels:
+    raise ConfigError(
+      f'label={list(features)} are counted together, record by record, which statistics= do not '
+      f'count; pass examples= as well'
+    )
+  for name, fix in _ALONE.items():
+    if name in channels:
+      raise ConfigError(
+        f'label={list(features)} and {name}= do not combine: {name}= describes each feature '
+        f'alone; {fix}'
+      )
 
 
 def _limit(name: str, value: Any) -> Distance:
